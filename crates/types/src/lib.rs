@@ -1,0 +1,24 @@
+//! The nouns of gridproof: amounts, heights, identifiers, keys, the canonical codec, blocks, transactions, jobs,
+//! attestations, votes, parameters and limits.
+//!
+//! Everything here is pure. Whatever is signed, hashed or sent is defined in this crate and frozen by golden vectors
+//! in `tests/`.
+
+#![deny(clippy::as_conversions, clippy::float_arithmetic)]
+
+pub mod attestation;
+pub mod block;
+pub mod codec;
+pub mod committee;
+pub mod genesis;
+pub mod hash;
+pub mod job;
+pub mod key;
+pub mod limits;
+pub mod merkle;
+pub mod number;
+pub mod params;
+pub mod proof;
+pub mod state_key;
+pub mod transaction;
+pub mod vote;

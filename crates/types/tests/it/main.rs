@@ -1,0 +1,6 @@
+//! The shape of the workspace, and the frozen formats of this crate.
+
+extern crate gridproof_types as types;
+
+mod golden;
+mod workspace;

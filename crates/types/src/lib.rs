@@ -6,6 +6,7 @@
 
 #![deny(clippy::as_conversions, clippy::float_arithmetic)]
 
+pub mod account;
 pub mod attestation;
 pub mod block;
 pub mod codec;

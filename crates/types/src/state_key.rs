@@ -9,7 +9,7 @@ use crate::number::{BeaconStep, ChainTime, Epoch};
 /// A key of the state. The value's type stands beside each; values are borsh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub enum StateKey {
-    /// `vm::Account`: balance and nonce.
+    /// [`crate::account::Account`].
     Account(Address),
     /// `vm` bookkeeping of the chain: chain time, supply, last block's urgency.
     Chain,
@@ -19,15 +19,15 @@ pub enum StateKey {
     BeaconAt(BeaconStep),
     /// `Hash32`: the seed of an epoch.
     EpochSeed(Epoch),
-    /// `vm::Partner`: profile, bond, locks, unbondings.
+    /// [`crate::account::Partner`].
     Partner(Address),
     /// Ordered list of all registered partners.
     PartnerIndex,
-    /// Bonds, keys and asks of all partners as they count in an epoch.
+    /// [`crate::account::PartnerSnapshot`]: bonds, keys and asks of all partners as they count in an epoch.
     PartnerSnapshot(Epoch),
     /// [`crate::job::JobRecord`].
     Job(JobId),
-    /// Ordered list of live jobs: those whose stage may still change.
+    /// [`crate::account::LiveJobs`]: those whose stage may still change, ascending.
     LiveJobs,
     /// [`crate::job::JobReceipt`] of a settled job; stays.
     Receipt(JobId),

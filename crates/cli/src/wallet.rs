@@ -79,7 +79,7 @@ pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), Failure> {
                 (None, Some(key)) => keyfile::read_public(&key, KeyKind::Account)?.address(),
                 (None, None) => return Err(Failure::new(ExitKind::Usage, "usage", "give --key or --address")),
             };
-            let account = rpc.client()?.account(&address).await.map_err(submit::failure)?;
+            let account = rpc.client()?.account(address).await.map_err(submit::failure)?;
             let text = format!("{} SQUARE", account.balance);
             ui.result(&json!({ "address": address, "balance": account.balance, "nonce": account.nonce }), &text);
         }

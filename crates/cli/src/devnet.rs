@@ -1,0 +1,185 @@
+//! `gridproof devnet`: validators and partners as processes of this machine.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Subcommand;
+use rpc::client::Client;
+use serde_json::json;
+use testnet::devnet::plan::Options;
+use testnet::devnet::{Devnet, Role};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use types::number::Height;
+
+use crate::failure::{ExitKind, Failure};
+use crate::submit;
+use crate::ui::Ui;
+
+/// How long the first block may take.
+const FIRST_BLOCK_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A network of validators and partners on this machine.
+#[derive(Debug, Subcommand)]
+pub enum DevnetCommand {
+    /// Start a devnet; the first time this makes its keys and its genesis.
+    #[command(after_help = "Example:\n  gridproof devnet up --dir /tmp/net --validators 4 --partners 5 --base-port 26600 --detach
+
+DIR/devnet.json tells the chain id, the RPC addresses, the customer's key and every process.
+State survives down and up.")]
+    Up {
+        /// The devnet's folder.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// How many validators (the first time).
+        #[arg(long, default_value_t = 4)]
+        validators: u16,
+        /// How many grid partners (the first time).
+        #[arg(long, default_value_t = 5)]
+        partners: u16,
+        /// First port (the first time); validator i takes base + 2i for p2p and base + 2i + 1 for RPC.
+        #[arg(long, default_value_t = 26_600)]
+        base_port: u16,
+        /// Return when the first block is final; otherwise stay and stop everything on Ctrl-C.
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Stop a devnet; its state stays.
+    Down {
+        /// The devnet's folder.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+    },
+    /// Show the processes of a devnet and their heights.
+    Status {
+        /// The devnet's folder.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+    },
+}
+
+/// Runs a devnet command.
+pub async fn run(command: DevnetCommand, ui: Ui) -> Result<(), Failure> {
+    match command {
+        DevnetCommand::Up { dir, validators, partners, base_port, detach } => {
+            up(&dir, &Options { validators, partners, base_port }, detach, ui).await
+        }
+        DevnetCommand::Down { dir } => down(&dir, ui),
+        DevnetCommand::Status { dir } => status(&dir, ui).await,
+    }
+}
+
+async fn up(dir: &Path, options: &Options, detach: bool, ui: Ui) -> Result<(), Failure> {
+    let mut devnet = match Devnet::open(dir)? {
+        Some(devnet) => devnet,
+        None => Devnet::create(dir, options).map_err(|error| {
+            Failure::new(ExitKind::BadInput, "devnet", format!("{error:#}"))
+                .hint("give an empty folder with --dir, and other ports with --base-port if they are taken")
+        })?,
+    };
+    let binary = std::env::current_exe().context("cannot find the path of this program")?;
+    let progress = ui.spinner("starting processes");
+    devnet.start(&binary, &[])?;
+    progress.message("waiting for the first final block");
+    let outcome = first_block(&devnet).await;
+    progress.finish();
+    let height = match outcome {
+        Ok(height) => height,
+        Err(failure) => {
+            devnet.stop();
+            return Err(failure);
+        }
+    };
+    let manifest = &devnet.manifest;
+    let text = format!(
+        "devnet {} runs: {} processes, height {height}\n rpc       {}\n customer  {}\n manifest  {}",
+        manifest.chain_id,
+        manifest.processes.len(),
+        manifest.rpc.join(" "),
+        manifest.customer_key.display(),
+        devnet.root().join("devnet.json").display(),
+    );
+    ui.result(&json!(manifest), &text);
+    if !detach {
+        ui.line("Ctrl-C stops it");
+        crate::asked_to_stop().await;
+        devnet.stop();
+    }
+    Ok(())
+}
+
+/// Waits until every validator has a final block.
+async fn first_block(devnet: &Devnet) -> Result<Height, Failure> {
+    let deadline = Instant::now() + FIRST_BLOCK_PATIENCE;
+    let mut tick = interval(Duration::from_millis(100));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut lowest = Height::ZERO;
+    while Instant::now() < deadline {
+        tick.tick().await;
+        if let Some((name, output)) = devnet.first_dead() {
+            return Err(Failure::new(ExitKind::Other, "devnet", format!("{name} ended at once:\n{output}"))
+                .hint("is another devnet using these ports? try --base-port with a new --dir"));
+        }
+        let mut heights = Vec::new();
+        for url in &devnet.manifest.rpc {
+            let client = Client::with_timeout(url, Duration::from_secs(2)).map_err(submit::failure)?;
+            heights.push(client.status().await.map_or(Height::ZERO, |status| status.height));
+        }
+        lowest = heights.into_iter().min().unwrap_or(Height::ZERO);
+        if lowest > Height::ZERO {
+            return Ok(lowest);
+        }
+    }
+    Err(Failure::new(ExitKind::TimedOut, "devnet", format!("no final block after {FIRST_BLOCK_PATIENCE:?}"))
+        .hint(format!("the processes' output is in {}/*/output.log", devnet.root().display())))
+}
+
+fn down(dir: &Path, ui: Ui) -> Result<(), Failure> {
+    let devnet = open(dir)?;
+    let running = devnet.manifest.processes.iter().filter(|process| process.is_running()).count();
+    let progress = ui.spinner(&format!("stopping {running} processes"));
+    let killed = devnet.stop();
+    progress.finish();
+    ui.result(
+        &json!({ "stopped": running, "killed": killed }),
+        &format!("stopped {running} processes{}; `devnet up` continues from the same state", match killed {
+            0 => String::new(),
+            n => format!(", {n} of them had to be killed"),
+        }),
+    );
+    Ok(())
+}
+
+async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
+    let devnet = open(dir)?;
+    let mut rows = Vec::new();
+    let mut text = String::new();
+    for process in &devnet.manifest.processes {
+        let height = match &process.rpc {
+            Some(url) => Client::with_timeout(url, Duration::from_secs(2))
+                .map_err(submit::failure)?
+                .status()
+                .await
+                .ok()
+                .map(|status| status.height),
+            None => None,
+        };
+        let state = if process.is_running() { "running" } else { "stopped" };
+        let shown = match (process.role, height) {
+            (_, Some(height)) => format!("height {height}"),
+            (Role::Validator, None) => "no answer".to_owned(),
+            (Role::Partner, None) => String::new(),
+        };
+        text += &format!("{:<13} {state:<8} pid {:<8} {shown}\n", process.name, process.pid);
+        rows.push(json!({ "name": process.name, "state": state, "pid": process.pid, "height": height }));
+    }
+    ui.result(&json!({ "chain_id": devnet.manifest.chain_id, "processes": rows }), text.trim_end());
+    Ok(())
+}
+
+fn open(dir: &Path) -> Result<Devnet, Failure> {
+    Devnet::open(dir)?.ok_or_else(|| {
+        Failure::new(ExitKind::BadInput, "devnet", format!("there is no devnet in {}", dir.display()))
+            .hint("start one with: gridproof devnet up --dir DIR")
+    })
+}

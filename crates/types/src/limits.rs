@@ -73,12 +73,20 @@ pub const MAX_TASK_MEMORY_BYTES: u64 = 4 << 30;
 pub const MAX_TASK_WEIGHT: u64 = 1 << 50;
 /// Most verifiers bound to one job attempt.
 pub const MAX_VERIFIERS: usize = 32;
+/// Most verifiers that a customer may demand; the other seats are for those who are drawn and for replacements.
+pub const MAX_MINIMUM_VERIFIERS: u16 = 12;
+/// Most verifiers that the policy draws in expectation; the tail of the draw fits the seats.
+pub const MAX_EXPECTED_VERIFIERS: u32 = 8;
+/// Most jobs that are live at the same time.
+pub const MAX_LIVE_JOBS: usize = 4_096;
 /// Most attempts of one job.
 pub const MAX_ATTEMPTS: u16 = 8;
 /// Most attributes of a partner and most constraints of a job.
 pub const MAX_ATTRIBUTES: usize = 32;
 /// Most partners of one engine class that sortition considers.
 pub const MAX_PARTNERS: usize = 1_024;
+/// Largest encoded partner profile, in bytes: the profiles of all partners fit one state value.
+pub const MAX_PROFILE_BYTES: usize = 448;
 /// Most unbondings in progress per partner.
 pub const MAX_UNBONDINGS: usize = 16;
 /// Chunk of a blob that is served and verified as a whole, in bytes.
@@ -101,6 +109,7 @@ const _: () = {
         MAX_OUTPUTS * (3 * MAX_PATH_BYTES) + MAX_INPUTS * (40 + MAX_PATH_BYTES + 8) < MAX_TRANSACTION_BYTES,
         "a job's paths fit a transaction"
     );
+    assert!(MAX_PARTNERS * (MAX_PROFILE_BYTES + 64) <= MAX_STATE_VALUE_BYTES, "a snapshot of partners fits a value");
     assert!(KEPT_HEIGHTS > MAX_BUILD_DEPTH, "undo reaches below everything undecided");
     assert!(MAX_TASKS * (200 + MAX_OUTPUTS * 41) <= MAX_OUTCOMES_BYTES, "outcomes of all tasks fit their blob");
 };

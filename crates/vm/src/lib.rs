@@ -1,1 +1,27 @@
-//! Placeholder.
+//! The state machine: (state after the parent, block) gives (writes, receipts). Pure and deterministic.
+//!
+//! A block is executed in this order, which is the protocol:
+//!
+//! 1. the header is checked against its parent, the body against the header;
+//! 2. the beacon moves: by the output in the body, or by a skip that is due;
+//! 3. stored statements of validators;
+//! 4. transactions, in the body's order: each is charged, then acts; an action that fails is reverted, its fee stays;
+//! 5. jobs move on what is due ([`compute::end_block`]), unbondings that are due are paid;
+//! 6. on the last block of an epoch: the snapshot of partners for the next one, the seed of the one after.
+//!
+//! Begin and end (2, 5, 6) are total: nothing in a block makes them fail. A [`Fault`] is no verdict on a block; it means
+//! that state cannot be read or contradicts itself, and stops the node.
+
+#![deny(clippy::as_conversions, clippy::float_arithmetic)]
+
+pub mod beacon;
+pub mod compute;
+pub mod context;
+pub mod error;
+pub mod partner;
+pub mod rules;
+
+pub use context::{ChainRecord, Context};
+pub use error::{ActionError, Fault};
+pub use rules::Rules;
+pub use types::account::{Account, CountedPartner, Partner, PartnerSnapshot};

@@ -1,1 +1,23 @@
-//! Placeholder.
+//! Runs one task of a job in a cage, so that every honest machine gets the same bytes.
+//!
+//! - [`class`] pins the engine: version, target, settings and costs. [`weight`] is the metering formula.
+//! - [`Engine::compile`] and [`run_task`] run a task in this process.
+//! - [`worker`] runs all tasks of a job in a child process with its own limits; this is what nodes and partners use.
+//!
+//! A task ends with a [`types::attestation::Outcome`], which is the same everywhere, or with [`NoResult`], which is
+//! about this host only and never leaves it. The rules are in `docs/spec/executor.md`.
+
+pub mod class;
+pub mod engine;
+pub mod inputs;
+pub mod task;
+pub mod weight;
+pub mod worker;
+
+mod limiter;
+mod wasi;
+
+pub use engine::{Engine, Program};
+pub use inputs::Inputs;
+pub use task::{NoResult, TaskRun, run_task};
+pub use worker::{WorkerHandle, WorkerLimits};

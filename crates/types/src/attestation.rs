@@ -201,6 +201,12 @@ pub fn sortition_input(chain: ChainId, job: JobId, attempt: Attempt, commitment:
     Hash32::of(Domain::SORTITION, &(chain, job, attempt, commitment, beacon))
 }
 
+/// The hash of unblinded leaves, which an opened claim leaves on chain for comparison.
+#[must_use]
+pub fn leaves_hash(leaves: &[(TaskIndex, Hash32)]) -> Hash32 {
+    Hash32::of(Domain::LEAVES, leaves)
+}
+
 /// The tasks that a sortition output draws: `count` of `tasks`, ascending, without repeats.
 #[must_use]
 pub fn drawn_tasks(seed: &Hash32, tasks: u32, count: u32) -> Vec<TaskIndex> {

@@ -3,12 +3,13 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
+use crate::block::{Body, Header};
 use crate::codec::{CodecError, Text, decode, encode};
 use crate::committee::{Committee, CommitteeError, Validator};
-use crate::hash::{Address, ChainId, Domain, Hash32};
+use crate::hash::{Address, BlockId, ChainId, Domain, Hash32};
 use crate::job::PartnerProfile;
 use crate::limits::{MAX_COMMITTEE, MAX_GENESIS_BYTES, MAX_NAME_BYTES, MAX_PARTNERS};
-use crate::number::{Amount, Timestamp};
+use crate::number::{Amount, Height, Timestamp, ValidatorIndex, Weight};
 use crate::params::Params;
 
 /// The genesis of a chain: canonical borsh, shown as TOML.
@@ -126,6 +127,26 @@ impl Genesis {
     pub fn supply(&self) -> Option<Amount> {
         let balances = self.accounts.iter().map(|account| account.balance);
         Amount::sum(balances.chain(self.partners.iter().map(|partner| partner.bond)))
+    }
+
+    /// The header of height 0. Nothing comes before it: its parent and all that it says of its parent are zero. The
+    /// state of genesis is what the header of height 1 names.
+    #[must_use]
+    pub fn header(&self) -> Header {
+        Header {
+            protocol_version: self.params.protocol_version,
+            chain_id: self.chain_id(),
+            height: Height::ZERO,
+            parent: BlockId::default(),
+            timestamp: self.time,
+            proposer: ValidatorIndex::ZERO,
+            transaction_root: Body::default().root(),
+            base_fee: self.params.minimum_fee,
+            next_committee: Hash32::ZERO,
+            parent_state_root: Hash32::ZERO,
+            parent_receipt_root: Hash32::ZERO,
+            parent_weight: Weight::ZERO,
+        }
     }
 
     /// The chain's id on its own L1 (host chain id zero).

@@ -78,6 +78,8 @@ domains! {
     BLIND = "leaf blind";
     /// A blinded leaf.
     BLINDED = "blinded leaf";
+    /// The unblinded leaves of an opened claim.
+    LEAVES = "opened leaves";
     /// A sealed claim.
     COMMITMENT = "claim commitment";
     /// The seed of an epoch.
@@ -98,6 +100,8 @@ domains! {
     CONTRIBUTORS = "beacon contributors";
     /// The random bytes of a task.
     TASK_RANDOM = "task random";
+    /// A transaction's receipt.
+    RECEIPT = "transaction receipt";
     /// A record of a log, chained over the one before.
     LOG_RECORD = "log record";
 }

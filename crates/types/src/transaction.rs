@@ -7,6 +7,7 @@ use crate::attestation::Opening;
 use crate::hash::{Address, ChainId, Domain, Hash32, JobId, TransactionId};
 use crate::job::{JobSpec, PartnerProfile};
 use crate::key::{KeyError, PublicKey, SecretKey, Signature, Signed, VrfProof, signing_hash};
+use crate::merkle::merkle_root;
 use crate::number::{Amount, Attempt, BeaconStep, Height, Nonce, ValidatorIndex};
 
 /// An account's request, without its signature. Its id is the hash of these bytes.
@@ -230,6 +231,22 @@ pub struct TransactionReceipt {
     pub fee: Amount,
     /// Nothing, or the rule that the action broke; the action was then reverted.
     pub failure: Option<Failure>,
+}
+
+impl TransactionReceipt {
+    /// What the receipt root covers: id, fee and the failure's code. The message is for people; its words may change
+    /// without a change of the protocol.
+    #[must_use]
+    pub fn hash(&self) -> Hash32 {
+        let code = self.failure.as_ref().map(|failure| failure.code.as_str());
+        Hash32::of(Domain::RECEIPT, &(self.id, self.fee, code))
+    }
+
+    /// The receipt root of a block.
+    #[must_use]
+    pub fn root(receipts: &[Self]) -> Hash32 {
+        merkle_root(&receipts.iter().map(Self::hash).collect::<Vec<_>>())
+    }
 }
 
 /// Which rule an action broke.

@@ -33,6 +33,8 @@ pub enum StateKey {
     Receipt(JobId),
     /// What is due at a chain time (unbondings).
     Due(ChainTime),
+    /// `vm::compute::JobsDue`: when each live job must be looked at next.
+    JobsDue,
 }
 
 impl StateKey {

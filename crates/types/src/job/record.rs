@@ -25,12 +25,14 @@ pub struct JobRecord {
     pub policy: Policy,
     /// This attempt; the first is 0.
     pub attempt: Attempt,
-    /// How often a drawn primary said that the module cannot be run.
-    pub unrunnable_reports: u16,
+    /// Drawn primaries that said that the module cannot be run.
+    pub unrunnable_reports: Vec<Address>,
     /// Partners that were primary of an earlier attempt and are not drawn again.
     pub excluded: Vec<Address>,
     /// Where it stands.
     pub stage: Stage,
+    /// What of the escrow was burned so far: storage, and the fees of the parties' transactions.
+    pub burned: Amount,
     /// When each stage of this attempt was entered, oldest first, for people: (stage, height, header time).
     pub history: Vec<StageEntry>,
 }
@@ -124,10 +126,22 @@ pub struct Verifier {
     /// Its sealed claim.
     pub claim: Option<Hash32>,
     /// Its opened claim.
-    pub opened: Option<Opened>,
+    pub opened: Option<OpenedClaim>,
 }
 
-/// What of an opened claim stays in the record.
+/// What of a verifier's opened claim stays in the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenedClaim {
+    /// The root.
+    pub root: Hash32,
+    /// The salt.
+    pub salt: Hash32,
+    /// Hash of the unblinded leaves of its tasks, see [`crate::attestation::leaves_hash`].
+    pub leaves: Hash32,
+}
+
+/// What of the primary's opened claim stays in the record.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Opened {
@@ -137,7 +151,7 @@ pub struct Opened {
     pub salt: Hash32,
     /// The unblinded leaves of the drawn tasks, by index.
     pub leaves: MerkleLeaves,
-    /// For the primary: the list of outcomes that reproduces the root.
+    /// The list of outcomes that reproduces the root.
     pub outcomes: Option<BlobId>,
 }
 
@@ -147,7 +161,7 @@ pub struct Opened {
 pub enum Stage {
     /// Escrow locked; waiting for a quorum of validators to hold the inputs, then for the beacon to draw.
     Open {
-        /// Validators that hold the inputs.
+        /// Validators that hold the inputs; empty in the draws of later attempts, when a quorum held them before.
         stored: ValidatorSet,
         /// Once a quorum holds them: the beacon step that draws.
         draw: Option<BeaconStep>,
@@ -184,11 +198,13 @@ pub enum Stage {
         verifiers: Vec<Verifier>,
         /// How many fill-ups are due.
         missing: u16,
+        /// How many verifiers, new and old together, must seal for the job to go on.
+        needed: u16,
         /// The step that draws them.
         draw: BeaconStep,
         /// 0 for the first round of verifiers, 1 for the replacements.
         round: u16,
-        /// After which the stage ends with the verifiers there are.
+        /// After which the stage ends with the verifiers there are, if they are as many as needed.
         deadline: ChainTime,
     },
     /// Verifiers run their tasks and seal their claims.
@@ -201,6 +217,8 @@ pub enum Stage {
         verifiers: Vec<Verifier>,
         /// 0 for the first round of verifiers, 1 for the replacements.
         round: u16,
+        /// How many of them must seal for the job to go on; in the first round all.
+        needed: u16,
         /// To seal by.
         deadline: ChainTime,
     },

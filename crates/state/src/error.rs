@@ -73,7 +73,63 @@ pub enum StateError {
     /// Nothing is left to undo.
     #[error("height {0} cannot be undone: its undo record is not kept")]
     NothingToUndo(Height),
+    /// A value longer than any value may be.
+    #[error("the value of {key:?} has {length} bytes, more than a value may have")]
+    ValueTooLong {
+        /// The key.
+        key: StateKey,
+        /// Its length.
+        length: usize,
+    },
+    /// A decision whose diff is that of another block.
+    #[error("block {block} was to be decided with the diff of block {diff}")]
+    WrongDiff {
+        /// The block.
+        block: BlockId,
+        /// The diff's block.
+        diff: BlockId,
+    },
+    /// A decision that does not come next after the tip.
+    #[error("block {block} of height {height} does not follow the tip {tip} of height {tip_height}")]
+    NotNext {
+        /// The block.
+        block: BlockId,
+        /// Its height.
+        height: Height,
+        /// The tip.
+        tip: BlockId,
+        /// The tip's height.
+        tip_height: Height,
+    },
+    /// A decision with a certificate that does not finalize it.
+    #[error("the certificate given with block {0} does not finalize it")]
+    WrongCertificate(BlockId),
+    /// No finalization at or within reach above a height.
+    #[error("no finalization is on record for height {0} or soon after")]
+    NotFinal(Height),
     /// The storage below failed.
-    #[error("storage failed: {0}")]
-    Storage(String),
+    #[error("{kind}: {reason}")]
+    Storage {
+        /// What kind of failure, for the exit code.
+        kind: StorageFailure,
+        /// What the storage said.
+        reason: String,
+    },
+}
+
+/// Kinds of storage failures. After any of them the store takes no more writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StorageFailure {
+    /// No room is left.
+    #[error("the disk is full")]
+    Full,
+    /// What was read is not what was written.
+    #[error("the stored data is damaged")]
+    Damaged,
+    /// An earlier write failed; what is on disk now is known only after a restart.
+    #[error("an earlier write failed")]
+    Stopped,
+    /// Anything else.
+    #[error("the storage failed")]
+    Io,
 }

@@ -5,10 +5,19 @@
 
 #![deny(clippy::as_conversions, clippy::float_arithmetic)]
 
+mod chain;
+mod diff;
 mod error;
+mod memory;
 mod overlay;
 mod read;
+pub mod tree;
+mod undecided;
 
-pub use error::StateError;
+pub use chain::{ChainStore, DecidedState, Decision, Durability};
+pub use diff::{Diff, Tip, compute_diff, genesis_diff, tree_changes};
+pub use error::{StateError, StorageFailure};
+pub use memory::MemoryStore;
 pub use overlay::{Overlay, read_as};
 pub use read::{StateRead, Writes};
+pub use undecided::{Branch, Undecided, View};

@@ -96,6 +96,8 @@ domains! {
     DRAW = "beacon draw";
     /// Leader slots of a window of views.
     LEADERS = "leader order";
+    /// A permutation of stake-weighted slots.
+    ORDER = "slot order";
     /// The contributors of the beacon.
     CONTRIBUTORS = "beacon contributors";
     /// The random bytes of a task.

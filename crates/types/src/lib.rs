@@ -18,6 +18,7 @@ pub mod key;
 pub mod limits;
 pub mod merkle;
 pub mod number;
+pub mod order;
 pub mod params;
 pub mod proof;
 pub mod state_key;

@@ -1,1 +1,21 @@
-//! Placeholder.
+//! Decided blocks on disk: state, tree, blocks, certificates, receipts and their indices in one RocksDB.
+//!
+//! The only crate that names `rocksdb`. One block is one atomic batch, so that after a crash the store is at the end
+//! of some decided block; blocks that were not synced are fetched and executed again. Nothing undecided is written.
+//! Reads run over a snapshot and see whole blocks. The layout is in [`layout`], all of it.
+
+#![deny(clippy::as_conversions, clippy::float_arithmetic)]
+
+mod audit;
+mod commit;
+mod error;
+pub mod layout;
+mod read;
+mod settings;
+mod store;
+
+pub use audit::Audit;
+pub use error::StoreError;
+pub use settings::Settings;
+pub use state::{ChainStore, DecidedState, Decision, Durability, StateError};
+pub use store::Store;

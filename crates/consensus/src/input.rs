@@ -1,0 +1,158 @@
+//! What goes into the engine: time, events, and what a start reads back from disk.
+
+use types::hash::BlockId;
+use types::number::{Height, Timestamp, ValidatorIndex, View};
+use types::vote::{Certificate, Proposal, Vote};
+
+use crate::log::Record;
+use crate::message::{Range, Request};
+use crate::whole::WholeBlock;
+
+/// Milliseconds of a clock that never goes back, from an origin of the driver's choice. Only differences count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Monotonic(pub u64);
+
+impl Monotonic {
+    /// That many milliseconds later.
+    #[must_use]
+    pub fn after(self, milliseconds: u64) -> Self {
+        Self(self.0.saturating_add(milliseconds))
+    }
+}
+
+/// The time of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Now {
+    /// For timers.
+    pub monotonic: Monotonic,
+    /// For timestamps of blocks.
+    pub unix: Timestamp,
+}
+
+/// What the application found about a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It follows the rules.
+    Valid {
+        /// True if the next block should follow soon: this one carried a transaction other than a beacon output, or
+        /// a hook changed an account or a job.
+        urgent: bool,
+    },
+    /// It breaks a rule, or its roots differ from ours.
+    Invalid,
+}
+
+/// Something that happened. Everything signed in it was verified before, by the [`crate::Collector`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The time of the last [`crate::Effect::SetTimer`] has come. Harmless at any other time.
+    Timer,
+    /// A proposal of the leader of its view; both its signatures are good. Its certificates come as events before it.
+    Proposal {
+        /// The proposal without its block.
+        view: View,
+        /// View of the parent.
+        parent_view: View,
+        /// The block, or nothing if its body is not the one its header commits to.
+        block: Option<WholeBlock>,
+    },
+    /// A quorum's statement.
+    Certificate(Certificate),
+    /// The leader of the view gave it up.
+    LeaderNullified(View),
+    /// A validator has shown to be past this view.
+    Seen {
+        /// Who.
+        from: ValidatorIndex,
+        /// It holds a certificate that ends this view.
+        view: View,
+    },
+    /// A block that somebody sent because we asked.
+    Block(WholeBlock),
+    /// Final blocks that somebody sent because we asked; the certificate was verified, the path was not.
+    Range(Box<Range>),
+    /// A validator asks for something.
+    Request {
+        /// Who.
+        from: ValidatorIndex,
+        /// What.
+        request: Request,
+    },
+    /// A validator's answer to our look-back; the votes carry our own signature.
+    Lookback {
+        /// Who.
+        from: ValidatorIndex,
+        /// The start it was asked in.
+        session: u64,
+        /// Votes of ours that it holds.
+        votes: Vec<Vote>,
+    },
+    /// Answers [`crate::Effect::Execute`].
+    Executed {
+        /// Which block.
+        block: BlockId,
+        /// What was found.
+        verdict: Verdict,
+    },
+    /// Answers [`crate::Effect::Propose`].
+    Proposed {
+        /// The view it was asked for.
+        view: View,
+        /// The new block.
+        block: WholeBlock,
+    },
+    /// Whether a transaction other than a beacon output waits.
+    Urgent(bool),
+}
+
+/// The last block that the store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tip {
+    /// Its id.
+    pub id: BlockId,
+    /// Its height; 0 for genesis.
+    pub height: Height,
+    /// Its timestamp.
+    pub timestamp: Timestamp,
+}
+
+/// What a start reads back.
+#[derive(Debug, Clone)]
+pub struct Restored {
+    /// The store's last block.
+    pub tip: Tip,
+    /// The store's highest finalization; none before the first block is final.
+    pub finalization: Option<Certificate>,
+    /// What [`crate::log::Log::open`] gave.
+    pub records: Vec<Record>,
+}
+
+/// Why a validator cannot start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The store ends in a block without proof that it is final.
+    #[error(
+        "the store ends at height {0}, which neither the store's nor the log's certificates finalise: \
+         log and store do not belong together; restore both from one backup, or remove both and run init again"
+    )]
+    UnprovenTip(Height),
+    /// The log holds a certificate that the committee did not sign.
+    #[error(
+        "the log holds a certificate of view {0} that does not verify: the log was changed; remove it and the store and run init again"
+    )]
+    BadCertificate(View),
+    /// The log holds a block that is not whole, or votes that exclude each other.
+    #[error("the log contradicts itself in view {0}: it was changed; remove it and the store and run init again")]
+    Contradiction(View),
+}
+
+/// A proposal on the wire as an event.
+impl From<&Proposal> for Event {
+    fn from(proposal: &Proposal) -> Self {
+        Self::Proposal {
+            view: proposal.view,
+            parent_view: proposal.parent_view,
+            block: WholeBlock::new(proposal.block.clone()),
+        }
+    }
+}

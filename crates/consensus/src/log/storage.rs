@@ -1,0 +1,29 @@
+//! The few operations that the log asks of a disk.
+
+/// Why the disk could not.
+#[derive(Debug, thiserror::Error)]
+#[error("{attempt}: {source}")]
+pub struct StorageError {
+    /// What was attempted.
+    pub attempt: String,
+    /// Why it failed.
+    pub source: std::io::Error,
+}
+
+/// Numbered append-only files.
+pub trait LogStorage {
+    /// The numbers of all segments, ascending.
+    fn segments(&self) -> Result<Vec<u64>, StorageError>;
+    /// All bytes of a segment.
+    fn read(&self, segment: u64) -> Result<Vec<u8>, StorageError>;
+    /// Makes an empty segment; it survives a crash once it was synced.
+    fn create(&mut self, segment: u64) -> Result<(), StorageError>;
+    /// Adds bytes at the end of a segment.
+    fn append(&mut self, segment: u64, bytes: &[u8]) -> Result<(), StorageError>;
+    /// Cuts a segment to `length` bytes.
+    fn truncate(&mut self, segment: u64, length: u64) -> Result<(), StorageError>;
+    /// Makes everything in the segment, and its existence, survive a crash.
+    fn sync(&mut self, segment: u64) -> Result<(), StorageError>;
+    /// Removes a segment; that it is gone need not survive a crash.
+    fn remove(&mut self, segment: u64) -> Result<(), StorageError>;
+}

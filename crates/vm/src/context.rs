@@ -64,7 +64,7 @@ pub struct Context<'a> {
     pub changed: bool,
 }
 
-impl<'a> Context<'a> {
+impl Context<'_> {
     /// Runs `act` in a scope of its own: if it fails, everything it wrote is taken back, money bookkeeping too.
     pub fn attempt<T, E>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
         let (chain, changed) = (self.chain.clone(), self.changed);

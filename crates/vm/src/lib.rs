@@ -15,13 +15,26 @@
 #![deny(clippy::as_conversions, clippy::float_arithmetic)]
 
 pub mod beacon;
+pub mod build;
+pub mod chain;
+pub mod charge;
 pub mod compute;
 pub mod context;
 pub mod error;
+pub mod genesis;
 pub mod partner;
 pub mod rules;
+mod run;
+mod transfer;
+pub mod weight;
 
+pub use beacon::{Beacon, BeaconDuty};
+pub use build::build;
+pub use chain::{BlockError, Executed, execute};
+pub use charge::{ChargeError, Verified};
 pub use context::{ChainRecord, Context};
 pub use error::{ActionError, Fault};
+pub use genesis::{GenesisStateError, genesis_writes};
 pub use rules::Rules;
+pub use run::SystemError;
 pub use types::account::{Account, CountedPartner, Partner, PartnerSnapshot};

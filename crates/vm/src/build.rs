@@ -1,0 +1,161 @@
+//! Building a block's body: only what will be valid, in the order of execution.
+//!
+//! A quarter of the body, in bytes, weight and number, is reserved for actions of parties to live jobs, so that no
+//! flood of ordinary transactions makes a party miss its window. A transaction counts as one only if its action
+//! succeeds: the rules of jobs let nobody else succeed, so the reserve cannot be filled by pretenders.
+
+use state::StateRead;
+use types::block::{Body, Header};
+use types::codec::Bounded;
+use types::limits::{MAX_BLOCK_TRANSACTIONS, MAX_BODY_BYTES, MAX_SYSTEM_TRANSACTIONS};
+use types::number::{Timestamp, Weight};
+use types::transaction::{Action, SystemTransaction};
+
+use crate::charge::Verified;
+use crate::run::{Item, Place, Run, Stop};
+use crate::{Fault, Rules, weight};
+
+/// Bytes of the count before the transactions of an encoded body.
+const BODY_OVERHEAD: usize = 4;
+
+/// Builds the body of a child of `parent`, on the state after it. `system` and `candidates` are tried in the order
+/// given; what does not fit or would not be valid is left out. The first beacon output that is due is taken.
+pub fn build<'c>(
+    rules: &Rules,
+    view: &dyn StateRead,
+    parent: &Header,
+    timestamp: Timestamp,
+    system: &[SystemTransaction],
+    candidates: impl IntoIterator<Item = &'c Verified>,
+) -> Result<Body, Fault> {
+    let place = Place { height: parent.height.next(), timestamp, proposer: None };
+    let (mut run, beacon) = begin(rules, view, parent, place, system)?;
+    let system_first = Bounded::new(beacon.into_iter().collect()).unwrap_or_default();
+    let mut body = Body { system: system_first, transactions: Bounded::default() };
+    add_stored(&mut run, &mut body, system)?;
+    add_transactions(&mut run, &mut body, candidates)?;
+    Ok(body)
+}
+
+/// Begins with the beacon output that is due, or without one.
+fn begin<'a>(
+    rules: &'a Rules,
+    view: &'a dyn StateRead,
+    parent: &Header,
+    place: Place,
+    system: &[SystemTransaction],
+) -> Result<(Run<'a>, Option<SystemTransaction>), Fault> {
+    for transaction in system {
+        let SystemTransaction::Beacon { step, proof } = transaction else { continue };
+        match Run::begin(rules, view, parent, place, Some((*step, proof))) {
+            Ok(run) => return Ok((run, Some(transaction.clone()))),
+            Err(Stop::Invalid(_)) => {}
+            Err(Stop::Fault(fault)) => return Err(fault),
+        }
+    }
+    match Run::begin(rules, view, parent, place, None) {
+        Ok(run) => Ok((run, None)),
+        Err(Stop::Fault(fault)) => Err(fault),
+        Err(Stop::Invalid(_)) => Err(Fault::Broken("a block without an output has an invalid one")),
+    }
+}
+
+fn add_stored(run: &mut Run<'_>, body: &mut Body, system: &[SystemTransaction]) -> Result<(), Fault> {
+    for transaction in system {
+        let SystemTransaction::Stored { statement, validator, signature } = transaction else { continue };
+        let after = run.weight.saturating_add(weight::of_system(transaction).0);
+        if body.system.len() >= MAX_SYSTEM_TRANSACTIONS || after > ordinary(run.context.rules.block_weight()) {
+            return Ok(());
+        }
+        match run.stored(statement, *validator, signature) {
+            Ok(()) => drop(body.system.push(transaction.clone())),
+            Err(Stop::Invalid(_)) => {}
+            Err(Stop::Fault(fault)) => return Err(fault),
+        }
+    }
+    Ok(())
+}
+
+/// The part of a limit that ordinary transactions may use.
+fn ordinary(limit: Weight) -> Weight {
+    Weight(limit.0 - limit.0 / 4)
+}
+
+/// What is used of a block's limits.
+#[derive(Clone, Copy)]
+struct Room {
+    bytes: usize,
+    count: usize,
+    weight: Weight,
+}
+
+impl Room {
+    fn holds(&self, more: &Self) -> bool {
+        self.bytes >= more.bytes && self.count >= more.count && self.weight >= more.weight
+    }
+
+    fn take(&mut self, less: &Self) {
+        self.bytes = self.bytes.saturating_sub(less.bytes);
+        self.count = self.count.saturating_sub(less.count);
+        self.weight = self.weight.saturating_sub(less.weight.0);
+    }
+}
+
+fn add_transactions<'c>(
+    run: &mut Run<'_>,
+    body: &mut Body,
+    candidates: impl IntoIterator<Item = &'c Verified>,
+) -> Result<(), Fault> {
+    let limit = run.context.rules.block_weight();
+    let left = |limit: Weight| limit.saturating_sub(run.weight.0);
+    let mut all = Room { bytes: MAX_BODY_BYTES - BODY_OVERHEAD, count: MAX_BLOCK_TRANSACTIONS, weight: left(limit) };
+    let mut open = Room {
+        bytes: MAX_BODY_BYTES - MAX_BODY_BYTES / 4 - BODY_OVERHEAD,
+        count: MAX_BLOCK_TRANSACTIONS - MAX_BLOCK_TRANSACTIONS / 4,
+        weight: left(ordinary(limit)),
+    };
+    let mut included = Vec::new();
+    for candidate in candidates {
+        let transaction = candidate.transaction();
+        let weight = weight::of_transaction(candidate.bytes(), &transaction.action);
+        let need = Room { bytes: candidate.bytes(), count: 1, weight };
+        let protocol = is_protocol_action(&transaction.action);
+        let fits_open = open.holds(&need);
+        if !all.holds(&need) || !(protocol || fits_open) {
+            continue;
+        }
+        let mut reserved = false;
+        let item = Item { transaction, weight };
+        let stays = run.transaction_if(&item, |succeeded| {
+            reserved = protocol && succeeded;
+            reserved || fits_open
+        })?;
+        if stays {
+            all.take(&need);
+            if !reserved {
+                open.take(&need);
+            }
+            included.push(candidate.signed().clone());
+        }
+    }
+    body.transactions = Bounded::new(included).map_err(|_| Fault::Broken("more transactions than were counted"))?;
+    Ok(())
+}
+
+/// True for the actions of parties to live jobs.
+#[must_use]
+pub fn is_protocol_action(action: &Action) -> bool {
+    match action {
+        Action::Acknowledge { .. }
+        | Action::Decline { .. }
+        | Action::Commit { .. }
+        | Action::Announce { .. }
+        | Action::Claim { .. }
+        | Action::Reveal { .. } => true,
+        Action::Transfer { .. }
+        | Action::RegisterPartner { .. }
+        | Action::Bond { .. }
+        | Action::Unbond { .. }
+        | Action::SubmitJob { .. } => false,
+    }
+}

@@ -7,7 +7,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::Bounded;
-use crate::hash::{Address, BlobId, ChainId, Domain, Hash32, JobId};
+use crate::hash::{Address, BlobId, ChainId, Domain, Hash32, JobId, WorkloadId};
 use crate::job::Workload;
 use crate::key::VrfOutput;
 use crate::limits::{MAX_OUTPUTS, MAX_TASKS};
@@ -97,7 +97,13 @@ impl Outcomes {
 /// A task's leaf.
 #[must_use]
 pub fn leaf(workload: &Workload, index: TaskIndex, outcome: &Outcome) -> Hash32 {
-    Hash32::of(Domain::LEAF, &(workload.id(), index, workload.input_root(), outcome))
+    leaf_of(workload.id(), &workload.input_root(), index, outcome)
+}
+
+/// A task's leaf by the workload's hashes, for those who know no more of it.
+#[must_use]
+pub fn leaf_of(workload: WorkloadId, input_root: &Hash32, index: TaskIndex, outcome: &Outcome) -> Hash32 {
+    Hash32::of(Domain::LEAF, &(workload, index, input_root, outcome))
 }
 
 /// A leaf as a commitment holds it: hidden by a value derived from the salt and the index.

@@ -1,1 +1,34 @@
-//! Placeholder.
+//! The validators' network: libp2p over TCP with noise and yamux, bounded frames by channel.
+//!
+//! Decides nothing about what it carries. What it promises:
+//!
+//! - A frame said to be from a validator came over a connection whose node key that validator bound to itself, by
+//!   genesis or by a signed record with a higher sequence ([`record`]). Nobody else can send a frame at all.
+//! - Frames of one validator on one channel arrive in the order in which they were sent. Frames may be lost: when a
+//!   connection breaks, and when a peer reads too slowly and the oldest waiting ones make room (counted).
+//! - Every queue, frame, stream and connection is bounded, and lengths are checked before anything is allocated.
+//!
+//! What it leaves out: transactions are not deduplicated here. A frame is handed on to nobody but the receiver;
+//! flooding a transaction once is the node's decision, which knows what its mempool already holds.
+
+mod behaviour;
+mod channel;
+mod config;
+mod counters;
+mod dialer;
+mod frame;
+mod handle;
+mod link;
+mod network;
+mod outbox;
+mod peers;
+pub mod record;
+mod registry;
+mod streams;
+
+pub use channel::Channel;
+pub use config::{Config, Limits};
+pub use counters::Counters;
+pub use handle::{Handle, PeerEvent, RequestError, SendError};
+pub use libp2p::Multiaddr;
+pub use network::{P2pError, start};

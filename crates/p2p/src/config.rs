@@ -1,0 +1,69 @@
+//! What a network is started with.
+
+use std::time::Duration;
+
+use libp2p::Multiaddr;
+use types::committee::Committee;
+use types::hash::ChainId;
+use types::key::SecretKey;
+
+/// How a node takes part in the network.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The node's libp2p identity.
+    pub node_key: SecretKey,
+    /// Signs the node's record, if it is a validator. Without it the node may connect and listen to nobody: it is
+    /// a stranger to every validator.
+    pub validator_key: Option<SecretKey>,
+    /// The chain; nodes of other chains are not spoken to.
+    pub chain_id: ChainId,
+    /// Whose records count. Genesis' node keys bind until a record says otherwise.
+    pub committee: Committee,
+    /// Where to listen, such as `/ip4/127.0.0.1/tcp/26601`; port 0 takes a free one.
+    pub listen: Vec<Multiaddr>,
+    /// Where to find the first peers, such as `/ip4/10.0.0.3/tcp/26601`, with or without `/p2p/<peer id>`.
+    pub bootstrap: Vec<Multiaddr>,
+    /// The addresses that others should dial; if empty, those it listens on.
+    pub external: Vec<Multiaddr>,
+    /// What the node bears.
+    pub limits: Limits,
+}
+
+/// What a node bears of others, and how patient it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections of peers that no validator is bound to yet.
+    pub stranger_connections: u32,
+    /// Incoming connections in their handshake.
+    pub pending_incoming: u32,
+    /// Resident memory of the process, in bytes, above which no connection is taken or made.
+    pub memory_bytes: usize,
+    /// Time for a connection's handshakes, and then for its peer to show that it is a validator's.
+    pub handshake_timeout: Duration,
+    /// Time for the answer to a request.
+    pub request_timeout: Duration,
+    /// Requests of one validator that are answered at once.
+    pub requests_per_peer: usize,
+    /// Time between pings; a connection whose ping is not answered within twice as long is closed.
+    pub ping_interval: Duration,
+    /// First pause before an address is dialed again.
+    pub redial_min: Duration,
+    /// Longest pause before an address is dialed again.
+    pub redial_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            stranger_connections: 16,
+            pending_incoming: 64,
+            memory_bytes: 8 << 30,
+            handshake_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(10),
+            requests_per_peer: 8,
+            ping_interval: Duration::from_secs(5),
+            redial_min: Duration::from_millis(250),
+            redial_max: Duration::from_secs(15),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What went wrong so far, counted, for metrics and for tests.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Counts since the start of the network.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        pub struct Counters {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        /// The same, shared between tasks.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counting {
+            $(pub(crate) $name: Count,)*
+        }
+
+        impl Counting {
+            pub(crate) fn read(&self) -> Counters {
+                Counters { $($name: self.$name.0.load(Ordering::Relaxed),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Frames that were dropped because a peer read too slowly.
+    frames_dropped,
+    /// Frames announced longer than their channel admits; the stream was closed.
+    frames_oversize,
+    /// Streams that a peer opened without being allowed to.
+    streams_refused,
+    /// Records that were not valid; the connection was closed.
+    records_refused,
+    /// Valid records that were not newer than what is known.
+    records_stale,
+    /// Connections that did not become a validator's in time.
+    strangers_closed,
+    /// Connections refused by a limit.
+    connections_denied,
+    /// Handshakes that failed or took too long.
+    handshakes_failed,
+}
+
+/// One count.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,5 @@
+//! What is decided in each stage of a job, and that a crash at any point loses and doubles nothing.
+
+mod chain;
+mod crash;
+mod stages;

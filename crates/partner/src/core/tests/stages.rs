@@ -1,0 +1,190 @@
+//! One stage at a time: what is wanted, and what is left alone.
+
+use types::hash::{Hash32, JobId};
+use types::job::{Committed, Stage, Verifier};
+use types::number::{Amount, Attempt, ChainTime, Height, TaskIndex};
+use types::transaction::Action;
+
+use super::super::outbox::Outbox;
+use super::super::{Core, Effect, Event, MAX_EXECUTIONS, Note, View};
+use super::chain::{address, assigned, identity, primary, record, settings, view};
+use crate::part::{Part, Role};
+
+fn core(n: u8) -> Core {
+    Core::new(identity(n), settings(n), Vec::new(), Outbox::default())
+}
+
+fn see(core: &mut Core, view: View) -> Vec<Effect> {
+    core.step(Event::View(Box::new(view)))
+}
+
+fn actions(effects: &[Effect]) -> Vec<&Action> {
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Send(signed) => Some(&signed.transaction.action),
+            _ => None,
+        })
+        .collect()
+}
+
+fn executions(effects: &[Effect]) -> Vec<(Part, usize)> {
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Execute(execution) => Some((execution.part, execution.tasks.len())),
+            _ => None,
+        })
+        .collect()
+}
+
+fn part(role: Role) -> Part {
+    Part { job: record(Stage::Settled).id, attempt: Attempt(0), role }
+}
+
+fn committed(by: u8, verifiers: Vec<Verifier>) -> Stage {
+    let committed = Committed { commitment: Hash32([1; 32]), height: Height(3), beacon: Hash32([2; 32]) };
+    Stage::Committed { primary: primary(by), committed, verifiers, deadline: ChainTime(9) }
+}
+
+fn seat(n: u8) -> Verifier {
+    Verifier {
+        partner: address(n),
+        fill_up: false,
+        tasks: vec![TaskIndex(1), TaskIndex(3)],
+        bond: Amount(50),
+        claim: None,
+        opened: None,
+    }
+}
+
+#[test]
+fn it_registers_first_and_then_fills_its_bond() {
+    let mut core = core(1);
+    let mut unknown = view(1, 1, 5, record(Stage::Settled));
+    unknown.partner = None;
+    let effects = see(&mut core, unknown);
+    assert!(matches!(actions(&effects)[..], [Action::RegisterPartner { .. }]));
+    let Effect::KeepOutbox(_) = &effects[0] else { panic!("kept before it is sent: {effects:?}") };
+
+    let mut poor = view(1, 1, 6, record(Stage::Settled));
+    poor.account.nonce = types::number::Nonce(1);
+    poor.partner.as_mut().unwrap().bond = Amount(940);
+    poor.account.balance = Amount(70);
+    let effects = see(&mut core, poor.clone());
+    assert!(matches!(actions(&effects)[..], [Action::Bond { amount: Amount(60) }]), "{effects:?}");
+
+    let mut core = self::core(1);
+    poor.account.balance = Amount(69);
+    let effects = see(&mut core, poor.clone());
+    assert!(matches!(&effects[..], [Effect::Note(Note::BondShort { .. })]), "the reserve for fees stays: {effects:?}");
+    poor.height = Height(7);
+    assert_eq!(see(&mut core, poor), [], "it is said once");
+}
+
+#[test]
+fn a_primary_acknowledges_and_runs_all_tasks_at_once() {
+    let mut core = core(1);
+    let effects = see(&mut core, view(1, 1, 5, record(assigned(1, false))));
+    assert!(matches!(actions(&effects)[..], [Action::Acknowledge { .. }]));
+    assert_eq!(executions(&effects), [(part(Role::Primary), 5)]);
+    let effects = see(&mut core, view(1, 1, 6, record(assigned(1, true))));
+    assert!(executions(&effects).is_empty(), "it runs already");
+}
+
+#[test]
+fn somebody_elses_assignment_is_left_alone() {
+    assert_eq!(see(&mut core(2), view(2, 2, 5, record(assigned(1, false)))), []);
+}
+
+#[test]
+fn beyond_its_capacity_it_declines() {
+    let mut core = core(1);
+    let mut busy = view(1, 1, 5, record(assigned(1, true)));
+    let mut second = record(assigned(1, false));
+    second.id = JobId(Hash32([9; 32]));
+    busy.jobs.insert(second.id, second.clone());
+    busy.live.insert(second.id);
+    let effects = see(&mut core, busy);
+    assert_eq!(actions(&effects), [&Action::Decline { job: second.id, attempt: Attempt(0), unrunnable: false }]);
+    assert_eq!(executions(&effects), [(part(Role::Primary), 5)]);
+}
+
+#[test]
+fn tasks_that_never_give_a_result_are_reported() {
+    let mut core = core(1);
+    for execution in 0..MAX_EXECUTIONS {
+        let effects = see(&mut core, view(1, 1, 5 + u64::from(execution), record(assigned(1, true))));
+        assert_eq!(core.running().count(), 1, "execution {execution}: {effects:?}");
+        core.step(Event::NotExecuted { part: part(Role::Primary), reason: "killed".into() });
+    }
+    let effects = see(&mut core, view(1, 1, 20, record(assigned(1, true))));
+    assert!(executions(&effects).is_empty());
+    assert!(matches!(actions(&effects)[..], [Action::Decline { unrunnable: true, .. }]), "{effects:?}");
+}
+
+#[test]
+fn a_drawn_partner_announces_and_runs_once_it_is_bound() {
+    let mut core = core(2);
+    let effects = see(&mut core, view(2, 3, 5, record(committed(1, Vec::new()))));
+    assert!(matches!(actions(&effects)[..], [Action::Announce { .. }]));
+    assert!(executions(&effects).is_empty(), "not bound yet");
+    let effects = see(&mut core, view(2, 3, 6, record(committed(1, vec![seat(2)]))));
+    assert_eq!(executions(&effects), [(part(Role::Verifier), 2)]);
+}
+
+#[test]
+fn who_is_not_drawn_or_cannot_lock_the_bond_stays_away() {
+    let mut undrawn = record(committed(1, Vec::new()));
+    undrawn.policy.expected_verifiers = 0;
+    assert_eq!(see(&mut core(2), view(2, 3, 5, undrawn)), []);
+
+    let mut locked = view(2, 3, 5, record(committed(1, Vec::new())));
+    locked.partner.as_mut().unwrap().locks.insert(JobId(Hash32([4; 32])), Amount(951));
+    assert_eq!(see(&mut core(2), locked), []);
+
+    let mut unknown_epoch = view(2, 3, 5, record(committed(1, Vec::new())));
+    unknown_epoch.snapshots.clear();
+    assert_eq!(see(&mut core(2), unknown_epoch), []);
+
+    assert_eq!(see(&mut core(4), view(4, 3, 5, record(committed(1, Vec::new())))), [], "not in the snapshot");
+}
+
+#[test]
+fn verification_has_slots_of_its_own() {
+    let mut core = core(2);
+    let mut busy = view(2, 3, 5, record(committed(1, vec![seat(2)])));
+    let mut own = record(assigned(2, true));
+    own.id = JobId(Hash32([1; 32]));
+    busy.live.insert(own.id);
+    busy.jobs.insert(own.id, own.clone());
+    let effects = see(&mut core, busy);
+    let own = Part { job: own.id, attempt: Attempt(0), role: Role::Primary };
+    assert_eq!(executions(&effects), [(own, 5), (part(Role::Verifier), 2)]);
+}
+
+#[test]
+fn what_nobody_waits_for_any_more_is_cancelled() {
+    let mut core = core(1);
+    see(&mut core, view(1, 1, 5, record(assigned(1, true))));
+    let effects = see(&mut core, view(1, 1, 6, record(assigned(2, false))));
+    assert!(effects.contains(&Effect::Cancel(part(Role::Primary))), "{effects:?}");
+    assert_eq!(core.running().count(), 0);
+}
+
+#[test]
+fn an_older_view_changes_nothing() {
+    let mut core = core(1);
+    see(&mut core, view(1, 1, 5, record(assigned(1, true))));
+    let mut old = view(1, 1, 4, record(assigned(1, true)));
+    old.live.clear();
+    old.jobs.clear();
+    assert_eq!(see(&mut core, old), []);
+    assert_eq!(core.running().count(), 1);
+}
+
+#[test]
+fn a_seal_that_is_not_on_this_disk_is_reported_and_never_opened() {
+    let effects = see(&mut core(1), view(1, 1, 5, record(committed(1, Vec::new()))));
+    assert_eq!(effects, [Effect::Note(Note::ForeignSeal(part(Role::Primary)))]);
+}

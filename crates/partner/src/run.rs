@@ -1,0 +1,229 @@
+//! The daemon: performs what the core decides, in order, and tells it what came of it.
+//!
+//! Keeping comes first: an effect that puts something on disk is done before the next one begins, and if it fails the
+//! daemon stops rather than send what it could not answer for. Sending, executing and uploading run beside the loop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use light::Light;
+use rpc::keyfile::{self, KeyKind};
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+use types::genesis::Genesis;
+use types::hash::BlobId;
+use types::transaction::SignedTransaction;
+
+use crate::config::Config;
+use crate::core::{Core, Effect, Event, Execution, Identity, Note, Settings};
+use crate::fault::Fault;
+use crate::journal::{DiskJournal, Journal};
+use crate::part::Part;
+use crate::servers::Servers;
+use crate::watch::Watch;
+use crate::work::{Cancel, Work, WorkSettings};
+
+/// Most events that wait for the core.
+const EVENT_QUEUE: usize = 64;
+
+/// Runs the partner of a directory until `shutdown` completes.
+pub async fn run(dir: &Path, config: Config, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    config.check()?;
+    let fault = Fault::from_environment()?;
+    if fault != Fault::None {
+        tracing::warn!(?fault, "THIS PARTNER IS FAULTY ON PURPOSE");
+    }
+    if config.servers.len() < 2 {
+        tracing::warn!("only one server is configured: if it fails or is silent, this partner misses its deadlines");
+    }
+    let key = keyfile::read_secret(&dir.join(&config.account_key), KeyKind::Account)?;
+    let vrf = keyfile::read_vrf(&dir.join(&config.vrf_key))?;
+    let path = dir.join(&config.genesis);
+    let bytes = std::fs::read(&path).with_context(|| format!("cannot read the genesis {}", path.display()))?;
+    let genesis = Genesis::from_bytes(&bytes).with_context(|| format!("{} is no genesis", path.display()))?;
+    let light = Light::new(&genesis)?;
+    let journal = DiskJournal::open(&dir.join("journal"))?;
+    let (sealed, outbox) = journal.load()?;
+    let settings = Settings {
+        profile: config.profile(vrf.public())?,
+        bond: config.bond,
+        reserve: config.reserve,
+        verification_slots: config.verification_slots,
+        epoch_length: genesis.params.epoch_length,
+        fee: genesis.params.minimum_fee,
+        fault,
+    };
+    let servers = Servers::new(&config.servers)?;
+    let worker = match &config.worker {
+        Some(worker) => dir.join(worker),
+        None => std::env::current_exe().context("cannot find the path of this program")?,
+    };
+    let task_wall = Duration::from_millis(config.task_wall_ms);
+    let work_settings = WorkSettings { quota: config.blob_quota_bytes, worker, task_wall, fault };
+    let kept: BTreeSet<Part> = sealed.iter().map(|sealed| sealed.part).collect();
+    let work = Work::open(dir, servers.clone(), work_settings, &kept)?;
+    let identity = Identity { chain: light.chain(), key, vrf };
+    let address = identity.address();
+    tracing::info!(%address, chain = %light.chain(), sealed = kept.len(), "partner starts");
+    let core = Core::new(identity, settings, sealed, outbox);
+    let watch = Watch::new(servers.clone(), light, address, genesis.params.epoch_length, core.height());
+    let (events, queue) = mpsc::channel(EVENT_QUEUE);
+    let watching = tokio::spawn(keep_watching(watch, Duration::from_millis(config.poll_ms), events.clone()));
+    let mut shell =
+        Shell { core, journal: Box::new(journal), work: Arc::new(work), servers, events, running: BTreeMap::new() };
+    let ended = shell.run(queue, shutdown).await;
+    watching.abort();
+    for (cancel, _) in shell.running.values() {
+        cancel.cancel();
+    }
+    ended
+}
+
+/// Brings a view every now and then, as long as the loop takes them.
+async fn keep_watching(mut watch: Watch, every: Duration, events: mpsc::Sender<Event>) {
+    let mut tick = tokio::time::interval(every);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if let Some(view) = watch.view().await
+            && events.send(Event::View(Box::new(view))).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+struct Shell {
+    core: Core,
+    journal: Box<dyn Journal>,
+    work: Arc<Work>,
+    servers: Servers,
+    events: mpsc::Sender<Event>,
+    running: BTreeMap<Part, (Cancel, Vec<BlobId>)>,
+}
+
+impl Shell {
+    async fn run(
+        &mut self,
+        mut queue: mpsc::Receiver<Event>,
+        shutdown: impl Future<Output = ()>,
+    ) -> anyhow::Result<()> {
+        tokio::pin!(shutdown);
+        loop {
+            let event = tokio::select! {
+                () = &mut shutdown => return Ok(()),
+                event = queue.recv() => event,
+            };
+            let Some(event) = event else { return Ok(()) };
+            match &event {
+                Event::Executed(executed) => {
+                    tracing::info!(part = %executed.part, tasks = executed.outcomes.len(), "executed");
+                    self.running.remove(&executed.part);
+                }
+                Event::NotExecuted { part, .. } => {
+                    self.running.remove(part);
+                }
+                Event::View(_) | Event::Uploaded { .. } => {}
+            }
+            for effect in self.core.step(event) {
+                self.perform(effect)?;
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) -> anyhow::Result<()> {
+        match effect {
+            Effect::Keep(sealed) => self.journal.keep(&sealed)?,
+            Effect::KeepOutbox(outbox) => self.journal.keep_outbox(&outbox)?,
+            Effect::Forget(part) => {
+                self.journal.forget(&part)?;
+                self.work.forget(&part).with_context(|| format!("cannot remove the results of {part}"))?;
+                let wanted: BTreeSet<_> = self.running.values().flat_map(|(_, blobs)| blobs).copied().collect();
+                self.work.retain_inputs(&wanted)?;
+            }
+            Effect::Send(transaction) => {
+                tracing::info!(action = action_name(&transaction), id = %transaction.id(), "sending");
+                tokio::spawn(send(self.servers.clone(), *transaction));
+            }
+            Effect::Execute(execution) => self.execute(*execution),
+            Effect::Cancel(part) => {
+                if let Some((cancel, _)) = self.running.remove(&part) {
+                    tracing::info!(%part, "cancelled");
+                    cancel.cancel();
+                }
+            }
+            Effect::Upload { part, blobs } => {
+                let (work, events) = (Arc::clone(&self.work), self.events.clone());
+                tokio::spawn(async move {
+                    let complete = work.upload(part, &blobs).await.unwrap_or_else(|error| {
+                        tracing::error!(%part, "cannot upload the results: {error:#}");
+                        false
+                    });
+                    tracing::info!(%part, blobs = blobs.len(), complete, "upload ended");
+                    // The loop ends only with the process.
+                    let _ = events.send(Event::Uploaded { part, complete }).await;
+                });
+            }
+            Effect::Note(note @ Note::Over(_)) => tracing::info!("{note}"),
+            Effect::Note(note @ Note::ForeignSeal(_)) => tracing::error!("{note}"),
+            Effect::Note(note) => tracing::warn!("{note}"),
+        }
+        Ok(())
+    }
+
+    fn execute(&mut self, execution: Execution) {
+        let (part, cancel) = (execution.part, Cancel::default());
+        tracing::info!(%part, tasks = execution.tasks.len(), "executing");
+        self.running.insert(part, (cancel.clone(), execution.workload.blobs()));
+        let (work, events) = (Arc::clone(&self.work), self.events.clone());
+        tokio::spawn(async move {
+            let event = match work.execute(execution, cancel.clone()).await {
+                // Its slot is free already; another execution of the part may have begun.
+                _ if cancel.is_cancelled() => return,
+                Ok(executed) => Event::Executed(Box::new(executed)),
+                Err(error) => Event::NotExecuted { part, reason: format!("{error:#}") },
+            };
+            // The loop ends only with the process.
+            let _ = events.send(event).await;
+        });
+    }
+}
+
+/// Hands a transaction to every server: one that keeps it back does not matter then.
+async fn send(servers: Servers, transaction: SignedTransaction) {
+    let sends = servers.available(Instant::now()).into_iter().map(|server| {
+        let transaction = &transaction;
+        async move {
+            match server.client.submit(transaction).await {
+                Ok(_) => tracing::debug!(id = %transaction.id(), server = server.client.url(), "sent"),
+                Err(error @ rpc::ClientError::Refused { .. }) => {
+                    // Often "already included": whether it was needed is read off the chain.
+                    tracing::debug!(id = %transaction.id(), %error, "not taken");
+                }
+                Err(error) => server.failed(Instant::now(), &error.to_string()),
+            }
+        }
+    });
+    futures::future::join_all(sends).await;
+}
+
+fn action_name(transaction: &SignedTransaction) -> &'static str {
+    use types::transaction::Action;
+    match &transaction.transaction.action {
+        Action::Transfer { .. } => "transfer",
+        Action::RegisterPartner { .. } => "register",
+        Action::Bond { .. } => "bond",
+        Action::Unbond { .. } => "unbond",
+        Action::SubmitJob { .. } => "submit job",
+        Action::Acknowledge { .. } => "acknowledge",
+        Action::Decline { .. } => "decline",
+        Action::Commit { .. } => "commit",
+        Action::Announce { .. } => "announce",
+        Action::Claim { .. } => "claim",
+        Action::Reveal { .. } => "reveal",
+    }
+}

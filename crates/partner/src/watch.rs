@@ -1,0 +1,192 @@
+//! Reading the chain through servers that nobody trusts.
+//!
+//! Every value is taken with its proof and checked against genesis. A view is read from one server, the account
+//! first, so that what the jobs show is never older than the nonce; nothing in it may be older than anything in the
+//! view before. Which server is asked is decided by the newest provable height among those that are not set aside.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use borsh::BorshDeserialize;
+use futures::future::join_all;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use light::Light;
+use rpc::ClientError;
+use types::account::{Account, LiveJobs, PartnerSnapshot};
+use types::codec::decode;
+use types::hash::{Address, JobId};
+use types::job::{JobRecord, Stage};
+use types::limits::MAX_STATE_VALUE_BYTES;
+use types::number::{Epoch, Height};
+use types::state_key::StateKey;
+
+use crate::core::View;
+use crate::core::decide::epoch_of;
+use crate::servers::{Server, Servers};
+
+/// Values read from one server at the same time.
+const PARALLEL_READS: usize = 8;
+
+/// Why a value was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The server gave no answer.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The server's answer is not proven.
+    #[error("the proof of {key:?} is wrong: {why}")]
+    Unproven {
+        /// What was asked for.
+        key: StateKey,
+        /// What is wrong with the answer.
+        why: String,
+    },
+    /// A proven value that this version cannot read.
+    #[error("the value of {key:?} is proven and not understood: {why} (hint: is there a newer version?)")]
+    Strange {
+        /// What was asked for.
+        key: StateKey,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// True, but older than what is known.
+    #[error("at height {found}, behind {known}")]
+    Behind {
+        /// The height of the answer.
+        found: Height,
+        /// What is known.
+        known: Height,
+    },
+}
+
+/// Reads views, one after the other.
+#[derive(Debug)]
+pub struct Watch {
+    servers: Servers,
+    light: Light,
+    address: Address,
+    epoch_length: u64,
+    /// No view may hold anything older.
+    floor: Height,
+    /// Snapshots never change once they are written.
+    snapshots: BTreeMap<Epoch, PartnerSnapshot>,
+}
+
+impl Watch {
+    /// Watches for the account `address`; nothing below `floor` is believed.
+    #[must_use]
+    pub fn new(servers: Servers, light: Light, address: Address, epoch_length: u64, floor: Height) -> Self {
+        Self { servers, light, address, epoch_length, floor, snapshots: BTreeMap::new() }
+    }
+
+    /// A view from the server that is ahead of the others; nothing if none has a new enough one.
+    pub async fn view(&mut self) -> Option<View> {
+        let servers = self.servers.clone();
+        for server in self.by_height(&servers).await {
+            match self.view_from(server).await {
+                Ok(view) => {
+                    server.fine();
+                    return Some(view);
+                }
+                Err(error) => blame(server, &error),
+            }
+        }
+        None
+    }
+
+    /// The available servers, newest provable height first; those that give none are left out.
+    async fn by_height<'a>(&self, servers: &'a Servers) -> Vec<&'a Server> {
+        let available = servers.available(Instant::now());
+        if let [only] = available[..] {
+            return vec![only];
+        }
+        let reader = |server: &'a Server| Reader { server, light: &self.light, floor: Height::ZERO };
+        let heads = join_all(available.into_iter().map(|server| async move {
+            match reader(server).read::<Account>(StateKey::Account(self.address)).await {
+                Ok((height, _)) => Some((height, server)),
+                Err(error) => {
+                    blame(server, &error);
+                    None
+                }
+            }
+        }));
+        let mut heads: Vec<_> = heads.await.into_iter().flatten().collect();
+        heads.sort_by_key(|(height, _)| std::cmp::Reverse(*height));
+        heads.into_iter().map(|(_, server)| server).collect()
+    }
+
+    async fn view_from(&mut self, server: &Server) -> Result<View, ReadError> {
+        let reader = Reader { server, light: &self.light, floor: self.floor };
+        let (at, account) = reader.read::<Account>(StateKey::Account(self.address)).await?;
+        let (partner_at, partner) = reader.read(StateKey::Partner(self.address)).await?;
+        let (live_at, live) = reader.read::<LiveJobs>(StateKey::LiveJobs).await?;
+        let live: BTreeSet<JobId> = live.unwrap_or_default().into_iter().collect();
+        let (mut lowest, mut highest) = (at.min(partner_at).min(live_at), at.max(partner_at).max(live_at));
+        let records: Vec<(JobId, Height, Option<JobRecord>)> =
+            stream::iter(live.iter().copied())
+                .map(|job| async move {
+                    reader.read(StateKey::Job(job)).await.map(|(height, record)| (job, height, record))
+                })
+                .buffered(PARALLEL_READS)
+                .try_collect()
+                .await?;
+        let mut jobs = BTreeMap::new();
+        for (job, height, record) in records {
+            (lowest, highest) = (lowest.min(height), highest.max(height));
+            jobs.extend(record.map(|record| (job, record)));
+        }
+        let wanted = committed_epochs(jobs.values(), self.epoch_length);
+        let mut snapshots = std::mem::take(&mut self.snapshots);
+        snapshots.retain(|epoch, _| wanted.contains(epoch));
+        for epoch in &wanted {
+            if !snapshots.contains_key(epoch) {
+                let (_, snapshot) = reader.read(StateKey::PartnerSnapshot(*epoch)).await?;
+                snapshots.extend(snapshot.map(|snapshot| (*epoch, snapshot)));
+            }
+        }
+        (self.snapshots, self.floor) = (snapshots.clone(), highest);
+        let account = account.unwrap_or_default();
+        Ok(View { height: lowest, account, partner, live, jobs, snapshots })
+    }
+}
+
+/// The epochs whose partners the live jobs draw verifiers from.
+fn committed_epochs<'a>(records: impl Iterator<Item = &'a JobRecord>, length: u64) -> BTreeSet<Epoch> {
+    let epoch = |record: &JobRecord| match &record.stage {
+        Stage::Committed { committed, .. } => Some(epoch_of(committed.height, length)),
+        _ => None,
+    };
+    records.filter_map(epoch).collect()
+}
+
+/// Reads proven values from one server.
+#[derive(Debug, Clone, Copy)]
+struct Reader<'a> {
+    server: &'a Server,
+    light: &'a Light,
+    floor: Height,
+}
+
+impl Reader<'_> {
+    /// A value, or its absence, with the height after which it is true.
+    async fn read<T: BorshDeserialize>(&self, key: StateKey) -> Result<(Height, Option<T>), ReadError> {
+        let proof = self.server.client.proof(&key).await?;
+        let proven = self.light.verify_value(&proof, &key);
+        let proven = proven.map_err(|error| ReadError::Unproven { key, why: error.to_string() })?;
+        if proven.height < self.floor {
+            return Err(ReadError::Behind { found: proven.height, known: self.floor });
+        }
+        let value = proven.bytes.map(|bytes| decode(bytes, MAX_STATE_VALUE_BYTES)).transpose();
+        Ok((proven.height, value.map_err(|error| ReadError::Strange { key, why: error.to_string() })?))
+    }
+}
+
+fn blame(server: &Server, error: &ReadError) {
+    let now = Instant::now();
+    match error {
+        ReadError::Client(_) | ReadError::Strange { .. } => server.failed(now, &error.to_string()),
+        ReadError::Unproven { .. } => server.lied(now, &error.to_string()),
+        // Catching up is no fault.
+        ReadError::Behind { .. } => tracing::debug!(server = server.client.url(), %error, "server is behind"),
+    }
+}

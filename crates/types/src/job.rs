@@ -19,8 +19,8 @@ use crate::limits::{
 use crate::number::{Amount, EngineClass, Weight};
 
 pub use record::{
-    Committed, Escrow, FailureReason, JobReceipt, JobRecord, Opened, Policy, Primary, ReceiptVerifier, Stage,
-    StageEntry, Verifier,
+    Committed, Escrow, FailureReason, JobReceipt, JobRecord, Opened, OpenedClaim, Policy, Primary, ReceiptVerifier,
+    Stage, StageEntry, Verifier,
 };
 
 /// The one engine class of this version: wasmtime 48 as `docs/spec` pins it.

@@ -1,44 +1,74 @@
-//! Jobs.
+//! Jobs: from a customer's escrow to a receipt in state. `job` tells a job's life; the other files each do one thing
+//! of it: an action of a party, a formula, a table.
+
+pub mod error;
+pub mod estimate;
+pub mod fixed;
+pub mod job;
+pub mod live;
+pub mod market;
+pub mod penalty;
+pub mod policy;
+pub mod price;
+pub mod spec;
+
+mod acknowledge;
+mod announce;
+mod claim;
+mod commit;
+mod decline;
+mod draw;
+mod exit;
+mod open;
+mod stored;
+mod submit;
 
 use types::hash::Address;
-use types::number::ValidatorIndex;
-use types::transaction::{StoredStatement, Transaction};
+use types::transaction::{Action, Transaction};
+
+pub use error::JobError;
+pub use estimate::{Estimate, estimate};
+pub use job::end_block;
+pub use live::{Due, JobsDue};
+pub use stored::stored;
 
 use crate::{ActionError, Context, Fault};
 
-/// The rule of jobs that an action broke.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum JobError {
-    /// No such job.
-    #[error("no such job")]
-    UnknownJob,
-}
-
-impl JobError {
-    /// The stable short name that a receipt carries.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::UnknownJob => "unknown_job",
-        }
-    }
-}
-
 /// Performs a job action of `sender`, whose fee is charged already. Runs in a scope that is reverted on failure.
-pub fn apply(_context: &mut Context<'_>, _transaction: &Transaction, _sender: Address) -> Result<(), ActionError> {
-    Err(ActionError::Job(JobError::UnknownJob))
-}
-
-/// Notes a validator's stored statement, whose signature is checked already. A failure makes the block invalid.
-pub fn stored(
-    _context: &mut Context<'_>,
-    _statement: &StoredStatement,
-    _validator: ValidatorIndex,
-) -> Result<(), ActionError> {
-    Err(ActionError::Job(JobError::UnknownJob))
-}
-
-/// Moves all live jobs on by what is due: deadlines, draws, exits. Total.
-pub fn end_block(_context: &mut Context<'_>) -> Result<(), Fault> {
-    Ok(())
+///
+/// What a party does for a live job is at the customer's expense: the least fee is paid back from the escrow. To decline
+/// is not for the job.
+pub fn apply(context: &mut Context<'_>, transaction: &Transaction, sender: Address) -> Result<(), ActionError> {
+    let (job, attempt) = match &transaction.action {
+        Action::SubmitJob { spec } => return submit::submit(context, sender, transaction.job_id(), spec),
+        Action::Acknowledge { job, attempt }
+        | Action::Decline { job, attempt, .. }
+        | Action::Commit { job, attempt, .. }
+        | Action::Announce { job, attempt, .. }
+        | Action::Claim { job, attempt, .. }
+        | Action::Reveal { job, attempt, .. } => (job, *attempt),
+        Action::Transfer { .. } | Action::RegisterPartner { .. } | Action::Bond { .. } | Action::Unbond { .. } => {
+            return Err(Fault::Broken("not an action of jobs").into());
+        }
+    };
+    let mut record = job::load(context, job, attempt)?;
+    if record.stage.is_final() {
+        return Err(job::wrong_stage(&record));
+    }
+    if !matches!(transaction.action, Action::Decline { .. }) {
+        exit::reimburse(context, &mut record, &sender, transaction.fee)?;
+    }
+    match &transaction.action {
+        Action::Acknowledge { .. } => acknowledge::acknowledge(context, &sender, record),
+        Action::Decline { unrunnable, .. } => decline::decline(context, &sender, record, *unrunnable),
+        Action::Commit { commitment, .. } => commit::commit(context, &sender, record, *commitment),
+        Action::Announce { proof, .. } => announce::announce(context, &sender, record, proof),
+        Action::Claim { commitment, .. } => claim::claim(context, &sender, record, *commitment),
+        Action::Reveal { opening, .. } => open::open(context, &sender, record, opening),
+        Action::SubmitJob { .. }
+        | Action::Transfer { .. }
+        | Action::RegisterPartner { .. }
+        | Action::Bond { .. }
+        | Action::Unbond { .. } => Err(Fault::Broken("not an action of jobs").into()),
+    }
 }

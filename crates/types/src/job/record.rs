@@ -27,7 +27,8 @@ pub struct JobRecord {
     pub attempt: Attempt,
     /// Drawn primaries that said that the module cannot be run.
     pub unrunnable_reports: Vec<Address>,
-    /// Partners that were primary of an earlier attempt and are not drawn again.
+    /// Partners that failed this job, as primary of an earlier attempt or as silent verifiers; the beacon does not draw
+    /// them again.
     pub excluded: Vec<Address>,
     /// Where it stands.
     pub stage: Stage,

@@ -1,0 +1,188 @@
+//! Who can run a job, and how it is checked given who can.
+//!
+//! A partner stands behind each of its places for jobs with an equal part of half of its bond; the other half is
+//! reserved for verification, so that no flood of jobs can lock honest partners out of checking. The policy is chosen
+//! over what counts in the epoch, not over who is busy now: a job waits for a place.
+
+use state::{StateRead, read_as};
+use types::account::{CountedPartner, Partner, PartnerSnapshot};
+use types::hash::Address;
+use types::job::{JobSpec, Policy};
+use types::number::Amount;
+use types::params::ComputeParams;
+use types::state_key::StateKey;
+
+use super::JobError;
+use super::policy::{Checks, Stakes};
+use super::price::{price, verifier_fee};
+use crate::Fault;
+
+/// How many partners should be able to lock the bond, where there are as many: the beacon then has a choice.
+const WANTED_CHOICE: usize = 3;
+
+/// Why a partner cannot be drawn to run a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exclusion {
+    /// It runs another engine class.
+    Class,
+    /// It lacks an attribute that the constraints ask for.
+    Attributes,
+    /// It asks for more than the price cap.
+    Price,
+    /// The part of its bond that stands behind one job is smaller than the policy's bond.
+    Bond,
+    /// It failed this job before.
+    Failed,
+    /// It runs as many jobs as it has places.
+    Capacity,
+    /// Too much of its bond is locked now.
+    Locked,
+}
+
+impl Exclusion {
+    /// A stable short name.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Class => "class",
+            Self::Attributes => "attributes",
+            Self::Price => "price",
+            Self::Bond => "bond",
+            Self::Failed => "failed",
+            Self::Capacity => "capacity",
+            Self::Locked => "locked",
+        }
+    }
+
+    /// One sentence for people.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Class => "runs another engine class",
+            Self::Attributes => "lacks an attribute that the constraints ask for",
+            Self::Price => "asks for more than the price cap",
+            Self::Bond => "has too small a bond behind each of its places",
+            Self::Failed => "failed this job before",
+            Self::Capacity => "runs as many jobs as it has places",
+            Self::Locked => "has too much of its bond locked by other jobs now",
+        }
+    }
+}
+
+/// The most that a partner can lock as primary of one job.
+#[must_use]
+pub fn offer(bond: Amount, capacity: u16) -> Amount {
+    Amount(bond.0 / 2 / u128::from(capacity.max(1)))
+}
+
+/// What holds of a partner in an epoch: nothing against it, or the first reason.
+fn counted_exclusion(spec: &JobSpec, counted: &CountedPartner) -> Option<Exclusion> {
+    let profile = &counted.profile;
+    if profile.class != spec.workload.class {
+        return Some(Exclusion::Class);
+    }
+    if spec.constraints.attributes.iter().any(|(name, value)| profile.attributes.get(name) != Some(value)) {
+        return Some(Exclusion::Attributes);
+    }
+    (price(profile.ask, spec) > spec.price_cap).then_some(Exclusion::Price)
+}
+
+/// Why a partner cannot be drawn now to run a job under a policy, if there is a reason.
+pub fn exclusion(
+    state: &dyn StateRead,
+    spec: &JobSpec,
+    policy: &Policy,
+    failed: &[Address],
+    counted: &CountedPartner,
+) -> Result<Option<Exclusion>, Fault> {
+    if let Some(exclusion) = counted_exclusion(spec, counted) {
+        return Ok(Some(exclusion));
+    }
+    if offer(counted.bond, counted.profile.capacity) < policy.bond {
+        return Ok(Some(Exclusion::Bond));
+    }
+    if failed.contains(&counted.address) {
+        return Ok(Some(Exclusion::Failed));
+    }
+    let Some(now) = read_as::<Partner>(state, &StateKey::Partner(counted.address))? else {
+        return Ok(Some(Exclusion::Locked));
+    };
+    if now.running >= counted.profile.capacity {
+        return Ok(Some(Exclusion::Capacity));
+    }
+    Ok((now.free() < policy.bond).then_some(Exclusion::Locked))
+}
+
+/// The stakes of a job in the bond rule.
+#[must_use]
+pub fn stakes(spec: &JobSpec) -> Stakes {
+    Stakes {
+        price: spec.price_cap.0,
+        value: spec.verification.value_at_risk.0,
+        task_value: spec.verification.task_value_at_risk.0,
+        tasks: spec.workload.tasks,
+    }
+}
+
+/// Chooses how a job is checked, or says why no partner of the epoch can run it.
+pub fn choose_policy(params: &ComputeParams, spec: &JobSpec, snapshot: &PartnerSnapshot) -> Result<Policy, JobError> {
+    let mut offers = offers(spec, snapshot)?;
+    let needed = spec.verification.minimum_verifiers;
+    let class = snapshot.0.iter().filter(|partner| partner.profile.class == spec.workload.class);
+    let available = class.count().saturating_sub(1);
+    if available < usize::from(needed) {
+        return Err(JobError::NotEnoughVerifiers { available, needed });
+    }
+    let (stakes, asked) = (stakes(spec), spec.verification.tasks_per_verifier);
+    if let Some(found) = asked.filter(|_| stakes.candidates(asked).is_empty()) {
+        return Err(JobError::TooFewTasksPerVerifier { found, least: stakes.least_tasks_per_verifier() });
+    }
+    offers.sort_unstable_by(|a, b| b.cmp(a));
+    let floor = params.decline_penalty.0;
+    // The offer that most of the wanted choice can make; smaller choices with larger offers only if it must be.
+    let chosen = offers.iter().take(WANTED_CHOICE).rev().find_map(|offer| stakes.choose(asked, offer.0, floor));
+    let Some(checks) = chosen else {
+        let needed = stakes.bond_that_would_do(asked).map(Amount).ok_or(JobError::BondBoundless)?;
+        return Err(JobError::BondTooSmall { needed, best: offers.first().copied().unwrap_or_default() });
+    };
+    Ok(policy(params, spec, &checks))
+}
+
+/// What each partner that fits can lock for the job; an error if none fits.
+fn offers(spec: &JobSpec, snapshot: &PartnerSnapshot) -> Result<Vec<Amount>, JobError> {
+    let (mut of_class, mut lowest, mut offers) = (0, None::<Amount>, Vec::new());
+    for counted in &snapshot.0 {
+        match counted_exclusion(spec, counted) {
+            Some(Exclusion::Class) => continue,
+            Some(Exclusion::Price) => {
+                let price = price(counted.profile.ask, spec);
+                lowest = Some(lowest.map_or(price, |lowest| lowest.min(price)));
+            }
+            Some(_) => {}
+            None => offers.push(offer(counted.bond, counted.profile.capacity)),
+        }
+        of_class += 1;
+    }
+    if !offers.is_empty() {
+        return Ok(offers);
+    }
+    Err(match lowest {
+        _ if of_class == 0 => JobError::NoPartnerOfClass(spec.workload.class),
+        Some(lowest) => JobError::PriceTooLow { cap: spec.price_cap, lowest },
+        None => JobError::ConstraintsUnmet { partners: of_class },
+    })
+}
+
+fn policy(params: &ComputeParams, spec: &JobSpec, checks: &Checks) -> Policy {
+    let minimum = spec.verification.minimum_verifiers;
+    Policy {
+        expected_verifiers: checks.expected_verifiers,
+        tasks_per_verifier: checks.tasks_per_verifier,
+        expected_checks: checks.expected_checks,
+        detection: checks.detection,
+        bond: Amount(checks.bond),
+        verifier_bond: Amount(checks.bond.div_ceil(u128::from(minimum.max(1)))),
+        minimum_verifiers: minimum,
+        verifier_fee: verifier_fee(params, spec, checks.tasks_per_verifier),
+    }
+}

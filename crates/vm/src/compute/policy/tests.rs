@@ -1,0 +1,1 @@
+//! The formulas against a big-number script, and their properties.

@@ -1,0 +1,45 @@
+//! A validator says that it holds a job's inputs or results. A quorum of stake is all that any rule ever asks about
+//! data; with it the job moves on at once.
+
+use types::job::Stage;
+use types::number::ValidatorIndex;
+use types::transaction::{Holding, StoredStatement};
+
+use super::JobError;
+use super::exit::{burn_storage, settle};
+use super::job::{await_primary, load, save, wrong_stage};
+use super::price::storage_fees;
+use crate::{ActionError, Context, Fault};
+
+/// Notes a validator's stored statement, whose signature is checked already. A failure makes the block invalid.
+pub fn stored(
+    context: &mut Context<'_>,
+    statement: &StoredStatement,
+    validator: ValidatorIndex,
+) -> Result<(), ActionError> {
+    if context.rules.committee.member(validator).is_none() {
+        return Err(JobError::UnknownValidator.into());
+    }
+    let mut record = load(context, &statement.job, statement.attempt)?;
+    let holders = match (&mut record.stage, statement.holding) {
+        (Stage::Open { stored, draw: None, .. }, Holding::Inputs)
+        | (Stage::Agreed { stored, .. }, Holding::Results) => stored,
+        _ => return Err(wrong_stage(&record)),
+    };
+    if !holders.insert(validator) {
+        return Err(JobError::AlreadyStored.into());
+    }
+    let committee = &context.rules.committee;
+    if committee.weight(holders) < committee.thresholds().quorum {
+        save(context, &record);
+        return Ok(());
+    }
+    if statement.holding == Holding::Results {
+        return Ok(settle(context, record)?);
+    }
+    let holders = holders.clone();
+    let fees = storage_fees(&context.rules.params.compute, &record.spec);
+    let (inputs, _) = fees.ok_or(Fault::Broken("a storage fee beyond the supply"))?;
+    burn_storage(context, &mut record, inputs)?;
+    Ok(await_primary(context, record, holders)?)
+}

@@ -241,4 +241,4 @@ impl ChainStore for MemoryStore {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

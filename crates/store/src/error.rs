@@ -40,12 +40,15 @@ pub enum StoreError {
     State(#[from] StateError),
 }
 
+/// How the system says that a file cannot grow; RocksDB passes its words on and nothing else.
+const FULL: [&str; 4] = ["No space left", "NoSpace", "Disk quota exceeded", "File too large"];
+
 /// Translates a failure of RocksDB.
 pub(crate) fn storage(error: &rocksdb::Error) -> StateError {
     let reason = error.to_string();
     let kind = match error.kind() {
         rocksdb::ErrorKind::Corruption => StorageFailure::Damaged,
-        _ if reason.contains("No space left") || reason.contains("NoSpace") => StorageFailure::Full,
+        _ if FULL.iter().any(|text| reason.contains(text)) => StorageFailure::Full,
         _ => StorageFailure::Io,
     };
     StateError::Storage { kind, reason }

@@ -12,7 +12,7 @@
 //!
 //! It reads no clock: heights of verified final states are its only time.
 
-pub mod decide;
+mod decide;
 pub mod outbox;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,7 @@ use types::hash::{Address, BlobId, ChainId, Hash32, JobId};
 use types::job::{JobRecord, PartnerProfile, Workload};
 use types::key::{SecretKey, VrfProof, VrfSecretKey};
 use types::number::{Amount, Attempt, Epoch, Height, TaskIndex};
+use types::params::Params;
 use types::transaction::SignedTransaction;
 
 use crate::part::{Part, Role, Sealed};
@@ -64,10 +65,8 @@ pub struct Settings {
     pub reserve: Amount,
     /// Verifications at the same time.
     pub verification_slots: u16,
-    /// Blocks per epoch.
-    pub epoch_length: u64,
-    /// Fee of each transaction.
-    pub fee: Amount,
+    /// The network's parameters.
+    pub params: Params,
     /// What it does wrong on purpose; nothing outside tests.
     pub fault: crate::fault::Fault,
 }

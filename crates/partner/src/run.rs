@@ -53,8 +53,7 @@ pub async fn run(dir: &Path, config: Config, shutdown: impl Future<Output = ()>)
         bond: config.bond,
         reserve: config.reserve,
         verification_slots: config.verification_slots,
-        epoch_length: genesis.params.epoch_length,
-        fee: genesis.params.minimum_fee,
+        params: genesis.params.clone(),
         fault,
     };
     let servers = Servers::new(&config.servers)?;
@@ -70,7 +69,7 @@ pub async fn run(dir: &Path, config: Config, shutdown: impl Future<Output = ()>)
     let address = identity.address();
     tracing::info!(%address, chain = %light.chain(), sealed = kept.len(), "partner starts");
     let core = Core::new(identity, settings, sealed, outbox);
-    let watch = Watch::new(servers.clone(), light, address, genesis.params.epoch_length, core.height());
+    let watch = Watch::new(servers.clone(), light, address, genesis.params, core.height());
     let (events, queue) = mpsc::channel(EVENT_QUEUE);
     let watching = tokio::spawn(keep_watching(watch, Duration::from_millis(config.poll_ms), events.clone()));
     let mut shell =

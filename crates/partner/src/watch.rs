@@ -18,10 +18,10 @@ use types::hash::{Address, JobId};
 use types::job::{JobRecord, Stage};
 use types::limits::MAX_STATE_VALUE_BYTES;
 use types::number::{Epoch, Height};
+use types::params::Params;
 use types::state_key::StateKey;
 
 use crate::core::View;
-use crate::core::decide::epoch_of;
 use crate::servers::{Server, Servers};
 
 /// Values read from one server at the same time.
@@ -65,7 +65,7 @@ pub struct Watch {
     servers: Servers,
     light: Light,
     address: Address,
-    epoch_length: u64,
+    params: Params,
     /// No view may hold anything older.
     floor: Height,
     /// Snapshots never change once they are written.
@@ -75,8 +75,8 @@ pub struct Watch {
 impl Watch {
     /// Watches for the account `address`; nothing below `floor` is believed.
     #[must_use]
-    pub fn new(servers: Servers, light: Light, address: Address, epoch_length: u64, floor: Height) -> Self {
-        Self { servers, light, address, epoch_length, floor, snapshots: BTreeMap::new() }
+    pub fn new(servers: Servers, light: Light, address: Address, params: Params, floor: Height) -> Self {
+        Self { servers, light, address, params, floor, snapshots: BTreeMap::new() }
     }
 
     /// A view from the server that is ahead of the others; nothing if none has a new enough one.
@@ -135,7 +135,7 @@ impl Watch {
             (lowest, highest) = (lowest.min(height), highest.max(height));
             jobs.extend(record.map(|record| (job, record)));
         }
-        let wanted = committed_epochs(jobs.values(), self.epoch_length);
+        let wanted = committed_epochs(jobs.values(), &self.params);
         let mut snapshots = std::mem::take(&mut self.snapshots);
         snapshots.retain(|epoch, _| wanted.contains(epoch));
         for epoch in &wanted {
@@ -151,9 +151,9 @@ impl Watch {
 }
 
 /// The epochs whose partners the live jobs draw verifiers from.
-fn committed_epochs<'a>(records: impl Iterator<Item = &'a JobRecord>, length: u64) -> BTreeSet<Epoch> {
+fn committed_epochs<'a>(records: impl Iterator<Item = &'a JobRecord>, params: &Params) -> BTreeSet<Epoch> {
     let epoch = |record: &JobRecord| match &record.stage {
-        Stage::Committed { committed, .. } => Some(epoch_of(committed.height, length)),
+        Stage::Committed { committed, .. } => Some(params.epoch(committed.height)),
         _ => None,
     };
     records.filter_map(epoch).collect()

@@ -3,7 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-use crate::number::{Amount, EngineClass, ProtocolVersion, SQUARE};
+use crate::number::{Amount, EngineClass, Epoch, Height, ProtocolVersion, SQUARE};
 
 /// The parameters of a network.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -80,6 +80,12 @@ pub struct ClassParams {
 }
 
 impl Params {
+    /// The epoch of a height: epoch e is the heights from (e - 1) E + 1 to e E. Genesis counts to the first, which is 1.
+    #[must_use]
+    pub fn epoch(&self, height: Height) -> Epoch {
+        Epoch(height.0.max(1).div_ceil(self.epoch_length.max(1)))
+    }
+
     /// What a devnet uses: windows of seconds.
     #[must_use]
     pub fn devnet() -> Self {

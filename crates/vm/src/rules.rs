@@ -47,10 +47,10 @@ impl Rules {
         self.batch_secret.as_ref()
     }
 
-    /// The epoch of a height: epoch e is the heights from (e - 1) E + 1 to e E. Genesis counts to the first, which is 1.
+    /// The epoch of a height, see [`Params::epoch`].
     #[must_use]
     pub fn epoch(&self, height: Height) -> Epoch {
-        Epoch(height.0.max(1).div_ceil(self.params.epoch_length.max(1)))
+        self.params.epoch(height)
     }
 
     /// True for the last block of an epoch.

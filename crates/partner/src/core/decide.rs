@@ -7,7 +7,7 @@ use types::attestation::{Opening, drawn_tasks, drawn_tasks_seed, sortition_input
 use types::hash::{Address, JobId};
 use types::job::{Committed, JobRecord, Primary, Stage, Verifier};
 use types::key::VrfProof;
-use types::number::{Amount, Epoch, Height, TaskIndex};
+use types::number::{Amount, TaskIndex};
 use types::transaction::Action;
 
 use super::outbox::{Purpose, Signer};
@@ -27,12 +27,6 @@ struct Plan {
     notes: Vec<Note>,
     /// Assignments taken in this look.
     taken: usize,
-}
-
-/// The epoch of a height: epochs are spans of `length` blocks from genesis on.
-#[must_use]
-pub fn epoch_of(height: Height, length: u64) -> Epoch {
-    Epoch(height.0.checked_div(length).unwrap_or_default())
 }
 
 impl Core {
@@ -227,7 +221,7 @@ impl Core {
         if free < record.policy.verifier_bond {
             return;
         }
-        let epoch = epoch_of(committed.height, self.settings.epoch_length);
+        let epoch = self.settings.params.epoch(committed.height);
         let Some(snapshot) = view.snapshots.get(&epoch) else { return };
         let Some(me) = snapshot.partner(&self.identity.address()) else { return };
         let class = record.spec.workload.class;
@@ -285,7 +279,8 @@ impl Core {
     }
 
     fn send(&mut self, view: &View, plan: &mut Plan, effects: &mut Vec<Effect>) {
-        let signer = Signer { chain: self.identity.chain, key: &self.identity.key, fee: self.settings.fee };
+        let signer =
+            Signer { chain: self.identity.chain, key: &self.identity.key, fee: self.settings.params.minimum_fee };
         let wanted = std::mem::take(&mut plan.transactions);
         let sending = self.outbox.reconcile(&signer, view.account.nonce, view.height, wanted);
         if sending.changed {

@@ -13,6 +13,7 @@ use types::job::{
 };
 use types::key::{SecretKey, VrfSecretKey};
 use types::number::{Amount, Attempt, ChainTime, Epoch, Height, Nonce, TaskIndex, Weight};
+use types::params::Params;
 use types::transaction::{Action, SignedTransaction};
 
 use super::super::{Identity, Settings, View};
@@ -48,8 +49,7 @@ pub fn settings(n: u8) -> Settings {
         bond: Amount(1_000),
         reserve: Amount(10),
         verification_slots: 1,
-        epoch_length: 1_000,
-        fee: Amount(1),
+        params: Params { epoch_length: 1_000, minimum_fee: Amount(1), ..Params::devnet() },
         fault: crate::fault::Fault::None,
     }
 }
@@ -144,7 +144,7 @@ pub fn view(n: u8, partners: u8, height: u64, record: JobRecord) -> View {
         partner: Some(partner(n)),
         live: BTreeSet::from([record.id]),
         jobs: BTreeMap::from([(record.id, record)]),
-        snapshots: BTreeMap::from([(Epoch(0), snapshot(partners))]),
+        snapshots: BTreeMap::from([(Epoch(1), snapshot(partners))]),
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use types::attestation::{Exit, Outcome};
 use types::codec::Bounded;
 use types::hash::{BlobId, Hash32};
-use types::number::Weight;
+use types::number::{Height, Weight};
 use types::transaction::{Action, SignedTransaction};
 
 use super::super::outbox::Outbox;
@@ -20,7 +20,8 @@ struct Daemon {
     core: Core,
     disk: BTreeMap<Part, Sealed>,
     outbox: Outbox,
-    executions: Vec<Execution>,
+    executions: Vec<(Height, Execution)>,
+    delay: u64,
     uploads: Vec<Part>,
     sent: Vec<SignedTransaction>,
     performed: usize,
@@ -29,13 +30,14 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn new(n: u8, crash_before: Option<usize>) -> Self {
+    fn new(n: u8, delay: u64, crash_before: Option<usize>) -> Self {
         Self {
             n,
             core: Core::new(identity(n), settings(n), Vec::new(), Outbox::default()),
             disk: BTreeMap::new(),
             outbox: Outbox::default(),
             executions: Vec::new(),
+            delay,
             uploads: Vec::new(),
             sent: Vec::new(),
             performed: 0,
@@ -63,8 +65,10 @@ impl Daemon {
                     self.sent.push((*transaction).clone());
                     chain.submit(*transaction);
                 }
-                Effect::Execute(execution) => self.executions.push(*execution),
-                Effect::Cancel(part) => self.executions.retain(|execution| execution.part != part),
+                Effect::Execute(execution) => {
+                    self.executions.push((chain.height.saturating_add(self.delay), *execution));
+                }
+                Effect::Cancel(part) => self.executions.retain(|(_, execution)| execution.part != part),
                 Effect::Upload { part, .. } => self.uploads.push(part),
                 Effect::Note(Note::Over(_)) => {}
                 Effect::Note(note) => panic!("partner {}: {note}", self.n),
@@ -86,7 +90,10 @@ impl Daemon {
             chain.uploaded = true;
             self.step(Event::Uploaded { part, complete: true }, chain);
         }
-        for execution in std::mem::take(&mut self.executions) {
+        let (done, rest): (Vec<_>, _) =
+            std::mem::take(&mut self.executions).into_iter().partition(|(at, _)| *at <= chain.height);
+        self.executions = rest;
+        for (_, execution) in done {
             // A salt of its own each time: a second seal of the same result would be another seal.
             self.salts += 1;
             let outcome = |_| Outcome {
@@ -108,10 +115,10 @@ impl Daemon {
     }
 }
 
-/// Runs the job; gives how many effects the victim performed.
-fn run(victim: u8, crash_before: Option<usize>) -> usize {
+/// Runs the job with executions that take `delay` blocks; gives how many effects the victim performed.
+fn run(victim: u8, delay: u64, crash_before: Option<usize>) -> usize {
     let mut chain = Chain::new(3);
-    let mut daemons: Vec<_> = (1..=3).map(|n| Daemon::new(n, crash_before.filter(|_| n == victim))).collect();
+    let mut daemons: Vec<_> = (1..=3).map(|n| Daemon::new(n, delay, crash_before.filter(|_| n == victim))).collect();
     for _ in 0..120 {
         for daemon in &mut daemons {
             daemon.step(Event::View(Box::new(chain.view(daemon.n))), &mut chain);
@@ -122,7 +129,11 @@ fn run(victim: u8, crash_before: Option<usize>) -> usize {
             break;
         }
     }
-    assert!(chain.settled, "victim {victim}, crash before effect {crash_before:?}: {:?}", chain.record.stage);
+    assert!(
+        chain.settled,
+        "victim {victim}, delay {delay}, crash before effect {crash_before:?}: {:?}",
+        chain.record.stage
+    );
     for daemon in &daemons {
         assert!(daemon.disk.is_empty(), "partner {} keeps what is over", daemon.n);
         let mut seals = Vec::new();
@@ -139,11 +150,12 @@ fn run(victim: u8, crash_before: Option<usize>) -> usize {
 
 #[test]
 fn a_partner_killed_before_any_effect_goes_on_where_it_was() {
-    for victim in [1, 2] {
-        let effects = run(victim, None);
+    // With a delay the chain waits for the seal already, which then leaves in the same step in which it is kept.
+    for (victim, delay) in [(1, 0), (1, 15), (2, 0), (2, 15)] {
+        let effects = run(victim, delay, None);
         assert!(effects >= 8, "the run has effects to crash at: {effects}");
         for crash_before in 0..effects {
-            run(victim, Some(crash_before));
+            run(victim, delay, Some(crash_before));
         }
     }
 }

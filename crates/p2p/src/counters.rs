@@ -1,4 +1,4 @@
-//! What went wrong so far, counted, for metrics and for tests.
+//! What happened so far, mostly what went wrong, counted, for metrics and for tests.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -31,6 +31,8 @@ counters! {
     frames_oversize,
     /// Streams that a peer opened without being allowed to.
     streams_refused,
+    /// Valid records that were newer than what was known.
+    records_accepted,
     /// Records that were not valid; the connection was closed.
     records_refused,
     /// Valid records that were not newer than what is known.

@@ -217,7 +217,7 @@ impl Handle {
         self.0.shared.addresses().clone()
     }
 
-    /// What went wrong so far.
+    /// What happened so far, mostly what went wrong.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.0.shared.counting.read()

@@ -271,6 +271,7 @@ impl Network {
             Ok(Accepted::Stale) => self.shared.counting.records_stale.add(1),
             Ok(Accepted::Own(sequence)) => self.outbid(sequence),
             Ok(Accepted::New { validator, peer, replaced }) => {
+                self.shared.counting.records_accepted.add(1);
                 self.on_binding(validator, peer, replaced);
                 self.pass_on(from, peer, &bytes.into());
             }

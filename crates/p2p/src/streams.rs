@@ -114,10 +114,10 @@ impl NetworkBehaviour for Streams {
 
     fn on_swarm_event(&mut self, event: FromSwarm) {
         match event {
-            FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, connection_id, endpoint, .. }) => {
-                if matches!(endpoint, ConnectedPoint::Listener { .. }) && !self.known.contains(&peer_id) {
-                    self.strangers.insert(connection_id, peer_id);
-                }
+            FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, connection_id, endpoint, .. })
+                if matches!(endpoint, ConnectedPoint::Listener { .. }) && !self.known.contains(&peer_id) =>
+            {
+                self.strangers.insert(connection_id, peer_id);
             }
             FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) => {
                 self.strangers.remove(&connection_id);
@@ -195,10 +195,8 @@ impl ConnectionHandler for StreamHandler {
         match event {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
                 protocol: (protocol, stream), ..
-            }) => {
-                if self.inbound.len() < MAX_UNTAKEN_STREAMS {
-                    self.inbound.push_back(AcceptedInbound { protocol, stream });
-                }
+            }) if self.inbound.len() < MAX_UNTAKEN_STREAMS => {
+                self.inbound.push_back(AcceptedInbound { protocol, stream });
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: (_, stream),

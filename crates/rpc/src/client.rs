@@ -164,6 +164,3 @@ impl Client {
 fn blob_path(id: BlobId) -> String {
     format!("/v1/blobs/{}/{}", id.hash, id.length)
 }
-
-#[cfg(test)]
-mod tests;

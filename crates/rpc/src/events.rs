@@ -121,10 +121,11 @@ impl EventLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use types::hash::BlockId;
     use types::number::{Height, Timestamp};
 
     fn block(height: u64) -> Event {
-        Event::Block { height: Height(height), id: Default::default(), time: Timestamp(0), transactions: 0 }
+        Event::Block { height: Height(height), id: BlockId::default(), time: Timestamp(0), transactions: 0 }
     }
 
     #[test]

@@ -128,6 +128,3 @@ async fn until(mut stopped: watch::Receiver<bool>) {
     // An error means that the sender is gone, which is a stop as well.
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
-
-#[cfg(test)]
-mod tests;

@@ -51,7 +51,7 @@ pub enum ClientError {
         /// The HTTP status.
         status: u16,
         /// What the node says.
-        body: ErrorBody,
+        body: Box<ErrorBody>,
     },
     /// A longer answer than the route may give.
     #[error("{url} answers {path} with more than {limit} bytes")]

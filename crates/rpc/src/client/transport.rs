@@ -134,7 +134,7 @@ impl Transport {
             return self.read(path, response, request.limit).await;
         }
         let text = self.read(path, response, MAX_ERROR_BYTES).await.unwrap_or_default();
-        let body = serde_json::from_slice(&text).unwrap_or_else(|_| plain_error(status));
+        let body = Box::new(serde_json::from_slice(&text).unwrap_or_else(|_| plain_error(status)));
         Err(ClientError::Refused { url: self.base.clone(), path: path.to_owned(), status, body })
     }
 

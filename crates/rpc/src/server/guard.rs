@@ -149,16 +149,14 @@ pub(super) async fn admit(State(room): State<Room>, request: Request, next: Next
         return ApiError::unavailable("overloaded", message, "try again in a second, or ask another node")
             .into_response();
     };
-    match tokio::time::timeout(room.timeout, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            let message = format!("no answer within {} ms", room.timeout.as_millis());
-            ApiError::new(ErrorKind::Timeout, "timeout", message, "send the body faster, or try again").into_response()
-        }
-    }
+    tokio::time::timeout(room.timeout, next.run(request)).await.unwrap_or_else(|_| {
+        let message = format!("no answer within {} ms", room.timeout.as_millis());
+        ApiError::new(ErrorKind::Timeout, "timeout", message, "send the body faster, or try again").into_response()
+    })
 }
 
 /// Answers for a handler that panicked. What it said stays in the log.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the layer calls")]
 pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();

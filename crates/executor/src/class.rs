@@ -6,7 +6,7 @@
 
 use types::job::CLASS_WASM_V1;
 use types::number::EngineClass;
-use wasmtime::{Config, OperatorCost, OptLevel, Strategy};
+use wasmtime::{Config, OperatorCost, OptLevel, Strategy, WasmFeatures};
 
 /// The machine that class 1 compiles for. Its frames decide how deep a program recurses.
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -60,20 +60,15 @@ pub(crate) fn pinned() -> Config {
     config
 }
 
-/// The proposals of class 1: what C, Rust and Go compilers emit.
+/// The proposals of class 1: WebAssembly 2.0, which is what C, Rust and Go compilers emit. All else is refused.
 fn features(config: &mut Config) {
-    config
-        .wasm_multi_value(true)
-        .wasm_bulk_memory(true)
-        .wasm_simd(true)
-        .wasm_extended_const(true)
-        .wasm_tail_call(false)
-        .wasm_relaxed_simd(false)
-        .wasm_multi_memory(false)
-        .wasm_memory64(false)
-        .wasm_custom_page_sizes(false)
-        .wasm_wide_arithmetic(false)
-        .wasm_function_references(false);
+    config.wasm_features(WasmFeatures::all(), false).wasm_features(
+        WasmFeatures::WASM2
+            | WasmFeatures::BULK_MEMORY_OPT
+            | WasmFeatures::CALL_INDIRECT_OVERLONG
+            | WasmFeatures::EXTENDED_CONST,
+        true,
+    );
 }
 
 /// One unit per operator but for those that generate no code; bulk operations per byte or element; growth per page.
@@ -81,4 +76,11 @@ fn operator_cost() -> OperatorCost {
     let mut cost = OperatorCost::new();
     cost.variable.memory_grow_per_page = 255;
     cost
+}
+
+/// wasmtime as it comes, at the same optimisation level: what the class is compared with.
+pub(crate) fn plain() -> Config {
+    let mut config = Config::new();
+    config.strategy(Strategy::Cranelift).cranelift_opt_level(OptLevel::Speed).max_wasm_stack(GUEST_STACK_BYTES);
+    config
 }

@@ -1,34 +1,70 @@
 //! The engine of a class, and programs compiled by it.
 
-use types::number::EngineClass;
+use std::sync::Arc;
 
-use crate::class;
+use types::hash::BlobId;
+use types::job::Workload;
+use types::limits::MAX_MODULE_BYTES;
+use types::number::EngineClass;
+use wasmtime::{ExternType, InstancePre, Linker, Module};
+
+use crate::class::{self, MAX_TABLES};
 use crate::task::NoResult;
+use crate::wasi::{self, Host};
+use crate::weight;
+
+/// Where every program begins: a function without parameters or results.
+pub(crate) const ENTRY: &str = "_start";
 
 /// An engine: compiles and runs the programs of its class. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Engine {
     class: EngineClass,
     pub(crate) wasmtime: wasmtime::Engine,
+    /// False only for [`Engine::unmetered`].
+    pub(crate) metered: bool,
+    linker: Arc<Linker<Host>>,
 }
 
 /// A module after compilation. One that the class cannot run is a program too: every task of it ends as `Invalid`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Program {
     pub(crate) engine: Engine,
-    /// The module's length in bytes.
-    pub(crate) length: u64,
-    /// The compiled module, or why the class cannot run it.
-    pub(crate) module: Result<wasmtime::Module, String>,
+    pub(crate) blob: BlobId,
+    pub(crate) body: Body,
+}
+
+#[derive(Clone)]
+pub(crate) enum Body {
+    /// Compiled, its imports found.
+    Ready(InstancePre<Host>),
+    /// Not a module that the class can run, and why.
+    Refused(String),
+    /// Not looked at: its size alone is more than the job's weight limit pays for.
+    Unaffordable,
+}
+
+fn failed(error: &wasmtime::Error) -> NoResult {
+    NoResult::Engine { error: format!("{error:#}") }
 }
 
 impl Engine {
     /// The engine of `class`, if this build and this machine have it.
     pub fn new(class: EngineClass) -> Result<Self, NoResult> {
         let config = class::config(class).ok_or(NoResult::Class { class })?;
-        let wasmtime =
-            wasmtime::Engine::new(&config).map_err(|error| NoResult::Engine { error: format!("{error:#}") })?;
-        Ok(Self { class, wasmtime })
+        Self::with_config(class, &config, true)
+    }
+
+    /// wasmtime as it comes: without metering, canonical NaNs or a named target. Only to compare speed with; what it
+    /// gives is no outcome.
+    pub fn unmetered() -> Result<Self, NoResult> {
+        Self::with_config(EngineClass::ZERO, &class::plain(), false)
+    }
+
+    pub(crate) fn with_config(class: EngineClass, config: &wasmtime::Config, metered: bool) -> Result<Self, NoResult> {
+        let wasmtime = wasmtime::Engine::new(config).map_err(|error| failed(&error))?;
+        let linker = Arc::new(wasi::linker(&wasmtime).map_err(|error| failed(&error))?);
+        Ok(Self { class, wasmtime, metered, linker })
     }
 
     /// Its class.
@@ -38,8 +74,45 @@ impl Engine {
     }
 
     /// Compiles a module.
-    pub fn compile(&self, _module: &[u8]) -> Result<Program, NoResult> {
-        Err(NoResult::Engine { error: String::new() })
+    pub fn compile(&self, module: &[u8]) -> Result<Program, NoResult> {
+        let body = match self.load(module)? {
+            Ok(ready) => Body::Ready(ready),
+            Err(why) => Body::Refused(why),
+        };
+        Ok(Program { engine: self.clone(), blob: BlobId::of(module), body })
+    }
+
+    /// Compiles the module of a workload, unless its size alone passes the weight limit: then nothing is worth doing.
+    pub fn prepare(&self, workload: &Workload, module: &[u8]) -> Result<Program, NoResult> {
+        if weight::upfront(workload) > workload.limits.weight.0 {
+            return Ok(Program { engine: self.clone(), blob: BlobId::of(module), body: Body::Unaffordable });
+        }
+        self.compile(module)
+    }
+
+    fn load(&self, bytes: &[u8]) -> Result<Result<InstancePre<Host>, String>, NoResult> {
+        if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_MODULE_BYTES) {
+            return Ok(Err(format!("larger than {MAX_MODULE_BYTES} bytes")));
+        }
+        if let Err(error) = Module::validate(&self.wasmtime, bytes) {
+            return Ok(Err(format!("{error:#}")));
+        }
+        let module = match Module::new(&self.wasmtime, bytes) {
+            Ok(module) => module,
+            Err(error) if error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some()) => {
+                return Err(NoResult::HostMemory { error: format!("{error:#}") });
+            }
+            Err(error) => return Ok(Err(format!("{error:#}"))),
+        };
+        match module.get_export(ENTRY) {
+            Some(ExternType::Func(entry)) if entry.params().len() == 0 && entry.results().len() == 0 => {}
+            _ => return Ok(Err(format!("no function {ENTRY:?} without parameters and results"))),
+        }
+        let tables = module.resources_required().num_tables;
+        if usize::try_from(tables).is_ok_and(|tables| tables > MAX_TABLES) {
+            return Ok(Err(format!("{tables} tables, at most {MAX_TABLES} are allowed")));
+        }
+        Ok(self.linker.instantiate_pre(&module).map_err(|error| format!("{error:#}")))
     }
 }
 
@@ -47,6 +120,27 @@ impl Program {
     /// Why the class cannot run the module, if it cannot.
     #[must_use]
     pub fn refusal(&self) -> Option<&str> {
-        self.module.as_ref().err().map(String::as_str)
+        match &self.body {
+            Body::Refused(why) => Some(why),
+            _ => None,
+        }
+    }
+
+    /// The module.
+    #[must_use]
+    pub fn blob(&self) -> BlobId {
+        self.blob
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("class", &self.class).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program").field("blob", &self.blob).field("refusal", &self.refusal()).finish_non_exhaustive()
     }
 }

@@ -1,1 +1,94 @@
-//! x
+//! Growth of memory and tables: the job's limit decides, never the host.
+//!
+//! A growth beyond the job's limit fails as WebAssembly says (`memory.grow` gives -1). A growth that the job allows
+//! and the host refuses must not be seen by the program: it ends the run without a result.
+
+use wasmtime::ResourceLimiter;
+
+use crate::class::MAX_TABLE_ELEMENTS;
+use crate::weight;
+
+/// What the engine says when a growth passes what a 32-bit memory can ever be; the program sees -1 on every host.
+const BEYOND_TYPE: &str = "memory growth exceeds memory type's limits";
+
+/// The host refused memory that the job allows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the host refused a growth that the job allows: {0}")]
+pub(crate) struct HostRefused(pub(crate) String);
+
+/// Decides on growth and counts what it costs.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    memory_bytes: u64,
+    table_elements: usize,
+    /// Units for growth that were not charged yet.
+    pending: u64,
+    /// A growth was denied, which at the start means that the program cannot run at all.
+    denied: bool,
+}
+
+fn widened(size: usize) -> u64 {
+    u64::try_from(size).unwrap_or(u64::MAX)
+}
+
+impl Limiter {
+    pub(crate) fn new(memory_bytes: u64) -> Self {
+        Self { memory_bytes, table_elements: 0, pending: 0, denied: false }
+    }
+
+    /// Units for growth since the last call.
+    pub(crate) fn take_pending(&mut self) -> u64 {
+        std::mem::take(&mut self.pending)
+    }
+
+    /// True if a growth was ever denied.
+    pub(crate) fn has_denied(&self) -> bool {
+        self.denied
+    }
+
+    fn decide(&mut self, allowed: bool) -> wasmtime::Result<bool> {
+        self.denied |= !allowed;
+        Ok(allowed)
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let allowed = widened(desired) <= self.memory_bytes && maximum.is_none_or(|most| desired <= most);
+        if allowed {
+            let growth = weight::memory(widened(desired)) - weight::memory(widened(current.min(desired)));
+            self.pending = self.pending.saturating_add(growth);
+        }
+        self.decide(allowed)
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        let text = format!("{error:#}");
+        if text == BEYOND_TYPE { Ok(()) } else { Err(wasmtime::Error::new(HostRefused(text))) }
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
+        let allowed = total <= MAX_TABLE_ELEMENTS && maximum.is_none_or(|most| desired <= most);
+        if allowed {
+            self.table_elements = total;
+        }
+        self.decide(allowed)
+    }
+
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        Err(wasmtime::Error::new(HostRefused(format!("{error:#}"))))
+    }
+
+    fn instances(&self) -> usize {
+        1
+    }
+
+    fn tables(&self) -> usize {
+        crate::class::MAX_TABLES
+    }
+
+    fn memories(&self) -> usize {
+        1
+    }
+}

@@ -1,13 +1,19 @@
 //! Running one task, and how it ends.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use types::attestation::Outcome;
+use types::attestation::{Exit, Outcome, Trap};
+use types::codec::Bounded;
 use types::hash::BlobId;
 use types::job::Workload;
-use types::number::{EngineClass, TaskIndex};
+use types::number::{EngineClass, TaskIndex, Weight};
+use wasmtime::{InstancePre, Store};
 
-use crate::engine::Program;
+use crate::class::THREAD_STACK_BYTES;
+use crate::engine::{Body, ENTRY, Engine, Program};
 use crate::inputs::Inputs;
+use crate::limiter::HostRefused;
+use crate::wasi::{Host, Stop};
+use crate::weight;
 
 /// What a task left: its outcome and the bytes that the outcome names.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -86,12 +92,161 @@ pub enum NoResult {
     },
 }
 
-/// Runs one task in this process, on a thread of its own with the class's stack.
+/// Runs one task in this process, on a thread of its own with the class's stack. Nothing but its weight limit ends
+/// it: where a task must be stopped, run it in a [`crate::worker`].
 pub fn run_task(
-    _program: &Program,
-    _workload: &Workload,
-    _index: TaskIndex,
-    _inputs: &Inputs,
+    program: &Program,
+    workload: &Workload,
+    index: TaskIndex,
+    inputs: &Inputs,
 ) -> Result<TaskRun, NoResult> {
-    Err(NoResult::Cancelled)
+    if program.engine.metered && program.engine.class() != workload.class {
+        return Err(NoResult::Class { class: workload.class });
+    }
+    if program.blob != workload.module {
+        return Err(NoResult::Workload { why: "the program is not the workload's module".into() });
+    }
+    let host = Host::new(workload, index, inputs).map_err(|why| NoResult::Workload { why })?;
+    let upfront = weight::upfront(workload);
+    let limit = workload.limits.weight.0;
+    let Some(left) = limit.checked_sub(upfront) else {
+        return finish(workload, host, Exit::OutOfWeight, limit);
+    };
+    match &program.body {
+        Body::Unaffordable => Err(NoResult::Workload { why: "the program was prepared for another workload".into() }),
+        Body::Refused(_) => finish(workload, host, Exit::Invalid, upfront),
+        Body::Ready(instance) => {
+            let run = || execute(&program.engine, instance, host, left);
+            let (host, exit, left) = on_class_stack(run)??;
+            close(workload, host, exit, left)
+        }
+    }
 }
+
+fn on_class_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T, NoResult> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("task".into())
+            .stack_size(THREAD_STACK_BYTES)
+            .spawn_scoped(scope, run)
+            .map_err(|error| NoResult::HostMemory { error: error.to_string() })?;
+        thread.join().map_err(|_| NoResult::Engine { error: "it panicked".into() })
+    })
+}
+
+/// Runs the program and gives the state it left, how it ended and the weight that was left.
+fn execute(
+    engine: &Engine,
+    instance: &InstancePre<Host>,
+    host: Host,
+    left: u64,
+) -> Result<(Host, Exit, u64), NoResult> {
+    let failed = |error: wasmtime::Error| NoResult::Engine { error: format!("{error:#}") };
+    let mut store = Store::new(&engine.wasmtime, host);
+    store.limiter(|host| &mut host.limiter);
+    if engine.metered {
+        store.set_fuel(left).map_err(failed)?;
+    }
+    let result = match instance.instantiate(&mut store) {
+        Ok(instance) => {
+            let entry = instance.get_typed_func::<(), ()>(&mut store, ENTRY).map_err(failed)?;
+            entry.call(&mut store, ())
+        }
+        // Memory or a table that the job's limits do not allow from the start.
+        Err(error) if store.data().limiter.has_denied() && !is_end(&error) => {
+            let left = store.get_fuel().unwrap_or_default();
+            return Ok((store.into_data(), Exit::Trap { trap: Trap::Other }, left));
+        }
+        Err(error) => Err(error),
+    };
+    let exit = match result {
+        Ok(()) => Exit::Code { code: 0 },
+        Err(error) => exit_of(&error)?,
+    };
+    let left = if engine.metered { store.get_fuel().map_err(failed)? } else { left };
+    Ok((store.into_data(), exit, left))
+}
+
+/// True for an error that is the program's own end.
+fn is_end(error: &wasmtime::Error) -> bool {
+    error.downcast_ref::<Stop>().is_some() || error.downcast_ref::<wasmtime::Trap>().is_some()
+}
+
+/// How the program ended, by the error that ended it.
+fn exit_of(error: &wasmtime::Error) -> Result<Exit, NoResult> {
+    if let Some(refused) = error.downcast_ref::<HostRefused>() {
+        return Err(NoResult::HostMemory { error: refused.to_string() });
+    }
+    if let Some(stop) = error.downcast_ref::<Stop>() {
+        return Ok(match stop {
+            Stop::Exit(code) => Exit::Code { code: *code },
+            Stop::OutOfWeight => Exit::OutOfWeight,
+            Stop::OutOfOutput => Exit::OutOfOutput,
+            Stop::NoMemory => Exit::Trap { trap: Trap::Other },
+        });
+    }
+    let unknown = || NoResult::Engine { error: format!("{error:#}") };
+    let trap = match error.downcast_ref::<wasmtime::Trap>().ok_or_else(unknown)? {
+        wasmtime::Trap::OutOfFuel => return Ok(Exit::OutOfWeight),
+        wasmtime::Trap::Interrupt => return Err(unknown()),
+        wasmtime::Trap::UnreachableCodeReached => Trap::Unreachable,
+        wasmtime::Trap::MemoryOutOfBounds
+        | wasmtime::Trap::TableOutOfBounds
+        | wasmtime::Trap::HeapMisaligned
+        | wasmtime::Trap::ArrayOutOfBounds => Trap::OutOfBounds,
+        wasmtime::Trap::IntegerOverflow
+        | wasmtime::Trap::IntegerDivisionByZero
+        | wasmtime::Trap::BadConversionToInteger => Trap::Arithmetic,
+        wasmtime::Trap::IndirectCallToNull | wasmtime::Trap::BadSignature | wasmtime::Trap::NullReference => {
+            Trap::IndirectCall
+        }
+        wasmtime::Trap::StackOverflow => Trap::StackOverflow,
+        _ => Trap::Other,
+    };
+    Ok(Exit::Trap { trap })
+}
+
+/// Settles what is still to pay and keeps what the program left.
+fn close(workload: &Workload, mut host: Host, exit: Exit, left: u64) -> Result<TaskRun, NoResult> {
+    let limit = workload.limits.weight.0;
+    let growth = host.limiter.take_pending();
+    // How deep a program recurses before its stack ends depends, by some bytes, on frames of the host's own build.
+    // So nothing that depends on the depth is kept: only that the stack ended.
+    if exit == (Exit::Trap { trap: Trap::StackOverflow }) {
+        let host =
+            Host::new(workload, TaskIndex::ZERO, &Inputs::default()).map_err(|why| NoResult::Workload { why })?;
+        return finish(workload, host, exit, limit);
+    }
+    let kept = host.kept_bytes(workload);
+    match left.checked_sub(growth).and_then(|left| left.checked_sub(kept)) {
+        Some(left) if exit != Exit::OutOfWeight => finish(workload, host, exit, limit - left),
+        _ => finish(workload, host, Exit::OutOfWeight, limit),
+    }
+}
+
+fn finish(workload: &Workload, mut host: Host, exit: Exit, weight: u64) -> Result<TaskRun, NoResult> {
+    let outputs: Vec<_> = workload.outputs.iter().map(|output| host.tree.take_file(output.path.as_str())).collect();
+    let named = outputs.iter().map(|output| output.as_deref().map(BlobId::of)).collect();
+    let outcome = Outcome {
+        exit,
+        weight: Weight(weight),
+        stdout: BlobId::of(&host.stdout),
+        stderr: BlobId::of(&host.stderr),
+        outputs: Bounded::new(named).map_err(|error| NoResult::Workload { why: error.to_string() })?,
+    };
+    Ok(TaskRun { outcome, stdout: host.stdout, stderr: host.stderr, outputs })
+}
+
+impl TaskRun {
+    /// True if the bytes are those that the outcome names.
+    #[must_use]
+    pub fn is_consistent(&self) -> bool {
+        let named = self.outputs.iter().map(|output| output.as_deref().map(BlobId::of));
+        BlobId::of(&self.stdout) == self.outcome.stdout
+            && BlobId::of(&self.stderr) == self.outcome.stderr
+            && named.eq(self.outcome.outputs.iter().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests;

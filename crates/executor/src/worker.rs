@@ -1,15 +1,35 @@
 //! A job in a child process: the parent's handle, and the child's main function.
+//!
+//! The parent starts its own binary again, writes one job to the child's stdin and reads one answer per task from its
+//! stdout, all in length-prefixed frames of bounded size. The child limits itself before it reads any byte of the job's
+//! inputs, so that an engine that goes wrong takes down the child and nothing else. It ends when the parent does.
+//!
+//! The parent trusts no answer: it counts the bytes and hashes them against the outcome again.
+
+mod child;
+mod frame;
+mod parent;
+mod protocol;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use types::hash::BlobId;
 use types::job::Workload;
 use types::number::TaskIndex;
 
-use crate::task::{NoResult, TaskRun};
+pub use child::main;
+pub use parent::{WorkerHandle, WorkerKiller};
+
+/// Memory of the process itself, beside everything that grows with the job.
+const BASE_DATA_BYTES: u64 = 512 << 20;
+/// Memory that compiling takes at most, per byte of the module.
+const COMPILE_FACTOR: u64 = 48;
+/// How often outputs are held at the same time: in the tree, as result, encoded.
+const OUTPUT_FACTOR: u64 = 4;
+/// How often inputs are held at the same time while they are loaded.
+const INPUT_FACTOR: u64 = 2;
 
 /// What the system grants a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,15 +38,21 @@ pub struct WorkerLimits {
     pub data_bytes: u64,
     /// Most processor time of the process.
     pub cpu: Duration,
-    /// Longest time without an answer: until the first task ends (compiling included), then from task to task.
+    /// Longest time without an answer: until the module is compiled, then until each task ends.
     pub wall: Duration,
 }
 
 impl WorkerLimits {
-    /// Limits under which every task that stays within the workload's own limits has room, and `wall` per task.
+    /// Limits under which every task that stays within the workload's own limits has room, with `wall` per task.
     #[must_use]
-    pub fn of(_workload: &Workload, wall: Duration) -> Self {
-        Self { data_bytes: 0, cpu: Duration::ZERO, wall }
+    pub fn of(workload: &Workload, wall: Duration) -> Self {
+        let inputs = workload.blobs().iter().fold(0u64, |sum, blob| sum.saturating_add(blob.length));
+        let data_bytes = BASE_DATA_BYTES
+            .saturating_add(workload.limits.memory_bytes)
+            .saturating_add(inputs.saturating_mul(INPUT_FACTOR))
+            .saturating_add(workload.limits.output_bytes.saturating_mul(OUTPUT_FACTOR))
+            .saturating_add(workload.module.length.saturating_mul(COMPILE_FACTOR));
+        Self { data_bytes, cpu: wall.saturating_mul(workload.tasks.saturating_add(1)), wall }
     }
 }
 
@@ -39,45 +65,4 @@ pub struct WorkerJob {
     pub tasks: Vec<TaskIndex>,
     /// Where the child finds the bytes of every blob that [`Workload::blobs`] names.
     pub files: BTreeMap<BlobId, PathBuf>,
-}
-
-/// A running worker process.
-#[derive(Debug)]
-pub struct WorkerHandle {}
-
-/// Kills a worker from another thread.
-#[derive(Debug, Clone)]
-pub struct WorkerKiller {}
-
-impl WorkerKiller {
-    /// Kills the worker; what it was doing ends as [`NoResult::Cancelled`].
-    pub fn kill(&self) {}
-}
-
-impl WorkerHandle {
-    /// Starts `binary` with `arguments`, which must end up in [`main`] (`gridproof worker`).
-    pub fn spawn(_binary: &Path, _arguments: &[&str], _limits: WorkerLimits) -> Result<Self, NoResult> {
-        Err(NoResult::Cancelled)
-    }
-
-    /// What kills this worker.
-    #[must_use]
-    pub fn killer(&self) -> WorkerKiller {
-        WorkerKiller {}
-    }
-
-    /// Runs the job and gives each task's run to `each` as it ends. Blocks; the worker ends with it.
-    pub fn run_job(
-        self,
-        _job: &WorkerJob,
-        _each: impl FnMut(TaskIndex, TaskRun) -> Result<(), NoResult>,
-    ) -> Result<(), NoResult> {
-        Err(NoResult::Cancelled)
-    }
-}
-
-/// The child: reads a job from stdin, answers on stdout, ends.
-#[must_use]
-pub fn main() -> ExitCode {
-    ExitCode::FAILURE
 }

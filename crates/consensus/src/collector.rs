@@ -226,7 +226,9 @@ impl Collector {
         self.slots.is_empty()
     }
 
-    fn admits(&self, statement: &Statement) -> bool {
+    /// True if votes on that statement are taken: its view is neither long final nor far ahead.
+    #[must_use]
+    pub fn admits(&self, statement: &Statement) -> bool {
         let below = self.last_final.saturating_sub(VIEWS_BELOW_FINAL);
         let above = self.current.saturating_add(VIEWS_AHEAD);
         statement.epoch == self.epoch && statement.view > below && statement.view <= above && statement.view.0 > 0

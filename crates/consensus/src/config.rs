@@ -169,6 +169,19 @@ impl Config {
         self.mutation == Some(mutation)
     }
 
+    /// True if no rule is broken on purpose.
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) fn is_honest(&self) -> bool {
+        self.mutation.is_none()
+    }
+
+    /// No rule is ever broken.
+    #[cfg(not(feature = "planted-bugs"))]
+    #[expect(clippy::unused_self, reason = "the same call asks the switch where it is built in")]
+    pub(crate) fn is_honest(&self) -> bool {
+        true
+    }
+
     /// No rule is ever broken.
     #[cfg(not(feature = "planted-bugs"))]
     #[expect(clippy::unused_self, reason = "the same call asks the switch where it is built in")]

@@ -60,17 +60,15 @@ pub enum Event {
     Certificate(Certificate),
     /// The leader of the view gave it up.
     LeaderNullified(View),
-    /// A validator has shown to be past this view.
-    Seen {
-        /// Who.
-        from: ValidatorIndex,
-        /// It holds a certificate that ends this view.
-        view: View,
-    },
     /// A block that somebody sent because we asked.
     Block(WholeBlock),
     /// Final blocks that somebody sent because we asked; the certificate was verified, the path was not.
-    Range(Box<Range>),
+    Range {
+        /// Who sent them.
+        from: ValidatorIndex,
+        /// The blocks.
+        range: Box<Range>,
+    },
     /// A validator asks for something.
     Request {
         /// Who.
@@ -133,16 +131,18 @@ pub enum StartError {
     /// The store ends in a block without proof that it is final.
     #[error(
         "the store ends at height {0}, which neither the store's nor the log's certificates finalise: \
-         log and store do not belong together; restore both from one backup, or remove both and run init again"
+         log and store do not belong together; put back the two that do, or wait for the next epoch with a new log"
     )]
     UnprovenTip(Height),
-    /// The log holds a certificate that the committee did not sign.
+    /// A certificate that the committee did not sign.
     #[error(
-        "the log holds a certificate of view {0} that does not verify: the log was changed; remove it and the store and run init again"
+        "log or store hold a certificate of view {0} that does not verify: they were changed or are another chain's; put back the right ones"
     )]
     BadCertificate(View),
     /// The log holds a block that is not whole, or votes that exclude each other.
-    #[error("the log contradicts itself in view {0}: it was changed; remove it and the store and run init again")]
+    #[error(
+        "the log contradicts itself in view {0}: it was changed; put back the right one, or wait for the next epoch with a new log"
+    )]
     Contradiction(View),
 }
 

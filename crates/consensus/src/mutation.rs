@@ -3,7 +3,6 @@
 
 /// A rule that is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(not(feature = "planted-bugs"), expect(dead_code, reason = "never built in without the feature"))]
 pub enum Mutation {
     /// A quorum is anything over one half of the stake.
     HalfQuorum,

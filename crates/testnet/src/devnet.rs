@@ -3,6 +3,7 @@
 //! `DIR/devnet.json` is the manifest: chain id, RPC addresses, the customer's key and the processes. State survives
 //! `down` and `up`; a folder holds one devnet for good.
 
+mod configure;
 pub mod plan;
 pub mod process;
 
@@ -117,7 +118,7 @@ impl Devnet {
         let plan = plan::make(&root, options, now())?;
         std::fs::write(root.join(GENESIS), encode(&plan.genesis))?;
         std::fs::write(root.join("genesis.toml"), toml::to_string_pretty(&plan.genesis)?)?;
-        write_configuration(&root, &plan)?;
+        configure::write(&plan)?;
         let devnet = Self { manifest: manifest(&plan), root };
         devnet.save()?;
         Ok(devnet)

@@ -10,7 +10,6 @@ use types::committee::Validator;
 use types::genesis::{Genesis, GenesisAccount, GenesisPartner};
 use types::hash::Address;
 use types::job::{CLASS_WASM_V1, Name, PartnerProfile};
-use types::key::PublicKey;
 use types::number::{Amount, SQUARE, Stake, Timestamp};
 use types::params::Params;
 
@@ -34,8 +33,6 @@ pub struct PlannedNode {
     pub p2p_port: u16,
     /// Port of its RPC server.
     pub rpc_port: u16,
-    /// Its libp2p identity.
-    pub node_key: PublicKey,
 }
 
 /// A partner of the plan.
@@ -87,7 +84,7 @@ pub fn make(root: &Path, options: &Options, now: Timestamp) -> Result<Plan> {
         accounts.push(GenesisAccount { address: key.address(), balance: Amount(1_000 * SQUARE.0) });
         validators.push(Validator { key, vrf_key, node_key, stake: stake(index) });
         let p2p_port = options.base_port + 2 * index;
-        nodes.push(PlannedNode { dir, p2p_port, rpc_port: p2p_port + 1, node_key });
+        nodes.push(PlannedNode { dir, p2p_port, rpc_port: p2p_port + 1 });
     }
     let mut partners = Vec::new();
     let mut registered = Vec::new();

@@ -1,0 +1,138 @@
+//! `gridproof node`: a validator.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use node::NodeError;
+use node::config::{Config, Layout};
+use node::init::InitError;
+use serde_json::{Map, Value, json};
+use types::genesis::Genesis;
+
+use crate::failure::{ExitKind, Failure};
+use crate::submit::{self, RpcArgs};
+use crate::ui::Ui;
+
+/// Run a validator.
+#[derive(Debug, Subcommand)]
+pub enum NodeCommand {
+    /// Make a validator's directory: keys, configuration, genesis and vote log.
+    #[command(after_help = "Examples:
+  gridproof node init --dir ~/validator                          # makes the keys and shows their public halves
+  gridproof node init --dir ~/validator --genesis genesis.bin    # once genesis names them")]
+    Init {
+        /// The validator's directory.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// The genesis; without it only the keys are made.
+        #[arg(long, value_name = "FILE")]
+        genesis: Option<PathBuf>,
+        /// First peers, as multiaddresses; may be given several times.
+        #[arg(long, value_name = "MULTIADDR")]
+        bootstrap: Vec<String>,
+    },
+    /// Run a validator until SIGINT or SIGTERM.
+    Start {
+        /// The validator's directory.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// Overrides rpc.listen.
+        #[arg(long, value_name = "HOST:PORT")]
+        rpc_listen: Option<SocketAddr>,
+        /// Overrides p2p.listen; may be given several times.
+        #[arg(long, value_name = "MULTIADDR")]
+        p2p_listen: Vec<String>,
+    },
+    /// Show where a node stands.
+    Status {
+        #[command(flatten)]
+        rpc: RpcArgs,
+    },
+}
+
+/// Runs a node command.
+pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), Failure> {
+    match command {
+        NodeCommand::Init { dir, genesis, bootstrap } => init(&dir, genesis.as_deref(), bootstrap, ui),
+        NodeCommand::Start { dir, rpc_listen, p2p_listen } => {
+            let mut overrides = Map::new();
+            if let Some(listen) = rpc_listen {
+                overrides.insert("rpc".to_owned(), json!({ "listen": listen }));
+            }
+            if !p2p_listen.is_empty() {
+                overrides.insert("p2p".to_owned(), json!({ "listen": p2p_listen }));
+            }
+            let config: Config = crate::config::load(&Layout::new(&dir).config(), &Value::Object(overrides))?;
+            node::run(&dir, config, crate::asked_to_stop()).await.map_err(|error| failure(&error))
+        }
+        NodeCommand::Status { rpc } => {
+            let status = rpc.client()?.status().await.map_err(submit::failure)?;
+            let text = format!(
+                "network    {} ({})\nheight     {} at {}\nview       {}\nstate root {}\npeers      {} of {}\nmempool    {} transactions\nsynced     {}",
+                status.network,
+                status.chain_id,
+                status.height,
+                status.block_id,
+                status.view,
+                status.state_root,
+                status.peers,
+                status.committee_size.saturating_sub(1),
+                status.mempool_transactions,
+                if status.catching_up { "catching up" } else { "yes" },
+            );
+            ui.result(&json!(status), &text);
+            Ok(())
+        }
+    }
+}
+
+/// Reads and checks a genesis file.
+pub fn read_genesis(path: &Path) -> Result<Genesis, Failure> {
+    let bad = |message: String| {
+        Failure::new(ExitKind::BadInput, "genesis", format!("{}: {message}", path.display()))
+            .hint("a genesis is the file genesis.bin that `devnet up` writes, or what /v1/genesis of a node serves")
+    };
+    let bytes = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
+    Genesis::from_bytes(&bytes).map_err(|error| bad(error.to_string()))
+}
+
+fn init(dir: &Path, genesis: Option<&Path>, bootstrap: Vec<String>, ui: Ui) -> Result<(), Failure> {
+    let keys = node::init::keys(dir).map_err(|error| init_failure(&error))?;
+    let mut text = format!("validator key {}\nnode key      {}\nVRF key       {}", keys.validator, keys.node, keys.vrf);
+    if let Some(path) = genesis {
+        let mut config = Config::default();
+        config.p2p.bootstrap = bootstrap;
+        node::init::init(dir, &read_genesis(path)?, &config).map_err(|error| init_failure(&error))?;
+        text += &format!("\nready: gridproof node start --dir {}", dir.display());
+    } else {
+        text += "\nput these keys into the genesis, then run init again with --genesis";
+    }
+    ui.result(&json!({ "dir": dir, "keys": keys, "ready": genesis.is_some() }), &text);
+    Ok(())
+}
+
+fn init_failure(error: &InitError) -> Failure {
+    let (kind, hint) = match error {
+        InitError::Exists(_) => (ExitKind::Storage, "start it with `gridproof node start`, or choose another --dir"),
+        InitError::Key(_) => (ExitKind::Key, "see the message; keys are never overwritten"),
+        InitError::Setup(_) | InitError::Genesis(_) => {
+            (ExitKind::BadInput, "the genesis must name the public keys that `node init` shows")
+        }
+        InitError::Io { .. } | InitError::Log(_) | InitError::Storage(_) => {
+            (ExitKind::Storage, "check the directory's permissions and free space")
+        }
+    };
+    Failure::new(kind, "init", error.to_string()).hint(hint)
+}
+
+fn failure(error: &NodeError) -> Failure {
+    let (kind, code) = match error {
+        NodeError::Key(_) => (ExitKind::Key, "key_file"),
+        NodeError::Diverged(_) => (ExitKind::Diverged, "state_diverged"),
+        NodeError::Storage(_) => (ExitKind::Storage, "storage"),
+        NodeError::Config(_) => (ExitKind::BadInput, "config"),
+        NodeError::Other(_) => (ExitKind::Other, "node"),
+    };
+    Failure::new(kind, code, error.to_string()).hint(error.hint())
+}

@@ -133,9 +133,13 @@ impl Light {
 }
 
 /// The certificate with no more signers than a quorum needs: the heaviest first, among equals the first. So one
-/// statement's certificate has one form for each set of votes that it was gathered from.
+/// statement's certificate has one form for each set of votes that it was gathered from. One that is no quorum of
+/// members with a signature each stays as it is, to be refused.
 #[must_use]
 pub fn minimal_certificate(certificate: &Certificate, committee: &Committee) -> Certificate {
+    if certificate.check_shape(committee).is_err() {
+        return certificate.clone();
+    }
     let mut by_stake: Vec<_> =
         certificate.signers.iter().filter_map(|index| Some((committee.member(index)?.stake, index))).collect();
     by_stake.sort_by_key(|(stake, index)| (std::cmp::Reverse(*stake), *index));

@@ -10,6 +10,8 @@
 
 mod document;
 mod finality;
+#[cfg(test)]
+mod fixture;
 mod job;
 mod tree;
 

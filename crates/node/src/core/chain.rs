@@ -1,0 +1,221 @@
+//! The part of the core that carries blocks between consensus, execution and the store.
+
+use std::collections::VecDeque;
+
+use consensus::{Now, Verdict, WholeBlock};
+use state::{DecidedState, Decision};
+use types::codec::decode;
+use types::hash::BlockId;
+use types::job::JobRecord;
+use types::limits::MAX_STATE_VALUE_BYTES;
+use types::number::{Height, Timestamp, View};
+use types::state_key::StateKey;
+use types::vote::Certificate;
+
+use super::{Committing, Effect, Execute, Frame, Node, Stop, Target, Work};
+use crate::application::{Building, Executed, Execution, Invalid, Parent};
+
+/// Blocks between two commits that are made durable at once. What lies between them is executed again after a crash
+/// of the machine, from the log.
+const SYNC_EVERY: u64 = 16;
+
+impl Node {
+    /// Gives consensus an event and performs what follows.
+    pub(super) fn consensus(
+        &mut self,
+        now: Now,
+        state: &dyn DecidedState,
+        event: consensus::Event,
+        out: &mut Vec<Effect>,
+    ) {
+        let effects = self.replica.step(now, event);
+        self.perform(now, state, effects, out);
+    }
+
+    /// Performs effects of consensus in their order; what can be answered at once is answered after them.
+    pub(super) fn perform(
+        &mut self,
+        now: Now,
+        state: &dyn DecidedState,
+        effects: consensus::Effects,
+        out: &mut Vec<Effect>,
+    ) {
+        let mut answers = VecDeque::new();
+        self.translate(state, effects, &mut answers, out);
+        while let Some(event) = answers.pop_front() {
+            if self.stopped {
+                return;
+            }
+            let effects = self.replica.step(now, event);
+            self.translate(state, effects, &mut answers, out);
+        }
+    }
+
+    fn translate(
+        &mut self,
+        state: &dyn DecidedState,
+        effects: consensus::Effects,
+        answers: &mut VecDeque<consensus::Event>,
+        out: &mut Vec<Effect>,
+    ) {
+        for effect in effects {
+            match effect {
+                consensus::Effect::Execute(block) => match self.execution(block.clone()) {
+                    Ok(execution) => out.push(Effect::Work(Box::new(Work::Execute(execution)))),
+                    Err(_) => {
+                        let (block, verdict) = (block.id(), Verdict::Invalid);
+                        answers.push_back(consensus::Event::Executed { block, verdict });
+                    }
+                },
+                consensus::Effect::Persist(records) => out.push(Effect::Persist(records)),
+                consensus::Effect::Send { to, message } => self.send(&to, &message, out),
+                consensus::Effect::Propose { view, parent, timestamp, .. } => {
+                    match self.building(state, view, parent, timestamp) {
+                        Ok(building) => out.extend(building.map(|work| Effect::Work(Box::new(Work::Build(work))))),
+                        Err(fault) => return self.stop(Stop::State(fault.to_string()), out),
+                    }
+                }
+                consensus::Effect::Commit { block, finalization } => match self.decision(&block, finalization) {
+                    Ok(commit) => out.push(Effect::Work(Box::new(commit))),
+                    Err(stop) => return self.stop(stop, out),
+                },
+                consensus::Effect::Serve { to, request } => out.push(Effect::Serve { to, request }),
+                consensus::Effect::SetTimer(at) => self.timers.consensus = Some(at),
+                consensus::Effect::Report { by, fault } => out.push(Effect::Report { by, fault }),
+                consensus::Effect::Stop(halt) => return self.stop(Stop::Consensus(halt), out),
+            }
+        }
+    }
+
+    fn send(&self, to: &consensus::Recipients, message: &consensus::Message, out: &mut Vec<Effect>) {
+        let frame = Frame::consensus(message);
+        match to {
+            consensus::Recipients::All => out.push(Effect::Send { to: Target::All { except: None }, frame }),
+            consensus::Recipients::One(peer) => out.push(Effect::Send { to: Target::One(*peer), frame }),
+            consensus::Recipients::Some(peers) => {
+                for peer in peers.iter().filter(|peer| *peer != self.own) {
+                    out.push(Effect::Send { to: Target::One(peer), frame: frame.clone() });
+                }
+            }
+        }
+    }
+
+    /// An executed block, or the store's last one, as its children must show it.
+    fn parent(&self, id: &BlockId) -> Option<Parent> {
+        if self.tip.id == *id { Some(self.tip.clone()) } else { self.executed.get(id).map(Executed::as_parent) }
+    }
+
+    fn execution(&self, block: WholeBlock) -> Result<Execution, Invalid> {
+        let dead = Invalid::DeadBranch(block.id());
+        let Some(parent) = self.parent(&block.header.parent) else { return Err(dead) };
+        let Ok(branch) = self.undecided.branch(parent.id) else { return Err(dead) };
+        Ok(Execution { block, parent, branch })
+    }
+
+    fn building(
+        &self,
+        state: &dyn DecidedState,
+        view: View,
+        parent: BlockId,
+        timestamp: Timestamp,
+    ) -> Result<Option<Building>, vm::Fault> {
+        let Some(parent) = self.parent(&parent) else { return Ok(None) };
+        let Ok(branch) = self.undecided.branch(parent.id) else { return Ok(None) };
+        let (system, candidates) = self.pools.candidates(&self.setup.rules, &branch.clone().over(state))?;
+        Ok(Some(Building { view, parent, branch, timestamp, proposer: self.own, system, candidates }))
+    }
+
+    fn decision(&mut self, block: &WholeBlock, finality: Option<Certificate>) -> Result<Work, Stop> {
+        let id = block.id();
+        let Some(executed) = self.executed.get(&id) else {
+            return Err(Stop::State(format!("block {id} is final but was not executed")));
+        };
+        let height = block.header.height;
+        let finalized = finality.as_ref().map(|certificate| certificate.statement.view);
+        let sync = finalized.is_some() && height.0 >= self.synced.0.saturating_add(SYNC_EVERY);
+        if sync {
+            self.synced = height;
+        }
+        self.committing.push_back(Committing { height, block: id, finalized });
+        let (diff, receipts) = (executed.diff.clone(), executed.receipts.clone());
+        let decision = Decision { block: block.block().as_ref().clone(), diff, receipts, finality };
+        Ok(Work::Commit { decision, sync })
+    }
+
+    /// An execution ended.
+    pub(super) fn executed(
+        &mut self,
+        now: Now,
+        state: &dyn DecidedState,
+        block: BlockId,
+        result: Execute,
+        out: &mut Vec<Effect>,
+    ) {
+        let verdict = match result {
+            Execute::Valid(executed) => {
+                let urgent = executed.urgent;
+                match self.keep(*executed) {
+                    Ok(true) => Verdict::Valid { urgent },
+                    // Decided elsewhere meanwhile: nothing that descends from it can be final.
+                    Ok(false) => Verdict::Invalid,
+                    Err(error) => return self.stop(Stop::State(error.to_string()), out),
+                }
+            }
+            Execute::Invalid(_) => Verdict::Invalid,
+            Execute::Failed(stop) => return self.stop(stop, out),
+        };
+        self.consensus(now, state, consensus::Event::Executed { block, verdict }, out);
+    }
+
+    /// Keeps a result; false if its parent is neither undecided nor the tip any more.
+    fn keep(&mut self, executed: Executed) -> Result<bool, state::StateError> {
+        if self.undecided.at(&executed.diff.parent).is_none() {
+            return Ok(false);
+        }
+        self.undecided.insert(executed.diff.as_ref().clone())?;
+        self.executed.insert(executed.block.id(), executed);
+        Ok(true)
+    }
+
+    /// The store holds one more block.
+    pub(super) fn committed(
+        &mut self,
+        now: Now,
+        state: &dyn DecidedState,
+        height: Height,
+        synced: bool,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(done) = self.committing.pop_front().filter(|next| next.height == height) else {
+            return self.stop(Stop::State(format!("the store committed height {height} out of turn")), out);
+        };
+        let Some(executed) = self.executed.remove(&done.block) else {
+            return self.stop(Stop::State(format!("block {} was committed twice", done.block)), out);
+        };
+        if let Err(error) = self.undecided.decide(done.block) {
+            return self.stop(Stop::State(error.to_string()), out);
+        }
+        self.tip = executed.as_parent();
+        let undecided = &self.undecided;
+        self.executed.retain(|id, _| undecided.diff(id).is_some());
+        self.stored_view = done.finalized.or(self.stored_view);
+        if synced && let Some(view) = self.stored_view {
+            out.push(Effect::Release(view));
+        }
+        if let Err(error) = self.pools.decided(state, &executed) {
+            return self.stop(Stop::State(error.to_string()), out);
+        }
+        self.follow_jobs(now, &executed);
+    }
+
+    /// Brings the book of blobs up to what a decided block changed of jobs.
+    fn follow_jobs(&mut self, now: Now, executed: &Executed) {
+        for (key, value) in &executed.diff.writes {
+            let StateKey::Job(id) = key else { continue };
+            match value.as_deref().map(|bytes| decode::<JobRecord>(bytes, MAX_STATE_VALUE_BYTES)) {
+                Some(Ok(record)) => self.book.job_changed(&record, now.unix.0),
+                Some(Err(_)) | None => self.book.job_gone(id, now.unix.0),
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What goes into a node's core.
+
+use std::collections::BTreeSet;
+
+use types::attestation::Outcomes;
+use types::hash::BlobId;
+use types::number::{Height, ValidatorIndex};
+use types::transaction::SignedTransaction;
+
+use super::effect::Stop;
+use super::wire::Frame;
+use crate::application::{Built, Executed, Invalid};
+
+/// Names a submission until it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// How an execution ended.
+#[derive(Debug)]
+pub enum Execute {
+    /// The block is valid.
+    Valid(Box<Executed>),
+    /// The block breaks a rule.
+    Invalid(Invalid),
+    /// State failed or the code panicked: no verdict, the node must stop.
+    Failed(Stop),
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event {
+    /// The time of the last [`super::Effect::SetTimer`] has come. Harmless at any other time.
+    Timer,
+    /// These validators are connected now; ourselves not among them.
+    Peers(BTreeSet<ValidatorIndex>),
+    /// A frame of a validator, by the record that binds its connection to it.
+    Frame {
+        /// Who sent it.
+        from: ValidatorIndex,
+        /// What.
+        frame: Frame,
+    },
+    /// Somebody submits a transaction.
+    Submit {
+        /// To be answered under this name.
+        ticket: Ticket,
+        /// The transaction.
+        transaction: Box<SignedTransaction>,
+    },
+    /// Answers [`super::Work::Execute`].
+    Executed {
+        /// Which block.
+        block: types::hash::BlockId,
+        /// How it ended.
+        result: Execute,
+    },
+    /// Answers [`super::Work::Build`].
+    Built(Result<Box<Built>, Stop>),
+    /// Answers [`super::Work::Commit`]: the store is at this height.
+    Committed {
+        /// Which height.
+        height: Height,
+        /// True if it is durable.
+        synced: bool,
+    },
+    /// A blob is complete on disk.
+    BlobStored(BlobId),
+    /// A validator did not give a blob.
+    BlobMissing {
+        /// Which one.
+        blob: BlobId,
+        /// Who.
+        from: ValidatorIndex,
+    },
+    /// A list of outcomes that was asked for; nothing if it does not decode.
+    OutcomesRead {
+        /// The list's name.
+        blob: BlobId,
+        /// Its content.
+        outcomes: Option<Box<Outcomes>>,
+    },
+}

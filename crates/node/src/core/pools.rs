@@ -1,0 +1,268 @@
+//! What waits for a block, and how it gets around: every transaction is passed on once by each validator that takes it
+//! in. What this validator answers for, its own system transactions and what was submitted here, is sent again from
+//! time to time until it is in a final block, since frames may be lost.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use state::StateRead;
+use types::codec::{Bounded, encode};
+use types::hash::TransactionId;
+use types::limits::MAX_BODY_BYTES;
+use types::number::{BeaconStep, Height, ValidatorIndex};
+use types::transaction::{SignedTransaction, StoredStatement, SystemTransaction};
+use vm::query::{self, Wanted};
+use vm::{Beacon, Fault, Mempool, MempoolError, MempoolLimits, Rules, SystemPool, SystemPoolError, Verified};
+
+use super::wire::{Frame, MAX_POOL_ITEMS, PoolMessage};
+use crate::application::Executed;
+
+/// Time after which what this validator answers for is sent again, in milliseconds.
+const RESEND_MS: u64 = 2_000;
+/// Most transactions submitted here that are sent again.
+const MAX_RESENT: usize = 1_024;
+/// Most encoded bytes of transactions in one frame.
+const MAX_POOL_FRAME_BYTES: usize = 128 << 10;
+/// Candidates that a block is built from, as a multiple of the bytes that it may hold: not all of them will fit.
+const CANDIDATE_BODIES: usize = 2;
+
+/// Something that is sent again until it is final.
+#[derive(Debug, Clone)]
+struct Own<T> {
+    item: T,
+    next_ms: u64,
+}
+
+/// The waiting transactions of accounts and of validators.
+#[derive(Debug)]
+pub(super) struct Pools {
+    mempool: Mempool,
+    system: SystemPool,
+    own_system: Vec<Own<SystemTransaction>>,
+    submitted: BTreeMap<TransactionId, u64>,
+    /// To be passed on, with who it came from.
+    outgoing: VecDeque<(Option<ValidatorIndex>, SignedTransaction)>,
+    outgoing_system: VecDeque<(Option<ValidatorIndex>, SystemTransaction)>,
+    urgent: bool,
+    /// The height whose beacon duty was looked at.
+    pub(super) beacon_looked_at: Option<Height>,
+}
+
+impl Pools {
+    pub(super) fn new(limits: MempoolLimits) -> Self {
+        Self {
+            mempool: Mempool::new(limits),
+            system: SystemPool::default(),
+            own_system: Vec::new(),
+            submitted: BTreeMap::new(),
+            outgoing: VecDeque::new(),
+            outgoing_system: VecDeque::new(),
+            urgent: false,
+            beacon_looked_at: None,
+        }
+    }
+
+    /// Takes a transaction that was submitted here. One that waits already is no error.
+    pub(super) fn submit(
+        &mut self,
+        rules: &Rules,
+        decided: &dyn StateRead,
+        height: Height,
+        now_ms: u64,
+        transaction: SignedTransaction,
+    ) -> Result<TransactionId, MempoolError> {
+        let id = match self.mempool.insert(rules, decided, height, transaction.clone()) {
+            Ok(inserted) => inserted.id,
+            Err(MempoolError::Known(id)) => return Ok(id),
+            Err(error) => return Err(error),
+        };
+        self.outgoing.push_back((None, transaction));
+        if self.submitted.len() < MAX_RESENT {
+            self.submitted.insert(id, now_ms.saturating_add(RESEND_MS));
+        }
+        Ok(id)
+    }
+
+    /// Takes what a validator passed on. What is not taken here is not passed on.
+    pub(super) fn receive(
+        &mut self,
+        rules: &Rules,
+        decided: &dyn StateRead,
+        height: Height,
+        from: ValidatorIndex,
+        message: PoolMessage,
+    ) {
+        match message {
+            PoolMessage::Transactions(transactions) => {
+                for transaction in transactions.into_inner() {
+                    if self.mempool.insert(rules, decided, height, transaction.clone()).is_ok() {
+                        self.outgoing.push_back((Some(from), transaction));
+                    }
+                }
+            }
+            PoolMessage::System(transactions) => {
+                for transaction in transactions.into_inner() {
+                    if self.system.insert(rules, decided, transaction.clone()).is_ok() {
+                        self.outgoing_system.push_back((Some(from), transaction));
+                    }
+                }
+            }
+        }
+    }
+
+    /// True if our statement is on its way already.
+    pub(super) fn has_own(&self, statement: &StoredStatement) -> bool {
+        let is_it = |own: &Own<SystemTransaction>| match &own.item {
+            SystemTransaction::Stored { statement: other, .. } => other == statement,
+            SystemTransaction::Beacon { .. } => false,
+        };
+        self.own_system.iter().any(is_it)
+    }
+
+    /// True if our output of a beacon step is on its way already.
+    pub(super) fn has_own_output(&self, step: BeaconStep) -> bool {
+        let is_it = |own: &Own<SystemTransaction>| match &own.item {
+            SystemTransaction::Beacon { step: other, .. } => *other == step,
+            SystemTransaction::Stored { .. } => false,
+        };
+        self.own_system.iter().any(is_it)
+    }
+
+    /// Takes a system transaction of ours.
+    pub(super) fn add_own(
+        &mut self,
+        rules: &Rules,
+        decided: &dyn StateRead,
+        now_ms: u64,
+        transaction: SystemTransaction,
+    ) -> Result<(), Fault> {
+        match self.system.insert(rules, decided, transaction.clone()) {
+            Ok(()) | Err(SystemPoolError::Known) => {
+                self.outgoing_system.push_back((None, transaction.clone()));
+                self.own_system.push(Own { item: transaction, next_ms: now_ms.saturating_add(RESEND_MS) });
+                Ok(())
+            }
+            Err(SystemPoolError::Fault(fault)) => Err(fault),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// A block was decided: what it holds, or makes useless, goes.
+    pub(super) fn decided(&mut self, decided: &dyn StateRead, executed: &Executed) -> Result<(), Fault> {
+        let touched = executed.diff.writes.keys().filter_map(|key| match key {
+            types::state_key::StateKey::Account(address) => Some(*address),
+            _ => None,
+        });
+        self.mempool.recheck(decided, executed.diff.height, touched)?;
+        self.system.recheck(decided)?;
+        let step = Beacon::read(decided)?.step;
+        let mut kept = Vec::new();
+        for own in std::mem::take(&mut self.own_system) {
+            let useful = match &own.item {
+                SystemTransaction::Beacon { step: own_step, .. } => *own_step > step,
+                SystemTransaction::Stored { statement, validator, .. } => {
+                    query::wants_stored(decided, statement, *validator)? != Wanted::No
+                }
+            };
+            if useful {
+                kept.push(own);
+            }
+        }
+        self.own_system = kept;
+        let mempool = &self.mempool;
+        self.submitted.retain(|id, _| mempool.transaction(id).is_some());
+        Ok(())
+    }
+
+    /// What a block on the state `view` is built from.
+    pub(super) fn candidates(
+        &self,
+        rules: &Rules,
+        view: &dyn StateRead,
+    ) -> Result<(Vec<SystemTransaction>, Vec<Verified>), Fault> {
+        let system = self.system.candidates(rules, view)?;
+        let mut bytes = 0;
+        let fits = |candidate: &&Verified| {
+            bytes += candidate.bytes();
+            bytes <= CANDIDATE_BODIES * MAX_BODY_BYTES
+        };
+        Ok((system, self.mempool.candidates().take_while(fits).cloned().collect()))
+    }
+
+    /// The frames that are due, each with who it came from.
+    pub(super) fn flood(&mut self, now_ms: u64) -> Vec<(Frame, Option<ValidatorIndex>)> {
+        self.queue_again(now_ms);
+        let mut frames = Vec::new();
+        for (from, batch) in batches(&mut self.outgoing) {
+            frames.extend(Bounded::new(batch).ok().map(|all| (Frame::pool(&PoolMessage::Transactions(all)), from)));
+        }
+        for (from, batch) in batches(&mut self.outgoing_system) {
+            frames.extend(Bounded::new(batch).ok().map(|all| (Frame::pool(&PoolMessage::System(all)), from)));
+        }
+        frames
+    }
+
+    fn queue_again(&mut self, now_ms: u64) {
+        for own in self.own_system.iter_mut().filter(|own| own.next_ms <= now_ms) {
+            own.next_ms = now_ms.saturating_add(RESEND_MS);
+            self.outgoing_system.push_back((None, own.item.clone()));
+        }
+        for (id, next_ms) in self.submitted.iter_mut().filter(|(_, next_ms)| **next_ms <= now_ms) {
+            *next_ms = now_ms.saturating_add(RESEND_MS);
+            self.outgoing.extend(self.mempool.transaction(id).map(|transaction| (None, transaction.clone())));
+        }
+    }
+
+    /// When something is to be sent again.
+    pub(super) fn next_wake_ms(&self) -> Option<u64> {
+        self.own_system.iter().map(|own| own.next_ms).chain(self.submitted.values().copied()).min()
+    }
+
+    /// What a validator that has just connected may have missed.
+    pub(super) fn greeting(&self) -> Vec<Frame> {
+        let mut transactions: VecDeque<_> =
+            self.mempool.candidates().take(MAX_RESENT).map(|candidate| (None, candidate.signed().clone())).collect();
+        let mut system: VecDeque<_> = self.own_system.iter().map(|own| (None, own.item.clone())).collect();
+        let mut frames = Vec::new();
+        for (_, batch) in batches(&mut transactions) {
+            frames.extend(Bounded::new(batch).ok().map(|all| Frame::pool(&PoolMessage::Transactions(all))));
+        }
+        for (_, batch) in batches(&mut system) {
+            frames.extend(Bounded::new(batch).ok().map(|all| Frame::pool(&PoolMessage::System(all))));
+        }
+        frames
+    }
+
+    /// Whether a block should follow soon, if that changed since it was last asked.
+    pub(super) fn urgency_changed(&mut self, decided: &dyn StateRead) -> Result<Option<bool>, Fault> {
+        let urgent = self.mempool.is_ready() || self.system.is_ready(decided)?;
+        let changed = urgent != self.urgent;
+        self.urgent = urgent;
+        Ok(changed.then_some(urgent))
+    }
+
+    pub(super) fn mempool(&self) -> &Mempool {
+        &self.mempool
+    }
+}
+
+/// Takes everything out in batches that fit a frame, each of what came from one validator.
+fn batches<T: borsh::BorshSerialize>(
+    queue: &mut VecDeque<(Option<ValidatorIndex>, T)>,
+) -> Vec<(Option<ValidatorIndex>, Vec<T>)> {
+    let mut done: Vec<(Option<ValidatorIndex>, Vec<T>)> = Vec::new();
+    let mut bytes = 0;
+    for (from, item) in queue.drain(..) {
+        let length = encode(&item).len();
+        let open = done.last_mut().filter(|(other, batch)| {
+            *other == from && batch.len() < MAX_POOL_ITEMS && bytes + length <= MAX_POOL_FRAME_BYTES
+        });
+        if let Some((_, batch)) = open {
+            bytes += length;
+            batch.push(item);
+        } else {
+            bytes = length;
+            done.push((from, vec![item]));
+        }
+    }
+    done
+}

@@ -1,0 +1,89 @@
+//! Why a node does not start or stops by itself. The kinds follow what an operator must do.
+
+use state::{StateError, StorageFailure};
+use store::StoreError;
+
+use crate::core::{SetupError, Stop};
+
+/// Why a node stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// A key file.
+    #[error(transparent)]
+    Key(#[from] rpc::keyfile::KeyFileError),
+    /// State contradicts the chain, or execution failed: going on could only do harm.
+    #[error("{0}")]
+    Diverged(String),
+    /// A directory, a disk or a file.
+    #[error("{0}")]
+    Storage(String),
+    /// Configuration, genesis or keys do not fit.
+    #[error("{0}")]
+    Config(String),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl NodeError {
+    /// What to do.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Key(_) => "key files are made by `node init`; keep them with mode 0600",
+            Self::Diverged(_) => {
+                "keep the directory for an analysis and do not delete the vote log; restart once: if it stops again, \
+                 this version does not follow the chain's rules"
+            }
+            Self::Storage(_) => {
+                "is another process using this directory, is the disk full or read-only? Restart when it is mended: \
+                 nothing that was promised is lost"
+            }
+            Self::Config(_) => "compare node.toml, genesis.bin and the keys with what `node init` made",
+            Self::Other(_) => "the log above says more",
+        }
+    }
+}
+
+impl From<StoreError> for NodeError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::OtherChain { .. } | StoreError::Format { .. } => Self::Config(error.to_string()),
+            StoreError::InUse(_) | StoreError::Directory { .. } => Self::Storage(error.to_string()),
+            StoreError::State(error) => error.into(),
+        }
+    }
+}
+
+impl From<StateError> for NodeError {
+    fn from(error: StateError) -> Self {
+        match &error {
+            StateError::Storage { kind: StorageFailure::Full, .. } => Self::Storage(format!("the disk is full: {error}")),
+            StateError::Storage { .. } => Self::Storage(error.to_string()),
+            _ => Self::Diverged(format!("state diverged: {error}")),
+        }
+    }
+}
+
+impl From<consensus::log::LogError> for NodeError {
+    fn from(error: consensus::log::LogError) -> Self {
+        Self::Storage(error.to_string())
+    }
+}
+
+impl From<SetupError> for NodeError {
+    fn from(error: SetupError) -> Self {
+        match error {
+            SetupError::State(error) => error.into(),
+            SetupError::Fault(error) => Self::Diverged(format!("state diverged: {error}")),
+            SetupError::Start(error) => Self::Storage(error.to_string()),
+            SetupError::Committee(_) | SetupError::Consensus(_) | SetupError::VrfKey => Self::Config(error.to_string()),
+        }
+    }
+}
+
+impl From<Stop> for NodeError {
+    fn from(stop: Stop) -> Self {
+        Self::Diverged(stop.to_string())
+    }
+}

@@ -129,7 +129,26 @@ impl BlobStore {
                 disk.remove(id)?;
             }
         }
-        Ok(Self(Arc::new(Shared { disk, quota, index: Mutex::new(index) })))
+        let store = Self(Arc::new(Shared { disk, quota, index: Mutex::new(index) }));
+        store.finish_uploads()?;
+        Ok(store)
+    }
+
+    /// Completes uploads of which a crash left only the last step undone.
+    fn finish_uploads(&self) -> Result<(), StoreError> {
+        let entries = held(&self.0.index).entries.clone();
+        for (id, entry) in entries {
+            let Entry::Partial(upload) = entry else { continue };
+            let held_upload = held(&upload);
+            if held_upload.marks.iter().all(|mark| *mark) {
+                match self.complete(id, &upload) {
+                    // The bytes are not the blob: the upload is dropped, and may begin anew.
+                    Ok(()) | Err(StoreError::Chunk(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Reserves room for a blob and gives how much of it is here. Repeating it is harmless.
@@ -145,6 +164,9 @@ impl BlobStore {
         let bytes = verify_chunk(id, n, encoded)?;
         let Entry::Partial(upload) = self.entry(id)? else { return Ok(self.progress(id)) };
         let mut held_upload = held(&upload);
+        if !self.is_current(id, &upload)? {
+            return Ok(self.progress(id));
+        }
         let at = usize::try_from(n).expect("a chunk's number fits memory");
         if !held_upload.marks[at] {
             self.0.disk.write_chunk(id, n, &bytes)?;
@@ -181,8 +203,10 @@ impl BlobStore {
     ) -> Result<BlobId, StoreError> {
         if let Entry::Partial(upload) = self.entry(id)? {
             let _held = held(&upload);
-            self.0.disk.write_whole(id, open()?)?;
-            self.complete(id, &upload)?;
+            if self.is_current(id, &upload)? {
+                self.0.disk.write_whole(id, open()?)?;
+                self.complete(id, &upload)?;
+            }
         }
         Ok(id)
     }
@@ -190,14 +214,14 @@ impl BlobStore {
     /// True if all of the blob is here, verified as a whole.
     #[must_use]
     pub fn has(&self, id: BlobId) -> bool {
-        matches!(held(&self.0.index).entries.get(&id), Some(Entry::Complete))
+        matches!(self.find(id), Some(Entry::Complete))
     }
 
     /// How much of the blob is here.
     #[must_use]
     pub fn progress(&self, id: BlobId) -> Progress {
         let total = chunk_count(id);
-        match held(&self.0.index).entries.get(&id).cloned() {
+        match self.find(id) {
             None => Progress { stored: 0, total },
             Some(Entry::Complete) => Progress { stored: total, total },
             Some(Entry::Partial(upload)) => count(&held(&upload), id),
@@ -207,7 +231,7 @@ impl BlobStore {
     /// The chunks that are missing, ascending.
     #[must_use]
     pub fn missing(&self, id: BlobId) -> Vec<u32> {
-        match held(&self.0.index).entries.get(&id).cloned() {
+        match self.find(id) {
             None if id.is_allowed() => (0..chunk_count(id)).collect(),
             None | Some(Entry::Complete) => Vec::new(),
             Some(Entry::Partial(upload)) => {
@@ -286,6 +310,21 @@ impl BlobStore {
     #[must_use]
     pub fn quota(&self) -> u64 {
         self.0.quota
+    }
+
+    /// The blob's entry. The index is not held any more when this returns: an upload is locked before the index, never
+    /// after it.
+    fn find(&self, id: BlobId) -> Option<Entry> {
+        held(&self.0.index).entries.get(&id).cloned()
+    }
+
+    /// True if the upload, which the caller holds, is still in progress; false if another thread has completed it.
+    fn is_current(&self, id: BlobId, upload: &Arc<Mutex<Upload>>) -> Result<bool, StoreError> {
+        match self.find(id) {
+            Some(Entry::Complete) => Ok(false),
+            Some(Entry::Partial(current)) if Arc::ptr_eq(&current, upload) => Ok(true),
+            _ => Err(StoreError::Absent(id)),
+        }
     }
 
     /// The blob's entry, made with its room reserved if there was none.

@@ -1,3 +1,5 @@
+//! The receipt document: every byte of it and of its proof is tampered with.
+
 use types::hash::Hash32;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Certificates and header paths: one test per rule that they can break.
+
 use state::{ChainStore, Writes};
 use types::hash::Address;
 use types::number::{ValidatorIndex, View};

@@ -1,3 +1,5 @@
+//! A job's outcomes and files: missing, different, too many, swapped.
+
 use types::codec::{Bounded, encode};
 use types::number::Weight;
 

@@ -1,3 +1,5 @@
+//! The rule of the tree against proofs that its engine made, and against tampered ones.
+
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! The store in memory against a full copy of the state per height.
+
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 

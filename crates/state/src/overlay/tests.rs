@@ -1,3 +1,5 @@
+//! Overlays: what reads see, and what a reverted scope leaves behind.
+
 use types::hash::Address;
 use types::state_key::StateKey;
 

@@ -1,3 +1,5 @@
+//! The tree against the rule of its root, and against nodes that are missing or damaged.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Undecided diffs: siblings, branches, and what deciding keeps.
+
 use types::hash::{Address, Hash32};
 
 use super::*;

@@ -1,0 +1,5 @@
+//! Whole nodes in virtual time.
+
+#[cfg(feature = "planted-bugs")]
+mod planted;
+mod simulation;

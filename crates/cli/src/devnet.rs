@@ -23,10 +23,12 @@ const FIRST_BLOCK_PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Subcommand)]
 pub enum DevnetCommand {
     /// Start a devnet; the first time this makes its keys and its genesis.
-    #[command(after_help = "Example:\n  gridproof devnet up --dir /tmp/net --validators 4 --partners 5 --base-port 26600 --detach
+    #[command(
+        after_help = "Example:\n  gridproof devnet up --dir /tmp/net --validators 4 --partners 5 --base-port 26600 --detach
 
 DIR/devnet.json tells the chain id, the RPC addresses, the customer's key and every process.
-State survives down and up.")]
+State survives down and up."
+    )]
     Up {
         /// The devnet's folder.
         #[arg(long, value_name = "DIR")]
@@ -113,7 +115,6 @@ async fn first_block(devnet: &Devnet) -> Result<Height, Failure> {
     let deadline = Instant::now() + FIRST_BLOCK_PATIENCE;
     let mut tick = interval(Duration::from_millis(100));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut lowest = Height::ZERO;
     while Instant::now() < deadline {
         tick.tick().await;
         if let Some((name, output)) = devnet.first_dead() {
@@ -125,7 +126,7 @@ async fn first_block(devnet: &Devnet) -> Result<Height, Failure> {
             let client = Client::with_timeout(url, Duration::from_secs(2)).map_err(submit::failure)?;
             heights.push(client.status().await.map_or(Height::ZERO, |status| status.height));
         }
-        lowest = heights.into_iter().min().unwrap_or(Height::ZERO);
+        let lowest = heights.into_iter().min().unwrap_or(Height::ZERO);
         if lowest > Height::ZERO {
             return Ok(lowest);
         }
@@ -142,10 +143,13 @@ fn down(dir: &Path, ui: Ui) -> Result<(), Failure> {
     progress.finish();
     ui.result(
         &json!({ "stopped": running, "killed": killed }),
-        &format!("stopped {running} processes{}; `devnet up` continues from the same state", match killed {
-            0 => String::new(),
-            n => format!(", {n} of them had to be killed"),
-        }),
+        &format!(
+            "stopped {running} processes{}; `devnet up` continues from the same state",
+            match killed {
+                0 => String::new(),
+                n => format!(", {n} of them had to be killed"),
+            }
+        ),
     );
     Ok(())
 }

@@ -43,7 +43,9 @@ pub enum WalletCommand {
         rpc: RpcArgs,
     },
     /// Send SQUARE to an account and wait until the transfer is final.
-    #[command(after_help = "Example:\n  gridproof wallet send --key alice.key --to 00..ff --amount 12.5 --rpc http://127.0.0.1:26601")]
+    #[command(
+        after_help = "Example:\n  gridproof wallet send --key alice.key --to 00..ff --amount 12.5 --rpc http://127.0.0.1:26601"
+    )]
     Send {
         /// The sender's key file.
         #[arg(long, value_name = "FILE")]
@@ -71,7 +73,10 @@ pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), Failure> {
         WalletCommand::Show { key } => {
             let public = keyfile::read_public(&key, KeyKind::Account)?;
             let address = public.address();
-            ui.result(&json!({ "address": address, "public": public }), &format!("address {address}\npublic  {public}"));
+            ui.result(
+                &json!({ "address": address, "public": public }),
+                &format!("address {address}\npublic  {public}"),
+            );
         }
         WalletCommand::Balance { key, address, rpc } => {
             let address = match (address, key) {
@@ -86,11 +91,16 @@ pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), Failure> {
         WalletCommand::Send { key, to, amount, rpc } => {
             let key = keyfile::read_secret(&key, KeyKind::Account)?;
             let progress = ui.spinner("sending");
-            let sent = submit::send(&rpc.client()?, &key, Action::Transfer { to, amount }, Duration::from_secs(60)).await;
+            let sent =
+                submit::send(&rpc.client()?, &key, Action::Transfer { to, amount }, Duration::from_secs(60)).await;
             progress.finish();
             let sent = sent?;
-            let text = format!("sent {amount} SQUARE to {to}\nfinal in block {} (fee {} burned)", sent.height, sent.fee);
-            ui.result(&json!({ "id": sent.id, "height": sent.height, "fee": sent.fee, "to": to, "amount": amount }), &text);
+            let text =
+                format!("sent {amount} SQUARE to {to}\nfinal in block {} (fee {} burned)", sent.height, sent.fee);
+            ui.result(
+                &json!({ "id": sent.id, "height": sent.height, "fee": sent.fee, "to": to, "amount": amount }),
+                &text,
+            );
         }
     }
     Ok(())

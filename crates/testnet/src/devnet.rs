@@ -10,7 +10,7 @@ pub mod process;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use types::codec::encode;
 use types::hash::ChainId;

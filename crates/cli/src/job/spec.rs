@@ -40,8 +40,8 @@ use std::path::{Path, PathBuf};
 use types::hash::Hash32;
 use types::job::{Argument, Constraints, GuestPath, Name, Output, TaskLimits, Verification};
 use types::limits::{
-    MAX_ARGUMENT_BYTES, MAX_ARGUMENTS, MAX_ATTRIBUTES, MAX_INPUTS, MAX_NAME_BYTES, MAX_OUTPUTS, MAX_PATH_BYTES,
-    MAX_TASK_MEMORY_BYTES, MAX_TASK_OUTPUT_BYTES, MAX_TASK_WEIGHT, MAX_TASKS, MAX_VERIFIERS,
+    MAX_ARGUMENT_BYTES, MAX_ARGUMENTS, MAX_ATTRIBUTES, MAX_INPUTS, MAX_MINIMUM_VERIFIERS, MAX_NAME_BYTES, MAX_OUTPUTS,
+    MAX_PATH_BYTES, MAX_TASK_MEMORY_BYTES, MAX_TASK_OUTPUT_BYTES, MAX_TASK_WEIGHT, MAX_TASKS,
 };
 use types::number::{Amount, SQUARE, Weight};
 
@@ -60,12 +60,18 @@ pub const DEFAULT_PRICE_PER_TASK: Amount = SQUARE;
 pub const DEFAULT_CLOCK_SECONDS: u64 = 1_577_836_800;
 
 /// File names that a job's own files take in the directory that outputs are fetched into.
-const TAKEN_NAMES: [&str; 5] = ["stdout", "stderr", "outcomes.bin", "receipt.json", "genesis.bin"];
+const TAKEN_NAMES: [&str; 6] = ["stdout", "stderr", "outcomes.bin", "workload.bin", "receipt.json", "genesis.bin"];
 
-const BYTE_UNITS: [(&str, u64); 7] =
-    [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("kB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
-const WEIGHT_UNITS: [(&str, u64); 4] =
-    [("k", 1_000), ("M", 1_000_000), ("G", 1_000_000_000), ("T", 1_000_000_000_000)];
+const BYTE_UNITS: [(&str, u64); 7] = [
+    ("B", 1),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+];
+const WEIGHT_UNITS: [(&str, u64); 4] = [("k", 1_000), ("M", 1_000_000), ("G", 1_000_000_000), ("T", 1_000_000_000_000)];
 
 /// A spec, read and checked as far as it can be without its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -262,6 +268,12 @@ fn guest_path(field: &Field<'_>, root: &str) -> Result<GuestPath, SpecError> {
     GuestPath::new(text).map_err(|_| field.expected(&what))
 }
 
+/// True if two files cannot both be: the same path, or one below the other.
+fn collide(a: &GuestPath, b: &GuestPath) -> bool {
+    let below = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    below(a.as_str(), b.as_str()) || below(b.as_str(), a.as_str())
+}
+
 fn inputs(field: &Field<'_>, directory: &Path) -> Result<Vec<(Source, GuestPath)>, SpecError> {
     let items = field.list()?;
     if items.len() > MAX_INPUTS {
@@ -273,10 +285,7 @@ fn inputs(field: &Field<'_>, directory: &Path) -> Result<Vec<(Source, GuestPath)
         let from = source(&entry.required("source", "a path, or blake3:<hash>")?, directory)?;
         let target = entry.required("target", "where the task sees the file, below /in/")?;
         let path = guest_path(&target, "/in")?;
-        let inside = |a: &GuestPath, b: &GuestPath| {
-            a == b || a.as_str().strip_prefix(b.as_str()).is_some_and(|rest| rest.starts_with('/'))
-        };
-        if inputs.iter().any(|(_, other)| inside(other, &path) || inside(&path, other)) {
+        if inputs.iter().any(|(_, other)| collide(other, &path)) {
             return Err(target.error("expected a path of its own; another input is there already"));
         }
         inputs.push((from, path));
@@ -300,7 +309,11 @@ fn outputs(field: &Field<'_>) -> Result<Vec<Output>, SpecError> {
             let taken = TAKEN_NAMES.join(", ");
             return Err(at.expected(&format!("a plain file name other than {taken}")));
         }
-        let path = guest_path(&entry.required("path", "where the task writes it, below /out/")?, "/out")?;
+        let place = entry.required("path", "where the task writes it, below /out/")?;
+        let path = guest_path(&place, "/out")?;
+        if outputs.iter().any(|other| collide(&other.path, &path)) {
+            return Err(place.error("expected a path of its own; another output is there already"));
+        }
         if outputs.iter().any(|other| other.name == name) {
             return Err(at.error("expected a name of its own; another output has it already"));
         }
@@ -365,8 +378,7 @@ fn verification(field: Option<&Field<'_>>, price: Amount) -> Result<Verification
     let Some(field) = field else { return Ok(verification) };
     let fields = field.mapping(&["verifiers", "tasks", "value_at_risk", "task_value_at_risk"])?;
     if let Some(verifiers) = fields.optional("verifiers") {
-        let most = u64::try_from(MAX_VERIFIERS).unwrap_or(u64::MAX);
-        let count = verifiers.integer(0, most, "a number of verifiers")?;
+        let count = verifiers.integer(0, u64::from(MAX_MINIMUM_VERIFIERS), "a number of verifiers")?;
         verification.minimum_verifiers = u16::try_from(count).unwrap_or(u16::MAX);
     }
     if let Some(tasks) = fields.optional("tasks") {
@@ -381,8 +393,11 @@ fn verification(field: Option<&Field<'_>>, price: Amount) -> Result<Verification
     }
     if let Some(value) = fields.optional("task_value_at_risk") {
         verification.task_value_at_risk = amount(&value)?;
-        if verification.task_value_at_risk > verification.value_at_risk {
-            return Err(value.expected(&format!("at most value_at_risk, which is {}", verification.value_at_risk)));
+        let whole = verification.value_at_risk;
+        if verification.task_value_at_risk > whole
+            || (verification.task_value_at_risk == Amount::ZERO && whole > Amount::ZERO)
+        {
+            return Err(value.expected(&format!("more than 0 and at most value_at_risk, which is {whole}")));
         }
     }
     Ok(verification)
@@ -395,9 +410,9 @@ fn price(field: &Field<'_>, default: Amount) -> Result<Amount, SpecError> {
 fn determinism(field: &Field<'_>) -> Result<(u64, Hash32), SpecError> {
     const MOST_SECONDS: u64 = u64::MAX / 1_000_000_000;
     let fields = field.mapping(&["clock", "random_seed"])?;
-    let clock = fields.optional("clock").map_or(Ok(DEFAULT_CLOCK_SECONDS), |field| {
-        field.integer(0, MOST_SECONDS, "seconds since 1970")
-    })?;
+    let clock = fields
+        .optional("clock")
+        .map_or(Ok(DEFAULT_CLOCK_SECONDS), |field| field.integer(0, MOST_SECONDS, "seconds since 1970"))?;
     let seed = fields.optional("random_seed").map_or(Ok(Hash32::ZERO), |field| field.parsed("64 hex digits"))?;
     Ok((clock * 1_000_000_000, seed))
 }

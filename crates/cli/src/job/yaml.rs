@@ -170,7 +170,8 @@ mod tests {
 
     #[test]
     fn numbers_keep_their_spelling_and_nodes_their_lines() {
-        let root = parse("a: 0.10\nb:\n  - 1_000\n  - \"7\"\n  - true\nc: {d: ~, e: 0x10}\nf: 18446744073709551616\n").unwrap();
+        let root = parse("a: 0.10\nb:\n  - 1_000\n  - \"7\"\n  - true\nc: {d: ~, e: 0x10}\nf: 18446744073709551616\n")
+            .unwrap();
         let Value::Map(entries) = root.value else { panic!("a mapping") };
         let scalar = |text: &str, line| Node { line, value: Value::Scalar(text.to_owned()) };
         assert_eq!(entries[0], ("a".to_owned(), 1, scalar("0.10", 1)));

@@ -94,6 +94,7 @@ const MISTAKES: &[(&str, &str, u64, &str, &str)] = &[
     ("name: hist,", "name: a/b,", 13, "outputs[0].name", "a plain file name"),
     ("name: hist,", "name: stdout,", 13, "outputs[0].name", "a plain file name other than stdout"),
     ("csv}\n", "csv}\n  - {name: hist, path: /out/b}\n", 14, "outputs[1].name", "another output has it"),
+    ("csv}\n", "csv}\n  - {name: b, path: /out/hist.csv/b}\n", 14, "outputs[1].path", "another output is there"),
     ("csv}\n", "csv}\ntasks: 4\n", 14, "tasks", "expected a mapping with array"),
     ("csv}\n", "csv}\ntasks: {array: 0}\n", 14, "tasks.array", "a whole number from 1 to 1024"),
     ("csv}\n", "csv}\ntasks:\n  array: 1025\n", 15, "tasks.array", "a whole number from 1 to 1024"),
@@ -102,14 +103,14 @@ const MISTAKES: &[(&str, &str, u64, &str, &str)] = &[
     ("csv}\n", "csv}\nresources: {weight: 2000T}\n", 14, "resources.weight", "the limit is 1125899906842624"),
     ("csv}\n", "csv}\nresources: {weight: -1}\n", 14, "resources.weight", "a whole number"),
     ("csv}\n", "csv}\nconstraints: {attributes: {a: }}\n", 14, "constraints.attributes.a", "found nothing"),
-    ("csv}\n", "csv}\nverification: {verifiers: 99}\n", 14, "verification.verifiers", "from 0 to 32"),
+    ("csv}\n", "csv}\nverification: {verifiers: 99}\n", 14, "verification.verifiers", "from 0 to 12"),
     ("csv}\n", "csv}\nverification: {tasks: some}\n", 14, "verification.tasks", "expected all, or a number"),
     (
         "csv}\n",
         "csv}\nverification:\n  value_at_risk: 1\n  task_value_at_risk: 2\n",
         16,
         "verification.task_value_at_risk",
-        "expected at most value_at_risk, which is 1",
+        "expected more than 0 and at most value_at_risk, which is 1",
     ),
     ("csv}\n", "csv}\npayment: {price: free}\n", 14, "payment.price", "an amount of SQUARE"),
     ("csv}\n", "csv}\ndeterminism: {clock: now}\n", 14, "determinism.clock", "seconds since 1970"),
@@ -134,7 +135,8 @@ fn no_document_makes_the_parser_panic() {
         let _ = parse(&SHORT[..cut]);
         let _ = parse(&SHORT[cut..]);
     }
-    for source in ["", "~", "[]", "&a [*a]", "a: &x [1]\nb: *x", "\u{feff}version: 1", "? {a: b}\n: c", "--- 1\n--- 2"] {
+    for source in ["", "~", "[]", "&a [*a]", "a: &x [1]\nb: *x", "\u{feff}version: 1", "? {a: b}\n: c", "--- 1\n--- 2"]
+    {
         assert!(parse(source).is_err(), "{source:?}");
     }
 }

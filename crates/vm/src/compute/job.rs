@@ -54,22 +54,22 @@ const REPLACEMENTS: usize = 2;
 /// cannot fail but for state that contradicts itself.
 pub fn end_block(context: &mut Context<'_>) -> Result<(), Fault> {
     for (id, due) in live::jobs_due(context)? {
-        if due.draw.is_some_and(|step| step <= context.beacon.step) {
-            let record = known(context, &id)?;
-            draw(context, record)?;
-        } else if due.deadline <= context.chain_time && context.may_close(due.opened) {
-            let record = known(context, &id)?;
-            expire(context, record)?;
-        } else if due.draw.is_some() {
-            // The beacon moves with the blocks: they come at the fast pace while a job waits for it.
-            context.changed = true;
+        let over = due.deadline <= context.chain_time && context.may_close(due.opened);
+        let drawn = due.draw.is_some_and(|step| step <= context.beacon.step);
+        // The beacon moves with the blocks: they come at the fast pace while a job waits for it.
+        context.changed |= due.draw.is_some();
+        if !over && !drawn {
+            continue;
+        }
+        let record = live::job(&context.overlay, &id)?.ok_or(Fault::Broken("a live job without a record"))?;
+        let waiting = if drawn { draw(context, record)? } else { Some(record) };
+        match waiting {
+            Some(record) if over => expire(context, record)?,
+            Some(record) => draw_later(context, record)?,
+            None => {}
         }
     }
     Ok(())
-}
-
-fn known(context: &Context<'_>, id: &JobId) -> Result<JobRecord, Fault> {
-    live::job(&context.overlay, id)?.ok_or(Fault::Broken("a live job without a record"))
 }
 
 /// The job that an action names, at the attempt that it is for.
@@ -148,16 +148,22 @@ pub(super) fn await_primary(context: &mut Context<'_>, record: JobRecord, stored
     enter(context, record, Stage::Open { stored, draw, deadline })
 }
 
-/// The beacon of a job's draw is there.
-fn draw(context: &mut Context<'_>, mut record: JobRecord) -> Result<(), Fault> {
+/// The beacon of a job's draw is there. Gives the job back if it still waits, since too few can be drawn now.
+fn draw(context: &mut Context<'_>, mut record: JobRecord) -> Result<Option<JobRecord>, Fault> {
     if matches!(record.stage, Stage::Open { .. }) {
-        if let Some(primary) = draw_primary(context, &record)? {
-            return assign(context, record, primary);
+        let Some(primary) = draw_primary(context, &record)? else { return Ok(Some(record)) };
+        assign(context, record, primary)?;
+    } else {
+        if !fill_up(context, &mut record)? {
+            return Ok(Some(record));
         }
-    } else if matches!(record.stage, Stage::Announced { .. }) && fill_up(context, &mut record)? {
-        return verify(context, record);
+        verify(context, record)?;
     }
-    // Nobody can be drawn now: once more, with a later beacon, as long as the window lasts.
+    Ok(None)
+}
+
+/// Draws once more with a later beacon; the window stays.
+fn draw_later(context: &mut Context<'_>, mut record: JobRecord) -> Result<(), Fault> {
     let later = context.draw_step();
     match &mut record.stage {
         Stage::Open { draw, .. } => *draw = Some(later),

@@ -1,0 +1,11 @@
+//! Tests of a job's life.
+
+pub mod exits;
+pub mod invariants;
+pub mod life;
+pub mod mismatch;
+pub mod model;
+pub mod random;
+pub mod refusals;
+pub mod submit;
+pub mod world;

@@ -210,6 +210,7 @@ impl Engine {
     /// Does all that the tables allow, until nothing more moves.
     fn advance(&mut self, now: Now, out: &mut Effects) {
         loop {
+            self.extend_path(out);
             let mut moved = self.execute(out);
             moved |= self.commit(out);
             moved |= self.certify();

@@ -101,7 +101,7 @@ impl Engine {
     }
 
     /// Joins the walked blocks to the path once they reach it.
-    fn extend_path(&mut self, out: &mut Effects) {
+    pub(super) fn extend_path(&mut self, out: &mut Effects) {
         let (height, end) = self.path_end();
         if self.decided.block == end {
             return;
@@ -116,7 +116,6 @@ impl Engine {
 
     /// Commits executed blocks along the path. True if one was.
     pub(super) fn commit(&mut self, out: &mut Effects) -> bool {
-        self.extend_path(out);
         let before = self.tip.height;
         while let Some(id) = self.decided.path.get(&self.tip.height.next()).copied() {
             let Some(held) = self.blocks.get(&id) else { break };

@@ -1,1 +1,25 @@
-//! .
+//! A validator that was away for long comes back.
+
+use crate::sim::{Options, Sim};
+
+#[test]
+fn away_for_500_blocks() {
+    for loss_percent in [0, 20] {
+        let mut sim = Sim::new(Options { end_ms: 600_000, ..Options::new(2, &[4, 3, 3, 3]) });
+        sim.run_until(2_000).unwrap();
+        sim.crash(2, 1_000_000);
+        sim.run_until(500_000).unwrap();
+        let behind = sim.heights()[0] - sim.heights()[2];
+        assert!(behind >= 500, "{behind}");
+        sim.options.loss_percent = loss_percent;
+        sim.start(2);
+        let target = sim.heights()[0];
+        sim.run_until(515_000).unwrap();
+        sim.require_height(target).unwrap();
+        // And it takes part again: without it and another nothing would be decided.
+        let before = sim.heights()[2];
+        sim.part(&[0, 1, 0, 0]);
+        sim.run_until(560_000).unwrap();
+        assert!(sim.heights()[2] > before + 5, "{:?}", sim.heights());
+    }
+}

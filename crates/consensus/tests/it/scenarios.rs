@@ -1,5 +1,5 @@
 //! Seeded runs under loss, reordering, duplication, partitions and crashes. A failing run prints its seed; set
-//! `GRIDPROOF_SEED` to replay it alone.
+//! `GRIDPROOF_SEED` to replay it alone, `GRIDPROOF_SEED_FACTOR` for more of them.
 
 use crate::sim::{Options, Sim, Violation};
 
@@ -9,7 +9,10 @@ const UNEQUAL: &[u64] = &[3, 2, 1, 1];
 fn seeds(count: u64) -> Vec<u64> {
     match std::env::var("GRIDPROOF_SEED") {
         Ok(seed) => vec![seed.parse().expect("GRIDPROOF_SEED is a number")],
-        Err(_) => (0..count).collect(),
+        Err(_) => {
+            let factor = std::env::var("GRIDPROOF_SEED_FACTOR").map_or(1, |factor| factor.parse().expect("a number"));
+            (0..count * factor).collect()
+        }
     }
 }
 

@@ -13,9 +13,8 @@ use types::block::{Block, Body, Header};
 use types::committee::{Committee, Validator};
 use types::hash::{BlockId, ChainId, Hash32};
 use types::key::{SecretKey, VrfPublicKey};
-use types::number::{Amount, Epoch, Height, ProtocolVersion, Stake, Timestamp, ValidatorIndex, View, Weight};
+use types::number::{Amount, Epoch, Height, ProtocolVersion, Stake, Timestamp, ValidatorIndex, Weight};
 use types::params::Params;
-use types::vote::Certificate;
 
 pub mod audit;
 pub mod random;
@@ -312,6 +311,11 @@ impl Sim {
         self.schedule(at, node, Item::Restart);
     }
 
+    /// Starts a process now.
+    pub fn start(&mut self, node: usize) {
+        self.schedule(self.now, node, Item::Restart);
+    }
+
     /// Starts a process from its disks.
     fn restart(&mut self, node: usize) -> Result<(), Violation> {
         let identity = self.identity(self.nodes[node].index);
@@ -382,7 +386,9 @@ impl Sim {
                 self.schedule(quick, node, Item::Answer(Box::new(event)));
             }
             Effect::Propose { view, parent, height, timestamp } => {
-                let made = block(parent, height.0, timestamp.0, self.nodes[node].index);
+                let mut made = block(parent, height.0, timestamp.0, self.nodes[node].index);
+                // The second half of a twin builds another block.
+                made.header.base_fee = Amount(1 + u128::from(node >= self.options.stakes.len()));
                 let block = consensus::WholeBlock::new(made).expect("whole");
                 self.schedule(quick, node, Item::Answer(Box::new(Event::Proposed { view, block })));
             }
@@ -466,15 +472,6 @@ impl Sim {
         }
         Ok(())
     }
-
-    pub fn view_of(&self, node: usize) -> Option<View> {
-        self.nodes[node].replica.as_ref().map(Replica::view)
-    }
-}
-
-/// A certificate's view, for tests.
-pub fn view_of(certificate: &Certificate) -> View {
-    certificate.statement.view
 }
 
 /// What a store says of its end.

@@ -55,8 +55,10 @@ impl Store {
         self.chain.iter().map(|(block, _)| block).find(|block| block.id() == id).cloned()
     }
 
-    pub fn block_at(&self, height: u64) -> Option<&Block> {
-        self.chain.get(usize::try_from(height).unwrap()).map(|(block, _)| block)
+    /// Loses everything above genesis.
+    pub fn forget(&mut self) {
+        self.chain.truncate(1);
+        self.synced = 1;
     }
 
     pub fn blocks_from(&self, height: Height) -> impl Iterator<Item = Block> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use types::hash::{JobId, TransactionId};
 
 use super::{Client, ClientError};
@@ -22,14 +22,17 @@ impl Client {
         id: TransactionId,
         timeout: Duration,
     ) -> Result<TransactionStatus, ClientError> {
-        let read = async || match self.transaction(id).await {
-            Ok(status @ TransactionStatus::Included { .. }) => Ok(Some(status)),
-            Ok(TransactionStatus::Pending { .. }) => Ok(None),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
+        let rounds = async {
+            let mut follower = Follower::new(self, Subject::Transaction(id));
+            loop {
+                match follower.before_reading(self.transaction(id)).await {
+                    Ok(status @ TransactionStatus::Included { .. }) => return Ok(status),
+                    Ok(TransactionStatus::Pending { .. }) => follower.wait(None).await?,
+                    Err(error) => follower.wait(Some(error)).await?,
+                }
+            }
         };
-        let concerns = |event: &Event| matches!(event, Event::Transaction { id: other, .. } if *other == id);
-        self.wait_until(&format!("the inclusion of transaction {id}"), timeout, read, concerns).await
+        in_time(rounds, timeout, || format!("the inclusion of transaction {id}")).await
     }
 
     /// Waits until `done` holds for a job. It is called with every state of the job that is seen, so it may show
@@ -40,79 +43,115 @@ impl Client {
         timeout: Duration,
         mut done: impl FnMut(&JobView) -> bool,
     ) -> Result<JobView, ClientError> {
-        let read = async || match self.job(id).await {
-            Ok(view) => Ok(done(&view).then_some(view)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        };
-        let concerns = |event: &Event| matches!(event, Event::Job { job, .. } if *job == id);
-        self.wait_until(&format!("what was waited for of job {id}"), timeout, read, concerns).await
-    }
-
-    /// Reads until there is a value, between reads waiting for an event that concerns it.
-    async fn wait_until<T>(
-        &self,
-        what: &str,
-        timeout: Duration,
-        mut read: impl AsyncFnMut() -> Result<Option<T>, ClientError>,
-        concerns: impl Fn(&Event) -> bool,
-    ) -> Result<T, ClientError> {
-        let mut retry = tokio::time::interval(RETRY);
-        retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let attempts = async {
-            let mut cursor = None;
+        let rounds = async {
+            let mut follower = Follower::new(self, Subject::Job(id));
             loop {
-                match self.read_then_wait(&mut cursor, &mut read, &concerns).await {
-                    Ok(Some(value)) => return Ok(value),
-                    Ok(None) => {}
-                    Err(error) if error.is_retryable() => {
-                        retry.tick().await;
-                    }
-                    Err(error) => return Err(error),
+                match follower.before_reading(self.job(id)).await {
+                    Ok(view) if done(&view) => return Ok(view),
+                    Ok(_) => follower.wait(None).await?,
+                    Err(error) => follower.wait(Some(error)).await?,
                 }
             }
         };
-        match tokio::time::timeout_at(Instant::now() + timeout, attempts).await {
-            Ok(result) => result,
-            Err(_) => Err(ClientError::WaitedTooLong { what: what.to_owned(), seconds: timeout.as_secs() }),
+        in_time(rounds, timeout, || format!("what was waited for of job {id}")).await
+    }
+}
+
+async fn in_time<T>(
+    rounds: impl Future<Output = Result<T, ClientError>>,
+    timeout: Duration,
+    what: impl Fn() -> String,
+) -> Result<T, ClientError> {
+    let ended = tokio::time::timeout(timeout, rounds).await;
+    ended.unwrap_or_else(|_| Err(ClientError::WaitedTooLong { what: what(), seconds: timeout.as_secs() }))
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy)]
+enum Subject {
+    Transaction(TransactionId),
+    Job(JobId),
+}
+
+impl Subject {
+    fn is_concerned(self, event: &Event) -> bool {
+        match (self, event) {
+            (Self::Transaction(id), Event::Transaction { id: other, .. }) => id == *other,
+            (Self::Job(id), Event::Job { job, .. }) => id == *job,
+            _ => false,
+        }
+    }
+}
+
+/// Says when a subject is worth reading again.
+struct Follower<'a> {
+    client: &'a Client,
+    subject: Subject,
+    /// Events before it were seen before the subject was read last; nothing if that is not known.
+    cursor: Option<u64>,
+    retry: Interval,
+}
+
+impl<'a> Follower<'a> {
+    fn new(client: &'a Client, subject: Subject) -> Self {
+        let mut retry = tokio::time::interval(RETRY);
+        retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { client, subject, cursor: None, retry }
+    }
+
+    /// Reads the subject, with a cursor from before the reading, so that no event falls between them.
+    async fn before_reading<T>(
+        &mut self,
+        read: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        if self.cursor.is_none() {
+            self.cursor = Some(self.client.events(None, Duration::ZERO, 1).await?.cursor);
+        }
+        read.await
+    }
+
+    /// Waits until the subject may have changed, or for a while after an error that a retry may mend.
+    async fn wait(&mut self, error: Option<ClientError>) -> Result<(), ClientError> {
+        let result = match (error, self.cursor) {
+            // The node has not heard of it yet.
+            (Some(error), Some(cursor)) if error.is_not_found() => self.wait_for_event(cursor).await,
+            (None, Some(cursor)) => self.wait_for_event(cursor).await,
+            (Some(error), _) => Err(error),
+            (None, None) => Ok(()),
+        };
+        match result {
+            Err(error) if error.is_retryable() => {
+                self.cursor = None;
+                self.retry.tick().await;
+                Ok(())
+            }
+            // Fell behind, or the node started anew: the next reading takes a new cursor.
+            Err(error) if matches!(error.code(), "cursor_too_old" | "cursor_ahead") => {
+                self.cursor = None;
+                Ok(())
+            }
+            other => other,
         }
     }
 
-    /// One read; if it gives nothing, one wait for an event that concerns it (or for a poll's time to pass).
-    async fn read_then_wait<T>(
-        &self,
-        cursor: &mut Option<u64>,
-        read: &mut impl AsyncFnMut() -> Result<Option<T>, ClientError>,
-        concerns: &impl Fn(&Event) -> bool,
-    ) -> Result<Option<T>, ClientError> {
-        // The cursor is taken before the state is read, so that no event falls between them.
-        let mut at = match *cursor {
-            Some(at) => at,
-            None => self.events(None, Duration::ZERO, 1).await?.cursor,
-        };
-        *cursor = None;
-        if let Some(value) = read().await? {
-            return Ok(Some(value));
-        }
+    /// Waits for an event that concerns the subject, or for a poll's time to pass.
+    async fn wait_for_event(&mut self, mut cursor: u64) -> Result<(), ClientError> {
         let until = Instant::now() + POLL;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
+            let page = self.client.events(Some(cursor), left, MAX_EVENTS_PER_PAGE).await?;
+            cursor = page.cursor;
+            if page.events.is_empty() {
+                // The poll's time is over, or the node is stopping and answers at once: then not again at once.
+                self.retry.tick().await;
             }
-            match self.events(Some(at), left, MAX_EVENTS_PER_PAGE).await {
-                Ok(page) => {
-                    at = page.cursor;
-                    if page.events.iter().any(concerns) {
-                        break;
-                    }
-                }
-                // Fell behind, or the node started anew: the next round takes a new cursor.
-                Err(error) if matches!(error.code(), "cursor_too_old" | "cursor_ahead") => return Ok(None),
-                Err(error) => return Err(error),
+            if left.is_zero()
+                || page.events.is_empty()
+                || page.events.iter().any(|event| self.subject.is_concerned(event))
+            {
+                self.cursor = Some(cursor);
+                return Ok(());
             }
         }
-        *cursor = Some(at);
-        Ok(None)
     }
 }

@@ -28,8 +28,8 @@ const MAX_HEAD_BYTES: usize = 32 << 10;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What a client reads when there are too many.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nconnection: close\r\n\
-content-length: 142\r\n\r\n\
-{\"code\":\"too_many_connections\",\"message\":\"the node has as many connections as it takes\",\"hint\":\"try again in a few seconds\",\"retryable\":true}  ";
+content-length: 141\r\n\r\n\
+{\"code\":\"too_many_connections\",\"message\":\"the node has as many connections as it takes\",\"hint\":\"try again in a few seconds\",\"retryable\":true}";
 
 /// Accepts connections as long as there is room.
 pub(super) struct BoundedListener {
@@ -164,16 +164,17 @@ impl BoundedStream {
         }
     }
 
-    /// Counts bytes of a request head.
+    /// Counts bytes of a request head. One read may hold a whole head and much of the body behind it, so only what
+    /// was read before and made no head counts.
     fn count(&self, read: usize) -> io::Result<()> {
         let mut owed = self.connection.owed();
         if owed.deadline.is_none() {
             return Ok(());
         }
-        owed.read = owed.read.saturating_add(read);
-        if owed.read > MAX_HEAD_BYTES {
+        if owed.read > MAX_HEAD_BYTES && read > 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the request head is too long"));
         }
+        owed.read = owed.read.saturating_add(read);
         Ok(())
     }
 }

@@ -2,13 +2,13 @@
 //! them.
 
 use state::{StateRead, read_as};
-use types::account::LiveJobs;
 use types::hash::{Address, JobId};
 use types::job::{JobReceipt, JobRecord, Stage};
 use types::number::{Attempt, Epoch, ValidatorIndex};
 use types::state_key::StateKey;
 use types::transaction::{Holding, StoredStatement};
 
+pub use crate::compute::live::{job, live_jobs};
 use crate::{Account, Beacon, BeaconDuty, Fault, Partner, PartnerSnapshot, Rules, partner};
 
 /// An account; one that nobody ever paid is empty.
@@ -36,19 +36,9 @@ pub fn snapshot(view: &dyn StateRead, epoch: Epoch) -> Result<Option<PartnerSnap
     Ok(read_as(view, &StateKey::PartnerSnapshot(epoch))?)
 }
 
-/// A job, whether it is over or not.
-pub fn job(view: &dyn StateRead, id: &JobId) -> Result<Option<JobRecord>, Fault> {
-    Ok(read_as(view, &StateKey::Job(*id))?)
-}
-
 /// The receipt of a settled job.
 pub fn receipt(view: &dyn StateRead, id: &JobId) -> Result<Option<JobReceipt>, Fault> {
     Ok(read_as(view, &StateKey::Receipt(*id))?)
-}
-
-/// The ids of all jobs that are not over, ascending.
-pub fn live_jobs(view: &dyn StateRead) -> Result<LiveJobs, Fault> {
-    Ok(read_as(view, &StateKey::LiveJobs)?.unwrap_or_default())
 }
 
 /// What the beacon waits for. The contributor publishes its output once the block that this state is after is final.

@@ -28,7 +28,7 @@ pub enum SystemError {
     Signature(ValidatorIndex, KeyError),
     /// A stored statement that the job does not wait for, or has already.
     #[error("the stored statement has no use: {0}")]
-    Useless(ActionError),
+    Useless(Box<ActionError>),
 }
 
 /// Why a step of execution failed: a verdict on what was to be executed, or a fault.
@@ -127,7 +127,7 @@ impl<'a> Run<'a> {
         match self.context.attempt(|context| compute::stored(context, statement, validator)) {
             Ok(()) => {}
             Err(ActionError::Fault(fault)) => return Err(Stop::Fault(fault)),
-            Err(error) => return Err(Stop::Invalid(SystemError::Useless(error))),
+            Err(error) => return Err(Stop::Invalid(SystemError::Useless(Box::new(error)))),
         }
         let transaction = SystemTransaction::Stored { statement: *statement, validator, signature: *signature };
         self.weight = self.weight.saturating_add(weight::of_system(&transaction).0);

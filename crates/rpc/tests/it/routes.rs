@@ -190,3 +190,15 @@ async fn unknown_routes_and_methods_are_named() {
         assert!(answer.head.contains("\r\nallow: "), "{}", answer.head);
     }
 }
+
+/// A server that reads head and body in one go must not take the body for an endless head.
+#[tokio::test]
+async fn many_large_chunks_over_one_connection() {
+    let running = start().await;
+    let id = BlobId { hash: Hash32([5; 32]), length: 8 * (256 << 10) };
+    for chunk in 0..8 {
+        let bytes = vec![7; MAX_CHUNK_BODY_BYTES];
+        running.client.put_blob_chunk(samples::JOB, id, chunk, bytes).await.unwrap();
+    }
+    assert!(running.client.has_blob(id).await.unwrap());
+}

@@ -58,14 +58,13 @@ pub fn estimate(rules: &Rules, state: &dyn StateRead, tip: Height, spec: &JobSpe
         }
     };
     for counted in &snapshot.0 {
-        match exclusion(state, spec, &policy, &[], counted)? {
-            Some(exclusion) => *estimate.exclusions.entry(exclusion).or_default() += 1,
-            None => {
-                let price = price(counted.profile.ask, spec);
-                estimate.lowest_price = Some(estimate.lowest_price.map_or(price, |lowest| lowest.min(price)));
-                estimate.eligible.push(counted.address);
-            }
+        if let Some(exclusion) = exclusion(state, spec, &policy, &[], counted)? {
+            *estimate.exclusions.entry(exclusion).or_default() += 1;
+            continue;
         }
+        let price = price(counted.profile.ask, spec);
+        estimate.lowest_price = Some(estimate.lowest_price.map_or(price, |lowest| lowest.min(price)));
+        estimate.eligible.push(counted.address);
     }
     estimate.refusal = live::full(&live::live_jobs(state)?);
     (estimate.total, estimate.policy, estimate.escrow) = (total(&escrow), Some(policy), Some(escrow));

@@ -35,6 +35,7 @@
 use types::committee::ValidatorSet;
 use types::hash::{Address, JobId};
 use types::job::{FailureReason, JobRecord, Primary, Stage, StageEntry, Verifier};
+use types::limits::{MAX_STATE_VALUE_BYTES, MAX_TASKS, MAX_TRANSACTION_BYTES, MAX_VERIFIERS};
 use types::number::{Amount, Attempt, BeaconStep, ChainTime};
 use types::state_key::StateKey;
 
@@ -44,6 +45,14 @@ use super::penalty::Breach;
 use super::price::{execute_window_ms, seats};
 use super::{JobError, live};
 use crate::{ActionError, Context, Fault};
+
+/// Bytes of a record beside its spec, its verifiers' tasks and its primary's leaves.
+const REST_OF_A_RECORD: usize = 16 << 10;
+const _: () = assert!(
+    MAX_TRANSACTION_BYTES + MAX_VERIFIERS * (4 * MAX_TASKS + 256) + MAX_TASKS * 36 + REST_OF_A_RECORD
+        <= MAX_STATE_VALUE_BYTES,
+    "a record with all seats taken by verifiers of all tasks fits a state value"
+);
 
 /// The round of verifiers after which silence is not replaced any more.
 const LAST_ROUND: u16 = 1;
@@ -317,10 +326,10 @@ fn close_verification(context: &mut Context<'_>, mut record: JobRecord) -> Resul
 
 /// From Committed (nobody checks) or Verifying (all sealed) to Revealed.
 pub(super) fn reveal(context: &mut Context<'_>, record: JobRecord) -> Result<(), Fault> {
-    let (primary, committed, verifiers) = match record.stage.clone() {
-        Stage::Committed { primary, committed, verifiers, .. }
-        | Stage::Verifying { primary, committed, verifiers, .. } => (primary, committed, verifiers),
-        _ => return Err(Fault::Broken("openings of another stage")),
+    let (Stage::Committed { primary, committed, verifiers, .. } | Stage::Verifying { primary, committed, verifiers, .. }) =
+        record.stage.clone()
+    else {
+        return Err(Fault::Broken("openings of another stage"));
     };
     let deadline = after(context, context.rules.params.compute.reveal_window_ms);
     enter(context, record, Stage::Revealed { primary, committed, opened: None, verifiers, deadline })

@@ -127,7 +127,8 @@ pub fn stakes(spec: &JobSpec) -> Stakes {
 /// Chooses how a job is checked, or says why no partner of the epoch can run it.
 pub fn choose_policy(params: &ComputeParams, spec: &JobSpec, snapshot: &PartnerSnapshot) -> Result<Policy, JobError> {
     let mut offers = offers(spec, snapshot)?;
-    let needed = spec.verification.minimum_verifiers;
+    // Where bonds begin on probation somebody must be there to check.
+    let needed = spec.verification.minimum_verifiers.max(u16::from(params.probation_multiple > 0));
     let class = snapshot.0.iter().filter(|partner| partner.profile.class == spec.workload.class);
     let available = class.count().saturating_sub(1);
     if available < usize::from(needed) {

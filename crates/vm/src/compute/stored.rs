@@ -21,10 +21,10 @@ pub fn stored(
         return Err(JobError::UnknownValidator.into());
     }
     let mut record = load(context, &statement.job, statement.attempt)?;
-    let holders = match (&mut record.stage, statement.holding) {
-        (Stage::Open { stored, draw: None, .. }, Holding::Inputs)
-        | (Stage::Agreed { stored, .. }, Holding::Results) => stored,
-        _ => return Err(wrong_stage(&record)),
+    let ((Stage::Open { stored: holders, draw: None, .. }, Holding::Inputs)
+    | (Stage::Agreed { stored: holders, .. }, Holding::Results)) = (&mut record.stage, statement.holding)
+    else {
+        return Err(wrong_stage(&record));
     };
     if !holders.insert(validator) {
         return Err(JobError::AlreadyStored.into());

@@ -111,9 +111,9 @@ fn more_bond_never_means_more_checks() {
                 assert!(checks.expected_checks <= last, "S = {bond}, k = {k}");
                 last = checks.expected_checks;
             }
-            let (ample, least) = (stakes.ample_bond(k).unwrap(), stakes.least_bond(k).unwrap());
-            assert!(least <= ample);
-            assert_eq!(stakes.least_checks(k, ample).unwrap().expected_checks, LEAST_STEPS * (ONE / STEPS));
+            let (most, least) = (stakes.ample_bond(k).unwrap(), stakes.least_bond(k).unwrap());
+            assert!(least <= most);
+            assert_eq!(stakes.least_checks(k, most).unwrap().expected_checks, LEAST_STEPS * (ONE / STEPS));
             assert!(stakes.least_checks(k, least).is_some());
             assert_eq!(stakes.least_checks(k, least - 1), None, "less than the least bond would do");
         }

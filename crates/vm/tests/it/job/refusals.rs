@@ -22,7 +22,8 @@ fn refused(world: &World, n: u8, action: Action) -> String {
     trial.act(n, action).expect("this action must be refused")
 }
 
-fn all_actions(record: &JobRecord) -> Vec<(&'static str, Action)> {
+/// One action of each kind, without sense.
+pub fn all_actions(record: &JobRecord) -> Vec<(&'static str, Action)> {
     let (job, attempt) = (record.id, record.attempt);
     let opening = types::attestation::Opening::new(Hash32::ZERO, &[], &[], None).unwrap();
     let proof = vrf_key(0).prove(&Hash32::ZERO);

@@ -204,6 +204,16 @@ fn a_value_beyond_every_bond_is_refused_with_the_bond_that_would_do() {
 
 #[test]
 fn more_verifiers_than_partners_are_refused() {
+    for (probation, alone) in [(10, Err("not_enough_verifiers".to_owned())), (0, Ok(()))] {
+        let mut world = World::with(|params| params.compute.probation_multiple = probation);
+        for n in 1..PARTNERS {
+            assert_eq!(world.act(n, Action::Unbond { amount: square(500) }), None);
+        }
+        while world.chain.rules.epoch(world.chain.tip.height.next()).0 < 2 {
+            world.step(&[], 500);
+        }
+        assert_eq!(world.try_submit(&spec()).map(|_| ()), alone);
+    }
     assert_eq!(code(|s| s.verification.minimum_verifiers = 6), "not_enough_verifiers");
     World::new().submit(&demanding(5));
 }

@@ -145,7 +145,7 @@ impl Engine {
 
     /// Forgets blocks that nothing needs: kept are those above the last committed one that are final, notarized,
     /// notarized by us, or proposed for the current view or later. This bounds forks: per view at most one proposal
-    /// and one notarized block.
+    /// and one block of ours.
     pub(super) fn prune(&mut self) {
         let mut needed: BTreeSet<BlockId> = self.decided.path.values().copied().collect();
         needed.extend(self.walk().0.iter().map(WholeBlock::id));
@@ -156,8 +156,12 @@ impl Engine {
                 needed.insert(block);
             }
         }
+        // While a final block is missing, what is below it cannot be told from forks. What is in our log is kept then:
+        // after a power cut everywhere ours may be the only copy.
         let height = self.tip.height;
-        self.blocks.retain(|id, held| held.block.header.height > height && needed.contains(id));
+        let gap = self.distance() != Distance::Known;
+        self.blocks
+            .retain(|id, held| held.block.header.height > height && (needed.contains(id) || (gap && held.logged)));
         let (path, last) = (&self.decided.path, self.decided.block);
         let tip = self.tip.id;
         self.decided.proofs.retain(|id, _| *id != tip && (*id == last || path.values().any(|on_path| on_path == id)));
@@ -182,7 +186,7 @@ impl Engine {
                 break;
             }
             self.decided.path.insert(height, id);
-            self.hold(block.clone());
+            self.hold(block);
         }
         let Subject::Finalize { block } = certificate.statement.subject else { return };
         if self.decided.path.values().any(|id| *id == block) {

@@ -134,15 +134,14 @@ impl Judge {
     }
 }
 
-/// True if no correct validator says both in one view.
+/// True if no correct validator says both in one view. One that notarized may finalize another block than its own
+/// choice, if a quorum notarized that.
 fn contradicts(a: &Subject, b: &Subject) -> bool {
     match (a, b) {
         (Subject::Notarize { .. }, Subject::Notarize { .. }) | (Subject::Finalize { .. }, Subject::Finalize { .. }) => {
             a != b
         }
         (Subject::Nullify, Subject::Finalize { .. }) | (Subject::Finalize { .. }, Subject::Nullify) => true,
-        (Subject::Notarize { block, .. }, Subject::Finalize { block: other })
-        | (Subject::Finalize { block: other }, Subject::Notarize { block, .. }) => block != other,
         _ => false,
     }
 }

@@ -12,8 +12,8 @@ use types::genesis::Genesis;
 use types::hash::{Address, BlobId, Hash32, JobId};
 use types::job::{CLASS_WASM_V1, JobReceipt, Output, Policy, ReceiptVerifier, TaskLimits, Workload};
 use types::key::{SecretKey, VrfSecretKey};
-use types::number::{Amount, Attempt, Epoch, Height, Stake, Timestamp, ValidatorIndex, View, Weight};
-use types::params::Params;
+use types::number::{Amount, Attempt, Epoch, Height, ProtocolVersion, Stake, Timestamp, ValidatorIndex, View, Weight};
+use types::params::{ComputeParams, Params};
 use types::proof::ValueProof;
 use types::state_key::StateKey;
 use types::vote::{Certificate, Statement, Subject, Vote};
@@ -30,6 +30,39 @@ pub fn secrets() -> Vec<SecretKey> {
     keys
 }
 
+/// Parameters of this test's own: the golden document holds their chain's id.
+fn params() -> Params {
+    Params {
+        protocol_version: ProtocolVersion(1),
+        epoch_length: 20,
+        idle_target_ms: 500,
+        pace_ms: 100,
+        max_clock_ahead_ms: 500,
+        minimum_fee: Amount(1),
+        block_weight: 1_000,
+        beacon_lag: 2,
+        beacon_skip_blocks: 2,
+        beacon_skip_ms: 5_000,
+        beacon_skip_penalty: Amount(1),
+        compute: ComputeParams {
+            open_window_ms: 1,
+            acknowledge_window_ms: 2,
+            announce_window_ms: 3,
+            execute_window_ms: 4,
+            reveal_window_ms: 5,
+            store_window_ms: 6,
+            unbonding_ms: 7,
+            minimum_bond: Amount(8),
+            classes: Vec::new(),
+            verifier_fee_percent: 100,
+            storage_fee_per_mib: Amount(1),
+            decline_penalty: Amount(1),
+            max_attempts: 4,
+            probation_multiple: 10,
+        },
+    }
+}
+
 /// Four validators of stakes 4, 3, 3 and 3: a quorum is 9.
 pub fn genesis() -> Genesis {
     let vrf_key = VrfSecretKey::from_bytes(&[5; 32].map(|byte: u8| byte & 0x0f)).unwrap().public();
@@ -39,7 +72,7 @@ pub fn genesis() -> Genesis {
     Genesis {
         name: Text::new("light").unwrap(),
         time: Timestamp(1_000),
-        params: Params::devnet(),
+        params: params(),
         accounts: Vec::new(),
         validators: secrets().into_iter().zip([4, 3, 3, 3]).map(validator).collect(),
         partners: Vec::new(),

@@ -103,3 +103,11 @@ fn a_receipt_of_another_job_under_a_key_is_not_proven() {
     let text = light().receipt_document(&proof).unwrap();
     assert!(matches!(light().verify_receipt(&text), Err(JobError::Proof(_))));
 }
+
+/// Frozen: customers keep these files for years.
+#[test]
+fn the_document_stays_as_it_is() {
+    let golden = include_str!("golden.json");
+    let text = document();
+    assert!(text == golden, "the document has become another:\n{text}");
+}

@@ -219,3 +219,16 @@ fn a_proof_against_another_root_is_refused() {
     let wrong = Jellyfish.prove(&chain.nodes, Height(0), &value_hash(b"another"), &key(1));
     assert!(matches!(wrong, Err(StateError::Corrupt { .. })));
 }
+
+/// Frozen: roots are what chains agree on, names and bytes of nodes are what stores hold.
+#[test]
+fn roots_and_stored_nodes_stay_as_they_are() {
+    let mut chain = Chain::of(30);
+    assert_eq!(chain.root.to_string(), "0a0dd2698bd28dac6dca9bec1917ffd20fd8dc7e061583a226e9c344403190d9");
+    let change = chain.step(&Changes::from([(key(3), None), (key(4), Some(value_hash(b"four")))]));
+    assert_eq!(change.root.to_string(), "06d6a272968e1f9532c698233679bff85ae5877379c9ce0ce7be3056fb9db0f4");
+    let nodes = Hash32::of(Domain::STATE_NODE, &(&chain.nodes, &change.stale));
+    assert_eq!(nodes.to_string(), "58f5c9b4c8c14e6fb065579e54c31049c4d02f906c75ee033a8bc15369000ab5");
+    let root = change.new.keys().next().unwrap();
+    assert_eq!(root.as_bytes(), [0, 0, 0, 0, 0, 0, 0, 1, 0]);
+}

@@ -10,4 +10,5 @@ mod crash;
 mod damage;
 mod fixture;
 mod forks;
+mod golden;
 mod open;

@@ -1,6 +1,7 @@
 //! A partner's configuration: one TOML file, written with comments by [`init`].
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -161,10 +162,12 @@ impl Config {
             self.blob_quota_bytes,
             self.task_wall_ms,
         );
+        // Writing to a string cannot fail.
         if let Some(worker) = &self.worker {
-            out += &format!("# The program whose `worker` command runs tasks.\nworker = {}\n", path(worker));
+            let _ = writeln!(out, "# The program whose `worker` command runs tasks.\nworker = {}", path(worker));
         }
-        out += &format!(
+        let _ = write!(
+            out,
             "\n# What the partner offers; registered on chain when it changes, counts one epoch later.\n\
              [offer]\n\
              # A name for people.\n\
@@ -180,7 +183,7 @@ impl Config {
             self.offer.capacity,
         );
         for (key, value) in &self.offer.attributes {
-            out += &format!("{} = {}\n", text(key), text(value));
+            let _ = writeln!(out, "{} = {}", text(key), text(value));
         }
         out
     }

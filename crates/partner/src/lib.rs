@@ -13,6 +13,8 @@ compile_error!("the feature planted-bugs is for test builds with debug assertion
 pub mod config;
 pub mod core;
 pub mod fault;
+#[cfg(test)]
+mod fixture;
 pub mod journal;
 pub mod part;
 pub mod run;

@@ -13,7 +13,7 @@ const FIRST_ASIDE: Duration = Duration::from_millis(500);
 /// Longest time aside after failures.
 const LONGEST_ASIDE: Duration = Duration::from_secs(30);
 /// Time aside after a lie.
-const LIAR_ASIDE: Duration = Duration::from_secs(300);
+const LIAR_ASIDE: Duration = Duration::from_mins(5);
 /// How long a server has for an answer.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 

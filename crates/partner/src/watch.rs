@@ -190,3 +190,6 @@ fn blame(server: &Server, error: &ReadError) {
         ReadError::Behind { .. } => tracing::debug!(server = server.client.url(), %error, "server is behind"),
     }
 }
+
+#[cfg(test)]
+mod tests;

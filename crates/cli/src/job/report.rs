@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use light::VerifiedJob;
 use rpc::model::{Estimate, JobView};
 use serde_json::{Value, json};
 use types::attestation::Exit;
@@ -9,7 +10,6 @@ use types::job::{JobReceipt, JobSpec, Policy, StageEntry};
 use types::number::Amount;
 
 use super::input::Prepared;
-use super::verify::Verified;
 
 /// Thousandths of a 64.64 fixed-point number, rounded down.
 fn thousandths(fixed: u128) -> u128 {
@@ -98,23 +98,23 @@ pub fn status(view: &JobView) -> String {
 }
 
 /// A job that was verified offline.
-pub fn verified(verified: &Verified) -> (Value, String) {
-    let object = json!({ "verified": true, "receipt": verified.job.receipt, "files": verified.job.files });
+pub fn verified(verified: &VerifiedJob) -> (Value, String) {
+    let object = json!({ "verified": true, "receipt": verified.receipt, "files": verified.files });
     (object, format!("verified\n{}", receipt_lines(verified).join("\n")))
 }
 
 /// A job that was run, fetched and verified.
-pub fn finished(view: &JobView, verified: &Verified, out: &Path) -> (Value, String) {
-    let receipt = &verified.job.receipt;
+pub fn finished(view: &JobView, verified: &VerifiedJob, out: &Path) -> (Value, String) {
+    let receipt = &verified.receipt;
     let object = json!({
         "job": receipt.job, "stage": view.stage, "verified": true, "out": out, "receipt": receipt,
-        "cost": cost(receipt), "phases": phases(&view.history), "files": verified.job.files,
-        "exits": verified.job.outcomes.0.iter().map(|outcome| outcome.exit).collect::<Vec<_>>(),
+        "cost": cost(receipt), "phases": phases(&view.history), "files": verified.files,
+        "exits": verified.outcomes.0.iter().map(|outcome| outcome.exit).collect::<Vec<_>>(),
     });
     let mut lines = vec![format!("job {} is settled and verified", receipt.job)];
     lines.extend(receipt_lines(verified));
     lines.extend(phase_lines(&view.history));
-    lines.push(format!(" results    {} files in {}", verified.job.files, out.display()));
+    lines.push(format!(" results    {} files in {}", verified.files, out.display()));
     (object, lines.join("\n"))
 }
 
@@ -123,9 +123,9 @@ fn cost(receipt: &JobReceipt) -> Amount {
     Amount::sum([receipt.price, receipt.verification_paid, receipt.burned]).unwrap_or(Amount(u128::MAX))
 }
 
-fn receipt_lines(verified: &Verified) -> Vec<String> {
-    let (job, receipt) = (&verified.job, &verified.job.receipt);
-    let outcomes = &job.outcomes.0;
+fn receipt_lines(verified: &VerifiedJob) -> Vec<String> {
+    let receipt = &verified.receipt;
+    let outcomes = &verified.outcomes.0;
     let clean = outcomes.iter().filter(|outcome| outcome.exit == Exit::Code { code: 0 }).count();
     let mut lines = vec![
         format!(" ran it     {} for {} SQUARE", receipt.primary, receipt.price),
@@ -157,7 +157,7 @@ fn receipt_lines(verified: &Verified) -> Vec<String> {
     );
     lines.push(format!(
         " proof      block {} of {}, finalized by stake {}",
-        job.header.height, job.header.chain_id, job.signed_stake
+        verified.header.height, verified.header.chain_id, verified.signed_stake
     ));
     lines
 }

@@ -11,21 +11,13 @@ use super::files::{Folder, OUTCOMES, WORKLOAD};
 use super::trust::light_of;
 use crate::failure::{ExitKind, Failure};
 
-/// A job that was verified, and what it was.
-pub struct Verified {
-    /// What the proof shows.
-    pub job: VerifiedJob,
-    /// What was run; the receipt names its hash.
-    pub workload: Workload,
-}
-
 /// Verifies a folder against a genesis file.
-pub fn folder(receipt: &Path, genesis: &Path, outputs: &Path) -> Result<Verified, Failure> {
+pub fn folder(receipt: &Path, genesis: &Path, outputs: &Path) -> Result<VerifiedJob, Failure> {
     with(&light_of(genesis)?, receipt, outputs)
 }
 
 /// Verifies a folder.
-pub fn with(light: &Light, receipt: &Path, outputs: &Path) -> Result<Verified, Failure> {
+pub fn with(light: &Light, receipt: &Path, outputs: &Path) -> Result<VerifiedJob, Failure> {
     let document = String::from_utf8(read(receipt, MAX_DOCUMENT_BYTES)?)
         .map_err(|_| refused(format!("{} is not text", receipt.display())))?;
     let outcomes = read(&outputs.join(OUTCOMES), MAX_OUTCOMES_BYTES)?;
@@ -39,7 +31,7 @@ pub fn with(light: &Light, receipt: &Path, outputs: &Path) -> Result<Verified, F
         return Err(refused(format!("{} is no file of this job", stranger.display()))
             .hint("fetch the job into an empty folder, or move that file away"));
     }
-    Ok(Verified { job, workload })
+    Ok(job)
 }
 
 fn refused(why: String) -> Failure {

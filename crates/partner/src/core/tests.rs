@@ -1,5 +1,5 @@
 //! What is decided in each stage of a job, and that a crash at any point loses and doubles nothing.
 
-mod chain;
+pub(crate) mod chain;
 mod crash;
 mod stages;

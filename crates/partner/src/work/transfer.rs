@@ -69,7 +69,7 @@ impl Work {
                 Ok(()) => return Ok(true),
                 Err(UploadError::Server(error)) => blame(server, &error),
                 Err(UploadError::Stuck(blob)) => {
-                    server.failed(Instant::now(), &format!("does not take blob {}", blob.hash))
+                    server.failed(Instant::now(), &format!("does not take blob {}", blob.hash));
                 }
                 Err(UploadError::Here(error)) => return Err(error),
             }
@@ -131,3 +131,6 @@ fn blame(server: &Server, error: &ClientError) {
         error => server.failed(Instant::now(), &error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -233,9 +233,9 @@ impl Chain {
             }
             (Action::Reveal { opening, .. }, Stage::Revealed { primary, committed, opened, verifiers, .. }) => {
                 let context = ClaimContext { chain: CHAIN, job: JOB, attempt: Attempt(0), partner: sender };
-                let seal = commitment(&context, &opening.root, &opening.salt);
+                let sealed = commitment(&context, &opening.root, &opening.salt);
                 if sender == primary.partner {
-                    assert_eq!(seal, committed.commitment, "opens another seal");
+                    assert_eq!(sealed, committed.commitment, "opens another seal");
                     let all: BTreeSet<_> = verifiers.iter().flat_map(|verifier| verifier.tasks.clone()).collect();
                     let all: Vec<_> = all.into_iter().collect();
                     let claimed: Vec<_> = (0..TASKS).map(TaskIndex).collect();
@@ -244,7 +244,7 @@ impl Chain {
                     *opened = Some(Opened { root, salt, leaves, outcomes: opening.outcomes });
                 } else {
                     let seat = verifiers.iter_mut().find(|verifier| verifier.partner == sender).unwrap();
-                    assert_eq!(Some(seal), seat.claim, "opens another seal");
+                    assert_eq!(Some(sealed), seat.claim, "opens another seal");
                     assert!(opening.is_consistent(&seat.tasks, &seat.tasks));
                     let (root, salt, leaves) = (opening.root, opening.salt, leaves_hash(&opening.leaves));
                     seat.opened = Some(OpenedClaim { root, salt, leaves });

@@ -387,10 +387,8 @@ fn count(upload: &Upload, id: BlobId) -> Progress {
 }
 
 /// Where chunk `n` begins.
-const fn chunk_offset(n: u32) -> u64 {
-    #[expect(clippy::as_conversions, clippy::cast_lossless, reason = "widening, and `From` is not const")]
-    let n = n as u64;
-    n * BLOB_CHUNK_BYTES
+fn chunk_offset(n: u32) -> u64 {
+    u64::from(n) * BLOB_CHUNK_BYTES
 }
 
 #[cfg(test)]

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    executor::worker::main()
+    gridproof_executor::worker::main()
 }

@@ -62,13 +62,12 @@ pub(crate) fn pinned() -> Config {
 
 /// The proposals of class 1: WebAssembly 2.0, which is what C, Rust and Go compilers emit. All else is refused.
 fn features(config: &mut Config) {
-    config.wasm_features(WasmFeatures::all(), false).wasm_features(
-        WasmFeatures::WASM2
-            | WasmFeatures::BULK_MEMORY_OPT
-            | WasmFeatures::CALL_INDIRECT_OVERLONG
-            | WasmFeatures::EXTENDED_CONST,
-        true,
-    );
+    let allowed = WasmFeatures::WASM2
+        .union(WasmFeatures::BULK_MEMORY_OPT)
+        .union(WasmFeatures::CALL_INDIRECT_OVERLONG)
+        .union(WasmFeatures::EXTENDED_CONST)
+        .difference(WasmFeatures::GC_TYPES);
+    config.wasm_features(WasmFeatures::all(), false).wasm_features(allowed, true);
 }
 
 /// One unit per operator but for those that generate no code; bulk operations per byte or element; growth per page.

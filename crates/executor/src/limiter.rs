@@ -46,9 +46,9 @@ impl Limiter {
         self.denied
     }
 
-    fn decide(&mut self, allowed: bool) -> wasmtime::Result<bool> {
+    fn decide(&mut self, allowed: bool) -> bool {
         self.denied |= !allowed;
-        Ok(allowed)
+        allowed
     }
 }
 
@@ -59,7 +59,7 @@ impl ResourceLimiter for Limiter {
             let growth = weight::memory(widened(desired)) - weight::memory(widened(current.min(desired)));
             self.pending = self.pending.saturating_add(growth);
         }
-        self.decide(allowed)
+        Ok(self.decide(allowed))
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
@@ -73,7 +73,7 @@ impl ResourceLimiter for Limiter {
         if allowed {
             self.table_elements = total;
         }
-        self.decide(allowed)
+        Ok(self.decide(allowed))
     }
 
     fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {

@@ -17,6 +17,7 @@ mod tree;
 
 use std::sync::Arc;
 
+use types::codec::Text;
 use types::hash::{Domain, Hash32};
 use types::job::Workload;
 use types::number::TaskIndex;
@@ -106,7 +107,7 @@ impl Host {
                 return Err(format!("output path {:?} is not a path below /out/", output.path.as_str()));
             }
         }
-        let arguments = std::iter::once("program").chain(workload.arguments.iter().map(|text| text.as_str()));
+        let arguments = std::iter::once("program").chain(workload.arguments.iter().map(Text::as_str));
         let mut environment: std::collections::BTreeMap<&str, String> =
             workload.environment.iter().map(|(key, value)| (key.as_str(), value.as_str().to_owned())).collect();
         environment.insert("GRIDPROOF_TASK_COUNT", workload.tasks.to_string());
@@ -156,16 +157,9 @@ pub(crate) struct Call<'a> {
 impl Call<'_> {
     /// Pays for moving `bytes`.
     pub(crate) fn charge(&mut self, bytes: u64) -> Result<(), Stop> {
-        match self.left.checked_sub(bytes) {
-            Some(left) => {
-                self.left = left;
-                Ok(())
-            }
-            None => {
-                self.left = 0;
-                Err(Stop::OutOfWeight)
-            }
-        }
+        let left = self.left.checked_sub(bytes);
+        self.left = left.unwrap_or(0);
+        left.map(|_| ()).ok_or(Stop::OutOfWeight)
     }
 
     /// Makes sure that `growth` more bytes of output are within the limit.

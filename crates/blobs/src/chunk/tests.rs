@@ -20,11 +20,11 @@ const LENGTHS: [usize; 12] =
 fn every_chunk_of_every_tree_verifies_and_has_the_length_that_its_id_says() {
     for length in LENGTHS {
         let blob = bytes(length);
-        let (encoder, id) = (Encoder::of(&blob), BlobId::of(&blob));
-        assert_eq!(encoder.id(), id, "the tree's root is the plain hash");
+        let (tree, id) = (Encoder::of(&blob), BlobId::of(&blob));
+        assert_eq!(tree.id(), id, "the tree's root is the plain hash");
         let mut whole = Vec::new();
         for n in 0..chunk_count(id) {
-            let encoded = encoder.encode(blob.as_slice(), n).unwrap();
+            let encoded = tree.encode(blob.as_slice(), n).unwrap();
             assert_eq!(u64::try_from(encoded.len()).unwrap(), encoded_length(id, n).unwrap(), "{length} {n}");
             assert!(encoded.len() <= MAX_ENCODED_CHUNK_BYTES);
             whole.extend(verify_chunk(id, n, &encoded).unwrap());
@@ -46,20 +46,20 @@ fn the_largest_blob_has_the_largest_encoding() {
 #[test]
 fn a_chunk_that_does_not_exist_is_refused() {
     let blob = bytes(CHUNK + 1);
-    let encoder = Encoder::of(&blob);
-    let encoded = encoder.encode(blob.as_slice(), 1).unwrap();
+    let tree = Encoder::of(&blob);
+    let encoded = tree.encode(blob.as_slice(), 1).unwrap();
     let missing = ChunkError::NoSuchChunk { n: 2, count: 2 };
-    assert_eq!(verify_chunk(encoder.id(), 2, &encoded), Err(missing.clone()));
-    assert_eq!(encoder.encode(blob.as_slice(), 2), Err(missing));
-    assert_eq!(encoded_length(encoder.id(), 2), None);
+    assert_eq!(verify_chunk(tree.id(), 2, &encoded), Err(missing.clone()));
+    assert_eq!(tree.encode(blob.as_slice(), 2), Err(missing));
+    assert_eq!(encoded_length(tree.id(), 2), None);
 }
 
 #[test]
 fn any_flipped_bit_is_found() {
     let blob = bytes(2 * CHUNK + 3);
-    let (encoder, id) = (Encoder::of(&blob), BlobId::of(&blob));
+    let (tree, id) = (Encoder::of(&blob), BlobId::of(&blob));
     for n in 0..3 {
-        let encoded = encoder.encode(blob.as_slice(), n).unwrap();
+        let encoded = tree.encode(blob.as_slice(), n).unwrap();
         let step = (encoded.len() / 300).max(1);
         for at in (0..encoded.len()).step_by(step) {
             let mut wrong = encoded.clone();
@@ -72,7 +72,7 @@ fn any_flipped_bit_is_found() {
         assert!(matches!(verify_chunk(id, n, &encoded[..encoded.len() - 1]), Err(ChunkError::WrongLength { .. })));
         assert!(matches!(verify_chunk(id, n, &[]), Err(ChunkError::WrongLength { .. })));
     }
-    let first = encoder.encode(blob.as_slice(), 0).unwrap();
+    let first = tree.encode(blob.as_slice(), 0).unwrap();
     assert_eq!(verify_chunk(id, 1, &first), Err(ChunkError::WrongHash { n: 1, hash: id.hash }), "another place");
 }
 
@@ -81,9 +81,9 @@ fn any_flipped_bit_is_found() {
 #[test]
 fn only_the_last_chunk_shows_the_length() {
     let blob = bytes(2 * CHUNK + 5_000);
-    let (encoder, id) = (Encoder::of(&blob), BlobId::of(&blob));
-    let first = encoder.encode(blob.as_slice(), 0).unwrap();
-    let last = encoder.encode(blob.as_slice(), 2).unwrap();
+    let (tree, id) = (Encoder::of(&blob), BlobId::of(&blob));
+    let first = tree.encode(blob.as_slice(), 0).unwrap();
+    let last = tree.encode(blob.as_slice(), 2).unwrap();
     let mut held = 0;
     let wrong = (1..=700_000u64).step_by(997).chain([id.length - 1, id.length + 1, 3 * 262_144, 2 * 262_144 + 1]);
     for length in wrong.filter(|length| *length != id.length) {
@@ -100,10 +100,10 @@ fn only_the_last_chunk_shows_the_length() {
 #[test]
 fn an_assembler_gives_the_blob_or_nothing() {
     let blob = bytes(2 * CHUNK + 9);
-    let (encoder, id) = (Encoder::of(&blob), BlobId::of(&blob));
+    let (tree, id) = (Encoder::of(&blob), BlobId::of(&blob));
     let mut assembler = Assembler::new(id).unwrap();
     while let Some(n) = assembler.wanted() {
-        let encoded = encoder.encode(blob.as_slice(), n).unwrap();
+        let encoded = tree.encode(blob.as_slice(), n).unwrap();
         assert!(assembler.push(&encoded[1..]).is_err());
         assembler.push(&encoded).unwrap();
     }
@@ -111,7 +111,7 @@ fn an_assembler_gives_the_blob_or_nothing() {
     assert_eq!(assembler.finish().unwrap(), blob);
 
     let mut cut = Assembler::new(id).unwrap();
-    cut.push(&encoder.encode(blob.as_slice(), 0).unwrap()).unwrap();
+    cut.push(&tree.encode(blob.as_slice(), 0).unwrap()).unwrap();
     assert_eq!(cut.finish(), Err(ChunkError::WrongWhole { hash: id.hash, length: id.length }));
     assert!(Assembler::new(BlobId { length: u64::MAX, ..id }).is_err());
 }
@@ -119,14 +119,14 @@ fn an_assembler_gives_the_blob_or_nothing() {
 #[test]
 fn an_encoder_notices_that_its_bytes_changed() {
     let blob = bytes(CHUNK + 100);
-    let encoder = Encoder::of(&blob);
+    let tree = Encoder::of(&blob);
     let mut changed = blob.clone();
     changed[CHUNK + 50] ^= 1;
-    assert!(encoder.encode(changed.as_slice(), 0).is_ok());
-    assert!(matches!(encoder.encode(changed.as_slice(), 1), Err(ChunkError::WrongHash { n: 1, .. })));
-    assert!(matches!(encoder.encode(&blob[..CHUNK], 1), Err(ChunkError::WrongHash { n: 1, .. })), "cut short");
-    assert!(Encoder::from_pairs(encoder.id(), vec![0; 63]).is_none());
-    let wrong = Encoder::from_pairs(encoder.id(), vec![0; 64]).unwrap();
+    assert!(tree.encode(changed.as_slice(), 0).is_ok());
+    assert!(matches!(tree.encode(changed.as_slice(), 1), Err(ChunkError::WrongHash { n: 1, .. })));
+    assert!(matches!(tree.encode(&blob[..CHUNK], 1), Err(ChunkError::WrongHash { n: 1, .. })), "cut short");
+    assert!(Encoder::from_pairs(tree.id(), vec![0; 63]).is_none());
+    let wrong = Encoder::from_pairs(tree.id(), vec![0; 64]).unwrap();
     assert!(matches!(wrong.encode(blob.as_slice(), 0), Err(ChunkError::WrongHash { .. })));
 }
 
@@ -147,9 +147,9 @@ proptest! {
     #[test]
     fn the_length_of_an_encoding_is_known_beforehand(length in 0..3_000_000usize, pick in any::<u32>()) {
         let blob = vec![7; length];
-        let encoder = Encoder::of(&blob);
-        let n = pick % chunk_count(encoder.id());
-        let encoded = encoder.encode(blob.as_slice(), n).unwrap();
-        prop_assert_eq!(Some(u64::try_from(encoded.len()).unwrap()), encoded_length(encoder.id(), n));
+        let tree = Encoder::of(&blob);
+        let n = pick % chunk_count(tree.id());
+        let encoded = tree.encode(blob.as_slice(), n).unwrap();
+        prop_assert_eq!(Some(u64::try_from(encoded.len()).unwrap()), encoded_length(tree.id(), n));
     }
 }

@@ -17,9 +17,9 @@ fn bytes(length: usize) -> Vec<u8> {
 }
 
 fn chunks(blob: &[u8]) -> (BlobId, Vec<Vec<u8>>) {
-    let encoder = Encoder::of(blob);
-    let encoded = (0..chunk_count(encoder.id())).map(|n| encoder.encode(blob, n).unwrap());
-    (encoder.id(), encoded.collect())
+    let tree = Encoder::of(blob);
+    let encoded = (0..chunk_count(tree.id())).map(|n| tree.encode(blob, n).unwrap());
+    (tree.id(), encoded.collect())
 }
 
 fn store(dir: &TempDir) -> BlobStore {

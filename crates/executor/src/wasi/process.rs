@@ -63,10 +63,6 @@ pub(super) fn random_get(call: &mut Call<'_>, buffer: u32, bytes: u32) -> Result
     Ok(())
 }
 
-pub(super) fn sched_yield(_call: &mut Call<'_>) -> Result<(), Failure> {
-    Ok(())
-}
-
 /// Signals do not exist.
 pub(super) fn proc_raise(_call: &mut Call<'_>, _signal: u32) -> Result<(), Failure> {
     Err(Errno::NOSYS.into())

@@ -24,6 +24,7 @@ use crate::task::{NoResult, TaskRun};
 #[derive(Debug)]
 pub struct WorkerHandle {
     limits: WorkerLimits,
+    process: u32,
     stdin: ChildStdin,
     stdout: ChildStdout,
     killer: WorkerKiller,
@@ -88,7 +89,7 @@ impl Drop for Watch {
 }
 
 /// What the starting thread gives back.
-type Started = Result<(ChildStdin, ChildStdout), String>;
+type Started = Result<(u32, ChildStdin, ChildStdout), String>;
 
 fn start(binary: &Path, arguments: &[String], slot: &Mutex<Option<Child>>) -> Started {
     let mut child = Command::new(binary)
@@ -99,9 +100,10 @@ fn start(binary: &Path, arguments: &[String], slot: &Mutex<Option<Child>>) -> St
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| format!("{}: {error}", binary.display()))?;
-    let pipes = child.stdin.take().zip(child.stdout.take()).ok_or("it has no pipes");
+    let (process, stdin, stdout) = (child.id(), child.stdin.take(), child.stdout.take());
     *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
-    Ok(pipes?)
+    let (stdin, stdout) = stdin.zip(stdout).ok_or("it has no pipes")?;
+    Ok((process, stdin, stdout))
 }
 
 /// Waits until no more answers are wanted or one takes too long; then the child is gone.
@@ -146,8 +148,14 @@ impl WorkerHandle {
             .map_err(|error| NoResult::Start { error: error.to_string() })?;
         let watch = Watch { beats: Some(beats), thread: Some(thread) };
         let pipes = start_result.recv().unwrap_or_else(|_| Err("its thread ended".into()));
-        let (stdin, stdout) = pipes.map_err(|error| NoResult::Start { error })?;
-        Ok(Self { limits, stdin, stdout, killer, watch })
+        let (process, stdin, stdout) = pipes.map_err(|error| NoResult::Start { error })?;
+        Ok(Self { limits, process, stdin, stdout, killer, watch })
+    }
+
+    /// The worker's process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process
     }
 
     /// What kills this worker.
@@ -209,9 +217,8 @@ impl WorkerHandle {
         let most = most_answer_bytes(&job.workload);
         let bytes = match frame::read(&mut self.stdout, most) {
             Ok(Some(bytes)) => bytes,
-            Ok(None) => return Err(Broken::Silent),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(Broken::Garbled(error.to_string())),
-            Err(_) => return Err(Broken::Silent),
+            Ok(None) | Err(_) => return Err(Broken::Silent),
         };
         self.beat();
         decode(&bytes, bytes.len()).map_err(|error| Broken::Garbled(error.to_string()))

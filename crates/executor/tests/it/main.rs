@@ -1,0 +1,11 @@
+//! Tests of the executor with real programs, hand-written modules, real child processes and another runtime.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod cage;
+mod corpus;
+mod independent;
+mod modules;
+mod programs;
+mod support;
+mod workers;

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use state::{ChainStore, DecidedState, Decision, Durability, Jellyfish, StateTree, Undecided, Writes, compute_diff};
+use state::tree::{Jellyfish, StateTree};
+use state::{ChainStore, DecidedState, Decision, Durability, Undecided, Writes, compute_diff};
 use store::Store;
 use types::block::{Block, Body, Header};
 use types::codec::Text;

@@ -85,26 +85,31 @@ struct Measured {
 /// Sends each transfer at its time, round robin over the validators, and reads the events of the first one.
 async fn offer(clients: &[rpc::client::Client], load: Vec<SignedTransaction>, rate: u32) -> Result<Measured> {
     let start = Instant::now();
-    let due = |i: u64| start + Duration::from_micros(i * 1_000_000 / u64::from(rate));
+    let due = move |i: u64| start + Duration::from_micros(i * 1_000_000 / u64::from(rate));
     let mut wanted: BTreeMap<TransactionId, Instant> =
         (0u64..).zip(&load).map(|(i, signed)| (signed.id(), due(i))).collect();
     let watcher = clients[0].clone();
     let mut cursor = watcher.status().await?.cursor;
     let clients_of_load = clients.to_vec();
+    let (refuse, mut refusals) = tokio::sync::mpsc::channel(load.len().max(1));
     let sending = tokio::spawn(async move {
         use futures::StreamExt;
         let sends = futures::stream::iter((0u64..).zip(load)).map(|(i, signed)| {
             let client = clients_of_load[usize::try_from(i).unwrap_or_default() % clients_of_load.len()].clone();
+            let refuse = refuse.clone();
             async move {
                 tokio::time::sleep_until(due(i).into()).await;
-                client.submit(&signed).await.err().map(|error| (signed.id(), error.to_string()))
+                if client.submit(&signed).await.is_err() {
+                    // The channel has room for every transfer.
+                    let _ = refuse.send(signed.id()).await;
+                }
             }
         });
-        sends.buffered(IN_FLIGHT).filter_map(|refusal| async move { refusal }).collect::<Vec<_>>().await
+        sends.buffered(IN_FLIGHT).for_each(|()| std::future::ready(())).await;
     });
     let mut latencies = Vec::new();
     let deadline = Instant::now() + Duration::from_secs(300);
-    let mut refused = None;
+    let mut refused = 0u64;
     let mut last = start;
     while !wanted.is_empty() {
         ensure!(Instant::now() < deadline, "{} transfers are not final after 300 s", wanted.len());
@@ -118,13 +123,13 @@ async fn offer(clients: &[rpc::client::Client], load: Vec<SignedTransaction>, ra
                 latencies.push(last.saturating_duration_since(due).as_millis());
             }
         }
-        if refused.is_none() && sending.is_finished() {
-            refused = Some(Vec::new());
+        while let Ok(id) = refusals.try_recv() {
+            refused += u64::from(wanted.remove(&id).is_some());
         }
     }
-    let refusals = sending.await?;
+    sending.await?;
     latencies.sort_unstable();
-    Ok(Measured { latencies_ms: latencies, refused: u64::try_from(refusals.len())?, span: last - start })
+    Ok(Measured { latencies_ms: latencies, refused, span: last - start })
 }
 
 fn report(measured: &Measured, total: u64, rate: u32, cpu_ms: u64) {

@@ -198,12 +198,12 @@ impl Engine {
                     self.round(view).leader_nullified = true;
                 }
             }
-            Event::Block(block) => self.take_block(block),
+            Event::Block(block) => self.take_block(&block),
             Event::Range { from, range } => self.take_range(now, from, *range, out),
             Event::Request { from, request } => self.serve(from, request, out),
             Event::Lookback { from, session, votes } => self.take_lookback(from, session, &votes, out),
             Event::Executed { block, verdict } => self.take_verdict(block, verdict),
-            Event::Proposed { view, block } => self.take_own_block(view, block, out),
+            Event::Proposed { view, block } => self.take_own_block(view, &block, out),
         }
     }
 
@@ -249,7 +249,7 @@ impl Engine {
             return;
         };
         self.round(view).proposal = Some(Proposed { parent_view, block: block.id() });
-        self.hold(block);
+        self.hold(&block);
     }
 
     fn take_certificate(&mut self, now: Now, certificate: Certificate, out: &mut Effects) {

@@ -168,7 +168,9 @@ impl Replica {
         let near = self.collector.admits(&statement);
         let by_leader = nullify && near && self.engine.leader(statement.view) == from;
         let Collected { certificate, faults, verified } = self.collector.insert(from, vote, by_leader);
-        faults.into_iter().for_each(|(by, fault)| report(by, fault, out));
+        for (by, fault) in faults {
+            report(by, fault, out);
+        }
         let passed = match statement.subject {
             Subject::Finalize { .. } => statement.view,
             _ => statement.view.saturating_sub(1),

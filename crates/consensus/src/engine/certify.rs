@@ -4,7 +4,7 @@ use types::hash::BlockId;
 use types::number::{Height, Timestamp, View};
 use types::vote::Certificate;
 
-use super::round::{Execution, Held};
+use super::round::{Execution, Held, Round};
 use super::{Engine, Timers};
 use crate::effect::{Effect, Effects};
 use crate::input::Now;
@@ -29,7 +29,7 @@ impl Parent {
 
 impl Engine {
     /// Keeps a block above the last committed one.
-    pub(super) fn hold(&mut self, block: WholeBlock) {
+    pub(super) fn hold(&mut self, block: &WholeBlock) {
         if block.header.height > self.tip.height {
             let held = || Held { block: block.clone(), execution: Execution::New, logged: false };
             self.blocks.entry(block.id()).or_insert_with(held);
@@ -51,7 +51,7 @@ impl Engine {
     /// Starts the execution of everything that matters and whose parent was executed: final blocks, notarized blocks
     /// and the current proposal. True if a block turned out not to follow its parent.
     pub(super) fn execute(&mut self, out: &mut Effects) -> bool {
-        let notarized = self.rounds.values().filter(|round| !round.certified).filter_map(|round| round.notarized());
+        let notarized = self.rounds.values().filter(|round| !round.certified).filter_map(Round::notarized);
         let mut wanted: Vec<BlockId> = notarized.map(|(_, block)| block).collect();
         wanted.extend(self.decided.path.values());
         let current = self.rounds.get(&self.view).and_then(|round| round.proposal);
@@ -78,7 +78,7 @@ impl Engine {
             return block == self.decided.block && block == self.tip.id;
         }
         let round = self.rounds.get(&view).filter(|round| round.certified);
-        round.and_then(|round| round.notarized()).is_some_and(|(_, notarized)| notarized == block)
+        round.and_then(Round::notarized).is_some_and(|(_, notarized)| notarized == block)
     }
 
     /// Certifies notarized blocks, parents first. True if one was.
@@ -100,7 +100,7 @@ impl Engine {
 
     /// Writes what certification rests on: whoever restarts can serve it, and votes Finalize upon it.
     pub(super) fn log_certified(&mut self, out: &mut Effects) {
-        let fresh = |round: &super::Round| round.certified && !round.notarization_logged;
+        let fresh = |round: &Round| round.certified && !round.logged.notarization;
         let views: Vec<View> = self.rounds.iter().filter(|(_, round)| fresh(round)).map(|(view, _)| *view).collect();
         for view in views {
             let Some((_, block)) = self.round(view).notarized() else { continue };
@@ -122,8 +122,8 @@ impl Engine {
 
     pub(super) fn log_notarization(&mut self, view: View, out: &mut Effects) {
         let round = self.round(view);
-        if !round.notarization_logged {
-            round.notarization_logged = true;
+        if !round.logged.notarization {
+            round.logged.notarization = true;
             let certificate = round.notarization.clone();
             self.log_certificate(certificate, out);
         }
@@ -137,7 +137,7 @@ impl Engine {
 
     /// Enters the highest view that a certificate opens. True if it is a new one.
     pub(super) fn enter(&mut self, now: Now, out: &mut Effects) -> bool {
-        let ended = |round: &super::Round| round.certified || round.nullification.is_some();
+        let ended = |round: &Round| round.certified || round.nullification.is_some();
         let last = self.rounds.iter().rev().find(|(_, round)| ended(round)).map(|(view, _)| *view);
         let last = last.unwrap_or_default().max(self.decided.view);
         if last < self.view {
@@ -163,7 +163,7 @@ impl Engine {
             self.log_notarization(last, out);
         } else {
             let nullification = round.nullification.clone();
-            let logged = std::mem::replace(&mut round.nullification_logged, true);
+            let logged = std::mem::replace(&mut round.logged.nullification, true);
             self.entry.clone_from(&nullification);
             if !logged {
                 self.log_certificate(nullification, out);

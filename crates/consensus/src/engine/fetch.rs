@@ -136,7 +136,7 @@ impl Engine {
     }
 
     /// A block that we asked for by its id.
-    pub(super) fn take_block(&mut self, block: WholeBlock) {
+    pub(super) fn take_block(&mut self, block: &WholeBlock) {
         if self.asks.remove(&Want::Block(block.id())).is_some() {
             self.hold(block);
         }
@@ -178,7 +178,7 @@ impl Engine {
         if first <= last {
             let rounds = self.rounds.range(first..=last).map(|(_, round)| round);
             let both = rounds.flat_map(|round| [&round.notarization, &round.nullification]).flatten();
-            found.extend(both.cloned().take(MAX_CERTIFICATES - found.len()));
+            found.extend(both.take(MAX_CERTIFICATES - found.len()).cloned());
         }
         found
     }

@@ -32,7 +32,7 @@ impl Engine {
         let known = |view: &View| self.rounds.get(view).is_some_and(|round| round.nullification.is_some());
         let mut missing = (parent_view.0.saturating_add(1)..view.0).map(View).filter(|view| !known(view));
         let first = missing.next()?;
-        Some((first, missing.last().unwrap_or(first)))
+        Some((first, missing.next_back().unwrap_or(first)))
     }
 
     /// True if this view's proposal is ours to make and not yet made.
@@ -83,7 +83,7 @@ impl Engine {
     }
 
     /// The application's block becomes our proposal: written whole, then sent.
-    pub(super) fn take_own_block(&mut self, view: View, block: WholeBlock, out: &mut Effects) {
+    pub(super) fn take_own_block(&mut self, view: View, block: &WholeBlock, out: &mut Effects) {
         if view != self.view || !self.is_to_propose() {
             return;
         }
@@ -96,7 +96,7 @@ impl Engine {
         let wire = Box::new(proposal.to_proposal());
         out.records.push(Record::Proposal(wire.clone()));
         out.send(Recipients::All, Message::Proposal(wire));
-        self.hold(block.clone());
+        self.hold(block);
         if let Some(held) = self.blocks.get_mut(&block.id()) {
             held.logged = true;
         }

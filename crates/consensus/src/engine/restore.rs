@@ -129,7 +129,7 @@ impl Engine {
             Record::Vote(vote) => self.load_vote(vote)?,
             Record::Block { block, .. } => {
                 let block = WholeBlock::new(*block).ok_or(contradiction)?;
-                self.hold_logged(block);
+                self.hold_logged(&block);
             }
             Record::Proposal(proposal) => {
                 if self.breaks(Mutation::ProposeTwice) {
@@ -138,7 +138,7 @@ impl Engine {
                 let held = HeldProposal::from_proposal(&proposal).ok_or(contradiction)?;
                 let vote = Vote { statement: held.statement(), signer: self.config.me, signature: held.notarize };
                 self.load_vote(vote)?;
-                self.hold_logged(held.block.clone());
+                self.hold_logged(&held.block);
                 let round = self.round(view);
                 round.proposal = Some(Proposed { parent_view: held.parent_view, block: held.block.id() });
                 round.own.proposal = Some(held);
@@ -147,7 +147,7 @@ impl Engine {
         Ok(())
     }
 
-    fn hold_logged(&mut self, block: WholeBlock) {
+    fn hold_logged(&mut self, block: &WholeBlock) {
         let id = block.id();
         self.hold(block);
         if let Some(held) = self.blocks.get_mut(&id) {
@@ -175,12 +175,12 @@ impl Engine {
             Subject::Notarize { .. } => {
                 let round = self.round(view);
                 round.notarization = Some(certificate);
-                round.notarization_logged = true;
+                round.logged.notarization = true;
             }
             Subject::Nullify => {
                 let round = self.round(view);
                 round.nullification = Some(certificate);
-                round.nullification_logged = true;
+                round.logged.nullification = true;
             }
             Subject::Finalize { block } => {
                 self.decided.proofs.insert(block, certificate.clone());

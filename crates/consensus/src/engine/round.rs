@@ -23,14 +23,19 @@ pub(super) struct Round {
     pub nullification: Option<Certificate>,
     /// The notarized block is held, its parent is certified, and execution accepted it.
     pub certified: bool,
-    /// The notarization is in the log.
-    pub notarization_logged: bool,
-    /// The nullification is in the log.
-    pub nullification_logged: bool,
+    /// Which certificates are in the log.
+    pub logged: Logged,
     /// What we said.
     pub own: Own,
     /// The parent that the application builds on for us.
     pub asked: Option<(View, BlockId)>,
+}
+
+/// Certificates that need not be written again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Logged {
+    pub notarization: bool,
+    pub nullification: bool,
 }
 
 impl Round {

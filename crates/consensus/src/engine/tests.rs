@@ -82,7 +82,7 @@ impl World {
 
     fn with(config: Config) -> Self {
         let mut world = Self::restarted(config, restored(Vec::new()), START);
-        world.answer_lookback(Vec::new());
+        world.answer_lookback(&[]);
         world
     }
 
@@ -121,10 +121,10 @@ impl World {
         self.collect(effects);
     }
 
-    fn answer_lookback(&mut self, votes: Vec<Vote>) {
+    fn answer_lookback(&mut self, votes: &[Vote]) {
         let session = self.time;
         for from in 0..4 {
-            let votes = votes.clone();
+            let votes = votes.to_vec();
             self.step(Event::Lookback { from: ValidatorIndex(from), session, votes });
         }
         self.take();
@@ -193,7 +193,7 @@ impl World {
     /// The first view from `from` on that is led by somebody else than we, or by us.
     fn view_led(&mut self, from: u64, by_us: bool) -> u64 {
         let me = self.config.me;
-        (from..).find(|view| (self.engine.leader(View(*view)) == me) == by_us).expect("everybody leads")
+        (from..from + 256).find(|view| (self.engine.leader(View(*view)) == me) == by_us).expect("everybody leads")
     }
 
     /// Enters a view by a nullification of the one before.
@@ -237,7 +237,7 @@ fn votes(effects: &[Effect]) -> Vec<Statement> {
 
 /// The votes that are sent, for the first time or again.
 fn sent(effects: &[Effect]) -> Vec<Statement> {
-    let statement = |message| if let &Message::Vote(ref vote) = message { Some(vote.statement) } else { None };
+    let statement = |message: &Message| if let Message::Vote(vote) = message { Some(vote.statement) } else { None };
     messages(effects).filter_map(statement).collect()
 }
 

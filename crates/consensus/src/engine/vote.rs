@@ -4,7 +4,7 @@ use types::number::View;
 use types::vote::{Statement, Subject, Vote};
 
 use super::Engine;
-use super::round::{Execution, Proposed};
+use super::round::{Execution, Proposed, Round};
 use crate::effect::{Effect, Effects, Fault, Recipients};
 use crate::input::{Monotonic, Now};
 use crate::log::Record;
@@ -104,7 +104,7 @@ impl Engine {
         if view <= self.decided.view {
             return view < self.decided.view || block != self.decided.block;
         }
-        let other = self.rounds.get(&view).and_then(|round| round.notarized());
+        let other = self.rounds.get(&view).and_then(Round::notarized);
         other.is_some_and(|(_, notarized)| notarized != block)
     }
 

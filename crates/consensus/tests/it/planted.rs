@@ -21,8 +21,7 @@ fn is_caught(mutation: Mutation, said: &str, run: impl Fn(Option<Mutation>, u64)
         }
     }
     let (seed, violation) = first.unwrap_or_else(|| panic!("{mutation:?} was not noticed in 12 seeds"));
-    println!("{mutation:?}: seed {seed}: {violation}");
-    assert!(violation.contains(said), "{mutation:?} was noticed as {violation:?}");
+    assert!(violation.contains(said), "seed {seed}: {mutation:?} was noticed as {violation:?}");
 }
 
 fn with(options: Options, mutation: Option<Mutation>) -> Sim {

@@ -7,12 +7,10 @@ const DEVNET: &[u64] = &[4, 3, 3, 3];
 const UNEQUAL: &[u64] = &[3, 2, 1, 1];
 
 fn seeds(count: u64) -> Vec<u64> {
-    match std::env::var("GRIDPROOF_SEED") {
-        Ok(seed) => vec![seed.parse().expect("GRIDPROOF_SEED is a number")],
-        Err(_) => {
-            let factor = std::env::var("GRIDPROOF_SEED_FACTOR").map_or(1, |factor| factor.parse().expect("a number"));
-            (0..count * factor).collect()
-        }
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    match number("GRIDPROOF_SEED") {
+        Some(seed) => vec![seed],
+        None => (0..count * number("GRIDPROOF_SEED_FACTOR").unwrap_or(1)).collect(),
     }
 }
 
@@ -141,4 +139,16 @@ fn all_restarted_at_once_go_on() {
         sim.run()?;
         sim.require_height(before + 10)
     });
+}
+
+#[test]
+fn an_honest_leaders_block_is_final_after_three_delays() {
+    let delay = 100;
+    let options = Options { min_delay_ms: delay, max_delay_ms: 1, end_ms: 20_000, ..Options::new(6, DEVNET) };
+    let mut sim = Sim::new(options);
+    sim.run().unwrap();
+    sim.require_height(20).unwrap();
+    // The simulated application takes up to 4 ms to build and up to 4 ms to execute.
+    let late = sim.latencies.iter().filter(|latency| **latency > 3 * delay + 8).count();
+    assert_eq!(late, 0, "{:?}", sim.latencies);
 }

@@ -36,6 +36,8 @@ pub struct Options {
     pub twins: Vec<u16>,
     pub loss_percent: u64,
     pub duplicate_percent: u64,
+    /// Every message takes that long, and up to `max_delay_ms` more.
+    pub min_delay_ms: u64,
     pub max_delay_ms: u64,
     /// Chance per effect list that the node crashes in the middle of it, in 1/10,000.
     pub crash_per_10_000: u64,
@@ -56,6 +58,7 @@ impl Options {
             twins: Vec::new(),
             loss_percent: 0,
             duplicate_percent: 0,
+            min_delay_ms: 1,
             max_delay_ms: 40,
             crash_per_10_000: 0,
             partition_every_ms: 0,
@@ -111,6 +114,10 @@ pub struct Sim {
     keys: Vec<SecretKey>,
     genesis: Block,
     pub trace: Hash32,
+    /// When each block was first proposed.
+    proposed: BTreeMap<BlockId, u64>,
+    /// From proposal to commit of each directly final block, at each node.
+    pub latencies: Vec<u64>,
 }
 
 /// A committee with keys in its order.
@@ -162,6 +169,8 @@ impl Sim {
             next_partition: options.partition_every_ms,
             filter: |_, _, _, _| true,
             trace: Hash32::ZERO,
+            proposed: BTreeMap::new(),
+            latencies: Vec::new(),
             committee,
             keys,
             genesis,
@@ -394,6 +403,8 @@ impl Sim {
             }
             Effect::Commit { block, finalization } => {
                 let sync = self.random.below(4) == 0;
+                let proposed = self.proposed.get(&block.id()).filter(|_| finalization.is_some());
+                self.latencies.extend(proposed.map(|proposed| self.now - proposed));
                 let state = &mut self.nodes[node];
                 state.store.commit(block.block().as_ref().clone(), finalization)?;
                 if sync {
@@ -436,6 +447,9 @@ impl Sim {
 
     fn send(&mut self, node: usize, to: &Recipients, message: &Message) {
         let bytes = message.to_bytes();
+        if let Message::Proposal(proposal) = message {
+            self.proposed.entry(proposal.block.id()).or_insert(self.now);
+        }
         let from = self.nodes[node].index.0;
         for other in 0..self.nodes.len() {
             let index = self.nodes[other].index;
@@ -451,7 +465,8 @@ impl Sim {
             let copies = 1 + u64::from(self.random.below(100) < self.options.duplicate_percent);
             for _ in 0..copies {
                 if self.random.below(100) >= self.options.loss_percent {
-                    let at = self.now + 1 + self.random.below(self.options.max_delay_ms);
+                    let delay = self.options.min_delay_ms + self.random.below(self.options.max_delay_ms);
+                    let at = self.now + delay;
                     self.schedule(at, other, Item::Deliver { from, bytes: bytes.clone() });
                 }
             }

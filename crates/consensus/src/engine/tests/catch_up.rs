@@ -155,6 +155,14 @@ fn forks_at_one_height_are_bounded() {
     assert!(world.engine.blocks_held() <= 65, "{}", world.engine.blocks_held());
     let last = block(genesis().id(), 1, START + 5_000, ValidatorIndex(1));
     world.certify(world.finalization(view + 90, &last));
+    assert_eq!(world.engine.blocks_held(), 1, "only the one in our log, until the path to the final block is known");
+    let (child, answer) = (block(last.id(), 2, START + 6_000, ValidatorIndex(1)), last.clone());
+    world.step(Event::Block(answer));
+    world.certify(world.finalization(view + 91, &child));
+    assert_eq!(world.engine.blocks_held(), 2, "the one in our log is no ancestor, but that is not known before it is");
+    world.step(Event::Block(child.clone()));
+    world.executed(&last, Verdict::Valid { urgent: false });
+    world.executed(&child, Verdict::Valid { urgent: false });
     assert_eq!(world.engine.blocks_held(), 0);
 }
 
@@ -219,4 +227,19 @@ fn a_view_that_is_final_is_answered_by_the_finalization() {
     world.step(Event::Request { from: ValidatorIndex(0), request });
     let expected = Message::Certificates(Bounded::new(vec![finalization]).unwrap());
     assert!(messages(&world.take()).any(|message| *message == expected));
+}
+
+#[test]
+fn what_the_log_holds_below_a_missing_final_block_is_served_after_a_restart_of_all() {
+    let (mut world, view) = World::following();
+    let first = world.certified(view, 0, &genesis());
+    let second = world.block(view + 1, &first);
+    let third = world.block(view + 2, &second);
+    world.certify(world.finalization(view + 2, &third));
+    let mut again = world.restart();
+    again.take();
+    let request = Request::Block(first.id());
+    again.step(Event::Request { from: ValidatorIndex(0), request });
+    let answer = Message::Block(Box::new(first.block().as_ref().clone()));
+    assert!(messages(&again.take()).any(|message| *message == answer), "ours may be the only copy");
 }

@@ -9,9 +9,11 @@ fn asked(effects: &[Effect]) -> Option<(View, BlockId, Height, Timestamp)> {
     })
 }
 
-fn proposals(effects: &[Effect]) -> Vec<&types::vote::Proposal> {
-    let proposal =
-        |message| if let &Message::Proposal(ref proposal) = message { Some(proposal.as_ref()) } else { None };
+fn proposals<'a>(effects: &'a [Effect]) -> Vec<&'a types::vote::Proposal> {
+    let proposal = |message: &'a Message| match message {
+        Message::Proposal(proposal) => Some(proposal.as_ref()),
+        _ => None,
+    };
     messages(effects).filter_map(proposal).collect()
 }
 
@@ -48,7 +50,7 @@ fn a_leader_waits_for_the_idle_target_unless_something_is_urgent() {
 #[test]
 fn a_block_that_was_urgent_hurries_its_child() {
     let mut world = World::new(0);
-    let view = (2..).find(|view| world.engine.leader(View(*view)) == ValidatorIndex(0)).unwrap();
+    let view = world.view_led(2, true);
     world.enter(view - 1);
     let parent = world.block(view - 1, &genesis());
     world.propose(view - 1, 0, &parent);
@@ -64,7 +66,7 @@ fn a_clock_that_is_behind_does_not_cost_the_view() {
     let (config, _) = config(0);
     let behind = START - 100_000;
     let mut world = World::restarted(config, restored(Vec::new()), behind);
-    world.answer_lookback(Vec::new());
+    world.answer_lookback(&[]);
     let view = world.view_led(1, true);
     for before in 1..view {
         world.certify(world.nullification(before));

@@ -42,7 +42,7 @@ fn a_vote_that_the_log_lost_forbids_every_view_up_to_it() {
     let (config, keys) = config(3);
     let mut world = World::restarted(config.clone(), restored(Vec::new()), START);
     let lost = Vote::sign(nullify(5), ValidatorIndex(3), &keys[3], CHAIN);
-    world.answer_lookback(vec![lost]);
+    world.answer_lookback(&[lost]);
     assert!(world.disk.contains(&Record::Floor(View(5))));
     for view in 1..=5 {
         world.pass(60_000);
@@ -53,7 +53,7 @@ fn a_vote_that_the_log_lost_forbids_every_view_up_to_it() {
     assert_eq!(votes(&world.take()), [nullify(6)]);
 
     let mut again = World::restarted(config, restored(world.disk.clone()), START + 900_000);
-    again.answer_lookback(Vec::new());
+    again.answer_lookback(&[]);
     assert_eq!(again.engine.floor, View(5), "the floor outlives the next crash");
 }
 
@@ -62,9 +62,9 @@ fn a_vote_that_the_log_holds_forbids_nothing_more() {
     let (mut world, view) = World::following();
     let block = world.block(view, &genesis());
     world.propose(view, 0, &block);
-    let held = world.engine.own_votes().copied().collect();
+    let held: Vec<Vote> = world.engine.own_votes().copied().collect();
     let mut again = world.restart();
-    again.answer_lookback(held);
+    again.answer_lookback(&held);
     again.pass(60_000);
     assert_eq!(votes(&again.take()), [nullify(view)], "it may still nullify the view it stood in");
 }
@@ -75,7 +75,7 @@ fn a_restart_notarizes_nothing_else_in_the_same_view() {
     let block = world.block(view, &genesis());
     world.propose(view, 0, &block);
     let mut again = world.restart();
-    again.answer_lookback(Vec::new());
+    again.answer_lookback(&[]);
     let other = super::block(genesis().id(), 1, START + 7, block.header.proposer);
     again.propose(view, 0, &other);
     assert_eq!(votes(&again.take()), []);
@@ -86,7 +86,7 @@ fn a_restart_goes_on_in_the_view_it_had_entered_and_keeps_its_word() {
     let (mut world, view) = World::following();
     let block = world.certified(view, 0, &genesis());
     let mut again = world.restart();
-    again.answer_lookback(Vec::new());
+    again.answer_lookback(&[]);
     assert_eq!(again.engine.view(), View(view + 1));
     again.executed(&block, Verdict::Valid { urgent: false });
     assert_eq!(votes(&again.take()), [], "finalize was sent, and nothing else may be");
@@ -126,7 +126,7 @@ fn timers_run_again_after_a_restart() {
     let mut again = world.restart();
     let timer = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::SetTimer(_)));
     assert!(timer(&again.take()), "the start itself arms a timer");
-    again.answer_lookback(Vec::new());
+    again.answer_lookback(&[]);
     again.pass(500);
     let effects = again.take();
     assert_eq!(sent(&effects), [nullify(view)], "the nullify vote is sent again");

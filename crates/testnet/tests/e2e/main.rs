@@ -6,3 +6,5 @@ mod chain;
 mod harness;
 mod job;
 mod mistakes;
+#[cfg(feature = "planted-bugs")]
+mod planted;

@@ -164,6 +164,15 @@ fn a_boundary_block_announces_the_next_committee() {
 }
 
 #[test]
+fn an_epoch_is_so_many_blocks_and_genesis_belongs_to_the_first() {
+    let rules = Chain::with(|params| params.epoch_length = 3).rules;
+    let epochs: Vec<_> = (0..8).map(|height| rules.epoch(Height(height)).0).collect();
+    assert_eq!(epochs, [1, 1, 1, 1, 2, 2, 2, 3]);
+    let boundaries: Vec<_> = (0..8).filter(|height| rules.is_boundary(Height(*height))).collect();
+    assert_eq!(boundaries, [3, 6], "genesis ends nothing");
+}
+
+#[test]
 fn a_block_above_its_weight_is_invalid() {
     let chain = Chain::new();
     let block = chain.block(vec![chain.sign(3, transfer(4, square(1)))]);

@@ -8,6 +8,7 @@ use types::number::{Amount, EngineClass, Epoch};
 use types::state_key::StateKey;
 use types::transaction::Action;
 use vm::Partner;
+use vm::partner::MAX_PAST_SNAPSHOTS;
 use vm::query;
 
 use crate::audit::assert_conserved;
@@ -103,6 +104,7 @@ fn no_two_active_partners_share_a_vrf_key() {
     assert_eq!(chain.act(3, taken()), None, "an inactive one takes nothing");
     assert_eq!(chain.act(3, bond(square(100))), failed!("vrf_key_taken"));
     assert_eq!(partner(&chain, 3).bond, Amount::ZERO);
+    assert_conserved(&chain.state, chain.rules.supply);
     assert_eq!(chain.act(3, register(3)), None);
     assert_eq!(chain.act(3, bond(square(100))), None);
     assert_eq!(chain.act(3, taken()), failed!("vrf_key_taken"));
@@ -214,6 +216,17 @@ fn snapshots_of_past_epochs_stay_for_an_announce_window() {
     // Blocks of 100 ms: epoch 4 ended at 800 ms, which was 400 ms ago; epoch 3 at 600 ms.
     assert_eq!(kept(&chain), [4, 5, 6, 7]);
     assert!(query::snapshot(&chain.state, Epoch(3)).unwrap().is_none());
+}
+
+#[test]
+fn no_more_snapshots_are_kept_than_there_may_be() {
+    let mut chain = Chain::with(|params| {
+        params.epoch_length = 1;
+        params.compute.announce_window_ms = u64::MAX;
+    });
+    chain.run_to(u64::try_from(MAX_PAST_SNAPSHOTS).unwrap() + 5);
+    let kept = chain.state.keys().filter(|key| matches!(key, StateKey::PartnerSnapshot(_))).count();
+    assert_eq!(kept, MAX_PAST_SNAPSHOTS + 1, "those of past epochs and the next one's");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::job::world::{CUSTOMER, Conduct, PARTNERS, World, spec};
 /// Seeds of an ordinary run.
 const SEEDS: u64 = 5;
 /// Blocks per seed.
-const BLOCKS: u32 = 250;
+const BLOCKS: u32 = 200;
 /// Most jobs that are live at the same time.
 const JOBS: usize = 5;
 

@@ -1,9 +1,11 @@
 //! Actions that a stage does not allow, or not from this sender: each is refused by its own rule.
 
+use types::codec::encode;
 use types::hash::{BlobId, Hash32, JobId};
-use types::job::{JobRecord, Stage};
+use types::job::{JobRecord, Stage, Verifier};
 use types::limits::MAX_OUTCOMES_BYTES;
 use types::number::{Attempt, TaskIndex};
+use types::state_key::StateKey;
 use types::transaction::Action;
 
 use crate::fixture::{square, vrf_key};
@@ -243,6 +245,56 @@ fn an_opening_shows_every_drawn_task_or_is_none() {
     assert_eq!(refused(&world, verifier, reveal(mine)), "already_opened");
     assert_eq!(world.act(primary, reveal(good.clone())), None);
     assert_eq!(refused(&world, primary, reveal(good)), "already_opened");
+}
+
+#[test]
+fn no_more_verifiers_are_bound_than_there_are_seats() {
+    let mut world = proven();
+    let job = world.submit(&certain());
+    let record = world.run_to(&job, "committed");
+    let n = other_than(parties(&record.stage).0.unwrap());
+    let announcement = world.announcement(n, &record).unwrap();
+    let seats = vm::compute::price::seats(&record.policy);
+    for taken in [seats - 1, seats] {
+        let mut crowded = record.clone();
+        let Stage::Committed { verifiers, .. } = &mut crowded.stage else { panic!() };
+        verifiers.extend((0..taken).map(|at| Verifier {
+            partner: types::hash::Address([u8::try_from(at).unwrap(); 20]),
+            fill_up: false,
+            tasks: Vec::new(),
+            bond: types::number::Amount::ZERO,
+            claim: None,
+            opened: None,
+        }));
+        let mut trial = world.chain.clone();
+        trial.state.insert(StateKey::Job(job), Some(encode(&crowded)));
+        let code = trial.act(n, announcement.clone());
+        assert_eq!(code, (taken == seats).then(|| "no_seat".to_owned()));
+    }
+}
+
+#[test]
+fn when_the_fees_are_used_up_parties_pay_their_own() {
+    let mut world = proven();
+    let job = world.submit(&spec());
+    let mut record = world.run_to(&job, "assigned");
+    let primary = parties(&record.stage).0.unwrap();
+    // The fees go back to the customer, but for half of one.
+    let (fee, all) = (world.chain.genesis.params.minimum_fee.0, record.escrow.fees.0);
+    record.escrow.fees.0 = fee / 2;
+    let mut customer = world.chain.account(CUSTOMER);
+    customer.balance.0 += all - fee / 2;
+    let mut chain = vm::ChainRecord::read(&world.chain.state).unwrap();
+    chain.liquid.0 += all - fee / 2;
+    let state = &mut world.chain.state;
+    state.insert(StateKey::Job(job), Some(encode(&record)));
+    state.insert(StateKey::Account(crate::fixture::address(CUSTOMER)), Some(encode(&customer)));
+    state.insert(StateKey::Chain, Some(encode(&chain)));
+    world.check();
+    let before = world.chain.account(primary).balance.0;
+    assert_eq!(world.act(primary, Action::Acknowledge { job, attempt: Attempt(0) }), None);
+    assert_eq!(before - world.chain.account(primary).balance.0, fee - fee / 2);
+    assert_eq!(world.run(&job).stage, Stage::Settled);
 }
 
 #[test]

@@ -47,7 +47,11 @@ fn outputs(spec: &mut JobSpec, files: &[(&str, &str)]) {
 #[test]
 fn limits_are_inclusive_and_what_is_beyond_is_refused() {
     type Change = fn(&mut JobSpec);
-    let beyond: [Change; 13] = [
+    let beyond: [Change; 14] = [
+        |s| {
+            let attribute = |n: u8| (Text::new(format!("a{n}")).unwrap(), Text::default());
+            s.constraints.attributes = (0..33).map(attribute).collect();
+        },
         |s| s.workload.tasks = 0,
         |s| s.workload.tasks = 1_025,
         |s| s.workload.limits.weight = Weight(0),
@@ -200,6 +204,18 @@ fn a_value_beyond_every_bond_is_refused_with_the_bond_that_would_do() {
     let seen = estimated(&richer.chain, &spec);
     assert_eq!((seen.refusal.clone(), seen.eligible), (None, vec![address(0)]));
     assert_eq!(seen.policy.unwrap().bond, needed);
+}
+
+#[test]
+fn one_rich_partner_does_not_set_the_bond_that_others_cannot_lock() {
+    let mut world = World::new();
+    assert_eq!(world.act(0, Action::Bond { amount: square(9_000) }), None);
+    while world.chain.rules.epoch(world.chain.tip.height.next()).0 < 2 {
+        world.step(&[], 500);
+    }
+    let seen = estimated(&world.chain, &certain());
+    assert_eq!(seen.policy.unwrap().bond, square(125));
+    assert_eq!(seen.eligible.len(), usize::from(PARTNERS));
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Hand-written modules that try what a program should not be able to do, or do what must end the same everywhere.
 
+use gridproof_executor::{NoResult, run_task};
 use types::attestation::{Exit, Trap};
-use types::number::Weight;
+use types::limits::MAX_MODULE_BYTES;
+use types::number::{TaskIndex, Weight};
 use wasm_encoder::{BlockType, InstructionSink, MemArg};
 
 use crate::modules::{CLOCK_TIME_GET, PROC_EXIT, Parts, RANDOM_GET, RECURSE, START, module, module_of, write};
-use crate::support::Job;
+use crate::support::{Job, engine};
 
 const WORD: MemArg = MemArg { offset: 0, align: 2, memory_index: 0 };
 const LONG: MemArg = MemArg { offset: 0, align: 3, memory_index: 0 };
@@ -398,4 +400,37 @@ fn the_same_run_twice_is_the_same_run() {
     });
     let job = Job::new(&bytes);
     assert_eq!(job.run(), job.run());
+}
+
+#[test]
+fn a_module_too_dear_for_the_job_is_not_compiled() {
+    // Not a module at all, which nobody finds out.
+    let job = Job::new(&[7; 10_000]).with(|workload| workload.limits.weight = Weight(64 * 10_000 - 1));
+    let program = engine().prepare(&job.workload, &[7; 10_000]).unwrap();
+    let run = run_task(&program, &job.workload, TaskIndex(0), &job.inputs()).unwrap();
+    assert_eq!((run.outcome.exit, run.outcome.weight), (Exit::OutOfWeight, job.workload.limits.weight));
+    let affordable = job.clone().with(|workload| workload.limits.weight = Weight(64 * 10_000));
+    assert!(run_task(&program, &affordable.workload, TaskIndex(0), &job.inputs()).is_err(), "prepared for less");
+    assert_eq!(affordable.exit(), Exit::Invalid);
+    let other = Job::new(&[8; 10]).workload;
+    assert!(matches!(run_task(&program, &other, TaskIndex(0), &job.inputs()), Err(NoResult::Workload { .. })));
+}
+
+#[test]
+fn a_module_is_at_most_as_large_as_the_protocol_allows() {
+    let sized = |size: usize| {
+        let parts = Parts { pages: 1_700, data: vec![1; size], ..Parts::default() };
+        module_of(&parts, |code| {
+            code.nop();
+        })
+    };
+    let most = usize::try_from(MAX_MODULE_BYTES).unwrap();
+    let frame = sized(most).len() - most;
+    for (size, exit) in [(most - frame, Exit::Code { code: 0 }), (most - frame + 1, Exit::Invalid)] {
+        let bytes = sized(size);
+        let job = Job::new(&bytes);
+        let program = engine().compile(&bytes).unwrap();
+        let run = run_task(&program, &job.workload, TaskIndex(0), &job.inputs()).unwrap();
+        assert_eq!(run.outcome.exit, exit, "{} bytes", bytes.len());
+    }
 }

@@ -31,7 +31,7 @@ use types::state_key::StateKey;
 use types::transaction::{Action, Holding, StoredStatement, SystemTransaction, Transaction, TransactionReceipt};
 use types::vote::{Certificate, Proposal, Statement, Subject, Vote};
 
-fn key(n: u8) -> SecretKey {
+pub fn key(n: u8) -> SecretKey {
     SecretKey::from_bytes(&[n; 32])
 }
 
@@ -39,7 +39,7 @@ fn vrf(n: u8) -> VrfSecretKey {
     VrfSecretKey::from_bytes(&[n; 32]).unwrap()
 }
 
-fn hash(n: u8) -> Hash32 {
+pub fn hash(n: u8) -> Hash32 {
     Hash32([n; 32])
 }
 
@@ -63,7 +63,7 @@ fn workload() -> Workload {
     }
 }
 
-fn spec() -> JobSpec {
+pub fn spec() -> JobSpec {
     JobSpec {
         name: text("golden"),
         workload: workload(),
@@ -88,7 +88,7 @@ fn outcome() -> Outcome {
     }
 }
 
-fn profile() -> PartnerProfile {
+pub fn profile() -> PartnerProfile {
     PartnerProfile {
         name: text("site"),
         class: CLASS_WASM_V1,
@@ -154,10 +154,10 @@ fn certificate(subject: Subject) -> Certificate {
 
 /// Collects lines `name hex` and checks that each value decodes from its bytes and only from them.
 #[derive(Default)]
-struct Vectors(String);
+pub struct Vectors(String);
 
 impl Vectors {
-    fn add<T: BorshSerialize + BorshDeserialize + PartialEq + std::fmt::Debug>(&mut self, name: &str, value: &T) {
+    pub fn add<T: BorshSerialize + BorshDeserialize + PartialEq + std::fmt::Debug>(&mut self, name: &str, value: &T) {
         let bytes = encode(value);
         assert_eq!(&decode::<T>(&bytes, bytes.len()).unwrap(), value, "{name} does not come back");
         let mut longer = bytes.clone();
@@ -285,6 +285,21 @@ fn add_keys(v: &mut Vectors) {
     }
 }
 
+impl Vectors {
+    /// Compares with the file of frozen ones, or writes it if it is asked for by `GRIDPROOF_BLESS`.
+    pub fn freeze(&self, file: &str) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(file);
+        if std::env::var_os("GRIDPROOF_BLESS").is_some() {
+            std::fs::write(&path, &self.0).unwrap();
+        }
+        let frozen = std::fs::read_to_string(&path).unwrap();
+        for (ours, theirs) in self.0.lines().zip(frozen.lines()) {
+            assert_eq!(ours, theirs, "a format changed");
+        }
+        assert_eq!(self.0.lines().count(), frozen.lines().count());
+    }
+}
+
 #[test]
 fn golden_vectors_are_frozen() {
     let mut v = Vectors::default();
@@ -293,13 +308,5 @@ fn golden_vectors_are_frozen() {
     add_compute(&mut v);
     add_votes(&mut v);
     add_keys(&mut v);
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden.txt");
-    if std::env::var_os("GRIDPROOF_BLESS").is_some() {
-        std::fs::write(&path, &v.0).unwrap();
-    }
-    let frozen = std::fs::read_to_string(&path).unwrap();
-    for (ours, theirs) in v.0.lines().zip(frozen.lines()) {
-        assert_eq!(ours, theirs, "a format changed");
-    }
-    assert_eq!(v.0.lines().count(), frozen.lines().count());
+    v.freeze("golden.txt");
 }

@@ -3,4 +3,5 @@
 extern crate gridproof_types as types;
 
 mod golden;
+mod records;
 mod workspace;

@@ -46,7 +46,8 @@ pub fn run(rate: u32, seconds: u32, base_port: u16) -> Result<()> {
     let customer = network.customer()?;
     network.runtime.block_on(async {
         let status = clients[0].status().await?;
-        let chain = Chain { id: status.chain_id, fee: status.minimum_fee, valid_until: Height(status.height.0 + 9_000) };
+        let chain =
+            Chain { id: status.chain_id, fee: status.minimum_fee, valid_until: Height(status.height.0 + 9_000) };
         let senders: Vec<_> = (1..=SENDERS).map(|n| SecretKey::from_bytes(&[n; 32])).collect();
         fund(&clients[0], &chain, &customer, &senders).await?;
         let total = u64::from(rate) * u64::from(seconds);
@@ -137,6 +138,10 @@ fn report(measured: &Measured, total: u64, rate: u32, cpu_ms: u64) {
     let per_second = done * 1_000 / measured.span.as_millis().max(1);
     row(&format!("transfers: {total} offered at {rate}/s over HTTP to 4 validators on loopback, open loop"));
     row(&format!("  final         {done} at {per_second}/s, {} refused", measured.refused));
-    row(&format!("  submit-final  p50 {} ms, p99 {} ms", quantile(&measured.latencies_ms, 50), quantile(&measured.latencies_ms, 99)));
+    row(&format!(
+        "  submit-final  p50 {} ms, p99 {} ms",
+        quantile(&measured.latencies_ms, 50),
+        quantile(&measured.latencies_ms, 99)
+    ));
     row(&format!("  validators    {} CPU ms per 1,000 transfers", u128::from(cpu_ms) * 1_000 / done.max(1)));
 }

@@ -26,7 +26,7 @@ pub fn load<C: DeserializeOwned>(path: &Path, overrides: &impl Serialize) -> Res
         bad(format!("{}:{line}: {}", path.display(), error.message()))
             .hint("remove or correct that key; `init` in an empty folder shows all keys with comments")
     })?;
-    let environment = Env::prefixed("GRIDPROOF_").filter(|key| key.as_str().contains("__")).split("__");
+    let environment = Env::prefixed("GRIDPROOF_").filter_map(|key| config_key(key.as_str()).map(Into::into));
     Figment::new()
         .merge(Toml::string(&text))
         .merge(environment)
@@ -36,6 +36,16 @@ pub fn load<C: DeserializeOwned>(path: &Path, overrides: &impl Serialize) -> Res
             bad(format!("an environment variable or flag does not fit the configuration: {error}"))
                 .hint("variables are named GRIDPROOF_SECTION__KEY, as in GRIDPROOF_RPC__LISTEN")
         })
+}
+
+/// The dotted key that a variable overrides, from its name after `GRIDPROOF_`; nothing if it is no key.
+fn config_key(name: &str) -> Option<String> {
+    let key = match name.strip_prefix('_') {
+        Some(top_level) => top_level,
+        None if name.contains("__") => name,
+        None => return None,
+    };
+    Some(key.replace("__", "."))
 }
 
 #[cfg(test)]
@@ -68,6 +78,14 @@ mod tests {
         let overrides = serde_json::json!({ "rpc": { "listen": "127.0.0.1:2" } });
         let whole = load_text("[rpc]\nlisten = \"127.0.0.1:1\"\n", overrides).unwrap();
         assert_eq!(whole.rpc.listen, "127.0.0.1:2");
+    }
+
+    #[test]
+    fn variables_name_keys_of_sections_and_of_the_top_level() {
+        assert_eq!(config_key("RPC__LISTEN").as_deref(), Some("RPC.LISTEN"));
+        assert_eq!(config_key("_BOND").as_deref(), Some("BOND"), "GRIDPROOF__BOND");
+        assert_eq!(config_key("_TASK_WALL_MS").as_deref(), Some("TASK_WALL_MS"));
+        assert_eq!(config_key("LOG"), None, "GRIDPROOF_LOG is another thing");
     }
 
     #[test]

@@ -58,7 +58,9 @@ impl From<StoreError> for NodeError {
 impl From<StateError> for NodeError {
     fn from(error: StateError) -> Self {
         match &error {
-            StateError::Storage { kind: StorageFailure::Full, .. } => Self::Storage(format!("the disk is full: {error}")),
+            StateError::Storage { kind: StorageFailure::Full, .. } => {
+                Self::Storage(format!("the disk is full: {error}"))
+            }
             StateError::Storage { .. } => Self::Storage(error.to_string()),
             _ => Self::Diverged(format!("state diverged: {error}")),
         }

@@ -10,6 +10,9 @@ use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 /// What is allocated ahead of the bytes that arrive.
 const STEP_BYTES: usize = 64 << 10;
 
+/// Up to this length a frame is copied behind its length, so that both leave in one piece.
+const JOIN_BYTES: usize = 16 << 10;
+
 /// Why no frame could be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FrameError {
@@ -47,6 +50,12 @@ pub(crate) async fn read_frame<R: AsyncRead + Unpin>(reader: &mut R, limit: usiz
 /// Writes one frame, whose length its sender checked, without flushing.
 pub(crate) async fn write_frame<W: AsyncWrite + Unpin>(writer: &mut W, bytes: &[u8]) -> io::Result<()> {
     let length = u32::try_from(bytes.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    if bytes.len() <= JOIN_BYTES {
+        let mut joined = Vec::with_capacity(4 + bytes.len());
+        joined.extend_from_slice(&length.to_le_bytes());
+        joined.extend_from_slice(bytes);
+        return writer.write_all(&joined).await;
+    }
     writer.write_all(&length.to_le_bytes()).await?;
     writer.write_all(bytes).await
 }
@@ -59,7 +68,7 @@ mod tests {
 
     #[test]
     fn frames_are_read_as_they_were_written() {
-        for length in [0, 1, STEP_BYTES - 1, STEP_BYTES, STEP_BYTES + 1, 3 * STEP_BYTES] {
+        for length in [0, 1, JOIN_BYTES, JOIN_BYTES + 1, STEP_BYTES - 1, STEP_BYTES, STEP_BYTES + 1, 3 * STEP_BYTES] {
             let (mut stream, frame) = (Vec::new(), vec![7; length]);
             block_on(write_frame(&mut stream, &frame)).unwrap();
             assert_eq!(block_on(read_frame(&mut Cursor::new(stream), 3 * STEP_BYTES)).unwrap(), frame);

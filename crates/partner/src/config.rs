@@ -30,8 +30,10 @@ pub struct Config {
     /// Key file of the VRF key that proves sortitions.
     pub vrf_key: PathBuf,
     /// The bond to keep, in SQUARE. Filled up from the account when it is lower; lower this key before `unbond`.
+    #[serde(deserialize_with = "amount")]
     pub bond: Amount,
     /// What stays on the account for fees when the bond is filled up, in SQUARE.
+    #[serde(deserialize_with = "amount")]
     pub reserve: Amount,
     /// Verifications at the same time, beside the `capacity` of the offer.
     pub verification_slots: u16,
@@ -56,12 +58,34 @@ pub struct Offer {
     /// A name for people.
     pub name: String,
     /// Least price per million units of weight, in SQUARE.
+    #[serde(deserialize_with = "amount")]
     pub ask: Amount,
     /// Jobs that it runs as primary at the same time.
     pub capacity: u16,
     /// Attributes that jobs may ask for: location, jurisdiction, hardware, energy source, ...
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
+}
+
+/// An amount as a text, or as a whole number: that is what a shell's variable becomes.
+fn amount<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Amount, D::Error> {
+    struct Written;
+    impl serde::de::Visitor<'_> for Written {
+        type Value = Amount;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an amount of SQUARE such as \"2\" or \"0.25\"")
+        }
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Amount, E> {
+            text.parse().map_err(E::custom)
+        }
+        fn visit_u64<E: serde::de::Error>(self, whole: u64) -> Result<Amount, E> {
+            SQUARE.checked_mul(u128::from(whole)).ok_or_else(|| E::custom("too large an amount"))
+        }
+        fn visit_i64<E: serde::de::Error>(self, whole: i64) -> Result<Amount, E> {
+            self.visit_u64(u64::try_from(whole).map_err(|_| E::custom("an amount below zero"))?)
+        }
+    }
+    deserializer.deserialize_any(Written)
 }
 
 impl Default for Offer {
@@ -237,6 +261,16 @@ mod tests {
         assert_eq!(toml::from_str::<Config>(&config().to_toml()).unwrap(), config());
         let plain = Config::new(vec!["http://127.0.0.1:1".into()]);
         assert_eq!(toml::from_str::<Config>(&plain.to_toml()).unwrap(), plain);
+    }
+
+    #[test]
+    fn amounts_are_texts_or_whole_numbers() {
+        let read = |bond: &str| toml::from_str::<Config>(&config().to_toml().replace("\"10000\"", bond));
+        assert_eq!(read("7").unwrap().bond, Amount(7 * SQUARE.0));
+        assert_eq!(read("\"0.5\"").unwrap().bond, Amount(SQUARE.0 / 2));
+        for bad in ["-1", "0.5", "\"x\"", "[1]"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -31,7 +31,10 @@ fn main() -> ExitCode {
         match sim::run(seed, options) {
             Ok(report) => {
                 let (height, time) = (report.height, report.virtual_ms);
-                say(&format!("seed {seed}: height {height} after {time} ms, {} events, trace {}", report.events, report.trace));
+                say(&format!(
+                    "seed {seed}: height {height} after {time} ms, {} events, trace {}",
+                    report.events, report.trace
+                ));
             }
             Err(failure) => {
                 failed += 1;

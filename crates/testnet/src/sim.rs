@@ -2,19 +2,19 @@
 //! [`node::core::Node::step`], the code that ships.
 //!
 //! A run follows from its seed alone ([`Scenario`]): a committee with unequal stake, liars whose key runs on two
-//! machines, frames that are lost, late, doubled and out of order, partitions, crashes in the middle of a step that
+//! machines and who propose past views that were not given up, frames that are lost, late, doubled and out of order, partitions, crashes in the middle of a step that
 //! lose what was not synced, restarts of everybody. Some time later nothing goes wrong any more.
 //!
 //! What is claimed to survive, and checked: at any time, no two honest hosts decide different blocks or states, no
 //! honest key contradicts itself and nobody honest is accused ([`Violation`]); after the faults every honest host goes
 //! on deciding and every transfer becomes final. Equal seeds give equal runs, to the byte ([`Report::trace`]).
 //!
-//! What it leaves out: bit rot and full disks, which the log's and the store's own tests cover, and liars that make
-//! frames no correct code makes.
+//! What it leaves out: bit rot and full disks, which the log's and the store's own tests cover.
 
 pub mod genesis;
 pub mod host;
 pub mod judge;
+pub mod liar;
 pub mod load;
 pub mod network;
 pub mod random;

@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn what_is_not_yaml_names_its_line() {
-        assert_eq!(parse("a: 1\nb: [1, 2\n").unwrap_err().line, 3);
+        assert_eq!(parse("a: 1\nb: [1, 2\n").unwrap_err().line, 2);
         assert_eq!(parse("a: 1\na: 2\n").unwrap_err().line, 2);
     }
 }

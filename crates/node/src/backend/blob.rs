@@ -35,9 +35,8 @@ fn report(store: &BlobStore, id: BlobId) -> BlobStatus {
 }
 
 fn number(chunk: u64) -> Result<u32, ApiError> {
-    u32::try_from(chunk).map_err(|_| {
-        ApiError::malformed("chunk", format!("there is no chunk {chunk}"), "chunks are numbered from 0")
-    })
+    u32::try_from(chunk)
+        .map_err(|_| ApiError::malformed("chunk", format!("there is no chunk {chunk}"), "chunks are numbered from 0"))
 }
 
 /// A chunk with its proof.
@@ -71,7 +70,11 @@ pub fn check_wanted(at: &At, store: &BlobStore, job: JobId, id: BlobId) -> Resul
         return Ok(());
     }
     let message = format!("job {job} is {} and does not name this blob of {} bytes", record.stage.name(), id.length);
-    Err(ApiError::refused("blob_not_named", message, "inputs are taken while a job is open, results once they are opened"))
+    Err(ApiError::refused(
+        "blob_not_named",
+        message,
+        "inputs are taken while a job is open, results once they are opened",
+    ))
 }
 
 fn names(record: &JobRecord, store: &BlobStore, id: BlobId) -> bool {

@@ -128,8 +128,7 @@ pub fn estimate_view(height: Height, estimate: vm::compute::Estimate) -> Estimat
         reason: why.reason().to_owned(),
         partners,
     });
-    let refusal =
-        estimate.refusal.map(|error| Failure { code: error.code().to_owned(), message: error.to_string() });
+    let refusal = estimate.refusal.map(|error| Failure { code: error.code().to_owned(), message: error.to_string() });
     Estimate {
         height,
         policy: estimate.policy,

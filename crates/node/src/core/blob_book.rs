@@ -96,7 +96,9 @@ impl LiveJob {
         match &self.results {
             Results::Unknown | Results::Contradicted { .. } => Vec::new(),
             Results::Named { opened, .. } => vec![opened.outcomes],
-            Results::Listed { opened, blobs } => std::iter::once(opened.outcomes).chain(blobs.iter().copied()).collect(),
+            Results::Listed { opened, blobs } => {
+                std::iter::once(opened.outcomes).chain(blobs.iter().copied()).collect()
+            }
         }
     }
 }
@@ -309,8 +311,7 @@ impl BlobBook {
     /// Drops what is kept beyond its time, then the oldest until live jobs have their room.
     fn drop_kept(&mut self, unix_ms: u64, needed: &BTreeSet<BlobId>) -> Vec<BlobId> {
         let needed_bytes: u128 = needed.iter().map(|blob| u128::from(blob.length)).sum();
-        let kept: BTreeSet<_> =
-            self.kept.iter().map(|(_, blob)| *blob).filter(|blob| !needed.contains(blob)).collect();
+        let kept: BTreeSet<_> = self.kept.iter().map(|(_, blob)| *blob).filter(|blob| !needed.contains(blob)).collect();
         let mut used = needed_bytes + kept.iter().map(|blob| u128::from(blob.length)).sum::<u128>();
         let mut dropped = Vec::new();
         while let Some((until, blob)) = self.kept.first().copied() {

@@ -14,6 +14,8 @@ use crate::limits::MAX_JSON_BYTES;
 const MAX_ERROR_BYTES: usize = 64 << 10;
 /// Time to connect, within the time for the whole exchange.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an unused connection is kept: less than a server keeps it, so that no request meets its end.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A pool of connections to one node.
 #[derive(Debug, Clone)]
@@ -47,6 +49,7 @@ impl Transport {
         }
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .redirect(redirect::Policy::none())
             .no_proxy()
             .build()

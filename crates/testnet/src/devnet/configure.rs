@@ -16,8 +16,12 @@ pub fn write(plan: &Plan) -> Result<()> {
     for node in &plan.nodes {
         let mut config = node::config::Config::default();
         config.p2p.listen = vec![address(node.p2p_port)];
-        config.p2p.bootstrap =
-            plan.nodes.iter().filter(|other| other.p2p_port != node.p2p_port).map(|other| address(other.p2p_port)).collect();
+        config.p2p.bootstrap = plan
+            .nodes
+            .iter()
+            .filter(|other| other.p2p_port != node.p2p_port)
+            .map(|other| address(other.p2p_port))
+            .collect();
         config.rpc.listen = SocketAddr::from(([127, 0, 0, 1], node.rpc_port));
         node::init::init(&node.dir, &plan.genesis, &config)
             .with_context(|| format!("cannot make {}", node.dir.display()))?;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use consensus::log::{Identity, Log, MemoryStorage};
+use consensus::log::{Identity, Log, LogStorage, MemoryStorage};
 use consensus::{Monotonic, Now};
 use node::core::{Effect, Event, Node, Setup, Work};
 use state::{DecidedState, MemoryStore};
@@ -10,6 +10,7 @@ use types::hash::BlobId;
 use types::number::Timestamp;
 
 use super::genesis::BEGIN_UNIX_MS;
+use super::scenario::CrashPoint;
 
 /// A small segment, so that segments end and go within a short run.
 const SEGMENT_BYTES: u64 = 32 << 10;
@@ -33,8 +34,8 @@ pub struct Host {
     pub life: u32,
     /// When the node wants to be woken.
     pub timer: Option<Monotonic>,
-    /// Effects until it crashes.
-    pub fuse: Option<u32>,
+    /// Where it crashes.
+    pub fuse: Option<CrashPoint>,
     /// Until when it is busy with work.
     pub busy_until_ms: u64,
     /// The store; what is not synced goes in a crash.
@@ -55,20 +56,7 @@ impl Host {
         let disk = Some(log.into_storage());
         let (timer, fuse, running) = (None, None, None);
         let blobs = BTreeMap::new();
-        Self {
-            member,
-            is_liar,
-            life: 0,
-            timer,
-            fuse,
-            busy_until_ms: 0,
-            store,
-            blobs,
-            setup,
-            skew_ms,
-            disk,
-            running,
-        }
+        Self { member, is_liar, life: 0, timer, fuse, busy_until_ms: 0, store, blobs, setup, skew_ms, disk, running }
     }
 
     /// True if the node runs.
@@ -117,6 +105,16 @@ impl Host {
         (self.timer, self.fuse) = (None, None);
         self.disk = Some(running.log.into_storage().crashed(torn));
         self.store.crash().expect("what was committed can be undone");
+    }
+
+    /// Loses synced bytes at the end of the log, if the node stands still.
+    pub fn cut_log(&mut self, bytes: usize) {
+        let Some(disk) = &mut self.disk else { return };
+        let Some(last) = disk.segments().ok().and_then(|segments| segments.last().copied()) else { return };
+        if let Some(content) = disk.bytes_mut(last) {
+            content.truncate(content.len().saturating_sub(bytes));
+        }
+        disk.sync(last).expect("a disk in memory syncs");
     }
 
     /// Gives the node an event.

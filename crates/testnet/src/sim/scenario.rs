@@ -17,6 +17,9 @@ pub enum Committee {
     /// Two large honest validators and four small liars, who hold less than a third of the stake together, but are
     /// two thirds of the heads.
     ManySmallTwins,
+    /// All honest, and frames always arrive; but whenever one of them stops, its disk loses the last of what was
+    /// synced. Only the look-back to the others can make up for that.
+    CutLogs,
 }
 
 impl Committee {
@@ -24,7 +27,7 @@ impl Committee {
     #[must_use]
     pub fn stakes(self) -> &'static [u64] {
         match self {
-            Self::Honest | Self::OneTwin => &[4, 3, 3, 3],
+            Self::Honest | Self::OneTwin | Self::CutLogs => &[4, 3, 3, 3],
             Self::ManySmallTwins => &[5, 5, 1, 1, 1, 1],
         }
     }
@@ -33,22 +36,38 @@ impl Committee {
     #[must_use]
     pub fn twins(self) -> BTreeSet<usize> {
         match self {
-            Self::Honest => BTreeSet::new(),
+            Self::Honest | Self::CutLogs => BTreeSet::new(),
             Self::OneTwin => BTreeSet::from([0]),
             Self::ManySmallTwins => (2..6).collect(),
         }
     }
 }
 
+/// Where in a step a host stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrashPoint {
+    /// After so many more effects.
+    Effects(u32),
+    /// Right after its next vote or proposal has left.
+    Vote,
+}
+
 /// What goes wrong at some time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// A host stops after so many more effects, in the middle of a step; what was not synced is lost.
+    /// A host stops, in the middle of a step; what was not synced is lost.
     Crash {
         /// Which.
         host: HostId,
-        /// Effects that it still performs.
-        after_effects: u32,
+        /// Where.
+        at: CrashPoint,
+    },
+    /// A host that stands still loses so many synced bytes at the end of its log.
+    CutLog {
+        /// Which.
+        host: HostId,
+        /// How many bytes.
+        bytes: usize,
     },
     /// A host starts again from its disk.
     Restart(HostId),
@@ -99,9 +118,10 @@ impl Scenario {
     pub fn of(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let committee = match random.range(0, 8) {
-            0..=3 => Committee::Honest,
-            4..=6 => Committee::OneTwin,
-            _ => Committee::ManySmallTwins,
+            0..=2 => Committee::Honest,
+            3..=5 => Committee::OneTwin,
+            6 => Committee::ManySmallTwins,
+            _ => Committee::CutLogs,
         };
         Self::with(seed, committee, &mut random)
     }
@@ -110,23 +130,29 @@ impl Scenario {
     #[must_use]
     pub fn with(seed: u64, committee: Committee, random: &mut Random) -> Self {
         let hosts = host_members(committee).len();
-        let calm_at_ms = random.range(2_000, 7_000);
+        let calm_at_ms = random.range(2_000, 12_000);
         let shortest = random.range(1, 20);
-        let loss = [0, 50, 150, 300][random.index(4)];
+        let delay_ms = (shortest, shortest + random.range(5, 120));
+        let always_arrive = committee == Committee::CutLogs;
+        let loss = if always_arrive { 0 } else { [0, 50, 150, 300][random.index(4)] };
         let stays = random.chance(300);
+        let faults = match committee {
+            Committee::CutLogs => cuts(hosts, calm_at_ms, delay_ms.1, random),
+            _ => faults(committee, hosts, calm_at_ms, random),
+        };
         Self {
             seed,
             committee,
-            delay_ms: (shortest, shortest + random.range(5, 120)),
+            delay_ms,
             loss,
             loss_after: if stays { loss } else { 0 },
             duplicates: random.range(0, 50),
             execution_ms: random.range(1, 40),
             skew_ms: (0..hosts).map(|_| random.range(0, 400)).collect(),
-            faults: faults(committee, hosts, calm_at_ms, random),
+            faults,
             calm_at_ms,
             blocks_after: 4,
-            transfers: 6,
+            transfers: 12,
             patience_ms: 240_000,
         }
     }
@@ -144,17 +170,22 @@ fn faults(committee: Committee, hosts: usize, calm_at_ms: u64, random: &mut Rand
     while at < calm_at_ms {
         let pause = random.range(50, 2_000);
         match random.range(0, 10) {
-            0..=3 => {
-                let host = random.index(hosts);
-                let after_effects = u32::try_from(random.range(0, 8)).expect("below 8");
-                faults.push((at, Fault::Crash { host, after_effects }));
+            0..=2 => {
+                let (host, at_point) = (random.index(hosts), CrashPoint::Effects(up_to_eight(random)));
+                faults.push((at, Fault::Crash { host, at: at_point }));
                 faults.push((at + pause, Fault::Restart(host)));
             }
-            4..=7 => {
+            3 => {
+                let host = random.index(hosts);
+                faults.push((at, Fault::Crash { host, at: CrashPoint::Vote }));
+                // Looked at often, so that it is up again before its last words have arrived.
+                faults.extend((1..100).map(|look| (at + 5 * look, Fault::Restart(host))));
+            }
+            4..=6 => {
                 faults.push((at, Fault::Partition(groups(committee, random))));
                 faults.push((at + pause, Fault::Heal));
             }
-            8 => {
+            7..=8 => {
                 faults.push((at, Fault::CrashAll));
                 faults.push((at + pause, Fault::RestartAll));
             }
@@ -165,6 +196,31 @@ fn faults(committee: Committee, hosts: usize, calm_at_ms: u64, random: &mut Rand
     faults.push((calm_at_ms, Fault::Heal));
     faults.push((calm_at_ms, Fault::RestartAll));
     faults.sort_by_key(|(at, _)| *at);
+    faults
+}
+
+fn up_to_eight(random: &mut Random) -> u32 {
+    u32::try_from(random.range(0, 8)).expect("below 8")
+}
+
+/// One host after the other stops right after it voted, loses the end of its log, and starts again once everything
+/// that it said has arrived.
+fn cuts(hosts: usize, calm_at_ms: u64, longest_delay_ms: u64, random: &mut Random) -> Vec<(u64, Fault)> {
+    let mut faults = Vec::new();
+    let mut at = random.range(200, 1_000);
+    while at < calm_at_ms {
+        let host = random.index(hosts);
+        let stopped = at + 1_500;
+        faults.push((at, Fault::Crash { host, at: CrashPoint::Vote }));
+        // One that had nothing to say meanwhile stops now.
+        faults.push((stopped, Fault::Crash { host, at: CrashPoint::Effects(0) }));
+        faults.push((stopped + 600, Fault::CutLog { host, bytes: random.index(600) }));
+        let up = stopped + 600 + longest_delay_ms;
+        faults.push((up, Fault::Restart(host)));
+        at = up + random.range(500, 2_000);
+    }
+    let end = at.max(calm_at_ms);
+    faults.push((end, Fault::RestartAll));
     faults
 }
 

@@ -11,10 +11,11 @@ use types::number::{Height, ValidatorIndex};
 use super::genesis::{self, MemberKeys};
 use super::host::Host;
 use super::judge::{Judge, Violation};
+use super::liar::Liar;
 use super::load::Load;
 use super::network::Network;
 use super::random::Random;
-use super::scenario::{Fault, HostId, Scenario, host_members};
+use super::scenario::{CrashPoint, Fault, HostId, Scenario, host_members};
 use super::{Options, Report};
 
 /// Time between two turns of the customers, in milliseconds.
@@ -43,6 +44,8 @@ pub(super) struct World {
     load: Load,
     random: Random,
     judge: Judge,
+    liar: Liar,
+    keys: Vec<MemberKeys>,
     trace: blake3::Hasher,
     events: u64,
     frames: u64,
@@ -78,6 +81,8 @@ impl World {
             load,
             random,
             judge: Judge::default(),
+            liar: Liar::default(),
+            keys: chain.members,
             trace: blake3::Hasher::new(),
             events: 0,
             frames: 0,
@@ -226,14 +231,19 @@ impl World {
     fn perform(&mut self, host: HostId, effects: Vec<Effect>) -> Result<(), Violation> {
         for effect in effects {
             match &mut self.hosts[host].fuse {
-                Some(0) => {
+                Some(CrashPoint::Effects(0)) => {
                     self.crash(host);
                     return Ok(());
                 }
-                Some(left) => *left -= 1,
-                None => {}
+                Some(CrashPoint::Effects(left)) => *left -= 1,
+                Some(CrashPoint::Vote) | None => {}
             }
+            let ends = self.hosts[host].fuse == Some(CrashPoint::Vote) && is_word(&effect);
             self.perform_one(host, effect)?;
+            if ends {
+                self.crash(host);
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -303,12 +313,20 @@ impl World {
 
     fn send(&mut self, from: HostId, to: Target, frame: &Frame) -> Result<(), Violation> {
         let member = self.hosts[from].member;
-        if frame.channel == Channel::Consensus
-            && !self.hosts[from].is_liar
-            && let Ok(message) = consensus::Message::from_bytes(&frame.bytes)
-        {
-            self.judge.says(member, &message)?;
+        let message = match frame.channel {
+            Channel::Consensus => consensus::Message::from_bytes(&frame.bytes).ok(),
+            Channel::Pool | Channel::Blobs => None,
+        };
+        let mut lie = None;
+        if let Some(message) = &message {
+            self.liar.hear(message);
+            if self.hosts[from].is_liar {
+                lie = self.lie(member, message);
+            } else {
+                self.judge.says(member, message)?;
+            }
         }
+        let frame = lie.as_ref().unwrap_or(frame);
         let targets: Vec<usize> = match to {
             Target::One(target) => vec![usize::from(target.0)],
             Target::All { except } => {
@@ -326,6 +344,17 @@ impl World {
         Ok(())
     }
 
+    /// What a liar says in place of a message, if it does not feel like being correct.
+    fn lie(&mut self, member: usize, message: &consensus::Message) -> Option<Frame> {
+        let consensus::Message::Proposal(proposal) = message else { return None };
+        if !self.random.chance(300) {
+            return None;
+        }
+        let index = ValidatorIndex(u16::try_from(member).expect("a small committee"));
+        let lie = self.liar.skip_a_view(proposal, index, &self.keys[member].validator)?;
+        Some(Frame::consensus(&lie))
+    }
+
     /// The host that a member's frames reach from a host: of a liar the one that shows this side its face.
     fn route(&self, from: HostId, member: usize) -> Option<HostId> {
         let side = self.network.side(from);
@@ -339,15 +368,22 @@ impl World {
             print(&format!("{:>7} ms  {fault:?}", self.now_ms));
         }
         match fault {
-            Fault::Crash { host, after_effects } => {
+            Fault::Crash { host, at } => {
                 if self.hosts[host].is_up() {
-                    self.hosts[host].fuse = Some(after_effects);
+                    self.hosts[host].fuse = Some(at);
                 }
             }
-            Fault::Restart(host) => self.start(host)?,
+            Fault::CutLog { host, bytes } => self.hosts[host].cut_log(bytes),
+            Fault::Restart(host) => {
+                if self.hosts[host].fuse != Some(CrashPoint::Vote) {
+                    self.hosts[host].fuse = None;
+                }
+                self.start(host)?;
+            }
             Fault::CrashAll => (0..self.hosts.len()).for_each(|host| self.crash(host)),
             Fault::RestartAll => {
                 for host in 0..self.hosts.len() {
+                    self.hosts[host].fuse = None;
                     self.start(host)?;
                 }
             }
@@ -367,7 +403,6 @@ impl World {
     }
 
     fn start(&mut self, host: HostId) -> Result<(), Violation> {
-        self.hosts[host].fuse = None;
         if self.hosts[host].is_up() {
             return Ok(());
         }
@@ -399,6 +434,14 @@ impl World {
         let view = self.hosts[host].node().map_or(0, |node| node.standing().view.0);
         print(&format!("{:>7} ms  host {host} (view {view})  {what}", self.now_ms));
     }
+}
+
+/// True if the effect sends something that its sender is bound to from then on.
+fn is_word(effect: &Effect) -> bool {
+    let Effect::Send { frame, .. } = effect else { return false };
+    let message = consensus::Message::from_bytes(&frame.bytes);
+    frame.channel == Channel::Consensus
+        && matches!(message, Ok(consensus::Message::Vote(_) | consensus::Message::Proposal(_)))
 }
 
 fn verdict(result: &node::core::Execute) -> String {

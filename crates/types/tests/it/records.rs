@@ -94,12 +94,8 @@ fn stages() -> Vec<Stage> {
 }
 
 fn record(stage: Stage) -> JobRecord {
-    let entry = StageEntry {
-        stage: stage.name().to_owned(),
-        attempt: Attempt(1),
-        height: Height(8),
-        time: Timestamp(1_000),
-    };
+    let entry =
+        StageEntry { stage: stage.name().to_owned(), attempt: Attempt(1), height: Height(8), time: Timestamp(1_000) };
     JobRecord {
         id: JobId(hash(1)),
         customer: address(9),

@@ -326,8 +326,8 @@ fn close_verification(context: &mut Context<'_>, mut record: JobRecord) -> Resul
 
 /// From Committed (nobody checks) or Verifying (all sealed) to Revealed.
 pub(super) fn reveal(context: &mut Context<'_>, record: JobRecord) -> Result<(), Fault> {
-    let (Stage::Committed { primary, committed, verifiers, .. } | Stage::Verifying { primary, committed, verifiers, .. }) =
-        record.stage.clone()
+    let (Stage::Committed { primary, committed, verifiers, .. }
+    | Stage::Verifying { primary, committed, verifiers, .. }) = record.stage.clone()
     else {
         return Err(Fault::Broken("openings of another stage"));
     };

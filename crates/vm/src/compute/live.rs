@@ -90,3 +90,23 @@ pub(super) fn remove(context: &mut Context<'_>, id: &JobId) -> Result<(), Fault>
     context.overlay.put(StateKey::JobsDue, &due);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_jobs_are_live_as_the_limit_says() {
+        let mut jobs = vec![JobId::default(); MAX_LIVE_JOBS - 1];
+        assert_eq!(full(&jobs), None);
+        jobs.push(JobId::default());
+        assert_eq!(full(&jobs), Some(JobError::TooManyJobs(MAX_LIVE_JOBS)));
+    }
+
+    #[test]
+    fn an_entry_takes_the_bytes_that_are_counted() {
+        let due = Due { deadline: ChainTime(1), opened: Height(2), draw: Some(BeaconStep(3)) };
+        let bytes = types::codec::encode(&JobsDue::from([(JobId::default(), due)]));
+        assert_eq!(bytes.len(), ENTRY_BYTES + 4);
+    }
+}

@@ -2,7 +2,9 @@ use types::attestation::{Exit, Outcome};
 use types::codec::{Bounded, encode};
 use types::committee::ValidatorSet;
 use types::hash::Address;
-use types::job::{Committed, Constraints, Escrow, FailureReason, JobSpec, Name, Policy, Primary, TaskLimits, Verification};
+use types::job::{
+    Committed, Constraints, Escrow, FailureReason, JobSpec, Name, Policy, Primary, TaskLimits, Verification,
+};
 use types::number::{Amount, BeaconStep, ChainTime, EngineClass, Height, Weight};
 
 use super::*;

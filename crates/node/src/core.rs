@@ -274,7 +274,7 @@ impl Node {
             Event::Committed { height, synced } => self.committed(now, state, height, synced, out),
             Event::BlobStored(blob) => {
                 self.book.stored(blob, now.unix.0);
-                self.offer(&[blob], out);
+                offer(&[blob], out);
             }
             Event::BlobMissing { blob, from } => self.book.fetch_failed(blob, from, now.monotonic.0),
             Event::OutcomesRead { blob, outcomes } => self.book.outcomes_read(blob, outcomes.as_deref()),
@@ -362,13 +362,6 @@ impl Node {
         }
     }
 
-    fn offer(&self, blobs: &[BlobId], out: &mut Vec<Effect>) {
-        if let Ok(blobs) = types::codec::Bounded::new(blobs.to_vec()) {
-            let frame = Frame::blobs(&BlobMessage::Have(blobs));
-            out.push(Effect::Send { to: Target::All { except: None }, frame });
-        }
-    }
-
     fn stop(&mut self, stop: Stop, out: &mut Vec<Effect>) {
         self.stopped = true;
         out.push(Effect::Stop(stop));
@@ -409,5 +402,13 @@ impl Node {
     #[must_use]
     pub fn mempool(&self) -> &vm::Mempool {
         self.pools.mempool()
+    }
+}
+
+/// Tells the others which blobs are here now.
+fn offer(blobs: &[BlobId], out: &mut Vec<Effect>) {
+    if let Ok(blobs) = types::codec::Bounded::new(blobs.to_vec()) {
+        let frame = Frame::blobs(&BlobMessage::Have(blobs));
+        out.push(Effect::Send { to: Target::All { except: None }, frame });
     }
 }

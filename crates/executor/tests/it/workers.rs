@@ -218,3 +218,14 @@ fn a_caller_that_has_had_enough_ends_the_job() {
     });
     assert_eq!((result, seen), (Err(NoResult::Cancelled), 2));
 }
+
+#[test]
+fn measure_go() {
+    let job = Job::new(&program("words")).input("/in/data", b"x y z").with(|w| w.limits.memory_bytes = 64 << 20);
+    println!("module {}", job.workload.module.length);
+    for mb in [250u64, 400, 550, 700, 850] {
+        let started = Instant::now();
+        println!("{mb} {:?} {:?}", run_with(&job, |limits| limits.data_bytes = mb << 20), started.elapsed());
+    }
+    panic!();
+}

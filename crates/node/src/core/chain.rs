@@ -60,13 +60,14 @@ impl Node {
     ) {
         for effect in effects {
             match effect {
-                consensus::Effect::Execute(block) => match self.execution(block.clone()) {
-                    Ok(execution) => out.push(Effect::Work(Box::new(Work::Execute(execution)))),
-                    Err(_) => {
+                consensus::Effect::Execute(block) => {
+                    if let Ok(execution) = self.execution(block.clone()) {
+                        out.push(Effect::Work(Box::new(Work::Execute(execution))));
+                    } else {
                         let (block, verdict) = (block.id(), Verdict::Invalid);
                         answers.push_back(consensus::Event::Executed { block, verdict });
                     }
-                },
+                }
                 consensus::Effect::Persist(records) => out.push(Effect::Persist(records)),
                 consensus::Effect::Send { to, message } => self.send(&to, &message, out),
                 consensus::Effect::Propose { view, parent, timestamp, .. } => {

@@ -44,9 +44,9 @@ pub enum Violation {
         /// Whose key.
         member: usize,
         /// What it said first.
-        first: Statement,
+        first: Box<Statement>,
         /// What it said then.
-        second: Statement,
+        second: Box<Statement>,
     },
     /// Two proposals of an honest leader in one view.
     #[error("honest member {member} proposed twice in view {view}")]
@@ -121,7 +121,7 @@ impl Judge {
             return Ok(());
         }
         if let Some(first) = said.iter().find(|first| contradicts(&first.subject, &second.subject)) {
-            return Err(Violation::Equivocation { member, first: *first, second });
+            return Err(Violation::Equivocation { member, first: Box::new(*first), second: Box::new(second) });
         }
         said.push(second);
         Ok(())

@@ -282,15 +282,15 @@ impl World {
             }
             Effect::Report { by, fault } => self.accused(host, by, &fault)?,
             Effect::Stop(stop) => return self.stopped(host, stop.to_string()),
-            Effect::Blob(request) => self.blob(host, request)?,
+            Effect::Blob(request) => self.blob(host, &request)?,
             Effect::Answer { .. } => {}
         }
         Ok(())
     }
 
-    fn blob(&mut self, host: HostId, request: BlobRequest) -> Result<(), Violation> {
+    fn blob(&mut self, host: HostId, request: &BlobRequest) -> Result<(), Violation> {
         match request {
-            BlobRequest::Fetch { blob, from } => self.event(host, Event::BlobMissing { blob, from }),
+            BlobRequest::Fetch { blob, from } => self.event(host, Event::BlobMissing { blob: *blob, from: *from }),
             BlobRequest::ReadOutcomes { .. } | BlobRequest::Drop(_) => Ok(()),
         }
     }

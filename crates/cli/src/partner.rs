@@ -1,6 +1,7 @@
 //! `gridproof partner`: a grid partner's daemon and its bond.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::submit::{self, failure};
 use crate::ui::Ui;
 
 /// How long a bond transaction may take to become final.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Run a grid partner's agent.
 #[derive(Debug, Subcommand)]
@@ -201,9 +202,9 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
     };
     // The lock says whether the daemon runs; what it keeps can only be read while it does not.
     let (running, sealed) = match DiskJournal::open(&dir.join("journal")) {
-        Ok(journal) => (false, Some(journal.load().map_err(storage)?.0.len())),
+        Ok(journal) => (false, Some(journal.load().map_err(|error| storage(&error))?.0.len())),
         Err(JournalError::InUse { .. }) => (true, None),
-        Err(error) => return Err(storage(error)),
+        Err(error) => return Err(storage(&error)),
     };
     let mut lines =
         vec![format!("partner    {address}"), format!("daemon     {}", if running { "runs" } else { "is stopped" })];
@@ -235,7 +236,7 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
     Ok(())
 }
 
-fn storage(error: JournalError) -> Failure {
+fn storage(error: &JournalError) -> Failure {
     Failure::new(ExitKind::Storage, "storage", error.to_string())
 }
 
@@ -251,10 +252,12 @@ async fn change_bond(dir: &Path, action: Action, ui: Ui) -> Result<(), Failure> 
     let mut text =
         format!("final in block {}; the bond is {} SQUARE, {} of it free", sent.height, view.bond, view.free);
     for unbonding in &view.unbonding {
-        text += &format!("\nunbonding  {} SQUARE, paid at chain time {} ms", unbonding.amount, unbonding.due);
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\nunbonding  {} SQUARE, paid at chain time {} ms", unbonding.amount, unbonding.due);
     }
     if refills && view.bond < config.bond {
-        text += &format!(
+        let _ = write!(
+            text,
             "\nnote: `bond` in {} is {}: a running daemon fills the bond up again unless you lower it",
             dir.join(CONFIG_FILE).display(),
             config.bond

@@ -23,7 +23,7 @@ use crate::submit::failure;
 use crate::ui::{Progress, Ui};
 
 /// How long a server may take to have a proof or a blob that the network has.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Pause between attempts.
 const PAUSE: Duration = Duration::from_millis(300);
 

@@ -153,7 +153,7 @@ fn receipt_lines(verified: &VerifiedJob) -> Vec<String> {
             .enumerate()
             .filter(|(_, outcome)| outcome.exit != Exit::Code { code: 0 })
             .take(8)
-            .map(|(task, outcome)| format!("            task {task}: {}", exit(&outcome.exit))),
+            .map(|(task, outcome)| format!("            task {task}: {}", exit(outcome.exit))),
     );
     lines.push(format!(
         " proof      block {} of {}, finalized by stake {}",
@@ -162,7 +162,7 @@ fn receipt_lines(verified: &VerifiedJob) -> Vec<String> {
     lines
 }
 
-fn exit(exit: &Exit) -> String {
+fn exit(exit: Exit) -> String {
     match exit {
         Exit::Code { code } => format!("exit code {code}"),
         Exit::Trap { trap } => format!("trap: {trap:?}"),

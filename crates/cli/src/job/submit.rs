@@ -16,7 +16,7 @@ use crate::submit::{self, failure};
 use crate::ui::{Progress, Ui};
 
 /// How long the transaction may take to become final.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Exclusions that pass by themselves: the partner is busy now.
 const PASSING: [&str; 2] = ["capacity", "locked"];
 

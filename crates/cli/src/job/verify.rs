@@ -19,22 +19,22 @@ pub fn folder(receipt: &Path, genesis: &Path, outputs: &Path) -> Result<Verified
 /// Verifies a folder.
 pub fn with(light: &Light, receipt: &Path, outputs: &Path) -> Result<VerifiedJob, Failure> {
     let document = String::from_utf8(read(receipt, MAX_DOCUMENT_BYTES)?)
-        .map_err(|_| refused(format!("{} is not text", receipt.display())))?;
+        .map_err(|_| refused(&format!("{} is not text", receipt.display())))?;
     let outcomes = read(&outputs.join(OUTCOMES), MAX_OUTCOMES_BYTES)?;
     let path = outputs.join(WORKLOAD);
     let workload: Workload = decode(&read(&path, MAX_TRANSACTION_BYTES)?, MAX_TRANSACTION_BYTES)
-        .map_err(|error| refused(format!("{}: {error}", path.display())))?;
+        .map_err(|error| refused(&format!("{}: {error}", path.display())))?;
     let files = Folder::new(outputs, &workload);
     let evidence = Evidence { outcomes: &outcomes, workload: Some(&workload), files: &files };
-    let job = light.verify_job(&document, &evidence).map_err(|error| refused(error.to_string()))?;
+    let job = light.verify_job(&document, &evidence).map_err(|error| refused(&error.to_string()))?;
     if let Some(stranger) = files.stranger()? {
-        return Err(refused(format!("{} is no file of this job", stranger.display()))
+        return Err(refused(&format!("{} is no file of this job", stranger.display()))
             .hint("fetch the job into an empty folder, or move that file away"));
     }
     Ok(job)
 }
 
-fn refused(why: String) -> Failure {
+fn refused(why: &str) -> Failure {
     Failure::new(ExitKind::NotVerified, "not_verified", format!("not verified: {why}"))
         .hint("fetch the job again; if it stays, do not use these results")
 }
@@ -54,7 +54,7 @@ fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
         .hint("give the receipt.json and the folder that `job fetch` or `job run` wrote"));
     }
     if bytes.len() > limit {
-        return Err(refused(format!("{} has more than {limit} bytes", path.display())));
+        return Err(refused(&format!("{} has more than {limit} bytes", path.display())));
     }
     Ok(bytes)
 }

@@ -180,3 +180,15 @@ fn what_does_not_follow_the_tip_is_not_committed() {
     commit(&good).unwrap();
     assert!(matches!(commit(&good), Err(StateError::NotNext { .. })));
 }
+
+#[test]
+fn a_flat_value_that_is_not_the_one_in_the_tree_is_never_proven() {
+    let store = MemoryStore::new(&genesis(), Writes::from([(key(0), Some(vec![9]))])).unwrap();
+    for flat in [Some(vec![8]), None] {
+        match flat {
+            Some(value) => store.inner_mut().flat.insert(key(0), value),
+            None => store.inner_mut().flat.remove(&key(0)),
+        };
+        assert!(matches!(store.prove(Height::ZERO, &key(0)), Err(StateError::Corrupt { .. })));
+    }
+}

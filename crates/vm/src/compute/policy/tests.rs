@@ -111,11 +111,11 @@ fn more_bond_never_means_more_checks() {
                 assert!(checks.expected_checks <= last, "S = {bond}, k = {k}");
                 last = checks.expected_checks;
             }
-            let (most, least) = (stakes.ample_bond(k).unwrap(), stakes.least_bond(k).unwrap());
-            assert!(least <= most);
-            assert_eq!(stakes.least_checks(k, most).unwrap().expected_checks, LEAST_STEPS * (ONE / STEPS));
-            assert!(stakes.least_checks(k, least).is_some());
-            assert_eq!(stakes.least_checks(k, least - 1), None, "less than the least bond would do");
+            let (enough, minimum) = (stakes.ample_bond(k).unwrap(), stakes.least_bond(k).unwrap());
+            assert!(minimum <= enough);
+            assert_eq!(stakes.least_checks(k, enough).unwrap().expected_checks, LEAST_STEPS * (ONE / STEPS));
+            assert!(stakes.least_checks(k, minimum).is_some());
+            assert_eq!(stakes.least_checks(k, minimum - 1), None, "less than the least bond would do");
         }
     }
 }

@@ -206,7 +206,9 @@ fn a_silent_verifier_is_replaced_by_two_and_its_seat_is_kept() {
     let job = world.submit(&demanding(1));
     let record = world.run_to(&job, "verifying");
     let silent = parties(&record.stage).1;
-    silent.iter().for_each(|n| world.depart(*n, Conduct::NeverSeals));
+    for n in &silent {
+        world.depart(*n, Conduct::NeverSeals);
+    }
     let record = world.run_to(&job, "announced");
     let Stage::Announced { verifiers, missing, needed, round, .. } = &record.stage else { panic!() };
     assert_eq!((verifiers.len(), usize::from(*missing), usize::from(*needed)), (0, 2 * silent.len(), silent.len()));

@@ -137,11 +137,11 @@ impl Model {
             (Stage::Open { draw: None, .. }, Stage::Open { draw: Some(_), .. }) => {
                 self.burn_pot(job, INPUT_MIB * storage);
             }
-            (Stage::Assigned { primary, acknowledged, .. }, Stage::Open { .. } | Stage::Failed { .. }) => {
-                if !did(&primary.partner, declined) {
-                    let breach = if *acknowledged { Breach::Uncommitted } else { Breach::Ignored };
-                    self.slash(world, &primary.partner, breach, primary.bond);
-                }
+            (Stage::Assigned { primary, acknowledged, .. }, Stage::Open { .. } | Stage::Failed { .. })
+                if !did(&primary.partner, declined) =>
+            {
+                let breach = if *acknowledged { Breach::Uncommitted } else { Breach::Ignored };
+                self.slash(world, &primary.partner, breach, primary.bond);
             }
             (Stage::Verifying { verifiers, .. }, _) if moved => {
                 for verifier in verifiers.iter().filter(|v| v.claim.is_none() && !did(&v.partner, claimed)) {
@@ -166,7 +166,7 @@ impl Model {
                 }
             }
             (Stage::Agreed { verifiers, .. }, _) if moved => {
-                self.pay_all(before, &verifiers.iter().collect::<Vec<_>>())
+                self.pay_all(before, &verifiers.iter().collect::<Vec<_>>());
             }
             _ => {}
         }

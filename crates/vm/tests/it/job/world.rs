@@ -261,7 +261,7 @@ impl World {
         is_drawn(&output, record.policy.expected_verifiers, bond, class_bond).then_some(action)
     }
 
-    fn salt(&self, n: u8, record: &JobRecord) -> Hash32 {
+    fn salt(n: u8, record: &JobRecord) -> Hash32 {
         Hash32::of(Domain::BLIND, &(n, record.id, record.attempt))
     }
 
@@ -284,7 +284,7 @@ impl World {
             attempt: record.attempt,
             partner: address(n),
         };
-        let salt = self.salt(n, record);
+        let salt = Self::salt(n, record);
         commitment(&claim, &claim_root(&salt, &self.leaves(n, record, tasks)), &salt)
     }
 
@@ -296,12 +296,12 @@ impl World {
         let all = all_tasks(record);
         let outcomes = Outcomes(Bounded::new(all.iter().map(|task| self.outcome(n, *task)).collect()).unwrap());
         let blob = BlobId::of(&encode(&outcomes));
-        Opening::new(self.salt(n, record), &self.leaves(n, record, &all), &drawn, Some(blob)).unwrap()
+        Opening::new(Self::salt(n, record), &self.leaves(n, record, &all), &drawn, Some(blob)).unwrap()
     }
 
     /// A verifier's opening.
     pub fn verifier_opening(&self, n: u8, record: &JobRecord, tasks: &[TaskIndex]) -> Opening {
-        Opening::new(self.salt(n, record), &self.leaves(n, record, tasks), tasks, None).unwrap()
+        Opening::new(Self::salt(n, record), &self.leaves(n, record, tasks), tasks, None).unwrap()
     }
 }
 

@@ -12,3 +12,4 @@ mod disk;
 mod planted;
 mod scenarios;
 mod sim;
+mod wire;

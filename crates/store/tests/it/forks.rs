@@ -35,12 +35,13 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 struct Run {
-    directory: TempDir,
     memory: MemoryStore,
     disk: Option<Store>,
     undecided: Undecided,
     blocks: BTreeMap<BlockId, Block>,
     salt: u64,
+    /// Goes last: what is open in it must be closed before.
+    directory: TempDir,
 }
 
 fn open(directory: &TempDir) -> Store {
@@ -53,7 +54,7 @@ impl Run {
         let memory = MemoryStore::new(&genesis("forks"), genesis_writes()).unwrap();
         let disk = Some(open(&directory));
         let undecided = Undecided::new(memory.tip());
-        Self { directory, memory, disk, undecided, blocks: BTreeMap::new(), salt: 0 }
+        Self { memory, disk, undecided, blocks: BTreeMap::new(), salt: 0, directory }
     }
 
     fn disk(&self) -> &Store {

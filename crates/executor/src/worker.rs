@@ -24,8 +24,10 @@ pub use parent::{WorkerHandle, WorkerKiller};
 
 /// Memory of the process itself, beside everything that grows with the job.
 const BASE_DATA_BYTES: u64 = 512 << 20;
-/// Memory that compiling takes at most, per byte of the module.
-const COMPILE_FACTOR: u64 = 48;
+/// Memory that compiling takes, per byte of the module: 330 for a Go program of 2.8 MB, and room.
+const COMPILE_FACTOR: u64 = 512;
+/// Most memory for compiling; a module that needs more cannot be run.
+const MOST_COMPILE_BYTES: u64 = 8 << 30;
 /// How often outputs are held at the same time: in the tree, as result, encoded.
 const OUTPUT_FACTOR: u64 = 4;
 /// How often inputs are held at the same time while they are loaded.
@@ -51,7 +53,7 @@ impl WorkerLimits {
             .saturating_add(workload.limits.memory_bytes)
             .saturating_add(inputs.saturating_mul(INPUT_FACTOR))
             .saturating_add(workload.limits.output_bytes.saturating_mul(OUTPUT_FACTOR))
-            .saturating_add(workload.module.length.saturating_mul(COMPILE_FACTOR));
+            .saturating_add(workload.module.length.saturating_mul(COMPILE_FACTOR).min(MOST_COMPILE_BYTES));
         Self { data_bytes, cpu: wall.saturating_mul(workload.tasks.saturating_add(1)), wall }
     }
 }

@@ -71,6 +71,21 @@ fn a_worker_gives_the_outcomes_that_this_process_gives() {
     assert!(runs == here);
 }
 
+/// Compiling takes far more memory than a module has bytes.
+#[test]
+fn a_worker_has_room_to_compile_a_go_program() {
+    let job = Job::new(&program("words"))
+        .input("/in/data", b"some words")
+        .output("words", "/out/words.csv")
+        .with(|workload| (workload.limits.memory_bytes, workload.limits.output_bytes) = (32 << 20, 1 << 10));
+    let folder = tempfile::tempdir().unwrap();
+    let limits = WorkerLimits::of(&job.workload, WALL.saturating_mul(5));
+    let (runs, result) = run(&on_disk(&job, 1, folder.path()), limits);
+    assert_eq!(result, Ok(()));
+    assert_eq!(runs, [(TaskIndex(0), job.run())]);
+    assert_eq!(runs[0].1.outputs[0].as_deref(), Some(b"some,1\nwords,1\n".as_slice()));
+}
+
 #[test]
 fn a_module_that_cannot_run_has_a_result_as_well() {
     let job = Job::new(b"this is no module");
@@ -217,15 +232,4 @@ fn a_caller_that_has_had_enough_ends_the_job() {
         if seen == 2 { Err(NoResult::Cancelled) } else { Ok(()) }
     });
     assert_eq!((result, seen), (Err(NoResult::Cancelled), 2));
-}
-
-#[test]
-fn measure_go() {
-    let job = Job::new(&program("words")).input("/in/data", b"x y z").with(|w| w.limits.memory_bytes = 64 << 20);
-    println!("module {}", job.workload.module.length);
-    for mb in [250u64, 400, 550, 700, 850] {
-        let started = Instant::now();
-        println!("{mb} {:?} {:?}", run_with(&job, |limits| limits.data_bytes = mb << 20), started.elapsed());
-    }
-    panic!();
 }

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         arguments.get(at + 1)?.parse::<u64>().ok()
     };
     let verbose = arguments.iter().any(|argument| argument == "--verbose");
-    let options = Options { print: verbose.then_some(say), ..Options::default() };
+    let options = Options::telling(verbose.then_some(say));
     let seeds = match (value("--seed"), value("--seeds")) {
         (Some(seed), None) => seed..seed + 1,
         (None, Some(count)) => 0..count,

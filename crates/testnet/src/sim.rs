@@ -19,6 +19,7 @@ pub mod load;
 pub mod network;
 pub mod random;
 pub mod scenario;
+mod show;
 mod world;
 
 pub use judge::Violation;
@@ -62,6 +63,14 @@ pub struct Options {
     /// A rule that every node breaks.
     #[cfg(feature = "planted-bugs")]
     pub mutation: Option<consensus::Mutation>,
+}
+
+impl Options {
+    /// A run that tells what happens, if there is somebody to be told.
+    #[must_use]
+    pub fn telling(print: Option<fn(&str)>) -> Self {
+        Self { print, ..Self::default() }
+    }
 }
 
 /// Runs the scenario of a seed to its end.

@@ -1,13 +1,27 @@
-//! What liars do beyond running twice: as leaders they sometimes propose past a view that was not given up.
+//! What liars do beyond running twice: as leaders they sometimes propose past a view that was not given up, and they
+//! sometimes keep their finalize votes to themselves.
 
 use std::collections::BTreeMap;
 
 use consensus::Message;
-use node::core::CONSENSUS_EPOCH;
+use node::core::{CONSENSUS_EPOCH, Frame};
 use types::block::Block;
 use types::key::SecretKey;
 use types::number::{ValidatorIndex, View};
 use types::vote::{Proposal, Statement, Subject, Vote};
+
+use super::random::Random;
+
+/// What a liar does with a message of its.
+#[derive(Debug)]
+pub enum Lie {
+    /// Sends it.
+    Nothing,
+    /// Sends another one.
+    Instead(Frame),
+    /// Sends nothing.
+    Silence,
+}
 
 /// What liars know: every proposal that was ever sent.
 #[derive(Debug, Default)]
@@ -23,9 +37,27 @@ impl Liar {
         }
     }
 
+    /// What a liar says in place of a message, if it does not feel like being correct.
+    pub fn instead_of(&self, message: &Message, index: ValidatorIndex, key: &SecretKey, random: &mut Random) -> Lie {
+        match message {
+            Message::Proposal(proposal) if random.chance(300) => {
+                let lie = self.skip_a_view(proposal, index, key);
+                lie.map_or(Lie::Nothing, |lie| Lie::Instead(Frame::consensus(&lie)))
+            }
+            Message::Vote(vote) if matches!(vote.statement.subject, Subject::Finalize { .. }) => {
+                if random.chance(500) {
+                    Lie::Silence
+                } else {
+                    Lie::Nothing
+                }
+            }
+            _ => Lie::Nothing,
+        }
+    }
+
     /// A brother of the block that was proposed in the view before: a valid block with everything it rests on, but for
     /// the nullification of that view, which there is none of.
-    pub fn skip_a_view(&self, own: &Proposal, index: ValidatorIndex, key: &SecretKey) -> Option<Message> {
+    fn skip_a_view(&self, own: &Proposal, index: ValidatorIndex, key: &SecretKey) -> Option<Message> {
         let before = self.proposals.get(&View(own.view.0.checked_sub(1)?))?;
         let Block { mut header, body } = before.block.clone();
         header.proposer = index;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use consensus::Message;
 use node::application;
 use node::core::{BlobRequest, Channel, Effect, Event, Frame, Setup, Target, Ticket};
 use state::MemoryStore;
@@ -11,12 +12,12 @@ use types::number::{Height, ValidatorIndex};
 use super::genesis::{self, MemberKeys};
 use super::host::Host;
 use super::judge::{Judge, Violation};
-use super::liar::Liar;
+use super::liar::{Liar, Lie};
 use super::load::Load;
 use super::network::Network;
 use super::random::Random;
 use super::scenario::{CrashPoint, Fault, HostId, Scenario, host_members};
-use super::{Options, Report};
+use super::{Options, Report, show};
 
 /// Time between two turns of the customers, in milliseconds.
 const LOAD_EVERY_MS: u64 = 300;
@@ -206,8 +207,11 @@ impl World {
     }
 
     fn event(&mut self, host: HostId, event: Event) -> Result<(), Violation> {
-        if let Some(print) = self.options.print {
-            self.show(print, host, &event);
+        if let Some(print) = self.options.print
+            && let Some(what) = show::event(&event)
+        {
+            let view = self.hosts[host].node().map_or(0, |node| node.standing().view.0);
+            print(&format!("{:>7} ms  host {host} (view {view})  {what}", self.now_ms));
         }
         if let Event::Committed { height, .. } = event {
             let tip = self.hosts[host].tip();
@@ -314,19 +318,24 @@ impl World {
     fn send(&mut self, from: HostId, to: Target, frame: &Frame) -> Result<(), Violation> {
         let member = self.hosts[from].member;
         let message = match frame.channel {
-            Channel::Consensus => consensus::Message::from_bytes(&frame.bytes).ok(),
+            Channel::Consensus => Message::from_bytes(&frame.bytes).ok(),
             Channel::Pool | Channel::Blobs => None,
         };
-        let mut lie = None;
+        let mut lie = Lie::Nothing;
         if let Some(message) = &message {
             self.liar.hear(message);
             if self.hosts[from].is_liar {
-                lie = self.lie(member, message);
+                let index = ValidatorIndex(u16::try_from(member).expect("a small committee"));
+                lie = self.liar.instead_of(message, index, &self.keys[member].validator, &mut self.random);
             } else {
                 self.judge.says(member, message)?;
             }
         }
-        let frame = lie.as_ref().unwrap_or(frame);
+        let frame = match &lie {
+            Lie::Nothing => frame,
+            Lie::Instead(other) => other,
+            Lie::Silence => return Ok(()),
+        };
         let targets: Vec<usize> = match to {
             Target::One(target) => vec![usize::from(target.0)],
             Target::All { except } => {
@@ -342,17 +351,6 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    /// What a liar says in place of a message, if it does not feel like being correct.
-    fn lie(&mut self, member: usize, message: &consensus::Message) -> Option<Frame> {
-        let consensus::Message::Proposal(proposal) = message else { return None };
-        if !self.random.chance(300) {
-            return None;
-        }
-        let index = ValidatorIndex(u16::try_from(member).expect("a small committee"));
-        let lie = self.liar.skip_a_view(proposal, index, &self.keys[member].validator)?;
-        Some(Frame::consensus(&lie))
     }
 
     /// The host that a member's frames reach from a host: of a liar the one that shows this side its face.
@@ -419,51 +417,13 @@ impl World {
             .collect();
         self.event(host, Event::Peers(others))
     }
-
-    fn show(&self, print: fn(&str), host: HostId, event: &Event) {
-        let what = match event {
-            Event::Frame { from, frame } if frame.channel == Channel::Consensus => {
-                format!("from {from}: {}", describe(&frame.bytes))
-            }
-            Event::Frame { from, frame } => format!("from {from}: {:?}", frame.channel),
-            Event::Committed { height, .. } => format!("decided height {height}"),
-            Event::Executed { block, result } => format!("executed {block:?}: {}", verdict(result)),
-            Event::Timer => "timer".to_owned(),
-            _ => return,
-        };
-        let view = self.hosts[host].node().map_or(0, |node| node.standing().view.0);
-        print(&format!("{:>7} ms  host {host} (view {view})  {what}", self.now_ms));
-    }
 }
 
 /// True if the effect sends something that its sender is bound to from then on.
 fn is_word(effect: &Effect) -> bool {
     let Effect::Send { frame, .. } = effect else { return false };
-    let message = consensus::Message::from_bytes(&frame.bytes);
     frame.channel == Channel::Consensus
-        && matches!(message, Ok(consensus::Message::Vote(_) | consensus::Message::Proposal(_)))
-}
-
-fn verdict(result: &node::core::Execute) -> String {
-    match result {
-        node::core::Execute::Valid(_) => "valid".to_owned(),
-        node::core::Execute::Invalid(invalid) => format!("invalid: {invalid}"),
-        node::core::Execute::Failed(stop) => format!("failed: {stop}"),
-    }
-}
-
-fn describe(bytes: &[u8]) -> String {
-    let Ok(message) = consensus::Message::from_bytes(bytes) else { return "garbage".to_owned() };
-    match message {
-        consensus::Message::Proposal(p) => format!("proposal of view {} ({:?})", p.view, p.block.id()),
-        consensus::Message::Vote(vote) => format!("vote {} {:?}", vote.statement.view, vote.statement.subject),
-        consensus::Message::Certificate(c) => format!("certificate {} {:?}", c.statement.view, c.statement.subject),
-        consensus::Message::Request(request) => format!("{request:?}"),
-        consensus::Message::Block(block) => format!("block {:?}", block.id()),
-        consensus::Message::Range(range) => format!("{} blocks", range.blocks.len()),
-        consensus::Message::Certificates(all) => format!("{} certificates", all.len()),
-        consensus::Message::Lookback { votes, .. } => format!("{} votes of mine", votes.len()),
-    }
+        && matches!(Message::from_bytes(&frame.bytes), Ok(Message::Vote(_) | Message::Proposal(_)))
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -73,7 +73,11 @@ impl Server {
 
     /// It gave an answer that proved right.
     pub fn fine(&self) {
-        *self.standing() = Standing::default();
+        let mut standing = self.standing();
+        if standing.failures > 0 {
+            tracing::info!(server = self.client.url(), failures = standing.failures, "server answers again");
+        }
+        *standing = Standing::default();
     }
 
     /// It gave no answer, or none that makes sense.
@@ -82,7 +86,13 @@ impl Server {
         let pause = FIRST_ASIDE.saturating_mul(1 << standing.failures.min(10)).min(LONGEST_ASIDE);
         standing.failures = standing.failures.saturating_add(1);
         standing.aside_until = Some(now + pause);
-        tracing::warn!(server = self.client.url(), why, aside_ms = pause.as_millis(), "server failed");
+        let (server, aside_ms) = (self.client.url(), pause.as_millis());
+        // Said once until it answers again: a server may be away for hours.
+        if standing.failures == 1 {
+            tracing::warn!(server, why, aside_ms, "server failed");
+        } else {
+            tracing::debug!(server, why, aside_ms, failures = standing.failures, "server failed again");
+        }
     }
 
     /// It gave an answer that is proven wrong.

@@ -30,6 +30,8 @@ pub struct Prepared {
     pub spec: JobSpec,
     /// The files that may have to be uploaded, each blob once.
     pub files: Vec<LocalFile>,
+    /// Blobs that the spec names by hash: the network must hold them.
+    held: Vec<(Source, BlobId)>,
     /// The module's file, if it is one of ours.
     module: Option<(Source, PathBuf)>,
     /// For messages.
@@ -49,21 +51,39 @@ impl Prepared {
     pub async fn read(path: &Path, client: Option<&Client>, ui: Ui) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Failure::new(ExitKind::BadInput, "spec", format!("cannot read the job spec {}: {error}", path.display()))
-                .hint("give the path of a YAML file; docs/jobs.md shows one")
+                .hint("give the path of a YAML file; docs/job-spec.md shows one")
         })?;
         let directory = path.parent().unwrap_or(Path::new(""));
         let spec = Spec::parse(&text, directory).map_err(|error| bad_spec(path, &error))?;
         let total = spec.sources().map(size_of).sum();
         let progress = ui.bytes(total, "hashing");
-        let mut reader = Resolver { path, client, progress: &progress, files: Vec::new() };
+        let mut reader = Resolver { path, client, progress: &progress, files: Vec::new(), held: Vec::new() };
         let resolved = reader.resolve(&spec).await;
-        let files = reader.files;
+        let (files, held) = (reader.files, reader.held);
         progress.finish();
         let module = match &spec.module.place {
             Place::Path(path) => Some((spec.module.clone(), path.clone())),
             Place::Blob { .. } => None,
         };
-        Ok(Self { spec: resolved?, files, module, path: path.to_owned() })
+        Ok(Self { spec: resolved?, files, held, module, path: path.to_owned() })
+    }
+
+    /// Refuses blobs named by hash that the node does not hold: nobody would bring them.
+    pub async fn check_held(&self, client: &Client) -> Result<(), Failure> {
+        for (source, blob) in &self.held {
+            let ours = self.files.iter().any(|file| file.encoder.id() == *blob);
+            let held = match client.blob(*blob).await {
+                Ok(status) => status.complete,
+                Err(error) if error.is_not_found() => false,
+                Err(error) => return Err(failure(error)),
+            };
+            if !ours && !held {
+                let why = format!("{} does not hold blob {} of {} bytes", client.url(), blob.hash, blob.length);
+                return Err(at(&self.path, source, "blob_not_held", &why)
+                    .hint("give the file's path: blobs of a job that is over are not kept"));
+            }
+        }
+        Ok(())
     }
 
     /// Compiles the module as a partner would, and refuses one that the engine does not take.
@@ -96,7 +116,7 @@ impl Prepared {
 
 fn bad_spec(path: &Path, error: &SpecError) -> Failure {
     Failure::new(ExitKind::BadInput, "bad_spec", format!("{}: {error}", path.display()))
-        .hint("correct that line; docs/jobs.md explains every field")
+        .hint("correct that line; docs/job-spec.md explains every field")
 }
 
 /// A mistake at a source of the spec.
@@ -117,6 +137,7 @@ struct Resolver<'a> {
     client: Option<&'a Client>,
     progress: &'a Progress,
     files: Vec<LocalFile>,
+    held: Vec<(Source, BlobId)>,
 }
 
 impl Resolver<'_> {
@@ -205,8 +226,14 @@ impl Resolver<'_> {
 
     async fn blob(&mut self, source: &Source) -> Result<BlobId, Failure> {
         match &source.place {
-            Place::Blob { hash, length: Some(length) } => Ok(BlobId { hash: *hash, length: *length }),
-            Place::Blob { hash, length: None } => self.find(source, *hash).await,
+            Place::Blob { hash, length } => {
+                let blob = match length {
+                    Some(length) => BlobId { hash: *hash, length: *length },
+                    None => self.find(source, *hash).await?,
+                };
+                self.held.push((source.clone(), blob));
+                Ok(blob)
+            }
             Place::Path(path) => {
                 let file = self.open(source, path)?;
                 let length = file.metadata()?.len();

@@ -26,7 +26,7 @@
 //!   tasks: all                        # per verifier: all, or a number; default: the policy chooses
 //!   value_at_risk: 10                 # default: the price
 //!   task_value_at_risk: 1             # default: value_at_risk
-//! payment: {price: 1}                 # most that execution may cost, in SQUARE; default 1 per task
+//! payment: {price: 1}                 # most that execution may cost, in SQUARE; default 0.1 per task
 //! determinism:                        # fixed defaults, so that anybody can reproduce a result
 //!   clock: 1577836800                 # seconds since 1970 at which the task's clock starts
 //!   random_seed: 000...               # 64 hex digits
@@ -55,7 +55,7 @@ pub const DEFAULT_MEMORY_BYTES: u64 = 256 << 20;
 /// Default output limit of a task, in bytes.
 pub const DEFAULT_OUTPUT_BYTES: u64 = 64 << 20;
 /// Default price cap per task.
-pub const DEFAULT_PRICE_PER_TASK: Amount = SQUARE;
+pub const DEFAULT_PRICE_PER_TASK: Amount = Amount(SQUARE.0 / 10);
 /// Default start of the task's clock: 2020-01-01T00:00:00Z.
 pub const DEFAULT_CLOCK_SECONDS: u64 = 1_577_836_800;
 

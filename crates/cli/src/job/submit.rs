@@ -26,6 +26,7 @@ pub async fn submit(client: &Client, key: &SecretKey, prepared: &Prepared, ui: U
     if let Some(refused) = refusal(&estimate) {
         return Err(refused);
     }
+    prepared.check_held(client).await?;
     check_balance(client, key, &estimate).await?;
     let action = Action::SubmitJob { spec: Box::new(prepared.spec.clone()) };
     let signed = submit::sign(client, key, action).await?;
@@ -73,7 +74,7 @@ fn with_hint(failure: Failure, estimate: Option<&Estimate>) -> Failure {
         "not_enough_verifiers" => "lower verification.verifiers, or wait until more partners have joined".to_owned(),
         "too_few_tasks_per_verifier" => "raise verification.tasks, or set it to all".to_owned(),
         "no_partner_of_class" => "wait until a partner has joined (it counts one epoch after its bond)".to_owned(),
-        "out_of_limits" => "lower that value in the spec; docs/jobs.md lists all limits".to_owned(),
+        "out_of_limits" => "lower that value in the spec; docs/job-spec.md lists all limits".to_owned(),
         "too_many_jobs" => return failure.hint("try again when some jobs have ended").retryable(),
         "insufficient_balance" => {
             let total = estimate.and_then(|estimate| estimate.total);

@@ -35,9 +35,9 @@ fn a_short_spec_has_defaults() {
     assert_eq!(spec.arguments.iter().map(Argument::as_str).collect::<Vec<_>>(), ["--bins", "16"]);
     assert_eq!(spec.inputs[0].0.place, Place::Path("/specs/data/words.txt".into()));
     assert_eq!((spec.inputs[0].0.line, spec.inputs[0].0.field.as_str()), (10, "inputs[0].source"));
-    assert_eq!((spec.tasks, spec.price_cap), (1, SQUARE));
+    assert_eq!((spec.tasks, spec.price_cap), (1, DEFAULT_PRICE_PER_TASK));
     assert_eq!(spec.limits.weight, Weight(DEFAULT_WEIGHT));
-    assert_eq!(spec.verification.value_at_risk, SQUARE);
+    assert_eq!(spec.verification.value_at_risk, DEFAULT_PRICE_PER_TASK);
     assert_eq!((spec.clock_start_ns, spec.random_seed), (DEFAULT_CLOCK_SECONDS * 1_000_000_000, Hash32::ZERO));
     assert_eq!(spec.sources().count(), 2);
 }

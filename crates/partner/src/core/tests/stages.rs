@@ -188,3 +188,36 @@ fn a_seal_that_is_not_on_this_disk_is_reported_and_never_opened() {
     let effects = see(&mut core(1), view(1, 1, 5, record(committed(1, Vec::new()))));
     assert_eq!(effects, [Effect::Note(Note::ForeignSeal(part(Role::Primary)))]);
 }
+
+/// What a faulty partner keeps back, an honest one in the same place sends.
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn faults_keep_back_what_they_are_named_after() {
+    use crate::fault::Fault;
+    use crate::part::Sealed;
+    use types::codec::Bounded;
+
+    let leaves = Bounded::new(vec![(TaskIndex(1), Hash32([1; 32])), (TaskIndex(3), Hash32([3; 32]))]).unwrap();
+    let author = (super::chain::CHAIN, address(2));
+    let sealed = Sealed::new(part(Role::Verifier), Height(4), author, Hash32([4; 32]), leaves);
+    let Stage::Committed { primary, committed, .. } = committed(1, Vec::new()) else { panic!("made above") };
+    let (verifying, mut bound) = (seat(2), seat(2));
+    bound.claim = Some(sealed.commitment);
+    let verifying = Stage::Verifying {
+        primary: primary.clone(),
+        committed,
+        verifiers: vec![verifying],
+        round: 0,
+        needed: 1,
+        deadline: ChainTime(9),
+    };
+    let revealed = Stage::Revealed { primary, committed, opened: None, verifiers: vec![bound], deadline: ChainTime(9) };
+    for (stage, fault) in [(verifying, Fault::SilentVerifier), (revealed, Fault::NoOpen)] {
+        let sent = |fault| {
+            let settings = super::super::Settings { fault, ..settings(2) };
+            let mut core = Core::new(identity(2), settings, vec![sealed.clone()], Outbox::default());
+            actions(&see(&mut core, view(2, 3, 5, record(stage.clone())))).len()
+        };
+        assert_eq!((sent(Fault::None), sent(fault)), (1, 0), "{fault:?} in {}", stage.name());
+    }
+}

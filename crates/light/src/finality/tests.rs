@@ -54,6 +54,17 @@ fn only_the_signers_that_are_needed_stay() {
 }
 
 #[test]
+fn a_weight_of_exactly_the_quorum_is_enough() {
+    let mut validators = crate::fixture::genesis().validators;
+    validators.iter_mut().for_each(|validator| validator.stake = Stake(1));
+    let committee = Committee::new(validators).unwrap();
+    let full = certificate(Subject::Nullify, &[0, 1, 2, 3]);
+    let minimal = minimal_certificate(&full, &committee);
+    assert_eq!(committee.weight(&minimal.signers), committee.thresholds().quorum);
+    assert_eq!(minimal.check_shape(&committee), Ok(()));
+}
+
+#[test]
 fn signatures_must_be_of_the_members_on_this_statement() {
     let good = headers(1, &chain(Writes::new(), &[&[0, 1, 2, 3]]));
     let refuse = |change: &dyn Fn(&mut Certificate)| {

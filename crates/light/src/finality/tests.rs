@@ -56,7 +56,9 @@ fn only_the_signers_that_are_needed_stay() {
 #[test]
 fn a_weight_of_exactly_the_quorum_is_enough() {
     let mut validators = crate::fixture::genesis().validators;
-    validators.iter_mut().for_each(|validator| validator.stake = Stake(1));
+    for validator in &mut validators {
+        validator.stake = Stake(1);
+    }
     let committee = Committee::new(validators).unwrap();
     let full = certificate(Subject::Nullify, &[0, 1, 2, 3]);
     let minimal = minimal_certificate(&full, &committee);

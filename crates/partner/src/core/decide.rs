@@ -14,6 +14,9 @@ use super::outbox::{Purpose, Signer};
 use super::{Core, Effect, Execution, MAX_EXECUTIONS, Note, UPLOAD_AGAIN_HEIGHTS, Upload, View};
 use crate::part::{Part, Role, Sealed};
 
+/// Notes that are remembered as said.
+const MAX_NOTED: usize = 1_000;
+
 /// What one look at the chain asks for, before what is already under way is taken off.
 #[derive(Debug, Default)]
 struct Plan {
@@ -60,6 +63,9 @@ impl Core {
         self.start(&plan, &mut effects);
         self.upload(&plan, &mut effects);
         self.forget_over(view, &mut effects);
+        if self.noted.len() > MAX_NOTED {
+            self.noted.clear();
+        }
         for note in plan.notes {
             // The same thing is said once, not at every look.
             if self.noted.insert(note.to_string()) {

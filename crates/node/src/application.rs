@@ -15,7 +15,7 @@ use types::codec::encode;
 use types::hash::{BlockId, Hash32};
 use types::number::{Height, Timestamp, ValidatorIndex, View, Weight};
 use types::transaction::{SystemTransaction, TransactionReceipt};
-use vm::{Rules, Verified, weight};
+use vm::{Fault, Rules, Verified, weight};
 
 /// An executed block as its children's headers must show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,13 +144,13 @@ pub enum ExecutionError {
     #[error(transparent)]
     Invalid(#[from] Invalid),
     /// State cannot be read or contradicts itself.
-    #[error("{0}")]
-    Fault(String),
+    #[error(transparent)]
+    Fault(#[from] Fault),
 }
 
 impl From<StateError> for ExecutionError {
     fn from(error: StateError) -> Self {
-        Self::Fault(error.to_string())
+        Self::Fault(error.into())
     }
 }
 
@@ -162,7 +162,7 @@ impl Execution {
         let view = branch.over(decided);
         let executed = match vm::execute(rules, &view, &parent.header, &block) {
             Ok(executed) => executed,
-            Err(vm::BlockError::Fault(fault)) => return Err(ExecutionError::Fault(fault.to_string())),
+            Err(vm::BlockError::Fault(fault)) => return Err(fault.into()),
             Err(error) => return Err(Invalid::Rule(error).into()),
         };
         let diff = compute_diff(&view, block.id(), executed.writes)?;
@@ -187,10 +187,9 @@ fn check_parent(header: &Header, parent: &Parent) -> Result<(), Invalid> {
 
 impl Building {
     /// Builds the block: only what will be valid on top of the parent.
-    pub fn run(self, rules: &Rules, decided: &dyn DecidedState) -> Result<Built, ExecutionError> {
+    pub fn run(self, rules: &Rules, decided: &dyn DecidedState) -> Result<Built, Fault> {
         let view = self.branch.over(decided);
-        let body = vm::build(rules, &view, &self.parent.header, self.timestamp, &self.system, &self.candidates)
-            .map_err(|fault| ExecutionError::Fault(fault.to_string()))?;
+        let body = vm::build(rules, &view, &self.parent.header, self.timestamp, &self.system, &self.candidates)?;
         let height = self.parent.header.height.next();
         let header = Header {
             protocol_version: rules.params.protocol_version,
@@ -207,7 +206,7 @@ impl Building {
             parent_weight: self.parent.weight,
         };
         let block = WholeBlock::new(Block { header, body });
-        let block = block.ok_or_else(|| ExecutionError::Fault("a built block is above its byte limit".to_owned()))?;
+        let block = block.ok_or(Fault::Broken("a block was built above its byte limit"))?;
         Ok(Built { view: self.view, block })
     }
 }

@@ -37,6 +37,9 @@ mod pools;
 pub mod wire;
 pub mod work;
 
+#[cfg(test)]
+mod tests;
+
 pub use blob_book::{BlobRequest, Retention};
 pub use effect::{Effect, Stop, Target};
 pub use input::{Event, Execute, Ticket};
@@ -271,7 +274,11 @@ impl Node {
                 self.consensus(now, state, event, out);
             }
             Event::Built(Err(stop)) => self.stop(stop, out),
-            Event::Committed { height, synced } => self.committed(now, state, height, synced, out),
+            Event::Committed { height, synced } => {
+                if let Err(stop) = self.committed(now, state, height, synced, out) {
+                    self.stop(stop, out);
+                }
+            }
             Event::BlobStored(blob) => {
                 self.book.stored(blob, now.unix.0);
                 offer(&[blob], out);
@@ -326,8 +333,10 @@ impl Node {
         if self.stopped {
             return;
         }
+        let requests = self.book.settle(now.monotonic.0, now.unix.0, &self.peers);
+        out.extend(requests.into_iter().map(Effect::Blob));
         if let Err(fault) = self.do_duties(now, state) {
-            return self.stop(Stop::State(fault.to_string()), out);
+            return self.stop(fault.into(), out);
         }
         for (frame, except) in self.pools.flood(now.monotonic.0) {
             out.push(Effect::Send { to: Target::All { except }, frame });
@@ -335,15 +344,13 @@ impl Node {
         match self.pools.urgency_changed(state) {
             Ok(None) => {}
             Ok(Some(urgent)) => self.consensus(now, state, consensus::Event::Urgent(urgent), out),
-            Err(fault) => return self.stop(Stop::State(fault.to_string()), out),
+            Err(fault) => return self.stop(fault.into(), out),
         }
-        let requests = self.book.settle(now.monotonic.0, now.unix.0, &self.peers);
-        out.extend(requests.into_iter().map(Effect::Blob));
-        self.set_timer(now, out);
+        self.set_timer(out);
     }
 
-    fn set_timer(&mut self, now: Now, out: &mut Vec<Effect>) {
-        let book = self.book.next_wake_ms(now.monotonic.0).map(Monotonic);
+    fn set_timer(&mut self, out: &mut Vec<Effect>) {
+        let book = self.book.next_wake_ms().map(Monotonic);
         let pools = self.pools.next_wake_ms().map(Monotonic);
         let next = [self.timers.consensus, book, pools].into_iter().flatten().min();
         if next.is_some() && next != self.timers.set {

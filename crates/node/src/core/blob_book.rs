@@ -126,6 +126,12 @@ pub struct BlobBook {
     missing: BTreeMap<BlobId, Missing>,
     /// What is kept beyond live jobs: (end of keeping in Unix milliseconds, blob).
     kept: BTreeSet<(u64, BlobId)>,
+    /// True if something happened since the book was last brought in order.
+    changed: bool,
+    /// The statements that can be made, as of then.
+    statements: Vec<StoredStatement>,
+    /// The validators that could be asked then.
+    peers: BTreeSet<ValidatorIndex>,
 }
 
 impl BlobBook {
@@ -136,7 +142,8 @@ impl BlobBook {
         let until = unix_ms.saturating_add(retention.results_ms);
         let kept = held.iter().map(|blob| (until, *blob)).collect();
         let (live, missing) = (BTreeMap::new(), BTreeMap::new());
-        Self { own, retention, live, held, missing, kept }
+        let (statements, peers) = (Vec::new(), BTreeSet::new());
+        Self { own, retention, live, held, missing, kept, changed: true, statements, peers }
     }
 
     /// True if the blob is here.
@@ -152,6 +159,7 @@ impl BlobBook {
 
     /// Takes note of a job's record in a final block.
     pub fn job_changed(&mut self, record: &JobRecord, unix_ms: u64) {
+        self.changed = true;
         if record.stage.is_final() {
             self.job_ended(record, unix_ms);
             return;
@@ -195,6 +203,7 @@ impl BlobBook {
     }
 
     fn end(&mut self, id: &JobId, keep_ms: u64, unix_ms: u64) {
+        self.changed = true;
         let Some(job) = self.live.remove(id) else { return };
         let until = unix_ms.saturating_add(keep_ms);
         let results: BTreeSet<_> = job.results().into_iter().collect();
@@ -205,6 +214,7 @@ impl BlobBook {
 
     /// A blob is complete on disk.
     pub fn stored(&mut self, blob: BlobId, unix_ms: u64) {
+        self.changed = true;
         self.missing.remove(&blob);
         self.held.insert(blob);
         if !self.live.values().any(|job| job.needs().any(|need| need == blob)) {
@@ -220,6 +230,7 @@ impl BlobBook {
             missing.holders.retain(|holder| *holder != from);
             let wait = if missing.holders.is_empty() { RETRY_MS } else { 0 };
             missing.not_before_ms = monotonic_ms.saturating_add(wait);
+            self.changed = true;
         }
     }
 
@@ -229,11 +240,13 @@ impl BlobBook {
         if missing.holders.len() < MAX_HOLDERS && !missing.holders.contains(&by) {
             missing.holders.push(by);
             missing.not_before_ms = 0;
+            self.changed = true;
         }
     }
 
     /// The content of a list of outcomes that [`BlobRequest::ReadOutcomes`] asked for; nothing if it does not decode.
     pub fn outcomes_read(&mut self, blob: BlobId, outcomes: Option<&Outcomes>) {
+        self.changed = true;
         for job in self.live.values_mut() {
             let Results::Named { opened, .. } = &job.results else { continue };
             if opened.outcomes != blob {
@@ -247,9 +260,13 @@ impl BlobBook {
         }
     }
 
-    /// What this validator may vouch for now and has not yet on chain.
+    /// What this validator may vouch for and has not yet on chain, as of the last [`BlobBook::settle`].
     #[must_use]
-    pub fn statements(&self) -> Vec<StoredStatement> {
+    pub fn statements(&self) -> &[StoredStatement] {
+        &self.statements
+    }
+
+    fn find_statements(&self) -> Vec<StoredStatement> {
         let mut all = Vec::new();
         for (id, job) in &self.live {
             let (attempt, holding, complete) = match job.duty {
@@ -273,6 +290,12 @@ impl BlobBook {
 
     /// Brings the book in order and gives what is to be done. `peers` are the validators that can be asked now.
     pub fn settle(&mut self, monotonic_ms: u64, unix_ms: u64, peers: &BTreeSet<ValidatorIndex>) -> Vec<BlobRequest> {
+        let due = self.next_wake_ms().is_some_and(|wake| wake <= monotonic_ms);
+        let over = self.kept.first().is_some_and(|(until, _)| *until <= unix_ms);
+        if !(std::mem::take(&mut self.changed) || due || over || self.peers != *peers) {
+            return Vec::new();
+        }
+        self.peers.clone_from(peers);
         let mut requests = self.read_lists();
         let needed: BTreeSet<BlobId> = self.live.values().flat_map(LiveJob::needs).collect();
         self.missing.retain(|blob, _| needed.contains(blob));
@@ -283,15 +306,23 @@ impl BlobBook {
         if !dropped.is_empty() {
             requests.push(BlobRequest::Drop(dropped));
         }
-        self.start_fetches(monotonic_ms, peers, &mut requests);
+        self.start_fetches(monotonic_ms, &mut requests);
+        self.statements = self.find_statements();
         requests
     }
 
-    /// When [`BlobBook::settle`] has something to do again, if nothing else happens.
+    /// When a missing blob is to be asked for, if nothing else happens.
     #[must_use]
-    pub fn next_wake_ms(&self, monotonic_ms: u64) -> Option<u64> {
+    pub fn next_wake_ms(&self) -> Option<u64> {
+        if self.peers.iter().all(|peer| Some(*peer) == self.own) || self.fetches() >= MAX_FETCHES {
+            return None;
+        }
         let waiting = self.missing.values().filter(|missing| missing.asking.is_none());
-        waiting.map(|missing| missing.not_before_ms.max(monotonic_ms.saturating_add(RETRY_MS / 4))).min()
+        waiting.map(|missing| missing.not_before_ms).min()
+    }
+
+    fn fetches(&self) -> usize {
+        self.missing.values().filter(|missing| missing.asking.is_some()).count()
     }
 
     fn read_lists(&mut self) -> Vec<BlobRequest> {
@@ -332,12 +363,12 @@ impl BlobBook {
         dropped
     }
 
-    fn start_fetches(&mut self, now_ms: u64, peers: &BTreeSet<ValidatorIndex>, requests: &mut Vec<BlobRequest>) {
-        let peers: Vec<_> = peers.iter().copied().filter(|peer| Some(*peer) != self.own).collect();
+    fn start_fetches(&mut self, now_ms: u64, requests: &mut Vec<BlobRequest>) {
+        let peers: Vec<_> = self.peers.iter().copied().filter(|peer| Some(*peer) != self.own).collect();
         if peers.is_empty() {
             return;
         }
-        let mut running = self.missing.values().filter(|missing| missing.asking.is_some()).count();
+        let mut running = self.fetches();
         for (blob, missing) in &mut self.missing {
             if running >= MAX_FETCHES {
                 break;

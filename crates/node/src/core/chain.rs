@@ -1,6 +1,7 @@
 //! The part of the core that carries blocks between consensus, execution and the store.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use consensus::{Now, Verdict, WholeBlock};
 use state::{DecidedState, Decision};
@@ -11,6 +12,7 @@ use types::limits::MAX_STATE_VALUE_BYTES;
 use types::number::{Height, Timestamp, View};
 use types::state_key::StateKey;
 use types::vote::Certificate;
+use vm::Fault;
 
 use super::{Committing, Effect, Execute, Frame, Node, Stop, Target, Work};
 use crate::application::{Building, Executed, Execution, Invalid, Parent};
@@ -73,7 +75,7 @@ impl Node {
                 consensus::Effect::Propose { view, parent, timestamp, .. } => {
                     match self.building(state, view, parent, timestamp) {
                         Ok(building) => out.extend(building.map(|work| Effect::Work(Box::new(Work::Build(work))))),
-                        Err(fault) => return self.stop(Stop::State(fault.to_string()), out),
+                        Err(fault) => return self.stop(fault.into(), out),
                     }
                 }
                 consensus::Effect::Commit { block, finalization } => match self.decision(&block, finalization) {
@@ -119,7 +121,7 @@ impl Node {
         view: View,
         parent: BlockId,
         timestamp: Timestamp,
-    ) -> Result<Option<Building>, vm::Fault> {
+    ) -> Result<Option<Building>, Fault> {
         let Some(parent) = self.parent(&parent) else { return Ok(None) };
         let Ok(branch) = self.undecided.branch(parent.id) else { return Ok(None) };
         let (system, candidates) = self.pools.candidates(&self.setup.rules, &branch.clone().over(state))?;
@@ -129,7 +131,7 @@ impl Node {
     fn decision(&mut self, block: &WholeBlock, finality: Option<Certificate>) -> Result<Work, Stop> {
         let id = block.id();
         let Some(executed) = self.executed.get(&id) else {
-            return Err(Stop::State(format!("block {id} is final but was not executed")));
+            return Err(Fault::Broken("a block is final but was not executed").into());
         };
         let height = block.header.height;
         let finalized = finality.as_ref().map(|certificate| certificate.statement.view);
@@ -159,7 +161,7 @@ impl Node {
                     Ok(true) => Verdict::Valid { urgent },
                     // Decided elsewhere meanwhile: nothing that descends from it can be final.
                     Ok(false) => Verdict::Invalid,
-                    Err(error) => return self.stop(Stop::State(error.to_string()), out),
+                    Err(error) => return self.stop(error.into(), out),
                 }
             }
             Execute::Invalid(_) => Verdict::Invalid,
@@ -169,12 +171,15 @@ impl Node {
     }
 
     /// Keeps a result; false if its parent is neither undecided nor the tip any more.
-    fn keep(&mut self, executed: Executed) -> Result<bool, state::StateError> {
+    fn keep(&mut self, mut executed: Executed) -> Result<bool, state::StateError> {
         if self.undecided.at(&executed.diff.parent).is_none() {
             return Ok(false);
         }
-        self.undecided.insert(executed.diff.as_ref().clone())?;
-        self.executed.insert(executed.block.id(), executed);
+        let id = executed.block.id();
+        self.undecided.insert(Arc::unwrap_or_clone(executed.diff))?;
+        let Some(shared) = self.undecided.diff(&id) else { return Ok(false) };
+        executed.diff = Arc::clone(shared);
+        self.executed.insert(id, executed);
         Ok(true)
     }
 
@@ -186,16 +191,11 @@ impl Node {
         height: Height,
         synced: bool,
         out: &mut Vec<Effect>,
-    ) {
-        let Some(done) = self.committing.pop_front().filter(|next| next.height == height) else {
-            return self.stop(Stop::State(format!("the store committed height {height} out of turn")), out);
-        };
-        let Some(executed) = self.executed.remove(&done.block) else {
-            return self.stop(Stop::State(format!("block {} was committed twice", done.block)), out);
-        };
-        if let Err(error) = self.undecided.decide(done.block) {
-            return self.stop(Stop::State(error.to_string()), out);
-        }
+    ) -> Result<(), Stop> {
+        let next = self.committing.pop_front().filter(|next| next.height == height);
+        let done = next.ok_or(Fault::Broken("the store committed a block out of turn"))?;
+        let executed = self.executed.remove(&done.block).ok_or(Fault::Broken("a block was committed twice"))?;
+        self.undecided.decide(done.block)?;
         self.tip = executed.as_parent();
         let undecided = &self.undecided;
         self.executed.retain(|id, _| undecided.diff(id).is_some());
@@ -203,10 +203,9 @@ impl Node {
         if synced && let Some(view) = self.stored_view {
             out.push(Effect::Release(view));
         }
-        if let Err(error) = self.pools.decided(state, &executed) {
-            return self.stop(Stop::State(error.to_string()), out);
-        }
+        self.pools.decided(state, &executed)?;
         self.follow_jobs(now, &executed);
+        Ok(())
     }
 
     /// Brings the book of blobs up to what a decided block changed of jobs.

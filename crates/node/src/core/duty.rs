@@ -12,7 +12,7 @@ impl Node {
     /// the decided state says what is due.
     pub(super) fn do_duties(&mut self, now: Now, state: &dyn DecidedState) -> Result<(), Fault> {
         let now_ms = now.monotonic.0;
-        for statement in self.book.statements() {
+        for statement in self.book.statements().to_vec() {
             if !self.pools.has_own(&statement) {
                 let signature = self.setup.validator_key.sign(&statement.signing_hash(self.setup.rules.chain_id));
                 let stored = SystemTransaction::Stored { statement, validator: self.own, signature };

@@ -2,6 +2,7 @@
 
 use consensus::log::Record;
 use consensus::{Fault, Halt, Monotonic, Request};
+use state::StateError;
 use types::hash::TransactionId;
 use types::number::{ValidatorIndex, View};
 
@@ -74,9 +75,15 @@ pub enum Stop {
     #[error(transparent)]
     Consensus(#[from] Halt),
     /// State cannot be read, or contradicts itself.
-    #[error("state diverged: {0}")]
-    State(String),
+    #[error(transparent)]
+    State(#[from] vm::Fault),
     /// Execution panicked.
     #[error("the execution of a block panicked: {0}; the node stops before it votes on it")]
     Panicked(String),
+}
+
+impl From<StateError> for Stop {
+    fn from(error: StateError) -> Self {
+        Self::State(error.into())
+    }
 }

@@ -43,6 +43,8 @@ pub(super) struct Pools {
     outgoing: VecDeque<(Option<ValidatorIndex>, SignedTransaction)>,
     outgoing_system: VecDeque<(Option<ValidatorIndex>, SystemTransaction)>,
     urgent: bool,
+    /// True if something came or went since urgency was looked at.
+    changed: bool,
     /// The height whose beacon duty was looked at.
     pub(super) beacon_looked_at: Option<Height>,
 }
@@ -57,6 +59,7 @@ impl Pools {
             outgoing: VecDeque::new(),
             outgoing_system: VecDeque::new(),
             urgent: false,
+            changed: false,
             beacon_looked_at: None,
         }
     }
@@ -75,6 +78,7 @@ impl Pools {
             Err(MempoolError::Known(id)) => return Ok(id),
             Err(error) => return Err(error),
         };
+        self.changed = true;
         self.outgoing.push_back((None, transaction));
         if self.submitted.len() < MAX_RESENT {
             self.submitted.insert(id, now_ms.saturating_add(RESEND_MS));
@@ -91,6 +95,7 @@ impl Pools {
         from: ValidatorIndex,
         message: PoolMessage,
     ) {
+        self.changed = true;
         match message {
             PoolMessage::Transactions(transactions) => {
                 for transaction in transactions.into_inner() {
@@ -135,6 +140,7 @@ impl Pools {
         now_ms: u64,
         transaction: SystemTransaction,
     ) -> Result<(), Fault> {
+        self.changed = true;
         match self.system.insert(rules, decided, transaction.clone()) {
             Ok(()) | Err(SystemPoolError::Known) => {
                 self.outgoing_system.push_back((None, transaction.clone()));
@@ -148,6 +154,7 @@ impl Pools {
 
     /// A block was decided: what it holds, or makes useless, goes.
     pub(super) fn decided(&mut self, decided: &dyn StateRead, executed: &Executed) -> Result<(), Fault> {
+        self.changed = true;
         let touched = executed.diff.writes.keys().filter_map(|key| match key {
             types::state_key::StateKey::Account(address) => Some(*address),
             _ => None,
@@ -234,6 +241,9 @@ impl Pools {
 
     /// Whether a block should follow soon, if that changed since it was last asked.
     pub(super) fn urgency_changed(&mut self, decided: &dyn StateRead) -> Result<Option<bool>, Fault> {
+        if !std::mem::take(&mut self.changed) {
+            return Ok(None);
+        }
         let urgent = self.mempool.is_ready() || self.system.is_ready(decided)?;
         let changed = urgent != self.urgent;
         self.urgent = urgent;

@@ -33,13 +33,13 @@ impl Work {
                 let result = match execution.run(rules, store) {
                     Ok(executed) => Execute::Valid(Box::new(executed)),
                     Err(ExecutionError::Invalid(invalid)) => Execute::Invalid(invalid),
-                    Err(ExecutionError::Fault(fault)) => Execute::Failed(Stop::State(fault)),
+                    Err(ExecutionError::Fault(fault)) => Execute::Failed(fault.into()),
                 };
                 Event::Executed { block, result }
             }
             Self::Build(building) => {
                 let built = building.run(rules, store);
-                Event::Built(built.map(Box::new).map_err(|error| Stop::State(error.to_string())))
+                Event::Built(built.map(Box::new).map_err(Stop::State))
             }
             Self::Commit { decision, sync } => {
                 let durability = if sync { Durability::Synced } else { Durability::Buffered };

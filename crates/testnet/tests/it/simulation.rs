@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use gridproof_testnet::sim::{self, Options};
+use gridproof_testnet::sim::random::Random;
+use gridproof_testnet::sim::scenario::{CrashPoint, Fault};
+use gridproof_testnet::sim::{self, Committee, Options, Scenario};
 
 /// Seeds that are run when nothing else is said.
 const SEEDS: u64 = 200;
@@ -48,4 +50,22 @@ fn equal_seeds_give_equal_runs() {
         assert_eq!(run(seed), run(seed), "seed {seed}");
     }
     assert_ne!(run(1).trace, run(2).trace);
+}
+
+/// All are honest and every frame arrives; the last one is away while the others add blocks.
+fn away_until(back_at_ms: u64) -> Scenario {
+    let mut random = Random::new(1);
+    let mut scenario = Scenario::with(1, Committee::Honest, &mut random);
+    let away = Fault::Crash { host: 3, at: CrashPoint::Effects(0) };
+    scenario.faults = vec![(1_000, away), (back_at_ms, Fault::Restart(3))];
+    (scenario.loss, scenario.loss_after, scenario.calm_at_ms) = (0, 0, back_at_ms);
+    scenario.patience_ms = 20_000;
+    scenario
+}
+
+#[test]
+fn a_validator_that_was_away_for_500_blocks_comes_back() {
+    let report = sim::run_scenario(away_until(420_000), Options::default()).unwrap_or_else(|f| panic!("{f}"));
+    assert!(report.height.0 > 500, "the others added only {} blocks", report.height);
+    assert!(report.virtual_ms < 440_000, "it took until {} ms", report.virtual_ms);
 }

@@ -1,0 +1,125 @@
+//! How transactions get around.
+
+use super::*;
+
+fn pool_frames(effects: &[Effect]) -> Vec<(Target, PoolMessage)> {
+    let pool = |effect: &Effect| match effect {
+        Effect::Send { to, frame } if frame.channel == Channel::Pool => {
+            Some((*to, PoolMessage::from_bytes(&frame.bytes).unwrap()))
+        }
+        _ => None,
+    };
+    effects.iter().filter_map(pool).collect()
+}
+
+fn transactions(effects: &[Effect]) -> Vec<(Target, Vec<TransactionId>)> {
+    let ids = |(to, message)| match message {
+        PoolMessage::Transactions(all) => Some((to, all.iter().map(SignedTransaction::id).collect())),
+        PoolMessage::System(_) => None,
+    };
+    pool_frames(effects).into_iter().filter_map(ids).collect()
+}
+
+fn from(peer: u16, transactions: Vec<SignedTransaction>) -> Event {
+    let message = PoolMessage::Transactions(Bounded::new(transactions).unwrap());
+    Event::Frame { from: ValidatorIndex(peer), frame: Frame::pool(&message) }
+}
+
+#[test]
+fn a_transaction_is_passed_on_once_and_not_back() {
+    let mut host = Host::of(4);
+    let transaction = transfer(&host.genesis, 0);
+    let id = transaction.id();
+    host.step(from(2, vec![transaction.clone()]));
+    let all_but = Target::All { except: Some(ValidatorIndex(2)) };
+    assert_eq!(transactions(&host.seen), [(all_but, vec![id])]);
+    host.seen.clear();
+    host.step(from(3, vec![transaction.clone()]));
+    host.submit(transaction);
+    assert_eq!(transactions(&host.seen), []);
+    let answer = host.seen.iter().find_map(|effect| match effect {
+        Effect::Answer { ticket, result } => Some((*ticket, result.clone())),
+        _ => None,
+    });
+    assert_eq!(answer, Some((Ticket(7), Ok(id))), "a transaction that waits already is no error");
+}
+
+#[test]
+fn what_is_not_valid_is_not_passed_on() {
+    let mut host = Host::of(4);
+    let mut forged = transfer(&host.genesis, 0);
+    forged.signature.0[3] ^= 1;
+    host.step(from(2, vec![forged.clone()]));
+    host.submit(forged);
+    assert_eq!(transactions(&host.seen), []);
+    assert!(host.seen.iter().any(|effect| matches!(effect, Effect::Answer { result: Err(_), .. })));
+    host.step(Event::Frame {
+        from: ValidatorIndex(1),
+        frame: Frame { channel: Channel::Pool, bytes: vec![9; 40].into() },
+    });
+    assert_eq!(host.stops(), [""; 0]);
+}
+
+#[test]
+fn what_was_submitted_here_is_sent_again_until_it_is_final() {
+    let mut host = Host::of(4);
+    let transaction = transfer(&host.genesis, 0);
+    let id = transaction.id();
+    host.submit(transaction);
+    host.seen.clear();
+    host.pass(7_000);
+    let again = transactions(&host.seen).into_iter().filter(|(_, ids)| ids.contains(&id)).count();
+    assert_eq!(again, 3, "every two seconds");
+
+    let mut alone = Host::of(1);
+    alone.submit(transfer(&alone.genesis, 0));
+    alone.pass(1_500);
+    alone.seen.clear();
+    alone.pass(6_000);
+    assert_eq!(transactions(&alone.seen), [], "final long ago");
+}
+
+#[test]
+fn who_connects_is_told_what_waits() {
+    let mut host = Host::of(4);
+    let transaction = transfer(&host.genesis, 0);
+    let id = transaction.id();
+    host.submit(transaction);
+    host.seen.clear();
+    host.step(Event::Peers([ValidatorIndex(2)].into()));
+    let greeted = Target::One(ValidatorIndex(2));
+    assert!(transactions(&host.seen).contains(&(greeted, vec![id])));
+    host.seen.clear();
+    host.step(Event::Peers([ValidatorIndex(2)].into()));
+    assert_eq!(transactions(&host.seen), [], "once per connection");
+}
+
+#[test]
+fn many_transactions_go_in_frames_that_a_peer_takes() {
+    let mut host = Host::of(4);
+    let all: Vec<_> = (0..16).map(|nonce| transfer(&host.genesis, nonce)).collect();
+    host.step(from(2, all));
+    let frames = pool_frames(&host.seen);
+    assert_eq!(transactions(&host.seen).iter().map(|(_, ids)| ids.len()).sum::<usize>(), 16);
+    assert!(frames.len() <= 2, "batched, not one by one");
+}
+
+#[test]
+fn the_contributor_publishes_each_output_once() {
+    let mut host = Host::of(1);
+    host.pass(3_000);
+    let steps: Vec<_> = pool_frames(&host.seen)
+        .into_iter()
+        .filter_map(|(_, message)| match message {
+            PoolMessage::System(all) => Some(all.into_inner()),
+            PoolMessage::Transactions(_) => None,
+        })
+        .flatten()
+        .filter_map(|transaction| match transaction {
+            SystemTransaction::Beacon { step, .. } => Some(step),
+            SystemTransaction::Stored { .. } => None,
+        })
+        .collect();
+    assert!(steps.len() > 3);
+    assert!(steps.windows(2).all(|pair| pair[0] < pair[1]), "{steps:?}");
+}

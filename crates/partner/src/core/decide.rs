@@ -332,7 +332,8 @@ impl Core {
         let over = |job: &JobId, attempt| {
             !view.live.contains(job) || view.jobs.get(job).is_some_and(|record| record.attempt > attempt)
         };
-        let is_over = |sealed: &Sealed| view.height > sealed.height && over(&sealed.part.job, sealed.part.attempt);
+        // No view is older than a seal: the core starts at the height of the newest one.
+        let is_over = |sealed: &Sealed| over(&sealed.part.job, sealed.part.attempt);
         let parts: Vec<_> = self.sealed.values().filter(|sealed| is_over(sealed)).map(|sealed| sealed.part).collect();
         for part in parts {
             self.sealed.remove(&part);

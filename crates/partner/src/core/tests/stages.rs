@@ -183,6 +183,61 @@ fn an_older_view_changes_nothing() {
     assert_eq!(core.running().count(), 1);
 }
 
+fn executed(salt: u8) -> Event {
+    let record = record(Stage::Settled);
+    let outcome = types::attestation::Outcome {
+        exit: types::attestation::Exit::Code { code: 0 },
+        weight: types::number::Weight(1),
+        stdout: types::hash::BlobId::of(b""),
+        stderr: types::hash::BlobId::of(b""),
+        outputs: types::codec::Bounded::default(),
+    };
+    Event::Executed(Box::new(super::super::Executed {
+        part: part(Role::Primary),
+        outcomes: (0..record.spec.workload.tasks).map(|task| (TaskIndex(task), outcome.clone())).collect(),
+        workload: record.spec.workload,
+        salt: Hash32([salt; 32]),
+        list: Some(types::hash::BlobId::of(b"list")),
+    }))
+}
+
+#[test]
+fn a_second_result_of_a_part_is_dropped() {
+    let mut core = core(1);
+    see(&mut core, view(1, 1, 5, record(assigned(1, true))));
+    let effects = core.step(executed(1));
+    assert!(matches!(&effects[0], Effect::Keep(_)), "{effects:?}");
+    let seal = core.sealed().next().unwrap().commitment;
+    assert_eq!(core.step(executed(2)), []);
+    assert_eq!(core.sealed().next().unwrap().commitment, seal);
+}
+
+#[test]
+fn nothing_is_committed_before_the_chain_has_the_acknowledgement() {
+    let mut core = core(1);
+    see(&mut core, view(1, 1, 5, record(assigned(1, false))));
+    let effects = core.step(executed(1));
+    assert!(actions(&effects).is_empty(), "{effects:?}");
+    let effects = see(&mut core, view(1, 1, 6, record(assigned(1, true))));
+    assert!(matches!(actions(&effects)[..], [Action::Commit { .. }]), "{effects:?}");
+}
+
+#[test]
+fn after_a_restart_a_view_older_than_a_seal_forgets_nothing() {
+    let mut before = core(1);
+    see(&mut before, view(1, 1, 9, record(assigned(1, true))));
+    before.step(executed(1));
+    let sealed: Vec<_> = before.sealed().cloned().collect();
+    let mut core = Core::new(identity(1), settings(1), sealed, Outbox::default());
+    let mut old = view(1, 1, 8, record(assigned(1, true)));
+    old.live.clear();
+    old.jobs.clear();
+    assert_eq!(see(&mut core, old.clone()), [], "the job did not exist yet");
+    old.height = Height(10);
+    let effects = see(&mut core, old);
+    assert!(effects.contains(&Effect::Forget(part(Role::Primary))), "{effects:?}");
+}
+
 #[test]
 fn a_seal_that_is_not_on_this_disk_is_reported_and_never_opened() {
     let effects = see(&mut core(1), view(1, 1, 5, record(committed(1, Vec::new()))));

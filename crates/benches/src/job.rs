@@ -43,7 +43,7 @@ pub fn run(runs: u32, base_port: u16, module: &Path) -> Result<()> {
             if !order.contains(&name) {
                 order.push(name.clone());
             }
-            phases.entry(name).or_default().push(u128::from(phase["ms"].as_u64().unwrap_or_default()));
+            phases.entry(name).or_default().push(u128::from(phase["milliseconds"].as_u64().unwrap_or_default()));
         }
     }
     walls.sort_unstable();

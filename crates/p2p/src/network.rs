@@ -124,6 +124,8 @@ impl Network {
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping)) => {
                 if let Err(failure) = ping.result {
                     tracing::debug!(peer = %ping.peer, %failure, "a connection does not answer pings");
+                    // Closing may take long where nobody answers: the peer counts as gone at once.
+                    self.on_closed(ping.peer, ping.connection);
                     self.swarm.close_connection(ping.connection);
                 }
             }

@@ -17,11 +17,19 @@ use crate::channel::Protocol;
 use crate::outbox::Outbox;
 use crate::record::MAX_RECORD_BYTES;
 
+/// One connection of a peer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Connection {
+    pub(crate) id: ConnectionId,
+    /// When it was made, or answered a ping last.
+    pub(crate) alive: Instant,
+}
+
 /// A peer with at least one connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
     /// Oldest first; the last one is used.
-    pub(crate) connections: Vec<ConnectionId>,
+    pub(crate) connections: Vec<Connection>,
     /// When it connected.
     pub(crate) since: Instant,
     /// The validator it is bound to.
@@ -40,7 +48,7 @@ impl Peer {
     pub(crate) fn new(connection: ConnectionId, now: Instant, requests: usize) -> Self {
         let waiting = 2 * MAX_COMMITTEE;
         Self {
-            connections: vec![connection],
+            connections: vec![Connection { id: connection, alive: now }],
             since: now,
             validator: None,
             records: Arc::new(Outbox::new(waiting, waiting * MAX_RECORD_BYTES)),
@@ -52,7 +60,14 @@ impl Peer {
 
     /// The connection on which streams are opened.
     pub(crate) fn active(&self) -> Option<ConnectionId> {
-        self.connections.last().copied()
+        self.connections.last().map(|connection| connection.id)
+    }
+
+    /// A connection answered a ping.
+    pub(crate) fn answered(&mut self, id: ConnectionId, now: Instant) {
+        for connection in self.connections.iter_mut().filter(|connection| connection.id == id) {
+            connection.alive = now;
+        }
     }
 
     pub(crate) fn add_writer(&mut self, task: AbortHandle) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use light::VerifiedJob;
 use rpc::model::{Estimate, JobView};
 use serde_json::{Value, json};
-use types::attestation::Exit;
+use types::attestation::{Exit, unblinded_root};
 use types::job::{JobReceipt, JobSpec, Policy, StageEntry};
 use types::number::Amount;
 
@@ -106,8 +106,10 @@ pub fn verified(verified: &VerifiedJob) -> (Value, String) {
 /// A job that was run, fetched and verified.
 pub fn finished(view: &JobView, verified: &VerifiedJob, out: &Path) -> (Value, String) {
     let receipt = &verified.receipt;
+    // Two runs of one workload share it, whoever ran them and whatever salt they chose.
+    let unblinded = unblinded_root(&verified.outcomes.leaves(&view.record.spec.workload));
     let object = json!({
-        "job": receipt.job, "stage": view.stage, "verified": true, "out": out, "receipt": receipt,
+        "job": receipt.job, "unblinded_root": unblinded, "stage": view.stage, "verified": true, "out": out, "receipt": receipt,
         "cost": cost(receipt), "phases": phases(&view.history), "files": verified.files,
         "exits": verified.outcomes.0.iter().map(|outcome| outcome.exit).collect::<Vec<_>>(),
     });

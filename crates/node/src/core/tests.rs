@@ -1,3 +1,5 @@
+//! The core's own rules, driven event by event.
+
 use std::collections::VecDeque;
 
 use consensus::log::Record;
@@ -11,6 +13,7 @@ use types::transaction::{Action, SystemTransaction, Transaction};
 use types::vote::Subject;
 
 use super::*;
+use crate::application::{Building, Execution, ExecutionError::Invalid as Bad, Invalid};
 
 mod pool;
 
@@ -343,7 +346,7 @@ fn every_claim_of_a_header_about_its_parent_is_compared() {
     let tip = host.store.tip();
     let parent = application::restore_parent(&host.store).unwrap();
     assert_eq!(parent, host.node.tip, "what a restart restores is what execution gave");
-    let building = crate::application::Building {
+    let building = Building {
         view: View(999),
         parent: parent.clone(),
         branch: state::Branch::decided(tip),
@@ -358,12 +361,10 @@ fn every_claim_of_a_header_about_its_parent_is_compared() {
         let mut block = good.block().as_ref().clone();
         change(&mut block.header);
         let block = consensus::WholeBlock::new(block).unwrap();
-        let execution =
-            crate::application::Execution { block, parent: parent.clone(), branch: state::Branch::decided(tip) };
+        let execution = Execution { block, parent: parent.clone(), branch: state::Branch::decided(tip) };
         execution.run(&rules, &host.store).map(|_| ())
     };
     assert!(run(&|_| {}).is_ok());
-    use crate::application::{ExecutionError::Invalid as Bad, Invalid};
     assert!(matches!(run(&|h| h.parent_state_root = Hash32::ZERO), Err(Bad(Invalid::StateRoot { .. }))));
     assert!(matches!(run(&|h| h.parent_receipt_root = Hash32::ZERO), Err(Bad(Invalid::ReceiptRoot { .. }))));
     assert!(matches!(run(&|h| h.parent_weight.0 += 1), Err(Bad(Invalid::Weight { .. }))));

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use futures::prelude::*;
 use gridproof_p2p as p2p;
-use libp2p::request_response::{Behaviour, Codec, Config, ProtocolSupport};
+use libp2p::request_response::{Behaviour, Codec, Config, Event, ProtocolSupport};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, noise, ping, tcp, yamux};
 use p2p::Channel;
 use p2p::record::{PeerRecord, SignedRecord};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use types::hash::{ChainId, Hash32};
 use types::key::SecretKey;
 
-use crate::net::{CHAIN, Keys, Node, eventually, index, within};
+use crate::net::{CHAIN, Keys, Node, eventually, index, socket_address, within};
 
 /// Writes raw bytes on a stream and waits for its end.
 #[derive(Clone, Default)]
@@ -78,7 +80,8 @@ impl Hostile {
         let secret = libp2p::identity::ed25519::SecretKey::try_from_bytes(&mut key.to_bytes()[..]).unwrap();
         let keypair = libp2p::identity::Keypair::from(libp2p::identity::ed25519::Keypair::from(secret));
         let name = StreamProtocol::try_from_owned(format!("/gridproof/{CHAIN}/{protocol}/1")).unwrap();
-        let raw = Behaviour::<Raw>::new([(name, ProtocolSupport::Outbound)], Config::default());
+        let patient = Config::default().with_request_timeout(Duration::from_mins(1));
+        let raw = Behaviour::<Raw>::new([(name, ProtocolSupport::Outbound)], patient);
         let behaviour = Speaker { ping: ping::Behaviour::default(), raw };
         let mut swarm = SwarmBuilder::with_existing_identity(keypair)
             .with_tokio()
@@ -104,6 +107,11 @@ impl Hostile {
         self.swarm.behaviour_mut().raw.send_request(&self.target, bytes);
     }
 
+    /// Runs until the swarm says something that is waited for.
+    async fn sees(&mut self, what: &str, mut is_it: impl FnMut(&SwarmEvent<SpeakerEvent>) -> bool) {
+        within(what, async { while !is_it(&self.swarm.select_next_some().await) {} }).await;
+    }
+
     /// Runs until a condition holds.
     async fn until(mut self, what: &str, holds: impl FnMut() -> bool) -> Self {
         tokio::select! {
@@ -112,6 +120,25 @@ impl Hostile {
         }
         self
     }
+}
+
+/// Carries one connection to an address until it is frozen; then it holds both ends open and carries nothing.
+async fn relay(target: &Multiaddr) -> (Multiaddr, watch::Sender<bool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (freeze, mut frozen) = watch::channel(false);
+    let target = socket_address(target);
+    tokio::spawn(async move {
+        let (mut here, _) = listener.accept().await.unwrap();
+        let mut there = TcpStream::connect(target).await.unwrap();
+        tokio::select! {
+            _ = tokio::io::copy_bidirectional(&mut here, &mut there) => {}
+            _ = frozen.wait_for(|frozen| *frozen) => {}
+        }
+        // Ends when the test drops its side.
+        let _ = frozen.wait_for(|_| false).await;
+    });
+    (format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap(), freeze)
 }
 
 fn framed(bytes: &[u8]) -> Vec<u8> {
@@ -154,16 +181,22 @@ async fn wrong_records_bind_nobody() {
 #[tokio::test]
 async fn a_replayed_record_does_not_bind_its_old_node() {
     let keys = Keys::new(2);
-    let a = keys.start(0, &[]).await;
+    let mut config = keys.config(0, &[]);
+    // Long, so that only its first record can end a stranger's connection.
+    config.limits.handshake_timeout = Duration::from_mins(2);
+    let a = Node::start(config).await;
     let (old, new) = (SecretKey::from_bytes(&[150; 32]), SecretKey::from_bytes(&[151; 32]));
     let validator = &keys.validators[1];
     let said = record(&keys, 1, &old, 5).sign(CHAIN, validator, &old);
     let mut first = Hostile::connect(&old, a.addresses()[0].clone(), "records").await;
     first.say(framed(&said.to_bytes()));
-    first.until("the first binding", || a.handle.peers() == [index(1)]).await;
+    let mut first = first.until("the first binding", || a.handle.peers() == [index(1)]).await;
     let mut second = Hostile::connect(&new, a.addresses()[0].clone(), "records").await;
     second.say(framed(&record(&keys, 1, &new, 6).sign(CHAIN, validator, &new).to_bytes()));
-    let second = second.until("the second binding", || a.handle.peers() == [index(1)]).await;
+    let second = second.until("the second binding", || a.counters().records_accepted == 2).await;
+    first
+        .sees("the end of the old node's connection", |event| matches!(event, SwarmEvent::ConnectionClosed { .. }))
+        .await;
     let before = a.counters();
     let mut replaying = Hostile::connect(&old, a.addresses()[0].clone(), "records").await;
     replaying.say(framed(&said.to_bytes()));
@@ -184,6 +217,66 @@ async fn garbage_for_a_record_ends_the_connection() {
     let mut hostile = Hostile::connect(&stranger, a.addresses()[0].clone(), "records").await;
     hostile.say(u32::MAX.to_le_bytes().to_vec());
     hostile.until("an oversize record", || a.counters().frames_oversize == 1).await;
+}
+
+#[tokio::test]
+async fn a_wrong_record_of_a_validator_ends_its_connection() {
+    let keys = Keys::new(2);
+    let a = keys.start(0, &[]).await;
+    let mut hostile = Hostile::connect(&keys.nodes[1], a.addresses()[0].clone(), "records").await;
+    hostile.say(framed(&[0xff; 300]));
+    hostile.sees("the end", |event| matches!(event, SwarmEvent::ConnectionClosed { .. })).await;
+    assert_eq!(a.counters().records_refused, 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_answers_no_pings_is_closed() {
+    let keys = Keys::new(2);
+    let mut config = keys.config(0, &[]);
+    config.limits.ping_interval = Duration::from_millis(100);
+    let a = Node::start(config).await;
+    let (between, freeze) = relay(&a.addresses()[0]).await;
+    let hostile = Hostile::connect(&keys.nodes[1], between, "consensus").await;
+    let hostile = hostile.until("the connection", || a.handle.peers() == [index(1)]).await;
+    freeze.send_replace(true);
+    // From here on the socket stays open and says nothing.
+    hostile.until("the end of the connection", || a.handle.peers().is_empty()).await;
+}
+
+#[tokio::test]
+async fn of_two_connections_of_one_peer_the_newer_is_kept() {
+    let keys = Keys::new(2);
+    let id = |key: &SecretKey| {
+        let key = libp2p::identity::ed25519::PublicKey::try_from_bytes(&key.public().0).unwrap();
+        libp2p::identity::PublicKey::from(key).to_peer_id()
+    };
+    // The one with the lower id decides.
+    let decides = usize::from(id(&keys.nodes[0]) > id(&keys.nodes[1]));
+    let other = 1 - decides;
+    let a = keys.start(decides, &[]).await;
+    let older = Hostile::connect(&keys.nodes[other], a.addresses()[0].clone(), "consensus").await;
+    let mut older = older.until("the connection", || a.handle.peers() == [index(other)]).await;
+    let newer = Hostile::connect(&keys.nodes[other], a.addresses()[0].clone(), "consensus").await;
+    older.sees("the end of the older", |event| matches!(event, SwarmEvent::ConnectionClosed { .. })).await;
+    newer.until("the newer's life", || a.handle.peers() == [index(other)]).await;
+}
+
+#[tokio::test]
+async fn a_second_stream_of_a_channel_ends_the_first() {
+    let keys = Keys::new(2);
+    let mut a = keys.start(0, &[]).await;
+    let mut hostile = Hostile::connect(&keys.nodes[1], a.addresses()[0].clone(), "consensus").await;
+    for frame in [b"one", b"two"] {
+        hostile.say(framed(frame));
+        let reading = async { assert_eq!(a.next_frame().await, (index(1), Channel::Consensus, frame.to_vec())) };
+        tokio::select! {
+            () = reading => {}
+            () = async { loop { hostile.swarm.select_next_some().await; } } => {}
+        }
+    }
+    hostile.sees("the end of the first stream", |event| {
+        matches!(event, SwarmEvent::Behaviour(SpeakerEvent::Raw(raw)) if !matches!(raw, Event::ResponseSent { .. }))
+    }).await;
 }
 
 #[tokio::test]

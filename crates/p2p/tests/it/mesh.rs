@@ -84,7 +84,9 @@ async fn requests_are_answered_refused_and_bounded() {
                 && bytes != b"refuse"
             {
                 assert_eq!(from, index(0));
-                let _ = reply.send(bytes.iter().rev().copied().collect());
+                let padding = if bytes == b"long" { Channel::Blobs.max_frame_bytes() } else { 0 };
+                let answer = [bytes.iter().rev().copied().collect(), vec![0; padding]].concat();
+                let _ = reply.send(answer);
             }
         }
     });
@@ -95,6 +97,9 @@ async fn requests_are_answered_refused_and_bounded() {
     }
     let refused = within("a refusal", a.handle.request(index(1), b"refuse".to_vec())).await;
     assert!(matches!(refused, Err(RequestError::Failed { .. })), "{refused:?}");
+    let too_long = within("no answer", a.handle.request(index(1), b"long".to_vec())).await;
+    assert!(matches!(too_long, Err(RequestError::Failed { .. })), "{too_long:?}");
+    assert_eq!(a.counters().frames_oversize, 0, "an answer that is too long is not even sent");
     let too_large = a.handle.request(index(1), [largest, vec![1]].concat()).await;
     assert!(matches!(too_large, Err(RequestError::TooLarge { .. })));
     let nobody = a.handle.request(index(0), vec![]).await;
@@ -112,11 +117,12 @@ async fn a_record_binds_a_node_key_that_genesis_does_not_know() {
     let mut moved = keys.config(1, &a.addresses());
     moved.node_key = SecretKey::from_bytes(&[200; 32]);
     let mut b = Node::start(moved).await;
-    a.connected_to(&[1]).await;
     b.connected_to(&[0]).await;
+    // The other side may not have the record yet and refuse the stream: that costs no frame.
+    b.handle.send(index(0), Channel::Consensus, b"to a".to_vec()).unwrap();
     let c = keys.start(2, &b.addresses()).await;
     c.connected_to(&[0, 1]).await;
-    b.handle.send(index(0), Channel::Consensus, b"to a".to_vec()).unwrap();
+    a.connected_to(&[1, 2]).await;
     a.handle.send(index(1), Channel::Consensus, b"to b".to_vec()).unwrap();
     assert_eq!(a.next_frame().await, (index(1), Channel::Consensus, b"to a".to_vec()));
     assert_eq!(b.next_frame().await, (index(0), Channel::Consensus, b"to b".to_vec()));

@@ -132,3 +132,10 @@ impl Node {
 pub fn index(index: usize) -> ValidatorIndex {
     ValidatorIndex(u16::try_from(index).unwrap())
 }
+
+/// The socket address of `/ip4/../tcp/..`.
+pub fn socket_address(address: &Multiaddr) -> String {
+    let text = address.to_string();
+    let parts: Vec<_> = text.split('/').collect();
+    format!("{}:{}", parts[2], parts[4])
+}

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use gridproof_p2p as p2p;
-use p2p::{Channel, PeerEvent};
+use gridproof_p2p::{Channel, PeerEvent, RequestError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use types::hash::{ChainId, Hash32};
+use types::key::SecretKey;
 
-use crate::net::{Keys, Node, eventually, index, within};
+use crate::net::{Keys, Node, eventually, index, socket_address, within};
 
 #[tokio::test]
 async fn a_restarted_peer_is_connected_again() {
@@ -62,7 +62,7 @@ async fn garbage_and_half_open_connections_do_not_disturb() {
     let mut config = keys.config(0, &[]);
     (config.limits.pending_incoming, config.limits.handshake_timeout) = (4, Duration::from_millis(500));
     let a = Node::start(config).await;
-    let socket = tcp(&a.addresses()[0]);
+    let socket = socket_address(&a.addresses()[0]);
     let mut silent = Vec::new();
     for _ in 0..12 {
         silent.push(TcpStream::connect(&socket).await.unwrap());
@@ -159,6 +159,8 @@ async fn nodes_of_another_chain_are_not_spoken_to() {
     let b = Node::start(config).await;
     eventually("a frame of the other chain", || b.handle.send(index(0), Channel::Consensus, vec![1]).is_ok()).await;
     // No protocol in common: the frame stays where it is, while those of this chain pass.
+    let asked = within("a refusal", b.handle.request(index(0), vec![1])).await;
+    assert!(matches!(asked, Err(RequestError::Failed { .. })), "{asked:?}");
     b.handle.shutdown().await;
     let b = keys.start(1, &a.addresses()).await;
     b.connected_to(&[0]).await;
@@ -166,9 +168,18 @@ async fn nodes_of_another_chain_are_not_spoken_to() {
     assert_eq!(a.next_frame().await, (index(1), Channel::Consensus, vec![2]));
 }
 
-/// The socket address of `/ip4/../tcp/..`.
-fn tcp(address: &p2p::Multiaddr) -> String {
-    let text = address.to_string();
-    let parts: Vec<_> = text.split('/').collect();
-    format!("{}:{}", parts[2], parts[4])
+#[tokio::test]
+async fn a_stranger_that_proves_itself_gives_its_slot_back() {
+    let keys = Keys::new(4);
+    let mut config = keys.config(0, &[]);
+    config.limits.stranger_connections = 1;
+    let a = Node::start(config).await;
+    let mut moved = Vec::new();
+    for i in 1..4u8 {
+        // A node key that genesis does not know makes a stranger, until the record is there.
+        let mut config = keys.config(usize::from(i), &a.addresses());
+        config.node_key = SecretKey::from_bytes(&[200 + i; 32]);
+        moved.push(Node::start(config).await);
+        a.connected_to(&(1..=usize::from(i)).collect::<Vec<_>>()).await;
+    }
 }

@@ -142,9 +142,6 @@ async fn estimate(State(app): State<App>, request: Request) -> Result<Response, 
 async fn proof(State(app): State<App>, Path(text): Path<String>) -> Bytes {
     let hint = "give the hex digits of a state key's canonical bytes";
     let bad = |why: String| ApiError::malformed("bad_state_key", why, hint);
-    if text.len() > 2 * MAX_STATE_KEY_BYTES {
-        return Err(bad(format!("a state key has at most {MAX_STATE_KEY_BYTES} bytes")));
-    }
     let bytes = hex::decode(&text).map_err(|error| bad(error.to_string()))?;
     let key: StateKey = decode(&bytes, MAX_STATE_KEY_BYTES).map_err(|error| bad(error.to_string()))?;
     Ok(binary(encode(&app.backend.proof(key).await?)))

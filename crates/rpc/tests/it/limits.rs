@@ -177,23 +177,31 @@ async fn requests_beyond_the_room_are_shed_and_liveness_is_not() {
 
 #[tokio::test]
 async fn a_shutdown_ends_polls_and_connections() {
-    let running = start().await;
+    let mut config = config();
+    config.max_waiting = 1;
+    let running = start_with(config).await;
     let idle = TcpStream::connect(running.address).await.unwrap();
     let polling = tokio::spawn({
         let client = running.client.clone();
         async move { client.events(Some(crate::fake::FIRST), Duration::from_secs(20), 10).await }
     });
+    within("the poll's arrival", async {
+        let mut tick = tokio::time::interval(Duration::from_millis(5));
+        while running.client.events(None, Duration::ZERO, 1).await.is_ok() {
+            tick.tick().await;
+        }
+    })
+    .await;
     let half = "GET /v1/status HTTP/1.1\r\nHost:";
     let mut unfinished = TcpStream::connect(running.address).await.unwrap();
     unfinished.write_all(half.as_bytes()).await.unwrap();
     let address = running.address;
     drop(idle);
     drop(unfinished);
+    let begun = std::time::Instant::now();
     within("the shutdown", running.server.shutdown()).await;
-    // It ended with an empty page, or before it was accepted.
-    if let Ok(page) = within("the end of the poll", polling).await.unwrap() {
-        assert!(page.events.is_empty());
-    }
+    assert!(begun.elapsed() < Duration::from_secs(3), "nobody made it wait");
+    assert!(within("the end of the poll", polling).await.unwrap().unwrap().events.is_empty());
     assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
 }
 

@@ -153,6 +153,8 @@ async fn blobs_chunk_by_chunk() {
     assert_eq!(*running.fake.last_upload.lock().unwrap(), Some(samples::JOB));
     assert!(running.client.has_blob(id).await.unwrap());
     assert_eq!(running.client.blob_chunk(id, 0).await.unwrap(), largest);
+    running.fake.chunks.lock().unwrap().insert((id, 0), vec![7; MAX_CHUNK_BODY_BYTES + 1]);
+    assert_eq!(running.client.blob_chunk(id, 0).await.unwrap_err().code(), "internal", "a chunk too long is not sent");
     let empty = BlobId { hash: Hash32([4; 32]), length: 0 };
     running.client.put_blob_chunk(samples::JOB, empty, 0, vec![]).await.unwrap();
     assert!(running.client.has_blob(empty).await.unwrap());

@@ -93,6 +93,6 @@ fn a_primary_that_dies_is_replaced_and_one_that_comes_back_opens_in_time() {
     net.kill(&name);
     net.restart(&name);
     let result = finish(child).success();
-    assert_eq!(result["primary"], committed.unwrap().to_string(), "the primary that came back was paid");
+    assert_eq!(result["receipt"]["primary"], committed.unwrap().to_string(), "the primary that came back was paid");
     assert_eq!(net.names(Role::Partner).len(), 4);
 }

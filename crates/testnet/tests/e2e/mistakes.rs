@@ -26,7 +26,7 @@ fn a_job_that_cannot_be_is_refused_with_the_reason() {
         run(&text.replace("tasks: {array: 2}", "tasks: {array: 2000000}")).failure(3),
         run(&text.replace("outputs:", "outptus:")).failure(3),
         run(&format!("{text}constraints: {{attributes: {{location: atlantis}}}}\n")).failure(5),
-        run(&format!("{text}payment: {{price_cap: 99999999}}\n")).failure(5),
+        run(&format!("{text}payment: {{price: 99999999}}\n")).failure(5),
     ];
     assert!(codes.iter().all(|code| !code.is_empty()), "{codes:?}");
     codes.sort();

@@ -1,3 +1,5 @@
+//! The book of blobs: what it asks for, keeps, and vouches for.
+
 use types::attestation::{Exit, Outcome};
 use types::codec::{Bounded, encode};
 use types::committee::ValidatorSet;

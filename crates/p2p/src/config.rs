@@ -44,7 +44,7 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// Requests of one validator that are answered at once.
     pub requests_per_peer: usize,
-    /// Time between pings; a connection whose ping is not answered within twice as long is closed.
+    /// Time between pings; a connection that answers none for three times as long is given up.
     pub ping_interval: Duration,
     /// First pause before an address is dialed again.
     pub redial_min: Duration,

@@ -27,7 +27,7 @@ use crate::dialer::{Dialer, Target};
 use crate::handle::{OpenStream, Outboxes, PeerEvent, Shared};
 use crate::link;
 use crate::outbox::Frame;
-use crate::peers::Peer;
+use crate::peers::{Connection, Peer};
 use crate::record::{PeerRecord, SignedRecord};
 use crate::registry::{Accepted, Registry};
 use crate::streams::InboundStream;
@@ -40,6 +40,9 @@ const TICK: Duration = Duration::from_millis(50);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Head start of the peer with the lower id when two learn of each other, so that rarely both dial.
 const HEAD_START: Duration = Duration::from_secs(1);
+/// Pings without an answer after which a connection is given up. The ping protocol's own verdict comes late: it
+/// forgives its first failure and then waits for a new stream.
+const MISSED_PINGS: u32 = 3;
 /// Connects and disconnects that wait for the node; above it the swarm waits too.
 const MAX_PENDING: usize = 1_024;
 
@@ -121,14 +124,11 @@ impl Network {
     fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Streams(inbound)) => self.on_stream(inbound),
-            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping)) => {
-                if let Err(failure) = ping.result {
-                    tracing::debug!(peer = %ping.peer, %failure, "a connection does not answer pings");
-                    // Closing may take long where nobody answers: the peer counts as gone at once.
-                    self.on_closed(ping.peer, ping.connection);
-                    self.swarm.close_connection(ping.connection);
-                }
-            }
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping)) => match (ping.result, self.peers.get_mut(&ping.peer)) {
+                (Ok(_), Some(known)) => known.answered(ping.connection, Instant::now()),
+                (Ok(_), None) => {}
+                (Err(_), _) => self.give_up(ping.peer, ping.connection),
+            },
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.on_connected(peer_id, connection_id, &endpoint);
             }
@@ -166,9 +166,9 @@ impl Network {
         let decides = *self.swarm.local_peer_id() < peer;
         if let Some(known) = self.peers.get_mut(&peer) {
             let older = known.connections.clone();
-            known.connections.push(connection);
+            known.connections.push(Connection { id: connection, alive: Instant::now() });
             for duplicate in older.into_iter().filter(|_| decides) {
-                self.swarm.close_connection(duplicate);
+                self.swarm.close_connection(duplicate.id);
             }
             return;
         }
@@ -208,12 +208,19 @@ impl Network {
 
     fn on_closed(&mut self, peer: PeerId, connection: ConnectionId) {
         let Some(known) = self.peers.get_mut(&peer) else { return };
-        known.connections.retain(|other| *other != connection);
+        known.connections.retain(|other| other.id != connection);
         if known.connections.is_empty() {
             tracing::debug!(%peer, "disconnected");
             self.forget(peer);
             self.dialer.lost(peer, Instant::now());
         }
+    }
+
+    /// A connection does not answer pings. Closing it may take long, so it counts as closed at once.
+    fn give_up(&mut self, peer: PeerId, connection: ConnectionId) {
+        tracing::debug!(%peer, "a connection does not answer");
+        self.on_closed(peer, connection);
+        self.swarm.close_connection(connection);
     }
 
     /// Ends everything with a peer but its connections.
@@ -346,6 +353,26 @@ impl Network {
     }
 
     fn on_tick(&mut self, now: Instant) {
+        self.end_the_silent(now);
+        self.end_strangers(now);
+        self.dial(now);
+    }
+
+    /// Gives up the connections that have not answered a ping for long.
+    fn end_the_silent(&mut self, now: Instant) {
+        let patience = self.limits.ping_interval * MISSED_PINGS;
+        let silent = |connection: &&Connection| now.duration_since(connection.alive) > patience;
+        let each = self.peers.iter();
+        let silent: Vec<_> = each
+            .flat_map(|(peer, known)| known.connections.iter().filter(silent).map(|connection| (*peer, connection.id)))
+            .collect();
+        for (peer, connection) in silent {
+            self.give_up(peer, connection);
+        }
+    }
+
+    /// Disconnects the peers that did not show in time that they are a validator's.
+    fn end_strangers(&mut self, now: Instant) {
         let late =
             |known: &Peer| known.validator.is_none() && now.duration_since(known.since) > self.limits.handshake_timeout;
         let strangers: Vec<_> = self.peers.iter().filter(|(_, known)| late(known)).map(|(peer, _)| *peer).collect();
@@ -354,6 +381,9 @@ impl Network {
             self.shared.counting.strangers_closed.add(1);
             self.disconnect(peer);
         }
+    }
+
+    fn dial(&mut self, now: Instant) {
         for due in self.dialer.due(now, |peer| self.peers.contains_key(peer)) {
             let options = match &due.target {
                 Target::Bootstrap(_) => {

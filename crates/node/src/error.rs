@@ -2,6 +2,7 @@
 
 use state::{StateError, StorageFailure};
 use store::StoreError;
+use vm::Fault;
 
 use crate::core::{SetupError, Stop};
 
@@ -77,7 +78,7 @@ impl From<SetupError> for NodeError {
     fn from(error: SetupError) -> Self {
         match error {
             SetupError::State(error) => error.into(),
-            SetupError::Fault(error) => Self::Diverged(format!("state diverged: {error}")),
+            SetupError::Fault(fault) => Stop::State(fault).into(),
             SetupError::Start(error) => Self::Storage(error.to_string()),
             SetupError::Committee(_) | SetupError::Consensus(_) | SetupError::VrfKey => Self::Config(error.to_string()),
         }
@@ -86,6 +87,9 @@ impl From<SetupError> for NodeError {
 
 impl From<Stop> for NodeError {
     fn from(stop: Stop) -> Self {
-        Self::Diverged(stop.to_string())
+        match stop {
+            Stop::State(Fault::State(error)) => error.into(),
+            stop @ (Stop::State(_) | Stop::Consensus(_) | Stop::Panicked(_)) => Self::Diverged(stop.to_string()),
+        }
     }
 }

@@ -1,0 +1,240 @@
+//! Four validators over loopback, as an operator runs them.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use light::Light;
+use node::config::{Config, Layout};
+use node::{NodeError, init};
+use rpc::Client;
+use rpc::keyfile::{self, KeyKind};
+use rpc::model::{BlockSelector, TransactionStatus};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use types::account::Account;
+use types::codec::{Text, decode};
+use types::committee::Validator;
+use types::genesis::{Genesis, GenesisAccount};
+use types::hash::Hash32;
+use types::key::SecretKey;
+use types::number::{Amount, Height, Nonce, SQUARE, Stake, Timestamp};
+use types::params::Params;
+use types::state_key::StateKey;
+use types::transaction::{Action, SignedTransaction, Transaction};
+
+/// How long anything may take; far more than it does.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Stakes of which any one may be away.
+const STAKES: [u64; 4] = [4, 3, 3, 3];
+
+struct Running {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), NodeError>>,
+}
+
+/// A network of four, each in its own directory.
+struct Net {
+    root: TempDir,
+    genesis: Genesis,
+    configs: Vec<Config>,
+    running: Vec<Option<Running>>,
+}
+
+fn customer() -> SecretKey {
+    SecretKey::from_bytes(&[77; 32])
+}
+
+/// Ports that were free a moment ago.
+fn free_ports(count: usize) -> Vec<u16> {
+    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "blocks are stamped with the time of this machine")]
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Timestamp(u64::try_from(since.as_millis()).unwrap())
+}
+
+impl Net {
+    fn new() -> Self {
+        let root = TempDir::new().unwrap();
+        let ports = free_ports(2 * STAKES.len());
+        let mut validators = Vec::new();
+        for (number, stake) in STAKES.iter().enumerate() {
+            let keys = init::keys(&root.path().join(number.to_string())).unwrap();
+            validators.push(Validator {
+                key: keys.validator,
+                vrf_key: keys.vrf,
+                node_key: keys.node,
+                stake: Stake(*stake),
+            });
+        }
+        validators.sort_by_key(|validator| validator.key);
+        let rich = GenesisAccount { address: customer().public().address(), balance: Amount(100 * SQUARE.0) };
+        let genesis = Genesis {
+            name: Text::new("loopback").unwrap(),
+            time: now(),
+            params: Params::devnet(),
+            accounts: vec![rich],
+            validators,
+            partners: Vec::new(),
+        };
+        let address = |port: u16| format!("/ip4/127.0.0.1/tcp/{port}");
+        let mut net = Self { root, genesis, configs: Vec::new(), running: Vec::new() };
+        for number in 0..STAKES.len() {
+            let mut config = Config::default();
+            config.p2p.listen = vec![address(ports[2 * number])];
+            config.p2p.bootstrap = (0..STAKES.len()).map(|other| address(ports[2 * other])).collect();
+            config.rpc.listen.set_port(ports[2 * number + 1]);
+            init::init(&net.dir(number), &net.genesis, &config).unwrap();
+            net.configs.push(config);
+            net.running.push(None);
+        }
+        net
+    }
+
+    fn dir(&self, number: usize) -> PathBuf {
+        self.root.path().join(number.to_string())
+    }
+
+    fn start(&mut self, runtime: &Runtime, number: usize) {
+        let (stop, stopped) = oneshot::channel();
+        let (dir, config) = (self.dir(number), self.configs[number].clone());
+        let task = runtime.spawn(async move {
+            let shutdown = async {
+                let _ = stopped.await;
+            };
+            node::run(&dir, config, shutdown).await
+        });
+        self.running[number] = Some(Running { stop, task });
+    }
+
+    /// Stops a node as SIGTERM would; it must end without an error.
+    fn stop(&mut self, runtime: &Runtime, number: usize) {
+        let running = self.running[number].take().unwrap();
+        running.stop.send(()).unwrap();
+        let ended = runtime.block_on(async { tokio::time::timeout(PATIENCE, running.task).await });
+        ended.expect("it stops in time").unwrap().unwrap();
+    }
+
+    fn client(&self, number: usize) -> Client {
+        Client::new(&format!("http://{}", self.configs[number].rpc.listen)).unwrap()
+    }
+}
+
+/// Looks again and again until there is something.
+fn wait<T>(runtime: &Runtime, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    runtime.block_on(async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            ticks.tick().await;
+            if let Some(found) = look().await {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "no {what} in time");
+        }
+    })
+}
+
+fn transfer(net: &Net, nonce: u64, to: u8) -> SignedTransaction {
+    let sender = customer();
+    Transaction {
+        chain_id: net.genesis.chain_id(),
+        sender: sender.public(),
+        nonce: Nonce(nonce),
+        valid_until: Height(5_000),
+        fee: net.genesis.params.minimum_fee,
+        action: Action::Transfer { to: SecretKey::from_bytes(&[to; 32]).public().address(), amount: SQUARE },
+    }
+    .sign(&sender)
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+fn reaches(runtime: &Runtime, client: &Client, height: u64) -> Height {
+    wait(runtime, &format!("height {height} at {}", client.url()), async || {
+        let status = client.status().await.ok()?;
+        (status.height.0 >= height).then_some(status.height)
+    })
+}
+
+fn root_after(runtime: &Runtime, client: &Client, height: Height) -> Hash32 {
+    let above = BlockSelector::Height(height.next());
+    runtime.block_on(client.block(above)).unwrap().header.parent_state_root
+}
+
+#[test]
+fn four_validators_move_money_prove_it_and_one_comes_back() {
+    let runtime = runtime();
+    let mut net = Net::new();
+    (0..4).for_each(|number| net.start(&runtime, number));
+    let clients: Vec<_> = (0..4).map(|number| net.client(number)).collect();
+    reaches(&runtime, &clients[0], 2);
+    wait(&runtime, "ready node", async || clients[1].ready().await.ok());
+
+    // Sent to one, seen by another, proven to somebody who trusts neither.
+    let sent = runtime.block_on(clients[0].submit(&transfer(&net, 0, 9))).unwrap();
+    let height = wait(&runtime, "final transfer", async || match clients[3].transaction(sent.id).await {
+        Ok(TransactionStatus::Included { height, receipt, .. }) => {
+            assert_eq!(receipt.failure, None);
+            Some(height)
+        }
+        _ => None,
+    });
+    let key = StateKey::Account(SecretKey::from_bytes(&[9; 32]).public().address());
+    reaches(&runtime, &clients[2], height.0 + 2);
+    let proof = runtime.block_on(clients[2].proof(&key)).unwrap();
+    let light = Light::new(&net.genesis).unwrap();
+    assert!(light.verify_value(&proof, &key).is_ok());
+    let account: Account = decode(&proof.value.clone().unwrap(), 1_024).unwrap();
+    assert_eq!(account.balance, SQUARE);
+
+    // One goes; the others go on; it comes back to the same state.
+    net.stop(&runtime, 3);
+    let sent = runtime.block_on(clients[1].submit(&transfer(&net, 1, 9))).unwrap();
+    wait(&runtime, "final transfer without one validator", async || {
+        matches!(clients[2].transaction(sent.id).await, Ok(TransactionStatus::Included { .. })).then_some(())
+    });
+    let Height(ahead) = runtime.block_on(clients[0].status()).unwrap().height;
+    net.start(&runtime, 3);
+    reaches(&runtime, &clients[3], ahead + 3);
+    assert_eq!(root_after(&runtime, &clients[3], Height(ahead)), root_after(&runtime, &clients[0], Height(ahead)));
+    (0..4).for_each(|number| net.stop(&runtime, number));
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_is_refused_with_its_reason() {
+    let runtime = runtime();
+    let mut net = Net::new();
+    let start = |dir: &Path, config: &Config| {
+        let run = node::run(dir, config.clone(), std::future::pending());
+        runtime.block_on(async { tokio::time::timeout(PATIENCE, run).await }).expect("refused at once").unwrap_err()
+    };
+    net.start(&runtime, 0);
+    let client = net.client(0);
+    wait(&runtime, "live node", async || client.live().await.ok());
+    let in_use = start(&net.dir(0), &net.configs[0]);
+    assert!(matches!(&in_use, NodeError::Storage(why) if why.contains("in use")), "{in_use}");
+
+    let without_marker = net.dir(1);
+    std::fs::remove_dir_all(Layout::new(&without_marker).log()).unwrap();
+    let lost = start(&without_marker, &net.configs[1]);
+    assert!(matches!(&lost, NodeError::Storage(why) if why.contains("marker")), "{lost}");
+
+    let stranger = net.dir(2);
+    let path = Layout::new(&stranger).validator_key();
+    std::fs::remove_file(&path).unwrap();
+    keyfile::create(&path, KeyKind::Validator).unwrap();
+    assert!(matches!(start(&stranger, &net.configs[2]), NodeError::Config(_)));
+
+    let existing = init::init(&net.dir(3), &net.genesis, &net.configs[3]).unwrap_err();
+    assert!(matches!(existing, init::InitError::Exists(_)), "{existing}");
+    net.stop(&runtime, 0);
+}

@@ -69,7 +69,9 @@ impl Options {
     /// A run that tells what happens, if there is somebody to be told.
     #[must_use]
     pub fn telling(print: Option<fn(&str)>) -> Self {
-        Self { print, ..Self::default() }
+        let mut options = Self::default();
+        options.print = print;
+        options
     }
 }
 

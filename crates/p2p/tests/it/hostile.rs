@@ -11,6 +11,7 @@ use p2p::Channel;
 use p2p::record::{PeerRecord, SignedRecord};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::interval;
 use types::hash::{ChainId, Hash32};
 use types::key::SecretKey;
 
@@ -18,7 +19,10 @@ use crate::net::{CHAIN, Keys, Node, eventually, index, socket_address, within};
 
 /// Writes raw bytes on a stream and waits for its end.
 #[derive(Clone, Default)]
-struct Raw;
+struct Raw {
+    /// Goes on writing a zero byte now and then, until the other side ends the stream.
+    dripping: bool,
+}
 
 impl Codec for Raw {
     type Protocol = StreamProtocol;
@@ -49,7 +53,16 @@ impl Codec for Raw {
         bytes: Vec<u8>,
     ) -> std::io::Result<()> {
         stream.write_all(&bytes).await?;
-        stream.flush().await
+        stream.flush().await?;
+        if !self.dripping {
+            return Ok(());
+        }
+        let mut tick = interval(Duration::from_millis(5));
+        loop {
+            tick.tick().await;
+            stream.write_all(&[0]).await?;
+            stream.flush().await?;
+        }
     }
 
     async fn write_response<T: AsyncWrite + Unpin + Send>(
@@ -77,11 +90,15 @@ struct Hostile {
 impl Hostile {
     /// Connects with a node key; all it says goes to one protocol.
     async fn connect(key: &SecretKey, address: Multiaddr, protocol: &str) -> Self {
+        Self::connect_with(Raw::default(), key, address, protocol).await
+    }
+
+    async fn connect_with(raw: Raw, key: &SecretKey, address: Multiaddr, protocol: &str) -> Self {
         let secret = libp2p::identity::ed25519::SecretKey::try_from_bytes(&mut key.to_bytes()[..]).unwrap();
         let keypair = libp2p::identity::Keypair::from(libp2p::identity::ed25519::Keypair::from(secret));
         let name = StreamProtocol::try_from_owned(format!("/gridproof/{CHAIN}/{protocol}/1")).unwrap();
         let patient = Config::default().with_request_timeout(Duration::from_mins(1));
-        let raw = Behaviour::<Raw>::new([(name, ProtocolSupport::Outbound)], patient);
+        let raw = Behaviour::with_codec(raw, [(name, ProtocolSupport::Outbound)], patient);
         let behaviour = Speaker { ping: ping::Behaviour::default(), raw };
         let mut swarm = SwarmBuilder::with_existing_identity(keypair)
             .with_tokio()
@@ -265,18 +282,22 @@ async fn of_two_connections_of_one_peer_the_newer_is_kept() {
 async fn a_second_stream_of_a_channel_ends_the_first() {
     let keys = Keys::new(2);
     let mut a = keys.start(0, &[]).await;
-    let mut hostile = Hostile::connect(&keys.nodes[1], a.addresses()[0].clone(), "consensus").await;
+    let dripping = Raw { dripping: true };
+    let address = a.addresses()[0].clone();
+    let mut hostile = Hostile::connect_with(dripping, &keys.nodes[1], address, "consensus").await;
     for frame in [b"one", b"two"] {
-        hostile.say(framed(frame));
+        // The frame, and the beginning of a long one that never becomes whole.
+        hostile.say([framed(frame), 1_000_000u32.to_le_bytes().to_vec()].concat());
         let reading = async { assert_eq!(a.next_frame().await, (index(1), Channel::Consensus, frame.to_vec())) };
         tokio::select! {
             () = reading => {}
             () = async { loop { hostile.swarm.select_next_some().await; } } => {}
         }
     }
-    hostile.sees("the end of the first stream", |event| {
-        matches!(event, SwarmEvent::Behaviour(SpeakerEvent::Raw(raw)) if !matches!(raw, Event::ResponseSent { .. }))
-    }).await;
+    let is_end = |event: &SwarmEvent<SpeakerEvent>| {
+        matches!(event, SwarmEvent::Behaviour(SpeakerEvent::Raw(Event::OutboundFailure { .. })))
+    };
+    hostile.sees("the end of the first stream", is_end).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! Whole nodes in virtual time: consensus, state machine, mempool, sync and log of every validator, driven through
-//! [`node::core::Node::step`], the code that ships.
+//! [`node::core::Node::step`], the code that ships; in some seeds grid partners as well, through their own deciding core.
 //!
 //! A run follows from its seed alone ([`Scenario`]): a committee with unequal stake, liars whose key runs on two
 //! machines and who propose past views that were not given up, frames that are lost, late, doubled and out of order, partitions, crashes in the middle of a step that
@@ -7,11 +7,12 @@
 //!
 //! What is claimed to survive, and checked: at any time, no two honest hosts decide different blocks or states, no
 //! honest key contradicts itself and nobody honest is accused ([`Violation`]); after the faults every honest host goes
-//! on deciding and every transfer becomes final. Equal seeds give equal runs, to the byte ([`Report::trace`]).
+//! on deciding, every transfer becomes final, and a job that is submitted then settles. Equal seeds give equal runs, to the byte ([`Report::trace`]).
 //!
 //! What it leaves out: bit rot and full disks, which the log's and the store's own tests cover.
 
 pub mod genesis;
+pub mod grid;
 pub mod host;
 pub mod judge;
 pub mod liar;

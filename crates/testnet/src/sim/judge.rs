@@ -74,6 +74,9 @@ pub enum Violation {
         /// What it said.
         why: String,
     },
+    /// A job that nothing stood in the way of did not settle.
+    #[error("{0}")]
+    Job(String),
     /// Too little happened after the faults ended.
     #[error("no progress: {0}")]
     Stuck(String),

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use super::random::Random;
 
+/// Every so many seeds have jobs, which take longer to simulate.
+const JOBS_EVERY: u64 = 2;
+
 /// A host: a machine that runs one node. A liar of the committee has two of them.
 pub type HostId = usize;
 
@@ -108,6 +111,8 @@ pub struct Scenario {
     pub blocks_after: u64,
     /// Transfers that must become final.
     pub transfers: usize,
+    /// True if partners run a job while faults go on and one afterwards.
+    pub jobs: bool,
     /// Time after the calm by which all that must have happened, in milliseconds.
     pub patience_ms: u64,
 }
@@ -153,6 +158,7 @@ impl Scenario {
             calm_at_ms,
             blocks_after: 4,
             transfers: 12,
+            jobs: seed.is_multiple_of(JOBS_EVERY),
             patience_ms: 240_000,
         }
     }

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use consensus::Message;
 use node::application;
-use node::core::{BlobRequest, Channel, Effect, Event, Frame, Setup, Target, Ticket};
-use state::MemoryStore;
-use types::hash::Hash32;
+use node::core::{Channel, Effect, Event, Frame, Setup, Target, Ticket};
+use partner::core::Execution;
+use state::{ChainStore, MemoryStore};
+use types::hash::{BlobId, Hash32};
 use types::number::{Height, ValidatorIndex};
 
 use super::genesis::{self, MemberKeys};
+use super::grid::Grid;
 use super::host::Host;
 use super::judge::{Judge, Violation};
 use super::liar::{Liar, Lie};
@@ -22,6 +24,11 @@ use super::{Options, Report, show};
 /// Time between two turns of the customers, in milliseconds.
 const LOAD_EVERY_MS: u64 = 300;
 
+/// Time between two turns of partners, in milliseconds.
+const GRID_EVERY_MS: u64 = 120;
+
+mod compute;
+
 /// Something that will happen.
 #[derive(Debug)]
 enum Happening {
@@ -30,6 +37,10 @@ enum Happening {
     Work { host: HostId, life: u32 },
     Fault(Fault),
     Load,
+    Grid,
+    Ran { partner: usize, life: u32, execution: Box<Execution> },
+    Asked { host: HostId, life: u32, blob: BlobId, from: ValidatorIndex },
+    Read { host: HostId, life: u32, blob: BlobId },
 }
 
 /// Everything.
@@ -43,6 +54,7 @@ pub(super) struct World {
     members: Vec<Vec<HostId>>,
     network: Network,
     load: Load,
+    grid: Option<Grid>,
     random: Random,
     judge: Judge,
     liar: Liar,
@@ -71,6 +83,7 @@ impl World {
         let network = Network::new(&scenario, hosts.len(), random.split());
         let fee = chain.genesis.params.minimum_fee;
         let load = Load::new(chain.genesis.chain_id(), fee, chain.customers, scenario.transfers);
+        let grid = scenario.jobs.then(|| Grid::new(&chain.genesis, chain.partners, chain.job_customer));
         let mut world = Self {
             options,
             now_ms: 0,
@@ -80,6 +93,7 @@ impl World {
             members,
             network,
             load,
+            grid,
             random,
             judge: Judge::default(),
             liar: Liar::default(),
@@ -94,6 +108,9 @@ impl World {
             world.later(at, Happening::Fault(fault));
         }
         world.later(1, Happening::Load);
+        if world.grid.is_some() {
+            world.later(2, Happening::Grid);
+        }
         world
     }
 
@@ -147,7 +164,8 @@ impl World {
         }
         let goal = *self.goal.get_or_insert(Height(self.judge.height().0 + self.scenario.blocks_after));
         let honest = self.hosts.iter().filter(|host| !host.is_liar);
-        self.load.outstanding() == 0 && honest.into_iter().all(|host| host.tip().height >= goal)
+        let jobs = self.grid.as_ref().map_or(0, Grid::outstanding);
+        self.load.outstanding() == 0 && jobs == 0 && honest.into_iter().all(|host| host.tip().height >= goal)
     }
 
     fn stuck(&self) -> Violation {
@@ -157,7 +175,9 @@ impl World {
         };
         let hosts: Vec<_> = self.hosts.iter().map(describe).collect();
         let outstanding = self.load.outstanding();
-        Violation::Stuck(format!("{outstanding} transfers wait, the goal is {:?}; {}", self.goal, hosts.join(", ")))
+        let jobs = self.grid.as_ref().map_or_else(String::new, |grid| grid.describe(&self.hosts[0].store));
+        let hosts = hosts.join(", ");
+        Violation::Stuck(format!("{outstanding} transfers wait, the goal is {:?}; {hosts}; {jobs}", self.goal))
     }
 
     fn happen(&mut self, happening: Happening) -> Result<(), Violation> {
@@ -187,6 +207,17 @@ impl World {
                 }
             }
             Happening::Fault(fault) => self.fault(fault),
+            Happening::Grid => {
+                self.later(self.now_ms + GRID_EVERY_MS, Happening::Grid);
+                self.grid_turn()
+            }
+            Happening::Ran { partner, life, execution } => {
+                let Some(grid) = &mut self.grid else { return Ok(()) };
+                let wishes = grid.ran(partner, life, *execution, &mut self.random);
+                self.fulfil(wishes)
+            }
+            Happening::Asked { host, life, blob, from } => self.asked(host, life, blob, from),
+            Happening::Read { host, life, blob } => self.read(host, life, blob),
             Happening::Load => {
                 self.later(self.now_ms + LOAD_EVERY_MS, Happening::Load);
                 self.send_load()
@@ -218,17 +249,21 @@ impl World {
             self.note("decided", host, &tip.root.0);
             if !self.hosts[host].is_liar {
                 self.judge.decides(host, height, tip.block, tip.root)?;
-                self.note_decided(host, height);
+                self.note_decided(host, height)?;
             }
         }
         let effects = self.hosts[host].step(self.now_ms, event);
         self.perform(host, effects)
     }
 
-    fn note_decided(&mut self, host: HostId, height: Height) {
-        use state::ChainStore;
-        if let Ok(Some(block)) = self.hosts[host].store.block_at(height) {
+    fn note_decided(&mut self, host: HostId, height: Height) -> Result<(), Violation> {
+        let store = &self.hosts[host].store;
+        if let Ok(Some(block)) = store.block_at(height) {
             self.load.decided(&block);
+        }
+        match &mut self.grid {
+            Some(grid) => grid.decided(store).map_err(|unsettled| Violation::Job(unsettled.0)),
+            None => Ok(()),
         }
     }
 
@@ -286,17 +321,10 @@ impl World {
             }
             Effect::Report { by, fault } => self.accused(host, by, &fault)?,
             Effect::Stop(stop) => return self.stopped(host, stop.to_string()),
-            Effect::Blob(request) => self.blob(host, &request)?,
+            Effect::Blob(request) => self.blob(host, request),
             Effect::Answer { .. } => {}
         }
         Ok(())
-    }
-
-    fn blob(&mut self, host: HostId, request: &BlobRequest) -> Result<(), Violation> {
-        match request {
-            BlobRequest::Fetch { blob, from } => self.event(host, Event::BlobMissing { blob: *blob, from: *from }),
-            BlobRequest::ReadOutcomes { .. } | BlobRequest::Drop(_) => Ok(()),
-        }
     }
 
     fn accused(&self, by: HostId, accused: ValidatorIndex, fault: &consensus::Fault) -> Result<(), Violation> {

@@ -70,9 +70,11 @@ impl Options {
     /// A run that tells what happens, if there is somebody to be told.
     #[must_use]
     pub fn telling(print: Option<fn(&str)>) -> Self {
-        let mut options = Self::default();
-        options.print = print;
-        options
+        Self {
+            print,
+            #[cfg(feature = "planted-bugs")]
+            mutation: None,
+        }
     }
 }
 

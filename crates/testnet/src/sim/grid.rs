@@ -41,7 +41,7 @@ struct Partner {
 #[derive(Debug)]
 pub enum Wish {
     /// Send a transaction to some host.
-    Submit(SignedTransaction),
+    Submit(Box<SignedTransaction>),
     /// Bring blobs to some host.
     Bring(Vec<(BlobId, Vec<u8>)>),
     /// Give a partner the result of a task run after some time.
@@ -132,7 +132,7 @@ impl Grid {
         let mut wishes = Vec::new();
         for job in self.jobs.iter().filter(|job| !job.ended) {
             match vm::query::job(store, &job.id) {
-                Ok(None) => wishes.push(Wish::Submit(job.transaction.clone())),
+                Ok(None) => wishes.push(Wish::Submit(Box::new(job.transaction.clone()))),
                 Ok(Some(_)) => wishes.push(Wish::Bring(vec![named(MODULE), named(INPUT)])),
                 Err(_) => {}
             }
@@ -203,7 +203,7 @@ impl Grid {
                 Effect::Keep(sealed) => drop(partner.sealed.insert(sealed.part, *sealed)),
                 Effect::KeepOutbox(outbox) => partner.outbox = *outbox,
                 Effect::Forget(part) => drop(partner.sealed.remove(&part)),
-                Effect::Send(transaction) => wishes.push(Wish::Submit(*transaction)),
+                Effect::Send(transaction) => wishes.push(Wish::Submit(transaction)),
                 Effect::Execute(execution) => {
                     wishes.push(Wish::Run { partner: at, life: partner.life, execution });
                 }

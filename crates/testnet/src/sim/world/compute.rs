@@ -40,7 +40,7 @@ impl World {
                 Wish::Submit(transaction) => {
                     let Some(host) = self.some_host() else { continue };
                     self.note("submit", host, &transaction.id().0.0);
-                    self.event(host, Event::Submit { ticket: Ticket(0), transaction: Box::new(transaction) })?;
+                    self.event(host, Event::Submit { ticket: Ticket(0), transaction })?;
                 }
                 Wish::Bring(blobs) => {
                     let Some(host) = self.some_host() else { continue };

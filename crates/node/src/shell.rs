@@ -251,18 +251,17 @@ impl Shell {
             Channel::Pool => p2p::Channel::Transactions,
             Channel::Blobs => p2p::Channel::Blobs,
         };
-        let sent = match to {
-            Target::One(to) => self.network.send(to, channel, frame.bytes.to_vec()),
-            Target::All { except: None } => self.network.broadcast(channel, frame.bytes.to_vec()).map(|_| ()),
-            Target::All { except: Some(except) } => self
-                .network
-                .peers()
-                .into_iter()
-                .filter(|peer| *peer != except)
-                .try_for_each(|peer| self.network.send(peer, channel, frame.bytes.to_vec())),
+        let one = |to: ValidatorIndex| {
+            if let Err(error) = self.network.send(to, channel, frame.bytes.to_vec()) {
+                tracing::debug!(%error, ?channel, "frame not sent");
+            }
         };
-        if let Err(error) = sent {
-            tracing::debug!(%error, ?channel, "frame not sent");
+        match to {
+            Target::One(to) => one(to),
+            // A peer that has just gone must not keep the frame from the others.
+            Target::All { except } => {
+                self.network.peers().into_iter().filter(|peer| Some(*peer) != except).for_each(one);
+            }
         }
     }
 

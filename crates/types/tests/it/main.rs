@@ -1,5 +1,7 @@
 //! The shape of the workspace, and the frozen formats of this crate.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
 extern crate gridproof_types as types;
 
 mod golden;

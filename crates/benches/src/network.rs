@@ -36,7 +36,7 @@ impl Network {
         let mut network = Self { devnet, runtime, _folder: folder };
         network.devnet.start(&binary, &[("GRIDPROOF_LOG".to_owned(), "warn".to_owned())])?;
         let clients = network.clients()?;
-        let ready = wait_until(Duration::from_secs(60), || {
+        let ready = wait_until(Duration::from_mins(1), || {
             clients.iter().all(|client| {
                 let status = network.runtime.block_on(client.status());
                 status.is_ok_and(|status| status.height.0 > 2)

@@ -71,7 +71,7 @@ async fn fund(client: &rpc::client::Client, chain: &Chain, customer: &SecretKey,
         client.submit(&signed).await?;
         // The mempool takes 16 nonces of one sender at a time.
         if position % 16 == 15 || position + 1 == u64::try_from(senders.len())? {
-            client.wait_transaction(signed.id(), Duration::from_secs(60)).await?;
+            client.wait_transaction(signed.id(), Duration::from_mins(1)).await?;
         }
     }
     Ok(())
@@ -109,7 +109,7 @@ async fn offer(clients: &[rpc::client::Client], load: Vec<SignedTransaction>, ra
         sends.buffered(IN_FLIGHT).for_each(|()| std::future::ready(())).await;
     });
     let mut latencies = Vec::new();
-    let deadline = Instant::now() + Duration::from_secs(300);
+    let deadline = Instant::now() + Duration::from_mins(5);
     let mut refused = 0u64;
     let mut last = start;
     while !wanted.is_empty() {

@@ -66,17 +66,17 @@ mod tests {
         rpc: Section,
     }
 
-    fn load_text(text: &str, overrides: serde_json::Value) -> Result<Whole, Failure> {
+    fn load_text(text: &str, overrides: &serde_json::Value) -> Result<Whole, Failure> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("node.toml");
         std::fs::write(&path, text).unwrap();
-        load(&path, &overrides)
+        load(&path, overrides)
     }
 
     #[test]
     fn flags_win_over_the_file() {
         let overrides = serde_json::json!({ "rpc": { "listen": "127.0.0.1:2" } });
-        let whole = load_text("[rpc]\nlisten = \"127.0.0.1:1\"\n", overrides).unwrap();
+        let whole = load_text("[rpc]\nlisten = \"127.0.0.1:1\"\n", &overrides).unwrap();
         assert_eq!(whole.rpc.listen, "127.0.0.1:2");
     }
 
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_with_file_and_line() {
-        let failure = load_text("[rpc]\nlisten = \"x\"\nlissten = \"y\"\n", serde_json::json!({})).unwrap_err();
+        let failure = load_text("[rpc]\nlisten = \"x\"\nlissten = \"y\"\n", &serde_json::json!({})).unwrap_err();
         assert!(failure.message.contains("node.toml:3:") && failure.message.contains("lissten"), "{failure}");
     }
 }

@@ -17,7 +17,7 @@ use crate::submit;
 use crate::ui::Ui;
 
 /// How long the first block may take.
-const FIRST_BLOCK_PATIENCE: Duration = Duration::from_secs(60);
+const FIRST_BLOCK_PATIENCE: Duration = Duration::from_mins(1);
 
 /// A network of validators and partners on this machine.
 #[derive(Debug, Subcommand)]
@@ -157,7 +157,7 @@ fn down(dir: &Path, ui: Ui) -> Result<(), Failure> {
 async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
     let devnet = open(dir)?;
     let mut rows = Vec::new();
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for process in &devnet.manifest.processes {
         let height = match &process.rpc {
             Some(url) => Client::with_timeout(url, Duration::from_secs(2))
@@ -174,10 +174,10 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
             (Role::Validator, None) => "no answer".to_owned(),
             (Role::Partner, None) => String::new(),
         };
-        text += &format!("{:<13} {state:<8} pid {:<8} {shown}\n", process.name, process.pid);
+        lines.push(format!("{:<13} {state:<8} pid {:<8} {shown}", process.name, process.pid));
         rows.push(json!({ "name": process.name, "state": state, "pid": process.pid, "height": height }));
     }
-    ui.result(&json!({ "chain_id": devnet.manifest.chain_id, "processes": rows }), text.trim_end());
+    ui.result(&json!({ "chain_id": devnet.manifest.chain_id, "processes": rows }), &lines.join("\n"));
     Ok(())
 }
 

@@ -99,16 +99,16 @@ pub fn read_genesis(path: &Path) -> Result<Genesis, Failure> {
 
 fn init(dir: &Path, genesis: Option<&Path>, bootstrap: Vec<String>, ui: Ui) -> Result<(), Failure> {
     let keys = node::init::keys(dir).map_err(|error| init_failure(&error))?;
-    let mut text = format!("validator key {}\nnode key      {}\nVRF key       {}", keys.validator, keys.node, keys.vrf);
-    if let Some(path) = genesis {
+    let shown = format!("validator key {}\nnode key      {}\nVRF key       {}", keys.validator, keys.node, keys.vrf);
+    let next = if let Some(path) = genesis {
         let mut config = Config::default();
         config.p2p.bootstrap = bootstrap;
         node::init::init(dir, &read_genesis(path)?, &config).map_err(|error| init_failure(&error))?;
-        text += &format!("\nready: gridproof node start --dir {}", dir.display());
+        format!("ready: gridproof node start --dir {}", dir.display())
     } else {
-        text += "\nput these keys into the genesis, then run init again with --genesis";
-    }
-    ui.result(&json!({ "dir": dir, "keys": keys, "ready": genesis.is_some() }), &text);
+        "put these keys into the genesis, then run init again with --genesis".to_owned()
+    };
+    ui.result(&json!({ "dir": dir, "keys": keys, "ready": genesis.is_some() }), &format!("{shown}\n{next}"));
     Ok(())
 }
 

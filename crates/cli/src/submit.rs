@@ -82,6 +82,7 @@ pub async fn finished(client: &Client, id: TransactionId, patience: Duration) ->
 }
 
 /// A client's error as a failure with its exit code.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that map_err calls")]
 pub fn failure(error: ClientError) -> Failure {
     let kind = match &error {
         ClientError::Url { .. } => ExitKind::Usage,

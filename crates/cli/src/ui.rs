@@ -21,14 +21,14 @@ impl Ui {
     }
 
     /// The final result: `json` for programs, `text` for people.
-    pub fn result(&self, json: &Value, text: &str) {
+    pub fn result(self, json: &Value, text: &str) {
         let mut out = std::io::stdout().lock();
         // A closed pipe is the reader's choice, not an error.
         let _ = if self.json { writeln!(out, "{json:#}") } else { writeln!(out, "{text}") };
     }
 
     /// A line for people on the way; with `--json` it goes to standard error.
-    pub fn line(&self, text: &str) {
+    pub fn line(self, text: &str) {
         let _ = if self.json || self.terminal {
             writeln!(std::io::stderr().lock(), "{text}")
         } else {
@@ -37,7 +37,7 @@ impl Ui {
     }
 
     /// A failure on standard error; with `--json` also the object on standard output.
-    pub fn failure(&self, failure: &crate::failure::Failure) {
+    pub fn failure(self, failure: &crate::failure::Failure) {
         if self.json {
             let _ = writeln!(std::io::stdout().lock(), "{:#}", failure.to_json());
         }
@@ -45,26 +45,26 @@ impl Ui {
     }
 
     /// A spinner with a changing message, for waiting. Off a terminal each message is a line.
-    pub fn spinner(&self, message: &str) -> Progress {
+    pub fn spinner(self, message: &str) -> Progress {
         let bar = ProgressBar::with_draw_target(None, self.target());
         bar.set_style(ProgressStyle::with_template("{spinner} {msg} [{elapsed}]").expect("a valid template"));
         bar.enable_steady_tick(Duration::from_millis(120));
-        let progress = Progress { bar, ui: *self };
+        let progress = Progress { bar, ui: self };
         progress.message(message);
         progress
     }
 
     /// A bar over a number of bytes.
-    pub fn bytes(&self, total: u64, message: &str) -> Progress {
+    pub fn bytes(self, total: u64, message: &str) -> Progress {
         let bar = ProgressBar::with_draw_target(Some(total), self.target());
         let template = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}";
         bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
-        let progress = Progress { bar, ui: *self };
+        let progress = Progress { bar, ui: self };
         progress.message(message);
         progress
     }
 
-    fn target(&self) -> ProgressDrawTarget {
+    fn target(self) -> ProgressDrawTarget {
         if self.terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }
     }
 }

@@ -92,7 +92,7 @@ pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), Failure> {
             let key = keyfile::read_secret(&key, KeyKind::Account)?;
             let progress = ui.spinner("sending");
             let sent =
-                submit::send(&rpc.client()?, &key, Action::Transfer { to, amount }, Duration::from_secs(60)).await;
+                submit::send(&rpc.client()?, &key, Action::Transfer { to, amount }, Duration::from_mins(1)).await;
             progress.finish();
             let sent = sent?;
             let text =

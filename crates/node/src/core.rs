@@ -283,6 +283,7 @@ impl Node {
                 self.book.stored(blob, now.unix.0);
                 offer(&[blob], out);
             }
+            Event::BlobLost(blob) => self.book.lost(&blob),
             Event::BlobMissing { blob, from } => self.book.fetch_failed(blob, from, now.monotonic.0),
             Event::OutcomesRead { blob, outcomes } => self.book.outcomes_read(blob, outcomes.as_deref()),
         }
@@ -403,6 +404,12 @@ impl Node {
         let stored = self.stored_view.unwrap_or(View::ZERO);
         let heard = self.replica.final_view() > self.start_view;
         !heard || self.replica.final_view() > stored.saturating_add(VIEWS_BEHIND)
+    }
+
+    /// True if a live job needs the blob.
+    #[must_use]
+    pub fn needs_blob(&self, blob: &BlobId) -> bool {
+        self.book.needs(blob)
     }
 
     /// The transactions that wait.

@@ -39,6 +39,10 @@ pub async fn run(directory: &Path, config: Config, shutdown: impl Future<Output 
 
     let clock = Clock::start();
     let (node, effects) = Node::start(setup, clock.now(), &store, records, blobs.ids())?;
+    // Uploads for jobs that ended while the node was down.
+    for blob in blobs.uploads().into_iter().filter(|blob| !node.needs_blob(blob)) {
+        blobs.remove(blob).map_err(|error| NodeError::Storage(error.to_string()))?;
+    }
     let (questions, asked) = mpsc::channel(WAITING_QUESTIONS);
     let (live, watched) = watch::channel(Live::default());
     let backend = Arc::new(NodeBackend {
@@ -47,8 +51,8 @@ pub async fn run(directory: &Path, config: Config, shutdown: impl Future<Output 
         store: store.clone(),
         blobs: blobs.clone(),
         validator: node.index(),
-        // Cursors of an earlier run lie below this one's and are told apart as too old.
-        events: Arc::new(EventLog::new(config.rpc.kept_events, clock.now().unix.0)),
+        // In microseconds: cursors of an earlier run lie below this one's and are told apart as too old.
+        events: Arc::new(EventLog::new(config.rpc.kept_events, clock.now().unix.0.saturating_mul(1_000))),
         recent: Arc::new(RecentJobs::default()),
         questions,
         live: watched,

@@ -126,6 +126,8 @@ pub struct BlobBook {
     missing: BTreeMap<BlobId, Missing>,
     /// What is kept beyond live jobs: (end of keeping in Unix milliseconds, blob).
     kept: BTreeSet<(u64, BlobId)>,
+    /// What ended jobs needed and never got: parts of it may be on disk.
+    abandoned: BTreeSet<BlobId>,
     /// True if something happened since the book was last brought in order.
     changed: bool,
     /// The statements that can be made, as of then.
@@ -142,8 +144,8 @@ impl BlobBook {
         let until = unix_ms.saturating_add(retention.results_ms);
         let kept = held.iter().map(|blob| (until, *blob)).collect();
         let (live, missing) = (BTreeMap::new(), BTreeMap::new());
-        let (statements, peers) = (Vec::new(), BTreeSet::new());
-        Self { own, retention, live, held, missing, kept, changed: true, statements, peers }
+        let (statements, peers, abandoned) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        Self { own, retention, live, held, missing, kept, abandoned, changed: true, statements, peers }
     }
 
     /// True if the blob is here.
@@ -207,8 +209,12 @@ impl BlobBook {
         let Some(job) = self.live.remove(id) else { return };
         let until = unix_ms.saturating_add(keep_ms);
         let results: BTreeSet<_> = job.results().into_iter().collect();
-        for blob in job.needs().filter(|blob| self.held.contains(blob)) {
-            self.kept.insert((if results.contains(&blob) { until } else { unix_ms }, blob));
+        for blob in job.needs() {
+            if self.held.contains(&blob) {
+                self.kept.insert((if results.contains(&blob) { until } else { unix_ms }, blob));
+            } else {
+                self.abandoned.insert(blob);
+            }
         }
     }
 
@@ -217,9 +223,20 @@ impl BlobBook {
         self.changed = true;
         self.missing.remove(&blob);
         self.held.insert(blob);
-        if !self.live.values().any(|job| job.needs().any(|need| need == blob)) {
+        if !self.needs(&blob) {
             self.kept.insert((unix_ms, blob));
         }
+    }
+
+    /// A blob that was here has changed on disk and is gone: if a live job needs it, it is fetched again.
+    pub fn lost(&mut self, blob: &BlobId) {
+        self.changed |= self.held.remove(blob);
+    }
+
+    /// True if a live job needs the blob.
+    #[must_use]
+    pub fn needs(&self, blob: &BlobId) -> bool {
+        self.live.values().any(|job| job.needs().any(|need| need == *blob))
     }
 
     /// A validator did not give a blob.
@@ -344,7 +361,7 @@ impl BlobBook {
         let needed_bytes: u128 = needed.iter().map(|blob| u128::from(blob.length)).sum();
         let kept: BTreeSet<_> = self.kept.iter().map(|(_, blob)| *blob).filter(|blob| !needed.contains(blob)).collect();
         let mut used = needed_bytes + kept.iter().map(|blob| u128::from(blob.length)).sum::<u128>();
-        let mut dropped = Vec::new();
+        let mut dropped: Vec<_> = std::mem::take(&mut self.abandoned).difference(needed).copied().collect();
         while let Some((until, blob)) = self.kept.first().copied() {
             let is_over = until <= unix_ms;
             if !is_over && used <= u128::from(self.retention.quota_bytes) {

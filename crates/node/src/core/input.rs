@@ -65,6 +65,8 @@ pub enum Event {
     },
     /// A blob is complete on disk.
     BlobStored(BlobId),
+    /// A blob has changed on disk and was removed.
+    BlobLost(BlobId),
     /// A validator did not give a blob.
     BlobMissing {
         /// Which one.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use blobs::BlobStore;
+use blobs::{BlobStore, StoreError};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use types::attestation::Outcomes;
 use types::codec::{decode, encode};
@@ -53,12 +53,13 @@ impl BlobTasks {
     /// Answers a validator's request for a chunk; a request that cannot be answered is refused by silence.
     pub fn answer(&self, bytes: &[u8], reply: oneshot::Sender<Vec<u8>>) {
         let Ok(request) = decode::<ChunkRequest>(bytes, MAX_CHUNK_REQUEST_BYTES) else { return };
-        let store = self.store.clone();
-        tokio::task::spawn_blocking(move || {
-            if let Ok(chunk) = store.encode_chunk(request.blob, request.chunk) {
+        let (store, inputs) = (self.store.clone(), self.inputs.clone());
+        tokio::task::spawn_blocking(move || match store.encode_chunk(request.blob, request.chunk) {
+            Ok(chunk) => {
                 // Whoever asked may have given up.
                 let _ = reply.send(chunk);
             }
+            Err(error) => report_rot(&inputs, &error),
         });
     }
 
@@ -83,10 +84,20 @@ impl BlobTasks {
         let (store, inputs) = (self.store.clone(), self.inputs.clone());
         tokio::task::spawn_blocking(move || {
             let small = usize::try_from(blob.length).is_ok_and(|length| length <= MAX_OUTCOMES_BYTES);
-            let bytes = if small { store.read(blob).ok() } else { None };
+            let bytes =
+                if small { store.read(blob).inspect_err(|error| report_rot(&inputs, error)).ok() } else { None };
             let outcomes = bytes.and_then(|bytes| decode::<Outcomes>(&bytes, MAX_OUTCOMES_BYTES).ok()).map(Box::new);
             let _ = inputs.blocking_send(Input::Core(Event::OutcomesRead { blob, outcomes }));
         });
+    }
+}
+
+/// Tells the core of a blob that has changed on disk and was dropped.
+fn report_rot(inputs: &mpsc::Sender<Input>, error: &StoreError) {
+    if let StoreError::Corrupt(blob) = error {
+        tracing::error!(%error, "bit rot");
+        // A closed channel means that the node stops.
+        let _ = inputs.blocking_send(Input::Core(Event::BlobLost(*blob)));
     }
 }
 

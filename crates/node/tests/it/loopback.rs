@@ -26,7 +26,7 @@ use types::state_key::StateKey;
 use types::transaction::{Action, SignedTransaction, Transaction};
 
 /// How long anything may take; far more than it does.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Stakes of which any one may be away.
 const STAKES: [u64; 4] = [4, 3, 3, 3];
 

@@ -20,8 +20,12 @@ fn all_validators_killed_at_once_go_on() {
     let mut net = Net::up(27_000, 0);
     let before = net.heights().into_iter().flatten().max().unwrap();
     let names = net.names(gridproof_testnet::devnet::Role::Validator);
-    names.iter().for_each(|name| net.kill(name));
-    names.iter().for_each(|name| net.restart(name));
+    for name in &names {
+        net.kill(name);
+    }
+    for name in &names {
+        net.restart(name);
+    }
     net.wait("blocks above those before the kill", 60, |net| {
         net.heights().iter().all(|height| height.is_some_and(|h| h > before + 5))
     });

@@ -196,8 +196,8 @@ pub fn histogram(folder: &Path, tasks: u32, verifiers: u32) -> PathBuf {
     std::fs::create_dir_all(folder).unwrap();
     let programs = std::env::var("GRIDPROOF_TEST_PROGRAMS").expect("scripts/test sets GRIDPROOF_TEST_PROGRAMS");
     std::fs::copy(Path::new(&programs).join("histogram.wasm"), folder.join("histogram.wasm")).unwrap();
-    let numbers: String = (0..5_000u32).map(|i| format!("{}\n", f64::from(i * 7919 % 10_007) / 10_007.0)).collect();
-    std::fs::write(folder.join("data.txt"), numbers).unwrap();
+    let numbers: Vec<_> = (0..5_000u32).map(|i| (f64::from(i * 7919 % 10_007) / 10_007.0).to_string()).collect();
+    std::fs::write(folder.join("data.txt"), numbers.join("\n")).unwrap();
     let spec = folder.join("job.yaml");
     let text = format!(
         "version: gridproof/v1\nname: e2e\nengine: {{type: wasm, params: {{module: histogram.wasm}}}}\n\

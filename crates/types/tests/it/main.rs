@@ -1,6 +1,6 @@
 //! The shape of the workspace, and the frozen formats of this crate.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 extern crate gridproof_types as types;
 

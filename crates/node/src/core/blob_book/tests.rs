@@ -205,7 +205,7 @@ fn what_ended_is_no_longer_asked_for() {
     book.settle(0, 0, &BTreeSet::new());
     assert_eq!(book.missing().collect::<BTreeSet<_>>(), BTreeSet::from([&blob("module"), &blob("stdin")]));
     book.job_changed(&record(Stage::Failed { reason: FailureReason::NoInputs }), 0);
-    assert_eq!(book.settle(0, 0, &peers()), []);
+    assert_eq!(fetches(&book.settle(0, 0, &peers())), []);
     assert_eq!(book.missing().count(), 0);
 }
 
@@ -247,4 +247,40 @@ fn results_give_way_to_live_jobs_when_the_quota_is_reached_and_live_ones_never()
     book.retention.quota_bytes = 1;
     book.settle(5_000, 5_000, &peers());
     assert!(book.holds(&blob("module")) && book.holds(&blob("stdin")));
+}
+
+#[test]
+fn what_came_in_part_for_a_job_that_ended_is_removed_unless_another_needs_it() {
+    let dropped = |other: bool| {
+        let mut book = book();
+        book.job_changed(&record(open(&[], None)), 0);
+        if other {
+            let mut second = record(open(&[], None));
+            second.id = JobId(Hash32([2; 32]));
+            book.job_changed(&second, 0);
+        }
+        book.settle(0, 0, &BTreeSet::new());
+        book.stored(blob("module"), 0);
+        book.job_changed(&record(Stage::Failed { reason: FailureReason::NoInputs }), 0);
+        book.settle(0, 0, &BTreeSet::new())
+    };
+    let all = [BlobRequest::Drop(vec![blob("stdin"), blob("module")])];
+    let mut found = dropped(false);
+    if let Some(BlobRequest::Drop(blobs)) = found.first_mut() {
+        blobs.sort_by_key(|id| *id == blob("module"));
+    }
+    assert_eq!(found, all);
+    assert_eq!(dropped(true), []);
+}
+
+#[test]
+fn a_blob_that_rotted_is_fetched_again_while_a_job_needs_it() {
+    let mut book = book();
+    book.job_changed(&record(open(&[], None)), 0);
+    book.stored(blob("module"), 0);
+    book.stored(blob("stdin"), 0);
+    assert_eq!(fetches(&book.settle(0, 0, &peers())), []);
+    book.lost(&blob("module"));
+    assert_eq!(fetches(&book.settle(0, 0, &peers())).len(), 1);
+    assert_eq!(holding(&mut book), [], "nothing is vouched for that is not here");
 }

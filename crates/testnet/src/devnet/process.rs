@@ -34,7 +34,9 @@ pub fn start(binary: &Path, arguments: &[&str], environment: &[(String, String)]
 pub fn is_running(pid: u32, directory: &Path) -> bool {
     let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else { return false };
     let wanted = directory.as_os_str().as_encoded_bytes();
-    line.split(|byte| *byte == 0).any(|argument| argument == wanted) && !is_zombie(pid)
+    // While a new process is being loaded its command line is empty for a moment.
+    let ours = line.is_empty() || line.split(|byte| *byte == 0).any(|argument| argument == wanted);
+    ours && !is_zombie(pid)
 }
 
 fn is_zombie(pid: u32) -> bool {

@@ -34,14 +34,21 @@ need_packages() {
 
 # What building needs: a C++ compiler for RocksDB, libclang for its bindings.
 need_build_tools() {
-    command -v cargo >/dev/null || fail "cargo is missing" "install Rust from your distribution or rustup, version $(toolchain) or later"
+    [ "$(uname -m)" = x86_64 ] || fail "engine class 1 is defined for x86-64 machines, this one is $(uname -m)" "run on an x86-64 machine"
+    local get="install Rust $(toolchain) or later, for instance with rustup (https://rustup.rs)" found
+    command -v cargo >/dev/null || fail "cargo is missing" "$get"
+    # rustup takes the version of rust-toolchain.toml by itself; a distribution's cargo is what it is.
+    if ! command -v rustup >/dev/null; then
+        found=$(rustc --version | cut -d ' ' -f 2)
+        [ "$(printf '%s\n' "$(toolchain)" "$found" | sort -V | head -n 1)" = "$(toolchain)" ] || fail "Rust $found is too old" "$get"
+    fi
     need_packages git=git g++=g++ make=make clang=clang '/usr/lib/llvm-*/lib/libclang.so*=libclang-dev'
 }
 
 # What the example programs need: clang's WebAssembly target with a C library.
 need_wasm_tools() {
     need_packages clang=clang wasm-ld=lld '/usr/lib/wasm32-wasi/libc.a=wasi-libc' \
-        '/usr/lib/llvm-*/lib/clang/*/lib/wasi/libclang_rt.builtins-wasm32.a=libclang-rt-14-dev-wasm32'
+        '/usr/lib/llvm-*/lib/clang/*/lib/wasi*/libclang_rt.builtins-wasm32.a=libclang-rt-dev-wasm32'
 }
 
 toolchain() { sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml; }

@@ -12,7 +12,9 @@ use types::genesis::Genesis;
 use types::hash::{Address, BlobId, Hash32, JobId};
 use types::job::{CLASS_WASM_V1, JobReceipt, Output, Policy, ReceiptVerifier, TaskLimits, Workload};
 use types::key::{SecretKey, VrfSecretKey};
-use types::number::{Amount, Attempt, Epoch, Height, ProtocolVersion, Stake, Timestamp, ValidatorIndex, View, Weight};
+use types::number::{
+    Amount, Attempt, Epoch, Fixed64, Height, ProtocolVersion, Stake, Timestamp, ValidatorIndex, View, Weight,
+};
 use types::params::{ComputeParams, Params};
 use types::proof::ValueProof;
 use types::state_key::StateKey;
@@ -179,10 +181,10 @@ pub fn receipt() -> JobReceipt {
         value_at_risk: Amount(100),
         task_value_at_risk: Amount(50),
         policy: Policy {
-            expected_verifiers: 3 << 64,
+            expected_verifiers: Fixed64(3 << 64),
             tasks_per_verifier: 2,
-            expected_checks: 3 << 64,
-            detection: u128::MAX >> 64,
+            expected_checks: Fixed64(3 << 64),
+            detection: Fixed64(u128::MAX >> 64),
             bond: Amount(200),
             verifier_bond: Amount(20),
             minimum_verifiers: 1,

@@ -7,11 +7,13 @@ pub use job::{JobList, JobSummary, JobView, VerifierView};
 
 use serde::{Deserialize, Serialize};
 use types::block::Header;
+use types::codec::encode;
 use types::hash::{Address, BlockId, ChainId, Hash32, JobId, TransactionId};
 use types::job::{Escrow, PartnerProfile, Policy};
 use types::number::{
     Amount, Attempt, ChainTime, Epoch, Height, Nonce, ProtocolVersion, Timestamp, ValidatorIndex, View,
 };
+use types::proof::ValueProof;
 use types::transaction::{Failure, SystemTransaction, Transaction, TransactionReceipt};
 
 /// Where a node stands: `GET /v1/status`.
@@ -229,6 +231,34 @@ pub struct Exclusion {
     pub reason: String,
     /// How many partners.
     pub partners: u32,
+}
+
+/// A proof of state: `GET /v1/proofs/{key}` as JSON. Programs that check it take the bytes of `proof`, or ask for
+/// `application/octet-stream`; the other fields only say what those bytes hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProofView {
+    /// The value's canonical bytes in hex digits; nothing if the key is absent.
+    pub value: Option<String>,
+    /// The value is of the state after this height.
+    pub height: Height,
+    /// The root of that state.
+    pub state_root: Hash32,
+    /// The canonical bytes of the `ValueProof` in hex digits.
+    pub proof: String,
+}
+
+impl ProofView {
+    /// The proof as JSON shows it.
+    #[must_use]
+    pub fn new(proof: &ValueProof) -> Self {
+        let header = proof.finality.headers.first();
+        Self {
+            value: proof.value.as_deref().map(hex::encode),
+            height: header.map(|header| header.height.saturating_sub(1)).unwrap_or_default(),
+            state_root: header.map_or(Hash32::ZERO, |header| header.parent_state_root),
+            proof: hex::encode(encode(proof)),
+        }
+    }
 }
 
 /// What a node has of a blob: `GET /v1/blobs/{hash}/{length}`, and the answer to an uploaded chunk.

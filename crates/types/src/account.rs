@@ -11,7 +11,7 @@ use crate::hash::{Address, Domain, JobId};
 use crate::job::PartnerProfile;
 use crate::key::VrfOutput;
 use crate::limits::{MAX_PARTNERS, MAX_UNBONDINGS};
-use crate::number::{Amount, ChainTime, EngineClass, Nonce};
+use crate::number::{Amount, ChainTime, EngineClass, Fixed64, Nonce};
 
 /// An account, under `StateKey::Account`. One that nobody ever paid is absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
@@ -93,14 +93,14 @@ impl PartnerSnapshot {
 }
 
 /// True if a sortition output draws a partner that holds `bond` of the `class_bond` taking part:
-/// output / 2^64 < mu x bond / class bond, with mu = `expected_verifiers` in 64.64 fixed point, rounded down.
+/// output / 2^64 < mu x bond / class bond, with mu = `expected_verifiers`; rounded down.
 #[must_use]
-pub fn is_drawn(output: &VrfOutput, expected_verifiers: u128, bond: Amount, class_bond: Amount) -> bool {
+pub fn is_drawn(output: &VrfOutput, expected_verifiers: Fixed64, bond: Amount, class_bond: Amount) -> bool {
     if class_bond == Amount::ZERO {
         return false;
     }
     // Both sides in units of 2^-64; the product of two 128-bit numbers fits 256 bits.
-    let threshold = U256::from(expected_verifiers) * U256::from(bond.0) / U256::from(class_bond.0);
+    let threshold = U256::from(expected_verifiers.0) * U256::from(bond.0) / U256::from(class_bond.0);
     U256::from(output.hash(Domain::SORTITION).low_u64()) < threshold
 }
 
@@ -122,7 +122,7 @@ mod tests {
             })
             .collect();
         let drawn = |mu: u128, bond: u128, class: u128| {
-            outputs.iter().filter(|output| is_drawn(output, mu, Amount(bond), Amount(class))).count()
+            outputs.iter().filter(|output| is_drawn(output, Fixed64(mu), Amount(bond), Amount(class))).count()
         };
         assert_eq!(drawn(1 << 64, 1, 1), outputs.len(), "mu = 1 and all of the bond");
         assert_eq!(drawn(3 << 64, u128::MAX / 2, u128::MAX), outputs.len(), "no overflow");

@@ -129,6 +129,9 @@ pub struct Verification {
     pub value_at_risk: Amount,
     /// Loss V1 from one wrong task.
     pub task_value_at_risk: Amount,
+    /// Least probability, in parts per million, with which one wrong task is found by partners that drew themselves;
+    /// 0 leaves it to the bond rule.
+    pub confidence_ppm: u32,
 }
 
 impl Workload {

@@ -173,6 +173,23 @@ impl<'de> Deserialize<'de> for Amount {
     }
 }
 
+/// A fraction at or above zero in 64.64 fixed point: a whole number of 2^-64. In JSON it is that whole number as a text,
+/// since readers of JSON keep 53 bits of a number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, BorshSerialize, BorshDeserialize)]
+pub struct Fixed64(pub u128);
+
+impl Serialize for Fixed64 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fixed64 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <String as Deserialize>::deserialize(deserializer)?.parse().map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -141,6 +141,16 @@ impl<'a> Field<'a> {
         Err(self.error(format!("expected {what} from {least} to {most}, found {value}: the limit is {most}")))
     }
 
+    /// A decimal above 0 and below 1 with at most 6 digits after its point, in millionths.
+    pub fn millionths(&self, what: &str) -> Result<u32, SpecError> {
+        let expected = || self.expected(&format!("{what}, with at most 6 digits after the point"));
+        let digits = self.text(what)?.strip_prefix("0.").ok_or_else(expected)?;
+        if digits.len() > 6 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+            return Err(expected());
+        }
+        format!("{digits:0<6}").parse().ok().filter(|value| *value > 0).ok_or_else(expected)
+    }
+
     /// A scalar that a type reads itself.
     pub fn parsed<T: std::str::FromStr>(&self, what: &str) -> Result<T, SpecError> {
         self.text(what)?.parse().map_err(|_| self.expected(what))

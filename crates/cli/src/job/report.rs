@@ -67,14 +67,14 @@ fn policy_lines(policy: &Policy) -> Vec<String> {
     vec![
         format!(
             " checked by  {} verifiers in expectation (mu), at least {}, {} tasks each (k)",
-            decimal(policy.expected_verifiers),
+            decimal(policy.expected_verifiers.0),
             policy.minimum_verifiers,
             policy.tasks_per_verifier
         ),
         format!(
             " so that     each task is run {} times more (x), one wrong task is found with probability {} (q)",
-            decimal(policy.expected_checks),
-            decimal(policy.detection)
+            decimal(policy.expected_checks.0),
+            decimal(policy.detection.0)
         ),
         format!(" at stake    {} SQUARE of the primary's bond", policy.bond),
     ]

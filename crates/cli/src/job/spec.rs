@@ -374,9 +374,10 @@ fn verification(field: Option<&Field<'_>>, price: Amount) -> Result<Verification
         tasks_per_verifier: None,
         value_at_risk: price,
         task_value_at_risk: price,
+        confidence_ppm: 0,
     };
     let Some(field) = field else { return Ok(verification) };
-    let fields = field.mapping(&["verifiers", "tasks", "value_at_risk", "task_value_at_risk"])?;
+    let fields = field.mapping(&["verifiers", "tasks", "value_at_risk", "task_value_at_risk", "confidence"])?;
     if let Some(verifiers) = fields.optional("verifiers") {
         let count = verifiers.integer(0, u64::from(MAX_MINIMUM_VERIFIERS), "a number of verifiers")?;
         verification.minimum_verifiers = u16::try_from(count).unwrap_or(u16::MAX);
@@ -399,6 +400,9 @@ fn verification(field: Option<&Field<'_>>, price: Amount) -> Result<Verification
         {
             return Err(value.expected(&format!("more than 0 and at most value_at_risk, which is {whole}")));
         }
+    }
+    if let Some(confidence) = fields.optional("confidence") {
+        verification.confidence_ppm = confidence.millionths("a probability above 0 and below 1, such as 0.99")?;
     }
     Ok(verification)
 }

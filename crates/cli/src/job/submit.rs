@@ -69,6 +69,7 @@ fn with_hint(failure: Failure, estimate: Option<&Estimate>) -> Failure {
         "bond_too_small" => "lower verification.value_at_risk below what partners' bonds cover, raise \
                              verification.verifiers or verification.tasks, or wait for partners with larger bonds"
             .to_owned(),
+        "confidence_too_high" => "lower verification.confidence".to_owned(),
         "bond_boundless" => "lower verification.value_at_risk, or let verification.tasks be all".to_owned(),
         "constraints_unmet" => "relax constraints.attributes; GET /v1/partners shows what partners offer".to_owned(),
         "not_enough_verifiers" => "lower verification.verifiers, or wait until more partners have joined".to_owned(),

@@ -1,6 +1,8 @@
-//! One HTTP exchange: deadlines, bounded reading, and errors by their cause.
+//! One HTTP exchange: deadlines, bounded reading, errors by their cause, and the next server where one does not answer.
 
 use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::{Method, Response, Url, redirect};
@@ -12,15 +14,19 @@ use crate::limits::MAX_JSON_BYTES;
 
 /// Largest error body that is read.
 const MAX_ERROR_BYTES: usize = 64 << 10;
+/// What the client can read.
+const ACCEPT: &str = "application/json, application/octet-stream";
 /// Time to connect, within the time for the whole exchange.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an unused connection is kept: less than a server keeps it, so that no request meets its end.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A pool of connections to one node.
+/// A pool of connections to one or more nodes, of which one is asked as long as it answers.
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
-    base: String,
+    bases: Arc<[String]>,
+    /// Which of them is asked.
+    current: Arc<AtomicUsize>,
     http: reqwest::Client,
     timeout: Duration,
 }
@@ -32,20 +38,36 @@ struct Request<'a> {
     body: Option<Vec<u8>>,
     limit: usize,
     timeout: Duration,
+    failover: Failover,
+}
+
+/// What follows when a server does not answer, or cannot now. Either way the next one is asked from then on.
+#[derive(Clone, Copy)]
+enum Failover {
+    /// The next one is asked the same.
+    Repeat,
+    /// The next one is asked the same if this one has not heard the question.
+    RepeatUnheard,
+    /// The caller is told: its question is one for this server alone.
+    Tell,
+}
+
+impl Failover {
+    fn repeats(self, error: &ClientError) -> bool {
+        match self {
+            Self::Repeat => true,
+            Self::RepeatUnheard => matches!(error, ClientError::NoConnection { .. }),
+            Self::Tell => false,
+        }
+    }
 }
 
 impl Transport {
-    pub(super) fn new(url: &str, timeout: Duration) -> Result<Self, ClientError> {
-        let fail = |reason: &str| ClientError::Url { url: url.to_owned(), reason: reason.to_owned() };
-        let parsed: Url = url.parse().map_err(|_| fail("it does not parse"))?;
-        if parsed.scheme() != "http" {
-            return Err(fail("the scheme must be http; TLS is for a proxy before the node"));
-        }
-        if parsed.path() != "/" || parsed.query().is_some() || parsed.fragment().is_some() {
-            return Err(fail("it must end after host and port"));
-        }
-        if !parsed.username().is_empty() || parsed.password().is_some() {
-            return Err(fail("it must not hold a user name or password"));
+    pub(super) fn new<S: AsRef<str>>(urls: &[S], timeout: Duration) -> Result<Self, ClientError> {
+        let bases = urls.iter().map(|url| base(url.as_ref())).collect::<Result<Arc<[_]>, _>>()?;
+        let fail = |reason: String| ClientError::Url { url: bases.join(","), reason };
+        if bases.is_empty() {
+            return Err(fail("no server is given".to_owned()));
         }
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT.min(timeout))
@@ -53,34 +75,56 @@ impl Transport {
             .redirect(redirect::Policy::none())
             .no_proxy()
             .build()
-            .map_err(|error| fail(&cause(&error)))?;
-        Ok(Self { base: parsed.as_str().trim_end_matches('/').to_owned(), http, timeout })
+            .map_err(|error| fail(cause(&error)))?;
+        Ok(Self { bases, current: Arc::default(), http, timeout })
     }
 
+    /// The server that is asked now.
     pub(super) fn base(&self) -> &str {
-        &self.base
+        &self.bases[self.current()]
+    }
+
+    /// The place of the server that is asked now.
+    pub(super) fn current(&self) -> usize {
+        self.current.load(Ordering::Relaxed)
+    }
+
+    /// Asks the next server from now on, unless somebody has turned away from this one already.
+    fn turn_from(&self, server: usize) {
+        let next = (server + 1) % self.bases.len();
+        let _ = self.current.compare_exchange(server, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     pub(super) async fn json<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        self.long_poll(path, Duration::ZERO).await
+        self.parse(path, &self.bytes(path, MAX_JSON_BYTES).await?)
     }
 
+    /// Cursors are a server's own: an error turns to the next server, and the caller takes a new cursor there.
     pub(super) async fn long_poll<T: DeserializeOwned>(&self, path: &str, wait: Duration) -> Result<T, ClientError> {
         let timeout = self.timeout.saturating_add(wait);
-        let request = Request { method: Method::GET, path, body: None, limit: MAX_JSON_BYTES, timeout };
+        let (method, failover) = (Method::GET, Failover::Tell);
+        let request = Request { method, path, body: None, limit: MAX_JSON_BYTES, timeout, failover };
         self.parse(path, &self.exchange(request).await?)
     }
 
     pub(super) async fn bytes(&self, path: &str, limit: usize) -> Result<Vec<u8>, ClientError> {
-        self.exchange(Request { method: Method::GET, path, body: None, limit, timeout: self.timeout }).await
+        let (method, failover) = (Method::GET, Failover::Repeat);
+        self.exchange(Request { method, path, body: None, limit, timeout: self.timeout, failover }).await
     }
 
+    /// A question with a body: it changes nothing.
+    pub(super) async fn ask<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<T, ClientError> {
+        self.send_body(Method::POST, path, body, Failover::Repeat).await
+    }
+
+    /// After an error other than no connection the server may have done what was asked.
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<T, ClientError> {
-        self.send_body(Method::POST, path, body).await
+        self.send_body(Method::POST, path, body, Failover::RepeatUnheard).await
     }
 
+    /// A piece of something: the next server lacks the pieces before it.
     pub(super) async fn put<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<T, ClientError> {
-        self.send_body(Method::PUT, path, body).await
+        self.send_body(Method::PUT, path, body, Failover::Tell).await
     }
 
     /// A route that answers with success or an error and nothing to read.
@@ -90,7 +134,8 @@ impl Transport {
 
     /// HEAD: true on success, false on 404.
     pub(super) async fn exists(&self, path: &str) -> Result<bool, ClientError> {
-        let request = Request { method: Method::HEAD, path, body: None, limit: 0, timeout: self.timeout };
+        let (method, failover) = (Method::HEAD, Failover::Repeat);
+        let request = Request { method, path, body: None, limit: 0, timeout: self.timeout, failover };
         match self.exchange(request).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_not_found() => Ok(false),
@@ -99,7 +144,7 @@ impl Transport {
     }
 
     pub(super) fn malformed(&self, path: &str, reason: &impl ToString) -> ClientError {
-        ClientError::Malformed { url: self.base.clone(), path: path.to_owned(), reason: reason.to_string() }
+        ClientError::Malformed { url: self.base().to_owned(), path: path.to_owned(), reason: reason.to_string() }
     }
 
     async fn send_body<T: DeserializeOwned>(
@@ -107,8 +152,10 @@ impl Transport {
         method: Method,
         path: &str,
         body: Vec<u8>,
+        failover: Failover,
     ) -> Result<T, ClientError> {
-        let request = Request { method, path, body: Some(body), limit: MAX_JSON_BYTES, timeout: self.timeout };
+        let (body, timeout) = (Some(body), self.timeout);
+        let request = Request { method, path, body, limit: MAX_JSON_BYTES, timeout, failover };
         self.parse(path, &self.exchange(request).await?)
     }
 
@@ -116,53 +163,93 @@ impl Transport {
         serde_json::from_slice(bytes).map_err(|error| self.malformed(path, &error))
     }
 
-    /// Sends a request and reads its answer, all within the request's time.
+    /// Sends a request and reads its answer; each server that is asked has the request's time for all of it.
     async fn exchange(&self, request: Request<'_>) -> Result<Vec<u8>, ClientError> {
-        let (path, timeout) = (request.path, request.timeout);
-        match tokio::time::timeout(timeout, self.exchange_untimed(request)).await {
-            Ok(result) => result,
-            Err(_) => Err(self.timeout(path, timeout)),
+        let mut unasked = self.bases.len();
+        loop {
+            let server = self.current();
+            let exchange = Exchange { http: &self.http, base: &self.bases[server], path: request.path };
+            let result = match tokio::time::timeout(request.timeout, exchange.run(&request)).await {
+                Ok(result) => result,
+                Err(_) => Err(exchange.timeout(request.timeout)),
+            };
+            unasked -= 1;
+            match result {
+                Err(error) if error.is_retryable() => {
+                    self.turn_from(server);
+                    if unasked == 0 || !request.failover.repeats(&error) {
+                        return Err(error);
+                    }
+                }
+                other => return other,
+            }
         }
     }
+}
 
-    async fn exchange_untimed(&self, request: Request<'_>) -> Result<Vec<u8>, ClientError> {
-        let path = request.path;
-        let mut builder = self.http.request(request.method, format!("{}{path}", self.base));
-        if let Some(body) = request.body {
-            builder = builder.header("content-type", "application/octet-stream").body(body);
+/// A request to one server.
+struct Exchange<'a> {
+    http: &'a reqwest::Client,
+    base: &'a str,
+    path: &'a str,
+}
+
+impl Exchange<'_> {
+    async fn run(&self, request: &Request<'_>) -> Result<Vec<u8>, ClientError> {
+        let url = format!("{}{}", self.base, self.path);
+        // Proofs come as canonical bytes to whoever takes them, else as JSON.
+        let mut builder = self.http.request(request.method.clone(), url).header("accept", ACCEPT);
+        if let Some(body) = &request.body {
+            builder = builder.header("content-type", "application/octet-stream").body(body.clone());
         }
-        let response = builder.send().await.map_err(|error| self.failure(path, &error))?;
+        let response = builder.send().await.map_err(|error| self.failure(&error))?;
         let status = response.status().as_u16();
         if response.status().is_success() {
-            return self.read(path, response, request.limit).await;
+            return self.read(response, request.limit).await;
         }
-        let text = self.read(path, response, MAX_ERROR_BYTES).await.unwrap_or_default();
+        let text = self.read(response, MAX_ERROR_BYTES).await.unwrap_or_default();
         let body = Box::new(serde_json::from_slice(&text).unwrap_or_else(|_| plain_error(status)));
-        Err(ClientError::Refused { url: self.base.clone(), path: path.to_owned(), status, body })
+        Err(ClientError::Refused { url: self.base.to_owned(), path: self.path.to_owned(), status, body })
     }
 
-    async fn read(&self, path: &str, mut response: Response, limit: usize) -> Result<Vec<u8>, ClientError> {
+    async fn read(&self, mut response: Response, limit: usize) -> Result<Vec<u8>, ClientError> {
         let mut all = Vec::new();
-        while let Some(part) = response.chunk().await.map_err(|error| self.failure(path, &error))? {
+        while let Some(part) = response.chunk().await.map_err(|error| self.failure(&error))? {
             if all.len() + part.len() > limit {
-                return Err(ClientError::TooLarge { url: self.base.clone(), path: path.to_owned(), limit });
+                return Err(ClientError::TooLarge { url: self.base.to_owned(), path: self.path.to_owned(), limit });
             }
             all.extend_from_slice(&part);
         }
         Ok(all)
     }
 
-    fn timeout(&self, path: &str, after: Duration) -> ClientError {
-        ClientError::Timeout { url: self.base.clone(), path: path.to_owned(), seconds: after.as_secs() }
+    fn timeout(&self, after: Duration) -> ClientError {
+        ClientError::Timeout { url: self.base.to_owned(), path: self.path.to_owned(), seconds: after.as_secs() }
     }
 
-    fn failure(&self, path: &str, error: &reqwest::Error) -> ClientError {
-        let (url, path, reason) = (self.base.clone(), path.to_owned(), cause(error));
+    fn failure(&self, error: &reqwest::Error) -> ClientError {
+        let (url, path, reason) = (self.base.to_owned(), self.path.to_owned(), cause(error));
         if error.is_connect() {
             return ClientError::NoConnection { url, reason };
         }
         ClientError::Broken { url, path, reason }
     }
+}
+
+/// The URL of a node without the slash at its end.
+fn base(url: &str) -> Result<String, ClientError> {
+    let fail = |reason: &str| ClientError::Url { url: url.to_owned(), reason: reason.to_owned() };
+    let parsed: Url = url.parse().map_err(|_| fail("it does not parse"))?;
+    if parsed.scheme() != "http" {
+        return Err(fail("the scheme must be http; TLS is for a proxy before the node"));
+    }
+    if parsed.path() != "/" || parsed.query().is_some() || parsed.fragment().is_some() {
+        return Err(fail("it must end after host and port"));
+    }
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err(fail("it must not hold a user name or password"));
+    }
+    Ok(parsed.as_str().trim_end_matches('/').to_owned())
 }
 
 /// The innermost cause, which says what happened.

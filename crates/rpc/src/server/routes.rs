@@ -7,12 +7,14 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use borsh::BorshDeserialize;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use types::codec::{decode, encode};
@@ -28,7 +30,7 @@ use crate::backend::Backend;
 use crate::error::{ApiError, ErrorKind};
 use crate::events::CursorError;
 use crate::limits::{MAX_CHUNK_BODY_BYTES, MAX_EVENTS_PER_PAGE, MAX_REQUEST_BYTES, MAX_STATE_KEY_BYTES, MAX_WAIT_MS};
-use crate::model::{BlockSelector, EventPage};
+use crate::model::{BlockSelector, EventPage, ProofView};
 
 /// What handlers see.
 #[derive(Clone)]
@@ -75,7 +77,11 @@ pub(super) fn router(backend: Arc<dyn Backend>, guard: Guard) -> Router {
 
 async fn no_route(request: Request) -> ApiError {
     let path: String = request.uri().path().chars().take(100).collect();
-    ApiError::not_found("route", format!("there is no route {path:?}"), "routes start with /v1/; see the docs")
+    ApiError::not_found(
+        "route",
+        format!("there is no route {path:?}"),
+        "routes start with /v1/; docs/http.md lists them",
+    )
 }
 
 async fn no_method(request: Request) -> ApiError {
@@ -127,24 +133,27 @@ async fn transaction(State(app): State<App>, Path(text): Path<String>) -> Result
 }
 
 async fn submit(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
-    let bytes = body(request, MAX_REQUEST_BYTES).await?;
-    let transaction: SignedTransaction = decoded("transaction", &bytes, MAX_REQUEST_BYTES)?;
+    let transaction: SignedTransaction = value(request, "transaction", MAX_REQUEST_BYTES).await?;
     let submitted = app.backend.submit(transaction).await?;
     Ok((StatusCode::ACCEPTED, Json(submitted)).into_response())
 }
 
 async fn estimate(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
-    let bytes = body(request, MAX_REQUEST_BYTES).await?;
-    let spec: JobSpec = decoded("job_spec", &bytes, MAX_REQUEST_BYTES)?;
+    let spec: JobSpec = value(request, "job_spec", MAX_REQUEST_BYTES).await?;
     Ok(Json(app.backend.estimate(spec).await?).into_response())
 }
 
-async fn proof(State(app): State<App>, Path(text): Path<String>) -> Bytes {
+async fn proof(State(app): State<App>, Path(text): Path<String>, headers: HeaderMap) -> Bytes {
     let hint = "give the hex digits of a state key's canonical bytes";
     let bad = |why: String| ApiError::malformed("bad_state_key", why, hint);
     let bytes = hex::decode(&text).map_err(|error| bad(error.to_string()))?;
     let key: StateKey = decode(&bytes, MAX_STATE_KEY_BYTES).map_err(|error| bad(error.to_string()))?;
-    Ok(binary(encode(&app.backend.proof(key).await?)))
+    let proof = app.backend.proof(key).await?;
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    if accepted.is_some_and(|kinds| kinds.contains("application/octet-stream")) {
+        return Ok(binary(encode(&proof)));
+    }
+    Ok(Json(ProofView::new(&proof)).into_response())
 }
 
 async fn blob(State(app): State<App>, Path(path): Path<(String, String)>) -> Result<Response, ApiError> {
@@ -283,10 +292,25 @@ fn is_length_limit(error: &axum::Error) -> bool {
     std::error::Error::source(error).is_some_and(|source| source.to_string().contains("length limit exceeded"))
 }
 
-fn decoded<T: borsh::BorshDeserialize>(noun: &str, bytes: &[u8], limit: usize) -> Result<T, ApiError> {
-    decode(bytes, limit).map_err(|error| {
+/// The value in a request's body: JSON if the content type says so, else its canonical bytes.
+async fn value<T: BorshDeserialize + DeserializeOwned>(
+    request: Request,
+    noun: &str,
+    limit: usize,
+) -> Result<T, ApiError> {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let json = kind.is_some_and(|kind| kind.starts_with("application/json"));
+    // JSON writes bytes as hex digits and names every field.
+    let bytes = body(request, if json { 4 * limit } else { limit }).await?;
+    let read = if json {
+        serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+    } else {
+        decode(&bytes, limit).map_err(|error| error.to_string())
+    };
+    read.map_err(|error| {
         let message = format!("the body is no {}: {error}", noun.replace('_', " "));
-        ApiError::malformed(&format!("bad_{noun}"), message, "send its canonical borsh bytes")
+        let hint = "send its canonical borsh bytes, or JSON with the content type application/json";
+        ApiError::malformed(&format!("bad_{noun}"), message, hint)
     })
 }
 

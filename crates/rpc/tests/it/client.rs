@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use gridproof_rpc as rpc;
+use rpc::client::JobNews;
 use rpc::model::{Event, TransactionStatus};
 use rpc::{Client, ClientError, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -142,7 +143,8 @@ async fn waiting_for_a_job_shows_each_state_and_survives_a_lost_cursor() {
     let waiting = tokio::spawn({
         let client = running.client.clone();
         async move {
-            let done = |view: &rpc::model::JobView| {
+            let done = |news: JobNews<'_>| {
+                let JobNews::State(view) = news else { return false };
                 let _ = seen.send(view.stage.clone());
                 !view.live
             };
@@ -181,4 +183,75 @@ async fn waiting_outlives_a_restart_of_the_node() {
     let server = Server::start(config, fake).await.unwrap();
     assert!(within("the inclusion", waiting).await.unwrap().is_ok());
     server.shutdown().await;
+}
+
+/// A client of these nodes, the first of which is asked first.
+fn client_of(nodes: &[SocketAddr]) -> Client {
+    Client::of(&nodes.iter().map(|address| format!("http://{address}")).collect::<Vec<_>>()).unwrap()
+}
+
+#[tokio::test]
+async fn the_next_server_answers_where_one_does_not() {
+    let (dead, alive) = (free_address().await, start().await);
+    let client = client_of(&[dead, alive.address]);
+    assert_eq!(client.url(), format!("http://{dead}"));
+    client.status().await.unwrap();
+    assert_eq!(client.url(), format!("http://{}", alive.address), "it is asked from then on");
+    assert!(client_of(&[dead, alive.address]).submit(&samples::transaction()).await.is_ok(), "nobody had heard it");
+    let error = client_of(&[dead, free_address().await]).status().await.unwrap_err();
+    assert!(matches!(error, ClientError::NoConnection { .. }), "all were asked: {error}");
+    let error = client.job(types::hash::JobId::default()).await.unwrap_err();
+    assert!(error.is_not_found() && client.url().contains(&alive.address.to_string()), "an answer is an answer");
+    assert!(Client::of::<&str>(&[]).is_err());
+}
+
+#[tokio::test]
+async fn what_belongs_to_one_server_is_not_asked_of_the_next() {
+    let (dead, alive) = (free_address().await, start().await);
+    let client = client_of(&[dead, alive.address]);
+    let error = client.events(Some(1), Duration::ZERO, 1).await.unwrap_err();
+    assert!(matches!(error, ClientError::NoConnection { .. }), "the cursor is the dead server's: {error}");
+    assert!(client.events(None, Duration::ZERO, 1).await.is_ok(), "later calls go to the next");
+    let client = client_of(&[dead, alive.address]);
+    let blob = types::hash::BlobId::of(b"bytes");
+    assert!(client.put_blob_chunk(samples::JOB, blob, 0, vec![1]).await.is_err());
+    assert!(client.put_blob_chunk(samples::JOB, blob, 0, vec![1]).await.is_ok());
+}
+
+#[tokio::test]
+async fn waiting_goes_on_with_the_next_server_and_says_what_is_wrong() {
+    let (first, second) = (start().await, start().await);
+    *first.fake.stage.lock().unwrap() = Some(samples::open());
+    let (seen, mut news) = tokio::sync::mpsc::unbounded_channel();
+    let client = client_of(&[first.address, second.address]);
+    let waiting = tokio::spawn(async move {
+        let done = |news: JobNews<'_>| match news {
+            JobNews::State(view) => {
+                let _ = seen.send(view.stage.clone());
+                !view.live
+            }
+            JobNews::Trouble(error) => {
+                let _ = seen.send(error.code().to_owned());
+                false
+            }
+        };
+        client.wait_job(samples::JOB, DEADLINE, done).await
+    });
+    assert_eq!(within("the first state", news.recv()).await.unwrap(), "open");
+    // The second has not heard of the job yet when the first goes away.
+    within("the shutdown", first.server.shutdown()).await;
+    *second.fake.stage.lock().unwrap() = Some(Stage::Settled);
+    assert_eq!(within("the settlement", waiting).await.unwrap().unwrap().stage, "settled");
+}
+
+#[tokio::test]
+async fn a_waiter_hears_that_nobody_answers_and_may_give_up() {
+    let client = client_of(&[free_address().await]);
+    let mut troubles = 0;
+    let waiting = client.wait_job(samples::JOB, DEADLINE, |news| {
+        troubles += usize::from(matches!(news, JobNews::Trouble(ClientError::NoConnection { .. })));
+        troubles == 2
+    });
+    let error = within("giving up", waiting).await.unwrap_err();
+    assert!(matches!(error, ClientError::NoConnection { .. }), "{error}");
 }

@@ -281,6 +281,11 @@ impl Answer {
         Some(Self { status, head: head.to_ascii_lowercase(), body: bytes[end + 4..].to_vec() })
     }
 
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
     /// The code of an error, whose other fields must be there too.
     pub fn code(&self) -> String {
         let body: rpc::ErrorBody = serde_json::from_slice(&self.body)
@@ -304,6 +309,16 @@ pub async fn raw(address: SocketAddr, bytes: &[u8]) -> Answer {
 pub async fn request(address: SocketAddr, method: &str, path: &str) -> Answer {
     let text = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     raw(address, text.as_bytes()).await
+}
+
+/// A POST whose body is said to be JSON.
+pub async fn send_json(address: SocketAddr, path: &str, body: &[u8]) -> Answer {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    raw(address, &[head.as_bytes(), body].concat()).await
 }
 
 /// A request with a body on a connection that ends with it.

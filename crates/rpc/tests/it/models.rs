@@ -4,7 +4,7 @@ use gridproof_rpc as rpc;
 use rpc::model::{JobSummary, JobView};
 use types::hash::Hash32;
 use types::job::{Committed, FailureReason, Opened, Primary, Stage, Verifier};
-use types::number::{Amount, BeaconStep, ChainTime, Height, TaskIndex};
+use types::number::{Amount, BeaconStep, ChainTime, Fixed64, Height, TaskIndex};
 
 use crate::samples;
 
@@ -112,4 +112,16 @@ fn readers_ignore_fields_that_they_do_not_know() {
     let view = JobView::of(samples::record(samples::open()), None, ChainTime(1), Height(9));
     let text = serde_json::to_string(&view).unwrap().replacen('{', "{\"news\":true,", 1);
     assert_eq!(serde_json::from_str::<JobView>(&text).unwrap(), view);
+}
+
+#[test]
+fn a_fraction_survives_json_to_its_last_bit() {
+    for value in [0, 1, u128::from(u64::MAX) + 2, u128::MAX] {
+        let text = serde_json::to_string(&Fixed64(value)).unwrap();
+        assert_eq!(text, format!("\"{value}\""));
+        assert_eq!(serde_json::from_str::<Fixed64>(&text).unwrap(), Fixed64(value));
+    }
+    for text in ["1", "\"\"", "\"-1\"", "\"0.5\"", "\"340282366920938463463374607431768211456\""] {
+        assert!(serde_json::from_str::<Fixed64>(text).is_err(), "{text}");
+    }
 }

@@ -11,7 +11,7 @@ use types::job::Stage;
 use types::number::{Amount, Height, Nonce};
 use types::state_key::StateKey;
 
-use crate::fake::{request, send, start};
+use crate::fake::{request, send, send_json, start};
 use crate::samples;
 
 #[tokio::test]
@@ -110,6 +110,13 @@ async fn transactions() {
         let answer = send(running.address, "POST", "/v1/transactions", &body).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, "bad_transaction"));
     }
+    let json = serde_json::to_vec(&signed).unwrap();
+    let answer = send_json(running.address, "/v1/transactions", &json).await;
+    assert_eq!((answer.status, answer.json()["id"].as_str()), (202, Some(signed.id().to_string().as_str())));
+    for body in [b"{}".as_slice(), b"", &b"[".repeat(100_000), &json[1..]] {
+        let answer = send_json(running.address, "/v1/transactions", body).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "bad_transaction"));
+    }
     let answer = request(running.address, "GET", "/v1/transactions/xyz").await;
     assert_eq!((answer.status, answer.code().as_str()), (400, "bad_transaction_id"));
 }
@@ -132,6 +139,13 @@ async fn proofs() {
     assert_eq!(present, samples::value_proof(Some(vec![1, 2])));
     let absent = running.client.proof(&StateKey::Account(samples::ALICE)).await.unwrap();
     assert_eq!(absent.value, None);
+    // Whoever does not ask for bytes reads JSON that holds the same bytes.
+    let path = format!("/v1/proofs/{}", hex::encode(encode(&StateKey::Chain)));
+    let shown = request(running.address, "GET", &path).await.json();
+    assert_eq!(
+        (shown["value"].as_str(), shown["proof"].as_str()),
+        (Some("0102"), Some(hex::encode(encode(&present)).as_str()))
+    );
     for bad in ["zz", "ff", "0", &"00".repeat(65), &hex::encode([encode(&StateKey::Chain), vec![0]].concat())] {
         let answer = request(running.address, "GET", &format!("/v1/proofs/{bad}")).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, "bad_state_key"), "{bad}");

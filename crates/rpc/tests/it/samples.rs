@@ -12,7 +12,8 @@ use types::job::{
 };
 use types::key::{SecretKey, VrfPublicKey};
 use types::number::{
-    Amount, Attempt, ChainTime, Epoch, Height, Nonce, ProtocolVersion, SQUARE, Timestamp, ValidatorIndex, View, Weight,
+    Amount, Attempt, ChainTime, Epoch, Fixed64, Height, Nonce, ProtocolVersion, SQUARE, Timestamp, ValidatorIndex,
+    View, Weight,
 };
 use types::proof::{FinalityProof, StateProof, ValueProof};
 use types::transaction::{Action, SignedTransaction, Transaction, TransactionReceipt};
@@ -85,6 +86,7 @@ pub fn spec() -> JobSpec {
             tasks_per_verifier: Some(u32::MAX),
             value_at_risk: Amount(10 * SQUARE.0),
             task_value_at_risk: SQUARE,
+            confidence_ppm: 950_000,
         },
         price_cap: Amount(5 * SQUARE.0),
     }
@@ -92,10 +94,10 @@ pub fn spec() -> JobSpec {
 
 pub fn policy() -> Policy {
     Policy {
-        expected_verifiers: u128::MAX,
+        expected_verifiers: Fixed64(u128::MAX),
         tasks_per_verifier: 3,
-        expected_checks: (1 << 64) + 1,
-        detection: 1 << 63,
+        expected_checks: Fixed64((1 << 64) + 1),
+        detection: Fixed64(1 << 63),
         bond: Amount(40 * SQUARE.0),
         verifier_bond: SQUARE,
         minimum_verifiers: 2,

@@ -301,6 +301,7 @@ fn spec() -> JobSpec {
             tasks_per_verifier: None,
             value_at_risk: SQUARE,
             task_value_at_risk: SQUARE,
+            confidence_ppm: 0,
         },
         price_cap: Amount(SQUARE.0),
     }

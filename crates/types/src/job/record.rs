@@ -7,7 +7,7 @@ use super::JobSpec;
 use crate::attestation::MerkleLeaves;
 use crate::committee::ValidatorSet;
 use crate::hash::{Address, BlobId, Hash32, JobId, WorkloadId};
-use crate::number::{Amount, Attempt, BeaconStep, ChainTime, EngineClass, Height, TaskIndex, Timestamp};
+use crate::number::{Amount, Attempt, BeaconStep, ChainTime, EngineClass, Fixed64, Height, TaskIndex, Timestamp};
 
 /// A job's record on chain.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -66,18 +66,18 @@ pub struct Escrow {
     pub fees: Amount,
 }
 
-/// How a job is checked: the formulas' results, fixed when it opens. Fractions are 64.64 fixed point.
+/// How a job is checked: the formulas' results, fixed when it opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
-    /// Verifiers drawn in expectation (mu), 64.64.
-    pub expected_verifiers: u128,
+    /// Verifiers drawn in expectation (mu).
+    pub expected_verifiers: Fixed64,
     /// Tasks per verifier (k).
     pub tasks_per_verifier: u32,
-    /// Expected re-executions per task (x), 64.64.
-    pub expected_checks: u128,
-    /// Detection of one wrong task (q1), 64.64.
-    pub detection: u128,
+    /// Expected re-executions per task (x).
+    pub expected_checks: Fixed64,
+    /// Detection of one wrong task (q1).
+    pub detection: Fixed64,
     /// Bond that the primary must lock (S).
     pub bond: Amount,
     /// Bond that each verifier must lock.

@@ -73,6 +73,7 @@ pub fn spec() -> JobSpec {
             tasks_per_verifier: Some(u32::MAX),
             value_at_risk: SQUARE,
             task_value_at_risk: SQUARE,
+            confidence_ppm: 950_000,
         },
         price_cap: SQUARE,
     }

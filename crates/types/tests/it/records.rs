@@ -10,15 +10,17 @@ use types::job::{
     CLASS_WASM_V1, Committed, Escrow, FailureReason, JobReceipt, JobRecord, Opened, OpenedClaim, Policy, Primary,
     ReceiptVerifier, Stage, StageEntry, Verifier,
 };
-use types::number::{Amount, Attempt, BeaconStep, ChainTime, Height, Nonce, TaskIndex, Timestamp, ValidatorIndex};
+use types::number::{
+    Amount, Attempt, BeaconStep, ChainTime, Fixed64, Height, Nonce, TaskIndex, Timestamp, ValidatorIndex,
+};
 
 use crate::golden::{Vectors, hash, profile, spec};
 
 const POLICY: Policy = Policy {
-    expected_verifiers: 1 << 63,
+    expected_verifiers: Fixed64(1 << 63),
     tasks_per_verifier: 3,
-    expected_checks: 1 << 62,
-    detection: 1 << 61,
+    expected_checks: Fixed64(1 << 62),
+    detection: Fixed64(1 << 61),
     bond: Amount(61),
     verifier_bond: Amount(31),
     minimum_verifiers: 2,

@@ -89,6 +89,16 @@ pub enum JobError {
     /// No bond, however large, would do.
     #[error("no bond could cover the value at risk")]
     BondBoundless,
+    /// A confidence that no number of checks reaches.
+    #[error(
+        "a confidence of {found} parts per million is beyond what the draw reaches with all its seats: at most {most}"
+    )]
+    ConfidenceTooHigh {
+        /// As asked, in parts per million.
+        found: u32,
+        /// The most.
+        most: u32,
+    },
     /// So few tasks per verifier that the least number of checks takes too many verifiers.
     #[error("{found} tasks per verifier are too few to check this job: at least {least} are needed")]
     TooFewTasksPerVerifier {
@@ -198,6 +208,7 @@ impl JobError {
             Self::PriceTooLow { .. } => "price_too_low",
             Self::BondTooSmall { .. } => "bond_too_small",
             Self::BondBoundless => "bond_boundless",
+            Self::ConfidenceTooHigh { .. } => "confidence_too_high",
             Self::TooFewTasksPerVerifier { .. } => "too_few_tasks_per_verifier",
             Self::NotEnoughVerifiers { .. } => "not_enough_verifiers",
             Self::UnknownJob => "unknown_job",

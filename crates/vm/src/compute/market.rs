@@ -8,12 +8,12 @@ use state::{StateRead, read_as};
 use types::account::{CountedPartner, Partner, PartnerSnapshot};
 use types::hash::Address;
 use types::job::{JobSpec, Policy};
-use types::number::Amount;
+use types::number::{Amount, Fixed64};
 use types::params::ComputeParams;
 use types::state_key::StateKey;
 
 use super::JobError;
-use super::policy::{Checks, Stakes};
+use super::policy::{Checks, Stakes, most_confidence_ppm, steps_for};
 use super::price::{price, verifier_fee};
 use crate::Fault;
 
@@ -114,14 +114,17 @@ pub fn exclusion(
 }
 
 /// The stakes of a job in the bond rule.
-#[must_use]
-pub fn stakes(spec: &JobSpec) -> Stakes {
-    Stakes {
+pub fn stakes(spec: &JobSpec) -> Result<Stakes, JobError> {
+    let asked = &spec.verification;
+    let most = most_confidence_ppm();
+    let unreachable = JobError::ConfidenceTooHigh { found: asked.confidence_ppm, most };
+    Ok(Stakes {
         price: spec.price_cap.0,
-        value: spec.verification.value_at_risk.0,
-        task_value: spec.verification.task_value_at_risk.0,
+        value: asked.value_at_risk.0,
+        task_value: asked.task_value_at_risk.0,
         tasks: spec.workload.tasks,
-    }
+        least_steps: steps_for(asked.confidence_ppm).ok_or(unreachable)?,
+    })
 }
 
 /// Chooses how a job is checked, or says why no partner of the epoch can run it.
@@ -134,7 +137,7 @@ pub fn choose_policy(params: &ComputeParams, spec: &JobSpec, snapshot: &PartnerS
     if available < usize::from(needed) {
         return Err(JobError::NotEnoughVerifiers { available, needed });
     }
-    let (stakes, asked) = (stakes(spec), spec.verification.tasks_per_verifier);
+    let (stakes, asked) = (stakes(spec)?, spec.verification.tasks_per_verifier);
     if let Some(found) = asked.filter(|_| stakes.candidates(asked).is_empty()) {
         return Err(JobError::TooFewTasksPerVerifier { found, least: stakes.least_tasks_per_verifier() });
     }
@@ -177,10 +180,10 @@ fn offers(spec: &JobSpec, snapshot: &PartnerSnapshot) -> Result<Vec<Amount>, Job
 fn policy(params: &ComputeParams, spec: &JobSpec, checks: &Checks) -> Policy {
     let minimum = spec.verification.minimum_verifiers;
     Policy {
-        expected_verifiers: checks.expected_verifiers,
+        expected_verifiers: Fixed64(checks.expected_verifiers),
         tasks_per_verifier: checks.tasks_per_verifier,
-        expected_checks: checks.expected_checks,
-        detection: checks.detection,
+        expected_checks: Fixed64(checks.expected_checks),
+        detection: Fixed64(checks.detection),
         bond: Amount(checks.bond),
         verifier_bond: Amount(checks.bond.div_ceil(u128::from(minimum.max(1)))),
         minimum_verifiers: minimum,

@@ -8,8 +8,8 @@
 //! - a primary that locks S may take a job of price R and value V iff q (0.6 S + R + v) >= 1.25 (v + R) for
 //!   (v, q) = (V1, q1) and for (V, qj) with j = ceil(V / V1).
 //!
-//! The chain takes the smallest x >= 0.1 that satisfies it, in steps of 2^-16. Every rounding is against the primary:
-//! detection is rounded down, the bond that it calls for up.
+//! The chain takes the smallest x >= 0.1 that satisfies it, in steps of 2^-16; a customer's confidence raises that floor
+//! until q1 reaches it. Every rounding is against the primary: detection is rounded down, the bond that it calls for up.
 
 use ruint::aliases::U256;
 use types::limits::MAX_EXPECTED_VERIFIERS;
@@ -21,7 +21,7 @@ pub const HONEST_SHARE: u128 = ONE / 3 * 2;
 /// Steps of x per unit.
 const STEPS: u128 = 1 << 16;
 /// The smallest x: 0.1, in steps, rounded up.
-const LEAST_STEPS: u128 = STEPS.div_ceil(10);
+pub const LEAST_STEPS: u128 = STEPS.div_ceil(10);
 
 /// What the rule is asked about: all amounts in units of 10^-18 SQUARE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,40 @@ pub struct Stakes {
     pub task_value: u128,
     /// n: the number of tasks, at least 1.
     pub tasks: u32,
+    /// The smallest x that will do whatever the bond, in steps: [`LEAST_STEPS`] or what a confidence calls for.
+    pub least_steps: u128,
+}
+
+/// The smallest x, in steps, at which one wrong task is detected with at least a probability; nothing if none is.
+#[must_use]
+pub fn steps_for(confidence_ppm: u32) -> Option<u128> {
+    let wanted = ratio_up(u128::from(confidence_ppm), ONE, 1_000_000);
+    let detects = |steps: u128| detection_of_one(steps * (ONE / STEPS)) >= wanted;
+    let (mut low, mut high) = (LEAST_STEPS, most_steps());
+    if !detects(high) {
+        return None;
+    }
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if detects(middle) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    Some(low)
+}
+
+/// The largest x, in steps: a verifier of all tasks in every seat that the policy may draw.
+fn most_steps() -> u128 {
+    u128::from(MAX_EXPECTED_VERIFIERS) * STEPS
+}
+
+/// The largest confidence that some x reaches, in parts per million.
+#[must_use]
+pub fn most_confidence_ppm() -> u32 {
+    let most = ratio_down(detection_of_one(most_steps() * (ONE / STEPS)), 1_000_000, ONE);
+    u32::try_from(most).unwrap_or(u32::MAX)
 }
 
 /// How a job is checked: the outcome of the rule for one k and S.
@@ -124,21 +158,20 @@ impl Stakes {
 
     /// Most steps of x that k tasks per verifier allow: mu is bounded.
     fn most_steps(&self, tasks_per_verifier: u32) -> u128 {
-        let most = u128::from(MAX_EXPECTED_VERIFIERS) * STEPS;
-        ratio_down(most, u128::from(tasks_per_verifier), u128::from(self.tasks.max(1))).min(most)
+        let (k, n) = (u128::from(tasks_per_verifier), u128::from(self.tasks.max(1)));
+        ratio_down(most_steps(), k, n).min(most_steps())
     }
 
-    /// The least k with which x = 0.1 is within the bound on verifiers.
+    /// The least k with which the smallest x is within the bound on verifiers.
     #[must_use]
     pub fn least_tasks_per_verifier(&self) -> u32 {
-        let most = u128::from(MAX_EXPECTED_VERIFIERS) * STEPS;
-        u32::try_from(ratio_up(LEAST_STEPS, u128::from(self.tasks), most)).unwrap_or(u32::MAX).max(1)
+        u32::try_from(ratio_up(self.least_steps, u128::from(self.tasks), most_steps())).unwrap_or(u32::MAX).max(1)
     }
 
-    /// The bond at which x = 0.1 is enough: more bond lowers x no further.
+    /// The bond at which the smallest x is enough: more bond lowers x no further.
     #[must_use]
     pub fn ample_bond(&self, tasks_per_verifier: u32) -> Option<u128> {
-        self.bond_for(&self.checks(tasks_per_verifier, LEAST_STEPS, 0))
+        self.bond_for(&self.checks(tasks_per_verifier, self.least_steps, 0))
     }
 
     /// The bond below which no x would do.
@@ -150,7 +183,7 @@ impl Stakes {
     /// The checks with the smallest x that satisfy the rule for a primary that locks `bond`.
     #[must_use]
     pub fn least_checks(&self, tasks_per_verifier: u32, bond: u128) -> Option<Checks> {
-        let (mut low, mut high) = (LEAST_STEPS, self.most_steps(tasks_per_verifier));
+        let (mut low, mut high) = (self.least_steps, self.most_steps(tasks_per_verifier));
         let allowed = |steps| Some(self.checks(tasks_per_verifier, steps, bond)).filter(|checks| self.allow(checks));
         if low > high {
             return None;
@@ -167,8 +200,8 @@ impl Stakes {
         Some(found)
     }
 
-    /// The values of k that the policy considers: what the customer asks for, or n, n/2, n/4, ... as far as x = 0.1
-    /// stays within the bound on verifiers. Empty if the customer's k is too small.
+    /// The values of k that the policy considers: what the customer asks for, or n, n/2, n/4, ... as far as the
+    /// smallest x stays within the bound on verifiers. Empty if the customer's k is too small.
     #[must_use]
     pub fn candidates(&self, asked: Option<u32>) -> Vec<u32> {
         let least = self.least_tasks_per_verifier();

@@ -43,7 +43,7 @@ pub fn verifier_fee(params: &ComputeParams, spec: &JobSpec, tasks_per_verifier: 
 /// minimum twice, so that each may be replaced.
 #[must_use]
 pub fn seats(policy: &Policy) -> usize {
-    let drawn = policy.expected_verifiers.saturating_mul(3).div_ceil(ONE).saturating_add(4);
+    let drawn = policy.expected_verifiers.0.saturating_mul(3).div_ceil(ONE).saturating_add(4);
     let filled = 2 * usize::from(policy.minimum_verifiers.max(1));
     usize::try_from(drawn).unwrap_or(MAX_VERIFIERS).saturating_add(filled).min(MAX_VERIFIERS)
 }

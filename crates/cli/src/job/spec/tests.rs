@@ -48,7 +48,7 @@ fn every_field_is_read() {
     let more = format!(
         "{SHORT}tasks: {{array: 4}}\nresources: {{weight: 20G, memory: 64MiB, output: 1_000kB}}\n\
          constraints: {{attributes: {{location: de}}}}\n\
-         verification: {{verifiers: 2, tasks: all, value_at_risk: 10, task_value_at_risk: 2.50}}\n\
+         verification: {{verifiers: 2, tasks: all, value_at_risk: 10, task_value_at_risk: 2.50, confidence: 0.95}}\n\
          payment: {{price: 0.10}}\ndeterminism: {{clock: 7, random_seed: {hash}}}\n"
     )
     .replace("data/words.txt", &format!("blake3:{hash}:12"));
@@ -60,6 +60,7 @@ fn every_field_is_read() {
     assert_eq!(spec.verification.minimum_verifiers, 2);
     assert_eq!(spec.verification.tasks_per_verifier, Some(u32::MAX));
     assert_eq!(spec.verification.task_value_at_risk, "2.5".parse().unwrap());
+    assert_eq!(spec.verification.confidence_ppm, 950_000);
     assert_eq!(spec.price_cap, "0.1".parse().unwrap());
     assert_eq!(spec.inputs[0].0.place, Place::Blob { hash: hash.parse().unwrap(), length: Some(12) });
     assert_eq!((spec.clock_start_ns, spec.random_seed), (7_000_000_000, hash.parse().unwrap()));
@@ -105,6 +106,9 @@ const MISTAKES: &[(&str, &str, u64, &str, &str)] = &[
     ("csv}\n", "csv}\nconstraints: {attributes: {a: }}\n", 14, "constraints.attributes.a", "found nothing"),
     ("csv}\n", "csv}\nverification: {verifiers: 99}\n", 14, "verification.verifiers", "from 0 to 12"),
     ("csv}\n", "csv}\nverification: {tasks: some}\n", 14, "verification.tasks", "expected all, or a number"),
+    ("csv}\n", "csv}\nverification: {confidence: 1.0}\n", 14, "verification.confidence", "above 0 and below 1"),
+    ("csv}\n", "csv}\nverification: {confidence: 0.0}\n", 14, "verification.confidence", "above 0 and below 1"),
+    ("csv}\n", "csv}\nverification: {confidence: 0.1234567}\n", 14, "verification.confidence", "at most 6 digits"),
     (
         "csv}\n",
         "csv}\nverification:\n  value_at_risk: 1\n  task_value_at_risk: 2\n",

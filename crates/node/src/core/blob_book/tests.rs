@@ -7,7 +7,7 @@ use types::hash::Address;
 use types::job::{
     Committed, Constraints, Escrow, FailureReason, JobSpec, Name, Policy, Primary, TaskLimits, Verification,
 };
-use types::number::{Amount, BeaconStep, ChainTime, EngineClass, Height, Weight};
+use types::number::{Amount, BeaconStep, ChainTime, EngineClass, Fixed64, Height, Weight};
 
 use super::*;
 
@@ -41,6 +41,7 @@ fn record(stage: Stage) -> JobRecord {
         tasks_per_verifier: None,
         value_at_risk: Amount::ZERO,
         task_value_at_risk: Amount::ZERO,
+        confidence_ppm: 0,
     };
     JobRecord {
         id: JobId(Hash32([1; 32])),
@@ -54,10 +55,10 @@ fn record(stage: Stage) -> JobRecord {
         },
         escrow: Escrow::default(),
         policy: Policy {
-            expected_verifiers: 0,
+            expected_verifiers: Fixed64(0),
             tasks_per_verifier: 0,
-            expected_checks: 0,
-            detection: 0,
+            expected_checks: Fixed64(0),
+            detection: Fixed64(0),
             bond: Amount::ZERO,
             verifier_bond: Amount::ZERO,
             minimum_verifiers: 0,

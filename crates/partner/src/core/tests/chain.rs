@@ -12,7 +12,7 @@ use types::job::{
     Primary, Stage, TaskLimits, Verification, Verifier, Workload,
 };
 use types::key::{SecretKey, VrfSecretKey};
-use types::number::{Amount, Attempt, ChainTime, Epoch, Height, Nonce, TaskIndex, Weight};
+use types::number::{Amount, Attempt, ChainTime, Epoch, Fixed64, Height, Nonce, TaskIndex, Weight};
 use types::params::Params;
 use types::transaction::{Action, SignedTransaction};
 
@@ -80,6 +80,7 @@ pub fn record(stage: Stage) -> JobRecord {
         tasks_per_verifier: None,
         value_at_risk: Amount(1),
         task_value_at_risk: Amount(1),
+        confidence_ppm: 0,
     };
     let spec = JobSpec {
         name: Text::new("job").unwrap(),
@@ -90,10 +91,10 @@ pub fn record(stage: Stage) -> JobRecord {
     };
     let policy = Policy {
         // Every partner's share is certain to be drawn.
-        expected_verifiers: 16 << 64,
+        expected_verifiers: Fixed64(16 << 64),
         tasks_per_verifier: 2,
-        expected_checks: 0,
-        detection: 0,
+        expected_checks: Fixed64(0),
+        detection: Fixed64(0),
         bond: Amount(100),
         verifier_bond: Amount(50),
         minimum_verifiers: 0,

@@ -2,7 +2,7 @@
 
 use types::hash::{Hash32, JobId};
 use types::job::{Committed, Stage, Verifier};
-use types::number::{Amount, Attempt, ChainTime, Height, TaskIndex};
+use types::number::{Amount, Attempt, ChainTime, Fixed64, Height, TaskIndex};
 use types::transaction::Action;
 
 use super::super::outbox::Outbox;
@@ -136,7 +136,7 @@ fn a_drawn_partner_announces_and_runs_once_it_is_bound() {
 #[test]
 fn who_is_not_drawn_or_cannot_lock_the_bond_stays_away() {
     let mut undrawn = record(committed(1, Vec::new()));
-    undrawn.policy.expected_verifiers = 0;
+    undrawn.policy.expected_verifiers = Fixed64(0);
     assert_eq!(see(&mut core(2), view(2, 3, 5, undrawn)), []);
 
     let mut locked = view(2, 3, 5, record(committed(1, Vec::new())));

@@ -81,7 +81,8 @@ fn the_figures_of_the_design_hold() {
 #[test]
 fn the_smallest_checks_are_those_of_the_script() {
     for (v, last) in vectors("least") {
-        let stakes = Stakes { price: v[1], value: v[2], task_value: v[3], tasks: small(v[4]) };
+        let stakes =
+            Stakes { price: v[1], value: v[2], task_value: v[3], tasks: small(v[4]), least_steps: LEAST_STEPS };
         let found = stakes.least_checks(small(v[5]), v[0]);
         match last.as_str() {
             "none" => assert_eq!(found, None, "{v:?}"),
@@ -97,7 +98,13 @@ fn the_smallest_checks_are_those_of_the_script() {
 }
 
 fn stakes(price: u128, value: u128, task_value: u128, tasks: u32) -> Stakes {
-    Stakes { price: price * SQUARE.0, value: value * SQUARE.0, task_value: task_value * SQUARE.0, tasks }
+    Stakes {
+        price: price * SQUARE.0,
+        value: value * SQUARE.0,
+        task_value: task_value * SQUARE.0,
+        tasks,
+        least_steps: LEAST_STEPS,
+    }
 }
 
 #[test]
@@ -148,7 +155,32 @@ fn no_more_than_the_ample_bond_is_asked_for_and_no_less_than_the_floor() {
     assert_eq!(stakes.choose(None, u128::MAX, 0).unwrap().bond, ample);
     assert_eq!(stakes.choose(None, u128::MAX, 2 * ample).unwrap().bond, 2 * ample);
     assert_eq!(stakes.choose(None, ample, 2 * ample).unwrap().bond, ample);
-    assert_eq!(Stakes { price: 0, value: 0, task_value: 0, tasks: 3 }.choose(None, 0, 0).unwrap().bond, 0);
+    assert_eq!(
+        Stakes { price: 0, value: 0, task_value: 0, tasks: 3, least_steps: LEAST_STEPS }
+            .choose(None, 0, 0)
+            .unwrap()
+            .bond,
+        0
+    );
+}
+
+#[test]
+fn a_confidence_raises_the_checks_to_the_least_that_reach_it() {
+    let most = most_confidence_ppm();
+    assert!((995_000..996_000).contains(&most), "1 - exp(-16/3) is 0.99517, found {most}");
+    assert_eq!(steps_for(0), Some(LEAST_STEPS));
+    for confidence in [100_000, 500_000, 900_000, 990_000, most] {
+        let least_steps = steps_for(confidence).unwrap();
+        let wanted = u128::from(confidence) * ONE / 1_000_000;
+        assert!(detection_of_one(least_steps * (ONE / STEPS)) >= wanted);
+        assert!(detection_of_one((least_steps - 1) * (ONE / STEPS)) <= wanted, "one step less is not enough");
+        let asked = Stakes { least_steps, ..stakes(1, 1, 1, 16) };
+        let checks = asked.choose(None, 1_000_000 * SQUARE.0, 0).unwrap();
+        assert_eq!(checks.expected_checks, least_steps * (ONE / STEPS), "with bond enough no more than that");
+        assert!(checks.expected_verifiers <= u128::from(MAX_EXPECTED_VERIFIERS) * ONE);
+    }
+    assert_eq!(steps_for(most + 1), None);
+    assert_eq!(steps_for(u32::MAX), None);
 }
 
 #[test]
@@ -169,7 +201,8 @@ fn what_a_customer_asks_per_verifier_is_kept_or_refused() {
 fn extremes_give_an_answer_and_no_panic() {
     for amount in [0, 1, u128::MAX / 2, u128::MAX] {
         for tasks in [1, 2, 1_024] {
-            let stakes = Stakes { price: amount, value: amount, task_value: amount.min(1), tasks };
+            let stakes =
+                Stakes { price: amount, value: amount, task_value: amount.min(1), tasks, least_steps: LEAST_STEPS };
             let _ = stakes.choose(None, u128::MAX, 0);
             let _ = stakes.bond_that_would_do(None);
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use types::codec::Bounded;
 use types::hash::{BlobId, Hash32};
 use types::job::{CLASS_WASM_V1, Constraints, Name, TaskLimits, Verification, Workload};
-use types::number::Weight;
+use types::number::{Fixed64, Weight};
 
 use super::*;
 
@@ -15,6 +15,7 @@ fn spec(tasks: u32, weight: u64) -> JobSpec {
         tasks_per_verifier: None,
         value_at_risk: Amount::ZERO,
         task_value_at_risk: Amount::ZERO,
+        confidence_ppm: 0,
     };
     let workload = Workload {
         class: CLASS_WASM_V1,
@@ -40,10 +41,10 @@ fn spec(tasks: u32, weight: u64) -> JobSpec {
 
 fn policy(expected_verifiers: u128, minimum_verifiers: u16) -> Policy {
     Policy {
-        expected_verifiers,
+        expected_verifiers: Fixed64(expected_verifiers),
         tasks_per_verifier: 1,
-        expected_checks: 0,
-        detection: 0,
+        expected_checks: Fixed64(0),
+        detection: Fixed64(0),
         bond: Amount::ZERO,
         verifier_bond: Amount::ZERO,
         minimum_verifiers,

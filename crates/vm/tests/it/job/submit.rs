@@ -207,6 +207,18 @@ fn a_value_beyond_every_bond_is_refused_with_the_bond_that_would_do() {
 }
 
 #[test]
+fn a_confidence_is_kept_or_refused() {
+    let world = World::new();
+    let mut asked = spec();
+    asked.verification.confidence_ppm = 990_000;
+    let policy = estimated(&world.chain, &asked).policy.unwrap();
+    assert!(policy.detection.0 >= (1 << 64) / 100 * 99, "{policy:?}");
+    let unasked = estimated(&world.chain, &spec()).policy.unwrap();
+    assert!(unasked.detection < policy.detection);
+    assert_eq!(code(|s| s.verification.confidence_ppm = 999_999), "confidence_too_high");
+}
+
+#[test]
 fn one_rich_partner_does_not_set_the_bond_that_others_cannot_lock() {
     let mut world = World::new();
     assert_eq!(world.act(0, Action::Bond { amount: square(9_000) }), None);

@@ -362,6 +362,7 @@ pub fn spec() -> JobSpec {
             tasks_per_verifier: None,
             value_at_risk: square(1),
             task_value_at_risk: square(1),
+            confidence_ppm: 0,
         },
         price_cap: square(1),
     }

@@ -4,11 +4,13 @@
 //!   than `client_timeout` to send a request head or to take an answer is cut off.
 //! - Requests: at most `max_requests` at once and `max_waiting` long polls; the next is answered 503, retryable.
 //!   Each has `request_timeout`, within which its body must have arrived too.
+//! - Answers that clients have not taken yet: at most `max_unsent_bytes` together, small ones not counted.
 //! - Web pages cannot use it: a foreign `Host` (DNS rebinding) or any foreign `Origin` is refused.
 
 mod guard;
 mod listener;
 mod routes;
+mod unsent;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,6 +41,8 @@ pub struct ServerConfig {
     pub max_requests: usize,
     /// Most long polls at once.
     pub max_waiting: usize,
+    /// Most bytes of large answers that clients have not taken yet, all together.
+    pub max_unsent_bytes: usize,
     /// Time for a request's body to arrive and for the answer to be made; long polls have their wait on top.
     pub request_timeout: Duration,
     /// Time for a client to send a request head or to take an answer; idle connections end after it.
@@ -55,6 +59,7 @@ impl ServerConfig {
             max_connections: 512,
             max_requests: 64,
             max_waiting: 256,
+            max_unsent_bytes: 64 << 20,
             request_timeout: Duration::from_secs(10),
             client_timeout: Duration::from_secs(30),
         }

@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::ServerConfig;
 use super::listener::Connection;
+use super::unsent::Unsent;
 use crate::error::{ApiError, ErrorKind};
 use crate::limits::MAX_WAIT_MS;
 
@@ -33,6 +34,7 @@ impl IntoResponse for ApiError {
 pub(super) struct Room {
     permits: Arc<Semaphore>,
     timeout: Duration,
+    unsent: Unsent,
 }
 
 /// The rules that do not depend on the route.
@@ -54,7 +56,9 @@ impl Guard {
     pub(super) fn new(config: &ServerConfig, address: SocketAddr, stopped: watch::Receiver<bool>) -> Self {
         let names = config.allowed_hosts.iter().map(|name| name.to_ascii_lowercase());
         let hosts = names.chain(["localhost".to_owned()]).collect();
-        let room = |permits, timeout| Room { permits: Arc::new(Semaphore::new(permits)), timeout };
+        let unsent = Unsent::new(config.max_unsent_bytes);
+        let room =
+            |permits, timeout| Room { permits: Arc::new(Semaphore::new(permits)), timeout, unsent: unsent.clone() };
         Self {
             hosts: Arc::new(hosts),
             listen: address.ip(),
@@ -149,10 +153,11 @@ pub(super) async fn admit(State(room): State<Room>, request: Request, next: Next
         return ApiError::unavailable("overloaded", message, "try again in a second, or ask another node")
             .into_response();
     };
-    tokio::time::timeout(room.timeout, next.run(request)).await.unwrap_or_else(|_| {
+    let answer = tokio::time::timeout(room.timeout, next.run(request)).await.unwrap_or_else(|_| {
         let message = format!("no answer within {} ms", room.timeout.as_millis());
         ApiError::new(ErrorKind::Timeout, "timeout", message, "send the body faster, or try again").into_response()
-    })
+    });
+    room.unsent.bound(answer).await
 }
 
 /// Answers for a handler that panicked. What it said stays in the log.

@@ -40,7 +40,12 @@ pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
     timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("{what} did not happen within {DEADLINE:?}"))
 }
 
+/// More than the sockets of a connection hold, in bytes.
+pub const LARGE: usize = 24 << 20;
+
 pub struct Fake {
+    /// Whether the genesis has [`LARGE`] bytes.
+    pub large: AtomicBool,
     pub ready: AtomicBool,
     pub log: EventLog,
     pub included: Mutex<BTreeSet<TransactionId>>,
@@ -53,6 +58,7 @@ pub struct Fake {
 impl Fake {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
+            large: AtomicBool::new(false),
             ready: AtomicBool::new(true),
             log: EventLog::new(8, FIRST),
             included: Mutex::default(),
@@ -120,7 +126,7 @@ impl Backend for Fake {
     }
 
     async fn genesis(&self) -> Result<Vec<u8>, ApiError> {
-        Ok(vec![1, 2, 3])
+        Ok(if self.large.load(Ordering::SeqCst) { vec![7; LARGE] } else { vec![1, 2, 3] })
     }
 
     async fn block(&self, selector: BlockSelector) -> Result<BlockView, ApiError> {

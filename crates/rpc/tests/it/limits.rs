@@ -1,5 +1,6 @@
 //! What the server bears: connections, requests, bytes, time.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gridproof_rpc as rpc;
@@ -9,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use types::hash::Hash32;
 
-use crate::fake::{Fake, SLOW, config, raw, request, send, start, start_with, within};
+use crate::fake::{Fake, Running, SLOW, config, raw, request, send, start, start_with, within};
 use crate::samples;
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -101,6 +102,57 @@ async fn an_idle_connection_ends_and_a_busy_one_does_not() {
     }
     assert_eq!(answers, 2);
     let _ = within("the end of the idle connection", stream.read_to_end(&mut buffer)).await;
+}
+
+/// Asks for a large answer and reads nothing but its start.
+async fn ask_and_not_read(running: &Running) -> TcpStream {
+    running.fake.large.store(true, Ordering::SeqCst);
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(b"GET /v1/genesis HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut first = [0; 12];
+    within("the answer's start", stream.read_exact(&mut first)).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    stream
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_take_its_answer_is_cut_off() {
+    let mut config = config();
+    config.client_timeout = SHORT;
+    let running = start_with(config).await;
+    let mut stream = ask_and_not_read(&running).await;
+    // The deadline passes while the client waits for another that idles from now on: it is cut off later.
+    let mut idle = TcpStream::connect(running.address).await.unwrap();
+    let mut rest = Vec::new();
+    let _ = within("the end of an idle connection", idle.read_to_end(&mut rest)).await;
+    rest.clear();
+    let _ = within("the cut", stream.read_to_end(&mut rest)).await;
+    assert!(rest.len() < crate::fake::LARGE, "all {} bytes came", rest.len());
+}
+
+#[tokio::test]
+async fn large_answers_that_nobody_takes_are_bounded_together() {
+    let mut config = config();
+    (config.max_unsent_bytes, config.client_timeout) = (3 * crate::fake::LARGE, Duration::from_mins(1));
+    let running = start_with(config).await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(ask_and_not_read(&running).await);
+    }
+    let error = running.client.genesis().await.unwrap_err();
+    assert_eq!((error.code(), error.is_retryable()), ("overloaded", true));
+    running.client.status().await.unwrap();
+    drop(held);
+    within("room again", async {
+        let mut tick = tokio::time::interval(Duration::from_millis(5));
+        while request(running.address, "GET", "/v1/genesis").await.status != 200 {
+            tick.tick().await;
+        }
+    })
+    .await;
+    let whole = request(running.address, "GET", "/v1/genesis").await;
+    assert_eq!(whole.body.len(), crate::fake::LARGE);
+    assert!(whole.head.contains(&format!("content-length: {}", crate::fake::LARGE)));
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("executor", &["types"]),
     ("blobs", &["types"]),
     ("rpc", &["types"]),
-    ("node", &["types", "state", "light", "vm", "consensus", "store", "p2p", "blobs", "rpc"]),
+    ("node", &["types", "state", "vm", "consensus", "store", "p2p", "blobs", "rpc"]),
     ("partner", &["types", "executor", "light", "blobs", "rpc"]),
     ("testnet", &["types", "state", "vm", "consensus", "light", "rpc", "blobs", "node", "partner"]),
     ("cli", &["types", "light", "executor", "blobs", "rpc", "node", "partner", "testnet"]),
@@ -38,8 +38,16 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// For some crates, what their tests may use beside that.
+const TEST_EDGES: &[(&str, &[&str])] = &[("light", &["state"]), ("partner", &["state"]), ("node", &["light"])];
+
 /// Crates that only one other may name: the engines behind our own traits.
 const ENGINES: &[(&str, &str)] = &[("rocksdb", "store"), ("jmt", "state"), ("wasmtime", "executor"), ("libp2p", "p2p")];
+
+/// The tables of dependencies that end up in a binary.
+const FOR_USE: &[&str] = &["dependencies", "build-dependencies"];
+/// The table of dependencies of tests.
+const FOR_TESTS: &[&str] = &["dev-dependencies"];
 
 /// Longest source file, in lines.
 const MAX_LINES: usize = 500;
@@ -53,13 +61,28 @@ fn manifest(name: &str) -> toml::Table {
     text.parse().unwrap()
 }
 
-fn dependencies(name: &str) -> BTreeSet<String> {
+/// What a crate depends on for any target, by the name of the package; ours without their prefix.
+fn dependencies(name: &str, kinds: &[&str]) -> BTreeSet<String> {
     let manifest = manifest(name);
-    manifest
-        .get("dependencies")
-        .and_then(|table| table.as_table())
-        .map(|t| t.keys().cloned().collect())
-        .unwrap_or_default()
+    let mut scopes = vec![&manifest];
+    let targets = manifest.get("target").and_then(toml::Value::as_table);
+    scopes.extend(targets.iter().flat_map(|targets| targets.values()).filter_map(toml::Value::as_table));
+    let tables = scopes.iter().flat_map(|scope| kinds.iter().filter_map(|kind| scope.get(*kind)?.as_table()));
+    let entries = tables.flat_map(|table| table.iter());
+    entries
+        .map(|(key, value)| {
+            let package = value.get("package").and_then(toml::Value::as_str).unwrap_or(key);
+            package.strip_prefix("gridproof-").unwrap_or(package).to_owned()
+        })
+        // A crate's own features for its tests.
+        .filter(|dependency| dependency != name)
+        .collect()
+}
+
+#[test]
+fn dependencies_of_every_kind_are_seen() {
+    assert!(dependencies("types", FOR_TESTS).contains("toml"));
+    assert!(dependencies("node", FOR_USE).contains("types"));
 }
 
 #[test]
@@ -70,9 +93,15 @@ fn crates_depend_downward_only() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let down =
             allowed.get(name.as_str()).unwrap_or_else(|| panic!("crate {name} has no line in the table of edges"));
-        for dependency in dependencies(&name) {
-            let ours = allowed.contains_key(dependency.as_str());
-            assert!(!ours || down.contains(dependency.as_str()), "{name} must not depend on {dependency}");
+        let ours = |dependency: &String| allowed.contains_key(dependency.as_str());
+        for dependency in dependencies(&name, FOR_USE).into_iter().filter(ours) {
+            assert!(down.contains(dependency.as_str()), "{name} must not depend on {dependency}");
+        }
+        let in_tests = TEST_EDGES.iter().filter(|(crate_name, _)| *crate_name == name);
+        let in_tests: BTreeSet<_> = in_tests.flat_map(|(_, more)| more.iter().copied()).collect();
+        for dependency in dependencies(&name, FOR_TESTS).into_iter().filter(ours) {
+            let allowed = down.contains(dependency.as_str()) || in_tests.contains(dependency.as_str());
+            assert!(allowed, "{name} must not depend on {dependency} in its tests");
         }
     }
 }
@@ -81,7 +110,7 @@ fn crates_depend_downward_only() {
 fn each_engine_is_named_by_one_crate() {
     for (engine, owner) in ENGINES {
         for (name, _) in EDGES {
-            let uses = crates().join(name).exists() && dependencies(name).contains(*engine);
+            let uses = crates().join(name).exists() && dependencies(name, FOR_USE).contains(*engine);
             assert!(!uses || name == owner, "{name} names {engine}, which belongs to {owner}");
         }
     }

@@ -1,2 +1,0 @@
-// Ends at once: what is left of a job is the overhead.
-int main(void) { return 0; }

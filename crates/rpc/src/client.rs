@@ -7,6 +7,7 @@ mod transport;
 mod wait;
 
 pub use error::ClientError;
+pub use wait::JobNews;
 
 use std::time::Duration;
 
@@ -28,7 +29,8 @@ use transport::Transport;
 /// How long a client waits for an answer unless told otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client of one node. Cheap to clone; clones share their connections.
+/// A client of one node, or of several: then the next one is asked when one does not answer, from then on. Cheap to
+/// clone; clones share their connections and the choice of the node.
 #[derive(Debug, Clone)]
 pub struct Client {
     transport: Transport,
@@ -42,10 +44,15 @@ impl Client {
 
     /// Like [`Client::new`], with the time that a node has for an answer (long polls have their wait on top).
     pub fn with_timeout(url: &str, timeout: Duration) -> Result<Self, ClientError> {
-        Ok(Self { transport: Transport::new(url, timeout)? })
+        Ok(Self { transport: Transport::new(&[url], timeout)? })
     }
 
-    /// The node's URL, without a slash at its end.
+    /// A client of one or more nodes, the first of which is asked first.
+    pub fn of<S: AsRef<str>>(urls: &[S]) -> Result<Self, ClientError> {
+        Ok(Self { transport: Transport::new(urls, DEFAULT_TIMEOUT)? })
+    }
+
+    /// The URL of the node that is asked now, without a slash at its end.
     #[must_use]
     pub fn url(&self) -> &str {
         self.transport.base()
@@ -106,14 +113,14 @@ impl Client {
         self.transport.json(&format!("/v1/transactions/{id}")).await
     }
 
-    /// Hands a transaction to the node's mempool.
+    /// Hands a transaction to the node's mempool. After an error other than no connection it may be there all the same.
     pub async fn submit(&self, transaction: &SignedTransaction) -> Result<Submitted, ClientError> {
         self.transport.post("/v1/transactions", encode(transaction)).await
     }
 
     /// What a job would cost, and who could run it.
     pub async fn estimate(&self, spec: &JobSpec) -> Result<Estimate, ClientError> {
-        self.transport.post("/v1/estimate", encode(spec)).await
+        self.transport.ask("/v1/estimate", encode(spec)).await
     }
 
     /// A value or its absence with its proof, not verified yet.
@@ -138,7 +145,8 @@ impl Client {
         self.transport.bytes(&format!("{}/chunks/{chunk}", blob_path(id)), MAX_CHUNK_BODY_BYTES).await
     }
 
-    /// Uploads a chunk with its proof of a blob that `job` names.
+    /// Uploads a chunk with its proof of a blob that `job` names. After an error another node may be asked from then on,
+    /// which has chunks of its own: look at [`Client::blob`] again.
     pub async fn put_blob_chunk(
         &self,
         job: JobId,

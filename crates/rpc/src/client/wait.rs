@@ -14,6 +14,15 @@ const RETRY: Duration = Duration::from_millis(500);
 /// How long one long poll waits. The state is read again after each, so a lost event costs no more than this.
 const POLL: Duration = Duration::from_secs(10);
 
+/// What a waiter hears on the way.
+#[derive(Debug, Clone, Copy)]
+pub enum JobNews<'a> {
+    /// The job's state was read.
+    State(&'a JobView),
+    /// No node answers, or none can now; it is tried again.
+    Trouble(&'a ClientError),
+}
+
 impl Client {
     /// Waits until a transaction is in a final block. A node that is unreachable or has not heard of the
     /// transaction yet is asked again until `timeout`.
@@ -27,29 +36,31 @@ impl Client {
             loop {
                 match follower.before_reading(self.transaction(id)).await {
                     Ok(status @ TransactionStatus::Included { .. }) => return Ok(status),
-                    Ok(TransactionStatus::Pending { .. }) => follower.wait(None).await?,
-                    Err(error) => follower.wait(Some(error)).await?,
+                    Ok(TransactionStatus::Pending { .. }) => follower.wait(None, &mut |_| false).await?,
+                    Err(error) => follower.wait(Some(error), &mut |_| false).await?,
                 }
             }
         };
         in_time(rounds, timeout, || format!("the inclusion of transaction {id}")).await
     }
 
-    /// Waits until `done` holds for a job. It is called with every state of the job that is seen, so it may show
-    /// progress. A node that is unreachable or has not heard of the job yet is asked again until `timeout`.
+    /// Waits until `done` holds for a job. It is called with every state of the job that is seen, and with every error
+    /// that a retry may mend, so it may show progress; if it holds for an error, waiting ends with that. A node that
+    /// is unreachable or has not heard of the job yet is asked again until `timeout`: whoever does not know that the
+    /// job exists reads it first.
     pub async fn wait_job(
         &self,
         id: JobId,
         timeout: Duration,
-        mut done: impl FnMut(&JobView) -> bool,
+        mut done: impl FnMut(JobNews<'_>) -> bool,
     ) -> Result<JobView, ClientError> {
         let rounds = async {
             let mut follower = Follower::new(self, Subject::Job(id));
             loop {
                 match follower.before_reading(self.job(id)).await {
-                    Ok(view) if done(&view) => return Ok(view),
-                    Ok(_) => follower.wait(None).await?,
-                    Err(error) => follower.wait(Some(error)).await?,
+                    Ok(view) if done(JobNews::State(&view)) => return Ok(view),
+                    Ok(_) => follower.wait(None, &mut |error| done(JobNews::Trouble(error))).await?,
+                    Err(error) => follower.wait(Some(error), &mut |error| done(JobNews::Trouble(error))).await?,
                 }
             }
         };
@@ -83,12 +94,19 @@ impl Subject {
     }
 }
 
+/// A place in the events of one server.
+#[derive(Debug, Clone, Copy)]
+struct Cursor {
+    server: usize,
+    next: u64,
+}
+
 /// Says when a subject is worth reading again.
 struct Follower<'a> {
     client: &'a Client,
     subject: Subject,
     /// Events before it were seen before the subject was read last; nothing if that is not known.
-    cursor: Option<u64>,
+    cursor: Option<Cursor>,
     retry: Interval,
 }
 
@@ -105,22 +123,36 @@ impl<'a> Follower<'a> {
         read: impl Future<Output = Result<T, ClientError>>,
     ) -> Result<T, ClientError> {
         if self.cursor.is_none() {
-            self.cursor = Some(self.client.events(None, Duration::ZERO, 1).await?.cursor);
+            let server = self.client.transport.current();
+            let next = self.client.events(None, Duration::ZERO, 1).await?.cursor;
+            self.cursor = Some(Cursor { server, next });
         }
         read.await
     }
 
-    /// Waits until the subject may have changed, or for a while after an error that a retry may mend.
-    async fn wait(&mut self, error: Option<ClientError>) -> Result<(), ClientError> {
+    /// Waits until the subject may have changed, or for a while after an error that a retry may mend; `gives_up` is
+    /// asked about such an error.
+    async fn wait(
+        &mut self,
+        error: Option<ClientError>,
+        gives_up: &mut impl FnMut(&ClientError) -> bool,
+    ) -> Result<(), ClientError> {
+        // A cursor of another server than the one that was read says nothing: read again with a new one.
+        let server = self.client.transport.current();
+        self.cursor = self.cursor.filter(|cursor| cursor.server == server);
         let result = match (error, self.cursor) {
             // The node has not heard of it yet.
             (Some(error), Some(cursor)) if error.is_not_found() => self.wait_for_event(cursor).await,
+            (Some(error), None) if error.is_not_found() => {
+                self.retry.tick().await;
+                Ok(())
+            }
             (None, Some(cursor)) => self.wait_for_event(cursor).await,
             (Some(error), _) => Err(error),
             (None, None) => Ok(()),
         };
         match result {
-            Err(error) if error.is_retryable() => {
+            Err(error) if error.is_retryable() && !gives_up(&error) => {
                 self.cursor = None;
                 self.retry.tick().await;
                 Ok(())
@@ -135,12 +167,12 @@ impl<'a> Follower<'a> {
     }
 
     /// Waits for an event that concerns the subject, or for a poll's time to pass.
-    async fn wait_for_event(&mut self, mut cursor: u64) -> Result<(), ClientError> {
+    async fn wait_for_event(&mut self, mut cursor: Cursor) -> Result<(), ClientError> {
         let until = Instant::now() + POLL;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let page = self.client.events(Some(cursor), left, MAX_EVENTS_PER_PAGE).await?;
-            cursor = page.cursor;
+            let page = self.client.events(Some(cursor.next), left, MAX_EVENTS_PER_PAGE).await?;
+            cursor.next = page.cursor;
             if page.events.is_empty() {
                 // The poll's time is over, or the node is stopping and answers at once: then not again at once.
                 self.retry.tick().await;

@@ -252,6 +252,6 @@ async fn a_waiter_hears_that_nobody_answers_and_may_give_up() {
         troubles += usize::from(matches!(news, JobNews::Trouble(ClientError::NoConnection { .. })));
         troubles == 2
     });
-    let error = within("giving up", waiting).await.unwrap_err();
+    let error = within("giving up", Box::pin(waiting)).await.unwrap_err();
     assert!(matches!(error, ClientError::NoConnection { .. }), "{error}");
 }

@@ -35,6 +35,8 @@ counters! {
     records_accepted,
     /// Records that were not valid; the connection was closed.
     records_refused,
+    /// Valid records for a node that is bound to another validator; they were dropped.
+    records_taken,
     /// Valid records that were not newer than what is known.
     records_stale,
     /// Connections that did not become a validator's in time.

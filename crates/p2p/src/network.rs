@@ -279,6 +279,13 @@ impl Network {
         match outcome {
             Ok(Accepted::Stale) => self.shared.counting.records_stale.add(1),
             Ok(Accepted::Own(sequence)) => self.outbid(sequence),
+            Ok(Accepted::Taken { node, by }) => {
+                tracing::warn!(%from, %node, %by, "refused a peer record: its node is another validator's");
+                self.shared.counting.records_taken.add(1);
+                if node == from {
+                    return self.disconnect(from);
+                }
+            }
             Ok(Accepted::New { validator, peer, replaced }) => {
                 self.shared.counting.records_accepted.add(1);
                 self.on_binding(validator, peer, replaced);
@@ -320,10 +327,10 @@ impl Network {
         }
     }
 
-    /// Peers hold a record of this node that is newer than the current one, left by a life with a clock ahead.
+    /// Peers hold a record of this node that the current one does not replace, left by a life with a clock ahead.
     fn outbid(&mut self, sequence: u64) {
-        if let Some(identity) = self.identity.as_mut().filter(|identity| identity.sequence <= sequence) {
-            identity.sequence = sequence;
+        if let Some(identity) = &mut self.identity {
+            identity.sequence = identity.sequence.max(sequence);
             self.announce();
         }
     }
@@ -344,7 +351,9 @@ impl Network {
         let addresses = if identity.external.is_empty() { &listening } else { &identity.external };
         let (validator, node) = (&identity.validator_key, &identity.node_key);
         let record = PeerRecord::new(validator.public(), node.public(), addresses, identity.sequence);
-        let record: Frame = record.sign(identity.chain, validator, node).to_bytes().into();
+        let signed = record.sign(identity.chain, validator, node);
+        let record: Frame = signed.to_bytes().into();
+        self.registry.set_own(signed);
         tracing::info!(validator = %identity.validator, ?addresses, "this node's record");
         for known in self.peers.values() {
             known.records.push(Arc::clone(&record));

@@ -70,9 +70,6 @@ pub enum RecordError {
     /// An address that this network cannot dial.
     #[error("an address is not an IP address with a TCP port")]
     Address,
-    /// The node key is another validator's.
-    #[error("the node key is bound to validator {0} already")]
-    Taken(ValidatorIndex),
 }
 
 impl PeerRecord {

@@ -22,8 +22,17 @@ pub(crate) fn peer_id(key: &PublicKey) -> Option<PeerId> {
 pub(crate) enum Accepted {
     /// Not newer than what is known.
     Stale,
-    /// It is this node's own, from an earlier life with a clock ahead: the next one needs a higher sequence.
+    /// It is this node's own, and its current one does not replace it: the next one needs a higher sequence. Left by
+    /// an earlier life with a clock ahead.
     Own(u64),
+    /// Its node is bound to another validator here. Elsewhere it may not be: two validators that share a node let every
+    /// peer bind it to the one that it heard of first. So this says nothing about who passed the record on.
+    Taken {
+        /// The node.
+        node: PeerId,
+        /// Whose it is.
+        by: ValidatorIndex,
+    },
     /// It counts from now on.
     New {
         /// Whose it is.
@@ -53,6 +62,8 @@ pub(crate) struct Registry {
     committee: Committee,
     /// This node, if it is a validator's.
     own: Option<(ValidatorIndex, PublicKey)>,
+    /// What this node says of itself.
+    own_record: Option<SignedRecord>,
     peers: BTreeMap<PeerId, ValidatorIndex>,
     records: BTreeMap<ValidatorIndex, SignedRecord>,
 }
@@ -72,7 +83,7 @@ impl Registry {
                 return Err(RegistryError::Shared(other, index));
             }
         }
-        Ok(Self { chain, committee, own, peers, records: BTreeMap::new() })
+        Ok(Self { chain, committee, own, own_record: None, peers, records: BTreeMap::new() })
     }
 
     /// The validator that a peer is bound to.
@@ -100,6 +111,16 @@ impl Registry {
         self.records.get(&validator).map(|signed| signed.record.dialable()).unwrap_or_default()
     }
 
+    /// Takes note of what this node says of itself from now on.
+    pub(crate) fn set_own(&mut self, signed: SignedRecord) {
+        self.own_record = Some(signed);
+    }
+
+    /// True if whoever holds this record of ours takes the current one in its place, or if it is the current one.
+    fn replaces(&self, held: &SignedRecord) -> bool {
+        self.own_record.as_ref().is_some_and(|own| own.record.sequence > held.record.sequence || own == held)
+    }
+
     /// Verifies a record and takes it if it is newer.
     pub(crate) fn accept(&mut self, signed: SignedRecord) -> Result<Accepted, RecordError> {
         let validator = signed.verify(&self.committee, self.chain)?;
@@ -107,14 +128,15 @@ impl Registry {
         if let Some((own, own_key)) = self.own
             && own == validator
         {
-            return Ok(if key == own_key { Accepted::Own(sequence) } else { Accepted::Stale });
+            let beaten = key != own_key || self.replaces(&signed);
+            return Ok(if beaten { Accepted::Stale } else { Accepted::Own(sequence) });
         }
         if sequence <= self.records.get(&validator).map_or(0, |known| known.record.sequence) {
             return Ok(Accepted::Stale);
         }
         let peer = peer_id(&key).ok_or(RecordError::NodeKey(types::key::KeyError::WeakPublicKey))?;
         if let Some(other) = self.validator_of(&peer).filter(|other| *other != validator) {
-            return Err(RecordError::Taken(other));
+            return Ok(Accepted::Taken { node: peer, by: other });
         }
         let replaced = self.peer_of(validator).filter(|old| *old != peer);
         if let Some(old) = &replaced {

@@ -74,7 +74,8 @@ fn a_replayed_record_changes_nothing() {
 #[test]
 fn a_validator_cannot_take_the_node_of_another() {
     let mut registry = registry();
-    assert_eq!(registry.accept(record(2, 101, 9)), Err(RecordError::Taken(index(1))));
+    let taken = Accepted::Taken { node: peer(101), by: index(1) };
+    assert_eq!(registry.accept(record(2, 101, 9)), Ok(taken));
     assert_eq!(registry.validator_of(&peer(101)), Some(index(1)));
 }
 
@@ -83,6 +84,30 @@ fn own_records_are_told_apart() {
     let mut registry = registry();
     assert_eq!(registry.accept(record(3, 103, 9)).unwrap(), Accepted::Own(9));
     assert_eq!(registry.accept(record(3, 60, 10)).unwrap(), Accepted::Stale);
+}
+
+#[test]
+fn an_own_record_is_outbid_only_where_the_current_one_does_not_replace_it() {
+    let mut registry = registry();
+    registry.set_own(record(3, 103, 9));
+    assert_eq!(registry.accept(record(3, 103, 8)).unwrap(), Accepted::Stale, "older than ours");
+    assert_eq!(registry.accept(record(3, 103, 9)).unwrap(), Accepted::Stale, "an echo");
+    assert_eq!(registry.accept(record(3, 103, 10)).unwrap(), Accepted::Own(10));
+    let elsewhere = "/ip4/127.0.0.1/tcp/10".parse().unwrap();
+    let other = PeerRecord::new(key(3).public(), key(103).public(), &[elsewhere], 9).sign(CHAIN, &key(3), &key(103));
+    assert_eq!(registry.accept(other).unwrap(), Accepted::Own(9), "same sequence, other addresses");
+}
+
+#[test]
+fn two_validators_that_share_a_node_leave_it_to_the_first() {
+    for (first, second) in [(1, 2), (2, 1)] {
+        let mut registry = registry();
+        registry.accept(record(first, 50, 5)).unwrap();
+        let taken = Accepted::Taken { node: peer(50), by: index(first) };
+        assert_eq!(registry.accept(record(second, 50, 5)), Ok(taken));
+        assert_eq!(registry.validator_of(&peer(50)), Some(index(first)));
+        assert_eq!(registry.validator_of(&peer(second + 100)), Some(index(second)));
+    }
 }
 
 #[test]

@@ -7,8 +7,8 @@ use gridproof_p2p as p2p;
 use libp2p::request_response::{Behaviour, Codec, Config, Event, ProtocolSupport};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, noise, ping, tcp, yamux};
-use p2p::Channel;
 use p2p::record::{PeerRecord, SignedRecord};
+use p2p::{Channel, PeerEvent};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::interval;
@@ -188,7 +188,10 @@ async fn wrong_records_bind_nobody() {
     is_refused(&keys, &a, &node, &good(7).sign(CHAIN, validator, other)).await;
     // A record that claims the node of another validator.
     let stolen = record(&keys, 1, &keys.nodes[2], 8).sign(CHAIN, validator, &keys.nodes[2]);
-    is_refused(&keys, &a, &node, &stolen).await;
+    let mut thief = Hostile::connect(&node, a.addresses()[0].clone(), "records").await;
+    thief.say(framed(&stolen.to_bytes()));
+    thief.until("the end of a stranger", || a.counters().strangers_closed > 0).await;
+    assert_eq!((a.counters().records_taken, a.handle.peers()), (1, vec![]));
     // The same with the right keys binds.
     let mut honest = Hostile::connect(&node, a.addresses()[0].clone(), "records").await;
     honest.say(framed(&good(9).sign(CHAIN, validator, &node).to_bytes()));
@@ -244,6 +247,48 @@ async fn a_wrong_record_of_a_validator_ends_its_connection() {
     hostile.say(framed(&[0xff; 300]));
     hostile.sees("the end", |event| matches!(event, SwarmEvent::ConnectionClosed { .. })).await;
     assert_eq!(a.counters().records_refused, 1);
+}
+
+#[tokio::test]
+async fn two_validators_that_share_a_node_do_not_part_those_who_pass_their_records_on() {
+    let keys = Keys::new(5);
+    let shared = SecretKey::from_bytes(&[150; 32]);
+    let (a, b) = (keys.start(0, &[]).await, keys.start(1, &[]).await);
+    let mut told = Vec::new();
+    for (honest, colluder) in [(&a, 3), (&b, 4)] {
+        let said = record(&keys, colluder, &shared, 5).sign(CHAIN, &keys.validators[colluder], &shared);
+        let mut hostile = Hostile::connect(&shared, honest.addresses()[0].clone(), "records").await;
+        hostile.say(framed(&said.to_bytes()));
+        told.push(hostile.until("the binding", || honest.handle.peers() == [index(colluder)]).await);
+    }
+    // It hears of one binding from `a` and of the other from `b`, and brings the two together.
+    let mut c = keys.start(2, &[a.addresses(), b.addresses()].concat()).await;
+    let joined =
+        |node: &Node, others: [usize; 2]| others.iter().all(|other| node.handle.peers().contains(&index(*other)));
+    eventually("a record for a taken node", || c.counters().records_taken > 0).await;
+    eventually("all connections", || joined(&a, [1, 2]) && joined(&b, [0, 2]) && joined(&c, [0, 1])).await;
+    a.handle.send(index(2), Channel::Consensus, b"a".to_vec()).unwrap();
+    b.handle.send(index(2), Channel::Consensus, b"b".to_vec()).unwrap();
+    let mut heard = std::collections::BTreeSet::new();
+    while heard.len() < 2 {
+        let from = c.next("a frame, and no disconnect", |event| match event {
+            PeerEvent::Frame { from, .. } => Some(from),
+            PeerEvent::Disconnected { validator } => panic!("{validator} was disconnected"),
+            _ => None,
+        });
+        heard.insert(from.await);
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_says_another_validator_s_record_for_itself_is_disconnected() {
+    let keys = Keys::new(3);
+    let a = keys.start(0, &[]).await;
+    let node = &keys.nodes[1];
+    let mut hostile = Hostile::connect(node, a.addresses()[0].clone(), "records").await;
+    hostile.say(framed(&record(&keys, 2, node, 5).sign(CHAIN, &keys.validators[2], node).to_bytes()));
+    hostile.sees("the end", |event| matches!(event, SwarmEvent::ConnectionClosed { .. })).await;
+    assert_eq!(a.counters().records_taken, 1);
 }
 
 #[tokio::test]

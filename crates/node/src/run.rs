@@ -60,7 +60,6 @@ pub async fn run(directory: &Path, config: Config, shutdown: impl Future<Output 
     let mut server_config = ServerConfig::at(config.rpc.listen);
     server_config.allowed_hosts = config.rpc.allowed_hosts;
     server_config.max_connections = config.rpc.max_connections;
-    server_config.max_connections = config.rpc.max_connections;
     let server = Server::start(server_config, backend.clone()).await;
     let server = server.map_err(|error| NodeError::Config(format!("rpc.listen: {error}")))?;
     tracing::info!(rpc = %server.local_address(), validator = node.index().0, chain = %node.rules().chain_id, "started");
@@ -102,7 +101,7 @@ async fn start_network(
     genesis: &Genesis,
     setup: &Setup,
     config: &Config,
-) -> Result<(p2p::Handle, mpsc::Receiver<p2p::PeerEvent>), NodeError> {
+) -> Result<(p2p::Handle, p2p::Events), NodeError> {
     let addresses = |key: &str, list: &[String]| -> Result<Vec<Multiaddr>, NodeError> {
         let parse = |text: &String| {
             let why = |error| NodeError::Config(format!("p2p.{key}: {text:?} is no multiaddress: {error}"));

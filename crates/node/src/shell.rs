@@ -125,7 +125,7 @@ impl Shell {
     pub async fn run(
         &mut self,
         effects: Vec<Effect>,
-        mut peers: mpsc::Receiver<PeerEvent>,
+        mut peers: p2p::Events,
         mut questions: mpsc::Receiver<Question>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), NodeError> {

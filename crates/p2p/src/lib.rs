@@ -7,6 +7,8 @@
 //! - Frames of one validator on one channel arrive in the order in which they were sent. Frames may be lost: when a
 //!   connection breaks, and when a peer reads too slowly and the oldest waiting ones make room (counted).
 //! - Every queue, frame, stream and connection is bounded, and lengths are checked before anything is allocated.
+//! - One validator that floods takes no place of another in the queue towards the node.
+//! - Whether a record is taken may depend on what came before it; such a refusal never costs a relay its connection.
 //!
 //! What it leaves out: transactions are not deduplicated here. A frame is handed on to nobody but the receiver;
 //! flooding a transaction once is the node's decision, which knows what its mempool already holds.
@@ -16,6 +18,7 @@ mod channel;
 mod config;
 mod counters;
 mod dialer;
+mod events;
 mod frame;
 mod handle;
 mod link;
@@ -29,6 +32,7 @@ mod streams;
 pub use channel::Channel;
 pub use config::{Config, Limits};
 pub use counters::Counters;
+pub use events::Events;
 pub use handle::{Handle, PeerEvent, RequestError, SendError};
 pub use libp2p::Multiaddr;
 pub use network::{P2pError, start};

@@ -16,6 +16,7 @@ use types::number::ValidatorIndex;
 
 use crate::channel::{Channel, Protocol};
 use crate::counters::Counting;
+use crate::events::EventQueue;
 use crate::frame::{FrameError, read_frame, write_frame};
 use crate::handle::{OpenStream, PeerEvent, Shared};
 use crate::outbox::Outbox;
@@ -91,7 +92,7 @@ pub(crate) async fn read_channel(
     mut stream: Stream,
     from: ValidatorIndex,
     channel: Channel,
-    events: mpsc::Sender<PeerEvent>,
+    events: EventQueue,
     shared: Arc<Shared>,
 ) {
     let limit = channel.max_frame_bytes();
@@ -101,7 +102,7 @@ pub(crate) async fn read_channel(
     loop {
         match read_frame(&mut stream, limit).await {
             Ok(bytes) => {
-                if events.send(PeerEvent::Frame { from, channel, bytes }).await.is_err() {
+                if events.send(from, PeerEvent::Frame { from, channel, bytes }).await.is_err() {
                     return;
                 }
             }
@@ -163,7 +164,7 @@ pub(crate) async fn ask(mut stream: Stream, request: &[u8], limit: usize) -> Res
 pub(crate) async fn answer(
     mut stream: Stream,
     from: ValidatorIndex,
-    events: mpsc::Sender<PeerEvent>,
+    events: EventQueue,
     time: Duration,
     shared: Arc<Shared>,
     _place: OwnedSemaphorePermit,
@@ -173,7 +174,7 @@ pub(crate) async fn answer(
         let bytes = read_frame(&mut stream, limit).await?;
         let (reply, replied) = oneshot::channel();
         let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
-        events.send(PeerEvent::Request { from, bytes, reply }).await.map_err(|_| refused())?;
+        events.send(from, PeerEvent::Request { from, bytes, reply }).await.map_err(|_| refused())?;
         let answer = replied.await.map_err(|_| refused())?;
         if answer.len() > limit {
             tracing::error!(bytes = answer.len(), limit, "the answer to a request is too long");

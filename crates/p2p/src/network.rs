@@ -24,6 +24,7 @@ use crate::behaviour::{Behaviour, BehaviourEvent};
 use crate::channel::{Channel, Protocol};
 use crate::config::Limits;
 use crate::dialer::{Dialer, Target};
+use crate::events::{EventQueue, Queued};
 use crate::handle::{OpenStream, Outboxes, PeerEvent, Shared};
 use crate::link;
 use crate::outbox::Frame;
@@ -68,7 +69,7 @@ struct Network {
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
     /// To the node.
-    events: mpsc::Sender<PeerEvent>,
+    events: EventQueue,
     /// Connects and disconnects that the node has not taken yet.
     pending: VecDeque<PeerEvent>,
     streams: mpsc::Sender<OpenStream>,
@@ -85,15 +86,19 @@ impl Network {
     ) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let events = self.events.clone();
+        // Kept from pass to pass: it holds the loop's place in the line.
+        let mut room = Box::pin(self.events.room());
         loop {
             tokio::select! {
                 event = self.swarm.select_next_some(), if self.pending.len() < MAX_PENDING => self.on_swarm(event),
                 Some(open) = wanted.recv() => self.open(open),
                 Some((from, bytes)) = records.recv() => self.on_record(from, &bytes),
-                permit = events.reserve(), if !self.pending.is_empty() => match permit {
-                    Ok(permit) => if let Some(event) = self.pending.pop_front() { permit.send(event) },
-                    Err(_) => break,
+                free = &mut room, if !self.pending.is_empty() => {
+                    let Ok(free) = free else { break };
+                    if let Some(event) = self.pending.pop_front() {
+                        free.send(Queued::notice(event));
+                    }
+                    room.set(self.events.room());
                 },
                 Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
                 _ = tick.tick() => self.on_tick(Instant::now()),

@@ -18,12 +18,11 @@ use super::{Identity, Network};
 use crate::behaviour::{self, Behaviour, BehaviourEvent};
 use crate::config::Config;
 use crate::dialer::Dialer;
-use crate::handle::{Handle, PeerEvent, Shared};
+use crate::events::{self, Events};
+use crate::handle::{Handle, Shared};
 use crate::record::is_dialable;
 use crate::registry::{Registry, RegistryError};
 
-/// Events that wait for the node; a few of them may be proposals, so it bounds memory too.
-const MAX_EVENTS: usize = 64;
 /// Streams and records that wait for the loop.
 const MAX_WAITING: usize = 256;
 /// Time for the sockets to listen.
@@ -65,7 +64,7 @@ pub enum P2pError {
 
 /// Listens, then connects to the committee and stays connected until the last handle is dropped or
 /// [`Handle::shutdown`] is called. Needs a tokio runtime.
-pub async fn start(config: Config) -> Result<(Handle, mpsc::Receiver<PeerEvent>), P2pError> {
+pub async fn start(config: Config) -> Result<(Handle, Events), P2pError> {
     let own = own_position(&config)?;
     let registry = Registry::new(config.chain_id, config.committee.clone(), own)?;
     check_addresses(&config)?;
@@ -75,7 +74,7 @@ pub async fn start(config: Config) -> Result<(Handle, mpsc::Receiver<PeerEvent>)
     swarm.behaviour_mut().streams.set_known(registry.known());
 
     let shared = Arc::new(Shared::default());
-    let (events, receiver) = mpsc::channel(MAX_EVENTS);
+    let (events, receiver) = events::queue(config.committee.members().len());
     let (streams, wanted) = mpsc::channel(MAX_WAITING);
     let (records, records_receiver) = mpsc::channel(MAX_WAITING);
     let (stop, stopped) = watch::channel(false);

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use gridproof_p2p as p2p;
-use p2p::{Channel, Config, Counters, Handle, Limits, Multiaddr, PeerEvent};
-use tokio::sync::mpsc::Receiver;
+use p2p::{Channel, Config, Counters, Events, Handle, Limits, Multiaddr, PeerEvent};
 use tokio::time::{interval, timeout};
 use types::committee::{Committee, Validator};
 use types::hash::{ChainId, Hash32};
@@ -84,7 +83,7 @@ impl Keys {
 /// A running node.
 pub struct Node {
     pub handle: Handle,
-    pub events: Receiver<PeerEvent>,
+    pub events: Events,
 }
 
 impl Node {

@@ -111,6 +111,32 @@ async fn a_slow_reader_loses_the_oldest_frames_and_holds_up_nobody() {
 }
 
 #[tokio::test]
+async fn a_flooding_validator_leaves_room_for_the_others() {
+    let keys = Keys::new(3);
+    let mut a = keys.start(0, &[]).await;
+    let mut flooders = Vec::new();
+    for i in 1..3 {
+        let node = keys.start(i, &a.addresses()).await;
+        node.connected_to(&(0..i).collect::<Vec<_>>()).await;
+        // Until nothing more fits anywhere on the way to `a`, which reads nothing yet.
+        let mut tick = tokio::time::interval(Duration::from_millis(1));
+        while node.counters().frames_dropped == 0 {
+            tick.tick().await;
+            for _ in 0..10 {
+                node.handle.send(index(0), Channel::Blobs, vec![0; 20_000]).unwrap();
+            }
+        }
+        flooders.push(node);
+    }
+    let mut seen = [0, 0];
+    while seen[1] == 0 {
+        let (from, _, _) = a.next_frame().await;
+        seen[usize::from(from.0) - 1] += 1;
+    }
+    assert!(seen[0] <= 32, "{} frames of one before the first of the other", seen[0]);
+}
+
+#[tokio::test]
 async fn a_stranger_is_not_listened_to_and_not_kept() {
     let keys = Keys::new(2);
     let mut config = keys.config(0, &[]);

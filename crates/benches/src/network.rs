@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use rpc::client::Client;
 use testnet::devnet::plan::Options;
 use testnet::devnet::process::wait_until;
-use testnet::devnet::{Devnet, Role};
+use testnet::devnet::{Devnet, Role, ready};
 use types::key::SecretKey;
 
 /// A running devnet in a temporary folder.
@@ -34,14 +34,20 @@ impl Network {
         let devnet = Devnet::create(&folder.path().join("net"), &options)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let mut network = Self { devnet, runtime, _folder: folder };
-        network.devnet.start(&binary, &[("GRIDPROOF_LOG".to_owned(), "warn".to_owned())])?;
-        let clients = network.clients()?;
+        network.devnet.start(&binary, |_| vec![("GRIDPROOF_LOG".to_owned(), "warn".to_owned())])?;
+        let mut refusal = None;
         let ready = wait_until(Duration::from_mins(1), || {
-            clients.iter().all(|client| {
-                let status = network.runtime.block_on(client.status());
-                status.is_ok_and(|status| status.height.0 > 2)
-            })
+            match network.runtime.block_on(ready::heights(&network.devnet.manifest)) {
+                Ok(heights) => heights.iter().all(|height| height.is_some_and(|height| height.0 > 2)),
+                Err(error) => {
+                    refusal = Some(error);
+                    true
+                }
+            }
         });
+        if let Some(error) = refusal {
+            return Err(error);
+        }
         ensure!(ready, "the devnet does not start");
         Ok(network)
     }

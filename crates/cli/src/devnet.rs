@@ -1,19 +1,22 @@
 //! `gridproof devnet`: validators and partners as processes of this machine.
 
+mod signals;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Subcommand;
-use rpc::client::Client;
 use serde_json::json;
+use signals::StopSignals;
 use testnet::devnet::plan::Options;
+use testnet::devnet::ports::PortTaken;
+use testnet::devnet::ready::{self, OtherChain};
 use testnet::devnet::{Devnet, Role};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use types::number::Height;
 
 use crate::failure::{ExitKind, Failure};
-use crate::submit;
 use crate::ui::Ui;
 
 /// How long the first block may take.
@@ -42,7 +45,8 @@ State survives down and up."
         /// First port (the first time); validator i takes base + 2i for p2p and base + 2i + 1 for RPC.
         #[arg(long, default_value_t = 26_600)]
         base_port: u16,
-        /// Return when the first block is final; otherwise stay and stop everything on Ctrl-C.
+        /// Return when the first block is final; otherwise stay, and stop everything on Ctrl-C or when the terminal
+        /// is closed.
         #[arg(long)]
         detach: bool,
     },
@@ -75,23 +79,32 @@ async fn up(dir: &Path, options: &Options, detach: bool, ui: Ui) -> Result<(), F
     let mut devnet = match Devnet::open(dir)? {
         Some(devnet) => devnet,
         None => Devnet::create(dir, options).map_err(|error| {
-            Failure::new(ExitKind::BadInput, "devnet", format!("{error:#}"))
-                .hint("give an empty folder with --dir, and other ports with --base-port if they are taken")
+            port_taken(&error, "choose others with --base-port, or stop what uses it").unwrap_or_else(|| {
+                Failure::new(ExitKind::BadInput, "devnet", format!("{error:#}"))
+                    .hint("give an empty folder with --dir, and ports between 1024 and 65534 with --base-port")
+            })
         })?,
     };
     let binary = std::env::current_exe().context("cannot find the path of this program")?;
+    // Before the first process starts: whoever ends this command early ends all of them.
+    let mut signals = StopSignals::catch()?;
     let progress = ui.spinner("starting processes");
-    devnet.start(&binary, &[])?;
+    let started = devnet.start(&binary, |_| Vec::new());
     progress.message("waiting for the first final block");
-    let outcome = first_block(&devnet).await;
-    progress.finish();
-    let height = match outcome {
-        Ok(height) => height,
-        Err(failure) => {
-            devnet.stop();
-            return Err(failure);
-        }
+    let outcome = match started {
+        Ok(()) => tokio::select! {
+            outcome = first_block(&devnet) => outcome.inspect_err(|_| {
+                devnet.stop();
+            }),
+            () = signals.received() => {
+                devnet.stop();
+                Err(interrupted())
+            }
+        },
+        Err(error) => Err(not_started(error)),
     };
+    progress.finish();
+    let height = outcome?;
     let manifest = &devnet.manifest;
     let text = format!(
         "devnet {} runs: {} processes, height {height}\n rpc       {}\n customer  {}\n manifest  {}",
@@ -104,10 +117,26 @@ async fn up(dir: &Path, options: &Options, detach: bool, ui: Ui) -> Result<(), F
     ui.result(&json!(manifest), &text);
     if !detach {
         ui.line("Ctrl-C stops it");
-        crate::asked_to_stop().await;
+        signals.received().await;
         devnet.stop();
     }
     Ok(())
+}
+
+/// The failure for a port that is taken, if that is the error.
+fn port_taken(error: &anyhow::Error, hint: &str) -> Option<Failure> {
+    let taken = error.downcast_ref::<PortTaken>()?;
+    Some(Failure::new(ExitKind::BadInput, "port_taken", taken.to_string()).hint(hint))
+}
+
+fn not_started(error: anyhow::Error) -> Failure {
+    let hint = "stop what uses it; a devnet keeps its ports, so others need a new one: --base-port with a new --dir";
+    port_taken(&error, hint).unwrap_or_else(|| Failure::from(error).hint("what had been started is stopped again"))
+}
+
+fn interrupted() -> Failure {
+    Failure::new(ExitKind::Other, "interrupted", "asked to stop before the first block was final; nothing runs")
+        .hint("start it again with `gridproof devnet up`")
 }
 
 /// Waits until every validator has a final block.
@@ -121,18 +150,22 @@ async fn first_block(devnet: &Devnet) -> Result<Height, Failure> {
             return Err(Failure::new(ExitKind::Other, "devnet", format!("{name} ended at once:\n{output}"))
                 .hint("is another devnet using these ports? try --base-port with a new --dir"));
         }
-        let mut heights = Vec::new();
-        for url in &devnet.manifest.rpc {
-            let client = Client::with_timeout(url, Duration::from_secs(2)).map_err(submit::failure)?;
-            heights.push(client.status().await.map_or(Height::ZERO, |status| status.height));
-        }
-        let lowest = heights.into_iter().min().unwrap_or(Height::ZERO);
+        let heights = ready::heights(&devnet.manifest).await.map_err(other_chain)?;
+        let lowest = heights.into_iter().map(Option::unwrap_or_default).min().unwrap_or_default();
         if lowest > Height::ZERO {
             return Ok(lowest);
         }
     }
     Err(Failure::new(ExitKind::TimedOut, "devnet", format!("no final block after {FIRST_BLOCK_PATIENCE:?}"))
         .hint(format!("the processes' output is in {}/*/output.log", devnet.root().display())))
+}
+
+fn other_chain(error: anyhow::Error) -> Failure {
+    if !error.is::<OtherChain>() {
+        return Failure::from(error);
+    }
+    Failure::new(ExitKind::Other, "other_chain", error.to_string())
+        .hint("another devnet uses this port: stop it, or make a new one with another --base-port and a new --dir")
 }
 
 fn down(dir: &Path, ui: Ui) -> Result<(), Failure> {
@@ -159,20 +192,17 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
     let mut rows = Vec::new();
     let mut lines = Vec::new();
     for process in &devnet.manifest.processes {
-        let height = match &process.rpc {
-            Some(url) => Client::with_timeout(url, Duration::from_secs(2))
-                .map_err(submit::failure)?
-                .status()
-                .await
-                .ok()
-                .map(|status| status.height),
-            None => None,
+        let answer = match &process.rpc {
+            Some(url) => ready::status(url, devnet.manifest.chain_id).await,
+            None => Ok(None),
         };
+        let height = answer.as_ref().ok().and_then(|status| status.as_ref()).map(|status| status.height);
         let state = if process.is_running() { "running" } else { "stopped" };
-        let shown = match (process.role, height) {
-            (_, Some(height)) => format!("height {height}"),
-            (Role::Validator, None) => "no answer".to_owned(),
-            (Role::Partner, None) => String::new(),
+        let shown = match (process.role, height, answer) {
+            (_, Some(height), _) => format!("height {height}"),
+            (_, None, Err(error)) => error.to_string(),
+            (Role::Validator, None, Ok(_)) => "no answer".to_owned(),
+            (Role::Partner, None, Ok(_)) => String::new(),
         };
         lines.push(format!("{:<13} {state:<8} pid {:<8} {shown}", process.name, process.pid));
         rows.push(json!({ "name": process.name, "state": state, "pid": process.pid, "height": height }));

@@ -5,7 +5,9 @@
 
 mod configure;
 pub mod plan;
+pub mod ports;
 pub mod process;
+pub mod ready;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -75,14 +77,19 @@ impl Process {
         self.dir.join("output.log")
     }
 
+    /// The ports it listens on: a validator takes one for p2p, and the next for RPC.
+    fn ports(&self) -> Vec<u16> {
+        let rpc: Option<u16> = self.rpc.as_ref().and_then(|url| url.rsplit(':').next()?.parse().ok());
+        rpc.map_or_else(Vec::new, |rpc| vec![rpc.saturating_sub(1), rpc])
+    }
+
     /// Starts it; `environment` is added to the caller's.
     pub fn start(&mut self, binary: &Path, environment: &[(String, String)]) -> Result<()> {
         let command = match self.role {
             Role::Validator => "node",
             Role::Partner => "partner",
         };
-        let dir = self.dir.to_str().context("the folder's name is not UTF-8")?;
-        self.pid = process::start(binary, &[command, "start", "--dir", dir], environment, &self.log())
+        self.pid = process::start(binary, command, &self.dir, environment, &self.log())
             .with_context(|| format!("cannot start {} as {}", binary.display(), self.name))?;
         Ok(())
     }
@@ -109,8 +116,10 @@ impl Devnet {
         Ok(Some(Self { root: root.to_path_buf(), manifest }))
     }
 
-    /// Makes keys, genesis and configuration of a new devnet. Nothing runs yet.
+    /// Makes keys, genesis and configuration of a new devnet, whose ports must be free. Nothing runs yet.
     pub fn create(root: &Path, options: &Options) -> Result<Self> {
+        // Before anything is written: the same folder then serves a second try with other ports.
+        ports::check(plan::ports(options)?)?;
         std::fs::create_dir_all(root).with_context(|| format!("cannot create {}", root.display()))?;
         // Absolute, since processes are recognised by their folder on the command line.
         let root = root.canonicalize()?;
@@ -136,14 +145,22 @@ impl Devnet {
         self.root.join(GENESIS)
     }
 
-    /// Starts every process that does not run.
-    pub fn start(&mut self, binary: &Path, environment: &[(String, String)]) -> Result<()> {
-        for process in &mut self.manifest.processes {
-            if !process.is_running() {
-                process.start(binary, environment)?;
+    /// Starts every process that does not run; `environment` gives variables for each by its name. Each is in the
+    /// manifest before the next is started, so that `stop` knows it; if one does not start, those before it are
+    /// stopped again.
+    pub fn start(&mut self, binary: &Path, environment: impl Fn(&str) -> Vec<(String, String)>) -> Result<()> {
+        let processes = &self.manifest.processes;
+        let idle: Vec<_> = (0..processes.len()).filter(|index| !processes[*index].is_running()).collect();
+        ports::check(idle.iter().flat_map(|index| processes[*index].ports()))?;
+        for index in &idle {
+            let process = &mut self.manifest.processes[*index];
+            let started = process.start(binary, &environment(&process.name)).and_then(|()| self.save());
+            if started.is_err() {
+                stop(idle.iter().map(|index| &self.manifest.processes[*index]));
+                return started;
             }
         }
-        self.save()
+        Ok(())
     }
 
     /// The process of a name.
@@ -160,16 +177,7 @@ impl Devnet {
 
     /// Stops all processes; returns how many had to be killed.
     pub fn stop(&self) -> usize {
-        let running: Vec<_> = self.manifest.processes.iter().filter(|process| process.is_running()).collect();
-        // Partners first: they would only see their servers vanish.
-        let (partners, validators): (Vec<_>, Vec<_>) = running.into_iter().partition(|p| p.role == Role::Partner);
-        [partners, validators]
-            .iter()
-            .map(|group| {
-                let group: Vec<_> = group.iter().map(|process| (process.pid, process.dir.as_path())).collect();
-                process::stop(&group, STOP_PATIENCE).len()
-            })
-            .sum()
+        stop(self.manifest.processes.iter())
     }
 
     /// A process that has ended although it should run, with the end of its output.
@@ -181,6 +189,20 @@ impl Devnet {
         lines.reverse();
         Some((dead.name.clone(), lines.join("\n")))
     }
+}
+
+/// Stops those of the processes that run; returns how many had to be killed.
+fn stop<'a>(processes: impl Iterator<Item = &'a Process>) -> usize {
+    // Partners first: they would only see their servers vanish.
+    let (partners, validators): (Vec<_>, Vec<_>) =
+        processes.filter(|process| process.is_running()).partition(|process| process.role == Role::Partner);
+    [partners, validators]
+        .iter()
+        .map(|group| {
+            let group: Vec<_> = group.iter().map(|process| (process.pid, process.dir.as_path())).collect();
+            process::stop(&group, STOP_PATIENCE).len()
+        })
+        .sum()
 }
 
 fn manifest(plan: &Plan) -> Manifest {

@@ -1,6 +1,7 @@
 //! What a devnet is made of: keys, ports and the genesis that follows from them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -65,12 +66,20 @@ fn stake(index: u16) -> Stake {
     Stake(if index == 0 { 4 } else { 3 })
 }
 
+/// The ports that a devnet takes, p2p and RPC of each validator in turn.
+pub fn ports(options: &Options) -> Result<Range<u16>> {
+    ensure!((1..=64).contains(&options.validators), "between 1 and 64 validators, not {}", options.validators);
+    let end = options.base_port.checked_add(2 * options.validators).filter(|_| options.base_port >= 1_024);
+    let end = end.with_context(|| {
+        format!("{} ports from {} on are not all between 1024 and 65534", 2 * options.validators, options.base_port)
+    })?;
+    Ok(options.base_port..end)
+}
+
 /// Makes keys and genesis below `root`, which must not hold a devnet.
 pub fn make(root: &Path, options: &Options, now: Timestamp) -> Result<Plan> {
-    ensure!((1..=64).contains(&options.validators), "between 1 and 64 validators, not {}", options.validators);
+    let base_port = ports(options)?.start;
     ensure!(options.partners <= 64, "at most 64 partners, not {}", options.partners);
-    let last = u32::from(options.base_port) + 2 * u32::from(options.validators);
-    ensure!(last <= 65_535 && options.base_port >= 1_024, "ports {}..{last} are not all usable", options.base_port);
     let mut accounts = Vec::new();
     let mut validators = Vec::new();
     let mut nodes = Vec::new();
@@ -83,7 +92,7 @@ pub fn make(root: &Path, options: &Options, now: Timestamp) -> Result<Plan> {
         let vrf_key = keyfile::create_vrf(&keys.join("vrf.key"))?.public();
         accounts.push(GenesisAccount { address: key.address(), balance: Amount(1_000 * SQUARE.0) });
         validators.push(Validator { key, vrf_key, node_key, stake: stake(index) });
-        let p2p_port = options.base_port + 2 * index;
+        let p2p_port = base_port + 2 * index;
         nodes.push(PlannedNode { dir, p2p_port, rpc_port: p2p_port + 1 });
     }
     let mut partners = Vec::new();
@@ -142,5 +151,16 @@ mod tests {
         assert!(committee.members().iter().all(|member| member.stake <= committee.thresholds().faulty));
         assert_eq!(plan.partners.len(), 2);
         assert!(make(directory.path(), &options, Timestamp(1)).is_err(), "keys are never overwritten");
+    }
+
+    #[test]
+    fn ports_are_within_what_there_is() {
+        let of = |validators, base_port| ports(&Options { validators, partners: 0, base_port }).ok();
+        assert_eq!(of(4, 26_600), Some(26_600..26_608));
+        assert_eq!(of(4, 1_024), Some(1_024..1_032));
+        assert_eq!(of(1, 65_533), Some(65_533..65_535));
+        for (validators, base_port) in [(1, 65_534), (4, 65_530), (4, 1_023), (4, 0), (0, 26_600), (65, 26_600)] {
+            assert_eq!(of(validators, base_port), None, "{validators} from {base_port} on");
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! queue is bounded, and whatever is started here ends in [`Shell::finish`] or with the runtime.
 
 mod blob;
+mod holders;
 mod work;
 
 use std::collections::BTreeMap;

@@ -1,9 +1,12 @@
 //! Moving blobs: fetching from validators, answering them, reading lists of outcomes, removing.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use blobs::{BlobStore, StoreError};
+use p2p::RequestError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
 use types::attestation::Outcomes;
 use types::codec::{decode, encode};
 use types::hash::BlobId;
@@ -11,6 +14,7 @@ use types::limits::MAX_OUTCOMES_BYTES;
 use types::number::ValidatorIndex;
 
 use super::Input;
+use super::holders::{Allowance, Holders, Patience};
 use crate::core::{BlobRequest, ChunkRequest, Event};
 
 /// Blobs that are fetched at once.
@@ -24,12 +28,14 @@ pub struct BlobTasks {
     network: p2p::Handle,
     inputs: mpsc::Sender<Input>,
     fetching: Arc<Semaphore>,
+    holders: Arc<Mutex<Holders>>,
 }
 
 impl BlobTasks {
     /// Over a store and a network; results go to `inputs`.
     pub fn new(store: BlobStore, network: p2p::Handle, inputs: mpsc::Sender<Input>) -> Self {
-        Self { store, network, inputs, fetching: Arc::new(Semaphore::new(FETCHING)) }
+        let (fetching, holders) = (Arc::new(Semaphore::new(FETCHING)), Arc::default());
+        Self { store, network, inputs, fetching, holders }
     }
 
     /// Performs what the core asks.
@@ -65,16 +71,20 @@ impl BlobTasks {
 
     fn fetch(&self, blob: BlobId, from: ValidatorIndex) {
         let (store, network, inputs) = (self.store.clone(), self.network.clone(), self.inputs.clone());
-        let fetching = self.fetching.clone();
+        let (fetching, holders) = (self.fetching.clone(), self.holders.clone());
+        let begins = locked(&holders).begin(from, Instant::now());
         tokio::spawn(async move {
-            let Ok(_permit) = fetching.acquire_owned().await else { return };
-            let event = match fetch(&store, &network, blob, from).await {
-                Ok(()) => Event::BlobStored(blob),
-                Err(reason) => {
-                    tracing::debug!(blob = %blob.hash, from = from.0, %reason, "blob not fetched");
-                    Event::BlobMissing { blob, from }
+            let mut event = Event::BlobMissing { blob, from };
+            if begins {
+                let Ok(_permit) = fetching.acquire_owned().await else { return };
+                let ask = |request| network.request(from, request);
+                let fetched = fetch(&store, blob, Patience::NODE, ask).await;
+                locked(&holders).end(from, matches!(fetched, Err(Failed::Slow)), Instant::now());
+                match fetched {
+                    Ok(()) => event = Event::BlobStored(blob),
+                    Err(reason) => tracing::debug!(blob = %blob.hash, from = from.0, %reason, "blob not fetched"),
                 }
-            };
+            }
             // A closed channel means that the node stops.
             let _ = inputs.send(Input::Core(event)).await;
         });
@@ -101,15 +111,102 @@ fn report_rot(inputs: &mpsc::Sender<Input>, error: &StoreError) {
     }
 }
 
-/// Fetches the chunks that are missing, one after the other, each verified before it is stored.
-async fn fetch(store: &BlobStore, network: &p2p::Handle, blob: BlobId, from: ValidatorIndex) -> Result<(), String> {
-    store.begin(blob).map_err(|error| error.to_string())?;
+fn locked(holders: &Mutex<Holders>) -> MutexGuard<'_, Holders> {
+    holders.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why a blob was not fetched. The chunks that came are kept.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    /// The holder took too long.
+    #[error("it took too long")]
+    Slow,
+    /// The holder does not give it, or not rightly.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Failed {
+    fn because(error: impl ToString) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+impl From<RequestError> for Failed {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Timeout(_) => Self::Slow,
+            other => Self::because(other),
+        }
+    }
+}
+
+/// Fetches the chunks that are missing, one after the other, each verified before it is stored, for as long as the
+/// patience lasts.
+async fn fetch<A: Future<Output = Result<Vec<u8>, RequestError>>>(
+    store: &BlobStore,
+    blob: BlobId,
+    patience: Patience,
+    ask: impl Fn(Vec<u8>) -> A,
+) -> Result<(), Failed> {
+    store.begin(blob).map_err(Failed::because)?;
+    let mut allowance = Allowance::new(patience);
     for chunk in store.missing(blob) {
-        let request = encode(&ChunkRequest { blob, chunk });
-        let bytes = network.request(from, request).await.map_err(|error| error.to_string())?;
+        let asked = Instant::now();
+        let answer = ask(encode(&ChunkRequest { blob, chunk }));
+        let bytes = timeout(allowance.next_chunk(), answer).await.map_err(|_| Failed::Slow)??;
+        allowance.spend(asked.elapsed());
         let store = store.clone();
         let put = tokio::task::spawn_blocking(move || store.put_chunk(blob, chunk, &bytes));
-        put.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        put.await.map_err(Failed::because)?.map_err(Failed::because)?;
     }
-    if store.has(blob) { Ok(()) } else { Err("not complete after its last chunk".to_owned()) }
+    if store.has(blob) { Ok(()) } else { Err(Failed::because("not complete after its last chunk")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::time::Duration;
+
+    use types::limits::BLOB_CHUNK_BYTES;
+
+    use super::*;
+
+    /// A holder that drips stays within any limit of a single answer. What came from it is kept and not asked again.
+    #[tokio::test]
+    async fn a_holder_that_drips_is_given_up_and_another_goes_on_where_it_stopped() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = |name: &str| BlobStore::open(&directory.path().join(name), 16 << 20).unwrap();
+        let (theirs, ours) = (open("theirs"), open("ours"));
+        let bytes = vec![7; usize::try_from(4 * BLOB_CHUNK_BYTES).unwrap()];
+        let blob = theirs.put_bytes(&bytes).unwrap();
+        let patience = Patience { grace: Duration::from_secs(2), chunk: Duration::from_millis(10) };
+        let asked = RefCell::new(Vec::new());
+        let answer = |request: Vec<u8>| {
+            let request: ChunkRequest = decode(&request, MAX_CHUNK_REQUEST_BYTES).unwrap();
+            asked.borrow_mut().push(request.chunk);
+            Ok(theirs.encode_chunk(request.blob, request.chunk).unwrap())
+        };
+        let dripping = async |request| {
+            // Nothing ends this but the time that it takes.
+            let _ = timeout(Duration::from_millis(1_200), std::future::pending::<()>()).await;
+            answer(request)
+        };
+        let began = Instant::now();
+        let slow = fetch(&ours, blob, patience, dripping).await;
+        assert!(matches!(slow, Err(Failed::Slow)), "{slow:?}");
+        assert!(began.elapsed() < Duration::from_millis(4 * 1_200), "before all of it has dripped in");
+        assert_eq!(ours.progress(blob).stored, 1);
+        asked.borrow_mut().clear();
+        fetch(&ours, blob, patience, async |request| answer(request)).await.unwrap();
+        assert!(ours.has(blob));
+        assert_eq!(*asked.borrow(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_request_that_times_out_is_slow_and_one_that_is_refused_is_not() {
+        let from = ValidatorIndex(1);
+        assert!(matches!(Failed::from(RequestError::Timeout(from)), Failed::Slow));
+        assert!(matches!(Failed::from(RequestError::NotConnected(from)), Failed::Refused(_)));
+    }
 }

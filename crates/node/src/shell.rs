@@ -6,6 +6,7 @@
 
 mod blob;
 mod holders;
+mod serve;
 mod work;
 
 use std::collections::BTreeMap;
@@ -27,12 +28,11 @@ use crate::backend::{Live, NodeBackend, Question};
 use crate::core::{Channel, Effect, Event, Frame, Node, Target, Ticket};
 use crate::error::NodeError;
 use blob::BlobTasks;
+use serve::Serving;
 use work::Worker;
 
 /// Inputs that may wait for the loop.
 const WAITING_INPUTS: usize = 4_096;
-/// Answers from the store to validators that are made at once; more requests than that are dropped, and asked again.
-const SERVING: usize = 4;
 
 /// Everything that the loop waits for, beside the timer and the order to stop.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ pub struct Shell {
     network: p2p::Handle,
     worker: Worker,
     blobs: BlobTasks,
-    serving: Arc<tokio::sync::Semaphore>,
+    serving: Serving,
     clock: Clock,
     live: watch::Sender<Live>,
     inputs: mpsc::Receiver<Input>,
@@ -103,7 +103,7 @@ impl Shell {
         let (sender, inputs) = mpsc::channel(WAITING_INPUTS);
         let worker = Worker::start(backend, sender.clone())?;
         let blobs = BlobTasks::new(blobs, network.clone(), sender);
-        let serving = Arc::new(tokio::sync::Semaphore::new(SERVING));
+        let serving = Serving::new();
         let tickets = BTreeMap::new();
         Ok(Self {
             node,
@@ -267,20 +267,25 @@ impl Shell {
     }
 
     fn serve(&self, to: ValidatorIndex, request: Request) {
-        let Ok(permit) = self.serving.clone().try_acquire_owned() else { return };
+        let Some(turn) = self.serving.admit(to) else {
+            return tracing::debug!(validator = to.0, "asked before its last answer was made");
+        };
         let (store, network) = (self.store.clone(), self.network.clone());
-        tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            match application::serve(&store, request) {
-                Ok(Some(message)) => {
-                    let frame = Frame::consensus(&message);
-                    if let Err(error) = network.send(to, p2p::Channel::Consensus, frame.bytes.to_vec()) {
-                        tracing::debug!(%error, "answer not sent");
+        tokio::spawn(async move {
+            let place = turn.place().await;
+            tokio::task::spawn_blocking(move || {
+                let _until_done = (turn, place);
+                match application::serve(&store, request) {
+                    Ok(Some(message)) => {
+                        let frame = Frame::consensus(&message);
+                        if let Err(error) = network.send(to, p2p::Channel::Consensus, frame.bytes.to_vec()) {
+                            tracing::debug!(%error, "answer not sent");
+                        }
                     }
+                    Ok(None) => {}
+                    Err(error) => tracing::error!(%error, "a validator's request could not be answered"),
                 }
-                Ok(None) => {}
-                Err(error) => tracing::error!(%error, "a validator's request could not be answered"),
-            }
+            });
         });
     }
 }

@@ -13,6 +13,7 @@ use state::{Branch, ChainStore, DecidedState, Diff, StateError, compute_diff};
 use types::block::{Block, Body, Header};
 use types::codec::encode;
 use types::hash::{BlockId, Hash32};
+use types::limits::MAX_HEADER_PATH;
 use types::number::{Height, Timestamp, ValidatorIndex, View, Weight};
 use types::transaction::{SystemTransaction, TransactionReceipt};
 use vm::{Fault, Rules, Verified, weight};
@@ -237,21 +238,49 @@ pub fn serve(store: &impl ChainStore, request: consensus::Request) -> Result<Opt
             Ok(block.map(|block| consensus::Message::Block(Box::new(block))))
         }
         consensus::Request::Range(from) => {
-            let newest = store.newest_certificate()?.map_or(Height::ZERO, |(height, _)| height);
-            let blocks = (from.0..=newest.0).map_while(|height| store.block_at(Height(height)).transpose());
-            let range = consensus::Range::pack(blocks, |last| finality(store, last))?;
-            Ok(range.map(|range| consensus::Message::Range(Box::new(range))))
+            Ok(range(store, from)?.map(|range| consensus::Message::Range(Box::new(range))))
         }
         consensus::Request::Certificates { .. } | consensus::Request::Lookback { .. } => Ok(None),
     }
 }
 
-/// The headers above `last` up to the next block with a finalization, and that finalization.
+/// Final blocks from a height on: as many as fit, or, if the next finalization is out of reach for a path of headers,
+/// those up to the last one with a finalization of its own.
+fn range(store: &impl ChainStore, from: Height) -> Result<Option<consensus::Range>, StateError> {
+    let newest = store.newest_certificate()?.map_or(Height::ZERO, |(height, _)| height);
+    let blocks = |end: Height| (from.0..=end.0).map_while(|height| store.block_at(Height(height)).transpose());
+    let mut reached = None;
+    let whole = consensus::Range::pack(blocks(newest), |last| {
+        reached = Some(last);
+        finality(store, last)
+    })?;
+    if let (None, Some(last)) = (&whole, reached)
+        && let Some(end) = last_finalised(store, from, last)?
+    {
+        return consensus::Range::pack(blocks(end), |last| finality(store, last));
+    }
+    Ok(whole)
+}
+
+/// The highest block between two heights, both included, with a finalization of its own.
+fn last_finalised(store: &impl ChainStore, from: Height, to: Height) -> Result<Option<Height>, StateError> {
+    let (mut found, mut next) = (None, from);
+    while let Some((height, _)) = store.certificate_from(next)?.filter(|(height, _)| *height <= to) {
+        (found, next) = (Some(height), height.next());
+    }
+    Ok(found)
+}
+
+/// The headers above `last` up to the next block with a finalization, and that finalization; nothing if those are more
+/// headers than a path may have.
 fn finality(
     store: &impl ChainStore,
     last: Height,
 ) -> Result<Option<(Vec<Header>, types::vote::Certificate)>, StateError> {
     let Some((finalised, certificate)) = store.certificate_from(last)? else { return Ok(None) };
+    if !usize::try_from(finalised.0.saturating_sub(last.0)).is_ok_and(|headers| headers <= MAX_HEADER_PATH) {
+        return Ok(None);
+    }
     let mut headers = Vec::new();
     for height in last.0.saturating_add(1)..=finalised.0 {
         let Some(header) = store.header_at(Height(height))? else { return Ok(None) };

@@ -150,6 +150,10 @@ pub trait ChainStore: DecidedState {
     fn finality_proof(&self, height: Height) -> Result<FinalityProof, StateError> {
         let not_final = || StateError::NotFinal(height);
         let (last, certificate) = self.certificate_from(height)?.ok_or_else(not_final)?;
+        // Asked before anything is read: a path that is too long would be read in vain.
+        if !usize::try_from(last.0.saturating_sub(height.0)).is_ok_and(|above| above < MAX_HEADER_PATH) {
+            return Err(not_final());
+        }
         let mut headers = Bounded::<_, MAX_HEADER_PATH>::default();
         for at in height.0..=last.0 {
             let header = self.header_at(Height(at))?.ok_or_else(not_final)?;

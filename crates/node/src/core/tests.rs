@@ -16,6 +16,7 @@ use super::*;
 use crate::application::{Building, Execution, ExecutionError::Invalid as Bad, Invalid};
 
 mod pool;
+mod serve;
 
 /// Unix time at which every test begins.
 const BEGIN: u64 = 1_700_000_000_000;

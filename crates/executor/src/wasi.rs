@@ -73,7 +73,7 @@ pub(crate) struct Host {
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
     descriptors: Descriptors,
-    stdin: Arc<[u8]>,
+    stdin: Arc<Vec<u8>>,
     stdin_position: usize,
     arguments: Vec<Vec<u8>>,
     environment: Vec<Vec<u8>>,

@@ -28,10 +28,9 @@ const BASE_DATA_BYTES: u64 = 512 << 20;
 const COMPILE_FACTOR: u64 = 512;
 /// Most memory for compiling; a module that needs more cannot be run.
 const MOST_COMPILE_BYTES: u64 = 8 << 30;
-/// How often outputs are held at the same time: in the tree, as result, encoded.
+/// How often outputs are held at the same time: in the tree and encoded, each in up to twice the memory that they need,
+/// because it doubles as they grow.
 const OUTPUT_FACTOR: u64 = 4;
-/// How often inputs are held at the same time while they are loaded.
-const INPUT_FACTOR: u64 = 2;
 
 /// What the system grants a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,10 +47,11 @@ impl WorkerLimits {
     /// Limits under which every task that stays within the workload's own limits has room, with `wall` per task.
     #[must_use]
     pub fn of(workload: &Workload, wall: Duration) -> Self {
+        // Each blob is read and held once.
         let inputs = workload.blobs().iter().fold(0u64, |sum, blob| sum.saturating_add(blob.length));
         let data_bytes = BASE_DATA_BYTES
             .saturating_add(workload.limits.memory_bytes)
-            .saturating_add(inputs.saturating_mul(INPUT_FACTOR))
+            .saturating_add(inputs)
             .saturating_add(workload.limits.output_bytes.saturating_mul(OUTPUT_FACTOR))
             .saturating_add(workload.module.length.saturating_mul(COMPILE_FACTOR).min(MOST_COMPILE_BYTES));
         Self { data_bytes, cpu: wall.saturating_mul(workload.tasks.saturating_add(1)), wall }

@@ -21,7 +21,7 @@ pub(crate) type NodeId = u64;
 #[derive(Debug)]
 enum Kind {
     Directory(BTreeMap<Arc<str>, NodeId>),
-    Input(Arc<[u8]>),
+    Input(Arc<Vec<u8>>),
     File(Vec<u8>),
 }
 
@@ -112,7 +112,7 @@ impl Tree {
     }
 
     /// Adds an input file at an absolute path. False if the path is not plain, not below `/in/` or taken.
-    pub(crate) fn add_input(&mut self, path: &str, bytes: Arc<[u8]>, now_ns: u64) -> bool {
+    pub(crate) fn add_input(&mut self, path: &str, bytes: Arc<Vec<u8>>, now_ns: u64) -> bool {
         if !path.starts_with("/in/") {
             return false;
         }

@@ -106,9 +106,15 @@ fn run(request: &Request, writer: &mut impl Write) -> Result<(), End> {
     Ok(())
 }
 
-/// Reads at most one byte more than there should be.
+/// Reads a file of `length` bytes into as much memory; one of another length is not read at all.
 fn read_file(path: &str, length: u64) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let found = file.metadata()?.len();
+    if found != length {
+        return Err(io::Error::other(format!("it has {found} bytes instead of {length}")));
+    }
     let mut bytes = Vec::new();
-    File::open(path)?.take(length.saturating_add(1)).read_to_end(&mut bytes)?;
+    bytes.try_reserve_exact(usize::try_from(length).map_err(io::Error::other)?).map_err(io::Error::other)?;
+    file.take(length).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

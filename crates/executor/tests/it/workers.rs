@@ -157,6 +157,26 @@ fn wrong_inputs_are_named() {
     }
 }
 
+/// A blob is counted once in a worker's limits, as on chain, so it is held once.
+#[test]
+fn a_blob_under_many_targets_is_held_once() {
+    let bytes = module(|code| {
+        code.nop();
+    });
+    let blob = vec![7; 64 << 20];
+    let mut job = Job::new(&bytes).stdin(&blob);
+    for target in 0..64 {
+        job = job.input(&format!("/in/{target:02}"), b"");
+    }
+    let named = job.workload.stdin.unwrap();
+    job = job.with(|workload| workload.inputs.as_mut_slice().iter_mut().for_each(|input| input.blob = named));
+    job.blobs.remove(&BlobId::of(b""));
+    assert_eq!(run_with(&job, |_| ()), Ok(()));
+    // Nor is there ever a second copy of it.
+    let scarce = |limits: &mut WorkerLimits| limits.data_bytes = (64 + 32) << 20;
+    assert_eq!(run_with(&job, scarce), Ok(()));
+}
+
 #[test]
 fn what_is_no_worker_is_no_result() {
     let (job, folder) = (Job::new(b"any"), tempfile::tempdir().unwrap());

@@ -6,7 +6,7 @@ use super::*;
 
 fn tree() -> Tree {
     let mut tree = Tree::new(5);
-    assert!(tree.add_input("/in/data", Arc::from(*b"data"), 5));
+    assert!(tree.add_input("/in/data", Arc::new(b"data".to_vec()), 5));
     tree
 }
 
@@ -17,7 +17,7 @@ fn at(tree: &Tree, path: &str) -> Result<Place, Errno> {
 #[test]
 fn inputs_and_outputs_have_plain_paths_of_their_own() {
     let mut tree = tree();
-    let input = |tree: &mut Tree, path: &str| tree.add_input(path, Arc::from(*b"x"), 0);
+    let input = |tree: &mut Tree, path: &str| tree.add_input(path, Arc::new(b"x".to_vec()), 0);
     assert!(input(&mut tree, "/in/a/b/c"));
     for path in
         ["/in/data", "/in/data/x", "/in/a", "/in/", "/in", "in/x", "/out/x", "/in/../x", "/in/./x", "/in//x", "/in/x/"]

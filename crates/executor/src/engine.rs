@@ -6,10 +6,10 @@ use types::hash::BlobId;
 use types::job::Workload;
 use types::limits::MAX_MODULE_BYTES;
 use types::number::EngineClass;
-use wasmtime::{ExternType, InstancePre, Linker, Module};
+use wasmtime::{ExternType, InstancePre, Linker, Module, OutOfMemory};
 
 use crate::class::{self, MAX_TABLES};
-use crate::task::NoResult;
+use crate::task::{NoResult, host_fault};
 use crate::wasi::{self, Host};
 use crate::weight;
 
@@ -44,9 +44,8 @@ pub(crate) enum Body {
     Unaffordable,
 }
 
-fn failed(error: &wasmtime::Error) -> NoResult {
-    NoResult::Engine { error: format!("{error:#}") }
-}
+/// The smallest module: what every engine of a class compiles, if this machine is one of the class.
+const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
 impl Engine {
     /// The engine of `class`, if this build and this machine have it.
@@ -62,8 +61,15 @@ impl Engine {
     }
 
     pub(crate) fn with_config(class: EngineClass, config: &wasmtime::Config, metered: bool) -> Result<Self, NoResult> {
-        let wasmtime = wasmtime::Engine::new(config).map_err(|error| failed(&error))?;
-        let linker = Arc::new(wasi::linker(&wasmtime).map_err(|error| failed(&error))?);
+        let engine = Self::unproven(class, config, metered)?;
+        Module::new(&engine.wasmtime, EMPTY_MODULE).map_err(|error| host_fault(&error))?;
+        Ok(engine)
+    }
+
+    /// An engine of which it is not known whether this machine can run what it compiles.
+    fn unproven(class: EngineClass, config: &wasmtime::Config, metered: bool) -> Result<Self, NoResult> {
+        let wasmtime = wasmtime::Engine::new(config).map_err(|error| host_fault(&error))?;
+        let linker = Arc::new(wasi::linker(&wasmtime).map_err(|error| host_fault(&error))?);
         Ok(Self { class, wasmtime, metered, linker })
     }
 
@@ -90,6 +96,8 @@ impl Engine {
         self.compile(module)
     }
 
+    /// Whether a module is one of the class is decided by its validation, its entry, its tables and its imports. That it
+    /// cannot be compiled in spite of it says nothing about it.
     fn load(&self, bytes: &[u8]) -> Result<Result<InstancePre<Host>, String>, NoResult> {
         if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_MODULE_BYTES) {
             return Ok(Err(format!("larger than {MAX_MODULE_BYTES} bytes")));
@@ -97,13 +105,7 @@ impl Engine {
         if let Err(error) = Module::validate(&self.wasmtime, bytes) {
             return Ok(Err(format!("{error:#}")));
         }
-        let module = match Module::new(&self.wasmtime, bytes) {
-            Ok(module) => module,
-            Err(error) if error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some()) => {
-                return Err(NoResult::HostMemory { error: format!("{error:#}") });
-            }
-            Err(error) => return Ok(Err(format!("{error:#}"))),
-        };
+        let module = Module::new(&self.wasmtime, bytes).map_err(|error| host_fault(&error))?;
         match module.get_export(ENTRY) {
             Some(ExternType::Func(entry)) if entry.params().len() == 0 && entry.results().len() == 0 => {}
             _ => return Ok(Err(format!("no function {ENTRY:?} without parameters and results"))),
@@ -112,7 +114,10 @@ impl Engine {
         if usize::try_from(tables).is_ok_and(|tables| tables > MAX_TABLES) {
             return Ok(Err(format!("{tables} tables, at most {MAX_TABLES} are allowed")));
         }
-        Ok(self.linker.instantiate_pre(&module).map_err(|error| format!("{error:#}")))
+        match self.linker.instantiate_pre(&module) {
+            Err(error) if error.downcast_ref::<OutOfMemory>().is_some() => Err(host_fault(&error)),
+            linked => Ok(linked.map_err(|error| format!("{error:#}"))),
+        }
     }
 }
 
@@ -142,5 +147,33 @@ impl std::fmt::Debug for Engine {
 impl std::fmt::Debug for Program {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Program").field("blob", &self.blob).field("refusal", &self.refusal()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::job::CLASS_WASM_V1;
+
+    use super::*;
+
+    /// The class's settings for a machine that this one is not.
+    fn of_another_machine() -> wasmtime::Config {
+        let mut config = class::pinned();
+        config.target("x86_64-unknown-freebsd").unwrap();
+        config
+    }
+
+    #[test]
+    fn an_engine_that_cannot_run_here_is_not_made() {
+        let made = Engine::with_config(CLASS_WASM_V1, &of_another_machine(), true);
+        assert!(matches!(made, Err(NoResult::Engine { .. })), "{made:?}");
+    }
+
+    #[test]
+    fn a_valid_module_that_does_not_compile_is_no_result() {
+        let engine = Engine::unproven(CLASS_WASM_V1, &of_another_machine(), true).unwrap();
+        let compiled = engine.compile(EMPTY_MODULE);
+        assert!(matches!(compiled, Err(NoResult::Engine { .. })), "{compiled:?}");
+        assert!(engine.compile(b"no module").unwrap().refusal().is_some(), "an invalid one is refused on any machine");
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! A growth beyond the job's limit fails as WebAssembly says (`memory.grow` gives -1). A growth that the job allows
 //! and the host refuses must not be seen by the program: it ends the run without a result.
+//!
+//! What a program begins with is decided on first, each memory and table once, before any of its code runs. One that
+//! begins with more than the limits allow cannot run at all, which is an end of its own.
 
 use wasmtime::ResourceLimiter;
 
@@ -16,6 +19,11 @@ const BEYOND_TYPE: &str = "memory growth exceeds memory type's limits";
 #[error("the host refused a growth that the job allows: {0}")]
 pub(crate) struct HostRefused(pub(crate) String);
 
+/// A memory or table is larger from the start than the job allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the program begins with more memory or larger tables than the job allows")]
+pub(crate) struct BeginsTooLarge;
+
 /// Decides on growth and counts what it costs.
 #[derive(Debug)]
 pub(crate) struct Limiter {
@@ -23,8 +31,8 @@ pub(crate) struct Limiter {
     table_elements: usize,
     /// Units for growth that were not charged yet.
     pending: u64,
-    /// A growth was denied, which at the start means that the program cannot run at all.
-    denied: bool,
+    /// Memories and tables that the program begins with and that were not decided on yet.
+    beginning: u32,
 }
 
 fn widened(size: usize) -> u64 {
@@ -33,7 +41,12 @@ fn widened(size: usize) -> u64 {
 
 impl Limiter {
     pub(crate) fn new(memory_bytes: u64) -> Self {
-        Self { memory_bytes, table_elements: 0, pending: 0, denied: false }
+        Self { memory_bytes, table_elements: 0, pending: 0, beginning: 0 }
+    }
+
+    /// The program begins with so many memories and tables: the next decisions are on these.
+    pub(crate) fn begin(&mut self, memories_and_tables: u32) {
+        self.beginning = memories_and_tables;
     }
 
     /// Units for growth since the last call.
@@ -41,14 +54,10 @@ impl Limiter {
         std::mem::take(&mut self.pending)
     }
 
-    /// True if a growth was ever denied.
-    pub(crate) fn has_denied(&self) -> bool {
-        self.denied
-    }
-
-    fn decide(&mut self, allowed: bool) -> bool {
-        self.denied |= !allowed;
-        allowed
+    fn decide(&mut self, allowed: bool) -> wasmtime::Result<bool> {
+        let is_beginning = self.beginning > 0;
+        self.beginning = self.beginning.saturating_sub(1);
+        if is_beginning && !allowed { Err(wasmtime::Error::new(BeginsTooLarge)) } else { Ok(allowed) }
     }
 }
 
@@ -59,7 +68,7 @@ impl ResourceLimiter for Limiter {
             let growth = weight::memory(widened(desired)) - weight::memory(widened(current.min(desired)));
             self.pending = self.pending.saturating_add(growth);
         }
-        Ok(self.decide(allowed))
+        self.decide(allowed)
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
@@ -73,7 +82,7 @@ impl ResourceLimiter for Limiter {
         if allowed {
             self.table_elements = total;
         }
-        Ok(self.decide(allowed))
+        self.decide(allowed)
     }
 
     fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {

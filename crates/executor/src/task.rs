@@ -11,7 +11,7 @@ use wasmtime::{InstancePre, Store};
 use crate::class::THREAD_STACK_BYTES;
 use crate::engine::{Body, ENTRY, Engine, Program};
 use crate::inputs::Inputs;
-use crate::limiter::HostRefused;
+use crate::limiter::{BeginsTooLarge, HostRefused};
 use crate::wasi::{Host, Stop};
 use crate::weight;
 
@@ -141,21 +141,18 @@ fn execute(
     host: Host,
     left: u64,
 ) -> Result<(Host, Exit, u64), NoResult> {
-    let failed = |error: wasmtime::Error| NoResult::Engine { error: format!("{error:#}") };
+    let failed = |error: wasmtime::Error| host_fault(&error);
     let mut store = Store::new(&engine.wasmtime, host);
     store.limiter(|host| &mut host.limiter);
     if engine.metered {
         store.set_fuel(left).map_err(failed)?;
     }
+    let begins_with = instance.module().resources_required();
+    store.data_mut().limiter.begin(begins_with.num_memories.saturating_add(begins_with.num_tables));
     let result = match instance.instantiate(&mut store) {
         Ok(instance) => {
             let entry = instance.get_typed_func::<(), ()>(&mut store, ENTRY).map_err(failed)?;
             entry.call(&mut store, ())
-        }
-        // Memory or a table that the job's limits do not allow from the start.
-        Err(error) if store.data().limiter.has_denied() && !is_end(&error) => {
-            let left = store.get_fuel().unwrap_or_default();
-            return Ok((store.into_data(), Exit::Trap { trap: Trap::Other }, left));
         }
         Err(error) => Err(error),
     };
@@ -167,15 +164,22 @@ fn execute(
     Ok((store.into_data(), exit, left))
 }
 
-/// True for an error that is the program's own end.
-fn is_end(error: &wasmtime::Error) -> bool {
-    error.downcast_ref::<Stop>().is_some() || error.downcast_ref::<wasmtime::Trap>().is_some()
+/// An error that says something about this host, never about the program.
+pub(crate) fn host_fault(error: &wasmtime::Error) -> NoResult {
+    let text = format!("{error:#}");
+    let is_memory = |cause: &(dyn std::error::Error + 'static)| {
+        cause.is::<HostRefused>()
+            || cause.is::<wasmtime::OutOfMemory>()
+            || cause.is::<std::io::Error>()
+            || cause.is::<rustix::io::Errno>()
+    };
+    if error.chain().any(is_memory) { NoResult::HostMemory { error: text } } else { NoResult::Engine { error: text } }
 }
 
-/// How the program ended, by the error that ended it.
+/// How the program ended, by the error that ended it. What is not known to be the program's own end is the host's.
 fn exit_of(error: &wasmtime::Error) -> Result<Exit, NoResult> {
-    if let Some(refused) = error.downcast_ref::<HostRefused>() {
-        return Err(NoResult::HostMemory { error: refused.to_string() });
+    if error.downcast_ref::<BeginsTooLarge>().is_some() {
+        return Ok(Exit::Trap { trap: Trap::Other });
     }
     if let Some(stop) = error.downcast_ref::<Stop>() {
         return Ok(match stop {
@@ -185,10 +189,9 @@ fn exit_of(error: &wasmtime::Error) -> Result<Exit, NoResult> {
             Stop::NoMemory => Exit::Trap { trap: Trap::Other },
         });
     }
-    let unknown = || NoResult::Engine { error: format!("{error:#}") };
-    let trap = match error.downcast_ref::<wasmtime::Trap>().ok_or_else(unknown)? {
+    let trap = match error.downcast_ref::<wasmtime::Trap>().ok_or_else(|| host_fault(error))? {
         wasmtime::Trap::OutOfFuel => return Ok(Exit::OutOfWeight),
-        wasmtime::Trap::Interrupt => return Err(unknown()),
+        wasmtime::Trap::Interrupt => return Err(host_fault(error)),
         wasmtime::Trap::UnreachableCodeReached => Trap::Unreachable,
         wasmtime::Trap::MemoryOutOfBounds
         | wasmtime::Trap::TableOutOfBounds

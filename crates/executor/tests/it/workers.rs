@@ -11,7 +11,7 @@ use types::hash::BlobId;
 use types::number::{TaskIndex, Weight};
 use wasm_encoder::BlockType;
 
-use crate::modules::module;
+use crate::modules::{Parts, module, module_of};
 use crate::support::{Job, numbers, program};
 
 const WALL: Duration = Duration::from_mins(1);
@@ -130,6 +130,19 @@ fn memory_that_the_job_allows_and_the_host_refuses_is_no_result() {
     });
     let job = Job::new(&bytes).with(|workload| workload.limits.memory_bytes = 2 << 30);
     assert_eq!(run_with(&job, |_| ()), Ok(()));
+    let result = run_with(&job, |limits| limits.data_bytes = 512 << 20);
+    assert!(matches!(result, Err(NoResult::HostMemory { .. })), "{result:?}");
+}
+
+#[test]
+fn a_refusal_by_the_host_is_no_result_in_a_start_section_too() {
+    // Asks for more than the job allows, which is denied on every host, then for less.
+    let parts = Parts { is_start_section: true, ..Parts::default() };
+    let bytes = module_of(&parts, |code| {
+        code.i32_const(60_000).memory_grow(0).drop().i32_const(16_384).memory_grow(0).call(crate::modules::PROC_EXIT);
+    });
+    let job = Job::new(&bytes).with(|workload| workload.limits.memory_bytes = 2 << 30);
+    assert_eq!(job.exit(), Exit::Code { code: 1 });
     let result = run_with(&job, |limits| limits.data_bytes = 512 << 20);
     assert!(matches!(result, Err(NoResult::HostMemory { .. })), "{result:?}");
 }

@@ -215,3 +215,6 @@ fn call(
         Err(Failure::Stop(stop)) => Err(wasmtime::Error::new(stop)),
     }
 }
+
+#[cfg(test)]
+mod tests;

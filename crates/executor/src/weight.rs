@@ -3,29 +3,36 @@
 //! ```text
 //! weight = fuel
 //!        + 64 x module bytes                     compiling and loading it
+//!        + 1,000,000 x (2 + declared outputs)    laying down stdout, stderr and each output
 //!        + stdin bytes + input bytes             loading and hashing them
 //!        + 100 x host calls + bytes moved        what host functions do
 //!        + memory bytes / 64                     at the largest size reached
 //!        + stdout + stderr + output bytes        hashing and keeping them
 //! ```
 //!
-//! The first two lines are charged before anything runs, memory when it grows (settled with the next host call or at
-//! the end), outputs at the end. A task whose charges pass its limit ends as `OutOfWeight` with its limit as weight.
+//! What is known before anything runs (module, outputs, stdin and inputs) is charged then, memory when it grows (settled
+//! with the next host call or at the end), what was written at the end. A task whose charges pass its limit ends as
+//! `OutOfWeight` with its limit as weight.
 
 use types::job::Workload;
 
 /// Units per byte of the module: about what compiling it costs at the speed of one unit per nanosecond.
 pub const PER_MODULE_BYTE: u64 = 64;
+/// Units per blob that a task may leave, be it ever so small: a partner makes each durable by itself, in about five
+/// writes that wait for its disk. 1,024 tasks of 32 outputs each would otherwise cost minutes that no window has.
+pub const PER_KEPT_BLOB: u64 = 1_000_000;
 /// Units per call of a host function.
 pub const PER_CALL: u64 = 100;
 /// Bytes of linear memory per unit.
 pub const MEMORY_BYTES_PER_UNIT: u64 = 64;
 
-/// What a task costs before it runs: the sizes of its module and inputs.
+/// What a task costs before it runs: the sizes of its module and inputs, and the number of blobs that it may leave.
 #[must_use]
 pub fn upfront(workload: &Workload) -> u64 {
     let inputs = workload.stdin.iter().chain(workload.inputs.iter().map(|input| &input.blob));
-    inputs.fold(workload.module.length.saturating_mul(PER_MODULE_BYTE), |sum, blob| sum.saturating_add(blob.length))
+    let module = workload.module.length.saturating_mul(PER_MODULE_BYTE);
+    let kept = u64::try_from(workload.outputs.len()).unwrap_or(u64::MAX).saturating_add(2);
+    inputs.fold(module.saturating_add(kept.saturating_mul(PER_KEPT_BLOB)), |sum, blob| sum.saturating_add(blob.length))
 }
 
 /// What `bytes` of linear memory cost.

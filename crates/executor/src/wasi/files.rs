@@ -2,9 +2,12 @@
 
 use super::abi::{Errno, FileType, fd_flags, rights, time_flags};
 use super::descriptors::{Descriptor, Target};
-use super::guest::{Span, offset};
+use super::guest::{MAX_SPANS, Span, offset};
 use super::tree::NodeId;
 use super::{Call, Failure};
+
+/// Weight per entry of a scatter list.
+const PER_SPAN: u64 = 8;
 
 fn wide(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
@@ -16,6 +19,15 @@ fn with_right<'a>(call: &'a Call<'_>, fd: u32, right: u64) -> Result<&'a Descrip
     if descriptor.rights & right == right { Ok(descriptor) } else { Err(Errno::NOTCAPABLE) }
 }
 
+/// A scatter list, paid for before it is read.
+fn spans(call: &mut Call<'_>, list: u32, count: u32) -> Result<(Vec<Span>, u64), Failure> {
+    if count > MAX_SPANS {
+        return Err(Errno::INVAL.into());
+    }
+    call.charge(PER_SPAN * u64::from(count))?;
+    Ok(call.guest.spans(list, count)?)
+}
+
 /// Copies as much of `source` as the spans take and gives how much that was. The spans were checked.
 fn scatter(guest: &mut super::Guest<'_>, spans: &[Span], mut source: &[u8]) -> Result<u32, Errno> {
     let mut moved = 0;
@@ -25,14 +37,14 @@ fn scatter(guest: &mut super::Guest<'_>, spans: &[Span], mut source: &[u8]) -> R
         let (now, later) = source.split_at(target.len());
         target.copy_from_slice(now);
         source = later;
-        moved += length;
+        moved = length.saturating_add(moved);
     }
     Ok(moved)
 }
 
 /// Reads from a file's or a stream's position `at`, and pays for it.
 fn read_at(call: &mut Call<'_>, target: Target, at: u64, list: u32, count: u32) -> Result<u32, Failure> {
-    let (spans, wanted) = call.guest.spans(list, count)?;
+    let (spans, wanted) = spans(call, list, count)?;
     let source: &[u8] = match target {
         Target::Stdin => &call.host.stdin,
         Target::Node(node) => call.host.tree.bytes(node)?,
@@ -40,7 +52,7 @@ fn read_at(call: &mut Call<'_>, target: Target, at: u64, list: u32, count: u32) 
     };
     let start = usize::try_from(at).map_or(source.len(), |at| at.min(source.len()));
     let available = wide(source.len() - start).min(wanted).min(u32::MAX.into());
-    call.charge(available + 8 * u64::from(count))?;
+    call.charge(available)?;
     let source: &[u8] = match target {
         Target::Node(node) => call.host.tree.bytes(node)?,
         _ => &call.host.stdin,
@@ -56,7 +68,8 @@ pub(super) fn fd_read(call: &mut Call<'_>, fd: u32, list: u32, count: u32, out: 
     let moved = read_at(call, target, at, list, count)?;
     call.guest.write_u32(out, moved)?;
     if target == Target::Stdin {
-        call.host.stdin_position += usize::try_from(moved).unwrap_or(usize::MAX);
+        let position = call.host.stdin_position.saturating_add(usize::try_from(moved).unwrap_or(usize::MAX));
+        call.host.stdin_position = position.min(call.host.stdin.len());
     } else {
         call.host.descriptors.find_mut(fd)?.position = position.saturating_add(moved.into());
     }
@@ -71,11 +84,11 @@ pub(super) fn fd_pread(call: &mut Call<'_>, fd: u32, list: u32, count: u32, at: 
 
 /// Writes to a file from `at` on, and pays for it.
 fn write_file(call: &mut Call<'_>, node: NodeId, at: u64, list: u32, count: u32) -> Result<u32, Failure> {
-    let (spans, total) = call.guest.spans(list, count)?;
+    let (spans, total) = spans(call, list, count)?;
     let total = total.min(u32::MAX.into());
     let end = at.checked_add(total).ok_or(Errno::NOSPC)?;
     let growth = if total == 0 { 0 } else { call.host.tree.growth(node, end)? };
-    call.charge(total + growth.saturating_sub(total) + 8 * u64::from(count))?;
+    call.charge(growth.max(total))?;
     call.reserve_output(growth)?;
     if total == 0 {
         return Ok(0);
@@ -94,9 +107,9 @@ fn write_file(call: &mut Call<'_>, node: NodeId, at: u64, list: u32, count: u32)
 
 /// Writes to standard output or error, and pays for it.
 fn write_stream(call: &mut Call<'_>, target: Target, list: u32, count: u32) -> Result<u32, Failure> {
-    let (spans, total) = call.guest.spans(list, count)?;
+    let (spans, total) = spans(call, list, count)?;
     let moved = u32::try_from(total).map_err(|_| Errno::INVAL)?;
-    call.charge(total + 8 * u64::from(count))?;
+    call.charge(total)?;
     call.reserve_output(total)?;
     let stream = match target {
         Target::Stdout => &mut call.host.stdout,

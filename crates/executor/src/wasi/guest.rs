@@ -3,7 +3,7 @@
 use super::abi::Errno;
 
 /// Most entries of a scatter list.
-const MAX_SPANS: u32 = 1_024;
+pub(crate) const MAX_SPANS: u32 = 1_024;
 
 /// Linear memory during one call.
 pub(crate) struct Guest<'a>(pub(crate) &'a mut [u8]);
@@ -76,7 +76,7 @@ impl Guest<'_> {
         if count > MAX_SPANS {
             return Err(Errno::INVAL);
         }
-        let list = self.bytes(at, count * 8)?;
+        let list = self.bytes(at, count.saturating_mul(8))?;
         let mut spans = Vec::with_capacity(list.len() / 8);
         let mut total = 0u64;
         for entry in list.chunks_exact(8) {
@@ -84,7 +84,7 @@ impl Guest<'_> {
             let word = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().expect("four of eight bytes"));
             let span = Span { at: word(start), length: word(length) };
             self.bytes(span.at, span.length)?;
-            total += u64::from(span.length);
+            total = total.saturating_add(span.length.into());
             spans.push(span);
         }
         Ok((spans, total))

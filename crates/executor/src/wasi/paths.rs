@@ -6,16 +6,20 @@ use super::files::{set_times, write_stat};
 use super::tree::Place;
 use super::{Call, Failure};
 
-/// Weight per byte of a path: each of its names is looked up.
+/// Weight per byte of a path.
 const PER_PATH_BYTE: u64 = 4;
-/// Weight per directory above the target of a rename.
-const PER_ANCESTOR: u64 = 8;
+/// Weight per name in a path: each is looked up in its directory.
+const PER_NAME: u64 = 64;
+/// Weight per directory above the target of a rename: each is looked at.
+const PER_ANCESTOR: u64 = 64;
 
 /// Where a path leads from an open directory.
 fn place(call: &mut Call<'_>, fd: u32, path: u32, length: u32) -> Result<Place, Failure> {
     let from = call.host.descriptors.node(fd, Errno::NOTDIR)?;
     call.host.tree.entries(from)?;
     call.charge(PER_PATH_BYTE * u64::from(length))?;
+    let names = call.guest.bytes(path, length)?.split(|byte| *byte == b'/').count();
+    call.charge(PER_NAME.saturating_mul(u64::try_from(names).unwrap_or(u64::MAX)))?;
     Ok(call.host.tree.resolve(from, call.guest.text(path, length)?)?)
 }
 
@@ -104,7 +108,7 @@ pub(super) fn path_rename(
     let from = place(call, fd, path, length)?;
     let to = place(call, to_fd, to_path, to_length)?;
     let depth = u64::try_from(call.host.tree.ancestors(to.parent).count()).unwrap_or(u64::MAX);
-    call.charge(depth * PER_ANCESTOR)?;
+    call.charge(PER_ANCESTOR.saturating_mul(depth))?;
     let now = call.now_ns();
     Ok(call.host.tree.rename(&from, &to, now)?)
 }

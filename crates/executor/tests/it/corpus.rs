@@ -14,7 +14,7 @@ use crate::modules::{Parts, RANDOM_GET, RECURSE, module, module_from, module_of,
 use crate::support::Job;
 
 /// Hash over the outcomes of all modules, in order.
-const FROZEN: &str = "9e109594d8ae83a84b1d2fee3015ead0b79f4d890bcde29880c64a0b41db2bba";
+const FROZEN: &str = "dd439d7ea49094571fbc1391bb792e35367e4ad1d622b72fb9ebcbf538611896";
 const RESULTS_AT: i32 = 1_024;
 
 const WHOLE: [i64; 9] = [0, 1, -1, 7, 31, 64, i64::MIN, i64::MAX, 0x0123_4567_89ab_cdef];

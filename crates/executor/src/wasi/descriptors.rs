@@ -99,6 +99,12 @@ impl Descriptors {
         self.0.remove(&fd).ok_or(Errno::BADF)
     }
 
+    /// Entries that the listings of all descriptors but `fd` remember.
+    pub(crate) fn listed(&self, fd: u32) -> usize {
+        let others = self.0.iter().filter(|(number, _)| **number != fd);
+        others.filter_map(|(_, descriptor)| descriptor.listing.as_ref()).map(|listing| listing.len()).sum()
+    }
+
     /// Moves a descriptor to another number in use and gives the one that was there.
     pub(crate) fn renumber(&mut self, from: u32, to: u32) -> Result<Descriptor, Errno> {
         let (moved, replaced) = (self.find(from)?.clone(), self.find(to)?.clone());

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use super::abi::{DIRENT_BYTES, Errno, FileType};
 use super::descriptors::Listing;
 use super::guest::offset;
-use super::tree::NodeId;
+use super::tree::{MAX_NODES, NodeId};
 use super::{Call, Failure};
 
 /// Weight per entry for remembering what a directory holds.
 const LISTED_ENTRY: u64 = 32;
+/// Most entries that the listings of all descriptors remember together: a listing keeps names of files that are gone.
+const MAX_LISTED: usize = 4 * MAX_NODES;
 const ROOT_PATH: &[u8] = b"/";
 
 fn preopened(call: &Call<'_>, fd: u32) -> Result<(), Errno> {
@@ -44,7 +46,10 @@ fn listing(call: &mut Call<'_>, fd: u32, node: NodeId, cookie: u64) -> Result<Li
     let dots = [(Arc::from("."), node), (Arc::from(".."), parent)];
     let named = entries.iter().map(|(name, id)| (Arc::clone(name), *id));
     let listing: Listing = dots.into_iter().chain(named).collect();
-    call.charge(LISTED_ENTRY * u64::try_from(listing.len()).unwrap_or(u64::MAX))?;
+    call.charge(LISTED_ENTRY.saturating_mul(u64::try_from(listing.len()).unwrap_or(u64::MAX)))?;
+    if call.host.descriptors.listed(fd).saturating_add(listing.len()) > MAX_LISTED {
+        return Err(Errno::NOMEM.into());
+    }
     call.host.descriptors.find_mut(fd)?.listing = Some(Arc::clone(&listing));
     Ok(listing)
 }

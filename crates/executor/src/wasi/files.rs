@@ -192,11 +192,13 @@ pub(super) fn fd_advise(call: &mut Call<'_>, fd: u32, _at: u64, _length: u64, ad
     if advice <= 5 { Ok(()) } else { Err(Errno::INVAL.into()) }
 }
 
-/// Makes a file reach up to `end`, or exactly so if it is to be cut as well.
+/// Makes a file reach up to `end`, or exactly so if it is to be cut as well. Cutting may copy what stays, which is paid
+/// for as growth is.
 fn resize(call: &mut Call<'_>, fd: u32, right: u64, end: u64, cut: bool) -> Result<(), Failure> {
     let Target::Node(node) = with_right(call, fd, right)?.target else { return Err(Errno::INVAL.into()) };
     let growth = call.host.tree.growth(node, end)?;
-    call.charge(growth)?;
+    let is_cut = cut && end < wide(call.host.tree.bytes(node)?.len());
+    call.charge(if is_cut { end } else { growth })?;
     call.reserve_output(growth)?;
     let now = call.now_ns();
     if cut || growth > 0 {

@@ -93,3 +93,37 @@ fn a_scatter_list_is_paid_for_before_it_is_read() {
     assert_eq!(write(1_024), (failure(Errno::FAULT), 8 * 1_024));
     assert_eq!(write(1_025), (failure(Errno::INVAL), 0));
 }
+
+#[test]
+fn cutting_a_file_costs_what_stays() {
+    let mut host = host();
+    let node = host.tree.resolve(ROOT, "out/x").and_then(|place| host.tree.create(&place, false, 0)).unwrap();
+    let fd = host.descriptors.insert(Descriptor::new(Target::Node(node), abi::rights::ALL, 0)).unwrap();
+    for (size, weight) in [(1_000, 1_000), (1_000, 0), (600, 600), (0, 0)] {
+        let cut = cost(&mut host, &mut [], |call| files::fd_filestat_set_size(call, fd, size));
+        assert_eq!(cut, (Ok(()), weight), "{size}");
+    }
+}
+
+#[test]
+fn listings_remember_so_many_names_in_all() {
+    let mut host = host();
+    let out = host.tree.resolve(ROOT, "out").unwrap().node.unwrap();
+    for name in 0..30_000 {
+        let place = host.tree.resolve(out, &name.to_string()).unwrap();
+        host.tree.create(&place, true, 0).unwrap();
+    }
+    let mut memory = vec![0; 64];
+    let mut list =
+        |host: &mut Host, fd: u32| cost(host, &mut memory, |call| directories::fd_readdir(call, fd, 0, 16, 0, 32)).0;
+    let open =
+        |host: &mut Host| host.descriptors.insert(Descriptor::new(Target::Node(out), abi::rights::ALL, 0)).unwrap();
+    let opened: Vec<u32> = (0..5).map(|_| open(&mut host)).collect();
+    for fd in &opened[..4] {
+        assert_eq!(list(&mut host, *fd), Ok(()));
+        assert_eq!(list(&mut host, *fd), Ok(()), "a listing begun anew takes the place of the old one");
+    }
+    assert_eq!(list(&mut host, opened[4]), failure(Errno::NOMEM));
+    host.descriptors.remove(opened[0]).unwrap();
+    assert_eq!(list(&mut host, opened[4]), Ok(()));
+}

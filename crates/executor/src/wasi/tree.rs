@@ -343,12 +343,17 @@ impl Tree {
         Ok(end.saturating_sub(size(self.bytes(id)?.len())))
     }
 
-    /// Makes a file `length` bytes long; new bytes are zero. The caller has checked the growth against the limit.
+    /// Makes a file `length` bytes long; new bytes are zero. The caller has checked the growth against the limit. A file
+    /// that is cut gives its memory back: what the tree holds follows what it counts.
     pub(crate) fn resize(&mut self, id: NodeId, length: u64, now_ns: u64) -> Result<(), Errno> {
         let length = usize::try_from(length).map_err(|_| Errno::NOSPC)?;
         let bytes = Self::writable_bytes(&mut self.nodes, id, now_ns)?;
         self.used = self.used - size(bytes.len()) + size(length);
+        let is_cut = length < bytes.len();
         bytes.resize(length, 0);
+        if is_cut {
+            bytes.shrink_to_fit();
+        }
         Ok(())
     }
 

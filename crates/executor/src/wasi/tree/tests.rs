@@ -94,6 +94,24 @@ fn nothing_is_made_in_a_directory_that_was_removed() {
     assert_eq!(tree.create(&inside, false, 0), Err(Errno::NOENT));
 }
 
+/// Bytes that the tree's files hold, whatever they count.
+fn held(tree: &Tree) -> u64 {
+    let capacity = |node: &Node| if let Kind::File(bytes) = &node.kind { size(bytes.capacity()) } else { 0 };
+    tree.nodes.values().map(capacity).sum()
+}
+
+#[test]
+fn a_file_that_is_cut_gives_its_memory_back() {
+    let mut tree = tree();
+    for name in 0..8 {
+        let node = tree.create(&at(&tree, &format!("out/{name}")).unwrap(), false, 0).unwrap();
+        tree.resize(node, 1 << 20, 0).unwrap();
+        tree.resize(node, name, 0).unwrap();
+    }
+    assert_eq!(tree.used(), 28);
+    assert!(held(&tree) < 1 << 10, "{} bytes held", held(&tree));
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Create(usize, bool),
@@ -138,6 +156,7 @@ proptest! {
             }
             let files = tree.nodes.values().map(|node| if let Kind::File(bytes) = &node.kind { size(bytes.len()) } else { 0 });
             prop_assert_eq!(tree.used(), files.sum::<u64>());
+            prop_assert!(held(&tree) <= 2 * tree.used() + 8 * size(tree.nodes.len()), "{} held for {}", held(&tree), tree.used());
             // Every node has one name, below a directory that leads to the root.
             for (id, node) in &tree.nodes {
                 let named = tree.nodes.values().filter_map(|above| match &above.kind {

@@ -69,10 +69,11 @@ pub(super) fn fd_readdir(
     call.guest.bytes(buffer, length)?;
     let mut used = 0;
     let first = usize::try_from(cookie).map_or(listing.len(), |at| at.min(listing.len()));
-    for (next, (name, id)) in (cookie + 1..).zip(&listing[first..]) {
+    for (number, (name, id)) in listing.iter().enumerate().skip(first) {
         if used == length {
             break;
         }
+        let next = u64::try_from(number).unwrap_or(u64::MAX).saturating_add(1);
         let kind = call.host.tree.node(*id).map_or(FileType::UNKNOWN, super::tree::Node::file_type);
         let mut entry = [0; DIRENT_BYTES].to_vec();
         entry[0..8].copy_from_slice(&next.to_le_bytes());

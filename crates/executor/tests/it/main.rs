@@ -4,6 +4,7 @@
 
 mod cage;
 mod corpus;
+mod extremes;
 mod independent;
 mod modules;
 mod programs;

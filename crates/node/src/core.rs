@@ -7,6 +7,8 @@
 //!   finalization was.
 //! - Execution is asked for and answered; nothing here waits. Executions, buildings and commits are asked for in an
 //!   order in which they can be done one after the other.
+//! - A block is filled up to [`MAX_BUILD_DEPTH`](types::limits::MAX_BUILD_DEPTH) above the store's last one; deeper
+//!   ones are built empty, because old blocks may need new ones to become final.
 //! - A final block that does not execute, or executes to another root, ends in [`Effect::Stop`], and so does a panic in
 //!   execution, before any vote on it.
 //!
@@ -42,7 +44,7 @@ mod tests;
 
 pub use blob_book::{BlobRequest, Retention};
 pub use effect::{Effect, Stop, Target};
-pub use input::{Event, Execute, Ticket};
+pub use input::{Event, Execute, Outrun, Ticket};
 pub use wire::{BlobMessage, Channel, ChunkRequest, Frame, PoolMessage};
 pub use work::Work;
 
@@ -274,6 +276,7 @@ impl Node {
                 self.consensus(now, state, event, out);
             }
             Event::Built(Err(stop)) => self.stop(stop, out),
+            Event::Outrun(work) => self.outrun(now, state, work, out),
             Event::Committed { height, synced } => {
                 if let Err(stop) = self.committed(now, state, height, synced, out) {
                     self.stop(stop, out);

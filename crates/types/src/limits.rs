@@ -42,7 +42,8 @@ pub const MAX_PROOF_SIBLINGS: usize = 256;
 pub const MAX_STATE_VALUE_BYTES: usize = 512 << 10;
 /// How many heights of undo, stale tree nodes and served proofs are kept.
 pub const KEPT_HEIGHTS: u64 = 64;
-/// How many undecided blocks deep a node builds.
+/// How many blocks above the last one in its store a node fills blocks; deeper ones it builds empty, since old blocks
+/// may need new ones to become final.
 pub const MAX_BUILD_DEPTH: u64 = 16;
 
 /// Most tasks of one job.

@@ -8,13 +8,13 @@ use state::{DecidedState, Decision};
 use types::codec::decode;
 use types::hash::BlockId;
 use types::job::JobRecord;
-use types::limits::MAX_STATE_VALUE_BYTES;
+use types::limits::{MAX_BUILD_DEPTH, MAX_STATE_VALUE_BYTES};
 use types::number::{Height, Timestamp, View};
 use types::state_key::StateKey;
 use types::vote::Certificate;
 use vm::Fault;
 
-use super::{Committing, Effect, Execute, Frame, Node, Stop, Target, Work};
+use super::{Committing, Effect, Execute, Frame, Node, Outrun, Stop, Target, Work};
 use crate::application::{Building, Executed, Execution, Invalid, Parent};
 
 /// Blocks between two commits that are made durable at once. What lies between them is executed again after a crash
@@ -62,20 +62,12 @@ impl Node {
     ) {
         for effect in effects {
             match effect {
-                consensus::Effect::Execute(block) => {
-                    if let Ok(execution) = self.execution(block.clone()) {
-                        out.push(Effect::Work(Box::new(Work::Execute(execution))));
-                    } else {
-                        let (block, verdict) = (block.id(), Verdict::Invalid);
-                        answers.push_back(consensus::Event::Executed { block, verdict });
-                    }
-                }
+                consensus::Effect::Execute(block) => answers.extend(self.execute(block, out)),
                 consensus::Effect::Persist(records) => out.push(Effect::Persist(records)),
                 consensus::Effect::Send { to, message } => self.send(&to, &message, out),
                 consensus::Effect::Propose { view, parent, timestamp, .. } => {
-                    match self.building(state, view, parent, timestamp) {
-                        Ok(building) => out.extend(building.map(|work| Effect::Work(Box::new(Work::Build(work))))),
-                        Err(fault) => return self.stop(fault.into(), out),
+                    if let Err(fault) = self.build(state, view, parent, timestamp, out) {
+                        return self.stop(fault.into(), out);
                     }
                 }
                 consensus::Effect::Commit { block, finalization } => match self.decision(&block, finalization) {
@@ -108,6 +100,49 @@ impl Node {
         if self.tip.id == *id { Some(self.tip.clone()) } else { self.executed.get(id).map(Executed::as_parent) }
     }
 
+    /// Has a block executed, or gives the verdict at once.
+    fn execute(&mut self, block: WholeBlock, out: &mut Vec<Effect>) -> Option<consensus::Event> {
+        let id = block.id();
+        match self.execution(block) {
+            Ok(execution) => {
+                out.push(Effect::Work(Box::new(Work::Execute(execution))));
+                None
+            }
+            Err(_) => Some(consensus::Event::Executed { block: id, verdict: Verdict::Invalid }),
+        }
+    }
+
+    /// Has a block built, if its parent can still become final.
+    fn build(
+        &self,
+        state: &dyn DecidedState,
+        view: View,
+        parent: BlockId,
+        timestamp: Timestamp,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Fault> {
+        let building = self.building(state, view, parent, timestamp)?;
+        out.extend(building.map(|building| Effect::Work(Box::new(Work::Build(building)))));
+        Ok(())
+    }
+
+    /// The store went on so far that the state for a piece of work is no longer kept: it is done on what is decided
+    /// now. The answers to all commits before it have come.
+    pub(super) fn outrun(&mut self, now: Now, state: &dyn DecidedState, work: Outrun, out: &mut Vec<Effect>) {
+        match work {
+            Outrun::Execution(block) => {
+                if let Some(verdict) = self.execute(block, out) {
+                    self.consensus(now, state, verdict, out);
+                }
+            }
+            Outrun::Building { view, parent, timestamp } => {
+                if let Err(fault) = self.build(state, view, parent, timestamp, out) {
+                    self.stop(fault.into(), out);
+                }
+            }
+        }
+    }
+
     fn execution(&self, block: WholeBlock) -> Result<Execution, Invalid> {
         let dead = Invalid::DeadBranch(block.id());
         let Some(parent) = self.parent(&block.header.parent) else { return Err(dead) };
@@ -124,7 +159,14 @@ impl Node {
     ) -> Result<Option<Building>, Fault> {
         let Some(parent) = self.parent(&parent) else { return Ok(None) };
         let Ok(branch) = self.undecided.branch(parent.id) else { return Ok(None) };
-        let (system, candidates) = self.pools.candidates(&self.setup.rules, &branch.clone().over(state))?;
+        // Not refused: the blocks below may need this one to become final. And what is read here is surely kept: the
+        // store may be ahead of us, but not of the parent.
+        let deep = parent.header.height.0.saturating_sub(self.tip.header.height.0) >= MAX_BUILD_DEPTH;
+        let (system, candidates) = if deep {
+            (Vec::new(), Vec::new())
+        } else {
+            self.pools.candidates(&self.setup.rules, &branch.clone().over(state))?
+        };
         Ok(Some(Building { view, parent, branch, timestamp, proposer: self.own, system, candidates }))
     }
 

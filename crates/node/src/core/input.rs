@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use consensus::WholeBlock;
 use types::attestation::Outcomes;
-use types::hash::BlobId;
-use types::number::{Height, ValidatorIndex};
+use types::hash::{BlobId, BlockId};
+use types::number::{Height, Timestamp, ValidatorIndex, View};
 use types::transaction::SignedTransaction;
 
 use super::effect::Stop;
@@ -24,6 +25,22 @@ pub enum Execute {
     Invalid(Invalid),
     /// State failed or the code panicked: no verdict, the node must stop.
     Failed(Stop),
+}
+
+/// Work that could not be done because its state is no longer kept. No fault of anybody's.
+#[derive(Debug)]
+pub enum Outrun {
+    /// This block was to be executed.
+    Execution(WholeBlock),
+    /// A block was to be built.
+    Building {
+        /// For which view.
+        view: View,
+        /// On top of what.
+        parent: BlockId,
+        /// Its timestamp.
+        timestamp: Timestamp,
+    },
 }
 
 /// Something that happened.
@@ -50,12 +67,15 @@ pub enum Event {
     /// Answers [`super::Work::Execute`].
     Executed {
         /// Which block.
-        block: types::hash::BlockId,
+        block: BlockId,
         /// How it ended.
         result: Execute,
     },
     /// Answers [`super::Work::Build`].
     Built(Result<Box<Built>, Stop>),
+    /// Answers [`super::Work::Execute`] or [`super::Work::Build`] that waited for so many commits that the state it was
+    /// to be done on is no longer kept. It is to be asked for again, on what is decided now.
+    Outrun(Outrun),
     /// Answers [`super::Work::Commit`]: the store is at this height.
     Committed {
         /// Which height.

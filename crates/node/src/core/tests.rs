@@ -15,6 +15,7 @@ use types::vote::Subject;
 use super::*;
 use crate::application::{Building, Execution, ExecutionError::Invalid as Bad, Invalid};
 
+mod deep;
 mod pool;
 mod serve;
 

@@ -5,7 +5,7 @@ use state::{ChainStore, Decision, Durability, StateError};
 use vm::Rules;
 
 use super::effect::Stop;
-use super::input::{Event, Execute};
+use super::input::{Event, Execute, Outrun};
 use crate::application::{Building, Execution, ExecutionError};
 
 /// A piece of work.
@@ -28,6 +28,13 @@ impl Work {
     /// Does it and gives the answer for the core. An error is the store's: the node must stop.
     pub fn perform(self, rules: &Rules, store: &(impl ChainStore + Sized)) -> Result<Event, StateError> {
         Ok(match self {
+            Self::Execute(execution) if execution.branch.base_height() < store.oldest() => {
+                Event::Outrun(Outrun::Execution(execution.block))
+            }
+            Self::Build(building) if building.branch.base_height() < store.oldest() => {
+                let Building { view, parent, timestamp, .. } = building;
+                Event::Outrun(Outrun::Building { view, parent: parent.id, timestamp })
+            }
             Self::Execute(execution) => {
                 let block = execution.block.id();
                 let result = match execution.run(rules, store) {

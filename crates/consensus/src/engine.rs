@@ -137,6 +137,12 @@ impl Engine {
         self.leaders.leader(view)
     }
 
+    /// True if a block above the last committed one is held: its verdict may still be asked for, or is known.
+    #[must_use]
+    pub fn holds(&self, block: &BlockId) -> bool {
+        self.blocks.contains_key(block)
+    }
+
     /// Blocks held above the last committed one, for tests of the bound.
     #[must_use]
     pub fn blocks_held(&self) -> usize {

@@ -160,6 +160,8 @@ pub struct Node {
     undecided: Undecided,
     /// The results of all undecided blocks.
     executed: BTreeMap<BlockId, Executed>,
+    /// The blocks whose execution was asked for, with their parents.
+    executing: BTreeMap<BlockId, BlockId>,
     /// The store's last block.
     tip: Parent,
     committing: VecDeque<Committing>,
@@ -216,6 +218,7 @@ impl Node {
             replica,
             undecided: Undecided::new(store.tip()),
             executed: BTreeMap::new(),
+            executing: BTreeMap::new(),
             synced: tip.header.height,
             tip,
             committing: VecDeque::new(),
@@ -337,6 +340,7 @@ impl Node {
         if self.stopped {
             return;
         }
+        self.forget();
         let requests = self.book.settle(now.monotonic.0, now.unix.0, &self.peers);
         out.extend(requests.into_iter().map(Effect::Blob));
         if let Err(fault) = self.do_duties(now, state) {

@@ -3,7 +3,7 @@
 //! A crash loses these and nothing else. Diffs are shared, so a [`Branch`] can be taken to another thread while
 //! blocks are inserted and decided here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use types::hash::BlockId;
@@ -99,14 +99,24 @@ impl Undecided {
         let diff = self.diffs.get(&block).filter(|diff| diff.parent == self.tip.block);
         let diff = Arc::clone(diff.ok_or(StateError::UnknownBlock(block))?);
         self.tip = diff.tip();
+        self.keep_joined(|_| true);
+        Ok(diff)
+    }
+
+    /// Drops every diff that is not named, and what descends from one.
+    pub fn retain(&mut self, kept: &BTreeSet<BlockId>) {
+        self.keep_joined(|block| kept.contains(block));
+    }
+
+    /// Keeps of those that may stay the ones that still descend from the tip.
+    fn keep_joined(&mut self, may_stay: impl Fn(&BlockId) -> bool) {
         let mut by_height: Vec<_> = std::mem::take(&mut self.diffs).into_values().collect();
         by_height.sort_by_key(|diff| diff.height);
         for diff in by_height {
-            if self.at(&diff.parent).is_some() {
+            if may_stay(&diff.block) && self.at(&diff.parent).is_some() {
                 self.diffs.insert(diff.block, diff);
             }
         }
-        Ok(diff)
     }
 }
 

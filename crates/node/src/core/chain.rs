@@ -1,6 +1,6 @@
 //! The part of the core that carries blocks between consensus, execution and the store.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use consensus::{Now, Verdict, WholeBlock};
@@ -102,9 +102,10 @@ impl Node {
 
     /// Has a block executed, or gives the verdict at once.
     fn execute(&mut self, block: WholeBlock, out: &mut Vec<Effect>) -> Option<consensus::Event> {
-        let id = block.id();
+        let (id, parent) = (block.id(), block.header.parent);
         match self.execution(block) {
             Ok(execution) => {
+                self.executing.insert(id, parent);
                 out.push(Effect::Work(Box::new(Work::Execute(execution))));
                 None
             }
@@ -131,6 +132,7 @@ impl Node {
     pub(super) fn outrun(&mut self, now: Now, state: &dyn DecidedState, work: Outrun, out: &mut Vec<Effect>) {
         match work {
             Outrun::Execution(block) => {
+                self.executing.remove(&block.id());
                 if let Some(verdict) = self.execute(block, out) {
                     self.consensus(now, state, verdict, out);
                 }
@@ -196,6 +198,7 @@ impl Node {
         result: Execute,
         out: &mut Vec<Effect>,
     ) {
+        self.executing.remove(&block);
         let verdict = match result {
             Execute::Valid(executed) => {
                 let urgent = executed.urgent;
@@ -223,6 +226,28 @@ impl Node {
         executed.diff = Arc::clone(shared);
         self.executed.insert(id, executed);
         Ok(true)
+    }
+
+    /// Drops the results of blocks that consensus has forgotten, unless they are on their way into the store or below
+    /// something that is still needed.
+    pub(super) fn forget(&mut self) {
+        let engine = self.replica.engine();
+        let needed = |id: &BlockId| engine.holds(id) || self.committing.iter().any(|next| next.block == *id);
+        if self.executed.keys().all(needed) {
+            return;
+        }
+        let roots = self.executed.keys().filter(|id| needed(id)).chain(self.executing.values());
+        let mut kept = BTreeSet::new();
+        for root in roots {
+            let mut at = *root;
+            while let Some(executed) = self.executed.get(&at)
+                && kept.insert(at)
+            {
+                at = executed.block.header.parent;
+            }
+        }
+        self.undecided.retain(&kept);
+        self.executed.retain(|id, _| kept.contains(id));
     }
 
     /// The store holds one more block.

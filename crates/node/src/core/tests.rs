@@ -16,6 +16,7 @@ use super::*;
 use crate::application::{Building, Execution, ExecutionError::Invalid as Bad, Invalid};
 
 mod deep;
+mod forget;
 mod pool;
 mod serve;
 

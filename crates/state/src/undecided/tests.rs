@@ -68,6 +68,18 @@ fn deciding_keeps_descendants_and_drops_the_rest() {
 }
 
 #[test]
+fn retaining_drops_what_is_not_named_and_what_descends_from_it() {
+    let (store, mut undecided) = start();
+    let base = undecided.tip().block;
+    for (parent, block) in [(base, 10), (base, 20), (id(10), 11), (id(11), 12), (id(20), 21)] {
+        insert(&store, &mut undecided, parent, id(block), &[(block, Some(1))]);
+    }
+    undecided.retain(&[id(10), id(12), id(20), id(21)].into());
+    let left: Vec<_> = (10..22).filter(|n| undecided.diff(&id(*n)).is_some()).collect();
+    assert_eq!((left, undecided.tip().block), (vec![10, 20, 21], base));
+}
+
+#[test]
 fn a_diff_that_does_not_fit_is_refused() {
     let (store, mut undecided) = start();
     let base = undecided.tip().block;

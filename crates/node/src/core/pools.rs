@@ -1,6 +1,11 @@
 //! What waits for a block, and how it gets around: every transaction is passed on once by each validator that takes it
-//! in. What this validator answers for, its own system transactions and what was submitted here, is sent again from
-//! time to time until it is in a final block, since frames may be lost.
+//! in, and a validator that connects is told what waits, up to a few frames.
+//!
+//! Frames may still be lost without a new connection: a queue that is full drops its oldest, a stream may break, and a
+//! mempool that was full has room later. What was submitted here is in our own next block in any case, so this costs
+//! time and no transaction. To save the time, what was submitted here is sent again until it is final: a few at a time,
+//! each after pauses that double. Our own system transactions, of which there are few and for which blocks may wait,
+//! are sent again at a steady pace.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,10 +21,17 @@ use vm::{Beacon, Fault, Mempool, MempoolError, MempoolLimits, Rules, SystemPool,
 use super::wire::{Frame, MAX_POOL_ITEMS, PoolMessage};
 use crate::application::Executed;
 
-/// Time after which what this validator answers for is sent again, in milliseconds.
+/// Time after which a system transaction of ours is sent again, in milliseconds.
 const RESEND_MS: u64 = 2_000;
+/// Time after which a transaction submitted here is sent again for the first time, and between two rounds of such
+/// transactions, in milliseconds.
+const AGAIN_MS: u64 = 10_000;
+/// Most transactions in a round.
+const MAX_AGAIN: usize = 32;
 /// Most transactions submitted here that are sent again.
-const MAX_RESENT: usize = 1_024;
+const MAX_SUBMITTED: usize = 1_024;
+/// Most encoded bytes of transactions that a validator is told when it connects.
+const MAX_GREETING_BYTES: usize = 2 << 20;
 /// Most encoded bytes of transactions in one frame.
 const MAX_POOL_FRAME_BYTES: usize = 128 << 10;
 /// Candidates that a block is built from, as a multiple of the bytes that it may hold: not all of them will fit.
@@ -32,13 +44,22 @@ struct Own<T> {
     next_ms: u64,
 }
 
+/// When a transaction submitted here is sent again.
+#[derive(Debug, Clone, Copy)]
+struct Again {
+    next_ms: u64,
+    pause_ms: u64,
+}
+
 /// The waiting transactions of accounts and of validators.
 #[derive(Debug)]
 pub(super) struct Pools {
     mempool: Mempool,
     system: SystemPool,
     own_system: Vec<Own<SystemTransaction>>,
-    submitted: BTreeMap<TransactionId, u64>,
+    submitted: BTreeMap<TransactionId, Again>,
+    /// When the next round of them may begin.
+    round_ms: u64,
     /// To be passed on, with who it came from.
     outgoing: VecDeque<(Option<ValidatorIndex>, SignedTransaction)>,
     outgoing_system: VecDeque<(Option<ValidatorIndex>, SystemTransaction)>,
@@ -56,6 +77,7 @@ impl Pools {
             system: SystemPool::default(),
             own_system: Vec::new(),
             submitted: BTreeMap::new(),
+            round_ms: 0,
             outgoing: VecDeque::new(),
             outgoing_system: VecDeque::new(),
             urgent: false,
@@ -80,8 +102,8 @@ impl Pools {
         };
         self.changed = true;
         self.outgoing.push_back((None, transaction));
-        if self.submitted.len() < MAX_RESENT {
-            self.submitted.insert(id, now_ms.saturating_add(RESEND_MS));
+        if self.submitted.len() < MAX_SUBMITTED {
+            self.submitted.insert(id, Again { next_ms: now_ms.saturating_add(AGAIN_MS), pause_ms: AGAIN_MS });
         }
         Ok(id)
     }
@@ -213,21 +235,38 @@ impl Pools {
             own.next_ms = now_ms.saturating_add(RESEND_MS);
             self.outgoing_system.push_back((None, own.item.clone()));
         }
-        for (id, next_ms) in self.submitted.iter_mut().filter(|(_, next_ms)| **next_ms <= now_ms) {
-            *next_ms = now_ms.saturating_add(RESEND_MS);
+        if self.round_ms <= now_ms {
+            self.begin_round(now_ms);
+        }
+    }
+
+    /// Sends the transactions again that have waited longest.
+    fn begin_round(&mut self, now_ms: u64) {
+        let mut due: Vec<_> = self.submitted.iter_mut().filter(|(_, again)| again.next_ms <= now_ms).collect();
+        due.sort_by_key(|(_, again)| again.next_ms);
+        for (id, again) in due.into_iter().take(MAX_AGAIN) {
+            again.pause_ms = again.pause_ms.saturating_mul(2);
+            again.next_ms = now_ms.saturating_add(again.pause_ms);
             self.outgoing.extend(self.mempool.transaction(id).map(|transaction| (None, transaction.clone())));
+            self.round_ms = now_ms.saturating_add(AGAIN_MS);
         }
     }
 
     /// When something is to be sent again.
     pub(super) fn next_wake_ms(&self) -> Option<u64> {
-        self.own_system.iter().map(|own| own.next_ms).chain(self.submitted.values().copied()).min()
+        let submitted = self.submitted.values().map(|again| again.next_ms.max(self.round_ms));
+        self.own_system.iter().map(|own| own.next_ms).chain(submitted).min()
     }
 
-    /// What a validator that has just connected may have missed.
+    /// What a validator that has just connected may have missed, the best paid first.
     pub(super) fn greeting(&self) -> Vec<Frame> {
-        let mut transactions: VecDeque<_> =
-            self.mempool.candidates().take(MAX_RESENT).map(|candidate| (None, candidate.signed().clone())).collect();
+        let mut bytes = 0;
+        let fits = |candidate: &&Verified| {
+            bytes += candidate.bytes();
+            bytes <= MAX_GREETING_BYTES
+        };
+        let waiting = self.mempool.candidates().take_while(fits);
+        let mut transactions: VecDeque<_> = waiting.map(|candidate| (None, candidate.signed().clone())).collect();
         let mut system: VecDeque<_> = self.own_system.iter().map(|own| (None, own.item.clone())).collect();
         let mut frames = Vec::new();
         for (_, batch) in batches(&mut transactions) {

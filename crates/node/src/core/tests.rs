@@ -52,7 +52,11 @@ fn genesis(members: u8) -> Genesis {
 }
 
 fn transfer(genesis: &Genesis, nonce: u64) -> SignedTransaction {
-    let sender = key(100);
+    transfer_of(genesis, 100, nonce)
+}
+
+fn transfer_of(genesis: &Genesis, sender: u8, nonce: u64) -> SignedTransaction {
+    let sender = key(sender);
     Transaction {
         chain_id: genesis.chain_id(),
         sender: sender.public(),

@@ -67,16 +67,32 @@ fn what_was_submitted_here_is_sent_again_until_it_is_final() {
     let id = transaction.id();
     host.submit(transaction);
     host.seen.clear();
-    host.pass(7_000);
+    host.pass(75_000);
     let again = transactions(&host.seen).into_iter().filter(|(_, ids)| ids.contains(&id)).count();
-    assert_eq!(again, 3, "every two seconds");
+    assert_eq!(again, 3, "after 10, 30 and 70 seconds");
 
     let mut alone = Host::of(1);
     alone.submit(transfer(&alone.genesis, 0));
     alone.pass(1_500);
     alone.seen.clear();
-    alone.pass(6_000);
+    alone.pass(60_000);
     assert_eq!(transactions(&alone.seen), [], "final long ago");
+}
+
+#[test]
+fn much_that_was_submitted_here_is_sent_again_a_little_at_a_time() {
+    let mut host = Host::of(4);
+    // 16 of each account, as many as wait.
+    let senders = [100, 1, 2, 3];
+    for (sender, nonce) in senders.into_iter().flat_map(|sender| (0..16).map(move |nonce| (sender, nonce))) {
+        host.submit(transfer_of(&host.genesis, sender, nonce));
+    }
+    host.seen.clear();
+    for (at, sent) in [(9_000, 0), (10_500, 32), (19_500, 32), (20_500, 64), (29_500, 64), (49_500, 128)] {
+        host.pass(at - host.now_ms);
+        let all = transactions(&host.seen).iter().map(|(_, ids)| ids.len()).sum::<usize>();
+        assert_eq!(all, sent, "after {at} ms");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Putting a node together from its directory, running it, and taking it apart again.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,8 +25,27 @@ use crate::shell::{Clock, Shell};
 /// Questions of the HTTP interface that may wait for the loop.
 const WAITING_QUESTIONS: usize = 1_024;
 
+/// Where a running node listens, with the ports that the system gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listening {
+    /// For other validators.
+    pub p2p: Vec<Multiaddr>,
+    /// For everybody else.
+    pub rpc: SocketAddr,
+}
+
 /// Runs the validator of a directory until `shutdown` completes or it must stop by itself.
 pub async fn run(directory: &Path, config: Config, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
+    run_and_tell(directory, config, |_| (), shutdown).await
+}
+
+/// Like [`run`]; tells where it listens as soon as it does.
+pub async fn run_and_tell(
+    directory: &Path,
+    config: Config,
+    tell: impl FnOnce(Listening),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), NodeError> {
     let layout = Layout::new(directory);
     let genesis = Arc::new(read_genesis(&layout)?);
     let setup = setup(&layout, &genesis, &config)?;
@@ -62,6 +82,7 @@ pub async fn run(directory: &Path, config: Config, shutdown: impl Future<Output 
     server_config.max_connections = config.rpc.max_connections;
     let server = Server::start(server_config, backend.clone()).await;
     let server = server.map_err(|error| NodeError::Config(format!("rpc.listen: {error}")))?;
+    tell(Listening { p2p: network.listen_addresses(), rpc: server.local_address() });
     tracing::info!(rpc = %server.local_address(), validator = node.index().0, chain = %node.rules().chain_id, "started");
 
     let mut shell = Shell::new(node, log, store, blobs, network.clone(), &backend, clock, live)?;

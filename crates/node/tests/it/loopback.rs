@@ -1,12 +1,11 @@
 //! Four validators over loopback, as an operator runs them.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use light::Light;
 use node::config::{Config, Layout};
-use node::{NodeError, init};
+use node::{Listening, NodeError, init};
 use rpc::Client;
 use rpc::keyfile::{self, KeyKind};
 use rpc::model::{BlockSelector, TransactionStatus};
@@ -31,6 +30,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const STAKES: [u64; 4] = [4, 3, 3, 3];
 
 struct Running {
+    listening: Listening,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), NodeError>>,
 }
@@ -47,12 +47,6 @@ fn customer() -> SecretKey {
     SecretKey::from_bytes(&[77; 32])
 }
 
-/// Ports that were free a moment ago.
-fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
-}
-
 #[expect(clippy::disallowed_methods, reason = "blocks are stamped with the time of this machine")]
 fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -62,7 +56,6 @@ fn now() -> Timestamp {
 impl Net {
     fn new() -> Self {
         let root = TempDir::new().unwrap();
-        let ports = free_ports(2 * STAKES.len());
         let mut validators = Vec::new();
         for (number, stake) in STAKES.iter().enumerate() {
             let keys = init::keys(&root.path().join(number.to_string())).unwrap();
@@ -83,13 +76,11 @@ impl Net {
             validators,
             partners: Vec::new(),
         };
-        let address = |port: u16| format!("/ip4/127.0.0.1/tcp/{port}");
         let mut net = Self { root, genesis, configs: Vec::new(), running: Vec::new() };
         for number in 0..STAKES.len() {
             let mut config = Config::default();
-            config.p2p.listen = vec![address(ports[2 * number])];
-            config.p2p.bootstrap = (0..STAKES.len()).map(|other| address(ports[2 * other])).collect();
-            config.rpc.listen.set_port(ports[2 * number + 1]);
+            config.p2p.listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
+            config.rpc.listen.set_port(0);
             init::init(&net.dir(number), &net.genesis, &config).unwrap();
             net.configs.push(config);
             net.running.push(None);
@@ -103,14 +94,20 @@ impl Net {
 
     fn start(&mut self, runtime: &Runtime, number: usize) {
         let (stop, stopped) = oneshot::channel();
-        let (dir, config) = (self.dir(number), self.configs[number].clone());
+        let (tell, told) = oneshot::channel();
+        let (dir, mut config) = (self.dir(number), self.configs[number].clone());
+        // The ports are whatever the system gave to those who run already.
+        let running = self.running.iter().flatten();
+        config.p2p.bootstrap = running.flat_map(|other| &other.listening.p2p).map(ToString::to_string).collect();
         let task = runtime.spawn(async move {
             let shutdown = async {
                 let _ = stopped.await;
             };
-            node::run(&dir, config, shutdown).await
+            node::run_and_tell(&dir, config, |listening| tell.send(listening).unwrap(), shutdown).await
         });
-        self.running[number] = Some(Running { stop, task });
+        let listening = runtime.block_on(async { tokio::time::timeout(PATIENCE, told).await });
+        let listening = listening.expect("it listens in time").expect("it starts");
+        self.running[number] = Some(Running { listening, stop, task });
     }
 
     /// Stops a node as SIGTERM would; it must end without an error.
@@ -122,7 +119,8 @@ impl Net {
     }
 
     fn client(&self, number: usize) -> Client {
-        Client::new(&format!("http://{}", self.configs[number].rpc.listen)).unwrap()
+        let running = self.running[number].as_ref().expect("it runs");
+        Client::new(&format!("http://{}", running.listening.rpc)).unwrap()
     }
 }
 
@@ -175,7 +173,7 @@ fn four_validators_move_money_prove_it_and_one_comes_back() {
     let runtime = runtime();
     let mut net = Net::new();
     (0..4).for_each(|number| net.start(&runtime, number));
-    let clients: Vec<_> = (0..4).map(|number| net.client(number)).collect();
+    let mut clients: Vec<_> = (0..4).map(|number| net.client(number)).collect();
     reaches(&runtime, &clients[0], 2);
     wait(&runtime, "ready node", async || clients[1].ready().await.ok());
 
@@ -204,6 +202,7 @@ fn four_validators_move_money_prove_it_and_one_comes_back() {
     });
     let Height(ahead) = runtime.block_on(clients[0].status()).unwrap().height;
     net.start(&runtime, 3);
+    clients[3] = net.client(3);
     reaches(&runtime, &clients[3], ahead + 3);
     assert_eq!(root_after(&runtime, &clients[3], Height(ahead)), root_after(&runtime, &clients[0], Height(ahead)));
     (0..4).for_each(|number| net.stop(&runtime, number));

@@ -116,6 +116,7 @@ fn init_failure(error: &InitError) -> Failure {
     let (kind, hint) = match error {
         InitError::Exists(_) => (ExitKind::Storage, "start it with `gridproof node start`, or choose another --dir"),
         InitError::Key(_) => (ExitKind::Key, "see the message; keys are never overwritten"),
+        InitError::Differs(_) => (ExitKind::Storage, "move the file away if it is not wanted, or choose another --dir"),
         InitError::Setup(_) | InitError::Genesis(_) => {
             (ExitKind::BadInput, "the genesis must name the public keys that `node init` shows")
         }
@@ -130,6 +131,8 @@ fn failure(error: &NodeError) -> Failure {
     let (kind, code) = match error {
         NodeError::Key(_) => (ExitKind::Key, "key_file"),
         NodeError::Diverged(_) => (ExitKind::Diverged, "state_diverged"),
+        NodeError::NotInitialised(_) => (ExitKind::Storage, "not_initialised"),
+        NodeError::NoMarker(_) => (ExitKind::Storage, "no_marker"),
         NodeError::Storage(_) => (ExitKind::Storage, "storage"),
         NodeError::Config(_) => (ExitKind::BadInput, "config"),
         NodeError::Other(_) => (ExitKind::Other, "node"),

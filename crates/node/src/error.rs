@@ -1,5 +1,7 @@
 //! Why a node does not start or stops by itself. The kinds follow what an operator must do.
 
+use std::path::PathBuf;
+
 use state::{StateError, StorageFailure};
 use store::StoreError;
 use vm::Fault;
@@ -12,6 +14,12 @@ pub enum NodeError {
     /// A key file.
     #[error(transparent)]
     Key(#[from] rpc::keyfile::KeyFileError),
+    /// There is no vote log and no chain: the directory was not made, or not to its end.
+    #[error("{0} does not exist: `gridproof node init --genesis ...` did not run here, or not to its end")]
+    NotInitialised(PathBuf),
+    /// The vote log is gone, or what there is has no marker.
+    #[error("{0}")]
+    NoMarker(String),
     /// State contradicts the chain, or execution failed: going on could only do harm.
     #[error("{0}")]
     Diverged(String),
@@ -32,6 +40,13 @@ impl NodeError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Key(_) => "key files are made by `node init`; keep them with mode 0600",
+            Self::NotInitialised(_) => {
+                "run `gridproof node init` again with the same arguments: it completes what is there"
+            }
+            Self::NoMarker(_) => {
+                "bring the vote log back as the last run left it, or leave this validator off: with a new log it could \
+                 contradict what it signed, which can cost the stake"
+            }
             Self::Diverged(_) => {
                 "keep the directory for an analysis and do not delete the vote log; restart once: if it stops again, \
                  this version does not follow the chain's rules"
@@ -70,7 +85,10 @@ impl From<StateError> for NodeError {
 
 impl From<consensus::log::LogError> for NodeError {
     fn from(error: consensus::log::LogError) -> Self {
-        Self::Storage(error.to_string())
+        match error {
+            consensus::log::LogError::NoMarker(_) => Self::NoMarker(error.to_string()),
+            _ => Self::Storage(error.to_string()),
+        }
     }
 }
 

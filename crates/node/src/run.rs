@@ -48,6 +48,7 @@ pub async fn run_and_tell(
 ) -> Result<(), NodeError> {
     let layout = Layout::new(directory);
     let genesis = Arc::new(read_genesis(&layout)?);
+    check_log(&layout)?;
     let setup = setup(&layout, &genesis, &config)?;
     let writes = vm::genesis_writes(&genesis).map_err(|error| NodeError::Config(error.to_string()))?;
     let store = Store::open(&layout.db(), &genesis, writes)?;
@@ -95,6 +96,20 @@ pub async fn run_and_tell(
     network.shutdown().await;
     tokio::task::block_in_place(|| shell.finish());
     outcome
+}
+
+/// Without a vote log nothing is opened or made: a database would make it look as if the node had run.
+fn check_log(layout: &Layout) -> Result<(), NodeError> {
+    let (log, db) = (layout.log(), layout.db());
+    if log.is_dir() {
+        return Ok(());
+    }
+    if db.exists() {
+        let why =
+            format!("the vote log {} is gone, but this validator has run: {} is there", log.display(), db.display());
+        return Err(NodeError::NoMarker(why));
+    }
+    Err(NodeError::NotInitialised(log))
 }
 
 fn read_genesis(layout: &Layout) -> Result<Genesis, NodeError> {

@@ -225,7 +225,17 @@ fn a_directory_that_cannot_be_used_is_refused_with_its_reason() {
     let without_marker = net.dir(1);
     std::fs::remove_dir_all(Layout::new(&without_marker).log()).unwrap();
     let lost = start(&without_marker, &net.configs[1]);
-    assert!(matches!(&lost, NodeError::Storage(why) if why.contains("marker")), "{lost}");
+    assert!(matches!(&lost, NodeError::NotInitialised(_)), "{lost}");
+    // Nothing was made, so that `init` can complete it.
+    init::init(&without_marker, &net.genesis, &net.configs[1]).unwrap();
+    std::fs::remove_dir_all(Layout::new(&without_marker).log()).unwrap();
+    std::fs::create_dir(Layout::new(&without_marker).db()).unwrap();
+    let lost = start(&without_marker, &net.configs[1]);
+    assert!(matches!(&lost, NodeError::NoMarker(_)), "{lost}");
+    assert!(!Layout::new(&without_marker).log().exists());
+    std::fs::create_dir(Layout::new(&without_marker).log()).unwrap();
+    let empty = start(&without_marker, &net.configs[1]);
+    assert!(matches!(&empty, NodeError::NoMarker(why) if why.contains("marker")), "{empty}");
 
     let stranger = net.dir(2);
     let path = Layout::new(&stranger).validator_key();
@@ -236,4 +246,42 @@ fn a_directory_that_cannot_be_used_is_refused_with_its_reason() {
     let existing = init::init(&net.dir(3), &net.genesis, &net.configs[3]).unwrap_err();
     assert!(matches!(existing, init::InitError::Exists(_)), "{existing}");
     net.stop(&runtime, 0);
+}
+
+#[test]
+fn a_directory_that_a_crash_left_unfinished_is_completed_and_nothing_in_it_is_overwritten() {
+    let net = Net::new();
+    let (dir, layout) = (net.dir(0), Layout::new(&net.dir(0)));
+    let init = || init::init(&dir, &net.genesis, &net.configs[0]);
+    let beside = |path: PathBuf| PathBuf::from(format!("{}.new", path.display()));
+    let again = || {
+        std::fs::remove_dir_all(layout.log()).unwrap();
+        assert!(matches!(init(), Ok(())));
+        let left: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(left.iter().all(|name| !name.to_str().unwrap().ends_with(".new")), "{left:?}");
+        assert!(layout.log().join("00000000000000000000.log").exists());
+    };
+    // Before the log had its name: empty, or with a part of its marker.
+    std::fs::create_dir(beside(layout.log())).unwrap();
+    again();
+    std::fs::create_dir(beside(layout.log())).unwrap();
+    std::fs::write(beside(layout.log()).join("00000000000000000000.log"), [1, 2, 3]).unwrap();
+    again();
+    // Before the files had theirs.
+    std::fs::remove_file(layout.config()).unwrap();
+    std::fs::write(beside(layout.config()), "[p2p").unwrap();
+    again();
+    std::fs::remove_file(layout.genesis()).unwrap();
+    std::fs::write(beside(layout.genesis()), [1]).unwrap();
+    again();
+    // What is there and says something else stays.
+    for path in [layout.genesis(), layout.config()] {
+        std::fs::remove_dir_all(layout.log()).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        std::fs::write(&path, "mine").unwrap();
+        assert!(matches!(init(), Err(init::InitError::Differs(differs)) if differs == path));
+        assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+        std::fs::write(&path, before).unwrap();
+        init().unwrap();
+    }
 }

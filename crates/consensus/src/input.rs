@@ -4,7 +4,7 @@ use types::hash::BlockId;
 use types::number::{Height, Timestamp, ValidatorIndex, View};
 use types::vote::{Certificate, Proposal, Vote};
 
-use crate::log::Record;
+use crate::log::{LOST, Record};
 use crate::message::{Range, Request};
 use crate::whole::WholeBlock;
 
@@ -131,7 +131,7 @@ pub enum StartError {
     /// The store ends in a block without proof that it is final.
     #[error(
         "the store ends at height {0}, which neither the store's nor the log's certificates finalise: \
-         log and store do not belong together; put back the two that do, or wait for the next epoch with a new log"
+         log and store do not belong together: put back the two that do; where the log is the wrong one, {LOST}"
     )]
     UnprovenTip(Height),
     /// A certificate that the committee did not sign.
@@ -140,9 +140,7 @@ pub enum StartError {
     )]
     BadCertificate(View),
     /// The log holds a block that is not whole, or votes that exclude each other.
-    #[error(
-        "the log contradicts itself in view {0}: it was changed; put back the right one, or wait for the next epoch with a new log"
-    )]
+    #[error("the log contradicts itself in view {0}: it was changed; {LOST}")]
     Contradiction(View),
 }
 

@@ -9,6 +9,10 @@
 //! On opening, a record that is cut short at the very end is what a crash leaves: it is cut off. Everything else that
 //! does not fit stops with a hint. The cut can only hit records whose sync never ended, so nothing rested on them.
 //!
+//! What was read of the last segment is then written anew and synced before it is given out. A process that was killed
+//! between write and sync leaves records that only the cache holds, and after a failed sync the cache even looks clean:
+//! whoever acted on them could lose them in the next power cut.
+//!
 //! Layout of a segment: records `length: u32 | epoch: u64 | check: 8 bytes | body: length bytes | checksum: 32 bytes`,
 //! all little-endian; the first is a marker with the checksum of the segment before.
 
@@ -80,13 +84,17 @@ pub struct Identity {
     pub epoch: Epoch,
 }
 
+/// What is left to do for a validator whose log is not as it was written.
+pub(crate) const LOST: &str = "put the log's directory back as the last run left it (an older copy lacks votes). If that \
+    is gone, this key must not vote again: make a new key and have it put into a new genesis";
+
 /// Why a log cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// No marker: never initialised, or lost.
     #[error(
-        "the vote log has no marker for epoch {0}: this validator may have signed what it no longer knows. \
-         Run `gridproof node init` for a new validator; if the log was lost, wait for the next epoch or restore it"
+        "the vote log has no marker for epoch {0}: it was never made, or it is lost with all that this validator signed. \
+         A new validator makes it with `gridproof node init`; for one that has voted, {LOST}"
     )]
     NoMarker(Epoch),
     /// There already is a log.
@@ -98,7 +106,7 @@ pub enum LogError {
     /// Not what was written.
     #[error(
         "the vote log is damaged in segment {segment} at byte {offset}: {why}. Voting on could break the validator's \
-         word; restore the disk from a copy made after the last vote, or wait for the next epoch with a new log"
+         word: {LOST}"
     )]
     Damaged {
         /// Number of the segment.
@@ -109,7 +117,7 @@ pub enum LogError {
         why: &'static str,
     },
     /// A segment in the middle is missing.
-    #[error("segment {0} of the vote log is missing: restore it, or wait for the next epoch with a new log")]
+    #[error("segment {0} of the vote log is missing: {LOST}")]
     MissingSegment(u64),
     /// A record that is too long to be written.
     #[error("a record of {0} bytes is longer than any that the protocol makes")]
@@ -153,7 +161,8 @@ impl<S: LogStorage> Log<S> {
         Ok(log)
     }
 
-    /// Opens a log, cuts a torn last record off and gives the epoch's records in the order they were written.
+    /// Opens a log, cuts a torn last record off and gives the epoch's records in the order they were written. All of
+    /// them are on disk when it returns, whatever the run before could sync.
     pub fn open(storage: S, identity: Identity) -> Result<(Self, Vec<Record>), LogError> {
         let segments = storage.segments()?;
         let Some(first) = segments.first().copied() else { return Err(LogError::NoMarker(identity.epoch)) };
@@ -161,28 +170,24 @@ impl<S: LogStorage> Log<S> {
             return Err(LogError::MissingSegment(number));
         }
         let mut log = Self::empty(storage, identity, first);
-        let (mut records, mut marked) = (Vec::new(), false);
+        let (mut records, mut marked, mut tail) = (Vec::new(), false, Vec::new());
         for (position, number) in segments.iter().copied().enumerate() {
             let last = position + 1 == segments.len();
-            let bytes = log.storage.read(number)?;
+            tail = log.storage.read(number)?;
             let chain = (position > 0).then_some(log.chain);
-            let scan = Scan::read(&bytes, number, chain, &identity, last)?;
+            let scan = Scan::read(&tail, number, chain, &identity, last)?;
             if position > 0 {
                 log.sealed.push(Sealed { number: log.segment, last_view: log.last_view });
             }
             marked |= scan.marked;
-            (log.segment, log.length, log.last_view) = (number, scan.length, scan.last_view);
-            if scan.length == 0 {
-                log.rewrite_torn_marker(number, marked)?;
-            } else {
-                log.chain = scan.chain;
-                log.cut(&bytes, number)?;
-            }
+            (log.segment, log.last_view, log.chain) = (number, scan.last_view, scan.chain);
+            tail.truncate(scan.length);
             records.extend(scan.records);
         }
         if !marked {
             return Err(LogError::NoMarker(identity.epoch));
         }
+        log.settle(tail)?;
         Ok((log, records))
     }
 
@@ -252,37 +257,31 @@ impl<S: LogStorage> Log<S> {
         }
     }
 
-    /// Cuts off what a crash left of the last record.
-    fn cut(&mut self, bytes: &[u8], number: u64) -> Result<(), LogError> {
-        if length_of(bytes) > self.length {
-            self.storage.truncate(number, self.length)?;
-            self.storage.sync(number)?;
+    /// Writes the whole records of the last segment anew, without what a crash left of the one after them. A crash
+    /// while a segment was begun leaves not even its marker whole; nothing followed it.
+    fn settle(&mut self, mut whole: Vec<u8>) -> Result<(), LogError> {
+        if whole.is_empty() {
+            whole = self.marker(self.segment)?;
         }
+        self.storage.rewrite(self.segment, &whole)?;
+        self.length = length_of(&whole);
         Ok(())
     }
 
-    /// A crash while a segment was begun leaves no whole marker; nothing followed it.
-    fn rewrite_torn_marker(&mut self, number: u64, marked: bool) -> Result<(), LogError> {
-        if !marked {
-            return Err(LogError::NoMarker(self.identity.epoch));
-        }
-        self.storage.truncate(number, 0)?;
-        self.write_marker(number)
-    }
-
     fn begin_segment(&mut self, number: u64) -> Result<(), LogError> {
+        let bytes = self.marker(number)?;
         self.storage.create(number)?;
-        self.write_marker(number)
-    }
-
-    fn write_marker(&mut self, number: u64) -> Result<(), LogError> {
-        let marker = Marker { identity: self.identity, segment: number, before: self.chain };
-        let mut bytes = Vec::new();
-        self.chain.push(&mut bytes, self.identity.epoch, &Body::Marker(marker))?;
         self.storage.append(number, &bytes)?;
         self.storage.sync(number)?;
         (self.segment, self.length, self.last_view) = (number, length_of(&bytes), View::ZERO);
         Ok(())
+    }
+
+    fn marker(&mut self, number: u64) -> Result<Vec<u8>, LogError> {
+        let marker = Marker { identity: self.identity, segment: number, before: self.chain };
+        let mut bytes = Vec::new();
+        self.chain.push(&mut bytes, self.identity.epoch, &Body::Marker(marker))?;
+        Ok(bytes)
     }
 }
 

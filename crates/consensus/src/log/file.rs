@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use super::storage::{LogStorage, StorageError};
 
 const SUFFIX: &str = ".log";
+/// Of a segment that is being rewritten; what a crash leaves of it is not looked at.
+const NEW: &str = "new";
 
 /// Files `00000000000000000000.log`, ... in a directory. One process at a time: the directory's owner locks it.
 #[derive(Debug)]
@@ -82,9 +84,15 @@ impl LogStorage for FileStorage {
         self.file(segment)?.write_all(bytes).map_err(failed("append to", &path))
     }
 
-    fn truncate(&mut self, segment: u64, length: u64) -> Result<(), StorageError> {
+    fn rewrite(&mut self, segment: u64, bytes: &[u8]) -> Result<(), StorageError> {
         let path = self.path(segment);
-        self.file(segment)?.set_len(length).map_err(failed("cut", &path))
+        let new = path.with_extension(NEW);
+        let mut file = File::create(&new).map_err(failed("create", &new))?;
+        file.write_all(bytes).map_err(failed("write", &new))?;
+        file.sync_all().map_err(failed("sync", &new))?;
+        self.open.remove(&segment);
+        std::fs::rename(&new, &path).map_err(failed("put in place", &path))?;
+        sync_directory(&self.directory)
     }
 
     fn sync(&mut self, segment: u64) -> Result<(), StorageError> {

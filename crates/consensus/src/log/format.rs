@@ -107,7 +107,7 @@ pub(super) struct Scan {
     /// The records of the epoch asked for.
     pub records: Vec<Record>,
     /// Bytes of whole records; 0 if not even the marker is whole.
-    pub length: u64,
+    pub length: usize,
     /// Highest view of any record.
     pub last_view: View,
     /// After the last whole record.
@@ -159,7 +159,7 @@ impl Scan {
                 }
             }
         }
-        scan.length = super::length_of(&bytes[..at]);
+        scan.length = at;
         Ok(scan)
     }
 }

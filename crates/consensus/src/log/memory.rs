@@ -7,8 +7,10 @@ use super::storage::{LogStorage, StorageError};
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 struct Segment {
     bytes: Vec<u8>,
-    /// Nothing until the first sync: the file itself may be lost.
+    /// What every crash leaves; nothing until the first sync, since the file itself may be lost.
     synced: Option<Vec<u8>>,
+    /// A sync failed. Its bytes are taken for synced from then on, so that no later sync brings them to the disk.
+    stuck: bool,
 }
 
 /// Segments in memory.
@@ -26,19 +28,29 @@ impl MemoryStorage {
         Self::default()
     }
 
-    /// What a crash leaves: everything synced, and up to `torn` bytes of what was appended after.
+    /// What a crash leaves: everything synced, and up to `torn` bytes of what was appended after. Those are still not
+    /// synced: the next crash may take them. A segment that never was synced is there, one byte shorter, or not at all.
     #[must_use]
     pub fn crashed(&self, torn: usize) -> Self {
         let mut left = Self::default();
         for (number, segment) in &self.segments {
-            let Some(synced) = &segment.synced else { continue };
-            let mut bytes = synced.clone();
-            if let Some(appended) = segment.bytes.strip_prefix(synced.as_slice()) {
+            let synced = segment.synced.as_deref().unwrap_or_default();
+            let torn = if segment.synced.is_some() { Some(torn) } else { torn.checked_sub(1) };
+            let Some(torn) = torn else { continue };
+            let mut bytes = synced.to_vec();
+            if let Some(appended) = segment.bytes.strip_prefix(synced) {
                 bytes.extend(appended.iter().take(torn));
             }
-            left.segments.insert(*number, Segment { synced: Some(bytes.clone()), bytes });
+            left.segments.insert(*number, Segment { bytes, synced: segment.synced.clone(), stuck: false });
         }
         left
+    }
+
+    /// What the next process finds when this one was killed or gave up and the machine ran on: every byte that was
+    /// written, and no more on the disk than before. Syncs succeed again.
+    #[must_use]
+    pub fn restarted(&self) -> Self {
+        Self { segments: self.segments.clone(), syncs_left: None }
     }
 
     /// Makes every sync after the next `count` fail.
@@ -51,6 +63,13 @@ impl MemoryStorage {
         self.segments.get_mut(&segment).map(|segment| &mut segment.bytes)
     }
 
+    /// Counts a sync; false if it fails.
+    fn may_sync(&mut self) -> bool {
+        let left = self.syncs_left.map(|left| left.checked_sub(1));
+        self.syncs_left = left.map(Option::unwrap_or_default);
+        left != Some(None)
+    }
+
     fn segment(&self, number: u64) -> Result<&Segment, StorageError> {
         self.segments.get(&number).ok_or_else(|| missing(number))
     }
@@ -58,6 +77,10 @@ impl MemoryStorage {
     fn segment_mut(&mut self, number: u64) -> Result<&mut Segment, StorageError> {
         self.segments.get_mut(&number).ok_or_else(|| missing(number))
     }
+}
+
+fn full(number: u64) -> StorageError {
+    StorageError { attempt: format!("sync segment {number}"), source: std::io::ErrorKind::StorageFull.into() }
 }
 
 fn missing(number: u64) -> StorageError {
@@ -83,21 +106,25 @@ impl LogStorage for MemoryStorage {
         Ok(())
     }
 
-    fn truncate(&mut self, segment: u64, length: u64) -> Result<(), StorageError> {
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        self.segment_mut(segment)?.bytes.truncate(length);
+    fn rewrite(&mut self, segment: u64, bytes: &[u8]) -> Result<(), StorageError> {
+        if !self.may_sync() {
+            return Err(full(segment));
+        }
+        let new = Segment { bytes: bytes.to_vec(), synced: Some(bytes.to_vec()), stuck: false };
+        self.segments.insert(segment, new);
         Ok(())
     }
 
     fn sync(&mut self, segment: u64) -> Result<(), StorageError> {
-        if let Some(left) = &mut self.syncs_left {
-            *left = left.checked_sub(1).ok_or_else(|| StorageError {
-                attempt: format!("sync segment {segment}"),
-                source: std::io::ErrorKind::StorageFull.into(),
-            })?;
+        let (number, synced) = (segment, self.may_sync());
+        let segment = self.segment_mut(number)?;
+        segment.stuck |= !synced;
+        if !synced {
+            return Err(full(number));
         }
-        let segment = self.segment_mut(segment)?;
-        segment.synced = Some(segment.bytes.clone());
+        if !segment.stuck {
+            segment.synced = Some(segment.bytes.clone());
+        }
         Ok(())
     }
 

@@ -20,8 +20,10 @@ pub trait LogStorage {
     fn create(&mut self, segment: u64) -> Result<(), StorageError>;
     /// Adds bytes at the end of a segment.
     fn append(&mut self, segment: u64, bytes: &[u8]) -> Result<(), StorageError>;
-    /// Cuts a segment to `length` bytes.
-    fn truncate(&mut self, segment: u64, length: u64) -> Result<(), StorageError>;
+    /// Puts these bytes in place of a segment's, all or none of them, so that they survive a crash whatever became of
+    /// earlier writes and syncs. The bytes are written, not only synced: after a failed sync a system may take for
+    /// synced what never reached the disk.
+    fn rewrite(&mut self, segment: u64, bytes: &[u8]) -> Result<(), StorageError>;
     /// Makes everything in the segment, and its existence, survive a crash.
     fn sync(&mut self, segment: u64) -> Result<(), StorageError>;
     /// Removes a segment; that it is gone need not survive a crash.

@@ -64,7 +64,8 @@ fn a_log_without_marker_refuses_to_open_and_an_old_one_to_be_made_again() {
     let (disk, _) = written(1..=3, 900);
     assert!(matches!(Log::init(disk.clone(), identity()), Err(LogError::Exists)));
     let text = open(&MemoryStorage::new()).unwrap_err().to_string();
-    assert!(text.contains("gridproof node init"), "{text}");
+    assert!(text.contains("gridproof node init") && text.contains("back as the last run left it"), "{text}");
+    assert!(!text.contains("next epoch"), "there is none in this version: {text}");
     let mut empty = MemoryStorage::new();
     empty.create(0).unwrap();
     assert!(matches!(open(&empty), Err(LogError::NoMarker(_))), "a crash during init");
@@ -162,7 +163,7 @@ fn a_crash_at_every_point_of_a_rotation_loses_nothing_that_was_synced() {
     let mut log = Log::open(disk, identity()).unwrap().0.with_segment_bytes(10);
     for syncs in 0..3 {
         let mut disk = log.storage().clone();
-        disk.fail_syncs_after(syncs);
+        disk.fail_syncs_after(1 + syncs);
         let (failing, _) = Log::open(disk, identity()).unwrap();
         let mut failing = failing.with_segment_bytes(10);
         let appended = failing.append(&[vote(5)]);
@@ -177,6 +178,63 @@ fn a_crash_at_every_point_of_a_rotation_loses_nothing_that_was_synced() {
     }
     log.append(&[vote(5)]).unwrap();
     assert_eq!(open(log.storage()).unwrap().len(), 5);
+}
+
+/// A log whose last vote was written but not synced.
+fn unsynced() -> MemoryStorage {
+    let (mut disk, _) = written(1..=4, u64::MAX);
+    disk.fail_syncs_after(1);
+    let mut log = Log::open(disk, identity()).unwrap().0;
+    log.append(&[vote(5)]).unwrap_err();
+    log.into_storage()
+}
+
+#[test]
+fn what_a_crash_left_unsynced_is_durable_before_it_is_acted_upon() {
+    let disk = unsynced();
+    let all = disk.read(0).unwrap().len();
+    let (mut whole, mut lost) = (0, 0);
+    for torn in 0..all {
+        let (log, found) = Log::open(disk.crashed(torn), identity()).unwrap();
+        assert_eq!(Log::open(log.storage().crashed(0), identity()).unwrap().1, found, "{torn} bytes were left");
+        *if found.len() == 5 { &mut whole } else { &mut lost } += 1;
+    }
+    assert!(whole > 0 && lost > 0, "the vote was found by some and not by others");
+}
+
+#[test]
+fn what_a_failed_sync_left_in_the_cache_is_durable_before_it_is_acted_upon() {
+    // Kill -9, or the process that saw the sync fail gave up; the machine runs on, then loses power.
+    let (log, found) = Log::open(unsynced().restarted(), identity()).unwrap();
+    assert_eq!(found.last(), Some(&vote(5)), "the cache holds it");
+    assert_eq!(Log::open(log.storage().crashed(0), identity()).unwrap().1, found);
+}
+
+#[test]
+fn a_log_that_cannot_be_made_durable_is_not_given_out() {
+    let mut disk = unsynced().restarted();
+    disk.fail_syncs_after(0);
+    assert!(matches!(Log::open(disk.clone(), identity()), Err(LogError::Storage(_))));
+    assert_eq!(open(&disk.restarted()).unwrap().len(), 5, "and nothing is lost by the attempt");
+}
+
+#[test]
+fn a_segment_begun_in_a_crash_gets_its_marker_again() {
+    let (disk, records) = written(1..=4, u64::MAX);
+    let mut log = Log::open(disk.clone(), identity()).unwrap().0.with_segment_bytes(10);
+    log.append(&[vote(5)]).unwrap();
+    let rotated = log.storage().read(1).unwrap();
+    let marker = boundaries(&rotated)[1];
+    for length in 0..=marker {
+        let mut torn = disk.clone();
+        torn.create(1).unwrap();
+        torn.append(1, &rotated[..length]).unwrap();
+        let (mut log, found) = Log::open(torn, identity()).unwrap();
+        assert_eq!(found, records, "a marker of {length} of {marker} bytes");
+        assert_eq!(log.storage().read(1).unwrap(), rotated[..marker]);
+        log.append(&[vote(6)]).unwrap();
+        assert_eq!(open(&log.storage().crashed(0)).unwrap().last(), Some(&vote(6)));
+    }
 }
 
 #[test]
@@ -226,6 +284,28 @@ fn files_behave_like_memory() {
     drop(log);
     let (_, found) = Log::open(FileStorage::new(&path).unwrap(), identity()).unwrap();
     assert_eq!(found.last(), Some(&vote(21)));
+}
+
+#[test]
+fn opening_puts_a_new_file_in_place_of_the_last_segment() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut log = Log::init(FileStorage::new(directory.path()).unwrap(), identity()).unwrap();
+    log.append(&[vote(1)]).unwrap();
+    drop(log);
+    let segment = directory.path().join("00000000000000000000.log");
+    let before = directory.path().join("before");
+    std::fs::hard_link(&segment, &before).unwrap();
+    let old = std::fs::read(&before).unwrap();
+    // What a crash in an earlier attempt left.
+    std::fs::write(segment.with_extension("new"), [7; 5_000]).unwrap();
+    let (mut log, found) = Log::open(FileStorage::new(directory.path()).unwrap(), identity()).unwrap();
+    assert_eq!(found, [vote(1)]);
+    assert_eq!(std::fs::read(&segment).unwrap(), old);
+    log.append(&[vote(2)]).unwrap();
+    assert_eq!(std::fs::read(&before).unwrap(), old, "the pages of the old file are relied upon no more");
+    drop(log);
+    let (_, found) = Log::open(FileStorage::new(directory.path()).unwrap(), identity()).unwrap();
+    assert_eq!(found, [vote(1), vote(2)]);
 }
 
 proptest! {

@@ -2,17 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use gridproof_testnet::devnet::plan::Options;
 use gridproof_testnet::devnet::process::{signal, wait_until};
-use gridproof_testnet::devnet::{Devnet, Role};
+use gridproof_testnet::devnet::{Devnet, Role, ready};
+use rpc::client::Client;
+use rpc::keyfile::{self, KeyKind};
 use rustix::process::Signal;
 use serde_json::Value;
+use types::hash::Address;
 
-/// One devnet at a time: nine processes are enough for two cores.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+use crate::slot::Slot;
 
 /// The binary that `scripts/test` built.
 pub fn binary() -> PathBuf {
@@ -39,23 +40,40 @@ impl Output {
         self.json
     }
 
-    /// The error's code of a command that ended with an exit code.
+    /// Checks how a command failed: its exit code, the error's code, a part of the message and a part of the hint.
     #[track_caller]
-    pub fn failure(self, code: i32) -> String {
-        assert_eq!(self.code, code, "{}\n{}", self.stderr, self.json);
-        assert!(self.stderr.contains("hint:"), "an error says what to do: {}", self.stderr);
-        self.json["error"]["code"].as_str().unwrap_or_default().to_owned()
+    pub fn fails(&self, exit: i32, code: &str, message: &str, hint: &str) {
+        let error = &self.json["error"];
+        let shown = format!("exit code {}\n{}\n{}", self.code, self.stderr, self.json);
+        assert_eq!(self.code, exit, "{shown}");
+        assert_eq!(error["code"], code, "{shown}");
+        assert!(error["message"].as_str().unwrap().contains(message), "no {message:?} in the message: {shown}");
+        assert!(error["hint"].as_str().unwrap_or_default().contains(hint), "no {hint:?} in the hint: {shown}");
+        assert!(self.stderr.contains(" hint: "), "people are told what to do, too: {shown}");
     }
 }
 
 /// Runs gridproof with `--json`.
+#[track_caller]
 pub fn gridproof(arguments: &[&str]) -> Output {
-    let output = Command::new(binary()).args(arguments).arg("--json").stdin(Stdio::null()).output().unwrap();
-    Output {
-        code: output.status.code().unwrap_or(-1),
-        json: serde_json::from_slice(&output.stdout).unwrap_or(Value::Null),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    finish(spawn(arguments))
+}
+
+/// Starts gridproof with `--json` in the background.
+pub fn spawn(arguments: &[&str]) -> Child {
+    Command::new(binary())
+        .args(arguments)
+        .arg("--json")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// A path as an argument.
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
 }
 
 /// A devnet that stops when the test ends, however it ends.
@@ -63,7 +81,8 @@ pub struct Net {
     /// Its processes.
     pub devnet: Devnet,
     dir: tempfile::TempDir,
-    _alone: MutexGuard<'static, ()>,
+    runtime: tokio::runtime::Runtime,
+    _slot: Slot,
 }
 
 impl Drop for Net {
@@ -82,23 +101,32 @@ impl Drop for Net {
 
 impl Net {
     /// Makes and starts a devnet; returns when every validator has a final block.
-    pub fn up(base_port: u16, partners: u16) -> Self {
-        Self::up_with(base_port, partners, |_| Vec::new())
+    pub fn up(partners: u16) -> Self {
+        Self::up_with(partners, |_| Vec::new())
     }
 
-    /// The same, with variables for the environment of some partners, by name.
-    pub fn up_with(base_port: u16, partners: u16, environment: impl Fn(&str) -> Vec<(String, String)>) -> Self {
-        let alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let dir = tempfile::tempdir().unwrap();
-        let options = Options { validators: 4, partners, base_port };
+    /// The same, with variables for the environment of some processes, by name.
+    pub fn up_with(partners: u16, environment: impl Fn(&str) -> Vec<(String, String)>) -> Self {
+        let (slot, dir) = (Slot::take(), tempfile::tempdir().unwrap());
+        let options = Options { validators: 4, partners, base_port: slot.base_port() };
         let devnet = Devnet::create(&dir.path().join("net"), &options).unwrap();
-        let mut net = Self { devnet, dir, _alone: alone };
-        for process in &mut net.devnet.manifest.processes {
-            let environment = environment(&process.name);
-            process.start(&binary(), &environment).unwrap();
-        }
-        net.devnet.save().unwrap();
+        let mut net = Self { devnet, dir, runtime: runtime(), _slot: slot };
+        net.devnet.start(&binary(), environment).unwrap();
         net.wait("the first final block", 60, |net| net.heights().iter().all(|height| height.is_some_and(|h| h > 0)));
+        net
+    }
+
+    /// Makes and starts a devnet as a person does: `gridproof devnet up --detach`.
+    pub fn up_by_command(partners: u16) -> Self {
+        let (slot, dir) = (Slot::take(), tempfile::tempdir().unwrap());
+        let root = dir.path().join("net");
+        let (partners, base_port) = (partners.to_string(), slot.base_port().to_string());
+        let up = ["devnet", "up", "--validators", "4", "--partners", &partners, "--base-port", &base_port, "--detach"];
+        let output = gridproof(&[&up[..], &["--dir", text(&root)]].concat());
+        let devnet = Devnet::open(&root).unwrap().expect("a manifest, whatever happened");
+        let net = Self { devnet, dir, runtime: runtime(), _slot: slot };
+        let printed = output.success();
+        assert_eq!(printed, serde_json::to_value(&net.devnet.manifest).unwrap(), "the manifest is what is printed");
         net
     }
 
@@ -123,23 +151,32 @@ impl Net {
         self.devnet.manifest.customer_key.to_str().unwrap()
     }
 
-    /// The status of a validator, if it answers.
-    pub fn status(&self, validator: usize) -> Option<Value> {
-        let output = gridproof(&["node", "status", "--rpc", self.rpc(validator)]);
-        (output.code == 0).then_some(output.json)
+    /// A validator's interface.
+    pub fn client(&self, validator: usize) -> Client {
+        Client::new(self.rpc(validator)).unwrap()
+    }
+
+    /// Runs what talks to a validator.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
     }
 
     /// The final heights of all validators.
     pub fn heights(&self) -> Vec<Option<u64>> {
-        (0..self.devnet.manifest.rpc.len()).map(|i| self.status(i)?["height"].as_u64()).collect()
+        let heights = self.block_on(ready::heights(&self.devnet.manifest)).unwrap();
+        heights.into_iter().map(|height| height.map(|height| height.0)).collect()
     }
 
     /// Kills a process as a power cut would.
     pub fn kill(&mut self, name: &str) {
-        let process = self.devnet.process_mut(name).unwrap();
-        signal(process.pid, Signal::KILL);
-        let process = process.clone();
+        self.signal(name, Signal::KILL);
+        let process = self.devnet.process_mut(name).unwrap().clone();
         assert!(wait_until(Duration::from_secs(10), || !process.is_running()), "{name} does not die");
+    }
+
+    /// Sends a signal to a process.
+    pub fn signal(&mut self, name: &str, what: Signal) {
+        signal(self.devnet.process_mut(name).unwrap().pid, what);
     }
 
     /// Starts a process again.
@@ -155,33 +192,33 @@ impl Net {
     }
 
     /// The partner process of an address.
-    pub fn partner_of(&self, address: &str) -> String {
+    pub fn partner_of(&self, address: Address) -> String {
         let found = self.names(Role::Partner).into_iter().find(|name| {
             let key = self.devnet.root().join(name).join("keys/account.key");
-            gridproof(&["wallet", "show", "--key", key.to_str().unwrap()]).success()["address"] == address
+            keyfile::read_public(&key, KeyKind::Account).unwrap().address() == address
         });
         found.unwrap_or_else(|| panic!("no partner has the address {address}"))
     }
 
     /// Starts a job in the background.
     pub fn spawn_job(&self, spec: &Path, out: &Path) -> Child {
-        Command::new(binary())
-            .args(["job", "run", spec.to_str().unwrap(), "--rpc", self.rpc(0), "--key", self.customer(), "--json"])
-            .args(["--genesis", self.devnet.genesis().to_str().unwrap(), "--out", out.to_str().unwrap()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+        let genesis = self.devnet.genesis();
+        let job = ["job", "run", text(spec), "--rpc", self.rpc(0), "--key", self.customer()];
+        spawn(&[&job[..], &["--genesis", text(&genesis), "--out", text(out)]].concat())
     }
 
     /// Runs a job to its end.
+    #[track_caller]
     pub fn run_job(&self, spec: &Path, out: &Path) -> Output {
         finish(self.spawn_job(spec, out))
     }
 }
 
-/// Waits for a job that runs in the background.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Waits for the end of a command that runs in the background.
 pub fn finish(child: Child) -> Output {
     let output = child.wait_with_output().unwrap();
     Output {

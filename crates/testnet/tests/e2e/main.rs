@@ -5,8 +5,11 @@
 extern crate gridproof_testnet;
 
 mod chain;
+mod commands;
 mod harness;
 mod job;
 mod mistakes;
 #[cfg(feature = "planted-bugs")]
 mod planted;
+mod slot;
+mod up;

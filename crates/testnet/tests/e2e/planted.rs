@@ -7,7 +7,7 @@ use crate::harness::{Net, histogram};
 /// Partner 0 is the only one in Sion among three, so a job that must run there has it as primary.
 #[test]
 fn planted_flip_of_one_byte_never_settles() {
-    let net = Net::up_with(27_500, 3, |name| {
+    let net = Net::up_with(3, |name| {
         let fault = ("GRIDPROOF_PARTNER_FAULT".to_owned(), "flip-byte".to_owned());
         if name == "partner-0" { vec![fault] } else { Vec::new() }
     });

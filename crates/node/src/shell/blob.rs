@@ -121,22 +121,25 @@ enum Failed {
     /// The holder took too long.
     #[error("it took too long")]
     Slow,
-    /// The holder does not give it, or not rightly.
-    #[error("{0}")]
-    Refused(String),
-}
-
-impl Failed {
-    fn because(error: impl ToString) -> Self {
-        Self::Refused(error.to_string())
-    }
+    /// The holder does not give it.
+    #[error(transparent)]
+    Refused(RequestError),
+    /// What the holder gave is not the chunk, or it cannot be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The task that stores a chunk ended.
+    #[error("a chunk was not stored: {0}")]
+    Task(#[from] tokio::task::JoinError),
+    /// The store says so.
+    #[error("not complete after its last chunk")]
+    Incomplete,
 }
 
 impl From<RequestError> for Failed {
     fn from(error: RequestError) -> Self {
         match error {
             RequestError::Timeout(_) => Self::Slow,
-            other => Self::because(other),
+            other => Self::Refused(other),
         }
     }
 }
@@ -149,7 +152,7 @@ async fn fetch<A: Future<Output = Result<Vec<u8>, RequestError>>>(
     patience: Patience,
     ask: impl Fn(Vec<u8>) -> A,
 ) -> Result<(), Failed> {
-    store.begin(blob).map_err(Failed::because)?;
+    store.begin(blob)?;
     let mut allowance = Allowance::new(patience);
     for chunk in store.missing(blob) {
         let asked = Instant::now();
@@ -158,9 +161,9 @@ async fn fetch<A: Future<Output = Result<Vec<u8>, RequestError>>>(
         allowance.spend(asked.elapsed());
         let store = store.clone();
         let put = tokio::task::spawn_blocking(move || store.put_chunk(blob, chunk, &bytes));
-        put.await.map_err(Failed::because)?.map_err(Failed::because)?;
+        put.await??;
     }
-    if store.has(blob) { Ok(()) } else { Err(Failed::because("not complete after its last chunk")) }
+    if store.has(blob) { Ok(()) } else { Err(Failed::Incomplete) }
 }
 
 #[cfg(test)]

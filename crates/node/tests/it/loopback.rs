@@ -257,8 +257,8 @@ fn a_directory_that_a_crash_left_unfinished_is_completed_and_nothing_in_it_is_ov
     let again = || {
         std::fs::remove_dir_all(layout.log()).unwrap();
         assert!(matches!(init(), Ok(())));
-        let left: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert!(left.iter().all(|name| !name.to_str().unwrap().ends_with(".new")), "{left:?}");
+        let left: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(left.iter().all(|path| path.extension().is_none_or(|end| end != "new")), "{left:?}");
         assert!(layout.log().join("00000000000000000000.log").exists());
     };
     // Before the log had its name: empty, or with a part of its marker.

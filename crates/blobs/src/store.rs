@@ -2,7 +2,8 @@
 //!
 //! - What [`BlobStore::has`] reports is complete, was hashed as a whole and is durable.
 //! - An upload may stop at any chunk and go on later, also after a crash: marks are written after the bytes are synced.
-//! - The lengths of complete blobs and of begun uploads together never pass the quota.
+//! - Complete blobs, stored chunks and reservations together never pass the quota. An upload takes the room of the
+//!   chunks that came, so that a length that was only declared takes none; who fetches a blob itself reserves all.
 //! - A blob whose bytes have rotted is never served: it is dropped and named in the error, and can be fetched again.
 
 mod disk;
@@ -16,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use types::hash::BlobId;
 use types::limits::{BLOB_CHUNK_BYTES, MAX_BLOB_BYTES};
 
-use crate::chunk::{ChunkError, Encoder, chunk_count, verify_chunk};
+use crate::chunk::{ChunkError, Encoder, chunk_count, chunk_length, verify_chunk};
 use disk::Disk;
 
 /// Why the store refused or failed.
@@ -91,10 +92,57 @@ enum Entry {
     Complete,
 }
 
+impl Entry {
+    fn is(&self, upload: &Arc<Mutex<Upload>>) -> bool {
+        matches!(self, Self::Partial(current) if Arc::ptr_eq(current, upload))
+    }
+}
+
+/// A blob's entry, and what of the quota it takes.
+#[derive(Debug)]
+struct Slot {
+    entry: Entry,
+    bytes: u64,
+}
+
 #[derive(Debug, Default)]
 struct Index {
-    entries: BTreeMap<BlobId, Entry>,
+    slots: BTreeMap<BlobId, Slot>,
     used: u64,
+}
+
+impl Index {
+    fn insert(&mut self, id: BlobId, entry: Entry, bytes: u64) {
+        self.used = self.used.saturating_add(bytes);
+        self.slots.insert(id, Slot { entry, bytes });
+    }
+
+    fn remove(&mut self, id: BlobId) {
+        if let Some(slot) = self.slots.remove(&id) {
+            self.used = self.used.saturating_sub(slot.bytes);
+        }
+    }
+
+    /// Gives an upload room for `more` bytes, for no more than the blob has in all. Gives what was added.
+    fn grow(&mut self, id: BlobId, more: u64, quota: u64) -> Result<u64, StoreError> {
+        let Some(slot) = self.slots.get_mut(&id) else { return Err(StoreError::Absent(id)) };
+        let needed = more.min(id.length.saturating_sub(slot.bytes));
+        let free = quota.saturating_sub(self.used);
+        if needed > free {
+            return Err(StoreError::QuotaExceeded { needed, free, quota });
+        }
+        slot.bytes += needed;
+        self.used += needed;
+        Ok(needed)
+    }
+
+    /// Takes room back that [`Index::grow`] gave to this upload.
+    fn shrink(&mut self, id: BlobId, upload: &Arc<Mutex<Upload>>, bytes: u64) {
+        if let Some(slot) = self.slots.get_mut(&id).filter(|slot| slot.entry.is(upload)) {
+            slot.bytes = slot.bytes.saturating_sub(bytes);
+            self.used = self.used.saturating_sub(bytes);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -118,16 +166,16 @@ impl BlobStore {
         let disk = Disk::open(dir)?;
         let mut index = Index::default();
         for id in disk.recover_complete()? {
-            index.used = index.used.saturating_add(id.length);
-            index.entries.insert(id, Entry::Complete);
+            index.insert(id, Entry::Complete, id.length);
         }
         for (id, marks) in disk.recover_partial()? {
-            if let std::collections::btree_map::Entry::Vacant(vacant) = index.entries.entry(id) {
-                vacant.insert(Entry::Partial(Arc::new(Mutex::new(Upload { marks }))));
-                index.used = index.used.saturating_add(id.length);
-            } else {
-                disk.remove(id)?;
+            if index.slots.contains_key(&id) {
+                disk.remove_upload(id)?;
+                continue;
             }
+            let stored = (0..).zip(&marks).filter(|(_, mark)| **mark);
+            let bytes = stored.map(|(n, _)| chunk_length(id, n).unwrap_or_default()).sum();
+            index.insert(id, Entry::Partial(Arc::new(Mutex::new(Upload { marks }))), bytes);
         }
         let store = Self(Arc::new(Shared { disk, quota, index: Mutex::new(index) }));
         store.finish_uploads()?;
@@ -136,7 +184,7 @@ impl BlobStore {
 
     /// Completes uploads of which a crash left only the last step undone.
     fn finish_uploads(&self) -> Result<(), StoreError> {
-        let entries = held(&self.0.index).entries.clone();
+        let entries: Vec<_> = held(&self.0.index).slots.iter().map(|(id, slot)| (*id, slot.entry.clone())).collect();
         for (id, entry) in entries {
             let Entry::Partial(upload) = entry else { continue };
             let held_upload = held(&upload);
@@ -151,9 +199,19 @@ impl BlobStore {
         Ok(())
     }
 
-    /// Reserves room for a blob and gives how much of it is here. Repeating it is harmless.
+    /// Begins the upload of a blob if there is room for it now, and gives how much of it is here. Repeating it is
+    /// harmless.
     pub fn begin(&self, id: BlobId) -> Result<Progress, StoreError> {
         self.entry(id)?;
+        Ok(self.progress(id))
+    }
+
+    /// Like [`BlobStore::begin`]; from now on nothing else takes the room for what is missing, until the blob is
+    /// removed or the store is opened again.
+    pub fn reserve(&self, id: BlobId) -> Result<Progress, StoreError> {
+        if matches!(self.entry(id)?, Entry::Partial(_)) {
+            held(&self.0.index).grow(id, id.length, self.0.quota)?;
+        }
         Ok(self.progress(id))
     }
 
@@ -169,7 +227,8 @@ impl BlobStore {
         }
         let at = usize::try_from(n).expect("a chunk's number fits memory");
         if !held_upload.marks[at] {
-            self.0.disk.write_chunk(id, n, &bytes)?;
+            let length = chunk_length(id, n).unwrap_or_default();
+            self.with_room(id, &upload, length, || self.0.disk.write_chunk(id, n, &bytes))?;
             held_upload.marks[at] = true;
         }
         if held_upload.marks.iter().all(|mark| *mark) {
@@ -204,11 +263,26 @@ impl BlobStore {
         if let Entry::Partial(upload) = self.entry(id)? {
             let _held = held(&upload);
             if self.is_current(id, &upload)? {
-                self.0.disk.write_whole(id, open()?)?;
-                self.complete(id, &upload)?;
+                let reader = open()?;
+                self.with_room(id, &upload, id.length, || {
+                    self.0.disk.write_whole(id, reader)?;
+                    self.complete(id, &upload)
+                })?;
             }
         }
         Ok(id)
+    }
+
+    /// Writes so many bytes of an upload, which the caller holds; they take no room if that fails.
+    fn with_room(
+        &self,
+        id: BlobId,
+        upload: &Arc<Mutex<Upload>>,
+        bytes: u64,
+        write: impl FnOnce() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let added = held(&self.0.index).grow(id, bytes, self.0.quota)?;
+        write().inspect_err(|_| held(&self.0.index).shrink(id, upload, added))
     }
 
     /// True if all of the blob is here, verified as a whole.
@@ -267,40 +341,34 @@ impl BlobStore {
     /// Removes a blob or an upload, if it is here.
     pub fn remove(&self, id: BlobId) -> Result<(), StoreError> {
         let mut index = held(&self.0.index);
-        if index.entries.contains_key(&id) {
+        if index.slots.contains_key(&id) {
             self.0.disk.remove(id)?;
-            index.entries.remove(&id);
-            index.used = index.used.saturating_sub(id.length);
+            index.remove(id);
         }
         Ok(())
     }
 
-    /// Removes everything that is not wanted and gives how many bytes that freed.
-    pub fn retain(&self, wanted: &BTreeSet<BlobId>) -> Result<u64, StoreError> {
-        let unwanted: Vec<_> = held(&self.0.index).entries.keys().filter(|id| !wanted.contains(*id)).copied().collect();
-        let mut freed = 0u64;
-        for id in unwanted {
-            self.remove(id)?;
-            freed = freed.saturating_add(id.length);
-        }
-        Ok(freed)
+    /// Removes everything that is not wanted.
+    pub fn retain(&self, wanted: &BTreeSet<BlobId>) -> Result<(), StoreError> {
+        let unwanted: Vec<_> = held(&self.0.index).slots.keys().filter(|id| !wanted.contains(*id)).copied().collect();
+        unwanted.into_iter().try_for_each(|id| self.remove(id))
     }
 
     /// All complete blobs.
     #[must_use]
     pub fn ids(&self) -> BTreeSet<BlobId> {
         let index = held(&self.0.index);
-        index.entries.iter().filter(|(_, entry)| matches!(entry, Entry::Complete)).map(|(id, _)| *id).collect()
+        index.slots.iter().filter(|(_, slot)| matches!(slot.entry, Entry::Complete)).map(|(id, _)| *id).collect()
     }
 
     /// All uploads in progress.
     #[must_use]
     pub fn uploads(&self) -> BTreeSet<BlobId> {
         let index = held(&self.0.index);
-        index.entries.iter().filter(|(_, entry)| matches!(entry, Entry::Partial(_))).map(|(id, _)| *id).collect()
+        index.slots.iter().filter(|(_, slot)| matches!(slot.entry, Entry::Partial(_))).map(|(id, _)| *id).collect()
     }
 
-    /// Bytes taken by complete blobs and reserved by uploads.
+    /// Bytes of complete blobs and of stored chunks, and those that are reserved.
     #[must_use]
     pub fn used(&self) -> u64 {
         held(&self.0.index).used
@@ -315,7 +383,7 @@ impl BlobStore {
     /// The blob's entry. The index is not held any more when this returns: an upload is locked before the index, never
     /// after it.
     fn find(&self, id: BlobId) -> Option<Entry> {
-        held(&self.0.index).entries.get(&id).cloned()
+        held(&self.0.index).slots.get(&id).map(|slot| slot.entry.clone())
     }
 
     /// True if the upload, which the caller holds, is still in progress; false if another thread has completed it.
@@ -327,14 +395,14 @@ impl BlobStore {
         }
     }
 
-    /// The blob's entry, made with its room reserved if there was none.
+    /// The blob's entry, made if there was none and there is room for the blob.
     fn entry(&self, id: BlobId) -> Result<Entry, StoreError> {
         if !id.is_allowed() {
             return Err(StoreError::TooLarge { length: id.length });
         }
         let mut index = held(&self.0.index);
-        if let Some(entry) = index.entries.get(&id) {
-            return Ok(entry.clone());
+        if let Some(slot) = index.slots.get(&id) {
+            return Ok(slot.entry.clone());
         }
         let free = self.0.quota.saturating_sub(index.used);
         if id.length > free {
@@ -343,8 +411,7 @@ impl BlobStore {
         self.0.disk.begin(id)?;
         let marks = (0..chunk_count(id)).map(|_| false).collect();
         let entry = Entry::Partial(Arc::new(Mutex::new(Upload { marks })));
-        index.entries.insert(id, entry.clone());
-        index.used += id.length;
+        index.insert(id, entry.clone(), 0);
         Ok(entry)
     }
 
@@ -356,18 +423,14 @@ impl BlobStore {
             return Err(ChunkError::WrongWhole { hash: id.hash, length: id.length }.into());
         }
         let mut index = held(&self.0.index);
-        match index.entries.get_mut(&id) {
-            Some(entry @ Entry::Partial(_)) => {
-                let Entry::Partial(current) = &*entry else { return Ok(()) };
-                if !Arc::ptr_eq(current, upload) {
-                    return Err(StoreError::Absent(id));
-                }
+        match index.slots.get_mut(&id).map(|slot| &mut slot.entry) {
+            Some(entry) if entry.is(upload) => {
                 self.0.disk.publish(id, encoder.pairs())?;
                 *entry = Entry::Complete;
                 Ok(())
             }
             Some(Entry::Complete) => Ok(()),
-            None => Err(StoreError::Absent(id)),
+            _ => Err(StoreError::Absent(id)),
         }
     }
 

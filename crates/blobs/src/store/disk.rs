@@ -9,7 +9,8 @@
 //! ```
 //!
 //! An upload is published by syncing its bytes, writing the tree beside its final place, renaming both and syncing the
-//! directory. A crash in between leaves an upload that is complete but for its renaming, or a blob without its tree.
+//! directory: two syncs for a blob of one chunk, whose tree is empty. A crash in between leaves an upload that is
+//! complete but for its renaming, a blob without its tree, or a blob that is an upload still.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Read};
@@ -172,12 +173,13 @@ impl Disk {
         file.write_all_at(&[1], u64::from(n)).map_err(failed("write", &marks))
     }
 
-    /// Writes all bytes of an upload; too many or too few show when it is hashed.
+    /// Writes all bytes of an upload, which become durable when it is published; too many or too few show when it is
+    /// hashed.
     pub(super) fn write_whole(&self, id: BlobId, reader: impl Read) -> Result<(), StoreError> {
         let path = self.partial_path(id);
         let mut file = OpenOptions::new().write(true).open(&path).map_err(failed("open", &path))?;
         io::copy(&mut reader.take(id.length), &mut file).map_err(failed("write", &path))?;
-        file.sync_data().map_err(failed("sync", &path))
+        Ok(())
     }
 
     /// Hashes all bytes of an upload.
@@ -185,21 +187,23 @@ impl Disk {
         hash_file(&self.partial_path(id), id)
     }
 
-    /// Makes an upload whose bytes are all synced a complete blob.
+    /// Makes an upload whose bytes are all written a complete, durable blob.
     pub(super) fn publish(&self, id: BlobId, pairs: &[u8]) -> Result<(), StoreError> {
         self.write_tree(id, pairs)?;
         let (from, to) = (self.partial_path(id), self.complete_path(id));
         File::open(&from).and_then(|file| file.sync_all()).map_err(failed("sync", &from))?;
         fs::rename(&from, &to).map_err(failed("rename", &from))?;
         sync_dir(&self.complete)?;
-        remove_if_there(&self.marks_path(id))?;
-        sync_dir(&self.partial)
+        // Marks that a crash brings back are of nothing, and removed.
+        remove_if_there(&self.marks_path(id))
     }
 
     fn write_tree(&self, id: BlobId, pairs: &[u8]) -> Result<(), StoreError> {
         let (path, temporary) = (self.tree_path(id), self.complete.join("tree.tmp"));
+        // An empty file has nothing that could be lost.
+        let sync = || if pairs.is_empty() { Ok(()) } else { File::open(&temporary)?.sync_all() };
         fs::write(&temporary, pairs)
-            .and_then(|()| File::open(&temporary)?.sync_all())
+            .and_then(|()| sync())
             .and_then(|()| fs::rename(&temporary, &path))
             .map_err(failed("write", &path))
     }
@@ -225,10 +229,15 @@ impl Disk {
 
     /// Removes whatever there is of a blob.
     pub(super) fn remove(&self, id: BlobId) -> Result<(), StoreError> {
-        for path in [self.complete_path(id), self.tree_path(id), self.partial_path(id), self.marks_path(id)] {
-            remove_if_there(&path)?;
-        }
-        Ok(())
+        remove_if_there(&self.complete_path(id))?;
+        remove_if_there(&self.tree_path(id))?;
+        self.remove_upload(id)
+    }
+
+    /// Removes whatever there is of an upload.
+    pub(super) fn remove_upload(&self, id: BlobId) -> Result<(), StoreError> {
+        remove_if_there(&self.partial_path(id))?;
+        remove_if_there(&self.marks_path(id))
     }
 }
 

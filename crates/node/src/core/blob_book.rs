@@ -26,6 +26,8 @@ pub struct Retention {
 const MAX_FETCHES: usize = 8;
 /// Time after which a blob that nobody gave is asked for again, in milliseconds.
 const RETRY_MS: u64 = 1_000;
+/// The part of the quota that missing blobs can claim before they are here: one in so many.
+const ROOM_SHARE: u64 = 4;
 /// Most validators that are remembered to hold one missing blob.
 const MAX_HOLDERS: usize = 8;
 
@@ -181,6 +183,13 @@ impl BlobBook {
             }
         };
         if known != opened {
+            for blob in job.results() {
+                if self.held.contains(&blob) {
+                    self.kept.insert((unix_ms, blob));
+                } else {
+                    self.abandoned.insert(blob);
+                }
+            }
             job.results = opened.map_or(Results::Unknown, |opened| Results::Named { opened, asked: false });
         }
     }
@@ -356,11 +365,9 @@ impl BlobBook {
         requests
     }
 
-    /// Drops what is kept beyond its time, then the oldest until live jobs have their room.
+    /// Drops what is kept beyond its time, then the oldest until what is here leaves room for what live jobs miss.
     fn drop_kept(&mut self, unix_ms: u64, needed: &BTreeSet<BlobId>) -> Vec<BlobId> {
-        let needed_bytes: u128 = needed.iter().map(|blob| u128::from(blob.length)).sum();
-        let kept: BTreeSet<_> = self.kept.iter().map(|(_, blob)| *blob).filter(|blob| !needed.contains(blob)).collect();
-        let mut used = needed_bytes + kept.iter().map(|blob| u128::from(blob.length)).sum::<u128>();
+        let mut used = bytes(&self.held) + self.room_for_missing();
         let mut dropped: Vec<_> = std::mem::take(&mut self.abandoned).difference(needed).copied().collect();
         while let Some((until, blob)) = self.kept.first().copied() {
             let is_over = until <= unix_ms;
@@ -372,12 +379,21 @@ impl BlobBook {
             if needed.contains(&blob) || kept_longer {
                 continue;
             }
-            used = used.saturating_sub(u128::from(blob.length));
             if self.held.remove(&blob) {
+                used = used.saturating_sub(u128::from(blob.length));
                 dropped.push(blob);
             }
         }
         dropped
+    }
+
+    /// The bytes to keep free for what live jobs miss: a share of the quota, however much they declare, and at least
+    /// the largest one. A declared length costs next to nothing, so it must not push out what is here; what comes takes
+    /// the room, and then as much is made free again.
+    fn room_for_missing(&self) -> u128 {
+        let largest = self.missing.keys().map(|blob| blob.length).max().unwrap_or_default();
+        let share = (self.retention.quota_bytes / ROOM_SHARE).max(largest.min(self.retention.quota_bytes));
+        bytes(self.missing.keys()).min(u128::from(share))
     }
 
     fn start_fetches(&mut self, now_ms: u64, requests: &mut Vec<BlobRequest>) {
@@ -401,6 +417,11 @@ impl BlobBook {
             requests.push(BlobRequest::Fetch { blob: *blob, from });
         }
     }
+}
+
+/// The bytes of blobs together.
+fn bytes<'a>(blobs: impl IntoIterator<Item = &'a BlobId>) -> u128 {
+    blobs.into_iter().map(|blob| u128::from(blob.length)).sum()
 }
 
 /// The primary's opening, where the stage has one.

@@ -285,3 +285,57 @@ fn a_blob_that_rotted_is_fetched_again_while_a_job_needs_it() {
     assert_eq!(fetches(&book.settle(0, 0, &peers())).len(), 1);
     assert_eq!(holding(&mut book), [], "nothing is vouched for that is not here");
 }
+
+/// Opens a job that declares inputs of 1 GiB each and brings none of them.
+fn declare(book: &mut BlobBook, job: u8) {
+    let mut record = record(open(&[], None));
+    record.id = JobId(Hash32([job; 32]));
+    record.spec.workload.module = BlobId { hash: Hash32([job; 32]), length: 1 << 30 };
+    record.spec.workload.stdin = Some(BlobId { hash: Hash32([!job; 32]), length: 1 << 30 });
+    book.job_changed(&record, 0);
+    book.settle(0, 0, &peers());
+}
+
+#[test]
+fn what_is_declared_and_never_comes_drops_no_results() {
+    let (mut book, list) = settled_book();
+    book.retention.quota_bytes = 4 << 30;
+    for job in 10..200 {
+        declare(&mut book, job);
+    }
+    assert!(book.holds(&list.0[0].stdout));
+}
+
+#[test]
+fn there_is_room_for_the_largest_missing_blob_and_for_each_that_follows() {
+    let kept = |n: u8| BlobId { hash: Hash32([n; 32]), length: 400 };
+    let mut book = BlobBook::new(Some(OWN), RETENTION, (0..25).map(kept).collect(), 0);
+    book.retention = Retention { results_ms: 1_000, quota_bytes: 10_000 };
+    let mut record = record(open(&[], None));
+    record.spec.workload.module = BlobId { hash: Hash32([100; 32]), length: 3_000 };
+    record.spec.workload.stdin = Some(BlobId { hash: Hash32([101; 32]), length: 2_000 });
+    book.job_changed(&record, 0);
+    book.settle(0, 0, &peers());
+    let held = |book: &BlobBook| bytes(&book.held);
+    assert_eq!(held(&book), 6_800, "7000 at most beside the largest");
+    book.stored(record.spec.workload.module, 0);
+    book.settle(0, 0, &peers());
+    assert_eq!(held(&book), 3_000 + 4_800, "8000 at most beside the other");
+    book.stored(record.spec.workload.stdin.unwrap(), 0);
+    book.settle(0, 0, &peers());
+    assert_eq!(held(&book), 5_000 + 4_800);
+}
+
+#[test]
+fn results_of_an_attempt_that_was_followed_by_another_go() {
+    let (first, second) = (outcomes("out"), outcomes("other"));
+    let mut book = book();
+    book.job_changed(&record(agreed(&first)), 0);
+    book.outcomes_read(BlobId::of(&encode(&first)), Some(&first));
+    book.settle(0, 0, &peers());
+    book.stored(BlobId::of(&encode(&first)), 0);
+    book.stored(blob("out"), 0);
+    book.job_changed(&record(agreed(&second)), 0);
+    book.settle(0, 0, &peers());
+    assert!(!book.holds(&blob("out")) && !book.holds(&BlobId::of(&encode(&first))));
+}

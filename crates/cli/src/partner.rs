@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use partner::config::{CONFIG_FILE, Config};
-use partner::journal::{DiskJournal, Journal, JournalError};
+use partner::journal::{self, JournalError, Peek};
 use rpc::Client;
 use rpc::keyfile::{self, KeyFileError, KeyKind};
 use serde_json::{Map, Value, json};
@@ -200,12 +200,9 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
         Err(error) if error.is_not_found() => None,
         Err(error) => return Err(failure(error)),
     };
-    // The lock says whether the daemon runs; what it keeps can only be read while it does not.
-    let (running, sealed) = match DiskJournal::open(&dir.join("journal")) {
-        Ok(journal) => (false, Some(journal.load().map_err(|error| storage(&error))?.0.len())),
-        Err(JournalError::InUse { .. }) => (true, None),
-        Err(error) => return Err(storage(&error)),
-    };
+    // Read beside the daemon, if it runs: a look neither stops it nor keeps it from starting.
+    let Peek { in_use: running, sealed } = journal::peek(&dir.join("journal")).map_err(|error| storage(&error))?;
+    let sealed = sealed.len();
     let mut lines =
         vec![format!("partner    {address}"), format!("daemon     {}", if running { "runs" } else { "is stopped" })];
     lines.push(format!("account    {} SQUARE, {} transactions", account.balance, account.nonce));
@@ -225,9 +222,9 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
             lines.push(format!("running    {} of {} jobs as primary", view.running, view.profile.capacity));
         }
     }
-    if let Some(sealed) = sealed.filter(|sealed| *sealed > 0) {
-        lines
-            .push(format!("unopened   {sealed} sealed claims wait on this disk: start the daemon before they are due"));
+    if sealed > 0 {
+        let until = if running { "until their jobs end" } else { "on this disk: start the daemon before they are due" };
+        lines.push(format!("sealed     {sealed} claims wait {until}"));
     }
     let object = json!({
         "address": address, "daemon_runs": running, "balance": account.balance, "partner": registered, "sealed": sealed,

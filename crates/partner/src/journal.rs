@@ -2,10 +2,12 @@
 //!
 //! A file is written whole beside its place, synced, renamed over it, and the directory is synced; a crash leaves the
 //! old file or the new one. Each holds a format version, the value and a checksum over both. A damaged file stops the
-//! daemon: going on without it could forfeit a bond. One process holds the directory.
+//! daemon: going on without it could forfeit a bond. One process holds the directory. Only its owner may read it: who
+//! knows a salt before its opening can copy a claim.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -22,6 +24,10 @@ const MAX_FILE_BYTES: usize = 40 * MAX_RESULT_BLOBS + (1 << 20);
 const CHECKSUM_BYTES: usize = 32;
 const OUTBOX: &str = "outbox.bin";
 const SEALED_SUFFIX: &str = ".sealed";
+const LOCK: &str = "lock";
+/// For the owner alone.
+const FILE_MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -84,32 +90,82 @@ impl DiskJournal {
     /// Opens or makes the journal of a directory and locks it.
     pub fn open(directory: &Path) -> Result<Self, JournalError> {
         let io = |source| JournalError::Io { path: directory.into(), source };
-        std::fs::create_dir_all(directory).map_err(io)?;
-        let path = directory.join("lock");
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => return Err(JournalError::InUse { path: directory.into() }),
-            Err(std::fs::TryLockError::Error(source)) => return Err(JournalError::Io { path, source }),
+        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory).map_err(io)?;
+        // It may be from before this was so.
+        std::fs::set_permissions(directory, Permissions::from_mode(DIRECTORY_MODE)).map_err(io)?;
+        let path = directory.join(LOCK);
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(FILE_MODE).open(&path);
+        let lock = lock.map_err(io)?;
+        let taken = lock.try_lock().or_else(|error| match error {
+            // A lock that can be shared is held by a [`peek`], which lasts a moment, and by no daemon.
+            TryLockError::WouldBlock => lock.try_lock_shared().and_then(|()| lock.lock().map_err(TryLockError::Error)),
+            TryLockError::Error(_) => Err(error),
+        });
+        match taken {
+            Ok(()) => Ok(Self { directory: directory.into(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(JournalError::InUse { path: directory.into() }),
+            Err(TryLockError::Error(source)) => Err(JournalError::Io { path, source }),
         }
-        Ok(Self { directory: directory.into(), _lock: lock })
     }
 
     fn write<T: BorshSerialize>(&self, name: &str, value: &T) -> Result<(), JournalError> {
         let path = self.directory.join(name);
         write_whole(&path, &framed(value)).map_err(|source| JournalError::Io { path, source })
     }
+}
 
-    fn read<T: BorshDeserialize>(&self, name: &str) -> Result<Option<T>, JournalError> {
-        let path = self.directory.join(name);
-        let limit = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX);
-        let mut bytes = Vec::new();
-        match File::open(&path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)) {
-            Ok(_) => unframed(&path, &bytes).map(Some),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(JournalError::Io { path, source }),
-        }
+/// What a journal shows to who does not hold it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peek {
+    /// True if a daemon holds it.
+    pub in_use: bool,
+    /// The sealed claims.
+    pub sealed: Vec<Sealed>,
+}
+
+/// Looks into the journal of a directory, which a daemon may hold; changes nothing. Files come and go as a whole.
+pub fn peek(directory: &Path) -> Result<Peek, JournalError> {
+    let path = directory.join(LOCK);
+    let in_use = match File::open(&path) {
+        Ok(lock) => match lock.try_lock_shared() {
+            Ok(()) => false,
+            Err(TryLockError::WouldBlock) => true,
+            Err(TryLockError::Error(source)) => return Err(JournalError::Io { path, source }),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(source) => return Err(JournalError::Io { path, source }),
+    };
+    Ok(Peek { in_use, sealed: if directory.exists() { read_sealed(directory)? } else { Vec::new() } })
+}
+
+fn read<T: BorshDeserialize>(path: &Path) -> Result<Option<T>, JournalError> {
+    let limit = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    match File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)) {
+        Ok(_) => unframed(path, &bytes).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(JournalError::Io { path: path.into(), source }),
     }
+}
+
+fn read_sealed(directory: &Path) -> Result<Vec<Sealed>, JournalError> {
+    let io = |source| JournalError::Io { path: directory.into(), source };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(io)? {
+        names.push(entry.map_err(io)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort_unstable();
+    let mut all = Vec::new();
+    for name in names.iter().filter(|name| name.ends_with(SEALED_SUFFIX)) {
+        let path = directory.join(name);
+        let Some(sealed) = read::<Sealed>(&path)? else { continue };
+        if *name != format!("{}{SEALED_SUFFIX}", sealed.part) {
+            let why = "it holds the claim of another part than its name says".to_owned();
+            return Err(JournalError::Damaged { path, why });
+        }
+        all.push(sealed);
+    }
+    Ok(all)
 }
 
 impl Journal for DiskJournal {
@@ -131,22 +187,7 @@ impl Journal for DiskJournal {
     }
 
     fn load(&self) -> Result<(Vec<Sealed>, Outbox), JournalError> {
-        let io = |source| JournalError::Io { path: self.directory.clone(), source };
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(&self.directory).map_err(io)? {
-            names.push(entry.map_err(io)?.file_name().to_string_lossy().into_owned());
-        }
-        names.sort_unstable();
-        let mut all = Vec::new();
-        for name in names.iter().filter(|name| name.ends_with(SEALED_SUFFIX)) {
-            let Some(sealed) = self.read::<Sealed>(name)? else { continue };
-            if *name != format!("{}{SEALED_SUFFIX}", sealed.part) {
-                let why = "it holds the claim of another part than its name says".to_owned();
-                return Err(JournalError::Damaged { path: self.directory.join(name), why });
-            }
-            all.push(sealed);
-        }
-        Ok((all, self.read(OUTBOX)?.unwrap_or_default()))
+        Ok((read_sealed(&self.directory)?, read(&self.directory.join(OUTBOX))?.unwrap_or_default()))
     }
 }
 
@@ -176,7 +217,9 @@ fn unframed<T: BorshDeserialize>(path: &Path, bytes: &[u8]) -> Result<T, Journal
 /// Writes a file so that a crash leaves the old one or the new one.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let beside = path.with_extension("tmp");
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(&beside)?;
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(FILE_MODE).open(&beside)?;
+    // What a crash left may be from before this was so.
+    file.set_permissions(Permissions::from_mode(FILE_MODE))?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&beside, path)?;
@@ -216,6 +259,43 @@ mod tests {
         journal.forget(&sealed(1).part).unwrap();
         journal.forget(&sealed(1).part).unwrap();
         assert_eq!(journal.load().unwrap().0, vec![sealed(2)]);
+    }
+
+    #[test]
+    fn only_its_owner_may_read_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("journal");
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
+        let name = format!("{}{SEALED_SUFFIX}", sealed(1).part);
+        std::fs::write(directory.join(&name).with_extension("tmp"), b"old").unwrap();
+        let mut journal = DiskJournal::open(&directory).unwrap();
+        assert_eq!(mode(&directory), 0o700);
+        journal.keep(&sealed(1)).unwrap();
+        journal.keep_outbox(&Outbox::default()).unwrap();
+        for name in [name.as_str(), OUTBOX, LOCK] {
+            assert_eq!(mode(&directory.join(name)), 0o600, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_look_into_it_disturbs_nobody() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("journal");
+        assert_eq!(peek(&directory).unwrap(), Peek { in_use: false, sealed: vec![] });
+        assert!(!directory.exists());
+        let mut journal = DiskJournal::open(&directory).unwrap();
+        journal.keep(&sealed(1)).unwrap();
+        assert_eq!(peek(&directory).unwrap(), Peek { in_use: true, sealed: vec![sealed(1)] });
+        drop(journal);
+        assert_eq!(peek(&directory).unwrap(), Peek { in_use: false, sealed: vec![sealed(1)] });
+        // A daemon that starts at the moment of a look waits until it is over.
+        let look = File::open(directory.join(LOCK)).unwrap();
+        look.try_lock_shared().unwrap();
+        let starting = std::thread::spawn(move || DiskJournal::open(&directory).map(|_| ()));
+        drop(look);
+        starting.join().unwrap().unwrap();
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The servers that a partner works through, and how each of them has behaved.
 //!
-//! None is believed. One that fails is set aside for a time that doubles, one that was caught lying for much longer;
-//! an answer that proved right brings it back. If all are set aside, the one whose time ends first is asked anyway.
+//! None is believed. One that fails is set aside for a time that doubles, and an answer that proved right brings it
+//! back. One that was caught lying is set aside for much longer, whatever else it says or fails to say meanwhile. If
+//! all are set aside, the one whose time ends first is asked anyway.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,7 +29,8 @@ pub struct Server {
 #[derive(Debug, Default)]
 struct Standing {
     failures: u32,
-    aside_until: Option<Instant>,
+    failed_until: Option<Instant>,
+    liar_until: Option<Instant>,
 }
 
 /// All servers. Cheap to clone.
@@ -46,8 +48,16 @@ impl Servers {
     /// Those that may be asked now, in the order of the configuration; never nobody.
     #[must_use]
     pub fn available(&self, now: Instant) -> Vec<&Server> {
-        let free: Vec<_> =
-            self.0.iter().filter(|server| server.aside_until().is_none_or(|until| until <= now)).collect();
+        self.available_from(0, now)
+    }
+
+    /// Those that may be asked now, beginning with the one at place `first` of the configuration, which is taken as a
+    /// circle; never nobody.
+    #[must_use]
+    pub fn available_from(&self, first: usize, now: Instant) -> Vec<&Server> {
+        let (before, after) = self.0.split_at(first.checked_rem(self.0.len()).unwrap_or_default());
+        let is_free = |server: &&Server| server.aside_until().is_none_or(|until| until <= now);
+        let free: Vec<_> = after.iter().chain(before).filter(is_free).collect();
         if free.is_empty() {
             self.0.iter().min_by_key(|server| server.aside_until()).into_iter().collect()
         } else {
@@ -68,7 +78,8 @@ impl Server {
     }
 
     fn aside_until(&self) -> Option<Instant> {
-        self.standing().aside_until
+        let standing = self.standing();
+        standing.failed_until.max(standing.liar_until)
     }
 
     /// It gave an answer that proved right.
@@ -77,7 +88,7 @@ impl Server {
         if standing.failures > 0 {
             tracing::info!(server = self.client.url(), failures = standing.failures, "server answers again");
         }
-        *standing = Standing::default();
+        (standing.failures, standing.failed_until) = (0, None);
     }
 
     /// It gave no answer, or none that makes sense.
@@ -85,7 +96,7 @@ impl Server {
         let mut standing = self.standing();
         let pause = FIRST_ASIDE.saturating_mul(1 << standing.failures.min(10)).min(LONGEST_ASIDE);
         standing.failures = standing.failures.saturating_add(1);
-        standing.aside_until = Some(now + pause);
+        standing.failed_until = Some(now + pause);
         let (server, aside_ms) = (self.client.url(), pause.as_millis());
         // Said once until it answers again: a server may be away for hours.
         if standing.failures == 1 {
@@ -97,7 +108,7 @@ impl Server {
 
     /// It gave an answer that is proven wrong.
     pub fn lied(&self, now: Instant, why: &str) {
-        self.standing().aside_until = Some(now + LIAR_ASIDE);
+        self.standing().liar_until = Some(now + LIAR_ASIDE);
         tracing::error!(server = self.client.url(), why, aside_s = LIAR_ASIDE.as_secs(), "server gave a false answer");
     }
 }
@@ -135,5 +146,26 @@ mod tests {
         assert_eq!(urls(&servers, later), ["http://127.0.0.1:2"]);
         servers.all()[1].failed(later, "test");
         assert_eq!(urls(&servers, later), ["http://127.0.0.1:2"], "its time ends first");
+    }
+
+    #[test]
+    fn neither_a_failure_nor_a_true_answer_shortens_a_liar_s_time() {
+        for after in [|liar: &Server, now| liar.failed(now, "test"), |liar: &Server, _| liar.fine()] {
+            let (servers, start) = (servers(), Instant::now());
+            servers.all()[0].lied(start, "test");
+            after(&servers.all()[0], start);
+            assert_eq!(urls(&servers, start + LONGEST_ASIDE), ["http://127.0.0.1:2"]);
+            assert_eq!(urls(&servers, start + LIAR_ASIDE).len(), 2);
+        }
+    }
+
+    #[test]
+    fn the_order_is_a_circle() {
+        let (servers, now) = (servers(), Instant::now());
+        for (first, port) in [(0, "1"), (1, "2"), (2, "1"), (usize::MAX, "2")] {
+            let order: Vec<_> = servers.available_from(first, now).iter().map(|server| server.client.url()).collect();
+            assert_eq!(order.len(), 2);
+            assert!(order[0].ends_with(port), "{first}: {order:?}");
+        }
     }
 }

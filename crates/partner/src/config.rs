@@ -1,6 +1,6 @@
 //! A partner's configuration: one TOML file, written with comments by [`init`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,8 @@ use types::hash::Address;
 use types::job::{CLASS_WASM_V1, Name, PartnerProfile};
 use types::key::VrfPublicKey;
 use types::number::{Amount, SQUARE};
+
+use crate::servers::Servers;
 
 /// Name of the configuration file in a partner's directory.
 pub const CONFIG_FILE: &str = "partner.toml";
@@ -67,7 +69,7 @@ pub struct Offer {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// An amount as a text, or as a whole number: that is what a shell's variable becomes.
+/// An amount as a text, or as a whole number; a float would lose digits.
 fn amount<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Amount, D::Error> {
     struct Written;
     impl serde::de::Visitor<'_> for Written {
@@ -128,6 +130,20 @@ impl Config {
         Ok(())
     }
 
+    /// Refuses fewer than two servers, unless the genesis has no more: a partner misses its deadlines, and loses bond,
+    /// when the only server that it asks fails or keeps something back.
+    pub fn check_servers(&self, genesis: &Genesis) -> anyhow::Result<()> {
+        let servers = Servers::new(&self.servers)?;
+        let distinct: BTreeSet<_> = servers.all().iter().map(|server| server.client.url()).collect();
+        ensure!(
+            distinct.len() >= 2 || genesis.validators.len() == 1,
+            "servers names {} server of a network of {} validators (hint: list the RPC addresses of two or more, best of different operators)",
+            distinct.len(),
+            genesis.validators.len()
+        );
+        Ok(())
+    }
+
     /// The profile that is registered.
     pub fn profile(&self, vrf_key: VrfPublicKey) -> anyhow::Result<PartnerProfile> {
         let mut attributes = BTreeMap::new();
@@ -154,7 +170,8 @@ impl Config {
         let path = |value: &Path| text(&value.to_string_lossy());
         let servers: Vec<_> = self.servers.iter().map(|server| text(server)).collect();
         let mut out = format!(
-            "# gridproof partner. Every key can be overridden by GRIDPROOF__KEY or GRIDPROOF_SECTION__KEY and by flag.\n\n\
+            "# gridproof partner. Every key can be overridden by GRIDPROOF__KEY or GRIDPROOF_SECTION__KEY, and\n\
+             # that by --set KEY=VALUE or --set SECTION.KEY=VALUE of `gridproof partner start`.\n\n\
              # RPC addresses of two or more validators, best of different operators. None of them is trusted.\n\
              servers = [{}]\n\
              # The chain's genesis: what every proof is checked against.\n\
@@ -217,7 +234,7 @@ impl Config {
 /// that is configured already is refused.
 pub fn init(dir: &Path, config: &Config, genesis: &[u8]) -> anyhow::Result<Address> {
     config.check()?;
-    Genesis::from_bytes(genesis).context("the genesis is not valid")?;
+    config.check_servers(&Genesis::from_bytes(genesis).context("the genesis is not valid")?)?;
     let file = dir.join(CONFIG_FILE);
     if file.exists() {
         bail!("{} exists already (hint: edit it, or give another --dir)", file.display());
@@ -294,6 +311,15 @@ mod tests {
             breaks(&mut config);
             assert!(config.check().is_err(), "{config:?}");
         }
+        let mut genesis = crate::fixture::genesis();
+        let mut alone = Config::new(vec!["http://127.0.0.1:1".into(), "http://127.0.0.1:1/".into()]);
+        alone.check_servers(&genesis).unwrap();
+        genesis.validators.push(genesis.validators[0].clone());
+        config().check_servers(&genesis).unwrap();
+        let error = alone.check_servers(&genesis).unwrap_err().to_string();
+        assert!(error.contains("names 1 server of a network of 2") && error.contains("hint"), "{error}");
+        alone.servers.pop();
+        assert!(alone.check_servers(&genesis).is_err());
         let mut long = config();
         long.offer.name = "x".repeat(65);
         assert!(long.profile(VrfPublicKey::default()).is_err());

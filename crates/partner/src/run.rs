@@ -37,14 +37,12 @@ pub async fn run(dir: &Path, config: Config, shutdown: impl Future<Output = ()>)
     if fault != Fault::None {
         tracing::warn!(?fault, "THIS PARTNER IS FAULTY ON PURPOSE");
     }
-    if config.servers.len() < 2 {
-        tracing::warn!("only one server is configured: if it fails or is silent, this partner misses its deadlines");
-    }
     let key = keyfile::read_secret(&dir.join(&config.account_key), KeyKind::Account)?;
     let vrf = keyfile::read_vrf(&dir.join(&config.vrf_key))?;
     let path = dir.join(&config.genesis);
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read the genesis {}", path.display()))?;
     let genesis = Genesis::from_bytes(&bytes).with_context(|| format!("{} is no genesis", path.display()))?;
+    config.check_servers(&genesis)?;
     let light = Light::new(&genesis)?;
     let journal = DiskJournal::open(&dir.join("journal"))?;
     let (sealed, outbox) = journal.load()?;

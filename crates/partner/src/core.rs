@@ -74,8 +74,10 @@ pub struct Settings {
 /// The chain as it was proven. All of it is final, and no older than the views before it.
 #[derive(Debug, Clone, Default)]
 pub struct View {
-    /// The lowest height at which a part of the view was proven.
+    /// The lowest height at which a part of the view was proven; that of the account.
     pub height: Height,
+    /// The highest height at which a part of the view was proven.
+    pub newest: Height,
     /// The partner's account.
     pub account: Account,
     /// Its registration.

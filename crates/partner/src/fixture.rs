@@ -82,12 +82,28 @@ pub struct Fake {
     pub lies: bool,
     /// Refuses every upload.
     pub refuses: bool,
+    /// Says to have every blob.
+    pub claims_all: bool,
+    /// Gives so many proofs, then never answers again.
+    pub most_proofs: Option<usize>,
+    /// What everything but accounts is proven from.
+    pub stale: Option<MemoryStore>,
     pub requests: usize,
 }
 
 impl Fake {
     pub fn new(store: MemoryStore) -> Self {
-        Self { store, blobs: BTreeMap::new(), taken: BTreeMap::new(), lies: false, refuses: false, requests: 0 }
+        Self {
+            store,
+            blobs: BTreeMap::new(),
+            taken: BTreeMap::new(),
+            lies: false,
+            refuses: false,
+            claims_all: false,
+            most_proofs: None,
+            stale: None,
+            requests: 0,
+        }
     }
 }
 
@@ -163,9 +179,18 @@ impl Backend for Shared {
         not_here()
     }
     async fn proof(&self, key: StateKey) -> Result<ValueProof, ApiError> {
-        let mut fake = self.lock();
-        fake.requests += 1;
-        let mut proof = fake.store.value_proof(&key).map_err(|error| ApiError::internal(error.to_string()))?;
+        let is_silent = {
+            let mut fake = self.lock();
+            fake.requests += 1;
+            fake.most_proofs.is_some_and(|most| fake.requests > most)
+        };
+        if is_silent {
+            return std::future::pending().await;
+        }
+        let fake = self.lock();
+        let stale = fake.stale.as_ref().filter(|_| !matches!(key, StateKey::Account(_)));
+        let mut proof =
+            stale.unwrap_or(&fake.store).value_proof(&key).map_err(|error| ApiError::internal(error.to_string()))?;
         if fake.lies {
             match proof.value.as_mut().and_then(|value| value.last_mut()) {
                 Some(byte) => *byte ^= 1,
@@ -176,7 +201,7 @@ impl Backend for Shared {
     }
     async fn blob(&self, id: BlobId) -> Result<BlobStatus, ApiError> {
         let fake = self.lock();
-        let have = match (fake.blobs.contains_key(&id), fake.taken.get(&id)) {
+        let have = match (fake.blobs.contains_key(&id) || fake.claims_all, fake.taken.get(&id)) {
             (true, _) => (0..u64::from(blobs::chunk_count(id))).collect(),
             (false, Some(chunks)) => chunks.keys().copied().collect(),
             (false, None) => return Err(ApiError::not_found("blob", "no such blob", "upload it")),

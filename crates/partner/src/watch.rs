@@ -1,17 +1,19 @@
 //! Reading the chain through servers that nobody trusts.
 //!
 //! Every value is taken with its proof and checked against genesis. A view is read from one server, the account
-//! first, so that what the jobs show is never older than the nonce; nothing in it may be older than anything in the
-//! view before. Which server is asked is decided by the newest provable height among those that are not set aside.
+//! first, so that what the jobs show is never older than the nonce; nothing in it may be older than the account, or
+//! than anything in the view before. Which server is asked is decided by the newest provable height among those that
+//! are not set aside. A server that takes too long is left for the next one: windows of the chain close meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use borsh::BorshDeserialize;
 use futures::future::join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use light::Light;
 use rpc::ClientError;
+use tokio::time::timeout;
 use types::account::{Account, LiveJobs, PartnerSnapshot};
 use types::codec::decode;
 use types::hash::{Address, JobId};
@@ -26,6 +28,10 @@ use crate::servers::{Server, Servers};
 
 /// Values read from one server at the same time.
 const PARALLEL_READS: usize = 8;
+/// How long a server has for its head, and for a view.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The same where all servers are slow.
+const MOST_PATIENCE: Duration = Duration::from_secs(16);
 
 /// Why a value was not read.
 #[derive(Debug, thiserror::Error)]
@@ -70,31 +76,36 @@ pub struct Watch {
     floor: Height,
     /// Snapshots never change once they are written.
     snapshots: BTreeMap<Epoch, PartnerSnapshot>,
+    /// Grows when no server gives a view in time, so that one does in the end; a slow one among others changes nothing.
+    patience: Duration,
 }
 
 impl Watch {
     /// Watches for the account `address`; nothing below `floor` is believed.
     #[must_use]
     pub fn new(servers: Servers, light: Light, address: Address, params: Params, floor: Height) -> Self {
-        Self { servers, light, address, params, floor, snapshots: BTreeMap::new() }
+        Self { servers, light, address, params, floor, snapshots: BTreeMap::new(), patience: PATIENCE }
     }
 
     /// A view from the server that is ahead of the others; nothing if none has a new enough one.
     pub async fn view(&mut self) -> Option<View> {
-        let servers = self.servers.clone();
+        let (servers, patience) = (self.servers.clone(), self.patience);
         for server in self.by_height(&servers).await {
-            match self.view_from(server).await {
-                Ok(view) => {
+            match timeout(patience, self.view_from(server)).await {
+                Ok(Ok(view)) => {
                     server.fine();
+                    self.patience = patience.saturating_sub(patience / 8).max(PATIENCE);
                     return Some(view);
                 }
-                Err(error) => blame(server, &error),
+                Ok(Err(error)) => blame(server, &error),
+                Err(_) => too_slow(server, patience),
             }
         }
+        self.patience = patience.saturating_mul(2).min(MOST_PATIENCE);
         None
     }
 
-    /// The available servers, newest provable height first; those that give none are left out.
+    /// The available servers, newest provable height first; those that give none in time are left out.
     async fn by_height<'a>(&self, servers: &'a Servers) -> Vec<&'a Server> {
         let available = servers.available(Instant::now());
         if let [only] = available[..] {
@@ -102,13 +113,12 @@ impl Watch {
         }
         let reader = |server: &'a Server| Reader { server, light: &self.light, floor: Height::ZERO };
         let heads = join_all(available.into_iter().map(|server| async move {
-            match reader(server).read::<Account>(StateKey::Account(self.address)).await {
-                Ok((height, _)) => Some((height, server)),
-                Err(error) => {
-                    blame(server, &error);
-                    None
-                }
+            match timeout(self.patience, reader(server).read::<Account>(StateKey::Account(self.address))).await {
+                Ok(Ok((height, _))) => return Some((height, server)),
+                Ok(Err(error)) => blame(server, &error),
+                Err(_) => too_slow(server, self.patience),
             }
+            None
         }));
         let mut heads: Vec<_> = heads.await.into_iter().flatten().collect();
         heads.sort_by_key(|(height, _)| std::cmp::Reverse(*height));
@@ -117,11 +127,12 @@ impl Watch {
 
     async fn view_from(&mut self, server: &Server) -> Result<View, ReadError> {
         let reader = Reader { server, light: &self.light, floor: self.floor };
-        let (at, account) = reader.read::<Account>(StateKey::Account(self.address)).await?;
+        let (height, account) = reader.read::<Account>(StateKey::Account(self.address)).await?;
+        let reader = Reader { floor: height, ..reader };
         let (partner_at, partner) = reader.read(StateKey::Partner(self.address)).await?;
         let (live_at, live) = reader.read::<LiveJobs>(StateKey::LiveJobs).await?;
         let live: BTreeSet<JobId> = live.unwrap_or_default().into_iter().collect();
-        let (mut lowest, mut highest) = (at.min(partner_at).min(live_at), at.max(partner_at).max(live_at));
+        let mut newest = partner_at.max(live_at);
         let records: Vec<(JobId, Height, Option<JobRecord>)> =
             stream::iter(live.iter().copied())
                 .map(|job| async move {
@@ -131,12 +142,12 @@ impl Watch {
                 .try_collect()
                 .await?;
         let mut jobs = BTreeMap::new();
-        for (job, height, record) in records {
-            (lowest, highest) = (lowest.min(height), highest.max(height));
+        for (job, record_at, record) in records {
+            newest = newest.max(record_at);
             jobs.extend(record.map(|record| (job, record)));
         }
         let wanted = committed_epochs(jobs.values(), &self.params);
-        let mut snapshots = std::mem::take(&mut self.snapshots);
+        let mut snapshots = self.snapshots.clone();
         snapshots.retain(|epoch, _| wanted.contains(epoch));
         for epoch in &wanted {
             if !snapshots.contains_key(epoch) {
@@ -144,9 +155,9 @@ impl Watch {
                 snapshots.extend(snapshot.map(|snapshot| (*epoch, snapshot)));
             }
         }
-        (self.snapshots, self.floor) = (snapshots.clone(), highest);
+        (self.snapshots, self.floor) = (snapshots.clone(), newest);
         let account = account.unwrap_or_default();
-        Ok(View { height: lowest, account, partner, live, jobs, snapshots })
+        Ok(View { height, newest, account, partner, live, jobs, snapshots })
     }
 }
 
@@ -179,6 +190,10 @@ impl Reader<'_> {
         let value = proven.bytes.map(|bytes| decode(bytes, MAX_STATE_VALUE_BYTES)).transpose();
         Ok((proven.height, value.map_err(|error| ReadError::Strange { key, why: error.to_string() })?))
     }
+}
+
+fn too_slow(server: &Server, patience: Duration) {
+    server.failed(Instant::now(), &format!("no answer within {} ms", patience.as_millis()));
 }
 
 fn blame(server: &Server, error: &ReadError) {

@@ -38,7 +38,7 @@ impl Core {
         if view.height < self.height {
             return Vec::new();
         }
-        self.height = view.height;
+        self.height = view.newest;
         let effects = self.decide(&view);
         self.view = Some(view);
         effects

@@ -49,7 +49,7 @@ fn available(watch: &Watch) -> Vec<String> {
 async fn a_view_holds_what_the_chain_proves() {
     let server = serve(Fake::new(store(3))).await;
     let view = watch(&[&server]).view().await.unwrap();
-    assert_eq!(view.height, Height(1));
+    assert_eq!((view.height, view.newest), (Height(1), Height(1)));
     assert_eq!(view.account, Account { balance: Amount(5), nonce: Nonce(3) });
     assert_eq!(view.partner, Some(partner(1)));
     assert_eq!(view.live, BTreeSet::from([JOB]));
@@ -101,4 +101,63 @@ async fn who_does_not_answer_is_no_obstacle() {
     let mut watch = Watch::new(Servers::new(&urls).unwrap(), light, address(1), genesis().params, Height::ZERO);
     assert!(watch.view().await.is_some());
     assert_eq!(available(&watch), [honest.url.as_str()]);
+}
+
+/// A view within less than the time that a server has for one answer.
+async fn prompt_view(watch: &mut Watch) -> View {
+    timeout(Duration::from_secs(4), watch.view()).await.expect("no server holds up a view").unwrap()
+}
+
+#[tokio::test]
+async fn a_slow_server_holds_nobody_up() {
+    let (slow, honest) = (serve(Fake::new(store(3))).await, serve(Fake::new(store(3))).await);
+    slow.fake.lock().most_proofs = Some(0);
+    let mut watch = watch(&[&slow, &honest]);
+    assert_eq!(prompt_view(&mut watch).await.account.nonce, Nonce(3));
+    assert_eq!(available(&watch), [honest.url.as_str()], "it is set aside");
+    assert_eq!(watch.patience, PATIENCE);
+}
+
+#[tokio::test]
+async fn a_server_that_goes_silent_within_a_view_is_left_for_the_next() {
+    let (silent, honest) = (serve(Fake::new(store(3))).await, serve(Fake::new(store(3))).await);
+    {
+        let mut fake = silent.fake.lock();
+        add_block(&fake.store, writes(4));
+        add_block(&fake.store, Writes::new());
+        // Its head, which is ahead, and the account.
+        fake.most_proofs = Some(2);
+    }
+    let mut watch = watch(&[&silent, &honest]);
+    assert_eq!(prompt_view(&mut watch).await.account.nonce, Nonce(3));
+    assert_eq!(available(&watch), [honest.url.as_str()]);
+}
+
+#[tokio::test]
+async fn where_all_are_slow_they_get_more_time() {
+    let slow = serve(Fake::new(store(3))).await;
+    slow.fake.lock().most_proofs = Some(0);
+    let mut watch = watch(&[&slow]);
+    assert!(watch.view().await.is_none());
+    assert!(watch.patience > PATIENCE);
+    slow.fake.lock().most_proofs = None;
+    for _ in 0..8 {
+        watch.view().await.unwrap();
+    }
+    assert_eq!(watch.patience, PATIENCE);
+}
+
+#[tokio::test]
+async fn nothing_in_a_view_is_older_than_its_account() {
+    let server = serve(Fake::new(store(3))).await;
+    {
+        let mut fake = server.fake.lock();
+        // The chain as it was goes on being proven while the account is two blocks further.
+        fake.stale = Some(store(3));
+        add_block(&fake.store, writes(4));
+        add_block(&fake.store, Writes::new());
+    }
+    assert!(watch(&[&server]).view().await.is_none());
+    server.fake.lock().stale = None;
+    assert!(watch(&[&server]).view().await.is_some());
 }

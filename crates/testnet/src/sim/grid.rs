@@ -274,7 +274,7 @@ fn view(store: &MemoryStore, keys: &PartnerKeys, params: &Params) -> Option<View
     }
     let account = vm::query::account(store, &address).ok()?;
     let partner = vm::query::partner(store, &address).ok()?;
-    Some(View { height, account, partner, live, jobs, snapshots })
+    Some(View { height, newest: height, account, partner, live, jobs, snapshots })
 }
 
 fn spec() -> JobSpec {

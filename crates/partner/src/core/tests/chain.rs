@@ -141,6 +141,7 @@ pub fn snapshot(partners: u8) -> PartnerSnapshot {
 pub fn view(n: u8, partners: u8, height: u64, record: JobRecord) -> View {
     View {
         height: Height(height),
+        newest: Height(height),
         account: Account { balance: Amount(100), nonce: Nonce(0) },
         partner: Some(partner(n)),
         live: BTreeSet::from([record.id]),

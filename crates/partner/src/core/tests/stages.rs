@@ -78,7 +78,7 @@ fn it_registers_first_and_then_fills_its_bond() {
     poor.account.balance = Amount(69);
     let effects = see(&mut core, poor.clone());
     assert!(matches!(&effects[..], [Effect::Note(Note::BondShort { .. })]), "the reserve for fees stays: {effects:?}");
-    poor.height = Height(7);
+    (poor.height, poor.newest) = (Height(7), Height(7));
     assert_eq!(see(&mut core, poor), [], "it is said once");
 }
 
@@ -177,6 +177,7 @@ fn an_older_view_changes_nothing() {
     let mut core = core(1);
     see(&mut core, view(1, 1, 5, record(assigned(1, true))));
     let mut old = view(1, 1, 4, record(assigned(1, true)));
+    old.newest = Height(9);
     old.live.clear();
     old.jobs.clear();
     assert_eq!(see(&mut core, old), []);
@@ -225,15 +226,19 @@ fn nothing_is_committed_before_the_chain_has_the_acknowledgement() {
 #[test]
 fn after_a_restart_a_view_older_than_a_seal_forgets_nothing() {
     let mut before = core(1);
-    see(&mut before, view(1, 1, 9, record(assigned(1, true))));
+    let mut first = view(1, 1, 7, record(assigned(1, true)));
+    // The job came in while the view was read.
+    first.newest = Height(9);
+    see(&mut before, first);
     before.step(executed(1));
     let sealed: Vec<_> = before.sealed().cloned().collect();
     let mut core = Core::new(identity(1), settings(1), sealed, Outbox::default());
     let mut old = view(1, 1, 8, record(assigned(1, true)));
+    assert_eq!(core.height(), Height(9));
     old.live.clear();
     old.jobs.clear();
     assert_eq!(see(&mut core, old.clone()), [], "the job did not exist yet");
-    old.height = Height(10);
+    (old.height, old.newest) = (Height(10), Height(10));
     let effects = see(&mut core, old);
     assert!(effects.contains(&Effect::Forget(part(Role::Primary))), "{effects:?}");
 }

@@ -44,7 +44,7 @@ pub struct Config {
     /// Most bytes of jobs' inputs kept on disk, and most bytes of one job's results.
     pub blob_quota_bytes: u64,
     /// Longest time that one task may take on this machine, in milliseconds; then its worker is killed and the task
-    /// has no result here.
+    /// has no result here. Jobs whose tasks may take longer by the network's rules are declined.
     pub task_wall_ms: u64,
     /// The program whose `worker` command runs tasks; nothing means this program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,7 +111,7 @@ impl Config {
             verification_slots: 2,
             poll_ms: 300,
             blob_quota_bytes: 16 << 30,
-            task_wall_ms: 600_000,
+            task_wall_ms: 3_600_000,
             worker: None,
             offer: Offer::default(),
         }
@@ -190,7 +190,7 @@ impl Config {
              poll_ms = {}\n\
              # Most bytes of jobs' inputs kept on disk, and most bytes of one job's results.\n\
              blob_quota_bytes = {}\n\
-             # Longest time that one task may take on this machine.\n\
+             # Longest time that one task may take on this machine; jobs with longer ones are declined, at a cost.\n\
              task_wall_ms = {}\n",
             servers.join(", "),
             path(&self.genesis),

@@ -30,8 +30,14 @@ use types::transaction::SignedTransaction;
 use crate::part::{Part, Role, Sealed};
 use outbox::{Outbox, Purpose};
 
-/// Executions of one part that may end without a result before the part is given up.
+/// Executions that may end without a result before a primary gives its part up. A verifier never does: its seat is
+/// bound until the chain takes it away.
 pub const MAX_EXECUTIONS: u32 = 3;
+/// Heights before the second execution of a part; each further pause is twice as long. What failed for want of memory,
+/// disk or processes fails again at once, and may work a while later.
+const FIRST_PAUSE_HEIGHTS: u64 = 4;
+/// Longest pause between two executions, in heights.
+const LONGEST_PAUSE_HEIGHTS: u64 = 64;
 /// Heights after which results are offered to the servers again while the chain still waits for them.
 const UPLOAD_AGAIN_HEIGHTS: u64 = 20;
 
@@ -63,8 +69,10 @@ pub struct Settings {
     pub bond: Amount,
     /// What stays on the account for fees when the bond is filled up.
     pub reserve: Amount,
-    /// Verifications at the same time.
+    /// Verifications at the same time; also most seats that it binds itself to.
     pub verification_slots: u16,
+    /// Longest time that a task may take here, in milliseconds. Tasks that may take longer are not taken.
+    pub task_wall_ms: u64,
     /// The network's parameters.
     pub params: Params,
     /// What it does wrong on purpose; nothing outside tests.
@@ -101,6 +109,8 @@ pub enum Event {
     NotExecuted {
         /// Which part.
         part: Part,
+        /// What it says of the job.
+        cause: Cause,
         /// Why, for the log.
         reason: String,
     },
@@ -111,6 +121,15 @@ pub enum Event {
         /// True if a server has all of them.
         complete: bool,
     },
+}
+
+/// What an execution without a result says of the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Nothing: this machine lacked something, or somebody killed the worker.
+    Machine,
+    /// The tasks may be such that nobody can run them.
+    Tasks,
 }
 
 /// The result of an execution.
@@ -149,6 +168,9 @@ pub enum Effect {
         part: Part,
         /// The list of outcomes, then everything that it names.
         blobs: Vec<BlobId>,
+        /// How often they were offered before. Each offer begins with another server: one that says to have them and
+        /// has not is one of several.
+        offer: usize,
     },
     /// Say something to the operator.
     Note(Note),
@@ -191,6 +213,28 @@ pub enum Note {
         /// What the account holds.
         balance: Amount,
     },
+    /// The account cannot pay many more fees.
+    #[error(
+        "the account holds {balance} and the reserve is {reserve}: without money for fees nothing can be sealed or opened, which costs the bond (hint: send SQUARE to it)"
+    )]
+    BalanceLow {
+        /// What the account holds.
+        balance: Amount,
+        /// What should stay on it.
+        reserve: Amount,
+    },
+    /// A job was declined whose tasks may take longer than they may take here.
+    #[error(
+        "{part}: declined, a task may take {task_ms} ms and task_wall_ms is {wall_ms} (hint: a higher one saves the penalty)"
+    )]
+    TooLong {
+        /// Which part.
+        part: Part,
+        /// What a task may take by the network's rules.
+        task_ms: u64,
+        /// What it may take here.
+        wall_ms: u64,
+    },
     /// A part's tasks gave no result.
     #[error("{part}: no result in execution {execution}: {reason}")]
     NoResult {
@@ -215,17 +259,38 @@ pub struct Core {
     sealed: BTreeMap<Part, Sealed>,
     outbox: Outbox,
     running: BTreeSet<Part>,
-    failures: BTreeMap<Part, u32>,
+    failures: BTreeMap<Part, Failures>,
+    /// What the executions read that somebody waits for, those that pause included.
+    inputs: BTreeSet<BlobId>,
     uploads: BTreeMap<Part, Upload>,
     sortitions: BTreeMap<(JobId, Attempt), Option<VrfProof>>,
     view: Option<View>,
     noted: BTreeSet<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Upload {
+/// Executions of a part that gave no result.
+#[derive(Debug, Clone, Copy)]
+struct Failures {
+    count: u32,
+    /// True if each of them speaks against the tasks.
+    by_tasks: bool,
+    /// No execution begins below this height.
+    pause_until: Height,
+}
+
+/// Offers of a part's results.
+#[derive(Debug, Clone, Copy)]
+struct Upload {
+    /// How many have begun.
+    offers: usize,
+    last: LastOffer,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum LastOffer {
     Running,
-    Done(Height),
+    NotTaken,
+    Taken(Height),
 }
 
 impl Core {
@@ -241,6 +306,7 @@ impl Core {
             outbox: outbox.resumed(),
             running: BTreeSet::new(),
             failures: BTreeMap::new(),
+            inputs: BTreeSet::new(),
             uploads: BTreeMap::new(),
             sortitions: BTreeMap::new(),
             view: None,
@@ -264,30 +330,40 @@ impl Core {
         self.running.iter()
     }
 
+    /// The blobs that executions read or will read, as of the last look; no other inputs are needed.
+    #[must_use]
+    pub fn inputs(&self) -> &BTreeSet<BlobId> {
+        &self.inputs
+    }
+
     /// Takes what was learnt, gives what is to be done.
     pub fn step(&mut self, event: Event) -> Vec<Effect> {
         match event {
             Event::View(view) => self.see(*view),
             Event::Executed(executed) => self.seal(*executed),
-            Event::NotExecuted { part, reason } => {
-                if !self.running.remove(&part) {
-                    return Vec::new();
-                }
-                let failures = self.failures.entry(part).or_default();
-                *failures += 1;
-                let mut effects = vec![Effect::Note(Note::NoResult { part, execution: *failures, reason })];
-                effects.extend(self.look_again());
-                effects
-            }
+            Event::NotExecuted { part, cause, reason } => self.note_failure(part, cause, reason),
             Event::Uploaded { part, complete } => {
-                if complete {
-                    self.uploads.insert(part, Upload::Done(self.height));
-                } else {
-                    self.uploads.remove(&part);
+                if let Some(upload) = self.uploads.get_mut(&part) {
+                    upload.last = if complete { LastOffer::Taken(self.height) } else { LastOffer::NotTaken };
                 }
                 Vec::new()
             }
         }
+    }
+
+    fn note_failure(&mut self, part: Part, cause: Cause, reason: String) -> Vec<Effect> {
+        if !self.running.remove(&part) {
+            return Vec::new();
+        }
+        let none = Failures { count: 0, by_tasks: true, pause_until: Height::ZERO };
+        let failures = self.failures.entry(part).or_insert(none);
+        let pause = FIRST_PAUSE_HEIGHTS.checked_shl(failures.count).unwrap_or(u64::MAX).min(LONGEST_PAUSE_HEIGHTS);
+        failures.count = failures.count.saturating_add(1);
+        failures.by_tasks &= cause == Cause::Tasks;
+        failures.pause_until = self.height.saturating_add(pause);
+        let mut effects = vec![Effect::Note(Note::NoResult { part, execution: failures.count, reason })];
+        effects.extend(self.look_again());
+        effects
     }
 
     /// Seals a result once; a second result for the same part is dropped.

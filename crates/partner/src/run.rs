@@ -25,10 +25,10 @@ use crate::journal::{DiskJournal, Journal};
 use crate::part::Part;
 use crate::servers::Servers;
 use crate::watch::Watch;
-use crate::work::{Cancel, Work, WorkSettings};
+use crate::work::{Cancel, Work, WorkSettings, cause_of};
 
-/// Most events that wait for the core.
-const EVENT_QUEUE: usize = 64;
+/// Most inputs that wait for the loop.
+const INPUT_QUEUE: usize = 64;
 
 /// Runs the partner of a directory until `shutdown` completes.
 pub async fn run(dir: &Path, config: Config, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
@@ -51,6 +51,7 @@ pub async fn run(dir: &Path, config: Config, shutdown: impl Future<Output = ()>)
         bond: config.bond,
         reserve: config.reserve,
         verification_slots: config.verification_slots,
+        task_wall_ms: config.task_wall_ms,
         params: genesis.params.clone(),
         fault,
     };
@@ -68,26 +69,33 @@ pub async fn run(dir: &Path, config: Config, shutdown: impl Future<Output = ()>)
     tracing::info!(%address, chain = %light.chain(), sealed = kept.len(), "partner starts");
     let core = Core::new(identity, settings, sealed, outbox);
     let watch = Watch::new(servers.clone(), light, address, genesis.params, core.height());
-    let (events, queue) = mpsc::channel(EVENT_QUEUE);
-    let watching = tokio::spawn(keep_watching(watch, Duration::from_millis(config.poll_ms), events.clone()));
-    let mut shell =
-        Shell { core, journal: Box::new(journal), work: Arc::new(work), servers, events, running: BTreeMap::new() };
+    let (inputs, queue) = mpsc::channel(INPUT_QUEUE);
+    let watching = tokio::spawn(keep_watching(watch, Duration::from_millis(config.poll_ms), inputs.clone()));
+    let mut shell = Shell::new(core, Box::new(journal), work, servers, inputs);
     let ended = shell.run(queue, shutdown).await;
     watching.abort();
-    for (cancel, _) in shell.running.values() {
+    for cancel in shell.running.values() {
         cancel.cancel();
     }
     ended
 }
 
+/// What the loop waits for.
+enum Input {
+    /// Something for the core.
+    Event(Event),
+    /// An execution that was cancelled has stopped: nothing of it is written any more.
+    Stopped(Part),
+}
+
 /// Brings a view every now and then, as long as the loop takes them.
-async fn keep_watching(mut watch: Watch, every: Duration, events: mpsc::Sender<Event>) {
+async fn keep_watching(mut watch: Watch, every: Duration, inputs: mpsc::Sender<Input>) {
     let mut tick = tokio::time::interval(every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
         if let Some(view) = watch.view().await
-            && events.send(Event::View(Box::new(view))).await.is_err()
+            && inputs.send(Input::Event(Event::View(Box::new(view)))).await.is_err()
         {
             return;
         }
@@ -99,36 +107,76 @@ struct Shell {
     journal: Box<dyn Journal>,
     work: Arc<Work>,
     servers: Servers,
-    events: mpsc::Sender<Event>,
-    running: BTreeMap<Part, (Cancel, Vec<BlobId>)>,
+    inputs: mpsc::Sender<Input>,
+    running: BTreeMap<Part, Cancel>,
+    /// The inputs that were spared when the others were last removed; nothing if some may have come since.
+    spared: Option<BTreeSet<BlobId>>,
 }
 
 impl Shell {
+    fn new(core: Core, journal: Box<dyn Journal>, work: Work, servers: Servers, inputs: mpsc::Sender<Input>) -> Self {
+        Self { core, journal, work: Arc::new(work), servers, inputs, running: BTreeMap::new(), spared: None }
+    }
+
     async fn run(
         &mut self,
-        mut queue: mpsc::Receiver<Event>,
+        mut queue: mpsc::Receiver<Input>,
         shutdown: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
         tokio::pin!(shutdown);
         loop {
-            let event = tokio::select! {
+            let input = tokio::select! {
                 () = &mut shutdown => return Ok(()),
-                event = queue.recv() => event,
+                input = queue.recv() => input,
             };
-            let Some(event) = event else { return Ok(()) };
-            match &event {
-                Event::Executed(executed) => {
-                    tracing::info!(part = %executed.part, tasks = executed.outcomes.len(), "executed");
-                    self.running.remove(&executed.part);
+            let Some(input) = input else { return Ok(()) };
+            self.take(input)?;
+        }
+    }
+
+    fn take(&mut self, input: Input) -> anyhow::Result<()> {
+        match input {
+            Input::Event(event) => {
+                match &event {
+                    Event::Executed(executed) => {
+                        tracing::info!(part = %executed.part, tasks = executed.outcomes.len(), "executed");
+                        self.running.remove(&executed.part);
+                    }
+                    Event::NotExecuted { part, .. } => {
+                        self.running.remove(part);
+                    }
+                    Event::View(_) | Event::Uploaded { .. } => {}
                 }
-                Event::NotExecuted { part, .. } => {
-                    self.running.remove(part);
+                for effect in self.core.step(event) {
+                    self.perform(effect)?;
                 }
-                Event::View(_) | Event::Uploaded { .. } => {}
             }
-            for effect in self.core.step(event) {
-                self.perform(effect)?;
-            }
+            Input::Stopped(part) => self.clear(&part),
+        }
+        self.remove_inputs();
+        Ok(())
+    }
+
+    /// Removes what a cancelled execution left, unless another one of its part has begun.
+    fn clear(&mut self, part: &Part) {
+        self.spared = None;
+        if self.running.contains_key(part) || self.core.sealed().any(|sealed| sealed.part == *part) {
+            return;
+        }
+        if let Err(error) = self.work.forget(part) {
+            tracing::warn!(%part, %error, "cannot remove the results of a cancelled execution");
+        }
+    }
+
+    /// Removes the inputs that nobody waits for any more, also those from before the start.
+    fn remove_inputs(&mut self) {
+        if self.spared.as_ref() == Some(self.core.inputs()) {
+            return;
+        }
+        match self.work.retain_inputs(self.core.inputs()) {
+            Ok(()) => self.spared = Some(self.core.inputs().clone()),
+            // Tried again after the next input.
+            Err(error) => tracing::warn!("cannot remove inputs: {error:#}"),
         }
     }
 
@@ -139,8 +187,6 @@ impl Shell {
             Effect::Forget(part) => {
                 self.journal.forget(&part)?;
                 self.work.forget(&part).with_context(|| format!("cannot remove the results of {part}"))?;
-                let wanted: BTreeSet<_> = self.running.values().flat_map(|(_, blobs)| blobs).copied().collect();
-                self.work.retain_inputs(&wanted)?;
             }
             Effect::Send(transaction) => {
                 tracing::info!(action = action_name(&transaction), id = %transaction.id(), "sending");
@@ -148,21 +194,21 @@ impl Shell {
             }
             Effect::Execute(execution) => self.execute(*execution),
             Effect::Cancel(part) => {
-                if let Some((cancel, _)) = self.running.remove(&part) {
+                if let Some(cancel) = self.running.remove(&part) {
                     tracing::info!(%part, "cancelled");
                     cancel.cancel();
                 }
             }
-            Effect::Upload { part, blobs } => {
-                let (work, events) = (Arc::clone(&self.work), self.events.clone());
+            Effect::Upload { part, blobs, offer } => {
+                let (work, inputs) = (Arc::clone(&self.work), self.inputs.clone());
                 tokio::spawn(async move {
-                    let complete = work.upload(part, &blobs).await.unwrap_or_else(|error| {
+                    let complete = work.upload(part, &blobs, offer).await.unwrap_or_else(|error| {
                         tracing::error!(%part, "cannot upload the results: {error:#}");
                         false
                     });
                     tracing::info!(%part, blobs = blobs.len(), complete, "upload ended");
                     // The loop ends only with the process.
-                    let _ = events.send(Event::Uploaded { part, complete }).await;
+                    let _ = inputs.send(Input::Event(Event::Uploaded { part, complete })).await;
                 });
             }
             Effect::Note(note @ Note::Over(_)) => tracing::info!("{note}"),
@@ -175,17 +221,20 @@ impl Shell {
     fn execute(&mut self, execution: Execution) {
         let (part, cancel) = (execution.part, Cancel::default());
         tracing::info!(%part, tasks = execution.tasks.len(), "executing");
-        self.running.insert(part, (cancel.clone(), execution.workload.blobs()));
-        let (work, events) = (Arc::clone(&self.work), self.events.clone());
+        self.running.insert(part, cancel.clone());
+        let (work, inputs) = (Arc::clone(&self.work), self.inputs.clone());
         tokio::spawn(async move {
-            let event = match work.execute(execution, cancel.clone()).await {
+            let input = match work.execute(execution, cancel.clone()).await {
                 // Its slot is free already; another execution of the part may have begun.
-                _ if cancel.is_cancelled() => return,
-                Ok(executed) => Event::Executed(Box::new(executed)),
-                Err(error) => Event::NotExecuted { part, reason: format!("{error:#}") },
+                _ if cancel.is_cancelled() => Input::Stopped(part),
+                Ok(executed) => Input::Event(Event::Executed(Box::new(executed))),
+                Err(error) => {
+                    let (cause, reason) = (cause_of(&error), format!("{error:#}"));
+                    Input::Event(Event::NotExecuted { part, cause, reason })
+                }
             };
             // The loop ends only with the process.
-            let _ = events.send(event).await;
+            let _ = inputs.send(input).await;
         });
     }
 }
@@ -224,3 +273,6 @@ fn action_name(transaction: &SignedTransaction) -> &'static str {
         Action::Reveal { .. } => "reveal",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use types::codec::{Bounded, encode};
 use types::hash::{BlobId, Hash32};
 use types::number::TaskIndex;
 
-use crate::core::{Executed, Execution};
+use crate::core::{Cause, Executed, Execution};
 use crate::fault::Fault;
 use crate::part::{Part, Role};
 use crate::servers::Servers;
@@ -119,10 +119,15 @@ impl Work {
         }
     }
 
-    /// Lets go of inputs that no running execution reads.
+    /// Lets go of inputs that no execution reads or will read.
     pub fn retain_inputs(&self, wanted: &BTreeSet<BlobId>) -> anyhow::Result<()> {
         self.inputs.retain(wanted)?;
         Ok(())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn inputs(&self) -> &BlobStore {
+        &self.inputs
     }
 
     /// Fetches the inputs and runs the tasks. Blocking work is done on threads for it.
@@ -179,6 +184,21 @@ impl Work {
             None => None,
         };
         Ok(Executed { part, workload: job.workload, salt: fresh_salt()?, outcomes, list })
+    }
+}
+
+/// The signals by which the system ends a process that went wrong by itself. Others are sent by somebody: a system
+/// that is short of memory, or an operator.
+const OWN_FAULTS: [&str; 6] = ["SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGXCPU"];
+
+/// What an error says of the tasks. In doubt nothing: that a job cannot be run costs its customer a fee.
+pub fn cause_of(error: &anyhow::Error) -> Cause {
+    match error.downcast_ref::<NoResult>() {
+        Some(
+            NoResult::Workload { .. } | NoResult::Engine { .. } | NoResult::TimedOut { .. } | NoResult::Garbled { .. },
+        ) => Cause::Tasks,
+        Some(NoResult::Crashed { status }) if OWN_FAULTS.iter().any(|signal| status.contains(signal)) => Cause::Tasks,
+        _ => Cause::Machine,
     }
 }
 

@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use types::account::is_drawn;
 use types::attestation::{Opening, drawn_tasks, drawn_tasks_seed, sortition_input};
 use types::hash::{Address, JobId};
-use types::job::{Committed, JobRecord, Primary, Stage, Verifier};
+use types::job::{Committed, JobRecord, Primary, Stage, Verifier, Workload};
 use types::key::VrfProof;
 use types::number::{Amount, TaskIndex};
 use types::transaction::Action;
 
 use super::outbox::{Purpose, Signer};
-use super::{Core, Effect, Execution, MAX_EXECUTIONS, Note, UPLOAD_AGAIN_HEIGHTS, Upload, View};
+use super::{Core, Effect, Execution, LastOffer, MAX_EXECUTIONS, Note, UPLOAD_AGAIN_HEIGHTS, Upload, View};
 use crate::part::{Part, Role, Sealed};
 
-/// Notes that are remembered as said.
-const MAX_NOTED: usize = 1_000;
+/// The network's deadlines are so many times what the tasks take at the lowest speed that a class admits.
+const DEADLINE_FACTOR: u128 = 3;
 
 /// What one look at the chain asks for, before what is already under way is taken off.
 #[derive(Debug, Default)]
@@ -30,6 +30,8 @@ struct Plan {
     notes: Vec<Note>,
     /// Assignments taken in this look.
     taken: usize,
+    /// Seats that need a slot for verification: bound and not sealed, or announced.
+    seats: usize,
 }
 
 impl Core {
@@ -53,40 +55,61 @@ impl Core {
     }
 
     fn decide(&mut self, view: &View) -> Vec<Effect> {
-        let mut plan = Plan::default();
+        let mut plan = Plan { seats: self.seats(view), ..Plan::default() };
         self.keep_registered(view, &mut plan);
         for record in view.jobs.values() {
             self.consider(view, record, &mut plan);
         }
+        self.inputs = plan.executions.values().flat_map(|execution| execution.workload.blobs()).collect();
         let mut effects = self.drop_unwanted(&plan);
         self.send(view, &mut plan, &mut effects);
         self.start(&plan, &mut effects);
         self.upload(&plan, &mut effects);
         self.forget_over(view, &mut effects);
-        if self.noted.len() > MAX_NOTED {
-            self.noted.clear();
-        }
-        for note in plan.notes {
-            // The same thing is said once, not at every look.
-            if self.noted.insert(note.to_string()) {
-                effects.push(Effect::Note(note));
-            }
-        }
+        // The same thing is said once as long as it lasts, not at every look.
+        let noted = plan.notes.iter().map(ToString::to_string).collect();
+        let before = std::mem::replace(&mut self.noted, noted);
+        let new = plan.notes.into_iter().filter(|note| !before.contains(&note.to_string()));
+        effects.extend(new.map(Effect::Note));
         effects
     }
 
+    /// Seats that need a slot: bound and not sealed, or announced and not on chain yet.
+    fn seats(&self, view: &View) -> usize {
+        let needs_slot = |record: &&JobRecord| match &record.stage {
+            Stage::Committed { verifiers, .. } if self.own_seat(verifiers).is_none() => self.is_announcing(record),
+            Stage::Committed { verifiers, .. }
+            | Stage::Announced { verifiers, .. }
+            | Stage::Verifying { verifiers, .. } => {
+                let is_open = self.own_seat(verifiers).is_some_and(|seat| seat.claim.is_none());
+                is_open && !self.sealed.contains_key(&own_part(record, Role::Verifier))
+            }
+            _ => false,
+        };
+        view.jobs.values().filter(needs_slot).count()
+    }
+
+    fn is_announcing(&self, record: &JobRecord) -> bool {
+        let announcement = Purpose::Announce(record.id, record.attempt);
+        self.outbox.pending().iter().any(|pending| pending.purpose == announcement)
+    }
+
     fn keep_registered(&self, view: &View, plan: &mut Plan) {
+        let (balance, reserve) = (view.account.balance, self.settings.reserve);
+        if balance < reserve {
+            plan.notes.push(Note::BalanceLow { balance, reserve });
+        }
         let Some(partner) = view.partner.as_ref().filter(|partner| partner.profile == self.settings.profile) else {
             let profile = self.settings.profile.clone();
             plan.transactions.insert(Purpose::Register, Action::RegisterPartner { profile });
             return;
         };
-        let (bond, target, balance) = (partner.bond, self.settings.bond, view.account.balance);
+        let (bond, target) = (partner.bond, self.settings.bond);
         let amount = target.saturating_sub(bond);
         if amount == Amount::ZERO {
             return;
         }
-        let needed = amount.checked_add(self.settings.reserve);
+        let needed = amount.checked_add(reserve);
         if needed.is_some_and(|needed| balance >= needed) {
             plan.transactions.insert(Purpose::Bond, Action::Bond { amount });
         } else {
@@ -151,16 +174,23 @@ impl Core {
     fn run_as_primary(&self, view: &View, record: &JobRecord, acknowledged: bool, plan: &mut Plan) {
         let part = own_part(record, Role::Primary);
         let (job, attempt) = (part.job, part.attempt);
-        if self.executions_failed(&part) {
-            let action = Action::Decline { job, attempt, unrunnable: true };
-            plan.transactions.insert(Purpose::Decline(job, attempt), action);
+        let workload = &record.spec.workload;
+        let decline = |unrunnable| (Purpose::Decline(job, attempt), Action::Decline { job, attempt, unrunnable });
+        if let Some(failures) = self.failures.get(&part).filter(|failures| failures.count >= MAX_EXECUTIONS) {
+            // Killed before its time it might have had a result.
+            let unrunnable = failures.by_tasks && self.fits_wall(workload);
+            plan.transactions.extend([decline(unrunnable)]);
             return;
         }
         if !acknowledged {
             let holds = view.jobs.values().filter(|other| self.is_running_primary(other)).count() + plan.taken;
-            if holds >= usize::from(self.settings.profile.capacity) {
-                let action = Action::Decline { job, attempt, unrunnable: false };
-                plan.transactions.insert(Purpose::Decline(job, attempt), action);
+            let fits = self.fits_wall(workload);
+            if !fits {
+                let (task_ms, wall_ms) = (self.longest_task_ms(workload), self.settings.task_wall_ms);
+                plan.notes.push(Note::TooLong { part, task_ms, wall_ms });
+            }
+            if !fits || holds >= usize::from(self.settings.profile.capacity) {
+                plan.transactions.extend([decline(false)]);
                 return;
             }
             plan.taken += 1;
@@ -173,7 +203,7 @@ impl Core {
             }
             Some(_) => {}
             None => {
-                let workload = record.spec.workload.clone();
+                let workload = workload.clone();
                 let tasks = (0..workload.tasks).map(TaskIndex).collect();
                 plan.executions.insert(part, Execution { part, workload, tasks });
             }
@@ -184,8 +214,17 @@ impl Core {
         matches!(&record.stage, Stage::Assigned { primary, acknowledged: true, .. } if self.is_me(&primary.partner))
     }
 
-    fn executions_failed(&self, part: &Part) -> bool {
-        self.failures.get(part).is_some_and(|failures| *failures >= MAX_EXECUTIONS)
+    /// The longest time that the network gives one task.
+    fn longest_task_ms(&self, workload: &Workload) -> u64 {
+        let class = self.settings.params.compute.classes.iter().find(|class| class.class == workload.class);
+        let speed = class.map_or(1, |class| class.lowest_weight_per_ms.max(1));
+        let longest = (DEADLINE_FACTOR * u128::from(workload.limits.weight.0)).div_ceil(u128::from(speed));
+        u64::try_from(longest).unwrap_or(u64::MAX)
+    }
+
+    /// True if no task is killed here before the network's time for it is over.
+    fn fits_wall(&self, workload: &Workload) -> bool {
+        self.longest_task_ms(workload) <= self.settings.task_wall_ms
     }
 
     /// Bound as verifier: run the tasks, and seal the claim when it is time.
@@ -205,7 +244,6 @@ impl Core {
             }
             // The tasks of a seat never change within an attempt; if they did, the old seal would be of no use.
             Some(_) => plan.notes.push(Note::ForeignSeal(part)),
-            None if self.executions_failed(&part) => {}
             None => {
                 let (workload, tasks) = (record.spec.workload.clone(), verifier.tasks.clone());
                 plan.executions.insert(part, Execution { part, workload, tasks });
@@ -213,7 +251,8 @@ impl Core {
         }
     }
 
-    /// Evaluates sortition over somebody else's commitment, which is final: views hold nothing else.
+    /// Evaluates sortition over somebody else's commitment, which is final: views hold nothing else. What it could not
+    /// run in time it does not announce, since an announcement binds.
     fn draw_oneself(
         &mut self,
         view: &View,
@@ -224,7 +263,7 @@ impl Core {
     ) {
         let (job, attempt) = (record.id, record.attempt);
         let free = view.partner.as_ref().map_or(Amount::ZERO, types::account::Partner::free);
-        if free < record.policy.verifier_bond {
+        if free < record.policy.verifier_bond || !self.fits_wall(&record.spec.workload) {
             return;
         }
         let epoch = self.settings.params.epoch(committed.height);
@@ -246,6 +285,12 @@ impl Core {
         };
         let proof: Option<VrfProof> = *self.sortitions.entry((job, attempt)).or_insert_with(draw);
         if let Some(proof) = proof {
+            if !self.is_announcing(record) {
+                if plan.seats >= usize::from(self.settings.verification_slots) {
+                    return;
+                }
+                plan.seats += 1;
+            }
             plan.transactions.insert(Purpose::Announce(job, attempt), Action::Announce { job, attempt, proof });
         }
     }
@@ -305,7 +350,8 @@ impl Core {
                 Role::Verifier => self.settings.verification_slots,
             };
             let busy = self.running.iter().filter(|running| running.role == part.role).count();
-            if self.running.contains(part) || busy >= usize::from(slots) {
+            let pauses = self.failures.get(part).is_some_and(|failures| self.height < failures.pause_until);
+            if self.running.contains(part) || pauses || busy >= usize::from(slots) {
                 continue;
             }
             self.running.insert(*part);
@@ -315,15 +361,17 @@ impl Core {
 
     fn upload(&mut self, plan: &Plan, effects: &mut Vec<Effect>) {
         for part in &plan.uploads {
-            let due = match self.uploads.get(part) {
-                None => true,
-                Some(Upload::Running) => false,
-                Some(Upload::Done(height)) => self.height >= height.saturating_add(UPLOAD_AGAIN_HEIGHTS),
+            let none = Upload { offers: 0, last: LastOffer::NotTaken };
+            let Upload { offers: offer, last } = self.uploads.get(part).copied().unwrap_or(none);
+            let due = match last {
+                LastOffer::NotTaken => true,
+                LastOffer::Running => false,
+                LastOffer::Taken(height) => self.height >= height.saturating_add(UPLOAD_AGAIN_HEIGHTS),
             };
             let Some(sealed) = self.sealed.get(part).filter(|_| due) else { continue };
-            self.uploads.insert(*part, Upload::Running);
+            self.uploads.insert(*part, Upload { offers: offer.saturating_add(1), last: LastOffer::Running });
             let blobs = sealed.outcomes.iter().chain(&sealed.blobs).copied().collect();
-            effects.push(Effect::Upload { part: *part, blobs });
+            effects.push(Effect::Upload { part: *part, blobs, offer });
         }
     }
 

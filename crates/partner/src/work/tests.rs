@@ -87,3 +87,30 @@ fn a_cancelled_execution_says_so() {
     cancel.cancel();
     assert!(cancel.is_cancelled());
 }
+
+#[test]
+fn in_doubt_an_error_says_nothing_of_the_tasks() {
+    let crashed = |status: &str| NoResult::Crashed { status: status.into() };
+    let error = || "x".to_owned();
+    for reason in [
+        crashed("signal: 11 (SIGSEGV)"),
+        crashed("signal: 6 (SIGABRT) (core dumped)"),
+        NoResult::TimedOut { milliseconds: 1 },
+        NoResult::Engine { error: error() },
+        NoResult::Workload { why: error() },
+    ] {
+        let error = anyhow::Error::new(reason).context("while running");
+        assert_eq!(cause_of(&error), Cause::Tasks, "{error:#}");
+    }
+    for reason in [
+        crashed("signal: 9 (SIGKILL)"),
+        crashed("signal: 15 (SIGTERM)"),
+        crashed("exit status: 1"),
+        NoResult::Start { error: error() },
+        NoResult::HostMemory { error: error() },
+        NoResult::Input { blob: BlobId::of(b""), error: error() },
+    ] {
+        assert_eq!(cause_of(&reason.clone().into()), Cause::Machine, "{reason}");
+    }
+    assert_eq!(cause_of(&anyhow::anyhow!("No space left on device")), Cause::Machine);
+}

@@ -30,7 +30,7 @@ impl Work {
                 if cancel.is_cancelled() {
                     bail!("nobody waits for it any more");
                 }
-                self.inputs.begin(*blob)?;
+                self.inputs.reserve(*blob)?;
                 let missing = self.inputs.missing(*blob);
                 let chunks = stream::iter(missing).map(|chunk| self.fetch_chunk(*blob, chunk));
                 chunks.buffer_unordered(PARALLEL_CHUNKS).try_collect::<Vec<()>>().await?;
@@ -61,10 +61,11 @@ impl Work {
     }
 
     /// Brings a part's results to one server, the list of outcomes first: the list tells validators what else to
-    /// take. True if a server has all of them.
-    pub async fn upload(&self, part: Part, blobs: &[BlobId]) -> anyhow::Result<bool> {
+    /// take. True if a server says to have all of them, which nobody proves: `offer` counts the offers before, and
+    /// each begins with another server.
+    pub async fn upload(&self, part: Part, blobs: &[BlobId], offer: usize) -> anyhow::Result<bool> {
         let results = self.results_of(&part)?;
-        for server in self.servers.available(Instant::now()) {
+        for server in self.servers.available_from(offer, Instant::now()) {
             match upload_to(server, &results, part.job, blobs).await {
                 Ok(()) => return Ok(true),
                 Err(UploadError::Server(error)) => blame(server, &error),

@@ -107,6 +107,7 @@ impl Grid {
             bond: keys.bond,
             reserve: SQUARE,
             verification_slots: 4,
+            task_wall_ms: 3_600_000,
             params: self.params.clone(),
             fault: Fault::None,
         };
@@ -207,7 +208,7 @@ impl Grid {
                 Effect::Execute(execution) => {
                     wishes.push(Wish::Run { partner: at, life: partner.life, execution });
                 }
-                Effect::Upload { part, blobs } => {
+                Effect::Upload { part, blobs, .. } => {
                     let found = blobs.iter().filter_map(|id| self.contents.get(id).map(|bytes| (*id, bytes.clone())));
                     wishes.push(Wish::Bring(found.collect()));
                     let more = partner.core.step(Event::Uploaded { part, complete: true });

@@ -49,6 +49,7 @@ pub fn settings(n: u8) -> Settings {
         bond: Amount(1_000),
         reserve: Amount(10),
         verification_slots: 1,
+        task_wall_ms: 1_000,
         params: Params { epoch_length: 1_000, minimum_fee: Amount(1), ..Params::devnet() },
         fault: crate::fault::Fault::None,
     }

@@ -2,11 +2,13 @@
 
 use types::hash::{Hash32, JobId};
 use types::job::{Committed, Stage, Verifier};
-use types::number::{Amount, Attempt, ChainTime, Fixed64, Height, TaskIndex};
+use types::number::{Amount, Attempt, ChainTime, Fixed64, Height, TaskIndex, Weight};
 use types::transaction::Action;
 
 use super::super::outbox::Outbox;
-use super::super::{Core, Effect, Event, MAX_EXECUTIONS, Note, View};
+use super::super::{
+    Cause, Core, Effect, Event, FIRST_PAUSE_HEIGHTS, LONGEST_PAUSE_HEIGHTS, MAX_EXECUTIONS, Note, View,
+};
 use super::chain::{address, assigned, identity, primary, record, settings, view};
 use crate::part::{Part, Role};
 
@@ -83,6 +85,22 @@ fn it_registers_first_and_then_fills_its_bond() {
 }
 
 #[test]
+fn an_account_that_runs_dry_is_told_of_long_before() {
+    let mut core = core(1);
+    let notes = |core: &mut Core, height, balance| {
+        let mut view = view(1, 1, height, record(Stage::Settled));
+        view.account.balance = Amount(balance);
+        see(core, view)
+    };
+    let low = Effect::Note(Note::BalanceLow { balance: Amount(9), reserve: Amount(10) });
+    assert_eq!(notes(&mut core, 5, 10), []);
+    assert_eq!(notes(&mut core, 6, 9), std::slice::from_ref(&low), "the bond is full");
+    assert_eq!(notes(&mut core, 7, 9), [], "it is said once");
+    assert_eq!(notes(&mut core, 8, 10), []);
+    assert_eq!(notes(&mut core, 9, 9), [low], "it is said again when it is so again");
+}
+
+#[test]
 fn a_primary_acknowledges_and_runs_all_tasks_at_once() {
     let mut core = core(1);
     let effects = see(&mut core, view(1, 1, 5, record(assigned(1, false))));
@@ -110,17 +128,155 @@ fn beyond_its_capacity_it_declines() {
     assert_eq!(executions(&effects), [(part(Role::Primary), 5)]);
 }
 
+/// Executions of a part fail for these causes, one after the other; gives the last failure's effects. Between two
+/// executions there is a pause, which doubles.
+fn fail(core: &mut Core, role: Role, stage: &Stage, causes: &[Cause]) -> Vec<Effect> {
+    let n = if role == Role::Primary { 1 } else { 2 };
+    let (mut height, mut pause) = (core.height().0 + 1, FIRST_PAUSE_HEIGHTS);
+    let mut last = Vec::new();
+    for (execution, cause) in causes.iter().enumerate() {
+        let look = |core: &mut Core, height| see(core, view(n, 3, height, record(stage.clone())));
+        let effects = look(core, height);
+        assert_eq!(executions(&effects).len(), 1, "execution {execution}: {effects:?}");
+        last = core.step(Event::NotExecuted { part: part(role), cause: *cause, reason: "x".into() });
+        assert_eq!(executions(&last), [], "not at once");
+        let early = look(core, height + pause - 1);
+        assert_eq!(executions(&early), [], "not before the pause of {pause} is over");
+        (height, pause) = (height + pause, (2 * pause).min(LONGEST_PAUSE_HEIGHTS));
+    }
+    last
+}
+
 #[test]
 fn tasks_that_never_give_a_result_are_reported() {
-    let mut core = core(1);
-    for execution in 0..MAX_EXECUTIONS {
-        let effects = see(&mut core, view(1, 1, 5 + u64::from(execution), record(assigned(1, true))));
-        assert_eq!(core.running().count(), 1, "execution {execution}: {effects:?}");
-        core.step(Event::NotExecuted { part: part(Role::Primary), reason: "killed".into() });
-    }
-    let effects = see(&mut core, view(1, 1, 20, record(assigned(1, true))));
-    assert!(executions(&effects).is_empty());
+    let causes = [Cause::Tasks; 3];
+    assert_eq!(u32::try_from(causes.len()).unwrap(), MAX_EXECUTIONS);
+    let effects = fail(&mut core(1), Role::Primary, &assigned(1, true), &causes);
     assert!(matches!(actions(&effects)[..], [Action::Decline { unrunnable: true, .. }]), "{effects:?}");
+}
+
+#[test]
+fn a_machine_that_lacks_something_says_nothing_of_the_job() {
+    for causes in [[Cause::Machine; 3], [Cause::Tasks, Cause::Machine, Cause::Tasks]] {
+        let effects = fail(&mut core(1), Role::Primary, &assigned(1, true), &causes);
+        assert!(matches!(actions(&effects)[..], [Action::Decline { unrunnable: false, .. }]), "{effects:?}");
+    }
+    // What was killed too early is not known to be unrunnable either.
+    let hasty = super::super::Settings { task_wall_ms: 0, ..settings(1) };
+    let mut core = Core::new(identity(1), hasty, Vec::new(), Outbox::default());
+    let effects = fail(&mut core, Role::Primary, &assigned(1, true), &[Cause::Tasks; 3]);
+    assert!(matches!(actions(&effects)[..], [Action::Decline { unrunnable: false, .. }]), "{effects:?}");
+}
+
+#[test]
+fn a_bound_verifier_tries_for_as_long_as_its_seat_is_there() {
+    for cause in [Cause::Machine, Cause::Tasks] {
+        fail(&mut core(2), Role::Verifier, &committed(1, vec![seat(2)]), &[cause; 8]);
+    }
+}
+
+#[test]
+fn what_it_would_kill_too_early_it_does_not_take() {
+    let mut core = core(1);
+    let too_long = |stage| {
+        let mut record = record(stage);
+        // Three times this at 50,000 a millisecond is a unit more than a second.
+        record.spec.workload.limits.weight = Weight(1_000 * 50_000 / 3 + 1);
+        record
+    };
+    let effects = see(&mut core, view(1, 2, 5, too_long(assigned(1, false))));
+    assert_eq!(executions(&effects), []);
+    assert!(matches!(actions(&effects)[..], [Action::Decline { unrunnable: false, .. }]), "{effects:?}");
+    let note = Note::TooLong { part: part(Role::Primary), task_ms: 1_001, wall_ms: 1_000 };
+    assert!(effects.contains(&Effect::Note(note)), "{effects:?}");
+    assert_eq!(see(&mut self::core(2), view(2, 3, 5, too_long(committed(1, Vec::new())))), []);
+    // Bound by the beacon it tries.
+    let effects = see(&mut self::core(2), view(2, 3, 5, too_long(committed(1, vec![seat(2)]))));
+    assert_eq!(executions(&effects), [(part(Role::Verifier), 2)]);
+}
+
+/// A view with these jobs, told apart by their first byte, as partner 2 sees it.
+fn view_of(height: u64, jobs: Vec<(u8, Stage)>) -> View {
+    let mut all = view(2, 3, height, record(Stage::Settled));
+    all.live.clear();
+    all.jobs.clear();
+    for (id, stage) in jobs {
+        let mut record = record(stage);
+        record.id = JobId(Hash32([id; 32]));
+        all.live.insert(record.id);
+        all.jobs.insert(record.id, record);
+    }
+    all
+}
+
+#[test]
+fn it_binds_itself_to_no_more_seats_than_it_has_slots() {
+    let announced = |effects: &[Effect]| {
+        let job = |action: &&Action| match action {
+            Action::Announce { job, .. } => Some(job.0.0[0]),
+            _ => None,
+        };
+        actions(effects).iter().filter_map(job).collect::<Vec<_>>()
+    };
+    let free = || committed(1, Vec::new());
+    let mut core = core(2);
+    let effects = see(&mut core, view_of(5, vec![(5, free()), (6, free())]));
+    assert_eq!(announced(&effects), [5]);
+    let effects = see(&mut core, view_of(6, vec![(4, free()), (5, free()), (6, free())]));
+    assert_eq!(announced(&effects), [0; 0], "the announcement on its way has the slot");
+    let mut bound = view_of(20, vec![(4, free()), (5, committed(1, vec![seat(2)]))]);
+    bound.account.nonce = types::number::Nonce(1);
+    assert_eq!(announced(&see(&mut core, bound)), [0; 0], "job 5 has the seat that it was for");
+    // Another partner's seat is none of its own, and a seat whose claim is sealed needs no slot any more.
+    let mut claimed = seat(2);
+    claimed.claim = Some(Hash32([1; 32]));
+    let seats = vec![(5, committed(1, vec![seat(3)])), (6, committed(1, vec![claimed])), (9, free())];
+    let effects = see(&mut self::core(2), view_of(5, seats));
+    assert_eq!(announced(&effects), [5]);
+}
+
+#[test]
+fn only_what_is_to_be_run_needs_its_inputs() {
+    let mut core = core(1);
+    assert!(core.inputs().is_empty());
+    see(&mut core, view(1, 1, 5, record(assigned(1, true))));
+    let wanted: std::collections::BTreeSet<_> = super::chain::workload().blobs().into_iter().collect();
+    assert_eq!(*core.inputs(), wanted);
+    core.step(Event::NotExecuted { part: part(Role::Primary), cause: Cause::Machine, reason: "x".into() });
+    assert_eq!(*core.inputs(), wanted, "it is run again after the pause");
+    see(&mut core, view(1, 1, 6, record(assigned(2, false))));
+    assert!(core.inputs().is_empty());
+    see(&mut core, view(1, 1, 30, record(assigned(1, true))));
+    core.step(executed(1));
+    assert!(core.inputs().is_empty(), "it is sealed");
+}
+
+#[test]
+fn each_offer_of_the_results_begins_elsewhere() {
+    let mut core = core(1);
+    see(&mut core, view(1, 1, 5, record(assigned(1, true))));
+    core.step(executed(1));
+    let Stage::Committed { primary, committed, verifiers, deadline } = committed(1, Vec::new()) else {
+        panic!("made above")
+    };
+    let leaves = types::codec::Bounded::default();
+    let opened = types::job::Opened { root: Hash32::ZERO, salt: Hash32::ZERO, leaves, outcomes: None };
+    let stored = types::committee::ValidatorSet::default();
+    let agreed = Stage::Agreed { primary, committed, opened, verifiers, stored, deadline };
+    let offers = |core: &mut Core, height| {
+        let offer = |effect: &Effect| match effect {
+            Effect::Upload { offer, .. } => Some(*offer),
+            _ => None,
+        };
+        see(core, view(1, 1, height, record(agreed.clone()))).iter().filter_map(offer).collect::<Vec<_>>()
+    };
+    assert_eq!(offers(&mut core, 6), [0]);
+    assert_eq!(offers(&mut core, 7), [0; 0], "under way");
+    core.step(Event::Uploaded { part: part(Role::Primary), complete: false });
+    assert_eq!(offers(&mut core, 8), [1], "nobody took them");
+    core.step(Event::Uploaded { part: part(Role::Primary), complete: true });
+    assert_eq!(offers(&mut core, 9), [0; 0]);
+    assert_eq!(offers(&mut core, 28), [2], "somebody said to have them, and the chain still waits");
 }
 
 #[test]

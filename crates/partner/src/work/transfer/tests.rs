@@ -83,16 +83,29 @@ async fn results_go_to_one_server_that_takes_all_of_them() {
     let results = work.results_of(&PART).unwrap();
     let blobs = [results.put_bytes(b"the list").unwrap(), results.put_bytes(&bytes()).unwrap()];
     drop(results);
-    assert!(work.upload(PART, &blobs).await.unwrap());
+    assert!(work.upload(PART, &blobs, 0).await.unwrap());
     for blob in blobs {
         let all: Vec<u8> = taking.fake.lock().taken[&blob].values().flatten().copied().collect();
         assert_eq!(BlobId::of(&all), blob);
     }
     assert!(refusing.fake.lock().taken.is_empty());
     let asked = taking.fake.lock().requests;
-    assert!(work.upload(PART, &blobs).await.unwrap());
+    assert!(work.upload(PART, &blobs, 0).await.unwrap());
     assert_eq!(taking.fake.lock().requests, asked, "nothing is sent twice");
     taking.fake.lock().refuses = true;
     taking.fake.lock().taken.clear();
-    assert!(!work.upload(PART, &blobs).await.unwrap(), "nobody takes them");
+    assert!(!work.upload(PART, &blobs, 0).await.unwrap(), "nobody takes them");
+}
+
+#[tokio::test]
+async fn a_server_that_says_to_have_everything_is_not_the_only_one_that_gets_results() {
+    let (liar, honest) = (server().await, server().await);
+    liar.fake.lock().claims_all = true;
+    let dir = tempfile::tempdir().unwrap();
+    let work = work(dir.path(), &[&liar, &honest]);
+    let blob = work.results_of(&PART).unwrap().put_bytes(b"result").unwrap();
+    assert!(work.upload(PART, &[blob], 0).await.unwrap(), "its word");
+    assert!(honest.fake.lock().taken.is_empty());
+    assert!(work.upload(PART, &[blob], 1).await.unwrap());
+    assert!(honest.fake.lock().taken.contains_key(&blob));
 }

@@ -88,9 +88,14 @@ struct Host {
 impl Host {
     /// The first of `members` validators.
     fn of(members: u8) -> Self {
+        Self::member(1, members)
+    }
+
+    /// The one of `members` validators whose keys have this number.
+    fn member(number: u8, members: u8) -> Self {
         let genesis = genesis(members);
         let store = MemoryStore::new(&genesis, vm::genesis_writes(&genesis).unwrap()).unwrap();
-        let mut setup = Setup::new(&genesis, key(1), vrf(1), Hash32([3; 32])).unwrap();
+        let mut setup = Setup::new(&genesis, key(number), vrf(number), Hash32([3; 32])).unwrap();
         setup.retention.results_ms = 1_000;
         Self::start(genesis, setup, store, 0, Vec::new())
     }

@@ -12,7 +12,7 @@ use consensus::WholeBlock;
 use state::{Branch, ChainStore, DecidedState, Diff, StateError, compute_diff};
 use types::block::{Block, Body, Header};
 use types::codec::encode;
-use types::hash::{BlockId, Hash32};
+use types::hash::{BlockId, Hash32, TransactionId};
 use types::limits::MAX_HEADER_PATH;
 use types::number::{Height, Timestamp, ValidatorIndex, View, Weight};
 use types::transaction::{SystemTransaction, TransactionReceipt};
@@ -59,6 +59,8 @@ pub struct Built {
     pub view: View,
     /// The block.
     pub block: WholeBlock,
+    /// What it was built from but is not worth another try.
+    pub refused: Vec<TransactionId>,
 }
 
 /// A block to be executed.
@@ -189,26 +191,28 @@ fn check_parent(header: &Header, parent: &Parent) -> Result<(), Invalid> {
 impl Building {
     /// Builds the block: only what will be valid on top of the parent.
     pub fn run(self, rules: &Rules, decided: &dyn DecidedState) -> Result<Built, Fault> {
-        let view = self.branch.over(decided);
-        let body = vm::build(rules, &view, &self.parent.header, self.timestamp, &self.system, &self.candidates)?;
-        let height = self.parent.header.height.next();
+        let Self { view: round, parent, branch, timestamp, proposer, system, candidates } = self;
+        let view = branch.over(decided);
+        let built = vm::build(rules, &view, &parent.header, proposer, timestamp, &system, &candidates)?;
+        let (body, refused) = (built.body, built.refused);
+        let height = parent.header.height.next();
         let header = Header {
             protocol_version: rules.params.protocol_version,
             chain_id: rules.chain_id,
             height,
-            parent: self.parent.id,
-            timestamp: self.timestamp,
-            proposer: self.proposer,
+            parent: parent.id,
+            timestamp,
+            proposer,
             transaction_root: body.root(),
             base_fee: rules.params.minimum_fee,
             next_committee: rules.next_committee(height),
-            parent_state_root: self.parent.state_root,
-            parent_receipt_root: self.parent.receipt_root,
-            parent_weight: self.parent.weight,
+            parent_state_root: parent.state_root,
+            parent_receipt_root: parent.receipt_root,
+            parent_weight: parent.weight,
         };
         let block = WholeBlock::new(Block { header, body });
         let block = block.ok_or(Fault::Broken("a block was built above its byte limit"))?;
-        Ok(Built { view: self.view, block })
+        Ok(Built { view: round, block, refused })
     }
 }
 

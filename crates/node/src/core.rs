@@ -275,6 +275,7 @@ impl Node {
             }
             Event::Executed { block, result } => self.executed(now, state, block, result, out),
             Event::Built(Ok(built)) => {
+                self.pools.refused(&built.refused);
                 let event = consensus::Event::Proposed { view: built.view, block: built.block };
                 self.consensus(now, state, event, out);
             }

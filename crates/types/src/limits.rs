@@ -45,6 +45,25 @@ pub const KEPT_HEIGHTS: u64 = 64;
 /// How many blocks above the last one in its store a node fills blocks; deeper ones it builds empty, since old blocks
 /// may need new ones to become final.
 pub const MAX_BUILD_DEPTH: u64 = 16;
+/// Most transactions of one sender that wait in a mempool.
+pub const NONCES_PER_SENDER: u64 = 16;
+/// Ordinary transactions that a block is built from, as a multiple of the bytes of its body: not all will fit.
+pub const ORDINARY_CANDIDATE_BODIES: usize = 2;
+/// The same for actions of parties to jobs, which are counted apart.
+pub const PROTOCOL_CANDIDATE_BODIES: usize = 1;
+/// Most actions of parties that are executed in vain while one block is built.
+pub const MAX_REFUSED: usize = 32;
+/// Most stored statements of one validator that wait.
+pub const STATEMENTS_PER_VALIDATOR: usize = 256;
+/// Steps of the beacon beyond the due one whose outputs wait, unproven, until their turn.
+pub const STEPS_AHEAD: u64 = 4;
+/// Most outputs that wait for one such step.
+pub const OUTPUTS_PER_STEP: usize = 4;
+/// Steps of the beacon that stay readable beyond the lag. A draw is used in the very block that ends its step, so that
+/// older values serve readers only.
+pub const BEACON_STEPS_KEPT: u64 = 64;
+/// Longest duration that a network may choose, in milliseconds: a year.
+pub const MAX_DURATION_MS: u64 = 366 * 24 * 3_600 * 1_000;
 
 /// Most tasks of one job.
 pub const MAX_TASKS: usize = 1_024;
@@ -88,6 +107,12 @@ pub const MAX_ATTRIBUTES: usize = 32;
 pub const MAX_PARTNERS: usize = 1_024;
 /// Largest encoded partner profile, in bytes: the profiles of all partners fit one state value.
 pub const MAX_PROFILE_BYTES: usize = 448;
+/// Most engine classes of a network.
+pub const MAX_CLASSES: usize = 16;
+/// Most snapshots of the partners of past epochs that are kept.
+pub const MAX_PAST_SNAPSHOTS: usize = 64;
+/// Most unbondings that one block pays; the rest follows in the next blocks.
+pub const MAX_PAID_PER_BLOCK: usize = 256;
 /// Most unbondings in progress per partner.
 pub const MAX_UNBONDINGS: usize = 16;
 /// Chunk of a blob that is served and verified as a whole, in bytes.
@@ -96,7 +121,7 @@ pub const BLOB_CHUNK_BYTES: u64 = 256 << 10;
 pub const MAX_OUTCOMES_BYTES: usize = 8 << 20;
 
 const _: () = {
-    assert!(MAX_TRANSACTION_BYTES < MAX_BODY_BYTES, "a block must be able to hold a transaction");
+    assert!(MAX_TRANSACTION_BYTES <= MAX_BODY_BYTES / 4, "the reserve of a block must be able to hold a transaction");
     assert!(MAX_BODY_BYTES < MAX_BLOCK_BYTES, "a block holds its body");
     assert!(
         MAX_SYSTEM_TRANSACTIONS * MAX_SYSTEM_TRANSACTION_BYTES + 1_024 <= MAX_BLOCK_BYTES - MAX_BODY_BYTES,
@@ -111,6 +136,22 @@ const _: () = {
         "a job's paths fit a transaction"
     );
     assert!(MAX_PARTNERS * (MAX_PROFILE_BYTES + 64) <= MAX_STATE_VALUE_BYTES, "a snapshot of partners fits a value");
+    assert!(NONCES_PER_SENDER >= MAX_BUILD_DEPTH, "a sender can have one transaction in each undecided block");
+    assert!(
+        PROTOCOL_CANDIDATE_BODIES >= 1 && ORDINARY_CANDIDATE_BODIES >= 1,
+        "what is offered fills the reserve of a block, and the rest"
+    );
+    assert!(
+        STATEMENTS_PER_VALIDATOR * MAX_COMMITTEE * MAX_SYSTEM_TRANSACTION_BYTES <= 64 << 20,
+        "the statements of all validators fit 64 MiB"
+    );
+    assert!(STATEMENTS_PER_VALIDATOR >= MAX_SYSTEM_TRANSACTIONS, "one validator's statements can fill a block");
+    assert!(MAX_PAST_SNAPSHOTS * 16 + MAX_COMMITTEE * 8 + 1_024 <= MAX_STATE_VALUE_BYTES, "the chain's record fits");
+    assert!(
+        MAX_BLOCK_TRANSACTIONS * ADDRESS_BYTES + 1_024 <= MAX_STATE_VALUE_BYTES,
+        "the unbondings of one block fit a value"
+    );
+    assert!(MAX_PAID_PER_BLOCK * 64 >= MAX_PARTNERS * MAX_UNBONDINGS, "all unbondings are paid within 64 blocks");
     assert!(KEPT_HEIGHTS > MAX_BUILD_DEPTH, "undo reaches below everything undecided");
     assert!(MAX_TASKS * (200 + MAX_OUTPUTS * 41) <= MAX_OUTCOMES_BYTES, "outcomes of all tasks fit their blob");
 };

@@ -3,7 +3,8 @@
 //! Step `s` has one contributor by a stake-weighted order that depends on the epoch's seed alone, whoever proposes
 //! blocks. The output is a VRF proof over (seed, s); `beacon_s = H(beacon_(s-1), s, output or nothing)`. Outputs enter
 //! in order, at most one per block. A step that stays silent for `beacon_skip_blocks` blocks and `beacon_skip_ms` of
-//! chain time is skipped at a cost to its contributor's account, never to its weight.
+//! chain time, in which leaders with more than F of the stake proposed, is skipped at a cost to its contributor's
+//! account, never to its weight.
 //!
 //! A step belongs to the epoch in which it became due and keeps that epoch's seed until it is over, so that its
 //! contributor never has two outputs to choose from.
@@ -13,15 +14,12 @@ use state::{StateRead, read_as};
 use types::attestation::{beacon_input, next_beacon};
 use types::hash::{ChainId, Domain, Hash32};
 use types::key::{VrfOutput, VrfProof};
+use types::limits::BEACON_STEPS_KEPT;
 use types::number::{BeaconStep, ChainTime, Epoch, Height, ValidatorIndex};
 use types::order::{ORDER_SLOTS, stake_order};
 use types::state_key::StateKey;
 
 use crate::{Context, Fault, Rules};
-
-/// Steps that stay readable beyond the lag. A draw is used in the very block that ends its step, so that older values
-/// serve readers only.
-pub const BEACON_STEPS_KEPT: u64 = 64;
 
 /// The beacon, under [`StateKey::Beacon`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -149,7 +147,9 @@ impl Context<'_> {
     fn step_is_overdue(&self) -> bool {
         let blocks = self.height.0.saturating_sub(self.beacon.since_height.0);
         let time = self.chain_time.0.saturating_sub(self.beacon.since_time.0);
-        blocks > self.rules.params.beacon_skip_blocks && time >= self.rules.params.beacon_skip_ms
+        let long = blocks > self.rules.params.beacon_skip_blocks && time >= self.rules.params.beacon_skip_ms;
+        // As for the windows of jobs: no coalition within F could have kept the output out of all those blocks.
+        long && self.may_close(self.beacon.since_height)
     }
 
     /// End hook of an epoch's last block: the beacon here seeds the epoch after the next.

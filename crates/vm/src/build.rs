@@ -2,13 +2,15 @@
 //!
 //! A quarter of the body, in bytes, weight and number, is reserved for actions of parties to live jobs, so that no
 //! flood of ordinary transactions makes a party miss its window. A transaction counts as one only if its action
-//! succeeds: the rules of jobs let nobody else succeed, so the reserve cannot be filled by pretenders.
+//! succeeds: the rules of jobs let nobody else succeed, so the reserve cannot be filled by pretenders. One that fails
+//! must fit beside the reserve, where it pays; a few that do not are tried for nothing, then no more.
 
 use state::StateRead;
 use types::block::{Body, Header};
 use types::codec::Bounded;
-use types::limits::{MAX_BLOCK_TRANSACTIONS, MAX_BODY_BYTES, MAX_SYSTEM_TRANSACTIONS};
-use types::number::{Timestamp, Weight};
+use types::hash::TransactionId;
+use types::limits::{MAX_BLOCK_TRANSACTIONS, MAX_BODY_BYTES, MAX_REFUSED, MAX_SYSTEM_TRANSACTIONS};
+use types::number::{Timestamp, ValidatorIndex, Weight};
 use types::transaction::{Action, SystemTransaction};
 
 use crate::charge::Verified;
@@ -18,23 +20,34 @@ use crate::{Fault, Rules, weight};
 /// Bytes of the count before the transactions of an encoded body.
 const BODY_OVERHEAD: usize = 4;
 
-/// Builds the body of a child of `parent`, on the state after it. `system` and `candidates` are tried in the order
+/// What a block is built from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// The body.
+    pub body: Body,
+    /// Actions of parties that failed where they would have used the reserve: they are not in the body, and not worth
+    /// another try.
+    pub refused: Vec<TransactionId>,
+}
+
+/// Builds the body of a child of `parent` by `proposer`, on the state after it. `system` and `candidates` are tried in the order
 /// given; what does not fit or would not be valid is left out. The first beacon output that is due is taken.
 pub fn build<'c>(
     rules: &Rules,
     view: &dyn StateRead,
     parent: &Header,
+    proposer: ValidatorIndex,
     timestamp: Timestamp,
     system: &[SystemTransaction],
     candidates: impl IntoIterator<Item = &'c Verified>,
-) -> Result<Body, Fault> {
-    let place = Place { height: parent.height.next(), timestamp, proposer: None };
+) -> Result<Built, Fault> {
+    let place = Place { height: parent.height.next(), timestamp, proposer };
     let (mut run, beacon) = begin(rules, view, parent, place, system)?;
     let system_first = Bounded::new(beacon.into_iter().collect()).unwrap_or_default();
     let mut body = Body { system: system_first, transactions: Bounded::default() };
     add_stored(&mut run, &mut body, system)?;
-    add_transactions(&mut run, &mut body, candidates)?;
-    Ok(body)
+    let refused = add_transactions(&mut run, &mut body, candidates)?;
+    Ok(Built { body, refused })
 }
 
 /// Begins with the beacon output that is due, or without one.
@@ -105,7 +118,7 @@ fn add_transactions<'c>(
     run: &mut Run<'_>,
     body: &mut Body,
     candidates: impl IntoIterator<Item = &'c Verified>,
-) -> Result<(), Fault> {
+) -> Result<Vec<TransactionId>, Fault> {
     let limit = run.context.rules.block_weight();
     let left = |limit: Weight| limit.saturating_sub(run.weight.0);
     let mut all = Room { bytes: MAX_BODY_BYTES - BODY_OVERHEAD, count: MAX_BLOCK_TRANSACTIONS, weight: left(limit) };
@@ -114,20 +127,22 @@ fn add_transactions<'c>(
         count: MAX_BLOCK_TRANSACTIONS - MAX_BLOCK_TRANSACTIONS / 4,
         weight: left(ordinary(limit)),
     };
-    let mut included = Vec::new();
+    let (mut included, mut refused) = (Vec::new(), Vec::new());
     for candidate in candidates {
         let transaction = candidate.transaction();
         let weight = weight::of_transaction(candidate.bytes(), &transaction.action);
         let need = Room { bytes: candidate.bytes(), count: 1, weight };
         let protocol = is_protocol_action(&transaction.action);
         let fits_open = open.holds(&need);
-        if !all.holds(&need) || !(protocol || fits_open) {
+        let may_use_reserve = protocol && refused.len() < MAX_REFUSED;
+        if !all.holds(&need) || !(may_use_reserve || fits_open) {
             continue;
         }
-        let mut reserved = false;
+        let (mut reserved, mut failed) = (false, false);
         let item = Item { transaction, weight };
         let stays = run.transaction_if(&item, |succeeded| {
             reserved = protocol && succeeded;
+            failed = !succeeded;
             reserved || fits_open
         })?;
         if stays {
@@ -136,10 +151,12 @@ fn add_transactions<'c>(
                 open.take(&need);
             }
             included.push(candidate.signed().clone());
+        } else if failed {
+            refused.push(candidate.id());
         }
     }
     body.transactions = Bounded::new(included).map_err(|_| Fault::Broken("more transactions than were counted"))?;
-    Ok(())
+    Ok(refused)
 }
 
 /// True for the actions of parties to live jobs.

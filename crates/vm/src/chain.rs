@@ -2,10 +2,9 @@
 
 use state::{StateRead, Writes};
 use types::block::{Block, Header};
-use types::hash::{Address, BlockId, ChainId, Hash32};
+use types::hash::{BlockId, ChainId, Hash32};
 use types::key::VrfProof;
 use types::number::{Amount, BeaconStep, Height, ProtocolVersion, Timestamp, ValidatorIndex, Weight};
-use types::state_key::StateKey;
 use types::transaction::{SystemTransaction, TransactionReceipt};
 
 use crate::charge::{self, ChargeError};
@@ -26,16 +25,6 @@ pub struct Executed {
     /// True if the block carried a transaction other than a beacon output, or a hook changed an account or a job: the
     /// next block should not wait for the idle target.
     pub urgent: bool,
-}
-
-impl Executed {
-    /// The accounts that changed: whose pooled transactions need a new look.
-    pub fn touched_accounts(&self) -> impl Iterator<Item = Address> + '_ {
-        self.writes.keys().filter_map(|key| match key {
-            StateKey::Account(address) => Some(*address),
-            _ => None,
-        })
-    }
 }
 
 /// Why a block is not valid after its parent, or, as [`BlockError::Fault`], cannot be judged.
@@ -138,7 +127,7 @@ pub fn execute(rules: &Rules, view: &dyn StateRead, parent: &Header, block: &Blo
     check_header(rules, parent, block)?;
     let weights = check_body(rules, block)?;
     let header = &block.header;
-    let place = Place { height: header.height, timestamp: header.timestamp, proposer: Some(header.proposer) };
+    let place = Place { height: header.height, timestamp: header.timestamp, proposer: header.proposer };
     let (output, stored) = split_system(block)?;
     let mut run = Run::begin(rules, view, parent, place, output).map_err(|stop| system_error(0, stop))?;
     for (position, transaction) in stored {

@@ -32,7 +32,7 @@ mod transfer;
 pub mod weight;
 
 pub use beacon::{Beacon, BeaconDuty};
-pub use build::build;
+pub use build::{Built, build};
 pub use chain::{BlockError, Executed, execute};
 pub use charge::{ChargeError, Verified};
 pub use context::{ChainRecord, Context};

@@ -1,29 +1,31 @@
 //! Transactions that wait for a block. Pure: it reads accounts from the view it is given and keeps no clock.
 //!
-//! It holds at most 16 nonces per sender, and caps on bytes and number. When it is full, what pays least goes if the
-//! new one pays more, else the answer is [`MempoolError::Full`], which is worth a retry; nothing is dropped silently.
-//! A transaction replaces the one with its nonce for a fee at least 10 % higher. Actions of bonded partners on live
-//! jobs have a quarter of the room to themselves, as they have in blocks.
+//! It holds at most 16 nonces per sender, and caps on bytes and number. When it is full, what pays least per weight goes
+//! if the new one pays more, else the answer is [`MempoolError::Full`], which is worth a retry; nothing is dropped
+//! silently. A transaction replaces the one with its nonce for a fee at least 10 % higher. Actions that their jobs wait
+//! for have a quarter of the room to themselves, as they have in blocks, and are offered to a block first; `lane` says
+//! which these are. A party's other transactions are ordinary ones, and what comes after one waits with it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use state::{StateRead, read_as};
-use types::hash::{Address, TransactionId};
-use types::job::JobRecord;
+use types::hash::{Address, JobId, TransactionId};
+use types::limits::NONCES_PER_SENDER;
 use types::number::{Amount, Height, Nonce};
 use types::state_key::StateKey;
-use types::transaction::{Action, SignedTransaction, Transaction};
+use types::transaction::{SignedTransaction, Transaction};
 
 use crate::charge::{self, ChargeError, Verified};
-use crate::{Account, Fault, Rules, partner};
+use crate::{Account, Fault, Rules, weight};
 
 mod candidates;
+mod error;
+mod lane;
 
 pub use candidates::Candidates;
-
-/// Most transactions of one sender.
-pub const NONCES_PER_SENDER: u64 = 16;
+pub use error::MempoolError;
+use lane::{Kind, Lane, Part};
 
 /// Caps of a mempool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,60 +42,6 @@ impl Default for MempoolLimits {
     }
 }
 
-/// Why a transaction is not taken in.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MempoolError {
-    /// It is here already.
-    #[error("transaction {0} is known")]
-    Known(TransactionId),
-    /// No block could hold it.
-    #[error(transparent)]
-    Charge(#[from] ChargeError),
-    /// Its nonce lies too far ahead of the account's.
-    #[error("the nonce {found} is too far ahead: the account is at {next}, at most {NONCES_PER_SENDER} may wait")]
-    NonceTooFar {
-        /// The transaction's.
-        found: Nonce,
-        /// The account's next.
-        next: Nonce,
-    },
-    /// It would replace one with its nonce for too little more.
-    #[error("the fee {found} SQUARE does not replace transaction {before}: at least {needed} does")]
-    ReplacementFee {
-        /// What would be replaced.
-        before: TransactionId,
-        /// The fee offered.
-        found: Amount,
-        /// The least fee that replaces it.
-        needed: Amount,
-    },
-    /// The account cannot pay for all that waits.
-    #[error("the account holds {balance} SQUARE, the fees of its waiting transactions come to {fees}")]
-    CannotPay {
-        /// What the account holds.
-        balance: Amount,
-        /// The fees together.
-        fees: Amount,
-    },
-    /// No room for that fee.
-    #[error("the mempool is full: try again later or with a fee above {above} SQUARE")]
-    Full {
-        /// The least fee among what waits.
-        above: Amount,
-    },
-    /// State could not be read.
-    #[error(transparent)]
-    Fault(#[from] Fault),
-}
-
-impl MempoolError {
-    /// True if the same transaction may be taken later.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Full { .. } | Self::NonceTooFar { .. } | Self::CannotPay { .. } | Self::Fault(_))
-    }
-}
-
 /// What taking a transaction in did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inserted {
@@ -105,17 +53,14 @@ pub struct Inserted {
     pub evicted: Vec<TransactionId>,
 }
 
-/// Which part of the room a transaction takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lane {
-    Ordinary,
-    Protocol,
-}
+/// What is paid for a unit of weight, in units of 2^-16.
+type Rate = u128;
 
 #[derive(Debug, Clone)]
 struct Pooled {
     transaction: Verified,
     lane: Lane,
+    part: Option<Part>,
     arrival: u64,
 }
 
@@ -123,6 +68,18 @@ impl Pooled {
     fn fee(&self) -> Amount {
         self.transaction.transaction().fee
     }
+
+    fn rate(&self) -> Rate {
+        rate(&self.transaction)
+    }
+}
+
+fn rate(transaction: &Verified) -> Rate {
+    transaction.transaction().fee.0.saturating_mul(1 << 16) / weight_of(transaction)
+}
+
+fn weight_of(transaction: &Verified) -> u128 {
+    u128::from(weight::of_transaction(transaction.bytes(), &transaction.transaction().action).0.max(1))
 }
 
 /// What waits of one sender, and the nonce its account is at.
@@ -132,8 +89,8 @@ struct Waiting {
     pooled: BTreeMap<Nonce, Pooled>,
 }
 
-/// Order of eviction: the least fee first, of equals the latest.
-type Rank = (Amount, Reverse<u64>, Address, Nonce);
+/// Order of eviction: who pays least first, of equals the latest.
+type Rank = (Rate, Reverse<u64>, Address, Nonce);
 
 /// Room that is taken in a lane, and who goes first.
 #[derive(Debug, Clone, Default)]
@@ -151,6 +108,10 @@ pub struct Mempool {
     expiry: BTreeSet<(Height, Address, Nonce)>,
     ordinary: Taken,
     protocol: Taken,
+    /// Who is in the protocol lane with what; each once.
+    places: BTreeMap<(Address, JobId, Kind), Nonce>,
+    /// The actions of partners by the job that they are for.
+    parts: BTreeSet<(JobId, Address, Nonce)>,
     arrivals: u64,
 }
 
@@ -165,6 +126,8 @@ impl Mempool {
             expiry: BTreeSet::new(),
             ordinary: Taken::default(),
             protocol: Taken::default(),
+            places: BTreeMap::new(),
+            parts: BTreeSet::new(),
             arrivals: 0,
         }
     }
@@ -187,13 +150,40 @@ impl Mempool {
         let account = read_account(view, &sender)?;
         let replaced = self.check_place(&sender, &account, &signed.transaction)?;
         let transaction = Verified::new(rules, signed)?;
-        let lane = lane(rules, view, &sender, &transaction.transaction().action)?;
-        let evicted = self.make_room(&sender, &transaction, lane, replaced.is_some())?;
+        let part = lane::look(rules, view, height, &sender, transaction.transaction())?;
+        let lane = self.lane(&sender, &transaction, part);
+        let evicted = match lane {
+            Lane::Protocol => Vec::new(),
+            Lane::Ordinary => self.make_room(&sender, &transaction)?,
+        };
         let nonce = transaction.transaction().nonce;
-        let before = self.remove(&sender, nonce).map(|pooled| pooled.transaction.id());
+        self.remove(&sender, nonce);
         self.arrivals += 1;
-        self.put(sender, account.nonce, Pooled { transaction, lane, arrival: self.arrivals });
-        Ok(Inserted { id, replaced: before, evicted })
+        self.put(sender, account.nonce, Pooled { transaction, lane, part, arrival: self.arrivals });
+        Ok(Inserted { id, replaced, evicted })
+    }
+
+    /// The protocol lane for the first action that a job expects of a sender, if there is room in it.
+    fn lane(&self, sender: &Address, new: &Verified, part: Option<Part>) -> Lane {
+        let Some(part) = part.filter(|part| part.expected) else { return Lane::Ordinary };
+        let nonce = new.transaction().nonce;
+        if self.places.get(&(*sender, part.job, part.kind)).is_some_and(|taken| *taken != nonce) {
+            return Lane::Ordinary;
+        }
+        let (limits, (bytes, count)) = (self.lane_limits(Lane::Protocol), self.with(sender, new, Lane::Protocol));
+        if bytes <= limits.bytes && count <= limits.transactions { Lane::Protocol } else { Lane::Ordinary }
+    }
+
+    /// Bytes and number in a lane once it holds `new` instead of what has its nonce now.
+    fn with(&self, sender: &Address, new: &Verified, lane: Lane) -> (usize, usize) {
+        let taken = self.taken(lane);
+        let (bytes, count) = (taken.bytes + new.bytes(), taken.ranks.len() + 1);
+        let waiting = self.senders.get(sender);
+        let old = waiting.and_then(|waiting| waiting.pooled.get(&new.transaction().nonce));
+        match old.filter(|old| old.lane == lane) {
+            Some(old) => (bytes.saturating_sub(old.transaction.bytes()), count - 1),
+            None => (bytes, count),
+        }
     }
 
     /// Checks nonce, replacement and the sum of fees; gives the transaction that would be replaced.
@@ -229,29 +219,19 @@ impl Mempool {
         Ok(before.map(|before| before.transaction.id()))
     }
 
-    /// Evicts what pays less until `new` fits its lane, or changes nothing and says that there is no room.
-    fn make_room(
-        &mut self,
-        sender: &Address,
-        new: &Verified,
-        lane: Lane,
-        replaces: bool,
-    ) -> Result<Vec<TransactionId>, MempoolError> {
+    /// Evicts what pays less until `new` fits the ordinary lane, or changes nothing and says that there is no room.
+    fn make_room(&mut self, sender: &Address, new: &Verified) -> Result<Vec<TransactionId>, MempoolError> {
+        let lane = Lane::Ordinary;
         let limits = self.lane_limits(lane);
-        let (mut bytes, mut count) = (self.taken(lane).bytes + new.bytes(), self.taken(lane).ranks.len() + 1);
-        let fee = new.transaction().fee;
-        let nonce = new.transaction().nonce;
-        let old = self.senders.get(sender).and_then(|waiting| waiting.pooled.get(&nonce));
-        if let Some(old) = old.filter(|old| replaces && old.lane == lane) {
-            (bytes, count) = (bytes.saturating_sub(old.transaction.bytes()), count - 1);
-        }
+        let (mut bytes, mut count) = self.with(sender, new, lane);
+        let (offered, weight) = (rate(new), weight_of(new));
         let mut victims: BTreeSet<(Address, Nonce)> = BTreeSet::new();
         for (least, _, victim, from) in &self.taken(lane).ranks {
             if bytes <= limits.bytes && count <= limits.transactions {
                 break;
             }
-            if *least >= fee {
-                return Err(MempoolError::Full { above: *least });
+            if *least >= offered {
+                return Err(MempoolError::Full { above: Amount(least.saturating_mul(weight).div_ceil(1 << 16)) });
             }
             if victim == sender {
                 continue;
@@ -264,48 +244,104 @@ impl Mempool {
             }
         }
         if bytes > limits.bytes || count > limits.transactions {
-            return Err(MempoolError::Full { above: fee });
+            return Err(MempoolError::Full { above: new.transaction().fee });
         }
         let gone = victims.into_iter().filter_map(|(victim, nonce)| self.remove(&victim, nonce));
         Ok(gone.map(|pooled| pooled.transaction.id()).collect())
     }
 
-    /// Looks again at all that waits of `touched` senders on a newer state, and drops what expired: what was included
-    /// or overtaken goes, and what can no longer pay.
-    pub fn recheck(
+    /// Looks again at what depends on the keys that a block changed, on the state after it, and drops what expired: what
+    /// was included or overtaken goes, and what can no longer pay; what a job waits for now, or no more, changes lanes.
+    pub fn recheck<'k>(
         &mut self,
+        rules: &Rules,
         view: &dyn StateRead,
         height: Height,
-        touched: impl IntoIterator<Item = Address>,
+        changed: impl IntoIterator<Item = &'k StateKey>,
     ) -> Result<(), Fault> {
         while let Some((_, sender, nonce)) = self.expiry.first().filter(|first| first.0 <= height).copied() {
             self.remove(&sender, nonce);
         }
-        for sender in touched {
-            let Some(waiting) = self.senders.get_mut(&sender) else { continue };
-            let account = read_account(view, &sender)?;
-            waiting.next = account.nonce;
-            let mut left = Some(account.balance);
-            let mut gone = Vec::new();
-            for (nonce, pooled) in &waiting.pooled {
-                if *nonce >= account.nonce {
-                    left = left.and_then(|left| left.checked_sub(pooled.fee()));
-                }
-                if *nonce < account.nonce || left.is_none() {
-                    gone.push(*nonce);
-                }
+        let mut jobs = Vec::new();
+        for key in changed {
+            match key {
+                StateKey::Account(sender) => self.recheck_sender(view, sender)?,
+                StateKey::Job(job) => jobs.push(*job),
+                _ => {}
             }
-            for nonce in gone {
-                self.remove(&sender, nonce);
+        }
+        jobs.into_iter().try_for_each(|job| self.recheck_job(rules, view, height, &job))
+    }
+
+    fn recheck_sender(&mut self, view: &dyn StateRead, sender: &Address) -> Result<(), Fault> {
+        let Some(waiting) = self.senders.get_mut(sender) else { return Ok(()) };
+        let account = read_account(view, sender)?;
+        waiting.next = account.nonce;
+        let mut left = Some(account.balance);
+        let mut gone = Vec::new();
+        for (nonce, pooled) in &waiting.pooled {
+            if *nonce >= account.nonce {
+                left = left.and_then(|left| left.checked_sub(pooled.fee()));
             }
+            if *nonce < account.nonce || left.is_none() {
+                gone.push(*nonce);
+            }
+        }
+        for nonce in gone {
+            self.remove(sender, nonce);
         }
         Ok(())
     }
 
-    /// What a block may take, in this order: the best fee among the next of each sender, of equals the earliest.
+    /// Puts the actions on a job into the lanes where they belong since its stage changed, in order of arrival.
+    fn recheck_job(&mut self, rules: &Rules, view: &dyn StateRead, height: Height, job: &JobId) -> Result<(), Fault> {
+        let first = (*job, Address::default(), Nonce::ZERO);
+        let on_job = self.parts.range(first..).take_while(|(other, ..)| other == job);
+        let all: Vec<_> = on_job.map(|(_, sender, nonce)| (*sender, *nonce)).collect();
+        if all.is_empty() {
+            return Ok(());
+        }
+        let (scene, _) = lane::scene(view, job)?;
+        let mut moving = BTreeMap::new();
+        for (sender, nonce) in all {
+            let Some(waiting) = self.senders.get(&sender) else { continue };
+            let stale = |pooled: &Pooled| pooled.part.is_some_and(|part| part.scene != scene);
+            if waiting.pooled.get(&nonce).is_some_and(stale) {
+                let next = waiting.next;
+                moving.extend(self.remove(&sender, nonce).map(|pooled| (pooled.arrival, (sender, next, pooled))));
+            }
+        }
+        for (sender, next, mut pooled) in moving.into_values() {
+            pooled.part = lane::look(rules, view, height, &sender, pooled.transaction.transaction())?;
+            pooled.lane = self.lane(&sender, &pooled.transaction, pooled.part);
+            self.put(sender, next, pooled);
+        }
+        Ok(())
+    }
+
+    /// Drops a transaction, if it waits.
+    pub fn drop_one(&mut self, id: &TransactionId) {
+        if let Some((sender, nonce)) = self.ids.get(id).copied() {
+            self.remove(&sender, nonce);
+        }
+    }
+
+    /// All that a block could take, in the order in which it is offered.
     #[must_use]
     pub fn candidates(&self) -> Candidates<'_> {
-        Candidates::new(&self.senders)
+        Candidates::new(&self.senders, &BTreeMap::new())
+    }
+
+    /// The first of what a block on the state `view` could take: so many bytes of the protocol lane, so many of the
+    /// ordinary one. What that state has seen of the parties' transactions already takes no room.
+    pub fn offer(&self, view: &dyn StateRead, protocol: usize, ordinary: usize) -> Result<Vec<Verified>, Fault> {
+        let mut first = BTreeMap::new();
+        for (sender, ..) in self.places.keys() {
+            if !first.contains_key(sender) {
+                first.insert(*sender, read_account(view, sender)?.nonce);
+            }
+        }
+        Ok(Candidates::new(&self.senders, &first).within(protocol, ordinary).into_iter().cloned().collect())
     }
 
     /// True if a transaction waits that a block could take.
@@ -377,7 +413,13 @@ impl Mempool {
         self.ids.insert(pooled.transaction.id(), (sender, nonce));
         self.expiry.insert((transaction.valid_until, sender, nonce));
         let bytes = pooled.transaction.bytes();
-        let rank = (pooled.fee(), Reverse(pooled.arrival), sender, nonce);
+        let rank = (pooled.rate(), Reverse(pooled.arrival), sender, nonce);
+        if let Some(part) = pooled.part {
+            self.parts.insert((part.job, sender, nonce));
+            if pooled.lane == Lane::Protocol {
+                self.places.insert((sender, part.job, part.kind), nonce);
+            }
+        }
         let taken = self.taken_mut(pooled.lane);
         taken.bytes += bytes;
         taken.ranks.insert(rank);
@@ -396,30 +438,17 @@ impl Mempool {
         self.expiry.remove(&(pooled.transaction.transaction().valid_until, *sender, nonce));
         let taken = self.taken_mut(pooled.lane);
         taken.bytes -= pooled.transaction.bytes();
-        taken.ranks.remove(&(pooled.fee(), Reverse(pooled.arrival), *sender, nonce));
+        taken.ranks.remove(&(pooled.rate(), Reverse(pooled.arrival), *sender, nonce));
+        if let Some(part) = pooled.part {
+            self.parts.remove(&(part.job, *sender, nonce));
+            if pooled.lane == Lane::Protocol {
+                self.places.remove(&(*sender, part.job, part.kind));
+            }
+        }
         Some(pooled)
     }
 }
 
 fn read_account(view: &dyn StateRead, address: &Address) -> Result<Account, Fault> {
     Ok(read_as(view, &StateKey::Account(*address))?.unwrap_or_default())
-}
-
-/// The lane of an action: that of protocol actions only for a bonded partner and a live job.
-fn lane(rules: &Rules, view: &dyn StateRead, sender: &Address, action: &Action) -> Result<Lane, Fault> {
-    let (Action::Acknowledge { job, .. }
-    | Action::Decline { job, .. }
-    | Action::Commit { job, .. }
-    | Action::Announce { job, .. }
-    | Action::Claim { job, .. }
-    | Action::Reveal { job, .. }) = action
-    else {
-        return Ok(Lane::Ordinary);
-    };
-    let minimum = rules.params.compute.minimum_bond;
-    let bonded = partner::read(view, sender)?.is_some_and(|partner| partner.bond >= minimum);
-    let record: Option<JobRecord> =
-        if bonded { read_as(view, &StateKey::Job(*job)).map_err(Fault::from)? } else { None };
-    let live = record.is_some_and(|record| !record.stage.is_final());
-    Ok(if live { Lane::Protocol } else { Lane::Ordinary })
 }

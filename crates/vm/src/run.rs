@@ -51,8 +51,7 @@ impl<E> From<Fault> for Stop<E> {
 pub(crate) struct Place {
     pub height: Height,
     pub timestamp: Timestamp,
-    /// Who proposes; nobody while a block is being built, since only the end of a block asks.
-    pub proposer: Option<ValidatorIndex>,
+    pub proposer: ValidatorIndex,
 }
 
 /// A block between its begin and its end.
@@ -87,7 +86,7 @@ impl<'a> Run<'a> {
         let step = place.timestamp.0.saturating_sub(parent.timestamp.0);
         let most = rules.params.idle_target_ms.saturating_mul(2);
         chain.chain_time = chain.chain_time.saturating_add(step.min(most));
-        if let Some(last) = place.proposer.and_then(|index| chain.last_proposed.get_mut(usize::from(index.0))) {
+        if let Some(last) = chain.last_proposed.get_mut(usize::from(place.proposer.0)) {
             *last = place.height;
         }
         let beacon = Beacon::read(view)?;

@@ -8,20 +8,13 @@ use std::collections::BTreeMap;
 use state::StateRead;
 use types::hash::JobId;
 use types::key::VrfProof;
-use types::limits::MAX_SYSTEM_TRANSACTIONS;
+use types::limits::{MAX_SYSTEM_TRANSACTIONS, OUTPUTS_PER_STEP, STATEMENTS_PER_VALIDATOR, STEPS_AHEAD};
 use types::number::{Attempt, BeaconStep, ValidatorIndex};
 use types::transaction::{Holding, SystemTransaction};
 
 use crate::query::{self, Wanted};
 use crate::run::check_stored;
 use crate::{Beacon, Fault, Rules, SystemError};
-
-/// Most stored statements that wait of one validator.
-pub const STATEMENTS_PER_VALIDATOR: usize = 256;
-/// Steps beyond the due one whose outputs wait, unproven, until their turn.
-pub const STEPS_AHEAD: u64 = 4;
-/// Most outputs that wait for one such step.
-pub const OUTPUTS_PER_STEP: usize = 4;
 
 /// Why a system transaction is not taken in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -270,7 +270,7 @@ impl Node {
         if synced && let Some(view) = self.stored_view {
             out.push(Effect::Release(view));
         }
-        self.pools.decided(state, &executed)?;
+        self.pools.decided(&self.setup.rules, state, &executed)?;
         self.follow_jobs(now, &executed);
         Ok(())
     }

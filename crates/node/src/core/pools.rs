@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use state::StateRead;
 use types::codec::{Bounded, encode};
 use types::hash::TransactionId;
-use types::limits::MAX_BODY_BYTES;
+use types::limits::{MAX_BODY_BYTES, ORDINARY_CANDIDATE_BODIES, PROTOCOL_CANDIDATE_BODIES};
 use types::number::{BeaconStep, Height, ValidatorIndex};
 use types::transaction::{SignedTransaction, StoredStatement, SystemTransaction};
 use vm::query::{self, Wanted};
@@ -34,8 +34,6 @@ const MAX_SUBMITTED: usize = 1_024;
 const MAX_GREETING_BYTES: usize = 2 << 20;
 /// Most encoded bytes of transactions in one frame.
 const MAX_POOL_FRAME_BYTES: usize = 128 << 10;
-/// Candidates that a block is built from, as a multiple of the bytes that it may hold: not all of them will fit.
-const CANDIDATE_BODIES: usize = 2;
 
 /// Something that is sent again until it is final.
 #[derive(Debug, Clone)]
@@ -175,13 +173,9 @@ impl Pools {
     }
 
     /// A block was decided: what it holds, or makes useless, goes.
-    pub(super) fn decided(&mut self, decided: &dyn StateRead, executed: &Executed) -> Result<(), Fault> {
+    pub(super) fn decided(&mut self, rules: &Rules, decided: &dyn StateRead, executed: &Executed) -> Result<(), Fault> {
         self.changed = true;
-        let touched = executed.diff.writes.keys().filter_map(|key| match key {
-            types::state_key::StateKey::Account(address) => Some(*address),
-            _ => None,
-        });
-        self.mempool.recheck(decided, executed.diff.height, touched)?;
+        self.mempool.recheck(rules, decided, executed.diff.height, executed.diff.writes.keys())?;
         self.system.recheck(decided)?;
         let step = Beacon::read(decided)?.step;
         let mut kept = Vec::new();
@@ -209,12 +203,17 @@ impl Pools {
         view: &dyn StateRead,
     ) -> Result<(Vec<SystemTransaction>, Vec<Verified>), Fault> {
         let system = self.system.candidates(rules, view)?;
-        let mut bytes = 0;
-        let fits = |candidate: &&Verified| {
-            bytes += candidate.bytes();
-            bytes <= CANDIDATE_BODIES * MAX_BODY_BYTES
-        };
-        Ok((system, self.mempool.candidates().take_while(fits).cloned().collect()))
+        let (protocol, ordinary) =
+            (PROTOCOL_CANDIDATE_BODIES * MAX_BODY_BYTES, ORDINARY_CANDIDATE_BODIES * MAX_BODY_BYTES);
+        Ok((system, self.mempool.offer(view, protocol, ordinary)?))
+    }
+
+    /// A block was tried with these in vain: they go, so that each is tried for nothing once.
+    pub(super) fn refused(&mut self, refused: &[TransactionId]) {
+        self.changed |= !refused.is_empty();
+        for id in refused {
+            self.mempool.drop_one(id);
+        }
     }
 
     /// The frames that are due, each with who it came from.

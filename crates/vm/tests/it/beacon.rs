@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use state::read_as;
 use types::attestation::next_beacon;
 use types::hash::{Domain, Hash32};
-use types::number::{Amount, BeaconStep, Epoch};
+use types::limits::BEACON_STEPS_KEPT;
+use types::number::{Amount, BeaconStep, Epoch, ValidatorIndex};
 use types::state_key::StateKey;
 use types::transaction::SystemTransaction;
-use vm::beacon::{BEACON_STEPS_KEPT, BeaconError, contributor, first_seed};
+use vm::beacon::{BeaconError, contributor, first_seed};
 use vm::{Beacon, BlockError, ChainRecord, SystemError};
 
 use crate::audit::assert_conserved;
@@ -88,6 +89,23 @@ fn a_silent_step_is_skipped_after_blocks_and_time_at_its_contributors_cost() {
 }
 
 #[test]
+fn one_leader_alone_cannot_skip_a_step() {
+    let mut chain = Chain::with(|params| (params.beacon_skip_blocks, params.beacon_skip_ms) = (1, 1_000));
+    let by = |chain: &Chain, proposer| {
+        let mut block = chain.block_with(1_000, Vec::new(), Vec::new());
+        block.header.proposer = ValidatorIndex(proposer);
+        block
+    };
+    // Its stake is 4 of 13, which is what may be faulty.
+    for _ in 0..8 {
+        chain.push(&by(&chain, 0));
+        assert_eq!(beacon(&chain).step, BeaconStep(0));
+    }
+    chain.push(&by(&chain, 1));
+    assert_eq!(beacon(&chain).step, BeaconStep(1), "with another leader it is overdue");
+}
+
+#[test]
 fn a_silent_step_is_not_skipped_before_its_time() {
     let mut chain = Chain::with(|params| (params.beacon_skip_blocks, params.beacon_skip_ms) = (3, 2_000));
     for _ in 0..19 {
@@ -145,7 +163,7 @@ fn the_beacon_at_the_end_of_an_epoch_seeds_the_epoch_after_the_next() {
 #[test]
 fn a_step_keeps_the_seed_of_the_epoch_in_which_it_became_due() {
     let mut chain = Chain::with(|params| {
-        (params.epoch_length, params.beacon_skip_blocks) = (4, 100);
+        (params.epoch_length, params.beacon_skip_blocks) = (4, 20);
     });
     chain.run_to(2);
     let (due, output) = (beacon(&chain).duty(&chain.rules), chain.output());

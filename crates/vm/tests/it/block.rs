@@ -4,6 +4,7 @@ use types::codec::Bounded;
 use types::hash::{BlockId, ChainId, Hash32};
 use types::key::PublicKey;
 use types::number::{Amount, Height, Nonce, ProtocolVersion, Timestamp, ValidatorIndex, Weight};
+use types::state_key::StateKey;
 use types::transaction::{SignedTransaction, Transaction, TransactionReceipt};
 use vm::{BlockError, ChainRecord, ChargeError};
 
@@ -35,7 +36,7 @@ fn a_transfer_moves_money_and_burns_its_fee() {
     assert_eq!(chain.account(4).balance, square(10_007));
     assert_eq!(ChainRecord::read(&chain.state).unwrap().burned, fee);
     assert_eq!(executed.receipt_root, TransactionReceipt::root(&executed.receipts));
-    assert!(executed.touched_accounts().any(|touched| touched == address(3)));
+    assert!(executed.writes.contains_key(&StateKey::Account(address(3))));
     assert_conserved(&chain.state, chain.rules.supply);
 }
 

@@ -13,7 +13,7 @@ fn verified(chain: &Chain, all: Vec<SignedTransaction>) -> Vec<Verified> {
 
 fn body(chain: &Chain, system: &[SystemTransaction], candidates: &[Verified]) -> Body {
     let timestamp = Timestamp(chain.tip.timestamp.0 + 100);
-    build(&chain.rules, &chain.state, &chain.tip, timestamp, system, candidates).unwrap()
+    build(&chain.rules, &chain.state, &chain.tip, chain.proposer(), timestamp, system, candidates).unwrap().body
 }
 
 #[test]

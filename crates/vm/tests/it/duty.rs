@@ -99,7 +99,7 @@ fn the_pool_offers_statements_while_their_job_wants_them() {
     let system = pool.candidates(&world.chain.rules, &world.chain.state).unwrap();
     let timestamp = Timestamp(world.chain.tip.timestamp.0 + 100);
     let chain = &world.chain;
-    let body = build(&chain.rules, &chain.state, &chain.tip, timestamp, &system, &[]).unwrap();
+    let body = build(&chain.rules, &chain.state, &chain.tip, chain.proposer(), timestamp, &system, &[]).unwrap().body;
     assert_eq!(body.system.to_vec(), all);
     let block = world.chain.block_with(100, body.system.to_vec(), Vec::new());
     world.chain.push(&block);
@@ -132,13 +132,13 @@ fn parties_to_jobs_get_into_a_block_that_others_fill() {
     rules.params.block_weight = weigh(&candidates[16]) * 4;
     let chain = &world.chain;
     let timestamp = Timestamp(chain.tip.timestamp.0 + 100);
-    let body = build(&rules, &chain.state, &chain.tip, timestamp, &[], &candidates).unwrap();
+    let body = build(&rules, &chain.state, &chain.tip, chain.proposer(), timestamp, &[], &candidates).unwrap().body;
     let ordinary = body.transactions.len() - 1;
     assert_eq!(body.transactions.last(), Some(&all[16]));
     assert!(ordinary < 16, "the others filled their part");
     // One unit less, and the party does not fit beside them.
     rules.params.block_weight = weigh(&candidates[0]) * u64::try_from(ordinary).unwrap() * 4 / 3;
-    let body = build(&rules, &chain.state, &chain.tip, timestamp, &[], &candidates).unwrap();
+    let body = build(&rules, &chain.state, &chain.tip, chain.proposer(), timestamp, &[], &candidates).unwrap().body;
     assert!(!body.transactions.contains(&all[16]));
 }
 

@@ -78,6 +78,8 @@ pub fn profile(n: u8) -> PartnerProfile {
 /// The devnet's genesis with `FUNDED` accounts of 10,000 SQUARE; accounts 0 and 1 are partners.
 pub fn genesis(change: impl FnOnce(&mut Params)) -> Genesis {
     let mut params = Params::devnet();
+    // Epochs of few blocks are long enough then.
+    params.pace_ms = params.idle_target_ms;
     change(&mut params);
     let mut accounts: Vec<_> =
         (0..FUNDED).map(|n| GenesisAccount { address: address(n), balance: square(10_000) }).collect();
@@ -132,7 +134,7 @@ impl Chain {
             height,
             parent: self.tip.id(),
             timestamp: Timestamp(self.tip.timestamp.0 + step_ms),
-            proposer: ValidatorIndex(u16::try_from(height.0 % 4).unwrap()),
+            proposer: self.proposer(),
             transaction_root: body.root(),
             base_fee: self.genesis.params.minimum_fee,
             next_committee: self.rules.next_committee(height),
@@ -141,6 +143,11 @@ impl Chain {
             parent_weight: executed.map_or(Weight::ZERO, |executed| executed.weight),
         };
         Block { header, body }
+    }
+
+    /// Who proposes the next block: everybody in turn.
+    pub fn proposer(&self) -> ValidatorIndex {
+        ValidatorIndex(u16::try_from(self.tip.height.next().0 % 4).unwrap())
     }
 
     /// A block with the beacon output that is due and these transactions.

@@ -1,15 +1,19 @@
 //! The mempool keeps what a block could take, within its caps, and answers for what it does not.
 
 use types::hash::TransactionId;
+use types::limits::NONCES_PER_SENDER;
 use types::number::{Amount, Height, Nonce};
 use types::transaction::SignedTransaction;
-use vm::mempool::NONCES_PER_SENDER;
 use vm::{ChargeError, Inserted, Mempool, MempoolError, MempoolLimits};
 
 use crate::fixture::{Chain, Random, address, key, square, transfer};
 
 fn insert(pool: &mut Mempool, chain: &Chain, signed: &SignedTransaction) -> Result<Inserted, MempoolError> {
     pool.insert(&chain.rules, &chain.state, chain.tip.height, signed.clone())
+}
+
+fn recheck(pool: &mut Mempool, chain: &Chain, executed: &vm::Executed) {
+    pool.recheck(&chain.rules, &chain.state, chain.tip.height, executed.writes.keys()).unwrap();
 }
 
 fn with_fee(chain: &Chain, n: u8, later: u64, fee: u128) -> SignedTransaction {
@@ -174,7 +178,7 @@ fn a_new_block_takes_out_what_it_includes_overtakes_impoverishes_or_outlives() {
     let all = Amount(square(10_000).0 - fee.0);
     let block = vec![included.clone(), other.sign(&key(4)), chain.sign(5, transfer(1, all))];
     let executed = chain.next(block);
-    pool.recheck(&chain.state, chain.tip.height, executed.touched_accounts()).unwrap();
+    recheck(&mut pool, &chain, &executed);
     assert_eq!(order(&pool), [next.id()]);
     assert_eq!(pool.len(), 1);
     assert!(pool.is_ready());
@@ -194,15 +198,15 @@ fn its_books_balance_over_random_use() {
         if random.below(2) == 0 {
             let take: Vec<_> = pool.candidates().take(5).map(|candidate| candidate.signed().clone()).collect();
             let executed = chain.next(take);
-            pool.recheck(&chain.state, chain.tip.height, executed.touched_accounts()).unwrap();
+            recheck(&mut pool, &chain, &executed);
         }
         let waiting: Vec<_> = pool.candidates().collect();
         assert!(waiting.len() <= pool.len());
         assert_eq!(pool.is_ready(), !waiting.is_empty());
         let everything = chain.next(Vec::new());
-        pool.recheck(&chain.state, chain.tip.height, everything.touched_accounts()).unwrap();
+        recheck(&mut pool, &chain, &everything);
     }
-    pool.recheck(&chain.state, Height(u64::MAX), []).unwrap();
+    pool.recheck(&chain.rules, &chain.state, Height(u64::MAX), []).unwrap();
     assert!(pool.is_empty());
     assert_eq!(pool.bytes(), 0, "every byte that was counted in was counted out");
 }

@@ -1,9 +1,9 @@
 //! System transactions wait once per subject, and only while they have a use.
 
 use types::hash::{Hash32, JobId};
+use types::limits::STATEMENTS_PER_VALIDATOR;
 use types::number::{Attempt, BeaconStep, ValidatorIndex};
 use types::transaction::{Holding, StoredStatement, SystemTransaction};
-use vm::system_pool::STATEMENTS_PER_VALIDATOR;
 use vm::{Beacon, SystemError, SystemPool, SystemPoolError};
 
 use crate::fixture::{Chain, validator_keys};

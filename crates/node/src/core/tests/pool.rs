@@ -1,6 +1,10 @@
 //! How transactions get around.
 
+use consensus::WholeBlock;
+use types::block::{Block, Body};
+
 use super::*;
+use crate::application::Built;
 
 fn pool_frames(effects: &[Effect]) -> Vec<(Target, PoolMessage)> {
     let pool = |effect: &Effect| match effect {
@@ -138,4 +142,18 @@ fn the_contributor_publishes_each_output_once() {
         .collect();
     assert!(steps.len() > 3);
     assert!(steps.windows(2).all(|pair| pair[0] < pair[1]), "{steps:?}");
+}
+
+#[test]
+fn what_was_tried_in_vain_is_dropped() {
+    let mut host = Host::of(4);
+    let transaction = transfer(&host.genesis, 0);
+    let id = transaction.id();
+    host.submit(transaction);
+    let block = Block { header: host.genesis.header(), body: Body::default() };
+    let (view, block) = (View(1_000), WholeBlock::new(block).unwrap());
+    host.step(Event::Built(Ok(Box::new(Built { view, block, refused: vec![id] }))));
+    host.seen.clear();
+    host.step(Event::Peers([ValidatorIndex(2)].into()));
+    assert_eq!(transactions(&host.seen), [], "it waits no more");
 }

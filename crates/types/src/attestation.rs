@@ -201,10 +201,18 @@ impl Opening {
     }
 }
 
-/// What a partner's VRF is run over to learn whether it verifies an attempt.
+/// What a partner's VRF is run over to learn whether it verifies an attempt. The partner is part of it: a proof is of no
+/// use to anybody else, so that nothing is gained by registering somebody else's key.
 #[must_use]
-pub fn sortition_input(chain: ChainId, job: JobId, attempt: Attempt, commitment: &Hash32, beacon: &Hash32) -> Hash32 {
-    Hash32::of(Domain::SORTITION, &(chain, job, attempt, commitment, beacon))
+pub fn sortition_input(
+    chain: ChainId,
+    job: JobId,
+    attempt: Attempt,
+    partner: &Address,
+    commitment: &Hash32,
+    beacon: &Hash32,
+) -> Hash32 {
+    Hash32::of(Domain::SORTITION, &(chain, job, attempt, partner, commitment, beacon))
 }
 
 /// The hash of unblinded leaves, which an opened claim leaves on chain for comparison.

@@ -55,9 +55,6 @@ pub enum ActionError {
     /// A VRF key that is none.
     #[error("the VRF key is not valid")]
     BadVrfKey,
-    /// A VRF key that another active partner registered.
-    #[error("another partner registered this VRF key")]
-    VrfKeyTaken,
     /// A capacity of zero.
     #[error("the capacity must be above zero")]
     NoCapacity,
@@ -101,7 +98,6 @@ impl ActionError {
             Self::ProfileTooLong { .. } => "profile_too_long",
             Self::UnknownClass(_) => "unknown_class",
             Self::BadVrfKey => "bad_vrf_key",
-            Self::VrfKeyTaken => "vrf_key_taken",
             Self::NoCapacity => "no_capacity",
             Self::TooManyPartners(_) => "too_many_partners",
             Self::BondLocked { .. } => "bond_locked",

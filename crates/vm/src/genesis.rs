@@ -1,7 +1,5 @@
 //! The state of genesis.
 
-use std::collections::BTreeSet;
-
 use state::Writes;
 use types::codec::{Bounded, encode};
 use types::genesis::Genesis;
@@ -22,9 +20,6 @@ pub enum GenesisStateError {
     /// A partner whose registration would be refused.
     #[error("partner {0}: {1}")]
     Partner(Address, Box<ActionError>),
-    /// Two partners with one VRF key.
-    #[error("partner {0} has the VRF key of another")]
-    VrfKeyTwice(Address),
     /// A block could not hold the heaviest transaction.
     #[error("parameter block_weight is {found}, the heaviest transaction needs {needed}")]
     BlockWeight {
@@ -72,14 +67,11 @@ pub fn genesis_writes(genesis: &Genesis) -> Result<Writes, GenesisStateError> {
 }
 
 fn write_partners(genesis: &Genesis, writes: &mut Writes) -> Result<(), GenesisStateError> {
-    let (mut index, mut counted, mut keys) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let (mut index, mut counted) = (Vec::new(), Vec::new());
     for partner in &genesis.partners {
         let classes = genesis.params.compute.classes.iter().map(|class| class.class);
         check_profile(classes, &partner.profile)
             .map_err(|error| GenesisStateError::Partner(partner.address, Box::new(error)))?;
-        if !keys.insert(partner.profile.vrf_key) {
-            return Err(GenesisStateError::VrfKeyTwice(partner.address));
-        }
         let record = new_partner(partner.profile.clone(), partner.bond);
         put(writes, StateKey::Partner(partner.address), &record);
         if partner.bond >= genesis.params.compute.minimum_bond {

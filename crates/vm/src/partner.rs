@@ -8,7 +8,6 @@ use state::{StateRead, read_as};
 use types::codec::Bounded;
 use types::hash::{Address, JobId};
 use types::job::PartnerProfile;
-use types::key::VrfPublicKey;
 use types::number::Amount;
 use types::state_key::StateKey;
 
@@ -20,8 +19,6 @@ mod snapshot;
 mod unbond;
 
 pub use register::check_profile;
-pub use snapshot::MAX_PAST_SNAPSHOTS;
-pub use unbond::MAX_PAID_PER_BLOCK;
 
 /// The partner of an account, in any state.
 pub fn read(state: &dyn StateRead, address: &Address) -> Result<Option<Partner>, Fault> {
@@ -77,17 +74,6 @@ impl Context<'_> {
         self.burn(amount)?;
         self.leave_if_below_minimum(address, &partner)?;
         Ok(amount)
-    }
-
-    /// True if another active partner registered this VRF key: two with one key would announce with one proof.
-    fn vrf_key_is_taken(&self, address: &Address, key: &VrfPublicKey) -> Result<bool, Fault> {
-        for other in index(&self.overlay)? {
-            let taken = self.partner(&other)?.is_some_and(|partner| partner.profile.vrf_key == *key);
-            if taken && other != *address {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     fn leave_if_below_minimum(&mut self, address: &Address, partner: &Partner) -> Result<(), Fault> {

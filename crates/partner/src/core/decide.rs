@@ -274,7 +274,9 @@ impl Core {
             return;
         }
         let draw = || {
-            let input = sortition_input(self.identity.chain, job, attempt, &committed.commitment, &committed.beacon);
+            let own = self.identity.address();
+            let (seal, beacon) = (&committed.commitment, &committed.beacon);
+            let input = sortition_input(self.identity.chain, job, attempt, &own, seal, beacon);
             let proof = self.identity.vrf.prove(&input);
             let output = self.identity.vrf.public().verify(&input, &proof).ok()?;
             let class_bond = snapshot.class_bond(class, &primary.partner);

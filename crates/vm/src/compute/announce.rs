@@ -35,8 +35,14 @@ pub(super) fn announce(
     let snapshot = context.snapshot(context.rules.epoch(committed.height))?.ok_or(JobError::NotCounted)?;
     let counted = snapshot.partner(sender).filter(|counted| counted.profile.class == class);
     let counted = counted.ok_or(JobError::NotCounted)?;
-    let input =
-        sortition_input(context.rules.chain_id, record.id, record.attempt, &committed.commitment, &committed.beacon);
+    let input = sortition_input(
+        context.rules.chain_id,
+        record.id,
+        record.attempt,
+        sender,
+        &committed.commitment,
+        &committed.beacon,
+    );
     let output = counted.profile.vrf_key.verify(&input, proof).map_err(|_| JobError::BadProof)?;
     let class_bond = snapshot.class_bond(class, &primary.partner);
     if !is_drawn(&output, policy.expected_verifiers, counted.bond, class_bond) {

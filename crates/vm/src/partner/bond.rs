@@ -26,9 +26,6 @@ impl Context<'_> {
         if index.len() >= MAX_PARTNERS {
             return Err(ActionError::TooManyPartners(MAX_PARTNERS));
         }
-        if self.vrf_key_is_taken(address, &partner.profile.vrf_key)? {
-            return Err(ActionError::VrfKeyTaken);
-        }
         index.insert(place, *address);
         self.overlay.put(StateKey::PartnerIndex, &index);
         Ok(())

@@ -6,17 +6,13 @@ use types::job::PartnerProfile;
 use types::limits::{MAX_ATTRIBUTES, MAX_PROFILE_BYTES};
 use types::number::{Amount, EngineClass};
 
-use super::{index, new_partner};
+use super::new_partner;
 use crate::{ActionError, Context, Partner};
 
 impl Context<'_> {
     /// Registers the sender or replaces its profile; bond, locks and unbondings stay.
     pub(crate) fn register_partner(&mut self, address: &Address, profile: &PartnerProfile) -> Result<(), ActionError> {
         check_profile(self.rules.params.compute.classes.iter().map(|class| class.class), profile)?;
-        let active = index(&self.overlay)?.binary_search(address).is_ok();
-        if active && self.vrf_key_is_taken(address, &profile.vrf_key)? {
-            return Err(ActionError::VrfKeyTaken);
-        }
         let partner = match self.partner(address)? {
             Some(partner) => Partner { profile: profile.clone(), ..partner },
             None => new_partner(profile.clone(), Amount::ZERO),

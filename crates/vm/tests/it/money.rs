@@ -60,21 +60,12 @@ impl Model {
         partner.bond >= self.minimum_bond
     }
 
-    fn key_is_taken(&self, n: u8, profile: &PartnerProfile) -> bool {
-        let mut others = self.partners.iter().filter(|(other, _)| **other != n);
-        others.any(|(_, other)| self.is_active(other) && other.profile.vrf_key == profile.vrf_key)
-    }
-
     fn register(&mut self, n: u8, profile: &PartnerProfile) -> Result<(), &'static str> {
         if profile.class == EngineClass(9) {
             return Err("unknown_class");
         }
         if profile.capacity == 0 {
             return Err("no_capacity");
-        }
-        let active = self.partners.get(&n).is_some_and(|partner| self.is_active(partner));
-        if active && self.key_is_taken(n, profile) {
-            return Err("vrf_key_taken");
         }
         let new = || ModelPartner { profile: profile.clone(), bond: 0, unbonding: Vec::new() };
         self.partners.entry(n).or_insert_with(new).profile = profile.clone();
@@ -85,13 +76,9 @@ impl Model {
         if amount == 0 {
             return Err("zero_amount");
         }
-        let partner = self.partners.get(&n).ok_or("not_registered")?.clone();
+        self.partners.get(&n).ok_or("not_registered")?;
         if self.accounts[&address(n)].balance < amount {
             return Err("insufficient_balance");
-        }
-        let becomes_active = !self.is_active(&partner) && partner.bond + amount >= self.minimum_bond;
-        if becomes_active && self.key_is_taken(n, &partner.profile) {
-            return Err("vrf_key_taken");
         }
         self.take(n, amount)?;
         self.partners.get_mut(&n).unwrap().bond += amount;

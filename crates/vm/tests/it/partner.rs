@@ -3,12 +3,11 @@
 use types::account::PartnerSnapshot;
 use types::codec::{Text, encode};
 use types::hash::{Hash32, JobId};
-use types::limits::{MAX_ATTRIBUTES, MAX_PROFILE_BYTES, MAX_UNBONDINGS};
+use types::limits::{MAX_ATTRIBUTES, MAX_PAST_SNAPSHOTS, MAX_PROFILE_BYTES, MAX_UNBONDINGS};
 use types::number::{Amount, EngineClass, Epoch};
 use types::state_key::StateKey;
 use types::transaction::Action;
 use vm::Partner;
-use vm::partner::MAX_PAST_SNAPSHOTS;
 use vm::query;
 
 use crate::audit::assert_conserved;
@@ -98,17 +97,14 @@ fn bad_profiles_are_refused_each_by_its_rule() {
 }
 
 #[test]
-fn no_two_active_partners_share_a_vrf_key() {
-    let mut chain = Chain::new();
-    let taken = || Action::RegisterPartner { profile: profile(1) };
-    assert_eq!(chain.act(3, taken()), None, "an inactive one takes nothing");
-    assert_eq!(chain.act(3, bond(square(100))), failed!("vrf_key_taken"));
-    assert_eq!(partner(&chain, 3).bond, Amount::ZERO);
-    assert_conserved(&chain.state, chain.rules.supply);
-    assert_eq!(chain.act(3, register(3)), None);
+fn nobody_keeps_a_vrf_key_from_its_owner() {
+    let mut chain = Chain::with(|params| params.epoch_length = 6);
+    assert_eq!(chain.act(3, Action::RegisterPartner { profile: profile(4) }), None);
     assert_eq!(chain.act(3, bond(square(100))), None);
-    assert_eq!(chain.act(3, taken()), failed!("vrf_key_taken"));
-    assert_eq!(chain.act(3, register(3)), None, "its own key it may keep");
+    assert_eq!(chain.act(4, register(4)), None);
+    assert_eq!(chain.act(4, bond(square(100))), None, "somebody was there first with its key");
+    chain.run_to(6);
+    assert!(counted(&chain).partner(&address(4)).is_some());
 }
 
 #[test]
@@ -200,30 +196,27 @@ fn the_places_for_partners_are_limited() {
 }
 
 #[test]
-fn snapshots_of_past_epochs_stay_for_an_announce_window() {
+fn snapshots_of_past_epochs_stay_for_as_long_as_somebody_may_announce() {
     let mut chain = Chain::with(|params| {
-        params.epoch_length = 2;
+        (params.epoch_length, params.idle_target_ms, params.pace_ms) = (2, 50, 50);
+        (params.beacon_lag, params.beacon_skip_blocks, params.beacon_skip_ms) = (1, 1, 0);
         params.compute.announce_window_ms = 450;
     });
     let kept = |chain: &Chain| -> Vec<u64> {
-        chain
-            .state
-            .keys()
-            .filter_map(|key| if let StateKey::PartnerSnapshot(e) = key { Some(e.0) } else { None })
-            .collect()
+        let epoch = |key: &StateKey| if let StateKey::PartnerSnapshot(e) = key { Some(e.0) } else { None };
+        chain.state.keys().filter_map(epoch).collect()
     };
-    chain.run_to(12);
-    // Blocks of 100 ms: epoch 4 ended at 800 ms, which was 400 ms ago; epoch 3 at 600 ms.
-    assert_eq!(kept(&chain), [4, 5, 6, 7]);
-    assert!(query::snapshot(&chain.state, Epoch(3)).unwrap().is_none());
+    // Two steps of the beacon take at most 600 ms; with the window 1,050 ms, and as much again.
+    assert_eq!(chain.genesis.params.announcements_last_ms(), 1_050);
+    chain.run_to(40);
+    // Blocks of 100 ms: epoch 10 ended at 2,000 ms, which was 2,000 ms ago; epoch 9 at 1,800 ms.
+    assert_eq!(kept(&chain), (10..=21).collect::<Vec<_>>());
+    assert!(query::snapshot(&chain.state, Epoch(9)).unwrap().is_none());
 }
 
 #[test]
 fn no_more_snapshots_are_kept_than_there_may_be() {
-    let mut chain = Chain::with(|params| {
-        params.epoch_length = 1;
-        params.compute.announce_window_ms = u64::MAX;
-    });
+    let mut chain = Chain::with(|params| params.epoch_length = 1);
     chain.run_to(u64::try_from(MAX_PAST_SNAPSHOTS).unwrap() + 5);
     let kept = chain.state.keys().filter(|key| matches!(key, StateKey::PartnerSnapshot(_))).count();
     assert_eq!(kept, MAX_PAST_SNAPSHOTS + 1, "those of past epochs and the next one's");

@@ -220,7 +220,8 @@ impl Chain {
             }
             (Action::Announce { proof, .. }, Stage::Committed { primary, committed, verifiers, .. }) => {
                 let n = (1..=self.partners).find(|n| address(*n) == sender).unwrap();
-                let input = sortition_input(CHAIN, JOB, Attempt(0), &committed.commitment, &committed.beacon);
+                let (seal, beacon) = (&committed.commitment, &committed.beacon);
+                let input = sortition_input(CHAIN, JOB, Attempt(0), &sender, seal, beacon);
                 let output = identity(n).vrf.public().verify(&input, proof).unwrap();
                 let class_bond = snapshot(self.partners).class_bond(CLASS_WASM_V1, &primary.partner);
                 assert!(is_drawn(&output, self.record.policy.expected_verifiers, Amount(1_000), class_bond));

@@ -128,15 +128,11 @@ fn an_output_above_the_threshold_draws_nobody() {
     let record = world.run_to(&job, "committed");
     let Stage::Committed { committed, primary, .. } = &record.stage else { panic!() };
     let rules = &world.chain.rules;
-    let input = types::attestation::sortition_input(
-        rules.chain_id,
-        job,
-        record.attempt,
-        &committed.commitment,
-        &committed.beacon,
-    );
+    let (seal, beacon) = (committed.commitment, committed.beacon);
     let mut refusals = 0;
     for n in (0..PARTNERS).filter(|n| crate::fixture::address(*n) != primary.partner) {
+        let own = crate::fixture::address(n);
+        let input = types::attestation::sortition_input(rules.chain_id, job, Attempt(0), &own, &seal, &beacon);
         let drawn = world.announcement(n, &record).is_some();
         let action = Action::Announce { job, attempt: record.attempt, proof: vrf_key(n).prove(&input) };
         let result = world.clone().act(n, action);
@@ -180,8 +176,14 @@ fn a_key_registered_after_the_seal_does_not_count() {
     let Stage::Committed { committed, .. } = &record.stage else { panic!() };
     assert!(world.chain.rules.epoch(world.chain.tip.height) > world.chain.rules.epoch(committed.height));
     let rules = &world.chain.rules;
-    let input =
-        types::attestation::sortition_input(rules.chain_id, job, Attempt(0), &committed.commitment, &committed.beacon);
+    let input = types::attestation::sortition_input(
+        rules.chain_id,
+        job,
+        Attempt(0),
+        &crate::fixture::address(n),
+        &committed.commitment,
+        &committed.beacon,
+    );
     let new = Action::Announce { job, attempt: Attempt(0), proof: fresh.prove(&input) };
     assert_eq!(refused(&world, n, new), "bad_proof");
     let old = Action::Announce { job, attempt: Attempt(0), proof: vrf_key(n).prove(&input) };

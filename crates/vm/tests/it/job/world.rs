@@ -250,8 +250,14 @@ impl World {
     pub fn announcement(&self, n: u8, record: &JobRecord) -> Option<Action> {
         let Stage::Committed { primary, committed, .. } = &record.stage else { return None };
         let rules = &self.chain.rules;
-        let input =
-            sortition_input(rules.chain_id, record.id, record.attempt, &committed.commitment, &committed.beacon);
+        let input = sortition_input(
+            rules.chain_id,
+            record.id,
+            record.attempt,
+            &address(n),
+            &committed.commitment,
+            &committed.beacon,
+        );
         let proof = vrf_key(n).prove(&input);
         let output = vrf_key(n).public().verify(&input, &proof).unwrap();
         let snapshot = query::snapshot(&self.chain.state, rules.epoch(committed.height)).unwrap().unwrap();

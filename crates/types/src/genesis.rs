@@ -104,17 +104,7 @@ impl Genesis {
             return Err(GenesisError::NotSorted("partners"));
         }
         self.supply().ok_or(GenesisError::Supply)?;
-        let positive = [
-            ("epoch_length", self.params.epoch_length),
-            ("idle_target_ms", self.params.idle_target_ms),
-            ("block_weight", self.params.block_weight),
-            ("beacon_lag", self.params.beacon_lag),
-            ("beacon_skip_blocks", self.params.beacon_skip_blocks),
-        ];
-        match positive.iter().find(|(_, value)| *value == 0) {
-            Some((name, _)) => Err(GenesisError::Parameter(name, "must be above zero")),
-            None => Ok(()),
-        }
+        self.params.check().map_err(|(name, why)| GenesisError::Parameter(name, why))
     }
 
     /// The committee of the first epoch.

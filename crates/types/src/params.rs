@@ -1,9 +1,13 @@
 //! What a network chooses in its genesis. All durations are milliseconds, all windows milliseconds of chain time.
 
+mod check;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
 use crate::number::{Amount, EngineClass, Epoch, Height, ProtocolVersion, SQUARE};
+
+pub use check::Wrong;
 
 /// The parameters of a network.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]

@@ -1,14 +1,12 @@
 //! What counts of partners: a snapshot of all active ones at the end of each epoch, for the next.
 
 use types::codec::Bounded;
+use types::limits::MAX_PAST_SNAPSHOTS;
 use types::number::Epoch;
 use types::state_key::StateKey;
 
 use super::index;
 use crate::{Context, CountedPartner, Fault, PartnerSnapshot};
-
-/// Most snapshots of past epochs that are kept.
-pub const MAX_PAST_SNAPSHOTS: usize = 64;
 
 impl Context<'_> {
     /// End hook of an epoch's last block: what counts of partners in the next one, and which old snapshots go.
@@ -20,7 +18,9 @@ impl Context<'_> {
         }
         let snapshot = PartnerSnapshot(Bounded::new(counted).map_err(|_| Fault::Broken("more partners than allowed"))?);
         self.overlay.put(StateKey::PartnerSnapshot(self.epoch.next()), &snapshot);
-        let window = self.rules.params.compute.announce_window_ms;
+        // Twice as long as announcements may take, since no window closes before enough leaders have proposed in it; a
+        // genesis whose epochs are too short for once is refused.
+        let window = self.rules.params.announcements_last_ms().saturating_mul(2);
         let mut past = std::mem::take(&mut self.chain.past_snapshots);
         past.push((self.epoch, self.chain_time));
         let excess = past.len().saturating_sub(MAX_PAST_SNAPSHOTS);

@@ -5,14 +5,11 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use types::account::Unbonding;
 use types::codec::Bounded;
 use types::hash::Address;
-use types::limits::MAX_UNBONDINGS;
+use types::limits::{MAX_PAID_PER_BLOCK, MAX_UNBONDINGS};
 use types::number::{Amount, ChainTime};
 use types::state_key::StateKey;
 
 use crate::{ActionError, Context, Fault};
-
-/// Most unbondings that one block pays; the rest follows in the next blocks.
-pub const MAX_PAID_PER_BLOCK: usize = 256;
 
 /// The unbondings that are due at one time. The entries form a queue: the period is the same for all, so a new entry
 /// is never due before an older one.

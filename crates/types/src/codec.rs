@@ -133,19 +133,20 @@ impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for Bounded<T,
     }
 }
 
-/// UTF-8 text of at most `MAX` bytes without control characters.
+/// UTF-8 text of at most `MAX` bytes without control characters; with `LINES`, only without zero bytes, as a program's
+/// arguments are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Text<const MAX: usize>(String);
+pub struct Text<const MAX: usize, const LINES: bool = false>(String);
 
-impl<const MAX: usize> Text<MAX> {
-    /// Takes the text if it is short enough and holds no control character.
+impl<const MAX: usize, const LINES: bool> Text<MAX, LINES> {
+    /// Takes the text if it is short enough and holds no character that it may not hold.
     pub fn new(text: impl Into<String>) -> Result<Self, CodecError> {
         let text = text.into();
         if text.len() > MAX {
             return Err(CodecError::TooLong { found: text.len(), limit: MAX });
         }
-        if text.chars().any(|c| c == '\0') {
-            return Err(CodecError::Invalid("text with a zero byte".into()));
+        if text.chars().any(|c| c == '\0' || (!LINES && c.is_control())) {
+            return Err(CodecError::Invalid("text with a control character".into()));
         }
         Ok(Self(text))
     }
@@ -157,19 +158,19 @@ impl<const MAX: usize> Text<MAX> {
     }
 }
 
-impl<const MAX: usize> std::fmt::Display for Text<MAX> {
+impl<const MAX: usize, const LINES: bool> std::fmt::Display for Text<MAX, LINES> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl<const MAX: usize> BorshSerialize for Text<MAX> {
+impl<const MAX: usize, const LINES: bool> BorshSerialize for Text<MAX, LINES> {
     fn serialize<W: Write>(&self, writer: &mut W) -> std::io::Result<()> {
         BorshSerialize::serialize(&self.0, writer)
     }
 }
 
-impl<const MAX: usize> BorshDeserialize for Text<MAX> {
+impl<const MAX: usize, const LINES: bool> BorshDeserialize for Text<MAX, LINES> {
     fn deserialize_reader<R: Read>(reader: &mut R) -> std::io::Result<Self> {
         let length = read_length(reader, MAX)?;
         let mut bytes = vec![0; length];
@@ -179,13 +180,13 @@ impl<const MAX: usize> BorshDeserialize for Text<MAX> {
     }
 }
 
-impl<const MAX: usize> Serialize for Text<MAX> {
+impl<const MAX: usize, const LINES: bool> Serialize for Text<MAX, LINES> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
     }
 }
 
-impl<'de, const MAX: usize> Deserialize<'de> for Text<MAX> {
+impl<'de, const MAX: usize, const LINES: bool> Deserialize<'de> for Text<MAX, LINES> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::new(<String as Deserialize>::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
@@ -227,5 +228,15 @@ mod tests {
         let value = Bounded::<u8, 3>::new(vec![1, 2, 3]).unwrap();
         assert_eq!(decode::<Bounded<u8, 3>>(&encode(&value), 7).unwrap(), value);
         assert!(Bounded::<u8, 3>::new(vec![0; 4]).is_err());
+    }
+
+    #[test]
+    fn names_hold_no_control_characters_and_arguments_no_zero_bytes() {
+        for bad in ["a\0", "a\nb", "\u{1b}[31mred", "tab\t", "\u{7f}", "\u{85}"] {
+            assert!(Text::<64>::new(bad).is_err(), "{bad:?}");
+            assert!(decode::<Text<64>>(&encode(bad), 99).is_err(), "{bad:?}");
+            assert_eq!(Text::<64, true>::new(bad).is_err(), bad.contains('\0'), "{bad:?}");
+        }
+        assert!(Text::<64>::new("Zürich, été – 東京").is_ok());
     }
 }

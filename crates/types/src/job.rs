@@ -31,7 +31,7 @@ pub type Name = Text<MAX_NAME_BYTES>;
 /// An absolute path inside a task's file tree.
 pub type GuestPath = Text<MAX_PATH_BYTES>;
 /// A program argument, or an environment key or value.
-pub type Argument = Text<MAX_ARGUMENT_BYTES>;
+pub type Argument = Text<MAX_ARGUMENT_BYTES, true>;
 
 /// A job as its customer signs it.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]

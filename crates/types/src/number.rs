@@ -178,6 +178,21 @@ impl<'de> Deserialize<'de> for Amount {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, BorshSerialize, BorshDeserialize)]
 pub struct Fixed64(pub u128);
 
+/// Why a text is not a 64.64 number.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a whole number of 2^-64: expected digits without leading zeros, below 2^128")]
+pub struct Fixed64Error(String);
+
+impl std::str::FromStr for Fixed64 {
+    type Err = Fixed64Error;
+
+    fn from_str(text: &str) -> Result<Self, Fixed64Error> {
+        // One number has one text: what the parser of integers takes beside it (a sign, zeros) is refused.
+        let number = text.parse().ok().filter(|number: &u128| number.to_string() == text);
+        number.map(Self).ok_or_else(|| Fixed64Error(text.to_owned()))
+    }
+}
+
 impl Serialize for Fixed64 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
@@ -186,7 +201,7 @@ impl Serialize for Fixed64 {
 
 impl<'de> Deserialize<'de> for Fixed64 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <String as Deserialize>::deserialize(deserializer)?.parse().map(Self).map_err(serde::de::Error::custom)
+        <String as Deserialize>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -201,6 +216,16 @@ mod tests {
         }
         for text in ["", ".", "1.", ".5", "-1", "1e3", "1.0000000000000000001", "340282366920938463464", "1_0"] {
             assert!(text.parse::<Amount>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_fraction_has_one_text() {
+        for text in ["0", "7", "340282366920938463463374607431768211455"] {
+            assert_eq!(text.parse::<Fixed64>().unwrap().0.to_string(), text);
+        }
+        for text in ["", "+7", "007", "-0", " 7", "7.0", "340282366920938463463374607431768211456"] {
+            assert!(text.parse::<Fixed64>().is_err(), "{text:?}");
         }
     }
 }

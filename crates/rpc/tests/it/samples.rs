@@ -24,7 +24,7 @@ pub const JOB: JobId = JobId(Hash32([5; 32]));
 pub const ALICE: Address = Address([0xa1; 20]);
 pub const BOB: Address = Address([0xb0; 20]);
 
-pub fn text<const MAX: usize>(text: &str) -> Text<MAX> {
+pub fn text<const MAX: usize, const LINES: bool>(text: &str) -> Text<MAX, LINES> {
     Text::new(text).unwrap()
 }
 

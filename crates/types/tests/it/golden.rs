@@ -19,16 +19,18 @@ use types::hash::{BlobId, BlockId, ChainId, Domain, Hash32, JobId};
 use types::job::{
     CLASS_WASM_V1, Constraints, Input, JobSpec, Output, PartnerProfile, TaskLimits, Verification, Workload,
 };
-use types::key::{SecretKey, Signature, VrfSecretKey};
+use types::key::{SecretKey, Signature, VrfOutput, VrfSecretKey};
 use types::merkle::merkle_root;
 use types::number::{
-    Amount, Attempt, BeaconStep, Epoch, Height, Nonce, ProtocolVersion, SQUARE, Stake, TaskIndex, Timestamp,
+    Amount, Attempt, BeaconStep, ChainTime, Epoch, Height, Nonce, ProtocolVersion, SQUARE, Stake, TaskIndex, Timestamp,
     ValidatorIndex, View, Weight,
 };
 use types::params::Params;
 use types::proof::{FinalityProof, StateProof, ValueProof};
 use types::state_key::StateKey;
-use types::transaction::{Action, Holding, StoredStatement, SystemTransaction, Transaction, TransactionReceipt};
+use types::transaction::{
+    Action, Failure, Holding, StoredStatement, SystemTransaction, Transaction, TransactionReceipt,
+};
 use types::vote::{Certificate, Proposal, Statement, Subject, Vote};
 
 pub fn key(n: u8) -> SecretKey {
@@ -43,7 +45,7 @@ pub fn hash(n: u8) -> Hash32 {
     Hash32([n; 32])
 }
 
-fn text<const N: usize>(value: &str) -> Text<N> {
+fn text<const N: usize, const LINES: bool>(value: &str) -> Text<N, LINES> {
     Text::new(value).unwrap()
 }
 
@@ -193,7 +195,14 @@ fn add_chain(v: &mut Vectors) {
     };
     v.value("body_root", body.root());
     v.add("block", &Block { header: header(), body });
-    v.add("receipt", &TransactionReceipt { id: transfer.id(), fee: Amount(9), failure: None });
+    let receipt = TransactionReceipt { id: transfer.id(), fee: Amount(9), failure: None };
+    v.add("receipt", &receipt);
+    v.value("receipt_hash", receipt.hash());
+    let failure = Some(Failure { code: "zero_amount".to_owned(), message: "the amount must be above zero".to_owned() });
+    let failed = TransactionReceipt { failure, ..receipt.clone() };
+    v.add("receipt_failed", &failed);
+    v.value("receipt_failed_hash", failed.hash());
+    v.value("receipt_root", TransactionReceipt::root(&[receipt, failed]));
 }
 
 fn add_actions(v: &mut Vectors) {
@@ -217,6 +226,15 @@ fn add_actions(v: &mut Vectors) {
     }
 }
 
+fn exits() -> Vec<Exit> {
+    let traps =
+        [Trap::Unreachable, Trap::OutOfBounds, Trap::Arithmetic, Trap::IndirectCall, Trap::StackOverflow, Trap::Other];
+    let mut all = vec![Exit::Code { code: 0 }, Exit::Code { code: u32::MAX }];
+    all.extend(traps.map(|trap| Exit::Trap { trap }));
+    all.extend([Exit::OutOfWeight, Exit::OutOfOutput, Exit::Invalid]);
+    all
+}
+
 fn add_compute(v: &mut Vectors) {
     let workload = workload();
     v.value("workload_id", workload.id());
@@ -233,9 +251,16 @@ fn add_compute(v: &mut Vectors) {
         partner: key(5).public().address(),
     };
     v.value("commitment", commitment(&context, &hash(1), &hash(2)));
-    v.value("sortition_input", sortition_input(ChainId(hash(1)), JobId(hash(7)), Attempt(0), &hash(2), &hash(3)));
+    let partner = context.partner;
+    let sortition = sortition_input(ChainId(hash(1)), JobId(hash(7)), Attempt(0), &partner, &hash(2), &hash(3));
+    v.value("sortition_input", sortition);
     v.value("drawn_tasks", format!("{:?}", drawn_tasks(&hash(9), 100, 5).iter().map(|t| t.0).collect::<Vec<_>>()));
     v.value("next_beacon", next_beacon(&hash(1), BeaconStep(2), None));
+    v.value("next_beacon_with_output", next_beacon(&hash(1), BeaconStep(2), Some(&VrfOutput([6; 64]))));
+    for exit in exits() {
+        v.add("exit", &exit);
+    }
+    v.add("holding", &vec![Holding::Inputs, Holding::Results]);
     v.value("merkle_root_0", merkle_root(&[]));
     v.value("merkle_root_3", merkle_root(&[hash(1), hash(2), hash(3)]));
 }
@@ -279,6 +304,8 @@ fn add_keys(v: &mut Vectors) {
         StateKey::Job(JobId(hash(7))),
         StateKey::LiveJobs,
         StateKey::Receipt(JobId(hash(7))),
+        StateKey::Due(ChainTime(5)),
+        StateKey::JobsDue,
     ];
     for key in keys {
         v.add("state_key", &key);

@@ -27,6 +27,17 @@ const POLICY: Policy = Policy {
     verifier_fee: Amount(5),
 };
 
+const REASONS: [FailureReason; 8] = [
+    FailureReason::NoInputs,
+    FailureReason::NoPartner,
+    FailureReason::Unrunnable,
+    FailureReason::NoCommitment,
+    FailureReason::Unresolved,
+    FailureReason::Unverified,
+    FailureReason::Unopened,
+    FailureReason::NotStored,
+];
+
 fn address(n: u8) -> Address {
     Address([n; 20])
 }
@@ -144,6 +155,9 @@ fn records_in_state_are_frozen() {
     let mut v = Vectors::default();
     for stage in stages() {
         v.add(&format!("record_{}", stage.name()), &record(stage));
+    }
+    for reason in REASONS {
+        v.add("failure_reason", &reason);
     }
     v.add("job_receipt", &receipt());
     v.add("account", &Account { balance: Amount(7), nonce: Nonce(2) });

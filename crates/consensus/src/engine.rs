@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::effect::{Effect, Effects, Fault, Halt};
 use crate::input::{Event, Monotonic, Now, Tip, Verdict};
 use crate::leader::Leaders;
+use crate::log::Record;
 use crate::mutation::Mutation;
 use crate::quorum::Quorum;
 use crate::whole::WholeBlock;
@@ -224,6 +225,9 @@ impl Engine {
             if !moved || self.halted {
                 break;
             }
+            if self.halted {
+                return;
+            }
         }
         if self.halted {
             return;
@@ -292,9 +296,12 @@ impl Engine {
     }
 
     fn halt(&mut self, why: Halt, out: &mut Effects) {
-        if !self.halted {
-            self.halted = true;
-            out.late.push(Effect::Stop(why));
+        if self.halted {
+            return;
+        }
+        self.halted = true;
+        if let Halt::Conflict { view } = why {
+            out.records.push(Record::Conflict(view));
         }
     }
 
@@ -303,6 +310,7 @@ impl Engine {
         let mut next = self.standstill.at;
         let mut at = |time: Option<Monotonic>| next = next.min(time.unwrap_or(next));
         let round = self.rounds.get(&self.view);
+        out.late.push(Effect::Stop(why));
         if self.may_vote(self.view) {
             let nullified = round.is_some_and(|round| round.own.nullify.is_some());
             let proposed = round.is_some_and(|round| round.proposal.is_some());

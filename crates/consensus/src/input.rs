@@ -142,6 +142,13 @@ pub enum StartError {
     /// The log holds a block that is not whole, or votes that exclude each other.
     #[error("the log contradicts itself in view {0}: it was changed; {LOST}")]
     Contradiction(View),
+    /// The log proves, or says, that two conflicting blocks were final.
+    #[error(
+        "two conflicting blocks were final around view {0}: more than a third of the stake broke the rules, and voting on \
+         would help one side of the split. The certificates are in the log: keep it as evidence, and agree with the other \
+         validators on a new genesis"
+    )]
+    Conflict(View),
 }
 
 /// A proposal on the wire as an event.

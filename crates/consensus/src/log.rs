@@ -58,6 +58,8 @@ pub enum Record {
     Certificate(Certificate),
     /// The log had lost a vote: nothing is voted up to this view.
     Floor(View),
+    /// Two conflicting blocks were final around this view: whoever saw that does not start again.
+    Conflict(View),
 }
 
 impl Record {
@@ -67,7 +69,7 @@ impl Record {
         match self {
             Self::Proposal(proposal) => proposal.view,
             Self::Vote(vote) => vote.statement.view,
-            Self::Block { view, .. } | Self::Floor(view) => *view,
+            Self::Block { view, .. } | Self::Floor(view) | Self::Conflict(view) => *view,
             Self::Certificate(certificate) => certificate.statement.view,
         }
     }

@@ -15,6 +15,7 @@ use super::fetch::Want;
 use super::round::Execution;
 use crate::effect::{Effect, Effects, Fault, Halt};
 use crate::input::{Now, Tip};
+use crate::log::Record;
 use crate::message::Range;
 use crate::whole::WholeBlock;
 
@@ -58,7 +59,7 @@ impl Engine {
         if view == self.decided.view && block != self.decided.block {
             self.halt(Halt::Conflict { view }, out);
         }
-        if view <= self.decided.view {
+        if view <= self.decided.view || self.halted {
             return;
         }
         self.log_certificate(Some(certificate.clone()), out);
@@ -68,6 +69,7 @@ impl Engine {
         self.decided.certificate = Some(certificate.clone());
         self.rounds = self.rounds.split_off(&view.next());
         self.standstill.reset(now, &self.config.timing);
+            out.records.extend(self.decided.certificate.iter().chain([&certificate]).cloned().map(Record::Certificate));
         self.offer(certificate, out);
         self.prune();
     }

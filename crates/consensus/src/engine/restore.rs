@@ -94,7 +94,7 @@ impl Engine {
     fn load(&mut self, restored: Restored) -> Result<(), StartError> {
         let proven = restored.finalization.as_ref().is_some_and(|certificate| finalises(certificate, restored.tip.id));
         let stored = restored.finalization.as_ref().map_or(View::ZERO, |certificate| certificate.statement.view);
-        restored.finalization.into_iter().for_each(|certificate| self.load_certificate(certificate));
+        restored.finalization.into_iter().try_for_each(|certificate| self.load_certificate(certificate))?;
         for record in restored.records {
             self.load_record(record)?;
         }
@@ -125,7 +125,8 @@ impl Engine {
         let contradiction = StartError::Contradiction(view);
         match record {
             Record::Floor(floor) => self.floor = self.floor.max(floor),
-            Record::Certificate(certificate) => self.load_certificate(certificate),
+            Record::Certificate(certificate) => self.load_certificate(certificate)?,
+            Record::Conflict(view) => return Err(StartError::Conflict(view)),
             Record::Vote(vote) => self.load_vote(vote)?,
             Record::Block { block, .. } => {
                 let block = WholeBlock::new(*block).ok_or(contradiction)?;
@@ -169,7 +170,7 @@ impl Engine {
         Ok(())
     }
 
-    fn load_certificate(&mut self, certificate: Certificate) {
+    fn load_certificate(&mut self, certificate: Certificate) -> Result<(), StartError> {
         let view = certificate.statement.view;
         match certificate.statement.subject {
             Subject::Notarize { .. } => {
@@ -186,6 +187,9 @@ impl Engine {
                 self.decided.proofs.insert(block, certificate.clone());
                 if view > self.decided.view {
                     (self.decided.view, self.decided.block) = (view, block);
+                if view == self.decided.view && block != self.decided.block {
+                    return Err(StartError::Conflict(view));
+                }
                     self.decided.certificate = Some(certificate);
                 }
             }
@@ -193,6 +197,7 @@ impl Engine {
     }
 
     /// Asks those who have not answered for our latest votes.
+        Ok(())
     pub(super) fn ask_lookback(&mut self, now: Now, out: &mut Effects) {
         let Voting::Asking { session, answered, at } = &mut self.voting else { return };
         if now.monotonic < *at {

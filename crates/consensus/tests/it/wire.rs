@@ -76,7 +76,7 @@ block: 9f3ef32857834c92
 range: 5ae44b316a624a40
 certificates: 65f6b655c9d1fc45
 look-back: 0c6187da9a6a14cd";
-const SEGMENT: &str = "857f09d0835db569";
+const SEGMENT: &str = "5b4013b65643840f";
 
 #[test]
 fn messages_are_frozen() {
@@ -98,6 +98,7 @@ fn the_log_is_frozen() {
         Record::Block { view: View(7), block },
         Record::Certificate(certificate(Subject::Nullify)),
         Record::Floor(View(4)),
+        Record::Conflict(View(7)),
     ])
     .unwrap();
     assert_eq!(&BlobId::of(&log.storage().read(0).unwrap()).hash.to_string()[..16], SEGMENT);

@@ -4,6 +4,7 @@ use types::codec::Bounded;
 
 use super::*;
 use crate::effect::Halt;
+use crate::input::StartError;
 use crate::message::{Range, Request};
 
 /// A chain of `length` blocks above genesis.
@@ -71,7 +72,38 @@ fn two_conflicting_finalizations_stop_the_node() {
     world.take();
     let other = super::block(genesis().id(), 1, START + 99, ValidatorIndex(0));
     world.certify(world.finalization(view, &other));
-    assert!(world.take().contains(&Effect::Stop(Halt::Conflict { view: View(view) })));
+    let effects = world.take();
+    assert!(effects.contains(&Effect::Stop(Halt::Conflict { view: View(view) })));
+    assert!(matches!(effects[0], Effect::Persist(_)), "it is written before the node stops");
+    for evidence in [world.finalization(view, &block), world.finalization(view, &other)] {
+        assert!(world.disk.contains(&Record::Certificate(evidence)));
+    }
+    assert_eq!(start(&world, world.disk.clone()), Some(StartError::Conflict(View(view))), "nor does it start again");
+    let record = Record::Conflict(View(view));
+    let certificates: Vec<Record> = world.disk.iter().filter(|written| **written != record).cloned().collect();
+    assert_eq!(start(&world, certificates), Some(StartError::Conflict(View(view))), "the certificates alone say so");
+}
+
+#[test]
+fn a_final_block_that_does_not_descend_from_the_last_committed_one_stops_the_node_for_good() {
+    let (mut world, view) = World::following();
+    let block = world.certified(view, 0, &genesis());
+    world.certify(world.finalization(view, &block));
+    let fork = super::block(genesis().id(), 1, START + 99, ValidatorIndex(0));
+    let child = super::block(fork.id(), 2, START + 100, ValidatorIndex(0));
+    world.certify(world.finalization(view + 9, &child));
+    world.take();
+    world.step(Event::Block(child.clone()));
+    let effects = world.take();
+    assert!(effects.contains(&Effect::Stop(Halt::Conflict { view: View(view + 9) })));
+    assert_eq!(commits(&effects), []);
+    assert!(world.disk.contains(&Record::Certificate(world.finalization(view + 9, &child))));
+    assert_eq!(start(&world, world.disk.clone()), Some(StartError::Conflict(View(view + 9))));
+}
+
+/// Why an engine does not start with these records.
+fn start(world: &World, records: Vec<Record>) -> Option<StartError> {
+    Engine::start(Arc::new(world.config.clone()), world.now(), restored(records)).err()
 }
 
 #[test]

@@ -164,11 +164,14 @@ impl Engine {
         }
     }
 
-    /// True if the leader's first proposal of that view is still missing and would be taken.
+    /// True if the leader's first proposal of that view is still missing and would be taken. Of a view that is over,
+    /// only a notarized block matters.
     pub(crate) fn awaits_proposal(&self, view: View) -> bool {
-        let taken = self.rounds.get(&view).is_some_and(|round| round.proposal.is_some() || round.spoiled);
+        let round = self.rounds.get(&view);
+        let taken = round.is_some_and(|round| round.proposal.is_some() || round.spoiled);
+        let matters = view >= self.view || round.is_some_and(|round| round.notarization.is_some());
         let in_window = view > self.decided.view && view <= self.view.saturating_add(VIEWS_AHEAD);
-        in_window && (!taken || self.breaks(Mutation::NotarizeTwice))
+        in_window && matters && (!taken || self.breaks(Mutation::NotarizeTwice))
     }
 
     /// The certificates above the highest final view, and its own.

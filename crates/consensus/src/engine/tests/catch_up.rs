@@ -183,6 +183,32 @@ fn forks_at_one_height_are_bounded() {
             let fork = block(genesis().id(), 1, START + 1 + fork, leader);
             world.propose(view + ahead, 0, &fork);
         }
+#[test]
+fn a_proposal_of_a_view_that_is_over_is_kept_only_if_its_block_is_notarized() {
+    let mut world = World::new(3);
+    let view = world.view_led(2, false);
+    let late = world.block(view, &genesis());
+    world.enter(view + 1);
+    world.propose(view, 0, &late);
+    assert_eq!(
+        world.engine.blocks_held(),
+        0,
+        "whoever leads many views could fill the memory with blocks that came late"
+    );
+    world.certify(world.notarization(view, 0, &late));
+    world.propose(view, 0, &late);
+    assert_eq!(world.engine.blocks_held(), 1);
+    world.take();
+    world.executed(&late, Verdict::Valid { urgent: false });
+    let next = world.view_led(view + 1, false);
+    for gap in view + 1..next {
+        world.certify(world.nullification(gap));
+    }
+    let child = world.block(next, &late);
+    world.propose(next, view, &child);
+    assert!(votes(&world.take()).contains(&notarize(next, view, &child)), "the view's block was certified");
+}
+
     }
     assert!(world.engine.blocks_held() <= 65, "{}", world.engine.blocks_held());
     let last = block(genesis().id(), 1, START + 5_000, ValidatorIndex(1));

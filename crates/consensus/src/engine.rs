@@ -31,15 +31,17 @@ mod gossip;
 mod propose;
 mod restore;
 mod round;
+mod servers;
 #[cfg(test)]
 mod tests;
 mod vote;
 
 use decide::Decided;
-use fetch::{Ask, Want};
+use fetch::Want;
 use gossip::{Shown, Standstill};
 use restore::Voting;
 use round::{Execution, Held, Proposed, Round};
+use servers::{Ask, Servers};
 
 /// One validator's view of the chain being decided.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -65,6 +67,7 @@ pub struct Engine {
     /// Nothing is voted up to this view.
     floor: View,
     asks: BTreeMap<Want, Ask>,
+    servers: Servers,
     shown: BTreeMap<ValidatorIndex, Shown>,
     standstill: Standstill,
     /// A transaction waits.
@@ -138,7 +141,8 @@ impl Engine {
         self.leaders.leader(view)
     }
 
-    /// True if a block above the last committed one is held: its verdict may still be asked for, or is known.
+    /// True if a block above the last committed one is held: its verdict may still be asked for, or is known. What came
+    /// of any other block may be forgotten, unless it is still to be written: one that is needed again is executed again.
     #[must_use]
     pub fn holds(&self, block: &BlockId) -> bool {
         self.blocks.contains_key(block)
@@ -221,15 +225,15 @@ impl Engine {
     fn advance(&mut self, now: Now, out: &mut Effects) {
         loop {
             self.extend_path(out);
+            if self.halted {
+                return;
+            }
             let mut moved = self.execute(out);
             moved |= self.commit(out);
             moved |= self.certify();
             moved |= self.enter(now, out);
             if !moved || self.halted {
                 break;
-            }
-            if self.halted {
-                return;
             }
         }
         if self.halted {
@@ -306,6 +310,7 @@ impl Engine {
         if let Halt::Conflict { view } = why {
             out.records.push(Record::Conflict(view));
         }
+        out.late.push(Effect::Stop(why));
     }
 
     /// The earliest time at which something is to be done without another event. There always is one: standstill.
@@ -313,7 +318,6 @@ impl Engine {
         let mut next = self.standstill.at;
         let mut at = |time: Option<Monotonic>| next = next.min(time.unwrap_or(next));
         let round = self.rounds.get(&self.view);
-        out.late.push(Effect::Stop(why));
         if self.may_vote(self.view) {
             let nullified = round.is_some_and(|round| round.own.nullify.is_some());
             let proposed = round.is_some_and(|round| round.proposal.is_some());

@@ -86,10 +86,12 @@ impl Replica {
             Message::Request(request) => events.push_back(Event::Request { from, request }),
             Message::Block(block) => match WholeBlock::new(*block) {
                 Some(block) => events.push_back(Event::Block(block)),
+            Message::Block(block) if !self.engine.awaits_block(block.id()) => {}
                 None => report(from, Fault::BadAnswer, &mut out),
             },
             Message::Range(range) => {
                 if self.collector.verify_certificate(&range.certificate).is_ok() {
+            Message::Range(_) if !self.engine.awaits_range(from) => {}
                     events.push_back(Event::Range { from, range });
                 } else {
                     report(from, Fault::BadCertificate, &mut out);

@@ -31,7 +31,7 @@ impl Engine {
     /// Keeps a block above the last committed one.
     pub(super) fn hold(&mut self, block: &WholeBlock) {
         if block.header.height > self.tip.height {
-            let held = || Held { block: block.clone(), execution: Execution::New, logged: false };
+            let held = || Held { block: block.clone(), execution: Execution::New, logged: false, sought: false };
             self.blocks.entry(block.id()).or_insert_with(held);
         }
     }

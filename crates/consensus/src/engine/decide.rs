@@ -11,7 +11,7 @@ use types::number::{Height, ValidatorIndex, View};
 use types::vote::{Certificate, Subject};
 
 use super::Engine;
-use super::fetch::Want;
+use super::fetch::MAX_PATH;
 use super::round::Execution;
 use crate::effect::{Effect, Effects, Fault, Halt};
 use crate::input::{Now, Tip};
@@ -30,6 +30,8 @@ pub(super) struct Decided {
     pub path: BTreeMap<Height, BlockId>,
     /// Finalizations of blocks that are not committed yet.
     pub proofs: BTreeMap<BlockId, Certificate>,
+    /// Finalizations that came with ranges and whose block is further up than the path reaches yet.
+    pub ahead: BTreeMap<Height, (BlockId, Certificate)>,
 }
 
 /// How far the highest final block is from the last committed one.
@@ -46,6 +48,16 @@ pub(super) enum Distance {
     },
 }
 
+/// Blocks that are known to be final.
+struct FinalRange {
+    blocks: Vec<WholeBlock>,
+    /// Of the block that is directly final; not below the last of `blocks`.
+    height: Height,
+    /// The block that is directly final.
+    block: BlockId,
+    certificate: Certificate,
+}
+
 impl Engine {
     /// A finalization: everything below its view is over.
     pub(super) fn take_finalization(
@@ -57,6 +69,7 @@ impl Engine {
         out: &mut Effects,
     ) {
         if view == self.decided.view && block != self.decided.block {
+            out.records.extend(self.decided.certificate.iter().chain([&certificate]).cloned().map(Record::Certificate));
             self.halt(Halt::Conflict { view }, out);
         }
         if view <= self.decided.view || self.halted {
@@ -69,7 +82,6 @@ impl Engine {
         self.decided.certificate = Some(certificate.clone());
         self.rounds = self.rounds.split_off(&view.next());
         self.standstill.reset(now, &self.config.timing);
-            out.records.extend(self.decided.certificate.iter().chain([&certificate]).cloned().map(Record::Certificate));
         self.offer(certificate, out);
         self.prune();
     }
@@ -111,8 +123,20 @@ impl Engine {
         let (walked, next) = self.walk();
         if next == end {
             self.decided.path.extend(walked.iter().map(|block| (block.header.height, block.id())));
+            self.join_proofs();
         } else if walked.last().is_some_and(|lowest| lowest.header.height == height.next()) {
             self.halt(Halt::Conflict { view: self.decided.view }, out);
+        }
+    }
+
+    /// Joins the finalizations that came before their blocks to the path as far as it reaches.
+    fn join_proofs(&mut self) {
+        let end = self.path_end().0;
+        while let Some(entry) = self.decided.ahead.first_entry().filter(|entry| *entry.key() <= end) {
+            let (height, (block, certificate)) = entry.remove_entry();
+            if self.decided.path.get(&height) == Some(&block) {
+                self.decided.proofs.insert(block, certificate);
+            }
         }
     }
 
@@ -148,9 +172,16 @@ impl Engine {
     /// Forgets blocks that nothing needs: kept are those above the last committed one that are final, notarized,
     /// notarized by us, or proposed for the current view or later. This bounds forks: per view at most one proposal
     /// and one block of ours.
+    ///
+    /// While a final block is missing, every new one would join those that wait above the gap. The highest are kept;
+    /// the others come again with the range that closes it. What was asked for one by one is kept, too: nobody may
+    /// have it for a range.
     pub(super) fn prune(&mut self) {
-        let mut needed: BTreeSet<BlockId> = self.decided.path.values().copied().collect();
-        needed.extend(self.walk().0.iter().map(WholeBlock::id));
+        let (walked, next) = self.walk();
+        let gap = next != self.path_end().1;
+        let most = if gap { MAX_PATH } else { walked.len() };
+        let walked: BTreeSet<BlockId> = walked.iter().take(most).map(WholeBlock::id).collect();
+        let mut needed: BTreeSet<BlockId> = self.decided.path.values().chain(&walked).copied().collect();
         for (view, round) in &self.rounds {
             needed.extend(round.notarized().map(|(_, block)| block));
             needed.extend(round.proposal.filter(|_| *view >= self.view).map(|proposed| proposed.block));
@@ -161,24 +192,39 @@ impl Engine {
         // While a final block is missing, what is below it cannot be told from forks. What is in our log is kept then:
         // after a power cut everywhere ours may be the only copy.
         let height = self.tip.height;
-        let gap = self.distance() != Distance::Known;
-        self.blocks
-            .retain(|id, held| held.block.header.height > height && (needed.contains(id) || (gap && held.logged)));
+        self.blocks.retain(|id, held| {
+            let kept = needed.contains(id) || (gap && (held.logged || held.sought));
+            held.block.header.height > height && kept
+        });
         let (path, last) = (&self.decided.path, self.decided.block);
         let tip = self.tip.id;
-        self.decided.proofs.retain(|id, _| *id != tip && (*id == last || path.values().any(|on_path| on_path == id)));
+        let on_path = |id: &BlockId| path.values().any(|on_path| on_path == id);
+        self.decided.proofs.retain(|id, _| *id != tip && (*id == last || walked.contains(id) || on_path(id)));
     }
 
     /// Final blocks in answer to our request. Their finalization was verified; that they lead to it is checked here.
     pub(super) fn take_range(&mut self, now: Now, from: ValidatorIndex, range: Range, out: &mut Effects) {
-        if self.asks.remove(&Want::Range).is_none() {
+        if !self.note_range(from) {
             return;
         }
-        let Some((blocks, certificate)) = self.checked(range) else {
+        let Some(FinalRange { blocks, height, block, certificate }) = self.checked(range) else {
+            self.judge_range(now, from, false);
             out.late.push(Effect::Report { by: from, fault: Fault::BadAnswer });
             return;
         };
-        for block in &blocks {
+        let useful = self.join_range(&blocks);
+        self.judge_range(now, from, useful);
+        if useful && (height <= self.path_end().0 || self.decided.ahead.len() < MAX_PATH) {
+            self.decided.ahead.insert(height, (block, certificate.clone()));
+        }
+        self.join_proofs();
+        self.take_finalization(now, certificate.statement.view, block, certificate, out);
+    }
+
+    /// Joins blocks that are known to be final to the path, as far as they follow it. True if one did.
+    fn join_range(&mut self, blocks: &[WholeBlock]) -> bool {
+        let before = self.path_end().0;
+        for block in blocks {
             let (height, id) = (block.header.height, block.id());
             let (end_height, end) = self.path_end();
             if height <= end_height {
@@ -190,19 +236,16 @@ impl Engine {
             self.decided.path.insert(height, id);
             self.hold(block);
         }
-        let Subject::Finalize { block } = certificate.statement.subject else { return };
-        if self.decided.path.values().any(|id| *id == block) {
-            self.decided.proofs.insert(block, certificate.clone());
-        }
-        self.take_finalization(now, certificate.statement.view, block, certificate, out);
+        self.path_end().0 > before
     }
 
     /// The blocks of a range, if each is whole and the parent of the next, up to the one that is finalised.
-    fn checked(&self, range: Range) -> Option<(Vec<WholeBlock>, Certificate)> {
+    fn checked(&self, range: Range) -> Option<FinalRange> {
         let Subject::Finalize { block: finalised } = range.certificate.statement.subject else { return None };
         let blocks: Option<Vec<WholeBlock>> = range.blocks.into_inner().into_iter().map(WholeBlock::new).collect();
         let blocks = blocks?;
         let mut last = blocks.first()?.header.parent;
+        let height = range.headers.iter().last().or(blocks.last().map(|block| &block.header))?.height;
         let headers = range.headers.iter().map(|header| (header.id(), header));
         for (id, header) in blocks.iter().map(|block| (block.id(), &block.header)).chain(headers) {
             if header.parent != last || header.chain_id != self.config.chain {
@@ -210,6 +253,7 @@ impl Engine {
             }
             last = id;
         }
-        (last == finalised).then_some((blocks, range.certificate))
+        let certificate = range.certificate;
+        (last == finalised).then_some(FinalRange { blocks, height, block: finalised, certificate })
     }
 }

@@ -1,5 +1,6 @@
 //! Asking for what is missing, and answering (rule 9). One validator is asked at a time; who does not answer in time
-//! is passed over. Nothing is taken that was not asked for.
+//! is passed over. Nothing is taken that was not asked for, and a range only from whom it was asked: each request has
+//! at most one answer, and one that brings nothing counts against its sender and has the next one asked.
 
 use types::codec::Bounded;
 use types::hash::BlockId;
@@ -8,8 +9,9 @@ use types::vote::Certificate;
 
 use super::Engine;
 use super::decide::Distance;
+use super::servers::{Ask, Servers};
 use crate::effect::{Effect, Effects, Recipients};
-use crate::input::{Monotonic, Now};
+use crate::input::Now;
 use crate::message::{MAX_CERTIFICATES, Message, Request};
 use crate::whole::WholeBlock;
 
@@ -17,8 +19,9 @@ use crate::whole::WholeBlock;
 const MAX_ASKS: usize = 16;
 /// Missing final blocks from which on they are asked for by height rather than one by one.
 const RANGE_FROM: u64 = 4;
-/// Final blocks that wait for execution from which on no more are asked for.
-const MAX_PATH: usize = 64;
+/// Final blocks that wait for execution from which on no more are asked for, and most blocks that are kept above a gap
+/// of missing ones.
+pub(super) const MAX_PATH: usize = 64;
 
 /// Something that is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,29 +34,37 @@ pub(super) enum Want {
     Certificates(View, View),
 }
 
-/// A request in the air.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Ask {
-    /// When the next validator is asked.
-    pub at: Monotonic,
-    /// How many were asked.
-    pub asked: usize,
-}
-
 impl Engine {
     /// Sends requests for what is missing and not asked for, or not answered in time.
     pub(super) fn fetch(&mut self, now: Now, out: &mut Effects) {
         let wanted = self.wanted();
         self.asks.retain(|want, _| wanted.iter().any(|(wanted, _)| wanted == want));
+        if wanted.is_empty() && self.distance() == Distance::Known {
+            self.servers = Servers::default();
+        }
+        let retry_ms = self.config.timing.retry_ms;
         for (want, asked_first) in wanted {
-            let ask = self.asks.get(&want).copied().unwrap_or(Ask { at: now.monotonic, asked: 0 });
-            let candidates = self.candidates(&asked_first);
-            if ask.at > now.monotonic || candidates.is_empty() {
+            let mut ask = self.asks.remove(&want).unwrap_or_else(|| Ask::new(now.monotonic));
+            if ask.at > now.monotonic {
+                self.asks.insert(want, ask);
                 continue;
             }
-            let to = candidates[ask.asked % candidates.len()];
-            let at = now.monotonic.after(self.config.timing.retry_ms);
-            self.asks.insert(want, Ask { at, asked: ask.asked + 1 });
+            let is_range = want == Want::Range;
+            let candidates = self.candidates(&asked_first);
+            let next = if is_range {
+                self.servers.for_range(&candidates, &ask)
+            } else {
+                self.servers.for_thing(&candidates, &ask)
+            };
+            let Some(to) = next else { continue };
+            let wait_ms = if is_range { self.servers.patience(retry_ms) } else { retry_ms };
+            if let Some(silent) = ask.turn_to(to, now.monotonic.after(wait_ms)) {
+                self.servers.failed(silent);
+            }
+            if is_range {
+                self.servers.has_turn(to);
+            }
+            self.asks.insert(want, ask);
             let request = match want {
                 Want::Range => Request::Range(self.path_end().0.next()),
                 Want::Block(block) => Request::Block(block),
@@ -86,10 +97,7 @@ impl Engine {
             if far && self.decided.path.len() < MAX_PATH {
                 wanted.push((Want::Range, holders.clone()));
             }
-            // Whoever holds the blocks may not have stored them yet, as after a restart of all.
-            let everyone = self.config.committee.members().len();
-            let unanswered = self.asks.get(&Want::Range).is_some_and(|ask| ask.asked >= everyone);
-            if !far || unanswered {
+            if !far || self.ranges_fail() {
                 wanted.push((Want::Block(block), holders));
             }
         }
@@ -107,6 +115,12 @@ impl Engine {
         }
         wanted.truncate(MAX_ASKS);
         wanted
+    }
+
+    /// True if everybody was asked for the range and nobody gave any of it: whoever holds the blocks may not have
+    /// stored them yet, as after a restart of all. They are then asked for one by one.
+    fn ranges_fail(&self) -> bool {
+        self.asks.get(&Want::Range).is_some_and(|ask| ask.asked >= self.config.committee.members().len())
     }
 
     /// What the current view's proposal rests on: its parent's certificate and the nullifications in between.
@@ -137,9 +151,46 @@ impl Engine {
 
     /// A block that we asked for by its id.
     pub(super) fn take_block(&mut self, block: &WholeBlock) {
-        if self.asks.remove(&Want::Block(block.id())).is_some() {
+        let id = block.id();
+        if self.asks.remove(&Want::Block(id)).is_some() {
+            let sought = self.ranges_fail();
             self.hold(block);
+            if let Some(held) = self.blocks.get_mut(&id) {
+                held.sought |= sought;
+            }
         }
+    }
+
+    /// True if that block was asked for and has not come.
+    pub(crate) fn awaits_block(&self, id: BlockId) -> bool {
+        self.asks.contains_key(&Want::Block(id))
+    }
+
+    /// True if that validator was asked for a range and has not answered.
+    pub(crate) fn awaits_range(&self, from: ValidatorIndex) -> bool {
+        self.asks.get(&Want::Range).is_some_and(|ask| ask.outstanding(from) > 0)
+    }
+
+    /// Notes that a range came. False if none was asked from that validator.
+    pub(super) fn note_range(&mut self, from: ValidatorIndex) -> bool {
+        self.asks.get_mut(&Want::Range).is_some_and(|ask| ask.is_answered_by(from))
+    }
+
+    /// Judges a range that came: the next validator is asked at once, unless this one was given up before and brought
+    /// nothing while another is waited for.
+    pub(super) fn judge_range(&mut self, now: Now, from: ValidatorIndex, useful: bool) {
+        let Some(ask) = self.asks.get_mut(&Want::Range) else { return };
+        let in_time = ask.waits_for(from);
+        match (useful, in_time) {
+            (false, false) => return,
+            (false, true) => self.servers.failed(from),
+            (true, false) => self.servers.came_late(),
+            (true, true) => {}
+        }
+        if useful {
+            ask.asked = 0;
+        }
+        ask.ask_next(now.monotonic);
     }
 
     /// True if certificates were asked for and not all have come.

@@ -10,6 +10,7 @@ use types::vote::{Certificate, Subject, Vote};
 use super::decide::Decided;
 use super::gossip::Standstill;
 use super::round::{HeldProposal, Proposed};
+use super::servers::Servers;
 use super::{Engine, Timers};
 use crate::config::Config;
 use crate::effect::{Effects, Recipients};
@@ -57,6 +58,7 @@ impl Engine {
             certificate: None,
             path: BTreeMap::new(),
             proofs: BTreeMap::new(),
+            ahead: BTreeMap::new(),
         };
         let mut engine = Self {
             quorum: Quorum::of(&config),
@@ -73,6 +75,7 @@ impl Engine {
             voting: Voting::Asking { session: now.unix.0, answered, at: now.monotonic },
             floor: View::ZERO,
             asks: BTreeMap::new(),
+            servers: Servers::default(),
             shown: BTreeMap::new(),
             standstill: Standstill::default(),
             urgent: false,
@@ -184,20 +187,20 @@ impl Engine {
                 round.logged.nullification = true;
             }
             Subject::Finalize { block } => {
-                self.decided.proofs.insert(block, certificate.clone());
-                if view > self.decided.view {
-                    (self.decided.view, self.decided.block) = (view, block);
                 if view == self.decided.view && block != self.decided.block {
                     return Err(StartError::Conflict(view));
                 }
+                self.decided.proofs.insert(block, certificate.clone());
+                if view > self.decided.view {
+                    (self.decided.view, self.decided.block) = (view, block);
                     self.decided.certificate = Some(certificate);
                 }
             }
         }
+        Ok(())
     }
 
     /// Asks those who have not answered for our latest votes.
-        Ok(())
     pub(super) fn ask_lookback(&mut self, now: Now, out: &mut Effects) {
         let Voting::Asking { session, answered, at } = &mut self.voting else { return };
         if now.monotonic < *at {

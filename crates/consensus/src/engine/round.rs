@@ -157,4 +157,6 @@ pub(super) struct Held {
     pub execution: Execution,
     /// The body is in the log.
     pub logged: bool,
+    /// It was asked for by its id because nobody gave it in a range.
+    pub sought: bool,
 }

@@ -19,6 +19,7 @@ use crate::message::Message;
 use crate::whole::WholeBlock;
 
 mod catch_up;
+mod lagging;
 mod leading;
 mod restart;
 mod voting;

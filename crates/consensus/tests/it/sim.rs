@@ -34,6 +34,8 @@ pub struct Options {
     pub stakes: Vec<u64>,
     /// Validators that run twice with one key, each half knowing nothing of the other.
     pub twins: Vec<u16>,
+    /// Validators that answer every request for a range with the first blocks of the chain.
+    pub stale: Vec<u16>,
     pub loss_percent: u64,
     pub duplicate_percent: u64,
     /// Every message takes that long, and up to `max_delay_ms` more.
@@ -56,6 +58,7 @@ impl Options {
             seed,
             stakes: stakes.to_vec(),
             twins: Vec::new(),
+            stale: Vec::new(),
             loss_percent: 0,
             duplicate_percent: 0,
             min_delay_ms: 1,
@@ -434,6 +437,8 @@ impl Sim {
         let message = match request {
             Request::Block(id) => store.block(id).map(|block| Message::Block(Box::new(block))),
             Request::Range(from) => {
+                let stale = self.options.stale.contains(&self.nodes[node].index.0);
+                let from = if stale { Height(1) } else { from };
                 let blocks = store.blocks_from(from).map(Ok::<Block, Violation>);
                 let range = Range::pack(blocks, |height| Ok(store.finality_above(height))).expect("no disk to fail");
                 range.map(|range| Message::Range(Box::new(range)))

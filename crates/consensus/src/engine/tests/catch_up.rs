@@ -8,7 +8,7 @@ use crate::input::StartError;
 use crate::message::{Range, Request};
 
 /// A chain of `length` blocks above genesis.
-fn chain(length: u64) -> Vec<WholeBlock> {
+pub(super) fn chain(length: u64) -> Vec<WholeBlock> {
     let mut blocks = vec![genesis()];
     for height in 1..=length {
         let parent = blocks.last().unwrap().id();
@@ -17,7 +17,7 @@ fn chain(length: u64) -> Vec<WholeBlock> {
     blocks
 }
 
-fn range(world: &World, blocks: &[WholeBlock], last_view: u64) -> Range {
+pub(super) fn range(world: &World, blocks: &[WholeBlock], last_view: u64) -> Range {
     Range {
         blocks: Bounded::new(blocks.iter().map(|block| block.block().as_ref().clone()).collect()).unwrap(),
         headers: Bounded::default(),
@@ -26,7 +26,16 @@ fn range(world: &World, blocks: &[WholeBlock], last_view: u64) -> Range {
 }
 
 fn requests(effects: &[Effect]) -> Vec<Request> {
-    messages(effects).filter_map(|message| if let Message::Request(r) = message { Some(*r) } else { None }).collect()
+    asked(effects).into_iter().map(|(_, request)| request).collect()
+}
+
+/// Who is asked for what.
+pub(super) fn asked(effects: &[Effect]) -> Vec<(ValidatorIndex, Request)> {
+    let request = |effect: &Effect| match effect {
+        Effect::Send { to: crate::Recipients::One(to), message: Message::Request(request) } => Some((*to, *request)),
+        _ => None,
+    };
+    effects.iter().filter_map(request).collect()
 }
 
 #[test]
@@ -115,18 +124,18 @@ fn a_node_far_behind_is_brought_forward_by_ranges() {
     assert_eq!(requests(&world.take()), [Request::Block(blocks[150].id())]);
     world.step(Event::Block(blocks[150].clone()));
     let mut committed = Vec::new();
-    let mut asked = requests(&world.take());
-    while let Some(request) = asked.pop() {
+    let mut waiting = asked(&world.take());
+    while let Some((to, request)) = waiting.pop() {
         let Request::Range(from) = request else { panic!("{request:?}") };
         let first = usize::try_from(from.0).unwrap();
         let part = &blocks[first..(first + 64).min(150)];
         let answer = range(&world, part, 200 + from.0);
-        world.step(Event::Range { from: ValidatorIndex(0), range: Box::new(answer) });
+        world.step(Event::Range { from: to, range: Box::new(answer) });
         // The application executes one block after the other.
         loop {
             let effects = world.take();
             committed.extend(commits(&effects));
-            asked.extend(requests(&effects).into_iter().filter(|request| matches!(request, Request::Range(_))));
+            waiting.extend(asked(&effects).into_iter().filter(|(_, request)| matches!(request, Request::Range(_))));
             let Some(Effect::Execute(block)) = effects.into_iter().find(|effect| matches!(effect, Effect::Execute(_)))
             else {
                 break;
@@ -175,15 +184,6 @@ fn blocks_that_nobody_asked_for_are_not_kept() {
 }
 
 #[test]
-fn forks_at_one_height_are_bounded() {
-    let (mut world, view) = World::following();
-    for fork in 0..1_000 {
-        for ahead in 0..100 {
-            let leader = world.engine.leader(View(view + ahead));
-            let fork = block(genesis().id(), 1, START + 1 + fork, leader);
-            world.propose(view + ahead, 0, &fork);
-        }
-#[test]
 fn a_proposal_of_a_view_that_is_over_is_kept_only_if_its_block_is_notarized() {
     let mut world = World::new(3);
     let view = world.view_led(2, false);
@@ -209,6 +209,15 @@ fn a_proposal_of_a_view_that_is_over_is_kept_only_if_its_block_is_notarized() {
     assert!(votes(&world.take()).contains(&notarize(next, view, &child)), "the view's block was certified");
 }
 
+#[test]
+fn forks_at_one_height_are_bounded() {
+    let (mut world, view) = World::following();
+    for fork in 0..1_000 {
+        for ahead in 0..100 {
+            let leader = world.engine.leader(View(view + ahead));
+            let fork = block(genesis().id(), 1, START + 1 + fork, leader);
+            world.propose(view + ahead, 0, &fork);
+        }
     }
     assert!(world.engine.blocks_held() <= 65, "{}", world.engine.blocks_held());
     let last = block(genesis().id(), 1, START + 5_000, ValidatorIndex(1));

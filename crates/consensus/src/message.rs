@@ -11,6 +11,9 @@ use types::limits::{MAX_BLOCK_BYTES, MAX_CERTIFICATE_BYTES, MAX_CONSENSUS_MESSAG
 use types::number::{Height, View};
 use types::vote::{Certificate, Proposal, Vote};
 
+#[cfg(test)]
+mod tests;
+
 /// Most certificates in one answer.
 pub const MAX_CERTIFICATES: usize = 64;
 /// Most blocks in one answer; their bytes are bounded too, see [`Range::pack`].
@@ -93,11 +96,13 @@ impl Range {
         count == 0 || (count < MAX_RANGE_BLOCKS && bytes + encode(next).len() <= MAX_BLOCK_BYTES)
     }
 
-    /// Takes as many of `blocks` (ascending, from the height asked for) as fit. `finality` is asked for the height of
-    /// the last block taken: the headers from the one above it to the finalised one, and the finalization.
+    /// Takes as many of `blocks` (ascending, from the height asked for) as fit, and ends them at the last that has a
+    /// finalization of its own, if there is one: whoever follows then has it, too, and can end its answers there.
+    /// `finality` is asked for a height: the headers from the one above it to the first that is directly final, and
+    /// the finalization.
     pub fn pack<E>(
         blocks: impl IntoIterator<Item = Result<Block, E>>,
-        finality: impl FnOnce(Height) -> Result<Option<(Vec<Header>, Certificate)>, E>,
+        mut finality: impl FnMut(Height) -> Result<Option<(Vec<Header>, Certificate)>, E>,
     ) -> Result<Option<Self>, E> {
         let (mut taken, mut bytes) = (Vec::new(), 0);
         for block in blocks {
@@ -108,11 +113,38 @@ impl Range {
             bytes += encode(&block).len();
             taken.push(block);
         }
-        let Some(last) = taken.last() else { return Ok(None) };
-        let Some((headers, certificate)) = finality(last.header.height)? else { return Ok(None) };
+        let (Some(first), Some(last)) = (taken.first(), taken.last()) else { return Ok(None) };
+        let (first, last) = (first.header.height, last.header.height);
+        let mut proof = finality(last)?;
+        if proof.as_ref().is_none_or(|(headers, _)| !headers.is_empty())
+            && let Some((end, certificate)) = last_proven(first, last, &mut finality)?
+        {
+            taken.retain(|block| block.header.height <= end);
+            proof = Some((Vec::new(), certificate));
+        }
+        let Some((headers, certificate)) = proof else { return Ok(None) };
         let (Ok(blocks), Ok(headers)) = (Bounded::new(taken), Bounded::new(headers)) else { return Ok(None) };
         Ok(Some(Self { blocks, headers, certificate }))
     }
+}
+
+/// The last height from `first` to below `last` whose block is directly final, and its finalization.
+fn last_proven<E>(
+    first: Height,
+    last: Height,
+    finality: &mut impl FnMut(Height) -> Result<Option<(Vec<Header>, Certificate)>, E>,
+) -> Result<Option<(Height, Certificate)>, E> {
+    let (mut from, mut found) = (first, None);
+    while from < last {
+        let Some((headers, certificate)) = finality(from)? else { break };
+        let end = headers.last().map_or(from, |header| header.height).max(from);
+        if end >= last {
+            break;
+        }
+        found = Some((end, certificate));
+        from = end.next();
+    }
+    Ok(found)
 }
 
 impl Message {

@@ -202,16 +202,39 @@ impl Collector {
         vote.signer == signer && vote.statement.epoch == self.epoch && self.verify(&[*vote])
     }
 
-    /// The latest vote of each kind that is held of a validator, with good signatures.
-    #[must_use]
-    pub fn latest_of(&self, signer: ValidatorIndex) -> Vec<Vote> {
-        let latest = |kind| {
-            let mine = self.slots.iter().rev().filter(|((_, k, s), _)| *k == kind && *s == signer);
-            mine.flat_map(|(_, kept)| kept)
-                .find(|kept| kept.verified || self.verify(&[kept.vote]))
-                .map(|kept| kept.vote)
-        };
-        Kind::ALL.into_iter().filter_map(latest).collect()
+    /// The latest vote of each kind that is held of a validator, with good signatures. A vote that is verified for it
+    /// stays verified or goes, so that asking again costs nothing; one that goes makes its signer a forger.
+    pub fn latest_of(&mut self, signer: ValidatorIndex) -> (Vec<Vote>, Option<Fault>) {
+        let (mut latest, mut forged) = (Vec::new(), false);
+        for kind in Kind::ALL {
+            let slots = self.slots.keys().rev().filter(|(_, k, s)| *k == kind && *s == signer);
+            for slot in slots.copied().collect::<Vec<_>>() {
+                forged |= self.drop_forged(slot);
+                if let Some(kept) = self.slots.get(&slot).and_then(|kept| kept.first()) {
+                    latest.push(kept.vote);
+                    break;
+                }
+            }
+        }
+        (latest, forged.then_some(Fault::BadSignature))
+    }
+
+    /// Verifies the votes of a slot. True if one was forged; it is gone then, and its signer is a forger.
+    fn drop_forged(&mut self, slot: (View, Kind, ValidatorIndex)) -> bool {
+        let Some(mut kept) = self.slots.remove(&slot) else { return false };
+        let before = kept.len();
+        kept.retain_mut(|kept| {
+            kept.verified = kept.verified || self.verify(&[kept.vote]);
+            kept.verified
+        });
+        let forged = kept.len() < before;
+        if forged {
+            self.forgers.insert(slot.2);
+        }
+        if !kept.is_empty() {
+            self.slots.insert(slot, kept);
+        }
+        forged
     }
 
     /// Votes kept, for tests of the bound.

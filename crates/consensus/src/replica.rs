@@ -3,7 +3,7 @@
 //! Messages come with the validator whose connection they came over. Votes are its own; certificates, blocks and
 //! answers prove themselves. What the engine sends as its own vote is counted here, too.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use types::codec::Bounded;
@@ -15,16 +15,21 @@ use crate::collector::{Collected, Collector};
 use crate::config::Config;
 use crate::effect::{Effect, Effects, Fault, Recipients};
 use crate::engine::Engine;
-use crate::input::{Event, Now, Restored, StartError, Tip};
+use crate::input::{Event, Monotonic, Now, Restored, StartError, Tip};
 use crate::log::Record;
 use crate::message::{Message, Request};
 use crate::whole::WholeBlock;
+
+#[cfg(test)]
+mod tests;
 
 /// Collector and engine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Replica {
     engine: Engine,
     collector: Collector,
+    /// When each validator's next look-back is answered.
+    lookbacks: BTreeMap<ValidatorIndex, Monotonic>,
     config: Arc<Config>,
 }
 
@@ -45,7 +50,7 @@ impl Replica {
         let (engine, first) = Engine::start(Arc::clone(&config), now, restored)?;
         collector.advance(engine.view(), engine.final_view());
         engine.certificates().for_each(|certificate| collector.learn(certificate));
-        let mut replica = Self { engine, collector, config };
+        let mut replica = Self { engine, collector, lookbacks: BTreeMap::new(), config };
         let votes: Vec<Vote> = replica.engine.own_votes().copied().collect();
         let completed = votes.into_iter().filter_map(|vote| replica.collector.insert_verified(vote));
         let mut events: VecDeque<Event> = completed.map(Event::Certificate).collect();
@@ -79,19 +84,16 @@ impl Replica {
                     self.take_certificate(from, certificate, &mut events, &mut out);
                 }
             }
-            Message::Request(Request::Lookback { session }) => {
-                let votes = Bounded::new(self.collector.latest_of(from)).unwrap_or_default();
-                out.send(Recipients::One(from), Message::Lookback { session, votes });
-            }
+            Message::Request(Request::Lookback { session }) => self.answer_lookback(now, from, session, &mut out),
             Message::Request(request) => events.push_back(Event::Request { from, request }),
+            Message::Block(block) if !self.engine.awaits_block(block.id()) => {}
             Message::Block(block) => match WholeBlock::new(*block) {
                 Some(block) => events.push_back(Event::Block(block)),
-            Message::Block(block) if !self.engine.awaits_block(block.id()) => {}
                 None => report(from, Fault::BadAnswer, &mut out),
             },
+            Message::Range(_) if !self.engine.awaits_range(from) => {}
             Message::Range(range) => {
                 if self.collector.verify_certificate(&range.certificate).is_ok() {
-            Message::Range(_) if !self.engine.awaits_range(from) => {}
                     events.push_back(Event::Range { from, range });
                 } else {
                     report(from, Fault::BadCertificate, &mut out);
@@ -162,6 +164,20 @@ impl Replica {
         }
         out.reversed |= effects.reversed;
         out.merge(effects);
+    }
+
+    /// Tells a validator what it said last, at most as often as a correct one asks.
+    fn answer_lookback(&mut self, now: Now, from: ValidatorIndex, session: u64, out: &mut Effects) {
+        if self.lookbacks.get(&from).is_some_and(|next| now.monotonic < *next) {
+            return;
+        }
+        self.lookbacks.insert(from, now.monotonic.after(self.config.timing.retry_ms));
+        let (votes, fault) = self.collector.latest_of(from);
+        if let Some(fault) = fault {
+            report(from, fault, out);
+        }
+        let votes = Bounded::new(votes).unwrap_or_default();
+        out.send(Recipients::One(from), Message::Lookback { session, votes });
     }
 
     fn take_vote(&mut self, from: ValidatorIndex, vote: Vote, events: &mut VecDeque<Event>, out: &mut Effects) {

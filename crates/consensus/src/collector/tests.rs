@@ -100,7 +100,7 @@ fn a_forged_second_vote_accuses_nobody_of_equivocation() {
     insert(&mut collector, vote(&keys, 1, statement(1, 1)));
     let second = insert(&mut collector, forged(&keys, 1, statement(1, 2)));
     assert_eq!(second.faults, [(ValidatorIndex(1), Fault::BadSignature)]);
-    assert_eq!(collector.latest_of(ValidatorIndex(1)), [vote(&keys, 1, statement(1, 1))]);
+    assert_eq!(collector.latest_of(ValidatorIndex(1)), (vec![vote(&keys, 1, statement(1, 1))], None));
 }
 
 #[test]
@@ -156,8 +156,24 @@ fn the_latest_vote_of_each_kind_is_found_also_in_certificates() {
     insert(&mut collector, forged(&keys, 1, nullify(6)));
     let votes: Vec<Vote> = (0..3).map(|signer| vote(&keys, signer, statement(9, 1))).collect();
     collector.learn(&Certificate::from_votes(statement(9, 1), &votes));
-    let latest: Vec<Statement> = collector.latest_of(ValidatorIndex(1)).iter().map(|vote| vote.statement).collect();
-    assert_eq!(latest, [nullify(5), statement(9, 1)]);
+    let (latest, fault) = collector.latest_of(ValidatorIndex(1));
+    let latest: Vec<Statement> = latest.iter().map(|vote| vote.statement).collect();
+    assert_eq!((latest, fault), (vec![nullify(5), statement(9, 1)], Some(Fault::BadSignature)));
+}
+
+#[test]
+fn votes_planted_with_garbage_for_a_signature_are_verified_once_for_a_look_back() {
+    let (mut collector, keys) = collector(&[1; 4]);
+    for view in 1..=60 {
+        insert(&mut collector, forged(&keys, 1, statement(view, 1)));
+    }
+    assert_eq!(collector.len(), 60);
+    assert_eq!(collector.latest_of(ValidatorIndex(1)), (Vec::new(), Some(Fault::BadSignature)));
+    assert!(collector.is_empty(), "none of them is looked at again");
+    assert_eq!(collector.latest_of(ValidatorIndex(1)), (Vec::new(), None));
+    let again = insert(&mut collector, forged(&keys, 1, statement(61, 1)));
+    assert_eq!(again.faults, [(ValidatorIndex(1), Fault::BadSignature)], "and what follows is verified when it comes");
+    assert!(collector.is_empty());
 }
 
 #[test]

@@ -106,7 +106,9 @@ fn resuming_from_another_record_does_not_propose_twice() {
     let block = block(parent, height.0, timestamp.0, world.config.me);
     world.step(Event::Proposed { view: View(view), block });
     let first = messages(&world.take()).find(|message| matches!(message, Message::Proposal(_))).cloned();
-    // Later records of other kinds must not hide the proposal.
+    // Later records of other kinds must not hide the proposal, nor the view that it was made in.
+    world.disk.push(Record::Certificate(world.nullification(view - 1)));
+    world.disk.push(Record::Floor(View(view - 1)));
     let mut again = world.restart();
     let session = again.time;
     for from in 1..4 {

@@ -47,6 +47,26 @@ impl Audit {
         }
     }
 
+    /// Views that some nodes left by a notarization, as far as their disks say, and others by a nullification.
+    pub fn splits(&self) -> usize {
+        let mut left: BTreeMap<View, BTreeMap<usize, [bool; 2]>> = BTreeMap::new();
+        for (node, disk) in &self.disks {
+            for record in disk {
+                let Record::Certificate(certificate) = record else { continue };
+                let which = match certificate.statement.subject {
+                    Subject::Notarize { .. } => 0,
+                    Subject::Nullify => 1,
+                    Subject::Finalize { .. } => continue,
+                };
+                left.entry(certificate.statement.view).or_default().entry(*node).or_default()[which] = true;
+            }
+        }
+        let is_split = |nodes: &&BTreeMap<usize, [bool; 2]>| {
+            nodes.values().any(|held| *held == [true, false]) && nodes.values().any(|held| *held == [false, true])
+        };
+        left.values().filter(is_split).count()
+    }
+
     /// An honest node accuses another: never of an honest one.
     pub fn reported(&mut self, node: usize, by: ValidatorIndex, fault: Fault, twins: &[u16]) -> Result<(), Violation> {
         self.reports += 1;

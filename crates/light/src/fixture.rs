@@ -57,6 +57,8 @@ fn params() -> Params {
             minimum_bond: Amount(8),
             classes: Vec::new(),
             verifier_fee_percent: 100,
+            verifications_per_place: 4,
+            live_jobs_per_customer: 9,
             storage_fee_per_mib: Amount(1),
             decline_penalty: Amount(1),
             max_attempts: 4,

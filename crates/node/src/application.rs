@@ -248,31 +248,11 @@ pub fn serve(store: &impl ChainStore, request: consensus::Request) -> Result<Opt
     }
 }
 
-/// Final blocks from a height on: as many as fit, or, if the next finalization is out of reach for a path of headers,
-/// those up to the last one with a finalization of its own.
+/// Final blocks from a height on: as many as fit and are proven, see [`consensus::Range::pack`].
 fn range(store: &impl ChainStore, from: Height) -> Result<Option<consensus::Range>, StateError> {
     let newest = store.newest_certificate()?.map_or(Height::ZERO, |(height, _)| height);
-    let blocks = |end: Height| (from.0..=end.0).map_while(|height| store.block_at(Height(height)).transpose());
-    let mut reached = None;
-    let whole = consensus::Range::pack(blocks(newest), |last| {
-        reached = Some(last);
-        finality(store, last)
-    })?;
-    if let (None, Some(last)) = (&whole, reached)
-        && let Some(end) = last_finalised(store, from, last)?
-    {
-        return consensus::Range::pack(blocks(end), |last| finality(store, last));
-    }
-    Ok(whole)
-}
-
-/// The highest block between two heights, both included, with a finalization of its own.
-fn last_finalised(store: &impl ChainStore, from: Height, to: Height) -> Result<Option<Height>, StateError> {
-    let (mut found, mut next) = (None, from);
-    while let Some((height, _)) = store.certificate_from(next)?.filter(|(height, _)| *height <= to) {
-        (found, next) = (Some(height), height.next());
-    }
-    Ok(found)
+    let blocks = (from.0..=newest.0).map_while(|height| store.block_at(Height(height)).transpose());
+    consensus::Range::pack(blocks, |height| finality(store, height))
 }
 
 /// The headers above `last` up to the next block with a finalization, and that finalization; nothing if those are more

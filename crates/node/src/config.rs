@@ -140,7 +140,7 @@ impl Config {
         };
         format!(
             "# A gridproof validator. Every key can be overridden by an environment variable, as in\n\
-             # GRIDPROOF_RPC__LISTEN=127.0.0.1:26601, or by a flag of `gridproof node start`.\n\n\
+             # GRIDPROOF_RPC__LISTEN=127.0.0.1:26601, and that by --set rpc.listen=127.0.0.1:26601.\n\n\
              [p2p]\n\
              # Where it listens for other validators.\n\
              listen = [{listen}]\n\

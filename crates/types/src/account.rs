@@ -55,6 +55,12 @@ impl Partner {
         Amount::sum(self.locks.values().copied()).unwrap_or(self.bond)
     }
 
+    /// How many jobs it is bound to verify: those that lock a part of its bond and that it does not run.
+    #[must_use]
+    pub fn verifications(&self) -> usize {
+        self.locks.len().saturating_sub(usize::from(self.running))
+    }
+
     /// What of the bond no job locks.
     #[must_use]
     pub fn free(&self) -> Amount {

@@ -20,7 +20,7 @@ use crate::number::{Amount, EngineClass, Weight};
 
 pub use record::{
     Committed, Escrow, FailureReason, JobReceipt, JobRecord, Opened, OpenedClaim, Policy, Primary, ReceiptVerifier,
-    Stage, StageEntry, Verifier,
+    Stage, StageEntry, UnrunnableReport, Verifier,
 };
 
 /// The one engine class of this version: wasmtime 48 as `docs/spec` pins it.
@@ -30,7 +30,7 @@ pub const CLASS_WASM_V1: EngineClass = EngineClass(1);
 pub type Name = Text<MAX_NAME_BYTES>;
 /// An absolute path inside a task's file tree.
 pub type GuestPath = Text<MAX_PATH_BYTES>;
-/// A program argument, or an environment key or value.
+/// A program argument, or an environment key or value; it may hold line breaks.
 pub type Argument = Text<MAX_ARGUMENT_BYTES, true>;
 
 /// A job as its customer signs it.

@@ -59,8 +59,8 @@ pub const STATEMENTS_PER_VALIDATOR: usize = 256;
 pub const STEPS_AHEAD: u64 = 4;
 /// Most outputs that wait for one such step.
 pub const OUTPUTS_PER_STEP: usize = 4;
-/// Steps of the beacon that stay readable beyond the lag. A draw is used in the very block that ends its step, so that
-/// older values serve readers only.
+/// Steps of the beacon that stay readable beyond the lag. A draw is used in the block that ends its step, or as many blocks
+/// later as it takes to move all jobs on.
 pub const BEACON_STEPS_KEPT: u64 = 64;
 /// Longest duration that a network may choose, in milliseconds: a year.
 pub const MAX_DURATION_MS: u64 = 366 * 24 * 3_600 * 1_000;
@@ -87,6 +87,10 @@ pub const MAX_BLOB_BYTES: u64 = 1 << 30;
 pub const MAX_JOB_INPUT_BYTES: u64 = 4 << 30;
 /// Largest sum of what one task writes (outputs, stdout, stderr), in bytes.
 pub const MAX_TASK_OUTPUT_BYTES: u64 = 256 << 20;
+/// Largest sum of what all tasks of a job may write, in bytes: validators keep it and partners move it.
+pub const MAX_JOB_OUTPUT_BYTES: u64 = 4 << 30;
+/// Longest window for executing a job or for storing its results, in milliseconds of chain time: a week.
+pub const MAX_WINDOW_MS: u64 = 7 * 24 * 3_600 * 1_000;
 /// Largest linear memory of a task, in bytes: all of a 32-bit address space.
 pub const MAX_TASK_MEMORY_BYTES: u64 = 4 << 30;
 /// Largest weight of one task.

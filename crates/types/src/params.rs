@@ -61,9 +61,15 @@ pub struct ComputeParams {
     pub minimum_bond: Amount,
     /// The classes that partners may run.
     pub classes: Vec<ClassParams>,
-    /// Verification fee per verifier and task, as a share of the price per task, in percent.
+    /// Verification fee per weight, in percent of the median ask of the class's partners (weighed by bond) or of the
+    /// class's floor, whichever is more.
     pub verifier_fee_percent: u8,
-    /// Fee to validators for storage, per MiB of inputs and results, burned.
+    /// Verifications that the beacon may load on a partner at the same time, per place for jobs that it offers.
+    pub verifications_per_place: u16,
+    /// Most live jobs of one customer.
+    pub live_jobs_per_customer: u16,
+    /// Fee for storage, per MiB of inputs and results, burned; for inputs when the job is submitted, and the more the
+    /// more jobs are live.
     pub storage_fee_per_mib: Amount,
     /// What a declined or ignored assignment costs the drawn primary's bond, burned.
     pub decline_penalty: Amount,
@@ -81,6 +87,10 @@ pub struct ClassParams {
     pub class: EngineClass,
     /// The lowest admitted speed, in weight per millisecond: deadlines are three times weight / speed.
     pub lowest_weight_per_ms: u64,
+    /// The lowest admitted bandwidth, in bytes per millisecond: windows grow by what has to be moved in them.
+    pub lowest_bytes_per_ms: u64,
+    /// Least price per million units of weight: what partners are conscripted for is worth something.
+    pub least_ask: Amount,
 }
 
 impl Params {
@@ -114,8 +124,15 @@ impl Params {
                 store_window_ms: 30_000,
                 unbonding_ms: 60_000,
                 minimum_bond: Amount(100 * SQUARE.0),
-                classes: vec![ClassParams { class: crate::job::CLASS_WASM_V1, lowest_weight_per_ms: 50_000 }],
+                classes: vec![ClassParams {
+                    class: crate::job::CLASS_WASM_V1,
+                    lowest_weight_per_ms: 50_000,
+                    lowest_bytes_per_ms: 1_000,
+                    least_ask: Amount(SQUARE.0 / 10_000_000),
+                }],
                 verifier_fee_percent: 100,
+                verifications_per_place: 4,
+                live_jobs_per_customer: 1_024,
                 storage_fee_per_mib: Amount(SQUARE.0 / 1_000),
                 decline_penalty: Amount(SQUARE.0 / 10),
                 max_attempts: 4,

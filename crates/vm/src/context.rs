@@ -12,6 +12,7 @@ use types::number::{Amount, BeaconStep, ChainTime, Epoch, Height, Stake, Timesta
 use types::state_key::StateKey;
 
 use crate::beacon::Beacon;
+use crate::compute::live::Loaded;
 use crate::{Account, ActionError, Fault, PartnerSnapshot, Rules};
 
 /// The chain's own bookkeeping, under [`StateKey::Chain`].
@@ -62,6 +63,8 @@ pub struct Context<'a> {
     pub chain: ChainRecord,
     /// Set by whoever changes an account or a job; read and cleared around the hooks.
     pub changed: bool,
+    /// What the end hook of jobs holds while it runs; nothing at any other time.
+    pub(crate) loaded: Option<Loaded>,
 }
 
 impl Context<'_> {

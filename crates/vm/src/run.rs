@@ -109,6 +109,7 @@ impl<'a> Run<'a> {
             epoch: rules.epoch(place.height),
             chain,
             changed: false,
+            loaded: None,
         };
         context.move_beacon(output)?;
         let hook_changed = std::mem::take(&mut context.changed);

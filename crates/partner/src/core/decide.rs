@@ -262,6 +262,8 @@ impl Core {
         plan: &mut Plan,
     ) {
         let (job, attempt) = (record.id, record.attempt);
+        // Before the beacon that the sortition runs over is there, there is nothing to evaluate.
+        let Some(beacon) = committed.beacon else { return };
         let free = view.partner.as_ref().map_or(Amount::ZERO, types::account::Partner::free);
         if free < record.policy.verifier_bond || !self.fits_wall(&record.spec.workload) {
             return;
@@ -275,8 +277,7 @@ impl Core {
         }
         let draw = || {
             let own = self.identity.address();
-            let (seal, beacon) = (&committed.commitment, &committed.beacon);
-            let input = sortition_input(self.identity.chain, job, attempt, &own, seal, beacon);
+            let input = sortition_input(self.identity.chain, job, attempt, &own, &committed.commitment, &beacon);
             let proof = self.identity.vrf.prove(&input);
             let output = self.identity.vrf.public().verify(&input, &proof).ok()?;
             let class_bond = snapshot.class_bond(class, &primary.partner);

@@ -18,7 +18,12 @@ fn store(nonce: u64) -> state::MemoryStore {
 }
 
 fn writes(nonce: u64) -> Writes {
-    let committed = types::job::Committed { commitment: Hash32([1; 32]), height: Height(1), beacon: Hash32([2; 32]) };
+    let committed = types::job::Committed {
+        commitment: Hash32([1; 32]),
+        height: Height(1),
+        draw: types::number::BeaconStep(3),
+        beacon: Some(Hash32([2; 32])),
+    };
     let stage = Stage::Committed {
         primary: crate::core::tests::chain::primary(1),
         committed,

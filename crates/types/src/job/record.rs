@@ -26,7 +26,7 @@ pub struct JobRecord {
     /// This attempt; the first is 0.
     pub attempt: Attempt,
     /// Drawn primaries that said that the module cannot be run.
-    pub unrunnable_reports: Vec<Address>,
+    pub unrunnable_reports: Vec<UnrunnableReport>,
     /// Partners that failed this job, as primary of an earlier attempt or as silent verifiers; the beacon does not draw
     /// them again.
     pub excluded: Vec<Address>,
@@ -36,6 +36,16 @@ pub struct JobRecord {
     pub burned: Amount,
     /// When each stage of this attempt was entered, oldest first, for people: (stage, height, header time).
     pub history: Vec<StageEntry>,
+}
+
+/// A drawn primary's word that the module cannot be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnrunnableReport {
+    /// Who said so.
+    pub partner: Address,
+    /// What of its bond saying so burned; paid back if enough others say the same.
+    pub cost: Amount,
 }
 
 /// One line of a job's history.
@@ -106,10 +116,13 @@ pub struct Primary {
 pub struct Committed {
     /// The seal.
     pub commitment: Hash32,
-    /// The block that holds it.
+    /// The block that holds it: what counts of partners in the sortition is what counted in its epoch.
     pub height: Height,
-    /// The beacon after that block: sortition runs over it and the seal.
-    pub beacon: Hash32,
+    /// The beacon step whose output the sortition runs over: it lies so far behind the block that nobody who chose the
+    /// seal, or put it into the block, could foresee it.
+    pub draw: BeaconStep,
+    /// The beacon after that step; nothing before it, and nobody can announce until then.
+    pub beacon: Option<Hash32>,
 }
 
 /// A verifier bound to an attempt.
@@ -186,7 +199,7 @@ pub enum Stage {
         committed: Committed,
         /// Announced so far.
         verifiers: Vec<Verifier>,
-        /// End of the announce window.
+        /// End of the announce window; before the sortition's beacon is there, the soonest that this may be.
         deadline: ChainTime,
     },
     /// The window is over; the beacon fills up the verifiers that are missing.
@@ -233,6 +246,8 @@ pub enum Stage {
         opened: Option<Opened>,
         /// Everybody bound.
         verifiers: Vec<Verifier>,
+        /// True if fewer verifiers sealed than must have: whoever opens is paid, and the job fails.
+        unverified: bool,
         /// To open by.
         deadline: ChainTime,
     },
@@ -300,7 +315,7 @@ pub enum FailureReason {
     NoCommitment,
     /// The claims differ and this version cannot decide between them.
     Unresolved,
-    /// Two rounds of verifiers stayed silent; the primary is paid.
+    /// Too few verifiers could be drawn, sealed or opened; whoever opened a claim is paid.
     Unverified,
     /// The primary did not open its claim.
     Unopened,

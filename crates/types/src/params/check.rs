@@ -66,7 +66,11 @@ impl ComputeParams {
 
     fn check(&self) -> Result<(), Wrong> {
         all_positive(&self.windows())?;
-        all_positive(&[("compute.verifier_fee_percent", self.verifier_fee_percent.into())])?;
+        all_positive(&[
+            ("compute.verifier_fee_percent", self.verifier_fee_percent.into()),
+            ("compute.verifications_per_place", self.verifications_per_place.into()),
+            ("compute.live_jobs_per_customer", self.live_jobs_per_customer.into()),
+        ])?;
         let attempts = (1..=MAX_ATTEMPTS).contains(&self.max_attempts);
         ensure(attempts, "compute.max_attempts", "must be from 1 to 8")?;
         ensure(self.minimum_bond > Amount::ZERO, "compute.minimum_bond", ZERO)?;
@@ -81,7 +85,10 @@ impl ComputeParams {
 
 impl ClassParams {
     fn check(&self) -> Result<(), Wrong> {
-        all_positive(&[("compute.classes.lowest_weight_per_ms", self.lowest_weight_per_ms)])
+        all_positive(&[
+            ("compute.classes.lowest_weight_per_ms", self.lowest_weight_per_ms),
+            ("compute.classes.lowest_bytes_per_ms", self.lowest_bytes_per_ms),
+        ])
     }
 }
 
@@ -117,6 +124,8 @@ mod tests {
         assert_eq!(wrong(|p| p.compute.open_window_ms = u64::MAX), "compute.open_window_ms");
         assert_eq!(wrong(|p| p.compute.unbonding_ms = 0), "compute.unbonding_ms");
         assert_eq!(wrong(|p| p.compute.verifier_fee_percent = 0), "compute.verifier_fee_percent");
+        assert_eq!(wrong(|p| p.compute.verifications_per_place = 0), "compute.verifications_per_place");
+        assert_eq!(wrong(|p| p.compute.live_jobs_per_customer = 0), "compute.live_jobs_per_customer");
         assert_eq!(wrong(|p| p.compute.max_attempts = 0), "compute.max_attempts");
         assert_eq!(wrong(|p| p.compute.max_attempts = MAX_ATTEMPTS + 1), "compute.max_attempts");
         assert_eq!(wrong(|p| p.compute.minimum_bond = Amount::ZERO), "compute.minimum_bond");

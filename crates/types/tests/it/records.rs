@@ -8,7 +8,7 @@ use types::committee::ValidatorSet;
 use types::hash::{Address, BlobId, JobId, WorkloadId};
 use types::job::{
     CLASS_WASM_V1, Committed, Escrow, FailureReason, JobReceipt, JobRecord, Opened, OpenedClaim, Policy, Primary,
-    ReceiptVerifier, Stage, StageEntry, Verifier,
+    ReceiptVerifier, Stage, StageEntry, UnrunnableReport, Verifier,
 };
 use types::number::{
     Amount, Attempt, BeaconStep, ChainTime, Fixed64, Height, Nonce, TaskIndex, Timestamp, ValidatorIndex,
@@ -63,7 +63,7 @@ fn verifiers() -> Vec<Verifier> {
 
 fn stages() -> Vec<Stage> {
     let primary = Primary { partner: address(1), price: Amount(9), bond: Amount(61) };
-    let committed = Committed { commitment: hash(2), height: Height(8), beacon: hash(3) };
+    let committed = Committed { commitment: hash(2), height: Height(8), draw: BeaconStep(9), beacon: Some(hash(3)) };
     let (deadline, verifiers) = (ChainTime(77), verifiers());
     let opened = Opened {
         root: hash(5),
@@ -98,6 +98,7 @@ fn stages() -> Vec<Stage> {
             committed,
             opened: Some(opened.clone()),
             verifiers: verifiers.clone(),
+            unverified: true,
             deadline,
         },
         Stage::Agreed { primary, committed, opened, verifiers, stored: stored(), deadline },
@@ -116,7 +117,7 @@ fn record(stage: Stage) -> JobRecord {
         escrow: Escrow { execution: Amount(1), verification: Amount(2), storage: Amount(3), fees: Amount(4) },
         policy: POLICY,
         attempt: Attempt(1),
-        unrunnable_reports: vec![address(4)],
+        unrunnable_reports: vec![UnrunnableReport { partner: address(4), cost: Amount(2) }],
         excluded: vec![address(4), address(5)],
         stage,
         burned: Amount(6),

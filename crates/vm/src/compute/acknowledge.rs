@@ -25,7 +25,7 @@ pub(super) fn acknowledge(
         return Err(JobError::AlreadyAcknowledged.into());
     }
     (*acknowledged, *deadline) = (true, until);
-    live::set_due(context, record.id, until, None)?;
+    live::set_due(context, &record, until, None)?;
     save(context, &record);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! A partner that sortition drew binds itself to verify. What counts of it, and of the others, is what counted in the
-//! epoch of the block that holds the seal: nobody can register a key after the seal that happens to be drawn.
+//! epoch of the block that holds the seal, so every key that counts was registered before the seal, and the beacon that
+//! the sortition runs over came after it: nobody can look for a key, or a salt, that is drawn or spares somebody.
 
 use types::account::is_drawn;
 use types::attestation::{drawn_tasks, drawn_tasks_seed, sortition_input};
@@ -21,6 +22,9 @@ pub(super) fn announce(
     let Stage::Committed { primary, committed, verifiers, .. } = &record.stage else {
         return Err(wrong_stage(&record));
     };
+    let Some(beacon) = committed.beacon else {
+        return Err(JobError::SortitionNotOpen { draw: committed.draw, step: context.beacon.step }.into());
+    };
     if primary.partner == *sender {
         return Err(JobError::OwnWork.into());
     }
@@ -35,14 +39,8 @@ pub(super) fn announce(
     let snapshot = context.snapshot(context.rules.epoch(committed.height))?.ok_or(JobError::NotCounted)?;
     let counted = snapshot.partner(sender).filter(|counted| counted.profile.class == class);
     let counted = counted.ok_or(JobError::NotCounted)?;
-    let input = sortition_input(
-        context.rules.chain_id,
-        record.id,
-        record.attempt,
-        sender,
-        &committed.commitment,
-        &committed.beacon,
-    );
+    let (id, seal) = (record.id, &committed.commitment);
+    let input = sortition_input(context.rules.chain_id, id, record.attempt, sender, seal, &beacon);
     let output = counted.profile.vrf_key.verify(&input, proof).map_err(|_| JobError::BadProof)?;
     let class_bond = snapshot.class_bond(class, &primary.partner);
     if !is_drawn(&output, policy.expected_verifiers, counted.bond, class_bond) {

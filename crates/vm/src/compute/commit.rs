@@ -1,4 +1,6 @@
-//! The primary seals its result; from now on it is known what is to be checked, and not yet by whom.
+//! The primary seals its result; from now on it is known what is to be checked, and not yet by whom: the sortition runs
+//! over a beacon step that is still to come, as every draw does. With the beacon of this very block, which its proposer
+//! knows, primary and proposer together could try salts and keys until nobody honest is drawn.
 
 use types::hash::{Address, Hash32};
 use types::job::{Committed, JobRecord, Stage};
@@ -22,8 +24,7 @@ pub(super) fn commit(
     if !*acknowledged {
         return Err(JobError::NotAcknowledged.into());
     }
-    // The beacon moved before anything else in this block: it is the one after the block.
-    let committed = Committed { commitment, height: context.height, beacon: context.beacon.value };
+    let committed = Committed { commitment, height: context.height, draw: context.draw_step(), beacon: None };
     let stage = Stage::Committed {
         primary: primary.clone(),
         committed,

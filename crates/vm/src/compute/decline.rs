@@ -1,7 +1,7 @@
 //! The drawn primary does not take the job, or finds that nobody could run it.
 
 use types::hash::Address;
-use types::job::{FailureReason, JobRecord, Stage};
+use types::job::{FailureReason, JobRecord, Stage, UnrunnableReport};
 
 use super::JobError;
 use super::exit::{fail_unrunnable, next_attempt, punish};
@@ -24,11 +24,13 @@ pub(super) fn decline(
     if primary.partner != *sender {
         return Err(JobError::NotPrimary.into());
     }
-    let breach = if *acknowledged && !unrunnable { Breach::Uncommitted } else { Breach::Declined };
+    // Whoever acknowledged pays for the time that it held the job, whatever it says of the module; if enough others say
+    // the same, all of them are paid back.
+    let breach = if *acknowledged { Breach::Uncommitted } else { Breach::Declined };
     let bond = primary.bond;
-    punish(context, &record, sender, bond, breach)?;
+    let cost = punish(context, &record, sender, bond, breach)?;
     if unrunnable {
-        record.unrunnable_reports.push(*sender);
+        record.unrunnable_reports.push(UnrunnableReport { partner: *sender, cost });
         if record.unrunnable_reports.len() >= REPORTS_THAT_END_A_JOB {
             return Ok(fail_unrunnable(context, record)?);
         }

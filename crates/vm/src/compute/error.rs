@@ -1,6 +1,6 @@
 //! The rules of jobs that an action can break, one variant each.
 
-use types::number::{Amount, Attempt, EngineClass};
+use types::number::{Amount, Attempt, BeaconStep, EngineClass};
 
 /// The rule of jobs that an action broke.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +61,9 @@ pub enum JobError {
     /// As many jobs are live as there may be.
     #[error("{0} jobs are live, which is the limit; try again when some have ended")]
     TooManyJobs(usize),
+    /// As many jobs of the customer are live as there may be.
+    #[error("{0} jobs of this customer are live, which is the limit; try again when some have ended")]
+    TooManyJobsOfCustomer(u16),
     /// No partner of the class counts.
     #[error("no partner runs engine class {0} in this epoch")]
     NoPartnerOfClass(EngineClass),
@@ -77,6 +80,20 @@ pub enum JobError {
         cap: Amount,
         /// The least price asked.
         lowest: Amount,
+    },
+    /// The price cap is below what the class's floor makes of the weight.
+    #[error("the price cap is {cap} SQUARE; for this weight it must be at least {floor}")]
+    PriceBelowFloor {
+        /// The cap.
+        cap: Amount,
+        /// The least cap.
+        floor: Amount,
+    },
+    /// Partners that can lock the verifier's bond hold too little of the class's bond.
+    #[error("partners that can lock a verifier's bond of {bond} SQUARE hold a third of the class's bond or less")]
+    TooFewCanVerify {
+        /// What a verifier would have to lock.
+        bond: Amount,
     },
     /// No partner can lock the bond that the value at risk calls for.
     #[error("the value at risk calls for a locked bond of at least {needed} SQUARE; partners can lock up to {best}")]
@@ -141,6 +158,14 @@ pub enum JobError {
     /// The primary acknowledged before.
     #[error("the assignment is acknowledged already")]
     AlreadyAcknowledged,
+    /// The beacon that the sortition runs over is not there yet.
+    #[error("the sortition runs over beacon step {draw}; the last one that is over is {step}")]
+    SortitionNotOpen {
+        /// The step that draws.
+        draw: BeaconStep,
+        /// The last step that is over.
+        step: BeaconStep,
+    },
     /// A primary does not check itself.
     #[error("the primary cannot verify its own work")]
     OwnWork,
@@ -183,9 +208,6 @@ pub enum JobError {
     /// The validator said so before.
     #[error("the validator said so before")]
     AlreadyStored,
-    /// No such validator.
-    #[error("no such validator")]
-    UnknownValidator,
 }
 
 impl JobError {
@@ -203,9 +225,12 @@ impl JobError {
             Self::BadTaskValue { .. } => "bad_task_value",
             Self::Overflow => "overflow",
             Self::TooManyJobs(_) => "too_many_jobs",
+            Self::TooManyJobsOfCustomer(_) => "too_many_jobs_of_customer",
             Self::NoPartnerOfClass(_) => "no_partner_of_class",
             Self::ConstraintsUnmet { .. } => "constraints_unmet",
             Self::PriceTooLow { .. } => "price_too_low",
+            Self::PriceBelowFloor { .. } => "price_below_floor",
+            Self::TooFewCanVerify { .. } => "too_few_can_verify",
             Self::BondTooSmall { .. } => "bond_too_small",
             Self::BondBoundless => "bond_boundless",
             Self::ConfidenceTooHigh { .. } => "confidence_too_high",
@@ -217,6 +242,7 @@ impl JobError {
             Self::NotPrimary => "not_primary",
             Self::NotAcknowledged => "not_acknowledged",
             Self::AlreadyAcknowledged => "already_acknowledged",
+            Self::SortitionNotOpen { .. } => "sortition_not_open",
             Self::OwnWork => "own_work",
             Self::AlreadyVerifier => "already_verifier",
             Self::NotCounted => "not_counted",
@@ -230,7 +256,6 @@ impl JobError {
             Self::Inconsistent => "inconsistent_opening",
             Self::BadOutcomes { .. } => "bad_outcomes",
             Self::AlreadyStored => "already_stored",
-            Self::UnknownValidator => "unknown_validator",
         }
     }
 }

@@ -9,7 +9,7 @@ use types::job::{Escrow, JobSpec, Policy};
 use types::number::{Amount, Height};
 use types::state_key::StateKey;
 
-use super::market::{Exclusion, choose_policy, exclusion};
+use super::market::{Exclusion, choose_policy, fixed_exclusion, live_exclusion};
 use super::price::{escrow, price, total};
 use super::spec::check_spec;
 use super::{JobError, live};
@@ -20,7 +20,7 @@ use crate::{Fault, Rules};
 pub struct Estimate {
     /// How it would be checked (mu, k, x, q and the bonds); nothing if no policy exists.
     pub policy: Option<Policy>,
-    /// What would be locked.
+    /// What would be locked; of its part for storage the opening fee is burned at once.
     pub escrow: Option<Escrow>,
     /// The sum of the escrow.
     pub total: Option<Amount>,
@@ -47,9 +47,10 @@ pub fn estimate(rules: &Rules, state: &dyn StateRead, tip: Height, spec: &JobSpe
         exclusions: BTreeMap::new(),
         refusal: None,
     };
+    let due = live::jobs_due(state)?;
     let priced = check_spec(&rules.params.compute, spec)
         .and_then(|()| choose_policy(&rules.params.compute, spec, &snapshot))
-        .and_then(|policy| Ok((policy, escrow(&rules.params, spec, &policy)?)));
+        .and_then(|policy| Ok((policy, escrow(&rules.params, spec, &policy, due.len())?)));
     let (policy, escrow) = match priced {
         Ok(priced) => priced,
         Err(refusal) => {
@@ -58,7 +59,10 @@ pub fn estimate(rules: &Rules, state: &dyn StateRead, tip: Height, spec: &JobSpe
         }
     };
     for counted in &snapshot.0 {
-        if let Some(exclusion) = exclusion(state, spec, &policy, &[], counted)? {
+        let fixed = fixed_exclusion(spec, &policy, counted);
+        if let Some(exclusion) =
+            fixed.map_or_else(|| live_exclusion(state, &policy, counted), |fixed| Ok(Some(fixed)))?
+        {
             *estimate.exclusions.entry(exclusion).or_default() += 1;
             continue;
         }
@@ -66,7 +70,7 @@ pub fn estimate(rules: &Rules, state: &dyn StateRead, tip: Height, spec: &JobSpe
         estimate.lowest_price = Some(estimate.lowest_price.map_or(price, |lowest| lowest.min(price)));
         estimate.eligible.push(counted.address);
     }
-    estimate.refusal = live::full(&live::live_jobs(state)?);
+    estimate.refusal = live::full(&due, None, rules.params.compute.live_jobs_per_customer);
     (estimate.total, estimate.policy, estimate.escrow) = (total(&escrow), Some(policy), Some(escrow));
     Ok(estimate)
 }

@@ -9,7 +9,7 @@ use types::state_key::StateKey;
 
 use super::job::{after, await_primary, count_running, enter, parties};
 use super::penalty::{Breach, penalty};
-use super::price::{most_attempts, storage_fees, total};
+use super::price::{most_attempts, results_fee, store_window_ms, total};
 use crate::{Context, Fault};
 
 /// What a settled job names, beside its record.
@@ -19,19 +19,18 @@ struct Agreement {
     verifiers: Vec<Verifier>,
 }
 
-/// Takes a party's bond for the job out of its lock and burns the penalty.
+/// Takes a party's bond for the job out of its lock and burns the penalty; gives what was burned.
 pub(super) fn punish(
     context: &mut Context<'_>,
     record: &JobRecord,
     partner: &Address,
     locked: Amount,
     breach: Breach,
-) -> Result<(), Fault> {
+) -> Result<Amount, Fault> {
     let amount = penalty(&context.rules.params.compute, breach, locked);
     context.unlock_bond(partner, &record.id)?;
-    context.burn_bond(partner, amount)?;
     context.changed = true;
-    Ok(())
+    context.burn_bond(partner, amount)
 }
 
 /// Frees the bonds that the parties of the attempt still lock, and the primary's place.
@@ -120,25 +119,17 @@ pub(super) fn next_attempt(
     await_primary(context, record, ValidatorSet::default())
 }
 
-/// Enough drawn primaries say that the module cannot be run: the customer pays them back what saying so cost.
+/// Enough drawn primaries say that the module cannot be run: the customer pays them back what saying so cost, each up to
+/// an equal part of the price cap.
 pub(super) fn fail_unrunnable(context: &mut Context<'_>, mut record: JobRecord) -> Result<(), Fault> {
-    let reporters = record.unrunnable_reports.clone();
-    let shares = u128::try_from(reporters.len().max(1)).unwrap_or(u128::MAX);
-    let fee = context.rules.params.compute.decline_penalty.min(Amount(record.escrow.execution.0 / shares));
-    for reporter in &reporters {
-        let fee = take(&mut record.escrow.execution, fee)?;
-        context.credit(reporter, fee)?;
+    let reports = record.unrunnable_reports.clone();
+    let shares = u128::try_from(reports.len().max(1)).unwrap_or(u128::MAX);
+    let most = Amount(record.escrow.execution.0 / shares);
+    for report in &reports {
+        let back = take(&mut record.escrow.execution, report.cost.min(most))?;
+        context.credit(&report.partner, back)?;
     }
     fail(context, record, FailureReason::Unrunnable)
-}
-
-/// Verification cannot be completed: the primary, which sealed in time and could not do more, is paid.
-pub(super) fn fail_unverified(context: &mut Context<'_>, mut record: JobRecord) -> Result<(), Fault> {
-    let Some(primary) = parties(&record.stage).0.cloned() else {
-        return Err(Fault::Broken("a verified stage without a primary"));
-    };
-    pay_primary(context, &mut record, &primary)?;
-    fail(context, record, FailureReason::Unverified)
 }
 
 /// The results did not reach a quorum of validators: verifiers are paid for what they opened. To bring the results was
@@ -163,9 +154,9 @@ fn expected_leaves(opened: &Opened, tasks: &[TaskIndex]) -> Option<Hash32> {
 ///
 /// Who sealed and does not open loses its locked bond. A verifier's seat cannot be filled any more, since an opening
 /// that is public can be copied: without it the job is unverified. For the same reason another attempt follows a
-/// silent primary only if nobody else opened.
+/// silent primary only if nobody else opened. Where verification could not be completed, who opened is paid all the same.
 pub(super) fn conclude(context: &mut Context<'_>, mut record: JobRecord) -> Result<(), Fault> {
-    let Stage::Revealed { primary, opened, verifiers, committed, .. } = record.stage.clone() else {
+    let Stage::Revealed { primary, opened, verifiers, committed, unverified, .. } = record.stage.clone() else {
         return Err(Fault::Broken("a conclusion of another stage"));
     };
     let silent: Vec<_> = verifiers.iter().filter(|verifier| verifier.opened.is_none()).collect();
@@ -186,11 +177,12 @@ pub(super) fn conclude(context: &mut Context<'_>, mut record: JobRecord) -> Resu
     if verifiers.iter().any(differs) {
         return fail(context, record, FailureReason::Unresolved);
     }
-    if !silent.is_empty() {
+    if unverified || !silent.is_empty() {
         pay_verifiers(context, &mut record, &verifiers)?;
-        return fail_unverified(context, record);
+        pay_primary(context, &mut record, &primary)?;
+        return fail(context, record, FailureReason::Unverified);
     }
-    let deadline = after(context, context.rules.params.compute.store_window_ms);
+    let deadline = after(context, store_window_ms(&context.rules.params.compute, &record.spec));
     let stored = ValidatorSet::default();
     enter(context, record, Stage::Agreed { primary, committed, opened, verifiers, stored, deadline })
 }
@@ -200,8 +192,8 @@ pub(super) fn settle(context: &mut Context<'_>, mut record: JobRecord) -> Result
     let Stage::Agreed { primary, opened, verifiers, .. } = record.stage.clone() else {
         return Err(Fault::Broken("a settlement of another stage"));
     };
-    let fees = storage_fees(&context.rules.params.compute, &record.spec);
-    let (_, results) = fees.ok_or(Fault::Broken("a storage fee beyond the supply"))?;
+    let results = results_fee(&context.rules.params.compute, &record.spec);
+    let results = results.ok_or(Fault::Broken("a storage fee beyond the supply"))?;
     burn_storage(context, &mut record, results)?;
     pay_primary(context, &mut record, &primary)?;
     pay_verifiers(context, &mut record, &verifiers)?;

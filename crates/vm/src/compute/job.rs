@@ -3,14 +3,15 @@
 //! ```text
 //!            inputs stored, beacon            acknowledged, sealed
 //!   Open ---------------------------> Assigned ------------------> Committed
-//!    ^                                   |                             | announce window over
+//!    ^                                   |                             | beacon, then announce window over
 //!    |  declined, ignored, not sealed    |           fill-ups due      v      nobody to wait for
 //!    +-----------------------------------+        +----------------- (how many?) --------------+
 //!    |                                            v                    |                       |
 //!    |                    +------------------> Announced ------------> | enough                |
 //!    |   a verifier is    |                       beacon               v                       |
 //!    |   silent: two for  +--------------------------------------- Verifying                   |
-//!    |   its seat, once                                                | all sealed            |
+//!    |   its seat, once                                                | all sealed, or nobody |
+//!    |                                                                 | is left to wait for   |
 //!    |   the primary did not open, and nobody else did                 v                       v
 //!    +------------------------------------------------------------ Revealed <------------------+
 //!                                                                      | all opened, all equal
@@ -22,7 +23,8 @@
 //!
 //! - Every stage has a deadline in chain time and an exit of its own; none waits for somebody's transaction. A stage
 //!   ends early when all it waits for is there, but for the announce window, which nobody may shorten. None closes
-//!   before leaders with more than F of the stake have proposed in it.
+//!   before leaders with more than F of the stake have proposed in it. The announce window opens with the beacon step
+//!   that its sortition runs over, which comes by itself.
 //! - Bonds locked for a job are locked by this job and released when the attempt ends, whatever way it ends.
 //! - Escrow is paid out, burned as used, or refunded, to the unit, when the job ends.
 //! - Two openings that differ at any task never lead to Settled.
@@ -33,14 +35,15 @@
 //! Actions are one per file beside this one; exits and money are in `exit`, penalties in `penalty`.
 
 use types::committee::ValidatorSet;
-use types::hash::{Address, JobId};
-use types::job::{FailureReason, JobRecord, Primary, Stage, StageEntry, Verifier};
+use types::hash::{Address, Hash32, JobId};
+use types::job::{Committed, FailureReason, JobRecord, Primary, Stage, StageEntry, Verifier};
 use types::limits::{MAX_STATE_VALUE_BYTES, MAX_TASKS, MAX_TRANSACTION_BYTES, MAX_VERIFIERS};
 use types::number::{Amount, Attempt, BeaconStep, ChainTime};
 use types::state_key::StateKey;
 
-use super::draw::{draw_primary, draw_verifiers};
-use super::exit::{conclude, fail, fail_unstored, fail_unverified, next_attempt, punish};
+use super::draw::{Lot, draw_primary, draw_verifiers};
+use super::exit::{conclude, fail, fail_unstored, next_attempt, punish};
+use super::live::Draw;
 use super::penalty::Breach;
 use super::price::{execute_window_ms, seats};
 use super::{JobError, live};
@@ -54,6 +57,8 @@ const _: () = assert!(
     "a record with all seats taken by verifiers of all tasks fits a state value"
 );
 
+/// Most jobs that one block moves on by draws and deadlines.
+pub const MAX_MOVED_PER_BLOCK: usize = 64;
 /// The round of verifiers after which silence is not replaced any more.
 const LAST_ROUND: u16 = 1;
 /// How many take the place of a silent verifier.
@@ -61,23 +66,23 @@ const REPLACEMENTS: usize = 2;
 
 /// Moves all live jobs on by what is due: draws whose beacon is there, windows that are over. Total: what it does
 /// cannot fail but for state that contradicts itself.
+///
+/// A block moves at most [`MAX_MOVED_PER_BLOCK`] jobs, those first that have been due the longest.
 pub fn end_block(context: &mut Context<'_>) -> Result<(), Fault> {
-    for (id, due) in live::jobs_due(context)? {
-        let over = due.deadline <= context.chain_time && context.may_close(due.opened);
-        let drawn = due.draw.is_some_and(|step| step <= context.beacon.step);
-        // The beacon moves with the blocks: they come at the fast pace while a job waits for it.
-        context.changed |= due.draw.is_some();
-        if !over && !drawn {
-            continue;
-        }
+    live::begin(context)?;
+    for (id, due) in live::due_now(context, MAX_MOVED_PER_BLOCK) {
         let record = live::job(&context.overlay, &id)?.ok_or(Fault::Broken("a live job without a record"))?;
-        let waiting = if drawn { draw(context, record)? } else { Some(record) };
+        let waiting = match due.drawn(context) {
+            Some(drawn) => draw(context, record, drawn)?,
+            None => Some(record),
+        };
         match waiting {
-            Some(record) if over => expire(context, record)?,
+            Some(record) if due.is_over(context) => expire(context, record)?,
             Some(record) => draw_later(context, record)?,
             None => {}
         }
     }
+    live::finish(context);
     Ok(())
 }
 
@@ -111,7 +116,7 @@ pub(super) fn enter(context: &mut Context<'_>, mut record: JobRecord, stage: Sta
     });
     record.stage = stage;
     match window(&record.stage) {
-        Some((deadline, draw)) => live::set_due(context, record.id, deadline, draw)?,
+        Some((deadline, draw)) => live::set_due(context, &record, deadline, draw)?,
         None => live::remove(context, &record.id)?,
     }
     save(context, &record);
@@ -123,6 +128,10 @@ fn window(stage: &Stage) -> Option<(ChainTime, Option<BeaconStep>)> {
     match stage {
         Stage::Open { deadline, draw, .. } => Some((*deadline, *draw)),
         Stage::Announced { deadline, draw, .. } => Some((*deadline, Some(*draw))),
+        // The window opens with the beacon, which moves on whatever anybody does: only the draw is waited for.
+        Stage::Committed { committed: Committed { beacon: None, draw, .. }, .. } => {
+            Some((ChainTime(u64::MAX), Some(*draw)))
+        }
         Stage::Assigned { deadline, .. }
         | Stage::Committed { deadline, .. }
         | Stage::Verifying { deadline, .. }
@@ -158,17 +167,37 @@ pub(super) fn await_primary(context: &mut Context<'_>, record: JobRecord, stored
 }
 
 /// The beacon of a job's draw is there. Gives the job back if it still waits, since too few can be drawn now.
-fn draw(context: &mut Context<'_>, mut record: JobRecord) -> Result<Option<JobRecord>, Fault> {
-    if matches!(record.stage, Stage::Open { .. }) {
-        let Some(primary) = draw_primary(context, &record)? else { return Ok(Some(record)) };
-        assign(context, record, primary)?;
-    } else {
-        if !fill_up(context, &mut record)? {
-            return Ok(Some(record));
+fn draw(context: &mut Context<'_>, mut record: JobRecord, drawn: Draw) -> Result<Option<JobRecord>, Fault> {
+    // A block that had too much to do may have left the draw to a later one: its beacon stays that of its step.
+    let beacon = context.beacon_at(drawn.step)?.unwrap_or(context.beacon.value);
+    let counted = live::counted(context, drawn.epoch)?;
+    let lot = Lot { beacon, counted: &counted };
+    match record.stage {
+        Stage::Open { .. } => {
+            let Some(primary) = draw_primary(context, &record, &lot)? else { return Ok(Some(record)) };
+            assign(context, record, primary)?;
         }
-        verify(context, record)?;
+        Stage::Committed { .. } => open_announcements(context, record, beacon)?,
+        _ => {
+            if !fill_up(context, &mut record, &lot)? {
+                return Ok(Some(record));
+            }
+            verify(context, record)?;
+        }
     }
     Ok(None)
+}
+
+/// The beacon that the sortition runs over is there: the announce window opens.
+fn open_announcements(context: &mut Context<'_>, mut record: JobRecord, beacon: Hash32) -> Result<(), Fault> {
+    let until = after(context, context.rules.params.compute.announce_window_ms);
+    let Stage::Committed { committed, deadline, .. } = &mut record.stage else {
+        return Err(Fault::Broken("a sortition for a stage without one"));
+    };
+    (committed.beacon, *deadline) = (Some(beacon), until);
+    live::set_due(context, &record, until, None)?;
+    save(context, &record);
+    Ok(())
 }
 
 /// Draws once more with a later beacon; the window stays.
@@ -208,13 +237,13 @@ pub(super) fn count_running(context: &mut Context<'_>, address: &Address, more: 
 }
 
 /// Binds drawn verifiers to the seats that are empty; true if the job can go on with those there are now.
-fn fill_up(context: &mut Context<'_>, record: &mut JobRecord) -> Result<bool, Fault> {
+fn fill_up(context: &mut Context<'_>, record: &mut JobRecord, lot: &Lot<'_>) -> Result<bool, Fault> {
     let Stage::Announced { primary, verifiers, missing, round, .. } = &record.stage else {
         return Err(Fault::Broken("fill-ups for a stage without them"));
     };
     let mut taken: Vec<_> = verifiers.iter().map(|verifier| verifier.partner).collect();
     taken.push(primary.partner);
-    let drawn = draw_verifiers(context, record, &taken, usize::from(*missing), *round)?;
+    let drawn = draw_verifiers(context, record, lot, &taken, (usize::from(*missing), *round))?;
     for verifier in &drawn {
         lock(context, record, &verifier.partner, verifier.bond)?;
     }
@@ -247,7 +276,7 @@ fn expire(context: &mut Context<'_>, record: JobRecord) -> Result<(), Fault> {
             if verifiers.len() >= usize::from(*needed) {
                 verify(context, record)
             } else {
-                fail_unverified(context, record)
+                reveal_unverified(context, record)
             }
         }
         Stage::Verifying { .. } => close_verification(context, record),
@@ -321,7 +350,24 @@ fn close_verification(context: &mut Context<'_>, mut record: JobRecord) -> Resul
         let stage = Stage::Announced { primary, committed, verifiers, missing, needed, draw, round, deadline };
         return enter(context, record, stage);
     }
-    if sealed.len() >= usize::from(needed) { reveal(context, record) } else { fail_unverified(context, record) }
+    if sealed.len() >= usize::from(needed) { reveal(context, record) } else { reveal_unverified(context, record) }
+}
+
+/// Fewer verifiers sealed than must have, and nobody will any more: who sealed opens all the same, so that a seal with
+/// nothing behind it is not paid. Who was bound and has not sealed is let go.
+fn reveal_unverified(context: &mut Context<'_>, record: JobRecord) -> Result<(), Fault> {
+    let (Stage::Announced { primary, committed, verifiers, .. }
+    | Stage::Verifying { primary, committed, verifiers, .. }) = record.stage.clone()
+    else {
+        return Err(Fault::Broken("openings of another stage"));
+    };
+    let (verifiers, others): (Vec<_>, Vec<_>) = verifiers.into_iter().partition(|verifier| verifier.claim.is_some());
+    for verifier in &others {
+        context.unlock_bond(&verifier.partner, &record.id)?;
+    }
+    let deadline = after(context, context.rules.params.compute.reveal_window_ms);
+    let stage = Stage::Revealed { primary, committed, opened: None, verifiers, unverified: true, deadline };
+    enter(context, record, stage)
 }
 
 /// From Committed (nobody checks) or Verifying (all sealed) to Revealed.
@@ -332,5 +378,5 @@ pub(super) fn reveal(context: &mut Context<'_>, record: JobRecord) -> Result<(),
         return Err(Fault::Broken("openings of another stage"));
     };
     let deadline = after(context, context.rules.params.compute.reveal_window_ms);
-    enter(context, record, Stage::Revealed { primary, committed, opened: None, verifiers, deadline })
+    enter(context, record, Stage::Revealed { primary, committed, opened: None, verifiers, unverified: false, deadline })
 }

@@ -6,15 +6,14 @@
 
 use state::{StateRead, read_as};
 use types::account::{CountedPartner, Partner, PartnerSnapshot};
-use types::hash::Address;
-use types::job::{JobSpec, Policy};
+use types::job::{JobSpec, PartnerProfile, Policy};
 use types::number::{Amount, Fixed64};
 use types::params::ComputeParams;
 use types::state_key::StateKey;
 
 use super::JobError;
-use super::policy::{Checks, Stakes, most_confidence_ppm, steps_for};
-use super::price::{price, verifier_fee};
+use super::policy::{Checking, Checks, ClassBonds, Rule, Stakes, most_confidence_ppm};
+use super::price::{ask_level, least_price, price, verifier_fee};
 use crate::Fault;
 
 /// How many partners should be able to lock the bond, where there are as many: the beacon then has a choice.
@@ -31,8 +30,6 @@ pub enum Exclusion {
     Price,
     /// The part of its bond that stands behind one job is smaller than the policy's bond.
     Bond,
-    /// It failed this job before.
-    Failed,
     /// It runs as many jobs as it has places.
     Capacity,
     /// Too much of its bond is locked now.
@@ -48,7 +45,6 @@ impl Exclusion {
             Self::Attributes => "attributes",
             Self::Price => "price",
             Self::Bond => "bond",
-            Self::Failed => "failed",
             Self::Capacity => "capacity",
             Self::Locked => "locked",
         }
@@ -62,7 +58,6 @@ impl Exclusion {
             Self::Attributes => "lacks an attribute that the constraints ask for",
             Self::Price => "asks for more than the price cap",
             Self::Bond => "has too small a bond behind each of its places",
-            Self::Failed => "failed this job before",
             Self::Capacity => "runs as many jobs as it has places",
             Self::Locked => "has too much of its bond locked by other jobs now",
         }
@@ -73,6 +68,12 @@ impl Exclusion {
 #[must_use]
 pub fn offer(bond: Amount, capacity: u16) -> Amount {
     Amount(bond.0 / 2 / u128::from(capacity.max(1)))
+}
+
+/// How many verifications the beacon may load on a partner at the same time: its duty beside the jobs that it runs.
+#[must_use]
+pub fn verification_places(params: &ComputeParams, profile: &PartnerProfile) -> usize {
+    usize::from(params.verifications_per_place).saturating_mul(usize::from(profile.capacity.max(1)))
 }
 
 /// What holds of a partner in an epoch: nothing against it, or the first reason.
@@ -87,23 +88,20 @@ fn counted_exclusion(spec: &JobSpec, counted: &CountedPartner) -> Option<Exclusi
     (price(profile.ask, spec) > spec.price_cap).then_some(Exclusion::Price)
 }
 
-/// Why a partner cannot be drawn now to run a job under a policy, if there is a reason.
-pub fn exclusion(
+/// Why a partner cannot be drawn in an epoch to run a job under a policy, whatever it does now.
+pub fn fixed_exclusion(spec: &JobSpec, policy: &Policy, counted: &CountedPartner) -> Option<Exclusion> {
+    counted_exclusion(spec, counted).or_else(|| {
+        let offered = offer(counted.bond, counted.profile.capacity);
+        (offered < policy.bond).then_some(Exclusion::Bond)
+    })
+}
+
+/// Why a partner that could be drawn in an epoch cannot take the job now.
+pub fn live_exclusion(
     state: &dyn StateRead,
-    spec: &JobSpec,
     policy: &Policy,
-    failed: &[Address],
     counted: &CountedPartner,
 ) -> Result<Option<Exclusion>, Fault> {
-    if let Some(exclusion) = counted_exclusion(spec, counted) {
-        return Ok(Some(exclusion));
-    }
-    if offer(counted.bond, counted.profile.capacity) < policy.bond {
-        return Ok(Some(Exclusion::Bond));
-    }
-    if failed.contains(&counted.address) {
-        return Ok(Some(Exclusion::Failed));
-    }
     let Some(now) = read_as::<Partner>(state, &StateKey::Partner(counted.address))? else {
         return Ok(Some(Exclusion::Locked));
     };
@@ -114,42 +112,67 @@ pub fn exclusion(
 }
 
 /// The stakes of a job in the bond rule.
-pub fn stakes(spec: &JobSpec) -> Result<Stakes, JobError> {
+#[must_use]
+pub fn stakes(spec: &JobSpec) -> Stakes {
     let asked = &spec.verification;
-    let most = most_confidence_ppm();
-    let unreachable = JobError::ConfidenceTooHigh { found: asked.confidence_ppm, most };
-    Ok(Stakes {
+    Stakes {
         price: spec.price_cap.0,
         value: asked.value_at_risk.0,
         task_value: asked.task_value_at_risk.0,
         tasks: spec.workload.tasks,
-        least_steps: steps_for(asked.confidence_ppm).ok_or(unreachable)?,
-    })
+        confidence_ppm: asked.confidence_ppm,
+    }
 }
 
 /// Chooses how a job is checked, or says why no partner of the epoch can run it.
 pub fn choose_policy(params: &ComputeParams, spec: &JobSpec, snapshot: &PartnerSnapshot) -> Result<Policy, JobError> {
     let mut offers = offers(spec, snapshot)?;
+    let floor = least_price(params, spec)?;
+    if spec.price_cap < floor {
+        return Err(JobError::PriceBelowFloor { cap: spec.price_cap, floor });
+    }
     // Where bonds begin on probation somebody must be there to check.
     let needed = spec.verification.minimum_verifiers.max(u16::from(params.probation_multiple > 0));
-    let class = snapshot.0.iter().filter(|partner| partner.profile.class == spec.workload.class);
-    let available = class.count().saturating_sub(1);
+    let class: Vec<_> = snapshot.0.iter().filter(|partner| partner.profile.class == spec.workload.class).collect();
+    let available = class.len().saturating_sub(1);
     if available < usize::from(needed) {
         return Err(JobError::NotEnoughVerifiers { available, needed });
     }
-    let (stakes, asked) = (stakes(spec)?, spec.verification.tasks_per_verifier);
-    if let Some(found) = asked.filter(|_| stakes.candidates(asked).is_empty()) {
-        return Err(JobError::TooFewTasksPerVerifier { found, least: stakes.least_tasks_per_verifier() });
-    }
-    offers.sort_unstable_by(|a, b| b.cmp(a));
+    let bonds = ClassBonds::new(class.iter().map(|partner| partner.bond));
     let floor = params.decline_penalty.0;
-    // The offer that most of the wanted choice can make; smaller choices with larger offers only if it must be.
-    let chosen = offers.iter().take(WANTED_CHOICE).rev().find_map(|offer| stakes.choose(asked, offer.0, floor));
+    let checking = Checking { bonds: &bonds, minimum_verifiers: spec.verification.minimum_verifiers, floor };
+    let (stakes, asked) = (stakes(spec), spec.verification.tasks_per_verifier);
+    let best = best_rule(&stakes, asked, &checking)?;
+    offers.sort_unstable_by(|a, b| b.cmp(a));
+    // The offer that most of the wanted choice can make; smaller choices with larger offers only if it must be; smaller
+    // offers where those leave too few who could verify.
+    let largest = offers.first().copied().unwrap_or_default();
+    let smaller = checking.matched_bonds().into_iter().filter(|bond| *bond < largest.0);
+    let mut tried = offers.iter().take(WANTED_CHOICE).rev().map(|offer| offer.0).chain(smaller);
+    let chosen = tried.find_map(|offer| stakes.choose(asked, offer, &checking));
     let Some(checks) = chosen else {
-        let needed = stakes.bond_that_would_do(asked).map(Amount).ok_or(JobError::BondBoundless)?;
-        return Err(JobError::BondTooSmall { needed, best: offers.first().copied().unwrap_or_default() });
+        let needed = best.bond_that_would_do(asked).map(Amount).ok_or(JobError::BondBoundless)?;
+        if largest >= needed {
+            return Err(JobError::TooFewCanVerify { bond: Amount(checking.verifier_bond(needed.0)) });
+        }
+        return Err(JobError::BondTooSmall { needed, best: largest });
     };
-    Ok(policy(params, spec, &checks))
+    Ok(policy(params, spec, (&checks, &checking), ask_level(params, spec.workload.class, &class)?))
+}
+
+/// The rule with as many to check as there ever are, or why there is none.
+fn best_rule(stakes: &Stakes, asked: Option<u32>, checking: &Checking<'_>) -> Result<Rule, JobError> {
+    let honest = checking.honest(0);
+    if honest == 0 {
+        return Err(JobError::TooFewCanVerify { bond: Amount(checking.verifier_bond(0)) });
+    }
+    let found = stakes.confidence_ppm;
+    let unreachable = || JobError::ConfidenceTooHigh { found, most: most_confidence_ppm(honest) };
+    let rule = Rule { stakes: *stakes, checkers: checking.checkers(0, found).ok_or_else(unreachable)? };
+    match asked.filter(|_| rule.candidates(asked).is_empty()) {
+        Some(found) => Err(JobError::TooFewTasksPerVerifier { found, least: rule.least_tasks_per_verifier() }),
+        None => Ok(rule),
+    }
 }
 
 /// What each partner that fits can lock for the job; an error if none fits.
@@ -177,16 +200,16 @@ fn offers(spec: &JobSpec, snapshot: &PartnerSnapshot) -> Result<Vec<Amount>, Job
     })
 }
 
-fn policy(params: &ComputeParams, spec: &JobSpec, checks: &Checks) -> Policy {
-    let minimum = spec.verification.minimum_verifiers;
+fn policy(params: &ComputeParams, spec: &JobSpec, by: (&Checks, &Checking<'_>), level: Amount) -> Policy {
+    let (checks, checking) = by;
     Policy {
         expected_verifiers: Fixed64(checks.expected_verifiers),
         tasks_per_verifier: checks.tasks_per_verifier,
         expected_checks: Fixed64(checks.expected_checks),
         detection: Fixed64(checks.detection),
         bond: Amount(checks.bond),
-        verifier_bond: Amount(checks.bond.div_ceil(u128::from(minimum.max(1)))),
-        minimum_verifiers: minimum,
-        verifier_fee: verifier_fee(params, spec, checks.tasks_per_verifier),
+        verifier_bond: Amount(checking.verifier_bond(checks.bond)),
+        minimum_verifiers: checking.minimum_verifiers,
+        verifier_fee: verifier_fee(params, spec, checks.tasks_per_verifier, level),
     }
 }

@@ -1,5 +1,6 @@
 //! Every penalty of a job's life, in one table. All of it is burned: what is forfeited for silence is never paid to the
-//! other side. A penalty never takes more of a bond than no other job locks.
+//! other side. A penalty never takes more of a bond than no other job locks, and of a verifier, which the beacon may have
+//! bound unasked, never more than it locked for the job.
 
 use types::number::Amount;
 use types::params::ComputeParams;
@@ -9,12 +10,13 @@ use super::fixed::ratio_up;
 /// What a party did wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Breach {
-    /// A drawn primary said that it does not take the job, or that the module cannot be run. The second is paid back
-    /// by the customer if enough others say the same.
+    /// A drawn primary said, before it acknowledged, that it does not take the job, or that the module cannot be run.
+    /// The second is paid back by the customer if enough others say the same.
     Declined,
     /// A drawn primary said nothing in time.
     Ignored,
-    /// A primary acknowledged, then did not commit in time or gave up.
+    /// A primary acknowledged, then did not commit in time or gave up; paid back like the former if it gave up because
+    /// the module cannot be run.
     Uncommitted,
     /// A primary committed and did not open: as bad as a wrong result, else it would stay silent whenever it is checked.
     PrimaryUnopened,
@@ -43,7 +45,9 @@ pub fn penalty(params: &ComputeParams, breach: Breach, locked: Amount) -> Amount
     let row = PENALTIES.iter().find(|row| row.0 == breach);
     let Some(Row(_, percent, declines)) = row else { return locked };
     let share = Amount(ratio_up(locked.0, u128::from(*percent), 100));
-    share.max(Amount(params.decline_penalty.0.saturating_mul(u128::from(*declines))))
+    let amount = share.max(Amount(params.decline_penalty.0.saturating_mul(u128::from(*declines))));
+    let verifies = matches!(breach, Breach::VerifierSilent | Breach::VerifierUnopened);
+    if verifies { amount.min(locked) } else { amount }
 }
 
 #[cfg(test)]
@@ -66,7 +70,12 @@ mod tests {
         for (breach, cost) in all {
             assert_eq!(PENALTIES.iter().filter(|row| row.0 == breach).count(), 1, "{breach:?}");
             assert_eq!(penalty(&params, breach, locked), Amount(cost), "{breach:?}");
-            assert!(penalty(&params, breach, Amount::ZERO) >= params.decline_penalty, "{breach:?}");
+            let verifies = matches!(breach, Breach::VerifierSilent | Breach::VerifierUnopened);
+            let little = Amount(params.decline_penalty.0 / 2);
+            for locked in [Amount::ZERO, little] {
+                let amount = penalty(&params, breach, locked);
+                assert!(if verifies { amount == locked } else { amount >= params.decline_penalty }, "{breach:?}");
+            }
         }
     }
 }

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use types::hash::BlobId;
 use types::job::{JobSpec, TaskLimits, Verification, Workload};
 use types::limits::{
-    MAX_ARGUMENTS, MAX_ATTRIBUTES, MAX_BLOB_BYTES, MAX_JOB_INPUT_BYTES, MAX_MINIMUM_VERIFIERS, MAX_MODULE_BYTES,
-    MAX_TASK_MEMORY_BYTES, MAX_TASK_OUTPUT_BYTES, MAX_TASK_WEIGHT, MAX_TASKS,
+    MAX_ARGUMENTS, MAX_ATTRIBUTES, MAX_BLOB_BYTES, MAX_JOB_INPUT_BYTES, MAX_JOB_OUTPUT_BYTES, MAX_MINIMUM_VERIFIERS,
+    MAX_MODULE_BYTES, MAX_TASK_MEMORY_BYTES, MAX_TASK_OUTPUT_BYTES, MAX_TASK_WEIGHT, MAX_TASKS, MAX_WINDOW_MS,
 };
 use types::number::Amount;
 use types::params::ComputeParams;
 
 use super::JobError;
-use super::price::class_params;
+use super::price::{class_params, execute_window_ms, least_weight, store_window_ms};
 
 /// Environment keys that the network sets for each task.
 const RESERVED_KEYS: [&str; 2] = ["GRIDPROOF_TASK_INDEX", "GRIDPROOF_TASK_COUNT"];
@@ -24,8 +24,9 @@ pub fn check_spec(params: &ComputeParams, spec: &JobSpec) -> Result<(), JobError
     let workload = &spec.workload;
     class_params(params, workload.class)?;
     within("tasks", workload.tasks.into(), 1, count(MAX_TASKS))?;
-    check_limits(&workload.limits)?;
     check_blobs(workload)?;
+    check_limits(workload)?;
+    check_windows(params, spec)?;
     check_inputs(workload)?;
     check_outputs(workload)?;
     check_environment(workload)?;
@@ -41,10 +42,19 @@ fn within(what: &'static str, found: u128, least: u128, most: u128) -> Result<()
     if (least..=most).contains(&found) { Ok(()) } else { Err(JobError::OutOfLimits { what, found, least, most }) }
 }
 
-fn check_limits(limits: &TaskLimits) -> Result<(), JobError> {
-    within("limits.weight", limits.weight.0.into(), 1, MAX_TASK_WEIGHT.into())?;
-    within("limits.memory_bytes", limits.memory_bytes.into(), 1, MAX_TASK_MEMORY_BYTES.into())?;
-    within("limits.output_bytes", limits.output_bytes.into(), 0, MAX_TASK_OUTPUT_BYTES.into())
+fn check_limits(workload: &Workload) -> Result<(), JobError> {
+    let TaskLimits { weight, memory_bytes, output_bytes } = workload.limits;
+    within("limits.weight", weight.0.into(), least_weight(workload), MAX_TASK_WEIGHT.into())?;
+    within("limits.memory_bytes", memory_bytes.into(), 1, MAX_TASK_MEMORY_BYTES.into())?;
+    within("limits.output_bytes", output_bytes.into(), 0, MAX_TASK_OUTPUT_BYTES.into())?;
+    within("limits.output_bytes of all tasks", result_bytes(workload), 0, MAX_JOB_OUTPUT_BYTES.into())
+}
+
+/// No window may be so long that those who are bound to the job are bound for good.
+fn check_windows(params: &ComputeParams, spec: &JobSpec) -> Result<(), JobError> {
+    let execute = execute_window_ms(params, spec, spec.workload.tasks);
+    within("milliseconds to execute the weight of all tasks", execute.into(), 0, MAX_WINDOW_MS.into())?;
+    within("milliseconds to store all outputs", store_window_ms(params, spec).into(), 0, MAX_WINDOW_MS.into())
 }
 
 fn check_blobs(workload: &Workload) -> Result<(), JobError> {
@@ -58,6 +68,11 @@ fn check_blobs(workload: &Workload) -> Result<(), JobError> {
 /// Bytes of everything that a task reads, each blob once.
 pub(super) fn input_bytes(workload: &Workload) -> u128 {
     workload.blobs().iter().map(|blob: &BlobId| u128::from(blob.length)).sum()
+}
+
+/// Bytes that the limits let all tasks write.
+pub(super) fn result_bytes(workload: &Workload) -> u128 {
+    u128::from(workload.limits.output_bytes) * u128::from(workload.tasks)
 }
 
 fn check_inputs(workload: &Workload) -> Result<(), JobError> {

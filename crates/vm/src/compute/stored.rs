@@ -6,9 +6,8 @@ use types::number::ValidatorIndex;
 use types::transaction::{Holding, StoredStatement};
 
 use super::JobError;
-use super::exit::{burn_storage, settle};
+use super::exit::settle;
 use super::job::{await_primary, load, save, wrong_stage};
-use super::price::storage_fees;
 use crate::{ActionError, Context, Fault};
 
 /// Notes a validator's stored statement, whose signature is checked already. A failure makes the block invalid.
@@ -18,7 +17,7 @@ pub fn stored(
     validator: ValidatorIndex,
 ) -> Result<(), ActionError> {
     if context.rules.committee.member(validator).is_none() {
-        return Err(JobError::UnknownValidator.into());
+        return Err(Fault::Broken("a stored statement of nobody was let through").into());
     }
     let mut record = load(context, &statement.job, statement.attempt)?;
     let ((Stage::Open { stored: holders, draw: None, .. }, Holding::Inputs)
@@ -38,8 +37,5 @@ pub fn stored(
         return Ok(settle(context, record)?);
     }
     let holders = holders.clone();
-    let fees = storage_fees(&context.rules.params.compute, &record.spec);
-    let (inputs, _) = fees.ok_or(Fault::Broken("a storage fee beyond the supply"))?;
-    burn_storage(context, &mut record, inputs)?;
     Ok(await_primary(context, record, holders)?)
 }

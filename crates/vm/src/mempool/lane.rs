@@ -125,6 +125,7 @@ fn would_succeed(
         epoch: rules.epoch(height),
         chain,
         changed: false,
+        loaded: None,
     };
     match compute::apply(&mut context, transaction, *sender) {
         Ok(()) => Ok(true),

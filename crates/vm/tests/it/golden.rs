@@ -7,10 +7,11 @@ use std::path::Path;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use types::codec::{decode, encode};
-use types::hash::{Domain, Hash32, JobId};
+use types::hash::{Address, Domain, Hash32, JobId};
 use types::number::{Amount, BeaconStep, ChainTime, Epoch, Height};
 use types::state_key::StateKey;
 use types::transaction::Action;
+use vm::compute::live::Draw;
 use vm::compute::{Due, JobsDue};
 use vm::{Beacon, ChainRecord};
 
@@ -48,8 +49,8 @@ fn records() -> Vec<String> {
         past_snapshots: vec![(Epoch(7), ChainTime(8))],
         last_proposed: vec![Height(9), Height(10)],
     };
-    let draw = BeaconStep(3);
-    let due = |draw| Due { deadline: ChainTime(1), opened: Height(2), draw };
+    let draw = Draw { step: BeaconStep(3), epoch: Epoch(4), since: ChainTime(5) };
+    let due = |draw| Due { customer: Address([7; 20]), deadline: ChainTime(1), opened: Height(2), draw };
     let jobs: JobsDue = [(JobId(hash(1)), due(None)), (JobId(hash(2)), due(Some(draw)))].into();
     vec![value("beacon", &beacon), value("chain", &chain), value("jobs_due", &jobs)]
 }

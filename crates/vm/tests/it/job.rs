@@ -1,5 +1,6 @@
 //! Tests of a job's life.
 
+pub mod draws;
 pub mod exits;
 pub mod invariants;
 pub mod life;

@@ -95,7 +95,7 @@ fn outcomes(stdout: &str) -> Outcomes {
 fn agreed(list: &Outcomes) -> Stage {
     Stage::Agreed {
         primary: Primary { partner: Address::default(), price: Amount::ZERO, bond: Amount::ZERO },
-        committed: Committed { commitment: Hash32::ZERO, height: Height(1), beacon: Hash32::ZERO },
+        committed: Committed { commitment: Hash32::ZERO, height: Height(1), draw: BeaconStep(1), beacon: None },
         opened: Opened {
             root: claim_root(&SALT, &list.leaves(&workload())),
             salt: SALT,

@@ -12,7 +12,7 @@ use types::job::{
     Primary, Stage, TaskLimits, Verification, Verifier, Workload,
 };
 use types::key::{SecretKey, VrfSecretKey};
-use types::number::{Amount, Attempt, ChainTime, Epoch, Fixed64, Height, Nonce, TaskIndex, Weight};
+use types::number::{Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Height, Nonce, TaskIndex, Weight};
 use types::params::Params;
 use types::transaction::{Action, SignedTransaction};
 
@@ -214,14 +214,19 @@ impl Chain {
             (Action::Commit { commitment, .. }, Stage::Assigned { primary, acknowledged: true, .. }) => {
                 assert_eq!(sender, primary.partner);
                 let primary = primary.clone();
-                let committed = Committed { commitment: *commitment, height: self.height, beacon: Hash32([5; 32]) };
+                let committed = Committed {
+                    commitment: *commitment,
+                    height: self.height,
+                    draw: BeaconStep(7),
+                    beacon: Some(Hash32([5; 32])),
+                };
                 self.announce_until = self.height.saturating_add(12);
                 self.record.stage = Stage::Committed { primary, committed, verifiers: Vec::new(), deadline: NEVER };
             }
             (Action::Announce { proof, .. }, Stage::Committed { primary, committed, verifiers, .. }) => {
                 let n = (1..=self.partners).find(|n| address(*n) == sender).unwrap();
-                let (seal, beacon) = (&committed.commitment, &committed.beacon);
-                let input = sortition_input(CHAIN, JOB, Attempt(0), &sender, seal, beacon);
+                let (seal, beacon) = (committed.commitment, committed.beacon.unwrap());
+                let input = sortition_input(CHAIN, JOB, Attempt(0), &sender, &seal, &beacon);
                 let output = identity(n).vrf.public().verify(&input, proof).unwrap();
                 let class_bond = snapshot(self.partners).class_bond(CLASS_WASM_V1, &primary.partner);
                 assert!(is_drawn(&output, self.record.policy.expected_verifiers, Amount(1_000), class_bond));
@@ -264,7 +269,7 @@ impl Chain {
                 Stage::Verifying { primary, committed, verifiers, round: 0, needed: 0, deadline: NEVER }
             }
             Stage::Verifying { primary, committed, verifiers, .. } if verifiers.iter().all(|v| v.claim.is_some()) => {
-                Stage::Revealed { primary, committed, opened: None, verifiers, deadline: NEVER }
+                Stage::Revealed { primary, committed, opened: None, verifiers, unverified: false, deadline: NEVER }
             }
             Stage::Revealed { primary, committed, opened: Some(opened), verifiers, .. }
                 if verifiers.iter().all(|v| v.opened.is_some()) =>

@@ -2,7 +2,7 @@
 
 use types::hash::{Hash32, JobId};
 use types::job::{Committed, Stage, Verifier};
-use types::number::{Amount, Attempt, ChainTime, Fixed64, Height, TaskIndex, Weight};
+use types::number::{Amount, Attempt, BeaconStep, ChainTime, Fixed64, Height, TaskIndex, Weight};
 use types::transaction::Action;
 
 use super::super::outbox::Outbox;
@@ -45,7 +45,8 @@ fn part(role: Role) -> Part {
 }
 
 fn committed(by: u8, verifiers: Vec<Verifier>) -> Stage {
-    let committed = Committed { commitment: Hash32([1; 32]), height: Height(3), beacon: Hash32([2; 32]) };
+    let beacon = Some(Hash32([2; 32]));
+    let committed = Committed { commitment: Hash32([1; 32]), height: Height(3), draw: BeaconStep(5), beacon };
     Stage::Committed { primary: primary(by), committed, verifiers, deadline: ChainTime(9) }
 }
 
@@ -427,7 +428,14 @@ fn faults_keep_back_what_they_are_named_after() {
         needed: 1,
         deadline: ChainTime(9),
     };
-    let revealed = Stage::Revealed { primary, committed, opened: None, verifiers: vec![bound], deadline: ChainTime(9) };
+    let revealed = Stage::Revealed {
+        primary,
+        committed,
+        opened: None,
+        verifiers: vec![bound],
+        unverified: false,
+        deadline: ChainTime(9),
+    };
     for (stage, fault) in [(verifying, Fault::SilentVerifier), (revealed, Fault::NoOpen)] {
         let sent = |fault| {
             let settings = super::super::Settings { fault, ..settings(2) };

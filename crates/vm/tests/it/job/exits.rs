@@ -56,7 +56,8 @@ fn without_inputs_the_job_fails_at_its_deadline_and_not_before() {
         world.step(&[job], 1_000);
     }
     assert_eq!(world.record(&job).stage, Stage::Failed { reason: FailureReason::NoInputs });
-    assert_eq!(spent(&world), fee(&world));
+    assert_refunded(&world, &world.record(&job));
+    assert_eq!(world.record(&job).burned, world.chain.genesis.params.compute.storage_fee_per_mib, "for opening it");
 }
 
 #[test]
@@ -135,8 +136,8 @@ fn an_acknowledged_job_that_is_not_sealed_costs_more_and_goes_to_another() {
         world.depart(first, Conduct::NeverCommits);
         world.step(&[job], 500);
         let Stage::Assigned { acknowledged: true, deadline, .. } = world.record(&job).stage else { panic!() };
-        // Three times four tasks of 10^8 at 50,000 per ms, and the window.
-        assert_eq!(deadline.0 - now(&world).0, 3 * 4 * 100_000_000 / 50_000 + 15_000);
+        // Three times four tasks of 10^8 at 50,000 per ms, a few bytes of inputs, and the window.
+        assert_eq!(deadline.0 - now(&world).0, 3 * 4 * 100_000_000 / 50_000 + 1 + 15_000);
         if gives_up {
             world.depart(first, Conduct::Declines);
             world.step(&[job], 500);
@@ -171,7 +172,7 @@ fn three_reports_end_a_job_and_the_customer_pays_them_back() {
     let declined = cost(&world, Breach::Declined, record.policy.bond);
     assert_eq!(record.unrunnable_reports.len(), 3);
     for n in 0..PARTNERS {
-        let reported = record.unrunnable_reports.contains(&address(n));
+        let reported = record.unrunnable_reports.iter().any(|report| report.partner == address(n));
         let (lost, paid) = if reported { (declined, declined) } else { (Amount::ZERO, Amount::ZERO) };
         assert_eq!(lost_bond(&world.partner(n)), lost);
         let fees = if reported { fee(&world) } else { Amount::ZERO };
@@ -180,6 +181,35 @@ fn three_reports_end_a_job_and_the_customer_pays_them_back() {
     }
     let expected = Amount(record.burned.0 + fee(&world).0 + 3 * declined.0);
     assert_eq!(spent(&world), expected);
+}
+
+#[test]
+fn a_report_after_acknowledging_costs_what_giving_up_does_and_is_paid_back_if_it_is_true() {
+    let mut world = proven();
+    let job = world.submit(&spec());
+    let mut reporters = Vec::new();
+    for attempt in 0..3 {
+        let primary = parties(&world.run_to(&job, "assigned").stage).0.unwrap();
+        let attempt = Attempt(attempt);
+        assert_eq!(world.act(primary, Action::Acknowledge { job, attempt }), None);
+        assert_eq!(world.act(primary, Action::Decline { job, attempt, unrunnable: true }), None);
+        let lost = lost_bond(&world.partner(primary));
+        assert_eq!(lost, cost(&world, Breach::Uncommitted, world.record(&job).policy.bond));
+        reporters.push((primary, lost));
+    }
+    let record = world.record(&job);
+    assert_eq!(record.stage, Stage::Failed { reason: FailureReason::Unrunnable });
+    for (n, lost) in reporters {
+        let fees = fee(&world);
+        // Up to a third of the price cap each.
+        let back = lost.0.min(square(1).0 / 3);
+        let balance = Amount(square(10_000).0 + back - fees.0);
+        assert_eq!(
+            world.chain.account(n).balance,
+            balance,
+            "the fee of declining is its own, acknowledging is paid back"
+        );
+    }
 }
 
 #[test]
@@ -194,8 +224,8 @@ fn two_reports_do_not_end_a_job_and_cost_those_who_made_them() {
     }
     let record = world.run(&job);
     assert_eq!(record.stage, Stage::Settled);
-    for reporter in &record.unrunnable_reports {
-        let lost = lost_bond(&world.partner(number(reporter)));
+    for report in &record.unrunnable_reports {
+        let lost = lost_bond(&world.partner(number(&report.partner)));
         assert_eq!(lost, cost(&world, Breach::Declined, record.policy.bond));
     }
 }
@@ -272,7 +302,48 @@ fn without_anybody_to_fill_up_the_job_is_unverified_at_its_deadline() {
         assert_eq!(world.record(&job).stage.name(), "announced");
         world.step(&[job], 1_000);
     }
-    assert_eq!(world.record(&job).stage, Stage::Failed { reason: FailureReason::Unverified });
+    assert!(matches!(world.record(&job).stage, Stage::Revealed { unverified: true, .. }));
+    assert_eq!(world.chain.account(primary).balance, square(10_000), "a seal alone is worth nothing");
+    world.run_to_failure(&job, FailureReason::Unverified);
+    assert_eq!(world.chain.account(primary).balance, Amount(square(10_000).0 + square(1).0 / 2));
+}
+
+#[test]
+fn a_seal_that_is_never_opened_is_not_paid_however_verification_ends() {
+    for nobody_left in [false, true] {
+        let mut world = World::with(|params| {
+            params.compute.probation_multiple = 0;
+            params.compute.max_attempts = 1;
+        });
+        everybody(&mut world, Conduct::NeverSeals);
+        everybody(&mut world, Conduct::NeverOpens);
+        everybody(&mut world, Conduct::NeverAnnounces);
+        let job = world.submit(&demanding(1));
+        let record = world.run_to(&job, "committed");
+        let primary = parties(&record.stage).0.unwrap();
+        for n in (0..PARTNERS).filter(|n| nobody_left && *n != primary) {
+            assert_eq!(world.act(n, Action::Unbond { amount: square(500) }), None);
+        }
+        let record = world.run_to_failure(&job, FailureReason::Unopened);
+        assert_eq!(world.chain.account(primary).balance, square(10_000), "nobody left: {nobody_left}");
+        assert_eq!(lost_bond(&world.partner(primary)), record.policy.bond);
+        assert_refunded(&world, &record);
+    }
+}
+
+#[test]
+fn a_verifier_that_sealed_and_opened_is_paid_where_others_are_silent() {
+    let mut world = proven();
+    let job = world.submit(&demanding(3));
+    let record = world.run_to(&job, "verifying");
+    let (primary, verifiers) = (parties(&record.stage).0.unwrap(), parties(&record.stage).1);
+    (0..PARTNERS).filter(|n| *n != verifiers[0]).for_each(|n| world.depart(n, Conduct::NeverSeals));
+    let record = world.run_to(&job, "revealed");
+    assert!(matches!(record.stage, Stage::Revealed { unverified: true, .. }));
+    assert_eq!(parties(&record.stage).1, [verifiers[0]]);
+    world.run_to_failure(&job, FailureReason::Unverified);
+    let earned = square(10_000).checked_add(record.policy.verifier_fee).unwrap();
+    assert_eq!(world.chain.account(verifiers[0]).balance, earned);
     assert_eq!(world.chain.account(primary).balance, Amount(square(10_000).0 + square(1).0 / 2));
 }
 

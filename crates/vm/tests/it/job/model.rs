@@ -81,8 +81,10 @@ impl Model {
                 self.moved(world, &before, &after, sent);
             } else {
                 let total = vm::compute::price::total(&after.escrow).unwrap().0;
-                *self.accounts.get_mut(&CUSTOMER).unwrap() -= total;
+                let opening = INPUT_MIB * world.chain.genesis.params.compute.storage_fee_per_mib.0;
+                *self.accounts.get_mut(&CUSTOMER).unwrap() -= total + opening;
                 self.pots.insert(*job, total);
+                self.burned += opening;
             }
             self.records.insert(*job, after);
         }
@@ -114,10 +116,10 @@ impl Model {
             | Action::Announce { job, .. }
             | Action::Claim { job, .. }
             | Action::Reveal { job, .. } => self.pay(job, &address(n), Self::fee(world)),
-            Action::Decline { job, unrunnable, .. } => {
+            Action::Decline { job, .. } => {
                 let record = &self.records[job];
                 let Stage::Assigned { primary, acknowledged, .. } = &record.stage else { panic!() };
-                let breach = if *acknowledged && !unrunnable { Breach::Uncommitted } else { Breach::Declined };
+                let breach = if *acknowledged { Breach::Uncommitted } else { Breach::Declined };
                 let (partner, bond) = (primary.partner, primary.bond);
                 self.slash(world, &partner, breach, bond);
             }
@@ -128,15 +130,11 @@ impl Model {
     /// What a job's move from one stage to another means for money.
     fn moved(&mut self, world: &World, before: &JobRecord, after: &JobRecord, sent: &Sent) {
         let job = &before.id;
-        let storage = world.chain.genesis.params.compute.storage_fee_per_mib.0;
         let did = |partner: &Address, kind: fn(&Action) -> Option<JobId>| {
             sent.iter().any(|(n, action, ok)| *ok && address(*n) == *partner && kind(action) == Some(*job))
         };
         let moved = before.stage.name() != after.stage.name() || before.attempt != after.attempt;
         match (&before.stage, &after.stage) {
-            (Stage::Open { draw: None, .. }, Stage::Open { draw: Some(_), .. }) => {
-                self.burn_pot(job, INPUT_MIB * storage);
-            }
             (Stage::Assigned { primary, acknowledged, .. }, Stage::Open { .. } | Stage::Failed { .. })
                 if !did(&primary.partner, declined) =>
             {
@@ -199,8 +197,8 @@ impl Model {
             self.burn_pot(&after.id, u128::from(bytes.div_ceil(1 << 20)) * params.storage_fee_per_mib.0);
         }
         if reason == Some(FailureReason::Unrunnable) {
-            for reporter in &after.unrunnable_reports {
-                self.pay(&after.id, reporter, params.decline_penalty.0);
+            for report in &after.unrunnable_reports {
+                self.pay(&after.id, &report.partner, report.cost.0);
             }
         }
         let left = self.pots.remove(&after.id).unwrap();

@@ -8,7 +8,7 @@ use types::number::{Attempt, TaskIndex};
 use types::state_key::StateKey;
 use types::transaction::Action;
 
-use crate::fixture::{square, vrf_key};
+use crate::fixture::{address, square, vrf_key};
 use crate::job::world::{CUSTOMER, Conduct, PARTNERS, World, certain, demanding, parties, spec};
 
 fn proven() -> World {
@@ -128,11 +128,10 @@ fn an_output_above_the_threshold_draws_nobody() {
     let record = world.run_to(&job, "committed");
     let Stage::Committed { committed, primary, .. } = &record.stage else { panic!() };
     let rules = &world.chain.rules;
-    let (seal, beacon) = (committed.commitment, committed.beacon);
+    let (seal, beacon) = (committed.commitment, committed.beacon.unwrap());
     let mut refusals = 0;
-    for n in (0..PARTNERS).filter(|n| crate::fixture::address(*n) != primary.partner) {
-        let own = crate::fixture::address(n);
-        let input = types::attestation::sortition_input(rules.chain_id, job, Attempt(0), &own, &seal, &beacon);
+    for n in (0..PARTNERS).filter(|n| address(*n) != primary.partner) {
+        let input = types::attestation::sortition_input(rules.chain_id, job, Attempt(0), &address(n), &seal, &beacon);
         let drawn = world.announcement(n, &record).is_some();
         let action = Action::Announce { job, attempt: record.attempt, proof: vrf_key(n).prove(&input) };
         let result = world.clone().act(n, action);
@@ -156,6 +155,50 @@ fn who_cannot_lock_the_bond_cannot_announce() {
 }
 
 #[test]
+fn sortition_runs_over_a_beacon_that_nobody_knew_when_the_seal_was_included() {
+    let mut world = proven();
+    let job = world.submit(&certain());
+    let beacon = |world: &World| vm::Beacon::read(&world.chain.state).unwrap();
+    while world.record(&job).stage.name() != "committed" {
+        world.step(&[job], 500);
+    }
+    let sealed = beacon(&world);
+    let lag = world.chain.genesis.params.beacon_lag;
+    loop {
+        let record = world.record(&job);
+        let Stage::Committed { committed, primary, deadline, verifiers } = &record.stage else { panic!() };
+        assert_eq!(committed.draw, sealed.step.saturating_add(lag), "as every draw");
+        assert!(verifiers.is_empty());
+        let n = other_than(parties(&record.stage).0.unwrap());
+        assert_ne!(address(n), primary.partner);
+        let over = |beacon: &Hash32| {
+            let input = types::attestation::sortition_input(
+                world.chain.rules.chain_id,
+                job,
+                record.attempt,
+                &address(n),
+                &committed.commitment,
+                beacon,
+            );
+            Action::Announce { job, attempt: record.attempt, proof: vrf_key(n).prove(&input) }
+        };
+        let Some(drawn) = committed.beacon else {
+            assert!(beacon(&world).step < committed.draw);
+            assert_eq!(refused(&world, n, over(&sealed.value)), "sortition_not_open");
+            world.step(&[], 500);
+            continue;
+        };
+        assert_eq!((beacon(&world).step, beacon(&world).value), (committed.draw, drawn));
+        let now = vm::ChainRecord::read(&world.chain.state).unwrap().chain_time;
+        let window = world.chain.genesis.params.compute.announce_window_ms;
+        assert_eq!(*deadline, now.saturating_add(window), "the window opens with the beacon");
+        assert_eq!(refused(&world, n, over(&sealed.value)), "bad_proof");
+        assert_eq!(world.clone().act(n, over(&drawn)), None);
+        return;
+    }
+}
+
+#[test]
 fn a_key_registered_after_the_seal_does_not_count() {
     let mut world = World::with(|params| {
         params.compute.probation_multiple = 0;
@@ -176,14 +219,8 @@ fn a_key_registered_after_the_seal_does_not_count() {
     let Stage::Committed { committed, .. } = &record.stage else { panic!() };
     assert!(world.chain.rules.epoch(world.chain.tip.height) > world.chain.rules.epoch(committed.height));
     let rules = &world.chain.rules;
-    let input = types::attestation::sortition_input(
-        rules.chain_id,
-        job,
-        Attempt(0),
-        &crate::fixture::address(n),
-        &committed.commitment,
-        &committed.beacon,
-    );
+    let (seal, beacon) = (committed.commitment, committed.beacon.unwrap());
+    let input = types::attestation::sortition_input(rules.chain_id, job, Attempt(0), &address(n), &seal, &beacon);
     let new = Action::Announce { job, attempt: Attempt(0), proof: fresh.prove(&input) };
     assert_eq!(refused(&world, n, new), "bad_proof");
     let old = Action::Announce { job, attempt: Attempt(0), proof: vrf_key(n).prove(&input) };

@@ -51,12 +51,14 @@ State survives down and up."
         detach: bool,
     },
     /// Stop a devnet; its state stays.
+    #[command(after_help = "Example:\n  gridproof devnet down --dir /tmp/net")]
     Down {
         /// The devnet's folder.
         #[arg(long, value_name = "DIR")]
         dir: PathBuf,
     },
     /// Show the processes of a devnet and their heights.
+    #[command(after_help = "Example:\n  gridproof devnet status --dir /tmp/net")]
     Status {
         /// The devnet's folder.
         #[arg(long, value_name = "DIR")]

@@ -1,5 +1,7 @@
 //! `gridproof job`: submit jobs, wait for them, fetch and verify what they gave.
 
+#[cfg(test)]
+mod fake;
 mod fetch;
 mod field;
 mod files;
@@ -7,7 +9,7 @@ mod input;
 mod report;
 mod spec;
 mod submit;
-mod trust;
+mod upload;
 mod verify;
 mod wait;
 mod yaml;
@@ -18,13 +20,13 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use rpc::keyfile::{self, KeyKind};
 use serde_json::json;
-use types::hash::JobId;
+use types::hash::{ChainId, JobId};
 
-use crate::failure::Failure;
+use crate::failure::{ExitKind, Failure};
 use crate::submit::{RpcArgs, failure};
+use crate::trust::{Trust, TrustArgs};
 use crate::ui::Ui;
 use input::Prepared;
-use trust::TrustArgs;
 
 /// Submit jobs and check their results.
 #[derive(Debug, Subcommand)]
@@ -45,17 +47,17 @@ pub enum JobCommand {
         rpc: RpcArgs,
     },
     /// Submit a job and upload its inputs; prints its id and returns.
-    #[command(after_help = "Example:\n  gridproof job submit job.yaml --key alice.key --rpc http://127.0.0.1:26601")]
+    #[command(after_help = SUBMIT_HELP)]
     Submit {
-        /// The job spec, YAML.
-        spec: PathBuf,
+        #[command(flatten)]
+        what: SubmitArgs,
         #[command(flatten)]
         rpc: RpcArgs,
-        /// The account that pays.
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
+        #[command(flatten)]
+        trust: TrustArgs,
     },
     /// Show where a job stands.
+    #[command(after_help = "Example:\n  gridproof job status 7f..3a --rpc http://127.0.0.1:26601")]
     Status {
         /// The job's id, 64 hex digits.
         job: JobId,
@@ -63,6 +65,9 @@ pub enum JobCommand {
         rpc: RpcArgs,
     },
     /// Wait until a job is settled or failed. The exit code says which: 0, or 6 if it failed.
+    #[command(
+        after_help = "Example:\n  gridproof job wait 7f..3a --timeout 600 --rpc http://127.0.0.1:26601 --rpc http://127.0.0.1:26603"
+    )]
     Wait {
         /// The job's id, 64 hex digits.
         job: JobId,
@@ -103,13 +108,10 @@ pub enum JobCommand {
     /// Submit a job, wait until it is settled, fetch its outputs and verify them.
     #[command(after_help = RUN_HELP)]
     Run {
-        /// The job spec, YAML.
-        spec: PathBuf,
+        #[command(flatten)]
+        what: SubmitArgs,
         #[command(flatten)]
         rpc: RpcArgs,
-        /// The account that pays.
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
         /// Where the results go.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
@@ -118,6 +120,19 @@ pub enum JobCommand {
         #[command(flatten)]
         patience: PatienceArgs,
     },
+}
+
+/// What is submitted, and who pays.
+#[derive(Debug, Clone, Args)]
+pub struct SubmitArgs {
+    /// The job spec, YAML.
+    spec: PathBuf,
+    /// The account that pays.
+    #[arg(long, value_name = "FILE", required_unless_present = "resume")]
+    key: Option<PathBuf>,
+    /// Goes on with a job that was submitted from this spec: uploads what is missing of its inputs, pays nothing more.
+    #[arg(long, value_name = "JOB", conflicts_with = "key")]
+    resume: Option<JobId>,
 }
 
 /// How long to wait.
@@ -134,12 +149,21 @@ impl PatienceArgs {
     }
 }
 
-const FOLDER: &str =
-    "The folder then holds, for task i, <i>/<output name>, <i>/stdout and <i>/stderr (without <i>/ for a single
+const FOLDER: &str = "Example:
+  gridproof job fetch 7f..3a --rpc http://127.0.0.1:26601 --genesis genesis.bin --out out
+
+The folder then holds, for task i, <i>/<output name>, <i>/stdout and <i>/stderr (without <i>/ for a single
 task), and beside them receipt.json, outcomes.bin and workload.bin, which `job verify` checks offline.";
 
-const RUN_HELP: &str = "Example:
+const SUBMIT_HELP: &str = "Examples:
+  gridproof job submit job.yaml --key alice.key --genesis genesis.bin --rpc http://127.0.0.1:26601
+  gridproof job submit job.yaml --resume 7f..3a --rpc http://127.0.0.1:26603    # after the upload broke off";
+
+const RUN_HELP: &str = "Examples:
   gridproof job run job.yaml --rpc http://127.0.0.1:26601 --key alice.key --genesis genesis.bin --out out
+  gridproof job run job.yaml --resume 7f..3a --rpc http://127.0.0.1:26603 --genesis genesis.bin --out out
+
+The first line of progress is the job's id. Whatever happens then, the second command goes on with that job.
 
 The folder then holds, for task i, <i>/<output name>, <i>/stdout and <i>/stderr (without <i>/ for a single
 task), and beside them receipt.json, outcomes.bin and workload.bin, which `job verify` checks offline.
@@ -156,15 +180,21 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), Failure> {
             let prepared = Prepared::read(&spec, Some(&client), ui).await?;
             let estimate = client.estimate(&prepared.spec).await.map_err(failure)?;
             let (object, text) = report::estimate(&prepared.spec, &estimate);
-            ui.result(&object, &text);
-            submit::refusal(&estimate).map_or(Ok(()), Err)
+            match submit::refusal(&estimate) {
+                None => ui.result(&object, &text),
+                Some(refusal) if ui.json => return Err(refusal.with("estimate", object)),
+                Some(refusal) => {
+                    ui.result(&object, &text);
+                    return Err(refusal);
+                }
+            }
+            Ok(())
         }
-        JobCommand::Submit { spec, rpc, key } => {
-            let (client, key) = (rpc.client()?, keyfile::read_secret(&key, KeyKind::Account)?);
-            let prepared = Prepared::read(&spec, Some(&client), ui).await?;
-            let job = submit::submit(&client, &key, &prepared, ui).await?;
-            let text = format!("job {job}\nfollow it with: gridproof job wait {job} --rpc {}", client.url());
-            ui.result(&json!({ "job": job }), &text);
+        JobCommand::Submit { what, rpc, trust } => {
+            let (client, chain) = (rpc.client()?, trust.chain()?);
+            let job = start(&client, &what, chain, ui).await?;
+            let text = format!("job {job}\nfollow it with: gridproof job wait {job} --rpc {rpc}");
+            ui.result(&json!({ "job": job, "genesis": trust.source() }), &text);
             Ok(())
         }
         JobCommand::Status { job, rpc } => {
@@ -173,7 +203,10 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), Failure> {
             Ok(())
         }
         JobCommand::Wait { job, rpc, patience } => {
-            let view = wait::settled(&rpc.client()?, job, patience.duration(), ui).await?;
+            let client = rpc.client()?;
+            // What does not exist, or cannot be asked, is not waited for.
+            client.job(job).await.map_err(failure)?;
+            let view = wait::settled(&client, job, patience.duration(), ui).await?;
             ui.result(&json!(view), &report::status(&view));
             Ok(())
         }
@@ -181,23 +214,44 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), Failure> {
             let client = rpc.client()?;
             let view = client.job(job).await.map_err(failure)?;
             wait::is_settled(&view)?;
+            let trust = trust.resolve(&client, ui).await?;
             finish(&client, &view, &out, &trust, ui).await
         }
         JobCommand::Verify { receipt, genesis, outputs } => {
-            let verified = verify::folder(&receipt, &genesis, &outputs)?;
-            let (object, text) = report::verified(&verified);
+            let trust = Trust::of_file(&genesis)?;
+            let verified = verify::folder(&trust.light, &receipt, &outputs)?;
+            let (object, text) = report::verified(&verified, trust.source());
             ui.result(&object, &text);
             Ok(())
         }
-        JobCommand::Run { spec, rpc, key, out, trust, patience } => {
-            let (client, key) = (rpc.client()?, keyfile::read_secret(&key, KeyKind::Account)?);
+        JobCommand::Run { what, rpc, out, trust, patience } => {
+            let client = rpc.client()?;
             fetch::prepare_folder(&out)?;
-            let prepared = Prepared::read(&spec, Some(&client), ui).await?;
-            let job = submit::submit(&client, &key, &prepared, ui).await?;
-            ui.line(&format!("job {job}"));
-            let view = wait::settled(&client, job, patience.duration(), ui).await?;
-            finish(&client, &view, &out, &trust, ui).await
+            // What is to be verified at the end is known before anything is paid.
+            let trust = trust.resolve(&client, ui).await?;
+            let job = start(&client, &what, Some(trust.light.chain()), ui).await?;
+            let ended = async {
+                let view = wait::settled(&client, job, patience.duration(), ui).await?;
+                finish(&client, &view, &out, &trust, ui).await
+            };
+            ended.await.map_err(|failure| failure.about(job))
         }
+    }
+}
+
+/// Submits a job, or goes on with one that was, until its inputs are uploaded.
+async fn start(client: &rpc::Client, what: &SubmitArgs, chain: Option<ChainId>, ui: Ui) -> Result<JobId, Failure> {
+    match (&what.key, what.resume) {
+        (_, Some(job)) => {
+            let prepared = Prepared::read(&what.spec, Some(client), ui).await?;
+            submit::resume(client, job, &prepared, ui).await
+        }
+        (Some(key), None) => {
+            let key = keyfile::read_secret(key, KeyKind::Account)?;
+            let prepared = Prepared::read(&what.spec, Some(client), ui).await?;
+            submit::submit(client, &key, chain, &prepared, ui).await
+        }
+        (None, None) => Err(Failure::new(ExitKind::Usage, "usage", "give --key or --resume").hint("--key pays")),
     }
 }
 
@@ -214,13 +268,12 @@ async fn finish(
     client: &rpc::Client,
     view: &rpc::model::JobView,
     out: &Path,
-    trust: &TrustArgs,
+    trust: &Trust,
     ui: Ui,
 ) -> Result<(), Failure> {
-    let trusted = trust.light(client, ui).await?;
-    fetch::fetch(client, &trusted, view, out, ui).await?;
-    let verified = verify::with(&trusted, &out.join(files::RECEIPT), out)?;
-    let (object, text) = report::finished(view, &verified, out);
+    fetch::fetch(client, &trust.light, view, out, ui).await?;
+    let verified = verify::folder(&trust.light, &out.join(files::RECEIPT), out)?;
+    let (object, text) = report::finished(view, &verified, trust.source(), out);
     ui.result(&object, &text);
     Ok(())
 }

@@ -7,6 +7,7 @@ mod job;
 mod node;
 mod partner;
 mod submit;
+mod trust;
 mod ui;
 mod wallet;
 
@@ -68,7 +69,10 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (planted-bugs: for tests only)");
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error),
+    };
     if matches!(cli.command, Command::Worker) {
         return executor::worker::main();
     }
@@ -90,6 +94,35 @@ fn main() -> ExitCode {
             ExitCode::from(failure.kind.code())
         }
     }
+}
+
+/// Shows help or version, or says what is wrong with the arguments: to programs as JSON too.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    // A closed pipe is the reader's choice, not an error.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    let failure = usage(error);
+    if asks_for_json(std::env::args_os()) {
+        Ui::new(true).object(&failure.to_json());
+    }
+    ExitCode::from(failure.kind.code())
+}
+
+/// What clap says, as a failure.
+fn usage(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let message = message.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let hint = rest.lines().map(str::trim).find_map(|line| line.strip_prefix("tip: "));
+    Failure::new(failure::ExitKind::Usage, "usage", message)
+        .hint(hint.unwrap_or("the command with --help shows its arguments and an example"))
+}
+
+/// True if `--json` is among the arguments, which could not be read as a whole.
+fn asks_for_json(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> bool {
+    arguments.into_iter().take_while(|argument| argument != "--").any(|argument| argument == "--json")
 }
 
 async fn run(command: Command, ui: Ui) -> Result<(), Failure> {
@@ -136,5 +169,39 @@ async fn asked_to_stop() {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         () = terminate => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn wrong_arguments_are_a_failure_for_programs_too() {
+        let error = Cli::try_parse_from(["gridproof", "job", "estimat", "x", "--json"]).unwrap_err();
+        let failure = usage(&error);
+        assert_eq!(failure.kind.code(), 2);
+        assert_eq!(failure.message, "unrecognized subcommand 'estimat'");
+        assert!(failure.hint.as_deref().unwrap().contains("'estimate'"), "{failure}");
+        let failure = usage(&Cli::try_parse_from(["gridproof", "wallet", "show"]).unwrap_err());
+        assert!(failure.message.contains("not provided: --key <FILE>"), "{failure}");
+        let words = |text: &str| text.split(' ').map(Into::into).collect::<Vec<_>>();
+        assert!(asks_for_json(words("gridproof job --json")) && !asks_for_json(words("gridproof -- --json")));
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        Cli::command().debug_assert();
+        let mut left: Vec<_> = Cli::command().get_subcommands().cloned().collect();
+        while let Some(command) = left.pop() {
+            if command.has_subcommands() {
+                left.extend(command.get_subcommands().cloned());
+            } else if !command.is_hide_set() {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("Example"), "{} has no example", command.get_name());
+            }
+        }
     }
 }

@@ -7,9 +7,10 @@ use clap::Subcommand;
 use node::NodeError;
 use node::config::{Config, Layout};
 use node::init::InitError;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use types::genesis::Genesis;
 
+use crate::config::{self, Override, SetArgs};
 use crate::failure::{ExitKind, Failure};
 use crate::submit::{self, RpcArgs};
 use crate::ui::Ui;
@@ -33,6 +34,11 @@ pub enum NodeCommand {
         bootstrap: Vec<String>,
     },
     /// Run a validator until SIGINT or SIGTERM.
+    #[command(after_help = "Examples:
+  gridproof node start --dir ~/validator
+  gridproof node start --dir ~/validator --rpc-listen 127.0.0.1:26601 --set mempool.transactions=20000
+
+Every key of node.toml can be overridden by GRIDPROOF_SECTION__KEY, and that by --set SECTION.KEY=VALUE.")]
     Start {
         /// The validator's directory.
         #[arg(long, value_name = "DIR")]
@@ -43,8 +49,11 @@ pub enum NodeCommand {
         /// Overrides p2p.listen; may be given several times.
         #[arg(long, value_name = "MULTIADDR")]
         p2p_listen: Vec<String>,
+        #[command(flatten)]
+        set: SetArgs,
     },
     /// Show where a node stands.
+    #[command(after_help = "Example:\n  gridproof node status --rpc http://127.0.0.1:26601")]
     Status {
         #[command(flatten)]
         rpc: RpcArgs,
@@ -55,15 +64,11 @@ pub enum NodeCommand {
 pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), Failure> {
     match command {
         NodeCommand::Init { dir, genesis, bootstrap } => init(&dir, genesis.as_deref(), bootstrap, ui),
-        NodeCommand::Start { dir, rpc_listen, p2p_listen } => {
-            let mut overrides = Map::new();
-            if let Some(listen) = rpc_listen {
-                overrides.insert("rpc".to_owned(), json!({ "listen": listen }));
-            }
-            if !p2p_listen.is_empty() {
-                overrides.insert("p2p".to_owned(), json!({ "listen": p2p_listen }));
-            }
-            let config: Config = crate::config::load(&Layout::new(&dir).config(), &Value::Object(overrides))?;
+        NodeCommand::Start { dir, rpc_listen, p2p_listen, set } => {
+            let rpc = rpc_listen.map(|listen| Override::text("--rpc-listen", "rpc.listen", listen.to_string()));
+            let p2p = (!p2p_listen.is_empty()).then(|| Override::list("--p2p-listen", "p2p.listen", p2p_listen));
+            let overrides = set.overrides().chain(rpc).chain(p2p);
+            let config: Config = config::load(&Layout::new(&dir).config(), overrides)?;
             node::run(&dir, config, crate::asked_to_stop()).await.map_err(|error| failure(&error))
         }
         NodeCommand::Status { rpc } => {
@@ -114,8 +119,8 @@ fn init(dir: &Path, genesis: Option<&Path>, bootstrap: Vec<String>, ui: Ui) -> R
 
 fn init_failure(error: &InitError) -> Failure {
     let (kind, hint) = match error {
+        InitError::Key(error) => return Failure::of_key_file(error),
         InitError::Exists(_) => (ExitKind::Storage, "start it with `gridproof node start`, or choose another --dir"),
-        InitError::Key(_) => (ExitKind::Key, "see the message; keys are never overwritten"),
         InitError::Differs(_) => (ExitKind::Storage, "move the file away if it is not wanted, or choose another --dir"),
         InitError::Setup(_) | InitError::Genesis(_) => {
             (ExitKind::BadInput, "the genesis must name the public keys that `node init` shows")
@@ -129,7 +134,7 @@ fn init_failure(error: &InitError) -> Failure {
 
 fn failure(error: &NodeError) -> Failure {
     let (kind, code) = match error {
-        NodeError::Key(_) => (ExitKind::Key, "key_file"),
+        NodeError::Key(error) => return Failure::of_key_file(error),
         NodeError::Diverged(_) => (ExitKind::Diverged, "state_diverged"),
         NodeError::NotInitialised(_) => (ExitKind::Storage, "not_initialised"),
         NodeError::NoMarker(_) => (ExitKind::Storage, "no_marker"),
@@ -137,5 +142,5 @@ fn failure(error: &NodeError) -> Failure {
         NodeError::Config(_) => (ExitKind::BadInput, "config"),
         NodeError::Other(_) => (ExitKind::Other, "node"),
     };
-    Failure::new(kind, code, error.to_string()).hint(error.hint())
+    Failure::with_own_hint(kind, code, &error.to_string(), error.hint())
 }

@@ -10,14 +10,15 @@ use partner::config::{CONFIG_FILE, Config};
 use partner::journal::{self, JournalError, Peek};
 use rpc::Client;
 use rpc::keyfile::{self, KeyFileError, KeyKind};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use types::key::SecretKey;
 use types::number::Amount;
 use types::transaction::Action;
 
-use crate::config;
+use crate::config::{self, Override, SetArgs};
 use crate::failure::{ExitKind, Failure};
 use crate::submit::{self, failure};
+use crate::trust::light_of;
 use crate::ui::Ui;
 
 /// How long a bond transaction may take to become final.
@@ -34,7 +35,12 @@ pub enum PartnerCommand {
 Then send SQUARE for the bond to the account that is shown, and start it.")]
     Init(InitArgs),
     /// Run the partner until SIGINT or SIGTERM: it registers, keeps its bond, runs jobs and checks those of others.
-    #[command(after_help = "Every key of partner.toml can be overridden by GRIDPROOF__KEY or GRIDPROOF_OFFER__KEY.")]
+    #[command(after_help = "Examples:
+  gridproof partner start --dir ~/partner
+  gridproof partner start --dir ~/partner --bond 20000 --set offer.ask=0.000002
+
+Every key of partner.toml can be overridden by GRIDPROOF__KEY or GRIDPROOF_OFFER__KEY, and that by --set KEY=VALUE or
+--set offer.KEY=VALUE.")]
     Start {
         /// The partner's directory.
         #[arg(long, value_name = "DIR")]
@@ -45,14 +51,18 @@ Then send SQUARE for the bond to the account that is shown, and start it.")]
         /// Overrides bond.
         #[arg(long)]
         bond: Option<Amount>,
+        #[command(flatten)]
+        set: SetArgs,
     },
     /// Show registration, bond, locks and what this directory answers for.
+    #[command(after_help = "Example:\n  gridproof partner status --dir ~/partner")]
     Status {
         /// The partner's directory.
         #[arg(long, value_name = "DIR")]
         dir: PathBuf,
     },
     /// Move SQUARE from the account into the bond. A running daemon does this by itself up to its `bond` key.
+    #[command(after_help = "Example:\n  gridproof partner bond --dir ~/partner --amount 5000")]
     Bond {
         /// The partner's directory.
         #[arg(long, value_name = "DIR")]
@@ -62,7 +72,10 @@ Then send SQUARE for the bond to the account that is shown, and start it.")]
         amount: Amount,
     },
     /// Start the way of free bond back to the account; it arrives after the unbonding period.
-    #[command(after_help = "Lower `bond` in partner.toml and restart the daemon first: it fills up what is missing.")]
+    #[command(after_help = "Example:
+  gridproof partner unbond --dir ~/partner --amount 5000
+
+Lower `bond` in partner.toml and restart the daemon first: it fills up what is missing.")]
     Unbond {
         /// The partner's directory.
         #[arg(long, value_name = "DIR")]
@@ -111,19 +124,27 @@ fn attribute(text: &str) -> Result<(String, String), String> {
 pub async fn run(command: PartnerCommand, ui: Ui) -> Result<(), Failure> {
     match command {
         PartnerCommand::Init(args) => init(args, ui),
-        PartnerCommand::Start { dir, servers, bond } => {
-            let mut overrides = Map::new();
-            if !servers.is_empty() {
-                overrides.insert("servers".to_owned(), json!(servers));
-            }
-            overrides.extend(bond.map(|bond| ("bond".to_owned(), json!(bond))));
-            let config: Config = config::load(&dir.join(CONFIG_FILE), &Value::Object(overrides))?;
-            partner::run(&dir, config, crate::asked_to_stop()).await.map_err(|error| start_failure(&error))
+        PartnerCommand::Start { dir, servers, bond, set } => {
+            let servers = (!servers.is_empty()).then(|| Override::list("--server", "servers", servers));
+            let bond = bond.map(|bond| Override::text("--bond", "bond", bond.to_string()));
+            start(&dir, set.overrides().chain(servers).chain(bond)).await
         }
         PartnerCommand::Status { dir } => status(&dir, ui).await,
         PartnerCommand::Bond { dir, amount } => change_bond(&dir, Action::Bond { amount }, ui).await,
         PartnerCommand::Unbond { dir, amount } => change_bond(&dir, Action::Unbond { amount }, ui).await,
     }
+}
+
+async fn start(dir: &Path, overrides: impl Iterator<Item = Override>) -> Result<(), Failure> {
+    let file = dir.join(CONFIG_FILE);
+    let config: Config = config::load(&file, overrides)?;
+    config.check().map_err(|error| {
+        let hint = format!("correct it in {}; `partner init` in an empty folder shows all keys", file.display());
+        Failure::with_own_hint(ExitKind::BadInput, "config", &error.to_string(), &hint)
+    })?;
+    // Whatever the daemon finds later is not the genesis' fault.
+    light_of(&dir.join(&config.genesis))?;
+    partner::run(dir, config, crate::asked_to_stop()).await.map_err(|error| start_failure(&error))
 }
 
 fn init(args: InitArgs, ui: Ui) -> Result<(), Failure> {
@@ -139,7 +160,12 @@ fn init(args: InitArgs, ui: Ui) -> Result<(), Failure> {
     config.offer.attributes = args.attributes.into_iter().collect::<BTreeMap<_, _>>();
     let address = partner::init(&args.dir, &config, &genesis).map_err(|error| match key_failure(&error) {
         Some(failure) => failure,
-        None => Failure::new(ExitKind::BadInput, "partner_init", format!("{error:#}")),
+        None => Failure::with_own_hint(
+            ExitKind::BadInput,
+            "partner_init",
+            &format!("{error:#}"),
+            "correct what the message names and run it again",
+        ),
     })?;
     let text = format!(
         "partner {address} in {}\nsend it {} SQUARE or more for bond and fees, then: gridproof partner start --dir {}",
@@ -152,48 +178,39 @@ fn init(args: InitArgs, ui: Ui) -> Result<(), Failure> {
 }
 
 fn key_failure(error: &anyhow::Error) -> Option<Failure> {
-    let key = error.downcast_ref::<KeyFileError>()?;
-    Some(Failure::new(ExitKind::Key, "key_file", key.to_string()))
+    error.downcast_ref::<KeyFileError>().map(Failure::of_key_file)
 }
 
 fn start_failure(error: &anyhow::Error) -> Failure {
     if let Some(failure) = key_failure(error) {
         return failure;
     }
-    let (kind, code) = if error.is::<JournalError>() || error.is::<blobs::StoreError>() {
-        (ExitKind::Storage, "storage")
+    let (kind, code, hint) = if error.is::<JournalError>() || error.is::<blobs::StoreError>() {
+        (ExitKind::Storage, "storage", "is the disk full or read-only, or is another process using this directory?")
     } else if error.is::<rpc::ClientError>() {
-        (ExitKind::BadInput, "servers")
+        (ExitKind::BadInput, "servers", "servers are the RPC addresses of validators, such as http://127.0.0.1:26601")
     } else {
-        (ExitKind::Other, "partner")
+        (ExitKind::Other, "partner", "the log above says more; start it again when that is mended: nothing is lost")
     };
-    Failure::new(kind, code, format!("the partner stopped: {error:#}"))
+    Failure::with_own_hint(kind, code, &format!("the partner stopped: {error:#}"), hint)
 }
 
 /// The configuration and the account's key of a partner's directory.
 fn open(dir: &Path) -> Result<(Config, SecretKey), Failure> {
-    let config: Config = config::load(&dir.join(CONFIG_FILE), &Value::Object(Map::new()))?;
+    let config: Config = config::load(&dir.join(CONFIG_FILE), [])?;
     let key = keyfile::read_secret(&dir.join(&config.account_key), KeyKind::Account)?;
     Ok((config, key))
 }
 
-/// The first configured server that answers.
-async fn connect(config: &Config) -> Result<Client, Failure> {
-    let mut last = Failure::new(ExitKind::BadInput, "servers", "no server is configured");
-    for url in &config.servers {
-        let client = Client::new(url).map_err(failure)?;
-        match client.status().await {
-            Ok(_) => return Ok(client),
-            Err(error) => last = failure(error),
-        }
-    }
-    Err(last)
+/// The configured servers, the first that answers.
+fn connect(config: &Config) -> Result<Client, Failure> {
+    Client::of(&config.servers).map_err(failure)
 }
 
 async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
     let (config, key) = open(dir)?;
     let address = key.public().address();
-    let client = connect(&config).await?;
+    let client = connect(&config)?;
     let account = client.account(address).await.map_err(failure)?;
     let registered = match client.partner(address).await {
         Ok(view) => Some(view),
@@ -234,15 +251,21 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
 }
 
 fn storage(error: &JournalError) -> Failure {
-    Failure::new(ExitKind::Storage, "storage", error.to_string())
+    Failure::with_own_hint(
+        ExitKind::Storage,
+        "storage",
+        &error.to_string(),
+        "is the disk full, or is the folder another's?",
+    )
 }
 
 async fn change_bond(dir: &Path, action: Action, ui: Ui) -> Result<(), Failure> {
     let (config, key) = open(dir)?;
-    let client = connect(&config).await?;
+    let client = connect(&config)?;
+    let chain = light_of(&dir.join(&config.genesis))?.chain();
     let refills = matches!(&action, Action::Unbond { .. });
     let progress = ui.spinner("waiting until it is final");
-    let sent = submit::send(&client, &key, action, PATIENCE).await;
+    let sent = submit::send(&client, &key, action, Some(chain), PATIENCE).await;
     progress.finish();
     let sent = sent?;
     let view = client.partner(key.public().address()).await.map_err(failure)?;

@@ -5,31 +5,69 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use light::Light;
 use rpc::Client;
+use types::hash::ChainId;
 
 use crate::failure::{ExitKind, Failure};
 use crate::submit::failure;
 use crate::ui::Ui;
 
-/// What results are verified against.
+/// Which chain it is about, and what results are verified against.
 #[derive(Debug, Clone, Args)]
 pub struct TrustArgs {
-    /// The chain's genesis, from a source that you trust; without it the server's is taken, and with it its word.
+    /// The chain's genesis, from a source that you trust: nothing is signed for another chain, and results are verified
+    /// against it. Without it the server's word is taken.
     #[arg(long, value_name = "FILE")]
     genesis: Option<PathBuf>,
 }
 
+/// What results are verified against, and whose word that is.
+#[derive(Debug)]
+pub struct Trust {
+    /// The chain and its committee.
+    pub light: Light,
+    /// True if the genesis was given, false if it is the server's.
+    given: bool,
+}
+
+impl Trust {
+    /// Trusts a genesis file.
+    pub fn of_file(path: &Path) -> Result<Self, Failure> {
+        light_of(path).map(|light| Self { light, given: true })
+    }
+
+    /// Whose genesis it is, as `--json` shows it.
+    pub fn source(&self) -> &'static str {
+        source(self.given)
+    }
+}
+
+fn source(given: bool) -> &'static str {
+    if given { "given" } else { "server" }
+}
+
 impl TrustArgs {
-    /// The light client of the given genesis, or of the server's.
-    pub async fn light(&self, client: &Client, ui: Ui) -> Result<Light, Failure> {
+    /// Whose word says which chain it is, as `--json` shows it.
+    pub fn source(&self) -> &'static str {
+        source(self.genesis.is_some())
+    }
+
+    /// The chain to sign for, if a genesis is given.
+    pub fn chain(&self) -> Result<Option<ChainId>, Failure> {
+        self.genesis.as_deref().map(|path| light_of(path).map(|light| light.chain())).transpose()
+    }
+
+    /// The given genesis, or the server's.
+    pub async fn resolve(&self, client: &Client, ui: Ui) -> Result<Trust, Failure> {
         if let Some(path) = &self.genesis {
-            return light_of(path);
+            return Trust::of_file(path);
         }
         ui.line("no --genesis given: results are verified against the genesis that this server gives");
         let bytes = client.genesis().await.map_err(failure)?;
-        Light::from_bytes(&bytes).map_err(|error| {
+        let light = Light::from_bytes(&bytes).map_err(|error| {
             Failure::new(ExitKind::NotVerified, "genesis", format!("{} gives no valid genesis: {error}", client.url()))
                 .hint("ask another server, or give the genesis with --genesis")
-        })
+        })?;
+        Ok(Trust { light, given: false })
     }
 }
 

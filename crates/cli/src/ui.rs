@@ -36,10 +36,15 @@ impl Ui {
         };
     }
 
+    /// The one object of standard output.
+    pub fn object(self, json: &Value) {
+        let _ = writeln!(std::io::stdout().lock(), "{json:#}");
+    }
+
     /// A failure on standard error; with `--json` also the object on standard output.
     pub fn failure(self, failure: &crate::failure::Failure) {
         if self.json {
-            let _ = writeln!(std::io::stdout().lock(), "{:#}", failure.to_json());
+            self.object(&failure.to_json());
         }
         let _ = writeln!(std::io::stderr().lock(), "{failure}");
     }

@@ -12,6 +12,7 @@ use types::transaction::Action;
 
 use crate::failure::{ExitKind, Failure};
 use crate::submit::{self, RpcArgs};
+use crate::trust::TrustArgs;
 use crate::ui::Ui;
 
 /// Hold and send SQUARE.
@@ -25,6 +26,7 @@ pub enum WalletCommand {
         key: PathBuf,
     },
     /// Show the address of a key, never the secret.
+    #[command(after_help = "Example:\n  gridproof wallet show --key alice.key")]
     Show {
         /// An account key file.
         #[arg(long, value_name = "FILE")]
@@ -58,6 +60,8 @@ pub enum WalletCommand {
         amount: Amount,
         #[command(flatten)]
         rpc: RpcArgs,
+        #[command(flatten)]
+        trust: TrustArgs,
     },
 }
 
@@ -88,17 +92,17 @@ pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), Failure> {
             let text = format!("{} SQUARE", account.balance);
             ui.result(&json!({ "address": address, "balance": account.balance, "nonce": account.nonce }), &text);
         }
-        WalletCommand::Send { key, to, amount, rpc } => {
+        WalletCommand::Send { key, to, amount, rpc, trust } => {
             let key = keyfile::read_secret(&key, KeyKind::Account)?;
+            let (client, chain, action) = (rpc.client()?, trust.chain()?, Action::Transfer { to, amount });
             let progress = ui.spinner("sending");
-            let sent =
-                submit::send(&rpc.client()?, &key, Action::Transfer { to, amount }, Duration::from_mins(1)).await;
+            let sent = submit::send(&client, &key, action, chain, Duration::from_mins(1)).await;
             progress.finish();
             let sent = sent?;
             let text =
                 format!("sent {amount} SQUARE to {to}\nfinal in block {} (fee {} burned)", sent.height, sent.fee);
             ui.result(
-                &json!({ "id": sent.id, "height": sent.height, "fee": sent.fee, "to": to, "amount": amount }),
+                &json!({ "id": sent.id, "height": sent.height, "fee": sent.fee, "to": to, "amount": amount, "genesis": trust.source() }),
                 &text,
             );
         }

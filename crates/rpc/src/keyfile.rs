@@ -39,7 +39,7 @@ pub enum KeyFileError {
         source: std::io::Error,
     },
     /// Others can read the file.
-    #[error("key file {path} has mode {mode:03o}, so others may read the secret (hint: chmod 600 {path})")]
+    #[error("key file {path} has mode {mode:03o}, so others may read the secret")]
     TooOpen {
         /// Which file.
         path: PathBuf,

@@ -54,7 +54,7 @@ pub fn estimate(spec: &JobSpec, estimate: &Estimate) -> (Value, String) {
         ));
         lines.push(format!("  checks     {} SQUARE", escrow.verification));
         lines.push(format!("  storage    {} SQUARE, fees {} SQUARE", escrow.storage, escrow.fees));
-        lines.extend(policy_lines(policy));
+        lines.extend(policy_lines(policy, spec.verification.confidence_ppm));
     }
     lines.push(format!(" could run   {} partners now", estimate.eligible.len()));
     for exclusion in &estimate.exclusions {
@@ -63,8 +63,8 @@ pub fn estimate(spec: &JobSpec, estimate: &Estimate) -> (Value, String) {
     (json!(estimate), lines.join("\n"))
 }
 
-fn policy_lines(policy: &Policy) -> Vec<String> {
-    vec![
+fn policy_lines(policy: &Policy, confidence_ppm: u32) -> Vec<String> {
+    let mut lines = vec![
         format!(
             " checked by  {} verifiers in expectation (mu), at least {}, {} tasks each (k)",
             decimal(policy.expected_verifiers.0),
@@ -77,7 +77,21 @@ fn policy_lines(policy: &Policy) -> Vec<String> {
             decimal(policy.detection.0)
         ),
         format!(" at stake    {} SQUARE of the primary's bond", policy.bond),
-    ]
+    ];
+    if confidence_ppm > 0 {
+        let digits = format!("{confidence_ppm:06}");
+        let digits = digits.trim_end_matches('0');
+        lines.insert(2, format!(" asked for   a probability of at least 0.{digits} (verification.confidence)"));
+    }
+    lines
+}
+
+/// Whose genesis it was verified against, for people.
+fn genesis_line(source: &str) -> &'static str {
+    match source {
+        "given" => " genesis    the one that was given",
+        _ => " genesis    the server's own: give --genesis so that nobody's word is taken",
+    }
 }
 
 /// Where a job stands.
@@ -98,23 +112,25 @@ pub fn status(view: &JobView) -> String {
 }
 
 /// A job that was verified offline.
-pub fn verified(verified: &VerifiedJob) -> (Value, String) {
-    let object = json!({ "verified": true, "receipt": verified.receipt, "files": verified.files });
-    (object, format!("verified\n{}", receipt_lines(verified).join("\n")))
+pub fn verified(verified: &VerifiedJob, genesis: &str) -> (Value, String) {
+    let object = json!({ "verified": true, "genesis": genesis, "receipt": verified.receipt, "files": verified.files });
+    (object, format!("verified\n{}\n{}", receipt_lines(verified).join("\n"), genesis_line(genesis)))
 }
 
 /// A job that was run, fetched and verified.
-pub fn finished(view: &JobView, verified: &VerifiedJob, out: &Path) -> (Value, String) {
+pub fn finished(view: &JobView, verified: &VerifiedJob, genesis: &str, out: &Path) -> (Value, String) {
     let receipt = &verified.receipt;
     // Two runs of one workload share it, whoever ran them and whatever salt they chose.
     let unblinded = unblinded_root(&verified.outcomes.leaves(&view.record.spec.workload));
     let object = json!({
-        "job": receipt.job, "unblinded_root": unblinded, "stage": view.stage, "verified": true, "out": out, "receipt": receipt,
+        "job": receipt.job, "unblinded_root": unblinded, "stage": view.stage, "verified": true,
+        "genesis": genesis, "out": out, "receipt": receipt,
         "cost": cost(receipt), "phases": phases(&view.history), "files": verified.files,
         "exits": verified.outcomes.0.iter().map(|outcome| outcome.exit).collect::<Vec<_>>(),
     });
     let mut lines = vec![format!("job {} is settled and verified", receipt.job)];
     lines.extend(receipt_lines(verified));
+    lines.push(genesis_line(genesis).to_owned());
     lines.extend(phase_lines(&view.history));
     lines.push(format!(" results    {} files in {}", verified.files, out.display()));
     (object, lines.join("\n"))
@@ -214,6 +230,20 @@ mod tests {
         assert_eq!(decimal(1 << 64), "1.000");
         assert_eq!(decimal((1 << 63) | (1 << 62)), "0.750");
         assert_eq!(decimal(u128::MAX), "18446744073709551615.999", "the largest does not overflow the arithmetic");
+    }
+
+    #[test]
+    fn an_estimate_says_what_confidence_was_asked_for() {
+        let policy = super::super::fake::policy();
+        assert!(
+            policy_lines(&policy, 950_000).iter().any(|line| line.contains("at least 0.95 (verification.confidence)"))
+        );
+        assert!(!policy_lines(&policy, 0).iter().any(|line| line.contains("confidence")));
+    }
+
+    #[test]
+    fn whose_genesis_it_was_is_said() {
+        assert!(genesis_line("server").contains("--genesis") && genesis_line("given").contains("given"));
     }
 
     #[test]

@@ -40,8 +40,9 @@ use std::path::{Path, PathBuf};
 use types::hash::Hash32;
 use types::job::{Argument, Constraints, GuestPath, Name, Output, TaskLimits, Verification};
 use types::limits::{
-    MAX_ARGUMENT_BYTES, MAX_ARGUMENTS, MAX_ATTRIBUTES, MAX_INPUTS, MAX_MINIMUM_VERIFIERS, MAX_NAME_BYTES, MAX_OUTPUTS,
-    MAX_PATH_BYTES, MAX_TASK_MEMORY_BYTES, MAX_TASK_OUTPUT_BYTES, MAX_TASK_WEIGHT, MAX_TASKS,
+    MAX_ARGUMENT_BYTES, MAX_ARGUMENTS, MAX_ATTRIBUTES, MAX_INPUTS, MAX_JOB_OUTPUT_BYTES, MAX_MINIMUM_VERIFIERS,
+    MAX_NAME_BYTES, MAX_OUTPUTS, MAX_PATH_BYTES, MAX_TASK_MEMORY_BYTES, MAX_TASK_OUTPUT_BYTES, MAX_TASK_WEIGHT,
+    MAX_TASKS,
 };
 use types::number::{Amount, SQUARE, Weight};
 
@@ -171,7 +172,7 @@ impl Spec {
             inputs: fields.optional("inputs").map_or(Ok(Vec::new()), |field| inputs(&field, directory))?,
             outputs: fields.optional("outputs").map_or(Ok(Vec::new()), |field| outputs(&field))?,
             tasks,
-            limits: limits(fields.optional("resources").as_ref())?,
+            limits: limits(fields.optional("resources").as_ref(), tasks)?,
             constraints: fields.optional("constraints").map_or(Ok(Constraints::default()), |f| constraints(&f))?,
             verification: verification(fields.optional("verification").as_ref(), price_cap)?,
             price_cap,
@@ -329,11 +330,12 @@ fn tasks(field: &Field<'_>) -> Result<u32, SpecError> {
     array.integer(1, most, "a number of tasks").map(|tasks| u32::try_from(tasks).unwrap_or(u32::MAX))
 }
 
-fn limits(field: Option<&Field<'_>>) -> Result<TaskLimits, SpecError> {
+fn limits(field: Option<&Field<'_>>, tasks: u32) -> Result<TaskLimits, SpecError> {
     let mut limits = TaskLimits {
         weight: Weight(DEFAULT_WEIGHT),
         memory_bytes: DEFAULT_MEMORY_BYTES,
-        output_bytes: DEFAULT_OUTPUT_BYTES,
+        // All tasks together have a limit too.
+        output_bytes: DEFAULT_OUTPUT_BYTES.min(MAX_JOB_OUTPUT_BYTES / u64::from(tasks.max(1))),
     };
     let Some(field) = field else { return Ok(limits) };
     let fields = field.mapping(&["weight", "memory", "output"])?;

@@ -1,27 +1,35 @@
 //! Submitting a job: what would be refused is refused here, with what to do; then the transaction, then the inputs.
 
-use std::fs::File;
 use std::time::Duration;
 
 use rpc::Client;
 use rpc::model::Estimate;
-use types::hash::JobId;
+use types::hash::{ChainId, JobId};
+use types::job::Stage;
 use types::key::SecretKey;
 use types::number::Amount;
 use types::transaction::Action;
 
-use super::input::{LocalFile, Prepared};
+use super::input::Prepared;
+use super::upload::upload;
 use crate::failure::{ExitKind, Failure};
 use crate::submit::{self, failure};
-use crate::ui::{Progress, Ui};
+use crate::ui::Ui;
 
 /// How long the transaction may take to become final.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Exclusions that pass by themselves: the partner is busy now.
 const PASSING: [&str; 2] = ["capacity", "locked"];
 
-/// Submits a job and uploads what the node lacks of its inputs. Gives the job's id.
-pub async fn submit(client: &Client, key: &SecretKey, prepared: &Prepared, ui: Ui) -> Result<JobId, Failure> {
+/// Submits a job, for that chain alone if one is named, and uploads what the node lacks of its inputs. Gives the job's
+/// id, which is shown as soon as money is locked for it and is in every later failure.
+pub async fn submit(
+    client: &Client,
+    key: &SecretKey,
+    chain: Option<ChainId>,
+    prepared: &Prepared,
+    ui: Ui,
+) -> Result<JobId, Failure> {
     let estimate = client.estimate(&prepared.spec).await.map_err(failure)?;
     if let Some(refused) = refusal(&estimate) {
         return Err(refused);
@@ -29,17 +37,43 @@ pub async fn submit(client: &Client, key: &SecretKey, prepared: &Prepared, ui: U
     prepared.check_held(client).await?;
     check_balance(client, key, &estimate).await?;
     let action = Action::SubmitJob { spec: Box::new(prepared.spec.clone()) };
-    let signed = submit::sign(client, key, action).await?;
+    let signed = submit::sign(client, key, action, chain).await?;
     let job = signed.transaction.job_id();
     let progress = ui.spinner("submitting");
-    let sent = async {
-        client.submit(&signed).await.map_err(failure)?;
-        submit::finished(client, signed.id(), PATIENCE).await
+    let sent = match submit::hand_over(client, &signed).await {
+        Ok(()) => submit::finished(client, signed.id(), PATIENCE).await.map_err(|error| unclear(error, job)),
+        Err(refused) => Err(refused),
     };
-    let sent = sent.await;
     progress.finish();
-    sent.map_err(|error| with_hint(error, None))?;
+    let sent = sent.map_err(|error| with_hint(error, None))?;
+    ui.line(&format!("job {job} is in block {}", sent.height));
     upload(client, job, &prepared.files, ui).await?;
+    Ok(job)
+}
+
+/// A failure after which the job may exist: what the chain reverted does not.
+fn unclear(failure: Failure, job: JobId) -> Failure {
+    if failure.kind == ExitKind::Refused {
+        return failure;
+    }
+    failure
+        .about(job)
+        .hint(format!("it may still become final: run the same command with --resume {job} and without --key"))
+}
+
+/// Goes on with a job that was submitted from the same spec: uploads what the node lacks of its inputs.
+pub async fn resume(client: &Client, job: JobId, prepared: &Prepared, ui: Ui) -> Result<JobId, Failure> {
+    let record = client.job(job).await.map_err(failure)?.record;
+    if record.spec.workload.id() != prepared.spec.workload.id() {
+        let message = format!("job {job} was not submitted from this spec and these files: its workload is another");
+        return Err(Failure::new(ExitKind::BadInput, "other_job", message)
+            .hint("give the spec and the files as they were, or submit it as a new job with --key"));
+    }
+    ui.line(&format!("job {job} is {}", record.stage.name()));
+    // Past this stage validators hold its inputs.
+    if matches!(record.stage, Stage::Open { .. }) {
+        upload(client, job, &prepared.files, ui).await?;
+    }
     Ok(job)
 }
 
@@ -65,7 +99,9 @@ pub fn refusal(estimate: &Estimate) -> Option<Failure> {
 fn with_hint(failure: Failure, estimate: Option<&Estimate>) -> Failure {
     let code = failure.code.clone();
     let hint = match code.as_str() {
-        "price_too_low" => "raise payment.price in the spec, or lower resources.weight".to_owned(),
+        "price_too_low" | "price_below_floor" => {
+            "raise payment.price in the spec, or lower resources.weight".to_owned()
+        }
         "bond_too_small" => "lower verification.value_at_risk below what partners' bonds cover, raise \
                              verification.verifiers or verification.tasks, or wait for partners with larger bonds"
             .to_owned(),
@@ -76,7 +112,14 @@ fn with_hint(failure: Failure, estimate: Option<&Estimate>) -> Failure {
         "too_few_tasks_per_verifier" => "raise verification.tasks, or set it to all".to_owned(),
         "no_partner_of_class" => "wait until a partner has joined (it counts one epoch after its bond)".to_owned(),
         "out_of_limits" => "lower that value in the spec; docs/job-spec.md lists all limits".to_owned(),
-        "too_many_jobs" => return failure.hint("try again when some jobs have ended").retryable(),
+        "too_few_can_verify" => {
+            "lower verification.value_at_risk, or raise verification.verifiers: each then locks less; or \
+                                 wait for partners with larger bonds"
+                .to_owned()
+        }
+        "too_many_jobs" | "too_many_jobs_of_customer" => {
+            return failure.hint("try again when some jobs have ended").retryable();
+        }
         "insufficient_balance" => {
             let total = estimate.and_then(|estimate| estimate.total);
             total.map_or_else(
@@ -108,48 +151,5 @@ async fn check_balance(client: &Client, key: &SecretKey, estimate: &Estimate) ->
     Err(Failure::new(ExitKind::Refused, "insufficient_balance", message).hint(hint))
 }
 
-/// Uploads what the node lacks.
-async fn upload(client: &Client, job: JobId, files: &[LocalFile], ui: Ui) -> Result<(), Failure> {
-    let total = files.iter().map(|file| file.encoder.id().length).sum();
-    let progress = ui.bytes(total, "uploading inputs");
-    let mut result = Ok(());
-    for file in files {
-        result = upload_file(client, job, file, &progress).await;
-        if result.is_err() {
-            break;
-        }
-    }
-    progress.finish();
-    result.map_err(|failure| {
-        let hint = format!("the job is {job}; it fails and is refunded if its inputs do not arrive in time");
-        if failure.hint.is_none() { failure.hint(hint) } else { failure }
-    })
-}
-
-async fn upload_file(client: &Client, job: JobId, file: &LocalFile, progress: &Progress) -> Result<(), Failure> {
-    let id = file.encoder.id();
-    let chunks = blobs::chunk_count(id);
-    let known = match client.blob(id).await {
-        Ok(status) => status.complete,
-        Err(error) if error.is_not_found() => false,
-        Err(error) => return Err(failure(error)),
-    };
-    if known {
-        progress.advance(id.length);
-        return Ok(());
-    }
-    let data = File::open(&file.path)?;
-    for chunk in 0..chunks {
-        let encoded = file.encoder.encode(&data, chunk).map_err(|error| {
-            let message = format!("{} changed while it was uploaded: {error}", file.path.display());
-            Failure::new(ExitKind::BadInput, "input_changed", message).hint("leave it alone and submit again")
-        })?;
-        let status = client.put_blob_chunk(job, id, u64::from(chunk), encoded).await.map_err(failure)?;
-        progress.advance(blobs::chunk_length(id, chunk).unwrap_or(0));
-        if status.complete {
-            progress.advance((chunk + 1..chunks).filter_map(|rest| blobs::chunk_length(id, rest)).sum());
-            break;
-        }
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests;

@@ -8,16 +8,10 @@ use types::job::Workload;
 use types::limits::{MAX_OUTCOMES_BYTES, MAX_TRANSACTION_BYTES};
 
 use super::files::{Folder, OUTCOMES, WORKLOAD};
-use super::trust::light_of;
 use crate::failure::{ExitKind, Failure};
 
-/// Verifies a folder against a genesis file.
-pub fn folder(receipt: &Path, genesis: &Path, outputs: &Path) -> Result<VerifiedJob, Failure> {
-    with(&light_of(genesis)?, receipt, outputs)
-}
-
 /// Verifies a folder.
-pub fn with(light: &Light, receipt: &Path, outputs: &Path) -> Result<VerifiedJob, Failure> {
+pub fn folder(light: &Light, receipt: &Path, outputs: &Path) -> Result<VerifiedJob, Failure> {
     let document = String::from_utf8(read(receipt, MAX_DOCUMENT_BYTES)?)
         .map_err(|_| refused(&format!("{} is not text", receipt.display())))?;
     let outcomes = read(&outputs.join(OUTCOMES), MAX_OUTCOMES_BYTES)?;

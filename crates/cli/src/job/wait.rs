@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use rpc::Client;
+use rpc::client::JobNews;
 use rpc::model::JobView;
+use rpc::{Client, ClientError};
 use types::hash::JobId;
 use types::job::FailureReason;
 
@@ -16,20 +17,34 @@ pub async fn settled(client: &Client, job: JobId, patience: Duration, ui: Ui) ->
     let progress = ui.spinner("waiting for the job");
     let mut shown = String::new();
     let view = client
-        .wait_job(job, patience, |view| {
-            let text = describe(view);
+        .wait_job(job, patience, |news| {
+            let (text, over) = match news {
+                // A settled job is final together with its receipt.
+                JobNews::State(view) => (describe(view), !view.live),
+                JobNews::Trouble(error) => (trouble(error), false),
+            };
             if text != shown {
                 progress.message(&text);
                 shown = text;
             }
-            // A settled job is final together with its receipt.
-            !view.live
+            over
         })
         .await;
     progress.finish();
-    let view = view.map_err(failure)?;
+    let view = view.map_err(|error| {
+        let hint = format!("the job goes on: gridproof job wait {job}; if it is settled, gridproof job fetch {job}");
+        failure(error).hint(hint)
+    })?;
     is_settled(&view)?;
     Ok(view)
+}
+
+/// One line on why nothing is known.
+fn trouble(error: &ClientError) -> String {
+    match error {
+        ClientError::Refused { .. } => format!("server cannot answer now, retrying: {error}"),
+        _ => format!("server unreachable, retrying: {error}"),
+    }
 }
 
 /// One line on a job's stage.

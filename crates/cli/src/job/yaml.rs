@@ -1,7 +1,8 @@
 //! A YAML document as a tree in which every node knows its line, so that whoever reads a field can say where it is.
 //!
-//! Scalars keep the text as it was written: `0.10` stays `0.10`, and whether a field wants a number or a text is its
-//! reader's business, not the guess of a YAML schema.
+//! Scalars keep the text as it was written: `0.10` stays `0.10`, `no` stays `no`, and whether a field wants a number, a
+//! boolean or a text is its reader's business, not the guess of a YAML schema. Only what is empty, `~` or `null` without
+//! quotes is nothing.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
@@ -52,7 +53,10 @@ impl Value {
 
 /// Reads one document.
 pub fn parse(source: &str) -> Result<Node, SyntaxError> {
-    let options = serde_saphyr::options! { with_snippet: false };
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::PassThrough,
+    };
     match serde_saphyr::from_str_with_options::<Spanned<Raw>>(source, options) {
         Ok(root) => Ok(finish(root, source)),
         Err(error) => {
@@ -63,12 +67,12 @@ pub fn parse(source: &str) -> Result<Node, SyntaxError> {
     }
 }
 
-/// A node as the deserializer gives it: numbers have lost their spelling, which the span gives back.
+/// A node as the deserializer gives it: numbers and booleans have lost their spelling, which the span gives back.
 #[derive(Debug)]
 enum Raw {
     Null,
     Text(String),
-    Number,
+    Plain,
     List(Vec<Spanned<Raw>>),
     Map(Vec<(Spanned<String>, Spanned<Raw>)>),
 }
@@ -78,7 +82,7 @@ fn finish(node: Spanned<Raw>, source: &str) -> Node {
     let value = match node.value {
         Raw::Null => Value::Null,
         Raw::Text(text) => Value::Scalar(text),
-        Raw::Number => {
+        Raw::Plain => {
             let span = node.defined.span();
             let start = usize::try_from(span.offset()).unwrap_or(usize::MAX);
             let length = usize::try_from(span.len()).unwrap_or(0);
@@ -107,28 +111,28 @@ impl<'de> Visitor<'de> for RawVisitor {
         f.write_str("any YAML value")
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
-        Ok(Raw::Text(value.to_string()))
+    fn visit_bool<E>(self, _: bool) -> Result<Raw, E> {
+        Ok(Raw::Plain)
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Raw, E> {
-        Ok(Raw::Number)
+        Ok(Raw::Plain)
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Raw, E> {
-        Ok(Raw::Number)
+        Ok(Raw::Plain)
     }
 
     fn visit_i128<E>(self, _: i128) -> Result<Raw, E> {
-        Ok(Raw::Number)
+        Ok(Raw::Plain)
     }
 
     fn visit_u128<E>(self, _: u128) -> Result<Raw, E> {
-        Ok(Raw::Number)
+        Ok(Raw::Plain)
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Raw, E> {
-        Ok(Raw::Number)
+        Ok(Raw::Plain)
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
@@ -181,6 +185,85 @@ mod tests {
         assert_eq!(inner[0].2.value, Value::Null);
         assert_eq!(inner[1].2, scalar("0x10", 6));
         assert_eq!(entries[3].2, scalar("18446744073709551616", 7));
+    }
+
+    /// The items of a list of scalars.
+    fn scalars(source: &str) -> Vec<Value> {
+        let Value::List(items) = parse(source).unwrap().value else { panic!("a list: {source:?}") };
+        items.into_iter().map(|item| item.value).collect()
+    }
+
+    #[test]
+    fn scalars_keep_their_text_whatever_a_schema_would_make_of_it() {
+        let texts = [
+            "y",
+            "Y",
+            "n",
+            "yes",
+            "No",
+            "NO",
+            "on",
+            "Off",
+            "off",
+            "true",
+            "True",
+            "TRUE",
+            "false",
+            "False",
+            "0x10",
+            "0o17",
+            "007",
+            "1e3",
+            "1E3",
+            "+1",
+            "-0",
+            "1_000",
+            "0b1",
+            "1.",
+            ".5",
+            "-.inf",
+            ".NaN",
+            "nan",
+            "0.10",
+            "12:30:45",
+            "2020-01-01",
+            "18446744073709551616",
+            "=",
+            "<<",
+            "null0",
+            "nULl-",
+        ];
+        for text in texts {
+            let expected = vec![Value::Scalar(text.to_owned()); 2];
+            for source in [
+                format!("[{text}, {text}]"),
+                format!("[ {text} , {text} ]"),
+                format!("- {text}\n- {text} # a comment\n"),
+                format!("- {text}\r\n- {text}\r\n"),
+                format!("# größer ✓\n- {text}\n- {text}"),
+                format!("\u{feff}- {text}\n- {text}"),
+                format!("- \"{text}\"\n- '{text}'\n"),
+                format!("- &a {text}\n- *a\n"),
+            ] {
+                assert_eq!(scalars(&source), expected, "{source:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_keep_their_text_too() {
+        for text in ["y", "No", "on", "True", "0x10", "007", "1e3", "1.0", "2020-01-01"] {
+            let root = parse(&format!("{text}: 1\n")).unwrap();
+            let Value::Map(entries) = root.value else { panic!("a mapping") };
+            assert_eq!(entries[0].0, text);
+        }
+    }
+
+    #[test]
+    fn only_an_unquoted_null_is_nothing() {
+        for text in ["~", "null", "Null", "NULL", ""] {
+            assert_eq!(scalars(&format!("- {text}\n- '{text}'\n")), [Value::Null, Value::Scalar(text.to_owned())]);
+        }
     }
 
     #[test]

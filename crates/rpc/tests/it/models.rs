@@ -10,7 +10,8 @@ use crate::samples;
 
 fn stages() -> Vec<Stage> {
     let primary = Primary { partner: samples::BOB, price: Amount(7), bond: Amount(8) };
-    let committed = Committed { commitment: Hash32([1; 32]), height: Height(5), beacon: Hash32([2; 32]) };
+    let beacon = Some(Hash32([2; 32]));
+    let committed = Committed { commitment: Hash32([1; 32]), height: Height(5), draw: BeaconStep(7), beacon };
     let opened = Opened {
         root: Hash32([3; 32]),
         salt: Hash32([4; 32]),
@@ -53,6 +54,7 @@ fn stages() -> Vec<Stage> {
             committed,
             opened: Some(opened.clone()),
             verifiers: verifiers.clone(),
+            unverified: false,
             deadline,
         },
         Stage::Agreed {

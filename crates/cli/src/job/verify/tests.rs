@@ -10,6 +10,7 @@ use types::job::{CLASS_WASM_V1, Output, TaskLimits};
 use types::number::{TaskIndex, Weight};
 
 use super::*;
+use crate::trust::Trust;
 
 fn workload(tasks: u32, outputs: &[&str]) -> Workload {
     let output =
@@ -90,18 +91,18 @@ fn a_missing_file_is_an_input_error_and_a_bad_one_is_not_verified() {
     let dir = tempfile::tempdir().unwrap();
     let receipt = dir.path().join("receipt.json");
     let genesis = dir.path().join("genesis.bin");
-    let code = |result: Result<VerifiedJob, Failure>| result.unwrap_err().kind;
-    assert_eq!(code(folder(&receipt, &genesis, dir.path())), ExitKind::BadInput, "no genesis");
+    assert_eq!(Trust::of_file(&genesis).unwrap_err().kind, ExitKind::BadInput, "no genesis");
     std::fs::write(&genesis, b"no genesis").unwrap();
-    assert_eq!(code(folder(&receipt, &genesis, dir.path())), ExitKind::BadInput, "not a genesis");
+    assert_eq!(Trust::of_file(&genesis).unwrap_err().kind, ExitKind::BadInput, "not a genesis");
     let light = light_of_one_validator();
-    assert_eq!(code(with(&light, &receipt, dir.path())), ExitKind::BadInput, "no receipt");
+    let verify = || folder(&light, &receipt, dir.path()).unwrap_err().kind;
+    assert_eq!(verify(), ExitKind::BadInput, "no receipt");
     std::fs::write(&receipt, "{}").unwrap();
     std::fs::write(dir.path().join(OUTCOMES), b"").unwrap();
     std::fs::write(dir.path().join(WORKLOAD), b"?").unwrap();
-    assert_eq!(code(with(&light, &receipt, dir.path())), ExitKind::NotVerified, "no workload");
+    assert_eq!(verify(), ExitKind::NotVerified, "no workload");
     std::fs::write(dir.path().join(WORKLOAD), types::codec::encode(&workload(1, &[]))).unwrap();
-    assert_eq!(code(with(&light, &receipt, dir.path())), ExitKind::NotVerified, "no document");
+    assert_eq!(verify(), ExitKind::NotVerified, "no document");
 }
 
 fn light_of_one_validator() -> Light {

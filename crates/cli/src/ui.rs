@@ -37,6 +37,7 @@ impl Ui {
     }
 
     /// The one object of standard output.
+    #[expect(clippy::unused_self, reason = "what is shown goes through a value of this type")]
     pub fn object(self, json: &Value) {
         let _ = writeln!(std::io::stdout().lock(), "{json:#}");
     }

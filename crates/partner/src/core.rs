@@ -39,7 +39,7 @@ const FIRST_PAUSE_HEIGHTS: u64 = 4;
 /// Longest pause between two executions, in heights.
 const LONGEST_PAUSE_HEIGHTS: u64 = 64;
 /// Heights after which results are offered to the servers again while the chain still waits for them.
-const UPLOAD_AGAIN_HEIGHTS: u64 = 20;
+const UPLOAD_AGAIN_HEIGHTS: u64 = 5;
 
 /// Who the partner is.
 #[derive(Debug)]

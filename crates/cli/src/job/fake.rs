@@ -83,7 +83,11 @@ fn record(id: JobId, customer: Address, spec: JobSpec) -> JobRecord {
         attempt: Attempt(0),
         unrunnable_reports: Vec::new(),
         excluded: Vec::new(),
-        stage: Stage::Open { stored: Default::default(), draw: None, deadline: ChainTime(60_000) },
+        stage: Stage::Open {
+            stored: types::committee::ValidatorSet::default(),
+            draw: None,
+            deadline: ChainTime(60_000),
+        },
         burned: Amount(0),
         history: vec![StageEntry {
             stage: "open".to_owned(),

@@ -97,6 +97,7 @@ impl From<SetupError> for NodeError {
         match error {
             SetupError::State(error) => error.into(),
             SetupError::Fault(fault) => Stop::State(fault).into(),
+            SetupError::Start(error @ consensus::StartError::Conflict(_)) => Self::Diverged(error.to_string()),
             SetupError::Start(error) => Self::Storage(error.to_string()),
             SetupError::Committee(_) | SetupError::Consensus(_) | SetupError::VrfKey => Self::Config(error.to_string()),
         }

@@ -110,7 +110,7 @@ impl JobView {
     #[must_use]
     pub fn of(record: JobRecord, receipt: Option<JobReceipt>, chain_time: ChainTime, height: Height) -> Self {
         let stage = &record.stage;
-        let deadline = deadline(stage);
+        let deadline = stage.deadline();
         let settled = receipt.as_ref();
         let failure = match stage {
             Stage::Failed { reason } => Some(*reason),
@@ -180,19 +180,5 @@ fn verifiers(stage: &Stage) -> &[Verifier] {
         | Stage::Verifying { verifiers, .. }
         | Stage::Revealed { verifiers, .. }
         | Stage::Agreed { verifiers, .. } => verifiers,
-    }
-}
-
-/// When a stage ends at the latest.
-fn deadline(stage: &Stage) -> Option<ChainTime> {
-    match stage {
-        Stage::Open { deadline, .. }
-        | Stage::Assigned { deadline, .. }
-        | Stage::Committed { deadline, .. }
-        | Stage::Announced { deadline, .. }
-        | Stage::Verifying { deadline, .. }
-        | Stage::Revealed { deadline, .. }
-        | Stage::Agreed { deadline, .. } => Some(*deadline),
-        Stage::Settled | Stage::Failed { .. } => None,
     }
 }

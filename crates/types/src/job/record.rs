@@ -292,6 +292,21 @@ impl Stage {
         }
     }
 
+    /// When the stage ends at the latest; nothing for one that does not end.
+    #[must_use]
+    pub fn deadline(&self) -> Option<ChainTime> {
+        match self {
+            Self::Open { deadline, .. }
+            | Self::Assigned { deadline, .. }
+            | Self::Committed { deadline, .. }
+            | Self::Announced { deadline, .. }
+            | Self::Verifying { deadline, .. }
+            | Self::Revealed { deadline, .. }
+            | Self::Agreed { deadline, .. } => Some(*deadline),
+            Self::Settled | Self::Failed { .. } => None,
+        }
+    }
+
     /// True if nothing will change any more.
     #[must_use]
     pub fn is_final(&self) -> bool {

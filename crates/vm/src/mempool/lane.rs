@@ -7,7 +7,7 @@
 
 use state::{Overlay, StateRead, read_as};
 use types::hash::{Address, JobId};
-use types::job::{JobRecord, Stage};
+use types::job::JobRecord;
 use types::number::{Attempt, ChainTime, Height, Timestamp};
 use types::state_key::StateKey;
 use types::transaction::{Action, Transaction};
@@ -88,21 +88,8 @@ pub(super) fn look(
 /// What of a job decides on the lanes of actions, and its record.
 pub(super) fn scene(view: &dyn StateRead, job: &JobId) -> Result<(Scene, Option<JobRecord>), Fault> {
     let record: Option<JobRecord> = read_as(view, &StateKey::Job(*job)).map_err(Fault::from)?;
-    let scene = record.as_ref().map(|record| (record.attempt, record.stage.name(), deadline(&record.stage)));
+    let scene = record.as_ref().map(|record| (record.attempt, record.stage.name(), record.stage.deadline()));
     Ok((scene, record))
-}
-
-fn deadline(stage: &Stage) -> Option<ChainTime> {
-    match stage {
-        Stage::Open { deadline, .. }
-        | Stage::Assigned { deadline, .. }
-        | Stage::Committed { deadline, .. }
-        | Stage::Announced { deadline, .. }
-        | Stage::Verifying { deadline, .. }
-        | Stage::Revealed { deadline, .. }
-        | Stage::Agreed { deadline, .. } => Some(*deadline),
-        Stage::Settled | Stage::Failed { .. } => None,
-    }
 }
 
 /// Tries an action on the state `view`; nothing of it is kept.

@@ -252,4 +252,4 @@ impl TaskRun {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use types::block::{Block, Body, Header};
 use types::hash::{BlockId, ChainId, Hash32};
 use types::key::SecretKey;
-use types::number::{Amount, Epoch, Height, ProtocolVersion, Timestamp, ValidatorIndex, View, Weight};
+use types::number::{Epoch, Height, Timestamp, ValidatorIndex, View};
 use types::params::Params;
 use types::vote::{Certificate, Statement, Subject, Vote};
 
 use super::Engine;
-use crate::collector::fixtures::committee;
+use crate::collector::fixtures::{committee, empty_block};
 use crate::config::{Config, Timing};
 use crate::effect::Effect;
 use crate::input::{Event, Monotonic, Now, Restored, Tip, Verdict};
@@ -45,22 +44,8 @@ fn genesis() -> WholeBlock {
 }
 
 fn block(parent: BlockId, height: u64, timestamp: u64, proposer: ValidatorIndex) -> WholeBlock {
-    let body = Body::default();
-    let header = Header {
-        protocol_version: ProtocolVersion(1),
-        chain_id: CHAIN,
-        height: Height(height),
-        parent,
-        timestamp: Timestamp(timestamp),
-        proposer,
-        transaction_root: body.root(),
-        base_fee: Amount(1),
-        next_committee: Hash32::ZERO,
-        parent_state_root: Hash32::ZERO,
-        parent_receipt_root: Hash32::ZERO,
-        parent_weight: Weight(0),
-    };
-    WholeBlock::new(Block { header, body }).expect("its root is its body's")
+    let block = empty_block(CHAIN, parent, height, timestamp, proposer);
+    WholeBlock::new(block).expect("its root is its body's")
 }
 
 fn config(me: usize) -> (Config, Vec<SecretKey>) {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use types::block::Body;
 use types::hash::{BlockId, ChainId, Hash32};
-use types::number::{Amount, Epoch, ProtocolVersion, Timestamp, ValidatorIndex, Weight};
+use types::number::{Epoch, ValidatorIndex};
 use types::vote::{Statement, Subject};
 
 use super::*;
+use crate::collector::fixtures::empty_block;
 
 /// A server's blocks 1 to 300, and the heights of which it has finalizations.
 struct Server {
@@ -17,22 +17,7 @@ struct Server {
 }
 
 fn block(parent: BlockId, height: u64) -> Block {
-    let body = Body::default();
-    let header = Header {
-        protocol_version: ProtocolVersion(1),
-        chain_id: ChainId(Hash32::ZERO),
-        height: Height(height),
-        parent,
-        timestamp: Timestamp(height),
-        proposer: ValidatorIndex(0),
-        transaction_root: body.root(),
-        base_fee: Amount(1),
-        next_committee: Hash32::ZERO,
-        parent_state_root: Hash32::ZERO,
-        parent_receipt_root: Hash32::ZERO,
-        parent_weight: Weight(0),
-    };
-    Block { header, body }
+    empty_block(ChainId(Hash32::ZERO), parent, height, height, ValidatorIndex(0))
 }
 
 fn server(certified: impl IntoIterator<Item = u64>) -> Server {

@@ -10,7 +10,8 @@ use wasm_encoder::{
 use super::*;
 use crate::class;
 
-const LIMIT: u64 = 1 << 40;
+/// The weight limit of [`workload`].
+pub(crate) const LIMIT: u64 = 1 << 40;
 
 /// A module that recurses without end through a function of one argument and result of the given type.
 fn recursion(kind: ValType, body: impl FnOnce(&mut InstructionSink<'_>)) -> Vec<u8> {
@@ -60,7 +61,8 @@ fn recursions() -> [Vec<u8>; 3] {
     ]
 }
 
-fn workload(module: &[u8]) -> Workload {
+/// One task of a module without inputs or outputs.
+pub(crate) fn workload(module: &[u8]) -> Workload {
     Workload {
         class: CLASS_WASM_V1,
         module: BlobId::of(module),

@@ -1,31 +1,12 @@
 //! Calls without a program: what they cost, and what they make the host remember.
 
-use types::codec::Bounded;
-use types::hash::BlobId;
-use types::job::{CLASS_WASM_V1, TaskLimits};
-use types::number::Weight;
-
 use super::descriptors::{Descriptor, Target};
 use super::tree::ROOT;
 use super::*;
-
-const LIMIT: u64 = 1 << 40;
+use crate::task::tests::{LIMIT, workload};
 
 fn host() -> Host {
-    let workload = Workload {
-        class: CLASS_WASM_V1,
-        module: BlobId::of(&[]),
-        arguments: Bounded::default(),
-        environment: std::collections::BTreeMap::new(),
-        stdin: None,
-        inputs: Bounded::default(),
-        outputs: Bounded::default(),
-        tasks: 1,
-        limits: TaskLimits { weight: Weight(LIMIT), memory_bytes: 1 << 20, output_bytes: 1 << 20 },
-        clock_start_ns: 0,
-        random_seed: Hash32::ZERO,
-    };
-    Host::new(&workload, TaskIndex::ZERO, &Inputs::default()).unwrap()
+    Host::new(&workload(&[]), TaskIndex::ZERO, &Inputs::default()).unwrap()
 }
 
 /// What a call gives and costs.

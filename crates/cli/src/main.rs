@@ -105,7 +105,7 @@ fn not_understood(error: &clap::Error) -> ExitCode {
     }
     let failure = usage(error);
     if asks_for_json(std::env::args_os()) {
-        Ui::new(true).object(&failure.to_json());
+        Ui::object(&failure.to_json());
     }
     ExitCode::from(failure.kind.code())
 }

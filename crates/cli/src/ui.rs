@@ -37,15 +37,14 @@ impl Ui {
     }
 
     /// The one object of standard output.
-    #[expect(clippy::unused_self, reason = "what is shown goes through a value of this type")]
-    pub fn object(self, json: &Value) {
+    pub fn object(json: &Value) {
         let _ = writeln!(std::io::stdout().lock(), "{json:#}");
     }
 
     /// A failure on standard error; with `--json` also the object on standard output.
     pub fn failure(self, failure: &crate::failure::Failure) {
         if self.json {
-            self.object(&failure.to_json());
+            Self::object(&failure.to_json());
         }
         let _ = writeln!(std::io::stderr().lock(), "{failure}");
     }

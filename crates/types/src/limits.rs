@@ -115,6 +115,8 @@ pub const MAX_PROFILE_BYTES: usize = 448;
 pub const MAX_CLASSES: usize = 16;
 /// Most snapshots of the partners of past epochs that are kept.
 pub const MAX_PAST_SNAPSHOTS: usize = 64;
+/// Most jobs that one block moves on by draws and deadlines; the rest follows in the next blocks.
+pub const MAX_MOVED_PER_BLOCK: usize = 64;
 /// Most unbondings that one block pays; the rest follows in the next blocks.
 pub const MAX_PAID_PER_BLOCK: usize = 256;
 /// Most unbondings in progress per partner.

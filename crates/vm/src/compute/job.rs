@@ -37,7 +37,7 @@
 use types::committee::ValidatorSet;
 use types::hash::{Address, Hash32, JobId};
 use types::job::{Committed, FailureReason, JobRecord, Primary, Stage, StageEntry, Verifier};
-use types::limits::{MAX_STATE_VALUE_BYTES, MAX_TASKS, MAX_TRANSACTION_BYTES, MAX_VERIFIERS};
+use types::limits::{MAX_MOVED_PER_BLOCK, MAX_STATE_VALUE_BYTES, MAX_TASKS, MAX_TRANSACTION_BYTES, MAX_VERIFIERS};
 use types::number::{Amount, Attempt, BeaconStep, ChainTime};
 use types::state_key::StateKey;
 
@@ -57,8 +57,6 @@ const _: () = assert!(
     "a record with all seats taken by verifiers of all tasks fits a state value"
 );
 
-/// Most jobs that one block moves on by draws and deadlines.
-pub const MAX_MOVED_PER_BLOCK: usize = 64;
 /// The round of verifiers after which silence is not replaced any more.
 const LAST_ROUND: u16 = 1;
 /// How many take the place of a silent verifier.

@@ -2,9 +2,9 @@
 
 use types::hash::JobId;
 use types::job::{FailureReason, Stage};
+use types::limits::MAX_MOVED_PER_BLOCK;
 use types::number::{Amount, Attempt};
 use types::transaction::Action;
-use vm::compute::job::MAX_MOVED_PER_BLOCK;
 use vm::query;
 
 use crate::fixture::{address, square};

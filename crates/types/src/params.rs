@@ -85,12 +85,30 @@ pub struct ComputeParams {
 pub struct ClassParams {
     /// Its number.
     pub class: EngineClass,
-    /// The lowest admitted speed, in weight per millisecond: deadlines are three times weight / speed.
+    /// The lowest admitted speed, in weight per millisecond: see [`ComputeParams::run_window_ms`].
     pub lowest_weight_per_ms: u64,
     /// The lowest admitted bandwidth, in bytes per millisecond: windows grow by what has to be moved in them.
     pub lowest_bytes_per_ms: u64,
     /// Least price per million units of weight: what partners are conscripted for is worth something.
     pub least_ask: Amount,
+}
+
+/// Deadlines are so many times what the work takes at the lowest speed that a class admits.
+const RUN_FACTOR: u128 = 3;
+
+impl ComputeParams {
+    /// The parameters of a class, if the network has it.
+    #[must_use]
+    pub fn class(&self, class: EngineClass) -> Option<&ClassParams> {
+        self.classes.iter().find(|known| known.class == class)
+    }
+
+    /// The time that the network gives a partner of a class to run so much weight, in milliseconds.
+    #[must_use]
+    pub fn run_window_ms(&self, class: EngineClass, weight: u128) -> u128 {
+        let speed = self.class(class).map_or(1, |class| class.lowest_weight_per_ms.max(1));
+        weight.saturating_mul(RUN_FACTOR).div_ceil(u128::from(speed))
+    }
 }
 
 impl Params {

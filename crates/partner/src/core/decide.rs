@@ -14,9 +14,6 @@ use super::outbox::{Purpose, Signer};
 use super::{Core, Effect, Execution, LastOffer, MAX_EXECUTIONS, Note, UPLOAD_AGAIN_HEIGHTS, Upload, View};
 use crate::part::{Part, Role, Sealed};
 
-/// The network's deadlines are so many times what the tasks take at the lowest speed that a class admits.
-const DEADLINE_FACTOR: u128 = 3;
-
 /// What one look at the chain asks for, before what is already under way is taken off.
 #[derive(Debug, Default)]
 struct Plan {
@@ -216,9 +213,8 @@ impl Core {
 
     /// The longest time that the network gives one task.
     fn longest_task_ms(&self, workload: &Workload) -> u64 {
-        let class = self.settings.params.compute.classes.iter().find(|class| class.class == workload.class);
-        let speed = class.map_or(1, |class| class.lowest_weight_per_ms.max(1));
-        let longest = (DEADLINE_FACTOR * u128::from(workload.limits.weight.0)).div_ceil(u128::from(speed));
+        let weight = u128::from(workload.limits.weight.0);
+        let longest = self.settings.params.compute.run_window_ms(workload.class, weight);
         u64::try_from(longest).unwrap_or(u64::MAX)
     }
 

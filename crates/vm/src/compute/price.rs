@@ -23,7 +23,7 @@ const PARTY_TRANSACTIONS: u128 = 3;
 
 /// The parameters of a class.
 pub fn class_params(params: &ComputeParams, class: EngineClass) -> Result<&ClassParams, JobError> {
-    params.classes.iter().find(|known| known.class == class).ok_or(JobError::UnknownClass(class))
+    params.class(class).ok_or(JobError::UnknownClass(class))
 }
 
 /// What a partner with an ask is paid for all tasks: the ask is for the weight that the limits allow.
@@ -115,12 +115,11 @@ pub fn total(escrow: &Escrow) -> Option<Amount> {
     Amount::sum([escrow.execution, escrow.verification, escrow.storage, escrow.fees])
 }
 
-/// The chain time for running `tasks` tasks: three times their weight at the class's lowest admitted speed, the inputs at
-/// its lowest admitted bandwidth, and the network's window.
+/// The chain time for running `tasks` tasks: what the network gives for their weight, the inputs at the class's lowest
+/// admitted bandwidth, and the network's window.
 #[must_use]
 pub fn execute_window_ms(params: &ComputeParams, spec: &JobSpec, tasks: u32) -> u64 {
-    let speed = class_params(params, spec.workload.class).map_or(1, |class| class.lowest_weight_per_ms.max(1));
-    let run = (3 * total_weight(spec, tasks)).div_ceil(u128::from(speed));
+    let run = params.run_window_ms(spec.workload.class, total_weight(spec, tasks));
     let all = run.saturating_add(transfer_ms(params, spec, input_bytes(&spec.workload)));
     params.execute_window_ms.saturating_add(u64::try_from(all).unwrap_or(u64::MAX))
 }

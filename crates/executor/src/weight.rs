@@ -16,8 +16,6 @@
 
 use types::job::Workload;
 
-/// Units per byte of the module: about what compiling it costs at the speed of one unit per nanosecond.
-pub const PER_MODULE_BYTE: u64 = 64;
 /// Units per blob that a task may leave, be it ever so small: a partner makes each durable by itself, in about five
 /// writes that wait for its disk. 1,024 tasks of 32 outputs each would otherwise cost minutes that no window has.
 pub const PER_KEPT_BLOB: u64 = 1_000_000;
@@ -29,10 +27,8 @@ pub const MEMORY_BYTES_PER_UNIT: u64 = 64;
 /// What a task costs before it runs: the sizes of its module and inputs, and the number of blobs that it may leave.
 #[must_use]
 pub fn upfront(workload: &Workload) -> u64 {
-    let inputs = workload.stdin.iter().chain(workload.inputs.iter().map(|input| &input.blob));
-    let module = workload.module.length.saturating_mul(PER_MODULE_BYTE);
     let kept = u64::try_from(workload.outputs.len()).unwrap_or(u64::MAX).saturating_add(2);
-    inputs.fold(module.saturating_add(kept.saturating_mul(PER_KEPT_BLOB)), |sum, blob| sum.saturating_add(blob.length))
+    workload.loading_weight().saturating_add(kept.saturating_mul(PER_KEPT_BLOB))
 }
 
 /// What `bytes` of linear memory cost.

@@ -147,6 +147,15 @@ impl Workload {
         Hash32::of(Domain::INPUTS, &(self.module, self.stdin, &self.inputs))
     }
 
+    /// The weight of what a task begins with: its module, which is compiled, at [`WEIGHT_PER_MODULE_BYTE`], stdin and
+    /// every input, which are loaded and hashed, a unit per byte, as often as they are listed. Held at the largest value.
+    #[must_use]
+    pub fn loading_weight(&self) -> u64 {
+        let read = self.stdin.iter().chain(self.inputs.iter().map(|input| &input.blob));
+        let module = self.module.length.saturating_mul(WEIGHT_PER_MODULE_BYTE);
+        read.fold(module, |sum, blob| sum.saturating_add(blob.length))
+    }
+
     /// Every blob that a task reads: module, stdin, inputs; each once, in this order.
     #[must_use]
     pub fn blobs(&self) -> Vec<BlobId> {
@@ -159,6 +168,9 @@ impl Workload {
         all
     }
 }
+
+/// Units of weight per byte of a module: about what compiling it costs at the speed of one unit per nanosecond.
+pub const WEIGHT_PER_MODULE_BYTE: u64 = 64;
 
 /// What a partner offers: keys, price, capacity and attributes.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]

@@ -16,8 +16,6 @@ const ASK_WEIGHT: u128 = 1_000_000;
 const MIB: u128 = 1 << 20;
 /// Live jobs for which the fee for opening another one rises by itself once more.
 const JOBS_PER_OPENING_FEE: usize = 512;
-/// Units of weight per byte of the module, as `docs/spec/executor.md` charges them.
-const WEIGHT_PER_MODULE_BYTE: u128 = 64;
 /// Transactions of one party in one attempt: acknowledge, commit, reveal, or announce, claim, reveal.
 const PARTY_TRANSACTIONS: u128 = 3;
 
@@ -140,9 +138,7 @@ fn transfer_ms(params: &ComputeParams, spec: &JobSpec, bytes: u128) -> u128 {
 /// The least weight that a task needs: its module has to be compiled and its inputs read before anything runs.
 #[must_use]
 pub fn least_weight(workload: &Workload) -> u128 {
-    let module = u128::from(workload.module.length) * WEIGHT_PER_MODULE_BYTE;
-    let read = workload.stdin.iter().chain(workload.inputs.iter().map(|input| &input.blob));
-    read.fold(module, |sum, blob| sum + u128::from(blob.length)).max(1)
+    u128::from(workload.loading_weight()).max(1)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Vectors of the bond rule, computed with 80 digits: python3 scripts/vectors/policy.py > crates/vm/tests/vectors/policy.txt
+"""Vectors of the bond rule, computed with 80 digits: python3 scripts/vectors/policy.py > vm/tests/vectors/policy.txt
 
 Fractions are written as integer numbers of 2^-64. Detections are rounded down, misses and exponentials up, which is what
 the chain may at most be better than. The formulas are those of docs/spec: q1 = 1 - exp(-x (phi - a)),

@@ -1,0 +1,125 @@
+//! State commit per 10,000 updates on RocksDB: the diff with its tree, the tree alone, and the write batch.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use state::tree::{Jellyfish, StateTree};
+use state::{ChainStore, DecidedState, Decision, Durability, Undecided, Writes, compute_diff};
+use store::Store;
+use types::block::{Block, Body, Header};
+use types::codec::Text;
+use types::genesis::Genesis;
+use types::hash::{Address, Hash32};
+use types::number::{Amount, ProtocolVersion, Timestamp, ValidatorIndex, Weight};
+use types::params::Params;
+use types::state_key::StateKey;
+
+use crate::{quantile, row};
+
+fn key(n: u32) -> StateKey {
+    let mut bytes = [0; 20];
+    bytes[..4].copy_from_slice(&n.to_le_bytes());
+    StateKey::Account(Address(bytes))
+}
+
+fn writes(range: impl Iterator<Item = u32>, value: u64) -> Writes {
+    range
+        .map(|n| {
+            (
+                key(n),
+                Some([value.to_le_bytes(), u64::from(n).to_le_bytes(), [7; 8]].concat()),
+            )
+        })
+        .collect()
+}
+
+fn genesis() -> Genesis {
+    Genesis {
+        name: Text::new("bench").expect("short"),
+        time: Timestamp(0),
+        params: Params::devnet(),
+        accounts: Vec::new(),
+        validators: Vec::new(),
+        partners: Vec::new(),
+    }
+}
+
+/// Prints medians in microseconds over `runs` commits.
+pub fn run(keys: u32, updates: u32, runs: u32) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let genesis = genesis();
+    let store = Store::open(directory.path(), &genesis, writes(0..keys, 0))?;
+    let mut undecided = Undecided::new(store.tip());
+    let (mut whole, mut tree, mut batch) = (Vec::new(), Vec::new(), Vec::new());
+    for run in 1..=runs {
+        let tip = store.tip();
+        let header = Header {
+            protocol_version: ProtocolVersion(1),
+            chain_id: genesis.chain_id(),
+            height: tip.height.next(),
+            parent: tip.block,
+            timestamp: Timestamp(u64::from(run)),
+            proposer: ValidatorIndex(0),
+            transaction_root: Body::default().root(),
+            base_fee: Amount::ZERO,
+            next_committee: Hash32::ZERO,
+            parent_state_root: tip.root,
+            parent_receipt_root: Hash32::ZERO,
+            parent_weight: Weight::ZERO,
+        };
+        let block = Block {
+            header,
+            body: Body::default(),
+        };
+        // A stride spreads the updates over the whole tree.
+        let touched = (0..updates).map(|i| i.wrapping_mul(7_919).wrapping_add(run) % keys);
+        let change = writes(touched, u64::from(run));
+        let view = undecided.view(&store, tip.block)?;
+        let start = Instant::now();
+        Jellyfish.update(
+            &view,
+            Some(tip.root),
+            tip.height.next(),
+            &state::tree_changes(&change),
+        )?;
+        tree.push(start.elapsed().as_micros());
+        let start = Instant::now();
+        let diff = compute_diff(&view, block.id(), change)?;
+        let diffed = start.elapsed().as_micros();
+        undecided.insert(diff)?;
+        let diff = undecided
+            .decide(block.id())
+            .context("the block just inserted")?;
+        let start = Instant::now();
+        store.commit(
+            &Decision {
+                block,
+                diff,
+                receipts: Vec::new(),
+                finality: None,
+            },
+            Durability::Synced,
+        )?;
+        let committed = start.elapsed().as_micros();
+        batch.push(committed);
+        whole.push(diffed + committed);
+    }
+    for list in [&mut whole, &mut tree, &mut batch] {
+        list.sort_unstable();
+    }
+    let (whole, tree, batch) = (
+        quantile(&whole, 50),
+        quantile(&tree, 50),
+        quantile(&batch, 50),
+    );
+    row(&format!(
+        "state commit: {updates} updates on {keys} keys, medians of {runs} runs"
+    ));
+    row(&format!("  whole        {whole:>9} us"));
+    row(&format!(
+        "  tree         {tree:>9} us ({} % of the whole)",
+        tree * 100 / whole.max(1)
+    ));
+    row(&format!("  write batch  {batch:>9} us (synced)"));
+    Ok(())
+}

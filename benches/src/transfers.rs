@@ -1,0 +1,200 @@
+//! Signed transfers through four local validators under open-loop load: each has its time to be sent, whether the
+//! network keeps up or not, and latency counts from that time.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use rpc::model::Event;
+use types::hash::{Address, ChainId, TransactionId};
+use types::key::SecretKey;
+use types::number::{Amount, Height, Nonce, SQUARE};
+use types::transaction::{Action, SignedTransaction, Transaction};
+
+use crate::network::Network;
+use crate::{quantile, row};
+
+/// Senders: a mempool takes a limited number of nonces from each, so the load needs many.
+const SENDERS: u8 = 200;
+/// How long nothing may become final before what is left counts as never final.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+struct Chain {
+    id: ChainId,
+    fee: Amount,
+    valid_until: Height,
+}
+
+impl Chain {
+    fn transfer(
+        &self,
+        key: &SecretKey,
+        nonce: u64,
+        to: Address,
+        amount: Amount,
+    ) -> SignedTransaction {
+        let transaction = Transaction {
+            chain_id: self.id,
+            sender: key.public(),
+            nonce: Nonce(nonce),
+            valid_until: self.valid_until,
+            fee: self.fee,
+            action: Action::Transfer { to, amount },
+        };
+        transaction.sign(key)
+    }
+}
+
+/// Prints throughput, latency and CPU time.
+pub fn run(rate: u32, seconds: u32, base_port: u16) -> Result<()> {
+    let network = Network::up(0, base_port)?;
+    let clients = network.clients()?;
+    let customer = network.customer()?;
+    network.runtime.block_on(async {
+        let status = clients[0].status().await?;
+        let chain = Chain {
+            id: status.chain_id,
+            fee: status.minimum_fee,
+            valid_until: Height(status.height.0 + 9_000),
+        };
+        let senders: Vec<_> = (1..=SENDERS)
+            .map(|n| SecretKey::from_bytes(&[n; 32]))
+            .collect();
+        fund(&clients[0], &chain, &customer, &senders).await?;
+        let total = u64::from(rate) * u64::from(seconds);
+        let load: Vec<_> = (0..total)
+            .map(|i| {
+                let sender = &senders[usize::try_from(i % u64::from(SENDERS)).unwrap_or_default()];
+                chain.transfer(sender, i / u64::from(SENDERS), Address([9; 20]), Amount(1))
+            })
+            .collect();
+        let cpu = network.validator_cpu_ms();
+        let result = offer(&clients, load, rate).await?;
+        report(&result, total, rate, network.validator_cpu_ms() - cpu);
+        Ok(())
+    })
+}
+
+async fn fund(
+    client: &rpc::client::Client,
+    chain: &Chain,
+    customer: &SecretKey,
+    senders: &[SecretKey],
+) -> Result<()> {
+    let first = client
+        .account(customer.public().address())
+        .await?
+        .next_nonce
+        .0;
+    for (position, sender) in (0u64..).zip(senders) {
+        let signed = chain.transfer(
+            customer,
+            first + position,
+            sender.public().address(),
+            Amount(100 * SQUARE.0),
+        );
+        client.submit(&signed).await?;
+        // The mempool takes 16 nonces of one sender at a time.
+        if position % 16 == 15 || position + 1 == u64::try_from(senders.len())? {
+            client
+                .wait_transaction(signed.id(), Duration::from_mins(1))
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+struct Measured {
+    latencies_ms: Vec<u128>,
+    refused: u64,
+    /// Neither refused nor final: behind a refused one of the same sender, mostly.
+    lost: usize,
+    span: Duration,
+}
+
+/// Sends each transfer at its time, round robin over the validators, and reads the events of the first one.
+async fn offer(
+    clients: &[rpc::client::Client],
+    load: Vec<SignedTransaction>,
+    rate: u32,
+) -> Result<Measured> {
+    let start = Instant::now();
+    let due = move |i: u64| start + Duration::from_micros(i * 1_000_000 / u64::from(rate));
+    let mut wanted: BTreeMap<TransactionId, Instant> = (0u64..)
+        .zip(&load)
+        .map(|(i, signed)| (signed.id(), due(i)))
+        .collect();
+    let watcher = clients[0].clone();
+    let mut cursor = watcher.status().await?.cursor;
+    let clients_of_load = clients.to_vec();
+    let (refuse, mut refusals) = tokio::sync::mpsc::channel(load.len().max(1));
+    let sending = tokio::spawn(async move {
+        let mut sends = tokio::task::JoinSet::new();
+        for (i, signed) in (0u64..).zip(load) {
+            tokio::time::sleep_until(due(i).into()).await;
+            let client = clients_of_load
+                [usize::try_from(i).unwrap_or_default() % clients_of_load.len()]
+            .clone();
+            let refuse = refuse.clone();
+            sends.spawn(async move {
+                if client.submit(&signed).await.is_err() {
+                    // The channel has room for every transfer.
+                    let _ = refuse.send(signed.id()).await;
+                }
+            });
+            while sends.try_join_next().is_some() {}
+        }
+        while sends.join_next().await.is_some() {}
+    });
+    let mut latencies = Vec::new();
+    let mut refused = 0u64;
+    let mut last = start;
+    let end = due(u64::try_from(wanted.len())?);
+    while !wanted.is_empty() && Instant::now() < end.max(last) + PATIENCE {
+        let page = watcher
+            .events(Some(cursor), Duration::from_millis(500), 1_000)
+            .await?;
+        cursor = page.cursor;
+        for event in page.events {
+            if let Event::Transaction { id, .. } = event
+                && let Some(due) = wanted.remove(&id)
+            {
+                last = Instant::now();
+                latencies.push(last.saturating_duration_since(due).as_millis());
+            }
+        }
+        while let Ok(id) = refusals.try_recv() {
+            refused += u64::from(wanted.remove(&id).is_some());
+        }
+    }
+    sending.abort();
+    ensure!(!latencies.is_empty(), "no transfer became final");
+    latencies.sort_unstable();
+    Ok(Measured {
+        latencies_ms: latencies,
+        refused,
+        lost: wanted.len(),
+        span: last - start,
+    })
+}
+
+fn report(measured: &Measured, total: u64, rate: u32, cpu_ms: u64) {
+    let done = u128::try_from(measured.latencies_ms.len()).unwrap_or_default();
+    let per_second = done * 1_000 / measured.span.as_millis().max(1);
+    row(&format!(
+        "transfers: {total} offered at {rate}/s over HTTP to 4 validators on loopback, open loop"
+    ));
+    row(&format!(
+        "  final         {done} at {per_second}/s, {} refused, {} never final",
+        measured.refused, measured.lost
+    ));
+    row(&format!(
+        "  submit-final  p50 {} ms, p99 {} ms",
+        quantile(&measured.latencies_ms, 50),
+        quantile(&measured.latencies_ms, 99)
+    ));
+    row(&format!(
+        "  validators    {} CPU ms per 1,000 transfers",
+        u128::from(cpu_ms) * 1_000 / done.max(1)
+    ));
+}

@@ -1,0 +1,284 @@
+//! `gridproof devnet`: validators and partners as processes of this machine.
+
+mod signals;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Subcommand;
+use serde_json::json;
+use signals::StopSignals;
+use testnet::devnet::plan::Options;
+use testnet::devnet::ports::PortTaken;
+use testnet::devnet::ready::{self, OtherChain};
+use testnet::devnet::{Devnet, Role};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use types::number::Height;
+
+use crate::failure::{ExitKind, Failure};
+use crate::ui::Ui;
+
+/// How long the first block may take.
+const FIRST_BLOCK_PATIENCE: Duration = Duration::from_mins(1);
+
+/// A network of validators and partners on this machine.
+#[derive(Debug, Subcommand)]
+pub enum DevnetCommand {
+    /// Start a devnet; the first time this makes its keys and its genesis.
+    #[command(
+        after_help = "Example:\n  gridproof devnet up --dir /tmp/net --validators 4 --partners 5 --base-port 26600 --detach
+
+DIR/devnet.json tells the chain id, the RPC addresses, the customer's key and every process.
+State survives down and up."
+    )]
+    Up {
+        /// The devnet's folder.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// How many validators (the first time).
+        #[arg(long, default_value_t = 4)]
+        validators: u16,
+        /// How many grid partners (the first time).
+        #[arg(long, default_value_t = 5)]
+        partners: u16,
+        /// First port (the first time); validator i takes base + 2i for p2p and base + 2i + 1 for RPC.
+        #[arg(long, default_value_t = 26_600)]
+        base_port: u16,
+        /// Return when the first block is final; otherwise stay, and stop everything on Ctrl-C or when the terminal
+        /// is closed.
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Stop a devnet; its state stays.
+    #[command(after_help = "Example:\n  gridproof devnet down --dir /tmp/net")]
+    Down {
+        /// The devnet's folder.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+    },
+    /// Show the processes of a devnet and their heights.
+    #[command(after_help = "Example:\n  gridproof devnet status --dir /tmp/net")]
+    Status {
+        /// The devnet's folder.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+    },
+}
+
+/// Runs a devnet command.
+pub async fn run(command: DevnetCommand, ui: Ui) -> Result<(), Failure> {
+    match command {
+        DevnetCommand::Up {
+            dir,
+            validators,
+            partners,
+            base_port,
+            detach,
+        } => {
+            up(
+                &dir,
+                &Options {
+                    validators,
+                    partners,
+                    base_port,
+                },
+                detach,
+                ui,
+            )
+            .await
+        }
+        DevnetCommand::Down { dir } => down(&dir, ui),
+        DevnetCommand::Status { dir } => status(&dir, ui).await,
+    }
+}
+
+async fn up(dir: &Path, options: &Options, detach: bool, ui: Ui) -> Result<(), Failure> {
+    let mut devnet = match Devnet::open(dir)? {
+        Some(devnet) => devnet,
+        None => Devnet::create(dir, options).map_err(|error| {
+            port_taken(&error, "choose others with --base-port, or stop what uses it").unwrap_or_else(|| {
+                Failure::new(ExitKind::BadInput, "devnet", format!("{error:#}"))
+                    .hint("give an empty folder with --dir, and ports between 1024 and 65534 with --base-port")
+            })
+        })?,
+    };
+    let binary = std::env::current_exe().context("cannot find the path of this program")?;
+    // Before the first process starts: whoever ends this command early ends all of them.
+    let mut signals = StopSignals::catch()?;
+    let progress = ui.spinner("starting processes");
+    let started = devnet.start(&binary, |_| Vec::new());
+    progress.message("waiting for the first final block");
+    let outcome = match started {
+        Ok(()) => tokio::select! {
+            outcome = first_block(&devnet) => outcome.inspect_err(|_| {
+                devnet.stop();
+            }),
+            () = signals.received() => {
+                devnet.stop();
+                Err(interrupted())
+            }
+        },
+        Err(error) => Err(not_started(error)),
+    };
+    progress.finish();
+    let height = outcome?;
+    let manifest = &devnet.manifest;
+    let text = format!(
+        "devnet {} runs: {} processes, height {height}\n rpc       {}\n customer  {}\n manifest  {}",
+        manifest.chain_id,
+        manifest.processes.len(),
+        manifest.rpc.join(" "),
+        manifest.customer_key.display(),
+        devnet.root().join("devnet.json").display(),
+    );
+    ui.result(&json!(manifest), &text);
+    if !detach {
+        ui.line("Ctrl-C stops it");
+        signals.received().await;
+        devnet.stop();
+    }
+    Ok(())
+}
+
+/// The failure for a port that is taken, if that is the error.
+fn port_taken(error: &anyhow::Error, hint: &str) -> Option<Failure> {
+    let taken = error.downcast_ref::<PortTaken>()?;
+    Some(Failure::new(ExitKind::BadInput, "port_taken", taken.to_string()).hint(hint))
+}
+
+fn not_started(error: anyhow::Error) -> Failure {
+    let hint = "stop what uses it; a devnet keeps its ports, so others need a new one: --base-port with a new --dir";
+    port_taken(&error, hint)
+        .unwrap_or_else(|| Failure::from(error).hint("what had been started is stopped again"))
+}
+
+fn interrupted() -> Failure {
+    Failure::new(
+        ExitKind::Other,
+        "interrupted",
+        "asked to stop before the first block was final; nothing runs",
+    )
+    .hint("start it again with `gridproof devnet up`")
+}
+
+/// Waits until every validator has a final block.
+async fn first_block(devnet: &Devnet) -> Result<Height, Failure> {
+    let deadline = Instant::now() + FIRST_BLOCK_PATIENCE;
+    let mut tick = interval(Duration::from_millis(100));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while Instant::now() < deadline {
+        tick.tick().await;
+        if let Some((name, output)) = devnet.first_dead() {
+            return Err(Failure::new(
+                ExitKind::Other,
+                "devnet",
+                format!("{name} ended at once:\n{output}"),
+            )
+            .hint("is another devnet using these ports? try --base-port with a new --dir"));
+        }
+        let heights = ready::heights(&devnet.manifest)
+            .await
+            .map_err(other_chain)?;
+        let lowest = heights
+            .into_iter()
+            .map(Option::unwrap_or_default)
+            .min()
+            .unwrap_or_default();
+        if lowest > Height::ZERO {
+            return Ok(lowest);
+        }
+    }
+    Err(Failure::new(
+        ExitKind::TimedOut,
+        "devnet",
+        format!("no final block after {FIRST_BLOCK_PATIENCE:?}"),
+    )
+    .hint(format!(
+        "the processes' output is in {}/*/output.log",
+        devnet.root().display()
+    )))
+}
+
+fn other_chain(error: anyhow::Error) -> Failure {
+    if !error.is::<OtherChain>() {
+        return Failure::from(error);
+    }
+    Failure::new(ExitKind::Other, "other_chain", error.to_string())
+        .hint("another devnet uses this port: stop it, or make a new one with another --base-port and a new --dir")
+}
+
+fn down(dir: &Path, ui: Ui) -> Result<(), Failure> {
+    let devnet = open(dir)?;
+    let running = devnet
+        .manifest
+        .processes
+        .iter()
+        .filter(|process| process.is_running())
+        .count();
+    let progress = ui.spinner(&format!("stopping {running} processes"));
+    let killed = devnet.stop();
+    progress.finish();
+    ui.result(
+        &json!({ "stopped": running, "killed": killed }),
+        &format!(
+            "stopped {running} processes{}; `devnet up` continues from the same state",
+            match killed {
+                0 => String::new(),
+                n => format!(", {n} of them had to be killed"),
+            }
+        ),
+    );
+    Ok(())
+}
+
+async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
+    let devnet = open(dir)?;
+    let mut rows = Vec::new();
+    let mut lines = Vec::new();
+    for process in &devnet.manifest.processes {
+        let answer = match &process.rpc {
+            Some(url) => ready::status(url, devnet.manifest.chain_id).await,
+            None => Ok(None),
+        };
+        let height = answer
+            .as_ref()
+            .ok()
+            .and_then(|status| status.as_ref())
+            .map(|status| status.height);
+        let state = if process.is_running() {
+            "running"
+        } else {
+            "stopped"
+        };
+        let shown = match (process.role, height, answer) {
+            (_, Some(height), _) => format!("height {height}"),
+            (_, None, Err(error)) => error.to_string(),
+            (Role::Validator, None, Ok(_)) => "no answer".to_owned(),
+            (Role::Partner, None, Ok(_)) => String::new(),
+        };
+        lines.push(format!(
+            "{:<13} {state:<8} pid {:<8} {shown}",
+            process.name, process.pid
+        ));
+        rows.push(
+            json!({ "name": process.name, "state": state, "pid": process.pid, "height": height }),
+        );
+    }
+    ui.result(
+        &json!({ "chain_id": devnet.manifest.chain_id, "processes": rows }),
+        &lines.join("\n"),
+    );
+    Ok(())
+}
+
+fn open(dir: &Path) -> Result<Devnet, Failure> {
+    Devnet::open(dir)?.ok_or_else(|| {
+        Failure::new(
+            ExitKind::BadInput,
+            "devnet",
+            format!("there is no devnet in {}", dir.display()),
+        )
+        .hint("start one with: gridproof devnet up --dir DIR")
+    })
+}

@@ -1,0 +1,303 @@
+//! `gridproof job`: submit jobs, wait for them, fetch and verify what they gave.
+
+#[cfg(test)]
+mod fake;
+mod fetch;
+mod field;
+mod files;
+mod input;
+mod report;
+mod spec;
+mod submit;
+mod upload;
+mod verify;
+mod wait;
+mod yaml;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use rpc::keyfile::{self, KeyKind};
+use serde_json::json;
+use types::hash::{ChainId, JobId};
+
+use crate::failure::{ExitKind, Failure};
+use crate::submit::{RpcArgs, failure};
+use crate::trust::{Trust, TrustArgs};
+use crate::ui::Ui;
+use input::Prepared;
+
+/// Submit jobs and check their results.
+#[derive(Debug, Subcommand)]
+pub enum JobCommand {
+    /// Check a spec and its files without asking anybody.
+    #[command(after_help = "Example:\n  gridproof job validate job.yaml\n\n\
+        A mistake names its line, its field and what was expected there; the exit code is then 3.")]
+    Validate {
+        /// The job spec, YAML.
+        spec: PathBuf,
+    },
+    /// Show what a job would cost, how it would be checked and who could run it.
+    #[command(
+        after_help = "Example:\n  gridproof job estimate job.yaml --rpc http://127.0.0.1:26601"
+    )]
+    Estimate {
+        /// The job spec, YAML.
+        spec: PathBuf,
+        #[command(flatten)]
+        rpc: RpcArgs,
+    },
+    /// Submit a job and upload its inputs; prints its id and returns.
+    #[command(after_help = SUBMIT_HELP)]
+    Submit {
+        #[command(flatten)]
+        what: SubmitArgs,
+        #[command(flatten)]
+        rpc: RpcArgs,
+        #[command(flatten)]
+        trust: TrustArgs,
+    },
+    /// Show where a job stands.
+    #[command(after_help = "Example:\n  gridproof job status 7f..3a --rpc http://127.0.0.1:26601")]
+    Status {
+        /// The job's id, 64 hex digits.
+        job: JobId,
+        #[command(flatten)]
+        rpc: RpcArgs,
+    },
+    /// Wait until a job is settled or failed. The exit code says which: 0, or 6 if it failed.
+    #[command(
+        after_help = "Example:\n  gridproof job wait 7f..3a --timeout 600 --rpc http://127.0.0.1:26601 --rpc http://127.0.0.1:26603"
+    )]
+    Wait {
+        /// The job's id, 64 hex digits.
+        job: JobId,
+        #[command(flatten)]
+        rpc: RpcArgs,
+        #[command(flatten)]
+        patience: PatienceArgs,
+    },
+    /// Fetch the receipt and all outputs of a settled job, and verify them.
+    #[command(after_help = FOLDER)]
+    Fetch {
+        /// The job's id, 64 hex digits.
+        job: JobId,
+        #[command(flatten)]
+        rpc: RpcArgs,
+        /// Where the results go.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        #[command(flatten)]
+        trust: TrustArgs,
+    },
+    /// Verify a receipt and outputs offline, against genesis alone.
+    #[command(
+        after_help = "Example:\n  gridproof job verify --receipt out/receipt.json --genesis genesis.bin --outputs out\n\n\
+        Exit code 7 if anything is not what the chain settled."
+    )]
+    Verify {
+        /// The receipt.json of a fetched job.
+        #[arg(long, value_name = "FILE")]
+        receipt: PathBuf,
+        /// The chain's genesis, from a source that you trust.
+        #[arg(long, value_name = "FILE")]
+        genesis: PathBuf,
+        /// The folder that the job was fetched into.
+        #[arg(long, value_name = "DIR")]
+        outputs: PathBuf,
+    },
+    /// Submit a job, wait until it is settled, fetch its outputs and verify them.
+    #[command(after_help = RUN_HELP)]
+    Run {
+        #[command(flatten)]
+        what: SubmitArgs,
+        #[command(flatten)]
+        rpc: RpcArgs,
+        /// Where the results go.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        #[command(flatten)]
+        trust: TrustArgs,
+        #[command(flatten)]
+        patience: PatienceArgs,
+    },
+}
+
+/// What is submitted, and who pays.
+#[derive(Debug, Clone, Args)]
+pub struct SubmitArgs {
+    /// The job spec, YAML.
+    spec: PathBuf,
+    /// The account that pays.
+    #[arg(long, value_name = "FILE", required_unless_present = "resume")]
+    key: Option<PathBuf>,
+    /// Goes on with a job that was submitted from this spec: uploads what is missing of its inputs, pays nothing more.
+    #[arg(long, value_name = "JOB", conflicts_with = "key")]
+    resume: Option<JobId>,
+}
+
+/// How long to wait.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct PatienceArgs {
+    /// Give up waiting after this many seconds; the job itself goes on (exit code 8).
+    #[arg(long, value_name = "SECONDS", default_value_t = 3_600)]
+    timeout: u64,
+}
+
+impl PatienceArgs {
+    fn duration(self) -> Duration {
+        Duration::from_secs(self.timeout)
+    }
+}
+
+const FOLDER: &str = "Example:
+  gridproof job fetch 7f..3a --rpc http://127.0.0.1:26601 --genesis genesis.bin --out out
+
+The folder then holds, for task i, <i>/<output name>, <i>/stdout and <i>/stderr (without <i>/ for a single
+task), and beside them receipt.json, outcomes.bin and workload.bin, which `job verify` checks offline.";
+
+const SUBMIT_HELP: &str = "Examples:
+  gridproof job submit job.yaml --key alice.key --genesis genesis.bin --rpc http://127.0.0.1:26601
+  gridproof job submit job.yaml --resume 7f..3a --rpc http://127.0.0.1:26603    # after the upload broke off";
+
+const RUN_HELP: &str = "Examples:
+  gridproof job run job.yaml --rpc http://127.0.0.1:26601 --key alice.key --genesis genesis.bin --out out
+  gridproof job run job.yaml --resume 7f..3a --rpc http://127.0.0.1:26603 --genesis genesis.bin --out out
+
+The first line of progress is the job's id. Whatever happens then, the second command goes on with that job.
+
+The folder then holds, for task i, <i>/<output name>, <i>/stdout and <i>/stderr (without <i>/ for a single
+task), and beside them receipt.json, outcomes.bin and workload.bin, which `job verify` checks offline.
+
+Exit codes: 0 settled and verified, 3 bad spec or input file, 4 no connection, 5 refused, 6 the job failed,
+7 not verified, 8 timed out.";
+
+/// Runs a job command.
+pub async fn run(command: JobCommand, ui: Ui) -> Result<(), Failure> {
+    match command {
+        JobCommand::Validate { spec } => validate(&spec, ui).await,
+        JobCommand::Estimate { spec, rpc } => {
+            let client = rpc.client()?;
+            let prepared = Prepared::read(&spec, Some(&client), ui).await?;
+            let estimate = client.estimate(&prepared.spec).await.map_err(failure)?;
+            let (object, text) = report::estimate(&prepared.spec, &estimate);
+            match submit::refusal(&estimate) {
+                None => ui.result(&object, &text),
+                Some(refusal) if ui.json => return Err(refusal.with("estimate", object)),
+                Some(refusal) => {
+                    ui.result(&object, &text);
+                    return Err(refusal);
+                }
+            }
+            Ok(())
+        }
+        JobCommand::Submit { what, rpc, trust } => {
+            let (client, chain) = (rpc.client()?, trust.chain()?);
+            let job = start(&client, &what, chain, ui).await?;
+            let text = format!("job {job}\nfollow it with: gridproof job wait {job} --rpc {rpc}");
+            ui.result(&json!({ "job": job, "genesis": trust.source() }), &text);
+            Ok(())
+        }
+        JobCommand::Status { job, rpc } => {
+            let view = rpc.client()?.job(job).await.map_err(failure)?;
+            ui.result(&json!(view), &report::status(&view));
+            Ok(())
+        }
+        JobCommand::Wait { job, rpc, patience } => {
+            let client = rpc.client()?;
+            // What does not exist, or cannot be asked, is not waited for.
+            client.job(job).await.map_err(failure)?;
+            let view = wait::settled(&client, job, patience.duration(), ui).await?;
+            ui.result(&json!(view), &report::status(&view));
+            Ok(())
+        }
+        JobCommand::Fetch {
+            job,
+            rpc,
+            out,
+            trust,
+        } => {
+            let client = rpc.client()?;
+            let view = client.job(job).await.map_err(failure)?;
+            wait::is_settled(&view)?;
+            let trust = trust.resolve(&client, ui).await?;
+            finish(&client, &view, &out, &trust, ui).await
+        }
+        JobCommand::Verify {
+            receipt,
+            genesis,
+            outputs,
+        } => {
+            let trust = Trust::of_file(&genesis)?;
+            let verified = verify::folder(&trust.light, &receipt, &outputs)?;
+            let (object, text) = report::verified(&verified, trust.source());
+            ui.result(&object, &text);
+            Ok(())
+        }
+        JobCommand::Run {
+            what,
+            rpc,
+            out,
+            trust,
+            patience,
+        } => {
+            let client = rpc.client()?;
+            fetch::prepare_folder(&out)?;
+            // What is to be verified at the end is known before anything is paid.
+            let trust = trust.resolve(&client, ui).await?;
+            let job = start(&client, &what, Some(trust.light.chain()), ui).await?;
+            let ended = async {
+                let view = wait::settled(&client, job, patience.duration(), ui).await?;
+                finish(&client, &view, &out, &trust, ui).await
+            };
+            ended.await.map_err(|failure| failure.about(job))
+        }
+    }
+}
+
+/// Submits a job, or goes on with one that was, until its inputs are uploaded.
+async fn start(
+    client: &rpc::Client,
+    what: &SubmitArgs,
+    chain: Option<ChainId>,
+    ui: Ui,
+) -> Result<JobId, Failure> {
+    match (&what.key, what.resume) {
+        (_, Some(job)) => {
+            let prepared = Prepared::read(&what.spec, Some(client), ui).await?;
+            submit::resume(client, job, &prepared, ui).await
+        }
+        (Some(key), None) => {
+            let key = keyfile::read_secret(key, KeyKind::Account)?;
+            let prepared = Prepared::read(&what.spec, Some(client), ui).await?;
+            submit::submit(client, &key, chain, &prepared, ui).await
+        }
+        (None, None) => {
+            Err(Failure::new(ExitKind::Usage, "usage", "give --key or --resume").hint("--key pays"))
+        }
+    }
+}
+
+async fn validate(path: &Path, ui: Ui) -> Result<(), Failure> {
+    let prepared = Prepared::read(path, None, ui).await?;
+    prepared.check_module(ui)?;
+    let (object, text) = report::prepared(&prepared);
+    ui.result(&object, &text);
+    Ok(())
+}
+
+/// Fetches a settled job's results, verifies them and says what happened.
+async fn finish(
+    client: &rpc::Client,
+    view: &rpc::model::JobView,
+    out: &Path,
+    trust: &Trust,
+    ui: Ui,
+) -> Result<(), Failure> {
+    fetch::fetch(client, &trust.light, view, out, ui).await?;
+    let verified = verify::folder(&trust.light, &out.join(files::RECEIPT), out)?;
+    let (object, text) = report::finished(view, &verified, trust.source(), out);
+    ui.result(&object, &text);
+    Ok(())
+}

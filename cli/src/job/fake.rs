@@ -1,0 +1,296 @@
+//! A validator in memory that takes a job and its inputs, and fails where a test says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use rpc::model::{
+    AccountView, BlobStatus, BlockSelector, BlockView, Estimate, JobList, JobView, PartnerList,
+    PartnerView, Status, Submitted, TransactionStatus,
+};
+use rpc::{ApiError, Backend, Client, EventLog, Server, ServerConfig};
+use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId};
+use types::job::{Escrow, JobRecord, JobSpec, Policy, Stage, StageEntry};
+use types::number::{
+    Amount, Attempt, ChainTime, Epoch, Fixed64, Height, Nonce, ProtocolVersion, SQUARE, Timestamp,
+    View,
+};
+use types::proof::ValueProof;
+use types::state_key::StateKey;
+use types::transaction::{Action, SignedTransaction, TransactionReceipt};
+
+/// The chain that it serves.
+pub const CHAIN: ChainId = ChainId(Hash32([7; 32]));
+
+/// What the node knows and how it fails.
+pub struct Fake {
+    /// The jobs in its blocks.
+    pub jobs: Mutex<BTreeMap<JobId, JobRecord>>,
+    /// The chunks it holds.
+    pub chunks: Mutex<BTreeMap<BlobId, BTreeSet<u64>>>,
+    /// How many more chunks it cannot take now.
+    pub busy: AtomicU32,
+    /// What it says to chunks instead of taking them.
+    pub refuses: Mutex<Option<ApiError>>,
+    log: EventLog,
+}
+
+/// A node, its server and a client of it.
+pub struct Running {
+    /// The node.
+    pub fake: Arc<Fake>,
+    /// It serves as long as it lives.
+    _server: Server,
+    /// A client.
+    pub client: Client,
+}
+
+/// Starts a node.
+pub async fn start() -> Running {
+    let fake = Arc::new(Fake {
+        jobs: Mutex::default(),
+        chunks: Mutex::default(),
+        busy: AtomicU32::new(0),
+        refuses: Mutex::default(),
+        log: EventLog::new(8, 1),
+    });
+    let server = Server::start(
+        ServerConfig::at("127.0.0.1:0".parse().unwrap()),
+        fake.clone(),
+    )
+    .await
+    .unwrap();
+    let client = Client::new(&format!("http://{}", server.local_address())).unwrap();
+    Running {
+        fake,
+        _server: server,
+        client,
+    }
+}
+
+/// A policy; its numbers do not matter here.
+pub fn policy() -> Policy {
+    Policy {
+        expected_verifiers: Fixed64(1 << 64),
+        tasks_per_verifier: 1,
+        expected_checks: Fixed64(1 << 64),
+        detection: Fixed64(1 << 63),
+        bond: SQUARE,
+        verifier_bond: SQUARE,
+        minimum_verifiers: 1,
+        verifier_fee: Amount(1),
+    }
+}
+
+fn record(id: JobId, customer: Address, spec: JobSpec) -> JobRecord {
+    JobRecord {
+        id,
+        customer,
+        spec,
+        escrow: Escrow {
+            execution: SQUARE,
+            verification: SQUARE,
+            storage: Amount(1),
+            fees: Amount(1),
+        },
+        policy: policy(),
+        attempt: Attempt(0),
+        unrunnable_reports: Vec::new(),
+        excluded: Vec::new(),
+        stage: Stage::Open {
+            stored: types::committee::ValidatorSet::default(),
+            draw: None,
+            deadline: ChainTime(60_000),
+        },
+        burned: Amount(0),
+        history: vec![StageEntry {
+            stage: "open".to_owned(),
+            attempt: Attempt(0),
+            height: Height(9),
+            time: Timestamp(9),
+        }],
+    }
+}
+
+fn nothing() -> ApiError {
+    ApiError::unavailable("no", "this node does not answer that", "ask another")
+}
+
+impl Fake {
+    fn blob_status(&self, id: BlobId) -> BlobStatus {
+        let chunks = u64::from(blobs::chunk_count(id));
+        let held = self
+            .chunks
+            .lock()
+            .unwrap()
+            .get(&id)
+            .cloned()
+            .unwrap_or_default();
+        let missing: Vec<_> = (0..chunks).filter(|chunk| !held.contains(chunk)).collect();
+        BlobStatus {
+            complete: missing.is_empty(),
+            chunks,
+            missing,
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for Fake {
+    async fn ready(&self) -> Result<(), ApiError> {
+        Ok(())
+    }
+
+    async fn status(&self) -> Result<Status, ApiError> {
+        Ok(Status {
+            chain_id: CHAIN,
+            network: "fake".to_owned(),
+            version: "0".to_owned(),
+            protocol_version: ProtocolVersion(1),
+            validator: None,
+            committee_size: 1,
+            peers: 0,
+            height: Height(9),
+            block_id: BlockId(Hash32([1; 32])),
+            block_time: Timestamp(9),
+            state_root: Hash32([3; 32]),
+            chain_time: ChainTime(9),
+            epoch: Epoch(0),
+            view: View(9),
+            minimum_fee: Amount(1),
+            mempool_transactions: 0,
+            mempool_bytes: 0,
+            catching_up: false,
+            cursor: self.log.cursor(),
+        })
+    }
+
+    async fn genesis(&self) -> Result<Vec<u8>, ApiError> {
+        Err(nothing())
+    }
+
+    async fn block(&self, _: BlockSelector) -> Result<BlockView, ApiError> {
+        Err(nothing())
+    }
+
+    async fn account(&self, address: Address) -> Result<AccountView, ApiError> {
+        let (balance, nonce) = (Amount(100 * SQUARE.0), Nonce(0));
+        Ok(AccountView {
+            address,
+            balance,
+            nonce,
+            next_nonce: nonce,
+            is_partner: false,
+            height: Height(9),
+        })
+    }
+
+    async fn partners(&self) -> Result<PartnerList, ApiError> {
+        Err(nothing())
+    }
+
+    async fn partner(&self, _: Address) -> Result<PartnerView, ApiError> {
+        Err(nothing())
+    }
+
+    async fn jobs(&self, _: bool) -> Result<JobList, ApiError> {
+        Err(nothing())
+    }
+
+    async fn job(&self, id: JobId) -> Result<JobView, ApiError> {
+        let record = self.jobs.lock().unwrap().get(&id).cloned();
+        let record = record
+            .ok_or_else(|| ApiError::not_found("job", format!("no job {id}"), "check the id"))?;
+        Ok(JobView::of(record, None, ChainTime(9), Height(9)))
+    }
+
+    async fn transaction(&self, id: TransactionId) -> Result<TransactionStatus, ApiError> {
+        let receipt = TransactionReceipt {
+            id,
+            fee: Amount(1),
+            failure: None,
+        };
+        Ok(TransactionStatus::Included {
+            id,
+            height: Height(9),
+            block: BlockId(Hash32([1; 32])),
+            position: 0,
+            receipt,
+        })
+    }
+
+    async fn submit(&self, signed: SignedTransaction) -> Result<Submitted, ApiError> {
+        let (id, job, transaction) = (signed.id(), signed.transaction.job_id(), signed.transaction);
+        let customer = transaction.sender.address();
+        let Action::SubmitJob { spec } = transaction.action else {
+            return Err(nothing());
+        };
+        self.jobs
+            .lock()
+            .unwrap()
+            .insert(job, record(job, customer, *spec));
+        Ok(Submitted { id, job: Some(job) })
+    }
+
+    async fn estimate(&self, _: JobSpec) -> Result<Estimate, ApiError> {
+        Ok(Estimate {
+            height: Height(9),
+            policy: Some(policy()),
+            escrow: None,
+            total: Some(SQUARE),
+            lowest_price: None,
+            eligible: vec![Address::default()],
+            exclusions: Vec::new(),
+            refusal: None,
+        })
+    }
+
+    async fn proof(&self, _: StateKey) -> Result<ValueProof, ApiError> {
+        Err(nothing())
+    }
+
+    async fn blob(&self, id: BlobId) -> Result<BlobStatus, ApiError> {
+        if !self.chunks.lock().unwrap().contains_key(&id) {
+            return Err(ApiError::not_found("blob", "not here", "upload it"));
+        }
+        Ok(self.blob_status(id))
+    }
+
+    async fn blob_chunk(&self, _: BlobId, _: u64) -> Result<Vec<u8>, ApiError> {
+        Err(nothing())
+    }
+
+    async fn put_blob_chunk(
+        &self,
+        _: JobId,
+        id: BlobId,
+        chunk: u64,
+        bytes: Vec<u8>,
+    ) -> Result<BlobStatus, ApiError> {
+        if self
+            .busy
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |busy| {
+                busy.checked_sub(1)
+            })
+            .is_ok()
+        {
+            return Err(ApiError::unavailable("busy", "not now", "try again"));
+        }
+        if let Some(error) = self.refuses.lock().unwrap().clone() {
+            return Err(error);
+        }
+        blobs::verify_chunk(id, u32::try_from(chunk).unwrap(), &bytes).unwrap();
+        self.chunks
+            .lock()
+            .unwrap()
+            .entry(id)
+            .or_default()
+            .insert(chunk);
+        Ok(self.blob_status(id))
+    }
+
+    fn events(&self) -> &EventLog {
+        &self.log
+    }
+}

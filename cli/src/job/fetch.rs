@@ -1,0 +1,221 @@
+//! Fetching a settled job's results into a folder. Each chunk is verified as it comes; a broken server costs time,
+//! never a wrong byte.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use light::Light;
+use rpc::model::JobView;
+use rpc::{Client, ClientError};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use types::codec::encode;
+use types::hash::{BlobId, JobId};
+use types::job::JobReceipt;
+use types::limits::MAX_OUTCOMES_BYTES;
+use types::state_key::StateKey;
+
+use super::files::{Folder, OUTCOMES, RECEIPT, WORKLOAD};
+use crate::failure::{ExitKind, Failure};
+use crate::submit::failure;
+use crate::ui::{Progress, Ui};
+
+/// How long a server may take to have a proof or a blob that the network has.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Pause between attempts.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Makes the folder and refuses one that holds something: results of two jobs must not mix.
+pub fn prepare_folder(out: &Path) -> Result<(), Failure> {
+    let bad = |why: String| {
+        Failure::new(
+            ExitKind::BadInput,
+            "out_folder",
+            format!("{}: {why}", out.display()),
+        )
+    };
+    std::fs::create_dir_all(out).map_err(|error| bad(error.to_string()))?;
+    let mut entries = std::fs::read_dir(out).map_err(|error| bad(error.to_string()))?;
+    if entries.next().is_some() {
+        return Err(bad("the folder is not empty".to_owned())
+            .hint("give an empty or new folder with --out"));
+    }
+    Ok(())
+}
+
+/// Fetches receipt, outcomes and every file of a settled job.
+pub async fn fetch(
+    client: &Client,
+    light: &Light,
+    view: &JobView,
+    out: &Path,
+    ui: Ui,
+) -> Result<(), Failure> {
+    prepare_folder(out)?;
+    let progress = ui.spinner("fetching the receipt and its proof");
+    let receipt = receipt(client, light, view.id).await;
+    progress.finish();
+    let (document, receipt) = receipt?;
+    let workload = &view.record.spec.workload;
+    if workload.id() != receipt.workload {
+        let message = format!(
+            "{} shows another workload than the one that the chain settled",
+            client.url()
+        );
+        return Err(
+            Failure::new(ExitKind::NotVerified, "not_verified", message).hint("ask another server")
+        );
+    }
+    std::fs::write(out.join(WORKLOAD), encode(workload))?;
+    if usize::try_from(receipt.outcomes.length).map_or(true, |length| length > MAX_OUTCOMES_BYTES) {
+        return Err(Failure::new(
+            ExitKind::NotVerified,
+            "not_verified",
+            "the receipt's list of outcomes is too long",
+        ));
+    }
+    let list = out.join(OUTCOMES);
+    let quiet = ui.spinner("fetching the outcomes");
+    let fetched = Fetcher {
+        client,
+        progress: &quiet,
+    }
+    .blob(receipt.outcomes, &list)
+    .await;
+    quiet.finish();
+    fetched?;
+    let outcomes = light::verify_outcomes(&receipt, &std::fs::read(&list)?)
+        .map_err(|error| Failure::new(ExitKind::NotVerified, "not_verified", error.to_string()))?;
+    let folder = Folder::new(out, workload);
+    let mut places: BTreeMap<BlobId, Vec<PathBuf>> = BTreeMap::new();
+    for (file, blob) in light::files_of(&outcomes) {
+        let path = folder.path(file).ok_or_else(|| {
+            Failure::new(
+                ExitKind::NotVerified,
+                "not_verified",
+                format!("{file} is an output that the job does not have"),
+            )
+        })?;
+        places.entry(blob).or_default().push(path);
+    }
+    let progress = ui.bytes(
+        places.keys().map(|blob| blob.length).sum(),
+        "fetching outputs",
+    );
+    let fetched = Fetcher {
+        client,
+        progress: &progress,
+    }
+    .all(&places)
+    .await;
+    progress.finish();
+    fetched?;
+    // Last: a folder with a receipt is a whole one.
+    std::fs::write(out.join(RECEIPT), document)?;
+    Ok(())
+}
+
+/// The receipt's document, verified. A node can prove a receipt one block after it is settled.
+async fn receipt(
+    client: &Client,
+    light: &Light,
+    job: JobId,
+) -> Result<(String, JobReceipt), Failure> {
+    let until = Instant::now() + PATIENCE;
+    let mut tick = interval(PAUSE);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let proof = client.proof(&StateKey::Receipt(job)).await;
+        let late = Instant::now() >= until;
+        match proof {
+            Ok(proof) if proof.value.is_some() || late => {
+                let document = light
+                    .receipt_document(&proof)
+                    .map_err(|error| not_proven(client, &error.to_string()))?;
+                let verified = light.verify_receipt(&document);
+                let (receipt, _, _) =
+                    verified.map_err(|error| not_proven(client, &error.to_string()))?;
+                if receipt.job != job {
+                    return Err(not_proven(client, "it is another job's receipt"));
+                }
+                return Ok((document, receipt));
+            }
+            Err(error) if late || !error.is_retryable() => return Err(failure(error)),
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+fn not_proven(client: &Client, why: &str) -> Failure {
+    let message = format!(
+        "{} gives no valid proof of the receipt: {why}",
+        client.url()
+    );
+    Failure::new(ExitKind::NotVerified, "not_verified", message)
+        .hint("ask another server; if --genesis is given, is it this chain's?")
+}
+
+struct Fetcher<'a> {
+    client: &'a Client,
+    progress: &'a Progress,
+}
+
+impl Fetcher<'_> {
+    /// Fetches each blob once and puts it at all its places.
+    async fn all(&self, places: &BTreeMap<BlobId, Vec<PathBuf>>) -> Result<(), Failure> {
+        for (blob, paths) in places {
+            for path in paths {
+                if let Some(parent) = path.parent() {
+                    std::fs::create_dir_all(parent)?;
+                }
+            }
+            let Some((first, rest)) = paths.split_first() else {
+                continue;
+            };
+            self.blob(*blob, first).await?;
+            for path in rest {
+                std::fs::copy(first, path)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn blob(&self, id: BlobId, path: &Path) -> Result<(), Failure> {
+        let mut file = File::create(path)?;
+        for chunk in 0..blobs::chunk_count(id) {
+            file.write_all(&self.chunk(id, chunk).await?)?;
+            self.progress
+                .advance(blobs::chunk_length(id, chunk).unwrap_or(0));
+        }
+        file.sync_all()?;
+        Ok(())
+    }
+
+    /// One chunk, verified. The node asked may still be fetching the blob from the others.
+    async fn chunk(&self, id: BlobId, chunk: u32) -> Result<Vec<u8>, Failure> {
+        let until = Instant::now() + PATIENCE;
+        let mut tick = interval(PAUSE);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            match self.client.blob_chunk(id, u64::from(chunk)).await {
+                Ok(encoded) => {
+                    return blobs::verify_chunk(id, chunk, &encoded).map_err(|error| {
+                        let message = format!("{} gives wrong bytes: {error}", self.client.url());
+                        Failure::new(ExitKind::NotVerified, "wrong_bytes", message)
+                            .hint("ask another server")
+                    });
+                }
+                Err(error) if Instant::now() < until && may_come(&error) => {}
+                Err(error) => return Err(failure(error)),
+            }
+        }
+    }
+}
+
+fn may_come(error: &ClientError) -> bool {
+    error.is_retryable() || error.is_not_found()
+}

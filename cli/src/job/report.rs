@@ -1,0 +1,353 @@
+//! What is said of a job: for people as lines, for programs as JSON.
+
+use std::path::Path;
+
+use light::VerifiedJob;
+use rpc::model::{Estimate, JobView};
+use serde_json::{Value, json};
+use types::attestation::{Exit, unblinded_root};
+use types::job::{JobReceipt, JobSpec, Policy, StageEntry};
+use types::number::Amount;
+
+use super::input::Prepared;
+
+/// Thousandths of a 64.64 fixed-point number, rounded down.
+fn thousandths(fixed: u128) -> u128 {
+    (fixed >> 32).saturating_mul(1_000) >> 32
+}
+
+/// A 64.64 fixed-point number with three decimals.
+fn decimal(fixed: u128) -> String {
+    let thousandths = thousandths(fixed);
+    format!("{}.{:03}", thousandths / 1_000, thousandths % 1_000)
+}
+
+/// A spec that is valid.
+pub fn prepared(prepared: &Prepared) -> (Value, String) {
+    let (spec, workload) = (&prepared.spec, &prepared.spec.workload);
+    let object = json!({
+        "name": spec.name, "workload": workload.id(), "module": workload.module, "tasks": workload.tasks,
+        "inputs": workload.inputs, "outputs": workload.outputs, "price_cap": spec.price_cap,
+    });
+    let text = format!(
+        "the spec is valid\n workload  {}\n tasks     {}\n module    {} ({} bytes)\n inputs    {}\n price     at most {} SQUARE",
+        workload.id(),
+        workload.tasks,
+        workload.module.hash,
+        workload.module.length,
+        workload.inputs.len(),
+        spec.price_cap,
+    );
+    (object, text)
+}
+
+/// What a job would cost.
+pub fn estimate(spec: &JobSpec, estimate: &Estimate) -> (Value, String) {
+    let amount = |amount: Option<Amount>| {
+        amount.map_or_else(|| "-".to_owned(), |amount| format!("{amount} SQUARE"))
+    };
+    let mut lines = vec![format!("job {}", spec.name)];
+    if let (Some(policy), Some(escrow)) = (&estimate.policy, &estimate.escrow) {
+        lines.push(format!(
+            " locked      {} (what is not used is refunded)",
+            amount(estimate.total)
+        ));
+        lines.push(format!(
+            "  execution  {} SQUARE, of which partners ask for {} or more",
+            escrow.execution,
+            amount(estimate.lowest_price)
+        ));
+        lines.push(format!("  checks     {} SQUARE", escrow.verification));
+        lines.push(format!(
+            "  storage    {} SQUARE, fees {} SQUARE",
+            escrow.storage, escrow.fees
+        ));
+        lines.extend(policy_lines(policy, spec.verification.confidence_ppm));
+    }
+    lines.push(format!(
+        " could run   {} partners now",
+        estimate.eligible.len()
+    ));
+    for exclusion in &estimate.exclusions {
+        lines.push(format!(
+            "  not        {} {}",
+            exclusion.partners, exclusion.reason
+        ));
+    }
+    (json!(estimate), lines.join("\n"))
+}
+
+fn policy_lines(policy: &Policy, confidence_ppm: u32) -> Vec<String> {
+    let mut lines = vec![
+        format!(
+            " checked by  {} verifiers in expectation (mu), at least {}, {} tasks each (k)",
+            decimal(policy.expected_verifiers.0),
+            policy.minimum_verifiers,
+            policy.tasks_per_verifier
+        ),
+        format!(
+            " so that     each task is run {} times more (x), one wrong task is found with probability {} (q)",
+            decimal(policy.expected_checks.0),
+            decimal(policy.detection.0)
+        ),
+        format!(" at stake    {} SQUARE of the primary's bond", policy.bond),
+    ];
+    if confidence_ppm > 0 {
+        let digits = format!("{confidence_ppm:06}");
+        let digits = digits.trim_end_matches('0');
+        lines.insert(
+            2,
+            format!(" asked for   a probability of at least 0.{digits} (verification.confidence)"),
+        );
+    }
+    lines
+}
+
+/// Whose genesis it was verified against, for people.
+fn genesis_line(source: &str) -> &'static str {
+    match source {
+        "given" => " genesis    the one that was given",
+        _ => " genesis    the server's own: give --genesis so that nobody's word is taken",
+    }
+}
+
+/// Where a job stands.
+pub fn status(view: &JobView) -> String {
+    let mut lines = vec![
+        format!("job {} ({})", view.id, view.name),
+        format!(" stage      {}", view.stage),
+    ];
+    if let Some(reason) = view.failure {
+        lines.push(format!(" reason     {reason:?}"));
+    }
+    lines.push(format!(" attempt    {}", view.attempt.0 + 1));
+    lines.extend(view.primary.map(|primary| format!(" primary    {primary}")));
+    for verifier in &view.verifiers {
+        let how = if verifier.fill_up { ", filled up" } else { "" };
+        lines.push(format!(
+            " verifier   {} ({} tasks{how})",
+            verifier.partner, verifier.tasks
+        ));
+    }
+    lines.extend(
+        view.deadline_in_ms
+            .map(|left| format!(" deadline   in {} of chain time", seconds(left))),
+    );
+    lines.extend(phase_lines(&view.history));
+    lines.join("\n")
+}
+
+/// A job that was verified offline.
+pub fn verified(verified: &VerifiedJob, genesis: &str) -> (Value, String) {
+    let object = json!({ "verified": true, "genesis": genesis, "receipt": verified.receipt, "files": verified.files });
+    (
+        object,
+        format!(
+            "verified\n{}\n{}",
+            receipt_lines(verified).join("\n"),
+            genesis_line(genesis)
+        ),
+    )
+}
+
+/// A job that was run, fetched and verified.
+pub fn finished(
+    view: &JobView,
+    verified: &VerifiedJob,
+    genesis: &str,
+    out: &Path,
+) -> (Value, String) {
+    let receipt = &verified.receipt;
+    // Two runs of one workload share it, whoever ran them and whatever salt they chose.
+    let unblinded = unblinded_root(&verified.outcomes.leaves(&view.record.spec.workload));
+    let object = json!({
+        "job": receipt.job, "unblinded_root": unblinded, "stage": view.stage, "verified": true,
+        "genesis": genesis, "out": out, "receipt": receipt,
+        "cost": cost(receipt), "phases": phases(&view.history), "files": verified.files,
+        "exits": verified.outcomes.0.iter().map(|outcome| outcome.exit).collect::<Vec<_>>(),
+    });
+    let mut lines = vec![format!("job {} is settled and verified", receipt.job)];
+    lines.extend(receipt_lines(verified));
+    lines.push(genesis_line(genesis).to_owned());
+    lines.extend(phase_lines(&view.history));
+    lines.push(format!(
+        " results    {} files in {}",
+        verified.files,
+        out.display()
+    ));
+    (object, lines.join("\n"))
+}
+
+/// What the customer paid, all together.
+fn cost(receipt: &JobReceipt) -> Amount {
+    Amount::sum([receipt.price, receipt.verification_paid, receipt.burned])
+        .unwrap_or(Amount(u128::MAX))
+}
+
+fn receipt_lines(verified: &VerifiedJob) -> Vec<String> {
+    let receipt = &verified.receipt;
+    let outcomes = &verified.outcomes.0;
+    let clean = outcomes
+        .iter()
+        .filter(|outcome| outcome.exit == Exit::Code { code: 0 })
+        .count();
+    let mut lines = vec![
+        format!(
+            " ran it     {} for {} SQUARE",
+            receipt.primary, receipt.price
+        ),
+        format!(
+            " checked by {} verifiers, {} of {} tasks re-run, for {} SQUARE",
+            receipt.verifiers.len(),
+            receipt.tasks_rerun,
+            receipt.tasks,
+            receipt.verification_paid
+        ),
+    ];
+    for verifier in &receipt.verifiers {
+        let how = if verifier.fill_up {
+            "filled up by the beacon"
+        } else {
+            "drawn by sortition"
+        };
+        lines.push(format!(
+            "            {} ({} tasks, {how})",
+            verifier.partner, verifier.tasks
+        ));
+    }
+    lines.push(format!(
+        " cost       {} SQUARE, of which {} burned for storage and fees",
+        cost(receipt),
+        receipt.burned
+    ));
+    lines.push(format!(
+        " exits      {clean} of {} tasks ended with code 0",
+        outcomes.len()
+    ));
+    lines.extend(
+        outcomes
+            .iter()
+            .enumerate()
+            .filter(|(_, outcome)| outcome.exit != Exit::Code { code: 0 })
+            .take(8)
+            .map(|(task, outcome)| format!("            task {task}: {}", exit(outcome.exit))),
+    );
+    lines.push(format!(
+        " proof      block {} of {}, finalized by stake {}",
+        verified.header.height, verified.header.chain_id, verified.signed_stake
+    ));
+    lines
+}
+
+fn exit(exit: Exit) -> String {
+    match exit {
+        Exit::Code { code } => format!("exit code {code}"),
+        Exit::Trap { trap } => format!("trap: {trap:?}"),
+        Exit::OutOfWeight => "out of weight (raise resources.weight)".to_owned(),
+        Exit::OutOfOutput => "out of output bytes (raise resources.output)".to_owned(),
+        Exit::Invalid => "the module is not one that the engine can run".to_owned(),
+    }
+}
+
+/// How long each stage took: until the next was entered.
+fn phases(history: &[StageEntry]) -> Vec<Value> {
+    history
+        .windows(2)
+        .map(|pair| {
+            let milliseconds = pair[1].time.0.saturating_sub(pair[0].time.0);
+            json!({ "stage": pair[0].stage, "attempt": pair[0].attempt, "milliseconds": milliseconds, "height": pair[0].height })
+        })
+        .collect()
+}
+
+fn phase_lines(history: &[StageEntry]) -> Vec<String> {
+    let mut lines: Vec<_> = history
+        .windows(2)
+        .map(|pair| {
+            let took = pair[1].time.0.saturating_sub(pair[0].time.0);
+            format!(
+                " phase      {:<10} {:>9}   from block {}",
+                pair[0].stage,
+                seconds(took),
+                pair[0].height
+            )
+        })
+        .collect();
+    if let (Some(first), Some(last)) = (history.first(), history.last()) {
+        lines.push(format!(
+            " in all     {:>20}",
+            seconds(last.time.0.saturating_sub(first.time.0))
+        ));
+    }
+    lines
+}
+
+fn seconds(milliseconds: u64) -> String {
+    format!("{}.{:03} s", milliseconds / 1_000, milliseconds % 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use types::number::{Attempt, Height, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn fixed_point_numbers_are_rounded_down() {
+        assert_eq!(decimal(1 << 64), "1.000");
+        assert_eq!(decimal((1 << 63) | (1 << 62)), "0.750");
+        assert_eq!(
+            decimal(u128::MAX),
+            "18446744073709551615.999",
+            "the largest does not overflow the arithmetic"
+        );
+    }
+
+    #[test]
+    fn an_estimate_says_what_confidence_was_asked_for() {
+        let policy = super::super::fake::policy();
+        assert!(
+            policy_lines(&policy, 950_000)
+                .iter()
+                .any(|line| line.contains("at least 0.95 (verification.confidence)"))
+        );
+        assert!(
+            !policy_lines(&policy, 0)
+                .iter()
+                .any(|line| line.contains("confidence"))
+        );
+    }
+
+    #[test]
+    fn whose_genesis_it_was_is_said() {
+        assert!(
+            genesis_line("server").contains("--genesis") && genesis_line("given").contains("given")
+        );
+    }
+
+    #[test]
+    fn phases_last_until_the_next_stage() {
+        let entry = |stage: &str, time| StageEntry {
+            stage: stage.into(),
+            attempt: Attempt(0),
+            height: Height(time),
+            time: Timestamp(time),
+        };
+        let history = [
+            entry("open", 1_000),
+            entry("assigned", 1_250),
+            entry("settled", 4_000),
+        ];
+        let lines = phase_lines(&history);
+        assert!(
+            lines[0].contains("open") && lines[0].contains("0.250 s"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[1].contains("assigned") && lines[1].contains("2.750 s"),
+            "{lines:?}"
+        );
+        assert!(lines[2].contains("3.000 s"), "{lines:?}");
+        assert_eq!(phases(&history).len(), 2);
+    }
+}

@@ -1,0 +1,192 @@
+//! Submitting a job: what would be refused is refused here, with what to do; then the transaction, then the inputs.
+
+use std::time::Duration;
+
+use rpc::Client;
+use rpc::model::Estimate;
+use types::hash::{ChainId, JobId};
+use types::job::Stage;
+use types::key::SecretKey;
+use types::number::Amount;
+use types::transaction::Action;
+
+use super::input::Prepared;
+use super::upload::upload;
+use crate::failure::{ExitKind, Failure};
+use crate::submit::{self, failure};
+use crate::ui::Ui;
+
+/// How long the transaction may take to become final.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Exclusions that pass by themselves: the partner is busy now.
+const PASSING: [&str; 2] = ["capacity", "locked"];
+
+/// Submits a job, for that chain alone if one is named, and uploads what the node lacks of its inputs. Gives the job's
+/// id, which is shown as soon as money is locked for it and is in every later failure.
+pub async fn submit(
+    client: &Client,
+    key: &SecretKey,
+    chain: Option<ChainId>,
+    prepared: &Prepared,
+    ui: Ui,
+) -> Result<JobId, Failure> {
+    let estimate = client.estimate(&prepared.spec).await.map_err(failure)?;
+    if let Some(refused) = refusal(&estimate) {
+        return Err(refused);
+    }
+    prepared.check_held(client).await?;
+    check_balance(client, key, &estimate).await?;
+    let action = Action::SubmitJob {
+        spec: Box::new(prepared.spec.clone()),
+    };
+    let signed = submit::sign(client, key, action, chain).await?;
+    let job = signed.transaction.job_id();
+    let progress = ui.spinner("submitting");
+    let sent = match submit::hand_over(client, &signed).await {
+        Ok(()) => submit::finished(client, signed.id(), PATIENCE)
+            .await
+            .map_err(|error| unclear(error, job)),
+        Err(refused) => Err(refused),
+    };
+    progress.finish();
+    let sent = sent.map_err(|error| with_hint(error, None))?;
+    ui.line(&format!("job {job} is in block {}", sent.height));
+    upload(client, job, &prepared.files, ui).await?;
+    Ok(job)
+}
+
+/// A failure after which the job may exist: what the chain reverted does not.
+fn unclear(failure: Failure, job: JobId) -> Failure {
+    if failure.kind == ExitKind::Refused {
+        return failure;
+    }
+    failure.about(job).hint(format!(
+        "it may still become final: run the same command with --resume {job} and without --key"
+    ))
+}
+
+/// Goes on with a job that was submitted from the same spec: uploads what the node lacks of its inputs.
+pub async fn resume(
+    client: &Client,
+    job: JobId,
+    prepared: &Prepared,
+    ui: Ui,
+) -> Result<JobId, Failure> {
+    let record = client.job(job).await.map_err(failure)?.record;
+    if record.spec.workload.id() != prepared.spec.workload.id() {
+        let message = format!(
+            "job {job} was not submitted from this spec and these files: its workload is another"
+        );
+        return Err(Failure::new(ExitKind::BadInput, "other_job", message).hint(
+            "give the spec and the files as they were, or submit it as a new job with --key",
+        ));
+    }
+    ui.line(&format!("job {job} is {}", record.stage.name()));
+    // Past this stage validators hold its inputs.
+    if matches!(record.stage, Stage::Open { .. }) {
+        upload(client, job, &prepared.files, ui).await?;
+    }
+    Ok(job)
+}
+
+/// Why a job would not go, as an estimate tells: it would be refused, or nobody could ever run it.
+pub fn refusal(estimate: &Estimate) -> Option<Failure> {
+    if let Some(refused) = &estimate.refusal {
+        let failure = Failure::new(
+            ExitKind::Refused,
+            &refused.code,
+            format!("the job would be refused: {}", refused.message),
+        );
+        return Some(with_hint(failure, Some(estimate)));
+    }
+    let waits = estimate
+        .exclusions
+        .iter()
+        .any(|exclusion| PASSING.contains(&exclusion.code.as_str()));
+    if !estimate.eligible.is_empty() || waits {
+        return None;
+    }
+    let reasons: Vec<_> = estimate
+        .exclusions
+        .iter()
+        .map(|exclusion| format!("{} {}", exclusion.partners, exclusion.reason))
+        .collect();
+    let why = if reasons.is_empty() {
+        "there are none".to_owned()
+    } else {
+        reasons.join(", ")
+    };
+    let failure = Failure::new(
+        ExitKind::Refused,
+        "no_partner",
+        format!("no partner could run the job: {why}"),
+    );
+    Some(failure.hint(
+        "raise payment.price, lower verification.value_at_risk, or relax constraints.attributes",
+    ))
+}
+
+/// Says what to do about a refusal.
+fn with_hint(failure: Failure, estimate: Option<&Estimate>) -> Failure {
+    let code = failure.code.clone();
+    let hint = match code.as_str() {
+        "price_too_low" | "price_below_floor" => {
+            "raise payment.price in the spec, or lower resources.weight".to_owned()
+        }
+        "bond_too_small" => "lower verification.value_at_risk below what partners' bonds cover, raise \
+                             verification.verifiers or verification.tasks, or wait for partners with larger bonds"
+            .to_owned(),
+        "confidence_too_high" => "lower verification.confidence".to_owned(),
+        "bond_boundless" => "lower verification.value_at_risk, or let verification.tasks be all".to_owned(),
+        "constraints_unmet" => "relax constraints.attributes; GET /v1/partners shows what partners offer".to_owned(),
+        "not_enough_verifiers" => "lower verification.verifiers, or wait until more partners have joined".to_owned(),
+        "too_few_tasks_per_verifier" => "raise verification.tasks, or set it to all".to_owned(),
+        "no_partner_of_class" => "wait until a partner has joined (it counts one epoch after its bond)".to_owned(),
+        "out_of_limits" => "lower that value in the spec; docs/job-spec.md lists all limits".to_owned(),
+        "too_few_can_verify" => {
+            "lower verification.value_at_risk, or raise verification.verifiers: each then locks less; or \
+                                 wait for partners with larger bonds"
+                .to_owned()
+        }
+        "too_many_jobs" | "too_many_jobs_of_customer" => {
+            return failure.hint("try again when some jobs have ended").retryable();
+        }
+        "insufficient_balance" => {
+            let total = estimate.and_then(|estimate| estimate.total);
+            total.map_or_else(
+                || "send SQUARE to the account that pays, or lower payment.price".to_owned(),
+                |total| format!("the account that pays needs {total} SQUARE and the fee"),
+            )
+        }
+        _ => return failure,
+    };
+    failure.hint(hint)
+}
+
+async fn check_balance(
+    client: &Client,
+    key: &SecretKey,
+    estimate: &Estimate,
+) -> Result<(), Failure> {
+    let Some(total) = estimate.total else {
+        return Ok(());
+    };
+    let address = key.public().address();
+    let balance = client.account(address).await.map_err(failure)?.balance;
+    let fee = client.status().await.map_err(failure)?.minimum_fee;
+    let needed = total.checked_add(fee).unwrap_or(Amount(u128::MAX));
+    if balance >= needed {
+        return Ok(());
+    }
+    let message = format!(
+        "the balance is too low: the job locks {total} SQUARE and costs a fee of {fee}, the account {address} holds {balance}"
+    );
+    let hint = format!(
+        "send {} SQUARE more to {address} (gridproof wallet send), or lower payment.price; what is not used is refunded",
+        needed.saturating_sub(balance)
+    );
+    Err(Failure::new(ExitKind::Refused, "insufficient_balance", message).hint(hint))
+}
+
+#[cfg(test)]
+mod tests;

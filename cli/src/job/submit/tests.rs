@@ -1,0 +1,123 @@
+//! A job whose submission or upload goes wrong: nothing is paid that cannot be used, and the job's id is never lost.
+
+use std::sync::atomic::Ordering;
+
+use rpc::ApiError;
+use types::hash::Hash32;
+
+use super::super::fake::{CHAIN, Running, start};
+use super::*;
+
+/// A spec with a module of three chunks in a folder.
+async fn prepared(client: &Client, folder: &std::path::Path, name: &str) -> Prepared {
+    let mut module = b"\0asm\x01\0\0\0".to_vec();
+    module.resize(600_000, 7);
+    std::fs::write(folder.join("module.wasm"), module).unwrap();
+    let text = format!(
+        "version: gridproof/v1\nname: {name}\nengine: {{type: wasm, params: {{module: module.wasm, args: [{name}]}}}}\n"
+    );
+    let path = folder.join("job.yaml");
+    std::fs::write(&path, text).unwrap();
+    Prepared::read(&path, Some(client), Ui::new(true))
+        .await
+        .unwrap()
+}
+
+fn key() -> SecretKey {
+    SecretKey::from_bytes(&[1; 32])
+}
+
+async fn submit_to(
+    running: &Running,
+    chain: ChainId,
+    prepared: &Prepared,
+) -> Result<JobId, Failure> {
+    Box::pin(submit(
+        &running.client,
+        &key(),
+        Some(chain),
+        prepared,
+        Ui::new(true),
+    ))
+    .await
+}
+
+fn is_uploaded(running: &Running, prepared: &Prepared) -> bool {
+    let chunks = running.fake.chunks.lock().unwrap();
+    let whole = |id| {
+        chunks
+            .get(&id)
+            .is_some_and(|held| held.len() == usize::try_from(blobs::chunk_count(id)).unwrap())
+    };
+    prepared.files.iter().all(|file| whole(file.encoder.id()))
+}
+
+#[tokio::test]
+async fn nothing_is_signed_for_another_chain_than_the_genesis_names() {
+    let (running, folder) = (start().await, tempfile::tempdir().unwrap());
+    let prepared = prepared(&running.client, folder.path(), "a").await;
+    let failure = submit_to(&running, ChainId(Hash32([8; 32])), &prepared)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (failure.kind, failure.code.as_str()),
+        (ExitKind::BadInput, "other_chain"),
+        "{failure}"
+    );
+    assert!(running.fake.jobs.lock().unwrap().is_empty());
+    assert!(submit_to(&running, CHAIN, &prepared).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_take_a_chunk_now_is_asked_again() {
+    let (running, folder) = (start().await, tempfile::tempdir().unwrap());
+    let prepared = prepared(&running.client, folder.path(), "a").await;
+    running.fake.busy.store(2, Ordering::SeqCst);
+    let job = submit_to(&running, CHAIN, &prepared).await.unwrap();
+    assert!(
+        running.fake.jobs.lock().unwrap().contains_key(&job) && is_uploaded(&running, &prepared)
+    );
+}
+
+#[tokio::test]
+async fn an_upload_that_fails_names_the_job_and_can_be_resumed() {
+    let (running, folder) = (start().await, tempfile::tempdir().unwrap());
+    let other = prepared(&running.client, folder.path(), "b").await;
+    let prepared = prepared(&running.client, folder.path(), "a").await;
+    *running.fake.refuses.lock().unwrap() = Some(ApiError::refused(
+        "blob_refused",
+        "the quota is full",
+        "later",
+    ));
+    let failure = submit_to(&running, CHAIN, &prepared).await.unwrap_err();
+    let job = *running.fake.jobs.lock().unwrap().keys().next().unwrap();
+    assert_eq!(failure.to_json()["job"], job.to_string(), "{failure}");
+    assert!(
+        failure.to_string().contains(&format!("--resume {job}")),
+        "{failure}"
+    );
+    assert!(!is_uploaded(&running, &prepared));
+
+    *running.fake.refuses.lock().unwrap() = None;
+    let ui = Ui::new(true);
+    let failure = Box::pin(resume(&running.client, job, &other, ui))
+        .await
+        .unwrap_err();
+    assert_eq!(failure.code, "other_job", "{failure}");
+    assert_eq!(
+        Box::pin(resume(&running.client, job, &prepared, ui))
+            .await
+            .unwrap(),
+        job
+    );
+    assert!(is_uploaded(&running, &prepared));
+    assert_eq!(
+        running.fake.jobs.lock().unwrap().len(),
+        1,
+        "nothing was submitted again"
+    );
+    let unknown = Box::pin(resume(&running.client, JobId::default(), &prepared, ui))
+        .await
+        .unwrap_err();
+    assert_eq!(unknown.code, "job_not_found");
+}

@@ -1,0 +1,200 @@
+//! Uploading a job's inputs: only what the node lacks, again when it does not answer, from the start at another node.
+
+use std::fs::File;
+use std::time::Duration;
+
+use rpc::{Client, ClientError};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use types::hash::JobId;
+use types::job::Stage;
+
+use super::input::LocalFile;
+use crate::failure::{ExitKind, Failure};
+use crate::submit::failure;
+use crate::ui::{Progress, Ui};
+
+/// How long an upload that does not get on is tried again.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// What people see.
+const MESSAGE: &str = "uploading inputs";
+/// Pause between attempts.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Uploads what the node lacks.
+pub async fn upload(
+    client: &Client,
+    job: JobId,
+    files: &[LocalFile],
+    ui: Ui,
+) -> Result<(), Failure> {
+    upload_within(client, job, files, PATIENCE, ui).await
+}
+
+async fn upload_within(
+    client: &Client,
+    job: JobId,
+    files: &[LocalFile],
+    patience: Duration,
+    ui: Ui,
+) -> Result<(), Failure> {
+    let total = files.iter().map(|file| file.encoder.id().length).sum();
+    let progress = ui.bytes(total, MESSAGE);
+    let mut result = Ok(());
+    for file in files {
+        let mut retry = interval(PAUSE);
+        retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let upload = Upload {
+            client,
+            job,
+            file,
+            progress: &progress,
+            retry,
+            sent: Vec::new(),
+        };
+        result = upload.run(patience).await;
+        if result.is_err() {
+            break;
+        }
+    }
+    progress.finish();
+    result.map_err(|failure| {
+        let next = format!(
+            "the job waits for its inputs and is refunded if they do not arrive in time: run the same command with \
+             --resume {job} and without --key to go on"
+        );
+        let hint = failure.hint.as_ref().map_or_else(|| next.clone(), |hint| format!("{hint}; {next}"));
+        failure.about(job).hint(hint)
+    })
+}
+
+/// Why an attempt ended.
+enum Broken {
+    /// The file cannot be sent.
+    File(Failure),
+    /// The node did not take it.
+    Node(ClientError),
+}
+
+struct Upload<'a> {
+    client: &'a Client,
+    job: JobId,
+    file: &'a LocalFile,
+    progress: &'a Progress,
+    retry: Interval,
+    /// Which chunks some node has taken.
+    sent: Vec<bool>,
+}
+
+impl Upload<'_> {
+    async fn run(mut self, patience: Duration) -> Result<(), Failure> {
+        let chunks =
+            usize::try_from(blobs::chunk_count(self.file.encoder.id())).unwrap_or(usize::MAX);
+        self.sent.resize(chunks, false);
+        let (mut until, mut taken) = (Instant::now() + patience, 0);
+        loop {
+            self.retry.tick().await;
+            let outcome = self.attempt().await;
+            let now_taken = self.sent.iter().filter(|sent| **sent).count();
+            if now_taken > taken {
+                (until, taken) = (Instant::now() + patience, now_taken);
+            }
+            let late = Instant::now() >= until;
+            match outcome {
+                Ok(true) => return Ok(()),
+                Ok(false) if late => return Err(self.never_complete()),
+                Ok(false) => {}
+                Err(Broken::File(failure)) => return Err(failure),
+                Err(Broken::Node(error))
+                    if error.code() == "blob_not_named" && self.is_past_inputs().await =>
+                {
+                    return Ok(());
+                }
+                // A node that is a block behind has not heard of the job yet.
+                Err(Broken::Node(error))
+                    if !late && (error.is_retryable() || error.is_not_found()) =>
+                {
+                    self.progress
+                        .message(&format!("{MESSAGE}: retrying: {error}"));
+                }
+                Err(Broken::Node(error)) => return Err(failure(error)),
+            }
+        }
+    }
+
+    fn never_complete(&self) -> Failure {
+        let message = format!("{} takes chunks and still lacks them", self.client.url());
+        Failure::new(ExitKind::Refused, "upload", message).hint("ask another server")
+    }
+
+    /// Sends what the node says it lacks; true if it then has all.
+    async fn attempt(&mut self) -> Result<bool, Broken> {
+        let id = self.file.encoder.id();
+        let data = File::open(&self.file.path).map_err(|error| {
+            let message = format!("cannot read {} any more: {error}", self.file.path.display());
+            Broken::File(
+                Failure::new(ExitKind::BadInput, "missing_input", message)
+                    .hint("put it back as it was"),
+            )
+        })?;
+        let (mut complete, missing) = match self.client.blob(id).await {
+            Ok(status) => (status.complete, status.missing),
+            // It has heard of none of it.
+            Err(error) if error.is_not_found() => {
+                (false, (0..u64::from(blobs::chunk_count(id))).collect())
+            }
+            Err(error) => return Err(Broken::Node(error)),
+        };
+        for chunk in missing {
+            if complete {
+                break;
+            }
+            complete = self.send(&data, chunk).await?;
+        }
+        if complete {
+            (0..blobs::chunk_count(id)).for_each(|chunk| self.count(chunk));
+        }
+        Ok(complete)
+    }
+
+    /// Sends a chunk; true if the node then has the whole blob.
+    async fn send(&mut self, data: &File, chunk: u64) -> Result<bool, Broken> {
+        let id = self.file.encoder.id();
+        let number = u32::try_from(chunk).unwrap_or(u32::MAX);
+        let encoded = self.file.encoder.encode(data, number).map_err(|error| {
+            let message = format!(
+                "{} changed while it was uploaded: {error}",
+                self.file.path.display()
+            );
+            Broken::File(
+                Failure::new(ExitKind::BadInput, "input_changed", message)
+                    .hint("put it back as it was"),
+            )
+        })?;
+        let status = self
+            .client
+            .put_blob_chunk(self.job, id, chunk, encoded)
+            .await
+            .map_err(Broken::Node)?;
+        self.count(number);
+        Ok(status.complete)
+    }
+
+    fn count(&mut self, chunk: u32) {
+        let place = usize::try_from(chunk)
+            .ok()
+            .and_then(|place| self.sent.get_mut(place));
+        if let Some(sent) = place.filter(|sent| !**sent) {
+            *sent = true;
+            self.progress
+                .advance(blobs::chunk_length(self.file.encoder.id(), chunk).unwrap_or(0));
+        }
+    }
+
+    /// True if the job does not take inputs any more: validators hold them, or it ended, which waiting for it tells.
+    async fn is_past_inputs(&self) -> bool {
+        self.client
+            .job(self.job)
+            .await
+            .is_ok_and(|view| !matches!(view.record.stage, Stage::Open { .. }))
+    }
+}

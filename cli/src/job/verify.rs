@@ -1,0 +1,73 @@
+//! Verifying a fetched job offline: receipt, outcomes and every file against genesis alone. Uses only `light`.
+
+use std::path::Path;
+
+use light::{Evidence, Light, MAX_DOCUMENT_BYTES, VerifiedJob};
+use types::codec::decode;
+use types::job::Workload;
+use types::limits::{MAX_OUTCOMES_BYTES, MAX_TRANSACTION_BYTES};
+
+use super::files::{Folder, OUTCOMES, WORKLOAD};
+use crate::failure::{ExitKind, Failure};
+
+/// Verifies a folder.
+pub fn folder(light: &Light, receipt: &Path, outputs: &Path) -> Result<VerifiedJob, Failure> {
+    let document = String::from_utf8(read(receipt, MAX_DOCUMENT_BYTES)?)
+        .map_err(|_| refused(&format!("{} is not text", receipt.display())))?;
+    let outcomes = read(&outputs.join(OUTCOMES), MAX_OUTCOMES_BYTES)?;
+    let path = outputs.join(WORKLOAD);
+    let workload: Workload = decode(&read(&path, MAX_TRANSACTION_BYTES)?, MAX_TRANSACTION_BYTES)
+        .map_err(|error| refused(&format!("{}: {error}", path.display())))?;
+    let files = Folder::new(outputs, &workload);
+    let evidence = Evidence {
+        outcomes: &outcomes,
+        workload: Some(&workload),
+        files: &files,
+    };
+    let job = light
+        .verify_job(&document, &evidence)
+        .map_err(|error| refused(&error.to_string()))?;
+    if let Some(stranger) = files.stranger()? {
+        return Err(
+            refused(&format!("{} is no file of this job", stranger.display()))
+                .hint("fetch the job into an empty folder, or move that file away"),
+        );
+    }
+    Ok(job)
+}
+
+fn refused(why: &str) -> Failure {
+    Failure::new(
+        ExitKind::NotVerified,
+        "not_verified",
+        format!("not verified: {why}"),
+    )
+    .hint("fetch the job again; if it stays, do not use these results")
+}
+
+/// Reads a file of at most `limit` bytes. One that is missing is an input error, one that is too long is no evidence.
+fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    let most = u64::try_from(limit).unwrap_or(u64::MAX);
+    let file = std::fs::File::open(path)
+        .and_then(|file| file.take(most.saturating_add(1)).read_to_end(&mut bytes));
+    if let Err(error) = file {
+        return Err(Failure::new(
+            ExitKind::BadInput,
+            "missing_file",
+            format!("cannot read {}: {error}", path.display()),
+        )
+        .hint("give the receipt.json and the folder that `job fetch` or `job run` wrote"));
+    }
+    if bytes.len() > limit {
+        return Err(refused(&format!(
+            "{} has more than {limit} bytes",
+            path.display()
+        )));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;

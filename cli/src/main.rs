@@ -1,0 +1,246 @@
+//! The `gridproof` binary: validator, grid partner, customer's client and local devnet.
+
+mod config;
+mod devnet;
+mod failure;
+mod job;
+mod node;
+mod partner;
+mod submit;
+mod trust;
+mod ui;
+mod wallet;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::failure::{EXIT_CODES, Failure};
+use crate::ui::Ui;
+
+/// A Proof-of-Compute blockchain node: customers buy verified compute, partners sell it, validators order and check.
+#[derive(Debug, Parser)]
+#[command(name = "gridproof", version = VERSION, after_help = EXIT_CODES, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print one JSON object on standard output, and errors as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    /// How to log, on standard error.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "GRIDPROOF_LOG_FORMAT")]
+    log_format: LogFormat,
+    /// What to log, as in `info` or `warn,gridproof_node=debug`.
+    #[arg(long, global = true, env = "GRIDPROOF_LOG")]
+    log: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a validator.
+    #[command(subcommand)]
+    Node(node::NodeCommand),
+    /// Run a grid partner's agent.
+    #[command(subcommand)]
+    Partner(partner::PartnerCommand),
+    /// Submit jobs and check their results.
+    #[command(subcommand)]
+    Job(job::JobCommand),
+    /// Hold and send SQUARE.
+    #[command(subcommand)]
+    Wallet(wallet::WalletCommand),
+    /// A network of validators and partners on this machine.
+    #[command(subcommand)]
+    Devnet(devnet::DevnetCommand),
+    /// The cage that runs a job's tasks; started by a partner, speaks frames on standard input and output.
+    #[command(hide = true)]
+    Worker,
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+#[cfg(feature = "planted-bugs")]
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (planted-bugs: for tests only)");
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error),
+    };
+    if matches!(cli.command, Command::Worker) {
+        return executor::worker::main();
+    }
+    let ui = Ui::new(cli.json);
+    start_logging(&cli);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            ui.failure(&Failure::from(error));
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(run(cli.command, ui));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            ui.failure(&failure);
+            ExitCode::from(failure.kind.code())
+        }
+    }
+}
+
+/// Shows help or version, or says what is wrong with the arguments: to programs as JSON too.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    // A closed pipe is the reader's choice, not an error.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    let failure = usage(error);
+    if asks_for_json(std::env::args_os()) {
+        Ui::object(&failure.to_json());
+    }
+    ExitCode::from(failure.kind.code())
+}
+
+/// What clap says, as a failure.
+fn usage(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let message = message
+        .trim_start_matches("error: ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    let hint = rest
+        .lines()
+        .map(str::trim)
+        .find_map(|line| line.strip_prefix("tip: "));
+    Failure::new(failure::ExitKind::Usage, "usage", message)
+        .hint(hint.unwrap_or("the command with --help shows its arguments and an example"))
+}
+
+/// True if `--json` is among the arguments, which could not be read as a whole.
+fn asks_for_json(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> bool {
+    arguments
+        .into_iter()
+        .take_while(|argument| argument != "--")
+        .any(|argument| argument == "--json")
+}
+
+async fn run(command: Command, ui: Ui) -> Result<(), Failure> {
+    match command {
+        Command::Node(command) => node::run(command, ui).await,
+        Command::Partner(command) => partner::run(command, ui).await,
+        Command::Job(command) => job::run(command, ui).await,
+        Command::Wallet(command) => wallet::run(command, ui).await,
+        Command::Devnet(command) => devnet::run(command, ui).await,
+        Command::Worker => unreachable_worker(),
+    }
+}
+
+/// The worker runs before the runtime is built.
+fn unreachable_worker() -> Result<(), Failure> {
+    Err(Failure::new(
+        failure::ExitKind::Usage,
+        "worker",
+        "the worker is started by a partner, not by hand",
+    ))
+}
+
+fn start_logging(cli: &Cli) {
+    let daemon = matches!(
+        cli.command,
+        Command::Node(node::NodeCommand::Start { .. })
+            | Command::Partner(partner::PartnerCommand::Start { .. })
+    );
+    let default = if daemon { "info" } else { "warn" };
+    let filter = tracing_subscriber::EnvFilter::try_new(cli.log.as_deref().unwrap_or(default))
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match cli.log_format {
+        LogFormat::Text => builder
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
+
+/// Completes when the process is asked to stop (SIGINT or SIGTERM).
+async fn asked_to_stop() {
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn wrong_arguments_are_a_failure_for_programs_too() {
+        let error =
+            Cli::try_parse_from(["gridproof", "job", "estimat", "x", "--json"]).unwrap_err();
+        let failure = usage(&error);
+        assert_eq!(failure.kind.code(), 2);
+        assert_eq!(failure.message, "unrecognized subcommand 'estimat'");
+        assert!(
+            failure.hint.as_deref().unwrap().contains("'estimate'"),
+            "{failure}"
+        );
+        let failure = usage(&Cli::try_parse_from(["gridproof", "wallet", "show"]).unwrap_err());
+        assert!(
+            failure.message.contains("not provided: --key <FILE>"),
+            "{failure}"
+        );
+        let words = |text: &str| text.split(' ').map(Into::into).collect::<Vec<_>>();
+        assert!(
+            asks_for_json(words("gridproof job --json"))
+                && !asks_for_json(words("gridproof -- --json"))
+        );
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        Cli::command().debug_assert();
+        let mut left: Vec<_> = Cli::command().get_subcommands().cloned().collect();
+        while let Some(command) = left.pop() {
+            if command.has_subcommands() {
+                left.extend(command.get_subcommands().cloned());
+            } else if !command.is_hide_set() {
+                let help = command
+                    .get_after_help()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                assert!(
+                    help.contains("Example"),
+                    "{} has no example",
+                    command.get_name()
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! `gridproof node`: a validator.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use node::NodeError;
+use node::config::{Config, Layout};
+use node::init::InitError;
+use serde_json::json;
+use types::genesis::Genesis;
+
+use crate::config::{self, Override, SetArgs};
+use crate::failure::{ExitKind, Failure};
+use crate::submit::{self, RpcArgs};
+use crate::ui::Ui;
+
+/// Run a validator.
+#[derive(Debug, Subcommand)]
+pub enum NodeCommand {
+    /// Make a validator's directory: keys, configuration, genesis and vote log.
+    #[command(after_help = "Examples:
+  gridproof node init --dir ~/validator                          # makes the keys and shows their public halves
+  gridproof node init --dir ~/validator --genesis genesis.bin    # once genesis names them")]
+    Init {
+        /// The validator's directory.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// The genesis; without it only the keys are made.
+        #[arg(long, value_name = "FILE")]
+        genesis: Option<PathBuf>,
+        /// First peers, as multiaddresses; may be given several times.
+        #[arg(long, value_name = "MULTIADDR")]
+        bootstrap: Vec<String>,
+    },
+    /// Run a validator until SIGINT or SIGTERM.
+    #[command(after_help = "Examples:
+  gridproof node start --dir ~/validator
+  gridproof node start --dir ~/validator --rpc-listen 127.0.0.1:26601 --set mempool.transactions=20000
+
+Every key of node.toml can be overridden by GRIDPROOF_SECTION__KEY, and that by --set SECTION.KEY=VALUE.")]
+    Start {
+        /// The validator's directory.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// Overrides rpc.listen.
+        #[arg(long, value_name = "HOST:PORT")]
+        rpc_listen: Option<SocketAddr>,
+        /// Overrides p2p.listen; may be given several times.
+        #[arg(long, value_name = "MULTIADDR")]
+        p2p_listen: Vec<String>,
+        #[command(flatten)]
+        set: SetArgs,
+    },
+    /// Show where a node stands.
+    #[command(after_help = "Example:\n  gridproof node status --rpc http://127.0.0.1:26601")]
+    Status {
+        #[command(flatten)]
+        rpc: RpcArgs,
+    },
+}
+
+/// Runs a node command.
+pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), Failure> {
+    match command {
+        NodeCommand::Init {
+            dir,
+            genesis,
+            bootstrap,
+        } => init(&dir, genesis.as_deref(), bootstrap, ui),
+        NodeCommand::Start {
+            dir,
+            rpc_listen,
+            p2p_listen,
+            set,
+        } => {
+            let rpc = rpc_listen
+                .map(|listen| Override::text("--rpc-listen", "rpc.listen", listen.to_string()));
+            let p2p = (!p2p_listen.is_empty())
+                .then(|| Override::list("--p2p-listen", "p2p.listen", p2p_listen));
+            let overrides = set.overrides().chain(rpc).chain(p2p);
+            let config: Config = config::load(&Layout::new(&dir).config(), overrides)?;
+            node::run(&dir, config, crate::asked_to_stop())
+                .await
+                .map_err(|error| failure(&error))
+        }
+        NodeCommand::Status { rpc } => {
+            let status = rpc.client()?.status().await.map_err(submit::failure)?;
+            let text = format!(
+                "network    {} ({})\nheight     {} at {}\nview       {}\nstate root {}\npeers      {} of {}\nmempool    {} transactions\nsynced     {}",
+                status.network,
+                status.chain_id,
+                status.height,
+                status.block_id,
+                status.view,
+                status.state_root,
+                status.peers,
+                status.committee_size.saturating_sub(1),
+                status.mempool_transactions,
+                if status.catching_up {
+                    "catching up"
+                } else {
+                    "yes"
+                },
+            );
+            ui.result(&json!(status), &text);
+            Ok(())
+        }
+    }
+}
+
+/// Reads and checks a genesis file.
+pub fn read_genesis(path: &Path) -> Result<Genesis, Failure> {
+    let bad = |message: String| {
+        Failure::new(ExitKind::BadInput, "genesis", format!("{}: {message}", path.display()))
+            .hint("a genesis is the file genesis.bin that `devnet up` writes, or what /v1/genesis of a node serves")
+    };
+    let bytes = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
+    Genesis::from_bytes(&bytes).map_err(|error| bad(error.to_string()))
+}
+
+fn init(dir: &Path, genesis: Option<&Path>, bootstrap: Vec<String>, ui: Ui) -> Result<(), Failure> {
+    let keys = node::init::keys(dir).map_err(|error| init_failure(&error))?;
+    let shown = format!(
+        "validator key {}\nnode key      {}\nVRF key       {}",
+        keys.validator, keys.node, keys.vrf
+    );
+    let next = if let Some(path) = genesis {
+        let mut config = Config::default();
+        config.p2p.bootstrap = bootstrap;
+        node::init::init(dir, &read_genesis(path)?, &config)
+            .map_err(|error| init_failure(&error))?;
+        format!("ready: gridproof node start --dir {}", dir.display())
+    } else {
+        "put these keys into the genesis, then run init again with --genesis".to_owned()
+    };
+    ui.result(
+        &json!({ "dir": dir, "keys": keys, "ready": genesis.is_some() }),
+        &format!("{shown}\n{next}"),
+    );
+    Ok(())
+}
+
+fn init_failure(error: &InitError) -> Failure {
+    let (kind, hint) = match error {
+        InitError::Key(error) => return Failure::of_key_file(error),
+        InitError::Exists(_) => (
+            ExitKind::Storage,
+            "start it with `gridproof node start`, or choose another --dir",
+        ),
+        InitError::Differs(_) => (
+            ExitKind::Storage,
+            "move the file away if it is not wanted, or choose another --dir",
+        ),
+        InitError::Setup(_) | InitError::Genesis(_) => (
+            ExitKind::BadInput,
+            "the genesis must name the public keys that `node init` shows",
+        ),
+        InitError::Io { .. } | InitError::Log(_) | InitError::Storage(_) => (
+            ExitKind::Storage,
+            "check the directory's permissions and free space",
+        ),
+    };
+    Failure::new(kind, "init", error.to_string()).hint(hint)
+}
+
+fn failure(error: &NodeError) -> Failure {
+    let (kind, code) = match error {
+        NodeError::Key(error) => return Failure::of_key_file(error),
+        NodeError::Diverged(_) => (ExitKind::Diverged, "state_diverged"),
+        NodeError::NotInitialised(_) => (ExitKind::Storage, "not_initialised"),
+        NodeError::NoMarker(_) => (ExitKind::Storage, "no_marker"),
+        NodeError::Storage(_) => (ExitKind::Storage, "storage"),
+        NodeError::Config(_) => (ExitKind::BadInput, "config"),
+        NodeError::Other(_) => (ExitKind::Other, "node"),
+    };
+    Failure::with_own_hint(kind, code, &error.to_string(), error.hint())
+}

@@ -1,0 +1,356 @@
+//! `gridproof partner`: a grid partner's daemon and its bond.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use partner::config::{CONFIG_FILE, Config};
+use partner::journal::{self, JournalError, Peek};
+use rpc::Client;
+use rpc::keyfile::{self, KeyFileError, KeyKind};
+use serde_json::json;
+use types::key::SecretKey;
+use types::number::Amount;
+use types::transaction::Action;
+
+use crate::config::{self, Override, SetArgs};
+use crate::failure::{ExitKind, Failure};
+use crate::submit::{self, failure};
+use crate::trust::light_of;
+use crate::ui::Ui;
+
+/// How long a bond transaction may take to become final.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Run a grid partner's agent.
+#[derive(Debug, Subcommand)]
+pub enum PartnerCommand {
+    /// Make a partner's directory: configuration with comments, genesis, and keys where there are none.
+    #[command(after_help = "Example:
+  gridproof partner init --dir ~/partner --genesis genesis.bin --server http://127.0.0.1:26601 \\
+      --server http://127.0.0.1:26603 --bond 10000 --ask 0.000001 --attribute location=basel
+
+Then send SQUARE for the bond to the account that is shown, and start it.")]
+    Init(InitArgs),
+    /// Run the partner until SIGINT or SIGTERM: it registers, keeps its bond, runs jobs and checks those of others.
+    #[command(after_help = "Examples:
+  gridproof partner start --dir ~/partner
+  gridproof partner start --dir ~/partner --bond 20000 --set offer.ask=0.000002
+
+Every key of partner.toml can be overridden by GRIDPROOF__KEY or GRIDPROOF_OFFER__KEY, and that by --set KEY=VALUE or
+--set offer.KEY=VALUE.")]
+    Start {
+        /// The partner's directory.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// Overrides servers; may be given several times.
+        #[arg(long = "server", value_name = "URL")]
+        servers: Vec<String>,
+        /// Overrides bond.
+        #[arg(long)]
+        bond: Option<Amount>,
+        #[command(flatten)]
+        set: SetArgs,
+    },
+    /// Show registration, bond, locks and what this directory answers for.
+    #[command(after_help = "Example:\n  gridproof partner status --dir ~/partner")]
+    Status {
+        /// The partner's directory.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+    },
+    /// Move SQUARE from the account into the bond. A running daemon does this by itself up to its `bond` key.
+    #[command(after_help = "Example:\n  gridproof partner bond --dir ~/partner --amount 5000")]
+    Bond {
+        /// The partner's directory.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// How much SQUARE to add.
+        #[arg(long)]
+        amount: Amount,
+    },
+    /// Start the way of free bond back to the account; it arrives after the unbonding period.
+    #[command(after_help = "Example:
+  gridproof partner unbond --dir ~/partner --amount 5000
+
+Lower `bond` in partner.toml and restart the daemon first: it fills up what is missing.")]
+    Unbond {
+        /// The partner's directory.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// How much SQUARE to take out.
+        #[arg(long)]
+        amount: Amount,
+    },
+}
+
+/// What a new partner is made from.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The partner's directory.
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// The chain's genesis, from a source that you trust.
+    #[arg(long, value_name = "FILE")]
+    genesis: PathBuf,
+    /// RPC address of a validator; give two or more, of different operators.
+    #[arg(long = "server", value_name = "URL", required = true)]
+    servers: Vec<String>,
+    /// A name for people.
+    #[arg(long, default_value = "partner")]
+    name: String,
+    /// The bond to keep, in SQUARE.
+    #[arg(long)]
+    bond: Option<Amount>,
+    /// Least price per million units of weight, in SQUARE.
+    #[arg(long)]
+    ask: Option<Amount>,
+    /// Jobs to run as primary at the same time.
+    #[arg(long)]
+    capacity: Option<u16>,
+    /// An attribute that jobs may ask for, such as location=basel; may be given several times.
+    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
+    attributes: Vec<(String, String)>,
+}
+
+fn attribute(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("expected NAME=VALUE, such as location=basel")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Runs a partner command.
+pub async fn run(command: PartnerCommand, ui: Ui) -> Result<(), Failure> {
+    match command {
+        PartnerCommand::Init(args) => init(args, ui),
+        PartnerCommand::Start {
+            dir,
+            servers,
+            bond,
+            set,
+        } => {
+            let servers =
+                (!servers.is_empty()).then(|| Override::list("--server", "servers", servers));
+            let bond = bond.map(|bond| Override::text("--bond", "bond", bond.to_string()));
+            start(&dir, set.overrides().chain(servers).chain(bond)).await
+        }
+        PartnerCommand::Status { dir } => status(&dir, ui).await,
+        PartnerCommand::Bond { dir, amount } => {
+            change_bond(&dir, Action::Bond { amount }, ui).await
+        }
+        PartnerCommand::Unbond { dir, amount } => {
+            change_bond(&dir, Action::Unbond { amount }, ui).await
+        }
+    }
+}
+
+async fn start(dir: &Path, overrides: impl Iterator<Item = Override>) -> Result<(), Failure> {
+    let file = dir.join(CONFIG_FILE);
+    let config: Config = config::load(&file, overrides)?;
+    config.check().map_err(|error| {
+        let hint = format!(
+            "correct it in {}; `partner init` in an empty folder shows all keys",
+            file.display()
+        );
+        Failure::with_own_hint(ExitKind::BadInput, "config", &error.to_string(), &hint)
+    })?;
+    // Whatever the daemon finds later is not the genesis' fault.
+    light_of(&dir.join(&config.genesis))?;
+    partner::run(dir, config, crate::asked_to_stop())
+        .await
+        .map_err(|error| start_failure(&error))
+}
+
+fn init(args: InitArgs, ui: Ui) -> Result<(), Failure> {
+    let genesis = std::fs::read(&args.genesis).map_err(|error| {
+        let message = format!(
+            "cannot read the genesis {}: {error}",
+            args.genesis.display()
+        );
+        Failure::new(ExitKind::BadInput, "genesis", message)
+            .hint("give the chain's genesis.bin with --genesis")
+    })?;
+    let mut config = Config::new(args.servers);
+    config.bond = args.bond.unwrap_or(config.bond);
+    config.offer.name = args.name;
+    config.offer.ask = args.ask.unwrap_or(config.offer.ask);
+    config.offer.capacity = args.capacity.unwrap_or(config.offer.capacity);
+    config.offer.attributes = args.attributes.into_iter().collect::<BTreeMap<_, _>>();
+    let address =
+        partner::init(&args.dir, &config, &genesis).map_err(|error| match key_failure(&error) {
+            Some(failure) => failure,
+            None => Failure::with_own_hint(
+                ExitKind::BadInput,
+                "partner_init",
+                &format!("{error:#}"),
+                "correct what the message names and run it again",
+            ),
+        })?;
+    let text = format!(
+        "partner {address} in {}\nsend it {} SQUARE or more for bond and fees, then: gridproof partner start --dir {}",
+        args.dir.display(),
+        config
+            .bond
+            .checked_add(config.reserve)
+            .unwrap_or(config.bond),
+        args.dir.display()
+    );
+    ui.result(&json!({ "address": address, "dir": args.dir }), &text);
+    Ok(())
+}
+
+fn key_failure(error: &anyhow::Error) -> Option<Failure> {
+    error
+        .downcast_ref::<KeyFileError>()
+        .map(Failure::of_key_file)
+}
+
+fn start_failure(error: &anyhow::Error) -> Failure {
+    if let Some(failure) = key_failure(error) {
+        return failure;
+    }
+    let (kind, code, hint) = if error.is::<JournalError>() || error.is::<blobs::StoreError>() {
+        (
+            ExitKind::Storage,
+            "storage",
+            "is the disk full or read-only, or is another process using this directory?",
+        )
+    } else if error.is::<rpc::ClientError>() {
+        (
+            ExitKind::BadInput,
+            "servers",
+            "servers are the RPC addresses of validators, such as http://127.0.0.1:26601",
+        )
+    } else {
+        (
+            ExitKind::Other,
+            "partner",
+            "the log above says more; start it again when that is mended: nothing is lost",
+        )
+    };
+    Failure::with_own_hint(kind, code, &format!("the partner stopped: {error:#}"), hint)
+}
+
+/// The configuration and the account's key of a partner's directory.
+fn open(dir: &Path) -> Result<(Config, SecretKey), Failure> {
+    let config: Config = config::load(&dir.join(CONFIG_FILE), [])?;
+    let key = keyfile::read_secret(&dir.join(&config.account_key), KeyKind::Account)?;
+    Ok((config, key))
+}
+
+/// The configured servers, the first that answers.
+fn connect(config: &Config) -> Result<Client, Failure> {
+    Client::of(&config.servers).map_err(failure)
+}
+
+async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
+    let (config, key) = open(dir)?;
+    let address = key.public().address();
+    let client = connect(&config)?;
+    let account = client.account(address).await.map_err(failure)?;
+    let registered = match client.partner(address).await {
+        Ok(view) => Some(view),
+        Err(error) if error.is_not_found() => None,
+        Err(error) => return Err(failure(error)),
+    };
+    // Read beside the daemon, if it runs: a look neither stops it nor keeps it from starting.
+    let Peek {
+        in_use: running,
+        sealed,
+    } = journal::peek(&dir.join("journal")).map_err(|error| storage(&error))?;
+    let sealed = sealed.len();
+    let mut lines = vec![
+        format!("partner    {address}"),
+        format!("daemon     {}", if running { "runs" } else { "is stopped" }),
+    ];
+    lines.push(format!(
+        "account    {} SQUARE, {} transactions",
+        account.balance, account.nonce
+    ));
+    match &registered {
+        None => lines.push("registered no: it registers when it is started".to_owned()),
+        Some(view) => {
+            lines.push(format!(
+                "registered as {}, asks {} SQUARE per million weight",
+                view.profile.name, view.profile.ask
+            ));
+            lines.push(format!(
+                "bond       {} SQUARE, {} locked by jobs, target {}",
+                view.bond, view.locked, config.bond
+            ));
+            let counted = view
+                .counted_bond
+                .map_or_else(|| "not in this epoch".to_owned(), |bond| bond.to_string());
+            lines.push(format!("counted    {counted}"));
+            lines.push(format!(
+                "running    {} of {} jobs as primary",
+                view.running, view.profile.capacity
+            ));
+        }
+    }
+    if sealed > 0 {
+        let until = if running {
+            "until their jobs end"
+        } else {
+            "on this disk: start the daemon before they are due"
+        };
+        lines.push(format!("sealed     {sealed} claims wait {until}"));
+    }
+    let object = json!({
+        "address": address, "daemon_runs": running, "balance": account.balance, "partner": registered, "sealed": sealed,
+    });
+    ui.result(&object, &lines.join("\n"));
+    Ok(())
+}
+
+fn storage(error: &JournalError) -> Failure {
+    Failure::with_own_hint(
+        ExitKind::Storage,
+        "storage",
+        &error.to_string(),
+        "is the disk full, or is the folder another's?",
+    )
+}
+
+async fn change_bond(dir: &Path, action: Action, ui: Ui) -> Result<(), Failure> {
+    let (config, key) = open(dir)?;
+    let client = connect(&config)?;
+    let chain = light_of(&dir.join(&config.genesis))?.chain();
+    let refills = matches!(&action, Action::Unbond { .. });
+    let progress = ui.spinner("waiting until it is final");
+    let sent = submit::send(&client, &key, action, Some(chain), PATIENCE).await;
+    progress.finish();
+    let sent = sent?;
+    let view = client
+        .partner(key.public().address())
+        .await
+        .map_err(failure)?;
+    let mut text = format!(
+        "final in block {}; the bond is {} SQUARE, {} of it free",
+        sent.height, view.bond, view.free
+    );
+    for unbonding in &view.unbonding {
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            "\nunbonding  {} SQUARE, paid at chain time {} ms",
+            unbonding.amount, unbonding.due
+        );
+    }
+    if refills && view.bond < config.bond {
+        let _ = write!(
+            text,
+            "\nnote: `bond` in {} is {}: a running daemon fills the bond up again unless you lower it",
+            dir.join(CONFIG_FILE).display(),
+            config.bond
+        );
+    }
+    ui.result(
+        &json!({ "id": sent.id, "height": sent.height, "partner": view }),
+        &text,
+    );
+    Ok(())
+}

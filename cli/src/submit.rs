@@ -1,0 +1,178 @@
+//! Signing and sending a transaction, and waiting until it is final: shared by wallet, job and partner commands.
+
+use std::fmt;
+use std::time::Duration;
+
+use clap::Args;
+use rpc::client::{Client, ClientError};
+use rpc::model::TransactionStatus;
+use serde_json::json;
+use types::hash::{ChainId, TransactionId};
+use types::key::SecretKey;
+use types::number::{Amount, Height};
+use types::transaction::{Action, SignedTransaction, Transaction};
+
+use crate::failure::{ExitKind, Failure};
+
+/// How many heights a transaction sent from here stays valid.
+const VALIDITY_HEIGHTS: u64 = 1_000;
+
+/// Which servers to ask.
+#[derive(Debug, Clone, Args)]
+pub struct RpcArgs {
+    /// A validator's RPC address. Give several, or a list with commas: when one does not answer, the next is asked.
+    #[arg(
+        long = "rpc",
+        value_name = "URL",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:26601",
+        env = "GRIDPROOF_RPC"
+    )]
+    urls: Vec<String>,
+}
+
+impl RpcArgs {
+    /// A client of those servers.
+    pub fn client(&self) -> Result<Client, Failure> {
+        Client::of(&self.urls).map_err(failure)
+    }
+}
+
+impl fmt::Display for RpcArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.urls.join(","))
+    }
+}
+
+/// A transaction that is final and whose action succeeded.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// Its id.
+    pub id: TransactionId,
+    /// The block that holds it.
+    pub height: Height,
+    /// What was burned.
+    pub fee: Amount,
+}
+
+/// Signs an action with the account's next nonce and the least fee. If a chain is given, a server of another one is
+/// refused before the key is used; otherwise the server's word is taken for which chain it is.
+pub async fn sign(
+    client: &Client,
+    key: &SecretKey,
+    action: Action,
+    chain: Option<ChainId>,
+) -> Result<SignedTransaction, Failure> {
+    let status = client.status().await.map_err(failure)?;
+    if let Some(chain) = chain.filter(|chain| *chain != status.chain_id) {
+        let message = format!(
+            "{} serves the chain {}, the genesis is that of the chain {chain}; nothing was signed",
+            client.url(),
+            status.chain_id
+        );
+        return Err(Failure::new(ExitKind::BadInput, "other_chain", message)
+            .hint("give the genesis of that chain, or the address of a server of this one"));
+    }
+    let account = client
+        .account(key.public().address())
+        .await
+        .map_err(failure)?;
+    let transaction = Transaction {
+        chain_id: status.chain_id,
+        sender: key.public(),
+        nonce: account.next_nonce,
+        valid_until: status.height.saturating_add(VALIDITY_HEIGHTS),
+        fee: status.minimum_fee,
+        action,
+    };
+    Ok(transaction.sign(key))
+}
+
+/// Hands a transaction to a server. No answer does not say that it was not heard: then it is handed over once more, the
+/// same bytes, and waiting for it tells.
+pub async fn hand_over(client: &Client, signed: &SignedTransaction) -> Result<(), Failure> {
+    match client.submit(signed).await {
+        Ok(_) => Ok(()),
+        Err(ClientError::Broken { .. } | ClientError::Timeout { .. }) => {
+            let _ = client.submit(signed).await;
+            Ok(())
+        }
+        Err(error) => Err(failure(error)),
+    }
+}
+
+/// Signs and sends an action, and waits until it is final. A reverted action is a failure that names the rule.
+pub async fn send(
+    client: &Client,
+    key: &SecretKey,
+    action: Action,
+    chain: Option<ChainId>,
+    patience: Duration,
+) -> Result<Sent, Failure> {
+    let signed = sign(client, key, action, chain).await?;
+    hand_over(client, &signed).await?;
+    finished(client, signed.id(), patience)
+        .await
+        .map_err(|failure| failure.with("transaction", json!(signed.id())))
+}
+
+/// Waits until a transaction is final.
+pub async fn finished(
+    client: &Client,
+    id: TransactionId,
+    patience: Duration,
+) -> Result<Sent, Failure> {
+    match client
+        .wait_transaction(id, patience)
+        .await
+        .map_err(failure)?
+    {
+        TransactionStatus::Included {
+            id,
+            height,
+            receipt,
+            ..
+        } => match receipt.failure {
+            None => Ok(Sent {
+                id,
+                height,
+                fee: receipt.fee,
+            }),
+            Some(reverted) => Err(Failure::new(
+                ExitKind::Refused,
+                &reverted.code,
+                reverted.message,
+            )
+            .hint("nothing was changed but the fee; correct the request and send it again")),
+        },
+        TransactionStatus::Pending { id, .. } => Err(Failure::new(
+            ExitKind::TimedOut,
+            "pending",
+            format!(
+                "transaction {id} is not final after {} s",
+                patience.as_secs()
+            ),
+        )
+        .hint("it may still become final: ask /v1/transactions/<id>, or look at the node's status")
+        .retryable()),
+    }
+}
+
+/// A client's error as a failure with its exit code.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that map_err calls"
+)]
+pub fn failure(error: ClientError) -> Failure {
+    let kind = match &error {
+        ClientError::Url { .. } => ExitKind::Usage,
+        ClientError::NoConnection { .. }
+        | ClientError::Broken { .. }
+        | ClientError::Timeout { .. } => ExitKind::NoConnection,
+        ClientError::WaitedTooLong { .. } => ExitKind::TimedOut,
+        _ => ExitKind::Refused,
+    };
+    let mut failure = Failure::new(kind, error.code(), error.to_string()).hint(error.hint());
+    failure.retryable = error.is_retryable();
+    failure
+}

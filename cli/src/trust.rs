@@ -1,0 +1,102 @@
+//! What a customer trusts: a genesis of its own, or for want of one the server's.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use light::Light;
+use rpc::Client;
+use types::hash::ChainId;
+
+use crate::failure::{ExitKind, Failure};
+use crate::submit::failure;
+use crate::ui::Ui;
+
+/// Which chain it is about, and what results are verified against.
+#[derive(Debug, Clone, Args)]
+pub struct TrustArgs {
+    /// The chain's genesis, from a source that you trust: nothing is signed for another chain, and results are verified
+    /// against it. Without it the server's word is taken.
+    #[arg(long, value_name = "FILE")]
+    genesis: Option<PathBuf>,
+}
+
+/// What results are verified against, and whose word that is.
+#[derive(Debug)]
+pub struct Trust {
+    /// The chain and its committee.
+    pub light: Light,
+    /// True if the genesis was given, false if it is the server's.
+    given: bool,
+}
+
+impl Trust {
+    /// Trusts a genesis file.
+    pub fn of_file(path: &Path) -> Result<Self, Failure> {
+        light_of(path).map(|light| Self { light, given: true })
+    }
+
+    /// Whose genesis it is, as `--json` shows it.
+    pub fn source(&self) -> &'static str {
+        source(self.given)
+    }
+}
+
+fn source(given: bool) -> &'static str {
+    if given { "given" } else { "server" }
+}
+
+impl TrustArgs {
+    /// Whose word says which chain it is, as `--json` shows it.
+    pub fn source(&self) -> &'static str {
+        source(self.genesis.is_some())
+    }
+
+    /// The chain to sign for, if a genesis is given.
+    pub fn chain(&self) -> Result<Option<ChainId>, Failure> {
+        self.genesis
+            .as_deref()
+            .map(|path| light_of(path).map(|light| light.chain()))
+            .transpose()
+    }
+
+    /// The given genesis, or the server's.
+    pub async fn resolve(&self, client: &Client, ui: Ui) -> Result<Trust, Failure> {
+        if let Some(path) = &self.genesis {
+            return Trust::of_file(path);
+        }
+        ui.line(
+            "no --genesis given: results are verified against the genesis that this server gives",
+        );
+        let bytes = client.genesis().await.map_err(failure)?;
+        let light = Light::from_bytes(&bytes).map_err(|error| {
+            Failure::new(
+                ExitKind::NotVerified,
+                "genesis",
+                format!("{} gives no valid genesis: {error}", client.url()),
+            )
+            .hint("ask another server, or give the genesis with --genesis")
+        })?;
+        Ok(Trust {
+            light,
+            given: false,
+        })
+    }
+}
+
+/// The light client of a genesis file.
+pub fn light_of(path: &Path) -> Result<Light, Failure> {
+    let bad = |why: String| {
+        Failure::new(
+            ExitKind::BadInput,
+            "genesis",
+            format!("genesis {}: {why}", path.display()),
+        )
+    };
+    let bytes = std::fs::read(path).map_err(|error| {
+        bad(error.to_string())
+            .hint("a devnet writes it to <its folder>/genesis.bin; a node has it in its folder")
+    })?;
+    Light::from_bytes(&bytes).map_err(|error| {
+        bad(error.to_string()).hint("give the chain's genesis.bin, not its TOML form")
+    })
+}

@@ -1,0 +1,141 @@
+//! `gridproof wallet`: keys of accounts, balances and transfers.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Subcommand;
+use rpc::keyfile::{self, KeyKind};
+use serde_json::json;
+use types::hash::Address;
+use types::number::Amount;
+use types::transaction::Action;
+
+use crate::failure::{ExitKind, Failure};
+use crate::submit::{self, RpcArgs};
+use crate::trust::TrustArgs;
+use crate::ui::Ui;
+
+/// Hold and send SQUARE.
+#[derive(Debug, Subcommand)]
+pub enum WalletCommand {
+    /// Make a new account key.
+    #[command(after_help = "Example:\n  gridproof wallet new --key alice.key")]
+    New {
+        /// Where to write the key; never overwritten.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Show the address of a key, never the secret.
+    #[command(after_help = "Example:\n  gridproof wallet show --key alice.key")]
+    Show {
+        /// An account key file.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Show the balance of an account.
+    #[command(
+        after_help = "Example:\n  gridproof wallet balance --key alice.key --rpc http://127.0.0.1:26601"
+    )]
+    Balance {
+        /// The account's key file; or give --address.
+        #[arg(long, value_name = "FILE", required_unless_present = "address")]
+        key: Option<PathBuf>,
+        /// The account, 40 hex digits.
+        #[arg(long, conflicts_with = "key")]
+        address: Option<Address>,
+        #[command(flatten)]
+        rpc: RpcArgs,
+    },
+    /// Send SQUARE to an account and wait until the transfer is final.
+    #[command(
+        after_help = "Example:\n  gridproof wallet send --key alice.key --to 00..ff --amount 12.5 --rpc http://127.0.0.1:26601"
+    )]
+    Send {
+        /// The sender's key file.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// The receiver, 40 hex digits.
+        #[arg(long)]
+        to: Address,
+        /// How much SQUARE, for example 12.5.
+        #[arg(long)]
+        amount: Amount,
+        #[command(flatten)]
+        rpc: RpcArgs,
+        #[command(flatten)]
+        trust: TrustArgs,
+    },
+}
+
+/// Runs a wallet command.
+pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), Failure> {
+    match command {
+        WalletCommand::New { key } => {
+            let secret = keyfile::create(&key, KeyKind::Account)?;
+            let address = secret.public().address();
+            let text = format!(
+                "address {address}\nkey     {} (keep a copy: nobody can restore it)",
+                key.display()
+            );
+            ui.result(&json!({ "address": address, "key": key }), &text);
+        }
+        WalletCommand::Show { key } => {
+            let public = keyfile::read_public(&key, KeyKind::Account)?;
+            let address = public.address();
+            ui.result(
+                &json!({ "address": address, "public": public }),
+                &format!("address {address}\npublic  {public}"),
+            );
+        }
+        WalletCommand::Balance { key, address, rpc } => {
+            let address = match (address, key) {
+                (Some(address), _) => address,
+                (None, Some(key)) => keyfile::read_public(&key, KeyKind::Account)?.address(),
+                (None, None) => {
+                    return Err(Failure::new(
+                        ExitKind::Usage,
+                        "usage",
+                        "give --key or --address",
+                    ));
+                }
+            };
+            let account = rpc
+                .client()?
+                .account(address)
+                .await
+                .map_err(submit::failure)?;
+            let text = format!("{} SQUARE", account.balance);
+            ui.result(
+                &json!({ "address": address, "balance": account.balance, "nonce": account.nonce }),
+                &text,
+            );
+        }
+        WalletCommand::Send {
+            key,
+            to,
+            amount,
+            rpc,
+            trust,
+        } => {
+            let key = keyfile::read_secret(&key, KeyKind::Account)?;
+            let (client, chain, action) = (
+                rpc.client()?,
+                trust.chain()?,
+                Action::Transfer { to, amount },
+            );
+            let progress = ui.spinner("sending");
+            let sent = submit::send(&client, &key, action, chain, Duration::from_mins(1)).await;
+            progress.finish();
+            let sent = sent?;
+            let text = format!(
+                "sent {amount} SQUARE to {to}\nfinal in block {} (fee {} burned)",
+                sent.height, sent.fee
+            );
+            ui.result(
+                &json!({ "id": sent.id, "height": sent.height, "fee": sent.fee, "to": to, "amount": amount, "genesis": trust.source() }),
+                &text,
+            );
+        }
+    }
+    Ok(())
+}

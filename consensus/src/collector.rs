@@ -1,0 +1,447 @@
+//! The vote collector: checks signatures beside the engine, lazily and in batches, and gathers certificates.
+//!
+//! A vote is taken only from the connection of its signer, so a forged one hurts nobody else. It is kept unverified
+//! until the votes on its statement could make a quorum; then all of them are verified at once, and where that fails
+//! the batch is halved until the forged ones are found. Verified at once are the second vote of a slot, the votes the
+//! engine acts upon alone, and those of a validator that forged before.
+//!
+//! Admission bounds what is kept: per validator, kind and view one vote (two if they conflict), for views from R below
+//! the highest final one to A above the current one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use types::committee::{Committee, ValidatorSet};
+use types::hash::{ChainId, Hash32};
+use types::key::{Signed, verify_batch};
+use types::number::{Epoch, ValidatorIndex, View};
+use types::vote::{Certificate, CertificateError, Proposal, Statement, Subject, Vote};
+
+use crate::config::Config;
+use crate::effect::Fault;
+use crate::quorum::Quorum;
+
+#[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
+mod tests;
+
+/// R: views below the highest final one for which votes are still counted and kept.
+pub const VIEWS_BELOW_FINAL: u64 = 64;
+/// A: views above the current one for which votes are taken.
+pub const VIEWS_AHEAD: u64 = 64;
+
+/// The kinds of votes, as slots are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Kind {
+    Notarize,
+    Nullify,
+    Finalize,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Notarize, Self::Nullify, Self::Finalize];
+
+    fn of(subject: &Subject) -> Self {
+        match subject {
+            Subject::Notarize { .. } => Self::Notarize,
+            Subject::Nullify => Self::Nullify,
+            Subject::Finalize { .. } => Self::Finalize,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Kept {
+    vote: Vote,
+    verified: bool,
+}
+
+/// What came of a vote.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Collected {
+    /// A certificate that it completed.
+    pub certificate: Option<Certificate>,
+    /// Who broke the protocol.
+    pub faults: Vec<(ValidatorIndex, Fault)>,
+    /// True if the vote was taken and its signature is known to be good.
+    pub verified: bool,
+}
+
+/// Gathers votes into certificates.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Collector {
+    chain: ChainId,
+    epoch: Epoch,
+    committee: Committee,
+    quorum: Quorum,
+    secret: Hash32,
+    slots: BTreeMap<(View, Kind, ValidatorIndex), Vec<Kept>>,
+    /// Statements whose certificate is known.
+    done: BTreeSet<Statement>,
+    forgers: ValidatorSet,
+    current: View,
+    last_final: View,
+}
+
+impl Collector {
+    /// An empty collector. `secret` must be unpredictable to other validators: batches are combined with it.
+    #[must_use]
+    pub fn new(config: &Config, secret: Hash32) -> Self {
+        Self {
+            chain: config.chain,
+            epoch: config.epoch,
+            committee: config.committee.clone(),
+            quorum: Quorum::of(config),
+            secret,
+            slots: BTreeMap::new(),
+            done: BTreeSet::new(),
+            forgers: ValidatorSet::default(),
+            current: View(1),
+            last_final: View::ZERO,
+        }
+    }
+
+    /// Moves the window of views that are taken, and forgets what fell out of it.
+    pub fn advance(&mut self, current: View, last_final: View) {
+        (self.current, self.last_final) = (current, last_final);
+        let oldest = last_final.saturating_sub(VIEWS_BELOW_FINAL);
+        if let Some(slot) = self.slots.first_key_value().map(|(slot, _)| *slot)
+            && slot.0 <= oldest
+        {
+            self.slots.retain(|(view, _, _), _| *view > oldest);
+            self.done.retain(|statement| statement.view > oldest);
+        }
+    }
+
+    /// Takes a vote from its signer's connection. `at_once` verifies it now.
+    pub fn insert(&mut self, from: ValidatorIndex, vote: Vote, at_once: bool) -> Collected {
+        if vote.signer != from {
+            return Collected {
+                faults: vec![(from, Fault::NotItsOwn)],
+                ..Collected::default()
+            };
+        }
+        if !self.admits(&vote.statement) || self.committee.member(from).is_none() {
+            return Collected::default();
+        }
+        let slot = (vote.statement.view, Kind::of(&vote.statement.subject), from);
+        let kept = self.slots.get(&slot).map_or(&[][..], Vec::as_slice);
+        if kept.len() > 1 {
+            return Collected::default();
+        }
+        if let Some(first) = kept.first().copied() {
+            return self.insert_second(slot, first, vote);
+        }
+        let at_once = at_once || self.forgers.contains(from);
+        if at_once && !self.verify(&[vote]) {
+            self.forgers.insert(from);
+            return Collected {
+                faults: vec![(from, Fault::BadSignature)],
+                ..Collected::default()
+            };
+        }
+        self.slots.insert(
+            slot,
+            vec![Kept {
+                vote,
+                verified: at_once,
+            }],
+        );
+        let mut collected = self.gather(vote.statement);
+        collected.verified |= at_once;
+        collected
+    }
+
+    /// Takes a vote whose signature is known to be good: our own, or one that a proposal carried.
+    pub fn insert_verified(&mut self, vote: Vote) -> Option<Certificate> {
+        if !self.admits(&vote.statement) {
+            return None;
+        }
+        let slot = (
+            vote.statement.view,
+            Kind::of(&vote.statement.subject),
+            vote.signer,
+        );
+        let kept = self.slots.entry(slot).or_default();
+        match kept
+            .iter()
+            .position(|kept| kept.vote.statement == vote.statement)
+        {
+            Some(known) => {
+                kept[known] = Kept {
+                    vote,
+                    verified: true,
+                }
+            }
+            None if kept.len() < 2 => kept.push(Kept {
+                vote,
+                verified: true,
+            }),
+            None => return None,
+        }
+        self.gather(vote.statement).certificate
+    }
+
+    /// Notes a verified certificate: its statement needs no more counting, and its votes are known.
+    pub fn learn(&mut self, certificate: &Certificate) {
+        if !self.admits(&certificate.statement) || !self.done.insert(certificate.statement) {
+            return;
+        }
+        let statement = certificate.statement;
+        for (signer, signature) in certificate.signers.iter().zip(&certificate.signatures) {
+            let slot = (statement.view, Kind::of(&statement.subject), signer);
+            let kept = self.slots.entry(slot).or_default();
+            if kept.is_empty() {
+                kept.push(Kept {
+                    vote: Vote {
+                        statement,
+                        signer,
+                        signature: *signature,
+                    },
+                    verified: true,
+                });
+            }
+        }
+    }
+
+    /// Verifies shape, weight and signatures of a certificate.
+    pub fn verify_certificate(&self, certificate: &Certificate) -> Result<(), CertificateError> {
+        let (signers, signatures) = (certificate.signers.len(), certificate.signatures.len());
+        if signers != signatures {
+            return Err(CertificateError::Count {
+                signers,
+                signatures,
+            });
+        }
+        let (found, quorum) = (
+            self.quorum.weight(certificate.signers.iter()),
+            self.quorum.needed(),
+        );
+        if !self.quorum.decides(found) {
+            return Err(CertificateError::NoQuorum {
+                found: found.0,
+                quorum: quorum.0,
+            });
+        }
+        let message = certificate.statement.signing_hash(self.chain);
+        let mut items = Vec::with_capacity(signatures);
+        for (index, signature) in certificate.signers.iter().zip(&certificate.signatures) {
+            let key = self
+                .committee
+                .member(index)
+                .ok_or(CertificateError::Stranger)?
+                .key;
+            items.push(Signed {
+                key,
+                message,
+                signature: *signature,
+            });
+        }
+        let epoch = certificate.statement.epoch == self.epoch;
+        (epoch && verify_batch(&items, &self.secret))
+            .then_some(())
+            .ok_or(CertificateError::Signature)
+    }
+
+    /// Verifies a proposal of the leader of its view.
+    #[must_use]
+    pub fn verify_proposal(&self, proposal: &Proposal, leader: ValidatorIndex) -> bool {
+        proposal.epoch == self.epoch && proposal.verify(&self.committee, leader, self.chain).is_ok()
+    }
+
+    /// True if a vote is one of ours by its signature.
+    #[must_use]
+    pub fn is_by(&self, vote: &Vote, signer: ValidatorIndex) -> bool {
+        vote.signer == signer && vote.statement.epoch == self.epoch && self.verify(&[*vote])
+    }
+
+    /// The latest vote of each kind that is held of a validator, with good signatures. A vote that is verified for it
+    /// stays verified or goes, so that asking again costs nothing; one that goes makes its signer a forger.
+    pub fn latest_of(&mut self, signer: ValidatorIndex) -> (Vec<Vote>, Option<Fault>) {
+        let (mut latest, mut forged) = (Vec::new(), false);
+        for kind in Kind::ALL {
+            let slots = self
+                .slots
+                .keys()
+                .rev()
+                .filter(|(_, k, s)| *k == kind && *s == signer);
+            for slot in slots.copied().collect::<Vec<_>>() {
+                forged |= self.drop_forged(slot);
+                if let Some(kept) = self.slots.get(&slot).and_then(|kept| kept.first()) {
+                    latest.push(kept.vote);
+                    break;
+                }
+            }
+        }
+        (latest, forged.then_some(Fault::BadSignature))
+    }
+
+    /// Verifies the votes of a slot. True if one was forged; it is gone then, and its signer is a forger.
+    fn drop_forged(&mut self, slot: (View, Kind, ValidatorIndex)) -> bool {
+        let Some(mut kept) = self.slots.remove(&slot) else {
+            return false;
+        };
+        let before = kept.len();
+        kept.retain_mut(|kept| {
+            kept.verified = kept.verified || self.verify(&[kept.vote]);
+            kept.verified
+        });
+        let forged = kept.len() < before;
+        if forged {
+            self.forgers.insert(slot.2);
+        }
+        if !kept.is_empty() {
+            self.slots.insert(slot, kept);
+        }
+        forged
+    }
+
+    /// Votes kept, for tests of the bound.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.values().map(Vec::len).sum()
+    }
+
+    /// True if no vote is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// True if votes on that statement are taken: its view is neither long final nor far ahead.
+    #[must_use]
+    pub fn admits(&self, statement: &Statement) -> bool {
+        let below = self.last_final.saturating_sub(VIEWS_BELOW_FINAL);
+        let above = self.current.saturating_add(VIEWS_AHEAD);
+        statement.epoch == self.epoch
+            && statement.view > below
+            && statement.view <= above
+            && statement.view.0 > 0
+    }
+
+    /// A second vote of a slot: taken if it conflicts with the first and both signatures are good.
+    fn insert_second(
+        &mut self,
+        slot: (View, Kind, ValidatorIndex),
+        first: Kept,
+        vote: Vote,
+    ) -> Collected {
+        if first.vote.statement == vote.statement {
+            return Collected {
+                verified: first.verified,
+                ..Collected::default()
+            };
+        }
+        let from = vote.signer;
+        if !self.verify(&[vote]) {
+            self.forgers.insert(from);
+            return Collected {
+                faults: vec![(from, Fault::BadSignature)],
+                ..Collected::default()
+            };
+        }
+        let mut kept = vec![Kept {
+            vote,
+            verified: true,
+        }];
+        let mut fault = Fault::Equivocation(slot.0);
+        if first.verified || self.verify(&[first.vote]) {
+            kept.insert(
+                0,
+                Kept {
+                    vote: first.vote,
+                    verified: true,
+                },
+            );
+        } else {
+            self.forgers.insert(from);
+            fault = Fault::BadSignature;
+        }
+        self.slots.insert(slot, kept);
+        let mut collected = self.gather(vote.statement);
+        collected.faults.push((from, fault));
+        collected.verified = true;
+        collected
+    }
+
+    /// Makes the certificate of a statement if the votes on it reach a quorum and their signatures hold.
+    fn gather(&mut self, statement: Statement) -> Collected {
+        let mut collected = Collected::default();
+        if self.done.contains(&statement) {
+            return collected;
+        }
+        let kind = Kind::of(&statement.subject);
+        let from = (statement.view, kind, ValidatorIndex(0));
+        let to = (statement.view, kind, ValidatorIndex(u16::MAX));
+        let on_it = |kept: &&Kept| kept.vote.statement == statement;
+        let votes: Vec<Kept> = self
+            .slots
+            .range(from..=to)
+            .filter_map(|(_, kept)| kept.iter().find(on_it))
+            .copied()
+            .collect();
+        if !self.quorum.decides(
+            self.quorum
+                .weight(votes.iter().map(|kept| kept.vote.signer)),
+        ) {
+            return collected;
+        }
+        let unverified: Vec<Vote> = votes
+            .iter()
+            .filter(|kept| !kept.verified)
+            .map(|kept| kept.vote)
+            .collect();
+        let forged = self.forged(&unverified);
+        for kept in self.slots.range_mut(from..=to).flat_map(|(_, kept)| kept) {
+            kept.verified |= kept.vote.statement == statement;
+        }
+        for signer in &forged {
+            self.forgers.insert(*signer);
+            let slot = (statement.view, kind, *signer);
+            if let Some(kept) = self.slots.get_mut(&slot) {
+                kept.retain(|kept| kept.vote.statement != statement);
+            }
+            collected.faults.push((*signer, Fault::BadSignature));
+        }
+        let good: Vec<Vote> = votes
+            .iter()
+            .map(|kept| kept.vote)
+            .filter(|vote| !forged.contains(&vote.signer))
+            .collect();
+        collected.certificate = self.certify(statement, good);
+        collected
+    }
+
+    /// The certificate with as few signers as its votes allow: the heaviest until they decide.
+    fn certify(&mut self, statement: Statement, mut votes: Vec<Vote>) -> Option<Certificate> {
+        let quorum = &self.quorum;
+        votes.sort_by_key(|vote| (std::cmp::Reverse(quorum.weight([vote.signer])), vote.signer));
+        let enough = (1..=votes.len()).find(|count| {
+            quorum.decides(quorum.weight(votes[..*count].iter().map(|vote| vote.signer)))
+        })?;
+        self.done.insert(statement);
+        Some(Certificate::from_votes(statement, &votes[..enough]))
+    }
+
+    /// The signers whose votes do not verify, found by halving.
+    fn forged(&self, votes: &[Vote]) -> Vec<ValidatorIndex> {
+        if votes.is_empty() || self.verify(votes) {
+            return Vec::new();
+        }
+        if let [vote] = votes {
+            return vec![vote.signer];
+        }
+        let (left, right) = votes.split_at(votes.len() / 2);
+        let mut forged = self.forged(left);
+        forged.extend(self.forged(right));
+        forged
+    }
+
+    fn verify(&self, votes: &[Vote]) -> bool {
+        let signed: Option<Vec<Signed>> = votes
+            .iter()
+            .map(|vote| vote.signed(&self.committee, self.chain))
+            .collect();
+        signed.is_some_and(|items| verify_batch(&items, &self.secret))
+    }
+}

@@ -1,0 +1,199 @@
+//! What an engine is told once: chain, committee, key and timing.
+
+use std::hash::{Hash, Hasher};
+
+use types::committee::Committee;
+use types::hash::{BlockId, ChainId, Hash32};
+use types::key::{PublicKey, SecretKey, Signature};
+use types::number::{Epoch, ValidatorIndex};
+use types::params::Params;
+
+use crate::mutation::Mutation;
+
+/// Durations of the protocol, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Timing {
+    /// First estimate of a network delay.
+    pub delta_ms: u64,
+    /// Largest estimate.
+    pub delta_max_ms: u64,
+    /// Growth per consecutive view without finality, in percent: 130 is 1.3.
+    pub growth_percent: u64,
+    /// Time without a new finalization after which certificates and votes are sent again.
+    pub standstill_ms: u64,
+    /// Time after which a nullify vote or an unanswered request is sent again.
+    pub retry_ms: u64,
+    /// Time between blocks when something is urgent.
+    pub pace_ms: u64,
+    /// Time between blocks otherwise.
+    pub idle_target_ms: u64,
+    /// How far ahead of our clock a block's timestamp may be when we notarize it.
+    pub max_clock_ahead_ms: u64,
+}
+
+impl Timing {
+    /// The protocol's timing with a network's choices.
+    #[must_use]
+    pub fn new(params: &Params) -> Self {
+        Self {
+            delta_ms: 500,
+            delta_max_ms: 10_000,
+            growth_percent: 130,
+            standstill_ms: 2_000,
+            retry_ms: 500,
+            pace_ms: params.pace_ms,
+            idle_target_ms: params.idle_target_ms,
+            max_clock_ahead_ms: params.max_clock_ahead_ms,
+        }
+    }
+
+    /// The estimate after that many consecutive views without finality.
+    #[must_use]
+    pub fn delta_after(&self, unfinalised: u64) -> u64 {
+        let mut delta = self.delta_ms;
+        for _ in 0..unfinalised {
+            if delta >= self.delta_max_ms || self.growth_percent <= 100 {
+                break;
+            }
+            delta = delta.saturating_mul(self.growth_percent) / 100;
+        }
+        delta.min(self.delta_max_ms)
+    }
+}
+
+/// A validator's key for votes. Equal and hashed by its public half.
+#[derive(Debug, Clone)]
+pub struct Signer {
+    key: SecretKey,
+    public: PublicKey,
+}
+
+impl Signer {
+    /// Wraps a key.
+    #[must_use]
+    pub fn new(key: SecretKey) -> Self {
+        let public = key.public();
+        Self { key, public }
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> PublicKey {
+        self.public
+    }
+
+    pub(crate) fn sign(&self, message: &Hash32) -> Signature {
+        self.key.sign(message)
+    }
+}
+
+impl PartialEq for Signer {
+    fn eq(&self, other: &Self) -> bool {
+        self.public == other.public
+    }
+}
+
+impl Eq for Signer {}
+
+impl Hash for Signer {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.public.hash(state);
+    }
+}
+
+/// Why a configuration is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The key is no member's.
+    #[error("validator key {0} is not in the committee: check the key file and the genesis")]
+    NotAMember(PublicKey),
+}
+
+/// What stays the same while an engine lives.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Config {
+    /// The chain.
+    pub chain: ChainId,
+    /// The committee's term of office.
+    pub epoch: Epoch,
+    /// Who votes.
+    pub committee: Committee,
+    /// Our position.
+    pub me: ValidatorIndex,
+    /// Our key.
+    pub signer: Signer,
+    /// The block of height 0, final in view 0.
+    pub genesis: BlockId,
+    /// Durations.
+    pub timing: Timing,
+    #[cfg(feature = "planted-bugs")]
+    mutation: Option<Mutation>,
+}
+
+impl Config {
+    /// Finds the key's place in the committee.
+    pub fn new(
+        chain: ChainId,
+        epoch: Epoch,
+        committee: Committee,
+        key: SecretKey,
+        genesis: BlockId,
+        timing: Timing,
+    ) -> Result<Self, ConfigError> {
+        let signer = Signer::new(key);
+        let me = committee
+            .index_of(&signer.public())
+            .ok_or(ConfigError::NotAMember(signer.public()))?;
+        Ok(Self {
+            chain,
+            epoch,
+            committee,
+            me,
+            signer,
+            genesis,
+            timing,
+            #[cfg(feature = "planted-bugs")]
+            mutation: None,
+        })
+    }
+
+    /// Breaks a rule.
+    #[cfg(feature = "planted-bugs")]
+    #[must_use]
+    pub fn planted(mut self, mutation: Mutation) -> Self {
+        self.mutation = Some(mutation);
+        self
+    }
+
+    /// True if that rule is broken.
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) fn breaks(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
+    }
+
+    /// True if no rule is broken on purpose.
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) fn is_honest(&self) -> bool {
+        self.mutation.is_none()
+    }
+
+    /// No rule is ever broken.
+    #[cfg(not(feature = "planted-bugs"))]
+    #[expect(
+        clippy::unused_self,
+        reason = "the same call asks the switch where it is built in"
+    )]
+    pub(crate) fn is_honest(&self) -> bool {
+        true
+    }
+
+    /// No rule is ever broken.
+    #[cfg(not(feature = "planted-bugs"))]
+    #[expect(
+        clippy::unused_self,
+        reason = "the same call asks the switch where it is built in"
+    )]
+    pub(crate) fn breaks(&self, _mutation: Mutation) -> bool {
+        false
+    }
+}

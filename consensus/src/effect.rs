@@ -1,0 +1,171 @@
+//! What comes out of the engine, in the order in which it must be performed.
+
+use types::committee::ValidatorSet;
+use types::hash::BlockId;
+use types::number::{Height, Timestamp, ValidatorIndex, View};
+use types::vote::Certificate;
+
+use crate::input::Monotonic;
+use crate::log::Record;
+use crate::message::{Message, Request};
+use crate::whole::WholeBlock;
+
+/// Who gets a message. Never ourselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recipients {
+    /// Every other validator.
+    All,
+    /// One.
+    One(ValidatorIndex),
+    /// Some.
+    Some(ValidatorSet),
+}
+
+/// Something to be done. Effects are performed in order; if one fails, none after it may be performed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Run the block after its parent's state and answer with [`crate::Event::Executed`]. The parent was executed or
+    /// is the last committed block. Checks everything about the block that needs state.
+    Execute(WholeBlock),
+    /// Append to the log and sync, see [`crate::log::Log::append`]. At most one per step; whatever comes after it
+    /// relies on it.
+    Persist(Vec<Record>),
+    /// Send a message.
+    Send {
+        /// To whom.
+        to: Recipients,
+        /// What.
+        message: Message,
+    },
+    /// Build a block and answer with [`crate::Event::Proposed`]; its header must carry these values.
+    Propose {
+        /// The view it is for.
+        view: View,
+        /// The parent; executed.
+        parent: BlockId,
+        /// The new block's height.
+        height: Height,
+        /// The new block's timestamp.
+        timestamp: Timestamp,
+    },
+    /// The block is final: write it and what its execution changed. Ascending, each once per start.
+    Commit {
+        /// The block.
+        block: WholeBlock,
+        /// The certificate that finalises this very block; none if only a descendant of it was finalised. Once the
+        /// store has synced a block with its finalization, [`crate::log::Log::release`] its view.
+        finalization: Option<Certificate>,
+    },
+    /// Answer from the store with [`Message::Block`] or [`Message::Range`] (see [`crate::Range::pack`]), or not at all
+    /// if the store does not have it.
+    Serve {
+        /// Who asks.
+        to: ValidatorIndex,
+        /// [`Request::Block`] or [`Request::Range`].
+        request: Request,
+    },
+    /// Wake the engine with [`crate::Event::Timer`] at this time; replaces the one before.
+    SetTimer(Monotonic),
+    /// A validator broke the protocol; for the log and for the peer's score. Decides nothing.
+    Report {
+        /// Who.
+        by: ValidatorIndex,
+        /// What.
+        fault: Fault,
+    },
+    /// The node must stop: going on could only do harm.
+    Stop(Halt),
+}
+
+/// What a validator did that no correct one does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// A signature that does not verify.
+    #[error("sent a signature that does not verify")]
+    BadSignature,
+    /// A vote in another's name, or a proposal by another than the leader.
+    #[error("sent a message that is not its own to send")]
+    NotItsOwn,
+    /// Two votes of one kind in one view, or two proposals.
+    #[error("said two things in view {0}")]
+    Equivocation(View),
+    /// A certificate without a quorum or with a bad signature.
+    #[error("sent a certificate that proves nothing")]
+    BadCertificate,
+    /// A proposal that cannot be right.
+    #[error("proposed a block in view {0} that breaks the rules")]
+    BadProposal(View),
+    /// An answer that does not fit what was asked.
+    #[error("sent blocks that are not the ones asked for")]
+    BadAnswer,
+}
+
+/// Why a node must stop.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Halt {
+    /// A final block fails here.
+    #[error("state diverged: block {block} at height {height} is final but fails to execute here")]
+    Diverged {
+        /// The block.
+        block: BlockId,
+        /// Its height.
+        height: Height,
+    },
+    /// Two conflicting blocks are final: more than a third of the stake broke the rules.
+    #[error(
+        "two conflicting blocks are final around view {view}: more than a third of the stake broke the rules"
+    )]
+    Conflict {
+        /// View of the second finalization.
+        view: View,
+    },
+}
+
+/// The effects of one step.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Effects {
+    /// What need not wait for the disk.
+    pub(crate) early: Vec<Effect>,
+    /// What must be on disk before anything in `late`.
+    pub(crate) records: Vec<Record>,
+    /// What waits for the disk.
+    pub(crate) late: Vec<Effect>,
+    /// The next timer.
+    pub(crate) timer: Option<Monotonic>,
+    /// Sends before it writes: a planted bug.
+    pub(crate) reversed: bool,
+}
+
+impl Effects {
+    /// Joins the effects of a later step into this one: still one write, before everything that waits for it.
+    pub(crate) fn merge(&mut self, later: Self) {
+        self.early.extend(later.early);
+        self.records.extend(later.records);
+        self.late.extend(later.late);
+        self.timer = later.timer.or(self.timer);
+    }
+
+    pub(crate) fn send(&mut self, to: Recipients, message: Message) {
+        self.late.push(Effect::Send { to, message });
+    }
+}
+
+impl IntoIterator for Effects {
+    type Item = Effect;
+    type IntoIter = std::vec::IntoIter<Effect>;
+
+    /// The effects in the order in which they must be performed.
+    fn into_iter(self) -> Self::IntoIter {
+        let persist = (!self.records.is_empty()).then_some(Effect::Persist(self.records));
+        let mut all = self.early;
+        if self.reversed {
+            all.extend(self.late);
+            all.extend(persist);
+        } else {
+            all.extend(persist);
+            all.extend(self.late);
+        }
+        all.extend(self.timer.map(Effect::SetTimer));
+        all.into_iter()
+    }
+}

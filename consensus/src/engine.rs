@@ -1,0 +1,370 @@
+//! The engine: rules 1 to 9, 11 and 14 of the protocol as a pure step.
+//!
+//! A step takes one event into the tables ([`Engine::take`]), then does everything that the tables allow
+//! ([`Engine::advance`]): certify, decide, enter, propose, notarize, finalize, nullify, ask for what is missing. No
+//! rule is bound to the event that made it possible, so nothing depends on the order in which events come, and a
+//! restart needs no path of its own.
+//!
+//! A term is one view long (L = 1) and a leader runs no views ahead (k = 0).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use types::hash::BlockId;
+use types::number::{Height, ValidatorIndex, View};
+use types::vote::{Certificate, Subject, Vote};
+
+use crate::collector::VIEWS_AHEAD;
+use crate::config::Config;
+use crate::effect::{Effect, Effects, Fault, Halt};
+use crate::input::{Event, Monotonic, Now, Tip, Verdict};
+use crate::leader::Leaders;
+use crate::log::Record;
+use crate::mutation::Mutation;
+use crate::quorum::Quorum;
+use crate::whole::WholeBlock;
+
+mod certify;
+mod decide;
+mod fetch;
+mod gossip;
+mod propose;
+mod restore;
+mod round;
+mod servers;
+#[cfg(test)]
+mod tests;
+mod vote;
+
+use decide::Decided;
+use fetch::Want;
+use gossip::{Shown, Standstill};
+use restore::Voting;
+use round::{Execution, Held, Proposed, Round};
+use servers::{Ask, Servers};
+
+/// One validator's view of the chain being decided.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Engine {
+    config: Arc<Config>,
+    quorum: Quorum,
+    leaders: Leaders,
+    /// The current view; never decreases.
+    view: View,
+    entered: Monotonic,
+    /// The certificate that let us in; none in view 1.
+    entry: Option<Certificate>,
+    timers: Timers,
+    decided: Decided,
+    /// The last committed block.
+    tip: Tip,
+    tip_urgent: bool,
+    /// Views above the highest final one.
+    rounds: BTreeMap<View, Round>,
+    /// Blocks above the last committed one.
+    blocks: BTreeMap<BlockId, Held>,
+    voting: Voting,
+    /// Nothing is voted up to this view.
+    floor: View,
+    asks: BTreeMap<Want, Ask>,
+    servers: Servers,
+    shown: BTreeMap<ValidatorIndex, Shown>,
+    standstill: Standstill,
+    /// A transaction waits.
+    urgent: bool,
+    halted: bool,
+}
+
+/// The timers of the current view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+struct Timers {
+    /// Without a proposal until then, the view is given up.
+    proposal: Monotonic,
+    /// Still in the view then, it is given up.
+    still: Monotonic,
+    /// Our nullify vote is sent again.
+    retry: Monotonic,
+}
+
+impl Engine {
+    /// Takes an event and does everything that follows from it.
+    pub fn step(&mut self, now: Now, event: Event) -> Effects {
+        let mut out = self.effects();
+        if !self.halted {
+            self.take(now, event, &mut out);
+            self.advance(now, &mut out);
+        }
+        out
+    }
+
+    /// The current view.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.view
+    }
+
+    /// The highest final view.
+    #[must_use]
+    pub fn final_view(&self) -> View {
+        self.decided.view
+    }
+
+    /// The last committed block.
+    #[must_use]
+    pub fn tip(&self) -> Tip {
+        self.tip
+    }
+
+    /// The height of the highest final block, as far as its block is known; what is above the tip is being fetched.
+    #[must_use]
+    pub fn final_height(&self) -> Option<Height> {
+        if self.tip.id == self.decided.block {
+            return Some(self.tip.height);
+        }
+        self.blocks
+            .get(&self.decided.block)
+            .map(|held| held.block.header.height)
+    }
+
+    /// True if the last committed block is the highest final one.
+    #[must_use]
+    pub fn is_in_sync(&self) -> bool {
+        self.tip.id == self.decided.block
+    }
+
+    /// True once peers have answered what we voted before, so that we vote again.
+    #[must_use]
+    pub fn is_voting(&self) -> bool {
+        self.voting == Voting::Open
+    }
+
+    /// The leader of a view.
+    pub fn leader(&mut self, view: View) -> ValidatorIndex {
+        self.leaders.leader(view)
+    }
+
+    /// True if a block above the last committed one is held: its verdict may still be asked for, or is known. What came
+    /// of any other block may be forgotten, unless it is still to be written: one that is needed again is executed again.
+    #[must_use]
+    pub fn holds(&self, block: &BlockId) -> bool {
+        self.blocks.contains_key(block)
+    }
+
+    /// Blocks held above the last committed one, for tests of the bound.
+    #[must_use]
+    pub fn blocks_held(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// True if a certificate of that kind and view says nothing new.
+    pub(crate) fn knows(&self, certificate: &Certificate) -> bool {
+        let view = certificate.statement.view;
+        if view < self.decided.view {
+            return true;
+        }
+        let round = self.rounds.get(&view);
+        match certificate.statement.subject {
+            Subject::Notarize { .. } => {
+                view == self.decided.view || round.is_some_and(|r| r.notarization.is_some())
+            }
+            Subject::Nullify => {
+                view == self.decided.view || round.is_some_and(|r| r.nullification.is_some())
+            }
+            Subject::Finalize { block } => view == self.decided.view && block == self.decided.block,
+        }
+    }
+
+    /// True if the leader's first proposal of that view is still missing and would be taken. Of a view that is over,
+    /// only a notarized block matters.
+    pub(crate) fn awaits_proposal(&self, view: View) -> bool {
+        let round = self.rounds.get(&view);
+        let taken = round.is_some_and(|round| round.proposal.is_some() || round.spoiled);
+        let matters = view >= self.view || round.is_some_and(|round| round.notarization.is_some());
+        let in_window = view > self.decided.view && view <= self.view.saturating_add(VIEWS_AHEAD);
+        in_window && matters && (!taken || self.breaks(Mutation::NotarizeTwice))
+    }
+
+    /// The certificates above the highest final view, and its own.
+    pub(crate) fn certificates(&self) -> impl Iterator<Item = &Certificate> {
+        let above = self
+            .rounds
+            .values()
+            .flat_map(|round| [&round.notarization, &round.nullification]);
+        std::iter::once(&self.decided.certificate)
+            .chain(above)
+            .flatten()
+    }
+
+    /// Our own votes above the highest final view.
+    pub(crate) fn own_votes(&self) -> impl Iterator<Item = &Vote> {
+        self.rounds.values().flat_map(|round| round.own.votes())
+    }
+
+    fn breaks(&self, mutation: Mutation) -> bool {
+        self.config.breaks(mutation)
+    }
+
+    fn effects(&self) -> Effects {
+        Effects {
+            reversed: self.breaks(Mutation::SendBeforeSync),
+            ..Effects::default()
+        }
+    }
+
+    fn round(&mut self, view: View) -> &mut Round {
+        self.rounds.entry(view).or_default()
+    }
+
+    fn take(&mut self, now: Now, event: Event, out: &mut Effects) {
+        match event {
+            Event::Timer => {}
+            Event::Urgent(urgent) => self.urgent = urgent,
+            Event::Proposal {
+                view,
+                parent_view,
+                block,
+            } => self.take_proposal(view, parent_view, block, out),
+            Event::Certificate(certificate) => self.take_certificate(now, certificate, out),
+            Event::LeaderNullified(view) => {
+                if view >= self.view && view <= self.view.saturating_add(VIEWS_AHEAD) {
+                    self.round(view).leader_nullified = true;
+                }
+            }
+            Event::Block(block) => self.take_block(&block),
+            Event::Range { from, range } => self.take_range(now, from, *range, out),
+            Event::Request { from, request } => self.serve(from, request, out),
+            Event::Lookback {
+                from,
+                session,
+                votes,
+            } => self.take_lookback(from, session, &votes, out),
+            Event::Executed { block, verdict } => self.take_verdict(block, verdict),
+            Event::Proposed { view, block } => self.take_own_block(view, &block, out),
+        }
+    }
+
+    /// Does all that the tables allow, until nothing more moves.
+    fn advance(&mut self, now: Now, out: &mut Effects) {
+        loop {
+            self.extend_path(out);
+            if self.halted {
+                return;
+            }
+            let mut moved = self.execute(out);
+            moved |= self.commit(out);
+            moved |= self.certify();
+            moved |= self.enter(now, out);
+            if !moved || self.halted {
+                break;
+            }
+        }
+        if self.halted {
+            return;
+        }
+        self.log_certified(out);
+        self.propose(now, out);
+        self.notarize(now, out);
+        self.finalize(out);
+        self.nullify(now, out);
+        self.fetch(now, out);
+        self.ask_lookback(now, out);
+        self.resend(now, out);
+        out.timer = Some(self.next_timer(now));
+    }
+
+    /// The first proposal of a view from its leader.
+    fn take_proposal(
+        &mut self,
+        view: View,
+        parent_view: View,
+        block: Option<WholeBlock>,
+        out: &mut Effects,
+    ) {
+        if !self.awaits_proposal(view) {
+            return;
+        }
+        let leader = self.leaders.leader(view);
+        let fits = |block: &WholeBlock| {
+            let header = &block.header;
+            header.chain_id == self.config.chain && header.proposer == leader && parent_view < view
+        };
+        let Some(block) = block.filter(fits) else {
+            self.round(view).spoiled = true;
+            out.late.push(Effect::Report {
+                by: leader,
+                fault: Fault::BadProposal(view),
+            });
+            return;
+        };
+        self.round(view).proposal = Some(Proposed {
+            parent_view,
+            block: block.id(),
+        });
+        self.hold(&block);
+    }
+
+    fn take_certificate(&mut self, now: Now, certificate: Certificate, out: &mut Effects) {
+        let view = certificate.statement.view;
+        match certificate.statement.subject {
+            Subject::Finalize { block } => {
+                self.take_finalization(now, view, block, certificate, out)
+            }
+            _ if view <= self.decided.view => {}
+            Subject::Notarize { .. } => {
+                let round = self.round(view);
+                if round.notarization.is_none() {
+                    round.notarization = Some(certificate.clone());
+                    self.offer(certificate, out);
+                }
+            }
+            Subject::Nullify => {
+                let round = self.round(view);
+                if round.nullification.is_none() {
+                    round.nullification = Some(certificate.clone());
+                    self.offer(certificate, out);
+                }
+            }
+        }
+    }
+
+    fn take_verdict(&mut self, block: BlockId, verdict: Verdict) {
+        if let Some(held) = self.blocks.get_mut(&block)
+            && held.execution == Execution::Running
+        {
+            held.execution = match verdict {
+                Verdict::Valid { urgent } => Execution::Valid { urgent },
+                Verdict::Invalid => Execution::Invalid,
+            };
+        }
+    }
+
+    fn halt(&mut self, why: Halt, out: &mut Effects) {
+        if self.halted {
+            return;
+        }
+        self.halted = true;
+        if let Halt::Conflict { view } = why {
+            out.records.push(Record::Conflict(view));
+        }
+        out.late.push(Effect::Stop(why));
+    }
+
+    /// The earliest time at which something is to be done without another event. There always is one: standstill.
+    fn next_timer(&mut self, now: Now) -> Monotonic {
+        let mut next = self.standstill.at;
+        let mut at = |time: Option<Monotonic>| next = next.min(time.unwrap_or(next));
+        let round = self.rounds.get(&self.view);
+        if self.may_vote(self.view) {
+            let nullified = round.is_some_and(|round| round.own.nullify.is_some());
+            let proposed = round.is_some_and(|round| round.proposal.is_some());
+            at(nullified.then_some(self.timers.retry));
+            at((!nullified).then_some(self.timers.still));
+            at((!nullified && !proposed).then_some(self.timers.proposal));
+        }
+        at(self.voting.asks_at());
+        at(self.asks.values().map(|ask| ask.at).min());
+        at(self.proposes_at(now));
+        at(self.notarizes_at(now));
+        next.max(now.monotonic.after(1))
+    }
+}

@@ -1,0 +1,244 @@
+//! Holding, executing and certifying blocks, and entering views (rules 1 and 4).
+
+use types::hash::BlockId;
+use types::number::{Height, Timestamp, View};
+use types::vote::Certificate;
+
+use super::round::{Execution, Held, Round};
+use super::{Engine, Timers};
+use crate::effect::{Effect, Effects};
+use crate::input::Now;
+use crate::log::Record;
+use crate::mutation::Mutation;
+use crate::whole::WholeBlock;
+
+/// What a block must follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Parent {
+    pub height: Height,
+    pub timestamp: Timestamp,
+    pub urgent: bool,
+}
+
+impl Parent {
+    /// True if the block's height and timestamp follow this parent's.
+    pub(super) fn is_followed_by(&self, block: &WholeBlock) -> bool {
+        block.header.height == self.height.next() && block.header.timestamp > self.timestamp
+    }
+}
+
+impl Engine {
+    /// Keeps a block above the last committed one.
+    pub(super) fn hold(&mut self, block: &WholeBlock) {
+        if block.header.height > self.tip.height {
+            let held = || Held {
+                block: block.clone(),
+                execution: Execution::New,
+                logged: false,
+                sought: false,
+            };
+            self.blocks.entry(block.id()).or_insert_with(held);
+        }
+    }
+
+    /// A block whose state is known: committed last, or executed.
+    pub(super) fn executed(&self, id: BlockId) -> Option<Parent> {
+        if id == self.tip.id {
+            let (height, timestamp) = (self.tip.height, self.tip.timestamp);
+            return Some(Parent {
+                height,
+                timestamp,
+                urgent: self.tip_urgent,
+            });
+        }
+        let held = self.blocks.get(&id)?;
+        let Execution::Valid { urgent } = held.execution else {
+            return None;
+        };
+        let header = &held.block.header;
+        Some(Parent {
+            height: header.height,
+            timestamp: header.timestamp,
+            urgent,
+        })
+    }
+
+    /// Starts the execution of everything that matters and whose parent was executed: final blocks, notarized blocks
+    /// and the current proposal. True if a block turned out not to follow its parent.
+    pub(super) fn execute(&mut self, out: &mut Effects) -> bool {
+        let notarized = self
+            .rounds
+            .values()
+            .filter(|round| !round.certified)
+            .filter_map(Round::notarized);
+        let mut wanted: Vec<BlockId> = notarized.map(|(_, block)| block).collect();
+        wanted.extend(self.decided.path.values());
+        let current = self.rounds.get(&self.view).and_then(|round| round.proposal);
+        wanted.extend(current.map(|proposed| proposed.block));
+        let mut refused = false;
+        for id in wanted {
+            let Some(held) = self
+                .blocks
+                .get(&id)
+                .filter(|held| held.execution == Execution::New)
+            else {
+                continue;
+            };
+            let Some(parent) = self.executed(held.block.header.parent) else {
+                continue;
+            };
+            let follows = parent.is_followed_by(&held.block);
+            if follows {
+                out.early.push(Effect::Execute(held.block.clone()));
+            }
+            refused |= !follows;
+            if let Some(held) = self.blocks.get_mut(&id) {
+                held.execution = if follows {
+                    Execution::Running
+                } else {
+                    Execution::Invalid
+                };
+            }
+        }
+        refused
+    }
+
+    /// True if that block of that view may be built upon.
+    pub(super) fn is_certified(&self, view: View, block: BlockId) -> bool {
+        if view == self.decided.view {
+            return block == self.decided.block && block == self.tip.id;
+        }
+        let round = self.rounds.get(&view).filter(|round| round.certified);
+        round
+            .and_then(Round::notarized)
+            .is_some_and(|(_, notarized)| notarized == block)
+    }
+
+    /// Certifies notarized blocks, parents first. True if one was.
+    pub(super) fn certify(&mut self) -> bool {
+        let mut ready = Vec::new();
+        for (view, round) in &self.rounds {
+            let Some((parent_view, block)) = round.notarized().filter(|_| !round.certified) else {
+                continue;
+            };
+            let Some(held) = self.blocks.get(&block) else {
+                continue;
+            };
+            let valid = matches!(held.execution, Execution::Valid { .. });
+            if valid && self.is_certified(parent_view, held.block.header.parent) {
+                ready.push(*view);
+            }
+        }
+        for view in &ready {
+            self.round(*view).certified = true;
+        }
+        !ready.is_empty()
+    }
+
+    /// Writes what certification rests on: whoever restarts can serve it, and votes Finalize upon it.
+    pub(super) fn log_certified(&mut self, out: &mut Effects) {
+        let fresh = |round: &Round| round.certified && !round.logged.notarization;
+        let views: Vec<View> = self
+            .rounds
+            .iter()
+            .filter(|(_, round)| fresh(round))
+            .map(|(view, _)| *view)
+            .collect();
+        for view in views {
+            let Some((_, block)) = self.round(view).notarized() else {
+                continue;
+            };
+            self.log_body(view, block, out);
+            self.log_notarization(view, out);
+        }
+    }
+
+    /// Writes a block's body, once.
+    pub(super) fn log_body(&mut self, view: View, block: BlockId, out: &mut Effects) {
+        let skip = self.breaks(Mutation::NotarizeWithoutBody);
+        let Some(held) = self.blocks.get_mut(&block) else {
+            return;
+        };
+        if !held.logged && !skip {
+            held.logged = true;
+            let block = Box::new(held.block.block().as_ref().clone());
+            out.records.push(Record::Block { view, block });
+        }
+    }
+
+    pub(super) fn log_notarization(&mut self, view: View, out: &mut Effects) {
+        let round = self.round(view);
+        if !round.logged.notarization {
+            round.logged.notarization = true;
+            let certificate = round.notarization.clone();
+            self.log_certificate(certificate, out);
+        }
+    }
+
+    pub(super) fn log_certificate(&self, certificate: Option<Certificate>, out: &mut Effects) {
+        if !self.breaks(Mutation::CertificateNotLogged) {
+            out.records.extend(certificate.map(Record::Certificate));
+        }
+    }
+
+    /// Enters the highest view that a certificate opens. True if it is a new one.
+    pub(super) fn enter(&mut self, now: Now, out: &mut Effects) -> bool {
+        let ended = |round: &Round| round.certified || round.nullification.is_some();
+        let last = self
+            .rounds
+            .iter()
+            .rev()
+            .find(|(_, round)| ended(round))
+            .map(|(view, _)| *view);
+        let last = last.unwrap_or_default().max(self.decided.view);
+        if last < self.view {
+            return false;
+        }
+        self.view = last.next();
+        if last == self.decided.view {
+            self.entry.clone_from(&self.decided.certificate);
+        } else {
+            self.log_entry(last, out);
+        }
+        self.begin(now);
+        self.prune();
+        true
+    }
+
+    /// Writes what ended a view, and notes it as what let us into the next.
+    fn log_entry(&mut self, last: View, out: &mut Effects) {
+        let round = self.round(last);
+        if round.certified {
+            let notarization = round.notarization.clone();
+            self.entry = notarization;
+            self.log_notarization(last, out);
+        } else {
+            let nullification = round.nullification.clone();
+            let logged = std::mem::replace(&mut round.logged.nullification, true);
+            self.entry.clone_from(&nullification);
+            if !logged {
+                self.log_certificate(nullification, out);
+            }
+        }
+    }
+
+    /// Starts the timers of the current view: 2 delta without a proposal, 3 delta altogether, both after the idle
+    /// target for which a leader may wait. Delta grows with the views in a row that are not final; one that is only
+    /// just over need not be.
+    pub(super) fn begin(&mut self, now: Now) {
+        let timing = &self.config.timing;
+        let unfinalised = self
+            .view
+            .0
+            .saturating_sub(self.decided.view.0)
+            .saturating_sub(2);
+        let delta = timing.delta_after(unfinalised);
+        self.entered = now.monotonic;
+        let start = now.monotonic.after(timing.idle_target_ms);
+        self.timers = Timers {
+            proposal: start.after(2 * delta),
+            still: start.after(3 * delta),
+            retry: now.monotonic.after(timing.retry_ms),
+        };
+    }
+}

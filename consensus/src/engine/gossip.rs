@@ -1,0 +1,136 @@
+//! Passing on and saying again: offers (rules 4, 6 and 7), nullify retries (rule 5) and standstill (rule 8).
+
+use types::committee::ValidatorSet;
+use types::number::{ValidatorIndex, View};
+use types::vote::{Certificate, Subject};
+
+use super::Engine;
+use crate::config::Timing;
+use crate::effect::{Effects, Recipients};
+use crate::input::{Monotonic, Now};
+use crate::message::Message;
+
+/// Most items that a standstill tick sends.
+const MAX_STANDSTILL_ITEMS: usize = 64;
+
+/// Most items of one view: both certificates and our three votes.
+const MAX_ROUND_ITEMS: usize = 5;
+
+/// What a validator has shown to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Shown {
+    /// A certificate that ends this view.
+    pub view: View,
+    /// A finalization of this view.
+    pub final_view: View,
+}
+
+/// The clock of rule 8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Standstill {
+    /// The next tick.
+    pub at: Monotonic,
+    /// The view at which it goes on, so that what does not fit a tick comes in the next.
+    pub cursor: View,
+}
+
+impl Standstill {
+    pub(super) fn reset(&mut self, now: Now, timing: &Timing) {
+        *self = Self {
+            at: now.monotonic.after(timing.standstill_ms),
+            cursor: View::ZERO,
+        };
+    }
+}
+
+impl Engine {
+    /// Notes that a validator holds a certificate that ends `view`, and a finalization of `final_view`.
+    pub(crate) fn note_shown(&mut self, from: ValidatorIndex, view: View, final_view: View) {
+        let shown = self.shown.entry(from).or_default();
+        shown.view = shown.view.max(view);
+        shown.final_view = shown.final_view.max(final_view);
+    }
+
+    /// Sends a new certificate to whoever has not shown to hold it.
+    pub(super) fn offer(&self, certificate: Certificate, out: &mut Effects) {
+        let statement = certificate.statement;
+        let holds = |index: ValidatorIndex| {
+            let shown = self.shown.get(&index).copied().unwrap_or_default();
+            match statement.subject {
+                Subject::Finalize { .. } => shown.final_view >= statement.view,
+                _ => shown.view >= statement.view,
+            }
+        };
+        let mut to = ValidatorSet::default();
+        for index in self
+            .config
+            .committee
+            .indices()
+            .filter(|index| *index != self.config.me && !holds(*index))
+        {
+            to.insert(index);
+        }
+        if !to.is_empty() {
+            out.send(Recipients::Some(to), Message::Certificate(certificate));
+        }
+    }
+
+    /// Tells a validator that speaks of an older finalization about ours.
+    pub(crate) fn newer_finalization(&self, view: View) -> Option<Certificate> {
+        self.decided
+            .certificate
+            .clone()
+            .filter(|certificate| certificate.statement.view > view)
+    }
+
+    /// Sends again what may have been lost: the current nullify vote, and everything at standstill.
+    pub(super) fn resend(&mut self, now: Now, out: &mut Effects) {
+        let nullify = self
+            .rounds
+            .get(&self.view)
+            .and_then(|round| round.own.nullify);
+        if let Some(vote) =
+            nullify.filter(|_| now.monotonic >= self.timers.retry && self.may_vote(self.view))
+        {
+            self.timers.retry = now.monotonic.after(self.config.timing.retry_ms);
+            if let Some(entry) = self.entry.clone() {
+                out.send(Recipients::All, Message::Certificate(entry));
+            }
+            out.send(Recipients::All, Message::Vote(vote));
+        }
+        if now.monotonic >= self.standstill.at {
+            self.standstill.at = now.monotonic.after(self.config.timing.standstill_ms);
+            self.tick(out);
+        }
+    }
+
+    /// Sends the highest finalization, then certificates above it and our own votes, oldest first from where the last
+    /// tick ended.
+    fn tick(&mut self, out: &mut Effects) {
+        let mut items: Vec<Message> = self
+            .decided
+            .certificate
+            .iter()
+            .cloned()
+            .map(Message::Certificate)
+            .collect();
+        let from = self.standstill.cursor;
+        self.standstill.cursor = View::ZERO;
+        for (view, round) in self.rounds.range(from..) {
+            if items.len() + MAX_ROUND_ITEMS > MAX_STANDSTILL_ITEMS {
+                self.standstill.cursor = *view;
+                break;
+            }
+            let certificates = [&round.notarization, &round.nullification]
+                .into_iter()
+                .flatten();
+            items.extend(certificates.cloned().map(Message::Certificate));
+            if self.is_voting() {
+                items.extend(round.own.votes().copied().map(Message::Vote));
+            }
+        }
+        for message in items {
+            out.send(Recipients::All, message);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Leading a view (rule 2): when to propose, on what, and saying the same thing ever after.
+
+use types::block::Header;
+use types::hash::BlockId;
+use types::limits::MAX_INLINE_NULLIFICATIONS;
+use types::number::{Timestamp, View};
+use types::vote::{Certificate, Proposal, Statement, Subject, Vote};
+
+use super::Engine;
+use super::certify::Parent;
+use super::round::{HeldProposal, Proposed};
+use crate::effect::{Effect, Effects, Recipients};
+use crate::input::{Monotonic, Now};
+use crate::log::Record;
+use crate::message::Message;
+use crate::whole::WholeBlock;
+
+impl Engine {
+    /// The highest certified block: of which view, which, and what its child must follow.
+    pub(super) fn highest_certified(&self) -> Option<(View, BlockId, Parent)> {
+        let certified = self.rounds.iter().rev().find(|(_, round)| round.certified);
+        let (view, block) =
+            match certified.and_then(|(view, round)| Some((*view, round.notarized()?.1))) {
+                Some(found) => found,
+                None if self.is_in_sync() => (self.decided.view, self.decided.block),
+                None => return None,
+            };
+        self.executed(block).map(|parent| (view, block, parent))
+    }
+
+    /// The views between a parent's and `view` that were not nullified as far as we know, lowest and highest.
+    pub(super) fn missing_nullifications(
+        &self,
+        parent_view: View,
+        view: View,
+    ) -> Option<(View, View)> {
+        let known = |view: &View| {
+            self.rounds
+                .get(view)
+                .is_some_and(|round| round.nullification.is_some())
+        };
+        let mut missing = (parent_view.0.saturating_add(1)..view.0)
+            .map(View)
+            .filter(|view| !known(view));
+        let first = missing.next()?;
+        Some((first, missing.next_back().unwrap_or(first)))
+    }
+
+    /// True if this view's proposal is ours to make and not yet made.
+    pub(super) fn is_to_propose(&mut self) -> bool {
+        let view = self.view;
+        if self.leaders.leader(view) != self.config.me || !self.may_vote(view) {
+            return false;
+        }
+        let round = self.rounds.get(&view);
+        round.is_none_or(|round| round.own.notarize.is_none() && round.own.nullify.is_none())
+    }
+
+    /// What the next proposal builds upon, if it is ours to make and everything for it is here.
+    fn proposal_parent(&mut self) -> Option<(View, BlockId, Parent)> {
+        if !self.is_to_propose()
+            || self
+                .rounds
+                .get(&self.view)
+                .is_some_and(|round| round.asked.is_some())
+        {
+            return None;
+        }
+        let found = self.highest_certified()?;
+        self.missing_nullifications(found.0, self.view)
+            .is_none()
+            .then_some(found)
+    }
+
+    /// When the pace allows our proposal: not before the parent's timestamp plus pace, and never longer after entering
+    /// than pace and the tolerated clock error together, so that a clock that is behind does not cost the view.
+    fn paced(&self, now: Now, parent: &Parent) -> Monotonic {
+        let timing = &self.config.timing;
+        let pace = if self.urgent || parent.urgent {
+            timing.pace_ms
+        } else {
+            timing.idle_target_ms
+        };
+        let wait = parent
+            .timestamp
+            .0
+            .saturating_add(pace)
+            .saturating_sub(now.unix.0);
+        let latest = self
+            .entered
+            .after(pace.saturating_add(timing.max_clock_ahead_ms));
+        now.monotonic.after(wait).min(latest).max(self.entered)
+    }
+
+    /// When our proposal is due, if it is ours to make.
+    pub(super) fn proposes_at(&mut self, now: Now) -> Option<Monotonic> {
+        let (_, _, parent) = self.proposal_parent()?;
+        Some(self.paced(now, &parent))
+    }
+
+    /// Asks the application for a block once it is time.
+    pub(super) fn propose(&mut self, now: Now, out: &mut Effects) {
+        let Some((parent_view, block, parent)) = self.proposal_parent() else {
+            return;
+        };
+        if now.monotonic < self.paced(now, &parent) {
+            return;
+        }
+        let view = self.view;
+        self.round(view).asked = Some((parent_view, block));
+        let timestamp = Timestamp(now.unix.0.max(parent.timestamp.next().0));
+        out.early.push(Effect::Propose {
+            view,
+            parent: block,
+            height: parent.height.next(),
+            timestamp,
+        });
+    }
+
+    /// The application's block becomes our proposal: written whole, then sent.
+    pub(super) fn take_own_block(&mut self, view: View, block: &WholeBlock, out: &mut Effects) {
+        if view != self.view || !self.is_to_propose() {
+            return;
+        }
+        let Some((parent_view, parent)) = self.round(view).asked else {
+            return;
+        };
+        if !self.is_ours(&block.header, parent) || !self.is_certified(parent_view, parent) {
+            return;
+        }
+        let proposal = self.signed_proposal(view, parent_view, block.clone());
+        let vote = Vote {
+            statement: proposal.statement(),
+            signer: self.config.me,
+            signature: proposal.notarize,
+        };
+        let wire = Box::new(proposal.to_proposal());
+        out.records.push(Record::Proposal(wire.clone()));
+        out.send(Recipients::All, Message::Proposal(wire));
+        self.hold(block);
+        if let Some(held) = self.blocks.get_mut(&block.id()) {
+            held.logged = true;
+        }
+        let round = self.round(view);
+        round.proposal = Some(Proposed {
+            parent_view,
+            block: block.id(),
+        });
+        round.own.notarize = Some(vote);
+        round.own.proposal = Some(proposal);
+    }
+
+    fn is_ours(&self, header: &Header, parent: BlockId) -> bool {
+        header.parent == parent
+            && header.proposer == self.config.me
+            && header.chain_id == self.config.chain
+    }
+
+    fn signed_proposal(&self, view: View, parent_view: View, block: WholeBlock) -> HeldProposal {
+        let (epoch, chain, id) = (self.config.epoch, self.config.chain, block.id());
+        let subject = Subject::Notarize {
+            parent_view,
+            block: id,
+        };
+        let signer = &self.config.signer;
+        HeldProposal {
+            epoch,
+            view,
+            parent_view,
+            block,
+            parent_certificate: self.certificate_of(parent_view),
+            nullifications: self.nullifications(parent_view, view),
+            signature: signer.sign(&Proposal::signing_hash(epoch, view, parent_view, id, chain)),
+            notarize: signer.sign(
+                &Statement {
+                    epoch,
+                    view,
+                    subject,
+                }
+                .signing_hash(chain),
+            ),
+        }
+    }
+
+    /// Why the certified block of a view may be built upon; nothing for genesis.
+    fn certificate_of(&self, view: View) -> Option<Certificate> {
+        if view == self.decided.view {
+            return self.decided.certificate.clone();
+        }
+        self.rounds
+            .get(&view)
+            .and_then(|round| round.notarization.clone())
+    }
+
+    /// The nullifications between a parent's view and `view`, as many as fit; the reader asks for the rest.
+    fn nullifications(&self, parent_view: View, view: View) -> Vec<Certificate> {
+        let gap = self.rounds.range(parent_view.next()..view);
+        gap.filter_map(|(_, round)| round.nullification.clone())
+            .take(MAX_INLINE_NULLIFICATIONS)
+            .collect()
+    }
+
+    /// Sends the proposal that was made before a restart again, unchanged.
+    pub(super) fn repeat_proposal(&mut self, out: &mut Effects) {
+        let view = self.view;
+        if !self.may_vote(view) {
+            return;
+        }
+        let Some(own) = self
+            .rounds
+            .get(&view)
+            .map(|round| &round.own)
+            .filter(|own| own.nullify.is_none())
+        else {
+            return;
+        };
+        if let Some(proposal) = &own.proposal {
+            let message = Message::Proposal(Box::new(proposal.to_proposal()));
+            out.send(Recipients::All, message);
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Starting (rule 14): what the log binds us to, and asking the peers whether the log lost anything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use types::committee::ValidatorSet;
+use types::number::{ValidatorIndex, View};
+use types::vote::{Certificate, Subject, Vote};
+
+use super::decide::Decided;
+use super::gossip::Standstill;
+use super::round::{HeldProposal, Proposed};
+use super::servers::Servers;
+use super::{Engine, Timers};
+use crate::config::Config;
+use crate::effect::{Effects, Recipients};
+use crate::input::{Monotonic, Now, Restored, StartError};
+use crate::leader::Leaders;
+use crate::log::Record;
+use crate::message::{Message, Request};
+use crate::mutation::Mutation;
+use crate::quorum::Quorum;
+use crate::whole::WholeBlock;
+
+/// Whether we may vote yet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Voting {
+    /// Peers are asked what we signed before.
+    Asking {
+        /// Tells this start from earlier ones.
+        session: u64,
+        /// Who answered, and ourselves.
+        answered: ValidatorSet,
+        /// When those who did not are asked again.
+        at: Monotonic,
+    },
+    /// Q of the stake answered.
+    Open,
+}
+
+impl Voting {
+    pub(super) fn asks_at(&self) -> Option<Monotonic> {
+        match self {
+            Self::Asking { at, .. } => Some(*at),
+            Self::Open => None,
+        }
+    }
+}
+
+impl Engine {
+    /// Takes up where the log and the store end. The first effects ask the peers for our own latest votes.
+    pub fn start(
+        config: Arc<Config>,
+        now: Now,
+        restored: Restored,
+    ) -> Result<(Self, Effects), StartError> {
+        let mut answered = ValidatorSet::default();
+        answered.insert(config.me);
+        let decided = Decided {
+            view: View::ZERO,
+            block: config.genesis,
+            certificate: None,
+            path: BTreeMap::new(),
+            proofs: BTreeMap::new(),
+            ahead: BTreeMap::new(),
+        };
+        let mut engine = Self {
+            quorum: Quorum::of(&config),
+            leaders: Leaders::new(config.chain, &config.committee),
+            view: View(1),
+            entered: now.monotonic,
+            entry: None,
+            timers: Timers::default(),
+            decided,
+            tip: restored.tip,
+            tip_urgent: false,
+            rounds: BTreeMap::new(),
+            blocks: BTreeMap::new(),
+            voting: Voting::Asking {
+                session: now.unix.0,
+                answered,
+                at: now.monotonic,
+            },
+            floor: View::ZERO,
+            asks: BTreeMap::new(),
+            servers: Servers::default(),
+            shown: BTreeMap::new(),
+            standstill: Standstill::default(),
+            urgent: false,
+            halted: false,
+            config,
+        };
+        engine.load(restored)?;
+        engine.begin(now);
+        engine.standstill.reset(now, &engine.config.timing.clone());
+        let mut out = engine.effects();
+        if engine.breaks(Mutation::NoLookback) {
+            engine.voting = Voting::Open;
+        }
+        engine.open_if_answered(&mut out);
+        engine.advance(now, &mut out);
+        Ok((engine, out))
+    }
+
+    fn load(&mut self, restored: Restored) -> Result<(), StartError> {
+        let proven = restored
+            .finalization
+            .as_ref()
+            .is_some_and(|certificate| finalises(certificate, restored.tip.id));
+        let stored = restored
+            .finalization
+            .as_ref()
+            .map_or(View::ZERO, |certificate| certificate.statement.view);
+        restored
+            .finalization
+            .into_iter()
+            .try_for_each(|certificate| self.load_certificate(certificate))?;
+        for record in restored.records {
+            self.load_record(record)?;
+        }
+        let above = self.decided.view > stored;
+        if restored.tip.height.0 > 0 && !proven && !above {
+            return Err(StartError::UnprovenTip(restored.tip.height));
+        }
+        let decided = self.decided.view;
+        self.rounds = self.rounds.split_off(&decided.next());
+        let last = self.rounds.iter().rev().find_map(|(view, round)| {
+            let ended = round.notarization.is_some() || round.nullification.is_some();
+            let voted = round.own.votes().next().is_some();
+            ended.then(|| view.next()).or(voted.then_some(*view))
+        });
+        self.view = last.unwrap_or_default().max(decided.next());
+        let before = self.view.saturating_sub(1);
+        self.entry = match self.rounds.get(&before) {
+            _ if before == decided => self.decided.certificate.clone(),
+            Some(round) => round
+                .notarization
+                .clone()
+                .or_else(|| round.nullification.clone()),
+            None => None,
+        };
+        self.prune();
+        Ok(())
+    }
+
+    fn load_record(&mut self, record: Record) -> Result<(), StartError> {
+        let view = record.view();
+        let contradiction = StartError::Contradiction(view);
+        match record {
+            Record::Floor(floor) => self.floor = self.floor.max(floor),
+            Record::Certificate(certificate) => self.load_certificate(certificate)?,
+            Record::Conflict(view) => return Err(StartError::Conflict(view)),
+            Record::Vote(vote) => self.load_vote(vote)?,
+            Record::Block { block, .. } => {
+                let block = WholeBlock::new(*block).ok_or(contradiction)?;
+                self.hold_logged(&block);
+            }
+            Record::Proposal(proposal) => {
+                if self.breaks(Mutation::ProposeTwice) {
+                    return Ok(());
+                }
+                let held = HeldProposal::from_proposal(&proposal).ok_or(contradiction)?;
+                let vote = Vote {
+                    statement: held.statement(),
+                    signer: self.config.me,
+                    signature: held.notarize,
+                };
+                self.load_vote(vote)?;
+                self.hold_logged(&held.block);
+                let round = self.round(view);
+                round.proposal = Some(Proposed {
+                    parent_view: held.parent_view,
+                    block: held.block.id(),
+                });
+                round.own.proposal = Some(held);
+            }
+        }
+        Ok(())
+    }
+
+    fn hold_logged(&mut self, block: &WholeBlock) {
+        let id = block.id();
+        self.hold(block);
+        if let Some(held) = self.blocks.get_mut(&id) {
+            held.logged = true;
+        }
+    }
+
+    fn load_vote(&mut self, vote: Vote) -> Result<(), StartError> {
+        let view = vote.statement.view;
+        let honest = self.config.is_honest();
+        let own = &mut self.round(view).own;
+        let slot = own.slot(&vote.statement.subject);
+        let differs = slot.is_some_and(|known| known.statement != vote.statement);
+        *slot = Some(vote);
+        let both = own.nullify.is_some() && own.finalize.is_some();
+        if honest && (differs || both) {
+            return Err(StartError::Contradiction(view));
+        }
+        Ok(())
+    }
+
+    fn load_certificate(&mut self, certificate: Certificate) -> Result<(), StartError> {
+        let view = certificate.statement.view;
+        match certificate.statement.subject {
+            Subject::Notarize { .. } => {
+                let round = self.round(view);
+                round.notarization = Some(certificate);
+                round.logged.notarization = true;
+            }
+            Subject::Nullify => {
+                let round = self.round(view);
+                round.nullification = Some(certificate);
+                round.logged.nullification = true;
+            }
+            Subject::Finalize { block } => {
+                if view == self.decided.view && block != self.decided.block {
+                    return Err(StartError::Conflict(view));
+                }
+                self.decided.proofs.insert(block, certificate.clone());
+                if view > self.decided.view {
+                    (self.decided.view, self.decided.block) = (view, block);
+                    self.decided.certificate = Some(certificate);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks those who have not answered for our latest votes.
+    pub(super) fn ask_lookback(&mut self, now: Now, out: &mut Effects) {
+        let Voting::Asking {
+            session,
+            answered,
+            at,
+        } = &mut self.voting
+        else {
+            return;
+        };
+        if now.monotonic < *at {
+            return;
+        }
+        *at = now.monotonic.after(self.config.timing.retry_ms);
+        let mut to = ValidatorSet::default();
+        for index in self
+            .config
+            .committee
+            .indices()
+            .filter(|index| !answered.contains(*index))
+        {
+            to.insert(index);
+        }
+        let message = Message::Request(Request::Lookback { session: *session });
+        out.send(Recipients::Some(to), message);
+    }
+
+    /// An answer to our look-back. A vote that the log lacks proves that the log was cut.
+    pub(super) fn take_lookback(
+        &mut self,
+        from: ValidatorIndex,
+        session: u64,
+        votes: &[Vote],
+        out: &mut Effects,
+    ) {
+        match &mut self.voting {
+            Voting::Asking {
+                session: asked,
+                answered,
+                ..
+            } if *asked == session => answered.insert(from),
+            _ => return,
+        };
+        for vote in votes {
+            let view = vote.statement.view;
+            let own = self.rounds.get(&view).map(|round| &round.own);
+            let known =
+                own.is_some_and(|own| own.votes().any(|own| own.statement == vote.statement));
+            if view > self.decided.view && view > self.floor && !known {
+                self.floor = view;
+                out.records.push(Record::Floor(view));
+            }
+        }
+        self.open_if_answered(out);
+    }
+
+    fn open_if_answered(&mut self, out: &mut Effects) {
+        if matches!(&self.voting, Voting::Asking { answered, .. } if self.quorum.is_reached_by(answered))
+        {
+            self.voting = Voting::Open;
+            self.repeat_proposal(out);
+        }
+    }
+}
+
+fn finalises(certificate: &Certificate, id: types::hash::BlockId) -> bool {
+    certificate.statement.subject == Subject::Finalize { block: id }
+}

@@ -1,0 +1,185 @@
+//! Voting (rules 3, 4 and 5). Every vote is written before it is sent, with what it rests on.
+
+use types::number::View;
+use types::vote::{Statement, Subject, Vote};
+
+use super::Engine;
+use super::round::{Execution, Proposed, Round};
+use crate::effect::{Effect, Effects, Fault, Recipients};
+use crate::input::{Monotonic, Now};
+use crate::log::Record;
+use crate::message::Message;
+use crate::mutation::Mutation;
+
+/// What stands between a proposal and our vote for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Readiness {
+    /// Nothing.
+    Ready(Proposed),
+    /// Our clock; until then.
+    Early(Monotonic),
+    /// Something that may still come.
+    Waiting,
+    /// It breaks a rule.
+    Spoiled,
+}
+
+impl Engine {
+    /// True if nothing forbids votes in that view: peers have answered the look-back, and no vote may have been lost.
+    pub(super) fn may_vote(&self, view: View) -> bool {
+        !self.halted && self.is_voting() && view > self.floor
+    }
+
+    fn cast(&mut self, view: View, subject: Subject, out: &mut Effects) {
+        let statement = Statement {
+            epoch: self.config.epoch,
+            view,
+            subject,
+        };
+        let signature = self
+            .config
+            .signer
+            .sign(&statement.signing_hash(self.config.chain));
+        let vote = Vote {
+            statement,
+            signer: self.config.me,
+            signature,
+        };
+        *self.round(view).own.slot(&subject) = Some(vote);
+        out.records.push(Record::Vote(vote));
+        out.send(Recipients::All, Message::Vote(vote));
+    }
+
+    /// Rule 3: the first proposal of the current view, if everything about it that needs no execution is right.
+    pub(super) fn notarize(&mut self, now: Now, out: &mut Effects) {
+        let view = self.view;
+        match self.readiness(now) {
+            Readiness::Ready(Proposed { parent_view, block }) => {
+                self.log_body(view, block, out);
+                self.cast(view, Subject::Notarize { parent_view, block }, out);
+            }
+            Readiness::Spoiled => {
+                self.round(view).spoiled = true;
+                let by = self.leaders.leader(view);
+                out.late.push(Effect::Report {
+                    by,
+                    fault: Fault::BadProposal(view),
+                });
+            }
+            Readiness::Early(_) | Readiness::Waiting => {}
+        }
+    }
+
+    /// When the current proposal's timestamp comes within the bound, if that is all that is missing.
+    pub(super) fn notarizes_at(&self, now: Now) -> Option<Monotonic> {
+        match self.readiness(now) {
+            Readiness::Early(at) => Some(at),
+            _ => None,
+        }
+    }
+
+    fn readiness(&self, now: Now) -> Readiness {
+        let view = self.view;
+        let Some(round) = self.rounds.get(&view).filter(|round| !round.spoiled) else {
+            return Readiness::Waiting;
+        };
+        let Some(proposed) = round.proposal else {
+            return Readiness::Waiting;
+        };
+        let voted = round.own.notarize.is_some_and(|vote| {
+            let again = Subject::Notarize {
+                parent_view: proposed.parent_view,
+                block: proposed.block,
+            };
+            !self.breaks(Mutation::NotarizeTwice) || vote.statement.subject == again
+        });
+        if !self.may_vote(view) || voted || round.own.nullify.is_some() {
+            return Readiness::Waiting;
+        }
+        let Some(held) = self.blocks.get(&proposed.block) else {
+            // Blocks of the current proposal are kept unless they are not above what is committed.
+            return Readiness::Spoiled;
+        };
+        let header = &held.block.header;
+        if held.execution == Execution::Invalid
+            || self.excludes(proposed.parent_view, header.parent)
+        {
+            return Readiness::Spoiled;
+        }
+        let gap = self.missing_nullifications(proposed.parent_view, view);
+        let gap_open = gap.is_some() && !self.breaks(Mutation::GapUnchecked);
+        if !self.is_certified(proposed.parent_view, header.parent) || gap_open {
+            return Readiness::Waiting;
+        }
+        match self.executed(header.parent) {
+            Some(parent) if parent.is_followed_by(&held.block) => {}
+            _ => return Readiness::Spoiled,
+        }
+        let allowed = now
+            .unix
+            .0
+            .saturating_add(self.config.timing.max_clock_ahead_ms);
+        match header.timestamp.0.checked_sub(allowed) {
+            Some(ahead) if ahead > 0 => Readiness::Early(now.monotonic.after(ahead)),
+            _ => Readiness::Ready(proposed),
+        }
+    }
+
+    /// True if that block of that view can never be certified any more: another was, or what is final excludes it.
+    fn excludes(&self, view: View, block: types::hash::BlockId) -> bool {
+        if view <= self.decided.view {
+            return view < self.decided.view || block != self.decided.block;
+        }
+        let other = self.rounds.get(&view).and_then(Round::notarized);
+        other.is_some_and(|(_, notarized)| notarized != block)
+    }
+
+    /// Rule 4: Finalize for every certified block of a view that we did not nullify. A view that others nullified can
+    /// no longer be final, so that vote is spared.
+    pub(super) fn finalize(&mut self, out: &mut Effects) {
+        let after_nullify = self.breaks(Mutation::FinalizeAfterNullify);
+        let mut due = Vec::new();
+        for (view, round) in &self.rounds {
+            let silent = round.nullification.is_none() && round.own.nullify.is_none();
+            if round.certified
+                && round.own.finalize.is_none()
+                && (silent || after_nullify)
+                && self.may_vote(*view)
+            {
+                due.extend(round.notarized().map(|(_, block)| (*view, block)));
+            }
+        }
+        for (view, block) in due {
+            self.log_notarization(view, out);
+            self.cast(view, Subject::Finalize { block }, out);
+        }
+    }
+
+    /// Rule 5: Nullify the current view once it is hopeless, unless Finalize was sent for it.
+    pub(super) fn nullify(&mut self, now: Now, out: &mut Effects) {
+        let view = self.view;
+        if !self.may_vote(view) {
+            return;
+        }
+        let round = self.round(view);
+        if round.own.nullify.is_some() || round.own.finalize.is_some() {
+            return;
+        }
+        let (proposal, hopeless) = (round.proposal, round.spoiled || round.leader_nullified);
+        let refused = proposal.and_then(|proposed| self.blocks.get(&proposed.block));
+        let refused = refused.is_some_and(|held| held.execution == Execution::Invalid);
+        let late = now.monotonic >= self.timers.still;
+        let silent = proposal.is_none() && now.monotonic >= self.timers.proposal;
+        if !(hopeless || refused || late || silent) {
+            return;
+        }
+        self.timers.retry = now.monotonic.after(self.config.timing.retry_ms);
+        self.cast(view, Subject::Nullify, out);
+        if self.breaks(Mutation::NullifyAfterFinalize)
+            && let Some(before) = self.rounds.range(..view).next_back().map(|(view, _)| *view)
+            && self.round(before).own.nullify.is_none()
+        {
+            self.cast(before, Subject::Nullify, out);
+        }
+    }
+}

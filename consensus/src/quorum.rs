@@ -1,0 +1,73 @@
+//! Weights and the thresholds that follow from them, in one place.
+
+use types::committee::{Committee, ValidatorSet};
+use types::number::{Stake, ValidatorIndex};
+
+use crate::config::Config;
+use crate::mutation::Mutation;
+
+/// How much each validator weighs and how much weight decides.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Quorum {
+    weights: Vec<u64>,
+    quorum: u64,
+}
+
+impl Quorum {
+    /// The weights of a committee: Q = W - (W - 1) / 3.
+    #[must_use]
+    pub fn new(committee: &Committee) -> Self {
+        let weights = committee
+            .members()
+            .iter()
+            .map(|member| member.stake.0)
+            .collect();
+        Self {
+            weights,
+            quorum: committee.thresholds().quorum.0,
+        }
+    }
+
+    /// The same, with whatever rule is broken on purpose.
+    pub(crate) fn of(config: &Config) -> Self {
+        let mut right = Self::new(&config.committee);
+        if config.breaks(Mutation::HalfQuorum) {
+            right.quorum = config.committee.thresholds().total.0 / 2 + 1;
+        }
+        if config.breaks(Mutation::CountValidators) {
+            right.weights.fill(1);
+            let count: u64 = right.weights.iter().sum();
+            right.quorum = count - (count - 1) / 3;
+        }
+        right
+    }
+
+    /// The weight of a set.
+    #[must_use]
+    pub fn weight(&self, set: impl IntoIterator<Item = ValidatorIndex>) -> Stake {
+        // The whole committee weighs less than 2^63, and a set holds nobody twice.
+        Stake(
+            set.into_iter()
+                .filter_map(|index| self.weights.get(usize::from(index.0)))
+                .sum(),
+        )
+    }
+
+    /// True if that weight decides.
+    #[must_use]
+    pub fn decides(&self, weight: Stake) -> bool {
+        weight.0 >= self.quorum
+    }
+
+    /// True if these decide together.
+    #[must_use]
+    pub fn is_reached_by(&self, set: &ValidatorSet) -> bool {
+        self.decides(self.weight(set.iter()))
+    }
+
+    /// The weight that decides.
+    #[must_use]
+    pub fn needed(&self) -> Stake {
+        Stake(self.quorum)
+    }
+}

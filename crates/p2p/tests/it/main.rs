@@ -1,9 +1,0 @@
-//! The network over real sockets on loopback. Nothing sleeps: every wait is for an event or a condition, with a
-//! deadline.
-
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails by panicking")]
-
-mod hostile;
-mod mesh;
-mod net;
-mod robust;

@@ -1,0 +1,311 @@
+//! Running one task, and how it ends.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use types::attestation::{Exit, Outcome, Trap};
+use types::codec::Bounded;
+use types::hash::BlobId;
+use types::job::Workload;
+use types::number::{EngineClass, TaskIndex, Weight};
+use wasmtime::{InstancePre, Store};
+
+use crate::class::THREAD_STACK_BYTES;
+use crate::engine::{Body, ENTRY, Engine, Program};
+use crate::inputs::Inputs;
+use crate::limiter::{BeginsTooLarge, HostRefused};
+use crate::wasi::{Host, Stop};
+use crate::weight;
+
+/// What a task left: its outcome and the bytes that the outcome names.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct TaskRun {
+    /// How it ended; equal on every machine.
+    pub outcome: Outcome,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+    /// The declared outputs in the workload's order; nothing where the file was not written.
+    pub outputs: Vec<Option<Vec<u8>>>,
+}
+
+/// Why there is no outcome. It says something about this host, never about the program, and is not attested.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, BorshSerialize, BorshDeserialize)]
+pub enum NoResult {
+    /// This build or machine has no such engine class.
+    #[error("this machine cannot run engine class {class}")]
+    Class {
+        /// The class asked for.
+        class: EngineClass,
+    },
+    /// The workload is one that no chain admits.
+    #[error("the workload is not valid: {why}")]
+    Workload {
+        /// The rule it breaks.
+        why: String,
+    },
+    /// An input could not be read, or is not the blob it should be.
+    #[error("input {} of {} bytes cannot be used: {error}", blob.hash, blob.length)]
+    Input {
+        /// The blob.
+        blob: BlobId,
+        /// What is wrong.
+        error: String,
+    },
+    /// The host refused memory that the task may use.
+    #[error("this machine has not enough memory for the task: {error}")]
+    HostMemory {
+        /// What the system said.
+        error: String,
+    },
+    /// The engine failed in a way that says nothing about the program.
+    #[error("the engine failed: {error}")]
+    Engine {
+        /// What it said.
+        error: String,
+    },
+    /// The worker could not be started.
+    #[error("the worker cannot be started: {error}")]
+    Start {
+        /// What the system said.
+        error: String,
+    },
+    /// The worker took longer than it may and was killed.
+    #[error("killed after {milliseconds} ms without an answer")]
+    TimedOut {
+        /// How long it may take.
+        milliseconds: u64,
+    },
+    /// The worker was killed on purpose.
+    #[error("cancelled")]
+    Cancelled,
+    /// The worker ended without an answer.
+    #[error("the worker ended without an answer ({status})")]
+    Crashed {
+        /// Its exit status.
+        status: String,
+    },
+    /// The worker's answer makes no sense.
+    #[error("the worker's answer is not understood: {error}")]
+    Garbled {
+        /// What is wrong with it.
+        error: String,
+    },
+}
+
+/// Runs one task in this process, on a thread of its own with the class's stack. Nothing but its weight limit ends
+/// it: where a task must be stopped, run it in a [`crate::worker`].
+pub fn run_task(
+    program: &Program,
+    workload: &Workload,
+    index: TaskIndex,
+    inputs: &Inputs,
+) -> Result<TaskRun, NoResult> {
+    if program.engine.metered && program.engine.class() != workload.class {
+        return Err(NoResult::Class {
+            class: workload.class,
+        });
+    }
+    if program.blob != workload.module {
+        return Err(NoResult::Workload {
+            why: "the program is not the workload's module".into(),
+        });
+    }
+    let host = Host::new(workload, index, inputs).map_err(|why| NoResult::Workload { why })?;
+    let upfront = weight::upfront(workload);
+    let limit = workload.limits.weight.0;
+    let Some(left) = limit.checked_sub(upfront) else {
+        return finish(workload, host, Exit::OutOfWeight, limit);
+    };
+    match &program.body {
+        Body::Unaffordable => Err(NoResult::Workload {
+            why: "the program was prepared for another workload".into(),
+        }),
+        Body::Refused(_) => finish(workload, host, Exit::Invalid, upfront),
+        Body::Ready(instance) => {
+            let run = || execute(&program.engine, instance, host, left);
+            let (host, exit, left) = on_class_stack(run)??;
+            close(workload, host, exit, left)
+        }
+    }
+}
+
+fn on_class_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T, NoResult> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("task".into())
+            .stack_size(THREAD_STACK_BYTES)
+            .spawn_scoped(scope, run)
+            .map_err(|error| NoResult::HostMemory {
+                error: error.to_string(),
+            })?;
+        thread.join().map_err(|_| NoResult::Engine {
+            error: "it panicked".into(),
+        })
+    })
+}
+
+/// Runs the program and gives the state it left, how it ended and the weight that was left.
+fn execute(
+    engine: &Engine,
+    instance: &InstancePre<Host>,
+    host: Host,
+    left: u64,
+) -> Result<(Host, Exit, u64), NoResult> {
+    let failed = |error: wasmtime::Error| host_fault(&error);
+    let mut store = Store::new(&engine.wasmtime, host);
+    store.limiter(|host| &mut host.limiter);
+    if engine.metered {
+        store.set_fuel(left).map_err(failed)?;
+    }
+    let begins_with = instance.module().resources_required();
+    store.data_mut().limiter.begin(
+        begins_with
+            .num_memories
+            .saturating_add(begins_with.num_tables),
+    );
+    let result = match instance.instantiate(&mut store) {
+        Ok(instance) => {
+            let entry = instance
+                .get_typed_func::<(), ()>(&mut store, ENTRY)
+                .map_err(failed)?;
+            entry.call(&mut store, ())
+        }
+        Err(error) => Err(error),
+    };
+    let exit = match result {
+        Ok(()) => Exit::Code { code: 0 },
+        Err(error) => exit_of(&error)?,
+    };
+    let left = if engine.metered {
+        store.get_fuel().map_err(failed)?
+    } else {
+        left
+    };
+    Ok((store.into_data(), exit, left))
+}
+
+/// An error that says something about this host, never about the program.
+pub(crate) fn host_fault(error: &wasmtime::Error) -> NoResult {
+    let text = format!("{error:#}");
+    let is_memory = |cause: &(dyn std::error::Error + 'static)| {
+        cause.is::<HostRefused>()
+            || cause.is::<wasmtime::OutOfMemory>()
+            || cause.is::<std::io::Error>()
+            || cause.is::<rustix::io::Errno>()
+    };
+    if error.chain().any(is_memory) {
+        NoResult::HostMemory { error: text }
+    } else {
+        NoResult::Engine { error: text }
+    }
+}
+
+/// How the program ended, by the error that ended it. What is not known to be the program's own end is the host's.
+fn exit_of(error: &wasmtime::Error) -> Result<Exit, NoResult> {
+    if error.downcast_ref::<BeginsTooLarge>().is_some() {
+        return Ok(Exit::Trap { trap: Trap::Other });
+    }
+    if let Some(stop) = error.downcast_ref::<Stop>() {
+        return Ok(match stop {
+            Stop::Exit(code) => Exit::Code { code: *code },
+            Stop::OutOfWeight => Exit::OutOfWeight,
+            Stop::OutOfOutput => Exit::OutOfOutput,
+            Stop::NoMemory => Exit::Trap { trap: Trap::Other },
+        });
+    }
+    let trap = match error
+        .downcast_ref::<wasmtime::Trap>()
+        .ok_or_else(|| host_fault(error))?
+    {
+        wasmtime::Trap::OutOfFuel => return Ok(Exit::OutOfWeight),
+        wasmtime::Trap::Interrupt => return Err(host_fault(error)),
+        wasmtime::Trap::UnreachableCodeReached => Trap::Unreachable,
+        wasmtime::Trap::MemoryOutOfBounds
+        | wasmtime::Trap::TableOutOfBounds
+        | wasmtime::Trap::HeapMisaligned
+        | wasmtime::Trap::ArrayOutOfBounds => Trap::OutOfBounds,
+        wasmtime::Trap::IntegerOverflow
+        | wasmtime::Trap::IntegerDivisionByZero
+        | wasmtime::Trap::BadConversionToInteger => Trap::Arithmetic,
+        wasmtime::Trap::IndirectCallToNull
+        | wasmtime::Trap::BadSignature
+        | wasmtime::Trap::NullReference => Trap::IndirectCall,
+        wasmtime::Trap::StackOverflow => Trap::StackOverflow,
+        _ => Trap::Other,
+    };
+    Ok(Exit::Trap { trap })
+}
+
+/// Settles what is still to pay and keeps what the program left.
+fn close(workload: &Workload, mut host: Host, exit: Exit, left: u64) -> Result<TaskRun, NoResult> {
+    let limit = workload.limits.weight.0;
+    let growth = host.limiter.take_pending();
+    // How deep a program recurses before its stack ends depends, by some bytes, on frames of the host's own build.
+    // So nothing that depends on the depth is kept: only that the stack ended.
+    if exit
+        == (Exit::Trap {
+            trap: Trap::StackOverflow,
+        })
+    {
+        let host = Host::new(workload, TaskIndex::ZERO, &Inputs::default())
+            .map_err(|why| NoResult::Workload { why })?;
+        return finish(workload, host, exit, limit);
+    }
+    let kept = host.kept_bytes(workload);
+    match left
+        .checked_sub(growth)
+        .and_then(|left| left.checked_sub(kept))
+    {
+        Some(left) if exit != Exit::OutOfWeight => finish(workload, host, exit, limit - left),
+        _ => finish(workload, host, Exit::OutOfWeight, limit),
+    }
+}
+
+fn finish(
+    workload: &Workload,
+    mut host: Host,
+    exit: Exit,
+    weight: u64,
+) -> Result<TaskRun, NoResult> {
+    let outputs: Vec<_> = workload
+        .outputs
+        .iter()
+        .map(|output| host.tree.take_file(output.path.as_str()))
+        .collect();
+    let named = outputs
+        .iter()
+        .map(|output| output.as_deref().map(BlobId::of))
+        .collect();
+    let outcome = Outcome {
+        exit,
+        weight: Weight(weight),
+        stdout: BlobId::of(&host.stdout),
+        stderr: BlobId::of(&host.stderr),
+        outputs: Bounded::new(named).map_err(|error| NoResult::Workload {
+            why: error.to_string(),
+        })?,
+    };
+    Ok(TaskRun {
+        outcome,
+        stdout: host.stdout,
+        stderr: host.stderr,
+        outputs,
+    })
+}
+
+impl TaskRun {
+    /// True if the bytes are those that the outcome names.
+    #[must_use]
+    pub fn is_consistent(&self) -> bool {
+        let named = self
+            .outputs
+            .iter()
+            .map(|output| output.as_deref().map(BlobId::of));
+        BlobId::of(&self.stdout) == self.outcome.stdout
+            && BlobId::of(&self.stderr) == self.outcome.stderr
+            && named.eq(self.outcome.outputs.iter().copied())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

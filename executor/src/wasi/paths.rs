@@ -1,0 +1,197 @@
+//! Calls on paths, which are relative to a directory that is open.
+
+use super::abi::{Errno, FileType, fd_flags, open_flags, rights};
+use super::descriptors::{Descriptor, Target};
+use super::files::{set_times, write_stat};
+use super::tree::Place;
+use super::{Call, Failure};
+
+/// Weight per byte of a path.
+const PER_PATH_BYTE: u64 = 4;
+/// Weight per name in a path: each is looked up in its directory.
+const PER_NAME: u64 = 64;
+/// Weight per directory above the target of a rename: each is looked at.
+const PER_ANCESTOR: u64 = 64;
+
+/// Where a path leads from an open directory.
+fn place(call: &mut Call<'_>, fd: u32, path: u32, length: u32) -> Result<Place, Failure> {
+    let from = call.host.descriptors.node(fd, Errno::NOTDIR)?;
+    call.host.tree.entries(from)?;
+    call.charge(PER_PATH_BYTE * u64::from(length))?;
+    let names = call
+        .guest
+        .bytes(path, length)?
+        .split(|byte| *byte == b'/')
+        .count();
+    call.charge(PER_NAME.saturating_mul(u64::try_from(names).unwrap_or(u64::MAX)))?;
+    Ok(call
+        .host
+        .tree
+        .resolve(from, call.guest.text(path, length)?)?)
+}
+
+/// Where `path_open` is to look and what for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Open {
+    pub(super) fd: u32,
+    pub(super) path: u32,
+    pub(super) length: u32,
+    pub(super) flags: u32,
+    pub(super) rights: u64,
+    pub(super) inheriting: u64,
+    pub(super) fd_flags: u32,
+    pub(super) out: u32,
+}
+
+pub(super) fn path_open(call: &mut Call<'_>, open: Open) -> Result<(), Failure> {
+    let has = |flag: u32| open.flags & flag != 0;
+    let makes_directory = has(open_flags::CREATE) && has(open_flags::DIRECTORY);
+    if open.flags & !open_flags::ALL != 0 || open.fd_flags & !fd_flags::ALL != 0 || makes_directory
+    {
+        return Err(Errno::INVAL.into());
+    }
+    let place = place(call, open.fd, open.path, open.length)?;
+    let inherited = call.host.descriptors.find(open.fd)?.inheriting;
+    let (mut base, inheriting) = (open.rights & inherited, open.inheriting & inherited);
+    let now = call.now_ns();
+    let node = match place.node {
+        Some(_) if has(open_flags::CREATE) && has(open_flags::EXCLUSIVE) => {
+            return Err(Errno::EXIST.into());
+        }
+        Some(node) => node,
+        None if has(open_flags::CREATE) => call.host.tree.create(&place, false, now)?,
+        None => return Err(Errno::NOENT.into()),
+    };
+    let found = call.host.tree.node(node)?;
+    let writes = base & rights::FD_WRITE != 0 || has(open_flags::TRUNCATE);
+    if found.file_type() == FileType::DIRECTORY {
+        if writes {
+            return Err(Errno::ISDIR.into());
+        }
+        base &= !rights::CHANGES;
+    } else if place.wants_directory || has(open_flags::DIRECTORY) {
+        return Err(Errno::NOTDIR.into());
+    } else if !found.is_writable() {
+        if writes {
+            return Err(Errno::ROFS.into());
+        }
+        base &= !rights::CHANGES;
+    }
+    let flags = open.fd_flags;
+    let descriptor = Descriptor {
+        flags,
+        ..Descriptor::new(Target::Node(node), base, inheriting)
+    };
+    let fd = call.host.descriptors.insert(descriptor)?;
+    call.host.tree.hold(node);
+    if has(open_flags::TRUNCATE) {
+        call.host.tree.resize(node, 0, now)?;
+    }
+    Ok(call.guest.write_u32(open.out, fd)?)
+}
+
+pub(super) fn path_create_directory(
+    call: &mut Call<'_>,
+    fd: u32,
+    path: u32,
+    length: u32,
+) -> Result<(), Failure> {
+    let place = place(call, fd, path, length)?;
+    let now = call.now_ns();
+    call.host.tree.create(&place, true, now)?;
+    Ok(())
+}
+
+pub(super) fn path_remove_directory(
+    call: &mut Call<'_>,
+    fd: u32,
+    path: u32,
+    length: u32,
+) -> Result<(), Failure> {
+    let place = place(call, fd, path, length)?;
+    let now = call.now_ns();
+    Ok(call.host.tree.remove(&place, true, now)?)
+}
+
+pub(super) fn path_unlink_file(
+    call: &mut Call<'_>,
+    fd: u32,
+    path: u32,
+    length: u32,
+) -> Result<(), Failure> {
+    let place = place(call, fd, path, length)?;
+    let now = call.now_ns();
+    Ok(call.host.tree.remove(&place, false, now)?)
+}
+
+pub(super) fn path_rename(
+    call: &mut Call<'_>,
+    fd: u32,
+    path: u32,
+    length: u32,
+    to_fd: u32,
+    to_path: u32,
+    to_length: u32,
+) -> Result<(), Failure> {
+    let from = place(call, fd, path, length)?;
+    let to = place(call, to_fd, to_path, to_length)?;
+    let depth = u64::try_from(call.host.tree.ancestors(to.parent).count()).unwrap_or(u64::MAX);
+    call.charge(PER_ANCESTOR.saturating_mul(depth))?;
+    let now = call.now_ns();
+    Ok(call.host.tree.rename(&from, &to, now)?)
+}
+
+pub(super) fn path_filestat_get(
+    call: &mut Call<'_>,
+    fd: u32,
+    _lookup: u32,
+    path: u32,
+    length: u32,
+    out: u32,
+) -> Result<(), Failure> {
+    let node = existing(call, fd, path, length)?;
+    write_stat(call, Some(node), out)
+}
+
+pub(super) fn path_filestat_set_times(
+    call: &mut Call<'_>,
+    fd: u32,
+    path: (u32, u32),
+    modified: u64,
+    flags: u32,
+) -> Result<(), Failure> {
+    let node = existing(call, fd, path.0, path.1)?;
+    set_times(call, node, modified, flags)
+}
+
+/// What a path leads to.
+fn existing(
+    call: &mut Call<'_>,
+    fd: u32,
+    path: u32,
+    length: u32,
+) -> Result<super::tree::NodeId, Failure> {
+    let place = place(call, fd, path, length)?;
+    let node = place.node.ok_or(Errno::NOENT)?;
+    if place.wants_directory {
+        call.host.tree.entries(node)?;
+    }
+    Ok(node)
+}
+
+/// There are no links, so nothing that exists can be read as one.
+pub(super) fn path_readlink(
+    call: &mut Call<'_>,
+    fd: u32,
+    path: u32,
+    length: u32,
+) -> Result<(), Failure> {
+    existing(call, fd, path, length)?;
+    Err(Errno::INVAL.into())
+}
+
+/// Links cannot be made.
+pub(super) fn no_link(call: &mut Call<'_>, fd: u32) -> Result<(), Failure> {
+    call.host.descriptors.find(fd)?;
+    Err(Errno::NOTSUP.into())
+}

@@ -1,0 +1,525 @@
+//! The file tree of a task, in memory: `/in` with the inputs, read-only; `/out` and `/tmp`, which the task may change.
+//!
+//! Entries are sorted by name. Nothing outside the tree can be named; there are no links of any kind. All bytes of
+//! files that are not inputs count towards the task's output limit, also those that are kept nowhere.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::abi::{Errno, FileType};
+
+/// Most files and directories of a task, inputs included.
+pub(crate) const MAX_NODES: usize = 1 << 15;
+/// Longest path in a call, in bytes.
+const MAX_PATH: usize = 4_096;
+/// Longest name of a file or directory, in bytes.
+const MAX_NAME: usize = 255;
+
+/// Names a file or directory; never used again within a task.
+pub(crate) type NodeId = u64;
+
+#[derive(Debug)]
+enum Kind {
+    Directory(BTreeMap<Arc<str>, NodeId>),
+    Input(Arc<Vec<u8>>),
+    File(Vec<u8>),
+}
+
+/// A file or directory.
+#[derive(Debug)]
+pub(crate) struct Node {
+    kind: Kind,
+    parent: NodeId,
+    writable: bool,
+    linked: bool,
+    /// Descriptors that name it.
+    open: u32,
+    /// When it was made or changed last, in nanoseconds since the Unix epoch.
+    pub(crate) modified_ns: u64,
+}
+
+/// Where a path leads: its directory, its last name, and what is there.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) parent: NodeId,
+    /// Empty where the path only has dots: it names `parent` itself.
+    pub(crate) name: String,
+    pub(crate) node: Option<NodeId>,
+    /// The path ends in `/`: only a directory will do.
+    pub(crate) wants_directory: bool,
+}
+
+/// All files and directories.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    nodes: BTreeMap<NodeId, Node>,
+    next: NodeId,
+    /// Bytes of all files that are not inputs.
+    used: u64,
+}
+
+pub(crate) const ROOT: NodeId = 0;
+
+fn size(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+impl Tree {
+    /// A tree with `/in`, `/out` and `/tmp`.
+    pub(crate) fn new(now_ns: u64) -> Self {
+        let root = Node {
+            kind: Kind::Directory(BTreeMap::new()),
+            parent: ROOT,
+            writable: false,
+            linked: true,
+            open: 0,
+            modified_ns: now_ns,
+        };
+        let mut tree = Self {
+            nodes: BTreeMap::from([(ROOT, root)]),
+            next: ROOT + 1,
+            used: 0,
+        };
+        for (name, writable) in [("in", false), ("out", true), ("tmp", true)] {
+            tree.insert(
+                ROOT,
+                name,
+                Kind::Directory(BTreeMap::new()),
+                writable,
+                now_ns,
+            );
+        }
+        tree
+    }
+
+    fn insert(
+        &mut self,
+        parent: NodeId,
+        name: &str,
+        kind: Kind,
+        writable: bool,
+        now_ns: u64,
+    ) -> NodeId {
+        let id = self.next;
+        self.next += 1;
+        self.nodes.insert(
+            id,
+            Node {
+                kind,
+                parent,
+                writable,
+                linked: true,
+                open: 0,
+                modified_ns: now_ns,
+            },
+        );
+        if let Some(Node {
+            kind: Kind::Directory(entries),
+            modified_ns,
+            ..
+        }) = self.nodes.get_mut(&parent)
+        {
+            entries.insert(name.into(), id);
+            *modified_ns = now_ns;
+        }
+        id
+    }
+
+    /// Makes the directories above `path` and gives the last of them and the remaining name, if the path is a plain
+    /// absolute one whose parents are not files.
+    fn make_parents<'a>(&mut self, path: &'a str, now_ns: u64) -> Option<(NodeId, &'a str)> {
+        let (parents, name) = path.strip_prefix('/')?.rsplit_once('/')?;
+        let mut at = ROOT;
+        for part in parents.split('/') {
+            if !is_plain(part) {
+                return None;
+            }
+            let writable = self.nodes.get(&at)?.writable;
+            at = match self.entries(at).ok()?.get(part) {
+                Some(node) => *node,
+                None => self.insert(at, part, Kind::Directory(BTreeMap::new()), writable, now_ns),
+            };
+        }
+        (is_plain(name) && self.entries(at).is_ok()).then_some((at, name))
+    }
+
+    /// Adds an input file at an absolute path. False if the path is not plain, not below `/in/` or taken.
+    pub(crate) fn add_input(&mut self, path: &str, bytes: Arc<Vec<u8>>, now_ns: u64) -> bool {
+        if !path.starts_with("/in/") {
+            return false;
+        }
+        match self.make_parents(path, now_ns) {
+            Some((parent, name))
+                if self
+                    .entries(parent)
+                    .is_ok_and(|entries| !entries.contains_key(name)) =>
+            {
+                self.insert(parent, name, Kind::Input(bytes), false, now_ns);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Makes the directories above an output's absolute path. False if the path is not plain or not below `/out/`.
+    pub(crate) fn prepare_output(&mut self, path: &str, now_ns: u64) -> bool {
+        path.starts_with("/out/") && self.make_parents(path, now_ns).is_some()
+    }
+
+    fn file_at(&self, path: &str) -> Option<NodeId> {
+        self.resolve(ROOT, path.strip_prefix('/')?).ok()?.node
+    }
+
+    /// The bytes of the file at an absolute path, taken out of the tree.
+    pub(crate) fn take_file(&mut self, path: &str) -> Option<Vec<u8>> {
+        let node = self.file_at(path)?;
+        match &mut self.nodes.get_mut(&node)?.kind {
+            Kind::File(bytes) => Some(std::mem::take(bytes)),
+            _ => None,
+        }
+    }
+
+    /// The length of the file at an absolute path; 0 where there is none.
+    pub(crate) fn file_bytes(&self, path: &str) -> u64 {
+        self.file_at(path)
+            .and_then(|node| self.bytes(node).ok())
+            .map_or(0, |bytes| size(bytes.len()))
+    }
+
+    /// Bytes of all files that are not inputs.
+    pub(crate) fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// A node; descriptors keep theirs alive.
+    pub(crate) fn node(&self, id: NodeId) -> Result<&Node, Errno> {
+        self.nodes.get(&id).ok_or(Errno::BADF)
+    }
+
+    /// The entries of a directory, by name.
+    pub(crate) fn entries(&self, id: NodeId) -> Result<&BTreeMap<Arc<str>, NodeId>, Errno> {
+        match &self.node(id)?.kind {
+            Kind::Directory(entries) => Ok(entries),
+            _ => Err(Errno::NOTDIR),
+        }
+    }
+
+    /// Follows a relative path from a directory. The path may not leave the tree: `..` of the root is refused.
+    pub(crate) fn resolve(&self, from: NodeId, path: &str) -> Result<Place, Errno> {
+        if path.len() > MAX_PATH {
+            return Err(Errno::NAMETOOLONG);
+        }
+        if path.is_empty() {
+            return Err(Errno::NOENT);
+        }
+        if path.starts_with('/') {
+            return Err(Errno::PERM);
+        }
+        let mut current = from;
+        let mut parts = path
+            .split('/')
+            .filter(|part| !matches!(*part, "" | "."))
+            .peekable();
+        while let Some(part) = parts.next() {
+            let entries = self.entries(current)?;
+            if part == ".." {
+                if current == ROOT {
+                    return Err(Errno::PERM);
+                }
+                current = self.node(current)?.parent;
+                continue;
+            }
+            if part.len() > MAX_NAME {
+                return Err(Errno::NAMETOOLONG);
+            }
+            if part.contains('\0') {
+                return Err(Errno::INVAL);
+            }
+            let node = entries.get(part).copied();
+            if parts.peek().is_none() {
+                let wants_directory = path.ends_with('/') || path.ends_with("/.");
+                return Ok(Place {
+                    parent: current,
+                    name: part.to_owned(),
+                    node,
+                    wants_directory,
+                });
+            }
+            current = node.ok_or(Errno::NOENT)?;
+        }
+        self.entries(current)?;
+        Ok(Place {
+            parent: current,
+            name: String::new(),
+            node: Some(current),
+            wants_directory: true,
+        })
+    }
+
+    /// A directory and all that are above it.
+    pub(crate) fn ancestors(&self, from: NodeId) -> impl Iterator<Item = NodeId> {
+        let above = |id: &NodeId| {
+            self.nodes
+                .get(id)
+                .map(|node| node.parent)
+                .filter(|parent| parent != id)
+        };
+        std::iter::successors(Some(from), above)
+    }
+
+    /// Makes a file or directory at a place where nothing is.
+    pub(crate) fn create(
+        &mut self,
+        place: &Place,
+        directory: bool,
+        now_ns: u64,
+    ) -> Result<NodeId, Errno> {
+        if place.node.is_some() {
+            return Err(Errno::EXIST);
+        }
+        let parent = self.node(place.parent)?;
+        if !parent.writable {
+            return Err(Errno::ROFS);
+        }
+        if !parent.linked {
+            return Err(Errno::NOENT);
+        }
+        if place.wants_directory && !directory {
+            return Err(Errno::ISDIR);
+        }
+        if self.nodes.len() >= MAX_NODES {
+            return Err(Errno::NOSPC);
+        }
+        let kind = if directory {
+            Kind::Directory(BTreeMap::new())
+        } else {
+            Kind::File(Vec::new())
+        };
+        Ok(self.insert(place.parent, &place.name, kind, true, now_ns))
+    }
+
+    /// Removes a file, or an empty directory.
+    pub(crate) fn remove(
+        &mut self,
+        place: &Place,
+        directory: bool,
+        now_ns: u64,
+    ) -> Result<(), Errno> {
+        let id = place.node.ok_or(Errno::NOENT)?;
+        let node = self.node(id)?;
+        match &node.kind {
+            Kind::Directory(_) if !directory => return Err(Errno::ISDIR),
+            Kind::Directory(entries) if !entries.is_empty() => return Err(Errno::NOTEMPTY),
+            Kind::Directory(_) => {}
+            _ if directory || place.wants_directory => return Err(Errno::NOTDIR),
+            _ => {}
+        }
+        if place.name.is_empty() {
+            return Err(Errno::INVAL);
+        }
+        if !self.node(place.parent)?.writable {
+            return Err(Errno::ROFS);
+        }
+        self.unlink(place, now_ns);
+        self.forget_if_unused(id);
+        Ok(())
+    }
+
+    /// Moves a file or directory; an existing file or empty directory of the same kind is replaced.
+    pub(crate) fn rename(&mut self, from: &Place, to: &Place, now_ns: u64) -> Result<(), Errno> {
+        let id = from.node.ok_or(Errno::NOENT)?;
+        if from.name.is_empty() || to.name.is_empty() {
+            return Err(Errno::INVAL);
+        }
+        if !self.node(from.parent)?.writable || !self.node(to.parent)?.writable {
+            return Err(Errno::ROFS);
+        }
+        if !self.node(to.parent)?.linked {
+            return Err(Errno::NOENT);
+        }
+        let is_directory = self.entries(id).is_ok();
+        if !is_directory && (from.wants_directory || to.wants_directory) {
+            return Err(Errno::NOTDIR);
+        }
+        if to.node == Some(id) {
+            return Ok(());
+        }
+        if self.ancestors(to.parent).any(|above| above == id) {
+            return Err(Errno::INVAL);
+        }
+        if let Some(replaced) = to.node {
+            match (self.entries(replaced), is_directory) {
+                (Ok(_), false) => return Err(Errno::ISDIR),
+                (Err(_), true) => return Err(Errno::NOTDIR),
+                _ => self.remove(to, is_directory, now_ns)?,
+            }
+        }
+        self.unlink(from, now_ns);
+        if let Some(node) = self.nodes.get_mut(&id) {
+            (node.parent, node.linked) = (to.parent, true);
+        }
+        if let Some(Node {
+            kind: Kind::Directory(entries),
+            modified_ns,
+            ..
+        }) = self.nodes.get_mut(&to.parent)
+        {
+            entries.insert(to.name.as_str().into(), id);
+            *modified_ns = now_ns;
+        }
+        Ok(())
+    }
+
+    fn unlink(&mut self, place: &Place, now_ns: u64) {
+        if let Some(Node {
+            kind: Kind::Directory(entries),
+            modified_ns,
+            ..
+        }) = self.nodes.get_mut(&place.parent)
+        {
+            entries.remove(place.name.as_str());
+            *modified_ns = now_ns;
+        }
+        if let Some(node) = place.node.and_then(|id| self.nodes.get_mut(&id)) {
+            node.linked = false;
+        }
+    }
+
+    /// Drops a node that neither a directory nor a descriptor names, and its bytes.
+    fn forget_if_unused(&mut self, id: NodeId) {
+        if self
+            .nodes
+            .get(&id)
+            .is_some_and(|node| !node.linked && node.open == 0)
+            && let Some(Node {
+                kind: Kind::File(bytes),
+                ..
+            }) = self.nodes.remove(&id)
+        {
+            self.used -= size(bytes.len());
+        }
+    }
+
+    /// A descriptor names the node from now on.
+    pub(crate) fn hold(&mut self, id: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.open += 1;
+        }
+    }
+
+    /// A descriptor names the node no longer.
+    pub(crate) fn release(&mut self, id: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.open = node.open.saturating_sub(1);
+        }
+        self.forget_if_unused(id);
+    }
+
+    /// The bytes of a file.
+    pub(crate) fn bytes(&self, id: NodeId) -> Result<&[u8], Errno> {
+        match &self.node(id)?.kind {
+            Kind::Directory(_) => Err(Errno::ISDIR),
+            Kind::Input(bytes) => Ok(bytes),
+            Kind::File(bytes) => Ok(bytes),
+        }
+    }
+
+    /// By how many bytes a file grows if it is to reach up to `end`.
+    pub(crate) fn growth(&self, id: NodeId, end: u64) -> Result<u64, Errno> {
+        Ok(end.saturating_sub(size(self.bytes(id)?.len())))
+    }
+
+    /// Makes a file `length` bytes long; new bytes are zero. The caller has checked the growth against the limit. A file
+    /// that is cut gives its memory back: what the tree holds follows what it counts.
+    pub(crate) fn resize(&mut self, id: NodeId, length: u64, now_ns: u64) -> Result<(), Errno> {
+        let length = usize::try_from(length).map_err(|_| Errno::NOSPC)?;
+        let bytes = Self::writable_bytes(&mut self.nodes, id, now_ns)?;
+        self.used = self.used - size(bytes.len()) + size(length);
+        let is_cut = length < bytes.len();
+        bytes.resize(length, 0);
+        if is_cut {
+            bytes.shrink_to_fit();
+        }
+        Ok(())
+    }
+
+    /// A file's bytes from `at` on, for overwriting; it reaches at least up to `at + length`.
+    pub(crate) fn span_mut(
+        &mut self,
+        id: NodeId,
+        at: u64,
+        length: u64,
+        now_ns: u64,
+    ) -> Result<&mut [u8], Errno> {
+        let end = at.checked_add(length).ok_or(Errno::NOSPC)?;
+        if self.growth(id, end)? > 0 {
+            self.resize(id, end, now_ns)?;
+        }
+        let range = usize::try_from(at).map_err(|_| Errno::NOSPC)?
+            ..usize::try_from(end).map_err(|_| Errno::NOSPC)?;
+        Self::writable_bytes(&mut self.nodes, id, now_ns)?
+            .get_mut(range)
+            .ok_or(Errno::INVAL)
+    }
+
+    fn writable_bytes(
+        nodes: &mut BTreeMap<NodeId, Node>,
+        id: NodeId,
+        now_ns: u64,
+    ) -> Result<&mut Vec<u8>, Errno> {
+        let node = nodes.get_mut(&id).ok_or(Errno::BADF)?;
+        node.modified_ns = now_ns;
+        match &mut node.kind {
+            Kind::Directory(_) => Err(Errno::ISDIR),
+            Kind::Input(_) => Err(Errno::ROFS),
+            Kind::File(bytes) => Ok(bytes),
+        }
+    }
+
+    /// Sets when a node was changed last.
+    pub(crate) fn touch(&mut self, id: NodeId, modified_ns: u64) -> Result<(), Errno> {
+        let node = self.nodes.get_mut(&id).ok_or(Errno::BADF)?;
+        if !node.writable {
+            return Err(Errno::ROFS);
+        }
+        node.modified_ns = modified_ns;
+        Ok(())
+    }
+}
+
+impl Node {
+    /// What it is.
+    pub(crate) fn file_type(&self) -> FileType {
+        match self.kind {
+            Kind::Directory(_) => FileType::DIRECTORY,
+            _ => FileType::REGULAR_FILE,
+        }
+    }
+
+    /// True if the task may change it.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Its length in bytes; a directory's is its number of entries.
+    pub(crate) fn size(&self) -> u64 {
+        match &self.kind {
+            Kind::Directory(entries) => size(entries.len()),
+            Kind::Input(bytes) => size(bytes.len()),
+            Kind::File(bytes) => size(bytes.len()),
+        }
+    }
+
+    /// How many names it has.
+    pub(crate) fn links(&self) -> u64 {
+        u64::from(self.linked)
+    }
+}
+
+/// True for a name that means itself.
+fn is_plain(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && name.len() <= MAX_NAME
+}
+
+#[cfg(test)]
+mod tests;

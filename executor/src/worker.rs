@@ -1,0 +1,83 @@
+//! A job in a child process: the parent's handle, and the child's main function.
+//!
+//! The parent starts its own binary again, writes one job to the child's stdin and reads one answer per task from its
+//! stdout, all in length-prefixed frames of bounded size. The child limits itself before it reads any byte of the job's
+//! inputs, so that an engine that goes wrong takes down the child and nothing else. It ends when the parent does.
+//!
+//! The parent trusts no answer: it counts the bytes and hashes them against the outcome again.
+
+mod child;
+mod frame;
+mod parent;
+mod protocol;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use types::hash::BlobId;
+use types::job::Workload;
+use types::number::TaskIndex;
+
+pub use child::main;
+pub use parent::{WorkerHandle, WorkerKiller};
+
+/// Memory of the process itself, beside everything that grows with the job.
+const BASE_DATA_BYTES: u64 = 512 << 20;
+/// Memory that compiling takes, per byte of the module: 330 for a Go program of 2.8 MB, and room.
+const COMPILE_FACTOR: u64 = 512;
+/// Most memory for compiling; a module that needs more cannot be run.
+const MOST_COMPILE_BYTES: u64 = 8 << 30;
+/// How often outputs are held at the same time: in the tree and encoded, each in up to twice the memory that they need,
+/// because it doubles as they grow.
+const OUTPUT_FACTOR: u64 = 4;
+
+/// What the system grants a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerLimits {
+    /// Most private memory, in bytes (`RLIMIT_DATA`).
+    pub data_bytes: u64,
+    /// Most processor time of the process.
+    pub cpu: Duration,
+    /// Longest time without an answer: until the module is compiled, then until each task ends.
+    pub wall: Duration,
+}
+
+impl WorkerLimits {
+    /// Limits under which every task that stays within the workload's own limits has room, with `wall` per task.
+    #[must_use]
+    pub fn of(workload: &Workload, wall: Duration) -> Self {
+        // Each blob is read and held once.
+        let inputs = workload
+            .blobs()
+            .iter()
+            .fold(0u64, |sum, blob| sum.saturating_add(blob.length));
+        let data_bytes = BASE_DATA_BYTES
+            .saturating_add(workload.limits.memory_bytes)
+            .saturating_add(inputs)
+            .saturating_add(workload.limits.output_bytes.saturating_mul(OUTPUT_FACTOR))
+            .saturating_add(
+                workload
+                    .module
+                    .length
+                    .saturating_mul(COMPILE_FACTOR)
+                    .min(MOST_COMPILE_BYTES),
+            );
+        Self {
+            data_bytes,
+            cpu: wall.saturating_mul(workload.tasks.saturating_add(1)),
+            wall,
+        }
+    }
+}
+
+/// A job for a worker.
+#[derive(Debug, Clone)]
+pub struct WorkerJob {
+    /// What to run.
+    pub workload: Workload,
+    /// Which of its tasks, in this order.
+    pub tasks: Vec<TaskIndex>,
+    /// Where the child finds the bytes of every blob that [`Workload::blobs`] names.
+    pub files: BTreeMap<BlobId, PathBuf>,
+}

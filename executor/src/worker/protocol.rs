@@ -1,0 +1,47 @@
+//! What parent and child say to each other. Both are the same build, so the format is not frozen.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use types::codec::Bounded;
+use types::hash::BlobId;
+use types::job::Workload;
+use types::limits::{MAX_INPUTS, MAX_OUTPUTS, MAX_TASKS};
+use types::number::TaskIndex;
+
+use crate::task::{NoResult, TaskRun};
+
+/// Largest encoded request: a workload fits a transaction, paths and tasks are bounded.
+pub(super) const MAX_REQUEST_BYTES: u64 = 4 << 20;
+/// Bytes of an answer beside what the task wrote.
+const ANSWER_OVERHEAD: u64 = 64 << 10;
+
+/// The job, and what the child grants itself for it.
+#[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
+pub(super) struct Request {
+    pub(super) workload: Workload,
+    pub(super) tasks: Bounded<TaskIndex, MAX_TASKS>,
+    /// Module, stdin and inputs with the files that hold their bytes.
+    pub(super) files: Bounded<(BlobId, String), { MAX_INPUTS + 2 }>,
+    pub(super) data_bytes: u64,
+    pub(super) cpu_seconds: u64,
+}
+
+/// One answer.
+#[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
+pub(super) enum Answer {
+    /// The module is compiled and the inputs are loaded.
+    Prepared,
+    /// A task has ended.
+    Task(TaskIndex, Box<TaskRun>),
+    /// There will be no more results.
+    NoResult(NoResult),
+}
+
+/// Largest encoded answer for a workload.
+pub(super) fn most_answer_bytes(workload: &Workload) -> u64 {
+    let outputs = u64::try_from(MAX_OUTPUTS).unwrap_or(u64::MAX);
+    workload
+        .limits
+        .output_bytes
+        .saturating_add(ANSWER_OVERHEAD)
+        .saturating_add(outputs * 64)
+}

@@ -1,0 +1,200 @@
+//! Workloads, compiled programs and runs, for all tests here.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use gridproof_executor::{Engine, Inputs, NoResult, Program, TaskRun, run_task};
+use types::attestation::Exit;
+use types::codec::{Bounded, Text};
+use types::hash::{BlobId, Hash32};
+use types::job::{CLASS_WASM_V1, Input, Output, TaskLimits, Workload};
+use types::number::{TaskIndex, Weight};
+
+/// 2001-09-09, a second that is easy to recognise in outputs.
+pub const CLOCK_START_NS: u64 = 1_000_000_000_000_000_000;
+
+/// A workload and the bytes that it names.
+#[derive(Debug, Clone)]
+pub struct Job {
+    pub workload: Workload,
+    pub blobs: BTreeMap<BlobId, Vec<u8>>,
+}
+
+impl Job {
+    /// One task of a module with roomy limits.
+    pub fn new(module: &[u8]) -> Self {
+        let workload = Workload {
+            class: CLASS_WASM_V1,
+            module: BlobId::of(module),
+            arguments: Bounded::default(),
+            environment: BTreeMap::new(),
+            stdin: None,
+            inputs: Bounded::default(),
+            outputs: Bounded::default(),
+            tasks: 1,
+            limits: TaskLimits {
+                weight: Weight(20_000_000_000),
+                memory_bytes: 256 << 20,
+                output_bytes: 16 << 20,
+            },
+            clock_start_ns: CLOCK_START_NS,
+            random_seed: Hash32([7; 32]),
+        };
+        Self {
+            workload,
+            blobs: BTreeMap::from([(BlobId::of(module), module.to_vec())]),
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> BlobId {
+        self.blobs.insert(BlobId::of(bytes), bytes.to_vec());
+        BlobId::of(bytes)
+    }
+
+    pub fn input(mut self, target: &str, bytes: &[u8]) -> Self {
+        let input = Input {
+            blob: self.keep(bytes),
+            target: Text::new(target).unwrap(),
+        };
+        self.workload.inputs.push(input).unwrap();
+        self
+    }
+
+    pub fn stdin(mut self, bytes: &[u8]) -> Self {
+        self.workload.stdin = Some(self.keep(bytes));
+        self
+    }
+
+    pub fn output(mut self, name: &str, path: &str) -> Self {
+        let output = Output {
+            name: Text::new(name).unwrap(),
+            path: Text::new(path).unwrap(),
+        };
+        self.workload.outputs.push(output).unwrap();
+        self
+    }
+
+    pub fn argument(mut self, text: &str) -> Self {
+        self.workload
+            .arguments
+            .push(Text::new(text).unwrap())
+            .unwrap();
+        self
+    }
+
+    pub fn environment(mut self, key: &str, value: &str) -> Self {
+        self.workload
+            .environment
+            .insert(Text::new(key).unwrap(), Text::new(value).unwrap());
+        self
+    }
+
+    pub fn with(mut self, change: impl FnOnce(&mut Workload)) -> Self {
+        change(&mut self.workload);
+        self
+    }
+
+    pub fn inputs(&self) -> Inputs {
+        Inputs::load(&self.workload, |blob| {
+            self.blobs
+                .get(&blob)
+                .cloned()
+                .ok_or_else(|| "absent".into())
+        })
+        .unwrap()
+    }
+
+    /// The module, compiled once for all tests.
+    pub fn program(&self) -> Program {
+        static COMPILED: Mutex<BTreeMap<BlobId, Arc<OnceLock<Program>>>> =
+            Mutex::new(BTreeMap::new());
+        let slot = Arc::clone(
+            COMPILED
+                .lock()
+                .unwrap()
+                .entry(self.workload.module)
+                .or_default(),
+        );
+        slot.get_or_init(|| {
+            engine()
+                .compile(&self.blobs[&self.workload.module])
+                .unwrap()
+        })
+        .clone()
+    }
+
+    /// Runs one task in this process.
+    pub fn try_run(&self, index: u32) -> Result<TaskRun, NoResult> {
+        let program = self.program();
+        run_task(&program, &self.workload, TaskIndex(index), &self.inputs())
+    }
+
+    pub fn run(&self) -> TaskRun {
+        let run = self.try_run(0).unwrap();
+        assert!(run.is_consistent());
+        run
+    }
+
+    pub fn exit(&self) -> Exit {
+        self.run().outcome.exit
+    }
+}
+
+/// The engine of the class, made once.
+pub fn engine() -> &'static Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(|| Engine::new(CLASS_WASM_V1).unwrap())
+}
+
+/// The bytes of a compiled program of `tests/programs` or of the examples.
+pub fn program(name: &str) -> Vec<u8> {
+    let path = program_path(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Where a compiled program is; all are compiled at first use.
+pub fn program_path(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let folder = std::env::var_os("GRIDPROOF_TEST_PROGRAMS").map_or_else(
+            || Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs"),
+            PathBuf::from,
+        );
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/programs");
+        let status = Command::new(&script).arg(&folder).status().unwrap();
+        assert!(
+            status.success(),
+            "{} cannot build the test programs; what is missing is said above",
+            script.display()
+        );
+        folder
+    });
+    folder.join(format!("{name}.wasm"))
+}
+
+/// Standard output as text.
+pub fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// A thousand numbers, one per line, the same each time.
+pub fn numbers() -> Vec<u8> {
+    let mut state = 12345u64;
+    let mut lines = String::new();
+    for _ in 0..1_000 {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        writeln!(
+            lines,
+            "{}.{:03}",
+            (state >> 33) % 200,
+            (state >> 20) % 1_000
+        )
+        .unwrap();
+    }
+    lines.into_bytes()
+}

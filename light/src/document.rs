@@ -1,0 +1,148 @@
+//! The file that a customer keeps of a settled job: `receipt.json`.
+//!
+//! Its one source is the proof in hex; everything else in it is there to be read and derived from the proof. A text is
+//! taken only if it is, byte for byte, what its own proof gives: nothing in the file can be changed and still be
+//! accepted, not even a space. The certificate has no signer more than it needs.
+
+use serde::{Deserialize, Serialize};
+use types::codec::{CodecError, decode, encode};
+use types::hash::{BlockId, ChainId};
+use types::job::JobReceipt;
+use types::limits::MAX_STATE_VALUE_BYTES;
+use types::number::{Height, Timestamp, ValidatorIndex};
+use types::proof::ValueProof;
+
+use crate::{Light, minimal_certificate};
+
+/// What the document says it is.
+pub const FORMAT: &str = "gridproof job receipt 1";
+/// Longest document, in bytes.
+pub const MAX_DOCUMENT_BYTES: usize = 4 << 20;
+
+/// Why a text is no receipt document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentError {
+    /// Too long.
+    #[error("the document has {found} bytes, at most {MAX_DOCUMENT_BYTES} are read")]
+    TooLong {
+        /// Its length.
+        found: usize,
+    },
+    /// Not JSON with a proof.
+    #[error("the document is not JSON with a proof: {0}")]
+    NotJson(String),
+    /// The proof is not hexadecimal.
+    #[error("the proof is not in hexadecimal digits")]
+    NotHex,
+    /// The proof does not decode.
+    #[error("the proof does not decode: {0}")]
+    NotProof(CodecError),
+    /// The proof shows no value, or no header.
+    #[error("the proof shows no receipt under a header")]
+    NoReceipt,
+    /// The value is not a job's receipt.
+    #[error("the value is not a job's receipt: {0}")]
+    NotReceipt(CodecError),
+    /// The text differs from what its proof gives.
+    #[error("the document differs from what its own proof says, from byte {at} on")]
+    NotCanonical {
+        /// The first byte that differs.
+        at: usize,
+    },
+}
+
+/// The document, in the order in which it is written.
+#[derive(Serialize)]
+struct Document<'a> {
+    format: &'static str,
+    chain: ChainId,
+    receipt: &'a JobReceipt,
+    proven: Proven,
+    proof: String,
+}
+
+/// Where the proof ends.
+#[derive(Serialize)]
+struct Proven {
+    /// The header whose state root shows the receipt.
+    height: Height,
+    block: BlockId,
+    timestamp: Timestamp,
+    /// The block that the certificate finalizes.
+    final_height: Height,
+    final_block: BlockId,
+    signers: Vec<ValidatorIndex>,
+}
+
+/// What of a text is read; the rest is compared as text.
+#[derive(Deserialize)]
+struct Source {
+    proof: String,
+}
+
+impl Light {
+    /// The document of a proof. The certificate is cut down to the signers that it needs. The proof is not verified.
+    pub fn receipt_document(&self, proof: &ValueProof) -> Result<String, DocumentError> {
+        let mut proof = proof.clone();
+        proof.finality.certificate =
+            minimal_certificate(&proof.finality.certificate, self.committee());
+        let receipt = receipt(&proof)?;
+        let headers = &proof.finality.headers;
+        let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
+            return Err(DocumentError::NoReceipt);
+        };
+        let proven = Proven {
+            height: first.height,
+            block: first.id(),
+            timestamp: first.timestamp,
+            final_height: last.height,
+            final_block: last.id(),
+            signers: proof.finality.certificate.signers.iter().collect(),
+        };
+        let chain = first.chain_id;
+        let document = Document {
+            format: FORMAT,
+            chain,
+            receipt: &receipt,
+            proven,
+            proof: hex::encode(encode(&proof)),
+        };
+        let text = serde_json::to_string_pretty(&document)
+            .map_err(|error| DocumentError::NotJson(error.to_string()))?;
+        Ok(text + "\n")
+    }
+
+    /// The proof and the receipt of a text that is exactly the document of its proof. The proof is not verified.
+    pub(crate) fn parse_document(
+        &self,
+        text: &str,
+    ) -> Result<(ValueProof, JobReceipt), DocumentError> {
+        if text.len() > MAX_DOCUMENT_BYTES {
+            return Err(DocumentError::TooLong { found: text.len() });
+        }
+        let source: Source = serde_json::from_str(text)
+            .map_err(|error| DocumentError::NotJson(error.to_string()))?;
+        let bytes = hex::decode(&source.proof).map_err(|_| DocumentError::NotHex)?;
+        let proof: ValueProof =
+            decode(&bytes, MAX_DOCUMENT_BYTES).map_err(DocumentError::NotProof)?;
+        let receipt = receipt(&proof)?;
+        let canonical = self.receipt_document(&proof)?;
+        if canonical != text {
+            let at = canonical
+                .bytes()
+                .zip(text.bytes())
+                .take_while(|(a, b)| a == b)
+                .count();
+            return Err(DocumentError::NotCanonical { at });
+        }
+        Ok((proof, receipt))
+    }
+}
+
+fn receipt(proof: &ValueProof) -> Result<JobReceipt, DocumentError> {
+    let value = proof.value.as_deref().ok_or(DocumentError::NoReceipt)?;
+    decode(value, MAX_STATE_VALUE_BYTES).map_err(DocumentError::NotReceipt)
+}
+
+#[cfg(test)]
+mod tests;

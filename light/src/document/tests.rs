@@ -1,0 +1,169 @@
+//! The receipt document: every byte of it and of its proof is tampered with.
+
+use types::hash::Hash32;
+
+use super::*;
+use crate::JobError;
+use crate::fixture::{light, proof, receipt};
+
+fn document() -> String {
+    light().receipt_document(&proof(&receipt())).unwrap()
+}
+
+#[test]
+fn a_document_verifies_and_reads_as_its_proof_says() {
+    let text = document();
+    let (found, header, stake) = light().verify_receipt(&text).unwrap();
+    assert_eq!((found, header.height, stake.0), (receipt(), Height(2), 10));
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["format"], FORMAT);
+    assert_eq!(json["receipt"]["job"], receipt().job.to_string());
+    assert_eq!(json["proven"]["final_block"], header.id().to_string());
+    assert_eq!(json["proven"]["signers"], serde_json::json!([0, 1, 2]));
+}
+
+#[test]
+fn no_byte_of_a_document_can_be_changed_added_or_left_out() {
+    let (text, light) = (document(), light());
+    let refused = |tampered: &[u8]| {
+        let Ok(tampered) = std::str::from_utf8(tampered) else {
+            return true;
+        };
+        light.verify_receipt(tampered).is_err()
+    };
+    for at in 0..text.len() {
+        let mut bytes = text.clone().into_bytes();
+        for flip in [1, 4, 0x20] {
+            bytes[at] ^= flip;
+            assert!(
+                refused(&bytes),
+                "byte {at} with bits {flip}: {:?}",
+                char::from(bytes[at])
+            );
+            bytes[at] ^= flip;
+        }
+        bytes.insert(at, b' ');
+        assert!(refused(&bytes), "a space at {at}");
+        bytes.remove(at);
+        bytes.remove(at);
+        assert!(refused(&bytes), "without byte {at}");
+    }
+    assert!(refused((text.clone() + "\n").as_bytes()));
+    assert!(!refused(text.as_bytes()));
+}
+
+#[test]
+fn no_byte_of_a_proof_can_be_changed_even_with_the_text_made_to_fit() {
+    let mut minimal = proof(&receipt());
+    minimal.finality.certificate =
+        minimal_certificate(&minimal.finality.certificate, light().committee());
+    let (bytes, text, light) = (encode(&minimal), document(), light());
+    let mut reached = 0;
+    for at in 0..bytes.len() {
+        let mut tampered = bytes.clone();
+        tampered[at] ^= 1 << (at % 8);
+        let Ok(proof) = decode::<ValueProof>(&tampered, MAX_DOCUMENT_BYTES) else {
+            continue;
+        };
+        let Ok(fitted) = light.receipt_document(&proof) else {
+            continue;
+        };
+        reached += 1;
+        assert!(fitted != text, "byte {at} has no place in the document");
+        let refused = light.verify_receipt(&fitted);
+        assert!(
+            matches!(refused, Err(JobError::Proof(_) | JobError::Document(_))),
+            "byte {at}: {refused:?}"
+        );
+    }
+    assert!(
+        reached > bytes.len() / 2,
+        "only {reached} of {} reached the verifier",
+        bytes.len()
+    );
+}
+
+#[test]
+fn more_signers_than_needed_are_no_document() {
+    let full = proof(&receipt());
+    let minimal = document();
+    let hex_of = |proof: &ValueProof| hex::encode(encode(proof));
+    let mut cut = full.clone();
+    cut.finality.certificate = minimal_certificate(&full.finality.certificate, light().committee());
+    let text = minimal.replace(&hex_of(&cut), &hex_of(&full));
+    assert_ne!(text, minimal);
+    assert!(matches!(
+        light().verify_receipt(&text),
+        Err(JobError::Document(DocumentError::NotCanonical { .. }))
+    ));
+}
+
+#[test]
+fn each_way_of_being_no_document_has_its_error() {
+    let parse = |text: &str| light().parse_document(text).unwrap_err();
+    assert!(matches!(parse("receipt"), DocumentError::NotJson(_)));
+    assert!(matches!(parse("{}"), DocumentError::NotJson(_)));
+    assert!(matches!(
+        parse(&"[".repeat(10_000)),
+        DocumentError::NotJson(_)
+    ));
+    assert_eq!(parse(r#"{"proof":"xy"}"#), DocumentError::NotHex);
+    assert!(matches!(
+        parse(r#"{"proof":"00"}"#),
+        DocumentError::NotProof(_)
+    ));
+    let long = " ".repeat(MAX_DOCUMENT_BYTES + 1);
+    assert_eq!(
+        parse(&long),
+        DocumentError::TooLong {
+            found: MAX_DOCUMENT_BYTES + 1
+        }
+    );
+    let proof = proof(&receipt());
+    let document = |value: Option<Vec<u8>>| {
+        light()
+            .receipt_document(&ValueProof {
+                value,
+                ..proof.clone()
+            })
+            .unwrap_err()
+    };
+    assert_eq!(document(None), DocumentError::NoReceipt);
+    assert!(matches!(
+        document(Some(vec![1, 2])),
+        DocumentError::NotReceipt(_)
+    ));
+}
+
+#[test]
+fn a_receipt_of_another_job_under_a_key_is_not_proven() {
+    let mut moved = receipt();
+    let mut proof = proof(&moved);
+    moved.job = types::hash::JobId(Hash32([1; 32]));
+    proof.value = Some(encode(&moved));
+    let text = light().receipt_document(&proof).unwrap();
+    assert!(matches!(
+        light().verify_receipt(&text),
+        Err(JobError::Proof(_))
+    ));
+}
+
+/// Frozen: customers keep these files for years. To write it anew after a deliberate change:
+/// `GRIDPROOF_BLESS=1 cargo test -p gridproof-light document`.
+#[test]
+fn the_document_stays_as_it_is() {
+    if std::env::var_os("GRIDPROOF_BLESS").is_some() {
+        std::fs::write(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/src/document/golden.json"),
+            document(),
+        )
+        .unwrap();
+    }
+    let golden = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/src/document/golden.json"
+    ))
+    .unwrap();
+    let text = document();
+    assert!(text == golden, "the document has become another:\n{text}");
+}

@@ -1,0 +1,354 @@
+//! A settled job, from the receipt document to the last output byte.
+//!
+//! The document proves the receipt; the receipt names the list of outcomes and, under a salt, the root that the
+//! primary sealed and the verifiers checked; the outcomes name every file by hash and length.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io::Read;
+
+use types::attestation::{Outcomes, claim_root, leaf_of};
+use types::block::Header;
+use types::codec::{CodecError, decode};
+use types::hash::{BlobId, Hash32, WorkloadId};
+use types::job::{JobReceipt, Workload};
+use types::limits::MAX_OUTCOMES_BYTES;
+use types::number::{Stake, TaskIndex};
+use types::state_key::StateKey;
+
+use crate::Light;
+use crate::document::DocumentError;
+use crate::finality::ValueError;
+
+/// One file that a task wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileRef {
+    /// The task.
+    pub task: TaskIndex,
+    /// Which of its files.
+    pub stream: Stream,
+}
+
+/// Which file of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// A declared output, by its position in the workload's list.
+    Output(u16),
+}
+
+impl fmt::Display for FileRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.stream {
+            Stream::Stdout => write!(f, "task {}, stdout", self.task),
+            Stream::Stderr => write!(f, "task {}, stderr", self.task),
+            Stream::Output(position) => write!(f, "task {}, output {position}", self.task),
+        }
+    }
+}
+
+/// The files that somebody holds of a job.
+pub trait JobFiles {
+    /// Every file there is.
+    fn list(&self) -> std::io::Result<BTreeSet<FileRef>>;
+
+    /// A file's bytes from its beginning.
+    fn open(&self, file: FileRef) -> std::io::Result<Box<dyn Read + '_>>;
+}
+
+impl JobFiles for BTreeMap<FileRef, Vec<u8>> {
+    fn list(&self) -> std::io::Result<BTreeSet<FileRef>> {
+        Ok(self.keys().copied().collect())
+    }
+
+    fn open(&self, file: FileRef) -> std::io::Result<Box<dyn Read + '_>> {
+        let bytes = self.get(&file).ok_or(std::io::ErrorKind::NotFound)?;
+        Ok(Box::new(bytes.as_slice()))
+    }
+}
+
+/// What a job's result is verified from, beside the document.
+pub struct Evidence<'a> {
+    /// The encoded list of outcomes.
+    pub outcomes: &'a [u8],
+    /// The workload, if it is at hand: it is checked too, and gives outputs their names in errors.
+    pub workload: Option<&'a Workload>,
+    /// The files.
+    pub files: &'a dyn JobFiles,
+}
+
+/// Why a job's result is not what the chain settled.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// No receipt document.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The proof in it does not hold.
+    #[error("the receipt is not proven: {0}")]
+    Proof(#[from] ValueError),
+    /// The list of outcomes is not the one that the receipt names.
+    #[error("the list of outcomes is {found:?}, the receipt names {expected:?}")]
+    OtherOutcomes {
+        /// In the receipt.
+        expected: BlobId,
+        /// Of the bytes given.
+        found: BlobId,
+    },
+    /// The list of outcomes does not decode.
+    #[error("the list of outcomes does not decode: {0}")]
+    BadOutcomes(CodecError),
+    /// Not one outcome per task.
+    #[error("the list has {found} outcomes, the job has {expected} tasks")]
+    OutcomeCount {
+        /// Tasks of the job.
+        expected: u32,
+        /// Outcomes listed.
+        found: usize,
+    },
+    /// The outcomes do not lead to the root that was sealed and checked.
+    #[error("the outcomes lead to result root {found}, the receipt has {expected}")]
+    ResultRoot {
+        /// In the receipt.
+        expected: Hash32,
+        /// From the outcomes and the salt.
+        found: Hash32,
+    },
+    /// Another workload than the one that was run.
+    #[error("the workload is {found}, the receipt names {expected}")]
+    OtherWorkload {
+        /// In the receipt.
+        expected: WorkloadId,
+        /// Of the workload given.
+        found: WorkloadId,
+    },
+    /// A file that a task wrote is not there.
+    #[error("{label}: the file is missing")]
+    Missing {
+        /// Which.
+        file: FileRef,
+        /// For people, with the output's name.
+        label: String,
+    },
+    /// A file is not the one that the task wrote.
+    #[error("{label}: the file is {found:?}, the task wrote {expected:?}")]
+    Different {
+        /// Which.
+        file: FileRef,
+        /// For people, with the output's name.
+        label: String,
+        /// In the outcomes.
+        expected: BlobId,
+        /// Of the bytes read; reading stops one byte after the expected length.
+        found: BlobId,
+    },
+    /// A file that no task wrote.
+    #[error("{label}: no task wrote this file")]
+    Extra {
+        /// Which.
+        file: FileRef,
+        /// For people, with the output's name.
+        label: String,
+    },
+    /// A file cannot be read.
+    #[error("{label}: the file cannot be read: {error}")]
+    Unreadable {
+        /// For people.
+        label: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+}
+
+/// A job whose receipt, outcomes and files are shown to be those that the chain settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedJob {
+    /// The receipt.
+    pub receipt: JobReceipt,
+    /// How each task ended.
+    pub outcomes: Outcomes,
+    /// The header whose state root shows the receipt.
+    pub header: Header,
+    /// Stake of the signers that made it final.
+    pub signed_stake: Stake,
+    /// Files compared.
+    pub files: usize,
+}
+
+impl Light {
+    /// Verifies a receipt document alone: the receipt and the header that shows it.
+    pub fn verify_receipt(&self, document: &str) -> Result<(JobReceipt, Header, Stake), JobError> {
+        let (proof, receipt) = self.parse_document(document)?;
+        let header = self
+            .verify_value(&proof, &StateKey::Receipt(receipt.job))?
+            .header
+            .clone();
+        let stake = self.committee().weight(&proof.finality.certificate.signers);
+        Ok((receipt, header, stake))
+    }
+
+    /// Verifies a job: the document, the outcomes that it names, and every file that these name. A job with a file
+    /// missing, different or too many is refused, by the first of them.
+    pub fn verify_job(
+        &self,
+        document: &str,
+        evidence: &Evidence<'_>,
+    ) -> Result<VerifiedJob, JobError> {
+        let (receipt, header, signed_stake) = self.verify_receipt(document)?;
+        let outcomes = verify_outcomes(&receipt, evidence.outcomes)?;
+        if let Some(workload) = evidence.workload
+            && workload.id() != receipt.workload
+        {
+            return Err(JobError::OtherWorkload {
+                expected: receipt.workload,
+                found: workload.id(),
+            });
+        }
+        let files = verify_files(&outcomes, evidence)?;
+        Ok(VerifiedJob {
+            receipt,
+            outcomes,
+            header,
+            signed_stake,
+            files,
+        })
+    }
+}
+
+/// The outcomes that a receipt names, if these bytes are they.
+pub fn verify_outcomes(receipt: &JobReceipt, bytes: &[u8]) -> Result<Outcomes, JobError> {
+    let found = BlobId::of(bytes);
+    if found != receipt.outcomes {
+        return Err(JobError::OtherOutcomes {
+            expected: receipt.outcomes,
+            found,
+        });
+    }
+    let outcomes: Outcomes = decode(bytes, MAX_OUTCOMES_BYTES).map_err(JobError::BadOutcomes)?;
+    if u32::try_from(outcomes.0.len()) != Ok(receipt.tasks) {
+        return Err(JobError::OutcomeCount {
+            expected: receipt.tasks,
+            found: outcomes.0.len(),
+        });
+    }
+    let leaf = |index, outcome| {
+        (
+            index,
+            leaf_of(receipt.workload, &receipt.input_root, index, outcome),
+        )
+    };
+    let leaves: Vec<_> = (0u32..)
+        .map(TaskIndex)
+        .zip(&outcomes.0)
+        .map(|(index, outcome)| leaf(index, outcome))
+        .collect();
+    let found = claim_root(&receipt.salt, &leaves);
+    if found != receipt.result_root {
+        return Err(JobError::ResultRoot {
+            expected: receipt.result_root,
+            found,
+        });
+    }
+    Ok(outcomes)
+}
+
+/// Every file that the outcomes name.
+#[must_use]
+pub fn files_of(outcomes: &Outcomes) -> BTreeMap<FileRef, BlobId> {
+    let mut files = BTreeMap::new();
+    for (task, outcome) in (0u32..).map(TaskIndex).zip(&outcomes.0) {
+        files.insert(
+            FileRef {
+                task,
+                stream: Stream::Stdout,
+            },
+            outcome.stdout,
+        );
+        files.insert(
+            FileRef {
+                task,
+                stream: Stream::Stderr,
+            },
+            outcome.stderr,
+        );
+        for (position, output) in (0u16..).zip(&outcome.outputs) {
+            if let Some(blob) = output {
+                files.insert(
+                    FileRef {
+                        task,
+                        stream: Stream::Output(position),
+                    },
+                    *blob,
+                );
+            }
+        }
+    }
+    files
+}
+
+fn verify_files(outcomes: &Outcomes, evidence: &Evidence<'_>) -> Result<usize, JobError> {
+    let label = |file: FileRef| {
+        let name = match file.stream {
+            Stream::Output(position) => evidence
+                .workload
+                .and_then(|workload| workload.outputs.get(usize::from(position))),
+            _ => None,
+        };
+        name.map_or_else(
+            || file.to_string(),
+            |output| format!("{file} ({})", output.name),
+        )
+    };
+    let expected = files_of(outcomes);
+    let unreadable = |error| JobError::Unreadable {
+        label: "the job's files".into(),
+        error,
+    };
+    let present = evidence.files.list().map_err(unreadable)?;
+    if let Some(file) = expected.keys().find(|file| !present.contains(file)) {
+        return Err(JobError::Missing {
+            file: *file,
+            label: label(*file),
+        });
+    }
+    if let Some(file) = present.iter().find(|file| !expected.contains_key(file)) {
+        return Err(JobError::Extra {
+            file: *file,
+            label: label(*file),
+        });
+    }
+    for (&file, &expected) in &expected {
+        let bytes = evidence
+            .files
+            .open(file)
+            .and_then(|bytes| hash_up_to(bytes, expected.length));
+        let found = bytes.map_err(|error| JobError::Unreadable {
+            label: label(file),
+            error,
+        })?;
+        if found != expected {
+            return Err(JobError::Different {
+                file,
+                label: label(file),
+                expected,
+                found,
+            });
+        }
+    }
+    Ok(expected.len())
+}
+
+/// Names what a reader gives, reading at most one byte more than `length`.
+fn hash_up_to(bytes: Box<dyn Read + '_>, length: u64) -> std::io::Result<BlobId> {
+    let mut hasher = blake3::Hasher::new();
+    let length = std::io::copy(&mut bytes.take(length.saturating_add(1)), &mut hasher)?;
+    Ok(BlobId {
+        hash: Hash32(*hasher.finalize().as_bytes()),
+        length,
+    })
+}
+
+#[cfg(test)]
+mod tests;

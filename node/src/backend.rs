@@ -1,0 +1,427 @@
+//! What the node answers over HTTP: [`rpc::Backend`] over the store, the blobs and a channel into the node's loop.
+//!
+//! Reads go to the store at one height, so that an answer is true at the height it names whatever is committed
+//! meanwhile. Only what the core alone knows (the mempool) is asked of the loop, through a bounded channel.
+
+mod blob;
+mod view;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use blobs::BlobStore;
+use rpc::events::EventLog;
+use rpc::model::{
+    AccountView, BlobStatus, BlockSelector, BlockView, Estimate, JobList, JobSummary, JobView,
+    PartnerList, PartnerView, Status, Submitted, TransactionStatus,
+};
+use rpc::{ApiError, Backend};
+use state::DecidedState;
+use store::Store;
+use tokio::sync::{mpsc, oneshot, watch};
+use types::codec::encode;
+use types::genesis::Genesis;
+use types::hash::{Address, BlobId, JobId, TransactionId};
+use types::job::JobSpec;
+use types::number::{Height, Nonce, ValidatorIndex, View};
+use types::proof::ValueProof;
+use types::state_key::StateKey;
+use types::transaction::{Action, SignedTransaction};
+use vm::{Account, MempoolError, Rules};
+
+pub use view::At;
+
+/// Most jobs that ended and are still listed; every job stays readable by its id.
+const RECENT_JOBS: usize = 256;
+
+/// What the loop is asked.
+#[derive(Debug)]
+pub enum Question {
+    /// Take a transaction into the mempool.
+    Submit {
+        /// The transaction.
+        transaction: Box<SignedTransaction>,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Result<TransactionId, MempoolError>>,
+    },
+    /// The nonce that an account's next transaction should have, after those that wait.
+    NextNonce {
+        /// Whose.
+        address: Address,
+        /// What is known of it in final state.
+        account: Account,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Nonce>,
+    },
+    /// Whether a transaction waits, and until which height it may be included.
+    Pending {
+        /// Which one.
+        id: TransactionId,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Option<Height>>,
+    },
+    /// A blob is complete on disk; nobody waits for an answer.
+    BlobStored(BlobId),
+}
+
+/// What the loop tells about itself after each step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Live {
+    /// View that consensus is in.
+    pub view: View,
+    /// Committee members connected.
+    pub peers: u16,
+    /// Transactions waiting.
+    pub mempool_transactions: u64,
+    /// Their bytes.
+    pub mempool_bytes: u64,
+    /// True if final blocks are known that are not executed yet.
+    pub catching_up: bool,
+}
+
+/// Jobs that ended lately, newest last; filled by the shell when a block is committed.
+#[derive(Debug, Default)]
+pub struct RecentJobs(Mutex<VecDeque<JobId>>);
+
+impl RecentJobs {
+    /// Adds a job that ended.
+    pub fn push(&self, job: JobId) {
+        let mut jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if jobs.len() == RECENT_JOBS {
+            jobs.pop_front();
+        }
+        jobs.push_back(job);
+    }
+
+    fn list(&self) -> Vec<JobId> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .copied()
+            .collect()
+    }
+}
+
+/// The node as the HTTP interface sees it.
+pub struct NodeBackend {
+    /// The chain's rules.
+    pub rules: Arc<Rules>,
+    /// The genesis.
+    pub genesis: Arc<Genesis>,
+    /// Decided blocks and state.
+    pub store: Store,
+    /// Blobs on disk.
+    pub blobs: BlobStore,
+    /// Our position in the committee.
+    pub validator: ValidatorIndex,
+    /// What the long poll reads; the shell adds to it when a block is committed.
+    pub events: Arc<EventLog>,
+    /// Jobs that ended lately.
+    pub recent: Arc<RecentJobs>,
+    /// Into the loop.
+    pub questions: mpsc::Sender<Question>,
+    /// Out of the loop.
+    pub live: watch::Receiver<Live>,
+}
+
+impl NodeBackend {
+    /// Runs a read over the newest decided state on a thread that may wait for the disk.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&At, &Rules) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let (store, rules) = (self.store.clone(), self.rules.clone());
+        let work = tokio::task::spawn_blocking(move || read(&At::tip(store), &rules));
+        work.await
+            .map_err(|error| ApiError::internal(format!("reading the state: {error}")))?
+    }
+
+    async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Question,
+    ) -> Result<T, ApiError> {
+        let busy = || {
+            ApiError::unavailable(
+                "busy",
+                "the node has more questions than it can answer",
+                "try again",
+            )
+        };
+        let (answer, answered) = oneshot::channel();
+        self.questions
+            .try_send(question(answer))
+            .map_err(|_| busy())?;
+        answered.await.map_err(|_| {
+            ApiError::unavailable(
+                "stopping",
+                "the node is stopping",
+                "ask another node, or this one once it is back",
+            )
+        })
+    }
+}
+
+fn refused(error: &MempoolError) -> ApiError {
+    let hint = match error {
+        MempoolError::Known(_) => "it was sent before; ask for its status",
+        MempoolError::Charge(_) => "check nonce, expiry, fee and balance of the sending account",
+        MempoolError::NonceTooFar { .. } => {
+            "wait until earlier transactions of this account are included"
+        }
+        MempoolError::ReplacementFee { .. } => "offer a higher fee, or use the next nonce",
+        MempoolError::CannotPay { .. } => {
+            "bring money to the account, or wait until its transactions are included"
+        }
+        MempoolError::Full { .. } => "try again later, or offer a higher fee",
+        MempoolError::Fault(_) => "the node's log says more",
+    };
+    ApiError::refused("transaction_refused", error.to_string(), hint)
+        .retryable(error.is_retryable())
+}
+
+#[async_trait]
+impl Backend for NodeBackend {
+    async fn ready(&self) -> Result<(), ApiError> {
+        if self.live.borrow().catching_up {
+            return Err(ApiError::unavailable(
+                "catching_up",
+                "the node is catching up",
+                "ask another node meanwhile",
+            ));
+        }
+        Ok(())
+    }
+
+    async fn status(&self) -> Result<Status, ApiError> {
+        let (live, cursor) = (*self.live.borrow(), self.events.cursor());
+        let (network, validator) = (self.genesis.name.to_string(), self.validator);
+        let mempool = (live.mempool_transactions, live.mempool_bytes);
+        self.read(move |at, rules| {
+            let (tip, block, chain) = (at.store.tip(), at.block()?, at.chain()?);
+            Ok(Status {
+                chain_id: rules.chain_id,
+                network,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                protocol_version: rules.params.protocol_version,
+                validator: Some(validator),
+                committee_size: u16::try_from(rules.committee.members().len()).unwrap_or(u16::MAX),
+                peers: live.peers,
+                height: at.height,
+                block_id: block.id(),
+                block_time: block.header.timestamp,
+                state_root: at
+                    .store
+                    .root_at(at.height)
+                    .map_err(view::internal)
+                    .unwrap_or(tip.root),
+                chain_time: chain.chain_time,
+                epoch: rules.epoch(at.height),
+                view: live.view,
+                minimum_fee: rules.params.minimum_fee,
+                mempool_transactions: mempool.0,
+                mempool_bytes: mempool.1,
+                catching_up: live.catching_up,
+                cursor,
+            })
+        })
+        .await
+    }
+
+    async fn genesis(&self) -> Result<Vec<u8>, ApiError> {
+        Ok(encode(self.genesis.as_ref()))
+    }
+
+    async fn block(&self, selector: BlockSelector) -> Result<BlockView, ApiError> {
+        self.read(move |at, _| at.block_view(selector)).await
+    }
+
+    async fn account(&self, address: Address) -> Result<AccountView, ApiError> {
+        let read = self.read(move |at, _| {
+            let account = vm::query::account(at, &address).map_err(view::internal)?;
+            let is_partner = vm::query::partner(at, &address)
+                .map_err(view::internal)?
+                .is_some();
+            Ok((account, is_partner, at.height))
+        });
+        let (account, is_partner, height) = read.await?;
+        let next_nonce = self
+            .ask(|answer| Question::NextNonce {
+                address,
+                account,
+                answer,
+            })
+            .await?;
+        let Account { balance, nonce } = account;
+        Ok(AccountView {
+            address,
+            balance,
+            nonce,
+            next_nonce,
+            is_partner,
+            height,
+        })
+    }
+
+    async fn partners(&self) -> Result<PartnerList, ApiError> {
+        self.read(|at, rules| {
+            let all = vm::query::partners(at).map_err(view::internal)?;
+            let partners = all
+                .into_iter()
+                .map(|(address, partner)| at.partner_view(rules, address, partner));
+            Ok(PartnerList {
+                height: at.height,
+                partners: partners.collect::<Result<_, _>>()?,
+            })
+        })
+        .await
+    }
+
+    async fn partner(&self, address: Address) -> Result<PartnerView, ApiError> {
+        self.read(move |at, rules| {
+            let partner = vm::query::partner(at, &address)
+                .map_err(view::internal)?
+                .ok_or_else(|| {
+                    let hint =
+                        "GET /v1/partners lists all; `gridproof partner start` registers one";
+                    ApiError::not_found(
+                        "partner",
+                        format!("{address} is not registered as a partner"),
+                        hint,
+                    )
+                })?;
+            at.partner_view(rules, address, partner)
+        })
+        .await
+    }
+
+    async fn jobs(&self, live: bool) -> Result<JobList, ApiError> {
+        let recent = self.recent.list();
+        self.read(move |at, _| {
+            let ids = if live {
+                vm::query::live_jobs(at).map_err(view::internal)?
+            } else {
+                recent
+            };
+            let mut jobs = Vec::new();
+            for id in ids.into_iter().take(rpc::limits::MAX_LISTED_JOBS) {
+                if let Some(record) = vm::query::job(at, &id).map_err(view::internal)? {
+                    jobs.push((
+                        record.history.first().map(|entry| entry.height),
+                        JobSummary::of(&record),
+                    ));
+                }
+            }
+            jobs.sort_by_key(|(opened, _)| *opened);
+            Ok(JobList {
+                height: at.height,
+                jobs: jobs.into_iter().map(|(_, summary)| summary).collect(),
+            })
+        })
+        .await
+    }
+
+    async fn job(&self, id: JobId) -> Result<JobView, ApiError> {
+        self.read(move |at, _| {
+            let record = vm::query::job(at, &id)
+                .map_err(view::internal)?
+                .ok_or_else(|| {
+                    let hint = "a job exists once its transaction is final; check the id";
+                    ApiError::not_found("job", format!("there is no job {id}"), hint)
+                })?;
+            let receipt = vm::query::receipt(at, &id).map_err(view::internal)?;
+            Ok(JobView::of(
+                record,
+                receipt,
+                at.chain()?.chain_time,
+                at.height,
+            ))
+        })
+        .await
+    }
+
+    async fn transaction(&self, id: TransactionId) -> Result<TransactionStatus, ApiError> {
+        if let Some(included) = self.read(move |at, _| at.included(id)).await? {
+            return Ok(included);
+        }
+        match self.ask(|answer| Question::Pending { id, answer }).await? {
+            Some(valid_until) => Ok(TransactionStatus::Pending { id, valid_until }),
+            // It may have become final between the two looks.
+            None => self
+                .read(move |at, _| at.included(id))
+                .await?
+                .ok_or_else(|| {
+                    let hint = "it was never sent here, or it expired: send it again";
+                    ApiError::not_found(
+                        "transaction",
+                        format!("transaction {id} is not known"),
+                        hint,
+                    )
+                }),
+        }
+    }
+
+    async fn submit(&self, transaction: SignedTransaction) -> Result<Submitted, ApiError> {
+        let id = transaction.id();
+        let is_job = matches!(transaction.transaction.action, Action::SubmitJob { .. });
+        let job = is_job.then(|| transaction.transaction.job_id());
+        if self.read(move |at, _| at.included(id)).await?.is_some() {
+            return Ok(Submitted { id, job });
+        }
+        let transaction = Box::new(transaction);
+        match self
+            .ask(|answer| Question::Submit {
+                transaction,
+                answer,
+            })
+            .await?
+        {
+            Ok(_) | Err(MempoolError::Known(_)) => Ok(Submitted { id, job }),
+            Err(error) => Err(refused(&error)),
+        }
+    }
+
+    async fn estimate(&self, spec: JobSpec) -> Result<Estimate, ApiError> {
+        self.read(move |at, rules| {
+            let estimate =
+                vm::compute::estimate(rules, at, at.height, &spec).map_err(view::internal)?;
+            Ok(view::estimate_view(at.height, estimate))
+        })
+        .await
+    }
+
+    async fn proof(&self, key: StateKey) -> Result<ValueProof, ApiError> {
+        self.read(move |at, _| at.proof(&key)).await
+    }
+
+    async fn blob(&self, id: BlobId) -> Result<BlobStatus, ApiError> {
+        blob::status(&self.blobs, id)
+    }
+
+    async fn blob_chunk(&self, id: BlobId, chunk: u64) -> Result<Vec<u8>, ApiError> {
+        blob::chunk(self.blobs.clone(), id, chunk).await
+    }
+
+    async fn put_blob_chunk(
+        &self,
+        job: JobId,
+        id: BlobId,
+        chunk: u64,
+        bytes: Vec<u8>,
+    ) -> Result<BlobStatus, ApiError> {
+        let store = self.blobs.clone();
+        self.read(move |at, _| blob::check_wanted(at, &store, job, id))
+            .await?;
+        let status = blob::put(self.blobs.clone(), id, chunk, bytes).await?;
+        if status.complete {
+            // The loop looks at the disk again later; a full channel only delays that.
+            let _ = self.questions.try_send(Question::BlobStored(id));
+        }
+        Ok(status)
+    }
+
+    fn events(&self) -> &EventLog {
+        &self.events
+    }
+}

@@ -1,0 +1,141 @@
+//! Blobs over HTTP: chunks out to anybody, chunks in only of blobs that a live job names.
+
+use blobs::{BlobStore, StoreError};
+use rpc::ApiError;
+use rpc::model::BlobStatus;
+use types::attestation::Outcomes;
+use types::codec::decode;
+use types::hash::{BlobId, JobId};
+use types::job::{JobRecord, Stage};
+use types::limits::MAX_OUTCOMES_BYTES;
+
+use super::view::{At, internal};
+
+fn failed(error: &StoreError) -> ApiError {
+    match error {
+        StoreError::Io { .. } => ApiError::internal(error.to_string()),
+        _ => ApiError::refused(
+            "blob_refused",
+            error.to_string(),
+            "check hash, length and the chunk's proof",
+        ),
+    }
+}
+
+/// What there is of a blob.
+pub fn status(store: &BlobStore, id: BlobId) -> Result<BlobStatus, ApiError> {
+    let progress = store.progress(id);
+    if progress.stored == 0 && !progress.is_complete() {
+        let message = format!("blob {} of {} bytes is not here", id.hash, id.length);
+        return Err(ApiError::not_found(
+            "blob",
+            message,
+            "ask another node, or upload it for a live job",
+        ));
+    }
+    Ok(report(store, id))
+}
+
+fn report(store: &BlobStore, id: BlobId) -> BlobStatus {
+    let progress = store.progress(id);
+    let missing = store
+        .missing(id)
+        .into_iter()
+        .take(rpc::limits::MAX_LISTED_CHUNKS)
+        .map(u64::from)
+        .collect();
+    BlobStatus {
+        complete: progress.is_complete(),
+        chunks: u64::from(progress.total),
+        missing,
+    }
+}
+
+fn number(chunk: u64) -> Result<u32, ApiError> {
+    u32::try_from(chunk).map_err(|_| {
+        ApiError::malformed(
+            "chunk",
+            format!("there is no chunk {chunk}"),
+            "chunks are numbered from 0",
+        )
+    })
+}
+
+/// A chunk with its proof.
+pub async fn chunk(store: BlobStore, id: BlobId, chunk: u64) -> Result<Vec<u8>, ApiError> {
+    let number = number(chunk)?;
+    if !store.has(id) {
+        let message = format!("blob {} of {} bytes is not here", id.hash, id.length);
+        return Err(ApiError::not_found("blob", message, "ask another node"));
+    }
+    let work = tokio::task::spawn_blocking(move || store.encode_chunk(id, number));
+    work.await
+        .map_err(internal)?
+        .map_err(|error| failed(&error))
+}
+
+/// Takes a chunk, verified.
+pub async fn put(
+    store: BlobStore,
+    id: BlobId,
+    chunk: u64,
+    bytes: Vec<u8>,
+) -> Result<BlobStatus, ApiError> {
+    let number = number(chunk)?;
+    let work = tokio::task::spawn_blocking(move || {
+        store.put_chunk(id, number, &bytes)?;
+        Ok(report(&store, id))
+    });
+    work.await
+        .map_err(internal)?
+        .map_err(|error: StoreError| failed(&error))
+}
+
+/// Refuses a blob that the job does not name at its stage: its inputs while it is open, its outcomes and what they
+/// name once they were opened.
+pub fn check_wanted(at: &At, store: &BlobStore, job: JobId, id: BlobId) -> Result<(), ApiError> {
+    let record = vm::query::job(at, &job).map_err(internal)?.ok_or_else(|| {
+        ApiError::not_found(
+            "job",
+            format!("there is no job {job}"),
+            "upload once the job's transaction is final",
+        )
+    })?;
+    if names(&record, store, id) {
+        return Ok(());
+    }
+    let message = format!(
+        "job {job} is {} and does not name this blob of {} bytes",
+        record.stage.name(),
+        id.length
+    );
+    Err(ApiError::refused(
+        "blob_not_named",
+        message,
+        "inputs are taken while a job is open, results once they are opened",
+    ))
+}
+
+fn names(record: &JobRecord, store: &BlobStore, id: BlobId) -> bool {
+    let outcomes = match &record.stage {
+        Stage::Open { .. } => return record.spec.workload.blobs().contains(&id),
+        Stage::Revealed {
+            opened: Some(opened),
+            ..
+        }
+        | Stage::Agreed { opened, .. } => opened.outcomes,
+        _ => None,
+    };
+    let Some(list) = outcomes else { return false };
+    if list == id {
+        return usize::try_from(id.length).is_ok_and(|length| length <= MAX_OUTCOMES_BYTES);
+    }
+    let bound = record.spec.workload.limits.output_bytes;
+    id.length <= bound
+        && store.has(list)
+        && store
+            .read(list)
+            .ok()
+            .and_then(|bytes| decode::<Outcomes>(&bytes, MAX_OUTCOMES_BYTES).ok())
+            .is_some_and(|outcomes| outcomes.blobs().contains(&id))
+}

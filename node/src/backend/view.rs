@@ -1,0 +1,205 @@
+//! The decided state at one height, and what of it the interface shows.
+
+use rpc::ApiError;
+use rpc::model::{
+    BlockSelector, BlockTransaction, BlockView, Estimate, Exclusion, PartnerView,
+    TransactionStatus, UnbondingView,
+};
+use state::{ChainStore, DecidedState, StateError, StateRead, read_as};
+use store::Store;
+use types::block::Block;
+use types::hash::{Address, TransactionId};
+use types::number::Height;
+use types::proof::ValueProof;
+use types::state_key::StateKey;
+use types::transaction::Failure;
+use vm::{ChainRecord, Partner, Rules};
+
+/// The state after one height; blocks that are committed meanwhile do not show.
+#[derive(Debug, Clone)]
+pub struct At {
+    /// Where it is read.
+    pub store: Store,
+    /// Which height.
+    pub height: Height,
+}
+
+impl StateRead for At {
+    fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
+        self.store.read_at(self.height, key)
+    }
+}
+
+/// The node's own failure: nothing that whoever asks could do about it.
+pub fn internal(error: impl std::fmt::Display) -> ApiError {
+    ApiError::internal(format!("the node cannot read its state: {error}"))
+}
+
+impl At {
+    /// The newest decided state.
+    pub fn tip(store: Store) -> Self {
+        let height = store.tip().height;
+        Self { store, height }
+    }
+
+    /// The bookkeeping of the chain.
+    pub fn chain(&self) -> Result<ChainRecord, ApiError> {
+        let record = read_as(self, &StateKey::Chain).map_err(internal)?;
+        record.ok_or_else(|| internal("the chain's record is missing"))
+    }
+
+    /// The block of this height.
+    pub fn block(&self) -> Result<Block, ApiError> {
+        self.store
+            .block_at(self.height)
+            .map_err(internal)?
+            .ok_or_else(|| internal("the block is missing"))
+    }
+
+    /// A block that somebody asks for.
+    pub fn block_view(&self, selector: BlockSelector) -> Result<BlockView, ApiError> {
+        let missing = || {
+            let hint = format!("the newest final block has height {}", self.height);
+            ApiError::not_found("block", format!("there is no final block {selector}"), hint)
+        };
+        let height = match selector {
+            BlockSelector::Latest => self.height,
+            BlockSelector::Height(height) => height,
+            BlockSelector::Id(id) => self
+                .store
+                .height_of(&id)
+                .map_err(internal)?
+                .ok_or_else(missing)?,
+        };
+        let block = self
+            .store
+            .block_at(height)
+            .map_err(internal)?
+            .ok_or_else(missing)?;
+        let receipts = self
+            .store
+            .receipts_at(height)
+            .map_err(internal)?
+            .unwrap_or_default();
+        let transactions = block
+            .body
+            .transactions
+            .iter()
+            .enumerate()
+            .map(|(position, signed)| BlockTransaction {
+                id: signed.id(),
+                sender: signed.transaction.sender.address(),
+                transaction: signed.transaction.clone(),
+                receipt: receipts.get(position).cloned(),
+            });
+        Ok(BlockView {
+            id: block.id(),
+            system: block.body.system.to_vec(),
+            transactions: transactions.collect(),
+            header: block.header,
+        })
+    }
+
+    /// Where a transaction stands if it is in a final block.
+    pub fn included(&self, id: TransactionId) -> Result<Option<TransactionStatus>, ApiError> {
+        let Some((height, position)) = self.store.transaction(&id).map_err(internal)? else {
+            return Ok(None);
+        };
+        let block = self
+            .store
+            .block_at(height)
+            .map_err(internal)?
+            .ok_or_else(|| internal("a block is missing"))?;
+        let receipts = self
+            .store
+            .receipts_at(height)
+            .map_err(internal)?
+            .unwrap_or_default();
+        let at = usize::try_from(position).unwrap_or(usize::MAX);
+        let receipt = receipts
+            .into_iter()
+            .nth(at)
+            .ok_or_else(|| internal("a receipt is missing"))?;
+        Ok(Some(TransactionStatus::Included {
+            id,
+            height,
+            block: block.id(),
+            position,
+            receipt,
+        }))
+    }
+
+    /// A partner as it is shown.
+    pub fn partner_view(
+        &self,
+        rules: &Rules,
+        address: Address,
+        partner: Partner,
+    ) -> Result<PartnerView, ApiError> {
+        let snapshot = vm::query::snapshot(self, rules.epoch(self.height)).map_err(internal)?;
+        let counted_bond =
+            snapshot.and_then(|all| all.partner(&address).map(|counted| counted.bond));
+        let unbonding = partner
+            .unbonding
+            .iter()
+            .map(|u| UnbondingView {
+                amount: u.amount,
+                due: u.due,
+            })
+            .collect();
+        Ok(PartnerView {
+            address,
+            bond: partner.bond,
+            locked: partner.locked(),
+            free: partner.free(),
+            counted_bond,
+            unbonding,
+            running: partner.running,
+            verified_value: partner.verified_value,
+            profile: partner.profile,
+            height: self.height,
+        })
+    }
+
+    /// A value with its proof at the newest height for which there is one.
+    pub fn proof(&self, key: &StateKey) -> Result<ValueProof, ApiError> {
+        match self.store.value_proof(key) {
+            Err(StateError::NotFinal(_)) => Err(no_block_yet()),
+            result => result.map_err(internal),
+        }
+    }
+}
+
+fn no_block_yet() -> ApiError {
+    ApiError::unavailable(
+        "no_final_block",
+        "no block is final yet, so nothing can be proven",
+        "try again in a moment",
+    )
+}
+
+/// An estimate as it is shown.
+pub fn estimate_view(height: Height, estimate: vm::compute::Estimate) -> Estimate {
+    let exclusions = estimate
+        .exclusions
+        .into_iter()
+        .map(|(why, partners)| Exclusion {
+            code: why.code().to_owned(),
+            reason: why.reason().to_owned(),
+            partners,
+        });
+    let refusal = estimate.refusal.map(|error| Failure {
+        code: error.code().to_owned(),
+        message: error.to_string(),
+    });
+    Estimate {
+        height,
+        policy: estimate.policy,
+        escrow: estimate.escrow,
+        total: estimate.total,
+        lowest_price: estimate.lowest_price,
+        eligible: estimate.eligible,
+        exclusions: exclusions.collect(),
+        refusal,
+    }
+}

@@ -1,0 +1,280 @@
+//! How a node is configured: one TOML file in its data directory. Every field has a default except the ones that
+//! `init` writes.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// A validator node's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// How it meets other validators.
+    pub p2p: P2pConfig,
+    /// How it answers programs.
+    pub rpc: RpcConfig,
+    /// What it keeps of jobs' data.
+    #[serde(default)]
+    pub blobs: BlobsConfig,
+    /// What it keeps of waiting transactions.
+    #[serde(default)]
+    pub mempool: MempoolConfig,
+}
+
+/// How a node meets other validators.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct P2pConfig {
+    /// Where it listens for other validators, such as `/ip4/127.0.0.1/tcp/26600`.
+    pub listen: Vec<String>,
+    /// Where it finds the first other validators, such as `/ip4/10.0.0.3/tcp/26600`.
+    #[serde(default)]
+    pub bootstrap: Vec<String>,
+    /// The addresses that others should dial, where they are not those it listens on.
+    #[serde(default)]
+    pub external: Vec<String>,
+}
+
+/// How a node answers programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RpcConfig {
+    /// Where it listens for HTTP. Loopback unless customers and partners are to reach it from elsewhere.
+    pub listen: SocketAddr,
+    /// Host names under which it may be addressed from elsewhere.
+    #[serde(default)]
+    pub allowed_hosts: Vec<String>,
+    /// Most HTTP connections at a time.
+    #[serde(default = "defaults::connections")]
+    pub max_connections: usize,
+    /// How many events the event stream keeps for readers that are late.
+    #[serde(default = "defaults::events")]
+    pub kept_events: usize,
+}
+
+/// What a node keeps of jobs' data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlobsConfig {
+    /// Most bytes of all blobs together. What live jobs need comes first, then the newest results.
+    #[serde(default = "defaults::quota")]
+    pub quota_bytes: u64,
+    /// How long the results of a settled job are kept, in seconds.
+    #[serde(default = "defaults::results_seconds")]
+    pub keep_results_seconds: u64,
+}
+
+/// What a node keeps of waiting transactions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MempoolConfig {
+    /// Most bytes of them.
+    #[serde(default = "defaults::mempool_bytes")]
+    pub bytes: usize,
+    /// Most of them.
+    #[serde(default = "defaults::mempool_transactions")]
+    pub transactions: usize,
+}
+
+mod defaults {
+    pub fn connections() -> usize {
+        512
+    }
+    pub fn events() -> usize {
+        65_536
+    }
+    pub fn quota() -> u64 {
+        16 << 30
+    }
+    pub fn results_seconds() -> u64 {
+        7 * 24 * 3_600
+    }
+    pub fn mempool_bytes() -> usize {
+        vm::MempoolLimits::default().bytes
+    }
+    pub fn mempool_transactions() -> usize {
+        vm::MempoolLimits::default().transactions
+    }
+}
+
+impl Default for BlobsConfig {
+    fn default() -> Self {
+        Self {
+            quota_bytes: defaults::quota(),
+            keep_results_seconds: defaults::results_seconds(),
+        }
+    }
+}
+
+impl Default for MempoolConfig {
+    fn default() -> Self {
+        Self {
+            bytes: defaults::mempool_bytes(),
+            transactions: defaults::mempool_transactions(),
+        }
+    }
+}
+
+impl Default for Config {
+    /// On loopback, without peers.
+    fn default() -> Self {
+        Self {
+            p2p: P2pConfig {
+                listen: vec!["/ip4/127.0.0.1/tcp/26600".to_owned()],
+                bootstrap: Vec::new(),
+                external: Vec::new(),
+            },
+            rpc: RpcConfig {
+                listen: SocketAddr::from(([127, 0, 0, 1], 26_601)),
+                allowed_hosts: Vec::new(),
+                max_connections: defaults::connections(),
+                kept_events: defaults::events(),
+            },
+            blobs: BlobsConfig::default(),
+            mempool: MempoolConfig::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The file as `init` writes it, with comments.
+    #[must_use]
+    pub fn to_commented_toml(&self) -> String {
+        let list = |items: &[String]| {
+            items
+                .iter()
+                .map(|item| toml::Value::from(item.as_str()).to_string())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        format!(
+            "# A gridproof validator. Every key can be overridden by an environment variable, as in\n\
+             # GRIDPROOF_RPC__LISTEN=127.0.0.1:26601, and that by --set rpc.listen=127.0.0.1:26601.\n\n\
+             [p2p]\n\
+             # Where it listens for other validators.\n\
+             listen = [{listen}]\n\
+             # Where it finds the first other validators.\n\
+             bootstrap = [{bootstrap}]\n\
+             # The addresses that others should dial, where they are not those it listens on.\n\
+             external = [{external}]\n\n\
+             [rpc]\n\
+             # Where it listens for HTTP. Anybody who reaches this address can submit transactions and read everything.\n\
+             listen = \"{rpc}\"\n\
+             # Host names under which it may be addressed from elsewhere.\n\
+             allowed_hosts = [{hosts}]\n\
+             # Most HTTP connections at a time.\n\
+             max_connections = {connections}\n\
+             # How many events the event stream keeps for readers that are late.\n\
+             kept_events = {events}\n\n\
+             [blobs]\n\
+             # Most bytes of all blobs together. What live jobs need comes first, then the newest results.\n\
+             quota_bytes = {quota}\n\
+             # How long the results of a settled job are kept.\n\
+             keep_results_seconds = {results}\n\n\
+             [mempool]\n\
+             # Most bytes and most transactions that wait for a block.\n\
+             bytes = {bytes}\n\
+             transactions = {transactions}\n",
+            listen = list(&self.p2p.listen),
+            bootstrap = list(&self.p2p.bootstrap),
+            external = list(&self.p2p.external),
+            rpc = self.rpc.listen,
+            hosts = list(&self.rpc.allowed_hosts),
+            connections = self.rpc.max_connections,
+            events = self.rpc.kept_events,
+            quota = self.blobs.quota_bytes,
+            results = self.blobs.keep_results_seconds,
+            bytes = self.mempool.bytes,
+            transactions = self.mempool.transactions,
+        )
+    }
+}
+
+/// The places in a data directory.
+#[derive(Debug, Clone)]
+pub struct Layout(PathBuf);
+
+impl Layout {
+    /// The places in `dir`.
+    #[must_use]
+    pub fn new(dir: &Path) -> Self {
+        Self(dir.to_owned())
+    }
+
+    /// The genesis in its canonical bytes.
+    #[must_use]
+    pub fn genesis(&self) -> PathBuf {
+        self.0.join("genesis.bin")
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.0.join("node.toml")
+    }
+
+    /// The key that signs votes.
+    #[must_use]
+    pub fn validator_key(&self) -> PathBuf {
+        self.0.join("keys").join("validator.key")
+    }
+
+    /// The libp2p identity.
+    #[must_use]
+    pub fn node_key(&self) -> PathBuf {
+        self.0.join("keys").join("node.key")
+    }
+
+    /// The key that proves beacon outputs.
+    #[must_use]
+    pub fn vrf_key(&self) -> PathBuf {
+        self.0.join("keys").join("vrf.key")
+    }
+
+    /// The consensus log.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.0.join("log")
+    }
+
+    /// Decided blocks and state.
+    #[must_use]
+    pub fn db(&self) -> PathBuf {
+        self.0.join("db")
+    }
+
+    /// Jobs' data.
+    #[must_use]
+    pub fn blobs(&self) -> PathBuf {
+        self.0.join("blobs")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commented_file_reads_back_as_the_same_configuration() {
+        let mut config = Config::default();
+        config.p2p.bootstrap = vec![
+            "/ip4/127.0.0.1/tcp/26602".to_owned(),
+            "/ip4/127.0.0.1/tcp/26604".to_owned(),
+        ];
+        config.rpc.allowed_hosts = vec!["node.example".to_owned()];
+        assert_eq!(
+            toml::from_str::<Config>(&config.to_commented_toml()).unwrap(),
+            config
+        );
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_and_optional_ones_have_defaults() {
+        let least = "[p2p]\nlisten = []\n[rpc]\nlisten = \"127.0.0.1:1\"\n";
+        let config: Config = toml::from_str(least).unwrap();
+        assert_eq!(config.blobs, BlobsConfig::default());
+        let error = toml::from_str::<Config>(&format!("{least}lissten = 1\n")).unwrap_err();
+        assert!(error.message().contains("lissten"));
+    }
+}

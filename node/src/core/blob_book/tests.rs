@@ -1,0 +1,431 @@
+//! The book of blobs: what it asks for, keeps, and vouches for.
+
+use types::attestation::{Exit, Outcome};
+use types::codec::{Bounded, encode};
+use types::committee::ValidatorSet;
+use types::hash::Address;
+use types::job::{
+    Committed, Constraints, Escrow, FailureReason, JobSpec, Name, Policy, Primary, TaskLimits,
+    Verification,
+};
+use types::number::{Amount, BeaconStep, ChainTime, EngineClass, Fixed64, Height, Weight};
+
+use super::*;
+
+const OWN: ValidatorIndex = ValidatorIndex(0);
+const SALT: Hash32 = Hash32([7; 32]);
+const RETENTION: Retention = Retention {
+    results_ms: 1_000,
+    quota_bytes: 10_000,
+};
+
+fn blob(content: &str) -> BlobId {
+    BlobId::of(content.as_bytes())
+}
+
+fn workload() -> Workload {
+    Workload {
+        class: EngineClass(1),
+        module: blob("module"),
+        arguments: Bounded::default(),
+        environment: BTreeMap::new(),
+        stdin: Some(blob("stdin")),
+        inputs: Bounded::default(),
+        outputs: Bounded::default(),
+        tasks: 1,
+        limits: TaskLimits {
+            weight: Weight(1),
+            memory_bytes: 1,
+            output_bytes: 100,
+        },
+        clock_start_ns: 0,
+        random_seed: Hash32::ZERO,
+    }
+}
+
+fn record(stage: Stage) -> JobRecord {
+    let verification = Verification {
+        minimum_verifiers: 0,
+        tasks_per_verifier: None,
+        value_at_risk: Amount::ZERO,
+        task_value_at_risk: Amount::ZERO,
+        confidence_ppm: 0,
+    };
+    JobRecord {
+        id: JobId(Hash32([1; 32])),
+        customer: Address::default(),
+        spec: JobSpec {
+            name: Name::default(),
+            workload: workload(),
+            constraints: Constraints::default(),
+            verification,
+            price_cap: Amount::ZERO,
+        },
+        escrow: Escrow::default(),
+        policy: Policy {
+            expected_verifiers: Fixed64(0),
+            tasks_per_verifier: 0,
+            expected_checks: Fixed64(0),
+            detection: Fixed64(0),
+            bond: Amount::ZERO,
+            verifier_bond: Amount::ZERO,
+            minimum_verifiers: 0,
+            verifier_fee: Amount::ZERO,
+        },
+        attempt: Attempt(1),
+        unrunnable_reports: Vec::new(),
+        excluded: Vec::new(),
+        stage,
+        burned: Amount::ZERO,
+        history: Vec::new(),
+    }
+}
+
+fn open(stored: &[u16], draw: Option<u64>) -> Stage {
+    let mut set = ValidatorSet::default();
+    for index in stored {
+        set.insert(ValidatorIndex(*index));
+    }
+    Stage::Open {
+        stored: set,
+        draw: draw.map(BeaconStep),
+        deadline: ChainTime(0),
+    }
+}
+
+fn outcomes(stdout: &str) -> Outcomes {
+    let outcome = Outcome {
+        exit: Exit::Code { code: 0 },
+        weight: Weight(1),
+        stdout: blob(stdout),
+        stderr: blob(""),
+        outputs: Bounded::default(),
+    };
+    Outcomes(Bounded::new(vec![outcome]).unwrap())
+}
+
+fn agreed(list: &Outcomes) -> Stage {
+    Stage::Agreed {
+        primary: Primary {
+            partner: Address::default(),
+            price: Amount::ZERO,
+            bond: Amount::ZERO,
+        },
+        committed: Committed {
+            commitment: Hash32::ZERO,
+            height: Height(1),
+            draw: BeaconStep(1),
+            beacon: None,
+        },
+        opened: Opened {
+            root: claim_root(&SALT, &list.leaves(&workload())),
+            salt: SALT,
+            leaves: Bounded::default(),
+            outcomes: Some(BlobId::of(&encode(list))),
+        },
+        verifiers: Vec::new(),
+        stored: ValidatorSet::default(),
+        deadline: ChainTime(0),
+    }
+}
+
+fn book() -> BlobBook {
+    BlobBook::new(Some(OWN), RETENTION, BTreeSet::new(), 0)
+}
+
+fn peers() -> BTreeSet<ValidatorIndex> {
+    [OWN, ValidatorIndex(1), ValidatorIndex(2)].into()
+}
+
+fn fetches(requests: &[BlobRequest]) -> Vec<(BlobId, ValidatorIndex)> {
+    let fetch = |request: &BlobRequest| match request {
+        BlobRequest::Fetch { blob, from } => Some((*blob, *from)),
+        _ => None,
+    };
+    requests.iter().filter_map(fetch).collect()
+}
+
+fn holding(book: &mut BlobBook) -> Vec<Holding> {
+    book.settle(0, 0, &peers());
+    book.statements()
+        .iter()
+        .map(|statement| statement.holding)
+        .collect()
+}
+
+#[test]
+fn inputs_are_vouched_for_once_all_are_here_and_only_while_it_counts() {
+    let mut book = book();
+    book.job_changed(&record(open(&[], None)), 0);
+    book.settle(0, 0, &peers());
+    book.stored(blob("module"), 0);
+    assert_eq!(holding(&mut book), []);
+    book.stored(blob("stdin"), 0);
+    assert_eq!(holding(&mut book), [Holding::Inputs]);
+    assert_eq!(
+        book.statements()[0].attempt,
+        Attempt(0),
+        "inputs are stored once, under attempt 0"
+    );
+    book.job_changed(&record(open(&[0], None)), 0);
+    assert_eq!(holding(&mut book), [], "on chain already");
+    book.job_changed(&record(open(&[], Some(3))), 0);
+    assert_eq!(holding(&mut book), [], "a quorum was there without us");
+}
+
+#[test]
+fn a_missing_blob_is_asked_from_who_offers_it_then_round_the_committee() {
+    let mut book = book();
+    book.job_changed(&record(open(&[], None)), 0);
+    book.settle(0, 0, &BTreeSet::new());
+    book.offered(blob("module"), ValidatorIndex(2));
+    let first = fetches(&book.settle(0, 0, &peers()));
+    assert!(first.contains(&(blob("module"), ValidatorIndex(2))) && first.len() == 2);
+    assert!(first.iter().all(|(_, from)| *from != OWN));
+    assert_eq!(
+        fetches(&book.settle(0, 0, &peers())),
+        [],
+        "one question per blob at a time"
+    );
+    book.fetch_failed(blob("module"), ValidatorIndex(2), 0);
+    assert_eq!(fetches(&book.settle(RETRY_MS - 1, 0, &peers())), []);
+    assert_eq!(book.next_wake_ms(), Some(RETRY_MS));
+    let mut asked = BTreeSet::new();
+    let mut now = RETRY_MS;
+    for _ in 0..4 {
+        for (missing, from) in fetches(&book.settle(now, 0, &peers())) {
+            asked.insert(from);
+            book.fetch_failed(missing, from, now);
+        }
+        now += RETRY_MS;
+    }
+    assert_eq!(asked.len(), 2, "both others are asked");
+}
+
+#[test]
+fn results_are_vouched_for_only_if_the_list_reproduces_the_opened_root() {
+    let list = outcomes("out");
+    for (read, expected) in [
+        (Some(list.clone()), true),
+        (Some(outcomes("other")), false),
+        (None, false),
+    ] {
+        let mut book = book();
+        book.job_changed(&record(agreed(&list)), 0);
+        book.settle(0, 0, &peers());
+        let list_id = BlobId::of(&encode(&list));
+        book.stored(list_id, 0);
+        assert!(
+            book.settle(0, 0, &peers())
+                .contains(&BlobRequest::ReadOutcomes { blob: list_id })
+        );
+        book.outcomes_read(list_id, read.as_ref());
+        book.settle(0, 0, &peers());
+        for content in ["out", "other", ""] {
+            book.stored(blob(content), 0);
+        }
+        assert_eq!(
+            holding(&mut book) == [Holding::Results],
+            expected,
+            "{read:?}"
+        );
+    }
+}
+
+#[test]
+fn outcomes_beyond_the_job_s_output_limit_are_refused() {
+    let list = outcomes(&"x".repeat(101));
+    let mut book = book();
+    book.job_changed(&record(agreed(&list)), 0);
+    book.outcomes_read(BlobId::of(&encode(&list)), Some(&list));
+    book.settle(0, 0, &peers());
+    assert!(
+        !book.missing().any(|id| *id == list.0[0].stdout),
+        "nobody can make us store more than was asked for"
+    );
+}
+
+#[test]
+fn what_ended_is_no_longer_asked_for() {
+    let mut book = book();
+    book.job_changed(&record(open(&[], None)), 0);
+    book.settle(0, 0, &BTreeSet::new());
+    assert_eq!(
+        book.missing().collect::<BTreeSet<_>>(),
+        BTreeSet::from([&blob("module"), &blob("stdin")])
+    );
+    book.job_changed(
+        &record(Stage::Failed {
+            reason: FailureReason::NoInputs,
+        }),
+        0,
+    );
+    assert_eq!(fetches(&book.settle(0, 0, &peers())), []);
+    assert_eq!(book.missing().count(), 0);
+}
+
+/// A settled job with all of its blobs here.
+fn settled_book() -> (BlobBook, Outcomes) {
+    let list = outcomes("out");
+    let mut book = book();
+    book.job_changed(&record(agreed(&list)), 0);
+    book.outcomes_read(BlobId::of(&encode(&list)), Some(&list));
+    book.settle(0, 0, &peers());
+    for id in workload()
+        .blobs()
+        .into_iter()
+        .chain(list.blobs())
+        .chain([BlobId::of(&encode(&list))])
+    {
+        book.stored(id, 0);
+    }
+    book.job_changed(&record(Stage::Settled), 0);
+    (book, list)
+}
+
+#[test]
+fn settled_results_stay_for_their_time_and_inputs_go_at_once() {
+    let (mut book, list) = settled_book();
+    let requests = book.settle(0, 0, &peers());
+    assert!(
+        requests
+            .iter()
+            .any(|r| matches!(r, BlobRequest::Drop(all) if all.contains(&blob("module"))))
+    );
+    assert!(book.holds(&list.0[0].stdout));
+    book.settle(999, 999, &peers());
+    assert!(book.holds(&list.0[0].stdout));
+    book.settle(1_000, 1_000, &peers());
+    assert!(!book.holds(&list.0[0].stdout));
+}
+
+#[test]
+fn results_give_way_to_live_jobs_when_the_quota_is_reached_and_live_ones_never() {
+    let (mut book, list) = settled_book();
+    book.retention.quota_bytes = 12;
+    book.job_changed(&record(open(&[], None)), 0);
+    book.stored(blob("module"), 0);
+    book.stored(blob("stdin"), 0);
+    book.settle(0, 0, &peers());
+    assert!(!book.holds(&list.0[0].stdout));
+    book.retention.quota_bytes = 1;
+    book.settle(5_000, 5_000, &peers());
+    assert!(book.holds(&blob("module")) && book.holds(&blob("stdin")));
+}
+
+#[test]
+fn what_came_in_part_for_a_job_that_ended_is_removed_unless_another_needs_it() {
+    let dropped = |other: bool| {
+        let mut book = book();
+        book.job_changed(&record(open(&[], None)), 0);
+        if other {
+            let mut second = record(open(&[], None));
+            second.id = JobId(Hash32([2; 32]));
+            book.job_changed(&second, 0);
+        }
+        book.settle(0, 0, &BTreeSet::new());
+        book.stored(blob("module"), 0);
+        book.job_changed(
+            &record(Stage::Failed {
+                reason: FailureReason::NoInputs,
+            }),
+            0,
+        );
+        book.settle(0, 0, &BTreeSet::new())
+    };
+    let all = [BlobRequest::Drop(vec![blob("stdin"), blob("module")])];
+    let mut found = dropped(false);
+    if let Some(BlobRequest::Drop(blobs)) = found.first_mut() {
+        blobs.sort_by_key(|id| *id == blob("module"));
+    }
+    assert_eq!(found, all);
+    assert_eq!(dropped(true), []);
+}
+
+#[test]
+fn a_blob_that_rotted_is_fetched_again_while_a_job_needs_it() {
+    let mut book = book();
+    book.job_changed(&record(open(&[], None)), 0);
+    book.stored(blob("module"), 0);
+    book.stored(blob("stdin"), 0);
+    assert_eq!(fetches(&book.settle(0, 0, &peers())), []);
+    book.lost(&blob("module"));
+    assert_eq!(fetches(&book.settle(0, 0, &peers())).len(), 1);
+    assert_eq!(
+        holding(&mut book),
+        [],
+        "nothing is vouched for that is not here"
+    );
+}
+
+/// Opens a job that declares inputs of 1 GiB each and brings none of them.
+fn declare(book: &mut BlobBook, job: u8) {
+    let mut record = record(open(&[], None));
+    record.id = JobId(Hash32([job; 32]));
+    record.spec.workload.module = BlobId {
+        hash: Hash32([job; 32]),
+        length: 1 << 30,
+    };
+    record.spec.workload.stdin = Some(BlobId {
+        hash: Hash32([!job; 32]),
+        length: 1 << 30,
+    });
+    book.job_changed(&record, 0);
+    book.settle(0, 0, &peers());
+}
+
+#[test]
+fn what_is_declared_and_never_comes_drops_no_results() {
+    let (mut book, list) = settled_book();
+    book.retention.quota_bytes = 4 << 30;
+    for job in 10..200 {
+        declare(&mut book, job);
+    }
+    assert!(book.holds(&list.0[0].stdout));
+}
+
+#[test]
+fn there_is_room_for_the_largest_missing_blob_and_for_each_that_follows() {
+    let kept = |n: u8| BlobId {
+        hash: Hash32([n; 32]),
+        length: 400,
+    };
+    let mut book = BlobBook::new(Some(OWN), RETENTION, (0..25).map(kept).collect(), 0);
+    book.retention = Retention {
+        results_ms: 1_000,
+        quota_bytes: 10_000,
+    };
+    let mut record = record(open(&[], None));
+    record.spec.workload.module = BlobId {
+        hash: Hash32([100; 32]),
+        length: 3_000,
+    };
+    record.spec.workload.stdin = Some(BlobId {
+        hash: Hash32([101; 32]),
+        length: 2_000,
+    });
+    book.job_changed(&record, 0);
+    book.settle(0, 0, &peers());
+    let held = |book: &BlobBook| bytes(&book.held);
+    assert_eq!(held(&book), 6_800, "7000 at most beside the largest");
+    book.stored(record.spec.workload.module, 0);
+    book.settle(0, 0, &peers());
+    assert_eq!(held(&book), 3_000 + 4_800, "8000 at most beside the other");
+    book.stored(record.spec.workload.stdin.unwrap(), 0);
+    book.settle(0, 0, &peers());
+    assert_eq!(held(&book), 5_000 + 4_800);
+}
+
+#[test]
+fn results_of_an_attempt_that_was_followed_by_another_go() {
+    let (first, second) = (outcomes("out"), outcomes("other"));
+    let mut book = book();
+    book.job_changed(&record(agreed(&first)), 0);
+    book.outcomes_read(BlobId::of(&encode(&first)), Some(&first));
+    book.settle(0, 0, &peers());
+    book.stored(BlobId::of(&encode(&first)), 0);
+    book.stored(blob("out"), 0);
+    book.job_changed(&record(agreed(&second)), 0);
+    book.settle(0, 0, &peers());
+    assert!(!book.holds(&blob("out")) && !book.holds(&BlobId::of(&encode(&first))));
+}

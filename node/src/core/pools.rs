@@ -1,0 +1,400 @@
+//! What waits for a block, and how it gets around: every transaction is passed on once by each validator that takes it
+//! in, and a validator that connects is told what waits, up to a few frames.
+//!
+//! Frames may still be lost without a new connection: a queue that is full drops its oldest, a stream may break, and a
+//! mempool that was full has room later. What was submitted here is in our own next block in any case, so this costs
+//! time and no transaction. To save the time, what was submitted here is sent again until it is final: a few at a time,
+//! each after pauses that double. Our own system transactions, of which there are few and for which blocks may wait,
+//! are sent again at a steady pace.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use state::StateRead;
+use types::codec::{Bounded, encode};
+use types::hash::TransactionId;
+use types::limits::{MAX_BODY_BYTES, ORDINARY_CANDIDATE_BODIES, PROTOCOL_CANDIDATE_BODIES};
+use types::number::{BeaconStep, Height, ValidatorIndex};
+use types::transaction::{SignedTransaction, StoredStatement, SystemTransaction};
+use vm::query::{self, Wanted};
+use vm::{
+    Beacon, Fault, Mempool, MempoolError, MempoolLimits, Rules, SystemPool, SystemPoolError,
+    Verified,
+};
+
+use super::wire::{Frame, MAX_POOL_ITEMS, PoolMessage};
+use crate::application::Executed;
+
+/// Time after which a system transaction of ours is sent again, in milliseconds.
+const RESEND_MS: u64 = 2_000;
+/// Time after which a transaction submitted here is sent again for the first time, and between two rounds of such
+/// transactions, in milliseconds.
+const AGAIN_MS: u64 = 10_000;
+/// Most transactions in a round.
+const MAX_AGAIN: usize = 32;
+/// Most transactions submitted here that are sent again.
+const MAX_SUBMITTED: usize = 1_024;
+/// Most encoded bytes of transactions that a validator is told when it connects.
+const MAX_GREETING_BYTES: usize = 2 << 20;
+/// Most encoded bytes of transactions in one frame.
+const MAX_POOL_FRAME_BYTES: usize = 128 << 10;
+
+/// Something that is sent again until it is final.
+#[derive(Debug, Clone)]
+struct Own<T> {
+    item: T,
+    next_ms: u64,
+}
+
+/// When a transaction submitted here is sent again.
+#[derive(Debug, Clone, Copy)]
+struct Again {
+    next_ms: u64,
+    pause_ms: u64,
+}
+
+/// The waiting transactions of accounts and of validators.
+#[derive(Debug)]
+pub(super) struct Pools {
+    mempool: Mempool,
+    system: SystemPool,
+    own_system: Vec<Own<SystemTransaction>>,
+    submitted: BTreeMap<TransactionId, Again>,
+    /// When the next round of them may begin.
+    round_ms: u64,
+    /// To be passed on, with who it came from.
+    outgoing: VecDeque<(Option<ValidatorIndex>, SignedTransaction)>,
+    outgoing_system: VecDeque<(Option<ValidatorIndex>, SystemTransaction)>,
+    urgent: bool,
+    /// True if something came or went since urgency was looked at.
+    changed: bool,
+    /// The height whose beacon duty was looked at.
+    pub(super) beacon_looked_at: Option<Height>,
+}
+
+impl Pools {
+    pub(super) fn new(limits: MempoolLimits) -> Self {
+        Self {
+            mempool: Mempool::new(limits),
+            system: SystemPool::default(),
+            own_system: Vec::new(),
+            submitted: BTreeMap::new(),
+            round_ms: 0,
+            outgoing: VecDeque::new(),
+            outgoing_system: VecDeque::new(),
+            urgent: false,
+            changed: false,
+            beacon_looked_at: None,
+        }
+    }
+
+    /// Takes a transaction that was submitted here. One that waits already is no error.
+    pub(super) fn submit(
+        &mut self,
+        rules: &Rules,
+        decided: &dyn StateRead,
+        height: Height,
+        now_ms: u64,
+        transaction: SignedTransaction,
+    ) -> Result<TransactionId, MempoolError> {
+        let id = match self
+            .mempool
+            .insert(rules, decided, height, transaction.clone())
+        {
+            Ok(inserted) => inserted.id,
+            Err(MempoolError::Known(id)) => return Ok(id),
+            Err(error) => return Err(error),
+        };
+        self.changed = true;
+        self.outgoing.push_back((None, transaction));
+        if self.submitted.len() < MAX_SUBMITTED {
+            self.submitted.insert(
+                id,
+                Again {
+                    next_ms: now_ms.saturating_add(AGAIN_MS),
+                    pause_ms: AGAIN_MS,
+                },
+            );
+        }
+        Ok(id)
+    }
+
+    /// Takes what a validator passed on. What is not taken here is not passed on.
+    pub(super) fn receive(
+        &mut self,
+        rules: &Rules,
+        decided: &dyn StateRead,
+        height: Height,
+        from: ValidatorIndex,
+        message: PoolMessage,
+    ) {
+        self.changed = true;
+        match message {
+            PoolMessage::Transactions(transactions) => {
+                for transaction in transactions.into_inner() {
+                    if self
+                        .mempool
+                        .insert(rules, decided, height, transaction.clone())
+                        .is_ok()
+                    {
+                        self.outgoing.push_back((Some(from), transaction));
+                    }
+                }
+            }
+            PoolMessage::System(transactions) => {
+                for transaction in transactions.into_inner() {
+                    if self
+                        .system
+                        .insert(rules, decided, transaction.clone())
+                        .is_ok()
+                    {
+                        self.outgoing_system.push_back((Some(from), transaction));
+                    }
+                }
+            }
+        }
+    }
+
+    /// True if our statement is on its way already.
+    pub(super) fn has_own(&self, statement: &StoredStatement) -> bool {
+        let is_it = |own: &Own<SystemTransaction>| match &own.item {
+            SystemTransaction::Stored {
+                statement: other, ..
+            } => other == statement,
+            SystemTransaction::Beacon { .. } => false,
+        };
+        self.own_system.iter().any(is_it)
+    }
+
+    /// True if our output of a beacon step is on its way already.
+    pub(super) fn has_own_output(&self, step: BeaconStep) -> bool {
+        let is_it = |own: &Own<SystemTransaction>| match &own.item {
+            SystemTransaction::Beacon { step: other, .. } => *other == step,
+            SystemTransaction::Stored { .. } => false,
+        };
+        self.own_system.iter().any(is_it)
+    }
+
+    /// Takes a system transaction of ours.
+    pub(super) fn add_own(
+        &mut self,
+        rules: &Rules,
+        decided: &dyn StateRead,
+        now_ms: u64,
+        transaction: SystemTransaction,
+    ) -> Result<(), Fault> {
+        self.changed = true;
+        match self.system.insert(rules, decided, transaction.clone()) {
+            Ok(()) | Err(SystemPoolError::Known) => {
+                self.outgoing_system.push_back((None, transaction.clone()));
+                self.own_system.push(Own {
+                    item: transaction,
+                    next_ms: now_ms.saturating_add(RESEND_MS),
+                });
+                Ok(())
+            }
+            Err(SystemPoolError::Fault(fault)) => Err(fault),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// A block was decided: what it holds, or makes useless, goes.
+    pub(super) fn decided(
+        &mut self,
+        rules: &Rules,
+        decided: &dyn StateRead,
+        executed: &Executed,
+    ) -> Result<(), Fault> {
+        self.changed = true;
+        self.mempool.recheck(
+            rules,
+            decided,
+            executed.diff.height,
+            executed.diff.writes.keys(),
+        )?;
+        self.system.recheck(decided)?;
+        let step = Beacon::read(decided)?.step;
+        let mut kept = Vec::new();
+        for own in std::mem::take(&mut self.own_system) {
+            let useful = match &own.item {
+                SystemTransaction::Beacon { step: own_step, .. } => *own_step > step,
+                SystemTransaction::Stored {
+                    statement,
+                    validator,
+                    ..
+                } => query::wants_stored(decided, statement, *validator)? != Wanted::No,
+            };
+            if useful {
+                kept.push(own);
+            }
+        }
+        self.own_system = kept;
+        let mempool = &self.mempool;
+        self.submitted
+            .retain(|id, _| mempool.transaction(id).is_some());
+        Ok(())
+    }
+
+    /// What a block on the state `view` is built from.
+    pub(super) fn candidates(
+        &self,
+        rules: &Rules,
+        view: &dyn StateRead,
+    ) -> Result<(Vec<SystemTransaction>, Vec<Verified>), Fault> {
+        let system = self.system.candidates(rules, view)?;
+        let (protocol, ordinary) = (
+            PROTOCOL_CANDIDATE_BODIES * MAX_BODY_BYTES,
+            ORDINARY_CANDIDATE_BODIES * MAX_BODY_BYTES,
+        );
+        Ok((system, self.mempool.offer(view, protocol, ordinary)?))
+    }
+
+    /// A block was tried with these in vain: they go, so that each is tried for nothing once.
+    pub(super) fn refused(&mut self, refused: &[TransactionId]) {
+        self.changed |= !refused.is_empty();
+        for id in refused {
+            self.mempool.drop_one(id);
+        }
+    }
+
+    /// The frames that are due, each with who it came from.
+    pub(super) fn flood(&mut self, now_ms: u64) -> Vec<(Frame, Option<ValidatorIndex>)> {
+        self.queue_again(now_ms);
+        let mut frames = Vec::new();
+        for (from, batch) in batches(&mut self.outgoing) {
+            frames.extend(
+                Bounded::new(batch)
+                    .ok()
+                    .map(|all| (Frame::pool(&PoolMessage::Transactions(all)), from)),
+            );
+        }
+        for (from, batch) in batches(&mut self.outgoing_system) {
+            frames.extend(
+                Bounded::new(batch)
+                    .ok()
+                    .map(|all| (Frame::pool(&PoolMessage::System(all)), from)),
+            );
+        }
+        frames
+    }
+
+    fn queue_again(&mut self, now_ms: u64) {
+        for own in self
+            .own_system
+            .iter_mut()
+            .filter(|own| own.next_ms <= now_ms)
+        {
+            own.next_ms = now_ms.saturating_add(RESEND_MS);
+            self.outgoing_system.push_back((None, own.item.clone()));
+        }
+        if self.round_ms <= now_ms {
+            self.begin_round(now_ms);
+        }
+    }
+
+    /// Sends the transactions again that have waited longest.
+    fn begin_round(&mut self, now_ms: u64) {
+        let mut due: Vec<_> = self
+            .submitted
+            .iter_mut()
+            .filter(|(_, again)| again.next_ms <= now_ms)
+            .collect();
+        due.sort_by_key(|(_, again)| again.next_ms);
+        for (id, again) in due.into_iter().take(MAX_AGAIN) {
+            again.pause_ms = again.pause_ms.saturating_mul(2);
+            again.next_ms = now_ms.saturating_add(again.pause_ms);
+            self.outgoing.extend(
+                self.mempool
+                    .transaction(id)
+                    .map(|transaction| (None, transaction.clone())),
+            );
+            self.round_ms = now_ms.saturating_add(AGAIN_MS);
+        }
+    }
+
+    /// When something is to be sent again.
+    pub(super) fn next_wake_ms(&self) -> Option<u64> {
+        let submitted = self
+            .submitted
+            .values()
+            .map(|again| again.next_ms.max(self.round_ms));
+        self.own_system
+            .iter()
+            .map(|own| own.next_ms)
+            .chain(submitted)
+            .min()
+    }
+
+    /// What a validator that has just connected may have missed, the best paid first.
+    pub(super) fn greeting(&self) -> Vec<Frame> {
+        let mut bytes = 0;
+        let fits = |candidate: &&Verified| {
+            bytes += candidate.bytes();
+            bytes <= MAX_GREETING_BYTES
+        };
+        let waiting = self.mempool.candidates().take_while(fits);
+        let mut transactions: VecDeque<_> = waiting
+            .map(|candidate| (None, candidate.signed().clone()))
+            .collect();
+        let mut system: VecDeque<_> = self
+            .own_system
+            .iter()
+            .map(|own| (None, own.item.clone()))
+            .collect();
+        let mut frames = Vec::new();
+        for (_, batch) in batches(&mut transactions) {
+            frames.extend(
+                Bounded::new(batch)
+                    .ok()
+                    .map(|all| Frame::pool(&PoolMessage::Transactions(all))),
+            );
+        }
+        for (_, batch) in batches(&mut system) {
+            frames.extend(
+                Bounded::new(batch)
+                    .ok()
+                    .map(|all| Frame::pool(&PoolMessage::System(all))),
+            );
+        }
+        frames
+    }
+
+    /// Whether a block should follow soon, if that changed since it was last asked.
+    pub(super) fn urgency_changed(
+        &mut self,
+        decided: &dyn StateRead,
+    ) -> Result<Option<bool>, Fault> {
+        if !std::mem::take(&mut self.changed) {
+            return Ok(None);
+        }
+        let urgent = self.mempool.is_ready() || self.system.is_ready(decided)?;
+        let changed = urgent != self.urgent;
+        self.urgent = urgent;
+        Ok(changed.then_some(urgent))
+    }
+
+    pub(super) fn mempool(&self) -> &Mempool {
+        &self.mempool
+    }
+}
+
+/// Takes everything out in batches that fit a frame, each of what came from one validator.
+fn batches<T: borsh::BorshSerialize>(
+    queue: &mut VecDeque<(Option<ValidatorIndex>, T)>,
+) -> Vec<(Option<ValidatorIndex>, Vec<T>)> {
+    let mut done: Vec<(Option<ValidatorIndex>, Vec<T>)> = Vec::new();
+    let mut bytes = 0;
+    for (from, item) in queue.drain(..) {
+        let length = encode(&item).len();
+        let open = done.last_mut().filter(|(other, batch)| {
+            *other == from && batch.len() < MAX_POOL_ITEMS && bytes + length <= MAX_POOL_FRAME_BYTES
+        });
+        if let Some((_, batch)) = open {
+            bytes += length;
+            batch.push(item);
+        } else {
+            bytes = length;
+            done.push((from, vec![item]));
+        }
+    }
+    done
+}

@@ -1,0 +1,116 @@
+//! What is kept of blocks that come to nothing.
+
+use types::vote::{Certificate, Proposal, Statement, Vote};
+
+use super::*;
+
+/// The key of a member.
+fn key_of(host: &Host, index: ValidatorIndex) -> SecretKey {
+    let member = host.node.rules().committee.member(index).unwrap().key;
+    (1..=4).map(key).find(|key| key.public() == member).unwrap()
+}
+
+fn others(host: &Host) -> Vec<ValidatorIndex> {
+    (0..4)
+        .map(ValidatorIndex)
+        .filter(|index| *index != host.node.index())
+        .collect()
+}
+
+fn say(host: &mut Host, from: ValidatorIndex, message: &consensus::Message) {
+    host.step(Event::Frame {
+        from,
+        frame: Frame::consensus(message),
+    });
+    host.work_off();
+}
+
+/// The others end a view without a block.
+fn nullify(host: &mut Host, view: View) {
+    let statement = Statement {
+        epoch: CONSENSUS_EPOCH,
+        view,
+        subject: Subject::Nullify,
+    };
+    let chain = host.node.rules().chain_id;
+    let sign = |index: &ValidatorIndex| Vote::sign(statement, *index, &key_of(host, *index), chain);
+    let votes: Vec<_> = others(host).iter().map(sign).collect();
+    let from = others(host)[0];
+    say(
+        host,
+        from,
+        &consensus::Message::Certificate(Certificate::from_votes(statement, &votes)),
+    );
+}
+
+/// The leader's block for the current view, on top of genesis.
+fn proposal(host: &Host, leader: ValidatorIndex, nullifications: Vec<Certificate>) -> Proposal {
+    let (view, key, chain) = (
+        host.node.replica.view(),
+        key_of(host, leader),
+        host.node.rules().chain_id,
+    );
+    let parent = host.node.tip.clone();
+    let building = Building {
+        view,
+        branch: state::Branch::decided(host.store.tip()),
+        timestamp: Timestamp(parent.header.timestamp.0 + 1),
+        parent,
+        proposer: leader,
+        system: Vec::new(),
+        candidates: Vec::new(),
+    };
+    let block = building.run(host.node.rules(), &host.store).unwrap().block;
+    let (epoch, parent_view) = (CONSENSUS_EPOCH, View::ZERO);
+    let hash = Proposal::signing_hash(epoch, view, parent_view, block.id(), chain);
+    let notarize = Statement {
+        epoch,
+        view,
+        subject: Subject::Notarize {
+            parent_view,
+            block: block.id(),
+        },
+    };
+    Proposal {
+        epoch,
+        view,
+        parent_view,
+        block: block.block().as_ref().clone(),
+        parent_certificate: None,
+        nullifications: Bounded::new(nullifications).unwrap(),
+        signature: key.sign(&hash),
+        notarize: key.sign(&notarize.signing_hash(chain)),
+    }
+}
+
+#[test]
+fn the_result_of_a_block_that_consensus_forgot_is_dropped() {
+    let mut host = Host::of(4);
+    answer_lookback(&mut host);
+    let leader = loop {
+        let view = host.node.replica.view();
+        let leader = host.node.replica.engine().clone().leader(view);
+        if leader != host.node.index() {
+            break leader;
+        }
+        nullify(&mut host, view);
+    };
+    // Too late for our vote, but executed in case that the others notarize it.
+    host.pass(60_000);
+    let view = host.node.replica.view();
+    let voted =
+        |record: &Record| matches!(record, Record::Vote(vote) if vote.statement.view == view);
+    assert!(host.log.iter().any(voted), "given up");
+    let proposal = proposal(&host, leader, Vec::new());
+    let id = proposal.block.id();
+    say(
+        &mut host,
+        leader,
+        &consensus::Message::Proposal(Box::new(proposal)),
+    );
+    assert!(host.node.executed.contains_key(&id) && host.node.undecided.diff(&id).is_some());
+    nullify(&mut host, view);
+    assert_eq!(host.node.replica.view(), view.next());
+    assert!(host.node.executed.is_empty() && host.node.undecided.is_empty());
+    assert_eq!(host.stops(), [""; 0]);
+}

@@ -1,0 +1,155 @@
+//! Making a validator's directory: configuration, genesis and the marker of its vote log. The keys are there already, or
+//! are made here; nothing that exists is overwritten.
+//!
+//! Every file appears whole and synced under its name, the log last of all. So a crash in the middle leaves a directory
+//! that a node refuses to start in, without touching it, and that the same `init` completes.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use consensus::log::{FileStorage, Log, LogError};
+use rpc::keyfile::{self, KeyFileError, KeyKind};
+use types::codec::encode;
+use types::genesis::{Genesis, GenesisError};
+use types::hash::Hash32;
+use types::key::{PublicKey, VrfPublicKey};
+
+use crate::config::{Config, Layout};
+use crate::core::{Setup, SetupError};
+
+/// Why a directory could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// There is a node already: its log may hold votes.
+    #[error(
+        "{0} exists: this directory holds a validator already, and a second log could contradict its votes"
+    )]
+    Exists(PathBuf),
+    /// A file is there and says something else.
+    #[error("{0} exists and is not what would be written: nothing that exists is overwritten")]
+    Differs(PathBuf),
+    /// The file system said no.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What it said.
+        source: std::io::Error,
+    },
+    /// A key file.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// The genesis.
+    #[error(transparent)]
+    Genesis(#[from] GenesisError),
+    /// The keys do not fit the genesis.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The log's directory.
+    #[error(transparent)]
+    Storage(#[from] consensus::log::StorageError),
+}
+
+/// The public halves of a validator's keys, for a genesis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct PublicKeys {
+    /// Signs votes.
+    pub validator: PublicKey,
+    /// Identity on the network.
+    pub node: PublicKey,
+    /// Proves beacon outputs.
+    pub vrf: VrfPublicKey,
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> InitError + '_ {
+    |source| InitError::Io {
+        path: path.to_path_buf(),
+        source,
+    }
+}
+
+/// Makes the keys of a validator that are not there yet and tells the public halves of all three.
+pub fn keys(directory: &Path) -> Result<PublicKeys, InitError> {
+    let layout = Layout::new(directory);
+    let folder = directory.join("keys");
+    std::fs::create_dir_all(&folder).map_err(io(&folder))?;
+    let key = |path: PathBuf, kind| {
+        if path.exists() {
+            keyfile::read_secret(&path, kind)
+        } else {
+            keyfile::create(&path, kind)
+        }
+    };
+    let validator = key(layout.validator_key(), KeyKind::Validator)?.public();
+    let node = key(layout.node_key(), KeyKind::Node)?.public();
+    let vrf = layout.vrf_key();
+    let vrf = if vrf.exists() {
+        keyfile::read_vrf(&vrf)?
+    } else {
+        keyfile::create_vrf(&vrf)?
+    };
+    Ok(PublicKeys {
+        validator,
+        node,
+        vrf: vrf.public(),
+    })
+}
+
+/// Makes the directory of a validator of `genesis`, whose keys are in place, or completes one that a crash left. The log
+/// gets its name last: without it the node refuses to start.
+pub fn init(directory: &Path, genesis: &Genesis, config: &Config) -> Result<(), InitError> {
+    let layout = Layout::new(directory);
+    if let Some(path) = [layout.log(), layout.db()]
+        .into_iter()
+        .find(|path| path.exists())
+    {
+        return Err(InitError::Exists(path));
+    }
+    genesis.check()?;
+    let validator = keyfile::read_secret(&layout.validator_key(), KeyKind::Validator)?;
+    let vrf = keyfile::read_vrf(&layout.vrf_key())?;
+    let setup = Setup::new(genesis, validator, vrf, Hash32::ZERO)?;
+    place(&layout.genesis(), &encode(genesis))?;
+    place(&layout.config(), config.to_commented_toml().as_bytes())?;
+    let fresh = unfinished(&layout.log());
+    match std::fs::remove_dir_all(&fresh) {
+        // No node has ever written there.
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(io(&fresh)(error)),
+    }
+    // This syncs the directory, so that the other files are there to stay before the log is.
+    Log::init(FileStorage::new(&fresh)?, setup.log_identity())?;
+    std::fs::rename(&fresh, layout.log()).map_err(io(&layout.log()))?;
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(io(directory))
+}
+
+/// The name that something has until it is whole.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".new");
+    name.into()
+}
+
+/// Writes a file that is not there, or leaves one that says the same.
+fn place(path: &Path, bytes: &[u8]) -> Result<(), InitError> {
+    match std::fs::read(path) {
+        Ok(found) if found == bytes => return Ok(()),
+        Ok(_) => return Err(InitError::Differs(path.to_path_buf())),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(io(path)(error)),
+    }
+    let fresh = unfinished(path);
+    let mut file = File::create(&fresh).map_err(io(&fresh))?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(io(&fresh))?;
+    std::fs::rename(&fresh, path).map_err(io(path))
+}

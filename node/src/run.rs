@@ -1,0 +1,196 @@
+//! Putting a node together from its directory, running it, and taking it apart again.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use blobs::BlobStore;
+use consensus::log::{FileStorage, Log};
+use p2p::Multiaddr;
+use rpc::events::EventLog;
+use rpc::keyfile::{self, KeyKind};
+use rpc::server::{Server, ServerConfig};
+use store::Store;
+use tokio::sync::{mpsc, watch};
+use types::genesis::Genesis;
+use types::hash::Hash32;
+use types::key::SecretKey;
+
+use crate::backend::{Live, NodeBackend, RecentJobs};
+use crate::config::{Config, Layout};
+use crate::core::{Node, Setup};
+use crate::error::NodeError;
+use crate::shell::{Clock, Shell};
+
+/// Questions of the HTTP interface that may wait for the loop.
+const WAITING_QUESTIONS: usize = 1_024;
+
+/// Where a running node listens, with the ports that the system gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listening {
+    /// For other validators.
+    pub p2p: Vec<Multiaddr>,
+    /// For everybody else.
+    pub rpc: SocketAddr,
+}
+
+/// Runs the validator of a directory until `shutdown` completes or it must stop by itself.
+pub async fn run(
+    directory: &Path,
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), NodeError> {
+    run_and_tell(directory, config, |_| (), shutdown).await
+}
+
+/// Like [`run`]; tells where it listens as soon as it does.
+pub async fn run_and_tell(
+    directory: &Path,
+    config: Config,
+    tell: impl FnOnce(Listening),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), NodeError> {
+    let layout = Layout::new(directory);
+    let genesis = Arc::new(read_genesis(&layout)?);
+    check_log(&layout)?;
+    let setup = setup(&layout, &genesis, &config)?;
+    let writes =
+        vm::genesis_writes(&genesis).map_err(|error| NodeError::Config(error.to_string()))?;
+    let store = Store::open(&layout.db(), &genesis, writes)?;
+    let storage =
+        FileStorage::new(&layout.log()).map_err(|error| NodeError::Storage(error.to_string()))?;
+    let (log, records) = Log::open(storage, setup.log_identity())?;
+    let blobs = BlobStore::open(&layout.blobs(), config.blobs.quota_bytes)
+        .map_err(|error| NodeError::Storage(error.to_string()))?;
+    let (network, peer_events) = start_network(&layout, &genesis, &setup, &config).await?;
+
+    let clock = Clock::start();
+    let (node, effects) = Node::start(setup, clock.now(), &store, records, blobs.ids())?;
+    // Uploads for jobs that ended while the node was down.
+    for blob in blobs
+        .uploads()
+        .into_iter()
+        .filter(|blob| !node.needs_blob(blob))
+    {
+        blobs
+            .remove(blob)
+            .map_err(|error| NodeError::Storage(error.to_string()))?;
+    }
+    let (questions, asked) = mpsc::channel(WAITING_QUESTIONS);
+    let (live, watched) = watch::channel(Live::default());
+    let backend = Arc::new(NodeBackend {
+        rules: node.rules().clone(),
+        genesis,
+        store: store.clone(),
+        blobs: blobs.clone(),
+        validator: node.index(),
+        // In microseconds: cursors of an earlier run lie below this one's and are told apart as too old.
+        events: Arc::new(EventLog::new(
+            config.rpc.kept_events,
+            clock.now().unix.0.saturating_mul(1_000),
+        )),
+        recent: Arc::new(RecentJobs::default()),
+        questions,
+        live: watched,
+    });
+    let mut server_config = ServerConfig::at(config.rpc.listen);
+    server_config.allowed_hosts = config.rpc.allowed_hosts;
+    server_config.max_connections = config.rpc.max_connections;
+    let server = Server::start(server_config, backend.clone()).await;
+    let server = server.map_err(|error| NodeError::Config(format!("rpc.listen: {error}")))?;
+    tell(Listening {
+        p2p: network.listen_addresses(),
+        rpc: server.local_address(),
+    });
+    tracing::info!(rpc = %server.local_address(), validator = node.index().0, chain = %node.rules().chain_id, "started");
+
+    let mut shell = Shell::new(
+        node,
+        log,
+        store,
+        blobs,
+        network.clone(),
+        &backend,
+        clock,
+        live,
+    )?;
+    let outcome = shell.run(effects, peer_events, asked, shutdown).await;
+    match &outcome {
+        Ok(()) => tracing::info!("stopping"),
+        Err(error) => tracing::error!(%error, "stopping"),
+    }
+    server.shutdown().await;
+    network.shutdown().await;
+    tokio::task::block_in_place(|| shell.finish());
+    outcome
+}
+
+/// Without a vote log nothing is opened or made: a database would make it look as if the node had run.
+fn check_log(layout: &Layout) -> Result<(), NodeError> {
+    let (log, db) = (layout.log(), layout.db());
+    if log.is_dir() {
+        return Ok(());
+    }
+    if db.exists() {
+        let why = format!(
+            "the vote log {} is gone, but this validator has run: {} is there",
+            log.display(),
+            db.display()
+        );
+        return Err(NodeError::NoMarker(why));
+    }
+    Err(NodeError::NotInitialised(log))
+}
+
+fn read_genesis(layout: &Layout) -> Result<Genesis, NodeError> {
+    let path = layout.genesis();
+    let fail = |why: String| NodeError::Config(format!("{}: {why}", path.display()));
+    let bytes = std::fs::read(&path).map_err(|error| fail(error.to_string()))?;
+    Genesis::from_bytes(&bytes).map_err(|error| fail(error.to_string()))
+}
+
+fn setup(layout: &Layout, genesis: &Genesis, config: &Config) -> Result<Setup, NodeError> {
+    let validator_key = keyfile::read_secret(&layout.validator_key(), KeyKind::Validator)?;
+    let vrf_key = keyfile::read_vrf(&layout.vrf_key())?;
+    // Fresh for every run and known to nobody else, as batch verification wants it.
+    let secret = SecretKey::generate().map_err(|error| NodeError::Other(error.to_string()))?;
+    let mut setup = Setup::new(genesis, validator_key, vrf_key, Hash32(*secret.to_bytes()))?;
+    setup.retention.results_ms = config.blobs.keep_results_seconds.saturating_mul(1_000);
+    setup.retention.quota_bytes = config.blobs.quota_bytes;
+    let (bytes, transactions) = (config.mempool.bytes, config.mempool.transactions);
+    setup.mempool = vm::MempoolLimits {
+        bytes,
+        transactions,
+    };
+    Ok(setup)
+}
+
+async fn start_network(
+    layout: &Layout,
+    genesis: &Genesis,
+    setup: &Setup,
+    config: &Config,
+) -> Result<(p2p::Handle, p2p::Events), NodeError> {
+    let addresses = |key: &str, list: &[String]| -> Result<Vec<Multiaddr>, NodeError> {
+        let parse = |text: &String| {
+            let why = |error| {
+                NodeError::Config(format!("p2p.{key}: {text:?} is no multiaddress: {error}"))
+            };
+            text.parse::<Multiaddr>().map_err(why)
+        };
+        list.iter().map(parse).collect()
+    };
+    let network = p2p::Config {
+        node_key: keyfile::read_secret(&layout.node_key(), KeyKind::Node)?,
+        validator_key: Some(setup.validator_key.clone()),
+        chain_id: genesis.chain_id(),
+        committee: setup.rules.committee.clone(),
+        listen: addresses("listen", &config.p2p.listen)?,
+        bootstrap: addresses("bootstrap", &config.p2p.bootstrap)?,
+        external: addresses("external", &config.p2p.external)?,
+        limits: p2p::Limits::default(),
+    };
+    p2p::start(network)
+        .await
+        .map_err(|error| NodeError::Config(format!("p2p: {error}")))
+}

@@ -1,0 +1,335 @@
+//! The shell of a node: one loop that feeds the core and performs what it says, in its order.
+//!
+//! The loop waits on one closed [`Input`]. What must be on disk before something leaves is written and synced in the
+//! loop itself; execution and commits run on one worker thread in their order; blobs move in tasks of their own. Every
+//! queue is bounded, and whatever is started here ends in [`Shell::finish`] or with the runtime.
+
+mod blob;
+mod holders;
+mod serve;
+mod work;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use blobs::BlobStore;
+use consensus::log::{FileStorage, Log};
+use consensus::{Monotonic, Now, Request};
+use p2p::PeerEvent;
+use store::Store;
+use tokio::sync::{mpsc, oneshot, watch};
+use types::hash::TransactionId;
+use types::number::{Timestamp, ValidatorIndex};
+use vm::MempoolError;
+
+use crate::application;
+use crate::backend::{Live, NodeBackend, Question};
+use crate::core::{Channel, Effect, Event, Frame, Node, Target, Ticket};
+use crate::error::NodeError;
+use blob::BlobTasks;
+use serve::Serving;
+use work::Worker;
+
+/// Inputs that may wait for the loop.
+const WAITING_INPUTS: usize = 4_096;
+
+/// Everything that the loop waits for, beside the timer and the order to stop.
+#[derive(Debug)]
+pub enum Input {
+    /// For the core.
+    Core(Event),
+    /// The worker cannot go on.
+    Failed(NodeError),
+}
+
+/// Monotonic and wall-clock time of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock(Instant);
+
+impl Clock {
+    /// Starts at zero.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// The time now.
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the rim: the core gets the time from here"
+    )]
+    pub fn now(&self) -> Now {
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let unix = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        Now {
+            monotonic: Monotonic(ms(self.0.elapsed())),
+            unix: Timestamp(ms(unix)),
+        }
+    }
+
+    fn instant(&self, at: Monotonic) -> tokio::time::Instant {
+        (self.0 + Duration::from_millis(at.0)).into()
+    }
+}
+
+type Answer = oneshot::Sender<Result<TransactionId, MempoolError>>;
+
+/// A running node.
+pub struct Shell {
+    node: Node,
+    log: Log<FileStorage>,
+    store: Store,
+    network: p2p::Handle,
+    worker: Worker,
+    blobs: BlobTasks,
+    serving: Serving,
+    clock: Clock,
+    live: watch::Sender<Live>,
+    inputs: mpsc::Receiver<Input>,
+    tickets: BTreeMap<Ticket, Answer>,
+    next_ticket: u64,
+    timer: Option<Monotonic>,
+}
+
+impl Shell {
+    /// Joins the parts; nothing happens before [`Shell::run`].
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "these are the parts of a node, each needed once"
+    )]
+    pub fn new(
+        node: Node,
+        log: Log<FileStorage>,
+        store: Store,
+        blobs: BlobStore,
+        network: p2p::Handle,
+        backend: &Arc<NodeBackend>,
+        clock: Clock,
+        live: watch::Sender<Live>,
+    ) -> Result<Self, NodeError> {
+        let (sender, inputs) = mpsc::channel(WAITING_INPUTS);
+        let worker = Worker::start(backend, sender.clone())?;
+        let blobs = BlobTasks::new(blobs, network.clone(), sender);
+        let serving = Serving::new();
+        let tickets = BTreeMap::new();
+        Ok(Self {
+            node,
+            log,
+            store,
+            network,
+            worker,
+            blobs,
+            serving,
+            clock,
+            live,
+            inputs,
+            tickets,
+            next_ticket: 0,
+            timer: None,
+        })
+    }
+
+    /// Performs the effects of the start, then everything that follows, until `shutdown` or an error.
+    pub async fn run(
+        &mut self,
+        effects: Vec<Effect>,
+        mut peers: p2p::Events,
+        mut questions: mpsc::Receiver<Question>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), NodeError> {
+        tokio::pin!(shutdown);
+        self.perform(effects)?;
+        loop {
+            let wake = self.timer.map(|at| self.clock.instant(at));
+            let timer = async {
+                match wake {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = &mut shutdown => return Ok(()),
+                Some(input) = self.inputs.recv() => match input {
+                    Input::Core(event) => self.step(event)?,
+                    Input::Failed(error) => return Err(error),
+                },
+                Some(event) = peers.recv() => self.peer(event)?,
+                Some(question) = questions.recv() => self.question(question)?,
+                () = timer => {
+                    self.timer = None;
+                    self.step(Event::Timer)?;
+                }
+            }
+            self.tell();
+        }
+    }
+
+    /// Waits for what still runs on threads of its own.
+    pub fn finish(self) {
+        self.worker.finish();
+    }
+
+    fn tell(&self) {
+        let standing = self.node.standing();
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let now = Live {
+            view: standing.view,
+            peers: u16::try_from(self.network.peers().len()).unwrap_or(u16::MAX),
+            mempool_transactions: count(standing.mempool_transactions),
+            mempool_bytes: count(standing.mempool_bytes),
+            catching_up: standing.catching_up,
+        };
+        self.live
+            .send_if_modified(|live| std::mem::replace(live, now) != now);
+    }
+
+    fn step(&mut self, event: Event) -> Result<(), NodeError> {
+        let effects = self.node.step(self.clock.now(), &self.store, event);
+        self.perform(effects)
+    }
+
+    fn peer(&mut self, event: PeerEvent) -> Result<(), NodeError> {
+        match event {
+            PeerEvent::Connected { .. } | PeerEvent::Disconnected { .. } => {
+                let peers = self.network.peers().into_iter().collect();
+                self.step(Event::Peers(peers))
+            }
+            PeerEvent::Frame {
+                from,
+                channel,
+                bytes,
+            } => {
+                let channel = match channel {
+                    p2p::Channel::Consensus => Channel::Consensus,
+                    p2p::Channel::Transactions => Channel::Pool,
+                    p2p::Channel::Blobs => Channel::Blobs,
+                };
+                self.step(Event::Frame {
+                    from,
+                    frame: Frame {
+                        channel,
+                        bytes: bytes.into(),
+                    },
+                })
+            }
+            PeerEvent::Request { bytes, reply, .. } => {
+                self.blobs.answer(&bytes, reply);
+                Ok(())
+            }
+        }
+    }
+
+    fn question(&mut self, question: Question) -> Result<(), NodeError> {
+        match question {
+            Question::Submit {
+                transaction,
+                answer,
+            } => {
+                let ticket = Ticket(self.next_ticket);
+                self.next_ticket += 1;
+                self.tickets.insert(ticket, answer);
+                self.step(Event::Submit {
+                    ticket,
+                    transaction,
+                })
+            }
+            // Whoever asked may be gone: then nobody wants the answer.
+            Question::NextNonce {
+                address,
+                account,
+                answer,
+            } => {
+                let _ = answer.send(self.node.mempool().next_nonce(&address, &account));
+                Ok(())
+            }
+            Question::Pending { id, answer } => {
+                let waiting = self.node.mempool().transaction(&id);
+                let _ = answer.send(waiting.map(|signed| signed.transaction.valid_until));
+                Ok(())
+            }
+            Question::BlobStored(blob) => self.step(Event::BlobStored(blob)),
+        }
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>) -> Result<(), NodeError> {
+        for effect in effects {
+            match effect {
+                Effect::Persist(records) => {
+                    tokio::task::block_in_place(|| self.log.append(&records))?
+                }
+                Effect::Release(view) => tokio::task::block_in_place(|| self.log.release(view))?,
+                Effect::Send { to, frame } => self.send(to, &frame),
+                Effect::Work(work) => self.worker.queue(*work)?,
+                Effect::Serve { to, request } => self.serve(to, request),
+                Effect::Answer { ticket, result } => {
+                    if let Some(answer) = self.tickets.remove(&ticket) {
+                        let _ = answer.send(result);
+                    }
+                }
+                Effect::Blob(request) => self.blobs.perform(request),
+                Effect::SetTimer(at) => self.timer = Some(at),
+                Effect::Report { by, fault } => {
+                    tracing::warn!(validator = by.0, ?fault, "a validator broke a rule")
+                }
+                Effect::Stop(stop) => return Err(stop.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Frames may be lost: a peer that is away gets what it missed by the protocol's own repetition.
+    fn send(&self, to: Target, frame: &Frame) {
+        let channel = match frame.channel {
+            Channel::Consensus => p2p::Channel::Consensus,
+            Channel::Pool => p2p::Channel::Transactions,
+            Channel::Blobs => p2p::Channel::Blobs,
+        };
+        let one = |to: ValidatorIndex| {
+            if let Err(error) = self.network.send(to, channel, frame.bytes.to_vec()) {
+                tracing::debug!(%error, ?channel, "frame not sent");
+            }
+        };
+        match to {
+            Target::One(to) => one(to),
+            // A peer that has just gone must not keep the frame from the others.
+            Target::All { except } => {
+                self.network
+                    .peers()
+                    .into_iter()
+                    .filter(|peer| Some(*peer) != except)
+                    .for_each(one);
+            }
+        }
+    }
+
+    fn serve(&self, to: ValidatorIndex, request: Request) {
+        let Some(turn) = self.serving.admit(to) else {
+            return tracing::debug!(validator = to.0, "asked before its last answer was made");
+        };
+        let (store, network) = (self.store.clone(), self.network.clone());
+        tokio::spawn(async move {
+            let place = turn.place().await;
+            tokio::task::spawn_blocking(move || {
+                let _until_done = (turn, place);
+                match application::serve(&store, request) {
+                    Ok(Some(message)) => {
+                        let frame = Frame::consensus(&message);
+                        if let Err(error) =
+                            network.send(to, p2p::Channel::Consensus, frame.bytes.to_vec())
+                        {
+                            tracing::debug!(%error, "answer not sent");
+                        }
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        tracing::error!(%error, "a validator's request could not be answered")
+                    }
+                }
+            });
+        });
+    }
+}

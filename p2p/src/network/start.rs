@@ -1,0 +1,229 @@
+//! Starting the network: checks, sockets, the node's own record, then the loop.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use futures::StreamExt as _;
+use libp2p::identity::{Keypair, ed25519};
+use libp2p::multiaddr::Protocol;
+use libp2p::swarm::SwarmEvent;
+use libp2p::{Multiaddr, Swarm};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use types::key::{PublicKey, SecretKey};
+
+use super::{Identity, Network};
+use crate::behaviour::{self, Behaviour, BehaviourEvent};
+use crate::config::Config;
+use crate::dialer::Dialer;
+use crate::events::{self, Events};
+use crate::handle::{Handle, Shared};
+use crate::record::is_dialable;
+use crate::registry::{Registry, RegistryError};
+
+/// Streams and records that wait for the loop.
+const MAX_WAITING: usize = 256;
+/// Time for the sockets to listen.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the swarm says.
+type Event = SwarmEvent<BehaviourEvent>;
+
+/// Why a network does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum P2pError {
+    /// The validator key is not in the committee.
+    #[error(
+        "the validator key {0} is no member of the committee: is this the right key file and genesis?"
+    )]
+    NotInCommittee(PublicKey),
+    /// The node key is not usable, or is the validator key.
+    #[error("the node key must be a key of its own, not the validator key")]
+    SameKeys,
+    /// Genesis' node keys are not usable.
+    #[error("genesis: {0}")]
+    Genesis(#[from] RegistryError),
+    /// Not an address to listen on.
+    #[error("{0} is not an address to listen on: expected such as /ip4/127.0.0.1/tcp/26601")]
+    ListenAddress(Multiaddr),
+    /// Not an address that others can dial.
+    #[error("{0} is not an address to dial: expected such as /ip4/10.0.0.3/tcp/26601")]
+    DialAddress(Multiaddr),
+    /// The address is taken or is not ours.
+    #[error("cannot listen on {address}: {reason}")]
+    Listen {
+        /// The address.
+        address: Multiaddr,
+        /// What the system says.
+        reason: String,
+    },
+    /// The transport cannot be built.
+    #[error("the transport cannot be built: {0}")]
+    Transport(String),
+}
+
+/// Listens, then connects to the committee and stays connected until the last handle is dropped or
+/// [`Handle::shutdown`] is called. Needs a tokio runtime.
+pub async fn start(config: Config) -> Result<(Handle, Events), P2pError> {
+    let own = own_position(&config)?;
+    let registry = Registry::new(config.chain_id, config.committee.clone(), own)?;
+    check_addresses(&config)?;
+    let keypair = identity(&config.node_key)?;
+    let mut swarm = behaviour::build(&config, keypair)?;
+    let early = listen(&mut swarm, &config.listen).await?;
+    swarm.behaviour_mut().streams.set_known(registry.known());
+
+    let shared = Arc::new(Shared::default());
+    let (events, receiver) = events::queue(config.committee.members().len());
+    let (streams, wanted) = mpsc::channel(MAX_WAITING);
+    let (records, records_receiver) = mpsc::channel(MAX_WAITING);
+    let (stop, stopped) = watch::channel(false);
+    let limits = config.limits;
+    let now = Instant::now();
+    let mut network = Network {
+        swarm,
+        identity: own.and_then(|(validator, _)| {
+            Some(Identity {
+                validator,
+                validator_key: config.validator_key.clone()?,
+                node_key: config.node_key.clone(),
+                chain: config.chain_id,
+                external: config.external.clone(),
+                sequence: first_sequence(),
+            })
+        }),
+        own_record: None,
+        registry,
+        dialer: Dialer::new(&config.bootstrap, limits.redial_min, limits.redial_max, now),
+        peers: BTreeMap::new(),
+        limits,
+        shared: Arc::clone(&shared),
+        tasks: JoinSet::new(),
+        events,
+        pending: VecDeque::new(),
+        streams: streams.clone(),
+        records,
+    };
+    network.on_addresses();
+    for event in early {
+        network.on_swarm(event);
+    }
+    let task = tokio::spawn(network.run(wanted, records_receiver, stopped));
+    Ok((
+        Handle::new(shared, streams, limits.request_timeout, stop, task),
+        receiver,
+    ))
+}
+
+/// The committee position and node key of this node, if it is a validator's.
+fn own_position(
+    config: &Config,
+) -> Result<Option<(types::number::ValidatorIndex, PublicKey)>, P2pError> {
+    let Some(key) = config.validator_key.as_ref().map(SecretKey::public) else {
+        return Ok(None);
+    };
+    if key == config.node_key.public() {
+        return Err(P2pError::SameKeys);
+    }
+    let index = config
+        .committee
+        .index_of(&key)
+        .ok_or(P2pError::NotInCommittee(key))?;
+    Ok(Some((index, config.node_key.public())))
+}
+
+fn identity(key: &SecretKey) -> Result<Keypair, P2pError> {
+    let secret = ed25519::SecretKey::try_from_bytes(&mut key.to_bytes()[..]);
+    let secret = secret.map_err(|error| P2pError::Transport(error.to_string()))?;
+    Ok(Keypair::from(ed25519::Keypair::from(secret)))
+}
+
+fn check_addresses(config: &Config) -> Result<(), P2pError> {
+    if let Some(bad) = config
+        .listen
+        .iter()
+        .find(|address| socket_address(address).is_none())
+    {
+        return Err(P2pError::ListenAddress(bad.clone()));
+    }
+    let dialed = config
+        .bootstrap
+        .iter()
+        .map(crate::dialer::without_peer)
+        .chain(config.external.iter().cloned());
+    match dialed.into_iter().find(|address| !is_dialable(address)) {
+        Some(bad) => Err(P2pError::DialAddress(bad)),
+        None => Ok(()),
+    }
+}
+
+/// The sequence of the first record: the clock, which is ahead of every earlier life's unless it was set back, and
+/// then peers say so.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "records of later lives must have a higher sequence"
+)]
+fn first_sequence() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX / 2)
+}
+
+/// The socket address of `/ip4/<address>/tcp/<port>` or its IPv6 form.
+fn socket_address(address: &Multiaddr) -> Option<SocketAddr> {
+    let mut parts = address.iter();
+    let ip = match parts.next()? {
+        Protocol::Ip4(ip) => IpAddr::V4(ip),
+        Protocol::Ip6(ip) => IpAddr::V6(ip),
+        _ => return None,
+    };
+    match (parts.next(), parts.next()) {
+        (Some(Protocol::Tcp(port)), None) => Some(SocketAddr::new(ip, port)),
+        _ => None,
+    }
+}
+
+/// Listens on every address and waits until it does; gives what else happened meanwhile.
+async fn listen(
+    swarm: &mut Swarm<Behaviour>,
+    addresses: &[Multiaddr],
+) -> Result<Vec<Event>, P2pError> {
+    let mut waiting = Vec::new();
+    for address in addresses {
+        let fail = |reason: String| P2pError::Listen {
+            address: address.clone(),
+            reason,
+        };
+        // The transport shares ports with other processes of the same user, silently: a plain bind does not.
+        if let Some(socket) = socket_address(address).filter(|socket| socket.port() != 0) {
+            TcpListener::bind(socket).map_err(|error| fail(error.to_string()))?;
+        }
+        let listener = swarm
+            .listen_on(address.clone())
+            .map_err(|error| fail(error.to_string()))?;
+        waiting.push(listener);
+    }
+    let all = async {
+        let mut others = Vec::new();
+        while !waiting.is_empty() {
+            match swarm.select_next_some().await {
+                SwarmEvent::NewListenAddr { listener_id, .. } => {
+                    waiting.retain(|listener| *listener != listener_id);
+                }
+                other => others.push(other),
+            }
+        }
+        others
+    };
+    let first = addresses.first().cloned().unwrap_or_else(Multiaddr::empty);
+    let slow = |_| P2pError::Listen {
+        address: first,
+        reason: "the system gave no address in time".into(),
+    };
+    tokio::time::timeout(LISTEN_TIMEOUT, all)
+        .await
+        .map_err(slow)
+}

@@ -1,0 +1,179 @@
+//! Peer records: which node key and which addresses a validator has.
+//!
+//! A record is signed twice over the same hash, in the domain `SIGN_PEER` and over the chain's id: by the validator
+//! key, so that nobody else can speak for the validator, and by the node key, so that a validator cannot claim the
+//! connections of another. A record replaces those with a lower sequence.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use libp2p::Multiaddr;
+use libp2p::multiaddr::Protocol;
+use types::codec::{Bounded, CodecError, decode, encode};
+use types::committee::Committee;
+use types::hash::{ChainId, Domain};
+use types::key::{KeyError, PublicKey, SecretKey, Signature, signing_hash};
+use types::number::ValidatorIndex;
+
+/// Most addresses in a record.
+pub const MAX_ADDRESSES: usize = 8;
+/// Longest address, in bytes of its binary form.
+pub const MAX_ADDRESS_BYTES: usize = 128;
+/// Largest encoded signed record, in bytes.
+pub const MAX_RECORD_BYTES: usize = 2_048;
+
+const _: () = assert!(
+    MAX_ADDRESSES * (MAX_ADDRESS_BYTES + 4) + 256 <= MAX_RECORD_BYTES,
+    "a full record fits"
+);
+
+/// An address in its binary form.
+type AddressBytes = Bounded<u8, MAX_ADDRESS_BYTES>;
+
+/// What a validator says about where it is.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct PeerRecord {
+    /// Whose node it is.
+    pub validator: PublicKey,
+    /// The node's libp2p identity.
+    pub node_key: PublicKey,
+    /// Where to dial it, best first.
+    pub addresses: Bounded<AddressBytes, MAX_ADDRESSES>,
+    /// Grows with every record of the validator.
+    pub sequence: u64,
+}
+
+/// A record with both signatures.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SignedRecord {
+    /// What is said.
+    pub record: PeerRecord,
+    /// By the validator key.
+    pub validator_signature: Signature,
+    /// By the node key.
+    pub node_signature: Signature,
+}
+
+/// Why a record is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Not canonical bytes, or too many of them.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// Its validator is no member of the committee.
+    #[error("{0} is no member of the committee")]
+    Stranger(PublicKey),
+    /// The node key could verify anything.
+    #[error("the node key is refused: {0}")]
+    NodeKey(KeyError),
+    /// The validator did not sign it, or for another chain.
+    #[error("the record is not signed by its validator's key for this chain")]
+    ValidatorSignature,
+    /// The node did not sign it, or for another chain.
+    #[error("the record is not signed by its node's key for this chain")]
+    NodeSignature,
+    /// An address that this network cannot dial.
+    #[error("an address is not an IP address with a TCP port")]
+    Address,
+}
+
+impl PeerRecord {
+    /// A record over those of `addresses` that fit one: an IP address, a TCP port and nothing else.
+    #[must_use]
+    pub fn new(
+        validator: PublicKey,
+        node_key: PublicKey,
+        addresses: &[Multiaddr],
+        sequence: u64,
+    ) -> Self {
+        let fitting = addresses
+            .iter()
+            .filter(|address| is_dialable(address))
+            .take(MAX_ADDRESSES);
+        let bytes = fitting
+            .filter_map(|address| Bounded::new(address.to_vec()).ok())
+            .collect();
+        let addresses = Bounded::new(bytes).expect("at most as many as were taken");
+        Self {
+            validator,
+            node_key,
+            addresses,
+            sequence,
+        }
+    }
+
+    /// Signs it with both keys.
+    #[must_use]
+    pub fn sign(self, chain: ChainId, validator: &SecretKey, node: &SecretKey) -> SignedRecord {
+        let hash = signing_hash(Domain::SIGN_PEER, chain, &self);
+        SignedRecord {
+            validator_signature: validator.sign(&hash),
+            node_signature: node.sign(&hash),
+            record: self,
+        }
+    }
+
+    /// The addresses; those that do not parse are left out.
+    #[must_use]
+    pub fn dialable(&self) -> Vec<Multiaddr> {
+        let parsed = self
+            .addresses
+            .iter()
+            .filter_map(|bytes| Multiaddr::try_from(bytes.to_vec()).ok());
+        parsed.filter(is_dialable).collect()
+    }
+}
+
+impl SignedRecord {
+    /// The canonical bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// Decodes a record; says nothing about its signatures.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        Ok(decode(bytes, MAX_RECORD_BYTES)?)
+    }
+
+    /// Verifies membership, addresses and both signatures; gives the validator's position.
+    pub fn verify(
+        &self,
+        committee: &Committee,
+        chain: ChainId,
+    ) -> Result<ValidatorIndex, RecordError> {
+        let record = &self.record;
+        let index = committee
+            .index_of(&record.validator)
+            .ok_or(RecordError::Stranger(record.validator))?;
+        if record.dialable().len() != record.addresses.len() {
+            return Err(RecordError::Address);
+        }
+        record
+            .node_key
+            .check_strong()
+            .map_err(RecordError::NodeKey)?;
+        let hash = signing_hash(Domain::SIGN_PEER, chain, record);
+        record
+            .validator
+            .verify(&hash, &self.validator_signature)
+            .map_err(|_| RecordError::ValidatorSignature)?;
+        record
+            .node_key
+            .verify(&hash, &self.node_signature)
+            .map_err(|_| RecordError::NodeSignature)?;
+        Ok(index)
+    }
+}
+
+/// An IP address that is not the unspecified one, a TCP port above zero, and nothing else.
+pub(crate) fn is_dialable(address: &Multiaddr) -> bool {
+    let mut parts = address.iter();
+    let host = match parts.next() {
+        Some(Protocol::Ip4(ip)) => !ip.is_unspecified(),
+        Some(Protocol::Ip6(ip)) => !ip.is_unspecified(),
+        _ => false,
+    };
+    host && matches!(parts.next(), Some(Protocol::Tcp(1..))) && parts.next().is_none()
+}
+
+#[cfg(test)]
+mod tests;

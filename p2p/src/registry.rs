@@ -1,0 +1,186 @@
+//! Which peer is which validator's: genesis' node keys, then the newest valid record of each validator. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use libp2p::identity::ed25519;
+use libp2p::{Multiaddr, PeerId};
+use types::committee::Committee;
+use types::hash::ChainId;
+use types::key::PublicKey;
+use types::number::ValidatorIndex;
+
+use crate::record::{RecordError, SignedRecord};
+
+/// The libp2p name of a node key, if it is a point at all.
+pub(crate) fn peer_id(key: &PublicKey) -> Option<PeerId> {
+    let key = ed25519::PublicKey::try_from_bytes(&key.0).ok()?;
+    Some(libp2p::identity::PublicKey::from(key).to_peer_id())
+}
+
+/// What became of a valid record.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    /// Not newer than what is known.
+    Stale,
+    /// It is this node's own, and its current one does not replace it: the next one needs a higher sequence. Left by
+    /// an earlier life with a clock ahead.
+    Own(u64),
+    /// Its node is bound to another validator here. Elsewhere it may not be: two validators that share a node let every
+    /// peer bind it to the one that it heard of first. So this says nothing about who passed the record on.
+    Taken {
+        /// The node.
+        node: PeerId,
+        /// Whose it is.
+        by: ValidatorIndex,
+    },
+    /// It counts from now on.
+    New {
+        /// Whose it is.
+        validator: ValidatorIndex,
+        /// The peer that it binds.
+        peer: PeerId,
+        /// The peer that was bound until now, if it is another.
+        replaced: Option<PeerId>,
+    },
+}
+
+/// Why genesis' node keys are not usable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    /// A node key is not an ed25519 point.
+    #[error("the node key of validator {0} is not a valid key")]
+    NodeKey(ValidatorIndex),
+    /// Two validators have one node key.
+    #[error("validators {0} and {1} have the same node key")]
+    Shared(ValidatorIndex, ValidatorIndex),
+}
+
+/// The bindings.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    chain: ChainId,
+    committee: Committee,
+    /// This node, if it is a validator's.
+    own: Option<(ValidatorIndex, PublicKey)>,
+    /// What this node says of itself.
+    own_record: Option<SignedRecord>,
+    peers: BTreeMap<PeerId, ValidatorIndex>,
+    records: BTreeMap<ValidatorIndex, SignedRecord>,
+}
+
+impl Registry {
+    pub(crate) fn new(
+        chain: ChainId,
+        committee: Committee,
+        own: Option<(ValidatorIndex, PublicKey)>,
+    ) -> Result<Self, RegistryError> {
+        let mut peers = BTreeMap::new();
+        for (index, member) in committee.indices().zip(committee.members()) {
+            // This node's binding is its configuration, whatever genesis says.
+            let key = own
+                .filter(|(own, _)| *own == index)
+                .map_or(member.node_key, |(_, key)| key);
+            let peer = peer_id(&key).ok_or(RegistryError::NodeKey(index))?;
+            if let Some(other) = peers.insert(peer, index) {
+                return Err(RegistryError::Shared(other, index));
+            }
+        }
+        Ok(Self {
+            chain,
+            committee,
+            own,
+            own_record: None,
+            peers,
+            records: BTreeMap::new(),
+        })
+    }
+
+    /// The validator that a peer is bound to.
+    pub(crate) fn validator_of(&self, peer: &PeerId) -> Option<ValidatorIndex> {
+        self.peers.get(peer).copied()
+    }
+
+    /// The peer that is bound to a validator.
+    pub(crate) fn peer_of(&self, validator: ValidatorIndex) -> Option<PeerId> {
+        self.peers
+            .iter()
+            .find(|(_, bound)| **bound == validator)
+            .map(|(peer, _)| *peer)
+    }
+
+    /// All bound peers.
+    pub(crate) fn known(&self) -> BTreeSet<PeerId> {
+        self.peers.keys().copied().collect()
+    }
+
+    /// The newest records of all validators but this one.
+    pub(crate) fn records(&self) -> impl Iterator<Item = &SignedRecord> {
+        self.records.values()
+    }
+
+    /// The addresses that a validator gave last.
+    pub(crate) fn addresses(&self, validator: ValidatorIndex) -> Vec<Multiaddr> {
+        self.records
+            .get(&validator)
+            .map(|signed| signed.record.dialable())
+            .unwrap_or_default()
+    }
+
+    /// Takes note of what this node says of itself from now on.
+    pub(crate) fn set_own(&mut self, signed: SignedRecord) {
+        self.own_record = Some(signed);
+    }
+
+    /// True if whoever holds this record of ours takes the current one in its place, or if it is the current one.
+    fn replaces(&self, held: &SignedRecord) -> bool {
+        self.own_record
+            .as_ref()
+            .is_some_and(|own| own.record.sequence > held.record.sequence || own == held)
+    }
+
+    /// Verifies a record and takes it if it is newer.
+    pub(crate) fn accept(&mut self, signed: SignedRecord) -> Result<Accepted, RecordError> {
+        let validator = signed.verify(&self.committee, self.chain)?;
+        let (key, sequence) = (signed.record.node_key, signed.record.sequence);
+        if let Some((own, own_key)) = self.own
+            && own == validator
+        {
+            let beaten = key != own_key || self.replaces(&signed);
+            return Ok(if beaten {
+                Accepted::Stale
+            } else {
+                Accepted::Own(sequence)
+            });
+        }
+        if sequence
+            <= self
+                .records
+                .get(&validator)
+                .map_or(0, |known| known.record.sequence)
+        {
+            return Ok(Accepted::Stale);
+        }
+        let peer =
+            peer_id(&key).ok_or(RecordError::NodeKey(types::key::KeyError::WeakPublicKey))?;
+        if let Some(other) = self.validator_of(&peer).filter(|other| *other != validator) {
+            return Ok(Accepted::Taken {
+                node: peer,
+                by: other,
+            });
+        }
+        let replaced = self.peer_of(validator).filter(|old| *old != peer);
+        if let Some(old) = &replaced {
+            self.peers.remove(old);
+        }
+        self.peers.insert(peer, validator);
+        self.records.insert(validator, signed);
+        Ok(Accepted::New {
+            validator,
+            peer,
+            replaced,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

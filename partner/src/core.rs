@@ -1,0 +1,443 @@
+//! What a partner does, decided without doing it.
+//!
+//! [`Core::step`] takes what was learnt (a verified view of the chain, the end of an execution or an upload) and
+//! gives effects, which the shell performs *in order*. What it promises:
+//!
+//! - no seal leaves before salt and leaves are on disk ([`Effect::Keep`] stands before [`Effect::Send`]), and one part
+//!   is sealed once: after a restart the same claim is sent again, never another;
+//! - no transaction leaves before it is on disk, so that a retry sends the same one;
+//! - what a sealed claim needs is forgotten only when a final state that is newer than the seal says that the job, or
+//!   its attempt, is over;
+//! - verification has slots of its own: a primary's work never starves it.
+//!
+//! It reads no clock: heights of verified final states are its only time.
+
+mod decide;
+pub mod outbox;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use types::account::{Account, Partner, PartnerSnapshot};
+use types::attestation::{Outcome, leaf};
+use types::codec::Bounded;
+use types::hash::{Address, BlobId, ChainId, Hash32, JobId};
+use types::job::{JobRecord, PartnerProfile, Workload};
+use types::key::{SecretKey, VrfProof, VrfSecretKey};
+use types::number::{Amount, Attempt, Epoch, Height, TaskIndex};
+use types::params::Params;
+use types::transaction::SignedTransaction;
+
+use crate::part::{Part, Role, Sealed};
+use outbox::{Outbox, Purpose};
+
+/// Executions that may end without a result before a primary gives its part up. A verifier never does: its seat is
+/// bound until the chain takes it away.
+pub const MAX_EXECUTIONS: u32 = 3;
+/// Heights before the second execution of a part; each further pause is twice as long. What failed for want of memory,
+/// disk or processes fails again at once, and may work a while later.
+const FIRST_PAUSE_HEIGHTS: u64 = 4;
+/// Longest pause between two executions, in heights.
+const LONGEST_PAUSE_HEIGHTS: u64 = 64;
+/// Heights after which results are offered to the servers again while the chain still waits for them.
+const UPLOAD_AGAIN_HEIGHTS: u64 = 5;
+
+/// Who the partner is.
+#[derive(Debug)]
+pub struct Identity {
+    /// The chain.
+    pub chain: ChainId,
+    /// Signs its transactions.
+    pub key: SecretKey,
+    /// Proves its sortitions.
+    pub vrf: VrfSecretKey,
+}
+
+impl Identity {
+    /// Its account.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        self.key.public().address()
+    }
+}
+
+/// What its operator chose, and what genesis fixes.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What it registers.
+    pub profile: PartnerProfile,
+    /// The bond that it keeps.
+    pub bond: Amount,
+    /// What stays on the account for fees when the bond is filled up.
+    pub reserve: Amount,
+    /// Verifications at the same time; also most seats that it binds itself to.
+    pub verification_slots: u16,
+    /// Longest time that a task may take here, in milliseconds. Tasks that may take longer are not taken.
+    pub task_wall_ms: u64,
+    /// The network's parameters.
+    pub params: Params,
+    /// What it does wrong on purpose; nothing outside tests.
+    pub fault: crate::fault::Fault,
+}
+
+/// The chain as it was proven. All of it is final, and no older than the views before it.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// The lowest height at which a part of the view was proven; that of the account.
+    pub height: Height,
+    /// The highest height at which a part of the view was proven.
+    pub newest: Height,
+    /// The partner's account.
+    pub account: Account,
+    /// Its registration.
+    pub partner: Option<Partner>,
+    /// All live jobs.
+    pub live: BTreeSet<JobId>,
+    /// The live jobs' records, each read after the account.
+    pub jobs: BTreeMap<JobId, JobRecord>,
+    /// The partners that count, for the epochs in which a live job was committed.
+    pub snapshots: BTreeMap<Epoch, PartnerSnapshot>,
+}
+
+/// What was learnt.
+#[derive(Debug)]
+pub enum Event {
+    /// The chain was read.
+    View(Box<View>),
+    /// A part's tasks were run; everything that they wrote is on disk.
+    Executed(Box<Executed>),
+    /// A part's tasks gave no result.
+    NotExecuted {
+        /// Which part.
+        part: Part,
+        /// What it says of the job.
+        cause: Cause,
+        /// Why, for the log.
+        reason: String,
+    },
+    /// An upload is over.
+    Uploaded {
+        /// Which part's results.
+        part: Part,
+        /// True if a server has all of them.
+        complete: bool,
+    },
+}
+
+/// What an execution without a result says of the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Nothing: this machine lacked something, or somebody killed the worker.
+    Machine,
+    /// The tasks may be such that nobody can run them.
+    Tasks,
+}
+
+/// The result of an execution.
+#[derive(Debug)]
+pub struct Executed {
+    /// Which part.
+    pub part: Part,
+    /// What was run.
+    pub workload: Workload,
+    /// Fresh random bytes for the seal.
+    pub salt: Hash32,
+    /// The tasks run, ascending, and how they ended.
+    pub outcomes: Vec<(TaskIndex, Outcome)>,
+    /// For a primary: the list of outcomes, already on disk.
+    pub list: Option<BlobId>,
+}
+
+/// What is to be done, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Put a sealed claim on disk before anything that follows.
+    Keep(Box<Sealed>),
+    /// Put the waiting transactions on disk before anything that follows.
+    KeepOutbox(Box<Outbox>),
+    /// The part is over: its sealed claim and its results may go.
+    Forget(Part),
+    /// Send a transaction to every server.
+    Send(Box<SignedTransaction>),
+    /// Run tasks.
+    Execute(Box<Execution>),
+    /// Stop running a part's tasks; nobody wants them any more.
+    Cancel(Part),
+    /// Bring a part's results to the servers.
+    Upload {
+        /// Which part.
+        part: Part,
+        /// The list of outcomes, then everything that it names.
+        blobs: Vec<BlobId>,
+        /// How often they were offered before. Each offer begins with another server: one that says to have them and
+        /// has not is one of several.
+        offer: usize,
+    },
+    /// Say something to the operator.
+    Note(Note),
+}
+
+/// Tasks to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Execution {
+    /// For which part.
+    pub part: Part,
+    /// What.
+    pub workload: Workload,
+    /// Which tasks of it, ascending.
+    pub tasks: Vec<TaskIndex>,
+}
+
+/// What an operator should know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Note {
+    /// A transaction's action was refused again and again.
+    #[error("gave up on {purpose:?} after {failures} failures")]
+    GaveUp {
+        /// What it was for.
+        purpose: Purpose,
+        /// How often it failed.
+        failures: u32,
+    },
+    /// The chain holds another seal under this account than the one on this disk.
+    #[error(
+        "{0}: the chain holds another seal than this disk; was the account used elsewhere, or the disk put back to an older state?"
+    )]
+    ForeignSeal(Part),
+    /// The account cannot pay the bond.
+    #[error(
+        "the bond is {bond} of {target}, and the account's {balance} cannot fill it up (hint: send SQUARE to it)"
+    )]
+    BondShort {
+        /// What it is.
+        bond: Amount,
+        /// What it should be.
+        target: Amount,
+        /// What the account holds.
+        balance: Amount,
+    },
+    /// The account cannot pay many more fees.
+    #[error(
+        "the account holds {balance} and the reserve is {reserve}: without money for fees nothing can be sealed or opened, which costs the bond (hint: send SQUARE to it)"
+    )]
+    BalanceLow {
+        /// What the account holds.
+        balance: Amount,
+        /// What should stay on it.
+        reserve: Amount,
+    },
+    /// A job was declined whose tasks may take longer than they may take here.
+    #[error(
+        "{part}: declined, a task may take {task_ms} ms and task_wall_ms is {wall_ms} (hint: a higher one saves the penalty)"
+    )]
+    TooLong {
+        /// Which part.
+        part: Part,
+        /// What a task may take by the network's rules.
+        task_ms: u64,
+        /// What it may take here.
+        wall_ms: u64,
+    },
+    /// A part's tasks gave no result.
+    #[error("{part}: no result in execution {execution}: {reason}")]
+    NoResult {
+        /// Which part.
+        part: Part,
+        /// Which try, from 1.
+        execution: u32,
+        /// Why.
+        reason: String,
+    },
+    /// A part is over.
+    #[error("{0} is over")]
+    Over(Part),
+}
+
+/// The deciding part of a partner.
+#[derive(Debug)]
+pub struct Core {
+    identity: Identity,
+    settings: Settings,
+    height: Height,
+    sealed: BTreeMap<Part, Sealed>,
+    outbox: Outbox,
+    running: BTreeSet<Part>,
+    failures: BTreeMap<Part, Failures>,
+    /// What the executions read that somebody waits for, those that pause included.
+    inputs: BTreeSet<BlobId>,
+    uploads: BTreeMap<Part, Upload>,
+    sortitions: BTreeMap<(JobId, Attempt), Option<VrfProof>>,
+    view: Option<View>,
+    noted: BTreeSet<String>,
+}
+
+/// Executions of a part that gave no result.
+#[derive(Debug, Clone, Copy)]
+struct Failures {
+    count: u32,
+    /// True if each of them speaks against the tasks.
+    by_tasks: bool,
+    /// No execution begins below this height.
+    pause_until: Height,
+}
+
+/// Offers of a part's results.
+#[derive(Debug, Clone, Copy)]
+struct Upload {
+    /// How many have begun.
+    offers: usize,
+    last: LastOffer,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum LastOffer {
+    Running,
+    NotTaken,
+    Taken(Height),
+}
+
+impl Core {
+    /// Starts with what is on disk.
+    #[must_use]
+    pub fn new(
+        identity: Identity,
+        settings: Settings,
+        sealed: Vec<Sealed>,
+        outbox: Outbox,
+    ) -> Self {
+        let height = sealed
+            .iter()
+            .map(|sealed| sealed.height)
+            .max()
+            .unwrap_or_default();
+        Self {
+            identity,
+            settings,
+            height,
+            sealed: sealed
+                .into_iter()
+                .map(|sealed| (sealed.part, sealed))
+                .collect(),
+            outbox: outbox.resumed(),
+            running: BTreeSet::new(),
+            failures: BTreeMap::new(),
+            inputs: BTreeSet::new(),
+            uploads: BTreeMap::new(),
+            sortitions: BTreeMap::new(),
+            view: None,
+            noted: BTreeSet::new(),
+        }
+    }
+
+    /// The newest height seen.
+    #[must_use]
+    pub fn height(&self) -> Height {
+        self.height
+    }
+
+    /// The parts that are sealed and not over.
+    pub fn sealed(&self) -> impl Iterator<Item = &Sealed> {
+        self.sealed.values()
+    }
+
+    /// The parts that run now.
+    pub fn running(&self) -> impl Iterator<Item = &Part> {
+        self.running.iter()
+    }
+
+    /// The blobs that executions read or will read, as of the last look; no other inputs are needed.
+    #[must_use]
+    pub fn inputs(&self) -> &BTreeSet<BlobId> {
+        &self.inputs
+    }
+
+    /// Takes what was learnt, gives what is to be done.
+    pub fn step(&mut self, event: Event) -> Vec<Effect> {
+        match event {
+            Event::View(view) => self.see(*view),
+            Event::Executed(executed) => self.seal(*executed),
+            Event::NotExecuted {
+                part,
+                cause,
+                reason,
+            } => self.note_failure(part, cause, reason),
+            Event::Uploaded { part, complete } => {
+                if let Some(upload) = self.uploads.get_mut(&part) {
+                    upload.last = if complete {
+                        LastOffer::Taken(self.height)
+                    } else {
+                        LastOffer::NotTaken
+                    };
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn note_failure(&mut self, part: Part, cause: Cause, reason: String) -> Vec<Effect> {
+        if !self.running.remove(&part) {
+            return Vec::new();
+        }
+        let none = Failures {
+            count: 0,
+            by_tasks: true,
+            pause_until: Height::ZERO,
+        };
+        let failures = self.failures.entry(part).or_insert(none);
+        let pause = FIRST_PAUSE_HEIGHTS
+            .checked_shl(failures.count)
+            .unwrap_or(u64::MAX)
+            .min(LONGEST_PAUSE_HEIGHTS);
+        failures.count = failures.count.saturating_add(1);
+        failures.by_tasks &= cause == Cause::Tasks;
+        failures.pause_until = self.height.saturating_add(pause);
+        let mut effects = vec![Effect::Note(Note::NoResult {
+            part,
+            execution: failures.count,
+            reason,
+        })];
+        effects.extend(self.look_again());
+        effects
+    }
+
+    /// Seals a result once; a second result for the same part is dropped.
+    fn seal(&mut self, executed: Executed) -> Vec<Effect> {
+        let Executed {
+            part,
+            workload,
+            salt,
+            outcomes,
+            list,
+        } = executed;
+        // What runs is not sealed, and stops running here.
+        if !self.running.remove(&part) {
+            return Vec::new();
+        }
+        let leaves = outcomes
+            .iter()
+            .map(|(index, outcome)| (*index, leaf(&workload, *index, outcome)))
+            .collect();
+        let Ok(leaves) = Bounded::new(leaves) else {
+            return Vec::new();
+        };
+        let author = (self.identity.chain, self.identity.address());
+        let mut sealed = Sealed::new(part, self.height, author, salt, leaves);
+        if part.role == Role::Primary {
+            let mut blobs = BTreeSet::new();
+            for (_, outcome) in &outcomes {
+                blobs.extend([outcome.stdout, outcome.stderr]);
+                blobs.extend(outcome.outputs.iter().flatten());
+            }
+            let Ok(blobs) = Bounded::new(blobs.into_iter().collect()) else {
+                return Vec::new();
+            };
+            (sealed.outcomes, sealed.blobs) = (list, blobs);
+        }
+        self.sealed.insert(part, sealed.clone());
+        let mut effects = vec![Effect::Keep(Box::new(sealed))];
+        effects.extend(self.look_again());
+        effects
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

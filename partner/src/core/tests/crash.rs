@@ -1,0 +1,193 @@
+//! Three partners and one job; one of them is killed before every single effect that it performs, in turn, and
+//! starts again from what was on its disk. The job settles each time, nobody seals twice, every opening fits.
+
+use std::collections::BTreeMap;
+
+use types::attestation::{Exit, Outcome};
+use types::codec::Bounded;
+use types::hash::{BlobId, Hash32};
+use types::number::{Height, Weight};
+use types::transaction::{Action, SignedTransaction};
+
+use super::super::outbox::Outbox;
+use super::super::{Core, Effect, Event, Executed, Execution, Note};
+use super::chain::{Chain, identity, settings};
+use crate::part::{Part, Role, Sealed};
+
+/// A partner's process and its disk.
+struct Daemon {
+    n: u8,
+    core: Core,
+    disk: BTreeMap<Part, Sealed>,
+    outbox: Outbox,
+    executions: Vec<(Height, Execution)>,
+    delay: u64,
+    uploads: Vec<Part>,
+    sent: Vec<SignedTransaction>,
+    performed: usize,
+    crash_before: Option<usize>,
+    salts: u8,
+}
+
+impl Daemon {
+    fn new(n: u8, delay: u64, crash_before: Option<usize>) -> Self {
+        Self {
+            n,
+            core: Core::new(identity(n), settings(n), Vec::new(), Outbox::default()),
+            disk: BTreeMap::new(),
+            outbox: Outbox::default(),
+            executions: Vec::new(),
+            delay,
+            uploads: Vec::new(),
+            sent: Vec::new(),
+            performed: 0,
+            crash_before,
+            salts: 0,
+        }
+    }
+
+    fn step(&mut self, event: Event, chain: &mut Chain) {
+        let effects = self.core.step(event);
+        for effect in effects {
+            if self.crash_before == Some(self.performed) {
+                return self.restart();
+            }
+            self.performed += 1;
+            match effect {
+                Effect::Keep(sealed) => {
+                    self.disk.insert(sealed.part, *sealed);
+                }
+                Effect::KeepOutbox(outbox) => self.outbox = *outbox,
+                Effect::Forget(part) => {
+                    self.disk.remove(&part);
+                }
+                Effect::Send(transaction) => {
+                    self.sent.push((*transaction).clone());
+                    chain.submit(*transaction);
+                }
+                Effect::Execute(execution) => {
+                    self.executions
+                        .push((chain.height.saturating_add(self.delay), *execution));
+                }
+                Effect::Cancel(part) => self
+                    .executions
+                    .retain(|(_, execution)| execution.part != part),
+                Effect::Upload { part, .. } => self.uploads.push(part),
+                Effect::Note(Note::Over(_)) => {}
+                Effect::Note(note) => panic!("partner {}: {note}", self.n),
+            }
+        }
+    }
+
+    /// The process dies; what it computed but did not keep is gone.
+    fn restart(&mut self) {
+        self.crash_before = None;
+        self.executions.clear();
+        self.uploads.clear();
+        let sealed = self.disk.values().cloned().collect();
+        self.core = Core::new(
+            identity(self.n),
+            settings(self.n),
+            sealed,
+            self.outbox.clone(),
+        );
+    }
+
+    fn work(&mut self, chain: &mut Chain) {
+        for part in std::mem::take(&mut self.uploads) {
+            chain.uploaded = true;
+            self.step(
+                Event::Uploaded {
+                    part,
+                    complete: true,
+                },
+                chain,
+            );
+        }
+        let (done, rest): (Vec<_>, _) = std::mem::take(&mut self.executions)
+            .into_iter()
+            .partition(|(at, _)| *at <= chain.height);
+        self.executions = rest;
+        for (_, execution) in done {
+            // A salt of its own each time: a second seal of the same result would be another seal.
+            self.salts += 1;
+            let outcome = |_| Outcome {
+                exit: Exit::Code { code: 0 },
+                weight: Weight(1),
+                stdout: BlobId::of(b""),
+                stderr: BlobId::of(b""),
+                outputs: Bounded::default(),
+            };
+            let executed = Executed {
+                part: execution.part,
+                workload: execution.workload,
+                salt: Hash32([self.salts; 32]),
+                outcomes: execution
+                    .tasks
+                    .iter()
+                    .map(|task| (*task, outcome(task)))
+                    .collect(),
+                list: (execution.part.role == Role::Primary).then(|| BlobId::of(b"list")),
+            };
+            self.step(Event::Executed(Box::new(executed)), chain);
+        }
+    }
+}
+
+/// Runs the job with executions that take `delay` blocks; gives how many effects the victim performed.
+fn run(victim: u8, delay: u64, crash_before: Option<usize>) -> usize {
+    let mut chain = Chain::new(3);
+    let mut daemons: Vec<_> = (1..=3)
+        .map(|n| Daemon::new(n, delay, crash_before.filter(|_| n == victim)))
+        .collect();
+    for _ in 0..120 {
+        for daemon in &mut daemons {
+            daemon.step(Event::View(Box::new(chain.view(daemon.n))), &mut chain);
+            daemon.work(&mut chain);
+        }
+        chain.block();
+        if chain.settled && daemons.iter().all(|daemon| daemon.disk.is_empty()) {
+            break;
+        }
+    }
+    assert!(
+        chain.settled,
+        "victim {victim}, delay {delay}, crash before effect {crash_before:?}: {:?}",
+        chain.record.stage
+    );
+    for daemon in &daemons {
+        assert!(
+            daemon.disk.is_empty(),
+            "partner {} keeps what is over",
+            daemon.n
+        );
+        let mut seals = Vec::new();
+        for signed in &daemon.sent {
+            if let Action::Commit { commitment, .. } | Action::Claim { commitment, .. } =
+                &signed.transaction.action
+            {
+                seals.push(*commitment);
+            }
+        }
+        seals.dedup();
+        assert_eq!(
+            seals.len(),
+            1,
+            "partner {} sealed its part once (crash before {crash_before:?})",
+            daemon.n
+        );
+    }
+    daemons[usize::from(victim) - 1].performed
+}
+
+#[test]
+fn a_partner_killed_before_any_effect_goes_on_where_it_was() {
+    // With a delay the chain waits for the seal already, which then leaves in the same step in which it is kept.
+    for (victim, delay) in [(1, 0), (1, 15), (2, 0), (2, 15)] {
+        let effects = run(victim, delay, None);
+        assert!(effects >= 8, "the run has effects to crash at: {effects}");
+        for crash_before in 0..effects {
+            run(victim, delay, Some(crash_before));
+        }
+    }
+}

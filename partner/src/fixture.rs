@@ -1,0 +1,305 @@
+//! Servers in this process: a real router over a small chain and some blobs, honest or not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use blobs::Encoder;
+use rpc::model::{
+    AccountView, BlobStatus, BlockSelector, BlockView, Estimate, JobList, JobView, PartnerList,
+    PartnerView, Status, Submitted, TransactionStatus,
+};
+use rpc::server::{Server, ServerConfig};
+use rpc::{ApiError, Backend, EventLog};
+use state::{
+    ChainStore, DecidedState, Decision, Durability, MemoryStore, Undecided, Writes, compute_diff,
+};
+use types::block::{Block, Body, Header};
+use types::codec::Text;
+use types::committee::Validator;
+use types::genesis::Genesis;
+use types::hash::{Address, BlobId, JobId, TransactionId};
+use types::job::JobSpec;
+use types::key::{SecretKey, VrfSecretKey};
+use types::number::{Epoch, Stake, Timestamp, ValidatorIndex, View};
+use types::params::Params;
+use types::proof::ValueProof;
+use types::state_key::StateKey;
+use types::transaction::SignedTransaction;
+use types::vote::{Certificate, Statement, Subject, Vote};
+
+/// A genesis with one validator.
+pub fn genesis() -> Genesis {
+    let validator = Validator {
+        key: validator_key().public(),
+        vrf_key: VrfSecretKey::from_bytes(&[5; 32].map(|byte: u8| byte & 0x0f))
+            .unwrap()
+            .public(),
+        node_key: SecretKey::from_bytes(&[99; 32]).public(),
+        stake: Stake(1),
+    };
+    Genesis {
+        name: Text::new("partner").unwrap(),
+        time: Timestamp(1_000),
+        params: Params::devnet(),
+        accounts: Vec::new(),
+        validators: vec![validator],
+        partners: Vec::new(),
+    }
+}
+
+fn validator_key() -> SecretKey {
+    SecretKey::from_bytes(&[1; 32])
+}
+
+/// An empty chain.
+pub fn chain() -> MemoryStore {
+    MemoryStore::new(&genesis(), Writes::new()).unwrap()
+}
+
+/// Adds a block that writes, and is final.
+pub fn add_block(store: &MemoryStore, writes: Writes) {
+    let tip = store.tip();
+    let parent = store.header_at(tip.height).unwrap().unwrap();
+    let timestamp = parent.timestamp.next();
+    let header = Header {
+        height: tip.height.next(),
+        parent: tip.block,
+        timestamp,
+        parent_state_root: tip.root,
+        ..parent
+    };
+    let block = Block {
+        header,
+        body: Body::default(),
+    };
+    let view = Undecided::new(tip).view(store, tip.block).unwrap();
+    let diff = compute_diff(&view, block.id(), writes).unwrap();
+    let statement = Statement {
+        epoch: Epoch(0),
+        view: View(7),
+        subject: Subject::Finalize { block: block.id() },
+    };
+    let vote = Vote::sign(
+        statement,
+        ValidatorIndex(0),
+        &validator_key(),
+        genesis().chain_id(),
+    );
+    let finality = Some(Certificate::from_votes(statement, &[vote]));
+    store
+        .commit(
+            &Decision {
+                block,
+                diff: Arc::new(diff),
+                receipts: Vec::new(),
+                finality,
+            },
+            Durability::Synced,
+        )
+        .unwrap();
+}
+
+/// What a server has and how it behaves.
+pub struct Fake {
+    pub store: MemoryStore,
+    pub blobs: BTreeMap<BlobId, Vec<u8>>,
+    /// Chunks that it was given.
+    pub taken: BTreeMap<BlobId, BTreeMap<u64, Vec<u8>>>,
+    /// Changes one byte of every value and chunk.
+    pub lies: bool,
+    /// Refuses every upload.
+    pub refuses: bool,
+    /// Says to have every blob.
+    pub claims_all: bool,
+    /// Gives so many proofs, then never answers again.
+    pub most_proofs: Option<usize>,
+    /// What everything but accounts is proven from.
+    pub stale: Option<MemoryStore>,
+    pub requests: usize,
+}
+
+impl Fake {
+    pub fn new(store: MemoryStore) -> Self {
+        Self {
+            store,
+            blobs: BTreeMap::new(),
+            taken: BTreeMap::new(),
+            lies: false,
+            refuses: false,
+            claims_all: false,
+            most_proofs: None,
+            stale: None,
+            requests: 0,
+        }
+    }
+}
+
+/// A server that runs.
+pub struct Running {
+    pub fake: Arc<Shared>,
+    pub url: String,
+    _server: Server,
+}
+
+pub struct Shared(Mutex<Fake>, EventLog);
+
+impl Shared {
+    pub fn lock(&self) -> MutexGuard<'_, Fake> {
+        self.0.lock().unwrap()
+    }
+}
+
+/// Starts a server on a free port.
+pub async fn serve(fake: Fake) -> Running {
+    let shared = Arc::new(Shared(Mutex::new(fake), EventLog::new(16, 0)));
+    let config = ServerConfig::at(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let server = Server::start(config, shared.clone()).await.unwrap();
+    Running {
+        fake: shared,
+        url: format!("http://{}", server.local_address()),
+        _server: server,
+    }
+}
+
+fn not_here<T>() -> Result<T, ApiError> {
+    Err(ApiError::unavailable(
+        "not_here",
+        "this server is a small one",
+        "ask another",
+    ))
+}
+
+fn status(id: BlobId, have: &BTreeSet<u64>) -> BlobStatus {
+    let chunks = u64::from(blobs::chunk_count(id));
+    let missing: Vec<_> = (0..chunks).filter(|chunk| !have.contains(chunk)).collect();
+    BlobStatus {
+        complete: missing.is_empty(),
+        chunks,
+        missing,
+    }
+}
+
+#[async_trait]
+impl Backend for Shared {
+    async fn ready(&self) -> Result<(), ApiError> {
+        Ok(())
+    }
+    async fn status(&self) -> Result<Status, ApiError> {
+        not_here()
+    }
+    async fn genesis(&self) -> Result<Vec<u8>, ApiError> {
+        Ok(types::codec::encode(&genesis()))
+    }
+    async fn block(&self, _: BlockSelector) -> Result<BlockView, ApiError> {
+        not_here()
+    }
+    async fn account(&self, _: Address) -> Result<AccountView, ApiError> {
+        not_here()
+    }
+    async fn partners(&self) -> Result<PartnerList, ApiError> {
+        not_here()
+    }
+    async fn partner(&self, _: Address) -> Result<PartnerView, ApiError> {
+        not_here()
+    }
+    async fn jobs(&self, _: bool) -> Result<JobList, ApiError> {
+        not_here()
+    }
+    async fn job(&self, _: JobId) -> Result<JobView, ApiError> {
+        not_here()
+    }
+    async fn transaction(&self, _: TransactionId) -> Result<TransactionStatus, ApiError> {
+        not_here()
+    }
+    async fn submit(&self, transaction: SignedTransaction) -> Result<Submitted, ApiError> {
+        Ok(Submitted {
+            id: transaction.id(),
+            job: None,
+        })
+    }
+    async fn estimate(&self, _: JobSpec) -> Result<Estimate, ApiError> {
+        not_here()
+    }
+    async fn proof(&self, key: StateKey) -> Result<ValueProof, ApiError> {
+        let is_silent = {
+            let mut fake = self.lock();
+            fake.requests += 1;
+            fake.most_proofs.is_some_and(|most| fake.requests > most)
+        };
+        if is_silent {
+            return std::future::pending().await;
+        }
+        let fake = self.lock();
+        let stale = fake
+            .stale
+            .as_ref()
+            .filter(|_| !matches!(key, StateKey::Account(_)));
+        let mut proof = stale
+            .unwrap_or(&fake.store)
+            .value_proof(&key)
+            .map_err(|error| ApiError::internal(error.to_string()))?;
+        if fake.lies {
+            match proof.value.as_mut().and_then(|value| value.last_mut()) {
+                Some(byte) => *byte ^= 1,
+                None => proof.value = Some(vec![1]),
+            }
+        }
+        Ok(proof)
+    }
+    async fn blob(&self, id: BlobId) -> Result<BlobStatus, ApiError> {
+        let fake = self.lock();
+        let have = match (
+            fake.blobs.contains_key(&id) || fake.claims_all,
+            fake.taken.get(&id),
+        ) {
+            (true, _) => (0..u64::from(blobs::chunk_count(id))).collect(),
+            (false, Some(chunks)) => chunks.keys().copied().collect(),
+            (false, None) => return Err(ApiError::not_found("blob", "no such blob", "upload it")),
+        };
+        Ok(status(id, &have))
+    }
+    async fn blob_chunk(&self, id: BlobId, chunk: u64) -> Result<Vec<u8>, ApiError> {
+        let mut fake = self.lock();
+        fake.requests += 1;
+        let Some(bytes) = fake.blobs.get(&id) else {
+            return Err(ApiError::not_found(
+                "blob",
+                "no such blob",
+                "ask another server",
+            ));
+        };
+        let mut encoded = Encoder::of(bytes)
+            .encode(bytes.as_slice(), u32::try_from(chunk).unwrap())
+            .unwrap();
+        if fake.lies {
+            *encoded.last_mut().unwrap() ^= 1;
+        }
+        Ok(encoded)
+    }
+    async fn put_blob_chunk(
+        &self,
+        _: JobId,
+        id: BlobId,
+        chunk: u64,
+        bytes: Vec<u8>,
+    ) -> Result<BlobStatus, ApiError> {
+        let mut fake = self.lock();
+        fake.requests += 1;
+        if fake.refuses {
+            return Err(ApiError::refused(
+                "not_wanted",
+                "no live job names this blob",
+                "wait",
+            ));
+        }
+        let bytes = blobs::verify_chunk(id, u32::try_from(chunk).unwrap(), &bytes).unwrap();
+        let taken = fake.taken.entry(id).or_default();
+        taken.insert(chunk, bytes);
+        Ok(status(id, &taken.keys().copied().collect()))
+    }
+    fn events(&self) -> &EventLog {
+        &self.1
+    }
+}

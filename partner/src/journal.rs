@@ -1,0 +1,451 @@
+//! What must outlive a crash: sealed claims and transactions on their way, one file each.
+//!
+//! A file is written whole beside its place, synced, renamed over it, and the directory is synced; a crash leaves the
+//! old file or the new one. Each holds a format version, the value and a checksum over both. A damaged file stops the
+//! daemon: going on without it could forfeit a bond. One process holds the directory. Only its owner may read it: who
+//! knows a salt before its opening can copy a claim.
+
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use types::codec::{decode, encode};
+use types::hash::{Domain, Hash32};
+
+use crate::core::outbox::Outbox;
+use crate::part::{MAX_RESULT_BLOBS, Part, Sealed};
+
+/// Version of the files' format; the first byte of each.
+const FORMAT: u8 = 1;
+/// Largest file: a sealed claim of a job with the most tasks and outputs.
+const MAX_FILE_BYTES: usize = 40 * MAX_RESULT_BLOBS + (1 << 20);
+const CHECKSUM_BYTES: usize = 32;
+const OUTBOX: &str = "outbox.bin";
+const SEALED_SUFFIX: &str = ".sealed";
+const LOCK: &str = "lock";
+/// For the owner alone.
+const FILE_MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The file system said no.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which file or directory.
+        path: PathBuf,
+        /// What it said.
+        source: std::io::Error,
+    },
+    /// Another process uses the directory.
+    #[error("{path} is in use by another process (hint: is this partner running already?)")]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file is not what was written.
+    #[error(
+        "{path} is damaged: {why} (hint: put back a copy that is no older than the last job; without it an open claim is lost)"
+    )]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Written by a newer version.
+    #[error(
+        "{path} has format {found}, this version knows {FORMAT} (hint: start the newer version)"
+    )]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its format.
+        found: u8,
+    },
+}
+
+/// Where the core's memory is kept.
+pub trait Journal: Send {
+    /// Keeps a sealed claim; when this returns it survives a crash.
+    fn keep(&mut self, sealed: &Sealed) -> Result<(), JournalError>;
+    /// Keeps the transactions on their way; when this returns they survive a crash.
+    fn keep_outbox(&mut self, outbox: &Outbox) -> Result<(), JournalError>;
+    /// Lets go of a sealed claim; nothing if it is gone already.
+    fn forget(&mut self, part: &Part) -> Result<(), JournalError>;
+    /// Everything that is kept.
+    fn load(&self) -> Result<(Vec<Sealed>, Outbox), JournalError>;
+}
+
+/// The journal in a directory.
+#[derive(Debug)]
+pub struct DiskJournal {
+    directory: PathBuf,
+    /// Held as long as the journal; the system lets go of it when the process ends.
+    _lock: File,
+}
+
+impl DiskJournal {
+    /// Opens or makes the journal of a directory and locks it.
+    pub fn open(directory: &Path) -> Result<Self, JournalError> {
+        let io = |source| JournalError::Io {
+            path: directory.into(),
+            source,
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(DIRECTORY_MODE)
+            .create(directory)
+            .map_err(io)?;
+        // It may be from before this was so.
+        std::fs::set_permissions(directory, Permissions::from_mode(DIRECTORY_MODE)).map_err(io)?;
+        let path = directory.join(LOCK);
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(FILE_MODE)
+            .open(&path);
+        let lock = lock.map_err(io)?;
+        let taken = lock.try_lock().or_else(|error| match error {
+            // A lock that can be shared is held by a [`peek`], which lasts a moment, and by no daemon.
+            TryLockError::WouldBlock => lock
+                .try_lock_shared()
+                .and_then(|()| lock.lock().map_err(TryLockError::Error)),
+            TryLockError::Error(_) => Err(error),
+        });
+        match taken {
+            Ok(()) => Ok(Self {
+                directory: directory.into(),
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(JournalError::InUse {
+                path: directory.into(),
+            }),
+            Err(TryLockError::Error(source)) => Err(JournalError::Io { path, source }),
+        }
+    }
+
+    fn write<T: BorshSerialize>(&self, name: &str, value: &T) -> Result<(), JournalError> {
+        let path = self.directory.join(name);
+        write_whole(&path, &framed(value)).map_err(|source| JournalError::Io { path, source })
+    }
+}
+
+/// What a journal shows to who does not hold it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peek {
+    /// True if a daemon holds it.
+    pub in_use: bool,
+    /// The sealed claims.
+    pub sealed: Vec<Sealed>,
+}
+
+/// Looks into the journal of a directory, which a daemon may hold; changes nothing. Files come and go as a whole.
+pub fn peek(directory: &Path) -> Result<Peek, JournalError> {
+    let path = directory.join(LOCK);
+    let in_use = match File::open(&path) {
+        Ok(lock) => match lock.try_lock_shared() {
+            Ok(()) => false,
+            Err(TryLockError::WouldBlock) => true,
+            Err(TryLockError::Error(source)) => return Err(JournalError::Io { path, source }),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(source) => return Err(JournalError::Io { path, source }),
+    };
+    Ok(Peek {
+        in_use,
+        sealed: if directory.exists() {
+            read_sealed(directory)?
+        } else {
+            Vec::new()
+        },
+    })
+}
+
+fn read<T: BorshDeserialize>(path: &Path) -> Result<Option<T>, JournalError> {
+    let limit = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    match File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)) {
+        Ok(_) => unframed(path, &bytes).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(JournalError::Io {
+            path: path.into(),
+            source,
+        }),
+    }
+}
+
+fn read_sealed(directory: &Path) -> Result<Vec<Sealed>, JournalError> {
+    let io = |source| JournalError::Io {
+        path: directory.into(),
+        source,
+    };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(io)? {
+        names.push(
+            entry
+                .map_err(io)?
+                .file_name()
+                .to_string_lossy()
+                .into_owned(),
+        );
+    }
+    names.sort_unstable();
+    let mut all = Vec::new();
+    for name in names.iter().filter(|name| name.ends_with(SEALED_SUFFIX)) {
+        let path = directory.join(name);
+        let Some(sealed) = read::<Sealed>(&path)? else {
+            continue;
+        };
+        if *name != format!("{}{SEALED_SUFFIX}", sealed.part) {
+            let why = "it holds the claim of another part than its name says".to_owned();
+            return Err(JournalError::Damaged { path, why });
+        }
+        all.push(sealed);
+    }
+    Ok(all)
+}
+
+impl Journal for DiskJournal {
+    fn keep(&mut self, sealed: &Sealed) -> Result<(), JournalError> {
+        self.write(&format!("{}{SEALED_SUFFIX}", sealed.part), sealed)
+    }
+
+    fn keep_outbox(&mut self, outbox: &Outbox) -> Result<(), JournalError> {
+        self.write(OUTBOX, outbox)
+    }
+
+    fn forget(&mut self, part: &Part) -> Result<(), JournalError> {
+        let path = self.directory.join(format!("{part}{SEALED_SUFFIX}"));
+        match std::fs::remove_file(&path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(JournalError::Io { path, source }),
+        }
+    }
+
+    fn load(&self) -> Result<(Vec<Sealed>, Outbox), JournalError> {
+        Ok((
+            read_sealed(&self.directory)?,
+            read(&self.directory.join(OUTBOX))?.unwrap_or_default(),
+        ))
+    }
+}
+
+fn framed<T: BorshSerialize>(value: &T) -> Vec<u8> {
+    let mut bytes = vec![FORMAT];
+    bytes.extend(encode(value));
+    let checksum = Hash32::of_parts(Domain::LOG_RECORD, &[&bytes]);
+    bytes.extend(checksum.0);
+    bytes
+}
+
+fn unframed<T: BorshDeserialize>(path: &Path, bytes: &[u8]) -> Result<T, JournalError> {
+    let damaged = |why: String| JournalError::Damaged {
+        path: path.into(),
+        why,
+    };
+    let Some((content, checksum)) = bytes.split_last_chunk::<CHECKSUM_BYTES>() else {
+        return Err(damaged("it is too short".to_owned()));
+    };
+    if Hash32::of_parts(Domain::LOG_RECORD, &[content]).0 != *checksum {
+        return Err(damaged("its checksum does not fit".to_owned()));
+    }
+    match content.split_first() {
+        Some((&FORMAT, value)) => {
+            decode(value, MAX_FILE_BYTES).map_err(|error| damaged(error.to_string()))
+        }
+        Some((&found, _)) => Err(JournalError::Newer {
+            path: path.into(),
+            found,
+        }),
+        None => Err(damaged("it is empty".to_owned())),
+    }
+}
+
+/// Writes a file so that a crash leaves the old one or the new one.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let beside = path.with_extension("tmp");
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(FILE_MODE)
+        .open(&beside)?;
+    // What a crash left may be from before this was so.
+    file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)?;
+    match path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => File::open(".")?.sync_all(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::codec::Bounded;
+    use types::hash::{Address, ChainId, JobId};
+    use types::number::{Attempt, Height, TaskIndex};
+
+    use super::*;
+    use crate::part::Role;
+
+    fn sealed(job: u8) -> Sealed {
+        let part = Part {
+            job: JobId(Hash32([job; 32])),
+            attempt: Attempt(1),
+            role: Role::Verifier,
+        };
+        let leaves = Bounded::new(vec![(TaskIndex(2), Hash32([9; 32]))]).unwrap();
+        Sealed::new(
+            part,
+            Height(7),
+            (ChainId::default(), Address::default()),
+            Hash32([3; 32]),
+            leaves,
+        )
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_until_it_is_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = DiskJournal::open(directory.path()).unwrap();
+        assert_eq!(journal.load().unwrap(), (vec![], Outbox::default()));
+        journal.keep(&sealed(1)).unwrap();
+        journal.keep(&sealed(2)).unwrap();
+        journal.keep_outbox(&Outbox::default()).unwrap();
+        assert!(matches!(
+            DiskJournal::open(directory.path()),
+            Err(JournalError::InUse { .. })
+        ));
+        drop(journal);
+        let mut journal = DiskJournal::open(directory.path()).unwrap();
+        assert_eq!(journal.load().unwrap().0, vec![sealed(1), sealed(2)]);
+        journal.forget(&sealed(1).part).unwrap();
+        journal.forget(&sealed(1).part).unwrap();
+        assert_eq!(journal.load().unwrap().0, vec![sealed(2)]);
+    }
+
+    #[test]
+    fn only_its_owner_may_read_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("journal");
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
+        let name = format!("{}{SEALED_SUFFIX}", sealed(1).part);
+        std::fs::write(directory.join(&name).with_extension("tmp"), b"old").unwrap();
+        let mut journal = DiskJournal::open(&directory).unwrap();
+        assert_eq!(mode(&directory), 0o700);
+        journal.keep(&sealed(1)).unwrap();
+        journal.keep_outbox(&Outbox::default()).unwrap();
+        for name in [name.as_str(), OUTBOX, LOCK] {
+            assert_eq!(mode(&directory.join(name)), 0o600, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_look_into_it_disturbs_nobody() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("journal");
+        assert_eq!(
+            peek(&directory).unwrap(),
+            Peek {
+                in_use: false,
+                sealed: vec![]
+            }
+        );
+        assert!(!directory.exists());
+        let mut journal = DiskJournal::open(&directory).unwrap();
+        journal.keep(&sealed(1)).unwrap();
+        assert_eq!(
+            peek(&directory).unwrap(),
+            Peek {
+                in_use: true,
+                sealed: vec![sealed(1)]
+            }
+        );
+        drop(journal);
+        assert_eq!(
+            peek(&directory).unwrap(),
+            Peek {
+                in_use: false,
+                sealed: vec![sealed(1)]
+            }
+        );
+        // A daemon that starts at the moment of a look waits until it is over.
+        let look = File::open(directory.join(LOCK)).unwrap();
+        look.try_lock_shared().unwrap();
+        let starting = std::thread::spawn(move || DiskJournal::open(&directory).map(|_| ()));
+        drop(look);
+        starting.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_write_that_was_cut_off_leaves_the_old_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = DiskJournal::open(directory.path()).unwrap();
+        journal.keep(&sealed(1)).unwrap();
+        let name = format!("{}{SEALED_SUFFIX}", sealed(1).part);
+        std::fs::write(directory.path().join(name).with_extension("tmp"), b"half").unwrap();
+        assert_eq!(journal.load().unwrap().0, vec![sealed(1)]);
+        journal.keep(&sealed(1)).unwrap();
+    }
+
+    #[test]
+    fn every_damage_is_found_and_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = DiskJournal::open(directory.path()).unwrap();
+        journal.keep(&sealed(1)).unwrap();
+        let path = directory
+            .path()
+            .join(format!("{}{SEALED_SUFFIX}", sealed(1).part));
+        let good = std::fs::read(&path).unwrap();
+        for position in 0..good.len() {
+            let mut bad = good.clone();
+            bad[position] ^= 0x10;
+            std::fs::write(&path, &bad).unwrap();
+            let error = journal.load().unwrap_err();
+            assert!(
+                error.to_string().contains(".sealed is damaged"),
+                "byte {position}: {error}"
+            );
+        }
+        for length in 0..good.len() {
+            std::fs::write(&path, &good[..length]).unwrap();
+            assert!(journal.load().is_err(), "cut to {length} bytes");
+        }
+        let mut newer = good[..good.len() - CHECKSUM_BYTES].to_vec();
+        newer[0] = FORMAT + 1;
+        let checksum = Hash32::of_parts(Domain::LOG_RECORD, &[&newer]);
+        newer.extend(checksum.0);
+        std::fs::write(&path, &newer).unwrap();
+        assert!(matches!(
+            journal.load(),
+            Err(JournalError::Newer { found: 2, .. })
+        ));
+    }
+
+    #[test]
+    fn a_claim_under_another_name_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = DiskJournal::open(directory.path()).unwrap();
+        journal.keep(&sealed(1)).unwrap();
+        let name = |job| {
+            directory
+                .path()
+                .join(format!("{}{SEALED_SUFFIX}", sealed(job).part))
+        };
+        std::fs::rename(name(1), name(2)).unwrap();
+        assert!(matches!(journal.load(), Err(JournalError::Damaged { .. })));
+    }
+}

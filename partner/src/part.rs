@@ -1,0 +1,101 @@
+//! A partner's part in an attempt of a job, and what of it must outlive a crash.
+
+use std::fmt;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use types::attestation::{ClaimContext, MerkleLeaves, claim_root, commitment};
+use types::codec::Bounded;
+use types::hash::{Address, BlobId, ChainId, Hash32, JobId};
+use types::number::{Attempt, Height, TaskIndex};
+
+/// As what a partner takes part.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
+pub enum Role {
+    /// It runs all tasks and vouches for the result.
+    Primary,
+    /// It runs some or all tasks again.
+    Verifier,
+}
+
+/// Names a part.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
+pub struct Part {
+    /// The job.
+    pub job: JobId,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// As what.
+    pub role: Role,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let role = match self.role {
+            Role::Primary => "primary",
+            Role::Verifier => "verifier",
+        };
+        write!(f, "{}-{}-{role}", self.job, self.attempt)
+    }
+}
+
+/// A sealed claim: everything that its opening will need. It is on disk before the seal leaves the machine; without
+/// it the claim could never be opened and the bond would be lost.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Sealed {
+    /// Whose claim.
+    pub part: Part,
+    /// The newest height that was known when it was sealed.
+    pub height: Height,
+    /// Blinds the leaves.
+    pub salt: Hash32,
+    /// The leaves of the tasks that were run, ascending.
+    pub leaves: MerkleLeaves,
+    /// The seal.
+    pub commitment: Hash32,
+    /// For a primary: the list of outcomes.
+    pub outcomes: Option<BlobId>,
+    /// For a primary: everything that the list names; kept on disk until the job is over.
+    pub blobs: Bounded<BlobId, MAX_RESULT_BLOBS>,
+}
+
+/// Most blobs that the results of one job name: stdout, stderr and every output of every task.
+pub const MAX_RESULT_BLOBS: usize = types::limits::MAX_TASKS * (2 + types::limits::MAX_OUTPUTS);
+
+impl Sealed {
+    /// Seals the leaves of the tasks that were run.
+    #[must_use]
+    pub fn new(
+        part: Part,
+        height: Height,
+        author: (ChainId, Address),
+        salt: Hash32,
+        leaves: MerkleLeaves,
+    ) -> Self {
+        let (chain, partner) = author;
+        let context = ClaimContext {
+            chain,
+            job: part.job,
+            attempt: part.attempt,
+            partner,
+        };
+        let commitment = commitment(&context, &claim_root(&salt, &leaves), &salt);
+        Self {
+            part,
+            height,
+            salt,
+            leaves,
+            commitment,
+            outcomes: None,
+            blobs: Bounded::default(),
+        }
+    }
+
+    /// The tasks that it covers.
+    pub fn tasks(&self) -> impl Iterator<Item = TaskIndex> + '_ {
+        self.leaves.iter().map(|(index, _)| *index)
+    }
+}

@@ -1,0 +1,133 @@
+//! What the loop keeps on disk and what it removes.
+
+use types::job::JobRecord;
+
+use super::*;
+use crate::core::Cause;
+use crate::core::outbox::Outbox;
+use crate::core::tests::chain::{assigned, identity, record, settings, view};
+use crate::part::Role;
+
+/// A server that is not there: executions wait for their inputs.
+const NOBODY: &str = "http://127.0.0.1:1";
+
+struct Daemon {
+    shell: Shell,
+    queue: mpsc::Receiver<Input>,
+    height: u64,
+}
+
+impl Daemon {
+    fn start(dir: &Path) -> Self {
+        let servers = Servers::new(&[NOBODY.to_owned()]).unwrap();
+        let task_wall = Duration::from_secs(1);
+        let work_settings = WorkSettings {
+            quota: 1 << 20,
+            worker: "/nonexistent".into(),
+            task_wall,
+            fault: Fault::None,
+        };
+        let work = Work::open(dir, servers.clone(), work_settings, &BTreeSet::new()).unwrap();
+        let journal = DiskJournal::open(&dir.join("journal")).unwrap();
+        let core = Core::new(identity(1), settings(1), Vec::new(), Outbox::default());
+        let (inputs, queue) = mpsc::channel(INPUT_QUEUE);
+        Self {
+            shell: Shell::new(core, Box::new(journal), work, servers, inputs),
+            queue,
+            height: 1,
+        }
+    }
+
+    fn see(&mut self, record: &JobRecord) {
+        self.height += 100;
+        let view = view(1, 1, self.height, record.clone());
+        self.take(Event::View(Box::new(view)));
+    }
+
+    fn take(&mut self, event: Event) {
+        self.shell.take(Input::Event(event)).unwrap();
+    }
+
+    fn put_input(&self, bytes: &[u8]) -> BlobId {
+        self.shell.work.inputs().put_bytes(bytes).unwrap()
+    }
+
+    fn has(&self, id: BlobId) -> bool {
+        self.shell.work.inputs().has(id)
+    }
+}
+
+fn mine() -> JobRecord {
+    record(assigned(1, true))
+}
+
+/// The same job after it was given to somebody else.
+fn lost() -> JobRecord {
+    record(assigned(2, true))
+}
+
+fn part() -> Part {
+    Part {
+        job: mine().id,
+        attempt: mine().attempt,
+        role: Role::Primary,
+    }
+}
+
+#[tokio::test]
+async fn inputs_go_with_the_executions_that_read_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(dir.path());
+    let (module, stranger) = (daemon.put_input(b"module"), daemon.put_input(b"stranger"));
+    assert!(mine().spec.workload.blobs().contains(&module));
+    daemon.see(&mine());
+    assert!(
+        daemon.has(module) && !daemon.has(stranger),
+        "what another life left is removed"
+    );
+    daemon.see(&lost());
+    assert!(!daemon.has(module), "cancelled");
+
+    let dir = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(dir.path());
+    let module = daemon.put_input(b"module");
+    for _ in 0..crate::core::MAX_EXECUTIONS {
+        daemon.see(&mine());
+        assert!(daemon.has(module));
+        daemon.take(Event::NotExecuted {
+            part: part(),
+            cause: Cause::Machine,
+            reason: "x".into(),
+        });
+    }
+    assert!(!daemon.has(module), "declined");
+}
+
+#[tokio::test]
+async fn what_a_cancelled_execution_still_wrote_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(dir.path());
+    daemon.see(&mine());
+    daemon.see(&lost());
+    // It was at work while it was cancelled.
+    let late = daemon.put_input(b"late");
+    let results = dir.path().join("results").join(part().to_string());
+    std::fs::create_dir_all(&results).unwrap();
+    let stopped = daemon.queue.recv().await.unwrap();
+    assert!(matches!(&stopped, Input::Stopped(stopped) if *stopped == part()));
+    daemon.shell.take(stopped).unwrap();
+    assert!(!daemon.has(late) && !results.exists());
+}
+
+#[tokio::test]
+async fn the_results_of_the_next_execution_are_not_those_of_the_cancelled_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(dir.path());
+    for record in [mine(), lost(), mine()] {
+        daemon.see(&record);
+    }
+    let results = dir.path().join("results").join(part().to_string());
+    std::fs::create_dir_all(&results).unwrap();
+    daemon.shell.take(Input::Stopped(part())).unwrap();
+    assert!(results.exists());
+}

@@ -1,0 +1,216 @@
+//! Honest servers, liars and laggards behind a real router.
+
+use state::Writes;
+use types::codec::encode;
+use types::hash::Hash32;
+use types::number::{Amount, Nonce};
+
+use super::*;
+use crate::core::tests::chain::{JOB, address, partner, record, snapshot};
+use crate::fixture::{Fake, Running, add_block, chain, genesis, serve};
+
+/// Block 1 writes an account with this nonce, the partner, and one committed job; block 2 lets it be proven.
+fn store(nonce: u64) -> state::MemoryStore {
+    let store = chain();
+    add_block(&store, writes(nonce));
+    add_block(&store, Writes::new());
+    store
+}
+
+fn writes(nonce: u64) -> Writes {
+    let committed = types::job::Committed {
+        commitment: Hash32([1; 32]),
+        height: Height(1),
+        draw: types::number::BeaconStep(3),
+        beacon: Some(Hash32([2; 32])),
+    };
+    let stage = Stage::Committed {
+        primary: crate::core::tests::chain::primary(1),
+        committed,
+        verifiers: Vec::new(),
+        deadline: types::number::ChainTime(9),
+    };
+    let account = Account {
+        balance: Amount(5),
+        nonce: Nonce(nonce),
+    };
+    Writes::from([
+        (StateKey::Account(address(1)), Some(encode(&account))),
+        (StateKey::Partner(address(1)), Some(encode(&partner(1)))),
+        (StateKey::LiveJobs, Some(encode(&LiveJobs::from([JOB])))),
+        (StateKey::Job(JOB), Some(encode(&record(stage)))),
+        (
+            StateKey::PartnerSnapshot(Epoch(1)),
+            Some(encode(&snapshot(2))),
+        ),
+    ])
+}
+
+fn watch(servers: &[&Running]) -> Watch {
+    let urls: Vec<_> = servers.iter().map(|server| server.url.clone()).collect();
+    let light = Light::new(&genesis()).unwrap();
+    Watch::new(
+        Servers::new(&urls).unwrap(),
+        light,
+        address(1),
+        genesis().params,
+        Height::ZERO,
+    )
+}
+
+fn available(watch: &Watch) -> Vec<String> {
+    watch
+        .servers
+        .available(Instant::now())
+        .iter()
+        .map(|server| server.client.url().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_view_holds_what_the_chain_proves() {
+    let server = serve(Fake::new(store(3))).await;
+    let view = watch(&[&server]).view().await.unwrap();
+    assert_eq!((view.height, view.newest), (Height(1), Height(1)));
+    assert_eq!(
+        view.account,
+        Account {
+            balance: Amount(5),
+            nonce: Nonce(3)
+        }
+    );
+    assert_eq!(view.partner, Some(partner(1)));
+    assert_eq!(view.live, BTreeSet::from([JOB]));
+    assert_eq!(view.jobs[&JOB].stage.name(), "committed");
+    assert_eq!(view.snapshots, BTreeMap::from([(Epoch(1), snapshot(2))]));
+}
+
+#[tokio::test]
+async fn a_liar_is_set_aside_and_the_other_is_believed() {
+    let (liar, honest) = (
+        serve(Fake::new(store(3))).await,
+        serve(Fake::new(store(3))).await,
+    );
+    liar.fake.lock().lies = true;
+    let mut watch = watch(&[&liar, &honest]);
+    assert_eq!(watch.view().await.unwrap().account.nonce, Nonce(3));
+    assert_eq!(available(&watch), [honest.url.as_str()]);
+    let asked = liar.fake.lock().requests;
+    watch.view().await.unwrap();
+    assert_eq!(liar.fake.lock().requests, asked, "it is not asked again");
+}
+
+#[tokio::test]
+async fn a_liar_alone_gives_no_view() {
+    let liar = serve(Fake::new(store(3))).await;
+    liar.fake.lock().lies = true;
+    assert!(watch(&[&liar]).view().await.is_none());
+}
+
+#[tokio::test]
+async fn the_server_that_is_ahead_is_read_and_nothing_older_follows() {
+    let (behind, ahead) = (
+        serve(Fake::new(store(3))).await,
+        serve(Fake::new(store(3))).await,
+    );
+    {
+        let fake = ahead.fake.lock();
+        add_block(&fake.store, writes(4));
+        add_block(&fake.store, Writes::new());
+    }
+    let mut watch = watch(&[&behind, &ahead]);
+    let view = watch.view().await.unwrap();
+    assert_eq!((view.height, view.account.nonce), (Height(3), Nonce(4)));
+    // The one that was ahead goes away; the other tells the truth of yesterday.
+    ahead.fake.lock().lies = true;
+    assert!(watch.view().await.is_none());
+    assert_eq!(
+        available(&watch),
+        [behind.url.as_str()],
+        "being behind is no fault"
+    );
+}
+
+#[tokio::test]
+async fn who_does_not_answer_is_no_obstacle() {
+    let honest = serve(Fake::new(store(3))).await;
+    let urls = ["http://127.0.0.1:1".to_owned(), honest.url.clone()];
+    let light = Light::new(&genesis()).unwrap();
+    let mut watch = Watch::new(
+        Servers::new(&urls).unwrap(),
+        light,
+        address(1),
+        genesis().params,
+        Height::ZERO,
+    );
+    assert!(watch.view().await.is_some());
+    assert_eq!(available(&watch), [honest.url.as_str()]);
+}
+
+/// A view within less than the time that a server has for one answer.
+async fn prompt_view(watch: &mut Watch) -> View {
+    timeout(Duration::from_secs(4), watch.view())
+        .await
+        .expect("no server holds up a view")
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_slow_server_holds_nobody_up() {
+    let (slow, honest) = (
+        serve(Fake::new(store(3))).await,
+        serve(Fake::new(store(3))).await,
+    );
+    slow.fake.lock().most_proofs = Some(0);
+    let mut watch = watch(&[&slow, &honest]);
+    assert_eq!(prompt_view(&mut watch).await.account.nonce, Nonce(3));
+    assert_eq!(available(&watch), [honest.url.as_str()], "it is set aside");
+    assert_eq!(watch.patience, PATIENCE);
+}
+
+#[tokio::test]
+async fn a_server_that_goes_silent_within_a_view_is_left_for_the_next() {
+    let (silent, honest) = (
+        serve(Fake::new(store(3))).await,
+        serve(Fake::new(store(3))).await,
+    );
+    {
+        let mut fake = silent.fake.lock();
+        add_block(&fake.store, writes(4));
+        add_block(&fake.store, Writes::new());
+        // Its head, which is ahead, and the account.
+        fake.most_proofs = Some(2);
+    }
+    let mut watch = watch(&[&silent, &honest]);
+    assert_eq!(prompt_view(&mut watch).await.account.nonce, Nonce(3));
+    assert_eq!(available(&watch), [honest.url.as_str()]);
+}
+
+#[tokio::test]
+async fn where_all_are_slow_they_get_more_time() {
+    let slow = serve(Fake::new(store(3))).await;
+    slow.fake.lock().most_proofs = Some(0);
+    let mut watch = watch(&[&slow]);
+    assert!(watch.view().await.is_none());
+    assert!(watch.patience > PATIENCE);
+    slow.fake.lock().most_proofs = None;
+    for _ in 0..8 {
+        watch.view().await.unwrap();
+    }
+    assert_eq!(watch.patience, PATIENCE);
+}
+
+#[tokio::test]
+async fn nothing_in_a_view_is_older_than_its_account() {
+    let server = serve(Fake::new(store(3))).await;
+    {
+        let mut fake = server.fake.lock();
+        // The chain as it was goes on being proven while the account is two blocks further.
+        fake.stale = Some(store(3));
+        add_block(&fake.store, writes(4));
+        add_block(&fake.store, Writes::new());
+    }
+    assert!(watch(&[&server]).view().await.is_none());
+    server.fake.lock().stale = None;
+    assert!(watch(&[&server]).view().await.is_some());
+}

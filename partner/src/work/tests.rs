@@ -1,0 +1,153 @@
+//! What is done with the results of a task.
+
+use types::attestation::Exit;
+use types::number::Weight;
+
+use super::*;
+
+fn run(outputs: Vec<Option<Vec<u8>>>, stdout: &[u8]) -> TaskRun {
+    let named = outputs
+        .iter()
+        .map(|bytes| bytes.as_ref().map(|bytes| BlobId::of(bytes)))
+        .collect();
+    let outcome = Outcome {
+        exit: Exit::Code { code: 0 },
+        weight: Weight(1),
+        stdout: BlobId::of(stdout),
+        stderr: BlobId::of(b""),
+        outputs: Bounded::new(named).unwrap(),
+    };
+    TaskRun {
+        outcome,
+        stdout: stdout.to_vec(),
+        stderr: Vec::new(),
+        outputs,
+    }
+}
+
+#[test]
+fn what_an_outcome_names_is_kept_and_nothing_else_is_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    let results = BlobStore::open(dir.path(), 1 << 20).unwrap();
+    let good = run(vec![None, Some(b"out".to_vec())], b"hello");
+    keep(&results, &good).unwrap();
+    for blob in [BlobId::of(b"out"), BlobId::of(b"hello"), BlobId::of(b"")] {
+        assert!(results.has(blob));
+    }
+    let mut bad = good;
+    bad.stdout.push(b'!');
+    assert!(keep(&results, &bad).is_err());
+    let list = keep_list(&results, &[(TaskIndex(0), bad.outcome.clone())]).unwrap();
+    let outcomes: Outcomes = types::codec::decode(&results.read(list).unwrap(), 1_000).unwrap();
+    assert_eq!(outcomes.0.to_vec(), vec![bad.outcome]);
+}
+
+#[test]
+fn a_flipped_byte_is_named_consistently_and_differs() {
+    for (honest, changed) in [
+        (run(vec![None, Some(b"out".to_vec())], b"hello"), "output"),
+        (run(vec![Some(Vec::new())], b"hello"), "stdout"),
+        (run(vec![], b""), "stdout"),
+    ] {
+        let mut run = honest.clone();
+        flip_a_byte(&mut run);
+        assert_ne!(run.outcome, honest.outcome);
+        assert_eq!(run.outcome.stdout, BlobId::of(&run.stdout));
+        assert_eq!(run.stdout != honest.stdout, changed == "stdout");
+        for (named, bytes) in run.outcome.outputs.iter().zip(&run.outputs) {
+            assert_eq!(*named, bytes.as_ref().map(|bytes| BlobId::of(bytes)));
+        }
+    }
+}
+
+#[test]
+fn only_results_of_kept_parts_survive_a_start() {
+    let part = |job: u8| Part {
+        job: types::hash::JobId(Hash32([job; 32])),
+        attempt: types::number::Attempt(0),
+        role: Role::Primary,
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let settings = WorkSettings {
+        quota: 1 << 20,
+        worker: "x".into(),
+        task_wall: Duration::from_secs(1),
+        fault: Fault::None,
+    };
+    let open = |kept: &[u8]| {
+        let servers = Servers::new(&["http://127.0.0.1:1".to_owned()]).unwrap();
+        let kept = kept.iter().map(|job| part(*job)).collect();
+        Work::open(dir.path(), servers, settings.clone(), &kept).unwrap()
+    };
+    let work = open(&[]);
+    for job in [1, 2] {
+        work.results_of(&part(job))
+            .unwrap()
+            .put_bytes(b"result")
+            .unwrap();
+    }
+    drop(work);
+    let work = open(&[2]);
+    assert!(
+        !work
+            .results_of(&part(1))
+            .unwrap()
+            .has(BlobId::of(b"result"))
+    );
+    assert!(
+        work.results_of(&part(2))
+            .unwrap()
+            .has(BlobId::of(b"result"))
+    );
+    work.forget(&part(2)).unwrap();
+    work.forget(&part(2)).unwrap();
+    assert!(
+        !work
+            .results_of(&part(2))
+            .unwrap()
+            .has(BlobId::of(b"result"))
+    );
+}
+
+#[test]
+fn a_cancelled_execution_says_so() {
+    let cancel = Cancel::default();
+    assert!(!cancel.is_cancelled());
+    cancel.cancel();
+    assert!(cancel.is_cancelled());
+}
+
+#[test]
+fn in_doubt_an_error_says_nothing_of_the_tasks() {
+    let crashed = |status: &str| NoResult::Crashed {
+        status: status.into(),
+    };
+    let error = || "x".to_owned();
+    for reason in [
+        crashed("signal: 11 (SIGSEGV)"),
+        crashed("signal: 6 (SIGABRT) (core dumped)"),
+        NoResult::TimedOut { milliseconds: 1 },
+        NoResult::Engine { error: error() },
+        NoResult::Workload { why: error() },
+    ] {
+        let error = anyhow::Error::new(reason).context("while running");
+        assert_eq!(cause_of(&error), Cause::Tasks, "{error:#}");
+    }
+    for reason in [
+        crashed("signal: 9 (SIGKILL)"),
+        crashed("signal: 15 (SIGTERM)"),
+        crashed("exit status: 1"),
+        NoResult::Start { error: error() },
+        NoResult::HostMemory { error: error() },
+        NoResult::Input {
+            blob: BlobId::of(b""),
+            error: error(),
+        },
+    ] {
+        assert_eq!(cause_of(&reason.clone().into()), Cause::Machine, "{reason}");
+    }
+    assert_eq!(
+        cause_of(&anyhow::anyhow!("No space left on device")),
+        Cause::Machine
+    );
+}

@@ -1,0 +1,143 @@
+//! Blobs down and up through servers of all kinds.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use types::hash::Hash32;
+use types::limits::BLOB_CHUNK_BYTES;
+use types::number::Attempt;
+
+use super::*;
+use crate::fault::Fault;
+use crate::fixture::{Fake, Running, chain, serve};
+use crate::part::Role;
+use crate::servers::Servers;
+use crate::work::WorkSettings;
+
+const PART: Part = Part {
+    job: JobId(Hash32([1; 32])),
+    attempt: Attempt(0),
+    role: Role::Primary,
+};
+
+async fn server() -> Running {
+    serve(Fake::new(chain())).await
+}
+
+fn work(dir: &Path, servers: &[&Running]) -> Work {
+    let urls: Vec<_> = servers.iter().map(|server| server.url.clone()).collect();
+    let settings = WorkSettings {
+        quota: 64 << 20,
+        worker: "/nonexistent".into(),
+        task_wall: Duration::from_secs(1),
+        fault: Fault::None,
+    };
+    Work::open(
+        dir,
+        Servers::new(&urls).unwrap(),
+        settings,
+        &BTreeSet::from([PART]),
+    )
+    .unwrap()
+}
+
+/// Three chunks, the last one short.
+fn bytes() -> Vec<u8> {
+    let length = usize::try_from(2 * BLOB_CHUNK_BYTES + 77).unwrap();
+    (0u8..=250).cycle().take(length).collect()
+}
+
+#[tokio::test]
+async fn chunks_that_are_wrong_are_asked_of_another() {
+    let (empty, liar, honest) = (server().await, server().await, server().await);
+    let id = BlobId::of(&bytes());
+    for server in [&liar, &honest] {
+        server.fake.lock().blobs.insert(id, bytes());
+    }
+    liar.fake.lock().lies = true;
+    let dir = tempfile::tempdir().unwrap();
+    let work = work(dir.path(), &[&empty, &liar, &honest]);
+    work.fetch(&[id], &Cancel::default()).await.unwrap();
+    assert_eq!(work.inputs.read(id).unwrap(), bytes());
+    let available: Vec<_> = work
+        .servers
+        .available(Instant::now())
+        .iter()
+        .map(|server| server.client.url().to_owned())
+        .collect();
+    assert_eq!(available, [empty.url.clone(), honest.url.clone()]);
+}
+
+#[tokio::test]
+async fn a_fetch_waits_for_a_blob_until_it_is_cancelled() {
+    let server = server().await;
+    let dir = tempfile::tempdir().unwrap();
+    let (work, cancel, id) = (
+        work(dir.path(), &[&server]),
+        Cancel::default(),
+        BlobId::of(b"later"),
+    );
+    let wanted = [id];
+    let fetch = work.fetch(&wanted, &cancel);
+    let bring = async {
+        while server.fake.lock().requests < 2 {
+            tokio::task::yield_now().await;
+        }
+        server.fake.lock().blobs.insert(id, b"later".to_vec());
+    };
+    let (fetched, ()) = tokio::join!(fetch, bring);
+    fetched.unwrap();
+    cancel.cancel();
+    assert!(work.fetch(&[BlobId::of(b"never")], &cancel).await.is_err());
+}
+
+#[tokio::test]
+async fn results_go_to_one_server_that_takes_all_of_them() {
+    let (refusing, taking) = (server().await, server().await);
+    refusing.fake.lock().refuses = true;
+    let dir = tempfile::tempdir().unwrap();
+    let work = work(dir.path(), &[&refusing, &taking]);
+    let results = work.results_of(&PART).unwrap();
+    let blobs = [
+        results.put_bytes(b"the list").unwrap(),
+        results.put_bytes(&bytes()).unwrap(),
+    ];
+    drop(results);
+    assert!(work.upload(PART, &blobs, 0).await.unwrap());
+    for blob in blobs {
+        let all: Vec<u8> = taking.fake.lock().taken[&blob]
+            .values()
+            .flatten()
+            .copied()
+            .collect();
+        assert_eq!(BlobId::of(&all), blob);
+    }
+    assert!(refusing.fake.lock().taken.is_empty());
+    let asked = taking.fake.lock().requests;
+    assert!(work.upload(PART, &blobs, 0).await.unwrap());
+    assert_eq!(taking.fake.lock().requests, asked, "nothing is sent twice");
+    taking.fake.lock().refuses = true;
+    taking.fake.lock().taken.clear();
+    assert!(
+        !work.upload(PART, &blobs, 0).await.unwrap(),
+        "nobody takes them"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_says_to_have_everything_is_not_the_only_one_that_gets_results() {
+    let (liar, honest) = (server().await, server().await);
+    liar.fake.lock().claims_all = true;
+    let dir = tempfile::tempdir().unwrap();
+    let work = work(dir.path(), &[&liar, &honest]);
+    let blob = work
+        .results_of(&PART)
+        .unwrap()
+        .put_bytes(b"result")
+        .unwrap();
+    assert!(work.upload(PART, &[blob], 0).await.unwrap(), "its word");
+    assert!(honest.fake.lock().taken.is_empty());
+    assert!(work.upload(PART, &[blob], 1).await.unwrap());
+    assert!(honest.fake.lock().taken.contains_key(&blob));
+}

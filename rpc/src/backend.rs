@@ -1,0 +1,61 @@
+//! What the router asks of the node behind it.
+
+use async_trait::async_trait;
+use types::hash::{Address, BlobId, JobId, TransactionId};
+use types::job::JobSpec;
+use types::proof::ValueProof;
+use types::state_key::StateKey;
+use types::transaction::SignedTransaction;
+
+use crate::error::ApiError;
+use crate::events::EventLog;
+use crate::model::{
+    AccountView, BlobStatus, BlockSelector, BlockView, Estimate, JobList, JobView, PartnerList,
+    PartnerView, Status, Submitted, TransactionStatus,
+};
+
+/// The node as the interface sees it. Answers describe the newest final state unless said otherwise. Calls are
+/// dropped when their time is over, at any await point.
+#[async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// An error as long as the node should not be sent work (catching up, stopping).
+    async fn ready(&self) -> Result<(), ApiError>;
+    /// Where the node stands.
+    async fn status(&self) -> Result<Status, ApiError>;
+    /// The genesis in its canonical bytes.
+    async fn genesis(&self) -> Result<Vec<u8>, ApiError>;
+    /// A block.
+    async fn block(&self, selector: BlockSelector) -> Result<BlockView, ApiError>;
+    /// An account; one that nobody paid yet is all zeros, not an error.
+    async fn account(&self, address: Address) -> Result<AccountView, ApiError>;
+    /// Every partner.
+    async fn partners(&self) -> Result<PartnerList, ApiError>;
+    /// One partner.
+    async fn partner(&self, address: Address) -> Result<PartnerView, ApiError>;
+    /// Live jobs, or with `live` false those that lately ended; at most [`crate::limits::MAX_LISTED_JOBS`].
+    async fn jobs(&self, live: bool) -> Result<JobList, ApiError>;
+    /// One job.
+    async fn job(&self, id: JobId) -> Result<JobView, ApiError>;
+    /// Where a transaction stands.
+    async fn transaction(&self, id: TransactionId) -> Result<TransactionStatus, ApiError>;
+    /// Takes a transaction into the mempool; the same one again is no error.
+    async fn submit(&self, transaction: SignedTransaction) -> Result<Submitted, ApiError>;
+    /// What a job would cost, and who could run it.
+    async fn estimate(&self, spec: JobSpec) -> Result<Estimate, ApiError>;
+    /// A value or its absence, proven at the newest height for which that is possible.
+    async fn proof(&self, key: StateKey) -> Result<ValueProof, ApiError>;
+    /// What the node has of a blob.
+    async fn blob(&self, id: BlobId) -> Result<BlobStatus, ApiError>;
+    /// A chunk of a blob with its proof, at most [`crate::limits::MAX_CHUNK_BODY_BYTES`].
+    async fn blob_chunk(&self, id: BlobId, chunk: u64) -> Result<Vec<u8>, ApiError>;
+    /// Takes a chunk, verified, of a blob that a live job names.
+    async fn put_blob_chunk(
+        &self,
+        job: JobId,
+        id: BlobId,
+        chunk: u64,
+        bytes: Vec<u8>,
+    ) -> Result<BlobStatus, ApiError>;
+    /// The events that the long poll reads.
+    fn events(&self) -> &EventLog;
+}

@@ -1,0 +1,203 @@
+//! The typed client: one method per route, bounded answers, errors that say what to do.
+//!
+//! Nothing here checks what a node claims; whoever must not trust the node verifies proofs itself.
+
+mod error;
+mod transport;
+mod wait;
+
+pub use error::ClientError;
+pub use wait::JobNews;
+
+use std::time::Duration;
+
+use types::codec::{decode, encode};
+use types::hash::{Address, BlobId, JobId, TransactionId};
+use types::job::JobSpec;
+use types::limits::MAX_GENESIS_BYTES;
+use types::proof::ValueProof;
+use types::state_key::StateKey;
+use types::transaction::SignedTransaction;
+
+use crate::limits::{MAX_CHUNK_BODY_BYTES, MAX_PROOF_BYTES, MAX_WAIT_MS};
+use crate::model::{
+    AccountView, BlobStatus, BlockSelector, BlockView, Estimate, EventPage, JobList, JobView,
+    PartnerList, PartnerView, Status, Submitted, TransactionStatus,
+};
+use transport::Transport;
+
+/// How long a client waits for an answer unless told otherwise.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client of one node, or of several: then the next one is asked when one does not answer, from then on. Cheap to
+/// clone; clones share their connections and the choice of the node.
+#[derive(Debug, Clone)]
+pub struct Client {
+    transport: Transport,
+}
+
+impl Client {
+    /// A client of the node at `url`, such as `http://127.0.0.1:26600`. Does not connect yet.
+    pub fn new(url: &str) -> Result<Self, ClientError> {
+        Self::with_timeout(url, DEFAULT_TIMEOUT)
+    }
+
+    /// Like [`Client::new`], with the time that a node has for an answer (long polls have their wait on top).
+    pub fn with_timeout(url: &str, timeout: Duration) -> Result<Self, ClientError> {
+        Ok(Self {
+            transport: Transport::new(&[url], timeout)?,
+        })
+    }
+
+    /// A client of one or more nodes, the first of which is asked first.
+    pub fn of<S: AsRef<str>>(urls: &[S]) -> Result<Self, ClientError> {
+        Ok(Self {
+            transport: Transport::new(urls, DEFAULT_TIMEOUT)?,
+        })
+    }
+
+    /// The URL of the node that is asked now, without a slash at its end.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.transport.base()
+    }
+
+    /// Succeeds if the node's process answers: `GET /livez`.
+    pub async fn live(&self) -> Result<(), ClientError> {
+        self.transport.probe("/livez").await
+    }
+
+    /// Succeeds if the node takes work: `GET /readyz`.
+    pub async fn ready(&self) -> Result<(), ClientError> {
+        self.transport.probe("/readyz").await
+    }
+
+    /// Where the node stands.
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        self.transport.json("/v1/status").await
+    }
+
+    /// The genesis in its canonical bytes; whether it is the right one is for the caller to check.
+    pub async fn genesis(&self) -> Result<Vec<u8>, ClientError> {
+        self.transport.bytes("/v1/genesis", MAX_GENESIS_BYTES).await
+    }
+
+    /// A block.
+    pub async fn block(&self, selector: BlockSelector) -> Result<BlockView, ClientError> {
+        self.transport.json(&format!("/v1/blocks/{selector}")).await
+    }
+
+    /// An account.
+    pub async fn account(&self, address: Address) -> Result<AccountView, ClientError> {
+        self.transport
+            .json(&format!("/v1/accounts/{address}"))
+            .await
+    }
+
+    /// Every partner.
+    pub async fn partners(&self) -> Result<PartnerList, ClientError> {
+        self.transport.json("/v1/partners").await
+    }
+
+    /// One partner.
+    pub async fn partner(&self, address: Address) -> Result<PartnerView, ClientError> {
+        self.transport
+            .json(&format!("/v1/partners/{address}"))
+            .await
+    }
+
+    /// Live jobs, or with `live` false those that lately ended.
+    pub async fn jobs(&self, live: bool) -> Result<JobList, ClientError> {
+        self.transport.json(&format!("/v1/jobs?live={live}")).await
+    }
+
+    /// One job.
+    pub async fn job(&self, id: JobId) -> Result<JobView, ClientError> {
+        self.transport.json(&format!("/v1/jobs/{id}")).await
+    }
+
+    /// Where a transaction stands.
+    pub async fn transaction(&self, id: TransactionId) -> Result<TransactionStatus, ClientError> {
+        self.transport.json(&format!("/v1/transactions/{id}")).await
+    }
+
+    /// Hands a transaction to the node's mempool. After an error other than no connection it may be there all the same.
+    pub async fn submit(&self, transaction: &SignedTransaction) -> Result<Submitted, ClientError> {
+        self.transport
+            .post("/v1/transactions", encode(transaction))
+            .await
+    }
+
+    /// What a job would cost, and who could run it.
+    pub async fn estimate(&self, spec: &JobSpec) -> Result<Estimate, ClientError> {
+        self.transport.ask("/v1/estimate", encode(spec)).await
+    }
+
+    /// A value or its absence with its proof, not verified yet.
+    pub async fn proof(&self, key: &StateKey) -> Result<ValueProof, ClientError> {
+        let path = format!("/v1/proofs/{}", hex::encode(key.to_bytes()));
+        let bytes = self.transport.bytes(&path, MAX_PROOF_BYTES).await?;
+        decode(&bytes, MAX_PROOF_BYTES).map_err(|error| self.transport.malformed(&path, &error))
+    }
+
+    /// True if the node has all of a blob: `HEAD /v1/blobs/{hash}/{length}`.
+    pub async fn has_blob(&self, id: BlobId) -> Result<bool, ClientError> {
+        self.transport.exists(&blob_path(id)).await
+    }
+
+    /// What the node has of a blob.
+    pub async fn blob(&self, id: BlobId) -> Result<BlobStatus, ClientError> {
+        self.transport.json(&blob_path(id)).await
+    }
+
+    /// A chunk of a blob with its proof, as crate `blobs` encodes it, not verified yet.
+    pub async fn blob_chunk(&self, id: BlobId, chunk: u64) -> Result<Vec<u8>, ClientError> {
+        self.transport
+            .bytes(
+                &format!("{}/chunks/{chunk}", blob_path(id)),
+                MAX_CHUNK_BODY_BYTES,
+            )
+            .await
+    }
+
+    /// Uploads a chunk with its proof of a blob that `job` names. After an error another node may be asked from then on,
+    /// which has chunks of its own: look at [`Client::blob`] again.
+    pub async fn put_blob_chunk(
+        &self,
+        job: JobId,
+        id: BlobId,
+        chunk: u64,
+        bytes: Vec<u8>,
+    ) -> Result<BlobStatus, ClientError> {
+        self.transport
+            .put(
+                &format!("{}/chunks/{chunk}?job={job}", blob_path(id)),
+                bytes,
+            )
+            .await
+    }
+
+    /// At most `limit` events from `cursor` on, waiting up to `wait` for the first. Without a cursor the answer is
+    /// the newest cursor at once. A cursor that is too old is the error code `cursor_too_old`.
+    pub async fn events(
+        &self,
+        cursor: Option<u64>,
+        wait: Duration,
+        limit: usize,
+    ) -> Result<EventPage, ClientError> {
+        let wait_ms = u64::try_from(wait.as_millis())
+            .unwrap_or(u64::MAX)
+            .min(MAX_WAIT_MS);
+        let path = match cursor {
+            Some(cursor) => format!("/v1/events?cursor={cursor}&wait_ms={wait_ms}&limit={limit}"),
+            None => "/v1/events".to_owned(),
+        };
+        self.transport
+            .long_poll(&path, Duration::from_millis(wait_ms))
+            .await
+    }
+}
+
+fn blob_path(id: BlobId) -> String {
+    format!("/v1/blobs/{}/{}", id.hash, id.length)
+}

@@ -1,0 +1,280 @@
+//! Key files: one secret per file, TOML, mode 0600. A file that others can read is refused, an existing one is never
+//! overwritten, and the public half is checked against the secret when it is read.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use types::key::{KeyError, PublicKey, SecretKey, VrfSecretKey};
+use zeroize::{ZeroizeOnDrop, Zeroizing};
+
+/// Largest key file, in bytes.
+const MAX_KEY_FILE_BYTES: u64 = 4_096;
+
+/// What a key is for. A key file of one kind is refused where another is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyKind {
+    /// Signs an account's transactions.
+    Account,
+    /// Signs a validator's votes.
+    Validator,
+    /// A node's libp2p identity.
+    Node,
+    /// Proves beacon outputs or sortitions.
+    Vrf,
+}
+
+/// Why a key file cannot be written or used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// The file system said no.
+    #[error("key file {path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What it said.
+        source: std::io::Error,
+    },
+    /// Others can read the file.
+    #[error("key file {path} has mode {mode:03o}, so others may read the secret")]
+    TooOpen {
+        /// Which file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Not a key file.
+    #[error("{path} is not a key file: {why}")]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// A key of another kind.
+    #[error("{path} holds a {found:?} key where a {expected:?} key is needed")]
+    Kind {
+        /// Which file.
+        path: PathBuf,
+        /// Its kind.
+        found: KeyKind,
+        /// The kind asked for.
+        expected: KeyKind,
+    },
+    /// The key itself.
+    #[error("key file {path}: {source}")]
+    Key {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        source: KeyError,
+    },
+}
+
+#[derive(Serialize, Deserialize, ZeroizeOnDrop)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    #[zeroize(skip)]
+    kind: KeyKind,
+    #[zeroize(skip)]
+    public: String,
+    secret: String,
+}
+
+/// Writes a new ed25519 key of a kind and returns it. Fails if the file exists.
+pub fn create(path: &Path, kind: KeyKind) -> Result<SecretKey, KeyFileError> {
+    let key = SecretKey::generate().map_err(|source| KeyFileError::Key {
+        path: path.into(),
+        source,
+    })?;
+    write_secret(path, kind, &key)?;
+    Ok(key)
+}
+
+/// Writes an ed25519 key. Fails if the file exists.
+pub fn write_secret(path: &Path, kind: KeyKind, key: &SecretKey) -> Result<(), KeyFileError> {
+    write(path, kind, &key.public().to_string(), &key.to_bytes())
+}
+
+/// Writes a new VRF key and returns it. Fails if the file exists.
+pub fn create_vrf(path: &Path) -> Result<VrfSecretKey, KeyFileError> {
+    let key = VrfSecretKey::generate().map_err(|source| KeyFileError::Key {
+        path: path.into(),
+        source,
+    })?;
+    write(
+        path,
+        KeyKind::Vrf,
+        &key.public().to_string(),
+        &key.to_bytes(),
+    )?;
+    Ok(key)
+}
+
+/// Reads an ed25519 key of a kind.
+pub fn read_secret(path: &Path, kind: KeyKind) -> Result<SecretKey, KeyFileError> {
+    let (secret, public) = read(path, kind)?;
+    let key = SecretKey::from_bytes(&secret);
+    check_public(path, &public, &key.public().to_string())?;
+    Ok(key)
+}
+
+/// Reads a VRF key.
+pub fn read_vrf(path: &Path) -> Result<VrfSecretKey, KeyFileError> {
+    let (secret, public) = read(path, KeyKind::Vrf)?;
+    let key = VrfSecretKey::from_bytes(&secret).map_err(|source| KeyFileError::Key {
+        path: path.into(),
+        source,
+    })?;
+    check_public(path, &public, &key.public().to_string())?;
+    Ok(key)
+}
+
+/// The public key of an account, validator or node key file.
+pub fn read_public(path: &Path, kind: KeyKind) -> Result<PublicKey, KeyFileError> {
+    read_secret(path, kind).map(|key| key.public())
+}
+
+fn check_public(path: &Path, written: &str, derived: &str) -> Result<(), KeyFileError> {
+    if written == derived {
+        return Ok(());
+    }
+    let why = "its public key is not that of its secret".to_owned();
+    Err(KeyFileError::Malformed {
+        path: path.into(),
+        why,
+    })
+}
+
+fn write(path: &Path, kind: KeyKind, public: &str, secret: &[u8; 32]) -> Result<(), KeyFileError> {
+    let io = |source| KeyFileError::Io {
+        path: path.into(),
+        source,
+    };
+    let content = Content {
+        kind,
+        public: public.to_owned(),
+        secret: hex::encode(secret),
+    };
+    let text = toml::to_string(&content).map(Zeroizing::new);
+    let text = text.map_err(|error| KeyFileError::Malformed {
+        path: path.into(),
+        why: error.to_string(),
+    })?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(io)?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(io)?;
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    File::open(parent)
+        .and_then(|directory| directory.sync_all())
+        .map_err(io)
+}
+
+fn read(path: &Path, kind: KeyKind) -> Result<(Zeroizing<[u8; 32]>, String), KeyFileError> {
+    let io = |source| KeyFileError::Io {
+        path: path.into(),
+        source,
+    };
+    let malformed = |why: String| KeyFileError::Malformed {
+        path: path.into(),
+        why,
+    };
+    let file = File::open(path).map_err(io)?;
+    let mode = file.metadata().map_err(io)?.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(KeyFileError::TooOpen {
+            path: path.into(),
+            mode,
+        });
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.take(MAX_KEY_FILE_BYTES)
+        .read_to_string(&mut text)
+        .map_err(io)?;
+    // The parser's own message would quote the line, and with it the secret.
+    let content: Content = toml::from_str(&text)
+        .map_err(|_| malformed("expected the keys kind, public and secret".to_owned()))?;
+    if content.kind != kind {
+        return Err(KeyFileError::Kind {
+            path: path.into(),
+            found: content.kind,
+            expected: kind,
+        });
+    }
+    let mut secret = Zeroizing::new([0; 32]);
+    hex::decode_to_slice(content.secret.as_bytes(), secret.as_mut())
+        .map_err(|_| malformed("its secret is not 64 hex digits".to_owned()))?;
+    Ok((secret, content.public.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn keys_come_back_and_wide_modes_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("account.key");
+        let key = create(&path, KeyKind::Account).unwrap();
+        assert_eq!(
+            read_secret(&path, KeyKind::Account).unwrap().public(),
+            key.public()
+        );
+        assert!(
+            matches!(
+                create(&path, KeyKind::Account),
+                Err(KeyFileError::Io { .. })
+            ),
+            "never overwritten"
+        );
+        assert!(matches!(
+            read_secret(&path, KeyKind::Node),
+            Err(KeyFileError::Kind { .. })
+        ));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(
+            read_secret(&path, KeyKind::Account),
+            Err(KeyFileError::TooOpen { mode: 0o640, .. })
+        ));
+    }
+
+    #[test]
+    fn a_damaged_file_is_named_without_showing_the_secret() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("vrf.key");
+        create_vrf(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let secret = text
+            .split("secret = \"")
+            .nth(1)
+            .unwrap()
+            .trim_end_matches("\"\n")
+            .to_owned();
+        std::fs::write(&path, text.replace("secret = ", "secret : ")).unwrap();
+        let error = read_vrf(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("vrf.key") && !error.contains(&secret),
+            "{error}"
+        );
+        let other = text.replace(&secret, &hex::encode([1; 32]));
+        std::fs::write(&path, other).unwrap();
+        assert!(matches!(
+            read_vrf(&path),
+            Err(KeyFileError::Malformed { .. })
+        ));
+    }
+}

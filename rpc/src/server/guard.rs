@@ -1,0 +1,234 @@
+//! What stands before every handler: host and origin, room, time, and panics.
+
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::{Semaphore, watch};
+
+use super::ServerConfig;
+use super::listener::Connection;
+use super::unsent::Unsent;
+use crate::error::{ApiError, ErrorKind};
+use crate::limits::MAX_WAIT_MS;
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status =
+            StatusCode::from_u16(self.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, axum::Json(self.body)).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// A number of requests at once, each with a time.
+#[derive(Debug, Clone)]
+pub(super) struct Room {
+    permits: Arc<Semaphore>,
+    timeout: Duration,
+    unsent: Unsent,
+}
+
+/// The rules that do not depend on the route.
+#[derive(Debug, Clone)]
+pub(super) struct Guard {
+    /// Names under which the server may be addressed.
+    hosts: Arc<BTreeSet<String>>,
+    /// The address it listens on; unspecified admits every address.
+    listen: IpAddr,
+    /// Room for ordinary requests.
+    pub(super) requests: Room,
+    /// Room for long polls.
+    pub(super) waiting: Room,
+    /// Set when the server stops.
+    pub(super) stopped: watch::Receiver<bool>,
+}
+
+impl Guard {
+    pub(super) fn new(
+        config: &ServerConfig,
+        address: SocketAddr,
+        stopped: watch::Receiver<bool>,
+    ) -> Self {
+        let names = config
+            .allowed_hosts
+            .iter()
+            .map(|name| name.to_ascii_lowercase());
+        let hosts = names.chain(["localhost".to_owned()]).collect();
+        let unsent = Unsent::new(config.max_unsent_bytes);
+        let room = |permits, timeout| Room {
+            permits: Arc::new(Semaphore::new(permits)),
+            timeout,
+            unsent: unsent.clone(),
+        };
+        Self {
+            hosts: Arc::new(hosts),
+            listen: address.ip(),
+            requests: room(config.max_requests, config.request_timeout),
+            waiting: room(
+                config.max_waiting,
+                config.request_timeout + Duration::from_millis(MAX_WAIT_MS),
+            ),
+            stopped,
+        }
+    }
+
+    /// True if a request may name this host: a configured name, a loopback name, or an address of ours. An address
+    /// cannot be rebound by a foreign name server, so where we listen on all of them, any will do.
+    fn knows(&self, host: &str) -> bool {
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(host);
+        match bare.parse::<IpAddr>() {
+            Ok(ip) => {
+                ip.is_loopback()
+                    || ip == self.listen
+                    || self.listen.is_unspecified()
+                    || self.hosts.contains(bare)
+            }
+            Err(_) => self.hosts.contains(&host.to_ascii_lowercase()),
+        }
+    }
+
+    fn check_host(&self, request: &Request) -> Result<String, ApiError> {
+        let mut headers = request.headers().get_all(header::HOST).iter();
+        let authority = match (headers.next(), headers.next()) {
+            (Some(one), None) => one.to_str().ok(),
+            _ => None,
+        };
+        let named = request
+            .uri()
+            .authority()
+            .map(axum::http::uri::Authority::as_str)
+            .or(authority);
+        let Some(authority) = named else {
+            return Err(ApiError::malformed(
+                "no_host",
+                "the request names no host",
+                "send one Host header",
+            ));
+        };
+        if self.knows(without_port(authority)) && authority_matches(request, authority) {
+            return Ok(authority.to_owned());
+        }
+        let message = format!("this server is not {:?}", shortened(authority));
+        let hint =
+            "use its address, or add the name to `rpc.allowed_hosts` in the node's configuration";
+        Err(ApiError::new(
+            ErrorKind::Forbidden,
+            "foreign_host",
+            message,
+            hint,
+        ))
+    }
+}
+
+/// An absolute request target and the Host header must agree.
+fn authority_matches(request: &Request, authority: &str) -> bool {
+    let host = request.headers().get(header::HOST);
+    request.uri().authority().is_none()
+        || host.is_none_or(|host| host.as_bytes() == authority.as_bytes())
+}
+
+/// A page may call only the server that it came from, which serves none.
+fn check_origin(request: &Request, authority: &str) -> Result<(), ApiError> {
+    let own = format!("http://{authority}");
+    for origin in request.headers().get_all(header::ORIGIN) {
+        if origin.as_bytes() != own.as_bytes() {
+            let message = "web pages of other origins may not use this server";
+            return Err(ApiError::new(
+                ErrorKind::Forbidden,
+                "foreign_origin",
+                message,
+                "send no Origin header",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}
+
+/// Enough of a foreign text to recognise it in a message.
+fn shortened(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+/// The outermost layer: tells the connection whose turn it is, and refuses foreign hosts and origins.
+pub(super) async fn protect(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let connection = request
+        .extensions()
+        .get::<ConnectInfo<Connection>>()
+        .map(|info| info.0.clone());
+    if let Some(connection) = &connection {
+        connection.begin();
+    }
+    let checked = guard
+        .check_host(&request)
+        .and_then(|authority| check_origin(&request, &authority));
+    let response = match checked {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
+    if let Some(connection) = &connection {
+        connection.end();
+    }
+    response
+}
+
+/// Takes a place among the requests in progress, for at most its time.
+pub(super) async fn admit(State(room): State<Room>, request: Request, next: Next) -> Response {
+    let Ok(_place) = room.permits.try_acquire() else {
+        let message = "the node answers as many requests as it can";
+        return ApiError::unavailable(
+            "overloaded",
+            message,
+            "try again in a second, or ask another node",
+        )
+        .into_response();
+    };
+    let answer = tokio::time::timeout(room.timeout, next.run(request))
+        .await
+        .unwrap_or_else(|_| {
+            let message = format!("no answer within {} ms", room.timeout.as_millis());
+            ApiError::new(
+                ErrorKind::Timeout,
+                "timeout",
+                message,
+                "send the body faster, or try again",
+            )
+            .into_response()
+        });
+    room.unsent.bound(answer).await
+}
+
+/// Answers for a handler that panicked. What it said stays in the log.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that the layer calls"
+)]
+pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    tracing::error!(panic = text, "a request handler panicked");
+    ApiError::internal("the node failed while answering").into_response()
+}

@@ -1,0 +1,427 @@
+//! The routes: parse, bound, ask the backend, render.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use borsh::BorshDeserialize;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tower_http::catch_panic::CatchPanicLayer;
+use types::codec::{decode, encode};
+use types::hash::{BlobId, Hash32, JobId};
+use types::job::JobSpec;
+use types::limits::BLOB_CHUNK_BYTES;
+use types::number::Height;
+use types::state_key::StateKey;
+use types::transaction::SignedTransaction;
+
+use super::guard::{Guard, admit, panicked, protect};
+use crate::backend::Backend;
+use crate::error::{ApiError, ErrorKind};
+use crate::events::CursorError;
+use crate::limits::{
+    MAX_CHUNK_BODY_BYTES, MAX_EVENTS_PER_PAGE, MAX_REQUEST_BYTES, MAX_STATE_KEY_BYTES, MAX_WAIT_MS,
+};
+use crate::model::{BlockSelector, EventPage, ProofView};
+
+/// What handlers see.
+#[derive(Clone)]
+struct App {
+    backend: Arc<dyn Backend>,
+    stopped: watch::Receiver<bool>,
+}
+
+type Answer<T> = Result<Json<T>, ApiError>;
+type Bytes = Result<Response, ApiError>;
+
+/// The whole router.
+pub(super) fn router(backend: Arc<dyn Backend>, guard: Guard) -> Router {
+    let app = App {
+        backend,
+        stopped: guard.stopped.clone(),
+    };
+    let requests = Router::new()
+        .route("/readyz", get(ready))
+        .route(
+            "/v1/status",
+            get(async |State(app): State<App>| app.backend.status().await.map(Json)),
+        )
+        .route(
+            "/v1/genesis",
+            get(async |State(app): State<App>| app.backend.genesis().await.map(binary)),
+        )
+        .route("/v1/blocks/{block}", get(block))
+        .route("/v1/accounts/{address}", get(account))
+        .route(
+            "/v1/partners",
+            get(async |State(app): State<App>| app.backend.partners().await.map(Json)),
+        )
+        .route("/v1/partners/{address}", get(partner))
+        .route("/v1/jobs", get(jobs))
+        .route("/v1/jobs/{id}", get(job))
+        .route("/v1/transactions", post(submit))
+        .route("/v1/transactions/{id}", get(transaction))
+        .route("/v1/estimate", post(estimate))
+        .route("/v1/proofs/{key}", get(proof))
+        .route("/v1/blobs/{hash}/{length}", get(blob).head(has_blob))
+        .route(
+            "/v1/blobs/{hash}/{length}/chunks/{chunk}",
+            get(blob_chunk).put(put_blob_chunk),
+        )
+        .layer(from_fn_with_state(guard.requests.clone(), admit));
+    let waiting = Router::new()
+        .route("/v1/events", get(events))
+        .layer(from_fn_with_state(guard.waiting.clone(), admit));
+    requests
+        .merge(waiting)
+        // Outside of the room for requests: it must answer while the node is overloaded.
+        .route(
+            "/livez",
+            get(async || Json(serde_json::json!({ "live": true }))),
+        )
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .with_state(app)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(guard, protect))
+}
+
+async fn no_route(request: Request) -> ApiError {
+    let path: String = request.uri().path().chars().take(100).collect();
+    ApiError::not_found(
+        "route",
+        format!("there is no route {path:?}"),
+        "routes start with /v1/; docs/http.md lists them",
+    )
+}
+
+async fn no_method(request: Request) -> ApiError {
+    let message = format!("{} does not exist for this route", request.method());
+    ApiError::new(
+        ErrorKind::MethodNotAllowed,
+        "method_not_allowed",
+        message,
+        "see the `allow` header for what does",
+    )
+}
+
+async fn ready(State(app): State<App>) -> Answer<serde_json::Value> {
+    app.backend.ready().await?;
+    Ok(Json(serde_json::json!({ "ready": true })))
+}
+
+async fn block(State(app): State<App>, Path(text): Path<String>) -> Result<Response, ApiError> {
+    let hint = "give a height, a block id of 64 hex digits, or `latest`";
+    let bad = || {
+        ApiError::malformed(
+            "bad_block",
+            format!("{:?} names no block", shortened(&text)),
+            hint,
+        )
+    };
+    let selector = match text.as_str() {
+        "latest" => BlockSelector::Latest,
+        id if id.len() == 64 => BlockSelector::Id(id.parse().map_err(|_| bad())?),
+        height => BlockSelector::Height(Height(height.parse().map_err(|_| bad())?)),
+    };
+    Ok(Json(app.backend.block(selector).await?).into_response())
+}
+
+async fn account(State(app): State<App>, Path(text): Path<String>) -> Result<Response, ApiError> {
+    Ok(Json(app.backend.account(parse("address", &text)?).await?).into_response())
+}
+
+async fn partner(State(app): State<App>, Path(text): Path<String>) -> Result<Response, ApiError> {
+    Ok(Json(app.backend.partner(parse("address", &text)?).await?).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JobsQuery {
+    live: Option<bool>,
+}
+
+async fn jobs(
+    State(app): State<App>,
+    query: Result<Query<JobsQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let live = self::query(query)?.live.unwrap_or(true);
+    Ok(Json(app.backend.jobs(live).await?).into_response())
+}
+
+async fn job(State(app): State<App>, Path(text): Path<String>) -> Result<Response, ApiError> {
+    Ok(Json(app.backend.job(parse("job_id", &text)?).await?).into_response())
+}
+
+async fn transaction(
+    State(app): State<App>,
+    Path(text): Path<String>,
+) -> Result<Response, ApiError> {
+    Ok(Json(
+        app.backend
+            .transaction(parse("transaction_id", &text)?)
+            .await?,
+    )
+    .into_response())
+}
+
+async fn submit(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    let transaction: SignedTransaction = value(request, "transaction", MAX_REQUEST_BYTES).await?;
+    let submitted = app.backend.submit(transaction).await?;
+    Ok((StatusCode::ACCEPTED, Json(submitted)).into_response())
+}
+
+async fn estimate(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    let spec: JobSpec = value(request, "job_spec", MAX_REQUEST_BYTES).await?;
+    Ok(Json(app.backend.estimate(spec).await?).into_response())
+}
+
+async fn proof(State(app): State<App>, Path(text): Path<String>, headers: HeaderMap) -> Bytes {
+    let hint = "give the hex digits of a state key's canonical bytes";
+    let bad = |why: String| ApiError::malformed("bad_state_key", why, hint);
+    let bytes = hex::decode(&text).map_err(|error| bad(error.to_string()))?;
+    let key: StateKey =
+        decode(&bytes, MAX_STATE_KEY_BYTES).map_err(|error| bad(error.to_string()))?;
+    let proof = app.backend.proof(key).await?;
+    let accepted = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    if accepted.is_some_and(|kinds| kinds.contains("application/octet-stream")) {
+        return Ok(binary(encode(&proof)));
+    }
+    Ok(Json(ProofView::new(&proof)).into_response())
+}
+
+async fn blob(
+    State(app): State<App>,
+    Path(path): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    Ok(Json(app.backend.blob(blob_id(&path.0, &path.1)?).await?).into_response())
+}
+
+async fn has_blob(
+    State(app): State<App>,
+    Path(path): Path<(String, String)>,
+) -> Result<StatusCode, ApiError> {
+    let complete = app.backend.blob(blob_id(&path.0, &path.1)?).await?.complete;
+    Ok(if complete {
+        StatusCode::OK
+    } else {
+        StatusCode::NOT_FOUND
+    })
+}
+
+async fn blob_chunk(State(app): State<App>, Path(path): Path<(String, String, String)>) -> Bytes {
+    let (id, chunk) = chunk_of(&path)?;
+    let bytes = app.backend.blob_chunk(id, chunk).await?;
+    if bytes.len() > MAX_CHUNK_BODY_BYTES {
+        tracing::error!(
+            ?id,
+            chunk,
+            bytes = bytes.len(),
+            "a blob chunk is longer than a chunk may be"
+        );
+        return Err(ApiError::internal("a chunk is longer than it may be"));
+    }
+    Ok(binary(bytes))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UploadQuery {
+    job: JobId,
+}
+
+async fn put_blob_chunk(
+    State(app): State<App>,
+    Path(path): Path<(String, String, String)>,
+    query: Result<Query<UploadQuery>, QueryRejection>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (id, chunk) = chunk_of(&path)?;
+    let job = self::query(query)?.job;
+    let bytes = body(request, MAX_CHUNK_BODY_BYTES).await?;
+    Ok(Json(app.backend.put_blob_chunk(job, id, chunk, bytes).await?).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventsQuery {
+    cursor: Option<u64>,
+    wait_ms: Option<u64>,
+    limit: Option<usize>,
+}
+
+async fn events(
+    State(mut app): State<App>,
+    query: Result<Query<EventsQuery>, QueryRejection>,
+) -> Result<Json<EventPage>, ApiError> {
+    let query = self::query(query)?;
+    let log = app.backend.events();
+    let Some(cursor) = query.cursor else {
+        return Ok(Json(EventPage {
+            cursor: log.cursor(),
+            events: Vec::new(),
+        }));
+    };
+    let limit = query
+        .limit
+        .unwrap_or(MAX_EVENTS_PER_PAGE)
+        .clamp(1, MAX_EVENTS_PER_PAGE);
+    let wait = Duration::from_millis(query.wait_ms.unwrap_or(0).min(MAX_WAIT_MS));
+    let waited = tokio::select! {
+        biased;
+        page = log.wait(cursor, limit) => page,
+        () = super::until(app.stopped.clone()) => log.read(cursor, limit),
+        _ = tokio::time::timeout(wait, std::future::pending::<()>()) => log.read(cursor, limit),
+    };
+    app.stopped.borrow_and_update();
+    waited.map(Json).map_err(|error| cursor_error(&error))
+}
+
+fn cursor_error(error: &CursorError) -> ApiError {
+    let hint = "read the state anew, then go on from the cursor of a request without one";
+    let code = match error {
+        CursorError::TooOld { .. } => "cursor_too_old",
+        CursorError::Ahead { .. } => "cursor_ahead",
+    };
+    ApiError::new(ErrorKind::Gone, code, error.to_string(), hint)
+}
+
+/// A part of a path that must parse.
+fn parse<T: FromStr<Err: std::fmt::Display>>(noun: &str, text: &str) -> Result<T, ApiError> {
+    text.parse().map_err(|error| {
+        let message = format!(
+            "{:?} is no {}: {error}",
+            shortened(text),
+            noun.replace('_', " ")
+        );
+        ApiError::malformed(&format!("bad_{noun}"), message, "check the path")
+    })
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
+    match query {
+        Ok(Query(query)) => Ok(query),
+        Err(error) => Err(ApiError::malformed(
+            "bad_query",
+            error.body_text(),
+            "check the query parameters",
+        )),
+    }
+}
+
+fn blob_id(hash: &str, length: &str) -> Result<BlobId, ApiError> {
+    let id = BlobId {
+        hash: parse::<Hash32>("blob_hash", hash)?,
+        length: parse("blob_length", length)?,
+    };
+    if !id.is_allowed() {
+        return Err(ApiError::malformed(
+            "bad_blob_length",
+            format!("no blob has {length} bytes"),
+            "check the path",
+        ));
+    }
+    Ok(id)
+}
+
+fn chunk_of((hash, length, chunk): &(String, String, String)) -> Result<(BlobId, u64), ApiError> {
+    let (id, chunk) = (blob_id(hash, length)?, parse::<u64>("chunk", chunk)?);
+    // The empty blob has one empty chunk.
+    let chunks = id.length.div_ceil(BLOB_CHUNK_BYTES).max(1);
+    if chunk >= chunks {
+        let message = format!("chunk {chunk} of a blob that has {chunks}");
+        return Err(ApiError::malformed(
+            "bad_chunk",
+            message,
+            "chunks are counted from 0",
+        ));
+    }
+    Ok((id, chunk))
+}
+
+/// All of a request's body, refused by its announced length before a byte is read, and by its real one.
+async fn body(request: Request, limit: usize) -> Result<Vec<u8>, ApiError> {
+    let too_large = || {
+        let message = format!("the body has more than {limit} bytes");
+        ApiError::new(
+            ErrorKind::TooLarge,
+            "body_too_large",
+            message,
+            "send less; large blobs travel in chunks",
+        )
+    };
+    let announced = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    if announced
+        .and_then(|text| text.parse::<u64>().ok())
+        .is_some_and(|n| usize::try_from(n).is_ok_and(|n| n > limit))
+    {
+        return Err(too_large());
+    }
+    let body: Body = request.into_body();
+    match axum::body::to_bytes(body, limit).await {
+        Ok(bytes) => Ok(bytes.into()),
+        Err(error) if is_length_limit(&error) => Err(too_large()),
+        Err(error) => Err(ApiError::malformed(
+            "broken_body",
+            error.to_string(),
+            "send the whole body",
+        )),
+    }
+}
+
+fn is_length_limit(error: &axum::Error) -> bool {
+    std::error::Error::source(error)
+        .is_some_and(|source| source.to_string().contains("length limit exceeded"))
+}
+
+/// The value in a request's body: JSON if the content type says so, else its canonical bytes.
+async fn value<T: BorshDeserialize + DeserializeOwned>(
+    request: Request,
+    noun: &str,
+    limit: usize,
+) -> Result<T, ApiError> {
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let json = kind.is_some_and(|kind| kind.starts_with("application/json"));
+    // JSON writes bytes as hex digits and names every field.
+    let bytes = body(request, if json { 4 * limit } else { limit }).await?;
+    let read = if json {
+        serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+    } else {
+        decode(&bytes, limit).map_err(|error| error.to_string())
+    };
+    read.map_err(|error| {
+        let message = format!("the body is no {}: {error}", noun.replace('_', " "));
+        let hint = "send its canonical borsh bytes, or JSON with the content type application/json";
+        ApiError::malformed(&format!("bad_{noun}"), message, hint)
+    })
+}
+
+fn binary(bytes: Vec<u8>) -> Response {
+    let kind = [
+        (header::CONTENT_TYPE, "application/octet-stream"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (kind, bytes).into_response()
+}

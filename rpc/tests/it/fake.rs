@@ -1,0 +1,433 @@
+//! A node in memory, and the server before it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gridproof_rpc as rpc;
+use rpc::model::{
+    AccountView, BlobStatus, BlockSelector, BlockTransaction, BlockView, Estimate, Exclusion,
+    JobList, JobSummary, JobView, PartnerList, PartnerView, Status, Submitted, TransactionStatus,
+    UnbondingView,
+};
+use rpc::{ApiError, Backend, Client, EventLog, Server, ServerConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use types::hash::{Address, BlobId, BlockId, Hash32, JobId, TransactionId};
+use types::job::{JobSpec, Stage};
+use types::number::{
+    Amount, ChainTime, Epoch, Height, Nonce, ProtocolVersion, SQUARE, Timestamp, ValidatorIndex,
+    View,
+};
+use types::proof::ValueProof;
+use types::state_key::StateKey;
+use types::transaction::{Failure, SignedTransaction};
+
+use crate::samples;
+
+pub const DEADLINE: Duration = Duration::from_secs(20);
+/// First event number of the node.
+pub const FIRST: u64 = 1_000;
+/// Asking for this account never ends.
+pub const SLOW: Address = Address([0x51; 20]);
+/// Asking for this account panics.
+pub const PANIC: Address = Address([0xbd; 20]);
+
+/// Waits for a future with the deadline.
+pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
+    timeout(DEADLINE, future)
+        .await
+        .unwrap_or_else(|_| panic!("{what} did not happen within {DEADLINE:?}"))
+}
+
+/// More than the sockets of a connection hold, in bytes.
+pub const LARGE: usize = 24 << 20;
+
+pub struct Fake {
+    /// Whether the genesis has [`LARGE`] bytes.
+    pub large: AtomicBool,
+    pub ready: AtomicBool,
+    pub log: EventLog,
+    pub included: Mutex<BTreeSet<TransactionId>>,
+    pub waiting: Mutex<BTreeSet<TransactionId>>,
+    pub stage: Mutex<Option<Stage>>,
+    pub chunks: Mutex<BTreeMap<(BlobId, u64), Vec<u8>>>,
+    pub last_upload: Mutex<Option<JobId>>,
+}
+
+impl Fake {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            large: AtomicBool::new(false),
+            ready: AtomicBool::new(true),
+            log: EventLog::new(8, FIRST),
+            included: Mutex::default(),
+            waiting: Mutex::default(),
+            stage: Mutex::default(),
+            chunks: Mutex::default(),
+            last_upload: Mutex::default(),
+        })
+    }
+
+    fn partner_view() -> PartnerView {
+        PartnerView {
+            address: samples::BOB,
+            profile: samples::profile(),
+            bond: Amount(100 * SQUARE.0),
+            locked: SQUARE,
+            free: Amount(99 * SQUARE.0),
+            counted_bond: None,
+            unbonding: vec![UnbondingView {
+                amount: SQUARE,
+                due: ChainTime(77),
+            }],
+            running: 1,
+            verified_value: Amount(3),
+            height: Height(9),
+        }
+    }
+
+    fn blob_status(&self, id: BlobId) -> BlobStatus {
+        let chunks = id.length.div_ceil(256 << 10).max(1);
+        let held = self.chunks.lock().unwrap();
+        let missing: Vec<_> = (0..chunks)
+            .filter(|chunk| !held.contains_key(&(id, *chunk)))
+            .collect();
+        BlobStatus {
+            complete: missing.is_empty(),
+            chunks,
+            missing,
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for Fake {
+    async fn ready(&self) -> Result<(), ApiError> {
+        if self.ready.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        Err(ApiError::unavailable(
+            "catching_up",
+            "the node is 12 blocks behind",
+            "wait until it caught up",
+        ))
+    }
+
+    async fn status(&self) -> Result<Status, ApiError> {
+        Ok(Status {
+            chain_id: samples::CHAIN,
+            network: "testnet".to_owned(),
+            version: "0.1.0".to_owned(),
+            protocol_version: ProtocolVersion(1),
+            validator: Some(ValidatorIndex(2)),
+            committee_size: 4,
+            peers: 3,
+            height: Height(9),
+            block_id: samples::header(9).id(),
+            block_time: Timestamp(1_700_000_000_009),
+            state_root: Hash32([3; 32]),
+            chain_time: ChainTime(4_500),
+            epoch: Epoch(0),
+            view: View(11),
+            minimum_fee: Amount(SQUARE.0 / 1_000),
+            mempool_transactions: 1,
+            mempool_bytes: 200,
+            catching_up: false,
+            cursor: self.log.cursor(),
+        })
+    }
+
+    async fn genesis(&self) -> Result<Vec<u8>, ApiError> {
+        Ok(if self.large.load(Ordering::SeqCst) {
+            vec![7; LARGE]
+        } else {
+            vec![1, 2, 3]
+        })
+    }
+
+    async fn block(&self, selector: BlockSelector) -> Result<BlockView, ApiError> {
+        let header = samples::header(9);
+        let known = match selector {
+            BlockSelector::Latest => true,
+            BlockSelector::Height(height) => height == Height(9),
+            BlockSelector::Id(id) => id == header.id(),
+        };
+        if !known {
+            return Err(ApiError::not_found(
+                "block",
+                format!("no block {selector}"),
+                "the newest is 9",
+            ));
+        }
+        let signed = samples::transaction();
+        let transaction = BlockTransaction {
+            id: signed.id(),
+            sender: signed.transaction.sender.address(),
+            receipt: Some(samples::receipt(signed.id())),
+            transaction: signed.transaction,
+        };
+        Ok(BlockView {
+            id: header.id(),
+            header,
+            system: vec![],
+            transactions: vec![transaction],
+        })
+    }
+
+    async fn account(&self, address: Address) -> Result<AccountView, ApiError> {
+        if address == SLOW {
+            std::future::pending::<()>().await;
+        }
+        assert!(address != PANIC, "asked for the account that panics");
+        Ok(AccountView {
+            address,
+            balance: Amount(SQUARE.0 * 3 / 2),
+            nonce: Nonce(4),
+            next_nonce: Nonce(5),
+            is_partner: false,
+            height: Height(9),
+        })
+    }
+
+    async fn partners(&self) -> Result<PartnerList, ApiError> {
+        Ok(PartnerList {
+            height: Height(9),
+            partners: vec![Self::partner_view()],
+        })
+    }
+
+    async fn partner(&self, address: Address) -> Result<PartnerView, ApiError> {
+        if address == samples::BOB {
+            return Ok(Self::partner_view());
+        }
+        Err(ApiError::not_found(
+            "partner",
+            format!("{address} is no partner"),
+            "register it first",
+        ))
+    }
+
+    async fn jobs(&self, live: bool) -> Result<JobList, ApiError> {
+        let stage = if live {
+            samples::open()
+        } else {
+            Stage::Settled
+        };
+        Ok(JobList {
+            height: Height(9),
+            jobs: vec![JobSummary::of(&samples::record(stage))],
+        })
+    }
+
+    async fn job(&self, id: JobId) -> Result<JobView, ApiError> {
+        let stage = self
+            .stage
+            .lock()
+            .unwrap()
+            .clone()
+            .filter(|_| id == samples::JOB);
+        let missing = || ApiError::not_found("job", format!("no job {id}"), "check the id");
+        let record = samples::record(stage.ok_or_else(missing)?);
+        let receipt = matches!(record.stage, Stage::Settled).then(samples::job_receipt);
+        Ok(JobView::of(record, receipt, ChainTime(59_000), Height(9)))
+    }
+
+    async fn transaction(&self, id: TransactionId) -> Result<TransactionStatus, ApiError> {
+        if self.included.lock().unwrap().contains(&id) {
+            let receipt = samples::receipt(id);
+            let block = BlockId(Hash32([1; 32]));
+            return Ok(TransactionStatus::Included {
+                id,
+                height: Height(9),
+                block,
+                position: 0,
+                receipt,
+            });
+        }
+        if self.waiting.lock().unwrap().contains(&id) {
+            return Ok(TransactionStatus::Pending {
+                id,
+                valid_until: Height(100),
+            });
+        }
+        Err(ApiError::not_found(
+            "transaction",
+            format!("no transaction {id}"),
+            "it may have expired",
+        ))
+    }
+
+    async fn submit(&self, transaction: SignedTransaction) -> Result<Submitted, ApiError> {
+        if transaction.transaction.nonce != Nonce(4) {
+            let message = format!("nonce {} where 4 is next", transaction.transaction.nonce);
+            return Err(ApiError::refused(
+                "nonce_too_high",
+                message,
+                "send the missing ones first",
+            ));
+        }
+        self.waiting.lock().unwrap().insert(transaction.id());
+        Ok(Submitted {
+            id: transaction.id(),
+            job: None,
+        })
+    }
+
+    async fn estimate(&self, spec: JobSpec) -> Result<Estimate, ApiError> {
+        let failure = Failure {
+            code: "price".to_owned(),
+            message: format!("{} is too cheap", spec.name),
+        };
+        let exclusion = Exclusion {
+            code: "price".to_owned(),
+            reason: "their ask is higher".to_owned(),
+            partners: 2,
+        };
+        Ok(Estimate {
+            height: Height(9),
+            policy: Some(samples::policy()),
+            escrow: Some(samples::escrow()),
+            total: Some(Amount(6 * SQUARE.0)),
+            lowest_price: None,
+            eligible: vec![samples::BOB],
+            exclusions: vec![exclusion],
+            refusal: Some(failure),
+        })
+    }
+
+    async fn proof(&self, key: StateKey) -> Result<ValueProof, ApiError> {
+        Ok(samples::value_proof(
+            matches!(key, StateKey::Chain).then(|| vec![1, 2]),
+        ))
+    }
+
+    async fn blob(&self, id: BlobId) -> Result<BlobStatus, ApiError> {
+        Ok(self.blob_status(id))
+    }
+
+    async fn blob_chunk(&self, id: BlobId, chunk: u64) -> Result<Vec<u8>, ApiError> {
+        let held = self.chunks.lock().unwrap().get(&(id, chunk)).cloned();
+        held.ok_or_else(|| ApiError::not_found("blob", "this node does not have it", "ask another"))
+    }
+
+    async fn put_blob_chunk(
+        &self,
+        job: JobId,
+        id: BlobId,
+        chunk: u64,
+        bytes: Vec<u8>,
+    ) -> Result<BlobStatus, ApiError> {
+        self.chunks.lock().unwrap().insert((id, chunk), bytes);
+        *self.last_upload.lock().unwrap() = Some(job);
+        Ok(self.blob_status(id))
+    }
+
+    fn events(&self) -> &EventLog {
+        &self.log
+    }
+}
+
+pub struct Running {
+    pub fake: Arc<Fake>,
+    pub server: Server,
+    pub address: SocketAddr,
+    pub client: Client,
+}
+
+pub fn config() -> ServerConfig {
+    ServerConfig::at("127.0.0.1:0".parse().unwrap())
+}
+
+pub async fn start() -> Running {
+    start_with(config()).await
+}
+
+pub async fn start_with(config: ServerConfig) -> Running {
+    let fake = Fake::new();
+    let server = Server::start(config, fake.clone()).await.unwrap();
+    let address = server.local_address();
+    let client = Client::new(&format!("http://{address}")).unwrap();
+    Running {
+        fake,
+        server,
+        address,
+        client,
+    }
+}
+
+/// An answer as it came over the wire.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+        let head = String::from_utf8(bytes[..end].to_vec()).ok()?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some(Self {
+            status,
+            head: head.to_ascii_lowercase(),
+            body: bytes[end + 4..].to_vec(),
+        })
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The code of an error, whose other fields must be there too.
+    pub fn code(&self) -> String {
+        let body: rpc::ErrorBody = serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error} in {:?}", String::from_utf8_lossy(&self.body)));
+        assert!(
+            !body.message.is_empty() && !body.hint.is_empty(),
+            "{body:?}"
+        );
+        body.code
+    }
+}
+
+/// Sends bytes on a connection of their own and reads until the server closes it.
+pub async fn raw(address: SocketAddr, bytes: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // The server may answer and close before it has read everything.
+    let _ = stream.write_all(bytes).await;
+    let mut all = Vec::new();
+    let _ = within("the end of the answer", stream.read_to_end(&mut all)).await;
+    Answer::parse(&all).unwrap_or_else(|| panic!("no answer: {:?}", String::from_utf8_lossy(&all)))
+}
+
+/// A request without a body on a connection that ends with it.
+pub async fn request(address: SocketAddr, method: &str, path: &str) -> Answer {
+    let text = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    raw(address, text.as_bytes()).await
+}
+
+/// A POST whose body is said to be JSON.
+pub async fn send_json(address: SocketAddr, path: &str, body: &[u8]) -> Answer {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    raw(address, &[head.as_bytes(), body].concat()).await
+}
+
+/// A request with a body on a connection that ends with it.
+pub async fn send(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> Answer {
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    raw(address, &[head.as_bytes(), body].concat()).await
+}

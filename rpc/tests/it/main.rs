@@ -1,0 +1,16 @@
+//! Server and client over real sockets, against a node in memory.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails by panicking"
+)]
+
+mod client;
+mod events;
+mod fake;
+mod limits;
+mod models;
+mod protection;
+mod routes;
+mod samples;

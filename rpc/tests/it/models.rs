@@ -1,0 +1,203 @@
+//! Models: what is derived, and that JSON gives back what it was made of.
+
+use gridproof_rpc as rpc;
+use rpc::model::{JobSummary, JobView};
+use types::hash::Hash32;
+use types::job::{Committed, FailureReason, Opened, Primary, Stage, Verifier};
+use types::number::{Amount, BeaconStep, ChainTime, Fixed64, Height, TaskIndex};
+
+use crate::samples;
+
+fn stages() -> Vec<Stage> {
+    let primary = Primary {
+        partner: samples::BOB,
+        price: Amount(7),
+        bond: Amount(8),
+    };
+    let beacon = Some(Hash32([2; 32]));
+    let committed = Committed {
+        commitment: Hash32([1; 32]),
+        height: Height(5),
+        draw: BeaconStep(7),
+        beacon,
+    };
+    let opened = Opened {
+        root: Hash32([3; 32]),
+        salt: Hash32([4; 32]),
+        leaves: types::attestation::MerkleLeaves::default(),
+        outcomes: None,
+    };
+    let verifiers = vec![Verifier {
+        partner: samples::ALICE,
+        fill_up: false,
+        tasks: vec![TaskIndex(0), TaskIndex(2)],
+        bond: Amount(1),
+        claim: Some(Hash32([5; 32])),
+        opened: None,
+    }];
+    let deadline = ChainTime(60_000);
+    vec![
+        samples::open(),
+        Stage::Assigned {
+            primary: primary.clone(),
+            acknowledged: true,
+            deadline,
+        },
+        Stage::Committed {
+            primary: primary.clone(),
+            committed,
+            verifiers: verifiers.clone(),
+            deadline,
+        },
+        Stage::Announced {
+            primary: primary.clone(),
+            committed,
+            verifiers: verifiers.clone(),
+            missing: 1,
+            needed: 2,
+            draw: BeaconStep(4),
+            round: 0,
+            deadline,
+        },
+        Stage::Verifying {
+            primary: primary.clone(),
+            committed,
+            verifiers: verifiers.clone(),
+            needed: 2,
+            round: 1,
+            deadline,
+        },
+        Stage::Revealed {
+            primary: primary.clone(),
+            committed,
+            opened: Some(opened.clone()),
+            verifiers: verifiers.clone(),
+            unverified: false,
+            deadline,
+        },
+        Stage::Agreed {
+            primary,
+            committed,
+            opened,
+            verifiers,
+            stored: types::committee::ValidatorSet::default(),
+            deadline,
+        },
+        Stage::Settled,
+        Stage::Failed {
+            reason: FailureReason::NoPartner,
+        },
+    ]
+}
+
+#[test]
+fn a_job_view_derives_stage_parties_and_deadline() {
+    for stage in stages() {
+        let name = stage.name();
+        let receipt = (name == "settled").then(samples::job_receipt);
+        let view = JobView::of(
+            samples::record(stage),
+            receipt,
+            ChainTime(59_000),
+            Height(9),
+        );
+        assert_eq!(view.stage, name);
+        let ended = matches!(name, "settled" | "failed");
+        assert_eq!(view.live, !ended);
+        assert_eq!(view.deadline_in_ms, (!ended).then_some(1_000), "{name}");
+        assert_eq!(
+            view.primary,
+            (!matches!(name, "open" | "failed")).then_some(samples::BOB),
+            "{name}"
+        );
+        let checked = !matches!(name, "open" | "assigned" | "failed");
+        assert_eq!(view.verifiers.len(), usize::from(checked), "{name}");
+        assert_eq!(
+            view.failure,
+            (name == "failed").then_some(FailureReason::NoPartner)
+        );
+        if let Some(verifier) = view.verifiers.first() {
+            let expected = if name == "settled" {
+                (3, true, true)
+            } else {
+                (2, true, false)
+            };
+            assert_eq!(
+                (verifier.tasks, verifier.sealed, verifier.opened),
+                expected,
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_deadline_that_passed_has_no_time_left() {
+    let view = JobView::of(
+        samples::record(samples::open()),
+        None,
+        ChainTime(70_000),
+        Height(9),
+    );
+    assert_eq!(view.deadline_in_ms, Some(0));
+}
+
+#[test]
+fn jobs_of_every_stage_survive_json() {
+    for stage in stages() {
+        let view = JobView::of(
+            samples::record(stage),
+            Some(samples::job_receipt()),
+            ChainTime(1),
+            Height(9),
+        );
+        let text = serde_json::to_string(&view).unwrap();
+        assert_eq!(
+            serde_json::from_str::<JobView>(&text).unwrap(),
+            view,
+            "{text}"
+        );
+        let summary = JobSummary::of(&view.record);
+        let text = serde_json::to_string(&summary).unwrap();
+        assert_eq!(
+            serde_json::from_str::<JobSummary>(&text).unwrap(),
+            summary,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn readers_ignore_fields_that_they_do_not_know() {
+    let view = JobView::of(
+        samples::record(samples::open()),
+        None,
+        ChainTime(1),
+        Height(9),
+    );
+    let text = serde_json::to_string(&view)
+        .unwrap()
+        .replacen('{', "{\"news\":true,", 1);
+    assert_eq!(serde_json::from_str::<JobView>(&text).unwrap(), view);
+}
+
+#[test]
+fn a_fraction_survives_json_to_its_last_bit() {
+    for value in [0, 1, u128::from(u64::MAX) + 2, u128::MAX] {
+        let text = serde_json::to_string(&Fixed64(value)).unwrap();
+        assert_eq!(text, format!("\"{value}\""));
+        assert_eq!(
+            serde_json::from_str::<Fixed64>(&text).unwrap(),
+            Fixed64(value)
+        );
+    }
+    for text in [
+        "1",
+        "\"\"",
+        "\"-1\"",
+        "\"0.5\"",
+        "\"340282366920938463463374607431768211456\"",
+    ] {
+        assert!(serde_json::from_str::<Fixed64>(text).is_err(), "{text}");
+    }
+}

@@ -1,0 +1,222 @@
+//! Values for the tests.
+
+use std::collections::BTreeMap;
+
+use types::block::Header;
+use types::codec::{Bounded, Text};
+use types::committee::ValidatorSet;
+use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId};
+use types::job::{
+    CLASS_WASM_V1, Constraints, Escrow, JobReceipt, JobRecord, JobSpec, Name, PartnerProfile,
+    Policy, ReceiptVerifier, Stage, StageEntry, TaskLimits, Verification, Workload,
+};
+use types::key::{SecretKey, VrfPublicKey};
+use types::number::{
+    Amount, Attempt, ChainTime, Epoch, Fixed64, Height, Nonce, ProtocolVersion, SQUARE, Timestamp,
+    ValidatorIndex, View, Weight,
+};
+use types::proof::{FinalityProof, StateProof, ValueProof};
+use types::transaction::{Action, SignedTransaction, Transaction, TransactionReceipt};
+use types::vote::{Certificate, Statement, Subject};
+
+pub const CHAIN: ChainId = ChainId(Hash32([7; 32]));
+pub const JOB: JobId = JobId(Hash32([5; 32]));
+pub const ALICE: Address = Address([0xa1; 20]);
+pub const BOB: Address = Address([0xb0; 20]);
+
+pub fn text<const MAX: usize, const LINES: bool>(text: &str) -> Text<MAX, LINES> {
+    Text::new(text).unwrap()
+}
+
+pub fn header(height: u64) -> Header {
+    Header {
+        protocol_version: ProtocolVersion(1),
+        chain_id: CHAIN,
+        height: Height(height),
+        parent: BlockId(Hash32([1; 32])),
+        timestamp: Timestamp(1_700_000_000_000 + height),
+        proposer: ValidatorIndex(2),
+        transaction_root: Hash32([2; 32]),
+        base_fee: Amount(SQUARE.0 / 1_000),
+        next_committee: Hash32::ZERO,
+        parent_state_root: Hash32([3; 32]),
+        parent_receipt_root: Hash32([4; 32]),
+        parent_weight: Weight(9),
+    }
+}
+
+pub fn transaction() -> SignedTransaction {
+    let key = SecretKey::from_bytes(&[3; 32]);
+    let action = Action::Transfer {
+        to: BOB,
+        amount: SQUARE,
+    };
+    let transaction = Transaction {
+        chain_id: CHAIN,
+        sender: key.public(),
+        nonce: Nonce(4),
+        valid_until: Height(100),
+        fee: Amount(SQUARE.0 / 1_000),
+        action,
+    };
+    transaction.sign(&key)
+}
+
+pub fn receipt(id: TransactionId) -> TransactionReceipt {
+    TransactionReceipt {
+        id,
+        fee: Amount(SQUARE.0 / 1_000),
+        failure: None,
+    }
+}
+
+pub fn spec() -> JobSpec {
+    let blob = BlobId::of(b"module");
+    JobSpec {
+        name: text("histogram"),
+        workload: Workload {
+            class: CLASS_WASM_V1,
+            module: blob,
+            arguments: Bounded::new(vec![text("--bins"), text("8")]).unwrap(),
+            environment: BTreeMap::from([(text("KEY"), text("value"))]),
+            stdin: None,
+            inputs: Bounded::default(),
+            outputs: Bounded::default(),
+            tasks: 3,
+            limits: TaskLimits {
+                weight: Weight(1_000),
+                memory_bytes: 1 << 20,
+                output_bytes: 1 << 10,
+            },
+            clock_start_ns: 0,
+            random_seed: Hash32::ZERO,
+        },
+        constraints: Constraints {
+            attributes: BTreeMap::from([(text("region"), text("eu"))]),
+        },
+        verification: Verification {
+            minimum_verifiers: 2,
+            tasks_per_verifier: Some(u32::MAX),
+            value_at_risk: Amount(10 * SQUARE.0),
+            task_value_at_risk: SQUARE,
+            confidence_ppm: 950_000,
+        },
+        price_cap: Amount(5 * SQUARE.0),
+    }
+}
+
+pub fn policy() -> Policy {
+    Policy {
+        expected_verifiers: Fixed64(u128::MAX),
+        tasks_per_verifier: 3,
+        expected_checks: Fixed64((1 << 64) + 1),
+        detection: Fixed64(1 << 63),
+        bond: Amount(40 * SQUARE.0),
+        verifier_bond: SQUARE,
+        minimum_verifiers: 2,
+        verifier_fee: Amount(SQUARE.0 / 4),
+    }
+}
+
+pub fn escrow() -> Escrow {
+    Escrow {
+        execution: Amount(5 * SQUARE.0),
+        verification: SQUARE,
+        storage: Amount(1),
+        fees: Amount(2),
+    }
+}
+
+pub fn record(stage: Stage) -> JobRecord {
+    let entry = StageEntry {
+        stage: "open".to_owned(),
+        attempt: Attempt(0),
+        height: Height(3),
+        time: Timestamp(1_700_000_000_003),
+    };
+    JobRecord {
+        id: JOB,
+        customer: ALICE,
+        spec: spec(),
+        escrow: escrow(),
+        policy: policy(),
+        attempt: Attempt(1),
+        unrunnable_reports: vec![],
+        excluded: vec![BOB],
+        burned: Amount(5),
+        stage,
+        history: vec![entry],
+    }
+}
+
+pub fn open() -> Stage {
+    let mut stored = ValidatorSet::default();
+    stored.insert(ValidatorIndex(3));
+    Stage::Open {
+        stored,
+        draw: None,
+        deadline: ChainTime(60_000),
+    }
+}
+
+pub fn job_receipt() -> JobReceipt {
+    JobReceipt {
+        job: JOB,
+        attempt: Attempt(1),
+        customer: ALICE,
+        workload: spec().workload.id(),
+        input_root: spec().workload.input_root(),
+        tasks: 3,
+        result_root: Hash32([8; 32]),
+        salt: Hash32([9; 32]),
+        outcomes: BlobId::of(b"outcomes"),
+        class: CLASS_WASM_V1,
+        primary: BOB,
+        price: SQUARE,
+        verifiers: vec![ReceiptVerifier {
+            partner: ALICE,
+            fill_up: true,
+            tasks: 3,
+        }],
+        verification_paid: Amount(2),
+        burned: Amount(3),
+        value_at_risk: Amount(10 * SQUARE.0),
+        task_value_at_risk: SQUARE,
+        policy: policy(),
+        tasks_rerun: 6,
+        height: Height(20),
+        time: Timestamp(1_700_000_000_020),
+    }
+}
+
+pub fn profile() -> PartnerProfile {
+    PartnerProfile {
+        name: Name::new("grid one").unwrap(),
+        class: CLASS_WASM_V1,
+        vrf_key: VrfPublicKey([6; 32]),
+        ask: Amount(10),
+        capacity: 2,
+        attributes: BTreeMap::from([(text("region"), text("eu"))]),
+    }
+}
+
+pub fn value_proof(value: Option<Vec<u8>>) -> ValueProof {
+    let statement = Statement {
+        epoch: Epoch(0),
+        view: View(9),
+        subject: Subject::Finalize {
+            block: header(9).id(),
+        },
+    };
+    ValueProof {
+        value,
+        proof: StateProof {
+            leaf: None,
+            siblings: Bounded::new(vec![Hash32([1; 32])]).unwrap(),
+        },
+        finality: FinalityProof {
+            headers: Bounded::new(vec![header(9)]).unwrap(),
+            certificate: Certificate::from_votes(statement, &[]),
+        },
+    }
+}

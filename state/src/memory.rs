@@ -1,0 +1,306 @@
+//! The store of decided blocks in memory: the model that the one on disk is checked against, and the disk of
+//! simulated nodes, which loses what was not synced.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use types::block::{Block, Body};
+use types::genesis::Genesis;
+use types::hash::{BlockId, Hash32, TransactionId};
+use types::limits::KEPT_HEIGHTS;
+use types::number::Height;
+use types::state_key::StateKey;
+use types::transaction::TransactionReceipt;
+use types::vote::Certificate;
+
+use crate::tree::{NodeKey, TreeNodes};
+use crate::{
+    ChainStore, DecidedState, Decision, Durability, StateError, StateRead, Tip, Writes,
+    genesis_diff,
+};
+
+/// A handle of a store in memory; clones share the store, see [`MemoryStore::fork`] for a copy.
+#[derive(Debug, Clone)]
+pub struct MemoryStore(Arc<RwLock<Inner>>);
+
+#[derive(Debug, Clone)]
+struct Inner {
+    tip: Tip,
+    flat: BTreeMap<StateKey, Vec<u8>>,
+    nodes: BTreeMap<NodeKey, Vec<u8>>,
+    /// By height, for the newest heights: what it takes to go back below.
+    undo: BTreeMap<Height, Undo>,
+    blocks: BTreeMap<Height, (Block, Vec<TransactionReceipt>)>,
+    heights: BTreeMap<BlockId, Height>,
+    certificates: BTreeMap<Height, Certificate>,
+    transactions: BTreeMap<TransactionId, (Height, u32)>,
+    /// Commits since the last synced one.
+    unsynced: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Undo {
+    previous: Tip,
+    before: Writes,
+    new: Vec<NodeKey>,
+    stale: BTreeSet<NodeKey>,
+}
+
+impl MemoryStore {
+    /// A store at height 0 with the state that genesis writes.
+    pub fn new(genesis: &Genesis, genesis_writes: Writes) -> Result<Self, StateError> {
+        let block = Block {
+            header: genesis.header(),
+            body: Body::default(),
+        };
+        let diff = genesis_diff(&block.header, genesis_writes)?;
+        let flat = diff
+            .writes
+            .iter()
+            .filter_map(|(key, value)| Some((*key, value.clone()?)))
+            .collect();
+        Ok(Self(Arc::new(RwLock::new(Inner {
+            tip: diff.tip(),
+            flat,
+            nodes: diff.tree.new,
+            undo: BTreeMap::new(),
+            heights: BTreeMap::from([(diff.block, Height::ZERO)]),
+            blocks: BTreeMap::from([(Height::ZERO, (block, Vec::new()))]),
+            certificates: BTreeMap::new(),
+            transactions: BTreeMap::new(),
+            unsynced: 0,
+        }))))
+    }
+
+    /// A store of its own with the same content.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self(Arc::new(RwLock::new(self.inner().clone())))
+    }
+
+    /// Loses every commit since the last synced one, as a crash of the machine may.
+    pub fn crash(&self) -> Result<Tip, StateError> {
+        let mut inner = self.inner_mut();
+        while inner.unsynced > 0 {
+            inner.undo()?;
+        }
+        Ok(inner.tip)
+    }
+
+    /// How many tree nodes are stored.
+    #[must_use]
+    pub fn node_count(&self) -> usize {
+        self.inner().nodes.len()
+    }
+
+    // A panic while the lock is held cannot leave a half-made change that matters: the process is going down.
+    fn inner(&self) -> RwLockReadGuard<'_, Inner> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn inner_mut(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn oldest(&self) -> Height {
+        self.undo
+            .first_key_value()
+            .map_or(self.tip.height, |(height, _)| height.saturating_sub(1))
+    }
+
+    fn check_kept(&self, height: Height) -> Result<(), StateError> {
+        let (oldest, tip) = (self.oldest(), self.tip.height);
+        if height < oldest || height > tip {
+            return Err(StateError::NotKept {
+                height,
+                oldest,
+                tip,
+            });
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, decision: &Decision) -> Result<(), StateError> {
+        decision.check(&self.tip)?;
+        let (diff, height) = (&decision.diff, decision.diff.height);
+        self.write(&diff.writes);
+        self.nodes.extend(
+            diff.tree
+                .new
+                .iter()
+                .map(|(key, node)| (key.clone(), node.clone())),
+        );
+        let undo = Undo {
+            previous: self.tip,
+            before: diff.before.clone(),
+            new: diff.tree.new.keys().cloned().collect(),
+            stale: diff.tree.stale.clone(),
+        };
+        self.undo.insert(height, undo);
+        self.heights.insert(diff.block, height);
+        self.blocks
+            .insert(height, (decision.block.clone(), decision.receipts.clone()));
+        if let Some(certificate) = &decision.finality {
+            self.certificates.insert(height, certificate.clone());
+        }
+        for (position, transaction) in (0u32..).zip(&decision.block.body.transactions) {
+            self.transactions
+                .insert(transaction.id(), (height, position));
+        }
+        self.tip = diff.tip();
+        while let Some(entry) = self
+            .undo
+            .first_entry()
+            .filter(|entry| entry.key().0 + KEPT_HEIGHTS <= height.0)
+        {
+            for key in entry.remove().stale {
+                self.nodes.remove(&key);
+            }
+        }
+        Ok(())
+    }
+
+    fn undo(&mut self) -> Result<(), StateError> {
+        let height = self.tip.height;
+        let undo = self
+            .undo
+            .remove(&height)
+            .ok_or(StateError::NothingToUndo(height))?;
+        self.write(&undo.before);
+        for key in &undo.new {
+            self.nodes.remove(key);
+        }
+        self.heights.remove(&self.tip.block);
+        self.certificates.remove(&height);
+        if let Some((block, _)) = self.blocks.remove(&height) {
+            for transaction in &block.body.transactions {
+                self.transactions.remove(&transaction.id());
+            }
+        }
+        self.tip = undo.previous;
+        self.unsynced = self.unsynced.saturating_sub(1);
+        Ok(())
+    }
+
+    fn write(&mut self, writes: &Writes) {
+        for (key, value) in writes {
+            match value {
+                Some(bytes) => self.flat.insert(*key, bytes.clone()),
+                None => self.flat.remove(key),
+            };
+        }
+    }
+}
+
+impl StateRead for MemoryStore {
+    fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.inner().flat.get(key).cloned())
+    }
+}
+
+impl TreeNodes for MemoryStore {
+    fn node(&self, key: &NodeKey) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.inner().nodes.get(key).cloned())
+    }
+}
+
+impl DecidedState for MemoryStore {
+    fn tip(&self) -> Tip {
+        self.inner().tip
+    }
+
+    fn oldest(&self) -> Height {
+        self.inner().oldest()
+    }
+
+    fn root_at(&self, height: Height) -> Result<Hash32, StateError> {
+        let inner = self.inner();
+        inner.check_kept(height)?;
+        Ok(inner
+            .undo
+            .get(&height.next())
+            .map_or(inner.tip, |undo| undo.previous)
+            .root)
+    }
+
+    fn read_at(&self, height: Height, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
+        let inner = self.inner();
+        inner.check_kept(height)?;
+        match inner
+            .undo
+            .range(height.next()..)
+            .find_map(|(_, undo)| undo.before.get(key))
+        {
+            Some(before) => Ok(before.clone()),
+            None => Ok(inner.flat.get(key).cloned()),
+        }
+    }
+}
+
+impl ChainStore for MemoryStore {
+    fn commit(&self, decision: &Decision, durability: Durability) -> Result<(), StateError> {
+        let mut inner = self.inner_mut();
+        inner.commit(decision)?;
+        inner.unsynced = if durability == Durability::Synced {
+            0
+        } else {
+            inner.unsynced.saturating_add(1)
+        };
+        Ok(())
+    }
+
+    fn undo(&self) -> Result<Tip, StateError> {
+        let mut inner = self.inner_mut();
+        inner.undo()?;
+        Ok(inner.tip)
+    }
+
+    fn block_at(&self, height: Height) -> Result<Option<Block>, StateError> {
+        Ok(self
+            .inner()
+            .blocks
+            .get(&height)
+            .map(|(block, _)| block.clone()))
+    }
+
+    fn height_of(&self, block: &BlockId) -> Result<Option<Height>, StateError> {
+        Ok(self.inner().heights.get(block).copied())
+    }
+
+    fn receipts_at(&self, height: Height) -> Result<Option<Vec<TransactionReceipt>>, StateError> {
+        Ok(self
+            .inner()
+            .blocks
+            .get(&height)
+            .map(|(_, receipts)| receipts.clone()))
+    }
+
+    fn transaction(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError> {
+        Ok(self.inner().transactions.get(id).copied())
+    }
+
+    fn certificate_from(
+        &self,
+        height: Height,
+    ) -> Result<Option<(Height, Certificate)>, StateError> {
+        Ok(self
+            .inner()
+            .certificates
+            .range(height..)
+            .next()
+            .map(|(at, certificate)| (*at, certificate.clone())))
+    }
+
+    fn newest_certificate(&self) -> Result<Option<(Height, Certificate)>, StateError> {
+        Ok(self
+            .inner()
+            .certificates
+            .last_key_value()
+            .map(|(at, certificate)| (*at, certificate.clone())))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,334 @@
+//! The tree against the rule of its root, and against nodes that are missing or damaged.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::memory::tests::seeded;
+
+const EMPTY: Hash32 = Hash32(*b"SPARSE_MERKLE_PLACEHOLDER_HASH__");
+
+type Nodes = BTreeMap<NodeKey, Vec<u8>>;
+type Changes = BTreeMap<Hash32, Option<Hash32>>;
+
+impl TreeNodes for Nodes {
+    fn node(&self, key: &NodeKey) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.get(key).cloned())
+    }
+}
+
+/// Few keys, some of which share long prefixes.
+fn key(n: u8) -> Hash32 {
+    let mut hash = if n.is_multiple_of(2) {
+        Hash32([0xa5; 32])
+    } else {
+        value_hash(&[n])
+    };
+    hash.0[usize::from(n % 7) * 5] ^= n;
+    hash
+}
+
+/// The rule of the root, straight from its text.
+fn rule(entries: &[(Hash32, Hash32)], depth: usize) -> Hash32 {
+    match entries {
+        [] => EMPTY,
+        [(key, value)] => Hash32::of_parts(Domain::STATE_LEAF, &[&key.0, &value.0]),
+        _ => {
+            let bit = |(key, _): &(Hash32, Hash32)| key.0[depth / 8] & (0x80 >> (depth % 8)) != 0;
+            let at = entries.partition_point(|entry| !bit(entry));
+            let (left, right) = (
+                rule(&entries[..at], depth + 1),
+                rule(&entries[at..], depth + 1),
+            );
+            Hash32::of_parts(Domain::STATE_NODE, &[&left.0, &right.0])
+        }
+    }
+}
+
+fn root_of(content: &BTreeMap<Hash32, Hash32>) -> Hash32 {
+    rule(
+        &content
+            .iter()
+            .map(|(key, value)| (*key, *value))
+            .collect::<Vec<_>>(),
+        0,
+    )
+}
+
+/// A chain of versions over one set of nodes.
+struct Chain {
+    nodes: Nodes,
+    content: BTreeMap<Hash32, Hash32>,
+    root: Hash32,
+    height: Height,
+}
+
+impl Chain {
+    fn new(changes: &Changes) -> Self {
+        let change = Jellyfish.update(&(), None, Height::ZERO, changes).unwrap();
+        let mut chain = Self {
+            nodes: Nodes::new(),
+            content: BTreeMap::new(),
+            root: EMPTY,
+            height: Height::ZERO,
+        };
+        chain.take(change, changes);
+        chain
+    }
+
+    fn of(count: u8) -> Self {
+        Self::new(
+            &(0..count)
+                .map(|n| (key(n), Some(value_hash(&[n, n]))))
+                .collect(),
+        )
+    }
+
+    fn update(&self, changes: &Changes) -> Result<TreeChange, StateError> {
+        Jellyfish.update(&self.nodes, Some(self.root), self.height.next(), changes)
+    }
+
+    fn take(&mut self, change: TreeChange, changes: &Changes) {
+        self.nodes.extend(change.new);
+        self.root = change.root;
+        for (key, value) in changes {
+            match value {
+                Some(value) => self.content.insert(*key, *value),
+                None => self.content.remove(key),
+            };
+        }
+    }
+
+    fn step(&mut self, changes: &Changes) -> TreeChange {
+        let change = self.update(changes).unwrap();
+        self.height = self.height.next();
+        self.take(change.clone(), changes);
+        change
+    }
+
+    fn prove(&self, key: &Hash32) -> Result<StateProof, StateError> {
+        Jellyfish.prove(&self.nodes, self.height, &self.root, key)
+    }
+}
+
+/// Keeps what changes something: the caller of the tree drops the rest.
+fn effective(content: &BTreeMap<Hash32, Hash32>, changes: Vec<(u8, Option<u8>)>) -> Changes {
+    let changes = changes
+        .into_iter()
+        .map(|(n, value)| (key(n), value.map(|v| value_hash(&[v]))));
+    changes
+        .collect::<Changes>()
+        .into_iter()
+        .filter(|(key, value)| content.get(key) != value.as_ref())
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(seeded(96))]
+
+    /// Roots follow the rule whatever the history, proofs hold, and no node is left that no version refers to.
+    #[test]
+    fn roots_depend_on_content_alone(
+        steps in prop::collection::vec(prop::collection::vec((0..40u8, prop::option::weighted(0.6, any::<u8>())), 0..12), 1..12)
+    ) {
+        let mut chain = Chain::new(&Changes::new());
+        prop_assert_eq!(chain.root, EMPTY);
+        for step in steps {
+            let changes = effective(&chain.content, step);
+            let change = chain.step(&changes);
+            prop_assert_eq!(chain.root, root_of(&chain.content));
+            for stale in &change.stale {
+                prop_assert!(chain.nodes.remove(stale).is_some(), "stale twice or never there: {:?}", stale);
+            }
+            let anew: Changes = chain.content.iter().map(|(key, value)| (*key, Some(*value))).collect();
+            prop_assert_eq!(chain.nodes.len(), Chain::new(&anew).nodes.len());
+            for n in 0..40 {
+                let proof = chain.prove(&key(n)).unwrap();
+                let found = proof.leaf.filter(|(leaf, _)| *leaf == key(n)).map(|(_, value)| value);
+                prop_assert_eq!(found, chain.content.get(&key(n)).copied());
+            }
+        }
+    }
+}
+
+#[test]
+fn siblings_of_one_parent_stand_side_by_side() {
+    let chain = Chain::of(20);
+    let first = chain
+        .update(&Changes::from([(key(3), Some(value_hash(b"one")))]))
+        .unwrap();
+    let second = chain
+        .update(&Changes::from([
+            (key(3), None),
+            (key(30), Some(value_hash(b"two"))),
+        ]))
+        .unwrap();
+    for change in [first, second] {
+        let mut nodes = chain.nodes.clone();
+        nodes.extend(change.new);
+        let height = chain.height.next();
+        assert!(
+            Jellyfish
+                .prove(&nodes, height, &change.root, &key(3))
+                .is_ok()
+        );
+        assert!(
+            Jellyfish
+                .prove(&nodes, chain.height, &chain.root, &key(3))
+                .is_ok()
+        );
+    }
+}
+
+#[test]
+fn a_missing_parent_is_not_an_empty_tree() {
+    let chain = Chain::of(5);
+    let changes = Changes::from([(key(1), None)]);
+    let update =
+        |nodes: &Nodes, parent, height| Jellyfish.update(nodes, parent, Height(height), &changes);
+    assert_eq!(
+        update(&chain.nodes, Some(chain.root), 2),
+        Err(StateError::MissingRoot(Height(1)))
+    );
+    assert_eq!(
+        update(&Nodes::new(), Some(chain.root), 1),
+        Err(StateError::MissingRoot(Height(0)))
+    );
+    assert_eq!(
+        update(&chain.nodes, None, 1),
+        Err(StateError::MissingRoot(Height(1)))
+    );
+    assert_eq!(
+        update(&chain.nodes, Some(chain.root), 0),
+        Err(StateError::MissingRoot(Height(0)))
+    );
+    let expected = value_hash(b"another root");
+    let mismatch = StateError::RootMismatch {
+        height: Height(0),
+        expected,
+        found: chain.root,
+    };
+    assert_eq!(update(&chain.nodes, Some(expected), 1), Err(mismatch));
+    assert_eq!(
+        Jellyfish.prove(&Nodes::new(), Height(0), &chain.root, &key(1)),
+        Err(StateError::MissingRoot(Height(0)))
+    );
+}
+
+#[test]
+fn an_empty_block_makes_the_old_root_stale() {
+    for mut chain in [Chain::of(0), Chain::of(1), Chain::of(30)] {
+        let (root, old) = (chain.root, chain.nodes.keys().next().cloned().unwrap());
+        let change = chain.step(&Changes::new());
+        assert_eq!((change.root, change.new.len()), (root, 1));
+        assert_eq!(change.stale, BTreeSet::from([old]));
+    }
+}
+
+#[test]
+fn every_missing_or_damaged_node_is_an_error_and_never_a_panic_or_another_root() {
+    let chain = Chain::of(30);
+    let changes: Changes = (0..30)
+        .map(|n| (key(n), (n % 3 > 0).then(|| value_hash(&[9, n]))))
+        .collect();
+    let after = chain.update(&changes).unwrap().root;
+    let mut refused = 0;
+    for node in chain.nodes.keys() {
+        for damage in [
+            None,
+            Some(vec![]),
+            Some(vec![0]),
+            Some(vec![3, 1, 2]),
+            Some(vec![1; 200]),
+        ] {
+            let mut broken = Chain {
+                nodes: chain.nodes.clone(),
+                content: BTreeMap::new(),
+                ..chain
+            };
+            match damage {
+                Some(bytes) => broken.nodes.insert(node.clone(), bytes),
+                None => broken.nodes.remove(node),
+            };
+            match broken.update(&changes) {
+                Ok(change) => assert_eq!(change.root, after),
+                Err(
+                    StateError::Corrupt { .. }
+                    | StateError::MissingRoot(_)
+                    | StateError::RootMismatch { .. },
+                ) => {
+                    refused += 1;
+                }
+                Err(other) => unreachable!("{other}"),
+            }
+            for n in 0..32 {
+                let found = broken.prove(&key(n)).map(|proof| proof.leaf);
+                assert!(found.is_err() || found == chain.prove(&key(n)).map(|proof| proof.leaf));
+            }
+        }
+    }
+    assert!(
+        refused > 5 * chain.nodes.len() / 2,
+        "only {refused} damages were noticed"
+    );
+}
+
+#[test]
+fn a_failure_of_the_storage_keeps_its_name() {
+    struct Failing(Nodes);
+    impl TreeNodes for Failing {
+        fn node(&self, key: &NodeKey) -> Result<Option<Vec<u8>>, StateError> {
+            if key.as_bytes()[8] == 0 {
+                return self.0.node(key);
+            }
+            Err(StateError::Storage {
+                kind: crate::StorageFailure::Io,
+                reason: "unplugged".into(),
+            })
+        }
+    }
+    let chain = Chain::of(9);
+    let nodes = Failing(chain.nodes);
+    let changes = Changes::from([(key(1), None)]);
+    let failed = Jellyfish.update(&nodes, Some(chain.root), Height(1), &changes);
+    assert!(
+        matches!(failed, Err(StateError::Storage { .. })),
+        "{failed:?}"
+    );
+    let failed = Jellyfish.prove(&nodes, Height(0), &chain.root, &key(1));
+    assert!(
+        matches!(failed, Err(StateError::Storage { .. })),
+        "{failed:?}"
+    );
+}
+
+#[test]
+fn a_proof_against_another_root_is_refused() {
+    let chain = Chain::of(9);
+    let wrong = Jellyfish.prove(&chain.nodes, Height(0), &value_hash(b"another"), &key(1));
+    assert!(matches!(wrong, Err(StateError::Corrupt { .. })));
+}
+
+/// Frozen: roots are what chains agree on, names and bytes of nodes are what stores hold.
+#[test]
+fn roots_and_stored_nodes_stay_as_they_are() {
+    let mut chain = Chain::of(30);
+    assert_eq!(
+        chain.root.to_string(),
+        "0a0dd2698bd28dac6dca9bec1917ffd20fd8dc7e061583a226e9c344403190d9"
+    );
+    let change = chain.step(&Changes::from([
+        (key(3), None),
+        (key(4), Some(value_hash(b"four"))),
+    ]));
+    assert_eq!(
+        change.root.to_string(),
+        "06d6a272968e1f9532c698233679bff85ae5877379c9ce0ce7be3056fb9db0f4"
+    );
+    let nodes = Hash32::of(Domain::STATE_NODE, &(&chain.nodes, &change.stale));
+    assert_eq!(
+        nodes.to_string(),
+        "58f5c9b4c8c14e6fb065579e54c31049c4d02f906c75ee033a8bc15369000ab5"
+    );
+    let root = change.new.keys().next().unwrap();
+    assert_eq!(root.as_bytes(), [0, 0, 0, 0, 0, 0, 0, 1, 0]);
+}

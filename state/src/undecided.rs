@@ -1,0 +1,239 @@
+//! The diffs of executed blocks that are not decided yet: a tree of siblings over the decided tip.
+//!
+//! A crash loses these and nothing else. Diffs are shared, so a [`Branch`] can be taken to another thread while
+//! blocks are inserted and decided here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use types::hash::BlockId;
+use types::number::Height;
+use types::state_key::StateKey;
+
+use crate::tree::{NodeKey, TreeNodes};
+use crate::{DecidedState, Diff, StateError, StateRead, Tip};
+
+/// All undecided diffs. Every one descends from the tip.
+#[derive(Debug, Clone)]
+pub struct Undecided {
+    tip: Tip,
+    diffs: BTreeMap<BlockId, Arc<Diff>>,
+}
+
+impl Undecided {
+    /// Nothing undecided on top of the decided tip.
+    #[must_use]
+    pub fn new(tip: Tip) -> Self {
+        Self {
+            tip,
+            diffs: BTreeMap::new(),
+        }
+    }
+
+    /// The decided block that everything here descends from.
+    #[must_use]
+    pub fn tip(&self) -> Tip {
+        self.tip
+    }
+
+    /// The diff of an undecided block.
+    #[must_use]
+    pub fn diff(&self, block: &BlockId) -> Option<&Arc<Diff>> {
+        self.diffs.get(block)
+    }
+
+    /// Block, height and root of an undecided block or of the tip.
+    #[must_use]
+    pub fn at(&self, block: &BlockId) -> Option<Tip> {
+        if *block == self.tip.block {
+            Some(self.tip)
+        } else {
+            self.diffs.get(block).map(|diff| diff.tip())
+        }
+    }
+
+    /// How many diffs there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.diffs.len()
+    }
+
+    /// True if there is no diff.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.diffs.is_empty()
+    }
+
+    /// Adds an executed block, whose parent is the tip or here. The same diff again changes nothing.
+    pub fn insert(&mut self, diff: Diff) -> Result<(), StateError> {
+        let parent = self
+            .at(&diff.parent)
+            .ok_or(StateError::UnknownBlock(diff.parent))?;
+        if diff.height != parent.height.next() {
+            return Err(StateError::WrongHeight {
+                block: diff.block,
+                height: diff.height,
+                parent_height: parent.height,
+            });
+        }
+        if let Some(before) = self.at(&diff.block) {
+            let same = self
+                .diffs
+                .get(&diff.block)
+                .is_some_and(|known| **known == diff);
+            let (before, now) = (before.root, diff.root());
+            return if same {
+                Ok(())
+            } else {
+                Err(StateError::Diverged {
+                    block: diff.block,
+                    before,
+                    now,
+                })
+            };
+        }
+        self.diffs.insert(diff.block, Arc::new(diff));
+        Ok(())
+    }
+
+    /// The diffs from the tip (exclusive) to a block, to be put over the decided state.
+    pub fn branch(&self, block: BlockId) -> Result<Branch, StateError> {
+        let mut diffs = Vec::new();
+        let mut at = block;
+        while at != self.tip.block {
+            let diff = self.diffs.get(&at).ok_or(StateError::UnknownBlock(block))?;
+            diffs.push(Arc::clone(diff));
+            at = diff.parent;
+        }
+        Ok(Branch {
+            base: self.tip,
+            diffs,
+        })
+    }
+
+    /// The state after a block.
+    pub fn view<'a>(
+        &self,
+        decided: &'a dyn DecidedState,
+        block: BlockId,
+    ) -> Result<View<'a>, StateError> {
+        Ok(self.branch(block)?.over(decided))
+    }
+
+    /// Moves the tip to one of its children and drops every diff that does not descend from it. The store must have
+    /// committed the diff before: views opened from now on read it there.
+    pub fn decide(&mut self, block: BlockId) -> Result<Arc<Diff>, StateError> {
+        let diff = self
+            .diffs
+            .get(&block)
+            .filter(|diff| diff.parent == self.tip.block);
+        let diff = Arc::clone(diff.ok_or(StateError::UnknownBlock(block))?);
+        self.tip = diff.tip();
+        self.keep_joined(|_| true);
+        Ok(diff)
+    }
+
+    /// Drops every diff that is not named, and what descends from one.
+    pub fn retain(&mut self, kept: &BTreeSet<BlockId>) {
+        self.keep_joined(|block| kept.contains(block));
+    }
+
+    /// Keeps of those that may stay the ones that still descend from the tip.
+    fn keep_joined(&mut self, may_stay: impl Fn(&BlockId) -> bool) {
+        let mut by_height: Vec<_> = std::mem::take(&mut self.diffs).into_values().collect();
+        by_height.sort_by_key(|diff| diff.height);
+        for diff in by_height {
+            if may_stay(&diff.block) && self.at(&diff.parent).is_some() {
+                self.diffs.insert(diff.block, diff);
+            }
+        }
+    }
+}
+
+/// The undecided part of a view: owned, cheap to clone, free to move to another thread.
+#[derive(Debug, Clone)]
+pub struct Branch {
+    /// What was decided when the branch was taken.
+    base: Tip,
+    /// Newest first.
+    diffs: Vec<Arc<Diff>>,
+}
+
+impl Branch {
+    /// A branch without diffs: the decided state at a tip.
+    #[must_use]
+    pub fn decided(tip: Tip) -> Self {
+        Self {
+            base: tip,
+            diffs: Vec::new(),
+        }
+    }
+
+    /// The block that the branch ends at.
+    #[must_use]
+    pub fn tip(&self) -> Tip {
+        self.diffs.first().map_or(self.base, |diff| diff.tip())
+    }
+
+    /// The height below which reads go to the decided state.
+    #[must_use]
+    pub fn base_height(&self) -> Height {
+        self.base.height
+    }
+
+    /// The state after the branch's last block.
+    #[must_use]
+    pub fn over(self, decided: &dyn DecidedState) -> View<'_> {
+        View {
+            branch: self,
+            decided,
+        }
+    }
+}
+
+/// The state after a block: diffs of undecided blocks, then the decided state at the height where they begin. What is
+/// decided later does not show; a view that is older than the kept heights fails.
+#[derive(Clone)]
+pub struct View<'a> {
+    branch: Branch,
+    decided: &'a dyn DecidedState,
+}
+
+impl View<'_> {
+    /// The block that the view is after.
+    #[must_use]
+    pub fn tip(&self) -> Tip {
+        self.branch.tip()
+    }
+}
+
+impl StateRead for View<'_> {
+    fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
+        match self
+            .branch
+            .diffs
+            .iter()
+            .find_map(|diff| diff.writes.get(key))
+        {
+            Some(write) => Ok(write.clone()),
+            None => self.decided.read_at(self.branch.base.height, key),
+        }
+    }
+}
+
+impl TreeNodes for View<'_> {
+    fn node(&self, key: &NodeKey) -> Result<Option<Vec<u8>>, StateError> {
+        match self
+            .branch
+            .diffs
+            .iter()
+            .find_map(|diff| diff.tree.new.get(key))
+        {
+            Some(bytes) => Ok(Some(bytes.clone())),
+            None => self.decided.node(key),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

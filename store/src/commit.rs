@@ -1,0 +1,258 @@
+//! Writing: one atomic batch per decided block, with what it takes to undo it, and the pruning of what is old enough.
+
+use std::sync::{MutexGuard, PoisonError};
+
+use rocksdb::{DB, WriteBatch, WriteOptions};
+use state::{Decision, Diff, Durability, StateError, StorageFailure, Tip, Writes, genesis_diff};
+use types::block::{Block, Body};
+use types::codec::encode;
+use types::genesis::Genesis;
+use types::hash::ChainId;
+use types::limits::KEPT_HEIGHTS;
+use types::number::Height;
+use types::transaction::TransactionReceipt;
+
+use crate::error::{damaged, storage};
+use crate::layout::{
+    BLOCKS, CERTIFICATES, FLAT, FORMAT, HEIGHTS, Head, KEY_CHAIN, KEY_FORMAT, KEY_HEAD, META,
+    NODES, OLD, RECEIPTS, TRANSACTIONS, UNDO, Undo, height_key, old_key,
+};
+use crate::store::{Inner, Store, family, stored};
+
+/// A batch under construction.
+struct Batch<'a> {
+    db: &'a DB,
+    writes: WriteBatch,
+}
+
+impl<'a> Batch<'a> {
+    fn new(db: &'a DB) -> Self {
+        Self {
+            db,
+            writes: WriteBatch::default(),
+        }
+    }
+
+    fn put(&mut self, name: &str, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        self.writes.put_cf(family(self.db, name), key, value);
+    }
+
+    fn delete(&mut self, name: &str, key: impl AsRef<[u8]>) {
+        self.writes.delete_cf(family(self.db, name), key);
+    }
+
+    fn put_head(&mut self, head: Head) {
+        self.put(META, KEY_HEAD, encode(&head));
+    }
+
+    fn put_state(&mut self, diff: &Diff) {
+        for (key, value) in &diff.writes {
+            match value {
+                Some(bytes) => self.put(FLAT, key.to_bytes(), bytes),
+                None => self.delete(FLAT, key.to_bytes()),
+            }
+        }
+        for (key, node) in &diff.tree.new {
+            self.put(NODES, key.as_bytes(), node);
+        }
+    }
+
+    fn put_block(&mut self, block: &Block, receipts: &[TransactionReceipt]) {
+        let height = height_key(block.header.height);
+        self.put(BLOCKS, height, encode(block));
+        self.put(RECEIPTS, height, encode(receipts));
+        self.put(HEIGHTS, block.id().0.0, height);
+        for (position, transaction) in (0u32..).zip(&block.body.transactions) {
+            self.put(
+                TRANSACTIONS,
+                transaction.id().0.0,
+                encode(&(block.header.height, position)),
+            );
+        }
+    }
+
+    fn put_undo(&mut self, previous: Tip, diff: &Diff) {
+        for (key, before) in &diff.before {
+            self.put(OLD, old_key(key, diff.height), encode(before));
+        }
+        let undo = Undo {
+            previous,
+            keys: diff.before.keys().copied().collect(),
+            new: diff.tree.new.keys().cloned().collect(),
+            stale: diff.tree.stale.iter().cloned().collect(),
+        };
+        self.put(UNDO, height_key(diff.height), encode(&undo));
+    }
+
+    /// Drops what only heights below `height` needed: its undo record and the nodes it made stale.
+    fn prune(&mut self, height: Height) -> Result<(), StateError> {
+        let undo = undo_at(self.db, height)?
+            .ok_or_else(|| damaged(format!("no undo record of height {height}")))?;
+        for node in &undo.stale {
+            self.delete(NODES, node.as_bytes());
+        }
+        self.drop_undo(height, &undo);
+        Ok(())
+    }
+
+    fn drop_undo(&mut self, height: Height, undo: &Undo) {
+        for key in &undo.keys {
+            self.delete(OLD, old_key(key, height));
+        }
+        self.delete(UNDO, height_key(height));
+    }
+
+    fn write(self, durability: Durability) -> Result<(), StateError> {
+        let mut options = WriteOptions::default();
+        options.set_sync(durability == Durability::Synced);
+        self.db
+            .write_opt(self.writes, &options)
+            .map_err(|error| storage(&error))
+    }
+}
+
+fn undo_at(db: &DB, height: Height) -> Result<Option<Undo>, StateError> {
+    let bytes = db
+        .get_cf(family(db, UNDO), height_key(height))
+        .map_err(|error| storage(&error))?;
+    bytes.map(|bytes| stored("undo record", &bytes)).transpose()
+}
+
+/// Writes height 0 and the markers, in one batch: a store that was begun but never got so far is begun again.
+pub(crate) fn write_genesis(
+    db: &DB,
+    genesis: &Genesis,
+    writes: Writes,
+) -> Result<Head, StateError> {
+    let block = Block {
+        header: genesis.header(),
+        body: Body::default(),
+    };
+    let diff = genesis_diff(&block.header, writes)?;
+    let head = Head {
+        tip: diff.tip(),
+        oldest: Height::ZERO,
+    };
+    let chain: ChainId = genesis.chain_id();
+    let mut batch = Batch::new(db);
+    batch.put(META, KEY_FORMAT, encode(&FORMAT));
+    batch.put(META, KEY_CHAIN, encode(&chain));
+    batch.put_state(&diff);
+    batch.put_block(&block, &[]);
+    batch.put_head(head);
+    batch.write(Durability::Synced)?;
+    Ok(head)
+}
+
+impl Store {
+    pub(crate) fn write_decision(
+        &self,
+        decision: &Decision,
+        durability: Durability,
+    ) -> Result<(), StateError> {
+        let inner = &*self.0;
+        let mut failed = inner.writer()?;
+        let Head { tip, mut oldest } = inner.head();
+        decision.check(&tip)?;
+        let diff = &decision.diff;
+        let mut batch = Batch::new(&inner.db);
+        batch.put_state(diff);
+        batch.put_block(&decision.block, &decision.receipts);
+        batch.put_undo(tip, diff);
+        if let Some(certificate) = &decision.finality {
+            batch.put(CERTIFICATES, height_key(diff.height), encode(certificate));
+        }
+        while oldest.0.saturating_add(KEPT_HEIGHTS) < diff.height.0 {
+            oldest = oldest.next();
+            batch.prune(oldest)?;
+        }
+        inner.write(
+            batch,
+            Head {
+                tip: diff.tip(),
+                oldest,
+            },
+            durability,
+            &mut failed,
+        )
+    }
+
+    pub(crate) fn write_undo(&self) -> Result<Tip, StateError> {
+        let inner = &*self.0;
+        let mut failed = inner.writer()?;
+        let Head { tip, oldest } = inner.head();
+        let height = tip.height;
+        let undo = undo_at(&inner.db, height)?.ok_or(StateError::NothingToUndo(height))?;
+        let mut batch = Batch::new(&inner.db);
+        for key in &undo.keys {
+            let old = inner.get(OLD, &old_key(key, height))?;
+            let old = old.ok_or_else(|| {
+                damaged(format!(
+                    "what height {height} replaced under {key:?} is gone"
+                ))
+            })?;
+            match stored::<Option<Vec<u8>>>("old value", &old)? {
+                Some(value) => batch.put(FLAT, key.to_bytes(), value),
+                None => batch.delete(FLAT, key.to_bytes()),
+            }
+        }
+        for node in &undo.new {
+            batch.delete(NODES, node.as_bytes());
+        }
+        batch.drop_undo(height, &undo);
+        let block = inner
+            .block_at(height)?
+            .ok_or_else(|| damaged(format!("block {height} is gone")))?;
+        for transaction in &block.body.transactions {
+            batch.delete(TRANSACTIONS, transaction.id().0.0);
+        }
+        batch.delete(HEIGHTS, tip.block.0.0);
+        for family in [BLOCKS, RECEIPTS, CERTIFICATES] {
+            batch.delete(family, height_key(height));
+        }
+        inner.write(
+            batch,
+            Head {
+                tip: undo.previous,
+                oldest,
+            },
+            Durability::Synced,
+            &mut failed,
+        )?;
+        Ok(undo.previous)
+    }
+}
+
+impl Inner {
+    /// The right to write, unless a write has failed before: what reached the disk then is known after a restart.
+    fn writer(&self) -> Result<MutexGuard<'_, bool>, StateError> {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if *failed {
+            let reason = "the store takes no more writes; start again".to_owned();
+            return Err(StateError::Storage {
+                kind: StorageFailure::Stopped,
+                reason,
+            });
+        }
+        Ok(failed)
+    }
+
+    fn write(
+        &self,
+        mut batch: Batch<'_>,
+        head: Head,
+        durability: Durability,
+        failed: &mut bool,
+    ) -> Result<(), StateError> {
+        batch.put_head(head);
+        let result = batch.write(durability);
+        match &result {
+            Ok(()) => self.set_head(head),
+            Err(error) => {
+                *failed = true;
+                tracing::error!(%error, "a write failed; the store takes no more");
+            }
+        }
+        result
+    }
+}

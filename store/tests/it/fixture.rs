@@ -1,0 +1,229 @@
+//! Chains to put into stores: blocks with a transfer each, receipts, some finalizations, and a comparison of two
+//! stores in everything that they answer.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+
+use gridproof_store::{ChainStore, DecidedState, Decision, StateError};
+use proptest::prelude::ProptestConfig;
+use proptest::test_runner::RngSeed;
+use state::{Branch, Diff, Tip, Writes, compute_diff};
+use types::block::{Block, Body, Header};
+use types::codec::{Bounded, Text};
+use types::committee::Validator;
+use types::genesis::Genesis;
+use types::hash::{Address, Domain, Hash32};
+use types::key::{PublicKey, SecretKey, Signature, VrfPublicKey};
+use types::number::{Amount, Epoch, Height, Nonce, Stake, Timestamp, View};
+use types::params::Params;
+use types::state_key::StateKey;
+use types::transaction::{Action, SignedTransaction, Transaction, TransactionReceipt};
+use types::vote::{Certificate, Statement, Subject};
+
+/// Keys that the chains write to.
+pub const KEYS: u8 = 6;
+
+/// Property tests with a seed that is printed: captured unless the test fails.
+pub fn seeded(cases: u32) -> ProptestConfig {
+    let config = ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let seed = match config.rng_seed {
+        RngSeed::Fixed(seed) => seed,
+        RngSeed::Random => RandomState::new().build_hasher().finish(),
+    };
+    println!("replay with PROPTEST_RNG_SEED={seed}");
+    ProptestConfig {
+        rng_seed: RngSeed::Fixed(seed),
+        ..config
+    }
+}
+
+pub fn genesis(name: &str) -> Genesis {
+    let key = SecretKey::from_bytes(&[1; 32]).public();
+    let validator = Validator {
+        key,
+        vrf_key: VrfPublicKey::default(),
+        node_key: PublicKey::default(),
+        stake: Stake(1),
+    };
+    Genesis {
+        name: Text::new(name).unwrap(),
+        time: Timestamp(1_000),
+        params: Params::devnet(),
+        accounts: Vec::new(),
+        validators: vec![validator],
+        partners: Vec::new(),
+    }
+}
+
+pub fn genesis_writes() -> Writes {
+    writes(&[(0, Some(7)), (1, Some(8))])
+}
+
+pub fn key(n: u8) -> StateKey {
+    StateKey::Account(Address([n; 20]))
+}
+
+pub fn writes(entries: &[(u8, Option<u8>)]) -> Writes {
+    entries
+        .iter()
+        .map(|(n, value)| (key(*n), value.map(|v| vec![v; usize::from(v)])))
+        .collect()
+}
+
+/// A child block with one transfer; `salt` tells siblings apart.
+pub fn block(parent: &Header, parent_root: Hash32, salt: u64) -> Block {
+    let transaction = Transaction {
+        chain_id: parent.chain_id,
+        sender: PublicKey([3; 32]),
+        nonce: Nonce(parent.height.0),
+        valid_until: Height(salt),
+        fee: Amount(1),
+        action: Action::Transfer {
+            to: Address([1; 20]),
+            amount: Amount(u128::from(salt)),
+        },
+    };
+    // Stores do not verify signatures.
+    let signed = SignedTransaction {
+        transaction,
+        signature: Signature([0; 64]),
+    };
+    let body = Body {
+        transactions: Bounded::new(vec![signed]).unwrap(),
+        ..Body::default()
+    };
+    let header = Header {
+        height: parent.height.next(),
+        parent: parent.id(),
+        timestamp: parent.timestamp.saturating_add(1 + salt),
+        transaction_root: body.root(),
+        parent_state_root: parent_root,
+        ..parent.clone()
+    };
+    Block { header, body }
+}
+
+/// The decision of a block; every third height gets a certificate (which stores do not verify).
+pub fn decision(block: Block, diff: Arc<Diff>) -> Decision {
+    let subject = Subject::Finalize { block: block.id() };
+    let statement = Statement {
+        epoch: Epoch(0),
+        view: View(block.header.height.0),
+        subject,
+    };
+    let finality = block
+        .header
+        .height
+        .0
+        .is_multiple_of(3)
+        .then(|| Certificate::from_votes(statement, &[]));
+    let receipt = |tx: &SignedTransaction| TransactionReceipt {
+        id: tx.id(),
+        fee: tx.transaction.fee,
+        failure: None,
+    };
+    let receipts = block.body.transactions.iter().map(receipt).collect();
+    Decision {
+        block,
+        diff,
+        receipts,
+        finality,
+    }
+}
+
+/// The decision that comes next in a chain without forks, and depends on the height alone.
+pub fn linear(store: &dyn ChainStore) -> Decision {
+    let Tip { height, root, .. } = store.tip();
+    let parent = store.header_at(height).unwrap().unwrap();
+    let n = u8::try_from(height.0 % 251).unwrap();
+    let entries = [
+        (n % KEYS, Some(n)),
+        ((n + 2) % KEYS, (n % 5 > 0).then_some(n / 2)),
+    ];
+    let block = block(&parent, root, height.0);
+    let diff = compute_diff(
+        &Branch::decided(store.tip()).over(&Base(store)),
+        block.id(),
+        writes(&entries),
+    )
+    .unwrap();
+    decision(block, Arc::new(diff))
+}
+
+/// A chain store as decided state.
+struct Base<'a>(&'a dyn ChainStore);
+
+impl state::StateRead for Base<'_> {
+    fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
+        self.0.read(key)
+    }
+}
+
+impl state::tree::TreeNodes for Base<'_> {
+    fn node(&self, key: &state::tree::NodeKey) -> Result<Option<Vec<u8>>, StateError> {
+        self.0.node(key)
+    }
+}
+
+impl DecidedState for Base<'_> {
+    fn tip(&self) -> Tip {
+        self.0.tip()
+    }
+    fn oldest(&self) -> Height {
+        self.0.oldest()
+    }
+    fn root_at(&self, height: Height) -> Result<Hash32, StateError> {
+        self.0.root_at(height)
+    }
+    fn read_at(&self, height: Height, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
+        self.0.read_at(height, key)
+    }
+}
+
+/// Asserts that two stores give the same answer to everything.
+pub fn same(a: &dyn ChainStore, b: &dyn ChainStore) {
+    assert_eq!((a.tip(), a.oldest()), (b.tip(), b.oldest()));
+    let (oldest, tip) = (a.oldest().0, a.tip().height.0);
+    for n in 0..=KEYS {
+        assert_eq!(a.read(&key(n)), b.read(&key(n)));
+        assert_eq!(a.value_proof(&key(n)), b.value_proof(&key(n)));
+    }
+    for height in (oldest.saturating_sub(2)..=tip + 1).map(Height) {
+        assert_eq!(a.root_at(height), b.root_at(height));
+        assert_eq!(
+            a.root_at(height).is_ok(),
+            height.0 >= oldest && height.0 <= tip
+        );
+        for n in 0..=KEYS {
+            assert_eq!(a.read_at(height, &key(n)), b.read_at(height, &key(n)));
+            assert_eq!(a.prove(height, &key(n)), b.prove(height, &key(n)));
+        }
+    }
+    for height in (0..=tip + 1).map(Height) {
+        let block = a.block_at(height).unwrap();
+        assert_eq!(block, b.block_at(height).unwrap());
+        assert_eq!(block.is_some(), height.0 <= tip);
+        assert_eq!(a.receipts_at(height), b.receipts_at(height));
+        assert_eq!(a.certificate_from(height), b.certificate_from(height));
+        assert_eq!(a.finality_proof(height), b.finality_proof(height));
+        let id = block.as_ref().map_or_else(Default::default, Block::id);
+        assert_eq!(
+            (a.block(&id), a.height_of(&id)),
+            (b.block(&id), b.height_of(&id))
+        );
+        for tx in block.iter().flat_map(|block| &block.body.transactions) {
+            assert_eq!(a.transaction(&tx.id()), Ok(Some((height, 0))));
+            assert_eq!(b.transaction(&tx.id()), Ok(Some((height, 0))));
+        }
+    }
+    assert_eq!(a.newest_certificate(), b.newest_certificate());
+    let nothing = types::hash::TransactionId(Hash32::of(Domain::TRANSACTION, &0u8));
+    assert_eq!(
+        (a.transaction(&nothing), b.transaction(&nothing)),
+        (Ok(None), Ok(None))
+    );
+}

@@ -1,0 +1,55 @@
+//! The layout on disk is frozen: a change of it is another format.
+
+use gridproof_store::layout::{FAMILIES, FORMAT, Head, Undo, height_key, height_of_key, old_key};
+use state::tree::{Jellyfish, StateTree};
+use state::{Tip, tree_changes};
+use types::codec::encode;
+use types::hash::{BlockId, Domain, Hash32};
+use types::number::Height;
+
+use crate::fixture::{genesis_writes, key};
+
+#[test]
+fn keys_and_records_stay_as_they_are() {
+    assert_eq!(FORMAT, 1);
+    let families = "meta flat old undo nodes blocks heights receipts certificates transactions";
+    assert_eq!(FAMILIES.join(" "), families);
+    assert_eq!(height_key(Height(258)), [0, 0, 0, 0, 0, 0, 1, 2]);
+    assert_eq!(height_of_key(&height_key(Height(258))), Some(Height(258)));
+    assert_eq!(height_of_key(&[1]), None);
+    assert_eq!(old_key(&key(1), Height(258))[..32], key(1).hash().0);
+    assert_eq!(old_key(&key(1), Height(258))[32..], height_key(Height(258)));
+    assert_eq!(key(1).to_bytes(), [&[0][..], &[1; 20]].concat());
+    let tip = Tip {
+        block: BlockId(Hash32([0xb1; 32])),
+        height: Height(2),
+        root: Hash32([0xc2; 32]),
+    };
+    let head = encode(&Head {
+        tip,
+        oldest: Height(1),
+    });
+    assert_eq!(
+        head,
+        [
+            &[0xb1; 32][..],
+            &2u64.to_le_bytes(),
+            &[0xc2; 32],
+            &1u64.to_le_bytes()
+        ]
+        .concat()
+    );
+    let tree = Jellyfish
+        .update(&(), None, Height::ZERO, &tree_changes(&genesis_writes()))
+        .unwrap();
+    let undo = Undo {
+        previous: tip,
+        keys: vec![key(1)],
+        new: tree.new.into_keys().collect(),
+        stale: Vec::new(),
+    };
+    assert_eq!(
+        Hash32::of(Domain::LOG_RECORD, &undo).to_string(),
+        "5a7dae54fae6a46ea078cc5743804f51eeda428786a4c388f261e3c7974ef9a6"
+    );
+}

@@ -1,0 +1,285 @@
+//! A devnet: validators and partners as processes of this machine, on loopback, below one folder.
+//!
+//! `DIR/devnet.json` is the manifest: chain id, RPC addresses, the customer's key and the processes. State survives
+//! `down` and `up`; a folder holds one devnet for good.
+
+mod configure;
+pub mod plan;
+pub mod ports;
+pub mod process;
+pub mod ready;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+use types::codec::encode;
+use types::hash::ChainId;
+
+use plan::{Options, Plan};
+
+/// How long processes get to stop by themselves.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// Name of the manifest.
+const MANIFEST: &str = "devnet.json";
+/// Name of the genesis file.
+pub const GENESIS: &str = "genesis.bin";
+
+/// What runs in a devnet, as `devnet.json` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The chain.
+    pub chain_id: ChainId,
+    /// RPC addresses of the validators.
+    pub rpc: Vec<String>,
+    /// Key file of an account with money.
+    pub customer_key: PathBuf,
+    /// The processes.
+    pub processes: Vec<Process>,
+}
+
+/// One process of a devnet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// `validator-0`, `partner-2`, ...
+    pub name: String,
+    /// What it is.
+    pub role: Role,
+    /// Its process id, of the last start.
+    pub pid: u32,
+    /// Its RPC address; partners have none.
+    pub rpc: Option<String>,
+    /// Its folder.
+    pub dir: PathBuf,
+}
+
+/// What a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// A validator.
+    Validator,
+    /// A grid partner.
+    Partner,
+}
+
+impl Process {
+    /// True if it runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.pid != 0 && process::is_running(self.pid, &self.dir)
+    }
+
+    /// Where its output goes.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("output.log")
+    }
+
+    /// The ports it listens on: a validator takes one for p2p, and the next for RPC.
+    fn ports(&self) -> Vec<u16> {
+        let rpc: Option<u16> = self
+            .rpc
+            .as_ref()
+            .and_then(|url| url.rsplit(':').next()?.parse().ok());
+        rpc.map_or_else(Vec::new, |rpc| vec![rpc.saturating_sub(1), rpc])
+    }
+
+    /// Starts it; `environment` is added to the caller's.
+    pub fn start(&mut self, binary: &Path, environment: &[(String, String)]) -> Result<()> {
+        let command = match self.role {
+            Role::Validator => "node",
+            Role::Partner => "partner",
+        };
+        self.pid = process::start(binary, command, &self.dir, environment, &self.log())
+            .with_context(|| format!("cannot start {} as {}", binary.display(), self.name))?;
+        Ok(())
+    }
+}
+
+/// A devnet on disk.
+#[derive(Debug, Clone)]
+pub struct Devnet {
+    root: PathBuf,
+    /// What it consists of.
+    pub manifest: Manifest,
+}
+
+impl Devnet {
+    /// Opens the devnet below a folder, if there is one.
+    pub fn open(root: &Path) -> Result<Option<Self>> {
+        let path = root.join(MANIFEST);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
+        };
+        let manifest = serde_json::from_slice(&text)
+            .with_context(|| format!("{} is damaged", path.display()))?;
+        Ok(Some(Self {
+            root: root.to_path_buf(),
+            manifest,
+        }))
+    }
+
+    /// Makes keys, genesis and configuration of a new devnet, whose ports must be free. Nothing runs yet.
+    pub fn create(root: &Path, options: &Options) -> Result<Self> {
+        // Before anything is written: the same folder then serves a second try with other ports.
+        ports::check(plan::ports(options)?)?;
+        std::fs::create_dir_all(root)
+            .with_context(|| format!("cannot create {}", root.display()))?;
+        // Absolute, since processes are recognised by their folder on the command line.
+        let root = root.canonicalize()?;
+        ensure!(
+            !root.join(GENESIS).exists(),
+            "{} holds the remains of another devnet",
+            root.display()
+        );
+        let plan = plan::make(&root, options, now())?;
+        std::fs::write(root.join(GENESIS), encode(&plan.genesis))?;
+        std::fs::write(
+            root.join("genesis.toml"),
+            toml::to_string_pretty(&plan.genesis)?,
+        )?;
+        configure::write(&plan)?;
+        let devnet = Self {
+            manifest: manifest(&plan),
+            root,
+        };
+        devnet.save()?;
+        Ok(devnet)
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Path of the genesis file.
+    #[must_use]
+    pub fn genesis(&self) -> PathBuf {
+        self.root.join(GENESIS)
+    }
+
+    /// Starts every process that does not run; `environment` gives variables for each by its name. Each is in the
+    /// manifest before the next is started, so that `stop` knows it; if one does not start, those before it are
+    /// stopped again.
+    pub fn start(
+        &mut self,
+        binary: &Path,
+        environment: impl Fn(&str) -> Vec<(String, String)>,
+    ) -> Result<()> {
+        let processes = &self.manifest.processes;
+        let idle: Vec<_> = (0..processes.len())
+            .filter(|index| !processes[*index].is_running())
+            .collect();
+        ports::check(idle.iter().flat_map(|index| processes[*index].ports()))?;
+        for index in &idle {
+            let process = &mut self.manifest.processes[*index];
+            let started = process
+                .start(binary, &environment(&process.name))
+                .and_then(|()| self.save());
+            if started.is_err() {
+                stop(idle.iter().map(|index| &self.manifest.processes[*index]));
+                return started;
+            }
+        }
+        Ok(())
+    }
+
+    /// The process of a name.
+    pub fn process_mut(&mut self, name: &str) -> Result<&mut Process> {
+        self.manifest
+            .processes
+            .iter_mut()
+            .find(|process| process.name == name)
+            .with_context(|| format!("no {name}"))
+    }
+
+    /// Writes the manifest: whole or not at all.
+    pub fn save(&self) -> Result<()> {
+        let (path, new) = (self.root.join(MANIFEST), self.root.join("devnet.json.new"));
+        std::fs::write(&new, serde_json::to_vec_pretty(&self.manifest)?)?;
+        std::fs::rename(&new, &path).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Stops all processes; returns how many had to be killed.
+    pub fn stop(&self) -> usize {
+        stop(self.manifest.processes.iter())
+    }
+
+    /// A process that has ended although it should run, with the end of its output.
+    #[must_use]
+    pub fn first_dead(&self) -> Option<(String, String)> {
+        let dead = self
+            .manifest
+            .processes
+            .iter()
+            .find(|process| !process.is_running())?;
+        let log = std::fs::read_to_string(dead.log()).unwrap_or_default();
+        let mut lines: Vec<_> = log.lines().rev().take(5).collect();
+        lines.reverse();
+        Some((dead.name.clone(), lines.join("\n")))
+    }
+}
+
+/// Stops those of the processes that run; returns how many had to be killed.
+fn stop<'a>(processes: impl Iterator<Item = &'a Process>) -> usize {
+    // Partners first: they would only see their servers vanish.
+    let (partners, validators): (Vec<_>, Vec<_>) = processes
+        .filter(|process| process.is_running())
+        .partition(|process| process.role == Role::Partner);
+    [partners, validators]
+        .iter()
+        .map(|group| {
+            let group: Vec<_> = group
+                .iter()
+                .map(|process| (process.pid, process.dir.as_path()))
+                .collect();
+            process::stop(&group, STOP_PATIENCE).len()
+        })
+        .sum()
+}
+
+fn manifest(plan: &Plan) -> Manifest {
+    let rpc = |port: u16| format!("http://127.0.0.1:{port}");
+    let validators = plan.nodes.iter().enumerate().map(|(index, node)| Process {
+        name: format!("validator-{index}"),
+        role: Role::Validator,
+        pid: 0,
+        rpc: Some(rpc(node.rpc_port)),
+        dir: node.dir.clone(),
+    });
+    let partners = plan
+        .partners
+        .iter()
+        .enumerate()
+        .map(|(index, partner)| Process {
+            name: format!("partner-{index}"),
+            role: Role::Partner,
+            pid: 0,
+            rpc: None,
+            dir: partner.dir.clone(),
+        });
+    Manifest {
+        chain_id: plan.genesis.chain_id(),
+        rpc: plan.nodes.iter().map(|node| rpc(node.rpc_port)).collect(),
+        customer_key: plan.customer_key.clone(),
+        processes: validators.chain(partners).collect(),
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a new devnet's genesis starts now"
+)]
+fn now() -> types::number::Timestamp {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    types::number::Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

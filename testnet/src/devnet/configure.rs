@@ -1,0 +1,56 @@
+//! The directories of a devnet's processes, made by the same code as `node init` and `partner init`.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use types::codec::encode;
+
+use super::plan::Plan;
+
+/// Servers that a partner watches: enough that any one may die.
+const SERVERS_PER_PARTNER: usize = 3;
+
+/// Writes the configuration of every process of a plan.
+pub fn write(plan: &Plan) -> Result<()> {
+    let address = |port: u16| format!("/ip4/127.0.0.1/tcp/{port}");
+    for node in &plan.nodes {
+        let mut config = node::config::Config::default();
+        config.p2p.listen = vec![address(node.p2p_port)];
+        config.p2p.bootstrap = plan
+            .nodes
+            .iter()
+            .filter(|other| other.p2p_port != node.p2p_port)
+            .map(|other| address(other.p2p_port))
+            .collect();
+        config.rpc.listen = SocketAddr::from(([127, 0, 0, 1], node.rpc_port));
+        node::init::init(&node.dir, &plan.genesis, &config)
+            .with_context(|| format!("cannot make {}", node.dir.display()))?;
+    }
+    let genesis = encode(&plan.genesis);
+    for (index, planned) in plan.partners.iter().enumerate() {
+        let servers = (0..plan.nodes.len().min(SERVERS_PER_PARTNER)).map(|offset| {
+            let node = &plan.nodes[(index + offset) % plan.nodes.len()];
+            format!("http://127.0.0.1:{}", node.rpc_port)
+        });
+        let registered = plan
+            .genesis
+            .partners
+            .iter()
+            .find(|partner| partner.address == planned.address);
+        let registered = registered.context("every planned partner is in the genesis")?;
+        let mut config = partner::config::Config::new(servers.collect());
+        config.bond = registered.bond;
+        config.offer.name = registered.profile.name.to_string();
+        config.offer.ask = registered.profile.ask;
+        config.offer.capacity = registered.profile.capacity;
+        config.offer.attributes = registered
+            .profile
+            .attributes
+            .iter()
+            .map(|(key, value)| (key.to_string(), value.to_string()))
+            .collect();
+        partner::config::init(&planned.dir, &config, &genesis)
+            .with_context(|| format!("cannot make {}", planned.dir.display()))?;
+    }
+    Ok(())
+}

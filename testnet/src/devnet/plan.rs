@@ -1,0 +1,246 @@
+//! What a devnet is made of: keys, ports and the genesis that follows from them.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use rpc::keyfile::{self, KeyKind};
+use types::codec::Text;
+use types::committee::Validator;
+use types::genesis::{Genesis, GenesisAccount, GenesisPartner};
+use types::hash::Address;
+use types::job::{CLASS_WASM_V1, Name, PartnerProfile};
+use types::number::{Amount, SQUARE, Stake, Timestamp};
+use types::params::Params;
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many validators.
+    pub validators: u16,
+    /// How many grid partners.
+    pub partners: u16,
+    /// First port; a validator takes two.
+    pub base_port: u16,
+}
+
+/// A validator of the plan.
+#[derive(Debug, Clone)]
+pub struct PlannedNode {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Port of its p2p listener.
+    pub p2p_port: u16,
+    /// Port of its RPC server.
+    pub rpc_port: u16,
+}
+
+/// A partner of the plan.
+#[derive(Debug, Clone)]
+pub struct PlannedPartner {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Its account.
+    pub address: Address,
+}
+
+/// A devnet before its processes start: keys are on disk, genesis is fixed.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The genesis of the chain.
+    pub genesis: Genesis,
+    /// The validators, in order of their names.
+    pub nodes: Vec<PlannedNode>,
+    /// The partners, in order of their names.
+    pub partners: Vec<PlannedPartner>,
+    /// The customer's key file.
+    pub customer_key: PathBuf,
+}
+
+/// The sites that devnet partners say they are at.
+const SITES: [&str; 3] = ["sion", "basel", "nanterre"];
+
+/// Stakes 4, 3, 3, 3, ...: unequal, and for four validators each at most F, so that any one may die.
+fn stake(index: u16) -> Stake {
+    Stake(if index == 0 { 4 } else { 3 })
+}
+
+/// The ports that a devnet takes, p2p and RPC of each validator in turn.
+pub fn ports(options: &Options) -> Result<Range<u16>> {
+    ensure!(
+        (1..=64).contains(&options.validators),
+        "between 1 and 64 validators, not {}",
+        options.validators
+    );
+    let end = options
+        .base_port
+        .checked_add(2 * options.validators)
+        .filter(|_| options.base_port >= 1_024);
+    let end = end.with_context(|| {
+        format!(
+            "{} ports from {} on are not all between 1024 and 65534",
+            2 * options.validators,
+            options.base_port
+        )
+    })?;
+    Ok(options.base_port..end)
+}
+
+/// Makes keys and genesis below `root`, which must not hold a devnet.
+pub fn make(root: &Path, options: &Options, now: Timestamp) -> Result<Plan> {
+    let base_port = ports(options)?.start;
+    ensure!(
+        options.partners <= 64,
+        "at most 64 partners, not {}",
+        options.partners
+    );
+    let mut accounts = Vec::new();
+    let mut validators = Vec::new();
+    let mut nodes = Vec::new();
+    for index in 0..options.validators {
+        let dir = root.join(format!("validator-{index}"));
+        let keys = dir.join("keys");
+        std::fs::create_dir_all(&keys)
+            .with_context(|| format!("cannot create {}", keys.display()))?;
+        let key = keyfile::create(&keys.join("validator.key"), KeyKind::Validator)?.public();
+        let node_key = keyfile::create(&keys.join("node.key"), KeyKind::Node)?.public();
+        let vrf_key = keyfile::create_vrf(&keys.join("vrf.key"))?.public();
+        accounts.push(GenesisAccount {
+            address: key.address(),
+            balance: Amount(1_000 * SQUARE.0),
+        });
+        validators.push(Validator {
+            key,
+            vrf_key,
+            node_key,
+            stake: stake(index),
+        });
+        let p2p_port = base_port + 2 * index;
+        nodes.push(PlannedNode {
+            dir,
+            p2p_port,
+            rpc_port: p2p_port + 1,
+        });
+    }
+    let mut partners = Vec::new();
+    let mut registered = Vec::new();
+    for index in 0..options.partners {
+        let dir = root.join(format!("partner-{index}"));
+        let keys = dir.join("keys");
+        std::fs::create_dir_all(&keys)
+            .with_context(|| format!("cannot create {}", keys.display()))?;
+        let address = keyfile::create(&keys.join("account.key"), KeyKind::Account)?
+            .public()
+            .address();
+        let vrf_key = keyfile::create_vrf(&keys.join("vrf.key"))?.public();
+        accounts.push(GenesisAccount {
+            address,
+            balance: Amount(1_000 * SQUARE.0),
+        });
+        registered.push(GenesisPartner {
+            address,
+            bond: Amount(10_000 * SQUARE.0),
+            profile: profile(index, vrf_key)?,
+        });
+        partners.push(PlannedPartner { dir, address });
+    }
+    let customer_key = root.join("customer.key");
+    let customer = keyfile::create(&customer_key, KeyKind::Account)?
+        .public()
+        .address();
+    accounts.push(GenesisAccount {
+        address: customer,
+        balance: Amount(1_000_000 * SQUARE.0),
+    });
+    accounts.sort_by_key(|account| account.address);
+    validators.sort_by_key(|validator| validator.key);
+    registered.sort_by_key(|partner| partner.address);
+    let genesis = Genesis {
+        name: Text::new("devnet").expect("short"),
+        time: now,
+        params: Params::devnet(),
+        accounts,
+        validators,
+        partners: registered,
+    };
+    genesis
+        .check()
+        .context("the devnet's genesis is not valid")?;
+    Ok(Plan {
+        genesis,
+        nodes,
+        partners,
+        customer_key,
+    })
+}
+
+fn profile(index: u16, vrf_key: types::key::VrfPublicKey) -> Result<PartnerProfile> {
+    let site = SITES[usize::from(index) % SITES.len()];
+    let attributes = BTreeMap::from([(Name::new("location")?, Name::new(site)?)]);
+    Ok(PartnerProfile {
+        name: Name::new(format!("partner-{index}"))?,
+        class: CLASS_WASM_V1,
+        vrf_key,
+        ask: Amount(SQUARE.0 / 1_000_000),
+        capacity: 2,
+        attributes,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_one_of_four_validators_may_die() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options {
+            validators: 4,
+            partners: 2,
+            base_port: 26_600,
+        };
+        let plan = make(directory.path(), &options, Timestamp(1)).unwrap();
+        let committee = plan.genesis.committee().unwrap();
+        assert!(
+            committee
+                .members()
+                .iter()
+                .all(|member| member.stake <= committee.thresholds().faulty)
+        );
+        assert_eq!(plan.partners.len(), 2);
+        assert!(
+            make(directory.path(), &options, Timestamp(1)).is_err(),
+            "keys are never overwritten"
+        );
+    }
+
+    #[test]
+    fn ports_are_within_what_there_is() {
+        let of = |validators, base_port| {
+            ports(&Options {
+                validators,
+                partners: 0,
+                base_port,
+            })
+            .ok()
+        };
+        assert_eq!(of(4, 26_600), Some(26_600..26_608));
+        assert_eq!(of(4, 1_024), Some(1_024..1_032));
+        assert_eq!(of(1, 65_533), Some(65_533..65_535));
+        for (validators, base_port) in [
+            (1, 65_534),
+            (4, 65_530),
+            (4, 1_023),
+            (4, 0),
+            (0, 26_600),
+            (65, 26_600),
+        ] {
+            assert_eq!(
+                of(validators, base_port),
+                None,
+                "{validators} from {base_port} on"
+            );
+        }
+    }
+}

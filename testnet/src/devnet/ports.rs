@@ -1,0 +1,42 @@
+//! Whether a devnet's ports are free. Asked before anything is made or started: a process that finds its port taken
+//! only ends, while whoever holds the port may answer in its place.
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+
+/// A port that a devnet needs and cannot have.
+#[derive(Debug, thiserror::Error)]
+#[error("port {port} cannot be used: {source}")]
+pub struct PortTaken {
+    /// The port.
+    pub port: u16,
+    /// Why not.
+    pub source: io::Error,
+}
+
+/// Binds each port on loopback for a moment. Refuses with the first that is taken.
+pub fn check(ports: impl IntoIterator<Item = u16>) -> Result<(), PortTaken> {
+    for port in ports {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .map_err(|source| PortTaken { port, source })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_that_is_taken_is_named() {
+        let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = holder.local_addr().unwrap().port();
+        let refused = check([port]).unwrap_err();
+        assert_eq!(
+            (refused.port, refused.source.kind()),
+            (port, io::ErrorKind::AddrInUse)
+        );
+        drop(holder);
+        check([port]).unwrap();
+    }
+}

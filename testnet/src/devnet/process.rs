@@ -1,0 +1,200 @@
+//! Processes that outlive the command that started them: start, recognise again, stop.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How often a condition on a process is looked at.
+const POLL: Duration = Duration::from_millis(25);
+/// How long the system may take to load a program.
+const LOAD_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Starts `binary COMMAND start --dir DIRECTORY` in a process group of its own, its output appended to `log`. Returns
+/// its pid once it can be recognised, or is over already.
+pub fn start(
+    binary: &Path,
+    command: &str,
+    directory: &Path,
+    environment: &[(String, String)],
+    log: &Path,
+) -> io::Result<u32> {
+    let output = OpenOptions::new().create(true).append(true).open(log)?;
+    let mut child = Command::new(binary)
+        .args([
+            command.as_ref(),
+            "start".as_ref(),
+            "--dir".as_ref(),
+            directory.as_os_str(),
+        ])
+        .envs(environment.iter().map(|(key, value)| (key, value)))
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .process_group(0)
+        .spawn()?;
+    let pid = child.id();
+    // While the system loads the program, its command line is empty for a moment.
+    if !wait_until(LOAD_PATIENCE, || {
+        matches!(look(pid, directory), Look::Ours | Look::Gone)
+    }) {
+        child.kill()?;
+        child.wait()?;
+        return Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the program is not loaded",
+        ));
+    }
+    // Whoever starts a process must also collect its end, or a stopped one stays as a zombie.
+    std::thread::Builder::new()
+        .name(format!("wait-{pid}"))
+        .spawn(move || child.wait())?;
+    Ok(pid)
+}
+
+/// What runs under a pid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// Nothing, or what is left of a process that has ended.
+    Gone,
+    /// A process that was started for the directory.
+    Ours,
+    /// Another process, or one whose program is not loaded yet.
+    Other,
+}
+
+fn look(pid: u32, directory: &Path) -> Look {
+    let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else {
+        return Look::Gone;
+    };
+    if is_zombie(pid) {
+        return Look::Gone;
+    }
+    if is_for(&line, directory) {
+        Look::Ours
+    } else {
+        Look::Other
+    }
+}
+
+/// True if the process runs and was started for `directory`: a pid alone may have been used again.
+pub fn is_running(pid: u32, directory: &Path) -> bool {
+    look(pid, directory) == Look::Ours
+}
+
+/// True if a command line, as /proc shows it, holds `start --dir DIRECTORY`. Kernel threads have an empty one.
+fn is_for(line: &[u8], directory: &Path) -> bool {
+    let wanted: [&[u8]; 3] = [b"start", b"--dir", directory.as_os_str().as_encoded_bytes()];
+    let arguments: Vec<_> = line.split(|byte| *byte == 0).collect();
+    arguments
+        .windows(wanted.len())
+        .any(|window| window == wanted)
+}
+
+fn is_zombie(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state follows the command in parentheses, which may itself hold parentheses.
+    stat.rsplit(')')
+        .next()
+        .is_none_or(|rest| rest.trim_start().starts_with(['Z', 'X']))
+}
+
+/// Sends a signal; a process that is gone already is no error.
+pub fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // It may have ended between the look and the signal.
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// Asks the processes to stop, waits, then kills what is left. Returns those that had to be killed.
+pub fn stop(processes: &[(u32, &Path)], patience: Duration) -> Vec<u32> {
+    let running = |(pid, directory): &&(u32, &Path)| is_running(*pid, directory);
+    for (pid, _) in processes.iter().filter(running) {
+        signal(*pid, Signal::TERM);
+    }
+    wait_until(patience, || {
+        !processes.iter().any(|process| running(&process))
+    });
+    let stubborn: Vec<u32> = processes
+        .iter()
+        .filter(running)
+        .map(|(pid, _)| *pid)
+        .collect();
+    for pid in &stubborn {
+        signal(*pid, Signal::KILL);
+    }
+    wait_until(patience, || {
+        !processes.iter().any(|process| running(&process))
+    });
+    stubborn
+}
+
+/// Polls until the condition holds or the time is over; true if it holds.
+pub fn wait_until(patience: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    loop {
+        if condition() {
+            return true;
+        }
+        if start.elapsed() >= patience {
+            return false;
+        }
+        std::thread::park_timeout(POLL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_how_it_was_started() {
+        let directory = Path::new("/net/validator-1");
+        assert!(is_for(
+            b"/bin/gridproof\0node\0start\0--dir\0/net/validator-1\0",
+            directory
+        ));
+        assert!(is_for(
+            b"gridproof\0node\0start\0--dir\0/net/validator-1\0--json\0",
+            directory
+        ));
+        let others: [&[u8]; 6] = [
+            b"",
+            b"\0",
+            b"gridproof\0node\0start\0--dir\0/net/validator-11\0",
+            b"gridproof\0node\0start\0--dir\0/net/validator-1/x\0",
+            b"ls\0/net/validator-1\0",
+            b"gridproof\0node\0init\0--dir\0/net/validator-1\0",
+        ];
+        for line in others {
+            assert!(
+                !is_for(line, directory),
+                "{}",
+                String::from_utf8_lossy(line)
+            );
+        }
+    }
+
+    #[test]
+    fn one_that_ends_at_once_is_not_running() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        for binary in ["/bin/true", "/bin/false"] {
+            let pid = start(Path::new(binary), "node", folder.path(), &[], &log).unwrap();
+            assert!(wait_until(LOAD_PATIENCE, || !is_running(
+                pid,
+                folder.path()
+            )));
+        }
+        assert!(
+            !is_running(std::process::id(), folder.path()),
+            "a pid alone says nothing"
+        );
+        start(Path::new("/nonexistent"), "node", folder.path(), &[], &log).unwrap_err();
+    }
+}

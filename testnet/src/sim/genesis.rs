@@ -1,0 +1,160 @@
+//! The chain of a scenario: keys that follow from positions, a committee with the scenario's stakes, rich customers,
+//! bonded partners.
+
+use std::collections::BTreeMap;
+
+use types::codec::Text;
+use types::committee::Validator;
+use types::genesis::{Genesis, GenesisAccount, GenesisPartner};
+use types::job::{CLASS_WASM_V1, PartnerProfile};
+use types::key::{SecretKey, VrfSecretKey};
+use types::number::{Amount, SQUARE, Stake, Timestamp};
+use types::params::Params;
+
+use super::scenario::Committee;
+
+/// Unix time at which every simulation begins, in milliseconds.
+pub const BEGIN_UNIX_MS: u64 = 1_700_000_000_000;
+
+/// The keys of one member.
+#[derive(Debug, Clone)]
+pub struct MemberKeys {
+    /// Signs votes.
+    pub validator: SecretKey,
+    /// Proves beacon outputs.
+    pub vrf: VrfSecretKey,
+}
+
+/// The keys of one partner and what it offers.
+#[derive(Debug, Clone)]
+pub struct PartnerKeys {
+    /// Signs its transactions.
+    pub account: SecretKey,
+    /// Proves its sortitions.
+    pub vrf: VrfSecretKey,
+    /// What it offers.
+    pub profile: PartnerProfile,
+    /// Its bond.
+    pub bond: Amount,
+}
+
+/// A chain and everybody's keys.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// The genesis.
+    pub genesis: Genesis,
+    /// By position in the committee.
+    pub members: Vec<MemberKeys>,
+    /// Accounts that send transfers.
+    pub customers: Vec<SecretKey>,
+    /// The grid partners.
+    pub partners: Vec<PartnerKeys>,
+    /// The account that submits jobs.
+    pub job_customer: SecretKey,
+}
+
+/// Partners of every simulated chain.
+const PARTNERS: usize = 4;
+
+fn vrf(kind: u8, number: usize) -> VrfSecretKey {
+    let mut scalar = [kind; 32];
+    scalar[0] = u8::try_from(number).unwrap_or(u8::MAX);
+    VrfSecretKey::from_bytes(&scalar).expect("a number below 2^252")
+}
+
+fn partner(number: usize) -> PartnerKeys {
+    let (account, vrf) = (key(4, number), vrf(8, number));
+    let profile = PartnerProfile {
+        name: Text::new(format!("partner {number}")).expect("short"),
+        class: CLASS_WASM_V1,
+        vrf_key: vrf.public(),
+        ask: Amount(SQUARE.0 / 1_000_000),
+        capacity: 2,
+        attributes: BTreeMap::new(),
+    };
+    PartnerKeys {
+        account,
+        vrf,
+        profile,
+        bond: Amount(10_000 * SQUARE.0),
+    }
+}
+
+fn key(kind: u8, number: usize) -> SecretKey {
+    let mut seed = [kind; 32];
+    seed[0] = u8::try_from(number).unwrap_or(u8::MAX);
+    SecretKey::from_bytes(&seed)
+}
+
+/// The chain of a committee.
+#[must_use]
+pub fn world(committee: Committee) -> World {
+    let stakes = committee.stakes();
+    let mut keys: Vec<_> = (0..stakes.len())
+        .map(|number| {
+            (
+                MemberKeys {
+                    validator: key(1, number),
+                    vrf: vrf(7, number),
+                },
+                key(2, number).public(),
+            )
+        })
+        .collect();
+    keys.sort_by_key(|(keys, _)| keys.validator.public());
+    let validators: Vec<_> = keys
+        .iter()
+        .zip(stakes)
+        .map(|((keys, node_key), stake)| Validator {
+            key: keys.validator.public(),
+            vrf_key: keys.vrf.public(),
+            node_key: *node_key,
+            stake: Stake(*stake),
+        })
+        .collect();
+    let customers: Vec<_> = (0..2).map(|number| key(3, number)).collect();
+    let rich = |address| GenesisAccount {
+        address,
+        balance: Amount(1_000 * SQUARE.0),
+    };
+    let (partners, job_customer) = ((0..PARTNERS).map(partner).collect::<Vec<_>>(), key(5, 0));
+    let members = keys
+        .iter()
+        .map(|(keys, _)| keys.validator.public().address());
+    let others = partners
+        .iter()
+        .map(|partner| &partner.account)
+        .chain(&customers)
+        .chain([&job_customer]);
+    let mut accounts: Vec<_> = others
+        .map(|key| key.public().address())
+        .chain(members)
+        .map(rich)
+        .collect();
+    accounts.sort_by_key(|account| account.address);
+    let mut registered: Vec<_> = partners
+        .iter()
+        .map(|partner| GenesisPartner {
+            address: partner.account.public().address(),
+            bond: partner.bond,
+            profile: partner.profile.clone(),
+        })
+        .collect();
+    registered.sort_by_key(|partner| partner.address);
+    let genesis = Genesis {
+        name: Text::new("simulation").expect("short"),
+        time: Timestamp(BEGIN_UNIX_MS),
+        params: Params::devnet(),
+        accounts,
+        validators,
+        partners: registered,
+    };
+    let members = keys.into_iter().map(|(keys, _)| keys).collect();
+    World {
+        genesis,
+        members,
+        customers,
+        partners,
+        job_customer,
+    }
+}

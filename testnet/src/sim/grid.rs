@@ -1,0 +1,399 @@
+//! Partners and a customer on top of the simulated chain: the partners' deciding core as it ships, with made-up tasks
+//! in place of a sandbox. What a partner must keep is kept over its crashes; everything else is lost.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use partner::core::outbox::Outbox;
+use partner::core::{Core, Effect, Event, Executed, Execution, Identity, Settings, View};
+use partner::fault::Fault;
+use partner::part::{Part, Role, Sealed};
+use state::{DecidedState, MemoryStore};
+use types::attestation::{Exit, Outcome, Outcomes};
+use types::codec::{Bounded, Text, encode};
+use types::genesis::Genesis;
+use types::hash::{BlobId, ChainId, Hash32, JobId};
+use types::job::{
+    CLASS_WASM_V1, Constraints, Input, JobSpec, Output, Stage, TaskLimits, Verification, Workload,
+};
+use types::key::SecretKey;
+use types::number::{Amount, Height, Nonce, SQUARE, TaskIndex, Weight};
+use types::params::Params;
+use types::transaction::{Action, SignedTransaction, Transaction};
+
+use super::genesis::PartnerKeys;
+use super::random::Random;
+
+/// Bytes that every job starts from.
+const MODULE: &[u8] = b"module";
+const INPUT: &[u8] = b"input";
+/// Tasks of a job.
+const TASKS: u32 = 3;
+
+/// A partner: its core, and its disk.
+struct Partner {
+    keys: PartnerKeys,
+    core: Core,
+    /// Grows with every start.
+    life: u32,
+    sealed: BTreeMap<Part, Sealed>,
+    outbox: Outbox,
+}
+
+/// What the world is to do for partners and customer.
+#[derive(Debug)]
+pub enum Wish {
+    /// Send a transaction to some host.
+    Submit(Box<SignedTransaction>),
+    /// Bring blobs to some host.
+    Bring(Vec<(BlobId, Vec<u8>)>),
+    /// Give a partner the result of a task run after some time.
+    Run {
+        /// Which partner.
+        partner: usize,
+        /// In which of its lives.
+        life: u32,
+        /// What it runs.
+        execution: Box<Execution>,
+    },
+}
+
+/// A job of the customer.
+struct Job {
+    id: JobId,
+    transaction: SignedTransaction,
+    /// True if it was submitted when nothing went wrong any more: it must settle.
+    must_settle: bool,
+    ended: bool,
+}
+
+/// All partners, and the customer.
+pub struct Grid {
+    chain: ChainId,
+    params: Params,
+    partners: Vec<Partner>,
+    customer: SecretKey,
+    jobs: Vec<Job>,
+    /// Everything that was ever computed.
+    contents: BTreeMap<BlobId, Vec<u8>>,
+    turn: usize,
+}
+
+/// Why a job is not as it must be.
+pub struct Unsettled(pub String);
+
+impl Grid {
+    /// The partners of a genesis.
+    pub fn new(genesis: &Genesis, keys: Vec<PartnerKeys>, customer: SecretKey) -> Self {
+        let params = genesis.params.clone();
+        let mut grid = Self {
+            chain: genesis.chain_id(),
+            params,
+            partners: Vec::new(),
+            customer,
+            jobs: Vec::new(),
+            contents: BTreeMap::new(),
+            turn: 0,
+        };
+        for keys in keys {
+            let core = grid.core(&keys, Vec::new(), Outbox::default());
+            let (sealed, outbox) = (BTreeMap::new(), Outbox::default());
+            grid.partners.push(Partner {
+                keys,
+                core,
+                life: 0,
+                sealed,
+                outbox,
+            });
+        }
+        grid
+    }
+
+    fn core(&self, keys: &PartnerKeys, sealed: Vec<Sealed>, outbox: Outbox) -> Core {
+        let identity = Identity {
+            chain: self.chain,
+            key: keys.account.clone(),
+            vrf: keys.vrf.clone(),
+        };
+        let settings = Settings {
+            profile: keys.profile.clone(),
+            bond: keys.bond,
+            reserve: SQUARE,
+            verification_slots: 4,
+            task_wall_ms: 3_600_000,
+            params: self.params.clone(),
+            fault: Fault::None,
+        };
+        Core::new(identity, settings, sealed, outbox)
+    }
+
+    /// The customer's turn: perhaps a new job, and again all that is not over. `store` is some host's.
+    pub fn customer_turn(&mut self, store: &MemoryStore, calm: bool) -> Vec<Wish> {
+        let wanted = if calm { 2 } else { 1 };
+        if self.jobs.len() < wanted && self.jobs.iter().all(|job| job.ended || calm) {
+            let transaction = Transaction {
+                chain_id: self.chain,
+                sender: self.customer.public(),
+                nonce: Nonce(u64::try_from(self.jobs.len()).unwrap_or(u64::MAX)),
+                valid_until: Height(5_000),
+                fee: self.params.minimum_fee,
+                action: Action::SubmitJob {
+                    spec: Box::new(spec()),
+                },
+            };
+            let id = transaction.job_id();
+            let transaction = transaction.sign(&self.customer);
+            self.jobs.push(Job {
+                id,
+                transaction,
+                must_settle: calm,
+                ended: false,
+            });
+        }
+        let mut wishes = Vec::new();
+        for job in self.jobs.iter().filter(|job| !job.ended) {
+            match vm::query::job(store, &job.id) {
+                Ok(None) => wishes.push(Wish::Submit(Box::new(job.transaction.clone()))),
+                Ok(Some(_)) => wishes.push(Wish::Bring(vec![named(MODULE), named(INPUT)])),
+                Err(_) => {}
+            }
+        }
+        wishes
+    }
+
+    /// The next partner's turn: it looks at the chain as `store`, some host's, has it. Before the calm it may crash
+    /// in the middle of what it does.
+    pub fn partner_turn(
+        &mut self,
+        store: &MemoryStore,
+        calm: bool,
+        random: &mut Random,
+    ) -> Vec<Wish> {
+        self.turn = (self.turn + 1) % self.partners.len();
+        let at = self.turn;
+        let partner = &mut self.partners[at];
+        let Some(view) = view(store, &partner.keys, &self.params) else {
+            return Vec::new();
+        };
+        if view.height < partner.core.height() {
+            return Vec::new();
+        }
+        let effects = partner.core.step(Event::View(Box::new(view)));
+        let cut = (!calm && random.chance(50)).then(|| random.index(effects.len() + 1));
+        self.perform(at, effects, cut)
+    }
+
+    /// A partner's tasks have run; nothing comes of it if the partner crashed meanwhile.
+    pub fn ran(
+        &mut self,
+        at: usize,
+        life: u32,
+        execution: Execution,
+        random: &mut Random,
+    ) -> Vec<Wish> {
+        if self.partners[at].life != life {
+            return Vec::new();
+        }
+        let Execution {
+            part,
+            workload,
+            tasks,
+        } = execution;
+        let mut outcomes = Vec::new();
+        for task in tasks {
+            outcomes.push((task, self.outcome(&workload, task)));
+        }
+        let list = (part.role == Role::Primary).then(|| {
+            let all = outcomes
+                .iter()
+                .map(|(_, outcome)| outcome.clone())
+                .collect();
+            let (id, bytes) = named(&encode(&Outcomes(Bounded::new(all).expect("a few tasks"))));
+            self.contents.insert(id, bytes);
+            id
+        });
+        let mut salt = [0; 32];
+        salt[..8].copy_from_slice(&random.next_u64().to_le_bytes());
+        let executed = Executed {
+            part,
+            workload,
+            salt: Hash32(salt),
+            outcomes,
+            list,
+        };
+        let effects = self.partners[at]
+            .core
+            .step(Event::Executed(Box::new(executed)));
+        self.perform(at, effects, None)
+    }
+
+    fn outcome(&mut self, workload: &Workload, task: TaskIndex) -> Outcome {
+        let mut keep = |text: String| {
+            let (id, bytes) = named(text.as_bytes());
+            self.contents.insert(id, bytes);
+            id
+        };
+        let outputs = workload
+            .outputs
+            .iter()
+            .map(|output| Some(keep(format!("{} of {task}", output.name))))
+            .collect();
+        Outcome {
+            exit: Exit::Code { code: 0 },
+            weight: Weight(1_000),
+            stdout: keep(format!("task {task}\n")),
+            stderr: keep(String::new()),
+            outputs: Bounded::new(outputs).expect("as many as declared"),
+        }
+    }
+
+    /// Performs effects in their order, up to `cut` of them; then the partner starts again from its disk.
+    fn perform(&mut self, at: usize, effects: Vec<Effect>, cut: Option<usize>) -> Vec<Wish> {
+        let mut wishes = Vec::new();
+        for effect in effects.into_iter().take(cut.unwrap_or(usize::MAX)) {
+            let partner = &mut self.partners[at];
+            match effect {
+                Effect::Keep(sealed) => drop(partner.sealed.insert(sealed.part, *sealed)),
+                Effect::KeepOutbox(outbox) => partner.outbox = *outbox,
+                Effect::Forget(part) => drop(partner.sealed.remove(&part)),
+                Effect::Send(transaction) => wishes.push(Wish::Submit(transaction)),
+                Effect::Execute(execution) => {
+                    wishes.push(Wish::Run {
+                        partner: at,
+                        life: partner.life,
+                        execution,
+                    });
+                }
+                Effect::Upload { part, blobs, .. } => {
+                    let found = blobs
+                        .iter()
+                        .filter_map(|id| self.contents.get(id).map(|bytes| (*id, bytes.clone())));
+                    wishes.push(Wish::Bring(found.collect()));
+                    let more = partner.core.step(Event::Uploaded {
+                        part,
+                        complete: true,
+                    });
+                    wishes.extend(self.perform(at, more, None));
+                }
+                Effect::Cancel(_) | Effect::Note(_) => {}
+            }
+        }
+        if cut.is_some() {
+            let partner = &self.partners[at];
+            let (sealed, outbox) = (
+                partner.sealed.values().cloned().collect(),
+                partner.outbox.clone(),
+            );
+            let core = self.core(&partner.keys, sealed, outbox);
+            let partner = &mut self.partners[at];
+            partner.core = core;
+            partner.life += 1;
+        }
+        wishes
+    }
+
+    /// Some honest host decided a block.
+    pub fn decided(&mut self, store: &MemoryStore) -> Result<(), Unsettled> {
+        for job in self.jobs.iter_mut().filter(|job| !job.ended) {
+            let Ok(Some(record)) = vm::query::job(store, &job.id) else {
+                continue;
+            };
+            job.ended = record.stage.is_final();
+            if job.ended && job.must_settle && record.stage != Stage::Settled {
+                return Err(Unsettled(format!(
+                    "job {} ended as {:?}",
+                    job.id, record.stage
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many jobs are not over, those that are still to come included.
+    pub fn outstanding(&self) -> usize {
+        2 - self.jobs.iter().filter(|job| job.ended).count()
+    }
+
+    /// Where the jobs stand, for people.
+    pub fn describe(&self, store: &MemoryStore) -> String {
+        let stage = |job: &Job| match vm::query::job(store, &job.id) {
+            Ok(Some(record)) => format!("{:?}", record.stage),
+            _ => "not on chain".to_owned(),
+        };
+        self.jobs.iter().map(stage).collect::<Vec<_>>().join("; ")
+    }
+}
+
+fn named(bytes: &[u8]) -> (BlobId, Vec<u8>) {
+    (BlobId::of(bytes), bytes.to_vec())
+}
+
+/// The chain as a partner needs it, at a host's last final block.
+fn view(store: &MemoryStore, keys: &PartnerKeys, params: &Params) -> Option<View> {
+    let address = keys.account.public().address();
+    let height = store.tip().height;
+    let live: BTreeSet<JobId> = vm::query::live_jobs(store).ok()?.into_iter().collect();
+    let (mut jobs, mut snapshots) = (BTreeMap::new(), BTreeMap::new());
+    for id in &live {
+        let record = vm::query::job(store, id).ok()??;
+        if let Stage::Committed { committed, .. } = &record.stage {
+            let epoch = params.epoch(committed.height);
+            snapshots.extend(
+                vm::query::snapshot(store, epoch)
+                    .ok()?
+                    .map(|snapshot| (epoch, snapshot)),
+            );
+        }
+        jobs.insert(*id, record);
+    }
+    let account = vm::query::account(store, &address).ok()?;
+    let partner = vm::query::partner(store, &address).ok()?;
+    Some(View {
+        height,
+        newest: height,
+        account,
+        partner,
+        live,
+        jobs,
+        snapshots,
+    })
+}
+
+fn spec() -> JobSpec {
+    let input = Input {
+        blob: BlobId::of(INPUT),
+        target: Text::new("/in/data").expect("short"),
+    };
+    let output = Output {
+        name: Text::new("out").expect("short"),
+        path: Text::new("/out/out").expect("short"),
+    };
+    JobSpec {
+        name: Text::new("simulated").expect("short"),
+        workload: Workload {
+            class: CLASS_WASM_V1,
+            module: BlobId::of(MODULE),
+            arguments: Bounded::default(),
+            environment: BTreeMap::new(),
+            stdin: None,
+            inputs: Bounded::new(vec![input]).expect("one"),
+            outputs: Bounded::new(vec![output]).expect("one"),
+            tasks: TASKS,
+            limits: TaskLimits {
+                weight: Weight(10_000_000),
+                memory_bytes: 1 << 20,
+                output_bytes: 1 << 20,
+            },
+            clock_start_ns: 0,
+            random_seed: Hash32::ZERO,
+        },
+        constraints: Constraints::default(),
+        verification: Verification {
+            minimum_verifiers: 2,
+            tasks_per_verifier: None,
+            value_at_risk: SQUARE,
+            task_value_at_risk: SQUARE,
+            confidence_ppm: 0,
+        },
+        price_cap: Amount(SQUARE.0),
+    }
+}

@@ -1,0 +1,209 @@
+//! A machine of the simulation: one node, its log, its store, and what a crash leaves of them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use consensus::log::{Identity, Log, LogStorage, MemoryStorage};
+use consensus::{Monotonic, Now};
+use node::core::{Effect, Event, Node, Setup, Work};
+use state::{DecidedState, MemoryStore};
+use types::hash::BlobId;
+use types::number::Timestamp;
+
+use super::genesis::BEGIN_UNIX_MS;
+use super::scenario::CrashPoint;
+
+/// A small segment, so that segments end and go within a short run.
+const SEGMENT_BYTES: u64 = 32 << 10;
+
+/// A running node.
+#[derive(Debug)]
+struct Running {
+    node: Node,
+    log: Log<MemoryStorage>,
+    work: VecDeque<Work>,
+}
+
+/// A machine.
+#[derive(Debug)]
+pub struct Host {
+    /// The member whose key it has.
+    pub member: usize,
+    /// True if another machine has the same key.
+    pub is_liar: bool,
+    /// Grows with every start, so that what was meant for an earlier life does not reach this one.
+    pub life: u32,
+    /// When the node wants to be woken.
+    pub timer: Option<Monotonic>,
+    /// Where it crashes.
+    pub fuse: Option<CrashPoint>,
+    /// Until when it is busy with work.
+    pub busy_until_ms: u64,
+    /// The store; what is not synced goes in a crash.
+    pub store: MemoryStore,
+    /// Blobs on its disk.
+    pub blobs: BTreeMap<BlobId, Vec<u8>>,
+    setup: Setup,
+    skew_ms: u64,
+    disk: Option<MemoryStorage>,
+    running: Option<Running>,
+}
+
+impl Host {
+    /// A machine with a new log and the genesis in its store; it does not run yet.
+    #[must_use]
+    pub fn new(
+        member: usize,
+        is_liar: bool,
+        setup: Setup,
+        skew_ms: u64,
+        store: MemoryStore,
+    ) -> Self {
+        let log =
+            Log::init(MemoryStorage::new(), setup.log_identity()).expect("a new disk takes a log");
+        let disk = Some(log.into_storage());
+        let (timer, fuse, running) = (None, None, None);
+        let blobs = BTreeMap::new();
+        Self {
+            member,
+            is_liar,
+            life: 0,
+            timer,
+            fuse,
+            busy_until_ms: 0,
+            store,
+            blobs,
+            setup,
+            skew_ms,
+            disk,
+            running,
+        }
+    }
+
+    /// True if the node runs.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// The node, if it runs.
+    #[must_use]
+    pub fn node(&self) -> Option<&Node> {
+        self.running.as_ref().map(|running| &running.node)
+    }
+
+    /// Whose log it writes.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.setup.log_identity()
+    }
+
+    fn now(&self, virtual_ms: u64) -> Now {
+        let unix = Timestamp(BEGIN_UNIX_MS + virtual_ms + self.skew_ms);
+        Now {
+            monotonic: Monotonic(virtual_ms),
+            unix,
+        }
+    }
+
+    /// Starts the node from the disk.
+    pub fn start(&mut self, virtual_ms: u64) -> Result<Vec<Effect>, String> {
+        self.life += 1;
+        (self.timer, self.fuse, self.busy_until_ms) = (None, None, virtual_ms);
+        let disk = self.disk.take().ok_or("the host runs already")?;
+        let (log, records) = Log::open(disk, self.identity()).map_err(|error| error.to_string())?;
+        let log = log.with_segment_bytes(SEGMENT_BYTES);
+        let now = self.now(virtual_ms);
+        let blobs = self.blobs.keys().copied().collect();
+        let (node, effects) = Node::start(self.setup.clone(), now, &self.store, records, blobs)
+            .map_err(|error| format!("the node does not start: {error}"))?;
+        self.running = Some(Running {
+            node,
+            log,
+            work: VecDeque::new(),
+        });
+        Ok(effects)
+    }
+
+    /// Stops the node at once: unsynced bytes of the log and unsynced blocks of the store are lost, up to `torn`
+    /// bytes of the log excepted.
+    pub fn crash(&mut self, torn: usize) {
+        let Some(running) = self.running.take() else {
+            return;
+        };
+        self.life += 1;
+        (self.timer, self.fuse) = (None, None);
+        self.disk = Some(running.log.into_storage().crashed(torn));
+        self.store
+            .crash()
+            .expect("what was committed can be undone");
+    }
+
+    /// Loses synced bytes at the end of the log, if the node stands still.
+    pub fn cut_log(&mut self, bytes: usize) {
+        let Some(disk) = &mut self.disk else { return };
+        let Some(last) = disk
+            .segments()
+            .ok()
+            .and_then(|segments| segments.last().copied())
+        else {
+            return;
+        };
+        if let Some(content) = disk.bytes_mut(last) {
+            content.truncate(content.len().saturating_sub(bytes));
+        }
+        disk.sync(last).expect("a disk in memory syncs");
+    }
+
+    /// Gives the node an event.
+    pub fn step(&mut self, virtual_ms: u64, event: Event) -> Vec<Effect> {
+        let now = self.now(virtual_ms);
+        let Some(running) = &mut self.running else {
+            return Vec::new();
+        };
+        running.node.step(now, &self.store, event)
+    }
+
+    /// Appends to the log and syncs.
+    pub fn persist(&mut self, records: &[consensus::log::Record]) -> Result<(), String> {
+        let Some(running) = &mut self.running else {
+            return Ok(());
+        };
+        running
+            .log
+            .append(records)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Lets the log go up to a view.
+    pub fn release(&mut self, view: types::number::View) -> Result<(), String> {
+        let Some(running) = &mut self.running else {
+            return Ok(());
+        };
+        running.log.release(view).map_err(|error| error.to_string())
+    }
+
+    /// Adds work to be done after what waits already; gives when it will be done.
+    pub fn queue(&mut self, virtual_ms: u64, work: Work, takes_ms: u64) -> u64 {
+        if let Some(running) = &mut self.running {
+            running.work.push_back(work);
+        }
+        self.busy_until_ms = self.busy_until_ms.max(virtual_ms) + takes_ms;
+        self.busy_until_ms
+    }
+
+    /// Does the oldest piece of work; gives what it tells the node.
+    pub fn work(&mut self) -> Option<Result<Event, String>> {
+        let running = self.running.as_mut()?;
+        let work = running.work.pop_front()?;
+        Some(
+            work.perform(running.node.rules(), &self.store)
+                .map_err(|error| error.to_string()),
+        )
+    }
+
+    /// The store's height and root.
+    #[must_use]
+    pub fn tip(&self) -> state::Tip {
+        self.store.tip()
+    }
+}

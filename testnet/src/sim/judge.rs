@@ -1,0 +1,175 @@
+//! What must hold in every run, checked while it goes on.
+//!
+//! - S4: honest hosts decide prefixes of one chain, with equal state roots.
+//! - S6: no honest key says two things that no correct validator says, across any crash and restart.
+//! - Nobody honest is accused, and no honest node stops.
+
+use std::collections::BTreeMap;
+
+use consensus::Message;
+use types::hash::{BlockId, Hash32};
+use types::number::{Height, View};
+use types::vote::{Statement, Subject, Vote};
+
+/// A promise that was broken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// Two honest hosts decided different blocks.
+    #[error("host {host} decided {found} at height {height}, another decided {decided}")]
+    Fork {
+        /// Who came second.
+        host: usize,
+        /// Where.
+        height: Height,
+        /// What it decided.
+        found: BlockId,
+        /// What was decided before.
+        decided: BlockId,
+    },
+    /// Two honest hosts have different states after one block.
+    #[error("host {host} has root {found} after height {height}, another has {decided}")]
+    Roots {
+        /// Who came second.
+        host: usize,
+        /// Where.
+        height: Height,
+        /// Its root.
+        found: Hash32,
+        /// The other root.
+        decided: Hash32,
+    },
+    /// An honest key made evidence against itself.
+    #[error("honest member {member} said {first:?} and then {second:?}")]
+    Equivocation {
+        /// Whose key.
+        member: usize,
+        /// What it said first.
+        first: Box<Statement>,
+        /// What it said then.
+        second: Box<Statement>,
+    },
+    /// Two proposals of an honest leader in one view.
+    #[error("honest member {member} proposed twice in view {view}")]
+    TwoProposals {
+        /// Whose key.
+        member: usize,
+        /// Where.
+        view: View,
+    },
+    /// A validator accuses an honest one.
+    #[error("host {by} says that honest member {member} {fault}")]
+    FalseAccusation {
+        /// Who says so.
+        by: usize,
+        /// Of whom.
+        member: usize,
+        /// What.
+        fault: String,
+    },
+    /// An honest node stopped, or did not start.
+    #[error("host {host}: {why}")]
+    Stopped {
+        /// Which.
+        host: usize,
+        /// What it said.
+        why: String,
+    },
+    /// A job that nothing stood in the way of did not settle.
+    #[error("{0}")]
+    Job(String),
+    /// Too little happened after the faults ended.
+    #[error("no progress: {0}")]
+    Stuck(String),
+}
+
+/// What honest hosts did so far.
+#[derive(Debug, Default)]
+pub struct Judge {
+    decided: BTreeMap<Height, (BlockId, Hash32)>,
+    votes: BTreeMap<(usize, View), Vec<Statement>>,
+    proposals: BTreeMap<(usize, View), BlockId>,
+}
+
+impl Judge {
+    /// An honest host decided a block.
+    pub fn decides(
+        &mut self,
+        host: usize,
+        height: Height,
+        block: BlockId,
+        root: Hash32,
+    ) -> Result<(), Violation> {
+        let (decided, decided_root) = *self.decided.entry(height).or_insert((block, root));
+        if decided != block {
+            return Err(Violation::Fork {
+                host,
+                height,
+                found: block,
+                decided,
+            });
+        }
+        if decided_root != root {
+            return Err(Violation::Roots {
+                host,
+                height,
+                found: root,
+                decided: decided_root,
+            });
+        }
+        Ok(())
+    }
+
+    /// An honest member's key signed a message that left its host.
+    pub fn says(&mut self, member: usize, message: &Message) -> Result<(), Violation> {
+        match message {
+            Message::Vote(Vote { statement, .. }) => self.votes(member, *statement),
+            Message::Proposal(proposal) => {
+                let (view, block) = (proposal.view, proposal.block.id());
+                if *self.proposals.entry((member, view)).or_insert(block) != block {
+                    return Err(Violation::TwoProposals { member, view });
+                }
+                self.votes(member, proposal.notarize_statement())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn votes(&mut self, member: usize, second: Statement) -> Result<(), Violation> {
+        let said = self.votes.entry((member, second.view)).or_default();
+        if said.contains(&second) {
+            return Ok(());
+        }
+        if let Some(first) = said
+            .iter()
+            .find(|first| contradicts(&first.subject, &second.subject))
+        {
+            return Err(Violation::Equivocation {
+                member,
+                first: Box::new(*first),
+                second: Box::new(second),
+            });
+        }
+        said.push(second);
+        Ok(())
+    }
+
+    /// The height up to which some honest host decided.
+    #[must_use]
+    pub fn height(&self) -> Height {
+        self.decided
+            .last_key_value()
+            .map_or(Height::ZERO, |(height, _)| *height)
+    }
+}
+
+/// True if no correct validator says both in one view. One that notarized may finalize another block than its own
+/// choice, if a quorum notarized that.
+fn contradicts(a: &Subject, b: &Subject) -> bool {
+    match (a, b) {
+        (Subject::Notarize { .. }, Subject::Notarize { .. })
+        | (Subject::Finalize { .. }, Subject::Finalize { .. }) => a != b,
+        (Subject::Nullify, Subject::Finalize { .. })
+        | (Subject::Finalize { .. }, Subject::Nullify) => true,
+        _ => false,
+    }
+}

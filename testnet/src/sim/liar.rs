@@ -1,0 +1,107 @@
+//! What liars do beyond running twice: as leaders they sometimes propose past a view that was not given up, and they
+//! sometimes keep their finalize votes to themselves.
+
+use std::collections::BTreeMap;
+
+use consensus::Message;
+use node::core::{CONSENSUS_EPOCH, Frame};
+use types::block::Block;
+use types::key::SecretKey;
+use types::number::{ValidatorIndex, View};
+use types::vote::{Proposal, Statement, Subject, Vote};
+
+use super::random::Random;
+
+/// What a liar does with a message of its.
+#[derive(Debug)]
+pub enum Lie {
+    /// Sends it.
+    Nothing,
+    /// Sends another one.
+    Instead(Frame),
+    /// Sends nothing.
+    Silence,
+}
+
+/// What liars know: every proposal that was ever sent.
+#[derive(Debug, Default)]
+pub struct Liar {
+    proposals: BTreeMap<View, Proposal>,
+}
+
+impl Liar {
+    /// Overhears a message.
+    pub fn hear(&mut self, message: &Message) {
+        if let Message::Proposal(proposal) = message {
+            self.proposals
+                .entry(proposal.view)
+                .or_insert_with(|| proposal.as_ref().clone());
+        }
+    }
+
+    /// What a liar says in place of a message, if it does not feel like being correct.
+    pub fn instead_of(
+        &self,
+        message: &Message,
+        index: ValidatorIndex,
+        key: &SecretKey,
+        random: &mut Random,
+    ) -> Lie {
+        match message {
+            Message::Proposal(proposal) if random.chance(300) => {
+                let lie = self.skip_a_view(proposal, index, key);
+                lie.map_or(Lie::Nothing, |lie| Lie::Instead(Frame::consensus(&lie)))
+            }
+            Message::Vote(vote) if matches!(vote.statement.subject, Subject::Finalize { .. }) => {
+                if random.chance(500) {
+                    Lie::Silence
+                } else {
+                    Lie::Nothing
+                }
+            }
+            _ => Lie::Nothing,
+        }
+    }
+
+    /// A brother of the block that was proposed in the view before: a valid block with everything it rests on, but for
+    /// the nullification of that view, which there is none of.
+    fn skip_a_view(
+        &self,
+        own: &Proposal,
+        index: ValidatorIndex,
+        key: &SecretKey,
+    ) -> Option<Message> {
+        let before = self.proposals.get(&View(own.view.0.checked_sub(1)?))?;
+        let Block { mut header, body } = before.block.clone();
+        header.proposer = index;
+        header.timestamp.0 += 1;
+        let chain = header.chain_id;
+        let block = Block { header, body };
+        let (view, parent_view, id) = (own.view, before.parent_view, block.id());
+        let subject = Subject::Notarize {
+            parent_view,
+            block: id,
+        };
+        let vote = Vote::sign(
+            Statement {
+                epoch: CONSENSUS_EPOCH,
+                view,
+                subject,
+            },
+            index,
+            key,
+            chain,
+        );
+        let signed = Proposal::signing_hash(CONSENSUS_EPOCH, view, parent_view, id, chain);
+        Some(Message::Proposal(Box::new(Proposal {
+            epoch: CONSENSUS_EPOCH,
+            view,
+            parent_view,
+            block,
+            parent_certificate: before.parent_certificate.clone(),
+            nullifications: before.nullifications.clone(),
+            signature: key.sign(&signed),
+            notarize: vote.signature,
+        })))
+    }
+}

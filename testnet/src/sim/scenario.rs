@@ -1,0 +1,288 @@
+//! What a seed stands for: a committee, who of it lies, what the network and the machines do, and for how long.
+
+use std::collections::BTreeSet;
+
+use super::random::Random;
+
+/// Every so many seeds have jobs, which take longer to simulate.
+const JOBS_EVERY: u64 = 2;
+
+/// A host: a machine that runs one node. A liar of the committee has two of them.
+pub type HostId = usize;
+
+/// Who takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Committee {
+    /// Four validators with stakes 4, 3, 3, 3; all honest.
+    Honest,
+    /// The same with one liar: its key runs on two machines that know nothing of each other.
+    OneTwin,
+    /// Two large honest validators and four small liars, who hold less than a third of the stake together, but are
+    /// two thirds of the heads.
+    ManySmallTwins,
+    /// All honest, and frames always arrive; but whenever one of them stops, its disk loses the last of what was
+    /// synced. Only the look-back to the others can make up for that.
+    CutLogs,
+}
+
+impl Committee {
+    /// The stakes, by position in the committee.
+    #[must_use]
+    pub fn stakes(self) -> &'static [u64] {
+        match self {
+            Self::Honest | Self::OneTwin | Self::CutLogs => &[4, 3, 3, 3],
+            Self::ManySmallTwins => &[5, 5, 1, 1, 1, 1],
+        }
+    }
+
+    /// The liars: together at most F of the stake.
+    #[must_use]
+    pub fn twins(self) -> BTreeSet<usize> {
+        match self {
+            Self::Honest | Self::CutLogs => BTreeSet::new(),
+            Self::OneTwin => BTreeSet::from([0]),
+            Self::ManySmallTwins => (2..6).collect(),
+        }
+    }
+}
+
+/// Where in a step a host stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrashPoint {
+    /// After so many more effects.
+    Effects(u32),
+    /// Right after its next vote or proposal has left.
+    Vote,
+}
+
+/// What goes wrong at some time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// A host stops, in the middle of a step; what was not synced is lost.
+    Crash {
+        /// Which.
+        host: HostId,
+        /// Where.
+        at: CrashPoint,
+    },
+    /// A host that stands still loses so many synced bytes at the end of its log.
+    CutLog {
+        /// Which.
+        host: HostId,
+        /// How many bytes.
+        bytes: usize,
+    },
+    /// A host starts again from its disk.
+    Restart(HostId),
+    /// Every host stops at once.
+    CrashAll,
+    /// Every host that stands still starts again.
+    RestartAll,
+    /// Hosts of different groups no longer reach each other.
+    Partition(Vec<u8>),
+    /// The partition ends.
+    Heal,
+}
+
+/// One run of the simulator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scenario {
+    /// From which everything follows.
+    pub seed: u64,
+    /// Who takes part.
+    pub committee: Committee,
+    /// Shortest and longest delay of a frame, in milliseconds.
+    pub delay_ms: (u64, u64),
+    /// Frames of 1,000 that are lost while faults go on.
+    pub loss: u64,
+    /// Frames of 1,000 that are lost afterwards.
+    pub loss_after: u64,
+    /// Frames of 1,000 that arrive twice.
+    pub duplicates: u64,
+    /// Longest time that an execution takes, in milliseconds.
+    pub execution_ms: u64,
+    /// How far each host's clock is ahead of the virtual time, in milliseconds.
+    pub skew_ms: Vec<u64>,
+    /// What goes wrong, by time.
+    pub faults: Vec<(u64, Fault)>,
+    /// When nothing goes wrong any more, in milliseconds.
+    pub calm_at_ms: u64,
+    /// Blocks that every honest host must add after that.
+    pub blocks_after: u64,
+    /// Transfers that must become final.
+    pub transfers: usize,
+    /// True if partners run a job while faults go on and one afterwards.
+    pub jobs: bool,
+    /// Time after the calm by which all that must have happened, in milliseconds.
+    pub patience_ms: u64,
+}
+
+impl Scenario {
+    /// The scenario of a seed.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let committee = match random.range(0, 8) {
+            0..=2 => Committee::Honest,
+            3..=5 => Committee::OneTwin,
+            6 => Committee::ManySmallTwins,
+            _ => Committee::CutLogs,
+        };
+        Self::with(seed, committee, &mut random)
+    }
+
+    /// The scenario of a seed with a given committee.
+    #[must_use]
+    pub fn with(seed: u64, committee: Committee, random: &mut Random) -> Self {
+        let hosts = host_members(committee).len();
+        let calm_at_ms = random.range(2_000, 12_000);
+        let shortest = random.range(1, 20);
+        let delay_ms = (shortest, shortest + random.range(5, 120));
+        let always_arrive = committee == Committee::CutLogs;
+        let loss = if always_arrive {
+            0
+        } else {
+            [0, 50, 150, 300][random.index(4)]
+        };
+        let stays = random.chance(300);
+        let faults = match committee {
+            Committee::CutLogs => cuts(hosts, calm_at_ms, delay_ms.1, random),
+            _ => faults(committee, hosts, calm_at_ms, random),
+        };
+        Self {
+            seed,
+            committee,
+            delay_ms,
+            loss,
+            loss_after: if stays { loss } else { 0 },
+            duplicates: random.range(0, 50),
+            execution_ms: random.range(1, 40),
+            skew_ms: (0..hosts).map(|_| random.range(0, 400)).collect(),
+            faults,
+            calm_at_ms,
+            blocks_after: 4,
+            transfers: 12,
+            jobs: seed.is_multiple_of(JOBS_EVERY),
+            patience_ms: 240_000,
+        }
+    }
+}
+
+/// The member that each host runs: first one host for everybody, then the second ones of the liars.
+#[must_use]
+pub fn host_members(committee: Committee) -> Vec<usize> {
+    (0..committee.stakes().len())
+        .chain(committee.twins())
+        .collect()
+}
+
+fn faults(
+    committee: Committee,
+    hosts: usize,
+    calm_at_ms: u64,
+    random: &mut Random,
+) -> Vec<(u64, Fault)> {
+    let mut faults = Vec::new();
+    let mut at = random.range(200, 1_000);
+    while at < calm_at_ms {
+        let pause = random.range(50, 2_000);
+        match random.range(0, 10) {
+            0..=2 => {
+                let (host, at_point) = (
+                    random.index(hosts),
+                    CrashPoint::Effects(up_to_eight(random)),
+                );
+                faults.push((at, Fault::Crash { host, at: at_point }));
+                faults.push((at + pause, Fault::Restart(host)));
+            }
+            3 => {
+                let host = random.index(hosts);
+                faults.push((
+                    at,
+                    Fault::Crash {
+                        host,
+                        at: CrashPoint::Vote,
+                    },
+                ));
+                // Looked at often, so that it is up again before its last words have arrived.
+                faults.extend((1..100).map(|look| (at + 5 * look, Fault::Restart(host))));
+            }
+            4..=6 => {
+                faults.push((at, Fault::Partition(groups(committee, random))));
+                faults.push((at + pause, Fault::Heal));
+            }
+            7..=8 => {
+                faults.push((at, Fault::CrashAll));
+                faults.push((at + pause, Fault::RestartAll));
+            }
+            _ => {}
+        }
+        at += random.range(100, 1_500);
+    }
+    faults.push((calm_at_ms, Fault::Heal));
+    faults.push((calm_at_ms, Fault::RestartAll));
+    faults.sort_by_key(|(at, _)| *at);
+    faults
+}
+
+fn up_to_eight(random: &mut Random) -> u32 {
+    u32::try_from(random.range(0, 8)).expect("below 8")
+}
+
+/// One host after the other stops right after it voted, loses the end of its log, and starts again once everything
+/// that it said has arrived.
+fn cuts(
+    hosts: usize,
+    calm_at_ms: u64,
+    longest_delay_ms: u64,
+    random: &mut Random,
+) -> Vec<(u64, Fault)> {
+    let mut faults = Vec::new();
+    let mut at = random.range(200, 1_000);
+    while at < calm_at_ms {
+        let host = random.index(hosts);
+        let stopped = at + 1_500;
+        faults.push((
+            at,
+            Fault::Crash {
+                host,
+                at: CrashPoint::Vote,
+            },
+        ));
+        // One that had nothing to say meanwhile stops now.
+        faults.push((
+            stopped,
+            Fault::Crash {
+                host,
+                at: CrashPoint::Effects(0),
+            },
+        ));
+        faults.push((
+            stopped + 600,
+            Fault::CutLog {
+                host,
+                bytes: random.index(600),
+            },
+        ));
+        let up = stopped + 600 + longest_delay_ms;
+        faults.push((up, Fault::Restart(host)));
+        at = up + random.range(500, 2_000);
+    }
+    let end = at.max(calm_at_ms);
+    faults.push((end, Fault::RestartAll));
+    faults
+}
+
+/// Two groups; the two hosts of a liar are always on different sides, so that each side has a whole liar.
+pub fn groups(committee: Committee, random: &mut Random) -> Vec<u8> {
+    let members = committee.stakes().len();
+    let twins = committee.twins();
+    let mut groups: Vec<u8> = (0..members).map(|_| u8::from(random.chance(500))).collect();
+    let mut seconds = Vec::new();
+    for twin in twins {
+        groups[twin] = 0;
+        seconds.push(1);
+    }
+    groups.extend(seconds);
+    groups
+}

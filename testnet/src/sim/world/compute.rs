@@ -1,0 +1,154 @@
+//! The part of the world in which partners run jobs and hosts pass on blobs.
+
+use node::core::{BlobRequest, Event, Ticket};
+use types::attestation::Outcomes;
+use types::codec::decode;
+use types::hash::BlobId;
+use types::limits::MAX_OUTCOMES_BYTES;
+use types::number::ValidatorIndex;
+
+use super::super::grid::Wish;
+use super::super::judge::Violation;
+use super::super::scenario::HostId;
+use super::{Happening, World};
+
+impl World {
+    fn is_calm(&self) -> bool {
+        self.now_ms > self.scenario.calm_at_ms
+    }
+
+    /// A host that runs, if the one that chance finds does.
+    fn some_host(&mut self) -> Option<HostId> {
+        let host = self.random.index(self.hosts.len());
+        self.hosts[host].is_up().then_some(host)
+    }
+
+    /// The turn of the customer and of one partner.
+    pub(super) fn grid_turn(&mut self) -> Result<(), Violation> {
+        let (calm, Some(host)) = (self.is_calm(), self.some_host()) else {
+            return Ok(());
+        };
+        let Some(grid) = &mut self.grid else {
+            return Ok(());
+        };
+        let store = &self.hosts[host].store;
+        let mut wishes = grid.customer_turn(store, calm);
+        wishes.extend(grid.partner_turn(store, calm, &mut self.random));
+        self.fulfil(wishes)
+    }
+
+    /// Does what partners and customer want.
+    pub(super) fn fulfil(&mut self, wishes: Vec<Wish>) -> Result<(), Violation> {
+        for wish in wishes {
+            match wish {
+                Wish::Submit(transaction) => {
+                    let Some(host) = self.some_host() else {
+                        continue;
+                    };
+                    self.note("submit", host, &transaction.id().0.0);
+                    self.event(
+                        host,
+                        Event::Submit {
+                            ticket: Ticket(0),
+                            transaction,
+                        },
+                    )?;
+                }
+                Wish::Bring(blobs) => {
+                    let Some(host) = self.some_host() else {
+                        continue;
+                    };
+                    for (id, bytes) in blobs {
+                        if self.hosts[host].blobs.insert(id, bytes).is_none() {
+                            self.note("blob", host, &id.hash.0);
+                            self.event(host, Event::BlobStored(id))?;
+                        }
+                    }
+                }
+                Wish::Run {
+                    partner,
+                    life,
+                    execution,
+                } => {
+                    let at = self.now_ms + self.random.range(50, 1_500);
+                    self.later(
+                        at,
+                        Happening::Ran {
+                            partner,
+                            life,
+                            execution,
+                        },
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what a host's node asks about blobs. A question and its answer are frames that may be lost.
+    pub(super) fn blob(&mut self, host: HostId, request: BlobRequest) {
+        let life = self.hosts[host].life;
+        match request {
+            BlobRequest::Fetch { blob, from } => {
+                let at = self.now_ms
+                    + 2 * self
+                        .random
+                        .range(self.scenario.delay_ms.0, self.scenario.delay_ms.1);
+                self.later(
+                    at,
+                    Happening::Asked {
+                        host,
+                        life,
+                        blob,
+                        from,
+                    },
+                );
+            }
+            BlobRequest::ReadOutcomes { blob } => {
+                self.later(self.now_ms, Happening::Read { host, life, blob })
+            }
+            BlobRequest::Drop(blobs) => {
+                for blob in blobs {
+                    self.hosts[host].blobs.remove(&blob);
+                }
+            }
+        }
+    }
+
+    /// The answer to a question for a blob, or the end of the wait for one.
+    pub(super) fn asked(
+        &mut self,
+        host: HostId,
+        life: u32,
+        blob: BlobId,
+        from: ValidatorIndex,
+    ) -> Result<(), Violation> {
+        if self.hosts[host].life != life {
+            return Ok(());
+        }
+        let asked = self.route(host, usize::from(from.0));
+        let answers = asked.filter(|asked| self.hosts[*asked].is_up());
+        let carried = answers.filter(|asked| !self.network.carry(*asked, host).is_empty());
+        let bytes = carried.and_then(|asked| self.hosts[asked].blobs.get(&blob).cloned());
+        match bytes {
+            Some(bytes) => {
+                self.hosts[host].blobs.insert(blob, bytes);
+                self.note("fetched", host, &blob.hash.0);
+                self.event(host, Event::BlobStored(blob))
+            }
+            None => self.event(host, Event::BlobMissing { blob, from }),
+        }
+    }
+
+    /// A host's node reads a list of outcomes.
+    pub(super) fn read(&mut self, host: HostId, life: u32, blob: BlobId) -> Result<(), Violation> {
+        if self.hosts[host].life != life {
+            return Ok(());
+        }
+        let bytes = self.hosts[host].blobs.get(&blob);
+        let outcomes = bytes
+            .and_then(|bytes| decode::<Outcomes>(bytes, MAX_OUTCOMES_BYTES).ok())
+            .map(Box::new);
+        self.event(host, Event::OutcomesRead { blob, outcomes })
+    }
+}

@@ -1,0 +1,329 @@
+//! A devnet of real processes for one test, and the command line that a person would use on it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use gridproof_testnet::devnet::plan::Options;
+use gridproof_testnet::devnet::process::{signal, wait_until};
+use gridproof_testnet::devnet::{Devnet, Role, ready};
+use rpc::client::Client;
+use rpc::keyfile::{self, KeyKind};
+use rustix::process::Signal;
+use serde_json::Value;
+use types::hash::Address;
+
+use crate::slot::Slot;
+
+/// The binary that `scripts/test` built.
+pub fn binary() -> PathBuf {
+    let path = std::env::var_os("GRIDPROOF_BIN")
+        .expect("GRIDPROOF_BIN names the binary; scripts/test sets it");
+    PathBuf::from(path)
+}
+
+/// What a command printed.
+#[derive(Debug)]
+pub struct Output {
+    /// The exit code.
+    pub code: i32,
+    /// Standard output as JSON, or null.
+    pub json: Value,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Output {
+    /// The JSON of a command that succeeded.
+    #[track_caller]
+    pub fn success(self) -> Value {
+        assert_eq!(self.code, 0, "{}\n{}", self.stderr, self.json);
+        self.json
+    }
+
+    /// Checks how a command failed: its exit code, the error's code, a part of the message and a part of the hint.
+    #[track_caller]
+    pub fn fails(&self, exit: i32, code: &str, message: &str, hint: &str) {
+        let error = &self.json["error"];
+        let shown = format!("exit code {}\n{}\n{}", self.code, self.stderr, self.json);
+        assert_eq!(self.code, exit, "{shown}");
+        assert_eq!(error["code"], code, "{shown}");
+        assert!(
+            error["message"].as_str().unwrap().contains(message),
+            "no {message:?} in the message: {shown}"
+        );
+        assert!(
+            error["hint"].as_str().unwrap_or_default().contains(hint),
+            "no {hint:?} in the hint: {shown}"
+        );
+        assert!(
+            self.stderr.contains(" hint: "),
+            "people are told what to do, too: {shown}"
+        );
+    }
+}
+
+/// Runs gridproof with `--json`.
+#[track_caller]
+pub fn gridproof(arguments: &[&str]) -> Output {
+    finish(spawn(arguments))
+}
+
+/// Starts gridproof with `--json` in the background.
+pub fn spawn(arguments: &[&str]) -> Child {
+    Command::new(binary())
+        .args(arguments)
+        .arg("--json")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// A path as an argument.
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A devnet that stops when the test ends, however it ends.
+pub struct Net {
+    /// Its processes.
+    pub devnet: Devnet,
+    dir: tempfile::TempDir,
+    runtime: tokio::runtime::Runtime,
+    _slot: Slot,
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for process in &self.devnet.manifest.processes {
+                let log = std::fs::read_to_string(process.log()).unwrap_or_default();
+                let lines: Vec<_> = log.lines().rev().take(12).collect();
+                eprintln!("--- {}", process.name);
+                lines.iter().rev().for_each(|line| eprintln!("{line}"));
+            }
+        }
+        self.devnet.stop();
+    }
+}
+
+impl Net {
+    /// Makes and starts a devnet; returns when every validator has a final block.
+    pub fn up(partners: u16) -> Self {
+        Self::up_with(partners, |_| Vec::new())
+    }
+
+    /// The same, with variables for the environment of some processes, by name.
+    pub fn up_with(partners: u16, environment: impl Fn(&str) -> Vec<(String, String)>) -> Self {
+        let (slot, dir) = (Slot::take(), tempfile::tempdir().unwrap());
+        let options = Options {
+            validators: 4,
+            partners,
+            base_port: slot.base_port(),
+        };
+        let devnet = Devnet::create(&dir.path().join("net"), &options).unwrap();
+        let mut net = Self {
+            devnet,
+            dir,
+            runtime: runtime(),
+            _slot: slot,
+        };
+        net.devnet.start(&binary(), environment).unwrap();
+        net.wait("the first final block", 60, |net| {
+            net.heights()
+                .iter()
+                .all(|height| height.is_some_and(|h| h > 0))
+        });
+        net
+    }
+
+    /// Makes and starts a devnet as a person does: `gridproof devnet up --detach`.
+    pub fn up_by_command(partners: u16) -> Self {
+        let (slot, dir) = (Slot::take(), tempfile::tempdir().unwrap());
+        let root = dir.path().join("net");
+        let (partners, base_port) = (partners.to_string(), slot.base_port().to_string());
+        let up = [
+            "devnet",
+            "up",
+            "--validators",
+            "4",
+            "--partners",
+            &partners,
+            "--base-port",
+            &base_port,
+            "--detach",
+        ];
+        let output = gridproof(&[&up[..], &["--dir", text(&root)]].concat());
+        let devnet = Devnet::open(&root)
+            .unwrap()
+            .expect("a manifest, whatever happened");
+        let net = Self {
+            devnet,
+            dir,
+            runtime: runtime(),
+            _slot: slot,
+        };
+        let printed = output.success();
+        assert_eq!(
+            printed,
+            serde_json::to_value(&net.devnet.manifest).unwrap(),
+            "the manifest is what is printed"
+        );
+        net
+    }
+
+    /// Waits for a condition, or fails naming it.
+    #[track_caller]
+    pub fn wait(&self, what: &str, seconds: u64, mut condition: impl FnMut(&Self) -> bool) {
+        assert!(
+            wait_until(Duration::from_secs(seconds), || condition(self)),
+            "no {what} within {seconds} s"
+        );
+    }
+
+    /// A folder for the test's own files.
+    pub fn scratch(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// RPC address of a validator.
+    pub fn rpc(&self, validator: usize) -> &str {
+        &self.devnet.manifest.rpc[validator]
+    }
+
+    /// The customer's key file.
+    pub fn customer(&self) -> &str {
+        self.devnet.manifest.customer_key.to_str().unwrap()
+    }
+
+    /// A validator's interface.
+    pub fn client(&self, validator: usize) -> Client {
+        Client::new(self.rpc(validator)).unwrap()
+    }
+
+    /// Runs what talks to a validator.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// The final heights of all validators.
+    pub fn heights(&self) -> Vec<Option<u64>> {
+        let heights = self
+            .block_on(ready::heights(&self.devnet.manifest))
+            .unwrap();
+        heights
+            .into_iter()
+            .map(|height| height.map(|height| height.0))
+            .collect()
+    }
+
+    /// Kills a process as a power cut would.
+    pub fn kill(&mut self, name: &str) {
+        self.signal(name, Signal::KILL);
+        let process = self.devnet.process_mut(name).unwrap().clone();
+        assert!(
+            wait_until(Duration::from_secs(10), || !process.is_running()),
+            "{name} does not die"
+        );
+    }
+
+    /// Sends a signal to a process.
+    pub fn signal(&mut self, name: &str, what: Signal) {
+        signal(self.devnet.process_mut(name).unwrap().pid, what);
+    }
+
+    /// Starts a process again.
+    pub fn restart(&mut self, name: &str) {
+        self.devnet
+            .process_mut(name)
+            .unwrap()
+            .start(&binary(), &[])
+            .unwrap();
+        self.devnet.save().unwrap();
+    }
+
+    /// The names of the processes of a role.
+    pub fn names(&self, role: Role) -> Vec<String> {
+        let processes = self.devnet.manifest.processes.iter();
+        processes
+            .filter(|process| process.role == role)
+            .map(|process| process.name.clone())
+            .collect()
+    }
+
+    /// The partner process of an address.
+    pub fn partner_of(&self, address: Address) -> String {
+        let found = self.names(Role::Partner).into_iter().find(|name| {
+            let key = self.devnet.root().join(name).join("keys/account.key");
+            keyfile::read_public(&key, KeyKind::Account)
+                .unwrap()
+                .address()
+                == address
+        });
+        found.unwrap_or_else(|| panic!("no partner has the address {address}"))
+    }
+
+    /// Starts a job in the background.
+    pub fn spawn_job(&self, spec: &Path, out: &Path) -> Child {
+        let genesis = self.devnet.genesis();
+        let job = [
+            "job",
+            "run",
+            text(spec),
+            "--rpc",
+            self.rpc(0),
+            "--key",
+            self.customer(),
+        ];
+        spawn(&[&job[..], &["--genesis", text(&genesis), "--out", text(out)]].concat())
+    }
+
+    /// Runs a job to its end.
+    #[track_caller]
+    pub fn run_job(&self, spec: &Path, out: &Path) -> Output {
+        finish(self.spawn_job(spec, out))
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// Waits for the end of a command that runs in the background.
+pub fn finish(child: Child) -> Output {
+    let output = child.wait_with_output().unwrap();
+    Output {
+        code: output.status.code().unwrap_or(-1),
+        json: serde_json::from_slice(&output.stdout).unwrap_or(Value::Null),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Writes a job over the histogram program into a folder and returns its spec.
+pub fn histogram(folder: &Path, tasks: u32, verifiers: u32) -> PathBuf {
+    std::fs::create_dir_all(folder).unwrap();
+    let programs = std::env::var("GRIDPROOF_TEST_PROGRAMS")
+        .expect("scripts/test sets GRIDPROOF_TEST_PROGRAMS");
+    std::fs::copy(
+        Path::new(&programs).join("histogram.wasm"),
+        folder.join("histogram.wasm"),
+    )
+    .unwrap();
+    let numbers: Vec<_> = (0..5_000u32)
+        .map(|i| (f64::from(i * 7919 % 10_007) / 10_007.0).to_string())
+        .collect();
+    std::fs::write(folder.join("data.txt"), numbers.join("\n")).unwrap();
+    let spec = folder.join("job.yaml");
+    let text = format!(
+        "version: gridproof/v1\nname: e2e\nengine: {{type: wasm, params: {{module: histogram.wasm}}}}\n\
+         inputs: [{{source: data.txt, target: /in/data}}]\noutputs: [{{name: hist, path: /out/hist.csv}}]\n\
+         tasks: {{array: {tasks}}}\nverification: {{verifiers: {verifiers}, tasks: all}}\n"
+    );
+    std::fs::write(&spec, text).unwrap();
+    spec
+}

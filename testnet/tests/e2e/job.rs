@@ -1,0 +1,190 @@
+//! Jobs that survive the death of whoever works on them.
+
+use std::path::Path;
+
+use gridproof_testnet::devnet::{Role, plan};
+use rpc::model::JobView;
+use rustix::process::Signal;
+use types::codec::encode;
+use types::hash::Address;
+use types::job::Stage;
+use types::number::Timestamp;
+
+use crate::harness::{Net, Output, finish, gridproof, histogram, text};
+
+/// The newest job that is not over, as a validator knows it.
+fn newest_job(net: &Net, validator: usize) -> Option<JobView> {
+    let client = net.client(validator);
+    net.block_on(async {
+        let job = client.jobs(true).await.ok()?.jobs.last()?.id;
+        client.job(job).await.ok()
+    })
+}
+
+/// Waits until the newest job has a primary in one of some stages.
+fn primary_in(net: &Net, what: &str, of: impl Fn(&Stage) -> Option<Address>) -> Address {
+    let mut primary = None;
+    net.wait(what, 60, |net| {
+        primary = newest_job(net, 0).and_then(|job| of(&job.record.stage));
+        primary.is_some()
+    });
+    primary.unwrap()
+}
+
+fn verify_with(genesis: &Path, out: &Path) -> Output {
+    let receipt = out.join("receipt.json");
+    gridproof(&[
+        "job",
+        "verify",
+        "--receipt",
+        text(&receipt),
+        "--genesis",
+        text(genesis),
+        "--outputs",
+        text(out),
+    ])
+}
+
+/// Changes one byte of a file and shows that the folder is refused; then changes it back.
+fn tampered(genesis: &Path, out: &Path, file: &str, at: usize) {
+    let path = out.join(file);
+    let good = std::fs::read(&path).unwrap();
+    let mut bad = good.clone();
+    bad[at] ^= 1;
+    std::fs::write(&path, bad).unwrap();
+    verify_with(genesis, out).fails(
+        7,
+        "not_verified",
+        "not verified: ",
+        "do not use these results",
+    );
+    std::fs::write(&path, good).unwrap();
+}
+
+/// Where the first byte after a text stands in a file.
+fn after(path: &Path, what: &str) -> usize {
+    let content = std::fs::read_to_string(path).unwrap();
+    content
+        .find(what)
+        .unwrap_or_else(|| panic!("no {what} in {}", path.display()))
+        + what.len()
+}
+
+#[test]
+fn a_job_settles_and_its_result_is_verified_offline() {
+    let mut net = Net::up(4);
+    let spec = histogram(&net.scratch().join("job"), 2, 2);
+    let (first, second) = (net.scratch().join("first"), net.scratch().join("second"));
+    let child = net.spawn_job(&spec, &first);
+    net.wait("the job in a block", 60, |net| newest_job(net, 1).is_some());
+    net.kill("validator-2");
+    let one = finish(child).success();
+    net.restart("validator-2");
+    let two = net.run_job(&spec, &second).success();
+    assert_eq!(
+        one["unblinded_root"], two["unblinded_root"],
+        "two runs of one job give the same result"
+    );
+    assert!(one["unblinded_root"].is_string());
+    for path in ["0/hist", "1/hist", "0/stdout", "outcomes.bin"] {
+        assert_eq!(
+            std::fs::read(first.join(path)).unwrap(),
+            std::fs::read(second.join(path)).unwrap(),
+            "{path}"
+        );
+    }
+    net.devnet.stop();
+
+    let genesis = net.devnet.genesis();
+    let verified = verify_with(&genesis, &first).success();
+    assert_eq!(
+        (&verified["verified"], &verified["receipt"]),
+        (&true.into(), &one["receipt"])
+    );
+    let receipt = first.join("receipt.json");
+    tampered(
+        &genesis,
+        &first,
+        "receipt.json",
+        after(&receipt, "\"primary\": \""),
+    );
+    tampered(
+        &genesis,
+        &first,
+        "receipt.json",
+        after(&receipt, "\"proof\": \"") + 100,
+    );
+    tampered(&genesis, &first, "outcomes.bin", 10);
+    tampered(&genesis, &first, "workload.bin", 10);
+    tampered(&genesis, &first, "1/hist", 0);
+    std::fs::rename(first.join("0/hist"), first.join("0/other")).unwrap();
+    verify_with(&genesis, &first).fails(7, "not_verified", "", "fetch the job");
+    let other = other_genesis(&net);
+    verify_with(&other, &second).fails(
+        7,
+        "not_verified",
+        "not verified: ",
+        "do not use these results",
+    );
+    verify_with(&genesis, &second).success();
+}
+
+/// The genesis of another network, made as this one was.
+fn other_genesis(net: &Net) -> std::path::PathBuf {
+    let folder = net.scratch().join("other");
+    let options = plan::Options {
+        validators: 4,
+        partners: 4,
+        base_port: 20_000,
+    };
+    let path = folder.join("genesis.bin");
+    let plan = plan::make(&folder, &options, Timestamp(1)).unwrap();
+    std::fs::write(&path, encode(&plan.genesis)).unwrap();
+    path
+}
+
+#[test]
+fn a_primary_that_dies_is_replaced_and_one_that_comes_back_opens_in_time() {
+    let mut net = Net::up(4);
+    let spec = histogram(&net.scratch().join("job"), 1, 1);
+    // Partners that stand still cannot commit before their primary is found and killed.
+    let partners = net.names(Role::Partner);
+    for partner in &partners {
+        net.signal(partner, Signal::STOP);
+    }
+    let child = net.spawn_job(&spec, &net.scratch().join("replaced"));
+    let dead = primary_in(&net, "a primary", |stage| match stage {
+        Stage::Assigned { primary, .. } => Some(primary.partner),
+        _ => None,
+    });
+    net.kill(&net.partner_of(dead));
+    for partner in &partners {
+        net.signal(partner, Signal::CONT);
+    }
+    let receipt = finish(child).success()["receipt"].clone();
+    assert_ne!(
+        receipt["primary"],
+        dead.to_string(),
+        "another partner was paid"
+    );
+    assert!(receipt["attempt"].as_u64().unwrap() > 0, "{receipt}");
+    net.restart(&net.partner_of(dead));
+
+    let child = net.spawn_job(&spec, &net.scratch().join("returned"));
+    let committed = primary_in(&net, "a sealed claim", |stage| match stage {
+        Stage::Committed { primary, .. } | Stage::Announced { primary, .. } => {
+            Some(primary.partner)
+        }
+        _ => None,
+    });
+    let name = net.partner_of(committed);
+    net.kill(&name);
+    net.restart(&name);
+    let receipt = finish(child).success()["receipt"].clone();
+    assert_eq!(
+        receipt["primary"],
+        committed.to_string(),
+        "the primary that came back was paid"
+    );
+    assert_eq!(receipt["attempt"], 0);
+}

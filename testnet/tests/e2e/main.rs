@@ -1,0 +1,20 @@
+//! Real processes, real kills, real jobs: what a devnet must survive, driven through the command line.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests fail by panicking and say why"
+)]
+
+extern crate gridproof_testnet;
+
+mod chain;
+mod commands;
+mod harness;
+mod job;
+mod mistakes;
+#[cfg(feature = "planted-bugs")]
+mod planted;
+mod slot;
+mod up;

@@ -1,0 +1,353 @@
+//! Attestations: outcomes, leaves, blinded roots, sealed claims and their openings, and what the VRFs are run over.
+//!
+//! A leaf is a hash of (workload, index, input root, outcome). A claim is a root over (index, blinded leaf) of the
+//! tasks that its author ran, in index order; the seal commits to it with a salt. The primary's claim holds all tasks.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+
+use crate::codec::Bounded;
+use crate::hash::{Address, BlobId, ChainId, Domain, Hash32, JobId, WorkloadId};
+use crate::job::Workload;
+use crate::key::VrfOutput;
+use crate::limits::{MAX_OUTPUTS, MAX_TASKS};
+use crate::merkle::{MerkleProof, merkle_prove, merkle_root, merkle_verify};
+use crate::number::{Attempt, BeaconStep, TaskIndex, Weight};
+
+/// How a task ended. Every one of these is a result like any other, and is paid for.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Exit {
+    /// The program returned or called `proc_exit`.
+    Code {
+        /// Its exit code; 0 for a return.
+        code: u32,
+    },
+    /// The program trapped.
+    Trap {
+        /// On what.
+        trap: Trap,
+    },
+    /// The weight limit was reached.
+    OutOfWeight,
+    /// The output limit was reached.
+    OutOfOutput,
+    /// The module is not one that the class can run (not WASM, unknown import, no `_start`).
+    Invalid,
+}
+
+/// Why a program trapped.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Trap {
+    /// `unreachable` was executed.
+    Unreachable,
+    /// Memory or table access out of bounds, or misaligned.
+    OutOfBounds,
+    /// Integer division by zero or overflow, or a bad conversion.
+    Arithmetic,
+    /// An indirect call to nothing or to another type.
+    IndirectCall,
+    /// The call stack is exhausted.
+    StackOverflow,
+    /// Anything else that the class defines as a trap.
+    Other,
+}
+
+/// What running a task gave.
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    /// How it ended.
+    pub exit: Exit,
+    /// Weight used.
+    pub weight: Weight,
+    /// Standard output.
+    pub stdout: BlobId,
+    /// Standard error.
+    pub stderr: BlobId,
+    /// The declared outputs in the workload's order; nothing where the file was not written.
+    pub outputs: Bounded<Option<BlobId>, MAX_OUTPUTS>,
+}
+
+/// The outcomes of all tasks of a job, in index order: the blob that an opening names.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Outcomes(pub Bounded<Outcome, MAX_TASKS>);
+
+impl Outcomes {
+    /// The leaves of all tasks.
+    #[must_use]
+    pub fn leaves(&self, workload: &Workload) -> Vec<(TaskIndex, Hash32)> {
+        (0u32..)
+            .zip(&self.0)
+            .map(|(i, outcome)| (TaskIndex(i), leaf(workload, TaskIndex(i), outcome)))
+            .collect()
+    }
+
+    /// Every blob named, each once, stdout and stderr first.
+    #[must_use]
+    pub fn blobs(&self) -> Vec<BlobId> {
+        let mut all = std::collections::BTreeSet::new();
+        for outcome in &self.0 {
+            all.extend([outcome.stdout, outcome.stderr]);
+            all.extend(outcome.outputs.iter().flatten());
+        }
+        all.into_iter().collect()
+    }
+}
+
+/// A task's leaf.
+#[must_use]
+pub fn leaf(workload: &Workload, index: TaskIndex, outcome: &Outcome) -> Hash32 {
+    leaf_of(workload.id(), &workload.input_root(), index, outcome)
+}
+
+/// A task's leaf by the workload's hashes, for those who know no more of it.
+#[must_use]
+pub fn leaf_of(
+    workload: WorkloadId,
+    input_root: &Hash32,
+    index: TaskIndex,
+    outcome: &Outcome,
+) -> Hash32 {
+    Hash32::of(Domain::LEAF, &(workload, index, input_root, outcome))
+}
+
+/// A leaf as a commitment holds it: hidden by a value derived from the salt and the index.
+#[must_use]
+pub fn blinded(salt: &Hash32, index: TaskIndex, leaf: &Hash32) -> Hash32 {
+    let blind = Hash32::of(Domain::BLIND, &(salt, index));
+    Hash32::of(Domain::BLINDED, &(index, leaf, blind))
+}
+
+/// The root of a claim over the given tasks, in index order.
+#[must_use]
+pub fn claim_root(salt: &Hash32, leaves: &[(TaskIndex, Hash32)]) -> Hash32 {
+    let items: Vec<_> = leaves
+        .iter()
+        .map(|(index, leaf)| blinded(salt, *index, leaf))
+        .collect();
+    merkle_root(&items)
+}
+
+/// The root without blinding, which two runs of one workload share.
+#[must_use]
+pub fn unblinded_root(leaves: &[(TaskIndex, Hash32)]) -> Hash32 {
+    merkle_root(&leaves.iter().map(|(_, leaf)| *leaf).collect::<Vec<_>>())
+}
+
+/// Where a claim belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ClaimContext {
+    /// The chain.
+    pub chain: ChainId,
+    /// The job.
+    pub job: JobId,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// The author.
+    pub partner: Address,
+}
+
+/// The seal of a claim.
+#[must_use]
+pub fn commitment(context: &ClaimContext, root: &Hash32, salt: &Hash32) -> Hash32 {
+    Hash32::of(Domain::COMMITMENT, &(context, root, salt))
+}
+
+/// Unblinded leaves by task, ascending.
+pub type MerkleLeaves = Bounded<(TaskIndex, Hash32), MAX_TASKS>;
+
+/// The opening of a sealed claim.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Opening {
+    /// The claim's root.
+    pub root: Hash32,
+    /// The salt.
+    pub salt: Hash32,
+    /// The leaf of every drawn task, ascending: for a verifier all of its tasks, for the primary those of all verifiers.
+    pub leaves: MerkleLeaves,
+    /// The paths of those leaves, in one proof; empty if no task was drawn.
+    pub proof: MerkleProof,
+    /// For the primary: the list of outcomes ([`Outcomes`]) that reproduces the root.
+    pub outcomes: Option<BlobId>,
+}
+
+impl Opening {
+    /// Opens a claim over `all` (its leaves in index order) at the `drawn` tasks, which must be among them, ascending.
+    #[must_use]
+    pub fn new(
+        salt: Hash32,
+        all: &[(TaskIndex, Hash32)],
+        drawn: &[TaskIndex],
+        outcomes: Option<BlobId>,
+    ) -> Option<Self> {
+        let items: Vec<_> = all
+            .iter()
+            .map(|(index, leaf)| blinded(&salt, *index, leaf))
+            .collect();
+        let positions: Option<Vec<_>> = drawn
+            .iter()
+            .map(|task| all.binary_search_by_key(task, |(index, _)| *index).ok())
+            .collect();
+        let positions = positions?;
+        let leaves = Bounded::new(positions.iter().map(|at| all[*at]).collect()).ok()?;
+        let proof = if positions.is_empty() {
+            MerkleProof::default()
+        } else {
+            merkle_prove(&items, &positions)?
+        };
+        Some(Self {
+            root: merkle_root(&items),
+            salt,
+            leaves,
+            proof,
+            outcomes,
+        })
+    }
+
+    /// True if the opening shows exactly the `drawn` tasks of a claim over the `claimed` tasks (both ascending) and
+    /// all its leaves lead to its root.
+    #[must_use]
+    pub fn is_consistent(&self, claimed: &[TaskIndex], drawn: &[TaskIndex]) -> bool {
+        if !self.leaves.iter().map(|(index, _)| index).eq(drawn) {
+            return false;
+        }
+        if drawn.is_empty() {
+            return self.proof == MerkleProof::default();
+        }
+        let mut items = Vec::with_capacity(drawn.len());
+        for (index, leaf) in &self.leaves {
+            let Ok(position) = claimed.binary_search(index) else {
+                return false;
+            };
+            items.push((position, blinded(&self.salt, *index, leaf)));
+        }
+        merkle_verify(claimed.len(), &items, &self.proof) == Some(self.root)
+    }
+}
+
+/// What a partner's VRF is run over to learn whether it verifies an attempt. The partner is part of it: a proof is of no
+/// use to anybody else, so that nothing is gained by registering somebody else's key.
+#[must_use]
+pub fn sortition_input(
+    chain: ChainId,
+    job: JobId,
+    attempt: Attempt,
+    partner: &Address,
+    commitment: &Hash32,
+    beacon: &Hash32,
+) -> Hash32 {
+    Hash32::of(
+        Domain::SORTITION,
+        &(chain, job, attempt, partner, commitment, beacon),
+    )
+}
+
+/// The hash of unblinded leaves, which an opened claim leaves on chain for comparison.
+#[must_use]
+pub fn leaves_hash(leaves: &[(TaskIndex, Hash32)]) -> Hash32 {
+    Hash32::of(Domain::LEAVES, leaves)
+}
+
+/// The tasks that a sortition output draws: `count` of `tasks`, ascending, without repeats.
+#[must_use]
+pub fn drawn_tasks(seed: &Hash32, tasks: u32, count: u32) -> Vec<TaskIndex> {
+    if count >= tasks {
+        return (0..tasks).map(TaskIndex).collect();
+    }
+    // Floyd's sampling: for j in tasks-count..tasks pick t in 0..=j, take j itself if t is taken.
+    let mut drawn = std::collections::BTreeSet::new();
+    for j in tasks - count..tasks {
+        let random = u128::from(Hash32::of(Domain::DRAWN_TASKS, &(seed, j)).low_u64());
+        let pick = u32::try_from((random * u128::from(j + 1)) >> 64).expect("below j + 1");
+        if !drawn.insert(pick) {
+            drawn.insert(j);
+        }
+    }
+    drawn.into_iter().map(TaskIndex).collect()
+}
+
+/// The seed of drawn tasks from a VRF output.
+#[must_use]
+pub fn drawn_tasks_seed(output: &VrfOutput) -> Hash32 {
+    output.hash(Domain::DRAWN_TASKS)
+}
+
+/// What a contributor's VRF is run over for a step of the beacon.
+#[must_use]
+pub fn beacon_input(epoch_seed: &Hash32, step: BeaconStep) -> Hash32 {
+    Hash32::of(Domain::BEACON_INPUT, &(epoch_seed, step))
+}
+
+/// The beacon after a step: over the one before and the step's output, or nothing if it was skipped.
+#[must_use]
+pub fn next_beacon(before: &Hash32, step: BeaconStep, output: Option<&VrfOutput>) -> Hash32 {
+    Hash32::of(
+        Domain::BEACON,
+        &(before, step, output.map(|output| output.0)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leaves(n: u32) -> Vec<(TaskIndex, Hash32)> {
+        (0..n)
+            .map(|i| (TaskIndex(i), Hash32::of(Domain::LEAF, &i)))
+            .collect()
+    }
+
+    #[test]
+    fn an_opening_shows_exactly_the_drawn_tasks() {
+        let (all, salt) = (leaves(7), Hash32([3; 32]));
+        let claimed: Vec<_> = all.iter().map(|(i, _)| *i).collect();
+        for drawn in [vec![], vec![0], vec![2, 5], (0..7).collect::<Vec<u32>>()] {
+            let drawn: Vec<_> = drawn.into_iter().map(TaskIndex).collect();
+            let opening = Opening::new(salt, &all, &drawn, None).unwrap();
+            assert_eq!(opening.root, claim_root(&salt, &all));
+            assert!(opening.is_consistent(&claimed, &drawn));
+            assert!(!opening.is_consistent(&claimed, &[TaskIndex(1)]));
+        }
+        let mut wrong = Opening::new(salt, &all, &[TaskIndex(2)], None).unwrap();
+        wrong.salt.0[0] ^= 1;
+        assert!(!wrong.is_consistent(&claimed, &[TaskIndex(2)]));
+    }
+
+    #[test]
+    fn draws_are_distinct_in_range_and_of_the_asked_number() {
+        for count in 0..=12 {
+            let drawn = drawn_tasks(&Hash32([9; 32]), 10, count);
+            assert_eq!(drawn.len(), usize::try_from(count.min(10)).unwrap());
+            assert!(drawn.windows(2).all(|pair| pair[0] < pair[1]));
+            assert!(drawn.iter().all(|task| task.0 < 10));
+        }
+    }
+}

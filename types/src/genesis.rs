@@ -1,0 +1,173 @@
+//! Genesis: the one value from which a chain and its id follow.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+
+use crate::block::{Body, Header};
+use crate::codec::{CodecError, Text, decode, encode};
+use crate::committee::{Committee, CommitteeError, Validator};
+use crate::hash::{Address, BlockId, ChainId, Domain, Hash32};
+use crate::job::PartnerProfile;
+use crate::limits::{MAX_COMMITTEE, MAX_GENESIS_BYTES, MAX_NAME_BYTES, MAX_PARTNERS};
+use crate::number::{Amount, Height, Timestamp, ValidatorIndex, Weight};
+use crate::params::Params;
+
+/// The genesis of a chain: canonical borsh, shown as TOML.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Genesis {
+    /// Name of the network.
+    pub name: Text<MAX_NAME_BYTES>,
+    /// Timestamp of height 0.
+    pub time: Timestamp,
+    /// Rules the network chose.
+    pub params: Params,
+    /// Accounts, sorted by address, each once.
+    pub accounts: Vec<GenesisAccount>,
+    /// The committee, sorted by key.
+    pub validators: Vec<Validator>,
+    /// Partners that count from the first epoch on, sorted by account.
+    pub partners: Vec<GenesisPartner>,
+}
+
+/// An account's first balance.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenesisAccount {
+    /// Whose.
+    pub address: Address,
+    /// How much.
+    pub balance: Amount,
+}
+
+/// A partner that is registered from the start.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenesisPartner {
+    /// Its account.
+    pub address: Address,
+    /// Its bond, beside the account's balance.
+    pub bond: Amount,
+    /// Its keys, ask and attributes.
+    pub profile: PartnerProfile,
+}
+
+/// Why a genesis is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GenesisError {
+    /// Not canonical bytes.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// No valid committee.
+    #[error(transparent)]
+    Committee(#[from] CommitteeError),
+    /// A validator's or partner's key is weak or invalid.
+    #[error("a {0} key is not valid: {1}")]
+    Key(&'static str, crate::key::KeyError),
+    /// Accounts or partners are not in ascending order of address, each once.
+    #[error("{0} must be sorted by address, each once")]
+    NotSorted(&'static str),
+    /// The sum of all money does not fit 128 bits.
+    #[error("balances and bonds together overflow")]
+    Supply,
+    /// A parameter that cannot work.
+    #[error("parameter {0}: {1}")]
+    Parameter(&'static str, &'static str),
+}
+
+impl Genesis {
+    /// Decodes and checks a genesis.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, GenesisError> {
+        let genesis: Self = decode(bytes, MAX_GENESIS_BYTES)?;
+        genesis.check()?;
+        Ok(genesis)
+    }
+
+    /// Checks everything that does not depend on state.
+    pub fn check(&self) -> Result<(), GenesisError> {
+        self.committee()?;
+        for validator in &self.validators {
+            validator
+                .key
+                .check_strong()
+                .map_err(|e| GenesisError::Key("validator", e))?;
+            validator
+                .node_key
+                .check_strong()
+                .map_err(|e| GenesisError::Key("node", e))?;
+            validator
+                .vrf_key
+                .check()
+                .map_err(|e| GenesisError::Key("validator VRF", e))?;
+        }
+        for partner in &self.partners {
+            partner
+                .profile
+                .vrf_key
+                .check()
+                .map_err(|e| GenesisError::Key("partner VRF", e))?;
+        }
+        if self.validators.len() > MAX_COMMITTEE || self.partners.len() > MAX_PARTNERS {
+            return Err(GenesisError::Parameter("validators, partners", "too many"));
+        }
+        if self
+            .accounts
+            .windows(2)
+            .any(|pair| pair[0].address >= pair[1].address)
+        {
+            return Err(GenesisError::NotSorted("accounts"));
+        }
+        if self
+            .partners
+            .windows(2)
+            .any(|pair| pair[0].address >= pair[1].address)
+        {
+            return Err(GenesisError::NotSorted("partners"));
+        }
+        self.supply().ok_or(GenesisError::Supply)?;
+        self.params
+            .check()
+            .map_err(|(name, why)| GenesisError::Parameter(name, why))
+    }
+
+    /// The committee of the first epoch.
+    pub fn committee(&self) -> Result<Committee, CommitteeError> {
+        Committee::new(self.validators.clone())
+    }
+
+    /// All money: balances and bonds.
+    #[must_use]
+    pub fn supply(&self) -> Option<Amount> {
+        let balances = self.accounts.iter().map(|account| account.balance);
+        Amount::sum(balances.chain(self.partners.iter().map(|partner| partner.bond)))
+    }
+
+    /// The header of height 0. Nothing comes before it: its parent and all that it says of its parent are zero. The
+    /// state of genesis is what the header of height 1 names.
+    #[must_use]
+    pub fn header(&self) -> Header {
+        Header {
+            protocol_version: self.params.protocol_version,
+            chain_id: self.chain_id(),
+            height: Height::ZERO,
+            parent: BlockId::default(),
+            timestamp: self.time,
+            proposer: ValidatorIndex::ZERO,
+            transaction_root: Body::default().root(),
+            base_fee: self.params.minimum_fee,
+            next_committee: Hash32::ZERO,
+            parent_state_root: Hash32::ZERO,
+            parent_receipt_root: Hash32::ZERO,
+            parent_weight: Weight::ZERO,
+        }
+    }
+
+    /// The chain's id on its own L1 (host chain id zero).
+    #[must_use]
+    pub fn chain_id(&self) -> ChainId {
+        ChainId(Hash32::of_parts(
+            Domain::CHAIN,
+            &[&Hash32::ZERO.0, &encode(self)],
+        ))
+    }
+}

@@ -1,0 +1,165 @@
+//! What a network chooses in its genesis. All durations are milliseconds, all windows milliseconds of chain time.
+
+mod check;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+
+use crate::number::{Amount, EngineClass, Epoch, Height, ProtocolVersion, SQUARE};
+
+pub use check::Wrong;
+
+/// The parameters of a network.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The rules in force from height 0.
+    pub protocol_version: ProtocolVersion,
+    /// Blocks per epoch (E): bonds, keys and asks count one epoch after they change.
+    pub epoch_length: u64,
+    /// Time between blocks when nothing is urgent.
+    pub idle_target_ms: u64,
+    /// Time between blocks when something is.
+    pub pace_ms: u64,
+    /// How far ahead of a notarizing validator's clock a block may be.
+    pub max_clock_ahead_ms: u64,
+    /// Least fee of a transaction; burned.
+    pub minimum_fee: Amount,
+    /// Most weight (bytes and actions, see the spec) that a block may use.
+    pub block_weight: u64,
+    /// Steps between an event and the beacon output that draws for it (8; smaller only on devnets).
+    pub beacon_lag: u64,
+    /// Blocks after which a silent contributor's beacon step may be skipped.
+    pub beacon_skip_blocks: u64,
+    /// Chain time after which a silent contributor's beacon step may be skipped.
+    pub beacon_skip_ms: u64,
+    /// What a skipped step costs its contributor's account, as far as it reaches; burned.
+    pub beacon_skip_penalty: Amount,
+    /// Rules of jobs.
+    pub compute: ComputeParams,
+}
+
+/// Windows, prices and penalties of jobs.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComputeParams {
+    /// For the customer to bring the inputs, from Open on.
+    pub open_window_ms: u64,
+    /// For a drawn primary to acknowledge.
+    pub acknowledge_window_ms: u64,
+    /// For drawn verifiers to announce themselves.
+    pub announce_window_ms: u64,
+    /// Least time to execute, for the primary and for verifiers; deadlines grow with the weight.
+    pub execute_window_ms: u64,
+    /// For primary and verifiers to open their claims.
+    pub reveal_window_ms: u64,
+    /// For validators to attest that they hold the results.
+    pub store_window_ms: u64,
+    /// Time that bonds stay locked by an unbonding.
+    pub unbonding_ms: u64,
+    /// Least bond of a partner.
+    pub minimum_bond: Amount,
+    /// The classes that partners may run.
+    pub classes: Vec<ClassParams>,
+    /// Verification fee per weight, in percent of the median ask of the class's partners (weighed by bond) or of the
+    /// class's floor, whichever is more.
+    pub verifier_fee_percent: u8,
+    /// Verifications that the beacon may load on a partner at the same time, per place for jobs that it offers.
+    pub verifications_per_place: u16,
+    /// Most live jobs of one customer.
+    pub live_jobs_per_customer: u16,
+    /// Fee for storage, per MiB of inputs and results, burned; for inputs when the job is submitted, and the more the
+    /// more jobs are live.
+    pub storage_fee_per_mib: Amount,
+    /// What a declined or ignored assignment costs the drawn primary's bond, burned.
+    pub decline_penalty: Amount,
+    /// Most attempts before a job fails.
+    pub max_attempts: u16,
+    /// Verified value that a bond must have behind it, in multiples of the bond, before minimum verification ends.
+    pub probation_multiple: u32,
+}
+
+/// One engine class.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassParams {
+    /// Its number.
+    pub class: EngineClass,
+    /// The lowest admitted speed, in weight per millisecond: see [`ComputeParams::run_window_ms`].
+    pub lowest_weight_per_ms: u64,
+    /// The lowest admitted bandwidth, in bytes per millisecond: windows grow by what has to be moved in them.
+    pub lowest_bytes_per_ms: u64,
+    /// Least price per million units of weight: what partners are conscripted for is worth something.
+    pub least_ask: Amount,
+}
+
+/// Deadlines are so many times what the work takes at the lowest speed that a class admits.
+const RUN_FACTOR: u128 = 3;
+
+impl ComputeParams {
+    /// The parameters of a class, if the network has it.
+    #[must_use]
+    pub fn class(&self, class: EngineClass) -> Option<&ClassParams> {
+        self.classes.iter().find(|known| known.class == class)
+    }
+
+    /// The time that the network gives a partner of a class to run so much weight, in milliseconds.
+    #[must_use]
+    pub fn run_window_ms(&self, class: EngineClass, weight: u128) -> u128 {
+        let speed = self
+            .class(class)
+            .map_or(1, |class| class.lowest_weight_per_ms.max(1));
+        weight
+            .saturating_mul(RUN_FACTOR)
+            .div_ceil(u128::from(speed))
+    }
+}
+
+impl Params {
+    /// The epoch of a height: epoch e is the heights from (e - 1) E + 1 to e E. Genesis counts to the first, which is 1.
+    #[must_use]
+    pub fn epoch(&self, height: Height) -> Epoch {
+        Epoch(height.0.max(1).div_ceil(self.epoch_length.max(1)))
+    }
+
+    /// What a devnet uses: windows of seconds.
+    #[must_use]
+    pub fn devnet() -> Self {
+        Self {
+            protocol_version: ProtocolVersion(1),
+            epoch_length: 20,
+            idle_target_ms: 500,
+            pace_ms: 100,
+            max_clock_ahead_ms: 500,
+            minimum_fee: Amount(SQUARE.0 / 1_000),
+            block_weight: 8 << 20,
+            beacon_lag: 2,
+            beacon_skip_blocks: 2,
+            beacon_skip_ms: 5_000,
+            beacon_skip_penalty: Amount(SQUARE.0 / 100),
+            compute: ComputeParams {
+                open_window_ms: 60_000,
+                acknowledge_window_ms: 6_000,
+                announce_window_ms: 3_000,
+                execute_window_ms: 15_000,
+                reveal_window_ms: 12_000,
+                store_window_ms: 30_000,
+                unbonding_ms: 60_000,
+                minimum_bond: Amount(100 * SQUARE.0),
+                classes: vec![ClassParams {
+                    class: crate::job::CLASS_WASM_V1,
+                    lowest_weight_per_ms: 50_000,
+                    lowest_bytes_per_ms: 1_000,
+                    least_ask: Amount(SQUARE.0 / 10_000_000),
+                }],
+                verifier_fee_percent: 100,
+                verifications_per_place: 4,
+                live_jobs_per_customer: 1_024,
+                storage_fee_per_mib: Amount(SQUARE.0 / 1_000),
+                decline_penalty: Amount(SQUARE.0 / 10),
+                max_attempts: 4,
+                probation_multiple: 10,
+            },
+        }
+    }
+}

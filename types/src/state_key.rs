@@ -1,0 +1,54 @@
+//! The keys of the state, all of them, and where each sits in the tree.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::codec::encode;
+use crate::hash::{Address, Domain, Hash32, JobId};
+use crate::number::{BeaconStep, ChainTime, Epoch};
+
+/// A key of the state. The value's type stands beside each; values are borsh.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
+pub enum StateKey {
+    /// [`crate::account::Account`].
+    Account(Address),
+    /// `vm` bookkeeping of the chain: chain time, supply, last block's urgency.
+    Chain,
+    /// Beacon value, next step and when it became due.
+    Beacon,
+    /// `Hash32`: the beacon after a step, for the steps that a live draw may still need.
+    BeaconAt(BeaconStep),
+    /// `Hash32`: the seed of an epoch.
+    EpochSeed(Epoch),
+    /// [`crate::account::Partner`].
+    Partner(Address),
+    /// Ordered list of all registered partners.
+    PartnerIndex,
+    /// [`crate::account::PartnerSnapshot`]: bonds, keys and asks of all partners as they count in an epoch.
+    PartnerSnapshot(Epoch),
+    /// [`crate::job::JobRecord`].
+    Job(JobId),
+    /// [`crate::account::LiveJobs`]: those whose stage may still change, ascending.
+    LiveJobs,
+    /// [`crate::job::JobReceipt`] of a settled job; stays.
+    Receipt(JobId),
+    /// What is due at a chain time (unbondings).
+    Due(ChainTime),
+    /// `vm::compute::JobsDue`: when each live job must be looked at next.
+    JobsDue,
+}
+
+impl StateKey {
+    /// The key's bytes, as the flat store holds them.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// The key's position in the tree.
+    #[must_use]
+    pub fn hash(&self) -> Hash32 {
+        Hash32::of(Domain::STATE_KEY, self)
+    }
+}

@@ -1,0 +1,528 @@
+//! Golden vectors: the canonical bytes of every format, frozen. A change here is a change of protocol.
+//!
+//! To write new vectors after a deliberate change: `GRIDPROOF_BLESS=1 cargo test -p gridproof-types golden`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use types::attestation::{ClaimContext, beacon_input, next_beacon, sortition_input};
+use types::attestation::{
+    Exit, Opening, Outcome, Outcomes, Trap, claim_root, commitment, drawn_tasks, leaf,
+    unblinded_root,
+};
+use types::block::{Block, Body, Header};
+use types::codec::{Bounded, Text, decode, encode};
+use types::committee::Validator;
+use types::genesis::{Genesis, GenesisAccount, GenesisPartner};
+use types::hash::{BlobId, BlockId, ChainId, Domain, Hash32, JobId};
+use types::job::{
+    CLASS_WASM_V1, Constraints, Input, JobSpec, Output, PartnerProfile, TaskLimits, Verification,
+    Workload,
+};
+use types::key::{SecretKey, Signature, VrfOutput, VrfSecretKey};
+use types::merkle::merkle_root;
+use types::number::{
+    Amount, Attempt, BeaconStep, ChainTime, Epoch, Height, Nonce, ProtocolVersion, SQUARE, Stake,
+    TaskIndex, Timestamp, ValidatorIndex, View, Weight,
+};
+use types::params::Params;
+use types::proof::{FinalityProof, StateProof, ValueProof};
+use types::state_key::StateKey;
+use types::transaction::{
+    Action, Failure, Holding, StoredStatement, SystemTransaction, Transaction, TransactionReceipt,
+};
+use types::vote::{Certificate, Proposal, Statement, Subject, Vote};
+
+pub fn key(n: u8) -> SecretKey {
+    SecretKey::from_bytes(&[n; 32])
+}
+
+fn vrf(n: u8) -> VrfSecretKey {
+    VrfSecretKey::from_bytes(&[n; 32]).unwrap()
+}
+
+pub fn hash(n: u8) -> Hash32 {
+    Hash32([n; 32])
+}
+
+fn text<const N: usize, const LINES: bool>(value: &str) -> Text<N, LINES> {
+    Text::new(value).unwrap()
+}
+
+fn workload() -> Workload {
+    Workload {
+        class: CLASS_WASM_V1,
+        module: BlobId::of(b"module"),
+        arguments: Bounded::new(vec![text("--bins"), text("8")]).unwrap(),
+        environment: BTreeMap::from([(text("LANG"), text("C"))]),
+        stdin: None,
+        inputs: Bounded::new(vec![Input {
+            blob: BlobId::of(b"data"),
+            target: text("/in/data"),
+        }])
+        .unwrap(),
+        outputs: Bounded::new(vec![Output {
+            name: text("hist"),
+            path: text("/out/hist.csv"),
+        }])
+        .unwrap(),
+        tasks: 3,
+        limits: TaskLimits {
+            weight: Weight(1 << 30),
+            memory_bytes: 1 << 26,
+            output_bytes: 1 << 20,
+        },
+        clock_start_ns: 1,
+        random_seed: hash(4),
+    }
+}
+
+pub fn spec() -> JobSpec {
+    JobSpec {
+        name: text("golden"),
+        workload: workload(),
+        constraints: Constraints {
+            attributes: BTreeMap::from([(text("location"), text("sion"))]),
+        },
+        verification: Verification {
+            minimum_verifiers: 2,
+            tasks_per_verifier: Some(u32::MAX),
+            value_at_risk: SQUARE,
+            task_value_at_risk: SQUARE,
+            confidence_ppm: 950_000,
+        },
+        price_cap: SQUARE,
+    }
+}
+
+fn outcome() -> Outcome {
+    Outcome {
+        exit: Exit::Trap {
+            trap: Trap::StackOverflow,
+        },
+        weight: Weight(77),
+        stdout: BlobId::of(b"out"),
+        stderr: BlobId::of(b""),
+        outputs: Bounded::new(vec![Some(BlobId::of(b"csv")), None]).unwrap(),
+    }
+}
+
+pub fn profile() -> PartnerProfile {
+    PartnerProfile {
+        name: text("site"),
+        class: CLASS_WASM_V1,
+        vrf_key: vrf(7).public(),
+        ask: Amount(5),
+        capacity: 2,
+        attributes: BTreeMap::from([(text("pue"), text("1.2"))]),
+    }
+}
+
+fn genesis() -> Genesis {
+    let validator = Validator {
+        key: key(1).public(),
+        vrf_key: vrf(2).public(),
+        node_key: key(3).public(),
+        stake: Stake(4),
+    };
+    let partner = key(5).public().address();
+    Genesis {
+        name: text("golden"),
+        time: Timestamp(1_000),
+        params: Params::devnet(),
+        accounts: vec![GenesisAccount {
+            address: key(4).public().address(),
+            balance: SQUARE,
+        }],
+        validators: vec![validator],
+        partners: vec![GenesisPartner {
+            address: partner,
+            bond: SQUARE,
+            profile: profile(),
+        }],
+    }
+}
+
+fn transaction(action: Action) -> Transaction {
+    Transaction {
+        chain_id: ChainId(hash(1)),
+        sender: key(4).public(),
+        nonce: Nonce(3),
+        valid_until: Height(100),
+        fee: Amount(9),
+        action,
+    }
+}
+
+fn header() -> Header {
+    Header {
+        protocol_version: ProtocolVersion(1),
+        chain_id: ChainId(hash(1)),
+        height: Height(5),
+        parent: BlockId(hash(2)),
+        timestamp: Timestamp(123),
+        proposer: ValidatorIndex(1),
+        transaction_root: Body::default().root(),
+        base_fee: Amount(1),
+        next_committee: Hash32::ZERO,
+        parent_state_root: hash(3),
+        parent_receipt_root: hash(4),
+        parent_weight: Weight(6),
+    }
+}
+
+fn statement(subject: Subject) -> Statement {
+    Statement {
+        epoch: Epoch(0),
+        view: View(8),
+        subject,
+    }
+}
+
+fn certificate(subject: Subject) -> Certificate {
+    let chain = ChainId(hash(1));
+    let votes: Vec<_> = (1..4u8)
+        .map(|n| {
+            Vote::sign(
+                statement(subject),
+                ValidatorIndex(u16::from(n)),
+                &key(n),
+                chain,
+            )
+        })
+        .collect();
+    Certificate::from_votes(statement(subject), &votes)
+}
+
+/// Collects lines `name hex` and checks that each value decodes from its bytes and only from them.
+#[derive(Default)]
+pub struct Vectors(String);
+
+impl Vectors {
+    pub fn add<T: BorshSerialize + BorshDeserialize + PartialEq + std::fmt::Debug>(
+        &mut self,
+        name: &str,
+        value: &T,
+    ) {
+        let bytes = encode(value);
+        assert_eq!(
+            &decode::<T>(&bytes, bytes.len()).unwrap(),
+            value,
+            "{name} does not come back"
+        );
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert!(
+            decode::<T>(&longer, longer.len()).is_err(),
+            "{name} takes a trailing byte"
+        );
+        assert!(
+            decode::<T>(&bytes[..bytes.len() - 1], bytes.len()).is_err(),
+            "{name} takes a missing byte"
+        );
+        writeln!(self.0, "{name} {}", hex::encode(bytes)).unwrap();
+    }
+
+    fn value(&mut self, name: &str, value: impl std::fmt::Display) {
+        writeln!(self.0, "{name} {value}").unwrap();
+    }
+}
+
+fn add_chain(v: &mut Vectors) {
+    v.add("genesis", &genesis());
+    v.value("chain_id", genesis().chain_id());
+    v.add("header", &header());
+    v.value("block_id", header().id());
+    let transfer = transaction(Action::Transfer {
+        to: key(6).public().address(),
+        amount: SQUARE,
+    });
+    v.value("transaction_id", transfer.id());
+    v.value("job_id", transfer.job_id());
+    let stored = StoredStatement {
+        job: JobId(hash(7)),
+        attempt: Attempt(1),
+        holding: Holding::Results,
+    };
+    let signature = key(1).sign(&stored.signing_hash(ChainId(hash(1))));
+    let system = vec![
+        SystemTransaction::Stored {
+            statement: stored,
+            validator: ValidatorIndex(0),
+            signature,
+        },
+        SystemTransaction::Beacon {
+            step: BeaconStep(9),
+            proof: vrf(2).prove(&beacon_input(&hash(5), BeaconStep(9))),
+        },
+    ];
+    let body = Body {
+        system: Bounded::new(system).unwrap(),
+        transactions: Bounded::new(vec![transfer.clone().sign(&key(4))]).unwrap(),
+    };
+    v.value("body_root", body.root());
+    v.add(
+        "block",
+        &Block {
+            header: header(),
+            body,
+        },
+    );
+    let receipt = TransactionReceipt {
+        id: transfer.id(),
+        fee: Amount(9),
+        failure: None,
+    };
+    v.add("receipt", &receipt);
+    v.value("receipt_hash", receipt.hash());
+    let failure = Some(Failure {
+        code: "zero_amount".to_owned(),
+        message: "the amount must be above zero".to_owned(),
+    });
+    let failed = TransactionReceipt {
+        failure,
+        ..receipt.clone()
+    };
+    v.add("receipt_failed", &failed);
+    v.value("receipt_failed_hash", failed.hash());
+    v.value("receipt_root", TransactionReceipt::root(&[receipt, failed]));
+}
+
+fn add_actions(v: &mut Vectors) {
+    let (job, attempt) = (JobId(hash(7)), Attempt(0));
+    let leaves = [(TaskIndex(0), hash(1)), (TaskIndex(1), hash(2))];
+    let opening = Opening::new(
+        hash(3),
+        &leaves,
+        &[TaskIndex(1)],
+        Some(BlobId::of(b"outcomes")),
+    )
+    .unwrap();
+    let actions = [
+        ("register", Action::RegisterPartner { profile: profile() }),
+        ("bond", Action::Bond { amount: SQUARE }),
+        ("unbond", Action::Unbond { amount: SQUARE }),
+        (
+            "submit",
+            Action::SubmitJob {
+                spec: Box::new(spec()),
+            },
+        ),
+        ("acknowledge", Action::Acknowledge { job, attempt }),
+        (
+            "decline",
+            Action::Decline {
+                job,
+                attempt,
+                unrunnable: true,
+            },
+        ),
+        (
+            "commit",
+            Action::Commit {
+                job,
+                attempt,
+                commitment: hash(1),
+            },
+        ),
+        (
+            "announce",
+            Action::Announce {
+                job,
+                attempt,
+                proof: vrf(7).prove(&hash(1)),
+            },
+        ),
+        (
+            "claim",
+            Action::Claim {
+                job,
+                attempt,
+                commitment: hash(1),
+            },
+        ),
+        (
+            "reveal",
+            Action::Reveal {
+                job,
+                attempt,
+                opening: Box::new(opening),
+            },
+        ),
+    ];
+    for (name, action) in actions {
+        v.add(
+            &format!("action_{name}"),
+            &transaction(action).sign(&key(4)),
+        );
+    }
+}
+
+fn exits() -> Vec<Exit> {
+    let traps = [
+        Trap::Unreachable,
+        Trap::OutOfBounds,
+        Trap::Arithmetic,
+        Trap::IndirectCall,
+        Trap::StackOverflow,
+        Trap::Other,
+    ];
+    let mut all = vec![Exit::Code { code: 0 }, Exit::Code { code: u32::MAX }];
+    all.extend(traps.map(|trap| Exit::Trap { trap }));
+    all.extend([Exit::OutOfWeight, Exit::OutOfOutput, Exit::Invalid]);
+    all
+}
+
+fn add_compute(v: &mut Vectors) {
+    let workload = workload();
+    v.value("workload_id", workload.id());
+    v.value("input_root", workload.input_root());
+    v.add(
+        "outcomes",
+        &Outcomes(Bounded::new(vec![outcome()]).unwrap()),
+    );
+    let leaves: Vec<_> = (0..3)
+        .map(|i| (TaskIndex(i), leaf(&workload, TaskIndex(i), &outcome())))
+        .collect();
+    v.value("leaf_2", leaves[2].1);
+    v.value("claim_root", claim_root(&hash(8), &leaves));
+    v.value("unblinded_root", unblinded_root(&leaves));
+    let context = ClaimContext {
+        chain: ChainId(hash(1)),
+        job: JobId(hash(7)),
+        attempt: Attempt(0),
+        partner: key(5).public().address(),
+    };
+    v.value("commitment", commitment(&context, &hash(1), &hash(2)));
+    let partner = context.partner;
+    let sortition = sortition_input(
+        ChainId(hash(1)),
+        JobId(hash(7)),
+        Attempt(0),
+        &partner,
+        &hash(2),
+        &hash(3),
+    );
+    v.value("sortition_input", sortition);
+    v.value(
+        "drawn_tasks",
+        format!(
+            "{:?}",
+            drawn_tasks(&hash(9), 100, 5)
+                .iter()
+                .map(|t| t.0)
+                .collect::<Vec<_>>()
+        ),
+    );
+    v.value("next_beacon", next_beacon(&hash(1), BeaconStep(2), None));
+    v.value(
+        "next_beacon_with_output",
+        next_beacon(&hash(1), BeaconStep(2), Some(&VrfOutput([6; 64]))),
+    );
+    for exit in exits() {
+        v.add("exit", &exit);
+    }
+    v.add("holding", &vec![Holding::Inputs, Holding::Results]);
+    v.value("merkle_root_0", merkle_root(&[]));
+    v.value("merkle_root_3", merkle_root(&[hash(1), hash(2), hash(3)]));
+}
+
+fn add_votes(v: &mut Vectors) {
+    let notarize = Subject::Notarize {
+        parent_view: View(7),
+        block: header().id(),
+    };
+    v.add(
+        "vote",
+        &Vote::sign(
+            statement(notarize),
+            ValidatorIndex(1),
+            &key(1),
+            ChainId(hash(1)),
+        ),
+    );
+    v.add("nullification", &certificate(Subject::Nullify));
+    let finalization = certificate(Subject::Finalize {
+        block: header().id(),
+    });
+    v.add("finalization", &finalization);
+    let proposal = Proposal {
+        epoch: Epoch(0),
+        view: View(8),
+        parent_view: View(7),
+        block: Block {
+            header: header(),
+            body: Body::default(),
+        },
+        parent_certificate: Some(certificate(notarize)),
+        nullifications: Bounded::new(vec![certificate(Subject::Nullify)]).unwrap(),
+        signature: Signature([1; 64]),
+        notarize: Signature([2; 64]),
+    };
+    v.add("proposal", &proposal);
+    let proof = ValueProof {
+        value: Some(vec![1, 2]),
+        proof: StateProof {
+            leaf: Some((hash(1), hash(2))),
+            siblings: Bounded::new(vec![hash(3)]).unwrap(),
+        },
+        finality: FinalityProof {
+            headers: Bounded::new(vec![header()]).unwrap(),
+            certificate: finalization,
+        },
+    };
+    v.add("value_proof", &proof);
+    v.value("domain_hash", Hash32::of(Domain::LEAF, &1u8));
+}
+
+fn add_keys(v: &mut Vectors) {
+    let keys = [
+        StateKey::Account(key(4).public().address()),
+        StateKey::Chain,
+        StateKey::Beacon,
+        StateKey::BeaconAt(BeaconStep(1)),
+        StateKey::EpochSeed(Epoch(1)),
+        StateKey::Partner(key(5).public().address()),
+        StateKey::PartnerIndex,
+        StateKey::PartnerSnapshot(Epoch(1)),
+        StateKey::Job(JobId(hash(7))),
+        StateKey::LiveJobs,
+        StateKey::Receipt(JobId(hash(7))),
+        StateKey::Due(ChainTime(5)),
+        StateKey::JobsDue,
+    ];
+    for key in keys {
+        v.add("state_key", &key);
+        v.value("state_key_hash", key.hash());
+    }
+}
+
+impl Vectors {
+    /// Compares with the file of frozen ones, or writes it if it is asked for by `GRIDPROOF_BLESS`.
+    pub fn freeze(&self, file: &str) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests")
+            .join(file);
+        if std::env::var_os("GRIDPROOF_BLESS").is_some() {
+            std::fs::write(&path, &self.0).unwrap();
+        }
+        let frozen = std::fs::read_to_string(&path).unwrap();
+        for (ours, theirs) in self.0.lines().zip(frozen.lines()) {
+            assert_eq!(ours, theirs, "a format changed");
+        }
+        assert_eq!(self.0.lines().count(), frozen.lines().count());
+    }
+}
+
+#[test]
+fn golden_vectors_are_frozen() {
+    let mut v = Vectors::default();
+    add_chain(&mut v);
+    add_actions(&mut v);
+    add_compute(&mut v);
+    add_votes(&mut v);
+    add_keys(&mut v);
+    v.freeze("golden.txt");
+}

@@ -1,0 +1,250 @@
+//! Frozen formats of what jobs and partners leave in state: a record in each stage, the receipt, partners.
+
+use std::collections::BTreeMap;
+
+use types::account::{Account, CountedPartner, Partner, PartnerSnapshot, Unbonding};
+use types::codec::Bounded;
+use types::committee::ValidatorSet;
+use types::hash::{Address, BlobId, JobId, WorkloadId};
+use types::job::{
+    CLASS_WASM_V1, Committed, Escrow, FailureReason, JobReceipt, JobRecord, Opened, OpenedClaim,
+    Policy, Primary, ReceiptVerifier, Stage, StageEntry, UnrunnableReport, Verifier,
+};
+use types::number::{
+    Amount, Attempt, BeaconStep, ChainTime, Fixed64, Height, Nonce, TaskIndex, Timestamp,
+    ValidatorIndex,
+};
+
+use crate::golden::{Vectors, hash, profile, spec};
+
+const POLICY: Policy = Policy {
+    expected_verifiers: Fixed64(1 << 63),
+    tasks_per_verifier: 3,
+    expected_checks: Fixed64(1 << 62),
+    detection: Fixed64(1 << 61),
+    bond: Amount(61),
+    verifier_bond: Amount(31),
+    minimum_verifiers: 2,
+    verifier_fee: Amount(5),
+};
+
+const REASONS: [FailureReason; 8] = [
+    FailureReason::NoInputs,
+    FailureReason::NoPartner,
+    FailureReason::Unrunnable,
+    FailureReason::NoCommitment,
+    FailureReason::Unresolved,
+    FailureReason::Unverified,
+    FailureReason::Unopened,
+    FailureReason::NotStored,
+];
+
+fn address(n: u8) -> Address {
+    Address([n; 20])
+}
+
+fn stored() -> ValidatorSet {
+    let mut set = ValidatorSet::default();
+    set.insert(ValidatorIndex(3));
+    set
+}
+
+fn verifiers() -> Vec<Verifier> {
+    let opened = OpenedClaim {
+        root: hash(5),
+        salt: hash(6),
+        leaves: hash(7),
+    };
+    let verifier = |n, fill_up, claim, opened| Verifier {
+        partner: address(n),
+        fill_up,
+        tasks: vec![TaskIndex(0), TaskIndex(2)],
+        bond: Amount(31),
+        claim,
+        opened,
+    };
+    vec![
+        verifier(2, false, Some(hash(4)), Some(opened)),
+        verifier(3, true, None, None),
+    ]
+}
+
+fn stages() -> Vec<Stage> {
+    let primary = Primary {
+        partner: address(1),
+        price: Amount(9),
+        bond: Amount(61),
+    };
+    let committed = Committed {
+        commitment: hash(2),
+        height: Height(8),
+        draw: BeaconStep(9),
+        beacon: Some(hash(3)),
+    };
+    let (deadline, verifiers) = (ChainTime(77), verifiers());
+    let opened = Opened {
+        root: hash(5),
+        salt: hash(6),
+        leaves: Bounded::new(vec![(TaskIndex(0), hash(7))]).unwrap(),
+        outcomes: Some(BlobId::of(b"outcomes")),
+    };
+    vec![
+        Stage::Open {
+            stored: stored(),
+            draw: Some(BeaconStep(4)),
+            deadline,
+        },
+        Stage::Assigned {
+            primary: primary.clone(),
+            acknowledged: true,
+            deadline,
+        },
+        Stage::Committed {
+            primary: primary.clone(),
+            committed,
+            verifiers: verifiers.clone(),
+            deadline,
+        },
+        Stage::Announced {
+            primary: primary.clone(),
+            committed,
+            verifiers: verifiers.clone(),
+            missing: 2,
+            needed: 3,
+            draw: BeaconStep(9),
+            round: 1,
+            deadline,
+        },
+        Stage::Verifying {
+            primary: primary.clone(),
+            committed,
+            verifiers: verifiers.clone(),
+            round: 1,
+            needed: 2,
+            deadline,
+        },
+        Stage::Revealed {
+            primary: primary.clone(),
+            committed,
+            opened: Some(opened.clone()),
+            verifiers: verifiers.clone(),
+            unverified: true,
+            deadline,
+        },
+        Stage::Agreed {
+            primary,
+            committed,
+            opened,
+            verifiers,
+            stored: stored(),
+            deadline,
+        },
+        Stage::Settled,
+        Stage::Failed {
+            reason: FailureReason::Unresolved,
+        },
+    ]
+}
+
+fn record(stage: Stage) -> JobRecord {
+    let entry = StageEntry {
+        stage: stage.name().to_owned(),
+        attempt: Attempt(1),
+        height: Height(8),
+        time: Timestamp(1_000),
+    };
+    JobRecord {
+        id: JobId(hash(1)),
+        customer: address(9),
+        spec: spec(),
+        escrow: Escrow {
+            execution: Amount(1),
+            verification: Amount(2),
+            storage: Amount(3),
+            fees: Amount(4),
+        },
+        policy: POLICY,
+        attempt: Attempt(1),
+        unrunnable_reports: vec![UnrunnableReport {
+            partner: address(4),
+            cost: Amount(2),
+        }],
+        excluded: vec![address(4), address(5)],
+        stage,
+        burned: Amount(6),
+        history: vec![entry],
+    }
+}
+
+fn receipt() -> JobReceipt {
+    JobReceipt {
+        job: JobId(hash(1)),
+        attempt: Attempt(1),
+        customer: address(9),
+        workload: WorkloadId(hash(2)),
+        input_root: hash(3),
+        tasks: 3,
+        result_root: hash(5),
+        salt: hash(6),
+        outcomes: BlobId::of(b"outcomes"),
+        class: CLASS_WASM_V1,
+        primary: address(1),
+        price: Amount(9),
+        verifiers: vec![ReceiptVerifier {
+            partner: address(2),
+            fill_up: true,
+            tasks: 2,
+        }],
+        verification_paid: Amount(5),
+        burned: Amount(6),
+        value_at_risk: Amount(100),
+        task_value_at_risk: Amount(50),
+        policy: POLICY,
+        tasks_rerun: 2,
+        height: Height(20),
+        time: Timestamp(2_000),
+    }
+}
+
+#[test]
+fn records_in_state_are_frozen() {
+    let mut v = Vectors::default();
+    for stage in stages() {
+        v.add(&format!("record_{}", stage.name()), &record(stage));
+    }
+    for reason in REASONS {
+        v.add("failure_reason", &reason);
+    }
+    v.add("job_receipt", &receipt());
+    v.add(
+        "account",
+        &Account {
+            balance: Amount(7),
+            nonce: Nonce(2),
+        },
+    );
+    let partner = Partner {
+        profile: profile(),
+        bond: Amount(500),
+        locks: BTreeMap::from([(JobId(hash(1)), Amount(61)), (JobId(hash(2)), Amount(31))]),
+        unbonding: Bounded::new(vec![Unbonding {
+            amount: Amount(5),
+            due: ChainTime(99),
+        }])
+        .unwrap(),
+        running: 1,
+        verified_value: Amount(100),
+    };
+    v.add("partner", &partner);
+    let counted = CountedPartner {
+        address: address(1),
+        bond: Amount(500),
+        profile: profile(),
+    };
+    v.add(
+        "snapshot",
+        &PartnerSnapshot(Bounded::new(vec![counted]).unwrap()),
+    );
+    v.add("live_jobs", &vec![JobId(hash(1)), JobId(hash(2))]);
+    v.freeze("golden_records.txt");
+}

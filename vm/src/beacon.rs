@@ -1,0 +1,193 @@
+//! The random beacon: who contributes to a step, and how it moves.
+//!
+//! Step `s` has one contributor by a stake-weighted order that depends on the epoch's seed alone, whoever proposes
+//! blocks. The output is a VRF proof over (seed, s); `beacon_s = H(beacon_(s-1), s, output or nothing)`. Outputs enter
+//! in order, at most one per block. A step that stays silent for `beacon_skip_blocks` blocks and `beacon_skip_ms` of
+//! chain time, in which leaders with more than F of the stake proposed, is skipped at a cost to its contributor's
+//! account, never to its weight.
+//!
+//! A step belongs to the epoch in which it became due and keeps that epoch's seed until it is over, so that its
+//! contributor never has two outputs to choose from.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use state::{StateRead, read_as};
+use types::attestation::{beacon_input, next_beacon};
+use types::hash::{ChainId, Domain, Hash32};
+use types::key::{VrfOutput, VrfProof};
+use types::limits::BEACON_STEPS_KEPT;
+use types::number::{BeaconStep, ChainTime, Epoch, Height, ValidatorIndex};
+use types::order::{ORDER_SLOTS, stake_order};
+use types::state_key::StateKey;
+
+use crate::{Context, Fault, Rules};
+
+/// The beacon, under [`StateKey::Beacon`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Beacon {
+    /// Its value after `step`.
+    pub value: Hash32,
+    /// The last step that is over; the next one is due.
+    pub step: BeaconStep,
+    /// The seed that the next step is run over.
+    pub seed: Hash32,
+    /// The block that ended `step`.
+    pub since_height: Height,
+    /// Chain time at that block.
+    pub since_time: ChainTime,
+}
+
+/// Why an output is not the one that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BeaconError {
+    /// Of another step.
+    #[error("the output is of step {found}, due is step {due}")]
+    WrongStep {
+        /// The output's step.
+        found: BeaconStep,
+        /// The step that is due.
+        due: BeaconStep,
+    },
+    /// Not by the step's contributor, or over another seed.
+    #[error("the proof of step {0} is not that of its contributor")]
+    BadProof(BeaconStep),
+}
+
+/// What is due: whoever has `contributor`'s VRF key proves `input`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BeaconDuty {
+    /// The step.
+    pub step: BeaconStep,
+    /// Whose turn it is.
+    pub contributor: ValidatorIndex,
+    /// What its VRF is run over.
+    pub input: Hash32,
+}
+
+impl Beacon {
+    /// The beacon before the first step.
+    #[must_use]
+    pub fn genesis(chain_id: ChainId) -> Self {
+        Self {
+            value: Hash32::of(Domain::BEACON, &chain_id),
+            step: BeaconStep::ZERO,
+            seed: first_seed(chain_id, Epoch(1)),
+            since_height: Height::ZERO,
+            since_time: ChainTime::ZERO,
+        }
+    }
+
+    /// The beacon in any state.
+    pub fn read(state: &dyn StateRead) -> Result<Self, Fault> {
+        read_as(state, &StateKey::Beacon)?.ok_or(Fault::Broken("no beacon"))
+    }
+
+    /// What is due after this state. To be published once the block that ended `step` is final.
+    #[must_use]
+    pub fn duty(&self, rules: &Rules) -> BeaconDuty {
+        let step = self.step.next();
+        BeaconDuty {
+            step,
+            contributor: contributor(rules, &self.seed, step),
+            input: beacon_input(&self.seed, step),
+        }
+    }
+
+    /// Checks an output of the step that is due.
+    pub fn check(
+        &self,
+        rules: &Rules,
+        step: BeaconStep,
+        proof: &VrfProof,
+    ) -> Result<VrfOutput, BeaconError> {
+        let duty = self.duty(rules);
+        if step != duty.step {
+            return Err(BeaconError::WrongStep {
+                found: step,
+                due: duty.step,
+            });
+        }
+        let member = rules
+            .committee
+            .member(duty.contributor)
+            .ok_or(BeaconError::BadProof(step))?;
+        member
+            .vrf_key
+            .verify(&duty.input, proof)
+            .map_err(|_| BeaconError::BadProof(step))
+    }
+}
+
+/// The seed of the first two epochs.
+#[must_use]
+pub fn first_seed(chain_id: ChainId, epoch: Epoch) -> Hash32 {
+    Hash32::of(Domain::EPOCH_SEED, &(chain_id, epoch))
+}
+
+/// The contributor of a step: windows of 256 steps, slots in proportion to stake, permuted by seed and window.
+#[must_use]
+pub fn contributor(rules: &Rules, seed: &Hash32, step: BeaconStep) -> ValidatorIndex {
+    let slots = u64::try_from(ORDER_SLOTS).expect("256 fits");
+    let order = stake_order(
+        &rules.committee,
+        &Hash32::of(Domain::CONTRIBUTORS, &(seed, step.0 / slots)),
+    );
+    let slot = usize::try_from(step.0 % slots).expect("below 256");
+    order[slot]
+}
+
+impl Context<'_> {
+    /// Begin hook: moves the beacon by the block's output, or skips the step if it was silent for too long.
+    pub(crate) fn move_beacon(&mut self, output: Option<VrfOutput>) -> Result<(), Fault> {
+        if output.is_none() {
+            if !self.step_is_overdue() {
+                return Ok(());
+            }
+            let silent = self.beacon.duty(self.rules).contributor;
+            if let Some(member) = self.rules.committee.member(silent) {
+                let account = member.key.address();
+                self.burn_from(&account, self.rules.params.beacon_skip_penalty)?;
+            }
+        }
+        let step = self.beacon.step.next();
+        self.beacon = Beacon {
+            value: next_beacon(&self.beacon.value, step, output.as_ref()),
+            step,
+            seed: self
+                .overlay
+                .get(&StateKey::EpochSeed(self.epoch))?
+                .ok_or(Fault::Broken("no seed of the epoch"))?,
+            since_height: self.height,
+            since_time: self.chain_time,
+        };
+        self.overlay.put(StateKey::Beacon, &self.beacon);
+        self.overlay
+            .put(StateKey::BeaconAt(step), &self.beacon.value);
+        let kept = self
+            .rules
+            .params
+            .beacon_lag
+            .saturating_add(BEACON_STEPS_KEPT);
+        if let Some(old) = step.checked_sub(kept) {
+            self.overlay.delete(StateKey::BeaconAt(old));
+        }
+        Ok(())
+    }
+
+    fn step_is_overdue(&self) -> bool {
+        let blocks = self.height.0.saturating_sub(self.beacon.since_height.0);
+        let time = self.chain_time.0.saturating_sub(self.beacon.since_time.0);
+        let long = blocks > self.rules.params.beacon_skip_blocks
+            && time >= self.rules.params.beacon_skip_ms;
+        // As for the windows of jobs: no coalition within F could have kept the output out of all those blocks.
+        long && self.may_close(self.beacon.since_height)
+    }
+
+    /// End hook of an epoch's last block: the beacon here seeds the epoch after the next.
+    pub(crate) fn write_seed(&mut self) {
+        self.overlay.put(
+            StateKey::EpochSeed(self.epoch.saturating_add(2)),
+            &self.beacon.value,
+        );
+        self.overlay.delete(StateKey::EpochSeed(self.epoch));
+    }
+}

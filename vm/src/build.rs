@@ -1,0 +1,214 @@
+//! Building a block's body: only what will be valid, in the order of execution.
+//!
+//! A quarter of the body, in bytes, weight and number, is reserved for actions of parties to live jobs, so that no
+//! flood of ordinary transactions makes a party miss its window. A transaction counts as one only if its action
+//! succeeds: the rules of jobs let nobody else succeed, so the reserve cannot be filled by pretenders. One that fails
+//! must fit beside the reserve, where it pays; a few that do not are tried for nothing, then no more.
+
+use state::StateRead;
+use types::block::{Body, Header};
+use types::codec::Bounded;
+use types::hash::TransactionId;
+use types::limits::{MAX_BLOCK_TRANSACTIONS, MAX_BODY_BYTES, MAX_REFUSED, MAX_SYSTEM_TRANSACTIONS};
+use types::number::{Timestamp, ValidatorIndex, Weight};
+use types::transaction::{Action, SystemTransaction};
+
+use crate::charge::Verified;
+use crate::run::{Item, Place, Run, Stop};
+use crate::{Fault, Rules, weight};
+
+/// Bytes of the count before the transactions of an encoded body.
+const BODY_OVERHEAD: usize = 4;
+
+/// What a block is built from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// The body.
+    pub body: Body,
+    /// Actions of parties that failed where they would have used the reserve: they are not in the body, and not worth
+    /// another try.
+    pub refused: Vec<TransactionId>,
+}
+
+/// Builds the body of a child of `parent` by `proposer`, on the state after it. `system` and `candidates` are tried in the order
+/// given; what does not fit or would not be valid is left out. The first beacon output that is due is taken.
+pub fn build<'c>(
+    rules: &Rules,
+    view: &dyn StateRead,
+    parent: &Header,
+    proposer: ValidatorIndex,
+    timestamp: Timestamp,
+    system: &[SystemTransaction],
+    candidates: impl IntoIterator<Item = &'c Verified>,
+) -> Result<Built, Fault> {
+    let place = Place {
+        height: parent.height.next(),
+        timestamp,
+        proposer,
+    };
+    let (mut run, beacon) = begin(rules, view, parent, place, system)?;
+    let system_first = Bounded::new(beacon.into_iter().collect()).unwrap_or_default();
+    let mut body = Body {
+        system: system_first,
+        transactions: Bounded::default(),
+    };
+    add_stored(&mut run, &mut body, system)?;
+    let refused = add_transactions(&mut run, &mut body, candidates)?;
+    Ok(Built { body, refused })
+}
+
+/// Begins with the beacon output that is due, or without one.
+fn begin<'a>(
+    rules: &'a Rules,
+    view: &'a dyn StateRead,
+    parent: &Header,
+    place: Place,
+    system: &[SystemTransaction],
+) -> Result<(Run<'a>, Option<SystemTransaction>), Fault> {
+    for transaction in system {
+        let SystemTransaction::Beacon { step, proof } = transaction else {
+            continue;
+        };
+        match Run::begin(rules, view, parent, place, Some((*step, proof))) {
+            Ok(run) => return Ok((run, Some(transaction.clone()))),
+            Err(Stop::Invalid(_)) => {}
+            Err(Stop::Fault(fault)) => return Err(fault),
+        }
+    }
+    match Run::begin(rules, view, parent, place, None) {
+        Ok(run) => Ok((run, None)),
+        Err(Stop::Fault(fault)) => Err(fault),
+        Err(Stop::Invalid(_)) => Err(Fault::Broken(
+            "a block without an output has an invalid one",
+        )),
+    }
+}
+
+fn add_stored(
+    run: &mut Run<'_>,
+    body: &mut Body,
+    system: &[SystemTransaction],
+) -> Result<(), Fault> {
+    for transaction in system {
+        let SystemTransaction::Stored {
+            statement,
+            validator,
+            signature,
+        } = transaction
+        else {
+            continue;
+        };
+        let after = run.weight.saturating_add(weight::of_system(transaction).0);
+        if body.system.len() >= MAX_SYSTEM_TRANSACTIONS
+            || after > ordinary(run.context.rules.block_weight())
+        {
+            return Ok(());
+        }
+        match run.stored(statement, *validator, signature) {
+            Ok(()) => drop(body.system.push(transaction.clone())),
+            Err(Stop::Invalid(_)) => {}
+            Err(Stop::Fault(fault)) => return Err(fault),
+        }
+    }
+    Ok(())
+}
+
+/// The part of a limit that ordinary transactions may use.
+fn ordinary(limit: Weight) -> Weight {
+    Weight(limit.0 - limit.0 / 4)
+}
+
+/// What is used of a block's limits.
+#[derive(Clone, Copy)]
+struct Room {
+    bytes: usize,
+    count: usize,
+    weight: Weight,
+}
+
+impl Room {
+    fn holds(&self, more: &Self) -> bool {
+        self.bytes >= more.bytes && self.count >= more.count && self.weight >= more.weight
+    }
+
+    fn take(&mut self, less: &Self) {
+        self.bytes = self.bytes.saturating_sub(less.bytes);
+        self.count = self.count.saturating_sub(less.count);
+        self.weight = self.weight.saturating_sub(less.weight.0);
+    }
+}
+
+fn add_transactions<'c>(
+    run: &mut Run<'_>,
+    body: &mut Body,
+    candidates: impl IntoIterator<Item = &'c Verified>,
+) -> Result<Vec<TransactionId>, Fault> {
+    let limit = run.context.rules.block_weight();
+    let left = |limit: Weight| limit.saturating_sub(run.weight.0);
+    let mut all = Room {
+        bytes: MAX_BODY_BYTES - BODY_OVERHEAD,
+        count: MAX_BLOCK_TRANSACTIONS,
+        weight: left(limit),
+    };
+    let mut open = Room {
+        bytes: MAX_BODY_BYTES - MAX_BODY_BYTES / 4 - BODY_OVERHEAD,
+        count: MAX_BLOCK_TRANSACTIONS - MAX_BLOCK_TRANSACTIONS / 4,
+        weight: left(ordinary(limit)),
+    };
+    let (mut included, mut refused) = (Vec::new(), Vec::new());
+    for candidate in candidates {
+        let transaction = candidate.transaction();
+        let weight = weight::of_transaction(candidate.bytes(), &transaction.action);
+        let need = Room {
+            bytes: candidate.bytes(),
+            count: 1,
+            weight,
+        };
+        let protocol = is_protocol_action(&transaction.action);
+        let fits_open = open.holds(&need);
+        let may_use_reserve = protocol && refused.len() < MAX_REFUSED;
+        if !all.holds(&need) || !(may_use_reserve || fits_open) {
+            continue;
+        }
+        let (mut reserved, mut failed) = (false, false);
+        let item = Item {
+            transaction,
+            weight,
+        };
+        let stays = run.transaction_if(&item, |succeeded| {
+            reserved = protocol && succeeded;
+            failed = !succeeded;
+            reserved || fits_open
+        })?;
+        if stays {
+            all.take(&need);
+            if !reserved {
+                open.take(&need);
+            }
+            included.push(candidate.signed().clone());
+        } else if failed {
+            refused.push(candidate.id());
+        }
+    }
+    body.transactions =
+        Bounded::new(included).map_err(|_| Fault::Broken("more transactions than were counted"))?;
+    Ok(refused)
+}
+
+/// True for the actions of parties to live jobs.
+#[must_use]
+pub fn is_protocol_action(action: &Action) -> bool {
+    match action {
+        Action::Acknowledge { .. }
+        | Action::Decline { .. }
+        | Action::Commit { .. }
+        | Action::Announce { .. }
+        | Action::Claim { .. }
+        | Action::Reveal { .. } => true,
+        Action::Transfer { .. }
+        | Action::RegisterPartner { .. }
+        | Action::Bond { .. }
+        | Action::Unbond { .. }
+        | Action::SubmitJob { .. } => false,
+    }
+}

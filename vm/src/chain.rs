@@ -1,0 +1,291 @@
+//! Executing a block: its verdict, and what it changes.
+
+use state::{StateRead, Writes};
+use types::block::{Block, Header};
+use types::hash::{BlockId, ChainId, Hash32};
+use types::key::VrfProof;
+use types::number::{
+    Amount, BeaconStep, Height, ProtocolVersion, Timestamp, ValidatorIndex, Weight,
+};
+use types::transaction::{SystemTransaction, TransactionReceipt};
+
+use crate::charge::{self, ChargeError};
+use crate::run::{Item, Place, Run, Stop, SystemError};
+use crate::{Fault, Rules, weight};
+
+/// What executing a block gives. Header fields that state these results are the *child's*; the node compares them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Executed {
+    /// Every key that changes.
+    pub writes: Writes,
+    /// One per transaction, in the body's order.
+    pub receipts: Vec<TransactionReceipt>,
+    /// The weight used.
+    pub weight: Weight,
+    /// The root of the receipts.
+    pub receipt_root: Hash32,
+    /// True if the block carried a transaction other than a beacon output, or a hook changed an account or a job: the
+    /// next block should not wait for the idle target.
+    pub urgent: bool,
+}
+
+/// Why a block is not valid after its parent, or, as [`BlockError::Fault`], cannot be judged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BlockError {
+    /// Other rules than those in force.
+    #[error("the block follows protocol version {found}, in force is {expected}")]
+    ProtocolVersion {
+        /// What it says.
+        found: ProtocolVersion,
+        /// What is in force.
+        expected: ProtocolVersion,
+    },
+    /// Another chain.
+    #[error("the block is of chain {found}, this is {expected}")]
+    Chain {
+        /// What it says.
+        found: ChainId,
+        /// This chain.
+        expected: ChainId,
+    },
+    /// Not one above the parent.
+    #[error("the block has height {found}, its parent {parent}")]
+    Height {
+        /// What it says.
+        found: Height,
+        /// The parent's.
+        parent: Height,
+    },
+    /// Not a child of this parent.
+    #[error("the block's parent is {found}, it was given {given}")]
+    Parent {
+        /// What it says.
+        found: BlockId,
+        /// The id of the header given.
+        given: BlockId,
+    },
+    /// Not above the parent's time.
+    #[error("the timestamp {found} is not above the parent's {parent}")]
+    Timestamp {
+        /// What it says.
+        found: Timestamp,
+        /// The parent's.
+        parent: Timestamp,
+    },
+    /// A proposer who is no member.
+    #[error("the proposer {0} is no member of the committee")]
+    Proposer(ValidatorIndex),
+    /// A body that the header does not commit to, or that is too long.
+    #[error("the body does not fit the header or its byte limit")]
+    Body,
+    /// Not the least fee.
+    #[error("the base fee is {found} SQUARE, it must be {expected}")]
+    BaseFee {
+        /// What it says.
+        found: Amount,
+        /// The least fee.
+        expected: Amount,
+    },
+    /// Not what this height says of the next committee.
+    #[error("the next committee is {found}, it must be {expected}")]
+    NextCommittee {
+        /// What it says.
+        found: Hash32,
+        /// What it must be.
+        expected: Hash32,
+    },
+    /// More weight than a block may use.
+    #[error("the block weighs {weight}, at most {limit} is allowed")]
+    TooHeavy {
+        /// Its weight.
+        weight: Weight,
+        /// The limit.
+        limit: Weight,
+    },
+    /// A system transaction that cannot be here.
+    #[error("system transaction {position}: {error}")]
+    System {
+        /// Its place in the body.
+        position: usize,
+        /// Why.
+        error: SystemError,
+    },
+    /// A transaction that cannot be charged.
+    #[error("transaction {position}: {error}")]
+    Transaction {
+        /// Its place in the body.
+        position: usize,
+        /// Why.
+        error: ChargeError,
+    },
+    /// No verdict: the node must stop.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Executes a block on the state after its parent. Checks everything but what the header says of the parent's results
+/// and the local clock. Deterministic: equal input gives an equal result on every machine.
+pub fn execute(
+    rules: &Rules,
+    view: &dyn StateRead,
+    parent: &Header,
+    block: &Block,
+) -> Result<Executed, BlockError> {
+    check_header(rules, parent, block)?;
+    let weights = check_body(rules, block)?;
+    let header = &block.header;
+    let place = Place {
+        height: header.height,
+        timestamp: header.timestamp,
+        proposer: header.proposer,
+    };
+    let (output, stored) = split_system(block)?;
+    let mut run =
+        Run::begin(rules, view, parent, place, output).map_err(|stop| system_error(0, stop))?;
+    for (position, transaction) in stored {
+        if let SystemTransaction::Stored {
+            statement,
+            validator,
+            signature,
+        } = transaction
+        {
+            run.stored(statement, *validator, signature)
+                .map_err(|stop| system_error(position, stop))?;
+        }
+    }
+    for (position, (signed, weight)) in block.body.transactions.iter().zip(weights).enumerate() {
+        let item = Item {
+            transaction: &signed.transaction,
+            weight,
+        };
+        run.transaction(&item).map_err(|stop| match stop {
+            Stop::Invalid(error) => BlockError::Transaction { position, error },
+            Stop::Fault(fault) => BlockError::Fault(fault),
+        })?;
+    }
+    let finished = run.end()?;
+    let receipt_root = TransactionReceipt::root(&finished.receipts);
+    let (writes, receipts) = (finished.writes, finished.receipts);
+    Ok(Executed {
+        writes,
+        receipts,
+        weight: finished.weight,
+        receipt_root,
+        urgent: finished.urgent,
+    })
+}
+
+fn system_error(position: usize, stop: Stop<SystemError>) -> BlockError {
+    match stop {
+        Stop::Invalid(error) => BlockError::System { position, error },
+        Stop::Fault(fault) => BlockError::Fault(fault),
+    }
+}
+
+fn check_header(rules: &Rules, parent: &Header, block: &Block) -> Result<(), BlockError> {
+    let header = &block.header;
+    let expected = rules.params.protocol_version;
+    if header.protocol_version != expected {
+        return Err(BlockError::ProtocolVersion {
+            found: header.protocol_version,
+            expected,
+        });
+    }
+    if header.chain_id != rules.chain_id {
+        return Err(BlockError::Chain {
+            found: header.chain_id,
+            expected: rules.chain_id,
+        });
+    }
+    if parent.height.checked_add(1) != Some(header.height) {
+        return Err(BlockError::Height {
+            found: header.height,
+            parent: parent.height,
+        });
+    }
+    let given = parent.id();
+    if header.parent != given {
+        return Err(BlockError::Parent {
+            found: header.parent,
+            given,
+        });
+    }
+    if header.timestamp <= parent.timestamp {
+        return Err(BlockError::Timestamp {
+            found: header.timestamp,
+            parent: parent.timestamp,
+        });
+    }
+    if rules.committee.member(header.proposer).is_none() {
+        return Err(BlockError::Proposer(header.proposer));
+    }
+    let expected = rules.params.minimum_fee;
+    if header.base_fee != expected {
+        return Err(BlockError::BaseFee {
+            found: header.base_fee,
+            expected,
+        });
+    }
+    let expected = rules.next_committee(header.height);
+    if header.next_committee != expected {
+        return Err(BlockError::NextCommittee {
+            found: header.next_committee,
+            expected,
+        });
+    }
+    if block.is_whole() {
+        Ok(())
+    } else {
+        Err(BlockError::Body)
+    }
+}
+
+/// Checks what needs no state: forms, weights together, signatures. Gives the weight of each transaction.
+fn check_body(rules: &Rules, block: &Block) -> Result<Vec<Weight>, BlockError> {
+    let mut total = Weight::ZERO;
+    for system in &block.body.system {
+        total = total.saturating_add(weight::of_system(system).0);
+    }
+    let mut weights = Vec::with_capacity(block.body.transactions.len());
+    for (position, signed) in block.body.transactions.iter().enumerate() {
+        let bytes = charge::check_form(rules, signed)
+            .map_err(|error| BlockError::Transaction { position, error })?;
+        let weight = weight::of_transaction(bytes, &signed.transaction.action);
+        total = total.saturating_add(weight.0);
+        weights.push(weight);
+    }
+    let limit = rules.block_weight();
+    if total > limit {
+        return Err(BlockError::TooHeavy {
+            weight: total,
+            limit,
+        });
+    }
+    charge::check_signatures(rules, &block.body.transactions)
+        .map_err(|(position, error)| BlockError::Transaction { position, error })?;
+    Ok(weights)
+}
+
+type Output<'b> = Option<(BeaconStep, &'b VrfProof)>;
+type Placed<'b> = Vec<(usize, &'b SystemTransaction)>;
+
+/// The beacon output, which may only be the first system transaction, and the rest with their places.
+fn split_system(block: &Block) -> Result<(Output<'_>, Placed<'_>), BlockError> {
+    let mut output = None;
+    let mut rest = Vec::new();
+    for (position, transaction) in block.body.system.iter().enumerate() {
+        match transaction {
+            SystemTransaction::Beacon { step, proof } if position == 0 => {
+                output = Some((*step, proof))
+            }
+            SystemTransaction::Beacon { .. } => {
+                return Err(BlockError::System {
+                    position,
+                    error: SystemError::BeaconNotFirst,
+                });
+            }
+            SystemTransaction::Stored { .. } => rest.push((position, transaction)),
+        }
+    }
+    Ok((output, rest))
+}

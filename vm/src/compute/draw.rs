@@ -1,0 +1,220 @@
+//! Draws from the beacon: a primary, and verifiers that fill up the seats which sortition left empty.
+//!
+//! A draw is a function of the beacon, the job, the attempt and what is drawn for, over weights that were fixed when the
+//! draw was: bonds, asks and capacities of the epoch in which the job began to wait for it. The beacon puts partners in
+//! an order, one turn after the other without replacement; who cannot take its turn now (a place, a free bond) is passed
+//! over. So whoever puts the block together that holds the beacon can take itself out of the order, and not change the
+//! order of the others. Weights are integers; the remainder of a 256-bit hash by their sum picks one.
+
+use ruint::aliases::U256;
+use types::account::{CountedPartner, PartnerSnapshot};
+use types::attestation::drawn_tasks;
+use types::hash::{Address, Domain, Hash32};
+use types::job::{JobRecord, Primary, Verifier};
+use types::number::{Amount, TaskIndex};
+
+use super::market::{fixed_exclusion, live_exclusion, verification_places};
+use super::price::price;
+use crate::{Context, Fault};
+
+/// What a draw is for.
+const FOR_PRIMARY: u8 = 0;
+const FOR_VERIFIER: u8 = 1;
+/// Turns of one draw; if all of them pass, another draw follows with a later beacon.
+const MAX_TURNS: usize = 256;
+
+/// What a draw runs over: all of it was fixed before the beacon was known, but for who can take its turn.
+pub(super) struct Lot<'a> {
+    /// The beacon after the step that draws.
+    pub beacon: Hash32,
+    /// The partners that counted in the epoch in which the draw was fixed.
+    pub counted: &'a PartnerSnapshot,
+}
+
+/// Bond times min(2, cap / price): the cheaper, the likelier, up to twice.
+fn primary_weight(bond: Amount, price: Amount, cap: Amount) -> U256 {
+    if price == Amount::ZERO {
+        return U256::from(bond.0) * U256::from(2u8);
+    }
+    let times = (U256::from(price.0) * U256::from(2u8)).min(U256::from(cap.0));
+    // The bond has 128 bits and the factor 129 at most: it is cut to 128, where it can no longer matter.
+    U256::from(bond.0) * U256::from(times.saturating_to::<u128>()) / U256::from(price.0)
+}
+
+/// The order into which a seed puts positions with weights: each turn draws one of those that are left.
+struct Turns {
+    seed: Hash32,
+    weights: Vec<U256>,
+    left: U256,
+    turn: u64,
+}
+
+impl Turns {
+    /// Weights have 129 bits and there are few of them, so that their sum fits.
+    fn new(seed: Hash32, weights: Vec<U256>) -> Self {
+        let left = weights
+            .iter()
+            .fold(U256::ZERO, |sum, weight| sum.saturating_add(*weight));
+        Self {
+            seed,
+            weights,
+            left,
+            turn: 0,
+        }
+    }
+}
+
+impl Iterator for Turns {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let seed = Hash32::of(Domain::DRAW, &(self.seed, self.turn));
+        let mut rest = U256::from_le_bytes(seed.0).checked_rem(self.left)?;
+        let at = self.weights.iter().position(|weight| {
+            let hit = rest < *weight;
+            rest = rest.saturating_sub(*weight);
+            hit
+        })?;
+        let weight = std::mem::take(self.weights.get_mut(at)?);
+        self.left = self.left.saturating_sub(weight);
+        self.turn += 1;
+        Some(at)
+    }
+}
+
+fn seed(beacon: &Hash32, record: &JobRecord, purpose: u8, round: u16) -> Hash32 {
+    Hash32::of(
+        Domain::DRAW,
+        &(beacon, record.id, record.attempt, purpose, round),
+    )
+}
+
+/// Draws a primary among those that can run the job now; nothing if the turns find nobody.
+pub(super) fn draw_primary(
+    context: &Context<'_>,
+    record: &JobRecord,
+    lot: &Lot<'_>,
+) -> Result<Option<Primary>, Fault> {
+    let fits = |counted: &&CountedPartner| {
+        fixed_exclusion(&record.spec, &record.policy, counted).is_none()
+    };
+    let fits =
+        |counted: &&CountedPartner| fits(counted) && !record.excluded.contains(&counted.address);
+    let fitting: Vec<_> = lot.counted.0.iter().filter(fits).collect();
+    let price = |counted: &CountedPartner| price(counted.profile.ask, &record.spec);
+    let weights = fitting
+        .iter()
+        .map(|counted| primary_weight(counted.bond, price(counted), record.spec.price_cap));
+    let turns = Turns::new(seed(&lot.beacon, record, FOR_PRIMARY, 0), weights.collect());
+    for counted in turns.take(MAX_TURNS).filter_map(|at| fitting.get(at)) {
+        if live_exclusion(&context.overlay, &record.policy, counted)?.is_none() {
+            let (partner, price, bond) = (counted.address, price(counted), record.policy.bond);
+            return Ok(Some(Primary {
+                partner,
+                price,
+                bond,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// Draws up to `count` verifiers by bond, none of them in `taken`, each able to lock the verifier's bond and with a place
+/// for another verification.
+pub(super) fn draw_verifiers(
+    context: &Context<'_>,
+    record: &JobRecord,
+    lot: &Lot<'_>,
+    taken: &[Address],
+    (count, round): (usize, u16),
+) -> Result<Vec<Verifier>, Fault> {
+    let class = record.spec.workload.class;
+    let out = |address: &Address| taken.contains(address) || record.excluded.contains(address);
+    let fits = |counted: &&CountedPartner| counted.profile.class == class && !out(&counted.address);
+    let fitting: Vec<_> = lot.counted.0.iter().filter(fits).collect();
+    let weights = fitting
+        .iter()
+        .map(|counted| U256::from(counted.bond.0))
+        .collect();
+    let seed = seed(&lot.beacon, record, FOR_VERIFIER, round);
+    let mut drawn = Vec::new();
+    for counted in Turns::new(seed, weights)
+        .take(MAX_TURNS)
+        .filter_map(|at| fitting.get(at))
+    {
+        if drawn.len() >= count {
+            break;
+        }
+        let places = verification_places(&context.rules.params.compute, &counted.profile);
+        let able = context.partner(&counted.address)?.is_some_and(|now| {
+            now.free() >= record.policy.verifier_bond && now.verifications() < places
+        });
+        if able {
+            drawn.push(Verifier {
+                partner: counted.address,
+                fill_up: true,
+                tasks: fill_up_tasks(&seed, record, &counted.address),
+                bond: record.policy.verifier_bond,
+                claim: None,
+                opened: None,
+            });
+        }
+    }
+    Ok(drawn)
+}
+
+fn fill_up_tasks(seed: &Hash32, record: &JobRecord, partner: &Address) -> Vec<TaskIndex> {
+    let own = Hash32::of(Domain::DRAWN_TASKS, &(seed, partner));
+    drawn_tasks(
+        &own,
+        record.spec.workload.tasks,
+        record.policy.tasks_per_verifier,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cheapness_counts_up_to_twice() {
+        let weight = |price, cap| primary_weight(Amount(100), Amount(price), Amount(cap));
+        assert_eq!(weight(10, 10), U256::from(100u8));
+        assert_eq!(weight(10, 15), U256::from(150u8));
+        assert_eq!(weight(10, 20), U256::from(200u8));
+        assert_eq!(weight(10, 1_000), U256::from(200u8));
+        assert_eq!(weight(0, 0), U256::from(200u8));
+        assert!(
+            primary_weight(Amount(u128::MAX), Amount(u128::MAX), Amount(u128::MAX)) > U256::ZERO
+        );
+    }
+
+    #[test]
+    fn turns_follow_the_weights_and_nobody_has_two() {
+        let weights = [U256::from(1u8), U256::ZERO, U256::from(3u8)];
+        let mut hits = [0u32; 3];
+        for i in 0..4_000u32 {
+            let order: Vec<_> =
+                Turns::new(Hash32::of(Domain::DRAW, &i), weights.to_vec()).collect();
+            hits[order[0]] += 1;
+            assert!(order == [0, 2] || order == [2, 0], "{order:?}");
+        }
+        // A quarter of 4,000 with a standard deviation of 27.
+        assert!((900..1_100).contains(&hits[0]), "{hits:?}");
+        assert_eq!(Turns::new(Hash32::ZERO, Vec::new()).next(), None);
+        assert_eq!(Turns::new(Hash32::ZERO, vec![U256::ZERO]).next(), None);
+    }
+
+    #[test]
+    fn who_is_left_out_does_not_change_the_order_of_the_others() {
+        // The order is the seed's and the weights' alone: a draw passes over positions of it.
+        let weights: Vec<_> = (1..40u8).map(U256::from).collect();
+        let order = |seed: u32| {
+            Turns::new(Hash32::of(Domain::DRAW, &seed), weights.clone()).collect::<Vec<_>>()
+        };
+        let mut sorted = order(1);
+        assert_ne!(order(1), order(2));
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..39).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,279 @@
+//! The rules of jobs that an action can break, one variant each.
+
+use types::number::{Amount, Attempt, BeaconStep, EngineClass};
+
+/// The rule of jobs that an action broke.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JobError {
+    /// Too many or too large: what, how much, and the most there may be.
+    #[error("{what}: {found} where {least} to {most} are allowed")]
+    OutOfLimits {
+        /// The field.
+        what: &'static str,
+        /// The value given.
+        found: u128,
+        /// The least allowed.
+        least: u128,
+        /// The most allowed.
+        most: u128,
+    },
+    /// An engine class that the network does not have.
+    #[error("engine class {0} is not one of this network")]
+    UnknownClass(EngineClass),
+    /// A list that must be sorted and without repeats is not.
+    #[error("{what} must be sorted and without repeats; {item:?} is out of place")]
+    NotSorted {
+        /// The list.
+        what: &'static str,
+        /// The first item out of place.
+        item: String,
+    },
+    /// A path that is not below the directory it belongs to, or not in its plain form.
+    #[error("{path:?} is not a plain path below {below}")]
+    BadPath {
+        /// The path.
+        path: String,
+        /// Where it must lie.
+        below: &'static str,
+    },
+    /// Two files at one path, or one file below another.
+    #[error("{0:?} is also the path of another file, or lies below one")]
+    PathTaken(String),
+    /// A name of an output that cannot be a file's name, or is one that results use.
+    #[error(
+        "{0:?} cannot name an output: it is empty, holds a slash, or is stdout, stderr, . or .."
+    )]
+    BadOutputName(String),
+    /// An environment key that is empty, holds an equals sign or is set by the network.
+    #[error("{0:?} cannot be an environment key: it is empty, holds '=' or is set by the network")]
+    BadEnvironmentKey(String),
+    /// The loss from one wrong task is above that from all, or nothing while that is something.
+    #[error(
+        "the loss from one wrong task is {task} SQUARE: it must be above zero and at most the value at risk {value}"
+    )]
+    BadTaskValue {
+        /// V1.
+        task: Amount,
+        /// V.
+        value: Amount,
+    },
+    /// The amounts together do not fit 128 bits.
+    #[error("the amounts of this job together overflow")]
+    Overflow,
+    /// As many jobs are live as there may be.
+    #[error("{0} jobs are live, which is the limit; try again when some have ended")]
+    TooManyJobs(usize),
+    /// As many jobs of the customer are live as there may be.
+    #[error(
+        "{0} jobs of this customer are live, which is the limit; try again when some have ended"
+    )]
+    TooManyJobsOfCustomer(u16),
+    /// No partner of the class counts.
+    #[error("no partner runs engine class {0} in this epoch")]
+    NoPartnerOfClass(EngineClass),
+    /// No partner has the attributes asked for.
+    #[error("none of the {partners} partners has the attributes that the constraints ask for")]
+    ConstraintsUnmet {
+        /// Partners of the class.
+        partners: usize,
+    },
+    /// Every partner that fits asks for more.
+    #[error(
+        "the price cap is {cap} SQUARE; the least that a partner asks for all tasks is {lowest}"
+    )]
+    PriceTooLow {
+        /// The cap.
+        cap: Amount,
+        /// The least price asked.
+        lowest: Amount,
+    },
+    /// The price cap is below what the class's floor makes of the weight.
+    #[error("the price cap is {cap} SQUARE; for this weight it must be at least {floor}")]
+    PriceBelowFloor {
+        /// The cap.
+        cap: Amount,
+        /// The least cap.
+        floor: Amount,
+    },
+    /// Partners that can lock the verifier's bond hold too little of the class's bond.
+    #[error(
+        "partners that can lock a verifier's bond of {bond} SQUARE hold a third of the class's bond or less"
+    )]
+    TooFewCanVerify {
+        /// What a verifier would have to lock.
+        bond: Amount,
+    },
+    /// No partner can lock the bond that the value at risk calls for.
+    #[error(
+        "the value at risk calls for a locked bond of at least {needed} SQUARE; partners can lock up to {best}"
+    )]
+    BondTooSmall {
+        /// The least bond that would do.
+        needed: Amount,
+        /// The most that a partner that fits can lock for one job.
+        best: Amount,
+    },
+    /// No bond, however large, would do.
+    #[error("no bond could cover the value at risk")]
+    BondBoundless,
+    /// A confidence that no number of checks reaches.
+    #[error(
+        "a confidence of {found} parts per million is beyond what the draw reaches with all its seats: at most {most}"
+    )]
+    ConfidenceTooHigh {
+        /// As asked, in parts per million.
+        found: u32,
+        /// The most.
+        most: u32,
+    },
+    /// So few tasks per verifier that the least number of checks takes too many verifiers.
+    #[error(
+        "{found} tasks per verifier are too few to check this job: at least {least} are needed"
+    )]
+    TooFewTasksPerVerifier {
+        /// k as asked.
+        found: u32,
+        /// The least k.
+        least: u32,
+    },
+    /// More verifiers are demanded than there are partners.
+    #[error(
+        "{needed} verifiers are demanded; beside the primary {available} partners run this engine class"
+    )]
+    NotEnoughVerifiers {
+        /// How many there are.
+        available: usize,
+        /// How many are demanded.
+        needed: u16,
+    },
+    /// No such job.
+    #[error("no such job")]
+    UnknownJob,
+    /// The job is not in a stage that allows this.
+    #[error("the job is {stage}, which does not allow this")]
+    WrongStage {
+        /// Its stage.
+        stage: &'static str,
+    },
+    /// The action is for another attempt.
+    #[error("this is for attempt {given}, the job is at attempt {current}")]
+    WrongAttempt {
+        /// The action's.
+        given: Attempt,
+        /// The job's.
+        current: Attempt,
+    },
+    /// Only the primary may do this.
+    #[error("the sender is not the primary of this attempt")]
+    NotPrimary,
+    /// The primary must acknowledge first.
+    #[error("the assignment is not acknowledged")]
+    NotAcknowledged,
+    /// The primary acknowledged before.
+    #[error("the assignment is acknowledged already")]
+    AlreadyAcknowledged,
+    /// The beacon that the sortition runs over is not there yet.
+    #[error("the sortition runs over beacon step {draw}; the last one that is over is {step}")]
+    SortitionNotOpen {
+        /// The step that draws.
+        draw: BeaconStep,
+        /// The last step that is over.
+        step: BeaconStep,
+    },
+    /// A primary does not check itself.
+    #[error("the primary cannot verify its own work")]
+    OwnWork,
+    /// The partner announced before.
+    #[error("the sender is a verifier of this attempt already")]
+    AlreadyVerifier,
+    /// The sender did not count as a partner of the class when the result was sealed.
+    #[error(
+        "the sender did not count as a partner of this engine class when the result was sealed"
+    )]
+    NotCounted,
+    /// The proof is not one of the sender's key over this sortition.
+    #[error("the proof does not fit the sender's key and this sortition")]
+    BadProof,
+    /// The output is not below the threshold.
+    #[error("the sortition did not draw the sender")]
+    NotDrawn,
+    /// All seats are taken.
+    #[error("all {0} seats for verifiers are taken")]
+    NoSeat(usize),
+    /// The sender is no verifier.
+    #[error("the sender is not a verifier of this attempt")]
+    NotVerifier,
+    /// The claim was sealed before.
+    #[error("the claim is sealed already")]
+    AlreadySealed,
+    /// The claim was opened before.
+    #[error("the claim is open already")]
+    AlreadyOpened,
+    /// Root and salt are not those that were sealed.
+    #[error("root and salt are not those that were sealed")]
+    WrongSeal,
+    /// The opening does not show exactly the drawn tasks with leaves that lead to the root.
+    #[error("the opening does not show exactly the drawn tasks, with leaves that lead to its root")]
+    Inconsistent,
+    /// The primary's opening names no list of outcomes of an allowed size, or a verifier's names one.
+    #[error(
+        "the primary's opening names a list of outcomes of at most {limit} bytes, a verifier's names none"
+    )]
+    BadOutcomes {
+        /// Most bytes.
+        limit: usize,
+    },
+    /// The validator said so before.
+    #[error("the validator said so before")]
+    AlreadyStored,
+}
+
+impl JobError {
+    /// The stable short name that a receipt carries.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::OutOfLimits { .. } => "out_of_limits",
+            Self::UnknownClass(_) => "unknown_class",
+            Self::NotSorted { .. } => "not_sorted",
+            Self::BadPath { .. } => "bad_path",
+            Self::PathTaken(_) => "path_taken",
+            Self::BadOutputName(_) => "bad_output_name",
+            Self::BadEnvironmentKey(_) => "bad_environment_key",
+            Self::BadTaskValue { .. } => "bad_task_value",
+            Self::Overflow => "overflow",
+            Self::TooManyJobs(_) => "too_many_jobs",
+            Self::TooManyJobsOfCustomer(_) => "too_many_jobs_of_customer",
+            Self::NoPartnerOfClass(_) => "no_partner_of_class",
+            Self::ConstraintsUnmet { .. } => "constraints_unmet",
+            Self::PriceTooLow { .. } => "price_too_low",
+            Self::PriceBelowFloor { .. } => "price_below_floor",
+            Self::TooFewCanVerify { .. } => "too_few_can_verify",
+            Self::BondTooSmall { .. } => "bond_too_small",
+            Self::BondBoundless => "bond_boundless",
+            Self::ConfidenceTooHigh { .. } => "confidence_too_high",
+            Self::TooFewTasksPerVerifier { .. } => "too_few_tasks_per_verifier",
+            Self::NotEnoughVerifiers { .. } => "not_enough_verifiers",
+            Self::UnknownJob => "unknown_job",
+            Self::WrongStage { .. } => "wrong_stage",
+            Self::WrongAttempt { .. } => "wrong_attempt",
+            Self::NotPrimary => "not_primary",
+            Self::NotAcknowledged => "not_acknowledged",
+            Self::AlreadyAcknowledged => "already_acknowledged",
+            Self::SortitionNotOpen { .. } => "sortition_not_open",
+            Self::OwnWork => "own_work",
+            Self::AlreadyVerifier => "already_verifier",
+            Self::NotCounted => "not_counted",
+            Self::BadProof => "bad_proof",
+            Self::NotDrawn => "not_drawn",
+            Self::NoSeat(_) => "no_seat",
+            Self::NotVerifier => "not_verifier",
+            Self::AlreadySealed => "already_sealed",
+            Self::AlreadyOpened => "already_opened",
+            Self::WrongSeal => "wrong_seal",
+            Self::Inconsistent => "inconsistent_opening",
+            Self::BadOutcomes { .. } => "bad_outcomes",
+            Self::AlreadyStored => "already_stored",
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What a job would cost and who could run it, without submitting it.
+
+use std::collections::BTreeMap;
+
+use state::{StateRead, read_as};
+use types::account::PartnerSnapshot;
+use types::hash::Address;
+use types::job::{Escrow, JobSpec, Policy};
+use types::number::{Amount, Height};
+use types::state_key::StateKey;
+
+use super::market::{Exclusion, choose_policy, fixed_exclusion, live_exclusion};
+use super::price::{escrow, price, total};
+use super::spec::check_spec;
+use super::{JobError, live};
+use crate::{Fault, Rules};
+
+/// What submitting a job now would give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Estimate {
+    /// How it would be checked (mu, k, x, q and the bonds); nothing if no policy exists.
+    pub policy: Option<Policy>,
+    /// What would be locked; of its part for storage the opening fee is burned at once.
+    pub escrow: Option<Escrow>,
+    /// The sum of the escrow.
+    pub total: Option<Amount>,
+    /// The least price for execution among the eligible partners.
+    pub lowest_price: Option<Amount>,
+    /// Partners that could be drawn now, ascending.
+    pub eligible: Vec<Address>,
+    /// Why the others could not, each reason with how many it concerns.
+    pub exclusions: BTreeMap<Exclusion, u32>,
+    /// Why it would be refused; nothing if it would be taken.
+    pub refusal: Option<JobError>,
+}
+
+/// Estimates a job over the state after the block of height `tip`, as the next block would see it.
+pub fn estimate(
+    rules: &Rules,
+    state: &dyn StateRead,
+    tip: Height,
+    spec: &JobSpec,
+) -> Result<Estimate, Fault> {
+    let snapshot: PartnerSnapshot =
+        read_as(state, &StateKey::PartnerSnapshot(rules.epoch(tip.next())))?.unwrap_or_default();
+    let mut estimate = Estimate {
+        policy: None,
+        escrow: None,
+        total: None,
+        lowest_price: None,
+        eligible: Vec::new(),
+        exclusions: BTreeMap::new(),
+        refusal: None,
+    };
+    let due = live::jobs_due(state)?;
+    let priced = check_spec(&rules.params.compute, spec)
+        .and_then(|()| choose_policy(&rules.params.compute, spec, &snapshot))
+        .and_then(|policy| Ok((policy, escrow(&rules.params, spec, &policy, due.len())?)));
+    let (policy, escrow) = match priced {
+        Ok(priced) => priced,
+        Err(refusal) => {
+            estimate.refusal = Some(refusal);
+            return Ok(estimate);
+        }
+    };
+    for counted in &snapshot.0 {
+        let fixed = fixed_exclusion(spec, &policy, counted);
+        if let Some(exclusion) = fixed.map_or_else(
+            || live_exclusion(state, &policy, counted),
+            |fixed| Ok(Some(fixed)),
+        )? {
+            *estimate.exclusions.entry(exclusion).or_default() += 1;
+            continue;
+        }
+        let price = price(counted.profile.ask, spec);
+        estimate.lowest_price = Some(
+            estimate
+                .lowest_price
+                .map_or(price, |lowest| lowest.min(price)),
+        );
+        estimate.eligible.push(counted.address);
+    }
+    estimate.refusal = live::full(&due, None, rules.params.compute.live_jobs_per_customer);
+    (estimate.total, estimate.policy, estimate.escrow) =
+        (total(&escrow), Some(policy), Some(escrow));
+    Ok(estimate)
+}

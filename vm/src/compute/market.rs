@@ -1,0 +1,286 @@
+//! Who can run a job, and how it is checked given who can.
+//!
+//! A partner stands behind each of its places for jobs with an equal part of half of its bond; the other half is
+//! reserved for verification, so that no flood of jobs can lock honest partners out of checking. The policy is chosen
+//! over what counts in the epoch, not over who is busy now: a job waits for a place.
+
+use state::{StateRead, read_as};
+use types::account::{CountedPartner, Partner, PartnerSnapshot};
+use types::job::{JobSpec, PartnerProfile, Policy};
+use types::number::{Amount, Fixed64};
+use types::params::ComputeParams;
+use types::state_key::StateKey;
+
+use super::JobError;
+use super::policy::{Checking, Checks, ClassBonds, Rule, Stakes, most_confidence_ppm};
+use super::price::{ask_level, least_price, price, verifier_fee};
+use crate::Fault;
+
+/// How many partners should be able to lock the bond, where there are as many: the beacon then has a choice.
+const WANTED_CHOICE: usize = 3;
+
+/// Why a partner cannot be drawn to run a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exclusion {
+    /// It runs another engine class.
+    Class,
+    /// It lacks an attribute that the constraints ask for.
+    Attributes,
+    /// It asks for more than the price cap.
+    Price,
+    /// The part of its bond that stands behind one job is smaller than the policy's bond.
+    Bond,
+    /// It runs as many jobs as it has places.
+    Capacity,
+    /// Too much of its bond is locked now.
+    Locked,
+}
+
+impl Exclusion {
+    /// A stable short name.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Class => "class",
+            Self::Attributes => "attributes",
+            Self::Price => "price",
+            Self::Bond => "bond",
+            Self::Capacity => "capacity",
+            Self::Locked => "locked",
+        }
+    }
+
+    /// One sentence for people.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Class => "runs another engine class",
+            Self::Attributes => "lacks an attribute that the constraints ask for",
+            Self::Price => "asks for more than the price cap",
+            Self::Bond => "has too small a bond behind each of its places",
+            Self::Capacity => "runs as many jobs as it has places",
+            Self::Locked => "has too much of its bond locked by other jobs now",
+        }
+    }
+}
+
+/// The most that a partner can lock as primary of one job.
+#[must_use]
+pub fn offer(bond: Amount, capacity: u16) -> Amount {
+    Amount(bond.0 / 2 / u128::from(capacity.max(1)))
+}
+
+/// How many verifications the beacon may load on a partner at the same time: its duty beside the jobs that it runs.
+#[must_use]
+pub fn verification_places(params: &ComputeParams, profile: &PartnerProfile) -> usize {
+    usize::from(params.verifications_per_place).saturating_mul(usize::from(profile.capacity.max(1)))
+}
+
+/// What holds of a partner in an epoch: nothing against it, or the first reason.
+fn counted_exclusion(spec: &JobSpec, counted: &CountedPartner) -> Option<Exclusion> {
+    let profile = &counted.profile;
+    if profile.class != spec.workload.class {
+        return Some(Exclusion::Class);
+    }
+    if spec
+        .constraints
+        .attributes
+        .iter()
+        .any(|(name, value)| profile.attributes.get(name) != Some(value))
+    {
+        return Some(Exclusion::Attributes);
+    }
+    (price(profile.ask, spec) > spec.price_cap).then_some(Exclusion::Price)
+}
+
+/// Why a partner cannot be drawn in an epoch to run a job under a policy, whatever it does now.
+pub fn fixed_exclusion(
+    spec: &JobSpec,
+    policy: &Policy,
+    counted: &CountedPartner,
+) -> Option<Exclusion> {
+    counted_exclusion(spec, counted).or_else(|| {
+        let offered = offer(counted.bond, counted.profile.capacity);
+        (offered < policy.bond).then_some(Exclusion::Bond)
+    })
+}
+
+/// Why a partner that could be drawn in an epoch cannot take the job now.
+pub fn live_exclusion(
+    state: &dyn StateRead,
+    policy: &Policy,
+    counted: &CountedPartner,
+) -> Result<Option<Exclusion>, Fault> {
+    let Some(now) = read_as::<Partner>(state, &StateKey::Partner(counted.address))? else {
+        return Ok(Some(Exclusion::Locked));
+    };
+    if now.running >= counted.profile.capacity {
+        return Ok(Some(Exclusion::Capacity));
+    }
+    Ok((now.free() < policy.bond).then_some(Exclusion::Locked))
+}
+
+/// The stakes of a job in the bond rule.
+#[must_use]
+pub fn stakes(spec: &JobSpec) -> Stakes {
+    let asked = &spec.verification;
+    Stakes {
+        price: spec.price_cap.0,
+        value: asked.value_at_risk.0,
+        task_value: asked.task_value_at_risk.0,
+        tasks: spec.workload.tasks,
+        confidence_ppm: asked.confidence_ppm,
+    }
+}
+
+/// Chooses how a job is checked, or says why no partner of the epoch can run it.
+pub fn choose_policy(
+    params: &ComputeParams,
+    spec: &JobSpec,
+    snapshot: &PartnerSnapshot,
+) -> Result<Policy, JobError> {
+    let mut offers = offers(spec, snapshot)?;
+    let floor = least_price(params, spec)?;
+    if spec.price_cap < floor {
+        return Err(JobError::PriceBelowFloor {
+            cap: spec.price_cap,
+            floor,
+        });
+    }
+    // Where bonds begin on probation somebody must be there to check.
+    let needed = spec
+        .verification
+        .minimum_verifiers
+        .max(u16::from(params.probation_multiple > 0));
+    let class: Vec<_> = snapshot
+        .0
+        .iter()
+        .filter(|partner| partner.profile.class == spec.workload.class)
+        .collect();
+    let available = class.len().saturating_sub(1);
+    if available < usize::from(needed) {
+        return Err(JobError::NotEnoughVerifiers { available, needed });
+    }
+    let bonds = ClassBonds::new(class.iter().map(|partner| partner.bond));
+    let floor = params.decline_penalty.0;
+    let checking = Checking {
+        bonds: &bonds,
+        minimum_verifiers: spec.verification.minimum_verifiers,
+        floor,
+    };
+    let (stakes, asked) = (stakes(spec), spec.verification.tasks_per_verifier);
+    let best = best_rule(&stakes, asked, &checking)?;
+    offers.sort_unstable_by(|a, b| b.cmp(a));
+    // The offer that most of the wanted choice can make; smaller choices with larger offers only if it must be; smaller
+    // offers where those leave too few who could verify.
+    let largest = offers.first().copied().unwrap_or_default();
+    let smaller = checking
+        .matched_bonds()
+        .into_iter()
+        .filter(|bond| *bond < largest.0);
+    let mut tried = offers
+        .iter()
+        .take(WANTED_CHOICE)
+        .rev()
+        .map(|offer| offer.0)
+        .chain(smaller);
+    let chosen = tried.find_map(|offer| stakes.choose(asked, offer, &checking));
+    let Some(checks) = chosen else {
+        let needed = best
+            .bond_that_would_do(asked)
+            .map(Amount)
+            .ok_or(JobError::BondBoundless)?;
+        if largest >= needed {
+            return Err(JobError::TooFewCanVerify {
+                bond: Amount(checking.verifier_bond(needed.0)),
+            });
+        }
+        return Err(JobError::BondTooSmall {
+            needed,
+            best: largest,
+        });
+    };
+    Ok(policy(
+        params,
+        spec,
+        (&checks, &checking),
+        ask_level(params, spec.workload.class, &class)?,
+    ))
+}
+
+/// The rule with as many to check as there ever are, or why there is none.
+fn best_rule(
+    stakes: &Stakes,
+    asked: Option<u32>,
+    checking: &Checking<'_>,
+) -> Result<Rule, JobError> {
+    let honest = checking.honest(0);
+    if honest == 0 {
+        return Err(JobError::TooFewCanVerify {
+            bond: Amount(checking.verifier_bond(0)),
+        });
+    }
+    let found = stakes.confidence_ppm;
+    let unreachable = || JobError::ConfidenceTooHigh {
+        found,
+        most: most_confidence_ppm(honest),
+    };
+    let rule = Rule {
+        stakes: *stakes,
+        checkers: checking.checkers(0, found).ok_or_else(unreachable)?,
+    };
+    match asked.filter(|_| rule.candidates(asked).is_empty()) {
+        Some(found) => Err(JobError::TooFewTasksPerVerifier {
+            found,
+            least: rule.least_tasks_per_verifier(),
+        }),
+        None => Ok(rule),
+    }
+}
+
+/// What each partner that fits can lock for the job; an error if none fits.
+fn offers(spec: &JobSpec, snapshot: &PartnerSnapshot) -> Result<Vec<Amount>, JobError> {
+    let (mut of_class, mut lowest, mut offers) = (0, None::<Amount>, Vec::new());
+    for counted in &snapshot.0 {
+        match counted_exclusion(spec, counted) {
+            Some(Exclusion::Class) => continue,
+            Some(Exclusion::Price) => {
+                let price = price(counted.profile.ask, spec);
+                lowest = Some(lowest.map_or(price, |lowest| lowest.min(price)));
+            }
+            Some(_) => {}
+            None => offers.push(offer(counted.bond, counted.profile.capacity)),
+        }
+        of_class += 1;
+    }
+    if !offers.is_empty() {
+        return Ok(offers);
+    }
+    Err(match lowest {
+        _ if of_class == 0 => JobError::NoPartnerOfClass(spec.workload.class),
+        Some(lowest) => JobError::PriceTooLow {
+            cap: spec.price_cap,
+            lowest,
+        },
+        None => JobError::ConstraintsUnmet { partners: of_class },
+    })
+}
+
+fn policy(
+    params: &ComputeParams,
+    spec: &JobSpec,
+    by: (&Checks, &Checking<'_>),
+    level: Amount,
+) -> Policy {
+    let (checks, checking) = by;
+    Policy {
+        expected_verifiers: Fixed64(checks.expected_verifiers),
+        tasks_per_verifier: checks.tasks_per_verifier,
+        expected_checks: Fixed64(checks.expected_checks),
+        detection: Fixed64(checks.detection),
+        bond: Amount(checks.bond),
+        verifier_bond: Amount(checking.verifier_bond(checks.bond)),
+        minimum_verifiers: checking.minimum_verifiers,
+        verifier_fee: verifier_fee(params, spec, checks.tasks_per_verifier, level),
+    }
+}

@@ -1,0 +1,99 @@
+//! Every penalty of a job's life, in one table. All of it is burned: what is forfeited for silence is never paid to the
+//! other side. A penalty never takes more of a bond than no other job locks, and of a verifier, which the beacon may have
+//! bound unasked, never more than it locked for the job.
+
+use types::number::Amount;
+use types::params::ComputeParams;
+
+use super::fixed::ratio_up;
+
+/// What a party did wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Breach {
+    /// A drawn primary said, before it acknowledged, that it does not take the job, or that the module cannot be run.
+    /// The second is paid back by the customer if enough others say the same.
+    Declined,
+    /// A drawn primary said nothing in time.
+    Ignored,
+    /// A primary acknowledged, then did not commit in time or gave up; paid back like the former if it gave up because
+    /// the module cannot be run.
+    Uncommitted,
+    /// A primary committed and did not open: as bad as a wrong result, else it would stay silent whenever it is checked.
+    PrimaryUnopened,
+    /// A verifier bound itself, or was bound by the beacon, and sealed no claim in time.
+    VerifierSilent,
+    /// A verifier sealed a claim and did not open it: as bad as a wrong one, else it could be bribed into silence.
+    VerifierUnopened,
+}
+
+/// A share of the bond that the party locked for the job, in percent, and at least so many decline penalties.
+struct Row(Breach, u8, u8);
+
+/// The table.
+const PENALTIES: [Row; 6] = [
+    Row(Breach::Declined, 0, 1),
+    Row(Breach::Ignored, 0, 1),
+    Row(Breach::Uncommitted, 1, 2),
+    Row(Breach::PrimaryUnopened, 100, 1),
+    Row(Breach::VerifierSilent, 20, 1),
+    Row(Breach::VerifierUnopened, 100, 1),
+];
+
+/// What a breach costs a party that locked `locked` for the job.
+#[must_use]
+pub fn penalty(params: &ComputeParams, breach: Breach, locked: Amount) -> Amount {
+    let row = PENALTIES.iter().find(|row| row.0 == breach);
+    let Some(Row(_, percent, declines)) = row else {
+        return locked;
+    };
+    let share = Amount(ratio_up(locked.0, u128::from(*percent), 100));
+    let amount = share.max(Amount(
+        params
+            .decline_penalty
+            .0
+            .saturating_mul(u128::from(*declines)),
+    ));
+    let verifies = matches!(breach, Breach::VerifierSilent | Breach::VerifierUnopened);
+    if verifies { amount.min(locked) } else { amount }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_breach_has_its_row_and_costs_something() {
+        let params = types::params::Params::devnet().compute;
+        let locked = Amount(1_000_000 * params.decline_penalty.0);
+        let all = [
+            (Breach::Declined, params.decline_penalty.0),
+            (Breach::Ignored, params.decline_penalty.0),
+            (Breach::Uncommitted, locked.0 / 100),
+            (Breach::PrimaryUnopened, locked.0),
+            (Breach::VerifierSilent, locked.0 / 5),
+            (Breach::VerifierUnopened, locked.0),
+        ];
+        assert_eq!(all.len(), PENALTIES.len());
+        for (breach, cost) in all {
+            assert_eq!(
+                PENALTIES.iter().filter(|row| row.0 == breach).count(),
+                1,
+                "{breach:?}"
+            );
+            assert_eq!(penalty(&params, breach, locked), Amount(cost), "{breach:?}");
+            let verifies = matches!(breach, Breach::VerifierSilent | Breach::VerifierUnopened);
+            let little = Amount(params.decline_penalty.0 / 2);
+            for locked in [Amount::ZERO, little] {
+                let amount = penalty(&params, breach, locked);
+                assert!(
+                    if verifies {
+                        amount == locked
+                    } else {
+                        amount >= params.decline_penalty
+                    },
+                    "{breach:?}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Prices, windows and escrow: what follows from a spec, a policy and the network's parameters alone.
+
+use types::account::CountedPartner;
+use types::job::{Escrow, JobSpec, Policy, Workload};
+use types::limits::{MAX_ATTEMPTS, MAX_VERIFIERS};
+use types::number::{Amount, EngineClass};
+use types::params::{ClassParams, ComputeParams, Params};
+
+use super::JobError;
+use super::fixed::{ONE, ratio_up};
+use super::spec::{input_bytes, result_bytes};
+
+/// Units of weight that an ask is the price of.
+const ASK_WEIGHT: u128 = 1_000_000;
+/// A mebibyte.
+const MIB: u128 = 1 << 20;
+/// Live jobs for which the fee for opening another one rises by itself once more.
+const JOBS_PER_OPENING_FEE: usize = 512;
+/// Transactions of one party in one attempt: acknowledge, commit, reveal, or announce, claim, reveal.
+const PARTY_TRANSACTIONS: u128 = 3;
+
+/// The parameters of a class.
+pub fn class_params(params: &ComputeParams, class: EngineClass) -> Result<&ClassParams, JobError> {
+    params.class(class).ok_or(JobError::UnknownClass(class))
+}
+
+/// What a partner with an ask is paid for all tasks: the ask is for the weight that the limits allow.
+#[must_use]
+pub fn price(ask: Amount, spec: &JobSpec) -> Amount {
+    Amount(ratio_up(
+        ask.0,
+        total_weight(spec, spec.workload.tasks),
+        ASK_WEIGHT,
+    ))
+}
+
+fn total_weight(spec: &JobSpec, tasks: u32) -> u128 {
+    u128::from(spec.workload.limits.weight.0) * u128::from(tasks)
+}
+
+/// The least price cap: the class's floor for the weight of all tasks.
+pub fn least_price(params: &ComputeParams, spec: &JobSpec) -> Result<Amount, JobError> {
+    Ok(price(
+        class_params(params, spec.workload.class)?.least_ask,
+        spec,
+    ))
+}
+
+/// What weight is worth among the partners of a class: the ask that half of their bond is at or below, and at least the
+/// floor.
+pub fn ask_level(
+    params: &ComputeParams,
+    class: EngineClass,
+    partners: &[&CountedPartner],
+) -> Result<Amount, JobError> {
+    let mut asks: Vec<_> = partners
+        .iter()
+        .map(|partner| (partner.profile.ask, partner.bond.0))
+        .collect();
+    asks.sort_unstable();
+    let all = asks
+        .iter()
+        .fold(0u128, |sum, (_, bond)| sum.saturating_add(*bond));
+    let below = asks.iter().scan(0u128, |sum, (ask, bond)| {
+        *sum = sum.saturating_add(*bond);
+        Some((*sum, *ask))
+    });
+    let median = below
+        .into_iter()
+        .find(|(sum, _)| *sum >= all.div_ceil(2))
+        .map(|(_, ask)| ask);
+    Ok(median
+        .unwrap_or_default()
+        .max(class_params(params, class)?.least_ask))
+}
+
+/// What a verifier of `tasks_per_verifier` tasks is paid: a share of what their weight is worth at a level of asks,
+/// whatever the customer's price cap is.
+#[must_use]
+pub fn verifier_fee(
+    params: &ComputeParams,
+    spec: &JobSpec,
+    tasks_per_verifier: u32,
+    level: Amount,
+) -> Amount {
+    let share = total_weight(spec, tasks_per_verifier)
+        .saturating_mul(u128::from(params.verifier_fee_percent));
+    Amount(ratio_up(level.0, share, ASK_WEIGHT * 100))
+}
+
+/// How many verifiers may be bound to an attempt: far more than sortition draws in all but one of 10^5 jobs, and the
+/// minimum twice, so that each may be replaced.
+#[must_use]
+pub fn seats(policy: &Policy) -> usize {
+    let drawn = policy
+        .expected_verifiers
+        .0
+        .saturating_mul(3)
+        .div_ceil(ONE)
+        .saturating_add(4);
+    let filled = 2 * usize::from(policy.minimum_verifiers.max(1));
+    usize::try_from(drawn)
+        .unwrap_or(MAX_VERIFIERS)
+        .saturating_add(filled)
+        .min(MAX_VERIFIERS)
+}
+
+/// Most attempts of a job.
+#[must_use]
+pub fn most_attempts(params: &ComputeParams) -> u16 {
+    params.max_attempts.clamp(1, MAX_ATTEMPTS)
+}
+
+/// The fee for opening a job, burned when it is submitted: for storing its inputs, and as much again for every so many
+/// jobs that are live, so that places for jobs cannot be held for nothing.
+#[must_use]
+pub fn opening_fee(params: &ComputeParams, spec: &JobSpec, live: usize) -> Option<Amount> {
+    let times = u128::try_from(live / JOBS_PER_OPENING_FEE)
+        .ok()?
+        .checked_add(1)?;
+    params
+        .storage_fee_per_mib
+        .checked_mul(input_bytes(&spec.workload).div_ceil(MIB))?
+        .checked_mul(times)
+}
+
+/// The fee for storing what the limits let all tasks write, burned when the results are stored.
+#[must_use]
+pub fn results_fee(params: &ComputeParams, spec: &JobSpec) -> Option<Amount> {
+    params
+        .storage_fee_per_mib
+        .checked_mul(result_bytes(&spec.workload).div_ceil(MIB))
+}
+
+/// What is locked when a job is opened while `live` others are; the opening fee is burned at once.
+pub fn escrow(
+    params: &Params,
+    spec: &JobSpec,
+    policy: &Policy,
+    live: usize,
+) -> Result<Escrow, JobError> {
+    let seats = u128::try_from(seats(policy)).map_err(|_| JobError::Overflow)?;
+    let parties = seats + u128::from(most_attempts(&params.compute));
+    let build = || {
+        let (opening, results) = (
+            opening_fee(&params.compute, spec, live)?,
+            results_fee(&params.compute, spec)?,
+        );
+        let escrow = Escrow {
+            execution: spec.price_cap,
+            verification: policy.verifier_fee.checked_mul(seats)?,
+            storage: opening.checked_add(results)?,
+            fees: params
+                .minimum_fee
+                .checked_mul(parties * PARTY_TRANSACTIONS)?,
+        };
+        total(&escrow).map(|_| escrow)
+    };
+    build().ok_or(JobError::Overflow)
+}
+
+/// All that an escrow holds.
+#[must_use]
+pub fn total(escrow: &Escrow) -> Option<Amount> {
+    Amount::sum([
+        escrow.execution,
+        escrow.verification,
+        escrow.storage,
+        escrow.fees,
+    ])
+}
+
+/// The chain time for running `tasks` tasks: what the network gives for their weight, the inputs at the class's lowest
+/// admitted bandwidth, and the network's window.
+#[must_use]
+pub fn execute_window_ms(params: &ComputeParams, spec: &JobSpec, tasks: u32) -> u64 {
+    let run = params.run_window_ms(spec.workload.class, total_weight(spec, tasks));
+    let all = run.saturating_add(transfer_ms(params, spec, input_bytes(&spec.workload)));
+    params
+        .execute_window_ms
+        .saturating_add(u64::try_from(all).unwrap_or(u64::MAX))
+}
+
+/// The chain time for storing the results: what the limits let all tasks write at the class's lowest admitted bandwidth,
+/// and the network's window.
+#[must_use]
+pub fn store_window_ms(params: &ComputeParams, spec: &JobSpec) -> u64 {
+    let move_all = transfer_ms(params, spec, result_bytes(&spec.workload));
+    params
+        .store_window_ms
+        .saturating_add(u64::try_from(move_all).unwrap_or(u64::MAX))
+}
+
+fn transfer_ms(params: &ComputeParams, spec: &JobSpec, bytes: u128) -> u128 {
+    let bandwidth = class_params(params, spec.workload.class)
+        .map_or(1, |class| class.lowest_bytes_per_ms.max(1));
+    bytes.div_ceil(u128::from(bandwidth))
+}
+
+/// The least weight that a task needs: its module has to be compiled and its inputs read before anything runs.
+#[must_use]
+pub fn least_weight(workload: &Workload) -> u128 {
+    u128::from(workload.loading_weight()).max(1)
+}
+
+#[cfg(test)]
+mod tests;

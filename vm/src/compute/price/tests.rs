@@ -1,0 +1,228 @@
+//! Prices, windows and escrow of small jobs, by hand.
+
+use std::collections::BTreeMap;
+
+use types::codec::Bounded;
+use types::hash::{BlobId, Hash32};
+use types::job::{CLASS_WASM_V1, Constraints, Name, TaskLimits, Verification, Workload};
+use types::number::{Fixed64, Weight};
+
+use super::*;
+
+fn spec(tasks: u32, weight: u64) -> JobSpec {
+    let verification = Verification {
+        minimum_verifiers: 0,
+        tasks_per_verifier: None,
+        value_at_risk: Amount::ZERO,
+        task_value_at_risk: Amount::ZERO,
+        confidence_ppm: 0,
+    };
+    let workload = Workload {
+        class: CLASS_WASM_V1,
+        module: BlobId {
+            hash: Hash32::ZERO,
+            length: 3 << 19,
+        },
+        arguments: Bounded::default(),
+        environment: BTreeMap::new(),
+        stdin: Some(BlobId {
+            hash: Hash32::ZERO,
+            length: 3 << 19,
+        }),
+        inputs: Bounded::default(),
+        outputs: Bounded::default(),
+        tasks,
+        limits: TaskLimits {
+            weight: Weight(weight),
+            memory_bytes: 1,
+            output_bytes: 1,
+        },
+        clock_start_ns: 0,
+        random_seed: Hash32::ZERO,
+    };
+    JobSpec {
+        name: Name::default(),
+        workload,
+        constraints: Constraints::default(),
+        verification,
+        price_cap: Amount(1_000),
+    }
+}
+
+fn policy(expected_verifiers: u128, minimum_verifiers: u16) -> Policy {
+    Policy {
+        expected_verifiers: Fixed64(expected_verifiers),
+        tasks_per_verifier: 1,
+        expected_checks: Fixed64(0),
+        detection: Fixed64(0),
+        bond: Amount::ZERO,
+        verifier_bond: Amount::ZERO,
+        minimum_verifiers,
+        verifier_fee: Amount(7),
+    }
+}
+
+#[test]
+fn an_ask_is_for_a_million_units_of_weight_and_rounds_up() {
+    assert_eq!(price(Amount(3), &spec(2, 5_000_000)), Amount(30));
+    assert_eq!(price(Amount(3), &spec(1, 1)), Amount(1));
+    assert_eq!(price(Amount::ZERO, &spec(1, 1)), Amount::ZERO);
+    assert_eq!(
+        price(Amount(u128::MAX), &spec(u32::MAX, u64::MAX)),
+        Amount(u128::MAX)
+    );
+}
+
+#[test]
+fn a_verifier_is_paid_for_the_weight_of_its_tasks_at_the_level_of_asks() {
+    let mut params = Params::devnet().compute;
+    assert_eq!(
+        verifier_fee(&params, &spec(4, 1_000_000), 4, Amount(250)),
+        Amount(1_000)
+    );
+    assert_eq!(verifier_fee(&params, &spec(3, 1), 1, Amount(1)), Amount(1));
+    params.verifier_fee_percent = 150;
+    assert_eq!(
+        verifier_fee(&params, &spec(4, 1_000_000), 2, Amount(250)),
+        Amount(750)
+    );
+    params.verifier_fee_percent = u8::MAX;
+    assert_eq!(
+        verifier_fee(&params, &spec(4, u64::MAX), u32::MAX, Amount(u128::MAX)),
+        Amount(u128::MAX)
+    );
+}
+
+#[test]
+fn the_level_of_asks_is_that_of_half_of_the_bond_and_at_least_the_floor() {
+    let mut params = Params::devnet().compute;
+    params.classes[0].least_ask = Amount(3);
+    let partner = |ask, bond| {
+        let vrf_key = types::key::VrfSecretKey::from_bytes(&[1; 32])
+            .unwrap()
+            .public();
+        let profile = types::job::PartnerProfile {
+            name: Name::default(),
+            class: CLASS_WASM_V1,
+            vrf_key,
+            ask: Amount(ask),
+            capacity: 1,
+            attributes: BTreeMap::new(),
+        };
+        CountedPartner {
+            address: types::hash::Address::default(),
+            bond: Amount(bond),
+            profile,
+        }
+    };
+    let level = |all: &[(u128, u128)]| {
+        let partners: Vec<_> = all.iter().map(|(ask, bond)| partner(*ask, *bond)).collect();
+        ask_level(&params, CLASS_WASM_V1, &partners.iter().collect::<Vec<_>>())
+            .unwrap()
+            .0
+    };
+    assert_eq!(level(&[(7, 10), (5, 10), (100, 10)]), 7);
+    assert_eq!(
+        level(&[(7, 10), (5, 30), (100, 10)]),
+        5,
+        "the bond counts, not the number"
+    );
+    assert_eq!(level(&[(u128::MAX, 49), (5, 51)]), 5);
+    assert_eq!((level(&[(0, 10)]), level(&[])), (3, 3));
+}
+
+#[test]
+fn the_least_price_is_the_floor_for_all_weight() {
+    let mut params = Params::devnet().compute;
+    params.classes[0].least_ask = Amount(3);
+    assert_eq!(least_price(&params, &spec(4, 5_000_000)), Ok(Amount(60)));
+    assert_eq!(least_price(&params, &spec(1, 1)), Ok(Amount(1)));
+}
+
+#[test]
+fn a_task_needs_the_weight_of_its_module_and_inputs() {
+    let spec = spec(1, 1);
+    let bytes = u128::from(spec.workload.module.length);
+    assert_eq!(least_weight(&spec.workload), 64 * bytes + bytes);
+}
+
+#[test]
+fn seats_are_for_the_tail_of_the_draw_and_for_replacements() {
+    assert_eq!(seats(&policy(0, 0)), 6);
+    assert_eq!(seats(&policy(ONE, 0)), 9);
+    assert_eq!(seats(&policy(ONE + 1, 2)), 12);
+    assert_eq!(seats(&policy(8 * ONE, 12)), MAX_VERIFIERS);
+    assert_eq!(seats(&policy(u128::MAX, u16::MAX)), MAX_VERIFIERS);
+}
+
+#[test]
+fn storage_counts_each_blob_once_and_begun_mebibytes_whole() {
+    let params = Params::devnet().compute;
+    let unit = params.storage_fee_per_mib;
+    // Module and stdin are the same blob of 1.5 MiB; two tasks write a byte each.
+    assert_eq!(
+        opening_fee(&params, &spec(2, 1), 0),
+        Some(Amount(2 * unit.0))
+    );
+    assert_eq!(results_fee(&params, &spec(2, 1)), Some(unit));
+    for (live, times) in [(511, 1), (512, 2), (4_095, 8)] {
+        assert_eq!(
+            opening_fee(&params, &spec(2, 1), live),
+            Some(Amount(2 * times * unit.0)),
+            "{live} live"
+        );
+    }
+}
+
+#[test]
+fn the_window_grows_with_the_weight_and_rounds_up() {
+    let mut params = Params::devnet().compute;
+    let speed = params.classes[0].lowest_weight_per_ms;
+    // Module and stdin are the same 1.5 MiB, which take 1,573 ms at 1,000 bytes per millisecond.
+    assert_eq!(
+        execute_window_ms(&params, &spec(9, speed), 2),
+        params.execute_window_ms + 6 + 1_573
+    );
+    assert_eq!(
+        execute_window_ms(&params, &spec(9, 1), 1),
+        params.execute_window_ms + 1 + 1_573
+    );
+    let mut writes = spec(9, 1);
+    writes.workload.limits.output_bytes = 1_000;
+    assert_eq!(
+        store_window_ms(&params, &writes),
+        params.store_window_ms + 9
+    );
+    (
+        params.classes[0].lowest_weight_per_ms,
+        params.classes[0].lowest_bytes_per_ms,
+    ) = (0, 0);
+    assert_eq!(
+        store_window_ms(&params, &writes),
+        params.store_window_ms + 9_000
+    );
+    assert_eq!(
+        execute_window_ms(&params, &spec(9, u64::MAX), u32::MAX),
+        u64::MAX
+    );
+}
+
+#[test]
+fn an_escrow_covers_every_seat_and_every_attempt() {
+    let params = Params::devnet();
+    let (spec, policy) = (spec(2, 1), policy(ONE, 1));
+    let escrow = escrow(&params, &spec, &policy, 0).unwrap();
+    assert_eq!(escrow.execution, spec.price_cap);
+    assert_eq!(escrow.verification, Amount(9 * 7));
+    assert_eq!(escrow.fees, Amount(3 * (9 + 4) * params.minimum_fee.0));
+    assert_eq!(
+        total(&escrow).unwrap().0,
+        1_000 + 63 + 3 * params.compute.storage_fee_per_mib.0 + escrow.fees.0
+    );
+    let mut much = spec;
+    much.price_cap = Amount(u128::MAX);
+    assert_eq!(
+        super::escrow(&params, &much, &policy, 0),
+        Err(JobError::Overflow)
+    );
+}

@@ -1,0 +1,253 @@
+//! What a job's spec must satisfy whoever is there to run it: limits, sizes, counts, order and paths.
+
+use std::collections::BTreeSet;
+
+use types::hash::BlobId;
+use types::job::{JobSpec, TaskLimits, Verification, Workload};
+use types::limits::{
+    MAX_ARGUMENTS, MAX_ATTRIBUTES, MAX_BLOB_BYTES, MAX_JOB_INPUT_BYTES, MAX_JOB_OUTPUT_BYTES,
+    MAX_MINIMUM_VERIFIERS, MAX_MODULE_BYTES, MAX_TASK_MEMORY_BYTES, MAX_TASK_OUTPUT_BYTES,
+    MAX_TASK_WEIGHT, MAX_TASKS, MAX_WINDOW_MS,
+};
+use types::number::Amount;
+use types::params::ComputeParams;
+
+use super::JobError;
+use super::price::{class_params, execute_window_ms, least_weight, store_window_ms};
+
+/// Environment keys that the network sets for each task.
+const RESERVED_KEYS: [&str; 2] = ["GRIDPROOF_TASK_INDEX", "GRIDPROOF_TASK_COUNT"];
+/// Names beside which a job's outputs are laid down.
+const RESERVED_NAMES: [&str; 5] = ["", ".", "..", "stdout", "stderr"];
+
+/// Checks a spec against the network's parameters and the protocol's limits.
+pub fn check_spec(params: &ComputeParams, spec: &JobSpec) -> Result<(), JobError> {
+    let workload = &spec.workload;
+    class_params(params, workload.class)?;
+    within("tasks", workload.tasks.into(), 1, count(MAX_TASKS))?;
+    check_blobs(workload)?;
+    check_limits(workload)?;
+    check_windows(params, spec)?;
+    check_inputs(workload)?;
+    check_outputs(workload)?;
+    check_environment(workload)?;
+    within(
+        "constraints.attributes",
+        count(spec.constraints.attributes.len()),
+        0,
+        count(MAX_ATTRIBUTES),
+    )?;
+    check_verification(&spec.verification)
+}
+
+fn count(length: usize) -> u128 {
+    u128::try_from(length).unwrap_or(u128::MAX)
+}
+
+fn within(what: &'static str, found: u128, least: u128, most: u128) -> Result<(), JobError> {
+    if (least..=most).contains(&found) {
+        Ok(())
+    } else {
+        Err(JobError::OutOfLimits {
+            what,
+            found,
+            least,
+            most,
+        })
+    }
+}
+
+fn check_limits(workload: &Workload) -> Result<(), JobError> {
+    let TaskLimits {
+        weight,
+        memory_bytes,
+        output_bytes,
+    } = workload.limits;
+    within(
+        "limits.weight",
+        weight.0.into(),
+        least_weight(workload),
+        MAX_TASK_WEIGHT.into(),
+    )?;
+    within(
+        "limits.memory_bytes",
+        memory_bytes.into(),
+        1,
+        MAX_TASK_MEMORY_BYTES.into(),
+    )?;
+    within(
+        "limits.output_bytes",
+        output_bytes.into(),
+        0,
+        MAX_TASK_OUTPUT_BYTES.into(),
+    )?;
+    within(
+        "limits.output_bytes of all tasks",
+        result_bytes(workload),
+        0,
+        MAX_JOB_OUTPUT_BYTES.into(),
+    )
+}
+
+/// No window may be so long that those who are bound to the job are bound for good.
+fn check_windows(params: &ComputeParams, spec: &JobSpec) -> Result<(), JobError> {
+    let execute = execute_window_ms(params, spec, spec.workload.tasks);
+    within(
+        "milliseconds to execute the weight of all tasks",
+        execute.into(),
+        0,
+        MAX_WINDOW_MS.into(),
+    )?;
+    within(
+        "milliseconds to store all outputs",
+        store_window_ms(params, spec).into(),
+        0,
+        MAX_WINDOW_MS.into(),
+    )
+}
+
+fn check_blobs(workload: &Workload) -> Result<(), JobError> {
+    within(
+        "bytes of the module",
+        workload.module.length.into(),
+        1,
+        MAX_MODULE_BYTES.into(),
+    )?;
+    for blob in workload
+        .stdin
+        .iter()
+        .chain(workload.inputs.iter().map(|input| &input.blob))
+    {
+        within(
+            "bytes of an input",
+            blob.length.into(),
+            0,
+            MAX_BLOB_BYTES.into(),
+        )?;
+    }
+    within(
+        "bytes of all inputs",
+        input_bytes(workload),
+        1,
+        MAX_JOB_INPUT_BYTES.into(),
+    )
+}
+
+/// Bytes of everything that a task reads, each blob once.
+pub(super) fn input_bytes(workload: &Workload) -> u128 {
+    workload
+        .blobs()
+        .iter()
+        .map(|blob: &BlobId| u128::from(blob.length))
+        .sum()
+}
+
+/// Bytes that the limits let all tasks write.
+pub(super) fn result_bytes(workload: &Workload) -> u128 {
+    u128::from(workload.limits.output_bytes) * u128::from(workload.tasks)
+}
+
+fn check_inputs(workload: &Workload) -> Result<(), JobError> {
+    let targets: Vec<_> = workload
+        .inputs
+        .iter()
+        .map(|input| input.target.as_str())
+        .collect();
+    check_sorted("inputs", &targets)?;
+    check_paths(&targets, "/in/")
+}
+
+fn check_outputs(workload: &Workload) -> Result<(), JobError> {
+    let names: Vec<_> = workload
+        .outputs
+        .iter()
+        .map(|output| output.name.as_str())
+        .collect();
+    check_sorted("outputs", &names)?;
+    if let Some(bad) = names
+        .iter()
+        .find(|name| RESERVED_NAMES.contains(name) || name.contains(['/', '\\']))
+    {
+        return Err(JobError::BadOutputName((*bad).to_owned()));
+    }
+    check_paths(
+        &workload
+            .outputs
+            .iter()
+            .map(|output| output.path.as_str())
+            .collect::<Vec<_>>(),
+        "/out/",
+    )
+}
+
+fn check_sorted(what: &'static str, items: &[&str]) -> Result<(), JobError> {
+    match items.windows(2).find(|pair| pair[0] >= pair[1]) {
+        Some(pair) => Err(JobError::NotSorted {
+            what,
+            item: pair[1].to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Each path lies below `below` in its plain form, and no file is at or below another one's path.
+fn check_paths(paths: &[&str], below: &'static str) -> Result<(), JobError> {
+    let mut files = BTreeSet::new();
+    for path in paths {
+        let rest = path.strip_prefix(below).unwrap_or_default();
+        if rest.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(JobError::BadPath {
+                path: (*path).to_owned(),
+                below,
+            });
+        }
+        if !files.insert(*path) {
+            return Err(JobError::PathTaken((*path).to_owned()));
+        }
+    }
+    for path in paths {
+        if path
+            .match_indices('/')
+            .any(|(at, _)| files.contains(&path[..at]))
+        {
+            return Err(JobError::PathTaken((*path).to_owned()));
+        }
+    }
+    Ok(())
+}
+
+fn check_environment(workload: &Workload) -> Result<(), JobError> {
+    within(
+        "environment",
+        count(workload.environment.len()),
+        0,
+        count(MAX_ARGUMENTS),
+    )?;
+    let bad = |key: &&str| key.is_empty() || key.contains('=') || RESERVED_KEYS.contains(key);
+    match workload
+        .environment
+        .keys()
+        .map(types::codec::Text::as_str)
+        .find(bad)
+    {
+        Some(key) => Err(JobError::BadEnvironmentKey(key.to_owned())),
+        None => Ok(()),
+    }
+}
+
+fn check_verification(verification: &Verification) -> Result<(), JobError> {
+    within(
+        "minimum_verifiers",
+        verification.minimum_verifiers.into(),
+        0,
+        MAX_MINIMUM_VERIFIERS.into(),
+    )?;
+    if let Some(tasks) = verification.tasks_per_verifier {
+        within("tasks_per_verifier", tasks.into(), 1, u32::MAX.into())?;
+    }
+    let (task, value) = (verification.task_value_at_risk, verification.value_at_risk);
+    if task > value || (task == Amount::ZERO && value > Amount::ZERO) {
+        return Err(JobError::BadTaskValue { task, value });
+    }
+    Ok(())
+}

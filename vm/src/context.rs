@@ -1,0 +1,193 @@
+//! What an action or a hook sees and changes: the state behind a block, the block's place in time, and money.
+//!
+//! Money moves in two steps, so that every unit has one place: [`Context::debit`] and the bond and escrow functions
+//! take it out, [`Context::credit`], [`Context::burn`] or a record put it in. `supply = genesis - burned` holds after
+//! each block and is checked.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use state::{Overlay, StateRead, read_as};
+use types::committee::ValidatorSet;
+use types::hash::{Address, Hash32};
+use types::number::{
+    Amount, BeaconStep, ChainTime, Epoch, Height, Stake, Timestamp, ValidatorIndex,
+};
+use types::state_key::StateKey;
+
+use crate::beacon::Beacon;
+use crate::compute::live::Loaded;
+use crate::{Account, ActionError, Fault, PartnerSnapshot, Rules};
+
+/// The chain's own bookkeeping, under [`StateKey::Chain`].
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ChainRecord {
+    /// Sum over blocks of min(timestamp step, 2 x idle target).
+    pub chain_time: ChainTime,
+    /// All money there is: genesis less what was burned.
+    pub supply: Amount,
+    /// All money that was burned.
+    pub burned: Amount,
+    /// The part of the supply that accounts hold; the rest is bonds, unbondings and escrow.
+    pub liquid: Amount,
+    /// True if the last block carried a transaction other than a beacon output, or a hook changed an account or job.
+    pub urgent: bool,
+    /// First and last time with an entry in the queue of unbondings, see [`StateKey::Due`].
+    pub due: Option<(ChainTime, ChainTime)>,
+    /// The snapshots of partners of past epochs that are kept, each with the chain time at which its epoch ended.
+    pub past_snapshots: Vec<(Epoch, ChainTime)>,
+    /// Per validator the height of its last proposed block.
+    pub last_proposed: Vec<Height>,
+}
+
+impl ChainRecord {
+    /// The record in any state.
+    pub fn read(state: &dyn StateRead) -> Result<Self, Fault> {
+        read_as(state, &StateKey::Chain)?.ok_or(Fault::Broken("no chain record"))
+    }
+}
+
+/// One block in execution.
+pub struct Context<'a> {
+    /// The chain's rules.
+    pub rules: &'a Rules,
+    /// The state after the parent and what this block wrote so far.
+    pub overlay: Overlay<'a>,
+    /// The block's height.
+    pub height: Height,
+    /// The block's timestamp.
+    pub timestamp: Timestamp,
+    /// Chain time at this block.
+    pub chain_time: ChainTime,
+    /// The beacon. It moves before anything else in a block, so this is the beacon after the block.
+    pub beacon: Beacon,
+    /// The block's epoch: what counts of partners is [`Context::snapshot`] of it.
+    pub epoch: Epoch,
+    /// The chain's bookkeeping; written back at the end of the block.
+    pub chain: ChainRecord,
+    /// Set by whoever changes an account or a job; read and cleared around the hooks.
+    pub changed: bool,
+    /// What the end hook of jobs holds while it runs; nothing at any other time.
+    pub(crate) loaded: Option<Loaded>,
+}
+
+impl Context<'_> {
+    /// Runs `act` in a scope of its own: if it fails, everything it wrote is taken back, money bookkeeping too.
+    pub fn attempt<T, E>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        let (chain, changed) = (self.chain.clone(), self.changed);
+        self.overlay.checkpoint();
+        let result = act(self);
+        if result.is_ok() {
+            self.overlay.commit();
+        } else {
+            self.overlay.revert();
+            (self.chain, self.changed) = (chain, changed);
+        }
+        result
+    }
+
+    /// The account at an address.
+    pub fn account(&self, address: &Address) -> Result<Account, Fault> {
+        Ok(self
+            .overlay
+            .get(&StateKey::Account(*address))?
+            .unwrap_or_default())
+    }
+
+    /// Takes money out of an account; the caller puts it somewhere.
+    pub fn debit(&mut self, address: &Address, amount: Amount) -> Result<(), ActionError> {
+        let mut account = self.account(address)?;
+        let Some(left) = account.balance.checked_sub(amount) else {
+            return Err(ActionError::InsufficientBalance {
+                balance: account.balance,
+                needed: amount,
+            });
+        };
+        account.balance = left;
+        self.chain.liquid = self
+            .chain
+            .liquid
+            .checked_sub(amount)
+            .ok_or(Fault::Broken("accounts hold more than is liquid"))?;
+        self.put_account(address, &account);
+        Ok(())
+    }
+
+    /// Puts money, which the caller took from somewhere, into an account.
+    pub fn credit(&mut self, address: &Address, amount: Amount) -> Result<(), Fault> {
+        let liquid = self
+            .chain
+            .liquid
+            .checked_add(amount)
+            .filter(|liquid| *liquid <= self.chain.supply);
+        self.chain.liquid =
+            liquid.ok_or(Fault::Broken("accounts would hold more than the supply"))?;
+        let mut account = self.account(address)?;
+        account.balance = account
+            .balance
+            .checked_add(amount)
+            .ok_or(Fault::Broken("a balance beyond the supply"))?;
+        self.put_account(address, &account);
+        Ok(())
+    }
+
+    /// Burns money that the caller took from somewhere.
+    pub fn burn(&mut self, amount: Amount) -> Result<(), Fault> {
+        const BEYOND: Fault = Fault::Broken("more burned than there is");
+        self.chain.supply = self.chain.supply.checked_sub(amount).ok_or(BEYOND)?;
+        self.chain.burned = self.chain.burned.checked_add(amount).ok_or(BEYOND)?;
+        if self.chain.liquid > self.chain.supply {
+            Err(BEYOND)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Burns up to `amount` of an account's balance; gives what was burned.
+    pub fn burn_from(&mut self, address: &Address, amount: Amount) -> Result<Amount, Fault> {
+        let amount = amount.min(self.account(address)?.balance);
+        if amount == Amount::ZERO {
+            return Ok(amount);
+        }
+        self.debit(address, amount)
+            .map_err(|_| Fault::Broken("a balance below itself"))?;
+        self.burn(amount)?;
+        Ok(amount)
+    }
+
+    pub(crate) fn put_account(&mut self, address: &Address, account: &Account) {
+        self.changed = true;
+        self.overlay.put(StateKey::Account(*address), account);
+    }
+
+    /// What counts of partners in an epoch, if that is still kept: for the current epoch always, for a past one until
+    /// an announce window opened in it is over.
+    pub fn snapshot(&self, epoch: Epoch) -> Result<Option<PartnerSnapshot>, Fault> {
+        Ok(self.overlay.get(&StateKey::PartnerSnapshot(epoch))?)
+    }
+
+    /// The beacon after a step, if the step is done and not older than what draws may need.
+    pub fn beacon_at(&self, step: BeaconStep) -> Result<Option<Hash32>, Fault> {
+        Ok(self.overlay.get(&StateKey::BeaconAt(step))?)
+    }
+
+    /// The step that draws for what is included in this block.
+    #[must_use]
+    pub fn draw_step(&self) -> BeaconStep {
+        self.beacon
+            .step
+            .saturating_add(self.rules.params.beacon_lag)
+    }
+
+    /// True if a window that opened in the block of height `opened` may close: leaders holding more than F of the
+    /// stake have proposed since, so that no coalition within F could keep a transaction out of all of it.
+    #[must_use]
+    pub fn may_close(&self, opened: Height) -> bool {
+        let mut since = ValidatorSet::default();
+        for (index, last) in (0u16..).zip(&self.chain.last_proposed) {
+            if *last > opened {
+                since.insert(ValidatorIndex(index));
+            }
+        }
+        let Stake(heard) = self.rules.committee.weight(&since);
+        heard > self.rules.committee.thresholds().faulty.0
+    }
+}

@@ -1,0 +1,116 @@
+//! The state of genesis.
+
+use state::Writes;
+use types::codec::{Bounded, encode};
+use types::genesis::Genesis;
+use types::hash::Address;
+use types::number::{Amount, ChainTime, Epoch, Height};
+use types::state_key::StateKey;
+
+use crate::beacon::{Beacon, first_seed};
+use crate::partner::{check_profile, new_partner};
+use crate::{Account, ActionError, ChainRecord, CountedPartner, PartnerSnapshot, weight};
+
+/// Why a genesis gives no state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GenesisStateError {
+    /// What does not depend on the state machine.
+    #[error(transparent)]
+    Genesis(#[from] types::genesis::GenesisError),
+    /// A partner whose registration would be refused.
+    #[error("partner {0}: {1}")]
+    Partner(Address, Box<ActionError>),
+    /// A block could not hold the heaviest transaction.
+    #[error("parameter block_weight is {found}, the heaviest transaction needs {needed}")]
+    BlockWeight {
+        /// What the parameters say.
+        found: u64,
+        /// The least that works.
+        needed: u64,
+    },
+}
+
+/// Everything in state before the first block. Partners whose bond reaches the minimum count at once.
+pub fn genesis_writes(genesis: &Genesis) -> Result<Writes, GenesisStateError> {
+    genesis.check()?;
+    let needed = weight::least_block_weight().0;
+    if genesis.params.block_weight < needed {
+        return Err(GenesisStateError::BlockWeight {
+            found: genesis.params.block_weight,
+            needed,
+        });
+    }
+    let mut writes = Writes::new();
+    let chain_id = genesis.chain_id();
+    let beacon = Beacon::genesis(chain_id);
+    put(&mut writes, StateKey::Beacon, &beacon);
+    put(&mut writes, StateKey::BeaconAt(beacon.step), &beacon.value);
+    for epoch in [Epoch(1), Epoch(2)] {
+        put(
+            &mut writes,
+            StateKey::EpochSeed(epoch),
+            &first_seed(chain_id, epoch),
+        );
+    }
+    for account in genesis
+        .accounts
+        .iter()
+        .filter(|account| account.balance != Amount::ZERO)
+    {
+        let value = Account {
+            balance: account.balance,
+            ..Account::default()
+        };
+        put(&mut writes, StateKey::Account(account.address), &value);
+    }
+    write_partners(genesis, &mut writes)?;
+    let supply = genesis.supply().unwrap_or_default();
+    let liquid =
+        Amount::sum(genesis.accounts.iter().map(|account| account.balance)).unwrap_or_default();
+    let chain = ChainRecord {
+        chain_time: ChainTime::ZERO,
+        supply,
+        burned: Amount::ZERO,
+        liquid,
+        urgent: false,
+        due: None,
+        past_snapshots: Vec::new(),
+        last_proposed: vec![Height::ZERO; genesis.validators.len()],
+    };
+    put(&mut writes, StateKey::Chain, &chain);
+    Ok(writes)
+}
+
+fn write_partners(genesis: &Genesis, writes: &mut Writes) -> Result<(), GenesisStateError> {
+    let (mut index, mut counted) = (Vec::new(), Vec::new());
+    for partner in &genesis.partners {
+        let classes = genesis
+            .params
+            .compute
+            .classes
+            .iter()
+            .map(|class| class.class);
+        check_profile(classes, &partner.profile)
+            .map_err(|error| GenesisStateError::Partner(partner.address, Box::new(error)))?;
+        let record = new_partner(partner.profile.clone(), partner.bond);
+        put(writes, StateKey::Partner(partner.address), &record);
+        if partner.bond >= genesis.params.compute.minimum_bond {
+            index.push(partner.address);
+            let (address, bond, profile) = (partner.address, partner.bond, record.profile);
+            counted.push(CountedPartner {
+                address,
+                bond,
+                profile,
+            });
+        }
+    }
+    put(writes, StateKey::PartnerIndex, &index);
+    let snapshot =
+        PartnerSnapshot(Bounded::new(counted).expect("the genesis check bounds the partners"));
+    put(writes, StateKey::PartnerSnapshot(Epoch(1)), &snapshot);
+    Ok(())
+}
+
+fn put<T: borsh::BorshSerialize>(writes: &mut Writes, key: StateKey, value: &T) {
+    writes.insert(key, Some(encode(value)));
+}

@@ -1,0 +1,69 @@
+//! Why the mempool does not take a transaction.
+
+use types::hash::TransactionId;
+use types::limits::NONCES_PER_SENDER;
+use types::number::{Amount, Nonce};
+
+use crate::Fault;
+use crate::charge::ChargeError;
+
+/// Why a transaction is not taken in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MempoolError {
+    /// It is here already.
+    #[error("transaction {0} is known")]
+    Known(TransactionId),
+    /// No block could hold it.
+    #[error(transparent)]
+    Charge(#[from] ChargeError),
+    /// Its nonce lies too far ahead of the account's.
+    #[error(
+        "the nonce {found} is too far ahead: the account is at {next}, at most {NONCES_PER_SENDER} may wait"
+    )]
+    NonceTooFar {
+        /// The transaction's.
+        found: Nonce,
+        /// The account's next.
+        next: Nonce,
+    },
+    /// It would replace one with its nonce for too little more.
+    #[error("the fee {found} SQUARE does not replace transaction {before}: at least {needed} does")]
+    ReplacementFee {
+        /// What would be replaced.
+        before: TransactionId,
+        /// The fee offered.
+        found: Amount,
+        /// The least fee that replaces it.
+        needed: Amount,
+    },
+    /// The account cannot pay for all that waits.
+    #[error(
+        "the account holds {balance} SQUARE, the fees of its waiting transactions come to {fees}"
+    )]
+    CannotPay {
+        /// What the account holds.
+        balance: Amount,
+        /// The fees together.
+        fees: Amount,
+    },
+    /// No room for that fee.
+    #[error("the mempool is full: try again later or with a fee above {above} SQUARE")]
+    Full {
+        /// The least fee among what waits.
+        above: Amount,
+    },
+    /// State could not be read.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl MempoolError {
+    /// True if the same transaction may be taken later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::Full { .. } | Self::NonceTooFar { .. } | Self::CannotPay { .. } | Self::Fault(_)
+        )
+    }
+}

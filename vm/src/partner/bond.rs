@@ -1,0 +1,38 @@
+//! `Action::Bond`: moves money from the account into the bond. It counts from the next epoch on.
+
+use types::hash::Address;
+use types::limits::MAX_PARTNERS;
+use types::number::Amount;
+use types::state_key::StateKey;
+
+use super::index;
+use crate::{ActionError, Context, Fault};
+
+impl Context<'_> {
+    /// Adds to the sender's bond; it takes a place in the index when the bond reaches the minimum.
+    pub(crate) fn bond(&mut self, address: &Address, amount: Amount) -> Result<(), ActionError> {
+        if amount == Amount::ZERO {
+            return Err(ActionError::ZeroAmount);
+        }
+        let mut partner = self.partner(address)?.ok_or(ActionError::NotRegistered)?;
+        self.debit(address, amount)?;
+        partner.bond = partner
+            .bond
+            .checked_add(amount)
+            .ok_or(Fault::Broken("a bond beyond the supply"))?;
+        self.put_partner(address, &partner);
+        if partner.bond < self.rules.params.compute.minimum_bond {
+            return Ok(());
+        }
+        let mut index = index(&self.overlay)?;
+        let Err(place) = index.binary_search(address) else {
+            return Ok(());
+        };
+        if index.len() >= MAX_PARTNERS {
+            return Err(ActionError::TooManyPartners(MAX_PARTNERS));
+        }
+        index.insert(place, *address);
+        self.overlay.put(StateKey::PartnerIndex, &index);
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! `Action::RegisterPartner`: a new profile, or another one. It counts from the next epoch on.
+
+use types::codec::encode;
+use types::hash::Address;
+use types::job::PartnerProfile;
+use types::limits::{MAX_ATTRIBUTES, MAX_PROFILE_BYTES};
+use types::number::{Amount, EngineClass};
+
+use super::new_partner;
+use crate::{ActionError, Context, Partner};
+
+impl Context<'_> {
+    /// Registers the sender or replaces its profile; bond, locks and unbondings stay.
+    pub(crate) fn register_partner(
+        &mut self,
+        address: &Address,
+        profile: &PartnerProfile,
+    ) -> Result<(), ActionError> {
+        check_profile(
+            self.rules
+                .params
+                .compute
+                .classes
+                .iter()
+                .map(|class| class.class),
+            profile,
+        )?;
+        let partner = match self.partner(address)? {
+            Some(partner) => Partner {
+                profile: profile.clone(),
+                ..partner
+            },
+            None => new_partner(profile.clone(), Amount::ZERO),
+        };
+        self.put_partner(address, &partner);
+        Ok(())
+    }
+}
+
+/// Refuses a profile that breaks a limit or names what the network does not have.
+pub fn check_profile(
+    mut classes: impl Iterator<Item = EngineClass>,
+    profile: &PartnerProfile,
+) -> Result<(), ActionError> {
+    if !profile.is_bounded() {
+        return Err(ActionError::TooManyAttributes {
+            found: profile.attributes.len(),
+            limit: MAX_ATTRIBUTES,
+        });
+    }
+    let found = encode(profile).len();
+    if found > MAX_PROFILE_BYTES {
+        return Err(ActionError::ProfileTooLong {
+            found,
+            limit: MAX_PROFILE_BYTES,
+        });
+    }
+    if !classes.any(|class| class == profile.class) {
+        return Err(ActionError::UnknownClass(profile.class));
+    }
+    if profile.capacity == 0 {
+        return Err(ActionError::NoCapacity);
+    }
+    profile.vrf_key.check().map_err(|_| ActionError::BadVrfKey)
+}

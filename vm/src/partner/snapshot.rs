@@ -1,0 +1,52 @@
+//! What counts of partners: a snapshot of all active ones at the end of each epoch, for the next.
+
+use types::codec::Bounded;
+use types::limits::MAX_PAST_SNAPSHOTS;
+use types::number::Epoch;
+use types::state_key::StateKey;
+
+use super::index;
+use crate::{Context, CountedPartner, Fault, PartnerSnapshot};
+
+impl Context<'_> {
+    /// End hook of an epoch's last block: what counts of partners in the next one, and which old snapshots go.
+    pub(crate) fn write_snapshot(&mut self) -> Result<(), Fault> {
+        let mut counted = Vec::new();
+        for address in index(&self.overlay)? {
+            let partner = self
+                .partner(&address)?
+                .ok_or(Fault::Broken("the index lists nobody"))?;
+            counted.push(CountedPartner {
+                address,
+                bond: partner.bond,
+                profile: partner.profile,
+            });
+        }
+        let snapshot = PartnerSnapshot(
+            Bounded::new(counted).map_err(|_| Fault::Broken("more partners than allowed"))?,
+        );
+        self.overlay
+            .put(StateKey::PartnerSnapshot(self.epoch.next()), &snapshot);
+        // Twice as long as announcements may take, since no window closes before enough leaders have proposed in it; a
+        // genesis whose epochs are too short for once is refused.
+        let window = self.rules.params.announcements_last_ms().saturating_mul(2);
+        let mut past = std::mem::take(&mut self.chain.past_snapshots);
+        past.push((self.epoch, self.chain_time));
+        let excess = past.len().saturating_sub(MAX_PAST_SNAPSHOTS);
+        let (now, mut position) = (self.chain_time, 0);
+        let mut gone: Vec<Epoch> = Vec::new();
+        past.retain(|(epoch, ended)| {
+            position += 1;
+            let keep = position > excess && ended.saturating_add(window) >= now;
+            if !keep {
+                gone.push(*epoch);
+            }
+            keep
+        });
+        for epoch in gone {
+            self.overlay.delete(StateKey::PartnerSnapshot(epoch));
+        }
+        self.chain.past_snapshots = past;
+        Ok(())
+    }
+}

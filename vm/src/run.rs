@@ -1,0 +1,295 @@
+//! A block in execution, step by step: what executing a given block and building a new one have in common.
+
+use state::{Overlay, StateRead, Writes};
+use types::block::Header;
+use types::key::{KeyError, Signature, VrfProof};
+use types::number::{BeaconStep, Height, Timestamp, ValidatorIndex, Weight};
+use types::state_key::StateKey;
+use types::transaction::{
+    Action, Failure, StoredStatement, SystemTransaction, Transaction, TransactionReceipt,
+};
+
+use crate::beacon::{Beacon, BeaconError};
+use crate::charge::{self, ChargeError};
+use crate::{ActionError, ChainRecord, Context, Fault, Rules, compute, weight};
+
+/// Why a system transaction cannot be in a block.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SystemError {
+    /// A beacon output that is not the first system transaction: there is at most one, and it comes first.
+    #[error("a beacon output must be the first system transaction, and the only one")]
+    BeaconNotFirst,
+    /// A beacon output that is not the one due.
+    #[error(transparent)]
+    Beacon(#[from] BeaconError),
+    /// A stored statement by nobody.
+    #[error("validator {0} is no member of the committee")]
+    Stranger(ValidatorIndex),
+    /// A stored statement that its validator did not sign.
+    #[error("the stored statement is not signed by validator {0}: {1}")]
+    Signature(ValidatorIndex, KeyError),
+    /// A stored statement that the job does not wait for, or has already.
+    #[error("the stored statement has no use: {0}")]
+    Useless(Box<ActionError>),
+}
+
+/// Why a step of execution failed: a verdict on what was to be executed, or a fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stop<E> {
+    /// What was to be executed is not valid here.
+    Invalid(E),
+    /// Execution cannot go on.
+    Fault(Fault),
+}
+
+impl<E> From<Fault> for Stop<E> {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// Where a block stands between its parent and its body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub height: Height,
+    pub timestamp: Timestamp,
+    pub proposer: ValidatorIndex,
+}
+
+/// A block between its begin and its end.
+pub(crate) struct Run<'a> {
+    pub context: Context<'a>,
+    pub weight: Weight,
+    pub receipts: Vec<TransactionReceipt>,
+    /// True if the block carries a transaction other than a beacon output.
+    busy: bool,
+    /// True if a hook changed an account or a job.
+    hook_changed: bool,
+}
+
+/// What a block did.
+pub(crate) struct Finished {
+    pub writes: Writes,
+    pub receipts: Vec<TransactionReceipt>,
+    pub weight: Weight,
+    pub urgent: bool,
+}
+
+impl<'a> Run<'a> {
+    /// Begins a block: time moves on, then the beacon.
+    pub fn begin(
+        rules: &'a Rules,
+        view: &'a dyn StateRead,
+        parent: &Header,
+        place: Place,
+        output: Option<(BeaconStep, &VrfProof)>,
+    ) -> Result<Self, Stop<SystemError>> {
+        let mut chain = ChainRecord::read(view)?;
+        let step = place.timestamp.0.saturating_sub(parent.timestamp.0);
+        let most = rules.params.idle_target_ms.saturating_mul(2);
+        chain.chain_time = chain.chain_time.saturating_add(step.min(most));
+        if let Some(last) = chain.last_proposed.get_mut(usize::from(place.proposer.0)) {
+            *last = place.height;
+        }
+        let beacon = Beacon::read(view)?;
+        let mut weight = Weight::ZERO;
+        let output = match output {
+            None => None,
+            Some((step, proof)) => {
+                weight = weight::of_system(&SystemTransaction::Beacon {
+                    step,
+                    proof: *proof,
+                });
+                let checked = beacon.check(rules, step, proof);
+                Some(checked.map_err(|error| Stop::Invalid(SystemError::Beacon(error)))?)
+            }
+        };
+        let mut context = Context {
+            rules,
+            overlay: Overlay::new(view),
+            height: place.height,
+            timestamp: place.timestamp,
+            chain_time: chain.chain_time,
+            beacon,
+            epoch: rules.epoch(place.height),
+            chain,
+            changed: false,
+            loaded: None,
+        };
+        context.move_beacon(output)?;
+        let hook_changed = std::mem::take(&mut context.changed);
+        Ok(Self {
+            context,
+            weight,
+            receipts: Vec::new(),
+            busy: false,
+            hook_changed,
+        })
+    }
+
+    /// Executes a stored statement: signed by a member, and one that the job waits for.
+    pub fn stored(
+        &mut self,
+        statement: &StoredStatement,
+        validator: ValidatorIndex,
+        signature: &Signature,
+    ) -> Result<(), Stop<SystemError>> {
+        check_stored(self.context.rules, statement, validator, signature).map_err(Stop::Invalid)?;
+        match self
+            .context
+            .attempt(|context| compute::stored(context, statement, validator))
+        {
+            Ok(()) => {}
+            Err(ActionError::Fault(fault)) => return Err(Stop::Fault(fault)),
+            Err(error) => return Err(Stop::Invalid(SystemError::Useless(Box::new(error)))),
+        }
+        let transaction = SystemTransaction::Stored {
+            statement: *statement,
+            validator,
+            signature: *signature,
+        };
+        self.weight = self
+            .weight
+            .saturating_add(weight::of_system(&transaction).0);
+        self.busy = true;
+        Ok(())
+    }
+
+    /// Charges a transaction whose form and signature were checked, then lets it act; an action that fails is taken
+    /// back, its receipt says why.
+    pub fn transaction(&mut self, item: &Item<'_>) -> Result<(), Stop<ChargeError>> {
+        let transaction = item.transaction;
+        let context = &mut self.context;
+        charge::check_terms(context.rules, transaction, context.height).map_err(Stop::Invalid)?;
+        let sender = transaction.sender.address();
+        let account =
+            charge::charged(&context.account(&sender)?, transaction).map_err(Stop::Invalid)?;
+        let liquid = context.chain.liquid.checked_sub(transaction.fee);
+        context.chain.liquid = liquid.ok_or(Fault::Broken("accounts hold more than is liquid"))?;
+        context.put_account(&sender, &account);
+        context.burn(transaction.fee)?;
+        let failure = match context.attempt(|context| act(context, transaction, sender)) {
+            Ok(()) => None,
+            Err(ActionError::Fault(fault)) => return Err(Stop::Fault(fault)),
+            Err(error) => Some(Failure {
+                code: error.code().to_owned(),
+                message: error.to_string(),
+            }),
+        };
+        self.weight = self.weight.saturating_add(item.weight.0);
+        self.receipts.push(TransactionReceipt {
+            id: transaction.id(),
+            fee: transaction.fee,
+            failure,
+        });
+        self.busy = true;
+        Ok(())
+    }
+
+    /// As [`Run::transaction`], but taken back if `keep` refuses the outcome (true: the action succeeded). Gives
+    /// whether the transaction stays.
+    pub fn transaction_if(
+        &mut self,
+        item: &Item<'_>,
+        keep: impl FnOnce(bool) -> bool,
+    ) -> Result<bool, Fault> {
+        let (weight, busy, chain) = (self.weight, self.busy, self.context.chain.clone());
+        self.context.overlay.checkpoint();
+        let stays = match self.transaction(item) {
+            Ok(()) => keep(
+                self.receipts
+                    .last()
+                    .is_some_and(|receipt| receipt.failure.is_none()),
+            ),
+            Err(Stop::Invalid(_)) => {
+                self.context.overlay.revert();
+                self.context.chain = chain;
+                return Ok(false);
+            }
+            Err(Stop::Fault(fault)) => return Err(fault),
+        };
+        if stays {
+            self.context.overlay.commit();
+        } else {
+            self.context.overlay.revert();
+            self.receipts.pop();
+            (self.weight, self.busy, self.context.chain) = (weight, busy, chain);
+        }
+        Ok(stays)
+    }
+
+    /// Ends the block: jobs move on, unbondings are paid, on an epoch's last block what counts next is fixed.
+    pub fn end(mut self) -> Result<Finished, Fault> {
+        let context = &mut self.context;
+        context.changed = false;
+        compute::end_block(context)?;
+        context.pay_unbondings()?;
+        if context.rules.is_boundary(context.height) {
+            context.write_snapshot()?;
+            context.write_seed();
+        }
+        let urgent = self.busy || self.hook_changed || context.changed;
+        context.chain.urgent = urgent;
+        let (supply, burned) = (context.chain.supply, context.chain.burned);
+        if supply.checked_add(burned) != Some(context.rules.supply) || context.chain.liquid > supply
+        {
+            return Err(Fault::Broken(
+                "the supply is not genesis less what was burned",
+            ));
+        }
+        self.context
+            .overlay
+            .put(StateKey::Chain, &self.context.chain);
+        let writes = self.context.overlay.into_writes();
+        Ok(Finished {
+            writes,
+            receipts: self.receipts,
+            weight: self.weight,
+            urgent,
+        })
+    }
+}
+
+/// A transaction with its weight.
+pub(crate) struct Item<'t> {
+    pub transaction: &'t Transaction,
+    pub weight: Weight,
+}
+
+fn act(
+    context: &mut Context<'_>,
+    transaction: &Transaction,
+    sender: types::hash::Address,
+) -> Result<(), ActionError> {
+    match &transaction.action {
+        Action::Transfer { to, amount } => context.transfer(&sender, to, *amount),
+        Action::RegisterPartner { profile } => context.register_partner(&sender, profile),
+        Action::Bond { amount } => context.bond(&sender, *amount),
+        Action::Unbond { amount } => context.unbond(&sender, *amount),
+        Action::SubmitJob { .. }
+        | Action::Acknowledge { .. }
+        | Action::Decline { .. }
+        | Action::Commit { .. }
+        | Action::Announce { .. }
+        | Action::Claim { .. }
+        | Action::Reveal { .. } => compute::apply(context, transaction, sender),
+    }
+}
+
+/// Checks that a stored statement is signed by a member.
+pub(crate) fn check_stored(
+    rules: &Rules,
+    statement: &StoredStatement,
+    validator: ValidatorIndex,
+    signature: &Signature,
+) -> Result<(), SystemError> {
+    let member = rules
+        .committee
+        .member(validator)
+        .ok_or(SystemError::Stranger(validator))?;
+    let message = statement.signing_hash(rules.chain_id);
+    member
+        .key
+        .verify(&message, signature)
+        .map_err(|error| SystemError::Signature(validator, error))
+}

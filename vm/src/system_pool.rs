@@ -1,0 +1,241 @@
+//! System transactions that wait for a block, once per subject.
+//!
+//! Everything in it is signed or proven by a validator; what each validator can place is bounded. A statement of a job
+//! that this node does not know yet waits, since its block may be on the way; one that its job no longer wants goes.
+
+use std::collections::BTreeMap;
+
+use state::StateRead;
+use types::hash::JobId;
+use types::key::VrfProof;
+use types::limits::{
+    MAX_SYSTEM_TRANSACTIONS, OUTPUTS_PER_STEP, STATEMENTS_PER_VALIDATOR, STEPS_AHEAD,
+};
+use types::number::{Attempt, BeaconStep, ValidatorIndex};
+use types::transaction::{Holding, SystemTransaction};
+
+use crate::query::{self, Wanted};
+use crate::run::check_stored;
+use crate::{Beacon, Fault, Rules, SystemError};
+
+/// Why a system transaction is not taken in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SystemPoolError {
+    /// It is here already.
+    #[error("known")]
+    Known,
+    /// It is not valid.
+    #[error(transparent)]
+    System(#[from] SystemError),
+    /// Its job has no use for it, or its beacon step is over.
+    #[error("no use for it any more")]
+    Stale,
+    /// A beacon step too far ahead.
+    #[error("beacon step {found} is too far ahead of the due step {due}")]
+    TooFar {
+        /// Its step.
+        found: BeaconStep,
+        /// The step that is due.
+        due: BeaconStep,
+    },
+    /// The validator, or the step, has used its room.
+    #[error("no room; try again later")]
+    Full,
+    /// State could not be read.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Whose statement on what: by validator first, so that one validator's can be counted.
+type Subject = (ValidatorIndex, JobId, Attempt, Holding);
+
+/// The system transactions that wait.
+#[derive(Debug, Clone, Default)]
+pub struct SystemPool {
+    stored: BTreeMap<Subject, SystemTransaction>,
+    outputs: BTreeMap<BeaconStep, Vec<VrfProof>>,
+}
+
+impl SystemPool {
+    /// Takes a system transaction in, judged on the state `view`. Success means that it is new and worth passing on.
+    pub fn insert(
+        &mut self,
+        rules: &Rules,
+        view: &dyn StateRead,
+        transaction: SystemTransaction,
+    ) -> Result<(), SystemPoolError> {
+        match &transaction {
+            SystemTransaction::Stored {
+                statement,
+                validator,
+                signature,
+            } => {
+                let subject = (
+                    *validator,
+                    statement.job,
+                    statement.attempt,
+                    statement.holding,
+                );
+                if self.stored.contains_key(&subject) {
+                    return Err(SystemPoolError::Known);
+                }
+                if query::wants_stored(view, statement, *validator)? == Wanted::No {
+                    return Err(SystemPoolError::Stale);
+                }
+                if self.stored_of(*validator) >= STATEMENTS_PER_VALIDATOR {
+                    return Err(SystemPoolError::Full);
+                }
+                check_stored(rules, statement, *validator, signature)?;
+                self.stored.insert(subject, transaction);
+                Ok(())
+            }
+            SystemTransaction::Beacon { step, proof } => {
+                self.insert_output(rules, view, *step, proof)
+            }
+        }
+    }
+
+    fn stored_of(&self, validator: ValidatorIndex) -> usize {
+        let first = (validator, JobId::default(), Attempt::ZERO, Holding::Inputs);
+        self.stored
+            .range(first..)
+            .take_while(|(subject, _)| subject.0 == validator)
+            .count()
+    }
+
+    fn insert_output(
+        &mut self,
+        rules: &Rules,
+        view: &dyn StateRead,
+        step: BeaconStep,
+        proof: &VrfProof,
+    ) -> Result<(), SystemPoolError> {
+        let beacon = Beacon::read(view)?;
+        let due = beacon.step.next();
+        if step < due {
+            return Err(SystemPoolError::Stale);
+        }
+        if step.0 - due.0 > STEPS_AHEAD {
+            return Err(SystemPoolError::TooFar { found: step, due });
+        }
+        if self
+            .outputs
+            .get(&step)
+            .is_some_and(|waiting| waiting.contains(proof))
+        {
+            return Err(SystemPoolError::Known);
+        }
+        if step == due {
+            beacon
+                .check(rules, step, proof)
+                .map_err(SystemError::Beacon)?;
+            // A VRF has one output but a cheating key may have many proofs: the first will do.
+            let proven = self.outputs.get(&step).into_iter().flatten();
+            if proven
+                .into_iter()
+                .any(|other| beacon.check(rules, step, other).is_ok())
+            {
+                return Err(SystemPoolError::Known);
+            }
+            self.outputs.insert(step, vec![*proof]);
+            return Ok(());
+        }
+        let waiting = self.outputs.entry(step).or_default();
+        if waiting.len() >= OUTPUTS_PER_STEP {
+            return Err(SystemPoolError::Full);
+        }
+        waiting.push(*proof);
+        Ok(())
+    }
+
+    /// What a block on the state `view` may hold, in the order of its body.
+    pub fn candidates(
+        &self,
+        rules: &Rules,
+        view: &dyn StateRead,
+    ) -> Result<Vec<SystemTransaction>, Fault> {
+        let beacon = Beacon::read(view)?;
+        let step = beacon.step.next();
+        let due = self.outputs.get(&step).into_iter().flatten();
+        let proven = due
+            .into_iter()
+            .find(|proof| beacon.check(rules, step, proof).is_ok());
+        let mut all: Vec<_> = proven
+            .into_iter()
+            .map(|proof| SystemTransaction::Beacon {
+                step,
+                proof: *proof,
+            })
+            .collect();
+        for transaction in self.stored.values() {
+            let SystemTransaction::Stored {
+                statement,
+                validator,
+                ..
+            } = transaction
+            else {
+                continue;
+            };
+            if all.len() < MAX_SYSTEM_TRANSACTIONS
+                && query::wants_stored(view, statement, *validator)? == Wanted::Yes
+            {
+                all.push(transaction.clone());
+            }
+        }
+        Ok(all)
+    }
+
+    /// True if a stored statement waits that a block on the state `view` could hold.
+    pub fn is_ready(&self, view: &dyn StateRead) -> Result<bool, Fault> {
+        for transaction in self.stored.values() {
+            let SystemTransaction::Stored {
+                statement,
+                validator,
+                ..
+            } = transaction
+            else {
+                continue;
+            };
+            if query::wants_stored(view, statement, *validator)? == Wanted::Yes {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Drops what a newer state, which should be a decided one, has no use for.
+    pub fn recheck(&mut self, view: &dyn StateRead) -> Result<(), Fault> {
+        let done = Beacon::read(view)?.step;
+        self.outputs = self.outputs.split_off(&done.next());
+        let mut gone = Vec::new();
+        for (subject, transaction) in &self.stored {
+            let SystemTransaction::Stored {
+                statement,
+                validator,
+                ..
+            } = transaction
+            else {
+                continue;
+            };
+            if query::wants_stored(view, statement, *validator)? == Wanted::No {
+                gone.push(*subject);
+            }
+        }
+        for subject in gone {
+            self.stored.remove(&subject);
+        }
+        Ok(())
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.stored.len() + self.outputs.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// True if none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

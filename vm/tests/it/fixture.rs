@@ -1,0 +1,296 @@
+//! A chain in memory to test against: genesis, keys of everybody, and blocks executed one after the other.
+
+use std::collections::BTreeMap;
+
+use state::Writes;
+use types::block::{Block, Body, Header};
+use types::codec::{Bounded, Text};
+use types::committee::Validator;
+use types::genesis::{Genesis, GenesisAccount, GenesisPartner};
+use types::hash::{Address, Hash32};
+use types::job::{CLASS_WASM_V1, PartnerProfile};
+use types::key::{SecretKey, VrfSecretKey};
+use types::number::{Amount, Height, Nonce, SQUARE, Stake, Timestamp, ValidatorIndex, Weight};
+use types::params::Params;
+use types::transaction::{Action, SignedTransaction, SystemTransaction, Transaction};
+use vm::{Account, Beacon, BlockError, Executed, Rules};
+
+/// Accounts that genesis funds.
+pub const FUNDED: u8 = 8;
+/// Stakes of the validators.
+pub const STAKES: [u64; 4] = [4, 3, 3, 3];
+
+/// A chain and everybody's keys.
+#[derive(Clone)]
+pub struct Chain {
+    pub genesis: Genesis,
+    pub rules: Rules,
+    pub state: Writes,
+    pub tip: Header,
+    pub executed: Option<Executed>,
+}
+
+/// So many SQUARE.
+pub fn square(whole: u128) -> Amount {
+    Amount(whole * SQUARE.0)
+}
+
+/// The key of account `n`.
+pub fn key(n: u8) -> SecretKey {
+    SecretKey::from_bytes(&[n + 1; 32])
+}
+
+/// The address of account `n`.
+pub fn address(n: u8) -> Address {
+    key(n).public().address()
+}
+
+/// The VRF key of account `n`.
+pub fn vrf_key(n: u8) -> VrfSecretKey {
+    VrfSecretKey::from_bytes(&[0x0f & (n + 1); 32].map(|byte| byte.max(1))).unwrap()
+}
+
+/// The validators' keys in committee order.
+pub fn validator_keys() -> Vec<(SecretKey, VrfSecretKey)> {
+    let mut keys: Vec<_> = (0..4u8)
+        .map(|n| {
+            let mut vrf = [0x11; 32];
+            (vrf[0], vrf[31]) = (n + 1, 0);
+            (
+                SecretKey::from_bytes(&[0xa0 + n; 32]),
+                VrfSecretKey::from_bytes(&vrf).unwrap(),
+            )
+        })
+        .collect();
+    keys.sort_by_key(|(key, _)| key.public());
+    keys
+}
+
+/// A valid profile with the VRF key of account `n`.
+pub fn profile(n: u8) -> PartnerProfile {
+    PartnerProfile {
+        name: Text::new(format!("partner {n}")).unwrap(),
+        class: CLASS_WASM_V1,
+        vrf_key: vrf_key(n).public(),
+        ask: Amount(1_000),
+        capacity: 2,
+        attributes: BTreeMap::new(),
+    }
+}
+
+/// The devnet's genesis with `FUNDED` accounts of 10,000 SQUARE; accounts 0 and 1 are partners.
+pub fn genesis(change: impl FnOnce(&mut Params)) -> Genesis {
+    let mut params = Params::devnet();
+    // Epochs of few blocks are long enough then.
+    params.pace_ms = params.idle_target_ms;
+    change(&mut params);
+    let mut accounts: Vec<_> = (0..FUNDED)
+        .map(|n| GenesisAccount {
+            address: address(n),
+            balance: square(10_000),
+        })
+        .collect();
+    accounts.extend(validator_keys().iter().map(|(key, _)| GenesisAccount {
+        address: key.public().address(),
+        balance: square(1),
+    }));
+    accounts.sort_by_key(|account| account.address);
+    let mut partners: Vec<_> = (0..2)
+        .map(|n| GenesisPartner {
+            address: address(n),
+            bond: square(500),
+            profile: profile(n),
+        })
+        .collect();
+    partners.sort_by_key(|partner| partner.address);
+    let validators = validator_keys()
+        .iter()
+        .zip(STAKES)
+        .map(|((key, vrf), stake)| Validator {
+            key: key.public(),
+            vrf_key: vrf.public(),
+            node_key: key.public(),
+            stake: Stake(stake),
+        })
+        .collect();
+    Genesis {
+        name: Text::new("test").unwrap(),
+        time: Timestamp(1_000_000),
+        params,
+        accounts,
+        validators,
+        partners,
+    }
+}
+
+impl Chain {
+    /// A chain at height 0.
+    pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// A chain at height 0 with other parameters.
+    pub fn with(change: impl FnOnce(&mut Params)) -> Self {
+        let genesis = genesis(change);
+        let rules = Rules::new(&genesis)
+            .unwrap()
+            .with_batch_secret(Hash32([0x5a; 32]));
+        let state = vm::genesis_writes(&genesis).unwrap();
+        let tip = genesis.header();
+        Self {
+            genesis,
+            rules,
+            state,
+            tip,
+            executed: None,
+        }
+    }
+
+    /// A block on the tip, with the header that its body asks for.
+    pub fn block_with(
+        &self,
+        step_ms: u64,
+        system: Vec<SystemTransaction>,
+        transactions: Vec<SignedTransaction>,
+    ) -> Block {
+        let body = Body {
+            system: Bounded::new(system).unwrap(),
+            transactions: Bounded::new(transactions).unwrap(),
+        };
+        let height = self.tip.height.next();
+        let executed = self.executed.as_ref();
+        let header = Header {
+            protocol_version: self.genesis.params.protocol_version,
+            chain_id: self.rules.chain_id,
+            height,
+            parent: self.tip.id(),
+            timestamp: Timestamp(self.tip.timestamp.0 + step_ms),
+            proposer: self.proposer(),
+            transaction_root: body.root(),
+            base_fee: self.genesis.params.minimum_fee,
+            next_committee: self.rules.next_committee(height),
+            parent_state_root: Hash32::ZERO,
+            parent_receipt_root: executed.map_or(Hash32::ZERO, |executed| executed.receipt_root),
+            parent_weight: executed.map_or(Weight::ZERO, |executed| executed.weight),
+        };
+        Block { header, body }
+    }
+
+    /// Who proposes the next block: everybody in turn.
+    pub fn proposer(&self) -> ValidatorIndex {
+        ValidatorIndex(u16::try_from(self.tip.height.next().0 % 4).unwrap())
+    }
+
+    /// A block with the beacon output that is due and these transactions.
+    pub fn block(&self, transactions: Vec<SignedTransaction>) -> Block {
+        self.block_with(100, vec![self.output()], transactions)
+    }
+
+    /// The beacon output that is due.
+    pub fn output(&self) -> SystemTransaction {
+        let duty = Beacon::read(&self.state).unwrap().duty(&self.rules);
+        let vrf = &validator_keys()[usize::from(duty.contributor.0)].1;
+        SystemTransaction::Beacon {
+            step: duty.step,
+            proof: vrf.prove(&duty.input),
+        }
+    }
+
+    /// Executes a block without keeping the result.
+    pub fn try_execute(&self, block: &Block) -> Result<Executed, BlockError> {
+        vm::execute(&self.rules, &self.state, &self.tip, block)
+    }
+
+    /// Executes a block and makes it the tip.
+    pub fn push(&mut self, block: &Block) -> Executed {
+        let executed = self.try_execute(block).unwrap();
+        for (key, value) in &executed.writes {
+            match value {
+                Some(_) => self.state.insert(*key, value.clone()),
+                None => self.state.remove(key),
+            };
+        }
+        self.tip = block.header.clone();
+        self.executed = Some(executed.clone());
+        executed
+    }
+
+    /// A block with these transactions, executed.
+    pub fn next(&mut self, transactions: Vec<SignedTransaction>) -> Executed {
+        let block = self.block(transactions);
+        self.push(&block)
+    }
+
+    /// Blocks without transactions up to a height.
+    pub fn run_to(&mut self, height: u64) {
+        while self.tip.height < Height(height) {
+            self.next(Vec::new());
+        }
+    }
+
+    /// The account of `n`.
+    pub fn account(&self, n: u8) -> Account {
+        vm::query::account(&self.state, &address(n)).unwrap()
+    }
+
+    /// A transaction of account `n` at its next nonce for the least fee, valid for 100 blocks.
+    pub fn unsigned(&self, n: u8, action: Action) -> Transaction {
+        Transaction {
+            chain_id: self.rules.chain_id,
+            sender: key(n).public(),
+            nonce: self.account(n).nonce,
+            valid_until: Height(self.tip.height.0 + 100),
+            fee: self.genesis.params.minimum_fee,
+            action,
+        }
+    }
+
+    /// The same, signed.
+    pub fn sign(&self, n: u8, action: Action) -> SignedTransaction {
+        self.unsigned(n, action).sign(&key(n))
+    }
+
+    /// The same, so many nonces later.
+    pub fn sign_later(&self, n: u8, later: u64, action: Action) -> SignedTransaction {
+        let mut transaction = self.unsigned(n, action);
+        transaction.nonce = Nonce(transaction.nonce.0 + later);
+        transaction.sign(&key(n))
+    }
+
+    /// Executes one action of account `n` in a block of its own; gives the failure's code.
+    pub fn act(&mut self, n: u8, action: Action) -> Option<String> {
+        let signed = self.sign(n, action);
+        let executed = self.next(vec![signed]);
+        executed.receipts[0]
+            .failure
+            .clone()
+            .map(|failure| failure.code)
+    }
+}
+
+/// A transfer to account `n`.
+pub fn transfer(n: u8, amount: Amount) -> Action {
+    Action::Transfer {
+        to: address(n),
+        amount,
+    }
+}
+
+/// Numbers that a seed determines (splitmix64).
+pub struct Random(pub u64);
+
+impl Random {
+    /// The next number.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}

@@ -1,0 +1,377 @@
+//! Jobs that settle, and what their receipts say.
+
+use types::attestation::claim_root;
+use types::hash::JobId;
+use types::job::{JobReceipt, Stage};
+use types::number::{Amount, SQUARE, Weight};
+use types::transaction::Action;
+use vm::compute::fixed::ONE;
+use vm::query;
+
+use crate::fixture::{address, square};
+use crate::job::world::{CUSTOMER, World, all_tasks, certain, demanding, number, parties, spec};
+
+fn receipt(world: &World, job: &JobId) -> JobReceipt {
+    query::receipt(&world.chain.state, job).unwrap().unwrap()
+}
+
+/// A world in which no bond is on probation: only sortition and the customer's minimum bring verifiers.
+fn proven() -> World {
+    World::with(|params| params.compute.probation_multiple = 0)
+}
+
+#[test]
+fn a_job_settles_and_everybody_is_paid() {
+    let mut world = World::new();
+    let job = world.submit(&demanding(2));
+    let mut primary = None;
+    while !world.record(&job).stage.is_final() {
+        world.step(&[job], 500);
+        primary = primary.or(parties(&world.record(&job).stage).0);
+    }
+    let record = world.record(&job);
+    assert_eq!(record.stage, Stage::Settled);
+    let stages: Vec<_> = record
+        .history
+        .iter()
+        .map(|entry| entry.stage.as_str())
+        .collect();
+    let last = ["revealed", "agreed", "settled"];
+    assert_eq!(stages[..4], ["open", "open", "assigned", "committed"]);
+    assert_eq!(stages[stages.len() - 3..], last);
+    let receipt = receipt(&world, &job);
+    let primary = primary.unwrap();
+    assert_eq!(receipt.primary, address(primary));
+    assert_eq!(
+        receipt.price,
+        Amount(SQUARE.0 / 2),
+        "the ask for the weight that the limits allow"
+    );
+    assert!(receipt.verifiers.len() >= 2);
+    assert_eq!(
+        receipt.tasks_rerun,
+        4 * u32::try_from(receipt.verifiers.len()).unwrap()
+    );
+    let count = u128::try_from(receipt.verifiers.len()).unwrap();
+    assert_eq!(
+        receipt.verification_paid,
+        record.policy.verifier_fee.checked_mul(count).unwrap()
+    );
+    // Each party's transactions are paid back, so a balance changes by what the party earned.
+    assert_eq!(
+        world.chain.account(primary).balance,
+        square(10_000).checked_add(receipt.price).unwrap()
+    );
+    for verifier in &receipt.verifiers {
+        let earned = square(10_000)
+            .checked_add(record.policy.verifier_fee)
+            .unwrap();
+        assert_eq!(
+            world.chain.account(number(&verifier.partner)).balance,
+            earned
+        );
+    }
+    // The customer paid them, what was burned, and its own transaction's fee.
+    let fee = world.chain.genesis.params.minimum_fee;
+    let cost = Amount::sum([
+        receipt.price,
+        receipt.verification_paid,
+        receipt.burned,
+        fee,
+    ])
+    .unwrap();
+    assert_eq!(
+        world.chain.account(CUSTOMER).balance,
+        square(10_000).checked_sub(cost).unwrap()
+    );
+    assert_eq!(world.partner(primary).verified_value, square(1));
+}
+
+#[test]
+fn the_receipt_holds_what_reproduces_the_root() {
+    let mut world = World::new();
+    let job = world.submit(&demanding(1));
+    let revealed = world.run_to(&job, "revealed");
+    let primary = parties(&revealed.stage).0.unwrap();
+    world.run(&job);
+    let receipt = receipt(&world, &job);
+    let leaves = world.leaves(primary, &revealed, &all_tasks(&revealed));
+    assert_eq!(receipt.result_root, claim_root(&receipt.salt, &leaves));
+    assert_eq!(receipt.workload, revealed.spec.workload.id());
+    assert_eq!(receipt.input_root, revealed.spec.workload.input_root());
+    assert_eq!(
+        (receipt.job, receipt.customer, receipt.tasks),
+        (job, address(CUSTOMER), 4)
+    );
+    assert_eq!(
+        (receipt.value_at_risk, receipt.task_value_at_risk),
+        (square(1), square(1))
+    );
+    assert_eq!(receipt.policy, revealed.policy);
+    assert!(receipt.outcomes.length > 0);
+    let entry = world.record(&job).history.last().cloned().unwrap();
+    assert_eq!((receipt.height, receipt.time), (entry.height, entry.time));
+}
+
+#[test]
+fn storage_and_the_parties_fees_are_burned_at_the_customers_expense() {
+    let mut world = World::new();
+    let mut two_mib = demanding(1);
+    two_mib.workload.limits.output_bytes = 3 << 20;
+    let job = world.submit(&two_mib);
+    let (fee, unit) = (
+        world.chain.genesis.params.minimum_fee,
+        world.chain.genesis.params.compute.storage_fee_per_mib,
+    );
+    // Inputs of a few bytes count as one MiB, burned at once, and four tasks of 3 MiB of results.
+    assert_eq!(world.record(&job).burned, unit);
+    assert_eq!(world.record(&job).escrow.storage, Amount(12 * unit.0));
+    world.step(&[job], 500);
+    assert_eq!(world.record(&job).burned, unit);
+    let mut actions = 0;
+    while !world.record(&job).stage.is_final() {
+        actions += u128::try_from(world.step(&[job], 500).len()).unwrap();
+    }
+    assert_eq!(world.record(&job).stage, Stage::Settled);
+    assert_eq!(
+        receipt(&world, &job).burned,
+        Amount(13 * unit.0 + actions * fee.0)
+    );
+}
+
+#[test]
+fn a_job_that_nobody_checks_settles_on_its_primary_alone() {
+    let mut world = proven();
+    // With x = 0.1 most jobs are not checked: try until one is not.
+    for _ in 0..20 {
+        let job = world.submit(&spec());
+        world.run(&job);
+        assert_eq!(world.record(&job).stage, Stage::Settled);
+        let receipt = receipt(&world, &job);
+        if receipt.verifiers.is_empty() {
+            assert_eq!(
+                (receipt.tasks_rerun, receipt.verification_paid),
+                (0, Amount::ZERO)
+            );
+            let names: Vec<_> = world
+                .record(&job)
+                .history
+                .iter()
+                .map(|entry| entry.stage.clone())
+                .collect();
+            assert_eq!(
+                names,
+                [
+                    "open",
+                    "open",
+                    "assigned",
+                    "committed",
+                    "revealed",
+                    "agreed",
+                    "settled"
+                ]
+            );
+            assert_eq!(
+                world.partner(number(&receipt.primary)).verified_value.0 % square(1).0,
+                0
+            );
+            return;
+        }
+    }
+    panic!("every one of 20 jobs was checked at x = 0.1");
+}
+
+#[test]
+fn sortition_draws_everybody_where_checks_are_certain_and_never_the_primary() {
+    let mut world = proven();
+    let job = world.submit(&certain());
+    let record = world.run_to(&job, "committed");
+    assert!(
+        record.policy.expected_verifiers.0 > 6 * ONE,
+        "{}",
+        record.policy.expected_verifiers.0 / ONE
+    );
+    world.run_to(&job, "verifying");
+    let Stage::Verifying {
+        primary,
+        verifiers,
+        needed,
+        ..
+    } = world.record(&job).stage
+    else {
+        panic!()
+    };
+    assert_eq!((verifiers.len(), needed), (5, 5));
+    assert!(
+        verifiers
+            .iter()
+            .all(|v| !v.fill_up && v.partner != primary.partner && v.tasks.len() == 4)
+    );
+    world.run(&job);
+    assert_eq!(receipt(&world, &job).verifiers.len(), 5);
+}
+
+#[test]
+fn the_announce_window_ends_only_at_its_deadline() {
+    let mut world = proven();
+    let job = world.submit(&certain());
+    world.run_to(&job, "committed");
+    let Stage::Committed { deadline, .. } = world.record(&job).stage else {
+        panic!()
+    };
+    loop {
+        world.step(&[job], 500);
+        let now = query_time(&world);
+        let stage = world.record(&job).stage;
+        match stage {
+            Stage::Committed { .. } => assert!(now < deadline.0),
+            Stage::Verifying { .. } => {
+                assert!(now >= deadline.0);
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn query_time(world: &World) -> u64 {
+    vm::ChainRecord::read(&world.chain.state)
+        .unwrap()
+        .chain_time
+        .0
+}
+
+#[test]
+fn a_bond_on_probation_is_always_checked_until_its_verified_value_suffices() {
+    let mut world = World::with(|params| params.compute.probation_multiple = 1);
+    let mut filled_up = 0;
+    for _ in 0..6 {
+        let job = world.submit(&spec());
+        let assigned = world.run_to(&job, "assigned");
+        let primary = parties(&assigned.stage).0.unwrap();
+        let before = world.partner(primary).verified_value;
+        world.run(&job);
+        let receipt = receipt(&world, &job);
+        assert!(before >= receipt.policy.bond || !receipt.verifiers.is_empty());
+        filled_up += receipt
+            .verifiers
+            .iter()
+            .filter(|verifier| verifier.fill_up)
+            .count();
+    }
+    assert!(filled_up > 0);
+}
+
+#[test]
+fn fill_ups_complete_the_minimum_beside_those_who_announce() {
+    let mut world = proven();
+    let job = world.submit(&demanding(4));
+    world.run(&job);
+    let receipt = receipt(&world, &job);
+    assert_eq!(receipt.verifiers.len(), 4);
+    assert!(receipt.verifiers.iter().any(|verifier| verifier.fill_up));
+}
+
+#[test]
+fn verifiers_of_some_tasks_check_just_these() {
+    let mut world = proven();
+    let mut some = demanding(3);
+    some.workload.tasks = 16;
+    some.workload.limits.weight = Weight(25_000_000);
+    some.verification.tasks_per_verifier = Some(5);
+    let job = world.submit(&some);
+    let record = world.run_to(&job, "revealed");
+    let Stage::Revealed { verifiers, .. } = &record.stage else {
+        panic!()
+    };
+    assert!(verifiers.iter().all(|verifier| verifier.tasks.len() == 5));
+    assert!(
+        verifiers
+            .windows(2)
+            .any(|pair| pair[0].tasks != pair[1].tasks)
+    );
+    world.run(&job);
+    assert_eq!(receipt(&world, &job).tasks_rerun, 15);
+    assert_eq!(
+        receipt(&world, &job).verification_paid.0,
+        record.policy.verifier_fee.0 * 3
+    );
+    // Five of sixteen tasks at what all partners ask.
+    assert_eq!(
+        record.policy.verifier_fee.0,
+        (SQUARE.0 / 2 * 5).div_ceil(16)
+    );
+}
+
+#[test]
+fn stages_end_early_when_all_they_wait_for_is_there() {
+    let mut world = proven();
+    let job = world.submit(&demanding(2));
+    world.run_to(&job, "verifying");
+    let Stage::Verifying { deadline, .. } = world.record(&job).stage else {
+        panic!()
+    };
+    world.run(&job);
+    assert!(
+        query_time(&world) < deadline.0,
+        "verified, revealed, stored and settled before the first deadline"
+    );
+}
+
+#[test]
+fn a_tie_between_jobs_is_none() {
+    // Two jobs at once share partners and never their locks.
+    let mut world = World::new();
+    let jobs = [
+        world.submit(&demanding(1)),
+        world.submit(&demanding(1)),
+        world.submit(&spec()),
+    ];
+    for _ in 0..200 {
+        world.step(&jobs, 500);
+    }
+    for job in jobs {
+        assert_eq!(world.record(&job).stage, Stage::Settled);
+    }
+}
+
+#[test]
+fn a_cheaper_partner_is_drawn_more_often_and_a_dearer_one_never() {
+    let mut world = World::with(|params| params.compute.max_attempts = 1);
+    // Partner 0 asks twice the cap, partner 1 all of it, the others half of it.
+    for (n, ask) in [(0, 2), (1, 1)] {
+        let mut profile = world.partner(n).profile;
+        profile.ask = Amount(ask * SQUARE.0 / 400);
+        assert_eq!(world.act(n, Action::RegisterPartner { profile }), None);
+    }
+    while world.chain.rules.epoch(world.chain.tip.height).0 < 3 {
+        world.step(&[], 500);
+    }
+    let mut drawn = [0u32; 6];
+    for _ in 0..60 {
+        let job = world.submit(&spec());
+        world.step(&[job], 500);
+        while parties(&world.record(&job).stage).0.is_none() {
+            world.step(&[], 500);
+        }
+        let primary = parties(&world.record(&job).stage).0.unwrap();
+        drawn[usize::from(primary)] += 1;
+        let attempt = world.record(&job).attempt;
+        assert_eq!(
+            world.act(
+                primary,
+                Action::Decline {
+                    job,
+                    attempt,
+                    unrunnable: false
+                }
+            ),
+            None
+        );
+        assert!(world.record(&job).stage.is_final());
+    }
+    assert_eq!(drawn[0], 0);
+    // Of 60 draws a ninth is 6.7 for partner 1, and two ninths are 13.3 for each of the others.
+    assert!(drawn[1] < 15, "{drawn:?}");
+    assert!(drawn[2..].iter().all(|count| *count > 4), "{drawn:?}");
+}

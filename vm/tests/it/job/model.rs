@@ -1,0 +1,331 @@
+//! A simple model of the money of jobs, told from outside: who holds what after a block follows from the records before
+//! and after it, from what was sent in it, and from who is known to be wrong. It shares no code with the state machine
+//! but the table of penalties.
+
+use std::collections::BTreeMap;
+
+use types::hash::{Address, JobId};
+use types::job::{FailureReason, JobRecord, Primary, Stage, Verifier};
+use types::number::Amount;
+use types::transaction::Action;
+use vm::compute::penalty::{Breach, penalty};
+use vm::{ChainRecord, query};
+
+use crate::fixture::{FUNDED, address};
+use crate::job::world::{CUSTOMER, PARTNERS, World, number};
+
+/// Bytes of the inputs and of all results, in MiB, as the random jobs have them.
+pub const INPUT_MIB: u128 = 1;
+
+/// What was sent in a block: by whom, what, and whether it succeeded.
+pub type Sent = Vec<(u8, Action, bool)>;
+
+/// Who holds what.
+pub struct Model {
+    accounts: BTreeMap<u8, u128>,
+    bonds: BTreeMap<u8, u128>,
+    unbonding: Vec<(u64, u8, u128)>,
+    burned: u128,
+    pots: BTreeMap<JobId, u128>,
+    records: BTreeMap<JobId, JobRecord>,
+    /// How often jobs ended in each way.
+    pub ends: BTreeMap<String, u32>,
+}
+
+impl Model {
+    /// The money at genesis.
+    pub fn new(world: &World) -> Self {
+        Self {
+            accounts: (0..FUNDED)
+                .map(|n| (n, world.chain.account(n).balance.0))
+                .collect(),
+            bonds: (0..PARTNERS)
+                .map(|n| (n, world.partner(n).bond.0))
+                .collect(),
+            unbonding: Vec::new(),
+            burned: 0,
+            pots: BTreeMap::new(),
+            records: BTreeMap::new(),
+            ends: BTreeMap::new(),
+        }
+    }
+
+    fn fee(world: &World) -> u128 {
+        world.chain.genesis.params.minimum_fee.0
+    }
+
+    fn pay(&mut self, job: &JobId, to: &Address, amount: u128) {
+        *self.pots.get_mut(job).unwrap() -= amount;
+        *self.accounts.get_mut(&number(to)).unwrap() += amount;
+    }
+
+    fn burn_pot(&mut self, job: &JobId, amount: u128) {
+        *self.pots.get_mut(job).unwrap() -= amount;
+        self.burned += amount;
+    }
+
+    fn slash(&mut self, world: &World, of: &Address, breach: Breach, locked: Amount) {
+        let amount = penalty(&world.chain.genesis.params.compute, breach, locked).0;
+        *self.bonds.get_mut(&number(of)).unwrap() -= amount;
+        self.burned += amount;
+    }
+
+    /// Follows one block that was just executed, and compares.
+    pub fn follow(&mut self, world: &World, jobs: &[JobId], sent: &Sent) {
+        for (n, action, succeeded) in sent {
+            *self.accounts.get_mut(n).unwrap() -= Self::fee(world);
+            self.burned += Self::fee(world);
+            if *succeeded {
+                self.acted(world, *n, action);
+            }
+        }
+        for job in jobs {
+            let after = world.record(job);
+            if let Some(before) = self.records.get(job).cloned() {
+                self.moved(world, &before, &after, sent);
+            } else {
+                let total = vm::compute::price::total(&after.escrow).unwrap().0;
+                let opening = INPUT_MIB * world.chain.genesis.params.compute.storage_fee_per_mib.0;
+                *self.accounts.get_mut(&CUSTOMER).unwrap() -= total + opening;
+                self.pots.insert(*job, total);
+                self.burned += opening;
+            }
+            self.records.insert(*job, after);
+        }
+        let now = ChainRecord::read(&world.chain.state).unwrap().chain_time.0;
+        for (_, n, amount) in self.unbonding.extract_if(.., |entry| entry.0 <= now) {
+            *self.accounts.get_mut(&n).unwrap() += amount;
+        }
+        self.compare(world);
+    }
+
+    fn acted(&mut self, world: &World, n: u8, action: &Action) {
+        match action {
+            Action::Transfer { to, amount } => {
+                *self.accounts.get_mut(&n).unwrap() -= amount.0;
+                let to = (0..FUNDED).find(|m| address(*m) == *to).unwrap();
+                *self.accounts.get_mut(&to).unwrap() += amount.0;
+            }
+            Action::Bond { amount } => {
+                *self.accounts.get_mut(&n).unwrap() -= amount.0;
+                *self.bonds.get_mut(&n).unwrap() += amount.0;
+            }
+            Action::Unbond { amount } => {
+                *self.bonds.get_mut(&n).unwrap() -= amount.0;
+                let now = ChainRecord::read(&world.chain.state).unwrap().chain_time.0;
+                self.unbonding.push((
+                    now + world.chain.genesis.params.compute.unbonding_ms,
+                    n,
+                    amount.0,
+                ));
+            }
+            Action::Acknowledge { job, .. }
+            | Action::Commit { job, .. }
+            | Action::Announce { job, .. }
+            | Action::Claim { job, .. }
+            | Action::Reveal { job, .. } => self.pay(job, &address(n), Self::fee(world)),
+            Action::Decline { job, .. } => {
+                let record = &self.records[job];
+                let Stage::Assigned {
+                    primary,
+                    acknowledged,
+                    ..
+                } = &record.stage
+                else {
+                    panic!()
+                };
+                let breach = if *acknowledged {
+                    Breach::Uncommitted
+                } else {
+                    Breach::Declined
+                };
+                let (partner, bond) = (primary.partner, primary.bond);
+                self.slash(world, &partner, breach, bond);
+            }
+            Action::RegisterPartner { .. } | Action::SubmitJob { .. } => {}
+        }
+    }
+
+    /// What a job's move from one stage to another means for money.
+    fn moved(&mut self, world: &World, before: &JobRecord, after: &JobRecord, sent: &Sent) {
+        let job = &before.id;
+        let did = |partner: &Address, kind: fn(&Action) -> Option<JobId>| {
+            sent.iter()
+                .any(|(n, action, ok)| *ok && address(*n) == *partner && kind(action) == Some(*job))
+        };
+        let moved = before.stage.name() != after.stage.name() || before.attempt != after.attempt;
+        match (&before.stage, &after.stage) {
+            (
+                Stage::Assigned {
+                    primary,
+                    acknowledged,
+                    ..
+                },
+                Stage::Open { .. } | Stage::Failed { .. },
+            ) if !did(&primary.partner, declined) => {
+                let breach = if *acknowledged {
+                    Breach::Uncommitted
+                } else {
+                    Breach::Ignored
+                };
+                self.slash(world, &primary.partner, breach, primary.bond);
+            }
+            (Stage::Verifying { verifiers, .. }, _) if moved => {
+                for verifier in verifiers
+                    .iter()
+                    .filter(|v| v.claim.is_none() && !did(&v.partner, claimed))
+                {
+                    self.slash(
+                        world,
+                        &verifier.partner,
+                        Breach::VerifierSilent,
+                        verifier.bond,
+                    );
+                }
+            }
+            (
+                Stage::Revealed {
+                    primary,
+                    opened,
+                    verifiers,
+                    ..
+                },
+                _,
+            ) if moved => {
+                let has = |partner: &Address, opened: bool| opened || did(partner, revealed);
+                let (open, silent): (Vec<_>, Vec<_>) = verifiers
+                    .iter()
+                    .partition(|v| has(&v.partner, v.opened.is_some()));
+                for verifier in &silent {
+                    self.slash(
+                        world,
+                        &verifier.partner,
+                        Breach::VerifierUnopened,
+                        verifier.bond,
+                    );
+                }
+                let primary_opened = has(&primary.partner, opened.is_some());
+                if !primary_opened {
+                    self.slash(
+                        world,
+                        &primary.partner,
+                        Breach::PrimaryUnopened,
+                        primary.bond,
+                    );
+                }
+                let differ =
+                    primary_opened && open.iter().any(|v| differs(world, before, primary, v));
+                assert!(
+                    !differ
+                        || after.stage
+                            == Stage::Failed {
+                                reason: FailureReason::Unresolved
+                            }
+                );
+                if !differ && !matches!(after.stage, Stage::Agreed { .. }) {
+                    self.pay_all(before, &open);
+                }
+            }
+            (Stage::Agreed { verifiers, .. }, _) if moved => {
+                self.pay_all(before, &verifiers.iter().collect::<Vec<_>>());
+            }
+            _ => {}
+        }
+        if moved && after.stage.is_final() {
+            self.ended(world, before, after);
+        }
+    }
+
+    fn pay_all(&mut self, record: &JobRecord, verifiers: &[&Verifier]) {
+        for verifier in verifiers {
+            self.pay(&record.id, &verifier.partner, record.policy.verifier_fee.0);
+        }
+    }
+
+    fn ended(&mut self, world: &World, before: &JobRecord, after: &JobRecord) {
+        let params = &world.chain.genesis.params.compute;
+        let reason = match &after.stage {
+            Stage::Failed { reason } => Some(*reason),
+            _ => None,
+        };
+        *self.ends.entry(format!("{reason:?}")).or_default() += 1;
+        let primary = crate::job::world::parties(&before.stage).0;
+        if matches!(reason, None | Some(FailureReason::Unverified)) {
+            let price =
+                before.spec.workload.limits.weight.0 * u64::from(before.spec.workload.tasks);
+            let ask = world.partner(primary.unwrap()).profile.ask.0;
+            self.pay(
+                &after.id,
+                &address(primary.unwrap()),
+                (ask * u128::from(price)).div_ceil(1_000_000),
+            );
+        }
+        if reason.is_none() {
+            let bytes =
+                before.spec.workload.limits.output_bytes * u64::from(before.spec.workload.tasks);
+            self.burn_pot(
+                &after.id,
+                u128::from(bytes.div_ceil(1 << 20)) * params.storage_fee_per_mib.0,
+            );
+        }
+        if reason == Some(FailureReason::Unrunnable) {
+            for report in &after.unrunnable_reports {
+                self.pay(&after.id, &report.partner, report.cost.0);
+            }
+        }
+        let left = self.pots.remove(&after.id).unwrap();
+        *self.accounts.get_mut(&CUSTOMER).unwrap() += left;
+    }
+
+    fn compare(&self, world: &World) {
+        for (n, balance) in &self.accounts {
+            assert_eq!(world.chain.account(*n).balance.0, *balance, "account {n}");
+        }
+        for (n, bond) in &self.bonds {
+            assert_eq!(
+                query::partner(&world.chain.state, &address(*n))
+                    .unwrap()
+                    .unwrap()
+                    .bond
+                    .0,
+                *bond,
+                "bond {n}"
+            );
+        }
+        assert_eq!(
+            ChainRecord::read(&world.chain.state).unwrap().burned.0,
+            self.burned
+        );
+    }
+}
+
+fn declined(action: &Action) -> Option<JobId> {
+    if let Action::Decline { job, .. } = action {
+        Some(*job)
+    } else {
+        None
+    }
+}
+
+fn claimed(action: &Action) -> Option<JobId> {
+    if let Action::Claim { job, .. } = action {
+        Some(*job)
+    } else {
+        None
+    }
+}
+
+fn revealed(action: &Action) -> Option<JobId> {
+    if let Action::Reveal { job, .. } = action {
+        Some(*job)
+    } else {
+        None
+    }
+}
+
+/// True if primary and verifier are known to find different outcomes for one of the verifier's tasks. Who is wrong at
+/// which task must not change while a job lives.
+fn differs(world: &World, record: &JobRecord, primary: &Primary, verifier: &Verifier) -> bool {
+    let of = |partner: &Address| world.leaves(number(partner), record, &verifier.tasks);
+    of(&primary.partner) != of(&verifier.partner)
+}

@@ -1,0 +1,204 @@
+//! Random conduct of everybody on many jobs at once, against the simple model. A seed replays with
+//! `GRIDPROOF_SEED=n scripts/test vm`; `GRIDPROOF_SEEDS=n` runs the first n.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use types::hash::JobId;
+use types::job::{JobSpec, Stage};
+use types::number::{Amount, Weight};
+use types::transaction::Action;
+
+use crate::fixture::{Random, address, square};
+use crate::job::model::{Model, Sent};
+use crate::job::world::{CUSTOMER, Conduct, PARTNERS, World, spec};
+
+/// Seeds of an ordinary run.
+const SEEDS: u64 = 4;
+/// Blocks per seed.
+const BLOCKS: u32 = 200;
+/// Most jobs that are live at the same time.
+const JOBS: usize = 5;
+
+const CONDUCTS: [Conduct; 8] = [
+    Conduct::NeverAcknowledges,
+    Conduct::Declines,
+    Conduct::SaysUnrunnable,
+    Conduct::NeverCommits,
+    Conduct::NeverAnnounces,
+    Conduct::NeverSeals,
+    Conduct::NeverOpens,
+    Conduct::NeverSeals,
+];
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn random_conduct_moves_money_as_the_model_says() {
+    let seeds = match number("GRIDPROOF_SEED") {
+        Some(seed) => seed..=seed,
+        None => 1..=number("GRIDPROOF_SEEDS").unwrap_or(SEEDS),
+    };
+    let mut ends = BTreeMap::new();
+    for seed in seeds.clone() {
+        println!("seed {seed}");
+        for (end, count) in run(seed) {
+            *ends.entry(end).or_insert(0) += count;
+        }
+    }
+    println!("{ends:?}");
+    if seeds.count() >= 4 {
+        assert!(
+            ends.contains_key("None") && ends.len() >= 6,
+            "the seeds reach too few ends: {ends:?}"
+        );
+    }
+}
+
+fn run(seed: u64) -> BTreeMap<String, u32> {
+    let mut random = Random(seed);
+    let mut world = World::with(|params| {
+        params.compute.probation_multiple = 2;
+        params.compute.open_window_ms = 6_000;
+        params.compute.acknowledge_window_ms = 3_000;
+        params.compute.execute_window_ms = 4_000;
+        params.compute.reveal_window_ms = 3_000;
+        params.compute.store_window_ms = 4_000;
+        params.compute.classes[0].lowest_weight_per_ms = 1_000_000;
+        params.compute.unbonding_ms = 10_000;
+    });
+    let mut wrong = BTreeMap::new();
+    if random.below(2) == 0 {
+        wrong.insert(
+            u8::try_from(random.below(u64::from(PARTNERS))).unwrap(),
+            u32::try_from(random.below(4)).unwrap(),
+        );
+    }
+    let mut model = Model::new(&world);
+    let (mut live, mut all) = (Vec::new(), Vec::new());
+    for _ in 0..BLOCKS {
+        if random.below(20) == 0 {
+            shuffle_conduct(&mut world, &wrong, &mut random);
+        }
+        let (sent, submitted) = step(&mut world, &live, &mut random);
+        live.extend(submitted);
+        all.extend(submitted);
+        model.follow(&world, &all, &sent);
+        all.retain(|job| !world.record(job).stage.is_final());
+        live.clone_from(&all);
+    }
+    model.ends
+}
+
+/// Everybody gets a new conduct; who is wrong stays wrong, at the same task.
+fn shuffle_conduct(world: &mut World, wrong: &BTreeMap<u8, u32>, random: &mut Random) {
+    world.conduct = wrong
+        .iter()
+        .map(|(n, task)| (*n, BTreeSet::from([Conduct::Wrong(*task)])))
+        .collect();
+    let mut conduct = || CONDUCTS[usize::try_from(random.below(8)).unwrap()];
+    let (first, mut others): (Conduct, Vec<_>) =
+        (conduct(), (0..PARTNERS).map(|_| conduct()).collect());
+    if random.below(6) == 0 {
+        others.fill(first);
+    }
+    for (n, conduct) in (0..PARTNERS).zip(others) {
+        if random.below(2) == 0 {
+            world.depart(n, conduct);
+        }
+    }
+    world.holders = if random.below(5) == 0 {
+        vec![0]
+    } else {
+        vec![0, 1, 2]
+    };
+}
+
+fn random_spec(random: &mut Random) -> JobSpec {
+    let mut spec = spec();
+    let value = Amount(square(1).0 / 10 * u128::from(1 + random.below(400)));
+    spec.verification.value_at_risk = value;
+    spec.verification.task_value_at_risk = if random.below(2) == 0 {
+        value
+    } else {
+        Amount(value.0.div_ceil(4))
+    };
+    spec.verification.minimum_verifiers = u16::try_from(random.below(4)).unwrap();
+    spec.verification.tasks_per_verifier =
+        (random.below(3) == 0).then(|| u32::try_from(1 + random.below(4)).unwrap());
+    spec.workload.limits.weight = Weight(10_000_000 * (1 + random.below(10)));
+    spec
+}
+
+/// What others than the parties do in a block.
+fn other_action(world: &World, live: &[JobId], random: &mut Random) -> Option<(u8, Action)> {
+    let n = u8::try_from(random.below(7)).unwrap();
+    if let Some(job) = live.first().filter(|_| random.below(3) == 0) {
+        // Anything from anybody: mostly refused, and where it is not its sender will have to live with it.
+        let mut all = crate::job::refusals::all_actions(&world.record(job));
+        let at = usize::try_from(random.below(6)).unwrap();
+        return Some((n, all.swap_remove(at).1));
+    }
+    let amount = Amount(square(1).0 / 7 * u128::from(1 + random.below(900)));
+    let action = match random.below(8) {
+        0 => Action::Transfer {
+            to: address(u8::try_from(random.below(8)).unwrap()),
+            amount,
+        },
+        1 if n < PARTNERS => Action::Bond { amount },
+        2 if n < PARTNERS => Action::Unbond {
+            amount: Amount(amount.0.min(world.partner(n).free().0 / 3)),
+        },
+        _ => return None,
+    };
+    Some((n, action))
+}
+
+fn step(world: &mut World, live: &[JobId], random: &mut Random) -> (Sent, Option<JobId>) {
+    let mut extra: Vec<(u8, Action)> = other_action(world, live, random).into_iter().collect();
+    if live.len() < JOBS && random.below(3) == 0 {
+        extra.push((
+            CUSTOMER,
+            Action::SubmitJob {
+                spec: Box::new(random_spec(random)),
+            },
+        ));
+    }
+    let sent = world.step_with(live, 1 + random.below(1_200), extra);
+    let receipts = &world.chain.executed.as_ref().unwrap().receipts;
+    let sent: Sent = sent
+        .into_iter()
+        .zip(receipts)
+        .map(|((n, action), receipt)| (n, action, receipt.failure.is_none()))
+        .collect();
+    let submitted = sent
+        .iter()
+        .zip(receipts)
+        .find_map(|((_, action, ok), receipt)| {
+            let job = JobId(types::hash::Hash32::of(
+                types::hash::Domain::JOB,
+                &receipt.id,
+            ));
+            (matches!(action, Action::SubmitJob { .. }) && *ok).then_some(job)
+        });
+    (sent, submitted)
+}
+
+#[test]
+fn jobs_in_a_crowd_of_honest_partners_all_settle() {
+    let mut random = Random(77);
+    let mut world = World::new();
+    let jobs: Vec<_> = (0..12)
+        .map(|_| world.submit(&random_spec(&mut random)))
+        .collect();
+    for _ in 0..400 {
+        world.step(&jobs, 700);
+        if jobs.iter().all(|job| world.record(job).stage.is_final()) {
+            break;
+        }
+    }
+    for job in jobs {
+        assert_eq!(world.record(&job).stage, Stage::Settled);
+    }
+}

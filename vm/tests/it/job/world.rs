@@ -1,0 +1,566 @@
+//! A chain with six partners and everybody's conduct: what an honest party would send next, and the ways not to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use types::account::{Partner, is_drawn};
+use types::attestation::{
+    ClaimContext, Exit, Opening, Outcome, Outcomes, claim_root, commitment, leaf, sortition_input,
+};
+use types::codec::{Bounded, Text, encode};
+use types::genesis::GenesisPartner;
+use types::hash::{Address, BlobId, Domain, Hash32, JobId};
+use types::job::{
+    CLASS_WASM_V1, Committed, Constraints, FailureReason, Input, JobRecord, JobSpec, Output, Stage,
+    TaskLimits, Verification, Verifier, Workload,
+};
+use types::number::{Amount, Attempt, SQUARE, TaskIndex, ValidatorIndex, Weight};
+use types::params::Params;
+use types::transaction::{Action, Holding, StoredStatement, SystemTransaction};
+use vm::{Rules, query};
+
+use crate::fixture::{Chain, address, genesis, profile, square, validator_keys, vrf_key};
+use crate::job::invariants::check;
+
+/// Accounts 0 to 5 are partners.
+pub const PARTNERS: u8 = 6;
+/// The account that submits.
+pub const CUSTOMER: u8 = 7;
+/// Validators that together are a quorum: 4 + 3 + 3 of 13.
+pub const QUORUM: [u16; 3] = [0, 1, 2];
+
+/// How a party departs from honest conduct.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Conduct {
+    NeverAcknowledges,
+    Declines,
+    SaysUnrunnable,
+    NeverCommits,
+    NeverAnnounces,
+    NeverSeals,
+    NeverOpens,
+    /// Has a wrong outcome of this task.
+    Wrong(u32),
+}
+
+/// A chain, and who departs how.
+#[derive(Clone)]
+pub struct World {
+    pub chain: Chain,
+    /// What each partner does not do as it should.
+    pub conduct: BTreeMap<u8, BTreeSet<Conduct>>,
+    /// Validators that hold inputs and results.
+    pub holders: Vec<u16>,
+}
+
+impl World {
+    /// A chain whose partners are all honest.
+    pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// The same with other parameters.
+    pub fn with(change: impl FnOnce(&mut Params)) -> Self {
+        let mut genesis = genesis(change);
+        genesis.partners = (0..PARTNERS)
+            .map(|n| {
+                let mut profile = profile(n);
+                profile.ask = Amount(SQUARE.0 / 800);
+                GenesisPartner {
+                    address: address(n),
+                    bond: square(500),
+                    profile,
+                }
+            })
+            .collect();
+        genesis.partners.sort_by_key(|partner| partner.address);
+        let rules = Rules::new(&genesis)
+            .unwrap()
+            .with_batch_secret(Hash32([0x5a; 32]));
+        let state = vm::genesis_writes(&genesis).unwrap();
+        let tip = genesis.header();
+        let chain = Chain {
+            genesis,
+            rules,
+            state,
+            tip,
+            executed: None,
+        };
+        Self {
+            chain,
+            conduct: BTreeMap::new(),
+            holders: QUORUM.to_vec(),
+        }
+    }
+
+    /// Makes a partner depart from honest conduct.
+    pub fn depart(&mut self, partner: u8, conduct: Conduct) {
+        self.conduct.entry(partner).or_default().insert(conduct);
+    }
+
+    fn does(&self, partner: u8, conduct: Conduct) -> bool {
+        self.conduct
+            .get(&partner)
+            .is_some_and(|all| all.contains(&conduct))
+    }
+
+    /// A job's record.
+    pub fn record(&self, job: &JobId) -> JobRecord {
+        query::job(&self.chain.state, job).unwrap().unwrap()
+    }
+
+    /// A partner's entry.
+    pub fn partner(&self, n: u8) -> Partner {
+        query::partner(&self.chain.state, &address(n))
+            .unwrap()
+            .unwrap()
+    }
+
+    /// Submits a job of the customer's.
+    pub fn submit(&mut self, spec: &JobSpec) -> JobId {
+        self.try_submit(spec).unwrap()
+    }
+
+    /// Submits a job, or gives the code of the rule that it broke.
+    pub fn try_submit(&mut self, spec: &JobSpec) -> Result<JobId, String> {
+        let signed = self.chain.sign(
+            CUSTOMER,
+            Action::SubmitJob {
+                spec: Box::new(spec.clone()),
+            },
+        );
+        let job = signed.transaction.job_id();
+        let executed = self.chain.next(vec![signed]);
+        match &executed.receipts[0].failure {
+            None => Ok(job),
+            Some(failure) => Err(failure.code.clone()),
+        }
+    }
+
+    /// Executes an action in a block of its own; gives the failure's code.
+    pub fn act(&mut self, n: u8, action: Action) -> Option<String> {
+        let failure = self.chain.act(n, action);
+        self.check();
+        failure
+    }
+
+    /// Blocks without anything but the beacon until chain time has moved by more than `ms`.
+    pub fn pass(&mut self, ms: u64) {
+        for _ in 0..=ms / 1_000 {
+            let block = self
+                .chain
+                .block_with(1_000, vec![self.chain.output()], Vec::new());
+            self.chain.push(&block);
+            self.check();
+        }
+    }
+
+    /// One block with what everybody sends for these jobs; gives what was sent.
+    pub fn step(&mut self, jobs: &[JobId], step_ms: u64) -> Vec<(u8, Action)> {
+        self.step_with(jobs, step_ms, Vec::new())
+    }
+
+    /// The same with other actions before; who takes one sends nothing else in this block.
+    pub fn step_with(
+        &mut self,
+        jobs: &[JobId],
+        step_ms: u64,
+        others: Vec<(u8, Action)>,
+    ) -> Vec<(u8, Action)> {
+        let mut system = vec![self.chain.output()];
+        let mut sent = others;
+        for job in jobs {
+            let record = self.record(job);
+            system.extend(self.statements(&record));
+            for n in 0..PARTNERS {
+                let busy = sent.iter().any(|(sender, _)| *sender == n);
+                if let Some(action) = self.duty(n, &record).filter(|_| !busy) {
+                    sent.push((n, action));
+                }
+            }
+        }
+        let signed = sent
+            .iter()
+            .map(|(n, action)| self.chain.sign(*n, action.clone()))
+            .collect();
+        let block = self.chain.block_with(step_ms, system, signed);
+        self.chain.push(&block);
+        self.check();
+        sent
+    }
+
+    /// Blocks with what everybody sends until the job's stage is the one asked for; gives the record.
+    pub fn run_to(&mut self, job: &JobId, stage: &str) -> JobRecord {
+        for _ in 0..400 {
+            let record = self.record(job);
+            // A seal whose sortition is still to come counts as what comes before it.
+            let waits = matches!(
+                &record.stage,
+                Stage::Committed {
+                    committed: Committed { beacon: None, .. },
+                    ..
+                }
+            );
+            if record.stage.name() == stage && !waits {
+                return record;
+            }
+            assert!(
+                !record.stage.is_final(),
+                "the job ended as {:?} before it was {stage}",
+                record.stage
+            );
+            self.step(&[*job], 500);
+        }
+        panic!("the job is still {:?}", self.record(job).stage);
+    }
+
+    /// Blocks until the job is over.
+    pub fn run(&mut self, job: &JobId) -> JobRecord {
+        for _ in 0..1_000 {
+            let record = self.record(job);
+            if record.stage.is_final() {
+                return record;
+            }
+            self.step(&[*job], 500);
+        }
+        panic!("the job is still {:?}", self.record(job).stage);
+    }
+
+    /// Runs the job and asserts that it failed for a reason.
+    pub fn run_to_failure(&mut self, job: &JobId, reason: FailureReason) -> JobRecord {
+        let record = self.run(job);
+        assert_eq!(record.stage, Stage::Failed { reason });
+        record
+    }
+
+    /// Asserts what must hold after every block.
+    pub fn check(&self) {
+        check(&self.chain.state, self.chain.rules.supply);
+    }
+
+    /// What validators that hold everything say of a job now.
+    fn statements(&self, record: &JobRecord) -> Vec<SystemTransaction> {
+        let (holding, attempt, stored) = match &record.stage {
+            Stage::Open {
+                draw: None, stored, ..
+            } => (Holding::Inputs, Attempt(0), stored),
+            Stage::Agreed { stored, .. } => (Holding::Results, record.attempt, stored),
+            _ => return Vec::new(),
+        };
+        let missing = self
+            .holders
+            .iter()
+            .filter(|index| !stored.contains(ValidatorIndex(**index)));
+        missing
+            .map(|index| self.statement(record.id, attempt, holding, *index))
+            .collect()
+    }
+
+    /// A validator's signed statement.
+    pub fn statement(
+        &self,
+        job: JobId,
+        attempt: Attempt,
+        holding: Holding,
+        validator: u16,
+    ) -> SystemTransaction {
+        let statement = StoredStatement {
+            job,
+            attempt,
+            holding,
+        };
+        let key = &validator_keys()[usize::from(validator)].0;
+        let signature = key.sign(&statement.signing_hash(self.chain.rules.chain_id));
+        SystemTransaction::Stored {
+            statement,
+            validator: ValidatorIndex(validator),
+            signature,
+        }
+    }
+
+    /// What partner `n` sends for a job now.
+    pub fn duty(&self, n: u8, record: &JobRecord) -> Option<Action> {
+        let (job, attempt, own) = (record.id, record.attempt, address(n));
+        match &record.stage {
+            Stage::Assigned {
+                primary,
+                acknowledged,
+                ..
+            } if primary.partner == own => {
+                if self.does(n, Conduct::SaysUnrunnable) || self.does(n, Conduct::Declines) {
+                    return Some(Action::Decline {
+                        job,
+                        attempt,
+                        unrunnable: self.does(n, Conduct::SaysUnrunnable),
+                    });
+                }
+                if !acknowledged {
+                    return (!self.does(n, Conduct::NeverAcknowledges))
+                        .then_some(Action::Acknowledge { job, attempt });
+                }
+                let commitment = self.seal(n, record, &all_tasks(record));
+                (!self.does(n, Conduct::NeverCommits)).then_some(Action::Commit {
+                    job,
+                    attempt,
+                    commitment,
+                })
+            }
+            Stage::Committed {
+                primary, verifiers, ..
+            } if primary.partner != own
+                && !binds(verifiers, n)
+                && !self.does(n, Conduct::NeverAnnounces) =>
+            {
+                self.announcement(n, record)
+            }
+            Stage::Verifying { verifiers, .. } if !self.does(n, Conduct::NeverSeals) => {
+                let verifier = verifiers
+                    .iter()
+                    .find(|v| v.partner == own && v.claim.is_none())?;
+                let commitment = self.seal(n, record, &verifier.tasks);
+                Some(Action::Claim {
+                    job,
+                    attempt,
+                    commitment,
+                })
+            }
+            Stage::Revealed {
+                primary,
+                opened,
+                verifiers,
+                ..
+            } if !self.does(n, Conduct::NeverOpens) => {
+                let opening = if primary.partner == own && opened.is_none() {
+                    self.primary_opening(n, record)
+                } else {
+                    let verifier = verifiers
+                        .iter()
+                        .find(|v| v.partner == own && v.opened.is_none())?;
+                    self.verifier_opening(n, record, &verifier.tasks)
+                };
+                Some(Action::Reveal {
+                    job,
+                    attempt,
+                    opening: Box::new(opening),
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// The announcement of partner `n`, if sortition draws it.
+    pub fn announcement(&self, n: u8, record: &JobRecord) -> Option<Action> {
+        let Stage::Committed {
+            primary, committed, ..
+        } = &record.stage
+        else {
+            return None;
+        };
+        let beacon = committed.beacon?;
+        let rules = &self.chain.rules;
+        let (own, seal) = (address(n), &committed.commitment);
+        let input = sortition_input(
+            rules.chain_id,
+            record.id,
+            record.attempt,
+            &own,
+            seal,
+            &beacon,
+        );
+        let proof = vrf_key(n).prove(&input);
+        let output = vrf_key(n).public().verify(&input, &proof).unwrap();
+        let snapshot = query::snapshot(&self.chain.state, rules.epoch(committed.height))
+            .unwrap()
+            .unwrap();
+        let class_bond = snapshot.class_bond(CLASS_WASM_V1, &primary.partner);
+        let bond = snapshot.partner(&address(n))?.bond;
+        let action = Action::Announce {
+            job: record.id,
+            attempt: record.attempt,
+            proof,
+        };
+        is_drawn(&output, record.policy.expected_verifiers, bond, class_bond).then_some(action)
+    }
+
+    fn salt(n: u8, record: &JobRecord) -> Hash32 {
+        Hash32::of(Domain::BLIND, &(n, record.id, record.attempt))
+    }
+
+    fn outcome(&self, n: u8, task: TaskIndex) -> Outcome {
+        let wrong = self.does(n, Conduct::Wrong(task.0));
+        let stdout =
+            BlobId::of(format!("task {task} {}", if wrong { "wrong" } else { "right" }).as_bytes());
+        let outputs = Bounded::new(vec![Some(stdout)]).unwrap();
+        Outcome {
+            exit: Exit::Code { code: 0 },
+            weight: Weight(7),
+            stdout,
+            stderr: BlobId::of(b""),
+            outputs,
+        }
+    }
+
+    /// What partner `n` finds for some tasks.
+    pub fn leaves(
+        &self,
+        n: u8,
+        record: &JobRecord,
+        tasks: &[TaskIndex],
+    ) -> Vec<(TaskIndex, Hash32)> {
+        tasks
+            .iter()
+            .map(|task| {
+                (
+                    *task,
+                    leaf(&record.spec.workload, *task, &self.outcome(n, *task)),
+                )
+            })
+            .collect()
+    }
+
+    fn seal(&self, n: u8, record: &JobRecord, tasks: &[TaskIndex]) -> Hash32 {
+        let claim = ClaimContext {
+            chain: self.chain.rules.chain_id,
+            job: record.id,
+            attempt: record.attempt,
+            partner: address(n),
+        };
+        let salt = Self::salt(n, record);
+        commitment(
+            &claim,
+            &claim_root(&salt, &self.leaves(n, record, tasks)),
+            &salt,
+        )
+    }
+
+    /// The primary's opening.
+    pub fn primary_opening(&self, n: u8, record: &JobRecord) -> Opening {
+        let Stage::Revealed { verifiers, .. } = &record.stage else {
+            panic!("not revealed")
+        };
+        let drawn: BTreeSet<_> = verifiers
+            .iter()
+            .flat_map(|v| v.tasks.iter().copied())
+            .collect();
+        let drawn: Vec<_> = drawn.into_iter().collect();
+        let all = all_tasks(record);
+        let outcomes = Outcomes(
+            Bounded::new(all.iter().map(|task| self.outcome(n, *task)).collect()).unwrap(),
+        );
+        let blob = BlobId::of(&encode(&outcomes));
+        Opening::new(
+            Self::salt(n, record),
+            &self.leaves(n, record, &all),
+            &drawn,
+            Some(blob),
+        )
+        .unwrap()
+    }
+
+    /// A verifier's opening.
+    pub fn verifier_opening(&self, n: u8, record: &JobRecord, tasks: &[TaskIndex]) -> Opening {
+        Opening::new(
+            Self::salt(n, record),
+            &self.leaves(n, record, tasks),
+            tasks,
+            None,
+        )
+        .unwrap()
+    }
+}
+
+/// All tasks of a job.
+pub fn all_tasks(record: &JobRecord) -> Vec<TaskIndex> {
+    (0..record.spec.workload.tasks).map(TaskIndex).collect()
+}
+
+/// True if partner `n` is among the verifiers.
+pub fn binds(verifiers: &[Verifier], n: u8) -> bool {
+    verifiers
+        .iter()
+        .any(|verifier| verifier.partner == address(n))
+}
+
+/// The number of a partner's account.
+pub fn number(of: &Address) -> u8 {
+    (0..PARTNERS).find(|n| address(*n) == *of).unwrap()
+}
+
+/// The primary and the verifiers of a stage.
+pub fn parties(stage: &Stage) -> (Option<u8>, Vec<u8>) {
+    let numbers = |verifiers: &[Verifier]| verifiers.iter().map(|v| number(&v.partner)).collect();
+    match stage {
+        Stage::Open { .. } | Stage::Settled | Stage::Failed { .. } => (None, Vec::new()),
+        Stage::Assigned { primary, .. } => (Some(number(&primary.partner)), Vec::new()),
+        Stage::Committed {
+            primary, verifiers, ..
+        }
+        | Stage::Announced {
+            primary, verifiers, ..
+        }
+        | Stage::Verifying {
+            primary, verifiers, ..
+        }
+        | Stage::Revealed {
+            primary, verifiers, ..
+        }
+        | Stage::Agreed {
+            primary, verifiers, ..
+        } => (Some(number(&primary.partner)), numbers(verifiers)),
+    }
+}
+
+/// A job of four tasks with a price cap and a value at risk of 1 SQUARE; every partner asks half a SQUARE for it.
+pub fn spec() -> JobSpec {
+    JobSpec {
+        name: Text::new("histogram").unwrap(),
+        workload: Workload {
+            class: CLASS_WASM_V1,
+            module: BlobId::of(b"module"),
+            arguments: Bounded::default(),
+            environment: BTreeMap::new(),
+            stdin: None,
+            inputs: Bounded::new(vec![Input {
+                blob: BlobId::of(b"input"),
+                target: Text::new("/in/data").unwrap(),
+            }])
+            .unwrap(),
+            outputs: Bounded::new(vec![Output {
+                name: Text::new("hist").unwrap(),
+                path: Text::new("/out/hist.csv").unwrap(),
+            }])
+            .unwrap(),
+            tasks: 4,
+            limits: TaskLimits {
+                weight: Weight(100_000_000),
+                memory_bytes: 1 << 20,
+                output_bytes: 1 << 20,
+            },
+            clock_start_ns: 0,
+            random_seed: Hash32::ZERO,
+        },
+        constraints: Constraints::default(),
+        verification: Verification {
+            minimum_verifiers: 0,
+            tasks_per_verifier: None,
+            value_at_risk: square(1),
+            task_value_at_risk: square(1),
+            confidence_ppm: 0,
+        },
+        price_cap: square(1),
+    }
+}
+
+/// The same with so large a value at risk that sortition draws every partner.
+pub fn certain() -> JobSpec {
+    let mut spec = spec();
+    spec.verification.value_at_risk = square(285);
+    spec.verification.task_value_at_risk = square(285);
+    spec
+}
+
+/// The same with a demand for verifiers.
+pub fn demanding(minimum: u16) -> JobSpec {
+    let mut spec = spec();
+    spec.verification.minimum_verifiers = minimum;
+    spec
+}

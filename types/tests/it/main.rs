@@ -5,5 +5,6 @@
 extern crate gridproof_types as types;
 
 mod golden;
+mod modules;
 mod records;
 mod workspace;

@@ -13,7 +13,7 @@ use types::attestation::Exit;
 use types::codec::Bounded;
 use types::hash::{BlobId, Hash32};
 use types::job::{CLASS_WASM_V1, TaskLimits, Workload};
-use types::number::{TaskIndex, Weight};
+use types::number::{Fuel, TaskIndex};
 
 use crate::network::Network;
 use crate::{quantile, row};
@@ -103,7 +103,7 @@ fn alone(module: &Path) -> Result<(Duration, Duration)> {
         outputs: Bounded::default(),
         tasks: 1,
         limits: TaskLimits {
-            weight: Weight(5_000_000_000),
+            fuel: Fuel(5_000_000_000),
             memory_bytes: 256 << 20,
             output_bytes: 1 << 20,
         },

@@ -10,7 +10,7 @@ use types::block::{Block, Body, Header};
 use types::codec::Text;
 use types::genesis::Genesis;
 use types::hash::{Address, Hash32};
-use types::number::{Amount, ProtocolVersion, Timestamp, ValidatorIndex, Weight};
+use types::number::{Amount, Gas, ProtocolVersion, Timestamp, ValidatorIndex};
 use types::params::Params;
 use types::state_key::StateKey;
 
@@ -65,7 +65,7 @@ pub fn run(keys: u32, updates: u32, runs: u32) -> Result<()> {
             next_committee: Hash32::ZERO,
             parent_state_root: tip.root,
             parent_receipt_root: Hash32::ZERO,
-            parent_weight: Weight::ZERO,
+            parent_gas_used: Gas::ZERO,
         };
         let block = Block {
             header,

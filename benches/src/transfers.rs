@@ -54,7 +54,7 @@ pub fn run(rate: u32, seconds: u32, base_port: u16) -> Result<()> {
         let status = clients[0].status().await?;
         let chain = Chain {
             id: status.chain_id,
-            fee: status.minimum_fee,
+            fee: status.min_fee,
             valid_until: Height(status.height.0 + 9_000),
         };
         let senders: Vec<_> = (1..=SENDERS)

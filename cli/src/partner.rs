@@ -104,7 +104,7 @@ pub struct InitArgs {
     /// The bond to keep, in SQUARE.
     #[arg(long)]
     bond: Option<Amount>,
-    /// Least price per million units of weight, in SQUARE.
+    /// Least price per million units of fuel, in SQUARE.
     #[arg(long)]
     ask: Option<Amount>,
     /// Jobs to run as primary at the same time.
@@ -274,7 +274,7 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
         None => lines.push("registered no: it registers when it is started".to_owned()),
         Some(view) => {
             lines.push(format!(
-                "registered as {}, asks {} SQUARE per million weight",
+                "registered as {}, asks {} SQUARE per million fuel",
                 view.profile.name, view.profile.ask
             ));
             lines.push(format!(
@@ -282,7 +282,7 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
                 view.bond, view.locked, config.bond
             ));
             let counted = view
-                .counted_bond
+                .epoch_bond
                 .map_or_else(|| "not in this epoch".to_owned(), |bond| bond.to_string());
             lines.push(format!("counted    {counted}"));
             lines.push(format!(

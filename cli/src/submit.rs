@@ -82,7 +82,7 @@ pub async fn sign(
         sender: key.public(),
         nonce: account.next_nonce,
         valid_until: status.height.saturating_add(VALIDITY_HEIGHTS),
-        fee: status.minimum_fee,
+        fee: status.min_fee,
         action,
     };
     Ok(transaction.sign(key))

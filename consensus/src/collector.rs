@@ -204,7 +204,7 @@ impl Collector {
         }
     }
 
-    /// Verifies shape, weight and signatures of a certificate.
+    /// Verifies shape, stake and signatures of a certificate.
     pub fn verify_certificate(&self, certificate: &Certificate) -> Result<(), CertificateError> {
         let (signers, signatures) = (certificate.signers.len(), certificate.signatures.len());
         if signers != signatures {
@@ -214,7 +214,7 @@ impl Collector {
             });
         }
         let (found, quorum) = (
-            self.quorum.weight(certificate.signers.iter()),
+            self.quorum.stake_of(certificate.signers.iter()),
             self.quorum.needed(),
         );
         if !self.quorum.decides(found) {
@@ -382,7 +382,7 @@ impl Collector {
             .collect();
         if !self.quorum.decides(
             self.quorum
-                .weight(votes.iter().map(|kept| kept.vote.signer)),
+                .stake_of(votes.iter().map(|kept| kept.vote.signer)),
         ) {
             return collected;
         }
@@ -415,9 +415,14 @@ impl Collector {
     /// The certificate with as few signers as its votes allow: the heaviest until they decide.
     fn certify(&mut self, statement: Statement, mut votes: Vec<Vote>) -> Option<Certificate> {
         let quorum = &self.quorum;
-        votes.sort_by_key(|vote| (std::cmp::Reverse(quorum.weight([vote.signer])), vote.signer));
+        votes.sort_by_key(|vote| {
+            (
+                std::cmp::Reverse(quorum.stake_of([vote.signer])),
+                vote.signer,
+            )
+        });
         let enough = (1..=votes.len()).find(|count| {
-            quorum.decides(quorum.weight(votes[..*count].iter().map(|vote| vote.signer)))
+            quorum.decides(quorum.stake_of(votes[..*count].iter().map(|vote| vote.signer)))
         })?;
         self.done.insert(statement);
         Some(Certificate::from_votes(statement, &votes[..enough]))

@@ -233,11 +233,11 @@ impl Engine {
             Event::Block(block) => self.take_block(&block),
             Event::Range { from, range } => self.take_range(now, from, *range, out),
             Event::Request { from, request } => self.serve(from, request, out),
-            Event::Lookback {
+            Event::VoteRecovery {
                 from,
                 session,
                 votes,
-            } => self.take_lookback(from, session, &votes, out),
+            } => self.take_vote_recovery(from, session, &votes, out),
             Event::Executed { block, verdict } => self.take_verdict(block, verdict),
             Event::Proposed { view, block } => self.take_own_block(view, &block, out),
         }
@@ -267,7 +267,7 @@ impl Engine {
         self.finalize(out);
         self.nullify(now, out);
         self.fetch(now, out);
-        self.ask_lookback(now, out);
+        self.ask_vote_recovery(now, out);
         self.resend(now, out);
         out.timer = Some(self.next_timer(now));
     }

@@ -76,8 +76,8 @@ pub enum Event {
         /// What.
         request: Request,
     },
-    /// A validator's answer to our look-back; the votes carry our own signature.
-    Lookback {
+    /// A validator's answer to our vote recovery; the votes carry our own signature.
+    VoteRecovery {
         /// Who.
         from: ValidatorIndex,
         /// The start it was asked in.

@@ -20,8 +20,8 @@ mod tests;
 pub const MAX_CERTIFICATES: usize = 64;
 /// Most blocks in one answer; their bytes are bounded too, see [`Range::pack`].
 pub const MAX_RANGE_BLOCKS: usize = 64;
-/// Most votes in one look-back answer: the latest of each kind.
-pub const MAX_LOOKBACK_VOTES: usize = 3;
+/// Most votes in one vote recovery answer: the latest of each kind.
+pub const MAX_RECOVERED_VOTES: usize = 3;
 
 const _: () = {
     assert!(
@@ -53,11 +53,11 @@ pub enum Message {
     /// Certificates that were asked for by view.
     Certificates(Bounded<Certificate, MAX_CERTIFICATES>),
     /// The latest votes that the sender holds of the validator that asked.
-    Lookback {
+    VoteRecovery {
         /// Repeated from the request, so that an answer to an earlier start is not taken for one to this.
         session: u64,
         /// At most one of each kind.
-        votes: Bounded<Vote, MAX_LOOKBACK_VOTES>,
+        votes: Bounded<Vote, MAX_RECOVERED_VOTES>,
     },
 }
 
@@ -76,7 +76,7 @@ pub enum Request {
         to: View,
     },
     /// The asking validator's own latest votes, asked before its first vote after a start.
-    Lookback {
+    VoteRecovery {
         /// Tells this start from earlier ones.
         session: u64,
     },

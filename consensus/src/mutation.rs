@@ -25,7 +25,7 @@ pub enum Mutation {
     /// After a restart the leader proposes again instead of repeating itself.
     ProposeTwice,
     /// Voting starts without asking the peers for lost votes.
-    NoLookback,
+    NoVoteRecovery,
 }
 
 impl Mutation {
@@ -41,6 +41,6 @@ impl Mutation {
         Self::NotarizeTwice,
         Self::GapUnchecked,
         Self::ProposeTwice,
-        Self::NoLookback,
+        Self::NoVoteRecovery,
     ];
 }

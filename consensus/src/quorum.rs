@@ -1,4 +1,4 @@
-//! Weights and the thresholds that follow from them, in one place.
+//! Stakes and the thresholds that follow from them, in one place.
 
 use types::committee::{Committee, ValidatorSet};
 use types::number::{Stake, ValidatorIndex};
@@ -6,24 +6,24 @@ use types::number::{Stake, ValidatorIndex};
 use crate::config::Config;
 use crate::mutation::Mutation;
 
-/// How much each validator weighs and how much weight decides.
+/// The stake of each validator, and how much of it decides.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Quorum {
-    weights: Vec<u64>,
+    stakes: Vec<u64>,
     quorum: u64,
 }
 
 impl Quorum {
-    /// The weights of a committee: Q = W - (W - 1) / 3.
+    /// The stakes of a committee: Q = W - (W - 1) / 3.
     #[must_use]
     pub fn new(committee: &Committee) -> Self {
-        let weights = committee
+        let stakes = committee
             .members()
             .iter()
             .map(|member| member.stake.0)
             .collect();
         Self {
-            weights,
+            stakes,
             quorum: committee.thresholds().quorum.0,
         }
     }
@@ -35,37 +35,37 @@ impl Quorum {
             right.quorum = config.committee.thresholds().total.0 / 2 + 1;
         }
         if config.breaks(Mutation::CountValidators) {
-            right.weights.fill(1);
-            let count: u64 = right.weights.iter().sum();
+            right.stakes.fill(1);
+            let count: u64 = right.stakes.iter().sum();
             right.quorum = count - (count - 1) / 3;
         }
         right
     }
 
-    /// The weight of a set.
+    /// The stake of a set.
     #[must_use]
-    pub fn weight(&self, set: impl IntoIterator<Item = ValidatorIndex>) -> Stake {
+    pub fn stake_of(&self, set: impl IntoIterator<Item = ValidatorIndex>) -> Stake {
         // The whole committee weighs less than 2^63, and a set holds nobody twice.
         Stake(
             set.into_iter()
-                .filter_map(|index| self.weights.get(usize::from(index.0)))
+                .filter_map(|index| self.stakes.get(usize::from(index.0)))
                 .sum(),
         )
     }
 
-    /// True if that weight decides.
+    /// True if that stake decides.
     #[must_use]
-    pub fn decides(&self, weight: Stake) -> bool {
-        weight.0 >= self.quorum
+    pub fn decides(&self, stake: Stake) -> bool {
+        stake.0 >= self.quorum
     }
 
     /// True if these decide together.
     #[must_use]
     pub fn is_reached_by(&self, set: &ValidatorSet) -> bool {
-        self.decides(self.weight(set.iter()))
+        self.decides(self.stake(set.iter()))
     }
 
-    /// The weight that decides.
+    /// The stake that decides.
     #[must_use]
     pub fn needed(&self) -> Stake {
         Stake(self.quorum)

@@ -28,8 +28,8 @@ mod tests;
 pub struct Replica {
     engine: Engine,
     collector: Collector,
-    /// When each validator's next look-back is answered.
-    lookbacks: BTreeMap<ValidatorIndex, Monotonic>,
+    /// When each validator's next vote recovery is answered.
+    vote_recoveries: BTreeMap<ValidatorIndex, Monotonic>,
     config: Arc<Config>,
 }
 
@@ -62,7 +62,7 @@ impl Replica {
         let mut replica = Self {
             engine,
             collector,
-            lookbacks: BTreeMap::new(),
+            vote_recoveries: BTreeMap::new(),
             config,
         };
         let votes: Vec<Vote> = replica.engine.own_votes().copied().collect();
@@ -107,8 +107,8 @@ impl Replica {
                     self.take_certificate(from, certificate, &mut events, &mut out);
                 }
             }
-            Message::Request(Request::Lookback { session }) => {
-                self.answer_lookback(now, from, session, &mut out)
+            Message::Request(Request::VoteRecovery { session }) => {
+                self.answer_vote_recovery(now, from, session, &mut out)
             }
             Message::Request(request) => events.push_back(Event::Request { from, request }),
             Message::Block(block) if !self.engine.awaits_block(block.id()) => {}
@@ -128,14 +128,14 @@ impl Replica {
                     report(from, Fault::BadCertificate, &mut out);
                 }
             }
-            Message::Lookback { session, votes } => {
+            Message::VoteRecovery { session, votes } => {
                 let me = self.config.me;
                 let votes = votes
                     .iter()
                     .copied()
                     .filter(|vote| self.collector.is_by(vote, me))
                     .collect();
-                events.push_back(Event::Lookback {
+                events.push_back(Event::VoteRecovery {
                     from,
                     session,
                     votes,
@@ -207,22 +207,31 @@ impl Replica {
     }
 
     /// Tells a validator what it said last, at most as often as a correct one asks.
-    fn answer_lookback(&mut self, now: Now, from: ValidatorIndex, session: u64, out: &mut Effects) {
+    fn answer_vote_recovery(
+        &mut self,
+        now: Now,
+        from: ValidatorIndex,
+        session: u64,
+        out: &mut Effects,
+    ) {
         if self
-            .lookbacks
+            .vote_recoveries
             .get(&from)
             .is_some_and(|next| now.monotonic < *next)
         {
             return;
         }
-        self.lookbacks
+        self.vote_recoveries
             .insert(from, now.monotonic.after(self.config.timing.retry_ms));
         let (votes, fault) = self.collector.latest_of(from);
         if let Some(fault) = fault {
             report(from, fault, out);
         }
         let votes = Bounded::new(votes).unwrap_or_default();
-        out.send(Recipients::One(from), Message::Lookback { session, votes });
+        out.send(
+            Recipients::One(from),
+            Message::VoteRecovery { session, votes },
+        );
     }
 
     fn take_vote(

@@ -17,8 +17,8 @@ use types::attestation::Exit;
 use types::codec::{Bounded, Text};
 use types::hash::{BlobId, Hash32};
 use types::job::{CLASS_WASM_V1, Input, Output, TaskLimits, Workload};
-use types::limits::MAX_TASK_WEIGHT;
-use types::number::{TaskIndex, Weight};
+use types::limits::MAX_TASK_FUEL;
+use types::number::{Fuel, TaskIndex};
 
 /// What is run: program, argument, number of lines in its input.
 const PROGRAMS: [(&str, &str, u32); 3] = [
@@ -53,7 +53,7 @@ fn workload(module: &[u8], argument: &str, data: &[u8]) -> Result<Workload> {
         outputs: Bounded::new(outputs.into_iter().collect::<Result<_>>()?)?,
         tasks: 1,
         limits: TaskLimits {
-            weight: Weight(MAX_TASK_WEIGHT),
+            fuel: Fuel(MAX_TASK_FUEL),
             memory_bytes: 1 << 30,
             output_bytes: 64 << 20,
         },
@@ -95,7 +95,7 @@ fn main() -> Result<()> {
     );
     let (class, plain) = (Engine::new(CLASS_WASM_V1)?, Engine::unmetered()?);
     println!(
-        "| program | weight | class, compile | class, run | plain, compile | plain, run | run, class / plain |"
+        "| program | fuel | class, compile | class, run | plain, compile | plain, run | run, class / plain |"
     );
     println!("|---|---|---|---|---|---|---|");
     for (name, argument, lines) in PROGRAMS {
@@ -105,7 +105,7 @@ fn main() -> Result<()> {
         let inputs = Inputs::load(&workload, |_| Ok(data.clone()))?;
         let engines = [compile(&class, &module)?, compile(&plain, &module)?];
         let mut fastest = [Duration::MAX; 2];
-        let mut weight = Weight::ZERO;
+        let mut fuel = Fuel::ZERO;
         for _ in 0..runs {
             for (slot, (program, _)) in fastest.iter_mut().zip(&engines) {
                 let started = Instant::now();
@@ -117,11 +117,11 @@ fn main() -> Result<()> {
                     "{name} ended with {:?}",
                     run.outcome.exit
                 );
-                weight = weight.max(run.outcome.weight);
+                fuel = fuel.max(run.outcome.fuel);
             }
         }
         println!(
-            "| {name} | {weight} | {:.0?} | {:.1?} | {:.0?} | {:.1?} | {:.2} |",
+            "| {name} | {fuel} | {:.0?} | {:.1?} | {:.0?} | {:.1?} | {:.2} |",
             engines[0].1,
             fastest[0],
             engines[1].1,

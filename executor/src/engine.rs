@@ -9,9 +9,9 @@ use types::number::EngineClass;
 use wasmtime::{ExternType, InstancePre, Linker, Module, OutOfMemory};
 
 use crate::class::{self, MAX_TABLES};
+use crate::fuel;
 use crate::task::{NoResult, host_fault};
 use crate::wasi::{self, Host};
-use crate::weight;
 
 /// Where every program begins: a function without parameters or results.
 pub(crate) const ENTRY: &str = "_start";
@@ -40,7 +40,7 @@ pub(crate) enum Body {
     Ready(InstancePre<Host>),
     /// Not a module that the class can run, and why.
     Refused(String),
-    /// Not looked at: its size alone is more than the job's weight limit pays for.
+    /// Not looked at: its size alone is more than the job's fuel limit pays for.
     Unaffordable,
 }
 
@@ -105,9 +105,9 @@ impl Engine {
         })
     }
 
-    /// Compiles the module of a workload, unless its size alone passes the weight limit: then nothing is worth doing.
+    /// Compiles the module of a workload, unless its size alone passes the fuel limit: then nothing is worth doing.
     pub fn prepare(&self, workload: &Workload, module: &[u8]) -> Result<Program, NoResult> {
-        if weight::upfront(workload) > workload.limits.weight.0 {
+        if fuel::upfront(workload) > workload.limits.fuel.0 {
             return Ok(Program {
                 engine: self.clone(),
                 blob: BlobId::of(module),

@@ -1,6 +1,6 @@
 //! Runs one task of a job in a cage, so that every honest machine gets the same bytes.
 //!
-//! - [`class`] pins the engine: version, target, settings and costs. [`weight`] is the metering formula.
+//! - [`class`] pins the engine: version, target, settings and costs. [`fuel`] is the metering formula.
 //! - [`Engine::compile`] and [`run_task`] run a task in this process.
 //! - [`worker`] runs all tasks of a job in a child process with its own limits; this is what nodes and partners use.
 //!
@@ -9,9 +9,9 @@
 
 pub mod class;
 pub mod engine;
+pub mod fuel;
 pub mod inputs;
 pub mod task;
-pub mod weight;
 pub mod worker;
 
 mod limiter;

@@ -9,7 +9,7 @@
 use wasmtime::ResourceLimiter;
 
 use crate::class::MAX_TABLE_ELEMENTS;
-use crate::weight;
+use crate::fuel;
 
 /// What the engine says when a growth passes what a 32-bit memory can ever be; the program sees -1 on every host.
 const BEYOND_TYPE: &str = "memory growth exceeds memory type's limits";
@@ -81,7 +81,7 @@ impl ResourceLimiter for Limiter {
             widened(desired) <= self.memory_bytes && maximum.is_none_or(|most| desired <= most);
         if allowed {
             let growth =
-                weight::memory(widened(desired)) - weight::memory(widened(current.min(desired)));
+                fuel::memory(widened(desired)) - fuel::memory(widened(current.min(desired)));
             self.pending = self.pending.saturating_add(growth);
         }
         self.decide(allowed)

@@ -5,15 +5,15 @@ use types::attestation::{Exit, Outcome, Trap};
 use types::codec::Bounded;
 use types::hash::BlobId;
 use types::job::Workload;
-use types::number::{EngineClass, TaskIndex, Weight};
+use types::number::{EngineClass, Fuel, TaskIndex};
 use wasmtime::{InstancePre, Store};
 
 use crate::class::THREAD_STACK_BYTES;
 use crate::engine::{Body, ENTRY, Engine, Program};
+use crate::fuel;
 use crate::inputs::Inputs;
 use crate::limiter::{BeginsTooLarge, HostRefused};
 use crate::wasi::{Host, Stop};
-use crate::weight;
 
 /// What a task left: its outcome and the bytes that the outcome names.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -92,7 +92,7 @@ pub enum NoResult {
     },
 }
 
-/// Runs one task in this process, on a thread of its own with the class's stack. Nothing but its weight limit ends
+/// Runs one task in this process, on a thread of its own with the class's stack. Nothing but its fuel limit ends
 /// it: where a task must be stopped, run it in a [`crate::worker`].
 pub fn run_task(
     program: &Program,
@@ -111,10 +111,10 @@ pub fn run_task(
         });
     }
     let host = Host::new(workload, index, inputs).map_err(|why| NoResult::Workload { why })?;
-    let upfront = weight::upfront(workload);
-    let limit = workload.limits.weight.0;
+    let upfront = fuel::upfront(workload);
+    let limit = workload.limits.fuel.0;
     let Some(left) = limit.checked_sub(upfront) else {
-        return finish(workload, host, Exit::OutOfWeight, limit);
+        return finish(workload, host, Exit::OutOfFuel, limit);
     };
     match &program.body {
         Body::Unaffordable => Err(NoResult::Workload {
@@ -144,7 +144,7 @@ fn on_class_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T, NoResult
     })
 }
 
-/// Runs the program and gives the state it left, how it ended and the weight that was left.
+/// Runs the program and gives the state it left, how it ended and the fuel that was left.
 fn execute(
     engine: &Engine,
     instance: &InstancePre<Host>,
@@ -208,7 +208,7 @@ fn exit_of(error: &wasmtime::Error) -> Result<Exit, NoResult> {
     if let Some(stop) = error.downcast_ref::<Stop>() {
         return Ok(match stop {
             Stop::Exit(code) => Exit::Code { code: *code },
-            Stop::OutOfWeight => Exit::OutOfWeight,
+            Stop::OutOfFuel => Exit::OutOfFuel,
             Stop::OutOfOutput => Exit::OutOfOutput,
             Stop::NoMemory => Exit::Trap { trap: Trap::Other },
         });
@@ -217,7 +217,7 @@ fn exit_of(error: &wasmtime::Error) -> Result<Exit, NoResult> {
         .downcast_ref::<wasmtime::Trap>()
         .ok_or_else(|| host_fault(error))?
     {
-        wasmtime::Trap::OutOfFuel => return Ok(Exit::OutOfWeight),
+        wasmtime::Trap::OutOfFuel => return Ok(Exit::OutOfFuel),
         wasmtime::Trap::Interrupt => return Err(host_fault(error)),
         wasmtime::Trap::UnreachableCodeReached => Trap::Unreachable,
         wasmtime::Trap::MemoryOutOfBounds
@@ -238,7 +238,7 @@ fn exit_of(error: &wasmtime::Error) -> Result<Exit, NoResult> {
 
 /// Settles what is still to pay and keeps what the program left.
 fn close(workload: &Workload, mut host: Host, exit: Exit, left: u64) -> Result<TaskRun, NoResult> {
-    let limit = workload.limits.weight.0;
+    let limit = workload.limits.fuel.0;
     let growth = host.limiter.take_pending();
     // How deep a program recurses before its stack ends depends, by some bytes, on frames of the host's own build.
     // So nothing that depends on the depth is kept: only that the stack ended.
@@ -256,17 +256,12 @@ fn close(workload: &Workload, mut host: Host, exit: Exit, left: u64) -> Result<T
         .checked_sub(growth)
         .and_then(|left| left.checked_sub(kept))
     {
-        Some(left) if exit != Exit::OutOfWeight => finish(workload, host, exit, limit - left),
-        _ => finish(workload, host, Exit::OutOfWeight, limit),
+        Some(left) if exit != Exit::OutOfFuel => finish(workload, host, exit, limit - left),
+        _ => finish(workload, host, Exit::OutOfFuel, limit),
     }
 }
 
-fn finish(
-    workload: &Workload,
-    mut host: Host,
-    exit: Exit,
-    weight: u64,
-) -> Result<TaskRun, NoResult> {
+fn finish(workload: &Workload, mut host: Host, exit: Exit, fuel: u64) -> Result<TaskRun, NoResult> {
     let outputs: Vec<_> = workload
         .outputs
         .iter()
@@ -278,7 +273,7 @@ fn finish(
         .collect();
     let outcome = Outcome {
         exit,
-        weight: Weight(weight),
+        fuel: Fuel(fuel),
         stdout: BlobId::of(&host.stdout),
         stderr: BlobId::of(&host.stderr),
         outputs: Bounded::new(named).map_err(|error| NoResult::Workload {

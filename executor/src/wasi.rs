@@ -1,7 +1,7 @@
 //! WASI preview 1 by our own host functions, of which every answer is the same on every machine.
 //!
-//! A call sees the program's memory, the task's [`Host`] state and the remaining weight, from which it pays. Clocks
-//! start at the workload's time and advance by one nanosecond per unit of weight; waiting advances them at once.
+//! A call sees the program's memory, the task's [`Host`] state and the remaining fuel, from which it pays. Clocks
+//! start at the workload's time and advance by one nanosecond per unit of fuel; waiting advances them at once.
 //! Random bytes come from a stream seeded by the workload and the task's index. There are no sockets and no links.
 
 mod abi;
@@ -23,9 +23,9 @@ use types::job::Workload;
 use types::number::TaskIndex;
 use wasmtime::{Caller, Extern, Memory};
 
+use crate::fuel::PER_CALL;
 use crate::inputs::Inputs;
 use crate::limiter::Limiter;
-use crate::weight::PER_CALL;
 use abi::Errno;
 use descriptors::Descriptors;
 use guest::Guest;
@@ -38,8 +38,8 @@ pub(crate) use link::linker;
 pub(crate) enum Stop {
     #[error("exit with code {0}")]
     Exit(u32),
-    #[error("the weight limit was reached")]
-    OutOfWeight,
+    #[error("the fuel limit was reached")]
+    OutOfFuel,
     #[error("the output limit was reached")]
     OutOfOutput,
     #[error("the program exports no memory")]
@@ -78,7 +78,7 @@ pub(crate) struct Host {
     arguments: Vec<Vec<u8>>,
     environment: Vec<Vec<u8>>,
     random: blake3::OutputReader,
-    weight_limit: u64,
+    fuel_limit: u64,
     output_limit: u64,
     clock_start_ns: u64,
     /// Time that was waited for rather than worked for.
@@ -140,7 +140,7 @@ impl Host {
                 .map(|(key, value)| terminated(&format!("{key}={value}")))
                 .collect(),
             random: blake3::Hasher::new_keyed(&seed.0).finalize_xof(),
-            weight_limit: workload.limits.weight.0,
+            fuel_limit: workload.limits.fuel.0,
             output_limit: workload.limits.output_bytes,
             clock_start_ns: start,
             waited_ns: 0,
@@ -174,7 +174,7 @@ impl Host {
 pub(crate) struct Call<'a> {
     pub(crate) guest: Guest<'a>,
     pub(crate) host: &'a mut Host,
-    /// Weight that is left.
+    /// Fuel that is left.
     left: u64,
 }
 
@@ -183,7 +183,7 @@ impl Call<'_> {
     pub(crate) fn charge(&mut self, bytes: u64) -> Result<(), Stop> {
         let left = self.left.checked_sub(bytes);
         self.left = left.unwrap_or(0);
-        left.map(|_| ()).ok_or(Stop::OutOfWeight)
+        left.map(|_| ()).ok_or(Stop::OutOfFuel)
     }
 
     /// Makes sure that `growth` more bytes of output are within the limit.
@@ -194,9 +194,9 @@ impl Call<'_> {
         }
     }
 
-    /// Nanoseconds since the task began, of weight and of waiting.
+    /// Nanoseconds since the task began, of fuel and of waiting.
     pub(crate) fn elapsed_ns(&self) -> u64 {
-        (self.host.weight_limit - self.left).saturating_add(self.host.waited_ns)
+        (self.host.fuel_limit - self.left).saturating_add(self.host.waited_ns)
     }
 
     /// Nanoseconds since the Unix epoch.
@@ -220,7 +220,7 @@ fn call(
     // Without metering there is no fuel to read; every call then begins with all of it.
     let metered = caller.get_fuel();
     let is_metered = metered.is_ok();
-    let left = metered.unwrap_or(caller.data().weight_limit);
+    let left = metered.unwrap_or(caller.data().fuel_limit);
     let (bytes, host) = memory.data_and_store_mut(&mut *caller);
     host.memory = Some(memory);
     let growth = host.limiter.take_pending();

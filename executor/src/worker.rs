@@ -27,7 +27,7 @@ const BASE_DATA_BYTES: u64 = 512 << 20;
 /// Memory that compiling takes, per byte of the module: 330 for a Go program of 2.8 MB, and room.
 const COMPILE_FACTOR: u64 = 512;
 /// Most memory for compiling; a module that needs more cannot be run.
-const MOST_COMPILE_BYTES: u64 = 8 << 30;
+const MAX_COMPILE_BYTES: u64 = 8 << 30;
 /// How often outputs are held at the same time: in the tree and encoded, each in up to twice the memory that they need,
 /// because it doubles as they grow.
 const OUTPUT_FACTOR: u64 = 4;
@@ -61,7 +61,7 @@ impl WorkerLimits {
                     .module
                     .length
                     .saturating_mul(COMPILE_FACTOR)
-                    .min(MOST_COMPILE_BYTES),
+                    .min(MAX_COMPILE_BYTES),
             );
         Self {
             data_bytes,

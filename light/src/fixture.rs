@@ -6,7 +6,7 @@ use std::sync::Arc;
 use state::{
     ChainStore, DecidedState, Decision, Durability, MemoryStore, Undecided, Writes, compute_diff,
 };
-use types::attestation::{Exit, Outcome, Outcomes, claim_root};
+use types::attestation::{Exit, Outcome, Outcomes, result_root_of};
 use types::block::{Block, Body, Header};
 use types::codec::{Bounded, Text, encode};
 use types::committee::Validator;
@@ -17,8 +17,8 @@ use types::job::{
 };
 use types::key::{SecretKey, VrfSecretKey};
 use types::number::{
-    Amount, Attempt, Epoch, Fixed64, Height, ProtocolVersion, Stake, Timestamp, ValidatorIndex,
-    View, Weight,
+    Amount, Attempt, Epoch, Fixed64, Fuel, Height, ProtocolVersion, Stake, Timestamp,
+    ValidatorIndex, View,
 };
 use types::params::{ComputeParams, Params};
 use types::proof::ValueProof;
@@ -45,8 +45,8 @@ fn params() -> Params {
         idle_target_ms: 500,
         pace_ms: 100,
         max_clock_ahead_ms: 500,
-        minimum_fee: Amount(1),
-        block_weight: 1_000,
+        min_fee: Amount(1),
+        block_gas_limit: 1_000,
         beacon_lag: 2,
         beacon_skip_blocks: 2,
         beacon_skip_ms: 5_000,
@@ -59,7 +59,7 @@ fn params() -> Params {
             reveal_window_ms: 5,
             store_window_ms: 6,
             unbonding_ms: 7,
-            minimum_bond: Amount(8),
+            min_bond: Amount(8),
             classes: Vec::new(),
             verifier_fee_percent: 100,
             verifications_per_place: 4,
@@ -164,7 +164,7 @@ pub fn workload() -> Workload {
         outputs: Bounded::new(vec![output("log"), output("table")]).unwrap(),
         tasks: 2,
         limits: TaskLimits {
-            weight: Weight(1_000),
+            fuel: Fuel(1_000),
             memory_bytes: 65_536,
             output_bytes: 4_096,
         },
@@ -202,7 +202,7 @@ pub fn outcomes() -> Outcomes {
     };
     let outcome = |task| Outcome {
         exit: Exit::Code { code: task },
-        weight: Weight(500),
+        fuel: Fuel(500),
         stdout: blob(task, Stream::Stdout).unwrap(),
         stderr: blob(task, Stream::Stderr).unwrap(),
         outputs: Bounded::new(vec![
@@ -223,7 +223,7 @@ pub fn receipt() -> JobReceipt {
         workload: workload().id(),
         input_root: workload().input_root(),
         tasks: 2,
-        result_root: claim_root(&salt, &outcomes.leaves(&workload())),
+        result_root: result_root_of(&salt, &outcomes.leaves(&workload())),
         salt,
         outcomes: BlobId::of(&encode(&outcomes)),
         class: CLASS_WASM_V1,
@@ -231,7 +231,7 @@ pub fn receipt() -> JobReceipt {
         price: Amount(10),
         verifiers: vec![ReceiptVerifier {
             partner: Address([3; 20]),
-            fill_up: true,
+            appointed: true,
             tasks: 2,
         }],
         verification_paid: Amount(4),
@@ -245,7 +245,7 @@ pub fn receipt() -> JobReceipt {
             detection: Fixed64(u128::MAX >> 64),
             bond: Amount(200),
             verifier_bond: Amount(20),
-            minimum_verifiers: 1,
+            min_verifiers: 1,
             verifier_fee: Amount(4),
         },
         tasks_rerun: 2,

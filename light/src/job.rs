@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Read;
 
-use types::attestation::{Outcomes, claim_root, leaf_of};
+use types::attestation::{Outcomes, leaf_of, result_root_of};
 use types::block::Header;
 use types::codec::{CodecError, decode};
 use types::hash::{BlobId, Hash32, WorkloadId};
@@ -185,7 +185,9 @@ impl Light {
             .verify_value(&proof, &StateKey::Receipt(receipt.job))?
             .header
             .clone();
-        let stake = self.committee().weight(&proof.finality.certificate.signers);
+        let stake = self
+            .committee()
+            .stake_of(&proof.finality.certificate.signers);
         Ok((receipt, header, stake))
     }
 
@@ -244,7 +246,7 @@ pub fn verify_outcomes(receipt: &JobReceipt, bytes: &[u8]) -> Result<Outcomes, J
         .zip(&outcomes.0)
         .map(|(index, outcome)| leaf(index, outcome))
         .collect();
-    let found = claim_root(&receipt.salt, &leaves);
+    let found = result_root_of(&receipt.salt, &leaves);
     if found != receipt.result_root {
         return Err(JobError::ResultRoot {
             expected: receipt.result_root,

@@ -14,9 +14,9 @@ use types::block::{Block, Body, Header};
 use types::codec::encode;
 use types::hash::{BlockId, Hash32, TransactionId};
 use types::limits::MAX_HEADER_PATH;
-use types::number::{Height, Timestamp, ValidatorIndex, View, Weight};
+use types::number::{Gas, Height, Timestamp, ValidatorIndex, View};
 use types::transaction::{SystemTransaction, TransactionReceipt};
-use vm::{Fault, Rules, Verified, weight};
+use vm::{Fault, Rules, Verified, gas};
 
 /// An executed block as its children's headers must show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +29,8 @@ pub struct Parent {
     pub state_root: Hash32,
     /// The root of its receipts.
     pub receipt_root: Hash32,
-    /// The weight it used.
-    pub weight: Weight,
+    /// The gas it used.
+    pub gas: Gas,
 }
 
 /// A block to be built.
@@ -85,8 +85,8 @@ pub struct Executed {
     pub receipts: Vec<TransactionReceipt>,
     /// The root of the receipts.
     pub receipt_root: Hash32,
-    /// The weight it used.
-    pub weight: Weight,
+    /// The gas it used.
+    pub gas: Gas,
     /// True if the next block should follow soon.
     pub urgent: bool,
 }
@@ -100,7 +100,7 @@ impl Executed {
             header: self.block.header.clone(),
             state_root: self.diff.root(),
             receipt_root: self.receipt_root,
-            weight: self.weight,
+            gas: self.gas,
         }
     }
 }
@@ -127,13 +127,13 @@ pub enum Invalid {
         /// What execution gave.
         found: Hash32,
     },
-    /// The parent's weight.
-    #[error("the header says that its parent used a weight of {said}, it used {found}")]
-    Weight {
+    /// The parent's gas.
+    #[error("the header says that its parent used gas of {said}, it used {found}")]
+    GasUsed {
         /// What the header says.
-        said: Weight,
+        said: Gas,
         /// What execution gave.
-        found: Weight,
+        found: Gas,
     },
     /// The block descends from one that can never be final any more.
     #[error("block {0} does not descend from the decided blocks")]
@@ -178,13 +178,13 @@ impl Execution {
         };
         let diff = compute_diff(&view, block.id(), executed.writes)?;
         let (receipts, receipt_root) = (executed.receipts, executed.receipt_root);
-        let (weight, urgent) = (executed.weight, executed.urgent);
+        let (gas, urgent) = (executed.gas, executed.urgent);
         Ok(Executed {
             block,
             diff: Arc::new(diff),
             receipts,
             receipt_root,
-            weight,
+            gas,
             urgent,
         })
     }
@@ -203,10 +203,10 @@ fn check_parent(header: &Header, parent: &Parent) -> Result<(), Invalid> {
             found: parent.receipt_root,
         });
     }
-    if header.parent_weight != parent.weight {
-        return Err(Invalid::Weight {
-            said: header.parent_weight,
-            found: parent.weight,
+    if header.parent_gas_used != parent.gas {
+        return Err(Invalid::GasUsed {
+            said: header.parent_gas_used,
+            found: parent.gas,
         });
     }
     Ok(())
@@ -244,11 +244,11 @@ impl Building {
             timestamp,
             proposer,
             transaction_root: body.root(),
-            base_fee: rules.params.minimum_fee,
+            base_fee: rules.params.min_fee,
             next_committee: rules.next_committee(height),
             parent_state_root: parent.state_root,
             parent_receipt_root: parent.receipt_root,
-            parent_weight: parent.weight,
+            parent_gas_used: parent.gas,
         };
         let block = WholeBlock::new(Block { header, body });
         let block = block.ok_or(Fault::Broken("a block was built above its byte limit"))?;
@@ -269,28 +269,25 @@ pub fn restore_parent(store: &impl ChainStore) -> Result<Parent, StateError> {
     };
     let block = store.block_at(tip.height)?.ok_or_else(missing)?;
     let receipts = store.receipts_at(tip.height)?.ok_or_else(missing)?;
-    let (receipt_root, weight) = (
-        TransactionReceipt::root(&receipts),
-        body_weight(&block.body),
-    );
+    let (receipt_root, gas) = (TransactionReceipt::root(&receipts), body_gas(&block.body));
     Ok(Parent {
         id: tip.block,
         header: block.header,
         state_root: tip.root,
         receipt_root,
-        weight,
+        gas,
     })
 }
 
-/// The weight that a valid block used: it follows from its body alone.
-fn body_weight(body: &Body) -> Weight {
-    let system = body.system.iter().map(weight::of_system);
+/// The gas that a valid block used: it follows from its body alone.
+fn body_gas(body: &Body) -> Gas {
+    let system = body.system.iter().map(gas::of_system);
     let transactions = body.transactions.iter();
     let transactions =
-        transactions.map(|tx| weight::of_transaction(encode(tx).len(), &tx.transaction.action));
+        transactions.map(|tx| gas::of_transaction(encode(tx).len(), &tx.transaction.action));
     system
         .chain(transactions)
-        .fold(Weight::ZERO, |sum, more| sum.saturating_add(more.0))
+        .fold(Gas::ZERO, |sum, more| sum.saturating_add(more.0))
 }
 
 /// Answers what a validator asks about decided blocks, or nothing if they are not here.
@@ -306,7 +303,9 @@ pub fn serve(
         consensus::Request::Range(from) => {
             Ok(range(store, from)?.map(|range| consensus::Message::Range(Box::new(range))))
         }
-        consensus::Request::Certificates { .. } | consensus::Request::Lookback { .. } => Ok(None),
+        consensus::Request::Certificates { .. } | consensus::Request::VoteRecovery { .. } => {
+            Ok(None)
+        }
     }
 }
 

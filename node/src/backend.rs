@@ -219,7 +219,7 @@ impl Backend for NodeBackend {
                 chain_time: chain.chain_time,
                 epoch: rules.epoch(at.height),
                 view: live.view,
-                minimum_fee: rules.params.minimum_fee,
+                min_fee: rules.params.min_fee,
                 mempool_transactions: mempool.0,
                 mempool_bytes: mempool.1,
                 catching_up: live.catching_up,

@@ -59,7 +59,7 @@ pub struct Config {
 pub struct Offer {
     /// A name for people.
     pub name: String,
-    /// Least price per million units of weight, in SQUARE.
+    /// Least price per million units of fuel, in SQUARE.
     #[serde(deserialize_with = "amount")]
     pub ask: Amount,
     /// Jobs that it runs as primary at the same time.
@@ -242,7 +242,7 @@ impl Config {
              [offer]\n\
              # A name for people.\n\
              name = {}\n\
-             # Least price per million units of weight, in SQUARE.\n\
+             # Least price per million units of fuel, in SQUARE.\n\
              ask = \"{}\"\n\
              # Jobs that it runs as primary at the same time.\n\
              capacity = {}\n\n\

@@ -202,7 +202,7 @@ pub enum Note {
     #[error(
         "{0}: the chain holds another seal than this disk; was the account used elsewhere, or the disk put back to an older state?"
     )]
-    ForeignSeal(Part),
+    ForeignCommitment(Part),
     /// The account cannot pay the bond.
     #[error(
         "the bond is {bond} of {target}, and the account's {balance} cannot fill it up (hint: send SQUARE to it)"

@@ -114,7 +114,7 @@ pub struct Fake {
     /// Says to have every blob.
     pub claims_all: bool,
     /// Gives so many proofs, then never answers again.
-    pub most_proofs: Option<usize>,
+    pub max_proofs: Option<usize>,
     /// What everything but accounts is proven from.
     pub stale: Option<MemoryStore>,
     pub requests: usize,
@@ -129,7 +129,7 @@ impl Fake {
             lies: false,
             refuses: false,
             claims_all: false,
-            most_proofs: None,
+            max_proofs: None,
             stale: None,
             requests: 0,
         }
@@ -226,7 +226,7 @@ impl Backend for Shared {
         let is_silent = {
             let mut fake = self.lock();
             fake.requests += 1;
-            fake.most_proofs.is_some_and(|most| fake.requests > most)
+            fake.max_proofs.is_some_and(|most| fake.requests > most)
         };
         if is_silent {
             return std::future::pending().await;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use types::attestation::{ClaimContext, MerkleLeaves, claim_root, commitment};
+use types::attestation::{CommitmentContext, MerkleLeaves, commitment, result_root_of};
 use types::codec::Bounded;
 use types::hash::{Address, BlobId, ChainId, Hash32, JobId};
 use types::number::{Attempt, Height, TaskIndex};
@@ -76,13 +76,13 @@ impl Sealed {
         leaves: MerkleLeaves,
     ) -> Self {
         let (chain, partner) = author;
-        let context = ClaimContext {
+        let context = CommitmentContext {
             chain,
             job: part.job,
             attempt: part.attempt,
             partner,
         };
-        let commitment = commitment(&context, &claim_root(&salt, &leaves), &salt);
+        let commitment = commitment(&context, &result_root_of(&salt, &leaves), &salt);
         Self {
             part,
             height,

@@ -262,7 +262,7 @@ impl Shell {
                 });
             }
             Effect::Note(note @ Note::Over(_)) => tracing::info!("{note}"),
-            Effect::Note(note @ Note::ForeignSeal(_)) => tracing::error!("{note}"),
+            Effect::Note(note @ Note::ForeignCommitment(_)) => tracing::error!("{note}"),
             Effect::Note(note) => tracing::warn!("{note}"),
         }
         Ok(())

@@ -31,7 +31,7 @@ const PARALLEL_READS: usize = 8;
 /// How long a server has for its head, and for a view.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The same where all servers are slow.
-const MOST_PATIENCE: Duration = Duration::from_secs(16);
+const MAX_PATIENCE: Duration = Duration::from_secs(16);
 
 /// Why a value was not read.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +117,7 @@ impl Watch {
                 Err(_) => too_slow(server, patience),
             }
         }
-        self.patience = patience.saturating_mul(2).min(MOST_PATIENCE);
+        self.patience = patience.saturating_mul(2).min(MAX_PATIENCE);
         None
     }
 
@@ -211,7 +211,7 @@ fn committed_epochs<'a>(
     params: &Params,
 ) -> BTreeSet<Epoch> {
     let epoch = |record: &JobRecord| match &record.stage {
-        Stage::Committed { committed, .. } => Some(params.epoch(committed.height)),
+        Stage::Announcing { committed, .. } => Some(params.epoch(committed.height)),
         _ => None,
     };
     records.filter_map(epoch).collect()

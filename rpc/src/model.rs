@@ -49,7 +49,7 @@ pub struct Status {
     /// View that consensus is in.
     pub view: View,
     /// Least fee of a transaction.
-    pub minimum_fee: Amount,
+    pub min_fee: Amount,
     /// Transactions waiting.
     pub mempool_transactions: u64,
     /// Bytes of the transactions waiting.
@@ -147,7 +147,7 @@ pub struct PartnerView {
     /// What of the bond is neither locked nor being unbonded.
     pub free: Amount,
     /// The bond that counts in this epoch's draws; nothing if the partner does not count yet.
-    pub counted_bond: Option<Amount>,
+    pub epoch_bond: Option<Amount>,
     /// On its way out.
     pub unbonding: Vec<UnbondingView>,
     /// Jobs that it is primary of now.

@@ -70,11 +70,11 @@ impl Partner {
 
 /// The partners that count in an epoch, under `StateKey::PartnerSnapshot`, sorted by address.
 #[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
-pub struct PartnerSnapshot(pub Bounded<CountedPartner, MAX_PARTNERS>);
+pub struct PartnerSnapshot(pub Bounded<EpochPartner, MAX_PARTNERS>);
 
 /// What of a partner counts in an epoch.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct CountedPartner {
+pub struct EpochPartner {
     /// Its account.
     pub address: Address,
     /// Its bond.
@@ -86,7 +86,7 @@ pub struct CountedPartner {
 impl PartnerSnapshot {
     /// The partner with an address.
     #[must_use]
-    pub fn partner(&self, address: &Address) -> Option<&CountedPartner> {
+    pub fn partner(&self, address: &Address) -> Option<&EpochPartner> {
         self.0
             .binary_search_by(|partner| partner.address.cmp(address))
             .ok()

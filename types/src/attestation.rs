@@ -12,7 +12,7 @@ use crate::job::Workload;
 use crate::key::VrfOutput;
 use crate::limits::{MAX_OUTPUTS, MAX_TASKS};
 use crate::merkle::{MerkleProof, merkle_prove, merkle_root, merkle_verify};
-use crate::number::{Attempt, BeaconStep, TaskIndex, Weight};
+use crate::number::{Attempt, BeaconStep, Fuel, TaskIndex};
 
 /// How a task ended. Every one of these is a result like any other, and is paid for.
 #[derive(
@@ -39,8 +39,8 @@ pub enum Exit {
         /// On what.
         trap: Trap,
     },
-    /// The weight limit was reached.
-    OutOfWeight,
+    /// The fuel limit was reached.
+    OutOfFuel,
     /// The output limit was reached.
     OutOfOutput,
     /// The module is not one that the class can run (not WASM, unknown import, no `_start`).
@@ -84,8 +84,8 @@ pub enum Trap {
 pub struct Outcome {
     /// How it ended.
     pub exit: Exit,
-    /// Weight used.
-    pub weight: Weight,
+    /// Fuel used.
+    pub fuel: Fuel,
     /// Standard output.
     pub stdout: BlobId,
     /// Standard error.
@@ -147,7 +147,7 @@ pub fn blinded(salt: &Hash32, index: TaskIndex, leaf: &Hash32) -> Hash32 {
 
 /// The root of a claim over the given tasks, in index order.
 #[must_use]
-pub fn claim_root(salt: &Hash32, leaves: &[(TaskIndex, Hash32)]) -> Hash32 {
+pub fn result_root_of(salt: &Hash32, leaves: &[(TaskIndex, Hash32)]) -> Hash32 {
     let items: Vec<_> = leaves
         .iter()
         .map(|(index, leaf)| blinded(salt, *index, leaf))
@@ -163,7 +163,7 @@ pub fn unblinded_root(leaves: &[(TaskIndex, Hash32)]) -> Hash32 {
 
 /// Where a claim belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct ClaimContext {
+pub struct CommitmentContext {
     /// The chain.
     pub chain: ChainId,
     /// The job.
@@ -176,7 +176,7 @@ pub struct ClaimContext {
 
 /// The seal of a claim.
 #[must_use]
-pub fn commitment(context: &ClaimContext, root: &Hash32, salt: &Hash32) -> Hash32 {
+pub fn commitment(context: &CommitmentContext, root: &Hash32, salt: &Hash32) -> Hash32 {
     Hash32::of(Domain::COMMITMENT, &(context, root, salt))
 }
 
@@ -332,7 +332,7 @@ mod tests {
         for drawn in [vec![], vec![0], vec![2, 5], (0..7).collect::<Vec<u32>>()] {
             let drawn: Vec<_> = drawn.into_iter().map(TaskIndex).collect();
             let opening = Opening::new(salt, &all, &drawn, None).unwrap();
-            assert_eq!(opening.root, claim_root(&salt, &all));
+            assert_eq!(opening.root, result_root_of(&salt, &all));
             assert!(opening.is_consistent(&claimed, &drawn));
             assert!(!opening.is_consistent(&claimed, &[TaskIndex(1)]));
         }

@@ -7,7 +7,7 @@ use crate::codec::{Bounded, encode};
 use crate::hash::{BlockId, ChainId, Domain, Hash32};
 use crate::limits::{MAX_BLOCK_TRANSACTIONS, MAX_BODY_BYTES, MAX_SYSTEM_TRANSACTIONS};
 use crate::merkle::merkle_root;
-use crate::number::{Amount, Height, ProtocolVersion, Timestamp, ValidatorIndex, Weight};
+use crate::number::{Amount, Gas, Height, ProtocolVersion, Timestamp, ValidatorIndex};
 use crate::transaction::{SignedTransaction, SystemTransaction};
 
 /// A block's header; its hash is the block's id.
@@ -36,8 +36,8 @@ pub struct Header {
     pub parent_state_root: Hash32,
     /// Receipt root of the parent.
     pub parent_receipt_root: Hash32,
-    /// Weight that the parent used.
-    pub parent_weight: Weight,
+    /// Gas that the parent used.
+    pub parent_gas_used: Gas,
 }
 
 impl Header {

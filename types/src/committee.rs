@@ -1,4 +1,4 @@
-//! The consensus committee: validators sorted by key, with voting weights and the thresholds that follow.
+//! The consensus committee: validators sorted by key, with voting stakes and the thresholds that follow.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ pub struct Validator {
     pub vrf_key: VrfPublicKey,
     /// The libp2p identity (ed25519), another key than `key`.
     pub node_key: PublicKey,
-    /// Voting weight, above zero.
+    /// Voting stake, above zero.
     pub stake: Stake,
 }
 
@@ -34,26 +34,26 @@ pub enum CommitteeError {
     /// Two members with one key, or members that are not sorted by key.
     #[error("validators must be sorted by key, each key once")]
     NotSorted,
-    /// A member without weight.
+    /// A member without stake.
     #[error("every validator needs a stake above zero")]
     NoStake,
-    /// The sum of weights reaches 2^63.
+    /// The sum of stakes reaches 2^63.
     #[error("the stakes together must stay below 2^63")]
     TooMuchStake,
 }
 
-/// The thresholds of a committee of total weight W: F = (W - 1) / 3, Q = W - F. Any two quorums share more than F.
+/// The thresholds of a committee of total stake W: F = (W - 1) / 3, Q = W - F. Any two quorums share more than F.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Thresholds {
-    /// W, the sum of all weights.
+    /// W, the sum of all stakes.
     pub total: Stake,
-    /// F, the weight that may be faulty.
+    /// F, the stake that may be faulty.
     pub faulty: Stake,
-    /// Q, the weight that decides.
+    /// Q, the stake that decides.
     pub quorum: Stake,
 }
 
-/// A committee: not empty, sorted by key, weights above zero and below 2^63 together.
+/// A committee: not empty, sorted by key, stakes above zero and below 2^63 together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, BorshSerialize)]
 pub struct Committee {
     members: Vec<Validator>,
@@ -128,9 +128,9 @@ impl Committee {
             .map(|i| ValidatorIndex(u16::try_from(i).expect("at most 256 members")))
     }
 
-    /// The weight of those in `set`; positions outside the committee weigh nothing.
+    /// The stake of those in `set`; positions outside the committee count nothing.
     #[must_use]
-    pub fn weight(&self, set: &ValidatorSet) -> Stake {
+    pub fn stake_of(&self, set: &ValidatorSet) -> Stake {
         Stake(
             set.iter()
                 .filter_map(|index| self.member(index))
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn two_quorums_share_more_than_the_faulty_weight() {
+    fn two_quorums_share_more_than_the_faulty_stake() {
         for total in 1..200u64 {
             let Thresholds {
                 total,

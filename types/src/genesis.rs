@@ -9,7 +9,7 @@ use crate::committee::{Committee, CommitteeError, Validator};
 use crate::hash::{Address, BlockId, ChainId, Domain, Hash32};
 use crate::job::PartnerProfile;
 use crate::limits::{MAX_COMMITTEE, MAX_GENESIS_BYTES, MAX_NAME_BYTES, MAX_PARTNERS};
-use crate::number::{Amount, Height, Timestamp, ValidatorIndex, Weight};
+use crate::number::{Amount, Gas, Height, Timestamp, ValidatorIndex};
 use crate::params::Params;
 
 /// The genesis of a chain: canonical borsh, shown as TOML.
@@ -154,11 +154,11 @@ impl Genesis {
             timestamp: self.time,
             proposer: ValidatorIndex::ZERO,
             transaction_root: Body::default().root(),
-            base_fee: self.params.minimum_fee,
+            base_fee: self.params.min_fee,
             next_committee: Hash32::ZERO,
             parent_state_root: Hash32::ZERO,
             parent_receipt_root: Hash32::ZERO,
-            parent_weight: Weight::ZERO,
+            parent_gas_used: Gas::ZERO,
         }
     }
 

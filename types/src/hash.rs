@@ -67,7 +67,7 @@ domains! {
     /// What is signed for a peer record.
     SIGN_PEER = "sign peer record";
     /// What is signed to ask for one's own latest votes.
-    SIGN_LOOKBACK = "sign look-back";
+    SIGN_VOTE_RECOVERY = "sign vote recovery";
     /// The workload of a job.
     WORKLOAD = "workload";
     /// The inputs of a job's tasks.
@@ -81,7 +81,7 @@ domains! {
     /// The unblinded leaves of an opened claim.
     LEAVES = "opened leaves";
     /// A sealed claim.
-    COMMITMENT = "claim commitment";
+    COMMITMENT = "commitment";
     /// The seed of an epoch.
     EPOCH_SEED = "epoch seed";
     /// A beacon step.

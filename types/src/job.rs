@@ -17,11 +17,12 @@ use crate::limits::{
     MAX_ARGUMENT_BYTES, MAX_ARGUMENTS, MAX_ATTRIBUTES, MAX_INPUTS, MAX_NAME_BYTES, MAX_OUTPUTS,
     MAX_PATH_BYTES,
 };
-use crate::number::{Amount, EngineClass, Weight};
+use crate::number::{Amount, EngineClass, Fuel};
 
 pub use record::{
-    Committed, Escrow, FailureReason, JobReceipt, JobRecord, Opened, OpenedClaim, Policy, Primary,
-    ReceiptVerifier, Stage, StageEntry, UnrunnableReport, Verifier,
+    Escrow, FailureReason, JobReceipt, JobRecord, Policy, Primary, PrimaryCommitment,
+    PrimaryOpening, ReceiptVerifier, Stage, StageEntry, UnrunnableReport, Verifier,
+    VerifierOpening,
 };
 
 /// The one engine class of this version: wasmtime 48 as `docs/spec` pins it.
@@ -104,8 +105,8 @@ pub struct Output {
 )]
 #[serde(deny_unknown_fields)]
 pub struct TaskLimits {
-    /// Most weight; a task that needs more ends as `OutOfWeight`.
-    pub weight: Weight,
+    /// Most fuel; a task that needs more ends as `OutOfFuel`.
+    pub fuel: Fuel,
     /// Most linear memory, in bytes.
     pub memory_bytes: u64,
     /// Most bytes written to outputs, stdout and stderr together.
@@ -127,7 +128,7 @@ pub struct Constraints {
 #[serde(deny_unknown_fields)]
 pub struct Verification {
     /// Least number of verifiers; the beacon fills up.
-    pub minimum_verifiers: u16,
+    pub min_verifiers: u16,
     /// Tasks per verifier (k); nothing lets the policy choose, `u32::MAX` means all.
     pub tasks_per_verifier: Option<u32>,
     /// Value at risk V: what the customer loses if the job's result is wrong.
@@ -152,15 +153,15 @@ impl Workload {
         Hash32::of(Domain::INPUTS, &(self.module, self.stdin, &self.inputs))
     }
 
-    /// The weight of what a task begins with: its module, which is compiled, at [`WEIGHT_PER_MODULE_BYTE`], stdin and
+    /// The fuel of what a task begins with: its module, which is compiled, at [`FUEL_PER_MODULE_BYTE`], stdin and
     /// every input, which are loaded and hashed, a unit per byte, as often as they are listed. Held at the largest value.
     #[must_use]
-    pub fn loading_weight(&self) -> u64 {
+    pub fn loading_fuel(&self) -> u64 {
         let read = self
             .stdin
             .iter()
             .chain(self.inputs.iter().map(|input| &input.blob));
-        let module = self.module.length.saturating_mul(WEIGHT_PER_MODULE_BYTE);
+        let module = self.module.length.saturating_mul(FUEL_PER_MODULE_BYTE);
         read.fold(module, |sum, blob| sum.saturating_add(blob.length))
     }
 
@@ -181,8 +182,8 @@ impl Workload {
     }
 }
 
-/// Units of weight per byte of a module: about what compiling it costs at the speed of one unit per nanosecond.
-pub const WEIGHT_PER_MODULE_BYTE: u64 = 64;
+/// Units of fuel per byte of a module: about what compiling it costs at the speed of one unit per nanosecond.
+pub const FUEL_PER_MODULE_BYTE: u64 = 64;
 
 /// What a partner offers: keys, price, capacity and attributes.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -194,7 +195,7 @@ pub struct PartnerProfile {
     pub class: EngineClass,
     /// Proves its sortitions.
     pub vrf_key: VrfPublicKey,
-    /// Least price per million units of weight.
+    /// Least price per million units of fuel.
     pub ask: Amount,
     /// Jobs it runs as primary at the same time.
     pub capacity: u16,

@@ -93,12 +93,12 @@ pub const MAX_JOB_OUTPUT_BYTES: u64 = 4 << 30;
 pub const MAX_WINDOW_MS: u64 = 7 * 24 * 3_600 * 1_000;
 /// Largest linear memory of a task, in bytes: all of a 32-bit address space.
 pub const MAX_TASK_MEMORY_BYTES: u64 = 4 << 30;
-/// Largest weight of one task.
-pub const MAX_TASK_WEIGHT: u64 = 1 << 50;
+/// Largest fuel of one task.
+pub const MAX_TASK_FUEL: u64 = 1 << 50;
 /// Most verifiers bound to one job attempt.
 pub const MAX_VERIFIERS: usize = 32;
 /// Most verifiers that a customer may demand; the other seats are for those who are drawn and for replacements.
-pub const MAX_MINIMUM_VERIFIERS: u16 = 12;
+pub const MAX_MIN_VERIFIERS: u16 = 12;
 /// Most verifiers that the policy draws in expectation; the tail of the draw fits the seats.
 pub const MAX_EXPECTED_VERIFIERS: u32 = 8;
 /// Most jobs that are live at the same time.

@@ -1,4 +1,4 @@
-//! Numbers with a meaning: heights, views, stake, time, weight and money. None of them mixes with another.
+//! Numbers with a meaning: heights, views, stake, time, gas, fuel and money. None of them mixes with another.
 
 use std::fmt;
 
@@ -60,14 +60,16 @@ number! {
     View(u64);
     /// A consensus committee's term of office, and a span of `epoch_length` blocks in which bonds, keys and asks stand still.
     Epoch(u64);
-    /// Voting weight.
+    /// Voting stake.
     Stake(u64);
     /// Milliseconds since the Unix epoch, as written in a header.
     Timestamp(u64);
     /// Milliseconds of chain time: the sum over blocks of min(timestamp step, 2 x idle target).
     ChainTime(u64);
-    /// Units of deterministic work: fuel plus bytes moved plus sizes.
-    Weight(u64);
+    /// Cost of a transaction in a block; one unit is about 10 ns of one core. See `vm::gas`.
+    Gas(u64);
+    /// Work of a task; about one unit per executed instruction. See `executor::fuel`.
+    Fuel(u64);
     /// Number of transactions an account has sent.
     Nonce(u64);
     /// A step of the random beacon.

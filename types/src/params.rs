@@ -24,9 +24,9 @@ pub struct Params {
     /// How far ahead of a notarizing validator's clock a block may be.
     pub max_clock_ahead_ms: u64,
     /// Least fee of a transaction; burned.
-    pub minimum_fee: Amount,
-    /// Most weight (bytes and actions, see the spec) that a block may use.
-    pub block_weight: u64,
+    pub min_fee: Amount,
+    /// Gas limit of a block, in gas: bytes and actions, see `vm::gas`.
+    pub block_gas_limit: u64,
     /// Steps between an event and the beacon output that draws for it (8; smaller only on devnets).
     pub beacon_lag: u64,
     /// Blocks after which a silent contributor's beacon step may be skipped.
@@ -49,7 +49,7 @@ pub struct ComputeParams {
     pub acknowledge_window_ms: u64,
     /// For drawn verifiers to announce themselves.
     pub announce_window_ms: u64,
-    /// Least time to execute, for the primary and for verifiers; deadlines grow with the weight.
+    /// Least time to execute, for the primary and for verifiers; deadlines grow with the fuel.
     pub execute_window_ms: u64,
     /// For primary and verifiers to open their claims.
     pub reveal_window_ms: u64,
@@ -58,10 +58,10 @@ pub struct ComputeParams {
     /// Time that bonds stay locked by an unbonding.
     pub unbonding_ms: u64,
     /// Least bond of a partner.
-    pub minimum_bond: Amount,
+    pub min_bond: Amount,
     /// The classes that partners may run.
     pub classes: Vec<ClassParams>,
-    /// Verification fee per weight, in percent of the median ask of the class's partners (weighed by bond) or of the
+    /// Verification fee per fuel, in percent of the median ask of the class's partners (weighed by bond) or of the
     /// class's floor, whichever is more.
     pub verifier_fee_percent: u8,
     /// Verifications that the beacon may load on a partner at the same time, per place for jobs that it offers.
@@ -85,12 +85,12 @@ pub struct ComputeParams {
 pub struct ClassParams {
     /// Its number.
     pub class: EngineClass,
-    /// The lowest admitted speed, in weight per millisecond: see [`ComputeParams::run_window_ms`].
-    pub lowest_weight_per_ms: u64,
+    /// The lowest admitted speed, in fuel per millisecond: see [`ComputeParams::run_window_ms`].
+    pub min_fuel_per_ms: u64,
     /// The lowest admitted bandwidth, in bytes per millisecond: windows grow by what has to be moved in them.
     pub lowest_bytes_per_ms: u64,
-    /// Least price per million units of weight: what partners are conscripted for is worth something.
-    pub least_ask: Amount,
+    /// Least price per million units of fuel: what partners are conscripted for is worth something.
+    pub min_ask: Amount,
 }
 
 /// Deadlines are so many times what the work takes at the lowest speed that a class admits.
@@ -103,15 +103,13 @@ impl ComputeParams {
         self.classes.iter().find(|known| known.class == class)
     }
 
-    /// The time that the network gives a partner of a class to run so much weight, in milliseconds.
+    /// The time that the network gives a partner of a class to run so much fuel, in milliseconds.
     #[must_use]
-    pub fn run_window_ms(&self, class: EngineClass, weight: u128) -> u128 {
+    pub fn run_window_ms(&self, class: EngineClass, fuel: u128) -> u128 {
         let speed = self
             .class(class)
-            .map_or(1, |class| class.lowest_weight_per_ms.max(1));
-        weight
-            .saturating_mul(RUN_FACTOR)
-            .div_ceil(u128::from(speed))
+            .map_or(1, |class| class.min_fuel_per_ms.max(1));
+        fuel.saturating_mul(RUN_FACTOR).div_ceil(u128::from(speed))
     }
 }
 
@@ -131,8 +129,8 @@ impl Params {
             idle_target_ms: 500,
             pace_ms: 100,
             max_clock_ahead_ms: 500,
-            minimum_fee: Amount(SQUARE.0 / 1_000),
-            block_weight: 8 << 20,
+            min_fee: Amount(SQUARE.0 / 1_000),
+            block_gas_limit: 8 << 20,
             beacon_lag: 2,
             beacon_skip_blocks: 2,
             beacon_skip_ms: 5_000,
@@ -145,12 +143,12 @@ impl Params {
                 reveal_window_ms: 12_000,
                 store_window_ms: 30_000,
                 unbonding_ms: 60_000,
-                minimum_bond: Amount(100 * SQUARE.0),
+                min_bond: Amount(100 * SQUARE.0),
                 classes: vec![ClassParams {
                     class: crate::job::CLASS_WASM_V1,
-                    lowest_weight_per_ms: 50_000,
+                    min_fuel_per_ms: 50_000,
                     lowest_bytes_per_ms: 1_000,
-                    least_ask: Amount(SQUARE.0 / 10_000_000),
+                    min_ask: Amount(SQUARE.0 / 10_000_000),
                 }],
                 verifier_fee_percent: 100,
                 verifications_per_place: 4,

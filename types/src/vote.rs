@@ -145,12 +145,12 @@ pub enum CertificateError {
     /// A signer outside the committee.
     #[error("a signer is no member of the committee")]
     Stranger,
-    /// Not enough weight.
+    /// Not enough stake.
     #[error("the signers hold {found} of the {quorum} stake that decides")]
     NoQuorum {
-        /// Weight of the signers.
+        /// Stake of the signers, in units of stake.
         found: u64,
-        /// Weight needed.
+        /// Stake needed, in units of stake.
         quorum: u64,
     },
     /// A signature that does not verify.
@@ -180,7 +180,7 @@ impl Certificate {
         }
     }
 
-    /// Verifies shape, weight and all signatures against a committee.
+    /// Verifies shape, stake and all signatures against a committee.
     pub fn verify(
         &self,
         committee: &Committee,
@@ -223,7 +223,7 @@ impl Certificate {
             return Err(CertificateError::Stranger);
         }
         let (found, quorum) = (
-            committee.weight(&self.signers),
+            committee.stake_of(&self.signers),
             committee.thresholds().quorum,
         );
         if found < quorum {

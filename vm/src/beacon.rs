@@ -4,7 +4,7 @@
 //! blocks. The output is a VRF proof over (seed, s); `beacon_s = H(beacon_(s-1), s, output or nothing)`. Outputs enter
 //! in order, at most one per block. A step that stays silent for `beacon_skip_blocks` blocks and `beacon_skip_ms` of
 //! chain time, in which leaders with more than F of the stake proposed, is skipped at a cost to its contributor's
-//! account, never to its weight.
+//! account, never to its stake.
 //!
 //! A step belongs to the epoch in which it became due and keeps that epoch's seed until it is over, so that its
 //! contributor never has two outputs to choose from.

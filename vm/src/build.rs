@@ -1,6 +1,6 @@
 //! Building a block's body: only what will be valid, in the order of execution.
 //!
-//! A quarter of the body, in bytes, weight and number, is reserved for actions of parties to live jobs, so that no
+//! A quarter of the body, in bytes, gas and number, is reserved for actions of parties to live jobs, so that no
 //! flood of ordinary transactions makes a party miss its window. A transaction counts as one only if its action
 //! succeeds: the rules of jobs let nobody else succeed, so the reserve cannot be filled by pretenders. One that fails
 //! must fit beside the reserve, where it pays; a few that do not are tried for nothing, then no more.
@@ -10,12 +10,12 @@ use types::block::{Body, Header};
 use types::codec::Bounded;
 use types::hash::TransactionId;
 use types::limits::{MAX_BLOCK_TRANSACTIONS, MAX_BODY_BYTES, MAX_REFUSED, MAX_SYSTEM_TRANSACTIONS};
-use types::number::{Timestamp, ValidatorIndex, Weight};
+use types::number::{Gas, Timestamp, ValidatorIndex};
 use types::transaction::{Action, SystemTransaction};
 
 use crate::charge::Verified;
 use crate::run::{Item, Place, Run, Stop};
-use crate::{Fault, Rules, weight};
+use crate::{Fault, Rules, gas};
 
 /// Bytes of the count before the transactions of an encoded body.
 const BODY_OVERHEAD: usize = 4;
@@ -98,9 +98,9 @@ fn add_stored(
         else {
             continue;
         };
-        let after = run.weight.saturating_add(weight::of_system(transaction).0);
+        let after = run.gas.saturating_add(gas::of_system(transaction).0);
         if body.system.len() >= MAX_SYSTEM_TRANSACTIONS
-            || after > ordinary(run.context.rules.block_weight())
+            || after > ordinary(run.context.rules.block_gas_limit())
         {
             return Ok(());
         }
@@ -114,8 +114,8 @@ fn add_stored(
 }
 
 /// The part of a limit that ordinary transactions may use.
-fn ordinary(limit: Weight) -> Weight {
-    Weight(limit.0 - limit.0 / 4)
+fn ordinary(limit: Gas) -> Gas {
+    Gas(limit.0 - limit.0 / 4)
 }
 
 /// What is used of a block's limits.
@@ -123,18 +123,18 @@ fn ordinary(limit: Weight) -> Weight {
 struct Room {
     bytes: usize,
     count: usize,
-    weight: Weight,
+    gas: Gas,
 }
 
 impl Room {
     fn holds(&self, more: &Self) -> bool {
-        self.bytes >= more.bytes && self.count >= more.count && self.weight >= more.weight
+        self.bytes >= more.bytes && self.count >= more.count && self.gas >= more.gas
     }
 
     fn take(&mut self, less: &Self) {
         self.bytes = self.bytes.saturating_sub(less.bytes);
         self.count = self.count.saturating_sub(less.count);
-        self.weight = self.weight.saturating_sub(less.weight.0);
+        self.gas = self.gas.saturating_sub(less.gas.0);
     }
 }
 
@@ -143,26 +143,26 @@ fn add_transactions<'c>(
     body: &mut Body,
     candidates: impl IntoIterator<Item = &'c Verified>,
 ) -> Result<Vec<TransactionId>, Fault> {
-    let limit = run.context.rules.block_weight();
-    let left = |limit: Weight| limit.saturating_sub(run.weight.0);
+    let limit = run.context.rules.block_gas_limit();
+    let left = |limit: Gas| limit.saturating_sub(run.gas.0);
     let mut all = Room {
         bytes: MAX_BODY_BYTES - BODY_OVERHEAD,
         count: MAX_BLOCK_TRANSACTIONS,
-        weight: left(limit),
+        gas: left(limit),
     };
     let mut open = Room {
         bytes: MAX_BODY_BYTES - MAX_BODY_BYTES / 4 - BODY_OVERHEAD,
         count: MAX_BLOCK_TRANSACTIONS - MAX_BLOCK_TRANSACTIONS / 4,
-        weight: left(ordinary(limit)),
+        gas: left(ordinary(limit)),
     };
     let (mut included, mut refused) = (Vec::new(), Vec::new());
     for candidate in candidates {
         let transaction = candidate.transaction();
-        let weight = weight::of_transaction(candidate.bytes(), &transaction.action);
+        let gas = gas::of_transaction(candidate.bytes(), &transaction.action);
         let need = Room {
             bytes: candidate.bytes(),
             count: 1,
-            weight,
+            gas,
         };
         let protocol = is_protocol_action(&transaction.action);
         let fits_open = open.holds(&need);
@@ -171,10 +171,7 @@ fn add_transactions<'c>(
             continue;
         }
         let (mut reserved, mut failed) = (false, false);
-        let item = Item {
-            transaction,
-            weight,
-        };
+        let item = Item { transaction, gas };
         let stays = run.transaction_if(&item, |succeeded| {
             reserved = protocol && succeeded;
             failed = !succeeded;

@@ -4,14 +4,12 @@ use state::{StateRead, Writes};
 use types::block::{Block, Header};
 use types::hash::{BlockId, ChainId, Hash32};
 use types::key::VrfProof;
-use types::number::{
-    Amount, BeaconStep, Height, ProtocolVersion, Timestamp, ValidatorIndex, Weight,
-};
+use types::number::{Amount, BeaconStep, Gas, Height, ProtocolVersion, Timestamp, ValidatorIndex};
 use types::transaction::{SystemTransaction, TransactionReceipt};
 
 use crate::charge::{self, ChargeError};
 use crate::run::{Item, Place, Run, Stop, SystemError};
-use crate::{Fault, Rules, weight};
+use crate::{Fault, Rules, gas};
 
 /// What executing a block gives. Header fields that state these results are the *child's*; the node compares them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +18,8 @@ pub struct Executed {
     pub writes: Writes,
     /// One per transaction, in the body's order.
     pub receipts: Vec<TransactionReceipt>,
-    /// The weight used.
-    pub weight: Weight,
+    /// The gas used.
+    pub gas: Gas,
     /// The root of the receipts.
     pub receipt_root: Hash32,
     /// True if the block carried a transaction other than a beacon output, or a hook changed an account or a job: the
@@ -94,13 +92,13 @@ pub enum BlockError {
         /// What it must be.
         expected: Hash32,
     },
-    /// More weight than a block may use.
-    #[error("the block weighs {weight}, at most {limit} is allowed")]
-    TooHeavy {
-        /// Its weight.
-        weight: Weight,
+    /// More gas than a block may use.
+    #[error("the block uses {gas} gas, at most {limit} is allowed")]
+    TooMuchGas {
+        /// Its gas.
+        gas: Gas,
         /// The limit.
-        limit: Weight,
+        limit: Gas,
     },
     /// A system transaction that cannot be here.
     #[error("system transaction {position}: {error}")]
@@ -132,7 +130,7 @@ pub fn execute(
     block: &Block,
 ) -> Result<Executed, BlockError> {
     check_header(rules, parent, block)?;
-    let weights = check_body(rules, block)?;
+    let gas = check_body(rules, block)?;
     let header = &block.header;
     let place = Place {
         height: header.height,
@@ -153,10 +151,10 @@ pub fn execute(
                 .map_err(|stop| system_error(position, stop))?;
         }
     }
-    for (position, (signed, weight)) in block.body.transactions.iter().zip(weights).enumerate() {
+    for (position, (signed, gas)) in block.body.transactions.iter().zip(gas).enumerate() {
         let item = Item {
             transaction: &signed.transaction,
-            weight,
+            gas,
         };
         run.transaction(&item).map_err(|stop| match stop {
             Stop::Invalid(error) => BlockError::Transaction { position, error },
@@ -169,7 +167,7 @@ pub fn execute(
     Ok(Executed {
         writes,
         receipts,
-        weight: finished.weight,
+        gas: finished.gas,
         receipt_root,
         urgent: finished.urgent,
     })
@@ -219,7 +217,7 @@ fn check_header(rules: &Rules, parent: &Header, block: &Block) -> Result<(), Blo
     if rules.committee.member(header.proposer).is_none() {
         return Err(BlockError::Proposer(header.proposer));
     }
-    let expected = rules.params.minimum_fee;
+    let expected = rules.params.min_fee;
     if header.base_fee != expected {
         return Err(BlockError::BaseFee {
             found: header.base_fee,
@@ -240,30 +238,27 @@ fn check_header(rules: &Rules, parent: &Header, block: &Block) -> Result<(), Blo
     }
 }
 
-/// Checks what needs no state: forms, weights together, signatures. Gives the weight of each transaction.
-fn check_body(rules: &Rules, block: &Block) -> Result<Vec<Weight>, BlockError> {
-    let mut total = Weight::ZERO;
+/// Checks what needs no state: forms, gas together, signatures. Gives the gas of each transaction.
+fn check_body(rules: &Rules, block: &Block) -> Result<Vec<Gas>, BlockError> {
+    let mut total = Gas::ZERO;
     for system in &block.body.system {
-        total = total.saturating_add(weight::of_system(system).0);
+        total = total.saturating_add(gas::of_system(system).0);
     }
-    let mut weights = Vec::with_capacity(block.body.transactions.len());
+    let mut gas = Vec::with_capacity(block.body.transactions.len());
     for (position, signed) in block.body.transactions.iter().enumerate() {
         let bytes = charge::check_form(rules, signed)
             .map_err(|error| BlockError::Transaction { position, error })?;
-        let weight = weight::of_transaction(bytes, &signed.transaction.action);
-        total = total.saturating_add(weight.0);
-        weights.push(weight);
+        let gas = gas::of_transaction(bytes, &signed.transaction.action);
+        total = total.saturating_add(gas.0);
+        gas.push(gas);
     }
-    let limit = rules.block_weight();
+    let limit = rules.block_gas_limit();
     if total > limit {
-        return Err(BlockError::TooHeavy {
-            weight: total,
-            limit,
-        });
+        return Err(BlockError::TooMuchGas { gas: total, limit });
     }
     charge::check_signatures(rules, &block.body.transactions)
         .map_err(|(position, error)| BlockError::Transaction { position, error })?;
-    Ok(weights)
+    Ok(gas)
 }
 
 type Output<'b> = Option<(BeaconStep, &'b VrfProof)>;

@@ -182,7 +182,7 @@ pub(crate) fn check_terms(
             limit,
         });
     }
-    let (found, minimum) = (transaction.fee, rules.params.minimum_fee);
+    let (found, minimum) = (transaction.fee, rules.params.min_fee);
     if found < minimum {
         Err(ChargeError::FeeTooLow { found, minimum })
     } else {

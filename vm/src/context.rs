@@ -187,7 +187,7 @@ impl Context<'_> {
                 since.insert(ValidatorIndex(index));
             }
         }
-        let Stake(heard) = self.rules.committee.weight(&since);
+        let Stake(heard) = self.rules.committee.stake_of(&since);
         heard > self.rules.committee.thresholds().faulty.0
     }
 }

@@ -9,7 +9,7 @@ use types::state_key::StateKey;
 
 use crate::beacon::{Beacon, first_seed};
 use crate::partner::{check_profile, new_partner};
-use crate::{Account, ActionError, ChainRecord, CountedPartner, PartnerSnapshot, weight};
+use crate::{Account, ActionError, ChainRecord, EpochPartner, PartnerSnapshot, gas};
 
 /// Why a genesis gives no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,9 +20,9 @@ pub enum GenesisStateError {
     /// A partner whose registration would be refused.
     #[error("partner {0}: {1}")]
     Partner(Address, Box<ActionError>),
-    /// A block could not hold the heaviest transaction.
-    #[error("parameter block_weight is {found}, the heaviest transaction needs {needed}")]
-    BlockWeight {
+    /// A block could not hold the dearest transaction.
+    #[error("parameter block_gas_limit is {found}, the dearest transaction needs {needed}")]
+    BlockGasLimit {
         /// What the parameters say.
         found: u64,
         /// The least that works.
@@ -33,10 +33,10 @@ pub enum GenesisStateError {
 /// Everything in state before the first block. Partners whose bond reaches the minimum count at once.
 pub fn genesis_writes(genesis: &Genesis) -> Result<Writes, GenesisStateError> {
     genesis.check()?;
-    let needed = weight::least_block_weight().0;
-    if genesis.params.block_weight < needed {
-        return Err(GenesisStateError::BlockWeight {
-            found: genesis.params.block_weight,
+    let needed = gas::min_block_gas_limit().0;
+    if genesis.params.block_gas_limit < needed {
+        return Err(GenesisStateError::BlockGasLimit {
+            found: genesis.params.block_gas_limit,
             needed,
         });
     }
@@ -94,10 +94,10 @@ fn write_partners(genesis: &Genesis, writes: &mut Writes) -> Result<(), GenesisS
             .map_err(|error| GenesisStateError::Partner(partner.address, Box::new(error)))?;
         let record = new_partner(partner.profile.clone(), partner.bond);
         put(writes, StateKey::Partner(partner.address), &record);
-        if partner.bond >= genesis.params.compute.minimum_bond {
+        if partner.bond >= genesis.params.compute.min_bond {
             index.push(partner.address);
             let (address, bond, profile) = (partner.address, partner.bond, record.profile);
-            counted.push(CountedPartner {
+            counted.push(EpochPartner {
                 address,
                 bond,
                 profile,

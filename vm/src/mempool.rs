@@ -1,9 +1,9 @@
 //! Transactions that wait for a block. Pure: it reads accounts from the view it is given and keeps no clock.
 //!
-//! It holds at most 16 nonces per sender, and caps on bytes and number. When it is full, what pays least per weight goes
+//! It holds at most 16 nonces per sender, and caps on bytes and number. When it is full, what pays least per gas goes
 //! if the new one pays more, else the answer is [`MempoolError::Full`], which is worth a retry; nothing is dropped
 //! silently. A transaction replaces the one with its nonce for a fee at least 10 % higher. Actions that their jobs wait
-//! for have a quarter of the room to themselves, as they have in blocks, and are offered to a block first; `lane` says
+//! for have a quarter of the room to themselves, as they have in blocks, and are offered to a block first; `queue` says
 //! which these are. A party's other transactions are ordinary ones, and what comes after one waits with it.
 
 use std::cmp::Reverse;
@@ -17,15 +17,15 @@ use types::state_key::StateKey;
 use types::transaction::{SignedTransaction, Transaction};
 
 use crate::charge::{self, ChargeError, Verified};
-use crate::{Account, Fault, Rules, weight};
+use crate::{Account, Fault, Rules, gas};
 
 mod candidates;
 mod error;
-mod lane;
+mod queue;
 
 pub use candidates::Candidates;
 pub use error::MempoolError;
-use lane::{Kind, Lane, Part};
+use queue::{Kind, Part, Queue};
 
 /// Caps of a mempool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,13 +56,13 @@ pub struct Inserted {
     pub evicted: Vec<TransactionId>,
 }
 
-/// What is paid for a unit of weight, in units of 2^-16.
+/// What is paid for a unit of gas, in units of 2^-16.
 type Rate = u128;
 
 #[derive(Debug, Clone)]
 struct Pooled {
     transaction: Verified,
-    lane: Lane,
+    queue: Queue,
     part: Option<Part>,
     arrival: u64,
 }
@@ -78,12 +78,12 @@ impl Pooled {
 }
 
 fn rate(transaction: &Verified) -> Rate {
-    transaction.transaction().fee.0.saturating_mul(1 << 16) / weight_of(transaction)
+    transaction.transaction().fee.0.saturating_mul(1 << 16) / gas_of(transaction)
 }
 
-fn weight_of(transaction: &Verified) -> u128 {
+fn gas_of(transaction: &Verified) -> u128 {
     u128::from(
-        weight::of_transaction(transaction.bytes(), &transaction.transaction().action)
+        gas::of_transaction(transaction.bytes(), &transaction.transaction().action)
             .0
             .max(1),
     )
@@ -99,7 +99,7 @@ struct Waiting {
 /// Order of eviction: who pays least first, of equals the latest.
 type Rank = (Rate, Reverse<u64>, Address, Nonce);
 
-/// Room that is taken in a lane, and who goes first.
+/// Room that is taken in a queue, and who goes first.
 #[derive(Debug, Clone, Default)]
 struct Taken {
     bytes: usize,
@@ -115,7 +115,7 @@ pub struct Mempool {
     expiry: BTreeSet<(Height, Address, Nonce)>,
     ordinary: Taken,
     protocol: Taken,
-    /// Who is in the protocol lane with what; each once.
+    /// Who is in the protocol queue with what; each once.
     places: BTreeMap<(Address, JobId, Kind), Nonce>,
     /// The actions of partners by the job that they are for.
     parts: BTreeSet<(JobId, Address, Nonce)>,
@@ -157,11 +157,11 @@ impl Mempool {
         let account = read_account(view, &sender)?;
         let replaced = self.check_place(&sender, &account, &signed.transaction)?;
         let transaction = Verified::new(rules, signed)?;
-        let part = lane::look(rules, view, height, &sender, transaction.transaction())?;
-        let lane = self.lane(&sender, &transaction, part);
-        let evicted = match lane {
-            Lane::Protocol => Vec::new(),
-            Lane::Ordinary => self.make_room(&sender, &transaction)?,
+        let part = queue::look(rules, view, height, &sender, transaction.transaction())?;
+        let queue = self.queue(&sender, &transaction, part);
+        let evicted = match queue {
+            Queue::Protocol => Vec::new(),
+            Queue::Ordinary => self.make_room(&sender, &transaction)?,
         };
         let nonce = transaction.transaction().nonce;
         self.remove(&sender, nonce);
@@ -171,7 +171,7 @@ impl Mempool {
             account.nonce,
             Pooled {
                 transaction,
-                lane,
+                queue,
                 part,
                 arrival: self.arrivals,
             },
@@ -183,10 +183,10 @@ impl Mempool {
         })
     }
 
-    /// The protocol lane for the first action that a job expects of a sender, if there is room in it.
-    fn lane(&self, sender: &Address, new: &Verified, part: Option<Part>) -> Lane {
+    /// The protocol queue for the first action that a job expects of a sender, if there is room in it.
+    fn queue(&self, sender: &Address, new: &Verified, part: Option<Part>) -> Queue {
         let Some(part) = part.filter(|part| part.expected) else {
-            return Lane::Ordinary;
+            return Queue::Ordinary;
         };
         let nonce = new.transaction().nonce;
         if self
@@ -194,26 +194,26 @@ impl Mempool {
             .get(&(*sender, part.job, part.kind))
             .is_some_and(|taken| *taken != nonce)
         {
-            return Lane::Ordinary;
+            return Queue::Ordinary;
         }
         let (limits, (bytes, count)) = (
-            self.lane_limits(Lane::Protocol),
-            self.with(sender, new, Lane::Protocol),
+            self.queue_limits(Queue::Protocol),
+            self.with(sender, new, Queue::Protocol),
         );
         if bytes <= limits.bytes && count <= limits.transactions {
-            Lane::Protocol
+            Queue::Protocol
         } else {
-            Lane::Ordinary
+            Queue::Ordinary
         }
     }
 
-    /// Bytes and number in a lane once it holds `new` instead of what has its nonce now.
-    fn with(&self, sender: &Address, new: &Verified, lane: Lane) -> (usize, usize) {
-        let taken = self.taken(lane);
+    /// Bytes and number in a queue once it holds `new` instead of what has its nonce now.
+    fn with(&self, sender: &Address, new: &Verified, queue: Queue) -> (usize, usize) {
+        let taken = self.taken(queue);
         let (bytes, count) = (taken.bytes + new.bytes(), taken.ranks.len() + 1);
         let waiting = self.senders.get(sender);
         let old = waiting.and_then(|waiting| waiting.pooled.get(&new.transaction().nonce));
-        match old.filter(|old| old.lane == lane) {
+        match old.filter(|old| old.queue == queue) {
             Some(old) => (bytes.saturating_sub(old.transaction.bytes()), count - 1),
             None => (bytes, count),
         }
@@ -265,24 +265,24 @@ impl Mempool {
         Ok(before.map(|before| before.transaction.id()))
     }
 
-    /// Evicts what pays less until `new` fits the ordinary lane, or changes nothing and says that there is no room.
+    /// Evicts what pays less until `new` fits the ordinary queue, or changes nothing and says that there is no room.
     fn make_room(
         &mut self,
         sender: &Address,
         new: &Verified,
     ) -> Result<Vec<TransactionId>, MempoolError> {
-        let lane = Lane::Ordinary;
-        let limits = self.lane_limits(lane);
-        let (mut bytes, mut count) = self.with(sender, new, lane);
-        let (offered, weight) = (rate(new), weight_of(new));
+        let queue = Queue::Ordinary;
+        let limits = self.queue_limits(queue);
+        let (mut bytes, mut count) = self.with(sender, new, queue);
+        let (offered, gas) = (rate(new), gas_of(new));
         let mut victims: BTreeSet<(Address, Nonce)> = BTreeSet::new();
-        for (least, _, victim, from) in &self.taken(lane).ranks {
+        for (least, _, victim, from) in &self.taken(queue).ranks {
             if bytes <= limits.bytes && count <= limits.transactions {
                 break;
             }
             if *least >= offered {
                 return Err(MempoolError::Full {
-                    above: Amount(least.saturating_mul(weight).div_ceil(1 << 16)),
+                    above: Amount(least.saturating_mul(gas).div_ceil(1 << 16)),
                 });
             }
             if victim == sender {
@@ -295,7 +295,7 @@ impl Mempool {
                 .into_iter()
                 .flat_map(|w| w.pooled.range(*from..))
             {
-                if victims.insert((*victim, *nonce)) && pooled.lane == lane {
+                if victims.insert((*victim, *nonce)) && pooled.queue == queue {
                     (bytes, count) = (
                         bytes.saturating_sub(pooled.transaction.bytes()),
                         count.saturating_sub(1),
@@ -315,7 +315,7 @@ impl Mempool {
     }
 
     /// Looks again at what depends on the keys that a block changed, on the state after it, and drops what expired: what
-    /// was included or overtaken goes, and what can no longer pay; what a job waits for now, or no more, changes lanes.
+    /// was included or overtaken goes, and what can no longer pay; what a job waits for now, or no more, changes queues.
     pub fn recheck<'k>(
         &mut self,
         rules: &Rules,
@@ -365,7 +365,7 @@ impl Mempool {
         Ok(())
     }
 
-    /// Puts the actions on a job into the lanes where they belong since its stage changed, in order of arrival.
+    /// Puts the actions on a job into the queues where they belong since its stage changed, in order of arrival.
     fn recheck_job(
         &mut self,
         rules: &Rules,
@@ -382,7 +382,7 @@ impl Mempool {
         if all.is_empty() {
             return Ok(());
         }
-        let (scene, _) = lane::scene(view, job)?;
+        let (scene, _) = queue::scene(view, job)?;
         let mut moving = BTreeMap::new();
         for (sender, nonce) in all {
             let Some(waiting) = self.senders.get(&sender) else {
@@ -398,14 +398,14 @@ impl Mempool {
             }
         }
         for (sender, next, mut pooled) in moving.into_values() {
-            pooled.part = lane::look(
+            pooled.part = queue::look(
                 rules,
                 view,
                 height,
                 &sender,
                 pooled.transaction.transaction(),
             )?;
-            pooled.lane = self.lane(&sender, &pooled.transaction, pooled.part);
+            pooled.queue = self.queue(&sender, &pooled.transaction, pooled.part);
             self.put(sender, next, pooled);
         }
         Ok(())
@@ -424,7 +424,7 @@ impl Mempool {
         Candidates::new(&self.senders, &BTreeMap::new())
     }
 
-    /// The first of what a block on the state `view` could take: so many bytes of the protocol lane, so many of the
+    /// The first of what a block on the state `view` could take: so many bytes of the protocol queue, so many of the
     /// ordinary one. What that state has seen of the parties' transactions already takes no room.
     pub fn offer(
         &self,
@@ -499,34 +499,34 @@ impl Mempool {
         self.ordinary.bytes + self.protocol.bytes
     }
 
-    fn lane_limits(&self, lane: Lane) -> MempoolLimits {
+    fn queue_limits(&self, queue: Queue) -> MempoolLimits {
         let MempoolLimits {
             bytes,
             transactions,
         } = self.limits;
-        match lane {
-            Lane::Protocol => MempoolLimits {
+        match queue {
+            Queue::Protocol => MempoolLimits {
                 bytes: bytes / 4,
                 transactions: transactions / 4,
             },
-            Lane::Ordinary => MempoolLimits {
+            Queue::Ordinary => MempoolLimits {
                 bytes: bytes - bytes / 4,
                 transactions: transactions - transactions / 4,
             },
         }
     }
 
-    fn taken(&self, lane: Lane) -> &Taken {
-        match lane {
-            Lane::Ordinary => &self.ordinary,
-            Lane::Protocol => &self.protocol,
+    fn taken(&self, queue: Queue) -> &Taken {
+        match queue {
+            Queue::Ordinary => &self.ordinary,
+            Queue::Protocol => &self.protocol,
         }
     }
 
-    fn taken_mut(&mut self, lane: Lane) -> &mut Taken {
-        match lane {
-            Lane::Ordinary => &mut self.ordinary,
-            Lane::Protocol => &mut self.protocol,
+    fn taken_mut(&mut self, queue: Queue) -> &mut Taken {
+        match queue {
+            Queue::Ordinary => &mut self.ordinary,
+            Queue::Protocol => &mut self.protocol,
         }
     }
 
@@ -539,11 +539,11 @@ impl Mempool {
         let rank = (pooled.rate(), Reverse(pooled.arrival), sender, nonce);
         if let Some(part) = pooled.part {
             self.parts.insert((part.job, sender, nonce));
-            if pooled.lane == Lane::Protocol {
+            if pooled.queue == Queue::Protocol {
                 self.places.insert((sender, part.job, part.kind), nonce);
             }
         }
-        let taken = self.taken_mut(pooled.lane);
+        let taken = self.taken_mut(pooled.queue);
         taken.bytes += bytes;
         taken.ranks.insert(rank);
         let waiting = self.senders.entry(sender).or_default();
@@ -560,14 +560,14 @@ impl Mempool {
         self.ids.remove(&pooled.transaction.id());
         self.expiry
             .remove(&(pooled.transaction.transaction().valid_until, *sender, nonce));
-        let taken = self.taken_mut(pooled.lane);
+        let taken = self.taken_mut(pooled.queue);
         taken.bytes -= pooled.transaction.bytes();
         taken
             .ranks
             .remove(&(pooled.rate(), Reverse(pooled.arrival), *sender, nonce));
         if let Some(part) = pooled.part {
             self.parts.remove(&(part.job, *sender, nonce));
-            if pooled.lane == Lane::Protocol {
+            if pooled.queue == Queue::Protocol {
                 self.places.remove(&(*sender, part.job, part.kind));
             }
         }

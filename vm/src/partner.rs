@@ -86,16 +86,12 @@ impl Context<'_> {
         partner.bond = partner.bond.saturating_sub(amount);
         self.put_partner(address, &partner);
         self.burn(amount)?;
-        self.leave_if_below_minimum(address, &partner)?;
+        self.leave_if_below_min(address, &partner)?;
         Ok(amount)
     }
 
-    fn leave_if_below_minimum(
-        &mut self,
-        address: &Address,
-        partner: &Partner,
-    ) -> Result<(), Fault> {
-        if partner.bond >= self.rules.params.compute.minimum_bond {
+    fn leave_if_below_min(&mut self, address: &Address, partner: &Partner) -> Result<(), Fault> {
+        if partner.bond >= self.rules.params.compute.min_bond {
             return Ok(());
         }
         let mut index = index(&self.overlay)?;

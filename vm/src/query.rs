@@ -87,7 +87,7 @@ pub fn wants_stored(
 /// The statement that a job waits for now, and who made it already.
 fn due(record: &JobRecord) -> Option<(StoredStatement, &types::committee::ValidatorSet)> {
     match &record.stage {
-        Stage::Open {
+        Stage::Pending {
             stored, draw: None, ..
         } => Some((
             StoredStatement {
@@ -97,7 +97,7 @@ fn due(record: &JobRecord) -> Option<(StoredStatement, &types::committee::Valida
             },
             stored,
         )),
-        Stage::Agreed { stored, .. } => Some((
+        Stage::Storing { stored, .. } => Some((
             StoredStatement {
                 job: record.id,
                 attempt: record.attempt,

@@ -3,7 +3,7 @@
 use types::committee::{Committee, CommitteeError};
 use types::genesis::Genesis;
 use types::hash::{ChainId, Hash32};
-use types::number::{Epoch, Height, Weight};
+use types::number::{Epoch, Gas, Height};
 use types::params::Params;
 
 /// The rules of one chain.
@@ -69,9 +69,9 @@ impl Rules {
         }
     }
 
-    /// Most weight that a block may use.
+    /// Most gas that a block may use.
     #[must_use]
-    pub fn block_weight(&self) -> Weight {
-        Weight(self.params.block_weight)
+    pub fn block_gas_limit(&self) -> Gas {
+        Gas(self.params.block_gas_limit)
     }
 }

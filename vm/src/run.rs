@@ -3,7 +3,7 @@
 use state::{Overlay, StateRead, Writes};
 use types::block::Header;
 use types::key::{KeyError, Signature, VrfProof};
-use types::number::{BeaconStep, Height, Timestamp, ValidatorIndex, Weight};
+use types::number::{BeaconStep, Gas, Height, Timestamp, ValidatorIndex};
 use types::state_key::StateKey;
 use types::transaction::{
     Action, Failure, StoredStatement, SystemTransaction, Transaction, TransactionReceipt,
@@ -11,7 +11,7 @@ use types::transaction::{
 
 use crate::beacon::{Beacon, BeaconError};
 use crate::charge::{self, ChargeError};
-use crate::{ActionError, ChainRecord, Context, Fault, Rules, compute, weight};
+use crate::{ActionError, ChainRecord, Context, Fault, Rules, compute, gas};
 
 /// Why a system transaction cannot be in a block.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +59,7 @@ pub(crate) struct Place {
 /// A block between its begin and its end.
 pub(crate) struct Run<'a> {
     pub context: Context<'a>,
-    pub weight: Weight,
+    pub gas: Gas,
     pub receipts: Vec<TransactionReceipt>,
     /// True if the block carries a transaction other than a beacon output.
     busy: bool,
@@ -71,7 +71,7 @@ pub(crate) struct Run<'a> {
 pub(crate) struct Finished {
     pub writes: Writes,
     pub receipts: Vec<TransactionReceipt>,
-    pub weight: Weight,
+    pub gas: Gas,
     pub urgent: bool,
 }
 
@@ -92,11 +92,11 @@ impl<'a> Run<'a> {
             *last = place.height;
         }
         let beacon = Beacon::read(view)?;
-        let mut weight = Weight::ZERO;
+        let mut gas = Gas::ZERO;
         let output = match output {
             None => None,
             Some((step, proof)) => {
-                weight = weight::of_system(&SystemTransaction::Beacon {
+                gas = gas::of_system(&SystemTransaction::Beacon {
                     step,
                     proof: *proof,
                 });
@@ -120,7 +120,7 @@ impl<'a> Run<'a> {
         let hook_changed = std::mem::take(&mut context.changed);
         Ok(Self {
             context,
-            weight,
+            gas,
             receipts: Vec::new(),
             busy: false,
             hook_changed,
@@ -148,9 +148,7 @@ impl<'a> Run<'a> {
             validator,
             signature: *signature,
         };
-        self.weight = self
-            .weight
-            .saturating_add(weight::of_system(&transaction).0);
+        self.gas = self.gas.saturating_add(gas::of_system(&transaction).0);
         self.busy = true;
         Ok(())
     }
@@ -176,7 +174,7 @@ impl<'a> Run<'a> {
                 message: error.to_string(),
             }),
         };
-        self.weight = self.weight.saturating_add(item.weight.0);
+        self.gas = self.gas.saturating_add(item.gas.0);
         self.receipts.push(TransactionReceipt {
             id: transaction.id(),
             fee: transaction.fee,
@@ -193,7 +191,7 @@ impl<'a> Run<'a> {
         item: &Item<'_>,
         keep: impl FnOnce(bool) -> bool,
     ) -> Result<bool, Fault> {
-        let (weight, busy, chain) = (self.weight, self.busy, self.context.chain.clone());
+        let (gas, busy, chain) = (self.gas, self.busy, self.context.chain.clone());
         self.context.overlay.checkpoint();
         let stays = match self.transaction(item) {
             Ok(()) => keep(
@@ -213,7 +211,7 @@ impl<'a> Run<'a> {
         } else {
             self.context.overlay.revert();
             self.receipts.pop();
-            (self.weight, self.busy, self.context.chain) = (weight, busy, chain);
+            (self.gas, self.busy, self.context.chain) = (gas, busy, chain);
         }
         Ok(stays)
     }
@@ -244,16 +242,16 @@ impl<'a> Run<'a> {
         Ok(Finished {
             writes,
             receipts: self.receipts,
-            weight: self.weight,
+            gas: self.gas,
             urgent,
         })
     }
 }
 
-/// A transaction with its weight.
+/// A transaction with its gas.
 pub(crate) struct Item<'t> {
     pub transaction: &'t Transaction,
-    pub weight: Weight,
+    pub gas: Gas,
 }
 
 fn act(

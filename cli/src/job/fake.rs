@@ -78,7 +78,7 @@ pub fn policy() -> Policy {
         detection: Fixed64(1 << 63),
         bond: SQUARE,
         verifier_bond: SQUARE,
-        minimum_verifiers: 1,
+        min_verifiers: 1,
         verifier_fee: Amount(1),
     }
 }
@@ -98,7 +98,7 @@ fn record(id: JobId, customer: Address, spec: JobSpec) -> JobRecord {
         attempt: Attempt(0),
         unrunnable_reports: Vec::new(),
         excluded: Vec::new(),
-        stage: Stage::Open {
+        stage: Stage::Pending {
             stored: types::committee::ValidatorSet::default(),
             draw: None,
             deadline: ChainTime(60_000),
@@ -158,7 +158,7 @@ impl Backend for Fake {
             chain_time: ChainTime(9),
             epoch: Epoch(0),
             view: View(9),
-            minimum_fee: Amount(1),
+            min_fee: Amount(1),
             mempool_transactions: 0,
             mempool_bytes: 0,
             catching_up: false,

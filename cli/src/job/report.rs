@@ -82,7 +82,7 @@ fn policy_lines(policy: &Policy, confidence_ppm: u32) -> Vec<String> {
         format!(
             " checked by  {} verifiers in expectation (mu), at least {}, {} tasks each (k)",
             decimal(policy.expected_verifiers.0),
-            policy.minimum_verifiers,
+            policy.min_verifiers,
             policy.tasks_per_verifier
         ),
         format!(
@@ -123,7 +123,11 @@ pub fn status(view: &JobView) -> String {
     lines.push(format!(" attempt    {}", view.attempt.0 + 1));
     lines.extend(view.primary.map(|primary| format!(" primary    {primary}")));
     for verifier in &view.verifiers {
-        let how = if verifier.fill_up { ", filled up" } else { "" };
+        let how = if verifier.appointed {
+            ", filled up"
+        } else {
+            ""
+        };
         lines.push(format!(
             " verifier   {} ({} tasks{how})",
             verifier.partner, verifier.tasks
@@ -205,7 +209,7 @@ fn receipt_lines(verified: &VerifiedJob) -> Vec<String> {
         ),
     ];
     for verifier in &receipt.verifiers {
-        let how = if verifier.fill_up {
+        let how = if verifier.appointed {
             "filled up by the beacon"
         } else {
             "drawn by sortition"
@@ -243,7 +247,7 @@ fn exit(exit: Exit) -> String {
     match exit {
         Exit::Code { code } => format!("exit code {code}"),
         Exit::Trap { trap } => format!("trap: {trap:?}"),
-        Exit::OutOfWeight => "out of weight (raise resources.weight)".to_owned(),
+        Exit::OutOfFuel => "out of fuel (raise resources.fuel)".to_owned(),
         Exit::OutOfOutput => "out of output bytes (raise resources.output)".to_owned(),
         Exit::Invalid => "the module is not one that the engine can run".to_owned(),
     }

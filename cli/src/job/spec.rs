@@ -16,7 +16,7 @@
 //!   - {name: hist, path: /out/hist.csv}
 //! tasks: {array: 4}                   # default: 1 task
 //! resources:                          # of each task
-//!   weight: 5G                        # default 5G units, about a second or two of one core
+//!   fuel: 5G                        # default 5G units, about a second or two of one core
 //!   memory: 256MiB                    # default 256MiB
 //!   output: 64MiB                     # default 64MiB
 //! constraints:                        # default: any partner
@@ -41,16 +41,16 @@ use types::hash::Hash32;
 use types::job::{Argument, Constraints, GuestPath, Name, Output, TaskLimits, Verification};
 use types::limits::{
     MAX_ARGUMENT_BYTES, MAX_ARGUMENTS, MAX_ATTRIBUTES, MAX_INPUTS, MAX_JOB_OUTPUT_BYTES,
-    MAX_MINIMUM_VERIFIERS, MAX_NAME_BYTES, MAX_OUTPUTS, MAX_PATH_BYTES, MAX_TASK_MEMORY_BYTES,
-    MAX_TASK_OUTPUT_BYTES, MAX_TASK_WEIGHT, MAX_TASKS,
+    MAX_MIN_VERIFIERS, MAX_NAME_BYTES, MAX_OUTPUTS, MAX_PATH_BYTES, MAX_TASK_FUEL,
+    MAX_TASK_MEMORY_BYTES, MAX_TASK_OUTPUT_BYTES, MAX_TASKS,
 };
-use types::number::{Amount, SQUARE, Weight};
+use types::number::{Amount, Fuel, SQUARE};
 
 use super::field::{Field, SpecError};
 use super::yaml;
 
-/// Default weight limit of a task.
-pub const DEFAULT_WEIGHT: u64 = 5_000_000_000;
+/// Default fuel limit of a task.
+pub const DEFAULT_FUEL: u64 = 5_000_000_000;
 /// Default memory limit of a task, in bytes.
 pub const DEFAULT_MEMORY_BYTES: u64 = 256 << 20;
 /// Default output limit of a task, in bytes.
@@ -79,7 +79,7 @@ const BYTE_UNITS: [(&str, u64); 7] = [
     ("MB", 1_000_000),
     ("GB", 1_000_000_000),
 ];
-const WEIGHT_UNITS: [(&str, u64); 4] = [
+const FUEL_UNITS: [(&str, u64); 4] = [
     ("k", 1_000),
     ("M", 1_000_000),
     ("G", 1_000_000_000),
@@ -415,7 +415,7 @@ fn tasks(field: &Field<'_>) -> Result<u32, SpecError> {
 
 fn limits(field: Option<&Field<'_>>, tasks: u32) -> Result<TaskLimits, SpecError> {
     let mut limits = TaskLimits {
-        weight: Weight(DEFAULT_WEIGHT),
+        fuel: Fuel(DEFAULT_FUEL),
         memory_bytes: DEFAULT_MEMORY_BYTES,
         // All tasks together have a limit too.
         output_bytes: DEFAULT_OUTPUT_BYTES.min(MAX_JOB_OUTPUT_BYTES / u64::from(tasks.max(1))),
@@ -423,9 +423,9 @@ fn limits(field: Option<&Field<'_>>, tasks: u32) -> Result<TaskLimits, SpecError
     let Some(field) = field else {
         return Ok(limits);
     };
-    let fields = field.mapping(&["weight", "memory", "output"])?;
-    if let Some(weight) = fields.optional("weight") {
-        limits.weight = Weight(weight.scaled(&WEIGHT_UNITS, 1, MAX_TASK_WEIGHT, "a weight")?);
+    let fields = field.mapping(&["fuel", "memory", "output"])?;
+    if let Some(fuel) = fields.optional("fuel") {
+        limits.fuel = Fuel(fuel.scaled(&FUEL_UNITS, 1, MAX_TASK_FUEL, "an amount of fuel")?);
     }
     if let Some(memory) = fields.optional("memory") {
         limits.memory_bytes = memory.scaled(
@@ -467,7 +467,7 @@ fn amount(field: &Field<'_>) -> Result<Amount, SpecError> {
 
 fn verification(field: Option<&Field<'_>>, price: Amount) -> Result<Verification, SpecError> {
     let mut verification = Verification {
-        minimum_verifiers: 0,
+        min_verifiers: 0,
         tasks_per_verifier: None,
         value_at_risk: price,
         task_value_at_risk: price,
@@ -484,9 +484,8 @@ fn verification(field: Option<&Field<'_>>, price: Amount) -> Result<Verification
         "confidence",
     ])?;
     if let Some(verifiers) = fields.optional("verifiers") {
-        let count =
-            verifiers.integer(0, u64::from(MAX_MINIMUM_VERIFIERS), "a number of verifiers")?;
-        verification.minimum_verifiers = u16::try_from(count).unwrap_or(u16::MAX);
+        let count = verifiers.integer(0, u64::from(MAX_MIN_VERIFIERS), "a number of verifiers")?;
+        verification.min_verifiers = u16::try_from(count).unwrap_or(u16::MAX);
     }
     if let Some(tasks) = fields.optional("tasks") {
         verification.tasks_per_verifier = Some(match tasks.text("all, or a number of tasks")? {
@@ -525,12 +524,12 @@ fn price(field: &Field<'_>, default: Amount) -> Result<Amount, SpecError> {
 }
 
 fn determinism(field: &Field<'_>) -> Result<(u64, Hash32), SpecError> {
-    const MOST_SECONDS: u64 = u64::MAX / 1_000_000_000;
+    const MAX_SECONDS: u64 = u64::MAX / 1_000_000_000;
     let fields = field.mapping(&["clock", "random_seed"])?;
     let clock = fields
         .optional("clock")
         .map_or(Ok(DEFAULT_CLOCK_SECONDS), |field| {
-            field.integer(0, MOST_SECONDS, "seconds since 1970")
+            field.integer(0, MAX_SECONDS, "seconds since 1970")
         })?;
     let seed = fields
         .optional("random_seed")

@@ -83,7 +83,7 @@ pub async fn resume(
     }
     ui.line(&format!("job {job} is {}", record.stage.name()));
     // Past this stage validators hold its inputs.
-    if matches!(record.stage, Stage::Open { .. }) {
+    if matches!(record.stage, Stage::Pending { .. }) {
         upload(client, job, &prepared.files, ui).await?;
     }
     Ok(job)
@@ -131,7 +131,7 @@ fn with_hint(failure: Failure, estimate: Option<&Estimate>) -> Failure {
     let code = failure.code.clone();
     let hint = match code.as_str() {
         "price_too_low" | "price_below_floor" => {
-            "raise payment.price in the spec, or lower resources.weight".to_owned()
+            "raise payment.price in the spec, or lower resources.fuel".to_owned()
         }
         "bond_too_small" => "lower verification.value_at_risk below what partners' bonds cover, raise \
                              verification.verifiers or verification.tasks, or wait for partners with larger bonds"
@@ -173,7 +173,7 @@ async fn check_balance(
     };
     let address = key.public().address();
     let balance = client.account(address).await.map_err(failure)?.balance;
-    let fee = client.status().await.map_err(failure)?.minimum_fee;
+    let fee = client.status().await.map_err(failure)?.min_fee;
     let needed = total.checked_add(fee).unwrap_or(Amount(u128::MAX));
     if balance >= needed {
         return Ok(());

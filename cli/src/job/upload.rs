@@ -195,6 +195,6 @@ impl Upload<'_> {
         self.client
             .job(self.job)
             .await
-            .is_ok_and(|view| !matches!(view.record.stage, Stage::Open { .. }))
+            .is_ok_and(|view| !matches!(view.record.stage, Stage::Pending { .. }))
     }
 }

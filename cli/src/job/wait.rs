@@ -133,7 +133,7 @@ fn explain(reason: FailureReason) -> (&'static str, &'static str, &'static str) 
         FailureReason::NoCommitment => (
             "no_commitment",
             "all attempts ended without a result; it is refunded",
-            "lower resources.weight if the deadline is too short for partners, or submit it again",
+            "lower resources.fuel if the deadline is too short for partners, or submit it again",
         ),
         FailureReason::Unresolved => (
             "unresolved",

@@ -4,7 +4,7 @@ use types::block::{Block, Body, Header};
 use types::committee::{Committee, Validator};
 use types::hash::{BlockId, ChainId, Hash32};
 use types::key::{SecretKey, VrfPublicKey};
-use types::number::{Amount, Height, ProtocolVersion, Stake, Timestamp, ValidatorIndex, Weight};
+use types::number::{Amount, Gas, Height, ProtocolVersion, Stake, Timestamp, ValidatorIndex};
 
 /// A committee of these stakes and its keys, both in the committee's order.
 pub(crate) fn committee(stakes: &[u64]) -> (Committee, Vec<SecretKey>) {
@@ -43,7 +43,7 @@ pub(crate) fn empty_block(
         next_committee: Hash32::ZERO,
         parent_state_root: Hash32::ZERO,
         parent_receipt_root: Hash32::ZERO,
-        parent_weight: Weight(0),
+        parent_gas_used: Gas(0),
     };
     Block { header, body }
 }

@@ -243,7 +243,7 @@ fn the_latest_vote_of_each_kind_is_found_also_in_certificates() {
 }
 
 #[test]
-fn votes_planted_with_garbage_for_a_signature_are_verified_once_for_a_look_back() {
+fn votes_planted_with_garbage_for_a_signature_are_verified_once_for_a_vote_recovery() {
     let (mut collector, keys) = collector(&[1; 4]);
     for view in 1..=60 {
         insert(&mut collector, forged(&keys, 1, statement(view, 1)));

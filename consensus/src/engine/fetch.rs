@@ -259,7 +259,7 @@ impl Engine {
                 }
             }
             // Answered by the collector, which holds the votes.
-            Request::Lookback { .. } => {}
+            Request::VoteRecovery { .. } => {}
         }
     }
 

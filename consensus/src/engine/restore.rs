@@ -94,7 +94,7 @@ impl Engine {
         engine.begin(now);
         engine.standstill.reset(now, &engine.config.timing.clone());
         let mut out = engine.effects();
-        if engine.breaks(Mutation::NoLookback) {
+        if engine.breaks(Mutation::NoVoteRecovery) {
             engine.voting = Voting::Open;
         }
         engine.open_if_answered(&mut out);
@@ -228,7 +228,7 @@ impl Engine {
     }
 
     /// Asks those who have not answered for our latest votes.
-    pub(super) fn ask_lookback(&mut self, now: Now, out: &mut Effects) {
+    pub(super) fn ask_vote_recovery(&mut self, now: Now, out: &mut Effects) {
         let Voting::Asking {
             session,
             answered,
@@ -250,12 +250,12 @@ impl Engine {
         {
             to.insert(index);
         }
-        let message = Message::Request(Request::Lookback { session: *session });
+        let message = Message::Request(Request::VoteRecovery { session: *session });
         out.send(Recipients::Some(to), message);
     }
 
-    /// An answer to our look-back. A vote that the log lacks proves that the log was cut.
-    pub(super) fn take_lookback(
+    /// An answer to our vote recovery. A vote that the log lacks proves that the log was cut.
+    pub(super) fn take_vote_recovery(
         &mut self,
         from: ValidatorIndex,
         session: u64,

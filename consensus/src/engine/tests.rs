@@ -80,14 +80,14 @@ fn restored(records: Vec<Record>) -> Restored {
 }
 
 impl World {
-    /// An engine that may vote: the look-back was answered.
+    /// An engine that may vote: the vote recovery was answered.
     fn new(me: usize) -> Self {
         Self::with(config(me).0)
     }
 
     fn with(config: Config) -> Self {
         let mut world = Self::restarted(config, restored(Vec::new()), START);
-        world.answer_lookback(&[]);
+        world.answer_vote_recovery(&[]);
         world
     }
 
@@ -143,11 +143,11 @@ impl World {
         self.collect(effects);
     }
 
-    fn answer_lookback(&mut self, votes: &[Vote]) {
+    fn answer_vote_recovery(&mut self, votes: &[Vote]) {
         let session = self.time;
         for from in 0..4 {
             let votes = votes.to_vec();
-            self.step(Event::Lookback {
+            self.step(Event::VoteRecovery {
                 from: ValidatorIndex(from),
                 session,
                 votes,

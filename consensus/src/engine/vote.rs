@@ -25,7 +25,7 @@ enum Readiness {
 }
 
 impl Engine {
-    /// True if nothing forbids votes in that view: peers have answered the look-back, and no vote may have been lost.
+    /// True if nothing forbids votes in that view: peers have answered the vote recovery, and no vote may have been lost.
     pub(super) fn may_vote(&self, view: View) -> bool {
         !self.halted && self.is_voting() && view > self.floor
     }

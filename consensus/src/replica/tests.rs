@@ -4,7 +4,7 @@ use types::block::{Body, Header};
 use types::committee::Committee;
 use types::hash::{BlockId, ChainId};
 use types::key::SecretKey;
-use types::number::{Amount, Epoch, Height, ProtocolVersion, Timestamp, Weight};
+use types::number::{Amount, Epoch, Gas, Height, ProtocolVersion, Timestamp};
 use types::params::Params;
 use types::vote::Statement;
 
@@ -51,17 +51,17 @@ fn effects(effects: Effects) -> Vec<Effect> {
 }
 
 #[test]
-fn look_backs_are_answered_as_often_as_a_correct_validator_asks() {
+fn vote_recovery_are_answered_as_often_as_a_correct_validator_asks() {
     let (mut replica, _) = replica();
     let mut answered = Vec::new();
     for after in 0..1_200 {
-        let request = Message::Request(Request::Lookback { session: after });
+        let request = Message::Request(Request::VoteRecovery { session: after });
         for effect in effects(replica.receive(now(after), MALLORY, request)) {
             assert!(
                 matches!(
                     effect,
                     Effect::Send {
-                        message: Message::Lookback { .. },
+                        message: Message::VoteRecovery { .. },
                         ..
                     }
                 ),
@@ -74,13 +74,13 @@ fn look_backs_are_answered_as_often_as_a_correct_validator_asks() {
     let other = replica.receive(
         now(1_200),
         ValidatorIndex(2),
-        Message::Request(Request::Lookback { session: 1 }),
+        Message::Request(Request::VoteRecovery { session: 1 }),
     );
     assert_eq!(effects(other).len(), 1, "others are answered all the same");
 }
 
 #[test]
-fn mallory_who_plants_garbage_for_look_backs_is_reported_once_and_remembered() {
+fn mallory_who_plants_garbage_for_vote_recovery_is_reported_once_and_remembered() {
     let (mut replica, keys) = replica();
     for view in 1..=60 {
         let statement = Statement {
@@ -93,7 +93,7 @@ fn mallory_who_plants_garbage_for_look_backs_is_reported_once_and_remembered() {
         replica.receive(now(0), MALLORY, Message::Vote(vote));
     }
     let ask = |replica: &mut Replica, after| {
-        let request = Message::Request(Request::Lookback { session: after });
+        let request = Message::Request(Request::VoteRecovery { session: after });
         effects(replica.receive(now(after), MALLORY, request))
     };
     let report = Effect::Report {
@@ -122,7 +122,7 @@ fn blocks_and_ranges_that_were_not_asked_for_are_not_looked_into() {
         next_committee: Hash32::ZERO,
         parent_state_root: Hash32::ZERO,
         parent_receipt_root: Hash32::ZERO,
-        parent_weight: Weight(0),
+        parent_gas_used: Gas(0),
     };
     let block = types::block::Block {
         header,

@@ -4,7 +4,7 @@ use consensus::Message;
 
 use crate::sim::{Options, Sim, Violation};
 
-/// Node 2 loses its log and store back to their first state and hears nothing but look-back answers for a while, then
+/// Node 2 loses its log and store back to their first state and hears nothing but vote recovery answers for a while, then
 /// everything.
 pub fn lose_the_log(sim: &mut Sim) -> Result<(), Violation> {
     let first = sim.nodes[2].disk.clone();
@@ -13,7 +13,7 @@ pub fn lose_the_log(sim: &mut Sim) -> Result<(), Violation> {
     sim.nodes[2].disk = first;
     sim.nodes[2].store.forget();
     sim.filter = |now, _, to, message| {
-        to != 2 || now > 20_000 || matches!(message, Message::Lookback { .. })
+        to != 2 || now > 20_000 || matches!(message, Message::VoteRecovery { .. })
     };
     sim.start(2);
     sim.run_until(20_000)?;

@@ -162,7 +162,7 @@ fn proposing_again_after_a_restart() {
 #[test]
 fn voting_without_looking_back() {
     is_caught(
-        Mutation::NoLookback,
+        Mutation::NoVoteRecovery,
         "Nullify and Finalize",
         |mutation, seed| lose_the_log(&mut with(Options::new(seed, DEVNET), mutation)),
     );

@@ -16,7 +16,7 @@ use types::committee::{Committee, Validator};
 use types::hash::{BlockId, ChainId, Hash32};
 use types::key::{SecretKey, VrfPublicKey};
 use types::number::{
-    Amount, Epoch, Height, ProtocolVersion, Stake, Timestamp, ValidatorIndex, Weight,
+    Amount, Epoch, Gas, Height, ProtocolVersion, Stake, Timestamp, ValidatorIndex,
 };
 use types::params::Params;
 
@@ -159,7 +159,7 @@ pub fn block(parent: BlockId, height: u64, timestamp: u64, proposer: ValidatorIn
         next_committee: Hash32::ZERO,
         parent_state_root: Hash32::ZERO,
         parent_receipt_root: Hash32::ZERO,
-        parent_weight: Weight(0),
+        parent_gas_used: Gas(0),
     };
     Block { header, body }
 }

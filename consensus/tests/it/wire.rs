@@ -84,8 +84,8 @@ fn messages() -> Vec<(&'static str, Message)> {
             }),
         ),
         (
-            "look-back request",
-            Message::Request(Request::Lookback { session: 12 }),
+            "vote recovery request",
+            Message::Request(Request::VoteRecovery { session: 12 }),
         ),
         ("block", Message::Block(Box::new(whole))),
         ("range", Message::Range(Box::new(range))),
@@ -94,8 +94,8 @@ fn messages() -> Vec<(&'static str, Message)> {
             Message::Certificates(Bounded::new(vec![final_certificate]).unwrap()),
         ),
         (
-            "look-back",
-            Message::Lookback {
+            "vote recovery",
+            Message::VoteRecovery {
                 session: 12,
                 votes: Bounded::new(vec![vote(Subject::Nullify)]).unwrap(),
             },
@@ -111,11 +111,11 @@ certificate: 1a8d31a27064c3f1
 block request: 7437ac0a6cbe74d9
 range request: d631cd698a9de1bc
 certificates request: 656524935a7fbe75
-look-back request: 24ee9560ac72411f
+vote recovery request: 24ee9560ac72411f
 block: 9f3ef32857834c92
 range: 5ae44b316a624a40
 certificates: 65f6b655c9d1fc45
-look-back: 0c6187da9a6a14cd";
+vote recovery: 0c6187da9a6a14cd";
 const SEGMENT: &str = "5b4013b65643840f";
 
 #[test]

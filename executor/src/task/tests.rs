@@ -11,7 +11,7 @@ use wasm_encoder::{
 use super::*;
 use crate::class;
 
-/// The weight limit of [`workload`].
+/// The fuel limit of [`workload`].
 pub(crate) const LIMIT: u64 = 1 << 40;
 
 /// A module that recurses without end through a function of one argument and result of the given type.
@@ -98,7 +98,7 @@ pub(crate) fn workload(module: &[u8]) -> Workload {
         outputs: Bounded::default(),
         tasks: 1,
         limits: TaskLimits {
-            weight: Weight(LIMIT),
+            fuel: Fuel(LIMIT),
             memory_bytes: 1 << 20,
             output_bytes: 1 << 20,
         },

@@ -1,4 +1,4 @@
-//! Time, which is weight, and waiting for it, which takes none.
+//! Time, which is fuel, and waiting for it, which takes none.
 
 use super::abi::{
     EVENT_BYTES, Errno, SUBSCRIPTION_ABSOLUTE, SUBSCRIPTION_BYTES, clocks, event_types,

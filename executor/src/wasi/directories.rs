@@ -8,7 +8,7 @@ use super::guest::offset;
 use super::tree::{MAX_NODES, NodeId};
 use super::{Call, Failure};
 
-/// Weight per entry for remembering what a directory holds.
+/// Fuel per entry for remembering what a directory holds.
 const LISTED_ENTRY: u64 = 32;
 /// Most entries that the listings of all descriptors remember together: a listing keeps names of files that are gone.
 const MAX_LISTED: usize = 4 * MAX_NODES;

@@ -6,7 +6,7 @@ use super::guest::{MAX_SPANS, Span, offset};
 use super::tree::NodeId;
 use super::{Call, Failure};
 
-/// Weight per entry of a scatter list.
+/// Fuel per entry of a scatter list.
 const PER_SPAN: u64 = 8;
 
 fn wide(length: usize) -> u64 {

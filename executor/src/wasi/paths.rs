@@ -6,11 +6,11 @@ use super::files::{set_times, write_stat};
 use super::tree::Place;
 use super::{Call, Failure};
 
-/// Weight per byte of a path.
+/// Fuel per byte of a path.
 const PER_PATH_BYTE: u64 = 4;
-/// Weight per name in a path: each is looked up in its directory.
+/// Fuel per name in a path: each is looked up in its directory.
 const PER_NAME: u64 = 64;
-/// Weight per directory above the target of a rename: each is looked at.
+/// Fuel per directory above the target of a rename: each is looked at.
 const PER_ANCESTOR: u64 = 64;
 
 /// Where a path leads from an open directory.

@@ -104,11 +104,11 @@ fn cutting_a_file_costs_what_stays() {
         .descriptors
         .insert(Descriptor::new(Target::Node(node), abi::rights::ALL, 0))
         .unwrap();
-    for (size, weight) in [(1_000, 1_000), (1_000, 0), (600, 600), (0, 0)] {
+    for (size, fuel) in [(1_000, 1_000), (1_000, 0), (600, 600), (0, 0)] {
         let cut = cost(&mut host, &mut [], |call| {
             files::fd_filestat_set_size(call, fd, size)
         });
-        assert_eq!(cut, (Ok(()), weight), "{size}");
+        assert_eq!(cut, (Ok(()), fuel), "{size}");
     }
 }
 

@@ -16,7 +16,7 @@ use types::codec::{Bounded, decode, encode};
 use types::number::TaskIndex;
 
 use super::frame;
-use super::protocol::{Answer, Request, most_answer_bytes};
+use super::protocol::{Answer, Request, max_answer_bytes};
 use super::{WorkerJob, WorkerLimits};
 use crate::task::{NoResult, TaskRun};
 
@@ -258,7 +258,7 @@ impl WorkerHandle {
     }
 
     fn answer(&mut self, job: &WorkerJob) -> Result<Answer, Broken> {
-        let most = most_answer_bytes(&job.workload);
+        let most = max_answer_bytes(&job.workload);
         let bytes = match frame::read(&mut self.stdout, most) {
             Ok(Some(bytes)) => bytes,
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -329,10 +329,10 @@ fn check(job: &WorkerJob, run: &TaskRun) -> Result<(), String> {
             job.workload.outputs.len()
         ));
     }
-    if run.outcome.weight > job.workload.limits.weight {
+    if run.outcome.fuel > job.workload.limits.fuel {
         return Err(format!(
-            "a weight of {} above the limit {}",
-            run.outcome.weight, job.workload.limits.weight
+            "fuel of {} above the limit {}",
+            run.outcome.fuel, job.workload.limits.fuel
         ));
     }
     Ok(())

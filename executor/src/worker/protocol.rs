@@ -37,7 +37,7 @@ pub(super) enum Answer {
 }
 
 /// Largest encoded answer for a workload.
-pub(super) fn most_answer_bytes(workload: &Workload) -> u64 {
+pub(super) fn max_answer_bytes(workload: &Workload) -> u64 {
     let outputs = u64::try_from(MAX_OUTPUTS).unwrap_or(u64::MAX);
     workload
         .limits

@@ -3,7 +3,7 @@
 use gridproof_executor::{NoResult, run_task};
 use types::attestation::{Exit, Trap};
 use types::limits::MAX_MODULE_BYTES;
-use types::number::{TaskIndex, Weight};
+use types::number::{Fuel, TaskIndex};
 use wasm_encoder::{BlockType, InstructionSink, MemArg};
 
 use crate::modules::{
@@ -195,7 +195,7 @@ fn a_module_that_the_class_cannot_run_is_invalid() {
         let run = Job::new(&bytes).run();
         assert_eq!(run.outcome.exit, Exit::Invalid, "{what}");
         assert!(
-            run.stdout.is_empty() && run.outcome.weight < Weight(2_200_000),
+            run.stdout.is_empty() && run.outcome.fuel < Fuel(2_200_000),
             "{what}"
         );
     }
@@ -283,16 +283,16 @@ fn every_nan_has_the_same_bits() {
 }
 
 #[test]
-fn a_loop_without_end_ends_at_its_weight() {
+fn a_loop_without_end_ends_at_its_fuel() {
     let endless = module(|code| {
         code.loop_(BlockType::Empty).br(0).end();
     });
     for limit in [100_000, 3_000_000, 50_000_000] {
-        let job = Job::new(&endless).with(|workload| workload.limits.weight = Weight(limit));
+        let job = Job::new(&endless).with(|workload| workload.limits.fuel = Fuel(limit));
         let run = job.run();
         assert_eq!(
-            (run.outcome.exit, run.outcome.weight),
-            (Exit::OutOfWeight, Weight(limit))
+            (run.outcome.exit, run.outcome.fuel),
+            (Exit::OutOfFuel, Fuel(limit))
         );
     }
 }
@@ -310,7 +310,7 @@ fn bulk_work_costs_what_it_moves() {
                 .i32_const(length)
                 .memory_fill(0);
         });
-        Job::new(&bytes).run().outcome.weight.0
+        Job::new(&bytes).run().outcome.fuel.0
     };
     let difference = fill(60_000_000) - fill(10_000_000);
     assert!(
@@ -321,7 +321,7 @@ fn bulk_work_costs_what_it_moves() {
         let bytes = module(|code| {
             code.i32_const(0).i32_const(length).call(RANDOM_GET).drop();
         });
-        Job::new(&bytes).run().outcome.weight.0
+        Job::new(&bytes).run().outcome.fuel.0
     };
     assert_eq!(
         random(50_000) - random(0),
@@ -335,7 +335,7 @@ fn memory_grows_up_to_the_jobs_limit_and_costs() {
     // Grows by so many pages and exits with what that gave.
     let grow = |pages: i32, limit: u64, most: Option<u64>| {
         let parts = Parts {
-            most_pages: most,
+            max_pages: most,
             ..Parts::default()
         };
         let bytes = module_of(&parts, |code| {
@@ -366,10 +366,10 @@ fn memory_grows_up_to_the_jobs_limit_and_costs() {
     );
     assert_eq!(
         grow(-1, u64::MAX, None).exit,
-        Exit::OutOfWeight,
+        Exit::OutOfFuel,
         "asking costs, whatever the answer"
     );
-    let more = grow(101, 1 << 30, None).weight.0 - grow(1, 1 << 30, None).weight.0;
+    let more = grow(101, 1 << 30, None).fuel.0 - grow(1, 1 << 30, None).fuel.0;
     assert!(
         (100 * 1_024..100 * 1_024 + 30_000).contains(&more),
         "{more}"
@@ -463,7 +463,7 @@ fn deep_recursion_is_a_trap_that_keeps_nothing_of_its_depth() {
     let job = Job::new(&bytes);
     let run = job.run();
     assert_eq!(run.outcome.exit, trap(Trap::StackOverflow));
-    assert_eq!(run.outcome.weight, job.workload.limits.weight);
+    assert_eq!(run.outcome.fuel, job.workload.limits.fuel);
     assert!(run.stdout.is_empty());
     assert_eq!(job.run(), run);
 }
@@ -499,13 +499,13 @@ fn outputs_are_paid_for_at_the_end() {
         code.drop();
     });
     let job = Job::new(&bytes);
-    let needed = job.run().outcome.weight.0;
+    let needed = job.run().outcome.fuel.0;
     let short = job
-        .with(|workload| workload.limits.weight = Weight(needed - 1))
+        .with(|workload| workload.limits.fuel = Fuel(needed - 1))
         .run();
     assert_eq!(
         (short.outcome.exit, short.stdout.len()),
-        (Exit::OutOfWeight, 5_000)
+        (Exit::OutOfFuel, 5_000)
     );
 }
 
@@ -520,11 +520,11 @@ fn each_blob_that_a_task_may_leave_is_paid_for_before_it_begins() {
         .output("two", "/out/two")
         .run()
         .outcome
-        .weight
+        .fuel
         .0;
-    assert_eq!(more - job.run().outcome.weight.0, 2_000_000);
+    assert_eq!(more - job.run().outcome.fuel.0, 2_000_000);
     assert!(
-        job.run().outcome.weight.0 > 2_000_000,
+        job.run().outcome.fuel.0 > 2_000_000,
         "standard output and error are such blobs"
     );
 }
@@ -542,8 +542,8 @@ fn the_start_section_runs_in_the_same_cage() {
     let endless = module_of(&parts, |code| {
         code.loop_(BlockType::Empty).br(0).end();
     });
-    let job = Job::new(&endless).with(|workload| workload.limits.weight = Weight(10_000_000));
-    assert_eq!(job.exit(), Exit::OutOfWeight);
+    let job = Job::new(&endless).with(|workload| workload.limits.fuel = Fuel(10_000_000));
+    assert_eq!(job.exit(), Exit::OutOfFuel);
     assert_eq!(
         Job::new(&module_of(&parts, |code| {
             code.unreachable();
@@ -603,7 +603,7 @@ fn pointers_outside_memory_are_answered_not_followed() {
 }
 
 #[test]
-fn the_clock_is_the_start_plus_the_weight() {
+fn the_clock_is_the_start_plus_the_fuel() {
     // Writes both clocks to standard output.
     let bytes = module(|code| {
         code.i32_const(0)
@@ -622,10 +622,10 @@ fn the_clock_is_the_start_plus_the_weight() {
     let job = Job::new(&bytes);
     let run = job.run();
     let clock = |at: usize| u64::from_le_bytes(run.stdout[at..at + 8].try_into().unwrap());
-    let upfront = gridproof_executor::weight::upfront(&job.workload);
+    let upfront = gridproof_executor::fuel::upfront(&job.workload);
     let since = clock(0) - job.workload.clock_start_ns;
     assert!(
-        since > upfront && since < clock(8) && clock(8) < run.outcome.weight.0,
+        since > upfront && since < clock(8) && clock(8) < run.outcome.fuel.0,
         "{since} {}",
         clock(8)
     );
@@ -666,16 +666,16 @@ fn the_same_run_twice_is_the_same_run() {
 fn a_module_too_dear_for_the_job_is_not_compiled() {
     // Not a module at all, which nobody finds out.
     let job = Job::new(&[7; 10_000])
-        .with(|workload| workload.limits.weight = Weight(2_000_000 + 64 * 10_000 - 1));
+        .with(|workload| workload.limits.fuel = Fuel(2_000_000 + 64 * 10_000 - 1));
     let program = engine().prepare(&job.workload, &[7; 10_000]).unwrap();
     let run = run_task(&program, &job.workload, TaskIndex(0), &job.inputs()).unwrap();
     assert_eq!(
-        (run.outcome.exit, run.outcome.weight),
-        (Exit::OutOfWeight, job.workload.limits.weight)
+        (run.outcome.exit, run.outcome.fuel),
+        (Exit::OutOfFuel, job.workload.limits.fuel)
     );
     let affordable = job
         .clone()
-        .with(|workload| workload.limits.weight = Weight(2_000_000 + 64 * 10_000));
+        .with(|workload| workload.limits.fuel = Fuel(2_000_000 + 64 * 10_000));
     assert!(
         run_task(&program, &affordable.workload, TaskIndex(0), &job.inputs()).is_err(),
         "prepared for less"

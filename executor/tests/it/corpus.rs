@@ -6,7 +6,7 @@
 use types::attestation::{Exit, Outcome};
 use types::codec::encode;
 use types::hash::BlobId;
-use types::number::Weight;
+use types::number::Fuel;
 use wasm_encoder::ValType::{F32, F64, I32, I64, V128};
 use wasm_encoder::{BlockType, HeapType, Instruction as I, InstructionSink, MemArg, ValType};
 
@@ -223,7 +223,7 @@ fn misbehaving() -> Vec<Vec<u8>> {
 
 fn outcome(bytes: &[u8]) -> Outcome {
     let job = Job::new(bytes).with(|workload| {
-        workload.limits.weight = Weight(20_000_000);
+        workload.limits.fuel = Fuel(20_000_000);
         workload.limits.output_bytes = 1 << 20;
     });
     let run = job.run();

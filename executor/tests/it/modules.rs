@@ -19,7 +19,7 @@ pub const RECURSE: u32 = 5;
 #[derive(Debug, Clone)]
 pub struct Parts {
     pub pages: u64,
-    pub most_pages: Option<u64>,
+    pub max_pages: Option<u64>,
     pub table_elements: u64,
     pub tables: u32,
     pub data: Vec<u8>,
@@ -34,7 +34,7 @@ impl Default for Parts {
     fn default() -> Self {
         Self {
             pages: 1,
-            most_pages: None,
+            max_pages: None,
             table_elements: 4,
             tables: 1,
             data: Vec::new(),
@@ -97,7 +97,7 @@ pub fn module_from(parts: &Parts, body: impl FnOnce(&mut Function)) -> Vec<u8> {
         });
     }
     let mut memories = MemorySection::new();
-    let (minimum, maximum) = (parts.pages, parts.most_pages);
+    let (minimum, maximum) = (parts.pages, parts.max_pages);
     memories.memory(MemoryType {
         minimum,
         maximum,

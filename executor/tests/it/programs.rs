@@ -1,7 +1,7 @@
 //! Programs as people write them, in C and Go.
 
 use types::attestation::Exit;
-use types::number::Weight;
+use types::number::Fuel;
 
 use crate::support::{Job, numbers, program, text};
 
@@ -179,23 +179,23 @@ fn a_go_program_reads_many_files() {
 }
 
 #[test]
-fn a_program_ends_at_its_weight_limit_wherever_that_is() {
+fn a_program_ends_at_its_fuel_limit_wherever_that_is() {
     let job = Job::new(&program("histogram"))
         .input("/in/data", &numbers())
         .output("hist", "/out/hist.csv");
-    let needed = job.run().outcome.weight;
+    let needed = job.run().outcome.fuel;
     for (limit, exit) in [
         (needed.0, SUCCESS),
-        (needed.0 - 1, Exit::OutOfWeight),
-        (needed.0 / 2, Exit::OutOfWeight),
-        (1, Exit::OutOfWeight),
-        (0, Exit::OutOfWeight),
+        (needed.0 - 1, Exit::OutOfFuel),
+        (needed.0 / 2, Exit::OutOfFuel),
+        (1, Exit::OutOfFuel),
+        (0, Exit::OutOfFuel),
     ] {
         let run = job
             .clone()
-            .with(|workload| workload.limits.weight = Weight(limit))
+            .with(|workload| workload.limits.fuel = Fuel(limit))
             .run();
         assert_eq!(run.outcome.exit, exit, "limit {limit} of {needed}");
-        assert_eq!(run.outcome.weight, Weight(limit));
+        assert_eq!(run.outcome.fuel, Fuel(limit));
     }
 }

@@ -11,7 +11,7 @@ use types::attestation::Exit;
 use types::codec::{Bounded, Text};
 use types::hash::{BlobId, Hash32};
 use types::job::{CLASS_WASM_V1, Input, Output, TaskLimits, Workload};
-use types::number::{TaskIndex, Weight};
+use types::number::{Fuel, TaskIndex};
 
 /// 2001-09-09, a second that is easy to recognise in outputs.
 pub const CLOCK_START_NS: u64 = 1_000_000_000_000_000_000;
@@ -36,7 +36,7 @@ impl Job {
             outputs: Bounded::default(),
             tasks: 1,
             limits: TaskLimits {
-                weight: Weight(20_000_000_000),
+                fuel: Fuel(20_000_000_000),
                 memory_bytes: 256 << 20,
                 output_bytes: 16 << 20,
             },

@@ -8,7 +8,7 @@ use gridproof_executor::worker::WorkerJob;
 use gridproof_executor::{NoResult, TaskRun, WorkerHandle, WorkerLimits};
 use types::attestation::Exit;
 use types::hash::BlobId;
-use types::number::{TaskIndex, Weight};
+use types::number::{Fuel, TaskIndex};
 use wasm_encoder::BlockType;
 
 use crate::modules::{Parts, module, module_of};
@@ -63,7 +63,7 @@ fn endless() -> Job {
     let bytes = module(|code| {
         code.loop_(BlockType::Empty).br(0).end();
     });
-    Job::new(&bytes).with(|workload| workload.limits.weight = Weight(1 << 50))
+    Job::new(&bytes).with(|workload| workload.limits.fuel = Fuel(1 << 50))
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn only_the_signers_that_are_needed_stay() {
 }
 
 #[test]
-fn a_weight_of_exactly_the_quorum_is_enough() {
+fn a_stake_of_exactly_the_quorum_is_enough() {
     let mut validators = crate::fixture::genesis().validators;
     for validator in &mut validators {
         validator.stake = Stake(1);
@@ -95,7 +95,7 @@ fn a_weight_of_exactly_the_quorum_is_enough() {
     let full = certificate(Subject::Nullify, &[0, 1, 2, 3]);
     let minimal = minimal_certificate(&full, &committee);
     assert_eq!(
-        committee.weight(&minimal.signers),
+        committee.stake_of(&minimal.signers),
         committee.thresholds().quorum
     );
     assert_eq!(minimal.check_shape(&committee), Ok(()));

@@ -1,7 +1,7 @@
 //! A job's outcomes and files: missing, different, too many, swapped.
 
 use types::codec::{Bounded, encode};
-use types::number::Weight;
+use types::number::Fuel;
 
 use super::*;
 use crate::fixture::{files, light, outcomes, proof, receipt, workload};
@@ -161,7 +161,7 @@ fn a_receipt_that_contradicts_itself_is_refused() {
         }
     ));
     let mut others = outcomes();
-    others.0.as_mut_slice()[1].weight = Weight(501);
+    others.0.as_mut_slice()[1].fuel = Fuel(501);
     let mut receipt = receipt();
     receipt.outcomes = BlobId::of(&encode(&others));
     let refused = verify_with(&receipt, &encode(&others), &files());

@@ -118,12 +118,12 @@ pub fn check_wanted(at: &At, store: &BlobStore, job: JobId, id: BlobId) -> Resul
 
 fn names(record: &JobRecord, store: &BlobStore, id: BlobId) -> bool {
     let outcomes = match &record.stage {
-        Stage::Open { .. } => return record.spec.workload.blobs().contains(&id),
-        Stage::Revealed {
+        Stage::Pending { .. } => return record.spec.workload.blobs().contains(&id),
+        Stage::Revealing {
             opened: Some(opened),
             ..
         }
-        | Stage::Agreed { opened, .. } => opened.outcomes,
+        | Stage::Storing { opened, .. } => opened.outcomes,
         _ => None,
     };
     let Some(list) = outcomes else { return false };

@@ -137,8 +137,7 @@ impl At {
         partner: Partner,
     ) -> Result<PartnerView, ApiError> {
         let snapshot = vm::query::snapshot(self, rules.epoch(self.height)).map_err(internal)?;
-        let counted_bond =
-            snapshot.and_then(|all| all.partner(&address).map(|counted| counted.bond));
+        let epoch_bond = snapshot.and_then(|all| all.partner(&address).map(|counted| counted.bond));
         let unbonding = partner
             .unbonding
             .iter()
@@ -152,7 +151,7 @@ impl At {
             bond: partner.bond,
             locked: partner.locked(),
             free: partner.free(),
-            counted_bond,
+            epoch_bond,
             unbonding,
             running: partner.running,
             verified_value: partner.verified_value,

@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use types::attestation::{Outcomes, claim_root};
+use types::attestation::{Outcomes, result_root_of};
 use types::hash::{BlobId, Hash32, JobId};
-use types::job::{JobRecord, Opened, Stage, Workload};
+use types::job::{JobRecord, PrimaryOpening, Stage, Workload};
 use types::limits::MAX_OUTCOMES_BYTES;
 use types::number::{Attempt, ValidatorIndex};
 use types::transaction::{Holding, StoredStatement};
@@ -218,10 +218,10 @@ impl BlobBook {
             return Duty::Nothing;
         };
         match &record.stage {
-            Stage::Open {
+            Stage::Pending {
                 stored, draw: None, ..
             } if !stored.contains(own) => Duty::Inputs,
-            Stage::Agreed { stored, .. } if !stored.contains(own) => Duty::Results(record.attempt),
+            Stage::Storing { stored, .. } if !stored.contains(own) => Duty::Results(record.attempt),
             _ => Duty::Nothing,
         }
     }
@@ -521,9 +521,9 @@ fn bytes<'a>(blobs: impl IntoIterator<Item = &'a BlobId>) -> u128 {
 
 /// The primary's opening, where the stage has one.
 fn claim_of(stage: &Stage) -> Option<Claim> {
-    let opened: &Opened = match stage {
-        Stage::Revealed { opened, .. } => opened.as_ref()?,
-        Stage::Agreed { opened, .. } => opened,
+    let opened: &PrimaryOpening = match stage {
+        Stage::Revealing { opened, .. } => opened.as_ref()?,
+        Stage::Storing { opened, .. } => opened,
         _ => return None,
     };
     let outcomes = opened.outcomes?;
@@ -546,7 +546,9 @@ fn reproduces(workload: &Workload, opened: &Claim, outcomes: &Outcomes) -> bool 
         .sum();
     let limit = u128::from(workload.limits.output_bytes) * u128::from(workload.tasks);
     let bounded = outcomes.blobs().iter().all(BlobId::is_allowed) && bytes <= limit;
-    one_per_task && bounded && claim_root(&opened.salt, &outcomes.leaves(workload)) == opened.root
+    one_per_task
+        && bounded
+        && result_root_of(&opened.salt, &outcomes.leaves(workload)) == opened.root
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ fn transfer_of(genesis: &Genesis, sender: u8, nonce: u64) -> SignedTransaction {
         sender: sender.public(),
         nonce: Nonce(nonce),
         valid_until: Height(1_000),
-        fee: genesis.params.minimum_fee,
+        fee: genesis.params.min_fee,
         action: Action::Transfer {
             to: key(1).public().address(),
             amount: Amount(5),
@@ -278,26 +278,26 @@ fn an_urgent_transaction_does_not_wait_for_the_idle_target() {
 fn no_vote_leaves_before_it_was_given_to_the_log() {
     let mut host = Host::of(4);
     for _ in 0..10 {
-        answer_lookback(&mut host);
+        answer_vote_recovery(&mut host);
         host.pass(1_000);
     }
     assert!(host.words > 0, "votes to look at");
 }
 
 /// The others say that they hold no vote of ours.
-fn answer_lookback(host: &mut Host) {
+fn answer_vote_recovery(host: &mut Host) {
     let own = host.node.index();
     for effect in std::mem::take(&mut host.seen) {
         let Effect::Send { frame, .. } = effect else {
             continue;
         };
-        let Ok(consensus::Message::Request(consensus::Request::Lookback { session })) =
+        let Ok(consensus::Message::Request(consensus::Request::VoteRecovery { session })) =
             consensus::Message::from_bytes(&frame.bytes)
         else {
             continue;
         };
         for peer in (0..4).map(ValidatorIndex).filter(|peer| *peer != own) {
-            let answer = consensus::Message::Lookback {
+            let answer = consensus::Message::VoteRecovery {
                 session,
                 votes: Bounded::default(),
             };
@@ -504,8 +504,8 @@ fn every_claim_of_a_header_about_its_parent_is_compared() {
         Err(Bad(Invalid::ReceiptRoot { .. }))
     ));
     assert!(matches!(
-        run(&|h| h.parent_weight.0 += 1),
-        Err(Bad(Invalid::Weight { .. }))
+        run(&|h| h.parent_gas_used.0 += 1),
+        Err(Bad(Invalid::GasUsed { .. }))
     ));
     assert!(matches!(
         run(&|h| h.base_fee.0 += 1),

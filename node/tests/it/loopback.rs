@@ -172,7 +172,7 @@ fn transfer(net: &Net, nonce: u64, to: u8) -> SignedTransaction {
         sender: sender.public(),
         nonce: Nonce(nonce),
         valid_until: Height(5_000),
-        fee: net.genesis.params.minimum_fee,
+        fee: net.genesis.params.min_fee,
         action: Action::Transfer {
             to: SecretKey::from_bytes(&[to; 32]).public().address(),
             amount: SQUARE,

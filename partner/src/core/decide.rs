@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use types::account::is_drawn;
 use types::attestation::{Opening, drawn_tasks, drawn_tasks_seed, sortition_input};
 use types::hash::{Address, JobId};
-use types::job::{Committed, JobRecord, Primary, Stage, Verifier, Workload};
+use types::job::{JobRecord, Primary, PrimaryCommitment, Stage, Verifier, Workload};
 use types::key::VrfProof;
 use types::number::{Amount, TaskIndex};
 use types::transaction::Action;
@@ -88,15 +88,15 @@ impl Core {
     /// Seats that need a slot: bound and not sealed, or announced and not on chain yet.
     fn seats(&self, view: &View) -> usize {
         let needs_slot = |record: &&JobRecord| match &record.stage {
-            Stage::Committed { verifiers, .. } if self.own_seat(verifiers).is_none() => {
+            Stage::Announcing { verifiers, .. } if self.own_seat(verifiers).is_none() => {
                 self.is_announcing(record)
             }
-            Stage::Committed { verifiers, .. }
-            | Stage::Announced { verifiers, .. }
+            Stage::Announcing { verifiers, .. }
+            | Stage::Appointing { verifiers, .. }
             | Stage::Verifying { verifiers, .. } => {
                 let is_open = self
                     .own_seat(verifiers)
-                    .is_some_and(|seat| seat.claim.is_none());
+                    .is_some_and(|seat| seat.commitment.is_none());
                 is_open && !self.sealed.contains_key(&own_part(record, Role::Verifier))
             }
             _ => false,
@@ -154,21 +154,21 @@ impl Core {
             } if self.is_me(&primary.partner) => {
                 self.run_as_primary(view, record, *acknowledged, plan);
             }
-            Stage::Committed {
+            Stage::Announcing {
                 primary,
                 committed,
                 verifiers,
                 ..
             } => {
                 if self.is_me(&primary.partner) {
-                    self.check_own_seal(record, Role::Primary, &committed.commitment, plan);
+                    self.check_own_commitment(record, Role::Primary, &committed.commitment, plan);
                 } else if let Some(verifier) = self.own_seat(verifiers) {
                     self.verify(record, verifier, false, plan);
                 } else {
                     self.draw_oneself(view, record, primary, committed, plan);
                 }
             }
-            Stage::Announced { verifiers, .. } => {
+            Stage::Appointing { verifiers, .. } => {
                 if let Some(verifier) = self.own_seat(verifiers) {
                     self.verify(record, verifier, false, plan);
                 }
@@ -178,7 +178,7 @@ impl Core {
                     self.verify(record, verifier, true, plan);
                 }
             }
-            Stage::Revealed {
+            Stage::Revealing {
                 primary,
                 opened,
                 verifiers,
@@ -191,13 +191,13 @@ impl Core {
                         self.open(record, Role::Primary, &all_tasks(verifiers), plan);
                     }
                 } else if let Some(verifier) = self.own_seat(verifiers)
-                    && verifier.claim.is_some()
+                    && verifier.commitment.is_some()
                     && verifier.opened.is_none()
                 {
                     self.open(record, Role::Verifier, &verifier.tasks, plan);
                 }
             }
-            Stage::Agreed { primary, .. } if self.is_me(&primary.partner) => {
+            Stage::Storing { primary, .. } if self.is_me(&primary.partner) => {
                 plan.uploads.insert(own_part(record, Role::Primary));
             }
             _ => {}
@@ -298,12 +298,12 @@ impl Core {
 
     /// The longest time that the network gives one task.
     fn longest_task_ms(&self, workload: &Workload) -> u64 {
-        let weight = u128::from(workload.limits.weight.0);
+        let fuel = u128::from(workload.limits.fuel.0);
         let longest = self
             .settings
             .params
             .compute
-            .run_window_ms(workload.class, weight);
+            .run_window_ms(workload.class, fuel);
         u64::try_from(longest).unwrap_or(u64::MAX)
     }
 
@@ -313,16 +313,16 @@ impl Core {
     }
 
     /// Bound as verifier: run the tasks, and seal the claim when it is time.
-    fn verify(&self, record: &JobRecord, verifier: &Verifier, seal_now: bool, plan: &mut Plan) {
+    fn verify(&self, record: &JobRecord, verifier: &Verifier, commit_now: bool, plan: &mut Plan) {
         let part = own_part(record, Role::Verifier);
         let (job, attempt) = (part.job, part.attempt);
-        if let Some(claim) = &verifier.claim {
-            self.check_own_seal(record, Role::Verifier, claim, plan);
+        if let Some(claim) = &verifier.commitment {
+            self.check_own_commitment(record, Role::Verifier, claim, plan);
             return;
         }
         match self.sealed.get(&part) {
             Some(sealed) if sealed.tasks().eq(verifier.tasks.iter().copied()) => {
-                if seal_now && !self.settings.fault.is_silent_verifier() {
+                if commit_now && !self.settings.fault.is_silent_verifier() {
                     let action = Action::Claim {
                         job,
                         attempt,
@@ -333,7 +333,7 @@ impl Core {
                 }
             }
             // The tasks of a seat never change within an attempt; if they did, the old seal would be of no use.
-            Some(_) => plan.notes.push(Note::ForeignSeal(part)),
+            Some(_) => plan.notes.push(Note::ForeignCommitment(part)),
             None => {
                 let (workload, tasks) = (record.spec.workload.clone(), verifier.tasks.clone());
                 plan.executions.insert(
@@ -355,7 +355,7 @@ impl Core {
         view: &View,
         record: &JobRecord,
         primary: &Primary,
-        committed: &Committed,
+        committed: &PrimaryCommitment,
         plan: &mut Plan,
     ) {
         let (job, attempt) = (record.id, record.attempt);
@@ -430,7 +430,7 @@ impl Core {
     fn open(&self, record: &JobRecord, role: Role, drawn: &[TaskIndex], plan: &mut Plan) {
         let part = own_part(record, role);
         let Some(sealed) = self.sealed.get(&part) else {
-            plan.notes.push(Note::ForeignSeal(part));
+            plan.notes.push(Note::ForeignCommitment(part));
             return;
         };
         if self.settings.fault.withholds_opening() {
@@ -438,7 +438,7 @@ impl Core {
         }
         let Some(opening) = Opening::new(sealed.salt, &sealed.leaves, drawn, sealed.outcomes)
         else {
-            plan.notes.push(Note::ForeignSeal(part));
+            plan.notes.push(Note::ForeignCommitment(part));
             return;
         };
         let (job, attempt) = (part.job, part.attempt);
@@ -451,7 +451,7 @@ impl Core {
             .insert(Purpose::Reveal(job, attempt), action);
     }
 
-    fn check_own_seal(
+    fn check_own_commitment(
         &self,
         record: &JobRecord,
         role: Role,
@@ -460,7 +460,7 @@ impl Core {
     ) {
         let part = own_part(record, role);
         if self.sealed.get(&part).map(|sealed| &sealed.commitment) != Some(on_chain) {
-            plan.notes.push(Note::ForeignSeal(part));
+            plan.notes.push(Note::ForeignCommitment(part));
         }
     }
 
@@ -481,7 +481,7 @@ impl Core {
         let signer = Signer {
             chain: self.identity.chain,
             key: &self.identity.key,
-            fee: self.settings.params.minimum_fee,
+            fee: self.settings.params.min_fee,
         };
         let wanted = std::mem::take(&mut plan.transactions);
         let sending = self

@@ -18,13 +18,13 @@ fn store(nonce: u64) -> state::MemoryStore {
 }
 
 fn writes(nonce: u64) -> Writes {
-    let committed = types::job::Committed {
+    let committed = types::job::PrimaryCommitment {
         commitment: Hash32([1; 32]),
         height: Height(1),
         draw: types::number::BeaconStep(3),
         beacon: Some(Hash32([2; 32])),
     };
-    let stage = Stage::Committed {
+    let stage = Stage::Announcing {
         primary: crate::core::tests::chain::primary(1),
         committed,
         verifiers: Vec::new(),
@@ -161,7 +161,7 @@ async fn a_slow_server_holds_nobody_up() {
         serve(Fake::new(store(3))).await,
         serve(Fake::new(store(3))).await,
     );
-    slow.fake.lock().most_proofs = Some(0);
+    slow.fake.lock().max_proofs = Some(0);
     let mut watch = watch(&[&slow, &honest]);
     assert_eq!(prompt_view(&mut watch).await.account.nonce, Nonce(3));
     assert_eq!(available(&watch), [honest.url.as_str()], "it is set aside");
@@ -179,7 +179,7 @@ async fn a_server_that_goes_silent_within_a_view_is_left_for_the_next() {
         add_block(&fake.store, writes(4));
         add_block(&fake.store, Writes::new());
         // Its head, which is ahead, and the account.
-        fake.most_proofs = Some(2);
+        fake.max_proofs = Some(2);
     }
     let mut watch = watch(&[&silent, &honest]);
     assert_eq!(prompt_view(&mut watch).await.account.nonce, Nonce(3));
@@ -189,11 +189,11 @@ async fn a_server_that_goes_silent_within_a_view_is_left_for_the_next() {
 #[tokio::test]
 async fn where_all_are_slow_they_get_more_time() {
     let slow = serve(Fake::new(store(3))).await;
-    slow.fake.lock().most_proofs = Some(0);
+    slow.fake.lock().max_proofs = Some(0);
     let mut watch = watch(&[&slow]);
     assert!(watch.view().await.is_none());
     assert!(watch.patience > PATIENCE);
-    slow.fake.lock().most_proofs = None;
+    slow.fake.lock().max_proofs = None;
     for _ in 0..8 {
         watch.view().await.unwrap();
     }

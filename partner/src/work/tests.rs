@@ -1,7 +1,7 @@
 //! What is done with the results of a task.
 
 use types::attestation::Exit;
-use types::number::Weight;
+use types::number::Fuel;
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn run(outputs: Vec<Option<Vec<u8>>>, stdout: &[u8]) -> TaskRun {
         .collect();
     let outcome = Outcome {
         exit: Exit::Code { code: 0 },
-        weight: Weight(1),
+        fuel: Fuel(1),
         stdout: BlobId::of(stdout),
         stderr: BlobId::of(b""),
         outputs: Bounded::new(named).unwrap(),

@@ -46,7 +46,7 @@ pub struct VerifierView {
     /// Who.
     pub partner: Address,
     /// True if the beacon filled it up.
-    pub fill_up: bool,
+    pub appointed: bool,
     /// How many tasks it re-runs.
     pub tasks: u32,
     /// True once it sealed its claim.
@@ -146,7 +146,7 @@ impl JobView {
 fn receipt_views(receipt: &JobReceipt) -> Vec<VerifierView> {
     let view = |v: &types::job::ReceiptVerifier| VerifierView {
         partner: v.partner,
-        fill_up: v.fill_up,
+        appointed: v.appointed,
         tasks: v.tasks,
         sealed: true,
         opened: true,
@@ -157,9 +157,9 @@ fn receipt_views(receipt: &JobReceipt) -> Vec<VerifierView> {
 fn verifier_views(stage: &Stage) -> Vec<VerifierView> {
     let view = |v: &Verifier| VerifierView {
         partner: v.partner,
-        fill_up: v.fill_up,
+        appointed: v.appointed,
         tasks: u32::try_from(v.tasks.len()).unwrap_or(u32::MAX),
-        sealed: v.claim.is_some(),
+        sealed: v.commitment.is_some(),
         opened: v.opened.is_some(),
     };
     verifiers(stage).iter().map(view).collect()
@@ -168,24 +168,26 @@ fn verifier_views(stage: &Stage) -> Vec<VerifierView> {
 /// The primary that a stage names.
 fn primary(stage: &Stage) -> Option<&Primary> {
     match stage {
-        Stage::Open { .. } | Stage::Settled | Stage::Failed { .. } => None,
+        Stage::Pending { .. } | Stage::Settled | Stage::Failed { .. } => None,
         Stage::Assigned { primary, .. }
-        | Stage::Committed { primary, .. }
-        | Stage::Announced { primary, .. }
+        | Stage::Announcing { primary, .. }
+        | Stage::Appointing { primary, .. }
         | Stage::Verifying { primary, .. }
-        | Stage::Revealed { primary, .. }
-        | Stage::Agreed { primary, .. } => Some(primary),
+        | Stage::Revealing { primary, .. }
+        | Stage::Storing { primary, .. } => Some(primary),
     }
 }
 
 /// The verifiers that a stage names.
 fn verifiers(stage: &Stage) -> &[Verifier] {
     match stage {
-        Stage::Open { .. } | Stage::Assigned { .. } | Stage::Settled | Stage::Failed { .. } => &[],
-        Stage::Committed { verifiers, .. }
-        | Stage::Announced { verifiers, .. }
+        Stage::Pending { .. } | Stage::Assigned { .. } | Stage::Settled | Stage::Failed { .. } => {
+            &[]
+        }
+        Stage::Announcing { verifiers, .. }
+        | Stage::Appointing { verifiers, .. }
         | Stage::Verifying { verifiers, .. }
-        | Stage::Revealed { verifiers, .. }
-        | Stage::Agreed { verifiers, .. } => verifiers,
+        | Stage::Revealing { verifiers, .. }
+        | Stage::Storing { verifiers, .. } => verifiers,
     }
 }

@@ -80,7 +80,7 @@ impl Fake {
             bond: Amount(100 * SQUARE.0),
             locked: SQUARE,
             free: Amount(99 * SQUARE.0),
-            counted_bond: None,
+            epoch_bond: None,
             unbonding: vec![UnbondingView {
                 amount: SQUARE,
                 due: ChainTime(77),
@@ -134,7 +134,7 @@ impl Backend for Fake {
             chain_time: ChainTime(4_500),
             epoch: Epoch(0),
             view: View(11),
-            minimum_fee: Amount(SQUARE.0 / 1_000),
+            min_fee: Amount(SQUARE.0 / 1_000),
             mempool_transactions: 1,
             mempool_bytes: 200,
             catching_up: false,

@@ -3,7 +3,7 @@
 use gridproof_rpc as rpc;
 use rpc::model::{JobSummary, JobView};
 use types::hash::Hash32;
-use types::job::{Committed, FailureReason, Opened, Primary, Stage, Verifier};
+use types::job::{FailureReason, Primary, PrimaryCommitment, PrimaryOpening, Stage, Verifier};
 use types::number::{Amount, BeaconStep, ChainTime, Fixed64, Height, TaskIndex};
 
 use crate::samples;
@@ -15,13 +15,13 @@ fn stages() -> Vec<Stage> {
         bond: Amount(8),
     };
     let beacon = Some(Hash32([2; 32]));
-    let committed = Committed {
+    let committed = PrimaryCommitment {
         commitment: Hash32([1; 32]),
         height: Height(5),
         draw: BeaconStep(7),
         beacon,
     };
-    let opened = Opened {
+    let opened = PrimaryOpening {
         root: Hash32([3; 32]),
         salt: Hash32([4; 32]),
         leaves: types::attestation::MerkleLeaves::default(),
@@ -29,10 +29,10 @@ fn stages() -> Vec<Stage> {
     };
     let verifiers = vec![Verifier {
         partner: samples::ALICE,
-        fill_up: false,
+        appointed: false,
         tasks: vec![TaskIndex(0), TaskIndex(2)],
         bond: Amount(1),
-        claim: Some(Hash32([5; 32])),
+        commitment: Some(Hash32([5; 32])),
         opened: None,
     }];
     let deadline = ChainTime(60_000);
@@ -43,13 +43,13 @@ fn stages() -> Vec<Stage> {
             acknowledged: true,
             deadline,
         },
-        Stage::Committed {
+        Stage::Announcing {
             primary: primary.clone(),
             committed,
             verifiers: verifiers.clone(),
             deadline,
         },
-        Stage::Announced {
+        Stage::Appointing {
             primary: primary.clone(),
             committed,
             verifiers: verifiers.clone(),
@@ -67,7 +67,7 @@ fn stages() -> Vec<Stage> {
             round: 1,
             deadline,
         },
-        Stage::Revealed {
+        Stage::Revealing {
             primary: primary.clone(),
             committed,
             opened: Some(opened.clone()),
@@ -75,7 +75,7 @@ fn stages() -> Vec<Stage> {
             unverified: false,
             deadline,
         },
-        Stage::Agreed {
+        Stage::Storing {
             primary,
             committed,
             opened,

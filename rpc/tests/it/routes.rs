@@ -36,12 +36,12 @@ async fn status_genesis_and_blocks() {
     let running = start().await;
     let status = running.client.status().await.unwrap();
     assert_eq!(
-        (status.height, status.minimum_fee),
+        (status.height, status.min_fee),
         (Height(9), "0.001".parse().unwrap())
     );
     let text = String::from_utf8(request(running.address, "GET", "/v1/status").await.body).unwrap();
     assert!(
-        text.contains("\"minimum_fee\":\"0.001\"") && text.contains("\"height\":9"),
+        text.contains("\"min_fee\":\"0.001\"") && text.contains("\"height\":9"),
         "{text}"
     );
     assert_eq!(running.client.genesis().await.unwrap(), [1, 2, 3]);

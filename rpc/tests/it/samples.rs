@@ -12,8 +12,8 @@ use types::job::{
 };
 use types::key::{SecretKey, VrfPublicKey};
 use types::number::{
-    Amount, Attempt, ChainTime, Epoch, Fixed64, Height, Nonce, ProtocolVersion, SQUARE, Timestamp,
-    ValidatorIndex, View, Weight,
+    Amount, Attempt, ChainTime, Epoch, Fixed64, Fuel, Height, Nonce, ProtocolVersion, SQUARE,
+    Timestamp, ValidatorIndex, View,
 };
 use types::proof::{FinalityProof, StateProof, ValueProof};
 use types::transaction::{Action, SignedTransaction, Transaction, TransactionReceipt};
@@ -41,7 +41,7 @@ pub fn header(height: u64) -> Header {
         next_committee: Hash32::ZERO,
         parent_state_root: Hash32([3; 32]),
         parent_receipt_root: Hash32([4; 32]),
-        parent_weight: Weight(9),
+        parent_gas_used: Fuel(9),
     }
 }
 
@@ -84,7 +84,7 @@ pub fn spec() -> JobSpec {
             outputs: Bounded::default(),
             tasks: 3,
             limits: TaskLimits {
-                weight: Weight(1_000),
+                fuel: Fuel(1_000),
                 memory_bytes: 1 << 20,
                 output_bytes: 1 << 10,
             },
@@ -95,7 +95,7 @@ pub fn spec() -> JobSpec {
             attributes: BTreeMap::from([(text("region"), text("eu"))]),
         },
         verification: Verification {
-            minimum_verifiers: 2,
+            min_verifiers: 2,
             tasks_per_verifier: Some(u32::MAX),
             value_at_risk: Amount(10 * SQUARE.0),
             task_value_at_risk: SQUARE,
@@ -113,7 +113,7 @@ pub fn policy() -> Policy {
         detection: Fixed64(1 << 63),
         bond: Amount(40 * SQUARE.0),
         verifier_bond: SQUARE,
-        minimum_verifiers: 2,
+        min_verifiers: 2,
         verifier_fee: Amount(SQUARE.0 / 4),
     }
 }
@@ -152,7 +152,7 @@ pub fn record(stage: Stage) -> JobRecord {
 pub fn open() -> Stage {
     let mut stored = ValidatorSet::default();
     stored.insert(ValidatorIndex(3));
-    Stage::Open {
+    Stage::Pending {
         stored,
         draw: None,
         deadline: ChainTime(60_000),
@@ -175,7 +175,7 @@ pub fn job_receipt() -> JobReceipt {
         price: SQUARE,
         verifiers: vec![ReceiptVerifier {
             partner: ALICE,
-            fill_up: true,
+            appointed: true,
             tasks: 3,
         }],
         verification_paid: Amount(2),

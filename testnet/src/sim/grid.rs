@@ -16,7 +16,7 @@ use types::job::{
     CLASS_WASM_V1, Constraints, Input, JobSpec, Output, Stage, TaskLimits, Verification, Workload,
 };
 use types::key::SecretKey;
-use types::number::{Amount, Height, Nonce, SQUARE, TaskIndex, Weight};
+use types::number::{Amount, Fuel, Height, Nonce, SQUARE, TaskIndex};
 use types::params::Params;
 use types::transaction::{Action, SignedTransaction, Transaction};
 
@@ -135,7 +135,7 @@ impl Grid {
                 sender: self.customer.public(),
                 nonce: Nonce(u64::try_from(self.jobs.len()).unwrap_or(u64::MAX)),
                 valid_until: Height(5_000),
-                fee: self.params.minimum_fee,
+                fee: self.params.min_fee,
                 action: Action::SubmitJob {
                     spec: Box::new(spec()),
                 },
@@ -239,7 +239,7 @@ impl Grid {
             .collect();
         Outcome {
             exit: Exit::Code { code: 0 },
-            weight: Weight(1_000),
+            fuel: Fuel(1_000),
             stdout: keep(format!("task {task}\n")),
             stderr: keep(String::new()),
             outputs: Bounded::new(outputs).expect("as many as declared"),
@@ -335,7 +335,7 @@ fn view(store: &MemoryStore, keys: &PartnerKeys, params: &Params) -> Option<View
     let (mut jobs, mut snapshots) = (BTreeMap::new(), BTreeMap::new());
     for id in &live {
         let record = vm::query::job(store, id).ok()??;
-        if let Stage::Committed { committed, .. } = &record.stage {
+        if let Stage::Announcing { committed, .. } = &record.stage {
             let epoch = params.epoch(committed.height);
             snapshots.extend(
                 vm::query::snapshot(store, epoch)
@@ -379,7 +379,7 @@ fn spec() -> JobSpec {
             outputs: Bounded::new(vec![output]).expect("one"),
             tasks: TASKS,
             limits: TaskLimits {
-                weight: Weight(10_000_000),
+                fuel: Fuel(10_000_000),
                 memory_bytes: 1 << 20,
                 output_bytes: 1 << 20,
             },
@@ -388,7 +388,7 @@ fn spec() -> JobSpec {
         },
         constraints: Constraints::default(),
         verification: Verification {
-            minimum_verifiers: 2,
+            min_verifiers: 2,
             tasks_per_verifier: None,
             value_at_risk: SQUARE,
             task_value_at_risk: SQUARE,

@@ -21,7 +21,7 @@ pub enum Committee {
     /// two thirds of the heads.
     ManySmallTwins,
     /// All honest, and frames always arrive; but whenever one of them stops, its disk loses the last of what was
-    /// synced. Only the look-back to the others can make up for that.
+    /// synced. Only the vote recovery to the others can make up for that.
     CutLogs,
 }
 

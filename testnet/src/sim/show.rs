@@ -39,6 +39,6 @@ fn message(bytes: &[u8]) -> String {
         Message::Block(block) => format!("block {:?}", block.id()),
         Message::Range(range) => format!("{} blocks", range.blocks.len()),
         Message::Certificates(all) => format!("{} certificates", all.len()),
-        Message::Lookback { votes, .. } => format!("{} votes of mine", votes.len()),
+        Message::VoteRecovery { votes, .. } => format!("{} votes of mine", votes.len()),
     }
 }

@@ -111,7 +111,7 @@ impl World {
             members[member].push(host);
         }
         let network = Network::new(&scenario, hosts.len(), random.split());
-        let fee = chain.genesis.params.minimum_fee;
+        let fee = chain.genesis.params.min_fee;
         let load = Load::new(
             chain.genesis.chain_id(),
             fee,

@@ -96,7 +96,7 @@ async fn load(client: Client, key: SecretKey, done: &AtomicBool) {
             sender: key.public(),
             nonce,
             valid_until: Height(status.height.0 + 5_000),
-            fee: status.minimum_fee,
+            fee: status.min_fee,
             action: Action::Transfer {
                 to: Address([7; 20]),
                 amount: Amount(1),

@@ -172,7 +172,7 @@ fn a_primary_that_dies_is_replaced_and_one_that_comes_back_opens_in_time() {
 
     let child = net.spawn_job(&spec, &net.scratch().join("returned"));
     let committed = primary_in(&net, "a sealed claim", |stage| match stage {
-        Stage::Committed { primary, .. } | Stage::Announced { primary, .. } => {
+        Stage::Announcing { primary, .. } | Stage::Appointing { primary, .. } => {
             Some(primary.partner)
         }
         _ => None,

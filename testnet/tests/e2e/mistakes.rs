@@ -78,10 +78,10 @@ fn a_job_that_cannot_be_is_refused_with_the_reason() {
         .fails(3, "bad_spec", "tasks.array", "docs/job-spec.md");
     job.run("outputs:", "outptus:")
         .fails(3, "bad_spec", "outptus", "docs/job-spec.md");
-    job.run_with("resources: {weight: 2000T}").fails(
+    job.run_with("resources: {fuel: 2000T}").fails(
         3,
         "bad_spec",
-        "resources.weight",
+        "resources.fuel",
         "docs/job-spec.md",
     );
 

@@ -110,7 +110,7 @@ pub struct Policy {
     /// Bond that each verifier must lock.
     pub verifier_bond: Amount,
     /// Least number of verifiers; fill-ups see to it.
-    pub minimum_verifiers: u16,
+    pub min_verifiers: u16,
     /// What each verifier is paid when its opening is there.
     pub verifier_fee: Amount,
 }
@@ -132,7 +132,7 @@ pub struct Primary {
     Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
 )]
 #[serde(deny_unknown_fields)]
-pub struct Committed {
+pub struct PrimaryCommitment {
     /// The seal.
     pub commitment: Hash32,
     /// The block that holds it: what counts of partners in the sortition is what counted in its epoch.
@@ -151,15 +151,15 @@ pub struct Verifier {
     /// Who.
     pub partner: Address,
     /// True if the beacon filled it up; it then does not count in the formulas.
-    pub fill_up: bool,
+    pub appointed: bool,
     /// The tasks it runs, ascending.
     pub tasks: Vec<TaskIndex>,
     /// Bond locked for this job.
     pub bond: Amount,
     /// Its sealed claim.
-    pub claim: Option<Hash32>,
+    pub commitment: Option<Hash32>,
     /// Its opened claim.
-    pub opened: Option<OpenedClaim>,
+    pub opened: Option<VerifierOpening>,
 }
 
 /// What of a verifier's opened claim stays in the record.
@@ -167,7 +167,7 @@ pub struct Verifier {
     Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
 )]
 #[serde(deny_unknown_fields)]
-pub struct OpenedClaim {
+pub struct VerifierOpening {
     /// The root.
     pub root: Hash32,
     /// The salt.
@@ -179,7 +179,7 @@ pub struct OpenedClaim {
 /// What of the primary's opened claim stays in the record.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Opened {
+pub struct PrimaryOpening {
     /// The root.
     pub root: Hash32,
     /// The salt.
@@ -195,7 +195,7 @@ pub struct Opened {
 #[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Stage {
     /// Escrow locked; waiting for a quorum of validators to hold the inputs, then for the beacon to draw.
-    Open {
+    Pending {
         /// Validators that hold the inputs; empty in the draws of later attempts, when a quorum held them before.
         stored: ValidatorSet,
         /// Once a quorum holds them: the beacon step that draws.
@@ -213,22 +213,22 @@ pub enum Stage {
         deadline: ChainTime,
     },
     /// The primary sealed a result; drawn partners announce themselves until the deadline.
-    Committed {
+    Announcing {
         /// Who.
         primary: Primary,
         /// What.
-        committed: Committed,
+        committed: PrimaryCommitment,
         /// Announced so far.
         verifiers: Vec<Verifier>,
         /// End of the announce window; before the sortition's beacon is there, the soonest that this may be.
         deadline: ChainTime,
     },
     /// The window is over; the beacon fills up the verifiers that are missing.
-    Announced {
+    Appointing {
         /// Who.
         primary: Primary,
         /// What.
-        committed: Committed,
+        committed: PrimaryCommitment,
         /// Those who announced, and in later rounds those who stayed.
         verifiers: Vec<Verifier>,
         /// How many fill-ups are due.
@@ -247,7 +247,7 @@ pub enum Stage {
         /// Who.
         primary: Primary,
         /// What.
-        committed: Committed,
+        committed: PrimaryCommitment,
         /// Everybody bound.
         verifiers: Vec<Verifier>,
         /// 0 for the first round of verifiers, 1 for the replacements.
@@ -258,13 +258,13 @@ pub enum Stage {
         deadline: ChainTime,
     },
     /// All claims are sealed; all open.
-    Revealed {
+    Revealing {
         /// Who.
         primary: Primary,
         /// What.
-        committed: Committed,
+        committed: PrimaryCommitment,
         /// The primary's opening.
-        opened: Option<Opened>,
+        opened: Option<PrimaryOpening>,
         /// Everybody bound.
         verifiers: Vec<Verifier>,
         /// True if fewer verifiers sealed than must have: whoever opens is paid, and the job fails.
@@ -273,13 +273,13 @@ pub enum Stage {
         deadline: ChainTime,
     },
     /// Every opening matches; waiting for a quorum of validators to hold the results.
-    Agreed {
+    Storing {
         /// Who.
         primary: Primary,
         /// What.
-        committed: Committed,
+        committed: PrimaryCommitment,
         /// The primary's opening.
-        opened: Opened,
+        opened: PrimaryOpening,
         /// Everybody bound.
         verifiers: Vec<Verifier>,
         /// Validators that hold the results.
@@ -301,13 +301,13 @@ impl Stage {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Open { .. } => "open",
+            Self::Pending { .. } => "pending",
             Self::Assigned { .. } => "assigned",
-            Self::Committed { .. } => "committed",
-            Self::Announced { .. } => "announced",
+            Self::Announcing { .. } => "announcing",
+            Self::Appointing { .. } => "appointing",
             Self::Verifying { .. } => "verifying",
-            Self::Revealed { .. } => "revealed",
-            Self::Agreed { .. } => "agreed",
+            Self::Revealing { .. } => "revealing",
+            Self::Storing { .. } => "storing",
             Self::Settled => "settled",
             Self::Failed { .. } => "failed",
         }
@@ -317,13 +317,13 @@ impl Stage {
     #[must_use]
     pub fn deadline(&self) -> Option<ChainTime> {
         match self {
-            Self::Open { deadline, .. }
+            Self::Pending { deadline, .. }
             | Self::Assigned { deadline, .. }
-            | Self::Committed { deadline, .. }
-            | Self::Announced { deadline, .. }
+            | Self::Announcing { deadline, .. }
+            | Self::Appointing { deadline, .. }
             | Self::Verifying { deadline, .. }
-            | Self::Revealed { deadline, .. }
-            | Self::Agreed { deadline, .. } => Some(*deadline),
+            | Self::Revealing { deadline, .. }
+            | Self::Storing { deadline, .. } => Some(*deadline),
             Self::Settled | Self::Failed { .. } => None,
         }
     }
@@ -425,7 +425,7 @@ pub struct ReceiptVerifier {
     /// Who.
     pub partner: Address,
     /// True if the beacon filled it up.
-    pub fill_up: bool,
+    pub appointed: bool,
     /// How many tasks it re-ran.
     pub tasks: u32,
 }

@@ -18,7 +18,7 @@ impl Params {
             ("epoch_length", self.epoch_length),
             ("idle_target_ms", self.idle_target_ms),
             ("pace_ms", self.pace_ms),
-            ("block_weight", self.block_weight),
+            ("block_gas_limit", self.block_gas_limit),
             ("beacon_lag", self.beacon_lag),
             ("beacon_skip_blocks", self.beacon_skip_blocks),
         ])?;
@@ -96,12 +96,8 @@ impl ComputeParams {
         ])?;
         let attempts = (1..=MAX_ATTEMPTS).contains(&self.max_attempts);
         ensure(attempts, "compute.max_attempts", "must be from 1 to 8")?;
-        ensure(
-            self.minimum_bond > Amount::ZERO,
-            "compute.minimum_bond",
-            ZERO,
-        )?;
-        let payable = self.decline_penalty <= self.minimum_bond;
+        ensure(self.min_bond > Amount::ZERO, "compute.min_bond", ZERO)?;
+        let payable = self.decline_penalty <= self.min_bond;
         ensure(
             payable,
             "compute.decline_penalty",
@@ -121,10 +117,7 @@ impl ComputeParams {
 impl ClassParams {
     fn check(&self) -> Result<(), Wrong> {
         all_positive(&[
-            (
-                "compute.classes.lowest_weight_per_ms",
-                self.lowest_weight_per_ms,
-            ),
+            ("compute.classes.min_fuel_per_ms", self.min_fuel_per_ms),
             (
                 "compute.classes.lowest_bytes_per_ms",
                 self.lowest_bytes_per_ms,
@@ -199,8 +192,8 @@ mod tests {
             "compute.max_attempts"
         );
         assert_eq!(
-            wrong(|p| p.compute.minimum_bond = Amount::ZERO),
-            "compute.minimum_bond"
+            wrong(|p| p.compute.min_bond = Amount::ZERO),
+            "compute.min_bond"
         );
         assert_eq!(
             wrong(|p| p.compute.decline_penalty = Amount(u128::MAX)),
@@ -210,8 +203,8 @@ mod tests {
             wrong(|p| p.compute.classes.extend(p.compute.classes.clone())),
             "compute.classes"
         );
-        let speed = wrong(|p| p.compute.classes[0].lowest_weight_per_ms = 0);
-        assert_eq!(speed, "compute.classes.lowest_weight_per_ms");
+        let speed = wrong(|p| p.compute.classes[0].min_fuel_per_ms = 0);
+        assert_eq!(speed, "compute.classes.min_fuel_per_ms");
     }
 
     #[test]

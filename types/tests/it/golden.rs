@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use types::attestation::{ClaimContext, beacon_input, next_beacon, sortition_input};
+use types::attestation::{CommitmentContext, beacon_input, next_beacon, sortition_input};
 use types::attestation::{
-    Exit, Opening, Outcome, Outcomes, Trap, claim_root, commitment, drawn_tasks, leaf,
+    Exit, Opening, Outcome, Outcomes, Trap, commitment, drawn_tasks, leaf, result_root_of,
     unblinded_root,
 };
 use types::block::{Block, Body, Header};
@@ -24,8 +24,8 @@ use types::job::{
 use types::key::{SecretKey, Signature, VrfOutput, VrfSecretKey};
 use types::merkle::merkle_root;
 use types::number::{
-    Amount, Attempt, BeaconStep, ChainTime, Epoch, Height, Nonce, ProtocolVersion, SQUARE, Stake,
-    TaskIndex, Timestamp, ValidatorIndex, View, Weight,
+    Amount, Attempt, BeaconStep, ChainTime, Epoch, Fuel, Height, Nonce, ProtocolVersion, SQUARE,
+    Stake, TaskIndex, Timestamp, ValidatorIndex, View,
 };
 use types::params::Params;
 use types::proof::{FinalityProof, StateProof, ValueProof};
@@ -70,7 +70,7 @@ fn workload() -> Workload {
         .unwrap(),
         tasks: 3,
         limits: TaskLimits {
-            weight: Weight(1 << 30),
+            fuel: Fuel(1 << 30),
             memory_bytes: 1 << 26,
             output_bytes: 1 << 20,
         },
@@ -87,7 +87,7 @@ pub fn spec() -> JobSpec {
             attributes: BTreeMap::from([(text("location"), text("sion"))]),
         },
         verification: Verification {
-            minimum_verifiers: 2,
+            min_verifiers: 2,
             tasks_per_verifier: Some(u32::MAX),
             value_at_risk: SQUARE,
             task_value_at_risk: SQUARE,
@@ -102,7 +102,7 @@ fn outcome() -> Outcome {
         exit: Exit::Trap {
             trap: Trap::StackOverflow,
         },
-        weight: Weight(77),
+        fuel: Fuel(77),
         stdout: BlobId::of(b"out"),
         stderr: BlobId::of(b""),
         outputs: Bounded::new(vec![Some(BlobId::of(b"csv")), None]).unwrap(),
@@ -169,7 +169,7 @@ fn header() -> Header {
         next_committee: Hash32::ZERO,
         parent_state_root: hash(3),
         parent_receipt_root: hash(4),
-        parent_weight: Weight(6),
+        parent_gas_used: Fuel(6),
     }
 }
 
@@ -371,7 +371,7 @@ fn exits() -> Vec<Exit> {
     ];
     let mut all = vec![Exit::Code { code: 0 }, Exit::Code { code: u32::MAX }];
     all.extend(traps.map(|trap| Exit::Trap { trap }));
-    all.extend([Exit::OutOfWeight, Exit::OutOfOutput, Exit::Invalid]);
+    all.extend([Exit::OutOfFuel, Exit::OutOfOutput, Exit::Invalid]);
     all
 }
 
@@ -387,9 +387,9 @@ fn add_compute(v: &mut Vectors) {
         .map(|i| (TaskIndex(i), leaf(&workload, TaskIndex(i), &outcome())))
         .collect();
     v.value("leaf_2", leaves[2].1);
-    v.value("claim_root", claim_root(&hash(8), &leaves));
+    v.value("result_root_of", result_root_of(&hash(8), &leaves));
     v.value("unblinded_root", unblinded_root(&leaves));
-    let context = ClaimContext {
+    let context = CommitmentContext {
         chain: ChainId(hash(1)),
         job: JobId(hash(7)),
         attempt: Attempt(0),

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use types::account::{Account, CountedPartner, Partner, PartnerSnapshot, Unbonding};
+use types::account::{Account, EpochPartner, Partner, PartnerSnapshot, Unbonding};
 use types::codec::Bounded;
 use types::committee::ValidatorSet;
 use types::hash::{Address, BlobId, JobId, WorkloadId};
 use types::job::{
-    CLASS_WASM_V1, Committed, Escrow, FailureReason, JobReceipt, JobRecord, Opened, OpenedClaim,
-    Policy, Primary, ReceiptVerifier, Stage, StageEntry, UnrunnableReport, Verifier,
+    CLASS_WASM_V1, Escrow, FailureReason, JobReceipt, JobRecord, Policy, Primary,
+    PrimaryCommitment, PrimaryOpening, ReceiptVerifier, Stage, StageEntry, UnrunnableReport,
+    Verifier, VerifierOpening,
 };
 use types::number::{
     Amount, Attempt, BeaconStep, ChainTime, Fixed64, Height, Nonce, TaskIndex, Timestamp,
@@ -24,7 +25,7 @@ const POLICY: Policy = Policy {
     detection: Fixed64(1 << 61),
     bond: Amount(61),
     verifier_bond: Amount(31),
-    minimum_verifiers: 2,
+    min_verifiers: 2,
     verifier_fee: Amount(5),
 };
 
@@ -50,17 +51,17 @@ fn stored() -> ValidatorSet {
 }
 
 fn verifiers() -> Vec<Verifier> {
-    let opened = OpenedClaim {
+    let opened = VerifierOpening {
         root: hash(5),
         salt: hash(6),
         leaves: hash(7),
     };
-    let verifier = |n, fill_up, claim, opened| Verifier {
+    let verifier = |n, appointed, commitment, opened| Verifier {
         partner: address(n),
-        fill_up,
+        appointed,
         tasks: vec![TaskIndex(0), TaskIndex(2)],
         bond: Amount(31),
-        claim,
+        commitment,
         opened,
     };
     vec![
@@ -75,21 +76,21 @@ fn stages() -> Vec<Stage> {
         price: Amount(9),
         bond: Amount(61),
     };
-    let committed = Committed {
+    let committed = PrimaryCommitment {
         commitment: hash(2),
         height: Height(8),
         draw: BeaconStep(9),
         beacon: Some(hash(3)),
     };
     let (deadline, verifiers) = (ChainTime(77), verifiers());
-    let opened = Opened {
+    let opened = PrimaryOpening {
         root: hash(5),
         salt: hash(6),
         leaves: Bounded::new(vec![(TaskIndex(0), hash(7))]).unwrap(),
         outcomes: Some(BlobId::of(b"outcomes")),
     };
     vec![
-        Stage::Open {
+        Stage::Pending {
             stored: stored(),
             draw: Some(BeaconStep(4)),
             deadline,
@@ -99,13 +100,13 @@ fn stages() -> Vec<Stage> {
             acknowledged: true,
             deadline,
         },
-        Stage::Committed {
+        Stage::Announcing {
             primary: primary.clone(),
             committed,
             verifiers: verifiers.clone(),
             deadline,
         },
-        Stage::Announced {
+        Stage::Appointing {
             primary: primary.clone(),
             committed,
             verifiers: verifiers.clone(),
@@ -123,7 +124,7 @@ fn stages() -> Vec<Stage> {
             needed: 2,
             deadline,
         },
-        Stage::Revealed {
+        Stage::Revealing {
             primary: primary.clone(),
             committed,
             opened: Some(opened.clone()),
@@ -131,7 +132,7 @@ fn stages() -> Vec<Stage> {
             unverified: true,
             deadline,
         },
-        Stage::Agreed {
+        Stage::Storing {
             primary,
             committed,
             opened,
@@ -192,7 +193,7 @@ fn receipt() -> JobReceipt {
         price: Amount(9),
         verifiers: vec![ReceiptVerifier {
             partner: address(2),
-            fill_up: true,
+            appointed: true,
             tasks: 2,
         }],
         verification_paid: Amount(5),
@@ -236,7 +237,7 @@ fn records_in_state_are_frozen() {
         verified_value: Amount(100),
     };
     v.add("partner", &partner);
-    let counted = CountedPartner {
+    let counted = EpochPartner {
         address: address(1),
         bond: Amount(500),
         profile: profile(),

@@ -19,7 +19,7 @@ pub(super) fn announce(
     mut record: JobRecord,
     proof: &VrfProof,
 ) -> Result<(), ActionError> {
-    let Stage::Committed {
+    let Stage::Announcing {
         primary,
         committed,
         verifiers,
@@ -48,11 +48,11 @@ pub(super) fn announce(
     let (class, policy) = (record.spec.workload.class, record.policy);
     let snapshot = context
         .snapshot(context.rules.epoch(committed.height))?
-        .ok_or(JobError::NotCounted)?;
+        .ok_or(JobError::NotInSnapshot)?;
     let counted = snapshot
         .partner(sender)
         .filter(|counted| counted.profile.class == class);
-    let counted = counted.ok_or(JobError::NotCounted)?;
+    let counted = counted.ok_or(JobError::NotInSnapshot)?;
     let (id, seal) = (record.id, &committed.commitment);
     let input = sortition_input(
         context.rules.chain_id,
@@ -79,13 +79,13 @@ pub(super) fn announce(
     );
     let verifier = Verifier {
         partner: *sender,
-        fill_up: false,
+        appointed: false,
         tasks,
         bond: policy.verifier_bond,
-        claim: None,
+        commitment: None,
         opened: None,
     };
-    if let Stage::Committed { verifiers, .. } = &mut record.stage {
+    if let Stage::Announcing { verifiers, .. } = &mut record.stage {
         verifiers.push(verifier);
     }
     save(context, &record);

@@ -20,11 +20,14 @@ pub(super) fn claim(
         .iter_mut()
         .find(|verifier| verifier.partner == *sender)
         .ok_or(JobError::NotVerifier)?;
-    if verifier.claim.is_some() {
-        return Err(JobError::AlreadySealed.into());
+    if verifier.commitment.is_some() {
+        return Err(JobError::AlreadyCommitted.into());
     }
-    verifier.claim = Some(commitment);
-    if verifiers.iter().all(|verifier| verifier.claim.is_some()) {
+    verifier.commitment = Some(commitment);
+    if verifiers
+        .iter()
+        .all(|verifier| verifier.commitment.is_some())
+    {
         return Ok(reveal(context, record)?);
     }
     save(context, &record);

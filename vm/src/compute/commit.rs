@@ -3,7 +3,7 @@
 //! knows, primary and proposer together could try salts and keys until nobody honest is drawn.
 
 use types::hash::{Address, Hash32};
-use types::job::{Committed, JobRecord, Stage};
+use types::job::{JobRecord, PrimaryCommitment, Stage};
 
 use super::JobError;
 use super::job::{after, enter, wrong_stage};
@@ -29,13 +29,13 @@ pub(super) fn commit(
     if !*acknowledged {
         return Err(JobError::NotAcknowledged.into());
     }
-    let committed = Committed {
+    let committed = PrimaryCommitment {
         commitment,
         height: context.height,
         draw: context.draw_step(),
         beacon: None,
     };
-    let stage = Stage::Committed {
+    let stage = Stage::Announcing {
         primary: primary.clone(),
         committed,
         verifiers: Vec::new(),

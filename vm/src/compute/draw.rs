@@ -1,13 +1,13 @@
 //! Draws from the beacon: a primary, and verifiers that fill up the seats which sortition left empty.
 //!
-//! A draw is a function of the beacon, the job, the attempt and what is drawn for, over weights that were fixed when the
+//! A draw is a function of the beacon, the job, the attempt and what is drawn for, over draw weights that were fixed when the
 //! draw was: bonds, asks and capacities of the epoch in which the job began to wait for it. The beacon puts partners in
 //! an order, one turn after the other without replacement; who cannot take its turn now (a place, a free bond) is passed
 //! over. So whoever puts the block together that holds the beacon can take itself out of the order, and not change the
-//! order of the others. Weights are integers; the remainder of a 256-bit hash by their sum picks one.
+//! order of the others. Draw weights are integers; the remainder of a 256-bit hash by their sum picks one.
 
 use ruint::aliases::U256;
-use types::account::{CountedPartner, PartnerSnapshot};
+use types::account::{EpochPartner, PartnerSnapshot};
 use types::attestation::drawn_tasks;
 use types::hash::{Address, Domain, Hash32};
 use types::job::{JobRecord, Primary, Verifier};
@@ -24,7 +24,7 @@ const FOR_VERIFIER: u8 = 1;
 const MAX_TURNS: usize = 256;
 
 /// What a draw runs over: all of it was fixed before the beacon was known, but for who can take its turn.
-pub(super) struct Lot<'a> {
+pub(super) struct Lottery<'a> {
     /// The beacon after the step that draws.
     pub beacon: Hash32,
     /// The partners that counted in the epoch in which the draw was fixed.
@@ -32,7 +32,7 @@ pub(super) struct Lot<'a> {
 }
 
 /// Bond times min(2, cap / price): the cheaper, the likelier, up to twice.
-fn primary_weight(bond: Amount, price: Amount, cap: Amount) -> U256 {
+fn primary_draw_weight(bond: Amount, price: Amount, cap: Amount) -> U256 {
     if price == Amount::ZERO {
         return U256::from(bond.0) * U256::from(2u8);
     }
@@ -41,23 +41,23 @@ fn primary_weight(bond: Amount, price: Amount, cap: Amount) -> U256 {
     U256::from(bond.0) * U256::from(times.saturating_to::<u128>()) / U256::from(price.0)
 }
 
-/// The order into which a seed puts positions with weights: each turn draws one of those that are left.
+/// The order into which a seed puts positions with draw weights: each turn draws one of those that are left.
 struct Turns {
     seed: Hash32,
-    weights: Vec<U256>,
+    draw_weights: Vec<U256>,
     left: U256,
     turn: u64,
 }
 
 impl Turns {
-    /// Weights have 129 bits and there are few of them, so that their sum fits.
-    fn new(seed: Hash32, weights: Vec<U256>) -> Self {
-        let left = weights
-            .iter()
-            .fold(U256::ZERO, |sum, weight| sum.saturating_add(*weight));
+    /// Draw weights have 129 bits and there are few of them, so that their sum fits.
+    fn new(seed: Hash32, draw_weights: Vec<U256>) -> Self {
+        let left = draw_weights.iter().fold(U256::ZERO, |sum, draw_weight| {
+            sum.saturating_add(*draw_weight)
+        });
         Self {
             seed,
-            weights,
+            draw_weights,
             left,
             turn: 0,
         }
@@ -70,13 +70,13 @@ impl Iterator for Turns {
     fn next(&mut self) -> Option<usize> {
         let seed = Hash32::of(Domain::DRAW, &(self.seed, self.turn));
         let mut rest = U256::from_le_bytes(seed.0).checked_rem(self.left)?;
-        let at = self.weights.iter().position(|weight| {
-            let hit = rest < *weight;
-            rest = rest.saturating_sub(*weight);
+        let at = self.draw_weights.iter().position(|draw_weight| {
+            let hit = rest < *draw_weight;
+            rest = rest.saturating_sub(*draw_weight);
             hit
         })?;
-        let weight = std::mem::take(self.weights.get_mut(at)?);
-        self.left = self.left.saturating_sub(weight);
+        let draw_weight = std::mem::take(self.draw_weights.get_mut(at)?);
+        self.left = self.left.saturating_sub(draw_weight);
         self.turn += 1;
         Some(at)
     }
@@ -93,19 +93,21 @@ fn seed(beacon: &Hash32, record: &JobRecord, purpose: u8, round: u16) -> Hash32 
 pub(super) fn draw_primary(
     context: &Context<'_>,
     record: &JobRecord,
-    lot: &Lot<'_>,
+    lottery: &Lottery<'_>,
 ) -> Result<Option<Primary>, Fault> {
-    let fits = |counted: &&CountedPartner| {
-        fixed_exclusion(&record.spec, &record.policy, counted).is_none()
-    };
     let fits =
-        |counted: &&CountedPartner| fits(counted) && !record.excluded.contains(&counted.address);
-    let fitting: Vec<_> = lot.counted.0.iter().filter(fits).collect();
-    let price = |counted: &CountedPartner| price(counted.profile.ask, &record.spec);
-    let weights = fitting
+        |counted: &&EpochPartner| fixed_exclusion(&record.spec, &record.policy, counted).is_none();
+    let fits =
+        |counted: &&EpochPartner| fits(counted) && !record.excluded.contains(&counted.address);
+    let fitting: Vec<_> = lottery.counted.0.iter().filter(fits).collect();
+    let price = |counted: &EpochPartner| price(counted.profile.ask, &record.spec);
+    let draw_weights = fitting
         .iter()
-        .map(|counted| primary_weight(counted.bond, price(counted), record.spec.price_cap));
-    let turns = Turns::new(seed(&lot.beacon, record, FOR_PRIMARY, 0), weights.collect());
+        .map(|counted| primary_draw_weight(counted.bond, price(counted), record.spec.price_cap));
+    let turns = Turns::new(
+        seed(&lottery.beacon, record, FOR_PRIMARY, 0),
+        draw_weights.collect(),
+    );
     for counted in turns.take(MAX_TURNS).filter_map(|at| fitting.get(at)) {
         if live_exclusion(&context.overlay, &record.policy, counted)?.is_none() {
             let (partner, price, bond) = (counted.address, price(counted), record.policy.bond);
@@ -124,21 +126,21 @@ pub(super) fn draw_primary(
 pub(super) fn draw_verifiers(
     context: &Context<'_>,
     record: &JobRecord,
-    lot: &Lot<'_>,
+    lottery: &Lottery<'_>,
     taken: &[Address],
     (count, round): (usize, u16),
 ) -> Result<Vec<Verifier>, Fault> {
     let class = record.spec.workload.class;
     let out = |address: &Address| taken.contains(address) || record.excluded.contains(address);
-    let fits = |counted: &&CountedPartner| counted.profile.class == class && !out(&counted.address);
-    let fitting: Vec<_> = lot.counted.0.iter().filter(fits).collect();
-    let weights = fitting
+    let fits = |counted: &&EpochPartner| counted.profile.class == class && !out(&counted.address);
+    let fitting: Vec<_> = lottery.counted.0.iter().filter(fits).collect();
+    let draw_weights = fitting
         .iter()
         .map(|counted| U256::from(counted.bond.0))
         .collect();
-    let seed = seed(&lot.beacon, record, FOR_VERIFIER, round);
+    let seed = seed(&lottery.beacon, record, FOR_VERIFIER, round);
     let mut drawn = Vec::new();
-    for counted in Turns::new(seed, weights)
+    for counted in Turns::new(seed, draw_weights)
         .take(MAX_TURNS)
         .filter_map(|at| fitting.get(at))
     {
@@ -152,10 +154,10 @@ pub(super) fn draw_verifiers(
         if able {
             drawn.push(Verifier {
                 partner: counted.address,
-                fill_up: true,
-                tasks: fill_up_tasks(&seed, record, &counted.address),
+                appointed: true,
+                tasks: appointed_tasks(&seed, record, &counted.address),
                 bond: record.policy.verifier_bond,
-                claim: None,
+                commitment: None,
                 opened: None,
             });
         }
@@ -163,7 +165,7 @@ pub(super) fn draw_verifiers(
     Ok(drawn)
 }
 
-fn fill_up_tasks(seed: &Hash32, record: &JobRecord, partner: &Address) -> Vec<TaskIndex> {
+fn appointed_tasks(seed: &Hash32, record: &JobRecord, partner: &Address) -> Vec<TaskIndex> {
     let own = Hash32::of(Domain::DRAWN_TASKS, &(seed, partner));
     drawn_tasks(
         &own,
@@ -178,24 +180,25 @@ mod tests {
 
     #[test]
     fn cheapness_counts_up_to_twice() {
-        let weight = |price, cap| primary_weight(Amount(100), Amount(price), Amount(cap));
-        assert_eq!(weight(10, 10), U256::from(100u8));
-        assert_eq!(weight(10, 15), U256::from(150u8));
-        assert_eq!(weight(10, 20), U256::from(200u8));
-        assert_eq!(weight(10, 1_000), U256::from(200u8));
-        assert_eq!(weight(0, 0), U256::from(200u8));
+        let draw_weight = |price, cap| primary_draw_weight(Amount(100), Amount(price), Amount(cap));
+        assert_eq!(draw_weight(10, 10), U256::from(100u8));
+        assert_eq!(draw_weight(10, 15), U256::from(150u8));
+        assert_eq!(draw_weight(10, 20), U256::from(200u8));
+        assert_eq!(draw_weight(10, 1_000), U256::from(200u8));
+        assert_eq!(draw_weight(0, 0), U256::from(200u8));
         assert!(
-            primary_weight(Amount(u128::MAX), Amount(u128::MAX), Amount(u128::MAX)) > U256::ZERO
+            primary_draw_weight(Amount(u128::MAX), Amount(u128::MAX), Amount(u128::MAX))
+                > U256::ZERO
         );
     }
 
     #[test]
     fn turns_follow_the_weights_and_nobody_has_two() {
-        let weights = [U256::from(1u8), U256::ZERO, U256::from(3u8)];
+        let draw_weights = [U256::from(1u8), U256::ZERO, U256::from(3u8)];
         let mut hits = [0u32; 3];
         for i in 0..4_000u32 {
             let order: Vec<_> =
-                Turns::new(Hash32::of(Domain::DRAW, &i), weights.to_vec()).collect();
+                Turns::new(Hash32::of(Domain::DRAW, &i), draw_weights.to_vec()).collect();
             hits[order[0]] += 1;
             assert!(order == [0, 2] || order == [2, 0], "{order:?}");
         }
@@ -207,10 +210,10 @@ mod tests {
 
     #[test]
     fn who_is_left_out_does_not_change_the_order_of_the_others() {
-        // The order is the seed's and the weights' alone: a draw passes over positions of it.
-        let weights: Vec<_> = (1..40u8).map(U256::from).collect();
+        // The order is the seed's and the draw weights' alone: a draw passes over positions of it.
+        let draw_weights: Vec<_> = (1..40u8).map(U256::from).collect();
         let order = |seed: u32| {
-            Turns::new(Hash32::of(Domain::DRAW, &seed), weights.clone()).collect::<Vec<_>>()
+            Turns::new(Hash32::of(Domain::DRAW, &seed), draw_weights.clone()).collect::<Vec<_>>()
         };
         let mut sorted = order(1);
         assert_ne!(order(1), order(2));

@@ -87,8 +87,8 @@ pub enum JobError {
         /// The least price asked.
         lowest: Amount,
     },
-    /// The price cap is below what the class's floor makes of the weight.
-    #[error("the price cap is {cap} SQUARE; for this weight it must be at least {floor}")]
+    /// The price cap is below what the class's floor makes of the fuel.
+    #[error("the price cap is {cap} SQUARE; for this fuel it must be at least {floor}")]
     PriceBelowFloor {
         /// The cap.
         cap: Amount,
@@ -190,7 +190,7 @@ pub enum JobError {
     #[error(
         "the sender did not count as a partner of this engine class when the result was sealed"
     )]
-    NotCounted,
+    NotInSnapshot,
     /// The proof is not one of the sender's key over this sortition.
     #[error("the proof does not fit the sender's key and this sortition")]
     BadProof,
@@ -204,14 +204,14 @@ pub enum JobError {
     #[error("the sender is not a verifier of this attempt")]
     NotVerifier,
     /// The claim was sealed before.
-    #[error("the claim is sealed already")]
-    AlreadySealed,
+    #[error("a commitment was made already")]
+    AlreadyCommitted,
     /// The claim was opened before.
-    #[error("the claim is open already")]
+    #[error("the commitment was revealed already")]
     AlreadyOpened,
     /// Root and salt are not those that were sealed.
     #[error("root and salt are not those that were sealed")]
-    WrongSeal,
+    WrongCommitment,
     /// The opening does not show exactly the drawn tasks with leaves that lead to the root.
     #[error("the opening does not show exactly the drawn tasks, with leaves that lead to its root")]
     Inconsistent,
@@ -263,14 +263,14 @@ impl JobError {
             Self::SortitionNotOpen { .. } => "sortition_not_open",
             Self::OwnWork => "own_work",
             Self::AlreadyVerifier => "already_verifier",
-            Self::NotCounted => "not_counted",
+            Self::NotInSnapshot => "not_in_snapshot",
             Self::BadProof => "bad_proof",
             Self::NotDrawn => "not_drawn",
             Self::NoSeat(_) => "no_seat",
             Self::NotVerifier => "not_verifier",
-            Self::AlreadySealed => "already_sealed",
+            Self::AlreadyCommitted => "already_committed",
             Self::AlreadyOpened => "already_opened",
-            Self::WrongSeal => "wrong_seal",
+            Self::WrongCommitment => "wrong_commitment",
             Self::Inconsistent => "inconsistent_opening",
             Self::BadOutcomes { .. } => "bad_outcomes",
             Self::AlreadyStored => "already_stored",

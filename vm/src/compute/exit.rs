@@ -4,20 +4,20 @@ use types::attestation::leaves_hash;
 use types::committee::ValidatorSet;
 use types::hash::{Address, Hash32};
 use types::job::{
-    FailureReason, JobReceipt, JobRecord, Opened, Primary, ReceiptVerifier, Stage, Verifier,
+    FailureReason, JobReceipt, JobRecord, Primary, PrimaryOpening, ReceiptVerifier, Stage, Verifier,
 };
 use types::number::{Amount, TaskIndex};
 use types::state_key::StateKey;
 
 use super::job::{after, await_primary, count_running, enter, parties};
 use super::penalty::{Breach, penalty};
-use super::price::{most_attempts, results_fee, store_window_ms, total};
+use super::price::{max_attempts, results_fee, store_window_ms, total};
 use crate::{Context, Fault};
 
 /// What a settled job names, beside its record.
 struct Agreement {
     primary: Primary,
-    opened: Opened,
+    opened: PrimaryOpening,
     verifiers: Vec<Verifier>,
 }
 
@@ -105,7 +105,7 @@ pub(super) fn reimburse(
     fee: Amount,
 ) -> Result<(), Fault> {
     let fee = fee
-        .min(context.rules.params.minimum_fee)
+        .min(context.rules.params.min_fee)
         .min(record.escrow.fees);
     let fee = take(&mut record.escrow.fees, fee)?;
     context.credit(party, fee)?;
@@ -141,7 +141,7 @@ pub(super) fn next_attempt(
     reason: FailureReason,
 ) -> Result<(), Fault> {
     let attempt = record.attempt.next();
-    if attempt.0 >= most_attempts(&context.rules.params.compute) {
+    if attempt.0 >= max_attempts(&context.rules.params.compute) {
         return fail(context, record, reason);
     }
     release(context, &record)?;
@@ -177,7 +177,7 @@ pub(super) fn fail_unstored(context: &mut Context<'_>, mut record: JobRecord) ->
 }
 
 /// The hash of the primary's leaves of a verifier's tasks; nothing if one of them is not open.
-fn expected_leaves(opened: &Opened, tasks: &[TaskIndex]) -> Option<Hash32> {
+fn expected_leaves(opened: &PrimaryOpening, tasks: &[TaskIndex]) -> Option<Hash32> {
     let mut leaves = Vec::with_capacity(tasks.len());
     for task in tasks {
         let at = opened
@@ -195,7 +195,7 @@ fn expected_leaves(opened: &Opened, tasks: &[TaskIndex]) -> Option<Hash32> {
 /// that is public can be copied: without it the job is unverified. For the same reason another attempt follows a
 /// silent primary only if nobody else opened. Where verification could not be completed, who opened is paid all the same.
 pub(super) fn conclude(context: &mut Context<'_>, mut record: JobRecord) -> Result<(), Fault> {
-    let Stage::Revealed {
+    let Stage::Revealing {
         primary,
         opened,
         verifiers,
@@ -254,7 +254,7 @@ pub(super) fn conclude(context: &mut Context<'_>, mut record: JobRecord) -> Resu
     enter(
         context,
         record,
-        Stage::Agreed {
+        Stage::Storing {
             primary,
             committed,
             opened,
@@ -267,7 +267,7 @@ pub(super) fn conclude(context: &mut Context<'_>, mut record: JobRecord) -> Resu
 
 /// A quorum of validators holds the results: everybody is paid and the receipt written.
 pub(super) fn settle(context: &mut Context<'_>, mut record: JobRecord) -> Result<(), Fault> {
-    let Stage::Agreed {
+    let Stage::Storing {
         primary,
         opened,
         verifiers,
@@ -340,7 +340,7 @@ fn receipt(
             .iter()
             .map(|v| ReceiptVerifier {
                 partner: v.partner,
-                fill_up: v.fill_up,
+                appointed: v.appointed,
                 tasks: tasks(v),
             })
             .collect(),

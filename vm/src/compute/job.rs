@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            inputs stored, beacon            acknowledged, sealed
-//!   Open ---------------------------> Assigned ------------------> Committed
+//!   Open ---------------------------> Assigned ------------------> PrimaryCommitment
 //!    ^                                   |                             | beacon, then announce window over
 //!    |  declined, ignored, not sealed    |           fill-ups due      v      nobody to wait for
 //!    +-----------------------------------+        +----------------- (how many?) --------------+
@@ -36,14 +36,16 @@
 
 use types::committee::ValidatorSet;
 use types::hash::{Address, Hash32, JobId};
-use types::job::{Committed, FailureReason, JobRecord, Primary, Stage, StageEntry, Verifier};
+use types::job::{
+    FailureReason, JobRecord, Primary, PrimaryCommitment, Stage, StageEntry, Verifier,
+};
 use types::limits::{
     MAX_MOVED_PER_BLOCK, MAX_STATE_VALUE_BYTES, MAX_TASKS, MAX_TRANSACTION_BYTES, MAX_VERIFIERS,
 };
 use types::number::{Amount, Attempt, BeaconStep, ChainTime};
 use types::state_key::StateKey;
 
-use super::draw::{Lot, draw_primary, draw_verifiers};
+use super::draw::{Lottery, draw_primary, draw_verifiers};
 use super::exit::{conclude, fail, fail_unstored, next_attempt, punish};
 use super::live::Draw;
 use super::penalty::Breach;
@@ -145,20 +147,20 @@ pub(super) fn enter(
 /// When a stage ends by itself, and the beacon step that it waits for.
 fn window(stage: &Stage) -> Option<(ChainTime, Option<BeaconStep>)> {
     match stage {
-        Stage::Open { deadline, draw, .. } => Some((*deadline, *draw)),
-        Stage::Announced { deadline, draw, .. } => Some((*deadline, Some(*draw))),
+        Stage::Pending { deadline, draw, .. } => Some((*deadline, *draw)),
+        Stage::Appointing { deadline, draw, .. } => Some((*deadline, Some(*draw))),
         // The window opens with the beacon, which moves on whatever anybody does: only the draw is waited for.
-        Stage::Committed {
-            committed: Committed {
+        Stage::Announcing {
+            committed: PrimaryCommitment {
                 beacon: None, draw, ..
             },
             ..
         } => Some((ChainTime(u64::MAX), Some(*draw))),
         Stage::Assigned { deadline, .. }
-        | Stage::Committed { deadline, .. }
+        | Stage::Announcing { deadline, .. }
         | Stage::Verifying { deadline, .. }
-        | Stage::Revealed { deadline, .. }
-        | Stage::Agreed { deadline, .. } => Some((*deadline, None)),
+        | Stage::Revealing { deadline, .. }
+        | Stage::Storing { deadline, .. } => Some((*deadline, None)),
         Stage::Settled | Stage::Failed { .. } => None,
     }
 }
@@ -166,21 +168,21 @@ fn window(stage: &Stage) -> Option<(ChainTime, Option<BeaconStep>)> {
 /// The primary and the verifiers that a stage binds.
 pub(super) fn parties(stage: &Stage) -> (Option<&Primary>, &[Verifier]) {
     match stage {
-        Stage::Open { .. } | Stage::Settled | Stage::Failed { .. } => (None, &[]),
+        Stage::Pending { .. } | Stage::Settled | Stage::Failed { .. } => (None, &[]),
         Stage::Assigned { primary, .. } => (Some(primary), &[]),
-        Stage::Committed {
+        Stage::Announcing {
             primary, verifiers, ..
         }
-        | Stage::Announced {
+        | Stage::Appointing {
             primary, verifiers, ..
         }
         | Stage::Verifying {
             primary, verifiers, ..
         }
-        | Stage::Revealed {
+        | Stage::Revealing {
             primary, verifiers, ..
         }
-        | Stage::Agreed {
+        | Stage::Storing {
             primary, verifiers, ..
         } => (Some(primary), verifiers),
     }
@@ -202,7 +204,7 @@ pub(super) fn await_primary(
     enter(
         context,
         record,
-        Stage::Open {
+        Stage::Pending {
             stored,
             draw,
             deadline,
@@ -221,20 +223,20 @@ fn draw(
         .beacon_at(drawn.step)?
         .unwrap_or(context.beacon.value);
     let counted = live::counted(context, drawn.epoch)?;
-    let lot = Lot {
+    let lottery = Lottery {
         beacon,
         counted: &counted,
     };
     match record.stage {
-        Stage::Open { .. } => {
-            let Some(primary) = draw_primary(context, &record, &lot)? else {
+        Stage::Pending { .. } => {
+            let Some(primary) = draw_primary(context, &record, &lottery)? else {
                 return Ok(Some(record));
             };
             assign(context, record, primary)?;
         }
-        Stage::Committed { .. } => open_announcements(context, record, beacon)?,
+        Stage::Announcing { .. } => open_announcements(context, record, beacon)?,
         _ => {
-            if !fill_up(context, &mut record, &lot)? {
+            if !appointed(context, &mut record, &lottery)? {
                 return Ok(Some(record));
             }
             verify(context, record)?;
@@ -250,7 +252,7 @@ fn open_announcements(
     beacon: Hash32,
 ) -> Result<(), Fault> {
     let until = after(context, context.rules.params.compute.announce_window_ms);
-    let Stage::Committed {
+    let Stage::Announcing {
         committed,
         deadline,
         ..
@@ -268,8 +270,8 @@ fn open_announcements(
 fn draw_later(context: &mut Context<'_>, mut record: JobRecord) -> Result<(), Fault> {
     let later = context.draw_step();
     match &mut record.stage {
-        Stage::Open { draw, .. } => *draw = Some(later),
-        Stage::Announced { draw, .. } => *draw = later,
+        Stage::Pending { draw, .. } => *draw = Some(later),
+        Stage::Appointing { draw, .. } => *draw = later,
         _ => return Err(Fault::Broken("a draw for a stage without one")),
     }
     save(context, &record);
@@ -326,12 +328,12 @@ pub(super) fn count_running(
 }
 
 /// Binds drawn verifiers to the seats that are empty; true if the job can go on with those there are now.
-fn fill_up(
+fn appointed(
     context: &mut Context<'_>,
     record: &mut JobRecord,
-    lot: &Lot<'_>,
+    lottery: &Lottery<'_>,
 ) -> Result<bool, Fault> {
-    let Stage::Announced {
+    let Stage::Appointing {
         primary,
         verifiers,
         missing,
@@ -346,14 +348,14 @@ fn fill_up(
     let drawn = draw_verifiers(
         context,
         record,
-        lot,
+        lottery,
         &taken,
         (usize::from(*missing), *round),
     )?;
     for verifier in &drawn {
         lock(context, record, &verifier.partner, verifier.bond)?;
     }
-    let Stage::Announced {
+    let Stage::Appointing {
         verifiers,
         missing,
         needed,
@@ -375,8 +377,8 @@ fn small(count: usize) -> u16 {
 /// The window of a stage is over.
 fn expire(context: &mut Context<'_>, record: JobRecord) -> Result<(), Fault> {
     match &record.stage {
-        Stage::Open { draw: None, .. } => fail(context, record, FailureReason::NoInputs),
-        Stage::Open { draw: Some(_), .. } => fail(context, record, FailureReason::NoPartner),
+        Stage::Pending { draw: None, .. } => fail(context, record, FailureReason::NoInputs),
+        Stage::Pending { draw: Some(_), .. } => fail(context, record, FailureReason::NoPartner),
         Stage::Assigned {
             primary,
             acknowledged,
@@ -391,8 +393,8 @@ fn expire(context: &mut Context<'_>, record: JobRecord) -> Result<(), Fault> {
             punish(context, &record, &partner, bond, breach)?;
             next_attempt(context, record, FailureReason::NoCommitment)
         }
-        Stage::Committed { .. } => close_announcements(context, record),
-        Stage::Announced {
+        Stage::Announcing { .. } => close_announcements(context, record),
+        Stage::Appointing {
             verifiers, needed, ..
         } => {
             if verifiers.len() >= usize::from(*needed) {
@@ -402,15 +404,15 @@ fn expire(context: &mut Context<'_>, record: JobRecord) -> Result<(), Fault> {
             }
         }
         Stage::Verifying { .. } => close_verification(context, record),
-        Stage::Revealed { .. } => conclude(context, record),
-        Stage::Agreed { .. } => fail_unstored(context, record),
+        Stage::Revealing { .. } => conclude(context, record),
+        Stage::Storing { .. } => fail_unstored(context, record),
         Stage::Settled | Stage::Failed { .. } => Err(Fault::Broken("a final job is due")),
     }
 }
 
 /// The announce window is over: on with those who announced, or fill-ups for the rest of the minimum.
 fn close_announcements(context: &mut Context<'_>, record: JobRecord) -> Result<(), Fault> {
-    let Stage::Committed {
+    let Stage::Announcing {
         primary,
         committed,
         verifiers,
@@ -419,12 +421,12 @@ fn close_announcements(context: &mut Context<'_>, record: JobRecord) -> Result<(
     else {
         return Err(Fault::Broken("an announce window of another stage"));
     };
-    let needed = minimum_verifiers(context, &record, &primary)?;
+    let needed = min_verifiers(context, &record, &primary)?;
     let missing = needed.saturating_sub(small(verifiers.len()));
     if missing > 0 {
         let deadline = after(context, context.rules.params.compute.open_window_ms);
         let draw = context.draw_step();
-        let stage = Stage::Announced {
+        let stage = Stage::Appointing {
             primary,
             committed,
             verifiers,
@@ -445,7 +447,7 @@ fn close_announcements(context: &mut Context<'_>, record: JobRecord) -> Result<(
 
 /// What the customer demands, and at least one as long as the value that verification confirmed for the primary's
 /// bond is below a multiple of what it locks.
-fn minimum_verifiers(
+fn min_verifiers(
     context: &Context<'_>,
     record: &JobRecord,
     primary: &Primary,
@@ -456,13 +458,13 @@ fn minimum_verifiers(
     let proven =
         u128::from(context.rules.params.compute.probation_multiple).saturating_mul(primary.bond.0);
     let on_probation = partner.verified_value.0 < proven;
-    Ok(record.policy.minimum_verifiers.max(u16::from(on_probation)))
+    Ok(record.policy.min_verifiers.max(u16::from(on_probation)))
 }
 
-/// From Committed or Announced to Verifying.
+/// From PrimaryCommitment or Announced to Verifying.
 fn verify(context: &mut Context<'_>, record: JobRecord) -> Result<(), Fault> {
     let (primary, committed, verifiers, round, needed) = match record.stage.clone() {
-        Stage::Committed {
+        Stage::Announcing {
             primary,
             committed,
             verifiers,
@@ -471,7 +473,7 @@ fn verify(context: &mut Context<'_>, record: JobRecord) -> Result<(), Fault> {
             let all = small(verifiers.len());
             (primary, committed, verifiers, 0, all)
         }
-        Stage::Announced {
+        Stage::Appointing {
             primary,
             committed,
             verifiers,
@@ -516,7 +518,7 @@ fn close_verification(context: &mut Context<'_>, mut record: JobRecord) -> Resul
     };
     let (sealed, silent): (Vec<_>, Vec<_>) = verifiers
         .into_iter()
-        .partition(|verifier| verifier.claim.is_some());
+        .partition(|verifier| verifier.commitment.is_some());
     for verifier in &silent {
         punish(
             context,
@@ -536,7 +538,7 @@ fn close_verification(context: &mut Context<'_>, mut record: JobRecord) -> Resul
         let needed = small(sealed.len() + silent.len());
         let deadline = after(context, context.rules.params.compute.open_window_ms);
         let (draw, round, verifiers) = (context.draw_step(), round + 1, sealed);
-        let stage = Stage::Announced {
+        let stage = Stage::Appointing {
             primary,
             committed,
             verifiers,
@@ -558,7 +560,7 @@ fn close_verification(context: &mut Context<'_>, mut record: JobRecord) -> Resul
 /// Fewer verifiers sealed than must have, and nobody will any more: who sealed opens all the same, so that a seal with
 /// nothing behind it is not paid. Who was bound and has not sealed is let go.
 fn reveal_unverified(context: &mut Context<'_>, record: JobRecord) -> Result<(), Fault> {
-    let (Stage::Announced {
+    let (Stage::Appointing {
         primary,
         committed,
         verifiers,
@@ -575,12 +577,12 @@ fn reveal_unverified(context: &mut Context<'_>, record: JobRecord) -> Result<(),
     };
     let (verifiers, others): (Vec<_>, Vec<_>) = verifiers
         .into_iter()
-        .partition(|verifier| verifier.claim.is_some());
+        .partition(|verifier| verifier.commitment.is_some());
     for verifier in &others {
         context.unlock_bond(&verifier.partner, &record.id)?;
     }
     let deadline = after(context, context.rules.params.compute.reveal_window_ms);
-    let stage = Stage::Revealed {
+    let stage = Stage::Revealing {
         primary,
         committed,
         opened: None,
@@ -591,9 +593,9 @@ fn reveal_unverified(context: &mut Context<'_>, record: JobRecord) -> Result<(),
     enter(context, record, stage)
 }
 
-/// From Committed (nobody checks) or Verifying (all sealed) to Revealed.
+/// From PrimaryCommitment (nobody checks) or Verifying (all sealed) to Revealed.
 pub(super) fn reveal(context: &mut Context<'_>, record: JobRecord) -> Result<(), Fault> {
-    let (Stage::Committed {
+    let (Stage::Announcing {
         primary,
         committed,
         verifiers,
@@ -612,7 +614,7 @@ pub(super) fn reveal(context: &mut Context<'_>, record: JobRecord) -> Result<(),
     enter(
         context,
         record,
-        Stage::Revealed {
+        Stage::Revealing {
             primary,
             committed,
             opened: None,

@@ -80,7 +80,7 @@ pub fn job(state: &dyn StateRead, id: &JobId) -> Result<Option<JobRecord>, Fault
 pub(super) fn full(
     due: &JobsDue,
     customer: Option<&Address>,
-    most_of_customer: u16,
+    max_of_customer: u16,
 ) -> Option<JobError> {
     if due.len() >= MAX_LIVE_JOBS {
         return Some(JobError::TooManyJobs(MAX_LIVE_JOBS));
@@ -89,8 +89,8 @@ pub(super) fn full(
         .values()
         .filter(|due| Some(&due.customer) == customer)
         .count();
-    (own >= usize::from(most_of_customer))
-        .then_some(JobError::TooManyJobsOfCustomer(most_of_customer))
+    (own >= usize::from(max_of_customer))
+        .then_some(JobError::TooManyJobsOfCustomer(max_of_customer))
 }
 
 /// Reads what the end hook needs of all jobs; [`finish`] writes it back. Nothing fails in between but on a fault.

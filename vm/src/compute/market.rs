@@ -5,15 +5,15 @@
 //! over what counts in the epoch, not over who is busy now: a job waits for a place.
 
 use state::{StateRead, read_as};
-use types::account::{CountedPartner, Partner, PartnerSnapshot};
+use types::account::{EpochPartner, Partner, PartnerSnapshot};
 use types::job::{JobSpec, PartnerProfile, Policy};
 use types::number::{Amount, Fixed64};
 use types::params::ComputeParams;
 use types::state_key::StateKey;
 
 use super::JobError;
-use super::policy::{Checking, Checks, ClassBonds, Rule, Stakes, most_confidence_ppm};
-use super::price::{ask_level, least_price, price, verifier_fee};
+use super::policy::{Checking, Checks, ClassBonds, Rule, Stakes, max_confidence_ppm};
+use super::price::{ask_level, min_price, price, verifier_fee};
 use crate::Fault;
 
 /// How many partners should be able to lock the bond, where there are as many: the beacon then has a choice.
@@ -77,7 +77,7 @@ pub fn verification_places(params: &ComputeParams, profile: &PartnerProfile) -> 
 }
 
 /// What holds of a partner in an epoch: nothing against it, or the first reason.
-fn counted_exclusion(spec: &JobSpec, counted: &CountedPartner) -> Option<Exclusion> {
+fn snapshot_exclusion(spec: &JobSpec, counted: &EpochPartner) -> Option<Exclusion> {
     let profile = &counted.profile;
     if profile.class != spec.workload.class {
         return Some(Exclusion::Class);
@@ -97,9 +97,9 @@ fn counted_exclusion(spec: &JobSpec, counted: &CountedPartner) -> Option<Exclusi
 pub fn fixed_exclusion(
     spec: &JobSpec,
     policy: &Policy,
-    counted: &CountedPartner,
+    counted: &EpochPartner,
 ) -> Option<Exclusion> {
-    counted_exclusion(spec, counted).or_else(|| {
+    snapshot_exclusion(spec, counted).or_else(|| {
         let offered = offer(counted.bond, counted.profile.capacity);
         (offered < policy.bond).then_some(Exclusion::Bond)
     })
@@ -109,7 +109,7 @@ pub fn fixed_exclusion(
 pub fn live_exclusion(
     state: &dyn StateRead,
     policy: &Policy,
-    counted: &CountedPartner,
+    counted: &EpochPartner,
 ) -> Result<Option<Exclusion>, Fault> {
     let Some(now) = read_as::<Partner>(state, &StateKey::Partner(counted.address))? else {
         return Ok(Some(Exclusion::Locked));
@@ -140,7 +140,7 @@ pub fn choose_policy(
     snapshot: &PartnerSnapshot,
 ) -> Result<Policy, JobError> {
     let mut offers = offers(spec, snapshot)?;
-    let floor = least_price(params, spec)?;
+    let floor = min_price(params, spec)?;
     if spec.price_cap < floor {
         return Err(JobError::PriceBelowFloor {
             cap: spec.price_cap,
@@ -150,7 +150,7 @@ pub fn choose_policy(
     // Where bonds begin on probation somebody must be there to check.
     let needed = spec
         .verification
-        .minimum_verifiers
+        .min_verifiers
         .max(u16::from(params.probation_multiple > 0));
     let class: Vec<_> = snapshot
         .0
@@ -165,7 +165,7 @@ pub fn choose_policy(
     let floor = params.decline_penalty.0;
     let checking = Checking {
         bonds: &bonds,
-        minimum_verifiers: spec.verification.minimum_verifiers,
+        min_verifiers: spec.verification.min_verifiers,
         floor,
     };
     let (stakes, asked) = (stakes(spec), spec.verification.tasks_per_verifier);
@@ -223,7 +223,7 @@ fn best_rule(
     let found = stakes.confidence_ppm;
     let unreachable = || JobError::ConfidenceTooHigh {
         found,
-        most: most_confidence_ppm(honest),
+        most: max_confidence_ppm(honest),
     };
     let rule = Rule {
         stakes: *stakes,
@@ -232,7 +232,7 @@ fn best_rule(
     match asked.filter(|_| rule.candidates(asked).is_empty()) {
         Some(found) => Err(JobError::TooFewTasksPerVerifier {
             found,
-            least: rule.least_tasks_per_verifier(),
+            least: rule.min_tasks_per_verifier(),
         }),
         None => Ok(rule),
     }
@@ -242,7 +242,7 @@ fn best_rule(
 fn offers(spec: &JobSpec, snapshot: &PartnerSnapshot) -> Result<Vec<Amount>, JobError> {
     let (mut of_class, mut lowest, mut offers) = (0, None::<Amount>, Vec::new());
     for counted in &snapshot.0 {
-        match counted_exclusion(spec, counted) {
+        match snapshot_exclusion(spec, counted) {
             Some(Exclusion::Class) => continue,
             Some(Exclusion::Price) => {
                 let price = price(counted.profile.ask, spec);
@@ -280,7 +280,7 @@ fn policy(
         detection: Fixed64(checks.detection),
         bond: Amount(checks.bond),
         verifier_bond: Amount(checking.verifier_bond(checks.bond)),
-        minimum_verifiers: checking.minimum_verifiers,
+        min_verifiers: checking.min_verifiers,
         verifier_fee: verifier_fee(params, spec, checks.tasks_per_verifier, level),
     }
 }

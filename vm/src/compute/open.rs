@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use types::attestation::{ClaimContext, Opening, commitment, leaves_hash};
+use types::attestation::{CommitmentContext, Opening, commitment, leaves_hash};
 use types::hash::{Address, Hash32};
-use types::job::{JobRecord, Opened, OpenedClaim, Stage, Verifier};
+use types::job::{JobRecord, PrimaryOpening, Stage, Verifier, VerifierOpening};
 use types::limits::MAX_OUTCOMES_BYTES;
 use types::number::TaskIndex;
 
@@ -19,7 +19,7 @@ pub(super) fn open(
     mut record: JobRecord,
     opening: &Opening,
 ) -> Result<(), ActionError> {
-    let claim = ClaimContext {
+    let claim = CommitmentContext {
         chain: context.rules.chain_id,
         job: record.id,
         attempt: record.attempt,
@@ -27,7 +27,7 @@ pub(super) fn open(
     };
     let seal = commitment(&claim, &opening.root, &opening.salt);
     let tasks = record.spec.workload.tasks;
-    let Stage::Revealed {
+    let Stage::Revealing {
         primary,
         committed,
         opened,
@@ -54,7 +54,7 @@ pub(super) fn open(
         let consistent = opening.is_consistent(&verifier.tasks, &verifier.tasks);
         check(
             verifier.opened.is_some(),
-            verifier.claim == Some(seal),
+            verifier.commitment == Some(seal),
             consistent,
         )?;
         verifier.opened = Some(verifier_opening(opening)?);
@@ -69,7 +69,7 @@ pub(super) fn open(
 fn check(again: bool, sealed: bool, consistent: bool) -> Result<(), JobError> {
     match (again, sealed, consistent) {
         (true, _, _) => Err(JobError::AlreadyOpened),
-        (_, false, _) => Err(JobError::WrongSeal),
+        (_, false, _) => Err(JobError::WrongCommitment),
         (_, _, false) => Err(JobError::Inconsistent),
         _ => Ok(()),
     }
@@ -84,7 +84,7 @@ fn drawn(verifiers: &[Verifier]) -> Vec<TaskIndex> {
     all.into_iter().collect()
 }
 
-fn primary_opening(opening: &Opening) -> Result<Opened, JobError> {
+fn primary_opening(opening: &Opening) -> Result<PrimaryOpening, JobError> {
     let limit = u64::try_from(MAX_OUTCOMES_BYTES).unwrap_or(u64::MAX);
     let outcomes = opening
         .outcomes
@@ -94,7 +94,7 @@ fn primary_opening(opening: &Opening) -> Result<Opened, JobError> {
             limit: MAX_OUTCOMES_BYTES,
         });
     };
-    Ok(Opened {
+    Ok(PrimaryOpening {
         root: opening.root,
         salt: opening.salt,
         leaves: opening.leaves.clone(),
@@ -102,14 +102,14 @@ fn primary_opening(opening: &Opening) -> Result<Opened, JobError> {
     })
 }
 
-fn verifier_opening(opening: &Opening) -> Result<OpenedClaim, JobError> {
+fn verifier_opening(opening: &Opening) -> Result<VerifierOpening, JobError> {
     if opening.outcomes.is_some() {
         return Err(JobError::BadOutcomes {
             limit: MAX_OUTCOMES_BYTES,
         });
     }
     let leaves: Hash32 = leaves_hash(&opening.leaves);
-    Ok(OpenedClaim {
+    Ok(VerifierOpening {
         root: opening.root,
         salt: opening.salt,
         leaves,

@@ -12,7 +12,7 @@
 //! until q1 reaches it. Every rounding is against the primary: detection is rounded down, the bond that it calls for up.
 //!
 //! A partner with share w of the bond is drawn with probability min(1, mu w). Where k < n, what is cut off there would be
-//! missing from q1, so that mu is then at most 1 / max w ([`ClassBonds::most_verifiers`]). Where k = n nothing is missing:
+//! missing from q1, so that mu is then at most 1 / max w ([`ClassBonds::max_verifiers`]). Where k = n nothing is missing:
 //! whoever is certainly drawn certainly finds a wrong task, and a miss is at most exp(-mu w) for every mu.
 
 use ruint::aliases::U256;
@@ -33,7 +33,7 @@ const ROUNDS: u32 = 8;
 /// Steps of x per unit.
 const STEPS: u128 = 1 << 16;
 /// The smallest x: 0.1, in steps, rounded up.
-pub const LEAST_STEPS: u128 = STEPS.div_ceil(10);
+pub const MIN_STEPS: u128 = STEPS.div_ceil(10);
 
 /// What the rule is asked about: all amounts in units of 10^-18 SQUARE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,20 +56,20 @@ pub struct Checkers {
     /// phi - a: the share of the class's bond that can announce and is honest, in 64.64; above zero.
     pub honest: u128,
     /// The most that mu may be where verifiers run a part of the tasks, in 64.64.
-    pub most_verifiers: u128,
-    /// The smallest x that will do whatever the bond, in steps: [`LEAST_STEPS`] or what a confidence calls for.
-    pub least_steps: u128,
+    pub max_verifiers: u128,
+    /// The smallest x that will do whatever the bond, in steps: [`MIN_STEPS`] or what a confidence calls for.
+    pub min_steps: u128,
 }
 
 impl Checkers {
     /// Those of an honest share for a confidence; nothing if no x reaches it.
     #[must_use]
-    pub fn new(honest: u128, most_verifiers: u128, confidence_ppm: u32) -> Option<Self> {
-        let least_steps = steps_for(confidence_ppm, honest).filter(|_| honest > 0)?;
+    pub fn new(honest: u128, max_verifiers: u128, confidence_ppm: u32) -> Option<Self> {
+        let min_steps = steps_for(confidence_ppm, honest).filter(|_| honest > 0)?;
         Some(Self {
             honest,
-            most_verifiers,
-            least_steps,
+            max_verifiers,
+            min_steps,
         })
     }
 }
@@ -78,11 +78,11 @@ impl Checkers {
 #[must_use]
 pub fn steps_for(confidence_ppm: u32, honest: u128) -> Option<u128> {
     if confidence_ppm == 0 {
-        return Some(LEAST_STEPS);
+        return Some(MIN_STEPS);
     }
     let wanted = ratio_up(u128::from(confidence_ppm), ONE, 1_000_000);
     let detects = |steps: u128| detection_of_one(steps * (ONE / STEPS), honest) >= wanted;
-    let (mut low, mut high) = (LEAST_STEPS, most_steps());
+    let (mut low, mut high) = (MIN_STEPS, max_steps());
     if !detects(high) {
         return None;
     }
@@ -98,15 +98,15 @@ pub fn steps_for(confidence_ppm: u32, honest: u128) -> Option<u128> {
 }
 
 /// The largest x, in steps: a verifier of all tasks in every seat that the policy may draw.
-fn most_steps() -> u128 {
+fn max_steps() -> u128 {
     u128::from(MAX_EXPECTED_VERIFIERS) * STEPS
 }
 
 /// The largest confidence that some x reaches, in parts per million.
 #[must_use]
-pub fn most_confidence_ppm(honest: u128) -> u32 {
+pub fn max_confidence_ppm(honest: u128) -> u32 {
     let most = ratio_down(
-        detection_of_one(most_steps() * (ONE / STEPS), honest),
+        detection_of_one(max_steps() * (ONE / STEPS), honest),
         1_000_000,
         ONE,
     );
@@ -245,7 +245,7 @@ impl Stakes {
                 .max(checking.floor)
                 .min(offer);
             if ample <= bond {
-                return rule.least_checks(tasks_per_verifier, bond);
+                return rule.min_checks(tasks_per_verifier, bond);
             }
             bond = if round + 1 < ROUNDS { ample } else { offer };
         }
@@ -314,31 +314,31 @@ impl Rule {
     }
 
     /// Most steps of x that k tasks per verifier allow: mu is bounded.
-    fn most_steps(&self, tasks_per_verifier: u32) -> u128 {
+    fn max_steps(&self, tasks_per_verifier: u32) -> u128 {
         let (k, n) = (
             u128::from(tasks_per_verifier),
             u128::from(self.stakes.tasks.max(1)),
         );
         if k >= n {
-            most_steps()
+            max_steps()
         } else {
-            ratio_down(self.most_steps_in_parts(), k, n)
+            ratio_down(self.max_steps_in_parts(), k, n)
         }
     }
 
     /// The bound on mu where verifiers run a part of the tasks, in steps.
-    fn most_steps_in_parts(&self) -> u128 {
-        most_steps().min(self.checkers.most_verifiers / (ONE / STEPS))
+    fn max_steps_in_parts(&self) -> u128 {
+        max_steps().min(self.checkers.max_verifiers / (ONE / STEPS))
     }
 
     /// The least k with which the smallest x is within the bound on verifiers; all tasks are always few enough.
     #[must_use]
-    pub fn least_tasks_per_verifier(&self) -> u32 {
+    pub fn min_tasks_per_verifier(&self) -> u32 {
         let tasks = self.stakes.tasks.max(1);
         let least = ratio_up(
-            self.checkers.least_steps,
+            self.checkers.min_steps,
             u128::from(tasks),
-            self.most_steps_in_parts(),
+            self.max_steps_in_parts(),
         );
         u32::try_from(least).unwrap_or(u32::MAX).clamp(1, tasks)
     }
@@ -346,22 +346,19 @@ impl Rule {
     /// The bond at which the smallest x is enough: more bond lowers x no further.
     #[must_use]
     pub fn ample_bond(&self, tasks_per_verifier: u32) -> Option<u128> {
-        self.bond_for(&self.checks(tasks_per_verifier, self.checkers.least_steps, 0))
+        self.bond_for(&self.checks(tasks_per_verifier, self.checkers.min_steps, 0))
     }
 
     /// The bond below which no x would do.
     #[must_use]
-    pub fn least_bond(&self, tasks_per_verifier: u32) -> Option<u128> {
-        self.bond_for(&self.checks(tasks_per_verifier, self.most_steps(tasks_per_verifier), 0))
+    pub fn min_bond(&self, tasks_per_verifier: u32) -> Option<u128> {
+        self.bond_for(&self.checks(tasks_per_verifier, self.max_steps(tasks_per_verifier), 0))
     }
 
     /// The checks with the smallest x that satisfy the rule for a primary that locks `bond`.
     #[must_use]
-    pub fn least_checks(&self, tasks_per_verifier: u32, bond: u128) -> Option<Checks> {
-        let (mut low, mut high) = (
-            self.checkers.least_steps,
-            self.most_steps(tasks_per_verifier),
-        );
+    pub fn min_checks(&self, tasks_per_verifier: u32, bond: u128) -> Option<Checks> {
+        let (mut low, mut high) = (self.checkers.min_steps, self.max_steps(tasks_per_verifier));
         let hit = self.hit(tasks_per_verifier);
         let checks = |steps| self.checks(tasks_per_verifier, steps, bond);
         let allowed = |steps| Some(checks(steps)).filter(|checks| self.allow_hit(checks, hit));
@@ -384,7 +381,7 @@ impl Rule {
     /// smallest x stays within the bound on verifiers. Empty if the customer's k is too small.
     #[must_use]
     pub fn candidates(&self, asked: Option<u32>) -> Vec<u32> {
-        let least = self.least_tasks_per_verifier();
+        let least = self.min_tasks_per_verifier();
         if let Some(asked) = asked {
             return Some(asked.min(self.stakes.tasks))
                 .filter(|k| *k >= least)
@@ -408,7 +405,7 @@ impl Rule {
     pub fn bond_that_would_do(&self, asked: Option<u32>) -> Option<u128> {
         self.candidates(asked)
             .into_iter()
-            .filter_map(|k| self.least_bond(k))
+            .filter_map(|k| self.min_bond(k))
             .min()
     }
 }

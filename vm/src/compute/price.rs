@@ -1,6 +1,6 @@
 //! Prices, windows and escrow: what follows from a spec, a policy and the network's parameters alone.
 
-use types::account::CountedPartner;
+use types::account::EpochPartner;
 use types::job::{Escrow, JobSpec, Policy, Workload};
 use types::limits::{MAX_ATTEMPTS, MAX_VERIFIERS};
 use types::number::{Amount, EngineClass};
@@ -10,8 +10,8 @@ use super::JobError;
 use super::fixed::{ONE, ratio_up};
 use super::spec::{input_bytes, result_bytes};
 
-/// Units of weight that an ask is the price of.
-const ASK_WEIGHT: u128 = 1_000_000;
+/// Units of fuel that an ask is the price of.
+const ASK_FUEL: u128 = 1_000_000;
 /// A mebibyte.
 const MIB: u128 = 1 << 20;
 /// Live jobs for which the fee for opening another one rises by itself once more.
@@ -24,34 +24,34 @@ pub fn class_params(params: &ComputeParams, class: EngineClass) -> Result<&Class
     params.class(class).ok_or(JobError::UnknownClass(class))
 }
 
-/// What a partner with an ask is paid for all tasks: the ask is for the weight that the limits allow.
+/// What a partner with an ask is paid for all tasks: the ask is for the fuel that the limits allow.
 #[must_use]
 pub fn price(ask: Amount, spec: &JobSpec) -> Amount {
     Amount(ratio_up(
         ask.0,
-        total_weight(spec, spec.workload.tasks),
-        ASK_WEIGHT,
+        total_fuel(spec, spec.workload.tasks),
+        ASK_FUEL,
     ))
 }
 
-fn total_weight(spec: &JobSpec, tasks: u32) -> u128 {
-    u128::from(spec.workload.limits.weight.0) * u128::from(tasks)
+fn total_fuel(spec: &JobSpec, tasks: u32) -> u128 {
+    u128::from(spec.workload.limits.fuel.0) * u128::from(tasks)
 }
 
-/// The least price cap: the class's floor for the weight of all tasks.
-pub fn least_price(params: &ComputeParams, spec: &JobSpec) -> Result<Amount, JobError> {
+/// The least price cap: the class's floor for the fuel of all tasks.
+pub fn min_price(params: &ComputeParams, spec: &JobSpec) -> Result<Amount, JobError> {
     Ok(price(
-        class_params(params, spec.workload.class)?.least_ask,
+        class_params(params, spec.workload.class)?.min_ask,
         spec,
     ))
 }
 
-/// What weight is worth among the partners of a class: the ask that half of their bond is at or below, and at least the
+/// What fuel is worth among the partners of a class: the ask that half of their bond is at or below, and at least the
 /// floor.
 pub fn ask_level(
     params: &ComputeParams,
     class: EngineClass,
-    partners: &[&CountedPartner],
+    partners: &[&EpochPartner],
 ) -> Result<Amount, JobError> {
     let mut asks: Vec<_> = partners
         .iter()
@@ -71,10 +71,10 @@ pub fn ask_level(
         .map(|(_, ask)| ask);
     Ok(median
         .unwrap_or_default()
-        .max(class_params(params, class)?.least_ask))
+        .max(class_params(params, class)?.min_ask))
 }
 
-/// What a verifier of `tasks_per_verifier` tasks is paid: a share of what their weight is worth at a level of asks,
+/// What a verifier of `tasks_per_verifier` tasks is paid: a share of what their fuel is worth at a level of asks,
 /// whatever the customer's price cap is.
 #[must_use]
 pub fn verifier_fee(
@@ -83,9 +83,9 @@ pub fn verifier_fee(
     tasks_per_verifier: u32,
     level: Amount,
 ) -> Amount {
-    let share = total_weight(spec, tasks_per_verifier)
+    let share = total_fuel(spec, tasks_per_verifier)
         .saturating_mul(u128::from(params.verifier_fee_percent));
-    Amount(ratio_up(level.0, share, ASK_WEIGHT * 100))
+    Amount(ratio_up(level.0, share, ASK_FUEL * 100))
 }
 
 /// How many verifiers may be bound to an attempt: far more than sortition draws in all but one of 10^5 jobs, and the
@@ -98,7 +98,7 @@ pub fn seats(policy: &Policy) -> usize {
         .saturating_mul(3)
         .div_ceil(ONE)
         .saturating_add(4);
-    let filled = 2 * usize::from(policy.minimum_verifiers.max(1));
+    let filled = 2 * usize::from(policy.min_verifiers.max(1));
     usize::try_from(drawn)
         .unwrap_or(MAX_VERIFIERS)
         .saturating_add(filled)
@@ -107,7 +107,7 @@ pub fn seats(policy: &Policy) -> usize {
 
 /// Most attempts of a job.
 #[must_use]
-pub fn most_attempts(params: &ComputeParams) -> u16 {
+pub fn max_attempts(params: &ComputeParams) -> u16 {
     params.max_attempts.clamp(1, MAX_ATTEMPTS)
 }
 
@@ -140,7 +140,7 @@ pub fn escrow(
     live: usize,
 ) -> Result<Escrow, JobError> {
     let seats = u128::try_from(seats(policy)).map_err(|_| JobError::Overflow)?;
-    let parties = seats + u128::from(most_attempts(&params.compute));
+    let parties = seats + u128::from(max_attempts(&params.compute));
     let build = || {
         let (opening, results) = (
             opening_fee(&params.compute, spec, live)?,
@@ -150,9 +150,7 @@ pub fn escrow(
             execution: spec.price_cap,
             verification: policy.verifier_fee.checked_mul(seats)?,
             storage: opening.checked_add(results)?,
-            fees: params
-                .minimum_fee
-                .checked_mul(parties * PARTY_TRANSACTIONS)?,
+            fees: params.min_fee.checked_mul(parties * PARTY_TRANSACTIONS)?,
         };
         total(&escrow).map(|_| escrow)
     };
@@ -170,11 +168,11 @@ pub fn total(escrow: &Escrow) -> Option<Amount> {
     ])
 }
 
-/// The chain time for running `tasks` tasks: what the network gives for their weight, the inputs at the class's lowest
+/// The chain time for running `tasks` tasks: what the network gives for their fuel, the inputs at the class's lowest
 /// admitted bandwidth, and the network's window.
 #[must_use]
 pub fn execute_window_ms(params: &ComputeParams, spec: &JobSpec, tasks: u32) -> u64 {
-    let run = params.run_window_ms(spec.workload.class, total_weight(spec, tasks));
+    let run = params.run_window_ms(spec.workload.class, total_fuel(spec, tasks));
     let all = run.saturating_add(transfer_ms(params, spec, input_bytes(&spec.workload)));
     params
         .execute_window_ms
@@ -197,10 +195,10 @@ fn transfer_ms(params: &ComputeParams, spec: &JobSpec, bytes: u128) -> u128 {
     bytes.div_ceil(u128::from(bandwidth))
 }
 
-/// The least weight that a task needs: its module has to be compiled and its inputs read before anything runs.
+/// The least fuel that a task needs: its module has to be compiled and its inputs read before anything runs.
 #[must_use]
-pub fn least_weight(workload: &Workload) -> u128 {
-    u128::from(workload.loading_weight()).max(1)
+pub fn min_fuel(workload: &Workload) -> u128 {
+    u128::from(workload.loading_fuel()).max(1)
 }
 
 #[cfg(test)]

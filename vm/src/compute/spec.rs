@@ -6,14 +6,14 @@ use types::hash::BlobId;
 use types::job::{JobSpec, TaskLimits, Verification, Workload};
 use types::limits::{
     MAX_ARGUMENTS, MAX_ATTRIBUTES, MAX_BLOB_BYTES, MAX_JOB_INPUT_BYTES, MAX_JOB_OUTPUT_BYTES,
-    MAX_MINIMUM_VERIFIERS, MAX_MODULE_BYTES, MAX_TASK_MEMORY_BYTES, MAX_TASK_OUTPUT_BYTES,
-    MAX_TASK_WEIGHT, MAX_TASKS, MAX_WINDOW_MS,
+    MAX_MIN_VERIFIERS, MAX_MODULE_BYTES, MAX_TASK_FUEL, MAX_TASK_MEMORY_BYTES,
+    MAX_TASK_OUTPUT_BYTES, MAX_TASKS, MAX_WINDOW_MS,
 };
 use types::number::Amount;
 use types::params::ComputeParams;
 
 use super::JobError;
-use super::price::{class_params, execute_window_ms, least_weight, store_window_ms};
+use super::price::{class_params, execute_window_ms, min_fuel, store_window_ms};
 
 /// Environment keys that the network sets for each task.
 const RESERVED_KEYS: [&str; 2] = ["GRIDPROOF_TASK_INDEX", "GRIDPROOF_TASK_COUNT"];
@@ -59,15 +59,15 @@ fn within(what: &'static str, found: u128, least: u128, most: u128) -> Result<()
 
 fn check_limits(workload: &Workload) -> Result<(), JobError> {
     let TaskLimits {
-        weight,
+        fuel,
         memory_bytes,
         output_bytes,
     } = workload.limits;
     within(
-        "limits.weight",
-        weight.0.into(),
-        least_weight(workload),
-        MAX_TASK_WEIGHT.into(),
+        "limits.fuel",
+        fuel.0.into(),
+        min_fuel(workload),
+        MAX_TASK_FUEL.into(),
     )?;
     within(
         "limits.memory_bytes",
@@ -93,7 +93,7 @@ fn check_limits(workload: &Workload) -> Result<(), JobError> {
 fn check_windows(params: &ComputeParams, spec: &JobSpec) -> Result<(), JobError> {
     let execute = execute_window_ms(params, spec, spec.workload.tasks);
     within(
-        "milliseconds to execute the weight of all tasks",
+        "milliseconds to execute the fuel of all tasks",
         execute.into(),
         0,
         MAX_WINDOW_MS.into(),
@@ -237,10 +237,10 @@ fn check_environment(workload: &Workload) -> Result<(), JobError> {
 
 fn check_verification(verification: &Verification) -> Result<(), JobError> {
     within(
-        "minimum_verifiers",
-        verification.minimum_verifiers.into(),
+        "min_verifiers",
+        verification.min_verifiers.into(),
         0,
-        MAX_MINIMUM_VERIFIERS.into(),
+        MAX_MIN_VERIFIERS.into(),
     )?;
     if let Some(tasks) = verification.tasks_per_verifier {
         within("tasks_per_verifier", tasks.into(), 1, u32::MAX.into())?;

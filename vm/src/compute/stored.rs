@@ -21,7 +21,7 @@ pub fn stored(
     }
     let mut record = load(context, &statement.job, statement.attempt)?;
     let ((
-        Stage::Open {
+        Stage::Pending {
             stored: holders,
             draw: None,
             ..
@@ -29,7 +29,7 @@ pub fn stored(
         Holding::Inputs,
     )
     | (
-        Stage::Agreed {
+        Stage::Storing {
             stored: holders, ..
         },
         Holding::Results,
@@ -41,7 +41,7 @@ pub fn stored(
         return Err(JobError::AlreadyStored.into());
     }
     let committee = &context.rules.committee;
-    if committee.weight(holders) < committee.thresholds().quorum {
+    if committee.stake_of(holders) < committee.thresholds().quorum {
         save(context, &record);
         return Ok(());
     }

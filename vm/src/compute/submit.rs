@@ -36,7 +36,7 @@ pub(super) fn submit(
     }
     context.debit(&customer, locked)?;
     live::insert(context, id)?;
-    let stage = Stage::Open {
+    let stage = Stage::Pending {
         stored: ValidatorSet::default(),
         draw: None,
         deadline,

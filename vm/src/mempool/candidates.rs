@@ -6,18 +6,18 @@ use std::collections::{BTreeMap, BinaryHeap};
 use types::hash::Address;
 use types::number::Nonce;
 
-use super::lane::Lane;
+use super::queue::Queue;
 use super::{Pooled, Rate, Waiting};
 use crate::charge::Verified;
 
 /// Less than any transaction takes: key, chain, nonce, expiry, fee and signature alone are more.
-const LEAST_BYTES: usize = 128;
+const MIN_BYTES: usize = 128;
 
-/// Iterates over the transactions that wait, of each sender in order of nonce without gaps: what the protocol lane
-/// holds first, by arrival; then by what is paid per weight, of equals the earliest.
+/// Iterates over the transactions that wait, of each sender in order of nonce without gaps: what the protocol queue
+/// holds first, by arrival; then by what is paid per gas, of equals the earliest.
 pub struct Candidates<'p> {
     senders: &'p BTreeMap<Address, Waiting>,
-    /// The next of each sender, if it is in the protocol lane: the earliest on top.
+    /// The next of each sender, if it is in the protocol queue: the earliest on top.
     protocol: BinaryHeap<(Reverse<u64>, Address, Nonce)>,
     /// The others: the best paying on top, of equals the earliest.
     ordinary: BinaryHeap<(Rate, Reverse<u64>, Address, Nonce)>,
@@ -49,9 +49,9 @@ impl<'p> Candidates<'p> {
             return;
         };
         let arrival = Reverse(head.arrival);
-        match head.lane {
-            Lane::Protocol => self.protocol.push((arrival, sender, nonce)),
-            Lane::Ordinary => self.ordinary.push((head.rate(), arrival, sender, nonce)),
+        match head.queue {
+            Queue::Protocol => self.protocol.push((arrival, sender, nonce)),
+            Queue::Ordinary => self.ordinary.push((head.rate(), arrival, sender, nonce)),
         }
     }
 
@@ -68,20 +68,20 @@ impl<'p> Candidates<'p> {
         Some((sender, nonce, self.pooled(&sender, nonce)?))
     }
 
-    /// What fits so many bytes, counted for each lane by itself. Of a sender nothing comes after what does not fit.
+    /// What fits so many bytes, counted for each queue by itself. Of a sender nothing comes after what does not fit.
     pub(super) fn within(mut self, mut protocol: usize, mut ordinary: usize) -> Vec<&'p Verified> {
         let mut all = Vec::new();
         while let Some((sender, nonce, pooled)) = self.pop() {
-            let left = match pooled.lane {
-                Lane::Protocol => &mut protocol,
-                Lane::Ordinary => &mut ordinary,
+            let left = match pooled.queue {
+                Queue::Protocol => &mut protocol,
+                Queue::Ordinary => &mut ordinary,
             };
             if pooled.transaction.bytes() <= *left {
                 *left -= pooled.transaction.bytes();
                 all.push(&pooled.transaction);
                 self.push(sender, nonce.next());
             }
-            if ordinary < LEAST_BYTES {
+            if ordinary < MIN_BYTES {
                 self.ordinary.clear();
             }
         }

@@ -21,7 +21,7 @@ impl Context<'_> {
             .checked_add(amount)
             .ok_or(Fault::Broken("a bond beyond the supply"))?;
         self.put_partner(address, &partner);
-        if partner.bond < self.rules.params.compute.minimum_bond {
+        if partner.bond < self.rules.params.compute.min_bond {
             return Ok(());
         }
         let mut index = index(&self.overlay)?;

@@ -6,7 +6,7 @@ use types::number::Epoch;
 use types::state_key::StateKey;
 
 use super::index;
-use crate::{Context, CountedPartner, Fault, PartnerSnapshot};
+use crate::{Context, EpochPartner, Fault, PartnerSnapshot};
 
 impl Context<'_> {
     /// End hook of an epoch's last block: what counts of partners in the next one, and which old snapshots go.
@@ -16,7 +16,7 @@ impl Context<'_> {
             let partner = self
                 .partner(&address)?
                 .ok_or(Fault::Broken("the index lists nobody"))?;
-            counted.push(CountedPartner {
+            counted.push(EpochPartner {
                 address,
                 bond: partner.bond,
                 profile: partner.profile,

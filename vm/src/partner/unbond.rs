@@ -46,7 +46,7 @@ impl Context<'_> {
         partner.bond = partner.bond.saturating_sub(amount);
         self.put_partner(address, &partner);
         self.enqueue_due(*address, due)?;
-        self.leave_if_below_minimum(address, &partner)?;
+        self.leave_if_below_min(address, &partner)?;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use types::codec::Bounded;
 use types::hash::{BlockId, ChainId, Hash32};
 use types::key::PublicKey;
-use types::number::{Amount, Height, Nonce, ProtocolVersion, Timestamp, ValidatorIndex, Weight};
+use types::number::{Amount, Gas, Height, Nonce, ProtocolVersion, Timestamp, ValidatorIndex};
 use types::state_key::StateKey;
 use types::transaction::{SignedTransaction, Transaction, TransactionReceipt};
 use vm::{BlockError, ChainRecord, ChargeError};
@@ -28,7 +28,7 @@ fn changed(chain: &Chain, change: impl FnOnce(&mut Transaction)) -> ChargeError 
 fn a_transfer_moves_money_and_burns_its_fee() {
     let mut chain = Chain::new();
     let executed = chain.next(vec![chain.sign(3, transfer(4, square(7)))]);
-    let fee = chain.genesis.params.minimum_fee;
+    let fee = chain.genesis.params.min_fee;
     assert_eq!(executed.receipts[0].failure, None);
     assert_eq!(executed.receipts[0].fee, fee);
     assert_eq!(chain.account(3).balance.0, square(10_000 - 7).0 - fee.0);
@@ -53,7 +53,7 @@ fn an_action_that_fails_is_reverted_and_its_fee_stays() {
     assert!(failure.message.contains("10000"), "{}", failure.message);
     assert_eq!(
         chain.account(3).balance.0,
-        before.0.balance.0 - chain.genesis.params.minimum_fee.0
+        before.0.balance.0 - chain.genesis.params.min_fee.0
     );
     assert_eq!(chain.account(3).nonce, Nonce(1));
     assert_eq!(chain.account(4), before.1);
@@ -234,7 +234,7 @@ fn every_rule_of_the_header_is_checked() {
     ));
     // What the header says of its parent's results is compared by the node, which knows them.
     let mut block = good.clone();
-    block.header.parent_weight = Weight(1);
+    block.header.parent_gas_used = Gas(1);
     assert!(chain.try_execute(&block).is_ok());
 }
 
@@ -275,18 +275,18 @@ fn an_epoch_is_so_many_blocks_and_genesis_belongs_to_the_first() {
 }
 
 #[test]
-fn a_block_above_its_weight_is_invalid() {
+fn a_block_above_its_gas_limit_is_invalid() {
     let chain = Chain::new();
     let block = chain.block(vec![chain.sign(3, transfer(4, square(1)))]);
-    let weight = chain.try_execute(&block).unwrap().weight;
+    let gas = chain.try_execute(&block).unwrap().gas;
     let mut exact = chain.clone();
-    exact.rules.params.block_weight = weight.0;
+    exact.rules.params.block_gas_limit = gas.0;
     assert!(exact.try_execute(&block).is_ok());
-    exact.rules.params.block_weight = weight.0 - 1;
-    let limit = Weight(weight.0 - 1);
+    exact.rules.params.block_gas_limit = gas.0 - 1;
+    let limit = Gas(gas.0 - 1);
     assert_eq!(
         exact.try_execute(&block),
-        Err(BlockError::TooHeavy { weight, limit })
+        Err(BlockError::TooMuchGas { gas, limit })
     );
 }
 
@@ -394,5 +394,5 @@ fn an_empty_body_has_an_empty_receipt_root() {
     let executed = chain.push(&block);
     assert!(executed.receipts.is_empty());
     assert_eq!(executed.receipt_root, TransactionReceipt::root(&[]));
-    assert_eq!(executed.weight, Weight(0));
+    assert_eq!(executed.gas, Gas(0));
 }

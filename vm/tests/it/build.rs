@@ -77,16 +77,15 @@ fn an_output_that_is_not_due_leaves_a_valid_block() {
 }
 
 #[test]
-fn ordinary_transactions_leave_a_quarter_of_the_weight() {
+fn ordinary_transactions_leave_a_quarter_of_the_gas() {
     let mut chain = Chain::new();
     let all: Vec<_> = (0..16)
         .map(|later| chain.sign_later(3, later, transfer(4, Amount(1))))
         .collect();
     let candidates = verified(&chain, all);
-    let one =
-        vm::weight::of_transaction(candidates[0].bytes(), &candidates[0].transaction().action);
+    let one = vm::gas::of_transaction(candidates[0].bytes(), &candidates[0].transaction().action);
     // Room for 16: the reserve takes 4 of them.
-    chain.rules.params.block_weight = one.0 * 16;
+    chain.rules.params.block_gas_limit = one.0 * 16;
     assert_eq!(body(&chain, &[], &candidates).transactions.len(), 12);
     // An action of a party that fails is no better than an ordinary one.
     let pretenders = (12..16).map(|later| {
@@ -108,8 +107,8 @@ fn ordinary_transactions_leave_a_quarter_of_the_weight() {
 
 #[test]
 fn ordinary_transactions_leave_a_quarter_of_the_bytes() {
-    let mut chain = Chain::with(|params| params.block_weight = 1 << 40);
-    chain.rules.params.minimum_fee = Amount(0);
+    let mut chain = Chain::with(|params| params.block_gas_limit = 1 << 40);
+    chain.rules.params.min_fee = Amount(0);
     let mut all = Vec::new();
     let mut later = 0;
     let one = chain.sign(3, transfer(4, Amount(1)));

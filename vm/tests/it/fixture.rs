@@ -10,7 +10,7 @@ use types::genesis::{Genesis, GenesisAccount, GenesisPartner};
 use types::hash::{Address, Hash32};
 use types::job::{CLASS_WASM_V1, PartnerProfile};
 use types::key::{SecretKey, VrfSecretKey};
-use types::number::{Amount, Height, Nonce, SQUARE, Stake, Timestamp, ValidatorIndex, Weight};
+use types::number::{Amount, Gas, Height, Nonce, SQUARE, Stake, Timestamp, ValidatorIndex};
 use types::params::Params;
 use types::transaction::{Action, SignedTransaction, SystemTransaction, Transaction};
 use vm::{Account, Beacon, BlockError, Executed, Rules};
@@ -167,11 +167,11 @@ impl Chain {
             timestamp: Timestamp(self.tip.timestamp.0 + step_ms),
             proposer: self.proposer(),
             transaction_root: body.root(),
-            base_fee: self.genesis.params.minimum_fee,
+            base_fee: self.genesis.params.min_fee,
             next_committee: self.rules.next_committee(height),
             parent_state_root: Hash32::ZERO,
             parent_receipt_root: executed.map_or(Hash32::ZERO, |executed| executed.receipt_root),
-            parent_weight: executed.map_or(Weight::ZERO, |executed| executed.weight),
+            parent_gas_used: executed.map_or(Gas::ZERO, |executed| executed.gas),
         };
         Block { header, body }
     }
@@ -240,7 +240,7 @@ impl Chain {
             sender: key(n).public(),
             nonce: self.account(n).nonce,
             valid_until: Height(self.tip.height.0 + 100),
-            fee: self.genesis.params.minimum_fee,
+            fee: self.genesis.params.min_fee,
             action,
         }
     }

@@ -15,12 +15,12 @@ fn all_money_of_genesis_is_in_its_state() {
 
 #[test]
 fn a_genesis_that_cannot_run_is_refused() {
-    let mut light = genesis(|params| params.block_weight = vm::weight::least_block_weight().0 - 1);
+    let mut light = genesis(|params| params.block_gas_limit = vm::gas::min_block_gas_limit().0 - 1);
     assert!(matches!(
         genesis_writes(&light),
-        Err(GenesisStateError::BlockWeight { .. })
+        Err(GenesisStateError::BlockGasLimit { .. })
     ));
-    light.params.block_weight += 1;
+    light.params.block_gas_limit += 1;
     assert!(genesis_writes(&light).is_ok());
     let unending = genesis(|params| params.compute.reveal_window_ms = 0);
     assert!(matches!(

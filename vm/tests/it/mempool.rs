@@ -29,7 +29,7 @@ fn recheck(pool: &mut Mempool, chain: &Chain, executed: &vm::Executed) {
 fn with_fee(chain: &Chain, n: u8, later: u64, fee: u128) -> SignedTransaction {
     let mut transaction = chain.unsigned(n, transfer(1, square(1)));
     transaction.nonce = Nonce(transaction.nonce.0 + later);
-    transaction.fee = Amount(chain.genesis.params.minimum_fee.0 * fee);
+    transaction.fee = Amount(chain.genesis.params.min_fee.0 * fee);
     transaction.sign(&key(n))
 }
 
@@ -144,7 +144,7 @@ fn a_replacement_pays_a_tenth_more() {
     let first = with_fee(&chain, 3, 0, 10);
     insert(&mut pool, &chain, &first).unwrap();
     let mut almost = chain.unsigned(3, transfer(2, square(2)));
-    almost.fee = Amount(chain.genesis.params.minimum_fee.0 * 11 - 1);
+    almost.fee = Amount(chain.genesis.params.min_fee.0 * 11 - 1);
     let error = insert(&mut pool, &chain, &almost.clone().sign(&key(3))).unwrap_err();
     assert!(matches!(error, MempoolError::ReplacementFee { .. }));
     almost.fee.0 += 1;
@@ -256,7 +256,7 @@ fn a_new_block_takes_out_what_it_includes_overtakes_impoverishes_or_outlives() {
     ] {
         insert(&mut pool, &chain, signed).unwrap();
     }
-    let fee = chain.genesis.params.minimum_fee;
+    let fee = chain.genesis.params.min_fee;
     let all = Amount(square(10_000).0 - fee.0);
     let block = vec![
         included.clone(),

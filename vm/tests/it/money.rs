@@ -37,7 +37,7 @@ struct Model {
     partners: BTreeMap<u8, ModelPartner>,
     burned: u128,
     time: u64,
-    minimum_bond: u128,
+    min_bond: u128,
 }
 
 impl Model {
@@ -58,13 +58,13 @@ impl Model {
             unbonding: Vec::new(),
         };
         let partners = (0..2).map(|n| (n, partner(n))).collect();
-        let minimum_bond = chain.genesis.params.compute.minimum_bond.0;
+        let min_bond = chain.genesis.params.compute.min_bond.0;
         Self {
             accounts,
             partners,
             burned: 0,
             time: 0,
-            minimum_bond,
+            min_bond,
         }
     }
 
@@ -78,7 +78,7 @@ impl Model {
     }
 
     fn is_active(&self, partner: &ModelPartner) -> bool {
-        partner.bond >= self.minimum_bond
+        partner.bond >= self.min_bond
     }
 
     fn register(&mut self, n: u8, profile: &PartnerProfile) -> Result<(), &'static str> {
@@ -265,7 +265,7 @@ fn operations(
     for _ in 0..=random.below(40) {
         let n = u8::try_from(random.below(u64::from(PEOPLE))).unwrap();
         let account = model.accounts.get(&address(n)).cloned().unwrap_or_default();
-        let fee = chain.genesis.params.minimum_fee.0 * u128::from(1 + random.below(3));
+        let fee = chain.genesis.params.min_fee.0 * u128::from(1 + random.below(3));
         if account.balance < fee {
             continue;
         }

@@ -65,7 +65,7 @@ fn ids(all: &[Verified]) -> Vec<TransactionId> {
     all.iter().map(Verified::id).collect()
 }
 
-/// What is in the protocol lane.
+/// What is in the protocol queue.
 fn reserved(pool: &Mempool, world: &World) -> Vec<TransactionId> {
     ids(&pool.offer(&world.chain.state, MAX_BODY_BYTES, 0).unwrap())
 }
@@ -136,7 +136,7 @@ fn parties_are_not_evicted_by_fee() {
             .iter()
             .all(|duty| pool.transaction(&duty.id()).is_some())
     );
-    assert_eq!(pool.len(), 12 + duties.len(), "the ordinary lane is full");
+    assert_eq!(pool.len(), 12 + duties.len(), "the ordinary queue is full");
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn few_actions_are_tried_in_vain() {
     let verified = |signed: &SignedTransaction| Verified::new(&rules, signed.clone()).unwrap();
     let mut candidates: Vec<_> = paying.iter().map(verified).collect();
     let ordinary =
-        vm::weight::of_transaction(candidates[0].bytes(), &candidates[0].transaction().action).0;
+        vm::gas::of_transaction(candidates[0].bytes(), &candidates[0].transaction().action).0;
     // Each of the first nonce, so that none depends on another.
     let vain: Vec<_> = (0..40u64)
         .map(|at| {
@@ -312,7 +312,7 @@ fn few_actions_are_tried_in_vain() {
         .collect();
     candidates.extend(vain.iter().cloned());
     // The ordinary part is full with what pays; the reserve holds some actions.
-    rules.params.block_weight = (ordinary * 8) * 4 / 3 + 3;
+    rules.params.block_gas_limit = (ordinary * 8) * 4 / 3 + 3;
     let chain = &world.chain;
     let timestamp = Timestamp(chain.tip.timestamp.0 + 100);
     let built = build(

@@ -48,7 +48,7 @@ fn a_short_spec_has_defaults() {
         (10, "inputs[0].source")
     );
     assert_eq!((spec.tasks, spec.price_cap), (1, DEFAULT_PRICE_PER_TASK));
-    assert_eq!(spec.limits.weight, Weight(DEFAULT_WEIGHT));
+    assert_eq!(spec.limits.fuel, Fuel(DEFAULT_FUEL));
     assert_eq!(spec.verification.value_at_risk, DEFAULT_PRICE_PER_TASK);
     assert_eq!(
         (spec.clock_start_ns, spec.random_seed),
@@ -61,7 +61,7 @@ fn a_short_spec_has_defaults() {
 fn every_field_is_read() {
     let hash = "ab".repeat(32);
     let more = format!(
-        "{SHORT}tasks: {{array: 4}}\nresources: {{weight: 20G, memory: 64MiB, output: 1_000kB}}\n\
+        "{SHORT}tasks: {{array: 4}}\nresources: {{fuel: 20G, memory: 64MiB, output: 1_000kB}}\n\
          constraints: {{attributes: {{location: de}}}}\n\
          verification: {{verifiers: 2, tasks: all, value_at_risk: 10, task_value_at_risk: 2.50, confidence: 0.95}}\n\
          payment: {{price: 0.10}}\ndeterminism: {{clock: 7, random_seed: {hash}}}\n"
@@ -70,13 +70,13 @@ fn every_field_is_read() {
     let spec = parse(&more).unwrap();
     assert_eq!(spec.tasks, 4);
     let limits = TaskLimits {
-        weight: Weight(20_000_000_000),
+        fuel: Fuel(20_000_000_000),
         memory_bytes: 64 << 20,
         output_bytes: 1_000_000,
     };
     assert_eq!(spec.limits, limits);
     assert_eq!(spec.constraints.attributes.len(), 1);
-    assert_eq!(spec.verification.minimum_verifiers, 2);
+    assert_eq!(spec.verification.min_verifiers, 2);
     assert_eq!(spec.verification.tasks_per_verifier, Some(u32::MAX));
     assert_eq!(spec.verification.task_value_at_risk, "2.5".parse().unwrap());
     assert_eq!(spec.verification.confidence_ppm, 950_000);
@@ -293,16 +293,16 @@ const MISTAKES: &[(&str, &str, u64, &str, &str)] = &[
     ),
     (
         "csv}\n",
-        "csv}\nresources: {weight: 2000T}\n",
+        "csv}\nresources: {fuel: 2000T}\n",
         14,
-        "resources.weight",
+        "resources.fuel",
         "the limit is 1125899906842624",
     ),
     (
         "csv}\n",
-        "csv}\nresources: {weight: -1}\n",
+        "csv}\nresources: {fuel: -1}\n",
         14,
-        "resources.weight",
+        "resources.fuel",
         "a whole number",
     ),
     (

@@ -7,7 +7,7 @@ use light::{FileRef, JobFiles, Stream};
 use types::codec::{Bounded, Text};
 use types::hash::{BlobId, Hash32};
 use types::job::{CLASS_WASM_V1, Output, TaskLimits};
-use types::number::{TaskIndex, Weight};
+use types::number::{Fuel, TaskIndex};
 
 use super::*;
 use crate::trust::Trust;
@@ -27,7 +27,7 @@ fn workload(tasks: u32, outputs: &[&str]) -> Workload {
         outputs: Bounded::new(outputs.iter().map(output).collect()).unwrap(),
         tasks,
         limits: TaskLimits {
-            weight: Weight(1),
+            fuel: Fuel(1),
             memory_bytes: 1,
             output_bytes: 1,
         },

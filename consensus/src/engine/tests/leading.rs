@@ -89,7 +89,7 @@ fn a_clock_that_is_behind_does_not_cost_the_view() {
     let (config, _) = config(0);
     let behind = START - 100_000;
     let mut world = World::restarted(config, restored(Vec::new()), behind);
-    world.answer_lookback(&[]);
+    world.answer_vote_recovery(&[]);
     let view = world.view_led(1, true);
     for before in 1..view {
         world.certify(world.nullification(before));

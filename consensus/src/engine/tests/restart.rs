@@ -6,17 +6,17 @@ use crate::input::StartError;
 use crate::message::Request;
 
 #[test]
-fn nothing_is_voted_before_a_quorum_answered_the_look_back() {
+fn nothing_is_voted_before_a_quorum_answered_the_vote_recovery() {
     let (config, _) = config(3);
     let mut world = World::restarted(config, restored(Vec::new()), START);
     let asked = world.take();
     assert!(
         messages(&asked)
-            .any(|message| *message == Message::Request(Request::Lookback { session: START }))
+            .any(|message| *message == Message::Request(Request::VoteRecovery { session: START }))
     );
     world.pass(60_000);
     assert_eq!(votes(&world.take()), []);
-    let answer = |from, session| Event::Lookback {
+    let answer = |from, session| Event::VoteRecovery {
         from: ValidatorIndex(from),
         session,
         votes: Vec::new(),
@@ -33,10 +33,10 @@ fn nothing_is_voted_before_a_quorum_answered_the_look_back() {
 }
 
 #[test]
-fn the_look_back_is_asked_again_of_those_who_did_not_answer() {
+fn the_vote_recovery_is_asked_again_of_those_who_did_not_answer() {
     let (config, _) = config(3);
     let mut world = World::restarted(config, restored(Vec::new()), START);
-    world.step(Event::Lookback {
+    world.step(Event::VoteRecovery {
         from: ValidatorIndex(1),
         session: START,
         votes: Vec::new(),
@@ -47,7 +47,7 @@ fn the_look_back_is_asked_again_of_those_who_did_not_answer() {
     let to = effects.iter().find_map(|effect| match effect {
         Effect::Send {
             to: Recipients::Some(to),
-            message: Message::Request(Request::Lookback { .. }),
+            message: Message::Request(Request::VoteRecovery { .. }),
         } => Some(to),
         _ => None,
     });
@@ -62,7 +62,7 @@ fn a_vote_that_the_log_lost_forbids_every_view_up_to_it() {
     let (config, keys) = config(3);
     let mut world = World::restarted(config.clone(), restored(Vec::new()), START);
     let lost = Vote::sign(nullify(5), ValidatorIndex(3), &keys[3], CHAIN);
-    world.answer_lookback(&[lost]);
+    world.answer_vote_recovery(&[lost]);
     assert!(world.disk.contains(&Record::Floor(View(5))));
     for view in 1..=5 {
         world.pass(60_000);
@@ -73,7 +73,7 @@ fn a_vote_that_the_log_lost_forbids_every_view_up_to_it() {
     assert_eq!(votes(&world.take()), [nullify(6)]);
 
     let mut again = World::restarted(config, restored(world.disk.clone()), START + 900_000);
-    again.answer_lookback(&[]);
+    again.answer_vote_recovery(&[]);
     assert_eq!(
         again.engine.floor,
         View(5),
@@ -88,7 +88,7 @@ fn a_vote_that_the_log_holds_forbids_nothing_more() {
     world.propose(view, 0, &block);
     let held: Vec<Vote> = world.engine.own_votes().copied().collect();
     let mut again = world.restart();
-    again.answer_lookback(&held);
+    again.answer_vote_recovery(&held);
     again.pass(60_000);
     assert_eq!(
         votes(&again.take()),
@@ -103,7 +103,7 @@ fn a_restart_notarizes_nothing_else_in_the_same_view() {
     let block = world.block(view, &genesis());
     world.propose(view, 0, &block);
     let mut again = world.restart();
-    again.answer_lookback(&[]);
+    again.answer_vote_recovery(&[]);
     let other = super::block(genesis().id(), 1, START + 7, block.header.proposer);
     again.propose(view, 0, &other);
     assert_eq!(votes(&again.take()), []);
@@ -114,7 +114,7 @@ fn a_restart_goes_on_in_the_view_it_had_entered_and_keeps_its_word() {
     let (mut world, view) = World::following();
     let block = world.certified(view, 0, &genesis());
     let mut again = world.restart();
-    again.answer_lookback(&[]);
+    again.answer_vote_recovery(&[]);
     assert_eq!(again.engine.view(), View(view + 1));
     again.executed(&block, Verdict::Valid { urgent: false });
     assert_eq!(
@@ -161,7 +161,7 @@ fn resuming_from_another_record_does_not_propose_twice() {
     let mut again = world.restart();
     let session = again.time;
     for from in 1..4 {
-        again.step(Event::Lookback {
+        again.step(Event::VoteRecovery {
             from: ValidatorIndex(from),
             session,
             votes: Vec::new(),
@@ -196,7 +196,7 @@ fn timers_run_again_after_a_restart() {
             .any(|effect| matches!(effect, Effect::SetTimer(_)))
     };
     assert!(timer(&again.take()), "the start itself arms a timer");
-    again.answer_lookback(&[]);
+    again.answer_vote_recovery(&[]);
     again.pass(500);
     let effects = again.take();
     assert_eq!(

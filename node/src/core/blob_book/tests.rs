@@ -5,10 +5,10 @@ use types::codec::{Bounded, encode};
 use types::committee::ValidatorSet;
 use types::hash::Address;
 use types::job::{
-    Committed, Constraints, Escrow, FailureReason, JobSpec, Name, Policy, Primary, TaskLimits,
-    Verification,
+    Constraints, Escrow, FailureReason, JobSpec, Name, Policy, Primary, PrimaryCommitment,
+    TaskLimits, Verification,
 };
-use types::number::{Amount, BeaconStep, ChainTime, EngineClass, Fixed64, Height, Weight};
+use types::number::{Amount, BeaconStep, ChainTime, EngineClass, Fixed64, Fuel, Height};
 
 use super::*;
 
@@ -34,7 +34,7 @@ fn workload() -> Workload {
         outputs: Bounded::default(),
         tasks: 1,
         limits: TaskLimits {
-            weight: Weight(1),
+            fuel: Fuel(1),
             memory_bytes: 1,
             output_bytes: 100,
         },
@@ -45,7 +45,7 @@ fn workload() -> Workload {
 
 fn record(stage: Stage) -> JobRecord {
     let verification = Verification {
-        minimum_verifiers: 0,
+        min_verifiers: 0,
         tasks_per_verifier: None,
         value_at_risk: Amount::ZERO,
         task_value_at_risk: Amount::ZERO,
@@ -69,7 +69,7 @@ fn record(stage: Stage) -> JobRecord {
             detection: Fixed64(0),
             bond: Amount::ZERO,
             verifier_bond: Amount::ZERO,
-            minimum_verifiers: 0,
+            min_verifiers: 0,
             verifier_fee: Amount::ZERO,
         },
         attempt: Attempt(1),
@@ -86,7 +86,7 @@ fn open(stored: &[u16], draw: Option<u64>) -> Stage {
     for index in stored {
         set.insert(ValidatorIndex(*index));
     }
-    Stage::Open {
+    Stage::Pending {
         stored: set,
         draw: draw.map(BeaconStep),
         deadline: ChainTime(0),
@@ -96,7 +96,7 @@ fn open(stored: &[u16], draw: Option<u64>) -> Stage {
 fn outcomes(stdout: &str) -> Outcomes {
     let outcome = Outcome {
         exit: Exit::Code { code: 0 },
-        weight: Weight(1),
+        fuel: Fuel(1),
         stdout: blob(stdout),
         stderr: blob(""),
         outputs: Bounded::default(),
@@ -105,20 +105,20 @@ fn outcomes(stdout: &str) -> Outcomes {
 }
 
 fn agreed(list: &Outcomes) -> Stage {
-    Stage::Agreed {
+    Stage::Storing {
         primary: Primary {
             partner: Address::default(),
             price: Amount::ZERO,
             bond: Amount::ZERO,
         },
-        committed: Committed {
+        committed: PrimaryCommitment {
             commitment: Hash32::ZERO,
             height: Height(1),
             draw: BeaconStep(1),
             beacon: None,
         },
-        opened: Opened {
-            root: claim_root(&SALT, &list.leaves(&workload())),
+        opened: PrimaryOpening {
+            root: result_root_of(&SALT, &list.leaves(&workload())),
             salt: SALT,
             leaves: Bounded::default(),
             outcomes: Some(BlobId::of(&encode(list))),

@@ -86,7 +86,7 @@ fn proposal(host: &Host, leader: ValidatorIndex, nullifications: Vec<Certificate
 #[test]
 fn the_result_of_a_block_that_consensus_forgot_is_dropped() {
     let mut host = Host::of(4);
-    answer_lookback(&mut host);
+    answer_vote_recovery(&mut host);
     let leader = loop {
         let view = host.node.replica.view();
         let leader = host.node.replica.engine().clone().leader(view);

@@ -3,19 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use types::account::{Account, CountedPartner, Partner, PartnerSnapshot, is_drawn};
+use types::account::{Account, EpochPartner, Partner, PartnerSnapshot, is_drawn};
 use types::attestation::{
-    ClaimContext, commitment, drawn_tasks, drawn_tasks_seed, leaves_hash, sortition_input,
+    CommitmentContext, commitment, drawn_tasks, drawn_tasks_seed, leaves_hash, sortition_input,
 };
 use types::codec::{Bounded, Text};
 use types::hash::{Address, BlobId, ChainId, Hash32, JobId};
 use types::job::{
-    CLASS_WASM_V1, Committed, Constraints, Escrow, JobRecord, JobSpec, Opened, OpenedClaim,
-    PartnerProfile, Policy, Primary, Stage, TaskLimits, Verification, Verifier, Workload,
+    CLASS_WASM_V1, Constraints, Escrow, JobRecord, JobSpec, PartnerProfile, Policy, Primary,
+    PrimaryCommitment, PrimaryOpening, Stage, TaskLimits, Verification, Verifier, VerifierOpening,
+    Workload,
 };
 use types::key::{SecretKey, VrfSecretKey};
 use types::number::{
-    Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Height, Nonce, TaskIndex, Weight,
+    Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Fuel, Height, Nonce, TaskIndex,
 };
 use types::params::Params;
 use types::transaction::{Action, SignedTransaction};
@@ -60,7 +61,7 @@ pub fn settings(n: u8) -> Settings {
         task_wall_ms: 1_000,
         params: Params {
             epoch_length: 1_000,
-            minimum_fee: Amount(1),
+            min_fee: Amount(1),
             ..Params::devnet()
         },
         fault: crate::fault::Fault::None,
@@ -78,7 +79,7 @@ pub fn workload() -> Workload {
         outputs: Bounded::default(),
         tasks: TASKS,
         limits: TaskLimits {
-            weight: Weight(1),
+            fuel: Fuel(1),
             memory_bytes: 1,
             output_bytes: 1,
         },
@@ -97,7 +98,7 @@ pub fn primary(n: u8) -> Primary {
 
 pub fn record(stage: Stage) -> JobRecord {
     let verification = Verification {
-        minimum_verifiers: 0,
+        min_verifiers: 0,
         tasks_per_verifier: None,
         value_at_risk: Amount(1),
         task_value_at_risk: Amount(1),
@@ -118,7 +119,7 @@ pub fn record(stage: Stage) -> JobRecord {
         detection: Fixed64(0),
         bond: Amount(100),
         verifier_bond: Amount(50),
-        minimum_verifiers: 0,
+        min_verifiers: 0,
         verifier_fee: Amount(1),
     };
     JobRecord {
@@ -156,7 +157,7 @@ pub fn partner(n: u8) -> Partner {
 }
 
 pub fn snapshot(partners: u8) -> PartnerSnapshot {
-    let counted = |n| CountedPartner {
+    let counted = |n| EpochPartner {
         address: address(n),
         bond: Amount(1_000),
         profile: profile(n),
@@ -257,14 +258,14 @@ impl Chain {
             ) => {
                 assert_eq!(sender, primary.partner);
                 let primary = primary.clone();
-                let committed = Committed {
+                let committed = PrimaryCommitment {
                     commitment: *commitment,
                     height: self.height,
                     draw: BeaconStep(7),
                     beacon: Some(Hash32([5; 32])),
                 };
                 self.announce_until = self.height.saturating_add(12);
-                self.record.stage = Stage::Committed {
+                self.record.stage = Stage::Announcing {
                     primary,
                     committed,
                     verifiers: Vec::new(),
@@ -273,7 +274,7 @@ impl Chain {
             }
             (
                 Action::Announce { proof, .. },
-                Stage::Committed {
+                Stage::Announcing {
                     primary,
                     committed,
                     verifiers,
@@ -303,10 +304,10 @@ impl Chain {
                 );
                 let verifier = Verifier {
                     partner: sender,
-                    fill_up: false,
+                    appointed: false,
                     tasks,
                     bond: Amount(50),
-                    claim: None,
+                    commitment: None,
                     opened: None,
                 };
                 verifiers.push(verifier);
@@ -316,11 +317,11 @@ impl Chain {
                     .iter_mut()
                     .find(|verifier| verifier.partner == sender)
                     .unwrap();
-                assert_eq!(seat.claim.replace(*commitment), None, "claimed twice");
+                assert_eq!(seat.commitment.replace(*commitment), None, "claimed twice");
             }
             (
                 Action::Reveal { opening, .. },
-                Stage::Revealed {
+                Stage::Revealing {
                     primary,
                     committed,
                     opened,
@@ -328,7 +329,7 @@ impl Chain {
                     ..
                 },
             ) => {
-                let context = ClaimContext {
+                let context = CommitmentContext {
                     chain: CHAIN,
                     job: JOB,
                     attempt: Attempt(0),
@@ -345,7 +346,7 @@ impl Chain {
                     let claimed: Vec<_> = (0..TASKS).map(TaskIndex).collect();
                     assert!(opening.is_consistent(&claimed, &all));
                     let (root, salt, leaves) = (opening.root, opening.salt, opening.leaves.clone());
-                    *opened = Some(Opened {
+                    *opened = Some(PrimaryOpening {
                         root,
                         salt,
                         leaves,
@@ -356,11 +357,11 @@ impl Chain {
                         .iter_mut()
                         .find(|verifier| verifier.partner == sender)
                         .unwrap();
-                    assert_eq!(Some(sealed), seat.claim, "opens another seal");
+                    assert_eq!(Some(sealed), seat.commitment, "opens another seal");
                     assert!(opening.is_consistent(&seat.tasks, &seat.tasks));
                     let (root, salt, leaves) =
                         (opening.root, opening.salt, leaves_hash(&opening.leaves));
-                    seat.opened = Some(OpenedClaim { root, salt, leaves });
+                    seat.opened = Some(VerifierOpening { root, salt, leaves });
                 }
             }
             (action, stage) => panic!("{action:?} in {}", stage.name()),
@@ -369,7 +370,7 @@ impl Chain {
 
     fn end_block(&mut self) {
         self.record.stage = match self.record.stage.clone() {
-            Stage::Committed {
+            Stage::Announcing {
                 primary,
                 committed,
                 verifiers,
@@ -387,7 +388,7 @@ impl Chain {
                 committed,
                 verifiers,
                 ..
-            } if verifiers.iter().all(|v| v.claim.is_some()) => Stage::Revealed {
+            } if verifiers.iter().all(|v| v.commitment.is_some()) => Stage::Revealing {
                 primary,
                 committed,
                 opened: None,
@@ -395,13 +396,13 @@ impl Chain {
                 unverified: false,
                 deadline: NEVER,
             },
-            Stage::Revealed {
+            Stage::Revealing {
                 primary,
                 committed,
                 opened: Some(opened),
                 verifiers,
                 ..
-            } if verifiers.iter().all(|v| v.opened.is_some()) => Stage::Agreed {
+            } if verifiers.iter().all(|v| v.opened.is_some()) => Stage::Storing {
                 primary,
                 committed,
                 opened,
@@ -409,7 +410,7 @@ impl Chain {
                 stored: types::committee::ValidatorSet::default(),
                 deadline: NEVER,
             },
-            Stage::Agreed { .. } if self.uploaded => {
+            Stage::Storing { .. } if self.uploaded => {
                 self.settled = true;
                 Stage::Settled
             }

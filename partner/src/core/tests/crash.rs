@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use types::attestation::{Exit, Outcome};
 use types::codec::Bounded;
 use types::hash::{BlobId, Hash32};
-use types::number::{Height, Weight};
+use types::number::{Fuel, Height};
 use types::transaction::{Action, SignedTransaction};
 
 use super::super::outbox::Outbox;
@@ -113,7 +113,7 @@ impl Daemon {
             self.salts += 1;
             let outcome = |_| Outcome {
                 exit: Exit::Code { code: 0 },
-                weight: Weight(1),
+                fuel: Fuel(1),
                 stdout: BlobId::of(b""),
                 stderr: BlobId::of(b""),
                 outputs: Bounded::default(),

@@ -1,8 +1,8 @@
 //! One stage at a time: what is wanted, and what is left alone.
 
 use types::hash::{Hash32, JobId};
-use types::job::{Committed, Stage, Verifier};
-use types::number::{Amount, Attempt, BeaconStep, ChainTime, Fixed64, Height, TaskIndex, Weight};
+use types::job::{PrimaryCommitment, Stage, Verifier};
+use types::number::{Amount, Attempt, BeaconStep, ChainTime, Fixed64, Fuel, Height, TaskIndex};
 use types::transaction::Action;
 
 use super::super::outbox::Outbox;
@@ -51,13 +51,13 @@ fn part(role: Role) -> Part {
 
 fn committed(by: u8, verifiers: Vec<Verifier>) -> Stage {
     let beacon = Some(Hash32([2; 32]));
-    let committed = Committed {
+    let committed = PrimaryCommitment {
         commitment: Hash32([1; 32]),
         height: Height(3),
         draw: BeaconStep(5),
         beacon,
     };
-    Stage::Committed {
+    Stage::Announcing {
         primary: primary(by),
         committed,
         verifiers,
@@ -68,10 +68,10 @@ fn committed(by: u8, verifiers: Vec<Verifier>) -> Stage {
 fn seat(n: u8) -> Verifier {
     Verifier {
         partner: address(n),
-        fill_up: false,
+        appointed: false,
         tasks: vec![TaskIndex(1), TaskIndex(3)],
         bond: Amount(50),
-        claim: None,
+        commitment: None,
         opened: None,
     }
 }
@@ -287,7 +287,7 @@ fn what_it_would_kill_too_early_it_does_not_take() {
     let too_long = |stage| {
         let mut record = record(stage);
         // Three times this at 50,000 a millisecond is a unit more than a second.
-        record.spec.workload.limits.weight = Weight(1_000 * 50_000 / 3 + 1);
+        record.spec.workload.limits.fuel = Fuel(1_000 * 50_000 / 3 + 1);
         record
     };
     let effects = see(&mut core, view(1, 2, 5, too_long(assigned(1, false))));
@@ -368,7 +368,7 @@ fn it_binds_itself_to_no_more_seats_than_it_has_slots() {
     );
     // Another partner's seat is none of its own, and a seat whose claim is sealed needs no slot any more.
     let mut claimed = seat(2);
-    claimed.claim = Some(Hash32([1; 32]));
+    claimed.commitment = Some(Hash32([1; 32]));
     let seats = vec![
         (5, committed(1, vec![seat(3)])),
         (6, committed(1, vec![claimed])),
@@ -404,7 +404,7 @@ fn each_offer_of_the_results_begins_elsewhere() {
     let mut core = core(1);
     see(&mut core, view(1, 1, 5, record(assigned(1, true))));
     core.step(executed(1));
-    let Stage::Committed {
+    let Stage::Announcing {
         primary,
         committed,
         verifiers,
@@ -414,14 +414,14 @@ fn each_offer_of_the_results_begins_elsewhere() {
         panic!("made above")
     };
     let leaves = types::codec::Bounded::default();
-    let opened = types::job::Opened {
+    let opened = types::job::PrimaryOpening {
         root: Hash32::ZERO,
         salt: Hash32::ZERO,
         leaves,
         outcomes: None,
     };
     let stored = types::committee::ValidatorSet::default();
-    let agreed = Stage::Agreed {
+    let agreed = Stage::Storing {
         primary,
         committed,
         opened,
@@ -545,7 +545,7 @@ fn executed(salt: u8) -> Event {
     let record = record(Stage::Settled);
     let outcome = types::attestation::Outcome {
         exit: types::attestation::Exit::Code { code: 0 },
-        weight: types::number::Weight(1),
+        fuel: types::number::Fuel(1),
         stdout: types::hash::BlobId::of(b""),
         stderr: types::hash::BlobId::of(b""),
         outputs: types::codec::Bounded::default(),
@@ -616,7 +616,7 @@ fn a_seal_that_is_not_on_this_disk_is_reported_and_never_opened() {
     );
     assert_eq!(
         effects,
-        [Effect::Note(Note::ForeignSeal(part(Role::Primary)))]
+        [Effect::Note(Note::ForeignCommitment(part(Role::Primary)))]
     );
 }
 
@@ -641,14 +641,14 @@ fn faults_keep_back_what_they_are_named_after() {
         Hash32([4; 32]),
         leaves,
     );
-    let Stage::Committed {
+    let Stage::Announcing {
         primary, committed, ..
     } = committed(1, Vec::new())
     else {
         panic!("made above")
     };
     let (verifying, mut bound) = (seat(2), seat(2));
-    bound.claim = Some(sealed.commitment);
+    bound.commitment = Some(sealed.commitment);
     let verifying = Stage::Verifying {
         primary: primary.clone(),
         committed,
@@ -657,7 +657,7 @@ fn faults_keep_back_what_they_are_named_after() {
         needed: 1,
         deadline: ChainTime(9),
     };
-    let revealed = Stage::Revealed {
+    let revealed = Stage::Revealing {
         primary,
         committed,
         opened: None,

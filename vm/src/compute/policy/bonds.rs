@@ -77,7 +77,7 @@ impl ClassBonds {
     /// 1 / max w, in 64.64, rounded down: with more verifiers in expectation the largest bond would be drawn with more than
     /// certainty, when the second largest is the primary.
     #[must_use]
-    pub fn most_verifiers(&self) -> u128 {
+    pub fn max_verifiers(&self) -> u128 {
         let largest = |at: usize| self.bonds.iter().rev().nth(at).copied().unwrap_or_default();
         let others = self
             .sums
@@ -95,7 +95,7 @@ pub struct Checking<'a> {
     /// The class's bonds.
     pub bonds: &'a ClassBonds,
     /// The verifiers that the customer demands at least (m).
-    pub minimum_verifiers: u16,
+    pub min_verifiers: u16,
     /// The least that a party locks, where it can.
     pub floor: u128,
 }
@@ -104,7 +104,7 @@ impl Checking<'_> {
     /// What each verifier locks: S / max(1, m), and no less than the floor.
     #[must_use]
     pub fn verifier_bond(&self, bond: u128) -> u128 {
-        bond.div_ceil(u128::from(self.minimum_verifiers.max(1)))
+        bond.div_ceil(u128::from(self.min_verifiers.max(1)))
             .max(self.floor)
     }
 
@@ -112,7 +112,7 @@ impl Checking<'_> {
     /// first.
     #[must_use]
     pub fn matched_bonds(&self) -> Vec<u128> {
-        let times = u128::from(self.minimum_verifiers.max(1));
+        let times = u128::from(self.min_verifiers.max(1));
         let matched = PARTS_PERCENT
             .iter()
             .map(|percent| self.bonds.lockable_by(*percent).saturating_mul(times));
@@ -126,7 +126,7 @@ impl Checking<'_> {
     pub fn checkers(&self, bond: u128, confidence_ppm: u32) -> Option<Checkers> {
         Checkers::new(
             self.honest(bond),
-            self.bonds.most_verifiers(),
+            self.bonds.max_verifiers(),
             confidence_ppm,
         )
     }
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(bonds(&[]).lockable_by(50), 0);
         let checking = Checking {
             bonds: &some,
-            minimum_verifiers: 3,
+            min_verifiers: 3,
             floor: 0,
         };
         assert_eq!(checking.matched_bonds(), [300, 150, 75]);
@@ -200,19 +200,19 @@ mod tests {
 
     #[test]
     fn nobody_is_drawn_with_more_than_certainty() {
-        assert_eq!(bonds(&[100; 4]).most_verifiers(), 3 * ONE);
+        assert_eq!(bonds(&[100; 4]).max_verifiers(), 3 * ONE);
         // The half of the bond is drawn first: with the second largest as primary it is two thirds of the rest.
-        assert_eq!(bonds(&[25, 25, 100, 50]).most_verifiers(), ONE / 2 * 3);
-        assert_eq!(bonds(&[100]).most_verifiers(), ONE);
-        assert_eq!(bonds(&[]).most_verifiers(), 0);
+        assert_eq!(bonds(&[25, 25, 100, 50]).max_verifiers(), ONE / 2 * 3);
+        assert_eq!(bonds(&[100]).max_verifiers(), ONE);
+        assert_eq!(bonds(&[]).max_verifiers(), 0);
     }
 
     #[test]
     fn a_verifier_locks_a_part_of_the_bond_and_never_less_than_the_floor() {
         let bonds = bonds(&[100; 4]);
-        let checking = |minimum_verifiers| Checking {
+        let checking = |min_verifiers| Checking {
             bonds: &bonds,
-            minimum_verifiers,
+            min_verifiers,
             floor: 10,
         };
         assert_eq!(

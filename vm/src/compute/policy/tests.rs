@@ -120,7 +120,7 @@ fn the_smallest_checks_are_those_of_the_script() {
             confidence_ppm: 0,
         };
         let stakes = rule(stakes);
-        let found = stakes.least_checks(small(v[5]), v[0]);
+        let found = stakes.min_checks(small(v[5]), v[0]);
         match last.as_str() {
             "none" => assert_eq!(found, None, "{v:?}"),
             steps => {
@@ -165,7 +165,7 @@ fn choose(stakes: &Stakes, offer: u128, floor: u128) -> Option<Checks> {
         offer,
         &Checking {
             bonds: &bonds,
-            minimum_verifiers: 0,
+            min_verifiers: 0,
             floor,
         },
     )
@@ -183,21 +183,21 @@ fn more_bond_never_means_more_checks() {
         for k in stakes.candidates(None) {
             let mut last = u128::MAX;
             for bond in (0..2_000).step_by(37) {
-                let Some(checks) = stakes.least_checks(k, bond * SQUARE.0) else {
+                let Some(checks) = stakes.min_checks(k, bond * SQUARE.0) else {
                     continue;
                 };
                 assert!(checks.expected_checks <= last, "S = {bond}, k = {k}");
                 last = checks.expected_checks;
             }
-            let (enough, minimum) = (stakes.ample_bond(k).unwrap(), stakes.least_bond(k).unwrap());
+            let (enough, minimum) = (stakes.ample_bond(k).unwrap(), stakes.min_bond(k).unwrap());
             assert!(minimum <= enough);
             assert_eq!(
-                stakes.least_checks(k, enough).unwrap().expected_checks,
-                LEAST_STEPS * (ONE / STEPS)
+                stakes.min_checks(k, enough).unwrap().expected_checks,
+                MIN_STEPS * (ONE / STEPS)
             );
-            assert!(stakes.least_checks(k, minimum).is_some());
+            assert!(stakes.min_checks(k, minimum).is_some());
             assert_eq!(
-                stakes.least_checks(k, minimum - 1),
+                stakes.min_checks(k, minimum - 1),
                 None,
                 "less than the least bond would do"
             );
@@ -222,7 +222,7 @@ fn the_policy_prefers_few_checks_then_few_verifiers() {
     let split = choose(&stakes(1, 640, 10, 64), 1_000 * SQUARE.0, 0).unwrap();
     assert!(split.tasks_per_verifier < 64);
     let unsplit = rule(stakes(1, 640, 10, 64))
-        .least_checks(64, 1_000 * SQUARE.0)
+        .min_checks(64, 1_000 * SQUARE.0)
         .unwrap();
     assert!(split.expected_checks < unsplit.expected_checks);
     assert!(split.expected_verifiers <= u128::from(MAX_EXPECTED_VERIFIERS) * ONE);
@@ -251,19 +251,19 @@ fn no_more_than_the_ample_bond_is_asked_for_and_no_less_than_the_floor() {
 #[test]
 fn a_confidence_raises_the_checks_to_the_least_that_reach_it() {
     let steps = |confidence| steps_for(confidence, HONEST_SHARE);
-    let most = most_confidence_ppm(HONEST_SHARE);
+    let most = max_confidence_ppm(HONEST_SHARE);
     assert!(
         (995_000..996_000).contains(&most),
         "1 - exp(-16/3) is 0.99517, found {most}"
     );
-    assert_eq!(steps(0), Some(LEAST_STEPS));
+    assert_eq!(steps(0), Some(MIN_STEPS));
     for confidence in [100_000, 500_000, 900_000, 990_000, most] {
-        let least_steps = steps(confidence).unwrap();
+        let min_steps = steps(confidence).unwrap();
         let wanted = u128::from(confidence) * ONE / 1_000_000;
         let detects = |steps| detection_of_one(steps * (ONE / STEPS), HONEST_SHARE);
-        assert!(detects(least_steps) >= wanted);
+        assert!(detects(min_steps) >= wanted);
         assert!(
-            detects(least_steps - 1) <= wanted,
+            detects(min_steps - 1) <= wanted,
             "one step less is not enough"
         );
         let asked = Stakes {
@@ -273,7 +273,7 @@ fn a_confidence_raises_the_checks_to_the_least_that_reach_it() {
         let checks = choose(&asked, 1_000_000 * SQUARE.0, 0).unwrap();
         assert_eq!(
             checks.expected_checks,
-            least_steps * (ONE / STEPS),
+            min_steps * (ONE / STEPS),
             "with bond enough no more than that"
         );
         assert!(checks.expected_verifiers <= u128::from(MAX_EXPECTED_VERIFIERS) * ONE);
@@ -284,7 +284,7 @@ fn a_confidence_raises_the_checks_to_the_least_that_reach_it() {
         steps_for(500_000, HONEST_SHARE / 2) > steps(500_000),
         "with fewer that can check it takes more checks"
     );
-    assert!(most_confidence_ppm(HONEST_SHARE / 2) < most);
+    assert!(max_confidence_ppm(HONEST_SHARE / 2) < most);
 }
 
 #[test]
@@ -294,13 +294,13 @@ fn the_bond_is_one_whose_part_enough_others_can_lock() {
         let amounts = std::iter::repeat_n(10_000, rich).chain(std::iter::repeat_n(200, poor));
         ClassBonds::new(amounts.map(|amount| Amount(amount * SQUARE.0)))
     };
-    let chosen = |bonds: &ClassBonds, minimum_verifiers| {
+    let chosen = |bonds: &ClassBonds, min_verifiers| {
         value.choose(
             None,
             1_000 * SQUARE.0,
             &Checking {
                 bonds,
-                minimum_verifiers,
+                min_verifiers,
                 floor: 0,
             },
         )
@@ -317,14 +317,14 @@ fn the_bond_is_one_whose_part_enough_others_can_lock() {
             stakes: value,
             checkers,
         }
-        .least_checks(1, checks.bond)
+        .min_checks(1, checks.bond)
         .unwrap()
         .expected_checks
     };
     let mixed = mixed.unwrap();
     let honest = Checking {
         bonds: &class(4, 100),
-        minimum_verifiers: 0,
+        min_verifiers: 0,
         floor: 0,
     }
     .honest(mixed.bond);
@@ -342,10 +342,10 @@ fn where_verifiers_run_a_part_nobody_is_drawn_with_more_than_certainty() {
     let bonds = ClassBonds::new(std::iter::repeat_n(Amount(1_000 * SQUARE.0), 4));
     let checking = Checking {
         bonds: &bonds,
-        minimum_verifiers: 0,
+        min_verifiers: 0,
         floor: 0,
     };
-    let most = bonds.most_verifiers();
+    let most = bonds.max_verifiers();
     for value in [10, 40, 120, 160, 200] {
         for k in 1..8 {
             let checks = stakes(1, value, value, 8).choose(Some(k), 250 * SQUARE.0, &checking);
@@ -368,12 +368,12 @@ fn what_a_customer_asks_per_verifier_is_kept_or_refused() {
     let many = rule(stakes(1, 10, 1, 1_000));
     assert_eq!(many.candidates(Some(500)), [500]);
     assert_eq!(many.candidates(Some(u32::MAX)), [1_000]);
-    let least = many.least_tasks_per_verifier();
+    let least = many.min_tasks_per_verifier();
     assert_eq!(least, 13);
     assert_eq!(many.candidates(Some(least)), [least]);
     assert!(many.candidates(Some(least - 1)).is_empty());
-    assert!(many.least_checks(least, u128::MAX / 8).is_some());
-    assert!(many.least_checks(least - 1, u128::MAX / 8).is_none());
+    assert!(many.min_checks(least, u128::MAX / 8).is_some());
+    assert!(many.min_checks(least - 1, u128::MAX / 8).is_none());
     assert!(many.candidates(None).iter().all(|k| *k >= least));
 }
 

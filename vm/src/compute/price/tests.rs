@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use types::codec::Bounded;
 use types::hash::{BlobId, Hash32};
 use types::job::{CLASS_WASM_V1, Constraints, Name, TaskLimits, Verification, Workload};
-use types::number::{Fixed64, Weight};
+use types::number::{Fixed64, Fuel};
 
 use super::*;
 
-fn spec(tasks: u32, weight: u64) -> JobSpec {
+fn spec(tasks: u32, fuel: u64) -> JobSpec {
     let verification = Verification {
-        minimum_verifiers: 0,
+        min_verifiers: 0,
         tasks_per_verifier: None,
         value_at_risk: Amount::ZERO,
         task_value_at_risk: Amount::ZERO,
@@ -33,7 +33,7 @@ fn spec(tasks: u32, weight: u64) -> JobSpec {
         outputs: Bounded::default(),
         tasks,
         limits: TaskLimits {
-            weight: Weight(weight),
+            fuel: Fuel(fuel),
             memory_bytes: 1,
             output_bytes: 1,
         },
@@ -49,7 +49,7 @@ fn spec(tasks: u32, weight: u64) -> JobSpec {
     }
 }
 
-fn policy(expected_verifiers: u128, minimum_verifiers: u16) -> Policy {
+fn policy(expected_verifiers: u128, min_verifiers: u16) -> Policy {
     Policy {
         expected_verifiers: Fixed64(expected_verifiers),
         tasks_per_verifier: 1,
@@ -57,13 +57,13 @@ fn policy(expected_verifiers: u128, minimum_verifiers: u16) -> Policy {
         detection: Fixed64(0),
         bond: Amount::ZERO,
         verifier_bond: Amount::ZERO,
-        minimum_verifiers,
+        min_verifiers,
         verifier_fee: Amount(7),
     }
 }
 
 #[test]
-fn an_ask_is_for_a_million_units_of_weight_and_rounds_up() {
+fn an_ask_is_for_a_million_units_of_fuel_and_rounds_up() {
     assert_eq!(price(Amount(3), &spec(2, 5_000_000)), Amount(30));
     assert_eq!(price(Amount(3), &spec(1, 1)), Amount(1));
     assert_eq!(price(Amount::ZERO, &spec(1, 1)), Amount::ZERO);
@@ -74,7 +74,7 @@ fn an_ask_is_for_a_million_units_of_weight_and_rounds_up() {
 }
 
 #[test]
-fn a_verifier_is_paid_for_the_weight_of_its_tasks_at_the_level_of_asks() {
+fn a_verifier_is_paid_for_the_fuel_of_its_tasks_at_the_level_of_asks() {
     let mut params = Params::devnet().compute;
     assert_eq!(
         verifier_fee(&params, &spec(4, 1_000_000), 4, Amount(250)),
@@ -96,7 +96,7 @@ fn a_verifier_is_paid_for_the_weight_of_its_tasks_at_the_level_of_asks() {
 #[test]
 fn the_level_of_asks_is_that_of_half_of_the_bond_and_at_least_the_floor() {
     let mut params = Params::devnet().compute;
-    params.classes[0].least_ask = Amount(3);
+    params.classes[0].min_ask = Amount(3);
     let partner = |ask, bond| {
         let vrf_key = types::key::VrfSecretKey::from_bytes(&[1; 32])
             .unwrap()
@@ -109,7 +109,7 @@ fn the_level_of_asks_is_that_of_half_of_the_bond_and_at_least_the_floor() {
             capacity: 1,
             attributes: BTreeMap::new(),
         };
-        CountedPartner {
+        EpochPartner {
             address: types::hash::Address::default(),
             bond: Amount(bond),
             profile,
@@ -132,18 +132,18 @@ fn the_level_of_asks_is_that_of_half_of_the_bond_and_at_least_the_floor() {
 }
 
 #[test]
-fn the_least_price_is_the_floor_for_all_weight() {
+fn the_least_price_is_the_floor_for_all_fuel() {
     let mut params = Params::devnet().compute;
-    params.classes[0].least_ask = Amount(3);
-    assert_eq!(least_price(&params, &spec(4, 5_000_000)), Ok(Amount(60)));
-    assert_eq!(least_price(&params, &spec(1, 1)), Ok(Amount(1)));
+    params.classes[0].min_ask = Amount(3);
+    assert_eq!(min_price(&params, &spec(4, 5_000_000)), Ok(Amount(60)));
+    assert_eq!(min_price(&params, &spec(1, 1)), Ok(Amount(1)));
 }
 
 #[test]
-fn a_task_needs_the_weight_of_its_module_and_inputs() {
+fn a_task_needs_the_fuel_of_its_module_and_inputs() {
     let spec = spec(1, 1);
     let bytes = u128::from(spec.workload.module.length);
-    assert_eq!(least_weight(&spec.workload), 64 * bytes + bytes);
+    assert_eq!(min_fuel(&spec.workload), 64 * bytes + bytes);
 }
 
 #[test]
@@ -175,9 +175,9 @@ fn storage_counts_each_blob_once_and_begun_mebibytes_whole() {
 }
 
 #[test]
-fn the_window_grows_with_the_weight_and_rounds_up() {
+fn the_window_grows_with_the_fuel_and_rounds_up() {
     let mut params = Params::devnet().compute;
-    let speed = params.classes[0].lowest_weight_per_ms;
+    let speed = params.classes[0].min_fuel_per_ms;
     // Module and stdin are the same 1.5 MiB, which take 1,573 ms at 1,000 bytes per millisecond.
     assert_eq!(
         execute_window_ms(&params, &spec(9, speed), 2),
@@ -194,7 +194,7 @@ fn the_window_grows_with_the_weight_and_rounds_up() {
         params.store_window_ms + 9
     );
     (
-        params.classes[0].lowest_weight_per_ms,
+        params.classes[0].min_fuel_per_ms,
         params.classes[0].lowest_bytes_per_ms,
     ) = (0, 0);
     assert_eq!(
@@ -214,7 +214,7 @@ fn an_escrow_covers_every_seat_and_every_attempt() {
     let escrow = escrow(&params, &spec, &policy, 0).unwrap();
     assert_eq!(escrow.execution, spec.price_cap);
     assert_eq!(escrow.verification, Amount(9 * 7));
-    assert_eq!(escrow.fees, Amount(3 * (9 + 4) * params.minimum_fee.0));
+    assert_eq!(escrow.fees, Amount(3 * (9 + 4) * params.min_fee.0));
     assert_eq!(
         total(&escrow).unwrap().0,
         1_000 + 63 + 3 * params.compute.storage_fee_per_mib.0 + escrow.fees.0

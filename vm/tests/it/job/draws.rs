@@ -18,8 +18,8 @@ fn proven() -> World {
 fn to_the_eve_of_the_draw(world: &mut World, job: &JobId) {
     loop {
         let draw = match world.record(job).stage {
-            Stage::Open { draw, .. } => draw,
-            Stage::Announced { draw, .. } => Some(draw),
+            Stage::Pending { draw, .. } => draw,
+            Stage::Appointing { draw, .. } => Some(draw),
             _ => None,
         };
         if draw
@@ -127,7 +127,7 @@ fn a_draw_weighs_what_counted_when_it_was_fixed() {
     let fixed = epoch(&world);
     assert!(matches!(
         world.record(&job).stage,
-        Stage::Open { draw: Some(_), .. }
+        Stage::Pending { draw: Some(_), .. }
     ));
     to_the_eve_of_the_draw(&mut world, &job);
     world.step(&[], 500);
@@ -142,7 +142,7 @@ fn a_partner_has_no_more_verifications_loaded_on_it_than_it_has_places() {
         params.compute.verifications_per_place = 1;
         params.compute.execute_window_ms = 600_000;
     });
-    (0..PARTNERS).for_each(|n| world.depart(n, Conduct::NeverSeals));
+    (0..PARTNERS).for_each(|n| world.depart(n, Conduct::NeverCommits));
     (0..PARTNERS).for_each(|n| world.depart(n, Conduct::NeverAnnounces));
     // Two places each: twelve verifications, while three jobs ask for five each.
     let jobs: Vec<_> = (0..3).map(|_| world.submit(&demanding(5))).collect();
@@ -160,7 +160,7 @@ fn a_partner_has_no_more_verifications_loaded_on_it_than_it_has_places() {
 
 #[test]
 fn a_block_moves_a_bounded_number_of_jobs_and_those_first_that_are_due_the_longest() {
-    let mut world = World::with(|params| params.block_weight = 1 << 30);
+    let mut world = World::with(|params| params.block_gas_limit = 1 << 30);
     world.holders = Vec::new();
     let first = world.submit(&spec());
     let more = MAX_MOVED_PER_BLOCK + 5;

@@ -37,7 +37,7 @@ fn lost_bond(partner: &Partner) -> Amount {
 }
 
 fn fee(world: &World) -> Amount {
-    world.chain.genesis.params.minimum_fee
+    world.chain.genesis.params.min_fee
 }
 
 fn everybody(world: &mut World, conduct: Conduct) {
@@ -54,7 +54,7 @@ fn without_inputs_the_job_fails_at_its_deadline_and_not_before() {
     let mut world = World::new();
     world.holders = vec![0, 1];
     let job = world.submit(&spec());
-    let Stage::Open {
+    let Stage::Pending {
         deadline,
         draw: None,
         ..
@@ -65,7 +65,7 @@ fn without_inputs_the_job_fails_at_its_deadline_and_not_before() {
     while now(&world) < deadline {
         assert!(matches!(
             world.record(&job).stage,
-            Stage::Open { draw: None, .. }
+            Stage::Pending { draw: None, .. }
         ));
         world.step(&[job], 1_000);
     }
@@ -100,7 +100,7 @@ fn without_a_free_partner_the_draw_is_repeated_until_the_deadline() {
         );
     }
     world.step(&[job], 500);
-    let Stage::Open {
+    let Stage::Pending {
         draw: Some(first),
         deadline,
         ..
@@ -109,7 +109,7 @@ fn without_a_free_partner_the_draw_is_repeated_until_the_deadline() {
         panic!()
     };
     let mut draws = std::collections::BTreeSet::from([first]);
-    while let Stage::Open {
+    while let Stage::Pending {
         draw: Some(draw),
         deadline: same,
         ..
@@ -149,7 +149,7 @@ fn a_partner_whose_bond_comes_free_is_drawn_later() {
     }
     assert!(matches!(
         world.record(&job).stage,
-        Stage::Open { draw: Some(_), .. }
+        Stage::Pending { draw: Some(_), .. }
     ));
     assert_eq!(
         world.act(
@@ -191,7 +191,7 @@ fn a_declined_assignment_goes_to_another_at_once() {
     world.depart(first, Conduct::Declines);
     world.step(&[job], 100);
     let record = world.record(&job);
-    assert!(matches!(record.stage, Stage::Open { draw: Some(_), .. }));
+    assert!(matches!(record.stage, Stage::Pending { draw: Some(_), .. }));
     assert!(now(&world).0 - before.0 <= 100);
     assert_eq!(
         lost_bond(&world.partner(first)),
@@ -359,10 +359,10 @@ fn a_silent_verifier_is_replaced_by_two_and_its_seat_is_kept() {
     let record = world.run_to(&job, "verifying");
     let silent = parties(&record.stage).1;
     for n in &silent {
-        world.depart(*n, Conduct::NeverSeals);
+        world.depart(*n, Conduct::NeverCommits);
     }
     let record = world.run_to(&job, "announced");
-    let Stage::Announced {
+    let Stage::Appointing {
         verifiers,
         missing,
         needed,
@@ -402,10 +402,10 @@ fn one_of_two_replacements_is_enough() {
         1,
         "this needs a job that sortition did not draw for"
     );
-    world.depart(silent[0], Conduct::NeverSeals);
+    world.depart(silent[0], Conduct::NeverCommits);
     world.run_to(&job, "announced");
     let again = parties(&world.run_to(&job, "verifying").stage).1;
-    world.depart(again[0], Conduct::NeverSeals);
+    world.depart(again[0], Conduct::NeverCommits);
     let record = world.run(&job);
     assert_eq!(record.stage, Stage::Settled);
     assert!(lost_bond(&world.partner(again[0])) > Amount::ZERO);
@@ -423,7 +423,7 @@ fn one_of_two_replacements_is_enough() {
 #[test]
 fn after_two_silent_rounds_the_job_is_unverified_and_its_primary_paid() {
     let mut world = proven();
-    everybody(&mut world, Conduct::NeverSeals);
+    everybody(&mut world, Conduct::NeverCommits);
     let job = world.submit(&demanding(1));
     let primary = parties(&world.run_to(&job, "committed").stage).0.unwrap();
     let record = world.run_to_failure(&job, FailureReason::Unverified);
@@ -445,7 +445,7 @@ fn without_anybody_to_fill_up_the_job_is_unverified_at_its_deadline() {
     let mut world = proven();
     let job = world.submit(&demanding(1));
     let primary = parties(&world.run_to(&job, "committed").stage).0.unwrap();
-    let Stage::Committed { .. } = world.record(&job).stage else {
+    let Stage::Announcing { .. } = world.record(&job).stage else {
         panic!()
     };
     for n in (0..PARTNERS).filter(|n| *n != primary) {
@@ -460,7 +460,7 @@ fn without_anybody_to_fill_up_the_job_is_unverified_at_its_deadline() {
             None
         );
     }
-    let Stage::Announced { deadline, .. } = world.run_to(&job, "announced").stage else {
+    let Stage::Appointing { deadline, .. } = world.run_to(&job, "announced").stage else {
         panic!()
     };
     while now(&world) < deadline {
@@ -469,7 +469,7 @@ fn without_anybody_to_fill_up_the_job_is_unverified_at_its_deadline() {
     }
     assert!(matches!(
         world.record(&job).stage,
-        Stage::Revealed {
+        Stage::Revealing {
             unverified: true,
             ..
         }
@@ -493,7 +493,7 @@ fn a_seal_that_is_never_opened_is_not_paid_however_verification_ends() {
             params.compute.probation_multiple = 0;
             params.compute.max_attempts = 1;
         });
-        everybody(&mut world, Conduct::NeverSeals);
+        everybody(&mut world, Conduct::NeverCommits);
         everybody(&mut world, Conduct::NeverOpens);
         everybody(&mut world, Conduct::NeverAnnounces);
         let job = world.submit(&demanding(1));
@@ -529,11 +529,11 @@ fn a_verifier_that_sealed_and_opened_is_paid_where_others_are_silent() {
     let (primary, verifiers) = (parties(&record.stage).0.unwrap(), parties(&record.stage).1);
     (0..PARTNERS)
         .filter(|n| *n != verifiers[0])
-        .for_each(|n| world.depart(n, Conduct::NeverSeals));
+        .for_each(|n| world.depart(n, Conduct::NeverCommits));
     let record = world.run_to(&job, "revealed");
     assert!(matches!(
         record.stage,
-        Stage::Revealed {
+        Stage::Revealing {
             unverified: true,
             ..
         }
@@ -641,7 +641,7 @@ fn results_that_are_not_stored_pay_the_verifiers_and_not_the_primary() {
     world.holders = vec![1, 2, 3];
     let record = world.run_to(&job, "agreed");
     world.holders = vec![1, 2];
-    let Stage::Agreed { deadline, .. } = record.stage else {
+    let Stage::Storing { deadline, .. } = record.stage else {
         panic!()
     };
     while now(&world) < deadline {
@@ -670,7 +670,7 @@ fn no_window_closes_before_leaders_of_more_than_f_have_proposed() {
     let mut world = proven();
     world.holders = Vec::new();
     let job = world.submit(&spec());
-    let Stage::Open { deadline, .. } = world.record(&job).stage else {
+    let Stage::Pending { deadline, .. } = world.record(&job).stage else {
         panic!()
     };
     // Only validator 1, with 3 of 13, proposes: F is 4.
@@ -680,7 +680,7 @@ fn no_window_closes_before_leaders_of_more_than_f_have_proposed() {
         world.chain.push(&block);
     }
     assert!(now(&world) > deadline);
-    assert!(matches!(world.record(&job).stage, Stage::Open { .. }));
+    assert!(matches!(world.record(&job).stage, Stage::Pending { .. }));
     let mut block = world.chain.block_with(1, Vec::new(), Vec::new());
     block.header.proposer = types::number::ValidatorIndex(2);
     world.chain.push(&block);

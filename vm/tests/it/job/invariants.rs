@@ -69,21 +69,21 @@ type Locks = BTreeMap<Address, BTreeMap<JobId, Amount>>;
 fn bonds(record: &JobRecord, locks: &mut Locks, running: &mut BTreeMap<Address, u16>) {
     let none: &[Verifier] = &[];
     let (primary, verifiers) = match &record.stage {
-        Stage::Open { .. } | Stage::Settled | Stage::Failed { .. } => return,
+        Stage::Pending { .. } | Stage::Settled | Stage::Failed { .. } => return,
         Stage::Assigned { primary, .. } => (primary, none),
-        Stage::Committed {
+        Stage::Announcing {
             primary, verifiers, ..
         }
-        | Stage::Announced {
+        | Stage::Appointing {
             primary, verifiers, ..
         }
         | Stage::Verifying {
             primary, verifiers, ..
         }
-        | Stage::Revealed {
+        | Stage::Revealing {
             primary, verifiers, ..
         }
-        | Stage::Agreed {
+        | Stage::Storing {
             primary, verifiers, ..
         } => (primary, verifiers.as_slice()),
     };

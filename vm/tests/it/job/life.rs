@@ -1,9 +1,9 @@
 //! Jobs that settle, and what their receipts say.
 
-use types::attestation::claim_root;
+use types::attestation::result_root_of;
 use types::hash::JobId;
 use types::job::{JobReceipt, Stage};
-use types::number::{Amount, SQUARE, Weight};
+use types::number::{Amount, Fuel, SQUARE};
 use types::transaction::Action;
 use vm::compute::fixed::ONE;
 use vm::query;
@@ -45,7 +45,7 @@ fn a_job_settles_and_everybody_is_paid() {
     assert_eq!(
         receipt.price,
         Amount(SQUARE.0 / 2),
-        "the ask for the weight that the limits allow"
+        "the ask for the fuel that the limits allow"
     );
     assert!(receipt.verifiers.len() >= 2);
     assert_eq!(
@@ -72,7 +72,7 @@ fn a_job_settles_and_everybody_is_paid() {
         );
     }
     // The customer paid them, what was burned, and its own transaction's fee.
-    let fee = world.chain.genesis.params.minimum_fee;
+    let fee = world.chain.genesis.params.min_fee;
     let cost = Amount::sum([
         receipt.price,
         receipt.verification_paid,
@@ -96,7 +96,7 @@ fn the_receipt_holds_what_reproduces_the_root() {
     world.run(&job);
     let receipt = receipt(&world, &job);
     let leaves = world.leaves(primary, &revealed, &all_tasks(&revealed));
-    assert_eq!(receipt.result_root, claim_root(&receipt.salt, &leaves));
+    assert_eq!(receipt.result_root, result_root_of(&receipt.salt, &leaves));
     assert_eq!(receipt.workload, revealed.spec.workload.id());
     assert_eq!(receipt.input_root, revealed.spec.workload.input_root());
     assert_eq!(
@@ -120,7 +120,7 @@ fn storage_and_the_parties_fees_are_burned_at_the_customers_expense() {
     two_mib.workload.limits.output_bytes = 3 << 20;
     let job = world.submit(&two_mib);
     let (fee, unit) = (
-        world.chain.genesis.params.minimum_fee,
+        world.chain.genesis.params.min_fee,
         world.chain.genesis.params.compute.storage_fee_per_mib,
     );
     // Inputs of a few bytes count as one MiB, burned at once, and four tasks of 3 MiB of results.
@@ -205,7 +205,7 @@ fn sortition_draws_everybody_where_checks_are_certain_and_never_the_primary() {
     assert!(
         verifiers
             .iter()
-            .all(|v| !v.fill_up && v.partner != primary.partner && v.tasks.len() == 4)
+            .all(|v| !v.appointed && v.partner != primary.partner && v.tasks.len() == 4)
     );
     world.run(&job);
     assert_eq!(receipt(&world, &job).verifiers.len(), 5);
@@ -216,7 +216,7 @@ fn the_announce_window_ends_only_at_its_deadline() {
     let mut world = proven();
     let job = world.submit(&certain());
     world.run_to(&job, "committed");
-    let Stage::Committed { deadline, .. } = world.record(&job).stage else {
+    let Stage::Announcing { deadline, .. } = world.record(&job).stage else {
         panic!()
     };
     loop {
@@ -224,7 +224,7 @@ fn the_announce_window_ends_only_at_its_deadline() {
         let now = query_time(&world);
         let stage = world.record(&job).stage;
         match stage {
-            Stage::Committed { .. } => assert!(now < deadline.0),
+            Stage::Announcing { .. } => assert!(now < deadline.0),
             Stage::Verifying { .. } => {
                 assert!(now >= deadline.0);
                 break;
@@ -256,7 +256,7 @@ fn a_bond_on_probation_is_always_checked_until_its_verified_value_suffices() {
         filled_up += receipt
             .verifiers
             .iter()
-            .filter(|verifier| verifier.fill_up)
+            .filter(|verifier| verifier.appointed)
             .count();
     }
     assert!(filled_up > 0);
@@ -269,7 +269,7 @@ fn fill_ups_complete_the_minimum_beside_those_who_announce() {
     world.run(&job);
     let receipt = receipt(&world, &job);
     assert_eq!(receipt.verifiers.len(), 4);
-    assert!(receipt.verifiers.iter().any(|verifier| verifier.fill_up));
+    assert!(receipt.verifiers.iter().any(|verifier| verifier.appointed));
 }
 
 #[test]
@@ -277,11 +277,11 @@ fn verifiers_of_some_tasks_check_just_these() {
     let mut world = proven();
     let mut some = demanding(3);
     some.workload.tasks = 16;
-    some.workload.limits.weight = Weight(25_000_000);
+    some.workload.limits.fuel = Fuel(25_000_000);
     some.verification.tasks_per_verifier = Some(5);
     let job = world.submit(&some);
     let record = world.run_to(&job, "revealed");
-    let Stage::Revealed { verifiers, .. } = &record.stage else {
+    let Stage::Revealing { verifiers, .. } = &record.stage else {
         panic!()
     };
     assert!(verifiers.iter().all(|verifier| verifier.tasks.len() == 5));

@@ -1,7 +1,7 @@
 //! Two openings that differ never lead to Settled, wherever they differ and whoever is wrong.
 
 use types::job::{FailureReason, Stage};
-use types::number::{Amount, Weight};
+use types::number::{Amount, Fuel};
 use vm::query;
 
 use crate::fixture::square;
@@ -22,7 +22,7 @@ fn assert_nobody_gains(world: &World, burned: Amount) {
         assert_eq!(world.partner(n).bond, square(500));
         assert!(world.partner(n).locks.is_empty());
     }
-    let fee = world.chain.genesis.params.minimum_fee;
+    let fee = world.chain.genesis.params.min_fee;
     assert_eq!(
         world.chain.account(CUSTOMER).balance,
         Amount(square(10_000).0 - burned.0 - fee.0)
@@ -83,7 +83,7 @@ fn one_honest_verifier_among_colluders_is_enough() {
 fn a_wrong_task_that_nobody_drew_is_not_seen_and_one_that_somebody_drew_is() {
     let mut some = demanding(2);
     some.workload.tasks = 16;
-    some.workload.limits.weight = Weight(25_000_000);
+    some.workload.limits.fuel = Fuel(25_000_000);
     some.verification.tasks_per_verifier = Some(4);
     let mut start = proven();
     let job = start.submit(&some);
@@ -94,7 +94,7 @@ fn a_wrong_task_that_nobody_drew_is_not_seen_and_one_that_somebody_drew_is() {
         let mut world = start.clone();
         world.depart(primary, Conduct::Wrong(task));
         let record = world.run_to(&job, "revealed");
-        let Stage::Revealed { verifiers, .. } = &record.stage else {
+        let Stage::Revealing { verifiers, .. } = &record.stage else {
             panic!()
         };
         let drawn = verifiers

@@ -51,7 +51,7 @@ impl Model {
     }
 
     fn fee(world: &World) -> u128 {
-        world.chain.genesis.params.minimum_fee.0
+        world.chain.genesis.params.min_fee.0
     }
 
     fn pay(&mut self, job: &JobId, to: &Address, amount: u128) {
@@ -161,7 +161,7 @@ impl Model {
                     acknowledged,
                     ..
                 },
-                Stage::Open { .. } | Stage::Failed { .. },
+                Stage::Pending { .. } | Stage::Failed { .. },
             ) if !did(&primary.partner, declined) => {
                 let breach = if *acknowledged {
                     Breach::Uncommitted
@@ -173,7 +173,7 @@ impl Model {
             (Stage::Verifying { verifiers, .. }, _) if moved => {
                 for verifier in verifiers
                     .iter()
-                    .filter(|v| v.claim.is_none() && !did(&v.partner, claimed))
+                    .filter(|v| v.commitment.is_none() && !did(&v.partner, claimed))
                 {
                     self.slash(
                         world,
@@ -184,7 +184,7 @@ impl Model {
                 }
             }
             (
-                Stage::Revealed {
+                Stage::Revealing {
                     primary,
                     opened,
                     verifiers,
@@ -222,11 +222,11 @@ impl Model {
                                 reason: FailureReason::Unresolved
                             }
                 );
-                if !differ && !matches!(after.stage, Stage::Agreed { .. }) {
+                if !differ && !matches!(after.stage, Stage::Storing { .. }) {
                     self.pay_all(before, &open);
                 }
             }
-            (Stage::Agreed { verifiers, .. }, _) if moved => {
+            (Stage::Storing { verifiers, .. }, _) if moved => {
                 self.pay_all(before, &verifiers.iter().collect::<Vec<_>>());
             }
             _ => {}
@@ -251,8 +251,7 @@ impl Model {
         *self.ends.entry(format!("{reason:?}")).or_default() += 1;
         let primary = crate::job::world::parties(&before.stage).0;
         if matches!(reason, None | Some(FailureReason::Unverified)) {
-            let price =
-                before.spec.workload.limits.weight.0 * u64::from(before.spec.workload.tasks);
+            let price = before.spec.workload.limits.fuel.0 * u64::from(before.spec.workload.tasks);
             let ask = world.partner(primary.unwrap()).profile.ask.0;
             self.pay(
                 &after.id,

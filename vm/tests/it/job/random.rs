@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use types::hash::JobId;
 use types::job::{JobSpec, Stage};
-use types::number::{Amount, Weight};
+use types::number::{Amount, Fuel};
 use types::transaction::Action;
 
 use crate::fixture::{Random, address, square};
@@ -25,9 +25,9 @@ const CONDUCTS: [Conduct; 8] = [
     Conduct::SaysUnrunnable,
     Conduct::NeverCommits,
     Conduct::NeverAnnounces,
-    Conduct::NeverSeals,
+    Conduct::NeverCommits,
     Conduct::NeverOpens,
-    Conduct::NeverSeals,
+    Conduct::NeverCommits,
 ];
 
 fn number(name: &str) -> Option<u64> {
@@ -65,7 +65,7 @@ fn run(seed: u64) -> BTreeMap<String, u32> {
         params.compute.execute_window_ms = 4_000;
         params.compute.reveal_window_ms = 3_000;
         params.compute.store_window_ms = 4_000;
-        params.compute.classes[0].lowest_weight_per_ms = 1_000_000;
+        params.compute.classes[0].min_fuel_per_ms = 1_000_000;
         params.compute.unbonding_ms = 10_000;
     });
     let mut wrong = BTreeMap::new();
@@ -124,10 +124,10 @@ fn random_spec(random: &mut Random) -> JobSpec {
     } else {
         Amount(value.0.div_ceil(4))
     };
-    spec.verification.minimum_verifiers = u16::try_from(random.below(4)).unwrap();
+    spec.verification.min_verifiers = u16::try_from(random.below(4)).unwrap();
     spec.verification.tasks_per_verifier =
         (random.below(3) == 0).then(|| u32::try_from(1 + random.below(4)).unwrap());
-    spec.workload.limits.weight = Weight(10_000_000 * (1 + random.below(10)));
+    spec.workload.limits.fuel = Fuel(10_000_000 * (1 + random.below(10)));
     spec
 }
 

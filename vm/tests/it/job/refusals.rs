@@ -179,7 +179,7 @@ fn announcements_need_the_own_proof_over_this_sortition() {
         "own_work"
     );
     assert_eq!(refused(&world, m, good.clone()), "bad_proof");
-    assert_eq!(refused(&world, CUSTOMER, good.clone()), "not_counted");
+    assert_eq!(refused(&world, CUSTOMER, good.clone()), "not_in_snapshot");
     let Action::Announce { proof, .. } = &good else {
         panic!()
     };
@@ -212,7 +212,7 @@ fn an_output_above_the_threshold_draws_nobody() {
     let mut world = proven();
     let job = world.submit(&spec());
     let record = world.run_to(&job, "committed");
-    let Stage::Committed {
+    let Stage::Announcing {
         committed, primary, ..
     } = &record.stage
     else {
@@ -276,7 +276,7 @@ fn sortition_runs_over_a_beacon_that_nobody_knew_when_the_seal_was_included() {
     let lag = world.chain.genesis.params.beacon_lag;
     loop {
         let record = world.record(&job);
-        let Stage::Committed {
+        let Stage::Announcing {
             committed,
             primary,
             deadline,
@@ -354,7 +354,7 @@ fn a_key_registered_after_the_seal_does_not_count() {
     for _ in 0..10 {
         world.step(&[], 100);
     }
-    let Stage::Committed { committed, .. } = &record.stage else {
+    let Stage::Announcing { committed, .. } = &record.stage else {
         panic!()
     };
     assert!(
@@ -401,7 +401,7 @@ fn only_verifiers_seal_and_only_once() {
     );
     assert_eq!(refused(&world, CUSTOMER, claim.clone()), "not_verifier");
     assert_eq!(world.act(verifiers[0], claim.clone()), None);
-    assert_eq!(refused(&world, verifiers[0], claim), "already_sealed");
+    assert_eq!(refused(&world, verifiers[0], claim), "already_committed");
 }
 
 #[test]
@@ -421,10 +421,10 @@ fn an_opening_shows_every_drawn_task_or_is_none() {
     let good = world.primary_opening(primary, &record);
     let mut salted = good.clone();
     salted.salt.0[0] ^= 1;
-    assert_eq!(refused(&world, primary, reveal(salted)), "wrong_seal");
+    assert_eq!(refused(&world, primary, reveal(salted)), "wrong_commitment");
     let mut rooted = good.clone();
     rooted.root.0[0] ^= 1;
-    assert_eq!(refused(&world, primary, reveal(rooted)), "wrong_seal");
+    assert_eq!(refused(&world, primary, reveal(rooted)), "wrong_commitment");
     let leaves = world.leaves(primary, &record, &all);
     let fewer =
         types::attestation::Opening::new(good.salt, &leaves, &all[..3], good.outcomes).unwrap();
@@ -445,7 +445,7 @@ fn an_opening_shows_every_drawn_task_or_is_none() {
     }
     assert_eq!(
         refused(&world, verifier, reveal(good.clone())),
-        "wrong_seal"
+        "wrong_commitment"
     );
     assert_eq!(
         refused(&world, CUSTOMER, reveal(good.clone())),
@@ -464,7 +464,7 @@ fn an_opening_shows_every_drawn_task_or_is_none() {
     );
     assert_eq!(
         refused(&world, verifiers[1], reveal(mine.clone())),
-        "wrong_seal",
+        "wrong_commitment",
         "a copied claim is worth nothing"
     );
 
@@ -484,15 +484,15 @@ fn no_more_verifiers_are_bound_than_there_are_seats() {
     let seats = vm::compute::price::seats(&record.policy);
     for taken in [seats - 1, seats] {
         let mut crowded = record.clone();
-        let Stage::Committed { verifiers, .. } = &mut crowded.stage else {
+        let Stage::Announcing { verifiers, .. } = &mut crowded.stage else {
             panic!()
         };
         verifiers.extend((0..taken).map(|at| Verifier {
             partner: types::hash::Address([u8::try_from(at).unwrap(); 20]),
-            fill_up: false,
+            appointed: false,
             tasks: Vec::new(),
             bond: types::number::Amount::ZERO,
-            claim: None,
+            commitment: None,
             opened: None,
         }));
         let mut trial = world.chain.clone();
@@ -511,10 +511,7 @@ fn when_the_fees_are_used_up_parties_pay_their_own() {
     let mut record = world.run_to(&job, "assigned");
     let primary = parties(&record.stage).0.unwrap();
     // The fees go back to the customer, but for half of one.
-    let (fee, all) = (
-        world.chain.genesis.params.minimum_fee.0,
-        record.escrow.fees.0,
-    );
+    let (fee, all) = (world.chain.genesis.params.min_fee.0, record.escrow.fees.0);
     record.escrow.fees.0 = fee / 2;
     let mut customer = world.chain.account(CUSTOMER);
     customer.balance.0 += all - fee / 2;
@@ -566,7 +563,7 @@ fn a_refused_action_is_not_paid_back() {
     );
     assert_eq!(
         before.0 - world.chain.account(n).balance.0,
-        world.chain.genesis.params.minimum_fee.0
+        world.chain.genesis.params.min_fee.0
     );
     assert_eq!(world.record(&job).burned, record.burned);
 }
@@ -591,5 +588,5 @@ fn a_fee_above_the_least_is_paid_back_only_up_to_it() {
         .next(vec![rich.sign(&crate::fixture::key(primary))]);
     world.check();
     let lost = before.0 - world.chain.account(primary).balance.0;
-    assert_eq!(lost, square(5).0 - world.chain.genesis.params.minimum_fee.0);
+    assert_eq!(lost, square(5).0 - world.chain.genesis.params.min_fee.0);
 }

@@ -4,10 +4,10 @@ use types::codec::{Bounded, Text};
 use types::hash::BlobId;
 use types::job::{Input, JobSpec, Output};
 use types::limits::{
-    MAX_BLOB_BYTES, MAX_MINIMUM_VERIFIERS, MAX_MODULE_BYTES, MAX_TASK_MEMORY_BYTES,
-    MAX_TASK_OUTPUT_BYTES, MAX_TASK_WEIGHT,
+    MAX_BLOB_BYTES, MAX_MIN_VERIFIERS, MAX_MODULE_BYTES, MAX_TASK_FUEL, MAX_TASK_MEMORY_BYTES,
+    MAX_TASK_OUTPUT_BYTES,
 };
-use types::number::{Amount, EngineClass, Weight};
+use types::number::{Amount, EngineClass, Fuel};
 use types::transaction::Action;
 use vm::compute::spec::check_spec;
 use vm::compute::{Estimate, JobError, estimate};
@@ -23,7 +23,7 @@ fn code(change: impl FnOnce(&mut JobSpec)) -> String {
     let code = world
         .try_submit(&spec)
         .expect_err("this spec must be refused");
-    let fee = world.chain.genesis.params.minimum_fee;
+    let fee = world.chain.genesis.params.min_fee;
     assert_eq!(
         world.chain.account(CUSTOMER).balance,
         before.checked_sub(fee).unwrap(),
@@ -61,7 +61,7 @@ fn outputs(spec: &mut JobSpec, files: &[(&str, &str)]) {
 
 /// What the devnet's slowest partner does in a third of a week, less the window that there is anyway, and a millisecond
 /// for the inputs.
-const A_WEEKS_WEIGHT: u64 = (7 * 24 * 3_600 * 1_000 - 15_000 - 1) / 3 * 50_000;
+const A_WEEKS_FUEL: u64 = (7 * 24 * 3_600 * 1_000 - 15_000 - 1) / 3 * 50_000;
 
 #[test]
 fn limits_are_inclusive_and_what_is_beyond_is_refused() {
@@ -73,24 +73,24 @@ fn limits_are_inclusive_and_what_is_beyond_is_refused() {
         },
         |s| s.workload.tasks = 0,
         |s| s.workload.tasks = 1_025,
-        |s| s.workload.limits.weight = Weight(0),
+        |s| s.workload.limits.fuel = Fuel(0),
         // 64 for each byte of the module, one for each byte of the input.
-        |s| s.workload.limits.weight = Weight(64 * 6 + 5 - 1),
+        |s| s.workload.limits.fuel = Fuel(64 * 6 + 5 - 1),
         |s| {
             s.workload.tasks = 17;
             s.workload.limits.output_bytes = MAX_TASK_OUTPUT_BYTES;
-            s.workload.limits.weight = Weight(1_000);
+            s.workload.limits.fuel = Fuel(1_000);
         },
-        |s| s.workload.limits.weight = Weight(A_WEEKS_WEIGHT / 4 + 50_000),
+        |s| s.workload.limits.fuel = Fuel(A_WEEKS_FUEL / 4 + 50_000),
         |s| {
             // A week to execute, and the inputs.
-            s.workload.limits.weight = Weight(A_WEEKS_WEIGHT / 4);
+            s.workload.limits.fuel = Fuel(A_WEEKS_FUEL / 4);
             s.workload.stdin = Some(BlobId {
                 length: 5_000,
                 ..BlobId::of(b"x")
             });
         },
-        |s| s.workload.limits.weight = Weight(MAX_TASK_WEIGHT + 1),
+        |s| s.workload.limits.fuel = Fuel(MAX_TASK_FUEL + 1),
         |s| s.workload.limits.memory_bytes = 0,
         |s| s.workload.limits.memory_bytes = MAX_TASK_MEMORY_BYTES + 1,
         |s| s.workload.limits.output_bytes = MAX_TASK_OUTPUT_BYTES + 1,
@@ -102,7 +102,7 @@ fn limits_are_inclusive_and_what_is_beyond_is_refused() {
                 ..BlobId::of(b"x")
             })
         },
-        |s| s.verification.minimum_verifiers = MAX_MINIMUM_VERIFIERS + 1,
+        |s| s.verification.min_verifiers = MAX_MIN_VERIFIERS + 1,
         |s| s.verification.tasks_per_verifier = Some(0),
         |s| {
             let blob = |n: u8| BlobId {
@@ -124,7 +124,7 @@ fn limits_are_inclusive_and_what_is_beyond_is_refused() {
         |s| s.workload.limits.output_bytes = MAX_TASK_OUTPUT_BYTES,
         |s| {
             s.workload.module.length = MAX_MODULE_BYTES;
-            s.workload.limits.weight = Weight(64 * MAX_MODULE_BYTES + 5);
+            s.workload.limits.fuel = Fuel(64 * MAX_MODULE_BYTES + 5);
             s.price_cap = square(50);
         },
         |s| {
@@ -132,18 +132,18 @@ fn limits_are_inclusive_and_what_is_beyond_is_refused() {
                 length: MAX_BLOB_BYTES,
                 ..BlobId::of(b"x")
             });
-            s.workload.limits.weight = Weight(64 * 6 + 5 + MAX_BLOB_BYTES);
+            s.workload.limits.fuel = Fuel(64 * 6 + 5 + MAX_BLOB_BYTES);
             s.price_cap = square(50);
         },
-        |s| s.workload.limits.weight = Weight(64 * 6 + 5),
+        |s| s.workload.limits.fuel = Fuel(64 * 6 + 5),
         |s| {
             s.workload.tasks = 16;
             s.workload.limits.output_bytes = MAX_TASK_OUTPUT_BYTES;
-            s.workload.limits.weight = Weight(1_000);
+            s.workload.limits.fuel = Fuel(1_000);
         },
         |s| {
             s.workload.tasks = 1_024;
-            s.workload.limits.weight = Weight(1_000);
+            s.workload.limits.fuel = Fuel(1_000);
         },
     ];
     for change in within {
@@ -152,7 +152,7 @@ fn limits_are_inclusive_and_what_is_beyond_is_refused() {
         World::new().submit(&spec);
     }
     let mut longest = spec();
-    longest.workload.limits.weight = Weight(A_WEEKS_WEIGHT / 4);
+    longest.workload.limits.fuel = Fuel(A_WEEKS_FUEL / 4);
     assert_eq!(
         check_spec(&World::new().chain.genesis.params.compute, &longest),
         Ok(())
@@ -311,7 +311,7 @@ fn a_price_below_every_ask_is_refused_with_the_lowest() {
 }
 
 #[test]
-fn a_price_below_what_the_weight_is_worth_is_refused_however_little_partners_ask() {
+fn a_price_below_what_the_fuel_is_worth_is_refused_however_little_partners_ask() {
     let mut world = World::new();
     for n in 0..PARTNERS {
         let mut profile = world.partner(n).profile;
@@ -322,7 +322,7 @@ fn a_price_below_what_the_weight_is_worth_is_refused_however_little_partners_ask
         world.step(&[], 500);
     }
     // Four tasks of 10^8: 400 times the floor for a million.
-    let floor = Amount(400 * world.chain.genesis.params.compute.classes[0].least_ask.0);
+    let floor = Amount(400 * world.chain.genesis.params.compute.classes[0].min_ask.0);
     let mut cheap = spec();
     cheap.price_cap = floor;
     let policy = estimated(&world.chain, &cheap).policy.unwrap();
@@ -353,7 +353,7 @@ fn a_verifiers_fee_follows_its_work_and_not_the_price_cap() {
         assert_eq!(policy.tasks_per_verifier, 4);
         policy.verifier_fee
     };
-    // All partners ask half a SQUARE for the weight of the four tasks.
+    // All partners ask half a SQUARE for the fuel of the four tasks.
     for cap in [square(1).0 / 2, square(1).0, square(40).0] {
         assert_eq!(fee(Amount(cap)), Amount(square(1).0 / 2));
     }
@@ -384,7 +384,7 @@ fn a_bond_that_too_few_others_can_match_is_refused() {
     };
     assert!(bond > square(250), "half of the bond of each of the others");
     // Where each of several verifiers locks a part, the others can.
-    large.verification.minimum_verifiers = 4;
+    large.verification.min_verifiers = 4;
     let policy = estimated(&world.chain, &large).policy.unwrap();
     assert!(policy.verifier_bond <= square(250) && policy.bond > square(250));
 }
@@ -478,7 +478,7 @@ fn more_verifiers_than_partners_are_refused() {
         assert_eq!(world.try_submit(&spec()), Err(alone.to_owned()));
     }
     assert_eq!(
-        code(|s| s.verification.minimum_verifiers = 6),
+        code(|s| s.verification.min_verifiers = 6),
         "not_enough_verifiers"
     );
     World::new().submit(&demanding(5));
@@ -488,7 +488,7 @@ fn more_verifiers_than_partners_are_refused() {
 fn too_few_tasks_per_verifier_are_refused_with_the_least() {
     let few = |s: &mut JobSpec| {
         s.workload.tasks = 1_000;
-        s.workload.limits.weight = Weight(1_000);
+        s.workload.limits.fuel = Fuel(1_000);
         s.verification.tasks_per_verifier = Some(1);
     };
     assert_eq!(code(few), "too_few_tasks_per_verifier");
@@ -544,7 +544,7 @@ fn amounts_that_overflow_are_refused() {
         // So few of the tasks for each verifier that a wrong one is hardly ever found.
         s.verification.tasks_per_verifier = Some(2);
         s.workload.tasks = 64;
-        s.workload.limits.weight = Weight(1_000);
+        s.workload.limits.fuel = Fuel(1_000);
     };
     assert_eq!(code(boundless), "bond_boundless");
 }
@@ -564,7 +564,7 @@ fn the_estimate_is_what_submitting_gives() {
             (Some(record.policy), Some(escrow))
         );
         assert_eq!(seen.eligible.len(), usize::from(PARTNERS));
-        let fee = world.chain.genesis.params.minimum_fee;
+        let fee = world.chain.genesis.params.min_fee;
         let left = square(10_000).0 - seen.total.unwrap().0 - fee.0;
         assert_eq!(world.chain.account(CUSTOMER).balance.0, left);
     }

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use types::account::{Partner, is_drawn};
 use types::attestation::{
-    ClaimContext, Exit, Opening, Outcome, Outcomes, claim_root, commitment, leaf, sortition_input,
+    CommitmentContext, Exit, Opening, Outcome, Outcomes, commitment, leaf, result_root_of,
+    sortition_input,
 };
 use types::codec::{Bounded, Text, encode};
 use types::genesis::GenesisPartner;
 use types::hash::{Address, BlobId, Domain, Hash32, JobId};
 use types::job::{
-    CLASS_WASM_V1, Committed, Constraints, FailureReason, Input, JobRecord, JobSpec, Output, Stage,
-    TaskLimits, Verification, Verifier, Workload,
+    CLASS_WASM_V1, Constraints, FailureReason, Input, JobRecord, JobSpec, Output,
+    PrimaryCommitment, Stage, TaskLimits, Verification, Verifier, Workload,
 };
-use types::number::{Amount, Attempt, SQUARE, TaskIndex, ValidatorIndex, Weight};
+use types::number::{Amount, Attempt, Fuel, SQUARE, TaskIndex, ValidatorIndex};
 use types::params::Params;
 use types::transaction::{Action, Holding, StoredStatement, SystemTransaction};
 use vm::{Rules, query};
@@ -36,7 +37,7 @@ pub enum Conduct {
     SaysUnrunnable,
     NeverCommits,
     NeverAnnounces,
-    NeverSeals,
+    NeverCommits,
     NeverOpens,
     /// Has a wrong outcome of this task.
     Wrong(u32),
@@ -195,8 +196,8 @@ impl World {
             // A seal whose sortition is still to come counts as what comes before it.
             let waits = matches!(
                 &record.stage,
-                Stage::Committed {
-                    committed: Committed { beacon: None, .. },
+                Stage::Announcing {
+                    committed: PrimaryCommitment { beacon: None, .. },
                     ..
                 }
             );
@@ -240,10 +241,10 @@ impl World {
     /// What validators that hold everything say of a job now.
     fn statements(&self, record: &JobRecord) -> Vec<SystemTransaction> {
         let (holding, attempt, stored) = match &record.stage {
-            Stage::Open {
+            Stage::Pending {
                 draw: None, stored, ..
             } => (Holding::Inputs, Attempt(0), stored),
-            Stage::Agreed { stored, .. } => (Holding::Results, record.attempt, stored),
+            Stage::Storing { stored, .. } => (Holding::Results, record.attempt, stored),
             _ => return Vec::new(),
         };
         let missing = self
@@ -304,7 +305,7 @@ impl World {
                     commitment,
                 })
             }
-            Stage::Committed {
+            Stage::Announcing {
                 primary, verifiers, ..
             } if primary.partner != own
                 && !binds(verifiers, n)
@@ -312,10 +313,10 @@ impl World {
             {
                 self.announcement(n, record)
             }
-            Stage::Verifying { verifiers, .. } if !self.does(n, Conduct::NeverSeals) => {
+            Stage::Verifying { verifiers, .. } if !self.does(n, Conduct::NeverCommits) => {
                 let verifier = verifiers
                     .iter()
-                    .find(|v| v.partner == own && v.claim.is_none())?;
+                    .find(|v| v.partner == own && v.commitment.is_none())?;
                 let commitment = self.seal(n, record, &verifier.tasks);
                 Some(Action::Claim {
                     job,
@@ -323,7 +324,7 @@ impl World {
                     commitment,
                 })
             }
-            Stage::Revealed {
+            Stage::Revealing {
                 primary,
                 opened,
                 verifiers,
@@ -349,7 +350,7 @@ impl World {
 
     /// The announcement of partner `n`, if sortition draws it.
     pub fn announcement(&self, n: u8, record: &JobRecord) -> Option<Action> {
-        let Stage::Committed {
+        let Stage::Announcing {
             primary, committed, ..
         } = &record.stage
         else {
@@ -392,7 +393,7 @@ impl World {
         let outputs = Bounded::new(vec![Some(stdout)]).unwrap();
         Outcome {
             exit: Exit::Code { code: 0 },
-            weight: Weight(7),
+            fuel: Fuel(7),
             stdout,
             stderr: BlobId::of(b""),
             outputs,
@@ -418,7 +419,7 @@ impl World {
     }
 
     fn seal(&self, n: u8, record: &JobRecord, tasks: &[TaskIndex]) -> Hash32 {
-        let claim = ClaimContext {
+        let claim = CommitmentContext {
             chain: self.chain.rules.chain_id,
             job: record.id,
             attempt: record.attempt,
@@ -427,14 +428,14 @@ impl World {
         let salt = Self::salt(n, record);
         commitment(
             &claim,
-            &claim_root(&salt, &self.leaves(n, record, tasks)),
+            &result_root_of(&salt, &self.leaves(n, record, tasks)),
             &salt,
         )
     }
 
     /// The primary's opening.
     pub fn primary_opening(&self, n: u8, record: &JobRecord) -> Opening {
-        let Stage::Revealed { verifiers, .. } = &record.stage else {
+        let Stage::Revealing { verifiers, .. } = &record.stage else {
             panic!("not revealed")
         };
         let drawn: BTreeSet<_> = verifiers
@@ -489,21 +490,21 @@ pub fn number(of: &Address) -> u8 {
 pub fn parties(stage: &Stage) -> (Option<u8>, Vec<u8>) {
     let numbers = |verifiers: &[Verifier]| verifiers.iter().map(|v| number(&v.partner)).collect();
     match stage {
-        Stage::Open { .. } | Stage::Settled | Stage::Failed { .. } => (None, Vec::new()),
+        Stage::Pending { .. } | Stage::Settled | Stage::Failed { .. } => (None, Vec::new()),
         Stage::Assigned { primary, .. } => (Some(number(&primary.partner)), Vec::new()),
-        Stage::Committed {
+        Stage::Announcing {
             primary, verifiers, ..
         }
-        | Stage::Announced {
+        | Stage::Appointing {
             primary, verifiers, ..
         }
         | Stage::Verifying {
             primary, verifiers, ..
         }
-        | Stage::Revealed {
+        | Stage::Revealing {
             primary, verifiers, ..
         }
-        | Stage::Agreed {
+        | Stage::Storing {
             primary, verifiers, ..
         } => (Some(number(&primary.partner)), numbers(verifiers)),
     }
@@ -531,7 +532,7 @@ pub fn spec() -> JobSpec {
             .unwrap(),
             tasks: 4,
             limits: TaskLimits {
-                weight: Weight(100_000_000),
+                fuel: Fuel(100_000_000),
                 memory_bytes: 1 << 20,
                 output_bytes: 1 << 20,
             },
@@ -540,7 +541,7 @@ pub fn spec() -> JobSpec {
         },
         constraints: Constraints::default(),
         verification: Verification {
-            minimum_verifiers: 0,
+            min_verifiers: 0,
             tasks_per_verifier: None,
             value_at_risk: square(1),
             task_value_at_risk: square(1),
@@ -561,6 +562,6 @@ pub fn certain() -> JobSpec {
 /// The same with a demand for verifiers.
 pub fn demanding(minimum: u16) -> JobSpec {
     let mut spec = spec();
-    spec.verification.minimum_verifiers = minimum;
+    spec.verification.min_verifiers = minimum;
     spec
 }

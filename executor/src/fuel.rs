@@ -1,7 +1,7 @@
-//! The weight of a task: deterministic work, the unit of limits, deadlines and prices.
+//! The fuel of a task: deterministic work, the unit of limits, deadlines and prices.
 //!
 //! ```text
-//! weight = fuel
+//! fuel = instructions by the cost table of the class
 //!        + 64 x module bytes                     compiling and loading it
 //!        + 1,000,000 x (2 + declared outputs)    laying down stdout, stderr and each output
 //!        + stdin bytes + input bytes             loading and hashing them
@@ -12,7 +12,7 @@
 //!
 //! What is known before anything runs (module, outputs, stdin and inputs) is charged then, memory when it grows (settled
 //! with the next host call or at the end), what was written at the end. A task whose charges pass its limit ends as
-//! `OutOfWeight` with its limit as weight.
+//! `OutOfFuel` with its limit as fuel.
 
 use types::job::Workload;
 
@@ -31,7 +31,7 @@ pub fn upfront(workload: &Workload) -> u64 {
         .unwrap_or(u64::MAX)
         .saturating_add(2);
     workload
-        .loading_weight()
+        .loading_fuel()
         .saturating_add(kept.saturating_mul(PER_KEPT_BLOB))
 }
 

@@ -1,6 +1,6 @@
 //! Who waits in the reserve: actions that their jobs wait for.
 //!
-//! The protocol lane is for what would succeed in a block on the decided state: only the primary or a verifier that is
+//! The protocol queue is for what would succeed in a block on the decided state: only the primary or a verifier that is
 //! expected to act, or a partner that sortition drew, gets in, each with one transaction per job and kind of action,
 //! first come. Fees play no part in it, so that nobody can outbid the parties of a job. Whether an action would succeed
 //! is found by trying it, so there is no second list of the rules of jobs.
@@ -16,7 +16,7 @@ use crate::{ActionError, Beacon, ChainRecord, Context, Fault, Partner, Rules, co
 
 /// Which part of the room a transaction takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lane {
+pub(super) enum Queue {
     Ordinary,
     Protocol,
 }
@@ -32,8 +32,8 @@ pub(super) enum Kind {
     Reveal,
 }
 
-/// What of a job decides on an action's lane; when it changes, the action is looked at again.
-pub(super) type Scene = Option<(Attempt, &'static str, Option<ChainTime>)>;
+/// What of a job decides on an action's queue; when it changes, the action is looked at again.
+pub(super) type Snapshot = Option<(Attempt, &'static str, Option<ChainTime>)>;
 
 /// A partner's action on a job.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +41,7 @@ pub(super) struct Part {
     pub job: JobId,
     pub kind: Kind,
     /// The job as it was when the action was looked at.
-    pub scene: Scene,
+    pub scene: Snapshot,
     /// True if the job waited for the action then.
     pub expected: bool,
 }
@@ -75,7 +75,7 @@ pub(super) fn look(
     let Some((job, kind)) = subject(&transaction.action) else {
         return Ok(None);
     };
-    let minimum = rules.params.compute.minimum_bond;
+    let minimum = rules.params.compute.min_bond;
     // What a party lost may have taken its bond below the least; it is a party still.
     let counts = |partner: Partner| partner.bond >= minimum || partner.locks.contains_key(&job);
     if !partner::read(view, sender)?.is_some_and(counts) {
@@ -92,11 +92,11 @@ pub(super) fn look(
     }))
 }
 
-/// What of a job decides on the lanes of actions, and its record.
+/// What of a job decides on the queues of actions, and its record.
 pub(super) fn scene(
     view: &dyn StateRead,
     job: &JobId,
-) -> Result<(Scene, Option<JobRecord>), Fault> {
+) -> Result<(Snapshot, Option<JobRecord>), Fault> {
     let record: Option<JobRecord> = read_as(view, &StateKey::Job(*job)).map_err(Fault::from)?;
     let scene = record
         .as_ref()

@@ -1,11 +1,11 @@
-//! What a transaction weighs: its bytes, plus what its action costs to check and perform. The limit per block keeps
+//! The gas of a transaction: its bytes, plus what its action costs to check and perform. The limit per block keeps
 //! execution within the time that consensus waits for it.
 //!
 //! The unit is about 10 nanoseconds of one core: a transfer in a block of many took 37 microseconds, a beacon output
 //! 610. All of it is part of the protocol.
 
 use types::limits::{MAX_SYSTEM_TRANSACTION_BYTES, MAX_TRANSACTION_BYTES};
-use types::number::Weight;
+use types::number::Gas;
 use types::transaction::{Action, SystemTransaction};
 
 /// Every transaction: its signature, and reading and writing its sender's account.
@@ -31,24 +31,24 @@ pub const STORED: u64 = 16_384;
 /// A beacon output: a VRF proof, and the order of contributors.
 pub const BEACON: u64 = 65_536;
 
-/// The heaviest action.
-const HEAVIEST: u64 = SUBMIT_JOB;
-/// The heaviest action of a party to a job.
-const HEAVIEST_OF_A_PARTY: u64 = ANNOUNCE;
+/// The dearest action.
+const MAX_ACTION: u64 = SUBMIT_JOB;
+/// The dearest action of a party to a job.
+const MAX_PARTY_ACTION: u64 = ANNOUNCE;
 
 const _: () = {
-    assert!(HEAVIEST_OF_A_PARTY >= REVEAL && HEAVIEST_OF_A_PARTY >= JOB_STEP);
+    assert!(MAX_PARTY_ACTION >= REVEAL && MAX_PARTY_ACTION >= JOB_STEP);
     assert!(
-        HEAVIEST >= REGISTER_PARTNER
-            && HEAVIEST >= BOND
-            && HEAVIEST >= ANNOUNCE
-            && HEAVIEST >= REVEAL
+        MAX_ACTION >= REGISTER_PARTNER
+            && MAX_ACTION >= BOND
+            && MAX_ACTION >= ANNOUNCE
+            && MAX_ACTION >= REVEAL
     );
 };
 
-/// The weight of a transaction of so many encoded bytes.
+/// The gas of a transaction of so many encoded bytes.
 #[must_use]
-pub fn of_transaction(bytes: usize, action: &Action) -> Weight {
+pub fn of_transaction(bytes: usize, action: &Action) -> Gas {
     let cost = match action {
         Action::Transfer { .. } => TRANSFER,
         Action::RegisterPartner { .. } => REGISTER_PARTNER,
@@ -62,28 +62,28 @@ pub fn of_transaction(bytes: usize, action: &Action) -> Weight {
         Action::Announce { .. } => ANNOUNCE,
         Action::Reveal { .. } => REVEAL,
     };
-    Weight(count(bytes))
+    Gas(count(bytes))
         .saturating_add(TRANSACTION)
         .saturating_add(cost)
 }
 
-/// The weight of a system transaction; its bytes count as the most that they may be.
+/// The gas of a system transaction; its bytes count as the most that they may be.
 #[must_use]
-pub fn of_system(transaction: &SystemTransaction) -> Weight {
+pub fn of_system(transaction: &SystemTransaction) -> Gas {
     let cost = match transaction {
         SystemTransaction::Stored { .. } => STORED,
         SystemTransaction::Beacon { .. } => BEACON,
     };
-    Weight(count(MAX_SYSTEM_TRANSACTION_BYTES)).saturating_add(cost)
+    Gas(count(MAX_SYSTEM_TRANSACTION_BYTES)).saturating_add(cost)
 }
 
-/// The least limit of a block: the heaviest transaction must fit into the three quarters that are nobody's reserve,
-/// beside a beacon output, and the heaviest action of a party to a job into the reserve.
+/// The least limit of a block: the dearest transaction must fit into the three quarters that are nobody's reserve,
+/// beside a beacon output, and the dearest action of a party to a job into the reserve.
 #[must_use]
-pub fn least_block_weight() -> Weight {
+pub fn min_block_gas_limit() -> Gas {
     let largest = count(MAX_TRANSACTION_BYTES) + TRANSACTION;
-    let ordinary = largest + HEAVIEST + BEACON + count(MAX_SYSTEM_TRANSACTION_BYTES);
-    Weight((ordinary.div_ceil(3) * 4).max((largest + HEAVIEST_OF_A_PARTY) * 4))
+    let ordinary = largest + MAX_ACTION + BEACON + count(MAX_SYSTEM_TRANSACTION_BYTES);
+    Gas((ordinary.div_ceil(3) * 4).max((largest + MAX_PARTY_ACTION) * 4))
 }
 
 fn count(bytes: usize) -> u64 {

@@ -62,7 +62,7 @@ impl Quorum {
     /// True if these decide together.
     #[must_use]
     pub fn is_reached_by(&self, set: &ValidatorSet) -> bool {
-        self.decides(self.stake(set.iter()))
+        self.decides(self.stake_of(set.iter()))
     }
 
     /// The stake that decides.

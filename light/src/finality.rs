@@ -169,12 +169,13 @@ pub fn minimal_certificate(certificate: &Certificate, committee: &Committee) -> 
         .collect();
     by_stake.sort_by_key(|(stake, index)| (std::cmp::Reverse(*stake), *index));
     let quorum = committee.thresholds().quorum;
-    let (mut signers, mut stake) = (ValidatorSet::default(), Stake::ZERO);
+    let mut signers = ValidatorSet::default();
+    let mut together = Stake::ZERO;
     for (stake, index) in by_stake {
-        if stake >= quorum {
+        if together >= quorum {
             break;
         }
-        stake = stake.saturating_add(stake.0);
+        together = together.saturating_add(stake.0);
         signers.insert(index);
     }
     let pairs = certificate.signers.iter().zip(&certificate.signatures);

@@ -244,13 +244,13 @@ fn check_body(rules: &Rules, block: &Block) -> Result<Vec<Gas>, BlockError> {
     for system in &block.body.system {
         total = total.saturating_add(gas::of_system(system).0);
     }
-    let mut gas = Vec::with_capacity(block.body.transactions.len());
+    let mut each = Vec::with_capacity(block.body.transactions.len());
     for (position, signed) in block.body.transactions.iter().enumerate() {
         let bytes = charge::check_form(rules, signed)
             .map_err(|error| BlockError::Transaction { position, error })?;
         let gas = gas::of_transaction(bytes, &signed.transaction.action);
         total = total.saturating_add(gas.0);
-        gas.push(gas);
+        each.push(gas);
     }
     let limit = rules.block_gas_limit();
     if total > limit {
@@ -258,7 +258,7 @@ fn check_body(rules: &Rules, block: &Block) -> Result<Vec<Gas>, BlockError> {
     }
     charge::check_signatures(rules, &block.body.transactions)
         .map_err(|(position, error)| BlockError::Transaction { position, error })?;
-    Ok(gas)
+    Ok(each)
 }
 
 type Output<'b> = Option<(BeaconStep, &'b VrfProof)>;

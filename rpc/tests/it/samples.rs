@@ -12,7 +12,7 @@ use types::job::{
 };
 use types::key::{SecretKey, VrfPublicKey};
 use types::number::{
-    Amount, Attempt, ChainTime, Epoch, Fixed64, Fuel, Height, Nonce, ProtocolVersion, SQUARE,
+    Amount, Attempt, ChainTime, Epoch, Fixed64, Fuel, Gas, Height, Nonce, ProtocolVersion, SQUARE,
     Timestamp, ValidatorIndex, View,
 };
 use types::proof::{FinalityProof, StateProof, ValueProof};
@@ -41,7 +41,7 @@ pub fn header(height: u64) -> Header {
         next_committee: Hash32::ZERO,
         parent_state_root: Hash32([3; 32]),
         parent_receipt_root: Hash32([4; 32]),
-        parent_gas_used: Fuel(9),
+        parent_gas_used: Gas(9),
     }
 }
 

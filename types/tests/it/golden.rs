@@ -24,8 +24,8 @@ use types::job::{
 use types::key::{SecretKey, Signature, VrfOutput, VrfSecretKey};
 use types::merkle::merkle_root;
 use types::number::{
-    Amount, Attempt, BeaconStep, ChainTime, Epoch, Fuel, Height, Nonce, ProtocolVersion, SQUARE,
-    Stake, TaskIndex, Timestamp, ValidatorIndex, View,
+    Amount, Attempt, BeaconStep, ChainTime, Epoch, Fuel, Gas, Height, Nonce, ProtocolVersion,
+    SQUARE, Stake, TaskIndex, Timestamp, ValidatorIndex, View,
 };
 use types::params::Params;
 use types::proof::{FinalityProof, StateProof, ValueProof};
@@ -169,7 +169,7 @@ fn header() -> Header {
         next_committee: Hash32::ZERO,
         parent_state_root: hash(3),
         parent_receipt_root: hash(4),
-        parent_gas_used: Fuel(6),
+        parent_gas_used: Gas(6),
     }
 }
 

@@ -142,7 +142,7 @@ fn a_partner_has_no_more_verifications_loaded_on_it_than_it_has_places() {
         params.compute.verifications_per_place = 1;
         params.compute.execute_window_ms = 600_000;
     });
-    (0..PARTNERS).for_each(|n| world.depart(n, Conduct::NeverCommits));
+    (0..PARTNERS).for_each(|n| world.depart(n, Conduct::NeverCommitsCheck));
     (0..PARTNERS).for_each(|n| world.depart(n, Conduct::NeverAnnounces));
     // Two places each: twelve verifications, while three jobs ask for five each.
     let jobs: Vec<_> = (0..3).map(|_| world.submit(&demanding(5))).collect();

@@ -359,7 +359,7 @@ fn a_silent_verifier_is_replaced_by_two_and_its_seat_is_kept() {
     let record = world.run_to(&job, "verifying");
     let silent = parties(&record.stage).1;
     for n in &silent {
-        world.depart(*n, Conduct::NeverCommits);
+        world.depart(*n, Conduct::NeverCommitsCheck);
     }
     let record = world.run_to(&job, "announced");
     let Stage::Appointing {
@@ -402,10 +402,10 @@ fn one_of_two_replacements_is_enough() {
         1,
         "this needs a job that sortition did not draw for"
     );
-    world.depart(silent[0], Conduct::NeverCommits);
+    world.depart(silent[0], Conduct::NeverCommitsCheck);
     world.run_to(&job, "announced");
     let again = parties(&world.run_to(&job, "verifying").stage).1;
-    world.depart(again[0], Conduct::NeverCommits);
+    world.depart(again[0], Conduct::NeverCommitsCheck);
     let record = world.run(&job);
     assert_eq!(record.stage, Stage::Settled);
     assert!(lost_bond(&world.partner(again[0])) > Amount::ZERO);
@@ -423,7 +423,7 @@ fn one_of_two_replacements_is_enough() {
 #[test]
 fn after_two_silent_rounds_the_job_is_unverified_and_its_primary_paid() {
     let mut world = proven();
-    everybody(&mut world, Conduct::NeverCommits);
+    everybody(&mut world, Conduct::NeverCommitsCheck);
     let job = world.submit(&demanding(1));
     let primary = parties(&world.run_to(&job, "committed").stage).0.unwrap();
     let record = world.run_to_failure(&job, FailureReason::Unverified);
@@ -493,7 +493,7 @@ fn a_seal_that_is_never_opened_is_not_paid_however_verification_ends() {
             params.compute.probation_multiple = 0;
             params.compute.max_attempts = 1;
         });
-        everybody(&mut world, Conduct::NeverCommits);
+        everybody(&mut world, Conduct::NeverCommitsCheck);
         everybody(&mut world, Conduct::NeverOpens);
         everybody(&mut world, Conduct::NeverAnnounces);
         let job = world.submit(&demanding(1));
@@ -529,7 +529,7 @@ fn a_verifier_that_sealed_and_opened_is_paid_where_others_are_silent() {
     let (primary, verifiers) = (parties(&record.stage).0.unwrap(), parties(&record.stage).1);
     (0..PARTNERS)
         .filter(|n| *n != verifiers[0])
-        .for_each(|n| world.depart(n, Conduct::NeverCommits));
+        .for_each(|n| world.depart(n, Conduct::NeverCommitsCheck));
     let record = world.run_to(&job, "revealed");
     assert!(matches!(
         record.stage,

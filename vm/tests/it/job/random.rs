@@ -25,9 +25,9 @@ const CONDUCTS: [Conduct; 8] = [
     Conduct::SaysUnrunnable,
     Conduct::NeverCommits,
     Conduct::NeverAnnounces,
-    Conduct::NeverCommits,
+    Conduct::NeverCommitsCheck,
     Conduct::NeverOpens,
-    Conduct::NeverCommits,
+    Conduct::NeverCommitsCheck,
 ];
 
 fn number(name: &str) -> Option<u64> {

@@ -37,7 +37,7 @@ pub enum Conduct {
     SaysUnrunnable,
     NeverCommits,
     NeverAnnounces,
-    NeverCommits,
+    NeverCommitsCheck,
     NeverOpens,
     /// Has a wrong outcome of this task.
     Wrong(u32),
@@ -313,7 +313,7 @@ impl World {
             {
                 self.announcement(n, record)
             }
-            Stage::Verifying { verifiers, .. } if !self.does(n, Conduct::NeverCommits) => {
+            Stage::Verifying { verifiers, .. } if !self.does(n, Conduct::NeverCommitsCheck) => {
                 let verifier = verifiers
                     .iter()
                     .find(|v| v.partner == own && v.commitment.is_none())?;

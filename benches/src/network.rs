@@ -85,9 +85,9 @@ impl Network {
     /// The customer's key.
     pub fn customer(&self) -> Result<SecretKey> {
         let path = &self.devnet.manifest.customer_key;
-        Ok(rpc::keyfile::read_secret(
+        Ok(keys::keyfile::read_secret(
             path,
-            rpc::keyfile::KeyKind::Account,
+            keys::keyfile::KeyKind::Account,
         )?)
     }
 

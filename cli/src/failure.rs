@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::ErrorKind;
 
-use rpc::keyfile::{KeyFileError, KeyKind};
+use keys::keyfile::{KeyFileError, KeyKind};
 use serde_json::{Map, Value, json};
 use types::hash::JobId;
 
@@ -234,7 +234,7 @@ impl From<anyhow::Error> for Failure {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use rpc::keyfile::{create, create_vrf, read_secret};
+    use keys::keyfile::{create, create_vrf, read_secret};
 
     use super::*;
 

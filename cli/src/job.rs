@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use rpc::keyfile::{self, KeyKind};
+use keys::keyfile::{self, KeyKind};
 use serde_json::json;
 use types::hash::{ChainId, JobId};
 

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use keys::keyfile::{self, KeyFileError, KeyKind};
 use partner::config::{CONFIG_FILE, Config};
 use partner::journal::{self, JournalError, Peek};
 use rpc::Client;
-use rpc::keyfile::{self, KeyFileError, KeyKind};
 use serde_json::json;
 use types::key::SecretKey;
 use types::number::Amount;

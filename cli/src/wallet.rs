@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Subcommand;
-use rpc::keyfile::{self, KeyKind};
+use keys::keyfile::{self, KeyKind};
 use serde_json::json;
 use types::hash::Address;
 use types::number::Amount;

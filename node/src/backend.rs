@@ -1,4 +1,4 @@
-//! What the node answers over HTTP: [`rpc::Backend`] over the store, the blobs and a channel into the node's loop.
+//! What the node answers over HTTP: [`rpc_server::Backend`] over the store, the blobs and a channel into the node's loop.
 //!
 //! Reads go to the store at one height, so that an answer is true at the height it names whatever is committed
 //! meanwhile. Only what the core alone knows (the mempool) is asked of the loop, through a bounded channel.
@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use blobs::BlobStore;
-use rpc::events::EventLog;
 use rpc::model::{
     AccountView, BlobStatus, BlockSelector, BlockView, Estimate, JobList, JobSummary, JobView,
     PartnerList, PartnerView, Status, Submitted, TransactionStatus,
 };
-use rpc::{ApiError, Backend};
+use rpc_server::events::EventLog;
+use rpc_server::{ApiError, Backend};
 use state::DecidedState;
 use store::Store;
 use tokio::sync::{mpsc, oneshot, watch};

@@ -13,7 +13,7 @@ use crate::core::{SetupError, Stop};
 pub enum NodeError {
     /// A key file.
     #[error(transparent)]
-    Key(#[from] rpc::keyfile::KeyFileError),
+    Key(#[from] keys::keyfile::KeyFileError),
     /// There is no vote log and no chain: the directory was not made, or not to its end.
     #[error(
         "{0} does not exist: `gridproof node init --genesis ...` did not run here, or not to its end"

@@ -10,7 +10,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use consensus::log::{FileStorage, Log, LogError};
-use rpc::keyfile::{self, KeyFileError, KeyKind};
+use keys::keyfile::{self, KeyFileError, KeyKind};
 use types::codec::encode;
 use types::genesis::{Genesis, GenesisError};
 use types::hash::Hash32;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use blobs::BlobStore;
 use consensus::log::{FileStorage, Log};
+use keys::keyfile::{self, KeyKind};
 use p2p::Multiaddr;
-use rpc::events::EventLog;
-use rpc::keyfile::{self, KeyKind};
-use rpc::server::{Server, ServerConfig};
+use rpc_server::events::EventLog;
+use rpc_server::{Server, ServerConfig};
 use store::Store;
 use tokio::sync::{mpsc, watch};
 use types::genesis::Genesis;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
-use rpc::keyfile::{self, KeyKind};
+use keys::keyfile::{self, KeyKind};
 use serde::{Deserialize, Serialize};
 use types::genesis::Genesis;
 use types::hash::Address;

@@ -10,8 +10,7 @@ use rpc::model::{
     AccountView, BlobStatus, BlockSelector, BlockView, Estimate, JobList, JobView, PartnerList,
     PartnerView, Status, Submitted, TransactionStatus,
 };
-use rpc::server::{Server, ServerConfig};
-use rpc::{ApiError, Backend, EventLog};
+use rpc_server::{ApiError, Backend, EventLog, Server, ServerConfig};
 use state::{
     ChainStore, DecidedState, Decision, Durability, MemoryStore, Undecided, Writes, compute_diff,
 };

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use keys::keyfile::{self, KeyKind};
 use light::Light;
-use rpc::keyfile::{self, KeyKind};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use types::genesis::Genesis;

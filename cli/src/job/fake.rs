@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use rpc::Client;
 use rpc::model::{
     AccountView, BlobStatus, BlockSelector, BlockView, Estimate, JobList, JobView, PartnerList,
     PartnerView, Status, Submitted, TransactionStatus,
 };
-use rpc::{ApiError, Backend, Client, EventLog, Server, ServerConfig};
+use rpc_server::{ApiError, Backend, EventLog, Server, ServerConfig};
 use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId};
 use types::job::{Escrow, JobRecord, JobSpec, Policy, Stage, StageEntry};
 use types::number::{

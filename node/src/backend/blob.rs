@@ -1,8 +1,8 @@
 //! Blobs over HTTP: chunks out to anybody, chunks in only of blobs that a live job names.
 
 use blobs::{BlobStore, StoreError};
-use rpc::ApiError;
 use rpc::model::BlobStatus;
+use rpc_server::ApiError;
 use types::attestation::Outcomes;
 use types::codec::decode;
 use types::hash::{BlobId, JobId};

@@ -1,10 +1,10 @@
 //! The decided state at one height, and what of it the interface shows.
 
-use rpc::ApiError;
 use rpc::model::{
     BlockSelector, BlockTransaction, BlockView, Estimate, Exclusion, PartnerView,
     TransactionStatus, UnbondingView,
 };
+use rpc_server::ApiError;
 use state::{ChainStore, DecidedState, StateError, StateRead, read_as};
 use store::Store;
 use types::block::Block;

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use keys::keyfile::{self, KeyKind};
 use light::Light;
 use node::config::{Config, Layout};
 use node::{Listening, NodeError, init};
 use rpc::Client;
-use rpc::keyfile::{self, KeyKind};
 use rpc::model::{BlockSelector, TransactionStatus};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use rpc::keyfile::{self, KeyKind};
+use keys::keyfile::{self, KeyKind};
 use types::codec::Text;
 use types::committee::Validator;
 use types::genesis::{Genesis, GenesisAccount, GenesisPartner};

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gridproof_testnet::devnet::process::wait_until;
+use keys::keyfile::{KeyKind, read_secret};
 use rpc::client::Client;
-use rpc::keyfile::{KeyKind, read_secret};
 use rpc::model::BlockSelector;
 use types::hash::{Address, Hash32};
 use types::key::SecretKey;

@@ -14,7 +14,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("p2p", &["types"]),
     ("executor", &["types"]),
     ("blobs", &["types"]),
+    ("keys", &["types"]),
     ("rpc", &["types"]),
+    ("rpc-server", &["types", "rpc"]),
     (
         "node",
         &[
@@ -25,10 +27,15 @@ const EDGES: &[(&str, &[&str])] = &[
             "store",
             "p2p",
             "blobs",
+            "keys",
             "rpc",
+            "rpc-server",
         ],
     ),
-    ("partner", &["types", "executor", "light", "blobs", "rpc"]),
+    (
+        "partner",
+        &["types", "executor", "light", "blobs", "keys", "rpc"],
+    ),
     (
         "testnet",
         &[
@@ -37,6 +44,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "vm",
             "consensus",
             "light",
+            "keys",
             "rpc",
             "blobs",
             "node",
@@ -46,19 +54,22 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "types", "light", "executor", "blobs", "rpc", "node", "partner", "testnet",
+            "types", "light", "executor", "blobs", "keys", "rpc", "node", "partner", "testnet",
         ],
     ),
     (
         "benches",
-        &["types", "state", "store", "executor", "rpc", "testnet"],
+        &[
+            "types", "state", "store", "executor", "keys", "rpc", "testnet",
+        ],
     ),
 ];
 
 /// For some crates, what their tests may use beside that.
 const TEST_EDGES: &[(&str, &[&str])] = &[
     ("light", &["state"]),
-    ("partner", &["state"]),
+    ("partner", &["state", "rpc-server"]),
+    ("cli", &["rpc-server"]),
     ("node", &["light"]),
 ];
 
@@ -68,6 +79,8 @@ const ENGINES: &[(&str, &str)] = &[
     ("jmt", "state"),
     ("wasmtime", "executor"),
     ("libp2p", "p2p"),
+    ("axum", "rpc-server"),
+    ("tower-http", "rpc-server"),
 ];
 
 /// The tables of dependencies that end up in a binary.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use rpc::ApiError;
+use rpc_server::ApiError;
 use types::hash::Hash32;
 
 use super::super::fake::{CHAIN, Running, start};

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use gridproof_rpc as rpc;
 use rpc::model::Event;
 use types::hash::BlockId;
 use types::number::{Height, Timestamp};

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::Ordering;
 
-use gridproof_rpc as rpc;
 use rpc::limits::MAX_CHUNK_BODY_BYTES;
 use rpc::model::{BlockSelector, TransactionStatus};
 use types::codec::encode;

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::model::{Event, EventPage};
+use rpc::model::{Event, EventPage};
 
 /// Why a cursor cannot be read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

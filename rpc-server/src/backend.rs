@@ -9,7 +9,7 @@ use types::transaction::SignedTransaction;
 
 use crate::error::ApiError;
 use crate::events::EventLog;
-use crate::model::{
+use rpc::model::{
     AccountView, BlobStatus, BlockSelector, BlockView, Estimate, JobList, JobView, PartnerList,
     PartnerView, Status, Submitted, TransactionStatus,
 };
@@ -32,7 +32,7 @@ pub trait Backend: Send + Sync + 'static {
     async fn partners(&self) -> Result<PartnerList, ApiError>;
     /// One partner.
     async fn partner(&self, address: Address) -> Result<PartnerView, ApiError>;
-    /// Live jobs, or with `live` false those that lately ended; at most [`crate::limits::MAX_LISTED_JOBS`].
+    /// Live jobs, or with `live` false those that lately ended; at most [`rpc::limits::MAX_LISTED_JOBS`].
     async fn jobs(&self, live: bool) -> Result<JobList, ApiError>;
     /// One job.
     async fn job(&self, id: JobId) -> Result<JobView, ApiError>;
@@ -46,7 +46,7 @@ pub trait Backend: Send + Sync + 'static {
     async fn proof(&self, key: StateKey) -> Result<ValueProof, ApiError>;
     /// What the node has of a blob.
     async fn blob(&self, id: BlobId) -> Result<BlobStatus, ApiError>;
-    /// A chunk of a blob with its proof, at most [`crate::limits::MAX_CHUNK_BODY_BYTES`].
+    /// A chunk of a blob with its proof, at most [`rpc::limits::MAX_CHUNK_BODY_BYTES`].
     async fn blob_chunk(&self, id: BlobId, chunk: u64) -> Result<Vec<u8>, ApiError>;
     /// Takes a chunk, verified, of a blob that a live job names.
     async fn put_blob_chunk(

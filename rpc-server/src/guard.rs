@@ -7,34 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{Semaphore, watch};
 
-use super::ServerConfig;
-use super::listener::Connection;
-use super::unsent::Unsent;
+use crate::config::ServerConfig;
 use crate::error::{ApiError, ErrorKind};
-use crate::limits::MAX_WAIT_MS;
-
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let status =
-            StatusCode::from_u16(self.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, axum::Json(self.body)).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        response
-    }
-}
+use crate::listener::Connection;
+use crate::unsent::Unsent;
+use rpc::limits::MAX_WAIT_MS;
 
 /// A number of requests at once, each with a time.
 #[derive(Debug, Clone)]
-pub(super) struct Room {
+pub(crate) struct Room {
     permits: Arc<Semaphore>,
     timeout: Duration,
     unsent: Unsent,
@@ -42,21 +28,21 @@ pub(super) struct Room {
 
 /// The rules that do not depend on the route.
 #[derive(Debug, Clone)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
     /// Names under which the server may be addressed.
     hosts: Arc<BTreeSet<String>>,
     /// The address it listens on; unspecified admits every address.
     listen: IpAddr,
     /// Room for ordinary requests.
-    pub(super) requests: Room,
+    pub(crate) requests: Room,
     /// Room for long polls.
-    pub(super) waiting: Room,
+    pub(crate) waiting: Room,
     /// Set when the server stops.
-    pub(super) stopped: watch::Receiver<bool>,
+    pub(crate) stopped: watch::Receiver<bool>,
 }
 
 impl Guard {
-    pub(super) fn new(
+    pub(crate) fn new(
         config: &ServerConfig,
         address: SocketAddr,
         stopped: watch::Receiver<bool>,
@@ -172,7 +158,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// The outermost layer: tells the connection whose turn it is, and refuses foreign hosts and origins.
-pub(super) async fn protect(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+pub(crate) async fn protect(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let connection = request
         .extensions()
         .get::<ConnectInfo<Connection>>()
@@ -194,7 +180,7 @@ pub(super) async fn protect(State(guard): State<Guard>, request: Request, next: 
 }
 
 /// Takes a place among the requests in progress, for at most its time.
-pub(super) async fn admit(State(room): State<Room>, request: Request, next: Next) -> Response {
+pub(crate) async fn admit(State(room): State<Room>, request: Request, next: Next) -> Response {
     let Ok(_place) = room.permits.try_acquire() else {
         let message = "the node answers as many requests as it can";
         return ApiError::unavailable(
@@ -224,7 +210,7 @@ pub(super) async fn admit(State(room): State<Room>, request: Request, next: Next
     clippy::needless_pass_by_value,
     reason = "the signature that the layer calls"
 )]
-pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
+pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text
         .or_else(|| panic.downcast_ref::<String>().cloned())

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use gridproof_rpc as rpc;
+use gridproof_rpc_server::Server;
 use rpc::client::JobNews;
 use rpc::model::{Event, TransactionStatus};
-use rpc::{Client, ClientError, Server};
+use rpc::{Client, ClientError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use types::hash::TransactionId;

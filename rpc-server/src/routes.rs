@@ -25,14 +25,15 @@ use types::number::Height;
 use types::state_key::StateKey;
 use types::transaction::SignedTransaction;
 
-use super::guard::{Guard, admit, panicked, protect};
 use crate::backend::Backend;
 use crate::error::{ApiError, ErrorKind};
 use crate::events::CursorError;
-use crate::limits::{
+use crate::guard::{Guard, admit, panicked, protect};
+use crate::stop::until;
+use rpc::limits::{
     MAX_CHUNK_BODY_BYTES, MAX_EVENTS_PER_PAGE, MAX_REQUEST_BYTES, MAX_STATE_KEY_BYTES, MAX_WAIT_MS,
 };
-use crate::model::{BlockSelector, EventPage, ProofView};
+use rpc::model::{BlockSelector, EventPage, ProofView};
 
 /// What handlers see.
 #[derive(Clone)]
@@ -45,7 +46,7 @@ type Answer<T> = Result<Json<T>, ApiError>;
 type Bytes = Result<Response, ApiError>;
 
 /// The whole router.
-pub(super) fn router(backend: Arc<dyn Backend>, guard: Guard) -> Router {
+pub(crate) fn router(backend: Arc<dyn Backend>, guard: Guard) -> Router {
     let app = App {
         backend,
         stopped: guard.stopped.clone(),
@@ -282,7 +283,7 @@ async fn events(
     let waited = tokio::select! {
         biased;
         page = log.wait(cursor, limit) => page,
-        () = super::until(app.stopped.clone()) => log.read(cursor, limit),
+        () = until(app.stopped.clone()) => log.read(cursor, limit),
         _ = tokio::time::timeout(wait, std::future::pending::<()>()) => log.read(cursor, limit),
     };
     app.stopped.borrow_and_update();

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gridproof_rpc as rpc;
+use gridproof_rpc_server::{ApiError, Backend, EventLog, Server, ServerConfig};
+use rpc::Client;
 use rpc::model::{
     AccountView, BlobStatus, BlockSelector, BlockTransaction, BlockView, Estimate, Exclusion,
     JobList, JobSummary, JobView, PartnerList, PartnerView, Status, Submitted, TransactionStatus,
     UnbondingView,
 };
-use rpc::{ApiError, Backend, Client, EventLog, Server, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;

@@ -3,9 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use gridproof_rpc as rpc;
+use gridproof_rpc_server::{Server, ServerError};
 use rpc::limits::{MAX_CHUNK_BODY_BYTES, MAX_REQUEST_BYTES};
-use rpc::{Server, ServerError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use types::hash::Hash32;

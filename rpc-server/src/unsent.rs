@@ -21,15 +21,15 @@ const KIB: usize = 1 << 10;
 
 /// The budget.
 #[derive(Debug, Clone)]
-pub(super) struct Unsent(Arc<Semaphore>);
+pub(crate) struct Unsent(Arc<Semaphore>);
 
 impl Unsent {
-    pub(super) fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize) -> Self {
         Self(Arc::new(Semaphore::new(bytes / KIB)))
     }
 
     /// The response in parts under the budget, or a refusal if the budget is used up.
-    pub(super) async fn bound(&self, response: Response) -> Response {
+    pub(crate) async fn bound(&self, response: Response) -> Response {
         let Some(length) = response
             .body()
             .size_hint()

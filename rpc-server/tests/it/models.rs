@@ -1,6 +1,5 @@
 //! Models: what is derived, and that JSON gives back what it was made of.
 
-use gridproof_rpc as rpc;
 use rpc::model::{JobSummary, JobView};
 use types::hash::Hash32;
 use types::job::{FailureReason, Primary, PrimaryCommitment, PrimaryOpening, Stage, Verifier};

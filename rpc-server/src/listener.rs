@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep};
 
-use super::{GRACE, until};
+use crate::stop::{GRACE, until};
 
 /// Most bytes that a client may send before its request head is whole.
 const MAX_HEAD_BYTES: usize = 32 << 10;
@@ -32,7 +32,7 @@ content-length: 141\r\n\r\n\
 {\"code\":\"too_many_connections\",\"message\":\"the node has as many connections as it takes\",\"hint\":\"try again in a few seconds\",\"retryable\":true}";
 
 /// Accepts connections as long as there is room.
-pub(super) struct BoundedListener {
+pub(crate) struct BoundedListener {
     socket: TcpListener,
     permits: Arc<Semaphore>,
     timeout: Duration,
@@ -41,7 +41,7 @@ pub(super) struct BoundedListener {
 }
 
 impl BoundedListener {
-    pub(super) fn new(
+    pub(crate) fn new(
         socket: TcpListener,
         max_connections: usize,
         timeout: Duration,
@@ -95,7 +95,7 @@ fn turn_away(stream: &TcpStream) {
 
 /// The phase of a connection, shared between its stream and the requests on it.
 #[derive(Debug, Clone)]
-pub(super) struct Connection(Arc<Phase>);
+pub(crate) struct Connection(Arc<Phase>);
 
 #[derive(Debug)]
 struct Phase {
@@ -125,7 +125,7 @@ impl Connection {
     }
 
     /// A request head is there: the node owes an answer.
-    pub(super) fn begin(&self) {
+    pub(crate) fn begin(&self) {
         *self.owed() = Owed {
             deadline: None,
             read: 0,
@@ -133,7 +133,7 @@ impl Connection {
     }
 
     /// The answer is made: the client owes taking it, and then the next request.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         *self.owed() = Owed {
             deadline: Some(Instant::now() + self.0.timeout),
             read: 0,
@@ -152,7 +152,7 @@ impl Connected<IncomingStream<'_, BoundedListener>> for Connection {
 }
 
 /// A connection that ends itself when its client takes too long or the server stopped.
-pub(super) struct BoundedStream {
+pub(crate) struct BoundedStream {
     inner: TcpStream,
     connection: Connection,
     timer: Pin<Box<Sleep>>,
@@ -280,7 +280,7 @@ mod tests {
             body.len()
         );
         assert!(
-            serde_json::from_str::<crate::ErrorBody>(body)
+            serde_json::from_str::<rpc::ErrorBody>(body)
                 .unwrap()
                 .retryable
         );

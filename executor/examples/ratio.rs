@@ -84,7 +84,7 @@ fn main() -> Result<()> {
         .nth(1)
         .map_or(Ok(5), |text| text.parse())
         .context("RUNS is a number")?;
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let folder = std::env::temp_dir().join("gridproof-programs");
     let built = Command::new(root.join("scripts/programs"))
         .arg(&folder)

@@ -1,4 +1,3 @@
-//! Networks for developers and tests: a devnet of real processes, and a simulator of whole nodes in virtual time.
+//! Networks of real processes on one machine, for developers and tests: the devnet behind `gridproof devnet`.
 
 pub mod devnet;
-pub mod sim;

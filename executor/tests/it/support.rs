@@ -159,11 +159,8 @@ pub fn program(name: &str) -> Vec<u8> {
 pub fn program_path(name: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
-        let folder = std::env::var_os("GRIDPROOF_TEST_PROGRAMS").map_or_else(
-            || Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs"),
-            PathBuf::from,
-        );
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/programs");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/programs");
         let status = Command::new(&script).arg(&folder).status().unwrap();
         assert!(
             status.success(),

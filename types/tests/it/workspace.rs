@@ -37,20 +37,10 @@ const EDGES: &[(&str, &[&str])] = &[
         &["types", "executor", "light", "blobs", "keys", "rpc"],
     ),
     (
-        "testnet",
-        &[
-            "types",
-            "state",
-            "vm",
-            "consensus",
-            "light",
-            "keys",
-            "rpc",
-            "blobs",
-            "node",
-            "partner",
-        ],
+        "simulator",
+        &["types", "state", "vm", "consensus", "node", "partner"],
     ),
+    ("testnet", &["types", "keys", "rpc", "node", "partner"]),
     (
         "cli",
         &[

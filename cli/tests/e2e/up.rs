@@ -5,10 +5,10 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
-use gridproof_testnet::devnet::plan::Options;
-use gridproof_testnet::devnet::process::{signal, wait_until};
-use gridproof_testnet::devnet::{Devnet, Process};
 use rustix::process::Signal;
+use testnet::devnet::plan::Options;
+use testnet::devnet::process::{signal, wait_until};
+use testnet::devnet::{Devnet, Process};
 
 use crate::harness::{Output, finish, gridproof, spawn, text};
 use crate::slot::Slot;

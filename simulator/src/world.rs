@@ -10,16 +10,16 @@ use state::{ChainStore, MemoryStore};
 use types::hash::{BlobId, Hash32};
 use types::number::{Height, ValidatorIndex};
 
-use super::genesis::{self, MemberKeys};
-use super::grid::Grid;
-use super::host::Host;
-use super::judge::{Judge, Violation};
-use super::liar::{Liar, Lie};
-use super::load::Load;
-use super::network::Network;
-use super::random::Random;
-use super::scenario::{CrashPoint, Fault, HostId, Scenario, host_members};
-use super::{Options, Report, show};
+use crate::genesis::{self, MemberKeys};
+use crate::grid::Grid;
+use crate::host::Host;
+use crate::judge::{Judge, Violation};
+use crate::liar::{Liar, Lie};
+use crate::load::Load;
+use crate::network::Network;
+use crate::random::Random;
+use crate::scenario::{CrashPoint, Fault, HostId, Scenario, host_members};
+use crate::{Options, Report, show};
 
 /// Time between two turns of the customers, in milliseconds.
 const LOAD_EVERY_MS: u64 = 300;
@@ -68,7 +68,7 @@ enum Happening {
 }
 
 /// Everything.
-pub(super) struct World {
+pub(crate) struct World {
     scenario: Scenario,
     options: Options,
     now_ms: u64,
@@ -91,7 +91,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(scenario: Scenario, options: Options) -> Self {
+    pub(crate) fn new(scenario: Scenario, options: Options) -> Self {
         let mut random = Random::new(scenario.seed ^ 0x5eed);
         let chain = genesis::world(scenario.committee);
         let writes = vm::genesis_writes(&chain.genesis).expect("the simulation's genesis is valid");
@@ -151,11 +151,11 @@ impl World {
         world
     }
 
-    pub(super) fn now_ms(&self) -> u64 {
+    pub(crate) fn now_ms(&self) -> u64 {
         self.now_ms
     }
 
-    pub(super) fn report(&self) -> Report {
+    pub(crate) fn report(&self) -> Report {
         Report {
             trace: self.trace.finalize().to_hex().to_string(),
             events: self.events,
@@ -183,7 +183,7 @@ impl World {
     }
 
     /// Runs until the goal is reached, a promise is broken or patience ends.
-    pub(super) fn run(&mut self) -> Result<(), Violation> {
+    pub(crate) fn run(&mut self) -> Result<(), Violation> {
         for host in 0..self.hosts.len() {
             self.start(host)?;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::random::Random;
+use crate::random::Random;
 
 /// Every so many seeds have jobs, which take longer to simulate.
 const JOBS_EVERY: u64 = 2;

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use gridproof_testnet::devnet::process::wait_until;
 use keys::keyfile::{KeyKind, read_secret};
 use rpc::client::Client;
 use rpc::model::BlockSelector;
+use testnet::devnet::process::wait_until;
 use types::hash::{Address, Hash32};
 use types::key::SecretKey;
 use types::number::{Amount, Height};
@@ -29,7 +29,7 @@ fn root_after(net: &Net, validator: usize, height: u64) -> Hash32 {
 fn all_validators_killed_at_once_go_on() {
     let mut net = Net::up(0);
     let before = net.heights().into_iter().flatten().max().unwrap();
-    let names = net.names(gridproof_testnet::devnet::Role::Validator);
+    let names = net.names(testnet::devnet::Role::Validator);
     for name in &names {
         net.kill(name);
     }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use gridproof_testnet::devnet::Role;
 use serde_json::{Value, json};
+use testnet::devnet::Role;
 
 use crate::harness::{Net, gridproof, histogram, text};
 

@@ -7,8 +7,6 @@
     reason = "tests fail by panicking and say why"
 )]
 
-extern crate gridproof_testnet;
-
 mod chain;
 mod commands;
 mod harness;

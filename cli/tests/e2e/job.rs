@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use gridproof_testnet::devnet::{Role, plan};
 use rpc::model::JobView;
 use rustix::process::Signal;
+use testnet::devnet::{Role, plan};
 use types::codec::encode;
 use types::hash::Address;
 use types::job::Stage;

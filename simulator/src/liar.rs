@@ -10,7 +10,7 @@ use types::key::SecretKey;
 use types::number::{ValidatorIndex, View};
 use types::vote::{Proposal, Statement, Subject, Vote};
 
-use super::random::Random;
+use crate::random::Random;
 
 /// What a liar does with a message of its.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use gridproof_testnet::devnet::ports;
+use testnet::devnet::ports;
 
 /// One devnet at a time: nine processes are enough for two cores.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());

@@ -6,7 +6,7 @@ use types::key::SecretKey;
 use types::number::{Amount, Height, Nonce};
 use types::transaction::{Action, SignedTransaction, Transaction};
 
-use super::random::Random;
+use crate::random::Random;
 
 /// Most transfers of one customer that wait at a time.
 const WAITING: usize = 3;

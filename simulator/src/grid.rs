@@ -20,8 +20,8 @@ use types::number::{Amount, Fuel, Height, Nonce, SQUARE, TaskIndex};
 use types::params::Params;
 use types::transaction::{Action, SignedTransaction, Transaction};
 
-use super::genesis::PartnerKeys;
-use super::random::Random;
+use crate::genesis::PartnerKeys;
+use crate::random::Random;
 
 /// Bytes that every job starts from.
 const MODULE: &[u8] = b"module";

@@ -7,10 +7,10 @@ use types::hash::BlobId;
 use types::limits::MAX_OUTCOMES_BYTES;
 use types::number::ValidatorIndex;
 
-use super::super::grid::Wish;
-use super::super::judge::Violation;
-use super::super::scenario::HostId;
 use super::{Happening, World};
+use crate::grid::Wish;
+use crate::judge::Violation;
+use crate::scenario::HostId;
 
 impl World {
     fn is_calm(&self) -> bool {

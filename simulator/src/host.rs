@@ -9,8 +9,8 @@ use state::{DecidedState, MemoryStore};
 use types::hash::BlobId;
 use types::number::Timestamp;
 
-use super::genesis::BEGIN_UNIX_MS;
-use super::scenario::CrashPoint;
+use crate::genesis::BEGIN_UNIX_MS;
+use crate::scenario::CrashPoint;
 
 /// A small segment, so that segments end and go within a short run.
 const SEGMENT_BYTES: u64 = 32 << 10;

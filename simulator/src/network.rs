@@ -1,7 +1,7 @@
 //! Frames under way: lost, delayed, out of order, twice, or stopped by a partition.
 
-use super::random::Random;
-use super::scenario::{HostId, Scenario, groups};
+use crate::random::Random;
+use crate::scenario::{HostId, Scenario, groups};
 
 /// The network between hosts.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use types::key::{SecretKey, VrfSecretKey};
 use types::number::{Amount, SQUARE, Stake, Timestamp};
 use types::params::Params;
 
-use super::scenario::Committee;
+use crate::scenario::Committee;
 
 /// Unix time at which every simulation begins, in milliseconds.
 pub const BEGIN_UNIX_MS: u64 = 1_700_000_000_000;

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use consensus::Mutation;
-use gridproof_testnet::sim::{self, Options};
+use gridproof_simulator::{self as simulator, Options};
 
 /// Seeds within which a broken rule must show.
 const SEEDS: u64 = 400;
@@ -15,7 +15,7 @@ fn caught(mutation: Mutation) -> Option<(u64, String)> {
             mutation: Some(mutation),
             ..Options::default()
         };
-        sim::run(seed, options)
+        simulator::run(seed, options)
             .err()
             .map(|failure| (seed, failure.violation.to_string()))
     })
@@ -53,6 +53,6 @@ fn planted_bugs_are_caught() {
 #[test]
 fn planted_build_without_a_bug_is_not_reported() {
     for seed in 0..20 {
-        sim::run(seed, Options::default()).unwrap_or_else(|failure| panic!("{failure}"));
+        simulator::run(seed, Options::default()).unwrap_or_else(|failure| panic!("{failure}"));
     }
 }

@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use gridproof_testnet::sim::random::Random;
-use gridproof_testnet::sim::scenario::{CrashPoint, Fault};
-use gridproof_testnet::sim::{self, Committee, Options, Scenario};
+use gridproof_simulator::random::Random;
+use gridproof_simulator::scenario::{CrashPoint, Fault};
+use gridproof_simulator::{self as simulator, Committee, Options, Scenario};
 
 /// Seeds that are run when nothing else is said.
 const SEEDS: u64 = 200;
-fn run(seed: u64) -> sim::Report {
-    sim::run(seed, Options::default())
+fn run(seed: u64) -> simulator::Report {
+    simulator::run(seed, Options::default())
         .map_err(|failure| failure.to_string())
         .expect("every promise holds")
 }
@@ -67,7 +67,7 @@ fn away_until(back_at_ms: u64) -> Scenario {
 #[test]
 fn a_validator_that_was_away_for_500_blocks_comes_back() {
     let back_at_ms = 600_000;
-    let ended = sim::run_scenario(away_until(back_at_ms), Options::default())
+    let ended = simulator::run_scenario(away_until(back_at_ms), Options::default())
         .map_err(|failure| failure.to_string());
     let report = ended.expect("it catches up");
     assert!(

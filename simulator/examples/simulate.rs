@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use gridproof_testnet::sim::{self, Options};
+use gridproof_simulator::{self as simulator, Options};
 
 #[expect(clippy::print_stdout, reason = "what a program says")]
 fn say(line: &str) {
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     };
     let mut failed = 0u32;
     for seed in seeds.clone() {
-        match sim::run(seed, options) {
+        match simulator::run(seed, options) {
             Ok(report) => {
                 let (height, time) = (report.height, report.virtual_ms);
                 say(&format!(

@@ -2,24 +2,23 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use gridproof_testnet::devnet::plan::Options;
-use gridproof_testnet::devnet::process::{signal, wait_until};
-use gridproof_testnet::devnet::{Devnet, Role, ready};
 use keys::keyfile::{self, KeyKind};
 use rpc::client::Client;
 use rustix::process::Signal;
 use serde_json::Value;
+use testnet::devnet::plan::Options;
+use testnet::devnet::process::{signal, wait_until};
+use testnet::devnet::{Devnet, Role, ready};
 use types::hash::Address;
 
 use crate::slot::Slot;
 
-/// The binary that `scripts/test` built.
-pub fn binary() -> PathBuf {
-    let path = std::env::var_os("GRIDPROOF_BIN")
-        .expect("GRIDPROOF_BIN names the binary; scripts/test sets it");
-    PathBuf::from(path)
+/// The binary under test, which cargo builds before it runs these tests.
+pub fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_gridproof"))
 }
 
 /// What a command printed.
@@ -130,7 +129,7 @@ impl Net {
             runtime: runtime(),
             _slot: slot,
         };
-        net.devnet.start(&binary(), environment).unwrap();
+        net.devnet.start(binary(), environment).unwrap();
         net.wait("the first final block", 60, |net| {
             net.heights()
                 .iter()
@@ -239,7 +238,7 @@ impl Net {
         self.devnet
             .process_mut(name)
             .unwrap()
-            .start(&binary(), &[])
+            .start(binary(), &[])
             .unwrap();
         self.devnet.save().unwrap();
     }
@@ -307,13 +306,7 @@ pub fn finish(child: Child) -> Output {
 /// Writes a job over the histogram program into a folder and returns its spec.
 pub fn histogram(folder: &Path, tasks: u32, verifiers: u32) -> PathBuf {
     std::fs::create_dir_all(folder).unwrap();
-    let programs = std::env::var("GRIDPROOF_TEST_PROGRAMS")
-        .expect("scripts/test sets GRIDPROOF_TEST_PROGRAMS");
-    std::fs::copy(
-        Path::new(&programs).join("histogram.wasm"),
-        folder.join("histogram.wasm"),
-    )
-    .unwrap();
+    std::fs::copy(program_path("histogram"), folder.join("histogram.wasm")).unwrap();
     let numbers: Vec<_> = (0..5_000u32)
         .map(|i| (f64::from(i * 7919 % 10_007) / 10_007.0).to_string())
         .collect();
@@ -326,4 +319,21 @@ pub fn histogram(folder: &Path, tasks: u32, verifiers: u32) -> PathBuf {
     );
     std::fs::write(&spec, text).unwrap();
     spec
+}
+
+/// Where a compiled example program is; all are compiled at first use.
+fn program_path(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/programs");
+        let status = Command::new(&script).arg(&folder).status().unwrap();
+        assert!(
+            status.success(),
+            "{} cannot build the example programs; what is missing is said above",
+            script.display()
+        );
+        folder
+    });
+    folder.join(format!("{name}.wasm"))
 }

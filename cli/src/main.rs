@@ -20,7 +20,7 @@ use crate::ui::Ui;
 
 /// A Proof-of-Compute blockchain node: customers buy verified compute, partners sell it, validators order and check.
 #[derive(Debug, Parser)]
-#[command(name = "gridproof", version = VERSION, after_help = EXIT_CODES, max_term_width = 110)]
+#[command(name = "gridproof", version, after_help = EXIT_CODES, max_term_width = 110)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -62,11 +62,6 @@ enum Command {
     #[command(hide = true)]
     Worker,
 }
-
-#[cfg(not(feature = "planted-bugs"))]
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-#[cfg(feature = "planted-bugs")]
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (planted-bugs: for tests only)");
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

@@ -91,7 +91,7 @@ impl Collector {
             chain: config.chain,
             epoch: config.epoch,
             committee: config.committee.clone(),
-            quorum: Quorum::of(config),
+            quorum: Quorum::new(&config.committee),
             secret,
             slots: BTreeMap::new(),
             done: BTreeSet::new(),

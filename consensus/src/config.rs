@@ -8,8 +8,6 @@ use types::key::{PublicKey, SecretKey, Signature};
 use types::number::{Epoch, ValidatorIndex};
 use types::params::Params;
 
-use crate::mutation::Mutation;
-
 /// Durations of the protocol, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Timing {
@@ -126,8 +124,6 @@ pub struct Config {
     pub genesis: BlockId,
     /// Durations.
     pub timing: Timing,
-    #[cfg(feature = "planted-bugs")]
-    mutation: Option<Mutation>,
 }
 
 impl Config {
@@ -152,48 +148,6 @@ impl Config {
             signer,
             genesis,
             timing,
-            #[cfg(feature = "planted-bugs")]
-            mutation: None,
         })
-    }
-
-    /// Breaks a rule.
-    #[cfg(feature = "planted-bugs")]
-    #[must_use]
-    pub fn planted(mut self, mutation: Mutation) -> Self {
-        self.mutation = Some(mutation);
-        self
-    }
-
-    /// True if that rule is broken.
-    #[cfg(feature = "planted-bugs")]
-    pub(crate) fn breaks(&self, mutation: Mutation) -> bool {
-        self.mutation == Some(mutation)
-    }
-
-    /// True if no rule is broken on purpose.
-    #[cfg(feature = "planted-bugs")]
-    pub(crate) fn is_honest(&self) -> bool {
-        self.mutation.is_none()
-    }
-
-    /// No rule is ever broken.
-    #[cfg(not(feature = "planted-bugs"))]
-    #[expect(
-        clippy::unused_self,
-        reason = "the same call asks the switch where it is built in"
-    )]
-    pub(crate) fn is_honest(&self) -> bool {
-        true
-    }
-
-    /// No rule is ever broken.
-    #[cfg(not(feature = "planted-bugs"))]
-    #[expect(
-        clippy::unused_self,
-        reason = "the same call asks the switch where it is built in"
-    )]
-    pub(crate) fn breaks(&self, _mutation: Mutation) -> bool {
-        false
     }
 }

@@ -132,8 +132,6 @@ pub struct Effects {
     pub(crate) late: Vec<Effect>,
     /// The next timer.
     pub(crate) timer: Option<Monotonic>,
-    /// Sends before it writes: a planted bug.
-    pub(crate) reversed: bool,
 }
 
 impl Effects {
@@ -158,13 +156,8 @@ impl IntoIterator for Effects {
     fn into_iter(self) -> Self::IntoIter {
         let persist = (!self.records.is_empty()).then_some(Effect::Persist(self.records));
         let mut all = self.early;
-        if self.reversed {
-            all.extend(self.late);
-            all.extend(persist);
-        } else {
-            all.extend(persist);
-            all.extend(self.late);
-        }
+        all.extend(persist);
+        all.extend(self.late);
         all.extend(self.timer.map(Effect::SetTimer));
         all.into_iter()
     }

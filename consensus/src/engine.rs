@@ -20,7 +20,6 @@ use crate::effect::{Effect, Effects, Fault, Halt};
 use crate::input::{Event, Monotonic, Now, Tip, Verdict};
 use crate::leader::Leaders;
 use crate::log::Record;
-use crate::mutation::Mutation;
 use crate::quorum::Quorum;
 use crate::whole::WholeBlock;
 
@@ -89,7 +88,7 @@ struct Timers {
 impl Engine {
     /// Takes an event and does everything that follows from it.
     pub fn step(&mut self, now: Now, event: Event) -> Effects {
-        let mut out = self.effects();
+        let mut out = Effects::default();
         if !self.halted {
             self.take(now, event, &mut out);
             self.advance(now, &mut out);
@@ -181,7 +180,7 @@ impl Engine {
         let taken = round.is_some_and(|round| round.proposal.is_some() || round.spoiled);
         let matters = view >= self.view || round.is_some_and(|round| round.notarization.is_some());
         let in_window = view > self.decided.view && view <= self.view.saturating_add(VIEWS_AHEAD);
-        in_window && matters && (!taken || self.breaks(Mutation::NotarizeTwice))
+        in_window && matters && !taken
     }
 
     /// The certificates above the highest final view, and its own.
@@ -198,17 +197,6 @@ impl Engine {
     /// Our own votes above the highest final view.
     pub(crate) fn own_votes(&self) -> impl Iterator<Item = &Vote> {
         self.rounds.values().flat_map(|round| round.own.votes())
-    }
-
-    fn breaks(&self, mutation: Mutation) -> bool {
-        self.config.breaks(mutation)
-    }
-
-    fn effects(&self) -> Effects {
-        Effects {
-            reversed: self.breaks(Mutation::SendBeforeSync),
-            ..Effects::default()
-        }
     }
 
     fn round(&mut self, view: View) -> &mut Round {

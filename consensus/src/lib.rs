@@ -17,11 +17,6 @@
 
 #![deny(clippy::as_conversions, clippy::float_arithmetic)]
 
-#[cfg(all(feature = "planted-bugs", not(debug_assertions)))]
-compile_error!(
-    "planted-bugs breaks the protocol on purpose and is refused without debug assertions"
-);
-
 pub mod collector;
 pub mod config;
 pub mod effect;
@@ -30,7 +25,6 @@ pub mod input;
 pub mod leader;
 pub mod log;
 pub mod message;
-pub mod mutation;
 pub mod quorum;
 pub mod replica;
 pub mod whole;
@@ -42,8 +36,6 @@ pub use engine::Engine;
 pub use input::{Event, Monotonic, Now, Restored, StartError, Tip, Verdict};
 pub use leader::Leaders;
 pub use message::{Message, Range, Request};
-#[cfg(feature = "planted-bugs")]
-pub use mutation::Mutation;
 pub use quorum::Quorum;
 pub use replica::Replica;
 pub use whole::WholeBlock;

@@ -3,9 +3,6 @@
 use types::committee::{Committee, ValidatorSet};
 use types::number::{Stake, ValidatorIndex};
 
-use crate::config::Config;
-use crate::mutation::Mutation;
-
 /// The stake of each validator, and how much of it decides.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Quorum {
@@ -26,20 +23,6 @@ impl Quorum {
             stakes,
             quorum: committee.thresholds().quorum.0,
         }
-    }
-
-    /// The same, with whatever rule is broken on purpose.
-    pub(crate) fn of(config: &Config) -> Self {
-        let mut right = Self::new(&config.committee);
-        if config.breaks(Mutation::HalfQuorum) {
-            right.quorum = config.committee.thresholds().total.0 / 2 + 1;
-        }
-        if config.breaks(Mutation::CountValidators) {
-            right.stakes.fill(1);
-            let count: u64 = right.stakes.iter().sum();
-            right.quorum = count - (count - 1) / 3;
-        }
-        right
     }
 
     /// The stake of a set.

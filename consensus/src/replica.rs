@@ -70,10 +70,7 @@ impl Replica {
             .into_iter()
             .filter_map(|vote| replica.collector.insert_verified(vote));
         let mut events: VecDeque<Event> = completed.map(Event::Certificate).collect();
-        let mut out = Effects {
-            reversed: first.reversed,
-            ..Effects::default()
-        };
+        let mut out = Effects::default();
         replica.absorb(first, &mut events, &mut out);
         replica.run(now, events, &mut out);
         Ok((replica, out))
@@ -202,7 +199,6 @@ impl Replica {
             };
             events.extend(self.collector.insert_verified(vote).map(Event::Certificate));
         }
-        out.reversed |= effects.reversed;
         out.merge(effects);
     }
 

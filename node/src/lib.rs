@@ -14,8 +14,3 @@ pub mod shell;
 
 pub use error::NodeError;
 pub use run::{Listening, run, run_and_tell};
-
-#[cfg(all(feature = "planted-bugs", not(debug_assertions)))]
-compile_error!(
-    "planted-bugs breaks the protocol on purpose and is refused without debug assertions"
-);

@@ -75,8 +75,6 @@ pub struct Settings {
     pub task_wall_ms: u64,
     /// The network's parameters.
     pub params: Params,
-    /// What it does wrong on purpose; nothing outside tests.
-    pub fault: crate::fault::Fault,
 }
 
 /// The chain as it was proven. All of it is final, and no older than the views before it.

@@ -7,12 +7,8 @@
 //! What it promises: nothing leaves the machine before what will be needed to answer for it is on disk, so that a
 //! daemon killed at any point goes on where it was; and no server is believed without proof.
 
-#[cfg(all(feature = "planted-bugs", not(debug_assertions)))]
-compile_error!("the feature planted-bugs is for test builds with debug assertions only");
-
 pub mod config;
 pub mod core;
-pub mod fault;
 #[cfg(test)]
 mod fixture;
 pub mod journal;

@@ -20,7 +20,6 @@ use types::transaction::SignedTransaction;
 
 use crate::config::Config;
 use crate::core::{Core, Effect, Event, Execution, Identity, Note, Settings};
-use crate::fault::Fault;
 use crate::journal::{DiskJournal, Journal};
 use crate::part::Part;
 use crate::servers::Servers;
@@ -37,10 +36,6 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     config.check()?;
-    let fault = Fault::from_environment()?;
-    if fault != Fault::None {
-        tracing::warn!(?fault, "THIS PARTNER IS FAULTY ON PURPOSE");
-    }
     let key = keyfile::read_secret(&dir.join(&config.account_key), KeyKind::Account)?;
     let vrf = keyfile::read_vrf(&dir.join(&config.vrf_key))?;
     let path = dir.join(&config.genesis);
@@ -59,7 +54,6 @@ pub async fn run(
         verification_slots: config.verification_slots,
         task_wall_ms: config.task_wall_ms,
         params: genesis.params.clone(),
-        fault,
     };
     let servers = Servers::new(&config.servers)?;
     let worker = match &config.worker {
@@ -71,7 +65,6 @@ pub async fn run(
         quota: config.blob_quota_bytes,
         worker,
         task_wall,
-        fault,
     };
     let kept: BTreeSet<Part> = sealed.iter().map(|sealed| sealed.part).collect();
     let work = Work::open(dir, servers.clone(), work_settings, &kept)?;

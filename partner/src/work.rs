@@ -20,7 +20,6 @@ use types::hash::{BlobId, Hash32};
 use types::number::TaskIndex;
 
 use crate::core::{Cause, Executed, Execution};
-use crate::fault::Fault;
 use crate::part::{Part, Role};
 use crate::servers::Servers;
 
@@ -33,7 +32,6 @@ pub struct Work {
     quota: u64,
     worker: PathBuf,
     task_wall: Duration,
-    fault: Fault,
 }
 
 /// What [`Work`] needs to know.
@@ -45,8 +43,6 @@ pub struct WorkSettings {
     pub worker: PathBuf,
     /// Longest time for one task.
     pub task_wall: Duration,
-    /// What is done wrong on purpose.
-    pub fault: Fault,
 }
 
 /// Stops an execution from outside.
@@ -113,7 +109,6 @@ impl Work {
             quota,
             worker,
             task_wall,
-            fault,
         } = settings;
         Ok(Self {
             servers,
@@ -122,7 +117,6 @@ impl Work {
             quota,
             worker,
             task_wall,
-            fault,
         })
     }
 
@@ -196,11 +190,7 @@ impl Work {
         };
         let mut outcomes: Vec<(TaskIndex, Outcome)> = Vec::with_capacity(job.tasks.len());
         let mut trouble = None;
-        let mut spoil = self.fault.flips_byte() && part.role == Role::Primary;
-        let ended = handle.run_job(&job, |task, mut run| {
-            if std::mem::take(&mut spoil) {
-                flip_a_byte(&mut run);
-            }
+        let ended = handle.run_job(&job, |task, run| {
             if let Some(results) = &results
                 && let Err(error) = keep(results, &run)
             {
@@ -281,28 +271,6 @@ fn keep_list(results: &BlobStore, outcomes: &[(TaskIndex, Outcome)]) -> anyhow::
             .collect(),
     )?;
     Ok(results.put_bytes(&encode(&Outcomes(list)))?)
-}
-
-/// Flips one byte of the first output that has one, and names it as if it were right.
-fn flip_a_byte(run: &mut TaskRun) {
-    for (named, bytes) in run
-        .outcome
-        .outputs
-        .as_mut_slice()
-        .iter_mut()
-        .zip(&mut run.outputs)
-    {
-        if let Some(bytes) = bytes.as_mut().filter(|bytes| !bytes.is_empty()) {
-            bytes[0] ^= 1;
-            *named = Some(BlobId::of(bytes));
-            return;
-        }
-    }
-    match run.stdout.first_mut() {
-        Some(byte) => *byte ^= 1,
-        None => run.stdout.push(1),
-    }
-    run.outcome.stdout = BlobId::of(&run.stdout);
 }
 
 /// Random bytes for a seal: without them a short list of possible outcomes could be tried through.

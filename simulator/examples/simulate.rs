@@ -3,9 +3,9 @@
 
 use std::process::ExitCode;
 
-use gridproof_simulator::{self as simulator, Options};
+use gridproof_simulator::{self as simulator, RunOptions};
 
-#[expect(clippy::print_stdout, reason = "what a program says")]
+#[expect(clippy::print_stdout, reason = "a program's output")]
 fn say(line: &str) {
     println!("{line}");
 }
@@ -17,7 +17,9 @@ fn main() -> ExitCode {
         arguments.get(at + 1)?.parse::<u64>().ok()
     };
     let verbose = arguments.iter().any(|argument| argument == "--verbose");
-    let options = Options::telling(verbose.then_some(say));
+    let options = RunOptions {
+        print: verbose.then_some(say),
+    };
     let seeds = match (value("--seed"), value("--seeds")) {
         (Some(seed), None) => seed..seed + 1,
         (None, Some(count)) => 0..count,

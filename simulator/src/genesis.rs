@@ -11,7 +11,7 @@ use types::key::{SecretKey, VrfSecretKey};
 use types::number::{Amount, SQUARE, Stake, Timestamp};
 use types::params::Params;
 
-use crate::scenario::Committee;
+use crate::scenario::CommitteeKind;
 
 /// Unix time at which every simulation begins, in milliseconds.
 pub const BEGIN_UNIX_MS: u64 = 1_700_000_000_000;
@@ -19,41 +19,41 @@ pub const BEGIN_UNIX_MS: u64 = 1_700_000_000_000;
 /// The keys of one member.
 #[derive(Debug, Clone)]
 pub struct MemberKeys {
-    /// Signs votes.
+    /// The key that signs its votes.
     pub validator: SecretKey,
-    /// Proves beacon outputs.
+    /// The key that proves its beacon outputs.
     pub vrf: VrfSecretKey,
 }
 
 /// The keys of one partner and what it offers.
 #[derive(Debug, Clone)]
 pub struct PartnerKeys {
-    /// Signs its transactions.
+    /// The key that signs its transactions.
     pub account: SecretKey,
-    /// Proves its sortitions.
+    /// The key that proves its sortitions.
     pub vrf: VrfSecretKey,
-    /// What it offers.
+    /// The profile that it is registered with.
     pub profile: PartnerProfile,
-    /// Its bond.
+    /// Its bond at genesis.
     pub bond: Amount,
 }
 
-/// A chain and everybody's keys.
+/// A chain before its first block, and everybody's keys.
 #[derive(Debug, Clone)]
-pub struct World {
+pub struct SimulatedChain {
     /// The genesis.
     pub genesis: Genesis,
-    /// By position in the committee.
+    /// Keys of the validators, by position in the committee.
     pub members: Vec<MemberKeys>,
-    /// Accounts that send transfers.
+    /// Keys of the accounts that send transfers.
     pub customers: Vec<SecretKey>,
-    /// The grid partners.
+    /// Keys and profiles of the partners.
     pub partners: Vec<PartnerKeys>,
-    /// The account that submits jobs.
+    /// Key of the account that submits jobs.
     pub job_customer: SecretKey,
 }
 
-/// Partners of every simulated chain.
+/// Number of partners of every simulated chain.
 const PARTNERS: usize = 4;
 
 fn vrf(kind: u8, number: usize) -> VrfSecretKey {
@@ -88,7 +88,7 @@ fn key(kind: u8, number: usize) -> SecretKey {
 
 /// The chain of a committee.
 #[must_use]
-pub fn world(committee: Committee) -> World {
+pub fn world(committee: CommitteeKind) -> SimulatedChain {
     let stakes = committee.stakes();
     let mut keys: Vec<_> = (0..stakes.len())
         .map(|number| {
@@ -150,7 +150,7 @@ pub fn world(committee: Committee) -> World {
         partners: registered,
     };
     let members = keys.into_iter().map(|(keys, _)| keys).collect();
-    World {
+    SimulatedChain {
         genesis,
         members,
         customers,

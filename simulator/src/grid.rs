@@ -1,11 +1,10 @@
-//! Partners and a customer on top of the simulated chain: the partners' deciding core as it ships, with made-up tasks
-//! in place of a sandbox. What a partner must keep is kept over its crashes; everything else is lost.
+//! Partners and a customer on top of the simulated chain: the partner's core as it ships, with invented results in place
+//! of a worker. A crash of a partner loses everything but what it wrote to its disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use partner::core::outbox::Outbox;
 use partner::core::{Core, Effect, Event, Executed, Execution, Identity, Settings, View};
-use partner::fault::Fault;
 use partner::part::{Part, Role, Sealed};
 use state::{DecidedState, MemoryStore};
 use types::attestation::{Exit, Outcome, Outcomes};
@@ -21,25 +20,26 @@ use types::params::Params;
 use types::transaction::{Action, SignedTransaction, Transaction};
 
 use crate::genesis::PartnerKeys;
-use crate::random::Random;
+use crate::random::SeededRandom;
 
-/// Bytes that every job starts from.
+/// The module of every job; nothing executes it.
 const MODULE: &[u8] = b"module";
+/// The input of every job.
 const INPUT: &[u8] = b"input";
-/// Tasks of a job.
+/// Number of tasks of a job.
 const TASKS: u32 = 3;
 
 /// A partner: its core, and its disk.
-struct Partner {
+struct SimulatedPartner {
     keys: PartnerKeys,
     core: Core,
-    /// Grows with every start.
+    /// Number of starts so far.
     life: u32,
     sealed: BTreeMap<Part, Sealed>,
     outbox: Outbox,
 }
 
-/// What the world is to do for partners and customer.
+/// An action that partners and customer ask the world for.
 #[derive(Debug)]
 pub enum Wish {
     /// Send a transaction to some host.
@@ -48,20 +48,20 @@ pub enum Wish {
     Bring(Vec<(BlobId, Vec<u8>)>),
     /// Give a partner the result of a task run after some time.
     Run {
-        /// Which partner.
+        /// The partner, by its number.
         partner: usize,
-        /// In which of its lives.
+        /// The partner's number of starts when it began the run.
         life: u32,
-        /// What it runs.
+        /// The tasks.
         execution: Box<Execution>,
     },
 }
 
-/// A job of the customer.
-struct Job {
+/// A job that the customer submitted.
+struct SimulatedJob {
     id: JobId,
     transaction: SignedTransaction,
-    /// True if it was submitted when nothing went wrong any more: it must settle.
+    /// True if it was submitted after the calm: it must settle.
     must_settle: bool,
     ended: bool,
 }
@@ -70,15 +70,15 @@ struct Job {
 pub struct Grid {
     chain: ChainId,
     params: Params,
-    partners: Vec<Partner>,
+    partners: Vec<SimulatedPartner>,
     customer: SecretKey,
-    jobs: Vec<Job>,
-    /// Everything that was ever computed.
+    jobs: Vec<SimulatedJob>,
+    /// The bytes of every result so far.
     contents: BTreeMap<BlobId, Vec<u8>>,
     turn: usize,
 }
 
-/// Why a job is not as it must be.
+/// A job that had to settle and failed, in words.
 pub struct Unsettled(pub String);
 
 impl Grid {
@@ -97,7 +97,7 @@ impl Grid {
         for keys in keys {
             let core = grid.core(&keys, Vec::new(), Outbox::default());
             let (sealed, outbox) = (BTreeMap::new(), Outbox::default());
-            grid.partners.push(Partner {
+            grid.partners.push(SimulatedPartner {
                 keys,
                 core,
                 life: 0,
@@ -121,7 +121,6 @@ impl Grid {
             verification_slots: 4,
             task_wall_ms: 3_600_000,
             params: self.params.clone(),
-            fault: Fault::None,
         };
         Core::new(identity, settings, sealed, outbox)
     }
@@ -142,7 +141,7 @@ impl Grid {
             };
             let id = transaction.job_id();
             let transaction = transaction.sign(&self.customer);
-            self.jobs.push(Job {
+            self.jobs.push(SimulatedJob {
                 id,
                 transaction,
                 must_settle: calm,
@@ -166,7 +165,7 @@ impl Grid {
         &mut self,
         store: &MemoryStore,
         calm: bool,
-        random: &mut Random,
+        random: &mut SeededRandom,
     ) -> Vec<Wish> {
         self.turn = (self.turn + 1) % self.partners.len();
         let at = self.turn;
@@ -188,7 +187,7 @@ impl Grid {
         at: usize,
         life: u32,
         execution: Execution,
-        random: &mut Random,
+        random: &mut SeededRandom,
     ) -> Vec<Wish> {
         if self.partners[at].life != life {
             return Vec::new();
@@ -315,7 +314,7 @@ impl Grid {
 
     /// Where the jobs stand, for people.
     pub fn describe(&self, store: &MemoryStore) -> String {
-        let stage = |job: &Job| match vm::query::job(store, &job.id) {
+        let stage = |job: &SimulatedJob| match vm::query::job(store, &job.id) {
             Ok(Some(record)) => format!("{:?}", record.stage),
             _ => "not on chain".to_owned(),
         };

@@ -1,4 +1,4 @@
-//! A machine of the simulation: one node, its log, its store, and what a crash leaves of them.
+//! A host of the simulation: one node with its vote log, store and blobs, and what a crash leaves of them.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -17,39 +17,39 @@ const SEGMENT_BYTES: u64 = 32 << 10;
 
 /// A running node.
 #[derive(Debug)]
-struct Running {
+struct RunningNode {
     node: Node,
     log: Log<MemoryStorage>,
     work: VecDeque<Work>,
 }
 
-/// A machine.
+/// A host.
 #[derive(Debug)]
-pub struct Host {
-    /// The member whose key it has.
+pub struct SimulatedHost {
+    /// Position in the committee of the validator whose key it has.
     pub member: usize,
-    /// True if another machine has the same key.
+    /// True if another host has the same key.
     pub is_liar: bool,
-    /// Grows with every start, so that what was meant for an earlier life does not reach this one.
+    /// Number of starts and crashes, so that an event for an earlier life does not reach this one.
     pub life: u32,
-    /// When the node wants to be woken.
+    /// The node's timer, if it set one.
     pub timer: Option<Monotonic>,
-    /// Where it crashes.
+    /// The point at which it crashes next.
     pub fuse: Option<CrashPoint>,
-    /// Until when it is busy with work.
+    /// Virtual time until which it is busy with work, in milliseconds.
     pub busy_until_ms: u64,
-    /// The store; what is not synced goes in a crash.
+    /// The store; a crash loses what is not synced.
     pub store: MemoryStore,
     /// Blobs on its disk.
     pub blobs: BTreeMap<BlobId, Vec<u8>>,
     setup: Setup,
     skew_ms: u64,
     disk: Option<MemoryStorage>,
-    running: Option<Running>,
+    running: Option<RunningNode>,
 }
 
-impl Host {
-    /// A machine with a new log and the genesis in its store; it does not run yet.
+impl SimulatedHost {
+    /// A host with a new log and the genesis in its store. It does not run yet.
     #[must_use]
     pub fn new(
         member: usize,
@@ -91,7 +91,7 @@ impl Host {
         self.running.as_ref().map(|running| &running.node)
     }
 
-    /// Whose log it writes.
+    /// The owner of its log.
     #[must_use]
     pub fn identity(&self) -> Identity {
         self.setup.log_identity()
@@ -116,7 +116,7 @@ impl Host {
         let blobs = self.blobs.keys().copied().collect();
         let (node, effects) = Node::start(self.setup.clone(), now, &self.store, records, blobs)
             .map_err(|error| format!("the node does not start: {error}"))?;
-        self.running = Some(Running {
+        self.running = Some(RunningNode {
             node,
             log,
             work: VecDeque::new(),
@@ -138,7 +138,7 @@ impl Host {
             .expect("what was committed can be undone");
     }
 
-    /// Loses synced bytes at the end of the log, if the node stands still.
+    /// Removes synced bytes at the end of the log, if the node is stopped.
     pub fn cut_log(&mut self, bytes: usize) {
         let Some(disk) = &mut self.disk else { return };
         let Some(last) = disk
@@ -174,7 +174,7 @@ impl Host {
             .map_err(|error| error.to_string())
     }
 
-    /// Lets the log go up to a view.
+    /// Removes segments of the log that hold nothing above a view.
     pub fn release(&mut self, view: types::number::View) -> Result<(), String> {
         let Some(running) = &mut self.running else {
             return Ok(());
@@ -182,7 +182,7 @@ impl Host {
         running.log.release(view).map_err(|error| error.to_string())
     }
 
-    /// Adds work to be done after what waits already; gives when it will be done.
+    /// Queues work behind what waits already; gives the virtual time at which it is done, in milliseconds.
     pub fn queue(&mut self, virtual_ms: u64, work: Work, takes_ms: u64) -> u64 {
         if let Some(running) = &mut self.running {
             running.work.push_back(work);
@@ -191,7 +191,7 @@ impl Host {
         self.busy_until_ms
     }
 
-    /// Does the oldest piece of work; gives what it tells the node.
+    /// Does the oldest piece of work; gives the event that answers it.
     pub fn work(&mut self) -> Option<Result<Event, String>> {
         let running = self.running.as_mut()?;
         let work = running.work.pop_front()?;

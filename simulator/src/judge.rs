@@ -1,8 +1,8 @@
-//! What must hold in every run, checked while it goes on.
+//! The promises that are checked in every run while it goes on.
 //!
 //! - S4: honest hosts decide prefixes of one chain, with equal state roots.
 //! - S6: no honest key says two things that no correct validator says, across any crash and restart.
-//! - Nobody honest is accused, and no honest node stops.
+//! - No honest validator is accused, and no honest node stops.
 
 use std::collections::BTreeMap;
 
@@ -17,61 +17,61 @@ pub enum Violation {
     /// Two honest hosts decided different blocks.
     #[error("host {host} decided {found} at height {height}, another decided {decided}")]
     Fork {
-        /// Who came second.
+        /// The host that decided second.
         host: usize,
-        /// Where.
+        /// The height at which they differ.
         height: Height,
-        /// What it decided.
+        /// The block that this host decided.
         found: BlockId,
-        /// What was decided before.
+        /// The block that another host decided before.
         decided: BlockId,
     },
     /// Two honest hosts have different states after one block.
     #[error("host {host} has root {found} after height {height}, another has {decided}")]
     Roots {
-        /// Who came second.
+        /// The host that decided second.
         host: usize,
-        /// Where.
+        /// The height of the block.
         height: Height,
-        /// Its root.
+        /// The state root after the block at this host.
         found: Hash32,
-        /// The other root.
+        /// The state root after the block at another host.
         decided: Hash32,
     },
     /// An honest key made evidence against itself.
     #[error("honest member {member} said {first:?} and then {second:?}")]
     Equivocation {
-        /// Whose key.
+        /// Position of the key's owner in the committee.
         member: usize,
-        /// What it said first.
+        /// The statement that it signed first.
         first: Box<Statement>,
-        /// What it said then.
+        /// The statement that contradicts the first.
         second: Box<Statement>,
     },
     /// Two proposals of an honest leader in one view.
     #[error("honest member {member} proposed twice in view {view}")]
     TwoProposals {
-        /// Whose key.
+        /// Position of the leader in the committee.
         member: usize,
-        /// Where.
+        /// The view that it proposed twice in.
         view: View,
     },
     /// A validator accuses an honest one.
     #[error("host {by} says that honest member {member} {fault}")]
     FalseAccusation {
-        /// Who says so.
+        /// The host that reports misbehaviour.
         by: usize,
-        /// Of whom.
+        /// Position of the accused in the committee.
         member: usize,
-        /// What.
+        /// The misbehaviour that is reported.
         fault: String,
     },
     /// An honest node stopped, or did not start.
     #[error("host {host}: {why}")]
     Stopped {
-        /// Which.
+        /// The host.
         host: usize,
-        /// What it said.
+        /// The error that it stopped with.
         why: String,
     },
     /// A job that nothing stood in the way of did not settle.
@@ -82,7 +82,7 @@ pub enum Violation {
     Stuck(String),
 }
 
-/// What honest hosts did so far.
+/// The decisions and votes of honest hosts so far.
 #[derive(Debug, Default)]
 pub struct Judge {
     decided: BTreeMap<Height, (BlockId, Hash32)>,

@@ -1,5 +1,5 @@
-//! What liars do beyond running twice: as leaders they sometimes propose past a view that was not given up, and they
-//! sometimes keep their finalize votes to themselves.
+//! The lies of a liar beside running twice: as a leader it sometimes proposes over a view that was not nullified, and it
+//! sometimes withholds its finalize votes.
 
 use std::collections::BTreeMap;
 
@@ -10,27 +10,27 @@ use types::key::SecretKey;
 use types::number::{ValidatorIndex, View};
 use types::vote::{Proposal, Statement, Subject, Vote};
 
-use crate::random::Random;
+use crate::random::SeededRandom;
 
-/// What a liar does with a message of its.
+/// What a liar does with a message that it would send.
 #[derive(Debug)]
 pub enum Lie {
-    /// Sends it.
+    /// Sends it unchanged.
     Nothing,
-    /// Sends another one.
+    /// Sends another frame.
     Instead(Frame),
     /// Sends nothing.
     Silence,
 }
 
-/// What liars know: every proposal that was ever sent.
+/// What liars know: the first proposal of each view.
 #[derive(Debug, Default)]
 pub struct Liar {
     proposals: BTreeMap<View, Proposal>,
 }
 
 impl Liar {
-    /// Overhears a message.
+    /// Learns a message that somebody sent.
     pub fn hear(&mut self, message: &Message) {
         if let Message::Proposal(proposal) = message {
             self.proposals
@@ -39,13 +39,13 @@ impl Liar {
         }
     }
 
-    /// What a liar says in place of a message, if it does not feel like being correct.
+    /// What a liar does with a message; chance decides whether it lies.
     pub fn instead_of(
         &self,
         message: &Message,
         index: ValidatorIndex,
         key: &SecretKey,
-        random: &mut Random,
+        random: &mut SeededRandom,
     ) -> Lie {
         match message {
             Message::Proposal(proposal) if random.chance(300) => {
@@ -63,8 +63,8 @@ impl Liar {
         }
     }
 
-    /// A brother of the block that was proposed in the view before: a valid block with everything it rests on, but for
-    /// the nullification of that view, which there is none of.
+    /// A sibling of the block that was proposed in the view before: a valid block with everything it needs but the
+    /// nullification of that view, which does not exist.
     fn skip_a_view(
         &self,
         own: &Proposal,

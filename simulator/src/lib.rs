@@ -1,15 +1,17 @@
 //! Whole nodes in virtual time: consensus, state machine, mempool, sync and log of every validator, driven through
 //! [`node::core::Node::step`], the code that ships; in some seeds grid partners as well, through their own deciding core.
 //!
-//! A run follows from its seed alone ([`Scenario`]): a committee with unequal stake, liars whose key runs on two
-//! machines and who propose past views that were not given up, frames that are lost, late, doubled and out of order, partitions, crashes in the middle of a step that
-//! lose what was not synced, restarts of everybody. Some time later nothing goes wrong any more.
+//! A run follows from its seed alone ([`Scenario`]): a committee with unequal stake; liars whose key runs on two
+//! machines and who propose over views that were not nullified; frames that are lost, late, doubled and out of order;
+//! partitions; crashes in the middle of a step that lose what was not synced; restarts of everybody. After some time
+//! ([`Scenario::calm_at_ms`]) nothing goes wrong any more.
 //!
-//! What is claimed to survive, and checked: at any time, no two honest hosts decide different blocks or states, no
-//! honest key contradicts itself and nobody honest is accused ([`Violation`]); after the faults every honest host goes
-//! on deciding, every transfer becomes final, and a job that is submitted then settles. Equal seeds give equal runs, to the byte ([`Report::trace`]).
+//! What a run checks. At any time no two honest hosts decide different blocks or states, no honest key contradicts
+//! itself, and no honest validator is accused ([`Violation`]). After the calm every honest host goes on deciding, every
+//! transfer becomes final, and a job that is submitted then settles. Equal seeds give equal runs, to the byte
+//! ([`Report::trace`]).
 //!
-//! What it leaves out: bit rot and full disks, which the log's and the store's own tests cover.
+//! What it leaves out: bit rot and full disks, which the tests of the log and of the store cover.
 
 pub mod genesis;
 pub mod grid;
@@ -24,72 +26,57 @@ mod show;
 mod world;
 
 pub use judge::Violation;
-pub use scenario::{Committee, Scenario};
+pub use scenario::{CommitteeKind, Scenario};
 
 use types::number::Height;
 use world::World;
 
-/// What a run came to.
+/// The result of a run that kept every promise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Hash over everything that happened, in its order.
+    /// Hash over everything that happened, in its order, in hexadecimal.
     pub trace: String,
-    /// How much happened.
+    /// Number of events: arrivals, timers, finished work, faults and turns of customers and partners.
     pub events: u64,
-    /// Virtual time that passed, in milliseconds.
+    /// Virtual time that the run took, in milliseconds.
     pub virtual_ms: u64,
-    /// Height up to which blocks are final.
+    /// Highest height that an honest host decided.
     pub height: Height,
-    /// Frames that were sent.
+    /// Frames that hosts sent, those that were lost included.
     pub frames: u64,
 }
 
 /// A run that broke a promise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("seed {seed} at {virtual_ms} ms: {violation} (again with: scripts/simulate --seed {seed})")]
-pub struct Failure {
-    /// The seed.
+pub struct BrokenRun {
+    /// The seed of the scenario.
     pub seed: u64,
-    /// When.
+    /// Virtual time of the violation, in milliseconds since the start.
     pub virtual_ms: u64,
-    /// What.
+    /// The promise that was broken.
     pub violation: Violation,
 }
 
-/// How a run is made.
+/// How a run is observed.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
-    /// Is told what happens, line by line.
+pub struct RunOptions {
+    /// Gets a line for each thing that happens; `None` for a silent run.
     pub print: Option<fn(&str)>,
-    /// A rule that every node breaks.
-    #[cfg(feature = "planted-bugs")]
-    pub mutation: Option<consensus::Mutation>,
-}
-
-impl Options {
-    /// A run that tells what happens, if there is somebody to be told.
-    #[must_use]
-    pub fn telling(print: Option<fn(&str)>) -> Self {
-        Self {
-            print,
-            #[cfg(feature = "planted-bugs")]
-            mutation: None,
-        }
-    }
 }
 
 /// Runs the scenario of a seed to its end.
-pub fn run(seed: u64, options: Options) -> Result<Report, Box<Failure>> {
+pub fn run(seed: u64, options: RunOptions) -> Result<Report, Box<BrokenRun>> {
     run_scenario(Scenario::of(seed), options)
 }
 
 /// Runs a scenario to its end.
-pub fn run_scenario(scenario: Scenario, options: Options) -> Result<Report, Box<Failure>> {
+pub fn run_scenario(scenario: Scenario, options: RunOptions) -> Result<Report, Box<BrokenRun>> {
     let seed = scenario.seed;
     let mut world = World::new(scenario, options);
     match world.run() {
         Ok(()) => Ok(world.report()),
-        Err(violation) => Err(Box::new(Failure {
+        Err(violation) => Err(Box::new(BrokenRun {
             seed,
             virtual_ms: world.now_ms(),
             violation,

@@ -6,9 +6,9 @@ use types::key::SecretKey;
 use types::number::{Amount, Height, Nonce};
 use types::transaction::{Action, SignedTransaction, Transaction};
 
-use crate::random::Random;
+use crate::random::SeededRandom;
 
-/// Most transfers of one customer that wait at a time.
+/// Maximum number of transfers of one customer that are not final at a time.
 const WAITING: usize = 3;
 
 #[derive(Debug)]
@@ -18,7 +18,7 @@ struct Customer {
     waiting: Vec<(TransactionId, SignedTransaction)>,
 }
 
-/// The customers.
+/// The customers and the number of transfers still to be made.
 #[derive(Debug)]
 pub struct Load {
     chain: ChainId,
@@ -47,8 +47,8 @@ impl Load {
         }
     }
 
-    /// What some customer sends now: perhaps something new, and again all that it waits for.
-    pub fn send(&mut self, random: &mut Random) -> Vec<SignedTransaction> {
+    /// The transactions that a random customer sends now: perhaps a new one, and again all that are not final.
+    pub fn send(&mut self, random: &mut SeededRandom) -> Vec<SignedTransaction> {
         let at = random.index(self.customers.len());
         let to = self.customers[(at + 1) % self.customers.len()]
             .key
@@ -79,7 +79,7 @@ impl Load {
             .collect()
     }
 
-    /// A block is final.
+    /// Takes the transfers of a final block off the list.
     pub fn decided(&mut self, block: &Block) {
         for signed in &block.body.transactions {
             let id = signed.id();
@@ -89,7 +89,7 @@ impl Load {
         }
     }
 
-    /// How many transfers are not final yet.
+    /// Number of transfers that are not final yet.
     #[must_use]
     pub fn outstanding(&self) -> usize {
         self.left

@@ -1,25 +1,25 @@
 //! Frames under way: lost, delayed, out of order, twice, or stopped by a partition.
 
-use crate::random::Random;
+use crate::random::SeededRandom;
 use crate::scenario::{HostId, Scenario, groups};
 
 /// The network between hosts.
 #[derive(Debug)]
-pub struct Network {
-    random: Random,
+pub struct SimulatedNetwork {
+    random: SeededRandom,
     delay_ms: (u64, u64),
     loss: u64,
     duplicates: u64,
-    /// The group of each host; frames stay inside.
+    /// The group of each host; frames do not leave it.
     groups: Vec<u8>,
-    /// Which side of every liar each host talks to.
+    /// For each host the side of every liar that it talks to.
     sides: Vec<u8>,
 }
 
-impl Network {
+impl SimulatedNetwork {
     /// The network of a scenario, whole.
     #[must_use]
-    pub fn new(scenario: &Scenario, hosts: usize, mut random: Random) -> Self {
+    pub fn new(scenario: &Scenario, hosts: usize, mut random: SeededRandom) -> Self {
         let sides = groups(scenario.committee, &mut random);
         Self {
             random,
@@ -31,23 +31,23 @@ impl Network {
         }
     }
 
-    /// Splits the network; liars show each group another face.
+    /// Splits the network into groups; each group talks to another side of every liar.
     pub fn split(&mut self, groups: Vec<u8>) {
         self.sides.clone_from(&groups);
         self.groups = groups;
     }
 
-    /// Ends a partition; liars go on with two faces.
+    /// Ends a partition; liars keep their two sides.
     pub fn heal(&mut self) {
         self.groups.fill(0);
     }
 
-    /// Another share of frames is lost from now on.
+    /// Sets the number of frames that are lost, per 1,000.
     pub fn lose(&mut self, loss: u64) {
         self.loss = loss;
     }
 
-    /// Which side of a liar a host talks to.
+    /// The side of every liar that a host talks to.
     #[must_use]
     pub fn side(&self, host: HostId) -> u8 {
         self.sides[host]

@@ -3,9 +3,9 @@
 
 /// A stream of numbers that follows from its seed.
 #[derive(Debug, Clone)]
-pub struct Random(u64);
+pub struct SeededRandom(u64);
 
-impl Random {
+impl SeededRandom {
     /// The stream of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn the_stream_is_that_of_the_paper_s_reference_code() {
-        let mut random = Random::new(1_234_567);
+        let mut random = SeededRandom::new(1_234_567);
         let first: Vec<_> = (0..3).map(|_| random.next_u64()).collect();
         assert_eq!(
             first,
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn ranges_hold_and_chances_are_about_right() {
-        let mut random = Random::new(7);
+        let mut random = SeededRandom::new(7);
         assert!((0..1_000).all(|_| (3..9).contains(&random.range(3, 9))));
         let hits = (0..10_000).filter(|_| random.chance(300)).count();
         assert!((2_800..3_200).contains(&hits), "{hits}");

@@ -1,18 +1,18 @@
-//! What a seed stands for: a committee, who of it lies, what the network and the machines do, and for how long.
+//! The scenario of a seed: a committee and its liars, the faults of network and machines, and when they end.
 
 use std::collections::BTreeSet;
 
-use crate::random::Random;
+use crate::random::SeededRandom;
 
-/// Every so many seeds have jobs, which take longer to simulate.
+/// One seed of so many has jobs, which take longer to simulate.
 const JOBS_EVERY: u64 = 2;
 
 /// A host: a machine that runs one node. A liar of the committee has two of them.
 pub type HostId = usize;
 
-/// Who takes part.
+/// The committee of a run: stakes, liars, and whether disks lose what was synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Committee {
+pub enum CommitteeKind {
     /// Four validators with stakes 4, 3, 3, 3; all honest.
     Honest,
     /// The same with one liar: its key runs on two machines that know nothing of each other.
@@ -25,7 +25,7 @@ pub enum Committee {
     CutLogs,
 }
 
-impl Committee {
+impl CommitteeKind {
     /// The stakes, by position in the committee.
     #[must_use]
     pub fn stakes(self) -> &'static [u64] {
@@ -46,39 +46,39 @@ impl Committee {
     }
 }
 
-/// Where in a step a host stops.
+/// The point in a step at which a host crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrashPoint {
-    /// After so many more effects.
+    /// After that number of effects more.
     Effects(u32),
     /// Right after its next vote or proposal has left.
     Vote,
 }
 
-/// What goes wrong at some time.
+/// A fault that a scenario injects at some time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
+pub enum InjectedFault {
     /// A host stops, in the middle of a step; what was not synced is lost.
     Crash {
-        /// Which.
+        /// The host.
         host: HostId,
-        /// Where.
+        /// The point in its next step.
         at: CrashPoint,
     },
-    /// A host that stands still loses so many synced bytes at the end of its log.
+    /// A stopped host loses synced bytes at the end of its log.
     CutLog {
-        /// Which.
+        /// The host; nothing happens while it runs.
         host: HostId,
-        /// How many bytes.
+        /// Number of bytes.
         bytes: usize,
     },
     /// A host starts again from its disk.
     Restart(HostId),
     /// Every host stops at once.
     CrashAll,
-    /// Every host that stands still starts again.
+    /// Every stopped host starts again.
     RestartAll,
-    /// Hosts of different groups no longer reach each other.
+    /// Hosts of different groups no longer reach each other; one group number per host.
     Partition(Vec<u8>),
     /// The partition ends.
     Heal,
@@ -87,33 +87,33 @@ pub enum Fault {
 /// One run of the simulator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scenario {
-    /// From which everything follows.
+    /// The seed from which everything else follows.
     pub seed: u64,
-    /// Who takes part.
-    pub committee: Committee,
+    /// The committee.
+    pub committee: CommitteeKind,
     /// Shortest and longest delay of a frame, in milliseconds.
     pub delay_ms: (u64, u64),
-    /// Frames of 1,000 that are lost while faults go on.
+    /// Frames lost before the calm, per 1,000.
     pub loss: u64,
-    /// Frames of 1,000 that are lost afterwards.
+    /// Frames lost after the calm, per 1,000.
     pub loss_after: u64,
-    /// Frames of 1,000 that arrive twice.
+    /// Frames that arrive twice, per 1,000.
     pub duplicates: u64,
-    /// Longest time that an execution takes, in milliseconds.
+    /// Maximum time of one execution of a block, in milliseconds.
     pub execution_ms: u64,
-    /// How far each host's clock is ahead of the virtual time, in milliseconds.
+    /// Lead of each host's clock over the virtual time, in milliseconds.
     pub skew_ms: Vec<u64>,
-    /// What goes wrong, by time.
-    pub faults: Vec<(u64, Fault)>,
-    /// When nothing goes wrong any more, in milliseconds.
+    /// The injected faults with their times in milliseconds, in order of time.
+    pub faults: Vec<(u64, InjectedFault)>,
+    /// Virtual time of the calm, from which on no fault is injected, in milliseconds.
     pub calm_at_ms: u64,
-    /// Blocks that every honest host must add after that.
+    /// Blocks that every honest host must decide after the calm.
     pub blocks_after: u64,
-    /// Transfers that must become final.
+    /// Number of transfers that must become final.
     pub transfers: usize,
-    /// True if partners run a job while faults go on and one afterwards.
+    /// True if partners run one job before the calm and one after it.
     pub jobs: bool,
-    /// Time after the calm by which all that must have happened, in milliseconds.
+    /// Maximum time after the calm until all of that has happened, in milliseconds.
     pub patience_ms: u64,
 }
 
@@ -121,24 +121,24 @@ impl Scenario {
     /// The scenario of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Self {
-        let mut random = Random::new(seed);
+        let mut random = SeededRandom::new(seed);
         let committee = match random.range(0, 8) {
-            0..=2 => Committee::Honest,
-            3..=5 => Committee::OneTwin,
-            6 => Committee::ManySmallTwins,
-            _ => Committee::CutLogs,
+            0..=2 => CommitteeKind::Honest,
+            3..=5 => CommitteeKind::OneTwin,
+            6 => CommitteeKind::ManySmallTwins,
+            _ => CommitteeKind::CutLogs,
         };
         Self::with(seed, committee, &mut random)
     }
 
     /// The scenario of a seed with a given committee.
     #[must_use]
-    pub fn with(seed: u64, committee: Committee, random: &mut Random) -> Self {
+    pub fn with(seed: u64, committee: CommitteeKind, random: &mut SeededRandom) -> Self {
         let hosts = host_members(committee).len();
         let calm_at_ms = random.range(2_000, 12_000);
         let shortest = random.range(1, 20);
         let delay_ms = (shortest, shortest + random.range(5, 120));
-        let always_arrive = committee == Committee::CutLogs;
+        let always_arrive = committee == CommitteeKind::CutLogs;
         let loss = if always_arrive {
             0
         } else {
@@ -146,7 +146,7 @@ impl Scenario {
         };
         let stays = random.chance(300);
         let faults = match committee {
-            Committee::CutLogs => cuts(hosts, calm_at_ms, delay_ms.1, random),
+            CommitteeKind::CutLogs => cuts(hosts, calm_at_ms, delay_ms.1, random),
             _ => faults(committee, hosts, calm_at_ms, random),
         };
         Self {
@@ -170,18 +170,18 @@ impl Scenario {
 
 /// The member that each host runs: first one host for everybody, then the second ones of the liars.
 #[must_use]
-pub fn host_members(committee: Committee) -> Vec<usize> {
+pub fn host_members(committee: CommitteeKind) -> Vec<usize> {
     (0..committee.stakes().len())
         .chain(committee.twins())
         .collect()
 }
 
 fn faults(
-    committee: Committee,
+    committee: CommitteeKind,
     hosts: usize,
     calm_at_ms: u64,
-    random: &mut Random,
-) -> Vec<(u64, Fault)> {
+    random: &mut SeededRandom,
+) -> Vec<(u64, InjectedFault)> {
     let mut faults = Vec::new();
     let mut at = random.range(200, 1_000);
     while at < calm_at_ms {
@@ -192,40 +192,40 @@ fn faults(
                     random.index(hosts),
                     CrashPoint::Effects(up_to_eight(random)),
                 );
-                faults.push((at, Fault::Crash { host, at: at_point }));
-                faults.push((at + pause, Fault::Restart(host)));
+                faults.push((at, InjectedFault::Crash { host, at: at_point }));
+                faults.push((at + pause, InjectedFault::Restart(host)));
             }
             3 => {
                 let host = random.index(hosts);
                 faults.push((
                     at,
-                    Fault::Crash {
+                    InjectedFault::Crash {
                         host,
                         at: CrashPoint::Vote,
                     },
                 ));
-                // Looked at often, so that it is up again before its last words have arrived.
-                faults.extend((1..100).map(|look| (at + 5 * look, Fault::Restart(host))));
+                // Tried often, so that it runs again before the last frames that it sent have arrived.
+                faults.extend((1..100).map(|look| (at + 5 * look, InjectedFault::Restart(host))));
             }
             4..=6 => {
-                faults.push((at, Fault::Partition(groups(committee, random))));
-                faults.push((at + pause, Fault::Heal));
+                faults.push((at, InjectedFault::Partition(groups(committee, random))));
+                faults.push((at + pause, InjectedFault::Heal));
             }
             7..=8 => {
-                faults.push((at, Fault::CrashAll));
-                faults.push((at + pause, Fault::RestartAll));
+                faults.push((at, InjectedFault::CrashAll));
+                faults.push((at + pause, InjectedFault::RestartAll));
             }
             _ => {}
         }
         at += random.range(100, 1_500);
     }
-    faults.push((calm_at_ms, Fault::Heal));
-    faults.push((calm_at_ms, Fault::RestartAll));
+    faults.push((calm_at_ms, InjectedFault::Heal));
+    faults.push((calm_at_ms, InjectedFault::RestartAll));
     faults.sort_by_key(|(at, _)| *at);
     faults
 }
 
-fn up_to_eight(random: &mut Random) -> u32 {
+fn up_to_eight(random: &mut SeededRandom) -> u32 {
     u32::try_from(random.range(0, 8)).expect("below 8")
 }
 
@@ -235,8 +235,8 @@ fn cuts(
     hosts: usize,
     calm_at_ms: u64,
     longest_delay_ms: u64,
-    random: &mut Random,
-) -> Vec<(u64, Fault)> {
+    random: &mut SeededRandom,
+) -> Vec<(u64, InjectedFault)> {
     let mut faults = Vec::new();
     let mut at = random.range(200, 1_000);
     while at < calm_at_ms {
@@ -244,7 +244,7 @@ fn cuts(
         let stopped = at + 1_500;
         faults.push((
             at,
-            Fault::Crash {
+            InjectedFault::Crash {
                 host,
                 at: CrashPoint::Vote,
             },
@@ -252,29 +252,29 @@ fn cuts(
         // One that had nothing to say meanwhile stops now.
         faults.push((
             stopped,
-            Fault::Crash {
+            InjectedFault::Crash {
                 host,
                 at: CrashPoint::Effects(0),
             },
         ));
         faults.push((
             stopped + 600,
-            Fault::CutLog {
+            InjectedFault::CutLog {
                 host,
                 bytes: random.index(600),
             },
         ));
         let up = stopped + 600 + longest_delay_ms;
-        faults.push((up, Fault::Restart(host)));
+        faults.push((up, InjectedFault::Restart(host)));
         at = up + random.range(500, 2_000);
     }
     let end = at.max(calm_at_ms);
-    faults.push((end, Fault::RestartAll));
+    faults.push((end, InjectedFault::RestartAll));
     faults
 }
 
 /// Two groups; the two hosts of a liar are always on different sides, so that each side has a whole liar.
-pub fn groups(committee: Committee, random: &mut Random) -> Vec<u8> {
+pub fn groups(committee: CommitteeKind, random: &mut SeededRandom) -> Vec<u8> {
     let members = committee.stakes().len();
     let twins = committee.twins();
     let mut groups: Vec<u8> = (0..members).map(|_| u8::from(random.chance(500))).collect();

@@ -1,9 +1,9 @@
-//! A run for people: one line per thing that happens.
+//! A run for people: one line per event.
 
 use consensus::Message;
 use node::core::{Channel, Event, Execute};
 
-/// A line about what happens to a host, if it is worth one.
+/// A line about an event of a host; `None` for those that say little.
 pub fn event(event: &Event) -> Option<String> {
     Some(match event {
         Event::Frame { from, frame } if frame.channel == Channel::Consensus => {

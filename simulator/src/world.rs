@@ -1,6 +1,6 @@
-//! The world of a run: hosts, network, customers, faults, and the queue of what happens next.
+//! The world of a run: hosts, network, customers, injected faults, and the queue of events by virtual time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use consensus::Message;
 use node::application;
@@ -12,14 +12,14 @@ use types::number::{Height, ValidatorIndex};
 
 use crate::genesis::{self, MemberKeys};
 use crate::grid::Grid;
-use crate::host::Host;
+use crate::host::SimulatedHost;
 use crate::judge::{Judge, Violation};
-use crate::liar::{Liar, Lie};
+use crate::liar::Liar;
 use crate::load::Load;
-use crate::network::Network;
-use crate::random::Random;
-use crate::scenario::{CrashPoint, Fault, HostId, Scenario, host_members};
-use crate::{Options, Report, show};
+use crate::network::SimulatedNetwork;
+use crate::random::SeededRandom;
+use crate::scenario::{CrashPoint, HostId, InjectedFault, Scenario, host_members};
+use crate::{Report, RunOptions, show};
 
 /// Time between two turns of the customers, in milliseconds.
 const LOAD_EVERY_MS: u64 = 300;
@@ -28,8 +28,10 @@ const LOAD_EVERY_MS: u64 = 300;
 const GRID_EVERY_MS: u64 = 120;
 
 mod compute;
+mod fault;
+mod send;
 
-/// Something that will happen.
+/// An event of the queue.
 #[derive(Debug)]
 enum Happening {
     Arrive {
@@ -46,7 +48,7 @@ enum Happening {
         host: HostId,
         life: u32,
     },
-    Fault(Fault),
+    Fault(InjectedFault),
     Load,
     Grid,
     Ran {
@@ -67,19 +69,19 @@ enum Happening {
     },
 }
 
-/// Everything.
+/// The whole state of a run.
 pub(crate) struct World {
     scenario: Scenario,
-    options: Options,
+    options: RunOptions,
     now_ms: u64,
     sequence: u64,
     queue: BTreeMap<(u64, u64), Happening>,
-    hosts: Vec<Host>,
+    hosts: Vec<SimulatedHost>,
     members: Vec<Vec<HostId>>,
-    network: Network,
+    network: SimulatedNetwork,
     load: Load,
     grid: Option<Grid>,
-    random: Random,
+    random: SeededRandom,
     judge: Judge,
     liar: Liar,
     keys: Vec<MemberKeys>,
@@ -91,8 +93,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(scenario: Scenario, options: Options) -> Self {
-        let mut random = Random::new(scenario.seed ^ 0x5eed);
+    pub(crate) fn new(scenario: Scenario, options: RunOptions) -> Self {
+        let mut random = SeededRandom::new(scenario.seed ^ 0x5eed);
         let chain = genesis::world(scenario.committee);
         let writes = vm::genesis_writes(&chain.genesis).expect("the simulation's genesis is valid");
         let store = MemoryStore::new(&chain.genesis, writes).expect("genesis gives a state");
@@ -100,8 +102,8 @@ impl World {
         let mut members: Vec<Vec<HostId>> = chain.members.iter().map(|_| Vec::new()).collect();
         let mut hosts = Vec::new();
         for (host, member) in host_members(scenario.committee).into_iter().enumerate() {
-            let setup = setup(&chain.genesis, &chain.members[member], options);
-            hosts.push(Host::new(
+            let setup = setup(&chain.genesis, &chain.members[member]);
+            hosts.push(SimulatedHost::new(
                 member,
                 twins.contains(&member),
                 setup,
@@ -110,7 +112,7 @@ impl World {
             ));
             members[member].push(host);
         }
-        let network = Network::new(&scenario, hosts.len(), random.split());
+        let network = SimulatedNetwork::new(&scenario, hosts.len(), random.split());
         let fee = chain.genesis.params.min_fee;
         let load = Load::new(
             chain.genesis.chain_id(),
@@ -216,7 +218,7 @@ impl World {
     }
 
     fn stuck(&self) -> Violation {
-        let describe = |host: &Host| {
+        let describe = |host: &SimulatedHost| {
             let view = host.node().map_or(0, |node| node.standing().view.0);
             format!(
                 "member {} at height {} in view {view}",
@@ -358,7 +360,7 @@ impl World {
                 Some(CrashPoint::Effects(left)) => *left -= 1,
                 Some(CrashPoint::Vote) | None => {}
             }
-            let ends = self.hosts[host].fuse == Some(CrashPoint::Vote) && is_word(&effect);
+            let ends = self.hosts[host].fuse == Some(CrashPoint::Vote) && binds_its_sender(&effect);
             self.perform_one(host, effect)?;
             if ends {
                 self.crash(host);
@@ -441,134 +443,10 @@ impl World {
         }
         Err(Violation::Stopped { host, why })
     }
-
-    fn send(&mut self, from: HostId, to: Target, frame: &Frame) -> Result<(), Violation> {
-        let member = self.hosts[from].member;
-        let message = match frame.channel {
-            Channel::Consensus => Message::from_bytes(&frame.bytes).ok(),
-            Channel::Pool | Channel::Blobs => None,
-        };
-        let mut lie = Lie::Nothing;
-        if let Some(message) = &message {
-            self.liar.hear(message);
-            if self.hosts[from].is_liar {
-                let index = ValidatorIndex(u16::try_from(member).expect("a small committee"));
-                lie = self.liar.instead_of(
-                    message,
-                    index,
-                    &self.keys[member].validator,
-                    &mut self.random,
-                );
-            } else {
-                self.judge.says(member, message)?;
-            }
-        }
-        let frame = match &lie {
-            Lie::Nothing => frame,
-            Lie::Instead(other) => other,
-            Lie::Silence => return Ok(()),
-        };
-        let targets: Vec<usize> = match to {
-            Target::One(target) => vec![usize::from(target.0)],
-            Target::All { except } => (0..self.members.len())
-                .filter(|target| except.is_none_or(|e| usize::from(e.0) != *target))
-                .collect(),
-        };
-        let index = ValidatorIndex(u16::try_from(member).expect("a small committee"));
-        for target in targets.into_iter().filter(|target| *target != member) {
-            let Some(host) = self.route(from, target) else {
-                continue;
-            };
-            self.frames += 1;
-            for delay in self.network.carry(from, host) {
-                self.later(
-                    self.now_ms + delay,
-                    Happening::Arrive {
-                        host,
-                        from: index,
-                        frame: frame.clone(),
-                    },
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// The host that a member's frames reach from a host: of a liar the one that shows this side its face.
-    fn route(&self, from: HostId, member: usize) -> Option<HostId> {
-        let side = self.network.side(from);
-        let hosts = self.members.get(member)?;
-        let lies = self.hosts[from].is_liar || hosts.len() > 1;
-        hosts
-            .iter()
-            .copied()
-            .find(|host| !lies || self.network.side(*host) == side)
-    }
-
-    fn fault(&mut self, fault: Fault) -> Result<(), Violation> {
-        if let Some(print) = self.options.print {
-            print(&format!("{:>7} ms  {fault:?}", self.now_ms));
-        }
-        match fault {
-            Fault::Crash { host, at } => {
-                if self.hosts[host].is_up() {
-                    self.hosts[host].fuse = Some(at);
-                }
-            }
-            Fault::CutLog { host, bytes } => self.hosts[host].cut_log(bytes),
-            Fault::Restart(host) => {
-                if self.hosts[host].fuse != Some(CrashPoint::Vote) {
-                    self.hosts[host].fuse = None;
-                }
-                self.start(host)?;
-            }
-            Fault::CrashAll => (0..self.hosts.len()).for_each(|host| self.crash(host)),
-            Fault::RestartAll => {
-                for host in 0..self.hosts.len() {
-                    self.hosts[host].fuse = None;
-                    self.start(host)?;
-                }
-            }
-            Fault::Partition(groups) => self.network.split(groups),
-            Fault::Heal => self.network.heal(),
-        }
-        if self.now_ms >= self.scenario.calm_at_ms {
-            self.network.lose(self.scenario.loss_after);
-        }
-        Ok(())
-    }
-
-    fn crash(&mut self, host: HostId) {
-        let torn = if self.random.chance(500) {
-            self.random.index(200)
-        } else {
-            0
-        };
-        self.note("crash", host, &[]);
-        self.hosts[host].crash(torn);
-    }
-
-    fn start(&mut self, host: HostId) -> Result<(), Violation> {
-        if self.hosts[host].is_up() {
-            return Ok(());
-        }
-        self.note("start", host, &[]);
-        let effects = match self.hosts[host].start(self.now_ms) {
-            Ok(effects) => effects,
-            Err(why) => return self.stopped(host, why),
-        };
-        self.perform(host, effects)?;
-        let own = self.hosts[host].member;
-        let others: BTreeSet<_> = (0..self.members.len())
-            .filter(|member| *member != own)
-            .map(|member| ValidatorIndex(u16::try_from(member).expect("a small committee")))
-            .collect();
-        self.event(host, Event::Peers(others))
-    }
 }
 
-/// True if the effect sends something that its sender is bound to from then on.
-fn is_word(effect: &Effect) -> bool {
+/// True if the effect sends a vote or proposal, which binds its sender from then on.
+fn binds_its_sender(effect: &Effect) -> bool {
     let Effect::Send { frame, .. } = effect else {
         return false;
     };
@@ -579,23 +457,7 @@ fn is_word(effect: &Effect) -> bool {
         )
 }
 
-#[cfg(feature = "planted-bugs")]
-fn planted(config: consensus::Config, options: Options) -> consensus::Config {
-    match options.mutation {
-        Some(mutation) => config.planted(mutation),
-        None => config,
-    }
-}
-
-#[cfg(not(feature = "planted-bugs"))]
-fn planted(config: consensus::Config, _options: Options) -> consensus::Config {
-    config
-}
-
-fn setup(genesis: &types::genesis::Genesis, keys: &MemberKeys, options: Options) -> Setup {
+fn setup(genesis: &types::genesis::Genesis, keys: &MemberKeys) -> Setup {
     let (validator, vrf) = (keys.validator.clone(), keys.vrf.clone());
-    let mut setup = Setup::new(genesis, validator, vrf, Hash32([9; 32]))
-        .expect("the keys are those of genesis");
-    setup.consensus = planted(setup.consensus, options);
-    setup
+    Setup::new(genesis, validator, vrf, Hash32([9; 32])).expect("the keys are those of genesis")
 }

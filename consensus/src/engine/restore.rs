@@ -18,7 +18,6 @@ use crate::input::{Monotonic, Now, Restored, StartError};
 use crate::leader::Leaders;
 use crate::log::Record;
 use crate::message::{Message, Request};
-use crate::mutation::Mutation;
 use crate::quorum::Quorum;
 use crate::whole::WholeBlock;
 
@@ -65,7 +64,7 @@ impl Engine {
             ahead: BTreeMap::new(),
         };
         let mut engine = Self {
-            quorum: Quorum::of(&config),
+            quorum: Quorum::new(&config.committee),
             leaders: Leaders::new(config.chain, &config.committee),
             view: View(1),
             entered: now.monotonic,
@@ -93,10 +92,7 @@ impl Engine {
         engine.load(restored)?;
         engine.begin(now);
         engine.standstill.reset(now, &engine.config.timing.clone());
-        let mut out = engine.effects();
-        if engine.breaks(Mutation::NoVoteRecovery) {
-            engine.voting = Voting::Open;
-        }
+        let mut out = Effects::default();
         engine.open_if_answered(&mut out);
         engine.advance(now, &mut out);
         Ok((engine, out))
@@ -156,9 +152,6 @@ impl Engine {
                 self.hold_logged(&block);
             }
             Record::Proposal(proposal) => {
-                if self.breaks(Mutation::ProposeTwice) {
-                    return Ok(());
-                }
                 let held = HeldProposal::from_proposal(&proposal).ok_or(contradiction)?;
                 let vote = Vote {
                     statement: held.statement(),
@@ -188,13 +181,12 @@ impl Engine {
 
     fn load_vote(&mut self, vote: Vote) -> Result<(), StartError> {
         let view = vote.statement.view;
-        let honest = self.config.is_honest();
         let own = &mut self.round(view).own;
         let slot = own.slot(&vote.statement.subject);
         let differs = slot.is_some_and(|known| known.statement != vote.statement);
         *slot = Some(vote);
         let both = own.nullify.is_some() && own.finalize.is_some();
-        if honest && (differs || both) {
+        if differs || both {
             return Err(StartError::Contradiction(view));
         }
         Ok(())

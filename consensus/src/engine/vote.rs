@@ -9,7 +9,6 @@ use crate::effect::{Effect, Effects, Fault, Recipients};
 use crate::input::{Monotonic, Now};
 use crate::log::Record;
 use crate::message::Message;
-use crate::mutation::Mutation;
 
 /// What stands between a proposal and our vote for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,14 +85,7 @@ impl Engine {
         let Some(proposed) = round.proposal else {
             return Readiness::Waiting;
         };
-        let voted = round.own.notarize.is_some_and(|vote| {
-            let again = Subject::Notarize {
-                parent_view: proposed.parent_view,
-                block: proposed.block,
-            };
-            !self.breaks(Mutation::NotarizeTwice) || vote.statement.subject == again
-        });
-        if !self.may_vote(view) || voted || round.own.nullify.is_some() {
+        if !self.may_vote(view) || round.own.notarize.is_some() || round.own.nullify.is_some() {
             return Readiness::Waiting;
         }
         let Some(held) = self.blocks.get(&proposed.block) else {
@@ -107,8 +99,7 @@ impl Engine {
             return Readiness::Spoiled;
         }
         let gap = self.missing_nullifications(proposed.parent_view, view);
-        let gap_open = gap.is_some() && !self.breaks(Mutation::GapUnchecked);
-        if !self.is_certified(proposed.parent_view, header.parent) || gap_open {
+        if !self.is_certified(proposed.parent_view, header.parent) || gap.is_some() {
             return Readiness::Waiting;
         }
         match self.executed(header.parent) {
@@ -137,15 +128,10 @@ impl Engine {
     /// Rule 4: Finalize for every certified block of a view that we did not nullify. A view that others nullified can
     /// no longer be final, so that vote is spared.
     pub(super) fn finalize(&mut self, out: &mut Effects) {
-        let after_nullify = self.breaks(Mutation::FinalizeAfterNullify);
         let mut due = Vec::new();
         for (view, round) in &self.rounds {
             let silent = round.nullification.is_none() && round.own.nullify.is_none();
-            if round.certified
-                && round.own.finalize.is_none()
-                && (silent || after_nullify)
-                && self.may_vote(*view)
-            {
+            if round.certified && round.own.finalize.is_none() && silent && self.may_vote(*view) {
                 due.extend(round.notarized().map(|(_, block)| (*view, block)));
             }
         }
@@ -175,11 +161,5 @@ impl Engine {
         }
         self.timers.retry = now.monotonic.after(self.config.timing.retry_ms);
         self.cast(view, Subject::Nullify, out);
-        if self.breaks(Mutation::NullifyAfterFinalize)
-            && let Some(before) = self.rounds.range(..view).next_back().map(|(view, _)| *view)
-            && self.round(before).own.nullify.is_none()
-        {
-            self.cast(before, Subject::Nullify, out);
-        }
     }
 }

@@ -52,8 +52,6 @@ pub struct Options {
     /// Faults end then; loss and delay stay.
     pub heal_at_ms: u64,
     pub end_ms: u64,
-    #[cfg(feature = "planted-bugs")]
-    pub mutation: Option<consensus::Mutation>,
 }
 
 impl Options {
@@ -71,8 +69,6 @@ impl Options {
             partition_every_ms: 0,
             heal_at_ms: 0,
             end_ms: 10_000,
-            #[cfg(feature = "planted-bugs")]
-            mutation: None,
         }
     }
 }
@@ -385,7 +381,7 @@ impl Sim {
     fn config(&self, node: usize) -> Config {
         let key = self.keys[usize::from(self.nodes[node].index.0)].clone();
         let timing = Timing::new(&Params::devnet());
-        let config = Config::new(
+        Config::new(
             CHAIN,
             Epoch(0),
             self.committee.clone(),
@@ -393,13 +389,7 @@ impl Sim {
             self.genesis.id(),
             timing,
         )
-        .expect("a member");
-        #[cfg(feature = "planted-bugs")]
-        let config = match self.options.mutation {
-            Some(mutation) => config.planted(mutation),
-            None => config,
-        };
-        config
+        .expect("a member")
     }
 
     fn perform(&mut self, node: usize, effects: Vec<Effect>) -> Result<(), Violation> {

@@ -322,7 +322,7 @@ impl Core {
         }
         match self.sealed.get(&part) {
             Some(sealed) if sealed.tasks().eq(verifier.tasks.iter().copied()) => {
-                if commit_now && !self.settings.fault.is_silent_verifier() {
+                if commit_now {
                     let action = Action::Claim {
                         job,
                         attempt,
@@ -433,9 +433,6 @@ impl Core {
             plan.notes.push(Note::ForeignCommitment(part));
             return;
         };
-        if self.settings.fault.withholds_opening() {
-            return;
-        }
         let Some(opening) = Opening::new(sealed.salt, &sealed.leaves, drawn, sealed.outcomes)
         else {
             plan.notes.push(Note::ForeignCommitment(part));

@@ -25,7 +25,6 @@ impl Daemon {
             quota: 1 << 20,
             worker: "/nonexistent".into(),
             task_wall,
-            fault: Fault::None,
         };
         let work = Work::open(dir, servers.clone(), work_settings, &BTreeSet::new()).unwrap();
         let journal = DiskJournal::open(&dir.join("journal")).unwrap();

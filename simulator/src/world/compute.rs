@@ -1,4 +1,4 @@
-//! The part of the world in which partners run jobs and hosts pass on blobs.
+//! The part of the world in which partners run jobs and hosts exchange blobs.
 
 use node::core::{BlobRequest, Event, Ticket};
 use types::attestation::Outcomes;
@@ -17,7 +17,7 @@ impl World {
         self.now_ms > self.scenario.calm_at_ms
     }
 
-    /// A host that runs, if the one that chance finds does.
+    /// A random host, if it runs.
     fn some_host(&mut self) -> Option<HostId> {
         let host = self.random.index(self.hosts.len());
         self.hosts[host].is_up().then_some(host)
@@ -37,7 +37,7 @@ impl World {
         self.fulfil(wishes)
     }
 
-    /// Does what partners and customer want.
+    /// Does what partners and customer ask for.
     pub(super) fn fulfil(&mut self, wishes: Vec<Wish>) -> Result<(), Violation> {
         for wish in wishes {
             match wish {
@@ -85,7 +85,7 @@ impl World {
         Ok(())
     }
 
-    /// Does what a host's node asks about blobs. A question and its answer are frames that may be lost.
+    /// Does what a host's node asks about blobs. A request and its answer are frames that may be lost.
     pub(super) fn blob(&mut self, host: HostId, request: BlobRequest) {
         let life = self.hosts[host].life;
         match request {
@@ -115,7 +115,7 @@ impl World {
         }
     }
 
-    /// The answer to a question for a blob, or the end of the wait for one.
+    /// The answer to a request for a blob, or the end of the wait for one.
     pub(super) fn asked(
         &mut self,
         host: HostId,

@@ -1,5 +1,3 @@
 //! Whole nodes in virtual time.
 
-#[cfg(feature = "planted-bugs")]
-mod planted;
 mod simulation;

@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use gridproof_simulator::random::Random;
-use gridproof_simulator::scenario::{CrashPoint, Fault};
-use gridproof_simulator::{self as simulator, Committee, Options, Scenario};
+use gridproof_simulator::random::SeededRandom;
+use gridproof_simulator::scenario::{CrashPoint, InjectedFault};
+use gridproof_simulator::{self as simulator, CommitteeKind, RunOptions, Scenario};
 
 /// Seeds that are run when nothing else is said.
 const SEEDS: u64 = 200;
 fn run(seed: u64) -> simulator::Report {
-    simulator::run(seed, Options::default())
+    simulator::run(seed, RunOptions::default())
         .map_err(|failure| failure.to_string())
         .expect("every promise holds")
 }
@@ -52,13 +52,13 @@ fn equal_seeds_give_equal_runs() {
 
 /// All are honest and every frame arrives; the last one is away while the others add blocks.
 fn away_until(back_at_ms: u64) -> Scenario {
-    let mut random = Random::new(1);
-    let mut scenario = Scenario::with(1, Committee::Honest, &mut random);
-    let away = Fault::Crash {
+    let mut random = SeededRandom::new(1);
+    let mut scenario = Scenario::with(1, CommitteeKind::Honest, &mut random);
+    let away = InjectedFault::Crash {
         host: 3,
         at: CrashPoint::Effects(0),
     };
-    scenario.faults = vec![(1_000, away), (back_at_ms, Fault::Restart(3))];
+    scenario.faults = vec![(1_000, away), (back_at_ms, InjectedFault::Restart(3))];
     (scenario.loss, scenario.loss_after, scenario.calm_at_ms) = (0, 0, back_at_ms);
     (scenario.execution_ms, scenario.patience_ms) = (5, 20_000);
     scenario
@@ -67,7 +67,7 @@ fn away_until(back_at_ms: u64) -> Scenario {
 #[test]
 fn a_validator_that_was_away_for_500_blocks_comes_back() {
     let back_at_ms = 600_000;
-    let ended = simulator::run_scenario(away_until(back_at_ms), Options::default())
+    let ended = simulator::run_scenario(away_until(back_at_ms), RunOptions::default())
         .map_err(|failure| failure.to_string());
     let report = ended.expect("it catches up");
     assert!(

@@ -64,7 +64,6 @@ pub fn settings(n: u8) -> Settings {
             min_fee: Amount(1),
             ..Params::devnet()
         },
-        fault: crate::fault::Fault::None,
     }
 }
 

@@ -9,7 +9,6 @@ use types::limits::BLOB_CHUNK_BYTES;
 use types::number::Attempt;
 
 use super::*;
-use crate::fault::Fault;
 use crate::fixture::{Fake, Running, chain, serve};
 use crate::part::Role;
 use crate::servers::Servers;
@@ -31,7 +30,6 @@ fn work(dir: &Path, servers: &[&Running]) -> Work {
         quota: 64 << 20,
         worker: "/nonexistent".into(),
         task_wall: Duration::from_secs(1),
-        fault: Fault::None,
     };
     Work::open(
         dir,

@@ -15,19 +15,19 @@ use types::hash::{BlobId, Hash32};
 use types::job::{CLASS_WASM_V1, TaskLimits, Workload};
 use types::number::{Fuel, TaskIndex};
 
-use crate::network::Network;
+use crate::network::{MeasuredNetwork, binary};
 use crate::{quantile, row};
 
 /// Runs `runs` jobs one after the other and prints medians.
-pub fn run(runs: u32, base_port: u16, module: &Path) -> Result<()> {
-    let network = Network::up(4, base_port)?;
+pub fn run(runs: u32, module: &Path) -> Result<()> {
+    let network = MeasuredNetwork::up(4)?;
     let folder = tempfile::tempdir()?;
     std::fs::copy(module, folder.path().join("module.wasm")).context("the module")?;
     let spec = folder.path().join("job.yaml");
     let text = "version: gridproof/v1\nname: bench\nengine: {type: wasm, params: {module: module.wasm}}\n\
                 verification: {verifiers: 2, tasks: all}\n";
     std::fs::write(&spec, text)?;
-    let binary = std::env::var_os("GRIDPROOF_BIN").context("GRIDPROOF_BIN names the binary")?;
+    let binary = binary()?;
     let mut walls = Vec::new();
     let mut phases: BTreeMap<String, Vec<u128>> = BTreeMap::new();
     let (mut order, mut totals) = (Vec::new(), Vec::new());
@@ -36,9 +36,9 @@ pub fn run(runs: u32, base_port: u16, module: &Path) -> Result<()> {
         let output = Command::new(&binary)
             .args(["job", "run", "--json"])
             .arg(&spec)
-            .args(["--rpc", &network.devnet.manifest.rpc[0]])
+            .args(["--rpc", &network.net.devnet.manifest.rpc[0]])
             .arg("--key")
-            .arg(&network.devnet.manifest.customer_key)
+            .arg(&network.net.devnet.manifest.customer_key)
             .arg("--out")
             .arg(folder.path().join(format!("out-{run}")))
             .output()?;

@@ -31,18 +31,12 @@ enum Bench {
         /// Seconds of load.
         #[arg(long, default_value_t = 20)]
         seconds: u32,
-        /// First port of the devnet.
-        #[arg(long, default_value_t = 28_000)]
-        base_port: u16,
     },
     /// Settled time minus execution time of a 1 ms job, by phase.
     Job {
         /// How many jobs, one after the other.
         #[arg(long, default_value_t = 5)]
         runs: u32,
-        /// First port of the devnet.
-        #[arg(long, default_value_t = 28_100)]
-        base_port: u16,
         /// A WASM module that needs no input and ends at once.
         #[arg(long, value_name = "FILE")]
         module: std::path::PathBuf,
@@ -56,16 +50,8 @@ fn main() -> anyhow::Result<()> {
             updates,
             runs,
         } => state_commit::run(keys, updates, runs),
-        Bench::Transfers {
-            rate,
-            seconds,
-            base_port,
-        } => transfers::run(rate, seconds, base_port),
-        Bench::Job {
-            runs,
-            base_port,
-            module,
-        } => job::run(runs, base_port, &module),
+        Bench::Transfers { rate, seconds } => transfers::run(rate, seconds),
+        Bench::Job { runs, module } => job::run(runs, &module),
     }
 }
 

@@ -1,80 +1,52 @@
 //! A devnet for a measurement, stopped when it is dropped, and the CPU time of its processes.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rpc::client::Client;
-use testnet::devnet::plan::Options;
-use testnet::devnet::process::wait_until;
-use testnet::devnet::{Devnet, Role, ready};
+use testnet::devnet::ProcessRole;
+use testnet::temporary::TemporaryDevnet;
 use types::key::SecretKey;
 
-/// A running devnet in a temporary folder.
-pub struct Network {
+/// The binary that is measured: `GRIDPROOF_BIN`, or the one that cargo built beside this program.
+pub fn binary() -> Result<PathBuf> {
+    if let Some(binary) = std::env::var_os("GRIDPROOF_BIN") {
+        return Ok(PathBuf::from(binary));
+    }
+    let binary = std::env::current_exe()?.with_file_name("gridproof");
+    ensure!(
+        binary.exists(),
+        "there is no {}: build it with `cargo build --workspace --bins`, or name one in GRIDPROOF_BIN",
+        binary.display()
+    );
+    Ok(binary)
+}
+
+/// A running devnet of four validators.
+pub struct MeasuredNetwork {
     /// Its processes.
-    pub devnet: Devnet,
+    pub net: TemporaryDevnet,
     /// Runs the asynchronous parts of a measurement.
     pub runtime: tokio::runtime::Runtime,
-    _folder: tempfile::TempDir,
 }
 
-impl Drop for Network {
-    fn drop(&mut self) {
-        self.devnet.stop();
-    }
-}
-
-impl Network {
-    /// Starts a devnet with the binary that `GRIDPROOF_BIN` names.
-    pub fn up(partners: u16, base_port: u16) -> Result<Self> {
-        let binary = PathBuf::from(
-            std::env::var_os("GRIDPROOF_BIN").context("GRIDPROOF_BIN names the binary")?,
-        );
-        let folder = tempfile::tempdir()?;
-        let options = Options {
-            validators: 4,
-            partners,
-            base_port,
-        };
-        let devnet = Devnet::create(&folder.path().join("net"), &options)?;
+impl MeasuredNetwork {
+    /// Starts a devnet with [`binary`].
+    pub fn up(partners: u16) -> Result<Self> {
+        let net = TemporaryDevnet::start(&binary()?, partners, |_| {
+            vec![("GRIDPROOF_LOG".to_owned(), "warn".to_owned())]
+        })?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()?;
-        let mut network = Self {
-            devnet,
-            runtime,
-            _folder: folder,
-        };
-        network.devnet.start(&binary, |_| {
-            vec![("GRIDPROOF_LOG".to_owned(), "warn".to_owned())]
-        })?;
-        let mut refusal = None;
-        let ready = wait_until(Duration::from_mins(1), || {
-            match network
-                .runtime
-                .block_on(ready::heights(&network.devnet.manifest))
-            {
-                Ok(heights) => heights
-                    .iter()
-                    .all(|height| height.is_some_and(|height| height.0 > 2)),
-                Err(error) => {
-                    refusal = Some(error);
-                    true
-                }
-            }
-        });
-        if let Some(error) = refusal {
-            return Err(error);
-        }
-        ensure!(ready, "the devnet does not start");
-        Ok(network)
+        Ok(Self { net, runtime })
     }
 
     /// A client of each validator.
     pub fn clients(&self) -> Result<Vec<Client>> {
-        self.devnet
+        self.net
+            .devnet
             .manifest
             .rpc
             .iter()
@@ -84,7 +56,7 @@ impl Network {
 
     /// The customer's key.
     pub fn customer(&self) -> Result<SecretKey> {
-        let path = &self.devnet.manifest.customer_key;
+        let path = &self.net.devnet.manifest.customer_key;
         Ok(keys::keyfile::read_secret(
             path,
             keys::keyfile::KeyKind::Account,
@@ -94,11 +66,12 @@ impl Network {
     /// CPU time that the validators used so far, in milliseconds.
     pub fn validator_cpu_ms(&self) -> u64 {
         let validators = self
+            .net
             .devnet
             .manifest
             .processes
             .iter()
-            .filter(|process| process.role == Role::Validator);
+            .filter(|process| process.role == ProcessRole::Validator);
         validators.map(|process| cpu_ms(process.pid)).sum()
     }
 }

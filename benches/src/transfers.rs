@@ -11,7 +11,7 @@ use types::key::SecretKey;
 use types::number::{Amount, Height, Nonce, SQUARE};
 use types::transaction::{Action, SignedTransaction, Transaction};
 
-use crate::network::Network;
+use crate::network::MeasuredNetwork;
 use crate::{quantile, row};
 
 /// Senders: a mempool takes a limited number of nonces from each, so the load needs many.
@@ -19,13 +19,13 @@ const SENDERS: u8 = 200;
 /// How long nothing may become final before what is left counts as never final.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-struct Chain {
+struct ChainFacts {
     id: ChainId,
     fee: Amount,
     valid_until: Height,
 }
 
-impl Chain {
+impl ChainFacts {
     fn transfer(
         &self,
         key: &SecretKey,
@@ -46,13 +46,13 @@ impl Chain {
 }
 
 /// Prints throughput, latency and CPU time.
-pub fn run(rate: u32, seconds: u32, base_port: u16) -> Result<()> {
-    let network = Network::up(0, base_port)?;
+pub fn run(rate: u32, seconds: u32) -> Result<()> {
+    let network = MeasuredNetwork::up(0)?;
     let clients = network.clients()?;
     let customer = network.customer()?;
     network.runtime.block_on(async {
         let status = clients[0].status().await?;
-        let chain = Chain {
+        let chain = ChainFacts {
             id: status.chain_id,
             fee: status.min_fee,
             valid_until: Height(status.height.0 + 9_000),
@@ -77,7 +77,7 @@ pub fn run(rate: u32, seconds: u32, base_port: u16) -> Result<()> {
 
 async fn fund(
     client: &rpc::client::Client,
-    chain: &Chain,
+    chain: &ChainFacts,
     customer: &SecretKey,
     senders: &[SecretKey],
 ) -> Result<()> {

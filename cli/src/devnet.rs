@@ -9,10 +9,10 @@ use anyhow::Context;
 use clap::Subcommand;
 use serde_json::json;
 use signals::StopSignals;
-use testnet::devnet::plan::Options;
+use testnet::devnet::plan::DevnetOptions;
 use testnet::devnet::ports::PortTaken;
 use testnet::devnet::ready::{self, OtherChain};
-use testnet::devnet::{Devnet, Role};
+use testnet::devnet::{Devnet, ProcessRole};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use types::number::Height;
 
@@ -78,7 +78,7 @@ pub async fn run(command: DevnetCommand, ui: Ui) -> Result<(), Failure> {
         } => {
             up(
                 &dir,
-                &Options {
+                &DevnetOptions {
                     validators,
                     partners,
                     base_port,
@@ -93,7 +93,7 @@ pub async fn run(command: DevnetCommand, ui: Ui) -> Result<(), Failure> {
     }
 }
 
-async fn up(dir: &Path, options: &Options, detach: bool, ui: Ui) -> Result<(), Failure> {
+async fn up(dir: &Path, options: &DevnetOptions, detach: bool, ui: Ui) -> Result<(), Failure> {
     let mut devnet = match Devnet::open(dir)? {
         Some(devnet) => devnet,
         None => Devnet::create(dir, options).map_err(|error| {
@@ -254,8 +254,8 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
         let shown = match (process.role, height, answer) {
             (_, Some(height), _) => format!("height {height}"),
             (_, None, Err(error)) => error.to_string(),
-            (Role::Validator, None, Ok(_)) => "no answer".to_owned(),
-            (Role::Partner, None, Ok(_)) => String::new(),
+            (ProcessRole::Validator, None, Ok(_)) => "no answer".to_owned(),
+            (ProcessRole::Partner, None, Ok(_)) => String::new(),
         };
         lines.push(format!(
             "{:<13} {state:<8} pid {:<8} {shown}",

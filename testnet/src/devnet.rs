@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use types::codec::encode;
 use types::hash::ChainId;
 
-use plan::{Options, Plan};
+use plan::{DevnetOptions, DevnetPlan};
 
 /// How long processes get to stop by themselves.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
@@ -45,7 +45,7 @@ pub struct Process {
     /// `validator-0`, `partner-2`, ...
     pub name: String,
     /// What it is.
-    pub role: Role,
+    pub role: ProcessRole,
     /// Its process id, of the last start.
     pub pid: u32,
     /// Its RPC address; partners have none.
@@ -57,7 +57,7 @@ pub struct Process {
 /// What a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Role {
+pub enum ProcessRole {
     /// A validator.
     Validator,
     /// A grid partner.
@@ -89,8 +89,8 @@ impl Process {
     /// Starts it; `environment` is added to the caller's.
     pub fn start(&mut self, binary: &Path, environment: &[(String, String)]) -> Result<()> {
         let command = match self.role {
-            Role::Validator => "node",
-            Role::Partner => "partner",
+            ProcessRole::Validator => "node",
+            ProcessRole::Partner => "partner",
         };
         self.pid = process::start(binary, command, &self.dir, environment, &self.log())
             .with_context(|| format!("cannot start {} as {}", binary.display(), self.name))?;
@@ -126,7 +126,7 @@ impl Devnet {
     }
 
     /// Makes keys, genesis and configuration of a new devnet, whose ports must be free. Nothing runs yet.
-    pub fn create(root: &Path, options: &Options) -> Result<Self> {
+    pub fn create(root: &Path, options: &DevnetOptions) -> Result<Self> {
         // Before anything is written: the same folder then serves a second try with other ports.
         ports::check(plan::ports(options)?)?;
         std::fs::create_dir_all(root)
@@ -232,7 +232,7 @@ fn stop<'a>(processes: impl Iterator<Item = &'a Process>) -> usize {
     // Partners first: they would only see their servers vanish.
     let (partners, validators): (Vec<_>, Vec<_>) = processes
         .filter(|process| process.is_running())
-        .partition(|process| process.role == Role::Partner);
+        .partition(|process| process.role == ProcessRole::Partner);
     [partners, validators]
         .iter()
         .map(|group| {
@@ -245,11 +245,11 @@ fn stop<'a>(processes: impl Iterator<Item = &'a Process>) -> usize {
         .sum()
 }
 
-fn manifest(plan: &Plan) -> Manifest {
+fn manifest(plan: &DevnetPlan) -> Manifest {
     let rpc = |port: u16| format!("http://127.0.0.1:{port}");
     let validators = plan.nodes.iter().enumerate().map(|(index, node)| Process {
         name: format!("validator-{index}"),
-        role: Role::Validator,
+        role: ProcessRole::Validator,
         pid: 0,
         rpc: Some(rpc(node.rpc_port)),
         dir: node.dir.clone(),
@@ -260,7 +260,7 @@ fn manifest(plan: &Plan) -> Manifest {
         .enumerate()
         .map(|(index, partner)| Process {
             name: format!("partner-{index}"),
-            role: Role::Partner,
+            role: ProcessRole::Partner,
             pid: 0,
             rpc: None,
             dir: partner.dir.clone(),

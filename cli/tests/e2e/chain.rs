@@ -29,7 +29,7 @@ fn root_after(net: &Net, validator: usize, height: u64) -> Hash32 {
 fn all_validators_killed_at_once_go_on() {
     let mut net = Net::up(0);
     let before = net.heights().into_iter().flatten().max().unwrap();
-    let names = net.names(testnet::devnet::Role::Validator);
+    let names = net.names(testnet::devnet::ProcessRole::Validator);
     for name in &names {
         net.kill(name);
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use testnet::devnet::Role;
+use testnet::devnet::ProcessRole;
 
 use crate::harness::{Net, gridproof, histogram, text};
 
@@ -63,7 +63,8 @@ fn the_manifest_has_its_documented_shape(net: &Net) {
     assert_eq!(manifest["chain_id"], node_status(net)["chain_id"]);
     assert_eq!(manifest["rpc"].as_array().unwrap().len(), 4);
     let processes = manifest["processes"].as_array().unwrap();
-    let [validators, partners] = [Role::Validator, Role::Partner].map(|role| net.names(role));
+    let [validators, partners] =
+        [ProcessRole::Validator, ProcessRole::Partner].map(|role| net.names(role));
     let named: Vec<_> = processes
         .iter()
         .map(|process| process["name"].as_str().unwrap())

@@ -1,5 +1,6 @@
 //! A devnet of real processes for one test, and the command line that a person would use on it.
 
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -9,12 +10,10 @@ use keys::keyfile::{self, KeyKind};
 use rpc::client::Client;
 use rustix::process::Signal;
 use serde_json::Value;
-use testnet::devnet::plan::Options;
 use testnet::devnet::process::{signal, wait_until};
-use testnet::devnet::{Devnet, Role, ready};
+use testnet::devnet::{Devnet, ProcessRole};
+use testnet::temporary::TemporaryDevnet;
 use types::hash::Address;
-
-use crate::slot::Slot;
 
 /// The binary under test, which cargo builds before it runs these tests.
 pub fn binary() -> &'static Path {
@@ -86,85 +85,57 @@ pub fn text(path: &Path) -> &str {
 }
 
 /// A devnet that stops when the test ends, however it ends.
-pub struct Net {
-    /// Its processes.
-    pub devnet: Devnet,
-    dir: tempfile::TempDir,
-    runtime: tokio::runtime::Runtime,
-    _slot: Slot,
+pub struct Net(TemporaryDevnet);
+
+impl Deref for Net {
+    type Target = TemporaryDevnet;
+
+    fn deref(&self) -> &TemporaryDevnet {
+        &self.0
+    }
+}
+
+impl DerefMut for Net {
+    fn deref_mut(&mut self) -> &mut TemporaryDevnet {
+        &mut self.0
+    }
 }
 
 impl Drop for Net {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for process in &self.devnet.manifest.processes {
-                let log = std::fs::read_to_string(process.log()).unwrap_or_default();
-                let lines: Vec<_> = log.lines().rev().take(12).collect();
-                eprintln!("--- {}", process.name);
-                lines.iter().rev().for_each(|line| eprintln!("{line}"));
-            }
+            eprintln!("{}", self.last_words(12));
         }
-        self.devnet.stop();
     }
 }
 
 impl Net {
     /// Makes and starts a devnet; returns when every validator has a final block.
     pub fn up(partners: u16) -> Self {
-        Self::up_with(partners, |_| Vec::new())
-    }
-
-    /// The same, with variables for the environment of some processes, by name.
-    pub fn up_with(partners: u16, environment: impl Fn(&str) -> Vec<(String, String)>) -> Self {
-        let (slot, dir) = (Slot::take(), tempfile::tempdir().unwrap());
-        let options = Options {
-            validators: 4,
-            partners,
-            base_port: slot.base_port(),
-        };
-        let devnet = Devnet::create(&dir.path().join("net"), &options).unwrap();
-        let mut net = Self {
-            devnet,
-            dir,
-            runtime: runtime(),
-            _slot: slot,
-        };
-        net.devnet.start(binary(), environment).unwrap();
-        net.wait("the first final block", 60, |net| {
-            net.heights()
-                .iter()
-                .all(|height| height.is_some_and(|h| h > 0))
-        });
-        net
+        Self(TemporaryDevnet::start(binary(), partners, |_| Vec::new()).unwrap())
     }
 
     /// Makes and starts a devnet as a person does: `gridproof devnet up --detach`.
     pub fn up_by_command(partners: u16) -> Self {
-        let (slot, dir) = (Slot::take(), tempfile::tempdir().unwrap());
-        let root = dir.path().join("net");
-        let (partners, base_port) = (partners.to_string(), slot.base_port().to_string());
-        let up = [
-            "devnet",
-            "up",
-            "--validators",
-            "4",
-            "--partners",
-            &partners,
-            "--base-port",
-            &base_port,
-            "--detach",
-        ];
-        let output = gridproof(&[&up[..], &["--dir", text(&root)]].concat());
-        let devnet = Devnet::open(&root)
-            .unwrap()
-            .expect("a manifest, whatever happened");
-        let net = Self {
-            devnet,
-            dir,
-            runtime: runtime(),
-            _slot: slot,
-        };
-        let printed = output.success();
+        let mut output = None;
+        let made = TemporaryDevnet::make(|root, base_port| {
+            let (partners, base_port) = (partners.to_string(), base_port.to_string());
+            let up = [
+                "devnet",
+                "up",
+                "--validators",
+                "4",
+                "--partners",
+                &partners,
+                "--base-port",
+                &base_port,
+                "--detach",
+            ];
+            output = Some(gridproof(&[&up[..], &["--dir", text(root)]].concat()));
+            Ok(Devnet::open(root)?.expect("a manifest, whatever happened"))
+        });
+        let net = Self(made.unwrap());
+        let printed = output.unwrap().success();
         assert_eq!(
             printed,
             serde_json::to_value(&net.devnet.manifest).unwrap(),
@@ -182,16 +153,6 @@ impl Net {
         );
     }
 
-    /// A folder for the test's own files.
-    pub fn scratch(&self) -> &Path {
-        self.dir.path()
-    }
-
-    /// RPC address of a validator.
-    pub fn rpc(&self, validator: usize) -> &str {
-        &self.devnet.manifest.rpc[validator]
-    }
-
     /// The customer's key file.
     pub fn customer(&self) -> &str {
         self.devnet.manifest.customer_key.to_str().unwrap()
@@ -199,19 +160,12 @@ impl Net {
 
     /// A validator's interface.
     pub fn client(&self, validator: usize) -> Client {
-        Client::new(self.rpc(validator)).unwrap()
-    }
-
-    /// Runs what talks to a validator.
-    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-        self.runtime.block_on(future)
+        self.0.client(validator).unwrap()
     }
 
     /// The final heights of all validators.
     pub fn heights(&self) -> Vec<Option<u64>> {
-        let heights = self
-            .block_on(ready::heights(&self.devnet.manifest))
-            .unwrap();
+        let heights = self.0.heights().unwrap();
         heights
             .into_iter()
             .map(|height| height.map(|height| height.0))
@@ -243,18 +197,9 @@ impl Net {
         self.devnet.save().unwrap();
     }
 
-    /// The names of the processes of a role.
-    pub fn names(&self, role: Role) -> Vec<String> {
-        let processes = self.devnet.manifest.processes.iter();
-        processes
-            .filter(|process| process.role == role)
-            .map(|process| process.name.clone())
-            .collect()
-    }
-
     /// The partner process of an address.
     pub fn partner_of(&self, address: Address) -> String {
-        let found = self.names(Role::Partner).into_iter().find(|name| {
+        let found = self.names(ProcessRole::Partner).into_iter().find(|name| {
             let key = self.devnet.root().join(name).join("keys/account.key");
             keyfile::read_public(&key, KeyKind::Account)
                 .unwrap()
@@ -284,13 +229,6 @@ impl Net {
     pub fn run_job(&self, spec: &Path, out: &Path) -> Output {
         finish(self.spawn_job(spec, out))
     }
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
 }
 
 /// Waits for the end of a command that runs in the background.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rpc::model::JobView;
 use rustix::process::Signal;
-use testnet::devnet::{Role, plan};
+use testnet::devnet::{ProcessRole, plan};
 use types::codec::encode;
 use types::hash::Address;
 use types::job::Stage;
@@ -132,7 +132,7 @@ fn a_job_settles_and_its_result_is_verified_offline() {
 /// The genesis of another network, made as this one was.
 fn other_genesis(net: &Net) -> std::path::PathBuf {
     let folder = net.scratch().join("other");
-    let options = plan::Options {
+    let options = plan::DevnetOptions {
         validators: 4,
         partners: 4,
         base_port: 20_000,
@@ -148,7 +148,7 @@ fn a_primary_that_dies_is_replaced_and_one_that_comes_back_opens_in_time() {
     let mut net = Net::up(4);
     let spec = histogram(&net.scratch().join("job"), 1, 1);
     // Partners that stand still cannot commit before their primary is found and killed.
-    let partners = net.names(Role::Partner);
+    let partners = net.names(ProcessRole::Partner);
     for partner in &partners {
         net.signal(partner, Signal::STOP);
     }

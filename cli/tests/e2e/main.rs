@@ -12,7 +12,4 @@ mod commands;
 mod harness;
 mod job;
 mod mistakes;
-#[cfg(feature = "planted-bugs")]
-mod planted;
-mod slot;
 mod up;

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use testnet::devnet::plan::Options;
+use testnet::devnet::plan::DevnetOptions;
 use testnet::devnet::process::{signal, wait_until};
 use testnet::devnet::{Devnet, Process};
+use testnet::temporary::PortRange;
 
 use crate::harness::{Output, finish, gridproof, spawn, text};
-use crate::slot::Slot;
 
 /// The arguments of `devnet up` for two validators.
 fn up<'a>(root: &'a Path, base_port: &'a str) -> [&'a str; 10] {
@@ -44,8 +44,8 @@ fn running(root: &Path) -> Vec<String> {
 
 #[test]
 fn a_port_that_is_taken_is_named_and_another_devnet_is_not_taken_for_this_one() {
-    let (slot, folder) = (Slot::take(), tempfile::tempdir().unwrap());
-    let base_port = slot.base_port() + 2;
+    let (ports, folder) = (PortRange::take().unwrap(), tempfile::tempdir().unwrap());
+    let base_port = ports.base_port() + 2;
     let taken = base_port + 3;
     let port = format!("port {taken} ");
 
@@ -74,16 +74,16 @@ fn a_port_that_is_taken_is_named_and_another_devnet_is_not_taken_for_this_one() 
 
 #[test]
 fn processes_that_started_are_stopped_when_a_later_one_cannot() {
-    let (slot, folder) = (Slot::take(), tempfile::tempdir().unwrap());
+    let (ports, folder) = (PortRange::take().unwrap(), tempfile::tempdir().unwrap());
     let root = folder.path().join("net");
-    let options = Options {
+    let options = DevnetOptions {
         validators: 3,
         partners: 0,
-        base_port: slot.base_port(),
+        base_port: ports.base_port(),
     };
     let devnet = Devnet::create(&root, &options).unwrap();
     std::fs::create_dir(devnet.manifest.processes[2].log()).unwrap();
-    up_detached(&root, slot.base_port()).fails(1, "other", "validator-2", "stopped again");
+    up_detached(&root, ports.base_port()).fails(1, "other", "validator-2", "stopped again");
     assert_eq!(running(&root), [""; 0]);
     let manifest = Devnet::open(&root).unwrap().unwrap().manifest;
     let started: Vec<_> = manifest
@@ -100,14 +100,14 @@ fn processes_that_started_are_stopped_when_a_later_one_cannot() {
 
 #[test]
 fn up_that_is_told_to_stop_while_it_starts_stops_everything() {
-    let (slot, folder) = (Slot::take(), tempfile::tempdir().unwrap());
+    let (ports, folder) = (PortRange::take().unwrap(), tempfile::tempdir().unwrap());
     for (name, what) in [
         ("interrupt", Signal::INT),
         ("terminate", Signal::TERM),
         ("hangup", Signal::HUP),
     ] {
         let root = folder.path().join(name);
-        let command = spawn(&up(&root, &slot.base_port().to_string()));
+        let command = spawn(&up(&root, &ports.base_port().to_string()));
         let one_runs = || {
             // Before the folder holds a manifest there is none to read.
             let devnet = Devnet::open(&root).ok().flatten();
@@ -132,9 +132,9 @@ fn up_that_is_told_to_stop_while_it_starts_stops_everything() {
 
 #[test]
 fn an_attached_devnet_stops_with_its_terminal() {
-    let (slot, folder) = (Slot::take(), tempfile::tempdir().unwrap());
+    let (ports, folder) = (PortRange::take().unwrap(), tempfile::tempdir().unwrap());
     let root = folder.path().join("net");
-    let mut command = spawn(&up(&root, &slot.base_port().to_string()));
+    let mut command = spawn(&up(&root, &ports.base_port().to_string()));
     // What it prints when the first block is final.
     let mut printed = [0];
     command

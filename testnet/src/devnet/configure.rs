@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result};
 use types::codec::encode;
 
-use super::plan::Plan;
+use super::plan::DevnetPlan;
 
 /// Servers that a partner watches: enough that any one may die.
 const SERVERS_PER_PARTNER: usize = 3;
 
 /// Writes the configuration of every process of a plan.
-pub fn write(plan: &Plan) -> Result<()> {
+pub fn write(plan: &DevnetPlan) -> Result<()> {
     let address = |port: u16| format!("/ip4/127.0.0.1/tcp/{port}");
     for node in &plan.nodes {
         let mut config = node::config::Config::default();

@@ -16,7 +16,7 @@ use types::params::Params;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct DevnetOptions {
     /// How many validators.
     pub validators: u16,
     /// How many grid partners.
@@ -47,7 +47,7 @@ pub struct PlannedPartner {
 
 /// A devnet before its processes start: keys are on disk, genesis is fixed.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct DevnetPlan {
     /// The genesis of the chain.
     pub genesis: Genesis,
     /// The validators, in order of their names.
@@ -67,7 +67,7 @@ fn stake(index: u16) -> Stake {
 }
 
 /// The ports that a devnet takes, p2p and RPC of each validator in turn.
-pub fn ports(options: &Options) -> Result<Range<u16>> {
+pub fn ports(options: &DevnetOptions) -> Result<Range<u16>> {
     ensure!(
         (1..=64).contains(&options.validators),
         "between 1 and 64 validators, not {}",
@@ -88,7 +88,7 @@ pub fn ports(options: &Options) -> Result<Range<u16>> {
 }
 
 /// Makes keys and genesis below `root`, which must not hold a devnet.
-pub fn make(root: &Path, options: &Options, now: Timestamp) -> Result<Plan> {
+pub fn make(root: &Path, options: &DevnetOptions, now: Timestamp) -> Result<DevnetPlan> {
     let base_port = ports(options)?.start;
     ensure!(
         options.partners <= 64,
@@ -167,7 +167,7 @@ pub fn make(root: &Path, options: &Options, now: Timestamp) -> Result<Plan> {
     genesis
         .check()
         .context("the devnet's genesis is not valid")?;
-    Ok(Plan {
+    Ok(DevnetPlan {
         genesis,
         nodes,
         partners,
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn any_one_of_four_validators_may_die() {
         let directory = tempfile::tempdir().unwrap();
-        let options = Options {
+        let options = DevnetOptions {
             validators: 4,
             partners: 2,
             base_port: 26_600,
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn ports_are_within_what_there_is() {
         let of = |validators, base_port| {
-            ports(&Options {
+            ports(&DevnetOptions {
                 validators,
                 partners: 0,
                 base_port,

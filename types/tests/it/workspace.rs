@@ -40,7 +40,10 @@ const EDGES: &[(&str, &[&str])] = &[
         "simulator",
         &["types", "state", "vm", "consensus", "node", "partner"],
     ),
-    ("testnet", &["types", "keys", "rpc", "node", "partner"]),
+    (
+        "testnet",
+        &["types", "executor", "keys", "rpc", "node", "partner"],
+    ),
     (
         "cli",
         &[
@@ -61,6 +64,7 @@ const TEST_EDGES: &[(&str, &[&str])] = &[
     ("partner", &["state", "rpc-server"]),
     ("cli", &["rpc-server"]),
     ("node", &["light"]),
+    ("testnet", &["blobs"]),
 ];
 
 /// Crates that only one other may name: the engines behind our own traits.

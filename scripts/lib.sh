@@ -1,12 +1,14 @@
-# Shared by the scripts of this folder: where build output goes, and what has to be installed first.
+# Shared by the scripts of this folder: what has to be installed first, where build output goes.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# What every checkout of this machine may share: RocksDB's archives, tools, example programs.
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/gridproof
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target}
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
-mkdir -p "$CARGO_TARGET_DIR" "$CACHE/tools"
+mkdir -p "$CACHE/tools"
 cd "$ROOT"
+# Binaries of this checkout; what they are built from lies in a folder of cargo's own (see .cargo/config.toml).
+TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
 
 say() { printf '== %s\n' "$*"; }
 fail() { printf 'error: %s\n' "$1" >&2; [ -n "${2:-}" ] && printf ' hint: %s\n' "$2" >&2; exit 1; }
@@ -22,7 +24,7 @@ need_packages() {
         esac
     done
     [ ${#missing[@]} -eq 0 ] && return 0
-    say "installing ${missing[*]}"
+    say "installing ${missing[*]}" >&2
     local sudo=
     [ "$(id -u)" -eq 0 ] || sudo=sudo
     if ! command -v apt-get >/dev/null || { [ -n "$sudo" ] && ! sudo -n true 2>/dev/null; }; then
@@ -43,6 +45,7 @@ need_build_tools() {
         [ "$(printf '%s\n' "$(toolchain)" "$found" | sort -V | head -n 1)" = "$(toolchain)" ] || fail "Rust $found is too old" "$get"
     fi
     need_packages git=git g++=g++ make=make clang=clang '/usr/lib/llvm-*/lib/libclang.so*=libclang-dev'
+    use_kept_rocksdb
 }
 
 # What the example programs need: clang's WebAssembly target with a C library.
@@ -53,26 +56,62 @@ need_wasm_tools() {
 
 toolchain() { sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml; }
 
-# RocksDB's C++ is more than half of a cold build. Its archive is kept beside the target folder and used by later
-# target folders; a target folder that built its own keeps using that, since switching would build again.
-use_kept_rocksdb() {
-    local version kept
+# Where cargo keeps intermediate output of this checkout.
+build_folder() { cargo metadata --format-version 1 --no-deps | sed -n 's/.*"build_directory":"\([^"]*\)".*/\1/p'; }
+
+# RocksDB's C++ is more than half of a cold build. Its archive is kept, one for each optimisation level, and the
+# checkouts that come later link it: an untracked file beside cargo's configuration says so, so that plain cargo commands
+# and these scripts agree. A checkout that has compiled RocksDB by itself goes on with that, since switching would build
+# everything above it again.
+kept_rocksdb() {
+    local version level=3
     version=$(sed -n '/^name = "librocksdb-sys"/{n;s/^version = "\(.*\)"/\1/p}' Cargo.lock)
-    kept=$CACHE/rocksdb/$version-$(uname -m)
-    if [ -e "$CARGO_TARGET_DIR/.rocksdb-kept" ] || { [ -e "$kept/librocksdb.a" ] && ! compgen -G "$CARGO_TARGET_DIR/*/build/librocksdb-sys-*" >/dev/null; }; then
-        [ -e "$kept/librocksdb.a" ] || { rm -f "$CARGO_TARGET_DIR/.rocksdb-kept"; return 0; }
-        touch "$CARGO_TARGET_DIR/.rocksdb-kept"
-        export ROCKSDB_LIB_DIR=$kept ROCKSDB_STATIC=1
+    [ "$1" = release ] || level=$(sed -n '/^\[profile.dev.package.librocksdb-sys\]/,/^$/s/^opt-level = //p' Cargo.toml)
+    printf '%s\n' "$CACHE/rocksdb/$version-$(uname -m)-O$level"
+}
+
+# The archive that this checkout compiled for a profile, if it did.
+own_rocksdb() { compgen -G "$(build_folder)/$1/build/librocksdb-sys-*/out/librocksdb.a" | head -n 1 || true; }
+
+use_kept_rocksdb() {
+    local kept file=.cargo/local.toml
+    kept=$(kept_rocksdb debug)
+    if [ -e "$file" ] && { ! grep -qF "\"$kept\"" "$file" || [ ! -e "$kept/librocksdb.a" ]; }; then
+        rm "$file"
+    fi
+    if [ ! -e "$file" ] && [ -e "$kept/librocksdb.a" ] && [ -z "$(own_rocksdb debug)" ]; then
+        printf '# Written by scripts/lib.sh: RocksDB is linked from the archive that an earlier build left.\n[env]\nROCKSDB_LIB_DIR = "%s"\nROCKSDB_STATIC = "1"\n' "$kept" >"$file"
     fi
 }
 
+# A release build links an archive of its own level; until there is one, the file of the development build stands aside.
+use_release_rocksdb() {
+    local kept
+    kept=$(kept_rocksdb release)
+    if [ -e "$kept/librocksdb.a" ] && [ -z "$(own_rocksdb release)" ]; then
+        export ROCKSDB_LIB_DIR=$kept ROCKSDB_STATIC=1
+    elif [ -e .cargo/local.toml ]; then
+        mv .cargo/local.toml .cargo/local.toml.aside
+        trap 'mv .cargo/local.toml.aside .cargo/local.toml' EXIT
+    fi
+}
+
+# keep_rocksdb debug|release
 keep_rocksdb() {
-    local version kept built
-    version=$(sed -n '/^name = "librocksdb-sys"/{n;s/^version = "\(.*\)"/\1/p}' Cargo.lock)
-    kept=$CACHE/rocksdb/$version-$(uname -m)
+    local kept built
+    kept=$(kept_rocksdb "$1")
     [ -e "$kept/librocksdb.a" ] && return 0
-    built=$(compgen -G "$CARGO_TARGET_DIR/debug/build/librocksdb-sys-*/out/librocksdb.a" | head -n 1) || return 0
+    built=$(own_rocksdb "$1")
     [ -n "$built" ] || return 0
     mkdir -p "$kept"
-    cp "$built" "$kept/librocksdb.a.new" && mv "$kept/librocksdb.a.new" "$kept/librocksdb.a"
+    cp "$built" "$kept/librocksdb.a.new.$$" && mv "$kept/librocksdb.a.new.$$" "$kept/librocksdb.a"
+}
+
+# need_cargo_tool NAME VERSION: compiles a tool into the cache, once.
+need_cargo_tool() {
+    [ -x "$CACHE/tools/bin/$1" ] && grep -qs "\"$1 $2 " "$CACHE/tools/.crates2.json" && return 0
+    say "installing $1 $2"
+    # Compiled once and run once a change: what counts is the time to compile it.
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off cargo install "$1" --version "$2" --locked --root "$CACHE/tools" --target-dir "$CACHE/tools/target" --quiet
+    rm -rf "$CACHE/tools/target"
 }

@@ -270,7 +270,7 @@ mod tests {
             "offer.attributes.green=true",
             "worker=/bin/w",
         ];
-        let config = load_partner(&[("GRIDPROOF__SERVERS", "http://a, http://b")], &set).unwrap();
+        let config = load_partner(&[("GRIDPROOF__ENDPOINTS", "http://a, http://b")], &set).unwrap();
         assert_eq!(
             (
                 config.offer.name.as_str(),
@@ -280,7 +280,7 @@ mod tests {
         );
         assert_eq!(config.offer.attributes["year"], "2024-01-01");
         assert_eq!(
-            (config.servers, config.worker),
+            (config.endpoints, config.worker),
             (
                 vec!["http://a".into(), "http://b".into()],
                 Some("/bin/w".into())
@@ -288,9 +288,9 @@ mod tests {
         );
         for text in ["[http://a]", "[\"http://a\"]", "http://a"] {
             assert_eq!(
-                load_partner(&[("GRIDPROOF__SERVERS", text)], &[])
+                load_partner(&[("GRIDPROOF__ENDPOINTS", text)], &[])
                     .unwrap()
-                    .servers,
+                    .endpoints,
                 ["http://a"],
                 "{text}"
             );

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use keys::keyfile::{self, KeyFileError, KeyKind};
 use partner::config::{CONFIG_FILE, Config};
-use partner::journal::{self, JournalError, Peek};
+use partner::journal::{self, JournalError, JournalStatus};
 use rpc::Client;
 use serde_json::json;
 use types::key::SecretKey;
@@ -29,8 +29,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub enum PartnerCommand {
     /// Make a partner's directory: configuration with comments, genesis, and keys where there are none.
     #[command(after_help = "Example:
-  gridproof partner init --dir ~/partner --genesis genesis.bin --server http://127.0.0.1:26601 \\
-      --server http://127.0.0.1:26603 --bond 10000 --ask 0.000001 --attribute location=basel
+  gridproof partner init --dir ~/partner --genesis genesis.bin --endpoint http://127.0.0.1:26601 \\
+      --endpoint http://127.0.0.1:26603 --bond 10000 --ask 0.000001 --attribute location=basel
 
 Then send SQUARE for the bond to the account that is shown, and start it.")]
     Init(InitArgs),
@@ -45,9 +45,9 @@ Every key of partner.toml can be overridden by GRIDPROOF__KEY or GRIDPROOF_OFFER
         /// The partner's directory.
         #[arg(long, value_name = "DIR")]
         dir: PathBuf,
-        /// Overrides servers; may be given several times.
-        #[arg(long = "server", value_name = "URL")]
-        servers: Vec<String>,
+        /// Overrides endpoints; may be given several times.
+        #[arg(long = "endpoint", value_name = "URL")]
+        endpoints: Vec<String>,
         /// Overrides bond.
         #[arg(long)]
         bond: Option<Amount>,
@@ -96,8 +96,8 @@ pub struct InitArgs {
     #[arg(long, value_name = "FILE")]
     genesis: PathBuf,
     /// RPC address of a validator; give two or more, of different operators.
-    #[arg(long = "server", value_name = "URL", required = true)]
-    servers: Vec<String>,
+    #[arg(long = "endpoint", value_name = "URL", required = true)]
+    endpoints: Vec<String>,
     /// A name for people.
     #[arg(long, default_value = "partner")]
     name: String,
@@ -128,14 +128,14 @@ pub async fn run(command: PartnerCommand, ui: Ui) -> Result<(), Failure> {
         PartnerCommand::Init(args) => init(args, ui),
         PartnerCommand::Start {
             dir,
-            servers,
+            endpoints,
             bond,
             set,
         } => {
-            let servers =
-                (!servers.is_empty()).then(|| Override::list("--server", "servers", servers));
+            let endpoints = (!endpoints.is_empty())
+                .then(|| Override::list("--endpoint", "endpoints", endpoints));
             let bond = bond.map(|bond| Override::text("--bond", "bond", bond.to_string()));
-            start(&dir, set.overrides().chain(servers).chain(bond)).await
+            start(&dir, set.overrides().chain(endpoints).chain(bond)).await
         }
         PartnerCommand::Status { dir } => status(&dir, ui).await,
         PartnerCommand::Bond { dir, amount } => {
@@ -173,7 +173,7 @@ fn init(args: InitArgs, ui: Ui) -> Result<(), Failure> {
         Failure::new(ExitKind::BadInput, "genesis", message)
             .hint("give the chain's genesis.bin with --genesis")
     })?;
-    let mut config = Config::new(args.servers);
+    let mut config = Config::new(args.endpoints);
     config.bond = args.bond.unwrap_or(config.bond);
     config.offer.name = args.name;
     config.offer.ask = args.ask.unwrap_or(config.offer.ask);
@@ -221,8 +221,8 @@ fn start_failure(error: &anyhow::Error) -> Failure {
     } else if error.is::<rpc::ClientError>() {
         (
             ExitKind::BadInput,
-            "servers",
-            "servers are the RPC addresses of validators, such as http://127.0.0.1:26601",
+            "endpoints",
+            "endpoints are the RPC addresses of validators, such as http://127.0.0.1:26601",
         )
     } else {
         (
@@ -241,9 +241,9 @@ fn open(dir: &Path) -> Result<(Config, SecretKey), Failure> {
     Ok((config, key))
 }
 
-/// The configured servers, the first that answers.
+/// The configured endpoints, the first that answers.
 fn connect(config: &Config) -> Result<Client, Failure> {
-    Client::of(&config.servers).map_err(failure)
+    Client::of(&config.endpoints).map_err(failure)
 }
 
 async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
@@ -256,12 +256,12 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
         Err(error) if error.is_not_found() => None,
         Err(error) => return Err(failure(error)),
     };
-    // Read beside the daemon, if it runs: a look neither stops it nor keeps it from starting.
-    let Peek {
+    // Read beside the daemon, if it runs: inspecting the journal neither stops it nor keeps it from starting.
+    let JournalStatus {
         in_use: running,
-        sealed,
-    } = journal::peek(&dir.join("journal")).map_err(|error| storage(&error))?;
-    let sealed = sealed.len();
+        commitments,
+    } = journal::inspect(&dir.join("journal")).map_err(|error| storage(&error))?;
+    let commitments = commitments.len();
     let mut lines = vec![
         format!("partner    {address}"),
         format!("daemon     {}", if running { "runs" } else { "is stopped" }),
@@ -291,16 +291,16 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
             ));
         }
     }
-    if sealed > 0 {
+    if commitments > 0 {
         let until = if running {
             "until their jobs end"
         } else {
-            "on this disk: start the daemon before they are due"
+            "on this disk: start the daemon before their deadlines"
         };
-        lines.push(format!("sealed     {sealed} claims wait {until}"));
+        lines.push(format!("to reveal  {commitments} commitments wait {until}"));
     }
     let object = json!({
-        "address": address, "daemon_runs": running, "balance": account.balance, "partner": registered, "sealed": sealed,
+        "address": address, "daemon_runs": running, "balance": account.balance, "partner": registered, "commitments": commitments,
     });
     ui.result(&object, &lines.join("\n"));
     Ok(())

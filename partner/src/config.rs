@@ -13,7 +13,7 @@ use types::job::{CLASS_WASM_V1, Name, PartnerProfile};
 use types::key::VrfPublicKey;
 use types::number::{Amount, SQUARE};
 
-use crate::servers::Servers;
+use crate::endpoints::Endpoints;
 
 /// Name of the configuration file in a partner's directory.
 pub const CONFIG_FILE: &str = "partner.toml";
@@ -24,7 +24,7 @@ pub const CONFIG_FILE: &str = "partner.toml";
 pub struct Config {
     /// RPC addresses of validators, best of different operators. None of them is trusted; two or more are needed so
     /// that one that fails or stays silent is not the end.
-    pub servers: Vec<String>,
+    pub endpoints: Vec<String>,
     /// The chain's genesis (borsh): what every proof is checked against.
     pub genesis: PathBuf,
     /// Key file of the account that signs, pays fees and owns the bond.
@@ -38,7 +38,7 @@ pub struct Config {
     #[serde(deserialize_with = "amount")]
     pub reserve: Amount,
     /// Verifications at the same time, beside the `capacity` of the offer.
-    pub verification_slots: u16,
+    pub verification_places: u16,
     /// Time between two looks at the chain, in milliseconds.
     pub poll_ms: u64,
     /// Most bytes of jobs' inputs kept on disk, and most bytes of one job's results.
@@ -105,17 +105,17 @@ impl Default for Offer {
 }
 
 impl Config {
-    /// The defaults, over the servers to watch.
+    /// The defaults, over the endpoints to watch.
     #[must_use]
-    pub fn new(servers: Vec<String>) -> Self {
+    pub fn new(endpoints: Vec<String>) -> Self {
         Self {
-            servers,
+            endpoints,
             genesis: "genesis.bin".into(),
             account_key: "keys/account.key".into(),
             vrf_key: "keys/vrf.key".into(),
             bond: Amount(10_000 * SQUARE.0),
             reserve: SQUARE,
-            verification_slots: 2,
+            verification_places: 2,
             poll_ms: 300,
             blob_quota_bytes: 16 << 30,
             task_wall_ms: 3_600_000,
@@ -127,12 +127,12 @@ impl Config {
     /// Refuses values that cannot work.
     pub fn check(&self) -> anyhow::Result<()> {
         ensure!(
-            !self.servers.is_empty(),
-            "servers is empty (hint: list the RPC addresses of two or more validators)"
+            !self.endpoints.is_empty(),
+            "endpoints is empty (hint: list the RPC addresses of two or more validators)"
         );
         ensure!(
-            self.verification_slots > 0,
-            "verification_slots is 0: a drawn verifier that never runs loses its bond"
+            self.verification_places > 0,
+            "verification_places is 0: a drawn verifier that never runs loses its bond"
         );
         ensure!(
             self.offer.capacity > 0,
@@ -147,18 +147,18 @@ impl Config {
         Ok(())
     }
 
-    /// Refuses fewer than two servers, unless the genesis has no more: a partner misses its deadlines, and loses bond,
-    /// when the only server that it asks fails or keeps something back.
-    pub fn check_servers(&self, genesis: &Genesis) -> anyhow::Result<()> {
-        let servers = Servers::new(&self.servers)?;
-        let distinct: BTreeSet<_> = servers
+    /// Refuses fewer than two endpoints, unless the genesis has no more: a partner misses its deadlines, and loses bond,
+    /// when the only endpoint that it asks fails or keeps something back.
+    pub fn check_endpoints(&self, genesis: &Genesis) -> anyhow::Result<()> {
+        let endpoints = Endpoints::new(&self.endpoints)?;
+        let distinct: BTreeSet<_> = endpoints
             .all()
             .iter()
-            .map(|server| server.client.url())
+            .map(|endpoint| endpoint.client.url())
             .collect();
         ensure!(
             distinct.len() >= 2 || genesis.validators.len() == 1,
-            "servers names {} server of a network of {} validators (hint: list the RPC addresses of two or more, best of different operators)",
+            "endpoints names {} endpoint of a network of {} validators (hint: list the RPC addresses of two or more, best of different operators)",
             distinct.len(),
             genesis.validators.len()
         );
@@ -193,12 +193,16 @@ impl Config {
     pub fn to_toml(&self) -> String {
         let text = |value: &str| toml::Value::String(value.to_owned()).to_string();
         let path = |value: &Path| text(&value.to_string_lossy());
-        let servers: Vec<_> = self.servers.iter().map(|server| text(server)).collect();
+        let endpoints: Vec<_> = self
+            .endpoints
+            .iter()
+            .map(|endpoint| text(endpoint))
+            .collect();
         let mut out = format!(
             "# gridproof partner. Every key can be overridden by GRIDPROOF__KEY or GRIDPROOF_SECTION__KEY, and\n\
              # that by --set KEY=VALUE or --set SECTION.KEY=VALUE of `gridproof partner start`.\n\n\
              # RPC addresses of two or more validators, best of different operators. None of them is trusted.\n\
-             servers = [{}]\n\
+             endpoints = [{}]\n\
              # The chain's genesis: what every proof is checked against.\n\
              genesis = {}\n\
              # The account that signs, pays fees and owns the bond.\n\
@@ -210,20 +214,20 @@ impl Config {
              # What stays on the account for fees, in SQUARE.\n\
              reserve = \"{}\"\n\
              # Verifications at the same time, beside the capacity of the offer.\n\
-             verification_slots = {}\n\
+             verification_places = {}\n\
              # Time between two looks at the chain.\n\
              poll_ms = {}\n\
              # Most bytes of jobs' inputs kept on disk, and most bytes of one job's results.\n\
              blob_quota_bytes = {}\n\
              # Longest time that one task may take on this machine; jobs with longer ones are declined, at a cost.\n\
              task_wall_ms = {}\n",
-            servers.join(", "),
+            endpoints.join(", "),
             path(&self.genesis),
             path(&self.account_key),
             path(&self.vrf_key),
             self.bond,
             self.reserve,
-            self.verification_slots,
+            self.verification_places,
             self.poll_ms,
             self.blob_quota_bytes,
             self.task_wall_ms,
@@ -263,7 +267,7 @@ impl Config {
 /// that is configured already is refused.
 pub fn init(dir: &Path, config: &Config, genesis: &[u8]) -> anyhow::Result<Address> {
     config.check()?;
-    config.check_servers(&Genesis::from_bytes(genesis).context("the genesis is not valid")?)?;
+    config.check_endpoints(&Genesis::from_bytes(genesis).context("the genesis is not valid")?)?;
     let file = dir.join(CONFIG_FILE);
     if file.exists() {
         bail!(
@@ -349,8 +353,8 @@ mod tests {
     #[test]
     fn values_that_cannot_work_are_refused() {
         let broken: [fn(&mut Config); 5] = [
-            |config| config.servers.clear(),
-            |config| config.verification_slots = 0,
+            |config| config.endpoints.clear(),
+            |config| config.verification_places = 0,
             |config| config.offer.capacity = 0,
             |config| config.poll_ms = 0,
             |config| config.task_wall_ms = 0,
@@ -365,16 +369,16 @@ mod tests {
             "http://127.0.0.1:1".into(),
             "http://127.0.0.1:1/".into(),
         ]);
-        alone.check_servers(&genesis).unwrap();
+        alone.check_endpoints(&genesis).unwrap();
         genesis.validators.push(genesis.validators[0].clone());
-        config().check_servers(&genesis).unwrap();
-        let error = alone.check_servers(&genesis).unwrap_err().to_string();
+        config().check_endpoints(&genesis).unwrap();
+        let error = alone.check_endpoints(&genesis).unwrap_err().to_string();
         assert!(
-            error.contains("names 1 server of a network of 2") && error.contains("hint"),
+            error.contains("names 1 endpoint of a network of 2") && error.contains("hint"),
             "{error}"
         );
-        alone.servers.pop();
-        assert!(alone.check_servers(&genesis).is_err());
+        alone.endpoints.pop();
+        assert!(alone.check_endpoints(&genesis).is_err());
         let mut long = config();
         long.offer.name = "x".repeat(65);
         assert!(long.profile(VrfPublicKey::default()).is_err());

@@ -1,14 +1,14 @@
 //! What a partner does, decided without doing it.
 //!
-//! [`Core::step`] takes what was learnt (a verified view of the chain, the end of an execution or an upload) and
+//! [`Core::step`] takes what was learnt (a verified state of the chain, the end of an execution or an upload) and
 //! gives effects, which the shell performs *in order*. What it promises:
 //!
-//! - no seal leaves before salt and leaves are on disk ([`Effect::Keep`] stands before [`Effect::Send`]), and one part
-//!   is sealed once: after a restart the same claim is sent again, never another;
+//! - no commitment leaves before salt and leaves are on disk ([`Effect::Keep`] stands before [`Effect::Send`]), and one assignment
+//!   is committed once: after a restart the same claim is sent again, never another;
 //! - no transaction leaves before it is on disk, so that a retry sends the same one;
-//! - what a sealed claim needs is forgotten only when a final state that is newer than the seal says that the job, or
+//! - what a commitment needs is forgotten only when a final state that is newer than the commitment says that the job, or
 //!   its attempt, is over;
-//! - verification has slots of its own: a primary's work never starves it.
+//! - verification has places of its own: a primary's work never starves it.
 //!
 //! It reads no clock: heights of verified final states are its only time.
 
@@ -27,23 +27,23 @@ use types::number::{Amount, Attempt, Epoch, Height, TaskIndex};
 use types::params::Params;
 use types::transaction::SignedTransaction;
 
-use crate::part::{Part, Role, Sealed};
-use outbox::{Outbox, Purpose};
+use crate::assignment::{Assignment, AssignmentRole, OwnCommitment};
+use outbox::{Purpose, TransactionOutbox};
 
-/// Executions that may end without a result before a primary gives its part up. A verifier never does: its seat is
+/// Executions that may end without a result before a primary gives its assignment up. A verifier never does: its check is
 /// bound until the chain takes it away.
 pub const MAX_EXECUTIONS: u32 = 3;
-/// Heights before the second execution of a part; each further pause is twice as long. What failed for want of memory,
+/// Heights before the second execution of an assignment; each further pause is twice as long. What failed for want of memory,
 /// disk or processes fails again at once, and may work a while later.
 const FIRST_PAUSE_HEIGHTS: u64 = 4;
 /// Longest pause between two executions, in heights.
 const LONGEST_PAUSE_HEIGHTS: u64 = 64;
-/// Heights after which results are offered to the servers again while the chain still waits for them.
+/// Heights after which results are offered to the endpoints again while the chain still waits for them.
 const UPLOAD_AGAIN_HEIGHTS: u64 = 5;
 
 /// Who the partner is.
 #[derive(Debug)]
-pub struct Identity {
+pub struct PartnerIdentity {
     /// The chain.
     pub chain: ChainId,
     /// Signs its transactions.
@@ -52,7 +52,7 @@ pub struct Identity {
     pub vrf: VrfSecretKey,
 }
 
-impl Identity {
+impl PartnerIdentity {
     /// Its account.
     #[must_use]
     pub fn address(&self) -> Address {
@@ -62,27 +62,27 @@ impl Identity {
 
 /// What its operator chose, and what genesis fixes.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct PartnerSettings {
     /// What it registers.
     pub profile: PartnerProfile,
     /// The bond that it keeps.
     pub bond: Amount,
     /// What stays on the account for fees when the bond is filled up.
     pub reserve: Amount,
-    /// Verifications at the same time; also most seats that it binds itself to.
-    pub verification_slots: u16,
+    /// Verifications at the same time; also most checks that it binds itself to.
+    pub verification_places: u16,
     /// Longest time that a task may take here, in milliseconds. Tasks that may take longer are not taken.
     pub task_wall_ms: u64,
     /// The network's parameters.
     pub params: Params,
 }
 
-/// The chain as it was proven. All of it is final, and no older than the views before it.
+/// The chain as it was proven. All of it is final, and no older than the proven states before it.
 #[derive(Debug, Clone, Default)]
-pub struct View {
-    /// The lowest height at which a part of the view was proven; that of the account.
+pub struct ProvenState {
+    /// The lowest height at which a value of it was proven; that of the account.
     pub height: Height,
-    /// The highest height at which a part of the view was proven.
+    /// The highest height at which a value of it was proven.
     pub newest: Height,
     /// The partner's account.
     pub account: Account,
@@ -100,13 +100,13 @@ pub struct View {
 #[derive(Debug)]
 pub enum Event {
     /// The chain was read.
-    View(Box<View>),
-    /// A part's tasks were run; everything that they wrote is on disk.
-    Executed(Box<Executed>),
-    /// A part's tasks gave no result.
+    Proven(Box<ProvenState>),
+    /// An assignment's tasks were run; everything that they wrote is on disk.
+    Executed(Box<ExecutionResult>),
+    /// An assignment's tasks gave no result.
     NotExecuted {
-        /// Which part.
-        part: Part,
+        /// Which assignment.
+        assignment: Assignment,
         /// What it says of the job.
         cause: Cause,
         /// Why, for the log.
@@ -114,9 +114,9 @@ pub enum Event {
     },
     /// An upload is over.
     Uploaded {
-        /// Which part's results.
-        part: Part,
-        /// True if a server has all of them.
+        /// Which assignment's results.
+        assignment: Assignment,
+        /// True if an endpoint has all of them.
         complete: bool,
     },
 }
@@ -132,12 +132,12 @@ pub enum Cause {
 
 /// The result of an execution.
 #[derive(Debug)]
-pub struct Executed {
-    /// Which part.
-    pub part: Part,
+pub struct ExecutionResult {
+    /// Which assignment.
+    pub assignment: Assignment,
     /// What was run.
     pub workload: Workload,
-    /// Fresh random bytes for the seal.
+    /// Fresh random bytes for the commitment.
     pub salt: Hash32,
     /// The tasks run, ascending, and how they ended.
     pub outcomes: Vec<(TaskIndex, Outcome)>,
@@ -148,25 +148,25 @@ pub struct Executed {
 /// What is to be done, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Put a sealed claim on disk before anything that follows.
-    Keep(Box<Sealed>),
+    /// Put a commitment on disk before anything that follows.
+    Keep(Box<OwnCommitment>),
     /// Put the waiting transactions on disk before anything that follows.
-    KeepOutbox(Box<Outbox>),
-    /// The part is over: its sealed claim and its results may go.
-    Forget(Part),
-    /// Send a transaction to every server.
+    KeepOutbox(Box<TransactionOutbox>),
+    /// The assignment is over: its commitment and its results may go.
+    Forget(Assignment),
+    /// Send a transaction to every endpoint.
     Send(Box<SignedTransaction>),
     /// Run tasks.
-    Execute(Box<Execution>),
-    /// Stop running a part's tasks; nobody wants them any more.
-    Cancel(Part),
-    /// Bring a part's results to the servers.
+    Execute(Box<TaskExecution>),
+    /// Stop running an assignment's tasks; nobody wants them any more.
+    Cancel(Assignment),
+    /// Bring an assignment's results to the endpoints.
     Upload {
-        /// Which part.
-        part: Part,
+        /// Which assignment.
+        assignment: Assignment,
         /// The list of outcomes, then everything that it names.
         blobs: Vec<BlobId>,
-        /// How often they were offered before. Each offer begins with another server: one that says to have them and
+        /// How often they were offered before. Each offer begins with another endpoint: one that says to have them and
         /// has not is one of several.
         offer: usize,
     },
@@ -176,9 +176,9 @@ pub enum Effect {
 
 /// Tasks to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Execution {
-    /// For which part.
-    pub part: Part,
+pub struct TaskExecution {
+    /// For which assignment.
+    pub assignment: Assignment,
     /// What.
     pub workload: Workload,
     /// Which tasks of it, ascending.
@@ -196,11 +196,11 @@ pub enum Note {
         /// How often it failed.
         failures: u32,
     },
-    /// The chain holds another seal under this account than the one on this disk.
+    /// The chain holds another commitment under this account than the one on this disk.
     #[error(
-        "{0}: the chain holds another seal than this disk; was the account used elsewhere, or the disk put back to an older state?"
+        "{0}: the chain holds another commitment than this disk; was the account used elsewhere, or the disk put back to an older state?"
     )]
-    ForeignCommitment(Part),
+    ForeignCommitment(Assignment),
     /// The account cannot pay the bond.
     #[error(
         "the bond is {bond} of {target}, and the account's {balance} cannot fill it up (hint: send SQUARE to it)"
@@ -215,7 +215,7 @@ pub enum Note {
     },
     /// The account cannot pay many more fees.
     #[error(
-        "the account holds {balance} and the reserve is {reserve}: without money for fees nothing can be sealed or opened, which costs the bond (hint: send SQUARE to it)"
+        "the account holds {balance} and the reserve is {reserve}: without money for fees nothing can be committed or opened, which costs the bond (hint: send SQUARE to it)"
     )]
     BalanceLow {
         /// What the account holds.
@@ -225,52 +225,52 @@ pub enum Note {
     },
     /// A job was declined whose tasks may take longer than they may take here.
     #[error(
-        "{part}: declined, a task may take {task_ms} ms and task_wall_ms is {wall_ms} (hint: a higher one saves the penalty)"
+        "{assignment}: declined, a task may take {task_ms} ms and task_wall_ms is {wall_ms} (hint: a higher one saves the penalty)"
     )]
     TooLong {
-        /// Which part.
-        part: Part,
+        /// Which assignment.
+        assignment: Assignment,
         /// What a task may take by the network's rules.
         task_ms: u64,
         /// What it may take here.
         wall_ms: u64,
     },
-    /// A part's tasks gave no result.
-    #[error("{part}: no result in execution {execution}: {reason}")]
+    /// An assignment's tasks gave no result.
+    #[error("{assignment}: no result in execution {execution}: {reason}")]
     NoResult {
-        /// Which part.
-        part: Part,
+        /// Which assignment.
+        assignment: Assignment,
         /// Which try, from 1.
         execution: u32,
         /// Why.
         reason: String,
     },
-    /// A part is over.
+    /// An assignment is over.
     #[error("{0} is over")]
-    Over(Part),
+    Over(Assignment),
 }
 
-/// The deciding part of a partner.
+/// The deciding core of a partner.
 #[derive(Debug)]
 pub struct Core {
-    identity: Identity,
-    settings: Settings,
+    identity: PartnerIdentity,
+    settings: PartnerSettings,
     height: Height,
-    sealed: BTreeMap<Part, Sealed>,
-    outbox: Outbox,
-    running: BTreeSet<Part>,
-    failures: BTreeMap<Part, Failures>,
+    commitments: BTreeMap<Assignment, OwnCommitment>,
+    outbox: TransactionOutbox,
+    running: BTreeSet<Assignment>,
+    failures: BTreeMap<Assignment, FailedExecutions>,
     /// What the executions read that somebody waits for, those that pause included.
     inputs: BTreeSet<BlobId>,
-    uploads: BTreeMap<Part, Upload>,
+    uploads: BTreeMap<Assignment, UploadProgress>,
     sortitions: BTreeMap<(JobId, Attempt), Option<VrfProof>>,
-    view: Option<View>,
+    proven: Option<ProvenState>,
     noted: BTreeSet<String>,
 }
 
-/// Executions of a part that gave no result.
+/// Executions of an assignment that gave no result.
 #[derive(Debug, Clone, Copy)]
-struct Failures {
+struct FailedExecutions {
     count: u32,
     /// True if each of them speaks against the tasks.
     by_tasks: bool,
@@ -278,16 +278,16 @@ struct Failures {
     pause_until: Height,
 }
 
-/// Offers of a part's results.
+/// Offers of an assignment's results.
 #[derive(Debug, Clone, Copy)]
-struct Upload {
+struct UploadProgress {
     /// How many have begun.
     offers: usize,
-    last: LastOffer,
+    last: UploadState,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum LastOffer {
+enum UploadState {
     Running,
     NotTaken,
     Taken(Height),
@@ -297,31 +297,24 @@ impl Core {
     /// Starts with what is on disk.
     #[must_use]
     pub fn new(
-        identity: Identity,
-        settings: Settings,
-        sealed: Vec<Sealed>,
-        outbox: Outbox,
+        identity: PartnerIdentity,
+        settings: PartnerSettings,
+        own: Vec<OwnCommitment>,
+        outbox: TransactionOutbox,
     ) -> Self {
-        let height = sealed
-            .iter()
-            .map(|sealed| sealed.height)
-            .max()
-            .unwrap_or_default();
+        let height = own.iter().map(|own| own.height).max().unwrap_or_default();
         Self {
             identity,
             settings,
             height,
-            sealed: sealed
-                .into_iter()
-                .map(|sealed| (sealed.part, sealed))
-                .collect(),
+            commitments: own.into_iter().map(|own| (own.assignment, own)).collect(),
             outbox: outbox.resumed(),
             running: BTreeSet::new(),
             failures: BTreeMap::new(),
             inputs: BTreeSet::new(),
             uploads: BTreeMap::new(),
             sortitions: BTreeMap::new(),
-            view: None,
+            proven: None,
             noted: BTreeSet::new(),
         }
     }
@@ -332,13 +325,13 @@ impl Core {
         self.height
     }
 
-    /// The parts that are sealed and not over.
-    pub fn sealed(&self) -> impl Iterator<Item = &Sealed> {
-        self.sealed.values()
+    /// The assignments that are committed and not over.
+    pub fn commitments(&self) -> impl Iterator<Item = &OwnCommitment> {
+        self.commitments.values()
     }
 
-    /// The parts that run now.
-    pub fn running(&self) -> impl Iterator<Item = &Part> {
+    /// The assignments that run now.
+    pub fn running(&self) -> impl Iterator<Item = &Assignment> {
         self.running.iter()
     }
 
@@ -351,19 +344,22 @@ impl Core {
     /// Takes what was learnt, gives what is to be done.
     pub fn step(&mut self, event: Event) -> Vec<Effect> {
         match event {
-            Event::View(view) => self.see(*view),
-            Event::Executed(executed) => self.seal(*executed),
+            Event::Proven(proven) => self.take_proven(*proven),
+            Event::Executed(executed) => self.commit(*executed),
             Event::NotExecuted {
-                part,
+                assignment,
                 cause,
                 reason,
-            } => self.note_failure(part, cause, reason),
-            Event::Uploaded { part, complete } => {
-                if let Some(upload) = self.uploads.get_mut(&part) {
+            } => self.note_failure(assignment, cause, reason),
+            Event::Uploaded {
+                assignment,
+                complete,
+            } => {
+                if let Some(upload) = self.uploads.get_mut(&assignment) {
                     upload.last = if complete {
-                        LastOffer::Taken(self.height)
+                        UploadState::Taken(self.height)
                     } else {
-                        LastOffer::NotTaken
+                        UploadState::NotTaken
                     };
                 }
                 Vec::new()
@@ -371,16 +367,21 @@ impl Core {
         }
     }
 
-    fn note_failure(&mut self, part: Part, cause: Cause, reason: String) -> Vec<Effect> {
-        if !self.running.remove(&part) {
+    fn note_failure(
+        &mut self,
+        assignment: Assignment,
+        cause: Cause,
+        reason: String,
+    ) -> Vec<Effect> {
+        if !self.running.remove(&assignment) {
             return Vec::new();
         }
-        let none = Failures {
+        let none = FailedExecutions {
             count: 0,
             by_tasks: true,
             pause_until: Height::ZERO,
         };
-        let failures = self.failures.entry(part).or_insert(none);
+        let failures = self.failures.entry(assignment).or_insert(none);
         let pause = FIRST_PAUSE_HEIGHTS
             .checked_shl(failures.count)
             .unwrap_or(u64::MAX)
@@ -389,25 +390,25 @@ impl Core {
         failures.by_tasks &= cause == Cause::Tasks;
         failures.pause_until = self.height.saturating_add(pause);
         let mut effects = vec![Effect::Note(Note::NoResult {
-            part,
+            assignment,
             execution: failures.count,
             reason,
         })];
-        effects.extend(self.look_again());
+        effects.extend(self.decide_again());
         effects
     }
 
-    /// Seals a result once; a second result for the same part is dropped.
-    fn seal(&mut self, executed: Executed) -> Vec<Effect> {
-        let Executed {
-            part,
+    /// Commits a result once; a second result for the same assignment is dropped.
+    fn commit(&mut self, executed: ExecutionResult) -> Vec<Effect> {
+        let ExecutionResult {
+            assignment,
             workload,
             salt,
             outcomes,
             list,
         } = executed;
-        // What runs is not sealed, and stops running here.
-        if !self.running.remove(&part) {
+        // What runs is not committed, and stops running here.
+        if !self.running.remove(&assignment) {
             return Vec::new();
         }
         let leaves = outcomes
@@ -418,8 +419,8 @@ impl Core {
             return Vec::new();
         };
         let author = (self.identity.chain, self.identity.address());
-        let mut sealed = Sealed::new(part, self.height, author, salt, leaves);
-        if part.role == Role::Primary {
+        let mut own = OwnCommitment::new(assignment, self.height, author, salt, leaves);
+        if assignment.role == AssignmentRole::Primary {
             let mut blobs = BTreeSet::new();
             for (_, outcome) in &outcomes {
                 blobs.extend([outcome.stdout, outcome.stderr]);
@@ -428,11 +429,11 @@ impl Core {
             let Ok(blobs) = Bounded::new(blobs.into_iter().collect()) else {
                 return Vec::new();
             };
-            (sealed.outcomes, sealed.blobs) = (list, blobs);
+            (own.outcomes, own.blobs) = (list, blobs);
         }
-        self.sealed.insert(part, sealed.clone());
-        let mut effects = vec![Effect::Keep(Box::new(sealed))];
-        effects.extend(self.look_again());
+        self.commitments.insert(assignment, own.clone());
+        let mut effects = vec![Effect::Keep(Box::new(own))];
+        effects.extend(self.decide_again());
         effects
     }
 }

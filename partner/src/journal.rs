@@ -1,4 +1,4 @@
-//! What must outlive a crash: sealed claims and transactions on their way, one file each.
+//! What must outlive a crash: commitments and transactions on their way, one file each.
 //!
 //! A file is written whole beside its place, synced, renamed over it, and the directory is synced; a crash leaves the
 //! old file or the new one. Each holds a format version, the value and a checksum over both. A damaged file stops the
@@ -14,16 +14,16 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use types::codec::{decode, encode};
 use types::hash::{Domain, Hash32};
 
-use crate::core::outbox::Outbox;
-use crate::part::{MAX_RESULT_BLOBS, Part, Sealed};
+use crate::assignment::{Assignment, MAX_RESULT_BLOBS, OwnCommitment};
+use crate::core::outbox::TransactionOutbox;
 
 /// Version of the files' format; the first byte of each.
 const FORMAT: u8 = 1;
-/// Largest file: a sealed claim of a job with the most tasks and outputs.
+/// Largest file: a commitment of a job with the most tasks and outputs.
 const MAX_FILE_BYTES: usize = 40 * MAX_RESULT_BLOBS + (1 << 20);
 const CHECKSUM_BYTES: usize = 32;
 const OUTBOX: &str = "outbox.bin";
-const SEALED_SUFFIX: &str = ".sealed";
+const COMMITMENT_SUFFIX: &str = ".commitment";
 const LOCK: &str = "lock";
 /// For the owner alone.
 const FILE_MODE: u32 = 0o600;
@@ -70,14 +70,14 @@ pub enum JournalError {
 
 /// Where the core's memory is kept.
 pub trait Journal: Send {
-    /// Keeps a sealed claim; when this returns it survives a crash.
-    fn keep(&mut self, sealed: &Sealed) -> Result<(), JournalError>;
+    /// Keeps a commitment; when this returns it survives a crash.
+    fn keep(&mut self, own: &OwnCommitment) -> Result<(), JournalError>;
     /// Keeps the transactions on their way; when this returns they survive a crash.
-    fn keep_outbox(&mut self, outbox: &Outbox) -> Result<(), JournalError>;
-    /// Lets go of a sealed claim; nothing if it is gone already.
-    fn forget(&mut self, part: &Part) -> Result<(), JournalError>;
+    fn keep_outbox(&mut self, outbox: &TransactionOutbox) -> Result<(), JournalError>;
+    /// Lets go of a commitment; nothing if it is gone already.
+    fn forget(&mut self, assignment: &Assignment) -> Result<(), JournalError>;
     /// Everything that is kept.
-    fn load(&self) -> Result<(Vec<Sealed>, Outbox), JournalError>;
+    fn load(&self) -> Result<(Vec<OwnCommitment>, TransactionOutbox), JournalError>;
 }
 
 /// The journal in a directory.
@@ -111,7 +111,7 @@ impl DiskJournal {
             .open(&path);
         let lock = lock.map_err(io)?;
         let taken = lock.try_lock().or_else(|error| match error {
-            // A lock that can be shared is held by a [`peek`], which lasts a moment, and by no daemon.
+            // A lock that can be shared is held by an [`inspect`], which lasts a moment, and by no daemon.
             TryLockError::WouldBlock => lock
                 .try_lock_shared()
                 .and_then(|()| lock.lock().map_err(TryLockError::Error)),
@@ -137,15 +137,15 @@ impl DiskJournal {
 
 /// What a journal shows to who does not hold it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peek {
+pub struct JournalStatus {
     /// True if a daemon holds it.
     pub in_use: bool,
-    /// The sealed claims.
-    pub sealed: Vec<Sealed>,
+    /// The commitments.
+    pub commitments: Vec<OwnCommitment>,
 }
 
 /// Looks into the journal of a directory, which a daemon may hold; changes nothing. Files come and go as a whole.
-pub fn peek(directory: &Path) -> Result<Peek, JournalError> {
+pub fn inspect(directory: &Path) -> Result<JournalStatus, JournalError> {
     let path = directory.join(LOCK);
     let in_use = match File::open(&path) {
         Ok(lock) => match lock.try_lock_shared() {
@@ -156,10 +156,10 @@ pub fn peek(directory: &Path) -> Result<Peek, JournalError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
         Err(source) => return Err(JournalError::Io { path, source }),
     };
-    Ok(Peek {
+    Ok(JournalStatus {
         in_use,
-        sealed: if directory.exists() {
-            read_sealed(directory)?
+        commitments: if directory.exists() {
+            read_commitments(directory)?
         } else {
             Vec::new()
         },
@@ -179,7 +179,7 @@ fn read<T: BorshDeserialize>(path: &Path) -> Result<Option<T>, JournalError> {
     }
 }
 
-fn read_sealed(directory: &Path) -> Result<Vec<Sealed>, JournalError> {
+fn read_commitments(directory: &Path) -> Result<Vec<OwnCommitment>, JournalError> {
     let io = |source| JournalError::Io {
         path: directory.into(),
         source,
@@ -196,31 +196,36 @@ fn read_sealed(directory: &Path) -> Result<Vec<Sealed>, JournalError> {
     }
     names.sort_unstable();
     let mut all = Vec::new();
-    for name in names.iter().filter(|name| name.ends_with(SEALED_SUFFIX)) {
+    for name in names
+        .iter()
+        .filter(|name| name.ends_with(COMMITMENT_SUFFIX))
+    {
         let path = directory.join(name);
-        let Some(sealed) = read::<Sealed>(&path)? else {
+        let Some(own) = read::<OwnCommitment>(&path)? else {
             continue;
         };
-        if *name != format!("{}{SEALED_SUFFIX}", sealed.part) {
-            let why = "it holds the claim of another part than its name says".to_owned();
+        if *name != format!("{}{COMMITMENT_SUFFIX}", own.assignment) {
+            let why = "it holds the claim of another assignment than its name says".to_owned();
             return Err(JournalError::Damaged { path, why });
         }
-        all.push(sealed);
+        all.push(own);
     }
     Ok(all)
 }
 
 impl Journal for DiskJournal {
-    fn keep(&mut self, sealed: &Sealed) -> Result<(), JournalError> {
-        self.write(&format!("{}{SEALED_SUFFIX}", sealed.part), sealed)
+    fn keep(&mut self, own: &OwnCommitment) -> Result<(), JournalError> {
+        self.write(&format!("{}{COMMITMENT_SUFFIX}", own.assignment), own)
     }
 
-    fn keep_outbox(&mut self, outbox: &Outbox) -> Result<(), JournalError> {
+    fn keep_outbox(&mut self, outbox: &TransactionOutbox) -> Result<(), JournalError> {
         self.write(OUTBOX, outbox)
     }
 
-    fn forget(&mut self, part: &Part) -> Result<(), JournalError> {
-        let path = self.directory.join(format!("{part}{SEALED_SUFFIX}"));
+    fn forget(&mut self, assignment: &Assignment) -> Result<(), JournalError> {
+        let path = self
+            .directory
+            .join(format!("{assignment}{COMMITMENT_SUFFIX}"));
         match std::fs::remove_file(&path) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -228,9 +233,9 @@ impl Journal for DiskJournal {
         }
     }
 
-    fn load(&self) -> Result<(Vec<Sealed>, Outbox), JournalError> {
+    fn load(&self) -> Result<(Vec<OwnCommitment>, TransactionOutbox), JournalError> {
         Ok((
-            read_sealed(&self.directory)?,
+            read_commitments(&self.directory)?,
             read(&self.directory.join(OUTBOX))?.unwrap_or_default(),
         ))
     }
@@ -297,17 +302,17 @@ mod tests {
     use types::number::{Attempt, Height, TaskIndex};
 
     use super::*;
-    use crate::part::Role;
+    use crate::assignment::AssignmentRole;
 
-    fn sealed(job: u8) -> Sealed {
-        let part = Part {
+    fn own(job: u8) -> OwnCommitment {
+        let assignment = Assignment {
             job: JobId(Hash32([job; 32])),
             attempt: Attempt(1),
-            role: Role::Verifier,
+            role: AssignmentRole::Verifier,
         };
         let leaves = Bounded::new(vec![(TaskIndex(2), Hash32([9; 32]))]).unwrap();
-        Sealed::new(
-            part,
+        OwnCommitment::new(
+            assignment,
             Height(7),
             (ChainId::default(), Address::default()),
             Hash32([3; 32]),
@@ -319,20 +324,23 @@ mod tests {
     fn what_is_kept_comes_back_until_it_is_forgotten() {
         let directory = tempfile::tempdir().unwrap();
         let mut journal = DiskJournal::open(directory.path()).unwrap();
-        assert_eq!(journal.load().unwrap(), (vec![], Outbox::default()));
-        journal.keep(&sealed(1)).unwrap();
-        journal.keep(&sealed(2)).unwrap();
-        journal.keep_outbox(&Outbox::default()).unwrap();
+        assert_eq!(
+            journal.load().unwrap(),
+            (vec![], TransactionOutbox::default())
+        );
+        journal.keep(&own(1)).unwrap();
+        journal.keep(&own(2)).unwrap();
+        journal.keep_outbox(&TransactionOutbox::default()).unwrap();
         assert!(matches!(
             DiskJournal::open(directory.path()),
             Err(JournalError::InUse { .. })
         ));
         drop(journal);
         let mut journal = DiskJournal::open(directory.path()).unwrap();
-        assert_eq!(journal.load().unwrap().0, vec![sealed(1), sealed(2)]);
-        journal.forget(&sealed(1).part).unwrap();
-        journal.forget(&sealed(1).part).unwrap();
-        assert_eq!(journal.load().unwrap().0, vec![sealed(2)]);
+        assert_eq!(journal.load().unwrap().0, vec![own(1), own(2)]);
+        journal.forget(&own(1).assignment).unwrap();
+        journal.forget(&own(1).assignment).unwrap();
+        assert_eq!(journal.load().unwrap().0, vec![own(2)]);
     }
 
     #[test]
@@ -342,12 +350,12 @@ mod tests {
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         std::fs::create_dir(&directory).unwrap();
         std::fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
-        let name = format!("{}{SEALED_SUFFIX}", sealed(1).part);
+        let name = format!("{}{COMMITMENT_SUFFIX}", own(1).assignment);
         std::fs::write(directory.join(&name).with_extension("tmp"), b"old").unwrap();
         let mut journal = DiskJournal::open(&directory).unwrap();
         assert_eq!(mode(&directory), 0o700);
-        journal.keep(&sealed(1)).unwrap();
-        journal.keep_outbox(&Outbox::default()).unwrap();
+        journal.keep(&own(1)).unwrap();
+        journal.keep_outbox(&TransactionOutbox::default()).unwrap();
         for name in [name.as_str(), OUTBOX, LOCK] {
             assert_eq!(mode(&directory.join(name)), 0o600, "{name}");
         }
@@ -358,28 +366,28 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("journal");
         assert_eq!(
-            peek(&directory).unwrap(),
-            Peek {
+            inspect(&directory).unwrap(),
+            JournalStatus {
                 in_use: false,
-                sealed: vec![]
+                commitments: vec![]
             }
         );
         assert!(!directory.exists());
         let mut journal = DiskJournal::open(&directory).unwrap();
-        journal.keep(&sealed(1)).unwrap();
+        journal.keep(&own(1)).unwrap();
         assert_eq!(
-            peek(&directory).unwrap(),
-            Peek {
+            inspect(&directory).unwrap(),
+            JournalStatus {
                 in_use: true,
-                sealed: vec![sealed(1)]
+                commitments: vec![own(1)]
             }
         );
         drop(journal);
         assert_eq!(
-            peek(&directory).unwrap(),
-            Peek {
+            inspect(&directory).unwrap(),
+            JournalStatus {
                 in_use: false,
-                sealed: vec![sealed(1)]
+                commitments: vec![own(1)]
             }
         );
         // A daemon that starts at the moment of a look waits until it is over.
@@ -394,21 +402,21 @@ mod tests {
     fn a_write_that_was_cut_off_leaves_the_old_file() {
         let directory = tempfile::tempdir().unwrap();
         let mut journal = DiskJournal::open(directory.path()).unwrap();
-        journal.keep(&sealed(1)).unwrap();
-        let name = format!("{}{SEALED_SUFFIX}", sealed(1).part);
+        journal.keep(&own(1)).unwrap();
+        let name = format!("{}{COMMITMENT_SUFFIX}", own(1).assignment);
         std::fs::write(directory.path().join(name).with_extension("tmp"), b"half").unwrap();
-        assert_eq!(journal.load().unwrap().0, vec![sealed(1)]);
-        journal.keep(&sealed(1)).unwrap();
+        assert_eq!(journal.load().unwrap().0, vec![own(1)]);
+        journal.keep(&own(1)).unwrap();
     }
 
     #[test]
     fn every_damage_is_found_and_named() {
         let directory = tempfile::tempdir().unwrap();
         let mut journal = DiskJournal::open(directory.path()).unwrap();
-        journal.keep(&sealed(1)).unwrap();
+        journal.keep(&own(1)).unwrap();
         let path = directory
             .path()
-            .join(format!("{}{SEALED_SUFFIX}", sealed(1).part));
+            .join(format!("{}{COMMITMENT_SUFFIX}", own(1).assignment));
         let good = std::fs::read(&path).unwrap();
         for position in 0..good.len() {
             let mut bad = good.clone();
@@ -416,7 +424,7 @@ mod tests {
             std::fs::write(&path, &bad).unwrap();
             let error = journal.load().unwrap_err();
             assert!(
-                error.to_string().contains(".sealed is damaged"),
+                error.to_string().contains(".commitment is damaged"),
                 "byte {position}: {error}"
             );
         }
@@ -439,11 +447,11 @@ mod tests {
     fn a_claim_under_another_name_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let mut journal = DiskJournal::open(directory.path()).unwrap();
-        journal.keep(&sealed(1)).unwrap();
+        journal.keep(&own(1)).unwrap();
         let name = |job| {
             directory
                 .path()
-                .join(format!("{}{SEALED_SUFFIX}", sealed(job).part))
+                .join(format!("{}{COMMITMENT_SUFFIX}", own(job).assignment))
         };
         std::fs::rename(name(1), name(2)).unwrap();
         assert!(matches!(journal.load(), Err(JournalError::Damaged { .. })));

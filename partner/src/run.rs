@@ -18,13 +18,13 @@ use types::genesis::Genesis;
 use types::hash::BlobId;
 use types::transaction::SignedTransaction;
 
+use crate::assignment::Assignment;
 use crate::config::Config;
-use crate::core::{Core, Effect, Event, Execution, Identity, Note, Settings};
+use crate::core::{Core, Effect, Event, Note, PartnerIdentity, PartnerSettings, TaskExecution};
+use crate::endpoints::Endpoints;
 use crate::journal::{DiskJournal, Journal};
-use crate::part::Part;
-use crate::servers::Servers;
-use crate::watch::Watch;
-use crate::work::{Cancel, Work, WorkSettings, cause_of};
+use crate::runner::{Cancel, JobRunner, JobRunnerSettings, cause_of};
+use crate::watch::ChainWatch;
 
 /// Most inputs that wait for the loop.
 const INPUT_QUEUE: usize = 64;
@@ -43,41 +43,41 @@ pub async fn run(
         .with_context(|| format!("cannot read the genesis {}", path.display()))?;
     let genesis =
         Genesis::from_bytes(&bytes).with_context(|| format!("{} is no genesis", path.display()))?;
-    config.check_servers(&genesis)?;
+    config.check_endpoints(&genesis)?;
     let light = Light::new(&genesis)?;
     let journal = DiskJournal::open(&dir.join("journal"))?;
-    let (sealed, outbox) = journal.load()?;
-    let settings = Settings {
+    let (own, outbox) = journal.load()?;
+    let settings = PartnerSettings {
         profile: config.profile(vrf.public())?,
         bond: config.bond,
         reserve: config.reserve,
-        verification_slots: config.verification_slots,
+        verification_places: config.verification_places,
         task_wall_ms: config.task_wall_ms,
         params: genesis.params.clone(),
     };
-    let servers = Servers::new(&config.servers)?;
+    let endpoints = Endpoints::new(&config.endpoints)?;
     let worker = match &config.worker {
         Some(worker) => dir.join(worker),
         None => std::env::current_exe().context("cannot find the path of this program")?,
     };
     let task_wall = Duration::from_millis(config.task_wall_ms);
-    let work_settings = WorkSettings {
+    let runner_settings = JobRunnerSettings {
         quota: config.blob_quota_bytes,
         worker,
         task_wall,
     };
-    let kept: BTreeSet<Part> = sealed.iter().map(|sealed| sealed.part).collect();
-    let work = Work::open(dir, servers.clone(), work_settings, &kept)?;
-    let identity = Identity {
+    let kept: BTreeSet<Assignment> = own.iter().map(|own| own.assignment).collect();
+    let work = JobRunner::open(dir, endpoints.clone(), runner_settings, &kept)?;
+    let identity = PartnerIdentity {
         chain: light.chain(),
         key,
         vrf,
     };
     let address = identity.address();
-    tracing::info!(%address, chain = %light.chain(), sealed = kept.len(), "partner starts");
-    let core = Core::new(identity, settings, sealed, outbox);
-    let watch = Watch::new(
-        servers.clone(),
+    tracing::info!(%address, chain = %light.chain(), commitments = kept.len(), "partner starts");
+    let core = Core::new(identity, settings, own, outbox);
+    let watch = ChainWatch::new(
+        endpoints.clone(),
         light,
         address,
         genesis.params,
@@ -89,7 +89,7 @@ pub async fn run(
         Duration::from_millis(config.poll_ms),
         inputs.clone(),
     ));
-    let mut shell = Shell::new(core, Box::new(journal), work, servers, inputs);
+    let mut shell = PartnerShell::new(core, Box::new(journal), work, endpoints, inputs);
     let ended = shell.run(queue, shutdown).await;
     watching.abort();
     for cancel in shell.running.values() {
@@ -99,22 +99,22 @@ pub async fn run(
 }
 
 /// What the loop waits for.
-enum Input {
+enum ShellInput {
     /// Something for the core.
     Event(Event),
     /// An execution that was cancelled has stopped: nothing of it is written any more.
-    Stopped(Part),
+    Stopped(Assignment),
 }
 
-/// Brings a view every now and then, as long as the loop takes them.
-async fn keep_watching(mut watch: Watch, every: Duration, inputs: mpsc::Sender<Input>) {
+/// Brings a proven state every now and then, as long as the loop takes them.
+async fn keep_watching(mut watch: ChainWatch, every: Duration, inputs: mpsc::Sender<ShellInput>) {
     let mut tick = tokio::time::interval(every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        if let Some(view) = watch.view().await
+        if let Some(proven) = watch.proven_state().await
             && inputs
-                .send(Input::Event(Event::View(Box::new(view))))
+                .send(ShellInput::Event(Event::Proven(Box::new(proven))))
                 .await
                 .is_err()
         {
@@ -123,30 +123,30 @@ async fn keep_watching(mut watch: Watch, every: Duration, inputs: mpsc::Sender<I
     }
 }
 
-struct Shell {
+struct PartnerShell {
     core: Core,
     journal: Box<dyn Journal>,
-    work: Arc<Work>,
-    servers: Servers,
-    inputs: mpsc::Sender<Input>,
-    running: BTreeMap<Part, Cancel>,
+    runner: Arc<JobRunner>,
+    endpoints: Endpoints,
+    inputs: mpsc::Sender<ShellInput>,
+    running: BTreeMap<Assignment, Cancel>,
     /// The inputs that were spared when the others were last removed; nothing if some may have come since.
     spared: Option<BTreeSet<BlobId>>,
 }
 
-impl Shell {
+impl PartnerShell {
     fn new(
         core: Core,
         journal: Box<dyn Journal>,
-        work: Work,
-        servers: Servers,
-        inputs: mpsc::Sender<Input>,
+        work: JobRunner,
+        endpoints: Endpoints,
+        inputs: mpsc::Sender<ShellInput>,
     ) -> Self {
         Self {
             core,
             journal,
-            work: Arc::new(work),
-            servers,
+            runner: Arc::new(work),
+            endpoints,
             inputs,
             running: BTreeMap::new(),
             spared: None,
@@ -155,7 +155,7 @@ impl Shell {
 
     async fn run(
         &mut self,
-        mut queue: mpsc::Receiver<Input>,
+        mut queue: mpsc::Receiver<ShellInput>,
         shutdown: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
         tokio::pin!(shutdown);
@@ -169,38 +169,42 @@ impl Shell {
         }
     }
 
-    fn take(&mut self, input: Input) -> anyhow::Result<()> {
+    fn take(&mut self, input: ShellInput) -> anyhow::Result<()> {
         match input {
-            Input::Event(event) => {
+            ShellInput::Event(event) => {
                 match &event {
                     Event::Executed(executed) => {
-                        tracing::info!(part = %executed.part, tasks = executed.outcomes.len(), "executed");
-                        self.running.remove(&executed.part);
+                        tracing::info!(assignment = %executed.assignment, tasks = executed.outcomes.len(), "executed");
+                        self.running.remove(&executed.assignment);
                     }
-                    Event::NotExecuted { part, .. } => {
-                        self.running.remove(part);
+                    Event::NotExecuted { assignment, .. } => {
+                        self.running.remove(assignment);
                     }
-                    Event::View(_) | Event::Uploaded { .. } => {}
+                    Event::Proven(_) | Event::Uploaded { .. } => {}
                 }
                 for effect in self.core.step(event) {
                     self.perform(effect)?;
                 }
             }
-            Input::Stopped(part) => self.clear(&part),
+            ShellInput::Stopped(assignment) => self.clear(&assignment),
         }
         self.remove_inputs();
         Ok(())
     }
 
-    /// Removes what a cancelled execution left, unless another one of its part has begun.
-    fn clear(&mut self, part: &Part) {
+    /// Removes what a cancelled execution left, unless another one of its assignment has begun.
+    fn clear(&mut self, assignment: &Assignment) {
         self.spared = None;
-        if self.running.contains_key(part) || self.core.sealed().any(|sealed| sealed.part == *part)
+        if self.running.contains_key(assignment)
+            || self
+                .core
+                .commitments()
+                .any(|own| own.assignment == *assignment)
         {
             return;
         }
-        if let Err(error) = self.work.forget(part) {
-            tracing::warn!(%part, %error, "cannot remove the results of a cancelled execution");
+        if let Err(error) = self.runner.forget(assignment) {
+            tracing::warn!(%assignment, %error, "cannot remove the results of a cancelled execution");
         }
     }
 
@@ -209,7 +213,7 @@ impl Shell {
         if self.spared.as_ref() == Some(self.core.inputs()) {
             return;
         }
-        match self.work.retain_inputs(self.core.inputs()) {
+        match self.runner.retain_inputs(self.core.inputs()) {
             Ok(()) => self.spared = Some(self.core.inputs().clone()),
             // Tried again after the next input.
             Err(error) => tracing::warn!("cannot remove inputs: {error:#}"),
@@ -218,39 +222,45 @@ impl Shell {
 
     fn perform(&mut self, effect: Effect) -> anyhow::Result<()> {
         match effect {
-            Effect::Keep(sealed) => self.journal.keep(&sealed)?,
+            Effect::Keep(own) => self.journal.keep(&own)?,
             Effect::KeepOutbox(outbox) => self.journal.keep_outbox(&outbox)?,
-            Effect::Forget(part) => {
-                self.journal.forget(&part)?;
-                self.work
-                    .forget(&part)
-                    .with_context(|| format!("cannot remove the results of {part}"))?;
+            Effect::Forget(assignment) => {
+                self.journal.forget(&assignment)?;
+                self.runner
+                    .forget(&assignment)
+                    .with_context(|| format!("cannot remove the results of {assignment}"))?;
             }
             Effect::Send(transaction) => {
                 tracing::info!(action = action_name(&transaction), id = %transaction.id(), "sending");
-                tokio::spawn(send(self.servers.clone(), *transaction));
+                tokio::spawn(send(self.endpoints.clone(), *transaction));
             }
             Effect::Execute(execution) => self.execute(*execution),
-            Effect::Cancel(part) => {
-                if let Some(cancel) = self.running.remove(&part) {
-                    tracing::info!(%part, "cancelled");
+            Effect::Cancel(assignment) => {
+                if let Some(cancel) = self.running.remove(&assignment) {
+                    tracing::info!(%assignment, "cancelled");
                     cancel.cancel();
                 }
             }
-            Effect::Upload { part, blobs, offer } => {
-                let (work, inputs) = (Arc::clone(&self.work), self.inputs.clone());
+            Effect::Upload {
+                assignment,
+                blobs,
+                offer,
+            } => {
+                let (work, inputs) = (Arc::clone(&self.runner), self.inputs.clone());
                 tokio::spawn(async move {
-                    let complete = work
-                        .upload(part, &blobs, offer)
-                        .await
-                        .unwrap_or_else(|error| {
-                            tracing::error!(%part, "cannot upload the results: {error:#}");
+                    let complete = work.upload(assignment, &blobs, offer).await.unwrap_or_else(
+                        |error| {
+                            tracing::error!(%assignment, "cannot upload the results: {error:#}");
                             false
-                        });
-                    tracing::info!(%part, blobs = blobs.len(), complete, "upload ended");
+                        },
+                    );
+                    tracing::info!(%assignment, blobs = blobs.len(), complete, "upload ended");
                     // The loop ends only with the process.
                     let _ = inputs
-                        .send(Input::Event(Event::Uploaded { part, complete }))
+                        .send(ShellInput::Event(Event::Uploaded {
+                            assignment,
+                            complete,
+                        }))
                         .await;
                 });
             }
@@ -261,20 +271,20 @@ impl Shell {
         Ok(())
     }
 
-    fn execute(&mut self, execution: Execution) {
-        let (part, cancel) = (execution.part, Cancel::default());
-        tracing::info!(%part, tasks = execution.tasks.len(), "executing");
-        self.running.insert(part, cancel.clone());
-        let (work, inputs) = (Arc::clone(&self.work), self.inputs.clone());
+    fn execute(&mut self, execution: TaskExecution) {
+        let (assignment, cancel) = (execution.assignment, Cancel::default());
+        tracing::info!(%assignment, tasks = execution.tasks.len(), "executing");
+        self.running.insert(assignment, cancel.clone());
+        let (work, inputs) = (Arc::clone(&self.runner), self.inputs.clone());
         tokio::spawn(async move {
             let input = match work.execute(execution, cancel.clone()).await {
-                // Its slot is free already; another execution of the part may have begun.
-                _ if cancel.is_cancelled() => Input::Stopped(part),
-                Ok(executed) => Input::Event(Event::Executed(Box::new(executed))),
+                // Its place is free already; another execution of the assignment may have begun.
+                _ if cancel.is_cancelled() => ShellInput::Stopped(assignment),
+                Ok(executed) => ShellInput::Event(Event::Executed(Box::new(executed))),
                 Err(error) => {
                     let (cause, reason) = (cause_of(&error), format!("{error:#}"));
-                    Input::Event(Event::NotExecuted {
-                        part,
+                    ShellInput::Event(Event::NotExecuted {
+                        assignment,
                         cause,
                         reason,
                     })
@@ -286,20 +296,20 @@ impl Shell {
     }
 }
 
-/// Hands a transaction to every server: one that keeps it back does not matter then.
-async fn send(servers: Servers, transaction: SignedTransaction) {
-    let sends = servers.available(Instant::now()).into_iter().map(|server| {
+/// Hands a transaction to every endpoint: one that keeps it back does not matter then.
+async fn send(endpoints: Endpoints, transaction: SignedTransaction) {
+    let sends = endpoints.available(Instant::now()).into_iter().map(|endpoint| {
         let transaction = &transaction;
         async move {
-            match server.client.submit(transaction).await {
+            match endpoint.client.submit(transaction).await {
                 Ok(_) => {
-                    tracing::debug!(id = %transaction.id(), server = server.client.url(), "sent")
+                    tracing::debug!(id = %transaction.id(), endpoint = endpoint.client.url(), "sent")
                 }
                 Err(error @ rpc::ClientError::Refused { .. }) => {
                     // Often "already included": whether it was needed is read off the chain.
                     tracing::debug!(id = %transaction.id(), %error, "not taken");
                 }
-                Err(error) => server.failed(Instant::now(), &error.to_string()),
+                Err(error) => endpoint.failed(Instant::now(), &error.to_string()),
             }
         }
     });

@@ -1,9 +1,9 @@
-//! Reading the chain through servers that nobody trusts.
+//! Reading the chain through endpoints that nobody trusts.
 //!
-//! Every value is taken with its proof and checked against genesis. A view is read from one server, the account
+//! Every value is taken with its proof and checked against genesis. A proven state is read from one endpoint, the account
 //! first, so that what the jobs show is never older than the nonce; nothing in it may be older than the account, or
-//! than anything in the view before. Which server is asked is decided by the newest provable height among those that
-//! are not set aside. A server that takes too long is left for the next one: windows of the chain close meanwhile.
+//! than anything in the proven state before. Which endpoint is asked is decided by the newest provable height among those that
+//! are not set aside. An endpoint that takes too long is left for the next one: windows of the chain close meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -23,23 +23,23 @@ use types::number::{Epoch, Height};
 use types::params::Params;
 use types::state_key::StateKey;
 
-use crate::core::View;
-use crate::servers::{Server, Servers};
+use crate::core::ProvenState;
+use crate::endpoints::{Endpoint, Endpoints};
 
-/// Values read from one server at the same time.
+/// Values read from one endpoint at the same time.
 const PARALLEL_READS: usize = 8;
-/// How long a server has for its head, and for a view.
+/// How long an endpoint has for its head, and for a proven state.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The same where all servers are slow.
+/// The same where all endpoints are slow.
 const MAX_PATIENCE: Duration = Duration::from_secs(16);
 
 /// Why a value was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The server gave no answer.
+    /// The endpoint gave no answer.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The server's answer is not proven.
+    /// The endpoint's answer is not proven.
     #[error("the proof of {key:?} is wrong: {why}")]
     Unproven {
         /// What was asked for.
@@ -67,33 +67,33 @@ pub enum ReadError {
     },
 }
 
-/// Reads views, one after the other.
+/// Reads proven states, one after the other.
 #[derive(Debug)]
-pub struct Watch {
-    servers: Servers,
+pub struct ChainWatch {
+    endpoints: Endpoints,
     light: Light,
     address: Address,
     params: Params,
-    /// No view may hold anything older.
+    /// No proven state may hold anything older.
     floor: Height,
     /// Snapshots never change once they are written.
     snapshots: BTreeMap<Epoch, PartnerSnapshot>,
-    /// Grows when no server gives a view in time, so that one does in the end; a slow one among others changes nothing.
+    /// Grows when no endpoint gives a proven state in time, so that one does in the end; a slow one among others changes nothing.
     patience: Duration,
 }
 
-impl Watch {
+impl ChainWatch {
     /// Watches for the account `address`; nothing below `floor` is believed.
     #[must_use]
     pub fn new(
-        servers: Servers,
+        endpoints: Endpoints,
         light: Light,
         address: Address,
         params: Params,
         floor: Height,
     ) -> Self {
         Self {
-            servers,
+            endpoints,
             light,
             address,
             params,
@@ -103,63 +103,63 @@ impl Watch {
         }
     }
 
-    /// A view from the server that is ahead of the others; nothing if none has a new enough one.
-    pub async fn view(&mut self) -> Option<View> {
-        let (servers, patience) = (self.servers.clone(), self.patience);
-        for server in self.by_height(&servers).await {
-            match timeout(patience, self.view_from(server)).await {
-                Ok(Ok(view)) => {
-                    server.fine();
+    /// A proven state from the endpoint that is ahead of the others; nothing if none has a new enough one.
+    pub async fn proven_state(&mut self) -> Option<ProvenState> {
+        let (endpoints, patience) = (self.endpoints.clone(), self.patience);
+        for endpoint in self.by_height(&endpoints).await {
+            match timeout(patience, self.read_from(endpoint)).await {
+                Ok(Ok(proven)) => {
+                    endpoint.fine();
                     self.patience = patience.saturating_sub(patience / 8).max(PATIENCE);
-                    return Some(view);
+                    return Some(proven);
                 }
-                Ok(Err(error)) => blame(server, &error),
-                Err(_) => too_slow(server, patience),
+                Ok(Err(error)) => blame(endpoint, &error),
+                Err(_) => too_slow(endpoint, patience),
             }
         }
         self.patience = patience.saturating_mul(2).min(MAX_PATIENCE);
         None
     }
 
-    /// The available servers, newest provable height first; those that give none in time are left out.
-    async fn by_height<'a>(&self, servers: &'a Servers) -> Vec<&'a Server> {
-        let available = servers.available(Instant::now());
+    /// The available endpoints, newest provable height first; those that give none in time are left out.
+    async fn by_height<'a>(&self, endpoints: &'a Endpoints) -> Vec<&'a Endpoint> {
+        let available = endpoints.available(Instant::now());
         if let [only] = available[..] {
             return vec![only];
         }
-        let reader = |server: &'a Server| Reader {
-            server,
+        let reader = |endpoint: &'a Endpoint| ProofReader {
+            endpoint,
             light: &self.light,
             floor: Height::ZERO,
         };
-        let heads = join_all(available.into_iter().map(|server| async move {
+        let heads = join_all(available.into_iter().map(|endpoint| async move {
             match timeout(
                 self.patience,
-                reader(server).read::<Account>(StateKey::Account(self.address)),
+                reader(endpoint).read::<Account>(StateKey::Account(self.address)),
             )
             .await
             {
-                Ok(Ok((height, _))) => return Some((height, server)),
-                Ok(Err(error)) => blame(server, &error),
-                Err(_) => too_slow(server, self.patience),
+                Ok(Ok((height, _))) => return Some((height, endpoint)),
+                Ok(Err(error)) => blame(endpoint, &error),
+                Err(_) => too_slow(endpoint, self.patience),
             }
             None
         }));
         let mut heads: Vec<_> = heads.await.into_iter().flatten().collect();
         heads.sort_by_key(|(height, _)| std::cmp::Reverse(*height));
-        heads.into_iter().map(|(_, server)| server).collect()
+        heads.into_iter().map(|(_, endpoint)| endpoint).collect()
     }
 
-    async fn view_from(&mut self, server: &Server) -> Result<View, ReadError> {
-        let reader = Reader {
-            server,
+    async fn read_from(&mut self, endpoint: &Endpoint) -> Result<ProvenState, ReadError> {
+        let reader = ProofReader {
+            endpoint,
             light: &self.light,
             floor: self.floor,
         };
         let (height, account) = reader
             .read::<Account>(StateKey::Account(self.address))
             .await?;
-        let reader = Reader {
+        let reader = ProofReader {
             floor: height,
             ..reader
         };
@@ -193,7 +193,7 @@ impl Watch {
         }
         (self.snapshots, self.floor) = (snapshots.clone(), newest);
         let account = account.unwrap_or_default();
-        Ok(View {
+        Ok(ProvenState {
             height,
             newest,
             account,
@@ -217,21 +217,21 @@ fn committed_epochs<'a>(
     records.filter_map(epoch).collect()
 }
 
-/// Reads proven values from one server.
+/// Reads proven values from one endpoint.
 #[derive(Debug, Clone, Copy)]
-struct Reader<'a> {
-    server: &'a Server,
+struct ProofReader<'a> {
+    endpoint: &'a Endpoint,
     light: &'a Light,
     floor: Height,
 }
 
-impl Reader<'_> {
+impl ProofReader<'_> {
     /// A value, or its absence, with the height after which it is true.
     async fn read<T: BorshDeserialize>(
         &self,
         key: StateKey,
     ) -> Result<(Height, Option<T>), ReadError> {
-        let proof = self.server.client.proof(&key).await?;
+        let proof = self.endpoint.client.proof(&key).await?;
         let proven = self.light.verify_value(&proof, &key);
         let proven = proven.map_err(|error| ReadError::Unproven {
             key,
@@ -257,21 +257,23 @@ impl Reader<'_> {
     }
 }
 
-fn too_slow(server: &Server, patience: Duration) {
-    server.failed(
+fn too_slow(endpoint: &Endpoint, patience: Duration) {
+    endpoint.failed(
         Instant::now(),
         &format!("no answer within {} ms", patience.as_millis()),
     );
 }
 
-fn blame(server: &Server, error: &ReadError) {
+fn blame(endpoint: &Endpoint, error: &ReadError) {
     let now = Instant::now();
     match error {
-        ReadError::Client(_) | ReadError::Strange { .. } => server.failed(now, &error.to_string()),
-        ReadError::Unproven { .. } => server.lied(now, &error.to_string()),
+        ReadError::Client(_) | ReadError::Strange { .. } => {
+            endpoint.failed(now, &error.to_string())
+        }
+        ReadError::Unproven { .. } => endpoint.lied(now, &error.to_string()),
         // Catching up is no fault.
         ReadError::Behind { .. } => {
-            tracing::debug!(server = server.client.url(), %error, "server is behind")
+            tracing::debug!(endpoint = endpoint.client.url(), %error, "endpoint is behind")
         }
     }
 }

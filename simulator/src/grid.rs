@@ -3,9 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use partner::core::outbox::Outbox;
-use partner::core::{Core, Effect, Event, Executed, Execution, Identity, Settings, View};
-use partner::part::{Part, Role, Sealed};
+use partner::assignment::{Assignment, AssignmentRole, OwnCommitment};
+use partner::core::outbox::TransactionOutbox;
+use partner::core::{
+    Core, Effect, Event, ExecutionResult, PartnerIdentity, PartnerSettings, ProvenState,
+    TaskExecution,
+};
 use state::{DecidedState, MemoryStore};
 use types::attestation::{Exit, Outcome, Outcomes};
 use types::codec::{Bounded, Text, encode};
@@ -35,8 +38,8 @@ struct SimulatedPartner {
     core: Core,
     /// Number of starts so far.
     life: u32,
-    sealed: BTreeMap<Part, Sealed>,
-    outbox: Outbox,
+    commitments: BTreeMap<Assignment, OwnCommitment>,
+    outbox: TransactionOutbox,
 }
 
 /// An action that partners and customer ask the world for.
@@ -53,7 +56,7 @@ pub enum Wish {
         /// The partner's number of starts when it began the run.
         life: u32,
         /// The tasks.
-        execution: Box<Execution>,
+        execution: Box<TaskExecution>,
     },
 }
 
@@ -95,30 +98,35 @@ impl Grid {
             turn: 0,
         };
         for keys in keys {
-            let core = grid.core(&keys, Vec::new(), Outbox::default());
-            let (sealed, outbox) = (BTreeMap::new(), Outbox::default());
+            let core = grid.core(&keys, Vec::new(), TransactionOutbox::default());
+            let (commitments, outbox) = (BTreeMap::new(), TransactionOutbox::default());
             grid.partners.push(SimulatedPartner {
                 keys,
                 core,
                 life: 0,
-                sealed,
+                commitments,
                 outbox,
             });
         }
         grid
     }
 
-    fn core(&self, keys: &PartnerKeys, sealed: Vec<Sealed>, outbox: Outbox) -> Core {
-        let identity = Identity {
+    fn core(
+        &self,
+        keys: &PartnerKeys,
+        sealed: Vec<OwnCommitment>,
+        outbox: TransactionOutbox,
+    ) -> Core {
+        let identity = PartnerIdentity {
             chain: self.chain,
             key: keys.account.clone(),
             vrf: keys.vrf.clone(),
         };
-        let settings = Settings {
+        let settings = PartnerSettings {
             profile: keys.profile.clone(),
             bond: keys.bond,
             reserve: SQUARE,
-            verification_slots: 4,
+            verification_places: 4,
             task_wall_ms: 3_600_000,
             params: self.params.clone(),
         };
@@ -176,7 +184,7 @@ impl Grid {
         if view.height < partner.core.height() {
             return Vec::new();
         }
-        let effects = partner.core.step(Event::View(Box::new(view)));
+        let effects = partner.core.step(Event::Proven(Box::new(view)));
         let cut = (!calm && random.chance(50)).then(|| random.index(effects.len() + 1));
         self.perform(at, effects, cut)
     }
@@ -186,14 +194,14 @@ impl Grid {
         &mut self,
         at: usize,
         life: u32,
-        execution: Execution,
+        execution: TaskExecution,
         random: &mut SeededRandom,
     ) -> Vec<Wish> {
         if self.partners[at].life != life {
             return Vec::new();
         }
-        let Execution {
-            part,
+        let TaskExecution {
+            assignment,
             workload,
             tasks,
         } = execution;
@@ -201,7 +209,7 @@ impl Grid {
         for task in tasks {
             outcomes.push((task, self.outcome(&workload, task)));
         }
-        let list = (part.role == Role::Primary).then(|| {
+        let list = (assignment.role == AssignmentRole::Primary).then(|| {
             let all = outcomes
                 .iter()
                 .map(|(_, outcome)| outcome.clone())
@@ -212,8 +220,8 @@ impl Grid {
         });
         let mut salt = [0; 32];
         salt[..8].copy_from_slice(&random.next_u64().to_le_bytes());
-        let executed = Executed {
-            part,
+        let executed = ExecutionResult {
+            assignment,
             workload,
             salt: Hash32(salt),
             outcomes,
@@ -251,9 +259,11 @@ impl Grid {
         for effect in effects.into_iter().take(cut.unwrap_or(usize::MAX)) {
             let partner = &mut self.partners[at];
             match effect {
-                Effect::Keep(sealed) => drop(partner.sealed.insert(sealed.part, *sealed)),
+                Effect::Keep(sealed) => {
+                    drop(partner.commitments.insert(sealed.assignment, *sealed))
+                }
                 Effect::KeepOutbox(outbox) => partner.outbox = *outbox,
-                Effect::Forget(part) => drop(partner.sealed.remove(&part)),
+                Effect::Forget(assignment) => drop(partner.commitments.remove(&assignment)),
                 Effect::Send(transaction) => wishes.push(Wish::Submit(transaction)),
                 Effect::Execute(execution) => {
                     wishes.push(Wish::Run {
@@ -262,13 +272,15 @@ impl Grid {
                         execution,
                     });
                 }
-                Effect::Upload { part, blobs, .. } => {
+                Effect::Upload {
+                    assignment, blobs, ..
+                } => {
                     let found = blobs
                         .iter()
                         .filter_map(|id| self.contents.get(id).map(|bytes| (*id, bytes.clone())));
                     wishes.push(Wish::Bring(found.collect()));
                     let more = partner.core.step(Event::Uploaded {
-                        part,
+                        assignment,
                         complete: true,
                     });
                     wishes.extend(self.perform(at, more, None));
@@ -278,11 +290,11 @@ impl Grid {
         }
         if cut.is_some() {
             let partner = &self.partners[at];
-            let (sealed, outbox) = (
-                partner.sealed.values().cloned().collect(),
+            let (commitments, outbox) = (
+                partner.commitments.values().cloned().collect(),
                 partner.outbox.clone(),
             );
-            let core = self.core(&partner.keys, sealed, outbox);
+            let core = self.core(&partner.keys, commitments, outbox);
             let partner = &mut self.partners[at];
             partner.core = core;
             partner.life += 1;
@@ -327,7 +339,7 @@ fn named(bytes: &[u8]) -> (BlobId, Vec<u8>) {
 }
 
 /// The chain as a partner needs it, at a host's last final block.
-fn view(store: &MemoryStore, keys: &PartnerKeys, params: &Params) -> Option<View> {
+fn view(store: &MemoryStore, keys: &PartnerKeys, params: &Params) -> Option<ProvenState> {
     let address = keys.account.public().address();
     let height = store.tip().height;
     let live: BTreeSet<JobId> = vm::query::live_jobs(store).ok()?.into_iter().collect();
@@ -346,7 +358,7 @@ fn view(store: &MemoryStore, keys: &PartnerKeys, params: &Params) -> Option<View
     }
     let account = vm::query::account(store, &address).ok()?;
     let partner = vm::query::partner(store, &address).ok()?;
-    Some(View {
+    Some(ProvenState {
         height,
         newest: height,
         account,

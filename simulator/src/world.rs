@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use consensus::Message;
 use node::application;
 use node::core::{Channel, Effect, Event, Frame, Setup, Target, Ticket};
-use partner::core::Execution;
+use partner::core::TaskExecution;
 use state::{ChainStore, MemoryStore};
 use types::hash::{BlobId, Hash32};
 use types::number::{Height, ValidatorIndex};
@@ -54,7 +54,7 @@ enum Happening {
     Ran {
         partner: usize,
         life: u32,
-        execution: Box<Execution>,
+        execution: Box<TaskExecution>,
     },
     Asked {
         host: HostId,

@@ -1,4 +1,4 @@
-//! From a verified view to what is to be done: one look at each live job, in one place.
+//! From a verified state to what is to be done: one look at each live job, in one place.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,59 +10,60 @@ use types::key::VrfProof;
 use types::number::{Amount, TaskIndex};
 use types::transaction::Action;
 
-use super::outbox::{Purpose, Signer};
+use super::outbox::{Purpose, TransactionSigner};
 use super::{
-    Core, Effect, Execution, LastOffer, MAX_EXECUTIONS, Note, UPLOAD_AGAIN_HEIGHTS, Upload, View,
+    Core, Effect, MAX_EXECUTIONS, Note, ProvenState, TaskExecution, UPLOAD_AGAIN_HEIGHTS,
+    UploadProgress, UploadState,
 };
-use crate::part::{Part, Role, Sealed};
+use crate::assignment::{Assignment, AssignmentRole, OwnCommitment};
 
 /// What one look at the chain asks for, before what is already under way is taken off.
 #[derive(Debug, Default)]
-struct Plan {
+struct PartnerPlan {
     /// Transactions that the chain still needs.
     transactions: BTreeMap<Purpose, Action>,
-    /// Tasks that somebody waits for, sealed ones not counted.
-    executions: BTreeMap<Part, Execution>,
+    /// Tasks that somebody waits for, committed ones not counted.
+    executions: BTreeMap<Assignment, TaskExecution>,
     /// Parts whose results the chain waits for.
-    uploads: BTreeSet<Part>,
+    uploads: BTreeSet<Assignment>,
     /// For the operator.
     notes: Vec<Note>,
     /// Assignments taken in this look.
     taken: usize,
-    /// Seats that need a slot for verification: bound and not sealed, or announced.
-    seats: usize,
+    /// Checks that need a place for verification: bound and not committed, or announced.
+    checks: usize,
 }
 
 impl Core {
-    /// Takes a new view, unless it is older than one before.
-    pub(super) fn see(&mut self, view: View) -> Vec<Effect> {
-        if view.height < self.height {
+    /// Takes a new state, unless it is older than one before.
+    pub(super) fn take_proven(&mut self, proven: ProvenState) -> Vec<Effect> {
+        if proven.height < self.height {
             return Vec::new();
         }
-        self.height = view.newest;
-        let effects = self.decide(&view);
-        self.view = Some(view);
+        self.height = proven.newest;
+        let effects = self.decide(&proven);
+        self.proven = Some(proven);
         effects
     }
 
-    /// Looks again at the last view, after something else was learnt.
-    pub(super) fn look_again(&mut self) -> Vec<Effect> {
-        let Some(view) = self.view.take() else {
+    /// Looks again at the last proven state, after something else was learnt.
+    pub(super) fn decide_again(&mut self) -> Vec<Effect> {
+        let Some(proven) = self.proven.take() else {
             return Vec::new();
         };
-        let effects = self.decide(&view);
-        self.view = Some(view);
+        let effects = self.decide(&proven);
+        self.proven = Some(proven);
         effects
     }
 
-    fn decide(&mut self, view: &View) -> Vec<Effect> {
-        let mut plan = Plan {
-            seats: self.seats(view),
-            ..Plan::default()
+    fn decide(&mut self, proven: &ProvenState) -> Vec<Effect> {
+        let mut plan = PartnerPlan {
+            checks: self.checks_in_need(proven),
+            ..PartnerPlan::default()
         };
-        self.keep_registered(view, &mut plan);
-        for record in view.jobs.values() {
-            self.consider(view, record, &mut plan);
+        self.keep_registered(proven, &mut plan);
+        for record in proven.jobs.values() {
+            self.consider(proven, record, &mut plan);
         }
         self.inputs = plan
             .executions
@@ -70,10 +71,10 @@ impl Core {
             .flat_map(|execution| execution.workload.blobs())
             .collect();
         let mut effects = self.drop_unwanted(&plan);
-        self.send(view, &mut plan, &mut effects);
+        self.send(proven, &mut plan, &mut effects);
         self.start(&plan, &mut effects);
         self.upload(&plan, &mut effects);
-        self.forget_over(view, &mut effects);
+        self.forget_over(proven, &mut effects);
         // The same thing is said once as long as it lasts, not at every look.
         let noted = plan.notes.iter().map(ToString::to_string).collect();
         let before = std::mem::replace(&mut self.noted, noted);
@@ -85,23 +86,26 @@ impl Core {
         effects
     }
 
-    /// Seats that need a slot: bound and not sealed, or announced and not on chain yet.
-    fn seats(&self, view: &View) -> usize {
-        let needs_slot = |record: &&JobRecord| match &record.stage {
-            Stage::Announcing { verifiers, .. } if self.own_seat(verifiers).is_none() => {
+    /// Checks that need a place: bound and not committed, or announced and not on chain yet.
+    fn checks_in_need(&self, proven: &ProvenState) -> usize {
+        let needs_place = |record: &&JobRecord| match &record.stage {
+            Stage::Announcing { verifiers, .. } if self.own_verifier(verifiers).is_none() => {
                 self.is_announcing(record)
             }
             Stage::Announcing { verifiers, .. }
             | Stage::Appointing { verifiers, .. }
             | Stage::Verifying { verifiers, .. } => {
                 let is_open = self
-                    .own_seat(verifiers)
-                    .is_some_and(|seat| seat.commitment.is_none());
-                is_open && !self.sealed.contains_key(&own_part(record, Role::Verifier))
+                    .own_verifier(verifiers)
+                    .is_some_and(|verifier| verifier.commitment.is_none());
+                is_open
+                    && !self
+                        .commitments
+                        .contains_key(&own_assignment(record, AssignmentRole::Verifier))
             }
             _ => false,
         };
-        view.jobs.values().filter(needs_slot).count()
+        proven.jobs.values().filter(needs_place).count()
     }
 
     fn is_announcing(&self, record: &JobRecord) -> bool {
@@ -112,12 +116,12 @@ impl Core {
             .any(|pending| pending.purpose == announcement)
     }
 
-    fn keep_registered(&self, view: &View, plan: &mut Plan) {
-        let (balance, reserve) = (view.account.balance, self.settings.reserve);
+    fn keep_registered(&self, proven: &ProvenState, plan: &mut PartnerPlan) {
+        let (balance, reserve) = (proven.account.balance, self.settings.reserve);
         if balance < reserve {
             plan.notes.push(Note::BalanceLow { balance, reserve });
         }
-        let Some(partner) = view
+        let Some(partner) = proven
             .partner
             .as_ref()
             .filter(|partner| partner.profile == self.settings.profile)
@@ -145,14 +149,14 @@ impl Core {
         }
     }
 
-    fn consider(&mut self, view: &View, record: &JobRecord, plan: &mut Plan) {
+    fn consider(&mut self, proven: &ProvenState, record: &JobRecord, plan: &mut PartnerPlan) {
         match &record.stage {
             Stage::Assigned {
                 primary,
                 acknowledged,
                 ..
             } if self.is_me(&primary.partner) => {
-                self.run_as_primary(view, record, *acknowledged, plan);
+                self.run_as_primary(proven, record, *acknowledged, plan);
             }
             Stage::Announcing {
                 primary,
@@ -161,20 +165,25 @@ impl Core {
                 ..
             } => {
                 if self.is_me(&primary.partner) {
-                    self.check_own_commitment(record, Role::Primary, &committed.commitment, plan);
-                } else if let Some(verifier) = self.own_seat(verifiers) {
+                    self.check_own_commitment(
+                        record,
+                        AssignmentRole::Primary,
+                        &committed.commitment,
+                        plan,
+                    );
+                } else if let Some(verifier) = self.own_verifier(verifiers) {
                     self.verify(record, verifier, false, plan);
                 } else {
-                    self.draw_oneself(view, record, primary, committed, plan);
+                    self.draw_oneself(proven, record, primary, committed, plan);
                 }
             }
             Stage::Appointing { verifiers, .. } => {
-                if let Some(verifier) = self.own_seat(verifiers) {
+                if let Some(verifier) = self.own_verifier(verifiers) {
                     self.verify(record, verifier, false, plan);
                 }
             }
             Stage::Verifying { verifiers, .. } => {
-                if let Some(verifier) = self.own_seat(verifiers) {
+                if let Some(verifier) = self.own_verifier(verifiers) {
                     self.verify(record, verifier, true, plan);
                 }
             }
@@ -186,19 +195,21 @@ impl Core {
             } => {
                 if self.is_me(&primary.partner) {
                     if opened.is_some() {
-                        plan.uploads.insert(own_part(record, Role::Primary));
+                        plan.uploads
+                            .insert(own_assignment(record, AssignmentRole::Primary));
                     } else {
-                        self.open(record, Role::Primary, &all_tasks(verifiers), plan);
+                        self.open(record, AssignmentRole::Primary, &all_tasks(verifiers), plan);
                     }
-                } else if let Some(verifier) = self.own_seat(verifiers)
+                } else if let Some(verifier) = self.own_verifier(verifiers)
                     && verifier.commitment.is_some()
                     && verifier.opened.is_none()
                 {
-                    self.open(record, Role::Verifier, &verifier.tasks, plan);
+                    self.open(record, AssignmentRole::Verifier, &verifier.tasks, plan);
                 }
             }
             Stage::Storing { primary, .. } if self.is_me(&primary.partner) => {
-                plan.uploads.insert(own_part(record, Role::Primary));
+                plan.uploads
+                    .insert(own_assignment(record, AssignmentRole::Primary));
             }
             _ => {}
         }
@@ -208,16 +219,22 @@ impl Core {
         *address == self.identity.address()
     }
 
-    fn own_seat<'a>(&self, verifiers: &'a [Verifier]) -> Option<&'a Verifier> {
+    fn own_verifier<'a>(&self, verifiers: &'a [Verifier]) -> Option<&'a Verifier> {
         verifiers
             .iter()
             .find(|verifier| self.is_me(&verifier.partner))
     }
 
-    /// Drawn as primary: take it or not, run it, seal it.
-    fn run_as_primary(&self, view: &View, record: &JobRecord, acknowledged: bool, plan: &mut Plan) {
-        let part = own_part(record, Role::Primary);
-        let (job, attempt) = (part.job, part.attempt);
+    /// Drawn as primary: take it or not, run it, commit to the result.
+    fn run_as_primary(
+        &self,
+        proven: &ProvenState,
+        record: &JobRecord,
+        acknowledged: bool,
+        plan: &mut PartnerPlan,
+    ) {
+        let assignment = own_assignment(record, AssignmentRole::Primary);
+        let (job, attempt) = (assignment.job, assignment.attempt);
         let workload = &record.spec.workload;
         let decline = |unrunnable| {
             (
@@ -231,7 +248,7 @@ impl Core {
         };
         if let Some(failures) = self
             .failures
-            .get(&part)
+            .get(&assignment)
             .filter(|failures| failures.count >= MAX_EXECUTIONS)
         {
             // Killed before its time it might have had a result.
@@ -240,7 +257,7 @@ impl Core {
             return;
         }
         if !acknowledged {
-            let holds = view
+            let holds = proven
                 .jobs
                 .values()
                 .filter(|other| self.is_running_primary(other))
@@ -251,7 +268,7 @@ impl Core {
                 let (task_ms, wall_ms) =
                     (self.longest_task_ms(workload), self.settings.task_wall_ms);
                 plan.notes.push(Note::TooLong {
-                    part,
+                    assignment,
                     task_ms,
                     wall_ms,
                 });
@@ -266,12 +283,12 @@ impl Core {
                 Action::Acknowledge { job, attempt },
             );
         }
-        match self.sealed.get(&part) {
-            Some(sealed) if acknowledged => {
+        match self.commitments.get(&assignment) {
+            Some(own) if acknowledged => {
                 let action = Action::Commit {
                     job,
                     attempt,
-                    commitment: sealed.commitment,
+                    commitment: own.commitment,
                 };
                 plan.transactions
                     .insert(Purpose::Commit(job, attempt), action);
@@ -281,9 +298,9 @@ impl Core {
                 let workload = workload.clone();
                 let tasks = (0..workload.tasks).map(TaskIndex).collect();
                 plan.executions.insert(
-                    part,
-                    Execution {
-                        part,
+                    assignment,
+                    TaskExecution {
+                        assignment,
                         workload,
                         tasks,
                     },
@@ -312,34 +329,40 @@ impl Core {
         self.longest_task_ms(workload) <= self.settings.task_wall_ms
     }
 
-    /// Bound as verifier: run the tasks, and seal the claim when it is time.
-    fn verify(&self, record: &JobRecord, verifier: &Verifier, commit_now: bool, plan: &mut Plan) {
-        let part = own_part(record, Role::Verifier);
-        let (job, attempt) = (part.job, part.attempt);
+    /// Bound as verifier: run the tasks, and commit to the result when it is time.
+    fn verify(
+        &self,
+        record: &JobRecord,
+        verifier: &Verifier,
+        commit_now: bool,
+        plan: &mut PartnerPlan,
+    ) {
+        let assignment = own_assignment(record, AssignmentRole::Verifier);
+        let (job, attempt) = (assignment.job, assignment.attempt);
         if let Some(claim) = &verifier.commitment {
-            self.check_own_commitment(record, Role::Verifier, claim, plan);
+            self.check_own_commitment(record, AssignmentRole::Verifier, claim, plan);
             return;
         }
-        match self.sealed.get(&part) {
-            Some(sealed) if sealed.tasks().eq(verifier.tasks.iter().copied()) => {
+        match self.commitments.get(&assignment) {
+            Some(own) if own.tasks().eq(verifier.tasks.iter().copied()) => {
                 if commit_now {
                     let action = Action::Claim {
                         job,
                         attempt,
-                        commitment: sealed.commitment,
+                        commitment: own.commitment,
                     };
                     plan.transactions
                         .insert(Purpose::Claim(job, attempt), action);
                 }
             }
-            // The tasks of a seat never change within an attempt; if they did, the old seal would be of no use.
-            Some(_) => plan.notes.push(Note::ForeignCommitment(part)),
+            // The tasks of a verifier never change within an attempt; if they did, the old commitment would be of no use.
+            Some(_) => plan.notes.push(Note::ForeignCommitment(assignment)),
             None => {
                 let (workload, tasks) = (record.spec.workload.clone(), verifier.tasks.clone());
                 plan.executions.insert(
-                    part,
-                    Execution {
-                        part,
+                    assignment,
+                    TaskExecution {
+                        assignment,
                         workload,
                         tasks,
                     },
@@ -348,22 +371,22 @@ impl Core {
         }
     }
 
-    /// Evaluates sortition over somebody else's commitment, which is final: views hold nothing else. What it could not
+    /// Evaluates sortition over somebody else's commitment, which is final: proven states hold nothing else. What it could not
     /// run in time it does not announce, since an announcement binds.
     fn draw_oneself(
         &mut self,
-        view: &View,
+        proven: &ProvenState,
         record: &JobRecord,
         primary: &Primary,
         committed: &PrimaryCommitment,
-        plan: &mut Plan,
+        plan: &mut PartnerPlan,
     ) {
         let (job, attempt) = (record.id, record.attempt);
         // Before the beacon that the sortition runs over is there, there is nothing to evaluate.
         let Some(beacon) = committed.beacon else {
             return;
         };
-        let free = view
+        let free = proven
             .partner
             .as_ref()
             .map_or(Amount::ZERO, types::account::Partner::free);
@@ -371,7 +394,7 @@ impl Core {
             return;
         }
         let epoch = self.settings.params.epoch(committed.height);
-        let Some(snapshot) = view.snapshots.get(&epoch) else {
+        let Some(snapshot) = proven.snapshots.get(&epoch) else {
             return;
         };
         let Some(me) = snapshot.partner(&self.identity.address()) else {
@@ -410,10 +433,10 @@ impl Core {
         let proof: Option<VrfProof> = *self.sortitions.entry((job, attempt)).or_insert_with(draw);
         if let Some(proof) = proof {
             if !self.is_announcing(record) {
-                if plan.seats >= usize::from(self.settings.verification_slots) {
+                if plan.checks >= usize::from(self.settings.verification_places) {
                     return;
                 }
-                plan.seats += 1;
+                plan.checks += 1;
             }
             plan.transactions.insert(
                 Purpose::Announce(job, attempt),
@@ -426,19 +449,24 @@ impl Core {
         }
     }
 
-    /// Opens a sealed claim at the drawn tasks.
-    fn open(&self, record: &JobRecord, role: Role, drawn: &[TaskIndex], plan: &mut Plan) {
-        let part = own_part(record, role);
-        let Some(sealed) = self.sealed.get(&part) else {
-            plan.notes.push(Note::ForeignCommitment(part));
+    /// Opens a commitment at the drawn tasks.
+    fn open(
+        &self,
+        record: &JobRecord,
+        role: AssignmentRole,
+        drawn: &[TaskIndex],
+        plan: &mut PartnerPlan,
+    ) {
+        let assignment = own_assignment(record, role);
+        let Some(own) = self.commitments.get(&assignment) else {
+            plan.notes.push(Note::ForeignCommitment(assignment));
             return;
         };
-        let Some(opening) = Opening::new(sealed.salt, &sealed.leaves, drawn, sealed.outcomes)
-        else {
-            plan.notes.push(Note::ForeignCommitment(part));
+        let Some(opening) = Opening::new(own.salt, &own.leaves, drawn, own.outcomes) else {
+            plan.notes.push(Note::ForeignCommitment(assignment));
             return;
         };
-        let (job, attempt) = (part.job, part.attempt);
+        let (job, attempt) = (assignment.job, assignment.attempt);
         let action = Action::Reveal {
             job,
             attempt,
@@ -451,31 +479,31 @@ impl Core {
     fn check_own_commitment(
         &self,
         record: &JobRecord,
-        role: Role,
+        role: AssignmentRole,
         on_chain: &types::hash::Hash32,
-        plan: &mut Plan,
+        plan: &mut PartnerPlan,
     ) {
-        let part = own_part(record, role);
-        if self.sealed.get(&part).map(|sealed| &sealed.commitment) != Some(on_chain) {
-            plan.notes.push(Note::ForeignCommitment(part));
+        let assignment = own_assignment(record, role);
+        if self.commitments.get(&assignment).map(|own| &own.commitment) != Some(on_chain) {
+            plan.notes.push(Note::ForeignCommitment(assignment));
         }
     }
 
     /// Stops executions that nobody waits for any more.
-    fn drop_unwanted(&mut self, plan: &Plan) -> Vec<Effect> {
+    fn drop_unwanted(&mut self, plan: &PartnerPlan) -> Vec<Effect> {
         let unwanted: Vec<_> = self
             .running
             .iter()
-            .filter(|part| !plan.executions.contains_key(part))
+            .filter(|assignment| !plan.executions.contains_key(assignment))
             .copied()
             .collect();
         self.running
-            .retain(|part| plan.executions.contains_key(part));
+            .retain(|assignment| plan.executions.contains_key(assignment));
         unwanted.into_iter().map(Effect::Cancel).collect()
     }
 
-    fn send(&mut self, view: &View, plan: &mut Plan, effects: &mut Vec<Effect>) {
-        let signer = Signer {
+    fn send(&mut self, proven: &ProvenState, plan: &mut PartnerPlan, effects: &mut Vec<Effect>) {
+        let signer = TransactionSigner {
             chain: self.identity.chain,
             key: &self.identity.key,
             fee: self.settings.params.min_fee,
@@ -483,7 +511,7 @@ impl Core {
         let wanted = std::mem::take(&mut plan.transactions);
         let sending = self
             .outbox
-            .reconcile(&signer, view.account.nonce, view.height, wanted);
+            .reconcile(&signer, proven.account.nonce, proven.height, wanted);
         if sending.changed {
             effects.push(Effect::KeepOutbox(Box::new(self.outbox.clone())));
         }
@@ -498,103 +526,98 @@ impl Core {
             .extend(given_up.map(|(purpose, failures)| Note::GaveUp { purpose, failures }));
     }
 
-    /// Starts what is waited for, as far as the slots of each role reach.
-    fn start(&mut self, plan: &Plan, effects: &mut Vec<Effect>) {
-        for (part, execution) in &plan.executions {
-            let slots = match part.role {
-                Role::Primary => self.settings.profile.capacity,
-                Role::Verifier => self.settings.verification_slots,
+    /// Starts what is waited for, as far as the places of each role reach.
+    fn start(&mut self, plan: &PartnerPlan, effects: &mut Vec<Effect>) {
+        for (assignment, execution) in &plan.executions {
+            let places = match assignment.role {
+                AssignmentRole::Primary => self.settings.profile.capacity,
+                AssignmentRole::Verifier => self.settings.verification_places,
             };
             let busy = self
                 .running
                 .iter()
-                .filter(|running| running.role == part.role)
+                .filter(|running| running.role == assignment.role)
                 .count();
             let pauses = self
                 .failures
-                .get(part)
+                .get(assignment)
                 .is_some_and(|failures| self.height < failures.pause_until);
-            if self.running.contains(part) || pauses || busy >= usize::from(slots) {
+            if self.running.contains(assignment) || pauses || busy >= usize::from(places) {
                 continue;
             }
-            self.running.insert(*part);
+            self.running.insert(*assignment);
             effects.push(Effect::Execute(Box::new(execution.clone())));
         }
     }
 
-    fn upload(&mut self, plan: &Plan, effects: &mut Vec<Effect>) {
-        for part in &plan.uploads {
-            let none = Upload {
+    fn upload(&mut self, plan: &PartnerPlan, effects: &mut Vec<Effect>) {
+        for assignment in &plan.uploads {
+            let none = UploadProgress {
                 offers: 0,
-                last: LastOffer::NotTaken,
+                last: UploadState::NotTaken,
             };
-            let Upload {
+            let UploadProgress {
                 offers: offer,
                 last,
-            } = self.uploads.get(part).copied().unwrap_or(none);
+            } = self.uploads.get(assignment).copied().unwrap_or(none);
             let due = match last {
-                LastOffer::NotTaken => true,
-                LastOffer::Running => false,
-                LastOffer::Taken(height) => {
+                UploadState::NotTaken => true,
+                UploadState::Running => false,
+                UploadState::Taken(height) => {
                     self.height >= height.saturating_add(UPLOAD_AGAIN_HEIGHTS)
                 }
             };
-            let Some(sealed) = self.sealed.get(part).filter(|_| due) else {
+            let Some(own) = self.commitments.get(assignment).filter(|_| due) else {
                 continue;
             };
             self.uploads.insert(
-                *part,
-                Upload {
+                *assignment,
+                UploadProgress {
                     offers: offer.saturating_add(1),
-                    last: LastOffer::Running,
+                    last: UploadState::Running,
                 },
             );
-            let blobs = sealed
-                .outcomes
-                .iter()
-                .chain(&sealed.blobs)
-                .copied()
-                .collect();
+            let blobs = own.outcomes.iter().chain(&own.blobs).copied().collect();
             effects.push(Effect::Upload {
-                part: *part,
+                assignment: *assignment,
                 blobs,
                 offer,
             });
         }
     }
 
-    /// Lets go of parts whose job, or whose attempt, a newer final state says is over.
-    fn forget_over(&mut self, view: &View, effects: &mut Vec<Effect>) {
+    /// Lets go of assignments whose job, or whose attempt, a newer final state says is over.
+    fn forget_over(&mut self, proven: &ProvenState, effects: &mut Vec<Effect>) {
         let over = |job: &JobId, attempt| {
-            !view.live.contains(job)
-                || view
+            !proven.live.contains(job)
+                || proven
                     .jobs
                     .get(job)
                     .is_some_and(|record| record.attempt > attempt)
         };
-        // No view is older than a seal: the core starts at the height of the newest one.
-        let is_over = |sealed: &Sealed| over(&sealed.part.job, sealed.part.attempt);
-        let parts: Vec<_> = self
-            .sealed
+        // No proven state is older than a commitment: the core starts at the height of the newest one.
+        let is_over = |own: &OwnCommitment| over(&own.assignment.job, own.assignment.attempt);
+        let assignments: Vec<_> = self
+            .commitments
             .values()
-            .filter(|sealed| is_over(sealed))
-            .map(|sealed| sealed.part)
+            .filter(|own| is_over(own))
+            .map(|own| own.assignment)
             .collect();
-        for part in parts {
-            self.sealed.remove(&part);
-            self.uploads.remove(&part);
-            effects.push(Effect::Note(Note::Over(part)));
-            effects.push(Effect::Forget(part));
+        for assignment in assignments {
+            self.commitments.remove(&assignment);
+            self.uploads.remove(&assignment);
+            effects.push(Effect::Note(Note::Over(assignment)));
+            effects.push(Effect::Forget(assignment));
         }
         self.failures
-            .retain(|part, _| !over(&part.job, part.attempt));
+            .retain(|assignment, _| !over(&assignment.job, assignment.attempt));
         self.sortitions
             .retain(|(job, attempt), _| !over(job, *attempt));
     }
 }
 
-fn own_part(record: &JobRecord, role: Role) -> Part {
-    Part {
+fn own_assignment(record: &JobRecord, role: AssignmentRole) -> Assignment {
+    Assignment {
         job: record.id,
         attempt: record.attempt,
         role,

@@ -29,11 +29,11 @@ const MAX_PAUSE_POWER: u32 = 7;
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
 )]
 pub enum Purpose {
-    /// To open a sealed claim.
+    /// To reveal a commitment.
     Reveal(JobId, Attempt),
-    /// To seal a verifier's claim.
+    /// To commit to a verifier's result.
     Claim(JobId, Attempt),
-    /// To seal a primary's result.
+    /// To commit to a primary's result.
     Commit(JobId, Attempt),
     /// To announce a verifier.
     Announce(JobId, Attempt),
@@ -67,7 +67,7 @@ pub struct Pending {
 
 /// How often a purpose failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
-pub struct Failures {
+pub struct PurposeFailures {
     /// How often.
     pub count: u32,
     /// Not to be tried again below this height.
@@ -76,14 +76,14 @@ pub struct Failures {
 
 /// All transactions on their way, by ascending nonce.
 #[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
-pub struct Outbox {
+pub struct TransactionOutbox {
     pending: Bounded<Pending, MAX_PENDING>,
-    failures: BTreeMap<Purpose, Failures>,
+    failures: BTreeMap<Purpose, PurposeFailures>,
 }
 
 /// Signs what the outbox sends.
 #[derive(Debug)]
-pub struct Signer<'a> {
+pub struct TransactionSigner<'a> {
     /// The chain.
     pub chain: ChainId,
     /// The account's key.
@@ -103,7 +103,7 @@ pub struct Sending {
     pub given_up: Vec<(Purpose, u32)>,
 }
 
-impl Outbox {
+impl TransactionOutbox {
     /// The transactions on their way.
     #[must_use]
     pub fn pending(&self) -> &[Pending] {
@@ -123,7 +123,7 @@ impl Outbox {
     /// transactions at `height`.
     pub fn reconcile(
         &mut self,
-        signer: &Signer<'_>,
+        signer: &TransactionSigner<'_>,
         nonce: Nonce,
         height: Height,
         wanted: BTreeMap<Purpose, Action>,
@@ -161,7 +161,7 @@ impl Outbox {
 
     fn sign(
         &self,
-        signer: &Signer<'_>,
+        signer: &TransactionSigner<'_>,
         nonce: Nonce,
         height: Height,
         purpose: Purpose,

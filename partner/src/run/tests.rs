@@ -3,35 +3,41 @@
 use types::job::JobRecord;
 
 use super::*;
+use crate::assignment::AssignmentRole;
 use crate::core::Cause;
-use crate::core::outbox::Outbox;
-use crate::core::tests::chain::{assigned, identity, record, settings, view};
-use crate::part::Role;
+use crate::core::outbox::TransactionOutbox;
+use crate::core::tests::chain::{assigned, identity, proven, record, settings};
 
-/// A server that is not there: executions wait for their inputs.
+/// An endpoint that is not there: executions wait for their inputs.
 const NOBODY: &str = "http://127.0.0.1:1";
 
 struct Daemon {
-    shell: Shell,
-    queue: mpsc::Receiver<Input>,
+    shell: PartnerShell,
+    queue: mpsc::Receiver<ShellInput>,
     height: u64,
 }
 
 impl Daemon {
     fn start(dir: &Path) -> Self {
-        let servers = Servers::new(&[NOBODY.to_owned()]).unwrap();
+        let endpoints = Endpoints::new(&[NOBODY.to_owned()]).unwrap();
         let task_wall = Duration::from_secs(1);
-        let work_settings = WorkSettings {
+        let runner_settings = JobRunnerSettings {
             quota: 1 << 20,
             worker: "/nonexistent".into(),
             task_wall,
         };
-        let work = Work::open(dir, servers.clone(), work_settings, &BTreeSet::new()).unwrap();
+        let work =
+            JobRunner::open(dir, endpoints.clone(), runner_settings, &BTreeSet::new()).unwrap();
         let journal = DiskJournal::open(&dir.join("journal")).unwrap();
-        let core = Core::new(identity(1), settings(1), Vec::new(), Outbox::default());
+        let core = Core::new(
+            identity(1),
+            settings(1),
+            Vec::new(),
+            TransactionOutbox::default(),
+        );
         let (inputs, queue) = mpsc::channel(INPUT_QUEUE);
         Self {
-            shell: Shell::new(core, Box::new(journal), work, servers, inputs),
+            shell: PartnerShell::new(core, Box::new(journal), work, endpoints, inputs),
             queue,
             height: 1,
         }
@@ -39,20 +45,20 @@ impl Daemon {
 
     fn see(&mut self, record: &JobRecord) {
         self.height += 100;
-        let view = view(1, 1, self.height, record.clone());
-        self.take(Event::View(Box::new(view)));
+        let proven = proven(1, 1, self.height, record.clone());
+        self.take(Event::Proven(Box::new(proven)));
     }
 
     fn take(&mut self, event: Event) {
-        self.shell.take(Input::Event(event)).unwrap();
+        self.shell.take(ShellInput::Event(event)).unwrap();
     }
 
     fn put_input(&self, bytes: &[u8]) -> BlobId {
-        self.shell.work.inputs().put_bytes(bytes).unwrap()
+        self.shell.runner.inputs().put_bytes(bytes).unwrap()
     }
 
     fn has(&self, id: BlobId) -> bool {
-        self.shell.work.inputs().has(id)
+        self.shell.runner.inputs().has(id)
     }
 }
 
@@ -65,11 +71,11 @@ fn lost() -> JobRecord {
     record(assigned(2, true))
 }
 
-fn part() -> Part {
-    Part {
+fn assignment() -> Assignment {
+    Assignment {
         job: mine().id,
         attempt: mine().attempt,
-        role: Role::Primary,
+        role: AssignmentRole::Primary,
     }
 }
 
@@ -94,7 +100,7 @@ async fn inputs_go_with_the_executions_that_read_them() {
         daemon.see(&mine());
         assert!(daemon.has(module));
         daemon.take(Event::NotExecuted {
-            part: part(),
+            assignment: assignment(),
             cause: Cause::Machine,
             reason: "x".into(),
         });
@@ -110,10 +116,10 @@ async fn what_a_cancelled_execution_still_wrote_is_removed() {
     daemon.see(&lost());
     // It was at work while it was cancelled.
     let late = daemon.put_input(b"late");
-    let results = dir.path().join("results").join(part().to_string());
+    let results = dir.path().join("results").join(assignment().to_string());
     std::fs::create_dir_all(&results).unwrap();
     let stopped = daemon.queue.recv().await.unwrap();
-    assert!(matches!(&stopped, Input::Stopped(stopped) if *stopped == part()));
+    assert!(matches!(&stopped, ShellInput::Stopped(stopped) if *stopped == assignment()));
     daemon.shell.take(stopped).unwrap();
     assert!(!daemon.has(late) && !results.exists());
 }
@@ -125,8 +131,11 @@ async fn the_results_of_the_next_execution_are_not_those_of_the_cancelled_one() 
     for record in [mine(), lost(), mine()] {
         daemon.see(&record);
     }
-    let results = dir.path().join("results").join(part().to_string());
+    let results = dir.path().join("results").join(assignment().to_string());
     std::fs::create_dir_all(&results).unwrap();
-    daemon.shell.take(Input::Stopped(part())).unwrap();
+    daemon
+        .shell
+        .take(ShellInput::Stopped(assignment()))
+        .unwrap();
     assert!(results.exists());
 }

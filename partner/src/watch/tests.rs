@@ -1,4 +1,4 @@
-//! Honest servers, liars and laggards behind a real router.
+//! Honest endpoints, liars and laggards behind a real router.
 
 use state::Writes;
 use types::codec::encode;
@@ -46,11 +46,14 @@ fn writes(nonce: u64) -> Writes {
     ])
 }
 
-fn watch(servers: &[&Running]) -> Watch {
-    let urls: Vec<_> = servers.iter().map(|server| server.url.clone()).collect();
+fn watch(endpoints: &[&Running]) -> ChainWatch {
+    let urls: Vec<_> = endpoints
+        .iter()
+        .map(|endpoint| endpoint.url.clone())
+        .collect();
     let light = Light::new(&genesis()).unwrap();
-    Watch::new(
-        Servers::new(&urls).unwrap(),
+    ChainWatch::new(
+        Endpoints::new(&urls).unwrap(),
         light,
         address(1),
         genesis().params,
@@ -58,31 +61,31 @@ fn watch(servers: &[&Running]) -> Watch {
     )
 }
 
-fn available(watch: &Watch) -> Vec<String> {
+fn available(watch: &ChainWatch) -> Vec<String> {
     watch
-        .servers
+        .endpoints
         .available(Instant::now())
         .iter()
-        .map(|server| server.client.url().to_owned())
+        .map(|endpoint| endpoint.client.url().to_owned())
         .collect()
 }
 
 #[tokio::test]
 async fn a_view_holds_what_the_chain_proves() {
-    let server = serve(Fake::new(store(3))).await;
-    let view = watch(&[&server]).view().await.unwrap();
-    assert_eq!((view.height, view.newest), (Height(1), Height(1)));
+    let endpoint = serve(Fake::new(store(3))).await;
+    let proven = watch(&[&endpoint]).proven_state().await.unwrap();
+    assert_eq!((proven.height, proven.newest), (Height(1), Height(1)));
     assert_eq!(
-        view.account,
+        proven.account,
         Account {
             balance: Amount(5),
             nonce: Nonce(3)
         }
     );
-    assert_eq!(view.partner, Some(partner(1)));
-    assert_eq!(view.live, BTreeSet::from([JOB]));
-    assert_eq!(view.jobs[&JOB].stage.name(), "committed");
-    assert_eq!(view.snapshots, BTreeMap::from([(Epoch(1), snapshot(2))]));
+    assert_eq!(proven.partner, Some(partner(1)));
+    assert_eq!(proven.live, BTreeSet::from([JOB]));
+    assert_eq!(proven.jobs[&JOB].stage.name(), "committed");
+    assert_eq!(proven.snapshots, BTreeMap::from([(Epoch(1), snapshot(2))]));
 }
 
 #[tokio::test]
@@ -93,10 +96,10 @@ async fn a_liar_is_set_aside_and_the_other_is_believed() {
     );
     liar.fake.lock().lies = true;
     let mut watch = watch(&[&liar, &honest]);
-    assert_eq!(watch.view().await.unwrap().account.nonce, Nonce(3));
+    assert_eq!(watch.proven_state().await.unwrap().account.nonce, Nonce(3));
     assert_eq!(available(&watch), [honest.url.as_str()]);
     let asked = liar.fake.lock().requests;
-    watch.view().await.unwrap();
+    watch.proven_state().await.unwrap();
     assert_eq!(liar.fake.lock().requests, asked, "it is not asked again");
 }
 
@@ -104,7 +107,7 @@ async fn a_liar_is_set_aside_and_the_other_is_believed() {
 async fn a_liar_alone_gives_no_view() {
     let liar = serve(Fake::new(store(3))).await;
     liar.fake.lock().lies = true;
-    assert!(watch(&[&liar]).view().await.is_none());
+    assert!(watch(&[&liar]).proven_state().await.is_none());
 }
 
 #[tokio::test]
@@ -119,11 +122,11 @@ async fn the_server_that_is_ahead_is_read_and_nothing_older_follows() {
         add_block(&fake.store, Writes::new());
     }
     let mut watch = watch(&[&behind, &ahead]);
-    let view = watch.view().await.unwrap();
-    assert_eq!((view.height, view.account.nonce), (Height(3), Nonce(4)));
+    let proven = watch.proven_state().await.unwrap();
+    assert_eq!((proven.height, proven.account.nonce), (Height(3), Nonce(4)));
     // The one that was ahead goes away; the other tells the truth of yesterday.
     ahead.fake.lock().lies = true;
-    assert!(watch.view().await.is_none());
+    assert!(watch.proven_state().await.is_none());
     assert_eq!(
         available(&watch),
         [behind.url.as_str()],
@@ -136,22 +139,22 @@ async fn who_does_not_answer_is_no_obstacle() {
     let honest = serve(Fake::new(store(3))).await;
     let urls = ["http://127.0.0.1:1".to_owned(), honest.url.clone()];
     let light = Light::new(&genesis()).unwrap();
-    let mut watch = Watch::new(
-        Servers::new(&urls).unwrap(),
+    let mut watch = ChainWatch::new(
+        Endpoints::new(&urls).unwrap(),
         light,
         address(1),
         genesis().params,
         Height::ZERO,
     );
-    assert!(watch.view().await.is_some());
+    assert!(watch.proven_state().await.is_some());
     assert_eq!(available(&watch), [honest.url.as_str()]);
 }
 
-/// A view within less than the time that a server has for one answer.
-async fn prompt_view(watch: &mut Watch) -> View {
-    timeout(Duration::from_secs(4), watch.view())
+/// A proven state within less than the time that an endpoint has for one answer.
+async fn prompt_view(watch: &mut ChainWatch) -> ProvenState {
+    timeout(Duration::from_secs(4), watch.proven_state())
         .await
-        .expect("no server holds up a view")
+        .expect("no endpoint holds up a proven state")
         .unwrap()
 }
 
@@ -191,26 +194,26 @@ async fn where_all_are_slow_they_get_more_time() {
     let slow = serve(Fake::new(store(3))).await;
     slow.fake.lock().max_proofs = Some(0);
     let mut watch = watch(&[&slow]);
-    assert!(watch.view().await.is_none());
+    assert!(watch.proven_state().await.is_none());
     assert!(watch.patience > PATIENCE);
     slow.fake.lock().max_proofs = None;
     for _ in 0..8 {
-        watch.view().await.unwrap();
+        watch.proven_state().await.unwrap();
     }
     assert_eq!(watch.patience, PATIENCE);
 }
 
 #[tokio::test]
 async fn nothing_in_a_view_is_older_than_its_account() {
-    let server = serve(Fake::new(store(3))).await;
+    let endpoint = serve(Fake::new(store(3))).await;
     {
-        let mut fake = server.fake.lock();
+        let mut fake = endpoint.fake.lock();
         // The chain as it was goes on being proven while the account is two blocks further.
         fake.stale = Some(store(3));
         add_block(&fake.store, writes(4));
         add_block(&fake.store, Writes::new());
     }
-    assert!(watch(&[&server]).view().await.is_none());
-    server.fake.lock().stale = None;
-    assert!(watch(&[&server]).view().await.is_some());
+    assert!(watch(&[&endpoint]).proven_state().await.is_none());
+    endpoint.fake.lock().stale = None;
+    assert!(watch(&[&endpoint]).proven_state().await.is_some());
 }

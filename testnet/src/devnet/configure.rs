@@ -8,7 +8,7 @@ use types::codec::encode;
 use super::plan::DevnetPlan;
 
 /// Servers that a partner watches: enough that any one may die.
-const SERVERS_PER_PARTNER: usize = 3;
+const ENDPOINTS_PER_PARTNER: usize = 3;
 
 /// Writes the configuration of every process of a plan.
 pub fn write(plan: &DevnetPlan) -> Result<()> {
@@ -28,7 +28,7 @@ pub fn write(plan: &DevnetPlan) -> Result<()> {
     }
     let genesis = encode(&plan.genesis);
     for (index, planned) in plan.partners.iter().enumerate() {
-        let servers = (0..plan.nodes.len().min(SERVERS_PER_PARTNER)).map(|offset| {
+        let endpoints = (0..plan.nodes.len().min(ENDPOINTS_PER_PARTNER)).map(|offset| {
             let node = &plan.nodes[(index + offset) % plan.nodes.len()];
             format!("http://127.0.0.1:{}", node.rpc_port)
         });
@@ -38,7 +38,7 @@ pub fn write(plan: &DevnetPlan) -> Result<()> {
             .iter()
             .find(|partner| partner.address == planned.address);
         let registered = registered.context("every planned partner is in the genesis")?;
-        let mut config = partner::config::Config::new(servers.collect());
+        let mut config = partner::config::Config::new(endpoints.collect());
         config.bond = registered.bond;
         config.offer.name = registered.profile.name.to_string();
         config.offer.ask = registered.profile.ask;

@@ -20,9 +20,14 @@ fn wanted(purposes: &[Purpose]) -> BTreeMap<Purpose, Action> {
         .collect()
 }
 
-fn reconcile(outbox: &mut Outbox, nonce: u64, height: u64, purposes: &[Purpose]) -> Sending {
+fn reconcile(
+    outbox: &mut TransactionOutbox,
+    nonce: u64,
+    height: u64,
+    purposes: &[Purpose],
+) -> Sending {
     let key = SecretKey::from_bytes(&[1; 32]);
-    let signer = Signer {
+    let signer = TransactionSigner {
         chain: ChainId::default(),
         key: &key,
         fee: Amount(1),
@@ -43,7 +48,7 @@ const CLAIM: Purpose = Purpose::Claim(JOB, Attempt(0));
 
 #[test]
 fn nonces_follow_each_other_and_the_urgent_goes_first() {
-    let mut outbox = Outbox::default();
+    let mut outbox = TransactionOutbox::default();
     let sending = reconcile(&mut outbox, 5, 10, &[COMMIT, CLAIM, Purpose::Bond]);
     assert!(sending.changed);
     assert_eq!(nonces(&sending), [5, 6, 7]);
@@ -57,7 +62,7 @@ fn nonces_follow_each_other_and_the_urgent_goes_first() {
 
 #[test]
 fn the_same_bytes_are_sent_again_after_a_while() {
-    let mut outbox = Outbox::default();
+    let mut outbox = TransactionOutbox::default();
     let first = reconcile(&mut outbox, 0, 10, &[COMMIT]);
     assert_eq!(
         reconcile(&mut outbox, 0, 10 + SEND_AGAIN_HEIGHTS - 1, &[COMMIT]),
@@ -75,7 +80,7 @@ fn the_same_bytes_are_sent_again_after_a_while() {
 
 #[test]
 fn a_used_nonce_with_an_open_purpose_is_tried_again_after_a_growing_pause() {
-    let mut outbox = Outbox::default();
+    let mut outbox = TransactionOutbox::default();
     let (mut nonce, mut height, mut sent) = (0, 10, Vec::new());
     let mut given_up = Vec::new();
     for _ in 0..500 {
@@ -99,7 +104,7 @@ fn a_used_nonce_with_an_open_purpose_is_tried_again_after_a_growing_pause() {
 
 #[test]
 fn the_bond_is_never_given_up() {
-    let mut outbox = Outbox::default();
+    let mut outbox = TransactionOutbox::default();
     let (mut nonce, mut height, mut sent) = (0, 10, 0);
     for _ in 0..3_000 {
         let sending = reconcile(&mut outbox, nonce, height, &[Purpose::Bond]);
@@ -115,7 +120,7 @@ fn the_bond_is_never_given_up() {
 
 #[test]
 fn somebody_elses_transaction_on_the_nonce_is_no_loss() {
-    let mut outbox = Outbox::default();
+    let mut outbox = TransactionOutbox::default();
     reconcile(&mut outbox, 0, 10, &[COMMIT]);
     assert_eq!(
         nonces(&reconcile(&mut outbox, 1, 11, &[COMMIT])),
@@ -126,7 +131,7 @@ fn somebody_elses_transaction_on_the_nonce_is_no_loss() {
 
 #[test]
 fn an_expired_transaction_takes_those_after_it_along() {
-    let mut outbox = Outbox::default();
+    let mut outbox = TransactionOutbox::default();
     reconcile(&mut outbox, 0, 10, &[CLAIM]);
     reconcile(&mut outbox, 0, 200, &[CLAIM, COMMIT]);
     assert_eq!(outbox.pending().len(), 2);
@@ -145,16 +150,16 @@ fn an_expired_transaction_takes_those_after_it_along() {
 
 #[test]
 fn what_is_done_leaves_the_outbox() {
-    let mut outbox = Outbox::default();
+    let mut outbox = TransactionOutbox::default();
     reconcile(&mut outbox, 0, 10, &[COMMIT, CLAIM]);
     let sending = reconcile(&mut outbox, 2, 11, &[]);
     assert!(sending.changed && outbox.pending().is_empty());
-    assert_eq!(outbox, Outbox::default());
+    assert_eq!(outbox, TransactionOutbox::default());
 }
 
 #[test]
 fn no_more_wait_than_a_mempool_holds() {
-    let mut outbox = Outbox::default();
+    let mut outbox = TransactionOutbox::default();
     let many: Vec<_> = (0..30)
         .map(|attempt| Purpose::Claim(JOB, Attempt(attempt)))
         .collect();

@@ -21,16 +21,16 @@ use types::number::{
 use types::params::Params;
 use types::transaction::{Action, SignedTransaction};
 
-use super::super::{Identity, Settings, View};
+use super::super::{PartnerIdentity, PartnerSettings, ProvenState};
 
 pub const CHAIN: ChainId = ChainId(Hash32([7; 32]));
 pub const JOB: JobId = JobId(Hash32([8; 32]));
 pub const TASKS: u32 = 5;
 const NEVER: ChainTime = ChainTime(u64::MAX);
 
-pub fn identity(n: u8) -> Identity {
+pub fn identity(n: u8) -> PartnerIdentity {
     let vrf = VrfSecretKey::from_bytes(&[n & 0x0f; 32].map(|byte| byte & 0x0f)).unwrap();
-    Identity {
+    PartnerIdentity {
         chain: CHAIN,
         key: SecretKey::from_bytes(&[n; 32]),
         vrf,
@@ -52,12 +52,12 @@ pub fn profile(n: u8) -> PartnerProfile {
     }
 }
 
-pub fn settings(n: u8) -> Settings {
-    Settings {
+pub fn settings(n: u8) -> PartnerSettings {
+    PartnerSettings {
         profile: profile(n),
         bond: Amount(1_000),
         reserve: Amount(10),
-        verification_slots: 1,
+        verification_places: 1,
         task_wall_ms: 1_000,
         params: Params {
             epoch_length: 1_000,
@@ -166,9 +166,9 @@ pub fn snapshot(partners: u8) -> PartnerSnapshot {
     PartnerSnapshot(Bounded::new(all).unwrap())
 }
 
-/// A view with one job, as partner `n` of `partners` sees it.
-pub fn view(n: u8, partners: u8, height: u64, record: JobRecord) -> View {
-    View {
+/// A proven state with one job, as partner `n` of `partners` sees it.
+pub fn proven(n: u8, partners: u8, height: u64, record: JobRecord) -> ProvenState {
+    ProvenState {
         height: Height(height),
         newest: Height(height),
         account: Account {
@@ -183,7 +183,7 @@ pub fn view(n: u8, partners: u8, height: u64, record: JobRecord) -> View {
 }
 
 /// One job among partners 1 to `partners`; partner 1 is its primary.
-pub struct Chain {
+pub struct FakeChain {
     pub height: Height,
     pub partners: u8,
     pub record: JobRecord,
@@ -194,7 +194,7 @@ pub struct Chain {
     announce_until: Height,
 }
 
-impl Chain {
+impl FakeChain {
     pub fn new(partners: u8) -> Self {
         Self {
             height: Height(1),
@@ -208,14 +208,14 @@ impl Chain {
         }
     }
 
-    pub fn view(&self, n: u8) -> View {
-        let mut view = view(n, self.partners, self.height.0, self.record.clone());
-        view.account.nonce = self.nonces.get(&address(n)).copied().unwrap_or_default();
+    pub fn proven(&self, n: u8) -> ProvenState {
+        let mut proven = proven(n, self.partners, self.height.0, self.record.clone());
+        proven.account.nonce = self.nonces.get(&address(n)).copied().unwrap_or_default();
         if self.settled {
-            view.live.clear();
-            view.jobs.clear();
+            proven.live.clear();
+            proven.jobs.clear();
         }
-        view
+        proven
     }
 
     pub fn submit(&mut self, transaction: SignedTransaction) {
@@ -312,11 +312,15 @@ impl Chain {
                 verifiers.push(verifier);
             }
             (Action::Claim { commitment, .. }, Stage::Verifying { verifiers, .. }) => {
-                let seat = verifiers
+                let verifier = verifiers
                     .iter_mut()
                     .find(|verifier| verifier.partner == sender)
                     .unwrap();
-                assert_eq!(seat.commitment.replace(*commitment), None, "claimed twice");
+                assert_eq!(
+                    verifier.commitment.replace(*commitment),
+                    None,
+                    "claimed twice"
+                );
             }
             (
                 Action::Reveal { opening, .. },
@@ -334,9 +338,9 @@ impl Chain {
                     attempt: Attempt(0),
                     partner: sender,
                 };
-                let sealed = commitment(&context, &opening.root, &opening.salt);
+                let own = commitment(&context, &opening.root, &opening.salt);
                 if sender == primary.partner {
-                    assert_eq!(sealed, committed.commitment, "opens another seal");
+                    assert_eq!(own, committed.commitment, "opens another commitment");
                     let all: BTreeSet<_> = verifiers
                         .iter()
                         .flat_map(|verifier| verifier.tasks.clone())
@@ -352,15 +356,15 @@ impl Chain {
                         outcomes: opening.outcomes,
                     });
                 } else {
-                    let seat = verifiers
+                    let verifier = verifiers
                         .iter_mut()
                         .find(|verifier| verifier.partner == sender)
                         .unwrap();
-                    assert_eq!(Some(sealed), seat.commitment, "opens another seal");
-                    assert!(opening.is_consistent(&seat.tasks, &seat.tasks));
+                    assert_eq!(Some(own), verifier.commitment, "opens another commitment");
+                    assert!(opening.is_consistent(&verifier.tasks, &verifier.tasks));
                     let (root, salt, leaves) =
                         (opening.root, opening.salt, leaves_hash(&opening.leaves));
-                    seat.opened = Some(VerifierOpening { root, salt, leaves });
+                    verifier.opened = Some(VerifierOpening { root, salt, leaves });
                 }
             }
             (action, stage) => panic!("{action:?} in {}", stage.name()),

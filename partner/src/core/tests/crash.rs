@@ -1,5 +1,5 @@
 //! Three partners and one job; one of them is killed before every single effect that it performs, in turn, and
-//! starts again from what was on its disk. The job settles each time, nobody seals twice, every opening fits.
+//! starts again from what was on its disk. The job settles each time, nobody commits twice, every opening fits.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,20 @@ use types::hash::{BlobId, Hash32};
 use types::number::{Fuel, Height};
 use types::transaction::{Action, SignedTransaction};
 
-use super::super::outbox::Outbox;
-use super::super::{Core, Effect, Event, Executed, Execution, Note};
-use super::chain::{Chain, identity, settings};
-use crate::part::{Part, Role, Sealed};
+use super::super::outbox::TransactionOutbox;
+use super::super::{Core, Effect, Event, ExecutionResult, Note, TaskExecution};
+use super::chain::{FakeChain, identity, settings};
+use crate::assignment::{Assignment, AssignmentRole, OwnCommitment};
 
 /// A partner's process and its disk.
 struct Daemon {
     n: u8,
     core: Core,
-    disk: BTreeMap<Part, Sealed>,
-    outbox: Outbox,
-    executions: Vec<(Height, Execution)>,
+    disk: BTreeMap<Assignment, OwnCommitment>,
+    outbox: TransactionOutbox,
+    executions: Vec<(Height, TaskExecution)>,
     delay: u64,
-    uploads: Vec<Part>,
+    uploads: Vec<Assignment>,
     sent: Vec<SignedTransaction>,
     performed: usize,
     crash_before: Option<usize>,
@@ -33,9 +33,14 @@ impl Daemon {
     fn new(n: u8, delay: u64, crash_before: Option<usize>) -> Self {
         Self {
             n,
-            core: Core::new(identity(n), settings(n), Vec::new(), Outbox::default()),
+            core: Core::new(
+                identity(n),
+                settings(n),
+                Vec::new(),
+                TransactionOutbox::default(),
+            ),
             disk: BTreeMap::new(),
-            outbox: Outbox::default(),
+            outbox: TransactionOutbox::default(),
             executions: Vec::new(),
             delay,
             uploads: Vec::new(),
@@ -46,7 +51,7 @@ impl Daemon {
         }
     }
 
-    fn step(&mut self, event: Event, chain: &mut Chain) {
+    fn step(&mut self, event: Event, chain: &mut FakeChain) {
         let effects = self.core.step(event);
         for effect in effects {
             if self.crash_before == Some(self.performed) {
@@ -54,12 +59,12 @@ impl Daemon {
             }
             self.performed += 1;
             match effect {
-                Effect::Keep(sealed) => {
-                    self.disk.insert(sealed.part, *sealed);
+                Effect::Keep(own) => {
+                    self.disk.insert(own.assignment, *own);
                 }
                 Effect::KeepOutbox(outbox) => self.outbox = *outbox,
-                Effect::Forget(part) => {
-                    self.disk.remove(&part);
+                Effect::Forget(assignment) => {
+                    self.disk.remove(&assignment);
                 }
                 Effect::Send(transaction) => {
                     self.sent.push((*transaction).clone());
@@ -69,10 +74,10 @@ impl Daemon {
                     self.executions
                         .push((chain.height.saturating_add(self.delay), *execution));
                 }
-                Effect::Cancel(part) => self
+                Effect::Cancel(assignment) => self
                     .executions
-                    .retain(|(_, execution)| execution.part != part),
-                Effect::Upload { part, .. } => self.uploads.push(part),
+                    .retain(|(_, execution)| execution.assignment != assignment),
+                Effect::Upload { assignment, .. } => self.uploads.push(assignment),
                 Effect::Note(Note::Over(_)) => {}
                 Effect::Note(note) => panic!("partner {}: {note}", self.n),
             }
@@ -84,21 +89,16 @@ impl Daemon {
         self.crash_before = None;
         self.executions.clear();
         self.uploads.clear();
-        let sealed = self.disk.values().cloned().collect();
-        self.core = Core::new(
-            identity(self.n),
-            settings(self.n),
-            sealed,
-            self.outbox.clone(),
-        );
+        let own = self.disk.values().cloned().collect();
+        self.core = Core::new(identity(self.n), settings(self.n), own, self.outbox.clone());
     }
 
-    fn work(&mut self, chain: &mut Chain) {
-        for part in std::mem::take(&mut self.uploads) {
+    fn work(&mut self, chain: &mut FakeChain) {
+        for assignment in std::mem::take(&mut self.uploads) {
             chain.uploaded = true;
             self.step(
                 Event::Uploaded {
-                    part,
+                    assignment,
                     complete: true,
                 },
                 chain,
@@ -109,7 +109,7 @@ impl Daemon {
             .partition(|(at, _)| *at <= chain.height);
         self.executions = rest;
         for (_, execution) in done {
-            // A salt of its own each time: a second seal of the same result would be another seal.
+            // A salt of its own each time: a second commitment of the same result would be another commitment.
             self.salts += 1;
             let outcome = |_| Outcome {
                 exit: Exit::Code { code: 0 },
@@ -118,8 +118,8 @@ impl Daemon {
                 stderr: BlobId::of(b""),
                 outputs: Bounded::default(),
             };
-            let executed = Executed {
-                part: execution.part,
+            let executed = ExecutionResult {
+                assignment: execution.assignment,
                 workload: execution.workload,
                 salt: Hash32([self.salts; 32]),
                 outcomes: execution
@@ -127,7 +127,8 @@ impl Daemon {
                     .iter()
                     .map(|task| (*task, outcome(task)))
                     .collect(),
-                list: (execution.part.role == Role::Primary).then(|| BlobId::of(b"list")),
+                list: (execution.assignment.role == AssignmentRole::Primary)
+                    .then(|| BlobId::of(b"list")),
             };
             self.step(Event::Executed(Box::new(executed)), chain);
         }
@@ -136,13 +137,13 @@ impl Daemon {
 
 /// Runs the job with executions that take `delay` blocks; gives how many effects the victim performed.
 fn run(victim: u8, delay: u64, crash_before: Option<usize>) -> usize {
-    let mut chain = Chain::new(3);
+    let mut chain = FakeChain::new(3);
     let mut daemons: Vec<_> = (1..=3)
         .map(|n| Daemon::new(n, delay, crash_before.filter(|_| n == victim)))
         .collect();
     for _ in 0..120 {
         for daemon in &mut daemons {
-            daemon.step(Event::View(Box::new(chain.view(daemon.n))), &mut chain);
+            daemon.step(Event::Proven(Box::new(chain.proven(daemon.n))), &mut chain);
             daemon.work(&mut chain);
         }
         chain.block();
@@ -173,7 +174,7 @@ fn run(victim: u8, delay: u64, crash_before: Option<usize>) -> usize {
         assert_eq!(
             seals.len(),
             1,
-            "partner {} sealed its part once (crash before {crash_before:?})",
+            "partner {} committed its assignment once (crash before {crash_before:?})",
             daemon.n
         );
     }
@@ -182,7 +183,7 @@ fn run(victim: u8, delay: u64, crash_before: Option<usize>) -> usize {
 
 #[test]
 fn a_partner_killed_before_any_effect_goes_on_where_it_was() {
-    // With a delay the chain waits for the seal already, which then leaves in the same step in which it is kept.
+    // With a delay the chain waits for the commitment already, which then leaves in the same step in which it is kept.
     for (victim, delay) in [(1, 0), (1, 15), (2, 0), (2, 15)] {
         let effects = run(victim, delay, None);
         assert!(effects >= 8, "the run has effects to crash at: {effects}");

@@ -5,20 +5,25 @@ use types::job::{PrimaryCommitment, Stage, Verifier};
 use types::number::{Amount, Attempt, BeaconStep, ChainTime, Fixed64, Fuel, Height, TaskIndex};
 use types::transaction::Action;
 
-use super::super::outbox::Outbox;
+use super::super::outbox::TransactionOutbox;
 use super::super::{
     Cause, Core, Effect, Event, FIRST_PAUSE_HEIGHTS, LONGEST_PAUSE_HEIGHTS, MAX_EXECUTIONS, Note,
-    View,
+    ProvenState,
 };
-use super::chain::{address, assigned, identity, primary, record, settings, view};
-use crate::part::{Part, Role};
+use super::chain::{address, assigned, identity, primary, proven, record, settings};
+use crate::assignment::{Assignment, AssignmentRole};
 
 fn core(n: u8) -> Core {
-    Core::new(identity(n), settings(n), Vec::new(), Outbox::default())
+    Core::new(
+        identity(n),
+        settings(n),
+        Vec::new(),
+        TransactionOutbox::default(),
+    )
 }
 
-fn see(core: &mut Core, view: View) -> Vec<Effect> {
-    core.step(Event::View(Box::new(view)))
+fn see(core: &mut Core, proven: ProvenState) -> Vec<Effect> {
+    core.step(Event::Proven(Box::new(proven)))
 }
 
 fn actions(effects: &[Effect]) -> Vec<&Action> {
@@ -31,18 +36,18 @@ fn actions(effects: &[Effect]) -> Vec<&Action> {
         .collect()
 }
 
-fn executions(effects: &[Effect]) -> Vec<(Part, usize)> {
+fn executions(effects: &[Effect]) -> Vec<(Assignment, usize)> {
     effects
         .iter()
         .filter_map(|effect| match effect {
-            Effect::Execute(execution) => Some((execution.part, execution.tasks.len())),
+            Effect::Execute(execution) => Some((execution.assignment, execution.tasks.len())),
             _ => None,
         })
         .collect()
 }
 
-fn part(role: Role) -> Part {
-    Part {
+fn assignment(role: AssignmentRole) -> Assignment {
+    Assignment {
         job: record(Stage::Settled).id,
         attempt: Attempt(0),
         role,
@@ -65,7 +70,7 @@ fn committed(by: u8, verifiers: Vec<Verifier>) -> Stage {
     }
 }
 
-fn seat(n: u8) -> Verifier {
+fn verifier(n: u8) -> Verifier {
     Verifier {
         partner: address(n),
         appointed: false,
@@ -79,7 +84,7 @@ fn seat(n: u8) -> Verifier {
 #[test]
 fn it_registers_first_and_then_fills_its_bond() {
     let mut core = core(1);
-    let mut unknown = view(1, 1, 5, record(Stage::Settled));
+    let mut unknown = proven(1, 1, 5, record(Stage::Settled));
     unknown.partner = None;
     let effects = see(&mut core, unknown);
     assert!(matches!(
@@ -90,7 +95,7 @@ fn it_registers_first_and_then_fills_its_bond() {
         panic!("kept before it is sent: {effects:?}")
     };
 
-    let mut poor = view(1, 1, 6, record(Stage::Settled));
+    let mut poor = proven(1, 1, 6, record(Stage::Settled));
     poor.account.nonce = types::number::Nonce(1);
     poor.partner.as_mut().unwrap().bond = Amount(940);
     poor.account.balance = Amount(70);
@@ -115,9 +120,9 @@ fn it_registers_first_and_then_fills_its_bond() {
 fn an_account_that_runs_dry_is_told_of_long_before() {
     let mut core = core(1);
     let notes = |core: &mut Core, height, balance| {
-        let mut view = view(1, 1, height, record(Stage::Settled));
-        view.account.balance = Amount(balance);
-        see(core, view)
+        let mut proven = proven(1, 1, height, record(Stage::Settled));
+        proven.account.balance = Amount(balance);
+        see(core, proven)
     };
     let low = Effect::Note(Note::BalanceLow {
         balance: Amount(9),
@@ -141,20 +146,23 @@ fn an_account_that_runs_dry_is_told_of_long_before() {
 #[test]
 fn a_primary_acknowledges_and_runs_all_tasks_at_once() {
     let mut core = core(1);
-    let effects = see(&mut core, view(1, 1, 5, record(assigned(1, false))));
+    let effects = see(&mut core, proven(1, 1, 5, record(assigned(1, false))));
     assert!(matches!(
         actions(&effects)[..],
         [Action::Acknowledge { .. }]
     ));
-    assert_eq!(executions(&effects), [(part(Role::Primary), 5)]);
-    let effects = see(&mut core, view(1, 1, 6, record(assigned(1, true))));
+    assert_eq!(
+        executions(&effects),
+        [(assignment(AssignmentRole::Primary), 5)]
+    );
+    let effects = see(&mut core, proven(1, 1, 6, record(assigned(1, true))));
     assert!(executions(&effects).is_empty(), "it runs already");
 }
 
 #[test]
 fn somebody_elses_assignment_is_left_alone() {
     assert_eq!(
-        see(&mut core(2), view(2, 2, 5, record(assigned(1, false)))),
+        see(&mut core(2), proven(2, 2, 5, record(assigned(1, false)))),
         []
     );
 }
@@ -162,7 +170,7 @@ fn somebody_elses_assignment_is_left_alone() {
 #[test]
 fn beyond_its_capacity_it_declines() {
     let mut core = core(1);
-    let mut busy = view(1, 1, 5, record(assigned(1, true)));
+    let mut busy = proven(1, 1, 5, record(assigned(1, true)));
     let mut second = record(assigned(1, false));
     second.id = JobId(Hash32([9; 32]));
     busy.jobs.insert(second.id, second.clone());
@@ -176,17 +184,24 @@ fn beyond_its_capacity_it_declines() {
             unrunnable: false
         }]
     );
-    assert_eq!(executions(&effects), [(part(Role::Primary), 5)]);
+    assert_eq!(
+        executions(&effects),
+        [(assignment(AssignmentRole::Primary), 5)]
+    );
 }
 
-/// Executions of a part fail for these causes, one after the other; gives the last failure's effects. Between two
+/// Executions of an assignment fail for these causes, one after the other; gives the last failure's effects. Between two
 /// executions there is a pause, which doubles.
-fn fail(core: &mut Core, role: Role, stage: &Stage, causes: &[Cause]) -> Vec<Effect> {
-    let n = if role == Role::Primary { 1 } else { 2 };
+fn fail(core: &mut Core, role: AssignmentRole, stage: &Stage, causes: &[Cause]) -> Vec<Effect> {
+    let n = if role == AssignmentRole::Primary {
+        1
+    } else {
+        2
+    };
     let (mut height, mut pause) = (core.height().0 + 1, FIRST_PAUSE_HEIGHTS);
     let mut last = Vec::new();
     for (execution, cause) in causes.iter().enumerate() {
-        let look = |core: &mut Core, height| see(core, view(n, 3, height, record(stage.clone())));
+        let look = |core: &mut Core, height| see(core, proven(n, 3, height, record(stage.clone())));
         let effects = look(core, height);
         assert_eq!(
             executions(&effects).len(),
@@ -194,7 +209,7 @@ fn fail(core: &mut Core, role: Role, stage: &Stage, causes: &[Cause]) -> Vec<Eff
             "execution {execution}: {effects:?}"
         );
         last = core.step(Event::NotExecuted {
-            part: part(role),
+            assignment: assignment(role),
             cause: *cause,
             reason: "x".into(),
         });
@@ -214,7 +229,12 @@ fn fail(core: &mut Core, role: Role, stage: &Stage, causes: &[Cause]) -> Vec<Eff
 fn tasks_that_never_give_a_result_are_reported() {
     let causes = [Cause::Tasks; 3];
     assert_eq!(u32::try_from(causes.len()).unwrap(), MAX_EXECUTIONS);
-    let effects = fail(&mut core(1), Role::Primary, &assigned(1, true), &causes);
+    let effects = fail(
+        &mut core(1),
+        AssignmentRole::Primary,
+        &assigned(1, true),
+        &causes,
+    );
     assert!(
         matches!(
             actions(&effects)[..],
@@ -233,7 +253,12 @@ fn a_machine_that_lacks_something_says_nothing_of_the_job() {
         [Cause::Machine; 3],
         [Cause::Tasks, Cause::Machine, Cause::Tasks],
     ] {
-        let effects = fail(&mut core(1), Role::Primary, &assigned(1, true), &causes);
+        let effects = fail(
+            &mut core(1),
+            AssignmentRole::Primary,
+            &assigned(1, true),
+            &causes,
+        );
         assert!(
             matches!(
                 actions(&effects)[..],
@@ -246,14 +271,14 @@ fn a_machine_that_lacks_something_says_nothing_of_the_job() {
         );
     }
     // What was killed too early is not known to be unrunnable either.
-    let hasty = super::super::Settings {
+    let hasty = super::super::PartnerSettings {
         task_wall_ms: 0,
         ..settings(1)
     };
-    let mut core = Core::new(identity(1), hasty, Vec::new(), Outbox::default());
+    let mut core = Core::new(identity(1), hasty, Vec::new(), TransactionOutbox::default());
     let effects = fail(
         &mut core,
-        Role::Primary,
+        AssignmentRole::Primary,
         &assigned(1, true),
         &[Cause::Tasks; 3],
     );
@@ -274,8 +299,8 @@ fn a_bound_verifier_tries_for_as_long_as_its_seat_is_there() {
     for cause in [Cause::Machine, Cause::Tasks] {
         fail(
             &mut core(2),
-            Role::Verifier,
-            &committed(1, vec![seat(2)]),
+            AssignmentRole::Verifier,
+            &committed(1, vec![verifier(2)]),
             &[cause; 8],
         );
     }
@@ -290,7 +315,7 @@ fn what_it_would_kill_too_early_it_does_not_take() {
         record.spec.workload.limits.fuel = Fuel(1_000 * 50_000 / 3 + 1);
         record
     };
-    let effects = see(&mut core, view(1, 2, 5, too_long(assigned(1, false))));
+    let effects = see(&mut core, proven(1, 2, 5, too_long(assigned(1, false))));
     assert_eq!(executions(&effects), []);
     assert!(
         matches!(
@@ -303,7 +328,7 @@ fn what_it_would_kill_too_early_it_does_not_take() {
         "{effects:?}"
     );
     let note = Note::TooLong {
-        part: part(Role::Primary),
+        assignment: assignment(AssignmentRole::Primary),
         task_ms: 1_001,
         wall_ms: 1_000,
     };
@@ -311,21 +336,24 @@ fn what_it_would_kill_too_early_it_does_not_take() {
     assert_eq!(
         see(
             &mut self::core(2),
-            view(2, 3, 5, too_long(committed(1, Vec::new())))
+            proven(2, 3, 5, too_long(committed(1, Vec::new())))
         ),
         []
     );
     // Bound by the beacon it tries.
     let effects = see(
         &mut self::core(2),
-        view(2, 3, 5, too_long(committed(1, vec![seat(2)]))),
+        proven(2, 3, 5, too_long(committed(1, vec![verifier(2)]))),
     );
-    assert_eq!(executions(&effects), [(part(Role::Verifier), 2)]);
+    assert_eq!(
+        executions(&effects),
+        [(assignment(AssignmentRole::Verifier), 2)]
+    );
 }
 
-/// A view with these jobs, told apart by their first byte, as partner 2 sees it.
-fn view_of(height: u64, jobs: Vec<(u8, Stage)>) -> View {
-    let mut all = view(2, 3, height, record(Stage::Settled));
+/// A proven state with these jobs, told apart by their first byte, as partner 2 sees it.
+fn view_of(height: u64, jobs: Vec<(u8, Stage)>) -> ProvenState {
+    let mut all = proven(2, 3, height, record(Stage::Settled));
     all.live.clear();
     all.jobs.clear();
     for (id, stage) in jobs {
@@ -357,24 +385,24 @@ fn it_binds_itself_to_no_more_seats_than_it_has_slots() {
     assert_eq!(
         announced(&effects),
         [0; 0],
-        "the announcement on its way has the slot"
+        "the announcement on its way has the place"
     );
-    let mut bound = view_of(20, vec![(4, free()), (5, committed(1, vec![seat(2)]))]);
+    let mut bound = view_of(20, vec![(4, free()), (5, committed(1, vec![verifier(2)]))]);
     bound.account.nonce = types::number::Nonce(1);
     assert_eq!(
         announced(&see(&mut core, bound)),
         [0; 0],
-        "job 5 has the seat that it was for"
+        "job 5 has the check that it was for"
     );
-    // Another partner's seat is none of its own, and a seat whose claim is sealed needs no slot any more.
-    let mut claimed = seat(2);
+    // Another partner's check is none of its own, and a check that is committed needs no place any more.
+    let mut claimed = verifier(2);
     claimed.commitment = Some(Hash32([1; 32]));
-    let seats = vec![
-        (5, committed(1, vec![seat(3)])),
+    let jobs = vec![
+        (5, committed(1, vec![verifier(3)])),
         (6, committed(1, vec![claimed])),
         (9, free()),
     ];
-    let effects = see(&mut self::core(2), view_of(5, seats));
+    let effects = see(&mut self::core(2), view_of(5, jobs));
     assert_eq!(announced(&effects), [5]);
 }
 
@@ -382,27 +410,27 @@ fn it_binds_itself_to_no_more_seats_than_it_has_slots() {
 fn only_what_is_to_be_run_needs_its_inputs() {
     let mut core = core(1);
     assert!(core.inputs().is_empty());
-    see(&mut core, view(1, 1, 5, record(assigned(1, true))));
+    see(&mut core, proven(1, 1, 5, record(assigned(1, true))));
     let wanted: std::collections::BTreeSet<_> =
         super::chain::workload().blobs().into_iter().collect();
     assert_eq!(*core.inputs(), wanted);
     core.step(Event::NotExecuted {
-        part: part(Role::Primary),
+        assignment: assignment(AssignmentRole::Primary),
         cause: Cause::Machine,
         reason: "x".into(),
     });
     assert_eq!(*core.inputs(), wanted, "it is run again after the pause");
-    see(&mut core, view(1, 1, 6, record(assigned(2, false))));
+    see(&mut core, proven(1, 1, 6, record(assigned(2, false))));
     assert!(core.inputs().is_empty());
-    see(&mut core, view(1, 1, 30, record(assigned(1, true))));
+    see(&mut core, proven(1, 1, 30, record(assigned(1, true))));
     core.step(executed(1));
-    assert!(core.inputs().is_empty(), "it is sealed");
+    assert!(core.inputs().is_empty(), "it is committed");
 }
 
 #[test]
 fn each_offer_of_the_results_begins_elsewhere() {
     let mut core = core(1);
-    see(&mut core, view(1, 1, 5, record(assigned(1, true))));
+    see(&mut core, proven(1, 1, 5, record(assigned(1, true))));
     core.step(executed(1));
     let Stage::Announcing {
         primary,
@@ -434,7 +462,7 @@ fn each_offer_of_the_results_begins_elsewhere() {
             Effect::Upload { offer, .. } => Some(*offer),
             _ => None,
         };
-        see(core, view(1, 1, height, record(agreed.clone())))
+        see(core, proven(1, 1, height, record(agreed.clone())))
             .iter()
             .filter_map(offer)
             .collect::<Vec<_>>()
@@ -442,12 +470,12 @@ fn each_offer_of_the_results_begins_elsewhere() {
     assert_eq!(offers(&mut core, 6), [0]);
     assert_eq!(offers(&mut core, 7), [0; 0], "under way");
     core.step(Event::Uploaded {
-        part: part(Role::Primary),
+        assignment: assignment(AssignmentRole::Primary),
         complete: false,
     });
     assert_eq!(offers(&mut core, 8), [1], "nobody took them");
     core.step(Event::Uploaded {
-        part: part(Role::Primary),
+        assignment: assignment(AssignmentRole::Primary),
         complete: true,
     });
     assert_eq!(offers(&mut core, 9), [0; 0]);
@@ -461,23 +489,26 @@ fn each_offer_of_the_results_begins_elsewhere() {
 #[test]
 fn a_drawn_partner_announces_and_runs_once_it_is_bound() {
     let mut core = core(2);
-    let effects = see(&mut core, view(2, 3, 5, record(committed(1, Vec::new()))));
+    let effects = see(&mut core, proven(2, 3, 5, record(committed(1, Vec::new()))));
     assert!(matches!(actions(&effects)[..], [Action::Announce { .. }]));
     assert!(executions(&effects).is_empty(), "not bound yet");
     let effects = see(
         &mut core,
-        view(2, 3, 6, record(committed(1, vec![seat(2)]))),
+        proven(2, 3, 6, record(committed(1, vec![verifier(2)]))),
     );
-    assert_eq!(executions(&effects), [(part(Role::Verifier), 2)]);
+    assert_eq!(
+        executions(&effects),
+        [(assignment(AssignmentRole::Verifier), 2)]
+    );
 }
 
 #[test]
 fn who_is_not_drawn_or_cannot_lock_the_bond_stays_away() {
     let mut undrawn = record(committed(1, Vec::new()));
     undrawn.policy.expected_verifiers = Fixed64(0);
-    assert_eq!(see(&mut core(2), view(2, 3, 5, undrawn)), []);
+    assert_eq!(see(&mut core(2), proven(2, 3, 5, undrawn)), []);
 
-    let mut locked = view(2, 3, 5, record(committed(1, Vec::new())));
+    let mut locked = proven(2, 3, 5, record(committed(1, Vec::new())));
     locked
         .partner
         .as_mut()
@@ -486,14 +517,14 @@ fn who_is_not_drawn_or_cannot_lock_the_bond_stays_away() {
         .insert(JobId(Hash32([4; 32])), Amount(951));
     assert_eq!(see(&mut core(2), locked), []);
 
-    let mut unknown_epoch = view(2, 3, 5, record(committed(1, Vec::new())));
+    let mut unknown_epoch = proven(2, 3, 5, record(committed(1, Vec::new())));
     unknown_epoch.snapshots.clear();
     assert_eq!(see(&mut core(2), unknown_epoch), []);
 
     assert_eq!(
         see(
             &mut core(4),
-            view(4, 3, 5, record(committed(1, Vec::new())))
+            proven(4, 3, 5, record(committed(1, Vec::new())))
         ),
         [],
         "not in the snapshot"
@@ -503,27 +534,30 @@ fn who_is_not_drawn_or_cannot_lock_the_bond_stays_away() {
 #[test]
 fn verification_has_slots_of_its_own() {
     let mut core = core(2);
-    let mut busy = view(2, 3, 5, record(committed(1, vec![seat(2)])));
+    let mut busy = proven(2, 3, 5, record(committed(1, vec![verifier(2)])));
     let mut own = record(assigned(2, true));
     own.id = JobId(Hash32([1; 32]));
     busy.live.insert(own.id);
     busy.jobs.insert(own.id, own.clone());
     let effects = see(&mut core, busy);
-    let own = Part {
+    let own = Assignment {
         job: own.id,
         attempt: Attempt(0),
-        role: Role::Primary,
+        role: AssignmentRole::Primary,
     };
-    assert_eq!(executions(&effects), [(own, 5), (part(Role::Verifier), 2)]);
+    assert_eq!(
+        executions(&effects),
+        [(own, 5), (assignment(AssignmentRole::Verifier), 2)]
+    );
 }
 
 #[test]
 fn what_nobody_waits_for_any_more_is_cancelled() {
     let mut core = core(1);
-    see(&mut core, view(1, 1, 5, record(assigned(1, true))));
-    let effects = see(&mut core, view(1, 1, 6, record(assigned(2, false))));
+    see(&mut core, proven(1, 1, 5, record(assigned(1, true))));
+    let effects = see(&mut core, proven(1, 1, 6, record(assigned(2, false))));
     assert!(
-        effects.contains(&Effect::Cancel(part(Role::Primary))),
+        effects.contains(&Effect::Cancel(assignment(AssignmentRole::Primary))),
         "{effects:?}"
     );
     assert_eq!(core.running().count(), 0);
@@ -532,8 +566,8 @@ fn what_nobody_waits_for_any_more_is_cancelled() {
 #[test]
 fn an_older_view_changes_nothing() {
     let mut core = core(1);
-    see(&mut core, view(1, 1, 5, record(assigned(1, true))));
-    let mut old = view(1, 1, 4, record(assigned(1, true)));
+    see(&mut core, proven(1, 1, 5, record(assigned(1, true))));
+    let mut old = proven(1, 1, 4, record(assigned(1, true)));
     old.newest = Height(9);
     old.live.clear();
     old.jobs.clear();
@@ -550,8 +584,8 @@ fn executed(salt: u8) -> Event {
         stderr: types::hash::BlobId::of(b""),
         outputs: types::codec::Bounded::default(),
     };
-    Event::Executed(Box::new(super::super::Executed {
-        part: part(Role::Primary),
+    Event::Executed(Box::new(super::super::ExecutionResult {
+        assignment: assignment(AssignmentRole::Primary),
         outcomes: (0..record.spec.workload.tasks)
             .map(|task| (TaskIndex(task), outcome.clone()))
             .collect(),
@@ -564,21 +598,21 @@ fn executed(salt: u8) -> Event {
 #[test]
 fn a_second_result_of_a_part_is_dropped() {
     let mut core = core(1);
-    see(&mut core, view(1, 1, 5, record(assigned(1, true))));
+    see(&mut core, proven(1, 1, 5, record(assigned(1, true))));
     let effects = core.step(executed(1));
     assert!(matches!(&effects[0], Effect::Keep(_)), "{effects:?}");
-    let seal = core.sealed().next().unwrap().commitment;
+    let seal = core.commitments().next().unwrap().commitment;
     assert_eq!(core.step(executed(2)), []);
-    assert_eq!(core.sealed().next().unwrap().commitment, seal);
+    assert_eq!(core.commitments().next().unwrap().commitment, seal);
 }
 
 #[test]
 fn nothing_is_committed_before_the_chain_has_the_acknowledgement() {
     let mut core = core(1);
-    see(&mut core, view(1, 1, 5, record(assigned(1, false))));
+    see(&mut core, proven(1, 1, 5, record(assigned(1, false))));
     let effects = core.step(executed(1));
     assert!(actions(&effects).is_empty(), "{effects:?}");
-    let effects = see(&mut core, view(1, 1, 6, record(assigned(1, true))));
+    let effects = see(&mut core, proven(1, 1, 6, record(assigned(1, true))));
     assert!(
         matches!(actions(&effects)[..], [Action::Commit { .. }]),
         "{effects:?}"
@@ -588,14 +622,14 @@ fn nothing_is_committed_before_the_chain_has_the_acknowledgement() {
 #[test]
 fn after_a_restart_a_view_older_than_a_seal_forgets_nothing() {
     let mut before = core(1);
-    let mut first = view(1, 1, 7, record(assigned(1, true)));
-    // The job came in while the view was read.
+    let mut first = proven(1, 1, 7, record(assigned(1, true)));
+    // The job came in while the proven state was read.
     first.newest = Height(9);
     see(&mut before, first);
     before.step(executed(1));
-    let sealed: Vec<_> = before.sealed().cloned().collect();
-    let mut core = Core::new(identity(1), settings(1), sealed, Outbox::default());
-    let mut old = view(1, 1, 8, record(assigned(1, true)));
+    let own: Vec<_> = before.commitments().cloned().collect();
+    let mut core = Core::new(identity(1), settings(1), own, TransactionOutbox::default());
+    let mut old = proven(1, 1, 8, record(assigned(1, true)));
     assert_eq!(core.height(), Height(9));
     old.live.clear();
     old.jobs.clear();
@@ -603,7 +637,7 @@ fn after_a_restart_a_view_older_than_a_seal_forgets_nothing() {
     (old.height, old.newest) = (Height(10), Height(10));
     let effects = see(&mut core, old);
     assert!(
-        effects.contains(&Effect::Forget(part(Role::Primary))),
+        effects.contains(&Effect::Forget(assignment(AssignmentRole::Primary))),
         "{effects:?}"
     );
 }
@@ -612,10 +646,12 @@ fn after_a_restart_a_view_older_than_a_seal_forgets_nothing() {
 fn a_seal_that_is_not_on_this_disk_is_reported_and_never_opened() {
     let effects = see(
         &mut core(1),
-        view(1, 1, 5, record(committed(1, Vec::new()))),
+        proven(1, 1, 5, record(committed(1, Vec::new()))),
     );
     assert_eq!(
         effects,
-        [Effect::Note(Note::ForeignCommitment(part(Role::Primary)))]
+        [Effect::Note(Note::ForeignCommitment(assignment(
+            AssignmentRole::Primary
+        )))]
     );
 }

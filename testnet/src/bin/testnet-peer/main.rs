@@ -76,7 +76,7 @@ async fn partner(dir: &Path) -> Result<()> {
         None => {}
         Some(PartnerFault::FlipByte) => config.worker = Some(worker::flipping(dir)?),
         Some(PartnerFault::Withholds(withheld)) => {
-            for server in &mut config.servers {
+            for server in &mut config.endpoints {
                 *server = proxy::start(server, withheld)?;
             }
         }

@@ -1,4 +1,4 @@
-//! A partner's part in an attempt of a job, and what of it must outlive a crash.
+//! A partner's assignment in an attempt of a job, and what of it must outlive a crash.
 
 use std::fmt;
 
@@ -8,53 +8,53 @@ use types::codec::Bounded;
 use types::hash::{Address, BlobId, ChainId, Hash32, JobId};
 use types::number::{Attempt, Height, TaskIndex};
 
-/// As what a partner takes part.
+/// The role of a partner in an assignment.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
 )]
-pub enum Role {
+pub enum AssignmentRole {
     /// It runs all tasks and vouches for the result.
     Primary,
     /// It runs some or all tasks again.
     Verifier,
 }
 
-/// Names a part.
+/// Names an assignment.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
 )]
-pub struct Part {
+pub struct Assignment {
     /// The job.
     pub job: JobId,
     /// The attempt.
     pub attempt: Attempt,
     /// As what.
-    pub role: Role,
+    pub role: AssignmentRole,
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for Assignment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let role = match self.role {
-            Role::Primary => "primary",
-            Role::Verifier => "verifier",
+            AssignmentRole::Primary => "primary",
+            AssignmentRole::Verifier => "verifier",
         };
         write!(f, "{}-{}-{role}", self.job, self.attempt)
     }
 }
 
-/// A sealed claim: everything that its opening will need. It is on disk before the seal leaves the machine; without
+/// A commitment: everything that its opening will need. It is on disk before the commitment leaves the machine; without
 /// it the claim could never be opened and the bond would be lost.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Sealed {
+pub struct OwnCommitment {
     /// Whose claim.
-    pub part: Part,
-    /// The newest height that was known when it was sealed.
+    pub assignment: Assignment,
+    /// The newest height that was known when it was committed.
     pub height: Height,
     /// Blinds the leaves.
     pub salt: Hash32,
     /// The leaves of the tasks that were run, ascending.
     pub leaves: MerkleLeaves,
-    /// The seal.
+    /// The commitment.
     pub commitment: Hash32,
     /// For a primary: the list of outcomes.
     pub outcomes: Option<BlobId>,
@@ -65,11 +65,11 @@ pub struct Sealed {
 /// Most blobs that the results of one job name: stdout, stderr and every output of every task.
 pub const MAX_RESULT_BLOBS: usize = types::limits::MAX_TASKS * (2 + types::limits::MAX_OUTPUTS);
 
-impl Sealed {
-    /// Seals the leaves of the tasks that were run.
+impl OwnCommitment {
+    /// Commits the leaves of the tasks that were run.
     #[must_use]
     pub fn new(
-        part: Part,
+        assignment: Assignment,
         height: Height,
         author: (ChainId, Address),
         salt: Hash32,
@@ -78,13 +78,13 @@ impl Sealed {
         let (chain, partner) = author;
         let context = CommitmentContext {
             chain,
-            job: part.job,
-            attempt: part.attempt,
+            job: assignment.job,
+            attempt: assignment.attempt,
             partner,
         };
         let commitment = commitment(&context, &result_root_of(&salt, &leaves), &salt);
         Self {
-            part,
+            assignment,
             height,
             salt,
             leaves,

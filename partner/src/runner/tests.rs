@@ -44,25 +44,25 @@ fn what_an_outcome_names_is_kept_and_nothing_else_is_believed() {
 
 #[test]
 fn only_results_of_kept_parts_survive_a_start() {
-    let part = |job: u8| Part {
+    let assignment = |job: u8| Assignment {
         job: types::hash::JobId(Hash32([job; 32])),
         attempt: types::number::Attempt(0),
-        role: Role::Primary,
+        role: AssignmentRole::Primary,
     };
     let dir = tempfile::tempdir().unwrap();
-    let settings = WorkSettings {
+    let settings = JobRunnerSettings {
         quota: 1 << 20,
         worker: "x".into(),
         task_wall: Duration::from_secs(1),
     };
     let open = |kept: &[u8]| {
-        let servers = Servers::new(&["http://127.0.0.1:1".to_owned()]).unwrap();
-        let kept = kept.iter().map(|job| part(*job)).collect();
-        Work::open(dir.path(), servers, settings.clone(), &kept).unwrap()
+        let endpoints = Endpoints::new(&["http://127.0.0.1:1".to_owned()]).unwrap();
+        let kept = kept.iter().map(|job| assignment(*job)).collect();
+        JobRunner::open(dir.path(), endpoints, settings.clone(), &kept).unwrap()
     };
     let work = open(&[]);
     for job in [1, 2] {
-        work.results_of(&part(job))
+        work.results_of(&assignment(job))
             .unwrap()
             .put_bytes(b"result")
             .unwrap();
@@ -71,20 +71,20 @@ fn only_results_of_kept_parts_survive_a_start() {
     let work = open(&[2]);
     assert!(
         !work
-            .results_of(&part(1))
+            .results_of(&assignment(1))
             .unwrap()
             .has(BlobId::of(b"result"))
     );
     assert!(
-        work.results_of(&part(2))
+        work.results_of(&assignment(2))
             .unwrap()
             .has(BlobId::of(b"result"))
     );
-    work.forget(&part(2)).unwrap();
-    work.forget(&part(2)).unwrap();
+    work.forget(&assignment(2)).unwrap();
+    work.forget(&assignment(2)).unwrap();
     assert!(
         !work
-            .results_of(&part(2))
+            .results_of(&assignment(2))
             .unwrap()
             .has(BlobId::of(b"result"))
     );

@@ -1,4 +1,4 @@
-//! The servers that a partner works through, and how each of them has behaved.
+//! The endpoints that a partner works through, and how each of them has behaved.
 //!
 //! None is believed. One that fails is set aside for a time that doubles, and an answer that proved right brings it
 //! back. One that was caught lying is set aside for much longer, whatever else it says or fails to say meanwhile. If
@@ -15,12 +15,12 @@ const FIRST_ASIDE: Duration = Duration::from_millis(500);
 const LONGEST_ASIDE: Duration = Duration::from_secs(30);
 /// Time aside after a lie.
 const LIAR_ASIDE: Duration = Duration::from_mins(5);
-/// How long a server has for an answer.
+/// How long an endpoint has for an answer.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 
-/// A server.
+/// An endpoint.
 #[derive(Debug)]
-pub struct Server {
+pub struct Endpoint {
     /// Speaks to it.
     pub client: Client,
     standing: Mutex<Standing>,
@@ -33,44 +33,45 @@ struct Standing {
     liar_until: Option<Instant>,
 }
 
-/// All servers. Cheap to clone.
+/// All endpoints. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Servers(Arc<Vec<Server>>);
+pub struct Endpoints(Arc<Vec<Endpoint>>);
 
-impl Servers {
-    /// The servers at these URLs.
+impl Endpoints {
+    /// The endpoints at these URLs.
     pub fn new(urls: &[String]) -> Result<Self, ClientError> {
-        let server = |url: &String| {
-            Ok(Server {
+        let endpoint = |url: &String| {
+            Ok(Endpoint {
                 client: Client::with_timeout(url, ANSWER_TIME)?,
                 standing: Mutex::default(),
             })
         };
         urls.iter()
-            .map(server)
+            .map(endpoint)
             .collect::<Result<_, _>>()
-            .map(|servers| Self(Arc::new(servers)))
+            .map(|endpoints| Self(Arc::new(endpoints)))
     }
 
     /// Those that may be asked now, in the order of the configuration; never nobody.
     #[must_use]
-    pub fn available(&self, now: Instant) -> Vec<&Server> {
+    pub fn available(&self, now: Instant) -> Vec<&Endpoint> {
         self.available_from(0, now)
     }
 
     /// Those that may be asked now, beginning with the one at place `first` of the configuration, which is taken as a
     /// circle; never nobody.
     #[must_use]
-    pub fn available_from(&self, first: usize, now: Instant) -> Vec<&Server> {
+    pub fn available_from(&self, first: usize, now: Instant) -> Vec<&Endpoint> {
         let (before, after) = self
             .0
             .split_at(first.checked_rem(self.0.len()).unwrap_or_default());
-        let is_free = |server: &&Server| server.aside_until().is_none_or(|until| until <= now);
+        let is_free =
+            |endpoint: &&Endpoint| endpoint.aside_until().is_none_or(|until| until <= now);
         let free: Vec<_> = after.iter().chain(before).filter(is_free).collect();
         if free.is_empty() {
             self.0
                 .iter()
-                .min_by_key(|server| server.aside_until())
+                .min_by_key(|endpoint| endpoint.aside_until())
                 .into_iter()
                 .collect()
         } else {
@@ -80,12 +81,12 @@ impl Servers {
 
     /// All of them.
     #[must_use]
-    pub fn all(&self) -> &[Server] {
+    pub fn all(&self) -> &[Endpoint] {
         &self.0
     }
 }
 
-impl Server {
+impl Endpoint {
     fn standing(&self) -> MutexGuard<'_, Standing> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,9 +101,9 @@ impl Server {
         let mut standing = self.standing();
         if standing.failures > 0 {
             tracing::info!(
-                server = self.client.url(),
+                endpoint = self.client.url(),
                 failures = standing.failures,
-                "server answers again"
+                "endpoint answers again"
             );
         }
         (standing.failures, standing.failed_until) = (0, None);
@@ -116,17 +117,17 @@ impl Server {
             .min(LONGEST_ASIDE);
         standing.failures = standing.failures.saturating_add(1);
         standing.failed_until = Some(now + pause);
-        let (server, aside_ms) = (self.client.url(), pause.as_millis());
-        // Said once until it answers again: a server may be away for hours.
+        let (endpoint, aside_ms) = (self.client.url(), pause.as_millis());
+        // Said once until it answers again: an endpoint may be away for hours.
         if standing.failures == 1 {
-            tracing::warn!(server, why, aside_ms, "server failed");
+            tracing::warn!(endpoint, why, aside_ms, "endpoint failed");
         } else {
             tracing::debug!(
-                server,
+                endpoint,
                 why,
                 aside_ms,
                 failures = standing.failures,
-                "server failed again"
+                "endpoint failed again"
             );
         }
     }
@@ -135,10 +136,10 @@ impl Server {
     pub fn lied(&self, now: Instant, why: &str) {
         self.standing().liar_until = Some(now + LIAR_ASIDE);
         tracing::error!(
-            server = self.client.url(),
+            endpoint = self.client.url(),
             why,
             aside_s = LIAR_ASIDE.as_secs(),
-            "server gave a false answer"
+            "endpoint gave a false answer"
         );
     }
 }
@@ -147,44 +148,44 @@ impl Server {
 mod tests {
     use super::*;
 
-    fn servers() -> Servers {
-        Servers::new(&["http://127.0.0.1:1".into(), "http://127.0.0.1:2".into()]).unwrap()
+    fn endpoints() -> Endpoints {
+        Endpoints::new(&["http://127.0.0.1:1".into(), "http://127.0.0.1:2".into()]).unwrap()
     }
 
-    fn urls(servers: &Servers, now: Instant) -> Vec<&str> {
-        servers
+    fn urls(endpoints: &Endpoints, now: Instant) -> Vec<&str> {
+        endpoints
             .available(now)
             .into_iter()
-            .map(|server| server.client.url())
+            .map(|endpoint| endpoint.client.url())
             .collect()
     }
 
     #[test]
     fn who_fails_is_set_aside_and_comes_back() {
-        let (servers, start) = (servers(), Instant::now());
-        servers.all()[0].failed(start, "test");
-        assert_eq!(urls(&servers, start), ["http://127.0.0.1:2"]);
+        let (endpoints, start) = (endpoints(), Instant::now());
+        endpoints.all()[0].failed(start, "test");
+        assert_eq!(urls(&endpoints, start), ["http://127.0.0.1:2"]);
         let later = start + FIRST_ASIDE;
-        assert_eq!(urls(&servers, later).len(), 2);
-        servers.all()[0].failed(later, "test");
+        assert_eq!(urls(&endpoints, later).len(), 2);
+        endpoints.all()[0].failed(later, "test");
         assert_eq!(
-            urls(&servers, later + FIRST_ASIDE).len(),
+            urls(&endpoints, later + FIRST_ASIDE).len(),
             1,
             "the second time is longer"
         );
-        servers.all()[0].fine();
-        assert_eq!(urls(&servers, later).len(), 2);
+        endpoints.all()[0].fine();
+        assert_eq!(urls(&endpoints, later).len(), 2);
     }
 
     #[test]
     fn a_liar_stays_away_longer_and_somebody_is_always_asked() {
-        let (servers, start) = (servers(), Instant::now());
-        servers.all()[0].lied(start, "test");
+        let (endpoints, start) = (endpoints(), Instant::now());
+        endpoints.all()[0].lied(start, "test");
         let later = start + LONGEST_ASIDE;
-        assert_eq!(urls(&servers, later), ["http://127.0.0.1:2"]);
-        servers.all()[1].failed(later, "test");
+        assert_eq!(urls(&endpoints, later), ["http://127.0.0.1:2"]);
+        endpoints.all()[1].failed(later, "test");
         assert_eq!(
-            urls(&servers, later),
+            urls(&endpoints, later),
             ["http://127.0.0.1:2"],
             "its time ends first"
         );
@@ -193,28 +194,28 @@ mod tests {
     #[test]
     fn neither_a_failure_nor_a_true_answer_shortens_a_liar_s_time() {
         for after in [
-            |liar: &Server, now| liar.failed(now, "test"),
-            |liar: &Server, _| liar.fine(),
+            |liar: &Endpoint, now| liar.failed(now, "test"),
+            |liar: &Endpoint, _| liar.fine(),
         ] {
-            let (servers, start) = (servers(), Instant::now());
-            servers.all()[0].lied(start, "test");
-            after(&servers.all()[0], start);
+            let (endpoints, start) = (endpoints(), Instant::now());
+            endpoints.all()[0].lied(start, "test");
+            after(&endpoints.all()[0], start);
             assert_eq!(
-                urls(&servers, start + LONGEST_ASIDE),
+                urls(&endpoints, start + LONGEST_ASIDE),
                 ["http://127.0.0.1:2"]
             );
-            assert_eq!(urls(&servers, start + LIAR_ASIDE).len(), 2);
+            assert_eq!(urls(&endpoints, start + LIAR_ASIDE).len(), 2);
         }
     }
 
     #[test]
     fn the_order_is_a_circle() {
-        let (servers, now) = (servers(), Instant::now());
+        let (endpoints, now) = (endpoints(), Instant::now());
         for (first, port) in [(0, "1"), (1, "2"), (2, "1"), (usize::MAX, "2")] {
-            let order: Vec<_> = servers
+            let order: Vec<_> = endpoints
                 .available_from(first, now)
                 .iter()
-                .map(|server| server.client.url())
+                .map(|endpoint| endpoint.client.url())
                 .collect();
             assert_eq!(order.len(), 2);
             assert!(order[0].ends_with(port), "{first}: {order:?}");

@@ -1,7 +1,7 @@
 //! Doing the work: inputs fetched chunk by chunk, tasks run in a worker process, results kept, uploaded and let go.
 //!
-//! Inputs are shared by all parts and live in one store. Results live in a store per part, so that letting go of a
-//! part is removing its folder. Everything that an outcome names is on disk before the outcome is told to the core.
+//! Inputs are shared by all assignments and live in one store. Results live in a store per assignment, so that letting go of a
+//! assignment is removing its folder. Everything that an outcome names is on disk before the outcome is told to the core.
 
 mod transfer;
 
@@ -19,14 +19,14 @@ use types::codec::{Bounded, encode};
 use types::hash::{BlobId, Hash32};
 use types::number::TaskIndex;
 
-use crate::core::{Cause, Executed, Execution};
-use crate::part::{Part, Role};
-use crate::servers::Servers;
+use crate::assignment::{Assignment, AssignmentRole};
+use crate::core::{Cause, ExecutionResult, TaskExecution};
+use crate::endpoints::Endpoints;
 
 /// The hands of a partner.
 #[derive(Debug)]
-pub struct Work {
-    servers: Servers,
+pub struct JobRunner {
+    endpoints: Endpoints,
     inputs: BlobStore,
     results: PathBuf,
     quota: u64,
@@ -34,10 +34,10 @@ pub struct Work {
     task_wall: Duration,
 }
 
-/// What [`Work`] needs to know.
+/// What [`JobRunner`] needs to know.
 #[derive(Debug, Clone)]
-pub struct WorkSettings {
-    /// Most bytes of inputs, and of one part's results.
+pub struct JobRunnerSettings {
+    /// Most bytes of inputs, and of one assignment's results.
     pub quota: u64,
     /// The program whose `worker` command runs tasks.
     pub worker: PathBuf,
@@ -86,13 +86,13 @@ impl Cancel {
     }
 }
 
-impl Work {
-    /// Opens the stores below a partner's directory. Results of parts other than `kept` are what a crash left.
+impl JobRunner {
+    /// Opens the stores below a partner's directory. Results of assignments other than `kept` are what a crash left.
     pub fn open(
         dir: &Path,
-        servers: Servers,
-        settings: WorkSettings,
-        kept: &BTreeSet<Part>,
+        endpoints: Endpoints,
+        settings: JobRunnerSettings,
+        kept: &BTreeSet<Assignment>,
     ) -> anyhow::Result<Self> {
         let results = dir.join("results");
         std::fs::create_dir_all(&results)
@@ -105,13 +105,13 @@ impl Work {
             }
         }
         let inputs = BlobStore::open(&dir.join("inputs"), settings.quota)?;
-        let WorkSettings {
+        let JobRunnerSettings {
             quota,
             worker,
             task_wall,
         } = settings;
         Ok(Self {
-            servers,
+            endpoints,
             inputs,
             results,
             quota,
@@ -120,16 +120,16 @@ impl Work {
         })
     }
 
-    fn results_of(&self, part: &Part) -> anyhow::Result<BlobStore> {
+    fn results_of(&self, assignment: &Assignment) -> anyhow::Result<BlobStore> {
         Ok(BlobStore::open(
-            &self.results.join(part.to_string()),
+            &self.results.join(assignment.to_string()),
             self.quota,
         )?)
     }
 
-    /// Lets go of a part's results.
-    pub fn forget(&self, part: &Part) -> std::io::Result<()> {
-        match std::fs::remove_dir_all(self.results.join(part.to_string())) {
+    /// Lets go of an assignment's results.
+    pub fn forget(&self, assignment: &Assignment) -> std::io::Result<()> {
+        match std::fs::remove_dir_all(self.results.join(assignment.to_string())) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -149,9 +149,9 @@ impl Work {
     /// Fetches the inputs and runs the tasks. Blocking work is done on threads for it.
     pub async fn execute(
         self: Arc<Self>,
-        execution: Execution,
+        execution: TaskExecution,
         cancel: Cancel,
-    ) -> anyhow::Result<Executed> {
+    ) -> anyhow::Result<ExecutionResult> {
         self.fetch(&execution.workload.blobs(), &cancel).await?;
         let this = Arc::clone(&self);
         tokio::task::spawn_blocking(move || this.run(execution, &cancel))
@@ -159,9 +159,9 @@ impl Work {
             .context("the execution panicked")?
     }
 
-    fn run(&self, execution: Execution, cancel: &Cancel) -> anyhow::Result<Executed> {
-        let Execution {
-            part,
+    fn run(&self, execution: TaskExecution, cancel: &Cancel) -> anyhow::Result<ExecutionResult> {
+        let TaskExecution {
+            assignment,
             workload,
             tasks,
         } = execution;
@@ -173,12 +173,12 @@ impl Work {
                 .with_context(|| format!("input {} is gone", blob.hash))?;
             files.insert(blob, path);
         }
-        let results = match part.role {
-            Role::Primary => {
-                self.forget(&part)?;
-                Some(self.results_of(&part)?)
+        let results = match assignment.role {
+            AssignmentRole::Primary => {
+                self.forget(&assignment)?;
+                Some(self.results_of(&assignment)?)
             }
-            Role::Verifier => None,
+            AssignmentRole::Verifier => None,
         };
         let limits = WorkerLimits::of(&workload, self.task_wall);
         let handle = WorkerHandle::spawn(&self.worker, &["worker"], limits)?;
@@ -212,8 +212,8 @@ impl Work {
             Some(results) => Some(keep_list(&results, &outcomes)?),
             None => None,
         };
-        Ok(Executed {
-            part,
+        Ok(ExecutionResult {
+            assignment,
             workload: job.workload,
             salt: fresh_salt()?,
             outcomes,
@@ -273,7 +273,7 @@ fn keep_list(results: &BlobStore, outcomes: &[(TaskIndex, Outcome)]) -> anyhow::
     Ok(results.put_bytes(&encode(&Outcomes(list)))?)
 }
 
-/// Random bytes for a seal: without them a short list of possible outcomes could be tried through.
+/// Random bytes for a commitment: without them a short list of possible outcomes could be tried through.
 fn fresh_salt() -> anyhow::Result<Hash32> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)

@@ -1,4 +1,4 @@
-//! Blobs down and up through servers of all kinds.
+//! Blobs down and up through endpoints of all kinds.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,31 +9,34 @@ use types::limits::BLOB_CHUNK_BYTES;
 use types::number::Attempt;
 
 use super::*;
+use crate::assignment::AssignmentRole;
+use crate::endpoints::Endpoints;
 use crate::fixture::{Fake, Running, chain, serve};
-use crate::part::Role;
-use crate::servers::Servers;
-use crate::work::WorkSettings;
+use crate::runner::JobRunnerSettings;
 
-const PART: Part = Part {
+const PART: Assignment = Assignment {
     job: JobId(Hash32([1; 32])),
     attempt: Attempt(0),
-    role: Role::Primary,
+    role: AssignmentRole::Primary,
 };
 
-async fn server() -> Running {
+async fn endpoint() -> Running {
     serve(Fake::new(chain())).await
 }
 
-fn work(dir: &Path, servers: &[&Running]) -> Work {
-    let urls: Vec<_> = servers.iter().map(|server| server.url.clone()).collect();
-    let settings = WorkSettings {
+fn work(dir: &Path, endpoints: &[&Running]) -> JobRunner {
+    let urls: Vec<_> = endpoints
+        .iter()
+        .map(|endpoint| endpoint.url.clone())
+        .collect();
+    let settings = JobRunnerSettings {
         quota: 64 << 20,
         worker: "/nonexistent".into(),
         task_wall: Duration::from_secs(1),
     };
-    Work::open(
+    JobRunner::open(
         dir,
-        Servers::new(&urls).unwrap(),
+        Endpoints::new(&urls).unwrap(),
         settings,
         &BTreeSet::from([PART]),
     )
@@ -48,10 +51,10 @@ fn bytes() -> Vec<u8> {
 
 #[tokio::test]
 async fn chunks_that_are_wrong_are_asked_of_another() {
-    let (empty, liar, honest) = (server().await, server().await, server().await);
+    let (empty, liar, honest) = (endpoint().await, endpoint().await, endpoint().await);
     let id = BlobId::of(&bytes());
-    for server in [&liar, &honest] {
-        server.fake.lock().blobs.insert(id, bytes());
+    for endpoint in [&liar, &honest] {
+        endpoint.fake.lock().blobs.insert(id, bytes());
     }
     liar.fake.lock().lies = true;
     let dir = tempfile::tempdir().unwrap();
@@ -59,30 +62,30 @@ async fn chunks_that_are_wrong_are_asked_of_another() {
     work.fetch(&[id], &Cancel::default()).await.unwrap();
     assert_eq!(work.inputs.read(id).unwrap(), bytes());
     let available: Vec<_> = work
-        .servers
+        .endpoints
         .available(Instant::now())
         .iter()
-        .map(|server| server.client.url().to_owned())
+        .map(|endpoint| endpoint.client.url().to_owned())
         .collect();
     assert_eq!(available, [empty.url.clone(), honest.url.clone()]);
 }
 
 #[tokio::test]
 async fn a_fetch_waits_for_a_blob_until_it_is_cancelled() {
-    let server = server().await;
+    let endpoint = endpoint().await;
     let dir = tempfile::tempdir().unwrap();
     let (work, cancel, id) = (
-        work(dir.path(), &[&server]),
+        work(dir.path(), &[&endpoint]),
         Cancel::default(),
         BlobId::of(b"later"),
     );
     let wanted = [id];
     let fetch = work.fetch(&wanted, &cancel);
     let bring = async {
-        while server.fake.lock().requests < 2 {
+        while endpoint.fake.lock().requests < 2 {
             tokio::task::yield_now().await;
         }
-        server.fake.lock().blobs.insert(id, b"later".to_vec());
+        endpoint.fake.lock().blobs.insert(id, b"later".to_vec());
     };
     let (fetched, ()) = tokio::join!(fetch, bring);
     fetched.unwrap();
@@ -92,7 +95,7 @@ async fn a_fetch_waits_for_a_blob_until_it_is_cancelled() {
 
 #[tokio::test]
 async fn results_go_to_one_server_that_takes_all_of_them() {
-    let (refusing, taking) = (server().await, server().await);
+    let (refusing, taking) = (endpoint().await, endpoint().await);
     refusing.fake.lock().refuses = true;
     let dir = tempfile::tempdir().unwrap();
     let work = work(dir.path(), &[&refusing, &taking]);
@@ -125,7 +128,7 @@ async fn results_go_to_one_server_that_takes_all_of_them() {
 
 #[tokio::test]
 async fn a_server_that_says_to_have_everything_is_not_the_only_one_that_gets_results() {
-    let (liar, honest) = (server().await, server().await);
+    let (liar, honest) = (endpoint().await, endpoint().await);
     liar.fake.lock().claims_all = true;
     let dir = tempfile::tempdir().unwrap();
     let work = work(dir.path(), &[&liar, &honest]);

@@ -1,4 +1,4 @@
-//! Moving blobs: down from whichever server has them, up to one that takes all of them.
+//! Moving blobs: down from whichever endpoint has them, up to one that takes all of them.
 
 use std::time::{Duration, Instant};
 
@@ -9,17 +9,17 @@ use rpc::ClientError;
 use tokio::time::MissedTickBehavior;
 use types::hash::{BlobId, JobId};
 
-use super::{Cancel, Work};
-use crate::part::Part;
-use crate::servers::Server;
+use super::{Cancel, JobRunner};
+use crate::assignment::Assignment;
+use crate::endpoints::Endpoint;
 
 /// Chunks in flight at the same time.
 const PARALLEL_CHUNKS: usize = 4;
-/// Pause before a chunk that no server had is asked for again.
+/// Pause before a chunk that no endpoint had is asked for again.
 const PAUSE: Duration = Duration::from_millis(500);
 
-impl Work {
-    /// Brings blobs here. Tries on until they are here or nobody wants them any more: which servers have them
+impl JobRunner {
+    /// Brings blobs here. Tries on until they are here or nobody wants them any more: which endpoints have them
     /// changes while they replicate.
     pub(super) async fn fetch(&self, blobs: &[BlobId], cancel: &Cancel) -> anyhow::Result<()> {
         let mut pause = tokio::time::interval(PAUSE);
@@ -42,13 +42,13 @@ impl Work {
         Ok(())
     }
 
-    /// Takes a chunk from the first server that has it. That none has it is no error; a full disk is.
+    /// Takes a chunk from the first endpoint that has it. That none has it is no error; a full disk is.
     async fn fetch_chunk(&self, blob: BlobId, chunk: u32) -> anyhow::Result<()> {
-        for server in self.servers.available(Instant::now()) {
-            let encoded = match server.client.blob_chunk(blob, u64::from(chunk)).await {
+        for endpoint in self.endpoints.available(Instant::now()) {
+            let encoded = match endpoint.client.blob_chunk(blob, u64::from(chunk)).await {
                 Ok(encoded) => encoded,
                 Err(error) => {
-                    blame(server, &error);
+                    blame(endpoint, &error);
                     continue;
                 }
             };
@@ -57,7 +57,7 @@ impl Work {
             match put.await.context("storing a chunk panicked")? {
                 Ok(_) => return Ok(()),
                 Err(blobs::StoreError::Chunk(error)) => {
-                    server.lied(Instant::now(), &error.to_string())
+                    endpoint.lied(Instant::now(), &error.to_string())
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -65,17 +65,22 @@ impl Work {
         Ok(())
     }
 
-    /// Brings a part's results to one server, the list of outcomes first: the list tells validators what else to
-    /// take. True if a server says to have all of them, which nobody proves: `offer` counts the offers before, and
-    /// each begins with another server.
-    pub async fn upload(&self, part: Part, blobs: &[BlobId], offer: usize) -> anyhow::Result<bool> {
-        let results = self.results_of(&part)?;
-        for server in self.servers.available_from(offer, Instant::now()) {
-            match upload_to(server, &results, part.job, blobs).await {
+    /// Brings an assignment's results to one endpoint, the list of outcomes first: the list tells validators what else to
+    /// take. True if an endpoint says to have all of them, which nobody proves: `offer` counts the offers before, and
+    /// each begins with another endpoint.
+    pub async fn upload(
+        &self,
+        assignment: Assignment,
+        blobs: &[BlobId],
+        offer: usize,
+    ) -> anyhow::Result<bool> {
+        let results = self.results_of(&assignment)?;
+        for endpoint in self.endpoints.available_from(offer, Instant::now()) {
+            match upload_to(endpoint, &results, assignment.job, blobs).await {
                 Ok(()) => return Ok(true),
-                Err(UploadError::Server(error)) => blame(server, &error),
+                Err(UploadError::Endpoint(error)) => blame(endpoint, &error),
                 Err(UploadError::Stuck(blob)) => {
-                    server.failed(Instant::now(), &format!("does not take blob {}", blob.hash));
+                    endpoint.failed(Instant::now(), &format!("does not take blob {}", blob.hash));
                 }
                 Err(UploadError::Here(error)) => return Err(error),
             }
@@ -85,33 +90,33 @@ impl Work {
 }
 
 enum UploadError {
-    Server(ClientError),
+    Endpoint(ClientError),
     Stuck(BlobId),
     Here(anyhow::Error),
 }
 
 async fn upload_to(
-    server: &Server,
+    endpoint: &Endpoint,
     results: &BlobStore,
     job: JobId,
     blobs: &[BlobId],
 ) -> Result<(), UploadError> {
     for blob in blobs {
         let mut sent: u64 = 0;
-        let mut missing = missing_chunks(server, *blob)
+        let mut missing = missing_chunks(endpoint, *blob)
             .await
-            .map_err(UploadError::Server)?;
+            .map_err(UploadError::Endpoint)?;
         while let Some(chunk) = missing.pop() {
             let store = results.clone();
             let (id, number) = (*blob, u32::try_from(chunk).unwrap_or(u32::MAX));
             let encoded = tokio::task::spawn_blocking(move || store.encode_chunk(id, number)).await;
             let encoded = encoded.map_err(|error| UploadError::Here(error.into()))?;
             let encoded = encoded.map_err(|error| UploadError::Here(error.into()))?;
-            let status = server
+            let status = endpoint
                 .client
                 .put_blob_chunk(job, *blob, chunk, encoded)
                 .await
-                .map_err(UploadError::Server)?;
+                .map_err(UploadError::Endpoint)?;
             sent += 1;
             if status.complete {
                 break;
@@ -119,7 +124,7 @@ async fn upload_to(
             if missing.is_empty() {
                 missing = status.missing;
             }
-            // A server that keeps asking would keep this upload for ever.
+            // An endpoint that keeps asking would keep this upload for ever.
             if sent > 2 * u64::from(blobs::chunk_count(*blob)) + 2 {
                 return Err(UploadError::Stuck(*blob));
             }
@@ -128,9 +133,9 @@ async fn upload_to(
     Ok(())
 }
 
-/// The chunks that a server still wants, as far as it lists them.
-async fn missing_chunks(server: &Server, blob: BlobId) -> Result<Vec<u64>, ClientError> {
-    match server.client.blob(blob).await {
+/// The chunks that an endpoint still wants, as far as it lists them.
+async fn missing_chunks(endpoint: &Endpoint, blob: BlobId) -> Result<Vec<u64>, ClientError> {
+    match endpoint.client.blob(blob).await {
         Ok(status) if status.complete => Ok(Vec::new()),
         Ok(status) if !status.missing.is_empty() => Ok(status.missing),
         Ok(_) => Ok((0..u64::from(blobs::chunk_count(blob))).collect()),
@@ -142,12 +147,12 @@ async fn missing_chunks(server: &Server, blob: BlobId) -> Result<Vec<u64>, Clien
 }
 
 /// Not having a blob, or not wanting it yet, is no fault; not answering is.
-fn blame(server: &Server, error: &ClientError) {
+fn blame(endpoint: &Endpoint, error: &ClientError) {
     match error {
         ClientError::Refused { status, .. } if *status < 500 => {
-            tracing::debug!(server = server.client.url(), %error, "server refused");
+            tracing::debug!(endpoint = endpoint.client.url(), %error, "endpoint refused");
         }
-        error => server.failed(Instant::now(), &error.to_string()),
+        error => endpoint.failed(Instant::now(), &error.to_string()),
     }
 }
 

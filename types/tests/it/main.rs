@@ -4,7 +4,9 @@
 
 extern crate gridproof_types as types;
 
+mod documents;
 mod golden;
 mod modules;
+mod names;
 mod records;
 mod workspace;

@@ -15,7 +15,7 @@ const MAX_LINES: usize = 750;
 /// A module's path inside its crate; the root is empty.
 type Module = Vec<String>;
 
-fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+pub fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(directory) else {
         return;
     };
@@ -64,7 +64,7 @@ struct Crate {
 }
 
 /// The text without comments, strings and the unit tests at its end.
-fn code(text: &str) -> String {
+pub fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or("");
     let mut out = String::new();
     for line in text.lines() {

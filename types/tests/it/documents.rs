@@ -1,0 +1,78 @@
+//! The documents: what they link to exists, and every decision has a status, a date and a place in the index.
+
+use std::path::{Path, PathBuf};
+
+use crate::workspace::root;
+
+/// Markdown files below a folder; build output is left out.
+fn documents(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                documents(&path, found);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.push(path);
+        }
+    }
+}
+
+/// The targets of the links `[text](target)` of a text.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut files = Vec::new();
+    documents(&root(), &mut files);
+    assert!(files.len() > 20, "the documents were not found");
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for link in links(&text) {
+            let path = link.split('#').next().unwrap();
+            let here = path.is_empty() || link.starts_with("http");
+            let target = file.parent().unwrap().join(path);
+            assert!(
+                here || target.exists(),
+                "{}: {link} leads nowhere",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_decision_has_a_status_a_date_and_a_place_in_the_index() {
+    let folder = root().join("docs/adr");
+    let index = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name == "README.md" {
+            continue;
+        }
+        let text = std::fs::read_to_string(folder.join(&name)).unwrap();
+        for part in [
+            "**Status.** ",
+            "**Date.** 20",
+            "**Problem.** ",
+            "**Choice.** ",
+        ] {
+            let part = part.trim_end();
+            assert!(text.contains(part), "{name} has no {part}");
+        }
+        assert!(
+            index.contains(&format!("({name})")),
+            "{name} is not in the index"
+        );
+        numbers.push(name.split('-').next().unwrap().parse::<u32>().unwrap());
+    }
+    numbers.sort_unstable();
+    let expected: Vec<_> = (1..).take(numbers.len()).collect();
+    assert_eq!(numbers, expected, "decisions are numbered without gaps");
+}

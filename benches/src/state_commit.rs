@@ -9,8 +9,8 @@ use store::Store;
 use types::block::{Block, Body, Header};
 use types::codec::Text;
 use types::genesis::Genesis;
-use types::hash::{Address, Hash32};
-use types::number::{Amount, Gas, ProtocolVersion, Timestamp, ValidatorIndex};
+use types::hash::{Address, Hash32, ValidatorId};
+use types::number::{Amount, Gas, ProtocolVersion, Timestamp};
 use types::params::Params;
 use types::state_key::StateKey;
 
@@ -59,7 +59,7 @@ pub fn run(keys: u32, updates: u32, runs: u32) -> Result<()> {
             height: tip.height.next(),
             parent: tip.block,
             timestamp: Timestamp(u64::from(run)),
-            proposer: ValidatorIndex(0),
+            proposer: ValidatorId::ZERO,
             transaction_root: Body::default().root(),
             base_fee: Amount::ZERO,
             next_committee: Hash32::ZERO,

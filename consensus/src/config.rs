@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use types::committee::Committee;
-use types::hash::{BlockId, ChainId, Hash32};
+use types::hash::{BlockId, ChainId, Hash32, ValidatorId};
 use types::key::{PublicKey, SecretKey, Signature};
 use types::number::{Epoch, ValidatorIndex};
 use types::params::Params;
@@ -138,7 +138,7 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let signer = Signer::new(key);
         let me = committee
-            .index_of(&signer.public())
+            .index_of_key(&signer.public())
             .ok_or(ConfigError::NotAMember(signer.public()))?;
         Ok(Self {
             chain,
@@ -149,5 +149,18 @@ impl Config {
             genesis,
             timing,
         })
+    }
+
+    /// The id of the member at a position; positions inside the engine are those of members.
+    #[must_use]
+    pub fn id_of(&self, index: ValidatorIndex) -> ValidatorId {
+        let id = self.committee.id(index);
+        id.expect("the engine names members of its committee only")
+    }
+
+    /// Our id.
+    #[must_use]
+    pub fn id(&self) -> ValidatorId {
+        self.id_of(self.me)
     }
 }

@@ -1,8 +1,7 @@
 //! What comes out of the engine, in the order in which it must be performed.
 
-use types::committee::ValidatorSet;
-use types::hash::BlockId;
-use types::number::{Height, Timestamp, ValidatorIndex, View};
+use types::hash::{BlockId, ValidatorId};
+use types::number::{Height, Timestamp, View};
 use types::vote::Certificate;
 
 use crate::input::Monotonic;
@@ -16,9 +15,9 @@ pub enum Recipients {
     /// Every other validator.
     All,
     /// One.
-    One(ValidatorIndex),
-    /// Some.
-    Some(ValidatorSet),
+    One(ValidatorId),
+    /// These, in ascending order of position in the committee.
+    Some(Vec<ValidatorId>),
 }
 
 /// Something to be done. Effects are performed in order; if one fails, none after it may be performed.
@@ -60,7 +59,7 @@ pub enum Effect {
     /// if the store does not have it.
     Serve {
         /// Who asks.
-        to: ValidatorIndex,
+        to: ValidatorId,
         /// [`Request::Block`] or [`Request::Range`].
         request: Request,
     },
@@ -69,7 +68,7 @@ pub enum Effect {
     /// A validator broke the protocol; for the log and for the peer's score. Decides nothing.
     Report {
         /// Who.
-        by: ValidatorIndex,
+        by: ValidatorId,
         /// What.
         fault: Fault,
     },

@@ -271,15 +271,17 @@ impl Engine {
         if !self.awaits_proposal(view) {
             return;
         }
-        let leader = self.leaders.leader(view);
+        let proposer = self.config.id_of(self.leaders.leader(view));
         let fits = |block: &WholeBlock| {
             let header = &block.header;
-            header.chain_id == self.config.chain && header.proposer == leader && parent_view < view
+            header.chain_id == self.config.chain
+                && header.proposer == proposer
+                && parent_view < view
         };
         let Some(block) = block.filter(fits) else {
             self.round(view).spoiled = true;
             out.late.push(Effect::Report {
-                by: leader,
+                by: proposer,
                 fault: Fault::BadProposal(view),
             });
             return;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use types::codec::Bounded;
-use types::hash::Hash32;
+use types::hash::{Hash32, ValidatorId};
 use types::number::{ValidatorIndex, View};
 use types::vote::{Certificate, Proposal, Subject, Vote};
 
@@ -84,11 +84,15 @@ impl Replica {
     }
 
     /// Takes a message that came over the connection of validator `from`.
-    pub fn receive(&mut self, now: Now, from: ValidatorIndex, message: Message) -> Effects {
+    ///
+    /// Peers are known by their ids; positions are those of this committee and stay inside. A message of somebody who
+    /// is no member, or of ourselves, changes nothing.
+    pub fn receive(&mut self, now: Now, from: ValidatorId, message: Message) -> Effects {
         let mut out = Effects::default();
-        if from == self.config.me || self.config.committee.member(from).is_none() {
-            return out;
-        }
+        let from = match self.config.committee.index_of(&from) {
+            Some(from) if from != self.config.me => from,
+            _ => return out,
+        };
         let mut events = VecDeque::new();
         match message {
             Message::Vote(vote) => self.take_vote(from, vote, &mut events, &mut out),
@@ -111,7 +115,7 @@ impl Replica {
             Message::Block(block) if !self.engine.awaits_block(block.id()) => {}
             Message::Block(block) => match WholeBlock::new(*block) {
                 Some(block) => events.push_back(Event::Block(block)),
-                None => report(from, Fault::BadAnswer, &mut out),
+                None => self.report(from, Fault::BadAnswer, &mut out),
             },
             Message::Range(_) if !self.engine.awaits_range(from) => {}
             Message::Range(range) => {
@@ -122,7 +126,7 @@ impl Replica {
                 {
                     events.push_back(Event::Range { from, range });
                 } else {
-                    report(from, Fault::BadCertificate, &mut out);
+                    self.report(from, Fault::BadCertificate, &mut out);
                 }
             }
             Message::VoteRecovery { session, votes } => {
@@ -221,11 +225,11 @@ impl Replica {
             .insert(from, now.monotonic.after(self.config.timing.retry_ms));
         let (votes, fault) = self.collector.latest_of(from);
         if let Some(fault) = fault {
-            report(from, fault, out);
+            self.report(from, fault, out);
         }
         let votes = Bounded::new(votes).unwrap_or_default();
         out.send(
-            Recipients::One(from),
+            Recipients::One(self.config.id_of(from)),
             Message::VoteRecovery { session, votes },
         );
     }
@@ -247,7 +251,7 @@ impl Replica {
             verified,
         } = self.collector.insert(from, vote, by_leader);
         for (by, fault) in faults {
-            report(by, fault, out);
+            self.report(by, fault, out);
         }
         let passed = match statement.subject {
             Subject::Finalize { .. } => statement.view,
@@ -273,10 +277,10 @@ impl Replica {
             return;
         }
         if self.engine.leader(view) != from {
-            return report(from, Fault::NotItsOwn, out);
+            return self.report(from, Fault::NotItsOwn, out);
         }
         if !self.collector.verify_proposal(proposal, from) {
-            return report(from, Fault::BadSignature, out);
+            return self.report(from, Fault::BadSignature, out);
         }
         self.engine
             .note_shown(from, view.saturating_sub(1), View::ZERO);
@@ -305,7 +309,8 @@ impl Replica {
         self.engine
             .note_shown(from, view, if is_final { view } else { View::ZERO });
         if is_final && let Some(newer) = self.engine.newer_finalization(view) {
-            out.send(Recipients::One(from), Message::Certificate(newer));
+            let to = Recipients::One(self.config.id_of(from));
+            out.send(to, Message::Certificate(newer));
         }
         self.take_certificate(from, certificate, events, out);
     }
@@ -322,8 +327,13 @@ impl Replica {
         }
         match self.collector.verify_certificate(&certificate) {
             Ok(()) => events.push_back(Event::Certificate(certificate)),
-            Err(_) => report(from, Fault::BadCertificate, out),
+            Err(_) => self.report(from, Fault::BadCertificate, out),
         }
+    }
+
+    fn report(&self, by: ValidatorIndex, fault: Fault, out: &mut Effects) {
+        let by = self.config.id_of(by);
+        out.late.push(Effect::Report { by, fault });
     }
 }
 
@@ -334,8 +344,4 @@ fn leaders_vote(proposal: &Proposal, signer: ValidatorIndex) -> Vote {
         signer,
         signature: proposal.notarize,
     }
-}
-
-fn report(by: ValidatorIndex, fault: Fault, out: &mut Effects) {
-    out.late.push(Effect::Report { by, fault });
 }

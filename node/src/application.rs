@@ -12,9 +12,9 @@ use consensus::WholeBlock;
 use state::{Branch, ChainStore, DecidedState, Diff, StateError, compute_diff};
 use types::block::{Block, Body, Header};
 use types::codec::encode;
-use types::hash::{BlockId, Hash32, TransactionId};
+use types::hash::{BlockId, Hash32, TransactionId, ValidatorId};
 use types::limits::MAX_HEADER_PATH;
-use types::number::{Gas, Height, Timestamp, ValidatorIndex, View};
+use types::number::{Gas, Height, Timestamp, View};
 use types::transaction::{SystemTransaction, TransactionReceipt};
 use vm::{Fault, Rules, Verified, gas};
 
@@ -45,7 +45,7 @@ pub struct Building {
     /// Its timestamp.
     pub timestamp: Timestamp,
     /// Who proposes it.
-    pub proposer: ValidatorIndex,
+    pub proposer: ValidatorId,
     /// What validators have to say.
     pub system: Vec<SystemTransaction>,
     /// What accounts ask for, in the order in which it is tried.

@@ -22,9 +22,9 @@ use store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use types::codec::encode;
 use types::genesis::Genesis;
-use types::hash::{Address, BlobId, JobId, TransactionId};
+use types::hash::{Address, BlobId, JobId, TransactionId, ValidatorId};
 use types::job::JobSpec;
-use types::number::{Height, Nonce, ValidatorIndex, View};
+use types::number::{Height, Nonce, View};
 use types::proof::ValueProof;
 use types::state_key::StateKey;
 use types::transaction::{Action, SignedTransaction};
@@ -115,7 +115,7 @@ pub struct NodeBackend {
     /// Blobs on disk.
     pub blobs: BlobStore,
     /// Our position in the committee.
-    pub validator: ValidatorIndex,
+    pub validator: ValidatorId,
     /// What the long poll reads; the shell adds to it when a block is committed.
     pub events: Arc<EventLog>,
     /// Jobs that ended lately.

@@ -22,9 +22,9 @@ use std::sync::Arc;
 use consensus::{Monotonic, Now, Replica, Restored, StartError, Timing};
 use state::{ChainStore, DecidedState, StateError, Undecided};
 use types::genesis::Genesis;
-use types::hash::{BlobId, BlockId, Hash32, TransactionId};
+use types::hash::{BlobId, BlockId, Hash32, TransactionId, ValidatorId};
 use types::key::{SecretKey, VrfSecretKey};
-use types::number::{Epoch, Height, ValidatorIndex, View};
+use types::number::{Epoch, Height, View};
 use types::transaction::SignedTransaction;
 use vm::Rules;
 
@@ -119,7 +119,7 @@ impl Setup {
             genesis.header().id(),
             timing,
         )?;
-        let member = rules.committee.member(consensus.me);
+        let member = rules.committee.validator(&consensus.id());
         if member.is_none_or(|member| member.vrf_key != vrf_key.public()) {
             return Err(SetupError::VrfKey);
         }
@@ -172,7 +172,7 @@ struct Timers {
 #[derive(Debug)]
 pub struct Node {
     setup: Setup,
-    own: ValidatorIndex,
+    own: ValidatorId,
     replica: Replica,
     undecided: Undecided,
     /// The results of all undecided blocks.
@@ -190,7 +190,7 @@ pub struct Node {
     start_view: View,
     pools: Pools,
     book: BlobBook,
-    peers: BTreeSet<ValidatorIndex>,
+    peers: BTreeSet<ValidatorId>,
     timers: Timers,
     stopped: bool,
 }
@@ -237,7 +237,7 @@ impl Node {
         let (replica, effects) =
             Replica::start(setup.consensus.clone(), setup.secret, now, restored)?;
         let start_view = replica.final_view();
-        let own = setup.consensus.me;
+        let own = setup.consensus.id();
         let book = BlobBook::new(Some(own), setup.retention, blobs, now.unix.0);
         let mut node = Self {
             own,
@@ -342,7 +342,7 @@ impl Node {
         &mut self,
         now: Now,
         state: &dyn DecidedState,
-        from: ValidatorIndex,
+        from: ValidatorId,
         frame: &Frame,
         out: &mut Vec<Effect>,
     ) {
@@ -428,7 +428,7 @@ impl Node {
         }
     }
 
-    fn peers_changed(&mut self, peers: BTreeSet<ValidatorIndex>, out: &mut Vec<Effect>) {
+    fn peers_changed(&mut self, peers: BTreeSet<ValidatorId>, out: &mut Vec<Effect>) {
         let new: Vec<_> = peers.difference(&self.peers).copied().collect();
         self.peers = peers;
         for peer in new {
@@ -446,9 +446,9 @@ impl Node {
         out.push(Effect::Stop(stop));
     }
 
-    /// The validator's position in the committee.
+    /// The validator's id.
     #[must_use]
-    pub fn index(&self) -> ValidatorIndex {
+    pub fn id(&self) -> ValidatorId {
         self.own
     }
 

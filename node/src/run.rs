@@ -83,7 +83,7 @@ pub async fn run_and_tell(
         genesis,
         store: store.clone(),
         blobs: blobs.clone(),
-        validator: node.index(),
+        validator: node.id(),
         // In microseconds: cursors of an earlier run lie below this one's and are told apart as too old.
         events: Arc::new(EventLog::new(
             config.rpc.kept_events,
@@ -102,7 +102,7 @@ pub async fn run_and_tell(
         p2p: network.listen_addresses(),
         rpc: server.local_address(),
     });
-    tracing::info!(rpc = %server.local_address(), validator = node.index().0, chain = %node.rules().chain_id, "started");
+    tracing::info!(rpc = %server.local_address(), validator = %node.id(), chain = %node.rules().chain_id, "started");
 
     let mut shell = Shell::new(
         node,

@@ -19,8 +19,8 @@ use consensus::{Monotonic, Now, Request};
 use p2p::PeerEvent;
 use store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
-use types::hash::TransactionId;
-use types::number::{Timestamp, ValidatorIndex};
+use types::hash::{TransactionId, ValidatorId};
+use types::number::Timestamp;
 use vm::MempoolError;
 
 use crate::application;
@@ -273,7 +273,7 @@ impl Shell {
                 Effect::Blob(request) => self.blobs.perform(request),
                 Effect::SetTimer(at) => self.timer = Some(at),
                 Effect::Report { by, fault } => {
-                    tracing::warn!(validator = by.0, ?fault, "a validator broke a rule")
+                    tracing::warn!(validator = %by, ?fault, "a validator broke a rule")
                 }
                 Effect::Stop(stop) => return Err(stop.into()),
             }
@@ -288,7 +288,7 @@ impl Shell {
             Channel::Pool => p2p::Channel::Transactions,
             Channel::Blobs => p2p::Channel::Blobs,
         };
-        let one = |to: ValidatorIndex| {
+        let one = |to: ValidatorId| {
             if let Err(error) = self.network.send(to, channel, frame.bytes.to_vec()) {
                 tracing::debug!(%error, ?channel, "frame not sent");
             }
@@ -306,9 +306,9 @@ impl Shell {
         }
     }
 
-    fn serve(&self, to: ValidatorIndex, request: Request) {
+    fn serve(&self, to: ValidatorId, request: Request) {
         let Some(turn) = self.serving.admit(to) else {
-            return tracing::debug!(validator = to.0, "asked before its last answer was made");
+            return tracing::debug!(validator = %to, "asked before its last answer was made");
         };
         let (store, network) = (self.store.clone(), self.network.clone());
         tokio::spawn(async move {

@@ -3,12 +3,13 @@
 //! The places of one validator are never taken by another: however much one sends, an event of another waits for at
 //! most what fits the queue. A place is free again once the node has taken the event.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::error::SendError;
 use tokio::sync::mpsc::{self, OwnedPermit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use types::number::ValidatorIndex;
+use types::hash::ValidatorId;
 
 use crate::handle::PeerEvent;
 
@@ -43,27 +44,29 @@ impl Queued {
 #[derive(Debug, Clone)]
 pub(crate) struct EventQueue {
     sender: mpsc::Sender<Queued>,
-    places: Arc<[Arc<Semaphore>]>,
+    places: Arc<BTreeMap<ValidatorId, Arc<Semaphore>>>,
 }
 
 /// The node's end of the queue.
 #[derive(Debug)]
 pub struct Events(mpsc::Receiver<Queued>);
 
-/// A queue for a committee of that many members.
-pub(crate) fn queue(members: usize) -> (EventQueue, Events) {
-    let share = (MAX_EVENTS / members.max(1)).max(1);
-    let (sender, receiver) = mpsc::channel(share * members + NOTICES);
-    let places = (0..members)
-        .map(|_| Arc::new(Semaphore::new(share)))
+/// A queue for a committee of these members.
+pub(crate) fn queue(members: &[ValidatorId]) -> (EventQueue, Events) {
+    let share = (MAX_EVENTS / members.len().max(1)).max(1);
+    let (sender, receiver) = mpsc::channel(share * members.len() + NOTICES);
+    let places = members
+        .iter()
+        .map(|member| (*member, Arc::new(Semaphore::new(share))))
         .collect();
+    let places = Arc::new(places);
     (EventQueue { sender, places }, Events(receiver))
 }
 
 impl EventQueue {
     /// Queues an event of a validator once one of its places is free.
-    pub(crate) async fn send(&self, from: ValidatorIndex, event: PeerEvent) -> Result<(), Closed> {
-        let places = self.places.get(usize::from(from.0)).ok_or(Closed)?;
+    pub(crate) async fn send(&self, from: ValidatorId, event: PeerEvent) -> Result<(), Closed> {
+        let places = self.places.get(&from).ok_or(Closed)?;
         let place = tokio::select! {
             place = Arc::clone(places).acquire_owned() => place.map_err(|_| Closed)?,
             () = self.sender.closed() => return Err(Closed),
@@ -98,10 +101,12 @@ mod tests {
 
     use futures::poll;
 
+    use types::testing::validator_id;
+
     use super::*;
     use crate::channel::Channel;
 
-    fn frame(from: ValidatorIndex) -> PeerEvent {
+    fn frame(from: ValidatorId) -> PeerEvent {
         PeerEvent::Frame {
             from,
             channel: Channel::Consensus,
@@ -109,9 +114,9 @@ mod tests {
         }
     }
 
-    fn sender_of(event: Option<PeerEvent>) -> u16 {
+    fn sender_of(event: Option<PeerEvent>) -> ValidatorId {
         match event {
-            Some(PeerEvent::Frame { from, .. }) => from.0,
+            Some(PeerEvent::Frame { from, .. }) => from,
             other => panic!("{other:?}"),
         }
     }
@@ -122,16 +127,17 @@ mod tests {
         tokio::task::unconstrained(floods_in_vain(&[1, 4, 200])).await;
     }
 
-    async fn floods_in_vain(committees: &[u16]) {
+    async fn floods_in_vain(committees: &[u8]) {
         for members in committees.iter().copied() {
-            let (queue, mut events) = queue(usize::from(members));
-            let flooder = ValidatorIndex(0);
+            let ids: Vec<_> = (0..members).map(validator_id).collect();
+            let (queue, mut events) = queue(&ids);
+            let flooder = validator_id(0);
             let mut taken = 0usize;
             while poll!(std::pin::pin!(queue.send(flooder, frame(flooder)))).is_ready() {
                 taken += 1;
             }
             assert!(taken <= MAX_EVENTS);
-            for other in (1..members).map(ValidatorIndex) {
+            for other in (1..members).map(validator_id) {
                 let sent = poll!(std::pin::pin!(queue.send(other, frame(other))));
                 assert_eq!(sent, Poll::Ready(Ok(())), "validator {other} of {members}");
             }
@@ -139,7 +145,7 @@ mod tests {
                 poll!(std::pin::pin!(queue.room())).is_ready(),
                 "a notice has its place too"
             );
-            assert_eq!(sender_of(events.recv().await), 0);
+            assert_eq!(sender_of(events.recv().await), flooder);
             assert!(
                 poll!(std::pin::pin!(queue.send(flooder, frame(flooder)))).is_ready(),
                 "taken: the place is free"
@@ -150,8 +156,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_without_a_node_does_not_keep_a_sender() {
-        let (queue, events) = queue(1);
-        let from = ValidatorIndex(0);
+        let from = validator_id(0);
+        let (queue, events) = queue(&[from]);
         while poll!(std::pin::pin!(queue.send(from, frame(from)))).is_ready() {}
         let mut waiting = std::pin::pin!(queue.send(from, frame(from)));
         assert!(poll!(&mut waiting).is_pending());

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use types::hash::ValidatorId;
 
 use libp2p::{Multiaddr, PeerId, Stream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use types::number::ValidatorIndex;
 
 use crate::channel::{Channel, Protocol};
 use crate::counters::{Counters, Counting};
@@ -20,17 +20,17 @@ pub enum PeerEvent {
     /// A validator can be sent to.
     Connected {
         /// Which.
-        validator: ValidatorIndex,
+        validator: ValidatorId,
     },
     /// A validator can no longer be sent to.
     Disconnected {
         /// Which.
-        validator: ValidatorIndex,
+        validator: ValidatorId,
     },
     /// A validator sent a frame.
     Frame {
         /// Which.
-        from: ValidatorIndex,
+        from: ValidatorId,
         /// On which channel.
         channel: Channel,
         /// What.
@@ -39,7 +39,7 @@ pub enum PeerEvent {
     /// A validator asks something; dropping `reply` refuses.
     Request {
         /// Which.
-        from: ValidatorIndex,
+        from: ValidatorId,
         /// What, at most [`Channel::Blobs`]' frame limit.
         bytes: Vec<u8>,
         /// Takes the answer, at most [`Channel::Blobs`]' frame limit.
@@ -52,7 +52,7 @@ pub enum PeerEvent {
 pub enum SendError {
     /// No connection to that validator now.
     #[error("validator {0} is not connected")]
-    NotConnected(ValidatorIndex),
+    NotConnected(ValidatorId),
     /// Longer than the channel admits.
     #[error("a frame of {found} bytes where at most {limit} are allowed")]
     TooLarge {
@@ -68,7 +68,7 @@ pub enum SendError {
 pub enum RequestError {
     /// No connection to that validator now.
     #[error("validator {0} is not connected")]
-    NotConnected(ValidatorIndex),
+    NotConnected(ValidatorId),
     /// Longer than a request may be.
     #[error("a request of {found} bytes where at most {limit} are allowed")]
     TooLarge {
@@ -81,13 +81,13 @@ pub enum RequestError {
     #[error("validator {peer} gave no answer: {reason}")]
     Failed {
         /// Which.
-        peer: ValidatorIndex,
+        peer: ValidatorId,
         /// What happened.
         reason: String,
     },
     /// No answer in time.
     #[error("validator {0} did not answer in time")]
-    Timeout(ValidatorIndex),
+    Timeout(ValidatorId),
     /// The network is shut down.
     #[error("the network is shut down")]
     Closed,
@@ -124,13 +124,13 @@ impl Outboxes {
 /// What handles and the network's tasks share.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
-    connected: Mutex<BTreeMap<ValidatorIndex, Arc<Outboxes>>>,
+    connected: Mutex<BTreeMap<ValidatorId, Arc<Outboxes>>>,
     addresses: Mutex<Vec<Multiaddr>>,
     pub(crate) counting: Counting,
 }
 
 impl Shared {
-    pub(crate) fn connected(&self) -> MutexGuard<'_, BTreeMap<ValidatorIndex, Arc<Outboxes>>> {
+    pub(crate) fn connected(&self) -> MutexGuard<'_, BTreeMap<ValidatorId, Arc<Outboxes>>> {
         self.connected
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -182,12 +182,7 @@ impl Handle {
     }
 
     /// Queues a frame for a validator. Never blocks: if the peer reads too slowly its oldest frames are dropped.
-    pub fn send(
-        &self,
-        to: ValidatorIndex,
-        channel: Channel,
-        bytes: Vec<u8>,
-    ) -> Result<(), SendError> {
+    pub fn send(&self, to: ValidatorId, channel: Channel, bytes: Vec<u8>) -> Result<(), SendError> {
         check_length(channel, bytes.len())?;
         let outboxes = self
             .0
@@ -212,11 +207,7 @@ impl Handle {
     }
 
     /// Asks a validator and waits for its answer.
-    pub async fn request(
-        &self,
-        to: ValidatorIndex,
-        bytes: Vec<u8>,
-    ) -> Result<Vec<u8>, RequestError> {
+    pub async fn request(&self, to: ValidatorId, bytes: Vec<u8>) -> Result<Vec<u8>, RequestError> {
         let (found, limit) = (bytes.len(), Protocol::Request.max_frame_bytes());
         if found > limit {
             return Err(RequestError::TooLarge { found, limit });
@@ -257,7 +248,7 @@ impl Handle {
 
     /// The validators that are connected now, this node not among them.
     #[must_use]
-    pub fn peers(&self) -> Vec<ValidatorIndex> {
+    pub fn peers(&self) -> Vec<ValidatorId> {
         self.0.shared.connected().keys().copied().collect()
     }
 

@@ -6,13 +6,13 @@
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use types::hash::ValidatorId;
 
 use futures::future::{Either, select};
 use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::{PeerId, Stream};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use types::number::ValidatorIndex;
 
 use crate::channel::{Channel, Protocol};
 use crate::counters::Counting;
@@ -100,7 +100,7 @@ async fn pump(stream: Stream, outbox: &Outbox) -> io::Result<()> {
 /// A node that is slow to take them slows the peer down.
 pub(crate) async fn read_channel(
     mut stream: Stream,
-    from: ValidatorIndex,
+    from: ValidatorId,
     channel: Channel,
     events: EventQueue,
     shared: Arc<Shared>,
@@ -188,7 +188,7 @@ pub(crate) async fn ask(
 /// Reads a request, has the node answer it, and sends the answer, all within `time`. Dropping the stream refuses.
 pub(crate) async fn answer(
     mut stream: Stream,
-    from: ValidatorIndex,
+    from: ValidatorId,
     events: EventQueue,
     time: Duration,
     shared: Arc<Shared>,

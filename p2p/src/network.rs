@@ -17,8 +17,8 @@ use libp2p::{Multiaddr, PeerId, Swarm};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use types::hash::ValidatorId;
 use types::key::SecretKey;
-use types::number::ValidatorIndex;
 
 use crate::behaviour::{Behaviour, BehaviourEvent};
 use crate::channel::{Channel, Protocol};
@@ -49,7 +49,7 @@ const MAX_PENDING: usize = 1_024;
 
 /// What a validator's node signs its records with.
 struct Identity {
-    validator: ValidatorIndex,
+    validator: ValidatorId,
     validator_key: SecretKey,
     node_key: SecretKey,
     chain: types::hash::ChainId,
@@ -229,7 +229,7 @@ impl Network {
     }
 
     /// A connected peer is a validator's from now on: it may send frames, and is sent frames and all records.
-    fn bind(&mut self, peer: PeerId, validator: ValidatorIndex) {
+    fn bind(&mut self, peer: PeerId, validator: ValidatorId) {
         let Some(known) = self.peers.get_mut(&peer) else {
             return;
         };
@@ -383,7 +383,7 @@ impl Network {
     }
 
     /// A validator's newest record binds a peer, in place of another maybe.
-    fn on_binding(&mut self, validator: ValidatorIndex, peer: PeerId, replaced: Option<PeerId>) {
+    fn on_binding(&mut self, validator: ValidatorId, peer: PeerId, replaced: Option<PeerId>) {
         self.swarm
             .behaviour_mut()
             .streams

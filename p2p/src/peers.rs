@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
+use types::hash::ValidatorId;
 
 use libp2p::swarm::ConnectionId;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use types::limits::MAX_COMMITTEE;
-use types::number::ValidatorIndex;
 
 use crate::channel::Protocol;
 use crate::outbox::Outbox;
@@ -33,7 +33,7 @@ pub(crate) struct Peer {
     /// When it connected.
     pub(crate) since: Instant,
     /// The validator it is bound to.
-    pub(crate) validator: Option<ValidatorIndex>,
+    pub(crate) validator: Option<ValidatorId>,
     /// Records that it is to be told.
     pub(crate) records: Arc<Outbox>,
     /// Requests of it that may be answered at once.

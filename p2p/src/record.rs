@@ -9,9 +9,8 @@ use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use types::codec::{Bounded, CodecError, decode, encode};
 use types::committee::Committee;
-use types::hash::{ChainId, Domain};
+use types::hash::{ChainId, Domain, ValidatorId};
 use types::key::{KeyError, PublicKey, SecretKey, Signature, signing_hash};
-use types::number::ValidatorIndex;
 
 /// Most addresses in a record.
 pub const MAX_ADDRESSES: usize = 8;
@@ -134,15 +133,15 @@ impl SignedRecord {
         Ok(decode(bytes, MAX_RECORD_BYTES)?)
     }
 
-    /// Verifies membership, addresses and both signatures; gives the validator's position.
+    /// Verifies membership, addresses and both signatures; gives the validator's id.
     pub fn verify(
         &self,
         committee: &Committee,
         chain: ChainId,
-    ) -> Result<ValidatorIndex, RecordError> {
+    ) -> Result<ValidatorId, RecordError> {
         let record = &self.record;
-        let index = committee
-            .index_of(&record.validator)
+        let member = committee
+            .validator(&record.validator.validator_id())
             .ok_or(RecordError::Stranger(record.validator))?;
         if record.dialable().len() != record.addresses.len() {
             return Err(RecordError::Address);
@@ -160,7 +159,7 @@ impl SignedRecord {
             .node_key
             .verify(&hash, &self.node_signature)
             .map_err(|_| RecordError::NodeSignature)?;
-        Ok(index)
+        Ok(member.id())
     }
 }
 

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use libp2p::identity::ed25519;
 use libp2p::{Multiaddr, PeerId};
 use types::committee::Committee;
-use types::hash::ChainId;
+use types::hash::{ChainId, ValidatorId};
 use types::key::PublicKey;
-use types::number::ValidatorIndex;
 
 use crate::record::{RecordError, SignedRecord};
 
@@ -31,12 +30,12 @@ pub(crate) enum Accepted {
         /// The node.
         node: PeerId,
         /// Whose it is.
-        by: ValidatorIndex,
+        by: ValidatorId,
     },
     /// It counts from now on.
     New {
         /// Whose it is.
-        validator: ValidatorIndex,
+        validator: ValidatorId,
         /// The peer that it binds.
         peer: PeerId,
         /// The peer that was bound until now, if it is another.
@@ -49,10 +48,10 @@ pub(crate) enum Accepted {
 pub enum RegistryError {
     /// A node key is not an ed25519 point.
     #[error("the node key of validator {0} is not a valid key")]
-    NodeKey(ValidatorIndex),
+    NodeKey(ValidatorId),
     /// Two validators have one node key.
     #[error("validators {0} and {1} have the same node key")]
-    Shared(ValidatorIndex, ValidatorIndex),
+    Shared(ValidatorId, ValidatorId),
 }
 
 /// The bindings.
@@ -61,28 +60,29 @@ pub(crate) struct Registry {
     chain: ChainId,
     committee: Committee,
     /// This node, if it is a validator's.
-    own: Option<(ValidatorIndex, PublicKey)>,
+    own: Option<(ValidatorId, PublicKey)>,
     /// What this node says of itself.
     own_record: Option<SignedRecord>,
-    peers: BTreeMap<PeerId, ValidatorIndex>,
-    records: BTreeMap<ValidatorIndex, SignedRecord>,
+    peers: BTreeMap<PeerId, ValidatorId>,
+    records: BTreeMap<ValidatorId, SignedRecord>,
 }
 
 impl Registry {
     pub(crate) fn new(
         chain: ChainId,
         committee: Committee,
-        own: Option<(ValidatorIndex, PublicKey)>,
+        own: Option<(ValidatorId, PublicKey)>,
     ) -> Result<Self, RegistryError> {
         let mut peers = BTreeMap::new();
-        for (index, member) in committee.indices().zip(committee.members()) {
+        for member in committee.members() {
+            let validator = member.id();
             // This node's binding is its configuration, whatever genesis says.
             let key = own
-                .filter(|(own, _)| *own == index)
+                .filter(|(own, _)| *own == validator)
                 .map_or(member.node_key, |(_, key)| key);
-            let peer = peer_id(&key).ok_or(RegistryError::NodeKey(index))?;
-            if let Some(other) = peers.insert(peer, index) {
-                return Err(RegistryError::Shared(other, index));
+            let peer = peer_id(&key).ok_or(RegistryError::NodeKey(validator))?;
+            if let Some(other) = peers.insert(peer, validator) {
+                return Err(RegistryError::Shared(other, validator));
             }
         }
         Ok(Self {
@@ -96,12 +96,12 @@ impl Registry {
     }
 
     /// The validator that a peer is bound to.
-    pub(crate) fn validator_of(&self, peer: &PeerId) -> Option<ValidatorIndex> {
+    pub(crate) fn validator_of(&self, peer: &PeerId) -> Option<ValidatorId> {
         self.peers.get(peer).copied()
     }
 
     /// The peer that is bound to a validator.
-    pub(crate) fn peer_of(&self, validator: ValidatorIndex) -> Option<PeerId> {
+    pub(crate) fn peer_of(&self, validator: ValidatorId) -> Option<PeerId> {
         self.peers
             .iter()
             .find(|(_, bound)| **bound == validator)
@@ -119,7 +119,7 @@ impl Registry {
     }
 
     /// The addresses that a validator gave last.
-    pub(crate) fn addresses(&self, validator: ValidatorIndex) -> Vec<Multiaddr> {
+    pub(crate) fn addresses(&self, validator: ValidatorId) -> Vec<Multiaddr> {
         self.records
             .get(&validator)
             .map(|signed| signed.record.dialable())

@@ -8,11 +8,10 @@ pub use job::{JobList, JobSummary, JobView, VerifierView};
 use serde::{Deserialize, Serialize};
 use types::block::Header;
 use types::codec::encode;
-use types::hash::{Address, BlockId, ChainId, Hash32, JobId, TransactionId};
+use types::hash::{Address, BlockId, ChainId, Hash32, JobId, TransactionId, ValidatorId};
 use types::job::{Escrow, PartnerProfile, Policy};
 use types::number::{
-    Amount, Attempt, ChainTime, Epoch, Height, Nonce, ProtocolVersion, Timestamp, ValidatorIndex,
-    View,
+    Amount, Attempt, ChainTime, Epoch, Height, Nonce, ProtocolVersion, Timestamp, View,
 };
 use types::proof::ValueProof;
 use types::transaction::{Failure, SystemTransaction, Transaction, TransactionReceipt};
@@ -28,8 +27,8 @@ pub struct Status {
     pub version: String,
     /// The rules in force.
     pub protocol_version: ProtocolVersion,
-    /// The node's position in the committee, if it is a validator.
-    pub validator: Option<ValidatorIndex>,
+    /// The node's validator id, if it is a validator.
+    pub validator: Option<ValidatorId>,
     /// Members of the committee.
     pub committee_size: u16,
     /// Committee members connected now, this node not counted.

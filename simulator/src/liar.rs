@@ -73,7 +73,7 @@ impl Liar {
     ) -> Option<Message> {
         let before = self.proposals.get(&View(own.view.0.checked_sub(1)?))?;
         let Block { mut header, body } = before.block.clone();
-        header.proposer = index;
+        header.proposer = key.public().validator_id();
         header.timestamp.0 += 1;
         let chain = header.chain_id;
         let block = Block { header, body };

@@ -7,8 +7,8 @@ use node::application;
 use node::core::{Channel, Effect, Event, Frame, Setup, Target, Ticket};
 use partner::core::TaskExecution;
 use state::{ChainStore, MemoryStore};
-use types::hash::{BlobId, Hash32};
-use types::number::{Height, ValidatorIndex};
+use types::hash::{BlobId, Hash32, ValidatorId};
+use types::number::Height;
 
 use crate::genesis::{self, MemberKeys};
 use crate::grid::Grid;
@@ -36,7 +36,7 @@ mod send;
 enum Happening {
     Arrive {
         host: HostId,
-        from: ValidatorIndex,
+        from: ValidatorId,
         frame: Frame,
     },
     Wake {
@@ -60,7 +60,7 @@ enum Happening {
         host: HostId,
         life: u32,
         blob: BlobId,
-        from: ValidatorIndex,
+        from: ValidatorId,
     },
     Read {
         host: HostId,
@@ -85,6 +85,8 @@ pub(crate) struct World {
     judge: Judge,
     liar: Liar,
     keys: Vec<MemberKeys>,
+    /// The members' ids, in the committee's order.
+    ids: Vec<ValidatorId>,
     trace: blake3::Hasher,
     events: u64,
     frames: u64,
@@ -136,6 +138,11 @@ impl World {
             random,
             judge: Judge::default(),
             liar: Liar::default(),
+            ids: chain
+                .members
+                .iter()
+                .map(|keys| keys.validator.public().validator_id())
+                .collect(),
             keys: chain.members,
             trace: blake3::Hasher::new(),
             events: 0,
@@ -422,10 +429,10 @@ impl World {
     fn accused(
         &self,
         by: HostId,
-        accused: ValidatorIndex,
+        accused: ValidatorId,
         fault: &consensus::Fault,
     ) -> Result<(), Violation> {
-        let member = usize::from(accused.0);
+        let member = self.member_of(accused);
         if self.hosts[by].is_liar || self.scenario.committee.twins().contains(&member) {
             return Ok(());
         }
@@ -434,6 +441,12 @@ impl World {
             member,
             fault: fault.to_string(),
         })
+    }
+
+    /// The position of a member.
+    fn member_of(&self, id: ValidatorId) -> usize {
+        let position = self.ids.iter().position(|known| *known == id);
+        position.expect("hosts know members only")
     }
 
     fn stopped(&mut self, host: HostId, why: String) -> Result<(), Violation> {

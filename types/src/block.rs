@@ -4,10 +4,10 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{Bounded, encode};
-use crate::hash::{BlockId, ChainId, Domain, Hash32};
+use crate::hash::{BlockId, ChainId, Domain, Hash32, ValidatorId};
 use crate::limits::{MAX_BLOCK_TRANSACTIONS, MAX_BODY_BYTES, MAX_SYSTEM_TRANSACTIONS};
 use crate::merkle::merkle_root;
-use crate::number::{Amount, Gas, Height, ProtocolVersion, Timestamp, ValidatorIndex};
+use crate::number::{Amount, Gas, Height, ProtocolVersion, Timestamp};
 use crate::transaction::{SignedTransaction, SystemTransaction};
 
 /// A block's header; its hash is the block's id.
@@ -24,8 +24,8 @@ pub struct Header {
     pub parent: BlockId,
     /// Milliseconds, above the parent's.
     pub timestamp: Timestamp,
-    /// The proposer's position in the committee.
-    pub proposer: ValidatorIndex,
+    /// The validator that proposed the block; a member of the committee of the block's epoch.
+    pub proposer: ValidatorId,
     /// Commits to the body, see [`Body::root`].
     pub transaction_root: Hash32,
     /// The least fee of a transaction in this block.

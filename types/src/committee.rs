@@ -1,10 +1,12 @@
 //! The consensus committee: validators sorted by key, with voting stakes and the thresholds that follow.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::Bounded;
-use crate::hash::{Domain, Hash32};
+use crate::hash::{Domain, Hash32, ValidatorId};
 use crate::key::{PublicKey, VrfPublicKey};
 use crate::limits::MAX_COMMITTEE;
 use crate::number::{Stake, ValidatorIndex};
@@ -15,7 +17,7 @@ use crate::number::{Stake, ValidatorIndex};
 )]
 #[serde(deny_unknown_fields)]
 pub struct Validator {
-    /// Signs votes, proposals and stored statements; its account is `key.address()`.
+    /// Signs votes, proposals and stored statements.
     pub key: PublicKey,
     /// Proves beacon outputs.
     pub vrf_key: VrfPublicKey,
@@ -25,7 +27,15 @@ pub struct Validator {
     pub stake: Stake,
 }
 
-/// Why a list of validators is no committee.
+impl Validator {
+    /// The validator's id: the address of its key.
+    #[must_use]
+    pub fn id(&self) -> ValidatorId {
+        self.key.validator_id()
+    }
+}
+
+/// Why a list of validators cannot be a committee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CommitteeError {
     /// No member.
@@ -59,6 +69,12 @@ pub struct Committee {
     members: Vec<Validator>,
     #[borsh(skip)]
     thresholds: Thresholds,
+    /// The members' ids, by position; follows from the members.
+    #[borsh(skip)]
+    ids: Vec<ValidatorId>,
+    /// The position of each id; follows from the members.
+    #[borsh(skip)]
+    positions: BTreeMap<ValidatorId, ValidatorIndex>,
 }
 
 impl Committee {
@@ -88,9 +104,13 @@ impl Committee {
             faulty: Stake(faulty),
             quorum: Stake(total - faulty),
         };
+        let ids: Vec<_> = members.iter().map(Validator::id).collect();
+        let positions = ids.iter().copied().zip(positions(ids.len())).collect();
         Ok(Self {
             members,
             thresholds,
+            ids,
+            positions,
         })
     }
 
@@ -106,26 +126,45 @@ impl Committee {
         self.thresholds
     }
 
+    /// The id of the member at a position.
+    #[must_use]
+    pub fn id(&self, index: ValidatorIndex) -> Option<ValidatorId> {
+        self.ids.get(usize::from(index.0)).copied()
+    }
+
+    /// The ids of all members, by position.
+    #[must_use]
+    pub fn ids(&self) -> &[ValidatorId] {
+        &self.ids
+    }
+
+    /// The position of the member with this id.
+    #[must_use]
+    pub fn index_of(&self, id: &ValidatorId) -> Option<ValidatorIndex> {
+        self.positions.get(id).copied()
+    }
+
+    /// The member with this id.
+    #[must_use]
+    pub fn validator(&self, id: &ValidatorId) -> Option<&Validator> {
+        self.member(self.index_of(id)?)
+    }
+
     /// The member at a position.
     #[must_use]
     pub fn member(&self, index: ValidatorIndex) -> Option<&Validator> {
         self.members.get(usize::from(index.0))
     }
 
-    /// The position of a key.
+    /// The position of the member that signs with this key.
     #[must_use]
-    pub fn index_of(&self, key: &PublicKey) -> Option<ValidatorIndex> {
-        let position = self
-            .members
-            .binary_search_by(|member| member.key.cmp(key))
-            .ok()?;
-        u16::try_from(position).ok().map(ValidatorIndex)
+    pub fn index_of_key(&self, key: &PublicKey) -> Option<ValidatorIndex> {
+        self.index_of(&key.validator_id())
     }
 
     /// All positions.
-    pub fn indices(&self) -> impl Iterator<Item = ValidatorIndex> + '_ {
-        (0..self.members.len())
-            .map(|i| ValidatorIndex(u16::try_from(i).expect("at most 256 members")))
+    pub fn indices(&self) -> impl Iterator<Item = ValidatorIndex> + use<> {
+        positions(self.members.len())
     }
 
     /// The stake of those in `set`; positions outside the committee count nothing.
@@ -139,6 +178,17 @@ impl Committee {
         )
     }
 
+    /// The stake of those with these ids; ids of others count nothing.
+    #[must_use]
+    pub fn stake_of_ids(&self, ids: &BTreeSet<ValidatorId>) -> Stake {
+        Stake(
+            ids.iter()
+                .filter_map(|id| self.validator(id))
+                .map(|member| member.stake.0)
+                .sum(),
+        )
+    }
+
     /// The hash of the members, as a header announces the next committee.
     #[must_use]
     pub fn hash(&self) -> Hash32 {
@@ -146,7 +196,11 @@ impl Committee {
     }
 }
 
-/// A set of committee positions. Canonical: no trailing zero byte, so one set has one encoding.
+fn positions(count: usize) -> impl Iterator<Item = ValidatorIndex> + use<> {
+    (0..count).map(|at| ValidatorIndex(u16::try_from(at).expect("at most 256 members")))
+}
+
+/// A set of committee positions, as a certificate holds it. Canonical: no trailing zero byte, so one set has one encoding.
 #[derive(
     Debug, Clone, PartialEq, Eq, Hash, Default, PartialOrd, Ord, BorshSerialize, Serialize,
 )]

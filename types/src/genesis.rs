@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::block::{Body, Header};
 use crate::codec::{CodecError, Text, decode, encode};
 use crate::committee::{Committee, CommitteeError, Validator};
-use crate::hash::{Address, BlockId, ChainId, Domain, Hash32};
+use crate::hash::{Address, BlockId, ChainId, Domain, Hash32, ValidatorId};
 use crate::job::PartnerProfile;
 use crate::limits::{MAX_COMMITTEE, MAX_GENESIS_BYTES, MAX_NAME_BYTES, MAX_PARTNERS};
-use crate::number::{Amount, Gas, Height, Timestamp, ValidatorIndex};
+use crate::number::{Amount, Gas, Height, Timestamp};
 use crate::params::Params;
 
 /// The genesis of a chain: canonical borsh, shown as TOML.
@@ -152,7 +152,7 @@ impl Genesis {
             height: Height::ZERO,
             parent: BlockId::default(),
             timestamp: self.time,
-            proposer: ValidatorIndex::ZERO,
+            proposer: ValidatorId::ZERO,
             transaction_root: Body::default().root(),
             base_fee: self.params.min_fee,
             next_committee: Hash32::ZERO,

@@ -237,6 +237,44 @@ hash_id! {
 pub struct Address(pub [u8; ADDRESS_BYTES]);
 hex_text!(Address, ADDRESS_BYTES);
 
+impl AsRef<[u8]> for Address {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<[u8; ADDRESS_BYTES]> for Address {
+    fn from(bytes: [u8; ADDRESS_BYTES]) -> Self {
+        Self(bytes)
+    }
+}
+
+/// Names a validator for good: the account of the key with which it first took office. A validator is known by its id
+/// in state, in headers and statements, among peers and in the API. Its position in a committee
+/// ([`crate::number::ValidatorIndex`]) means something in the certificates of that committee only.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, BorshSerialize, BorshDeserialize,
+)]
+pub struct ValidatorId(pub Address);
+hex_text!(ValidatorId, ADDRESS_BYTES);
+
+impl AsRef<[u8]> for ValidatorId {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_ref()
+    }
+}
+
+impl ValidatorId {
+    /// The lowest id in the order of ids; no validator has it.
+    pub const ZERO: Self = Self(Address([0; ADDRESS_BYTES]));
+
+    /// The account that fees, penalties and rewards of the validator concern.
+    #[must_use]
+    pub fn account(&self) -> Address {
+        self.0
+    }
+}
+
 /// Names bytes: their plain BLAKE3 hash and their length.
 #[derive(
     Clone,

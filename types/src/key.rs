@@ -13,7 +13,7 @@ use ed25519_zebra::{VerificationKey, VerificationKeyBytes, batch};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use crate::hash::{Address, ChainId, Domain, Hash32, hex_text};
+use crate::hash::{Address, ChainId, Domain, Hash32, ValidatorId, hex_text};
 use crate::limits::ADDRESS_BYTES;
 
 /// Why a key or a proof is refused.
@@ -59,6 +59,12 @@ impl PublicKey {
         let mut bytes = [0; ADDRESS_BYTES];
         bytes.copy_from_slice(&hash.0[..ADDRESS_BYTES]);
         Address(bytes)
+    }
+
+    /// The id of the validator that takes office with this key.
+    #[must_use]
+    pub fn validator_id(&self) -> ValidatorId {
+        ValidatorId(self.address())
     }
 
     /// Refuses non-canonical encodings and points of small order.

@@ -22,5 +22,7 @@ pub mod order;
 pub mod params;
 pub mod proof;
 pub mod state_key;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod transaction;
 pub mod vote;

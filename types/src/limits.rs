@@ -176,7 +176,8 @@ const _: () = {
         "one validator's statements can fill a block"
     );
     assert!(
-        MAX_PAST_SNAPSHOTS * 16 + MAX_COMMITTEE * 8 + 1_024 <= MAX_STATE_VALUE_BYTES,
+        MAX_PAST_SNAPSHOTS * 16 + MAX_COMMITTEE * (ADDRESS_BYTES + 8) + 1_024
+            <= MAX_STATE_VALUE_BYTES,
         "the chain's record fits"
     );
     assert!(

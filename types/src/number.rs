@@ -74,7 +74,8 @@ number! {
     Nonce(u64);
     /// A step of the random beacon.
     BeaconStep(u64);
-    /// Position of a validator in its committee, sorted by key.
+    /// Position of a validator in one committee, sorted by key: the bit that stands for it in that committee's
+    /// certificates. Everywhere else a validator is its [`crate::hash::ValidatorId`].
     ValidatorIndex(u16);
     /// Position of a task in its job.
     TaskIndex(u32);

@@ -4,11 +4,11 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
 use crate::attestation::Opening;
-use crate::hash::{Address, ChainId, Domain, Hash32, JobId, TransactionId};
+use crate::hash::{Address, ChainId, Domain, Hash32, JobId, TransactionId, ValidatorId};
 use crate::job::{JobSpec, PartnerProfile};
 use crate::key::{KeyError, PublicKey, SecretKey, Signature, Signed, VrfProof, signing_hash};
 use crate::merkle::merkle_root;
-use crate::number::{Amount, Attempt, BeaconStep, Height, Nonce, ValidatorIndex};
+use crate::number::{Amount, Attempt, BeaconStep, Height, Nonce};
 
 /// An account's request, without its signature. Its id is the hash of these bytes.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -209,8 +209,8 @@ pub enum SystemTransaction {
     Stored {
         /// What is held.
         statement: StoredStatement,
-        /// Who holds it.
-        validator: ValidatorIndex,
+        /// The validator that holds it; a member of the committee.
+        validator: ValidatorId,
         /// Over the statement, in the domain `SIGN_STORED`.
         signature: Signature,
     },

@@ -12,10 +12,10 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use state::{StateRead, read_as};
 use types::attestation::{beacon_input, next_beacon};
-use types::hash::{ChainId, Domain, Hash32};
+use types::hash::{ChainId, Domain, Hash32, ValidatorId};
 use types::key::{VrfOutput, VrfProof};
 use types::limits::BEACON_STEPS_KEPT;
-use types::number::{BeaconStep, ChainTime, Epoch, Height, ValidatorIndex};
+use types::number::{BeaconStep, ChainTime, Epoch, Height};
 use types::order::{ORDER_SLOTS, stake_order};
 use types::state_key::StateKey;
 
@@ -57,8 +57,8 @@ pub enum BeaconError {
 pub struct BeaconDuty {
     /// The step.
     pub step: BeaconStep,
-    /// Whose turn it is.
-    pub contributor: ValidatorIndex,
+    /// The validator whose output the step takes.
+    pub contributor: ValidatorId,
     /// What its VRF is run over.
     pub input: Hash32,
 }
@@ -108,7 +108,7 @@ impl Beacon {
         }
         let member = rules
             .committee
-            .member(duty.contributor)
+            .validator(&duty.contributor)
             .ok_or(BeaconError::BadProof(step))?;
         member
             .vrf_key
@@ -125,14 +125,17 @@ pub fn first_seed(chain_id: ChainId, epoch: Epoch) -> Hash32 {
 
 /// The contributor of a step: windows of 256 steps, slots in proportion to stake, permuted by seed and window.
 #[must_use]
-pub fn contributor(rules: &Rules, seed: &Hash32, step: BeaconStep) -> ValidatorIndex {
+pub fn contributor(rules: &Rules, seed: &Hash32, step: BeaconStep) -> ValidatorId {
     let slots = u64::try_from(ORDER_SLOTS).expect("256 fits");
     let order = stake_order(
         &rules.committee,
         &Hash32::of(Domain::CONTRIBUTORS, &(seed, step.0 / slots)),
     );
     let slot = usize::try_from(step.0 % slots).expect("below 256");
-    order[slot]
+    rules
+        .committee
+        .id(order[slot])
+        .expect("the order holds members only")
 }
 
 impl Context<'_> {
@@ -143,10 +146,7 @@ impl Context<'_> {
                 return Ok(());
             }
             let silent = self.beacon.duty(self.rules).contributor;
-            if let Some(member) = self.rules.committee.member(silent) {
-                let account = member.key.address();
-                self.burn_from(&account, self.rules.params.beacon_skip_penalty)?;
-            }
+            self.burn_from(&silent.account(), self.rules.params.beacon_skip_penalty)?;
         }
         let step = self.beacon.step.next();
         self.beacon = Beacon {

@@ -8,9 +8,9 @@
 use state::StateRead;
 use types::block::{Body, Header};
 use types::codec::Bounded;
-use types::hash::TransactionId;
+use types::hash::{TransactionId, ValidatorId};
 use types::limits::{MAX_BLOCK_TRANSACTIONS, MAX_BODY_BYTES, MAX_REFUSED, MAX_SYSTEM_TRANSACTIONS};
-use types::number::{Gas, Timestamp, ValidatorIndex};
+use types::number::{Gas, Timestamp};
 use types::transaction::{Action, SystemTransaction};
 
 use crate::charge::Verified;
@@ -36,7 +36,7 @@ pub fn build<'c>(
     rules: &Rules,
     view: &dyn StateRead,
     parent: &Header,
-    proposer: ValidatorIndex,
+    proposer: ValidatorId,
     timestamp: Timestamp,
     system: &[SystemTransaction],
     candidates: impl IntoIterator<Item = &'c Verified>,

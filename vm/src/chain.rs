@@ -2,9 +2,9 @@
 
 use state::{StateRead, Writes};
 use types::block::{Block, Header};
-use types::hash::{BlockId, ChainId, Hash32};
+use types::hash::{BlockId, ChainId, Hash32, ValidatorId};
 use types::key::VrfProof;
-use types::number::{Amount, BeaconStep, Gas, Height, ProtocolVersion, Timestamp, ValidatorIndex};
+use types::number::{Amount, BeaconStep, Gas, Height, ProtocolVersion, Timestamp};
 use types::transaction::{SystemTransaction, TransactionReceipt};
 
 use crate::charge::{self, ChargeError};
@@ -72,7 +72,7 @@ pub enum BlockError {
     },
     /// A proposer who is no member.
     #[error("the proposer {0} is no member of the committee")]
-    Proposer(ValidatorIndex),
+    Proposer(ValidatorId),
     /// A body that the header does not commit to, or that is too long.
     #[error("the body does not fit the header or its byte limit")]
     Body,
@@ -214,7 +214,7 @@ fn check_header(rules: &Rules, parent: &Header, block: &Block) -> Result<(), Blo
             parent: parent.timestamp,
         });
     }
-    if rules.committee.member(header.proposer).is_none() {
+    if rules.committee.validator(&header.proposer).is_none() {
         return Err(BlockError::Proposer(header.proposer));
     }
     let expected = rules.params.min_fee;

@@ -4,13 +4,12 @@
 //! take it out, [`Context::credit`], [`Context::burn`] or a record put it in. `supply = genesis - burned` holds after
 //! each block and is checked.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use state::{Overlay, StateRead, read_as};
-use types::committee::ValidatorSet;
-use types::hash::{Address, Hash32};
-use types::number::{
-    Amount, BeaconStep, ChainTime, Epoch, Height, Stake, Timestamp, ValidatorIndex,
-};
+use types::hash::{Address, Hash32, ValidatorId};
+use types::number::{Amount, BeaconStep, ChainTime, Epoch, Height, Timestamp};
 use types::state_key::StateKey;
 
 use crate::beacon::Beacon;
@@ -34,8 +33,8 @@ pub struct ChainRecord {
     pub due: Option<(ChainTime, ChainTime)>,
     /// The snapshots of partners of past epochs that are kept, each with the chain time at which its epoch ended.
     pub past_snapshots: Vec<(Epoch, ChainTime)>,
-    /// Per validator the height of its last proposed block.
-    pub last_proposed: Vec<Height>,
+    /// The height of the last block that each member of the committee proposed; those that proposed none are absent.
+    pub last_proposed: BTreeMap<ValidatorId, Height>,
 }
 
 impl ChainRecord {
@@ -181,13 +180,12 @@ impl Context<'_> {
     /// stake have proposed since, so that no coalition within F could keep a transaction out of all of it.
     #[must_use]
     pub fn may_close(&self, opened: Height) -> bool {
-        let mut since = ValidatorSet::default();
-        for (index, last) in (0u16..).zip(&self.chain.last_proposed) {
-            if *last > opened {
-                since.insert(ValidatorIndex(index));
-            }
-        }
-        let Stake(heard) = self.rules.committee.stake_of(&since);
-        heard > self.rules.committee.thresholds().faulty.0
+        let proposed = self.chain.last_proposed.iter();
+        let since: BTreeSet<ValidatorId> = proposed
+            .filter(|(_, last)| **last > opened)
+            .map(|(id, _)| *id)
+            .collect();
+        let committee = &self.rules.committee;
+        committee.stake_of_ids(&since) > committee.thresholds().faulty
     }
 }

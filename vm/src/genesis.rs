@@ -1,10 +1,12 @@
 //! The state of genesis.
 
+use std::collections::BTreeMap;
+
 use state::Writes;
 use types::codec::{Bounded, encode};
 use types::genesis::Genesis;
 use types::hash::Address;
-use types::number::{Amount, ChainTime, Epoch, Height};
+use types::number::{Amount, ChainTime, Epoch};
 use types::state_key::StateKey;
 
 use crate::beacon::{Beacon, first_seed};
@@ -75,7 +77,7 @@ pub fn genesis_writes(genesis: &Genesis) -> Result<Writes, GenesisStateError> {
         urgent: false,
         due: None,
         past_snapshots: Vec::new(),
-        last_proposed: vec![Height::ZERO; genesis.validators.len()],
+        last_proposed: BTreeMap::new(),
     };
     put(&mut writes, StateKey::Chain, &chain);
     Ok(writes)

@@ -2,9 +2,9 @@
 //! them.
 
 use state::{StateRead, read_as};
-use types::hash::{Address, JobId};
+use types::hash::{Address, JobId, ValidatorId};
 use types::job::{JobReceipt, JobRecord, Stage};
-use types::number::{Attempt, Epoch, ValidatorIndex};
+use types::number::{Attempt, Epoch};
 use types::state_key::StateKey;
 use types::transaction::{Holding, StoredStatement};
 
@@ -62,7 +62,7 @@ pub enum Wanted {
 pub fn wants_stored(
     view: &dyn StateRead,
     statement: &StoredStatement,
-    validator: ValidatorIndex,
+    validator: ValidatorId,
 ) -> Result<Wanted, Fault> {
     let Some(record) = job(view, &statement.job)? else {
         return Ok(Wanted::NotYet);
@@ -74,7 +74,7 @@ pub fn wants_stored(
         return Ok(if over { Wanted::No } else { Wanted::NotYet });
     };
     if due == *statement {
-        return Ok(if stored.contains(validator) {
+        return Ok(if stored.contains(&validator) {
             Wanted::No
         } else {
             Wanted::Yes
@@ -85,7 +85,7 @@ pub fn wants_stored(
 }
 
 /// The statement that a job waits for now, and who made it already.
-fn due(record: &JobRecord) -> Option<(StoredStatement, &types::committee::ValidatorSet)> {
+fn due(record: &JobRecord) -> Option<(StoredStatement, &std::collections::BTreeSet<ValidatorId>)> {
     match &record.stage {
         Stage::Pending {
             stored, draw: None, ..
@@ -112,13 +112,13 @@ fn due(record: &JobRecord) -> Option<(StoredStatement, &types::committee::Valida
 /// The statements that live jobs wait for from a validator: it makes each once it holds what the statement names.
 pub fn stored_duty(
     view: &dyn StateRead,
-    validator: ValidatorIndex,
+    validator: ValidatorId,
 ) -> Result<Vec<StoredStatement>, Fault> {
     let mut all = Vec::new();
     for id in live_jobs(view)? {
         let record = job(view, &id)?.ok_or(Fault::Broken("a live job without its record"))?;
         if let Some((statement, stored)) = due(&record)
-            && !stored.contains(validator)
+            && !stored.contains(&validator)
         {
             all.push(statement);
         }

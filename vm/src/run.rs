@@ -2,8 +2,9 @@
 
 use state::{Overlay, StateRead, Writes};
 use types::block::Header;
+use types::hash::ValidatorId;
 use types::key::{KeyError, Signature, VrfProof};
-use types::number::{BeaconStep, Gas, Height, Timestamp, ValidatorIndex};
+use types::number::{BeaconStep, Gas, Height, Timestamp};
 use types::state_key::StateKey;
 use types::transaction::{
     Action, Failure, StoredStatement, SystemTransaction, Transaction, TransactionReceipt,
@@ -24,10 +25,10 @@ pub enum SystemError {
     Beacon(#[from] BeaconError),
     /// A stored statement by nobody.
     #[error("validator {0} is no member of the committee")]
-    Stranger(ValidatorIndex),
+    Stranger(ValidatorId),
     /// A stored statement that its validator did not sign.
     #[error("the stored statement is not signed by validator {0}: {1}")]
-    Signature(ValidatorIndex, KeyError),
+    Signature(ValidatorId, KeyError),
     /// A stored statement that the job does not wait for, or has already.
     #[error("the stored statement has no use: {0}")]
     Useless(Box<ActionError>),
@@ -53,7 +54,7 @@ impl<E> From<Fault> for Stop<E> {
 pub(crate) struct Place {
     pub height: Height,
     pub timestamp: Timestamp,
-    pub proposer: ValidatorIndex,
+    pub proposer: ValidatorId,
 }
 
 /// A block between its begin and its end.
@@ -88,9 +89,7 @@ impl<'a> Run<'a> {
         let step = place.timestamp.0.saturating_sub(parent.timestamp.0);
         let most = rules.params.idle_target_ms.saturating_mul(2);
         chain.chain_time = chain.chain_time.saturating_add(step.min(most));
-        if let Some(last) = chain.last_proposed.get_mut(usize::from(place.proposer.0)) {
-            *last = place.height;
-        }
+        chain.last_proposed.insert(place.proposer, place.height);
         let beacon = Beacon::read(view)?;
         let mut gas = Gas::ZERO;
         let output = match output {
@@ -131,7 +130,7 @@ impl<'a> Run<'a> {
     pub fn stored(
         &mut self,
         statement: &StoredStatement,
-        validator: ValidatorIndex,
+        validator: ValidatorId,
         signature: &Signature,
     ) -> Result<(), Stop<SystemError>> {
         check_stored(self.context.rules, statement, validator, signature).map_err(Stop::Invalid)?;
@@ -278,12 +277,12 @@ fn act(
 pub(crate) fn check_stored(
     rules: &Rules,
     statement: &StoredStatement,
-    validator: ValidatorIndex,
+    validator: ValidatorId,
     signature: &Signature,
 ) -> Result<(), SystemError> {
     let member = rules
         .committee
-        .member(validator)
+        .validator(&validator)
         .ok_or(SystemError::Stranger(validator))?;
     let message = statement.signing_hash(rules.chain_id);
     member

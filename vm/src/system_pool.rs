@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 
 use state::StateRead;
-use types::hash::JobId;
+use types::hash::{JobId, ValidatorId};
 use types::key::VrfProof;
 use types::limits::{
     MAX_SYSTEM_TRANSACTIONS, OUTPUTS_PER_STEP, STATEMENTS_PER_VALIDATOR, STEPS_AHEAD,
 };
-use types::number::{Attempt, BeaconStep, ValidatorIndex};
+use types::number::{Attempt, BeaconStep};
 use types::transaction::{Holding, SystemTransaction};
 
 use crate::query::{self, Wanted};
@@ -47,7 +47,7 @@ pub enum SystemPoolError {
 }
 
 /// Whose statement on what: by validator first, so that one validator's can be counted.
-type Subject = (ValidatorIndex, JobId, Attempt, Holding);
+type Subject = (ValidatorId, JobId, Attempt, Holding);
 
 /// The system transactions that wait.
 #[derive(Debug, Clone, Default)]
@@ -95,7 +95,7 @@ impl SystemPool {
         }
     }
 
-    fn stored_of(&self, validator: ValidatorIndex) -> usize {
+    fn stored_of(&self, validator: ValidatorId) -> usize {
         let first = (validator, JobId::default(), Attempt::ZERO, Holding::Inputs);
         self.stored
             .range(first..)

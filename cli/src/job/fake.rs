@@ -100,7 +100,7 @@ fn record(id: JobId, customer: Address, spec: JobSpec) -> JobRecord {
         unrunnable_reports: Vec::new(),
         excluded: Vec::new(),
         stage: Stage::Pending {
-            stored: types::committee::ValidatorSet::default(),
+            stored: std::collections::BTreeSet::new(),
             draw: None,
             deadline: ChainTime(60_000),
         },

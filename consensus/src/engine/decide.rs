@@ -273,7 +273,7 @@ impl Engine {
         else {
             self.judge_range(now, from, false);
             out.late.push(Effect::Report {
-                by: from,
+                by: self.config.id_of(from),
                 fault: Fault::BadAnswer,
             });
             return;

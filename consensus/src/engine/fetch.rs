@@ -78,7 +78,8 @@ impl Engine {
                 Want::Block(block) => Request::Block(block),
                 Want::Certificates(from, to) => Request::Certificates { from, to },
             };
-            out.send(Recipients::One(to), Message::Request(request));
+            let to = Recipients::One(self.config.id_of(to));
+            out.send(to, Message::Request(request));
         }
     }
 
@@ -239,15 +240,16 @@ impl Engine {
 
     /// Answers a request from memory, or has the store answer it.
     pub(super) fn serve(&mut self, from: ValidatorIndex, request: Request, out: &mut Effects) {
+        let to = self.config.id_of(from);
         match request {
             Request::Block(id) => match self.blocks.get(&id) {
                 Some(held) => {
                     let message = Message::Block(Box::new(held.block.block().as_ref().clone()));
-                    out.send(Recipients::One(from), message);
+                    out.send(Recipients::One(to), message);
                 }
-                None => out.late.push(Effect::Serve { to: from, request }),
+                None => out.late.push(Effect::Serve { to, request }),
             },
-            Request::Range(_) => out.late.push(Effect::Serve { to: from, request }),
+            Request::Range(_) => out.late.push(Effect::Serve { to, request }),
             Request::Certificates {
                 from: first,
                 to: last,
@@ -255,7 +257,7 @@ impl Engine {
                 let found = self.certificates_between(first, last);
                 if !found.is_empty() {
                     let message = Message::Certificates(Bounded::new(found).unwrap_or_default());
-                    out.send(Recipients::One(from), message);
+                    out.send(Recipients::One(to), message);
                 }
             }
             // Answered by the collector, which holds the votes.

@@ -1,6 +1,5 @@
 //! Passing on and saying again: offers (rules 4, 6 and 7), nullify retries (rule 5) and standstill (rule 8).
 
-use types::committee::ValidatorSet;
 use types::number::{ValidatorIndex, View};
 use types::vote::{Certificate, Subject};
 
@@ -61,15 +60,12 @@ impl Engine {
                 _ => shown.view >= statement.view,
             }
         };
-        let mut to = ValidatorSet::default();
-        for index in self
-            .config
-            .committee
-            .indices()
-            .filter(|index| *index != self.config.me && !holds(*index))
-        {
-            to.insert(index);
-        }
+        let config = &self.config;
+        let others = config.committee.indices().filter(|to| *to != config.me);
+        let to: Vec<_> = others
+            .filter(|index| !holds(*index))
+            .map(|index| config.id_of(index))
+            .collect();
         if !to.is_empty() {
             out.send(Recipients::Some(to), Message::Certificate(certificate));
         }

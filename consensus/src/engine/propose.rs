@@ -152,7 +152,7 @@ impl Engine {
 
     fn is_ours(&self, header: &Header, parent: BlockId) -> bool {
         header.parent == parent
-            && header.proposer == self.config.me
+            && header.proposer == self.config.id()
             && header.chain_id == self.config.chain
     }
 

@@ -233,15 +233,11 @@ impl Engine {
             return;
         }
         *at = now.monotonic.after(self.config.timing.retry_ms);
-        let mut to = ValidatorSet::default();
-        for index in self
-            .config
-            .committee
-            .indices()
+        let silent = self.config.committee.indices();
+        let to = silent
             .filter(|index| !answered.contains(*index))
-        {
-            to.insert(index);
-        }
+            .map(|index| self.config.id_of(index))
+            .collect();
         let message = Message::Request(Request::VoteRecovery { session: *session });
         out.send(Recipients::Some(to), message);
     }

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use types::hash::{BlockId, ChainId, Hash32};
+use types::hash::{BlockId, ChainId, Hash32, ValidatorId};
 use types::key::SecretKey;
 use types::number::{Epoch, Height, Timestamp, ValidatorIndex, View};
 use types::params::Params;
+use types::testing::empty_block;
 use types::vote::{Certificate, Statement, Subject, Vote};
 
 use super::Engine;
-use crate::collector::fixtures::{committee, empty_block};
+use crate::collector::fixtures::committee;
 use crate::config::{Config, Timing};
 use crate::effect::Effect;
 use crate::input::{Event, Monotonic, Now, Restored, Tip, Verdict};
@@ -39,12 +40,23 @@ struct World {
     disk: Vec<Record>,
 }
 
+/// The id of the member at a position.
+fn id(position: ValidatorIndex) -> ValidatorId {
+    committee(&[4, 3, 3, 3]).0.id(position).unwrap()
+}
+
+/// The position of the member with an id.
+fn position(id: ValidatorId) -> ValidatorIndex {
+    committee(&[4, 3, 3, 3]).0.index_of(&id).unwrap()
+}
+
 fn genesis() -> WholeBlock {
     block(BlockId::default(), 0, START, ValidatorIndex(0))
 }
 
 fn block(parent: BlockId, height: u64, timestamp: u64, proposer: ValidatorIndex) -> WholeBlock {
-    let block = empty_block(CHAIN, parent, height, timestamp, proposer);
+    let (height, timestamp) = (Height(height), Timestamp(timestamp));
+    let block = empty_block(CHAIN, parent, height, timestamp, id(proposer));
     WholeBlock::new(block).expect("its root is its body's")
 }
 

@@ -59,7 +59,7 @@ impl Engine {
             }
             Readiness::Spoiled => {
                 self.round(view).spoiled = true;
-                let by = self.leaders.leader(view);
+                let by = self.config.id_of(self.leaders.leader(view));
                 out.late.push(Effect::Report {
                     by,
                     fault: Fault::BadProposal(view),

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use types::hash::{BlockId, ChainId, Hash32};
-use types::number::{Epoch, ValidatorIndex};
+use types::number::{Epoch, Timestamp};
+use types::testing::{empty_block, validator_id};
 use types::vote::{Statement, Subject};
 
 use super::*;
-use crate::collector::fixtures::empty_block;
 
 /// A server's blocks 1 to 300, and the heights of which it has finalizations.
 struct Server {
@@ -20,9 +20,9 @@ fn block(parent: BlockId, height: u64) -> Block {
     empty_block(
         ChainId(Hash32::ZERO),
         parent,
-        height,
-        height,
-        ValidatorIndex(0),
+        Height(height),
+        Timestamp(height),
+        validator_id(0),
     )
 }
 

@@ -17,6 +17,11 @@ const CHAIN: ChainId = ChainId(Hash32([9; 32]));
 const START: u64 = 1_000_000;
 const MALLORY: ValidatorIndex = ValidatorIndex(1);
 
+/// The id of the member at a position.
+fn id(position: ValidatorIndex) -> ValidatorId {
+    committee(&[4, 3, 3, 3]).0.id(position).unwrap()
+}
+
 fn replica() -> (Replica, Vec<SecretKey>) {
     let (committee, keys): (Committee, _) = committee(&[4, 3, 3, 3]);
     let timing = Timing::new(&Params::devnet());
@@ -56,7 +61,7 @@ fn vote_recovery_are_answered_as_often_as_a_correct_validator_asks() {
     let mut answered = Vec::new();
     for after in 0..1_200 {
         let request = Message::Request(Request::VoteRecovery { session: after });
-        for effect in effects(replica.receive(now(after), MALLORY, request)) {
+        for effect in effects(replica.receive(now(after), id(MALLORY), request)) {
             assert!(
                 matches!(
                     effect,
@@ -73,7 +78,7 @@ fn vote_recovery_are_answered_as_often_as_a_correct_validator_asks() {
     assert_eq!(answered, [0, 500, 1_000]);
     let other = replica.receive(
         now(1_200),
-        ValidatorIndex(2),
+        id(ValidatorIndex(2)),
         Message::Request(Request::VoteRecovery { session: 1 }),
     );
     assert_eq!(effects(other).len(), 1, "others are answered all the same");
@@ -90,14 +95,14 @@ fn mallory_who_plants_garbage_for_vote_recovery_is_reported_once_and_remembered(
         };
         let mut vote = Vote::sign(statement, MALLORY, &keys[1], CHAIN);
         vote.signature.0[1] ^= 1;
-        replica.receive(now(0), MALLORY, Message::Vote(vote));
+        replica.receive(now(0), id(MALLORY), Message::Vote(vote));
     }
     let ask = |replica: &mut Replica, after| {
         let request = Message::Request(Request::VoteRecovery { session: after });
-        effects(replica.receive(now(after), MALLORY, request))
+        effects(replica.receive(now(after), id(MALLORY), request))
     };
     let report = Effect::Report {
-        by: MALLORY,
+        by: id(MALLORY),
         fault: Fault::BadSignature,
     };
     assert!(ask(&mut replica, 0).contains(&report));
@@ -116,7 +121,7 @@ fn blocks_and_ranges_that_were_not_asked_for_are_not_looked_into() {
         height: Height(1),
         parent: BlockId(Hash32([4; 32])),
         timestamp: Timestamp(START + 1),
-        proposer: MALLORY,
+        proposer: id(MALLORY),
         transaction_root: Hash32([8; 32]),
         base_fee: Amount(1),
         next_committee: Hash32::ZERO,
@@ -146,11 +151,11 @@ fn blocks_and_ranges_that_were_not_asked_for_are_not_looked_into() {
     };
     // Neither the body nor the certificate is what it should be; finding that out costs work.
     assert_eq!(
-        effects(replica.receive(now(0), MALLORY, Message::Block(Box::new(block)))),
+        effects(replica.receive(now(0), id(MALLORY), Message::Block(Box::new(block)))),
         []
     );
     assert_eq!(
-        effects(replica.receive(now(0), MALLORY, Message::Range(Box::new(range)))),
+        effects(replica.receive(now(0), id(MALLORY), Message::Range(Box::new(range)))),
         []
     );
 }

@@ -11,14 +11,13 @@ use consensus::{
     Config, Effect, Event, Message, Monotonic, Now, Range, Recipients, Replica, Request, Restored,
 };
 use consensus::{Timing, Tip, Verdict};
-use types::block::{Block, Body, Header};
-use types::committee::{Committee, Validator};
-use types::hash::{BlockId, ChainId, Hash32};
-use types::key::{SecretKey, VrfPublicKey};
-use types::number::{
-    Amount, Epoch, Gas, Height, ProtocolVersion, Stake, Timestamp, ValidatorIndex,
-};
+use types::block::Block;
+use types::committee::Committee;
+use types::hash::{BlockId, ChainId, Hash32, ValidatorId};
+use types::key::SecretKey;
+use types::number::{Amount, Epoch, Height, Timestamp, ValidatorIndex};
 use types::params::Params;
+use types::testing;
 
 pub mod audit;
 pub mod random;
@@ -125,45 +124,21 @@ pub struct Sim {
 
 /// A committee with keys in its order.
 pub fn committee(stakes: &[u64]) -> (Committee, Vec<SecretKey>) {
-    let key = |i: usize| SecretKey::from_bytes(&[u8::try_from(i).unwrap() + 1; 32]);
-    let mut keys: Vec<_> = (0..stakes.len()).map(key).collect();
-    keys.sort_by_key(SecretKey::public);
-    let member = |(key, stake): (&SecretKey, &u64)| Validator {
-        key: key.public(),
-        vrf_key: VrfPublicKey::default(),
-        node_key: key.public(),
-        stake: Stake(*stake),
-    };
-    (
-        Committee::new(keys.iter().zip(stakes).map(member).collect()).unwrap(),
-        keys,
-    )
+    let validators = testing::validators(stakes);
+    let keys = validators.into_iter().map(|validator| validator.key);
+    (testing::committee(stakes), keys.collect())
 }
 
 /// A block with an empty body.
-pub fn block(parent: BlockId, height: u64, timestamp: u64, proposer: ValidatorIndex) -> Block {
-    let body = Body::default();
-    let header = Header {
-        protocol_version: ProtocolVersion(1),
-        chain_id: CHAIN,
-        height: Height(height),
-        parent,
-        timestamp: Timestamp(timestamp),
-        proposer,
-        transaction_root: body.root(),
-        base_fee: Amount(1),
-        next_committee: Hash32::ZERO,
-        parent_state_root: Hash32::ZERO,
-        parent_receipt_root: Hash32::ZERO,
-        parent_gas_used: Gas(0),
-    };
-    Block { header, body }
+pub fn block(parent: BlockId, height: u64, timestamp: u64, proposer: ValidatorId) -> Block {
+    let (height, timestamp) = (Height(height), Timestamp(timestamp));
+    testing::empty_block(CHAIN, parent, height, timestamp, proposer)
 }
 
 impl Sim {
     pub fn new(options: Options) -> Self {
         let (committee, keys) = committee(&options.stakes);
-        let genesis = block(BlockId::default(), 0, UNIX_BASE, ValidatorIndex(0));
+        let genesis = block(BlockId::default(), 0, UNIX_BASE, ValidatorId::ZERO);
         let mut random = Random::new(options.seed);
         let mut sim = Self {
             now: 0,
@@ -212,6 +187,11 @@ impl Sim {
 
     pub fn is_twin(&self, node: usize) -> bool {
         self.options.twins.contains(&self.nodes[node].index.0)
+    }
+
+    /// The id of the member at a position.
+    fn id(&self, index: ValidatorIndex) -> ValidatorId {
+        self.committee.id(index).expect("a member")
     }
 
     fn identity(&self, index: ValidatorIndex) -> Identity {
@@ -324,8 +304,8 @@ impl Sim {
                         &bytes,
                     ],
                 );
-                self.replica(node)
-                    .receive(now, ValidatorIndex(from), message)
+                let from = self.id(ValidatorIndex(from));
+                self.replica(node).receive(now, from, message)
             }
             Item::Restart => return Ok(()),
         };
@@ -445,7 +425,12 @@ impl Sim {
                 height,
                 timestamp,
             } => {
-                let mut made = block(parent, height.0, timestamp.0, self.nodes[node].index);
+                let mut made = block(
+                    parent,
+                    height.0,
+                    timestamp.0,
+                    self.id(self.nodes[node].index),
+                );
                 // The second half of a twin builds another block.
                 made.header.base_fee = Amount(1 + u128::from(node >= self.options.stakes.len()));
                 let block = consensus::WholeBlock::new(made).expect("whole");
@@ -484,7 +469,9 @@ impl Sim {
             }
             Effect::Serve { to, request } => self.serve(node, to, request),
             Effect::Report { by, fault } => {
-                self.audit.reported(node, by, fault, &self.options.twins)?
+                let twins = self.options.twins.iter();
+                let twins: Vec<_> = twins.map(|twin| self.id(ValidatorIndex(*twin))).collect();
+                self.audit.reported(node, by, fault, &twins)?
             }
             Effect::Stop(halt) => return Err(format!("node {node} stops: {halt}")),
         }
@@ -498,7 +485,7 @@ impl Sim {
         Ok(())
     }
 
-    fn serve(&mut self, node: usize, to: ValidatorIndex, request: Request) {
+    fn serve(&mut self, node: usize, to: ValidatorId, request: Request) {
         let store = &self.nodes[node].store;
         let message = match request {
             Request::Block(id) => store.block(id).map(|block| Message::Block(Box::new(block))),
@@ -527,8 +514,8 @@ impl Sim {
             let index = self.nodes[other].index;
             let addressed = match to {
                 Recipients::All => true,
-                Recipients::One(one) => *one == index,
-                Recipients::Some(set) => set.contains(index),
+                Recipients::One(one) => *one == self.id(index),
+                Recipients::Some(some) => some.contains(&self.id(index)),
             };
             let passes = self.sides[node] == self.sides[other]
                 && (self.filter)(self.now, node, other, message);

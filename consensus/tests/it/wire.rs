@@ -7,6 +7,7 @@ use types::codec::Bounded;
 use types::hash::{BlobId, BlockId, Hash32};
 use types::key::SecretKey;
 use types::number::{Epoch, Height, ValidatorIndex, View};
+use types::testing::validator_id;
 use types::vote::{Certificate, Proposal, Statement, Subject, Vote};
 
 use crate::sim::{CHAIN, block};
@@ -34,7 +35,7 @@ fn certificate(subject: Subject) -> Certificate {
 }
 
 fn proposal() -> Proposal {
-    let block = block(BlockId(Hash32([1; 32])), 3, 1_000, ValidatorIndex(2));
+    let block = block(BlockId(Hash32([1; 32])), 3, 1_000, validator_id(2));
     let signing = Proposal::signing_hash(Epoch(1), View(7), View(5), block.id(), CHAIN);
     let subject = Subject::Notarize {
         parent_view: View(5),

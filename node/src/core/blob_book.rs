@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use types::attestation::{Outcomes, result_root_of};
-use types::hash::{BlobId, Hash32, JobId};
+use types::hash::{BlobId, Hash32, JobId, ValidatorId};
 use types::job::{JobRecord, PrimaryOpening, Stage, Workload};
 use types::limits::MAX_OUTCOMES_BYTES;
-use types::number::{Attempt, ValidatorIndex};
+use types::number::Attempt;
 use types::transaction::{Holding, StoredStatement};
 
 /// How long and how much this node keeps beyond what live jobs need.
@@ -39,7 +39,7 @@ pub enum BlobRequest {
         /// What.
         blob: BlobId,
         /// From whom.
-        from: ValidatorIndex,
+        from: ValidatorId,
     },
     /// Read this list of outcomes, which is here; answered by [`BlobBook::outcomes_read`].
     ReadOutcomes {
@@ -109,9 +109,9 @@ impl LiveJob {
 #[derive(Debug, Clone, Default)]
 struct Missing {
     /// Validators that said to hold it, oldest word first.
-    holders: Vec<ValidatorIndex>,
+    holders: Vec<ValidatorId>,
     /// Who is being asked now.
-    asking: Option<ValidatorIndex>,
+    asking: Option<ValidatorId>,
     /// When to ask again.
     not_before_ms: u64,
     /// How often it was asked for, to go round.
@@ -121,7 +121,7 @@ struct Missing {
 /// The book.
 #[derive(Debug, Clone)]
 pub struct BlobBook {
-    own: Option<ValidatorIndex>,
+    own: Option<ValidatorId>,
     retention: Retention,
     live: BTreeMap<JobId, LiveJob>,
     held: BTreeSet<BlobId>,
@@ -135,7 +135,7 @@ pub struct BlobBook {
     /// The statements that can be made, as of then.
     statements: Vec<StoredStatement>,
     /// The validators that could be asked then.
-    peers: BTreeSet<ValidatorIndex>,
+    peers: BTreeSet<ValidatorId>,
 }
 
 impl BlobBook {
@@ -143,7 +143,7 @@ impl BlobBook {
     /// be results that settled before the node stopped.
     #[must_use]
     pub fn new(
-        own: Option<ValidatorIndex>,
+        own: Option<ValidatorId>,
         retention: Retention,
         held: BTreeSet<BlobId>,
         unix_ms: u64,
@@ -220,8 +220,10 @@ impl BlobBook {
         match &record.stage {
             Stage::Pending {
                 stored, draw: None, ..
-            } if !stored.contains(own) => Duty::Inputs,
-            Stage::Storing { stored, .. } if !stored.contains(own) => Duty::Results(record.attempt),
+            } if !stored.contains(&own) => Duty::Inputs,
+            Stage::Storing { stored, .. } if !stored.contains(&own) => {
+                Duty::Results(record.attempt)
+            }
             _ => Duty::Nothing,
         }
     }
@@ -287,7 +289,7 @@ impl BlobBook {
     }
 
     /// A validator did not give a blob.
-    pub fn fetch_failed(&mut self, blob: BlobId, from: ValidatorIndex, monotonic_ms: u64) {
+    pub fn fetch_failed(&mut self, blob: BlobId, from: ValidatorId, monotonic_ms: u64) {
         let Some(missing) = self.missing.get_mut(&blob) else {
             return;
         };
@@ -305,7 +307,7 @@ impl BlobBook {
     }
 
     /// A validator says that it holds a blob.
-    pub fn offered(&mut self, blob: BlobId, by: ValidatorIndex) {
+    pub fn offered(&mut self, blob: BlobId, by: ValidatorId) {
         let Some(missing) = self.missing.get_mut(&blob) else {
             return;
         };
@@ -380,7 +382,7 @@ impl BlobBook {
         &mut self,
         monotonic_ms: u64,
         unix_ms: u64,
-        peers: &BTreeSet<ValidatorIndex>,
+        peers: &BTreeSet<ValidatorId>,
     ) -> Vec<BlobRequest> {
         let due = self.next_wake_ms().is_some_and(|wake| wake <= monotonic_ms);
         let over = self

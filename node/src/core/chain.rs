@@ -107,9 +107,9 @@ impl Node {
                 frame,
             }),
             consensus::Recipients::Some(peers) => {
-                for peer in peers.iter().filter(|peer| *peer != self.own) {
+                for peer in peers {
                     out.push(Effect::Send {
-                        to: Target::One(peer),
+                        to: Target::One(*peer),
                         frame: frame.clone(),
                     });
                 }

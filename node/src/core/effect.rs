@@ -3,8 +3,8 @@
 use consensus::log::Record;
 use consensus::{Fault, Halt, Monotonic, Request};
 use state::StateError;
-use types::hash::TransactionId;
-use types::number::{ValidatorIndex, View};
+use types::hash::{TransactionId, ValidatorId};
+use types::number::View;
 
 use super::blob_book::BlobRequest;
 use super::input::Ticket;
@@ -15,11 +15,11 @@ use super::work::Work;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// One validator.
-    One(ValidatorIndex),
+    One(ValidatorId),
     /// Every validator but perhaps the one that it came from.
     All {
         /// Left out.
-        except: Option<ValidatorIndex>,
+        except: Option<ValidatorId>,
     },
 }
 
@@ -42,7 +42,7 @@ pub enum Effect {
     /// Answer a validator from the store, or not at all: a block by id, or final blocks from a height on.
     Serve {
         /// Who asks.
-        to: ValidatorIndex,
+        to: ValidatorId,
         /// What.
         request: Request,
     },
@@ -60,7 +60,7 @@ pub enum Effect {
     /// A validator broke the protocol: for the log of what happened.
     Report {
         /// Who.
-        by: ValidatorIndex,
+        by: ValidatorId,
         /// What.
         fault: Fault,
     },

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use consensus::WholeBlock;
 use types::attestation::Outcomes;
-use types::hash::{BlobId, BlockId};
-use types::number::{Height, Timestamp, ValidatorIndex, View};
+use types::hash::{BlobId, BlockId, ValidatorId};
+use types::number::{Height, Timestamp, View};
 use types::transaction::SignedTransaction;
 
 use super::effect::Stop;
@@ -49,11 +49,11 @@ pub enum Event {
     /// The time of the last [`super::Effect::SetTimer`] has come. Harmless at any other time.
     Timer,
     /// These validators are connected now; ourselves not among them.
-    Peers(BTreeSet<ValidatorIndex>),
+    Peers(BTreeSet<ValidatorId>),
     /// A frame of a validator, by the record that binds its connection to it.
     Frame {
         /// Who sent it.
-        from: ValidatorIndex,
+        from: ValidatorId,
         /// What.
         frame: Frame,
     },
@@ -92,7 +92,7 @@ pub enum Event {
         /// Which one.
         blob: BlobId,
         /// Who.
-        from: ValidatorIndex,
+        from: ValidatorId,
     },
     /// A list of outcomes that was asked for; nothing if it does not decode.
     OutcomesRead {

@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use state::StateRead;
 use types::codec::{Bounded, encode};
-use types::hash::TransactionId;
+use types::hash::{TransactionId, ValidatorId};
 use types::limits::{MAX_BODY_BYTES, ORDINARY_CANDIDATE_BODIES, PROTOCOL_CANDIDATE_BODIES};
-use types::number::{BeaconStep, Height, ValidatorIndex};
+use types::number::{BeaconStep, Height};
 use types::transaction::{SignedTransaction, StoredStatement, SystemTransaction};
 use vm::query::{self, Wanted};
 use vm::{
@@ -62,8 +62,8 @@ pub(super) struct Pools {
     /// When the next round of them may begin.
     round_ms: u64,
     /// To be passed on, with who it came from.
-    outgoing: VecDeque<(Option<ValidatorIndex>, SignedTransaction)>,
-    outgoing_system: VecDeque<(Option<ValidatorIndex>, SystemTransaction)>,
+    outgoing: VecDeque<(Option<ValidatorId>, SignedTransaction)>,
+    outgoing_system: VecDeque<(Option<ValidatorId>, SystemTransaction)>,
     urgent: bool,
     /// True if something came or went since urgency was looked at.
     changed: bool,
@@ -124,7 +124,7 @@ impl Pools {
         rules: &Rules,
         decided: &dyn StateRead,
         height: Height,
-        from: ValidatorIndex,
+        from: ValidatorId,
         message: PoolMessage,
     ) {
         self.changed = true;
@@ -257,7 +257,7 @@ impl Pools {
     }
 
     /// The frames that are due, each with who it came from.
-    pub(super) fn flood(&mut self, now_ms: u64) -> Vec<(Frame, Option<ValidatorIndex>)> {
+    pub(super) fn flood(&mut self, now_ms: u64) -> Vec<(Frame, Option<ValidatorId>)> {
         self.queue_again(now_ms);
         let mut frames = Vec::new();
         for (from, batch) in batches(&mut self.outgoing) {
@@ -379,9 +379,9 @@ impl Pools {
 
 /// Takes everything out in batches that fit a frame, each of what came from one validator.
 fn batches<T: borsh::BorshSerialize>(
-    queue: &mut VecDeque<(Option<ValidatorIndex>, T)>,
-) -> Vec<(Option<ValidatorIndex>, Vec<T>)> {
-    let mut done: Vec<(Option<ValidatorIndex>, Vec<T>)> = Vec::new();
+    queue: &mut VecDeque<(Option<ValidatorId>, T)>,
+) -> Vec<(Option<ValidatorId>, Vec<T>)> {
+    let mut done: Vec<(Option<ValidatorId>, Vec<T>)> = Vec::new();
     let mut bytes = 0;
     for (from, item) in queue.drain(..) {
         let length = encode(&item).len();

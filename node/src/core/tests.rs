@@ -61,6 +61,11 @@ fn genesis(members: u8) -> Genesis {
     }
 }
 
+/// The validators' ids, in the order of the committee.
+fn ids(genesis: &Genesis) -> Vec<ValidatorId> {
+    genesis.committee().unwrap().ids().to_vec()
+}
+
 fn transfer(genesis: &Genesis, nonce: u64) -> SignedTransaction {
     transfer_of(genesis, 100, nonce)
 }
@@ -286,7 +291,7 @@ fn no_vote_leaves_before_it_was_given_to_the_log() {
 
 /// The others say that they hold no vote of ours.
 fn answer_vote_recovery(host: &mut Host) {
-    let own = host.node.index();
+    let own = host.node.id();
     for effect in std::mem::take(&mut host.seen) {
         let Effect::Send { frame, .. } = effect else {
             continue;
@@ -296,7 +301,7 @@ fn answer_vote_recovery(host: &mut Host) {
         else {
             continue;
         };
-        for peer in (0..4).map(ValidatorIndex).filter(|peer| *peer != own) {
+        for peer in ids(&host.genesis).into_iter().filter(|peer| *peer != own) {
             let answer = consensus::Message::VoteRecovery {
                 session,
                 votes: Bounded::default(),
@@ -477,7 +482,7 @@ fn every_claim_of_a_header_about_its_parent_is_compared() {
         parent: parent.clone(),
         branch: state::Branch::decided(tip),
         timestamp: Timestamp(parent.header.timestamp.0 + 1),
-        proposer: ValidatorIndex(0),
+        proposer: ValidatorId::ZERO,
         system: Vec::new(),
         candidates: Vec::new(),
     };

@@ -9,9 +9,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use types::attestation::Outcomes;
 use types::codec::{decode, encode};
-use types::hash::BlobId;
+use types::hash::{BlobId, ValidatorId};
 use types::limits::MAX_OUTCOMES_BYTES;
-use types::number::ValidatorIndex;
 
 use super::Input;
 use super::holders::{Allowance, Holders, Patience};
@@ -79,7 +78,7 @@ impl BlobTasks {
         });
     }
 
-    fn fetch(&self, blob: BlobId, from: ValidatorIndex) {
+    fn fetch(&self, blob: BlobId, from: ValidatorId) {
         let (store, network, inputs) = (
             self.store.clone(),
             self.network.clone(),
@@ -99,7 +98,7 @@ impl BlobTasks {
                 match fetched {
                     Ok(()) => event = Event::BlobStored(blob),
                     Err(reason) => {
-                        tracing::debug!(blob = %blob.hash, from = from.0, %reason, "blob not fetched")
+                        tracing::debug!(blob = %blob.hash, %from, %reason, "blob not fetched")
                     }
                 }
             }
@@ -249,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_request_that_times_out_is_slow_and_one_that_is_refused_is_not() {
-        let from = ValidatorIndex(1);
+        let from = types::testing::validator_id(1);
         assert!(matches!(
             Failed::from(RequestError::Timeout(from)),
             Failed::Slow

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use types::hash::ValidatorId;
 
 use types::limits::BLOB_CHUNK_BYTES;
-use types::number::ValidatorIndex;
 
 /// Slowest transfer that is not slow, in bytes per second.
 const BYTES_PER_SECOND: u64 = 1 << 20;
@@ -61,14 +61,14 @@ impl Allowance {
 /// Who is being asked, and who was slow.
 #[derive(Debug, Default)]
 pub(super) struct Holders {
-    asked: BTreeMap<ValidatorIndex, usize>,
+    asked: BTreeMap<ValidatorId, usize>,
     /// Until when it is remembered.
-    slow: BTreeMap<ValidatorIndex, Instant>,
+    slow: BTreeMap<ValidatorId, Instant>,
 }
 
 impl Holders {
     /// A fetch begins; false if it must not, because the validator was slow and is being asked already.
-    pub(super) fn begin(&mut self, from: ValidatorIndex, now: Instant) -> bool {
+    pub(super) fn begin(&mut self, from: ValidatorId, now: Instant) -> bool {
         self.slow.retain(|_, until| *until > now);
         let asked = self.asked.entry(from).or_default();
         let may = *asked == 0 || !self.slow.contains_key(&from);
@@ -77,7 +77,7 @@ impl Holders {
     }
 
     /// A fetch that began ended.
-    pub(super) fn end(&mut self, from: ValidatorIndex, slow: bool, now: Instant) {
+    pub(super) fn end(&mut self, from: ValidatorId, slow: bool, now: Instant) {
         if let Some(asked) = self.asked.get_mut(&from) {
             *asked -= 1;
             if *asked == 0 {
@@ -92,12 +92,14 @@ impl Holders {
 
 #[cfg(test)]
 mod tests {
+    use types::testing::validator_id;
+
     use super::*;
 
     #[test]
     fn who_was_slow_is_asked_for_one_blob_at_a_time_until_that_is_forgotten() {
         let (mut holders, now) = (Holders::default(), Instant::now());
-        let (slow, other) = (ValidatorIndex(1), ValidatorIndex(2));
+        let (slow, other) = (validator_id(1), validator_id(2));
         assert!(
             (0..3).all(|_| holders.begin(slow, now)),
             "nothing is known against it"

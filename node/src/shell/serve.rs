@@ -4,9 +4,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use types::hash::ValidatorId;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use types::number::ValidatorIndex;
 
 /// Answers that are made at once.
 const ANSWERS: usize = 4;
@@ -14,7 +14,7 @@ const ANSWERS: usize = 4;
 /// Those whose requests wait or are answered.
 #[derive(Debug, Clone)]
 pub(super) struct Serving {
-    asking: Arc<Mutex<BTreeSet<ValidatorIndex>>>,
+    asking: Arc<Mutex<BTreeSet<ValidatorId>>>,
     places: Arc<Semaphore>,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct Serving {
 #[derive(Debug)]
 pub(super) struct Turn {
     serving: Serving,
-    peer: ValidatorIndex,
+    peer: ValidatorId,
 }
 
 impl Serving {
@@ -34,14 +34,14 @@ impl Serving {
     }
 
     /// The turn of a validator, if it has none already.
-    pub(super) fn admit(&self, peer: ValidatorIndex) -> Option<Turn> {
+    pub(super) fn admit(&self, peer: ValidatorId) -> Option<Turn> {
         self.asking().insert(peer).then(|| Turn {
             serving: self.clone(),
             peer,
         })
     }
 
-    fn asking(&self) -> MutexGuard<'_, BTreeSet<ValidatorIndex>> {
+    fn asking(&self) -> MutexGuard<'_, BTreeSet<ValidatorId>> {
         self.asking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -84,7 +84,7 @@ mod tests {
     #[tokio::test]
     async fn each_validator_has_one_turn_and_nobody_is_forgotten() {
         let serving = Serving::new();
-        let peer = ValidatorIndex;
+        let peer = types::testing::validator_id;
         let mut held = Vec::new();
         for n in 0..4 {
             let turn = serving.admit(peer(n)).unwrap();

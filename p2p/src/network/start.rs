@@ -67,7 +67,7 @@ pub enum P2pError {
 /// Listens, then connects to the committee and stays connected until the last handle is dropped or
 /// [`Handle::shutdown`] is called. Needs a tokio runtime.
 pub async fn start(config: Config) -> Result<(Handle, Events), P2pError> {
-    let own = own_position(&config)?;
+    let own = own_id(&config)?;
     let registry = Registry::new(config.chain_id, config.committee.clone(), own)?;
     check_addresses(&config)?;
     let keypair = identity(&config.node_key)?;
@@ -76,7 +76,7 @@ pub async fn start(config: Config) -> Result<(Handle, Events), P2pError> {
     swarm.behaviour_mut().streams.set_known(registry.known());
 
     let shared = Arc::new(Shared::default());
-    let (events, receiver) = events::queue(config.committee.members().len());
+    let (events, receiver) = events::queue(config.committee.ids());
     let (streams, wanted) = mpsc::channel(MAX_WAITING);
     let (records, records_receiver) = mpsc::channel(MAX_WAITING);
     let (stop, stopped) = watch::channel(false);
@@ -117,21 +117,19 @@ pub async fn start(config: Config) -> Result<(Handle, Events), P2pError> {
     ))
 }
 
-/// The committee position and node key of this node, if it is a validator's.
-fn own_position(
-    config: &Config,
-) -> Result<Option<(types::number::ValidatorIndex, PublicKey)>, P2pError> {
+/// The id and node key of this node, if it is a validator's.
+fn own_id(config: &Config) -> Result<Option<(types::hash::ValidatorId, PublicKey)>, P2pError> {
     let Some(key) = config.validator_key.as_ref().map(SecretKey::public) else {
         return Ok(None);
     };
     if key == config.node_key.public() {
         return Err(P2pError::SameKeys);
     }
-    let index = config
+    let member = config
         .committee
-        .index_of(&key)
+        .validator(&key.validator_id())
         .ok_or(P2pError::NotInCommittee(key))?;
-    Ok(Some((index, config.node_key.public())))
+    Ok(Some((member.id(), config.node_key.public())))
 }
 
 fn identity(key: &SecretKey) -> Result<Keypair, P2pError> {

@@ -37,7 +37,7 @@ fn a_record_verifies_with_both_signatures_on_its_chain_only() {
     );
     assert_eq!(
         signed.verify(&committee(), CHAIN).unwrap(),
-        committee().index_of(&key(1).public()).unwrap()
+        key(1).public().validator_id()
     );
     let other = ChainId(Hash32([2; 32]));
     assert_eq!(

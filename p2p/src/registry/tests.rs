@@ -30,13 +30,13 @@ fn committee() -> Committee {
     Committee::new(members).unwrap()
 }
 
-fn index(seed: u8) -> ValidatorIndex {
-    committee().index_of(&key(seed).public()).unwrap()
+fn id(seed: u8) -> ValidatorId {
+    key(seed).public().validator_id()
 }
 
 /// The registry of validator 3.
 fn registry() -> Registry {
-    Registry::new(CHAIN, committee(), Some((index(3), key(103).public()))).unwrap()
+    Registry::new(CHAIN, committee(), Some((id(3), key(103).public()))).unwrap()
 }
 
 fn record(validator: u8, node: u8, sequence: u64) -> SignedRecord {
@@ -53,19 +53,19 @@ fn record(validator: u8, node: u8, sequence: u64) -> SignedRecord {
 #[test]
 fn genesis_binds_and_a_record_moves_the_binding() {
     let mut registry = registry();
-    assert_eq!(registry.validator_of(&peer(101)), Some(index(1)));
+    assert_eq!(registry.validator_of(&peer(101)), Some(id(1)));
     let moved = registry.accept(record(1, 50, 5)).unwrap();
     assert_eq!(
         moved,
         Accepted::New {
-            validator: index(1),
+            validator: id(1),
             peer: peer(50),
             replaced: Some(peer(101))
         }
     );
     assert_eq!(registry.validator_of(&peer(101)), None);
-    assert_eq!(registry.validator_of(&peer(50)), Some(index(1)));
-    assert_eq!(registry.addresses(index(1)).len(), 1);
+    assert_eq!(registry.validator_of(&peer(50)), Some(id(1)));
+    assert_eq!(registry.addresses(id(1)).len(), 1);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_replayed_record_changes_nothing() {
     registry.accept(record(1, 50, 6)).unwrap();
     assert_eq!(registry.accept(old).unwrap(), Accepted::Stale);
     assert_eq!(registry.accept(record(1, 51, 6)).unwrap(), Accepted::Stale);
-    assert_eq!(registry.validator_of(&peer(50)), Some(index(1)));
+    assert_eq!(registry.validator_of(&peer(50)), Some(id(1)));
     assert_eq!(registry.accept(record(2, 102, 0)).unwrap(), Accepted::Stale);
 }
 
@@ -85,10 +85,10 @@ fn a_validator_cannot_take_the_node_of_another() {
     let mut registry = registry();
     let taken = Accepted::Taken {
         node: peer(101),
-        by: index(1),
+        by: id(1),
     };
     assert_eq!(registry.accept(record(2, 101, 9)), Ok(taken));
-    assert_eq!(registry.validator_of(&peer(101)), Some(index(1)));
+    assert_eq!(registry.validator_of(&peer(101)), Some(id(1)));
 }
 
 #[test]
@@ -139,19 +139,16 @@ fn two_validators_that_share_a_node_leave_it_to_the_first() {
         registry.accept(record(first, 50, 5)).unwrap();
         let taken = Accepted::Taken {
             node: peer(50),
-            by: index(first),
+            by: id(first),
         };
         assert_eq!(registry.accept(record(second, 50, 5)), Ok(taken));
-        assert_eq!(registry.validator_of(&peer(50)), Some(index(first)));
-        assert_eq!(
-            registry.validator_of(&peer(second + 100)),
-            Some(index(second))
-        );
+        assert_eq!(registry.validator_of(&peer(50)), Some(id(first)));
+        assert_eq!(registry.validator_of(&peer(second + 100)), Some(id(second)));
     }
 }
 
 #[test]
 fn two_validators_with_one_node_key_are_no_committee() {
-    let shared = Registry::new(CHAIN, committee(), Some((index(3), key(101).public())));
+    let shared = Registry::new(CHAIN, committee(), Some((id(3), key(101).public())));
     assert!(matches!(shared, Err(RegistryError::Shared(..))));
 }

@@ -15,7 +15,7 @@ use tokio::time::interval;
 use types::hash::{ChainId, Hash32};
 use types::key::SecretKey;
 
-use crate::net::{CHAIN, Keys, Node, eventually, index, socket_address, within};
+use crate::net::{CHAIN, Keys, Node, eventually, id, socket_address, within};
 
 /// Writes raw bytes on a stream and waits for its end.
 #[derive(Clone, Default)]
@@ -204,7 +204,7 @@ async fn is_refused(keys: &Keys, a: &Node, node: &SecretKey, signed: &SignedReco
         })
         .await;
     assert!(
-        !a.handle.peers().contains(&index(1)),
+        !a.handle.peers().contains(&id(1)),
         "committee of {}",
         keys.nodes.len()
     );
@@ -240,7 +240,7 @@ async fn wrong_records_bind_nobody() {
     let mut honest = Hostile::connect(&node, a.addresses()[0].clone(), "records").await;
     honest.say(framed(&good(9).sign(CHAIN, validator, &node).to_bytes()));
     honest
-        .until("the binding", || a.handle.peers() == [index(1)])
+        .until("the binding", || a.handle.peers() == [id(1)])
         .await;
 }
 
@@ -260,7 +260,7 @@ async fn a_replayed_record_does_not_bind_its_old_node() {
     let mut first = Hostile::connect(&old, a.addresses()[0].clone(), "records").await;
     first.say(framed(&said.to_bytes()));
     let mut first = first
-        .until("the first binding", || a.handle.peers() == [index(1)])
+        .until("the first binding", || a.handle.peers() == [id(1)])
         .await;
     let mut second = Hostile::connect(&new, a.addresses()[0].clone(), "records").await;
     second.say(framed(
@@ -287,9 +287,7 @@ async fn a_replayed_record_does_not_bind_its_old_node() {
     assert!(a.counters().records_stale > before.records_stale);
     // Still the new one's: it may be asked for a stream, the old one is gone.
     second
-        .until("the new node's connection", || {
-            a.handle.peers() == [index(1)]
-        })
+        .until("the new node's connection", || a.handle.peers() == [id(1)])
         .await;
 }
 
@@ -337,7 +335,7 @@ async fn two_validators_that_share_a_node_do_not_part_those_who_pass_their_recor
         hostile.say(framed(&said.to_bytes()));
         told.push(
             hostile
-                .until("the binding", || honest.handle.peers() == [index(colluder)])
+                .until("the binding", || honest.handle.peers() == [id(colluder)])
                 .await,
         );
     }
@@ -348,7 +346,7 @@ async fn two_validators_that_share_a_node_do_not_part_those_who_pass_their_recor
     let joined = |node: &Node, others: [usize; 2]| {
         others
             .iter()
-            .all(|other| node.handle.peers().contains(&index(*other)))
+            .all(|other| node.handle.peers().contains(&id(*other)))
     };
     eventually("a record for a taken node", || {
         c.counters().records_taken > 0
@@ -359,10 +357,10 @@ async fn two_validators_that_share_a_node_do_not_part_those_who_pass_their_recor
     })
     .await;
     a.handle
-        .send(index(2), Channel::Consensus, b"a".to_vec())
+        .send(id(2), Channel::Consensus, b"a".to_vec())
         .unwrap();
     b.handle
-        .send(index(2), Channel::Consensus, b"b".to_vec())
+        .send(id(2), Channel::Consensus, b"b".to_vec())
         .unwrap();
     let mut heard = std::collections::BTreeSet::new();
     while heard.len() < 2 {
@@ -403,7 +401,7 @@ async fn a_connection_that_answers_no_pings_is_closed() {
     let (between, freeze) = relay(&a.addresses()[0]).await;
     let hostile = Hostile::connect(&keys.nodes[1], between, "consensus").await;
     let hostile = hostile
-        .until("the connection", || a.handle.peers() == [index(1)])
+        .until("the connection", || a.handle.peers() == [id(1)])
         .await;
     freeze.send_replace(true);
     // From here on the socket stays open and says nothing.
@@ -415,17 +413,17 @@ async fn a_connection_that_answers_no_pings_is_closed() {
 #[tokio::test]
 async fn of_two_connections_of_one_peer_the_newer_is_kept() {
     let keys = Keys::new(2);
-    let id = |key: &SecretKey| {
+    let peer_id = |key: &SecretKey| {
         let key = libp2p::identity::ed25519::PublicKey::try_from_bytes(&key.public().0).unwrap();
         libp2p::identity::PublicKey::from(key).to_peer_id()
     };
     // The one with the lower id decides.
-    let decides = usize::from(id(&keys.nodes[0]) > id(&keys.nodes[1]));
+    let decides = usize::from(peer_id(&keys.nodes[0]) > peer_id(&keys.nodes[1]));
     let other = 1 - decides;
     let a = keys.start(decides, &[]).await;
     let older = Hostile::connect(&keys.nodes[other], a.addresses()[0].clone(), "consensus").await;
     let mut older = older
-        .until("the connection", || a.handle.peers() == [index(other)])
+        .until("the connection", || a.handle.peers() == [id(other)])
         .await;
     let newer = Hostile::connect(&keys.nodes[other], a.addresses()[0].clone(), "consensus").await;
     older
@@ -434,7 +432,7 @@ async fn of_two_connections_of_one_peer_the_newer_is_kept() {
         })
         .await;
     newer
-        .until("the newer's life", || a.handle.peers() == [index(other)])
+        .until("the newer's life", || a.handle.peers() == [id(other)])
         .await;
 }
 
@@ -451,7 +449,7 @@ async fn a_second_stream_of_a_channel_ends_the_first() {
         let reading = async {
             assert_eq!(
                 a.next_frame().await,
-                (index(1), Channel::Consensus, frame.to_vec())
+                (id(1), Channel::Consensus, frame.to_vec())
             )
         };
         tokio::select! {
@@ -491,7 +489,7 @@ async fn an_oversize_frame_of_a_validator_is_refused_by_its_length_alone() {
         for expected in [&b"one"[..], b"", b"two"] {
             assert_eq!(
                 a.next_frame().await,
-                (index(1), Channel::Consensus, expected.to_vec())
+                (id(1), Channel::Consensus, expected.to_vec())
             );
         }
     };

@@ -4,7 +4,7 @@ use gridproof_p2p as p2p;
 use p2p::{Channel, P2pError, PeerEvent, RequestError, SendError};
 use types::key::SecretKey;
 
-use crate::net::{Keys, Node, index, within};
+use crate::net::{Keys, Node, id, within};
 
 #[tokio::test]
 async fn four_validators_connect_fully_from_one_address() {
@@ -29,7 +29,7 @@ async fn four_validators_connect_fully_from_one_address() {
     for node in &mut nodes[..3] {
         assert_eq!(
             node.next_frame().await,
-            (index(3), Channel::Transactions, b"hello".to_vec())
+            (id(3), Channel::Transactions, b"hello".to_vec())
         );
     }
     for node in &nodes {
@@ -50,20 +50,14 @@ async fn frames_arrive_whole_and_in_order() {
             let frame =
                 |from: u32| [round.to_le_bytes(), n.to_le_bytes(), from.to_le_bytes()].concat();
             let padded = |from: u32| [frame(from), vec![7; length]].concat();
-            a.handle
-                .send(index(1), Channel::Consensus, padded(0))
-                .unwrap();
-            b.handle
-                .send(index(0), Channel::Consensus, padded(1))
-                .unwrap();
+            a.handle.send(id(1), Channel::Consensus, padded(0)).unwrap();
+            b.handle.send(id(0), Channel::Consensus, padded(1)).unwrap();
         }
         for n in 0..100u32 {
             for (node, from) in [(&mut a, 1u32), (&mut *b, 0u32)] {
                 let (sender, channel, bytes) = node.next_frame().await;
-                assert_eq!(
-                    (sender.0, channel),
-                    (u16::try_from(from).unwrap(), Channel::Consensus)
-                );
+                let expected = id(usize::try_from(from).unwrap());
+                assert_eq!((sender, channel), (expected, Channel::Consensus));
                 let head = [round.to_le_bytes(), n.to_le_bytes(), from.to_le_bytes()].concat();
                 assert_eq!(bytes[..12], head);
                 assert_eq!(bytes.len(), 12 + usize::try_from(n * n).unwrap());
@@ -83,7 +77,7 @@ async fn the_largest_frame_passes_and_a_larger_one_is_not_sent() {
         let limit = channel.max_frame_bytes();
         let error = a
             .handle
-            .send(index(1), channel, vec![0; limit + 1])
+            .send(id(1), channel, vec![0; limit + 1])
             .unwrap_err();
         assert_eq!(
             error,
@@ -92,8 +86,8 @@ async fn the_largest_frame_passes_and_a_larger_one_is_not_sent() {
                 limit
             }
         );
-        a.handle.send(index(1), channel, vec![9; limit]).unwrap();
-        assert_eq!(b.next_frame().await, (index(0), channel, vec![9; limit]));
+        a.handle.send(id(1), channel, vec![9; limit]).unwrap();
+        assert_eq!(b.next_frame().await, (id(0), channel, vec![9; limit]));
     }
 }
 
@@ -109,7 +103,7 @@ async fn requests_are_answered_refused_and_bounded() {
             if let PeerEvent::Request { from, bytes, reply } = event
                 && bytes != b"refuse"
             {
-                assert_eq!(from, index(0));
+                assert_eq!(from, id(0));
                 let padding = if bytes == b"long" {
                     Channel::Blobs.max_frame_bytes()
                 } else {
@@ -122,17 +116,17 @@ async fn requests_are_answered_refused_and_bounded() {
     });
     let largest = vec![5; Channel::Blobs.max_frame_bytes()];
     for request in [b"abc".to_vec(), vec![], largest.clone()] {
-        let answer = within("an answer", a.handle.request(index(1), request.clone()))
+        let answer = within("an answer", a.handle.request(id(1), request.clone()))
             .await
             .unwrap();
         assert_eq!(answer, request.into_iter().rev().collect::<Vec<_>>());
     }
-    let refused = within("a refusal", a.handle.request(index(1), b"refuse".to_vec())).await;
+    let refused = within("a refusal", a.handle.request(id(1), b"refuse".to_vec())).await;
     assert!(
         matches!(refused, Err(RequestError::Failed { .. })),
         "{refused:?}"
     );
-    let too_long = within("no answer", a.handle.request(index(1), b"long".to_vec())).await;
+    let too_long = within("no answer", a.handle.request(id(1), b"long".to_vec())).await;
     let Err(RequestError::Failed { reason, .. }) = too_long else {
         panic!("{too_long:?}")
     };
@@ -140,15 +134,11 @@ async fn requests_are_answered_refused_and_bounded() {
         !reason.contains("bytes"),
         "an answer that is too long is not even sent: {reason}"
     );
-    let too_large = a
-        .handle
-        .request(index(1), [largest, vec![1]].concat())
-        .await;
+    let too_large = a.handle.request(id(1), [largest, vec![1]].concat()).await;
     assert!(matches!(too_large, Err(RequestError::TooLarge { .. })));
-    let nobody = a.handle.request(index(0), vec![]).await;
-    assert_eq!(nobody, Err(RequestError::NotConnected(index(0))));
-    let many =
-        futures::future::join_all((0..6).map(|_| a.handle.request(index(1), b"ok".to_vec())));
+    let nobody = a.handle.request(id(0), vec![]).await;
+    assert_eq!(nobody, Err(RequestError::NotConnected(id(0))));
+    let many = futures::future::join_all((0..6).map(|_| a.handle.request(id(1), b"ok".to_vec())));
     assert!(within("six answers", many).await.iter().all(Result::is_ok));
     b.handle.shutdown().await;
     within("the end of events", answering).await.unwrap();
@@ -164,21 +154,21 @@ async fn a_record_binds_a_node_key_that_genesis_does_not_know() {
     b.connected_to(&[0]).await;
     // The other side may not have the record yet and refuse the stream: that costs no frame.
     b.handle
-        .send(index(0), Channel::Consensus, b"to a".to_vec())
+        .send(id(0), Channel::Consensus, b"to a".to_vec())
         .unwrap();
     let c = keys.start(2, &b.addresses()).await;
     c.connected_to(&[0, 1]).await;
     a.connected_to(&[1, 2]).await;
     a.handle
-        .send(index(1), Channel::Consensus, b"to b".to_vec())
+        .send(id(1), Channel::Consensus, b"to b".to_vec())
         .unwrap();
     assert_eq!(
         a.next_frame().await,
-        (index(1), Channel::Consensus, b"to a".to_vec())
+        (id(1), Channel::Consensus, b"to a".to_vec())
     );
     assert_eq!(
         b.next_frame().await,
-        (index(0), Channel::Consensus, b"to b".to_vec())
+        (id(0), Channel::Consensus, b"to b".to_vec())
     );
 }
 
@@ -211,14 +201,14 @@ async fn two_that_dial_each_other_end_up_connected() {
         // A frame may be lost while the duplicate connection is closed; a later one is not.
         while b
             .handle
-            .send(index(0), Channel::Consensus, vec![round])
+            .send(id(0), Channel::Consensus, vec![round])
             .is_err()
         {
             b.connected_to(&[0]).await;
         }
     }
     b.handle
-        .send(index(0), Channel::Blobs, b"last".to_vec())
+        .send(id(0), Channel::Blobs, b"last".to_vec())
         .unwrap();
     let seen = a.next("the last frame", |event| match event {
         PeerEvent::Frame {
@@ -268,12 +258,12 @@ async fn after_a_shutdown_nothing_is_left() {
     within("the shutdown", b.handle.shutdown()).await;
     within("a second shutdown", clone.shutdown()).await;
     assert_eq!(
-        clone.send(index(0), Channel::Consensus, vec![1]),
-        Err(SendError::NotConnected(index(0)))
+        clone.send(id(0), Channel::Consensus, vec![1]),
+        Err(SendError::NotConnected(id(0)))
     );
     assert_eq!(
-        clone.request(index(0), vec![1]).await,
-        Err(RequestError::NotConnected(index(0)))
+        clone.request(id(0), vec![1]).await,
+        Err(RequestError::NotConnected(id(0)))
     );
     within("the end of events", async {
         while b.events.recv().await.is_some() {}

@@ -6,9 +6,9 @@ use gridproof_p2p as p2p;
 use p2p::{Channel, Config, Counters, Events, Handle, Limits, Multiaddr, PeerEvent};
 use tokio::time::{interval, timeout};
 use types::committee::{Committee, Validator};
-use types::hash::{ChainId, Hash32};
+use types::hash::{ChainId, Hash32, ValidatorId};
 use types::key::{SecretKey, VrfPublicKey};
-use types::number::{Stake, ValidatorIndex};
+use types::number::Stake;
 
 /// Longest time that anything may take.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -40,10 +40,8 @@ pub struct Keys {
 
 impl Keys {
     pub fn new(members: u8) -> Self {
-        let mut validators: Vec<_> = (1..=members)
-            .map(|seed| SecretKey::from_bytes(&[seed; 32]))
-            .collect();
-        validators.sort_by_key(SecretKey::public);
+        let mut validators = validator_keys();
+        validators.truncate(usize::from(members));
         let nodes = (1..=members)
             .map(|seed| SecretKey::from_bytes(&[seed + 100; 32]))
             .collect();
@@ -115,7 +113,8 @@ impl Node {
 
     /// Waits until exactly these are connected.
     pub async fn connected_to(&self, peers: &[usize]) {
-        let peers: Vec<_> = peers.iter().map(|peer| index(*peer)).collect();
+        let mut peers: Vec<_> = peers.iter().map(|peer| id(*peer)).collect();
+        peers.sort();
         eventually(&format!("a connection to {peers:?}"), || {
             self.handle.peers() == peers
         })
@@ -135,7 +134,7 @@ impl Node {
         .await
     }
 
-    pub async fn next_frame(&mut self) -> (ValidatorIndex, Channel, Vec<u8>) {
+    pub async fn next_frame(&mut self) -> (ValidatorId, Channel, Vec<u8>) {
         self.next("a frame", |event| match event {
             PeerEvent::Frame {
                 from,
@@ -148,8 +147,18 @@ impl Node {
     }
 }
 
-pub fn index(index: usize) -> ValidatorIndex {
-    ValidatorIndex(u16::try_from(index).unwrap())
+/// The keys that committees take their first ones from, in the order of committees.
+fn validator_keys() -> Vec<SecretKey> {
+    let mut keys: Vec<_> = (1..=8)
+        .map(|seed| SecretKey::from_bytes(&[seed; 32]))
+        .collect();
+    keys.sort_by_key(SecretKey::public);
+    keys
+}
+
+/// The id of the member at a position, whatever the committee's size.
+pub fn id(position: usize) -> ValidatorId {
+    validator_keys()[position].public().validator_id()
 }
 
 /// The socket address of `/ip4/../tcp/..`.

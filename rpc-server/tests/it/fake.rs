@@ -17,11 +17,10 @@ use rpc::model::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use types::hash::{Address, BlobId, BlockId, Hash32, JobId, TransactionId};
+use types::hash::{Address, BlobId, BlockId, Hash32, JobId, TransactionId, ValidatorId};
 use types::job::{JobSpec, Stage};
 use types::number::{
-    Amount, ChainTime, Epoch, Height, Nonce, ProtocolVersion, SQUARE, Timestamp, ValidatorIndex,
-    View,
+    Amount, ChainTime, Epoch, Height, Nonce, ProtocolVersion, SQUARE, Timestamp, View,
 };
 use types::proof::ValueProof;
 use types::state_key::StateKey;
@@ -124,7 +123,7 @@ impl Backend for Fake {
             network: "testnet".to_owned(),
             version: "0.1.0".to_owned(),
             protocol_version: ProtocolVersion(1),
-            validator: Some(ValidatorIndex(2)),
+            validator: Some(ValidatorId(Address([2; 20]))),
             committee_size: 4,
             peers: 3,
             height: Height(9),

@@ -79,7 +79,7 @@ fn stages() -> Vec<Stage> {
             committed,
             opened,
             verifiers,
-            stored: types::committee::ValidatorSet::default(),
+            stored: std::collections::BTreeSet::new(),
             deadline,
         },
         Stage::Settled,

@@ -1,11 +1,10 @@
 //! Values for the tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use types::block::Header;
 use types::codec::{Bounded, Text};
-use types::committee::ValidatorSet;
-use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId};
+use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId, ValidatorId};
 use types::job::{
     CLASS_WASM_V1, Constraints, Escrow, JobReceipt, JobRecord, JobSpec, Name, PartnerProfile,
     Policy, ReceiptVerifier, Stage, StageEntry, TaskLimits, Verification, Workload,
@@ -13,7 +12,7 @@ use types::job::{
 use types::key::{SecretKey, VrfPublicKey};
 use types::number::{
     Amount, Attempt, ChainTime, Epoch, Fixed64, Fuel, Gas, Height, Nonce, ProtocolVersion, SQUARE,
-    Timestamp, ValidatorIndex, View,
+    Timestamp, View,
 };
 use types::proof::{FinalityProof, StateProof, ValueProof};
 use types::transaction::{Action, SignedTransaction, Transaction, TransactionReceipt};
@@ -35,7 +34,7 @@ pub fn header(height: u64) -> Header {
         height: Height(height),
         parent: BlockId(Hash32([1; 32])),
         timestamp: Timestamp(1_700_000_000_000 + height),
-        proposer: ValidatorIndex(2),
+        proposer: ValidatorId(Address([2; 20])),
         transaction_root: Hash32([2; 32]),
         base_fee: Amount(SQUARE.0 / 1_000),
         next_committee: Hash32::ZERO,
@@ -150,8 +149,7 @@ pub fn record(stage: Stage) -> JobRecord {
 }
 
 pub fn open() -> Stage {
-    let mut stored = ValidatorSet::default();
-    stored.insert(ValidatorIndex(3));
+    let stored = BTreeSet::from([ValidatorId(Address([3; 20]))]);
     Stage::Pending {
         stored,
         draw: None,

@@ -3,9 +3,8 @@
 use node::core::{BlobRequest, Event, Ticket};
 use types::attestation::Outcomes;
 use types::codec::decode;
-use types::hash::BlobId;
+use types::hash::{BlobId, ValidatorId};
 use types::limits::MAX_OUTCOMES_BYTES;
-use types::number::ValidatorIndex;
 
 use super::{Happening, World};
 use crate::grid::Wish;
@@ -121,12 +120,12 @@ impl World {
         host: HostId,
         life: u32,
         blob: BlobId,
-        from: ValidatorIndex,
+        from: ValidatorId,
     ) -> Result<(), Violation> {
         if self.hosts[host].life != life {
             return Ok(());
         }
-        let asked = self.route(host, usize::from(from.0));
+        let asked = self.route(host, self.member_of(from));
         let answers = asked.filter(|asked| self.hosts[*asked].is_up());
         let carried = answers.filter(|asked| !self.network.carry(*asked, host).is_empty());
         let bytes = carried.and_then(|asked| self.hosts[asked].blobs.get(&blob).cloned());

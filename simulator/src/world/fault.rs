@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use node::core::Event;
-use types::number::ValidatorIndex;
 
 use crate::judge::Violation;
 use crate::scenario::{CrashPoint, HostId, InjectedFault};
@@ -67,7 +66,7 @@ impl World {
         let own = self.hosts[host].member;
         let others: BTreeSet<_> = (0..self.members.len())
             .filter(|member| *member != own)
-            .map(|member| ValidatorIndex(u16::try_from(member).expect("a small committee")))
+            .map(|member| self.ids[member])
             .collect();
         self.event(host, Event::Peers(others))
     }

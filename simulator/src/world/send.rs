@@ -43,12 +43,12 @@ impl World {
             Lie::Silence => return Ok(()),
         };
         let targets: Vec<usize> = match to {
-            Target::One(target) => vec![usize::from(target.0)],
+            Target::One(target) => vec![self.member_of(target)],
             Target::All { except } => (0..self.members.len())
-                .filter(|target| except.is_none_or(|e| usize::from(e.0) != *target))
+                .filter(|target| except != Some(self.ids[*target]))
                 .collect(),
         };
-        let index = ValidatorIndex(u16::try_from(member).expect("a small committee"));
+        let id = self.ids[member];
         for target in targets.into_iter().filter(|target| *target != member) {
             let Some(host) = self.route(from, target) else {
                 continue;
@@ -59,7 +59,7 @@ impl World {
                     self.now_ms + delay,
                     Happening::Arrive {
                         host,
-                        from: index,
+                        from: id,
                         frame: frame.clone(),
                     },
                 );

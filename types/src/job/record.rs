@@ -1,12 +1,13 @@
 //! A job's record on chain: its stages, its parties, and the receipt that stays when it is settled.
 
+use std::collections::BTreeSet;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
 use super::JobSpec;
 use crate::attestation::MerkleLeaves;
-use crate::committee::ValidatorSet;
-use crate::hash::{Address, BlobId, Hash32, JobId, WorkloadId};
+use crate::hash::{Address, BlobId, Hash32, JobId, ValidatorId, WorkloadId};
 use crate::number::{
     Amount, Attempt, BeaconStep, ChainTime, EngineClass, Fixed64, Height, TaskIndex, Timestamp,
 };
@@ -197,7 +198,7 @@ pub enum Stage {
     /// Escrow locked; waiting for a quorum of validators to hold the inputs, then for the beacon to draw.
     Pending {
         /// Validators that hold the inputs; empty in the draws of later attempts, when a quorum held them before.
-        stored: ValidatorSet,
+        stored: BTreeSet<ValidatorId>,
         /// Once a quorum holds them: the beacon step that draws.
         draw: Option<BeaconStep>,
         /// After which the job fails (no inputs) or fails for want of partners.
@@ -283,7 +284,7 @@ pub enum Stage {
         /// Everybody bound.
         verifiers: Vec<Verifier>,
         /// Validators that hold the results.
-        stored: ValidatorSet,
+        stored: BTreeSet<ValidatorId>,
         /// To be stored by.
         deadline: ChainTime,
     },

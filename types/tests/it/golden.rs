@@ -163,7 +163,7 @@ fn header() -> Header {
         height: Height(5),
         parent: BlockId(hash(2)),
         timestamp: Timestamp(123),
-        proposer: ValidatorIndex(1),
+        proposer: key(1).public().validator_id(),
         transaction_root: Body::default().root(),
         base_fee: Amount(1),
         next_committee: Hash32::ZERO,
@@ -250,7 +250,7 @@ fn add_chain(v: &mut Vectors) {
     let system = vec![
         SystemTransaction::Stored {
             statement: stored,
-            validator: ValidatorIndex(0),
+            validator: key(1).public().validator_id(),
             signature,
         },
         SystemTransaction::Beacon {

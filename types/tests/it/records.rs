@@ -1,11 +1,10 @@
 //! Frozen formats of what jobs and partners leave in state: a record in each stage, the receipt, partners.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use types::account::{Account, EpochPartner, Partner, PartnerSnapshot, Unbonding};
 use types::codec::Bounded;
-use types::committee::ValidatorSet;
-use types::hash::{Address, BlobId, JobId, WorkloadId};
+use types::hash::{Address, BlobId, JobId, ValidatorId, WorkloadId};
 use types::job::{
     CLASS_WASM_V1, Escrow, FailureReason, JobReceipt, JobRecord, Policy, Primary,
     PrimaryCommitment, PrimaryOpening, ReceiptVerifier, Stage, StageEntry, UnrunnableReport,
@@ -13,7 +12,6 @@ use types::job::{
 };
 use types::number::{
     Amount, Attempt, BeaconStep, ChainTime, Fixed64, Height, Nonce, TaskIndex, Timestamp,
-    ValidatorIndex,
 };
 
 use crate::golden::{Vectors, hash, profile, spec};
@@ -44,10 +42,8 @@ fn address(n: u8) -> Address {
     Address([n; 20])
 }
 
-fn stored() -> ValidatorSet {
-    let mut set = ValidatorSet::default();
-    set.insert(ValidatorIndex(3));
-    set
+fn stored() -> BTreeSet<ValidatorId> {
+    BTreeSet::from([ValidatorId(address(3))])
 }
 
 fn verifiers() -> Vec<Verifier> {

@@ -1,7 +1,8 @@
 //! How an attempt ends, and where the money goes: payments, refunds, penalties, and the release of bonds.
 
+use std::collections::BTreeSet;
+
 use types::attestation::leaves_hash;
-use types::committee::ValidatorSet;
 use types::hash::{Address, Hash32};
 use types::job::{
     FailureReason, JobReceipt, JobRecord, Primary, PrimaryOpening, ReceiptVerifier, Stage, Verifier,
@@ -149,7 +150,7 @@ pub(super) fn next_attempt(
         .excluded
         .extend(parties(&record.stage).0.map(|primary| primary.partner));
     record.attempt = attempt;
-    await_primary(context, record, ValidatorSet::default())
+    await_primary(context, record, BTreeSet::new())
 }
 
 /// Enough drawn primaries say that the module cannot be run: the customer pays them back what saying so cost, each up to
@@ -250,7 +251,7 @@ pub(super) fn conclude(context: &mut Context<'_>, mut record: JobRecord) -> Resu
         context,
         store_window_ms(&context.rules.params.compute, &record.spec),
     );
-    let stored = ValidatorSet::default();
+    let stored = BTreeSet::new();
     enter(
         context,
         record,

@@ -34,8 +34,9 @@
 //!
 //! Actions are one per file beside this one; exits and money are in `exit`, penalties in `penalty`.
 
-use types::committee::ValidatorSet;
-use types::hash::{Address, Hash32, JobId};
+use std::collections::BTreeSet;
+
+use types::hash::{Address, Hash32, JobId, ValidatorId};
 use types::job::{
     FailureReason, JobRecord, Primary, PrimaryCommitment, Stage, StageEntry, Verifier,
 };
@@ -197,7 +198,7 @@ pub(super) fn after(context: &Context<'_>, window_ms: u64) -> ChainTime {
 pub(super) fn await_primary(
     context: &mut Context<'_>,
     record: JobRecord,
-    stored: ValidatorSet,
+    stored: BTreeSet<ValidatorId>,
 ) -> Result<(), Fault> {
     let deadline = after(context, context.rules.params.compute.open_window_ms);
     let draw = Some(context.draw_step());

@@ -1,8 +1,8 @@
 //! A validator says that it holds a job's inputs or results. A quorum of stake is all that any rule ever asks about
 //! data; with it the job moves on at once.
 
+use types::hash::ValidatorId;
 use types::job::Stage;
-use types::number::ValidatorIndex;
 use types::transaction::{Holding, StoredStatement};
 
 use super::JobError;
@@ -14,9 +14,9 @@ use crate::{ActionError, Context, Fault};
 pub fn stored(
     context: &mut Context<'_>,
     statement: &StoredStatement,
-    validator: ValidatorIndex,
+    validator: ValidatorId,
 ) -> Result<(), ActionError> {
-    if context.rules.committee.member(validator).is_none() {
+    if context.rules.committee.validator(&validator).is_none() {
         return Err(Fault::Broken("a stored statement of nobody was let through").into());
     }
     let mut record = load(context, &statement.job, statement.attempt)?;
@@ -41,7 +41,7 @@ pub fn stored(
         return Err(JobError::AlreadyStored.into());
     }
     let committee = &context.rules.committee;
-    if committee.stake_of(holders) < committee.thresholds().quorum {
+    if committee.stake_of_ids(holders) < committee.thresholds().quorum {
         save(context, &record);
         return Ok(());
     }

@@ -1,6 +1,7 @@
 //! A customer submits a job: its terms are checked, its policy fixed and its escrow locked.
 
-use types::committee::ValidatorSet;
+use std::collections::BTreeSet;
+
 use types::hash::{Address, JobId};
 use types::job::{JobRecord, JobSpec, Stage};
 use types::number::{Amount, Attempt};
@@ -37,7 +38,7 @@ pub(super) fn submit(
     context.debit(&customer, locked)?;
     live::insert(context, id)?;
     let stage = Stage::Pending {
-        stored: ValidatorSet::default(),
+        stored: BTreeSet::new(),
         draw: None,
         deadline,
     };

@@ -6,14 +6,14 @@ use state::read_as;
 use types::attestation::next_beacon;
 use types::hash::{Domain, Hash32};
 use types::limits::BEACON_STEPS_KEPT;
-use types::number::{Amount, BeaconStep, Epoch, ValidatorIndex};
+use types::number::{Amount, BeaconStep, Epoch};
 use types::state_key::StateKey;
 use types::transaction::SystemTransaction;
 use vm::beacon::{BeaconError, contributor, first_seed};
 use vm::{Beacon, BlockError, ChainRecord, SystemError};
 
 use crate::audit::assert_conserved;
-use crate::fixture::{Chain, square, validator_keys};
+use crate::fixture::{Chain, position_of, square, validator_id, validator_keys};
 
 fn beacon(chain: &Chain) -> Beacon {
     Beacon::read(&chain.state).unwrap()
@@ -31,7 +31,7 @@ fn an_output_moves_the_beacon_by_one_step() {
     let mut chain = Chain::new();
     let before = beacon(&chain);
     let duty = before.duty(&chain.rules);
-    let (_, vrf) = &validator_keys()[usize::from(duty.contributor.0)];
+    let (_, vrf) = &validator_keys()[position_of(duty.contributor)];
     let output = vrf
         .public()
         .verify(&duty.input, &vrf.prove(&duty.input))
@@ -75,7 +75,7 @@ fn only_the_output_that_is_due_is_taken_once_and_first() {
         SystemError::Beacon(BeaconError::BadProof(_))
     ));
     let duty = beacon(&chain).duty(&chain.rules);
-    let other = &validator_keys()[usize::from((duty.contributor.0 + 1) % 4)].1;
+    let other = &validator_keys()[(position_of(duty.contributor) + 1) % 4].1;
     let stranger = SystemTransaction::Beacon {
         step,
         proof: other.prove(&duty.input),
@@ -101,7 +101,7 @@ fn a_silent_step_is_skipped_after_blocks_and_time_at_its_contributors_cost() {
         ) = (3, 2_000, 500);
     });
     let before = beacon(&chain);
-    let silent = &validator_keys()[usize::from(before.duty(&chain.rules).contributor.0)].0;
+    let silent = &validator_keys()[position_of(before.duty(&chain.rules).contributor)].0;
     let account = |chain: &Chain| {
         vm::query::account(&chain.state, &silent.public().address())
             .unwrap()
@@ -150,7 +150,7 @@ fn one_leader_alone_cannot_skip_a_step() {
         Chain::with(|params| (params.beacon_skip_blocks, params.beacon_skip_ms) = (1, 1_000));
     let by = |chain: &Chain, proposer| {
         let mut block = chain.block_with(1_000, Vec::new(), Vec::new());
-        block.header.proposer = ValidatorIndex(proposer);
+        block.header.proposer = validator_id(proposer);
         block
     };
     // Its stake is 4 of 13, which is what may be faulty.
@@ -199,14 +199,18 @@ fn contributors_follow_the_stake_and_the_seed() {
     let mut counts = BTreeMap::new();
     for step in 256..512 {
         *counts
-            .entry(contributor(&chain.rules, &seed, BeaconStep(step)).0)
+            .entry(position_of(contributor(
+                &chain.rules,
+                &seed,
+                BeaconStep(step),
+            )))
             .or_insert(0) += 1;
     }
     assert_eq!(counts.into_values().collect::<Vec<_>>(), [79, 59, 59, 59]);
     let other = first_seed(chain.rules.chain_id, Epoch(2));
     let order = |seed: &Hash32| {
         (0..64)
-            .map(|s| contributor(&chain.rules, seed, BeaconStep(s)).0)
+            .map(|s| contributor(&chain.rules, seed, BeaconStep(s)))
             .collect::<Vec<_>>()
     };
     assert_ne!(order(&seed), order(&other));

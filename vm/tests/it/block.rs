@@ -1,9 +1,9 @@
 //! What makes a block invalid as a whole, and what only fails in it.
 
 use types::codec::Bounded;
-use types::hash::{BlockId, ChainId, Hash32};
+use types::hash::{BlockId, ChainId, Hash32, ValidatorId};
 use types::key::PublicKey;
-use types::number::{Amount, Gas, Height, Nonce, ProtocolVersion, Timestamp, ValidatorIndex};
+use types::number::{Amount, Gas, Height, Nonce, ProtocolVersion, Timestamp};
 use types::state_key::StateKey;
 use types::transaction::{SignedTransaction, Transaction, TransactionReceipt};
 use vm::{BlockError, ChainRecord, ChargeError};
@@ -217,7 +217,7 @@ fn every_rule_of_the_header_is_checked() {
         BlockError::Timestamp { .. }
     ));
     assert!(matches!(
-        with(|h| h.proposer = ValidatorIndex(4)),
+        with(|h| h.proposer = ValidatorId::ZERO),
         BlockError::Proposer(_)
     ));
     assert!(matches!(

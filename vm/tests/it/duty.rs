@@ -1,7 +1,7 @@
 //! What live jobs ask of validators and pools: stored statements while they are due, and room for their parties.
 
 use types::hash::JobId;
-use types::number::{Amount, Attempt, Nonce, Timestamp, ValidatorIndex};
+use types::number::{Amount, Attempt, Nonce, Timestamp};
 use types::transaction::{Action, Holding, StoredStatement, SystemTransaction};
 use vm::{
     BlockError, Mempool, MempoolError, MempoolLimits, SystemError, SystemPool, SystemPoolError,
@@ -9,7 +9,7 @@ use vm::{
 };
 use vm::{build, query};
 
-use crate::fixture::{Chain, key, square, transfer};
+use crate::fixture::{Chain, key, square, transfer, validator_id};
 use crate::job::world::{PARTNERS, World, spec};
 
 fn inputs(job: JobId) -> StoredStatement {
@@ -29,11 +29,11 @@ fn results(job: JobId, attempt: Attempt) -> StoredStatement {
 }
 
 fn wanted(chain: &Chain, statement: &StoredStatement, validator: u16) -> Wanted {
-    query::wants_stored(&chain.state, statement, ValidatorIndex(validator)).unwrap()
+    query::wants_stored(&chain.state, statement, validator_id(validator)).unwrap()
 }
 
 fn due(chain: &Chain, validator: u16) -> Vec<StoredStatement> {
-    query::stored_duty(&chain.state, ValidatorIndex(validator)).unwrap()
+    query::stored_duty(&chain.state, validator_id(validator)).unwrap()
 }
 
 /// An action of a party to the job that succeeds now, with who sends it.
@@ -110,7 +110,7 @@ fn a_statement_enters_a_block_once_and_only_by_its_signer() {
     };
     let forged = |validator| SystemTransaction::Stored {
         statement: text,
-        validator: ValidatorIndex(validator),
+        validator: validator_id(validator),
         signature,
     };
     assert!(matches!(

@@ -7,10 +7,10 @@ use types::block::{Block, Body, Header};
 use types::codec::{Bounded, Text};
 use types::committee::Validator;
 use types::genesis::{Genesis, GenesisAccount, GenesisPartner};
-use types::hash::{Address, Hash32};
+use types::hash::{Address, Hash32, ValidatorId};
 use types::job::{CLASS_WASM_V1, PartnerProfile};
 use types::key::{SecretKey, VrfSecretKey};
-use types::number::{Amount, Gas, Height, Nonce, SQUARE, Stake, Timestamp, ValidatorIndex};
+use types::number::{Amount, Gas, Height, Nonce, SQUARE, Stake, Timestamp};
 use types::params::Params;
 use types::transaction::{Action, SignedTransaction, SystemTransaction, Transaction};
 use vm::{Account, Beacon, BlockError, Executed, Rules};
@@ -64,6 +64,22 @@ pub fn validator_keys() -> Vec<(SecretKey, VrfSecretKey)> {
         .collect();
     keys.sort_by_key(|(key, _)| key.public());
     keys
+}
+
+/// The id of the validator at a position of the committee.
+pub fn validator_id(position: u16) -> ValidatorId {
+    validator_keys()[usize::from(position)]
+        .0
+        .public()
+        .validator_id()
+}
+
+/// The position of a validator in the committee.
+pub fn position_of(id: ValidatorId) -> usize {
+    validator_keys()
+        .iter()
+        .position(|(key, _)| key.public().validator_id() == id)
+        .unwrap()
 }
 
 /// A valid profile with the VRF key of account `n`.
@@ -177,8 +193,8 @@ impl Chain {
     }
 
     /// Who proposes the next block: everybody in turn.
-    pub fn proposer(&self) -> ValidatorIndex {
-        ValidatorIndex(u16::try_from(self.tip.height.next().0 % 4).unwrap())
+    pub fn proposer(&self) -> ValidatorId {
+        validator_id(u16::try_from(self.tip.height.next().0 % 4).unwrap())
     }
 
     /// A block with the beacon output that is due and these transactions.
@@ -189,7 +205,7 @@ impl Chain {
     /// The beacon output that is due.
     pub fn output(&self) -> SystemTransaction {
         let duty = Beacon::read(&self.state).unwrap().duty(&self.rules);
-        let vrf = &validator_keys()[usize::from(duty.contributor.0)].1;
+        let vrf = &validator_keys()[position_of(duty.contributor)].1;
         SystemTransaction::Beacon {
             step: duty.step,
             proof: vrf.prove(&duty.input),

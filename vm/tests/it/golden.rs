@@ -2,12 +2,13 @@
 //!
 //! To write new vectors after a deliberate change: `GRIDPROOF_BLESS=1 cargo test -p gridproof-vm golden`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use types::codec::{decode, encode};
-use types::hash::{Address, Domain, Hash32, JobId};
+use types::hash::{Address, Domain, Hash32, JobId, ValidatorId};
 use types::number::{Amount, BeaconStep, ChainTime, Epoch, Height};
 use types::state_key::StateKey;
 use types::transaction::Action;
@@ -54,7 +55,7 @@ fn records() -> Vec<String> {
         urgent: true,
         due: Some((ChainTime(5), ChainTime(6))),
         past_snapshots: vec![(Epoch(7), ChainTime(8))],
-        last_proposed: vec![Height(9), Height(10)],
+        last_proposed: BTreeMap::from([(ValidatorId(Address([8; 20])), Height(9))]),
     };
     let draw = Draw {
         step: BeaconStep(3),

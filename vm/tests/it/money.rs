@@ -11,7 +11,7 @@ use types::transaction::{Action, SignedTransaction};
 use vm::{Beacon, ChainRecord};
 
 use crate::audit::assert_conserved;
-use crate::fixture::{Chain, FUNDED, Random, address, key, profile, square, validator_keys};
+use crate::fixture::{Chain, FUNDED, Random, address, key, profile, square};
 
 /// Accounts that take part; genesis funds the first of them.
 const PEOPLE: u8 = FUNDED + 4;
@@ -302,10 +302,7 @@ fn run(seed: u64, operations_wanted: usize) {
                 .try_execute(&chain.block_with(step, Vec::new(), Vec::new()))
                 .is_ok_and(|e| e.writes.contains_key(&StateKey::Beacon))
         {
-            let account = validator_keys()[usize::from(beacon.duty(&chain.rules).contributor.0)]
-                .0
-                .public()
-                .address();
+            let account = beacon.duty(&chain.rules).contributor.account();
             let account = model.accounts.get_mut(&account).unwrap();
             let penalty = account.balance.min(square(1).0 / 7);
             (account.balance, model.burned) = (account.balance - penalty, model.burned + penalty);

@@ -2,11 +2,11 @@
 
 use types::hash::{Hash32, JobId};
 use types::limits::STATEMENTS_PER_VALIDATOR;
-use types::number::{Attempt, BeaconStep, ValidatorIndex};
+use types::number::{Attempt, BeaconStep};
 use types::transaction::{Holding, StoredStatement, SystemTransaction};
 use vm::{Beacon, SystemError, SystemPool, SystemPoolError};
 
-use crate::fixture::{Chain, validator_keys};
+use crate::fixture::{Chain, validator_id, validator_keys};
 
 fn insert(
     pool: &mut SystemPool,
@@ -30,7 +30,7 @@ fn stored(chain: &Chain, validator: u16, job: u16) -> SystemTransaction {
     let signature = key.sign(&statement.signing_hash(chain.rules.chain_id));
     SystemTransaction::Stored {
         statement,
-        validator: ValidatorIndex(validator),
+        validator: validator_id(validator),
         signature,
     }
 }
@@ -136,7 +136,7 @@ fn a_forged_output_or_statement_is_refused() {
     for validator in [1, 9] {
         let forged = SystemTransaction::Stored {
             statement,
-            validator: ValidatorIndex(validator),
+            validator: validator_id(validator),
             signature,
         };
         let error = insert(&mut pool, &chain, &forged).unwrap_err();

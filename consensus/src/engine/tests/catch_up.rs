@@ -44,7 +44,7 @@ pub(super) fn asked(effects: &[Effect]) -> Vec<(ValidatorIndex, Request)> {
         Effect::Send {
             to: crate::Recipients::One(to),
             message: Message::Request(request),
-        } => Some((*to, *request)),
+        } => Some((position(*to), *request)),
         _ => None,
     };
     effects.iter().filter_map(request).collect()
@@ -363,7 +363,7 @@ fn requests_are_sent_to_one_after_the_other() {
                 message: Message::Request(_),
             } = effect
             {
-                asked.insert(to.0);
+                asked.insert(position(to).0);
             }
         }
         world.pass(500);

@@ -192,7 +192,7 @@ fn mallory_who_answers_with_nothing_true_is_reported_and_passed_over() {
     });
     let effects = world.take();
     assert!(effects.contains(&Effect::Report {
-        by: from,
+        by: id(from),
         fault: crate::Fault::BadAnswer
     }));
     assert_eq!(

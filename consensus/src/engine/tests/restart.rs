@@ -51,10 +51,7 @@ fn the_vote_recovery_is_asked_again_of_those_who_did_not_answer() {
         } => Some(to),
         _ => None,
     });
-    assert_eq!(
-        to.unwrap().iter().map(|index| index.0).collect::<Vec<_>>(),
-        [0, 2]
-    );
+    assert_eq!(to.unwrap(), &[id(ValidatorIndex(0)), id(ValidatorIndex(2))]);
 }
 
 #[test]
@@ -104,7 +101,12 @@ fn a_restart_notarizes_nothing_else_in_the_same_view() {
     world.propose(view, 0, &block);
     let mut again = world.restart();
     again.answer_vote_recovery(&[]);
-    let other = super::block(genesis().id(), 1, START + 7, block.header.proposer);
+    let other = super::block(
+        genesis().id(),
+        1,
+        START + 7,
+        position(block.header.proposer),
+    );
     again.propose(view, 0, &other);
     assert_eq!(votes(&again.take()), []);
 }

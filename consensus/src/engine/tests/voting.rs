@@ -43,7 +43,12 @@ fn notarizes_the_first_proposal_only_with_its_body_written_first() {
         |record| matches!(record, Record::Block { block: body, .. } if body.id() == block.id())
     ));
 
-    let other = super::block(genesis().id(), 1, START + 7, block.header.proposer);
+    let other = super::block(
+        genesis().id(),
+        1,
+        START + 7,
+        position(block.header.proposer),
+    );
     world.propose(view, 0, &other);
     assert_eq!(votes(&world.take()), []);
 }
@@ -69,7 +74,7 @@ fn a_proposal_waits_for_the_nullifications_between_it_and_its_parent() {
     let leader = world.engine.leader(View(view));
     let asked = effects.iter().any(|effect| {
         matches!(effect, Effect::Send { to: crate::Recipients::One(to), message: Message::Request(
-            crate::Request::Certificates { from, to: last }) } if *to == leader && *from == View(1) && *last == View(view - 2))
+            crate::Request::Certificates { from, to: last }) } if *to == id(leader) && *from == View(1) && *last == View(view - 2))
     });
     assert!(asked, "the proposer is asked for what is missing");
     for gap in 1..view - 1 {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use consensus::log::Record;
 use consensus::{Effect, Fault, Message};
-use types::hash::BlockId;
-use types::number::{Height, ValidatorIndex, View};
+use types::hash::{BlockId, ValidatorId};
+use types::number::{Height, View};
 use types::vote::{Statement, Subject, Vote};
 
 use super::{Node, Violation};
@@ -77,12 +77,12 @@ impl Audit {
     pub fn reported(
         &mut self,
         node: usize,
-        by: ValidatorIndex,
+        by: ValidatorId,
         fault: Fault,
-        twins: &[u16],
+        twins: &[ValidatorId],
     ) -> Result<(), Violation> {
         self.reports += 1;
-        if twins.contains(&by.0) {
+        if twins.contains(&by) {
             return Ok(());
         }
         Err(format!(

@@ -2,7 +2,6 @@
 
 use types::attestation::{Exit, Outcome};
 use types::codec::{Bounded, encode};
-use types::committee::ValidatorSet;
 use types::hash::Address;
 use types::job::{
     Constraints, Escrow, FailureReason, JobSpec, Name, Policy, Primary, PrimaryCommitment,
@@ -10,9 +9,11 @@ use types::job::{
 };
 use types::number::{Amount, BeaconStep, ChainTime, EngineClass, Fixed64, Fuel, Height};
 
+use types::testing::validator_id;
+
 use super::*;
 
-const OWN: ValidatorIndex = ValidatorIndex(0);
+const OWN: ValidatorId = ValidatorId::ZERO;
 const SALT: Hash32 = Hash32([7; 32]);
 const RETENTION: Retention = Retention {
     results_ms: 1_000,
@@ -81,13 +82,9 @@ fn record(stage: Stage) -> JobRecord {
     }
 }
 
-fn open(stored: &[u16], draw: Option<u64>) -> Stage {
-    let mut set = ValidatorSet::default();
-    for index in stored {
-        set.insert(ValidatorIndex(*index));
-    }
+fn open(stored: &[u8], draw: Option<u64>) -> Stage {
     Stage::Pending {
-        stored: set,
+        stored: stored.iter().copied().map(validator_id).collect(),
         draw: draw.map(BeaconStep),
         deadline: ChainTime(0),
     }
@@ -124,7 +121,7 @@ fn agreed(list: &Outcomes) -> Stage {
             outcomes: Some(BlobId::of(&encode(list))),
         },
         verifiers: Vec::new(),
-        stored: ValidatorSet::default(),
+        stored: BTreeSet::new(),
         deadline: ChainTime(0),
     }
 }
@@ -133,11 +130,11 @@ fn book() -> BlobBook {
     BlobBook::new(Some(OWN), RETENTION, BTreeSet::new(), 0)
 }
 
-fn peers() -> BTreeSet<ValidatorIndex> {
-    [OWN, ValidatorIndex(1), ValidatorIndex(2)].into()
+fn peers() -> BTreeSet<ValidatorId> {
+    [OWN, validator_id(1), validator_id(2)].into()
 }
 
-fn fetches(requests: &[BlobRequest]) -> Vec<(BlobId, ValidatorIndex)> {
+fn fetches(requests: &[BlobRequest]) -> Vec<(BlobId, ValidatorId)> {
     let fetch = |request: &BlobRequest| match request {
         BlobRequest::Fetch { blob, from } => Some((*blob, *from)),
         _ => None,
@@ -178,16 +175,16 @@ fn a_missing_blob_is_asked_from_who_offers_it_then_round_the_committee() {
     let mut book = book();
     book.job_changed(&record(open(&[], None)), 0);
     book.settle(0, 0, &BTreeSet::new());
-    book.offered(blob("module"), ValidatorIndex(2));
+    book.offered(blob("module"), validator_id(2));
     let first = fetches(&book.settle(0, 0, &peers()));
-    assert!(first.contains(&(blob("module"), ValidatorIndex(2))) && first.len() == 2);
+    assert!(first.contains(&(blob("module"), validator_id(2))) && first.len() == 2);
     assert!(first.iter().all(|(_, from)| *from != OWN));
     assert_eq!(
         fetches(&book.settle(0, 0, &peers())),
         [],
         "one question per blob at a time"
     );
-    book.fetch_failed(blob("module"), ValidatorIndex(2), 0);
+    book.fetch_failed(blob("module"), validator_id(2), 0);
     assert_eq!(fetches(&book.settle(RETRY_MS - 1, 0, &peers())), []);
     assert_eq!(book.next_wake_ms(), Some(RETRY_MS));
     let mut asked = BTreeSet::new();

@@ -115,10 +115,10 @@ const WORK_MS: u64 = 20;
 impl Committee {
     fn new() -> Self {
         let mut hosts: Vec<_> = (1..=4).map(|number| Host::member(number, 4)).collect();
-        hosts.sort_by_key(|host| host.node.index());
-        let all: BTreeSet<_> = hosts.iter().map(|host| host.node.index()).collect();
+        hosts.sort_by_key(|host| host.node.id());
+        let all: BTreeSet<_> = hosts.iter().map(|host| host.node.id()).collect();
         for host in &mut hosts {
-            let own = host.node.index();
+            let own = host.node.id();
             host.step(Event::Peers(
                 all.iter().copied().filter(|peer| *peer != own).collect(),
             ));
@@ -134,6 +134,7 @@ impl Committee {
     fn tick(&mut self, carries: impl Fn(&Frame) -> bool) {
         self.now_ms += TICK_MS;
         let mut frames = std::mem::take(&mut self.frames);
+        let ids: Vec<_> = self.hosts.iter().map(|host| host.node.id()).collect();
         for (at, host) in self.hosts.iter_mut().enumerate() {
             host.now_ms = self.now_ms;
             for (_, event) in frames.extract_if(.., |(to, _)| *to == at) {
@@ -149,7 +150,7 @@ impl Committee {
                 self.outrun += usize::from(matches!(event, Event::Outrun(_)));
                 host.step(event);
             }
-            let from = host.node.index();
+            let from = host.node.id();
             for effect in host
                 .seen
                 .extract_if(.., |effect| matches!(effect, Effect::Send { .. }))
@@ -157,17 +158,18 @@ impl Committee {
                 let Effect::Send { to, frame } = effect else {
                     continue;
                 };
-                let reaches = |peer: &ValidatorIndex| match to {
+                let reaches = |peer: &ValidatorId| match to {
                     Target::One(one) => *peer == one,
                     Target::All { except } => *peer != from && Some(*peer) != except,
                 };
-                for peer in (0..4)
-                    .map(ValidatorIndex)
-                    .filter(reaches)
+                for (at, _) in ids
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, peer)| reaches(peer))
                     .filter(|_| carries(&frame))
                 {
                     self.frames.push((
-                        usize::from(peer.0),
+                        at,
                         Event::Frame {
                             from,
                             frame: frame.clone(),

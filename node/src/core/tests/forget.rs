@@ -1,5 +1,6 @@
 //! What is kept of blocks that come to nothing.
 
+use types::number::ValidatorIndex;
 use types::vote::{Certificate, Proposal, Statement, Vote};
 
 use super::*;
@@ -10,16 +11,21 @@ fn key_of(host: &Host, index: ValidatorIndex) -> SecretKey {
     (1..=4).map(key).find(|key| key.public() == member).unwrap()
 }
 
+/// The id of the member at a position.
+fn id_of(host: &Host, index: ValidatorIndex) -> ValidatorId {
+    host.node.rules().committee.id(index).unwrap()
+}
+
 fn others(host: &Host) -> Vec<ValidatorIndex> {
     (0..4)
         .map(ValidatorIndex)
-        .filter(|index| *index != host.node.index())
+        .filter(|index| id_of(host, *index) != host.node.id())
         .collect()
 }
 
 fn say(host: &mut Host, from: ValidatorIndex, message: &consensus::Message) {
     host.step(Event::Frame {
-        from,
+        from: id_of(host, from),
         frame: Frame::consensus(message),
     });
     host.work_off();
@@ -56,7 +62,7 @@ fn proposal(host: &Host, leader: ValidatorIndex, nullifications: Vec<Certificate
         branch: state::Branch::decided(host.store.tip()),
         timestamp: Timestamp(parent.header.timestamp.0 + 1),
         parent,
-        proposer: leader,
+        proposer: id_of(host, leader),
         system: Vec::new(),
         candidates: Vec::new(),
     };
@@ -90,7 +96,7 @@ fn the_result_of_a_block_that_consensus_forgot_is_dropped() {
     let leader = loop {
         let view = host.node.replica.view();
         let leader = host.node.replica.engine().clone().leader(view);
-        if leader != host.node.index() {
+        if id_of(&host, leader) != host.node.id() {
             break leader;
         }
         nullify(&mut host, view);

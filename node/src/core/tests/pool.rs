@@ -3,6 +3,8 @@
 use consensus::WholeBlock;
 use types::block::{Block, Body};
 
+use types::testing::validator_id;
+
 use super::*;
 use crate::application::Built;
 
@@ -26,10 +28,10 @@ fn transactions(effects: &[Effect]) -> Vec<(Target, Vec<TransactionId>)> {
     pool_frames(effects).into_iter().filter_map(ids).collect()
 }
 
-fn from(peer: u16, transactions: Vec<SignedTransaction>) -> Event {
+fn from(peer: u8, transactions: Vec<SignedTransaction>) -> Event {
     let message = PoolMessage::Transactions(Bounded::new(transactions).unwrap());
     Event::Frame {
-        from: ValidatorIndex(peer),
+        from: validator_id(peer),
         frame: Frame::pool(&message),
     }
 }
@@ -41,7 +43,7 @@ fn a_transaction_is_passed_on_once_and_not_back() {
     let id = transaction.id();
     host.step(from(2, vec![transaction.clone()]));
     let all_but = Target::All {
-        except: Some(ValidatorIndex(2)),
+        except: Some(validator_id(2)),
     };
     assert_eq!(transactions(&host.seen), [(all_but, vec![id])]);
     host.seen.clear();
@@ -73,7 +75,7 @@ fn what_is_not_valid_is_not_passed_on() {
             .any(|effect| matches!(effect, Effect::Answer { result: Err(_), .. }))
     );
     host.step(Event::Frame {
-        from: ValidatorIndex(1),
+        from: validator_id(1),
         frame: Frame {
             channel: Channel::Pool,
             bytes: vec![9; 40].into(),
@@ -140,11 +142,11 @@ fn who_connects_is_told_what_waits() {
     let id = transaction.id();
     host.submit(transaction);
     host.seen.clear();
-    host.step(Event::Peers([ValidatorIndex(2)].into()));
-    let greeted = Target::One(ValidatorIndex(2));
+    host.step(Event::Peers([validator_id(2)].into()));
+    let greeted = Target::One(validator_id(2));
     assert!(transactions(&host.seen).contains(&(greeted, vec![id])));
     host.seen.clear();
-    host.step(Event::Peers([ValidatorIndex(2)].into()));
+    host.step(Event::Peers([validator_id(2)].into()));
     assert_eq!(transactions(&host.seen), [], "once per connection");
 }
 
@@ -203,6 +205,6 @@ fn what_was_tried_in_vain_is_dropped() {
         refused: vec![id],
     }))));
     host.seen.clear();
-    host.step(Event::Peers([ValidatorIndex(2)].into()));
+    host.step(Event::Peers([validator_id(2)].into()));
     assert_eq!(transactions(&host.seen), [], "it waits no more");
 }

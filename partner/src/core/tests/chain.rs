@@ -410,7 +410,7 @@ impl FakeChain {
                 committed,
                 opened,
                 verifiers,
-                stored: types::committee::ValidatorSet::default(),
+                stored: std::collections::BTreeSet::new(),
                 deadline: NEVER,
             },
             Stage::Storing { .. } if self.uploaded => {

@@ -448,7 +448,7 @@ fn each_offer_of_the_results_begins_elsewhere() {
         leaves,
         outcomes: None,
     };
-    let stored = types::committee::ValidatorSet::default();
+    let stored = std::collections::BTreeSet::new();
     let agreed = Stage::Storing {
         primary,
         committed,

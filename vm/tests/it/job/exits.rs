@@ -676,13 +676,13 @@ fn no_window_closes_before_leaders_of_more_than_f_have_proposed() {
     // Only validator 1, with 3 of 13, proposes: F is 4.
     for _ in 0..deadline.0 / 1_000 + 5 {
         let mut block = world.chain.block_with(1_000, Vec::new(), Vec::new());
-        block.header.proposer = types::number::ValidatorIndex(1);
+        block.header.proposer = crate::fixture::validator_id(1);
         world.chain.push(&block);
     }
     assert!(now(&world) > deadline);
     assert!(matches!(world.record(&job).stage, Stage::Pending { .. }));
     let mut block = world.chain.block_with(1, Vec::new(), Vec::new());
-    block.header.proposer = types::number::ValidatorIndex(2);
+    block.header.proposer = crate::fixture::validator_id(2);
     world.chain.push(&block);
     assert_eq!(
         world.record(&job).stage,

@@ -14,12 +14,14 @@ use types::job::{
     CLASS_WASM_V1, Constraints, FailureReason, Input, JobRecord, JobSpec, Output,
     PrimaryCommitment, Stage, TaskLimits, Verification, Verifier, Workload,
 };
-use types::number::{Amount, Attempt, Fuel, SQUARE, TaskIndex, ValidatorIndex};
+use types::number::{Amount, Attempt, Fuel, SQUARE, TaskIndex};
 use types::params::Params;
 use types::transaction::{Action, Holding, StoredStatement, SystemTransaction};
 use vm::{Rules, query};
 
-use crate::fixture::{Chain, address, genesis, profile, square, validator_keys, vrf_key};
+use crate::fixture::{
+    Chain, address, genesis, profile, square, validator_id, validator_keys, vrf_key,
+};
 use crate::job::invariants::check;
 
 /// Accounts 0 to 5 are partners.
@@ -250,7 +252,7 @@ impl World {
         let missing = self
             .holders
             .iter()
-            .filter(|index| !stored.contains(ValidatorIndex(**index)));
+            .filter(|index| !stored.contains(&validator_id(**index)));
         missing
             .map(|index| self.statement(record.id, attempt, holding, *index))
             .collect()
@@ -273,7 +275,7 @@ impl World {
         let signature = key.sign(&statement.signing_hash(self.chain.rules.chain_id));
         SystemTransaction::Stored {
             statement,
-            validator: ValidatorIndex(validator),
+            validator: validator_id(validator),
             signature,
         }
     }

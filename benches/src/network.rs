@@ -24,7 +24,7 @@ pub fn binary() -> Result<PathBuf> {
 
 /// A running devnet of four validators.
 pub struct MeasuredNetwork {
-    /// Its processes.
+    /// The devnet, which stops when this is dropped.
     pub net: TemporaryDevnet,
     /// Runs the asynchronous parts of a measurement.
     pub runtime: tokio::runtime::Runtime,

@@ -26,16 +26,16 @@ const MANIFEST: &str = "devnet.json";
 /// Name of the genesis file.
 pub const GENESIS: &str = "genesis.bin";
 
-/// What runs in a devnet, as `devnet.json` shows it.
+/// The chain and the processes of a devnet, as `devnet.json` shows them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The chain.
+    /// The id of the devnet's chain.
     pub chain_id: ChainId,
-    /// RPC addresses of the validators.
+    /// RPC addresses of the validators, in order of their names.
     pub rpc: Vec<String>,
     /// Key file of an account with money.
     pub customer_key: PathBuf,
-    /// The processes.
+    /// The validators, then the partners, in order of their names.
     pub processes: Vec<Process>,
 }
 
@@ -44,34 +44,34 @@ pub struct Manifest {
 pub struct Process {
     /// `validator-0`, `partner-2`, ...
     pub name: String,
-    /// What it is.
+    /// Validator or partner.
     pub role: ProcessRole,
-    /// Its process id, of the last start.
+    /// Its process id since the last start; 0 before the first.
     pub pid: u32,
-    /// Its RPC address; partners have none.
+    /// Its RPC address; `None` for a partner.
     pub rpc: Option<String>,
-    /// Its folder.
+    /// The folder with its configuration, keys and data; absolute.
     pub dir: PathBuf,
 }
 
-/// What a process is.
+/// The two kinds of processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProcessRole {
-    /// A validator.
+    /// `gridproof node start`.
     Validator,
-    /// A grid partner.
+    /// `gridproof partner start`.
     Partner,
 }
 
 impl Process {
-    /// True if it runs.
+    /// True if its process runs: the process id alone could belong to another one.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.pid != 0 && process::is_running(self.pid, &self.dir)
     }
 
-    /// Where its output goes.
+    /// The file that its output is appended to.
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.dir.join("output.log")
@@ -102,7 +102,7 @@ impl Process {
 #[derive(Debug, Clone)]
 pub struct Devnet {
     root: PathBuf,
-    /// What it consists of.
+    /// The chain and the processes.
     pub manifest: Manifest,
 }
 
@@ -153,7 +153,7 @@ impl Devnet {
         Ok(devnet)
     }
 
-    /// The folder.
+    /// The folder that holds all of it; absolute.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
@@ -229,7 +229,7 @@ impl Devnet {
 
 /// Stops those of the processes that run; returns how many had to be killed.
 fn stop<'a>(processes: impl Iterator<Item = &'a Process>) -> usize {
-    // Partners first: they would only see their servers vanish.
+    // Partners first: they would only see their endpoints vanish.
     let (partners, validators): (Vec<_>, Vec<_>) = processes
         .filter(|process| process.is_running())
         .partition(|process| process.role == ProcessRole::Partner);

@@ -23,7 +23,7 @@ pub fn binary() -> &'static Path {
 /// What a command printed.
 #[derive(Debug)]
 pub struct Output {
-    /// The exit code.
+    /// The exit code; -1 after a signal.
     pub code: i32,
     /// Standard output as JSON, or null.
     pub json: Value,

@@ -7,7 +7,7 @@ use types::codec::encode;
 
 use super::plan::DevnetPlan;
 
-/// Servers that a partner watches: enough that any one may die.
+/// RPC endpoints that a partner uses: enough that any one may die.
 const ENDPOINTS_PER_PARTNER: usize = 3;
 
 /// Writes the configuration of every process of a plan.

@@ -14,34 +14,34 @@ use types::job::{CLASS_WASM_V1, Name, PartnerProfile};
 use types::number::{Amount, SQUARE, Stake, Timestamp};
 use types::params::Params;
 
-/// What is asked for.
+/// The size of a devnet and its ports.
 #[derive(Debug, Clone)]
 pub struct DevnetOptions {
-    /// How many validators.
+    /// Number of validators, 1 to 64.
     pub validators: u16,
-    /// How many grid partners.
+    /// Number of grid partners, 0 to 64.
     pub partners: u16,
-    /// First port; a validator takes two.
+    /// First port, from 1,024 on; each validator takes two: p2p, then RPC.
     pub base_port: u16,
 }
 
 /// A validator of the plan.
 #[derive(Debug, Clone)]
 pub struct PlannedNode {
-    /// Its folder.
+    /// The folder for its configuration, keys and data.
     pub dir: PathBuf,
     /// Port of its p2p listener.
     pub p2p_port: u16,
-    /// Port of its RPC server.
+    /// Port of its RPC listener.
     pub rpc_port: u16,
 }
 
 /// A partner of the plan.
 #[derive(Debug, Clone)]
 pub struct PlannedPartner {
-    /// Its folder.
+    /// The folder for its configuration, keys and data.
     pub dir: PathBuf,
-    /// Its account.
+    /// The address of its account.
     pub address: Address,
 }
 

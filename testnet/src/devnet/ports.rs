@@ -8,9 +8,9 @@ use std::net::{Ipv4Addr, TcpListener};
 #[derive(Debug, thiserror::Error)]
 #[error("port {port} cannot be used: {source}")]
 pub struct PortTaken {
-    /// The port.
+    /// The port, on loopback.
     pub port: u16,
-    /// Why not.
+    /// The error of binding it.
     pub source: io::Error,
 }
 

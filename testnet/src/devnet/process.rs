@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How often a condition on a process is looked at.
+/// Pause between two checks of a condition on a process.
 const POLL: Duration = Duration::from_millis(25);
 /// How long the system may take to load a program.
 const LOAD_PATIENCE: Duration = Duration::from_secs(20);
@@ -40,7 +40,7 @@ pub fn start(
     let pid = child.id();
     // While the system loads the program, its command line is empty for a moment.
     if !wait_until(LOAD_PATIENCE, || {
-        matches!(look(pid, directory), Look::Ours | Look::Gone)
+        matches!(find(pid, directory), Found::Ours | Found::Gone)
     }) {
         child.kill()?;
         child.wait()?;
@@ -56,34 +56,34 @@ pub fn start(
     Ok(pid)
 }
 
-/// What runs under a pid.
+/// The process under a process id, compared with one that was started for a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Look {
-    /// Nothing, or what is left of a process that has ended.
+enum Found {
+    /// No process, or a zombie.
     Gone,
-    /// A process that was started for the directory.
+    /// The process that was started for the directory.
     Ours,
     /// Another process, or one whose program is not loaded yet.
     Other,
 }
 
-fn look(pid: u32, directory: &Path) -> Look {
+fn find(pid: u32, directory: &Path) -> Found {
     let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else {
-        return Look::Gone;
+        return Found::Gone;
     };
     if is_zombie(pid) {
-        return Look::Gone;
+        return Found::Gone;
     }
     if is_for(&line, directory) {
-        Look::Ours
+        Found::Ours
     } else {
-        Look::Other
+        Found::Other
     }
 }
 
 /// True if the process runs and was started for `directory`: a pid alone may have been used again.
 pub fn is_running(pid: u32, directory: &Path) -> bool {
-    look(pid, directory) == Look::Ours
+    find(pid, directory) == Found::Ours
 }
 
 /// True if a command line, as /proc shows it, holds `start --dir DIRECTORY`. Kernel threads have an empty one.
@@ -106,7 +106,7 @@ fn is_zombie(pid: u32) -> bool {
 /// Sends a signal; a process that is gone already is no error.
 pub fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        // It may have ended between the look and the signal.
+        // It may have ended meanwhile.
         let _ = kill_process(pid, signal);
     }
 }

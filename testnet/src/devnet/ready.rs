@@ -1,5 +1,5 @@
-//! How far a devnet is. A server's word counts only if it speaks of the devnet's own chain: another network may hold
-//! the ports.
+//! The progress of a devnet. A status counts only if it is of the devnet's own chain: another network may hold the
+//! ports.
 
 use std::time::Duration;
 
@@ -11,22 +11,23 @@ use types::number::Height;
 
 use super::Manifest;
 
-/// How long a server has for an answer.
+/// How long a validator has for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A server of another network answers at the address of a devnet's validator.
+/// A node of another network answers at the address of a devnet's validator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{url} answers for the chain {found}, not for this devnet's chain {wanted}")]
 pub struct OtherChain {
-    /// The address.
+    /// The RPC address of the devnet's validator.
     pub url: String,
-    /// The chain that it speaks of.
+    /// The chain of the node that answered.
     pub found: ChainId,
     /// The devnet's chain.
     pub wanted: ChainId,
 }
 
-/// Where the validator at an address stands; nothing if none answers. [`OtherChain`] if it is of another chain.
+/// The status of the validator at an address; `None` if none answers. Fails with [`OtherChain`] if it is of another
+/// chain.
 pub async fn status(url: &str, chain: ChainId) -> Result<Option<Status>> {
     let Ok(status) = Client::with_timeout(url, PATIENCE)?.status().await else {
         return Ok(None);
@@ -42,7 +43,7 @@ pub async fn status(url: &str, chain: ChainId) -> Result<Option<Status>> {
     Ok(Some(status))
 }
 
-/// The final heights of a devnet's validators; nothing for one that does not answer.
+/// The final heights of a devnet's validators; `None` for one that does not answer.
 pub async fn heights(manifest: &Manifest) -> Result<Vec<Option<Height>>> {
     let mut heights = Vec::new();
     for url in &manifest.rpc {
@@ -90,7 +91,7 @@ mod tests {
     }
 
     /// Answers one request with a status; gives its URL.
-    fn server(status: &Status) -> String {
+    fn endpoint(status: &Status) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let body = serde_json::to_string(status).unwrap();
@@ -117,11 +118,11 @@ mod tests {
             .unwrap();
         let [own, other] = [1, 2].map(|byte| ChainId(Hash32([byte; 32])));
         let found = runtime
-            .block_on(status(&server(&status_of(own)), own))
+            .block_on(status(&endpoint(&status_of(own)), own))
             .unwrap();
         assert_eq!(found.unwrap().height, Height(7));
 
-        let (first, second) = (server(&status_of(own)), server(&status_of(other)));
+        let (first, second) = (endpoint(&status_of(own)), endpoint(&status_of(other)));
         let manifest = Manifest {
             chain_id: own,
             rpc: vec![first, second.clone()],
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_silent_has_no_height() {
+    fn an_endpoint_that_is_silent_has_no_height() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -19,9 +19,9 @@ const MAX_BODY_BYTES: u64 = 4 << 20;
 /// What a proxy withholds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Withheld {
-    /// Commitments of verifiers.
+    /// The commitments that it makes as verifier.
     VerifierCommitments,
-    /// Openings.
+    /// Its openings, as primary and as verifier.
     Openings,
 }
 

@@ -119,10 +119,10 @@ async fn offer(
     rate: u32,
 ) -> Result<Measured> {
     let start = Instant::now();
-    let due = move |i: u64| start + Duration::from_micros(i * 1_000_000 / u64::from(rate));
+    let send_at = move |i: u64| start + Duration::from_micros(i * 1_000_000 / u64::from(rate));
     let mut wanted: BTreeMap<TransactionId, Instant> = (0u64..)
         .zip(&load)
-        .map(|(i, signed)| (signed.id(), due(i)))
+        .map(|(i, signed)| (signed.id(), send_at(i)))
         .collect();
     let watcher = clients[0].clone();
     let mut cursor = watcher.status().await?.cursor;
@@ -131,7 +131,7 @@ async fn offer(
     let sending = tokio::spawn(async move {
         let mut sends = tokio::task::JoinSet::new();
         for (i, signed) in (0u64..).zip(load) {
-            tokio::time::sleep_until(due(i).into()).await;
+            tokio::time::sleep_until(send_at(i).into()).await;
             let client = clients_of_load
                 [usize::try_from(i).unwrap_or_default() % clients_of_load.len()]
             .clone();
@@ -149,7 +149,7 @@ async fn offer(
     let mut latencies = Vec::new();
     let mut refused = 0u64;
     let mut last = start;
-    let end = due(u64::try_from(wanted.len())?);
+    let end = send_at(u64::try_from(wanted.len())?);
     while !wanted.is_empty() && Instant::now() < end.max(last) + PATIENCE {
         let page = watcher
             .events(Some(cursor), Duration::from_millis(500), 1_000)
@@ -157,10 +157,10 @@ async fn offer(
         cursor = page.cursor;
         for event in page.events {
             if let Event::Transaction { id, .. } = event
-                && let Some(due) = wanted.remove(&id)
+                && let Some(send_at) = wanted.remove(&id)
             {
                 last = Instant::now();
-                latencies.push(last.saturating_duration_since(due).as_millis());
+                latencies.push(last.saturating_duration_since(send_at).as_millis());
             }
         }
         while let Ok(id) = refusals.try_recv() {

@@ -114,7 +114,7 @@ impl Grid {
     fn core(
         &self,
         keys: &PartnerKeys,
-        sealed: Vec<OwnCommitment>,
+        commitments: Vec<OwnCommitment>,
         outbox: TransactionOutbox,
     ) -> Core {
         let identity = PartnerIdentity {
@@ -130,7 +130,7 @@ impl Grid {
             task_wall_ms: 3_600_000,
             params: self.params.clone(),
         };
-        Core::new(identity, settings, sealed, outbox)
+        Core::new(identity, settings, commitments, outbox)
     }
 
     /// The customer's turn: perhaps a new job, and again all that is not over. `store` is some host's.
@@ -259,9 +259,7 @@ impl Grid {
         for effect in effects.into_iter().take(cut.unwrap_or(usize::MAX)) {
             let partner = &mut self.partners[at];
             match effect {
-                Effect::Keep(sealed) => {
-                    drop(partner.commitments.insert(sealed.assignment, *sealed))
-                }
+                Effect::Keep(kept) => drop(partner.commitments.insert(kept.assignment, *kept)),
                 Effect::KeepOutbox(outbox) => partner.outbox = *outbox,
                 Effect::Forget(assignment) => drop(partner.commitments.remove(&assignment)),
                 Effect::Send(transaction) => wishes.push(Wish::Submit(transaction)),

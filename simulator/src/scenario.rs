@@ -205,7 +205,9 @@ fn faults(
                     },
                 ));
                 // Tried often, so that it runs again before the last frames that it sent have arrived.
-                faults.extend((1..100).map(|look| (at + 5 * look, InjectedFault::Restart(host))));
+                faults.extend(
+                    (1..100).map(|attempt| (at + 5 * attempt, InjectedFault::Restart(host))),
+                );
             }
             4..=6 => {
                 faults.push((at, InjectedFault::Partition(groups(committee, random))));

@@ -144,7 +144,7 @@ fn other_genesis(net: &Net) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_primary_that_dies_is_replaced_and_one_that_comes_back_opens_in_time() {
+fn a_primary_that_dies_is_replaced_and_one_that_comes_back_reveals_in_time() {
     let mut net = Net::up(4);
     let spec = histogram(&net.scratch().join("job"), 1, 1);
     // Partners that stand still cannot commit before their primary is found and killed.
@@ -171,7 +171,7 @@ fn a_primary_that_dies_is_replaced_and_one_that_comes_back_opens_in_time() {
     net.restart(&net.partner_of(dead));
 
     let child = net.spawn_job(&spec, &net.scratch().join("returned"));
-    let committed = primary_in(&net, "a sealed claim", |stage| match stage {
+    let committed = primary_in(&net, "a commitment", |stage| match stage {
         Stage::Announcing { primary, .. } | Stage::Appointing { primary, .. } => {
             Some(primary.partner)
         }

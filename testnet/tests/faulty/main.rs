@@ -1,7 +1,11 @@
-//! Partners that misbehave, in networks of real processes: none of them gets a wrong result settled or is paid for work
-//! that it did not show, and each loses a part of its bond.
+//! Partners that misbehave, in networks of real processes. None gets a wrong result settled or is paid for a result that
+//! it did not show; who is silent or withholds an opening loses bond.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "tests fail by panicking and show what the processes said"
+)]
 
 extern crate gridproof_testnet as testnet;
 
@@ -12,7 +16,7 @@ use types::job::FailureReason;
 
 use network::{FaultyNetwork, TestJob};
 
-/// Names of partners, by their number, and where they say they are.
+/// Sites of partners in a devnet: number 0 is in Sion, 1 in Basel, 2 in Nanterre, 3 in Sion, and so on.
 const SION: &str = "sion";
 const NANTERRE: &str = "nanterre";
 

@@ -76,8 +76,8 @@ async fn partner(dir: &Path) -> Result<()> {
         None => {}
         Some(PartnerFault::FlipByte) => config.worker = Some(worker::flipping(dir)?),
         Some(PartnerFault::Withholds(withheld)) => {
-            for server in &mut config.endpoints {
-                *server = proxy::start(server, withheld)?;
+            for endpoint in &mut config.endpoints {
+                *endpoint = proxy::start(endpoint, withheld)?;
             }
         }
     }

@@ -119,6 +119,15 @@ impl ApiError {
         Self::new(ErrorKind::Unavailable, code, message, hint)
     }
 
+    /// 503 with the code `overloaded`: the node bears no more at the moment; retryable.
+    pub fn overloaded(message: impl Into<String>) -> Self {
+        Self::unavailable(
+            "overloaded",
+            message,
+            "try again in a second, or ask another node",
+        )
+    }
+
     /// 500 with the code `internal`: the node failed, and its log says more than the client is told.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(

@@ -1,72 +1,36 @@
-//! What stands before every handler: host and origin, room, time, and panics.
+//! What stands before every handler: which host and origin a request may name, and what follows a panic.
+//!
+//! A node listens on loopback, where every web page that its operator opens can reach it. A page of another site is
+//! told by its `Origin`; a page whose name was rebound to our address (DNS rebinding) by its `Host`.
 
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tokio::sync::{Semaphore, watch};
 
-use crate::config::ServerConfig;
 use crate::error::{ApiError, ErrorKind};
-use crate::listener::Connection;
-use crate::unsent::Unsent;
-use rpc::limits::MAX_WAIT_MS;
 
-/// A number of requests at once, each with a time.
-#[derive(Debug, Clone)]
-pub(crate) struct Room {
-    permits: Arc<Semaphore>,
-    timeout: Duration,
-    unsent: Unsent,
-}
-
-/// The rules that do not depend on the route.
+/// Which hosts and origins a request may name.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
     /// Names under which the server may be addressed.
     hosts: Arc<BTreeSet<String>>,
     /// The address it listens on; unspecified admits every address.
     listen: IpAddr,
-    /// Room for ordinary requests.
-    pub(crate) requests: Room,
-    /// Room for long polls.
-    pub(crate) waiting: Room,
-    /// Set when the server stops.
-    pub(crate) stopped: watch::Receiver<bool>,
 }
 
 impl Guard {
-    pub(crate) fn new(
-        config: &ServerConfig,
-        address: SocketAddr,
-        stopped: watch::Receiver<bool>,
-    ) -> Self {
-        let names = config
-            .allowed_hosts
-            .iter()
-            .map(|name| name.to_ascii_lowercase());
-        let hosts = names.chain(["localhost".to_owned()]).collect();
-        let unsent = Unsent::new(config.max_unsent_bytes);
-        let room = |permits, timeout| Room {
-            permits: Arc::new(Semaphore::new(permits)),
-            timeout,
-            unsent: unsent.clone(),
-        };
+    /// The rules of a server that listens at `address`.
+    pub(crate) fn new(allowed_hosts: &[String], address: SocketAddr) -> Self {
+        let names = allowed_hosts.iter().map(|name| name.to_ascii_lowercase());
         Self {
-            hosts: Arc::new(hosts),
+            hosts: Arc::new(names.chain(["localhost".to_owned()]).collect()),
             listen: address.ip(),
-            requests: room(config.max_requests, config.request_timeout),
-            waiting: room(
-                config.max_waiting,
-                config.request_timeout + Duration::from_millis(MAX_WAIT_MS),
-            ),
-            stopped,
         }
     }
 
@@ -157,52 +121,15 @@ fn shortened(text: &str) -> String {
     text.chars().take(80).collect()
 }
 
-/// The outermost layer: tells the connection whose turn it is, and refuses foreign hosts and origins.
+/// The outermost layer: refuses foreign hosts and origins.
 pub(crate) async fn protect(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let connection = request
-        .extensions()
-        .get::<ConnectInfo<Connection>>()
-        .map(|info| info.0.clone());
-    if let Some(connection) = &connection {
-        connection.begin();
-    }
     let checked = guard
         .check_host(&request)
         .and_then(|authority| check_origin(&request, &authority));
-    let response = match checked {
+    match checked {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
-    };
-    if let Some(connection) = &connection {
-        connection.end();
     }
-    response
-}
-
-/// Takes a place among the requests in progress, for at most its time.
-pub(crate) async fn admit(State(room): State<Room>, request: Request, next: Next) -> Response {
-    let Ok(_place) = room.permits.try_acquire() else {
-        let message = "the node answers as many requests as it can";
-        return ApiError::unavailable(
-            "overloaded",
-            message,
-            "try again in a second, or ask another node",
-        )
-        .into_response();
-    };
-    let answer = tokio::time::timeout(room.timeout, next.run(request))
-        .await
-        .unwrap_or_else(|_| {
-            let message = format!("no answer within {} ms", room.timeout.as_millis());
-            ApiError::new(
-                ErrorKind::Timeout,
-                "timeout",
-                message,
-                "send the body faster, or try again",
-            )
-            .into_response()
-        });
-    room.unsent.bound(answer).await
 }
 
 /// Answers for a handler that panicked. What it said stays in the log.

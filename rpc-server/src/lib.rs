@@ -10,12 +10,13 @@
 //! - Answers that clients have not taken yet: at most `max_unsent_bytes` together, small ones not counted.
 //! - Web pages cannot use it: a foreign `Host` (DNS rebinding) or any foreign `Origin` is refused.
 
+mod admission;
 pub mod backend;
 pub mod config;
+mod connection;
 pub mod error;
 pub mod events;
 mod guard;
-mod listener;
 mod routes;
 pub mod server;
 mod stop;

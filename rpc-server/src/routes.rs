@@ -1,5 +1,6 @@
 //! The routes: parse, bound, ask the backend, render.
 
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use borsh::BorshDeserialize;
+use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -25,11 +27,14 @@ use types::number::Height;
 use types::state_key::StateKey;
 use types::transaction::SignedTransaction;
 
+use crate::admission::limited;
 use crate::backend::Backend;
+use crate::config::ServerConfig;
 use crate::error::{ApiError, ErrorKind};
 use crate::events::CursorError;
-use crate::guard::{Guard, admit, panicked, protect};
+use crate::guard::{Guard, panicked, protect};
 use crate::stop::until;
+use crate::unsent::Unsent;
 use rpc::limits::{
     MAX_CHUNK_BODY_BYTES, MAX_EVENTS_PER_PAGE, MAX_REQUEST_BYTES, MAX_STATE_KEY_BYTES, MAX_WAIT_MS,
 };
@@ -45,13 +50,36 @@ struct App {
 type Answer<T> = Result<Json<T>, ApiError>;
 type Bytes = Result<Response, ApiError>;
 
-/// The whole router.
-pub(crate) fn router(backend: Arc<dyn Backend>, guard: Guard) -> Router {
-    let app = App {
-        backend,
-        stopped: guard.stopped.clone(),
-    };
-    let requests = Router::new()
+/// The whole router of a server that listens at `address` and stops when `stopped` says so.
+pub(crate) fn router(
+    backend: Arc<dyn Backend>,
+    config: &ServerConfig,
+    address: SocketAddr,
+    stopped: watch::Receiver<bool>,
+) -> Router {
+    let unsent = Unsent::new(config.max_unsent_bytes);
+    let (time, longest_wait) = (config.request_timeout, Duration::from_millis(MAX_WAIT_MS));
+    let requests = limited(requests(), config.max_requests, time, unsent.clone());
+    let polls = Router::new().route("/v1/events", get(events));
+    let polls = limited(polls, config.max_waiting, time + longest_wait, unsent);
+    let guard = Guard::new(&config.allowed_hosts, address);
+    requests
+        .merge(polls)
+        // Outside of the room for requests: it must answer while the node is overloaded.
+        .route(
+            "/livez",
+            get(async || Json(serde_json::json!({ "live": true }))),
+        )
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .with_state(App { backend, stopped })
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(guard, protect))
+}
+
+/// The routes that answer as soon as they can.
+fn requests() -> Router<App> {
+    Router::new()
         .route("/readyz", get(ready))
         .route(
             "/v1/status",
@@ -79,22 +107,6 @@ pub(crate) fn router(backend: Arc<dyn Backend>, guard: Guard) -> Router {
             "/v1/blobs/{hash}/{length}/chunks/{chunk}",
             get(blob_chunk).put(put_blob_chunk),
         )
-        .layer(from_fn_with_state(guard.requests.clone(), admit));
-    let waiting = Router::new()
-        .route("/v1/events", get(events))
-        .layer(from_fn_with_state(guard.waiting.clone(), admit));
-    requests
-        .merge(waiting)
-        // Outside of the room for requests: it must answer while the node is overloaded.
-        .route(
-            "/livez",
-            get(async || Json(serde_json::json!({ "live": true }))),
-        )
-        .fallback(no_route)
-        .method_not_allowed_fallback(no_method)
-        .with_state(app)
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(guard, protect))
 }
 
 async fn no_route(request: Request) -> ApiError {
@@ -390,8 +402,7 @@ async fn body(request: Request, limit: usize) -> Result<Vec<u8>, ApiError> {
 }
 
 fn is_length_limit(error: &axum::Error) -> bool {
-    std::error::Error::source(error)
-        .is_some_and(|source| source.to_string().contains("length limit exceeded"))
+    std::error::Error::source(error).is_some_and(|source| source.is::<LengthLimitError>())
 }
 
 /// The value in a request's body: JSON if the content type says so, else its canonical bytes.

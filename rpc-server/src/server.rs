@@ -1,18 +1,25 @@
-//! A server that runs: it listens, serves, and ends its requests when it is told to stop.
+//! A server that runs: it accepts connections up to a number, and ends them when it is told to stop.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use axum::Router;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::backend::Backend;
 use crate::config::ServerConfig;
-use crate::guard::Guard;
-use crate::listener::{BoundedListener, Connection};
+use crate::connection;
+use crate::error::ApiError;
 use crate::routes;
 use crate::stop::{GRACE, until};
+
+/// Pause after the system refused to accept, such as for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -48,25 +55,16 @@ impl Server {
         let socket = TcpListener::bind(config.listen).await.map_err(fail)?;
         let address = socket.local_addr().map_err(fail)?;
         let (stop, stopped) = watch::channel(false);
-        let guard = Guard::new(&config, address, stopped.clone());
-        let router =
-            routes::router(backend, guard).into_make_service_with_connect_info::<Connection>();
-        let listener = BoundedListener::new(
-            socket,
-            config.max_connections,
-            config.client_timeout,
-            stopped.clone(),
-        );
-        let serve = axum::serve(listener, router).with_graceful_shutdown(until(stopped));
-        let task = tokio::spawn(async move {
-            if let Err(error) = serve.await {
-                tracing::error!(%error, "the HTTP server stopped");
-            }
-        });
+        let acceptor = Acceptor {
+            router: routes::router(backend, &config, address, stopped.clone()),
+            room: Arc::new(Semaphore::new(config.max_connections)),
+            client_timeout: config.client_timeout,
+            refusal: refusal(),
+        };
         Ok(Self {
             address,
             stop,
-            task,
+            task: tokio::spawn(acceptor.run(socket, stopped)),
         })
     }
 
@@ -79,9 +77,8 @@ impl Server {
     /// Takes no more requests, ends long polls, waits a few seconds for requests in progress.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
-        if tokio::time::timeout(GRACE, &mut self.task).await.is_err() {
-            tracing::warn!("requests were still in progress when the HTTP server stopped");
-        }
+        // The task waits no longer than its grace; an error means that it was aborted.
+        let _ = (&mut self.task).await;
     }
 }
 
@@ -90,4 +87,80 @@ impl Drop for Server {
         self.stop.send_replace(true);
         self.task.abort();
     }
+}
+
+/// Accepts connections as long as there is room.
+struct Acceptor {
+    router: Router,
+    /// One permit per connection.
+    room: Arc<Semaphore>,
+    client_timeout: Duration,
+    /// The whole answer to a connection for which there is no room.
+    refusal: Vec<u8>,
+}
+
+impl Acceptor {
+    async fn run(self, socket: TcpListener, stopped: watch::Receiver<bool>) {
+        let graceful = GracefulShutdown::new();
+        // Aborts its tasks when it is dropped.
+        let mut connections = JoinSet::new();
+        let mut pause = tokio::time::interval(ACCEPT_PAUSE);
+        pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stopping = std::pin::pin!(until(stopped));
+        loop {
+            tokio::select! {
+                () = &mut stopping => break,
+                // Ended connections are forgotten; the set is empty or not, the others go on.
+                Some(_) = connections.join_next() => {}
+                stream = accept(&socket, &mut pause) => match Arc::clone(&self.room).try_acquire_owned() {
+                    Ok(permit) => {
+                        let (router, timeout) = (self.router.clone(), self.client_timeout);
+                        let watcher = graceful.watcher();
+                        connections.spawn(async move {
+                            connection::serve(stream, router, timeout, watcher).await;
+                            drop(permit);
+                        });
+                    }
+                    // Said if that is possible at once. A client that is gone misses nothing.
+                    Err(_) => drop(stream.try_write(&self.refusal)),
+                },
+            }
+        }
+        drop(socket);
+        if tokio::time::timeout(GRACE, graceful.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::warn!("requests were still in progress when the HTTP server stopped");
+        }
+    }
+}
+
+/// The next connection.
+async fn accept(socket: &TcpListener, pause: &mut Interval) -> TcpStream {
+    loop {
+        match socket.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept an HTTP connection");
+                pause.tick().await;
+            }
+        }
+    }
+}
+
+/// What a client reads when there are too many connections.
+fn refusal() -> Vec<u8> {
+    let error = ApiError::unavailable(
+        "too_many_connections",
+        "the node has as many connections as it takes",
+        "try again in a few seconds",
+    );
+    let body = serde_json::to_string(&error.body).expect("an error body is JSON");
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
 }

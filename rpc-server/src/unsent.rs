@@ -4,10 +4,13 @@
 //! budget and gives it back when its last part is on its way or its connection ends, which a client that reads slowly
 //! brings about by its deadline. It is handed over in parts, so that the HTTP layer does not buffer it whole.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{Request, State};
 use axum::http::header;
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use tokio::sync::Semaphore;
@@ -24,46 +27,43 @@ const KIB: usize = 1 << 10;
 pub(crate) struct Unsent(Arc<Semaphore>);
 
 impl Unsent {
+    /// A budget of whole KiB.
     pub(crate) fn new(bytes: usize) -> Self {
         Self(Arc::new(Semaphore::new(bytes / KIB)))
     }
+}
 
-    /// The response in parts under the budget, or a refusal if the budget is used up.
-    pub(crate) async fn bound(&self, response: Response) -> Response {
-        let Some(length) = response
-            .body()
-            .size_hint()
-            .exact()
-            .and_then(|bytes| usize::try_from(bytes).ok())
-        else {
-            return response;
-        };
-        if length <= SMALL {
-            return response;
-        }
-        let units = u32::try_from(length.div_ceil(KIB)).unwrap_or(u32::MAX);
-        let Ok(place) = Arc::clone(&self.0).try_acquire_many_owned(units) else {
-            let message = "too many large answers wait for clients that read slowly";
-            return ApiError::unavailable(
-                "overloaded",
-                message,
-                "try again in a second, or ask another node",
-            )
-            .into_response();
-        };
-        let (mut head, body) = response.into_parts();
-        // The body is in memory: collecting it moves it.
-        let Ok(bytes) = axum::body::to_bytes(body, length).await else {
-            return ApiError::internal("an answer was lost").into_response();
-        };
-        head.headers.insert(header::CONTENT_LENGTH, length.into());
-        let parts = stream::unfold((bytes, place), async |(mut rest, place): (Bytes, _)| {
-            if rest.is_empty() {
-                return None;
-            }
-            let part = rest.split_to(rest.len().min(SMALL));
-            Some((Ok::<_, std::convert::Infallible>(part), (rest, place)))
-        });
-        Response::from_parts(head, Body::from_stream(parts))
+/// A layer: the response in parts under the budget, or a refusal if the budget is used up.
+pub(crate) async fn bound(State(unsent): State<Unsent>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let Some(length) = response
+        .body()
+        .size_hint()
+        .exact()
+        .and_then(|bytes| usize::try_from(bytes).ok())
+    else {
+        return response;
+    };
+    if length <= SMALL {
+        return response;
     }
+    let units = u32::try_from(length.div_ceil(KIB)).unwrap_or(u32::MAX);
+    let Ok(place) = unsent.0.try_acquire_many_owned(units) else {
+        return ApiError::overloaded("too many large answers wait for clients that read slowly")
+            .into_response();
+    };
+    let (mut head, body) = response.into_parts();
+    // The body is in memory: collecting it moves it.
+    let Ok(bytes) = axum::body::to_bytes(body, length).await else {
+        return ApiError::internal("an answer was lost").into_response();
+    };
+    head.headers.insert(header::CONTENT_LENGTH, length.into());
+    let parts = stream::unfold((bytes, place), async |(mut rest, place): (Bytes, _)| {
+        if rest.is_empty() {
+            return None;
+        }
+        let part = rest.split_to(rest.len().min(SMALL));
+        Some((Ok::<_, Infallible>(part), (rest, place)))
+    });
+    Response::from_parts(head, Body::from_stream(parts))
 }

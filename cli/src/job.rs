@@ -295,9 +295,9 @@ async fn finish(
     trust: &Trust,
     ui: Ui,
 ) -> Result<(), Failure> {
-    fetch::fetch(client, &trust.light, view, out, ui).await?;
+    let workload = fetch::fetch(client, &trust.light, view, out, ui).await?;
     let verified = verify::folder(&trust.light, &out.join(files::RECEIPT), out)?;
-    let (object, text) = report::finished(view, &verified, trust.source(), out);
+    let (object, text) = report::finished(view, &workload, &verified, trust.source(), out);
     ui.result(&object, &text);
     Ok(())
 }

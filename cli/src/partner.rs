@@ -287,7 +287,7 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
             lines.push(format!("counted    {counted}"));
             lines.push(format!(
                 "running    {} of {} jobs as primary",
-                view.running, view.profile.capacity
+                view.running, view.profile.places
             ));
         }
     }
@@ -337,7 +337,7 @@ async fn change_bond(dir: &Path, action: Action, ui: Ui) -> Result<(), Failure> 
         let _ = write!(
             text,
             "\nunbonding  {} SQUARE, paid at chain time {} ms",
-            unbonding.amount, unbonding.due
+            unbonding.amount, unbonding.deadline
         );
     }
     if refills && view.bond < config.bond {

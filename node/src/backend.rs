@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use blobs::BlobStore;
 use rpc::model::{
-    AccountView, BlobStatus, BlockSelector, BlockView, Estimate, JobList, JobSummary, JobView,
+    AccountView, BlobStatus, BlockSelector, EstimateView, JobList, JobSummary, JobView,
     PartnerList, PartnerView, Status, Submitted, TransactionStatus,
 };
 use rpc_server::events::EventLog;
-use rpc_server::{ApiError, Backend};
+use rpc_server::{ApiError, Backend, FinalBlock};
 use state::DecidedState;
 use store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -233,8 +233,8 @@ impl Backend for NodeBackend {
         Ok(encode(self.genesis.as_ref()))
     }
 
-    async fn block(&self, selector: BlockSelector) -> Result<BlockView, ApiError> {
-        self.read(move |at, _| at.block_view(selector)).await
+    async fn block(&self, selector: BlockSelector) -> Result<FinalBlock, ApiError> {
+        self.read(move |at, _| at.final_block(selector)).await
     }
 
     async fn account(&self, address: Address) -> Result<AccountView, ApiError> {
@@ -269,7 +269,7 @@ impl Backend for NodeBackend {
             let all = vm::query::partners(at).map_err(view::internal)?;
             let partners = all
                 .into_iter()
-                .map(|(address, partner)| at.partner_view(rules, address, partner));
+                .map(|(address, partner)| at.partner_view(rules, address, &partner));
             Ok(PartnerList {
                 height: at.height,
                 partners: partners.collect::<Result<_, _>>()?,
@@ -291,7 +291,7 @@ impl Backend for NodeBackend {
                         hint,
                     )
                 })?;
-            at.partner_view(rules, address, partner)
+            at.partner_view(rules, address, &partner)
         })
         .await
     }
@@ -331,9 +331,9 @@ impl Backend for NodeBackend {
                     ApiError::not_found("job", format!("there is no job {id}"), hint)
                 })?;
             let receipt = vm::query::receipt(at, &id).map_err(view::internal)?;
-            Ok(JobView::of(
-                record,
-                receipt,
+            Ok(JobView::new(
+                &record,
+                receipt.as_ref(),
                 at.chain()?.chain_time,
                 at.height,
             ))
@@ -382,7 +382,7 @@ impl Backend for NodeBackend {
         }
     }
 
-    async fn estimate(&self, spec: JobSpec) -> Result<Estimate, ApiError> {
+    async fn estimate(&self, spec: JobSpec) -> Result<EstimateView, ApiError> {
         self.read(move |at, rules| {
             let estimate =
                 vm::compute::estimate(rules, at, at.height, &spec).map_err(view::internal)?;

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use blobs::Encoder;
 use rpc::model::{
-    AccountView, BlobStatus, BlockSelector, BlockView, Estimate, JobList, JobView, PartnerList,
+    AccountView, BlobStatus, BlockSelector, EstimateView, JobList, JobView, PartnerList,
     PartnerView, Status, Submitted, TransactionStatus,
 };
-use rpc_server::{ApiError, Backend, EventLog, Server, ServerConfig};
+use rpc_server::{ApiError, Backend, EventLog, FinalBlock, Server, ServerConfig};
 use state::{
     ChainStore, DecidedState, Decision, Durability, MemoryStore, Undecided, Writes, compute_diff,
 };
@@ -191,7 +191,7 @@ impl Backend for Shared {
     async fn genesis(&self) -> Result<Vec<u8>, ApiError> {
         Ok(types::codec::encode(&genesis()))
     }
-    async fn block(&self, _: BlockSelector) -> Result<BlockView, ApiError> {
+    async fn block(&self, _: BlockSelector) -> Result<FinalBlock, ApiError> {
         not_here()
     }
     async fn account(&self, _: Address) -> Result<AccountView, ApiError> {
@@ -218,7 +218,7 @@ impl Backend for Shared {
             job: None,
         })
     }
-    async fn estimate(&self, _: JobSpec) -> Result<Estimate, ApiError> {
+    async fn estimate(&self, _: JobSpec) -> Result<EstimateView, ApiError> {
         not_here()
     }
     async fn proof(&self, key: StateKey) -> Result<ValueProof, ApiError> {

@@ -1,18 +1,28 @@
 //! What the router asks of the node behind it.
 
 use async_trait::async_trait;
+use types::block::Block;
 use types::hash::{Address, BlobId, JobId, TransactionId};
 use types::job::JobSpec;
 use types::proof::ValueProof;
 use types::state_key::StateKey;
-use types::transaction::SignedTransaction;
+use types::transaction::{SignedTransaction, TransactionReceipt};
 
 use crate::error::ApiError;
 use crate::events::EventLog;
 use rpc::model::{
-    AccountView, BlobStatus, BlockSelector, BlockView, Estimate, JobList, JobView, PartnerList,
+    AccountView, BlobStatus, BlockSelector, EstimateView, JobList, JobView, PartnerList,
     PartnerView, Status, Submitted, TransactionStatus,
 };
+
+/// A final block with what became of its transactions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinalBlock {
+    /// The block.
+    pub block: Block,
+    /// The receipts of its transactions, in the same order; empty if the block is not executed yet.
+    pub receipts: Vec<TransactionReceipt>,
+}
 
 /// The node as the interface sees it. Answers describe the newest final state unless said otherwise. Calls are
 /// dropped when their time is over, at any await point.
@@ -24,15 +34,16 @@ pub trait Backend: Send + Sync + 'static {
     async fn status(&self) -> Result<Status, ApiError>;
     /// The genesis in its canonical bytes.
     async fn genesis(&self) -> Result<Vec<u8>, ApiError>;
-    /// A block.
-    async fn block(&self, selector: BlockSelector) -> Result<BlockView, ApiError>;
+    /// A final block.
+    async fn block(&self, selector: BlockSelector) -> Result<FinalBlock, ApiError>;
     /// An account; one that nobody paid yet is all zeros, not an error.
     async fn account(&self, address: Address) -> Result<AccountView, ApiError>;
     /// Every partner.
     async fn partners(&self) -> Result<PartnerList, ApiError>;
     /// One partner.
     async fn partner(&self, address: Address) -> Result<PartnerView, ApiError>;
-    /// Live jobs, or with `live` false those that lately ended; at most [`rpc::limits::MAX_LISTED_JOBS`].
+    /// Live jobs, or with `live` false only those that ended since the node started; oldest first, at most
+    /// [`rpc::limits::MAX_LISTED_JOBS`].
     async fn jobs(&self, live: bool) -> Result<JobList, ApiError>;
     /// One job.
     async fn job(&self, id: JobId) -> Result<JobView, ApiError>;
@@ -41,7 +52,7 @@ pub trait Backend: Send + Sync + 'static {
     /// Takes a transaction into the mempool; the same one again is no error.
     async fn submit(&self, transaction: SignedTransaction) -> Result<Submitted, ApiError>;
     /// What a job would cost, and who could run it.
-    async fn estimate(&self, spec: JobSpec) -> Result<Estimate, ApiError>;
+    async fn estimate(&self, spec: JobSpec) -> Result<EstimateView, ApiError>;
     /// A value or its absence, proven at the newest height for which that is possible.
     async fn proof(&self, key: StateKey) -> Result<ValueProof, ApiError>;
     /// What the node has of a blob.

@@ -22,7 +22,7 @@ pub mod server;
 mod stop;
 mod unsent;
 
-pub use backend::Backend;
+pub use backend::{Backend, FinalBlock};
 pub use config::ServerConfig;
 pub use error::{ApiError, ErrorKind};
 pub use events::EventLog;

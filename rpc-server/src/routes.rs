@@ -16,29 +16,26 @@ use axum::{Json, Router};
 use borsh::BorshDeserialize;
 use http_body_util::LengthLimitError;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
-use types::codec::{decode, encode};
+use types::codec::{CodecError, decode, encode};
 use types::hash::{BlobId, Hash32, JobId};
 use types::job::JobSpec;
 use types::limits::BLOB_CHUNK_BYTES;
 use types::number::Height;
-use types::state_key::StateKey;
 use types::transaction::SignedTransaction;
 
 use crate::admission::limited;
-use crate::backend::Backend;
+use crate::backend::{Backend, FinalBlock};
 use crate::config::ServerConfig;
 use crate::error::{ApiError, ErrorKind};
 use crate::events::CursorError;
 use crate::guard::{Guard, panicked, protect};
 use crate::stop::until;
 use crate::unsent::Unsent;
-use rpc::limits::{
-    MAX_CHUNK_BODY_BYTES, MAX_EVENTS_PER_PAGE, MAX_REQUEST_BYTES, MAX_STATE_KEY_BYTES, MAX_WAIT_MS,
-};
-use rpc::model::{BlockSelector, EventPage, ProofView};
+use rpc::limits::{MAX_CHUNK_BODY_BYTES, MAX_EVENTS_PER_PAGE, MAX_REQUEST_BYTES, MAX_WAIT_MS};
+use rpc::model::{BlockSelector, BlockView, EventPage, JobSpecView, ProofView, SubmitRequest};
+use rpc::{ProofKey, ProofKeyError};
 
 /// What handlers see.
 #[derive(Clone)]
@@ -47,8 +44,8 @@ struct App {
     stopped: watch::Receiver<bool>,
 }
 
-type Answer<T> = Result<Json<T>, ApiError>;
-type Bytes = Result<Response, ApiError>;
+/// What a handler gives back.
+type Reply = Result<Response, ApiError>;
 
 /// The whole router of a server that listens at `address` and stops when `stopped` says so.
 pub(crate) fn router(
@@ -101,7 +98,7 @@ fn requests() -> Router<App> {
         .route("/v1/transactions", post(submit))
         .route("/v1/transactions/{id}", get(transaction))
         .route("/v1/estimate", post(estimate))
-        .route("/v1/proofs/{key}", get(proof))
+        .route("/v1/proofs/{*key}", get(proof))
         .route("/v1/blobs/{hash}/{length}", get(blob).head(has_blob))
         .route(
             "/v1/blobs/{hash}/{length}/chunks/{chunk}",
@@ -128,12 +125,12 @@ async fn no_method(request: Request) -> ApiError {
     )
 }
 
-async fn ready(State(app): State<App>) -> Answer<serde_json::Value> {
+async fn ready(State(app): State<App>) -> Result<Json<serde_json::Value>, ApiError> {
     app.backend.ready().await?;
     Ok(Json(serde_json::json!({ "ready": true })))
 }
 
-async fn block(State(app): State<App>, Path(text): Path<String>) -> Result<Response, ApiError> {
+async fn block(State(app): State<App>, Path(text): Path<String>, headers: HeaderMap) -> Reply {
     let hint = "give a height, a block id of 64 hex digits, or `latest`";
     let bad = || {
         ApiError::malformed(
@@ -147,14 +144,18 @@ async fn block(State(app): State<App>, Path(text): Path<String>) -> Result<Respo
         id if id.len() == 64 => BlockSelector::Id(id.parse().map_err(|_| bad())?),
         height => BlockSelector::Height(Height(height.parse().map_err(|_| bad())?)),
     };
-    Ok(Json(app.backend.block(selector).await?).into_response())
+    let FinalBlock { block, receipts } = app.backend.block(selector).await?;
+    if accepts_bytes(&headers) {
+        return Ok(binary(encode(&block)));
+    }
+    Ok(Json(BlockView::new(&block, &receipts)).into_response())
 }
 
-async fn account(State(app): State<App>, Path(text): Path<String>) -> Result<Response, ApiError> {
+async fn account(State(app): State<App>, Path(text): Path<String>) -> Reply {
     Ok(Json(app.backend.account(parse("address", &text)?).await?).into_response())
 }
 
-async fn partner(State(app): State<App>, Path(text): Path<String>) -> Result<Response, ApiError> {
+async fn partner(State(app): State<App>, Path(text): Path<String>) -> Reply {
     Ok(Json(app.backend.partner(parse("address", &text)?).await?).into_response())
 }
 
@@ -164,22 +165,16 @@ struct JobsQuery {
     live: Option<bool>,
 }
 
-async fn jobs(
-    State(app): State<App>,
-    query: Result<Query<JobsQuery>, QueryRejection>,
-) -> Result<Response, ApiError> {
+async fn jobs(State(app): State<App>, query: Result<Query<JobsQuery>, QueryRejection>) -> Reply {
     let live = self::query(query)?.live.unwrap_or(true);
     Ok(Json(app.backend.jobs(live).await?).into_response())
 }
 
-async fn job(State(app): State<App>, Path(text): Path<String>) -> Result<Response, ApiError> {
+async fn job(State(app): State<App>, Path(text): Path<String>) -> Reply {
     Ok(Json(app.backend.job(parse("job_id", &text)?).await?).into_response())
 }
 
-async fn transaction(
-    State(app): State<App>,
-    Path(text): Path<String>,
-) -> Result<Response, ApiError> {
+async fn transaction(State(app): State<App>, Path(text): Path<String>) -> Reply {
     Ok(Json(
         app.backend
             .transaction(parse("transaction_id", &text)?)
@@ -188,37 +183,40 @@ async fn transaction(
     .into_response())
 }
 
-async fn submit(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
-    let transaction: SignedTransaction = value(request, "transaction", MAX_REQUEST_BYTES).await?;
+async fn submit(State(app): State<App>, request: Request) -> Reply {
+    let transaction: SignedTransaction = value(request, "transaction", |json| {
+        let request: SubmitRequest = serde_json::from_slice(json).map_err(|e| e.to_string())?;
+        let bytes = hex::decode(request.transaction).map_err(|e| e.to_string())?;
+        decode(&bytes, MAX_REQUEST_BYTES).map_err(|e| e.to_string())
+    })
+    .await?;
     let submitted = app.backend.submit(transaction).await?;
     Ok((StatusCode::ACCEPTED, Json(submitted)).into_response())
 }
 
-async fn estimate(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
-    let spec: JobSpec = value(request, "job_spec", MAX_REQUEST_BYTES).await?;
+async fn estimate(State(app): State<App>, request: Request) -> Reply {
+    let spec: JobSpec = value(request, "job_spec", |json| {
+        let view: JobSpecView = serde_json::from_slice(json).map_err(|e| e.to_string())?;
+        view.try_into().map_err(|e: CodecError| e.to_string())
+    })
+    .await?;
     Ok(Json(app.backend.estimate(spec).await?).into_response())
 }
 
-async fn proof(State(app): State<App>, Path(text): Path<String>, headers: HeaderMap) -> Bytes {
-    let hint = "give the hex digits of a state key's canonical bytes";
-    let bad = |why: String| ApiError::malformed("bad_state_key", why, hint);
-    let bytes = hex::decode(&text).map_err(|error| bad(error.to_string()))?;
-    let key: StateKey =
-        decode(&bytes, MAX_STATE_KEY_BYTES).map_err(|error| bad(error.to_string()))?;
+async fn proof(State(app): State<App>, Path(text): Path<String>, headers: HeaderMap) -> Reply {
+    let ProofKey(key) = text.parse().map_err(|error: ProofKeyError| {
+        let hint =
+            "give a kind and its argument, such as account/{address}; docs/http.md lists all";
+        ApiError::malformed("bad_state_key", error.to_string(), hint)
+    })?;
     let proof = app.backend.proof(key).await?;
-    let accepted = headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok());
-    if accepted.is_some_and(|kinds| kinds.contains("application/octet-stream")) {
+    if accepts_bytes(&headers) {
         return Ok(binary(encode(&proof)));
     }
     Ok(Json(ProofView::new(&proof)).into_response())
 }
 
-async fn blob(
-    State(app): State<App>,
-    Path(path): Path<(String, String)>,
-) -> Result<Response, ApiError> {
+async fn blob(State(app): State<App>, Path(path): Path<(String, String)>) -> Reply {
     Ok(Json(app.backend.blob(blob_id(&path.0, &path.1)?).await?).into_response())
 }
 
@@ -234,7 +232,7 @@ async fn has_blob(
     })
 }
 
-async fn blob_chunk(State(app): State<App>, Path(path): Path<(String, String, String)>) -> Bytes {
+async fn blob_chunk(State(app): State<App>, Path(path): Path<(String, String, String)>) -> Reply {
     let (id, chunk) = chunk_of(&path)?;
     let bytes = app.backend.blob_chunk(id, chunk).await?;
     if bytes.len() > MAX_CHUNK_BODY_BYTES {
@@ -260,7 +258,7 @@ async fn put_blob_chunk(
     Path(path): Path<(String, String, String)>,
     query: Result<Query<UploadQuery>, QueryRejection>,
     request: Request,
-) -> Result<Response, ApiError> {
+) -> Reply {
     let (id, chunk) = chunk_of(&path)?;
     let job = self::query(query)?.job;
     let bytes = body(request, MAX_CHUNK_BODY_BYTES).await?;
@@ -405,29 +403,36 @@ fn is_length_limit(error: &axum::Error) -> bool {
     std::error::Error::source(error).is_some_and(|source| source.is::<LengthLimitError>())
 }
 
-/// The value in a request's body: JSON if the content type says so, else its canonical bytes.
-async fn value<T: BorshDeserialize + DeserializeOwned>(
+/// The value in a request's body: as `from_json` reads it if the content type says so, else in its canonical bytes.
+async fn value<T: BorshDeserialize>(
     request: Request,
     noun: &str,
-    limit: usize,
+    from_json: impl FnOnce(&[u8]) -> Result<T, String>,
 ) -> Result<T, ApiError> {
     let kind = request
         .headers()
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
-    let json = kind.is_some_and(|kind| kind.starts_with("application/json"));
-    // JSON writes bytes as hex digits and names every field.
-    let bytes = body(request, if json { 4 * limit } else { limit }).await?;
-    let read = if json {
-        serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+    let read = if kind.is_some_and(|kind| kind.starts_with("application/json")) {
+        // JSON writes bytes as hex digits and names every field.
+        from_json(&body(request, 4 * MAX_REQUEST_BYTES).await?)
     } else {
-        decode(&bytes, limit).map_err(|error| error.to_string())
+        let bytes = body(request, MAX_REQUEST_BYTES).await?;
+        decode(&bytes, MAX_REQUEST_BYTES).map_err(|error| error.to_string())
     };
     read.map_err(|error| {
         let message = format!("the body is no {}: {error}", noun.replace('_', " "));
         let hint = "send its canonical borsh bytes, or JSON with the content type application/json";
         ApiError::malformed(&format!("bad_{noun}"), message, hint)
     })
+}
+
+/// True if whoever asks takes canonical bytes.
+fn accepts_bytes(headers: &HeaderMap) -> bool {
+    let kinds = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    kinds.is_some_and(|kinds| kinds.contains("application/octet-stream"))
 }
 
 fn binary(bytes: Vec<u8>) -> Response {

@@ -21,9 +21,10 @@ use types::transaction::SignedTransaction;
 
 use crate::limits::{MAX_CHUNK_BODY_BYTES, MAX_PROOF_BYTES, MAX_WAIT_MS};
 use crate::model::{
-    AccountView, BlobStatus, BlockSelector, BlockView, Estimate, EventPage, JobList, JobView,
+    AccountView, BlobStatus, BlockSelector, BlockView, EstimateView, EventPage, JobList, JobView,
     PartnerList, PartnerView, Status, Submitted, TransactionStatus,
 };
+use crate::proof_key::ProofKey;
 use transport::Transport;
 
 /// How long a client waits for an answer unless told otherwise.
@@ -82,7 +83,7 @@ impl Client {
         self.transport.bytes("/v1/genesis", MAX_GENESIS_BYTES).await
     }
 
-    /// A block.
+    /// A final block.
     pub async fn block(&self, selector: BlockSelector) -> Result<BlockView, ClientError> {
         self.transport.json(&format!("/v1/blocks/{selector}")).await
     }
@@ -129,13 +130,13 @@ impl Client {
     }
 
     /// What a job would cost, and who could run it.
-    pub async fn estimate(&self, spec: &JobSpec) -> Result<Estimate, ClientError> {
+    pub async fn estimate(&self, spec: &JobSpec) -> Result<EstimateView, ClientError> {
         self.transport.ask("/v1/estimate", encode(spec)).await
     }
 
     /// A value or its absence with its proof, not verified yet.
     pub async fn proof(&self, key: &StateKey) -> Result<ValueProof, ClientError> {
-        let path = format!("/v1/proofs/{}", hex::encode(key.to_bytes()));
+        let path = format!("/v1/proofs/{}", ProofKey(*key));
         let bytes = self.transport.bytes(&path, MAX_PROOF_BYTES).await?;
         decode(&bytes, MAX_PROOF_BYTES).map_err(|error| self.transport.malformed(&path, &error))
     }

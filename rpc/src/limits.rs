@@ -14,8 +14,6 @@ pub const MAX_EVENTS_PER_PAGE: usize = 1_000;
 pub const MAX_WAIT_MS: u64 = 25_000;
 /// Most jobs in one list.
 pub const MAX_LISTED_JOBS: usize = 1_000;
-/// Longest encoded state key, in bytes.
-pub const MAX_STATE_KEY_BYTES: usize = 64;
 /// Most missing chunks that a blob's status names.
 pub const MAX_LISTED_CHUNKS: usize = 256;
 /// Largest JSON answer that a client reads, in bytes.

@@ -1,57 +1,71 @@
-//! What the interface says, as it stands in JSON. Amounts are decimal strings of SQUARE, hashes and addresses
-//! lower-case hex, times milliseconds. Readers ignore fields that they do not know.
+//! What the interface says, as it stands in JSON: the shapes of `/v1`.
+//!
+//! The shapes are apart from what lies in state and on disk, and stay when that changes. Amounts are decimal strings of
+//! SQUARE, hashes and addresses lower-case hex, times milliseconds. Readers ignore fields that they do not know.
 
+mod block;
 mod job;
-
-pub use job::{JobList, JobSummary, JobView, VerifierView};
+mod partner;
+mod spec;
 
 use serde::{Deserialize, Serialize};
-use types::block::Header;
 use types::codec::encode;
 use types::hash::{Address, BlockId, ChainId, Hash32, JobId, TransactionId, ValidatorId};
-use types::job::{Escrow, PartnerProfile, Policy};
 use types::number::{
     Amount, Attempt, ChainTime, Epoch, Height, Nonce, ProtocolVersion, Timestamp, View,
 };
 use types::proof::ValueProof;
-use types::transaction::{Failure, SystemTransaction, Transaction, TransactionReceipt};
+
+pub use block::{
+    ActionView, BlockView, FailureView, HeaderView, HoldingView, SystemTransactionView,
+    TransactionReceiptView, TransactionView,
+};
+pub use job::{
+    JobFailure, JobList, JobReceiptView, JobSummary, JobView, ReceiptVerifierView, StageEntryView,
+    VerifierView,
+};
+pub use partner::{PartnerList, PartnerView, ProfileView, UnbondingView};
+pub use spec::{
+    EscrowView, InputView, JobSpecView, OutputView, PolicyView, TaskLimitsView, VerificationView,
+    WorkloadView,
+};
 
 /// Where a node stands: `GET /v1/status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// The chain.
+    /// Hash of the genesis; every signature is bound to it.
     pub chain_id: ChainId,
-    /// The network's name, from genesis.
+    /// Name of the network, from genesis.
     pub network: String,
-    /// The node's software version.
+    /// Version of the node's software.
     pub version: String,
-    /// The rules in force.
+    /// Version of the rules that the newest final block follows.
     pub protocol_version: ProtocolVersion,
-    /// The node's validator id, if it is a validator.
+    /// The validator that the node runs; absent if it runs none.
     pub validator: Option<ValidatorId>,
-    /// Members of the committee.
+    /// Number of validators in the committee.
     pub committee_size: u16,
-    /// Committee members connected now, this node not counted.
+    /// Validators connected now, this node not among them.
     pub peers: u16,
     /// Height of the newest final block.
     pub height: Height,
-    /// Its id.
+    /// Id of that block.
     pub block_id: BlockId,
-    /// Its timestamp.
+    /// Timestamp of that block, in milliseconds since the Unix epoch.
     pub block_time: Timestamp,
-    /// The state root after it.
+    /// State root after that block.
     pub state_root: Hash32,
-    /// Chain time after it.
+    /// Chain time after that block, in milliseconds.
     pub chain_time: ChainTime,
-    /// Epoch of bonds, keys and asks after it.
+    /// Epoch of that block.
     pub epoch: Epoch,
-    /// View that consensus is in.
+    /// View that consensus is in; views start again with each epoch.
     pub view: View,
-    /// Least fee of a transaction.
+    /// Smallest fee of a transaction, in SQUARE.
     pub min_fee: Amount,
-    /// Transactions waiting.
+    /// Transactions that wait in the mempool.
     pub mempool_transactions: u64,
-    /// Bytes of the transactions waiting.
+    /// Canonical bytes of those transactions together.
     pub mempool_bytes: u64,
     /// True if the node knows of final blocks that it has not executed yet.
     pub catching_up: bool,
@@ -80,40 +94,14 @@ impl std::fmt::Display for BlockSelector {
     }
 }
 
-/// A block: `GET /v1/blocks/{height|latest|id}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlockView {
-    /// Its id.
-    pub id: BlockId,
-    /// Its header.
-    pub header: Header,
-    /// What validators said in it.
-    pub system: Vec<SystemTransaction>,
-    /// Its transactions in order.
-    pub transactions: Vec<BlockTransaction>,
-}
-
-/// A transaction as its block shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlockTransaction {
-    /// Its id.
-    pub id: TransactionId,
-    /// The sending account.
-    pub sender: Address,
-    /// What was signed.
-    pub transaction: Transaction,
-    /// How it ended, once the block is executed.
-    pub receipt: Option<TransactionReceipt>,
-}
-
 /// An account: `GET /v1/accounts/{address}`. An account that nobody ever paid has zeros.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountView {
-    /// Its address.
+    /// Hash of the account's public key.
     pub address: Address,
-    /// What it may spend.
+    /// Money that it may spend, in SQUARE.
     pub balance: Amount,
-    /// Transactions that it sent in final blocks.
+    /// Number of its transactions in final blocks.
     pub nonce: Nonce,
     /// The nonce to use next: after those that wait in this node's mempool.
     pub next_nonce: Nonce,
@@ -123,121 +111,87 @@ pub struct AccountView {
     pub height: Height,
 }
 
-/// All partners: `GET /v1/partners`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartnerList {
-    /// The height that all of this is true at.
-    pub height: Height,
-    /// Sorted by address.
-    pub partners: Vec<PartnerView>,
-}
-
-/// A partner: `GET /v1/partners/{address}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartnerView {
-    /// Its account.
-    pub address: Address,
-    /// What it offers, as last registered.
-    pub profile: PartnerProfile,
-    /// Its bond without what is being unbonded.
-    pub bond: Amount,
-    /// What of the bond is locked by jobs.
-    pub locked: Amount,
-    /// What of the bond is neither locked nor being unbonded.
-    pub free: Amount,
-    /// The bond that counts in this epoch's draws; nothing if the partner does not count yet.
-    pub epoch_bond: Option<Amount>,
-    /// On its way out.
-    pub unbonding: Vec<UnbondingView>,
-    /// Jobs that it is primary of now.
-    pub running: u16,
-    /// Value of the jobs of this partner that verification confirmed.
-    pub verified_value: Amount,
-    /// The height that all of this is true at.
-    pub height: Height,
-}
-
-/// Bond on its way back to the account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnbondingView {
-    /// How much.
-    pub amount: Amount,
-    /// When it is paid.
-    pub due: ChainTime,
-}
-
 /// Where a transaction stands: `GET /v1/transactions/{id}`. Unknown ones are 404.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum TransactionStatus {
     /// In this node's mempool or in a block that is not final yet.
     Pending {
-        /// The id.
+        /// Hash of its unsigned canonical bytes.
         id: TransactionId,
         /// Last height at which it may be included.
         valid_until: Height,
     },
     /// In a final block.
     Included {
-        /// The id.
+        /// Hash of its unsigned canonical bytes.
         id: TransactionId,
         /// Height of the block.
         height: Height,
-        /// The block.
+        /// Id of the block.
         block: BlockId,
         /// Its position among the block's transactions.
         position: u32,
         /// Fee, and failure if the action was reverted.
-        receipt: TransactionReceipt,
+        receipt: TransactionReceiptView,
     },
+}
+
+/// The body of `POST /v1/transactions` as JSON. What is signed is the canonical bytes, so these are sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubmitRequest {
+    /// The canonical bytes of the signed transaction in hex digits.
+    pub transaction: String,
 }
 
 /// The answer to a submitted transaction: `POST /v1/transactions`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submitted {
-    /// The transaction's id.
+    /// Hash of the transaction's unsigned canonical bytes.
     pub id: TransactionId,
-    /// The job's id, if the transaction submits one.
+    /// Id of the job that the transaction submits; absent if it submits none.
     pub job: Option<JobId>,
 }
 
 /// What a job would cost and who could run it: `POST /v1/estimate`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Estimate {
+pub struct EstimateView {
     /// The height that all of this is true at.
     pub height: Height,
-    /// How it would be checked; nothing if no policy exists.
-    pub policy: Option<Policy>,
-    /// What would be locked if it were submitted now.
-    pub escrow: Option<Escrow>,
-    /// The sum of the escrow.
+    /// How it would be checked; absent if no policy can give what the job asks for.
+    pub policy: Option<PolicyView>,
+    /// What would be locked if it were submitted now; absent with the policy.
+    pub escrow: Option<EscrowView>,
+    /// The sum of the escrow, in SQUARE.
     pub total: Option<Amount>,
-    /// The least price for execution among the eligible partners.
+    /// The lowest price for execution among the eligible partners, in SQUARE.
     pub lowest_price: Option<Amount>,
-    /// Partners that could be drawn now.
+    /// Partners that could be assigned now.
     pub eligible: Vec<Address>,
-    /// Why partners were left out, each reason with how many it concerns.
-    pub exclusions: Vec<Exclusion>,
-    /// Why it would be refused or find nobody; nothing if it would go.
-    pub refusal: Option<Failure>,
+    /// Why the other partners could not, each reason once.
+    pub exclusions: Vec<ExclusionView>,
+    /// Why the job would be refused or find nobody; absent if it would go.
+    pub refusal: Option<FailureView>,
 }
 
 /// Why some partners could not run a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Exclusion {
-    /// A stable short name: `price`, `bond`, `attributes`, `class`, `capacity`, ...
+pub struct ExclusionView {
+    /// A stable short name: `price`, `bond`, `attributes`, `class`, ...
     pub code: String,
     /// One sentence for people.
     pub reason: String,
-    /// How many partners.
+    /// Number of partners that it concerns.
     pub partners: u32,
 }
 
-/// A proof of state: `GET /v1/proofs/{key}` as JSON. Programs that check it take the bytes of `proof`, or ask for
-/// `application/octet-stream`; the other fields only say what those bytes hold.
+/// A proof of state: `GET /v1/proofs/{key}` as JSON, with the key as [`crate::ProofKey`] writes it. Programs that
+/// check it take the bytes of `proof`, or ask for `application/octet-stream`; the other fields only say what those
+/// bytes hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProofView {
-    /// The value's canonical bytes in hex digits; nothing if the key is absent.
+    /// The value's canonical bytes in hex digits; absent if the key is.
     pub value: Option<String>,
     /// The value is of the state after this height.
     pub height: Height,
@@ -289,33 +243,33 @@ pub struct EventPage {
 pub enum Event {
     /// A block became final.
     Block {
-        /// Its height.
+        /// The block's height.
         height: Height,
-        /// Its id.
+        /// Hash of the block's header.
         id: BlockId,
-        /// Its timestamp.
+        /// The block's timestamp, in milliseconds since the Unix epoch.
         time: Timestamp,
-        /// How many transactions it holds.
+        /// Number of transactions in it.
         transactions: u32,
     },
     /// A transaction is in a final block.
     Transaction {
-        /// Its id.
+        /// Hash of its unsigned canonical bytes.
         id: TransactionId,
-        /// The block's height.
+        /// Height of the block.
         height: Height,
         /// Why its action was reverted, if it was.
-        failure: Option<Failure>,
+        failure: Option<FailureView>,
     },
     /// A job entered a stage.
     Job {
-        /// The job.
+        /// Id of the job.
         job: JobId,
-        /// The stage's name.
+        /// Name of the stage, as in [`JobView::stage`].
         stage: String,
-        /// The attempt.
+        /// The attempt, counted from 0.
         attempt: Attempt,
-        /// The block's height.
+        /// Height of the block that entered it.
         height: Height,
     },
 }

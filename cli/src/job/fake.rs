@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use rpc::Client;
 use rpc::model::{
-    AccountView, BlobStatus, BlockSelector, BlockView, Estimate, JobList, JobView, PartnerList,
-    PartnerView, Status, Submitted, TransactionStatus,
+    AccountView, BlobStatus, BlockSelector, EstimateView, JobList, JobView, PartnerList,
+    PartnerView, Status, Submitted, TransactionReceiptView, TransactionStatus,
 };
-use rpc_server::{ApiError, Backend, EventLog, Server, ServerConfig};
+use rpc_server::{ApiError, Backend, EventLog, FinalBlock, Server, ServerConfig};
 use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId};
 use types::job::{Escrow, JobRecord, JobSpec, Policy, Stage, StageEntry};
 use types::number::{
@@ -19,7 +19,7 @@ use types::number::{
 };
 use types::proof::ValueProof;
 use types::state_key::StateKey;
-use types::transaction::{Action, SignedTransaction, TransactionReceipt};
+use types::transaction::{Action, SignedTransaction};
 
 /// The chain that it serves.
 pub const CHAIN: ChainId = ChainId(Hash32([7; 32]));
@@ -171,7 +171,7 @@ impl Backend for Fake {
         Err(nothing())
     }
 
-    async fn block(&self, _: BlockSelector) -> Result<BlockView, ApiError> {
+    async fn block(&self, _: BlockSelector) -> Result<FinalBlock, ApiError> {
         Err(nothing())
     }
 
@@ -203,11 +203,11 @@ impl Backend for Fake {
         let record = self.jobs.lock().unwrap().get(&id).cloned();
         let record = record
             .ok_or_else(|| ApiError::not_found("job", format!("no job {id}"), "check the id"))?;
-        Ok(JobView::of(record, None, ChainTime(9), Height(9)))
+        Ok(JobView::new(&record, None, ChainTime(9), Height(9)))
     }
 
     async fn transaction(&self, id: TransactionId) -> Result<TransactionStatus, ApiError> {
-        let receipt = TransactionReceipt {
+        let receipt = TransactionReceiptView {
             id,
             fee: Amount(1),
             failure: None,
@@ -234,10 +234,10 @@ impl Backend for Fake {
         Ok(Submitted { id, job: Some(job) })
     }
 
-    async fn estimate(&self, _: JobSpec) -> Result<Estimate, ApiError> {
-        Ok(Estimate {
+    async fn estimate(&self, _: JobSpec) -> Result<EstimateView, ApiError> {
+        Ok(EstimateView {
             height: Height(9),
-            policy: Some(policy()),
+            policy: Some((&policy()).into()),
             escrow: None,
             total: Some(SQUARE),
             lowest_price: None,

@@ -13,7 +13,7 @@ use rpc::{Client, ClientError};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use types::codec::encode;
 use types::hash::{BlobId, JobId};
-use types::job::JobReceipt;
+use types::job::{JobReceipt, Workload};
 use types::limits::MAX_OUTCOMES_BYTES;
 use types::state_key::StateKey;
 
@@ -45,21 +45,21 @@ pub fn prepare_folder(out: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Fetches receipt, outcomes and every file of a settled job.
+/// Fetches receipt, outcomes and every file of a settled job. The workload is the one that the chain settled.
 pub async fn fetch(
     client: &Client,
     light: &Light,
     view: &JobView,
     out: &Path,
     ui: Ui,
-) -> Result<(), Failure> {
+) -> Result<Workload, Failure> {
     prepare_folder(out)?;
     let progress = ui.spinner("fetching the receipt and its proof");
     let receipt = receipt(client, light, view.id).await;
     progress.finish();
     let (document, receipt) = receipt?;
-    let workload = &view.record.spec.workload;
-    if workload.id() != receipt.workload {
+    let shown = view.canonical_spec().ok().map(|spec| spec.workload);
+    let Some(workload) = shown.filter(|workload| workload.id() == receipt.workload) else {
         let message = format!(
             "{} shows another workload than the one that the chain settled",
             client.url()
@@ -67,8 +67,8 @@ pub async fn fetch(
         return Err(
             Failure::new(ExitKind::NotVerified, "not_verified", message).hint("ask another server")
         );
-    }
-    std::fs::write(out.join(WORKLOAD), encode(workload))?;
+    };
+    std::fs::write(out.join(WORKLOAD), encode(&workload))?;
     if usize::try_from(receipt.outcomes.length).map_or(true, |length| length > MAX_OUTCOMES_BYTES) {
         return Err(Failure::new(
             ExitKind::NotVerified,
@@ -88,7 +88,7 @@ pub async fn fetch(
     fetched?;
     let outcomes = light::verify_outcomes(&receipt, &std::fs::read(&list)?)
         .map_err(|error| Failure::new(ExitKind::NotVerified, "not_verified", error.to_string()))?;
-    let folder = Folder::new(out, workload);
+    let folder = Folder::new(out, &workload);
     let mut places: BTreeMap<BlobId, Vec<PathBuf>> = BTreeMap::new();
     for (file, blob) in light::files_of(&outcomes) {
         let path = folder.path(file).ok_or_else(|| {
@@ -114,7 +114,7 @@ pub async fn fetch(
     fetched?;
     // Last: a folder with a receipt is a whole one.
     std::fs::write(out.join(RECEIPT), document)?;
-    Ok(())
+    Ok(workload)
 }
 
 /// The receipt's document, verified. A node can prove a receipt one block after it is settled.

@@ -336,9 +336,10 @@ impl Resolver<'_> {
                 let Ok(view) = client.job(summary.id).await else {
                     continue;
                 };
-                let named = view
-                    .record
-                    .spec
+                let Ok(spec) = view.canonical_spec() else {
+                    continue;
+                };
+                let named = spec
                     .workload
                     .blobs()
                     .into_iter()

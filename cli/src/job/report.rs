@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use light::VerifiedJob;
-use rpc::model::{Estimate, JobView};
+use rpc::model::{EstimateView, JobReceiptView, JobView, PolicyView, StageEntryView, WorkloadView};
 use serde_json::{Value, json};
 use types::attestation::{Exit, unblinded_root};
-use types::job::{JobReceipt, JobSpec, Policy, StageEntry};
+use types::job::{JobReceipt, JobSpec, Workload};
 use types::number::Amount;
 
 use super::input::Prepared;
@@ -25,9 +25,10 @@ fn decimal(fixed: u128) -> String {
 /// A spec that is valid.
 pub fn prepared(prepared: &Prepared) -> (Value, String) {
     let (spec, workload) = (&prepared.spec, &prepared.spec.workload);
+    let shown = WorkloadView::from(workload);
     let object = json!({
         "name": spec.name, "workload": workload.id(), "module": workload.module, "tasks": workload.tasks,
-        "inputs": workload.inputs, "outputs": workload.outputs, "price_cap": spec.price_cap,
+        "inputs": shown.inputs, "outputs": shown.outputs, "price_cap": spec.price_cap,
     });
     let text = format!(
         "the spec is valid\n workload  {}\n tasks     {}\n module    {} ({} bytes)\n inputs    {}\n price     at most {} SQUARE",
@@ -42,7 +43,7 @@ pub fn prepared(prepared: &Prepared) -> (Value, String) {
 }
 
 /// What a job would cost.
-pub fn estimate(spec: &JobSpec, estimate: &Estimate) -> (Value, String) {
+pub fn estimate(spec: &JobSpec, estimate: &EstimateView) -> (Value, String) {
     let amount = |amount: Option<Amount>| {
         amount.map_or_else(|| "-".to_owned(), |amount| format!("{amount} SQUARE"))
     };
@@ -77,7 +78,7 @@ pub fn estimate(spec: &JobSpec, estimate: &Estimate) -> (Value, String) {
     (json!(estimate), lines.join("\n"))
 }
 
-fn policy_lines(policy: &Policy, confidence_ppm: u32) -> Vec<String> {
+fn policy_lines(policy: &PolicyView, confidence_ppm: u32) -> Vec<String> {
     let mut lines = vec![
         format!(
             " checked by  {} verifiers in expectation (mu), at least {}, {} tasks each (k)",
@@ -143,7 +144,7 @@ pub fn status(view: &JobView) -> String {
 
 /// A job that was verified offline.
 pub fn verified(verified: &VerifiedJob, genesis: &str) -> (Value, String) {
-    let object = json!({ "verified": true, "genesis": genesis, "receipt": verified.receipt, "files": verified.files });
+    let object = json!({ "verified": true, "genesis": genesis, "receipt": JobReceiptView::from(&verified.receipt), "files": verified.files });
     (
         object,
         format!(
@@ -157,16 +158,17 @@ pub fn verified(verified: &VerifiedJob, genesis: &str) -> (Value, String) {
 /// A job that was run, fetched and verified.
 pub fn finished(
     view: &JobView,
+    workload: &Workload,
     verified: &VerifiedJob,
     genesis: &str,
     out: &Path,
 ) -> (Value, String) {
     let receipt = &verified.receipt;
     // Two runs of one workload share it, whoever ran them and whatever salt they chose.
-    let unblinded = unblinded_root(&verified.outcomes.leaves(&view.record.spec.workload));
+    let unblinded = unblinded_root(&verified.outcomes.leaves(workload));
     let object = json!({
         "job": receipt.job, "unblinded_root": unblinded, "stage": view.stage, "verified": true,
-        "genesis": genesis, "out": out, "receipt": receipt,
+        "genesis": genesis, "out": out, "receipt": JobReceiptView::from(receipt),
         "cost": cost(receipt), "phases": phases(&view.history), "files": verified.files,
         "exits": verified.outcomes.0.iter().map(|outcome| outcome.exit).collect::<Vec<_>>(),
     });
@@ -254,7 +256,7 @@ fn exit(exit: Exit) -> String {
 }
 
 /// How long each stage took: until the next was entered.
-fn phases(history: &[StageEntry]) -> Vec<Value> {
+fn phases(history: &[StageEntryView]) -> Vec<Value> {
     history
         .windows(2)
         .map(|pair| {
@@ -264,7 +266,7 @@ fn phases(history: &[StageEntry]) -> Vec<Value> {
         .collect()
 }
 
-fn phase_lines(history: &[StageEntry]) -> Vec<String> {
+fn phase_lines(history: &[StageEntryView]) -> Vec<String> {
     let mut lines: Vec<_> = history
         .windows(2)
         .map(|pair| {
@@ -309,7 +311,7 @@ mod tests {
 
     #[test]
     fn an_estimate_says_what_confidence_was_asked_for() {
-        let policy = super::super::fake::policy();
+        let policy = PolicyView::from(&super::super::fake::policy());
         assert!(
             policy_lines(&policy, 950_000)
                 .iter()
@@ -331,7 +333,7 @@ mod tests {
 
     #[test]
     fn phases_last_until_the_next_stage() {
-        let entry = |stage: &str, time| StageEntry {
+        let entry = |stage: &str, time| StageEntryView {
             stage: stage.into(),
             attempt: Attempt(0),
             height: Height(time),

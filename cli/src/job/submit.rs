@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use rpc::Client;
-use rpc::model::Estimate;
+use rpc::model::EstimateView;
 use types::hash::{ChainId, JobId};
-use types::job::Stage;
 use types::key::SecretKey;
 use types::number::Amount;
 use types::transaction::Action;
@@ -72,8 +71,9 @@ pub async fn resume(
     prepared: &Prepared,
     ui: Ui,
 ) -> Result<JobId, Failure> {
-    let record = client.job(job).await.map_err(failure)?.record;
-    if record.spec.workload.id() != prepared.spec.workload.id() {
+    let view = client.job(job).await.map_err(failure)?;
+    let submitted = view.canonical_spec().ok().map(|spec| spec.workload.id());
+    if submitted != Some(prepared.spec.workload.id()) {
         let message = format!(
             "job {job} was not submitted from this spec and these files: its workload is another"
         );
@@ -81,16 +81,16 @@ pub async fn resume(
             "give the spec and the files as they were, or submit it as a new job with --key",
         ));
     }
-    ui.line(&format!("job {job} is {}", record.stage.name()));
+    ui.line(&format!("job {job} is {}", view.stage));
     // Past this stage validators hold its inputs.
-    if matches!(record.stage, Stage::Pending { .. }) {
+    if view.takes_inputs() {
         upload(client, job, &prepared.files, ui).await?;
     }
     Ok(job)
 }
 
 /// Why a job would not go, as an estimate tells: it would be refused, or nobody could ever run it.
-pub fn refusal(estimate: &Estimate) -> Option<Failure> {
+pub fn refusal(estimate: &EstimateView) -> Option<Failure> {
     if let Some(refused) = &estimate.refusal {
         let failure = Failure::new(
             ExitKind::Refused,
@@ -127,7 +127,7 @@ pub fn refusal(estimate: &Estimate) -> Option<Failure> {
 }
 
 /// Says what to do about a refusal.
-fn with_hint(failure: Failure, estimate: Option<&Estimate>) -> Failure {
+fn with_hint(failure: Failure, estimate: Option<&EstimateView>) -> Failure {
     let code = failure.code.clone();
     let hint = match code.as_str() {
         "price_too_low" | "price_below_floor" => {
@@ -166,7 +166,7 @@ fn with_hint(failure: Failure, estimate: Option<&Estimate>) -> Failure {
 async fn check_balance(
     client: &Client,
     key: &SecretKey,
-    estimate: &Estimate,
+    estimate: &EstimateView,
 ) -> Result<(), Failure> {
     let Some(total) = estimate.total else {
         return Ok(());

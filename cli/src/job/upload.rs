@@ -6,7 +6,6 @@ use std::time::Duration;
 use rpc::{Client, ClientError};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use types::hash::JobId;
-use types::job::Stage;
 
 use super::input::LocalFile;
 use crate::failure::{ExitKind, Failure};
@@ -195,6 +194,6 @@ impl Upload<'_> {
         self.client
             .job(self.job)
             .await
-            .is_ok_and(|view| !matches!(view.record.stage, Stage::Pending { .. }))
+            .is_ok_and(|view| !view.takes_inputs())
     }
 }

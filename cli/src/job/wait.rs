@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use rpc::client::JobNews;
-use rpc::model::JobView;
+use rpc::model::{JobFailure, JobView};
 use rpc::{Client, ClientError};
 use types::hash::JobId;
-use types::job::FailureReason;
 
 use crate::failure::{ExitKind, Failure};
 use crate::submit::failure;
@@ -59,12 +58,12 @@ fn describe(view: &JobView) -> String {
     let sealed = view
         .verifiers
         .iter()
-        .filter(|verifier| verifier.sealed)
+        .filter(|verifier| verifier.committed)
         .count();
     let opened = view
         .verifiers
         .iter()
-        .filter(|verifier| verifier.opened)
+        .filter(|verifier| verifier.revealed)
         .count();
     let verifiers = view.verifiers.len();
     let stage = match view.stage.as_str() {
@@ -113,44 +112,44 @@ pub fn is_settled(view: &JobView) -> Result<(), Failure> {
     Err(Failure::new(ExitKind::JobFailed, code, message).hint(hint))
 }
 
-fn explain(reason: FailureReason) -> (&'static str, &'static str, &'static str) {
+fn explain(reason: JobFailure) -> (&'static str, &'static str, &'static str) {
     match reason {
-        FailureReason::NoInputs => (
+        JobFailure::NoInputs => (
             "no_inputs",
             "its inputs did not reach a quorum of validators in time; it is refunded",
             "submit it again and stay connected until the inputs are uploaded",
         ),
-        FailureReason::NoPartner => (
+        JobFailure::NoPartner => (
             "no_partner",
             "no partner that fits was free in time; it is refunded",
             "gridproof job estimate shows who could run it and why others could not",
         ),
-        FailureReason::Unrunnable => (
+        JobFailure::Unrunnable => (
             "unrunnable",
             "drawn partners found that the module cannot be run; the customer pays the fee",
             "gridproof job validate compiles the module as a partner would; check resources.memory too",
         ),
-        FailureReason::NoCommitment => (
+        JobFailure::NoCommitment => (
             "no_commitment",
             "all attempts ended without a result; it is refunded",
             "lower resources.fuel if the deadline is too short for partners, or submit it again",
         ),
-        FailureReason::Unresolved => (
+        JobFailure::Unresolved => (
             "unresolved",
             "the claims of the parties differ, so at least one of them is wrong; it is refunded and nobody is paid",
             "submit it again: other partners will be drawn",
         ),
-        FailureReason::Unverified => (
+        JobFailure::Unverified => (
             "unverified",
             "two rounds of verifiers stayed silent; the primary is paid, the rest is refunded",
             "submit it again: other verifiers will be drawn",
         ),
-        FailureReason::Unopened => (
+        JobFailure::Unopened => (
             "unopened",
             "the primary did not open what it had sealed; it is refunded",
             "submit it again: another primary will be drawn",
         ),
-        FailureReason::NotStored => (
+        JobFailure::NotStored => (
             "not_stored",
             "the results did not reach a quorum of validators in time",
             "submit it again; smaller outputs travel faster",

@@ -7,7 +7,6 @@ use rustix::process::Signal;
 use testnet::devnet::{ProcessRole, plan};
 use types::codec::encode;
 use types::hash::Address;
-use types::job::Stage;
 use types::number::Timestamp;
 
 use crate::harness::{Net, Output, finish, gridproof, histogram, text};
@@ -22,10 +21,12 @@ fn newest_job(net: &Net, validator: usize) -> Option<JobView> {
 }
 
 /// Waits until the newest job has a primary in one of some stages.
-fn primary_in(net: &Net, what: &str, of: impl Fn(&Stage) -> Option<Address>) -> Address {
+fn primary_in(net: &Net, what: &str, stages: &[&str]) -> Address {
     let mut primary = None;
     net.wait(what, 60, |net| {
-        primary = newest_job(net, 0).and_then(|job| of(&job.record.stage));
+        primary = newest_job(net, 0)
+            .filter(|job| stages.contains(&job.stage.as_str()))
+            .and_then(|job| job.primary);
         primary.is_some()
     });
     primary.unwrap()
@@ -153,10 +154,7 @@ fn a_primary_that_dies_is_replaced_and_one_that_comes_back_reveals_in_time() {
         net.signal(partner, Signal::STOP);
     }
     let child = net.spawn_job(&spec, &net.scratch().join("replaced"));
-    let dead = primary_in(&net, "a primary", |stage| match stage {
-        Stage::Assigned { primary, .. } => Some(primary.partner),
-        _ => None,
-    });
+    let dead = primary_in(&net, "a primary", &["assigned"]);
     net.kill(&net.partner_of(dead));
     for partner in &partners {
         net.signal(partner, Signal::CONT);
@@ -171,12 +169,7 @@ fn a_primary_that_dies_is_replaced_and_one_that_comes_back_reveals_in_time() {
     net.restart(&net.partner_of(dead));
 
     let child = net.spawn_job(&spec, &net.scratch().join("returned"));
-    let committed = primary_in(&net, "a commitment", |stage| match stage {
-        Stage::Announcing { primary, .. } | Stage::Appointing { primary, .. } => {
-            Some(primary.partner)
-        }
-        _ => None,
-    });
+    let committed = primary_in(&net, "a commitment", &["announcing", "appointing"]);
     let name = net.partner_of(committed);
     net.kill(&name);
     net.restart(&name);

@@ -1,10 +1,10 @@
 //! The decided state at one height, and what of it the interface shows.
 
 use rpc::model::{
-    BlockSelector, BlockTransaction, BlockView, Estimate, Exclusion, PartnerView,
-    TransactionStatus, UnbondingView,
+    BlockSelector, EscrowView, EstimateView, ExclusionView, FailureView, PartnerView, PolicyView,
+    TransactionStatus,
 };
-use rpc_server::ApiError;
+use rpc_server::{ApiError, FinalBlock};
 use state::{ChainStore, DecidedState, StateError, StateRead, read_as};
 use store::Store;
 use types::block::Block;
@@ -12,7 +12,6 @@ use types::hash::{Address, TransactionId};
 use types::number::Height;
 use types::proof::ValueProof;
 use types::state_key::StateKey;
-use types::transaction::Failure;
 use vm::{ChainRecord, Partner, Rules};
 
 /// The state after one height; blocks that are committed meanwhile do not show.
@@ -57,7 +56,7 @@ impl At {
     }
 
     /// A block that somebody asks for.
-    pub fn block_view(&self, selector: BlockSelector) -> Result<BlockView, ApiError> {
+    pub fn final_block(&self, selector: BlockSelector) -> Result<FinalBlock, ApiError> {
         let missing = || {
             let hint = format!("the newest final block has height {}", self.height);
             ApiError::not_found("block", format!("there is no final block {selector}"), hint)
@@ -81,23 +80,7 @@ impl At {
             .receipts_at(height)
             .map_err(internal)?
             .unwrap_or_default();
-        let transactions = block
-            .body
-            .transactions
-            .iter()
-            .enumerate()
-            .map(|(position, signed)| BlockTransaction {
-                id: signed.id(),
-                sender: signed.transaction.sender.address(),
-                transaction: signed.transaction.clone(),
-                receipt: receipts.get(position).cloned(),
-            });
-        Ok(BlockView {
-            id: block.id(),
-            system: block.body.system.to_vec(),
-            transactions: transactions.collect(),
-            header: block.header,
-        })
+        Ok(FinalBlock { block, receipts })
     }
 
     /// Where a transaction stands if it is in a final block.
@@ -125,7 +108,7 @@ impl At {
             height,
             block: block.id(),
             position,
-            receipt,
+            receipt: (&receipt).into(),
         }))
     }
 
@@ -134,30 +117,11 @@ impl At {
         &self,
         rules: &Rules,
         address: Address,
-        partner: Partner,
+        partner: &Partner,
     ) -> Result<PartnerView, ApiError> {
         let snapshot = vm::query::snapshot(self, rules.epoch(self.height)).map_err(internal)?;
         let epoch_bond = snapshot.and_then(|all| all.partner(&address).map(|counted| counted.bond));
-        let unbonding = partner
-            .unbonding
-            .iter()
-            .map(|u| UnbondingView {
-                amount: u.amount,
-                due: u.due,
-            })
-            .collect();
-        Ok(PartnerView {
-            address,
-            bond: partner.bond,
-            locked: partner.locked(),
-            free: partner.free(),
-            epoch_bond,
-            unbonding,
-            running: partner.running,
-            verified_value: partner.verified_value,
-            profile: partner.profile,
-            height: self.height,
-        })
+        Ok(PartnerView::new(address, partner, epoch_bond, self.height))
     }
 
     /// A value with its proof at the newest height for which there is one.
@@ -178,23 +142,23 @@ fn no_block_yet() -> ApiError {
 }
 
 /// An estimate as it is shown.
-pub fn estimate_view(height: Height, estimate: vm::compute::Estimate) -> Estimate {
+pub fn estimate_view(height: Height, estimate: vm::compute::Estimate) -> EstimateView {
     let exclusions = estimate
         .exclusions
         .into_iter()
-        .map(|(why, partners)| Exclusion {
+        .map(|(why, partners)| ExclusionView {
             code: why.code().to_owned(),
             reason: why.reason().to_owned(),
             partners,
         });
-    let refusal = estimate.refusal.map(|error| Failure {
+    let refusal = estimate.refusal.map(|error| FailureView {
         code: error.code().to_owned(),
         message: error.to_string(),
     });
-    Estimate {
+    EstimateView {
         height,
-        policy: estimate.policy,
-        escrow: estimate.escrow,
+        policy: estimate.policy.as_ref().map(PolicyView::from),
+        escrow: estimate.escrow.as_ref().map(EscrowView::from),
         total: estimate.total,
         lowest_price: estimate.lowest_price,
         eligible: estimate.eligible,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use rpc::model::Event as ApiEvent;
+use rpc::model::{Event as ApiEvent, FailureView};
 use state::Decision;
 use tokio::sync::mpsc;
 use types::codec::decode;
@@ -109,7 +109,7 @@ fn publish(backend: &NodeBackend, decision: &Decision) {
     events.extend(receipts.map(|r| ApiEvent::Transaction {
         id: r.id,
         height,
-        failure: r.failure.clone(),
+        failure: r.failure.as_ref().map(FailureView::from),
     }));
     for (key, value) in &decision.diff.writes {
         let (StateKey::Job(job), Some(bytes)) = (key, value) else {

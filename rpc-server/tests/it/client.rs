@@ -229,7 +229,7 @@ async fn waiting_gives_up_in_time_and_says_for_what() {
 #[tokio::test]
 async fn waiting_for_a_job_shows_each_state_and_survives_a_lost_cursor() {
     let running = start().await;
-    *running.fake.stage.lock().unwrap() = Some(samples::open());
+    *running.fake.stage.lock().unwrap() = Some(samples::pending());
     let (seen, mut states) = tokio::sync::mpsc::unbounded_channel();
     let waiting = tokio::spawn({
         let client = running.client.clone();
@@ -246,7 +246,7 @@ async fn waiting_for_a_job_shows_each_state_and_survives_a_lost_cursor() {
     });
     assert_eq!(
         within("the first state", states.recv()).await.unwrap(),
-        "open"
+        "pending"
     );
     *running.fake.stage.lock().unwrap() = Some(Stage::Settled);
     // More events than the ring holds: the waiter's cursor is lost, and it must look anew.
@@ -362,7 +362,7 @@ async fn what_belongs_to_one_server_is_not_asked_of_the_next() {
 #[tokio::test]
 async fn waiting_goes_on_with_the_next_server_and_says_what_is_wrong() {
     let (first, second) = (start().await, start().await);
-    *first.fake.stage.lock().unwrap() = Some(samples::open());
+    *first.fake.stage.lock().unwrap() = Some(samples::pending());
     let (seen, mut news) = tokio::sync::mpsc::unbounded_channel();
     let client = client_of(&[first.address, second.address]);
     let waiting = tokio::spawn(async move {
@@ -380,7 +380,7 @@ async fn waiting_goes_on_with_the_next_server_and_says_what_is_wrong() {
     });
     assert_eq!(
         within("the first state", news.recv()).await.unwrap(),
-        "open"
+        "pending"
     );
     // The second has not heard of the job yet when the first goes away.
     within("the shutdown", first.server.shutdown()).await;

@@ -7,12 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gridproof_rpc_server::{ApiError, Backend, EventLog, Server, ServerConfig};
+use gridproof_rpc_server::{ApiError, Backend, EventLog, FinalBlock, Server, ServerConfig};
 use rpc::Client;
 use rpc::model::{
-    AccountView, BlobStatus, BlockSelector, BlockTransaction, BlockView, Estimate, Exclusion,
-    JobList, JobSummary, JobView, PartnerList, PartnerView, Status, Submitted, TransactionStatus,
-    UnbondingView,
+    AccountView, BlobStatus, BlockSelector, EstimateView, ExclusionView, FailureView, JobList,
+    JobSummary, JobView, PartnerList, PartnerView, Status, Submitted, TransactionStatus,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -24,7 +23,7 @@ use types::number::{
 };
 use types::proof::ValueProof;
 use types::state_key::StateKey;
-use types::transaction::{Failure, SignedTransaction};
+use types::transaction::SignedTransaction;
 
 use crate::samples;
 
@@ -73,21 +72,7 @@ impl Fake {
     }
 
     fn partner_view() -> PartnerView {
-        PartnerView {
-            address: samples::BOB,
-            profile: samples::profile(),
-            bond: Amount(100 * SQUARE.0),
-            locked: SQUARE,
-            free: Amount(99 * SQUARE.0),
-            epoch_bond: None,
-            unbonding: vec![UnbondingView {
-                amount: SQUARE,
-                due: ChainTime(77),
-            }],
-            running: 1,
-            verified_value: Amount(3),
-            height: Height(9),
-        }
+        PartnerView::new(samples::BOB, &samples::partner(), None, Height(9))
     }
 
     fn blob_status(&self, id: BlobId) -> BlobStatus {
@@ -149,7 +134,7 @@ impl Backend for Fake {
         })
     }
 
-    async fn block(&self, selector: BlockSelector) -> Result<BlockView, ApiError> {
+    async fn block(&self, selector: BlockSelector) -> Result<FinalBlock, ApiError> {
         let header = samples::header(9);
         let known = match selector {
             BlockSelector::Latest => true,
@@ -163,19 +148,10 @@ impl Backend for Fake {
                 "the newest is 9",
             ));
         }
-        let signed = samples::transaction();
-        let transaction = BlockTransaction {
-            id: signed.id(),
-            sender: signed.transaction.sender.address(),
-            receipt: Some(samples::receipt(signed.id())),
-            transaction: signed.transaction,
-        };
-        Ok(BlockView {
-            id: header.id(),
-            header,
-            system: vec![],
-            transactions: vec![transaction],
-        })
+        let block = samples::block();
+        let ids = block.body.transactions.iter().map(SignedTransaction::id);
+        let receipts = ids.map(samples::receipt).collect();
+        Ok(FinalBlock { block, receipts })
     }
 
     async fn account(&self, address: Address) -> Result<AccountView, ApiError> {
@@ -213,7 +189,7 @@ impl Backend for Fake {
 
     async fn jobs(&self, live: bool) -> Result<JobList, ApiError> {
         let stage = if live {
-            samples::open()
+            samples::pending()
         } else {
             Stage::Settled
         };
@@ -233,7 +209,12 @@ impl Backend for Fake {
         let missing = || ApiError::not_found("job", format!("no job {id}"), "check the id");
         let record = samples::record(stage.ok_or_else(missing)?);
         let receipt = matches!(record.stage, Stage::Settled).then(samples::job_receipt);
-        Ok(JobView::of(record, receipt, ChainTime(59_000), Height(9)))
+        Ok(JobView::new(
+            &record,
+            receipt.as_ref(),
+            ChainTime(59_000),
+            Height(9),
+        ))
     }
 
     async fn transaction(&self, id: TransactionId) -> Result<TransactionStatus, ApiError> {
@@ -245,7 +226,7 @@ impl Backend for Fake {
                 height: Height(9),
                 block,
                 position: 0,
-                receipt,
+                receipt: (&receipt).into(),
             });
         }
         if self.waiting.lock().unwrap().contains(&id) {
@@ -277,20 +258,20 @@ impl Backend for Fake {
         })
     }
 
-    async fn estimate(&self, spec: JobSpec) -> Result<Estimate, ApiError> {
-        let failure = Failure {
+    async fn estimate(&self, spec: JobSpec) -> Result<EstimateView, ApiError> {
+        let failure = FailureView {
             code: "price".to_owned(),
             message: format!("{} is too cheap", spec.name),
         };
-        let exclusion = Exclusion {
+        let exclusion = ExclusionView {
             code: "price".to_owned(),
             reason: "their ask is higher".to_owned(),
             partners: 2,
         };
-        Ok(Estimate {
+        Ok(EstimateView {
             height: Height(9),
-            policy: Some(samples::policy()),
-            escrow: Some(samples::escrow()),
+            policy: Some((&samples::policy()).into()),
+            escrow: Some((&samples::escrow()).into()),
             total: Some(Amount(6 * SQUARE.0)),
             lowest_price: None,
             eligible: vec![samples::BOB],

@@ -7,6 +7,7 @@
 )]
 
 mod client;
+mod document;
 mod events;
 mod fake;
 mod limits;

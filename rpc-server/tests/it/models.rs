@@ -1,6 +1,6 @@
 //! Models: what is derived, and that JSON gives back what it was made of.
 
-use rpc::model::{JobSummary, JobView};
+use rpc::model::{JobFailure, JobSpecView, JobSummary, JobView};
 use types::hash::Hash32;
 use types::job::{FailureReason, Primary, PrimaryCommitment, PrimaryOpening, Stage, Verifier};
 use types::number::{Amount, BeaconStep, ChainTime, Fixed64, Height, TaskIndex};
@@ -36,7 +36,7 @@ fn stages() -> Vec<Stage> {
     }];
     let deadline = ChainTime(60_000);
     vec![
-        samples::open(),
+        samples::pending(),
         Stage::Assigned {
             primary: primary.clone(),
             acknowledged: true,
@@ -94,9 +94,9 @@ fn a_job_view_derives_stage_parties_and_deadline() {
     for stage in stages() {
         let name = stage.name();
         let receipt = (name == "settled").then(samples::job_receipt);
-        let view = JobView::of(
-            samples::record(stage),
-            receipt,
+        let view = JobView::new(
+            &samples::record(stage),
+            receipt.as_ref(),
             ChainTime(59_000),
             Height(9),
         );
@@ -106,14 +106,14 @@ fn a_job_view_derives_stage_parties_and_deadline() {
         assert_eq!(view.deadline_in_ms, (!ended).then_some(1_000), "{name}");
         assert_eq!(
             view.primary,
-            (!matches!(name, "open" | "failed")).then_some(samples::BOB),
+            (!matches!(name, "pending" | "failed")).then_some(samples::BOB),
             "{name}"
         );
-        let checked = !matches!(name, "open" | "assigned" | "failed");
+        let checked = !matches!(name, "pending" | "assigned" | "failed");
         assert_eq!(view.verifiers.len(), usize::from(checked), "{name}");
         assert_eq!(
             view.failure,
-            (name == "failed").then_some(FailureReason::NoPartner)
+            (name == "failed").then_some(JobFailure::NoPartner)
         );
         if let Some(verifier) = view.verifiers.first() {
             let expected = if name == "settled" {
@@ -122,7 +122,7 @@ fn a_job_view_derives_stage_parties_and_deadline() {
                 (2, true, false)
             };
             assert_eq!(
-                (verifier.tasks, verifier.sealed, verifier.opened),
+                (verifier.tasks, verifier.committed, verifier.revealed),
                 expected,
                 "{name}"
             );
@@ -132,8 +132,8 @@ fn a_job_view_derives_stage_parties_and_deadline() {
 
 #[test]
 fn a_deadline_that_passed_has_no_time_left() {
-    let view = JobView::of(
-        samples::record(samples::open()),
+    let view = JobView::new(
+        &samples::record(samples::pending()),
         None,
         ChainTime(70_000),
         Height(9),
@@ -144,9 +144,10 @@ fn a_deadline_that_passed_has_no_time_left() {
 #[test]
 fn jobs_of_every_stage_survive_json() {
     for stage in stages() {
-        let view = JobView::of(
-            samples::record(stage),
-            Some(samples::job_receipt()),
+        let record = samples::record(stage);
+        let view = JobView::new(
+            &record,
+            Some(&samples::job_receipt()),
             ChainTime(1),
             Height(9),
         );
@@ -156,7 +157,7 @@ fn jobs_of_every_stage_survive_json() {
             view,
             "{text}"
         );
-        let summary = JobSummary::of(&view.record);
+        let summary = JobSummary::of(&record);
         let text = serde_json::to_string(&summary).unwrap();
         assert_eq!(
             serde_json::from_str::<JobSummary>(&text).unwrap(),
@@ -168,8 +169,8 @@ fn jobs_of_every_stage_survive_json() {
 
 #[test]
 fn readers_ignore_fields_that_they_do_not_know() {
-    let view = JobView::of(
-        samples::record(samples::open()),
+    let view = JobView::new(
+        &samples::record(samples::pending()),
         None,
         ChainTime(1),
         Height(9),
@@ -199,4 +200,20 @@ fn a_fraction_survives_json_to_its_last_bit() {
     ] {
         assert!(serde_json::from_str::<Fixed64>(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn a_spec_survives_its_shape() {
+    let spec = samples::spec();
+    let text = serde_json::to_string(&JobSpecView::from(&spec)).unwrap();
+    let read: JobSpecView = serde_json::from_str(&text).unwrap();
+    assert_eq!(types::job::JobSpec::try_from(read), Ok(spec));
+}
+
+#[test]
+fn a_list_that_is_too_long_makes_no_spec() {
+    let mut view = JobSpecView::from(&samples::spec());
+    let one = view.workload.arguments[0].clone();
+    view.workload.arguments = vec![one; types::limits::MAX_ARGUMENTS + 1];
+    assert!(types::job::JobSpec::try_from(view).is_err());
 }

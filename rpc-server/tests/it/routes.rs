@@ -3,14 +3,16 @@
 use std::sync::atomic::Ordering;
 
 use rpc::limits::MAX_CHUNK_BODY_BYTES;
-use rpc::model::{BlockSelector, TransactionStatus};
+use rpc::model::{
+    BlockSelector, HeaderView, JobSpecView, ProfileView, SubmitRequest, TransactionStatus,
+};
 use types::codec::encode;
 use types::hash::{Address, BlobId, BlockId, Hash32, JobId, TransactionId};
 use types::job::Stage;
 use types::number::{Amount, Height, Nonce};
 use types::state_key::StateKey;
 
-use crate::fake::{request, send, send_json, start};
+use crate::fake::{raw, request, send, send_json, start};
 use crate::samples;
 
 #[tokio::test]
@@ -53,9 +55,16 @@ async fn status_genesis_and_blocks() {
         let block = running.client.block(selector).await.unwrap();
         assert_eq!(
             (block.id, block.header, block.transactions.len()),
-            (id, samples::header(9), 1)
+            (id, HeaderView::from(&samples::header(9)), 1)
         );
     }
+    let head = format!(
+        "GET /v1/blocks/9 HTTP/1.1\r\nHost: {}\r\nAccept: application/octet-stream\r\n\
+         Connection: close\r\n\r\n",
+        running.address
+    );
+    let bytes = raw(running.address, head.as_bytes()).await.body;
+    assert_eq!(bytes, encode(&samples::block()), "what hashes cover");
     for missing in [
         BlockSelector::Height(Height(10)),
         BlockSelector::Id(BlockId(Hash32([0; 32]))),
@@ -93,7 +102,7 @@ async fn accounts_and_partners() {
     assert_eq!(running.client.partners().await.unwrap().partners.len(), 1);
     assert_eq!(
         running.client.partner(samples::BOB).await.unwrap().profile,
-        samples::profile()
+        ProfileView::from(&samples::profile())
     );
     let error = running.client.partner(Address([0; 20])).await.unwrap_err();
     assert_eq!(error.code(), "partner_not_found");
@@ -118,7 +127,7 @@ async fn jobs() {
     let live = running.client.jobs(true).await.unwrap();
     assert_eq!(
         (live.jobs[0].stage.as_str(), live.jobs[0].live),
-        ("open", true)
+        ("pending", true)
     );
     let ended = running.client.jobs(false).await.unwrap();
     assert_eq!(
@@ -132,7 +141,8 @@ async fn jobs() {
     );
     *running.fake.stage.lock().unwrap() = Some(Stage::Settled);
     let job = running.client.job(samples::JOB).await.unwrap();
-    assert_eq!(job.receipt, Some(samples::job_receipt()));
+    assert_eq!(job.receipt, Some((&samples::job_receipt()).into()));
+    assert_eq!(job.canonical_spec(), Ok(samples::spec()));
     let error = running
         .client
         .job(JobId(Hash32([0; 32])))
@@ -197,7 +207,10 @@ async fn transactions() {
             (400, "bad_transaction")
         );
     }
-    let json = serde_json::to_vec(&signed).unwrap();
+    let body = SubmitRequest {
+        transaction: hex::encode(encode(&signed)),
+    };
+    let json = serde_json::to_vec(&body).unwrap();
     let answer = send_json(running.address, "/v1/transactions", &json).await;
     assert_eq!(
         (answer.status, answer.json()["id"].as_str()),
@@ -221,9 +234,17 @@ async fn transactions() {
 async fn estimates() {
     let running = start().await;
     let estimate = running.client.estimate(&samples::spec()).await.unwrap();
-    assert_eq!(estimate.policy, Some(samples::policy()));
+    assert_eq!(estimate.policy, Some((&samples::policy()).into()));
     assert_eq!(estimate.total, Some(Amount(6 * types::number::SQUARE.0)));
     assert_eq!(estimate.refusal.unwrap().message, "histogram is too cheap");
+    let json = serde_json::to_vec(&JobSpecView::from(&samples::spec())).unwrap();
+    let answer = send_json(running.address, "/v1/estimate", &json).await;
+    assert_eq!(
+        serde_json::from_slice::<rpc::model::EstimateView>(&answer.body)
+            .unwrap()
+            .policy,
+        Some((&samples::policy()).into())
+    );
     let answer = send(running.address, "POST", "/v1/estimate", b"{}").await;
     assert_eq!(
         (answer.status, answer.code().as_str()),
@@ -243,18 +264,23 @@ async fn proofs() {
         .unwrap();
     assert_eq!(absent.value, None);
     // Whoever does not ask for bytes reads JSON that holds the same bytes.
-    let path = format!("/v1/proofs/{}", hex::encode(encode(&StateKey::Chain)));
-    let shown = request(running.address, "GET", &path).await.json();
+    let shown = request(running.address, "GET", "/v1/proofs/chain")
+        .await
+        .json();
     assert_eq!(
         (shown["value"].as_str(), shown["proof"].as_str()),
         (Some("0102"), Some(hex::encode(encode(&present)).as_str()))
     );
     for bad in [
         "zz",
-        "ff",
-        "0",
-        &"00".repeat(65),
-        &hex::encode([encode(&StateKey::Chain), vec![0]].concat()),
+        "01",
+        "Chain",
+        "chain/1",
+        "account",
+        "account/12",
+        "epoch-seed/01",
+        "beacon-at/-1",
+        "due/5/5",
     ] {
         let answer = request(running.address, "GET", &format!("/v1/proofs/{bad}")).await;
         assert_eq!(

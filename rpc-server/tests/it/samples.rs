@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use types::block::Header;
+use types::account::{Partner, Unbonding};
+use types::block::{Block, Body, Header};
 use types::codec::{Bounded, Text};
 use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId, ValidatorId};
 use types::job::{
@@ -15,7 +16,10 @@ use types::number::{
     Timestamp, View,
 };
 use types::proof::{FinalityProof, StateProof, ValueProof};
-use types::transaction::{Action, SignedTransaction, Transaction, TransactionReceipt};
+use types::transaction::{
+    Action, Holding, SignedTransaction, StoredStatement, SystemTransaction, Transaction,
+    TransactionReceipt,
+};
 use types::vote::{Certificate, Statement, Subject};
 
 pub const CHAIN: ChainId = ChainId(Hash32([7; 32]));
@@ -59,6 +63,29 @@ pub fn transaction() -> SignedTransaction {
         action,
     };
     transaction.sign(&key)
+}
+
+/// The block at height 9: one transaction and one statement of a validator.
+pub fn block() -> Block {
+    let key = SecretKey::from_bytes(&[4; 32]);
+    let statement = StoredStatement {
+        job: JOB,
+        attempt: Attempt(0),
+        holding: Holding::Inputs,
+    };
+    let stored = SystemTransaction::Stored {
+        statement,
+        validator: ValidatorId(Address([3; 20])),
+        signature: key.sign(&statement.signing_hash(CHAIN)),
+    };
+    let body = Body {
+        system: Bounded::new(vec![stored]).unwrap(),
+        transactions: Bounded::new(vec![transaction()]).unwrap(),
+    };
+    Block {
+        header: header(9),
+        body,
+    }
 }
 
 pub fn receipt(id: TransactionId) -> TransactionReceipt {
@@ -128,7 +155,7 @@ pub fn escrow() -> Escrow {
 
 pub fn record(stage: Stage) -> JobRecord {
     let entry = StageEntry {
-        stage: "open".to_owned(),
+        stage: "pending".to_owned(),
         attempt: Attempt(0),
         height: Height(3),
         time: Timestamp(1_700_000_000_003),
@@ -148,7 +175,7 @@ pub fn record(stage: Stage) -> JobRecord {
     }
 }
 
-pub fn open() -> Stage {
+pub fn pending() -> Stage {
     let stored = BTreeSet::from([ValidatorId(Address([3; 20]))]);
     Stage::Pending {
         stored,
@@ -195,6 +222,21 @@ pub fn profile() -> PartnerProfile {
         ask: Amount(10),
         capacity: 2,
         attributes: BTreeMap::from([(text("region"), text("eu"))]),
+    }
+}
+
+pub fn partner() -> Partner {
+    Partner {
+        profile: profile(),
+        bond: Amount(100 * SQUARE.0),
+        locks: BTreeMap::from([(JOB, SQUARE)]),
+        unbonding: Bounded::new(vec![Unbonding {
+            amount: SQUARE,
+            due: ChainTime(77),
+        }])
+        .unwrap(),
+        running: 1,
+        verified_value: Amount(3),
     }
 }
 

@@ -1,4 +1,5 @@
-//! One HTTP exchange: deadlines, bounded reading, errors by their cause, and the next server where one does not answer.
+//! One HTTP exchange: deadlines, bounded reading, errors by their cause, and the next endpoint where one does not
+//! answer.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -14,8 +15,10 @@ use crate::limits::MAX_JSON_BYTES;
 
 /// Largest error body that is read.
 const MAX_ERROR_BYTES: usize = 64 << 10;
-/// What the client can read.
-const ACCEPT: &str = "application/json, application/octet-stream";
+/// The content type of every shape in [`crate::model`].
+const JSON: &str = "application/json";
+/// The content type of canonical bytes, as they are sent and asked for.
+const BYTES: &str = "application/octet-stream";
 /// Time to connect, within the time for the whole exchange.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an unused connection is kept: less than a server keeps it, so that no request meets its end.
@@ -25,7 +28,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
     bases: Arc<[String]>,
-    /// Which of them is asked.
+    /// Index of the one that is asked.
     current: Arc<AtomicUsize>,
     http: reqwest::Client,
     timeout: Duration,
@@ -36,19 +39,22 @@ struct Request<'a> {
     method: Method,
     path: &'a str,
     body: Option<Vec<u8>>,
+    /// The content type that is asked for.
+    accept: &'static str,
+    /// Longest answer, in bytes.
     limit: usize,
     timeout: Duration,
     failover: Failover,
 }
 
-/// What follows when a server does not answer, or cannot now. Either way the next one is asked from then on.
+/// What follows when an endpoint does not answer, or cannot now. Either way the next one is asked from then on.
 #[derive(Clone, Copy)]
 enum Failover {
     /// The next one is asked the same.
     Repeat,
     /// The next one is asked the same if this one has not heard the question.
     RepeatUnheard,
-    /// The caller is told: its question is one for this server alone.
+    /// The caller is told: the question is one for this endpoint alone.
     Tell,
 }
 
@@ -73,7 +79,7 @@ impl Transport {
             reason,
         };
         if bases.is_empty() {
-            return Err(fail("no server is given".to_owned()));
+            return Err(fail("no endpoint is given".to_owned()));
         }
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT.min(timeout))
@@ -90,29 +96,29 @@ impl Transport {
         })
     }
 
-    /// The server that is asked now.
+    /// URL of the endpoint that is asked now.
     pub(super) fn base(&self) -> &str {
         &self.bases[self.current()]
     }
 
-    /// The place of the server that is asked now.
+    /// Index of the endpoint that is asked now.
     pub(super) fn current(&self) -> usize {
         self.current.load(Ordering::Relaxed)
     }
 
-    /// Asks the next server from now on, unless somebody has turned away from this one already.
-    fn turn_from(&self, server: usize) {
-        let next = (server + 1) % self.bases.len();
+    /// Asks the next endpoint from now on, unless somebody has turned away from this one already.
+    fn turn_from(&self, endpoint: usize) {
+        let next = (endpoint + 1) % self.bases.len();
         let _ = self
             .current
-            .compare_exchange(server, next, Ordering::Relaxed, Ordering::Relaxed);
+            .compare_exchange(endpoint, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     pub(super) async fn json<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        self.parse(path, &self.bytes(path, MAX_JSON_BYTES).await?)
+        self.parse(path, &self.get(path, JSON, MAX_JSON_BYTES).await?)
     }
 
-    /// Cursors are a server's own: an error turns to the next server, and the caller takes a new cursor there.
+    /// Cursors are an endpoint's own: an error turns to the next one, and the caller takes a new cursor there.
     pub(super) async fn long_poll<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -124,6 +130,7 @@ impl Transport {
             method,
             path,
             body: None,
+            accept: JSON,
             limit: MAX_JSON_BYTES,
             timeout,
             failover,
@@ -131,15 +138,25 @@ impl Transport {
         self.parse(path, &self.exchange(request).await?)
     }
 
+    /// Canonical bytes, of which at most `limit` are read.
     pub(super) async fn bytes(&self, path: &str, limit: usize) -> Result<Vec<u8>, ClientError> {
-        let (method, failover) = (Method::GET, Failover::Repeat);
+        self.get(path, BYTES, limit).await
+    }
+
+    async fn get(
+        &self,
+        path: &str,
+        accept: &'static str,
+        limit: usize,
+    ) -> Result<Vec<u8>, ClientError> {
         self.exchange(Request {
-            method,
+            method: Method::GET,
             path,
             body: None,
+            accept,
             limit,
             timeout: self.timeout,
-            failover,
+            failover: Failover::Repeat,
         })
         .await
     }
@@ -154,7 +171,7 @@ impl Transport {
             .await
     }
 
-    /// After an error other than no connection the server may have done what was asked.
+    /// After an error other than no connection the endpoint may have done what was asked.
     pub(super) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -164,7 +181,7 @@ impl Transport {
             .await
     }
 
-    /// A piece of something: the next server lacks the pieces before it.
+    /// A piece of something: the next endpoint lacks the pieces before it.
     pub(super) async fn put<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -176,7 +193,7 @@ impl Transport {
 
     /// A route that answers with success or an error and nothing to read.
     pub(super) async fn probe(&self, path: &str) -> Result<(), ClientError> {
-        self.bytes(path, MAX_ERROR_BYTES).await.map(|_| ())
+        self.get(path, JSON, MAX_ERROR_BYTES).await.map(|_| ())
     }
 
     /// HEAD: true on success, false on 404.
@@ -186,6 +203,7 @@ impl Transport {
             method,
             path,
             body: None,
+            accept: JSON,
             limit: 0,
             timeout: self.timeout,
             failover,
@@ -217,6 +235,7 @@ impl Transport {
             method,
             path,
             body,
+            accept: JSON,
             limit: MAX_JSON_BYTES,
             timeout,
             failover,
@@ -228,14 +247,14 @@ impl Transport {
         serde_json::from_slice(bytes).map_err(|error| self.malformed(path, &error))
     }
 
-    /// Sends a request and reads its answer; each server that is asked has the request's time for all of it.
+    /// Sends a request and reads its answer; each endpoint that is asked has the request's time for all of it.
     async fn exchange(&self, request: Request<'_>) -> Result<Vec<u8>, ClientError> {
         let mut unasked = self.bases.len();
         loop {
-            let server = self.current();
+            let endpoint = self.current();
             let exchange = Exchange {
                 http: &self.http,
-                base: &self.bases[server],
+                base: &self.bases[endpoint],
                 path: request.path,
             };
             let result = match tokio::time::timeout(request.timeout, exchange.run(&request)).await {
@@ -245,7 +264,7 @@ impl Transport {
             unasked -= 1;
             match result {
                 Err(error) if error.is_retryable() => {
-                    self.turn_from(server);
+                    self.turn_from(endpoint);
                     if unasked == 0 || !request.failover.repeats(&error) {
                         return Err(error);
                     }
@@ -256,7 +275,7 @@ impl Transport {
     }
 }
 
-/// A request to one server.
+/// A request to one endpoint.
 struct Exchange<'a> {
     http: &'a reqwest::Client,
     base: &'a str,
@@ -266,15 +285,12 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     async fn run(&self, request: &Request<'_>) -> Result<Vec<u8>, ClientError> {
         let url = format!("{}{}", self.base, self.path);
-        // Proofs come as canonical bytes to whoever takes them, else as JSON.
         let mut builder = self
             .http
             .request(request.method.clone(), url)
-            .header("accept", ACCEPT);
+            .header("accept", request.accept);
         if let Some(body) = &request.body {
-            builder = builder
-                .header("content-type", "application/octet-stream")
-                .body(body.clone());
+            builder = builder.header("content-type", BYTES).body(body.clone());
         }
         let response = builder.send().await.map_err(|error| self.failure(&error))?;
         let status = response.status().as_u16();

@@ -115,10 +115,12 @@ impl Subject {
     }
 }
 
-/// A place in the events of one server.
+/// A position in the events of one endpoint.
 #[derive(Debug, Clone, Copy)]
 struct Cursor {
-    server: usize,
+    /// Index of the endpoint.
+    endpoint: usize,
+    /// Number of the next event to read there.
     next: u64,
 }
 
@@ -149,9 +151,9 @@ impl<'a> Follower<'a> {
         read: impl Future<Output = Result<T, ClientError>>,
     ) -> Result<T, ClientError> {
         if self.cursor.is_none() {
-            let server = self.client.transport.current();
+            let endpoint = self.client.transport.current();
             let next = self.client.events(None, Duration::ZERO, 1).await?.cursor;
-            self.cursor = Some(Cursor { server, next });
+            self.cursor = Some(Cursor { endpoint, next });
         }
         read.await
     }
@@ -163,9 +165,9 @@ impl<'a> Follower<'a> {
         error: Option<ClientError>,
         gives_up: &mut impl FnMut(&ClientError) -> bool,
     ) -> Result<(), ClientError> {
-        // A cursor of another server than the one that was read says nothing: read again with a new one.
-        let server = self.client.transport.current();
-        self.cursor = self.cursor.filter(|cursor| cursor.server == server);
+        // A cursor of another endpoint than the one that was read says nothing: read again with a new one.
+        let endpoint = self.client.transport.current();
+        self.cursor = self.cursor.filter(|cursor| cursor.endpoint == endpoint);
         let result = match (error, self.cursor) {
             // The node has not heard of it yet.
             (Some(error), Some(cursor)) if error.is_not_found() => {

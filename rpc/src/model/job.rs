@@ -1,40 +1,57 @@
-//! Jobs as they are shown: the record on chain, the receipt, and what people want to know derived from both.
+//! Jobs in the shapes of the interface. All conversions from stages and receipts stand here.
 
 use serde::{Deserialize, Serialize};
-use types::hash::{Address, JobId};
-use types::job::{FailureReason, JobReceipt, JobRecord, Primary, Stage, StageEntry, Verifier};
-use types::number::{Amount, Attempt, ChainTime, Height};
+use types::codec::CodecError;
+use types::hash::{Address, BlobId, Hash32, JobId, WorkloadId};
+use types::job::{
+    FailureReason, JobReceipt, JobRecord, JobSpec, Primary, ReceiptVerifier, Stage, StageEntry,
+    Verifier,
+};
+use types::number::{Amount, Attempt, ChainTime, EngineClass, Height, Timestamp};
+
+use super::spec::{EscrowView, JobSpecView, PolicyView};
 
 /// A job: `GET /v1/jobs/{id}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobView {
-    /// The job.
+    /// Hash of the id of the transaction that submitted it.
     pub id: JobId,
     /// Its name, from the spec.
     pub name: String,
-    /// Name of its stage.
+    /// The account that pays and is refunded.
+    pub customer: Address,
+    /// Name of its stage: `pending`, `assigned`, `announcing`, `appointing`, `verifying`, `revealing`, `storing`,
+    /// `settled` or `failed`.
     pub stage: String,
     /// True if the stage may still change.
     pub live: bool,
-    /// Why it failed, if it did.
-    pub failure: Option<FailureReason>,
-    /// The attempt; the first is 0.
+    /// Why it failed; absent unless the stage is `failed`.
+    pub failure: Option<JobFailure>,
+    /// The attempt, counted from 0.
     pub attempt: Attempt,
-    /// Who runs it or ran it.
+    /// The partner that runs it or ran it; absent before one is assigned.
     pub primary: Option<Address>,
-    /// Who checks it or checked it.
+    /// The partners that check it or checked it.
     pub verifiers: Vec<VerifierView>,
-    /// When the stage ends at the latest.
+    /// Chain time at which the stage ends at the latest, in milliseconds; absent if the job ended.
     pub deadline: Option<ChainTime>,
-    /// Chain time left until then.
+    /// Chain time left until the deadline, in milliseconds.
     pub deadline_in_ms: Option<u64>,
-    /// The stages entered so far, oldest first.
-    pub history: Vec<StageEntry>,
-    /// The record on chain.
-    pub record: JobRecord,
+    /// The stages of this attempt so far, oldest first.
+    pub history: Vec<StageEntryView>,
+    /// What its customer signed.
+    pub spec: JobSpecView,
+    /// How it is checked.
+    pub policy: PolicyView,
+    /// Money that it still holds.
+    pub escrow: EscrowView,
+    /// Part of the escrow that was burned so far, for storage and fees, in SQUARE.
+    pub burned: Amount,
+    /// Partners that failed it and are not drawn for it again.
+    pub excluded: Vec<Address>,
     /// The receipt, once it is settled.
-    pub receipt: Option<JobReceipt>,
-    /// Chain time at `height`.
+    pub receipt: Option<JobReceiptView>,
+    /// Chain time at `height`, in milliseconds.
     pub chain_time: ChainTime,
     /// The height that all of this is true at.
     pub height: Height,
@@ -43,47 +60,140 @@ pub struct JobView {
 /// A verifier as a job shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifierView {
-    /// Who.
+    /// Address of the partner.
     pub partner: Address,
-    /// True if the beacon filled it up.
+    /// True if the beacon appointed it, false if its own VRF selected it.
     pub appointed: bool,
-    /// How many tasks it re-runs.
+    /// Number of tasks that it runs again.
     pub tasks: u32,
-    /// True once it sealed its claim.
-    pub sealed: bool,
-    /// True once it opened its claim.
-    pub opened: bool,
+    /// True once it committed to its result.
+    pub committed: bool,
+    /// True once it revealed its result.
+    pub revealed: bool,
 }
 
-/// Jobs, newest last: `GET /v1/jobs`.
+/// One line of a job's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageEntryView {
+    /// Name of the stage that was entered.
+    pub stage: String,
+    /// The attempt, counted from 0.
+    pub attempt: Attempt,
+    /// Height of the block that entered it.
+    pub height: Height,
+    /// Timestamp of that block, in milliseconds since the Unix epoch.
+    pub time: Timestamp,
+}
+
+/// Why a job failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobFailure {
+    /// Its inputs did not reach a quorum of validators in time.
+    NoInputs,
+    /// No partner fits its constraints, its price or its bond.
+    NoPartner,
+    /// Assigned partners found that nobody can run the module.
+    Unrunnable,
+    /// Every attempt ended without a commitment.
+    NoCommitment,
+    /// Results differ, and this version cannot decide between them.
+    Unresolved,
+    /// Too few verifiers were found, committed or revealed.
+    Unverified,
+    /// The primary did not reveal its result.
+    Unopened,
+    /// Its results did not reach a quorum of validators in time.
+    NotStored,
+}
+
+/// What stays in state of a settled job. Its canonical bytes are the value under `/v1/proofs/receipt/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobReceiptView {
+    /// The job that settled.
+    pub job: JobId,
+    /// The attempt that settled, counted from 0.
+    pub attempt: Attempt,
+    /// The account that paid.
+    pub customer: Address,
+    /// Hash of the workload's canonical bytes.
+    pub workload: WorkloadId,
+    /// Hash over module, stdin and inputs.
+    pub input_root: Hash32,
+    /// Number of tasks.
+    pub tasks: u32,
+    /// Merkle root over the blinded leaves, to which the primary committed.
+    pub result_root: Hash32,
+    /// Value that blinds the leaves.
+    pub salt: Hash32,
+    /// The list of outcomes.
+    pub outcomes: BlobId,
+    /// The engine class that ran it.
+    pub class: EngineClass,
+    /// The partner that ran it.
+    pub primary: Address,
+    /// Pay of the primary, in SQUARE.
+    pub price: Amount,
+    /// The partners that checked it.
+    pub verifiers: Vec<ReceiptVerifierView>,
+    /// Pay of the verifiers together, in SQUARE.
+    pub verification_paid: Amount,
+    /// What was burned for storage and fees, in SQUARE.
+    pub burned: Amount,
+    /// Loss from a wrong result that the policy covers, in SQUARE.
+    pub value_at_risk: Amount,
+    /// Loss from one wrong task that the policy covers, in SQUARE.
+    pub task_value_at_risk: Amount,
+    /// How it was checked.
+    pub policy: PolicyView,
+    /// Tasks that verifiers ran again, counted once per verifier.
+    pub tasks_rerun: u32,
+    /// Height of the block that settled it.
+    pub height: Height,
+    /// Timestamp of that block, in milliseconds since the Unix epoch.
+    pub time: Timestamp,
+}
+
+/// A verifier as a receipt names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptVerifierView {
+    /// Address of the partner.
+    pub partner: Address,
+    /// True if the beacon appointed it, false if its own VRF selected it.
+    pub appointed: bool,
+    /// Number of tasks that it ran again.
+    pub tasks: u32,
+}
+
+/// Jobs: `GET /v1/jobs`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobList {
     /// The height that all of this is true at.
     pub height: Height,
-    /// At most [`crate::limits::MAX_LISTED_JOBS`].
+    /// At most [`crate::limits::MAX_LISTED_JOBS`], newest last.
     pub jobs: Vec<JobSummary>,
 }
 
 /// A job in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSummary {
-    /// The job.
+    /// Hash of the id of the transaction that submitted it.
     pub id: JobId,
-    /// Its name.
+    /// Its name, from the spec.
     pub name: String,
-    /// Who pays.
+    /// The account that pays.
     pub customer: Address,
-    /// Name of its stage.
+    /// Name of its stage, as in [`JobView::stage`].
     pub stage: String,
     /// True if the stage may still change.
     pub live: bool,
-    /// The attempt.
+    /// The attempt, counted from 0.
     pub attempt: Attempt,
-    /// Who runs it, once drawn.
+    /// The partner that runs it; absent before one is assigned and after it ended.
     pub primary: Option<Address>,
-    /// How many tasks.
+    /// Number of tasks.
     pub tasks: u32,
-    /// The price cap.
+    /// Most that execution may cost, in SQUARE.
     pub price_cap: Amount,
 }
 
@@ -106,63 +216,149 @@ impl JobSummary {
 }
 
 impl JobView {
-    /// Derives what people want to know from what is on chain at `height`.
+    /// The view of a record, and of the receipt if there is one, at a height and its chain time.
     #[must_use]
-    pub fn of(
-        record: JobRecord,
-        receipt: Option<JobReceipt>,
+    pub fn new(
+        record: &JobRecord,
+        receipt: Option<&JobReceipt>,
         chain_time: ChainTime,
         height: Height,
     ) -> Self {
         let stage = &record.stage;
         let deadline = stage.deadline();
-        let settled = receipt.as_ref();
         let failure = match stage {
-            Stage::Failed { reason } => Some(*reason),
+            Stage::Failed { reason } => Some(JobFailure::from(*reason)),
             _ => None,
+        };
+        let now = primary(stage).map(|primary| primary.partner);
+        let verifiers = match receipt {
+            Some(receipt) => receipt.verifiers.iter().map(Into::into).collect(),
+            None => verifiers(stage).iter().map(Into::into).collect(),
         };
         Self {
             id: record.id,
             name: record.spec.name.to_string(),
+            customer: record.customer,
             stage: stage.name().to_owned(),
             live: !stage.is_final(),
             failure,
             attempt: record.attempt,
-            primary: primary(stage)
-                .map(|primary| primary.partner)
-                .or(settled.map(|receipt| receipt.primary)),
-            verifiers: settled.map_or_else(|| verifier_views(stage), receipt_views),
+            primary: now.or(receipt.map(|receipt| receipt.primary)),
+            verifiers,
             deadline,
             deadline_in_ms: deadline.map(|at| at.0.saturating_sub(chain_time.0)),
-            history: record.history.clone(),
-            record,
-            receipt,
+            history: record.history.iter().map(Into::into).collect(),
+            spec: JobSpecView::from(&record.spec),
+            policy: PolicyView::from(&record.policy),
+            escrow: EscrowView::from(&record.escrow),
+            burned: record.burned,
+            excluded: record.excluded.clone(),
+            receipt: receipt.map(JobReceiptView::from),
             chain_time,
             height,
         }
     }
+
+    /// True in the stage in which validators take the job's inputs.
+    #[must_use]
+    pub fn takes_inputs(&self) -> bool {
+        self.stage == "pending"
+    }
+
+    /// The spec in its canonical form, of which hashes are taken. It is what the node says: whoever does not trust it
+    /// compares the workload's id with that of a proven receipt.
+    pub fn canonical_spec(&self) -> Result<JobSpec, CodecError> {
+        self.spec.clone().try_into()
+    }
 }
 
-fn receipt_views(receipt: &JobReceipt) -> Vec<VerifierView> {
-    let view = |v: &types::job::ReceiptVerifier| VerifierView {
-        partner: v.partner,
-        appointed: v.appointed,
-        tasks: v.tasks,
-        sealed: true,
-        opened: true,
-    };
-    receipt.verifiers.iter().map(view).collect()
+impl From<&Verifier> for VerifierView {
+    fn from(verifier: &Verifier) -> Self {
+        Self {
+            partner: verifier.partner,
+            appointed: verifier.appointed,
+            tasks: u32::try_from(verifier.tasks.len()).unwrap_or(u32::MAX),
+            committed: verifier.commitment.is_some(),
+            revealed: verifier.opened.is_some(),
+        }
+    }
 }
 
-fn verifier_views(stage: &Stage) -> Vec<VerifierView> {
-    let view = |v: &Verifier| VerifierView {
-        partner: v.partner,
-        appointed: v.appointed,
-        tasks: u32::try_from(v.tasks.len()).unwrap_or(u32::MAX),
-        sealed: v.commitment.is_some(),
-        opened: v.opened.is_some(),
-    };
-    verifiers(stage).iter().map(view).collect()
+impl From<&ReceiptVerifier> for VerifierView {
+    /// Whoever stands in a receipt committed and revealed.
+    fn from(verifier: &ReceiptVerifier) -> Self {
+        Self {
+            partner: verifier.partner,
+            appointed: verifier.appointed,
+            tasks: verifier.tasks,
+            committed: true,
+            revealed: true,
+        }
+    }
+}
+
+impl From<&ReceiptVerifier> for ReceiptVerifierView {
+    fn from(verifier: &ReceiptVerifier) -> Self {
+        Self {
+            partner: verifier.partner,
+            appointed: verifier.appointed,
+            tasks: verifier.tasks,
+        }
+    }
+}
+
+impl From<&StageEntry> for StageEntryView {
+    fn from(entry: &StageEntry) -> Self {
+        Self {
+            stage: entry.stage.clone(),
+            attempt: entry.attempt,
+            height: entry.height,
+            time: entry.time,
+        }
+    }
+}
+
+impl From<FailureReason> for JobFailure {
+    fn from(reason: FailureReason) -> Self {
+        match reason {
+            FailureReason::NoInputs => Self::NoInputs,
+            FailureReason::NoPartner => Self::NoPartner,
+            FailureReason::Unrunnable => Self::Unrunnable,
+            FailureReason::NoCommitment => Self::NoCommitment,
+            FailureReason::Unresolved => Self::Unresolved,
+            FailureReason::Unverified => Self::Unverified,
+            FailureReason::Unopened => Self::Unopened,
+            FailureReason::NotStored => Self::NotStored,
+        }
+    }
+}
+
+impl From<&JobReceipt> for JobReceiptView {
+    fn from(receipt: &JobReceipt) -> Self {
+        Self {
+            job: receipt.job,
+            attempt: receipt.attempt,
+            customer: receipt.customer,
+            workload: receipt.workload,
+            input_root: receipt.input_root,
+            tasks: receipt.tasks,
+            result_root: receipt.result_root,
+            salt: receipt.salt,
+            outcomes: receipt.outcomes,
+            class: receipt.class,
+            primary: receipt.primary,
+            price: receipt.price,
+            verifiers: receipt.verifiers.iter().map(Into::into).collect(),
+            verification_paid: receipt.verification_paid,
+            burned: receipt.burned,
+            value_at_risk: receipt.value_at_risk,
+            task_value_at_risk: receipt.task_value_at_risk,
+            policy: PolicyView::from(&receipt.policy),
+            tasks_rerun: receipt.tasks_rerun,
+            height: receipt.height,
+            time: receipt.time,
+        }
+    }
 }
 
 /// The primary that a stage names.

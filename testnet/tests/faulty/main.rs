@@ -11,8 +11,8 @@ extern crate gridproof_testnet as testnet;
 
 mod network;
 
+use rpc::model::JobFailure;
 use rustix::process::Signal;
-use types::job::FailureReason;
 
 use network::{FaultyNetwork, TestJob};
 
@@ -30,7 +30,7 @@ fn a_result_with_a_flipped_byte_never_settles() {
         confidence_ppm: 0,
     });
     let ended = net.wait_for_end(job);
-    assert_eq!(ended.failure, Some(FailureReason::Unresolved));
+    assert_eq!(ended.failure, Some(JobFailure::Unresolved));
     assert!(
         ended.receipt.is_none(),
         "there is no receipt of a wrong result"
@@ -46,7 +46,7 @@ fn a_primary_that_withholds_its_opening_is_not_paid_and_loses_bond() {
         confidence_ppm: 0,
     });
     let ended = net.wait_for_end(job);
-    assert_eq!(ended.failure, Some(FailureReason::Unopened));
+    assert_eq!(ended.failure, Some(JobFailure::Unopened));
     assert!(ended.receipt.is_none(), "nobody is paid for a result");
     assert_eq!(net.who_was_punished(), [0]);
 }

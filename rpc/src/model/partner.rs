@@ -1,0 +1,116 @@
+//! Partners in the shapes of the interface.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use types::account::{Partner, Unbonding};
+use types::hash::Address;
+use types::job::{Name, PartnerProfile};
+use types::key::VrfPublicKey;
+use types::number::{Amount, ChainTime, EngineClass, Height};
+
+/// All partners: `GET /v1/partners`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartnerList {
+    /// The height that all of this is true at.
+    pub height: Height,
+    /// Every registered partner, sorted by address.
+    pub partners: Vec<PartnerView>,
+}
+
+/// A partner: `GET /v1/partners/{address}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartnerView {
+    /// Address of its account, which is its identity.
+    pub address: Address,
+    /// What it offers, as last registered.
+    pub profile: ProfileView,
+    /// Its bond without what is being unbonded, in SQUARE.
+    pub bond: Amount,
+    /// Bond locked by live jobs, in SQUARE.
+    pub locked: Amount,
+    /// Bond that is neither locked nor being unbonded, in SQUARE.
+    pub free: Amount,
+    /// Bond that is its draw weight in this epoch, in SQUARE; absent if it is not an epoch partner yet.
+    pub epoch_bond: Option<Amount>,
+    /// Bond on its way back to the account, soonest first.
+    pub unbonding: Vec<UnbondingView>,
+    /// Live jobs that it is primary of.
+    pub running: u16,
+    /// Value of its jobs that verification confirmed, in SQUARE.
+    pub verified_value: Amount,
+    /// The height that all of this is true at.
+    pub height: Height,
+}
+
+/// What a partner offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileView {
+    /// For people, at most 64 bytes.
+    pub name: Name,
+    /// The engine class that it runs.
+    pub class: EngineClass,
+    /// Key that proves its sortitions.
+    pub vrf_key: VrfPublicKey,
+    /// Smallest price per million units of fuel, in SQUARE.
+    pub ask: Amount,
+    /// Places for jobs: how many it runs as primary at the same time.
+    pub places: u16,
+    /// Location, jurisdiction, hardware and whatever else jobs may ask for.
+    pub attributes: BTreeMap<Name, Name>,
+}
+
+/// Bond on its way back to its account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnbondingView {
+    /// How much is paid back, in SQUARE.
+    pub amount: Amount,
+    /// Chain time at which it is paid, in milliseconds.
+    pub deadline: ChainTime,
+}
+
+impl PartnerView {
+    /// A partner at a height; `epoch_bond` is its bond in the snapshot of that height's epoch.
+    #[must_use]
+    pub fn new(
+        address: Address,
+        partner: &Partner,
+        epoch_bond: Option<Amount>,
+        height: Height,
+    ) -> Self {
+        Self {
+            address,
+            profile: ProfileView::from(&partner.profile),
+            bond: partner.bond,
+            locked: partner.locked(),
+            free: partner.free(),
+            epoch_bond,
+            unbonding: partner.unbonding.iter().map(Into::into).collect(),
+            running: partner.running,
+            verified_value: partner.verified_value,
+            height,
+        }
+    }
+}
+
+impl From<&PartnerProfile> for ProfileView {
+    fn from(profile: &PartnerProfile) -> Self {
+        Self {
+            name: profile.name.clone(),
+            class: profile.class,
+            vrf_key: profile.vrf_key,
+            ask: profile.ask,
+            places: profile.capacity,
+            attributes: profile.attributes.clone(),
+        }
+    }
+}
+
+impl From<&Unbonding> for UnbondingView {
+    fn from(unbonding: &Unbonding) -> Self {
+        Self {
+            amount: unbonding.amount,
+            deadline: unbonding.due,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! State keys as the path of a proof names them: a kind, and for most kinds one argument.
+//!
+//! `account/{address}`, `job/{id}`, `epoch-seed/{epoch}`, `chain`, ... The canonical bytes of a key never appear in a
+//! path. Every key of the state has exactly one text.
+
+use std::fmt;
+use std::str::FromStr;
+
+use types::number::{BeaconStep, ChainTime, Epoch};
+use types::state_key::StateKey;
+
+/// A state key with its text form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProofKey(pub StateKey);
+
+/// Why a text names no state key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProofKeyError {
+    /// There is no such kind of key.
+    #[error("there is no kind of state key {kind:?}")]
+    UnknownKind {
+        /// The part before the first slash.
+        kind: String,
+    },
+    /// The kind needs an argument after a slash.
+    #[error("a key of the kind {kind} needs an argument: {kind}/{{...}}")]
+    NoArgument {
+        /// The kind asked for.
+        kind: &'static str,
+    },
+    /// The kind takes no argument.
+    #[error("a key of the kind {kind} takes no argument")]
+    SpareArgument {
+        /// The kind asked for.
+        kind: &'static str,
+    },
+    /// The argument cannot be read.
+    #[error("{argument:?} is no argument of the kind {kind}: {reason}")]
+    BadArgument {
+        /// The kind asked for.
+        kind: &'static str,
+        /// The part after the first slash.
+        argument: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl fmt::Display for ProofKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            StateKey::Account(address) => write!(f, "account/{address}"),
+            StateKey::Chain => f.write_str("chain"),
+            StateKey::Beacon => f.write_str("beacon"),
+            StateKey::BeaconAt(step) => write!(f, "beacon-at/{step}"),
+            StateKey::EpochSeed(epoch) => write!(f, "epoch-seed/{epoch}"),
+            StateKey::Partner(address) => write!(f, "partner/{address}"),
+            StateKey::PartnerIndex => f.write_str("partner-index"),
+            StateKey::PartnerSnapshot(epoch) => write!(f, "partner-snapshot/{epoch}"),
+            StateKey::Job(id) => write!(f, "job/{id}"),
+            StateKey::LiveJobs => f.write_str("live-jobs"),
+            StateKey::Receipt(id) => write!(f, "receipt/{id}"),
+            StateKey::Due(time) => write!(f, "due/{time}"),
+            StateKey::JobsDue => f.write_str("jobs-due"),
+        }
+    }
+}
+
+impl FromStr for ProofKey {
+    type Err = ProofKeyError;
+
+    fn from_str(text: &str) -> Result<Self, ProofKeyError> {
+        let (kind, argument) = match text.split_once('/') {
+            Some((kind, argument)) => (kind, Some(argument)),
+            None => (text, None),
+        };
+        Ok(Self(match kind {
+            "account" => StateKey::Account(required("account", argument)?),
+            "chain" => none("chain", argument, StateKey::Chain)?,
+            "beacon" => none("beacon", argument, StateKey::Beacon)?,
+            "beacon-at" => StateKey::BeaconAt(BeaconStep(number("beacon-at", argument)?)),
+            "epoch-seed" => StateKey::EpochSeed(Epoch(number("epoch-seed", argument)?)),
+            "partner" => StateKey::Partner(required("partner", argument)?),
+            "partner-index" => none("partner-index", argument, StateKey::PartnerIndex)?,
+            "partner-snapshot" => {
+                StateKey::PartnerSnapshot(Epoch(number("partner-snapshot", argument)?))
+            }
+            "job" => StateKey::Job(required("job", argument)?),
+            "live-jobs" => none("live-jobs", argument, StateKey::LiveJobs)?,
+            "receipt" => StateKey::Receipt(required("receipt", argument)?),
+            "due" => StateKey::Due(ChainTime(number("due", argument)?)),
+            "jobs-due" => none("jobs-due", argument, StateKey::JobsDue)?,
+            other => {
+                let kind = other.chars().take(80).collect();
+                return Err(ProofKeyError::UnknownKind { kind });
+            }
+        }))
+    }
+}
+
+/// The argument of a kind that needs one.
+fn required<T: FromStr<Err: fmt::Display>>(
+    kind: &'static str,
+    argument: Option<&str>,
+) -> Result<T, ProofKeyError> {
+    let argument = argument.ok_or(ProofKeyError::NoArgument { kind })?;
+    argument
+        .parse()
+        .map_err(|error: T::Err| ProofKeyError::BadArgument {
+            kind,
+            argument: argument.chars().take(80).collect(),
+            reason: error.to_string(),
+        })
+}
+
+/// The number of a kind that needs one, in its only decimal form.
+fn number(kind: &'static str, argument: Option<&str>) -> Result<u64, ProofKeyError> {
+    let number: u64 = required(kind, argument)?;
+    let argument = argument.unwrap_or_default();
+    if number.to_string() != argument {
+        return Err(ProofKeyError::BadArgument {
+            kind,
+            argument: argument.chars().take(80).collect(),
+            reason: format!("write {number}"),
+        });
+    }
+    Ok(number)
+}
+
+/// The key of a kind that has only one.
+fn none(
+    kind: &'static str,
+    argument: Option<&str>,
+    key: StateKey,
+) -> Result<StateKey, ProofKeyError> {
+    match argument {
+        None => Ok(key),
+        Some(_) => Err(ProofKeyError::SpareArgument { kind }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::hash::{Address, Hash32, JobId};
+
+    use super::*;
+
+    /// One key of each kind. The match has no wildcard: a new kind does not compile until it stands here.
+    fn all() -> Vec<StateKey> {
+        let (address, job) = (Address([0xa1; 20]), JobId(Hash32([5; 32])));
+        let keys = vec![
+            StateKey::Account(address),
+            StateKey::Chain,
+            StateKey::Beacon,
+            StateKey::BeaconAt(BeaconStep(7)),
+            StateKey::EpochSeed(Epoch(2)),
+            StateKey::Partner(address),
+            StateKey::PartnerIndex,
+            StateKey::PartnerSnapshot(Epoch(u64::MAX)),
+            StateKey::Job(job),
+            StateKey::LiveJobs,
+            StateKey::Receipt(job),
+            StateKey::Due(ChainTime(60_000)),
+            StateKey::JobsDue,
+        ];
+        let kinds: std::collections::BTreeSet<_> = keys.iter().map(kind).collect();
+        assert_eq!(kinds.len(), keys.len());
+        assert_eq!(
+            kinds.last().copied(),
+            Some(kinds.len() - 1),
+            "one is missing"
+        );
+        keys
+    }
+
+    fn kind(key: &StateKey) -> usize {
+        match key {
+            StateKey::Account(_) => 0,
+            StateKey::Chain => 1,
+            StateKey::Beacon => 2,
+            StateKey::BeaconAt(_) => 3,
+            StateKey::EpochSeed(_) => 4,
+            StateKey::Partner(_) => 5,
+            StateKey::PartnerIndex => 6,
+            StateKey::PartnerSnapshot(_) => 7,
+            StateKey::Job(_) => 8,
+            StateKey::LiveJobs => 9,
+            StateKey::Receipt(_) => 10,
+            StateKey::Due(_) => 11,
+            StateKey::JobsDue => 12,
+        }
+    }
+
+    #[test]
+    fn every_kind_of_key_survives_its_text() {
+        for key in all() {
+            let text = ProofKey(key).to_string();
+            assert_eq!(text.parse::<ProofKey>(), Ok(ProofKey(key)), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_texts_name_no_key_and_say_why() {
+        for (text, expected) in [
+            ("", "there is no kind"),
+            ("Account/00", "there is no kind"),
+            ("accounts", "there is no kind"),
+            ("account", "needs an argument"),
+            ("account/", "is no argument"),
+            ("account/12", "is no argument"),
+            ("account/A1", "is no argument"),
+            ("epoch-seed/-1", "is no argument"),
+            ("epoch-seed/1/2", "is no argument"),
+            ("chain/", "takes no argument"),
+            ("live-jobs/1", "takes no argument"),
+        ] {
+            let error = text.parse::<ProofKey>().unwrap_err();
+            assert!(error.to_string().contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_number_has_one_text() {
+        for text in ["epoch-seed/+1", "epoch-seed/01", "beacon-at/0x1"] {
+            assert!(text.parse::<ProofKey>().is_err(), "{text}");
+        }
+    }
+}

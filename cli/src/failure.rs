@@ -160,7 +160,10 @@ impl Failure {
                     path.display()
                 ),
             ),
-            KeyFileError::Malformed { .. } | KeyFileError::Key { .. } => (
+            KeyFileError::NotKeyFile { .. }
+            | KeyFileError::BadSecret { .. }
+            | KeyFileError::OtherPublicKey { .. }
+            | KeyFileError::Key { .. } => (
                 error.to_string(),
                 "give a file that `wallet new`, `node init` or `partner init` made, or its copy".to_owned(),
             ),

@@ -166,6 +166,7 @@ pub async fn finished(
 pub fn failure(error: ClientError) -> Failure {
     let kind = match &error {
         ClientError::Url { .. } => ExitKind::Usage,
+        ClientError::NoClient { .. } => ExitKind::Other,
         ClientError::NoConnection { .. }
         | ClientError::Broken { .. }
         | ClientError::Timeout { .. } => ExitKind::NoConnection,

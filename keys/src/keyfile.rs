@@ -13,7 +13,7 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 /// Largest key file, in bytes.
 const MAX_KEY_FILE_BYTES: u64 = 4_096;
 
-/// What a key is for. A key file of one kind is refused where another is asked for.
+/// What a key is for. A key file of one kind is refused where another kind is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyKind {
@@ -30,53 +30,71 @@ pub enum KeyKind {
 /// Why a key file cannot be written or used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// The file system said no.
+    /// The file cannot be made, read or written.
     #[error("key file {path}: {source}")]
     Io {
-        /// Which file.
+        /// The key file.
         path: PathBuf,
-        /// What it said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// Others can read the file.
     #[error("key file {path} has mode {mode:03o}, so others may read the secret")]
     TooOpen {
-        /// Which file.
+        /// The key file.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
     },
-    /// Not a key file.
-    #[error("{path} is not a key file: {why}")]
-    Malformed {
-        /// Which file.
+    /// The file does not hold the three texts of a key file. The parser's own message would quote the line, and with
+    /// it the secret.
+    #[error("{path} is not a key file: expected the keys kind, public and secret")]
+    NotKeyFile {
+        /// The key file.
         path: PathBuf,
-        /// What is wrong.
-        why: String,
+    },
+    /// The secret is not 32 bytes in hex.
+    #[error("{path} is not a key file: its secret is not 64 hex digits")]
+    BadSecret {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The public key in the file belongs to another secret.
+    #[error(
+        "{path} is not a key file: its public key is {written}, and that of its secret {derived}"
+    )]
+    OtherPublicKey {
+        /// The key file.
+        path: PathBuf,
+        /// The public key in the file.
+        written: String,
+        /// The public key of the secret in the file.
+        derived: String,
     },
     /// A key of another kind.
     #[error("{path} holds a {found:?} key where a {expected:?} key is needed")]
     Kind {
-        /// Which file.
+        /// The key file.
         path: PathBuf,
-        /// Its kind.
+        /// The kind of the key that it holds.
         found: KeyKind,
-        /// The kind asked for.
+        /// The kind that is needed.
         expected: KeyKind,
     },
-    /// The key itself.
+    /// The key cannot be made, or the secret is none of its kind.
     #[error("key file {path}: {source}")]
     Key {
-        /// Which file.
+        /// The key file.
         path: PathBuf,
-        /// What is wrong.
+        /// The rule that it breaks.
         source: KeyError,
     },
 }
 
+/// A key file's TOML.
 #[derive(Serialize, Deserialize, ZeroizeOnDrop)]
 #[serde(deny_unknown_fields)]
-struct Content {
+struct KeyFile {
     #[zeroize(skip)]
     kind: KeyKind,
     #[zeroize(skip)]
@@ -142,10 +160,10 @@ fn check_public(path: &Path, written: &str, derived: &str) -> Result<(), KeyFile
     if written == derived {
         return Ok(());
     }
-    let why = "its public key is not that of its secret".to_owned();
-    Err(KeyFileError::Malformed {
+    Err(KeyFileError::OtherPublicKey {
         path: path.into(),
-        why,
+        written: written.chars().take(80).collect(),
+        derived: derived.to_owned(),
     })
 }
 
@@ -154,16 +172,12 @@ fn write(path: &Path, kind: KeyKind, public: &str, secret: &[u8; 32]) -> Result<
         path: path.into(),
         source,
     };
-    let content = Content {
+    let content = KeyFile {
         kind,
         public: public.to_owned(),
         secret: hex::encode(secret),
     };
-    let text = toml::to_string(&content).map(Zeroizing::new);
-    let text = text.map_err(|error| KeyFileError::Malformed {
-        path: path.into(),
-        why: error.to_string(),
-    })?;
+    let text = Zeroizing::new(toml::to_string(&content).expect("three texts make a table"));
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -187,10 +201,6 @@ fn read(path: &Path, kind: KeyKind) -> Result<(Zeroizing<[u8; 32]>, String), Key
         path: path.into(),
         source,
     };
-    let malformed = |why: String| KeyFileError::Malformed {
-        path: path.into(),
-        why,
-    };
     let file = File::open(path).map_err(io)?;
     let mode = file.metadata().map_err(io)?.mode() & 0o777;
     if mode & 0o077 != 0 {
@@ -203,9 +213,8 @@ fn read(path: &Path, kind: KeyKind) -> Result<(Zeroizing<[u8; 32]>, String), Key
     file.take(MAX_KEY_FILE_BYTES)
         .read_to_string(&mut text)
         .map_err(io)?;
-    // The parser's own message would quote the line, and with it the secret.
-    let content: Content = toml::from_str(&text)
-        .map_err(|_| malformed("expected the keys kind, public and secret".to_owned()))?;
+    let content: KeyFile =
+        toml::from_str(&text).map_err(|_| KeyFileError::NotKeyFile { path: path.into() })?;
     if content.kind != kind {
         return Err(KeyFileError::Kind {
             path: path.into(),
@@ -215,7 +224,7 @@ fn read(path: &Path, kind: KeyKind) -> Result<(Zeroizing<[u8; 32]>, String), Key
     }
     let mut secret = Zeroizing::new([0; 32]);
     hex::decode_to_slice(content.secret.as_bytes(), secret.as_mut())
-        .map_err(|_| malformed("its secret is not 64 hex digits".to_owned()))?;
+        .map_err(|_| KeyFileError::BadSecret { path: path.into() })?;
     Ok((secret, content.public.clone()))
 }
 
@@ -274,7 +283,12 @@ mod tests {
         std::fs::write(&path, other).unwrap();
         assert!(matches!(
             read_vrf(&path),
-            Err(KeyFileError::Malformed { .. })
+            Err(KeyFileError::OtherPublicKey { .. })
+        ));
+        std::fs::write(&path, text.replace(&secret, "12")).unwrap();
+        assert!(matches!(
+            read_vrf(&path),
+            Err(KeyFileError::BadSecret { .. })
         ));
     }
 }

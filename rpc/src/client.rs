@@ -6,7 +6,7 @@ mod error;
 mod transport;
 mod wait;
 
-pub use error::ClientError;
+pub use error::{ClientError, UrlRule};
 pub use wait::JobNews;
 
 use std::time::Duration;

@@ -2,15 +2,43 @@
 
 use crate::error::ErrorBody;
 
+/// A rule for the URL of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UrlRule {
+    /// At least one URL is needed.
+    #[error("no endpoint is given")]
+    Given,
+    /// It must be a URL.
+    #[error("it does not parse")]
+    Parses,
+    /// Nodes do not speak TLS.
+    #[error("the scheme must be http; TLS is for a proxy before the node")]
+    Scheme,
+    /// Paths are the client's business.
+    #[error("it must end after host and port")]
+    EndsAfterPort,
+    /// Nodes know no users.
+    #[error("it must not hold a user name or password")]
+    NoUser,
+}
+
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
-    /// Not a URL of a node.
-    #[error("{url:?} is not the URL of a node: {reason}")]
+    /// A text is not the URL of a node.
+    #[error("{url:?} is not the URL of a node: {rule}")]
     Url {
-        /// What was given.
+        /// The text.
         url: String,
-        /// What is wrong with it.
+        /// The rule that it breaks.
+        rule: UrlRule,
+    },
+    /// The HTTP client cannot be set up on this machine.
+    #[error("no client of {urls} can be made: {reason}")]
+    NoClient {
+        /// URLs of the endpoints, with commas between them.
+        urls: String,
+        /// Innermost cause, as the HTTP client says it.
         reason: String,
     },
     /// Nobody answers there.
@@ -18,7 +46,7 @@ pub enum ClientError {
     NoConnection {
         /// The node's URL.
         url: String,
-        /// What the system says.
+        /// Innermost cause, as the system says it.
         reason: String,
     },
     /// The connection broke before the answer was whole.
@@ -26,9 +54,9 @@ pub enum ClientError {
     Broken {
         /// The node's URL.
         url: String,
-        /// What was asked.
+        /// Path of the request, with its query.
         path: String,
-        /// What the system says.
+        /// Innermost cause, as the system says it.
         reason: String,
     },
     /// No answer in time.
@@ -36,9 +64,9 @@ pub enum ClientError {
     Timeout {
         /// The node's URL.
         url: String,
-        /// What was asked.
+        /// Path of the request, with its query.
         path: String,
-        /// How long was waited.
+        /// Seconds that were waited.
         seconds: u64,
     },
     /// The node refused.
@@ -46,11 +74,11 @@ pub enum ClientError {
     Refused {
         /// The node's URL.
         url: String,
-        /// What was asked.
+        /// Path of the request, with its query.
         path: String,
         /// The HTTP status.
         status: u16,
-        /// What the node says.
+        /// Error body of the node.
         body: Box<ErrorBody>,
     },
     /// A longer answer than the route may give.
@@ -58,9 +86,9 @@ pub enum ClientError {
     TooLarge {
         /// The node's URL.
         url: String,
-        /// What was asked.
+        /// Path of the request, with its query.
         path: String,
-        /// Bytes allowed.
+        /// Most bytes that the route may answer.
         limit: usize,
     },
     /// Not the answer of a node.
@@ -68,17 +96,17 @@ pub enum ClientError {
     Malformed {
         /// The node's URL.
         url: String,
-        /// What was asked.
+        /// Path of the request, with its query.
         path: String,
-        /// What is wrong with it.
+        /// How it differs from what was expected.
         reason: String,
     },
     /// What was waited for did not happen in time.
     #[error("{what} did not happen within {seconds} s")]
     WaitedTooLong {
-        /// What was waited for.
+        /// The event that was waited for.
         what: String,
-        /// How long was waited.
+        /// Seconds that were waited.
         seconds: u64,
     },
 }
@@ -89,6 +117,7 @@ impl ClientError {
     pub fn code(&self) -> &str {
         match self {
             Self::Url { .. } => "bad_url",
+            Self::NoClient { .. } => "no_client",
             Self::NoConnection { .. } => "no_connection",
             Self::Broken { .. } => "connection_broken",
             Self::Timeout { .. } => "timeout",
@@ -104,6 +133,7 @@ impl ClientError {
     pub fn hint(&self) -> &str {
         match self {
             Self::Url { .. } => "give a URL such as http://127.0.0.1:26600",
+            Self::NoClient { .. } => "check this machine's limits of memory and open files",
             Self::NoConnection { .. } => {
                 "is the node running, and is this its `rpc.listen` address?"
             }
@@ -123,7 +153,10 @@ impl ClientError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Url { .. } | Self::TooLarge { .. } | Self::Malformed { .. } => false,
+            Self::Url { .. }
+            | Self::NoClient { .. }
+            | Self::TooLarge { .. }
+            | Self::Malformed { .. } => false,
             Self::NoConnection { .. }
             | Self::Broken { .. }
             | Self::Timeout { .. }

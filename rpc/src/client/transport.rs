@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::{Method, Response, Url, redirect};
 use serde::de::DeserializeOwned;
 
-use super::ClientError;
+use super::{ClientError, UrlRule};
 use crate::error::ErrorBody;
 use crate::limits::MAX_JSON_BYTES;
 
@@ -34,8 +34,8 @@ pub(super) struct Transport {
     timeout: Duration,
 }
 
-/// A request before it is sent.
-struct Request<'a> {
+/// A request to whichever endpoint answers.
+struct Call<'a> {
     method: Method,
     path: &'a str,
     body: Option<Vec<u8>>,
@@ -74,12 +74,12 @@ impl Transport {
             .iter()
             .map(|url| base(url.as_ref()))
             .collect::<Result<Arc<[_]>, _>>()?;
-        let fail = |reason: String| ClientError::Url {
-            url: bases.join(","),
-            reason,
-        };
         if bases.is_empty() {
-            return Err(fail("no endpoint is given".to_owned()));
+            let url = String::new();
+            return Err(ClientError::Url {
+                url,
+                rule: UrlRule::Given,
+            });
         }
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT.min(timeout))
@@ -87,7 +87,10 @@ impl Transport {
             .redirect(redirect::Policy::none())
             .no_proxy()
             .build()
-            .map_err(|error| fail(cause(&error)))?;
+            .map_err(|error| ClientError::NoClient {
+                urls: bases.join(", "),
+                reason: cause(&error),
+            })?;
         Ok(Self {
             bases,
             current: Arc::default(),
@@ -126,7 +129,7 @@ impl Transport {
     ) -> Result<T, ClientError> {
         let timeout = self.timeout.saturating_add(wait);
         let (method, failover) = (Method::GET, Failover::Tell);
-        let request = Request {
+        let call = Call {
             method,
             path,
             body: None,
@@ -135,7 +138,7 @@ impl Transport {
             timeout,
             failover,
         };
-        self.parse(path, &self.exchange(request).await?)
+        self.parse(path, &self.exchange(call).await?)
     }
 
     /// Canonical bytes, of which at most `limit` are read.
@@ -149,7 +152,7 @@ impl Transport {
         accept: &'static str,
         limit: usize,
     ) -> Result<Vec<u8>, ClientError> {
-        self.exchange(Request {
+        self.exchange(Call {
             method: Method::GET,
             path,
             body: None,
@@ -199,7 +202,7 @@ impl Transport {
     /// HEAD: true on success, false on 404.
     pub(super) async fn exists(&self, path: &str) -> Result<bool, ClientError> {
         let (method, failover) = (Method::HEAD, Failover::Repeat);
-        let request = Request {
+        let call = Call {
             method,
             path,
             body: None,
@@ -208,7 +211,7 @@ impl Transport {
             timeout: self.timeout,
             failover,
         };
-        match self.exchange(request).await {
+        match self.exchange(call).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_not_found() => Ok(false),
             Err(error) => Err(error),
@@ -231,7 +234,7 @@ impl Transport {
         failover: Failover,
     ) -> Result<T, ClientError> {
         let (body, timeout) = (Some(body), self.timeout);
-        let request = Request {
+        let call = Call {
             method,
             path,
             body,
@@ -240,7 +243,7 @@ impl Transport {
             timeout,
             failover,
         };
-        self.parse(path, &self.exchange(request).await?)
+        self.parse(path, &self.exchange(call).await?)
     }
 
     fn parse<T: DeserializeOwned>(&self, path: &str, bytes: &[u8]) -> Result<T, ClientError> {
@@ -248,24 +251,24 @@ impl Transport {
     }
 
     /// Sends a request and reads its answer; each endpoint that is asked has the request's time for all of it.
-    async fn exchange(&self, request: Request<'_>) -> Result<Vec<u8>, ClientError> {
+    async fn exchange(&self, call: Call<'_>) -> Result<Vec<u8>, ClientError> {
         let mut unasked = self.bases.len();
         loop {
             let endpoint = self.current();
             let exchange = Exchange {
                 http: &self.http,
                 base: &self.bases[endpoint],
-                path: request.path,
+                path: call.path,
             };
-            let result = match tokio::time::timeout(request.timeout, exchange.run(&request)).await {
+            let result = match tokio::time::timeout(call.timeout, exchange.run(&call)).await {
                 Ok(result) => result,
-                Err(_) => Err(exchange.timeout(request.timeout)),
+                Err(_) => Err(exchange.timeout(call.timeout)),
             };
             unasked -= 1;
             match result {
                 Err(error) if error.is_retryable() => {
                     self.turn_from(endpoint);
-                    if unasked == 0 || !request.failover.repeats(&error) {
+                    if unasked == 0 || !call.failover.repeats(&error) {
                         return Err(error);
                     }
                 }
@@ -283,19 +286,19 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    async fn run(&self, request: &Request<'_>) -> Result<Vec<u8>, ClientError> {
+    async fn run(&self, call: &Call<'_>) -> Result<Vec<u8>, ClientError> {
         let url = format!("{}{}", self.base, self.path);
         let mut builder = self
             .http
-            .request(request.method.clone(), url)
-            .header("accept", request.accept);
-        if let Some(body) = &request.body {
+            .request(call.method.clone(), url)
+            .header("accept", call.accept);
+        if let Some(body) = &call.body {
             builder = builder.header("content-type", BYTES).body(body.clone());
         }
         let response = builder.send().await.map_err(|error| self.failure(&error))?;
         let status = response.status().as_u16();
         if response.status().is_success() {
-            return self.read(response, request.limit).await;
+            return self.read(response, call.limit).await;
         }
         let text = self
             .read(response, MAX_ERROR_BYTES)
@@ -348,21 +351,19 @@ impl Exchange<'_> {
 
 /// The URL of a node without the slash at its end.
 fn base(url: &str) -> Result<String, ClientError> {
-    let fail = |reason: &str| ClientError::Url {
+    let fail = |rule| ClientError::Url {
         url: url.to_owned(),
-        reason: reason.to_owned(),
+        rule,
     };
-    let parsed: Url = url.parse().map_err(|_| fail("it does not parse"))?;
+    let parsed: Url = url.parse().map_err(|_| fail(UrlRule::Parses))?;
     if parsed.scheme() != "http" {
-        return Err(fail(
-            "the scheme must be http; TLS is for a proxy before the node",
-        ));
+        return Err(fail(UrlRule::Scheme));
     }
     if parsed.path() != "/" || parsed.query().is_some() || parsed.fragment().is_some() {
-        return Err(fail("it must end after host and port"));
+        return Err(fail(UrlRule::EndsAfterPort));
     }
     if !parsed.username().is_empty() || parsed.password().is_some() {
-        return Err(fail("it must not hold a user name or password"));
+        return Err(fail(UrlRule::NoUser));
     }
     Ok(parsed.as_str().trim_end_matches('/').to_owned())
 }

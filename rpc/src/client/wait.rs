@@ -32,7 +32,7 @@ impl Client {
         timeout: Duration,
     ) -> Result<TransactionStatus, ClientError> {
         let rounds = async {
-            let mut follower = Follower::new(self, Subject::Transaction(id));
+            let mut follower = Follower::new(self, Watched::Transaction(id));
             loop {
                 match follower.before_reading(self.transaction(id)).await {
                     Ok(status @ TransactionStatus::Included { .. }) => return Ok(status),
@@ -60,7 +60,7 @@ impl Client {
         mut done: impl FnMut(JobNews<'_>) -> bool,
     ) -> Result<JobView, ClientError> {
         let rounds = async {
-            let mut follower = Follower::new(self, Subject::Job(id));
+            let mut follower = Follower::new(self, Watched::Job(id));
             loop {
                 match follower.before_reading(self.job(id)).await {
                     Ok(view) if done(JobNews::State(&view)) => return Ok(view),
@@ -98,14 +98,14 @@ async fn in_time<T>(
     })
 }
 
-/// What is waited for.
+/// The transaction or job that is waited for.
 #[derive(Debug, Clone, Copy)]
-enum Subject {
+enum Watched {
     Transaction(TransactionId),
     Job(JobId),
 }
 
-impl Subject {
+impl Watched {
     fn is_concerned(self, event: &Event) -> bool {
         match (self, event) {
             (Self::Transaction(id), Event::Transaction { id: other, .. }) => id == *other,
@@ -124,28 +124,28 @@ struct Cursor {
     next: u64,
 }
 
-/// Says when a subject is worth reading again.
+/// Says when a transaction or job is worth reading again.
 struct Follower<'a> {
     client: &'a Client,
-    subject: Subject,
-    /// Events before it were seen before the subject was read last; nothing if that is not known.
+    watched: Watched,
+    /// Events before it were seen before the last reading; `None` if that is not known.
     cursor: Option<Cursor>,
     retry: Interval,
 }
 
 impl<'a> Follower<'a> {
-    fn new(client: &'a Client, subject: Subject) -> Self {
+    fn new(client: &'a Client, watched: Watched) -> Self {
         let mut retry = tokio::time::interval(RETRY);
         retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             client,
-            subject,
+            watched,
             cursor: None,
             retry,
         }
     }
 
-    /// Reads the subject, with a cursor from before the reading, so that no event falls between them.
+    /// Reads what is watched, with a cursor from before the reading, so that no event falls between them.
     async fn before_reading<T>(
         &mut self,
         read: impl Future<Output = Result<T, ClientError>>,
@@ -158,7 +158,7 @@ impl<'a> Follower<'a> {
         read.await
     }
 
-    /// Waits until the subject may have changed, or for a while after an error that a retry may mend; `gives_up` is
+    /// Waits until the next reading may differ, or for a while after an error that a retry may mend; `gives_up` is
     /// asked about such an error.
     async fn wait(
         &mut self,
@@ -196,7 +196,7 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// Waits for an event that concerns the subject, or for a poll's time to pass.
+    /// Waits for an event that concerns what is watched, or for a poll's time to pass.
     async fn wait_for_event(&mut self, mut cursor: Cursor) -> Result<(), ClientError> {
         let until = Instant::now() + POLL;
         loop {
@@ -215,7 +215,7 @@ impl<'a> Follower<'a> {
                 || page
                     .events
                     .iter()
-                    .any(|event| self.subject.is_concerned(event))
+                    .any(|event| self.watched.is_concerned(event))
             {
                 self.cursor = Some(cursor);
                 return Ok(());

@@ -145,8 +145,7 @@ impl Example {
 
 /// An answer as the document shows it: JSON in lines, bytes by their number.
 fn shown(answer: &Answer) -> String {
-    let status = answer.head.lines().next().unwrap().to_ascii_uppercase();
-    let mut text = status;
+    let mut text = format!("HTTP/1.1 {}", answer.status);
     let kind = answer
         .head
         .lines()

@@ -4,10 +4,10 @@ use types::hash::{BlockId, ValidatorId};
 use types::number::{Height, Timestamp, View};
 use types::vote::Certificate;
 
-use crate::input::Monotonic;
 use crate::log::Record;
 use crate::message::{Message, Request};
-use crate::whole::WholeBlock;
+use types::time::Monotonic;
+use types::whole::WholeBlock;
 
 /// Who gets a message. Never ourselves.
 #[derive(Debug, Clone, PartialEq, Eq)]

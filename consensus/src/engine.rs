@@ -17,11 +17,12 @@ use types::vote::{Certificate, Subject, Vote};
 use crate::collector::VIEWS_AHEAD;
 use crate::config::Config;
 use crate::effect::{Effect, Effects, Fault, Halt};
-use crate::input::{Event, Monotonic, Now, Tip, Verdict};
+use crate::input::{Event, Tip, Verdict};
 use crate::leader::Leaders;
 use crate::log::Record;
 use crate::quorum::Quorum;
-use crate::whole::WholeBlock;
+use types::time::{Monotonic, Now};
+use types::whole::WholeBlock;
 
 mod certify;
 mod decide;

@@ -6,28 +6,7 @@ use types::vote::{Certificate, Proposal, Vote};
 
 use crate::log::{LOST, Record};
 use crate::message::{Range, Request};
-use crate::whole::WholeBlock;
-
-/// Milliseconds of a clock that never goes back, from an origin of the driver's choice. Only differences count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Monotonic(pub u64);
-
-impl Monotonic {
-    /// That many milliseconds later.
-    #[must_use]
-    pub fn after(self, milliseconds: u64) -> Self {
-        Self(self.0.saturating_add(milliseconds))
-    }
-}
-
-/// The time of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Now {
-    /// For timers.
-    pub monotonic: Monotonic,
-    /// For timestamps of blocks.
-    pub unix: Timestamp,
-}
+use types::whole::WholeBlock;
 
 /// What the application found about a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -27,15 +27,13 @@ pub mod log;
 pub mod message;
 pub mod quorum;
 pub mod replica;
-pub mod whole;
 
 pub use collector::Collector;
 pub use config::{Config, ConfigError, Signer, Timing};
 pub use effect::{Effect, Effects, Fault, Halt, Recipients};
 pub use engine::Engine;
-pub use input::{Event, Monotonic, Now, Restored, StartError, Tip, Verdict};
+pub use input::{Event, Restored, StartError, Tip, Verdict};
 pub use leader::Leaders;
 pub use message::{Message, Range, Request};
 pub use quorum::Quorum;
 pub use replica::Replica;
-pub use whole::WholeBlock;

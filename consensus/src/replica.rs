@@ -15,10 +15,11 @@ use crate::collector::{Collected, Collector};
 use crate::config::Config;
 use crate::effect::{Effect, Effects, Fault, Recipients};
 use crate::engine::Engine;
-use crate::input::{Event, Monotonic, Now, Restored, StartError, Tip};
+use crate::input::{Event, Restored, StartError, Tip};
 use crate::log::Record;
 use crate::message::{Message, Request};
-use crate::whole::WholeBlock;
+use types::time::{Monotonic, Now};
+use types::whole::WholeBlock;
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,6 @@
 
 use std::sync::Arc;
 
-use consensus::WholeBlock;
 use state::{Branch, ChainStore, DecidedState, Diff, StateError, compute_diff};
 use types::block::{Block, Body, Header};
 use types::codec::encode;
@@ -16,6 +15,7 @@ use types::hash::{BlockId, Hash32, TransactionId, ValidatorId};
 use types::limits::MAX_HEADER_PATH;
 use types::number::{Gas, Height, Timestamp, View};
 use types::transaction::{SystemTransaction, TransactionReceipt};
+use types::whole::WholeBlock;
 use vm::{Fault, Rules, Verified, gas};
 
 /// An executed block as its children's headers must show it.

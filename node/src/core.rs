@@ -19,12 +19,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use consensus::{Monotonic, Now, Replica, Restored, StartError, Timing};
+use consensus::{Replica, Restored, StartError, Timing};
 use state::{ChainStore, DecidedState, StateError, Undecided};
 use types::genesis::Genesis;
 use types::hash::{BlobId, BlockId, Hash32, TransactionId, ValidatorId};
 use types::key::{SecretKey, VrfSecretKey};
 use types::number::{Epoch, Height, View};
+use types::time::{Monotonic, Now};
 use types::transaction::SignedTransaction;
 use vm::Rules;
 

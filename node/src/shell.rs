@@ -14,13 +14,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use blobs::BlobStore;
+use consensus::Request;
 use consensus::log::{FileStorage, Log};
-use consensus::{Monotonic, Now, Request};
 use p2p::PeerEvent;
 use store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use types::hash::{TransactionId, ValidatorId};
 use types::number::Timestamp;
+use types::time::{Monotonic, Now};
 use vm::MempoolError;
 
 use crate::application;

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use consensus::log::{Identity, Log, LogStorage, MemoryStorage};
-use consensus::{Monotonic, Now};
 use node::core::{Effect, Event, Node, Setup, Work};
 use state::{DecidedState, MemoryStore};
 use types::hash::BlobId;
 use types::number::Timestamp;
+use types::time::{Monotonic, Now};
 
 use crate::genesis::BEGIN_UNIX_MS;
 use crate::scenario::CrashPoint;

@@ -24,5 +24,7 @@ pub mod proof;
 pub mod state_key;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod time;
 pub mod transaction;
 pub mod vote;
+pub mod whole;

@@ -7,9 +7,9 @@ use types::vote::Certificate;
 use super::round::{Execution, Held, Round};
 use super::{Engine, Timers};
 use crate::effect::{Effect, Effects};
-use crate::input::Now;
 use crate::log::Record;
-use crate::whole::WholeBlock;
+use types::time::Now;
+use types::whole::WholeBlock;
 
 /// What a block must follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

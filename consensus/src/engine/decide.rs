@@ -14,10 +14,11 @@ use super::Engine;
 use super::fetch::MAX_PATH;
 use super::round::Execution;
 use crate::effect::{Effect, Effects, Fault, Halt};
-use crate::input::{Now, Tip};
+use crate::input::Tip;
 use crate::log::Record;
 use crate::message::Range;
-use crate::whole::WholeBlock;
+use types::time::Now;
+use types::whole::WholeBlock;
 
 /// The highest block that is directly final.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

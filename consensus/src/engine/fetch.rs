@@ -11,9 +11,9 @@ use super::Engine;
 use super::decide::Distance;
 use super::servers::{Ask, Servers};
 use crate::effect::{Effect, Effects, Recipients};
-use crate::input::Now;
 use crate::message::{MAX_CERTIFICATES, Message, Request};
-use crate::whole::WholeBlock;
+use types::time::Now;
+use types::whole::WholeBlock;
 
 /// Most requests in the air.
 const MAX_ASKS: usize = 16;

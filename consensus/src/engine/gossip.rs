@@ -6,8 +6,8 @@ use types::vote::{Certificate, Subject};
 use super::Engine;
 use crate::config::Timing;
 use crate::effect::{Effects, Recipients};
-use crate::input::{Monotonic, Now};
 use crate::message::Message;
+use types::time::{Monotonic, Now};
 
 /// Most items that a standstill tick sends.
 const MAX_STANDSTILL_ITEMS: usize = 64;

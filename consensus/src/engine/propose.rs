@@ -10,10 +10,10 @@ use super::Engine;
 use super::certify::Parent;
 use super::round::{HeldProposal, Proposed};
 use crate::effect::{Effect, Effects, Recipients};
-use crate::input::{Monotonic, Now};
 use crate::log::Record;
 use crate::message::Message;
-use crate::whole::WholeBlock;
+use types::time::{Monotonic, Now};
+use types::whole::WholeBlock;
 
 impl Engine {
     /// The highest certified block: of which view, which, and what its child must follow.

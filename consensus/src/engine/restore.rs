@@ -14,12 +14,13 @@ use super::servers::Servers;
 use super::{Engine, Timers};
 use crate::config::Config;
 use crate::effect::{Effects, Recipients};
-use crate::input::{Monotonic, Now, Restored, StartError};
+use crate::input::{Restored, StartError};
 use crate::leader::Leaders;
 use crate::log::Record;
 use crate::message::{Message, Request};
 use crate::quorum::Quorum;
-use crate::whole::WholeBlock;
+use types::time::{Monotonic, Now};
+use types::whole::WholeBlock;
 
 /// Whether we may vote yet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

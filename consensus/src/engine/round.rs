@@ -6,7 +6,7 @@ use types::key::Signature;
 use types::number::{Epoch, View};
 use types::vote::{Certificate, Proposal, Statement, Subject, Vote};
 
-use crate::whole::WholeBlock;
+use types::whole::WholeBlock;
 
 /// One view above the highest final one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use types::number::ValidatorIndex;
 
-use crate::input::Monotonic;
+use types::time::Monotonic;
 
 /// How often the wait for a range may be doubled: from 500 ms to 4 s.
 const MAX_DOUBLINGS: u32 = 3;

@@ -13,10 +13,11 @@ use super::Engine;
 use crate::collector::fixtures::committee;
 use crate::config::{Config, Timing};
 use crate::effect::Effect;
-use crate::input::{Event, Monotonic, Now, Restored, Tip, Verdict};
+use crate::input::{Event, Restored, Tip, Verdict};
 use crate::log::Record;
 use crate::message::Message;
-use crate::whole::WholeBlock;
+use types::time::{Monotonic, Now};
+use types::whole::WholeBlock;
 
 mod catch_up;
 mod lagging;

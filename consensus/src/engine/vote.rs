@@ -6,9 +6,9 @@ use types::vote::{Statement, Subject, Vote};
 use super::Engine;
 use super::round::{Execution, Proposed, Round};
 use crate::effect::{Effect, Effects, Fault, Recipients};
-use crate::input::{Monotonic, Now};
 use crate::log::Record;
 use crate::message::Message;
+use types::time::{Monotonic, Now};
 
 /// What stands between a proposal and our vote for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

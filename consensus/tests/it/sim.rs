@@ -7,9 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use consensus::log::{Identity, Log, MemoryStorage, Record};
-use consensus::{
-    Config, Effect, Event, Message, Monotonic, Now, Range, Recipients, Replica, Request, Restored,
-};
+use consensus::{Config, Effect, Event, Message, Range, Recipients, Replica, Request, Restored};
 use consensus::{Timing, Tip, Verdict};
 use types::block::Block;
 use types::committee::Committee;
@@ -18,6 +16,7 @@ use types::key::SecretKey;
 use types::number::{Amount, Epoch, Height, Timestamp, ValidatorIndex};
 use types::params::Params;
 use types::testing;
+use types::time::{Monotonic, Now};
 
 pub mod audit;
 pub mod random;
@@ -433,7 +432,7 @@ impl Sim {
                 );
                 // The second half of a twin builds another block.
                 made.header.base_fee = Amount(1 + u128::from(node >= self.options.stakes.len()));
-                let block = consensus::WholeBlock::new(made).expect("whole");
+                let block = types::whole::WholeBlock::new(made).expect("whole");
                 self.schedule(
                     quick,
                     node,

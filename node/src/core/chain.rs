@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use consensus::{Now, Verdict, WholeBlock};
+use consensus::Verdict;
 use state::{DecidedState, Decision};
 use types::codec::decode;
 use types::hash::BlockId;
@@ -11,7 +11,9 @@ use types::job::JobRecord;
 use types::limits::{MAX_BUILD_DEPTH, MAX_STATE_VALUE_BYTES};
 use types::number::{Height, Timestamp, View};
 use types::state_key::StateKey;
+use types::time::Now;
 use types::vote::Certificate;
+use types::whole::WholeBlock;
 use vm::Fault;
 
 use super::{Committing, Effect, Execute, Frame, Node, Outrun, Stop, Target, Work};

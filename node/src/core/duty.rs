@@ -1,7 +1,7 @@
 //! What a validator owes the chain: the beacon's output when it is its turn, and its word on what it holds.
 
-use consensus::Now;
 use state::DecidedState;
+use types::time::Now;
 use types::transaction::SystemTransaction;
 use vm::Fault;
 

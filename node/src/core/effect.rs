@@ -1,10 +1,11 @@
 //! What comes out of a node's core, in the order in which it must be performed.
 
 use consensus::log::Record;
-use consensus::{Fault, Halt, Monotonic, Request};
+use consensus::{Fault, Halt, Request};
 use state::StateError;
 use types::hash::{TransactionId, ValidatorId};
 use types::number::View;
+use types::time::Monotonic;
 
 use super::blob_book::BlobRequest;
 use super::input::Ticket;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use consensus::WholeBlock;
 use types::attestation::Outcomes;
 use types::hash::{BlobId, BlockId, ValidatorId};
 use types::number::{Height, Timestamp, View};
 use types::transaction::SignedTransaction;
+use types::whole::WholeBlock;
 
 use super::effect::Stop;
 use super::wire::Frame;

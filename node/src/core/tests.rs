@@ -491,7 +491,7 @@ fn every_claim_of_a_header_about_its_parent_is_compared() {
     let run = |change: &dyn Fn(&mut types::block::Header)| {
         let mut block = good.block().as_ref().clone();
         change(&mut block.header);
-        let block = consensus::WholeBlock::new(block).unwrap();
+        let block = types::whole::WholeBlock::new(block).unwrap();
         let execution = Execution {
             block,
             parent: parent.clone(),

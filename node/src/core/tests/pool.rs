@@ -1,7 +1,7 @@
 //! How transactions get around.
 
-use consensus::WholeBlock;
 use types::block::{Block, Body};
+use types::whole::WholeBlock;
 
 use types::testing::validator_id;
 

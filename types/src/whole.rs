@@ -4,8 +4,8 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use types::block::Block;
-use types::hash::BlockId;
+use crate::block::Block;
+use crate::hash::BlockId;
 
 /// A whole block, cheap to clone. Two are equal exactly if their ids are: the id commits to header and body.
 #[derive(Debug, Clone)]

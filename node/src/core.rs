@@ -1,4 +1,4 @@
-//! A validator without its surroundings: consensus, the undecided state, mempool, duties and blobs in one pure step.
+//! A validator without its surroundings: the chain and consensus, joined in one pure step.
 //!
 //! [`Node::step`] takes the time, the decided state and an [`Event`], and gives [`Effect`]s to be performed in their
 //! order. What it promises beyond what its parts promise:
@@ -16,41 +16,30 @@
 
 #![deny(clippy::as_conversions, clippy::float_arithmetic)]
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use consensus::{Replica, Restored, StartError, Timing};
-use state::{ChainStore, DecidedState, StateError, Undecided};
+use chain::{BlobMessage, Chain, Gossip, OwnValidator, PoolMessage, Retention};
+use consensus::{Replica, Restored, Timing};
+use state::{ChainStore, DecidedState, StateError};
 use types::genesis::Genesis;
-use types::hash::{BlobId, BlockId, Hash32, TransactionId, ValidatorId};
+use types::hash::{BlobId, Hash32, ValidatorId};
 use types::key::{SecretKey, VrfSecretKey};
-use types::number::{Epoch, Height, View};
+use types::number::{Epoch, View};
 use types::time::{Monotonic, Now};
-use types::transaction::SignedTransaction;
 use vm::Rules;
 
-use crate::application::{self, Executed, Parent};
-
-pub mod blob_book;
-mod chain;
-mod duty;
+mod application;
 pub mod effect;
 pub mod input;
-mod pools;
 pub mod wire;
-pub mod work;
 
 #[cfg(test)]
 mod tests;
 
-pub use blob_book::{BlobRequest, Retention};
-pub use effect::{Effect, Stop, Target};
-pub use input::{Event, Execute, Outrun, Ticket};
-pub use wire::{BlobMessage, Channel, ChunkRequest, Frame, PoolMessage};
-pub use work::Work;
-
-use blob_book::BlobBook;
-use pools::Pools;
+pub use effect::{Effect, Stop};
+pub use input::Event;
+pub use wire::{Channel, Frame};
 
 /// The term of office of the one committee that this version has.
 pub const CONSENSUS_EPOCH: Epoch = Epoch(0);
@@ -61,20 +50,12 @@ const VIEWS_BEHIND: u64 = 4;
 /// What a core is told once.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// The chain's rules.
-    pub rules: Arc<Rules>,
+    /// The configuration of the chain.
+    pub chain: chain::Setup,
     /// The configuration of consensus, with the validator's key.
     pub consensus: consensus::Config,
-    /// The validator's key again: it signs stored statements too.
-    pub validator_key: SecretKey,
-    /// Proves beacon outputs.
-    pub vrf_key: VrfSecretKey,
     /// Unpredictable to others: blinds the batch verification of signatures.
     pub secret: Hash32,
-    /// What is kept beyond what live jobs need.
-    pub retention: Retention,
-    /// Most transactions and bytes that wait.
-    pub mempool: vm::MempoolLimits,
 }
 
 /// Why a core does not start.
@@ -85,7 +66,7 @@ pub enum SetupError {
     Committee(#[from] types::committee::CommitteeError),
     /// The keys do not belong to the genesis.
     #[error(transparent)]
-    Consensus(#[from] consensus::ConfigError),
+    Keys(#[from] consensus::ConfigError),
     /// The VRF key is not the one that genesis names.
     #[error(
         "the VRF key is not the one that the genesis names for this validator: check the key files"
@@ -93,13 +74,13 @@ pub enum SetupError {
     VrfKey,
     /// Log and store do not fit.
     #[error(transparent)]
-    Start(#[from] StartError),
-    /// State cannot be read.
+    Consensus(#[from] consensus::StartError),
+    /// The store cannot be read.
     #[error(transparent)]
     State(#[from] StateError),
-    /// State contradicts itself.
+    /// The chain does not start.
     #[error(transparent)]
-    Fault(#[from] vm::Fault),
+    Chain(#[from] chain::Fatal),
 }
 
 impl Setup {
@@ -124,19 +105,25 @@ impl Setup {
         if member.is_none_or(|member| member.vrf_key != vrf_key.public()) {
             return Err(SetupError::VrfKey);
         }
+        let own = OwnValidator {
+            id: consensus.id(),
+            key: validator_key,
+            vrf_key,
+        };
         let retention = Retention {
             results_ms: 3_600_000,
             quota_bytes: 8 << 30,
         };
-        let mempool = vm::MempoolLimits::default();
-        Ok(Self {
+        let chain = chain::Setup {
             rules: Arc::new(rules),
-            consensus,
-            validator_key,
-            vrf_key,
-            secret,
+            own,
             retention,
-            mempool,
+            mempool: vm::MempoolLimits::default(),
+        };
+        Ok(Self {
+            chain,
+            consensus,
+            secret,
         })
     }
 
@@ -152,15 +139,6 @@ impl Setup {
     }
 }
 
-/// A block that is final and on its way into the store.
-#[derive(Debug, Clone, Copy)]
-struct Committing {
-    height: Height,
-    block: BlockId,
-    /// The view of its own finalization.
-    finalized: Option<View>,
-}
-
 /// When somebody wants to be woken.
 #[derive(Debug, Clone, Copy, Default)]
 struct Timers {
@@ -172,26 +150,13 @@ struct Timers {
 /// A validator's core.
 #[derive(Debug)]
 pub struct Node {
-    setup: Setup,
     own: ValidatorId,
+    chain: Chain,
     replica: Replica,
-    undecided: Undecided,
-    /// The results of all undecided blocks.
-    executed: BTreeMap<BlockId, Executed>,
-    /// The blocks whose execution was asked for, with their parents.
-    executing: BTreeMap<BlockId, BlockId>,
-    /// The store's last block.
-    tip: Parent,
-    committing: VecDeque<Committing>,
-    /// Height of the last commit that was asked to be durable.
-    synced: Height,
     /// The newest finalization in the store, durable or not.
     stored_view: Option<View>,
     /// The highest view that was known to be final at the start.
     start_view: View,
-    pools: Pools,
-    book: BlobBook,
-    peers: BTreeSet<ValidatorId>,
     timers: Timers,
     stopped: bool,
 }
@@ -215,11 +180,12 @@ impl Node {
     pub fn start(
         setup: Setup,
         now: Now,
-        store: &(impl ChainStore + Sized),
+        store: &impl ChainStore,
         records: Vec<consensus::log::Record>,
         blobs: BTreeSet<BlobId>,
     ) -> Result<(Self, Vec<Effect>), SetupError> {
-        let tip = application::restore_parent(store)?;
+        let chain = Chain::start(setup.chain, now, store, blobs)?;
+        let tip = chain.tip();
         let finalization = store
             .newest_certificate()?
             .map(|(_, certificate)| certificate);
@@ -235,43 +201,21 @@ impl Node {
             finalization,
             records,
         };
-        let (replica, effects) =
-            Replica::start(setup.consensus.clone(), setup.secret, now, restored)?;
-        let start_view = replica.final_view();
         let own = setup.consensus.id();
-        let book = BlobBook::new(Some(own), setup.retention, blobs, now.unix.0);
+        let (replica, effects) = Replica::start(setup.consensus, setup.secret, now, restored)?;
         let mut node = Self {
             own,
+            chain,
+            start_view: replica.final_view(),
             replica,
-            undecided: Undecided::new(store.tip()),
-            executed: BTreeMap::new(),
-            executing: BTreeMap::new(),
-            synced: tip.header.height,
-            tip,
-            committing: VecDeque::new(),
             stored_view,
-            start_view,
-            pools: Pools::new(setup.mempool),
-            book,
-            peers: BTreeSet::new(),
             timers: Timers::default(),
             stopped: false,
-            setup,
         };
         let mut out = Vec::new();
-        node.restore_jobs(store, now)?;
         node.perform(now, store, effects, &mut out);
         node.settle(now, store, &mut out);
         Ok((node, out))
-    }
-
-    fn restore_jobs(&mut self, state: &dyn DecidedState, now: Now) -> Result<(), vm::Fault> {
-        for id in vm::query::live_jobs(state)? {
-            if let Some(record) = vm::query::job(state, &id)? {
-                self.book.job_changed(&record, now.unix.0);
-            }
-        }
-        Ok(())
     }
 
     /// Takes one event. `state` is the decided state as the store has it now.
@@ -280,63 +224,19 @@ impl Node {
         if self.stopped {
             return out;
         }
-        self.dispatch(now, state, event, &mut out);
-        self.settle(now, state, &mut out);
-        out
-    }
-
-    fn dispatch(
-        &mut self,
-        now: Now,
-        state: &dyn DecidedState,
-        event: Event,
-        out: &mut Vec<Effect>,
-    ) {
         match event {
             Event::Timer => {
                 self.timers.set = None;
                 if self.timers.consensus.is_some_and(|at| at <= now.monotonic) {
                     self.timers.consensus = None;
-                    self.consensus(now, state, consensus::Event::Timer, out);
+                    self.consensus(now, state, consensus::Event::Timer, &mut out);
                 }
             }
-            Event::Peers(peers) => self.peers_changed(peers, out),
-            Event::Frame { from, frame } => self.receive(now, state, from, &frame, out),
-            Event::Submit {
-                ticket,
-                transaction,
-            } => {
-                let result = self.submit(now, state, *transaction);
-                out.push(Effect::Answer { ticket, result });
-            }
-            Event::Executed { block, result } => self.executed(now, state, block, result, out),
-            Event::Built(Ok(built)) => {
-                self.pools.refused(&built.refused);
-                let event = consensus::Event::Proposed {
-                    view: built.view,
-                    block: built.block,
-                };
-                self.consensus(now, state, event, out);
-            }
-            Event::Built(Err(stop)) => self.stop(stop, out),
-            Event::Outrun(work) => self.outrun(now, state, work, out),
-            Event::Committed { height, synced } => {
-                if let Err(stop) = self.committed(now, state, height, synced, out) {
-                    self.stop(stop, out);
-                }
-            }
-            Event::BlobStored(blob) => {
-                self.book.stored(blob, now.unix.0);
-                offer(&[blob], out);
-            }
-            Event::BlobLost(blob) => self.book.lost(&blob),
-            Event::BlobMissing { blob, from } => {
-                self.book.fetch_failed(blob, from, now.monotonic.0)
-            }
-            Event::OutcomesRead { blob, outcomes } => {
-                self.book.outcomes_read(blob, outcomes.as_deref())
-            }
+            Event::Frame { from, frame } => self.receive(now, state, from, &frame, &mut out),
+            Event::Chain(event) => self.tell_chain(now, state, event, &mut out),
         }
+        self.settle(now, state, &mut out);
+        out
     }
 
     fn receive(
@@ -347,98 +247,54 @@ impl Node {
         frame: &Frame,
         out: &mut Vec<Effect>,
     ) {
-        match frame.channel {
+        let message = match frame.channel {
             Channel::Consensus => {
                 if let Ok(message) = consensus::Message::from_bytes(&frame.bytes) {
                     let effects = self.replica.receive(now, from, message);
                     self.perform(now, state, effects, out);
                 }
+                return;
             }
-            Channel::Pool => {
-                if let Ok(message) = PoolMessage::from_bytes(&frame.bytes) {
-                    self.pools.receive(
-                        &self.setup.rules,
-                        state,
-                        self.tip.header.height,
-                        from,
-                        message,
-                    );
-                }
-            }
-            Channel::Blobs => {
-                if let Ok(BlobMessage::Have(blobs)) = BlobMessage::from_bytes(&frame.bytes) {
-                    for blob in &blobs {
-                        self.book.offered(*blob, from);
-                    }
-                }
-            }
+            Channel::Pool => PoolMessage::from_bytes(&frame.bytes).map(Gossip::Pool),
+            Channel::Blobs => BlobMessage::from_bytes(&frame.bytes).map(Gossip::Blobs),
+        };
+        if let Ok(message) = message {
+            let event = chain::Event::Gossip { from, message };
+            self.tell_chain(now, state, event, out);
         }
     }
 
-    fn submit(
+    fn tell_chain(
         &mut self,
         now: Now,
         state: &dyn DecidedState,
-        transaction: SignedTransaction,
-    ) -> Result<TransactionId, vm::MempoolError> {
-        let height = self.tip.header.height;
-        self.pools.submit(
-            &self.setup.rules,
-            state,
-            height,
-            now.monotonic.0,
-            transaction,
-        )
+        event: chain::Event,
+        out: &mut Vec<Effect>,
+    ) {
+        let effects = self.chain.step(now, state, event);
+        self.obey(now, state, effects, out);
     }
 
-    /// What follows from whatever happened: duties, floods, urgency, blobs, the timer.
+    /// What follows from whatever happened: forgotten blocks, the chain's upkeep, the timer.
     fn settle(&mut self, now: Now, state: &dyn DecidedState, out: &mut Vec<Effect>) {
         if self.stopped {
             return;
         }
-        self.forget();
-        let requests = self.book.settle(now.monotonic.0, now.unix.0, &self.peers);
-        out.extend(requests.into_iter().map(Effect::Blob));
-        if let Err(fault) = self.do_duties(now, state) {
-            return self.stop(fault.into(), out);
+        let engine = self.replica.engine();
+        self.chain.retain(|block| engine.holds(block));
+        let effects = self.chain.settle(now, state);
+        self.obey(now, state, effects, out);
+        if !self.stopped {
+            self.set_timer(out);
         }
-        for (frame, except) in self.pools.flood(now.monotonic.0) {
-            out.push(Effect::Send {
-                to: Target::All { except },
-                frame,
-            });
-        }
-        match self.pools.urgency_changed(state) {
-            Ok(None) => {}
-            Ok(Some(urgent)) => self.consensus(now, state, consensus::Event::Urgent(urgent), out),
-            Err(fault) => return self.stop(fault.into(), out),
-        }
-        self.set_timer(out);
     }
 
     fn set_timer(&mut self, out: &mut Vec<Effect>) {
-        let book = self.book.next_wake_ms().map(Monotonic);
-        let pools = self.pools.next_wake_ms().map(Monotonic);
-        let next = [self.timers.consensus, book, pools]
-            .into_iter()
-            .flatten()
-            .min();
+        let next = [self.timers.consensus, self.chain.next_wake()];
+        let next = next.into_iter().flatten().min();
         if next.is_some() && next != self.timers.set {
             self.timers.set = next;
             out.extend(next.map(Effect::SetTimer));
-        }
-    }
-
-    fn peers_changed(&mut self, peers: BTreeSet<ValidatorId>, out: &mut Vec<Effect>) {
-        let new: Vec<_> = peers.difference(&self.peers).copied().collect();
-        self.peers = peers;
-        for peer in new {
-            for frame in self.pools.greeting() {
-                out.push(Effect::Send {
-                    to: Target::One(peer),
-                    frame,
-                });
-            }
         }
     }
 
@@ -456,7 +312,7 @@ impl Node {
     /// The rules of its chain.
     #[must_use]
     pub fn rules(&self) -> &Arc<Rules> {
-        &self.setup.rules
+        self.chain.rules()
     }
 
     /// Where it stands.
@@ -465,8 +321,8 @@ impl Node {
         Standing {
             view: self.replica.view(),
             catching_up: self.is_behind(),
-            mempool_transactions: self.pools.mempool().len(),
-            mempool_bytes: self.pools.mempool().bytes(),
+            mempool_transactions: self.chain.mempool().len(),
+            mempool_bytes: self.chain.mempool().bytes(),
         }
     }
 
@@ -481,23 +337,12 @@ impl Node {
     /// True if a live job needs the blob.
     #[must_use]
     pub fn needs_blob(&self, blob: &BlobId) -> bool {
-        self.book.needs(blob)
+        self.chain.needs_blob(blob)
     }
 
     /// The transactions that wait.
     #[must_use]
     pub fn mempool(&self) -> &vm::Mempool {
-        self.pools.mempool()
-    }
-}
-
-/// Tells the others which blobs are here now.
-fn offer(blobs: &[BlobId], out: &mut Vec<Effect>) {
-    if let Ok(blobs) = types::codec::Bounded::new(blobs.to_vec()) {
-        let frame = Frame::blobs(&BlobMessage::Have(blobs));
-        out.push(Effect::Send {
-            to: Target::All { except: None },
-            frame,
-        });
+        self.chain.mempool()
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use chain::Fatal;
+use chain::worker::WorkerError;
 use state::{StateError, StorageFailure};
 use store::StoreError;
 use vm::Fault;
@@ -103,12 +105,12 @@ impl From<SetupError> for NodeError {
     fn from(error: SetupError) -> Self {
         match error {
             SetupError::State(error) => error.into(),
-            SetupError::Fault(fault) => Stop::State(fault).into(),
-            SetupError::Start(error @ consensus::StartError::Conflict(_)) => {
+            SetupError::Chain(fatal) => fatal.into(),
+            SetupError::Consensus(error @ consensus::StartError::Conflict(_)) => {
                 Self::Diverged(error.to_string())
             }
-            SetupError::Start(error) => Self::Storage(error.to_string()),
-            SetupError::Committee(_) | SetupError::Consensus(_) | SetupError::VrfKey => {
+            SetupError::Consensus(error) => Self::Storage(error.to_string()),
+            SetupError::Committee(_) | SetupError::Keys(_) | SetupError::VrfKey => {
                 Self::Config(error.to_string())
             }
         }
@@ -118,10 +120,23 @@ impl From<SetupError> for NodeError {
 impl From<Stop> for NodeError {
     fn from(stop: Stop) -> Self {
         match stop {
-            Stop::State(Fault::State(error)) => error.into(),
-            stop @ (Stop::State(_) | Stop::Consensus(_) | Stop::Panicked(_)) => {
-                Self::Diverged(stop.to_string())
-            }
+            Stop::Chain(fatal) => fatal.into(),
+            Stop::Consensus(halt) => Self::Diverged(halt.to_string()),
         }
+    }
+}
+
+impl From<Fatal> for NodeError {
+    fn from(fatal: Fatal) -> Self {
+        match fatal {
+            Fatal::State(Fault::State(error)) => error.into(),
+            fatal => Self::Diverged(fatal.to_string()),
+        }
+    }
+}
+
+impl From<WorkerError> for NodeError {
+    fn from(error: WorkerError) -> Self {
+        Self::Other(error.to_string())
     }
 }

@@ -1,15 +1,14 @@
 //! A validator's node: a pure [`core`] that decides, and a shell that performs what it says.
 //!
-//! [`application`] is the one place where consensus meets the state machine. [`core::Node`] joins consensus, execution,
-//! mempool, duties and blobs in one pure step, which the simulator drives in virtual time.
+//! [`core::Node`] joins the chain and consensus in one pure step, which the simulator drives in virtual time. What it
+//! leaves out: how blocks are built, executed and committed (`chain`), how they are agreed on (`consensus`).
 
-pub mod application;
-pub mod backend;
 pub mod config;
 pub mod core;
 mod error;
 pub mod init;
 mod run;
+pub mod serve;
 pub mod shell;
 
 pub use error::NodeError;

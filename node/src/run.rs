@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use blobs::BlobStore;
+use chain::backend::{ChainBackend, Live, RecentJobs};
 use consensus::log::{FileStorage, Log};
 use keys::keyfile::{self, KeyKind};
 use p2p::Multiaddr;
@@ -16,7 +17,6 @@ use types::genesis::Genesis;
 use types::hash::Hash32;
 use types::key::SecretKey;
 
-use crate::backend::{Live, NodeBackend, RecentJobs};
 use crate::config::{Config, Layout};
 use crate::core::{Node, Setup};
 use crate::error::NodeError;
@@ -78,7 +78,7 @@ pub async fn run_and_tell(
     }
     let (questions, asked) = mpsc::channel(WAITING_QUESTIONS);
     let (live, watched) = watch::channel(Live::default());
-    let backend = Arc::new(NodeBackend {
+    let backend = Arc::new(ChainBackend {
         rules: node.rules().clone(),
         genesis,
         store: store.clone(),
@@ -155,10 +155,10 @@ fn setup(layout: &Layout, genesis: &Genesis, config: &Config) -> Result<Setup, N
     // Fresh for every run and known to nobody else, as batch verification wants it.
     let secret = SecretKey::generate().map_err(|error| NodeError::Other(error.to_string()))?;
     let mut setup = Setup::new(genesis, validator_key, vrf_key, Hash32(*secret.to_bytes()))?;
-    setup.retention.results_ms = config.blobs.keep_results_seconds.saturating_mul(1_000);
-    setup.retention.quota_bytes = config.blobs.quota_bytes;
+    setup.chain.retention.results_ms = config.blobs.keep_results_seconds.saturating_mul(1_000);
+    setup.chain.retention.quota_bytes = config.blobs.quota_bytes;
     let (bytes, transactions) = (config.mempool.bytes, config.mempool.transactions);
-    setup.mempool = vm::MempoolLimits {
+    setup.chain.mempool = vm::MempoolLimits {
         bytes,
         transactions,
     };
@@ -182,9 +182,9 @@ async fn start_network(
     };
     let network = p2p::Config {
         node_key: keyfile::read_secret(&layout.node_key(), KeyKind::Node)?,
-        validator_key: Some(setup.validator_key.clone()),
+        validator_key: Some(setup.chain.own.key.clone()),
         chain_id: genesis.chain_id(),
-        committee: setup.rules.committee.clone(),
+        committee: setup.chain.rules.committee.clone(),
         listen: addresses("listen", &config.p2p.listen)?,
         bootstrap: addresses("bootstrap", &config.p2p.bootstrap)?,
         external: addresses("external", &config.p2p.external)?,

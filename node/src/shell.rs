@@ -1,19 +1,21 @@
 //! The shell of a node: one loop that feeds the core and performs what it says, in its order.
 //!
-//! The loop waits on one closed [`Input`]. What must be on disk before something leaves is written and synced in the
+//! The loop waits on closed enums only. What must be on disk before something leaves is written and synced in the
 //! loop itself; execution and commits run on one worker thread in their order; blobs move in tasks of their own. Every
 //! queue is bounded, and whatever is started here ends in [`Shell::finish`] or with the runtime.
 
-mod blob;
-mod holders;
+mod peers;
 mod serve;
-mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use blobs::BlobStore;
+use chain::backend::{ChainBackend, Live, Question};
+use chain::blob_tasks::BlobTasks;
+use chain::worker::Worker;
+use chain::{Destination, Ticket};
 use consensus::Request;
 use consensus::log::{FileStorage, Log};
 use p2p::PeerEvent;
@@ -24,25 +26,13 @@ use types::number::Timestamp;
 use types::time::{Monotonic, Now};
 use vm::MempoolError;
 
-use crate::application;
-use crate::backend::{Live, NodeBackend, Question};
-use crate::core::{Channel, Effect, Event, Frame, Node, Target, Ticket};
+use crate::core::{Channel, Effect, Event, Frame, Node};
 use crate::error::NodeError;
-use blob::BlobTasks;
+use peers::Peers;
 use serve::Serving;
-use work::Worker;
 
 /// Inputs that may wait for the loop.
 const WAITING_INPUTS: usize = 4_096;
-
-/// Everything that the loop waits for, beside the timer and the order to stop.
-#[derive(Debug)]
-pub enum Input {
-    /// For the core.
-    Core(Event),
-    /// The worker cannot go on.
-    Failed(NodeError),
-}
 
 /// Monotonic and wall-clock time of a run.
 #[derive(Debug, Clone, Copy)]
@@ -86,11 +76,11 @@ pub struct Shell {
     store: Store,
     network: p2p::Handle,
     worker: Worker,
-    blobs: BlobTasks,
+    blobs: BlobTasks<Peers>,
     serving: Serving,
     clock: Clock,
     live: watch::Sender<Live>,
-    inputs: mpsc::Receiver<Input>,
+    inputs: mpsc::Receiver<chain::Event>,
     tickets: BTreeMap<Ticket, Answer>,
     next_ticket: u64,
     timer: Option<Monotonic>,
@@ -108,13 +98,13 @@ impl Shell {
         store: Store,
         blobs: BlobStore,
         network: p2p::Handle,
-        backend: &Arc<NodeBackend>,
+        backend: &Arc<ChainBackend>,
         clock: Clock,
         live: watch::Sender<Live>,
     ) -> Result<Self, NodeError> {
         let (sender, inputs) = mpsc::channel(WAITING_INPUTS);
         let worker = Worker::start(backend, sender.clone())?;
-        let blobs = BlobTasks::new(blobs, network.clone(), sender);
+        let blobs = BlobTasks::new(blobs, Peers(network.clone()), sender);
         let serving = Serving::new();
         let tickets = BTreeMap::new();
         Ok(Self {
@@ -154,10 +144,7 @@ impl Shell {
             };
             tokio::select! {
                 () = &mut shutdown => return Ok(()),
-                Some(input) = self.inputs.recv() => match input {
-                    Input::Core(event) => self.step(event)?,
-                    Input::Failed(error) => return Err(error),
-                },
+                Some(event) = self.inputs.recv() => self.step(Event::Chain(event))?,
                 Some(event) = peers.recv() => self.peer(event)?,
                 Some(question) = questions.recv() => self.question(question)?,
                 () = timer => {
@@ -197,7 +184,7 @@ impl Shell {
         match event {
             PeerEvent::Connected { .. } | PeerEvent::Disconnected { .. } => {
                 let peers = self.network.peers().into_iter().collect();
-                self.step(Event::Peers(peers))
+                self.step(Event::Chain(chain::Event::Peers(peers)))
             }
             PeerEvent::Frame {
                 from,
@@ -233,10 +220,10 @@ impl Shell {
                 let ticket = Ticket(self.next_ticket);
                 self.next_ticket += 1;
                 self.tickets.insert(ticket, answer);
-                self.step(Event::Submit {
+                self.step(Event::Chain(chain::Event::Submit {
                     ticket,
                     transaction,
-                })
+                }))
             }
             // Whoever asked may be gone: then nobody wants the answer.
             Question::NextNonce {
@@ -252,7 +239,7 @@ impl Shell {
                 let _ = answer.send(waiting.map(|signed| signed.transaction.valid_until));
                 Ok(())
             }
-            Question::BlobStored(blob) => self.step(Event::BlobStored(blob)),
+            Question::BlobStored(blob) => self.step(Event::Chain(chain::Event::BlobStored(blob))),
         }
     }
 
@@ -283,7 +270,7 @@ impl Shell {
     }
 
     /// Frames may be lost: a peer that is away gets what it missed by the protocol's own repetition.
-    fn send(&self, to: Target, frame: &Frame) {
+    fn send(&self, to: Destination, frame: &Frame) {
         let channel = match frame.channel {
             Channel::Consensus => p2p::Channel::Consensus,
             Channel::Pool => p2p::Channel::Transactions,
@@ -295,9 +282,9 @@ impl Shell {
             }
         };
         match to {
-            Target::One(to) => one(to),
+            Destination::One(to) => one(to),
             // A peer that has just gone must not keep the frame from the others.
-            Target::All { except } => {
+            Destination::All { except } => {
                 self.network
                     .peers()
                     .into_iter()
@@ -316,7 +303,7 @@ impl Shell {
             let place = turn.place().await;
             tokio::task::spawn_blocking(move || {
                 let _until_done = (turn, place);
-                match application::serve(&store, request) {
+                match crate::serve::answer(&store, request) {
                     Ok(Some(message)) => {
                         let frame = Frame::consensus(&message);
                         if let Err(error) =

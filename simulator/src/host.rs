@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use chain::Work;
 use consensus::log::{Identity, Log, LogStorage, MemoryStorage};
-use node::core::{Effect, Event, Node, Setup, Work};
+use node::core::{Effect, Event, Node, Setup};
 use state::{DecidedState, MemoryStore};
 use types::hash::BlobId;
 use types::number::Timestamp;
@@ -197,7 +198,8 @@ impl SimulatedHost {
         let work = running.work.pop_front()?;
         Some(
             work.perform(running.node.rules(), &self.store)
-                .map_err(|error| error.to_string()),
+                .map(|done| Event::Chain(chain::Event::Done(done)))
+                .map_err(|fatal| fatal.to_string()),
         )
     }
 

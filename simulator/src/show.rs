@@ -1,7 +1,8 @@
 //! A run for people: one line per event.
 
+use chain::Done;
 use consensus::Message;
-use node::core::{Channel, Event, Execute};
+use node::core::{Channel, Event};
 
 /// A line about an event of a host; `None` for those that say little.
 pub fn event(event: &Event) -> Option<String> {
@@ -10,19 +11,22 @@ pub fn event(event: &Event) -> Option<String> {
             format!("from {from}: {}", message(&frame.bytes))
         }
         Event::Frame { from, frame } => format!("from {from}: {:?}", frame.channel),
-        Event::Committed { height, .. } => format!("decided height {height}"),
-        Event::Executed { block, result } => format!("executed {block:?}: {}", verdict(result)),
         Event::Timer => "timer".to_owned(),
-        _ => return None,
+        Event::Chain(chain::Event::Done(done)) => return work(done),
+        Event::Chain(chain::Event::Failed(fatal)) => format!("failed: {fatal}"),
+        Event::Chain(_) => return None,
     })
 }
 
-fn verdict(result: &Execute) -> String {
-    match result {
-        Execute::Valid(_) => "valid".to_owned(),
-        Execute::Invalid(invalid) => format!("invalid: {invalid}"),
-        Execute::Failed(stop) => format!("failed: {stop}"),
-    }
+fn work(done: &Done) -> Option<String> {
+    Some(match done {
+        Done::Committed { decision, .. } => format!("decided height {}", decision.diff.height),
+        Done::Executed { block, result } => match result {
+            Ok(_) => format!("executed {block:?}: valid"),
+            Err(invalid) => format!("executed {block:?}: invalid: {invalid}"),
+        },
+        Done::Built(_) | Done::Outrun(_) => return None,
+    })
 }
 
 fn message(bytes: &[u8]) -> String {

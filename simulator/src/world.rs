@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use chain::{Destination, Done, Ticket};
 use consensus::Message;
-use node::application;
-use node::core::{Channel, Effect, Event, Frame, Setup, Target, Ticket};
+use node::core::{Channel, Effect, Event, Frame, Setup};
+use node::serve;
 use partner::core::TaskExecution;
 use state::{ChainStore, MemoryStore};
 use types::hash::{BlobId, Hash32, ValidatorId};
@@ -309,15 +310,19 @@ impl World {
         }
         for transaction in self.load.send(&mut self.random) {
             self.note("submit", host, &transaction.id().0.0);
-            self.event(
+            self.chain_event(
                 host,
-                Event::Submit {
+                chain::Event::Submit {
                     ticket: Ticket(0),
                     transaction: Box::new(transaction),
                 },
             )?;
         }
         Ok(())
+    }
+
+    fn chain_event(&mut self, host: HostId, event: chain::Event) -> Result<(), Violation> {
+        self.event(host, Event::Chain(event))
     }
 
     fn event(&mut self, host: HostId, event: Event) -> Result<(), Violation> {
@@ -332,7 +337,8 @@ impl World {
                 self.now_ms
             ));
         }
-        if let Event::Committed { height, .. } = event {
+        if let Event::Chain(chain::Event::Done(Done::Committed { decision, .. })) = &event {
+            let height = decision.diff.height;
             let tip = self.hosts[host].tip();
             self.note("decided", host, &tip.root.0);
             if !self.hosts[host].is_liar {
@@ -397,10 +403,10 @@ impl World {
                 self.later(at, Happening::Work { host, life });
             }
             Effect::Serve { to, request } => {
-                let answer = application::serve(&self.hosts[host].store, request);
+                let answer = serve::answer(&self.hosts[host].store, request);
                 match answer {
                     Ok(Some(message)) => {
-                        self.send(host, Target::One(to), &Frame::consensus(&message))?
+                        self.send(host, Destination::One(to), &Frame::consensus(&message))?
                     }
                     Ok(None) => {}
                     Err(error) => return self.stopped(host, error.to_string()),

@@ -73,8 +73,8 @@ impl<T: TreeNodes + ?Sized> TreeNodes for Nodes<'_, T> {
 /// A decided block with all that is kept of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// The block.
-    pub block: Block,
+    /// The block; shared with whoever executed it.
+    pub block: Arc<Block>,
     /// Its diff.
     pub diff: Arc<Diff>,
     /// The receipts of its transactions, in their order.

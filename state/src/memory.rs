@@ -140,8 +140,10 @@ impl Inner {
         };
         self.undo.insert(height, undo);
         self.heights.insert(diff.block, height);
-        self.blocks
-            .insert(height, (decision.block.clone(), decision.receipts.clone()));
+        self.blocks.insert(
+            height,
+            (decision.block.as_ref().clone(), decision.receipts.clone()),
+        );
         if let Some(certificate) = &decision.finality {
             self.certificates.insert(height, certificate.clone());
         }

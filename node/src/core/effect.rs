@@ -1,28 +1,13 @@
 //! What comes out of a node's core, in the order in which it must be performed.
 
+use chain::{BlobRequest, Destination, Fatal, Ticket, Work};
 use consensus::log::Record;
 use consensus::{Fault, Halt, Request};
-use state::StateError;
 use types::hash::{TransactionId, ValidatorId};
 use types::number::View;
 use types::time::Monotonic;
 
-use super::blob_book::BlobRequest;
-use super::input::Ticket;
 use super::wire::Frame;
-use super::work::Work;
-
-/// To whom a frame goes. Never to ourselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// One validator.
-    One(ValidatorId),
-    /// Every validator but perhaps the one that it came from.
-    All {
-        /// Left out.
-        except: Option<ValidatorId>,
-    },
-}
 
 /// Something to be done. Effects are performed in order; if one fails, none after it may be performed.
 #[derive(Debug)]
@@ -31,9 +16,9 @@ pub enum Effect {
     Persist(Vec<Record>),
     /// Send a frame.
     Send {
-        /// To whom.
-        to: Target,
-        /// What.
+        /// To these validators.
+        to: Destination,
+        /// The frame.
         frame: Frame,
     },
     /// Do this on another thread, after all work that was asked for before, and answer with the event it gives.
@@ -42,14 +27,14 @@ pub enum Effect {
     Release(View),
     /// Answer a validator from the store, or not at all: a block by id, or final blocks from a height on.
     Serve {
-        /// Who asks.
+        /// The validator that asks.
         to: ValidatorId,
-        /// What.
+        /// Its request.
         request: Request,
     },
     /// Answer a submission.
     Answer {
-        /// Of which one.
+        /// The submission's name.
         ticket: Ticket,
         /// Its transaction's id, or why it was not taken.
         result: Result<TransactionId, vm::MempoolError>,
@@ -58,11 +43,11 @@ pub enum Effect {
     Blob(BlobRequest),
     /// Wake the core with [`super::Event::Timer`] at this time; replaces the one before.
     SetTimer(Monotonic),
-    /// A validator broke the protocol: for the log of what happened.
+    /// A validator broke the protocol: for the operator's log.
     Report {
-        /// Who.
+        /// The validator.
         by: ValidatorId,
-        /// What.
+        /// The rule it broke.
         fault: Fault,
     },
     /// Stop at once: going on could only do harm. Nothing after this may be performed.
@@ -75,16 +60,7 @@ pub enum Stop {
     /// Consensus cannot go on.
     #[error(transparent)]
     Consensus(#[from] Halt),
-    /// State cannot be read, or contradicts itself.
+    /// The chain cannot go on.
     #[error(transparent)]
-    State(#[from] vm::Fault),
-    /// Execution panicked.
-    #[error("the execution of a block panicked: {0}; the node stops before it votes on it")]
-    Panicked(String),
-}
-
-impl From<StateError> for Stop {
-    fn from(error: StateError) -> Self {
-        Self::State(error.into())
-    }
+    Chain(#[from] Fatal),
 }

@@ -7,17 +7,19 @@ use state::{ChainStore, MemoryStore};
 use types::codec::{Bounded, Text};
 use types::committee::Validator;
 use types::genesis::GenesisAccount;
-use types::number::{Amount, Nonce, SQUARE, Stake, Timestamp};
+use types::hash::{BlockId, TransactionId};
+use types::number::{Amount, Height, Nonce, SQUARE, Stake, Timestamp};
 use types::params::Params;
-use types::transaction::{Action, SystemTransaction, Transaction};
+use types::transaction::{Action, SignedTransaction, Transaction};
 use types::vote::Subject;
 
 use super::*;
-use crate::application::{Building, Execution, ExecutionError::Invalid as Bad, Invalid};
+use chain::{
+    BuildRequest, BuildTicket, Building, Destination, Done, Fatal, Ticket, Work, WorkKind,
+};
 
 mod deep;
 mod forget;
-mod pool;
 mod serve;
 
 /// Unix time at which every test begins.
@@ -61,11 +63,6 @@ fn genesis(members: u8) -> Genesis {
     }
 }
 
-/// The validators' ids, in the order of the committee.
-fn ids(genesis: &Genesis) -> Vec<ValidatorId> {
-    genesis.committee().unwrap().ids().to_vec()
-}
-
 fn transfer(genesis: &Genesis, nonce: u64) -> SignedTransaction {
     transfer_of(genesis, 100, nonce)
 }
@@ -84,6 +81,16 @@ fn transfer_of(genesis: &Genesis, sender: u8, nonce: u64) -> SignedTransaction {
         },
     }
     .sign(&sender)
+}
+
+/// The validators' ids, in the order of the committee.
+fn ids(genesis: &Genesis) -> Vec<ValidatorId> {
+    genesis.committee().unwrap().ids().to_vec()
+}
+
+/// The answer to a piece of work.
+fn done(done: Done) -> Event {
+    Event::Chain(chain::Event::Done(done))
 }
 
 /// A validator with a store in memory, whose effects are performed at once.
@@ -114,7 +121,7 @@ impl Host {
         let genesis = genesis(members);
         let store = MemoryStore::new(&genesis, vm::genesis_writes(&genesis).unwrap()).unwrap();
         let mut setup = Setup::new(&genesis, key(number), vrf(number), Hash32([3; 32])).unwrap();
-        setup.retention.results_ms = 1_000;
+        setup.chain.retention.results_ms = 1_000;
         Self::start(genesis, setup, store, 0, Vec::new())
     }
 
@@ -208,7 +215,7 @@ impl Host {
             let event = work
                 .perform(self.node.rules().clone().as_ref(), &self.store)
                 .unwrap();
-            self.step(event);
+            self.step(done(event));
         }
     }
 
@@ -226,10 +233,10 @@ impl Host {
     }
 
     fn submit(&mut self, transaction: SignedTransaction) {
-        self.step(Event::Submit {
+        self.step(Event::Chain(chain::Event::Submit {
             ticket: Ticket(7),
             transaction: Box::new(transaction),
-        });
+        }));
     }
 
     fn height(&self) -> u64 {
@@ -367,7 +374,7 @@ fn a_failed_execution_stops_the_node_before_any_vote_on_the_block() {
             let event = work
                 .perform(host.node.rules().clone().as_ref(), &host.store)
                 .unwrap();
-            host.step(event);
+            host.step(done(event));
         } else {
             host.now_ms = host.timer.take().unwrap().0;
             host.step(Event::Timer);
@@ -377,8 +384,11 @@ fn a_failed_execution_stops_the_node_before_any_vote_on_the_block() {
         panic!("an execution")
     };
     let (block, before) = (execution.block.id(), votes(&host.log));
-    let result = Execute::Failed(Stop::Panicked("index out of bounds".to_owned()));
-    host.step(Event::Executed { block, result });
+    let panicked = Fatal::Panicked {
+        work: WorkKind::Execution(block),
+        message: "index out of bounds".to_owned(),
+    };
+    host.step(Event::Chain(chain::Event::Failed(panicked)));
     assert!(host.stops()[0].contains("index out of bounds"));
     host.pass(60_000);
     assert_eq!(votes(&host.log), before, "a stopped node says nothing");
@@ -414,22 +424,12 @@ fn a_final_block_that_is_invalid_here_is_a_diverged_state() {
 }
 
 #[test]
-fn a_commit_out_of_turn_stops_the_node() {
-    let mut host = Host::of(1);
-    host.step(Event::Committed {
-        height: Height(9),
-        synced: false,
-    });
-    assert!(host.stops()[0].contains("out of turn"));
-}
-
-#[test]
 fn blocks_ranges_and_nothing_else_are_served_from_the_store() {
     let mut host = Host::of(1);
     host.pass(6_000);
     let height = host.height();
     let Ok(Some(consensus::Message::Range(range))) =
-        application::serve(&host.store, consensus::Request::Range(Height(2)))
+        crate::serve::answer(&host.store, consensus::Request::Range(Height(2)))
     else {
         panic!("a range")
     };
@@ -446,11 +446,11 @@ fn blocks_ranges_and_nothing_else_are_served_from_the_store() {
     );
     let id = last.id();
     assert!(matches!(
-        application::serve(&host.store, consensus::Request::Block(id)),
+        crate::serve::answer(&host.store, consensus::Request::Block(id)),
         Ok(Some(consensus::Message::Block(block))) if block.id() == id
     ));
     let above = consensus::Request::Range(Height(height + 1));
-    assert_eq!(application::serve(&host.store, above), Ok(None));
+    assert_eq!(crate::serve::answer(&host.store, above), Ok(None));
 }
 
 #[test]
@@ -458,63 +458,11 @@ fn keys_that_are_not_those_of_genesis_are_refused() {
     let genesis = genesis(2);
     assert!(matches!(
         Setup::new(&genesis, key(9), vrf(1), Hash32::ZERO),
-        Err(SetupError::Consensus(_))
+        Err(SetupError::Keys(_))
     ));
     assert!(matches!(
         Setup::new(&genesis, key(1), vrf(2), Hash32::ZERO),
         Err(SetupError::VrfKey)
-    ));
-}
-
-#[test]
-fn every_claim_of_a_header_about_its_parent_is_compared() {
-    let mut host = Host::of(1);
-    host.submit(transfer(&host.genesis, 0));
-    host.pass(3_000);
-    let tip = host.store.tip();
-    let parent = application::restore_parent(&host.store).unwrap();
-    assert_eq!(
-        parent, host.node.tip,
-        "what a restart restores is what execution gave"
-    );
-    let building = Building {
-        view: View(999),
-        parent: parent.clone(),
-        branch: state::Branch::decided(tip),
-        timestamp: Timestamp(parent.header.timestamp.0 + 1),
-        proposer: ValidatorId::ZERO,
-        system: Vec::new(),
-        candidates: Vec::new(),
-    };
-    let rules = host.node.rules().clone();
-    let good = building.run(&rules, &host.store).unwrap().block;
-    let run = |change: &dyn Fn(&mut types::block::Header)| {
-        let mut block = good.block().as_ref().clone();
-        change(&mut block.header);
-        let block = types::whole::WholeBlock::new(block).unwrap();
-        let execution = Execution {
-            block,
-            parent: parent.clone(),
-            branch: state::Branch::decided(tip),
-        };
-        execution.run(&rules, &host.store).map(|_| ())
-    };
-    assert!(run(&|_| {}).is_ok());
-    assert!(matches!(
-        run(&|h| h.parent_state_root = Hash32::ZERO),
-        Err(Bad(Invalid::StateRoot { .. }))
-    ));
-    assert!(matches!(
-        run(&|h| h.parent_receipt_root = Hash32::ZERO),
-        Err(Bad(Invalid::ReceiptRoot { .. }))
-    ));
-    assert!(matches!(
-        run(&|h| h.parent_gas_used.0 += 1),
-        Err(Bad(Invalid::GasUsed { .. }))
-    ));
-    assert!(matches!(
-        run(&|h| h.base_fee.0 += 1),
-        Err(Bad(Invalid::Rule(_)))
     ));
 }
 

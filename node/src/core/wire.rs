@@ -2,25 +2,17 @@
 
 use std::sync::Arc;
 
-use borsh::{BorshDeserialize, BorshSerialize};
-use types::codec::{Bounded, CodecError, decode, encode};
-use types::hash::BlobId;
-use types::limits::MAX_FRAME_BYTES;
-use types::transaction::{SignedTransaction, SystemTransaction};
-
-/// Most transactions in one frame.
-pub const MAX_POOL_ITEMS: usize = 32;
-/// Most blobs in one offer.
-pub const MAX_OFFERED_BLOBS: usize = 256;
+use chain::gossip::Gossip;
+use types::codec::encode;
 
 /// What a frame is about; one p2p channel each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Channel {
     /// [`consensus::Message`].
     Consensus,
-    /// [`PoolMessage`].
+    /// [`chain::PoolMessage`].
     Pool,
-    /// [`BlobMessage`].
+    /// [`chain::BlobMessage`].
     Blobs,
 }
 
@@ -43,60 +35,16 @@ impl Frame {
         }
     }
 
-    /// A frame of the pools.
+    /// A frame of the chain.
     #[must_use]
-    pub fn pool(message: &PoolMessage) -> Self {
+    pub fn gossip(message: &Gossip) -> Self {
+        let (channel, bytes) = match message {
+            Gossip::Pool(message) => (Channel::Pool, encode(message)),
+            Gossip::Blobs(message) => (Channel::Blobs, encode(message)),
+        };
         Self {
-            channel: Channel::Pool,
-            bytes: encode(message).into(),
+            channel,
+            bytes: bytes.into(),
         }
     }
-
-    /// A frame about blobs.
-    #[must_use]
-    pub fn blobs(message: &BlobMessage) -> Self {
-        Self {
-            channel: Channel::Blobs,
-            bytes: encode(message).into(),
-        }
-    }
-}
-
-/// Transactions on their way through the committee.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub enum PoolMessage {
-    /// Of accounts.
-    Transactions(Bounded<SignedTransaction, MAX_POOL_ITEMS>),
-    /// Of validators.
-    System(Bounded<SystemTransaction, MAX_POOL_ITEMS>),
-}
-
-impl PoolMessage {
-    /// Reads a frame.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
-        decode(bytes, MAX_FRAME_BYTES)
-    }
-}
-
-/// What validators say about blobs; the bytes themselves are asked for and answered apart from this.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub enum BlobMessage {
-    /// "I have these now." Unproven, and only a hint whom to ask.
-    Have(Bounded<BlobId, MAX_OFFERED_BLOBS>),
-}
-
-impl BlobMessage {
-    /// Reads a frame.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
-        decode(bytes, MAX_FRAME_BYTES)
-    }
-}
-
-/// Asks a validator for one chunk of a blob; answered by the chunk in its encoding, or by nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct ChunkRequest {
-    /// Of which blob.
-    pub blob: BlobId,
-    /// Which chunk.
-    pub chunk: u32,
 }

@@ -1,6 +1,6 @@
 //! The part of the world in which partners run jobs and hosts exchange blobs.
 
-use node::core::{BlobRequest, Event, Ticket};
+use chain::{BlobRequest, Event, Ticket};
 use types::attestation::Outcomes;
 use types::codec::decode;
 use types::hash::{BlobId, ValidatorId};
@@ -45,7 +45,7 @@ impl World {
                         continue;
                     };
                     self.note("submit", host, &transaction.id().0.0);
-                    self.event(
+                    self.chain_event(
                         host,
                         Event::Submit {
                             ticket: Ticket(0),
@@ -60,7 +60,7 @@ impl World {
                     for (id, bytes) in blobs {
                         if self.hosts[host].blobs.insert(id, bytes).is_none() {
                             self.note("blob", host, &id.hash.0);
-                            self.event(host, Event::BlobStored(id))?;
+                            self.chain_event(host, Event::BlobStored(id))?;
                         }
                     }
                 }
@@ -133,9 +133,9 @@ impl World {
             Some(bytes) => {
                 self.hosts[host].blobs.insert(blob, bytes);
                 self.note("fetched", host, &blob.hash.0);
-                self.event(host, Event::BlobStored(blob))
+                self.chain_event(host, Event::BlobStored(blob))
             }
-            None => self.event(host, Event::BlobMissing { blob, from }),
+            None => self.chain_event(host, Event::BlobMissing { blob, from }),
         }
     }
 
@@ -148,6 +148,6 @@ impl World {
         let outcomes = bytes
             .and_then(|bytes| decode::<Outcomes>(bytes, MAX_OUTCOMES_BYTES).ok())
             .map(Box::new);
-        self.event(host, Event::OutcomesRead { blob, outcomes })
+        self.chain_event(host, Event::OutcomesRead { blob, outcomes })
     }
 }

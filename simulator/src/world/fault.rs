@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use node::core::Event;
+use chain::Event;
 
 use crate::judge::Violation;
 use crate::scenario::{CrashPoint, HostId, InjectedFault};
@@ -68,6 +68,6 @@ impl World {
             .filter(|member| *member != own)
             .map(|member| self.ids[member])
             .collect();
-        self.event(host, Event::Peers(others))
+        self.chain_event(host, Event::Peers(others))
     }
 }

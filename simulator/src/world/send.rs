@@ -1,7 +1,8 @@
 //! The part of the world in which frames leave a host: what a liar sends instead, who gets it, and when.
 
+use chain::Destination;
 use consensus::Message;
-use node::core::{Channel, Frame, Target};
+use node::core::{Channel, Frame};
 use types::number::ValidatorIndex;
 
 use crate::judge::Violation;
@@ -14,7 +15,7 @@ impl World {
     pub(super) fn send(
         &mut self,
         from: HostId,
-        to: Target,
+        to: Destination,
         frame: &Frame,
     ) -> Result<(), Violation> {
         let member = self.hosts[from].member;
@@ -43,8 +44,8 @@ impl World {
             Lie::Silence => return Ok(()),
         };
         let targets: Vec<usize> = match to {
-            Target::One(target) => vec![self.member_of(target)],
-            Target::All { except } => (0..self.members.len())
+            Destination::One(target) => vec![self.member_of(target)],
+            Destination::All { except } => (0..self.members.len())
                 .filter(|target| except != Some(self.ids[*target]))
                 .collect(),
         };

@@ -75,7 +75,7 @@ fn next(store: &MemoryStore, writes: Writes) -> Decision {
     let view = Undecided::new(tip).view(store, tip.block).unwrap();
     let diff = Arc::new(compute_diff(&view, block.id(), writes).unwrap());
     Decision {
-        block,
+        block: Arc::new(block),
         diff,
         receipts: Vec::new(),
         finality: None,
@@ -221,10 +221,10 @@ fn what_does_not_follow_the_tip_is_not_committed() {
     let good = next(&store, Writes::from([(key(1), Some(vec![1]))]));
     let commit = |decision: &Decision| store.commit(decision, Durability::Synced);
     let mut other = good.clone();
-    other.block.header.timestamp = Timestamp(77);
+    Arc::make_mut(&mut other.block).header.timestamp = Timestamp(77);
     assert!(matches!(commit(&other), Err(StateError::WrongDiff { .. })));
     let mut other = good.clone();
-    other.block.header.parent_state_root = Hash32([1; 32]);
+    Arc::make_mut(&mut other.block).header.parent_state_root = Hash32([1; 32]);
     other.diff = Arc::new(crate::Diff {
         block: other.block.id(),
         ..(*good.diff).clone()

@@ -128,7 +128,7 @@ pub fn decision(block: Block, diff: Arc<Diff>) -> Decision {
     };
     let receipts = block.body.transactions.iter().map(receipt).collect();
     Decision {
-        block,
+        block: Arc::new(block),
         diff,
         receipts,
         finality,

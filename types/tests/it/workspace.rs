@@ -18,17 +18,29 @@ const EDGES: &[(&str, &[&str])] = &[
     ("rpc", &["types"]),
     ("rpc-server", &["types", "rpc"]),
     (
+        "chain",
+        &[
+            "types",
+            "state",
+            "store",
+            "vm",
+            "blobs",
+            "rpc",
+            "rpc-server",
+        ],
+    ),
+    (
         "node",
         &[
             "types",
             "state",
             "vm",
+            "chain",
             "consensus",
             "store",
             "p2p",
             "blobs",
             "keys",
-            "rpc",
             "rpc-server",
         ],
     ),
@@ -38,7 +50,15 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "simulator",
-        &["types", "state", "vm", "consensus", "node", "partner"],
+        &[
+            "types",
+            "state",
+            "vm",
+            "chain",
+            "consensus",
+            "node",
+            "partner",
+        ],
     ),
     (
         "testnet",
@@ -63,7 +83,7 @@ const TEST_EDGES: &[(&str, &[&str])] = &[
     ("light", &["state"]),
     ("partner", &["state", "rpc-server"]),
     ("cli", &["rpc-server"]),
-    ("node", &["light"]),
+    ("node", &["light", "rpc"]),
     ("testnet", &["blobs"]),
 ];
 

@@ -7,8 +7,10 @@ use super::*;
 
 impl Host {
     fn perform_one(&mut self, work: Work) -> Event {
-        work.perform(self.node.rules().clone().as_ref(), &self.store)
-            .unwrap()
+        done(
+            work.perform(self.node.rules().clone().as_ref(), &self.store)
+                .unwrap(),
+        )
     }
 
     /// Lets time pass and performs everything but commits, until so many wait and the next piece of work is one that
@@ -55,7 +57,10 @@ fn work_whose_state_is_no_longer_kept_is_done_again_on_the_state_there_is() {
             .map(|commit| host.perform_one(commit))
             .collect();
         let outrun = host.perform_one(late);
-        assert!(matches!(outrun, Event::Outrun(_)), "{outrun:?}");
+        assert!(
+            matches!(outrun, Event::Chain(chain::Event::Done(Done::Outrun(_)))),
+            "{outrun:?}"
+        );
         events
             .into_iter()
             .chain([outrun])
@@ -119,9 +124,9 @@ impl Committee {
         let all: BTreeSet<_> = hosts.iter().map(|host| host.node.id()).collect();
         for host in &mut hosts {
             let own = host.node.id();
-            host.step(Event::Peers(
+            host.step(Event::Chain(chain::Event::Peers(
                 all.iter().copied().filter(|peer| *peer != own).collect(),
-            ));
+            )));
         }
         Self {
             hosts,
@@ -147,7 +152,10 @@ impl Committee {
             let works = self.now_ms.is_multiple_of(WORK_MS);
             if let Some(work) = host.work.pop_front_if(|_| works) {
                 let event = host.perform_one(work);
-                self.outrun += usize::from(matches!(event, Event::Outrun(_)));
+                self.outrun += usize::from(matches!(
+                    event,
+                    Event::Chain(chain::Event::Done(Done::Outrun(_)))
+                ));
                 host.step(event);
             }
             let from = host.node.id();
@@ -159,8 +167,8 @@ impl Committee {
                     continue;
                 };
                 let reaches = |peer: &ValidatorId| match to {
-                    Target::One(one) => *peer == one,
-                    Target::All { except } => *peer != from && Some(*peer) != except,
+                    Destination::One(one) => *peer == one,
+                    Destination::All { except } => *peer != from && Some(*peer) != except,
                 };
                 for (at, _) in ids
                     .iter()
@@ -183,7 +191,7 @@ impl Committee {
     fn depth(&self) -> u64 {
         self.hosts
             .iter()
-            .map(|host| u64::try_from(host.node.undecided.len()).unwrap())
+            .map(|host| u64::try_from(host.node.chain.blocks().undecided()).unwrap())
             .min()
             .unwrap()
     }

@@ -5,15 +5,15 @@ use types::vote::{Certificate, Proposal, Statement, Vote};
 
 use super::*;
 
+/// The id of the member at a position.
+fn id_of(host: &Host, index: ValidatorIndex) -> ValidatorId {
+    host.node.rules().committee.id(index).unwrap()
+}
+
 /// The key of a member.
 fn key_of(host: &Host, index: ValidatorIndex) -> SecretKey {
     let member = host.node.rules().committee.member(index).unwrap().key;
     (1..=4).map(key).find(|key| key.public() == member).unwrap()
-}
-
-/// The id of the member at a position.
-fn id_of(host: &Host, index: ValidatorIndex) -> ValidatorId {
-    host.node.rules().committee.id(index).unwrap()
 }
 
 fn others(host: &Host) -> Vec<ValidatorIndex> {
@@ -56,13 +56,16 @@ fn proposal(host: &Host, leader: ValidatorIndex, nullifications: Vec<Certificate
         key_of(host, leader),
         host.node.rules().chain_id,
     );
-    let parent = host.node.tip.clone();
+    let parent = host.node.chain.tip().clone();
     let building = Building {
-        view,
+        request: BuildRequest {
+            ticket: BuildTicket(view.0),
+            parent: parent.id,
+            timestamp: Timestamp(parent.header.timestamp.0 + 1),
+            proposer: id_of(host, leader),
+        },
         branch: state::Branch::decided(host.store.tip()),
-        timestamp: Timestamp(parent.header.timestamp.0 + 1),
         parent,
-        proposer: id_of(host, leader),
         system: Vec::new(),
         candidates: Vec::new(),
     };
@@ -114,9 +117,9 @@ fn the_result_of_a_block_that_consensus_forgot_is_dropped() {
         leader,
         &consensus::Message::Proposal(Box::new(proposal)),
     );
-    assert!(host.node.executed.contains_key(&id) && host.node.undecided.diff(&id).is_some());
+    assert!(host.node.chain.blocks().holds(&id));
     nullify(&mut host, view);
     assert_eq!(host.node.replica.view(), view.next());
-    assert!(host.node.executed.is_empty() && host.node.undecided.is_empty());
+    assert!(host.node.chain.blocks().undecided() == 0);
     assert_eq!(host.stops(), [""; 0]);
 }

@@ -119,7 +119,7 @@ fn sparse(finalised: &[u64], newest_above_tip: usize) -> Sparse {
 }
 
 fn range(store: &Sparse) -> Option<Box<Range>> {
-    match application::serve(store, Request::Range(Height(2))).unwrap()? {
+    match crate::serve::answer(store, Request::Range(Height(2))).unwrap()? {
         Message::Range(range) => Some(range),
         other => panic!("{other:?}"),
     }

@@ -15,7 +15,7 @@ const SLOW_FOR: Duration = Duration::from_mins(10);
 
 /// The patience that a fetch has.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     /// On top of what the transfer takes, for the whole fetch.
     pub grace: Duration,
     /// What the transfer of a chunk takes.
@@ -24,7 +24,7 @@ pub(super) struct Patience {
 
 impl Patience {
     /// That of a node.
-    pub(super) const NODE: Self = Self {
+    pub(crate) const NODE: Self = Self {
         grace: Duration::from_secs(10),
         chunk: Duration::from_millis(BLOB_CHUNK_BYTES * 1_000 / BYTES_PER_SECOND),
     };
@@ -33,13 +33,13 @@ impl Patience {
 /// What is left of the patience with one fetch. What was saved on earlier chunks does not add up, so that a validator
 /// that was quick at first cannot be slow for long.
 #[derive(Debug)]
-pub(super) struct Allowance {
+pub(crate) struct Allowance {
     patience: Patience,
     left: Duration,
 }
 
 impl Allowance {
-    pub(super) fn new(patience: Patience) -> Self {
+    pub(crate) fn new(patience: Patience) -> Self {
         Self {
             patience,
             left: patience.grace,
@@ -47,20 +47,20 @@ impl Allowance {
     }
 
     /// Time for the next chunk.
-    pub(super) fn next_chunk(&mut self) -> Duration {
+    pub(crate) fn next_chunk(&mut self) -> Duration {
         self.left = self.left.min(self.patience.grace) + self.patience.chunk;
         self.left
     }
 
     /// The chunk took that long.
-    pub(super) fn spend(&mut self, time: Duration) {
+    pub(crate) fn spend(&mut self, time: Duration) {
         self.left = self.left.saturating_sub(time);
     }
 }
 
 /// Who is being asked, and who was slow.
 #[derive(Debug, Default)]
-pub(super) struct Holders {
+pub(crate) struct Holders {
     asked: BTreeMap<ValidatorId, usize>,
     /// Until when it is remembered.
     slow: BTreeMap<ValidatorId, Instant>,
@@ -68,7 +68,7 @@ pub(super) struct Holders {
 
 impl Holders {
     /// A fetch begins; false if it must not, because the validator was slow and is being asked already.
-    pub(super) fn begin(&mut self, from: ValidatorId, now: Instant) -> bool {
+    pub(crate) fn begin(&mut self, from: ValidatorId, now: Instant) -> bool {
         self.slow.retain(|_, until| *until > now);
         let asked = self.asked.entry(from).or_default();
         let may = *asked == 0 || !self.slow.contains_key(&from);
@@ -77,7 +77,7 @@ impl Holders {
     }
 
     /// A fetch that began ended.
-    pub(super) fn end(&mut self, from: ValidatorId, slow: bool, now: Instant) {
+    pub(crate) fn end(&mut self, from: ValidatorId, slow: bool, now: Instant) {
         if let Some(asked) = self.asked.get_mut(&from) {
             *asked -= 1;
             if *asked == 0 {

@@ -14,13 +14,27 @@ use types::job::JobRecord;
 use types::limits::MAX_STATE_VALUE_BYTES;
 use types::state_key::StateKey;
 
-use super::Input;
-use crate::backend::NodeBackend;
-use crate::core::{Stop, Work};
-use crate::error::NodeError;
+use crate::backend::ChainBackend;
+use crate::block::{Done, Work};
+use crate::error::Fatal;
+use crate::event::Event;
 
 /// Pieces of work that may wait. The core bounds what it asks for far below this.
 const WAITING_WORK: usize = 4_096;
+
+/// Why a piece of work cannot be queued.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The system gives no thread.
+    #[error("no thread for execution: {0}")]
+    Thread(std::io::Error),
+    /// Too much waits.
+    #[error("execution cannot keep up: {WAITING_WORK} pieces of work wait")]
+    Full,
+    /// The thread has ended.
+    #[error("the execution thread has ended")]
+    Ended,
+}
 
 /// The handle of the worker.
 pub struct Worker {
@@ -29,29 +43,25 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts the thread.
+    /// Starts the thread; its answers go to `answers`.
     pub fn start(
-        backend: &Arc<NodeBackend>,
-        inputs: mpsc::Sender<Input>,
-    ) -> Result<Self, NodeError> {
+        backend: &Arc<ChainBackend>,
+        answers: mpsc::Sender<Event>,
+    ) -> Result<Self, WorkerError> {
         let (queue, work) = sync_channel(WAITING_WORK);
         let backend = backend.clone();
         let thread = std::thread::Builder::new()
             .name("execution".to_owned())
-            .spawn(move || run(&work, &backend, &inputs))
-            .map_err(|error| NodeError::Other(format!("no thread for execution: {error}")))?;
+            .spawn(move || run(&work, &backend, &answers))
+            .map_err(WorkerError::Thread)?;
         Ok(Self { queue, thread })
     }
 
     /// Queues a piece of work.
-    pub fn queue(&self, work: Work) -> Result<(), NodeError> {
+    pub fn queue(&self, work: Work) -> Result<(), WorkerError> {
         self.queue.try_send(work).map_err(|error| match error {
-            TrySendError::Full(_) => {
-                NodeError::Other("execution cannot keep up: too much work waits".to_owned())
-            }
-            TrySendError::Disconnected(_) => {
-                NodeError::Other("the execution thread has ended".to_owned())
-            }
+            TrySendError::Full(_) => WorkerError::Full,
+            TrySendError::Disconnected(_) => WorkerError::Ended,
         })
     }
 
@@ -64,25 +74,25 @@ impl Worker {
     }
 }
 
-fn run(work: &Receiver<Work>, backend: &NodeBackend, inputs: &mpsc::Sender<Input>) {
+fn run(work: &Receiver<Work>, backend: &ChainBackend, answers: &mpsc::Sender<Event>) {
     for piece in work {
-        let committed = match &piece {
-            Work::Commit { decision, .. } => Some(decision.clone()),
-            Work::Execute(_) | Work::Build(_) => None,
-        };
+        let kind = piece.kind();
         let done = catch_unwind(AssertUnwindSafe(|| {
             piece.perform(&backend.rules, &backend.store)
         }));
-        let input = match done {
-            Ok(Ok(event)) => Input::Core(event),
-            Ok(Err(error)) => Input::Failed(error.into()),
-            Err(panic) => Input::Failed(Stop::Panicked(text_of(panic.as_ref())).into()),
+        let event = match done {
+            Ok(Ok(done)) => Event::Done(done),
+            Ok(Err(fatal)) => Event::Failed(fatal),
+            Err(panic) => Event::Failed(Fatal::Panicked {
+                work: kind,
+                message: text_of(panic.as_ref()),
+            }),
         };
-        let failed = matches!(input, Input::Failed(_));
-        if let (Some(decision), false) = (&committed, failed) {
+        if let Event::Done(Done::Committed { decision, .. }) = &event {
             publish(backend, decision);
         }
-        if inputs.blocking_send(input).is_err() || failed {
+        let failed = matches!(event, Event::Failed(_));
+        if answers.blocking_send(event).is_err() || failed {
             return;
         }
     }
@@ -95,7 +105,7 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// Adds what a committed block changed to the event stream.
-fn publish(backend: &NodeBackend, decision: &Decision) {
+fn publish(backend: &ChainBackend, decision: &Decision) {
     let header = &decision.block.header;
     let (height, id) = (header.height, decision.diff.block);
     let transactions = u32::try_from(decision.receipts.len()).unwrap_or(u32::MAX);

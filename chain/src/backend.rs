@@ -105,7 +105,7 @@ impl RecentJobs {
 }
 
 /// The node as the HTTP interface sees it.
-pub struct NodeBackend {
+pub struct ChainBackend {
     /// The chain's rules.
     pub rules: Arc<Rules>,
     /// The genesis.
@@ -126,7 +126,7 @@ pub struct NodeBackend {
     pub live: watch::Receiver<Live>,
 }
 
-impl NodeBackend {
+impl ChainBackend {
     /// Runs a read over the newest decided state on a thread that may wait for the disk.
     async fn read<T: Send + 'static>(
         &self,
@@ -182,7 +182,7 @@ fn refused(error: &MempoolError) -> ApiError {
 }
 
 #[async_trait]
-impl Backend for NodeBackend {
+impl Backend for ChainBackend {
     async fn ready(&self) -> Result<(), ApiError> {
         if self.live.borrow().catching_up {
             return Err(ApiError::unavailable(

@@ -1,24 +1,24 @@
 //! How transactions get around.
 
 use types::block::{Block, Body};
-use types::whole::WholeBlock;
 
 use types::testing::validator_id;
 
 use super::*;
-use crate::application::Built;
+use crate::block::Built;
 
-fn pool_frames(effects: &[Effect]) -> Vec<(Target, PoolMessage)> {
+fn pool_frames(effects: &[Effect]) -> Vec<(Destination, PoolMessage)> {
     let pool = |effect: &Effect| match effect {
-        Effect::Send { to, frame } if frame.channel == Channel::Pool => {
-            Some((*to, PoolMessage::from_bytes(&frame.bytes).unwrap()))
-        }
+        Effect::Send {
+            to,
+            message: Gossip::Pool(message),
+        } => Some((*to, message.clone())),
         _ => None,
     };
     effects.iter().filter_map(pool).collect()
 }
 
-fn transactions(effects: &[Effect]) -> Vec<(Target, Vec<TransactionId>)> {
+fn transactions(effects: &[Effect]) -> Vec<(Destination, Vec<TransactionId>)> {
     let ids = |(to, message)| match message {
         PoolMessage::Transactions(all) => {
             Some((to, all.iter().map(SignedTransaction::id).collect()))
@@ -30,9 +30,9 @@ fn transactions(effects: &[Effect]) -> Vec<(Target, Vec<TransactionId>)> {
 
 fn from(peer: u8, transactions: Vec<SignedTransaction>) -> Event {
     let message = PoolMessage::Transactions(Bounded::new(transactions).unwrap());
-    Event::Frame {
+    Event::Gossip {
         from: validator_id(peer),
-        frame: Frame::pool(&message),
+        message: Gossip::Pool(message),
     }
 }
 
@@ -42,7 +42,7 @@ fn a_transaction_is_passed_on_once_and_not_back() {
     let transaction = transfer(&host.genesis, 0);
     let id = transaction.id();
     host.step(from(2, vec![transaction.clone()]));
-    let all_but = Target::All {
+    let all_but = Destination::All {
         except: Some(validator_id(2)),
     };
     assert_eq!(transactions(&host.seen), [(all_but, vec![id])]);
@@ -74,14 +74,7 @@ fn what_is_not_valid_is_not_passed_on() {
             .iter()
             .any(|effect| matches!(effect, Effect::Answer { result: Err(_), .. }))
     );
-    host.step(Event::Frame {
-        from: validator_id(1),
-        frame: Frame {
-            channel: Channel::Pool,
-            bytes: vec![9; 40].into(),
-        },
-    });
-    assert_eq!(host.stops(), [""; 0]);
+    assert!(host.stops().is_empty());
 }
 
 #[test]
@@ -100,7 +93,7 @@ fn what_was_submitted_here_is_sent_again_until_it_is_final() {
 
     let mut alone = Host::of(1);
     alone.submit(transfer(&alone.genesis, 0));
-    alone.pass(1_500);
+    alone.grow();
     alone.seen.clear();
     alone.pass(60_000);
     assert_eq!(transactions(&alone.seen), [], "final long ago");
@@ -143,7 +136,7 @@ fn who_connects_is_told_what_waits() {
     host.submit(transaction);
     host.seen.clear();
     host.step(Event::Peers([validator_id(2)].into()));
-    let greeted = Target::One(validator_id(2));
+    let greeted = Destination::One(validator_id(2));
     assert!(transactions(&host.seen).contains(&(greeted, vec![id])));
     host.seen.clear();
     host.step(Event::Peers([validator_id(2)].into()));
@@ -171,7 +164,9 @@ fn many_transactions_go_in_frames_that_a_peer_takes() {
 #[test]
 fn the_contributor_publishes_each_output_once() {
     let mut host = Host::of(1);
-    host.pass(3_000);
+    for _ in 0..6 {
+        host.grow();
+    }
     let steps: Vec<_> = pool_frames(&host.seen)
         .into_iter()
         .filter_map(|(_, message)| match message {
@@ -198,10 +193,9 @@ fn what_was_tried_in_vain_is_dropped() {
         header: host.genesis.header(),
         body: Body::default(),
     };
-    let (view, block) = (View(1_000), WholeBlock::new(block).unwrap());
-    host.step(Event::Built(Ok(Box::new(Built {
-        view,
-        block,
+    host.step(Event::Done(Done::Built(Box::new(Built {
+        ticket: BuildTicket(1_000),
+        block: WholeBlock::new(block).unwrap(),
         refused: vec![id],
     }))));
     host.seen.clear();

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use state::StateRead;
+use state::{Diff, StateRead};
 use types::codec::{Bounded, encode};
 use types::hash::{TransactionId, ValidatorId};
 use types::limits::{MAX_BODY_BYTES, ORDINARY_CANDIDATE_BODIES, PROTOCOL_CANDIDATE_BODIES};
@@ -21,8 +21,7 @@ use vm::{
     Verified,
 };
 
-use super::wire::{Frame, MAX_POOL_ITEMS, PoolMessage};
-use crate::application::Executed;
+use crate::gossip::{MAX_POOL_ITEMS, PoolMessage};
 
 /// Time after which a system transaction of ours is sent again, in milliseconds.
 const RESEND_MS: u64 = 2_000;
@@ -54,7 +53,7 @@ struct Again {
 
 /// The waiting transactions of accounts and of validators.
 #[derive(Debug)]
-pub(super) struct Pools {
+pub(crate) struct Pools {
     mempool: Mempool,
     system: SystemPool,
     own_system: Vec<Own<SystemTransaction>>,
@@ -68,11 +67,11 @@ pub(super) struct Pools {
     /// True if something came or went since urgency was looked at.
     changed: bool,
     /// The height whose beacon duty was looked at.
-    pub(super) beacon_looked_at: Option<Height>,
+    pub(crate) beacon_looked_at: Option<Height>,
 }
 
 impl Pools {
-    pub(super) fn new(limits: MempoolLimits) -> Self {
+    pub(crate) fn new(limits: MempoolLimits) -> Self {
         Self {
             mempool: Mempool::new(limits),
             system: SystemPool::default(),
@@ -88,7 +87,7 @@ impl Pools {
     }
 
     /// Takes a transaction that was submitted here. One that waits already is no error.
-    pub(super) fn submit(
+    pub(crate) fn submit(
         &mut self,
         rules: &Rules,
         decided: &dyn StateRead,
@@ -119,7 +118,7 @@ impl Pools {
     }
 
     /// Takes what a validator passed on. What is not taken here is not passed on.
-    pub(super) fn receive(
+    pub(crate) fn receive(
         &mut self,
         rules: &Rules,
         decided: &dyn StateRead,
@@ -155,7 +154,7 @@ impl Pools {
     }
 
     /// True if our statement is on its way already.
-    pub(super) fn has_own(&self, statement: &StoredStatement) -> bool {
+    pub(crate) fn has_own(&self, statement: &StoredStatement) -> bool {
         let is_it = |own: &Own<SystemTransaction>| match &own.item {
             SystemTransaction::Stored {
                 statement: other, ..
@@ -166,7 +165,7 @@ impl Pools {
     }
 
     /// True if our output of a beacon step is on its way already.
-    pub(super) fn has_own_output(&self, step: BeaconStep) -> bool {
+    pub(crate) fn has_own_output(&self, step: BeaconStep) -> bool {
         let is_it = |own: &Own<SystemTransaction>| match &own.item {
             SystemTransaction::Beacon { step: other, .. } => *other == step,
             SystemTransaction::Stored { .. } => false,
@@ -175,7 +174,7 @@ impl Pools {
     }
 
     /// Takes a system transaction of ours.
-    pub(super) fn add_own(
+    pub(crate) fn add_own(
         &mut self,
         rules: &Rules,
         decided: &dyn StateRead,
@@ -198,19 +197,15 @@ impl Pools {
     }
 
     /// A block was decided: what it holds, or makes useless, goes.
-    pub(super) fn decided(
+    pub(crate) fn decided(
         &mut self,
         rules: &Rules,
         decided: &dyn StateRead,
-        executed: &Executed,
+        diff: &Diff,
     ) -> Result<(), Fault> {
         self.changed = true;
-        self.mempool.recheck(
-            rules,
-            decided,
-            executed.diff.height,
-            executed.diff.writes.keys(),
-        )?;
+        self.mempool
+            .recheck(rules, decided, diff.height, diff.writes.keys())?;
         self.system.recheck(decided)?;
         let step = Beacon::read(decided)?.step;
         let mut kept = Vec::new();
@@ -235,7 +230,7 @@ impl Pools {
     }
 
     /// What a block on the state `view` is built from.
-    pub(super) fn candidates(
+    pub(crate) fn candidates(
         &self,
         rules: &Rules,
         view: &dyn StateRead,
@@ -249,7 +244,7 @@ impl Pools {
     }
 
     /// A block was tried with these in vain: they go, so that each is tried for nothing once.
-    pub(super) fn refused(&mut self, refused: &[TransactionId]) {
+    pub(crate) fn refused(&mut self, refused: &[TransactionId]) {
         self.changed |= !refused.is_empty();
         for id in refused {
             self.mempool.drop_one(id);
@@ -257,21 +252,21 @@ impl Pools {
     }
 
     /// The frames that are due, each with who it came from.
-    pub(super) fn flood(&mut self, now_ms: u64) -> Vec<(Frame, Option<ValidatorId>)> {
+    pub(crate) fn flood(&mut self, now_ms: u64) -> Vec<(PoolMessage, Option<ValidatorId>)> {
         self.queue_again(now_ms);
         let mut frames = Vec::new();
         for (from, batch) in batches(&mut self.outgoing) {
             frames.extend(
                 Bounded::new(batch)
                     .ok()
-                    .map(|all| (Frame::pool(&PoolMessage::Transactions(all)), from)),
+                    .map(|all| (PoolMessage::Transactions(all), from)),
             );
         }
         for (from, batch) in batches(&mut self.outgoing_system) {
             frames.extend(
                 Bounded::new(batch)
                     .ok()
-                    .map(|all| (Frame::pool(&PoolMessage::System(all)), from)),
+                    .map(|all| (PoolMessage::System(all), from)),
             );
         }
         frames
@@ -312,7 +307,7 @@ impl Pools {
     }
 
     /// When something is to be sent again.
-    pub(super) fn next_wake_ms(&self) -> Option<u64> {
+    pub(crate) fn next_wake_ms(&self) -> Option<u64> {
         let submitted = self
             .submitted
             .values()
@@ -325,7 +320,7 @@ impl Pools {
     }
 
     /// What a validator that has just connected may have missed, the best paid first.
-    pub(super) fn greeting(&self) -> Vec<Frame> {
+    pub(crate) fn greeting(&self) -> Vec<PoolMessage> {
         let mut bytes = 0;
         let fits = |candidate: &&Verified| {
             bytes += candidate.bytes();
@@ -342,24 +337,16 @@ impl Pools {
             .collect();
         let mut frames = Vec::new();
         for (_, batch) in batches(&mut transactions) {
-            frames.extend(
-                Bounded::new(batch)
-                    .ok()
-                    .map(|all| Frame::pool(&PoolMessage::Transactions(all))),
-            );
+            frames.extend(Bounded::new(batch).ok().map(PoolMessage::Transactions));
         }
         for (_, batch) in batches(&mut system) {
-            frames.extend(
-                Bounded::new(batch)
-                    .ok()
-                    .map(|all| Frame::pool(&PoolMessage::System(all))),
-            );
+            frames.extend(Bounded::new(batch).ok().map(PoolMessage::System));
         }
         frames
     }
 
     /// Whether a block should follow soon, if that changed since it was last asked.
-    pub(super) fn urgency_changed(
+    pub(crate) fn urgency_changed(
         &mut self,
         decided: &dyn StateRead,
     ) -> Result<Option<bool>, Fault> {
@@ -372,7 +359,7 @@ impl Pools {
         Ok(changed.then_some(urgent))
     }
 
-    pub(super) fn mempool(&self) -> &Mempool {
+    pub(crate) fn mempool(&self) -> &Mempool {
         &self.mempool
     }
 }

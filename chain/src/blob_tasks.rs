@@ -1,10 +1,11 @@
 //! Moving blobs: fetching from validators, answering them, reading lists of outcomes, removing.
+//!
+//! Every chunk is verified before it is stored. How a validator is reached is the host's: see [`ChunkSource`].
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use blobs::{BlobStore, StoreError};
-use p2p::RequestError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use types::attestation::Outcomes;
@@ -12,32 +13,54 @@ use types::codec::{decode, encode};
 use types::hash::{BlobId, ValidatorId};
 use types::limits::MAX_OUTCOMES_BYTES;
 
-use super::Input;
-use super::holders::{Allowance, Holders, Patience};
-use crate::core::{BlobRequest, ChunkRequest, Event};
+use crate::blob_book::BlobRequest;
+use crate::event::Event;
+use crate::gossip::ChunkRequest;
+use crate::patience::{Allowance, Holders, Patience};
 
 /// Blobs that are fetched at once.
 const FETCHING: usize = 8;
 /// Largest encoded request for a chunk, in bytes.
 const MAX_CHUNK_REQUEST_BYTES: usize = 64;
 
+/// The network, as far as blobs need it.
+pub trait ChunkSource: Clone + Send + Sync + 'static {
+    /// Asks a validator for a chunk by the bytes of a [`ChunkRequest`]; gives the bytes of its answer.
+    fn ask(
+        &self,
+        from: ValidatorId,
+        request: Vec<u8>,
+    ) -> impl Future<Output = Result<Vec<u8>, AskError>> + Send;
+}
+
+/// Why a validator gave no chunk.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// It took too long.
+    #[error("it took too long")]
+    Slow,
+    /// It is not connected, or does not answer.
+    #[error(transparent)]
+    Refused(Box<dyn std::error::Error + Send + Sync>),
+}
+
 /// Starts tasks that move blobs.
-pub struct BlobTasks {
+pub struct BlobTasks<N> {
     store: BlobStore,
-    network: p2p::Handle,
-    inputs: mpsc::Sender<Input>,
+    network: N,
+    events: mpsc::Sender<Event>,
     fetching: Arc<Semaphore>,
     holders: Arc<Mutex<Holders>>,
 }
 
-impl BlobTasks {
-    /// Over a store and a network; results go to `inputs`.
-    pub fn new(store: BlobStore, network: p2p::Handle, inputs: mpsc::Sender<Input>) -> Self {
+impl<N: ChunkSource> BlobTasks<N> {
+    /// Over a store and a network; results go to `events`.
+    pub fn new(store: BlobStore, network: N, events: mpsc::Sender<Event>) -> Self {
         let (fetching, holders) = (Arc::new(Semaphore::new(FETCHING)), Arc::default());
         Self {
             store,
             network,
-            inputs,
+            events,
             fetching,
             holders,
         }
@@ -66,23 +89,23 @@ impl BlobTasks {
         let Ok(request) = decode::<ChunkRequest>(bytes, MAX_CHUNK_REQUEST_BYTES) else {
             return;
         };
-        let (store, inputs) = (self.store.clone(), self.inputs.clone());
+        let (store, events) = (self.store.clone(), self.events.clone());
         tokio::task::spawn_blocking(move || {
             match store.encode_chunk(request.blob, request.chunk) {
                 Ok(chunk) => {
                     // Whoever asked may have given up.
                     let _ = reply.send(chunk);
                 }
-                Err(error) => report_rot(&inputs, &error),
+                Err(error) => report_rot(&events, &error),
             }
         });
     }
 
     fn fetch(&self, blob: BlobId, from: ValidatorId) {
-        let (store, network, inputs) = (
+        let (store, network, events) = (
             self.store.clone(),
             self.network.clone(),
-            self.inputs.clone(),
+            self.events.clone(),
         );
         let (fetching, holders) = (self.fetching.clone(), self.holders.clone());
         let begins = locked(&holders).begin(from, Instant::now());
@@ -92,30 +115,34 @@ impl BlobTasks {
                 let Ok(_permit) = fetching.acquire_owned().await else {
                     return;
                 };
-                let ask = |request| network.request(from, request);
+                let ask = |request| network.ask(from, request);
                 let fetched = fetch(&store, blob, Patience::NODE, ask).await;
-                locked(&holders).end(from, matches!(fetched, Err(Failed::Slow)), Instant::now());
+                locked(&holders).end(
+                    from,
+                    matches!(fetched, Err(Failed::Ask(AskError::Slow))),
+                    Instant::now(),
+                );
                 match fetched {
                     Ok(()) => event = Event::BlobStored(blob),
                     Err(reason) => {
-                        tracing::debug!(blob = %blob.hash, %from, %reason, "blob not fetched")
+                        tracing::debug!(blob = %blob.hash, from = from.0, %reason, "blob not fetched")
                     }
                 }
             }
             // A closed channel means that the node stops.
-            let _ = inputs.send(Input::Core(event)).await;
+            let _ = events.send(event).await;
         });
     }
 
     fn read_outcomes(&self, blob: BlobId) {
-        let (store, inputs) = (self.store.clone(), self.inputs.clone());
+        let (store, events) = (self.store.clone(), self.events.clone());
         tokio::task::spawn_blocking(move || {
             let small =
                 usize::try_from(blob.length).is_ok_and(|length| length <= MAX_OUTCOMES_BYTES);
             let bytes = if small {
                 store
                     .read(blob)
-                    .inspect_err(|error| report_rot(&inputs, error))
+                    .inspect_err(|error| report_rot(&events, error))
                     .ok()
             } else {
                 None
@@ -123,17 +150,17 @@ impl BlobTasks {
             let outcomes = bytes
                 .and_then(|bytes| decode::<Outcomes>(&bytes, MAX_OUTCOMES_BYTES).ok())
                 .map(Box::new);
-            let _ = inputs.blocking_send(Input::Core(Event::OutcomesRead { blob, outcomes }));
+            let _ = events.blocking_send(Event::OutcomesRead { blob, outcomes });
         });
     }
 }
 
 /// Tells the core of a blob that has changed on disk and was dropped.
-fn report_rot(inputs: &mpsc::Sender<Input>, error: &StoreError) {
+fn report_rot(events: &mpsc::Sender<Event>, error: &StoreError) {
     if let StoreError::Corrupt(blob) = error {
         tracing::error!(%error, "bit rot");
         // A closed channel means that the node stops.
-        let _ = inputs.blocking_send(Input::Core(Event::BlobLost(*blob)));
+        let _ = events.blocking_send(Event::BlobLost(*blob));
     }
 }
 
@@ -144,12 +171,9 @@ fn locked(holders: &Mutex<Holders>) -> MutexGuard<'_, Holders> {
 /// Why a blob was not fetched. The chunks that came are kept.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
-    /// The holder took too long.
-    #[error("it took too long")]
-    Slow,
-    /// The holder does not give it.
+    /// The holder gives no chunk, or takes too long over all of them.
     #[error(transparent)]
-    Refused(RequestError),
+    Ask(#[from] AskError),
     /// What the holder gave is not the chunk, or it cannot be stored.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -161,18 +185,9 @@ enum Failed {
     Incomplete,
 }
 
-impl From<RequestError> for Failed {
-    fn from(error: RequestError) -> Self {
-        match error {
-            RequestError::Timeout(_) => Self::Slow,
-            other => Self::Refused(other),
-        }
-    }
-}
-
 /// Fetches the chunks that are missing, one after the other, each verified before it is stored, for as long as the
 /// patience lasts.
-async fn fetch<A: Future<Output = Result<Vec<u8>, RequestError>>>(
+async fn fetch<A: Future<Output = Result<Vec<u8>, AskError>>>(
     store: &BlobStore,
     blob: BlobId,
     patience: Patience,
@@ -185,7 +200,7 @@ async fn fetch<A: Future<Output = Result<Vec<u8>, RequestError>>>(
         let answer = ask(encode(&ChunkRequest { blob, chunk }));
         let bytes = timeout(allowance.next_chunk(), answer)
             .await
-            .map_err(|_| Failed::Slow)??;
+            .map_err(|_| Failed::Ask(AskError::Slow))??;
         allowance.spend(asked.elapsed());
         let store = store.clone();
         let put = tokio::task::spawn_blocking(move || store.put_chunk(blob, chunk, &bytes));
@@ -232,7 +247,7 @@ mod tests {
         };
         let began = Instant::now();
         let slow = fetch(&ours, blob, patience, dripping).await;
-        assert!(matches!(slow, Err(Failed::Slow)), "{slow:?}");
+        assert!(matches!(slow, Err(Failed::Ask(AskError::Slow))), "{slow:?}");
         assert!(
             began.elapsed() < Duration::from_millis(4 * 1_200),
             "before all of it has dripped in"
@@ -244,18 +259,5 @@ mod tests {
             .unwrap();
         assert!(ours.has(blob));
         assert_eq!(*asked.borrow(), [1, 2, 3]);
-    }
-
-    #[test]
-    fn a_request_that_times_out_is_slow_and_one_that_is_refused_is_not() {
-        let from = types::testing::validator_id(1);
-        assert!(matches!(
-            Failed::from(RequestError::Timeout(from)),
-            Failed::Slow
-        ));
-        assert!(matches!(
-            Failed::from(RequestError::NotConnected(from)),
-            Failed::Refused(_)
-        ));
     }
 }

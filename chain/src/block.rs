@@ -1,0 +1,471 @@
+//! One block's life, from top to bottom: it is built and handed to whoever orders blocks, executed, decided, committed.
+//!
+//! ```text
+//! Blocks::build ─► Work::Build ─► Done::Built ─► (the host proposes it)
+//! Blocks::execute ─► Work::Execute ─► Done::Executed ─► Blocks::keep ─► (the host votes on it)
+//! Blocks::decide ─► Work::Commit ─► Done::Committed ─► Blocks::committed
+//! Blocks::retain drops blocks that the host has forgotten
+//! ```
+//!
+//! Undecided blocks live side by side: each has its own diff on top of its parent's. A piece of [`Work`] owns its
+//! values, so that it runs on another thread over a snapshot of the store, or after a virtual delay in a simulator.
+//! What this file leaves out: who orders blocks and why one is decided.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use state::{
+    Branch, ChainStore, DecidedState, Decision, Diff, Durability, StateError, Undecided,
+    compute_diff,
+};
+use types::block::{Block, Header};
+use types::hash::{BlockId, TransactionId, ValidatorId};
+use types::limits::MAX_BUILD_DEPTH;
+use types::number::{Height, Timestamp};
+use types::transaction::{SystemTransaction, TransactionReceipt};
+use types::vote::Certificate;
+use types::whole::WholeBlock;
+use vm::{Rules, Verified};
+
+use crate::error::{ExecutionError, Fatal, Invalid, WorkKind};
+use crate::parent::Parent;
+use crate::pools::Pools;
+
+/// Heights between two commits that are made durable at once. Blocks between them are lost in a crash of the machine
+/// and executed again.
+const SYNC_EVERY: u64 = 16;
+
+/// The host's name for a build request; comes back with the block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BuildTicket(pub u64);
+
+/// What the host asks to be built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BuildRequest {
+    /// The host's name for this request.
+    pub ticket: BuildTicket,
+    /// The block to build on: executed here, or the store's last one.
+    pub parent: BlockId,
+    /// The new block's timestamp.
+    pub timestamp: Timestamp,
+    /// The validator that proposes it.
+    pub proposer: ValidatorId,
+}
+
+/// A block to be built.
+#[derive(Debug)]
+pub struct Building {
+    /// What was asked for.
+    pub request: BuildRequest,
+    /// The block below, as the new header must show it.
+    pub parent: Parent,
+    /// The undecided blocks up to the parent.
+    pub branch: Branch,
+    /// System transactions to include.
+    pub system: Vec<SystemTransaction>,
+    /// Transactions of accounts, in the order in which they are tried.
+    pub candidates: Vec<Verified>,
+}
+
+/// A block that was built.
+#[derive(Debug)]
+pub struct Built {
+    /// The host's name for the request.
+    pub ticket: BuildTicket,
+    /// The block.
+    pub block: WholeBlock,
+    /// Candidates that cannot be included and are not worth another try.
+    pub refused: Vec<TransactionId>,
+}
+
+/// A block to be executed.
+#[derive(Debug)]
+pub struct Execution {
+    /// The block.
+    pub block: WholeBlock,
+    /// The block below.
+    pub parent: Parent,
+    /// The undecided blocks up to the parent.
+    pub branch: Branch,
+}
+
+/// An executed block, kept until it is committed or forgotten.
+#[derive(Debug, Clone)]
+pub struct Executed {
+    /// The block.
+    pub block: WholeBlock,
+    /// What it changes in the state.
+    pub diff: Arc<Diff>,
+    /// The receipts of its transactions, in their order.
+    pub receipts: Vec<TransactionReceipt>,
+    /// The state root, receipt root and gas that its children's headers must show.
+    pub shown: Parent,
+    /// True if the next block should follow soon.
+    pub urgent: bool,
+}
+
+/// Work that takes long: done one piece after the other, in the order in which it was asked for.
+#[derive(Debug)]
+pub enum Work {
+    /// Execute a block.
+    Execute(Execution),
+    /// Build a block.
+    Build(Building),
+    /// Write a decided block into the store.
+    Commit {
+        /// The block and what it changed; shared with whoever tells others of it.
+        decision: Arc<Decision>,
+        /// True if the write must be durable before it is answered.
+        sync: bool,
+    },
+}
+
+/// The answer to a piece of [`Work`].
+#[derive(Debug)]
+pub enum Done {
+    /// Answers [`Work::Execute`].
+    Executed {
+        /// The block.
+        block: BlockId,
+        /// Its result, or the rule that it broke.
+        result: Result<Box<Executed>, Invalid>,
+    },
+    /// Answers [`Work::Build`].
+    Built(Box<Built>),
+    /// Answers [`Work::Execute`] or [`Work::Build`] that waited for so many commits that its state is no longer kept.
+    /// It is to be asked for again, on what is decided now.
+    Outrun(Outrun),
+    /// Answers [`Work::Commit`]: the store ends in this block.
+    Committed {
+        /// The block and what it changed.
+        decision: Arc<Decision>,
+        /// True if it is durable.
+        synced: bool,
+    },
+}
+
+/// Work whose state is no longer kept. Nobody's mistake.
+#[derive(Debug)]
+pub enum Outrun {
+    /// This block was to be executed.
+    Execution(WholeBlock),
+    /// This was to be built.
+    Building(BuildRequest),
+}
+
+/// The undecided blocks that were executed here, above the store's last one.
+#[derive(Debug)]
+pub struct Blocks {
+    undecided: Undecided,
+    executed: BTreeMap<BlockId, Executed>,
+    /// Blocks whose execution was asked for, with their parents.
+    executing: BTreeMap<BlockId, BlockId>,
+    /// The store's last block.
+    tip: Parent,
+    /// Decided blocks on their way into the store, lowest first.
+    committing: VecDeque<BlockId>,
+    /// Height of the last commit that was asked to be durable.
+    synced: Height,
+}
+
+impl Blocks {
+    /// No undecided blocks above the store's last one.
+    pub fn restore(store: &impl ChainStore) -> Result<Self, StateError> {
+        let tip = Parent::restore(store)?;
+        Ok(Self {
+            undecided: Undecided::new(store.tip()),
+            executed: BTreeMap::new(),
+            executing: BTreeMap::new(),
+            synced: tip.header.height,
+            tip,
+            committing: VecDeque::new(),
+        })
+    }
+
+    /// The store's last block.
+    #[must_use]
+    pub fn tip(&self) -> &Parent {
+        &self.tip
+    }
+
+    /// Undecided blocks that were executed here.
+    #[must_use]
+    pub fn undecided(&self) -> usize {
+        self.executed.len()
+    }
+
+    /// True if the block was executed here and is not committed yet.
+    #[must_use]
+    pub fn holds(&self, block: &BlockId) -> bool {
+        self.executed.contains_key(block)
+    }
+
+    /// A block to build or execute on, with the undecided blocks up to it; `None` if nothing that descends from it can
+    /// be decided any more.
+    fn below(&self, id: &BlockId) -> Option<(Parent, Branch)> {
+        let parent = if self.tip.id == *id {
+            &self.tip
+        } else {
+            &self.executed.get(id)?.shown
+        };
+        Some((parent.clone(), self.undecided.branch(parent.id).ok()?))
+    }
+
+    // 1. Build, and hand over what was built.
+
+    /// Has a block built; `None` if its parent cannot be decided any more. At [`MAX_BUILD_DEPTH`] above the store's
+    /// last block and deeper it is built empty, not refused: the blocks below may need it to become final.
+    pub(crate) fn build(
+        &self,
+        rules: &Rules,
+        pools: &Pools,
+        state: &dyn DecidedState,
+        request: BuildRequest,
+    ) -> Result<Option<Work>, Fatal> {
+        let Some((parent, branch)) = self.below(&request.parent) else {
+            return Ok(None);
+        };
+        let (height, tip) = (parent.header.height.0, self.tip.header.height.0);
+        let (system, candidates) = if height.saturating_sub(tip) >= MAX_BUILD_DEPTH {
+            (Vec::new(), Vec::new())
+        } else {
+            // Its state is surely kept: the store may be ahead of us, but not of the parent.
+            pools.candidates(rules, &branch.clone().over(state))?
+        };
+        Ok(Some(Work::Build(Building {
+            request,
+            parent,
+            branch,
+            system,
+            candidates,
+        })))
+    }
+
+    // 2. Execute.
+
+    /// Has a block executed, unless it descends from one that can never be decided.
+    pub fn execute(&mut self, block: WholeBlock) -> Result<Work, Invalid> {
+        let Some((parent, branch)) = self.below(&block.header.parent) else {
+            return Err(Invalid::DeadBranch(block.id()));
+        };
+        self.executing.insert(block.id(), parent.id);
+        Ok(Work::Execute(Execution {
+            block,
+            parent,
+            branch,
+        }))
+    }
+
+    /// The execution of a block ended, with whatever result.
+    pub fn execution_ended(&mut self, block: &BlockId) {
+        self.executing.remove(block);
+    }
+
+    /// Keeps the result of an execution; false if its parent is neither undecided nor the store's last block any more:
+    /// then nothing that descends from it can be decided.
+    pub fn keep(&mut self, mut executed: Executed) -> Result<bool, Fatal> {
+        if self.undecided.at(&executed.diff.parent).is_none() {
+            return Ok(false);
+        }
+        let id = executed.block.id();
+        self.undecided.insert(Arc::unwrap_or_clone(executed.diff))?;
+        let Some(shared) = self.undecided.diff(&id) else {
+            return Ok(false);
+        };
+        executed.diff = Arc::clone(shared);
+        self.executed.insert(id, executed);
+        Ok(true)
+    }
+
+    // 3. Decide.
+
+    /// A block is decided: has it written. Blocks are decided in the order of their heights. `finality` proves it to
+    /// others; only a block with its own proof is made durable at once.
+    pub fn decide(
+        &mut self,
+        block: &BlockId,
+        finality: Option<Certificate>,
+    ) -> Result<Work, Fatal> {
+        let Some(executed) = self.executed.get_mut(block) else {
+            return Err(Fatal::NotExecuted(*block));
+        };
+        let height = executed.block.header.height;
+        let sync = finality.is_some() && height.0 >= self.synced.0.saturating_add(SYNC_EVERY);
+        if sync {
+            self.synced = height;
+        }
+        self.committing.push_back(*block);
+        let decision = Arc::new(Decision {
+            block: Arc::clone(executed.block.block()),
+            diff: Arc::clone(&executed.diff),
+            // Nobody reads them here any more.
+            receipts: std::mem::take(&mut executed.receipts),
+            finality,
+        });
+        Ok(Work::Commit { decision, sync })
+    }
+
+    // 4. Commit.
+
+    /// The store holds a decided block: it is the tip now, and its siblings go.
+    pub fn committed(&mut self, decision: &Decision) -> Result<(), Fatal> {
+        let found = decision.diff.block;
+        let expected = self.committing.pop_front();
+        if expected != Some(found) {
+            return Err(Fatal::OutOfTurn { found, expected });
+        }
+        let executed = self.executed.remove(&found);
+        let executed = executed.ok_or(Fatal::NotExecuted(found))?;
+        self.undecided.decide(found)?;
+        assert_eq!(
+            executed.shown.header.parent, self.tip.id,
+            "the store grows by one block at a time"
+        );
+        self.tip = executed.shown;
+        let undecided = &self.undecided;
+        self.executed.retain(|id, _| undecided.diff(id).is_some());
+        Ok(())
+    }
+
+    /// Drops the blocks that the host does not need any more, unless they are on their way into the store or below
+    /// something that is still needed.
+    pub fn retain(&mut self, is_needed: impl Fn(&BlockId) -> bool) {
+        let needed = |id: &BlockId| is_needed(id) || self.committing.contains(id);
+        if self.executed.keys().all(needed) {
+            return;
+        }
+        let roots = self.executed.keys().filter(|id| needed(id));
+        let roots = roots.chain(self.executing.values());
+        let mut kept = BTreeSet::new();
+        for root in roots {
+            let mut at = *root;
+            while let Some(executed) = self.executed.get(&at)
+                && kept.insert(at)
+            {
+                at = executed.block.header.parent;
+            }
+        }
+        self.undecided.retain(&kept);
+        self.executed.retain(|id, _| kept.contains(id));
+    }
+}
+
+// What the work does, on whatever thread.
+
+impl Building {
+    /// Builds the block: only transactions that are valid on top of the parent.
+    pub fn run(self, rules: &Rules, decided: &dyn DecidedState) -> Result<Built, Fatal> {
+        let (request, parent) = (self.request, self.parent);
+        let built = vm::build(
+            rules,
+            &self.branch.over(decided),
+            &parent.header,
+            request.proposer,
+            request.timestamp,
+            &self.system,
+            &self.candidates,
+        )?;
+        let (body, refused) = (built.body, built.refused);
+        let height = parent.header.height.next();
+        let header = Header {
+            protocol_version: rules.params.protocol_version,
+            chain_id: rules.chain_id,
+            height,
+            parent: parent.id,
+            timestamp: request.timestamp,
+            proposer: request.proposer,
+            transaction_root: body.root(),
+            base_fee: rules.params.min_fee,
+            next_committee: rules.next_committee(height),
+            parent_state_root: parent.state_root,
+            parent_receipt_root: parent.receipt_root,
+            parent_gas_used: parent.gas,
+        };
+        let block = WholeBlock::new(Block { header, body });
+        Ok(Built {
+            ticket: request.ticket,
+            block: block.ok_or(Fatal::BuiltTooLarge { height })?,
+            refused,
+        })
+    }
+}
+
+impl Execution {
+    /// Executes the block. The header's commitments to its parent are compared with the parent's execution here.
+    pub fn run(
+        self,
+        rules: &Rules,
+        decided: &dyn DecidedState,
+    ) -> Result<Executed, ExecutionError> {
+        let (block, parent) = (self.block, self.parent);
+        parent.check_child(&block.header)?;
+        let view = self.branch.over(decided);
+        let executed = match vm::execute(rules, &view, &parent.header, &block) {
+            Ok(executed) => executed,
+            Err(vm::BlockError::Fault(fault)) => return Err(fault.into()),
+            Err(error) => return Err(Invalid::Rule(error).into()),
+        };
+        let diff = compute_diff(&view, block.id(), executed.writes)?;
+        let shown = Parent {
+            id: block.id(),
+            header: block.header.clone(),
+            state_root: diff.root(),
+            receipt_root: executed.receipt_root,
+            gas: executed.gas,
+        };
+        Ok(Executed {
+            block,
+            diff: Arc::new(diff),
+            receipts: executed.receipts,
+            shown,
+            urgent: executed.urgent,
+        })
+    }
+}
+
+impl Work {
+    /// What it is, for whoever reports that it failed.
+    #[must_use]
+    pub fn kind(&self) -> WorkKind {
+        match self {
+            Self::Execute(execution) => WorkKind::Execution(execution.block.id()),
+            Self::Build(building) => WorkKind::Building(building.parent.id),
+            Self::Commit { decision, .. } => WorkKind::Commit(decision.diff.block),
+        }
+    }
+
+    /// Does it and gives the answer. An error is no verdict on a block: the host must stop.
+    pub fn perform(self, rules: &Rules, store: &impl ChainStore) -> Result<Done, Fatal> {
+        let is_kept = |branch: &Branch| branch.base_height() >= store.oldest();
+        Ok(match self {
+            Self::Execute(execution) if !is_kept(&execution.branch) => {
+                Done::Outrun(Outrun::Execution(execution.block))
+            }
+            Self::Build(building) if !is_kept(&building.branch) => {
+                Done::Outrun(Outrun::Building(building.request))
+            }
+            Self::Execute(execution) => {
+                let block = execution.block.id();
+                let result = match execution.run(rules, store) {
+                    Ok(executed) => Ok(Box::new(executed)),
+                    Err(ExecutionError::Invalid(invalid)) => Err(invalid),
+                    Err(ExecutionError::Fatal(fatal)) => return Err(fatal),
+                };
+                Done::Executed { block, result }
+            }
+            Self::Build(building) => Done::Built(Box::new(building.run(rules, store)?)),
+            Self::Commit { decision, sync } => {
+                let durability = if sync {
+                    Durability::Synced
+                } else {
+                    Durability::Buffered
+                };
+                store.commit(&decision, durability)?;
+                Done::Committed {
+                    decision,
+                    synced: sync,
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,297 @@
+//! The chain's deciding half: undecided blocks, transaction pools, blob book and a validator's duties, without clock,
+//! thread, file or socket.
+//!
+//! A host drives it in three ways, and performs the [`Effect`]s of each call in their order:
+//!
+//! 1. It gives orders about blocks: [`Chain::build`] on this parent, [`Chain::execute`] this block, [`Chain::decide`]
+//!    that this block is final, [`Chain::retain`] only these.
+//! 2. It tells what happened, with [`Chain::step`]: answers to work, gossip, submissions, blobs.
+//! 3. After any number of both it calls [`Chain::settle`] once, and wakes the chain at [`Chain::next_wake`].
+//!
+//! What it promises: executions, buildings and commits are asked for in an order in which they can be done one after
+//! the other; a block is reported as valid only if it was executed here on the state of its parent; after
+//! [`Effect::Stop`] nothing is promised. What it leaves out: who orders blocks, how they are agreed on, what a network is.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use state::{ChainStore, DecidedState};
+use types::codec::{Bounded, decode};
+use types::hash::{BlobId, BlockId, ValidatorId};
+use types::job::JobRecord;
+use types::limits::MAX_STATE_VALUE_BYTES;
+use types::state_key::StateKey;
+use types::time::{Monotonic, Now};
+use types::vote::Certificate;
+use types::whole::WholeBlock;
+use vm::Rules;
+
+use crate::blob_book::BlobBook;
+use crate::block::{Blocks, BuildRequest, Done, Executed, Outrun};
+use crate::duty;
+use crate::effect::{Destination, Effect};
+use crate::error::{Fatal, Invalid};
+use crate::event::Event;
+use crate::gossip::{BlobMessage, Gossip};
+use crate::parent::Parent;
+use crate::pools::Pools;
+use crate::setup::Setup;
+
+#[cfg(test)]
+mod tests;
+
+/// A chain on one machine.
+#[derive(Debug)]
+pub struct Chain {
+    setup: Setup,
+    blocks: Blocks,
+    pools: Pools,
+    book: BlobBook,
+    peers: BTreeSet<ValidatorId>,
+}
+
+impl Chain {
+    /// Starts from what is on disk: the store and the blobs.
+    pub fn start(
+        setup: Setup,
+        now: Now,
+        store: &impl ChainStore,
+        blobs: BTreeSet<BlobId>,
+    ) -> Result<Self, Fatal> {
+        let own = Some(setup.own.id);
+        let mut book = BlobBook::new(own, setup.retention, blobs, now.unix.0);
+        for id in vm::query::live_jobs(store)? {
+            if let Some(record) = vm::query::job(store, &id)? {
+                book.job_changed(&record, now.unix.0);
+            }
+        }
+        Ok(Self {
+            blocks: Blocks::restore(store)?,
+            pools: Pools::new(setup.mempool),
+            book,
+            peers: BTreeSet::new(),
+            setup,
+        })
+    }
+
+    /// Has a block built. Nothing is asked for if its parent can never be decided.
+    pub fn build(&self, state: &dyn DecidedState, request: BuildRequest) -> Vec<Effect> {
+        let built = self
+            .blocks
+            .build(&self.setup.rules, &self.pools, state, request);
+        match built {
+            Ok(work) => work.map(Box::new).map(Effect::Work).into_iter().collect(),
+            Err(fatal) => vec![Effect::Stop(fatal)],
+        }
+    }
+
+    /// Has a block executed; answered by [`Effect::Valid`] or [`Effect::Invalid`]. Its parent must be the store's last
+    /// block or one that was executed here: on any other block it is invalid.
+    pub fn execute(&mut self, block: WholeBlock) -> Vec<Effect> {
+        let id = block.id();
+        vec![match self.blocks.execute(block) {
+            Ok(work) => Effect::Work(Box::new(work)),
+            Err(_) => Effect::Invalid { block: id },
+        }]
+    }
+
+    /// Has a decided block written; answered by [`Effect::Committed`]. Blocks are decided in the order of their
+    /// heights, each after it was executed here. `finality` proves it to others, if there is a proof of its own.
+    pub fn decide(&mut self, block: &BlockId, finality: Option<Certificate>) -> Vec<Effect> {
+        vec![match self.blocks.decide(block, finality) {
+            Ok(work) => Effect::Work(Box::new(work)),
+            Err(fatal) => Effect::Stop(fatal),
+        }]
+    }
+
+    /// Forgets the blocks that are not needed any more: rejected ones and their siblings. Blocks on their way into the
+    /// store and those below a needed one stay.
+    pub fn retain(&mut self, is_needed: impl Fn(&BlockId) -> bool) {
+        self.blocks.retain(is_needed);
+    }
+
+    /// Takes one event. `state` is the decided state as the store has it now.
+    pub fn step(&mut self, now: Now, state: &dyn DecidedState, event: Event) -> Vec<Effect> {
+        let (rules, height) = (&self.setup.rules, self.blocks.tip().header.height);
+        match event {
+            Event::Done(done) => return self.done(now, state, done),
+            Event::Failed(fatal) => return vec![Effect::Stop(fatal)],
+            Event::Peers(peers) => return self.peers_changed(peers),
+            Event::Gossip { from, message } => match message {
+                Gossip::Pool(message) => self.pools.receive(rules, state, height, from, message),
+                Gossip::Blobs(BlobMessage::Have(blobs)) => {
+                    for blob in &blobs {
+                        self.book.offered(*blob, from);
+                    }
+                }
+            },
+            Event::Submit {
+                ticket,
+                transaction,
+            } => {
+                let now_ms = now.monotonic.0;
+                let result = self
+                    .pools
+                    .submit(rules, state, height, now_ms, *transaction);
+                return vec![Effect::Answer { ticket, result }];
+            }
+            Event::BlobStored(blob) => {
+                self.book.stored(blob, now.unix.0);
+                return offer(blob).into_iter().collect();
+            }
+            Event::BlobLost(blob) => self.book.lost(&blob),
+            Event::BlobMissing { blob, from } => {
+                self.book.fetch_failed(blob, from, now.monotonic.0);
+            }
+            Event::OutcomesRead { blob, outcomes } => {
+                self.book.outcomes_read(blob, outcomes.as_deref());
+            }
+        }
+        Vec::new()
+    }
+
+    fn done(&mut self, now: Now, state: &dyn DecidedState, done: Done) -> Vec<Effect> {
+        match done {
+            Done::Built(built) => {
+                self.pools.refused(&built.refused);
+                let (ticket, block) = (built.ticket, built.block);
+                vec![Effect::Built { ticket, block }]
+            }
+            Done::Executed { block, result } => vec![self.executed(block, result)],
+            Done::Outrun(Outrun::Execution(block)) => {
+                self.blocks.execution_ended(&block.id());
+                self.execute(block)
+            }
+            Done::Outrun(Outrun::Building(request)) => self.build(state, request),
+            Done::Committed { decision, synced } => {
+                if let Err(fatal) = self.committed(now, state, &decision) {
+                    return vec![Effect::Stop(fatal)];
+                }
+                vec![Effect::Committed { decision, synced }]
+            }
+        }
+    }
+
+    fn executed(&mut self, block: BlockId, result: Result<Box<Executed>, Invalid>) -> Effect {
+        self.blocks.execution_ended(&block);
+        let Ok(executed) = result else {
+            return Effect::Invalid { block };
+        };
+        let urgent = executed.urgent;
+        match self.blocks.keep(*executed) {
+            Ok(true) => Effect::Valid { block, urgent },
+            Ok(false) => Effect::Invalid { block },
+            Err(fatal) => Effect::Stop(fatal),
+        }
+    }
+
+    fn committed(
+        &mut self,
+        now: Now,
+        state: &dyn DecidedState,
+        decision: &state::Decision,
+    ) -> Result<(), Fatal> {
+        self.blocks.committed(decision)?;
+        self.pools
+            .decided(&self.setup.rules, state, &decision.diff)?;
+        for (key, value) in &decision.diff.writes {
+            let StateKey::Job(id) = key else { continue };
+            let record = value
+                .as_deref()
+                .map(|bytes| decode::<JobRecord>(bytes, MAX_STATE_VALUE_BYTES));
+            match record {
+                Some(Ok(record)) => self.book.job_changed(&record, now.unix.0),
+                Some(Err(_)) | None => self.book.job_gone(id, now.unix.0),
+            }
+        }
+        Ok(())
+    }
+
+    fn peers_changed(&mut self, peers: BTreeSet<ValidatorId>) -> Vec<Effect> {
+        let new: Vec<_> = peers.difference(&self.peers).copied().collect();
+        self.peers = peers;
+        let greetings = new.into_iter().flat_map(|peer| {
+            let to = Destination::One(peer);
+            let messages = self.pools.greeting().into_iter();
+            messages.map(move |message| Effect::Send {
+                to,
+                message: Gossip::Pool(message),
+            })
+        });
+        greetings.collect()
+    }
+
+    /// What follows from whatever happened: blob requests, duties, gossip, urgency.
+    pub fn settle(&mut self, now: Now, state: &dyn DecidedState) -> Vec<Effect> {
+        let mut out = Vec::new();
+        let requests = self.book.settle(now.monotonic.0, now.unix.0, &self.peers);
+        out.extend(requests.into_iter().map(Effect::Blob));
+        if let Err(fatal) = self.follow(now, state, &mut out) {
+            out.push(Effect::Stop(fatal));
+        }
+        out
+    }
+
+    fn follow(
+        &mut self,
+        now: Now,
+        state: &dyn DecidedState,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Fatal> {
+        duty::perform(&self.setup, &self.book, &mut self.pools, now, state)?;
+        for (message, except) in self.pools.flood(now.monotonic.0) {
+            out.push(Effect::Send {
+                to: Destination::All { except },
+                message: Gossip::Pool(message),
+            });
+        }
+        out.extend(self.pools.urgency_changed(state)?.map(Effect::Urgent));
+        Ok(())
+    }
+
+    /// When [`Chain::settle`] has something to do even if nothing happens.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Monotonic> {
+        let wakes = [self.book.next_wake_ms(), self.pools.next_wake_ms()];
+        wakes.into_iter().flatten().min().map(Monotonic)
+    }
+
+    /// The rules of the chain.
+    #[must_use]
+    pub fn rules(&self) -> &Arc<Rules> {
+        &self.setup.rules
+    }
+
+    /// The store's last block.
+    #[must_use]
+    pub fn tip(&self) -> &Parent {
+        self.blocks.tip()
+    }
+
+    /// The undecided blocks.
+    #[must_use]
+    pub fn blocks(&self) -> &Blocks {
+        &self.blocks
+    }
+
+    /// The transactions that wait.
+    #[must_use]
+    pub fn mempool(&self) -> &vm::Mempool {
+        self.pools.mempool()
+    }
+
+    /// True if a live job needs the blob.
+    #[must_use]
+    pub fn needs_blob(&self, blob: &BlobId) -> bool {
+        self.book.needs(blob)
+    }
+}
+
+/// Tells the others that a blob is here now.
+fn offer(blob: BlobId) -> Option<Effect> {
+    let blobs = Bounded::new(vec![blob]).ok()?;
+    Some(Effect::Send {
+        to: Destination::All { except: None },
+        message: Gossip::Blobs(BlobMessage::Have(blobs)),
+    })
+}

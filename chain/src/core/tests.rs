@@ -1,0 +1,245 @@
+//! The chain under a host with an ordering of its own: no consensus, no network.
+
+use std::collections::VecDeque;
+
+use state::MemoryStore;
+use types::codec::Text;
+use types::committee::Validator;
+use types::genesis::{Genesis, GenesisAccount};
+use types::hash::{Hash32, TransactionId};
+use types::key::{SecretKey, VrfSecretKey};
+use types::number::{Amount, Height, Nonce, SQUARE, Stake, Timestamp};
+use types::params::Params;
+use types::transaction::{Action, SignedTransaction, SystemTransaction, Transaction};
+
+use super::*;
+use crate::Retention;
+use crate::block::{BuildTicket, Building, Execution, Work};
+use crate::error::ExecutionError;
+use crate::event::Ticket;
+use crate::gossip::PoolMessage;
+use crate::setup::OwnValidator;
+
+mod life;
+mod pool;
+
+/// Unix time at which every test begins, in milliseconds.
+const BEGIN: u64 = 1_700_000_000_000;
+
+fn key(number: u8) -> SecretKey {
+    SecretKey::from_bytes(&[number; 32])
+}
+
+fn vrf(number: u8) -> VrfSecretKey {
+    VrfSecretKey::from_bytes(&[number & 0x0f; 32]).unwrap()
+}
+
+/// A chain with `members` validators of equal stake and one rich customer, whose key is number 100.
+fn genesis(members: u8) -> Genesis {
+    let mut validators: Vec<_> = (1..=members)
+        .map(|n| Validator {
+            key: key(n).public(),
+            vrf_key: vrf(n).public(),
+            node_key: key(n + 50).public(),
+            stake: Stake(1),
+        })
+        .collect();
+    validators.sort_by_key(|validator| validator.key);
+    let mut accounts: Vec<_> = (1..=members)
+        .chain([100])
+        .map(|n| GenesisAccount {
+            address: key(n).public().address(),
+            balance: Amount(1_000 * SQUARE.0),
+        })
+        .collect();
+    accounts.sort_by_key(|account| account.address);
+    Genesis {
+        name: Text::new("test").unwrap(),
+        time: Timestamp(BEGIN),
+        params: Params::devnet(),
+        accounts,
+        validators,
+        partners: Vec::new(),
+    }
+}
+
+fn transfer(genesis: &Genesis, nonce: u64) -> SignedTransaction {
+    transfer_of(genesis, 100, nonce)
+}
+
+fn transfer_of(genesis: &Genesis, sender: u8, nonce: u64) -> SignedTransaction {
+    let sender = key(sender);
+    Transaction {
+        chain_id: genesis.chain_id(),
+        sender: sender.public(),
+        nonce: Nonce(nonce),
+        valid_until: Height(1_000),
+        fee: genesis.params.min_fee,
+        action: Action::Transfer {
+            to: key(1).public().address(),
+            amount: Amount(5),
+        },
+    }
+    .sign(&sender)
+}
+
+/// A host that orders blocks as a test says, with a store in memory.
+struct Host {
+    genesis: Genesis,
+    chain: Chain,
+    store: MemoryStore,
+    now_ms: u64,
+    /// Every effect that is not work.
+    seen: Vec<Effect>,
+    work: VecDeque<Work>,
+}
+
+impl Host {
+    /// The first of `members` validators.
+    fn of(members: u8) -> Self {
+        let genesis = genesis(members);
+        let store = MemoryStore::new(&genesis, vm::genesis_writes(&genesis).unwrap()).unwrap();
+        let rules = Rules::new(&genesis).unwrap();
+        let setup = Setup {
+            rules: Arc::new(rules),
+            own: OwnValidator {
+                id: ValidatorId(key(1).public().address()),
+                key: key(1),
+                vrf_key: vrf(1),
+            },
+            retention: Retention {
+                results_ms: 1_000,
+                quota_bytes: 1 << 30,
+            },
+            mempool: vm::MempoolLimits::default(),
+        };
+        let now = Now {
+            monotonic: Monotonic(0),
+            unix: Timestamp(BEGIN),
+        };
+        let chain = Chain::start(setup, now, &store, BTreeSet::new()).unwrap();
+        let mut host = Self {
+            genesis,
+            chain,
+            store,
+            now_ms: 0,
+            seen: Vec::new(),
+            work: VecDeque::new(),
+        };
+        host.settle();
+        host
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            monotonic: Monotonic(self.now_ms),
+            unix: Timestamp(BEGIN + self.now_ms),
+        }
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Work(work) => self.work.push_back(*work),
+                other => self.seen.push(other),
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        let effects = self.chain.settle(self.now(), &self.store);
+        self.perform(effects);
+    }
+
+    fn step(&mut self, event: Event) {
+        let effects = self.chain.step(self.now(), &self.store, event);
+        self.perform(effects);
+        self.settle();
+    }
+
+    fn submit(&mut self, transaction: SignedTransaction) {
+        self.step(Event::Submit {
+            ticket: Ticket(7),
+            transaction: Box::new(transaction),
+        });
+    }
+
+    fn work_off(&mut self) {
+        while let Some(work) = self.work.pop_front() {
+            let done = work.perform(&self.chain.rules().clone(), &self.store);
+            self.step(Event::Done(done.unwrap()));
+        }
+    }
+
+    /// Lets time pass from wake to wake; no block is built meanwhile.
+    fn pass(&mut self, milliseconds: u64) {
+        let end = self.now_ms + milliseconds;
+        while let Some(at) = self.chain.next_wake().filter(|at| at.0 <= end) {
+            self.now_ms = self.now_ms.max(at.0);
+            self.settle();
+            assert!(
+                self.chain.next_wake().is_none_or(|next| next > at),
+                "it asks to be woken for nothing"
+            );
+        }
+        self.now_ms = end;
+    }
+
+    /// A block on `parent` by the validator whose turn the beacon says it is not: any will do here.
+    fn build(&mut self, parent: BlockId, timestamp: Timestamp) -> WholeBlock {
+        let request = BuildRequest {
+            ticket: BuildTicket(timestamp.0),
+            parent,
+            timestamp,
+            proposer: ValidatorId::ZERO,
+        };
+        let effects = self.chain.build(&self.store, request);
+        self.perform(effects);
+        self.work_off();
+        let built = self
+            .seen
+            .pop_if(|effect| matches!(effect, Effect::Built { .. }));
+        let Some(Effect::Built { ticket, block }) = built else {
+            panic!("a block: {:?}", self.seen)
+        };
+        assert_eq!(ticket, request.ticket);
+        block
+    }
+
+    /// Whether the chain finds a block valid.
+    fn execute(&mut self, block: &WholeBlock) -> bool {
+        let effects = self.chain.execute(block.clone());
+        self.perform(effects);
+        self.work_off();
+        let verdict = self.seen.iter().rev().find_map(|effect| match effect {
+            Effect::Valid { block: id, .. } if *id == block.id() => Some(true),
+            Effect::Invalid { block: id } if *id == block.id() => Some(false),
+            _ => None,
+        });
+        verdict.expect("a verdict")
+    }
+
+    fn decide(&mut self, block: BlockId) {
+        let effects = self.chain.decide(&block, None);
+        self.perform(effects);
+        self.work_off();
+    }
+
+    /// Builds, executes and decides a block on the newest one.
+    fn grow(&mut self) -> WholeBlock {
+        self.now_ms += 500;
+        let parent = self.chain.tip().id;
+        let block = self.build(parent, Timestamp(BEGIN + self.now_ms));
+        assert!(self.execute(&block));
+        self.decide(block.id());
+        block
+    }
+
+    fn stops(&self) -> Vec<&Fatal> {
+        let stop = |effect| match effect {
+            &Effect::Stop(ref fatal) => Some(fatal),
+            _ => None,
+        };
+        self.seen.iter().filter_map(stop).collect()
+    }
+}

@@ -1,0 +1,79 @@
+//! What the chain asks of its host, in the order in which it must be done.
+
+use std::sync::Arc;
+
+use state::Decision;
+use types::hash::{BlockId, TransactionId, ValidatorId};
+use types::whole::WholeBlock;
+
+use crate::blob_book::BlobRequest;
+use crate::block::{BuildTicket, Work};
+use crate::error::Fatal;
+use crate::event::Ticket;
+use crate::gossip::Gossip;
+
+/// Validators that a message goes to. Never ourselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// One validator.
+    One(ValidatorId),
+    /// Every validator.
+    All {
+        /// But not this one, which it came from.
+        except: Option<ValidatorId>,
+    },
+}
+
+/// Something for the host to do, or to hand on to whoever orders blocks.
+#[derive(Debug)]
+pub enum Effect {
+    /// Perform this, after all work that was asked for before, and answer with [`crate::Event::Done`] or
+    /// [`crate::Event::Failed`].
+    Work(Box<Work>),
+    /// For the ordering: the block that was asked for.
+    Built {
+        /// The host's name for the request.
+        ticket: BuildTicket,
+        /// The block.
+        block: WholeBlock,
+    },
+    /// For the ordering: a block that was to be executed follows the rules.
+    Valid {
+        /// The block.
+        block: BlockId,
+        /// True if the next block should follow soon.
+        urgent: bool,
+    },
+    /// For the ordering: a block that was to be executed breaks a rule, or can never be decided.
+    Invalid {
+        /// The block.
+        block: BlockId,
+    },
+    /// For the ordering: a decided block is in the store.
+    Committed {
+        /// The block with its proof of finality, if it has one of its own.
+        decision: Arc<Decision>,
+        /// True if it is durable, with all below it.
+        synced: bool,
+    },
+    /// For the ordering: whether transactions wait for which the next block should come soon.
+    Urgent(bool),
+    /// Send a message.
+    Send {
+        /// To these.
+        to: Destination,
+        /// The message.
+        message: Gossip,
+    },
+    /// Answer a submission.
+    Answer {
+        /// Its name.
+        ticket: Ticket,
+        /// The transaction's id, or why it was not taken.
+        result: Result<TransactionId, vm::MempoolError>,
+    },
+    /// Something about blobs.
+    Blob(BlobRequest),
+    /// Stop at once. Nothing after this may be performed.
+    Stop(Fatal),
+}

@@ -1,0 +1,58 @@
+//! What a host tells the chain, apart from its orders about blocks.
+
+use std::collections::BTreeSet;
+
+use types::attestation::Outcomes;
+use types::hash::{BlobId, ValidatorId};
+use types::transaction::SignedTransaction;
+
+use crate::block::Done;
+use crate::error::Fatal;
+use crate::gossip::Gossip;
+
+/// Names a submission until it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// Something that happened at the chain's rim.
+#[derive(Debug)]
+pub enum Event {
+    /// A piece of work was done.
+    Done(Done),
+    /// A piece of work could not be done: no verdict on a block, the host must stop.
+    Failed(Fatal),
+    /// These validators are connected now; ourselves not among them.
+    Peers(BTreeSet<ValidatorId>),
+    /// A message of a validator, over a connection that is proven to be its own.
+    Gossip {
+        /// The validator that sent it.
+        from: ValidatorId,
+        /// The message.
+        message: Gossip,
+    },
+    /// A transaction was submitted here.
+    Submit {
+        /// Name under which it is answered.
+        ticket: Ticket,
+        /// The transaction.
+        transaction: Box<SignedTransaction>,
+    },
+    /// A blob is complete on disk.
+    BlobStored(BlobId),
+    /// A blob has changed on disk and was removed.
+    BlobLost(BlobId),
+    /// A validator did not give a blob.
+    BlobMissing {
+        /// The blob.
+        blob: BlobId,
+        /// The validator.
+        from: ValidatorId,
+    },
+    /// A list of outcomes that was asked for.
+    OutcomesRead {
+        /// The list's name.
+        blob: BlobId,
+        /// Its content; none if it does not decode.
+        outcomes: Option<Box<Outcomes>>,
+    },
+}

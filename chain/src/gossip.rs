@@ -1,0 +1,61 @@
+//! Messages that validators exchange about waiting transactions and blobs, whatever network carries them. Each is bounded
+//! before it is allocated and has one encoding.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use types::codec::{Bounded, CodecError, decode};
+use types::hash::BlobId;
+use types::limits::MAX_FRAME_BYTES;
+use types::transaction::{SignedTransaction, SystemTransaction};
+
+/// Most transactions in one message.
+pub const MAX_POOL_ITEMS: usize = 32;
+/// Most blobs in one offer.
+pub const MAX_OFFERED_BLOBS: usize = 256;
+
+/// Transactions on their way through the committee.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum PoolMessage {
+    /// Of accounts.
+    Transactions(Bounded<SignedTransaction, MAX_POOL_ITEMS>),
+    /// Of validators.
+    System(Bounded<SystemTransaction, MAX_POOL_ITEMS>),
+}
+
+impl PoolMessage {
+    /// Reads a message.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
+        decode(bytes, MAX_FRAME_BYTES)
+    }
+}
+
+/// What validators say about blobs; the bytes themselves are asked for and answered apart from this.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum BlobMessage {
+    /// "I have these now." Unproven, and only a hint whom to ask.
+    Have(Bounded<BlobId, MAX_OFFERED_BLOBS>),
+}
+
+impl BlobMessage {
+    /// Reads a message.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
+        decode(bytes, MAX_FRAME_BYTES)
+    }
+}
+
+/// A message of either kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gossip {
+    /// About waiting transactions.
+    Pool(PoolMessage),
+    /// About blobs.
+    Blobs(BlobMessage),
+}
+
+/// Asks a validator for one chunk of a blob; answered by the chunk in its encoding, or by nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ChunkRequest {
+    /// The blob.
+    pub blob: BlobId,
+    /// The chunk's number, from 0.
+    pub chunk: u32,
+}

@@ -1,0 +1,34 @@
+//! A chain on one machine, whoever orders its blocks: transaction pools, building, executing and committing of blocks,
+//! the blob book, a validator's duties, and the API's back end.
+//!
+//! [`Chain`] decides and is pure; a host with an ordering of its own drives it (see [`core`]). [`block`] is one block's
+//! life. [`worker`], [`blob_tasks`] and [`backend`] perform what the chain asks of its machine. What this crate leaves
+//! out, and must never name: consensus and the network between validators.
+
+pub mod backend;
+pub mod blob_book;
+pub mod blob_tasks;
+pub mod block;
+pub mod core;
+mod duty;
+pub mod effect;
+pub mod error;
+pub mod event;
+pub mod gossip;
+mod parent;
+mod patience;
+mod pools;
+pub mod setup;
+pub mod worker;
+
+pub use blob_book::{BlobRequest, Retention};
+pub use block::{
+    BuildRequest, BuildTicket, Building, Built, Done, Executed, Execution, Outrun, Work,
+};
+pub use core::Chain;
+pub use effect::{Destination, Effect};
+pub use error::{ExecutionError, Fatal, Invalid, WorkKind};
+pub use event::{Event, Ticket};
+pub use gossip::{BlobMessage, ChunkRequest, Gossip, PoolMessage};
+pub use parent::Parent;
+pub use setup::{OwnValidator, Setup};

@@ -1,0 +1,206 @@
+//! The one place where consensus meets the chain: what consensus asks about blocks becomes the chain's orders, and what
+//! the chain finds becomes events of consensus.
+//!
+//! | consensus                 | chain                                       |
+//! |---------------------------|---------------------------------------------|
+//! | `Effect::Propose`         | `Chain::build`                              |
+//! | `Event::Proposed`         | `Effect::Built`                             |
+//! | `Effect::Execute`         | `Chain::execute`                            |
+//! | `Event::Executed`         | `Effect::Valid`, `Effect::Invalid`          |
+//! | `Effect::Commit`          | `Chain::decide`                             |
+//! | `Record`s may be released | `Effect::Committed`, durable                |
+//! | `Event::Urgent`           | `Effect::Urgent`                            |
+
+use std::collections::VecDeque;
+
+use chain::{BuildRequest, BuildTicket, Destination};
+use consensus::Verdict;
+use state::DecidedState;
+use types::number::View;
+use types::time::Now;
+
+use super::{Effect, Frame, Node, Stop};
+
+impl Node {
+    /// Gives consensus an event and performs what follows.
+    pub(super) fn consensus(
+        &mut self,
+        now: Now,
+        state: &dyn DecidedState,
+        event: consensus::Event,
+        out: &mut Vec<Effect>,
+    ) {
+        self.follow(now, state, VecDeque::from([event]), out);
+    }
+
+    /// Performs effects of consensus in their order; what can be answered at once is answered after them.
+    pub(super) fn perform(
+        &mut self,
+        now: Now,
+        state: &dyn DecidedState,
+        effects: consensus::Effects,
+        out: &mut Vec<Effect>,
+    ) {
+        let mut answers = VecDeque::new();
+        self.obey_consensus(state, effects, &mut answers, out);
+        self.follow(now, state, answers, out);
+    }
+
+    /// Performs effects of the chain in their order, and what consensus makes of them after that.
+    pub(super) fn obey(
+        &mut self,
+        now: Now,
+        state: &dyn DecidedState,
+        effects: Vec<chain::Effect>,
+        out: &mut Vec<Effect>,
+    ) {
+        let mut answers = VecDeque::new();
+        self.obey_chain(effects, &mut answers, out);
+        self.follow(now, state, answers, out);
+    }
+
+    fn follow(
+        &mut self,
+        now: Now,
+        state: &dyn DecidedState,
+        mut events: VecDeque<consensus::Event>,
+        out: &mut Vec<Effect>,
+    ) {
+        while let Some(event) = events.pop_front() {
+            if self.stopped {
+                return;
+            }
+            let effects = self.replica.step(now, event);
+            self.obey_consensus(state, effects, &mut events, out);
+        }
+    }
+
+    fn obey_consensus(
+        &mut self,
+        state: &dyn DecidedState,
+        effects: consensus::Effects,
+        answers: &mut VecDeque<consensus::Event>,
+        out: &mut Vec<Effect>,
+    ) {
+        for effect in effects {
+            let orders = match effect {
+                consensus::Effect::Propose {
+                    view,
+                    parent,
+                    timestamp,
+                    ..
+                } => {
+                    let request = BuildRequest {
+                        ticket: BuildTicket(view.0),
+                        parent,
+                        timestamp,
+                        proposer: self.own,
+                    };
+                    self.chain.build(state, request)
+                }
+                consensus::Effect::Execute(block) => self.chain.execute(block),
+                consensus::Effect::Commit {
+                    block,
+                    finalization,
+                } => self.chain.decide(&block.id(), finalization),
+                consensus::Effect::Persist(records) => {
+                    out.push(Effect::Persist(records));
+                    continue;
+                }
+                consensus::Effect::Send { to, message } => {
+                    self.send(&to, &message, out);
+                    continue;
+                }
+                consensus::Effect::Serve { to, request } => {
+                    out.push(Effect::Serve { to, request });
+                    continue;
+                }
+                consensus::Effect::SetTimer(at) => {
+                    self.timers.consensus = Some(at);
+                    continue;
+                }
+                consensus::Effect::Report { by, fault } => {
+                    out.push(Effect::Report { by, fault });
+                    continue;
+                }
+                consensus::Effect::Stop(halt) => return self.stop(Stop::Consensus(halt), out),
+            };
+            self.obey_chain(orders, answers, out);
+            if self.stopped {
+                return;
+            }
+        }
+    }
+
+    fn obey_chain(
+        &mut self,
+        effects: Vec<chain::Effect>,
+        answers: &mut VecDeque<consensus::Event>,
+        out: &mut Vec<Effect>,
+    ) {
+        for effect in effects {
+            match effect {
+                chain::Effect::Built { ticket, block } => {
+                    let view = View(ticket.0);
+                    answers.push_back(consensus::Event::Proposed { view, block });
+                }
+                chain::Effect::Valid { block, urgent } => {
+                    let verdict = Verdict::Valid { urgent };
+                    answers.push_back(consensus::Event::Executed { block, verdict });
+                }
+                chain::Effect::Invalid { block } => {
+                    let verdict = Verdict::Invalid;
+                    answers.push_back(consensus::Event::Executed { block, verdict });
+                }
+                chain::Effect::Urgent(urgent) => {
+                    answers.push_back(consensus::Event::Urgent(urgent));
+                }
+                chain::Effect::Committed { decision, synced } => {
+                    let finalized = decision
+                        .finality
+                        .as_ref()
+                        .map(|certificate| certificate.statement.view);
+                    self.stored_view = finalized.or(self.stored_view);
+                    if synced {
+                        out.extend(self.stored_view.map(Effect::Release));
+                    }
+                }
+                chain::Effect::Work(work) => out.push(Effect::Work(work)),
+                chain::Effect::Send { to, message } => out.push(Effect::Send {
+                    to,
+                    frame: Frame::gossip(&message),
+                }),
+                chain::Effect::Answer { ticket, result } => {
+                    out.push(Effect::Answer { ticket, result });
+                }
+                chain::Effect::Blob(request) => out.push(Effect::Blob(request)),
+                chain::Effect::Stop(fatal) => return self.stop(fatal.into(), out),
+            }
+        }
+    }
+
+    fn send(
+        &self,
+        to: &consensus::Recipients,
+        message: &consensus::Message,
+        out: &mut Vec<Effect>,
+    ) {
+        let frame = Frame::consensus(message);
+        let one = |to, frame| Effect::Send {
+            to: Destination::One(to),
+            frame,
+        };
+        match to {
+            consensus::Recipients::All => out.push(Effect::Send {
+                to: Destination::All { except: None },
+                frame,
+            }),
+            consensus::Recipients::One(peer) => out.push(one(*peer, frame)),
+            consensus::Recipients::Some(peers) => {
+                for peer in peers {
+                    out.push(one(*peer, frame.clone()));
+                }
+            }
+        }
+    }
+}

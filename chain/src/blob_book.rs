@@ -86,6 +86,16 @@ struct LiveJob {
     duty: Duty,
 }
 
+impl Default for Retention {
+    /// Seven days, and 16 GiB.
+    fn default() -> Self {
+        Self {
+            results_ms: 7 * 24 * 3_600_000,
+            quota_bytes: 16 << 30,
+        }
+    }
+}
+
 impl LiveJob {
     /// Every blob that the job needs as far as it is known.
     fn needs(&self) -> impl Iterator<Item = BlobId> {
@@ -507,13 +517,21 @@ impl BlobBook {
                 .iter()
                 .copied()
                 .find(|holder| peers.contains(holder));
-            let from = holder.unwrap_or(peers[missing.asked % peers.len()]);
+            let next = first_peer(blob, peers.len()).wrapping_add(missing.asked) % peers.len();
+            let from = holder.unwrap_or(peers[next]);
             missing.asked = missing.asked.wrapping_add(1);
             missing.asking = Some(from);
             running += 1;
             requests.push(BlobRequest::Fetch { blob: *blob, from });
         }
     }
+}
+
+/// The position of the peer that is asked first for a blob. Blobs begin at different peers, so that many missing blobs
+/// are not all asked of one.
+fn first_peer(blob: &BlobId, peers: usize) -> usize {
+    let spread = blob.hash.0.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+    usize::try_from(spread).map_or(0, |spread| spread % peers)
 }
 
 /// The bytes of blobs together.

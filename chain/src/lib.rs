@@ -18,6 +18,7 @@ pub mod gossip;
 mod parent;
 mod patience;
 mod pools;
+mod resend;
 pub mod setup;
 pub mod worker;
 

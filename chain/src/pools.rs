@@ -7,7 +7,7 @@
 //! each after pauses that double. Our own system transactions, of which there are few and for which blocks may wait,
 //! are sent again at a steady pace.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use state::{Diff, StateRead};
 use types::codec::{Bounded, encode};
@@ -22,16 +22,10 @@ use vm::{
 };
 
 use crate::gossip::{MAX_POOL_ITEMS, PoolMessage};
+use crate::resend::ResendQueue;
 
 /// Time after which a system transaction of ours is sent again, in milliseconds.
 const RESEND_MS: u64 = 2_000;
-/// Time after which a transaction submitted here is sent again for the first time, and between two rounds of such
-/// transactions, in milliseconds.
-const AGAIN_MS: u64 = 10_000;
-/// Most transactions in a round.
-const MAX_AGAIN: usize = 32;
-/// Most transactions submitted here that are sent again.
-const MAX_SUBMITTED: usize = 1_024;
 /// Most encoded bytes of transactions that a validator is told when it connects.
 const MAX_GREETING_BYTES: usize = 2 << 20;
 /// Most encoded bytes of transactions in one frame.
@@ -44,22 +38,14 @@ struct Own<T> {
     next_ms: u64,
 }
 
-/// When a transaction submitted here is sent again.
-#[derive(Debug, Clone, Copy)]
-struct Again {
-    next_ms: u64,
-    pause_ms: u64,
-}
-
 /// The waiting transactions of accounts and of validators.
 #[derive(Debug)]
 pub(crate) struct Pools {
     mempool: Mempool,
     system: SystemPool,
     own_system: Vec<Own<SystemTransaction>>,
-    submitted: BTreeMap<TransactionId, Again>,
-    /// When the next round of them may begin.
-    round_ms: u64,
+    /// Transactions that were submitted here.
+    submitted: ResendQueue,
     /// To be passed on, with who it came from.
     outgoing: VecDeque<(Option<ValidatorId>, SignedTransaction)>,
     outgoing_system: VecDeque<(Option<ValidatorId>, SystemTransaction)>,
@@ -76,8 +62,7 @@ impl Pools {
             mempool: Mempool::new(limits),
             system: SystemPool::default(),
             own_system: Vec::new(),
-            submitted: BTreeMap::new(),
-            round_ms: 0,
+            submitted: ResendQueue::default(),
             outgoing: VecDeque::new(),
             outgoing_system: VecDeque::new(),
             urgent: false,
@@ -105,15 +90,7 @@ impl Pools {
         };
         self.changed = true;
         self.outgoing.push_back((None, transaction));
-        if self.submitted.len() < MAX_SUBMITTED {
-            self.submitted.insert(
-                id,
-                Again {
-                    next_ms: now_ms.saturating_add(AGAIN_MS),
-                    pause_ms: AGAIN_MS,
-                },
-            );
-        }
+        self.submitted.add(id, now_ms);
         Ok(id)
     }
 
@@ -225,7 +202,7 @@ impl Pools {
         self.own_system = kept;
         let mempool = &self.mempool;
         self.submitted
-            .retain(|id, _| mempool.transaction(id).is_some());
+            .retain(|id| mempool.transaction(id).is_some());
         Ok(())
     }
 
@@ -281,42 +258,17 @@ impl Pools {
             own.next_ms = now_ms.saturating_add(RESEND_MS);
             self.outgoing_system.push_back((None, own.item.clone()));
         }
-        if self.round_ms <= now_ms {
-            self.begin_round(now_ms);
-        }
-    }
-
-    /// Sends the transactions again that have waited longest.
-    fn begin_round(&mut self, now_ms: u64) {
-        let mut due: Vec<_> = self
-            .submitted
-            .iter_mut()
-            .filter(|(_, again)| again.next_ms <= now_ms)
-            .collect();
-        due.sort_by_key(|(_, again)| again.next_ms);
-        for (id, again) in due.into_iter().take(MAX_AGAIN) {
-            again.pause_ms = again.pause_ms.saturating_mul(2);
-            again.next_ms = now_ms.saturating_add(again.pause_ms);
-            self.outgoing.extend(
-                self.mempool
-                    .transaction(id)
-                    .map(|transaction| (None, transaction.clone())),
-            );
-            self.round_ms = now_ms.saturating_add(AGAIN_MS);
+        for id in self.submitted.take_round(now_ms) {
+            let transaction = self.mempool.transaction(&id).cloned();
+            self.outgoing
+                .extend(transaction.map(|transaction| (None, transaction)));
         }
     }
 
     /// When something is to be sent again.
     pub(crate) fn next_wake_ms(&self) -> Option<u64> {
-        let submitted = self
-            .submitted
-            .values()
-            .map(|again| again.next_ms.max(self.round_ms));
-        self.own_system
-            .iter()
-            .map(|own| own.next_ms)
-            .chain(submitted)
-            .min()
+        let own = self.own_system.iter().map(|own| own.next_ms);
+        own.chain(self.submitted.next_ms()).min()
     }
 
     /// What a validator that has just connected may have missed, the best paid first.

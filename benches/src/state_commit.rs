@@ -93,7 +93,7 @@ pub fn run(keys: u32, updates: u32, runs: u32) -> Result<()> {
         let start = Instant::now();
         store.commit(
             &Decision {
-                block,
+                block: block.into(),
                 diff,
                 receipts: Vec::new(),
                 finality: None,

@@ -530,7 +530,11 @@ impl BlobBook {
 /// The position of the peer that is asked first for a blob. Blobs begin at different peers, so that many missing blobs
 /// are not all asked of one.
 fn first_peer(blob: &BlobId, peers: usize) -> usize {
-    let spread = blob.hash.0.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+    let spread = blob
+        .hash
+        .0
+        .first_chunk()
+        .map_or(0, |bytes| u32::from_le_bytes(*bytes));
     usize::try_from(spread).map_or(0, |spread| spread % peers)
 }
 

@@ -90,7 +90,7 @@ pub fn add_block(store: &MemoryStore, writes: Writes) {
     store
         .commit(
             &Decision {
-                block,
+                block: block.into(),
                 diff: Arc::new(diff),
                 receipts: Vec::new(),
                 finality,

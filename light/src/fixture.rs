@@ -139,7 +139,7 @@ pub fn chain(writes: Writes, signers: &[&[u16]]) -> MemoryStore {
         let finality = (!signers.is_empty())
             .then(|| certificate(Subject::Finalize { block: block.id() }, signers));
         let decision = Decision {
-            block,
+            block: block.into(),
             diff: Arc::new(diff),
             receipts: Vec::new(),
             finality,

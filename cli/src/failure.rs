@@ -120,17 +120,6 @@ impl Failure {
         self
     }
 
-    /// A failure whose text may end with `(hint: what to do)`; otherwise `hint` says it.
-    pub fn with_own_hint(kind: ExitKind, code: &str, text: &str, hint: &str) -> Self {
-        match text
-            .strip_suffix(')')
-            .and_then(|text| text.rsplit_once(" (hint: "))
-        {
-            Some((message, own)) => Self::new(kind, code, message).hint(own),
-            None => Self::new(kind, code, text).hint(hint),
-        }
-    }
-
     /// A key file that cannot be used: which one, why, and what to do.
     pub fn of_key_file(error: &KeyFileError) -> Self {
         let (message, hint) = match error {
@@ -223,12 +212,8 @@ impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         match error.downcast_ref::<KeyFileError>() {
             Some(error) => Self::of_key_file(error),
-            None => Self::with_own_hint(
-                ExitKind::Other,
-                "other",
-                &format!("{error:#}"),
-                "the message names what failed",
-            ),
+            None => Self::new(ExitKind::Other, "other", format!("{error:#}"))
+                .hint("the message names what failed"),
         }
     }
 }
@@ -312,16 +297,6 @@ mod tests {
             );
             assert!(again.kind == ExitKind::Key && again.hint.is_some());
         }
-    }
-
-    #[test]
-    fn a_hint_within_a_text_becomes_the_hint() {
-        let failure = Failure::from(anyhow::anyhow!("inner (hint: do this)").context("outer"));
-        assert_eq!(
-            (failure.message.as_str(), failure.hint.as_deref()),
-            ("outer: inner", Some("do this"))
-        );
-        assert!(Failure::from(anyhow::anyhow!("plain")).hint.is_some());
     }
 
     #[test]

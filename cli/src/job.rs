@@ -3,7 +3,6 @@
 #[cfg(test)]
 mod fake;
 mod fetch;
-mod field;
 mod files;
 mod input;
 mod report;
@@ -12,7 +11,6 @@ mod submit;
 mod upload;
 mod verify;
 mod wait;
-mod yaml;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

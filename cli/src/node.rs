@@ -174,5 +174,5 @@ fn failure(error: &NodeError) -> Failure {
         NodeError::Config(_) => (ExitKind::BadInput, "config"),
         NodeError::Other(_) => (ExitKind::Other, "node"),
     };
-    Failure::with_own_hint(kind, code, &error.to_string(), error.hint())
+    Failure::new(kind, code, error.to_string()).hint(error.hint())
 }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use keys::keyfile::{self, KeyFileError, KeyKind};
-use partner::config::{CONFIG_FILE, Config};
-use partner::journal::{self, JournalError, JournalStatus};
+use keys::keyfile::{self, KeyKind};
+use partner::PartnerError;
+use partner::config::{CONFIG_FILE, Config, ConfigError};
+use partner::journal::{self, JournalStatus};
 use rpc::Client;
 use serde_json::json;
 use types::key::SecretKey;
@@ -150,18 +151,12 @@ pub async fn run(command: PartnerCommand, ui: Ui) -> Result<(), Failure> {
 async fn start(dir: &Path, overrides: impl Iterator<Item = Override>) -> Result<(), Failure> {
     let file = dir.join(CONFIG_FILE);
     let config: Config = config::load(&file, overrides)?;
-    config.check().map_err(|error| {
-        let hint = format!(
-            "correct it in {}; `partner init` in an empty folder shows all keys",
-            file.display()
-        );
-        Failure::with_own_hint(ExitKind::BadInput, "config", &error.to_string(), &hint)
-    })?;
+    config.check().map_err(|error| stopped(&error.into()))?;
     // Whatever the daemon finds later is not the genesis' fault.
     light_of(&dir.join(&config.genesis))?;
     partner::run(dir, config, crate::asked_to_stop())
         .await
-        .map_err(|error| start_failure(&error))
+        .map_err(|error| stopped(&error))
 }
 
 fn init(args: InitArgs, ui: Ui) -> Result<(), Failure> {
@@ -179,16 +174,7 @@ fn init(args: InitArgs, ui: Ui) -> Result<(), Failure> {
     config.offer.ask = args.ask.unwrap_or(config.offer.ask);
     config.offer.capacity = args.capacity.unwrap_or(config.offer.capacity);
     config.offer.attributes = args.attributes.into_iter().collect::<BTreeMap<_, _>>();
-    let address =
-        partner::init(&args.dir, &config, &genesis).map_err(|error| match key_failure(&error) {
-            Some(failure) => failure,
-            None => Failure::with_own_hint(
-                ExitKind::BadInput,
-                "partner_init",
-                &format!("{error:#}"),
-                "correct what the message names and run it again",
-            ),
-        })?;
+    let address = partner::init(&args.dir, &config, &genesis).map_err(|error| stopped(&error))?;
     let text = format!(
         "partner {address} in {}\nsend it {} SQUARE or more for bond and fees, then: gridproof partner start --dir {}",
         args.dir.display(),
@@ -202,36 +188,20 @@ fn init(args: InitArgs, ui: Ui) -> Result<(), Failure> {
     Ok(())
 }
 
-fn key_failure(error: &anyhow::Error) -> Option<Failure> {
-    error
-        .downcast_ref::<KeyFileError>()
-        .map(Failure::of_key_file)
-}
-
-fn start_failure(error: &anyhow::Error) -> Failure {
-    if let Some(failure) = key_failure(error) {
-        return failure;
-    }
-    let (kind, code, hint) = if error.is::<JournalError>() || error.is::<blobs::StoreError>() {
-        (
-            ExitKind::Storage,
-            "storage",
-            "is the disk full or read-only, or is another process using this directory?",
-        )
-    } else if error.is::<rpc::ClientError>() {
-        (
-            ExitKind::BadInput,
-            "endpoints",
-            "endpoints are the RPC addresses of validators, such as http://127.0.0.1:26601",
-        )
-    } else {
-        (
-            ExitKind::Other,
-            "partner",
-            "the log above says more; start it again when that is mended: nothing is lost",
-        )
+/// Why a partner cannot be made, cannot start, or stopped.
+fn stopped(error: &PartnerError) -> Failure {
+    let (kind, code) = match error {
+        PartnerError::Key(error) => return Failure::of_key_file(error),
+        PartnerError::Config(ConfigError::Endpoint(_)) => (ExitKind::BadInput, "endpoints"),
+        PartnerError::Config(_) => (ExitKind::BadInput, "config"),
+        PartnerError::Genesis { .. } => (ExitKind::BadInput, "genesis"),
+        PartnerError::Configured { .. } => (ExitKind::BadInput, "partner_init"),
+        PartnerError::Journal(_) | PartnerError::Blobs(_) | PartnerError::Io { .. } => {
+            (ExitKind::Storage, "storage")
+        }
+        PartnerError::OwnPath { .. } => (ExitKind::Other, "partner"),
     };
-    Failure::with_own_hint(kind, code, &format!("the partner stopped: {error:#}"), hint)
+    Failure::new(kind, code, error.to_string()).hint(error.hint())
 }
 
 /// The configuration and the account's key of a partner's directory.
@@ -260,7 +230,7 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
     let JournalStatus {
         in_use: running,
         commitments,
-    } = journal::inspect(&dir.join("journal")).map_err(|error| storage(&error))?;
+    } = journal::inspect(&dir.join("journal")).map_err(|error| stopped(&error.into()))?;
     let commitments = commitments.len();
     let mut lines = vec![
         format!("partner    {address}"),
@@ -304,15 +274,6 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
     });
     ui.result(&object, &lines.join("\n"));
     Ok(())
-}
-
-fn storage(error: &JournalError) -> Failure {
-    Failure::with_own_hint(
-        ExitKind::Storage,
-        "storage",
-        &error.to_string(),
-        "is the disk full, or is the folder another's?",
-    )
 }
 
 async fn change_bond(dir: &Path, action: Action, ui: Ui) -> Result<(), Failure> {

@@ -1,29 +1,33 @@
-//! A partner's configuration: one TOML file, written with comments by [`init`].
+//! A partner's configuration: one TOML file, written with comments by [`crate::init()`].
+//!
+//! Default values stand here alone: [`Config::new`] and [`Offer::default`].
+
+mod document;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, bail, ensure};
-use keys::keyfile::{self, KeyKind};
+use rpc::ClientError;
 use serde::{Deserialize, Serialize};
 use types::genesis::Genesis;
-use types::hash::Address;
 use types::job::{CLASS_WASM_V1, Name, PartnerProfile};
 use types::key::VrfPublicKey;
+use types::limits::{MAX_ATTRIBUTES, MAX_NAME_BYTES};
 use types::number::{Amount, SQUARE};
 
 use crate::endpoints::Endpoints;
 
 /// Name of the configuration file in a partner's directory.
 pub const CONFIG_FILE: &str = "partner.toml";
+/// Bounds of `poll_ms`.
+const POLL_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
 
 /// Everything an operator chooses. Relative paths start at the partner's directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// RPC addresses of validators, best of different operators. None of them is trusted; two or more are needed so
-    /// that one that fails or stays silent is not the end.
+    /// RPC URLs of validators, best of different operators. None of them is trusted; two or more are needed so that one
+    /// that fails or stays silent is not the end.
     pub endpoints: Vec<String>,
     /// The chain's genesis (borsh): what every proof is checked against.
     pub genesis: PathBuf,
@@ -37,16 +41,16 @@ pub struct Config {
     /// What stays on the account for fees when the bond is filled up, in SQUARE.
     #[serde(deserialize_with = "amount")]
     pub reserve: Amount,
-    /// Verifications at the same time, beside the `capacity` of the offer.
+    /// Places for verification: checks at the same time, at least 1. The offer's places are beside them.
     pub verification_places: u16,
-    /// Time between two looks at the chain, in milliseconds.
+    /// Pause between two reads of the chain, in milliseconds, 10 to 60,000.
     pub poll_ms: u64,
-    /// Most bytes of jobs' inputs kept on disk, and most bytes of one job's results.
+    /// Maximum of jobs' inputs kept on disk, and of one job's results, in bytes.
     pub blob_quota_bytes: u64,
-    /// Longest time that one task may take on this machine, in milliseconds; then its worker is killed and the task
-    /// has no result here. Jobs whose tasks may take longer by the network's rules are declined.
+    /// Maximum time of one task on this machine, in milliseconds, above 0; then its worker is killed and the task has no
+    /// result here. Jobs whose tasks may take longer by the network's rules are declined.
     pub task_wall_ms: u64,
-    /// The program whose `worker` command runs tasks; nothing means this program.
+    /// The program whose `worker` command runs tasks; `None` means this program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<PathBuf>,
     /// What the partner offers; registered on chain when it changes.
@@ -57,16 +61,85 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Offer {
-    /// A name for people.
+    /// A name for people, 1 to 64 bytes.
     pub name: String,
-    /// Least price per million units of fuel, in SQUARE.
+    /// Minimum price per million units of fuel, in SQUARE.
     #[serde(deserialize_with = "amount")]
     pub ask: Amount,
-    /// Jobs that it runs as primary at the same time.
+    /// Jobs that it runs as primary at the same time, at least 1.
     pub capacity: u16,
-    /// Attributes that jobs may ask for: location, jurisdiction, hardware, energy source, ...
+    /// Attributes that jobs may ask for (location, jurisdiction, hardware, energy source, ...), at most 32.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
+}
+
+/// A configuration that cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// No endpoint is named.
+    #[error("endpoints is empty")]
+    NoEndpoints,
+    /// An endpoint's URL cannot be used.
+    #[error(transparent)]
+    Endpoint(#[from] ClientError),
+    /// One endpoint of a network of several validators: a partner misses its deadlines, and loses bond, when the only
+    /// endpoint that it asks fails or keeps something back.
+    #[error("endpoints names {found} endpoint of a network of {validators} validators")]
+    OneEndpoint {
+        /// Number of different endpoints.
+        found: usize,
+        /// Number of validators in the genesis.
+        validators: usize,
+    },
+    /// No place for verification.
+    #[error("verification_places is 0: a drawn verifier that never runs loses its bond")]
+    NoVerificationPlaces,
+    /// No place for jobs.
+    #[error("offer.capacity is 0: a partner runs at least one job at a time")]
+    NoPlaces,
+    /// The pause between two reads is out of bounds.
+    #[error("poll_ms is {found}: expected {min} to {max}")]
+    Poll {
+        /// The configured pause.
+        found: u64,
+        /// Lowest value.
+        min: u64,
+        /// Highest value.
+        max: u64,
+    },
+    /// No time for a task.
+    #[error("task_wall_ms is 0")]
+    NoTaskTime,
+    /// A name is empty or too long.
+    #[error("{key}: {found:?} is no name of 1 to {MAX_NAME_BYTES} bytes")]
+    Name {
+        /// The key that holds it.
+        key: &'static str,
+        /// The text.
+        found: String,
+    },
+    /// The offer has too many attributes.
+    #[error("offer.attributes has {found} entries; the limit is {MAX_ATTRIBUTES}")]
+    TooManyAttributes {
+        /// Their number.
+        found: usize,
+    },
+}
+
+impl ConfigError {
+    /// What to do about it, if there is more to say than to correct the key.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoEndpoints | Self::OneEndpoint { .. } => Some(
+                "list the RPC addresses of two or more validators, best of different operators",
+            ),
+            Self::Endpoint(_) => Some(
+                "endpoints are the RPC addresses of validators, such as http://127.0.0.1:26601",
+            ),
+            _ => None,
+        }
+    }
 }
 
 /// An amount as a text, or as a whole number; a float would lose digits.
@@ -125,184 +198,79 @@ impl Config {
     }
 
     /// Refuses values that cannot work.
-    pub fn check(&self) -> anyhow::Result<()> {
-        ensure!(
-            !self.endpoints.is_empty(),
-            "endpoints is empty (hint: list the RPC addresses of two or more validators)"
-        );
-        ensure!(
-            self.verification_places > 0,
-            "verification_places is 0: a drawn verifier that never runs loses its bond"
-        );
-        ensure!(
-            self.offer.capacity > 0,
-            "offer.capacity is 0: a partner runs at least one job at a time"
-        );
-        ensure!(
-            (10..=60_000).contains(&self.poll_ms),
-            "poll_ms is {}: expected 10 to 60000",
-            self.poll_ms
-        );
-        ensure!(self.task_wall_ms > 0, "task_wall_ms is 0");
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.endpoints.is_empty() {
+            return Err(ConfigError::NoEndpoints);
+        }
+        if self.verification_places == 0 {
+            return Err(ConfigError::NoVerificationPlaces);
+        }
+        if self.offer.capacity == 0 {
+            return Err(ConfigError::NoPlaces);
+        }
+        if !POLL_MS.contains(&self.poll_ms) {
+            return Err(ConfigError::Poll {
+                found: self.poll_ms,
+                min: *POLL_MS.start(),
+                max: *POLL_MS.end(),
+            });
+        }
+        if self.task_wall_ms == 0 {
+            return Err(ConfigError::NoTaskTime);
+        }
         Ok(())
     }
 
-    /// Refuses fewer than two endpoints, unless the genesis has no more: a partner misses its deadlines, and loses bond,
-    /// when the only endpoint that it asks fails or keeps something back.
-    pub fn check_endpoints(&self, genesis: &Genesis) -> anyhow::Result<()> {
+    /// Refuses fewer than two endpoints, unless the genesis has no more validators.
+    pub fn check_endpoints(&self, genesis: &Genesis) -> Result<(), ConfigError> {
         let endpoints = Endpoints::new(&self.endpoints)?;
         let distinct: BTreeSet<_> = endpoints
             .all()
             .iter()
             .map(|endpoint| endpoint.client.url())
             .collect();
-        ensure!(
-            distinct.len() >= 2 || genesis.validators.len() == 1,
-            "endpoints names {} endpoint of a network of {} validators (hint: list the RPC addresses of two or more, best of different operators)",
-            distinct.len(),
-            genesis.validators.len()
-        );
+        let (found, validators) = (distinct.len(), genesis.validators.len());
+        if found < 2 && validators > 1 {
+            return Err(ConfigError::OneEndpoint { found, validators });
+        }
         Ok(())
     }
 
     /// The profile that is registered.
-    pub fn profile(&self, vrf_key: VrfPublicKey) -> anyhow::Result<PartnerProfile> {
+    pub fn profile(&self, vrf_key: VrfPublicKey) -> Result<PartnerProfile, ConfigError> {
+        let found = self.offer.attributes.len();
+        if found > MAX_ATTRIBUTES {
+            return Err(ConfigError::TooManyAttributes { found });
+        }
         let mut attributes = BTreeMap::new();
         for (key, value) in &self.offer.attributes {
-            let name =
-                |text: &str| Name::new(text).with_context(|| format!("offer.attributes: {text:?}"));
-            attributes.insert(name(key)?, name(value)?);
+            attributes.insert(
+                name("offer.attributes", key)?,
+                name("offer.attributes", value)?,
+            );
         }
-        let profile = PartnerProfile {
-            name: Name::new(self.offer.name.as_str()).context("offer.name")?,
+        Ok(PartnerProfile {
+            name: name("offer.name", &self.offer.name)?,
             class: CLASS_WASM_V1,
             vrf_key,
             ask: self.offer.ask,
             capacity: self.offer.capacity,
             attributes,
-        };
-        ensure!(
-            profile.is_bounded(),
-            "offer.attributes has too many entries"
-        );
-        Ok(profile)
+        })
     }
 
     /// The file's text, each key with what it means.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        let text = |value: &str| toml::Value::String(value.to_owned()).to_string();
-        let path = |value: &Path| text(&value.to_string_lossy());
-        let endpoints: Vec<_> = self
-            .endpoints
-            .iter()
-            .map(|endpoint| text(endpoint))
-            .collect();
-        let mut out = format!(
-            "# gridproof partner. Every key can be overridden by GRIDPROOF__KEY or GRIDPROOF_SECTION__KEY, and\n\
-             # that by --set KEY=VALUE or --set SECTION.KEY=VALUE of `gridproof partner start`.\n\n\
-             # RPC addresses of two or more validators, best of different operators. None of them is trusted.\n\
-             endpoints = [{}]\n\
-             # The chain's genesis: what every proof is checked against.\n\
-             genesis = {}\n\
-             # The account that signs, pays fees and owns the bond.\n\
-             account_key = {}\n\
-             # Proves sortitions.\n\
-             vrf_key = {}\n\
-             # The bond to keep, in SQUARE; filled up from the account. Lower it before `gridproof partner unbond`.\n\
-             bond = \"{}\"\n\
-             # What stays on the account for fees, in SQUARE.\n\
-             reserve = \"{}\"\n\
-             # Verifications at the same time, beside the capacity of the offer.\n\
-             verification_places = {}\n\
-             # Time between two looks at the chain.\n\
-             poll_ms = {}\n\
-             # Most bytes of jobs' inputs kept on disk, and most bytes of one job's results.\n\
-             blob_quota_bytes = {}\n\
-             # Longest time that one task may take on this machine; jobs with longer ones are declined, at a cost.\n\
-             task_wall_ms = {}\n",
-            endpoints.join(", "),
-            path(&self.genesis),
-            path(&self.account_key),
-            path(&self.vrf_key),
-            self.bond,
-            self.reserve,
-            self.verification_places,
-            self.poll_ms,
-            self.blob_quota_bytes,
-            self.task_wall_ms,
-        );
-        // Writing to a string cannot fail.
-        if let Some(worker) = &self.worker {
-            let _ = writeln!(
-                out,
-                "# The program whose `worker` command runs tasks.\nworker = {}",
-                path(worker)
-            );
-        }
-        let _ = write!(
-            out,
-            "\n# What the partner offers; registered on chain when it changes, counts one epoch later.\n\
-             [offer]\n\
-             # A name for people.\n\
-             name = {}\n\
-             # Least price per million units of fuel, in SQUARE.\n\
-             ask = \"{}\"\n\
-             # Jobs that it runs as primary at the same time.\n\
-             capacity = {}\n\n\
-             # What jobs may ask for: location, jurisdiction, hardware, energy source, ...\n\
-             [offer.attributes]\n",
-            text(&self.offer.name),
-            self.offer.ask,
-            self.offer.capacity,
-        );
-        for (key, value) in &self.offer.attributes {
-            let _ = writeln!(out, "{} = {}", text(key), text(value));
-        }
-        out
+        document::commented(self)
     }
 }
 
-/// Makes a partner's directory: configuration, genesis, and keys where there are none. Gives its account. A directory
-/// that is configured already is refused.
-pub fn init(dir: &Path, config: &Config, genesis: &[u8]) -> anyhow::Result<Address> {
-    config.check()?;
-    config.check_endpoints(&Genesis::from_bytes(genesis).context("the genesis is not valid")?)?;
-    let file = dir.join(CONFIG_FILE);
-    if file.exists() {
-        bail!(
-            "{} exists already (hint: edit it, or give another --dir)",
-            file.display()
-        );
-    }
-    for path in [&config.account_key, &config.vrf_key, &config.genesis] {
-        let parent = dir
-            .join(path)
-            .parent()
-            .map(Path::to_path_buf)
-            .unwrap_or_default();
-        std::fs::create_dir_all(&parent)
-            .with_context(|| format!("cannot create {}", parent.display()))?;
-    }
-    let account = dir.join(&config.account_key);
-    if !account.exists() {
-        keyfile::create(&account, KeyKind::Account)?;
-    }
-    let address = keyfile::read_public(&account, KeyKind::Account)?.address();
-    let vrf = dir.join(&config.vrf_key);
-    if !vrf.exists() {
-        keyfile::create_vrf(&vrf)?;
-    }
-    config.profile(keyfile::read_vrf(&vrf)?.public())?;
-    let place = dir.join(&config.genesis);
-    if std::fs::read(&place).ok().as_deref() != Some(genesis) {
-        std::fs::write(&place, genesis)
-            .with_context(|| format!("cannot write {}", place.display()))?;
-    }
-    // Last: a directory with a configuration is a whole one.
-    std::fs::write(&file, config.to_toml())
-        .with_context(|| format!("cannot write {}", file.display()))?;
-    Ok(address)
+fn name(key: &'static str, text: &str) -> Result<Name, ConfigError> {
+    Name::new(text).map_err(|_| ConfigError::Name {
+        key,
+        found: text.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -330,6 +298,17 @@ mod tests {
         );
         let plain = Config::new(vec!["http://127.0.0.1:1".into()]);
         assert_eq!(toml::from_str::<Config>(&plain.to_toml()).unwrap(), plain);
+    }
+
+    #[test]
+    fn every_key_of_the_file_has_a_comment_above_it() {
+        let text = config().to_toml();
+        let lines: Vec<_> = text.lines().collect();
+        let own = |line: &str| !line.is_empty() && !line.starts_with('#');
+        for (index, line) in lines.iter().enumerate().filter(|(_, line)| own(line)) {
+            let is_attribute = line.starts_with('"');
+            assert!(is_attribute || lines[index - 1].starts_with("# "), "{line}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use types::codec::{decode, encode};
+use types::codec::{CodecError, decode, encode};
 use types::hash::{Domain, Hash32};
 
 use crate::assignment::{Assignment, MAX_RESULT_BLOBS, OwnCommitment};
@@ -41,30 +41,64 @@ pub enum JournalError {
         source: std::io::Error,
     },
     /// Another process uses the directory.
-    #[error("{path} is in use by another process (hint: is this partner running already?)")]
+    #[error("{path} is in use by another process")]
     InUse {
         /// The directory.
         path: PathBuf,
     },
     /// A file is not what was written.
-    #[error(
-        "{path} is damaged: {why} (hint: put back a copy that is no older than the last job; without it an open claim is lost)"
-    )]
+    #[error("{path} is damaged: {damage}")]
     Damaged {
         /// Which file.
         path: PathBuf,
         /// What is wrong with it.
-        why: String,
+        damage: Damage,
     },
     /// Written by a newer version.
-    #[error(
-        "{path} has format {found}, this version knows {FORMAT} (hint: start the newer version)"
-    )]
+    #[error("{path} has format {found}, this version knows {FORMAT}")]
     Newer {
         /// Which file.
         path: PathBuf,
         /// Its format.
         found: u8,
+    },
+}
+
+impl JournalError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "is the disk full or read-only?",
+            Self::InUse { .. } => "is this partner running already?",
+            Self::Damaged { .. } => {
+                "put back a copy that is no older than the last job; without it a commitment cannot be revealed"
+            }
+            Self::Newer { .. } => "start the newer version",
+        }
+    }
+}
+
+/// What is wrong with a file of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// The checksum is not whole.
+    #[error("it is too short")]
+    TooShort,
+    /// The checksum does not fit.
+    #[error("its checksum does not fit")]
+    Checksum,
+    /// There is nothing before the checksum.
+    #[error("it is empty")]
+    Empty,
+    /// The value cannot be decoded.
+    #[error(transparent)]
+    Value(#[from] CodecError),
+    /// The file's name says another assignment.
+    #[error("it holds the commitment of {found}, not the one that its name says")]
+    OtherAssignment {
+        /// The assignment in the file.
+        found: Assignment,
     },
 }
 
@@ -205,8 +239,10 @@ fn read_commitments(directory: &Path) -> Result<Vec<OwnCommitment>, JournalError
             continue;
         };
         if *name != format!("{}{COMMITMENT_SUFFIX}", own.assignment) {
-            let why = "it holds the claim of another assignment than its name says".to_owned();
-            return Err(JournalError::Damaged { path, why });
+            let damage = Damage::OtherAssignment {
+                found: own.assignment,
+            };
+            return Err(JournalError::Damaged { path, damage });
         }
         all.push(own);
     }
@@ -250,25 +286,25 @@ fn framed<T: BorshSerialize>(value: &T) -> Vec<u8> {
 }
 
 fn unframed<T: BorshDeserialize>(path: &Path, bytes: &[u8]) -> Result<T, JournalError> {
-    let damaged = |why: String| JournalError::Damaged {
+    let damaged = |damage| JournalError::Damaged {
         path: path.into(),
-        why,
+        damage,
     };
     let Some((content, checksum)) = bytes.split_last_chunk::<CHECKSUM_BYTES>() else {
-        return Err(damaged("it is too short".to_owned()));
+        return Err(damaged(Damage::TooShort));
     };
     if Hash32::of_parts(Domain::LOG_RECORD, &[content]).0 != *checksum {
-        return Err(damaged("its checksum does not fit".to_owned()));
+        return Err(damaged(Damage::Checksum));
     }
     match content.split_first() {
         Some((&FORMAT, value)) => {
-            decode(value, MAX_FILE_BYTES).map_err(|error| damaged(error.to_string()))
+            decode(value, MAX_FILE_BYTES).map_err(|error| damaged(error.into()))
         }
         Some((&found, _)) => Err(JournalError::Newer {
             path: path.into(),
             found,
         }),
-        None => Err(damaged("it is empty".to_owned())),
+        None => Err(damaged(Damage::Empty)),
     }
 }
 

@@ -9,7 +9,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use keys::keyfile::{self, KeyKind};
 use light::Light;
 use tokio::sync::mpsc;
@@ -19,83 +18,90 @@ use types::hash::BlobId;
 use types::transaction::SignedTransaction;
 
 use crate::assignment::Assignment;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::core::{Core, Effect, Event, Note, PartnerIdentity, PartnerSettings, TaskExecution};
 use crate::endpoints::Endpoints;
+use crate::error::PartnerError;
 use crate::journal::{DiskJournal, Journal};
-use crate::runner::{Cancel, JobRunner, JobRunnerSettings, cause_of};
+use crate::runner::{Cancel, ExecutionBackend, JobRunner, WorkerProcess};
 use crate::watch::ChainWatch;
 
 /// Most inputs that wait for the loop.
 const INPUT_QUEUE: usize = 64;
 
-/// Runs the partner of a directory until `shutdown` completes.
+/// Runs the partner of a directory until `shutdown` completes; tasks run in worker processes of this machine.
 pub async fn run(
     dir: &Path,
     config: Config,
     shutdown: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
+) -> Result<(), PartnerError> {
     config.check()?;
-    let key = keyfile::read_secret(&dir.join(&config.account_key), KeyKind::Account)?;
-    let vrf = keyfile::read_vrf(&dir.join(&config.vrf_key))?;
-    let path = dir.join(&config.genesis);
-    let bytes = std::fs::read(&path)
-        .with_context(|| format!("cannot read the genesis {}", path.display()))?;
-    let genesis =
-        Genesis::from_bytes(&bytes).with_context(|| format!("{} is no genesis", path.display()))?;
+    let program = match &config.worker {
+        Some(worker) => dir.join(worker),
+        None => std::env::current_exe().map_err(|source| PartnerError::OwnPath { source })?,
+    };
+    let backend = WorkerProcess {
+        program,
+        task_wall: Duration::from_millis(config.task_wall_ms),
+    };
+    run_with(dir, config, Box::new(backend), shutdown).await
+}
+
+/// Like [`run`], with another back end for tasks.
+pub async fn run_with(
+    dir: &Path,
+    config: Config,
+    backend: Box<dyn ExecutionBackend>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), PartnerError> {
+    let genesis = read_genesis(&dir.join(&config.genesis))?;
     config.check_endpoints(&genesis)?;
-    let light = Light::new(&genesis)?;
-    let journal = DiskJournal::open(&dir.join("journal"))?;
-    let (own, outbox) = journal.load()?;
+    let identity = PartnerIdentity {
+        chain: genesis.chain_id(),
+        key: keyfile::read_secret(&dir.join(&config.account_key), KeyKind::Account)?,
+        vrf: keyfile::read_vrf(&dir.join(&config.vrf_key))?,
+    };
     let settings = PartnerSettings {
-        profile: config.profile(vrf.public())?,
+        profile: config.profile(identity.vrf.public())?,
         bond: config.bond,
         reserve: config.reserve,
         verification_places: config.verification_places,
         task_wall_ms: config.task_wall_ms,
         params: genesis.params.clone(),
     };
-    let endpoints = Endpoints::new(&config.endpoints)?;
-    let worker = match &config.worker {
-        Some(worker) => dir.join(worker),
-        None => std::env::current_exe().context("cannot find the path of this program")?,
-    };
-    let task_wall = Duration::from_millis(config.task_wall_ms);
-    let runner_settings = JobRunnerSettings {
-        quota: config.blob_quota_bytes,
-        worker,
-        task_wall,
-    };
-    let kept: BTreeSet<Assignment> = own.iter().map(|own| own.assignment).collect();
-    let work = JobRunner::open(dir, endpoints.clone(), runner_settings, &kept)?;
-    let identity = PartnerIdentity {
-        chain: light.chain(),
-        key,
-        vrf,
-    };
-    let address = identity.address();
-    tracing::info!(%address, chain = %light.chain(), commitments = kept.len(), "partner starts");
-    let core = Core::new(identity, settings, own, outbox);
-    let watch = ChainWatch::new(
-        endpoints.clone(),
-        light,
-        address,
-        genesis.params,
-        core.height(),
-    );
+    let journal = DiskJournal::open(&dir.join("journal"))?;
+    let (commitments, outbox) = journal.load()?;
+    let kept: BTreeSet<Assignment> = commitments.iter().map(|own| own.assignment).collect();
+    let endpoints = Endpoints::new(&config.endpoints).map_err(ConfigError::from)?;
+    let quota = config.blob_quota_bytes;
+    let runner = JobRunner::open(dir, endpoints.clone(), backend, quota, &kept)?;
+    let light = Light::new(&genesis).map_err(|source| PartnerError::Genesis {
+        path: dir.join(&config.genesis),
+        source,
+    })?;
+    let (address, chain) = (identity.address(), identity.chain);
+    tracing::info!(%address, %chain, commitments = kept.len(), "partner starts");
+    let core = Core::new(identity, settings, commitments, outbox);
+    let (height, params) = (core.height(), genesis.params);
+    let watch = ChainWatch::new(endpoints.clone(), light, address, params, height);
     let (inputs, queue) = mpsc::channel(INPUT_QUEUE);
-    let watching = tokio::spawn(keep_watching(
-        watch,
-        Duration::from_millis(config.poll_ms),
-        inputs.clone(),
-    ));
-    let mut shell = PartnerShell::new(core, Box::new(journal), work, endpoints, inputs);
+    let every = Duration::from_millis(config.poll_ms);
+    let watching = tokio::spawn(keep_watching(watch, every, inputs.clone()));
+    let mut shell = PartnerShell::new(core, Box::new(journal), runner, endpoints, inputs);
     let ended = shell.run(queue, shutdown).await;
     watching.abort();
     for cancel in shell.running.values() {
         cancel.cancel();
     }
     ended
+}
+
+fn read_genesis(path: &Path) -> Result<Genesis, PartnerError> {
+    let bytes = std::fs::read(path).map_err(PartnerError::io("read", path))?;
+    Genesis::from_bytes(&bytes).map_err(|source| PartnerError::Genesis {
+        path: path.into(),
+        source,
+    })
 }
 
 /// What the loop waits for.
@@ -138,14 +144,14 @@ impl PartnerShell {
     fn new(
         core: Core,
         journal: Box<dyn Journal>,
-        work: JobRunner,
+        runner: JobRunner,
         endpoints: Endpoints,
         inputs: mpsc::Sender<ShellInput>,
     ) -> Self {
         Self {
             core,
             journal,
-            runner: Arc::new(work),
+            runner: Arc::new(runner),
             endpoints,
             inputs,
             running: BTreeMap::new(),
@@ -157,7 +163,7 @@ impl PartnerShell {
         &mut self,
         mut queue: mpsc::Receiver<ShellInput>,
         shutdown: impl Future<Output = ()>,
-    ) -> anyhow::Result<()> {
+    ) -> Result<(), PartnerError> {
         tokio::pin!(shutdown);
         loop {
             let input = tokio::select! {
@@ -169,7 +175,7 @@ impl PartnerShell {
         }
     }
 
-    fn take(&mut self, input: ShellInput) -> anyhow::Result<()> {
+    fn take(&mut self, input: ShellInput) -> Result<(), PartnerError> {
         match input {
             ShellInput::Event(event) => {
                 match &event {
@@ -216,19 +222,17 @@ impl PartnerShell {
         match self.runner.retain_inputs(self.core.inputs()) {
             Ok(()) => self.spared = Some(self.core.inputs().clone()),
             // Tried again after the next input.
-            Err(error) => tracing::warn!("cannot remove inputs: {error:#}"),
+            Err(error) => tracing::warn!(%error, "cannot remove inputs"),
         }
     }
 
-    fn perform(&mut self, effect: Effect) -> anyhow::Result<()> {
+    fn perform(&mut self, effect: Effect) -> Result<(), PartnerError> {
         match effect {
             Effect::Keep(own) => self.journal.keep(&own)?,
             Effect::KeepOutbox(outbox) => self.journal.keep_outbox(&outbox)?,
             Effect::Forget(assignment) => {
                 self.journal.forget(&assignment)?;
-                self.runner
-                    .forget(&assignment)
-                    .with_context(|| format!("cannot remove the results of {assignment}"))?;
+                self.runner.forget(&assignment)?;
             }
             Effect::Send(transaction) => {
                 tracing::info!(action = action_name(&transaction), id = %transaction.id(), "sending");
@@ -246,14 +250,15 @@ impl PartnerShell {
                 blobs,
                 offer,
             } => {
-                let (work, inputs) = (Arc::clone(&self.runner), self.inputs.clone());
+                let (runner, inputs) = (Arc::clone(&self.runner), self.inputs.clone());
                 tokio::spawn(async move {
-                    let complete = work.upload(assignment, &blobs, offer).await.unwrap_or_else(
-                        |error| {
-                            tracing::error!(%assignment, "cannot upload the results: {error:#}");
+                    let complete = runner
+                        .upload(assignment, &blobs, offer)
+                        .await
+                        .unwrap_or_else(|error| {
+                            tracing::error!(%assignment, %error, "cannot upload the results");
                             false
-                        },
-                    );
+                        });
                     tracing::info!(%assignment, blobs = blobs.len(), complete, "upload ended");
                     // The loop ends only with the process.
                     let _ = inputs
@@ -275,14 +280,14 @@ impl PartnerShell {
         let (assignment, cancel) = (execution.assignment, Cancel::default());
         tracing::info!(%assignment, tasks = execution.tasks.len(), "executing");
         self.running.insert(assignment, cancel.clone());
-        let (work, inputs) = (Arc::clone(&self.runner), self.inputs.clone());
+        let (runner, inputs) = (Arc::clone(&self.runner), self.inputs.clone());
         tokio::spawn(async move {
-            let input = match work.execute(execution, cancel.clone()).await {
+            let input = match runner.execute(execution, cancel.clone()).await {
                 // Its place is free already; another execution of the assignment may have begun.
                 _ if cancel.is_cancelled() => ShellInput::Stopped(assignment),
                 Ok(executed) => ShellInput::Event(Event::Executed(Box::new(executed))),
                 Err(error) => {
-                    let (cause, reason) = (cause_of(&error), format!("{error:#}"));
+                    let (cause, reason) = (error.cause(), error.to_string());
                     ShellInput::Event(Event::NotExecuted {
                         assignment,
                         cause,

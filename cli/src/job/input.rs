@@ -11,8 +11,7 @@ use types::hash::{BlobId, Hash32};
 use types::job::{CLASS_WASM_V1, Input, JobSpec, Workload};
 use types::limits::{MAX_BLOB_BYTES, MAX_JOB_INPUT_BYTES, MAX_MODULE_BYTES};
 
-use super::field::SpecError;
-use super::spec::{Place, Source, Spec};
+use super::spec::{Origin, Spec, SpecError, SpecSource};
 use crate::failure::{ExitKind, Failure};
 use crate::submit::failure;
 use crate::ui::{Progress, Ui};
@@ -31,9 +30,9 @@ pub struct Prepared {
     /// The files that may have to be uploaded, each blob once.
     pub files: Vec<LocalFile>,
     /// Blobs that the spec names by hash: the network must hold them.
-    held: Vec<(Source, BlobId)>,
+    held: Vec<(SpecSource, BlobId)>,
     /// The module's file, if it is one of ours.
-    module: Option<(Source, PathBuf)>,
+    module: Option<(SpecSource, PathBuf)>,
     /// For messages.
     path: PathBuf,
 }
@@ -71,9 +70,9 @@ impl Prepared {
         let resolved = reader.resolve(&spec).await;
         let (files, held) = (reader.files, reader.held);
         progress.finish();
-        let module = match &spec.module.place {
-            Place::Path(path) => Some((spec.module.clone(), path.clone())),
-            Place::Blob { .. } => None,
+        let module = match &spec.module.origin {
+            Origin::File(path) => Some((spec.module.clone(), path.clone())),
+            Origin::Blob { .. } => None,
         };
         Ok(Self {
             spec: resolved?,
@@ -147,7 +146,7 @@ fn bad_spec(path: &Path, error: &SpecError) -> Failure {
 }
 
 /// A mistake at a source of the spec.
-fn at(path: &Path, source: &Source, code: &str, why: &str) -> Failure {
+fn at(path: &Path, source: &SpecSource, code: &str, why: &str) -> Failure {
     let message = format!(
         "{}: line {}, {}: {why}",
         path.display(),
@@ -157,10 +156,10 @@ fn at(path: &Path, source: &Source, code: &str, why: &str) -> Failure {
     Failure::new(ExitKind::BadInput, code, message)
 }
 
-fn size_of(source: &Source) -> u64 {
-    match &source.place {
-        Place::Path(path) => std::fs::metadata(path).map_or(0, |data| data.len()),
-        Place::Blob { .. } => 0,
+fn size_of(source: &SpecSource) -> u64 {
+    match &source.origin {
+        Origin::File(path) => std::fs::metadata(path).map_or(0, |data| data.len()),
+        Origin::Blob { .. } => 0,
     }
 }
 
@@ -169,7 +168,7 @@ struct Resolver<'a> {
     client: Option<&'a Client>,
     progress: &'a Progress,
     files: Vec<LocalFile>,
-    held: Vec<(Source, BlobId)>,
+    held: Vec<(SpecSource, BlobId)>,
 }
 
 impl Resolver<'_> {
@@ -218,8 +217,8 @@ impl Resolver<'_> {
         })
     }
 
-    async fn module(&mut self, source: &Source) -> Result<BlobId, Failure> {
-        if let Place::Path(path) = &source.place {
+    async fn module(&mut self, source: &SpecSource) -> Result<BlobId, Failure> {
+        if let Origin::File(path) = &source.origin {
             self.check_is_module(source, path)?;
         }
         let blob = self.blob(source).await?;
@@ -234,7 +233,7 @@ impl Resolver<'_> {
         Ok(blob)
     }
 
-    fn check_is_module(&self, source: &Source, path: &Path) -> Result<(), Failure> {
+    fn check_is_module(&self, source: &SpecSource, path: &Path) -> Result<(), Failure> {
         let mut head = Vec::new();
         let file = self.open(source, path)?;
         file.take(8).read_to_end(&mut head)?;
@@ -251,7 +250,7 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    fn open(&self, source: &Source, path: &Path) -> Result<File, Failure> {
+    fn open(&self, source: &SpecSource, path: &Path) -> Result<File, Failure> {
         let missing = |why: String| {
             at(
                 self.path,
@@ -282,9 +281,9 @@ impl Resolver<'_> {
         Ok(file)
     }
 
-    async fn blob(&mut self, source: &Source) -> Result<BlobId, Failure> {
-        match &source.place {
-            Place::Blob { hash, length } => {
+    async fn blob(&mut self, source: &SpecSource) -> Result<BlobId, Failure> {
+        match &source.origin {
+            Origin::Blob { hash, length } => {
                 let blob = match length {
                     Some(length) => BlobId {
                         hash: *hash,
@@ -295,7 +294,7 @@ impl Resolver<'_> {
                 self.held.push((source.clone(), blob));
                 Ok(blob)
             }
-            Place::Path(path) => {
+            Origin::File(path) => {
                 let file = self.open(source, path)?;
                 let length = file.metadata()?.len();
                 let reader = Counting {
@@ -317,7 +316,7 @@ impl Resolver<'_> {
     }
 
     /// The length of a blob of which only the hash is known: some recent job may have named it.
-    async fn find(&self, source: &Source, hash: Hash32) -> Result<BlobId, Failure> {
+    async fn find(&self, source: &SpecSource, hash: Hash32) -> Result<BlobId, Failure> {
         let unknown = |why: &str| {
             at(
                 self.path,

@@ -21,13 +21,12 @@ impl Daemon {
     fn start(dir: &Path) -> Self {
         let endpoints = Endpoints::new(&[NOBODY.to_owned()]).unwrap();
         let task_wall = Duration::from_secs(1);
-        let runner_settings = JobRunnerSettings {
-            quota: 1 << 20,
-            worker: "/nonexistent".into(),
+        let backend = Box::new(WorkerProcess {
+            program: "/nonexistent".into(),
             task_wall,
-        };
+        });
         let work =
-            JobRunner::open(dir, endpoints.clone(), runner_settings, &BTreeSet::new()).unwrap();
+            JobRunner::open(dir, endpoints.clone(), backend, 1 << 20, &BTreeSet::new()).unwrap();
         let journal = DiskJournal::open(&dir.join("journal")).unwrap();
         let core = Core::new(
             identity(1),

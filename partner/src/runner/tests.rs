@@ -4,6 +4,18 @@ use types::attestation::Exit;
 use types::number::Fuel;
 
 use super::*;
+use crate::core::Cause;
+
+/// A back end that gives one result, under another task's index than was asked for.
+#[derive(Debug)]
+struct Liar;
+
+impl ExecutionBackend for Liar {
+    fn run(&self, job: BackendJob, _: &Cancel, take: TakeRun<'_>) -> Result<(), NoResult> {
+        let task = job.tasks.first().copied().unwrap_or_default();
+        take(TaskIndex(task.0 + 1), run(Vec::new(), b""))
+    }
+}
 
 fn run(outputs: Vec<Option<Vec<u8>>>, stdout: &[u8]) -> TaskRun {
     let named = outputs
@@ -50,15 +62,10 @@ fn only_results_of_kept_parts_survive_a_start() {
         role: AssignmentRole::Primary,
     };
     let dir = tempfile::tempdir().unwrap();
-    let settings = JobRunnerSettings {
-        quota: 1 << 20,
-        worker: "x".into(),
-        task_wall: Duration::from_secs(1),
-    };
     let open = |kept: &[u8]| {
         let endpoints = Endpoints::new(&["http://127.0.0.1:1".to_owned()]).unwrap();
         let kept = kept.iter().map(|job| assignment(*job)).collect();
-        JobRunner::open(dir.path(), endpoints, settings.clone(), &kept).unwrap()
+        JobRunner::open(dir.path(), endpoints, Box::new(Liar), 1 << 20, &kept).unwrap()
     };
     let work = open(&[]);
     for job in [1, 2] {
@@ -111,8 +118,8 @@ fn in_doubt_an_error_says_nothing_of_the_tasks() {
         NoResult::Engine { error: error() },
         NoResult::Workload { why: error() },
     ] {
-        let error = anyhow::Error::new(reason).context("while running");
-        assert_eq!(cause_of(&error), Cause::Tasks, "{error:#}");
+        let error = RunnerError::from(reason);
+        assert_eq!(error.cause(), Cause::Tasks, "{error}");
     }
     for reason in [
         crashed("signal: 9 (SIGKILL)"),
@@ -125,10 +132,45 @@ fn in_doubt_an_error_says_nothing_of_the_tasks() {
             error: error(),
         },
     ] {
-        assert_eq!(cause_of(&reason.clone().into()), Cause::Machine, "{reason}");
+        let error = RunnerError::from(reason);
+        assert_eq!(error.cause(), Cause::Machine, "{error}");
     }
-    assert_eq!(
-        cause_of(&anyhow::anyhow!("No space left on device")),
-        Cause::Machine
+    let full = RunnerError::from(blobs::StoreError::Absent(BlobId::of(b"")));
+    assert_eq!(full.cause(), Cause::Machine, "{full}");
+}
+
+#[test]
+fn only_the_tasks_that_were_asked_for_are_committed_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let endpoints = Endpoints::new(&["http://127.0.0.1:1".to_owned()]).unwrap();
+    let runner = JobRunner::open(
+        dir.path(),
+        endpoints,
+        Box::new(Liar),
+        1 << 20,
+        &BTreeSet::new(),
+    )
+    .unwrap();
+    let workload = crate::core::tests::chain::workload();
+    runner.inputs().put_bytes(b"module").unwrap();
+    let execution = |tasks: &[u32]| TaskExecution {
+        assignment: Assignment {
+            job: types::hash::JobId(Hash32([1; 32])),
+            attempt: types::number::Attempt(0),
+            role: AssignmentRole::Verifier,
+        },
+        workload: workload.clone(),
+        tasks: tasks.iter().map(|task| TaskIndex(*task)).collect(),
+    };
+    let error = runner.run(execution(&[0]), &Cancel::default()).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            RunnerError::OtherTasks {
+                expected: 1,
+                found: 1
+            }
+        ),
+        "{error}"
     );
 }

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
 use blobs::BlobStore;
+use executor::NoResult;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use rpc::ClientError;
 use tokio::time::MissedTickBehavior;
 use types::hash::{BlobId, JobId};
 
-use super::{Cancel, JobRunner};
+use super::{Cancel, JobRunner, RunnerError};
 use crate::assignment::Assignment;
 use crate::endpoints::Endpoint;
 
@@ -21,14 +21,14 @@ const PAUSE: Duration = Duration::from_millis(500);
 impl JobRunner {
     /// Brings blobs here. Tries on until they are here or nobody wants them any more: which endpoints have them
     /// changes while they replicate.
-    pub(super) async fn fetch(&self, blobs: &[BlobId], cancel: &Cancel) -> anyhow::Result<()> {
+    pub(super) async fn fetch(&self, blobs: &[BlobId], cancel: &Cancel) -> Result<(), RunnerError> {
         let mut pause = tokio::time::interval(PAUSE);
         pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for blob in blobs {
             while !self.inputs.has(*blob) {
                 pause.tick().await;
                 if cancel.is_cancelled() {
-                    bail!("nobody waits for it any more");
+                    return Err(NoResult::Cancelled.into());
                 }
                 self.inputs.reserve(*blob)?;
                 let missing = self.inputs.missing(*blob);
@@ -43,7 +43,7 @@ impl JobRunner {
     }
 
     /// Takes a chunk from the first endpoint that has it. That none has it is no error; a full disk is.
-    async fn fetch_chunk(&self, blob: BlobId, chunk: u32) -> anyhow::Result<()> {
+    async fn fetch_chunk(&self, blob: BlobId, chunk: u32) -> Result<(), RunnerError> {
         for endpoint in self.endpoints.available(Instant::now()) {
             let encoded = match endpoint.client.blob_chunk(blob, u64::from(chunk)).await {
                 Ok(encoded) => encoded,
@@ -54,7 +54,7 @@ impl JobRunner {
             };
             let inputs = self.inputs.clone();
             let put = tokio::task::spawn_blocking(move || inputs.put_chunk(blob, chunk, &encoded));
-            match put.await.context("storing a chunk panicked")? {
+            match put.await? {
                 Ok(_) => return Ok(()),
                 Err(blobs::StoreError::Chunk(error)) => {
                     endpoint.lied(Instant::now(), &error.to_string())
@@ -73,7 +73,7 @@ impl JobRunner {
         assignment: Assignment,
         blobs: &[BlobId],
         offer: usize,
-    ) -> anyhow::Result<bool> {
+    ) -> Result<bool, RunnerError> {
         let results = self.results_of(&assignment)?;
         for endpoint in self.endpoints.available_from(offer, Instant::now()) {
             match upload_to(endpoint, &results, assignment.job, blobs).await {
@@ -92,7 +92,7 @@ impl JobRunner {
 enum UploadError {
     Endpoint(ClientError),
     Stuck(BlobId),
-    Here(anyhow::Error),
+    Here(RunnerError),
 }
 
 async fn upload_to(

@@ -49,7 +49,7 @@ pub fn write(plan: &DevnetPlan) -> Result<()> {
             .iter()
             .map(|(key, value)| (key.to_string(), value.to_string()))
             .collect();
-        partner::config::init(&planned.dir, &config, &genesis)
+        partner::init(&planned.dir, &config, &genesis)
             .with_context(|| format!("cannot make {}", planned.dir.display()))?;
     }
     Ok(())

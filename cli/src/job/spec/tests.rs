@@ -1,5 +1,8 @@
 //! Every mistake names its line, its field and what was expected.
 
+use types::number::Fuel;
+
+use super::checks::{DEFAULT_CLOCK_SECONDS, DEFAULT_FUEL};
 use super::*;
 
 const SHORT: &str = "\
@@ -31,7 +34,7 @@ fn with(from: &str, to: &str) -> Result<Spec, SpecError> {
 #[test]
 fn a_short_spec_has_defaults() {
     let spec = parse(SHORT).unwrap();
-    assert_eq!(spec.module.place, Place::Path("/specs/hist.wasm".into()));
+    assert_eq!(spec.module.origin, Origin::File("/specs/hist.wasm".into()));
     assert_eq!(
         spec.arguments
             .iter()
@@ -40,15 +43,15 @@ fn a_short_spec_has_defaults() {
         ["--bins", "16"]
     );
     assert_eq!(
-        spec.inputs[0].0.place,
-        Place::Path("/specs/data/words.txt".into())
+        spec.inputs[0].0.origin,
+        Origin::File("/specs/data/words.txt".into())
     );
     assert_eq!(
         (spec.inputs[0].0.line, spec.inputs[0].0.field.as_str()),
         (10, "inputs[0].source")
     );
     assert_eq!((spec.tasks, spec.price_cap), (1, DEFAULT_PRICE_PER_TASK));
-    assert_eq!(spec.limits.fuel, Fuel(DEFAULT_FUEL));
+    assert_eq!(spec.limits.fuel, DEFAULT_FUEL);
     assert_eq!(spec.verification.value_at_risk, DEFAULT_PRICE_PER_TASK);
     assert_eq!(
         (spec.clock_start_ns, spec.random_seed),
@@ -82,8 +85,8 @@ fn every_field_is_read() {
     assert_eq!(spec.verification.confidence_ppm, 950_000);
     assert_eq!(spec.price_cap, "0.1".parse().unwrap());
     assert_eq!(
-        spec.inputs[0].0.place,
-        Place::Blob {
+        spec.inputs[0].0.origin,
+        Origin::Blob {
             hash: hash.parse().unwrap(),
             length: Some(12)
         }
@@ -397,7 +400,10 @@ fn every_mistake_names_its_line_its_field_and_what_was_expected() {
         let error = with(from, to).expect_err(to);
         let seen = (error.line, error.field.as_str());
         assert_eq!(seen, (*line, *field), "{to:?}: {error}");
-        assert!(error.message.contains(message), "{to:?}: {error}");
+        assert!(
+            error.mistake.to_string().contains(message),
+            "{to:?}: {error}"
+        );
     }
 }
 

@@ -12,9 +12,9 @@ use super::*;
 use crate::assignment::AssignmentRole;
 use crate::endpoints::Endpoints;
 use crate::fixture::{Fake, Running, chain, serve};
-use crate::runner::JobRunnerSettings;
+use crate::runner::WorkerProcess;
 
-const PART: Assignment = Assignment {
+const ASSIGNMENT: Assignment = Assignment {
     job: JobId(Hash32([1; 32])),
     attempt: Attempt(0),
     role: AssignmentRole::Primary,
@@ -29,16 +29,16 @@ fn work(dir: &Path, endpoints: &[&Running]) -> JobRunner {
         .iter()
         .map(|endpoint| endpoint.url.clone())
         .collect();
-    let settings = JobRunnerSettings {
-        quota: 64 << 20,
-        worker: "/nonexistent".into(),
+    let backend = Box::new(WorkerProcess {
+        program: "/nonexistent".into(),
         task_wall: Duration::from_secs(1),
-    };
+    });
     JobRunner::open(
         dir,
         Endpoints::new(&urls).unwrap(),
-        settings,
-        &BTreeSet::from([PART]),
+        backend,
+        64 << 20,
+        &BTreeSet::from([ASSIGNMENT]),
     )
     .unwrap()
 }
@@ -99,13 +99,13 @@ async fn results_go_to_one_server_that_takes_all_of_them() {
     refusing.fake.lock().refuses = true;
     let dir = tempfile::tempdir().unwrap();
     let work = work(dir.path(), &[&refusing, &taking]);
-    let results = work.results_of(&PART).unwrap();
+    let results = work.results_of(&ASSIGNMENT).unwrap();
     let blobs = [
         results.put_bytes(b"the list").unwrap(),
         results.put_bytes(&bytes()).unwrap(),
     ];
     drop(results);
-    assert!(work.upload(PART, &blobs, 0).await.unwrap());
+    assert!(work.upload(ASSIGNMENT, &blobs, 0).await.unwrap());
     for blob in blobs {
         let all: Vec<u8> = taking.fake.lock().taken[&blob]
             .values()
@@ -116,12 +116,12 @@ async fn results_go_to_one_server_that_takes_all_of_them() {
     }
     assert!(refusing.fake.lock().taken.is_empty());
     let asked = taking.fake.lock().requests;
-    assert!(work.upload(PART, &blobs, 0).await.unwrap());
+    assert!(work.upload(ASSIGNMENT, &blobs, 0).await.unwrap());
     assert_eq!(taking.fake.lock().requests, asked, "nothing is sent twice");
     taking.fake.lock().refuses = true;
     taking.fake.lock().taken.clear();
     assert!(
-        !work.upload(PART, &blobs, 0).await.unwrap(),
+        !work.upload(ASSIGNMENT, &blobs, 0).await.unwrap(),
         "nobody takes them"
     );
 }
@@ -133,12 +133,15 @@ async fn a_server_that_says_to_have_everything_is_not_the_only_one_that_gets_res
     let dir = tempfile::tempdir().unwrap();
     let work = work(dir.path(), &[&liar, &honest]);
     let blob = work
-        .results_of(&PART)
+        .results_of(&ASSIGNMENT)
         .unwrap()
         .put_bytes(b"result")
         .unwrap();
-    assert!(work.upload(PART, &[blob], 0).await.unwrap(), "its word");
+    assert!(
+        work.upload(ASSIGNMENT, &[blob], 0).await.unwrap(),
+        "its word"
+    );
     assert!(honest.fake.lock().taken.is_empty());
-    assert!(work.upload(PART, &[blob], 1).await.unwrap());
+    assert!(work.upload(ASSIGNMENT, &[blob], 1).await.unwrap());
     assert!(honest.fake.lock().taken.contains_key(&blob));
 }

@@ -81,7 +81,7 @@ async fn partner(dir: &Path) -> Result<()> {
             }
         }
     }
-    partner::run(dir, config, pending()).await
+    Ok(partner::run(dir, config, pending()).await?)
 }
 
 fn read_toml<C: serde::de::DeserializeOwned>(file: &PathBuf) -> Result<C> {

@@ -7,6 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use rpc::{Client, ClientError};
 
 /// First time aside after a failure.
@@ -26,11 +27,37 @@ pub struct Endpoint {
     standing: Mutex<Standing>,
 }
 
-#[derive(Debug, Default)]
+/// How an endpoint has behaved.
+#[derive(Debug)]
 struct Standing {
+    /// Failures since its last right answer.
     failures: u32,
+    /// Times aside for the failures to come.
+    pauses: ExponentialBackoff,
+    /// End of its time aside for a failure.
     failed_until: Option<Instant>,
+    /// End of its time aside for a lie.
     liar_until: Option<Instant>,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self {
+            failures: 0,
+            pauses: pauses(),
+            failed_until: None,
+            liar_until: None,
+        }
+    }
+}
+
+/// Times aside after failures, from the first on.
+fn pauses() -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(FIRST_ASIDE)
+        .with_max_delay(LONGEST_ASIDE)
+        .without_max_times()
+        .build()
 }
 
 /// All endpoints. Cheap to clone.
@@ -106,15 +133,15 @@ impl Endpoint {
                 "endpoint answers again"
             );
         }
-        (standing.failures, standing.failed_until) = (0, None);
+        standing.failures = 0;
+        standing.pauses = pauses();
+        standing.failed_until = None;
     }
 
     /// It gave no answer, or none that makes sense.
     pub fn failed(&self, now: Instant, why: &str) {
         let mut standing = self.standing();
-        let pause = FIRST_ASIDE
-            .saturating_mul(1 << standing.failures.min(10))
-            .min(LONGEST_ASIDE);
+        let pause = standing.pauses.next().unwrap_or(LONGEST_ASIDE);
         standing.failures = standing.failures.saturating_add(1);
         standing.failed_until = Some(now + pause);
         let (endpoint, aside_ms) = (self.client.url(), pause.as_millis());

@@ -1,4 +1,4 @@
-//! What a server is told: where to listen and how much to bear.
+//! Configuration of a server: where it listens and what it bears.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,13 +11,13 @@ pub struct ServerConfig {
     /// Host names (without port) under which the server may be addressed besides loopback names and addresses and
     /// the address it listens on.
     pub allowed_hosts: Vec<String>,
-    /// Most connections at once.
+    /// Maximum number of connections at once.
     pub max_connections: usize,
-    /// Most requests in progress at once, long polls not counted.
+    /// Maximum number of requests in progress at once, long polls not counted.
     pub max_requests: usize,
-    /// Most long polls at once.
+    /// Maximum number of long polls at once.
     pub max_waiting: usize,
-    /// Most bytes of large answers that clients have not taken yet, all together.
+    /// Maximum number of bytes in large answers that clients have not taken yet, all together.
     pub max_unsent_bytes: usize,
     /// Time for a request's body to arrive and for the answer to be made; long polls have their wait on top.
     pub request_timeout: Duration,

@@ -1,5 +1,6 @@
 //! The routes: parse, bound, ask the backend, render.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -400,7 +401,9 @@ async fn body(request: Request, limit: usize) -> Result<Vec<u8>, ApiError> {
 }
 
 fn is_length_limit(error: &axum::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<LengthLimitError>())
+    error
+        .source()
+        .is_some_and(<dyn Error>::is::<LengthLimitError>)
 }
 
 /// The value in a request's body: as `from_json` reads it if the content type says so, else in its canonical bytes.

@@ -8,13 +8,13 @@ use types::limits::{
 pub const MAX_CHUNK_BODY_BYTES: usize = 300 << 10;
 /// Largest body of a submitted transaction or of a job to estimate, in bytes.
 pub const MAX_REQUEST_BYTES: usize = MAX_TRANSACTION_BYTES;
-/// Most events in one answer.
+/// Maximum number of events in one answer.
 pub const MAX_EVENTS_PER_PAGE: usize = 1_000;
-/// Longest time that the server holds a long poll, in milliseconds.
+/// Longest time that a server holds a long poll, in milliseconds.
 pub const MAX_WAIT_MS: u64 = 25_000;
-/// Most jobs in one list.
+/// Maximum number of jobs in one list.
 pub const MAX_LISTED_JOBS: usize = 1_000;
-/// Most missing chunks that a blob's status names.
+/// Maximum number of missing chunks that a blob's status names.
 pub const MAX_LISTED_CHUNKS: usize = 256;
 /// Largest JSON answer that a client reads, in bytes.
 pub const MAX_JSON_BYTES: usize = 8 << 20;

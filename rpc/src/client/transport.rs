@@ -35,7 +35,7 @@ pub(super) struct Transport {
 }
 
 /// A request to whichever endpoint answers.
-struct Call<'a> {
+struct OutgoingRequest<'a> {
     method: Method,
     path: &'a str,
     body: Option<Vec<u8>>,
@@ -129,7 +129,7 @@ impl Transport {
     ) -> Result<T, ClientError> {
         let timeout = self.timeout.saturating_add(wait);
         let (method, failover) = (Method::GET, Failover::Tell);
-        let call = Call {
+        let call = OutgoingRequest {
             method,
             path,
             body: None,
@@ -152,7 +152,7 @@ impl Transport {
         accept: &'static str,
         limit: usize,
     ) -> Result<Vec<u8>, ClientError> {
-        self.exchange(Call {
+        self.exchange(OutgoingRequest {
             method: Method::GET,
             path,
             body: None,
@@ -202,7 +202,7 @@ impl Transport {
     /// HEAD: true on success, false on 404.
     pub(super) async fn exists(&self, path: &str) -> Result<bool, ClientError> {
         let (method, failover) = (Method::HEAD, Failover::Repeat);
-        let call = Call {
+        let call = OutgoingRequest {
             method,
             path,
             body: None,
@@ -234,7 +234,7 @@ impl Transport {
         failover: Failover,
     ) -> Result<T, ClientError> {
         let (body, timeout) = (Some(body), self.timeout);
-        let call = Call {
+        let call = OutgoingRequest {
             method,
             path,
             body,
@@ -251,7 +251,7 @@ impl Transport {
     }
 
     /// Sends a request and reads its answer; each endpoint that is asked has the request's time for all of it.
-    async fn exchange(&self, call: Call<'_>) -> Result<Vec<u8>, ClientError> {
+    async fn exchange(&self, call: OutgoingRequest<'_>) -> Result<Vec<u8>, ClientError> {
         let mut unasked = self.bases.len();
         loop {
             let endpoint = self.current();
@@ -286,7 +286,7 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    async fn run(&self, call: &Call<'_>) -> Result<Vec<u8>, ClientError> {
+    async fn run(&self, call: &OutgoingRequest<'_>) -> Result<Vec<u8>, ClientError> {
         let url = format!("{}{}", self.base, self.path);
         let mut builder = self
             .http

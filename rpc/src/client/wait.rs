@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, Interval, MissedTickBehavior};
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use tokio::time::{Instant, sleep_until};
 use types::hash::{JobId, TransactionId};
 
 use super::{Client, ClientError};
 use crate::limits::MAX_EVENTS_PER_PAGE;
 use crate::model::{Event, JobView, TransactionStatus};
 
-/// Time between attempts while a node cannot be reached.
-const RETRY: Duration = Duration::from_millis(500);
+/// Pause after the first attempt that gave nothing; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Longest pause between attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long one long poll waits. The state is read again after each, so a lost event costs no more than this.
 const POLL: Duration = Duration::from_secs(10);
 
@@ -37,7 +40,7 @@ impl Client {
                 match follower.before_reading(self.transaction(id)).await {
                     Ok(status @ TransactionStatus::Included { .. }) => return Ok(status),
                     Ok(TransactionStatus::Pending { .. }) => {
-                        follower.wait(None, &mut |_| false).await?
+                        follower.wait(None, &mut |_| false).await?;
                     }
                     Err(error) => follower.wait(Some(error), &mut |_| false).await?,
                 }
@@ -67,12 +70,12 @@ impl Client {
                     Ok(_) => {
                         follower
                             .wait(None, &mut |error| done(JobNews::Trouble(error)))
-                            .await?
+                            .await?;
                     }
                     Err(error) => {
                         follower
                             .wait(Some(error), &mut |error| done(JobNews::Trouble(error)))
-                            .await?
+                            .await?;
                     }
                 }
             }
@@ -124,24 +127,32 @@ struct Cursor {
     next: u64,
 }
 
+/// Pauses between attempts, from the first on.
+fn pauses() -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(FIRST_PAUSE)
+        .with_max_delay(LONGEST_PAUSE)
+        .without_max_times()
+        .build()
+}
+
 /// Says when a transaction or job is worth reading again.
 struct Follower<'a> {
     client: &'a Client,
     watched: Watched,
     /// Events before it were seen before the last reading; `None` if that is not known.
     cursor: Option<Cursor>,
-    retry: Interval,
+    /// Pauses between attempts since the last one that gave something.
+    pauses: ExponentialBackoff,
 }
 
 impl<'a> Follower<'a> {
     fn new(client: &'a Client, watched: Watched) -> Self {
-        let mut retry = tokio::time::interval(RETRY);
-        retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             client,
             watched,
             cursor: None,
-            retry,
+            pauses: pauses(),
         }
     }
 
@@ -155,7 +166,17 @@ impl<'a> Follower<'a> {
             let next = self.client.events(None, Duration::ZERO, 1).await?.cursor;
             self.cursor = Some(Cursor { endpoint, next });
         }
-        read.await
+        let result = read.await;
+        if result.is_ok() {
+            self.pauses = pauses();
+        }
+        result
+    }
+
+    /// Waits before the next attempt, longer each time.
+    async fn pause(&mut self) {
+        let pause = self.pauses.next().unwrap_or(LONGEST_PAUSE);
+        sleep_until(Instant::now() + pause).await;
     }
 
     /// Waits until the next reading may differ, or for a while after an error that a retry may mend; `gives_up` is
@@ -174,7 +195,7 @@ impl<'a> Follower<'a> {
                 self.wait_for_event(cursor).await
             }
             (Some(error), None) if error.is_not_found() => {
-                self.retry.tick().await;
+                self.pause().await;
                 Ok(())
             }
             (None, Some(cursor)) => self.wait_for_event(cursor).await,
@@ -184,7 +205,7 @@ impl<'a> Follower<'a> {
         match result {
             Err(error) if error.is_retryable() && !gives_up(&error) => {
                 self.cursor = None;
-                self.retry.tick().await;
+                self.pause().await;
                 Ok(())
             }
             // Fell behind, or the node started anew: the next reading takes a new cursor.
@@ -208,7 +229,7 @@ impl<'a> Follower<'a> {
             cursor.next = page.cursor;
             if page.events.is_empty() {
                 // The poll's time is over, or the node is stopping and answers at once: then not again at once.
-                self.retry.tick().await;
+                self.pause().await;
             }
             if left.is_zero()
                 || page.events.is_empty()

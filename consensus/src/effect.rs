@@ -142,6 +142,11 @@ impl Effects {
         self.timer = later.timer.or(self.timer);
     }
 
+    /// Adds a certificate to what must be on disk, if there is one.
+    pub(crate) fn log_certificate(&mut self, certificate: Option<Certificate>) {
+        self.records.extend(certificate.map(Record::Certificate));
+    }
+
     pub(crate) fn send(&mut self, to: Recipients, message: Message) {
         self.late.push(Effect::Send { to, message });
     }

@@ -2,7 +2,6 @@
 
 use types::hash::BlockId;
 use types::number::{Height, Timestamp, View};
-use types::vote::Certificate;
 
 use super::round::{Execution, Held, Round};
 use super::{Engine, Timers};
@@ -169,12 +168,8 @@ impl Engine {
         if !round.logged.notarization {
             round.logged.notarization = true;
             let certificate = round.notarization.clone();
-            self.log_certificate(certificate, out);
+            out.log_certificate(certificate);
         }
-    }
-
-    pub(super) fn log_certificate(&self, certificate: Option<Certificate>, out: &mut Effects) {
-        out.records.extend(certificate.map(Record::Certificate));
     }
 
     /// Enters the highest view that a certificate opens. True if it is a new one.
@@ -213,7 +208,7 @@ impl Engine {
             let logged = std::mem::replace(&mut round.logged.nullification, true);
             self.entry.clone_from(&nullification);
             if !logged {
-                self.log_certificate(nullification, out);
+                out.log_certificate(nullification);
             }
         }
     }

@@ -83,7 +83,7 @@ impl Engine {
         if view <= self.decided.view || self.halted {
             return;
         }
-        self.log_certificate(Some(certificate.clone()), out);
+        out.log_certificate(Some(certificate.clone()));
         self.decided.view = view;
         self.decided.block = block;
         self.decided.proofs.insert(block, certificate.clone());

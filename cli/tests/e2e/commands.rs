@@ -219,7 +219,7 @@ fn job_commands(net: &Net) -> String {
     let job = submitted["job"].as_str().unwrap();
     let status = gridproof(&["job", "status", job, "--rpc", rpc]).success();
     assert_eq!(
-        (&status["id"], &status["record"]["spec"]["price_cap"]),
+        (&status["id"], &status["spec"]["price_cap"]),
         (&json!(job), &json!("0.2"))
     );
     let waited = gridproof(&["job", "wait", job, "--rpc", rpc, "--timeout", "120"]).success();
@@ -272,7 +272,8 @@ fn lasting(net: &Net, alice: &str, job: &str) -> Value {
     let status = gridproof(&["job", "status", job, "--rpc", net.rpc(2)]).success();
     let customer = gridproof(&["wallet", "show", "--key", net.customer()]).success();
     json!({
-        "stage": status["stage"], "record": status["record"], "receipt": status["receipt"],
+        "stage": status["stage"], "history": status["history"], "receipt": status["receipt"],
+        "spec": status["spec"], "escrow": status["escrow"], "burned": status["burned"],
         "alice": balance(net, alice), "receiver": balance(net, RECEIVER),
         "customer": balance(net, customer["address"].as_str().unwrap()),
     })

@@ -175,7 +175,7 @@ fn refused(error: &MempoolError) -> ApiError {
             "bring money to the account, or wait until its transactions are included"
         }
         MempoolError::Full { .. } => "try again later, or offer a higher fee",
-        MempoolError::Fault(_) => "the node's log says more",
+        MempoolError::Abort(_) => "the node's log says more",
     };
     ApiError::refused("transaction_refused", error.to_string(), hint)
         .retryable(error.is_retryable())
@@ -364,8 +364,8 @@ impl Backend for ChainBackend {
 
     async fn submit(&self, transaction: SignedTransaction) -> Result<Submitted, ApiError> {
         let id = transaction.id();
-        let is_job = matches!(transaction.transaction.action, Action::SubmitJob { .. });
-        let job = is_job.then(|| transaction.transaction.job_id());
+        let is_job = matches!(transaction.transaction().action, Action::SubmitJob { .. });
+        let job = is_job.then(|| transaction.transaction().job_id());
         if self.read(move |at, _| at.included(id)).await?.is_some() {
             return Ok(Submitted { id, job });
         }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use types::attestation::{Outcomes, result_root_of};
 use types::hash::{BlobId, Hash32, JobId, ValidatorId};
-use types::job::{JobRecord, PrimaryOpening, Stage, Workload};
+use types::job::{JobRecord, Stage, Workload};
 use types::limits::MAX_OUTCOMES_BYTES;
 use types::number::Attempt;
 use types::transaction::{Holding, StoredStatement};
@@ -227,13 +227,11 @@ impl BlobBook {
         let Some(own) = self.own else {
             return Duty::Nothing;
         };
-        match &record.stage {
-            Stage::Pending {
-                stored, draw: None, ..
-            } if !stored.contains(&own) => Duty::Inputs,
-            Stage::Storing { stored, .. } if !stored.contains(&own) => {
-                Duty::Results(record.attempt)
-            }
+        match record.awaited_statement() {
+            Some((statement, stored)) if !stored.contains(&own) => match statement.holding {
+                Holding::Inputs => Duty::Inputs,
+                Holding::Results => Duty::Results(statement.attempt),
+            },
             _ => Duty::Nothing,
         }
     }
@@ -545,12 +543,8 @@ fn bytes<'a>(blobs: impl IntoIterator<Item = &'a BlobId>) -> u128 {
 
 /// The primary's opening, where the stage has one.
 fn claim_of(stage: &Stage) -> Option<Claim> {
-    let opened: &PrimaryOpening = match stage {
-        Stage::Revealing { opened, .. } => opened.as_ref()?,
-        Stage::Storing { opened, .. } => opened,
-        _ => return None,
-    };
-    let outcomes = opened.outcomes?;
+    let opened = stage.opening()?;
+    let outcomes = opened.outcomes;
     let limit = u64::try_from(MAX_OUTCOMES_BYTES).expect("a limit fits 64 bits");
     (outcomes.length <= limit).then_some(Claim {
         root: opened.root,

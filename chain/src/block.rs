@@ -402,7 +402,7 @@ impl Execution {
         let view = self.branch.over(decided);
         let executed = match vm::execute(rules, &view, &parent.header, &block) {
             Ok(executed) => executed,
-            Err(vm::BlockError::Fault(fault)) => return Err(fault.into()),
+            Err(vm::BlockError::Abort(abort)) => return Err(abort.into()),
             Err(error) => return Err(Invalid::Rule(error).into()),
         };
         let diff = compute_diff(&view, block.id(), executed.writes)?;

@@ -3,7 +3,7 @@
 use state::DecidedState;
 use types::time::Now;
 use types::transaction::SystemTransaction;
-use vm::Fault;
+use vm::Abort;
 
 use crate::blob_book::BlobBook;
 use crate::pools::Pools;
@@ -17,7 +17,7 @@ pub(crate) fn perform(
     pools: &mut Pools,
     now: Now,
     state: &dyn DecidedState,
-) -> Result<(), Fault> {
+) -> Result<(), Abort> {
     let (rules, own, now_ms) = (&setup.rules, &setup.own, now.monotonic.0);
     for statement in book.statements() {
         if pools.has_own(statement) {

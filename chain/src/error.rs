@@ -3,7 +3,7 @@
 use state::StateError;
 use types::hash::{BlockId, Hash32};
 use types::number::{Gas, Height};
-use vm::Fault;
+use vm::Abort;
 
 /// The rule that a block broke.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,8 +57,8 @@ impl From<StateError> for ExecutionError {
     }
 }
 
-impl From<Fault> for ExecutionError {
-    fn from(fault: Fault) -> Self {
+impl From<Abort> for ExecutionError {
+    fn from(fault: Abort) -> Self {
         Self::Fatal(fault.into())
     }
 }
@@ -89,7 +89,7 @@ impl std::fmt::Display for WorkKind {
 pub enum Fatal {
     /// State cannot be read, or contradicts itself.
     #[error(transparent)]
-    State(#[from] Fault),
+    State(#[from] Abort),
     /// A block is decided that was not executed here, or was committed before.
     #[error("block {0} is decided, but no result of its execution is here")]
     NotExecuted(BlockId),

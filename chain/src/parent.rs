@@ -74,7 +74,7 @@ fn body_gas(body: &Body) -> Gas {
     let system = body.system.iter().map(gas::of_system);
     let transactions = body.transactions.iter();
     let transactions =
-        transactions.map(|tx| gas::of_transaction(encode(tx).len(), &tx.transaction.action));
+        transactions.map(|tx| gas::of_transaction(encode(tx).len(), &tx.transaction().action));
     system
         .chain(transactions)
         .fold(Gas::ZERO, |sum, more| sum.saturating_add(more.0))

@@ -17,7 +17,7 @@ use types::number::{BeaconStep, Height};
 use types::transaction::{SignedTransaction, StoredStatement, SystemTransaction};
 use vm::query::{self, Wanted};
 use vm::{
-    Beacon, Fault, Mempool, MempoolError, MempoolLimits, Rules, SystemPool, SystemPoolError,
+    Abort, Beacon, Mempool, MempoolError, MempoolLimits, Rules, SystemPool, SystemPoolError,
     Verified,
 };
 
@@ -157,7 +157,7 @@ impl Pools {
         decided: &dyn StateRead,
         now_ms: u64,
         transaction: SystemTransaction,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Abort> {
         self.changed = true;
         match self.system.insert(rules, decided, transaction.clone()) {
             Ok(()) | Err(SystemPoolError::Known) => {
@@ -168,7 +168,7 @@ impl Pools {
                 });
                 Ok(())
             }
-            Err(SystemPoolError::Fault(fault)) => Err(fault),
+            Err(SystemPoolError::Abort(abort)) => Err(abort),
             Err(_) => Ok(()),
         }
     }
@@ -179,7 +179,7 @@ impl Pools {
         rules: &Rules,
         decided: &dyn StateRead,
         diff: &Diff,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Abort> {
         self.changed = true;
         self.mempool
             .recheck(rules, decided, diff.height, diff.writes.keys())?;
@@ -211,7 +211,7 @@ impl Pools {
         &self,
         rules: &Rules,
         view: &dyn StateRead,
-    ) -> Result<(Vec<SystemTransaction>, Vec<Verified>), Fault> {
+    ) -> Result<(Vec<SystemTransaction>, Vec<Verified>), Abort> {
         let system = self.system.candidates(rules, view)?;
         let (protocol, ordinary) = (
             PROTOCOL_CANDIDATE_BODIES * MAX_BODY_BYTES,
@@ -301,7 +301,7 @@ impl Pools {
     pub(crate) fn urgency_changed(
         &mut self,
         decided: &dyn StateRead,
-    ) -> Result<Option<bool>, Fault> {
+    ) -> Result<Option<bool>, Abort> {
         if !std::mem::take(&mut self.changed) {
             return Ok(None);
         }

@@ -6,7 +6,7 @@ use chain::Fatal;
 use chain::worker::WorkerError;
 use state::{StateError, StorageFailure};
 use store::StoreError;
-use vm::Fault;
+use vm::Abort;
 
 use crate::core::{SetupError, Stop};
 
@@ -129,7 +129,7 @@ impl From<Stop> for NodeError {
 impl From<Fatal> for NodeError {
     fn from(fatal: Fatal) -> Self {
         match fatal {
-            Fatal::State(Fault::State(error)) => error.into(),
+            Fatal::State(Abort::State(error)) => error.into(),
             fatal => Self::Diverged(fatal.to_string()),
         }
     }

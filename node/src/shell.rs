@@ -236,7 +236,7 @@ impl Shell {
             }
             Question::Pending { id, answer } => {
                 let waiting = self.node.mempool().transaction(&id);
-                let _ = answer.send(waiting.map(|signed| signed.transaction.valid_until));
+                let _ = answer.send(waiting.map(|signed| signed.transaction().valid_until));
                 Ok(())
             }
             Question::BlobStored(blob) => self.step(Event::Chain(chain::Event::BlobStored(blob))),

@@ -82,8 +82,7 @@ pub async fn run_with(
     let (address, chain) = (identity.address(), identity.chain);
     tracing::info!(%address, %chain, commitments = kept.len(), "partner starts");
     let core = Core::new(identity, settings, commitments, outbox);
-    let (height, params) = (core.height(), genesis.params);
-    let watch = ChainWatch::new(endpoints.clone(), light, address, params, height);
+    let watch = ChainWatch::new(endpoints.clone(), light, address, core.height());
     let (inputs, queue) = mpsc::channel(INPUT_QUEUE);
     let every = Duration::from_millis(config.poll_ms);
     let watching = tokio::spawn(keep_watching(watch, every, inputs.clone()));
@@ -235,7 +234,7 @@ impl PartnerShell {
                 self.runner.forget(&assignment)?;
             }
             Effect::Send(transaction) => {
-                tracing::info!(action = action_name(&transaction), id = %transaction.id(), "sending");
+                tracing::info!(action = transaction.transaction().action.name(), id = %transaction.id(), "sending");
                 tokio::spawn(send(self.endpoints.clone(), *transaction));
             }
             Effect::Execute(execution) => self.execute(*execution),
@@ -319,23 +318,6 @@ async fn send(endpoints: Endpoints, transaction: SignedTransaction) {
         }
     });
     futures::future::join_all(sends).await;
-}
-
-fn action_name(transaction: &SignedTransaction) -> &'static str {
-    use types::transaction::Action;
-    match &transaction.transaction.action {
-        Action::Transfer { .. } => "transfer",
-        Action::RegisterPartner { .. } => "register",
-        Action::Bond { .. } => "bond",
-        Action::Unbond { .. } => "unbond",
-        Action::SubmitJob { .. } => "submit job",
-        Action::Acknowledge { .. } => "acknowledge",
-        Action::Decline { .. } => "decline",
-        Action::Commit { .. } => "commit",
-        Action::Announce { .. } => "announce",
-        Action::Claim { .. } => "claim",
-        Action::Reveal { .. } => "reveal",
-    }
 }
 
 #[cfg(test)]

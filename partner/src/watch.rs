@@ -20,7 +20,6 @@ use types::hash::{Address, JobId};
 use types::job::{JobRecord, Stage};
 use types::limits::MAX_STATE_VALUE_BYTES;
 use types::number::{Epoch, Height};
-use types::params::Params;
 use types::state_key::StateKey;
 
 use crate::core::ProvenState;
@@ -73,7 +72,6 @@ pub struct ChainWatch {
     endpoints: Endpoints,
     light: Light,
     address: Address,
-    params: Params,
     /// No proven state may hold anything older.
     floor: Height,
     /// Snapshots never change once they are written.
@@ -85,18 +83,11 @@ pub struct ChainWatch {
 impl ChainWatch {
     /// Watches for the account `address`; nothing below `floor` is believed.
     #[must_use]
-    pub fn new(
-        endpoints: Endpoints,
-        light: Light,
-        address: Address,
-        params: Params,
-        floor: Height,
-    ) -> Self {
+    pub fn new(endpoints: Endpoints, light: Light, address: Address, floor: Height) -> Self {
         Self {
             endpoints,
             light,
             address,
-            params,
             floor,
             snapshots: BTreeMap::new(),
             patience: PATIENCE,
@@ -182,7 +173,7 @@ impl ChainWatch {
             newest = newest.max(record_at);
             jobs.extend(record.map(|record| (job, record)));
         }
-        let wanted = committed_epochs(jobs.values(), &self.params);
+        let wanted = announcing_epochs(jobs.values());
         let mut snapshots = self.snapshots.clone();
         snapshots.retain(|epoch, _| wanted.contains(epoch));
         for epoch in &wanted {
@@ -206,12 +197,9 @@ impl ChainWatch {
 }
 
 /// The epochs whose partners the live jobs draw verifiers from.
-fn committed_epochs<'a>(
-    records: impl Iterator<Item = &'a JobRecord>,
-    params: &Params,
-) -> BTreeSet<Epoch> {
+fn announcing_epochs<'a>(records: impl Iterator<Item = &'a JobRecord>) -> BTreeSet<Epoch> {
     let epoch = |record: &JobRecord| match &record.stage {
-        Stage::Announcing { committed, .. } => Some(params.epoch(committed.height)),
+        Stage::Announcing(announcing) => Some(announcing.epoch),
         _ => None,
     };
     records.filter_map(epoch).collect()

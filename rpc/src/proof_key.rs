@@ -60,8 +60,8 @@ impl fmt::Display for ProofKey {
             StateKey::Job(id) => write!(f, "job/{id}"),
             StateKey::LiveJobs => f.write_str("live-jobs"),
             StateKey::Receipt(id) => write!(f, "receipt/{id}"),
-            StateKey::Due(time) => write!(f, "due/{time}"),
-            StateKey::JobsDue => f.write_str("jobs-due"),
+            StateKey::Unbondings(time) => write!(f, "unbondings/{time}"),
+            StateKey::JobDeadlines => f.write_str("job-deadlines"),
         }
     }
 }
@@ -88,8 +88,8 @@ impl FromStr for ProofKey {
             "job" => StateKey::Job(required("job", argument)?),
             "live-jobs" => none("live-jobs", argument, StateKey::LiveJobs)?,
             "receipt" => StateKey::Receipt(required("receipt", argument)?),
-            "due" => StateKey::Due(ChainTime(number("due", argument)?)),
-            "jobs-due" => none("jobs-due", argument, StateKey::JobsDue)?,
+            "unbondings" => StateKey::Unbondings(ChainTime(number("unbondings", argument)?)),
+            "job-deadlines" => none("job-deadlines", argument, StateKey::JobDeadlines)?,
             other => {
                 let kind = other.chars().take(80).collect();
                 return Err(ProofKeyError::UnknownKind { kind });
@@ -160,8 +160,8 @@ mod tests {
             StateKey::Job(job),
             StateKey::LiveJobs,
             StateKey::Receipt(job),
-            StateKey::Due(ChainTime(60_000)),
-            StateKey::JobsDue,
+            StateKey::Unbondings(ChainTime(60_000)),
+            StateKey::JobDeadlines,
         ];
         let kinds: std::collections::BTreeSet<_> = keys.iter().map(kind).collect();
         assert_eq!(kinds.len(), keys.len());
@@ -186,8 +186,8 @@ mod tests {
             StateKey::Job(_) => 8,
             StateKey::LiveJobs => 9,
             StateKey::Receipt(_) => 10,
-            StateKey::Due(_) => 11,
-            StateKey::JobsDue => 12,
+            StateKey::Unbondings(_) => 11,
+            StateKey::JobDeadlines => 12,
         }
     }
 

@@ -178,7 +178,7 @@ impl Grid {
         self.turn = (self.turn + 1) % self.partners.len();
         let at = self.turn;
         let partner = &mut self.partners[at];
-        let Some(view) = view(store, &partner.keys, &self.params) else {
+        let Some(view) = view(store, &partner.keys) else {
             return Vec::new();
         };
         if view.height < partner.core.height() {
@@ -337,15 +337,15 @@ fn named(bytes: &[u8]) -> (BlobId, Vec<u8>) {
 }
 
 /// The chain as a partner needs it, at a host's last final block.
-fn view(store: &MemoryStore, keys: &PartnerKeys, params: &Params) -> Option<ProvenState> {
+fn view(store: &MemoryStore, keys: &PartnerKeys) -> Option<ProvenState> {
     let address = keys.account.public().address();
     let height = store.tip().height;
     let live: BTreeSet<JobId> = vm::query::live_jobs(store).ok()?.into_iter().collect();
     let (mut jobs, mut snapshots) = (BTreeMap::new(), BTreeMap::new());
     for id in &live {
         let record = vm::query::job(store, id).ok()??;
-        if let Stage::Announcing { committed, .. } = &record.stage {
-            let epoch = params.epoch(committed.height);
+        if let Stage::Announcing(announcing) = &record.stage {
+            let epoch = announcing.epoch;
             snapshots.extend(
                 vm::query::snapshot(store, epoch)
                     .ok()?

@@ -1,24 +1,22 @@
-//! Values of the state that programs outside the state machine read by proof: accounts, partners, the partners that
-//! count in an epoch, and the list of live jobs; and the rule of sortition, which every partner evaluates for itself.
+//! Values of the state that programs outside the state machine read by proof: accounts, partners with the locks on their
+//! bonds, the snapshot of partners of an epoch, and the list of live jobs.
 
 use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use ruint::aliases::U256;
 
 use crate::codec::Bounded;
-use crate::hash::{Address, Domain, JobId};
-use crate::job::PartnerProfile;
-use crate::key::VrfOutput;
+use crate::hash::{Address, Domain, Hash32, JobId};
 use crate::limits::{MAX_PARTNERS, MAX_UNBONDINGS};
-use crate::number::{Amount, ChainTime, EngineClass, Fixed64, Nonce};
+use crate::number::{Amount, ChainTime, EngineClass, Nonce};
+use crate::spec::PartnerProfile;
 
 /// An account, under `StateKey::Account`. One that nobody ever paid is absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub struct Account {
-    /// What it may spend.
+    /// Money that it may spend, in base units.
     pub balance: Amount,
-    /// Transactions that it sent.
+    /// Number of transactions that it sent.
     pub nonce: Nonce,
 }
 
@@ -27,59 +25,121 @@ pub struct Account {
 pub struct Partner {
     /// What it offers, as last registered.
     pub profile: PartnerProfile,
-    /// Its bond, locked parts included, without what is being unbonded.
+    /// Its bond in base units, locked parts included, without what is being unbonded.
     pub bond: Amount,
-    /// What of the bond live jobs lock.
-    pub locks: BTreeMap<JobId, Amount>,
-    /// On its way back to the account, soonest first.
+    /// The locks on the bond, together at most the bond.
+    pub locks: BTreeMap<LockId, BondLock>,
+    /// Bond on its way back to the account, the soonest first.
     pub unbonding: Bounded<Unbonding, MAX_UNBONDINGS>,
-    /// Jobs that it is primary of.
-    pub running: u16,
-    /// Value of its jobs that verification confirmed.
+    /// Value at risk of its jobs that verification confirmed, together, in base units.
     pub verified_value: Amount,
+}
+
+/// Names a lock on a partner's bond: the hash of the lock's reason, so that there is one lock per reason.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
+pub struct LockId(pub Hash32);
+
+/// A part of a bond that cannot be unbonded, and that no penalty of another reason takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct BondLock {
+    /// Locked bond, in base units; zero is a lock too.
+    pub amount: Amount,
+    /// What the bond is locked for.
+    pub reason: LockReason,
+    /// Chain time at which the lock ends by itself; `None` if it ends with its reason.
+    pub until: Option<ChainTime>,
+}
+
+/// What a part of a bond is locked for.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
+pub enum LockReason {
+    /// The partner is primary of the job's current attempt; ends with the attempt.
+    Primary(JobId),
+    /// The partner verifies the job's current attempt; ends with the attempt.
+    Verifier(JobId),
+}
+
+impl LockReason {
+    /// The name of the lock that this reason has.
+    #[must_use]
+    pub fn id(&self) -> LockId {
+        LockId(Hash32::of(Domain::LOCK, self))
+    }
+
+    /// The job that the lock is for.
+    #[must_use]
+    pub fn job(&self) -> JobId {
+        match self {
+            Self::Primary(job) | Self::Verifier(job) => *job,
+        }
+    }
 }
 
 /// Bond on its way back to the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Unbonding {
-    /// How much.
+    /// Amount in base units.
     pub amount: Amount,
-    /// When it is paid.
-    pub due: ChainTime,
+    /// Chain time at which it is paid.
+    pub deadline: ChainTime,
 }
 
 impl Partner {
-    /// What of the bond live jobs lock, together.
+    /// Bond that is locked, in base units.
     #[must_use]
     pub fn locked(&self) -> Amount {
-        Amount::sum(self.locks.values().copied()).unwrap_or(self.bond)
+        Amount::sum(self.locks.values().map(|lock| lock.amount)).unwrap_or(self.bond)
     }
 
-    /// How many jobs it is bound to verify: those that lock a part of its bond and that it does not run.
+    /// Number of jobs that it is primary of.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.count(|reason| matches!(reason, LockReason::Primary(_)))
+    }
+
+    /// Number of attempts that it is bound to verify.
     #[must_use]
     pub fn verifications(&self) -> usize {
-        self.locks.len().saturating_sub(usize::from(self.running))
+        self.count(|reason| matches!(reason, LockReason::Verifier(_)))
     }
 
-    /// What of the bond no job locks.
+    /// True if a part of its bond is locked for a job.
+    #[must_use]
+    pub fn is_bound_to(&self, job: &JobId) -> bool {
+        self.count(|reason| reason.job() == *job) > 0
+    }
+
+    /// Bond that is not locked, in base units.
     #[must_use]
     pub fn free(&self) -> Amount {
         self.bond.saturating_sub(self.locked())
     }
+
+    fn count(&self, holds: impl Fn(&LockReason) -> bool) -> usize {
+        self.locks
+            .values()
+            .filter(|lock| holds(&lock.reason))
+            .count()
+    }
 }
 
-/// The partners that count in an epoch, under `StateKey::PartnerSnapshot`, sorted by address.
+/// The active partners of an epoch, as they were at the end of the epoch before, ascending by address; under
+/// `StateKey::PartnerSnapshot`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub struct PartnerSnapshot(pub Bounded<EpochPartner, MAX_PARTNERS>);
 
-/// What of a partner counts in an epoch.
+/// A partner as an epoch's snapshot has it: draws, prices and sortition of the epoch see this and nothing later.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct EpochPartner {
-    /// Its account.
+    /// The partner's account.
     pub address: Address,
-    /// Its bond.
+    /// Its bond in base units, locked parts included.
     pub bond: Amount,
-    /// Keys, ask and attributes.
+    /// Its profile: keys, ask, places and attributes.
     pub profile: PartnerProfile,
 }
 
@@ -104,64 +164,5 @@ impl PartnerSnapshot {
     }
 }
 
-/// True if a sortition output draws a partner that holds `bond` of the `class_bond` taking part:
-/// output / 2^64 < mu x bond / class bond, with mu = `expected_verifiers`; rounded down.
-#[must_use]
-pub fn is_drawn(
-    output: &VrfOutput,
-    expected_verifiers: Fixed64,
-    bond: Amount,
-    class_bond: Amount,
-) -> bool {
-    if class_bond == Amount::ZERO {
-        return false;
-    }
-    // Both sides in units of 2^-64; the product of two 128-bit numbers fits 256 bits.
-    let threshold =
-        U256::from(expected_verifiers.0) * U256::from(bond.0) / U256::from(class_bond.0);
-    U256::from(output.hash(Domain::SORTITION).low_u64()) < threshold
-}
-
 /// The jobs whose stage may still change, under `StateKey::LiveJobs`, ascending.
 pub type LiveJobs = Vec<JobId>;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_share_of_the_bond_is_the_chance_of_being_drawn() {
-        let outputs: Vec<_> = (0u8..=255)
-            .flat_map(|a| (0u8..8).map(move |b| [a, b]))
-            .map(|seed| {
-                let mut bytes = [0; 64];
-                bytes[..2].copy_from_slice(&seed);
-                VrfOutput(bytes)
-            })
-            .collect();
-        let drawn = |mu: u128, bond: u128, class: u128| {
-            outputs
-                .iter()
-                .filter(|output| is_drawn(output, Fixed64(mu), Amount(bond), Amount(class)))
-                .count()
-        };
-        assert_eq!(
-            drawn(1 << 64, 1, 1),
-            outputs.len(),
-            "mu = 1 and all of the bond"
-        );
-        assert_eq!(
-            drawn(3 << 64, u128::MAX / 2, u128::MAX),
-            outputs.len(),
-            "no overflow"
-        );
-        assert_eq!(drawn(1 << 64, 0, 5), 0);
-        assert_eq!(drawn(1 << 64, 1, 0), 0);
-        let quarter = drawn(1 << 63, 1, 2);
-        assert!(
-            (outputs.len() / 5..outputs.len() * 3 / 10).contains(&quarter),
-            "{quarter} of {}",
-            outputs.len()
-        );
-    }
-}

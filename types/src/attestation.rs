@@ -1,18 +1,19 @@
-//! Attestations: outcomes, leaves, blinded roots, sealed claims and their openings, and what the VRFs are run over.
+//! Attestations: outcomes, leaves, result roots, commitments to them, their openings, and the random beacon's inputs.
 //!
-//! A leaf is a hash of (workload, index, input root, outcome). A claim is a root over (index, blinded leaf) of the
-//! tasks that its author ran, in index order; the seal commits to it with a salt. The primary's claim holds all tasks.
+//! A leaf is a hash of (workload, index, input root, outcome). A result root is a Merkle root over the blinded leaves of
+//! the tasks that its author ran, in index order; the primary's covers all tasks. A commitment is a hash over a result
+//! root and the salt that blinds its leaves.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::Bounded;
 use crate::hash::{Address, BlobId, ChainId, Domain, Hash32, JobId, WorkloadId};
-use crate::job::Workload;
 use crate::key::VrfOutput;
 use crate::limits::{MAX_OUTPUTS, MAX_TASKS};
 use crate::merkle::{MerkleProof, merkle_prove, merkle_root, merkle_verify};
 use crate::number::{Attempt, BeaconStep, Fuel, TaskIndex};
+use crate::spec::Workload;
 
 /// How a task ended. Every one of these is a result like any other, and is paid for.
 #[derive(
@@ -36,7 +37,7 @@ pub enum Exit {
     },
     /// The program trapped.
     Trap {
-        /// On what.
+        /// The kind of trap.
         trap: Trap,
     },
     /// The fuel limit was reached.
@@ -82,15 +83,15 @@ pub enum Trap {
 )]
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
-    /// How it ended.
+    /// The way in which the task ended.
     pub exit: Exit,
-    /// Fuel used.
+    /// Fuel that the task used.
     pub fuel: Fuel,
-    /// Standard output.
+    /// Hash and length of standard output.
     pub stdout: BlobId,
-    /// Standard error.
+    /// Hash and length of standard error.
     pub stderr: BlobId,
-    /// The declared outputs in the workload's order; nothing where the file was not written.
+    /// The declared outputs in the workload's order; `None` where the file was not written.
     pub outputs: Bounded<Option<BlobId>, MAX_OUTPUTS>,
 }
 
@@ -145,7 +146,7 @@ pub fn blinded(salt: &Hash32, index: TaskIndex, leaf: &Hash32) -> Hash32 {
     Hash32::of(Domain::BLINDED, &(index, leaf, blind))
 }
 
-/// The root of a claim over the given tasks, in index order.
+/// The result root over the leaves of the given tasks, in index order.
 #[must_use]
 pub fn result_root_of(salt: &Hash32, leaves: &[(TaskIndex, Hash32)]) -> Hash32 {
     let items: Vec<_> = leaves
@@ -161,20 +162,20 @@ pub fn unblinded_root(leaves: &[(TaskIndex, Hash32)]) -> Hash32 {
     merkle_root(&leaves.iter().map(|(_, leaf)| *leaf).collect::<Vec<_>>())
 }
 
-/// Where a claim belongs.
+/// What binds a commitment to its place and author, so that it is of no use anywhere else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct CommitmentContext {
-    /// The chain.
+    /// The chain that the job is on.
     pub chain: ChainId,
-    /// The job.
+    /// The job whose tasks were run.
     pub job: JobId,
-    /// The attempt.
+    /// The attempt of that job.
     pub attempt: Attempt,
-    /// The author.
+    /// The partner that commits.
     pub partner: Address,
 }
 
-/// The seal of a claim.
+/// The commitment to a result root: a hash that hides root and salt until they are revealed.
 #[must_use]
 pub fn commitment(context: &CommitmentContext, root: &Hash32, salt: &Hash32) -> Hash32 {
     Hash32::of(Domain::COMMITMENT, &(context, root, salt))
@@ -183,13 +184,13 @@ pub fn commitment(context: &CommitmentContext, root: &Hash32, salt: &Hash32) -> 
 /// Unblinded leaves by task, ascending.
 pub type MerkleLeaves = Bounded<(TaskIndex, Hash32), MAX_TASKS>;
 
-/// The opening of a sealed claim.
+/// The opening of a commitment: what it hid, and the leaves of the drawn tasks.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Opening {
-    /// The claim's root.
+    /// The result root.
     pub root: Hash32,
-    /// The salt.
+    /// The salt that blinds the root's leaves.
     pub salt: Hash32,
     /// The leaf of every drawn task, ascending: for a verifier all of its tasks, for the primary those of all verifiers.
     pub leaves: MerkleLeaves,
@@ -200,7 +201,8 @@ pub struct Opening {
 }
 
 impl Opening {
-    /// Opens a claim over `all` (its leaves in index order) at the `drawn` tasks, which must be among them, ascending.
+    /// Opens a result root over `all` (its leaves in index order) at the `drawn` tasks, ascending. `None` if one of
+    /// them is not among `all`.
     #[must_use]
     pub fn new(
         salt: Hash32,
@@ -232,10 +234,10 @@ impl Opening {
         })
     }
 
-    /// True if the opening shows exactly the `drawn` tasks of a claim over the `claimed` tasks (both ascending) and
-    /// all its leaves lead to its root.
+    /// True if the opening shows exactly the `drawn` tasks of a result over the `covered` tasks (both ascending) and all
+    /// its leaves lead to its root.
     #[must_use]
-    pub fn is_consistent(&self, claimed: &[TaskIndex], drawn: &[TaskIndex]) -> bool {
+    pub fn is_consistent(&self, covered: &[TaskIndex], drawn: &[TaskIndex]) -> bool {
         if !self.leaves.iter().map(|(index, _)| index).eq(drawn) {
             return false;
         }
@@ -244,33 +246,16 @@ impl Opening {
         }
         let mut items = Vec::with_capacity(drawn.len());
         for (index, leaf) in &self.leaves {
-            let Ok(position) = claimed.binary_search(index) else {
+            let Ok(position) = covered.binary_search(index) else {
                 return false;
             };
             items.push((position, blinded(&self.salt, *index, leaf)));
         }
-        merkle_verify(claimed.len(), &items, &self.proof) == Some(self.root)
+        merkle_verify(covered.len(), &items, &self.proof) == Some(self.root)
     }
 }
 
-/// What a partner's VRF is run over to learn whether it verifies an attempt. The partner is part of it: a proof is of no
-/// use to anybody else, so that nothing is gained by registering somebody else's key.
-#[must_use]
-pub fn sortition_input(
-    chain: ChainId,
-    job: JobId,
-    attempt: Attempt,
-    partner: &Address,
-    commitment: &Hash32,
-    beacon: &Hash32,
-) -> Hash32 {
-    Hash32::of(
-        Domain::SORTITION,
-        &(chain, job, attempt, partner, commitment, beacon),
-    )
-}
-
-/// The hash of unblinded leaves, which an opened claim leaves on chain for comparison.
+/// The hash of unblinded leaves, which an opening leaves on chain for comparison.
 #[must_use]
 pub fn leaves_hash(leaves: &[(TaskIndex, Hash32)]) -> Hash32 {
     Hash32::of(Domain::LEAVES, leaves)
@@ -306,7 +291,7 @@ pub fn beacon_input(epoch_seed: &Hash32, step: BeaconStep) -> Hash32 {
     Hash32::of(Domain::BEACON_INPUT, &(epoch_seed, step))
 }
 
-/// The beacon after a step: over the one before and the step's output, or nothing if it was skipped.
+/// The beacon after a step: over the one before and the step's output, `None` if the step was skipped.
 #[must_use]
 pub fn next_beacon(before: &Hash32, step: BeaconStep, output: Option<&VrfOutput>) -> Hash32 {
     Hash32::of(
@@ -328,17 +313,17 @@ mod tests {
     #[test]
     fn an_opening_shows_exactly_the_drawn_tasks() {
         let (all, salt) = (leaves(7), Hash32([3; 32]));
-        let claimed: Vec<_> = all.iter().map(|(i, _)| *i).collect();
+        let covered: Vec<_> = all.iter().map(|(i, _)| *i).collect();
         for drawn in [vec![], vec![0], vec![2, 5], (0..7).collect::<Vec<u32>>()] {
             let drawn: Vec<_> = drawn.into_iter().map(TaskIndex).collect();
             let opening = Opening::new(salt, &all, &drawn, None).unwrap();
             assert_eq!(opening.root, result_root_of(&salt, &all));
-            assert!(opening.is_consistent(&claimed, &drawn));
-            assert!(!opening.is_consistent(&claimed, &[TaskIndex(1)]));
+            assert!(opening.is_consistent(&covered, &drawn));
+            assert!(!opening.is_consistent(&covered, &[TaskIndex(1)]));
         }
         let mut wrong = Opening::new(salt, &all, &[TaskIndex(2)], None).unwrap();
         wrong.salt.0[0] ^= 1;
-        assert!(!wrong.is_consistent(&claimed, &[TaskIndex(2)]));
+        assert!(!wrong.is_consistent(&covered, &[TaskIndex(2)]));
     }
 
     #[test]

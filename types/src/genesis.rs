@@ -7,10 +7,10 @@ use crate::block::{Body, Header};
 use crate::codec::{CodecError, Text, decode, encode};
 use crate::committee::{Committee, CommitteeError, Validator};
 use crate::hash::{Address, BlockId, ChainId, Domain, Hash32, ValidatorId};
-use crate::job::PartnerProfile;
 use crate::limits::{MAX_COMMITTEE, MAX_GENESIS_BYTES, MAX_NAME_BYTES, MAX_PARTNERS};
 use crate::number::{Amount, Gas, Height, Timestamp};
 use crate::params::Params;
+use crate::spec::PartnerProfile;
 
 /// The genesis of a chain: canonical borsh, shown as TOML.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]

@@ -36,6 +36,8 @@ domains! {
     SYSTEM = "system transaction id";
     /// A job id from the transaction that submits it.
     JOB = "job id";
+    /// A lock on a bond, from its reason.
+    LOCK = "lock id";
     /// A committee hash.
     COMMITTEE = "committee hash";
     /// The position of a state key in the tree.

@@ -21,6 +21,8 @@ pub mod number;
 pub mod order;
 pub mod params;
 pub mod proof;
+pub mod sortition;
+pub mod spec;
 pub mod state_key;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

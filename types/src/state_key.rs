@@ -33,10 +33,10 @@ pub enum StateKey {
     LiveJobs,
     /// [`crate::job::JobReceipt`] of a settled job; stays.
     Receipt(JobId),
-    /// What is due at a chain time (unbondings).
-    Due(ChainTime),
-    /// `vm::compute::JobsDue`: when each live job must be looked at next.
-    JobsDue,
+    /// Partners with unbondings that are paid at a chain time, in the order in which they began.
+    Unbondings(ChainTime),
+    /// `vm::compute::JobDeadlines`: the deadline and the draw of each live job.
+    JobDeadlines,
 }
 
 impl StateKey {

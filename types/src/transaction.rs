@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::attestation::Opening;
 use crate::hash::{Address, ChainId, Domain, Hash32, JobId, TransactionId, ValidatorId};
-use crate::job::{JobSpec, PartnerProfile};
 use crate::key::{KeyError, PublicKey, SecretKey, Signature, Signed, VrfProof, signing_hash};
 use crate::merkle::merkle_root;
 use crate::number::{Amount, Attempt, BeaconStep, Height, Nonce};
+use crate::spec::{JobSpec, PartnerProfile};
 
 /// An account's request, without its signature. Its id is the hash of these bytes.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -18,99 +18,128 @@ pub struct Transaction {
     pub chain_id: ChainId,
     /// The key of the sending account.
     pub sender: PublicKey,
-    /// How many transactions the account sent before.
+    /// Number of transactions that the account sent before.
     pub nonce: Nonce,
     /// Last height at which it may be included.
     pub valid_until: Height,
-    /// Burned when included, whether the action succeeds or not.
+    /// Fee in base units; burned when included, whether the action succeeds or not.
     pub fee: Amount,
-    /// What is to be done.
+    /// The request.
     pub action: Action,
 }
 
 /// What a transaction does. One file per action in `vm`.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum Action {
-    /// Moves money.
+    /// Moves money from the sender's account to another one.
     Transfer {
-        /// To whom.
+        /// The account that receives.
         to: Address,
-        /// How much.
+        /// Amount in base units; zero is allowed.
         amount: Amount,
     },
-    /// Registers the sender as a partner or changes its profile; counts from the next epoch on.
+    /// Registers the sender as a partner or changes its profile; draws see it from the next epoch on.
     RegisterPartner {
-        /// Keys, ask and attributes.
+        /// The whole new profile.
         profile: PartnerProfile,
     },
-    /// Moves money into the sender's bond; counts from the next epoch on.
+    /// Moves money into the sender's bond; draws see it from the next epoch on.
     Bond {
-        /// How much.
+        /// Amount in base units, above zero.
         amount: Amount,
     },
-    /// Moves free bond out; paid to the account after the unbonding period.
+    /// Moves free bond out; it is paid to the account after the unbonding period.
     Unbond {
-        /// How much.
+        /// Amount in base units, above zero.
         amount: Amount,
     },
-    /// Submits a job; the escrow is locked.
+    /// Submits a job and locks its escrow.
     SubmitJob {
-        /// The job.
+        /// The job as its customer wants it.
         spec: Box<JobSpec>,
     },
+    /// A partner's step in a live job.
+    Job(JobAction),
+}
+
+/// A step of a party to a live job.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobAction {
+    /// The job that the step is for.
+    pub job: JobId,
+    /// The attempt that the step is for; in another one it is refused.
+    pub attempt: Attempt,
+    /// The step.
+    pub step: JobStep,
+}
+
+/// What a party to a job can do. The stage and the sender decide whether it may.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+pub enum JobStep {
     /// The drawn primary takes the job.
-    Acknowledge {
-        /// Which job.
-        job: JobId,
-        /// Which attempt of it.
-        attempt: Attempt,
-    },
-    /// The drawn primary does not take the job.
+    Acknowledge,
+    /// The drawn primary does not take the job, or gives it up.
     Decline {
-        /// Which job.
-        job: JobId,
-        /// Which attempt of it.
-        attempt: Attempt,
         /// True if the module cannot be run within its deadline or at all, rather than by this partner now.
         unrunnable: bool,
     },
-    /// The primary seals its result.
+    /// The primary, or a bound verifier, commits to its result.
     Commit {
-        /// Which job.
-        job: JobId,
-        /// Which attempt of it.
-        attempt: Attempt,
-        /// See [`crate::attestation::commitment`].
+        /// Hash over result root and salt, see [`crate::attestation::commitment`].
         commitment: Hash32,
     },
-    /// A partner drawn by sortition binds itself to verify.
+    /// A partner that sortition drew binds itself to verify.
     Announce {
-        /// Which job.
-        job: JobId,
-        /// Which attempt of it.
-        attempt: Attempt,
-        /// Proof over [`crate::attestation::sortition_input`].
+        /// Proof over [`crate::sortition::Sortition::input`].
         proof: VrfProof,
     },
-    /// A verifier seals its claim.
-    Claim {
-        /// Which job.
-        job: JobId,
-        /// Which attempt of it.
-        attempt: Attempt,
-        /// See [`crate::attestation::commitment`].
-        commitment: Hash32,
-    },
-    /// Primary or verifier opens what it sealed.
+    /// The primary, or a verifier, reveals what it committed to.
     Reveal {
-        /// Which job.
-        job: JobId,
-        /// Which attempt of it.
-        attempt: Attempt,
-        /// Root, salt, leaves of every drawn task.
+        /// Root, salt, and the leaves of every drawn task.
         opening: Box<Opening>,
     },
+}
+
+impl Action {
+    /// The action's name, as it is shown; a party's step has a name of its own.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Transfer { .. } => "transfer",
+            Self::RegisterPartner { .. } => "register_partner",
+            Self::Bond { .. } => "bond",
+            Self::Unbond { .. } => "unbond",
+            Self::SubmitJob { .. } => "submit_job",
+            Self::Job(action) => action.step.name(),
+        }
+    }
+}
+
+impl JobStep {
+    /// The action that takes this step in an attempt of a job.
+    #[must_use]
+    pub fn of(self, job: JobId, attempt: Attempt) -> Action {
+        Action::Job(JobAction {
+            job,
+            attempt,
+            step: self,
+        })
+    }
+
+    /// The step's name, as it is shown.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Acknowledge => "acknowledge",
+            Self::Decline { .. } => "decline",
+            Self::Commit { .. } => "commit",
+            Self::Announce { .. } => "announce",
+            Self::Reveal { .. } => "reveal",
+        }
+    }
 }
 
 impl Transaction {
@@ -120,7 +149,7 @@ impl Transaction {
         TransactionId(Hash32::of(Domain::TRANSACTION, self))
     }
 
-    /// The job that this transaction submits, if it does.
+    /// The id of the job that this transaction submits, if it submits one.
     #[must_use]
     pub fn job_id(&self) -> JobId {
         JobId(Hash32::of(Domain::JOB, &self.id()))
@@ -129,44 +158,68 @@ impl Transaction {
     /// Signs it with the key of its sender.
     #[must_use]
     pub fn sign(self, key: &SecretKey) -> SignedTransaction {
-        let signature = key.sign(&signing_hash(
-            Domain::SIGN_TRANSACTION,
-            self.chain_id,
-            &self,
-        ));
-        SignedTransaction {
+        let signature = key.sign(&self.signing_hash());
+        SignedTransaction::Native(NativeTransaction {
             transaction: self,
             signature,
-        }
+        })
+    }
+
+    fn signing_hash(&self) -> Hash32 {
+        signing_hash(Domain::SIGN_TRANSACTION, self.chain_id, self)
     }
 }
 
-/// A transaction with its sender's signature.
+/// A transaction with the proof that its sender asked for it. An envelope: each kind says by whom and how it is signed.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(tag = "envelope", rename_all = "snake_case")]
+pub enum SignedTransaction {
+    /// Signed with the key of a gridproof account.
+    Native(NativeTransaction),
+}
+
+/// A transaction with a signature by its sender's key.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SignedTransaction {
+pub struct NativeTransaction {
     /// What is signed.
     pub transaction: Transaction,
-    /// By the sender's key.
+    /// Signature by `transaction.sender` in the domain `SIGN_TRANSACTION`.
     pub signature: Signature,
 }
 
 impl SignedTransaction {
+    /// The transaction in the envelope.
+    #[must_use]
+    pub fn transaction(&self) -> &Transaction {
+        match self {
+            Self::Native(native) => &native.transaction,
+        }
+    }
+
+    /// The transaction without its envelope.
+    #[must_use]
+    pub fn into_transaction(self) -> Transaction {
+        match self {
+            Self::Native(native) => native.transaction,
+        }
+    }
+
     /// The id; the signature is no part of it.
     #[must_use]
     pub fn id(&self) -> TransactionId {
-        self.transaction.id()
+        self.transaction().id()
     }
 
-    /// What is to be verified.
+    /// Key, message and signature that are to be verified.
     #[must_use]
     pub fn signed(&self) -> Signed {
-        let tx = &self.transaction;
-        let message = signing_hash(Domain::SIGN_TRANSACTION, tx.chain_id, tx);
-        Signed {
-            key: tx.sender,
-            message,
-            signature: self.signature,
+        match self {
+            Self::Native(native) => Signed {
+                key: native.transaction.sender,
+                message: native.transaction.signing_hash(),
+                signature: native.signature,
+            },
         }
     }
 
@@ -178,7 +231,7 @@ impl SignedTransaction {
     }
 }
 
-/// What of a job validators hold.
+/// The part of a job's data that validators hold.
 #[derive(
     Debug,
     Clone,
@@ -201,13 +254,13 @@ pub enum Holding {
     Results,
 }
 
-/// What a validator says for free, once per subject.
+/// A validator's message to the chain: free, and taken once per subject.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum SystemTransaction {
-    /// "I hold these blobs of this job."
+    /// The validator holds a job's inputs or results.
     Stored {
-        /// What is held.
+        /// The job, the attempt, and what of it is held.
         statement: StoredStatement,
         /// The validator that holds it; a member of the committee.
         validator: ValidatorId,
@@ -216,7 +269,7 @@ pub enum SystemTransaction {
     },
     /// The next output of the random beacon, by its contributor.
     Beacon {
-        /// Which step.
+        /// The step that the output is of.
         step: BeaconStep,
         /// The contributor's proof over [`crate::attestation::beacon_input`].
         proof: VrfProof,
@@ -238,16 +291,16 @@ pub enum SystemTransaction {
 )]
 #[serde(deny_unknown_fields)]
 pub struct StoredStatement {
-    /// Which job.
+    /// The job whose data is held.
     pub job: JobId,
-    /// Which attempt; inputs are stored once, under attempt 0.
+    /// The attempt; inputs are stored once, under attempt 0.
     pub attempt: Attempt,
-    /// What of it.
+    /// Inputs or results.
     pub holding: Holding,
 }
 
 impl StoredStatement {
-    /// What a validator signs.
+    /// The hash that a validator signs.
     #[must_use]
     pub fn signing_hash(&self, chain: ChainId) -> Hash32 {
         signing_hash(Domain::SIGN_STORED, chain, self)
@@ -258,11 +311,11 @@ impl StoredStatement {
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TransactionReceipt {
-    /// Which transaction.
+    /// Id of the transaction.
     pub id: TransactionId,
-    /// The fee that was burned.
+    /// Fee that was burned, in base units.
     pub fee: Amount,
-    /// Nothing, or the rule that the action broke; the action was then reverted.
+    /// The rule that the action broke, which was then reverted; `None` if it succeeded.
     pub failure: Option<Failure>,
 }
 
@@ -282,7 +335,7 @@ impl TransactionReceipt {
     }
 }
 
-/// Which rule an action broke.
+/// The rule that an action broke.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {

@@ -11,15 +11,14 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use state::{StateRead, read_as};
-use types::attestation::{beacon_input, next_beacon};
+use types::attestation::beacon_input;
 use types::hash::{ChainId, Domain, Hash32, ValidatorId};
 use types::key::{VrfOutput, VrfProof};
-use types::limits::BEACON_STEPS_KEPT;
 use types::number::{BeaconStep, ChainTime, Epoch, Height};
 use types::order::{ORDER_SLOTS, stake_order};
 use types::state_key::StateKey;
 
-use crate::{Context, Fault, Rules};
+use crate::{Abort, Corruption, Rules};
 
 /// The beacon, under [`StateKey::Beacon`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -77,8 +76,8 @@ impl Beacon {
     }
 
     /// The beacon in any state.
-    pub fn read(state: &dyn StateRead) -> Result<Self, Fault> {
-        read_as(state, &StateKey::Beacon)?.ok_or(Fault::Broken("no beacon"))
+    pub fn read(state: &dyn StateRead) -> Result<Self, Abort> {
+        Ok(read_as(state, &StateKey::Beacon)?.ok_or(Corruption::NoBeacon)?)
     }
 
     /// What is due after this state. To be published once the block that ended `step` is final.
@@ -136,58 +135,4 @@ pub fn contributor(rules: &Rules, seed: &Hash32, step: BeaconStep) -> ValidatorI
         .committee
         .id(order[slot])
         .expect("the order holds members only")
-}
-
-impl Context<'_> {
-    /// Begin hook: moves the beacon by the block's output, or skips the step if it was silent for too long.
-    pub(crate) fn move_beacon(&mut self, output: Option<VrfOutput>) -> Result<(), Fault> {
-        if output.is_none() {
-            if !self.step_is_overdue() {
-                return Ok(());
-            }
-            let silent = self.beacon.duty(self.rules).contributor;
-            self.burn_from(&silent.account(), self.rules.params.beacon_skip_penalty)?;
-        }
-        let step = self.beacon.step.next();
-        self.beacon = Beacon {
-            value: next_beacon(&self.beacon.value, step, output.as_ref()),
-            step,
-            seed: self
-                .overlay
-                .get(&StateKey::EpochSeed(self.epoch))?
-                .ok_or(Fault::Broken("no seed of the epoch"))?,
-            since_height: self.height,
-            since_time: self.chain_time,
-        };
-        self.overlay.put(StateKey::Beacon, &self.beacon);
-        self.overlay
-            .put(StateKey::BeaconAt(step), &self.beacon.value);
-        let kept = self
-            .rules
-            .params
-            .beacon_lag
-            .saturating_add(BEACON_STEPS_KEPT);
-        if let Some(old) = step.checked_sub(kept) {
-            self.overlay.delete(StateKey::BeaconAt(old));
-        }
-        Ok(())
-    }
-
-    fn step_is_overdue(&self) -> bool {
-        let blocks = self.height.0.saturating_sub(self.beacon.since_height.0);
-        let time = self.chain_time.0.saturating_sub(self.beacon.since_time.0);
-        let long = blocks > self.rules.params.beacon_skip_blocks
-            && time >= self.rules.params.beacon_skip_ms;
-        // As for the windows of jobs: no coalition within F could have kept the output out of all those blocks.
-        long && self.may_close(self.beacon.since_height)
-    }
-
-    /// End hook of an epoch's last block: the beacon here seeds the epoch after the next.
-    pub(crate) fn write_seed(&mut self) {
-        self.overlay.put(
-            StateKey::EpochSeed(self.epoch.saturating_add(2)),
-            &self.beacon.value,
-        );
-        self.overlay.delete(StateKey::EpochSeed(self.epoch));
-    }
 }

@@ -11,18 +11,18 @@ use types::codec::Bounded;
 use types::hash::{TransactionId, ValidatorId};
 use types::limits::{MAX_BLOCK_TRANSACTIONS, MAX_BODY_BYTES, MAX_REFUSED, MAX_SYSTEM_TRANSACTIONS};
 use types::number::{Gas, Timestamp};
-use types::transaction::{Action, SystemTransaction};
+use types::transaction::SystemTransaction;
 
 use crate::charge::Verified;
-use crate::run::{Item, Place, Run, Stop};
-use crate::{Fault, Rules, gas};
+use crate::run::{BlockStart, Item, Run, Stop};
+use crate::{Abort, Beacon, Rules, action, gas};
 
 /// Bytes of the count before the transactions of an encoded body.
 const BODY_OVERHEAD: usize = 4;
 
-/// What a block is built from.
+/// The body of a block that was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Built {
+pub struct BuiltBody {
     /// The body.
     pub body: Body,
     /// Actions of parties that failed where they would have used the reserve: they are not in the body, and not worth
@@ -31,7 +31,7 @@ pub struct Built {
 }
 
 /// Builds the body of a child of `parent` by `proposer`, on the state after it. `system` and `candidates` are tried in the order
-/// given; what does not fit or would not be valid is left out. The first beacon output that is due is taken.
+/// given; what does not fit or would not be valid is left out. The first valid output of the next beacon step is taken.
 pub fn build<'c>(
     rules: &Rules,
     view: &dyn StateRead,
@@ -40,13 +40,13 @@ pub fn build<'c>(
     timestamp: Timestamp,
     system: &[SystemTransaction],
     candidates: impl IntoIterator<Item = &'c Verified>,
-) -> Result<Built, Fault> {
-    let place = Place {
+) -> Result<BuiltBody, Abort> {
+    let start = BlockStart {
         height: parent.height.next(),
         timestamp,
         proposer,
     };
-    let (mut run, beacon) = begin(rules, view, parent, place, system)?;
+    let (mut run, beacon) = begin(rules, view, parent, start, system)?;
     let system_first = Bounded::new(beacon.into_iter().collect()).unwrap_or_default();
     let mut body = Body {
         system: system_first,
@@ -54,41 +54,34 @@ pub fn build<'c>(
     };
     add_stored(&mut run, &mut body, system)?;
     let refused = add_transactions(&mut run, &mut body, candidates)?;
-    Ok(Built { body, refused })
+    Ok(BuiltBody { body, refused })
 }
 
-/// Begins with the beacon output that is due, or without one.
+/// Begins with the first output of the next beacon step that is valid, or without one.
 fn begin<'a>(
     rules: &'a Rules,
     view: &'a dyn StateRead,
     parent: &Header,
-    place: Place,
+    start: BlockStart,
     system: &[SystemTransaction],
-) -> Result<(Run<'a>, Option<SystemTransaction>), Fault> {
-    for transaction in system {
-        let SystemTransaction::Beacon { step, proof } = transaction else {
-            continue;
-        };
-        match Run::begin(rules, view, parent, place, Some((*step, proof))) {
-            Ok(run) => return Ok((run, Some(transaction.clone()))),
-            Err(Stop::Invalid(_)) => {}
-            Err(Stop::Fault(fault)) => return Err(fault),
+) -> Result<(Run<'a>, Option<SystemTransaction>), Abort> {
+    let beacon = Beacon::read(view)?;
+    let output = system.iter().find_map(|transaction| match transaction {
+        SystemTransaction::Beacon { step, proof } => {
+            let output = beacon.check(rules, *step, proof).ok()?;
+            Some((output, transaction.clone()))
         }
-    }
-    match Run::begin(rules, view, parent, place, None) {
-        Ok(run) => Ok((run, None)),
-        Err(Stop::Fault(fault)) => Err(fault),
-        Err(Stop::Invalid(_)) => Err(Fault::Broken(
-            "a block without an output has an invalid one",
-        )),
-    }
+        SystemTransaction::Stored { .. } => None,
+    });
+    let (output, transaction) = output.unzip();
+    Ok((Run::begin(rules, view, parent, start, output)?, transaction))
 }
 
 fn add_stored(
     run: &mut Run<'_>,
     body: &mut Body,
     system: &[SystemTransaction],
-) -> Result<(), Fault> {
+) -> Result<(), Abort> {
     for transaction in system {
         let SystemTransaction::Stored {
             statement,
@@ -107,7 +100,7 @@ fn add_stored(
         match run.stored(statement, *validator, signature) {
             Ok(()) => drop(body.system.push(transaction.clone())),
             Err(Stop::Invalid(_)) => {}
-            Err(Stop::Fault(fault)) => return Err(fault),
+            Err(Stop::Abort(abort)) => return Err(abort),
         }
     }
     Ok(())
@@ -142,7 +135,7 @@ fn add_transactions<'c>(
     run: &mut Run<'_>,
     body: &mut Body,
     candidates: impl IntoIterator<Item = &'c Verified>,
-) -> Result<Vec<TransactionId>, Fault> {
+) -> Result<Vec<TransactionId>, Abort> {
     let limit = run.context.rules.block_gas_limit();
     let left = |limit: Gas| limit.saturating_sub(run.gas.0);
     let mut all = Room {
@@ -164,7 +157,7 @@ fn add_transactions<'c>(
             count: 1,
             gas,
         };
-        let protocol = is_protocol_action(&transaction.action);
+        let protocol = action::job_action(&transaction.action).is_some();
         let fits_open = open.holds(&need);
         let may_use_reserve = protocol && refused.len() < MAX_REFUSED;
         if !all.holds(&need) || !(may_use_reserve || fits_open) {
@@ -187,25 +180,6 @@ fn add_transactions<'c>(
             refused.push(candidate.id());
         }
     }
-    body.transactions =
-        Bounded::new(included).map_err(|_| Fault::Broken("more transactions than were counted"))?;
+    body.transactions = Bounded::new(included).expect("the room for transactions is counted");
     Ok(refused)
-}
-
-/// True for the actions of parties to live jobs.
-#[must_use]
-pub fn is_protocol_action(action: &Action) -> bool {
-    match action {
-        Action::Acknowledge { .. }
-        | Action::Decline { .. }
-        | Action::Commit { .. }
-        | Action::Announce { .. }
-        | Action::Claim { .. }
-        | Action::Reveal { .. } => true,
-        Action::Transfer { .. }
-        | Action::RegisterPartner { .. }
-        | Action::Bond { .. }
-        | Action::Unbond { .. }
-        | Action::SubmitJob { .. } => false,
-    }
 }

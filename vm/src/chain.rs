@@ -8,12 +8,12 @@ use types::number::{Amount, BeaconStep, Gas, Height, ProtocolVersion, Timestamp}
 use types::transaction::{SystemTransaction, TransactionReceipt};
 
 use crate::charge::{self, ChargeError};
-use crate::run::{Item, Place, Run, Stop, SystemError};
-use crate::{Fault, Rules, gas};
+use crate::run::{BlockStart, Item, Run, Stop, SystemError};
+use crate::{Abort, Beacon, Rules, gas};
 
 /// What executing a block gives. Header fields that state these results are the *child's*; the node compares them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Executed {
+pub struct ExecutedBlock {
     /// Every key that changes.
     pub writes: Writes,
     /// One per transaction, in the body's order.
@@ -27,7 +27,7 @@ pub struct Executed {
     pub urgent: bool,
 }
 
-/// Why a block is not valid after its parent, or, as [`BlockError::Fault`], cannot be judged.
+/// Why a block is not valid after its parent, or, as [`BlockError::Abort`], cannot be judged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BlockError {
     /// Other rules than those in force.
@@ -103,7 +103,7 @@ pub enum BlockError {
     /// A system transaction that cannot be here.
     #[error("system transaction {position}: {error}")]
     System {
-        /// Its place in the body.
+        /// Its position in the body, counted from 0.
         position: usize,
         /// Why.
         error: SystemError,
@@ -111,14 +111,14 @@ pub enum BlockError {
     /// A transaction that cannot be charged.
     #[error("transaction {position}: {error}")]
     Transaction {
-        /// Its place in the body.
+        /// Its position in the body, counted from 0.
         position: usize,
         /// Why.
         error: ChargeError,
     },
     /// No verdict: the node must stop.
     #[error(transparent)]
-    Fault(#[from] Fault),
+    Abort(#[from] Abort),
 }
 
 /// Executes a block on the state after its parent. Checks everything but what the header says of the parent's results
@@ -128,18 +128,27 @@ pub fn execute(
     view: &dyn StateRead,
     parent: &Header,
     block: &Block,
-) -> Result<Executed, BlockError> {
+) -> Result<ExecutedBlock, BlockError> {
     check_header(rules, parent, block)?;
     let gas = check_body(rules, block)?;
     let header = &block.header;
-    let place = Place {
+    let start = BlockStart {
         height: header.height,
         timestamp: header.timestamp,
         proposer: header.proposer,
     };
     let (output, stored) = split_system(block)?;
-    let mut run =
-        Run::begin(rules, view, parent, place, output).map_err(|stop| system_error(0, stop))?;
+    let output = match output {
+        None => None,
+        Some((step, proof)) => {
+            let checked = Beacon::read(view)?.check(rules, step, proof);
+            Some(checked.map_err(|error| BlockError::System {
+                position: 0,
+                error: error.into(),
+            })?)
+        }
+    };
+    let mut run = Run::begin(rules, view, parent, start, output)?;
     for (position, transaction) in stored {
         if let SystemTransaction::Stored {
             statement,
@@ -153,18 +162,18 @@ pub fn execute(
     }
     for (position, (signed, gas)) in block.body.transactions.iter().zip(gas).enumerate() {
         let item = Item {
-            transaction: &signed.transaction,
+            transaction: signed.transaction(),
             gas,
         };
         run.transaction(&item).map_err(|stop| match stop {
             Stop::Invalid(error) => BlockError::Transaction { position, error },
-            Stop::Fault(fault) => BlockError::Fault(fault),
+            Stop::Abort(abort) => BlockError::Abort(abort),
         })?;
     }
     let finished = run.end()?;
     let receipt_root = TransactionReceipt::root(&finished.receipts);
     let (writes, receipts) = (finished.writes, finished.receipts);
-    Ok(Executed {
+    Ok(ExecutedBlock {
         writes,
         receipts,
         gas: finished.gas,
@@ -176,7 +185,7 @@ pub fn execute(
 fn system_error(position: usize, stop: Stop<SystemError>) -> BlockError {
     match stop {
         Stop::Invalid(error) => BlockError::System { position, error },
-        Stop::Fault(fault) => BlockError::Fault(fault),
+        Stop::Abort(abort) => BlockError::Abort(abort),
     }
 }
 
@@ -248,7 +257,7 @@ fn check_body(rules: &Rules, block: &Block) -> Result<Vec<Gas>, BlockError> {
     for (position, signed) in block.body.transactions.iter().enumerate() {
         let bytes = charge::check_form(rules, signed)
             .map_err(|error| BlockError::Transaction { position, error })?;
-        let gas = gas::of_transaction(bytes, &signed.transaction.action);
+        let gas = gas::of_transaction(bytes, &signed.transaction().action);
         total = total.saturating_add(gas.0);
         each.push(gas);
     }
@@ -262,10 +271,10 @@ fn check_body(rules: &Rules, block: &Block) -> Result<Vec<Gas>, BlockError> {
 }
 
 type Output<'b> = Option<(BeaconStep, &'b VrfProof)>;
-type Placed<'b> = Vec<(usize, &'b SystemTransaction)>;
+type Positioned<'b> = Vec<(usize, &'b SystemTransaction)>;
 
-/// The beacon output, which may only be the first system transaction, and the rest with their places.
-fn split_system(block: &Block) -> Result<(Output<'_>, Placed<'_>), BlockError> {
+/// The beacon output, which may only be the first system transaction, and the rest with their positions.
+fn split_system(block: &Block) -> Result<(Output<'_>, Positioned<'_>), BlockError> {
     let mut output = None;
     let mut rest = Vec::new();
     for (position, transaction) in block.body.system.iter().enumerate() {

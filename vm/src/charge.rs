@@ -60,12 +60,12 @@ pub enum ChargeError {
         /// What the account is at.
         expected: Nonce,
     },
-    /// Below the least fee.
-    #[error("the fee is {found} SQUARE, the least is {minimum}")]
+    /// Below the minimum fee.
+    #[error("the fee is {found} SQUARE, the minimum is {minimum}")]
     FeeTooLow {
         /// What it offers.
         found: Amount,
-        /// The least.
+        /// The minimum.
         minimum: Amount,
     },
     /// The account cannot pay the fee.
@@ -98,7 +98,7 @@ impl Verified {
     /// The transaction.
     #[must_use]
     pub fn transaction(&self) -> &Transaction {
-        &self.signed.transaction
+        self.signed.transaction()
     }
 
     /// The transaction with its signature.
@@ -129,9 +129,9 @@ pub(crate) fn check_form(rules: &Rules, signed: &SignedTransaction) -> Result<us
             limit: MAX_TRANSACTION_BYTES,
         });
     }
-    if signed.transaction.chain_id != rules.chain_id {
+    if signed.transaction().chain_id != rules.chain_id {
         return Err(ChargeError::WrongChain {
-            found: signed.transaction.chain_id,
+            found: signed.transaction().chain_id,
             expected: rules.chain_id,
         });
     }
@@ -148,9 +148,9 @@ pub(crate) fn check_signatures(
         // A key is looked at when it is first used; later uses are of the same key, since the address is its hash.
         let first_uses = signed
             .iter()
-            .filter(|signed| signed.transaction.nonce == Nonce::ZERO);
+            .filter(|signed| signed.transaction().nonce == Nonce::ZERO);
         let strong = first_uses
-            .map(|signed| signed.transaction.sender.check_strong())
+            .map(|signed| signed.transaction().sender.check_strong())
             .all(|result| result.is_ok());
         if strong && verify_batch(&items, secret) {
             return Ok(());
@@ -162,7 +162,7 @@ pub(crate) fn check_signatures(
         .try_for_each(|(at, signed)| signed.verify().map_err(|error| (at, error.into())))
 }
 
-/// Checks what does not depend on the account: expiry at the height of inclusion, and the least fee.
+/// Checks what does not depend on the account: expiry at the height of inclusion, and the minimum fee.
 pub(crate) fn check_terms(
     rules: &Rules,
     transaction: &Transaction,

@@ -1,4 +1,4 @@
-//! What an action or a hook sees and changes: the state behind a block, the block's place in time, and money.
+//! The block in execution, as actions and hooks see and change it: state, time, and money.
 //!
 //! Money moves in two steps, so that every unit has one place: [`Context::debit`] and the bond and escrow functions
 //! take it out, [`Context::credit`], [`Context::burn`] or a record put it in. `supply = genesis - burned` holds after
@@ -13,8 +13,10 @@ use types::number::{Amount, BeaconStep, ChainTime, Epoch, Height, Timestamp};
 use types::state_key::StateKey;
 
 use crate::beacon::Beacon;
-use crate::compute::live::Loaded;
-use crate::{Account, ActionError, Fault, PartnerSnapshot, Rules};
+use crate::deadlines::LoadedJobs;
+use crate::{Abort, Account, ActionError, Corruption, PartnerSnapshot, Rules};
+
+mod beacon;
 
 /// The chain's own bookkeeping, under [`StateKey::Chain`].
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -29,8 +31,9 @@ pub struct ChainRecord {
     pub liquid: Amount,
     /// True if the last block carried a transaction other than a beacon output, or a hook changed an account or job.
     pub urgent: bool,
-    /// First and last time with an entry in the queue of unbondings, see [`StateKey::Due`].
-    pub due: Option<(ChainTime, ChainTime)>,
+    /// First and last chain time with an entry in the queue of unbondings, see [`StateKey::Unbondings`]; `None` if it is
+    /// empty.
+    pub unbondings: Option<(ChainTime, ChainTime)>,
     /// The snapshots of partners of past epochs that are kept, each with the chain time at which its epoch ended.
     pub past_snapshots: Vec<(Epoch, ChainTime)>,
     /// The height of the last block that each member of the committee proposed; those that proposed none are absent.
@@ -39,8 +42,9 @@ pub struct ChainRecord {
 
 impl ChainRecord {
     /// The record in any state.
-    pub fn read(state: &dyn StateRead) -> Result<Self, Fault> {
-        read_as(state, &StateKey::Chain)?.ok_or(Fault::Broken("no chain record"))
+    pub fn read(state: &dyn StateRead) -> Result<Self, Abort> {
+        let record = read_as(state, &StateKey::Chain)?;
+        Ok(record.ok_or(Corruption::NoChainRecord)?)
     }
 }
 
@@ -58,14 +62,14 @@ pub struct Context<'a> {
     pub chain_time: ChainTime,
     /// The beacon. It moves before anything else in a block, so this is the beacon after the block.
     pub beacon: Beacon,
-    /// The block's epoch: what counts of partners is [`Context::snapshot`] of it.
+    /// The block's epoch; partners are seen as [`Context::snapshot`] of it has them.
     pub epoch: Epoch,
     /// The chain's bookkeeping; written back at the end of the block.
     pub chain: ChainRecord,
     /// Set by whoever changes an account or a job; read and cleared around the hooks.
     pub changed: bool,
     /// What the end hook of jobs holds while it runs; nothing at any other time.
-    pub(crate) loaded: Option<Loaded>,
+    pub(crate) loaded: Option<LoadedJobs>,
 }
 
 impl Context<'_> {
@@ -84,7 +88,7 @@ impl Context<'_> {
     }
 
     /// The account at an address.
-    pub fn account(&self, address: &Address) -> Result<Account, Fault> {
+    pub fn account(&self, address: &Address) -> Result<Account, Abort> {
         Ok(self
             .overlay
             .get(&StateKey::Account(*address))?
@@ -93,61 +97,109 @@ impl Context<'_> {
 
     /// Takes money out of an account; the caller puts it somewhere.
     pub fn debit(&mut self, address: &Address, amount: Amount) -> Result<(), ActionError> {
-        let mut account = self.account(address)?;
+        let account = self.account(address)?;
         let Some(left) = account.balance.checked_sub(amount) else {
             return Err(ActionError::InsufficientBalance {
                 balance: account.balance,
                 needed: amount,
             });
         };
-        account.balance = left;
-        self.chain.liquid = self
-            .chain
-            .liquid
+        Ok(self.set_balance(address, account, left, amount)?)
+    }
+
+    /// Writes an account that a fee was taken out of, and burns the fee.
+    pub(crate) fn charge(
+        &mut self,
+        address: &Address,
+        charged: &Account,
+        fee: Amount,
+    ) -> Result<(), Abort> {
+        self.set_balance(address, *charged, charged.balance, fee)?;
+        Ok(self.burn(fee)?)
+    }
+
+    /// Refuses a supply that is not all money at genesis without what was burned.
+    pub(crate) fn check_supply(&self) -> Result<(), Corruption> {
+        let (supply, burned, liquid) = (self.chain.supply, self.chain.burned, self.chain.liquid);
+        if supply.checked_add(burned) != Some(self.rules.supply) {
+            return Err(Corruption::SupplyMismatch {
+                supply,
+                burned,
+                genesis: self.rules.supply,
+            });
+        }
+        if liquid > supply {
+            return Err(Corruption::LiquidAbove {
+                liquid,
+                amount: Amount::ZERO,
+                supply,
+            });
+        }
+        Ok(())
+    }
+
+    /// Writes an account that `amount` was taken out of.
+    fn set_balance(
+        &mut self,
+        address: &Address,
+        account: Account,
+        balance: Amount,
+        amount: Amount,
+    ) -> Result<(), Corruption> {
+        let liquid = self.chain.liquid;
+        self.chain.liquid = liquid
             .checked_sub(amount)
-            .ok_or(Fault::Broken("accounts hold more than is liquid"))?;
-        self.put_account(address, &account);
+            .ok_or(Corruption::LiquidBelow { liquid, amount })?;
+        self.put_account(address, &Account { balance, ..account });
         Ok(())
     }
 
     /// Puts money, which the caller took from somewhere, into an account.
-    pub fn credit(&mut self, address: &Address, amount: Amount) -> Result<(), Fault> {
-        let liquid = self
-            .chain
-            .liquid
+    pub fn credit(&mut self, address: &Address, amount: Amount) -> Result<(), Abort> {
+        let (liquid, supply) = (self.chain.liquid, self.chain.supply);
+        self.chain.liquid = liquid
             .checked_add(amount)
-            .filter(|liquid| *liquid <= self.chain.supply);
-        self.chain.liquid =
-            liquid.ok_or(Fault::Broken("accounts would hold more than the supply"))?;
+            .filter(|liquid| *liquid <= supply)
+            .ok_or(Corruption::LiquidAbove {
+                liquid,
+                amount,
+                supply,
+            })?;
         let mut account = self.account(address)?;
         account.balance = account
             .balance
             .checked_add(amount)
-            .ok_or(Fault::Broken("a balance beyond the supply"))?;
+            .ok_or(Corruption::BalanceOverflow(*address))?;
         self.put_account(address, &account);
         Ok(())
     }
 
     /// Burns money that the caller took from somewhere.
-    pub fn burn(&mut self, amount: Amount) -> Result<(), Fault> {
-        const BEYOND: Fault = Fault::Broken("more burned than there is");
-        self.chain.supply = self.chain.supply.checked_sub(amount).ok_or(BEYOND)?;
-        self.chain.burned = self.chain.burned.checked_add(amount).ok_or(BEYOND)?;
-        if self.chain.liquid > self.chain.supply {
-            Err(BEYOND)
-        } else {
-            Ok(())
+    pub fn burn(&mut self, amount: Amount) -> Result<(), Corruption> {
+        let (supply, liquid) = (self.chain.supply, self.chain.liquid);
+        let above = Corruption::BurnAboveSupply {
+            amount,
+            supply,
+            liquid,
+        };
+        let left = supply.checked_sub(amount).ok_or(above)?;
+        if liquid > left {
+            return Err(above);
         }
+        self.chain.supply = left;
+        self.chain.burned = self.chain.burned.checked_add(amount).ok_or(above)?;
+        Ok(())
     }
 
     /// Burns up to `amount` of an account's balance; gives what was burned.
-    pub fn burn_from(&mut self, address: &Address, amount: Amount) -> Result<Amount, Fault> {
-        let amount = amount.min(self.account(address)?.balance);
+    pub fn burn_from(&mut self, address: &Address, amount: Amount) -> Result<Amount, Abort> {
+        let account = self.account(address)?;
+        let amount = amount.min(account.balance);
         if amount == Amount::ZERO {
             return Ok(amount);
         }
-        self.debit(address, amount)
-            .map_err(|_| Fault::Broken("a balance below itself"))?;
+        let left = account.balance.saturating_sub(amount);
+        self.set_balance(address, account, left, amount)?;
         self.burn(amount)?;
         Ok(amount)
     }
@@ -157,14 +209,14 @@ impl Context<'_> {
         self.overlay.put(StateKey::Account(*address), account);
     }
 
-    /// What counts of partners in an epoch, if that is still kept: for the current epoch always, for a past one until
-    /// an announce window opened in it is over.
-    pub fn snapshot(&self, epoch: Epoch) -> Result<Option<PartnerSnapshot>, Fault> {
+    /// The snapshot of partners of an epoch, if it is still kept: the current one always, a past one until announce
+    /// windows opened in its epoch are over.
+    pub fn snapshot(&self, epoch: Epoch) -> Result<Option<PartnerSnapshot>, Abort> {
         Ok(self.overlay.get(&StateKey::PartnerSnapshot(epoch))?)
     }
 
-    /// The beacon after a step, if the step is done and not older than what draws may need.
-    pub fn beacon_at(&self, step: BeaconStep) -> Result<Option<Hash32>, Fault> {
+    /// The beacon after a step; `None` before the step is over, and once it is older than draws may need.
+    pub fn beacon_at(&self, step: BeaconStep) -> Result<Option<Hash32>, Abort> {
         Ok(self.overlay.get(&StateKey::BeaconAt(step))?)
     }
 

@@ -1,19 +1,153 @@
 //! Why an action fails, and why execution as a whole cannot go on.
 
 use state::StateError;
-use types::number::{Amount, EngineClass};
+use types::hash::{Address, JobId, ValidatorId};
+use types::number::{Amount, ChainTime, EngineClass, Epoch};
 
-use crate::compute::JobError;
+mod job;
+
+pub use job::JobError;
 
 /// Execution cannot go on: not a verdict on a block or an action, but a node that must stop.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum Abort {
     /// State could not be read.
     #[error(transparent)]
     State(#[from] StateError),
     /// State contradicts itself.
     #[error("the state contradicts itself: {0}")]
-    Broken(&'static str),
+    Corrupt(#[from] Corruption),
+}
+
+/// An invariant of the state that does not hold. One variant per invariant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Corruption {
+    /// The chain's bookkeeping is missing.
+    #[error("there is no chain record")]
+    NoChainRecord,
+    /// The beacon is missing.
+    #[error("there is no beacon")]
+    NoBeacon,
+    /// The seed of the current epoch is missing.
+    #[error("there is no seed of epoch {0}")]
+    NoEpochSeed(Epoch),
+    /// Accounts together hold less than one of them pays.
+    #[error("an account pays {amount} base units, all accounts together hold {liquid}")]
+    LiquidBelow {
+        /// What all accounts hold by the chain's bookkeeping.
+        liquid: Amount,
+        /// What one of them pays.
+        amount: Amount,
+    },
+    /// Accounts together would hold more than the supply.
+    #[error("accounts would hold {amount} base units more than {liquid}, the supply is {supply}")]
+    LiquidAbove {
+        /// What all accounts hold by the chain's bookkeeping.
+        liquid: Amount,
+        /// What one of them receives.
+        amount: Amount,
+        /// All money there is.
+        supply: Amount,
+    },
+    /// A balance beyond 128 bits.
+    #[error("the balance of {0} overflows")]
+    BalanceOverflow(Address),
+    /// More is burned than there is, or than accounts leave.
+    #[error(
+        "{amount} base units are burned of a supply of {supply}, of which accounts hold {liquid}"
+    )]
+    BurnAboveSupply {
+        /// What is burned.
+        amount: Amount,
+        /// All money there is.
+        supply: Amount,
+        /// What all accounts hold.
+        liquid: Amount,
+    },
+    /// Supply and burned money are not all money at genesis.
+    #[error("a supply of {supply} and {burned} burned are not the {genesis} base units of genesis")]
+    SupplyMismatch {
+        /// All money there is.
+        supply: Amount,
+        /// All money that was burned.
+        burned: Amount,
+        /// All money at genesis.
+        genesis: Amount,
+    },
+    /// A bond beyond 128 bits.
+    #[error("the bond of {0} overflows")]
+    BondOverflow(Address),
+    /// Locks that together exceed the bond.
+    #[error("partner {partner} has locked {locked} of a bond of {bond} base units")]
+    LocksAboveBond {
+        /// The partner.
+        partner: Address,
+        /// All its locks.
+        locked: Amount,
+        /// Its bond.
+        bond: Amount,
+    },
+    /// The index of active partners lists an account that is none.
+    #[error("the index lists {0}, which is no partner")]
+    IndexWithoutPartner(Address),
+    /// The index of active partners is longer than allowed.
+    #[error("the index lists {0} partners, which is too many")]
+    TooManyPartners(usize),
+    /// The queue of unbondings misses an entry that another one names.
+    #[error("the queue of unbondings has no entry at chain time {0}")]
+    UnbondingGap(ChainTime),
+    /// The queue of unbondings names an unbonding that its partner does not have.
+    #[error("partner {partner} has no unbonding that ends at chain time {deadline}")]
+    UnbondingMissing {
+        /// The partner.
+        partner: Address,
+        /// When it should be paid.
+        deadline: ChainTime,
+    },
+    /// A live job has no record.
+    #[error("job {0} is live and has no record")]
+    LiveJobWithoutRecord(JobId),
+    /// A job that is submitted has a record, or is live, already.
+    #[error("job {0} exists already")]
+    JobExists(JobId),
+    /// A job that moves is not among the live ones.
+    #[error("job {0} is not live")]
+    JobNotLive(JobId),
+    /// The deadline or the draw of a live job is not that of its record.
+    #[error("the deadline of job {0} is not that of its record")]
+    DeadlineMismatch(JobId),
+    /// A party of a live job is no partner.
+    #[error("{partner} is a party of job {job} and no partner")]
+    PartyWithoutPartner {
+        /// The job.
+        job: JobId,
+        /// The party.
+        partner: Address,
+    },
+    /// A partner was drawn whose bond could not be locked.
+    #[error("the bond of {partner}, which was drawn for job {job}, cannot be locked")]
+    DrawnBondNotFree {
+        /// The job.
+        job: JobId,
+        /// The partner.
+        partner: Address,
+    },
+    /// A job pays more than its escrow holds.
+    #[error("job {job} pays {amount} base units out of an escrow of {held}")]
+    EscrowOverdrawn {
+        /// The job.
+        job: JobId,
+        /// What is paid.
+        amount: Amount,
+        /// What the part of the escrow holds.
+        held: Amount,
+    },
+    /// Amounts of a job, checked when it was submitted, overflow.
+    #[error("the amounts of job {0} overflow")]
+    JobAmountOverflow(JobId),
+    /// A stored statement of a validator outside the committee reached a job.
+    #[error("validator {0} is no member of the committee and made a stored statement")]
+    StatementOfStranger(ValidatorId),
 }
 
 /// The rule that an action broke. The action is reverted, the fee stays.
@@ -22,9 +156,9 @@ pub enum ActionError {
     /// The account holds less than the action moves.
     #[error("the account holds {balance} SQUARE, {needed} are needed")]
     InsufficientBalance {
-        /// What the account holds after the fee.
+        /// Balance after the fee, in base units.
         balance: Amount,
-        /// What the action moves.
+        /// Amount that the action moves, in base units.
         needed: Amount,
     },
     /// An amount of zero where one must move.
@@ -54,21 +188,21 @@ pub enum ActionError {
     /// A profile that runs a class which the network does not know.
     #[error("engine class {0} is not one of this network")]
     UnknownClass(EngineClass),
-    /// A VRF key that is none.
+    /// A VRF key that is not a valid one.
     #[error("the VRF key is not valid")]
     BadVrfKey,
-    /// A capacity of zero.
-    #[error("the capacity must be above zero")]
-    NoCapacity,
-    /// The places for active partners are taken.
-    #[error("all {0} places for bonded partners are taken")]
+    /// A profile without a place.
+    #[error("a partner must have at least one place")]
+    NoPlace,
+    /// As many partners are active as there may be.
+    #[error("{0} partners are active, which is the limit")]
     TooManyPartners(usize),
     /// More is to be unbonded than is free.
     #[error("{free} SQUARE of the bond are free, {asked} were asked")]
     BondLocked {
-        /// Bond that no job locks.
+        /// Bond that is not locked, in base units.
         free: Amount,
-        /// What was to be unbonded or locked.
+        /// Bond that was to be unbonded or locked, in base units.
         asked: Amount,
     },
     /// Too many unbondings are in progress.
@@ -77,14 +211,20 @@ pub enum ActionError {
     /// A job's rule, see there.
     #[error(transparent)]
     Job(#[from] JobError),
-    /// Not the action's fault.
+    /// Not a verdict on the action: execution cannot go on.
     #[error(transparent)]
-    Fault(#[from] Fault),
+    Abort(#[from] Abort),
 }
 
 impl From<StateError> for ActionError {
     fn from(error: StateError) -> Self {
-        Self::Fault(Fault::State(error))
+        Self::Abort(Abort::State(error))
+    }
+}
+
+impl From<Corruption> for ActionError {
+    fn from(corruption: Corruption) -> Self {
+        Self::Abort(Abort::Corrupt(corruption))
     }
 }
 
@@ -100,12 +240,12 @@ impl ActionError {
             Self::ProfileTooLong { .. } => "profile_too_long",
             Self::UnknownClass(_) => "unknown_class",
             Self::BadVrfKey => "bad_vrf_key",
-            Self::NoCapacity => "no_capacity",
+            Self::NoPlace => "no_place",
             Self::TooManyPartners(_) => "too_many_partners",
             Self::BondLocked { .. } => "bond_locked",
             Self::TooManyUnbondings(_) => "too_many_unbondings",
             Self::Job(error) => error.code(),
-            Self::Fault(_) => "fault",
+            Self::Abort(_) => "abort",
         }
     }
 }

@@ -27,12 +27,12 @@ pub enum GenesisStateError {
     BlockGasLimit {
         /// What the parameters say.
         found: u64,
-        /// The least that works.
+        /// The minimum.
         needed: u64,
     },
 }
 
-/// Everything in state before the first block. Partners whose bond reaches the minimum count at once.
+/// Everything in state before the first block. Partners whose bond reaches the minimum are active at once.
 pub fn genesis_writes(genesis: &Genesis) -> Result<Writes, GenesisStateError> {
     genesis.check()?;
     let needed = gas::min_block_gas_limit().0;
@@ -75,7 +75,7 @@ pub fn genesis_writes(genesis: &Genesis) -> Result<Writes, GenesisStateError> {
         burned: Amount::ZERO,
         liquid,
         urgent: false,
-        due: None,
+        unbondings: None,
         past_snapshots: Vec::new(),
         last_proposed: BTreeMap::new(),
     };
@@ -84,7 +84,7 @@ pub fn genesis_writes(genesis: &Genesis) -> Result<Writes, GenesisStateError> {
 }
 
 fn write_partners(genesis: &Genesis, writes: &mut Writes) -> Result<(), GenesisStateError> {
-    let (mut index, mut counted) = (Vec::new(), Vec::new());
+    let (mut index, mut snapshot) = (Vec::new(), Vec::new());
     for partner in &genesis.partners {
         let classes = genesis
             .params
@@ -99,7 +99,7 @@ fn write_partners(genesis: &Genesis, writes: &mut Writes) -> Result<(), GenesisS
         if partner.bond >= genesis.params.compute.min_bond {
             index.push(partner.address);
             let (address, bond, profile) = (partner.address, partner.bond, record.profile);
-            counted.push(EpochPartner {
+            snapshot.push(EpochPartner {
                 address,
                 bond,
                 profile,
@@ -108,7 +108,7 @@ fn write_partners(genesis: &Genesis, writes: &mut Writes) -> Result<(), GenesisS
     }
     put(writes, StateKey::PartnerIndex, &index);
     let snapshot =
-        PartnerSnapshot(Bounded::new(counted).expect("the genesis check bounds the partners"));
+        PartnerSnapshot(Bounded::new(snapshot).expect("the genesis check bounds the partners"));
     put(writes, StateKey::PartnerSnapshot(Epoch(1)), &snapshot);
     Ok(())
 }

@@ -3,23 +3,25 @@
 //! A block is executed in this order, which is the protocol:
 //!
 //! 1. the header is checked against its parent, the body against the header;
-//! 2. the beacon moves: by the output in the body, or by a skip that is due;
+//! 2. the beacon moves: by the output in the body, or by a skip;
 //! 3. stored statements of validators;
 //! 4. transactions, in the body's order: each is charged, then acts; an action that fails is reverted, its fee stays;
-//! 5. jobs move on what is due ([`compute::end_block`]), unbondings that are due are paid;
+//! 5. jobs whose draw or deadline has come move on ([`compute::end_block`]), unbondings whose period is over are paid;
 //! 6. on the last block of an epoch: the snapshot of partners for the next one, the seed of the one after.
 //!
-//! Begin and end (2, 5, 6) are total: nothing in a block makes them fail. A [`Fault`] is no verdict on a block; it means
+//! Begin and end (2, 5, 6) are total: nothing in a block makes them fail. An [`Abort`] is no verdict on a block; it means
 //! that state cannot be read or contradicts itself, and stops the node.
 
 #![deny(clippy::as_conversions, clippy::float_arithmetic)]
 
+pub mod action;
 pub mod beacon;
 pub mod build;
 pub mod chain;
 pub mod charge;
 pub mod compute;
 pub mod context;
+pub mod deadlines;
 pub mod error;
 pub mod gas;
 pub mod genesis;
@@ -32,11 +34,11 @@ pub mod system_pool;
 mod transfer;
 
 pub use beacon::{Beacon, BeaconDuty};
-pub use build::{Built, build};
-pub use chain::{BlockError, Executed, execute};
+pub use build::{BuiltBody, build};
+pub use chain::{BlockError, ExecutedBlock, execute};
 pub use charge::{ChargeError, Verified};
 pub use context::{ChainRecord, Context};
-pub use error::{ActionError, Fault};
+pub use error::{Abort, ActionError, Corruption};
 pub use genesis::{GenesisStateError, genesis_writes};
 pub use mempool::{Inserted, Mempool, MempoolError, MempoolLimits};
 pub use query::Wanted;

@@ -2,9 +2,9 @@
 //!
 //! It holds at most 16 nonces per sender, and caps on bytes and number. When it is full, what pays least per gas goes
 //! if the new one pays more, else the answer is [`MempoolError::Full`], which is worth a retry; nothing is dropped
-//! silently. A transaction replaces the one with its nonce for a fee at least 10 % higher. Actions that their jobs wait
-//! for have a quarter of the room to themselves, as they have in blocks, and are offered to a block first; `queue` says
-//! which these are. A party's other transactions are ordinary ones, and what comes after one waits with it.
+//! silently. A transaction replaces the one with its nonce for a fee at least 10 % higher. Steps that their jobs await
+//! have a quarter of the room to themselves, as they have in blocks, and are offered to a block first; `queue` says which
+//! these are. A party's other transactions are ordinary ones, and what comes after one waits with it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ use types::state_key::StateKey;
 use types::transaction::{SignedTransaction, Transaction};
 
 use crate::charge::{self, ChargeError, Verified};
-use crate::{Account, Fault, Rules, gas};
+use crate::{Abort, Account, Rules, gas};
 
 mod candidates;
 mod error;
@@ -25,7 +25,7 @@ mod queue;
 
 pub use candidates::Candidates;
 pub use error::MempoolError;
-use queue::{Kind, Part, Queue};
+use queue::{PooledStep, Queue};
 
 /// Caps of a mempool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ type Rate = u128;
 struct Pooled {
     transaction: Verified,
     queue: Queue,
-    part: Option<Part>,
+    step: Option<PooledStep>,
     arrival: u64,
 }
 
@@ -115,10 +115,10 @@ pub struct Mempool {
     expiry: BTreeSet<(Height, Address, Nonce)>,
     ordinary: Taken,
     protocol: Taken,
-    /// Who is in the protocol queue with what; each once.
-    places: BTreeMap<(Address, JobId, Kind), Nonce>,
-    /// The actions of partners by the job that they are for.
-    parts: BTreeSet<(JobId, Address, Nonce)>,
+    /// The sender, job and step of each transaction in the protocol queue; each once.
+    awaited: BTreeMap<(Address, JobId, &'static str), Nonce>,
+    /// The steps of partners by the job that they are for.
+    steps: BTreeSet<(JobId, Address, Nonce)>,
     arrivals: u64,
 }
 
@@ -133,8 +133,8 @@ impl Mempool {
             expiry: BTreeSet::new(),
             ordinary: Taken::default(),
             protocol: Taken::default(),
-            places: BTreeMap::new(),
-            parts: BTreeSet::new(),
+            awaited: BTreeMap::new(),
+            steps: BTreeSet::new(),
             arrivals: 0,
         }
     }
@@ -152,13 +152,13 @@ impl Mempool {
             return Err(MempoolError::Known(id));
         }
         charge::check_form(rules, &signed)?;
-        charge::check_terms(rules, &signed.transaction, height.next())?;
-        let sender = signed.transaction.sender.address();
+        charge::check_terms(rules, signed.transaction(), height.next())?;
+        let sender = signed.transaction().sender.address();
         let account = read_account(view, &sender)?;
-        let replaced = self.check_place(&sender, &account, &signed.transaction)?;
+        let replaced = self.check_place(&sender, &account, signed.transaction())?;
         let transaction = Verified::new(rules, signed)?;
-        let part = queue::look(rules, view, height, &sender, transaction.transaction())?;
-        let queue = self.queue(&sender, &transaction, part);
+        let step = queue::try_step(rules, view, height, &sender, transaction.transaction())?;
+        let queue = self.queue(&sender, &transaction, step);
         let evicted = match queue {
             Queue::Protocol => Vec::new(),
             Queue::Ordinary => self.make_room(&sender, &transaction)?,
@@ -172,7 +172,7 @@ impl Mempool {
             Pooled {
                 transaction,
                 queue,
-                part,
+                step,
                 arrival: self.arrivals,
             },
         );
@@ -184,14 +184,14 @@ impl Mempool {
     }
 
     /// The protocol queue for the first action that a job expects of a sender, if there is room in it.
-    fn queue(&self, sender: &Address, new: &Verified, part: Option<Part>) -> Queue {
-        let Some(part) = part.filter(|part| part.expected) else {
+    fn queue(&self, sender: &Address, new: &Verified, step: Option<PooledStep>) -> Queue {
+        let Some(step) = step.filter(|step| step.awaited) else {
             return Queue::Ordinary;
         };
         let nonce = new.transaction().nonce;
         if self
-            .places
-            .get(&(*sender, part.job, part.kind))
+            .awaited
+            .get(&(*sender, step.job, step.step))
             .is_some_and(|taken| *taken != nonce)
         {
             return Queue::Ordinary;
@@ -322,7 +322,7 @@ impl Mempool {
         view: &dyn StateRead,
         height: Height,
         changed: impl IntoIterator<Item = &'k StateKey>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Abort> {
         while let Some((_, sender, nonce)) = self
             .expiry
             .first()
@@ -343,7 +343,7 @@ impl Mempool {
             .try_for_each(|job| self.recheck_job(rules, view, height, &job))
     }
 
-    fn recheck_sender(&mut self, view: &dyn StateRead, sender: &Address) -> Result<(), Fault> {
+    fn recheck_sender(&mut self, view: &dyn StateRead, sender: &Address) -> Result<(), Abort> {
         let Some(waiting) = self.senders.get_mut(sender) else {
             return Ok(());
         };
@@ -372,23 +372,23 @@ impl Mempool {
         view: &dyn StateRead,
         height: Height,
         job: &JobId,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Abort> {
         let first = (*job, Address::default(), Nonce::ZERO);
         let on_job = self
-            .parts
+            .steps
             .range(first..)
             .take_while(|(other, ..)| other == job);
         let all: Vec<_> = on_job.map(|(_, sender, nonce)| (*sender, *nonce)).collect();
         if all.is_empty() {
             return Ok(());
         }
-        let (scene, _) = queue::scene(view, job)?;
+        let (snapshot, _) = queue::job_snapshot(view, job)?;
         let mut moving = BTreeMap::new();
         for (sender, nonce) in all {
             let Some(waiting) = self.senders.get(&sender) else {
                 continue;
             };
-            let stale = |pooled: &Pooled| pooled.part.is_some_and(|part| part.scene != scene);
+            let stale = |pooled: &Pooled| pooled.step.is_some_and(|step| step.snapshot != snapshot);
             if waiting.pooled.get(&nonce).is_some_and(stale) {
                 let next = waiting.next;
                 moving.extend(
@@ -398,14 +398,14 @@ impl Mempool {
             }
         }
         for (sender, next, mut pooled) in moving.into_values() {
-            pooled.part = queue::look(
+            pooled.step = queue::try_step(
                 rules,
                 view,
                 height,
                 &sender,
                 pooled.transaction.transaction(),
             )?;
-            pooled.queue = self.queue(&sender, &pooled.transaction, pooled.part);
+            pooled.queue = self.queue(&sender, &pooled.transaction, pooled.step);
             self.put(sender, next, pooled);
         }
         Ok(())
@@ -431,9 +431,9 @@ impl Mempool {
         view: &dyn StateRead,
         protocol: usize,
         ordinary: usize,
-    ) -> Result<Vec<Verified>, Fault> {
+    ) -> Result<Vec<Verified>, Abort> {
         let mut first = BTreeMap::new();
-        for (sender, ..) in self.places.keys() {
+        for (sender, ..) in self.awaited.keys() {
             if !first.contains_key(sender) {
                 first.insert(*sender, read_account(view, sender)?.nonce);
             }
@@ -537,10 +537,10 @@ impl Mempool {
         self.expiry.insert((transaction.valid_until, sender, nonce));
         let bytes = pooled.transaction.bytes();
         let rank = (pooled.rate(), Reverse(pooled.arrival), sender, nonce);
-        if let Some(part) = pooled.part {
-            self.parts.insert((part.job, sender, nonce));
+        if let Some(step) = pooled.step {
+            self.steps.insert((step.job, sender, nonce));
             if pooled.queue == Queue::Protocol {
-                self.places.insert((sender, part.job, part.kind), nonce);
+                self.awaited.insert((sender, step.job, step.step), nonce);
             }
         }
         let taken = self.taken_mut(pooled.queue);
@@ -565,16 +565,16 @@ impl Mempool {
         taken
             .ranks
             .remove(&(pooled.rate(), Reverse(pooled.arrival), *sender, nonce));
-        if let Some(part) = pooled.part {
-            self.parts.remove(&(part.job, *sender, nonce));
+        if let Some(step) = pooled.step {
+            self.steps.remove(&(step.job, *sender, nonce));
             if pooled.queue == Queue::Protocol {
-                self.places.remove(&(*sender, part.job, part.kind));
+                self.awaited.remove(&(*sender, step.job, step.step));
             }
         }
         Some(pooled)
     }
 }
 
-fn read_account(view: &dyn StateRead, address: &Address) -> Result<Account, Fault> {
+fn read_account(view: &dyn StateRead, address: &Address) -> Result<Account, Abort> {
     Ok(read_as(view, &StateKey::Account(*address))?.unwrap_or_default())
 }

@@ -1,17 +1,18 @@
 //! Partners: registration, bonds, locks and unbondings.
 //!
 //! A partner is *active* while its bond reaches the network's minimum; the index lists active partners only, so that
-//! its places cannot be taken for free. Locks are for jobs; what is locked cannot be unbonded. An unbonding is paid to
-//! the account by the end hook after its period, without anybody's transaction.
+//! its places cannot be taken for free. A lock on the bond has an id, an amount, a reason and an end; locked bond cannot be
+//! unbonded. An unbonding is paid to the account by the end hook after its period, without anybody's transaction.
 
 use state::{StateRead, read_as};
+use types::account::{BondLock, LockId, LockReason};
 use types::codec::Bounded;
-use types::hash::{Address, JobId};
+use types::hash::Address;
 use types::job::PartnerProfile;
 use types::number::Amount;
 use types::state_key::StateKey;
 
-use crate::{ActionError, Context, Fault, Partner};
+use crate::{Abort, ActionError, Context, Corruption, Partner};
 
 mod bond;
 mod register;
@@ -21,18 +22,18 @@ mod unbond;
 pub use register::check_profile;
 
 /// The partner of an account, in any state.
-pub fn read(state: &dyn StateRead, address: &Address) -> Result<Option<Partner>, Fault> {
+pub fn read(state: &dyn StateRead, address: &Address) -> Result<Option<Partner>, Abort> {
     Ok(read_as(state, &StateKey::Partner(*address))?)
 }
 
 /// The addresses of all active partners, ascending, in any state.
-pub fn index(state: &dyn StateRead) -> Result<Vec<Address>, Fault> {
+pub fn index(state: &dyn StateRead) -> Result<Vec<Address>, Abort> {
     Ok(read_as(state, &StateKey::PartnerIndex)?.unwrap_or_default())
 }
 
 impl Context<'_> {
     /// The partner of an account.
-    pub fn partner(&self, address: &Address) -> Result<Option<Partner>, Fault> {
+    pub fn partner(&self, address: &Address) -> Result<Option<Partner>, Abort> {
         read(&self.overlay, address)
     }
 
@@ -41,11 +42,11 @@ impl Context<'_> {
         self.overlay.put(StateKey::Partner(*address), partner);
     }
 
-    /// Locks free bond for a job, beside what is locked for it already.
+    /// Locks free bond for a reason, beside what is locked for it already. The lock ends with its reason.
     pub fn lock_bond(
         &mut self,
         address: &Address,
-        job: JobId,
+        reason: LockReason,
         amount: Amount,
     ) -> Result<(), ActionError> {
         let mut partner = self.partner(address)?.ok_or(ActionError::NotRegistered)?;
@@ -56,29 +57,40 @@ impl Context<'_> {
                 asked: amount,
             });
         }
-        let lock = partner.locks.entry(job).or_default();
-        *lock = lock
-            .checked_add(amount)
-            .ok_or(Fault::Broken("a lock beyond the bond"))?;
+        let lock = partner.locks.entry(reason.id()).or_insert(BondLock {
+            amount: Amount::ZERO,
+            reason,
+            until: None,
+        });
+        // The sum stays within the bond, so that it cannot overflow.
+        lock.amount = Amount(lock.amount.0.saturating_add(amount.0));
+        let (locked, bond) = (partner.locked(), partner.bond);
+        if locked > bond {
+            return Err(Corruption::LocksAboveBond {
+                partner: *address,
+                locked,
+                bond,
+            }
+            .into());
+        }
         self.put_partner(address, &partner);
         Ok(())
     }
 
-    /// Frees what a job locked; gives how much. Nothing if it locked nothing.
-    pub fn unlock_bond(&mut self, address: &Address, job: &JobId) -> Result<Amount, Fault> {
+    /// Ends a lock; gives how much it held. Zero if there is none.
+    pub fn unlock_bond(&mut self, address: &Address, lock: LockId) -> Result<Amount, Abort> {
         let Some(mut partner) = self.partner(address)? else {
             return Ok(Amount::ZERO);
         };
-        let freed = partner.locks.remove(job);
+        let freed = partner.locks.remove(&lock);
         if freed.is_some() {
             self.put_partner(address, &partner);
         }
-        Ok(freed.unwrap_or_default())
+        Ok(freed.map_or(Amount::ZERO, |lock| lock.amount))
     }
 
-    /// Burns up to `amount` of a partner's bond that no job locks; gives what was burned. To burn what a job locks,
-    /// unlock it first.
-    pub fn burn_bond(&mut self, address: &Address, amount: Amount) -> Result<Amount, Fault> {
+    /// Burns up to `amount` of a partner's free bond; gives what was burned. To burn locked bond, unlock it first.
+    pub fn burn_bond(&mut self, address: &Address, amount: Amount) -> Result<Amount, Abort> {
         let Some(mut partner) = self.partner(address)? else {
             return Ok(Amount::ZERO);
         };
@@ -90,13 +102,13 @@ impl Context<'_> {
         Ok(amount)
     }
 
-    fn leave_if_below_min(&mut self, address: &Address, partner: &Partner) -> Result<(), Fault> {
+    fn leave_if_below_min(&mut self, address: &Address, partner: &Partner) -> Result<(), Abort> {
         if partner.bond >= self.rules.params.compute.min_bond {
             return Ok(());
         }
         let mut index = index(&self.overlay)?;
-        if let Ok(place) = index.binary_search(address) {
-            index.remove(place);
+        if let Ok(at) = index.binary_search(address) {
+            index.remove(at);
             self.overlay.put(StateKey::PartnerIndex, &index);
         }
         Ok(())
@@ -110,7 +122,6 @@ pub(crate) fn new_partner(profile: PartnerProfile, bond: Amount) -> Partner {
         bond,
         locks: std::collections::BTreeMap::new(),
         unbonding: Bounded::default(),
-        running: 0,
         verified_value: Amount::ZERO,
     }
 }

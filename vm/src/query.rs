@@ -1,49 +1,51 @@
-//! Reading the state for those outside execution: servers of an API, and validators that want to know what is due of
-//! them.
+//! Reading the state for those outside execution: an API's back end, and validators that want to know what they owe.
 
 use state::{StateRead, read_as};
 use types::hash::{Address, JobId, ValidatorId};
-use types::job::{JobReceipt, JobRecord, Stage};
-use types::number::{Attempt, Epoch};
+use types::job::JobReceipt;
+use types::number::Epoch;
 use types::state_key::StateKey;
 use types::transaction::{Holding, StoredStatement};
 
-pub use crate::compute::live::{job, live_jobs};
-use crate::{Account, Beacon, BeaconDuty, Fault, Partner, PartnerSnapshot, Rules, partner};
+pub use crate::compute::live::job;
+pub use crate::deadlines::live_jobs;
+use crate::{
+    Abort, Account, Beacon, BeaconDuty, Corruption, Partner, PartnerSnapshot, Rules, partner,
+};
 
 /// An account; one that nobody ever paid is empty.
-pub fn account(view: &dyn StateRead, address: &Address) -> Result<Account, Fault> {
+pub fn account(view: &dyn StateRead, address: &Address) -> Result<Account, Abort> {
     Ok(read_as(view, &StateKey::Account(*address))?.unwrap_or_default())
 }
 
 /// A registered partner.
-pub fn partner(view: &dyn StateRead, address: &Address) -> Result<Option<Partner>, Fault> {
+pub fn partner(view: &dyn StateRead, address: &Address) -> Result<Option<Partner>, Abort> {
     partner::read(view, address)
 }
 
 /// All active partners: those whose bond reaches the minimum.
-pub fn partners(view: &dyn StateRead) -> Result<Vec<(Address, Partner)>, Fault> {
+pub fn partners(view: &dyn StateRead) -> Result<Vec<(Address, Partner)>, Abort> {
     let mut all = Vec::new();
     for address in partner::index(view)? {
         let found =
-            partner::read(view, &address)?.ok_or(Fault::Broken("the index lists nobody"))?;
+            partner::read(view, &address)?.ok_or(Corruption::IndexWithoutPartner(address))?;
         all.push((address, found));
     }
     Ok(all)
 }
 
-/// What counts of partners in an epoch, while it is kept.
-pub fn snapshot(view: &dyn StateRead, epoch: Epoch) -> Result<Option<PartnerSnapshot>, Fault> {
+/// The snapshot of partners of an epoch, while it is kept.
+pub fn snapshot(view: &dyn StateRead, epoch: Epoch) -> Result<Option<PartnerSnapshot>, Abort> {
     Ok(read_as(view, &StateKey::PartnerSnapshot(epoch))?)
 }
 
 /// The receipt of a settled job.
-pub fn receipt(view: &dyn StateRead, id: &JobId) -> Result<Option<JobReceipt>, Fault> {
+pub fn receipt(view: &dyn StateRead, id: &JobId) -> Result<Option<JobReceipt>, Abort> {
     Ok(read_as(view, &StateKey::Receipt(*id))?)
 }
 
-/// What the beacon waits for. The contributor publishes its output once the block that this state is after is final.
-pub fn beacon_duty(rules: &Rules, view: &dyn StateRead) -> Result<BeaconDuty, Fault> {
+/// The output that the beacon waits for. The contributor publishes its output once the block that this state is after is final.
+pub fn beacon_duty(rules: &Rules, view: &dyn StateRead) -> Result<BeaconDuty, Abort> {
     Ok(Beacon::read(view)?.duty(rules))
 }
 
@@ -63,17 +65,17 @@ pub fn wants_stored(
     view: &dyn StateRead,
     statement: &StoredStatement,
     validator: ValidatorId,
-) -> Result<Wanted, Fault> {
+) -> Result<Wanted, Abort> {
     let Some(record) = job(view, &statement.job)? else {
         return Ok(Wanted::NotYet);
     };
-    let Some((due, stored)) = due(&record) else {
+    let Some((awaited, stored)) = record.awaited_statement() else {
         let over = record.stage.is_final()
             || statement.holding == Holding::Inputs
             || statement.attempt < record.attempt;
         return Ok(if over { Wanted::No } else { Wanted::NotYet });
     };
-    if due == *statement {
+    if awaited == *statement {
         return Ok(if stored.contains(&validator) {
             Wanted::No
         } else {
@@ -84,40 +86,15 @@ pub fn wants_stored(
     Ok(if later { Wanted::NotYet } else { Wanted::No })
 }
 
-/// The statement that a job waits for now, and who made it already.
-fn due(record: &JobRecord) -> Option<(StoredStatement, &std::collections::BTreeSet<ValidatorId>)> {
-    match &record.stage {
-        Stage::Pending {
-            stored, draw: None, ..
-        } => Some((
-            StoredStatement {
-                job: record.id,
-                attempt: Attempt::ZERO,
-                holding: Holding::Inputs,
-            },
-            stored,
-        )),
-        Stage::Storing { stored, .. } => Some((
-            StoredStatement {
-                job: record.id,
-                attempt: record.attempt,
-                holding: Holding::Results,
-            },
-            stored,
-        )),
-        _ => None,
-    }
-}
-
 /// The statements that live jobs wait for from a validator: it makes each once it holds what the statement names.
 pub fn stored_duty(
     view: &dyn StateRead,
     validator: ValidatorId,
-) -> Result<Vec<StoredStatement>, Fault> {
+) -> Result<Vec<StoredStatement>, Abort> {
     let mut all = Vec::new();
     for id in live_jobs(view)? {
-        let record = job(view, &id)?.ok_or(Fault::Broken("a live job without its record"))?;
-        if let Some((statement, stored)) = due(&record)
+        let record = job(view, &id)?.ok_or(Corruption::LiveJobWithoutRecord(id))?;
+        if let Some((statement, stored)) = record.awaited_statement()
             && !stored.contains(&validator)
         {
             all.push(statement);

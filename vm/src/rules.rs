@@ -1,8 +1,10 @@
 //! What a chain's genesis fixes for its state machine.
 
+use std::collections::BTreeSet;
+
 use types::committee::{Committee, CommitteeError};
 use types::genesis::Genesis;
-use types::hash::{ChainId, Hash32};
+use types::hash::{ChainId, Hash32, ValidatorId};
 use types::number::{Epoch, Gas, Height};
 use types::params::Params;
 
@@ -69,7 +71,13 @@ impl Rules {
         }
     }
 
-    /// Most gas that a block may use.
+    /// True if validators hold a quorum of the stake.
+    #[must_use]
+    pub fn is_quorum(&self, validators: &BTreeSet<ValidatorId>) -> bool {
+        self.committee.stake_of_ids(validators) >= self.committee.thresholds().quorum
+    }
+
+    /// Maximum gas of a block.
     #[must_use]
     pub fn block_gas_limit(&self) -> Gas {
         Gas(self.params.block_gas_limit)

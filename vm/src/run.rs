@@ -3,16 +3,14 @@
 use state::{Overlay, StateRead, Writes};
 use types::block::Header;
 use types::hash::ValidatorId;
-use types::key::{KeyError, Signature, VrfProof};
-use types::number::{BeaconStep, Gas, Height, Timestamp};
+use types::key::{KeyError, Signature, VrfOutput};
+use types::number::{Gas, Height, Timestamp};
 use types::state_key::StateKey;
-use types::transaction::{
-    Action, Failure, StoredStatement, SystemTransaction, Transaction, TransactionReceipt,
-};
+use types::transaction::{Failure, StoredStatement, Transaction, TransactionReceipt};
 
 use crate::beacon::{Beacon, BeaconError};
 use crate::charge::{self, ChargeError};
-use crate::{ActionError, ChainRecord, Context, Fault, Rules, compute, gas};
+use crate::{Abort, ActionError, ChainRecord, Context, Rules, action, compute, gas};
 
 /// Why a system transaction cannot be in a block.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,10 +18,10 @@ pub enum SystemError {
     /// A beacon output that is not the first system transaction: there is at most one, and it comes first.
     #[error("a beacon output must be the first system transaction, and the only one")]
     BeaconNotFirst,
-    /// A beacon output that is not the one due.
+    /// A beacon output that is not that of the next step's contributor.
     #[error(transparent)]
     Beacon(#[from] BeaconError),
-    /// A stored statement by nobody.
+    /// A stored statement of a validator outside the committee.
     #[error("validator {0} is no member of the committee")]
     Stranger(ValidatorId),
     /// A stored statement that its validator did not sign.
@@ -34,24 +32,24 @@ pub enum SystemError {
     Useless(Box<ActionError>),
 }
 
-/// Why a step of execution failed: a verdict on what was to be executed, or a fault.
+/// Why a step of execution failed: a verdict on what was to be executed, or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stop<E> {
     /// What was to be executed is not valid here.
     Invalid(E),
     /// Execution cannot go on.
-    Fault(Fault),
+    Abort(Abort),
 }
 
-impl<E> From<Fault> for Stop<E> {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
+impl<E> From<Abort> for Stop<E> {
+    fn from(abort: Abort) -> Self {
+        Self::Abort(abort)
     }
 }
 
-/// Where a block stands between its parent and its body.
+/// What is known of a block before its body.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct BlockStart {
     pub height: Height,
     pub timestamp: Timestamp,
     pub proposer: ValidatorId,
@@ -77,40 +75,28 @@ pub(crate) struct Finished {
 }
 
 impl<'a> Run<'a> {
-    /// Begins a block: time moves on, then the beacon.
+    /// Begins a block: time moves on, then the beacon, by the output of its next step if the block carries it.
     pub fn begin(
         rules: &'a Rules,
         view: &'a dyn StateRead,
         parent: &Header,
-        place: Place,
-        output: Option<(BeaconStep, &VrfProof)>,
-    ) -> Result<Self, Stop<SystemError>> {
+        start: BlockStart,
+        output: Option<VrfOutput>,
+    ) -> Result<Self, Abort> {
         let mut chain = ChainRecord::read(view)?;
-        let step = place.timestamp.0.saturating_sub(parent.timestamp.0);
-        let most = rules.params.idle_target_ms.saturating_mul(2);
-        chain.chain_time = chain.chain_time.saturating_add(step.min(most));
-        chain.last_proposed.insert(place.proposer, place.height);
-        let beacon = Beacon::read(view)?;
-        let mut gas = Gas::ZERO;
-        let output = match output {
-            None => None,
-            Some((step, proof)) => {
-                gas = gas::of_system(&SystemTransaction::Beacon {
-                    step,
-                    proof: *proof,
-                });
-                let checked = beacon.check(rules, step, proof);
-                Some(checked.map_err(|error| Stop::Invalid(SystemError::Beacon(error)))?)
-            }
-        };
+        let step = start.timestamp.0.saturating_sub(parent.timestamp.0);
+        let max = rules.params.idle_target_ms.saturating_mul(2);
+        chain.chain_time = chain.chain_time.saturating_add(step.min(max));
+        chain.last_proposed.insert(start.proposer, start.height);
+        let gas = output.map_or(Gas::ZERO, |_| gas::of_beacon_output());
         let mut context = Context {
             rules,
             overlay: Overlay::new(view),
-            height: place.height,
-            timestamp: place.timestamp,
+            height: start.height,
+            timestamp: start.timestamp,
             chain_time: chain.chain_time,
-            beacon,
-            epoch: rules.epoch(place.height),
+            beacon: Beacon::read(view)?,
+            epoch: rules.epoch(start.height),
             chain,
             changed: false,
             loaded: None,
@@ -139,15 +125,10 @@ impl<'a> Run<'a> {
             .attempt(|context| compute::stored(context, statement, validator))
         {
             Ok(()) => {}
-            Err(ActionError::Fault(fault)) => return Err(Stop::Fault(fault)),
+            Err(ActionError::Abort(abort)) => return Err(Stop::Abort(abort)),
             Err(error) => return Err(Stop::Invalid(SystemError::Useless(Box::new(error)))),
         }
-        let transaction = SystemTransaction::Stored {
-            statement: *statement,
-            validator,
-            signature: *signature,
-        };
-        self.gas = self.gas.saturating_add(gas::of_system(&transaction).0);
+        self.gas = self.gas.saturating_add(gas::of_stored_statement().0);
         self.busy = true;
         Ok(())
     }
@@ -161,18 +142,16 @@ impl<'a> Run<'a> {
         let sender = transaction.sender.address();
         let account =
             charge::charged(&context.account(&sender)?, transaction).map_err(Stop::Invalid)?;
-        let liquid = context.chain.liquid.checked_sub(transaction.fee);
-        context.chain.liquid = liquid.ok_or(Fault::Broken("accounts hold more than is liquid"))?;
-        context.put_account(&sender, &account);
-        context.burn(transaction.fee)?;
-        let failure = match context.attempt(|context| act(context, transaction, sender)) {
-            Ok(()) => None,
-            Err(ActionError::Fault(fault)) => return Err(Stop::Fault(fault)),
-            Err(error) => Some(Failure {
-                code: error.code().to_owned(),
-                message: error.to_string(),
-            }),
-        };
+        context.charge(&sender, &account, transaction.fee)?;
+        let failure =
+            match context.attempt(|context| action::perform(context, transaction, &sender)) {
+                Ok(()) => None,
+                Err(ActionError::Abort(abort)) => return Err(Stop::Abort(abort)),
+                Err(error) => Some(Failure {
+                    code: error.code().to_owned(),
+                    message: error.to_string(),
+                }),
+            };
         self.gas = self.gas.saturating_add(item.gas.0);
         self.receipts.push(TransactionReceipt {
             id: transaction.id(),
@@ -189,7 +168,7 @@ impl<'a> Run<'a> {
         &mut self,
         item: &Item<'_>,
         keep: impl FnOnce(bool) -> bool,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, Abort> {
         let (gas, busy, chain) = (self.gas, self.busy, self.context.chain.clone());
         self.context.overlay.checkpoint();
         let stays = match self.transaction(item) {
@@ -203,7 +182,7 @@ impl<'a> Run<'a> {
                 self.context.chain = chain;
                 return Ok(false);
             }
-            Err(Stop::Fault(fault)) => return Err(fault),
+            Err(Stop::Abort(abort)) => return Err(abort),
         };
         if stays {
             self.context.overlay.commit();
@@ -215,8 +194,8 @@ impl<'a> Run<'a> {
         Ok(stays)
     }
 
-    /// Ends the block: jobs move on, unbondings are paid, on an epoch's last block what counts next is fixed.
-    pub fn end(mut self) -> Result<Finished, Fault> {
+    /// Ends the block: jobs move on, unbondings are paid, on an epoch's last block the next snapshot is written.
+    pub fn end(mut self) -> Result<Finished, Abort> {
         let context = &mut self.context;
         context.changed = false;
         compute::end_block(context)?;
@@ -227,13 +206,7 @@ impl<'a> Run<'a> {
         }
         let urgent = self.busy || self.hook_changed || context.changed;
         context.chain.urgent = urgent;
-        let (supply, burned) = (context.chain.supply, context.chain.burned);
-        if supply.checked_add(burned) != Some(context.rules.supply) || context.chain.liquid > supply
-        {
-            return Err(Fault::Broken(
-                "the supply is not genesis less what was burned",
-            ));
-        }
+        context.check_supply()?;
         self.context
             .overlay
             .put(StateKey::Chain, &self.context.chain);
@@ -251,26 +224,6 @@ impl<'a> Run<'a> {
 pub(crate) struct Item<'t> {
     pub transaction: &'t Transaction,
     pub gas: Gas,
-}
-
-fn act(
-    context: &mut Context<'_>,
-    transaction: &Transaction,
-    sender: types::hash::Address,
-) -> Result<(), ActionError> {
-    match &transaction.action {
-        Action::Transfer { to, amount } => context.transfer(&sender, to, *amount),
-        Action::RegisterPartner { profile } => context.register_partner(&sender, profile),
-        Action::Bond { amount } => context.bond(&sender, *amount),
-        Action::Unbond { amount } => context.unbond(&sender, *amount),
-        Action::SubmitJob { .. }
-        | Action::Acknowledge { .. }
-        | Action::Decline { .. }
-        | Action::Commit { .. }
-        | Action::Announce { .. }
-        | Action::Claim { .. }
-        | Action::Reveal { .. } => compute::apply(context, transaction, sender),
-    }
 }
 
 /// Checks that a stored statement is signed by a member.

@@ -16,7 +16,7 @@ use types::transaction::{Holding, SystemTransaction};
 
 use crate::query::{self, Wanted};
 use crate::run::check_stored;
-use crate::{Beacon, Fault, Rules, SystemError};
+use crate::{Abort, Beacon, Rules, SystemError};
 
 /// Why a system transaction is not taken in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +43,7 @@ pub enum SystemPoolError {
     Full,
     /// State could not be read.
     #[error(transparent)]
-    Fault(#[from] Fault),
+    Abort(#[from] Abort),
 }
 
 /// Whose statement on what: by validator first, so that one validator's can be counted.
@@ -153,7 +153,7 @@ impl SystemPool {
         &self,
         rules: &Rules,
         view: &dyn StateRead,
-    ) -> Result<Vec<SystemTransaction>, Fault> {
+    ) -> Result<Vec<SystemTransaction>, Abort> {
         let beacon = Beacon::read(view)?;
         let step = beacon.step.next();
         let due = self.outputs.get(&step).into_iter().flatten();
@@ -186,7 +186,7 @@ impl SystemPool {
     }
 
     /// True if a stored statement waits that a block on the state `view` could hold.
-    pub fn is_ready(&self, view: &dyn StateRead) -> Result<bool, Fault> {
+    pub fn is_ready(&self, view: &dyn StateRead) -> Result<bool, Abort> {
         for transaction in self.stored.values() {
             let SystemTransaction::Stored {
                 statement,
@@ -204,7 +204,7 @@ impl SystemPool {
     }
 
     /// Drops what a newer state, which should be a decided one, has no use for.
-    pub fn recheck(&mut self, view: &dyn StateRead) -> Result<(), Fault> {
+    pub fn recheck(&mut self, view: &dyn StateRead) -> Result<(), Abort> {
         let done = Beacon::read(view)?.step;
         self.outputs = self.outputs.split_off(&done.next());
         let mut gone = Vec::new();

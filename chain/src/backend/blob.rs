@@ -118,13 +118,8 @@ pub fn check_wanted(at: &At, store: &BlobStore, job: JobId, id: BlobId) -> Resul
 
 fn names(record: &JobRecord, store: &BlobStore, id: BlobId) -> bool {
     let outcomes = match &record.stage {
-        Stage::Pending { .. } => return record.spec.workload.blobs().contains(&id),
-        Stage::Revealing {
-            opened: Some(opened),
-            ..
-        }
-        | Stage::Storing { opened, .. } => opened.outcomes,
-        _ => None,
+        Stage::Pending(_) => return record.spec.workload.blobs().contains(&id),
+        stage => stage.opening().map(|opening| opening.outcomes),
     };
     let Some(list) = outcomes else { return false };
     if list == id {

@@ -142,7 +142,7 @@ fn no_block_yet() -> ApiError {
 }
 
 /// An estimate as it is shown.
-pub fn estimate_view(height: Height, estimate: vm::compute::Estimate) -> EstimateView {
+pub fn estimate_view(height: Height, estimate: vm::compute::JobEstimate) -> EstimateView {
     let exclusions = estimate
         .exclusions
         .into_iter()

@@ -4,11 +4,10 @@ use types::attestation::{Exit, Outcome};
 use types::codec::{Bounded, encode};
 use types::hash::Address;
 use types::job::{
-    Constraints, Escrow, FailureReason, JobSpec, Name, Policy, Primary, PrimaryCommitment,
-    TaskLimits, Verification,
+    Constraints, Escrow, Failed, FailureReason, JobSpec, Name, Parties, Pending, Policy, Primary,
+    PrimaryOpening, Storing, TaskLimits, Verification,
 };
-use types::number::{Amount, BeaconStep, ChainTime, EngineClass, Fixed64, Fuel, Height};
-
+use types::number::{Amount, BeaconStep, EngineClass, Fixed64, Fuel};
 use types::testing::validator_id;
 
 use super::*;
@@ -77,17 +76,17 @@ fn record(stage: Stage) -> JobRecord {
         unrunnable_reports: Vec::new(),
         excluded: Vec::new(),
         stage,
+        deadline: None,
         burned: Amount::ZERO,
         history: Vec::new(),
     }
 }
 
 fn open(stored: &[u8], draw: Option<u64>) -> Stage {
-    Stage::Pending {
+    Stage::Pending(Pending {
         stored: stored.iter().copied().map(validator_id).collect(),
         draw: draw.map(BeaconStep),
-        deadline: ChainTime(0),
-    }
+    })
 }
 
 fn outcomes(stdout: &str) -> Outcomes {
@@ -102,28 +101,24 @@ fn outcomes(stdout: &str) -> Outcomes {
 }
 
 fn agreed(list: &Outcomes) -> Stage {
-    Stage::Storing {
-        primary: Primary {
-            partner: Address::default(),
-            price: Amount::ZERO,
-            bond: Amount::ZERO,
-        },
-        committed: PrimaryCommitment {
+    Stage::Storing(Storing {
+        parties: Parties {
+            primary: Primary {
+                partner: Address::default(),
+                price: Amount::ZERO,
+                bond: Amount::ZERO,
+            },
             commitment: Hash32::ZERO,
-            height: Height(1),
-            draw: BeaconStep(1),
-            beacon: None,
+            verifiers: Vec::new(),
         },
-        opened: PrimaryOpening {
+        opening: PrimaryOpening {
             root: result_root_of(&SALT, &list.leaves(&workload())),
             salt: SALT,
             leaves: Bounded::default(),
-            outcomes: Some(BlobId::of(&encode(list))),
+            outcomes: BlobId::of(&encode(list)),
         },
-        verifiers: Vec::new(),
         stored: BTreeSet::new(),
-        deadline: ChainTime(0),
-    }
+    })
 }
 
 fn book() -> BlobBook {
@@ -252,9 +247,9 @@ fn what_ended_is_no_longer_asked_for() {
         BTreeSet::from([&blob("module"), &blob("stdin")])
     );
     book.job_changed(
-        &record(Stage::Failed {
+        &record(Stage::Failed(Failed {
             reason: FailureReason::NoInputs,
-        }),
+        })),
         0,
     );
     assert_eq!(fetches(&book.settle(0, 0, &peers())), []);
@@ -323,9 +318,9 @@ fn what_came_in_part_for_a_job_that_ended_is_removed_unless_another_needs_it() {
         book.settle(0, 0, &BTreeSet::new());
         book.stored(blob("module"), 0);
         book.job_changed(
-            &record(Stage::Failed {
+            &record(Stage::Failed(Failed {
                 reason: FailureReason::NoInputs,
-            }),
+            })),
             0,
         );
         book.settle(0, 0, &BTreeSet::new())

@@ -99,11 +99,8 @@ fn record(id: JobId, customer: Address, spec: JobSpec) -> JobRecord {
         attempt: Attempt(0),
         unrunnable_reports: Vec::new(),
         excluded: Vec::new(),
-        stage: Stage::Pending {
-            stored: std::collections::BTreeSet::new(),
-            draw: None,
-            deadline: ChainTime(60_000),
-        },
+        stage: Stage::Pending(types::job::Pending::default()),
+        deadline: Some(ChainTime(60_000)),
         burned: Amount(0),
         history: vec![StageEntry {
             stage: "open".to_owned(),
@@ -222,7 +219,11 @@ impl Backend for Fake {
     }
 
     async fn submit(&self, signed: SignedTransaction) -> Result<Submitted, ApiError> {
-        let (id, job, transaction) = (signed.id(), signed.transaction.job_id(), signed.transaction);
+        let (id, job, transaction) = (
+            signed.id(),
+            signed.transaction().job_id(),
+            signed.into_transaction(),
+        );
         let customer = transaction.sender.address();
         let Action::SubmitJob { spec } = transaction.action else {
             return Err(nothing());

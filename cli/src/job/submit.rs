@@ -39,7 +39,7 @@ pub async fn submit(
         spec: Box::new(prepared.spec.clone()),
     };
     let signed = submit::sign(client, key, action, chain).await?;
-    let job = signed.transaction.job_id();
+    let job = signed.transaction().job_id();
     let progress = ui.spinner("submitting");
     let sent = match submit::hand_over(client, &signed).await {
         Ok(()) => submit::finished(client, signed.id(), PATIENCE)

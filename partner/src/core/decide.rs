@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use types::account::is_drawn;
-use types::attestation::{Opening, drawn_tasks, drawn_tasks_seed, sortition_input};
+use types::attestation::Opening;
 use types::hash::{Address, JobId};
-use types::job::{JobRecord, Primary, PrimaryCommitment, Stage, Verifier, Workload};
+use types::job::{Announcing, Awaited, JobRecord, Stage, Verifier, Workload};
 use types::key::VrfProof;
 use types::number::{Amount, TaskIndex};
-use types::transaction::Action;
+use types::sortition::Sortition;
+use types::transaction::{Action, JobStep};
 
 use super::outbox::{Purpose, TransactionSigner};
 use super::{
@@ -88,17 +88,11 @@ impl Core {
 
     /// Checks that need a place: bound and not committed, or announced and not on chain yet.
     fn checks_in_need(&self, proven: &ProvenState) -> usize {
-        let needs_place = |record: &&JobRecord| match &record.stage {
-            Stage::Announcing { verifiers, .. } if self.own_verifier(verifiers).is_none() => {
-                self.is_announcing(record)
-            }
-            Stage::Announcing { verifiers, .. }
-            | Stage::Appointing { verifiers, .. }
-            | Stage::Verifying { verifiers, .. } => {
-                let is_open = self
-                    .own_verifier(verifiers)
-                    .is_some_and(|verifier| verifier.commitment.is_none());
-                is_open
+        let own = self.identity.address();
+        let needs_place = |record: &&JobRecord| match (&record.stage, record.stage.verifier(&own)) {
+            (Stage::Announcing(_), None) => self.is_announcing(record),
+            (Stage::Announcing(_) | Stage::Appointing(_) | Stage::Verifying(_), Some(verifier)) => {
+                verifier.commitment.is_none()
                     && !self
                         .commitments
                         .contains_key(&own_assignment(record, AssignmentRole::Verifier))
@@ -150,64 +144,41 @@ impl Core {
     }
 
     fn consider(&mut self, proven: &ProvenState, record: &JobRecord, plan: &mut PartnerPlan) {
-        match &record.stage {
-            Stage::Assigned {
-                primary,
-                acknowledged,
-                ..
-            } if self.is_me(&primary.partner) => {
-                self.run_as_primary(proven, record, *acknowledged, plan);
+        let own = self.identity.address();
+        let stage = &record.stage;
+        let is_primary = stage
+            .primary()
+            .is_some_and(|primary| primary.partner == own);
+        match (stage, stage.verifier(&own)) {
+            (Stage::Assigned(assigned), _) if is_primary => {
+                self.run_as_primary(proven, record, assigned.acknowledged, plan);
             }
-            Stage::Announcing {
-                primary,
-                committed,
-                verifiers,
-                ..
-            } => {
-                if self.is_me(&primary.partner) {
-                    self.check_own_commitment(
-                        record,
-                        AssignmentRole::Primary,
-                        &committed.commitment,
-                        plan,
-                    );
-                } else if let Some(verifier) = self.own_verifier(verifiers) {
-                    self.verify(record, verifier, false, plan);
-                } else {
-                    self.draw_oneself(proven, record, primary, committed, plan);
+            (Stage::Announcing(announcing), _) if is_primary => {
+                let commitment = &announcing.parties.commitment;
+                self.check_own_commitment(record, AssignmentRole::Primary, commitment, plan);
+            }
+            (Stage::Announcing(announcing), None) => {
+                self.draw_oneself(proven, record, announcing, plan);
+            }
+            (Stage::Announcing(_) | Stage::Appointing(_), Some(verifier)) => {
+                self.verify(record, verifier, false, plan);
+            }
+            (Stage::Verifying(_), Some(verifier)) => self.verify(record, verifier, true, plan),
+            (Stage::Revealing(revealing), _) if is_primary && revealing.opening.is_some() => {
+                plan.uploads
+                    .insert(own_assignment(record, AssignmentRole::Primary));
+            }
+            (Stage::Revealing(revealing), verifier) => match (stage.awaits(&own), verifier) {
+                (Some(Awaited::PrimaryOpening), _) => {
+                    let drawn = revealing.parties.drawn_tasks();
+                    self.open(record, AssignmentRole::Primary, &drawn, plan);
                 }
-            }
-            Stage::Appointing { verifiers, .. } => {
-                if let Some(verifier) = self.own_verifier(verifiers) {
-                    self.verify(record, verifier, false, plan);
-                }
-            }
-            Stage::Verifying { verifiers, .. } => {
-                if let Some(verifier) = self.own_verifier(verifiers) {
-                    self.verify(record, verifier, true, plan);
-                }
-            }
-            Stage::Revealing {
-                primary,
-                opened,
-                verifiers,
-                ..
-            } => {
-                if self.is_me(&primary.partner) {
-                    if opened.is_some() {
-                        plan.uploads
-                            .insert(own_assignment(record, AssignmentRole::Primary));
-                    } else {
-                        self.open(record, AssignmentRole::Primary, &all_tasks(verifiers), plan);
-                    }
-                } else if let Some(verifier) = self.own_verifier(verifiers)
-                    && verifier.commitment.is_some()
-                    && verifier.opened.is_none()
-                {
+                (Some(Awaited::VerifierOpening), Some(verifier)) => {
                     self.open(record, AssignmentRole::Verifier, &verifier.tasks, plan);
                 }
-            }
-            Stage::Storing { primary, .. } if self.is_me(&primary.partner) => {
+                _ => {}
+            },
+            (Stage::Storing(_), _) if is_primary => {
                 plan.uploads
                     .insert(own_assignment(record, AssignmentRole::Primary));
             }
@@ -217,12 +188,6 @@ impl Core {
 
     fn is_me(&self, address: &Address) -> bool {
         *address == self.identity.address()
-    }
-
-    fn own_verifier<'a>(&self, verifiers: &'a [Verifier]) -> Option<&'a Verifier> {
-        verifiers
-            .iter()
-            .find(|verifier| self.is_me(&verifier.partner))
     }
 
     /// Drawn as primary: take it or not, run it, commit to the result.
@@ -239,11 +204,7 @@ impl Core {
         let decline = |unrunnable| {
             (
                 Purpose::Decline(job, attempt),
-                Action::Decline {
-                    job,
-                    attempt,
-                    unrunnable,
-                },
+                JobStep::Decline { unrunnable }.of(job, attempt),
             )
         };
         if let Some(failures) = self
@@ -280,16 +241,13 @@ impl Core {
             plan.taken += 1;
             plan.transactions.insert(
                 Purpose::Acknowledge(job, attempt),
-                Action::Acknowledge { job, attempt },
+                JobStep::Acknowledge.of(job, attempt),
             );
         }
         match self.commitments.get(&assignment) {
             Some(own) if acknowledged => {
-                let action = Action::Commit {
-                    job,
-                    attempt,
-                    commitment: own.commitment,
-                };
+                let commitment = own.commitment;
+                let action = JobStep::Commit { commitment }.of(job, attempt);
                 plan.transactions
                     .insert(Purpose::Commit(job, attempt), action);
             }
@@ -310,7 +268,11 @@ impl Core {
     }
 
     fn is_running_primary(&self, record: &JobRecord) -> bool {
-        matches!(&record.stage, Stage::Assigned { primary, acknowledged: true, .. } if self.is_me(&primary.partner))
+        matches!(
+            &record.stage,
+            Stage::Assigned(assigned)
+                if assigned.acknowledged && self.is_me(&assigned.primary.partner)
+        )
     }
 
     /// The longest time that the network gives one task.
@@ -346,11 +308,8 @@ impl Core {
         match self.commitments.get(&assignment) {
             Some(own) if own.tasks().eq(verifier.tasks.iter().copied()) => {
                 if commit_now {
-                    let action = Action::Claim {
-                        job,
-                        attempt,
-                        commitment: own.commitment,
-                    };
+                    let commitment = own.commitment;
+                    let action = JobStep::Commit { commitment }.of(job, attempt);
                     plan.transactions
                         .insert(Purpose::Claim(job, attempt), action);
                 }
@@ -377,15 +336,14 @@ impl Core {
         &mut self,
         proven: &ProvenState,
         record: &JobRecord,
-        primary: &Primary,
-        committed: &PrimaryCommitment,
+        announcing: &Announcing,
         plan: &mut PartnerPlan,
     ) {
         let (job, attempt) = (record.id, record.attempt);
-        // Before the beacon that the sortition runs over is there, there is nothing to evaluate.
-        let Some(beacon) = committed.beacon else {
+        // Before the beacon that sortition runs over is there, there is nothing to evaluate.
+        if announcing.beacon.known().is_none() {
             return;
-        };
+        }
         let free = proven
             .partner
             .as_ref()
@@ -393,42 +351,14 @@ impl Core {
         if free < record.policy.verifier_bond || !self.fits_wall(&record.spec.workload) {
             return;
         }
-        let epoch = self.settings.params.epoch(committed.height);
-        let Some(snapshot) = proven.snapshots.get(&epoch) else {
+        let Some(snapshot) = proven.snapshots.get(&announcing.epoch) else {
             return;
         };
-        let Some(me) = snapshot.partner(&self.identity.address()) else {
-            return;
-        };
-        let class = record.spec.workload.class;
-        if me.profile.class != class || me.profile.vrf_key != self.identity.vrf.public() {
-            return;
-        }
         let draw = || {
             let own = self.identity.address();
-            let input = sortition_input(
-                self.identity.chain,
-                job,
-                attempt,
-                &own,
-                &committed.commitment,
-                &beacon,
-            );
-            let proof = self.identity.vrf.prove(&input);
-            let output = self.identity.vrf.public().verify(&input, &proof).ok()?;
-            let class_bond = snapshot.class_bond(class, &primary.partner);
-            let drawn = is_drawn(
-                &output,
-                record.policy.expected_verifiers,
-                me.bond,
-                class_bond,
-            );
-            let tasks = drawn_tasks(
-                &drawn_tasks_seed(&output),
-                record.spec.workload.tasks,
-                record.policy.tasks_per_verifier,
-            );
-            (drawn && !tasks.is_empty()).then_some(proof)
+            Sortition::new(self.identity.chain, record, announcing, snapshot)
+                .and_then(|sortition| sortition.prove(&own, &self.identity.vrf))
+                .ok()
         };
         let proof: Option<VrfProof> = *self.sortitions.entry((job, attempt)).or_insert_with(draw);
         if let Some(proof) = proof {
@@ -440,11 +370,7 @@ impl Core {
             }
             plan.transactions.insert(
                 Purpose::Announce(job, attempt),
-                Action::Announce {
-                    job,
-                    attempt,
-                    proof,
-                },
+                JobStep::Announce { proof }.of(job, attempt),
             );
         }
     }
@@ -467,11 +393,8 @@ impl Core {
             return;
         };
         let (job, attempt) = (assignment.job, assignment.attempt);
-        let action = Action::Reveal {
-            job,
-            attempt,
-            opening: Box::new(opening),
-        };
+        let opening = Box::new(opening);
+        let action = JobStep::Reveal { opening }.of(job, attempt);
         plan.transactions
             .insert(Purpose::Reveal(job, attempt), action);
     }
@@ -622,13 +545,4 @@ fn own_assignment(record: &JobRecord, role: AssignmentRole) -> Assignment {
         attempt: record.attempt,
         role,
     }
-}
-
-/// Every task that some verifier runs, ascending: what a primary opens.
-fn all_tasks(verifiers: &[Verifier]) -> Vec<TaskIndex> {
-    let all: BTreeSet<_> = verifiers
-        .iter()
-        .flat_map(|verifier| verifier.tasks.iter().copied())
-        .collect();
-    all.into_iter().collect()
 }

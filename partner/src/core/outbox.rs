@@ -168,7 +168,7 @@ impl TransactionOutbox {
         action: Action,
     ) -> Pending {
         let next = self.pending.last().map_or(nonce, |last| {
-            last.transaction.transaction.nonce.next().max(nonce)
+            last.transaction.transaction().nonce.next().max(nonce)
         });
         let transaction = Transaction {
             chain_id: signer.chain,
@@ -194,7 +194,7 @@ impl TransactionOutbox {
         sending: &mut Sending,
     ) {
         for pending in &self.pending {
-            if pending.transaction.transaction.nonce >= nonce {
+            if pending.transaction.transaction().nonce >= nonce {
                 continue;
             }
             sending.changed = true;
@@ -210,7 +210,7 @@ impl TransactionOutbox {
             }
         }
         self.pending
-            .retain(|pending| pending.transaction.transaction.nonce >= nonce);
+            .retain(|pending| pending.transaction.transaction().nonce >= nonce);
     }
 
     /// Drops a transaction that can no longer be included, and all after it: their nonces wait for it.
@@ -218,7 +218,7 @@ impl TransactionOutbox {
         let Some(expired) = self
             .pending
             .iter()
-            .position(|p| p.transaction.transaction.valid_until <= height)
+            .position(|p| p.transaction.transaction().valid_until <= height)
         else {
             return;
         };

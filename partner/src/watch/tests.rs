@@ -18,18 +18,17 @@ fn store(nonce: u64) -> state::MemoryStore {
 }
 
 fn writes(nonce: u64) -> Writes {
-    let committed = types::job::PrimaryCommitment {
-        commitment: Hash32([1; 32]),
-        height: Height(1),
-        draw: types::number::BeaconStep(3),
-        beacon: Some(Hash32([2; 32])),
-    };
-    let stage = Stage::Announcing {
-        primary: crate::core::tests::chain::primary(1),
-        committed,
-        verifiers: Vec::new(),
-        deadline: types::number::ChainTime(9),
-    };
+    let stage = Stage::Announcing(types::job::Announcing {
+        parties: types::job::Parties {
+            primary: crate::core::tests::chain::primary(1),
+            commitment: Hash32([1; 32]),
+            verifiers: Vec::new(),
+        },
+        epoch: Epoch(1),
+        beacon: types::job::SortitionBeacon::Known {
+            value: Hash32([2; 32]),
+        },
+    });
     let account = Account {
         balance: Amount(5),
         nonce: Nonce(nonce),
@@ -56,7 +55,6 @@ fn watch(endpoints: &[&Running]) -> ChainWatch {
         Endpoints::new(&urls).unwrap(),
         light,
         address(1),
-        genesis().params,
         Height::ZERO,
     )
 }
@@ -143,7 +141,6 @@ async fn who_does_not_answer_is_no_obstacle() {
         Endpoints::new(&urls).unwrap(),
         light,
         address(1),
-        genesis().params,
         Height::ZERO,
     );
     assert!(watch.proven_state().await.is_some());

@@ -243,8 +243,8 @@ impl Backend for Fake {
     }
 
     async fn submit(&self, transaction: SignedTransaction) -> Result<Submitted, ApiError> {
-        if transaction.transaction.nonce != Nonce(4) {
-            let message = format!("nonce {} where 4 is next", transaction.transaction.nonce);
+        if transaction.transaction().nonce != Nonce(4) {
+            let message = format!("nonce {} where 4 is next", transaction.transaction().nonce);
             return Err(ApiError::refused(
                 "nonce_too_high",
                 message,

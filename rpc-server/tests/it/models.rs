@@ -2,8 +2,11 @@
 
 use rpc::model::{JobFailure, JobSpecView, JobSummary, JobView};
 use types::hash::Hash32;
-use types::job::{FailureReason, Primary, PrimaryCommitment, PrimaryOpening, Stage, Verifier};
-use types::number::{Amount, BeaconStep, ChainTime, Fixed64, Height, TaskIndex};
+use types::job::{
+    Announcing, Appointing, Assigned, Failed, FailureReason, Parties, Primary, PrimaryOpening,
+    Revealing, SortitionBeacon, Stage, Storing, Verifier, Verifying,
+};
+use types::number::{Amount, BeaconStep, ChainTime, Epoch, Fixed64, Height, TaskIndex};
 
 use crate::samples;
 
@@ -13,79 +16,63 @@ fn stages() -> Vec<Stage> {
         price: Amount(7),
         bond: Amount(8),
     };
-    let beacon = Some(Hash32([2; 32]));
-    let committed = PrimaryCommitment {
-        commitment: Hash32([1; 32]),
-        height: Height(5),
-        draw: BeaconStep(7),
-        beacon,
-    };
-    let opened = PrimaryOpening {
+    let opening = PrimaryOpening {
         root: Hash32([3; 32]),
         salt: Hash32([4; 32]),
         leaves: types::attestation::MerkleLeaves::default(),
-        outcomes: None,
+        outcomes: types::hash::BlobId::of(b"outcomes"),
     };
-    let verifiers = vec![Verifier {
-        partner: samples::ALICE,
-        appointed: false,
-        tasks: vec![TaskIndex(0), TaskIndex(2)],
-        bond: Amount(1),
-        commitment: Some(Hash32([5; 32])),
-        opened: None,
-    }];
-    let deadline = ChainTime(60_000);
+    let parties = Parties {
+        primary,
+        commitment: Hash32([1; 32]),
+        verifiers: vec![Verifier {
+            partner: samples::ALICE,
+            appointed: false,
+            tasks: vec![TaskIndex(0), TaskIndex(2)],
+            bond: Amount(1),
+            commitment: Some(Hash32([5; 32])),
+            opening: None,
+        }],
+    };
     vec![
         samples::pending(),
-        Stage::Assigned {
-            primary: primary.clone(),
+        Stage::Assigned(Assigned {
+            primary,
             acknowledged: true,
-            deadline,
-        },
-        Stage::Announcing {
-            primary: primary.clone(),
-            committed,
-            verifiers: verifiers.clone(),
-            deadline,
-        },
-        Stage::Appointing {
-            primary: primary.clone(),
-            committed,
-            verifiers: verifiers.clone(),
+        }),
+        Stage::Announcing(Announcing {
+            parties: parties.clone(),
+            epoch: Epoch(1),
+            beacon: SortitionBeacon::Known {
+                value: Hash32([2; 32]),
+            },
+        }),
+        Stage::Appointing(Appointing {
+            parties: parties.clone(),
             missing: 1,
             needed: 2,
             draw: BeaconStep(4),
             round: 0,
-            deadline,
-        },
-        Stage::Verifying {
-            primary: primary.clone(),
-            committed,
-            verifiers: verifiers.clone(),
+        }),
+        Stage::Verifying(Verifying {
+            parties: parties.clone(),
             needed: 2,
             round: 1,
-            deadline,
-        },
-        Stage::Revealing {
-            primary: primary.clone(),
-            committed,
-            opened: Some(opened.clone()),
-            verifiers: verifiers.clone(),
+        }),
+        Stage::Revealing(Revealing {
+            parties: parties.clone(),
+            opening: Some(opening.clone()),
             unverified: false,
-            deadline,
-        },
-        Stage::Storing {
-            primary,
-            committed,
-            opened,
-            verifiers,
+        }),
+        Stage::Storing(Storing {
+            parties,
+            opening,
             stored: std::collections::BTreeSet::new(),
-            deadline,
-        },
+        }),
         Stage::Settled,
-        Stage::Failed {
+        Stage::Failed(Failed {
             reason: FailureReason::NoPartner,
-        },
+        }),
     ]
 }
 

@@ -186,8 +186,9 @@ async fn transactions() {
             ..
         }
     ));
-    let mut later = signed.clone();
+    let types::transaction::SignedTransaction::Native(mut later) = signed.clone();
     later.transaction.nonce = Nonce(7);
+    let later = types::transaction::SignedTransaction::Native(later);
     let error = running.client.submit(&later).await.unwrap_err();
     assert_eq!(
         (error.code(), error.is_retryable()),
@@ -280,7 +281,7 @@ async fn proofs() {
         "account/12",
         "epoch-seed/01",
         "beacon-at/-1",
-        "due/5/5",
+        "unbondings/5/5",
     ] {
         let answer = request(running.address, "GET", &format!("/v1/proofs/{bad}")).await;
         assert_eq!(

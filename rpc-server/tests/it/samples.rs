@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use types::account::{Partner, Unbonding};
+use types::account::{BondLock, LockReason, Partner, Unbonding};
 use types::block::{Block, Body, Header};
 use types::codec::{Bounded, Text};
 use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId, ValidatorId};
 use types::job::{
     CLASS_WASM_V1, Constraints, Escrow, JobReceipt, JobRecord, JobSpec, Name, PartnerProfile,
-    Policy, ReceiptVerifier, Stage, StageEntry, TaskLimits, Verification, Workload,
+    Pending, Policy, ReceiptVerifier, Stage, StageEntry, TaskLimits, Verification, Workload,
 };
 use types::key::{SecretKey, VrfPublicKey};
 use types::number::{
@@ -170,6 +170,7 @@ pub fn record(stage: Stage) -> JobRecord {
         unrunnable_reports: vec![],
         excluded: vec![BOB],
         burned: Amount(5),
+        deadline: (!stage.is_final()).then_some(ChainTime(60_000)),
         stage,
         history: vec![entry],
     }
@@ -177,11 +178,7 @@ pub fn record(stage: Stage) -> JobRecord {
 
 pub fn pending() -> Stage {
     let stored = BTreeSet::from([ValidatorId(Address([3; 20]))]);
-    Stage::Pending {
-        stored,
-        draw: None,
-        deadline: ChainTime(60_000),
-    }
+    Stage::Pending(Pending { stored, draw: None })
 }
 
 pub fn job_receipt() -> JobReceipt {
@@ -229,13 +226,19 @@ pub fn partner() -> Partner {
     Partner {
         profile: profile(),
         bond: Amount(100 * SQUARE.0),
-        locks: BTreeMap::from([(JOB, SQUARE)]),
+        locks: BTreeMap::from([(
+            LockReason::Primary(JOB).id(),
+            BondLock {
+                amount: SQUARE,
+                reason: LockReason::Primary(JOB),
+                until: None,
+            },
+        )]),
         unbonding: Bounded::new(vec![Unbonding {
             amount: SQUARE,
-            due: ChainTime(77),
+            deadline: ChainTime(77),
         }])
         .unwrap(),
-        running: 1,
         verified_value: Amount(3),
     }
 }

@@ -10,7 +10,8 @@ use types::number::{
     Amount, Attempt, BeaconStep, Gas, Height, Nonce, ProtocolVersion, TaskIndex, Timestamp,
 };
 use types::transaction::{
-    Action, Failure, Holding, SignedTransaction, SystemTransaction, TransactionReceipt,
+    Action, Failure, Holding, JobAction, JobStep, SignedTransaction, SystemTransaction,
+    TransactionReceipt,
 };
 
 use super::partner::ProfileView;
@@ -248,7 +249,7 @@ impl TransactionView {
     /// A transaction and, if it is known, how it ended.
     #[must_use]
     pub fn new(signed: &SignedTransaction, receipt: Option<&TransactionReceipt>) -> Self {
-        let transaction = &signed.transaction;
+        let transaction = signed.transaction();
         Self {
             id: signed.id(),
             sender: transaction.sender.address(),
@@ -276,44 +277,30 @@ impl From<&Action> for ActionView {
             Action::SubmitJob { spec } => Self::SubmitJob {
                 spec: Box::new(JobSpecView::from(spec.as_ref())),
             },
-            Action::Acknowledge { job, attempt } => Self::Acknowledge {
-                job: *job,
-                attempt: *attempt,
-            },
-            Action::Decline {
+            Action::Job(action) => Self::from(action),
+        }
+    }
+}
+
+impl From<&JobAction> for ActionView {
+    fn from(action: &JobAction) -> Self {
+        let (job, attempt) = (action.job, action.attempt);
+        match &action.step {
+            JobStep::Acknowledge => Self::Acknowledge { job, attempt },
+            JobStep::Decline { unrunnable } => Self::Decline {
                 job,
                 attempt,
-                unrunnable,
-            } => Self::Decline {
-                job: *job,
-                attempt: *attempt,
                 unrunnable: *unrunnable,
             },
-            Action::Commit {
+            JobStep::Commit { commitment } => Self::Commit {
                 job,
                 attempt,
-                commitment,
-            }
-            | Action::Claim {
-                job,
-                attempt,
-                commitment,
-            } => Self::Commit {
-                job: *job,
-                attempt: *attempt,
                 commitment: *commitment,
             },
-            Action::Announce { job, attempt, .. } => Self::Announce {
-                job: *job,
-                attempt: *attempt,
-            },
-            Action::Reveal {
+            JobStep::Announce { .. } => Self::Announce { job, attempt },
+            JobStep::Reveal { opening } => Self::Reveal {
                 job,
                 attempt,
-                opening,
-            } => Self::Reveal {
-                job: *job,
-                attempt: *attempt,
                 result_root: opening.root,
                 salt: opening.salt,
                 tasks: opening.leaves.iter().map(|(task, _)| *task).collect(),

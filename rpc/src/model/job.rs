@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 use types::codec::CodecError;
 use types::hash::{Address, BlobId, Hash32, JobId, WorkloadId};
 use types::job::{
-    FailureReason, JobReceipt, JobRecord, JobSpec, Primary, ReceiptVerifier, Stage, StageEntry,
-    Verifier,
+    FailureReason, JobReceipt, JobRecord, JobSpec, ReceiptVerifier, Stage, StageEntry, Verifier,
 };
 use types::number::{Amount, Attempt, ChainTime, EngineClass, Height, Timestamp};
 
@@ -33,7 +32,8 @@ pub struct JobView {
     pub primary: Option<Address>,
     /// The partners that check it or checked it.
     pub verifiers: Vec<VerifierView>,
-    /// Chain time at which the stage ends at the latest, in milliseconds; absent if the job ended.
+    /// Chain time at which the stage ends at the latest, in milliseconds; absent if the job ended, and while the announce
+    /// window has not begun.
     pub deadline: Option<ChainTime>,
     /// Chain time left until the deadline, in milliseconds.
     pub deadline_in_ms: Option<u64>,
@@ -208,7 +208,7 @@ impl JobSummary {
             stage: record.stage.name().to_owned(),
             live: !record.stage.is_final(),
             attempt: record.attempt,
-            primary: primary(&record.stage).map(|primary| primary.partner),
+            primary: record.stage.primary().map(|primary| primary.partner),
             tasks: record.spec.workload.tasks,
             price_cap: record.spec.price_cap,
         }
@@ -225,15 +225,15 @@ impl JobView {
         height: Height,
     ) -> Self {
         let stage = &record.stage;
-        let deadline = stage.deadline();
+        let deadline = record.deadline;
         let failure = match stage {
-            Stage::Failed { reason } => Some(JobFailure::from(*reason)),
+            Stage::Failed(failed) => Some(JobFailure::from(failed.reason)),
             _ => None,
         };
-        let now = primary(stage).map(|primary| primary.partner);
+        let now = stage.primary().map(|primary| primary.partner);
         let verifiers = match receipt {
             Some(receipt) => receipt.verifiers.iter().map(Into::into).collect(),
-            None => verifiers(stage).iter().map(Into::into).collect(),
+            None => stage.verifiers().iter().map(Into::into).collect(),
         };
         Self {
             id: record.id,
@@ -279,7 +279,7 @@ impl From<&Verifier> for VerifierView {
             appointed: verifier.appointed,
             tasks: u32::try_from(verifier.tasks.len()).unwrap_or(u32::MAX),
             committed: verifier.commitment.is_some(),
-            revealed: verifier.opened.is_some(),
+            revealed: verifier.opening.is_some(),
         }
     }
 }
@@ -358,32 +358,5 @@ impl From<&JobReceipt> for JobReceiptView {
             height: receipt.height,
             time: receipt.time,
         }
-    }
-}
-
-/// The primary that a stage names.
-fn primary(stage: &Stage) -> Option<&Primary> {
-    match stage {
-        Stage::Pending { .. } | Stage::Settled | Stage::Failed { .. } => None,
-        Stage::Assigned { primary, .. }
-        | Stage::Announcing { primary, .. }
-        | Stage::Appointing { primary, .. }
-        | Stage::Verifying { primary, .. }
-        | Stage::Revealing { primary, .. }
-        | Stage::Storing { primary, .. } => Some(primary),
-    }
-}
-
-/// The verifiers that a stage names.
-fn verifiers(stage: &Stage) -> &[Verifier] {
-    match stage {
-        Stage::Pending { .. } | Stage::Assigned { .. } | Stage::Settled | Stage::Failed { .. } => {
-            &[]
-        }
-        Stage::Announcing { verifiers, .. }
-        | Stage::Appointing { verifiers, .. }
-        | Stage::Verifying { verifiers, .. }
-        | Stage::Revealing { verifiers, .. }
-        | Stage::Storing { verifiers, .. } => verifiers,
     }
 }

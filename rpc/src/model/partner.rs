@@ -86,7 +86,7 @@ impl PartnerView {
             free: partner.free(),
             epoch_bond,
             unbonding: partner.unbonding.iter().map(Into::into).collect(),
-            running: partner.running,
+            running: u16::try_from(partner.running()).unwrap_or(u16::MAX),
             verified_value: partner.verified_value,
             height,
         }
@@ -110,7 +110,7 @@ impl From<&Unbonding> for UnbondingView {
     fn from(unbonding: &Unbonding) -> Self {
         Self {
             amount: unbonding.amount,
-            deadline: unbonding.due,
+            deadline: unbonding.deadline,
         }
     }
 }

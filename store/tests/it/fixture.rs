@@ -17,7 +17,9 @@ use types::key::{PublicKey, SecretKey, Signature, VrfPublicKey};
 use types::number::{Amount, Epoch, Height, Nonce, Stake, Timestamp, View};
 use types::params::Params;
 use types::state_key::StateKey;
-use types::transaction::{Action, SignedTransaction, Transaction, TransactionReceipt};
+use types::transaction::{
+    Action, NativeTransaction, SignedTransaction, Transaction, TransactionReceipt,
+};
 use types::vote::{Certificate, Statement, Subject};
 
 /// Keys that the chains write to.
@@ -88,10 +90,10 @@ pub fn block(parent: &Header, parent_root: Hash32, salt: u64) -> Block {
         },
     };
     // Stores do not verify signatures.
-    let signed = SignedTransaction {
+    let signed = SignedTransaction::Native(NativeTransaction {
         transaction,
         signature: Signature([0; 64]),
-    };
+    });
     let body = Body {
         transactions: Bounded::new(vec![signed]).unwrap(),
         ..Body::default()
@@ -123,7 +125,7 @@ pub fn decision(block: Block, diff: Arc<Diff>) -> Decision {
         .then(|| Certificate::from_votes(statement, &[]));
     let receipt = |tx: &SignedTransaction| TransactionReceipt {
         id: tx.id(),
-        fee: tx.transaction.fee,
+        fee: tx.transaction().fee,
         failure: None,
     };
     let receipts = block.body.transactions.iter().map(receipt).collect();

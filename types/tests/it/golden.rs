@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use types::attestation::{CommitmentContext, beacon_input, next_beacon, sortition_input};
+use types::attestation::{CommitmentContext, beacon_input, next_beacon};
 use types::attestation::{
     Exit, Opening, Outcome, Outcomes, Trap, commitment, drawn_tasks, leaf, result_root_of,
     unblinded_root,
@@ -31,7 +31,8 @@ use types::params::Params;
 use types::proof::{FinalityProof, StateProof, ValueProof};
 use types::state_key::StateKey;
 use types::transaction::{
-    Action, Failure, Holding, StoredStatement, SystemTransaction, Transaction, TransactionReceipt,
+    Action, Failure, Holding, JobStep, StoredStatement, SystemTransaction, Transaction,
+    TransactionReceipt,
 };
 use types::vote::{Certificate, Proposal, Statement, Subject, Vote};
 
@@ -310,46 +311,31 @@ fn add_actions(v: &mut Vectors) {
                 spec: Box::new(spec()),
             },
         ),
-        ("acknowledge", Action::Acknowledge { job, attempt }),
+        ("acknowledge", JobStep::Acknowledge.of(job, attempt)),
         (
             "decline",
-            Action::Decline {
-                job,
-                attempt,
-                unrunnable: true,
-            },
+            JobStep::Decline { unrunnable: true }.of(job, attempt),
         ),
         (
             "commit",
-            Action::Commit {
-                job,
-                attempt,
+            JobStep::Commit {
                 commitment: hash(1),
-            },
+            }
+            .of(job, attempt),
         ),
         (
             "announce",
-            Action::Announce {
-                job,
-                attempt,
+            JobStep::Announce {
                 proof: vrf(7).prove(&hash(1)),
-            },
-        ),
-        (
-            "claim",
-            Action::Claim {
-                job,
-                attempt,
-                commitment: hash(1),
-            },
+            }
+            .of(job, attempt),
         ),
         (
             "reveal",
-            Action::Reveal {
-                job,
-                attempt,
+            JobStep::Reveal {
                 opening: Box::new(opening),
-            },
+            }
+            .of(job, attempt),
         ),
     ];
     for (name, action) in actions {
@@ -396,16 +382,6 @@ fn add_compute(v: &mut Vectors) {
         partner: key(5).public().address(),
     };
     v.value("commitment", commitment(&context, &hash(1), &hash(2)));
-    let partner = context.partner;
-    let sortition = sortition_input(
-        ChainId(hash(1)),
-        JobId(hash(7)),
-        Attempt(0),
-        &partner,
-        &hash(2),
-        &hash(3),
-    );
-    v.value("sortition_input", sortition);
     v.value(
         "drawn_tasks",
         format!(
@@ -490,8 +466,8 @@ fn add_keys(v: &mut Vectors) {
         StateKey::Job(JobId(hash(7))),
         StateKey::LiveJobs,
         StateKey::Receipt(JobId(hash(7))),
-        StateKey::Due(ChainTime(5)),
-        StateKey::JobsDue,
+        StateKey::Unbondings(ChainTime(5)),
+        StateKey::JobDeadlines,
     ];
     for key in keys {
         v.add("state_key", &key);

@@ -2,16 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use types::account::{Account, EpochPartner, Partner, PartnerSnapshot, Unbonding};
+use types::account::{
+    Account, BondLock, EpochPartner, LockId, LockReason, Partner, PartnerSnapshot, Unbonding,
+};
 use types::codec::Bounded;
 use types::hash::{Address, BlobId, JobId, ValidatorId, WorkloadId};
 use types::job::{
-    CLASS_WASM_V1, Escrow, FailureReason, JobReceipt, JobRecord, Policy, Primary,
-    PrimaryCommitment, PrimaryOpening, ReceiptVerifier, Stage, StageEntry, UnrunnableReport,
-    Verifier, VerifierOpening,
+    Announcing, Appointing, Assigned, CLASS_WASM_V1, Escrow, Failed, FailureReason, JobReceipt,
+    JobRecord, Parties, Pending, Policy, Primary, PrimaryOpening, ReceiptVerifier, Revealing,
+    SortitionBeacon, Stage, StageEntry, Storing, UnrunnableReport, Verifier, VerifierOpening,
+    Verifying,
 };
 use types::number::{
-    Amount, Attempt, BeaconStep, ChainTime, Fixed64, Height, Nonce, TaskIndex, Timestamp,
+    Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Height, Nonce, TaskIndex, Timestamp,
 };
 
 use crate::golden::{Vectors, hash, profile, spec};
@@ -47,23 +50,32 @@ fn stored() -> BTreeSet<ValidatorId> {
 }
 
 fn verifiers() -> Vec<Verifier> {
-    let opened = VerifierOpening {
+    let opening = VerifierOpening {
         root: hash(5),
         salt: hash(6),
         leaves: hash(7),
     };
-    let verifier = |n, appointed, commitment, opened| Verifier {
+    let verifier = |n, appointed, commitment, opening| Verifier {
         partner: address(n),
         appointed,
         tasks: vec![TaskIndex(0), TaskIndex(2)],
         bond: Amount(31),
         commitment,
-        opened,
+        opening,
     };
     vec![
-        verifier(2, false, Some(hash(4)), Some(opened)),
+        verifier(2, false, Some(hash(4)), Some(opening)),
         verifier(3, true, None, None),
     ]
+}
+
+fn lock(reason: LockReason, amount: u128) -> (LockId, BondLock) {
+    let lock = BondLock {
+        amount: Amount(amount),
+        reason,
+        until: None,
+    };
+    (reason.id(), lock)
 }
 
 fn stages() -> Vec<Stage> {
@@ -72,74 +84,63 @@ fn stages() -> Vec<Stage> {
         price: Amount(9),
         bond: Amount(61),
     };
-    let committed = PrimaryCommitment {
+    let parties = Parties {
+        primary,
         commitment: hash(2),
-        height: Height(8),
-        draw: BeaconStep(9),
-        beacon: Some(hash(3)),
+        verifiers: verifiers(),
     };
-    let (deadline, verifiers) = (ChainTime(77), verifiers());
-    let opened = PrimaryOpening {
+    let opening = PrimaryOpening {
         root: hash(5),
         salt: hash(6),
         leaves: Bounded::new(vec![(TaskIndex(0), hash(7))]).unwrap(),
-        outcomes: Some(BlobId::of(b"outcomes")),
+        outcomes: BlobId::of(b"outcomes"),
+    };
+    let announcing = |beacon| {
+        Stage::Announcing(Announcing {
+            parties: parties.clone(),
+            epoch: Epoch(3),
+            beacon,
+        })
     };
     vec![
-        Stage::Pending {
+        Stage::Pending(Pending {
             stored: stored(),
             draw: Some(BeaconStep(4)),
-            deadline,
-        },
-        Stage::Assigned {
-            primary: primary.clone(),
+        }),
+        Stage::Assigned(Assigned {
+            primary,
             acknowledged: true,
-            deadline,
-        },
-        Stage::Announcing {
-            primary: primary.clone(),
-            committed,
-            verifiers: verifiers.clone(),
-            deadline,
-        },
-        Stage::Appointing {
-            primary: primary.clone(),
-            committed,
-            verifiers: verifiers.clone(),
+        }),
+        announcing(SortitionBeacon::Awaited {
+            step: BeaconStep(9),
+        }),
+        announcing(SortitionBeacon::Known { value: hash(3) }),
+        Stage::Appointing(Appointing {
+            parties: parties.clone(),
             missing: 2,
             needed: 3,
             draw: BeaconStep(9),
             round: 1,
-            deadline,
-        },
-        Stage::Verifying {
-            primary: primary.clone(),
-            committed,
-            verifiers: verifiers.clone(),
-            round: 1,
+        }),
+        Stage::Verifying(Verifying {
+            parties: parties.clone(),
             needed: 2,
-            deadline,
-        },
-        Stage::Revealing {
-            primary: primary.clone(),
-            committed,
-            opened: Some(opened.clone()),
-            verifiers: verifiers.clone(),
+            round: 1,
+        }),
+        Stage::Revealing(Revealing {
+            parties: parties.clone(),
+            opening: Some(opening.clone()),
             unverified: true,
-            deadline,
-        },
-        Stage::Storing {
-            primary,
-            committed,
-            opened,
-            verifiers,
+        }),
+        Stage::Storing(Storing {
+            parties,
+            opening,
             stored: stored(),
-            deadline,
-        },
+        }),
         Stage::Settled,
-        Stage::Failed {
+        Stage::Failed(Failed {
             reason: FailureReason::Unresolved,
-        },
+        }),
     ]
 }
 
@@ -167,6 +168,7 @@ fn record(stage: Stage) -> JobRecord {
             cost: Amount(2),
         }],
         excluded: vec![address(4), address(5)],
+        deadline: Some(ChainTime(77)),
         stage,
         burned: Amount(6),
         history: vec![entry],
@@ -223,24 +225,26 @@ fn records_in_state_are_frozen() {
     let partner = Partner {
         profile: profile(),
         bond: Amount(500),
-        locks: BTreeMap::from([(JobId(hash(1)), Amount(61)), (JobId(hash(2)), Amount(31))]),
+        locks: BTreeMap::from([
+            lock(LockReason::Primary(JobId(hash(1))), 61),
+            lock(LockReason::Verifier(JobId(hash(2))), 31),
+        ]),
         unbonding: Bounded::new(vec![Unbonding {
             amount: Amount(5),
-            due: ChainTime(99),
+            deadline: ChainTime(99),
         }])
         .unwrap(),
-        running: 1,
         verified_value: Amount(100),
     };
     v.add("partner", &partner);
-    let counted = EpochPartner {
+    let entry = EpochPartner {
         address: address(1),
         bond: Amount(500),
         profile: profile(),
     };
     v.add(
         "snapshot",
-        &PartnerSnapshot(Bounded::new(vec![counted]).unwrap()),
+        &PartnerSnapshot(Bounded::new(vec![entry]).unwrap()),
     );
     v.add("live_jobs", &vec![JobId(hash(1)), JobId(hash(2))]);
     v.freeze("golden_records.txt");

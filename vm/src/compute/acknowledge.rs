@@ -1,40 +1,31 @@
 //! The drawn primary takes the job: its time to execute begins.
 
 use types::hash::Address;
-use types::job::{JobRecord, Stage};
+use types::job::{Assigned, Stage};
 
-use super::job::{after, save, wrong_stage};
+use super::JobError;
 use super::price::execute_window_ms;
-use super::{JobError, live};
+use super::record::{Job, stay};
 use crate::{ActionError, Context};
 
-pub(super) fn acknowledge(
+/// Notes that the primary takes the job.
+pub(crate) fn acknowledge(
     context: &mut Context<'_>,
     sender: &Address,
-    mut record: JobRecord,
+    job: Job,
+    assigned: Assigned,
 ) -> Result<(), ActionError> {
-    let window = execute_window_ms(
-        &context.rules.params.compute,
-        &record.spec,
-        record.spec.workload.tasks,
-    );
-    let until = after(context, window);
-    let Stage::Assigned {
-        primary,
-        acknowledged,
-        deadline,
-    } = &mut record.stage
-    else {
-        return Err(wrong_stage(&record));
-    };
-    if primary.partner != *sender {
+    if assigned.primary.partner != *sender {
         return Err(JobError::NotPrimary.into());
     }
-    if *acknowledged {
+    if assigned.acknowledged {
         return Err(JobError::AlreadyAcknowledged.into());
     }
-    (*acknowledged, *deadline) = (true, until);
-    live::set_due(context, &record, until, None)?;
-    save(context, &record);
-    Ok(())
+    let params = &context.rules.params.compute;
+    let window_ms = execute_window_ms(params, &job.spec, job.spec.workload.tasks);
+    let stage = Stage::Assigned(Assigned {
+        acknowledged: true,
+        ..assigned
+    });
+    Ok(stay(context, job, stage, window_ms)?)
 }

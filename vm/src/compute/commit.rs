@@ -1,45 +1,54 @@
-//! The primary seals its result; from now on it is known what is to be checked, and not yet by whom: the sortition runs
-//! over a beacon step that is still to come, as every draw does. With the beacon of this very block, which its proposer
+//! Primary and verifiers commit to their results.
+//!
+//! From the primary's commitment on it is known what is to be checked, and not yet by whom: sortition runs over a beacon
+//! step that is still to come, as every draw does. With the beacon of the commitment's own block, which its proposer
 //! knows, primary and proposer together could try salts and keys until nobody honest is drawn.
 
 use types::hash::{Address, Hash32};
-use types::job::{JobRecord, PrimaryCommitment, Stage};
+use types::job::{Assigned, Stage, Verifying};
 
 use super::JobError;
-use super::job::{after, enter, wrong_stage};
+use super::job::{await_openings, await_sortition};
+use super::record::{Job, save};
 use crate::{ActionError, Context};
 
-pub(super) fn commit(
+/// Takes the primary's commitment.
+pub(crate) fn commit_as_primary(
     context: &mut Context<'_>,
     sender: &Address,
-    record: JobRecord,
+    job: Job,
+    assigned: Assigned,
     commitment: Hash32,
 ) -> Result<(), ActionError> {
-    let Stage::Assigned {
-        primary,
-        acknowledged,
-        ..
-    } = &record.stage
-    else {
-        return Err(wrong_stage(&record));
-    };
-    if primary.partner != *sender {
+    if assigned.primary.partner != *sender {
         return Err(JobError::NotPrimary.into());
     }
-    if !*acknowledged {
+    if !assigned.acknowledged {
         return Err(JobError::NotAcknowledged.into());
     }
-    let committed = PrimaryCommitment {
-        commitment,
-        height: context.height,
-        draw: context.draw_step(),
-        beacon: None,
-    };
-    let stage = Stage::Announcing {
-        primary: primary.clone(),
-        committed,
-        verifiers: Vec::new(),
-        deadline: after(context, context.rules.params.compute.announce_window_ms),
-    };
-    Ok(enter(context, record, stage)?)
+    Ok(await_sortition(context, job, assigned.primary, commitment)?)
+}
+
+/// Takes a verifier's commitment. Once all have committed, the openings begin.
+pub(crate) fn commit_as_verifier(
+    context: &mut Context<'_>,
+    sender: &Address,
+    job: Job,
+    mut verifying: Verifying,
+    commitment: Hash32,
+) -> Result<(), ActionError> {
+    let mut verifiers = verifying.parties.verifiers.iter_mut();
+    let verifier = verifiers
+        .find(|verifier| verifier.partner == *sender)
+        .ok_or(JobError::NotVerifier)?;
+    if verifier.commitment.is_some() {
+        return Err(JobError::AlreadyCommitted.into());
+    }
+    verifier.commitment = Some(commitment);
+    let mut verifiers = verifying.parties.verifiers.iter();
+    if verifiers.all(|verifier| verifier.commitment.is_some()) {
+        return Ok(await_openings(context, job, verifying.parties, false)?);
+    }
+    save(context, &job.with_stage(Stage::Verifying(verifying)));
+    Ok(())
 }

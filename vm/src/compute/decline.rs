@@ -1,51 +1,53 @@
-//! The drawn primary does not take the job, or finds that nobody could run it.
+//! The drawn primary does not take the job, gives it up, or finds that nobody could run it.
 
 use types::hash::Address;
-use types::job::{FailureReason, JobRecord, Stage, UnrunnableReport};
+use types::job::{Assigned, FailureReason, Stage, UnrunnableReport};
 
 use super::JobError;
-use super::exit::{fail_unrunnable, next_attempt, punish};
-use super::job::wrong_stage;
+use super::escrow::pay_back_reports;
+use super::job::{fail, next_attempt};
+use super::parties::punish_primary;
 use super::penalty::Breach;
+use super::record::Job;
 use crate::{ActionError, Context};
 
-/// How many drawn primaries must say that a module cannot be run.
+/// Reports of drawn primaries that end a job whose module cannot be run.
 const REPORTS_THAT_END_A_JOB: usize = 3;
 
-pub(super) fn decline(
+/// Takes the job from its primary.
+pub(crate) fn decline(
     context: &mut Context<'_>,
     sender: &Address,
-    mut record: JobRecord,
+    mut job: Job,
+    assigned: Assigned,
     unrunnable: bool,
 ) -> Result<(), ActionError> {
-    let Stage::Assigned {
-        primary,
-        acknowledged,
-        ..
-    } = &record.stage
-    else {
-        return Err(wrong_stage(&record));
-    };
-    if primary.partner != *sender {
+    if assigned.primary.partner != *sender {
         return Err(JobError::NotPrimary.into());
     }
     // Whoever acknowledged pays for the time that it held the job, whatever it says of the module; if enough others say
     // the same, all of them are paid back.
-    let breach = if *acknowledged {
+    let breach = if assigned.acknowledged {
         Breach::Uncommitted
     } else {
         Breach::Declined
     };
-    let bond = primary.bond;
-    let cost = punish(context, &record, sender, bond, breach)?;
+    let cost = punish_primary(context, &job.id, &assigned.primary, breach)?;
+    let left = Stage::Assigned(assigned);
     if unrunnable {
-        record.unrunnable_reports.push(UnrunnableReport {
+        job.unrunnable_reports.push(UnrunnableReport {
             partner: *sender,
             cost,
         });
-        if record.unrunnable_reports.len() >= REPORTS_THAT_END_A_JOB {
-            return Ok(fail_unrunnable(context, record)?);
+        if job.unrunnable_reports.len() >= REPORTS_THAT_END_A_JOB {
+            pay_back_reports(context, &mut job)?;
+            return Ok(fail(context, job, &left, FailureReason::Unrunnable)?);
         }
     }
-    Ok(next_attempt(context, record, FailureReason::NoCommitment)?)
+    Ok(next_attempt(
+        context,
+        job,
+        &left,
+        FailureReason::NoCommitment,
+    )?)
 }

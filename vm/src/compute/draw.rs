@@ -1,34 +1,38 @@
-//! Draws from the beacon: a primary, and verifiers that fill up the seats which sortition left empty.
+//! Draws from the beacon: a primary, and verifiers where sortition selected too few.
 //!
-//! A draw is a function of the beacon, the job, the attempt and what is drawn for, over draw weights that were fixed when the
-//! draw was: bonds, asks and capacities of the epoch in which the job began to wait for it. The beacon puts partners in
-//! an order, one turn after the other without replacement; who cannot take its turn now (a place, a free bond) is passed
-//! over. So whoever puts the block together that holds the beacon can take itself out of the order, and not change the
-//! order of the others. Draw weights are integers; the remainder of a 256-bit hash by their sum picks one.
+//! A draw is a function of the beacon, the job, the attempt and what is drawn for, over draw weights that were fixed when
+//! the draw was: bonds, asks and places of the epoch in which the job began to wait for it. The beacon puts partners in
+//! an order, one turn after the other without replacement; a partner that cannot take its turn now, for want of a place
+//! or of free bond, is passed over. So whoever builds the block that holds the beacon can take itself out of the order,
+//! and not change the order of the others. Draw weights are integers; the remainder of a 256-bit hash by their sum picks
+//! one.
+
+use std::sync::Arc;
 
 use ruint::aliases::U256;
 use types::account::{EpochPartner, PartnerSnapshot};
 use types::attestation::drawn_tasks;
 use types::hash::{Address, Domain, Hash32};
-use types::job::{JobRecord, Primary, Verifier};
+use types::job::{Appointing, Primary, Verifier};
 use types::number::{Amount, TaskIndex};
 
 use super::market::{fixed_exclusion, live_exclusion, verification_places};
 use super::price::price;
-use crate::{Context, Fault};
+use super::record::Job;
+use crate::{Abort, Context};
 
 /// What a draw is for.
 const FOR_PRIMARY: u8 = 0;
 const FOR_VERIFIER: u8 = 1;
-/// Turns of one draw; if all of them pass, another draw follows with a later beacon.
+/// Maximum turns of one draw; if all of them pass, another draw follows with a later beacon.
 const MAX_TURNS: usize = 256;
 
 /// What a draw runs over: all of it was fixed before the beacon was known, but for who can take its turn.
-pub(super) struct Lottery<'a> {
+pub(super) struct Lottery {
     /// The beacon after the step that draws.
     pub beacon: Hash32,
-    /// The partners that counted in the epoch in which the draw was fixed.
-    pub counted: &'a PartnerSnapshot,
+    /// The partners of the epoch in which the draw was fixed.
+    pub snapshot: Arc<PartnerSnapshot>,
 }
 
 /// Bond times min(2, cap / price): the cheaper, the likelier, up to twice.
@@ -82,96 +86,89 @@ impl Iterator for Turns {
     }
 }
 
-fn seed(beacon: &Hash32, record: &JobRecord, purpose: u8, round: u16) -> Hash32 {
-    Hash32::of(
-        Domain::DRAW,
-        &(beacon, record.id, record.attempt, purpose, round),
-    )
+fn seed(beacon: &Hash32, job: &Job, purpose: u8, round: u16) -> Hash32 {
+    Hash32::of(Domain::DRAW, &(beacon, job.id, job.attempt, purpose, round))
 }
 
-/// Draws a primary among those that can run the job now; nothing if the turns find nobody.
+/// Draws a primary among those that can run the job now; `None` if the turns find nobody.
 pub(super) fn draw_primary(
     context: &Context<'_>,
-    record: &JobRecord,
-    lottery: &Lottery<'_>,
-) -> Result<Option<Primary>, Fault> {
-    let fits =
-        |counted: &&EpochPartner| fixed_exclusion(&record.spec, &record.policy, counted).is_none();
-    let fits =
-        |counted: &&EpochPartner| fits(counted) && !record.excluded.contains(&counted.address);
-    let fitting: Vec<_> = lottery.counted.0.iter().filter(fits).collect();
-    let price = |counted: &EpochPartner| price(counted.profile.ask, &record.spec);
+    job: &Job,
+    lottery: &Lottery,
+) -> Result<Option<Primary>, Abort> {
+    let fits = |entry: &&EpochPartner| {
+        fixed_exclusion(&job.spec, &job.policy, entry).is_none()
+            && !job.excluded.contains(&entry.address)
+    };
+    let fitting: Vec<_> = lottery.snapshot.0.iter().filter(fits).collect();
+    let price = |entry: &EpochPartner| price(entry.profile.ask, &job.spec);
     let draw_weights = fitting
         .iter()
-        .map(|counted| primary_draw_weight(counted.bond, price(counted), record.spec.price_cap));
-    let turns = Turns::new(
-        seed(&lottery.beacon, record, FOR_PRIMARY, 0),
-        draw_weights.collect(),
-    );
-    for counted in turns.take(MAX_TURNS).filter_map(|at| fitting.get(at)) {
-        if live_exclusion(&context.overlay, &record.policy, counted)?.is_none() {
-            let (partner, price, bond) = (counted.address, price(counted), record.policy.bond);
+        .map(|entry| primary_draw_weight(entry.bond, price(entry), job.spec.price_cap));
+    let seed = seed(&lottery.beacon, job, FOR_PRIMARY, 0);
+    let turns = Turns::new(seed, draw_weights.collect());
+    for entry in turns.take(MAX_TURNS).filter_map(|at| fitting.get(at)) {
+        if live_exclusion(&context.overlay, &job.policy, entry)?.is_none() {
             return Ok(Some(Primary {
-                partner,
-                price,
-                bond,
+                partner: entry.address,
+                price: price(entry),
+                bond: job.policy.bond,
             }));
         }
     }
     Ok(None)
 }
 
-/// Draws up to `count` verifiers by bond, none of them in `taken`, each able to lock the verifier's bond and with a place
-/// for another verification.
+/// Draws the missing verifiers by bond, as many as the turns find: none of them a party already or excluded, each able to
+/// lock the verifier's bond and with a place for another verification.
 pub(super) fn draw_verifiers(
     context: &Context<'_>,
-    record: &JobRecord,
-    lottery: &Lottery<'_>,
-    taken: &[Address],
-    (count, round): (usize, u16),
-) -> Result<Vec<Verifier>, Fault> {
-    let class = record.spec.workload.class;
-    let out = |address: &Address| taken.contains(address) || record.excluded.contains(address);
-    let fits = |counted: &&EpochPartner| counted.profile.class == class && !out(&counted.address);
-    let fitting: Vec<_> = lottery.counted.0.iter().filter(fits).collect();
-    let draw_weights = fitting
-        .iter()
-        .map(|counted| U256::from(counted.bond.0))
-        .collect();
-    let seed = seed(&lottery.beacon, record, FOR_VERIFIER, round);
+    job: &Job,
+    appointing: &Appointing,
+    lottery: &Lottery,
+) -> Result<Vec<Verifier>, Abort> {
+    let parties = &appointing.parties;
+    let fits = |entry: &&EpochPartner| {
+        let is_party = entry.address == parties.primary.partner
+            || parties
+                .verifiers
+                .iter()
+                .any(|verifier| verifier.partner == entry.address);
+        entry.profile.class == job.spec.workload.class
+            && !is_party
+            && !job.excluded.contains(&entry.address)
+    };
+    let fitting: Vec<_> = lottery.snapshot.0.iter().filter(fits).collect();
+    let draw_weights = fitting.iter().map(|entry| U256::from(entry.bond.0));
+    let seed = seed(&lottery.beacon, job, FOR_VERIFIER, appointing.round);
+    let turns = Turns::new(seed, draw_weights.collect());
     let mut drawn = Vec::new();
-    for counted in Turns::new(seed, draw_weights)
-        .take(MAX_TURNS)
-        .filter_map(|at| fitting.get(at))
-    {
-        if drawn.len() >= count {
+    for entry in turns.take(MAX_TURNS).filter_map(|at| fitting.get(at)) {
+        if drawn.len() >= usize::from(appointing.missing) {
             break;
         }
-        let places = verification_places(&context.rules.params.compute, &counted.profile);
-        let able = context.partner(&counted.address)?.is_some_and(|now| {
-            now.free() >= record.policy.verifier_bond && now.verifications() < places
+        let places = verification_places(&context.rules.params.compute, &entry.profile);
+        let able = context.partner(&entry.address)?.is_some_and(|now| {
+            now.free() >= job.policy.verifier_bond && now.verifications() < places
         });
         if able {
             drawn.push(Verifier {
-                partner: counted.address,
+                partner: entry.address,
                 appointed: true,
-                tasks: appointed_tasks(&seed, record, &counted.address),
-                bond: record.policy.verifier_bond,
+                tasks: appointed_tasks(&seed, job, &entry.address),
+                bond: job.policy.verifier_bond,
                 commitment: None,
-                opened: None,
+                opening: None,
             });
         }
     }
     Ok(drawn)
 }
 
-fn appointed_tasks(seed: &Hash32, record: &JobRecord, partner: &Address) -> Vec<TaskIndex> {
+/// The tasks that an appointed verifier runs.
+fn appointed_tasks(seed: &Hash32, job: &Job, partner: &Address) -> Vec<TaskIndex> {
     let own = Hash32::of(Domain::DRAWN_TASKS, &(seed, partner));
-    drawn_tasks(
-        &own,
-        record.spec.workload.tasks,
-        record.policy.tasks_per_verifier,
-    )
+    drawn_tasks(&own, job.spec.workload.tasks, job.policy.tasks_per_verifier)
 }
 
 #[cfg(test)]

@@ -13,24 +13,25 @@ use super::market::{Exclusion, choose_policy, fixed_exclusion, live_exclusion};
 use super::price::{escrow, price, total};
 use super::spec::check_spec;
 use super::{JobError, live};
-use crate::{Fault, Rules};
+use crate::deadlines::job_deadlines;
+use crate::{Abort, Rules};
 
 /// What submitting a job now would give.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Estimate {
-    /// How it would be checked (mu, k, x, q and the bonds); nothing if no policy exists.
+pub struct JobEstimate {
+    /// How it would be checked (mu, k, x, q and the bonds); `None` if no policy exists.
     pub policy: Option<Policy>,
-    /// What would be locked; of its part for storage the opening fee is burned at once.
+    /// What would be locked, in base units; the opening fee is burned at once out of its part for storage.
     pub escrow: Option<Escrow>,
-    /// The sum of the escrow.
+    /// The sum of the escrow, in base units.
     pub total: Option<Amount>,
-    /// The least price for execution among the eligible partners.
+    /// The lowest price for execution among the eligible partners.
     pub lowest_price: Option<Amount>,
     /// Partners that could be drawn now, ascending.
     pub eligible: Vec<Address>,
-    /// Why the others could not, each reason with how many it concerns.
+    /// Why the others could not be drawn, each reason with the number of partners that it concerns.
     pub exclusions: BTreeMap<Exclusion, u32>,
-    /// Why it would be refused; nothing if it would be taken.
+    /// Why it would be refused; `None` if it would be taken.
     pub refusal: Option<JobError>,
 }
 
@@ -40,10 +41,10 @@ pub fn estimate(
     state: &dyn StateRead,
     tip: Height,
     spec: &JobSpec,
-) -> Result<Estimate, Fault> {
+) -> Result<JobEstimate, Abort> {
     let snapshot: PartnerSnapshot =
         read_as(state, &StateKey::PartnerSnapshot(rules.epoch(tip.next())))?.unwrap_or_default();
-    let mut estimate = Estimate {
+    let mut estimate = JobEstimate {
         policy: None,
         escrow: None,
         total: None,
@@ -52,10 +53,15 @@ pub fn estimate(
         exclusions: BTreeMap::new(),
         refusal: None,
     };
-    let due = live::jobs_due(state)?;
+    let deadlines = job_deadlines(state)?;
     let priced = check_spec(&rules.params.compute, spec)
         .and_then(|()| choose_policy(&rules.params.compute, spec, &snapshot))
-        .and_then(|policy| Ok((policy, escrow(&rules.params, spec, &policy, due.len())?)));
+        .and_then(|policy| {
+            Ok((
+                policy,
+                escrow(&rules.params, spec, &policy, deadlines.len())?,
+            ))
+        });
     let (policy, escrow) = match priced {
         Ok(priced) => priced,
         Err(refusal) => {
@@ -63,24 +69,28 @@ pub fn estimate(
             return Ok(estimate);
         }
     };
-    for counted in &snapshot.0 {
-        let fixed = fixed_exclusion(spec, &policy, counted);
+    for entry in &snapshot.0 {
+        let fixed = fixed_exclusion(spec, &policy, entry);
         if let Some(exclusion) = fixed.map_or_else(
-            || live_exclusion(state, &policy, counted),
+            || live_exclusion(state, &policy, entry),
             |fixed| Ok(Some(fixed)),
         )? {
             *estimate.exclusions.entry(exclusion).or_default() += 1;
             continue;
         }
-        let price = price(counted.profile.ask, spec);
+        let price = price(entry.profile.ask, spec);
         estimate.lowest_price = Some(
             estimate
                 .lowest_price
                 .map_or(price, |lowest| lowest.min(price)),
         );
-        estimate.eligible.push(counted.address);
+        estimate.eligible.push(entry.address);
     }
-    estimate.refusal = live::full(&due, None, rules.params.compute.live_jobs_per_customer);
+    estimate.refusal = live::full(
+        &deadlines,
+        None,
+        rules.params.compute.live_jobs_per_customer,
+    );
     (estimate.total, estimate.policy, estimate.escrow) =
         (total(&escrow), Some(policy), Some(escrow));
     Ok(estimate)

@@ -1,627 +1,461 @@
-//! A job's life: its stages, what ends each of them, and what happens when nothing does.
+//! A job's life, from its submission to its end: every stage is entered in this file.
 //!
 //! ```text
-//!            inputs stored, beacon            acknowledged, sealed
-//!   Open ---------------------------> Assigned ------------------> PrimaryCommitment
-//!    ^                                   |                             | beacon, then announce window over
-//!    |  declined, ignored, not sealed    |           fill-ups due      v      nobody to wait for
-//!    +-----------------------------------+        +----------------- (how many?) --------------+
-//!    |                                            v                    |                       |
-//!    |                    +------------------> Announced ------------> | enough                |
-//!    |   a verifier is    |                       beacon               v                       |
-//!    |   silent: two for  +--------------------------------------- Verifying                   |
-//!    |   its seat, once                                                | all sealed, or nobody |
-//!    |                                                                 | is left to wait for   |
-//!    |   the primary did not open, and nobody else did                 v                       v
-//!    +------------------------------------------------------------ Revealed <------------------+
-//!                                                                      | all opened, all equal
-//!                                                                      v
-//!                                                                   Agreed -- results stored --> Settled
+//!           inputs stored, beacon           acknowledged, committed
+//!  Pending -----------------------> Assigned ----------------------> Announcing
+//!    ^                                 |                                 | beacon, then the announce window is over
+//!    |  declined, ignored, silent      |        verifiers are missing    v  nobody checks
+//!    +---------------------------------+        +--------------------- (how many?) ----------+
+//!    |                                          v                        |                   |
+//!    |                    +----------------> Appointing ---------------> | enough            |
+//!    |  a verifier is     |                     beacon                   v                   |
+//!    |  silent: two       +--------------------------------------- Verifying                 |
+//!    |  replace it, once                                                 | all committed, or |
+//!    |                                                                   | the window is over|
+//!    |  the primary did not reveal, and nobody else did                  v                   v
+//!    +-------------------------------------------------------------- Revealing <-------------+
+//!                                                                        | all revealed, all equal
+//!                                                                        v
+//!                                                                     Storing -- results stored --> Settled
 //! ```
 //!
 //! What this file and its neighbours promise:
 //!
-//! - Every stage has a deadline in chain time and an exit of its own; none waits for somebody's transaction. A stage
-//!   ends early when all it waits for is there, but for the announce window, which nobody may shorten. None closes
-//!   before leaders with more than F of the stake have proposed in it. The announce window opens with the beacon step
-//!   that its sortition runs over, which comes by itself.
-//! - Bonds locked for a job are locked by this job and released when the attempt ends, whatever way it ends.
+//! - Every stage ends by itself in chain time; none waits for somebody's transaction. A stage ends early when all it
+//!   waits for is there, but for the announce window, which nobody may shorten. No window closes before leaders with more
+//!   than F of the stake have proposed in it. The announce window opens with the beacon step that its sortition runs
+//!   over, which comes by itself.
+//! - Bonds locked for a job are locked by this job and freed when the attempt ends, whatever way it ends.
 //! - Escrow is paid out, burned as used, or refunded, to the unit, when the job ends.
 //! - Two openings that differ at any task never lead to Settled.
-//! - A primary that sealed and is not at fault is paid in every exit. It is at fault if it does not open, if its opening
-//!   differs from another, and if its results are not brought to a quorum of validators: no other rule asks whether
-//!   data exists, and a seal without data must not be worth anything.
+//! - A primary that committed and broke no rule is paid in every exit. It breaks one if it does not reveal, if its opening
+//!   differs from another, and if its results do not reach a quorum of validators: no other rule asks whether data
+//!   exists, and a commitment without data must not be worth anything.
 //!
-//! Actions are one per file beside this one; exits and money are in `exit`, penalties in `penalty`.
+//! The steps of parties are one per file beside this one, and the hook that ends windows is in `end`; bonds are in
+//! `parties`, money in `escrow`, penalties in `penalty`.
 
 use std::collections::BTreeSet;
 
-use types::hash::{Address, Hash32, JobId, ValidatorId};
+use types::account::LockReason;
+use types::hash::{Hash32, ValidatorId};
 use types::job::{
-    FailureReason, JobRecord, Primary, PrimaryCommitment, Stage, StageEntry, Verifier,
+    Announcing, Appointing, Assigned, Failed, FailureReason, Parties, Pending, Primary,
+    PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, Verifying,
 };
-use types::limits::{
-    MAX_MOVED_PER_BLOCK, MAX_STATE_VALUE_BYTES, MAX_TASKS, MAX_TRANSACTION_BYTES, MAX_VERIFIERS,
-};
-use types::number::{Amount, Attempt, BeaconStep, ChainTime};
 use types::state_key::StateKey;
 
+use super::appoint::{Round, count, min_verifiers, replacements};
 use super::draw::{Lottery, draw_primary, draw_verifiers};
-use super::exit::{conclude, fail, fail_unstored, next_attempt, punish};
-use super::live::Draw;
+use super::escrow::{burn_storage, pay_primary, pay_verifiers, refund};
+use super::parties::{
+    confirm_value, lock_drawn, punish_primary, punish_verifier, release, release_verifiers,
+};
 use super::penalty::Breach;
-use super::price::{execute_window_ms, seats};
-use super::{JobError, live};
-use crate::{ActionError, Context, Fault};
+use super::price::{execute_window_ms, max_attempts, results_fee, store_window_ms};
+use super::receipt::{differs, receipt};
+use super::record::{Job, draw_again, enter, stay};
+use crate::{Abort, Context, Corruption};
 
-/// Bytes of a record beside its spec, its verifiers' tasks and its primary's leaves.
-const REST_OF_A_RECORD: usize = 16 << 10;
-const _: () = assert!(
-    MAX_TRANSACTION_BYTES
-        + MAX_VERIFIERS * (4 * MAX_TASKS + 256)
-        + MAX_TASKS * 36
-        + REST_OF_A_RECORD
-        <= MAX_STATE_VALUE_BYTES,
-    "a record with all seats taken by verifiers of all tasks fits a state value"
-);
-
-/// The round of verifiers after which silence is not replaced any more.
+/// The round of verifiers after which silent ones are not replaced any more.
 const LAST_ROUND: u16 = 1;
-/// How many take the place of a silent verifier.
-const REPLACEMENTS: usize = 2;
 
-/// Moves all live jobs on by what is due: draws whose beacon is there, windows that are over. Total: what it does
-/// cannot fail but for state that contradicts itself.
-///
-/// A block moves at most [`MAX_MOVED_PER_BLOCK`] jobs, those first that have been due the longest.
-pub fn end_block(context: &mut Context<'_>) -> Result<(), Fault> {
-    live::begin(context)?;
-    for (id, due) in live::due_now(context, MAX_MOVED_PER_BLOCK) {
-        let record = live::job(&context.overlay, &id)?
-            .ok_or(Fault::Broken("a live job without a record"))?;
-        let waiting = match due.drawn(context) {
-            Some(drawn) => draw(context, record, drawn)?,
-            None => Some(record),
-        };
-        match waiting {
-            Some(record) if due.is_over(context) => expire(context, record)?,
-            Some(record) => draw_later(context, record)?,
-            None => {}
-        }
-    }
-    live::finish(context);
-    Ok(())
+// --- Pending: a quorum holds the inputs, then the beacon draws a primary.
+
+/// The first stage of a job that was just submitted.
+pub(super) fn await_inputs(context: &mut Context<'_>, job: Job) -> Result<(), Abort> {
+    let window_ms = context.rules.params.compute.open_window_ms;
+    let stage = Stage::Pending(Pending::default());
+    enter(context, job, stage, Some(window_ms))
 }
 
-/// The job that an action names, at the attempt that it is for.
-pub(super) fn load(
-    context: &Context<'_>,
-    id: &JobId,
-    given: Attempt,
-) -> Result<JobRecord, ActionError> {
-    let record = live::job(&context.overlay, id)?.ok_or(JobError::UnknownJob)?;
-    if record.attempt != given {
-        return Err(JobError::WrongAttempt {
-            given,
-            current: record.attempt,
-        }
-        .into());
-    }
-    Ok(record)
-}
-
-/// The refusal of an action that the stage does not allow.
-pub(super) fn wrong_stage(record: &JobRecord) -> ActionError {
-    JobError::WrongStage {
-        stage: record.stage.name(),
-    }
-    .into()
-}
-
-/// Writes a job back whose stage stays.
-pub(super) fn save(context: &mut Context<'_>, record: &JobRecord) {
-    context.changed = true;
-    context.overlay.put(StateKey::Job(record.id), record);
-}
-
-/// Writes a job back in a new stage, whose window opens in this block.
-pub(super) fn enter(
-    context: &mut Context<'_>,
-    mut record: JobRecord,
-    stage: Stage,
-) -> Result<(), Fault> {
-    record.history.push(StageEntry {
-        stage: stage.name().to_owned(),
-        attempt: record.attempt,
-        height: context.height,
-        time: context.timestamp,
-    });
-    record.stage = stage;
-    match window(&record.stage) {
-        Some((deadline, draw)) => live::set_due(context, &record, deadline, draw)?,
-        None => live::remove(context, &record.id)?,
-    }
-    save(context, &record);
-    Ok(())
-}
-
-/// When a stage ends by itself, and the beacon step that it waits for.
-fn window(stage: &Stage) -> Option<(ChainTime, Option<BeaconStep>)> {
-    match stage {
-        Stage::Pending { deadline, draw, .. } => Some((*deadline, *draw)),
-        Stage::Appointing { deadline, draw, .. } => Some((*deadline, Some(*draw))),
-        // The window opens with the beacon, which moves on whatever anybody does: only the draw is waited for.
-        Stage::Announcing {
-            committed: PrimaryCommitment {
-                beacon: None, draw, ..
-            },
-            ..
-        } => Some((ChainTime(u64::MAX), Some(*draw))),
-        Stage::Assigned { deadline, .. }
-        | Stage::Announcing { deadline, .. }
-        | Stage::Verifying { deadline, .. }
-        | Stage::Revealing { deadline, .. }
-        | Stage::Storing { deadline, .. } => Some((*deadline, None)),
-        Stage::Settled | Stage::Failed { .. } => None,
-    }
-}
-
-/// The primary and the verifiers that a stage binds.
-pub(super) fn parties(stage: &Stage) -> (Option<&Primary>, &[Verifier]) {
-    match stage {
-        Stage::Pending { .. } | Stage::Settled | Stage::Failed { .. } => (None, &[]),
-        Stage::Assigned { primary, .. } => (Some(primary), &[]),
-        Stage::Announcing {
-            primary, verifiers, ..
-        }
-        | Stage::Appointing {
-            primary, verifiers, ..
-        }
-        | Stage::Verifying {
-            primary, verifiers, ..
-        }
-        | Stage::Revealing {
-            primary, verifiers, ..
-        }
-        | Stage::Storing {
-            primary, verifiers, ..
-        } => (Some(primary), verifiers),
-    }
-}
-
-/// The chain time in so many milliseconds.
-pub(super) fn after(context: &Context<'_>, window_ms: u64) -> ChainTime {
-    context.chain_time.saturating_add(window_ms)
-}
-
-/// Open, with a draw to come: for the first attempt once the inputs are stored, for later ones at once.
+/// A quorum holds the inputs, since now or since an earlier attempt: a draw follows.
 pub(super) fn await_primary(
     context: &mut Context<'_>,
-    record: JobRecord,
+    job: Job,
     stored: BTreeSet<ValidatorId>,
-) -> Result<(), Fault> {
-    let deadline = after(context, context.rules.params.compute.open_window_ms);
+) -> Result<(), Abort> {
+    let window_ms = context.rules.params.compute.open_window_ms;
     let draw = Some(context.draw_step());
-    enter(
-        context,
-        record,
-        Stage::Pending {
-            stored,
-            draw,
-            deadline,
-        },
-    )
+    let stage = Stage::Pending(Pending { stored, draw });
+    enter(context, job, stage, Some(window_ms))
 }
 
-/// The beacon of a job's draw is there. Gives the job back if it still waits, since too few can be drawn now.
-fn draw(
+pub(super) fn draw_or_fail(
     context: &mut Context<'_>,
-    mut record: JobRecord,
-    drawn: Draw,
-) -> Result<Option<JobRecord>, Fault> {
-    // A block that had too much to do may have left the draw to a later one: its beacon stays that of its step.
-    let beacon = context
-        .beacon_at(drawn.step)?
-        .unwrap_or(context.beacon.value);
-    let counted = live::counted(context, drawn.epoch)?;
-    let lottery = Lottery {
-        beacon,
-        counted: &counted,
-    };
-    match record.stage {
-        Stage::Pending { .. } => {
-            let Some(primary) = draw_primary(context, &record, &lottery)? else {
-                return Ok(Some(record));
-            };
-            assign(context, record, primary)?;
-        }
-        Stage::Announcing { .. } => open_announcements(context, record, beacon)?,
-        _ => {
-            if !appointed(context, &mut record, &lottery)? {
-                return Ok(Some(record));
-            }
-            verify(context, record)?;
-        }
+    job: Job,
+    pending: Pending,
+    lottery: Option<&Lottery>,
+    is_over: bool,
+) -> Result<(), Abort> {
+    if let Some(lottery) = lottery
+        && let Some(primary) = draw_primary(context, &job, lottery)?
+    {
+        return assign(context, job, primary);
     }
-    Ok(None)
-}
-
-/// The beacon that the sortition runs over is there: the announce window opens.
-fn open_announcements(
-    context: &mut Context<'_>,
-    mut record: JobRecord,
-    beacon: Hash32,
-) -> Result<(), Fault> {
-    let until = after(context, context.rules.params.compute.announce_window_ms);
-    let Stage::Announcing {
-        committed,
-        deadline,
-        ..
-    } = &mut record.stage
-    else {
-        return Err(Fault::Broken("a sortition for a stage without one"));
-    };
-    (committed.beacon, *deadline) = (Some(beacon), until);
-    live::set_due(context, &record, until, None)?;
-    save(context, &record);
-    Ok(())
-}
-
-/// Draws once more with a later beacon; the window stays.
-fn draw_later(context: &mut Context<'_>, mut record: JobRecord) -> Result<(), Fault> {
-    let later = context.draw_step();
-    match &mut record.stage {
-        Stage::Pending { draw, .. } => *draw = Some(later),
-        Stage::Appointing { draw, .. } => *draw = later,
-        _ => return Err(Fault::Broken("a draw for a stage without one")),
-    }
-    save(context, &record);
-    live::set_draw(context, &record.id, later)
-}
-
-fn assign(context: &mut Context<'_>, record: JobRecord, primary: Primary) -> Result<(), Fault> {
-    lock(context, &record, &primary.partner, primary.bond)?;
-    count_running(context, &primary.partner, 1, 0)?;
-    let deadline = after(context, context.rules.params.compute.acknowledge_window_ms);
-    enter(
-        context,
-        record,
-        Stage::Assigned {
-            primary,
-            acknowledged: false,
-            deadline,
-        },
-    )
-}
-
-/// Locks the bond of a drawn partner, whose free bond the draw has looked at.
-fn lock(
-    context: &mut Context<'_>,
-    record: &JobRecord,
-    partner: &Address,
-    bond: Amount,
-) -> Result<(), Fault> {
-    context
-        .lock_bond(partner, record.id, bond)
-        .map_err(|error| match error {
-            ActionError::Fault(fault) => fault,
-            _ => Fault::Broken("a drawn partner cannot lock its bond"),
-        })
-}
-
-/// Changes how many jobs a partner is primary of.
-pub(super) fn count_running(
-    context: &mut Context<'_>,
-    address: &Address,
-    more: u16,
-    fewer: u16,
-) -> Result<(), Fault> {
-    let mut partner = context
-        .partner(address)?
-        .ok_or(Fault::Broken("a primary that is no partner"))?;
-    let running = partner
-        .running
-        .checked_add(more)
-        .and_then(|sum| sum.checked_sub(fewer));
-    partner.running = running.ok_or(Fault::Broken("a primary that runs nothing"))?;
-    context.put_partner(address, &partner);
-    Ok(())
-}
-
-/// Binds drawn verifiers to the seats that are empty; true if the job can go on with those there are now.
-fn appointed(
-    context: &mut Context<'_>,
-    record: &mut JobRecord,
-    lottery: &Lottery<'_>,
-) -> Result<bool, Fault> {
-    let Stage::Appointing {
-        primary,
-        verifiers,
-        missing,
-        round,
-        ..
-    } = &record.stage
-    else {
-        return Err(Fault::Broken("fill-ups for a stage without them"));
-    };
-    let mut taken: Vec<_> = verifiers.iter().map(|verifier| verifier.partner).collect();
-    taken.push(primary.partner);
-    let drawn = draw_verifiers(
-        context,
-        record,
-        lottery,
-        &taken,
-        (usize::from(*missing), *round),
-    )?;
-    for verifier in &drawn {
-        lock(context, record, &verifier.partner, verifier.bond)?;
-    }
-    let Stage::Appointing {
-        verifiers,
-        missing,
-        needed,
-        ..
-    } = &mut record.stage
-    else {
-        return Err(Fault::Broken("fill-ups for a stage without them"));
-    };
-    *missing = missing.saturating_sub(small(drawn.len()));
-    verifiers.extend(drawn);
-    Ok(verifiers.len() >= usize::from(*needed))
-}
-
-/// A count of verifiers, of which there are few.
-fn small(count: usize) -> u16 {
-    u16::try_from(count).unwrap_or(u16::MAX)
-}
-
-/// The window of a stage is over.
-fn expire(context: &mut Context<'_>, record: JobRecord) -> Result<(), Fault> {
-    match &record.stage {
-        Stage::Pending { draw: None, .. } => fail(context, record, FailureReason::NoInputs),
-        Stage::Pending { draw: Some(_), .. } => fail(context, record, FailureReason::NoPartner),
-        Stage::Assigned {
-            primary,
-            acknowledged,
-            ..
-        } => {
-            let breach = if *acknowledged {
-                Breach::Uncommitted
-            } else {
-                Breach::Ignored
-            };
-            let (partner, bond) = (primary.partner, primary.bond);
-            punish(context, &record, &partner, bond, breach)?;
-            next_attempt(context, record, FailureReason::NoCommitment)
-        }
-        Stage::Announcing { .. } => close_announcements(context, record),
-        Stage::Appointing {
-            verifiers, needed, ..
-        } => {
-            if verifiers.len() >= usize::from(*needed) {
-                verify(context, record)
-            } else {
-                reveal_unverified(context, record)
-            }
-        }
-        Stage::Verifying { .. } => close_verification(context, record),
-        Stage::Revealing { .. } => conclude(context, record),
-        Stage::Storing { .. } => fail_unstored(context, record),
-        Stage::Settled | Stage::Failed { .. } => Err(Fault::Broken("a final job is due")),
-    }
-}
-
-/// The announce window is over: on with those who announced, or fill-ups for the rest of the minimum.
-fn close_announcements(context: &mut Context<'_>, record: JobRecord) -> Result<(), Fault> {
-    let Stage::Announcing {
-        primary,
-        committed,
-        verifiers,
-        ..
-    } = record.stage.clone()
-    else {
-        return Err(Fault::Broken("an announce window of another stage"));
-    };
-    let needed = min_verifiers(context, &record, &primary)?;
-    let missing = needed.saturating_sub(small(verifiers.len()));
-    if missing > 0 {
-        let deadline = after(context, context.rules.params.compute.open_window_ms);
-        let draw = context.draw_step();
-        let stage = Stage::Appointing {
-            primary,
-            committed,
-            verifiers,
-            missing,
-            needed,
-            draw,
-            round: 0,
-            deadline,
+    if is_over {
+        let reason = if pending.draw.is_some() {
+            FailureReason::NoPartner
+        } else {
+            FailureReason::NoInputs
         };
-        return enter(context, record, stage);
+        return fail(context, job, &Stage::Pending(pending), reason);
     }
-    if verifiers.is_empty() {
-        reveal(context, record)
-    } else {
-        verify(context, record)
-    }
+    draw_again(context, job, |step| {
+        Stage::Pending(Pending {
+            draw: Some(step),
+            ..pending
+        })
+    })
 }
 
-/// What the customer demands, and at least one as long as the value that verification confirmed for the primary's
-/// bond is below a multiple of what it locks.
-fn min_verifiers(
-    context: &Context<'_>,
-    record: &JobRecord,
-    primary: &Primary,
-) -> Result<u16, Fault> {
-    let partner = context
-        .partner(&primary.partner)?
-        .ok_or(Fault::Broken("a primary that is no partner"))?;
-    let proven =
-        u128::from(context.rules.params.compute.probation_multiple).saturating_mul(primary.bond.0);
-    let on_probation = partner.verified_value.0 < proven;
-    Ok(record.policy.min_verifiers.max(u16::from(on_probation)))
-}
+// --- Assigned: the primary acknowledges, runs all tasks and commits.
 
-/// From PrimaryCommitment or Announced to Verifying.
-fn verify(context: &mut Context<'_>, record: JobRecord) -> Result<(), Fault> {
-    let (primary, committed, verifiers, round, needed) = match record.stage.clone() {
-        Stage::Announcing {
-            primary,
-            committed,
-            verifiers,
-            ..
-        } => {
-            let all = small(verifiers.len());
-            (primary, committed, verifiers, 0, all)
-        }
-        Stage::Appointing {
-            primary,
-            committed,
-            verifiers,
-            round,
-            needed,
-            ..
-        } => (primary, committed, verifiers, round, needed),
-        _ => return Err(Fault::Broken("verification of another stage")),
-    };
-    let window = execute_window_ms(
-        &context.rules.params.compute,
-        &record.spec,
-        record.policy.tasks_per_verifier,
-    );
-    let deadline = after(context, window);
-    enter(
-        context,
-        record,
-        Stage::Verifying {
-            primary,
-            committed,
-            verifiers,
-            round,
-            needed,
-            deadline,
-        },
-    )
-}
-
-/// The time to seal is over: silent verifiers lose a part of their bond and are replaced by two each, once.
-fn close_verification(context: &mut Context<'_>, mut record: JobRecord) -> Result<(), Fault> {
-    let Stage::Verifying {
+fn assign(context: &mut Context<'_>, job: Job, primary: Primary) -> Result<(), Abort> {
+    let reason = LockReason::Primary(job.id);
+    lock_drawn(context, &primary.partner, reason, primary.bond)?;
+    let window_ms = context.rules.params.compute.acknowledge_window_ms;
+    let stage = Stage::Assigned(Assigned {
         primary,
-        committed,
-        verifiers,
-        round,
-        needed,
-        ..
-    } = record.stage.clone()
-    else {
-        return Err(Fault::Broken("a verification window of another stage"));
+        acknowledged: false,
+    });
+    enter(context, job, stage, Some(window_ms))
+}
+
+/// The primary did not acknowledge, or not commit, in time.
+pub(super) fn close_assignment(
+    context: &mut Context<'_>,
+    job: Job,
+    assigned: Assigned,
+) -> Result<(), Abort> {
+    let breach = if assigned.acknowledged {
+        Breach::Uncommitted
+    } else {
+        Breach::Ignored
     };
-    let (sealed, silent): (Vec<_>, Vec<_>) = verifiers
+    punish_primary(context, &job.id, &assigned.primary, breach)?;
+    let left = Stage::Assigned(assigned);
+    next_attempt(context, job, &left, FailureReason::NoCommitment)
+}
+
+// --- Announcing: sortition draws verifiers, which announce themselves.
+
+/// The primary has committed: the beacon that sortition runs over is still to come, and comes by itself.
+pub(super) fn await_sortition(
+    context: &mut Context<'_>,
+    job: Job,
+    primary: Primary,
+    commitment: Hash32,
+) -> Result<(), Abort> {
+    let stage = Stage::Announcing(Announcing {
+        parties: Parties {
+            primary,
+            commitment,
+            verifiers: Vec::new(),
+        },
+        epoch: context.epoch,
+        beacon: SortitionBeacon::Awaited {
+            step: context.draw_step(),
+        },
+    });
+    enter(context, job, stage, None)
+}
+
+/// The beacon that sortition runs over is there: the announce window opens.
+pub(super) fn open_announcements(
+    context: &mut Context<'_>,
+    job: Job,
+    announcing: Announcing,
+    value: Hash32,
+) -> Result<(), Abort> {
+    let window_ms = context.rules.params.compute.announce_window_ms;
+    let stage = Stage::Announcing(Announcing {
+        beacon: SortitionBeacon::Known { value },
+        ..announcing
+    });
+    stay(context, job, stage, window_ms)
+}
+
+/// The announce window is over: on with those who announced, or the beacon appoints the rest of the minimum.
+pub(super) fn close_announcements(
+    context: &mut Context<'_>,
+    job: Job,
+    announcing: Announcing,
+) -> Result<(), Abort> {
+    let parties = announcing.parties;
+    let announced = count(&parties.verifiers);
+    let needed = min_verifiers(context, &job, &parties.primary)?;
+    if announced < needed {
+        let round = Round {
+            missing: needed - announced,
+            needed,
+            round: 0,
+        };
+        return await_appointment(context, job, parties, round);
+    }
+    if parties.verifiers.is_empty() {
+        return await_openings(context, job, parties, false);
+    }
+    verify(context, job, parties, announced, 0)
+}
+
+// --- Appointing: the beacon appoints the verifiers that are missing.
+
+fn await_appointment(
+    context: &mut Context<'_>,
+    job: Job,
+    parties: Parties,
+    round: Round,
+) -> Result<(), Abort> {
+    let window_ms = context.rules.params.compute.open_window_ms;
+    let stage = Stage::Appointing(Appointing {
+        parties,
+        missing: round.missing,
+        needed: round.needed,
+        draw: context.draw_step(),
+        round: round.round,
+    });
+    enter(context, job, stage, Some(window_ms))
+}
+
+pub(super) fn appoint_or_close(
+    context: &mut Context<'_>,
+    job: Job,
+    mut appointing: Appointing,
+    lottery: Option<&Lottery>,
+    is_over: bool,
+) -> Result<(), Abort> {
+    if let Some(lottery) = lottery {
+        let drawn = draw_verifiers(context, &job, &appointing, lottery)?;
+        for verifier in &drawn {
+            let reason = LockReason::Verifier(job.id);
+            lock_drawn(context, &verifier.partner, reason, verifier.bond)?;
+        }
+        appointing.missing = appointing.missing.saturating_sub(count(&drawn));
+        appointing.parties.verifiers.extend(drawn);
+    }
+    if count(&appointing.parties.verifiers) >= appointing.needed {
+        let (needed, round) = (appointing.needed, appointing.round);
+        return verify(context, job, appointing.parties, needed, round);
+    }
+    if is_over {
+        return reveal_unverified(context, job, appointing.parties);
+    }
+    draw_again(context, job, |draw| {
+        Stage::Appointing(Appointing { draw, ..appointing })
+    })
+}
+
+// --- Verifying: the verifiers run their tasks and commit.
+
+fn verify(
+    context: &mut Context<'_>,
+    job: Job,
+    parties: Parties,
+    needed: u16,
+    round: u16,
+) -> Result<(), Abort> {
+    let params = &context.rules.params.compute;
+    let window_ms = execute_window_ms(params, &job.spec, job.policy.tasks_per_verifier);
+    let stage = Stage::Verifying(Verifying {
+        parties,
+        needed,
+        round,
+    });
+    enter(context, job, stage, Some(window_ms))
+}
+
+/// The time to commit is over: silent verifiers lose a part of their bond and are replaced by two each, once.
+pub(super) fn close_verification(
+    context: &mut Context<'_>,
+    mut job: Job,
+    verifying: Verifying,
+) -> Result<(), Abort> {
+    let Verifying {
+        mut parties,
+        needed,
+        round,
+    } = verifying;
+    let (committed, silent): (Vec<_>, Vec<_>) = parties
+        .verifiers
         .into_iter()
         .partition(|verifier| verifier.commitment.is_some());
     for verifier in &silent {
-        punish(
-            context,
-            &record,
-            &verifier.partner,
-            verifier.bond,
-            Breach::VerifierSilent,
-        )?;
-        record.excluded.push(verifier.partner);
+        punish_verifier(context, &job.id, verifier, Breach::VerifierSilent)?;
+        job.excluded.push(verifier.partner);
     }
-    if let Stage::Verifying { verifiers, .. } = &mut record.stage {
-        verifiers.clone_from(&sealed);
-    }
+    parties.verifiers = committed;
+    let committed = count(&parties.verifiers);
     if round < LAST_ROUND {
-        let room = seats(&record.policy).saturating_sub(sealed.len());
-        let missing = small((REPLACEMENTS * silent.len()).min(room));
-        let needed = small(sealed.len() + silent.len());
-        let deadline = after(context, context.rules.params.compute.open_window_ms);
-        let (draw, round, verifiers) = (context.draw_step(), round + 1, sealed);
-        let stage = Stage::Appointing {
-            primary,
-            committed,
-            verifiers,
-            missing,
-            needed,
-            draw,
-            round,
-            deadline,
-        };
-        return enter(context, record, stage);
+        let round = replacements(&job.policy, committed, count(&silent), round + 1);
+        return await_appointment(context, job, parties, round);
     }
-    if sealed.len() >= usize::from(needed) {
-        reveal(context, record)
+    if committed >= needed {
+        await_openings(context, job, parties, false)
     } else {
-        reveal_unverified(context, record)
+        reveal_unverified(context, job, parties)
     }
 }
 
-/// Fewer verifiers sealed than must have, and nobody will any more: who sealed opens all the same, so that a seal with
-/// nothing behind it is not paid. Who was bound and has not sealed is let go.
-fn reveal_unverified(context: &mut Context<'_>, record: JobRecord) -> Result<(), Fault> {
-    let (Stage::Appointing {
-        primary,
-        committed,
-        verifiers,
-        ..
-    }
-    | Stage::Verifying {
-        primary,
-        committed,
-        verifiers,
-        ..
-    }) = record.stage.clone()
-    else {
-        return Err(Fault::Broken("openings of another stage"));
-    };
-    let (verifiers, others): (Vec<_>, Vec<_>) = verifiers
+// --- Revealing: primary and verifiers reveal what they committed to.
+
+/// Everybody who is to be waited for has committed.
+pub(super) fn await_openings(
+    context: &mut Context<'_>,
+    job: Job,
+    parties: Parties,
+    unverified: bool,
+) -> Result<(), Abort> {
+    let window_ms = context.rules.params.compute.reveal_window_ms;
+    let stage = Stage::Revealing(Revealing {
+        parties,
+        opening: None,
+        unverified,
+    });
+    enter(context, job, stage, Some(window_ms))
+}
+
+/// Fewer verifiers committed than needed, and nobody will any more: those that did reveal all the same, so that a
+/// commitment with nothing behind it is not paid. The others are let go.
+fn reveal_unverified(
+    context: &mut Context<'_>,
+    job: Job,
+    mut parties: Parties,
+) -> Result<(), Abort> {
+    let (committed, others): (Vec<_>, Vec<_>) = parties
+        .verifiers
         .into_iter()
         .partition(|verifier| verifier.commitment.is_some());
-    for verifier in &others {
-        context.unlock_bond(&verifier.partner, &record.id)?;
-    }
-    let deadline = after(context, context.rules.params.compute.reveal_window_ms);
-    let stage = Stage::Revealing {
-        primary,
-        committed,
-        opened: None,
-        verifiers,
-        unverified: true,
-        deadline,
-    };
-    enter(context, record, stage)
+    release_verifiers(context, &job.id, &others)?;
+    parties.verifiers = committed;
+    await_openings(context, job, parties, true)
 }
 
-/// From PrimaryCommitment (nobody checks) or Verifying (all sealed) to Revealed.
-pub(super) fn reveal(context: &mut Context<'_>, record: JobRecord) -> Result<(), Fault> {
-    let (Stage::Announcing {
-        primary,
-        committed,
-        verifiers,
-        ..
+/// All openings are there, or their window is over.
+///
+/// Who committed and does not reveal loses its locked bond. A silent verifier cannot be replaced any more, since an
+/// opening that is public can be copied: without it the job is unverified. For the same reason another attempt follows a
+/// silent primary only if nobody else revealed. Where verification could not be completed, who revealed is paid all the
+/// same.
+pub(super) fn conclude(
+    context: &mut Context<'_>,
+    mut job: Job,
+    mut revealing: Revealing,
+) -> Result<(), Abort> {
+    let verifiers = &revealing.parties.verifiers;
+    let silent = verifiers
+        .iter()
+        .filter(|verifier| verifier.opening.is_none());
+    let silent: Vec<_> = silent.collect();
+    for verifier in &silent {
+        punish_verifier(context, &job.id, verifier, Breach::VerifierUnopened)?;
     }
-    | Stage::Verifying {
-        primary,
-        committed,
-        verifiers,
-        ..
-    }) = record.stage.clone()
-    else {
-        return Err(Fault::Broken("openings of another stage"));
+    let (any_silent, all_silent) = (!silent.is_empty(), silent.len() == verifiers.len());
+    let Some(opening) = revealing.opening.take() else {
+        let primary = &revealing.parties.primary;
+        punish_primary(context, &job.id, primary, Breach::PrimaryUnopened)?;
+        if !all_silent {
+            pay_verifiers(context, &mut job, verifiers)?;
+        }
+        let left = Stage::Revealing(revealing);
+        return if all_silent {
+            next_attempt(context, job, &left, FailureReason::Unopened)
+        } else {
+            fail(context, job, &left, FailureReason::Unopened)
+        };
     };
-    let deadline = after(context, context.rules.params.compute.reveal_window_ms);
-    enter(
-        context,
-        record,
-        Stage::Revealing {
-            primary,
-            committed,
-            opened: None,
-            verifiers,
-            unverified: false,
-            deadline,
-        },
-    )
+    if verifiers.iter().any(|verifier| differs(&opening, verifier)) {
+        let left = Stage::Revealing(revealing);
+        return fail(context, job, &left, FailureReason::Unresolved);
+    }
+    if revealing.unverified || any_silent {
+        pay_verifiers(context, &mut job, verifiers)?;
+        pay_primary(context, &mut job, &revealing.parties.primary)?;
+        let left = Stage::Revealing(revealing);
+        return fail(context, job, &left, FailureReason::Unverified);
+    }
+    await_results(context, job, revealing.parties, opening)
+}
+
+// --- Storing: a quorum of validators holds the results.
+
+fn await_results(
+    context: &mut Context<'_>,
+    job: Job,
+    parties: Parties,
+    opening: PrimaryOpening,
+) -> Result<(), Abort> {
+    let window_ms = store_window_ms(&context.rules.params.compute, &job.spec);
+    let stage = Stage::Storing(Storing {
+        parties,
+        opening,
+        stored: BTreeSet::new(),
+    });
+    enter(context, job, stage, Some(window_ms))
+}
+
+/// The results did not reach a quorum of validators: verifiers are paid for what they revealed. To bring the results was
+/// the primary's part, and without them nobody can tell its work from none.
+pub(super) fn close_storing(
+    context: &mut Context<'_>,
+    mut job: Job,
+    storing: Storing,
+) -> Result<(), Abort> {
+    pay_verifiers(context, &mut job, &storing.parties.verifiers)?;
+    let left = Stage::Storing(storing);
+    fail(context, job, &left, FailureReason::NotStored)
+}
+
+// --- The ends: settled, failed, or another attempt.
+
+/// A quorum of validators holds the results: everybody is paid and the receipt written.
+pub(super) fn settle(
+    context: &mut Context<'_>,
+    mut job: Job,
+    storing: Storing,
+) -> Result<(), Abort> {
+    let fee = results_fee(&context.rules.params.compute, &job.spec);
+    let fee = fee.ok_or(Corruption::JobAmountOverflow(job.id))?;
+    burn_storage(context, &mut job, fee)?;
+    pay_primary(context, &mut job, &storing.parties.primary)?;
+    pay_verifiers(context, &mut job, &storing.parties.verifiers)?;
+    if !storing.parties.verifiers.is_empty() {
+        let value = job.spec.verification.value_at_risk;
+        confirm_value(context, &job.id, &storing.parties.primary, value)?;
+    }
+    let receipt = receipt(context, &job, &storing)?;
+    context.overlay.put(StateKey::Receipt(job.id), &receipt);
+    release(context, &job.id, &Stage::Storing(storing))?;
+    refund(context, &mut job)?;
+    enter(context, job, Stage::Settled, None)
+}
+
+/// Ends the job without a result.
+pub(super) fn fail(
+    context: &mut Context<'_>,
+    mut job: Job,
+    left: &Stage,
+    reason: FailureReason,
+) -> Result<(), Abort> {
+    release(context, &job.id, left)?;
+    refund(context, &mut job)?;
+    enter(context, job, Stage::Failed(Failed { reason }), None)
+}
+
+/// Hands the job to another primary, or ends it for `reason` if it was handed over as often as it may be.
+pub(super) fn next_attempt(
+    context: &mut Context<'_>,
+    mut job: Job,
+    left: &Stage,
+    reason: FailureReason,
+) -> Result<(), Abort> {
+    let attempt = job.attempt.next();
+    if attempt.0 >= max_attempts(&context.rules.params.compute) {
+        return fail(context, job, left, reason);
+    }
+    release(context, &job.id, left)?;
+    let primary = left.primary().map(|primary| primary.partner);
+    job.excluded.extend(primary);
+    job.attempt = attempt;
+    await_primary(context, job, BTreeSet::new())
 }

@@ -1,4 +1,4 @@
-//! Which jobs are live, and when each must be looked at next, so that a block touches only the jobs that are due.
+//! Which jobs are live, and which of them a block moves on.
 //!
 //! The end hook looks at many jobs in one block: what it needs of all of them is read once, before the first, and
 //! written once, after the last.
@@ -6,101 +6,51 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use borsh::{BorshDeserialize, BorshSerialize};
 use state::{StateRead, read_as};
-use types::account::{LiveJobs, PartnerSnapshot};
+use types::account::PartnerSnapshot;
 use types::hash::{Address, JobId};
 use types::job::JobRecord;
-use types::limits::{MAX_LIVE_JOBS, MAX_STATE_VALUE_BYTES};
-use types::number::{BeaconStep, ChainTime, Epoch, Height};
+use types::limits::MAX_LIVE_JOBS;
+use types::number::{BeaconStep, Epoch};
 use types::state_key::StateKey;
 
 use super::JobError;
-use crate::{Context, Fault};
-
-/// Bytes of one entry of [`JobsDue`].
-const ENTRY_BYTES: usize = 32 + 20 + 8 + 8 + 1 + 24;
-const _: () = assert!(
-    MAX_LIVE_JOBS * ENTRY_BYTES + 4 <= MAX_STATE_VALUE_BYTES,
-    "the entries of all jobs fit a value"
-);
-
-/// A draw that a job waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Draw {
-    /// The beacon step that draws.
-    pub step: BeaconStep,
-    /// The epoch in which the draw was fixed: whom it weighs, and how, is what counted then.
-    pub epoch: Epoch,
-    /// The chain time at which it was fixed.
-    pub since: ChainTime,
-}
-
-/// When a job's window closes and what it draws at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Due {
-    /// Whose job it is.
-    pub customer: Address,
-    /// The chain time after which the stage ends by itself.
-    pub deadline: ChainTime,
-    /// The block that opened the window.
-    pub opened: Height,
-    /// The draw that the job waits for, if it waits for one.
-    pub draw: Option<Draw>,
-}
-
-/// When each live job must be looked at next, under `StateKey::JobsDue`.
-pub type JobsDue = BTreeMap<JobId, Due>;
-
-/// What the end hook holds of all jobs while it runs.
-#[derive(Debug)]
-pub(crate) struct Loaded {
-    jobs: LiveJobs,
-    due: JobsDue,
-    changed: bool,
-    counted: BTreeMap<Epoch, Arc<PartnerSnapshot>>,
-}
-
-/// The live jobs in any state, ascending.
-pub fn live_jobs(state: &dyn StateRead) -> Result<LiveJobs, Fault> {
-    Ok(read_as(state, &StateKey::LiveJobs)?.unwrap_or_default())
-}
-
-/// When each live job is due, in any state.
-pub fn jobs_due(state: &dyn StateRead) -> Result<JobsDue, Fault> {
-    Ok(read_as(state, &StateKey::JobsDue)?.unwrap_or_default())
-}
+use crate::deadlines::{Draw, JobDeadline, JobDeadlines, LoadedJobs, job_deadlines, live_jobs};
+use crate::{Abort, Context, Corruption};
 
 /// A job's record in any state.
-pub fn job(state: &dyn StateRead, id: &JobId) -> Result<Option<JobRecord>, Fault> {
+pub fn job(state: &dyn StateRead, id: &JobId) -> Result<Option<JobRecord>, Abort> {
     Ok(read_as(state, &StateKey::Job(*id))?)
 }
 
-/// The refusal if as many jobs are live, or as many of one customer's, as there may be.
+/// The refusal if as many jobs are live, or as many of one customer's, as may be.
 pub(super) fn full(
-    due: &JobsDue,
+    deadlines: &JobDeadlines,
     customer: Option<&Address>,
     max_of_customer: u16,
 ) -> Option<JobError> {
-    if due.len() >= MAX_LIVE_JOBS {
+    if deadlines.len() >= MAX_LIVE_JOBS {
         return Some(JobError::TooManyJobs(MAX_LIVE_JOBS));
     }
-    let own = due
+    let own = deadlines
         .values()
-        .filter(|due| Some(&due.customer) == customer)
+        .filter(|entry| Some(&entry.customer) == customer)
         .count();
     (own >= usize::from(max_of_customer))
         .then_some(JobError::TooManyJobsOfCustomer(max_of_customer))
 }
 
-/// Reads what the end hook needs of all jobs; [`finish`] writes it back. Nothing fails in between but on a fault.
-pub(super) fn begin(context: &mut Context<'_>) -> Result<(), Fault> {
-    let (jobs, due) = (live_jobs(&context.overlay)?, jobs_due(&context.overlay)?);
-    context.loaded = Some(Loaded {
-        jobs,
-        due,
+/// Reads what the end hook needs of all jobs; [`finish`] writes it back. Nothing in between fails but by an abort.
+pub(super) fn begin(context: &mut Context<'_>) -> Result<(), Abort> {
+    let (live, deadlines) = (
+        live_jobs(&context.overlay)?,
+        job_deadlines(&context.overlay)?,
+    );
+    context.loaded = Some(LoadedJobs {
+        live,
+        deadlines,
         changed: false,
-        counted: BTreeMap::new(),
+        snapshots: BTreeMap::new(),
     });
     Ok(())
 }
@@ -108,82 +58,93 @@ pub(super) fn begin(context: &mut Context<'_>) -> Result<(), Fault> {
 /// Writes back what [`begin`] read, if it changed.
 pub(super) fn finish(context: &mut Context<'_>) {
     if let Some(loaded) = context.loaded.take().filter(|loaded| loaded.changed) {
-        context.overlay.put(StateKey::LiveJobs, &loaded.jobs);
-        context.overlay.put(StateKey::JobsDue, &loaded.due);
+        context.overlay.put(StateKey::LiveJobs, &loaded.live);
+        context
+            .overlay
+            .put(StateKey::JobDeadlines, &loaded.deadlines);
     }
 }
 
-/// The jobs that are due in this block, oldest first and at most `most`; notes if one waits for a draw.
-pub(super) fn due_now(context: &mut Context<'_>, most: usize) -> Vec<(JobId, Due)> {
+/// The jobs that move on in this block, oldest first and at most `max`: their draw's beacon is there, or their window is
+/// over. Notes if a job waits for a draw.
+pub(super) fn ready(context: &mut Context<'_>, max: usize) -> Vec<(JobId, JobDeadline)> {
     let Some(loaded) = &context.loaded else {
         return Vec::new();
     };
-    let (mut now, mut waiting) = (Vec::new(), false);
-    for (id, due) in &loaded.due {
-        waiting |= due.draw.is_some();
-        let over = due.is_over(context).then_some(due.deadline);
-        let drawn = due.drawn(context).map(|draw| draw.since);
-        now.extend(
-            over.into_iter()
-                .chain(drawn)
-                .min()
-                .map(|since| (since, *id, *due)),
-        );
+    let (mut ready, mut waiting) = (Vec::new(), false);
+    for (id, entry) in &loaded.deadlines {
+        waiting |= entry.draw.is_some();
+        let over = entry.deadline.filter(|_| is_over(context, entry));
+        let drawn = drawn(context, entry).map(|draw| draw.since);
+        let since = over.into_iter().chain(drawn).min();
+        ready.extend(since.map(|since| (since, *id, *entry)));
     }
-    // Who is passed over now comes before everybody who becomes due later.
-    now.sort_unstable_by_key(|(since, id, _)| (*since, *id));
-    now.truncate(most);
+    // A job that is left for a later block comes before every job that gets ready later.
+    ready.sort_unstable_by_key(|(since, id, _)| (*since, *id));
+    ready.truncate(max);
     // The beacon moves with the blocks: they come at the fast pace while a job waits for it.
     context.changed |= waiting;
-    now.into_iter().map(|(_, id, due)| (id, due)).collect()
+    ready
+        .into_iter()
+        .map(|(_, id, entry)| (id, entry))
+        .collect()
 }
 
-impl Due {
-    /// True if the window is over.
-    pub(super) fn is_over(&self, context: &Context<'_>) -> bool {
-        self.deadline <= context.chain_time && context.may_close(self.opened)
-    }
-
-    /// The draw, if its beacon is there.
-    pub(super) fn drawn(&self, context: &Context<'_>) -> Option<Draw> {
-        self.draw.filter(|draw| draw.step <= context.beacon.step)
-    }
+/// True if the job's window is over.
+pub(super) fn is_over(context: &Context<'_>, entry: &JobDeadline) -> bool {
+    let reached = entry
+        .deadline
+        .is_some_and(|deadline| deadline <= context.chain_time);
+    reached && context.may_close(entry.opened)
 }
 
-/// What counted of partners in an epoch; the end hook reads it once for all jobs.
-pub(super) fn counted(
+/// The draw that the job waits for, if its beacon step is over.
+pub(super) fn drawn(context: &Context<'_>, entry: &JobDeadline) -> Option<Draw> {
+    entry.draw.filter(|draw| draw.step <= context.beacon.step)
+}
+
+/// Refuses an entry that does not say the same as the job's record.
+pub(super) fn check(record: &JobRecord, entry: &JobDeadline) -> Result<(), Corruption> {
+    let agrees = !record.stage.is_final()
+        && record.deadline == entry.deadline
+        && record.stage.draw() == entry.draw.map(|draw| draw.step);
+    agrees
+        .then_some(())
+        .ok_or(Corruption::DeadlineMismatch(record.id))
+}
+
+/// The snapshot of an epoch, empty if it is not kept any more; the end hook reads it once for all jobs.
+pub(super) fn snapshot(
     context: &mut Context<'_>,
     epoch: Epoch,
-) -> Result<Arc<PartnerSnapshot>, Fault> {
-    if let Some(counted) = context
-        .loaded
-        .as_ref()
-        .and_then(|loaded| loaded.counted.get(&epoch))
-    {
-        return Ok(Arc::clone(counted));
+) -> Result<Arc<PartnerSnapshot>, Abort> {
+    let loaded = context.loaded.as_ref();
+    if let Some(snapshot) = loaded.and_then(|loaded| loaded.snapshots.get(&epoch)) {
+        return Ok(Arc::clone(snapshot));
     }
-    let counted = Arc::new(context.snapshot(epoch)?.unwrap_or_default());
+    let snapshot = Arc::new(context.snapshot(epoch)?.unwrap_or_default());
     if let Some(loaded) = &mut context.loaded {
-        loaded.counted.insert(epoch, Arc::clone(&counted));
+        loaded.snapshots.insert(epoch, Arc::clone(&snapshot));
     }
-    Ok(counted)
+    Ok(snapshot)
 }
 
-/// Changes when jobs are due.
+/// Changes the index of deadlines, in the end hook or in an action.
 fn change<T>(
     context: &mut Context<'_>,
-    change: impl FnOnce(&mut JobsDue) -> Result<T, Fault>,
-) -> Result<T, Fault> {
+    change: impl FnOnce(&mut JobDeadlines) -> Result<T, Abort>,
+) -> Result<T, Abort> {
     if let Some(loaded) = &mut context.loaded {
         loaded.changed = true;
-        return change(&mut loaded.due);
+        return change(&mut loaded.deadlines);
     }
-    let mut due = jobs_due(&context.overlay)?;
-    let result = change(&mut due)?;
-    context.overlay.put(StateKey::JobsDue, &due);
+    let mut deadlines = job_deadlines(&context.overlay)?;
+    let result = change(&mut deadlines)?;
+    context.overlay.put(StateKey::JobDeadlines, &deadlines);
     Ok(result)
 }
 
+/// A draw that is fixed in this block.
 fn fixed_now(context: &Context<'_>, step: BeaconStep) -> Draw {
     Draw {
         step,
@@ -192,22 +153,16 @@ fn fixed_now(context: &Context<'_>, step: BeaconStep) -> Draw {
     }
 }
 
-/// Notes when a job must be looked at next; its window opens in this block.
-pub(super) fn set_due(
-    context: &mut Context<'_>,
-    record: &JobRecord,
-    deadline: ChainTime,
-    draw: Option<BeaconStep>,
-) -> Result<(), Fault> {
-    let draw = draw.map(|step| fixed_now(context, step));
-    let due = Due {
+/// Takes a live job's deadline and draw over from its record; its window opens in this block.
+pub(super) fn set(context: &mut Context<'_>, record: &JobRecord) -> Result<(), Abort> {
+    let entry = JobDeadline {
         customer: record.customer,
-        deadline,
+        deadline: record.deadline,
         opened: context.height,
-        draw,
+        draw: record.stage.draw().map(|step| fixed_now(context, step)),
     };
     change(context, |all| {
-        all.insert(record.id, due);
+        all.insert(record.id, entry);
         Ok(())
     })
 }
@@ -217,57 +172,53 @@ pub(super) fn set_draw(
     context: &mut Context<'_>,
     id: &JobId,
     step: BeaconStep,
-) -> Result<(), Fault> {
+) -> Result<(), Abort> {
     let draw = Some(fixed_now(context, step));
     change(context, |all| {
-        all.get_mut(id)
-            .ok_or(Fault::Broken("a live job that is not due"))?
-            .draw = draw;
+        all.get_mut(id).ok_or(Corruption::JobNotLive(*id))?.draw = draw;
         Ok(())
     })
 }
 
 /// Adds a new job to those that are live.
-pub(super) fn insert(context: &mut Context<'_>, id: JobId) -> Result<(), Fault> {
-    let mut jobs = live_jobs(&context.overlay)?;
-    let Err(place) = jobs.binary_search(&id) else {
-        return Err(Fault::Broken("a job is live twice"));
+pub(super) fn insert(context: &mut Context<'_>, id: JobId) -> Result<(), Abort> {
+    let mut live = live_jobs(&context.overlay)?;
+    let Err(at) = live.binary_search(&id) else {
+        return Err(Corruption::JobExists(id).into());
     };
-    jobs.insert(place, id);
-    context.overlay.put(StateKey::LiveJobs, &jobs);
+    live.insert(at, id);
+    context.overlay.put(StateKey::LiveJobs, &live);
     Ok(())
 }
 
 /// Takes a job that ended from those that are live.
-pub(super) fn remove(context: &mut Context<'_>, id: &JobId) -> Result<(), Fault> {
-    const NOT_LIVE: Fault = Fault::Broken("a job that ended was not live");
+pub(super) fn remove(context: &mut Context<'_>, id: &JobId) -> Result<(), Abort> {
+    let not_live = Corruption::JobNotLive(*id);
     if let Some(loaded) = &mut context.loaded {
-        loaded
-            .jobs
-            .remove(loaded.jobs.binary_search(id).map_err(|_| NOT_LIVE)?);
+        let at = loaded.live.binary_search(id).map_err(|_| not_live)?;
+        loaded.live.remove(at);
     } else {
-        let mut jobs = live_jobs(&context.overlay)?;
-        jobs.remove(jobs.binary_search(id).map_err(|_| NOT_LIVE)?);
-        context.overlay.put(StateKey::LiveJobs, &jobs);
+        let mut live = live_jobs(&context.overlay)?;
+        live.remove(live.binary_search(id).map_err(|_| not_live)?);
+        context.overlay.put(StateKey::LiveJobs, &live);
     }
-    change(context, |due| due.remove(id).map(|_| ()).ok_or(NOT_LIVE))
+    change(context, |all| {
+        all.remove(id).map(|_| ()).ok_or(not_live.into())
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use types::number::{ChainTime, Height};
+
     use super::*;
 
-    fn due(customer: u8) -> Due {
-        let draw = Some(Draw {
-            step: BeaconStep(3),
-            epoch: Epoch(4),
-            since: ChainTime(5),
-        });
-        Due {
+    fn entry(customer: u8) -> JobDeadline {
+        JobDeadline {
             customer: Address([customer; 20]),
-            deadline: ChainTime(1),
+            deadline: Some(ChainTime(1)),
             opened: Height(2),
-            draw,
+            draw: None,
         }
     }
 
@@ -280,23 +231,17 @@ mod tests {
 
     #[test]
     fn as_many_jobs_are_live_as_the_limits_say() {
-        let mut jobs: JobsDue = (0..MAX_LIVE_JOBS - 1).map(|n| (id(n), due(1))).collect();
+        let mut jobs: JobDeadlines = (0..MAX_LIVE_JOBS - 1).map(|n| (id(n), entry(1))).collect();
         assert_eq!(full(&jobs, None, 1), None);
         assert_eq!(full(&jobs, Some(&Address([2; 20])), 1), None);
         assert_eq!(
             full(&jobs, Some(&Address([1; 20])), 9),
             Some(JobError::TooManyJobsOfCustomer(9))
         );
-        jobs.insert(id(MAX_LIVE_JOBS), due(2));
+        jobs.insert(id(MAX_LIVE_JOBS), entry(2));
         assert_eq!(
             full(&jobs, None, 1),
             Some(JobError::TooManyJobs(MAX_LIVE_JOBS))
         );
-    }
-
-    #[test]
-    fn an_entry_takes_the_bytes_that_are_counted() {
-        let bytes = types::codec::encode(&JobsDue::from([(JobId::default(), due(1))]));
-        assert_eq!(bytes.len(), ENTRY_BYTES + 4);
     }
 }

@@ -14,7 +14,7 @@ use types::state_key::StateKey;
 use super::JobError;
 use super::policy::{Checking, Checks, ClassBonds, Rule, Stakes, max_confidence_ppm};
 use super::price::{ask_level, min_price, price, verifier_fee};
-use crate::Fault;
+use crate::Abort;
 
 /// How many partners should be able to lock the bond, where there are as many: the beacon then has a choice.
 const WANTED_CHOICE: usize = 3;
@@ -77,8 +77,8 @@ pub fn verification_places(params: &ComputeParams, profile: &PartnerProfile) -> 
 }
 
 /// What holds of a partner in an epoch: nothing against it, or the first reason.
-fn snapshot_exclusion(spec: &JobSpec, counted: &EpochPartner) -> Option<Exclusion> {
-    let profile = &counted.profile;
+fn snapshot_exclusion(spec: &JobSpec, entry: &EpochPartner) -> Option<Exclusion> {
+    let profile = &entry.profile;
     if profile.class != spec.workload.class {
         return Some(Exclusion::Class);
     }
@@ -94,13 +94,9 @@ fn snapshot_exclusion(spec: &JobSpec, counted: &EpochPartner) -> Option<Exclusio
 }
 
 /// Why a partner cannot be drawn in an epoch to run a job under a policy, whatever it does now.
-pub fn fixed_exclusion(
-    spec: &JobSpec,
-    policy: &Policy,
-    counted: &EpochPartner,
-) -> Option<Exclusion> {
-    snapshot_exclusion(spec, counted).or_else(|| {
-        let offered = offer(counted.bond, counted.profile.capacity);
+pub fn fixed_exclusion(spec: &JobSpec, policy: &Policy, entry: &EpochPartner) -> Option<Exclusion> {
+    snapshot_exclusion(spec, entry).or_else(|| {
+        let offered = offer(entry.bond, entry.profile.capacity);
         (offered < policy.bond).then_some(Exclusion::Bond)
     })
 }
@@ -109,12 +105,12 @@ pub fn fixed_exclusion(
 pub fn live_exclusion(
     state: &dyn StateRead,
     policy: &Policy,
-    counted: &EpochPartner,
-) -> Result<Option<Exclusion>, Fault> {
-    let Some(now) = read_as::<Partner>(state, &StateKey::Partner(counted.address))? else {
+    entry: &EpochPartner,
+) -> Result<Option<Exclusion>, Abort> {
+    let Some(now) = read_as::<Partner>(state, &StateKey::Partner(entry.address))? else {
         return Ok(Some(Exclusion::Locked));
     };
-    if now.running >= counted.profile.capacity {
+    if now.running() >= usize::from(entry.profile.capacity) {
         return Ok(Some(Exclusion::Capacity));
     }
     Ok((now.free() < policy.bond).then_some(Exclusion::Locked))
@@ -223,7 +219,7 @@ fn best_rule(
     let found = stakes.confidence_ppm;
     let unreachable = || JobError::ConfidenceTooHigh {
         found,
-        most: max_confidence_ppm(honest),
+        max: max_confidence_ppm(honest),
     };
     let rule = Rule {
         stakes: *stakes,
@@ -232,7 +228,7 @@ fn best_rule(
     match asked.filter(|_| rule.candidates(asked).is_empty()) {
         Some(found) => Err(JobError::TooFewTasksPerVerifier {
             found,
-            least: rule.min_tasks_per_verifier(),
+            min: rule.min_tasks_per_verifier(),
         }),
         None => Ok(rule),
     }
@@ -241,15 +237,15 @@ fn best_rule(
 /// What each partner that fits can lock for the job; an error if none fits.
 fn offers(spec: &JobSpec, snapshot: &PartnerSnapshot) -> Result<Vec<Amount>, JobError> {
     let (mut of_class, mut lowest, mut offers) = (0, None::<Amount>, Vec::new());
-    for counted in &snapshot.0 {
-        match snapshot_exclusion(spec, counted) {
+    for entry in &snapshot.0 {
+        match snapshot_exclusion(spec, entry) {
             Some(Exclusion::Class) => continue,
             Some(Exclusion::Price) => {
-                let price = price(counted.profile.ask, spec);
+                let price = price(entry.profile.ask, spec);
                 lowest = Some(lowest.map_or(price, |lowest| lowest.min(price)));
             }
             Some(_) => {}
-            None => offers.push(offer(counted.bond, counted.profile.capacity)),
+            None => offers.push(offer(entry.bond, entry.profile.capacity)),
         }
         of_class += 1;
     }

@@ -16,7 +16,7 @@ const ASK_FUEL: u128 = 1_000_000;
 const MIB: u128 = 1 << 20;
 /// Live jobs for which the fee for opening another one rises by itself once more.
 const JOBS_PER_OPENING_FEE: usize = 512;
-/// Transactions of one party in one attempt: acknowledge, commit, reveal, or announce, claim, reveal.
+/// Transactions of one party in one attempt: acknowledge or announce, commit, reveal.
 const PARTY_TRANSACTIONS: u128 = 3;
 
 /// The parameters of a class.
@@ -38,7 +38,7 @@ fn total_fuel(spec: &JobSpec, tasks: u32) -> u128 {
     u128::from(spec.workload.limits.fuel.0) * u128::from(tasks)
 }
 
-/// The least price cap: the class's floor for the fuel of all tasks.
+/// The minimum price cap: the class's floor for the fuel of all tasks.
 pub fn min_price(params: &ComputeParams, spec: &JobSpec) -> Result<Amount, JobError> {
     Ok(price(
         class_params(params, spec.workload.class)?.min_ask,
@@ -88,24 +88,24 @@ pub fn verifier_fee(
     Amount(ratio_up(level.0, share, ASK_FUEL * 100))
 }
 
-/// How many verifiers may be bound to an attempt: far more than sortition draws in all but one of 10^5 jobs, and the
+/// Maximum number of verifiers bound to an attempt: far more than sortition draws in all but one of 10^5 jobs, and the
 /// minimum twice, so that each may be replaced.
 #[must_use]
-pub fn seats(policy: &Policy) -> usize {
+pub fn max_verifiers(policy: &Policy) -> usize {
     let drawn = policy
         .expected_verifiers
         .0
         .saturating_mul(3)
         .div_ceil(ONE)
         .saturating_add(4);
-    let filled = 2 * usize::from(policy.min_verifiers.max(1));
+    let appointed = 2 * usize::from(policy.min_verifiers.max(1));
     usize::try_from(drawn)
         .unwrap_or(MAX_VERIFIERS)
-        .saturating_add(filled)
+        .saturating_add(appointed)
         .min(MAX_VERIFIERS)
 }
 
-/// Most attempts of a job.
+/// Maximum number of attempts of a job.
 #[must_use]
 pub fn max_attempts(params: &ComputeParams) -> u16 {
     params.max_attempts.clamp(1, MAX_ATTEMPTS)
@@ -139,8 +139,8 @@ pub fn escrow(
     policy: &Policy,
     live: usize,
 ) -> Result<Escrow, JobError> {
-    let seats = u128::try_from(seats(policy)).map_err(|_| JobError::Overflow)?;
-    let parties = seats + u128::from(max_attempts(&params.compute));
+    let verifiers = u128::try_from(max_verifiers(policy)).map_err(|_| JobError::Overflow)?;
+    let parties = verifiers + u128::from(max_attempts(&params.compute));
     let build = || {
         let (opening, results) = (
             opening_fee(&params.compute, spec, live)?,
@@ -148,7 +148,7 @@ pub fn escrow(
         );
         let escrow = Escrow {
             execution: spec.price_cap,
-            verification: policy.verifier_fee.checked_mul(seats)?,
+            verification: policy.verifier_fee.checked_mul(verifiers)?,
             storage: opening.checked_add(results)?,
             fees: params.min_fee.checked_mul(parties * PARTY_TRANSACTIONS)?,
         };
@@ -195,7 +195,7 @@ fn transfer_ms(params: &ComputeParams, spec: &JobSpec, bytes: u128) -> u128 {
     bytes.div_ceil(u128::from(bandwidth))
 }
 
-/// The least fuel that a task needs: its module has to be compiled and its inputs read before anything runs.
+/// The minimum fuel of a task: its module has to be compiled and its inputs read before anything runs.
 #[must_use]
 pub fn min_fuel(workload: &Workload) -> u128 {
     u128::from(workload.loading_fuel()).max(1)

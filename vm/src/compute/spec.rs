@@ -44,15 +44,15 @@ fn count(length: usize) -> u128 {
     u128::try_from(length).unwrap_or(u128::MAX)
 }
 
-fn within(what: &'static str, found: u128, least: u128, most: u128) -> Result<(), JobError> {
-    if (least..=most).contains(&found) {
+fn within(what: &'static str, found: u128, min: u128, max: u128) -> Result<(), JobError> {
+    if (min..=max).contains(&found) {
         Ok(())
     } else {
         Err(JobError::OutOfLimits {
             what,
             found,
-            least,
-            most,
+            min,
+            max,
         })
     }
 }

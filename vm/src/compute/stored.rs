@@ -2,13 +2,13 @@
 //! data; with it the job moves on at once.
 
 use types::hash::ValidatorId;
-use types::job::Stage;
+use types::job::{Pending, Stage, Storing};
 use types::transaction::{Holding, StoredStatement};
 
 use super::JobError;
-use super::exit::settle;
-use super::job::{await_primary, load, save, wrong_stage};
-use crate::{ActionError, Context, Fault};
+use super::job::{await_primary, settle};
+use super::record::{Job, load, save};
+use crate::{Abort, ActionError, Context, Corruption};
 
 /// Notes a validator's stored statement, whose signature is checked already. A failure makes the block invalid.
 pub fn stored(
@@ -17,37 +17,54 @@ pub fn stored(
     validator: ValidatorId,
 ) -> Result<(), ActionError> {
     if context.rules.committee.validator(&validator).is_none() {
-        return Err(Fault::Broken("a stored statement of nobody was let through").into());
+        return Err(Corruption::StatementOfStranger(validator).into());
     }
-    let mut record = load(context, &statement.job, statement.attempt)?;
-    let ((
-        Stage::Pending {
-            stored: holders,
-            draw: None,
-            ..
-        },
-        Holding::Inputs,
-    )
-    | (
-        Stage::Storing {
-            stored: holders, ..
-        },
-        Holding::Results,
-    )) = (&mut record.stage, statement.holding)
-    else {
-        return Err(wrong_stage(&record));
-    };
-    if !holders.insert(validator) {
+    let record = load(context, &statement.job, statement.attempt)?;
+    if record
+        .awaited_statement()
+        .is_some_and(|(awaited, stored)| awaited == *statement && stored.contains(&validator))
+    {
         return Err(JobError::AlreadyStored.into());
     }
-    let committee = &context.rules.committee;
-    if committee.stake_of_ids(holders) < committee.thresholds().quorum {
-        save(context, &record);
-        return Ok(());
+    let (job, stage) = record.split();
+    match (stage, statement.holding) {
+        (Stage::Pending(pending), Holding::Inputs) if pending.draw.is_none() => {
+            Ok(inputs_stored(context, job, pending, validator)?)
+        }
+        (Stage::Storing(storing), Holding::Results) => {
+            Ok(results_stored(context, job, storing, validator)?)
+        }
+        (stage, _) => Err(JobError::WrongStage {
+            stage: stage.name(),
+        }
+        .into()),
     }
-    if statement.holding == Holding::Results {
-        return Ok(settle(context, record)?);
+}
+
+fn inputs_stored(
+    context: &mut Context<'_>,
+    job: Job,
+    mut pending: Pending,
+    validator: ValidatorId,
+) -> Result<(), Abort> {
+    pending.stored.insert(validator);
+    if context.rules.is_quorum(&pending.stored) {
+        return await_primary(context, job, pending.stored);
     }
-    let holders = holders.clone();
-    Ok(await_primary(context, record, holders)?)
+    save(context, &job.with_stage(Stage::Pending(pending)));
+    Ok(())
+}
+
+fn results_stored(
+    context: &mut Context<'_>,
+    job: Job,
+    mut storing: Storing,
+    validator: ValidatorId,
+) -> Result<(), Abort> {
+    storing.stored.insert(validator);
+    if context.rules.is_quorum(&storing.stored) {
+        return settle(context, job, storing);
+    }
+    save(context, &job.with_stage(Stage::Storing(storing)));
+    Ok(())
 }

@@ -4,7 +4,7 @@ use types::hash::TransactionId;
 use types::limits::NONCES_PER_SENDER;
 use types::number::{Amount, Nonce};
 
-use crate::Fault;
+use crate::Abort;
 use crate::charge::ChargeError;
 
 /// Why a transaction is not taken in.
@@ -54,7 +54,7 @@ pub enum MempoolError {
     },
     /// State could not be read.
     #[error(transparent)]
-    Fault(#[from] Fault),
+    Abort(#[from] Abort),
 }
 
 impl MempoolError {
@@ -63,7 +63,7 @@ impl MempoolError {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Full { .. } | Self::NonceTooFar { .. } | Self::CannotPay { .. } | Self::Fault(_)
+            Self::Full { .. } | Self::NonceTooFar { .. } | Self::CannotPay { .. } | Self::Abort(_)
         )
     }
 }

@@ -1,4 +1,4 @@
-//! `Action::Bond`: moves money from the account into the bond. It counts from the next epoch on.
+//! `Action::Bond`: moves money from the account into the bond. Draws see it from the next epoch on.
 
 use types::hash::Address;
 use types::limits::MAX_PARTNERS;
@@ -6,10 +6,10 @@ use types::number::Amount;
 use types::state_key::StateKey;
 
 use super::index;
-use crate::{ActionError, Context, Fault};
+use crate::{ActionError, Context, Corruption};
 
 impl Context<'_> {
-    /// Adds to the sender's bond; it takes a place in the index when the bond reaches the minimum.
+    /// Adds to the sender's bond; the partner enters the index when the bond reaches the minimum.
     pub(crate) fn bond(&mut self, address: &Address, amount: Amount) -> Result<(), ActionError> {
         if amount == Amount::ZERO {
             return Err(ActionError::ZeroAmount);
@@ -19,19 +19,19 @@ impl Context<'_> {
         partner.bond = partner
             .bond
             .checked_add(amount)
-            .ok_or(Fault::Broken("a bond beyond the supply"))?;
+            .ok_or(Corruption::BondOverflow(*address))?;
         self.put_partner(address, &partner);
         if partner.bond < self.rules.params.compute.min_bond {
             return Ok(());
         }
         let mut index = index(&self.overlay)?;
-        let Err(place) = index.binary_search(address) else {
+        let Err(at) = index.binary_search(address) else {
             return Ok(());
         };
         if index.len() >= MAX_PARTNERS {
             return Err(ActionError::TooManyPartners(MAX_PARTNERS));
         }
-        index.insert(place, *address);
+        index.insert(at, *address);
         self.overlay.put(StateKey::PartnerIndex, &index);
         Ok(())
     }

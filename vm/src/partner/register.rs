@@ -1,4 +1,4 @@
-//! `Action::RegisterPartner`: a new profile, or another one. It counts from the next epoch on.
+//! `Action::RegisterPartner`: a new profile, or another one. Draws see it from the next epoch on.
 
 use types::codec::encode;
 use types::hash::Address;
@@ -59,7 +59,7 @@ pub fn check_profile(
         return Err(ActionError::UnknownClass(profile.class));
     }
     if profile.capacity == 0 {
-        return Err(ActionError::NoCapacity);
+        return Err(ActionError::NoPlace);
     }
     profile.vrf_key.check().map_err(|_| ActionError::BadVrfKey)
 }

@@ -1,4 +1,4 @@
-//! What counts of partners: a snapshot of all active ones at the end of each epoch, for the next.
+//! The snapshot of all active partners at the end of each epoch, which the next one sees.
 
 use types::codec::Bounded;
 use types::limits::MAX_PAST_SNAPSHOTS;
@@ -6,25 +6,25 @@ use types::number::Epoch;
 use types::state_key::StateKey;
 
 use super::index;
-use crate::{Context, EpochPartner, Fault, PartnerSnapshot};
+use crate::{Abort, Context, Corruption, EpochPartner, PartnerSnapshot};
 
 impl Context<'_> {
-    /// End hook of an epoch's last block: what counts of partners in the next one, and which old snapshots go.
-    pub(crate) fn write_snapshot(&mut self) -> Result<(), Fault> {
-        let mut counted = Vec::new();
+    /// End hook of an epoch's last block: writes the snapshot for the next epoch and deletes old ones.
+    pub(crate) fn write_snapshot(&mut self) -> Result<(), Abort> {
+        let mut partners = Vec::new();
         for address in index(&self.overlay)? {
             let partner = self
                 .partner(&address)?
-                .ok_or(Fault::Broken("the index lists nobody"))?;
-            counted.push(EpochPartner {
+                .ok_or(Corruption::IndexWithoutPartner(address))?;
+            partners.push(EpochPartner {
                 address,
                 bond: partner.bond,
                 profile: partner.profile,
             });
         }
-        let snapshot = PartnerSnapshot(
-            Bounded::new(counted).map_err(|_| Fault::Broken("more partners than allowed"))?,
-        );
+        let listed = partners.len();
+        let partners = Bounded::new(partners).map_err(|_| Corruption::TooManyPartners(listed))?;
+        let snapshot = PartnerSnapshot(partners);
         self.overlay
             .put(StateKey::PartnerSnapshot(self.epoch.next()), &snapshot);
         // Twice as long as announcements may take, since no window closes before enough leaders have proposed in it; a

@@ -9,15 +9,15 @@ use types::limits::{MAX_PAID_PER_BLOCK, MAX_UNBONDINGS};
 use types::number::{Amount, ChainTime};
 use types::state_key::StateKey;
 
-use crate::{ActionError, Context, Fault};
+use crate::{Abort, ActionError, Context, Corruption};
 
-/// The unbondings that are due at one time. The entries form a queue: the period is the same for all, so a new entry
-/// is never due before an older one.
+/// The unbondings that are paid at one chain time. The entries form a queue: the period is the same for all, so a new
+/// entry never comes before an older one.
 #[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
-pub(crate) struct DueEntry {
-    /// Whose unbondings, in the order in which they began.
+pub(crate) struct UnbondingEntry {
+    /// The partners whose unbondings they are, in the order in which they began.
     pub partners: Vec<Address>,
-    /// The next later time with an entry.
+    /// The next later chain time with an entry.
     pub next: Option<ChainTime>,
 }
 
@@ -35,54 +35,54 @@ impl Context<'_> {
                 asked: amount,
             });
         }
-        let due = self
+        let deadline = self
             .chain_time
             .saturating_add(self.rules.params.compute.unbonding_ms);
         let full = |_| ActionError::TooManyUnbondings(MAX_UNBONDINGS);
         partner
             .unbonding
-            .push(Unbonding { amount, due })
+            .push(Unbonding { amount, deadline })
             .map_err(full)?;
         partner.bond = partner.bond.saturating_sub(amount);
         self.put_partner(address, &partner);
-        self.enqueue_due(*address, due)?;
+        self.enqueue(*address, deadline)?;
         self.leave_if_below_min(address, &partner)?;
         Ok(())
     }
 
-    fn due_entry(&self, time: ChainTime) -> Result<DueEntry, Fault> {
+    fn unbonding_entry(&self, time: ChainTime) -> Result<UnbondingEntry, Abort> {
         self.overlay
-            .get(&StateKey::Due(time))?
-            .ok_or(Fault::Broken("the queue of unbondings has a gap"))
+            .get(&StateKey::Unbondings(time))?
+            .ok_or(Corruption::UnbondingGap(time).into())
     }
 
-    fn enqueue_due(&mut self, address: Address, due: ChainTime) -> Result<(), Fault> {
-        let (first, last) = self.chain.due.unwrap_or((due, due));
-        let mut entry = DueEntry::default();
-        if self.chain.due.is_some() {
-            let mut tail = self.due_entry(last)?;
-            if last == due {
+    fn enqueue(&mut self, address: Address, deadline: ChainTime) -> Result<(), Abort> {
+        let (first, last) = self.chain.unbondings.unwrap_or((deadline, deadline));
+        let mut entry = UnbondingEntry::default();
+        if self.chain.unbondings.is_some() {
+            let mut tail = self.unbonding_entry(last)?;
+            if last == deadline {
                 entry = tail;
             } else {
-                tail.next = Some(due);
-                self.overlay.put(StateKey::Due(last), &tail);
+                tail.next = Some(deadline);
+                self.overlay.put(StateKey::Unbondings(last), &tail);
             }
         }
         entry.partners.push(address);
-        self.overlay.put(StateKey::Due(due), &entry);
-        self.chain.due = Some((first, due));
+        self.overlay.put(StateKey::Unbondings(deadline), &entry);
+        self.chain.unbondings = Some((first, deadline));
         Ok(())
     }
 
-    /// End hook: pays the unbondings that are due, oldest first.
-    pub(crate) fn pay_unbondings(&mut self) -> Result<(), Fault> {
+    /// End hook: pays the unbondings whose period is over, oldest first.
+    pub(crate) fn pay_unbondings(&mut self) -> Result<(), Abort> {
         let mut room = MAX_PAID_PER_BLOCK;
         while let Some((first, last)) = self
             .chain
-            .due
+            .unbondings
             .filter(|(first, _)| *first <= self.chain_time)
         {
-            let mut entry = self.due_entry(first)?;
+            let mut entry = self.unbonding_entry(first)?;
             let paid: Vec<_> = entry
                 .partners
                 .drain(..entry.partners.len().min(room))
@@ -92,26 +92,27 @@ impl Context<'_> {
                 self.pay_unbonding(address, first)?;
             }
             if !entry.partners.is_empty() {
-                self.overlay.put(StateKey::Due(first), &entry);
+                self.overlay.put(StateKey::Unbondings(first), &entry);
                 return Ok(());
             }
-            self.overlay.delete(StateKey::Due(first));
-            self.chain.due = entry.next.map(|next| (next, last));
+            self.overlay.delete(StateKey::Unbondings(first));
+            self.chain.unbondings = entry.next.map(|next| (next, last));
         }
         Ok(())
     }
 
-    fn pay_unbonding(&mut self, address: &Address, due: ChainTime) -> Result<(), Fault> {
-        let mut partner = self
-            .partner(address)?
-            .ok_or(Fault::Broken("an unbonding of nobody"))?;
-        let mut open = partner.unbonding.into_inner();
-        let at = open.iter().position(|unbonding| unbonding.due == due);
-        let paid = open.remove(at.ok_or(Fault::Broken(
-            "a queued unbonding that the partner does not have",
-        ))?);
-        partner.unbonding =
-            Bounded::new(open).map_err(|_| Fault::Broken("more unbondings than allowed"))?;
+    fn pay_unbonding(&mut self, address: &Address, deadline: ChainTime) -> Result<(), Abort> {
+        let missing = Corruption::UnbondingMissing {
+            partner: *address,
+            deadline,
+        };
+        let mut partner = self.partner(address)?.ok_or(missing)?;
+        let mut unbonding = partner.unbonding.into_inner();
+        let at = unbonding
+            .iter()
+            .position(|unbonding| unbonding.deadline == deadline);
+        let paid = unbonding.remove(at.ok_or(missing)?);
+        partner.unbonding = Bounded::new(unbonding).map_err(|_| missing)?;
         self.put_partner(address, &partner);
         self.credit(address, paid.amount)
     }

@@ -5,7 +5,7 @@ use types::hash::{BlockId, ChainId, Hash32, ValidatorId};
 use types::key::PublicKey;
 use types::number::{Amount, Gas, Height, Nonce, ProtocolVersion, Timestamp};
 use types::state_key::StateKey;
-use types::transaction::{SignedTransaction, Transaction, TransactionReceipt};
+use types::transaction::{NativeTransaction, SignedTransaction, Transaction, TransactionReceipt};
 use vm::{BlockError, ChainRecord, ChargeError};
 
 use crate::audit::assert_conserved;
@@ -106,7 +106,8 @@ fn a_transaction_that_cannot_be_charged_makes_the_block_invalid() {
         ChargeError::CannotPay { .. }
     ));
     let mut signed = chain.sign(3, transfer(4, square(1)));
-    signed.signature.0[0] ^= 1;
+    let SignedTransaction::Native(native) = &mut signed;
+    native.signature.0[0] ^= 1;
     assert!(matches!(
         charge_error(&chain, signed),
         ChargeError::Signature(_)
@@ -144,17 +145,12 @@ fn a_weak_key_is_refused_at_its_first_use_in_a_batch_and_alone() {
     transaction.sender = PublicKey(identity);
     let mut signature = [0u8; 64];
     signature[0] = 1;
-    let signed = SignedTransaction {
+    let signed = SignedTransaction::Native(NativeTransaction {
         transaction,
         signature: types::key::Signature(signature),
-    };
-    assert!(
-        signed
-            .transaction
-            .sender
-            .verify(&signed.signed().message, &signed.signature)
-            .is_ok()
-    );
+    });
+    let parts = signed.signed();
+    assert!(parts.key.verify(&parts.message, &parts.signature).is_ok());
     assert!(matches!(
         charge_error(&chain, signed.clone()),
         ChargeError::Signature(_)
@@ -177,7 +173,8 @@ fn signatures_in_a_batch_and_alone_give_one_verdict() {
         .collect();
     let good = chain.block(all.clone());
     assert_eq!(chain.try_execute(&good), alone.try_execute(&good));
-    all[3].signature.0[40] ^= 1;
+    let SignedTransaction::Native(native) = &mut all[3];
+    native.signature.0[40] ^= 1;
     let bad = chain.block(all);
     assert!(matches!(
         chain.try_execute(&bad),
@@ -362,12 +359,12 @@ fn an_unreadable_state_is_a_fault_and_no_verdict() {
         .insert(types::state_key::StateKey::Chain, Some(vec![1, 2, 3]));
     assert!(matches!(
         chain.try_execute(&block),
-        Err(BlockError::Fault(_))
+        Err(BlockError::Abort(_))
     ));
     chain.state.remove(&types::state_key::StateKey::Chain);
     assert!(matches!(
         chain.try_execute(&block),
-        Err(BlockError::Fault(_))
+        Err(BlockError::Abort(_))
     ));
 }
 
@@ -382,7 +379,7 @@ fn a_supply_that_does_not_add_up_is_a_fault() {
     );
     assert!(matches!(
         chain.try_execute(&chain.block(Vec::new())),
-        Err(BlockError::Fault(_))
+        Err(BlockError::Abort(_))
     ));
 }
 

@@ -2,7 +2,7 @@
 
 use types::block::Body;
 use types::number::{Amount, Nonce, Timestamp};
-use types::transaction::{Action, SignedTransaction, SystemTransaction};
+use types::transaction::{JobStep, SignedTransaction, SystemTransaction};
 use vm::{Verified, build};
 
 use crate::fixture::{Chain, Random, key, square, transfer};
@@ -93,10 +93,7 @@ fn ordinary_transactions_leave_a_quarter_of_the_gas() {
         chain.sign_later(
             3,
             later,
-            Action::Acknowledge {
-                job,
-                attempt: types::number::Attempt(0),
-            },
+            JobStep::Acknowledge.of(job, types::number::Attempt(0)),
         )
     });
     let pretenders = verified(&chain, pretenders.collect());
@@ -114,7 +111,7 @@ fn ordinary_transactions_leave_a_quarter_of_the_bytes() {
     let one = chain.sign(3, transfer(4, Amount(1)));
     let bytes = types::codec::encode(&one).len();
     while all.len() * bytes < types::limits::MAX_BODY_BYTES {
-        all.push(one.transaction.clone());
+        all.push(one.transaction().clone());
         all[later].nonce = Nonce(u64::try_from(later).unwrap());
         later += 1;
     }

@@ -2,7 +2,7 @@
 
 use types::hash::JobId;
 use types::number::{Amount, Attempt, Nonce, Timestamp};
-use types::transaction::{Action, Holding, StoredStatement, SystemTransaction};
+use types::transaction::{Action, Holding, JobStep, StoredStatement, SystemTransaction};
 use vm::{
     BlockError, Mempool, MempoolError, MempoolLimits, SystemError, SystemPool, SystemPoolError,
     Verified, Wanted,
@@ -71,7 +71,7 @@ fn a_validator_owes_each_statement_from_its_time_until_it_is_made_or_moot() {
         "a quorum was enough"
     );
     world.holders.clear();
-    let record = world.run_to(&job, "agreed");
+    let record = world.run_to(&job, "storing");
     assert_eq!(due(&world.chain, 3), [results(job, record.attempt)]);
     assert_eq!(
         wanted(&world.chain, &results(job, record.attempt), 3),
@@ -264,10 +264,7 @@ fn parties_to_jobs_get_into_a_pool_that_others_fill() {
         matches!(insert(pretender), Err(MempoolError::Full { .. })),
         "no bonded partner"
     );
-    let nothing = Action::Acknowledge {
-        job: JobId::default(),
-        attempt: Attempt(0),
-    };
+    let nothing = JobStep::Acknowledge.of(JobId::default(), Attempt(0));
     assert!(
         matches!(
             insert(chain.sign(n, nothing)),

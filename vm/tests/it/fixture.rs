@@ -13,7 +13,7 @@ use types::key::{SecretKey, VrfSecretKey};
 use types::number::{Amount, Gas, Height, Nonce, SQUARE, Stake, Timestamp};
 use types::params::Params;
 use types::transaction::{Action, SignedTransaction, SystemTransaction, Transaction};
-use vm::{Account, Beacon, BlockError, Executed, Rules};
+use vm::{Account, Beacon, BlockError, ExecutedBlock, Rules};
 
 /// Accounts that genesis funds.
 pub const FUNDED: u8 = 8;
@@ -27,7 +27,7 @@ pub struct Chain {
     pub rules: Rules,
     pub state: Writes,
     pub tip: Header,
-    pub executed: Option<Executed>,
+    pub executed: Option<ExecutedBlock>,
 }
 
 /// So many SQUARE.
@@ -66,12 +66,13 @@ pub fn validator_keys() -> Vec<(SecretKey, VrfSecretKey)> {
     keys
 }
 
-/// The id of the validator at a position of the committee.
+/// The id of the validator at a position of the committee; beyond it, that of a stranger.
 pub fn validator_id(position: u16) -> ValidatorId {
-    validator_keys()[usize::from(position)]
-        .0
-        .public()
-        .validator_id()
+    validator_keys()
+        .get(usize::from(position))
+        .map_or(ValidatorId(Address([0xee; 20])), |keys| {
+            keys.0.public().validator_id()
+        })
 }
 
 /// The position of a validator in the committee.
@@ -213,12 +214,12 @@ impl Chain {
     }
 
     /// Executes a block without keeping the result.
-    pub fn try_execute(&self, block: &Block) -> Result<Executed, BlockError> {
+    pub fn try_execute(&self, block: &Block) -> Result<ExecutedBlock, BlockError> {
         vm::execute(&self.rules, &self.state, &self.tip, block)
     }
 
     /// Executes a block and makes it the tip.
-    pub fn push(&mut self, block: &Block) -> Executed {
+    pub fn push(&mut self, block: &Block) -> ExecutedBlock {
         let executed = self.try_execute(block).unwrap();
         for (key, value) in &executed.writes {
             match value {
@@ -232,7 +233,7 @@ impl Chain {
     }
 
     /// A block with these transactions, executed.
-    pub fn next(&mut self, transactions: Vec<SignedTransaction>) -> Executed {
+    pub fn next(&mut self, transactions: Vec<SignedTransaction>) -> ExecutedBlock {
         let block = self.block(transactions);
         self.push(&block)
     }

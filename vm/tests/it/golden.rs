@@ -12,8 +12,7 @@ use types::hash::{Address, Domain, Hash32, JobId, ValidatorId};
 use types::number::{Amount, BeaconStep, ChainTime, Epoch, Height};
 use types::state_key::StateKey;
 use types::transaction::Action;
-use vm::compute::live::Draw;
-use vm::compute::{Due, JobsDue};
+use vm::deadlines::{Draw, JobDeadline, JobDeadlines};
 use vm::{Beacon, ChainRecord};
 
 use crate::fixture::{Chain, genesis, square};
@@ -53,7 +52,7 @@ fn records() -> Vec<String> {
         burned: Amount(3),
         liquid: Amount(4),
         urgent: true,
-        due: Some((ChainTime(5), ChainTime(6))),
+        unbondings: Some((ChainTime(5), ChainTime(6))),
         past_snapshots: vec![(Epoch(7), ChainTime(8))],
         last_proposed: BTreeMap::from([(ValidatorId(Address([8; 20])), Height(9))]),
     };
@@ -62,21 +61,21 @@ fn records() -> Vec<String> {
         epoch: Epoch(4),
         since: ChainTime(5),
     };
-    let due = |draw| Due {
+    let entry = |deadline, draw| JobDeadline {
         customer: Address([7; 20]),
-        deadline: ChainTime(1),
+        deadline,
         opened: Height(2),
         draw,
     };
-    let jobs: JobsDue = [
-        (JobId(hash(1)), due(None)),
-        (JobId(hash(2)), due(Some(draw))),
+    let jobs: JobDeadlines = [
+        (JobId(hash(1)), entry(Some(ChainTime(1)), None)),
+        (JobId(hash(2)), entry(None, Some(draw))),
     ]
     .into();
     vec![
         value("beacon", &beacon),
         value("chain", &chain),
-        value("jobs_due", &jobs),
+        value("job_deadlines", &jobs),
     ]
 }
 
@@ -89,7 +88,7 @@ fn queue() -> Vec<String> {
     let entries = chain
         .state
         .iter()
-        .filter(|(key, _)| matches!(key, StateKey::Due(_)));
+        .filter(|(key, _)| matches!(key, StateKey::Unbondings(_)));
     entries
         .map(|(key, value)| line(&format!("{key:?}"), value.as_ref().unwrap()))
         .collect()

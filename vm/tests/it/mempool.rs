@@ -16,7 +16,7 @@ fn insert(
     pool.insert(&chain.rules, &chain.state, chain.tip.height, signed.clone())
 }
 
-fn recheck(pool: &mut Mempool, chain: &Chain, executed: &vm::Executed) {
+fn recheck(pool: &mut Mempool, chain: &Chain, executed: &vm::ExecutedBlock) {
     pool.recheck(
         &chain.rules,
         &chain.state,
@@ -109,7 +109,8 @@ fn what_no_block_could_hold_is_refused_with_its_rule() {
         MempoolError::CannotPay { .. }
     ));
     let mut forged = chain.sign(3, transfer(1, square(1)));
-    forged.signature.0[3] ^= 1;
+    let SignedTransaction::Native(native) = &mut forged;
+    native.signature.0[3] ^= 1;
     assert!(matches!(
         charge(insert(&mut pool, &chain, &forged).unwrap_err()),
         ChargeError::Signature(_)

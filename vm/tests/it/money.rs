@@ -86,7 +86,7 @@ impl Model {
             return Err("unknown_class");
         }
         if profile.capacity == 0 {
-            return Err("no_capacity");
+            return Err("no_place");
         }
         let new = || ModelPartner {
             profile: profile.clone(),
@@ -197,7 +197,7 @@ impl Model {
             let unbonding: Vec<_> = partner
                 .unbonding
                 .iter()
-                .map(|entry| (entry.due.0, entry.amount.0))
+                .map(|entry| (entry.deadline.0, entry.amount.0))
                 .collect();
             assert_eq!(unbonding, expected.unbonding);
         }

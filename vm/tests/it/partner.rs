@@ -1,6 +1,6 @@
 //! Registration, bonds, unbonding, and what counts of them when.
 
-use types::account::PartnerSnapshot;
+use types::account::{BondLock, LockReason, PartnerSnapshot};
 use types::codec::{Text, encode};
 use types::hash::{Hash32, JobId};
 use types::limits::{MAX_ATTRIBUTES, MAX_PAST_SNAPSHOTS, MAX_PROFILE_BYTES, MAX_UNBONDINGS};
@@ -112,7 +112,7 @@ fn bad_profiles_are_refused_each_by_its_rule() {
         failed!("unknown_class")
     );
     assert_eq!(with(&|p| p.vrf_key.0 = [0xff; 32]), failed!("bad_vrf_key"));
-    assert_eq!(with(&|p| p.capacity = 0), failed!("no_capacity"));
+    assert_eq!(with(&|p| p.capacity = 0), failed!("no_place"));
     assert_eq!(
         with(&|p| p.attributes = (0..=MAX_ATTRIBUTES).map(|i| (name(i), name(i))).collect()),
         failed!("too_many_attributes")
@@ -183,10 +183,13 @@ fn an_unbonding_is_paid_after_its_period_without_a_transaction() {
         !chain
             .state
             .keys()
-            .any(|key| matches!(key, StateKey::Due(_))),
+            .any(|key| matches!(key, StateKey::Unbondings(_))),
         "the queue is empty"
     );
-    assert_eq!(vm::ChainRecord::read(&chain.state).unwrap().due, None);
+    assert_eq!(
+        vm::ChainRecord::read(&chain.state).unwrap().unbondings,
+        None
+    );
 }
 
 #[test]
@@ -225,7 +228,13 @@ fn too_many_unbondings_at_once_are_refused() {
 fn what_a_job_locks_cannot_be_unbonded() {
     let mut chain = Chain::new();
     let mut record = partner(&chain, 0);
-    record.locks.insert(JobId(Hash32([1; 32])), square(400));
+    let reason = LockReason::Verifier(JobId(Hash32([1; 32])));
+    let lock = BondLock {
+        amount: square(400),
+        reason,
+        until: None,
+    };
+    record.locks.insert(reason.id(), lock);
     chain
         .state
         .insert(StateKey::Partner(address(0)), Some(encode(&record)));

@@ -4,7 +4,7 @@ use types::codec::{Bounded, Text};
 use types::hash::{Hash32, JobId, TransactionId};
 use types::limits::MAX_BODY_BYTES;
 use types::number::{Amount, Nonce, Timestamp};
-use types::transaction::{Action, SignedTransaction};
+use types::transaction::{Action, JobStep, SignedTransaction};
 use vm::{Mempool, MempoolError, MempoolLimits, Verified, build};
 
 use crate::fixture::{key, square, transfer};
@@ -72,7 +72,7 @@ fn reserved(pool: &Mempool, world: &World) -> Vec<TransactionId> {
 
 #[test]
 fn a_flood_that_pays_more_does_not_keep_parties_from_a_block() {
-    let (world, job) = at("revealed");
+    let (world, job) = at("revealing");
     let (mut pool, duties) = (Mempool::new(MempoolLimits::default()), duties(&world, &job));
     assert!(
         duties.len() >= 3,
@@ -117,7 +117,7 @@ fn a_flood_that_pays_more_does_not_keep_parties_from_a_block() {
 
 #[test]
 fn parties_are_not_evicted_by_fee() {
-    let (world, job) = at("revealed");
+    let (world, job) = at("revealing");
     let (mut pool, duties) = (
         Mempool::new(MempoolLimits {
             bytes: 4 << 20,
@@ -141,7 +141,7 @@ fn parties_are_not_evicted_by_fee() {
 
 #[test]
 fn only_what_the_job_expects_is_reserved_and_once() {
-    let (world, job) = at("revealed");
+    let (world, job) = at("revealing");
     let mut pool = Mempool::new(MempoolLimits::default());
     let record = world.record(&job);
     let (primary, verifiers) = parties(&record.stage);
@@ -163,12 +163,11 @@ fn only_what_the_job_expects_is_reserved_and_once() {
         &world.chain.sign(verifiers[0], opening.clone()),
     )
     .unwrap();
-    let claim = Action::Claim {
-        job,
-        attempt: record.attempt,
+    let commit = JobStep::Commit {
         commitment: Hash32::ZERO,
-    };
-    insert(&mut pool, &world, &world.chain.sign(verifiers[1], claim)).unwrap();
+    }
+    .of(job, record.attempt);
+    insert(&mut pool, &world, &world.chain.sign(verifiers[1], commit)).unwrap();
     assert_eq!(reserved(&pool, &world), []);
     let first = world.chain.sign(primary, opening.clone());
     insert(&mut pool, &world, &first).unwrap();
@@ -199,7 +198,7 @@ fn announcements_are_reserved_for_those_who_are_drawn() {
     let mut world = World::with(|params| params.compute.probation_multiple = 0);
     let job = world.submit(&certain());
     let record = loop {
-        let record = world.run_to(&job, "committed");
+        let record = world.run_to(&job, "announcing");
         let announced = (0..PARTNERS).any(|n| world.announcement(n, &record).is_some());
         if announced {
             break record;
@@ -224,7 +223,7 @@ fn announcements_are_reserved_for_those_who_are_drawn() {
 fn what_came_before_its_stage_gets_its_place_when_the_stage_does_and_loses_it_after() {
     let (mut world, job) = at("verifying");
     let mut later = world.clone();
-    let record = later.run_to(&job, "revealed");
+    let record = later.run_to(&job, "revealing");
     let n = parties(&record.stage).1[0];
     let claimed = later.chain.account(n).nonce;
     let opening = later.chain.sign(n, later.duty(n, &record).unwrap());
@@ -246,7 +245,7 @@ fn what_came_before_its_stage_gets_its_place_when_the_stage_does_and_loses_it_af
         // Everybody but the one whose opening waits does its part.
         let record = world.record(&job);
         let stage = record.stage.name();
-        let others = if stage == "revealed" {
+        let others = if stage == "revealing" {
             vec![(n, transfer(1, Amount(1)))]
         } else {
             Vec::new()
@@ -260,12 +259,12 @@ fn what_came_before_its_stage_gets_its_place_when_the_stage_does_and_loses_it_af
             executed.writes.keys(),
         )
         .unwrap();
-        if stage == "revealed" {
+        if stage == "revealing" {
             break;
         }
     }
     assert!(
-        seen.contains(&("verifying", 0)) && seen.contains(&("revealed", 1)),
+        seen.contains(&("verifying", 0)) && seen.contains(&("revealing", 1)),
         "{seen:?}"
     );
     assert!(pool.is_empty(), "its nonce was used by something else");
@@ -273,7 +272,7 @@ fn what_came_before_its_stage_gets_its_place_when_the_stage_does_and_loses_it_af
 
 #[test]
 fn what_an_undecided_block_holds_takes_no_room_from_others() {
-    let (world, job) = at("revealed");
+    let (world, job) = at("revealing");
     let (mut pool, duties) = (Mempool::new(MempoolLimits::default()), duties(&world, &job));
     for signed in &duties {
         insert(&mut pool, &world, signed).unwrap();
@@ -287,13 +286,13 @@ fn what_an_undecided_block_holds_takes_no_room_from_others() {
 
 #[test]
 fn few_actions_are_tried_in_vain() {
-    let (world, job) = at("revealed");
+    let (world, job) = at("revealing");
     let attempt = world.record(&job).attempt;
     let mut rules = world.chain.rules.clone();
     let failing = |n: u8, later| {
         world
             .chain
-            .sign_later(n, later, Action::Acknowledge { job, attempt })
+            .sign_later(n, later, JobStep::Acknowledge.of(job, attempt))
     };
     let paying: Vec<_> = (0..8)
         .map(|later| world.chain.sign_later(6, later, transfer(7, Amount(1))))
@@ -305,7 +304,7 @@ fn few_actions_are_tried_in_vain() {
     // Each of the first nonce, so that none depends on another.
     let vain: Vec<_> = (0..40u64)
         .map(|at| {
-            let mut transaction = failing(u8::try_from(at % 6).unwrap(), 0).transaction;
+            let mut transaction = failing(u8::try_from(at % 6).unwrap(), 0).into_transaction();
             transaction.valid_until.0 += at;
             verified(&transaction.sign(&key(u8::try_from(at % 6).unwrap())))
         })

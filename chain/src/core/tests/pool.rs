@@ -65,7 +65,8 @@ fn a_transaction_is_passed_on_once_and_not_back() {
 fn what_is_not_valid_is_not_passed_on() {
     let mut host = Host::of(4);
     let mut forged = transfer(&host.genesis, 0);
-    forged.signature.0[3] ^= 1;
+    let types::transaction::SignedTransaction::Native(native) = &mut forged;
+    native.signature.0[3] ^= 1;
     host.step(from(2, vec![forged.clone()]));
     host.submit(forged);
     assert_eq!(transactions(&host.seen), []);

@@ -1,6 +1,7 @@
 //! Nonces, retries and expiry.
 
 use types::hash::Hash32;
+use types::transaction::JobStep;
 
 use super::*;
 
@@ -9,10 +10,7 @@ const JOB: JobId = JobId(Hash32([1; 32]));
 fn wanted(purposes: &[Purpose]) -> BTreeMap<Purpose, Action> {
     let action = |purpose: &Purpose| match purpose {
         Purpose::Bond => Action::Bond { amount: Amount(1) },
-        _ => Action::Acknowledge {
-            job: JOB,
-            attempt: Attempt(0),
-        },
+        _ => JobStep::Acknowledge.of(JOB, Attempt(0)),
     };
     purposes
         .iter()
@@ -39,7 +37,7 @@ fn nonces(sending: &Sending) -> Vec<u64> {
     sending
         .transactions
         .iter()
-        .map(|signed| signed.transaction.nonce.0)
+        .map(|signed| signed.transaction().nonce.0)
         .collect()
 }
 
@@ -86,7 +84,7 @@ fn a_used_nonce_with_an_open_purpose_is_tried_again_after_a_growing_pause() {
     for _ in 0..500 {
         let sending = reconcile(&mut outbox, nonce, height, &[COMMIT]);
         for signed in sending.transactions {
-            assert_eq!(signed.transaction.nonce, Nonce(nonce));
+            assert_eq!(signed.transaction().nonce, Nonce(nonce));
             sent.push(height);
             nonce += 1;
         }
@@ -144,7 +142,7 @@ fn an_expired_transaction_takes_those_after_it_along() {
         outbox
             .pending()
             .iter()
-            .all(|pending| pending.transaction.transaction.valid_until > Height(late))
+            .all(|pending| pending.transaction.transaction().valid_until > Height(late))
     );
 }
 

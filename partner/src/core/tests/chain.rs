@@ -3,30 +3,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use types::account::{Account, EpochPartner, Partner, PartnerSnapshot, is_drawn};
-use types::attestation::{
-    CommitmentContext, commitment, drawn_tasks, drawn_tasks_seed, leaves_hash, sortition_input,
-};
+use types::account::{Account, EpochPartner, Partner, PartnerSnapshot};
+use types::attestation::{CommitmentContext, Opening, commitment, leaves_hash};
 use types::codec::{Bounded, Text};
 use types::hash::{Address, BlobId, ChainId, Hash32, JobId};
 use types::job::{
-    CLASS_WASM_V1, Constraints, Escrow, JobRecord, JobSpec, PartnerProfile, Policy, Primary,
-    PrimaryCommitment, PrimaryOpening, Stage, TaskLimits, Verification, Verifier, VerifierOpening,
-    Workload,
+    Announcing, Assigned, CLASS_WASM_V1, Constraints, Escrow, JobRecord, JobSpec, Parties,
+    PartnerProfile, Policy, Primary, PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing,
+    TaskLimits, Verification, Verifier, VerifierOpening, Verifying, Workload,
 };
 use types::key::{SecretKey, VrfSecretKey};
-use types::number::{
-    Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Fuel, Height, Nonce, TaskIndex,
-};
+use types::number::{Amount, Attempt, Epoch, Fixed64, Fuel, Height, Nonce, TaskIndex};
 use types::params::Params;
-use types::transaction::{Action, SignedTransaction};
+use types::sortition::Sortition;
+use types::transaction::{Action, JobStep, SignedTransaction};
 
 use super::super::{PartnerIdentity, PartnerSettings, ProvenState};
 
 pub const CHAIN: ChainId = ChainId(Hash32([7; 32]));
 pub const JOB: JobId = JobId(Hash32([8; 32]));
 pub const TASKS: u32 = 5;
-const NEVER: ChainTime = ChainTime(u64::MAX);
 
 pub fn identity(n: u8) -> PartnerIdentity {
     let vrf = VrfSecretKey::from_bytes(&[n & 0x0f; 32].map(|byte| byte & 0x0f)).unwrap();
@@ -131,17 +127,17 @@ pub fn record(stage: Stage) -> JobRecord {
         unrunnable_reports: Vec::new(),
         excluded: Vec::new(),
         stage,
+        deadline: None,
         burned: Amount::ZERO,
         history: Vec::new(),
     }
 }
 
 pub fn assigned(n: u8, acknowledged: bool) -> Stage {
-    Stage::Assigned {
+    Stage::Assigned(Assigned {
         primary: primary(n),
         acknowledged,
-        deadline: NEVER,
-    }
+    })
 }
 
 pub fn partner(n: u8) -> Partner {
@@ -150,7 +146,6 @@ pub fn partner(n: u8) -> Partner {
         bond: Amount(1_000),
         locks: BTreeMap::new(),
         unbonding: Bounded::default(),
-        running: 0,
         verified_value: Amount::ZERO,
     }
 }
@@ -221,8 +216,8 @@ impl FakeChain {
     pub fn submit(&mut self, transaction: SignedTransaction) {
         transaction.verify().unwrap();
         let key = (
-            transaction.transaction.sender.address(),
-            transaction.transaction.nonce,
+            transaction.transaction().sender.address(),
+            transaction.transaction().nonce,
         );
         self.mempool.entry(key).or_insert(transaction);
     }
@@ -232,192 +227,139 @@ impl FakeChain {
         self.height = self.height.next();
         for ((sender, nonce), signed) in std::mem::take(&mut self.mempool) {
             let next = self.nonces.entry(sender).or_default();
-            if nonce < *next || signed.transaction.valid_until < self.height {
+            if nonce < *next || signed.transaction().valid_until < self.height {
                 continue;
             }
             assert_eq!(nonce, *next, "a gap in the nonces of {sender}");
             *next = nonce.next();
-            self.apply(sender, &signed.transaction.action);
+            self.apply(sender, &signed.transaction().action);
         }
         self.end_block();
     }
 
     fn apply(&mut self, sender: Address, action: &Action) {
-        match (action, &mut self.record.stage) {
-            (Action::Acknowledge { .. }, Stage::Assigned { acknowledged, .. }) => {
-                *acknowledged = true
-            }
-            (
-                Action::Commit { commitment, .. },
-                Stage::Assigned {
-                    primary,
-                    acknowledged: true,
-                    ..
-                },
-            ) => {
-                assert_eq!(sender, primary.partner);
-                let primary = primary.clone();
-                let committed = PrimaryCommitment {
-                    commitment: *commitment,
-                    height: self.height,
-                    draw: BeaconStep(7),
-                    beacon: Some(Hash32([5; 32])),
-                };
+        let Action::Job(action) = action else {
+            panic!("{action:?} is not for the job")
+        };
+        let record = self.record.clone();
+        match (&action.step, &mut self.record.stage) {
+            (JobStep::Acknowledge, Stage::Assigned(assigned)) => assigned.acknowledged = true,
+            (JobStep::Commit { commitment }, Stage::Assigned(assigned)) => {
+                assert!(assigned.acknowledged);
+                assert_eq!(sender, assigned.primary.partner);
                 self.announce_until = self.height.saturating_add(12);
-                self.record.stage = Stage::Announcing {
-                    primary,
-                    committed,
-                    verifiers: Vec::new(),
-                    deadline: NEVER,
-                };
+                self.record.stage = Stage::Announcing(Announcing {
+                    parties: Parties {
+                        primary: assigned.primary,
+                        commitment: *commitment,
+                        verifiers: Vec::new(),
+                    },
+                    epoch: Epoch(1),
+                    beacon: SortitionBeacon::Known {
+                        value: Hash32([5; 32]),
+                    },
+                });
             }
-            (
-                Action::Announce { proof, .. },
-                Stage::Announcing {
-                    primary,
-                    committed,
-                    verifiers,
-                    ..
-                },
-            ) => {
-                let n = (1..=self.partners).find(|n| address(*n) == sender).unwrap();
-                let (seal, beacon) = (committed.commitment, committed.beacon.unwrap());
-                let input = sortition_input(CHAIN, JOB, Attempt(0), &sender, &seal, &beacon);
-                let output = identity(n).vrf.public().verify(&input, proof).unwrap();
-                let class_bond =
-                    snapshot(self.partners).class_bond(CLASS_WASM_V1, &primary.partner);
-                assert!(is_drawn(
-                    &output,
-                    self.record.policy.expected_verifiers,
-                    Amount(1_000),
-                    class_bond
-                ));
-                let tasks = drawn_tasks(
-                    &drawn_tasks_seed(&output),
-                    TASKS,
-                    self.record.policy.tasks_per_verifier,
-                );
+            (JobStep::Announce { proof }, Stage::Announcing(announcing)) => {
+                let snapshot = snapshot(self.partners);
+                let sortition = Sortition::new(CHAIN, &record, announcing, &snapshot).unwrap();
+                let tasks = sortition.check(&sender, proof).unwrap();
+                let verifiers = &mut announcing.parties.verifiers;
                 assert!(
                     verifiers.iter().all(|verifier| verifier.partner != sender),
                     "announced twice"
                 );
-                let verifier = Verifier {
+                verifiers.push(Verifier {
                     partner: sender,
                     appointed: false,
                     tasks,
                     bond: Amount(50),
                     commitment: None,
-                    opened: None,
-                };
-                verifiers.push(verifier);
+                    opening: None,
+                });
             }
-            (Action::Claim { commitment, .. }, Stage::Verifying { verifiers, .. }) => {
-                let verifier = verifiers
-                    .iter_mut()
-                    .find(|verifier| verifier.partner == sender)
-                    .unwrap();
-                assert_eq!(
-                    verifier.commitment.replace(*commitment),
-                    None,
-                    "claimed twice"
-                );
+            (JobStep::Commit { commitment }, Stage::Verifying(verifying)) => {
+                let verifier = own(&mut verifying.parties, &sender);
+                let before = verifier.commitment.replace(*commitment);
+                assert_eq!(before, None, "committed twice");
             }
-            (
-                Action::Reveal { opening, .. },
-                Stage::Revealing {
-                    primary,
-                    committed,
-                    opened,
-                    verifiers,
-                    ..
-                },
-            ) => {
-                let context = CommitmentContext {
-                    chain: CHAIN,
-                    job: JOB,
-                    attempt: Attempt(0),
-                    partner: sender,
-                };
-                let own = commitment(&context, &opening.root, &opening.salt);
-                if sender == primary.partner {
-                    assert_eq!(own, committed.commitment, "opens another commitment");
-                    let all: BTreeSet<_> = verifiers
-                        .iter()
-                        .flat_map(|verifier| verifier.tasks.clone())
-                        .collect();
-                    let all: Vec<_> = all.into_iter().collect();
-                    let claimed: Vec<_> = (0..TASKS).map(TaskIndex).collect();
-                    assert!(opening.is_consistent(&claimed, &all));
-                    let (root, salt, leaves) = (opening.root, opening.salt, opening.leaves.clone());
-                    *opened = Some(PrimaryOpening {
-                        root,
-                        salt,
-                        leaves,
-                        outcomes: opening.outcomes,
-                    });
-                } else {
-                    let verifier = verifiers
-                        .iter_mut()
-                        .find(|verifier| verifier.partner == sender)
-                        .unwrap();
-                    assert_eq!(Some(own), verifier.commitment, "opens another commitment");
-                    assert!(opening.is_consistent(&verifier.tasks, &verifier.tasks));
-                    let (root, salt, leaves) =
-                        (opening.root, opening.salt, leaves_hash(&opening.leaves));
-                    verifier.opened = Some(VerifierOpening { root, salt, leaves });
-                }
+            (JobStep::Reveal { opening }, Stage::Revealing(revealing)) => {
+                reveal(revealing, sender, opening);
             }
-            (action, stage) => panic!("{action:?} in {}", stage.name()),
+            (step, stage) => panic!("{step:?} in {}", stage.name()),
         }
     }
 
     fn end_block(&mut self) {
         self.record.stage = match self.record.stage.clone() {
-            Stage::Announcing {
-                primary,
-                committed,
-                verifiers,
+            Stage::Announcing(announcing) if self.height >= self.announce_until => {
+                Stage::Verifying(Verifying {
+                    parties: announcing.parties,
+                    round: 0,
+                    needed: 0,
+                })
+            }
+            Stage::Verifying(Verifying { parties, .. })
+                if parties.verifiers.iter().all(|v| v.commitment.is_some()) =>
+            {
+                Stage::Revealing(Revealing {
+                    parties,
+                    opening: None,
+                    unverified: false,
+                })
+            }
+            Stage::Revealing(Revealing {
+                parties,
+                opening: Some(opening),
                 ..
-            } if self.height >= self.announce_until => Stage::Verifying {
-                primary,
-                committed,
-                verifiers,
-                round: 0,
-                needed: 0,
-                deadline: NEVER,
-            },
-            Stage::Verifying {
-                primary,
-                committed,
-                verifiers,
-                ..
-            } if verifiers.iter().all(|v| v.commitment.is_some()) => Stage::Revealing {
-                primary,
-                committed,
-                opened: None,
-                verifiers,
-                unverified: false,
-                deadline: NEVER,
-            },
-            Stage::Revealing {
-                primary,
-                committed,
-                opened: Some(opened),
-                verifiers,
-                ..
-            } if verifiers.iter().all(|v| v.opened.is_some()) => Stage::Storing {
-                primary,
-                committed,
-                opened,
-                verifiers,
-                stored: std::collections::BTreeSet::new(),
-                deadline: NEVER,
-            },
-            Stage::Storing { .. } if self.uploaded => {
+            }) if parties.verifiers.iter().all(|v| v.opening.is_some()) => {
+                Stage::Storing(Storing {
+                    parties,
+                    opening,
+                    stored: std::collections::BTreeSet::new(),
+                })
+            }
+            Stage::Storing(_) if self.uploaded => {
                 self.settled = true;
                 Stage::Settled
             }
             other => other,
         };
+    }
+}
+
+fn own<'a>(parties: &'a mut Parties, partner: &Address) -> &'a mut Verifier {
+    let mut verifiers = parties.verifiers.iter_mut();
+    verifiers
+        .find(|verifier| verifier.partner == *partner)
+        .unwrap()
+}
+
+fn reveal(revealing: &mut Revealing, sender: Address, opening: &Opening) {
+    let context = CommitmentContext {
+        chain: CHAIN,
+        job: JOB,
+        attempt: Attempt(0),
+        partner: sender,
+    };
+    let shown = commitment(&context, &opening.root, &opening.salt);
+    let (root, salt) = (opening.root, opening.salt);
+    let parties = &mut revealing.parties;
+    if sender == parties.primary.partner {
+        assert_eq!(shown, parties.commitment, "another commitment");
+        let all: Vec<_> = (0..TASKS).map(TaskIndex).collect();
+        assert!(opening.is_consistent(&all, &parties.drawn_tasks()));
+        revealing.opening = Some(PrimaryOpening {
+            root,
+            salt,
+            leaves: opening.leaves.clone(),
+            outcomes: opening.outcomes.unwrap(),
+        });
+    } else {
+        let verifier = own(parties, &sender);
+        assert_eq!(Some(shown), verifier.commitment, "another commitment");
+        assert!(opening.is_consistent(&verifier.tasks, &verifier.tasks));
+        let leaves = leaves_hash(&opening.leaves);
+        verifier.opening = Some(VerifierOpening { root, salt, leaves });
     }
 }

@@ -7,7 +7,7 @@ use types::attestation::{Exit, Outcome};
 use types::codec::Bounded;
 use types::hash::{BlobId, Hash32};
 use types::number::{Fuel, Height};
-use types::transaction::{Action, SignedTransaction};
+use types::transaction::{Action, JobStep, SignedTransaction};
 
 use super::super::outbox::TransactionOutbox;
 use super::super::{Core, Effect, Event, ExecutionResult, Note, TaskExecution};
@@ -164,8 +164,8 @@ fn run(victim: u8, delay: u64, crash_before: Option<usize>) -> usize {
         );
         let mut seals = Vec::new();
         for signed in &daemon.sent {
-            if let Action::Commit { commitment, .. } | Action::Claim { commitment, .. } =
-                &signed.transaction.action
+            if let Action::Job(action) = &signed.transaction().action
+                && let JobStep::Commit { commitment } = &action.step
             {
                 seals.push(*commitment);
             }

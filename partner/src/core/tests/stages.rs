@@ -1,9 +1,10 @@
 //! One stage at a time: what is wanted, and what is left alone.
 
+use types::account::{BondLock, LockReason};
 use types::hash::{Hash32, JobId};
-use types::job::{PrimaryCommitment, Stage, Verifier};
-use types::number::{Amount, Attempt, BeaconStep, ChainTime, Fixed64, Fuel, Height, TaskIndex};
-use types::transaction::Action;
+use types::job::{Announcing, Parties, SortitionBeacon, Stage, Storing, Verifier};
+use types::number::{Amount, Attempt, Epoch, Fixed64, Fuel, Height, TaskIndex};
+use types::transaction::{Action, JobStep};
 
 use super::super::outbox::TransactionOutbox;
 use super::super::{
@@ -30,7 +31,7 @@ fn actions(effects: &[Effect]) -> Vec<&Action> {
     effects
         .iter()
         .filter_map(|effect| match effect {
-            Effect::Send(signed) => Some(&signed.transaction.action),
+            Effect::Send(signed) => Some(&signed.transaction().action),
             _ => None,
         })
         .collect()
@@ -55,19 +56,33 @@ fn assignment(role: AssignmentRole) -> Assignment {
 }
 
 fn committed(by: u8, verifiers: Vec<Verifier>) -> Stage {
-    let beacon = Some(Hash32([2; 32]));
-    let committed = PrimaryCommitment {
-        commitment: Hash32([1; 32]),
-        height: Height(3),
-        draw: BeaconStep(5),
-        beacon,
-    };
-    Stage::Announcing {
-        primary: primary(by),
-        committed,
-        verifiers,
-        deadline: ChainTime(9),
+    Stage::Announcing(announcing(by, verifiers))
+}
+
+fn announcing(by: u8, verifiers: Vec<Verifier>) -> Announcing {
+    Announcing {
+        parties: Parties {
+            primary: primary(by),
+            commitment: Hash32([1; 32]),
+            verifiers,
+        },
+        epoch: Epoch(1),
+        beacon: SortitionBeacon::Known {
+            value: Hash32([2; 32]),
+        },
     }
+}
+
+/// The step that an action takes in a job.
+fn step(action: &Action) -> Option<&JobStep> {
+    match action {
+        Action::Job(action) => Some(&action.step),
+        _ => None,
+    }
+}
+
+fn steps<'a>(effects: &'a [Effect]) -> Vec<&'a JobStep> {
+    actions(effects).into_iter().filter_map(step).collect()
 }
 
 fn verifier(n: u8) -> Verifier {
@@ -77,7 +92,7 @@ fn verifier(n: u8) -> Verifier {
         tasks: vec![TaskIndex(1), TaskIndex(3)],
         bond: Amount(50),
         commitment: None,
-        opened: None,
+        opening: None,
     }
 }
 
@@ -147,10 +162,7 @@ fn an_account_that_runs_dry_is_told_of_long_before() {
 fn a_primary_acknowledges_and_runs_all_tasks_at_once() {
     let mut core = core(1);
     let effects = see(&mut core, proven(1, 1, 5, record(assigned(1, false))));
-    assert!(matches!(
-        actions(&effects)[..],
-        [Action::Acknowledge { .. }]
-    ));
+    assert!(matches!(steps(&effects)[..], [JobStep::Acknowledge]));
     assert_eq!(
         executions(&effects),
         [(assignment(AssignmentRole::Primary), 5)]
@@ -178,11 +190,7 @@ fn beyond_its_capacity_it_declines() {
     let effects = see(&mut core, busy);
     assert_eq!(
         actions(&effects),
-        [&Action::Decline {
-            job: second.id,
-            attempt: Attempt(0),
-            unrunnable: false
-        }]
+        [&JobStep::Decline { unrunnable: false }.of(second.id, Attempt(0))]
     );
     assert_eq!(
         executions(&effects),
@@ -236,13 +244,7 @@ fn tasks_that_never_give_a_result_are_reported() {
         &causes,
     );
     assert!(
-        matches!(
-            actions(&effects)[..],
-            [Action::Decline {
-                unrunnable: true,
-                ..
-            }]
-        ),
+        matches!(steps(&effects)[..], [JobStep::Decline { unrunnable: true }]),
         "{effects:?}"
     );
 }
@@ -261,11 +263,8 @@ fn a_machine_that_lacks_something_says_nothing_of_the_job() {
         );
         assert!(
             matches!(
-                actions(&effects)[..],
-                [Action::Decline {
-                    unrunnable: false,
-                    ..
-                }]
+                steps(&effects)[..],
+                [JobStep::Decline { unrunnable: false }]
             ),
             "{effects:?}"
         );
@@ -284,11 +283,8 @@ fn a_machine_that_lacks_something_says_nothing_of_the_job() {
     );
     assert!(
         matches!(
-            actions(&effects)[..],
-            [Action::Decline {
-                unrunnable: false,
-                ..
-            }]
+            steps(&effects)[..],
+            [JobStep::Decline { unrunnable: false }]
         ),
         "{effects:?}"
     );
@@ -319,11 +315,8 @@ fn what_it_would_kill_too_early_it_does_not_take() {
     assert_eq!(executions(&effects), []);
     assert!(
         matches!(
-            actions(&effects)[..],
-            [Action::Decline {
-                unrunnable: false,
-                ..
-            }]
+            steps(&effects)[..],
+            [JobStep::Decline { unrunnable: false }]
         ),
         "{effects:?}"
     );
@@ -369,7 +362,7 @@ fn view_of(height: u64, jobs: Vec<(u8, Stage)>) -> ProvenState {
 fn it_binds_itself_to_no_more_seats_than_it_has_slots() {
     let announced = |effects: &[Effect]| {
         let job = |action: &&Action| match action {
-            Action::Announce { job, .. } => Some(job.0.0[0]),
+            Action::Job(action) if action.step.name() == "announce" => Some(action.job.0.0[0]),
             _ => None,
         };
         actions(effects).iter().filter_map(job).collect::<Vec<_>>()
@@ -432,31 +425,17 @@ fn each_offer_of_the_results_begins_elsewhere() {
     let mut core = core(1);
     see(&mut core, proven(1, 1, 5, record(assigned(1, true))));
     core.step(executed(1));
-    let Stage::Announcing {
-        primary,
-        committed,
-        verifiers,
-        deadline,
-    } = committed(1, Vec::new())
-    else {
-        panic!("made above")
-    };
-    let leaves = types::codec::Bounded::default();
-    let opened = types::job::PrimaryOpening {
+    let opening = types::job::PrimaryOpening {
         root: Hash32::ZERO,
         salt: Hash32::ZERO,
-        leaves,
-        outcomes: None,
+        leaves: types::codec::Bounded::default(),
+        outcomes: types::hash::BlobId::of(b"list"),
     };
-    let stored = std::collections::BTreeSet::new();
-    let agreed = Stage::Storing {
-        primary,
-        committed,
-        opened,
-        verifiers,
-        stored,
-        deadline,
-    };
+    let agreed = Stage::Storing(Storing {
+        parties: announcing(1, Vec::new()).parties,
+        opening,
+        stored: std::collections::BTreeSet::new(),
+    });
     let offers = |core: &mut Core, height| {
         let offer = |effect: &Effect| match effect {
             Effect::Upload { offer, .. } => Some(*offer),
@@ -490,7 +469,7 @@ fn each_offer_of_the_results_begins_elsewhere() {
 fn a_drawn_partner_announces_and_runs_once_it_is_bound() {
     let mut core = core(2);
     let effects = see(&mut core, proven(2, 3, 5, record(committed(1, Vec::new()))));
-    assert!(matches!(actions(&effects)[..], [Action::Announce { .. }]));
+    assert!(matches!(steps(&effects)[..], [JobStep::Announce { .. }]));
     assert!(executions(&effects).is_empty(), "not bound yet");
     let effects = see(
         &mut core,
@@ -509,12 +488,14 @@ fn who_is_not_drawn_or_cannot_lock_the_bond_stays_away() {
     assert_eq!(see(&mut core(2), proven(2, 3, 5, undrawn)), []);
 
     let mut locked = proven(2, 3, 5, record(committed(1, Vec::new())));
-    locked
-        .partner
-        .as_mut()
-        .unwrap()
-        .locks
-        .insert(JobId(Hash32([4; 32])), Amount(951));
+    let reason = LockReason::Verifier(JobId(Hash32([4; 32])));
+    let lock = BondLock {
+        amount: Amount(951),
+        reason,
+        until: None,
+    };
+    let partner = locked.partner.as_mut().unwrap();
+    partner.locks.insert(reason.id(), lock);
     assert_eq!(see(&mut core(2), locked), []);
 
     let mut unknown_epoch = proven(2, 3, 5, record(committed(1, Vec::new())));
@@ -614,7 +595,7 @@ fn nothing_is_committed_before_the_chain_has_the_acknowledgement() {
     assert!(actions(&effects).is_empty(), "{effects:?}");
     let effects = see(&mut core, proven(1, 1, 6, record(assigned(1, true))));
     assert!(
-        matches!(actions(&effects)[..], [Action::Commit { .. }]),
+        matches!(steps(&effects)[..], [JobStep::Commit { .. }]),
         "{effects:?}"
     );
 }

@@ -3,13 +3,17 @@
 //!
 //! It serves one request per connection, which is all that the tests need of HTTP.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use types::codec::decode;
+use types::hash::JobId;
 use types::limits::MAX_TRANSACTION_BYTES;
-use types::transaction::{Action, SignedTransaction};
+use types::number::Attempt;
+use types::transaction::{Action, JobStep, SignedTransaction};
 
 /// Maximum length of a request's head, in bytes.
 const MAX_HEAD_BYTES: u64 = 64 << 10;
@@ -25,11 +29,34 @@ pub enum Withheld {
     Openings,
 }
 
-impl Withheld {
-    fn holds(self, action: &Action) -> bool {
-        match self {
-            Self::VerifierCommitments => matches!(action, Action::Claim { .. }),
-            Self::Openings => matches!(action, Action::Reveal { .. }),
+/// Decides which transactions of the partner behind it a proxy withholds.
+#[derive(Debug)]
+struct Filter {
+    withheld: Withheld,
+    /// The attempts that the partner acknowledged as primary: its commitments to them are not a verifier's.
+    primary_of: Mutex<BTreeSet<(JobId, Attempt)>>,
+}
+
+impl Filter {
+    fn holds(&self, action: &Action) -> bool {
+        let Action::Job(action) = action else {
+            return false;
+        };
+        let attempt = (action.job, action.attempt);
+        let mut primary_of = self
+            .primary_of
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match (&action.step, self.withheld) {
+            (JobStep::Acknowledge, _) => {
+                primary_of.insert(attempt);
+                false
+            }
+            (JobStep::Commit { .. }, Withheld::VerifierCommitments) => {
+                !primary_of.contains(&attempt)
+            }
+            (JobStep::Reveal { .. }, Withheld::Openings) => true,
+            _ => false,
         }
     }
 }
@@ -42,12 +69,16 @@ pub fn start(endpoint: &str, withheld: Withheld) -> Result<String> {
         .to_owned();
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("http://{}", listener.local_addr()?);
+    let filter = Arc::new(Filter {
+        withheld,
+        primary_of: Mutex::default(),
+    });
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
-            let address = address.clone();
+            let (address, filter) = (address.clone(), Arc::clone(&filter));
             std::thread::spawn(move || {
                 // Whatever goes wrong, the partner sees a broken connection and asks again.
-                if let Err(error) = serve(&client, &address, withheld) {
+                if let Err(error) = serve(&client, &address, &filter) {
                     tracing::debug!(%error, "a request was not passed on");
                 }
                 let _ = client.shutdown(Shutdown::Both);
@@ -57,11 +88,11 @@ pub fn start(endpoint: &str, withheld: Withheld) -> Result<String> {
     Ok(url)
 }
 
-fn serve(mut client: &TcpStream, address: &str, withheld: Withheld) -> io::Result<()> {
+fn serve(mut client: &TcpStream, address: &str, filter: &Filter) -> io::Result<()> {
     let (head, body) = read_request(client)?;
     if head.starts_with("POST /v1/transactions ")
         && let Ok(signed) = decode::<SignedTransaction>(&body, MAX_TRANSACTION_BYTES)
-        && withheld.holds(&signed.transaction.action)
+        && filter.holds(&signed.transaction().action)
     {
         tracing::warn!(id = %signed.id(), "withheld");
         let refusal = "HTTP/1.1 409 Conflict\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";

@@ -147,12 +147,12 @@ fn a_task_needs_the_fuel_of_its_module_and_inputs() {
 }
 
 #[test]
-fn seats_are_for_the_tail_of_the_draw_and_for_replacements() {
-    assert_eq!(seats(&policy(0, 0)), 6);
-    assert_eq!(seats(&policy(ONE, 0)), 9);
-    assert_eq!(seats(&policy(ONE + 1, 2)), 12);
-    assert_eq!(seats(&policy(8 * ONE, 12)), MAX_VERIFIERS);
-    assert_eq!(seats(&policy(u128::MAX, u16::MAX)), MAX_VERIFIERS);
+fn verifiers_are_bounded_for_the_tail_of_the_draw_and_for_replacements() {
+    assert_eq!(max_verifiers(&policy(0, 0)), 6);
+    assert_eq!(max_verifiers(&policy(ONE, 0)), 9);
+    assert_eq!(max_verifiers(&policy(ONE + 1, 2)), 12);
+    assert_eq!(max_verifiers(&policy(8 * ONE, 12)), MAX_VERIFIERS);
+    assert_eq!(max_verifiers(&policy(u128::MAX, u16::MAX)), MAX_VERIFIERS);
 }
 
 #[test]

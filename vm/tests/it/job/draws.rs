@@ -1,7 +1,7 @@
 //! What a draw depends on, and how much of all that is due one block does.
 
 use types::hash::JobId;
-use types::job::{FailureReason, Stage};
+use types::job::{Failed, FailureReason, Pending, Stage};
 use types::limits::MAX_MOVED_PER_BLOCK;
 use types::number::{Amount, Attempt};
 use types::transaction::Action;
@@ -17,11 +17,7 @@ fn proven() -> World {
 /// Steps until the next block ends the beacon step that draws for the job.
 fn to_the_eve_of_the_draw(world: &mut World, job: &JobId) {
     loop {
-        let draw = match world.record(job).stage {
-            Stage::Pending { draw, .. } => draw,
-            Stage::Appointing { draw, .. } => Some(draw),
-            _ => None,
-        };
+        let draw = world.record(job).stage.draw();
         if draw
             .is_some_and(|draw| vm::Beacon::read(&world.chain.state).unwrap().step.next() >= draw)
         {
@@ -83,12 +79,12 @@ fn who_takes_itself_out_when_the_beacon_is_known_does_not_change_who_else_is_dra
 }
 
 #[test]
-fn fill_ups_follow_an_order_that_the_block_of_the_draw_cannot_change() {
+fn appointments_follow_an_order_that_the_block_of_the_draw_cannot_change() {
     let mut world = proven();
     (0..PARTNERS).for_each(|n| world.depart(n, Conduct::NeverAnnounces));
     for _ in 0..4 {
         let job = world.submit(&demanding(2));
-        world.run_to(&job, "announced");
+        world.run_to(&job, "appointing");
         to_the_eve_of_the_draw(&mut world, &job);
         let (primary, verifiers) = parties(&drawn(&world, &job, &[]));
         for n in (0..PARTNERS).filter(|n| primary != Some(*n) && !verifiers.contains(n)) {
@@ -105,7 +101,7 @@ fn fill_ups_follow_an_order_that_the_block_of_the_draw_cannot_change() {
 }
 
 #[test]
-fn a_draw_weighs_what_counted_when_it_was_fixed() {
+fn a_draw_sees_the_snapshot_of_the_epoch_in_which_it_was_fixed() {
     let mut world = World::with(|params| {
         params.compute.probation_multiple = 0;
         params.epoch_length = 6;
@@ -127,7 +123,7 @@ fn a_draw_weighs_what_counted_when_it_was_fixed() {
     let fixed = epoch(&world);
     assert!(matches!(
         world.record(&job).stage,
-        Stage::Pending { draw: Some(_), .. }
+        Stage::Pending(Pending { draw: Some(_), .. })
     ));
     to_the_eve_of_the_draw(&mut world, &job);
     world.step(&[], 500);
@@ -142,7 +138,7 @@ fn a_partner_has_no_more_verifications_loaded_on_it_than_it_has_places() {
         params.compute.verifications_per_place = 1;
         params.compute.execute_window_ms = 600_000;
     });
-    (0..PARTNERS).for_each(|n| world.depart(n, Conduct::NeverCommitsCheck));
+    (0..PARTNERS).for_each(|n| world.depart(n, Conduct::NeverChecks));
     (0..PARTNERS).for_each(|n| world.depart(n, Conduct::NeverAnnounces));
     // Two places each: twelve verifications, while three jobs ask for five each.
     let jobs: Vec<_> = (0..3).map(|_| world.submit(&demanding(5))).collect();
@@ -159,7 +155,7 @@ fn a_partner_has_no_more_verifications_loaded_on_it_than_it_has_places() {
 }
 
 #[test]
-fn a_block_moves_a_bounded_number_of_jobs_and_those_first_that_are_due_the_longest() {
+fn a_block_moves_a_bounded_number_of_jobs_and_those_first_that_are_ready_the_longest() {
     let mut world = World::with(|params| params.block_gas_limit = 1 << 30);
     world.holders = Vec::new();
     let first = world.submit(&spec());
@@ -173,7 +169,7 @@ fn a_block_moves_a_bounded_number_of_jobs_and_those_first_that_are_due_the_longe
         .collect();
     let mut jobs: Vec<_> = signed
         .iter()
-        .map(|signed| signed.transaction.job_id())
+        .map(|signed| signed.transaction().job_id())
         .collect();
     let executed = world.chain.next(signed);
     assert!(
@@ -203,9 +199,9 @@ fn a_block_moves_a_bounded_number_of_jobs_and_those_first_that_are_due_the_longe
     for job in &jobs {
         assert_eq!(
             world.record(job).stage,
-            Stage::Failed {
+            Stage::Failed(Failed {
                 reason: FailureReason::NoInputs
-            }
+            })
         );
     }
 }

@@ -2,9 +2,9 @@
 
 use types::account::Partner;
 use types::hash::JobId;
-use types::job::{FailureReason, JobRecord, Stage};
+use types::job::{Failed, FailureReason, JobRecord, Pending, Revealing, Stage};
 use types::number::{Amount, Attempt, ChainTime};
-use types::transaction::{Action, Holding};
+use types::transaction::{Action, Holding, JobStep};
 use vm::compute::penalty::{Breach, penalty};
 use vm::{ChainRecord, query};
 
@@ -19,6 +19,10 @@ fn proven() -> World {
 
 fn now(world: &World) -> ChainTime {
     ChainRecord::read(&world.chain.state).unwrap().chain_time
+}
+
+fn deadline(world: &World, job: &JobId) -> ChainTime {
+    world.record(job).deadline.unwrap()
 }
 
 fn cost(world: &World, breach: Breach, locked: Amount) -> Amount {
@@ -54,26 +58,19 @@ fn without_inputs_the_job_fails_at_its_deadline_and_not_before() {
     let mut world = World::new();
     world.holders = vec![0, 1];
     let job = world.submit(&spec());
-    let Stage::Pending {
-        deadline,
-        draw: None,
-        ..
-    } = world.record(&job).stage
-    else {
-        panic!()
-    };
+    let deadline = deadline(&world, &job);
     while now(&world) < deadline {
         assert!(matches!(
             world.record(&job).stage,
-            Stage::Pending { draw: None, .. }
+            Stage::Pending(Pending { draw: None, .. })
         ));
         world.step(&[job], 1_000);
     }
     assert_eq!(
         world.record(&job).stage,
-        Stage::Failed {
+        Stage::Failed(Failed {
             reason: FailureReason::NoInputs
-        }
+        })
     );
     assert_refunded(&world, &world.record(&job));
     assert_eq!(
@@ -87,7 +84,7 @@ fn without_inputs_the_job_fails_at_its_deadline_and_not_before() {
 fn without_a_free_partner_the_draw_is_repeated_until_the_deadline() {
     let mut world = proven();
     let job = world.submit(&spec());
-    // All bonds go before the draw: what counts in the epoch stays, what can be locked does not.
+    // All bonds go before the draw: the epoch's snapshot keeps them, and none of it can be locked.
     for n in 0..PARTNERS {
         assert_eq!(
             world.act(
@@ -100,31 +97,22 @@ fn without_a_free_partner_the_draw_is_repeated_until_the_deadline() {
         );
     }
     world.step(&[job], 500);
-    let Stage::Pending {
-        draw: Some(first),
-        deadline,
-        ..
-    } = world.record(&job).stage
-    else {
-        panic!()
-    };
-    let mut draws = std::collections::BTreeSet::from([first]);
-    while let Stage::Pending {
-        draw: Some(draw),
-        deadline: same,
-        ..
-    } = world.record(&job).stage
+    let until = deadline(&world, &job);
+    let mut draws = std::collections::BTreeSet::new();
+    while let Stage::Pending(Pending {
+        draw: Some(draw), ..
+    }) = world.record(&job).stage
     {
-        assert!(now(&world) < deadline && same == deadline);
+        assert!(now(&world) < until && deadline(&world, &job) == until);
         draws.insert(draw);
         world.step(&[job], 1_000);
     }
     assert!(draws.len() > 5, "{} draws", draws.len());
     assert_eq!(
         world.record(&job).stage,
-        Stage::Failed {
+        Stage::Failed(Failed {
             reason: FailureReason::NoPartner
-        }
+        })
     );
     assert_refunded(&world, &world.record(&job));
 }
@@ -149,7 +137,7 @@ fn a_partner_whose_bond_comes_free_is_drawn_later() {
     }
     assert!(matches!(
         world.record(&job).stage,
-        Stage::Pending { draw: Some(_), .. }
+        Stage::Pending(Pending { draw: Some(_), .. })
     ));
     assert_eq!(
         world.act(
@@ -191,7 +179,10 @@ fn a_declined_assignment_goes_to_another_at_once() {
     world.depart(first, Conduct::Declines);
     world.step(&[job], 100);
     let record = world.record(&job);
-    assert!(matches!(record.stage, Stage::Pending { draw: Some(_), .. }));
+    assert!(matches!(
+        record.stage,
+        Stage::Pending(Pending { draw: Some(_), .. })
+    ));
     assert!(now(&world).0 - before.0 <= 100);
     assert_eq!(
         lost_bond(&world.partner(first)),
@@ -201,21 +192,14 @@ fn a_declined_assignment_goes_to_another_at_once() {
 }
 
 #[test]
-fn an_acknowledged_job_that_is_not_sealed_costs_more_and_goes_to_another() {
+fn an_acknowledged_job_without_a_commitment_costs_more_and_goes_to_another() {
     for gives_up in [false, true] {
         let mut world = proven();
         let job = world.submit(&spec());
         let first = parties(&world.run_to(&job, "assigned").stage).0.unwrap();
         world.depart(first, Conduct::NeverCommits);
         world.step(&[job], 500);
-        let Stage::Assigned {
-            acknowledged: true,
-            deadline,
-            ..
-        } = world.record(&job).stage
-        else {
-            panic!()
-        };
+        let deadline = deadline(&world, &job);
         // Three times four tasks of 10^8 at 50,000 per ms, a few bytes of inputs, and the window.
         assert_eq!(
             deadline.0 - now(&world).0,
@@ -293,17 +277,13 @@ fn a_report_after_acknowledging_costs_what_giving_up_does_and_is_paid_back_if_it
         let primary = parties(&world.run_to(&job, "assigned").stage).0.unwrap();
         let attempt = Attempt(attempt);
         assert_eq!(
-            world.act(primary, Action::Acknowledge { job, attempt }),
+            world.act(primary, JobStep::Acknowledge.of(job, attempt)),
             None
         );
         assert_eq!(
             world.act(
                 primary,
-                Action::Decline {
-                    job,
-                    attempt,
-                    unrunnable: true
-                }
+                JobStep::Decline { unrunnable: true }.of(job, attempt)
             ),
             None
         );
@@ -317,9 +297,9 @@ fn a_report_after_acknowledging_costs_what_giving_up_does_and_is_paid_back_if_it
     let record = world.record(&job);
     assert_eq!(
         record.stage,
-        Stage::Failed {
+        Stage::Failed(Failed {
             reason: FailureReason::Unrunnable
-        }
+        })
     );
     for (n, lost) in reporters {
         let fees = fee(&world);
@@ -353,30 +333,22 @@ fn two_reports_do_not_end_a_job_and_cost_those_who_made_them() {
 }
 
 #[test]
-fn a_silent_verifier_is_replaced_by_two_and_its_seat_is_kept() {
+fn a_silent_verifier_is_replaced_by_two_of_which_one_must_commit() {
     let mut world = proven();
     let job = world.submit(&demanding(1));
     let record = world.run_to(&job, "verifying");
     let silent = parties(&record.stage).1;
     for n in &silent {
-        world.depart(*n, Conduct::NeverCommitsCheck);
+        world.depart(*n, Conduct::NeverChecks);
     }
-    let record = world.run_to(&job, "announced");
-    let Stage::Appointing {
-        verifiers,
-        missing,
-        needed,
-        round,
-        ..
-    } = &record.stage
-    else {
+    let record = world.run_to(&job, "appointing");
+    let Stage::Appointing(appointing) = &record.stage else {
         panic!()
     };
-    assert_eq!(
-        (verifiers.len(), usize::from(*missing), usize::from(*needed)),
-        (0, 2 * silent.len(), silent.len())
-    );
-    assert_eq!(*round, 1);
+    assert!(appointing.parties.verifiers.is_empty());
+    assert_eq!(usize::from(appointing.missing), 2 * silent.len());
+    assert_eq!(usize::from(appointing.needed), silent.len());
+    assert_eq!(appointing.round, 1);
     for n in &silent {
         let lost = lost_bond(&world.partner(*n));
         assert_eq!(
@@ -402,10 +374,10 @@ fn one_of_two_replacements_is_enough() {
         1,
         "this needs a job that sortition did not draw for"
     );
-    world.depart(silent[0], Conduct::NeverCommitsCheck);
-    world.run_to(&job, "announced");
+    world.depart(silent[0], Conduct::NeverChecks);
+    world.run_to(&job, "appointing");
     let again = parties(&world.run_to(&job, "verifying").stage).1;
-    world.depart(again[0], Conduct::NeverCommitsCheck);
+    world.depart(again[0], Conduct::NeverChecks);
     let record = world.run(&job);
     assert_eq!(record.stage, Stage::Settled);
     assert!(lost_bond(&world.partner(again[0])) > Amount::ZERO);
@@ -423,9 +395,9 @@ fn one_of_two_replacements_is_enough() {
 #[test]
 fn after_two_silent_rounds_the_job_is_unverified_and_its_primary_paid() {
     let mut world = proven();
-    everybody(&mut world, Conduct::NeverCommitsCheck);
+    everybody(&mut world, Conduct::NeverChecks);
     let job = world.submit(&demanding(1));
-    let primary = parties(&world.run_to(&job, "committed").stage).0.unwrap();
+    let primary = parties(&world.run_to(&job, "announcing").stage).0.unwrap();
     let record = world.run_to_failure(&job, FailureReason::Unverified);
     assert_eq!(
         world.chain.account(primary).balance,
@@ -441,11 +413,11 @@ fn after_two_silent_rounds_the_job_is_unverified_and_its_primary_paid() {
 }
 
 #[test]
-fn without_anybody_to_fill_up_the_job_is_unverified_at_its_deadline() {
+fn without_anybody_to_appoint_the_job_is_unverified_at_its_deadline() {
     let mut world = proven();
     let job = world.submit(&demanding(1));
-    let primary = parties(&world.run_to(&job, "committed").stage).0.unwrap();
-    let Stage::Announcing { .. } = world.record(&job).stage else {
+    let primary = parties(&world.run_to(&job, "announcing").stage).0.unwrap();
+    let Stage::Announcing(_) = world.record(&job).stage else {
         panic!()
     };
     for n in (0..PARTNERS).filter(|n| *n != primary) {
@@ -460,24 +432,23 @@ fn without_anybody_to_fill_up_the_job_is_unverified_at_its_deadline() {
             None
         );
     }
-    let Stage::Appointing { deadline, .. } = world.run_to(&job, "announced").stage else {
-        panic!()
-    };
+    world.run_to(&job, "appointing");
+    let deadline = deadline(&world, &job);
     while now(&world) < deadline {
-        assert_eq!(world.record(&job).stage.name(), "announced");
+        assert_eq!(world.record(&job).stage.name(), "appointing");
         world.step(&[job], 1_000);
     }
     assert!(matches!(
         world.record(&job).stage,
-        Stage::Revealing {
+        Stage::Revealing(Revealing {
             unverified: true,
             ..
-        }
+        })
     ));
     assert_eq!(
         world.chain.account(primary).balance,
         square(10_000),
-        "a seal alone is worth nothing"
+        "a commitment alone is worth nothing"
     );
     world.run_to_failure(&job, FailureReason::Unverified);
     assert_eq!(
@@ -487,17 +458,17 @@ fn without_anybody_to_fill_up_the_job_is_unverified_at_its_deadline() {
 }
 
 #[test]
-fn a_seal_that_is_never_opened_is_not_paid_however_verification_ends() {
+fn a_commitment_that_is_never_revealed_is_not_paid_however_verification_ends() {
     for nobody_left in [false, true] {
         let mut world = World::with(|params| {
             params.compute.probation_multiple = 0;
             params.compute.max_attempts = 1;
         });
-        everybody(&mut world, Conduct::NeverCommitsCheck);
+        everybody(&mut world, Conduct::NeverChecks);
         everybody(&mut world, Conduct::NeverOpens);
         everybody(&mut world, Conduct::NeverAnnounces);
         let job = world.submit(&demanding(1));
-        let record = world.run_to(&job, "committed");
+        let record = world.run_to(&job, "announcing");
         let primary = parties(&record.stage).0.unwrap();
         for n in (0..PARTNERS).filter(|n| nobody_left && *n != primary) {
             assert_eq!(
@@ -522,21 +493,21 @@ fn a_seal_that_is_never_opened_is_not_paid_however_verification_ends() {
 }
 
 #[test]
-fn a_verifier_that_sealed_and_opened_is_paid_where_others_are_silent() {
+fn a_verifier_that_committed_and_revealed_is_paid_where_others_are_silent() {
     let mut world = proven();
     let job = world.submit(&demanding(3));
     let record = world.run_to(&job, "verifying");
     let (primary, verifiers) = (parties(&record.stage).0.unwrap(), parties(&record.stage).1);
     (0..PARTNERS)
         .filter(|n| *n != verifiers[0])
-        .for_each(|n| world.depart(n, Conduct::NeverCommitsCheck));
-    let record = world.run_to(&job, "revealed");
+        .for_each(|n| world.depart(n, Conduct::NeverChecks));
+    let record = world.run_to(&job, "revealing");
     assert!(matches!(
         record.stage,
-        Stage::Revealing {
+        Stage::Revealing(Revealing {
             unverified: true,
             ..
-        }
+        })
     ));
     assert_eq!(parties(&record.stage).1, [verifiers[0]]);
     world.run_to_failure(&job, FailureReason::Unverified);
@@ -552,13 +523,13 @@ fn a_verifier_that_sealed_and_opened_is_paid_where_others_are_silent() {
 
 fn revealed(world: &mut World, minimum: u16) -> (JobId, u8, Vec<u8>) {
     let job = world.submit(&demanding(minimum));
-    let record = world.run_to(&job, "revealed");
+    let record = world.run_to(&job, "revealing");
     let (primary, verifiers) = parties(&record.stage);
     (job, primary.unwrap(), verifiers)
 }
 
 #[test]
-fn a_primary_that_does_not_open_loses_its_bond_and_verifiers_that_opened_are_paid() {
+fn a_primary_that_does_not_reveal_loses_its_bond_and_verifiers_that_did_are_paid() {
     let mut world = proven();
     let (job, primary, verifiers) = revealed(&mut world, 2);
     world.depart(primary, Conduct::NeverOpens);
@@ -580,12 +551,12 @@ fn a_primary_that_does_not_open_loses_its_bond_and_verifiers_that_opened_are_pai
 }
 
 #[test]
-fn where_nobody_opened_another_attempt_follows_a_silent_primary() {
+fn where_nobody_revealed_another_attempt_follows_a_silent_primary() {
     let mut world = proven();
     world.conduct.clear();
     for _ in 0..20 {
         let job = world.submit(&spec());
-        let record = world.run_to(&job, "revealed");
+        let record = world.run_to(&job, "revealing");
         let (primary, verifiers) = parties(&record.stage);
         if !verifiers.is_empty() {
             world.run(&job);
@@ -614,7 +585,7 @@ fn the_last_attempt_of_silent_primaries_fails_unopened() {
 }
 
 #[test]
-fn a_verifier_that_does_not_open_loses_its_bond_and_the_job_is_unverified() {
+fn a_verifier_that_does_not_reveal_loses_its_bond_and_the_job_is_unverified() {
     let mut world = proven();
     let (job, primary, verifiers) = revealed(&mut world, 2);
     world.depart(verifiers[0], Conduct::NeverOpens);
@@ -639,21 +610,19 @@ fn results_that_are_not_stored_pay_the_verifiers_and_not_the_primary() {
     let mut world = proven();
     let (job, primary, verifiers) = revealed(&mut world, 1);
     world.holders = vec![1, 2, 3];
-    let record = world.run_to(&job, "agreed");
+    let record = world.run_to(&job, "storing");
     world.holders = vec![1, 2];
-    let Stage::Storing { deadline, .. } = record.stage else {
-        panic!()
-    };
+    let deadline = record.deadline.unwrap();
     while now(&world) < deadline {
-        assert_eq!(world.record(&job).stage.name(), "agreed");
+        assert_eq!(world.record(&job).stage.name(), "storing");
         world.step(&[job], 1_000);
     }
     let record = world.record(&job);
     assert_eq!(
         record.stage,
-        Stage::Failed {
+        Stage::Failed(Failed {
             reason: FailureReason::NotStored
-        }
+        })
     );
     assert_eq!(world.chain.account(primary).balance, square(10_000));
     assert_eq!(lost_bond(&world.partner(primary)), Amount::ZERO);
@@ -670,9 +639,7 @@ fn no_window_closes_before_leaders_of_more_than_f_have_proposed() {
     let mut world = proven();
     world.holders = Vec::new();
     let job = world.submit(&spec());
-    let Stage::Pending { deadline, .. } = world.record(&job).stage else {
-        panic!()
-    };
+    let deadline = deadline(&world, &job);
     // Only validator 1, with 3 of 13, proposes: F is 4.
     for _ in 0..deadline.0 / 1_000 + 5 {
         let mut block = world.chain.block_with(1_000, Vec::new(), Vec::new());
@@ -680,24 +647,24 @@ fn no_window_closes_before_leaders_of_more_than_f_have_proposed() {
         world.chain.push(&block);
     }
     assert!(now(&world) > deadline);
-    assert!(matches!(world.record(&job).stage, Stage::Pending { .. }));
+    assert!(matches!(world.record(&job).stage, Stage::Pending(_)));
     let mut block = world.chain.block_with(1, Vec::new(), Vec::new());
     block.header.proposer = crate::fixture::validator_id(2);
     world.chain.push(&block);
     assert_eq!(
         world.record(&job).stage,
-        Stage::Failed {
+        Stage::Failed(Failed {
             reason: FailureReason::NoInputs
-        }
+        })
     );
 }
 
 #[test]
-fn seats_are_bounded_and_a_full_house_still_settles() {
+fn the_number_of_verifiers_is_bounded_and_the_maximum_still_settles() {
     let mut world = proven();
     let job = world.submit(&certain());
     let record = world.run_to(&job, "verifying");
-    assert!(parties(&record.stage).1.len() <= vm::compute::price::seats(&record.policy));
+    assert!(parties(&record.stage).1.len() <= vm::compute::price::max_verifiers(&record.policy));
     assert_eq!(world.run(&job).stage, Stage::Settled);
 }
 
@@ -705,7 +672,7 @@ fn seats_are_bounded_and_a_full_house_still_settles() {
 fn results_of_another_attempt_are_not_taken() {
     let mut world = proven();
     let (job, _, _) = revealed(&mut world, 1);
-    let record = world.run_to(&job, "agreed");
+    let record = world.run_to(&job, "storing");
     let other = world.statement(job, Attempt(record.attempt.0 + 1), Holding::Results, 0);
     let block = world.chain.block_with(100, vec![other], Vec::new());
     assert!(world.chain.try_execute(&block).is_err());

@@ -1,24 +1,24 @@
-//! What must hold of jobs after every block, whatever happened.
+//! Invariants of jobs, asserted after every block.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use state::Writes;
-use types::account::Partner;
+use types::account::{BondLock, LockId, LockReason, Partner};
 use types::codec::decode;
-use types::hash::{Address, JobId};
-use types::job::{JobRecord, Stage, Verifier};
+use types::hash::Address;
+use types::job::{JobRecord, Stage};
 use types::number::Amount;
 use types::state_key::StateKey;
-use vm::compute::JobsDue;
+use vm::deadlines::job_deadlines;
 use vm::query;
 
 use crate::audit::assert_conserved;
 
 /// Asserts that money is conserved, that every lock belongs to a party of a live job and every party's lock is there,
-/// that places in use are counted, and that every live job is due at some time and no other is.
+/// and that every live job has an entry among the deadlines and no other has.
 pub fn check(state: &Writes, supply: Amount) {
     assert_conserved(state, supply);
-    let (mut locks, mut running) = (BTreeMap::new(), BTreeMap::new());
+    let mut locks = Locks::new();
     let mut live = Vec::new();
     for (key, value) in state {
         let (StateKey::Job(id), Some(bytes)) = (key, value) else {
@@ -37,14 +37,11 @@ pub fn check(state: &Writes, supply: Amount) {
         } else {
             live.push(*id);
         }
-        bonds(&record, &mut locks, &mut running);
+        bonds(&record, &mut locks);
     }
     assert_eq!(query::live_jobs(state).unwrap(), live);
-    let due: JobsDue = match state.get(&StateKey::JobsDue) {
-        Some(Some(bytes)) => decode(bytes, 1 << 20).unwrap(),
-        _ => JobsDue::new(),
-    };
-    assert_eq!(due.keys().copied().collect::<Vec<_>>(), live);
+    let deadlines = job_deadlines(state).unwrap();
+    assert_eq!(deadlines.keys().copied().collect::<Vec<_>>(), live);
     for (key, value) in state {
         let (StateKey::Partner(address), Some(bytes)) = (key, value) else {
             continue;
@@ -55,45 +52,32 @@ pub fn check(state: &Writes, supply: Amount) {
             locks.remove(address).unwrap_or_default(),
             "locks of {address}"
         );
-        assert_eq!(
-            partner.running,
-            running.remove(address).unwrap_or_default(),
-            "places of {address}"
-        );
     }
-    assert!(locks.is_empty() && running.is_empty());
+    assert!(locks.is_empty());
 }
 
-type Locks = BTreeMap<Address, BTreeMap<JobId, Amount>>;
+type Locks = BTreeMap<Address, BTreeMap<LockId, BondLock>>;
 
-fn bonds(record: &JobRecord, locks: &mut Locks, running: &mut BTreeMap<Address, u16>) {
-    let none: &[Verifier] = &[];
-    let (primary, verifiers) = match &record.stage {
-        Stage::Pending { .. } | Stage::Settled | Stage::Failed { .. } => return,
-        Stage::Assigned { primary, .. } => (primary, none),
-        Stage::Announcing {
-            primary, verifiers, ..
-        }
-        | Stage::Appointing {
-            primary, verifiers, ..
-        }
-        | Stage::Verifying {
-            primary, verifiers, ..
-        }
-        | Stage::Revealing {
-            primary, verifiers, ..
-        }
-        | Stage::Storing {
-            primary, verifiers, ..
-        } => (primary, verifiers.as_slice()),
+fn bonds(record: &JobRecord, locks: &mut Locks) {
+    let lock = |partner: Address, reason: LockReason, amount: Amount| {
+        let lock = BondLock {
+            amount,
+            reason,
+            until: None,
+        };
+        (partner, lock)
     };
-    *running.entry(primary.partner).or_default() += 1;
-    let all = verifiers
-        .iter()
-        .map(|v| (v.partner, v.bond))
-        .chain([(primary.partner, primary.bond)]);
-    for (partner, bond) in all {
-        let before = locks.entry(partner).or_default().insert(record.id, bond);
-        assert_eq!(before, None, "a partner has two parts in one job");
+    let primary = record.stage.primary().into_iter();
+    let primary = primary.map(|p| lock(p.partner, LockReason::Primary(record.id), p.bond));
+    let verifiers = record.stage.verifiers().iter();
+    let verifiers = verifiers.map(|v| lock(v.partner, LockReason::Verifier(record.id), v.bond));
+    let mut parties = BTreeSet::new();
+    for (partner, lock) in primary.chain(verifiers) {
+        assert!(
+            parties.insert(partner),
+            "a partner is a party twice in one job"
+        );
+        let own = locks.entry(partner).or_default();
+        assert_eq!(own.insert(lock.reason.id(), lock), None);
     }
 }

@@ -2,9 +2,9 @@
 
 use types::attestation::result_root_of;
 use types::hash::JobId;
-use types::job::{JobReceipt, Stage};
+use types::job::{JobReceipt, Parties, Stage};
 use types::number::{Amount, Fuel, SQUARE};
-use types::transaction::Action;
+use types::transaction::{Action, JobStep};
 use vm::compute::fixed::ONE;
 use vm::query;
 
@@ -36,8 +36,11 @@ fn a_job_settles_and_everybody_is_paid() {
         .iter()
         .map(|entry| entry.stage.as_str())
         .collect();
-    let last = ["revealed", "agreed", "settled"];
-    assert_eq!(stages[..4], ["open", "open", "assigned", "committed"]);
+    let last = ["revealing", "storing", "settled"];
+    assert_eq!(
+        stages[..4],
+        ["pending", "pending", "assigned", "announcing"]
+    );
     assert_eq!(stages[stages.len() - 3..], last);
     let receipt = receipt(&world, &job);
     let primary = primary.unwrap();
@@ -91,7 +94,7 @@ fn a_job_settles_and_everybody_is_paid() {
 fn the_receipt_holds_what_reproduces_the_root() {
     let mut world = World::new();
     let job = world.submit(&demanding(1));
-    let revealed = world.run_to(&job, "revealed");
+    let revealed = world.run_to(&job, "revealing");
     let primary = parties(&revealed.stage).0.unwrap();
     world.run(&job);
     let receipt = receipt(&world, &job);
@@ -162,12 +165,12 @@ fn a_job_that_nobody_checks_settles_on_its_primary_alone() {
             assert_eq!(
                 names,
                 [
-                    "open",
-                    "open",
+                    "pending",
+                    "pending",
                     "assigned",
-                    "committed",
-                    "revealed",
-                    "agreed",
+                    "announcing",
+                    "revealing",
+                    "storing",
                     "settled"
                 ]
             );
@@ -185,23 +188,20 @@ fn a_job_that_nobody_checks_settles_on_its_primary_alone() {
 fn sortition_draws_everybody_where_checks_are_certain_and_never_the_primary() {
     let mut world = proven();
     let job = world.submit(&certain());
-    let record = world.run_to(&job, "committed");
+    let record = world.run_to(&job, "announcing");
     assert!(
         record.policy.expected_verifiers.0 > 6 * ONE,
         "{}",
         record.policy.expected_verifiers.0 / ONE
     );
     world.run_to(&job, "verifying");
-    let Stage::Verifying {
-        primary,
-        verifiers,
-        needed,
-        ..
-    } = world.record(&job).stage
-    else {
+    let Stage::Verifying(verifying) = world.record(&job).stage else {
         panic!()
     };
-    assert_eq!((verifiers.len(), needed), (5, 5));
+    let Parties {
+        primary, verifiers, ..
+    } = verifying.parties;
+    assert_eq!((verifiers.len(), verifying.needed), (5, 5));
     assert!(
         verifiers
             .iter()
@@ -215,17 +215,15 @@ fn sortition_draws_everybody_where_checks_are_certain_and_never_the_primary() {
 fn the_announce_window_ends_only_at_its_deadline() {
     let mut world = proven();
     let job = world.submit(&certain());
-    world.run_to(&job, "committed");
-    let Stage::Announcing { deadline, .. } = world.record(&job).stage else {
-        panic!()
-    };
+    world.run_to(&job, "announcing");
+    let deadline = world.record(&job).deadline.unwrap();
     loop {
         world.step(&[job], 500);
         let now = query_time(&world);
         let stage = world.record(&job).stage;
         match stage {
-            Stage::Announcing { .. } => assert!(now < deadline.0),
-            Stage::Verifying { .. } => {
+            Stage::Announcing(_) => assert!(now < deadline.0),
+            Stage::Verifying(_) => {
                 assert!(now >= deadline.0);
                 break;
             }
@@ -244,7 +242,7 @@ fn query_time(world: &World) -> u64 {
 #[test]
 fn a_bond_on_probation_is_always_checked_until_its_verified_value_suffices() {
     let mut world = World::with(|params| params.compute.probation_multiple = 1);
-    let mut filled_up = 0;
+    let mut appointed = 0;
     for _ in 0..6 {
         let job = world.submit(&spec());
         let assigned = world.run_to(&job, "assigned");
@@ -253,17 +251,17 @@ fn a_bond_on_probation_is_always_checked_until_its_verified_value_suffices() {
         world.run(&job);
         let receipt = receipt(&world, &job);
         assert!(before >= receipt.policy.bond || !receipt.verifiers.is_empty());
-        filled_up += receipt
+        appointed += receipt
             .verifiers
             .iter()
             .filter(|verifier| verifier.appointed)
             .count();
     }
-    assert!(filled_up > 0);
+    assert!(appointed > 0);
 }
 
 #[test]
-fn fill_ups_complete_the_minimum_beside_those_who_announce() {
+fn appointed_verifiers_complete_the_minimum_beside_selected_ones() {
     let mut world = proven();
     let job = world.submit(&demanding(4));
     world.run(&job);
@@ -280,10 +278,8 @@ fn verifiers_of_some_tasks_check_just_these() {
     some.workload.limits.fuel = Fuel(25_000_000);
     some.verification.tasks_per_verifier = Some(5);
     let job = world.submit(&some);
-    let record = world.run_to(&job, "revealed");
-    let Stage::Revealing { verifiers, .. } = &record.stage else {
-        panic!()
-    };
+    let record = world.run_to(&job, "revealing");
+    let verifiers = record.stage.verifiers();
     assert!(verifiers.iter().all(|verifier| verifier.tasks.len() == 5));
     assert!(
         verifiers
@@ -308,9 +304,7 @@ fn stages_end_early_when_all_they_wait_for_is_there() {
     let mut world = proven();
     let job = world.submit(&demanding(2));
     world.run_to(&job, "verifying");
-    let Stage::Verifying { deadline, .. } = world.record(&job).stage else {
-        panic!()
-    };
+    let deadline = world.record(&job).deadline.unwrap();
     world.run(&job);
     assert!(
         query_time(&world) < deadline.0,
@@ -360,11 +354,7 @@ fn a_cheaper_partner_is_drawn_more_often_and_a_dearer_one_never() {
         assert_eq!(
             world.act(
                 primary,
-                Action::Decline {
-                    job,
-                    attempt,
-                    unrunnable: false
-                }
+                JobStep::Decline { unrunnable: false }.of(job, attempt)
             ),
             None
         );

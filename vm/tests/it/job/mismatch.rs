@@ -93,11 +93,10 @@ fn a_wrong_task_that_nobody_drew_is_not_seen_and_one_that_somebody_drew_is() {
     for task in 0..16 {
         let mut world = start.clone();
         world.depart(primary, Conduct::Wrong(task));
-        let record = world.run_to(&job, "revealed");
-        let Stage::Revealing { verifiers, .. } = &record.stage else {
-            panic!()
-        };
-        let drawn = verifiers
+        let record = world.run_to(&job, "revealing");
+        let drawn = record
+            .stage
+            .verifiers()
             .iter()
             .any(|v| v.tasks.iter().any(|t| t.0 == task));
         seen += u32::from(drawn);
@@ -115,7 +114,7 @@ fn a_mismatch_with_a_silent_verifier_beside_it_is_still_one() {
     world.depart(verifiers[0], Conduct::Wrong(1));
     world.depart(verifiers[1], Conduct::NeverOpens);
     let record = world.run_to_failure(&job, FailureReason::Unresolved);
-    // Silence is a fault of its own.
+    // Silence is a breach of its own.
     assert_eq!(
         world.partner(verifiers[1]).bond.0,
         square(500).0 - record.policy.verifier_bond.0

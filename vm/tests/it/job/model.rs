@@ -5,9 +5,11 @@
 use std::collections::BTreeMap;
 
 use types::hash::{Address, JobId};
-use types::job::{FailureReason, JobRecord, Primary, Stage, Verifier};
+use types::job::{
+    Assigned, Failed, FailureReason, JobRecord, Parties, Primary, Revealing, Stage, Verifier,
+};
 use types::number::Amount;
-use types::transaction::Action;
+use types::transaction::{Action, JobStep};
 use vm::compute::penalty::{Breach, penalty};
 use vm::{ChainRecord, query};
 
@@ -119,29 +121,19 @@ impl Model {
                     amount.0,
                 ));
             }
-            Action::Acknowledge { job, .. }
-            | Action::Commit { job, .. }
-            | Action::Announce { job, .. }
-            | Action::Claim { job, .. }
-            | Action::Reveal { job, .. } => self.pay(job, &address(n), Self::fee(world)),
-            Action::Decline { job, .. } => {
-                let record = &self.records[job];
-                let Stage::Assigned {
-                    primary,
-                    acknowledged,
-                    ..
-                } = &record.stage
-                else {
+            Action::Job(action) if matches!(action.step, JobStep::Decline { .. }) => {
+                let Stage::Assigned(assigned) = self.records[&action.job].stage.clone() else {
                     panic!()
                 };
-                let breach = if *acknowledged {
+                let breach = if assigned.acknowledged {
                     Breach::Uncommitted
                 } else {
                     Breach::Declined
                 };
-                let (partner, bond) = (primary.partner, primary.bond);
-                self.slash(world, &partner, breach, bond);
+                let primary = assigned.primary;
+                self.slash(world, &primary.partner, breach, primary.bond);
             }
+            Action::Job(action) => self.pay(&action.job, &address(n), Self::fee(world)),
             Action::RegisterPartner { .. } | Action::SubmitJob { .. } => {}
         }
     }
@@ -149,20 +141,23 @@ impl Model {
     /// What a job's move from one stage to another means for money.
     fn moved(&mut self, world: &World, before: &JobRecord, after: &JobRecord, sent: &Sent) {
         let job = &before.id;
-        let did = |partner: &Address, kind: fn(&Action) -> Option<JobId>| {
-            sent.iter()
-                .any(|(n, action, ok)| *ok && address(*n) == *partner && kind(action) == Some(*job))
+        let did = |partner: &Address, step: &str| {
+            sent.iter().any(|(n, action, ok)| {
+                let Action::Job(action) = action else {
+                    return false;
+                };
+                *ok && address(*n) == *partner && action.job == *job && action.step.name() == step
+            })
         };
         let moved = before.stage.name() != after.stage.name() || before.attempt != after.attempt;
         match (&before.stage, &after.stage) {
             (
-                Stage::Assigned {
+                Stage::Assigned(Assigned {
                     primary,
                     acknowledged,
-                    ..
-                },
-                Stage::Pending { .. } | Stage::Failed { .. },
-            ) if !did(&primary.partner, declined) => {
+                }),
+                Stage::Pending(_) | Stage::Failed(_),
+            ) if !did(&primary.partner, "decline") => {
                 let breach = if *acknowledged {
                     Breach::Uncommitted
                 } else {
@@ -170,10 +165,10 @@ impl Model {
                 };
                 self.slash(world, &primary.partner, breach, primary.bond);
             }
-            (Stage::Verifying { verifiers, .. }, _) if moved => {
-                for verifier in verifiers
-                    .iter()
-                    .filter(|v| v.commitment.is_none() && !did(&v.partner, claimed))
+            (Stage::Verifying(verifying), _) if moved => {
+                let verifiers = verifying.parties.verifiers.iter();
+                for verifier in
+                    verifiers.filter(|v| v.commitment.is_none() && !did(&v.partner, "commit"))
                 {
                     self.slash(
                         world,
@@ -184,18 +179,20 @@ impl Model {
                 }
             }
             (
-                Stage::Revealing {
-                    primary,
-                    opened,
-                    verifiers,
+                Stage::Revealing(Revealing {
+                    parties:
+                        Parties {
+                            primary, verifiers, ..
+                        },
+                    opening,
                     ..
-                },
+                }),
                 _,
             ) if moved => {
-                let has = |partner: &Address, opened: bool| opened || did(partner, revealed);
-                let (open, silent): (Vec<_>, Vec<_>) = verifiers
+                let has = |partner: &Address, opened: bool| opened || did(partner, "reveal");
+                let (open, silent): (Vec<&Verifier>, Vec<&Verifier>) = verifiers
                     .iter()
-                    .partition(|v| has(&v.partner, v.opened.is_some()));
+                    .partition(|v| has(&v.partner, v.opening.is_some()));
                 for verifier in &silent {
                     self.slash(
                         world,
@@ -204,7 +201,7 @@ impl Model {
                         verifier.bond,
                     );
                 }
-                let primary_opened = has(&primary.partner, opened.is_some());
+                let primary_opened = has(&primary.partner, opening.is_some());
                 if !primary_opened {
                     self.slash(
                         world,
@@ -218,16 +215,19 @@ impl Model {
                 assert!(
                     !differ
                         || after.stage
-                            == Stage::Failed {
+                            == Stage::Failed(Failed {
                                 reason: FailureReason::Unresolved
-                            }
+                            })
                 );
-                if !differ && !matches!(after.stage, Stage::Storing { .. }) {
+                if !differ && !matches!(after.stage, Stage::Storing(_)) {
                     self.pay_all(before, &open);
                 }
             }
-            (Stage::Storing { verifiers, .. }, _) if moved => {
-                self.pay_all(before, &verifiers.iter().collect::<Vec<_>>());
+            (Stage::Storing(storing), _) if moved => {
+                self.pay_all(
+                    before,
+                    &storing.parties.verifiers.iter().collect::<Vec<_>>(),
+                );
             }
             _ => {}
         }
@@ -245,7 +245,7 @@ impl Model {
     fn ended(&mut self, world: &World, before: &JobRecord, after: &JobRecord) {
         let params = &world.chain.genesis.params.compute;
         let reason = match &after.stage {
-            Stage::Failed { reason } => Some(*reason),
+            Stage::Failed(failed) => Some(failed.reason),
             _ => None,
         };
         *self.ends.entry(format!("{reason:?}")).or_default() += 1;
@@ -295,30 +295,6 @@ impl Model {
             ChainRecord::read(&world.chain.state).unwrap().burned.0,
             self.burned
         );
-    }
-}
-
-fn declined(action: &Action) -> Option<JobId> {
-    if let Action::Decline { job, .. } = action {
-        Some(*job)
-    } else {
-        None
-    }
-}
-
-fn claimed(action: &Action) -> Option<JobId> {
-    if let Action::Claim { job, .. } = action {
-        Some(*job)
-    } else {
-        None
-    }
-}
-
-fn revealed(action: &Action) -> Option<JobId> {
-    if let Action::Reveal { job, .. } = action {
-        Some(*job)
-    } else {
-        None
     }
 }
 

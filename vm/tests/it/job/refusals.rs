@@ -2,13 +2,13 @@
 
 use types::codec::encode;
 use types::hash::{BlobId, Hash32, JobId};
-use types::job::{JobRecord, Stage, Verifier};
+use types::job::{Announcing, JobRecord, SortitionBeacon, Stage, Verifier};
 use types::limits::MAX_OUTCOMES_BYTES;
 use types::number::{Attempt, TaskIndex};
 use types::state_key::StateKey;
-use types::transaction::Action;
+use types::transaction::{Action, JobAction, JobStep};
 
-use crate::fixture::{address, square, vrf_key};
+use crate::fixture::{square, vrf_key};
 use crate::job::world::{CUSTOMER, Conduct, PARTNERS, World, certain, demanding, parties, spec};
 
 fn proven() -> World {
@@ -24,52 +24,34 @@ fn refused(world: &World, n: u8, action: Action) -> String {
     trial.act(n, action).expect("this action must be refused")
 }
 
-/// One action of each kind, without sense.
-pub fn all_actions(record: &JobRecord) -> Vec<(&'static str, Action)> {
+/// One step of each kind, without sense, with the stages that allow it.
+pub fn all_actions(record: &JobRecord) -> Vec<(Vec<&'static str>, Action)> {
     let (job, attempt) = (record.id, record.attempt);
     let opening = types::attestation::Opening::new(Hash32::ZERO, &[], &[], None).unwrap();
     let proof = vrf_key(0).prove(&Hash32::ZERO);
     vec![
-        ("assigned", Action::Acknowledge { job, attempt }),
+        (vec!["assigned"], JobStep::Acknowledge.of(job, attempt)),
         (
-            "assigned",
-            Action::Decline {
-                job,
-                attempt,
-                unrunnable: false,
-            },
+            vec!["assigned"],
+            JobStep::Decline { unrunnable: false }.of(job, attempt),
         ),
         (
-            "assigned",
-            Action::Commit {
-                job,
-                attempt,
+            vec!["assigned", "verifying"],
+            JobStep::Commit {
                 commitment: Hash32::ZERO,
-            },
+            }
+            .of(job, attempt),
         ),
         (
-            "committed",
-            Action::Announce {
-                job,
-                attempt,
-                proof,
-            },
+            vec!["announcing"],
+            JobStep::Announce { proof }.of(job, attempt),
         ),
         (
-            "verifying",
-            Action::Claim {
-                job,
-                attempt,
-                commitment: Hash32::ZERO,
-            },
-        ),
-        (
-            "revealed",
-            Action::Reveal {
-                job,
-                attempt,
+            vec!["revealing"],
+            JobStep::Reveal {
                 opening: Box::new(opening),
-            },
+            }
+            .of(job, attempt),
         ),
     ]
 }
@@ -85,12 +67,12 @@ fn every_action_is_refused_in_every_stage_but_its_own() {
             stages.push(record.stage.name());
             for (stage, action) in all_actions(&record)
                 .into_iter()
-                .filter(|(stage, _)| *stage != record.stage.name())
+                .filter(|(stages, _)| !stages.contains(&record.stage.name()))
             {
                 assert_eq!(
                     refused(&world, 0, action),
                     "wrong_stage",
-                    "{stage} in {}",
+                    "{stage:?} in {}",
                     record.stage.name()
                 );
             }
@@ -101,11 +83,11 @@ fn every_action_is_refused_in_every_stage_but_its_own() {
         world.step(&[job], 500);
     }
     for stage in [
-        "open",
+        "pending",
         "assigned",
-        "committed",
+        "announcing",
         "verifying",
-        "revealed",
+        "revealing",
         "settled",
     ] {
         assert!(stages.contains(&stage), "{stages:?}");
@@ -136,25 +118,24 @@ fn only_the_primary_acknowledges_declines_and_commits() {
     let primary = parties(&record.stage).0.unwrap();
     for (_, action) in all_actions(&record)
         .into_iter()
-        .filter(|(stage, _)| *stage == "assigned")
+        .filter(|(stages, _)| stages[0] == "assigned")
     {
         for n in [other_than(primary), CUSTOMER] {
             assert_eq!(refused(&world, n, action.clone()), "not_primary");
         }
     }
     let attempt = record.attempt;
-    let commit = Action::Commit {
-        job,
-        attempt,
+    let commit = JobStep::Commit {
         commitment: Hash32::ZERO,
-    };
+    }
+    .of(job, attempt);
     assert_eq!(refused(&world, primary, commit), "not_acknowledged");
     assert_eq!(
-        world.act(primary, Action::Acknowledge { job, attempt }),
+        world.act(primary, JobStep::Acknowledge.of(job, attempt)),
         None
     );
     assert_eq!(
-        refused(&world, primary, Action::Acknowledge { job, attempt }),
+        refused(&world, primary, JobStep::Acknowledge.of(job, attempt)),
         "already_acknowledged"
     );
 }
@@ -163,7 +144,7 @@ fn only_the_primary_acknowledges_declines_and_commits() {
 fn announcements_need_the_own_proof_over_this_sortition() {
     let mut world = proven();
     let job = world.submit(&certain());
-    let record = world.run_to(&job, "committed");
+    let record = world.run_to(&job, "announcing");
     let primary = parties(&record.stage).0.unwrap();
     let (n, m) = (
         other_than(primary),
@@ -180,23 +161,19 @@ fn announcements_need_the_own_proof_over_this_sortition() {
     );
     assert_eq!(refused(&world, m, good.clone()), "bad_proof");
     assert_eq!(refused(&world, CUSTOMER, good.clone()), "not_in_snapshot");
-    let Action::Announce { proof, .. } = &good else {
+    let Action::Job(JobAction {
+        step: JobStep::Announce { proof },
+        ..
+    }) = &good
+    else {
         panic!()
     };
     let mut changed = *proof;
     changed.0[3] ^= 1;
-    let bad = Action::Announce {
-        job,
-        attempt: record.attempt,
-        proof: changed,
-    };
+    let bad = JobStep::Announce { proof: changed }.of(job, record.attempt);
     assert_eq!(refused(&world, n, bad), "bad_proof");
     let elsewhere = vrf_key(n).prove(&Hash32([3; 32]));
-    let bad = Action::Announce {
-        job,
-        attempt: record.attempt,
-        proof: elsewhere,
-    };
+    let bad = JobStep::Announce { proof: elsewhere }.of(job, record.attempt);
     assert_eq!(refused(&world, n, bad), "bad_proof");
     let before = world.partner(n).free();
     assert_eq!(world.act(n, good.clone()), None);
@@ -211,31 +188,16 @@ fn announcements_need_the_own_proof_over_this_sortition() {
 fn an_output_above_the_threshold_draws_nobody() {
     let mut world = proven();
     let job = world.submit(&spec());
-    let record = world.run_to(&job, "committed");
-    let Stage::Announcing {
-        committed, primary, ..
-    } = &record.stage
-    else {
-        panic!()
-    };
-    let rules = &world.chain.rules;
-    let (seal, beacon) = (committed.commitment, committed.beacon.unwrap());
+    let record = world.run_to(&job, "announcing");
+    let primary = parties(&record.stage).0.unwrap();
     let mut refusals = 0;
-    for n in (0..PARTNERS).filter(|n| address(*n) != primary.partner) {
-        let input = types::attestation::sortition_input(
-            rules.chain_id,
-            job,
-            Attempt(0),
-            &address(n),
-            &seal,
-            &beacon,
-        );
+    for n in (0..PARTNERS).filter(|n| *n != primary) {
+        let input = world.sortition_input(n, &record).unwrap();
         let drawn = world.announcement(n, &record).is_some();
-        let action = Action::Announce {
-            job,
-            attempt: record.attempt,
+        let action = JobStep::Announce {
             proof: vrf_key(n).prove(&input),
-        };
+        }
+        .of(job, record.attempt);
         let result = world.clone().act(n, action);
         assert_eq!(result, (!drawn).then(|| "not_drawn".to_owned()));
         refusals += u32::from(!drawn);
@@ -247,7 +209,7 @@ fn an_output_above_the_threshold_draws_nobody() {
 fn who_cannot_lock_the_bond_cannot_announce() {
     let mut world = proven();
     let job = world.submit(&certain());
-    let record = world.run_to(&job, "committed");
+    let record = world.run_to(&job, "announcing");
     let n = other_than(parties(&record.stage).0.unwrap());
     let free = world.partner(n).free();
     let keep = types::number::Amount(record.policy.verifier_bond.0 - 1);
@@ -265,79 +227,64 @@ fn who_cannot_lock_the_bond_cannot_announce() {
 }
 
 #[test]
-fn sortition_runs_over_a_beacon_that_nobody_knew_when_the_seal_was_included() {
+fn sortition_runs_over_a_beacon_that_nobody_knew_when_the_commitment_was_included() {
     let mut world = proven();
     let job = world.submit(&certain());
     let beacon = |world: &World| vm::Beacon::read(&world.chain.state).unwrap();
-    while world.record(&job).stage.name() != "committed" {
+    while world.record(&job).stage.name() != "announcing" {
         world.step(&[job], 500);
     }
-    let sealed = beacon(&world);
-    let lag = world.chain.genesis.params.beacon_lag;
+    let committed = beacon(&world);
+    let draw = committed
+        .step
+        .saturating_add(world.chain.genesis.params.beacon_lag);
     loop {
         let record = world.record(&job);
-        let Stage::Announcing {
-            committed,
-            primary,
-            deadline,
-            verifiers,
-        } = &record.stage
-        else {
+        let Stage::Announcing(announcing) = &record.stage else {
             panic!()
         };
-        assert_eq!(
-            committed.draw,
-            sealed.step.saturating_add(lag),
-            "as every draw"
-        );
-        assert!(verifiers.is_empty());
+        assert!(announcing.parties.verifiers.is_empty());
         let n = other_than(parties(&record.stage).0.unwrap());
-        assert_ne!(address(n), primary.partner);
-        let over = |beacon: &Hash32| {
-            let input = types::attestation::sortition_input(
-                world.chain.rules.chain_id,
-                job,
-                record.attempt,
-                &address(n),
-                &committed.commitment,
+        let over = |value: Hash32| {
+            let mut known = record.clone();
+            let beacon = SortitionBeacon::Known { value };
+            known.stage = Stage::Announcing(Announcing {
                 beacon,
-            );
-            Action::Announce {
-                job,
-                attempt: record.attempt,
-                proof: vrf_key(n).prove(&input),
-            }
+                ..announcing.clone()
+            });
+            let input = world.sortition_input(n, &known).unwrap();
+            let proof = vrf_key(n).prove(&input);
+            JobStep::Announce { proof }.of(job, record.attempt)
         };
-        let Some(drawn) = committed.beacon else {
-            assert!(beacon(&world).step < committed.draw);
+        let Some(drawn) = announcing.beacon.known() else {
+            assert_eq!(record.stage.draw(), Some(draw), "as every draw");
+            assert_eq!(record.deadline, None, "the window is not open yet");
+            assert!(beacon(&world).step < draw);
             assert_eq!(
-                refused(&world, n, over(&sealed.value)),
+                refused(&world, n, over(committed.value)),
                 "sortition_not_open"
             );
             world.step(&[], 500);
             continue;
         };
-        assert_eq!(
-            (beacon(&world).step, beacon(&world).value),
-            (committed.draw, drawn)
-        );
+        assert_eq!((beacon(&world).step, beacon(&world).value), (draw, *drawn));
         let now = vm::ChainRecord::read(&world.chain.state)
             .unwrap()
             .chain_time;
         let window = world.chain.genesis.params.compute.announce_window_ms;
         assert_eq!(
-            *deadline,
-            now.saturating_add(window),
+            record.deadline,
+            Some(now.saturating_add(window)),
             "the window opens with the beacon"
         );
-        assert_eq!(refused(&world, n, over(&sealed.value)), "bad_proof");
-        assert_eq!(world.clone().act(n, over(&drawn)), None);
+        assert_eq!(refused(&world, n, over(committed.value)), "bad_proof");
+        assert_eq!(world.clone().act(n, over(*drawn)), None);
         return;
     }
 }
 
 #[test]
-fn a_key_registered_after_the_seal_does_not_count() {
+fn a_key_registered_after_the_commitment_is_not_seen() {
     let mut world = World::with(|params| {
         params.compute.probation_multiple = 0;
         params.compute.announce_window_ms = 30_000;
@@ -345,7 +292,7 @@ fn a_key_registered_after_the_seal_does_not_count() {
     });
     let job = world.submit(&certain());
     (0..PARTNERS).for_each(|n| world.depart(n, Conduct::NeverAnnounces));
-    let record = world.run_to(&job, "committed");
+    let record = world.run_to(&job, "announcing");
     let n = other_than(parties(&record.stage).0.unwrap());
     let mut profile = world.partner(n).profile;
     let fresh = vrf_key(11);
@@ -354,47 +301,33 @@ fn a_key_registered_after_the_seal_does_not_count() {
     for _ in 0..10 {
         world.step(&[], 100);
     }
-    let Stage::Announcing { committed, .. } = &record.stage else {
+    let Stage::Announcing(announcing) = &record.stage else {
         panic!()
     };
-    assert!(
-        world.chain.rules.epoch(world.chain.tip.height) > world.chain.rules.epoch(committed.height)
-    );
-    let rules = &world.chain.rules;
-    let (seal, beacon) = (committed.commitment, committed.beacon.unwrap());
-    let input = types::attestation::sortition_input(
-        rules.chain_id,
-        job,
-        Attempt(0),
-        &address(n),
-        &seal,
-        &beacon,
-    );
-    let new = Action::Announce {
-        job,
-        attempt: Attempt(0),
+    assert!(world.chain.rules.epoch(world.chain.tip.height) > announcing.epoch);
+    let input = world.sortition_input(n, &record).unwrap();
+    let new = JobStep::Announce {
         proof: fresh.prove(&input),
-    };
+    }
+    .of(job, Attempt(0));
     assert_eq!(refused(&world, n, new), "bad_proof");
-    let old = Action::Announce {
-        job,
-        attempt: Attempt(0),
+    let old = JobStep::Announce {
         proof: vrf_key(n).prove(&input),
-    };
+    }
+    .of(job, Attempt(0));
     assert_eq!(world.act(n, old), None);
 }
 
 #[test]
-fn only_verifiers_seal_and_only_once() {
+fn only_verifiers_commit_and_only_once() {
     let mut world = proven();
     let job = world.submit(&demanding(2));
     let record = world.run_to(&job, "verifying");
     let (primary, verifiers) = parties(&record.stage);
-    let claim = Action::Claim {
-        job,
-        attempt: record.attempt,
+    let claim = JobStep::Commit {
         commitment: Hash32([4; 32]),
-    };
+    }
+    .of(job, record.attempt);
     assert_eq!(
         refused(&world, primary.unwrap(), claim.clone()),
         "not_verifier"
@@ -405,17 +338,18 @@ fn only_verifiers_seal_and_only_once() {
 }
 
 #[test]
-fn an_opening_shows_every_drawn_task_or_is_none() {
+fn an_opening_must_show_every_drawn_task() {
     let mut world = proven();
     let job = world.submit(&demanding(2));
-    let record = world.run_to(&job, "revealed");
+    let record = world.run_to(&job, "revealing");
     let (primary, verifiers) = parties(&record.stage);
     let (primary, verifier) = (primary.unwrap(), verifiers[0]);
     let all: Vec<_> = (0..4).map(TaskIndex).collect();
-    let reveal = |opening| Action::Reveal {
-        job,
-        attempt: record.attempt,
-        opening: Box::new(opening),
+    let reveal = |opening| {
+        JobStep::Reveal {
+            opening: Box::new(opening),
+        }
+        .of(job, record.attempt)
     };
 
     let good = world.primary_opening(primary, &record);
@@ -465,42 +399,48 @@ fn an_opening_shows_every_drawn_task_or_is_none() {
     assert_eq!(
         refused(&world, verifiers[1], reveal(mine.clone())),
         "wrong_commitment",
-        "a copied claim is worth nothing"
+        "a copied opening is worth nothing"
     );
 
     assert_eq!(world.act(verifier, reveal(mine.clone())), None);
-    assert_eq!(refused(&world, verifier, reveal(mine)), "already_opened");
+    assert_eq!(refused(&world, verifier, reveal(mine)), "already_revealed");
     assert_eq!(world.act(primary, reveal(good.clone())), None);
-    assert_eq!(refused(&world, primary, reveal(good)), "already_opened");
+    assert_eq!(refused(&world, primary, reveal(good)), "already_revealed");
 }
 
 #[test]
-fn no_more_verifiers_are_bound_than_there_are_seats() {
+fn no_more_verifiers_are_bound_than_may_be() {
     let mut world = proven();
     let job = world.submit(&certain());
-    let record = world.run_to(&job, "committed");
+    let record = world.run_to(&job, "announcing");
     let n = other_than(parties(&record.stage).0.unwrap());
     let announcement = world.announcement(n, &record).unwrap();
-    let seats = vm::compute::price::seats(&record.policy);
-    for taken in [seats - 1, seats] {
+    let max = vm::compute::price::max_verifiers(&record.policy);
+    for taken in [max - 1, max] {
         let mut crowded = record.clone();
-        let Stage::Announcing { verifiers, .. } = &mut crowded.stage else {
+        let Stage::Announcing(announcing) = &mut crowded.stage else {
             panic!()
         };
-        verifiers.extend((0..taken).map(|at| Verifier {
-            partner: types::hash::Address([u8::try_from(at).unwrap(); 20]),
-            appointed: false,
-            tasks: Vec::new(),
-            bond: types::number::Amount::ZERO,
-            commitment: None,
-            opened: None,
-        }));
+        announcing
+            .parties
+            .verifiers
+            .extend((0..taken).map(|at| Verifier {
+                partner: types::hash::Address([u8::try_from(at).unwrap(); 20]),
+                appointed: false,
+                tasks: Vec::new(),
+                bond: types::number::Amount::ZERO,
+                commitment: None,
+                opening: None,
+            }));
         let mut trial = world.chain.clone();
         trial
             .state
             .insert(StateKey::Job(job), Some(encode(&crowded)));
         let code = trial.act(n, announcement.clone());
-        assert_eq!(code, (taken == seats).then(|| "no_seat".to_owned()));
+        assert_eq!(
+            code,
+            (taken == max).then(|| "too_many_verifiers".to_owned())
+        );
     }
 }
 
@@ -527,13 +467,7 @@ fn when_the_fees_are_used_up_parties_pay_their_own() {
     world.check();
     let before = world.chain.account(primary).balance.0;
     assert_eq!(
-        world.act(
-            primary,
-            Action::Acknowledge {
-                job,
-                attempt: Attempt(0)
-            }
-        ),
+        world.act(primary, JobStep::Acknowledge.of(job, Attempt(0))),
         None
     );
     assert_eq!(
@@ -552,13 +486,7 @@ fn a_refused_action_is_not_paid_back() {
     let before = world.chain.account(n).balance;
     assert!(
         world
-            .act(
-                n,
-                Action::Acknowledge {
-                    job,
-                    attempt: record.attempt
-                }
-            )
+            .act(n, JobStep::Acknowledge.of(job, record.attempt))
             .is_some()
     );
     assert_eq!(
@@ -574,13 +502,9 @@ fn a_fee_above_the_least_is_paid_back_only_up_to_it() {
     let job = world.submit(&spec());
     let record = world.run_to(&job, "assigned");
     let primary = parties(&record.stage).0.unwrap();
-    let mut rich = world.chain.unsigned(
-        primary,
-        Action::Acknowledge {
-            job,
-            attempt: record.attempt,
-        },
-    );
+    let mut rich = world
+        .chain
+        .unsigned(primary, JobStep::Acknowledge.of(job, record.attempt));
     rich.fee = square(5);
     let before = world.chain.account(primary).balance;
     world

@@ -10,7 +10,7 @@ use types::limits::{
 use types::number::{Amount, EngineClass, Fuel};
 use types::transaction::Action;
 use vm::compute::spec::check_spec;
-use vm::compute::{Estimate, JobError, estimate};
+use vm::compute::{JobError, JobEstimate, estimate};
 
 use crate::fixture::{Chain, address, square};
 use crate::job::world::{CUSTOMER, PARTNERS, World, certain, demanding, parties, spec};
@@ -39,7 +39,7 @@ fn code(change: impl FnOnce(&mut JobSpec)) -> String {
     code
 }
 
-fn estimated(chain: &Chain, spec: &JobSpec) -> Estimate {
+fn estimated(chain: &Chain, spec: &JobSpec) -> JobEstimate {
     estimate(&chain.rules, &chain.state, chain.tip.height, spec).unwrap()
 }
 

@@ -2,21 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use types::account::{Partner, is_drawn};
+use types::account::{Partner, PartnerSnapshot};
 use types::attestation::{
     CommitmentContext, Exit, Opening, Outcome, Outcomes, commitment, leaf, result_root_of,
-    sortition_input,
 };
 use types::codec::{Bounded, Text, encode};
 use types::genesis::GenesisPartner;
 use types::hash::{Address, BlobId, Domain, Hash32, JobId};
 use types::job::{
-    CLASS_WASM_V1, Constraints, FailureReason, Input, JobRecord, JobSpec, Output,
-    PrimaryCommitment, Stage, TaskLimits, Verification, Verifier, Workload,
+    Announcing, Assigned, CLASS_WASM_V1, Constraints, Failed, FailureReason, Input, JobRecord,
+    JobSpec, Output, Revealing, Stage, TaskLimits, Verification, Verifier, Workload,
 };
 use types::number::{Amount, Attempt, Fuel, SQUARE, TaskIndex};
 use types::params::Params;
-use types::transaction::{Action, Holding, StoredStatement, SystemTransaction};
+use types::sortition::{Sortition, SortitionError};
+use types::transaction::{Action, Holding, JobStep, StoredStatement, SystemTransaction};
 use vm::{Rules, query};
 
 use crate::fixture::{
@@ -39,7 +39,7 @@ pub enum Conduct {
     SaysUnrunnable,
     NeverCommits,
     NeverAnnounces,
-    NeverCommitsCheck,
+    NeverChecks,
     NeverOpens,
     /// Has a wrong outcome of this task.
     Wrong(u32),
@@ -131,7 +131,7 @@ impl World {
                 spec: Box::new(spec.clone()),
             },
         );
-        let job = signed.transaction.job_id();
+        let job = signed.transaction().job_id();
         let executed = self.chain.next(vec![signed]);
         match &executed.receipts[0].failure {
             None => Ok(job),
@@ -195,15 +195,9 @@ impl World {
     pub fn run_to(&mut self, job: &JobId, stage: &str) -> JobRecord {
         for _ in 0..400 {
             let record = self.record(job);
-            // A seal whose sortition is still to come counts as what comes before it.
-            let waits = matches!(
-                &record.stage,
-                Stage::Announcing {
-                    committed: PrimaryCommitment { beacon: None, .. },
-                    ..
-                }
-            );
-            if record.stage.name() == stage && !waits {
+            // A commitment whose sortition is still to come counts as what comes before it.
+            let waits = record.deadline.is_none();
+            if record.stage.name() == stage && (!waits || record.stage.is_final()) {
                 return record;
             }
             assert!(
@@ -231,7 +225,7 @@ impl World {
     /// Runs the job and asserts that it failed for a reason.
     pub fn run_to_failure(&mut self, job: &JobId, reason: FailureReason) -> JobRecord {
         let record = self.run(job);
-        assert_eq!(record.stage, Stage::Failed { reason });
+        assert_eq!(record.stage, Stage::Failed(Failed { reason }));
         record
     }
 
@@ -242,13 +236,10 @@ impl World {
 
     /// What validators that hold everything say of a job now.
     fn statements(&self, record: &JobRecord) -> Vec<SystemTransaction> {
-        let (holding, attempt, stored) = match &record.stage {
-            Stage::Pending {
-                draw: None, stored, ..
-            } => (Holding::Inputs, Attempt(0), stored),
-            Stage::Storing { stored, .. } => (Holding::Results, record.attempt, stored),
-            _ => return Vec::new(),
+        let Some((statement, stored)) = record.awaited_statement() else {
+            return Vec::new();
         };
+        let (holding, attempt) = (statement.holding, statement.attempt);
         let missing = self
             .holders
             .iter()
@@ -284,67 +275,55 @@ impl World {
     pub fn duty(&self, n: u8, record: &JobRecord) -> Option<Action> {
         let (job, attempt, own) = (record.id, record.attempt, address(n));
         match &record.stage {
-            Stage::Assigned {
+            Stage::Assigned(Assigned {
                 primary,
                 acknowledged,
-                ..
-            } if primary.partner == own => {
+            }) if primary.partner == own => {
                 if self.does(n, Conduct::SaysUnrunnable) || self.does(n, Conduct::Declines) {
-                    return Some(Action::Decline {
-                        job,
-                        attempt,
-                        unrunnable: self.does(n, Conduct::SaysUnrunnable),
-                    });
+                    return Some(
+                        JobStep::Decline {
+                            unrunnable: self.does(n, Conduct::SaysUnrunnable),
+                        }
+                        .of(job, attempt),
+                    );
                 }
                 if !acknowledged {
                     return (!self.does(n, Conduct::NeverAcknowledges))
-                        .then_some(Action::Acknowledge { job, attempt });
+                        .then_some(JobStep::Acknowledge.of(job, attempt));
                 }
                 let commitment = self.seal(n, record, &all_tasks(record));
-                (!self.does(n, Conduct::NeverCommits)).then_some(Action::Commit {
-                    job,
-                    attempt,
-                    commitment,
-                })
+                (!self.does(n, Conduct::NeverCommits))
+                    .then_some(JobStep::Commit { commitment }.of(job, attempt))
             }
-            Stage::Announcing {
-                primary, verifiers, ..
-            } if primary.partner != own
-                && !binds(verifiers, n)
-                && !self.does(n, Conduct::NeverAnnounces) =>
+            Stage::Announcing(Announcing { parties, .. })
+                if parties.primary.partner != own
+                    && !binds(&parties.verifiers, n)
+                    && !self.does(n, Conduct::NeverAnnounces) =>
             {
                 self.announcement(n, record)
             }
-            Stage::Verifying { verifiers, .. } if !self.does(n, Conduct::NeverCommitsCheck) => {
-                let verifier = verifiers
-                    .iter()
-                    .find(|v| v.partner == own && v.commitment.is_none())?;
+            Stage::Verifying(verifying) if !self.does(n, Conduct::NeverChecks) => {
+                let mut verifiers = verifying.parties.verifiers.iter();
+                let verifier = verifiers.find(|v| v.partner == own && v.commitment.is_none())?;
                 let commitment = self.seal(n, record, &verifier.tasks);
-                Some(Action::Claim {
-                    job,
-                    attempt,
-                    commitment,
-                })
+                Some(JobStep::Commit { commitment }.of(job, attempt))
             }
-            Stage::Revealing {
-                primary,
-                opened,
-                verifiers,
-                ..
-            } if !self.does(n, Conduct::NeverOpens) => {
-                let opening = if primary.partner == own && opened.is_none() {
+            Stage::Revealing(Revealing {
+                parties, opening, ..
+            }) if !self.does(n, Conduct::NeverOpens) => {
+                let opening = if parties.primary.partner == own && opening.is_none() {
                     self.primary_opening(n, record)
                 } else {
-                    let verifier = verifiers
-                        .iter()
-                        .find(|v| v.partner == own && v.opened.is_none())?;
+                    let mut verifiers = parties.verifiers.iter();
+                    let verifier = verifiers.find(|v| v.partner == own && v.opening.is_none())?;
                     self.verifier_opening(n, record, &verifier.tasks)
                 };
-                Some(Action::Reveal {
-                    job,
-                    attempt,
-                    opening: Box::new(opening),
-                })
+                Some(
+                    JobStep::Reveal {
+                        opening: Box::new(opening),
+                    }
+                    .of(job, attempt),
+                )
             }
             _ => None,
         }
@@ -352,36 +331,41 @@ impl World {
 
     /// The announcement of partner `n`, if sortition draws it.
     pub fn announcement(&self, n: u8, record: &JobRecord) -> Option<Action> {
-        let Stage::Announcing {
-            primary, committed, ..
-        } = &record.stage
-        else {
+        let input = self.sortition_input(n, record)?;
+        let proof = vrf_key(n).prove(&input);
+        let snapshot = self.sortition_snapshot(record)?;
+        let sortition = self.sortition(record, &snapshot)?;
+        let action = JobStep::Announce { proof }.of(record.id, record.attempt);
+        match sortition.check(&address(n), &proof) {
+            Ok(_) | Err(SortitionError::OwnWork) => Some(action),
+            Err(_) => None,
+        }
+    }
+
+    /// The snapshot that a job's sortition runs over.
+    pub fn sortition_snapshot(&self, record: &JobRecord) -> Option<PartnerSnapshot> {
+        let Stage::Announcing(announcing) = &record.stage else {
             return None;
         };
-        let beacon = committed.beacon?;
-        let rules = &self.chain.rules;
-        let (own, seal) = (address(n), &committed.commitment);
-        let input = sortition_input(
-            rules.chain_id,
-            record.id,
-            record.attempt,
-            &own,
-            seal,
-            &beacon,
-        );
-        let proof = vrf_key(n).prove(&input);
-        let output = vrf_key(n).public().verify(&input, &proof).unwrap();
-        let snapshot = query::snapshot(&self.chain.state, rules.epoch(committed.height))
-            .unwrap()
-            .unwrap();
-        let class_bond = snapshot.class_bond(CLASS_WASM_V1, &primary.partner);
-        let bond = snapshot.partner(&address(n))?.bond;
-        let action = Action::Announce {
-            job: record.id,
-            attempt: record.attempt,
-            proof,
+        query::snapshot(&self.chain.state, announcing.epoch).unwrap()
+    }
+
+    /// A job's sortition, once its beacon is there.
+    fn sortition<'a>(
+        &self,
+        record: &JobRecord,
+        snapshot: &'a PartnerSnapshot,
+    ) -> Option<Sortition<'a>> {
+        let Stage::Announcing(announcing) = &record.stage else {
+            return None;
         };
-        is_drawn(&output, record.policy.expected_verifiers, bond, class_bond).then_some(action)
+        Sortition::new(self.chain.rules.chain_id, record, announcing, snapshot).ok()
+    }
+
+    /// What the VRF of partner `n` is run over in a job's sortition, once its beacon is there.
+    pub fn sortition_input(&self, n: u8, record: &JobRecord) -> Option<Hash32> {
+        let snapshot = self.sortition_snapshot(record)?;
+        Some(self.sortition(record, &snapshot)?.input(&address(n)))
     }
 
     fn salt(n: u8, record: &JobRecord) -> Hash32 {
@@ -437,14 +421,7 @@ impl World {
 
     /// The primary's opening.
     pub fn primary_opening(&self, n: u8, record: &JobRecord) -> Opening {
-        let Stage::Revealing { verifiers, .. } = &record.stage else {
-            panic!("not revealed")
-        };
-        let drawn: BTreeSet<_> = verifiers
-            .iter()
-            .flat_map(|v| v.tasks.iter().copied())
-            .collect();
-        let drawn: Vec<_> = drawn.into_iter().collect();
+        let drawn = record.stage.parties().unwrap().drawn_tasks();
         let all = all_tasks(record);
         let outcomes = Outcomes(
             Bounded::new(all.iter().map(|task| self.outcome(n, *task)).collect()).unwrap(),
@@ -490,26 +467,9 @@ pub fn number(of: &Address) -> u8 {
 
 /// The primary and the verifiers of a stage.
 pub fn parties(stage: &Stage) -> (Option<u8>, Vec<u8>) {
-    let numbers = |verifiers: &[Verifier]| verifiers.iter().map(|v| number(&v.partner)).collect();
-    match stage {
-        Stage::Pending { .. } | Stage::Settled | Stage::Failed { .. } => (None, Vec::new()),
-        Stage::Assigned { primary, .. } => (Some(number(&primary.partner)), Vec::new()),
-        Stage::Announcing {
-            primary, verifiers, ..
-        }
-        | Stage::Appointing {
-            primary, verifiers, ..
-        }
-        | Stage::Verifying {
-            primary, verifiers, ..
-        }
-        | Stage::Revealing {
-            primary, verifiers, ..
-        }
-        | Stage::Storing {
-            primary, verifiers, ..
-        } => (Some(number(&primary.partner)), numbers(verifiers)),
-    }
+    let primary = stage.primary().map(|primary| number(&primary.partner));
+    let verifiers = stage.verifiers().iter();
+    (primary, verifiers.map(|v| number(&v.partner)).collect())
 }
 
 /// A job of four tasks with a price cap and a value at risk of 1 SQUARE; every partner asks half a SQUARE for it.

@@ -1,21 +1,22 @@
 //! The rules of jobs that an action can break, one variant each.
 
-use types::number::{Amount, Attempt, BeaconStep, EngineClass};
+use types::number::{Amount, Attempt, EngineClass};
+use types::sortition::SortitionError;
 
 /// The rule of jobs that an action broke.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JobError {
-    /// Too many or too large: what, how much, and the most there may be.
-    #[error("{what}: {found} where {least} to {most} are allowed")]
+    /// A count or a size outside its limits.
+    #[error("{what}: {found} where {min} to {max} are allowed")]
     OutOfLimits {
         /// The field.
         what: &'static str,
         /// The value given.
         found: u128,
-        /// The least allowed.
-        least: u128,
-        /// The most allowed.
-        most: u128,
+        /// The minimum.
+        min: u128,
+        /// The maximum.
+        max: u128,
     },
     /// An engine class that the network does not have.
     #[error("engine class {0} is not one of this network")]
@@ -60,15 +61,15 @@ pub enum JobError {
     /// The amounts together do not fit 128 bits.
     #[error("the amounts of this job together overflow")]
     Overflow,
-    /// As many jobs are live as there may be.
+    /// As many jobs are live as may be.
     #[error("{0} jobs are live, which is the limit; try again when some have ended")]
     TooManyJobs(usize),
-    /// As many jobs of the customer are live as there may be.
+    /// As many jobs of the customer are live as may be.
     #[error(
         "{0} jobs of this customer are live, which is the limit; try again when some have ended"
     )]
     TooManyJobsOfCustomer(u16),
-    /// No partner of the class counts.
+    /// The snapshot has no partner of the class.
     #[error("no partner runs engine class {0} in this epoch")]
     NoPartnerOfClass(EngineClass),
     /// No partner has the attributes asked for.
@@ -79,12 +80,12 @@ pub enum JobError {
     },
     /// Every partner that fits asks for more.
     #[error(
-        "the price cap is {cap} SQUARE; the least that a partner asks for all tasks is {lowest}"
+        "the price cap is {cap} SQUARE; the lowest price that a partner asks for all tasks is {lowest}"
     )]
     PriceTooLow {
         /// The cap.
         cap: Amount,
-        /// The least price asked.
+        /// The lowest price asked.
         lowest: Amount,
     },
     /// The price cap is below what the class's floor makes of the fuel.
@@ -92,7 +93,7 @@ pub enum JobError {
     PriceBelowFloor {
         /// The cap.
         cap: Amount,
-        /// The least cap.
+        /// The minimum cap.
         floor: Amount,
     },
     /// Partners that can lock the verifier's bond hold too little of the class's bond.
@@ -100,7 +101,7 @@ pub enum JobError {
         "partners that can lock a verifier's bond of {bond} SQUARE hold a third of the class's bond or less"
     )]
     TooFewCanVerify {
-        /// What a verifier would have to lock.
+        /// Bond that a verifier would have to lock, in base units.
         bond: Amount,
     },
     /// No partner can lock the bond that the value at risk calls for.
@@ -108,33 +109,31 @@ pub enum JobError {
         "the value at risk calls for a locked bond of at least {needed} SQUARE; partners can lock up to {best}"
     )]
     BondTooSmall {
-        /// The least bond that would do.
+        /// The minimum bond that would do.
         needed: Amount,
-        /// The most that a partner that fits can lock for one job.
+        /// The maximum bond that a partner that fits can lock for one job.
         best: Amount,
     },
-    /// No bond, however large, would do.
+    /// No bond, however large, would cover the value at risk.
     #[error("no bond could cover the value at risk")]
     BondBoundless,
     /// A confidence that no number of checks reaches.
     #[error(
-        "a confidence of {found} parts per million is beyond what the draw reaches with all its seats: at most {most}"
+        "a confidence of {found} parts per million is beyond what sortition reaches: at most {max} is possible"
     )]
     ConfidenceTooHigh {
         /// As asked, in parts per million.
         found: u32,
-        /// The most.
-        most: u32,
+        /// The maximum.
+        max: u32,
     },
-    /// So few tasks per verifier that the least number of checks takes too many verifiers.
-    #[error(
-        "{found} tasks per verifier are too few to check this job: at least {least} are needed"
-    )]
+    /// So few tasks per verifier that the minimum of checks takes too many verifiers.
+    #[error("{found} tasks per verifier are too few to check this job: at least {min} are needed")]
     TooFewTasksPerVerifier {
         /// k as asked.
         found: u32,
-        /// The least k.
-        least: u32,
+        /// The minimum k.
+        min: u32,
     },
     /// More verifiers are demanded than there are partners.
     #[error(
@@ -146,7 +145,7 @@ pub enum JobError {
         /// How many are demanded.
         needed: u16,
     },
-    /// No such job.
+    /// The job is not in state.
     #[error("no such job")]
     UnknownJob,
     /// The job is not in a stage that allows this.
@@ -172,45 +171,26 @@ pub enum JobError {
     /// The primary acknowledged before.
     #[error("the assignment is acknowledged already")]
     AlreadyAcknowledged,
-    /// The beacon that the sortition runs over is not there yet.
-    #[error("the sortition runs over beacon step {draw}; the last one that is over is {step}")]
-    SortitionNotOpen {
-        /// The step that draws.
-        draw: BeaconStep,
-        /// The last step that is over.
-        step: BeaconStep,
-    },
-    /// A primary does not check itself.
-    #[error("the primary cannot verify its own work")]
-    OwnWork,
     /// The partner announced before.
     #[error("the sender is a verifier of this attempt already")]
     AlreadyVerifier,
-    /// The sender did not count as a partner of the class when the result was sealed.
-    #[error(
-        "the sender did not count as a partner of this engine class when the result was sealed"
-    )]
-    NotInSnapshot,
-    /// The proof is not one of the sender's key over this sortition.
-    #[error("the proof does not fit the sender's key and this sortition")]
-    BadProof,
-    /// The output is not below the threshold.
-    #[error("the sortition did not draw the sender")]
-    NotDrawn,
-    /// All seats are taken.
-    #[error("all {0} seats for verifiers are taken")]
-    NoSeat(usize),
+    /// Sortition does not make the sender a verifier.
+    #[error(transparent)]
+    Sortition(#[from] SortitionError),
+    /// As many verifiers are bound to the attempt as may be.
+    #[error("{0} verifiers are bound to this attempt, which is the limit")]
+    TooManyVerifiers(usize),
     /// The sender is no verifier.
     #[error("the sender is not a verifier of this attempt")]
     NotVerifier,
-    /// The claim was sealed before.
+    /// The sender committed before.
     #[error("a commitment was made already")]
     AlreadyCommitted,
-    /// The claim was opened before.
+    /// The sender revealed before.
     #[error("the commitment was revealed already")]
-    AlreadyOpened,
-    /// Root and salt are not those that were sealed.
-    #[error("root and salt are not those that were sealed")]
+    AlreadyRevealed,
+    /// Root and salt are not those that the sender committed to.
+    #[error("root and salt are not those that the sender committed to")]
     WrongCommitment,
     /// The opening does not show exactly the drawn tasks with leaves that lead to the root.
     #[error("the opening does not show exactly the drawn tasks, with leaves that lead to its root")]
@@ -220,11 +200,11 @@ pub enum JobError {
         "the primary's opening names a list of outcomes of at most {limit} bytes, a verifier's names none"
     )]
     BadOutcomes {
-        /// Most bytes.
+        /// Maximum, in bytes.
         limit: usize,
     },
-    /// The validator said so before.
-    #[error("the validator said so before")]
+    /// The validator made this statement before.
+    #[error("the validator made this statement before")]
     AlreadyStored,
 }
 
@@ -260,16 +240,16 @@ impl JobError {
             Self::NotPrimary => "not_primary",
             Self::NotAcknowledged => "not_acknowledged",
             Self::AlreadyAcknowledged => "already_acknowledged",
-            Self::SortitionNotOpen { .. } => "sortition_not_open",
-            Self::OwnWork => "own_work",
             Self::AlreadyVerifier => "already_verifier",
-            Self::NotInSnapshot => "not_in_snapshot",
-            Self::BadProof => "bad_proof",
-            Self::NotDrawn => "not_drawn",
-            Self::NoSeat(_) => "no_seat",
+            Self::Sortition(SortitionError::BeaconAwaited(_)) => "sortition_not_open",
+            Self::Sortition(SortitionError::OwnWork) => "own_work",
+            Self::Sortition(SortitionError::NotInSnapshot) => "not_in_snapshot",
+            Self::Sortition(SortitionError::BadProof) => "bad_proof",
+            Self::Sortition(SortitionError::NotDrawn) => "not_drawn",
+            Self::TooManyVerifiers(_) => "too_many_verifiers",
             Self::NotVerifier => "not_verifier",
             Self::AlreadyCommitted => "already_committed",
-            Self::AlreadyOpened => "already_opened",
+            Self::AlreadyRevealed => "already_revealed",
             Self::WrongCommitment => "wrong_commitment",
             Self::Inconsistent => "inconsistent_opening",
             Self::BadOutcomes { .. } => "bad_outcomes",

@@ -1,0 +1,68 @@
+//! The receipt that stays in state when a job is settled, for readers that trust no node.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+
+use super::Policy;
+use crate::hash::{Address, BlobId, Hash32, JobId, WorkloadId};
+use crate::number::{Amount, Attempt, EngineClass, Height, Timestamp};
+
+/// The receipt of a settled job, under `StateKey::Receipt`.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobReceipt {
+    /// The settled job.
+    pub job: JobId,
+    /// The attempt that settled.
+    pub attempt: Attempt,
+    /// The account that paid.
+    pub customer: Address,
+    /// Hash of the workload that was run.
+    pub workload: WorkloadId,
+    /// Hash over module, stdin and inputs, see [`super::Workload::input_root`].
+    pub input_root: Hash32,
+    /// Number of tasks.
+    pub tasks: u32,
+    /// Root over the blinded leaves, as the primary committed to it.
+    pub result_root: Hash32,
+    /// The salt that blinds the root's leaves.
+    pub salt: Hash32,
+    /// The list of outcomes that reproduces the root.
+    pub outcomes: BlobId,
+    /// The engine class that ran the tasks.
+    pub class: EngineClass,
+    /// The partner that ran all tasks.
+    pub primary: Address,
+    /// The primary's pay, in base units.
+    pub price: Amount,
+    /// The partners that checked it, in the order in which they were bound.
+    pub verifiers: Vec<ReceiptVerifier>,
+    /// Fees of all verifiers together, in base units.
+    pub verification_paid: Amount,
+    /// Part of the escrow that was burned for storage and fees, in base units.
+    pub burned: Amount,
+    /// Value at risk that the policy covered (V).
+    pub value_at_risk: Amount,
+    /// Loss from one wrong task that the policy covered (V1).
+    pub task_value_at_risk: Amount,
+    /// How the job was checked.
+    pub policy: Policy,
+    /// Task runs of all verifiers together; one task may be re-run by several.
+    pub tasks_rerun: u32,
+    /// Height of the block that settled it.
+    pub height: Height,
+    /// Timestamp of that block.
+    pub time: Timestamp,
+}
+
+/// A verifier as the receipt names it.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiptVerifier {
+    /// The verifier's account.
+    pub partner: Address,
+    /// True if the beacon appointed it, false if sortition selected it.
+    pub appointed: bool,
+    /// How many tasks it re-ran.
+    pub tasks: u32,
+}

@@ -1,0 +1,425 @@
+//! The stages of a job, one payload each: what is true in the stage and nowhere else.
+//!
+//! A stage is named after what is awaited in it. The deadline is in the record, once, since every live stage has one.
+//! What moves a job from one stage to the next is the state machine's business, not this file's.
+
+use std::collections::BTreeSet;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+
+use crate::attestation::MerkleLeaves;
+use crate::hash::{Address, BlobId, Hash32, ValidatorId};
+use crate::number::{Amount, BeaconStep, Epoch, TaskIndex};
+
+/// Where a job stands.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case")]
+pub enum Stage {
+    /// Escrow is locked; a quorum of validators must hold the inputs, then the beacon draws a primary.
+    Pending(Pending),
+    /// A primary was drawn; it must acknowledge, run all tasks and commit to its result.
+    Assigned(Assigned),
+    /// The primary has committed; partners that sortition draws announce themselves.
+    Announcing(Announcing),
+    /// Fewer verifiers are bound than needed; the beacon appoints the missing ones.
+    Appointing(Appointing),
+    /// The bound verifiers run their tasks and commit to their results.
+    Verifying(Verifying),
+    /// Primary and verifiers reveal what they committed to.
+    Revealing(Revealing),
+    /// All openings match; a quorum of validators must hold the results.
+    Storing(Storing),
+    /// Everybody is paid; the receipt is in state.
+    Settled,
+    /// The job ended without a result; what is left of the escrow is refunded.
+    Failed(Failed),
+}
+
+/// Payload of [`Stage::Pending`].
+#[derive(
+    Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(deny_unknown_fields)]
+pub struct Pending {
+    /// Validators that said that they hold the inputs. Empty in later attempts: a quorum held them in the first.
+    pub stored: BTreeSet<ValidatorId>,
+    /// The beacon step that draws the primary; `None` until a quorum holds the inputs.
+    pub draw: Option<BeaconStep>,
+}
+
+/// Payload of [`Stage::Assigned`].
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Assigned {
+    /// The partner that the beacon drew to run the job.
+    pub primary: Primary,
+    /// True once the primary took the job; the record's deadline is then the one to commit by.
+    pub acknowledged: bool,
+}
+
+/// Payload of [`Stage::Announcing`].
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Announcing {
+    /// The primary with its commitment, and the verifiers that announced themselves so far.
+    pub parties: Parties,
+    /// The epoch of the block that holds the commitment: sortition runs over that epoch's snapshot of partners.
+    pub epoch: Epoch,
+    /// The beacon that sortition runs over.
+    pub beacon: SortitionBeacon,
+}
+
+/// Payload of [`Stage::Appointing`].
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Appointing {
+    /// The primary with its commitment, and the verifiers that are bound already.
+    pub parties: Parties,
+    /// How many verifiers the beacon must still appoint.
+    pub missing: u16,
+    /// How many verifiers, old and new together, must commit for the job to go on.
+    pub needed: u16,
+    /// The beacon step that appoints them.
+    pub draw: BeaconStep,
+    /// 0 for the first verifiers of the attempt, 1 for those that replace silent ones.
+    pub round: u16,
+}
+
+/// Payload of [`Stage::Verifying`].
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verifying {
+    /// The primary with its commitment, and all bound verifiers, at least one.
+    pub parties: Parties,
+    /// How many verifiers must commit for the job to go on.
+    pub needed: u16,
+    /// 0 for the first verifiers of the attempt, 1 once silent ones were replaced.
+    pub round: u16,
+}
+
+/// Payload of [`Stage::Revealing`].
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revealing {
+    /// The primary with its commitment, and the verifiers that committed.
+    pub parties: Parties,
+    /// The primary's opening, once it revealed.
+    pub opening: Option<PrimaryOpening>,
+    /// True if fewer verifiers committed than needed: who reveals is paid, and the job fails.
+    pub unverified: bool,
+}
+
+/// Payload of [`Stage::Storing`].
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Storing {
+    /// The primary with its commitment, and the verifiers, all of which revealed.
+    pub parties: Parties,
+    /// The primary's opening.
+    pub opening: PrimaryOpening,
+    /// Validators that said that they hold the results.
+    pub stored: BTreeSet<ValidatorId>,
+}
+
+/// Payload of [`Stage::Failed`].
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(deny_unknown_fields)]
+pub struct Failed {
+    /// The rule that ended the job.
+    pub reason: FailureReason,
+}
+
+/// The parties of an attempt from the primary's commitment on.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parties {
+    /// The partner that runs the job.
+    pub primary: Primary,
+    /// The primary's commitment, see [`crate::attestation::commitment`].
+    pub commitment: Hash32,
+    /// The partners that check it, in the order in which they were bound.
+    pub verifiers: Vec<Verifier>,
+}
+
+/// The partner that runs an attempt.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(deny_unknown_fields)]
+pub struct Primary {
+    /// The partner's account.
+    pub partner: Address,
+    /// What it is paid for all tasks, at most the price cap.
+    pub price: Amount,
+    /// Bond that it locks for this attempt.
+    pub bond: Amount,
+}
+
+/// A partner that checks an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verifier {
+    /// The partner's account.
+    pub partner: Address,
+    /// True if the beacon appointed it, false if sortition selected it. The formulas count selected ones only.
+    pub appointed: bool,
+    /// The tasks that it runs, ascending.
+    pub tasks: Vec<TaskIndex>,
+    /// Bond that it locks for this attempt.
+    pub bond: Amount,
+    /// Its commitment, once it committed, see [`crate::attestation::commitment`].
+    pub commitment: Option<Hash32>,
+    /// Its opening, once it revealed.
+    pub opening: Option<VerifierOpening>,
+}
+
+/// The beacon that the sortition of an attempt runs over.
+///
+/// Its step lies so far behind the commitment that nobody who chose the commitment, or put it into a block, could
+/// foresee it.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(tag = "state", rename_all = "snake_case", deny_unknown_fields)]
+pub enum SortitionBeacon {
+    /// The step is still to come: nobody can announce yet, and the announce window has not begun.
+    Awaited {
+        /// The step whose output sortition runs over.
+        step: BeaconStep,
+    },
+    /// The step is over.
+    Known {
+        /// The beacon after the step.
+        value: Hash32,
+    },
+}
+
+/// What stays in the record of a verifier's opening.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(deny_unknown_fields)]
+pub struct VerifierOpening {
+    /// Result root over the verifier's tasks.
+    pub root: Hash32,
+    /// The salt that blinds the root's leaves.
+    pub salt: Hash32,
+    /// Hash of the unblinded leaves of its tasks, see [`crate::attestation::leaves_hash`].
+    pub leaves: Hash32,
+}
+
+/// What stays in the record of the primary's opening.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrimaryOpening {
+    /// Result root over all tasks.
+    pub root: Hash32,
+    /// The salt that blinds the root's leaves.
+    pub salt: Hash32,
+    /// The unblinded leaves of the tasks that verifiers run, ascending by task.
+    pub leaves: MerkleLeaves,
+    /// The list of outcomes that reproduces the root.
+    pub outcomes: BlobId,
+}
+
+/// Why a job failed.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureReason {
+    /// No quorum of validators held the inputs in time.
+    NoInputs,
+    /// The beacon found no partner that fits the constraints, the price and the bond rule, and is free.
+    NoPartner,
+    /// Enough drawn primaries found that the module cannot be run; the customer pays their penalties.
+    Unrunnable,
+    /// The last attempt ended without the primary's commitment.
+    NoCommitment,
+    /// Two openings differ, and this version cannot decide between them.
+    Unresolved,
+    /// Too few verifiers could be appointed, committed or revealed; who revealed is paid.
+    Unverified,
+    /// The primary committed and did not reveal.
+    Unopened,
+    /// No quorum of validators held the results in time.
+    NotStored,
+}
+
+impl Stage {
+    /// The stage's name, as it is shown.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pending(_) => "pending",
+            Self::Assigned(_) => "assigned",
+            Self::Announcing(_) => "announcing",
+            Self::Appointing(_) => "appointing",
+            Self::Verifying(_) => "verifying",
+            Self::Revealing(_) => "revealing",
+            Self::Storing(_) => "storing",
+            Self::Settled => "settled",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    /// True if the stage cannot change any more.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Settled | Self::Failed(_))
+    }
+
+    /// The beacon step that the stage waits for, if it waits for one.
+    #[must_use]
+    pub fn draw(&self) -> Option<BeaconStep> {
+        match self {
+            Self::Pending(pending) => pending.draw,
+            Self::Announcing(announcing) => announcing.beacon.awaited(),
+            Self::Appointing(appointing) => Some(appointing.draw),
+            Self::Assigned(_)
+            | Self::Verifying(_)
+            | Self::Revealing(_)
+            | Self::Storing(_)
+            | Self::Settled
+            | Self::Failed(_) => None,
+        }
+    }
+
+    /// The parties of the attempt, if its primary has committed.
+    #[must_use]
+    pub fn parties(&self) -> Option<&Parties> {
+        match self {
+            Self::Announcing(Announcing { parties, .. })
+            | Self::Appointing(Appointing { parties, .. })
+            | Self::Verifying(Verifying { parties, .. })
+            | Self::Revealing(Revealing { parties, .. })
+            | Self::Storing(Storing { parties, .. }) => Some(parties),
+            Self::Pending(_) | Self::Assigned(_) | Self::Settled | Self::Failed(_) => None,
+        }
+    }
+
+    /// The primary that the stage binds, if one is drawn and the job is live.
+    #[must_use]
+    pub fn primary(&self) -> Option<&Primary> {
+        match self {
+            Self::Assigned(assigned) => Some(&assigned.primary),
+            _ => self.parties().map(|parties| &parties.primary),
+        }
+    }
+
+    /// The verifiers that the stage binds, in the order in which they were bound.
+    #[must_use]
+    pub fn verifiers(&self) -> &[Verifier] {
+        self.parties().map_or(&[], |parties| &parties.verifiers)
+    }
+
+    /// The verifier with an address.
+    #[must_use]
+    pub fn verifier(&self, partner: &Address) -> Option<&Verifier> {
+        self.verifiers()
+            .iter()
+            .find(|verifier| verifier.partner == *partner)
+    }
+
+    /// The primary's opening, once it revealed.
+    #[must_use]
+    pub fn opening(&self) -> Option<&PrimaryOpening> {
+        match self {
+            Self::Revealing(revealing) => revealing.opening.as_ref(),
+            Self::Storing(storing) => Some(&storing.opening),
+            _ => None,
+        }
+    }
+
+    /// What the stage awaits from a partner by a transaction of its own, if it awaits something. An announcement is not
+    /// among it: who is drawn may stay silent.
+    #[must_use]
+    pub fn awaits(&self, partner: &Address) -> Option<Awaited> {
+        match self {
+            Self::Assigned(assigned) if assigned.primary.partner == *partner => {
+                Some(if assigned.acknowledged {
+                    Awaited::PrimaryCommitment
+                } else {
+                    Awaited::Acknowledgement
+                })
+            }
+            Self::Verifying(_) => self
+                .verifier(partner)
+                .filter(|verifier| verifier.commitment.is_none())
+                .map(|_| Awaited::VerifierCommitment),
+            Self::Revealing(revealing) if revealing.parties.primary.partner == *partner => {
+                revealing
+                    .opening
+                    .is_none()
+                    .then_some(Awaited::PrimaryOpening)
+            }
+            Self::Revealing(_) => self
+                .verifier(partner)
+                .filter(|verifier| verifier.opening.is_none())
+                .map(|_| Awaited::VerifierOpening),
+            _ => None,
+        }
+    }
+}
+
+/// What a stage awaits from one partner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// The drawn primary must acknowledge or decline.
+    Acknowledgement,
+    /// The primary must run all tasks and commit.
+    PrimaryCommitment,
+    /// The verifier must run its tasks and commit.
+    VerifierCommitment,
+    /// The primary must reveal.
+    PrimaryOpening,
+    /// The verifier must reveal.
+    VerifierOpening,
+}
+
+impl Parties {
+    /// Every task that some verifier runs, ascending: what the primary's opening must show.
+    #[must_use]
+    pub fn drawn_tasks(&self) -> Vec<TaskIndex> {
+        let all: BTreeSet<_> = self
+            .verifiers
+            .iter()
+            .flat_map(|verifier| verifier.tasks.iter().copied())
+            .collect();
+        all.into_iter().collect()
+    }
+}
+
+impl SortitionBeacon {
+    /// The step that is awaited; `None` once it is over.
+    #[must_use]
+    pub fn awaited(&self) -> Option<BeaconStep> {
+        match self {
+            Self::Awaited { step } => Some(*step),
+            Self::Known { .. } => None,
+        }
+    }
+
+    /// The beacon, once its step is over.
+    #[must_use]
+    pub fn known(&self) -> Option<&Hash32> {
+        match self {
+            Self::Awaited { .. } => None,
+            Self::Known { value } => Some(value),
+        }
+    }
+}

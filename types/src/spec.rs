@@ -1,0 +1,204 @@
+//! What people ask for and offer: a customer's job, and a partner's profile.
+//!
+//! A job's workload (what is computed) is apart from its terms (who may run it, how it is checked, what it pays), so
+//! that equal workloads give equal leaves whoever pays. The job's record on chain is in [`crate::job`].
+
+use std::collections::BTreeMap;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{Bounded, Text};
+use crate::hash::{BlobId, Domain, Hash32, WorkloadId};
+use crate::key::VrfPublicKey;
+use crate::limits::{
+    MAX_ARGUMENT_BYTES, MAX_ARGUMENTS, MAX_ATTRIBUTES, MAX_INPUTS, MAX_NAME_BYTES, MAX_OUTPUTS,
+    MAX_PATH_BYTES,
+};
+use crate::number::{Amount, EngineClass, Fuel};
+
+/// The one engine class of this version: wasmtime 48 as `docs/spec` pins it.
+pub const CLASS_WASM_V1: EngineClass = EngineClass(1);
+
+/// A name: of a job, an output or an attribute.
+pub type Name = Text<MAX_NAME_BYTES>;
+/// An absolute path inside a task's file tree.
+pub type GuestPath = Text<MAX_PATH_BYTES>;
+/// A program argument, or an environment key or value; it may hold line breaks.
+pub type Argument = Text<MAX_ARGUMENT_BYTES, true>;
+
+/// A job as its customer signs it.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobSpec {
+    /// Name for people; no rule reads it.
+    pub name: Name,
+    /// What is computed.
+    pub workload: Workload,
+    /// What a partner must be to run it.
+    pub constraints: Constraints,
+    /// What the customer demands of verification.
+    pub verification: Verification,
+    /// The price cap R: the maximum price of execution, for all tasks, in base units.
+    pub price_cap: Amount,
+}
+
+/// What is computed: everything that determines the outcomes and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workload {
+    /// The engine class that runs it.
+    pub class: EngineClass,
+    /// The WebAssembly module.
+    pub module: BlobId,
+    /// Arguments after the program's name, which is `program`.
+    pub arguments: Bounded<Argument, MAX_ARGUMENTS>,
+    /// Environment; each task also sees `GRIDPROOF_TASK_INDEX` and `GRIDPROOF_TASK_COUNT`.
+    pub environment: BTreeMap<Argument, Argument>,
+    /// Standard input; `None` is an empty one.
+    pub stdin: Option<BlobId>,
+    /// Files under `/in`, sorted by target, each once.
+    pub inputs: Bounded<Input, MAX_INPUTS>,
+    /// Files under `/out` that are kept, sorted by name, each once.
+    pub outputs: Bounded<Output, MAX_OUTPUTS>,
+    /// Number of tasks: independent, differing in their index.
+    pub tasks: u32,
+    /// Limits of each task.
+    pub limits: TaskLimits,
+    /// Where the task's clock starts, in nanoseconds since the Unix epoch.
+    pub clock_start_ns: u64,
+    /// Seeds the task's random bytes, with its index.
+    pub random_seed: Hash32,
+}
+
+/// An input file.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Hash and length of the file's bytes.
+    pub blob: BlobId,
+    /// Where the task sees it, below `/in/`.
+    pub target: GuestPath,
+}
+
+/// An output file.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// The name under which it is fetched.
+    pub name: Name,
+    /// Where the task writes it, below `/out/`.
+    pub path: GuestPath,
+}
+
+/// Limits of one task.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(deny_unknown_fields)]
+pub struct TaskLimits {
+    /// Maximum fuel; a task that needs more ends as `OutOfFuel`.
+    pub fuel: Fuel,
+    /// Maximum linear memory, in bytes.
+    pub memory_bytes: u64,
+    /// Maximum of what is written to outputs, stdout and stderr together, in bytes.
+    pub output_bytes: u64,
+}
+
+/// What a partner must be to run the job.
+#[derive(
+    Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(deny_unknown_fields)]
+pub struct Constraints {
+    /// Attributes that the partner must have with exactly these values.
+    pub attributes: BTreeMap<Name, Name>,
+}
+
+/// What the customer demands of verification.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verification {
+    /// Minimum number of verifiers; the beacon appoints the missing ones.
+    pub min_verifiers: u16,
+    /// Tasks per verifier (k); `None` lets the policy choose, `u32::MAX` means all.
+    pub tasks_per_verifier: Option<u32>,
+    /// Value at risk V: the customer's loss if the job's result is wrong, in base units.
+    pub value_at_risk: Amount,
+    /// Loss V1 from one wrong task, in base units; at most the value at risk.
+    pub task_value_at_risk: Amount,
+    /// Minimum probability, in parts per million, with which selected verifiers find one wrong task; 0 leaves it to the
+    /// bond rule.
+    pub confidence_ppm: u32,
+}
+
+impl Workload {
+    /// The hash that leaves carry.
+    #[must_use]
+    pub fn id(&self) -> WorkloadId {
+        WorkloadId(Hash32::of(Domain::WORKLOAD, self))
+    }
+
+    /// The hash over module, stdin and inputs: what every task of an array starts from.
+    #[must_use]
+    pub fn input_root(&self) -> Hash32 {
+        Hash32::of(Domain::INPUTS, &(self.module, self.stdin, &self.inputs))
+    }
+
+    /// The fuel of what a task begins with: its module, which is compiled, at [`FUEL_PER_MODULE_BYTE`], stdin and
+    /// every input, which are loaded and hashed, a unit per byte, as often as they are listed. Held at the largest value.
+    #[must_use]
+    pub fn loading_fuel(&self) -> u64 {
+        let read = self
+            .stdin
+            .iter()
+            .chain(self.inputs.iter().map(|input| &input.blob));
+        let module = self.module.length.saturating_mul(FUEL_PER_MODULE_BYTE);
+        read.fold(module, |sum, blob| sum.saturating_add(blob.length))
+    }
+
+    /// Every blob that a task reads: module, stdin, inputs; each once, in this order.
+    #[must_use]
+    pub fn blobs(&self) -> Vec<BlobId> {
+        let mut all = vec![self.module];
+        for blob in self
+            .stdin
+            .iter()
+            .chain(self.inputs.iter().map(|input| &input.blob))
+        {
+            if !all.contains(blob) {
+                all.push(*blob);
+            }
+        }
+        all
+    }
+}
+
+/// Units of fuel per byte of a module: about what compiling it costs at the speed of one unit per nanosecond.
+pub const FUEL_PER_MODULE_BYTE: u64 = 64;
+
+/// What a partner offers: keys, price, places and attributes.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartnerProfile {
+    /// Name for people; no rule reads it.
+    pub name: Name,
+    /// The engine class it runs.
+    pub class: EngineClass,
+    /// Proves its sortitions.
+    pub vrf_key: VrfPublicKey,
+    /// Minimum price per million units of fuel, in base units.
+    pub ask: Amount,
+    /// Places: jobs that it runs as primary at the same time.
+    pub capacity: u16,
+    /// Location, jurisdiction, hardware, PUE, energy source, heat re-use, ...
+    pub attributes: BTreeMap<Name, Name>,
+}
+
+impl PartnerProfile {
+    /// True if the counts are within their limits.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        self.attributes.len() <= MAX_ATTRIBUTES
+    }
+}

@@ -1,0 +1,136 @@
+//! Every action, in one place: what it costs, and what performs it.
+//!
+//! A new action, or a new step of a party to a job, has a file of its own for what it does, and one line in each match
+//! here. Everything else follows: its gas, its room in blocks and in the mempool, who is paid back for it, and in which
+//! stage it is allowed.
+
+use types::hash::Address;
+use types::job::Stage;
+use types::transaction::{Action, JobAction, JobStep, Transaction};
+
+use crate::compute::{self, JobError};
+use crate::{ActionError, Context};
+
+/// Gas of a transfer: one more account.
+pub const TRANSFER: u64 = 1_024;
+/// Gas of a registration: the profile, and whether its VRF key is valid.
+pub const REGISTER_PARTNER: u64 = 16_384;
+/// Gas of a bond: the index of partners, when the partner enters it.
+pub const BOND: u64 = 16_384;
+/// Gas of an unbonding: the index, and the queue.
+pub const UNBOND: u64 = 8_192;
+/// Gas of a job: its policy, found by search over the bond formulas.
+pub const SUBMIT_JOB: u64 = 262_144;
+/// Gas of a party's step that checks no proof.
+pub const JOB_STEP: u64 = 8_192;
+/// Gas of an announcement: a VRF proof, and the snapshot of partners.
+pub const ANNOUNCE: u64 = 131_072;
+/// Gas of an opening: Merkle paths.
+pub const REVEAL: u64 = 32_768;
+
+/// Gas of the dearest action.
+pub(crate) const MAX_GAS: u64 = SUBMIT_JOB;
+/// Gas of the dearest step of a party to a job.
+pub(crate) const MAX_JOB_STEP_GAS: u64 = ANNOUNCE;
+
+const _: () = {
+    assert!(MAX_JOB_STEP_GAS >= REVEAL && MAX_JOB_STEP_GAS >= JOB_STEP);
+    assert!(MAX_GAS >= MAX_JOB_STEP_GAS && MAX_GAS >= REGISTER_PARTNER && MAX_GAS >= BOND);
+    assert!(MAX_GAS >= TRANSFER && MAX_GAS >= UNBOND);
+};
+
+/// Gas of what an action does, beside its transaction's bytes and signature.
+#[must_use]
+pub fn gas(action: &Action) -> u64 {
+    match action {
+        Action::Transfer { .. } => TRANSFER,
+        Action::RegisterPartner { .. } => REGISTER_PARTNER,
+        Action::Bond { .. } => BOND,
+        Action::Unbond { .. } => UNBOND,
+        Action::SubmitJob { .. } => SUBMIT_JOB,
+        Action::Job(action) => match action.step {
+            JobStep::Acknowledge | JobStep::Decline { .. } | JobStep::Commit { .. } => JOB_STEP,
+            JobStep::Announce { .. } => ANNOUNCE,
+            JobStep::Reveal { .. } => REVEAL,
+        },
+    }
+}
+
+/// The step of a party to a live job, which has a reserve of its own in blocks and in the mempool.
+#[must_use]
+pub fn job_action(action: &Action) -> Option<&JobAction> {
+    match action {
+        Action::Job(action) => Some(action),
+        Action::Transfer { .. }
+        | Action::RegisterPartner { .. }
+        | Action::Bond { .. }
+        | Action::Unbond { .. }
+        | Action::SubmitJob { .. } => None,
+    }
+}
+
+/// True if the customer pays the party back what the step's transaction costs at least. To decline does not serve the
+/// job.
+fn is_paid_back(step: &JobStep) -> bool {
+    match step {
+        JobStep::Acknowledge
+        | JobStep::Commit { .. }
+        | JobStep::Announce { .. }
+        | JobStep::Reveal { .. } => true,
+        JobStep::Decline { .. } => false,
+    }
+}
+
+/// Performs the action of a transaction whose fee is charged already. Runs in a scope that is reverted on failure.
+pub(crate) fn perform(
+    context: &mut Context<'_>,
+    transaction: &Transaction,
+    sender: &Address,
+) -> Result<(), ActionError> {
+    match &transaction.action {
+        Action::Transfer { to, amount } => context.transfer(sender, to, *amount),
+        Action::RegisterPartner { profile } => context.register_partner(sender, profile),
+        Action::Bond { amount } => context.bond(sender, *amount),
+        Action::Unbond { amount } => context.unbond(sender, *amount),
+        Action::SubmitJob { spec } => compute::submit(context, sender, transaction.job_id(), spec),
+        Action::Job(action) => perform_step(context, sender, transaction, action),
+    }
+}
+
+/// Performs a party's step, if the job's stage allows it.
+fn perform_step(
+    context: &mut Context<'_>,
+    sender: &Address,
+    transaction: &Transaction,
+    action: &JobAction,
+) -> Result<(), ActionError> {
+    let record = compute::load(context, &action.job, action.attempt)?;
+    let (mut job, stage) = record.split();
+    if is_paid_back(&action.step) && !stage.is_final() {
+        compute::pay_back(context, &mut job, sender, transaction.fee)?;
+    }
+    match (stage, &action.step) {
+        (Stage::Assigned(assigned), JobStep::Acknowledge) => {
+            compute::acknowledge(context, sender, job, assigned)
+        }
+        (Stage::Assigned(assigned), JobStep::Decline { unrunnable }) => {
+            compute::decline(context, sender, job, assigned, *unrunnable)
+        }
+        (Stage::Assigned(assigned), JobStep::Commit { commitment }) => {
+            compute::commit_as_primary(context, sender, job, assigned, *commitment)
+        }
+        (Stage::Verifying(verifying), JobStep::Commit { commitment }) => {
+            compute::commit_as_verifier(context, sender, job, verifying, *commitment)
+        }
+        (Stage::Announcing(announcing), JobStep::Announce { proof }) => {
+            compute::announce(context, sender, job, announcing, proof)
+        }
+        (Stage::Revealing(revealing), JobStep::Reveal { opening }) => {
+            compute::reveal(context, sender, job, revealing, opening)
+        }
+        (stage, _) => Err(JobError::WrongStage {
+            stage: stage.name(),
+        }
+        .into()),
+    }
+}

@@ -1,0 +1,58 @@
+//! How many verifiers the beacon appoints: the rest of the minimum, and two for each silent one.
+
+use types::job::{Policy, Primary, Verifier};
+
+use super::price::max_verifiers;
+use super::record::Job;
+use crate::{Abort, Context, Corruption};
+
+/// How many verifiers replace a silent one.
+const REPLACEMENTS: u16 = 2;
+
+/// Verifiers that the beacon appoints in one round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Round {
+    /// How many are appointed.
+    pub missing: u16,
+    /// How many, new and old together, must commit.
+    pub needed: u16,
+    /// 0 for the first verifiers of the attempt, 1 for those that replace silent ones.
+    pub round: u16,
+}
+
+/// Number of verifiers, of which there are at most `MAX_VERIFIERS`.
+pub(super) fn count(verifiers: &[Verifier]) -> u16 {
+    u16::try_from(verifiers.len()).unwrap_or(u16::MAX)
+}
+
+/// What the customer demands, and at least one as long as the value that verification confirmed for the primary's bond
+/// is below a multiple of the bond that it locks.
+pub(super) fn min_verifiers(
+    context: &Context<'_>,
+    job: &Job,
+    primary: &Primary,
+) -> Result<u16, Abort> {
+    let partner = context
+        .partner(&primary.partner)?
+        .ok_or(Corruption::PartyWithoutPartner {
+            job: job.id,
+            partner: primary.partner,
+        })?;
+    let multiple = u128::from(context.rules.params.compute.probation_multiple);
+    let on_probation = partner.verified_value.0 < multiple.saturating_mul(primary.bond.0);
+    Ok(job.policy.min_verifiers.max(u16::from(on_probation)))
+}
+
+/// The round that replaces silent verifiers, as far as the attempt may have more. As many must commit as were bound, but
+/// never more than can be bound now.
+pub(super) fn replacements(policy: &Policy, committed: u16, silent: u16, round: u16) -> Round {
+    let max = u16::try_from(max_verifiers(policy)).unwrap_or(u16::MAX);
+    let missing = REPLACEMENTS
+        .saturating_mul(silent)
+        .min(max.saturating_sub(committed));
+    Round {
+        missing,
+        needed: committed.saturating_add(silent.min(missing)),
+        round,
+    }
+}

@@ -1,0 +1,86 @@
+//! The end hook of jobs: it moves on those whose draw's beacon is there, or whose window is over.
+
+use types::job::{Announcing, JobRecord, SortitionBeacon, Stage};
+use types::limits::MAX_MOVED_PER_BLOCK;
+
+use super::draw::Lottery;
+use super::job::{
+    appoint_or_close, close_announcements, close_assignment, close_storing, close_verification,
+    conclude, draw_or_fail, open_announcements,
+};
+use super::live;
+use super::record::draw_again;
+use crate::deadlines::JobDeadline;
+use crate::{Abort, Context, Corruption};
+
+/// Moves all live jobs on that are ready: their draw's beacon is there, or their window is over. Total: what it does
+/// cannot fail but for state that contradicts itself.
+///
+/// A block moves at most [`MAX_MOVED_PER_BLOCK`] jobs, those first that have been ready the longest.
+pub fn end_block(context: &mut Context<'_>) -> Result<(), Abort> {
+    live::begin(context)?;
+    for (id, entry) in live::ready(context, MAX_MOVED_PER_BLOCK) {
+        let record =
+            live::job(&context.overlay, &id)?.ok_or(Corruption::LiveJobWithoutRecord(id))?;
+        live::check(&record, &entry)?;
+        let ready = Ready::new(context, &entry)?;
+        move_on(context, record, &ready)?;
+    }
+    live::finish(context);
+    Ok(())
+}
+
+/// Why a job moves on in this block.
+struct Ready {
+    /// The draw that the job waited for. `None` if it waits for none, and if the beacon of its step is not kept any more:
+    /// then it draws again, since any other beacon would be one that somebody can choose.
+    lottery: Option<Lottery>,
+    /// True if the stage's window is over.
+    is_over: bool,
+}
+
+impl Ready {
+    fn new(context: &mut Context<'_>, entry: &JobDeadline) -> Result<Self, Abort> {
+        let lottery = match live::drawn(context, entry) {
+            None => None,
+            Some(draw) => match context.beacon_at(draw.step)? {
+                None => None,
+                Some(beacon) => Some(Lottery {
+                    beacon,
+                    snapshot: live::snapshot(context, draw.epoch)?,
+                }),
+            },
+        };
+        let is_over = live::is_over(context, entry);
+        Ok(Self { lottery, is_over })
+    }
+}
+
+fn move_on(context: &mut Context<'_>, record: JobRecord, ready: &Ready) -> Result<(), Abort> {
+    let (job, stage) = record.split();
+    let (lottery, is_over) = (ready.lottery.as_ref(), ready.is_over);
+    match stage {
+        Stage::Pending(pending) => draw_or_fail(context, job, pending, lottery, is_over),
+        Stage::Assigned(assigned) => close_assignment(context, job, assigned),
+        Stage::Announcing(announcing) => match (announcing.beacon, lottery) {
+            (SortitionBeacon::Known { .. }, _) => close_announcements(context, job, announcing),
+            (SortitionBeacon::Awaited { .. }, Some(lottery)) => {
+                open_announcements(context, job, announcing, lottery.beacon)
+            }
+            (SortitionBeacon::Awaited { .. }, None) => draw_again(context, job, |step| {
+                let beacon = SortitionBeacon::Awaited { step };
+                Stage::Announcing(Announcing {
+                    beacon,
+                    ..announcing
+                })
+            }),
+        },
+        Stage::Appointing(appointing) => {
+            appoint_or_close(context, job, appointing, lottery, is_over)
+        }
+        Stage::Verifying(verifying) => close_verification(context, job, verifying),
+        Stage::Revealing(revealing) => conclude(context, job, revealing),
+        Stage::Storing(storing) => close_storing(context, job, storing),
+        Stage::Settled | Stage::Failed(_) => Err(Corruption::DeadlineMismatch(job.id).into()),
+    }
+}

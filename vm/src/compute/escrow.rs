@@ -1,0 +1,108 @@
+//! A job's escrow: what is paid out of it, burned as it is used, and refunded at the end.
+
+use types::hash::Address;
+use types::job::{Escrow, Primary, Verifier};
+use types::number::Amount;
+
+use super::price::total;
+use super::record::Job;
+use crate::{Abort, Context, Corruption};
+
+/// Moves money out of a part of the escrow; gives it to the caller.
+fn take(
+    job: &mut Job,
+    part: fn(&mut Escrow) -> &mut Amount,
+    amount: Amount,
+) -> Result<Amount, Corruption> {
+    let held = part(&mut job.escrow);
+    *held = held
+        .checked_sub(amount)
+        .ok_or(Corruption::EscrowOverdrawn {
+            job: job.id,
+            amount,
+            held: *held,
+        })?;
+    Ok(amount)
+}
+
+/// Counts money of the escrow as burned.
+fn count_burned(job: &mut Job, amount: Amount) -> Result<(), Corruption> {
+    job.burned = job
+        .burned
+        .checked_add(amount)
+        .ok_or(Corruption::JobAmountOverflow(job.id))?;
+    Ok(())
+}
+
+/// Pays the primary its price.
+pub(super) fn pay_primary(
+    context: &mut Context<'_>,
+    job: &mut Job,
+    primary: &Primary,
+) -> Result<(), Abort> {
+    let price = take(job, |escrow| &mut escrow.execution, primary.price)?;
+    context.credit(&primary.partner, price)
+}
+
+/// Pays each verifier that revealed its fee.
+pub(super) fn pay_verifiers(
+    context: &mut Context<'_>,
+    job: &mut Job,
+    verifiers: &[Verifier],
+) -> Result<(), Abort> {
+    for verifier in verifiers
+        .iter()
+        .filter(|verifier| verifier.opening.is_some())
+    {
+        let fee = job.policy.verifier_fee;
+        let fee = take(job, |escrow| &mut escrow.verification, fee)?;
+        context.credit(&verifier.partner, fee)?;
+    }
+    Ok(())
+}
+
+/// Burns a fee for storage.
+pub(super) fn burn_storage(
+    context: &mut Context<'_>,
+    job: &mut Job,
+    fee: Amount,
+) -> Result<(), Abort> {
+    let fee = take(job, |escrow| &mut escrow.storage, fee)?;
+    context.burn(fee)?;
+    Ok(count_burned(job, fee)?)
+}
+
+/// Pays a party back the fee of a transaction that served the job, up to the network's minimum and as far as the escrow's
+/// fees last. The fee itself was burned when it was included, so that what is burned is the customer's.
+pub(crate) fn pay_back(
+    context: &mut Context<'_>,
+    job: &mut Job,
+    party: &Address,
+    fee: Amount,
+) -> Result<(), Abort> {
+    let fee = fee.min(context.rules.params.min_fee).min(job.escrow.fees);
+    let fee = take(job, |escrow| &mut escrow.fees, fee)?;
+    context.credit(party, fee)?;
+    Ok(count_burned(job, fee)?)
+}
+
+/// Pays each partner that reported the module as unrunnable what declining cost it, up to an equal share of the price
+/// cap.
+pub(super) fn pay_back_reports(context: &mut Context<'_>, job: &mut Job) -> Result<(), Abort> {
+    let reports = std::mem::take(&mut job.unrunnable_reports);
+    let shares = u128::try_from(reports.len().max(1)).unwrap_or(u128::MAX);
+    let max = Amount(job.escrow.execution.0 / shares);
+    for report in &reports {
+        let back = take(job, |escrow| &mut escrow.execution, report.cost.min(max))?;
+        context.credit(&report.partner, back)?;
+    }
+    job.unrunnable_reports = reports;
+    Ok(())
+}
+
+/// Gives what is left of the escrow back to the customer.
+pub(super) fn refund(context: &mut Context<'_>, job: &mut Job) -> Result<(), Abort> {
+    let left = total(&job.escrow).ok_or(Corruption::JobAmountOverflow(job.id))?;
+    job.escrow = Escrow::default();
+    context.credit(&job.customer, left)
+}

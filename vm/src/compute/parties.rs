@@ -1,0 +1,104 @@
+//! The bonds of a job's parties: locked when they are bound, freed when the attempt ends, burned for a breach.
+
+use types::account::LockReason;
+use types::hash::{Address, JobId};
+use types::job::{Primary, Stage, Verifier};
+use types::number::Amount;
+
+use super::penalty::{Breach, penalty};
+use crate::{Abort, ActionError, Context, Corruption};
+
+/// Locks the bond of a partner that the beacon drew, whose free bond the draw has looked at.
+pub(super) fn lock_drawn(
+    context: &mut Context<'_>,
+    partner: &Address,
+    reason: LockReason,
+    bond: Amount,
+) -> Result<(), Abort> {
+    context
+        .lock_bond(partner, reason, bond)
+        .map_err(|error| match error {
+            ActionError::Abort(abort) => abort,
+            _ => Abort::Corrupt(Corruption::DrawnBondNotFree {
+                job: reason.job(),
+                partner: *partner,
+            }),
+        })
+}
+
+/// Frees the bonds that the parties of a stage still lock, and with it the primary's place.
+pub(super) fn release(context: &mut Context<'_>, job: &JobId, stage: &Stage) -> Result<(), Abort> {
+    release_verifiers(context, job, stage.verifiers())?;
+    if let Some(primary) = stage.primary() {
+        context.unlock_bond(&primary.partner, LockReason::Primary(*job).id())?;
+    }
+    Ok(())
+}
+
+/// Frees the bonds that verifiers still lock.
+pub(super) fn release_verifiers<'v>(
+    context: &mut Context<'_>,
+    job: &JobId,
+    verifiers: impl IntoIterator<Item = &'v Verifier>,
+) -> Result<(), Abort> {
+    for verifier in verifiers {
+        context.unlock_bond(&verifier.partner, LockReason::Verifier(*job).id())?;
+    }
+    Ok(())
+}
+
+/// Frees the primary's bond and burns the penalty of its breach; gives what was burned.
+pub(super) fn punish_primary(
+    context: &mut Context<'_>,
+    job: &JobId,
+    primary: &Primary,
+    breach: Breach,
+) -> Result<Amount, Abort> {
+    let reason = LockReason::Primary(*job);
+    punish(context, &primary.partner, reason, primary.bond, breach)
+}
+
+/// Frees a verifier's bond and burns the penalty of its breach.
+pub(super) fn punish_verifier(
+    context: &mut Context<'_>,
+    job: &JobId,
+    verifier: &Verifier,
+    breach: Breach,
+) -> Result<(), Abort> {
+    let reason = LockReason::Verifier(*job);
+    punish(context, &verifier.partner, reason, verifier.bond, breach)?;
+    Ok(())
+}
+
+fn punish(
+    context: &mut Context<'_>,
+    partner: &Address,
+    reason: LockReason,
+    locked: Amount,
+    breach: Breach,
+) -> Result<Amount, Abort> {
+    let amount = penalty(&context.rules.params.compute, breach, locked);
+    context.unlock_bond(partner, reason.id())?;
+    context.changed = true;
+    context.burn_bond(partner, amount)
+}
+
+/// Notes that verification confirmed a value at risk for the primary's bond.
+pub(super) fn confirm_value(
+    context: &mut Context<'_>,
+    job: &JobId,
+    primary: &Primary,
+    value: Amount,
+) -> Result<(), Abort> {
+    let address = primary.partner;
+    let mut partner = context
+        .partner(&address)?
+        .ok_or(Corruption::PartyWithoutPartner {
+            job: *job,
+            partner: address,
+        })?;
+    let confirmed = partner.verified_value.0.saturating_add(value.0);
+    partner.verified_value = Amount(confirmed);
+    context.put_partner(&address, &partner);
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! What comes of the openings: whether they agree, and the receipt of a settled job.
+
+use types::attestation::leaves_hash;
+use types::job::{JobReceipt, PrimaryOpening, ReceiptVerifier, Storing, Verifier};
+use types::number::TaskIndex;
+
+use super::record::Job;
+use crate::{Context, Corruption};
+
+/// The receipt of a job that settles in this block.
+pub(super) fn receipt(
+    context: &Context<'_>,
+    job: &Job,
+    storing: &Storing,
+) -> Result<JobReceipt, Corruption> {
+    let (parties, opening) = (&storing.parties, &storing.opening);
+    let workload = &job.spec.workload;
+    let tasks = |verifier: &Verifier| u32::try_from(verifier.tasks.len()).unwrap_or(u32::MAX);
+    let verifiers = u128::try_from(parties.verifiers.len()).unwrap_or(u128::MAX);
+    let verification_paid = job.policy.verifier_fee.checked_mul(verifiers);
+    Ok(JobReceipt {
+        job: job.id,
+        attempt: job.attempt,
+        customer: job.customer,
+        workload: workload.id(),
+        input_root: workload.input_root(),
+        tasks: workload.tasks,
+        result_root: opening.root,
+        salt: opening.salt,
+        outcomes: opening.outcomes,
+        class: workload.class,
+        primary: parties.primary.partner,
+        price: parties.primary.price,
+        verifiers: parties
+            .verifiers
+            .iter()
+            .map(|verifier| ReceiptVerifier {
+                partner: verifier.partner,
+                appointed: verifier.appointed,
+                tasks: tasks(verifier),
+            })
+            .collect(),
+        verification_paid: verification_paid.ok_or(Corruption::JobAmountOverflow(job.id))?,
+        burned: job.burned,
+        value_at_risk: job.spec.verification.value_at_risk,
+        task_value_at_risk: job.spec.verification.task_value_at_risk,
+        policy: job.policy,
+        tasks_rerun: parties
+            .verifiers
+            .iter()
+            .map(tasks)
+            .fold(0, u32::saturating_add),
+        height: context.height,
+        time: context.timestamp,
+    })
+}
+
+/// True if a verifier revealed other leaves than the primary for one of its tasks.
+pub(super) fn differs(opening: &PrimaryOpening, verifier: &Verifier) -> bool {
+    let leaf = |task: &TaskIndex| {
+        let at = opening
+            .leaves
+            .binary_search_by_key(task, |(index, _)| *index);
+        opening.leaves.get(at.ok()?).copied()
+    };
+    let leaves: Option<Vec<_>> = verifier.tasks.iter().map(leaf).collect();
+    let expected = leaves.map(|leaves| leaves_hash(&leaves));
+    verifier
+        .opening
+        .is_some_and(|revealed| expected != Some(revealed.leaves))
+}

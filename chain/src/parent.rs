@@ -1,7 +1,7 @@
 //! An executed block as its children's headers must show it: their headers commit to the state, the receipts and the
 //! gas of their parent.
 
-use state::{ChainStore, StateError};
+use state::{ChainStore, Damage, StateError, StoredRecord};
 use types::block::{Body, Header};
 use types::codec::encode;
 use types::hash::{BlockId, Hash32};
@@ -30,12 +30,14 @@ impl Parent {
     /// The store's last block.
     pub fn restore(store: &impl ChainStore) -> Result<Self, StateError> {
         let tip = store.tip();
-        let missing = || StateError::Corrupt {
-            height: tip.height,
-            reason: "the last block is missing".to_owned(),
-        };
-        let block = store.block_at(tip.height)?.ok_or_else(missing)?;
-        let receipts = store.receipts_at(tip.height)?.ok_or_else(missing)?;
+        let height = tip.height;
+        let missing = |record| Damage::MissingAt { record, height };
+        let block = store
+            .block_at(height)?
+            .ok_or_else(|| missing(StoredRecord::Block))?;
+        let receipts = store
+            .receipts_at(height)?
+            .ok_or_else(|| missing(StoredRecord::Receipts))?;
         Ok(Self {
             id: tip.block,
             state_root: tip.root,

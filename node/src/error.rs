@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use chain::Fatal;
 use chain::worker::WorkerError;
-use state::{StateError, StorageFailure};
+use state::{ErrorClass, StateError};
 use store::StoreError;
 use vm::Abort;
 
@@ -81,13 +81,13 @@ impl From<StoreError> for NodeError {
 
 impl From<StateError> for NodeError {
     fn from(error: StateError) -> Self {
-        match &error {
-            StateError::Storage {
-                kind: StorageFailure::Full,
-                ..
-            } => Self::Storage(format!("the disk is full: {error}")),
-            StateError::Storage { .. } => Self::Storage(error.to_string()),
-            _ => Self::Diverged(format!("state diverged: {error}")),
+        match error.class() {
+            ErrorClass::DiskFull | ErrorClass::Storage | ErrorClass::Damaged => {
+                Self::Storage(error.to_string())
+            }
+            ErrorClass::Diverged | ErrorClass::NotAvailable => {
+                Self::Diverged(format!("state diverged: {error}"))
+            }
         }
     }
 }

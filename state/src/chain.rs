@@ -1,5 +1,7 @@
-//! What a store of decided blocks offers, whether in memory or on disk: state at the kept heights, blocks,
-//! certificates, receipts, proofs, and undo.
+//! The interface of a store of decided blocks, in memory or on disk: state at the kept heights, blocks, certificates,
+//! receipts, proofs, and undo.
+//!
+//! It promises that an answer is checked against the records beside it, and leaves out how anything is stored.
 
 use std::sync::Arc;
 
@@ -13,8 +15,10 @@ use types::state_key::StateKey;
 use types::transaction::TransactionReceipt;
 use types::vote::{Certificate, Subject};
 
+use crate::damage::{Damage, StoredRecord, TreeCorruption};
+use crate::diff::{Diff, Tip};
 use crate::tree::{Jellyfish, StateTree, TreeNodes};
-use crate::{Diff, StateError, StateRead, Tip};
+use crate::{StateError, StateRead};
 
 /// The decided state: its tip and the [`KEPT_HEIGHTS`](types::limits::KEPT_HEIGHTS) heights below it.
 /// [`StateRead::read`] reads the state after the tip.
@@ -55,8 +59,10 @@ fn prove(
         .filter(|(leaf, _)| *leaf == key.hash())
         .map(|(_, value)| value);
     if found != value.as_deref().map(crate::tree::value_hash) {
-        let reason = format!("the flat value of {key:?} is not the one in the tree");
-        return Err(StateError::Corrupt { height, reason });
+        return Err(StateError::CorruptTree {
+            height,
+            corruption: TreeCorruption::FlatValue { key: *key },
+        });
     }
     Ok((value, proof))
 }
@@ -70,21 +76,21 @@ impl<T: TreeNodes + ?Sized> TreeNodes for Nodes<'_, T> {
     }
 }
 
-/// A decided block with all that is kept of it.
+/// A decided block with everything that is stored of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// The block; shared with whoever executed it.
+    /// Header and body; shared with whoever executed the block.
     pub block: Arc<Block>,
-    /// Its diff.
+    /// The changes of state that executing the block made.
     pub diff: Arc<Diff>,
-    /// The receipts of its transactions, in their order.
+    /// The receipts of the block's transactions, in their order.
     pub receipts: Vec<TransactionReceipt>,
-    /// Its finalization; nothing for a block that a later one's finalization decides.
+    /// The block's finalization; `None` for a block that a later block's finalization decides.
     pub finality: Option<Certificate>,
 }
 
 impl Decision {
-    /// Checks that the decision fits itself and comes next after `tip`.
+    /// Checks that block, diff and certificate belong together and come next after `tip`.
     pub fn check(&self, tip: &Tip) -> Result<(), StateError> {
         let (header, diff) = (&self.block.header, &self.diff);
         let block = self.block.id();
@@ -105,23 +111,24 @@ impl Decision {
             });
         }
         if header.parent_state_root != tip.root {
-            let (expected, found) = (header.parent_state_root, tip.root);
-            return Err(StateError::RootMismatch {
-                height: tip.height,
-                expected,
-                found,
+            return Err(StateError::WrongParentRoot {
+                block,
+                named: header.parent_state_root,
+                root: tip.root,
             });
         }
-        match self
-            .finality
-            .as_ref()
-            .map(|certificate| certificate.statement.subject)
-        {
-            None => Ok(()),
-            Some(Subject::Finalize { block: finalized }) if finalized == block => Ok(()),
-            Some(_) => Err(StateError::WrongCertificate(block)),
+        match &self.finality {
+            Some(certificate) if !finalizes(certificate, &block) => {
+                Err(StateError::WrongCertificate(block))
+            }
+            _ => Ok(()),
         }
     }
+}
+
+/// True if the certificate's statement finalizes this block; its signatures are not looked at.
+fn finalizes(certificate: &Certificate, block: &BlockId) -> bool {
+    matches!(certificate.statement.subject, Subject::Finalize { block: finalized } if finalized == *block)
 }
 
 /// When a commit is safe from a crash of the machine.
@@ -129,7 +136,7 @@ impl Decision {
 pub enum Durability {
     /// Before the call returns.
     Synced,
-    /// Some time later, in order. Enough where the block can be fetched and executed again.
+    /// Some time later, in the order of the commits. Enough where the block can be fetched and executed again.
     Buffered,
 }
 
@@ -138,7 +145,7 @@ pub trait ChainStore: DecidedState {
     /// Decides the block after the tip: all of it or, after a crash, nothing of it.
     fn commit(&self, decision: &Decision, durability: Durability) -> Result<(), StateError>;
 
-    /// Takes the newest block back; gives the tip there is now. Views that are open across this may fail.
+    /// Takes the newest block back and returns the tip below it. Views that are open across this may fail.
     fn undo(&self) -> Result<Tip, StateError>;
 
     /// The block at a height.
@@ -171,23 +178,32 @@ pub trait ChainStore: DecidedState {
         Ok(self.block_at(height)?.map(|block| block.header))
     }
 
-    /// Why the block at a height is final: the headers from it to the next finalization, and that.
+    /// Proof that the block at a height is final: the headers from it to the next finalization, and that.
     fn finality_proof(&self, height: Height) -> Result<FinalityProof, StateError> {
-        let not_final = || StateError::NotFinal(height);
-        let (last, certificate) = self.certificate_from(height)?.ok_or_else(not_final)?;
+        let (finalized, certificate) = self
+            .certificate_from(height)?
+            .ok_or(StateError::NotFinal(height))?;
         // Asked before anything is read: a path that is too long would be read in vain.
-        if !usize::try_from(last.0.saturating_sub(height.0))
-            .is_ok_and(|above| above < MAX_HEADER_PATH)
-        {
-            return Err(not_final());
+        let headers = finalized.0.saturating_sub(height.0).saturating_add(1);
+        let too_long = || StateError::PathTooLong {
+            height,
+            finalized,
+            headers,
+            limit: MAX_HEADER_PATH,
+        };
+        if usize::try_from(headers).map_or(true, |headers| headers > MAX_HEADER_PATH) {
+            return Err(too_long());
         }
-        let mut headers = Bounded::<_, MAX_HEADER_PATH>::default();
-        for at in height.0..=last.0 {
-            let header = self.header_at(Height(at))?.ok_or_else(not_final)?;
-            headers.push(header).map_err(|_| not_final())?;
+        let mut path = Bounded::<_, MAX_HEADER_PATH>::default();
+        for at in height.0..=finalized.0 {
+            let header = stored_header(self, Height(at))?;
+            path.push(header).map_err(|_| too_long())?;
+        }
+        if let Some(last) = path.last() {
+            check_finalized(finalized, last, &certificate)?;
         }
         Ok(FinalityProof {
-            headers,
+            headers: path,
             certificate,
         })
     }
@@ -195,12 +211,16 @@ pub trait ChainStore: DecidedState {
     /// A value (or its absence) under the newest root that a final header carries: the state after the parent of the
     /// newest block with a finalization.
     fn value_proof(&self, key: &StateKey) -> Result<ValueProof, StateError> {
-        let (last, certificate) = self
+        let (finalized, certificate) = self
             .newest_certificate()?
             .ok_or(StateError::NotFinal(self.tip().height))?;
-        let header = self.header_at(last)?.ok_or(StateError::NotFinal(last))?;
-        let (value, proof) = prove(self, last.saturating_sub(1), key)?;
-        let headers = Bounded::new(vec![header]).map_err(|_| StateError::NotFinal(last))?;
+        let header = stored_header(self, finalized)?;
+        check_finalized(finalized, &header, &certificate)?;
+        let (value, proof) = prove(self, finalized.saturating_sub(1), key)?;
+        let mut headers = Bounded::default();
+        headers
+            .push(header)
+            .expect("a path has room for one header");
         Ok(ValueProof {
             value,
             proof,
@@ -211,3 +231,27 @@ pub trait ChainStore: DecidedState {
         })
     }
 }
+
+/// The header of a height at which or above which a certificate is stored, so that it must be there.
+fn stored_header(store: &(impl ChainStore + ?Sized), height: Height) -> Result<Header, StateError> {
+    let record = StoredRecord::Block;
+    store
+        .header_at(height)?
+        .ok_or_else(|| Damage::MissingAt { record, height }.into())
+}
+
+/// A certificate must finalize the block of the height that it is stored under.
+fn check_finalized(
+    height: Height,
+    header: &Header,
+    certificate: &Certificate,
+) -> Result<(), Damage> {
+    if finalizes(certificate, &header.id()) {
+        Ok(())
+    } else {
+        Err(Damage::OtherCertificate(height))
+    }
+}
+
+#[cfg(test)]
+mod tests;

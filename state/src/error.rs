@@ -1,92 +1,107 @@
-//! Why state cannot be read or computed. None of these is a verdict on a block: they stop the node or the call.
+//! Errors of reading, computing and storing state. None of them is a verdict on a block: they stop the node or the
+//! call.
+//!
+//! [`StateError::class`] sorts them by what an operator can do; nobody needs to read their texts for that.
 
 use types::codec::CodecError;
 use types::hash::{BlockId, Hash32};
 use types::number::Height;
 use types::state_key::StateKey;
 
-/// Why a read, a diff or a proof failed.
+use crate::damage::{Damage, TreeCorruption};
+
+/// Why a read, a diff, a proof or a commit failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StateError {
-    /// The bytes under a key are not a value of the asked type.
+    /// The bytes under a key are not a value of the type that was asked for.
     #[error("the value of {key:?} does not decode: {error}")]
     BadValue {
-        /// The key.
+        /// The key that was read.
         key: StateKey,
-        /// What the decoder said.
+        /// The decoder's error.
         error: CodecError,
     },
-    /// The state tree contradicts itself: a node is missing or does not decode.
-    #[error("the state tree is corrupt at height {height}: {reason}")]
-    Corrupt {
-        /// The version of the tree that was read.
+    /// The state tree contradicts itself or the flat values beside it.
+    #[error("the state tree is corrupt at height {height}: {corruption}")]
+    CorruptTree {
+        /// The version of the tree in which the contradiction lies.
         height: Height,
-        /// What was found.
-        reason: String,
+        /// The contradiction.
+        corruption: TreeCorruption,
     },
     /// The tree has no root for the parent's height: a diff would silently start from an empty tree.
     #[error("the state tree has no root at height {0}")]
     MissingRoot(Height),
-    /// The root node does not hash to the root on record.
+    /// The tree does not hash to the root on record.
     #[error("the state root at height {height} is {found}, on record is {expected}")]
     RootMismatch {
         /// The version of the tree.
         height: Height,
-        /// What the record says.
+        /// The root on record.
         expected: Hash32,
-        /// What the root node hashes to.
+        /// The hash of the root node.
         found: Hash32,
     },
-    /// Neither the decided tip nor an undecided block that leads to it.
+    /// A block whose header names another state root of its parent than the one on record.
+    #[error("block {block} names {named} as the state root of its parent, which is {root}")]
+    WrongParentRoot {
+        /// The decision's block.
+        block: BlockId,
+        /// The root in the block's header.
+        named: Hash32,
+        /// The root after the tip.
+        root: Hash32,
+    },
+    /// A block that is neither the decided tip nor an undecided block that leads to it.
     #[error("block {0} neither is the decided tip nor descends from it")]
     UnknownBlock(BlockId),
     /// A diff whose height is not one above its parent's.
     #[error("block {block} is of height {height}, its parent of {parent_height}")]
     WrongHeight {
-        /// The block.
+        /// The diff's block.
         block: BlockId,
-        /// Its height.
+        /// The height that the diff names.
         height: Height,
-        /// Its parent's height.
+        /// Height of the parent.
         parent_height: Height,
     },
     /// The same block with another result: execution is not deterministic or memory is broken.
     #[error("block {block} was executed before to root {before}, now to {now}")]
     Diverged {
-        /// The block.
+        /// The block that was executed twice.
         block: BlockId,
-        /// The root of the diff that is here.
+        /// Root of the first execution.
         before: Hash32,
-        /// The root of the diff that was offered.
+        /// Root of the second execution.
         now: Hash32,
     },
-    /// A height that is above the tip or pruned.
+    /// A height above the tip or below the kept heights.
     #[error("the state at height {height} is not kept; heights {oldest} to {tip} are")]
     NotKept {
-        /// The height asked for.
+        /// The height that was asked for.
         height: Height,
-        /// The oldest height there is.
+        /// The lowest kept height.
         oldest: Height,
-        /// The newest height there is.
+        /// The height of the tip.
         tip: Height,
     },
-    /// Nothing is left to undo.
+    /// An undo of a height whose undo record is pruned, or of genesis.
     #[error("height {0} cannot be undone: its undo record is not kept")]
     NothingToUndo(Height),
-    /// A value longer than any value may be.
+    /// A value longer than [`MAX_STATE_VALUE_BYTES`](types::limits::MAX_STATE_VALUE_BYTES).
     #[error("the value of {key:?} has {length} bytes, more than a value may have")]
     ValueTooLong {
-        /// The key.
+        /// The key that was written.
         key: StateKey,
-        /// Its length.
+        /// Length of the value, in bytes.
         length: usize,
     },
     /// A decision whose diff is that of another block.
     #[error("block {block} was to be decided with the diff of block {diff}")]
     WrongDiff {
-        /// The block.
+        /// The decision's block.
         block: BlockId,
-        /// The diff's block.
+        /// The block of the decision's diff.
         diff: BlockId,
     },
     /// A decision that does not come next after the tip.
@@ -94,44 +109,125 @@ pub enum StateError {
         "block {block} of height {height} does not follow the tip {tip} of height {tip_height}"
     )]
     NotNext {
-        /// The block.
+        /// The decision's block.
         block: BlockId,
-        /// Its height.
+        /// Height of the decision's block.
         height: Height,
-        /// The tip.
+        /// The newest decided block.
         tip: BlockId,
-        /// The tip's height.
+        /// Height of the newest decided block.
         tip_height: Height,
     },
-    /// A decision with a certificate that does not finalize it.
+    /// A decision with a certificate that does not finalize its block.
     #[error("the certificate given with block {0} does not finalize it")]
     WrongCertificate(BlockId),
-    /// No finalization at or within reach above a height.
-    #[error("no finalization is on record for height {0} or soon after")]
+    /// No finalization is on record at a height or above it.
+    #[error("no finalization is on record for height {0} or above")]
     NotFinal(Height),
-    /// The storage below failed.
-    #[error("{kind}: {reason}")]
-    Storage {
-        /// What kind of failure, for the exit code.
-        kind: StorageFailure,
-        /// What the storage said.
-        reason: String,
+    /// A finalization is on record, too far above a height for one proof.
+    #[error(
+        "height {height} is final by height {finalized}: a proof would hold {headers} headers, the limit is {limit}"
+    )]
+    PathTooLong {
+        /// The height to prove.
+        height: Height,
+        /// The lowest height above it with a finalization.
+        finalized: Height,
+        /// Headers from one to the other, both included.
+        headers: u64,
+        /// Maximum headers of a proof.
+        limit: usize,
     },
+    /// The storage below failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
 }
 
-/// Kinds of storage failures. After any of them the store takes no more writes.
+/// Why the storage below failed. After a failed write the store takes no more writes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StorageError {
+    /// The storage engine refused a read or a write.
+    #[error("{failure}: {message}")]
+    Engine {
+        /// The kind of failure.
+        failure: StorageFailure,
+        /// The engine's own words.
+        message: String,
+    },
+    /// An earlier write failed: what reached the disk is known only after a restart.
+    #[error("an earlier write failed; the store takes no more writes until it is opened again")]
+    Stopped,
+    /// The stored records contradict each other.
+    #[error("the stored data is damaged: {0}")]
+    Damaged(#[from] Damage),
+}
+
+/// Kinds of failures of a storage engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StorageFailure {
-    /// No room is left.
+    /// The disk, a quota or a file's size limit leaves no room.
     #[error("the disk is full")]
     Full,
-    /// What was read is not what was written.
+    /// The engine's checksums say that the bytes read are not the bytes written.
     #[error("the stored data is damaged")]
-    Damaged,
-    /// An earlier write failed; what is on disk now is known only after a restart.
-    #[error("an earlier write failed")]
-    Stopped,
-    /// Anything else.
+    Checksum,
+    /// Any other failure of the system.
     #[error("the storage failed")]
     Io,
 }
+
+/// What an operator can do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// Make room on the disk, then restart.
+    DiskFull,
+    /// Mend the disk or its mount, then restart: nothing that was promised is lost.
+    Storage,
+    /// The bytes on this disk are wrong: replace the store, restarting does not help.
+    Damaged,
+    /// This build does not follow the chain's rules, or memory is broken.
+    Diverged,
+    /// The caller asked for something that is not kept, not final or not known.
+    NotAvailable,
+}
+
+impl StateError {
+    /// The error's class, which decides exit code and hint.
+    #[must_use]
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Storage(StorageError::Engine { failure, .. }) => match failure {
+                StorageFailure::Full => ErrorClass::DiskFull,
+                StorageFailure::Checksum => ErrorClass::Damaged,
+                StorageFailure::Io => ErrorClass::Storage,
+            },
+            Self::Storage(StorageError::Stopped) => ErrorClass::Storage,
+            Self::Storage(StorageError::Damaged(_))
+            | Self::BadValue { .. }
+            | Self::CorruptTree { .. }
+            | Self::MissingRoot(_)
+            | Self::RootMismatch { .. } => ErrorClass::Damaged,
+            Self::WrongParentRoot { .. }
+            | Self::Diverged { .. }
+            | Self::WrongHeight { .. }
+            | Self::ValueTooLong { .. }
+            | Self::WrongDiff { .. }
+            | Self::NotNext { .. }
+            | Self::WrongCertificate(_) => ErrorClass::Diverged,
+            Self::UnknownBlock(_)
+            | Self::NotKept { .. }
+            | Self::NothingToUndo(_)
+            | Self::NotFinal(_)
+            | Self::PathTooLong { .. } => ErrorClass::NotAvailable,
+        }
+    }
+}
+
+impl From<Damage> for StateError {
+    fn from(damage: Damage) -> Self {
+        Self::Storage(StorageError::Damaged(damage))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,23 +1,30 @@
 //! State: reading it, writes on top of it, diffs of undecided blocks, the authenticated tree and an in-memory store.
 //!
-//! Everything here is pure. A diff holds all that deciding its block changes: flat values and tree nodes. Sibling
-//! diffs live side by side until one of them is decided.
+//! Everything here is pure. A [`Diff`] holds all that deciding its block changes: flat values and tree nodes. Sibling
+//! diffs live side by side ([`Undecided`]) until one of them is decided and committed to a [`ChainStore`].
 
 #![deny(clippy::as_conversions, clippy::float_arithmetic)]
 
 mod chain;
+mod compute;
+mod damage;
 mod diff;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod memory;
+mod node_key;
 mod overlay;
 mod read;
 pub mod tree;
 mod undecided;
 
 pub use chain::{ChainStore, DecidedState, Decision, Durability};
-pub use diff::{Diff, Tip, compute_diff, genesis_diff, tree_changes};
-pub use error::{StateError, StorageFailure};
+pub use compute::{compute_diff, genesis_diff, tree_changes};
+pub use damage::{Damage, StoredRecord, TreeCorruption, TreeOperation};
+pub use diff::{Diff, Tip};
+pub use error::{ErrorClass, StateError, StorageError, StorageFailure};
 pub use memory::MemoryStore;
 pub use overlay::{Overlay, read_as};
 pub use read::{StateRead, Writes};
-pub use undecided::{Branch, Undecided, View};
+pub use undecided::{Branch, StateView, Undecided};

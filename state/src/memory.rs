@@ -13,23 +13,23 @@ use types::state_key::StateKey;
 use types::transaction::TransactionReceipt;
 use types::vote::Certificate;
 
+use crate::chain::{ChainStore, DecidedState, Decision, Durability};
+use crate::compute::genesis_diff;
+use crate::diff::Tip;
 use crate::tree::{NodeKey, TreeNodes};
-use crate::{
-    ChainStore, DecidedState, Decision, Durability, StateError, StateRead, Tip, Writes,
-    genesis_diff,
-};
+use crate::{StateError, StateRead, Writes};
 
 /// A handle of a store in memory; clones share the store, see [`MemoryStore::fork`] for a copy.
 #[derive(Debug, Clone)]
-pub struct MemoryStore(Arc<RwLock<Inner>>);
+pub struct MemoryStore(Arc<RwLock<Content>>);
 
 #[derive(Debug, Clone)]
-struct Inner {
+struct Content {
     tip: Tip,
     flat: BTreeMap<StateKey, Vec<u8>>,
     nodes: BTreeMap<NodeKey, Vec<u8>>,
-    /// By height, for the newest heights: what it takes to go back below.
-    undo: BTreeMap<Height, Undo>,
+    /// Undo entries of the heights above the lowest kept one, without gaps up to the tip.
+    undo: BTreeMap<Height, UndoEntry>,
     blocks: BTreeMap<Height, (Block, Vec<TransactionReceipt>)>,
     heights: BTreeMap<BlockId, Height>,
     certificates: BTreeMap<Height, Certificate>,
@@ -39,7 +39,7 @@ struct Inner {
 }
 
 #[derive(Debug, Clone)]
-struct Undo {
+struct UndoEntry {
     previous: Tip,
     before: Writes,
     new: Vec<NodeKey>,
@@ -59,7 +59,7 @@ impl MemoryStore {
             .iter()
             .filter_map(|(key, value)| Some((*key, value.clone()?)))
             .collect();
-        Ok(Self(Arc::new(RwLock::new(Inner {
+        Ok(Self(Arc::new(RwLock::new(Content {
             tip: diff.tip(),
             flat,
             nodes: diff.tree.new,
@@ -94,16 +94,16 @@ impl MemoryStore {
     }
 
     // A panic while the lock is held cannot leave a half-made change that matters: the process is going down.
-    fn inner(&self) -> RwLockReadGuard<'_, Inner> {
+    fn inner(&self) -> RwLockReadGuard<'_, Content> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn inner_mut(&self) -> RwLockWriteGuard<'_, Inner> {
+    fn inner_mut(&self) -> RwLockWriteGuard<'_, Content> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
+impl Content {
     fn oldest(&self) -> Height {
         self.undo
             .first_key_value()
@@ -124,6 +124,12 @@ impl Inner {
 
     fn commit(&mut self, decision: &Decision) -> Result<(), StateError> {
         decision.check(&self.tip)?;
+        self.put(decision);
+        Ok(())
+    }
+
+    /// Takes a decision that fits, and prunes.
+    fn put(&mut self, decision: &Decision) {
         let (diff, height) = (&decision.diff, decision.diff.height);
         self.write(&diff.writes);
         self.nodes.extend(
@@ -132,7 +138,7 @@ impl Inner {
                 .iter()
                 .map(|(key, node)| (key.clone(), node.clone())),
         );
-        let undo = Undo {
+        let undo = UndoEntry {
             previous: self.tip,
             before: diff.before.clone(),
             new: diff.tree.new.keys().cloned().collect(),
@@ -161,7 +167,29 @@ impl Inner {
                 self.nodes.remove(&key);
             }
         }
-        Ok(())
+        self.assert_whole();
+    }
+
+    /// Asserts that undo entries, blocks and the tip belong together.
+    fn assert_whole(&self) {
+        let tip = self.tip.height;
+        let kept = tip.0.saturating_sub(self.oldest().0);
+        assert!(kept <= KEPT_HEIGHTS, "{kept} heights are kept");
+        assert_eq!(
+            u64::try_from(self.undo.len()),
+            Ok(kept),
+            "every kept height can be undone"
+        );
+        assert_eq!(
+            self.blocks.last_key_value().map(|(height, _)| *height),
+            Some(tip),
+            "the tip is the newest block"
+        );
+        assert_eq!(
+            self.heights.get(&self.tip.block),
+            Some(&tip),
+            "the tip is in the index"
+        );
     }
 
     fn undo(&mut self) -> Result<(), StateError> {
@@ -183,6 +211,7 @@ impl Inner {
         }
         self.tip = undo.previous;
         self.unsynced = self.unsynced.saturating_sub(1);
+        self.assert_whole();
         Ok(())
     }
 
@@ -305,4 +334,4 @@ impl ChainStore for MemoryStore {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -8,19 +8,19 @@ use types::state_key::StateKey;
 
 use crate::{StateError, StateRead, Writes};
 
-/// What a key's entry was before a scope first changed it: no write at all, or that write.
+/// The overlay's entry under a key before a scope changed it: `None` if there was no write, else that write.
 type Before = Option<Option<Vec<u8>>>;
 
 /// Pending writes over a state. Reads see the writes.
 pub struct Overlay<'a> {
     base: &'a dyn StateRead,
     writes: Writes,
-    /// Per open scope, oldest first: what to put back, in the order of the changes.
+    /// Per open scope, oldest first: the entries to put back, in the order of the changes.
     scopes: Vec<Vec<(StateKey, Before)>>,
 }
 
 impl<'a> Overlay<'a> {
-    /// Nothing written yet.
+    /// An overlay without writes.
     #[must_use]
     pub fn new(base: &'a dyn StateRead) -> Self {
         Self {

@@ -6,12 +6,12 @@ use types::state_key::StateKey;
 
 use crate::StateError;
 
-/// What a block changes: the new value of each key, or nothing where the key is deleted.
+/// The flat values that a block writes: the new value of each key, or `None` where the key is deleted.
 pub type Writes = BTreeMap<StateKey, Option<Vec<u8>>>;
 
-/// State at one point of the chain.
+/// The state after one block of the chain.
 pub trait StateRead {
-    /// The value's bytes, or nothing where the key is absent.
+    /// The bytes of the value under a key, or `None` where the key is absent.
     fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StateError>;
 }
 

@@ -2,8 +2,8 @@
 //! changing a root.
 //!
 //! The rule of the root, whatever computes it: the tree is a binary trie over the bits of [`StateKey::hash`], from
-//! the highest bit of the first byte on. A place below which there is no key is the 32 bytes
-//! `SPARSE_MERKLE_PLACEHOLDER_HASH__`; a place with one key is that key's leaf; any other is an inner node.
+//! the highest bit of the first byte on. A subtree without keys hashes to the 32 bytes
+//! `SPARSE_MERKLE_PLACEHOLDER_HASH__`; a subtree with one key is that key's leaf; any other is an inner node.
 //!
 //! ```text
 //! value = H(state value, bytes)      leaf = H(state leaf, key hash || value)      node = H(state node, left || right)
@@ -15,7 +15,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use borsh::{BorshDeserialize, BorshSerialize};
 use types::hash::{Domain, Hash32};
 use types::number::Height;
 use types::proof::StateProof;
@@ -24,22 +23,10 @@ use crate::StateError;
 
 mod jellyfish;
 
+pub use crate::node_key::NodeKey;
 pub use jellyfish::Jellyfish;
 
-/// The name of a stored node: its version in eight big-endian bytes, the length of its path in one, and the path.
-/// A tree hands out names; a store only keeps bytes under them.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-pub struct NodeKey(Vec<u8>);
-
-impl NodeKey {
-    /// The bytes under which a store keeps the node; they sort by version.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// Stored nodes.
+/// Stored nodes of all kept versions.
 pub trait TreeNodes {
     /// The node's bytes, or nothing if there is no such node.
     fn node(&self, key: &NodeKey) -> Result<Option<Vec<u8>>, StateError>;
@@ -52,7 +39,7 @@ impl TreeNodes for () {
     }
 }
 
-/// What a block changes in the tree.
+/// The nodes that a block adds to the tree and takes out of use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeChange {
     /// The root after the block.
@@ -75,7 +62,8 @@ pub trait StateTree {
         changes: &BTreeMap<Hash32, Option<Hash32>>,
     ) -> Result<TreeChange, StateError>;
 
-    /// The path to a key, or to where it would be, in the tree at `height`; checked against its `root`.
+    /// The path to a key in the tree at `height`, or to the leaf or empty subtree that shows its absence; checked
+    /// against `root`.
     fn prove(
         &self,
         nodes: &dyn TreeNodes,

@@ -10,8 +10,10 @@ use types::hash::BlockId;
 use types::number::Height;
 use types::state_key::StateKey;
 
+use crate::chain::DecidedState;
+use crate::diff::{Diff, Tip};
 use crate::tree::{NodeKey, TreeNodes};
-use crate::{DecidedState, Diff, StateError, StateRead, Tip};
+use crate::{StateError, StateRead};
 
 /// All undecided diffs. Every one descends from the tip.
 #[derive(Debug, Clone)]
@@ -42,7 +44,7 @@ impl Undecided {
         self.diffs.get(block)
     }
 
-    /// Block, height and root of an undecided block or of the tip.
+    /// The chain's end at a block: the tip, or an undecided block; `None` for any other block.
     #[must_use]
     pub fn at(&self, block: &BlockId) -> Option<Tip> {
         if *block == self.tip.block {
@@ -116,7 +118,7 @@ impl Undecided {
         &self,
         decided: &'a dyn DecidedState,
         block: BlockId,
-    ) -> Result<View<'a>, StateError> {
+    ) -> Result<StateView<'a>, StateError> {
         Ok(self.branch(block)?.over(decided))
     }
 
@@ -147,13 +149,27 @@ impl Undecided {
                 self.diffs.insert(diff.block, diff);
             }
         }
+        self.assert_joined();
+    }
+
+    /// Asserts that every diff is one height above its parent, which is the tip or another diff.
+    fn assert_joined(&self) {
+        for diff in self.diffs.values() {
+            let parent = self.at(&diff.parent).map(|parent| parent.height.next());
+            assert_eq!(
+                parent,
+                Some(diff.height),
+                "block {} descends from the tip",
+                diff.block
+            );
+        }
     }
 }
 
 /// The undecided part of a view: owned, cheap to clone, free to move to another thread.
 #[derive(Debug, Clone)]
 pub struct Branch {
-    /// What was decided when the branch was taken.
+    /// The decided tip when the branch was taken.
     base: Tip,
     /// Newest first.
     diffs: Vec<Arc<Diff>>,
@@ -183,8 +199,8 @@ impl Branch {
 
     /// The state after the branch's last block.
     #[must_use]
-    pub fn over(self, decided: &dyn DecidedState) -> View<'_> {
-        View {
+    pub fn over(self, decided: &dyn DecidedState) -> StateView<'_> {
+        StateView {
             branch: self,
             decided,
         }
@@ -194,12 +210,12 @@ impl Branch {
 /// The state after a block: diffs of undecided blocks, then the decided state at the height where they begin. What is
 /// decided later does not show; a view that is older than the kept heights fails.
 #[derive(Clone)]
-pub struct View<'a> {
+pub struct StateView<'a> {
     branch: Branch,
     decided: &'a dyn DecidedState,
 }
 
-impl View<'_> {
+impl StateView<'_> {
     /// The block that the view is after.
     #[must_use]
     pub fn tip(&self) -> Tip {
@@ -207,7 +223,7 @@ impl View<'_> {
     }
 }
 
-impl StateRead for View<'_> {
+impl StateRead for StateView<'_> {
     fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
         match self
             .branch
@@ -221,7 +237,7 @@ impl StateRead for View<'_> {
     }
 }
 
-impl TreeNodes for View<'_> {
+impl TreeNodes for StateView<'_> {
     fn node(&self, key: &NodeKey) -> Result<Option<Vec<u8>>, StateError> {
         match self
             .branch

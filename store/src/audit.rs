@@ -1,18 +1,18 @@
 //! Reads everything back and checks it against itself: for an operator who doubts a disk.
 
 use state::tree::{Jellyfish, StateTree};
-use state::{ChainStore, DecidedState, StateError, Writes, tree_changes};
+use state::{ChainStore, Damage, DecidedState, StateError, StoredRecord, Writes, tree_changes};
 use types::codec::decode;
 use types::limits::HASH_BYTES;
 use types::number::Height;
 use types::state_key::StateKey;
 
-use crate::error::{damaged, storage};
+use crate::database::{Store, family};
+use crate::error::engine_failure;
 use crate::layout::{FAMILIES, FLAT};
 use crate::read::row;
-use crate::store::{Store, family};
 
-/// What an audit has read and found in order.
+/// Numbers of an audit that found everything in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Audit {
     /// Blocks, height 0 among them.
@@ -46,8 +46,9 @@ impl Store {
     fn audit_state(&self) -> Result<u64, StateError> {
         let mut flat = Writes::new();
         self.each(FLAT, |key, value| {
-            let key: StateKey = decode(key, 8 + HASH_BYTES)
-                .map_err(|error| damaged(format!("a state key: {error}")))?;
+            let (record, length) = (StoredRecord::Value, key.len());
+            let key: StateKey =
+                decode(key, 8 + HASH_BYTES).map_err(|_| Damage::BadKey { record, length })?;
             flat.insert(key, Some(value.to_vec()));
             Ok(())
         })?;
@@ -64,26 +65,35 @@ impl Store {
         }
         let root = self.root_at(tip.height)?;
         Jellyfish.prove(self, tip.height, &root, &StateKey::Chain.hash())?;
-        u64::try_from(flat.len()).map_err(|_| damaged("more values than can be counted"))
+        Ok(u64::try_from(flat.len()).expect("a length fits 64 bits"))
     }
 
     fn audit_blocks(&self) -> Result<u64, StateError> {
         let tip = self.tip();
         let mut expected = tip.block;
         for height in (0..=tip.height.0).rev().map(Height) {
+            let missing = |record| Damage::MissingAt { record, height };
             let block = self
                 .block_at(height)?
-                .ok_or_else(|| damaged(format!("block {height} is gone")))?;
+                .ok_or_else(|| missing(StoredRecord::Block))?;
             let found = block.id();
-            if found != expected || !block.is_whole() {
-                return Err(damaged(format!(
-                    "block {height} is {found} where {expected} belongs, or not whole"
-                )));
+            if found != expected {
+                return Err(Damage::OtherBlock {
+                    height,
+                    expected,
+                    found,
+                }
+                .into());
             }
-            if self.height_of(&found)? != Some(height) || self.receipts_at(height)?.is_none() {
-                return Err(damaged(format!(
-                    "the index or the receipts of block {height} are gone"
-                )));
+            if !block.is_whole() {
+                let block = found;
+                return Err(Damage::OtherBody { height, block }.into());
+            }
+            if self.height_of(&found)? != Some(height) {
+                return Err(missing(StoredRecord::BlockHeight).into());
+            }
+            if self.receipts_at(height)?.is_none() {
+                return Err(missing(StoredRecord::Receipts).into());
             }
             expected = block.header.parent;
         }
@@ -101,6 +111,6 @@ impl Store {
             visit(&key, &value)?;
             rows.next();
         }
-        rows.status().map_err(|error| storage(&error))
+        rows.status().map_err(|error| engine_failure(&error))
     }
 }

@@ -1,9 +1,12 @@
-//! Writing: one atomic batch per decided block, with what it takes to undo it, and the pruning of what is old enough.
+//! Writing: one atomic batch per decided block, with its undo record, and the pruning of heights that are old enough.
 
 use std::sync::{MutexGuard, PoisonError};
 
 use rocksdb::{DB, WriteBatch, WriteOptions};
-use state::{Decision, Diff, Durability, StateError, StorageFailure, Tip, Writes, genesis_diff};
+use state::{
+    Damage, Decision, Diff, Durability, StateError, StorageError, StoredRecord, Tip, Writes,
+    genesis_diff,
+};
 use types::block::{Block, Body};
 use types::codec::encode;
 use types::genesis::Genesis;
@@ -12,12 +15,12 @@ use types::limits::KEPT_HEIGHTS;
 use types::number::Height;
 use types::transaction::TransactionReceipt;
 
-use crate::error::{damaged, storage};
+use crate::database::{Database, Store, family, stored};
+use crate::error::engine_failure;
 use crate::layout::{
     BLOCKS, CERTIFICATES, FLAT, FORMAT, HEIGHTS, Head, KEY_CHAIN, KEY_FORMAT, KEY_HEAD, META,
     NODES, OLD, RECEIPTS, TRANSACTIONS, UNDO, Undo, height_key, old_key,
 };
-use crate::store::{Inner, Store, family, stored};
 
 /// A batch under construction.
 struct Batch<'a> {
@@ -86,8 +89,8 @@ impl<'a> Batch<'a> {
 
     /// Drops what only heights below `height` needed: its undo record and the nodes it made stale.
     fn prune(&mut self, height: Height) -> Result<(), StateError> {
-        let undo = undo_at(self.db, height)?
-            .ok_or_else(|| damaged(format!("no undo record of height {height}")))?;
+        let record = StoredRecord::Undo;
+        let undo = undo_at(self.db, height)?.ok_or(Damage::MissingAt { record, height })?;
         for node in &undo.stale {
             self.delete(NODES, node.as_bytes());
         }
@@ -107,15 +110,27 @@ impl<'a> Batch<'a> {
         options.set_sync(durability == Durability::Synced);
         self.db
             .write_opt(self.writes, &options)
-            .map_err(|error| storage(&error))
+            .map_err(|error| engine_failure(&error))
     }
 }
 
 fn undo_at(db: &DB, height: Height) -> Result<Option<Undo>, StateError> {
     let bytes = db
         .get_cf(family(db, UNDO), height_key(height))
-        .map_err(|error| storage(&error))?;
-    bytes.map(|bytes| stored("undo record", &bytes)).transpose()
+        .map_err(|error| engine_failure(&error))?;
+    let Some(bytes) = bytes else {
+        return Ok(None);
+    };
+    let undo: Undo = stored(StoredRecord::Undo, &bytes)?;
+    if undo.previous.height.next() != height {
+        return Err(Damage::OtherHeight {
+            record: StoredRecord::Undo,
+            height,
+            found: undo.previous.height.next(),
+        }
+        .into());
+    }
+    Ok(Some(undo))
 }
 
 /// Writes height 0 and the markers, in one batch: a store that was begun but never got so far is begun again.
@@ -183,15 +198,15 @@ impl Store {
         let Head { tip, oldest } = inner.head();
         let height = tip.height;
         let undo = undo_at(&inner.db, height)?.ok_or(StateError::NothingToUndo(height))?;
+        assert!(
+            oldest < height,
+            "a height that can be undone is above the oldest"
+        );
         let mut batch = Batch::new(&inner.db);
         for key in &undo.keys {
             let old = inner.get(OLD, &old_key(key, height))?;
-            let old = old.ok_or_else(|| {
-                damaged(format!(
-                    "what height {height} replaced under {key:?} is gone"
-                ))
-            })?;
-            match stored::<Option<Vec<u8>>>("old value", &old)? {
+            let old = old.ok_or(Damage::MissingOldValue { height, key: *key })?;
+            match stored::<Option<Vec<u8>>>(StoredRecord::OldValue, &old)? {
                 Some(value) => batch.put(FLAT, key.to_bytes(), value),
                 None => batch.delete(FLAT, key.to_bytes()),
             }
@@ -200,9 +215,10 @@ impl Store {
             batch.delete(NODES, node.as_bytes());
         }
         batch.drop_undo(height, &undo);
+        let record = StoredRecord::Block;
         let block = inner
             .block_at(height)?
-            .ok_or_else(|| damaged(format!("block {height} is gone")))?;
+            .ok_or(Damage::MissingAt { record, height })?;
         for transaction in &block.body.transactions {
             batch.delete(TRANSACTIONS, transaction.id().0.0);
         }
@@ -223,16 +239,12 @@ impl Store {
     }
 }
 
-impl Inner {
+impl Database {
     /// The right to write, unless a write has failed before: what reached the disk then is known after a restart.
     fn writer(&self) -> Result<MutexGuard<'_, bool>, StateError> {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         if *failed {
-            let reason = "the store takes no more writes; start again".to_owned();
-            return Err(StateError::Storage {
-                kind: StorageFailure::Stopped,
-                reason,
-            });
+            return Err(StorageError::Stopped.into());
         }
         Ok(failed)
     }
@@ -244,6 +256,13 @@ impl Inner {
         durability: Durability,
         failed: &mut bool,
     ) -> Result<(), StateError> {
+        assert!(
+            head.oldest <= head.tip.height
+                && head.tip.height.0.saturating_sub(head.oldest.0) <= KEPT_HEIGHTS,
+            "heights {} to {} are kept",
+            head.oldest,
+            head.tip.height
+        );
         batch.put_head(head);
         let result = batch.write(durability);
         match &result {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use state::{StateError, StorageFailure};
+use state::{StateError, StorageError, StorageFailure};
 use types::hash::ChainId;
 
 /// Why a store cannot be opened.
@@ -14,17 +14,17 @@ pub enum StoreError {
     /// The directory cannot be made or its lock not taken.
     #[error("the store's directory {} is not usable: {error}", .directory.display())]
     Directory {
-        /// The directory.
+        /// The directory that was given.
         directory: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: std::io::Error,
     },
     /// Written by another version of this program.
     #[error("the store is of format {found}, this program reads format {supported}")]
     Format {
-        /// What is on disk.
+        /// The format on disk.
         found: u32,
-        /// What this program reads.
+        /// The format that this program reads and writes.
         supported: u32,
     },
     /// A store of another chain.
@@ -40,7 +40,8 @@ pub enum StoreError {
     State(#[from] StateError),
 }
 
-/// How the system says that a file cannot grow; RocksDB passes its words on and nothing else.
+/// The system's words for a file that cannot grow. RocksDB hands them on as text; a code of their own is missing from
+/// its interface.
 const FULL: [&str; 4] = [
     "No space left",
     "NoSpace",
@@ -49,20 +50,12 @@ const FULL: [&str; 4] = [
 ];
 
 /// Translates a failure of RocksDB.
-pub(crate) fn storage(error: &rocksdb::Error) -> StateError {
-    let reason = error.to_string();
-    let kind = match error.kind() {
-        rocksdb::ErrorKind::Corruption => StorageFailure::Damaged,
-        _ if FULL.iter().any(|text| reason.contains(text)) => StorageFailure::Full,
+pub(crate) fn engine_failure(error: &rocksdb::Error) -> StateError {
+    let message = error.to_string();
+    let failure = match error.kind() {
+        rocksdb::ErrorKind::Corruption => StorageFailure::Checksum,
+        _ if FULL.iter().any(|text| message.contains(text)) => StorageFailure::Full,
         _ => StorageFailure::Io,
     };
-    StateError::Storage { kind, reason }
-}
-
-/// What is stored contradicts itself.
-pub(crate) fn damaged(reason: impl Into<String>) -> StateError {
-    StateError::Storage {
-        kind: StorageFailure::Damaged,
-        reason: reason.into(),
-    }
+    StorageError::Engine { failure, message }.into()
 }

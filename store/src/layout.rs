@@ -29,9 +29,9 @@ pub const FORMAT: u32 = 1;
 pub const META: &str = "meta";
 /// The state after the tip.
 pub const FLAT: &str = "flat";
-/// What kept heights replaced.
+/// Values that kept heights replaced.
 pub const OLD: &str = "old";
-/// What it takes to undo kept heights, and to prune them.
+/// Undo records of kept heights.
 pub const UNDO: &str = "undo";
 /// The nodes of the tree.
 pub const NODES: &str = "nodes";
@@ -43,7 +43,7 @@ pub const HEIGHTS: &str = "heights";
 pub const RECEIPTS: &str = "receipts";
 /// Finalizations by height.
 pub const CERTIFICATES: &str = "certificates";
-/// Places of transactions.
+/// Heights and positions of transactions.
 pub const TRANSACTIONS: &str = "transactions";
 
 /// All families.
@@ -67,7 +67,7 @@ pub const KEY_CHAIN: &[u8] = b"chain";
 /// Key of the head in `meta`.
 pub const KEY_HEAD: &[u8] = b"head";
 
-/// Where the store stands.
+/// The end of the stored chain, and the range of its state that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Head {
     /// The newest decided block.
@@ -76,12 +76,12 @@ pub struct Head {
     pub oldest: Height,
 }
 
-/// What it takes to undo a block, and to drop what it made stale.
+/// The record by which a block is undone, and by which the nodes that it made stale are dropped.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Undo {
-    /// The tip before.
+    /// The tip below the block.
     pub previous: Tip,
-    /// The keys that the block changed; what they held is in `old`.
+    /// The keys that the block changed, ascending; their old values are in `old`.
     pub keys: Vec<StateKey>,
     /// Tree nodes that the block made.
     pub new: Vec<NodeKey>,
@@ -95,13 +95,13 @@ pub fn height_key(height: Height) -> [u8; 8] {
     height.0.to_be_bytes()
 }
 
-/// The height that a key is.
+/// The height that a key stands for; `None` if it is not eight bytes long.
 #[must_use]
 pub fn height_of_key(key: &[u8]) -> Option<Height> {
     Some(Height(u64::from_be_bytes(key.try_into().ok()?)))
 }
 
-/// The key in `old` of what a height replaced under a state key.
+/// The key in `old` of the value that a height replaced under a state key.
 #[must_use]
 pub fn old_key(key: &StateKey, height: Height) -> Vec<u8> {
     [&key.hash().0[..], &height_key(height)].concat()

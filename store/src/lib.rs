@@ -8,14 +8,15 @@
 
 mod audit;
 mod commit;
+mod database;
 mod error;
 pub mod layout;
+mod open;
 mod read;
 mod settings;
-mod store;
 
 pub use audit::Audit;
+pub use database::Store;
 pub use error::StoreError;
-pub use settings::Settings;
+pub use settings::StoreSettings;
 pub use state::{ChainStore, DecidedState, Decision, Durability, StateError};
-pub use store::Store;

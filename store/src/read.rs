@@ -2,36 +2,39 @@
 
 use rocksdb::{DB, DBRawIteratorWithThreadMode, Snapshot};
 use state::tree::{NodeKey, TreeNodes};
-use state::{ChainStore, DecidedState, Decision, Durability, StateError, StateRead, Tip};
+use state::{
+    ChainStore, Damage, DecidedState, Decision, Durability, StateError, StateRead, StoredRecord,
+    Tip,
+};
 use types::block::Block;
 use types::hash::{BlockId, Hash32, TransactionId};
 use types::number::Height;
 use types::state_key::StateKey;
 use types::transaction::TransactionReceipt;
-use types::vote::Certificate;
+use types::vote::{Certificate, Subject};
 
-use crate::error::{damaged, storage};
+use crate::database::{Database, Store, family, present, present_at, stored};
+use crate::error::engine_failure;
 use crate::layout::{
     BLOCKS, CERTIFICATES, FLAT, HEIGHTS, Head, KEY_HEAD, META, NODES, OLD, RECEIPTS, TRANSACTIONS,
     UNDO, Undo, height_key, height_of_key, old_key,
 };
-use crate::store::{Inner, Store, family, stored};
 
-/// One moment of the database.
-struct Moment<'a> {
+/// The database as it was at one moment.
+struct SnapshotReader<'a> {
     db: &'a DB,
     snapshot: Snapshot<'a>,
 }
 
-impl<'a> Moment<'a> {
+impl<'a> SnapshotReader<'a> {
     fn get(&self, name: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
         self.snapshot
             .get_cf(family(self.db, name), key)
-            .map_err(|error| storage(&error))
+            .map_err(|error| engine_failure(&error))
     }
 
     fn head(&self) -> Result<Head, StateError> {
-        stored("head", &self.get(META, KEY_HEAD)?.unwrap_or_default())
+        Ok(present(StoredRecord::Head, self.get(META, KEY_HEAD)?)?)
     }
 
     fn kept(&self, height: Height) -> Result<Head, StateError> {
@@ -47,32 +50,52 @@ impl<'a> Moment<'a> {
         Ok(head)
     }
 
+    fn height_of(&self, block: &BlockId) -> Result<Option<Height>, StateError> {
+        let Some(bytes) = self.get(HEIGHTS, &block.0.0)? else {
+            return Ok(None);
+        };
+        let (record, length) = (StoredRecord::BlockHeight, bytes.len());
+        let height = height_of_key(&bytes).ok_or(Damage::BadKey { record, length })?;
+        Ok(Some(height))
+    }
+
+    /// Decodes a row of the certificates, and checks that it finalizes the block of its height.
+    fn certificate(&self, (key, value): StoredRow) -> Result<(Height, Certificate), StateError> {
+        let (record, length) = (StoredRecord::Certificate, key.len());
+        let height = height_of_key(&key).ok_or(Damage::BadKey { record, length })?;
+        let certificate: Certificate = stored(record, &value)?;
+        let finalized = match certificate.statement.subject {
+            Subject::Finalize { block } => self.height_of(&block)?,
+            _ => None,
+        };
+        if finalized != Some(height) {
+            return Err(Damage::OtherCertificate(height).into());
+        }
+        Ok((height, certificate))
+    }
+
     fn rows(&'a self, name: &str) -> DBRawIteratorWithThreadMode<'a, DB> {
         self.snapshot.raw_iterator_cf(family(self.db, name))
     }
 }
 
 /// A key and its value.
-pub(crate) type Row = (Vec<u8>, Vec<u8>);
+pub(crate) type StoredRow = (Vec<u8>, Vec<u8>);
 
 /// The row that an iterator stands on; none at the end, an error if the iterator ended on one.
-pub(crate) fn row(rows: &DBRawIteratorWithThreadMode<'_, DB>) -> Result<Option<Row>, StateError> {
+pub(crate) fn row(
+    rows: &DBRawIteratorWithThreadMode<'_, DB>,
+) -> Result<Option<StoredRow>, StateError> {
     if let (Some(key), Some(value)) = (rows.key(), rows.value()) {
         return Ok(Some((key.to_vec(), value.to_vec())));
     }
-    rows.status().map_err(|error| storage(&error))?;
+    rows.status().map_err(|error| engine_failure(&error))?;
     Ok(None)
 }
 
-impl Inner {
-    pub(crate) fn get(&self, name: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        self.db
-            .get_cf(family(&self.db, name), key)
-            .map_err(|error| storage(&error))
-    }
-
-    fn moment(&self) -> Moment<'_> {
-        Moment {
+impl Database {
+    fn snapshot(&self) -> SnapshotReader<'_> {
+        SnapshotReader {
             db: &self.db,
             snapshot: self.db.snapshot(),
         }
@@ -82,20 +105,19 @@ impl Inner {
         let Some(bytes) = self.get(BLOCKS, &height_key(height))? else {
             return Ok(None);
         };
-        let block: Block = stored("block", &bytes)?;
-        if block.header.height != height {
-            return Err(damaged(format!(
-                "the block of height {height} says it is of {}",
-                block.header.height
-            )));
+        let block: Block = stored(StoredRecord::Block, &bytes)?;
+        let found = block.header.height;
+        if found != height {
+            let record = StoredRecord::Block;
+            return Err(Damage::OtherHeight {
+                record,
+                height,
+                found,
+            }
+            .into());
         }
         Ok(Some(block))
     }
-}
-
-fn certificate((key, value): Row) -> Result<(Height, Certificate), StateError> {
-    let height = height_of_key(&key).ok_or_else(|| damaged("a certificate's key is no height"))?;
-    Ok((height, stored("certificate", &value)?))
 }
 
 impl StateRead for Store {
@@ -120,29 +142,37 @@ impl DecidedState for Store {
     }
 
     fn root_at(&self, height: Height) -> Result<Hash32, StateError> {
-        let moment = self.0.moment();
-        let head = moment.kept(height)?;
+        let snapshot = self.0.snapshot();
+        let head = snapshot.kept(height)?;
         if height == head.tip.height {
             return Ok(head.tip.root);
         }
-        let undo = moment.get(UNDO, &height_key(height.next()))?;
-        let undo: Undo = stored("undo record", &undo.unwrap_or_default())?;
+        let undo = snapshot.get(UNDO, &height_key(height.next()))?;
+        let undo: Undo = present_at(StoredRecord::Undo, height.next(), undo)?;
+        if undo.previous.height != height {
+            return Err(Damage::OtherHeight {
+                record: StoredRecord::Undo,
+                height: height.next(),
+                found: undo.previous.height.next(),
+            }
+            .into());
+        }
         Ok(undo.previous.root)
     }
 
     fn read_at(&self, height: Height, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
-        let moment = self.0.moment();
-        let head = moment.kept(height)?;
+        let snapshot = self.0.snapshot();
+        let head = snapshot.kept(height)?;
         if height < head.tip.height {
             // The first block above that changed the key knows what it replaced.
             let from = old_key(key, height.next());
-            let mut rows = moment.rows(OLD);
+            let mut rows = snapshot.rows(OLD);
             rows.seek(&from);
             if let Some((_, old)) = row(&rows)?.filter(|(found, _)| found[..32] == from[..32]) {
-                return stored("old value", &old);
+                return Ok(stored(StoredRecord::OldValue, &old)?);
             }
         }
-        moment.get(FLAT, &key.to_bytes())
+        snapshot.get(FLAT, &key.to_bytes())
     }
 }
 
@@ -160,40 +190,37 @@ impl ChainStore for Store {
     }
 
     fn height_of(&self, block: &BlockId) -> Result<Option<Height>, StateError> {
-        let Some(bytes) = self.0.get(HEIGHTS, &block.0.0)? else {
-            return Ok(None);
-        };
-        height_of_key(&bytes)
-            .map(Some)
-            .ok_or_else(|| damaged(format!("the height of block {block}")))
+        self.0.snapshot().height_of(block)
     }
 
     fn receipts_at(&self, height: Height) -> Result<Option<Vec<TransactionReceipt>>, StateError> {
         let bytes = self.0.get(RECEIPTS, &height_key(height))?;
-        bytes.map(|bytes| stored("receipts", &bytes)).transpose()
+        let receipts = bytes.map(|bytes| stored(StoredRecord::Receipts, &bytes));
+        Ok(receipts.transpose()?)
     }
 
     fn transaction(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError> {
         let bytes = self.0.get(TRANSACTIONS, &id.0.0)?;
-        bytes
-            .map(|bytes| stored("place of a transaction", &bytes))
-            .transpose()
+        let position = bytes.map(|bytes| stored(StoredRecord::TransactionPosition, &bytes));
+        Ok(position.transpose()?)
     }
 
     fn certificate_from(
         &self,
         height: Height,
     ) -> Result<Option<(Height, Certificate)>, StateError> {
-        let moment = self.0.moment();
-        let mut rows = moment.rows(CERTIFICATES);
+        let snapshot = self.0.snapshot();
+        let mut rows = snapshot.rows(CERTIFICATES);
         rows.seek(height_key(height));
-        row(&rows)?.map(certificate).transpose()
+        let row = row(&rows)?;
+        row.map(|row| snapshot.certificate(row)).transpose()
     }
 
     fn newest_certificate(&self) -> Result<Option<(Height, Certificate)>, StateError> {
-        let moment = self.0.moment();
-        let mut rows = moment.rows(CERTIFICATES);
+        let snapshot = self.0.snapshot();
+        let mut rows = snapshot.rows(CERTIFICATES);
         rows.seek_to_last();
-        row(&rows)?.map(certificate).transpose()
+        let row = row(&rows)?;
+        row.map(|row| snapshot.certificate(row)).transpose()
     }
 }

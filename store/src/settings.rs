@@ -9,7 +9,7 @@ use crate::layout::FAMILIES;
 
 /// Bounds on what the store takes from the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
+pub struct StoreSettings {
     /// Cache of blocks, indices and filters, in bytes.
     pub cache_bytes: usize,
     /// Buffers of writes that are not in files yet, all families together, in bytes.
@@ -18,7 +18,7 @@ pub struct Settings {
     pub open_files: i32,
 }
 
-impl Default for Settings {
+impl Default for StoreSettings {
     fn default() -> Self {
         Self {
             cache_bytes: 64 << 20,
@@ -28,7 +28,7 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl StoreSettings {
     pub(crate) fn database(&self) -> Options {
         let mut options = Options::default();
         options.create_if_missing(true);

@@ -1,92 +1,25 @@
 //! The store in memory against a full copy of the state per height.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
-use types::block::Header;
-use types::codec::Text;
-use types::committee::Validator;
-use types::hash::Address;
-use types::key::{PublicKey, SecretKey, VrfPublicKey};
-use types::number::{Stake, Timestamp};
-use types::params::Params;
+use types::number::Timestamp;
+use types::vote::Subject;
 
 use super::*;
+use crate::ErrorClass;
+use crate::fixture::{
+    certificate, finalized, genesis, holds, key, next, root_of, seeded, store, writes,
+};
 use crate::tree::{Jellyfish, StateTree};
-use crate::{Undecided, compute_diff, tree_changes};
 
-pub(crate) fn genesis() -> Genesis {
-    let key = SecretKey::from_bytes(&[1; 32]).public();
-    let validator = Validator {
-        key,
-        vrf_key: VrfPublicKey::default(),
-        node_key: PublicKey::default(),
-        stake: Stake(1),
-    };
-    Genesis {
-        name: Text::new("test").unwrap(),
-        time: Timestamp(1_000),
-        params: Params::devnet(),
-        accounts: Vec::new(),
-        validators: vec![validator],
-        partners: Vec::new(),
+impl MemoryStore {
+    /// Commits the diff of a block that is made up.
+    pub(crate) fn apply(&self, diff: &Arc<crate::Diff>) {
+        let mut decision = next(self, Writes::new());
+        decision.diff = Arc::clone(diff);
+        self.inner_mut().put(&decision);
     }
-}
-
-/// Property tests with a seed that is printed: captured unless the test fails.
-pub(crate) fn seeded(cases: u32) -> ProptestConfig {
-    let config = ProptestConfig {
-        cases,
-        ..ProptestConfig::default()
-    };
-    let seed = match config.rng_seed {
-        RngSeed::Fixed(seed) => seed,
-        RngSeed::Random => RandomState::new().build_hasher().finish(),
-    };
-    println!("replay with PROPTEST_RNG_SEED={seed}");
-    ProptestConfig {
-        rng_seed: RngSeed::Fixed(seed),
-        ..config
-    }
-}
-
-fn key(n: u8) -> StateKey {
-    StateKey::Account(Address([n; 20]))
-}
-
-/// The decision of an empty block after the store's tip.
-fn next(store: &MemoryStore, writes: Writes) -> Decision {
-    let tip = store.tip();
-    let parent = store.header_at(tip.height).unwrap().unwrap();
-    let timestamp = parent.timestamp.next();
-    let header = Header {
-        height: tip.height.next(),
-        parent: tip.block,
-        timestamp,
-        parent_state_root: tip.root,
-        ..parent
-    };
-    let block = Block {
-        header,
-        body: Body::default(),
-    };
-    let view = Undecided::new(tip).view(store, tip.block).unwrap();
-    let diff = Arc::new(compute_diff(&view, block.id(), writes).unwrap());
-    Decision {
-        block: Arc::new(block),
-        diff,
-        receipts: Vec::new(),
-        finality: None,
-    }
-}
-
-fn root_of(content: &Writes) -> Hash32 {
-    Jellyfish
-        .update(&(), None, Height::ZERO, &tree_changes(content))
-        .unwrap()
-        .root
 }
 
 #[derive(Debug, Clone)]
@@ -115,10 +48,8 @@ fn check(store: &MemoryStore, model: &[Writes]) {
         for n in 0..6 {
             let (value, proof) = store.prove(height, &key(n)).unwrap();
             assert_eq!(value, content.get(&key(n)).cloned().flatten());
-            assert_eq!(
-                proof.leaf.is_some_and(|(leaf, _)| leaf == key(n).hash()),
-                value.is_some()
-            );
+            let (root, key) = (root_of(content), key(n).hash());
+            assert!(holds(&root, &key, value.as_deref(), &proof));
         }
     }
     assert!(matches!(
@@ -231,17 +162,13 @@ fn what_does_not_follow_the_tip_is_not_committed() {
     });
     assert!(matches!(
         commit(&other),
-        Err(StateError::RootMismatch { .. })
+        Err(StateError::WrongParentRoot { .. })
     ));
-    let statement = types::vote::Statement {
-        epoch: types::number::Epoch(0),
-        view: types::number::View(1),
-        subject: types::vote::Subject::Notarize {
-            parent_view: types::number::View(0),
-            block: good.block.id(),
-        },
+    let subject = Subject::Notarize {
+        parent_view: types::number::View(0),
+        block: good.block.id(),
     };
-    let certificate = Certificate::from_votes(statement, &[]);
+    let certificate = certificate(1, subject);
     let other = Decision {
         finality: Some(certificate),
         ..good.clone()
@@ -264,7 +191,144 @@ fn a_flat_value_that_is_not_the_one_in_the_tree_is_never_proven() {
         };
         assert!(matches!(
             store.prove(Height::ZERO, &key(0)),
-            Err(StateError::Corrupt { .. })
+            Err(StateError::CorruptTree { .. })
         ));
+    }
+}
+
+#[test]
+fn pruning_drops_exactly_the_nodes_that_kept_heights_do_not_need() {
+    let store = store(&[(0, Some(1)), (1, Some(2)), (2, Some(3))]);
+    let mut made = vec![store.inner().nodes.keys().cloned().collect::<BTreeSet<_>>()];
+    let mut stale = vec![BTreeSet::new()];
+    for n in 0..150u8 {
+        let decision = next(&store, writes(&[(n % 5, (n % 7 > 0).then_some(n))]));
+        made.push(decision.diff.tree.new.keys().cloned().collect());
+        stale.push(decision.diff.tree.stale.clone());
+        store.commit(&decision, Durability::Synced).unwrap();
+        let oldest = usize::try_from(store.oldest().0).unwrap();
+        let mut expected: BTreeSet<NodeKey> = made.iter().flatten().cloned().collect();
+        for node in stale[..=oldest].iter().flatten() {
+            assert!(expected.remove(node), "{node} became stale twice");
+        }
+        let held: BTreeSet<NodeKey> = store.inner().nodes.keys().cloned().collect();
+        assert_eq!(held, expected, "after height {}", store.tip().height);
+    }
+}
+
+#[test]
+fn a_pruned_root_is_gone_and_every_kept_one_is_there() {
+    let store = store(&[(0, Some(1))]);
+    for n in 0..80u8 {
+        let decision = next(&store, writes(&[(1, Some(n))]));
+        store.commit(&decision, Durability::Synced).unwrap();
+    }
+    let (oldest, tip) = (store.oldest(), store.tip().height);
+    assert_eq!(tip.0 - oldest.0, KEPT_HEIGHTS);
+    for height in (0..=tip.0 + 1).map(Height) {
+        let proven = Jellyfish.prove(&store, height, &Hash32::ZERO, &key(1).hash());
+        let is_kept = height >= oldest && height <= tip;
+        let expected = if is_kept { "path" } else { "root" };
+        match proven {
+            Err(StateError::MissingRoot(at)) => assert_eq!((expected, at), ("root", height)),
+            Err(StateError::CorruptTree { height: at, .. }) => {
+                assert_eq!((expected, at), ("path", height), "the zero root is no root");
+            }
+            other => unreachable!("{other:?}"),
+        }
+        assert_eq!(store.root_at(height).is_ok(), is_kept);
+        if !is_kept {
+            let not_kept = StateError::NotKept {
+                height,
+                oldest,
+                tip,
+            };
+            assert_eq!(store.root_at(height), Err(not_kept.clone()));
+            assert_eq!(store.read_at(height, &key(1)), Err(not_kept));
+        }
+    }
+}
+
+#[test]
+fn undo_takes_everything_of_the_block_back() {
+    let store = store(&[(0, Some(1)), (1, Some(1))]);
+    store
+        .commit(&next(&store, writes(&[(0, Some(2))])), Durability::Synced)
+        .unwrap();
+    let before = store.fork();
+    let decision = finalized(next(
+        &store,
+        writes(&[(0, None), (1, Some(3)), (2, Some(4))]),
+    ));
+    store.commit(&decision, Durability::Synced).unwrap();
+    let block = decision.block.id();
+    assert_eq!(store.height_of(&block), Ok(Some(Height(2))));
+    assert_eq!(store.newest_certificate().unwrap().unwrap().0, Height(2));
+    assert_eq!(store.receipts_at(Height(2)), Ok(Some(Vec::new())));
+    assert_eq!(store.undo(), Ok(before.tip()));
+    assert_eq!(store.height_of(&block), Ok(None));
+    assert_eq!(store.block_at(Height(2)), Ok(None));
+    assert_eq!(store.receipts_at(Height(2)), Ok(None));
+    assert_eq!(store.newest_certificate(), Ok(None));
+    for n in 0..4 {
+        assert_eq!(store.read(&key(n)), before.read(&key(n)));
+        assert_eq!(
+            store.prove(Height(1), &key(n)),
+            before.prove(Height(1), &key(n))
+        );
+    }
+    assert_eq!(store.inner().nodes, before.inner().nodes);
+    store.commit(&decision, Durability::Synced).unwrap();
+    assert_eq!(store.tip(), decision.diff.tip());
+}
+
+#[test]
+fn a_fork_goes_its_own_way_and_a_clone_does_not() {
+    let store = store(&[(0, Some(1))]);
+    let (clone, fork) = (store.clone(), store.fork());
+    store
+        .commit(&next(&store, writes(&[(0, Some(2))])), Durability::Synced)
+        .unwrap();
+    fork.commit(&next(&fork, writes(&[(0, Some(3))])), Durability::Synced)
+        .unwrap();
+    assert_eq!(clone.read(&key(0)), Ok(Some(vec![2])));
+    assert_eq!(fork.read(&key(0)), Ok(Some(vec![3])));
+    assert_eq!(clone.tip(), store.tip());
+    assert_ne!(fork.tip().root, store.tip().root);
+}
+
+#[test]
+fn a_refused_decision_changes_nothing() {
+    let store = store(&[(0, Some(1))]);
+    let good = next(&store, writes(&[(0, Some(2)), (1, Some(2))]));
+    let before = store.fork();
+    let mut late = good.clone();
+    Arc::make_mut(&mut late.block).header.height = Height(2);
+    assert!(store.commit(&late, Durability::Synced).is_err());
+    assert_eq!(store.tip(), before.tip());
+    assert_eq!(store.inner().nodes, before.inner().nodes);
+    assert_eq!(store.inner().flat, before.inner().flat);
+}
+
+/// Every kind of damage is named, and of the class that tells an operator to replace the store.
+#[test]
+fn damaged_nodes_are_of_the_class_of_damage() {
+    let store = store(&[(0, Some(1)), (1, Some(2)), (2, Some(3)), (3, Some(4))]);
+    let nodes: Vec<_> = store.inner().nodes.keys().cloned().collect();
+    for node in nodes {
+        for bytes in [None, Some(vec![9; 3]), Some(Vec::new())] {
+            let damaged = store.fork();
+            match bytes {
+                Some(bytes) => damaged.inner_mut().nodes.insert(node.clone(), bytes),
+                None => damaged.inner_mut().nodes.remove(&node),
+            };
+            let errors: Vec<_> = (0..4)
+                .filter_map(|n| damaged.prove(Height::ZERO, &key(n)).err())
+                .collect();
+            assert!(!errors.is_empty(), "{node} is on the path of a key");
+            for error in errors {
+                assert_eq!(error.class(), ErrorClass::Damaged, "{error}");
+            }
+        }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Left alone, `jmt` starts from an empty tree where the parent's root is missing, panics on a missing inner node,
 //! and on a block without changes forgets to make the old root stale. Here the parent's root is read and checked
-//! first, a panic becomes [`StateError::Corrupt`], and the old root is always stale. Versioned values are not kept:
-//! the flat state has them.
+//! first, a panic becomes [`StateError::CorruptTree`], and the old root is always stale. Versioned values are not
+//! kept: the flat state has them.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,15 +13,16 @@ use borsh::BorshDeserialize;
 use jmt::proof::{INTERNAL_DOMAIN_SEPARATOR, LEAF_DOMAIN_SEPARATOR, SparseMerkleProof};
 use jmt::storage::{LeafNode, NibblePath, Node, TreeReader};
 use jmt::{JellyfishMerkleTree, KeyHash, OwnedValue, RootHash, SimpleHasher};
-use types::codec::{Bounded, decode, encode};
+use types::codec::{Bounded, CodecError, decode, encode};
 use types::hash::{Domain, Hash32};
 use types::number::Height;
 use types::proof::StateProof;
 
 use super::{NodeKey, StateTree, TreeChange, TreeNodes};
 use crate::StateError;
+use crate::damage::{TreeCorruption, TreeOperation};
 
-/// What `jmt` calls the hash of an empty place.
+/// The hash that `jmt` gives an empty subtree.
 const PLACEHOLDER: Hash32 = Hash32(*b"SPARSE_MERKLE_PLACEHOLDER_HASH__");
 /// Above the largest node: sixteen children of 50 bytes.
 const MAX_NODE_BYTES: usize = 4_096;
@@ -66,31 +67,36 @@ impl SimpleHasher for NodeHasher {
     }
 }
 
-/// Our nodes as `jmt` reads them. It keeps the first failure of the storage below, which `jmt` would flatten.
-struct Reader<'a> {
+/// Our nodes as `jmt` reads them. It keeps the first failure of the storage below, which `jmt` would flatten, and the
+/// last node that was not there, on which `jmt` panics.
+struct NodeReader<'a> {
     nodes: &'a dyn TreeNodes,
     failure: RefCell<Option<StateError>>,
+    missing: RefCell<Option<NodeKey>>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> NodeReader<'a> {
     fn new(nodes: &'a dyn TreeNodes) -> Self {
         Self {
             nodes,
             failure: RefCell::new(None),
+            missing: RefCell::new(None),
         }
     }
 
     fn load(&self, key: &NodeKey) -> Result<Option<Node>, StateError> {
         let Some(bytes) = self.nodes.node(key)? else {
+            *self.missing.borrow_mut() = Some(key.clone());
             return Ok(None);
         };
-        let corrupt = |reason: String| StateError::Corrupt {
+        let corrupt = |error| StateError::CorruptTree {
             height: key.height(),
-            reason,
+            corruption: TreeCorruption::BadNode {
+                node: key.clone(),
+                error,
+            },
         };
-        decode(&bytes, MAX_NODE_BYTES)
-            .map(Some)
-            .map_err(|error| corrupt(format!("node {key:?}: {error}")))
+        decode(&bytes, MAX_NODE_BYTES).map(Some).map_err(corrupt)
     }
 
     fn root(&self, height: Height) -> Result<(NodeKey, Node), StateError> {
@@ -98,9 +104,18 @@ impl<'a> Reader<'a> {
         let node = self.load(&key)?.ok_or(StateError::MissingRoot(height))?;
         Ok((key, node))
     }
+
+    /// The error for a call in which `jmt` failed or panicked: the storage's own, a missing node, or `jmt`'s words.
+    fn error(&self, height: Height, operation: TreeOperation, message: String) -> StateError {
+        let engine = TreeCorruption::Engine { operation, message };
+        let missing = self.missing.take().map(TreeCorruption::MissingNode);
+        let corruption = missing.unwrap_or(engine);
+        let corrupt = StateError::CorruptTree { height, corruption };
+        self.failure.take().unwrap_or(corrupt)
+    }
 }
 
-impl TreeReader for Reader<'_> {
+impl TreeReader for NodeReader<'_> {
     fn get_node_option(&self, key: &jmt::storage::NodeKey) -> Result<Option<Node>, anyhow::Error> {
         self.load(&NodeKey::from(key)).map_err(|error| {
             let failure = anyhow::Error::msg(error.to_string());
@@ -140,15 +155,7 @@ impl From<&jmt::storage::NodeKey> for NodeKey {
             };
             bytes.push((u8::from(path.get_nibble(at)) << 4) | low);
         }
-        Self(bytes)
-    }
-}
-
-impl NodeKey {
-    /// The version that made the node.
-    fn height(&self) -> Height {
-        let version = self.0.first_chunk::<8>().copied().unwrap_or_default();
-        Height(u64::from_be_bytes(version))
+        Self::from_bytes(bytes)
     }
 }
 
@@ -163,23 +170,21 @@ fn node_hash(node: &Node) -> Hash32 {
 /// Runs `jmt`; its errors and panics become ours, a failure of the storage stays what it was.
 fn guarded<T>(
     height: Height,
-    reader: &Reader<'_>,
+    reader: &NodeReader<'_>,
+    operation: TreeOperation,
     call: impl FnOnce() -> Result<T, anyhow::Error>,
 ) -> Result<T, StateError> {
-    let reason = match catch_unwind(AssertUnwindSafe(call)) {
+    let message = match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => return Ok(value),
         Ok(Err(error)) => format!("{error:#}"),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             text.or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("the tree's engine panicked")
+                .unwrap_or("it panicked")
                 .to_owned()
         }
     };
-    Err(reader
-        .failure
-        .take()
-        .unwrap_or(StateError::Corrupt { height, reason }))
+    Err(reader.error(height, operation, message))
 }
 
 impl StateTree for Jellyfish {
@@ -190,11 +195,13 @@ impl StateTree for Jellyfish {
         height: Height,
         changes: &BTreeMap<Hash32, Option<Hash32>>,
     ) -> Result<TreeChange, StateError> {
-        let reader = Reader::new(nodes);
+        let reader = NodeReader::new(nodes);
         let old = match (parent, height.checked_sub(1)) {
             (Some(expected), Some(below)) => {
                 let (key, node) = reader.root(below)?;
-                let found = guarded(below, &reader, || Ok(node_hash(&node)))?;
+                let found = guarded(below, &reader, TreeOperation::HashRoot, || {
+                    Ok(node_hash(&node))
+                })?;
                 if found != expected {
                     return Err(StateError::RootMismatch {
                         height: below,
@@ -210,7 +217,9 @@ impl StateTree for Jellyfish {
         if changes.is_empty() {
             return Ok(unchanged(old, height));
         }
-        let mut change = guarded(height, &reader, || put(&reader, height, changes))?;
+        let mut change = guarded(height, &reader, TreeOperation::Update, || {
+            put(&reader, height, changes)
+        })?;
         change.stale.extend(old.map(|(key, _)| key));
         Ok(change)
     }
@@ -222,9 +231,10 @@ impl StateTree for Jellyfish {
         root: &Hash32,
         key: &Hash32,
     ) -> Result<StateProof, StateError> {
-        let reader = Reader::new(nodes);
+        let reader = NodeReader::new(nodes);
         reader.root(height)?;
-        let proof = guarded(height, &reader, || {
+        let corrupt = |corruption| StateError::CorruptTree { height, corruption };
+        let (plain, leads_to_root) = guarded(height, &reader, TreeOperation::Prove, || {
             let tree = JellyfishMerkleTree::<_, NodeHasher>::new(&reader);
             let (_, proof) = tree.get_with_proof(KeyHash(key.0), height.0)?;
             let plain = PlainProof::of(&proof)?;
@@ -232,12 +242,18 @@ impl StateTree for Jellyfish {
                 .leaf
                 .filter(|(leaf, _)| leaf == key)
                 .map(|(_, value)| value.0);
-            proof.verify(RootHash(root.0), KeyHash(key.0), value)?;
-            Ok(plain)
+            let verified = proof.verify(RootHash(root.0), KeyHash(key.0), value);
+            Ok((plain, verified.is_ok()))
         })?;
-        proof
+        if !leads_to_root {
+            return Err(corrupt(TreeCorruption::PathLeadsElsewhere {
+                key: *key,
+                root: *root,
+            }));
+        }
+        plain
             .into_state_proof()
-            .map_err(|reason| StateError::Corrupt { height, reason })
+            .map_err(|error| corrupt(TreeCorruption::PathTooLong { key: *key, error }))
     }
 }
 
@@ -252,7 +268,7 @@ fn unchanged(old: Option<(NodeKey, Node)>, height: Height) -> TreeChange {
 }
 
 fn put(
-    reader: &Reader<'_>,
+    reader: &NodeReader<'_>,
     height: Height,
     changes: &BTreeMap<Hash32, Option<Hash32>>,
 ) -> Result<TreeChange, anyhow::Error> {
@@ -314,7 +330,7 @@ impl PlainProof {
         Ok(decode(&encode(proof), MAX_PROOF_BYTES)?)
     }
 
-    fn into_state_proof(self) -> Result<StateProof, String> {
+    fn into_state_proof(self) -> Result<StateProof, CodecError> {
         let hash = |node| match node {
             PlainNode::Null => PLACEHOLDER,
             PlainNode::Inner(left, right) => Hash32::of_parts(Domain::STATE_NODE, &[&left, &right]),
@@ -323,7 +339,7 @@ impl PlainProof {
         let siblings = Bounded::new(self.siblings.into_iter().map(hash).collect());
         Ok(StateProof {
             leaf: self.leaf,
-            siblings: siblings.map_err(|error| error.to_string())?,
+            siblings: siblings?,
         })
     }
 }

@@ -3,9 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::memory::tests::seeded;
-
-const EMPTY: Hash32 = Hash32(*b"SPARSE_MERKLE_PLACEHOLDER_HASH__");
+use crate::fixture::{EMPTY, rule, seeded};
+use crate::{TreeCorruption, TreeOperation};
 
 type Nodes = BTreeMap<NodeKey, Vec<u8>>;
 type Changes = BTreeMap<Hash32, Option<Hash32>>;
@@ -25,23 +24,6 @@ fn key(n: u8) -> Hash32 {
     };
     hash.0[usize::from(n % 7) * 5] ^= n;
     hash
-}
-
-/// The rule of the root, straight from its text.
-fn rule(entries: &[(Hash32, Hash32)], depth: usize) -> Hash32 {
-    match entries {
-        [] => EMPTY,
-        [(key, value)] => Hash32::of_parts(Domain::STATE_LEAF, &[&key.0, &value.0]),
-        _ => {
-            let bit = |(key, _): &(Hash32, Hash32)| key.0[depth / 8] & (0x80 >> (depth % 8)) != 0;
-            let at = entries.partition_point(|entry| !bit(entry));
-            let (left, right) = (
-                rule(&entries[..at], depth + 1),
-                rule(&entries[at..], depth + 1),
-            );
-            Hash32::of_parts(Domain::STATE_NODE, &[&left.0, &right.0])
-        }
-    }
 }
 
 fn root_of(content: &BTreeMap<Hash32, Hash32>) -> Hash32 {
@@ -252,7 +234,7 @@ fn every_missing_or_damaged_node_is_an_error_and_never_a_panic_or_another_root()
             match broken.update(&changes) {
                 Ok(change) => assert_eq!(change.root, after),
                 Err(
-                    StateError::Corrupt { .. }
+                    StateError::CorruptTree { .. }
                     | StateError::MissingRoot(_)
                     | StateError::RootMismatch { .. },
                 ) => {
@@ -280,32 +262,25 @@ fn a_failure_of_the_storage_keeps_its_name() {
             if key.as_bytes()[8] == 0 {
                 return self.0.node(key);
             }
-            Err(StateError::Storage {
-                kind: crate::StorageFailure::Io,
-                reason: "unplugged".into(),
-            })
+            let failure = crate::StorageFailure::Io;
+            let message = "unplugged".into();
+            Err(crate::StorageError::Engine { failure, message }.into())
         }
     }
     let chain = Chain::of(9);
     let nodes = Failing(chain.nodes);
     let changes = Changes::from([(key(1), None)]);
     let failed = Jellyfish.update(&nodes, Some(chain.root), Height(1), &changes);
-    assert!(
-        matches!(failed, Err(StateError::Storage { .. })),
-        "{failed:?}"
-    );
+    assert!(matches!(failed, Err(StateError::Storage(_))), "{failed:?}");
     let failed = Jellyfish.prove(&nodes, Height(0), &chain.root, &key(1));
-    assert!(
-        matches!(failed, Err(StateError::Storage { .. })),
-        "{failed:?}"
-    );
+    assert!(matches!(failed, Err(StateError::Storage(_))), "{failed:?}");
 }
 
 #[test]
 fn a_proof_against_another_root_is_refused() {
     let chain = Chain::of(9);
     let wrong = Jellyfish.prove(&chain.nodes, Height(0), &value_hash(b"another"), &key(1));
-    assert!(matches!(wrong, Err(StateError::Corrupt { .. })));
+    assert!(matches!(wrong, Err(StateError::CorruptTree { .. })));
 }
 
 /// Frozen: roots are what chains agree on, names and bytes of nodes are what stores hold.
@@ -332,3 +307,113 @@ fn roots_and_stored_nodes_stay_as_they_are() {
     let root = change.new.keys().next().unwrap();
     assert_eq!(root.as_bytes(), [0, 0, 0, 0, 0, 0, 0, 1, 0]);
 }
+
+#[test]
+fn the_same_changes_in_any_split_give_one_root() {
+    let changes: Vec<_> = (0..20u8)
+        .map(|n| (key(n), Some(value_hash(&[n, n]))))
+        .collect();
+    let whole = Chain::of(20).root;
+    for size in [1, 3, 7, 19] {
+        let mut chain = Chain::new(&Changes::new());
+        for part in changes.chunks(size) {
+            chain.step(&part.iter().copied().collect());
+        }
+        assert_eq!(chain.root, whole, "in parts of {size}");
+        let all: Changes = changes.iter().map(|(key, _)| (*key, None)).collect();
+        chain.step(&all);
+        assert_eq!(chain.root, EMPTY, "and all of them go again");
+    }
+}
+
+#[test]
+fn a_missing_and_an_undecodable_node_are_named() {
+    let chain = Chain::of(30);
+    let inner: Vec<_> = chain
+        .nodes
+        .keys()
+        .filter(|node| node.as_bytes()[8] > 0)
+        .cloned()
+        .collect();
+    assert!(!inner.is_empty());
+    for node in inner {
+        let mut nodes = chain.nodes.clone();
+        nodes.remove(&node);
+        let errors = |nodes: &Nodes| -> Vec<StateError> {
+            (0..30)
+                .filter_map(|n| {
+                    Jellyfish
+                        .prove(nodes, chain.height, &chain.root, &key(n))
+                        .err()
+                })
+                .collect()
+        };
+        let missing = StateError::CorruptTree {
+            height: chain.height,
+            corruption: TreeCorruption::MissingNode(node.clone()),
+        };
+        let found = errors(&nodes);
+        assert!(
+            !found.is_empty() && found.iter().all(|error| *error == missing),
+            "{found:?}"
+        );
+        nodes.insert(node.clone(), vec![0xff; 7]);
+        let found = errors(&nodes);
+        let is_named = |error: &StateError| matches!(error, StateError::CorruptTree { corruption: TreeCorruption::BadNode { node: bad, .. }, .. } if *bad == node);
+        assert!(!found.is_empty() && found.iter().all(is_named), "{found:?}");
+    }
+}
+
+/// A leaf whose key says that it belongs elsewhere decodes, and does not fit.
+#[test]
+fn nodes_that_do_not_fit_each_other_are_corruption() {
+    let (chain, other) = (Chain::of(30), Chain::of(29));
+    let mut noticed = 0;
+    for (node, bytes) in &chain.nodes {
+        let Some(replacement) = other.nodes.values().find(|other| *other != bytes) else {
+            continue;
+        };
+        let mut nodes = chain.nodes.clone();
+        nodes.insert(node.clone(), replacement.clone());
+        for n in 0..30 {
+            match Jellyfish.prove(&nodes, chain.height, &chain.root, &key(n)) {
+                Ok(proof) => assert_eq!(Ok(proof), chain.prove(&key(n))),
+                Err(StateError::CorruptTree { corruption, .. }) => {
+                    noticed += 1;
+                    assert!(
+                        matches!(
+                            corruption,
+                            TreeCorruption::PathLeadsElsewhere { .. }
+                                | TreeCorruption::MissingNode(_)
+                                | TreeCorruption::Engine {
+                                    operation: TreeOperation::Prove,
+                                    ..
+                                }
+                        ),
+                        "{corruption}"
+                    );
+                }
+                Err(other) => unreachable!("{other}"),
+            }
+        }
+    }
+    assert!(noticed > 0);
+}
+
+#[test]
+fn names_of_nodes_sort_by_version_and_say_it() {
+    let mut chain = Chain::of(9);
+    chain.step(&Changes::from([(key(2), None)]));
+    let versions: Vec<_> = chain.nodes.keys().map(NodeKey::height).collect();
+    assert!(versions.is_sorted());
+    assert_eq!(
+        (versions.first(), versions.last()),
+        (Some(&Height(0)), Some(&Height(1)))
+    );
+    let root = chain.nodes.keys().next_back().unwrap();
+    let text = root.to_string();
+    assert_eq!(text.len(), 2 * root.as_bytes().len());
+    assert!(text.starts_with("0000000000000001"), "{text}");
+}
+
+mod proofs;

@@ -1,31 +1,13 @@
 //! Undecided diffs: siblings, branches, and what deciding keeps.
 
-use types::hash::{Address, Hash32};
+use proptest::prelude::*;
 
 use super::*;
+use crate::fixture::{id, key, root_of, seeded, store, writes};
 use crate::{MemoryStore, Writes, compute_diff};
 
-fn key(n: u8) -> StateKey {
-    StateKey::Account(Address([n; 20]))
-}
-
-fn id(n: u8) -> BlockId {
-    BlockId(Hash32([n; 32]))
-}
-
-fn writes(entries: &[(u8, Option<u8>)]) -> Writes {
-    entries
-        .iter()
-        .map(|(n, value)| (key(*n), value.map(|v| vec![v])))
-        .collect()
-}
-
 fn start() -> (MemoryStore, Undecided) {
-    let store = MemoryStore::new(
-        &crate::memory::tests::genesis(),
-        writes(&[(1, Some(1)), (2, Some(2))]),
-    )
-    .unwrap();
+    let store = store(&[(1, Some(1)), (2, Some(2))]);
     let undecided = Undecided::new(store.tip());
     (store, undecided)
 }
@@ -221,4 +203,152 @@ fn a_branch_moves_to_another_thread() {
         .join()
         .unwrap();
     assert_eq!(read, Ok(Some(vec![7])));
+}
+
+/// A step of a random life of undecided blocks.
+#[derive(Debug, Clone)]
+enum Step {
+    /// Executes a block on the tip or on an undecided block.
+    Insert(prop::sample::Index, Vec<(u8, Option<u8>)>),
+    /// Moves the tip to one of its children; the store has committed it before.
+    Decide(prop::sample::Index),
+    /// Keeps some blocks.
+    Retain(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let entries = prop::collection::vec((0..5u8, prop::option::weighted(0.7, any::<u8>())), 0..4);
+    prop_oneof![
+        8 => (any::<prop::sample::Index>(), entries).prop_map(|(at, entries)| Step::Insert(at, entries)),
+        2 => any::<prop::sample::Index>().prop_map(Step::Decide),
+        1 => any::<u64>().prop_map(Step::Retain),
+    ]
+}
+
+/// The naive model: for each block that is known, its parent and a full copy of the state after it.
+struct Model {
+    tip: BlockId,
+    blocks: BTreeMap<BlockId, (BlockId, Writes)>,
+}
+
+impl Model {
+    fn descends(&self, block: BlockId) -> bool {
+        block == self.tip
+            || self
+                .blocks
+                .get(&block)
+                .is_some_and(|(parent, _)| self.descends(*parent))
+    }
+
+    /// Drops what does not descend from the tip.
+    fn prune(&mut self) {
+        let kept: BTreeSet<_> = self
+            .blocks
+            .keys()
+            .filter(|block| self.descends(**block))
+            .copied()
+            .collect();
+        self.blocks.retain(|block, _| kept.contains(block));
+    }
+
+    fn check(&self, undecided: &Undecided, store: &MemoryStore) {
+        let open = self.blocks.keys().filter(|block| **block != self.tip);
+        assert_eq!(undecided.len(), open.count());
+        for (block, (_, content)) in &self.blocks {
+            let view = undecided.view(store, *block).unwrap();
+            assert_eq!(view.tip().root, root_of(content));
+            for n in 0..5 {
+                let expected = content.get(&key(n)).cloned().flatten();
+                assert_eq!(view.read(&key(n)), Ok(expected));
+            }
+        }
+    }
+}
+
+/// A block's id that says which insertion it was.
+fn numbered(n: usize) -> BlockId {
+    let mut hash = types::hash::Hash32([0xb0; 32]);
+    hash.0[..8].copy_from_slice(&u64::try_from(n).unwrap().to_be_bytes());
+    BlockId(hash)
+}
+
+proptest! {
+    #![proptest_config(seeded(48))]
+
+    /// Against full copies: every view reads and hashes as its own history says, whatever happens beside it.
+    #[test]
+    fn forks_are_what_their_own_history_says(steps in prop::collection::vec(step(), 1..40)) {
+        let store = store(&[(0, Some(1)), (1, Some(2))]);
+        let mut undecided = Undecided::new(store.tip());
+        let tip = store.tip().block;
+        let start = writes(&[(0, Some(1)), (1, Some(2))]);
+        let mut model = Model { tip, blocks: BTreeMap::from([(tip, (tip, start))]) };
+        for (n, step) in steps.into_iter().enumerate() {
+            let known: Vec<_> = model.blocks.keys().copied().collect();
+            match step {
+                Step::Insert(at, entries) => {
+                    let parent = *at.get(&known);
+                    let view = undecided.view(&store, parent).unwrap();
+                    let diff = compute_diff(&view, numbered(n), writes(&entries)).unwrap();
+                    prop_assert!(diff.writes.iter().all(|(key, value)| diff.before[key] != *value));
+                    undecided.insert(diff).unwrap();
+                    let mut content = model.blocks[&parent].1.clone();
+                    content.extend(writes(&entries));
+                    content.retain(|_, value| value.is_some());
+                    model.blocks.insert(numbered(n), (parent, content));
+                }
+                Step::Decide(at) => {
+                    let is_child = |block: &&BlockId| **block != model.tip && model.blocks[*block].0 == model.tip;
+                    let children: Vec<_> = known.iter().filter(is_child).copied().collect();
+                    if children.is_empty() {
+                        continue;
+                    }
+                    let block = *at.get(&children);
+                    let diff = undecided.decide(block).unwrap();
+                    store.apply(&diff);
+                    model.tip = block;
+                    model.prune();
+                }
+                Step::Retain(bits) => {
+                    let kept: BTreeSet<_> = known.iter().zip(0..64).filter(|(_, n)| bits >> n & 1 == 1).map(|(block, _)| *block).collect();
+                    undecided.retain(&kept);
+                    let tip = model.tip;
+                    model.blocks.retain(|block, _| *block == tip || kept.contains(block));
+                    model.prune();
+                }
+            }
+            model.check(&undecided, &store);
+        }
+    }
+}
+
+#[test]
+fn a_view_outlives_the_decision_of_its_blocks() {
+    let (store, mut undecided) = start();
+    let base = undecided.tip().block;
+    insert(&store, &mut undecided, base, id(10), &[(1, Some(11))]);
+    insert(&store, &mut undecided, id(10), id(11), &[(2, None)]);
+    let view = undecided.view(&store, id(11)).unwrap();
+    let of_base = undecided.view(&store, base).unwrap();
+    let diff = undecided.decide(id(10)).unwrap();
+    store.apply(&diff);
+    assert_eq!(view.read(&key(1)), Ok(Some(vec![11])));
+    assert_eq!(view.read(&key(2)), Ok(None));
+    assert_eq!(of_base.read(&key(1)), Ok(Some(vec![1])), "as it was then");
+    assert_eq!(undecided.branch(id(11)).unwrap().base_height(), Height(1));
+    assert_eq!(view.tip(), undecided.at(&id(11)).unwrap());
+}
+
+#[test]
+fn a_branch_without_diffs_is_the_decided_state() {
+    let (store, undecided) = start();
+    let branch = Branch::decided(store.tip());
+    assert_eq!(branch.tip(), store.tip());
+    let view = branch.over(&store);
+    for n in 0..4 {
+        assert_eq!(view.read(&key(n)), store.read(&key(n)));
+    }
+    assert!(undecided.is_empty());
+    assert_eq!(undecided.at(&store.tip().block), Some(store.tip()));
+    assert_eq!(undecided.at(&id(99)), None);
 }

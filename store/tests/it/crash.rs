@@ -4,13 +4,13 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use gridproof_store::{ChainStore, DecidedState, Durability, Settings, StateError, Store};
-use state::StorageFailure;
+use gridproof_store::{ChainStore, DecidedState, Durability, StateError, Store, StoreSettings};
+use state::{ErrorClass, StorageError};
 
 use crate::fixture::{genesis, genesis_writes, linear};
 
 const DIRECTORY: &str = "GRIDPROOF_TEST_STORE_CRASH";
-const SMALL: Settings = Settings {
+const SMALL: StoreSettings = StoreSettings {
     cache_bytes: 1 << 20,
     write_buffer_bytes: 128 << 10,
     open_files: 64,
@@ -76,7 +76,7 @@ fn a_killed_process_leaves_whole_blocks_and_every_synced_one() {
 fn a_full_disk_stops_the_writer_and_loses_nothing() {
     if let Some(directory) = std::env::var_os(DIRECTORY) {
         // Buffers larger than the limit, so that the log is the first file to reach it.
-        let settings = Settings::default();
+        let settings = StoreSettings::default();
         let store = Store::open_with(
             directory.as_ref(),
             &genesis("crash"),
@@ -85,33 +85,15 @@ fn a_full_disk_stops_the_writer_and_loses_nothing() {
         )
         .unwrap();
         let error = extend(&store);
-        assert!(
-            matches!(
-                error,
-                StateError::Storage {
-                    kind: StorageFailure::Full,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert_eq!(error.class(), ErrorClass::DiskFull, "{error}");
         let again = store.commit(&linear(&store), Durability::Synced);
         assert!(
-            matches!(
-                again,
-                Err(StateError::Storage {
-                    kind: StorageFailure::Stopped,
-                    ..
-                })
-            ),
+            matches!(again, Err(StateError::Storage(StorageError::Stopped))),
             "{again:?}"
         );
         assert!(matches!(
             store.undo(),
-            Err(StateError::Storage {
-                kind: StorageFailure::Stopped,
-                ..
-            })
+            Err(StateError::Storage(StorageError::Stopped))
         ));
         println!("stopped at {}", store.tip().height);
         return;

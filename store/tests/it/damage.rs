@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 
-use gridproof_store::{ChainStore, DecidedState, Durability, Settings, Store};
+use gridproof_store::{ChainStore, DecidedState, Durability, Store, StoreSettings};
 use state::MemoryStore;
 
 use crate::fixture::{genesis, genesis_writes, linear, same};
 
-const SMALL: Settings = Settings {
+const SMALL: StoreSettings = StoreSettings {
     cache_bytes: 1 << 20,
     write_buffer_bytes: 64 << 10,
     open_files: 64,

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use gridproof_store::{ChainStore, DecidedState, Durability, Settings, Store, StoreError};
+use gridproof_store::{ChainStore, DecidedState, Durability, Store, StoreError, StoreSettings};
 use types::number::Height;
 
 use crate::fixture::{genesis, genesis_writes, linear};
@@ -90,7 +90,7 @@ fn a_directory_that_cannot_be_made_is_named() {
         &file.join("store"),
         &genesis("open"),
         genesis_writes(),
-        Settings::default(),
+        StoreSettings::default(),
     );
     assert!(matches!(refused, Err(StoreError::Directory { .. })));
 }

@@ -1,0 +1,187 @@
+//! Contradictions in what is stored, one variant per rule, with the values that break it.
+//!
+//! Readers check what they read back: a record that decodes may still be the record of another height.
+
+use types::codec::CodecError;
+use types::hash::{BlockId, Hash32};
+use types::number::Height;
+use types::state_key::StateKey;
+
+use crate::node_key::NodeKey;
+
+/// A contradiction in the state tree, or between the tree and the flat values.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TreeCorruption {
+    /// A node's bytes do not decode.
+    #[error("node {node} does not decode: {error}")]
+    BadNode {
+        /// Name of the node.
+        node: NodeKey,
+        /// The decoder's error.
+        error: CodecError,
+    },
+    /// A node that its parent refers to is not stored.
+    #[error("node {0} is missing")]
+    MissingNode(NodeKey),
+    /// The flat value under a key is not the value in the tree.
+    #[error("the flat value of {key:?} is not the value in the tree")]
+    FlatValue {
+        /// The key that was read.
+        key: StateKey,
+    },
+    /// The path to a key does not lead to the root on record.
+    #[error("the path to key {key} does not lead to root {root}")]
+    PathLeadsElsewhere {
+        /// Hash of the key.
+        key: Hash32,
+        /// The root on record.
+        root: Hash32,
+    },
+    /// The path to a key is longer than a key has bits.
+    #[error("the path to key {key} is too long: {error}")]
+    PathTooLong {
+        /// Hash of the key.
+        key: Hash32,
+        /// The bound and the length found.
+        error: CodecError,
+    },
+    /// The tree's engine stopped at nodes that decode and yet do not fit each other.
+    #[error("the tree's engine stopped during the {operation}: {message}")]
+    Engine {
+        /// The engine's task at that time.
+        operation: TreeOperation,
+        /// The engine's own words.
+        message: String,
+    },
+}
+
+/// A task of the tree's engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TreeOperation {
+    /// Hashing the root node of the parent.
+    #[error("hashing of the parent's root")]
+    HashRoot,
+    /// Computing a new version.
+    #[error("update")]
+    Update,
+    /// Reading a path.
+    #[error("proof")]
+    Prove,
+}
+
+/// A contradiction between the records of a store of decided blocks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// A record's bytes do not decode.
+    #[error("the {record} does not decode: {error}")]
+    Undecodable {
+        /// The kind of record.
+        record: StoredRecord,
+        /// The decoder's error.
+        error: CodecError,
+    },
+    /// A record is missing that every store has.
+    #[error("the {0} is missing")]
+    Missing(StoredRecord),
+    /// A record of a height is missing that must be there.
+    #[error("the {record} of height {height} is missing")]
+    MissingAt {
+        /// The kind of record.
+        record: StoredRecord,
+        /// The height whose record it is.
+        height: Height,
+    },
+    /// The value that a height replaced under a key is missing.
+    #[error("the value that height {height} replaced under {key:?} is missing")]
+    MissingOldValue {
+        /// The height that replaced the value.
+        height: Height,
+        /// The key whose value it is.
+        key: StateKey,
+    },
+    /// A key of the database does not have the form of its family.
+    #[error("a key of the {record}s is {length} bytes long and not of their form")]
+    BadKey {
+        /// The kind of record under the key.
+        record: StoredRecord,
+        /// Length of the key, in bytes.
+        length: usize,
+    },
+    /// A record names another height than the one that it is stored under.
+    #[error("the {record} of height {height} says it is of height {found}")]
+    OtherHeight {
+        /// The kind of record.
+        record: StoredRecord,
+        /// The height that it is stored under.
+        height: Height,
+        /// The height that it names.
+        found: Height,
+    },
+    /// The block at a height is not the one that its child, the head, an index or a certificate names.
+    #[error("the block of height {height} is {found} where {expected} belongs")]
+    OtherBlock {
+        /// The height that the block is stored under.
+        height: Height,
+        /// The id that another record names.
+        expected: BlockId,
+        /// The id of the stored block.
+        found: BlockId,
+    },
+    /// A block's body does not hash to the root in its header.
+    #[error("the body of block {block} of height {height} is not the one that its header names")]
+    OtherBody {
+        /// The height that the block is stored under.
+        height: Height,
+        /// The block's id.
+        block: BlockId,
+    },
+    /// A certificate does not finalize the block of the height that it is stored under.
+    #[error("the certificate of height {0} does not finalize the block of that height")]
+    OtherCertificate(Height),
+    /// The lowest kept height is above the tip, or too far below it.
+    #[error("the head keeps heights from {oldest} on while the tip is of height {tip}")]
+    KeptHeights {
+        /// The lowest kept height.
+        oldest: Height,
+        /// Height of the tip.
+        tip: Height,
+    },
+}
+
+/// The kinds of records in a store of decided blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StoredRecord {
+    /// Version of the layout.
+    #[error("format marker")]
+    Format,
+    /// Id of the chain.
+    #[error("chain id")]
+    Chain,
+    /// Tip and lowest kept height.
+    #[error("head")]
+    Head,
+    /// A value of the state after the tip.
+    #[error("state value")]
+    Value,
+    /// A value that a kept height replaced.
+    #[error("old value")]
+    OldValue,
+    /// The record by which a height is undone and pruned.
+    #[error("undo record")]
+    Undo,
+    /// A decided block.
+    #[error("block")]
+    Block,
+    /// The height of a block, by its id.
+    #[error("block's height")]
+    BlockHeight,
+    /// The receipts of a block's transactions.
+    #[error("list of receipts")]
+    Receipts,
+    /// The finalization of a block.
+    #[error("certificate")]
+    Certificate,
+    /// Height and position of a transaction, by its id.
+    #[error("transaction's position")]
+    TransactionPosition,
+}

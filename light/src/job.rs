@@ -90,7 +90,7 @@ pub enum JobError {
     #[error("the receipt is not proven: {0}")]
     Proof(#[from] ValueError),
     /// The list of outcomes is not the one that the receipt names.
-    #[error("the list of outcomes is {found:?}, the receipt names {expected:?}")]
+    #[error("the list of outcomes is blob {found}, the receipt names {expected}")]
     OtherOutcomes {
         /// In the receipt.
         expected: BlobId,
@@ -133,7 +133,7 @@ pub enum JobError {
         label: String,
     },
     /// A file is not the one that the task wrote.
-    #[error("{label}: the file is {found:?}, the task wrote {expected:?}")]
+    #[error("{label}: the file is blob {found}, the task wrote {expected}")]
     Different {
         /// Which.
         file: FileRef,

@@ -301,6 +301,13 @@ pub struct BlobId {
     pub length: u64,
 }
 
+impl fmt::Display for BlobId {
+    /// For people: the hash in hexadecimal and the length.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} bytes", self.hash, self.length)
+    }
+}
+
 impl BlobId {
     /// Names `bytes`.
     #[must_use]

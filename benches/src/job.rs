@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use executor::{Engine, Inputs, run_task};
+use executor::{Inputs, TaskEngine, run_task};
 use types::attestation::Exit;
 use types::codec::Bounded;
 use types::hash::{BlobId, Hash32};
@@ -110,7 +110,7 @@ fn alone(module: &Path) -> Result<(Duration, Duration)> {
         clock_start_ns: 0,
         random_seed: Hash32::ZERO,
     };
-    let engine = Engine::new(CLASS_WASM_V1)?;
+    let engine = TaskEngine::new(CLASS_WASM_V1)?;
     let inputs = Inputs::load(&workload, |_| Ok(Vec::new()))?;
     let (mut compiles, mut runs) = (Vec::new(), Vec::new());
     for _ in 0..21 {

@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use gridproof_executor::{Engine, Inputs, Program, run_task};
+use gridproof_executor::{Inputs, Program, TaskEngine, run_task};
 use types::attestation::Exit;
 use types::codec::{Bounded, Text};
 use types::hash::{BlobId, Hash32};
@@ -73,7 +73,7 @@ fn data(lines: u32) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn compile(engine: &Engine, module: &[u8]) -> Result<(Program, Duration)> {
+fn compile(engine: &TaskEngine, module: &[u8]) -> Result<(Program, Duration)> {
     let started = Instant::now();
     let program = engine.compile(module)?;
     Ok((program, started.elapsed()))
@@ -93,7 +93,7 @@ fn main() -> Result<()> {
         built.success(),
         "scripts/programs cannot build the programs"
     );
-    let (class, plain) = (Engine::new(CLASS_WASM_V1)?, Engine::unmetered()?);
+    let (class, plain) = (TaskEngine::new(CLASS_WASM_V1)?, TaskEngine::unmetered()?);
     println!(
         "| program | fuel | class, compile | class, run | plain, compile | plain, run | run, class / plain |"
     );

@@ -10,44 +10,78 @@ use wasmtime::{ExternType, InstancePre, Linker, Module, OutOfMemory};
 
 use crate::class::{self, MAX_TABLES};
 use crate::fuel;
-use crate::task::{NoResult, host_fault};
-use crate::wasi::{self, Host};
+use crate::no_result::{HostStep, NoResult, host_error};
+use crate::wasi::{self, TaskHost};
 
 /// Where every program begins: a function without parameters or results.
 pub(crate) const ENTRY: &str = "_start";
 
 /// An engine: compiles and runs the programs of its class. Cheap to clone.
 #[derive(Clone)]
-pub struct Engine {
+pub struct TaskEngine {
     class: EngineClass,
     pub(crate) wasmtime: wasmtime::Engine,
-    /// False only for [`Engine::unmetered`].
+    /// False only for [`TaskEngine::unmetered`].
     pub(crate) metered: bool,
-    linker: Arc<Linker<Host>>,
+    linker: Arc<Linker<TaskHost>>,
 }
 
 /// A module after compilation. One that the class cannot run is a program too: every task of it ends as `Invalid`.
 #[derive(Clone)]
 pub struct Program {
-    pub(crate) engine: Engine,
+    pub(crate) engine: TaskEngine,
     pub(crate) blob: BlobId,
-    pub(crate) body: Body,
+    pub(crate) body: ProgramBody,
 }
 
 #[derive(Clone)]
-pub(crate) enum Body {
+pub(crate) enum ProgramBody {
     /// Compiled, its imports found.
-    Ready(InstancePre<Host>),
+    Ready(InstancePre<TaskHost>),
     /// Not a module that the class can run, and why.
-    Refused(String),
-    /// Not looked at: its size alone is more than the job's fuel limit pays for.
+    Refused(ModuleFlaw),
+    /// Not compiled: its size alone is more than the job's fuel limit pays for.
     Unaffordable,
+}
+
+/// Why a class cannot run a module: every task of it ends as `Invalid`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ModuleFlaw {
+    /// Larger than [`MAX_MODULE_BYTES`].
+    #[error("larger than {MAX_MODULE_BYTES} bytes: it has {length}")]
+    TooLarge {
+        /// Length of the module, in bytes.
+        length: u64,
+    },
+    /// Not a valid module of the class's proposals.
+    #[error("not a valid module of engine class {class}: {message}")]
+    Invalid {
+        /// The class that validates it.
+        class: EngineClass,
+        /// The validator's words.
+        message: String,
+    },
+    /// No exported function `_start` without parameters and results.
+    #[error("no function {ENTRY:?} without parameters and results")]
+    NoEntry,
+    /// More tables than [`MAX_TABLES`].
+    #[error("{found} tables, at most {MAX_TABLES} are allowed")]
+    TooManyTables {
+        /// Tables that the module defines.
+        found: u32,
+    },
+    /// An import that is not a function of WASI preview 1 by name and type.
+    #[error("an import that the class does not have: {message}")]
+    Import {
+        /// The module, the name and the type, in the linker's words.
+        message: String,
+    },
 }
 
 /// The smallest module: what every engine of a class compiles, if this machine is one of the class.
 const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
-impl Engine {
+impl TaskEngine {
     /// The engine of `class`, if this build and this machine have it.
     pub fn new(class: EngineClass) -> Result<Self, NoResult> {
         let config = class::config(class).ok_or(NoResult::Class { class })?;
@@ -66,7 +100,8 @@ impl Engine {
         metered: bool,
     ) -> Result<Self, NoResult> {
         let engine = Self::unproven(class, config, metered)?;
-        Module::new(&engine.wasmtime, EMPTY_MODULE).map_err(|error| host_fault(&error))?;
+        Module::new(&engine.wasmtime, EMPTY_MODULE)
+            .map_err(|error| host_error(HostStep::MakeEngine, &error))?;
         Ok(engine)
     }
 
@@ -76,8 +111,9 @@ impl Engine {
         config: &wasmtime::Config,
         metered: bool,
     ) -> Result<Self, NoResult> {
-        let wasmtime = wasmtime::Engine::new(config).map_err(|error| host_fault(&error))?;
-        let linker = Arc::new(wasi::linker(&wasmtime).map_err(|error| host_fault(&error))?);
+        let failed = |error| host_error(HostStep::MakeEngine, &error);
+        let wasmtime = wasmtime::Engine::new(config).map_err(failed)?;
+        let linker = Arc::new(wasi::linker(&wasmtime).map_err(failed)?);
         Ok(Self {
             class,
             wasmtime,
@@ -86,7 +122,7 @@ impl Engine {
         })
     }
 
-    /// Its class.
+    /// The engine class whose programs it runs; 0 for [`TaskEngine::unmetered`].
     #[must_use]
     pub fn class(&self) -> EngineClass {
         self.class
@@ -95,8 +131,8 @@ impl Engine {
     /// Compiles a module.
     pub fn compile(&self, module: &[u8]) -> Result<Program, NoResult> {
         let body = match self.load(module)? {
-            Ok(ready) => Body::Ready(ready),
-            Err(why) => Body::Refused(why),
+            Ok(ready) => ProgramBody::Ready(ready),
+            Err(flaw) => ProgramBody::Refused(flaw),
         };
         Ok(Program {
             engine: self.clone(),
@@ -111,7 +147,7 @@ impl Engine {
             return Ok(Program {
                 engine: self.clone(),
                 blob: BlobId::of(module),
-                body: Body::Unaffordable,
+                body: ProgramBody::Unaffordable,
             });
         }
         self.compile(module)
@@ -119,32 +155,31 @@ impl Engine {
 
     /// Whether a module is one of the class is decided by its validation, its entry, its tables and its imports. That it
     /// cannot be compiled in spite of it says nothing about it.
-    fn load(&self, bytes: &[u8]) -> Result<Result<InstancePre<Host>, String>, NoResult> {
-        if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_MODULE_BYTES) {
-            return Ok(Err(format!("larger than {MAX_MODULE_BYTES} bytes")));
+    fn load(&self, bytes: &[u8]) -> Result<Result<InstancePre<TaskHost>, ModuleFlaw>, NoResult> {
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if length > MAX_MODULE_BYTES {
+            return Ok(Err(ModuleFlaw::TooLarge { length }));
         }
         if let Err(error) = Module::validate(&self.wasmtime, bytes) {
-            return Ok(Err(format!("{error:#}")));
+            let (class, message) = (self.class, format!("{error:#}"));
+            return Ok(Err(ModuleFlaw::Invalid { class, message }));
         }
-        let module = Module::new(&self.wasmtime, bytes).map_err(|error| host_fault(&error))?;
+        let failed = |error| host_error(HostStep::Compile, &error);
+        let module = Module::new(&self.wasmtime, bytes).map_err(failed)?;
         match module.get_export(ENTRY) {
             Some(ExternType::Func(entry))
                 if entry.params().len() == 0 && entry.results().len() == 0 => {}
-            _ => {
-                return Ok(Err(format!(
-                    "no function {ENTRY:?} without parameters and results"
-                )));
-            }
+            _ => return Ok(Err(ModuleFlaw::NoEntry)),
         }
-        let tables = module.resources_required().num_tables;
-        if usize::try_from(tables).is_ok_and(|tables| tables > MAX_TABLES) {
-            return Ok(Err(format!(
-                "{tables} tables, at most {MAX_TABLES} are allowed"
-            )));
+        let found = module.resources_required().num_tables;
+        if usize::try_from(found).is_ok_and(|tables| tables > MAX_TABLES) {
+            return Ok(Err(ModuleFlaw::TooManyTables { found }));
         }
         match self.linker.instantiate_pre(&module) {
-            Err(error) if error.downcast_ref::<OutOfMemory>().is_some() => Err(host_fault(&error)),
-            linked => Ok(linked.map_err(|error| format!("{error:#}"))),
+            Err(error) if error.downcast_ref::<OutOfMemory>().is_some() => Err(failed(error)),
+            linked => Ok(linked.map_err(|error| ModuleFlaw::Import {
+                message: format!("{error:#}"),
+            })),
         }
     }
 }
@@ -152,23 +187,23 @@ impl Engine {
 impl Program {
     /// Why the class cannot run the module, if it cannot.
     #[must_use]
-    pub fn refusal(&self) -> Option<&str> {
+    pub fn refusal(&self) -> Option<&ModuleFlaw> {
         match &self.body {
-            Body::Refused(why) => Some(why),
+            ProgramBody::Refused(flaw) => Some(flaw),
             _ => None,
         }
     }
 
-    /// The module.
+    /// Name of the module's bytes.
     #[must_use]
     pub fn blob(&self) -> BlobId {
         self.blob
     }
 }
 
-impl std::fmt::Debug for Engine {
+impl std::fmt::Debug for TaskEngine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine")
+        f.debug_struct("TaskEngine")
             .field("class", &self.class)
             .finish_non_exhaustive()
     }
@@ -198,13 +233,13 @@ mod tests {
 
     #[test]
     fn an_engine_that_cannot_run_here_is_not_made() {
-        let made = Engine::with_config(CLASS_WASM_V1, &of_another_machine(), true);
+        let made = TaskEngine::with_config(CLASS_WASM_V1, &of_another_machine(), true);
         assert!(matches!(made, Err(NoResult::Engine { .. })), "{made:?}");
     }
 
     #[test]
     fn a_valid_module_that_does_not_compile_is_no_result() {
-        let engine = Engine::unproven(CLASS_WASM_V1, &of_another_machine(), true).unwrap();
+        let engine = TaskEngine::unproven(CLASS_WASM_V1, &of_another_machine(), true).unwrap();
         let compiled = engine.compile(EMPTY_MODULE);
         assert!(
             matches!(compiled, Err(NoResult::Engine { .. })),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use types::hash::BlobId;
 use types::job::Workload;
 
-use crate::task::NoResult;
+use crate::no_result::{InputProblem, NoResult};
 
 /// Standard input and the files under `/in`.
 #[derive(Debug, Clone, Default)]
@@ -21,20 +21,15 @@ impl Inputs {
     /// blob is read and held once, however many targets it has.
     pub fn load(
         workload: &Workload,
-        mut read: impl FnMut(BlobId) -> Result<Vec<u8>, String>,
+        mut read: impl FnMut(BlobId) -> Result<Vec<u8>, InputProblem>,
     ) -> Result<Self, NoResult> {
         let mut held: BTreeMap<BlobId, Arc<Vec<u8>>> = BTreeMap::new();
         let mut checked = |blob: BlobId| {
             if let Some(bytes) = held.get(&blob) {
                 return Ok(Arc::clone(bytes));
             }
-            let bytes = read(blob).map_err(|error| NoResult::Input { blob, error })?;
-            if BlobId::of(&bytes) != blob {
-                return Err(NoResult::Input {
-                    blob,
-                    error: "its bytes have another hash or length".into(),
-                });
-            }
+            let bytes = read(blob).map_err(|problem| NoResult::Input { blob, problem })?;
+            check_blob(blob, &bytes)?;
             let bytes = Arc::new(bytes);
             held.insert(blob, Arc::clone(&bytes));
             Ok(bytes)
@@ -50,4 +45,14 @@ impl Inputs {
         }
         Ok(Self { stdin, files })
     }
+}
+
+/// Checks that bytes are those of the blob that the workload names.
+pub(crate) fn check_blob(blob: BlobId, bytes: &[u8]) -> Result<(), NoResult> {
+    let found = BlobId::of(bytes);
+    if found == blob {
+        return Ok(());
+    }
+    let problem = InputProblem::OtherBytes(found);
+    Err(NoResult::Input { blob, problem })
 }

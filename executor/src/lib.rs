@@ -1,7 +1,7 @@
 //! Runs one task of a job in a cage, so that every honest machine gets the same bytes.
 //!
 //! - [`class`] pins the engine: version, target, settings and costs. [`fuel`] is the metering formula.
-//! - [`Engine::compile`] and [`run_task`] run a task in this process.
+//! - [`TaskEngine::compile`] and [`run_task`] run a task in this process.
 //! - [`worker`] runs all tasks of a job in a child process with its own limits; this is what nodes and partners use.
 //!
 //! A task ends with a [`types::attestation::Outcome`], which is the same everywhere, or with [`NoResult`], which is
@@ -15,9 +15,11 @@ pub mod task;
 pub mod worker;
 
 mod limiter;
+mod no_result;
 mod wasi;
 
-pub use engine::{Engine, Program};
+pub use engine::{ModuleFlaw, Program, TaskEngine};
 pub use inputs::Inputs;
-pub use task::{NoResult, TaskRun, run_task};
+pub use no_result::{AnswerFlaw, HostStep, InputProblem, NoResult, ProcessEnd, WorkloadFlaw};
+pub use task::{TaskRun, run_task};
 pub use worker::{WorkerHandle, WorkerLimits};

@@ -5,15 +5,16 @@ use types::attestation::{Exit, Outcome, Trap};
 use types::codec::Bounded;
 use types::hash::BlobId;
 use types::job::Workload;
-use types::number::{EngineClass, Fuel, TaskIndex};
+use types::number::{Fuel, TaskIndex};
 use wasmtime::{InstancePre, Store};
 
 use crate::class::THREAD_STACK_BYTES;
-use crate::engine::{Body, ENTRY, Engine, Program};
+use crate::engine::{ENTRY, Program, ProgramBody, TaskEngine};
 use crate::fuel;
 use crate::inputs::Inputs;
-use crate::limiter::{BeginsTooLarge, HostRefused};
-use crate::wasi::{Host, Stop};
+use crate::limiter::BeginsTooLarge;
+use crate::no_result::{HostStep, NoResult, WorkloadFlaw, host_error};
+use crate::wasi::{ProgramEnd, TaskHost};
 
 /// What a task left: its outcome and the bytes that the outcome names.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -26,70 +27,6 @@ pub struct TaskRun {
     pub stderr: Vec<u8>,
     /// The declared outputs in the workload's order; nothing where the file was not written.
     pub outputs: Vec<Option<Vec<u8>>>,
-}
-
-/// Why there is no outcome. It says something about this host, never about the program, and is not attested.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, BorshSerialize, BorshDeserialize)]
-pub enum NoResult {
-    /// This build or machine has no such engine class.
-    #[error("this machine cannot run engine class {class}")]
-    Class {
-        /// The class asked for.
-        class: EngineClass,
-    },
-    /// The workload is one that no chain admits.
-    #[error("the workload is not valid: {why}")]
-    Workload {
-        /// The rule it breaks.
-        why: String,
-    },
-    /// An input could not be read, or is not the blob it should be.
-    #[error("input {} of {} bytes cannot be used: {error}", blob.hash, blob.length)]
-    Input {
-        /// The blob.
-        blob: BlobId,
-        /// What is wrong.
-        error: String,
-    },
-    /// The host refused memory that the task may use.
-    #[error("this machine has not enough memory for the task: {error}")]
-    HostMemory {
-        /// What the system said.
-        error: String,
-    },
-    /// The engine failed in a way that says nothing about the program.
-    #[error("the engine failed: {error}")]
-    Engine {
-        /// What it said.
-        error: String,
-    },
-    /// The worker could not be started.
-    #[error("the worker cannot be started: {error}")]
-    Start {
-        /// What the system said.
-        error: String,
-    },
-    /// The worker took longer than it may and was killed.
-    #[error("killed after {milliseconds} ms without an answer")]
-    TimedOut {
-        /// How long it may take.
-        milliseconds: u64,
-    },
-    /// The worker was killed on purpose.
-    #[error("cancelled")]
-    Cancelled,
-    /// The worker ended without an answer.
-    #[error("the worker ended without an answer ({status})")]
-    Crashed {
-        /// Its exit status.
-        status: String,
-    },
-    /// The worker's answer makes no sense.
-    #[error("the worker's answer is not understood: {error}")]
-    Garbled {
-        /// What is wrong with it.
-        error: String,
-    },
 }
 
 /// Runs one task in this process, on a thread of its own with the class's stack. Nothing but its fuel limit ends
@@ -106,22 +43,23 @@ pub fn run_task(
         });
     }
     if program.blob != workload.module {
-        return Err(NoResult::Workload {
-            why: "the program is not the workload's module".into(),
-        });
+        return Err(NoResult::Workload(WorkloadFlaw::OtherModule {
+            program: program.blob,
+            workload: workload.module,
+        }));
     }
-    let host = Host::new(workload, index, inputs).map_err(|why| NoResult::Workload { why })?;
+    let host = TaskHost::new(workload, index, inputs).map_err(NoResult::Workload)?;
     let upfront = fuel::upfront(workload);
     let limit = workload.limits.fuel.0;
     let Some(left) = limit.checked_sub(upfront) else {
         return finish(workload, host, Exit::OutOfFuel, limit);
     };
     match &program.body {
-        Body::Unaffordable => Err(NoResult::Workload {
-            why: "the program was prepared for another workload".into(),
-        }),
-        Body::Refused(_) => finish(workload, host, Exit::Invalid, upfront),
-        Body::Ready(instance) => {
+        ProgramBody::Unaffordable => Err(NoResult::Workload(WorkloadFlaw::NotCompiled {
+            program: program.blob,
+        })),
+        ProgramBody::Refused(_) => finish(workload, host, Exit::Invalid, upfront),
+        ProgramBody::Ready(instance) => {
             let run = || execute(&program.engine, instance, host, left);
             let (host, exit, left) = on_class_stack(run)??;
             close(workload, host, exit, left)
@@ -136,22 +74,24 @@ fn on_class_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T, NoResult
             .stack_size(THREAD_STACK_BYTES)
             .spawn_scoped(scope, run)
             .map_err(|error| NoResult::HostMemory {
-                error: error.to_string(),
+                step: HostStep::StartThread,
+                message: error.to_string(),
             })?;
         thread.join().map_err(|_| NoResult::Engine {
-            error: "it panicked".into(),
+            step: HostStep::Run,
+            message: "it panicked".into(),
         })
     })
 }
 
 /// Runs the program and gives the state it left, how it ended and the fuel that was left.
 fn execute(
-    engine: &Engine,
-    instance: &InstancePre<Host>,
-    host: Host,
+    engine: &TaskEngine,
+    instance: &InstancePre<TaskHost>,
+    host: TaskHost,
     left: u64,
-) -> Result<(Host, Exit, u64), NoResult> {
-    let failed = |error: wasmtime::Error| host_fault(&error);
+) -> Result<(TaskHost, Exit, u64), NoResult> {
+    let failed = |error: wasmtime::Error| host_error(HostStep::Run, &error);
     let mut store = Store::new(&engine.wasmtime, host);
     store.limiter(|host| &mut host.limiter);
     if engine.metered {
@@ -184,41 +124,25 @@ fn execute(
     Ok((store.into_data(), exit, left))
 }
 
-/// An error that says something about this host, never about the program.
-pub(crate) fn host_fault(error: &wasmtime::Error) -> NoResult {
-    let text = format!("{error:#}");
-    let is_memory = |cause: &(dyn std::error::Error + 'static)| {
-        cause.is::<HostRefused>()
-            || cause.is::<wasmtime::OutOfMemory>()
-            || cause.is::<std::io::Error>()
-            || cause.is::<rustix::io::Errno>()
-    };
-    if error.chain().any(is_memory) {
-        NoResult::HostMemory { error: text }
-    } else {
-        NoResult::Engine { error: text }
-    }
-}
-
 /// How the program ended, by the error that ended it. What is not known to be the program's own end is the host's.
 fn exit_of(error: &wasmtime::Error) -> Result<Exit, NoResult> {
     if error.downcast_ref::<BeginsTooLarge>().is_some() {
         return Ok(Exit::Trap { trap: Trap::Other });
     }
-    if let Some(stop) = error.downcast_ref::<Stop>() {
+    if let Some(stop) = error.downcast_ref::<ProgramEnd>() {
         return Ok(match stop {
-            Stop::Exit(code) => Exit::Code { code: *code },
-            Stop::OutOfFuel => Exit::OutOfFuel,
-            Stop::OutOfOutput => Exit::OutOfOutput,
-            Stop::NoMemory => Exit::Trap { trap: Trap::Other },
+            ProgramEnd::Exit(code) => Exit::Code { code: *code },
+            ProgramEnd::OutOfFuel => Exit::OutOfFuel,
+            ProgramEnd::OutOfOutput => Exit::OutOfOutput,
+            ProgramEnd::NoMemory => Exit::Trap { trap: Trap::Other },
         });
     }
     let trap = match error
         .downcast_ref::<wasmtime::Trap>()
-        .ok_or_else(|| host_fault(error))?
+        .ok_or_else(|| host_error(HostStep::Run, error))?
     {
         wasmtime::Trap::OutOfFuel => return Ok(Exit::OutOfFuel),
-        wasmtime::Trap::Interrupt => return Err(host_fault(error)),
+        wasmtime::Trap::Interrupt => return Err(host_error(HostStep::Run, error)),
         wasmtime::Trap::UnreachableCodeReached => Trap::Unreachable,
         wasmtime::Trap::MemoryOutOfBounds
         | wasmtime::Trap::TableOutOfBounds
@@ -237,7 +161,12 @@ fn exit_of(error: &wasmtime::Error) -> Result<Exit, NoResult> {
 }
 
 /// Settles what is still to pay and keeps what the program left.
-fn close(workload: &Workload, mut host: Host, exit: Exit, left: u64) -> Result<TaskRun, NoResult> {
+fn close(
+    workload: &Workload,
+    mut host: TaskHost,
+    exit: Exit,
+    left: u64,
+) -> Result<TaskRun, NoResult> {
     let limit = workload.limits.fuel.0;
     let growth = host.limiter.take_pending();
     // How deep a program recurses before its stack ends depends, by some bytes, on frames of the host's own build.
@@ -247,8 +176,8 @@ fn close(workload: &Workload, mut host: Host, exit: Exit, left: u64) -> Result<T
             trap: Trap::StackOverflow,
         })
     {
-        let host = Host::new(workload, TaskIndex::ZERO, &Inputs::default())
-            .map_err(|why| NoResult::Workload { why })?;
+        let host = TaskHost::new(workload, TaskIndex::ZERO, &Inputs::default())
+            .map_err(NoResult::Workload)?;
         return finish(workload, host, exit, limit);
     }
     let kept = host.kept_bytes(workload);
@@ -261,7 +190,12 @@ fn close(workload: &Workload, mut host: Host, exit: Exit, left: u64) -> Result<T
     }
 }
 
-fn finish(workload: &Workload, mut host: Host, exit: Exit, fuel: u64) -> Result<TaskRun, NoResult> {
+fn finish(
+    workload: &Workload,
+    mut host: TaskHost,
+    exit: Exit,
+    fuel: u64,
+) -> Result<TaskRun, NoResult> {
     let outputs: Vec<_> = workload
         .outputs
         .iter()
@@ -276,9 +210,8 @@ fn finish(workload: &Workload, mut host: Host, exit: Exit, fuel: u64) -> Result<
         fuel: Fuel(fuel),
         stdout: BlobId::of(&host.stdout),
         stderr: BlobId::of(&host.stderr),
-        outputs: Bounded::new(named).map_err(|error| NoResult::Workload {
-            why: error.to_string(),
-        })?,
+        outputs: Bounded::new(named)
+            .expect("a workload declares as many outputs as an outcome holds"),
     };
     Ok(TaskRun {
         outcome,

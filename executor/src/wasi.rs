@@ -1,6 +1,6 @@
 //! WASI preview 1 by our own host functions, of which every answer is the same on every machine.
 //!
-//! A call sees the program's memory, the task's [`Host`] state and the remaining fuel, from which it pays. Clocks
+//! A call sees the program's memory, the task's [`TaskHost`] state and the remaining fuel, from which it pays. Clocks
 //! start at the workload's time and advance by one nanosecond per unit of fuel; waiting advances them at once.
 //! Random bytes come from a stream seeded by the workload and the task's index. There are no sockets and no links.
 
@@ -26,6 +26,7 @@ use wasmtime::{Caller, Extern, Memory};
 use crate::fuel::PER_CALL;
 use crate::inputs::Inputs;
 use crate::limiter::Limiter;
+use crate::no_result::WorkloadFlaw;
 use abi::Errno;
 use descriptors::Descriptors;
 use guest::Guest;
@@ -35,7 +36,7 @@ pub(crate) use link::linker;
 
 /// Why a call ends the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Stop {
+pub(crate) enum ProgramEnd {
     #[error("exit with code {0}")]
     Exit(u32),
     #[error("the fuel limit was reached")]
@@ -48,26 +49,26 @@ pub(crate) enum Stop {
 
 /// What a call may give instead of success: a number for the program, or its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Failure {
+pub(crate) enum CallFailure {
     Errno(Errno),
-    Stop(Stop),
+    End(ProgramEnd),
 }
 
-impl From<Errno> for Failure {
+impl From<Errno> for CallFailure {
     fn from(errno: Errno) -> Self {
         Self::Errno(errno)
     }
 }
 
-impl From<Stop> for Failure {
-    fn from(stop: Stop) -> Self {
-        Self::Stop(stop)
+impl From<ProgramEnd> for CallFailure {
+    fn from(end: ProgramEnd) -> Self {
+        Self::End(end)
     }
 }
 
 /// The state of a task outside its memory.
 #[derive(Debug)]
-pub(crate) struct Host {
+pub(crate) struct TaskHost {
     pub(crate) limiter: Limiter,
     pub(crate) tree: Tree,
     pub(crate) stdout: Vec<u8>,
@@ -92,28 +93,26 @@ fn terminated(text: &str) -> Vec<u8> {
     bytes
 }
 
-impl Host {
+impl TaskHost {
     /// The state that a task starts from, or which rule its workload breaks.
     pub(crate) fn new(
         workload: &Workload,
         index: TaskIndex,
         inputs: &Inputs,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, WorkloadFlaw> {
         let start = workload.clock_start_ns;
         let mut tree = Tree::new(start);
         for (path, bytes) in &inputs.files {
             if !tree.add_input(path, Arc::clone(bytes), start) {
-                return Err(format!(
-                    "input target {path:?} is not a path of its own below /in/"
-                ));
+                let target = path.clone();
+                return Err(WorkloadFlaw::InputTarget { target });
             }
         }
         for output in &workload.outputs {
-            if !tree.prepare_output(output.path.as_str(), start) {
-                return Err(format!(
-                    "output path {:?} is not a path below /out/",
-                    output.path.as_str()
-                ));
+            let path = output.path.as_str();
+            if !tree.prepare_output(path, start) {
+                let path = path.to_owned();
+                return Err(WorkloadFlaw::OutputPath { path });
             }
         }
         let arguments =
@@ -173,24 +172,24 @@ impl Host {
 /// One host call in progress.
 pub(crate) struct Call<'a> {
     pub(crate) guest: Guest<'a>,
-    pub(crate) host: &'a mut Host,
+    pub(crate) host: &'a mut TaskHost,
     /// Fuel that is left.
     left: u64,
 }
 
 impl Call<'_> {
     /// Pays for moving `bytes`.
-    pub(crate) fn charge(&mut self, bytes: u64) -> Result<(), Stop> {
+    pub(crate) fn charge(&mut self, bytes: u64) -> Result<(), ProgramEnd> {
         let left = self.left.checked_sub(bytes);
         self.left = left.unwrap_or(0);
-        left.map(|_| ()).ok_or(Stop::OutOfFuel)
+        left.map(|_| ()).ok_or(ProgramEnd::OutOfFuel)
     }
 
     /// Makes sure that `growth` more bytes of output are within the limit.
-    pub(crate) fn reserve_output(&self, growth: u64) -> Result<(), Stop> {
+    pub(crate) fn reserve_output(&self, growth: u64) -> Result<(), ProgramEnd> {
         match self.host.output_bytes().checked_add(growth) {
             Some(total) if total <= self.host.output_limit => Ok(()),
-            _ => Err(Stop::OutOfOutput),
+            _ => Err(ProgramEnd::OutOfOutput),
         }
     }
 
@@ -207,14 +206,14 @@ impl Call<'_> {
 
 /// Runs the body of a host function: finds the memory, pays for the call, and turns its failure into a number.
 fn call(
-    caller: &mut Caller<'_, Host>,
-    body: impl FnOnce(&mut Call<'_>) -> Result<(), Failure>,
+    caller: &mut Caller<'_, TaskHost>,
+    body: impl FnOnce(&mut Call<'_>) -> Result<(), CallFailure>,
 ) -> wasmtime::Result<u32> {
     let memory = match caller.data().memory {
         Some(memory) => memory,
         None => match caller.get_export("memory") {
             Some(Extern::Memory(memory)) => memory,
-            _ => return Err(wasmtime::Error::new(Stop::NoMemory)),
+            _ => return Err(wasmtime::Error::new(ProgramEnd::NoMemory)),
         },
     };
     // Without metering there is no fuel to read; every call then begins with all of it.
@@ -231,7 +230,7 @@ fn call(
     };
     let result = match call.charge(growth.saturating_add(PER_CALL)) {
         Ok(()) => body(&mut call),
-        Err(stop) => Err(stop.into()),
+        Err(end) => Err(end.into()),
     };
     let left = call.left;
     if is_metered {
@@ -239,8 +238,8 @@ fn call(
     }
     match result {
         Ok(()) => Ok(0),
-        Err(Failure::Errno(errno)) => Ok(errno.0),
-        Err(Failure::Stop(stop)) => Err(wasmtime::Error::new(stop)),
+        Err(CallFailure::Errno(errno)) => Ok(errno.0),
+        Err(CallFailure::End(end)) => Err(wasmtime::Error::new(end)),
     }
 }
 

@@ -113,7 +113,7 @@ impl Prepared {
         };
         let bytes = std::fs::read(module)?;
         let progress = ui.spinner("compiling the module");
-        let engine = executor::Engine::new(CLASS_WASM_V1);
+        let engine = executor::TaskEngine::new(CLASS_WASM_V1);
         let program = engine.and_then(|engine| engine.compile(&bytes));
         progress.finish();
         match program {

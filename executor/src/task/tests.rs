@@ -10,6 +10,7 @@ use wasm_encoder::{
 
 use super::*;
 use crate::class;
+use crate::limiter::HostRefused;
 
 /// The fuel limit of [`workload`].
 pub(crate) const LIMIT: u64 = 1 << 40;
@@ -109,12 +110,12 @@ pub(crate) fn workload(module: &[u8]) -> Workload {
 
 /// Fuel used until the stack ended, which counts the calls.
 fn depth(config: &wasmtime::Config, module: &[u8]) -> u64 {
-    let engine = Engine::with_config(CLASS_WASM_V1, config, true).unwrap();
+    let engine = TaskEngine::with_config(CLASS_WASM_V1, config, true).unwrap();
     let program = engine.compile(module).unwrap();
-    let Body::Ready(instance) = &program.body else {
+    let ProgramBody::Ready(instance) = &program.body else {
         panic!("{:?}", program.refusal())
     };
-    let host = Host::new(&workload(module), TaskIndex::ZERO, &Inputs::default()).unwrap();
+    let host = TaskHost::new(&workload(module), TaskIndex::ZERO, &Inputs::default()).unwrap();
     let run = || execute(&engine, instance, host, LIMIT);
     let (_, exit, left) = on_class_stack(run).unwrap().unwrap();
     assert_eq!(
@@ -128,9 +129,9 @@ fn depth(config: &wasmtime::Config, module: &[u8]) -> u64 {
 
 /// Hash of the machine code of a module.
 fn code(config: &wasmtime::Config, module: &[u8]) -> String {
-    let engine = Engine::with_config(CLASS_WASM_V1, config, true).unwrap();
+    let engine = TaskEngine::with_config(CLASS_WASM_V1, config, true).unwrap();
     let program = engine.compile(module).unwrap();
-    let Body::Ready(instance) = &program.body else {
+    let ProgramBody::Ready(instance) = &program.body else {
         panic!("{:?}", program.refusal())
     };
     BlobId::of(instance.module().text()).hash.to_string()

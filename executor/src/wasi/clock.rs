@@ -3,9 +3,9 @@
 use super::abi::{
     EVENT_BYTES, Errno, SUBSCRIPTION_ABSOLUTE, SUBSCRIPTION_BYTES, clocks, event_types,
 };
-use super::descriptors::Target;
+use super::descriptors::DescriptorTarget;
 use super::guest::offset;
-use super::{Call, Failure};
+use super::{Call, CallFailure};
 
 /// Most subscriptions of one call.
 const MAX_SUBSCRIPTIONS: u32 = 4_096;
@@ -22,7 +22,7 @@ fn read(call: &Call<'_>, clock: u32) -> Result<u64, Errno> {
     }
 }
 
-pub(super) fn clock_res_get(call: &mut Call<'_>, clock: u32, out: u32) -> Result<(), Failure> {
+pub(super) fn clock_res_get(call: &mut Call<'_>, clock: u32, out: u32) -> Result<(), CallFailure> {
     read(call, clock)?;
     call.charge(8)?;
     Ok(call.guest.write_u64(out, 1)?)
@@ -33,7 +33,7 @@ pub(super) fn clock_time_get(
     clock: u32,
     _precision: u64,
     out: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     call.charge(8)?;
     let now = read(call, clock)?;
     Ok(call.guest.write_u64(out, now)?)
@@ -79,12 +79,16 @@ fn readiness(call: &Call<'_>, fd: u32, kind: u8) -> Wait {
         return Wait::Wrong(Errno::BADF);
     };
     match (descriptor.target, kind) {
-        (Target::Stdin, event_types::FD_READ) => {
+        (DescriptorTarget::Stdin, event_types::FD_READ) => {
             let left = call.host.stdin.len() - call.host.stdin_position;
             Wait::Ready(u64::try_from(left).unwrap_or(u64::MAX))
         }
-        (Target::Node(node), event_types::FD_READ) => {
-            let size = call.host.tree.node(node).map_or(0, super::tree::Node::size);
+        (DescriptorTarget::Node(node), event_types::FD_READ) => {
+            let size = call
+                .host
+                .tree
+                .node(node)
+                .map_or(0, super::tree::TreeNode::size);
             Wait::Ready(size.saturating_sub(descriptor.position))
         }
         _ => Wait::Ready(0),
@@ -125,7 +129,7 @@ pub(super) fn poll_oneoff(
     events: u32,
     count: u32,
     out: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     if count == 0 || count > MAX_SUBSCRIPTIONS {
         return Err(Errno::INVAL.into());
     }

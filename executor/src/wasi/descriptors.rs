@@ -13,7 +13,7 @@ pub(crate) const ROOT_DESCRIPTOR: u32 = 3;
 
 /// What a descriptor stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Target {
+pub(crate) enum DescriptorTarget {
     Stdin,
     Stdout,
     Stderr,
@@ -27,7 +27,7 @@ pub(crate) type Listing = Arc<[(Arc<str>, NodeId)]>;
 /// One descriptor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Descriptor {
-    pub(crate) target: Target,
+    pub(crate) target: DescriptorTarget,
     pub(crate) position: u64,
     pub(crate) flags: u32,
     pub(crate) rights: u64,
@@ -39,7 +39,7 @@ pub(crate) struct Descriptor {
 }
 
 impl Descriptor {
-    pub(crate) fn new(target: Target, rights: u64, inheriting: u64) -> Self {
+    pub(crate) fn new(target: DescriptorTarget, rights: u64, inheriting: u64) -> Self {
         Self {
             target,
             position: 0,
@@ -63,12 +63,21 @@ impl Descriptors {
         let rights_of_root = rights::ALL & !rights::CHANGES;
         let root = Descriptor {
             is_preopened: true,
-            ..Descriptor::new(Target::Node(ROOT), rights_of_root, rights::ALL)
+            ..Descriptor::new(DescriptorTarget::Node(ROOT), rights_of_root, rights::ALL)
         };
         Self(BTreeMap::from([
-            (0, stream(Target::Stdin, rights::STREAM & !rights::CHANGES)),
-            (1, stream(Target::Stdout, rights::STREAM & !rights::FD_READ)),
-            (2, stream(Target::Stderr, rights::STREAM & !rights::FD_READ)),
+            (
+                0,
+                stream(DescriptorTarget::Stdin, rights::STREAM & !rights::CHANGES),
+            ),
+            (
+                1,
+                stream(DescriptorTarget::Stdout, rights::STREAM & !rights::FD_READ),
+            ),
+            (
+                2,
+                stream(DescriptorTarget::Stderr, rights::STREAM & !rights::FD_READ),
+            ),
             (ROOT_DESCRIPTOR, root),
         ]))
     }
@@ -84,7 +93,7 @@ impl Descriptors {
     /// The node that a descriptor stands for; streams have none.
     pub(crate) fn node(&self, fd: u32, for_stream: Errno) -> Result<NodeId, Errno> {
         match self.find(fd)?.target {
-            Target::Node(node) => Ok(node),
+            DescriptorTarget::Node(node) => Ok(node),
             _ => Err(for_stream),
         }
     }

@@ -6,7 +6,7 @@ use super::abi::{DIRENT_BYTES, Errno, FileType};
 use super::descriptors::Listing;
 use super::guest::offset;
 use super::tree::{MAX_NODES, NodeId};
-use super::{Call, Failure};
+use super::{Call, CallFailure};
 
 /// Fuel per entry for remembering what a directory holds.
 const LISTED_ENTRY: u64 = 32;
@@ -22,7 +22,7 @@ fn preopened(call: &Call<'_>, fd: u32) -> Result<(), Errno> {
     }
 }
 
-pub(super) fn fd_prestat_get(call: &mut Call<'_>, fd: u32, out: u32) -> Result<(), Failure> {
+pub(super) fn fd_prestat_get(call: &mut Call<'_>, fd: u32, out: u32) -> Result<(), CallFailure> {
     preopened(call, fd)?;
     call.charge(8)?;
     call.guest.write_u32(out, 0)?;
@@ -34,7 +34,7 @@ pub(super) fn fd_prestat_dir_name(
     fd: u32,
     out: u32,
     length: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     preopened(call, fd)?;
     if length < 1 {
         return Err(Errno::NAMETOOLONG.into());
@@ -44,7 +44,12 @@ pub(super) fn fd_prestat_dir_name(
 }
 
 /// What the directory holds: remembered from when its listing began, read again when it begins anew.
-fn listing(call: &mut Call<'_>, fd: u32, node: NodeId, cookie: u64) -> Result<Listing, Failure> {
+fn listing(
+    call: &mut Call<'_>,
+    fd: u32,
+    node: NodeId,
+    cookie: u64,
+) -> Result<Listing, CallFailure> {
     if cookie > 0
         && let Some(listing) = &call.host.descriptors.find(fd)?.listing
     {
@@ -77,7 +82,7 @@ pub(super) fn fd_readdir(
     length: u32,
     cookie: u64,
     out: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     let node = call.host.descriptors.node(fd, Errno::NOTDIR)?;
     call.host.tree.entries(node)?;
     let listing = listing(call, fd, node, cookie)?;
@@ -93,7 +98,7 @@ pub(super) fn fd_readdir(
             .host
             .tree
             .node(*id)
-            .map_or(FileType::UNKNOWN, super::tree::Node::file_type);
+            .map_or(FileType::UNKNOWN, super::tree::TreeNode::file_type);
         let mut entry = [0; DIRENT_BYTES].to_vec();
         entry[0..8].copy_from_slice(&next.to_le_bytes());
         entry[8..16].copy_from_slice(&id.to_le_bytes());

@@ -1,10 +1,10 @@
 //! Calls on descriptors: reading, writing, seeking, and what is known about them.
 
 use super::abi::{Errno, FileType, fd_flags, rights, time_flags};
-use super::descriptors::{Descriptor, Target};
+use super::descriptors::{Descriptor, DescriptorTarget};
 use super::guest::{MAX_SPANS, Span, offset};
 use super::tree::NodeId;
-use super::{Call, Failure};
+use super::{Call, CallFailure};
 
 /// Fuel per entry of a scatter list.
 const PER_SPAN: u64 = 8;
@@ -24,7 +24,7 @@ fn with_right<'a>(call: &'a Call<'_>, fd: u32, right: u64) -> Result<&'a Descrip
 }
 
 /// A scatter list, paid for before it is read.
-fn spans(call: &mut Call<'_>, list: u32, count: u32) -> Result<(Vec<Span>, u64), Failure> {
+fn spans(call: &mut Call<'_>, list: u32, count: u32) -> Result<(Vec<Span>, u64), CallFailure> {
     if count > MAX_SPANS {
         return Err(Errno::INVAL.into());
     }
@@ -51,22 +51,22 @@ fn scatter(guest: &mut super::Guest<'_>, spans: &[Span], mut source: &[u8]) -> R
 /// Reads from a file's or a stream's position `at`, and pays for it.
 fn read_at(
     call: &mut Call<'_>,
-    target: Target,
+    target: DescriptorTarget,
     at: u64,
     list: u32,
     count: u32,
-) -> Result<u32, Failure> {
+) -> Result<u32, CallFailure> {
     let (spans, wanted) = spans(call, list, count)?;
     let source: &[u8] = match target {
-        Target::Stdin => &call.host.stdin,
-        Target::Node(node) => call.host.tree.bytes(node)?,
-        Target::Stdout | Target::Stderr => return Err(Errno::BADF.into()),
+        DescriptorTarget::Stdin => &call.host.stdin,
+        DescriptorTarget::Node(node) => call.host.tree.bytes(node)?,
+        DescriptorTarget::Stdout | DescriptorTarget::Stderr => return Err(Errno::BADF.into()),
     };
     let start = usize::try_from(at).map_or(source.len(), |at| at.min(source.len()));
     let available = wide(source.len() - start).min(wanted).min(u32::MAX.into());
     call.charge(available)?;
     let source: &[u8] = match target {
-        Target::Node(node) => call.host.tree.bytes(node)?,
+        DescriptorTarget::Node(node) => call.host.tree.bytes(node)?,
         _ => &call.host.stdin,
     };
     let available = usize::try_from(available).map_err(|_| Errno::INVAL)?;
@@ -83,17 +83,17 @@ pub(super) fn fd_read(
     list: u32,
     count: u32,
     out: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     let descriptor = with_right(call, fd, rights::FD_READ)?;
     let (target, position) = (descriptor.target, descriptor.position);
-    let at = if target == Target::Stdin {
+    let at = if target == DescriptorTarget::Stdin {
         wide(call.host.stdin_position)
     } else {
         position
     };
     let moved = read_at(call, target, at, list, count)?;
     call.guest.write_u32(out, moved)?;
-    if target == Target::Stdin {
+    if target == DescriptorTarget::Stdin {
         let position = call
             .host
             .stdin_position
@@ -112,11 +112,11 @@ pub(super) fn fd_pread(
     count: u32,
     at: u64,
     out: u32,
-) -> Result<(), Failure> {
-    let Target::Node(node) = with_right(call, fd, rights::FD_READ)?.target else {
+) -> Result<(), CallFailure> {
+    let DescriptorTarget::Node(node) = with_right(call, fd, rights::FD_READ)?.target else {
         return Err(Errno::SPIPE.into());
     };
-    let moved = read_at(call, Target::Node(node), at, list, count)?;
+    let moved = read_at(call, DescriptorTarget::Node(node), at, list, count)?;
     Ok(call.guest.write_u32(out, moved)?)
 }
 
@@ -127,7 +127,7 @@ fn write_file(
     at: u64,
     list: u32,
     count: u32,
-) -> Result<u32, Failure> {
+) -> Result<u32, CallFailure> {
     let (spans, total) = spans(call, list, count)?;
     let total = total.min(u32::MAX.into());
     let end = at.checked_add(total).ok_or(Errno::NOSPC)?;
@@ -156,17 +156,17 @@ fn write_file(
 /// Writes to standard output or error, and pays for it.
 fn write_stream(
     call: &mut Call<'_>,
-    target: Target,
+    target: DescriptorTarget,
     list: u32,
     count: u32,
-) -> Result<u32, Failure> {
+) -> Result<u32, CallFailure> {
     let (spans, total) = spans(call, list, count)?;
     let moved = u32::try_from(total).map_err(|_| Errno::INVAL)?;
     call.charge(total)?;
     call.reserve_output(total)?;
     let stream = match target {
-        Target::Stdout => &mut call.host.stdout,
-        Target::Stderr => &mut call.host.stderr,
+        DescriptorTarget::Stdout => &mut call.host.stdout,
+        DescriptorTarget::Stderr => &mut call.host.stderr,
         _ => return Err(Errno::BADF.into()),
     };
     for span in &spans {
@@ -181,10 +181,10 @@ pub(super) fn fd_write(
     list: u32,
     count: u32,
     out: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     let descriptor = with_right(call, fd, rights::FD_WRITE)?;
     let (target, position, flags) = (descriptor.target, descriptor.position, descriptor.flags);
-    let Target::Node(node) = target else {
+    let DescriptorTarget::Node(node) = target else {
         let moved = write_stream(call, target, list, count)?;
         return Ok(call.guest.write_u32(out, moved)?);
     };
@@ -205,8 +205,8 @@ pub(super) fn fd_pwrite(
     count: u32,
     at: u64,
     out: u32,
-) -> Result<(), Failure> {
-    let Target::Node(node) = with_right(call, fd, rights::FD_WRITE)?.target else {
+) -> Result<(), CallFailure> {
+    let DescriptorTarget::Node(node) = with_right(call, fd, rights::FD_WRITE)?.target else {
         return Err(Errno::SPIPE.into());
     };
     let moved = write_file(call, node, at, list, count)?;
@@ -219,7 +219,7 @@ pub(super) fn fd_seek(
     by: i64,
     whence: u32,
     out: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     let node = call.host.descriptors.node(fd, Errno::SPIPE)?;
     let length = wide(call.host.tree.bytes(node)?.len());
     let base = match whence {
@@ -236,7 +236,7 @@ pub(super) fn fd_seek(
     Ok(call.guest.write_u64(out, position)?)
 }
 
-pub(super) fn fd_tell(call: &mut Call<'_>, fd: u32, out: u32) -> Result<(), Failure> {
+pub(super) fn fd_tell(call: &mut Call<'_>, fd: u32, out: u32) -> Result<(), CallFailure> {
     call.host.descriptors.node(fd, Errno::SPIPE)?;
     let position = call.host.descriptors.find(fd)?.position;
     Ok(call.guest.write_u64(out, position)?)
@@ -244,18 +244,18 @@ pub(super) fn fd_tell(call: &mut Call<'_>, fd: u32, out: u32) -> Result<(), Fail
 
 /// Gives up a descriptor that was taken out of the table.
 fn forget(call: &mut Call<'_>, descriptor: &Descriptor) {
-    if let Target::Node(node) = descriptor.target {
+    if let DescriptorTarget::Node(node) = descriptor.target {
         call.host.tree.release(node);
     }
 }
 
-pub(super) fn fd_close(call: &mut Call<'_>, fd: u32) -> Result<(), Failure> {
+pub(super) fn fd_close(call: &mut Call<'_>, fd: u32) -> Result<(), CallFailure> {
     let descriptor = call.host.descriptors.remove(fd)?;
     forget(call, &descriptor);
     Ok(())
 }
 
-pub(super) fn fd_renumber(call: &mut Call<'_>, from: u32, to: u32) -> Result<(), Failure> {
+pub(super) fn fd_renumber(call: &mut Call<'_>, from: u32, to: u32) -> Result<(), CallFailure> {
     let replaced = call.host.descriptors.renumber(from, to)?;
     if from != to {
         forget(call, &replaced);
@@ -263,7 +263,7 @@ pub(super) fn fd_renumber(call: &mut Call<'_>, from: u32, to: u32) -> Result<(),
     Ok(())
 }
 
-pub(super) fn fd_sync(call: &mut Call<'_>, fd: u32) -> Result<(), Failure> {
+pub(super) fn fd_sync(call: &mut Call<'_>, fd: u32) -> Result<(), CallFailure> {
     call.host.descriptors.find(fd)?;
     Ok(())
 }
@@ -274,7 +274,7 @@ pub(super) fn fd_advise(
     _at: u64,
     _length: u64,
     advice: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     call.host.descriptors.node(fd, Errno::SPIPE)?;
     if advice <= 5 {
         Ok(())
@@ -285,8 +285,14 @@ pub(super) fn fd_advise(
 
 /// Makes a file reach up to `end`, or exactly so if it is to be cut as well. Cutting may copy what stays, which is paid
 /// for as growth is.
-fn resize(call: &mut Call<'_>, fd: u32, right: u64, end: u64, cut: bool) -> Result<(), Failure> {
-    let Target::Node(node) = with_right(call, fd, right)?.target else {
+fn resize(
+    call: &mut Call<'_>,
+    fd: u32,
+    right: u64,
+    end: u64,
+    cut: bool,
+) -> Result<(), CallFailure> {
+    let DescriptorTarget::Node(node) = with_right(call, fd, right)?.target else {
         return Err(Errno::INVAL.into());
     };
     let growth = call.host.tree.growth(node, end)?;
@@ -305,7 +311,7 @@ pub(super) fn fd_allocate(
     fd: u32,
     at: u64,
     length: u64,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     let end = at
         .checked_add(length)
         .filter(|_| length > 0)
@@ -313,18 +319,22 @@ pub(super) fn fd_allocate(
     resize(call, fd, rights::FD_ALLOCATE, end, false)
 }
 
-pub(super) fn fd_filestat_set_size(call: &mut Call<'_>, fd: u32, size: u64) -> Result<(), Failure> {
+pub(super) fn fd_filestat_set_size(
+    call: &mut Call<'_>,
+    fd: u32,
+    size: u64,
+) -> Result<(), CallFailure> {
     resize(call, fd, rights::FD_FILESTAT_SET_SIZE, size, true)
 }
 
-fn file_type(call: &Call<'_>, target: Target) -> Result<FileType, Errno> {
+fn file_type(call: &Call<'_>, target: DescriptorTarget) -> Result<FileType, Errno> {
     match target {
-        Target::Node(node) => Ok(call.host.tree.node(node)?.file_type()),
+        DescriptorTarget::Node(node) => Ok(call.host.tree.node(node)?.file_type()),
         _ => Ok(FileType::UNKNOWN),
     }
 }
 
-pub(super) fn fd_fdstat_get(call: &mut Call<'_>, fd: u32, out: u32) -> Result<(), Failure> {
+pub(super) fn fd_fdstat_get(call: &mut Call<'_>, fd: u32, out: u32) -> Result<(), CallFailure> {
     call.charge(24)?;
     let descriptor = call.host.descriptors.find(fd)?;
     let (flags, base, inheriting) = (descriptor.flags, descriptor.rights, descriptor.inheriting);
@@ -337,7 +347,11 @@ pub(super) fn fd_fdstat_get(call: &mut Call<'_>, fd: u32, out: u32) -> Result<()
     Ok(call.guest.write_u64(offset(out, 16)?, inheriting)?)
 }
 
-pub(super) fn fd_fdstat_set_flags(call: &mut Call<'_>, fd: u32, flags: u32) -> Result<(), Failure> {
+pub(super) fn fd_fdstat_set_flags(
+    call: &mut Call<'_>,
+    fd: u32,
+    flags: u32,
+) -> Result<(), CallFailure> {
     if flags & !fd_flags::ALL != 0 {
         return Err(Errno::INVAL.into());
     }
@@ -351,7 +365,7 @@ pub(super) fn fd_fdstat_set_rights(
     fd: u32,
     base: u64,
     inherit: u64,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     let descriptor = call.host.descriptors.find_mut(fd)?;
     if base & !descriptor.rights != 0 || inherit & !descriptor.inheriting != 0 {
         return Err(Errno::NOTCAPABLE.into());
@@ -365,7 +379,7 @@ pub(super) fn write_stat(
     call: &mut Call<'_>,
     node: Option<NodeId>,
     out: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     call.charge(64)?;
     let (kind, links, size, modified, device, number) = match node {
         Some(id) => {
@@ -398,9 +412,9 @@ pub(super) fn write_stat(
     Ok(())
 }
 
-pub(super) fn fd_filestat_get(call: &mut Call<'_>, fd: u32, out: u32) -> Result<(), Failure> {
+pub(super) fn fd_filestat_get(call: &mut Call<'_>, fd: u32, out: u32) -> Result<(), CallFailure> {
     let node = match call.host.descriptors.find(fd)?.target {
-        Target::Node(node) => Some(node),
+        DescriptorTarget::Node(node) => Some(node),
         _ => None,
     };
     write_stat(call, node, out)
@@ -412,7 +426,7 @@ pub(super) fn set_times(
     node: NodeId,
     modified: u64,
     flags: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     let both = |one: u32, other: u32| flags & one != 0 && flags & other != 0;
     if flags > 15
         || both(time_flags::ACCESS, time_flags::ACCESS_NOW)
@@ -436,7 +450,7 @@ pub(super) fn fd_filestat_set_times(
     _accessed: u64,
     modified: u64,
     flags: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     let node = call.host.descriptors.node(fd, Errno::INVAL)?;
     set_times(call, node, modified, flags)
 }

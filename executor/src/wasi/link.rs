@@ -2,7 +2,7 @@
 
 use wasmtime::{Caller, Engine, Linker};
 
-use super::{Host, Stop, call, clock, directories, files, paths, process};
+use super::{ProgramEnd, TaskHost, call, clock, directories, files, paths, process};
 
 const MODULE: &str = "wasi_snapshot_preview1";
 
@@ -12,13 +12,13 @@ macro_rules! define {
         $linker.func_wrap(
             MODULE,
             stringify!($name),
-            |mut caller: Caller<'_, Host>, $($argument: $type),*| call(&mut caller, |c| $body(c, $($argument),*)),
+            |mut caller: Caller<'_, TaskHost>, $($argument: $type),*| call(&mut caller, |c| $body(c, $($argument),*)),
         )?;
     )*};
 }
 
 /// The functions that a program may import.
-pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<TaskHost>> {
     let mut linker = Linker::new(engine);
     link_process(&mut linker)?;
     link_files(&mut linker)?;
@@ -26,7 +26,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
     Ok(linker)
 }
 
-fn link_process(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+fn link_process(linker: &mut Linker<TaskHost>) -> wasmtime::Result<()> {
     define! { linker,
         args_get(pointers: u32, buffer: u32) => process::args_get;
         args_sizes_get(count: u32, bytes: u32) => process::args_sizes_get;
@@ -47,14 +47,14 @@ fn link_process(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap(
         MODULE,
         "proc_exit",
-        |_: Caller<'_, Host>, code: u32| -> wasmtime::Result<()> {
-            Err(wasmtime::Error::new(Stop::Exit(code)))
+        |_: Caller<'_, TaskHost>, code: u32| -> wasmtime::Result<()> {
+            Err(wasmtime::Error::new(ProgramEnd::Exit(code)))
         },
     )?;
     Ok(())
 }
 
-fn link_files(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+fn link_files(linker: &mut Linker<TaskHost>) -> wasmtime::Result<()> {
     define! { linker,
         fd_advise(fd: u32, at: u64, length: u64, advice: u32) => files::fd_advise;
         fd_allocate(fd: u32, at: u64, length: u64) => files::fd_allocate;
@@ -81,7 +81,7 @@ fn link_files(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn link_paths(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+fn link_paths(linker: &mut Linker<TaskHost>) -> wasmtime::Result<()> {
     define! { linker,
         path_create_directory(fd: u32, path: u32, length: u32) => paths::path_create_directory;
         path_filestat_get(fd: u32, lookup: u32, path: u32, length: u32, out: u32) => paths::path_filestat_get;

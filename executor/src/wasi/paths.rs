@@ -1,10 +1,10 @@
 //! Calls on paths, which are relative to a directory that is open.
 
 use super::abi::{Errno, FileType, fd_flags, open_flags, rights};
-use super::descriptors::{Descriptor, Target};
+use super::descriptors::{Descriptor, DescriptorTarget};
 use super::files::{set_times, write_stat};
-use super::tree::Place;
-use super::{Call, Failure};
+use super::tree::ResolvedPath;
+use super::{Call, CallFailure};
 
 /// Fuel per byte of a path.
 const PER_PATH_BYTE: u64 = 4;
@@ -14,7 +14,12 @@ const PER_NAME: u64 = 64;
 const PER_ANCESTOR: u64 = 64;
 
 /// Where a path leads from an open directory.
-fn place(call: &mut Call<'_>, fd: u32, path: u32, length: u32) -> Result<Place, Failure> {
+fn resolve(
+    call: &mut Call<'_>,
+    fd: u32,
+    path: u32,
+    length: u32,
+) -> Result<ResolvedPath, CallFailure> {
     let from = call.host.descriptors.node(fd, Errno::NOTDIR)?;
     call.host.tree.entries(from)?;
     call.charge(PER_PATH_BYTE * u64::from(length))?;
@@ -43,23 +48,23 @@ pub(super) struct Open {
     pub(super) out: u32,
 }
 
-pub(super) fn path_open(call: &mut Call<'_>, open: Open) -> Result<(), Failure> {
+pub(super) fn path_open(call: &mut Call<'_>, open: Open) -> Result<(), CallFailure> {
     let has = |flag: u32| open.flags & flag != 0;
     let makes_directory = has(open_flags::CREATE) && has(open_flags::DIRECTORY);
     if open.flags & !open_flags::ALL != 0 || open.fd_flags & !fd_flags::ALL != 0 || makes_directory
     {
         return Err(Errno::INVAL.into());
     }
-    let place = place(call, open.fd, open.path, open.length)?;
+    let resolved = resolve(call, open.fd, open.path, open.length)?;
     let inherited = call.host.descriptors.find(open.fd)?.inheriting;
     let (mut base, inheriting) = (open.rights & inherited, open.inheriting & inherited);
     let now = call.now_ns();
-    let node = match place.node {
+    let node = match resolved.node {
         Some(_) if has(open_flags::CREATE) && has(open_flags::EXCLUSIVE) => {
             return Err(Errno::EXIST.into());
         }
         Some(node) => node,
-        None if has(open_flags::CREATE) => call.host.tree.create(&place, false, now)?,
+        None if has(open_flags::CREATE) => call.host.tree.create(&resolved, false, now)?,
         None => return Err(Errno::NOENT.into()),
     };
     let found = call.host.tree.node(node)?;
@@ -69,7 +74,7 @@ pub(super) fn path_open(call: &mut Call<'_>, open: Open) -> Result<(), Failure> 
             return Err(Errno::ISDIR.into());
         }
         base &= !rights::CHANGES;
-    } else if place.wants_directory || has(open_flags::DIRECTORY) {
+    } else if resolved.wants_directory || has(open_flags::DIRECTORY) {
         return Err(Errno::NOTDIR.into());
     } else if !found.is_writable() {
         if writes {
@@ -80,7 +85,7 @@ pub(super) fn path_open(call: &mut Call<'_>, open: Open) -> Result<(), Failure> 
     let flags = open.fd_flags;
     let descriptor = Descriptor {
         flags,
-        ..Descriptor::new(Target::Node(node), base, inheriting)
+        ..Descriptor::new(DescriptorTarget::Node(node), base, inheriting)
     };
     let fd = call.host.descriptors.insert(descriptor)?;
     call.host.tree.hold(node);
@@ -95,10 +100,10 @@ pub(super) fn path_create_directory(
     fd: u32,
     path: u32,
     length: u32,
-) -> Result<(), Failure> {
-    let place = place(call, fd, path, length)?;
+) -> Result<(), CallFailure> {
+    let resolved = resolve(call, fd, path, length)?;
     let now = call.now_ns();
-    call.host.tree.create(&place, true, now)?;
+    call.host.tree.create(&resolved, true, now)?;
     Ok(())
 }
 
@@ -107,10 +112,10 @@ pub(super) fn path_remove_directory(
     fd: u32,
     path: u32,
     length: u32,
-) -> Result<(), Failure> {
-    let place = place(call, fd, path, length)?;
+) -> Result<(), CallFailure> {
+    let resolved = resolve(call, fd, path, length)?;
     let now = call.now_ns();
-    Ok(call.host.tree.remove(&place, true, now)?)
+    Ok(call.host.tree.remove(&resolved, true, now)?)
 }
 
 pub(super) fn path_unlink_file(
@@ -118,10 +123,10 @@ pub(super) fn path_unlink_file(
     fd: u32,
     path: u32,
     length: u32,
-) -> Result<(), Failure> {
-    let place = place(call, fd, path, length)?;
+) -> Result<(), CallFailure> {
+    let resolved = resolve(call, fd, path, length)?;
     let now = call.now_ns();
-    Ok(call.host.tree.remove(&place, false, now)?)
+    Ok(call.host.tree.remove(&resolved, false, now)?)
 }
 
 pub(super) fn path_rename(
@@ -132,9 +137,9 @@ pub(super) fn path_rename(
     to_fd: u32,
     to_path: u32,
     to_length: u32,
-) -> Result<(), Failure> {
-    let from = place(call, fd, path, length)?;
-    let to = place(call, to_fd, to_path, to_length)?;
+) -> Result<(), CallFailure> {
+    let from = resolve(call, fd, path, length)?;
+    let to = resolve(call, to_fd, to_path, to_length)?;
     let depth = u64::try_from(call.host.tree.ancestors(to.parent).count()).unwrap_or(u64::MAX);
     call.charge(PER_ANCESTOR.saturating_mul(depth))?;
     let now = call.now_ns();
@@ -148,7 +153,7 @@ pub(super) fn path_filestat_get(
     path: u32,
     length: u32,
     out: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     let node = existing(call, fd, path, length)?;
     write_stat(call, Some(node), out)
 }
@@ -159,7 +164,7 @@ pub(super) fn path_filestat_set_times(
     path: (u32, u32),
     modified: u64,
     flags: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     let node = existing(call, fd, path.0, path.1)?;
     set_times(call, node, modified, flags)
 }
@@ -170,10 +175,10 @@ fn existing(
     fd: u32,
     path: u32,
     length: u32,
-) -> Result<super::tree::NodeId, Failure> {
-    let place = place(call, fd, path, length)?;
-    let node = place.node.ok_or(Errno::NOENT)?;
-    if place.wants_directory {
+) -> Result<super::tree::NodeId, CallFailure> {
+    let resolved = resolve(call, fd, path, length)?;
+    let node = resolved.node.ok_or(Errno::NOENT)?;
+    if resolved.wants_directory {
         call.host.tree.entries(node)?;
     }
     Ok(node)
@@ -185,13 +190,13 @@ pub(super) fn path_readlink(
     fd: u32,
     path: u32,
     length: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     existing(call, fd, path, length)?;
     Err(Errno::INVAL.into())
 }
 
 /// Links cannot be made.
-pub(super) fn no_link(call: &mut Call<'_>, fd: u32) -> Result<(), Failure> {
+pub(super) fn no_link(call: &mut Call<'_>, fd: u32) -> Result<(), CallFailure> {
     call.host.descriptors.find(fd)?;
     Err(Errno::NOTSUP.into())
 }

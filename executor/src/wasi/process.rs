@@ -2,7 +2,7 @@
 
 use super::abi::Errno;
 use super::guest::offset;
-use super::{Call, Failure};
+use super::{Call, CallFailure};
 
 fn length(bytes: &[u8]) -> Result<u32, Errno> {
     u32::try_from(bytes.len()).map_err(|_| Errno::INVAL)
@@ -14,7 +14,7 @@ fn write_texts(
     texts: &[Vec<u8>],
     mut pointers: u32,
     mut buffer: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     for text in texts {
         call.charge(u64::from(length(text)?) + 4)?;
         call.guest.write_u32(pointers, buffer)?;
@@ -30,7 +30,7 @@ fn write_sizes(
     texts: &[Vec<u8>],
     count: u32,
     bytes: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     call.charge(8)?;
     let total = texts.iter().map(Vec::len).sum::<usize>();
     call.guest
@@ -40,21 +40,29 @@ fn write_sizes(
     Ok(())
 }
 
-pub(super) fn args_get(call: &mut Call<'_>, pointers: u32, buffer: u32) -> Result<(), Failure> {
+pub(super) fn args_get(call: &mut Call<'_>, pointers: u32, buffer: u32) -> Result<(), CallFailure> {
     let texts = std::mem::take(&mut call.host.arguments);
     let result = write_texts(call, &texts, pointers, buffer);
     call.host.arguments = texts;
     result
 }
 
-pub(super) fn args_sizes_get(call: &mut Call<'_>, count: u32, bytes: u32) -> Result<(), Failure> {
+pub(super) fn args_sizes_get(
+    call: &mut Call<'_>,
+    count: u32,
+    bytes: u32,
+) -> Result<(), CallFailure> {
     let texts = std::mem::take(&mut call.host.arguments);
     let result = write_sizes(call, &texts, count, bytes);
     call.host.arguments = texts;
     result
 }
 
-pub(super) fn environ_get(call: &mut Call<'_>, pointers: u32, buffer: u32) -> Result<(), Failure> {
+pub(super) fn environ_get(
+    call: &mut Call<'_>,
+    pointers: u32,
+    buffer: u32,
+) -> Result<(), CallFailure> {
     let texts = std::mem::take(&mut call.host.environment);
     let result = write_texts(call, &texts, pointers, buffer);
     call.host.environment = texts;
@@ -65,14 +73,14 @@ pub(super) fn environ_sizes_get(
     call: &mut Call<'_>,
     count: u32,
     bytes: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     let texts = std::mem::take(&mut call.host.environment);
     let result = write_sizes(call, &texts, count, bytes);
     call.host.environment = texts;
     result
 }
 
-pub(super) fn random_get(call: &mut Call<'_>, buffer: u32, bytes: u32) -> Result<(), Failure> {
+pub(super) fn random_get(call: &mut Call<'_>, buffer: u32, bytes: u32) -> Result<(), CallFailure> {
     call.charge(bytes.into())?;
     let target = call.guest.bytes_mut(buffer, bytes)?;
     call.host.random.fill(target);
@@ -80,12 +88,12 @@ pub(super) fn random_get(call: &mut Call<'_>, buffer: u32, bytes: u32) -> Result
 }
 
 /// Signals do not exist.
-pub(super) fn proc_raise(_call: &mut Call<'_>, _signal: u32) -> Result<(), Failure> {
+pub(super) fn proc_raise(_call: &mut Call<'_>, _signal: u32) -> Result<(), CallFailure> {
     Err(Errno::NOSYS.into())
 }
 
 /// No descriptor is ever a socket.
-fn no_socket(call: &Call<'_>, fd: u32) -> Result<(), Failure> {
+fn no_socket(call: &Call<'_>, fd: u32) -> Result<(), CallFailure> {
     call.host.descriptors.find(fd)?;
     Err(Errno::NOTSOCK.into())
 }
@@ -95,7 +103,7 @@ pub(super) fn sock_accept(
     fd: u32,
     _flags: u32,
     _out: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     no_socket(call, fd)
 }
 
@@ -107,7 +115,7 @@ pub(super) fn sock_recv(
     _flags: u32,
     _length: u32,
     _out_flags: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     no_socket(call, fd)
 }
 
@@ -118,10 +126,10 @@ pub(super) fn sock_send(
     _count: u32,
     _flags: u32,
     _length: u32,
-) -> Result<(), Failure> {
+) -> Result<(), CallFailure> {
     no_socket(call, fd)
 }
 
-pub(super) fn sock_shutdown(call: &mut Call<'_>, fd: u32, _how: u32) -> Result<(), Failure> {
+pub(super) fn sock_shutdown(call: &mut Call<'_>, fd: u32, _how: u32) -> Result<(), CallFailure> {
     no_socket(call, fd)
 }

@@ -1,20 +1,20 @@
 //! Calls without a program: what they cost, and what they make the host remember.
 
-use super::descriptors::{Descriptor, Target};
+use super::descriptors::{Descriptor, DescriptorTarget};
 use super::tree::ROOT;
 use super::*;
 use crate::task::tests::{LIMIT, workload};
 
-fn host() -> Host {
-    Host::new(&workload(&[]), TaskIndex::ZERO, &Inputs::default()).unwrap()
+fn host() -> TaskHost {
+    TaskHost::new(&workload(&[]), TaskIndex::ZERO, &Inputs::default()).unwrap()
 }
 
 /// What a call gives and costs.
 fn cost<T>(
-    host: &mut Host,
+    host: &mut TaskHost,
     memory: &mut [u8],
-    body: impl FnOnce(&mut Call<'_>) -> Result<T, Failure>,
-) -> (Result<T, Failure>, u64) {
+    body: impl FnOnce(&mut Call<'_>) -> Result<T, CallFailure>,
+) -> (Result<T, CallFailure>, u64) {
     let mut call = Call {
         guest: Guest(memory),
         host,
@@ -24,12 +24,12 @@ fn cost<T>(
     (result, LIMIT - call.left)
 }
 
-fn failure<T>(errno: Errno) -> Result<T, Failure> {
+fn failure<T>(errno: Errno) -> Result<T, CallFailure> {
     Err(errno.into())
 }
 
 /// Costs of making a directory of this path, relative to the root.
-fn cost_of_path(host: &mut Host, path: &str) -> u64 {
+fn cost_of_path(host: &mut TaskHost, path: &str) -> u64 {
     let mut memory = path.as_bytes().to_vec();
     let length = u32::try_from(path.len()).unwrap();
     let (result, cost) = cost(host, &mut memory, |call| {
@@ -66,7 +66,7 @@ fn each_directory_above_the_target_of_a_rename_is_paid_for() {
         cost_of_path(&mut host, "tmp/x");
         // The target is open, so that its path is short.
         let node = host.tree.resolve(ROOT, &to).unwrap().node.unwrap();
-        let target = Descriptor::new(Target::Node(node), 0, 0);
+        let target = Descriptor::new(DescriptorTarget::Node(node), 0, 0);
         let fd = host.descriptors.insert(target).unwrap();
         let mut memory = b"tmp/xy".to_vec();
         let (result, cost) = cost(&mut host, &mut memory, |call| {
@@ -98,11 +98,15 @@ fn cutting_a_file_costs_what_stays() {
     let node = host
         .tree
         .resolve(ROOT, "out/x")
-        .and_then(|place| host.tree.create(&place, false, 0))
+        .and_then(|resolved| host.tree.create(&resolved, false, 0))
         .unwrap();
     let fd = host
         .descriptors
-        .insert(Descriptor::new(Target::Node(node), abi::rights::ALL, 0))
+        .insert(Descriptor::new(
+            DescriptorTarget::Node(node),
+            abi::rights::ALL,
+            0,
+        ))
         .unwrap();
     for (size, fuel) in [(1_000, 1_000), (1_000, 0), (600, 600), (0, 0)] {
         let cut = cost(&mut host, &mut [], |call| {
@@ -117,19 +121,23 @@ fn listings_remember_so_many_names_in_all() {
     let mut host = host();
     let out = host.tree.resolve(ROOT, "out").unwrap().node.unwrap();
     for name in 0..30_000 {
-        let place = host.tree.resolve(out, &name.to_string()).unwrap();
-        host.tree.create(&place, true, 0).unwrap();
+        let resolved = host.tree.resolve(out, &name.to_string()).unwrap();
+        host.tree.create(&resolved, true, 0).unwrap();
     }
     let mut memory = vec![0; 64];
-    let mut list = |host: &mut Host, fd: u32| {
+    let mut list = |host: &mut TaskHost, fd: u32| {
         cost(host, &mut memory, |call| {
             directories::fd_readdir(call, fd, 0, 16, 0, 32)
         })
         .0
     };
-    let open = |host: &mut Host| {
+    let open = |host: &mut TaskHost| {
         host.descriptors
-            .insert(Descriptor::new(Target::Node(out), abi::rights::ALL, 0))
+            .insert(Descriptor::new(
+                DescriptorTarget::Node(out),
+                abi::rights::ALL,
+                0,
+            ))
             .unwrap()
     };
     let opened: Vec<u32> = (0..5).map(|_| open(&mut host)).collect();
@@ -138,7 +146,7 @@ fn listings_remember_so_many_names_in_all() {
         assert_eq!(
             list(&mut host, *fd),
             Ok(()),
-            "a listing begun anew takes the place of the old one"
+            "a listing begun anew replaces the old one"
         );
     }
     assert_eq!(list(&mut host, opened[4]), failure(Errno::NOMEM));

@@ -8,6 +8,9 @@ use std::sync::Arc;
 
 use super::abi::{Errno, FileType};
 
+mod content;
+mod names;
+
 /// Most files and directories of a task, inputs included.
 pub(crate) const MAX_NODES: usize = 1 << 15;
 /// Longest path in a call, in bytes.
@@ -19,7 +22,7 @@ const MAX_NAME: usize = 255;
 pub(crate) type NodeId = u64;
 
 #[derive(Debug)]
-enum Kind {
+enum NodeKind {
     Directory(BTreeMap<Arc<str>, NodeId>),
     Input(Arc<Vec<u8>>),
     File(Vec<u8>),
@@ -27,8 +30,8 @@ enum Kind {
 
 /// A file or directory.
 #[derive(Debug)]
-pub(crate) struct Node {
-    kind: Kind,
+pub(crate) struct TreeNode {
+    kind: NodeKind,
     parent: NodeId,
     writable: bool,
     linked: bool,
@@ -40,7 +43,7 @@ pub(crate) struct Node {
 
 /// Where a path leads: its directory, its last name, and what is there.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct ResolvedPath {
     pub(crate) parent: NodeId,
     /// Empty where the path only has dots: it names `parent` itself.
     pub(crate) name: String,
@@ -52,7 +55,7 @@ pub(crate) struct Place {
 /// All files and directories.
 #[derive(Debug)]
 pub(crate) struct Tree {
-    nodes: BTreeMap<NodeId, Node>,
+    nodes: BTreeMap<NodeId, TreeNode>,
     next: NodeId,
     /// Bytes of all files that are not inputs.
     used: u64,
@@ -67,8 +70,8 @@ fn size(length: usize) -> u64 {
 impl Tree {
     /// A tree with `/in`, `/out` and `/tmp`.
     pub(crate) fn new(now_ns: u64) -> Self {
-        let root = Node {
-            kind: Kind::Directory(BTreeMap::new()),
+        let root = TreeNode {
+            kind: NodeKind::Directory(BTreeMap::new()),
             parent: ROOT,
             writable: false,
             linked: true,
@@ -84,7 +87,7 @@ impl Tree {
             tree.insert(
                 ROOT,
                 name,
-                Kind::Directory(BTreeMap::new()),
+                NodeKind::Directory(BTreeMap::new()),
                 writable,
                 now_ns,
             );
@@ -96,7 +99,7 @@ impl Tree {
         &mut self,
         parent: NodeId,
         name: &str,
-        kind: Kind,
+        kind: NodeKind,
         writable: bool,
         now_ns: u64,
     ) -> NodeId {
@@ -104,7 +107,7 @@ impl Tree {
         self.next += 1;
         self.nodes.insert(
             id,
-            Node {
+            TreeNode {
                 kind,
                 parent,
                 writable,
@@ -113,8 +116,8 @@ impl Tree {
                 modified_ns: now_ns,
             },
         );
-        if let Some(Node {
-            kind: Kind::Directory(entries),
+        if let Some(TreeNode {
+            kind: NodeKind::Directory(entries),
             modified_ns,
             ..
         }) = self.nodes.get_mut(&parent)
@@ -137,7 +140,13 @@ impl Tree {
             let writable = self.nodes.get(&at)?.writable;
             at = match self.entries(at).ok()?.get(part) {
                 Some(node) => *node,
-                None => self.insert(at, part, Kind::Directory(BTreeMap::new()), writable, now_ns),
+                None => self.insert(
+                    at,
+                    part,
+                    NodeKind::Directory(BTreeMap::new()),
+                    writable,
+                    now_ns,
+                ),
             };
         }
         (is_plain(name) && self.entries(at).is_ok()).then_some((at, name))
@@ -154,7 +163,7 @@ impl Tree {
                     .entries(parent)
                     .is_ok_and(|entries| !entries.contains_key(name)) =>
             {
-                self.insert(parent, name, Kind::Input(bytes), false, now_ns);
+                self.insert(parent, name, NodeKind::Input(bytes), false, now_ns);
                 true
             }
             _ => false,
@@ -174,7 +183,7 @@ impl Tree {
     pub(crate) fn take_file(&mut self, path: &str) -> Option<Vec<u8>> {
         let node = self.file_at(path)?;
         match &mut self.nodes.get_mut(&node)?.kind {
-            Kind::File(bytes) => Some(std::mem::take(bytes)),
+            NodeKind::File(bytes) => Some(std::mem::take(bytes)),
             _ => None,
         }
     }
@@ -192,20 +201,20 @@ impl Tree {
     }
 
     /// A node; descriptors keep theirs alive.
-    pub(crate) fn node(&self, id: NodeId) -> Result<&Node, Errno> {
+    pub(crate) fn node(&self, id: NodeId) -> Result<&TreeNode, Errno> {
         self.nodes.get(&id).ok_or(Errno::BADF)
     }
 
     /// The entries of a directory, by name.
     pub(crate) fn entries(&self, id: NodeId) -> Result<&BTreeMap<Arc<str>, NodeId>, Errno> {
         match &self.node(id)?.kind {
-            Kind::Directory(entries) => Ok(entries),
+            NodeKind::Directory(entries) => Ok(entries),
             _ => Err(Errno::NOTDIR),
         }
     }
 
     /// Follows a relative path from a directory. The path may not leave the tree: `..` of the root is refused.
-    pub(crate) fn resolve(&self, from: NodeId, path: &str) -> Result<Place, Errno> {
+    pub(crate) fn resolve(&self, from: NodeId, path: &str) -> Result<ResolvedPath, Errno> {
         if path.len() > MAX_PATH {
             return Err(Errno::NAMETOOLONG);
         }
@@ -238,7 +247,7 @@ impl Tree {
             let node = entries.get(part).copied();
             if parts.peek().is_none() {
                 let wants_directory = path.ends_with('/') || path.ends_with("/.");
-                return Ok(Place {
+                return Ok(ResolvedPath {
                     parent: current,
                     name: part.to_owned(),
                     node,
@@ -248,7 +257,7 @@ impl Tree {
             current = node.ok_or(Errno::NOENT)?;
         }
         self.entries(current)?;
-        Ok(Place {
+        Ok(ResolvedPath {
             parent: current,
             name: String::new(),
             node: Some(current),
@@ -266,232 +275,13 @@ impl Tree {
         };
         std::iter::successors(Some(from), above)
     }
-
-    /// Makes a file or directory at a place where nothing is.
-    pub(crate) fn create(
-        &mut self,
-        place: &Place,
-        directory: bool,
-        now_ns: u64,
-    ) -> Result<NodeId, Errno> {
-        if place.node.is_some() {
-            return Err(Errno::EXIST);
-        }
-        let parent = self.node(place.parent)?;
-        if !parent.writable {
-            return Err(Errno::ROFS);
-        }
-        if !parent.linked {
-            return Err(Errno::NOENT);
-        }
-        if place.wants_directory && !directory {
-            return Err(Errno::ISDIR);
-        }
-        if self.nodes.len() >= MAX_NODES {
-            return Err(Errno::NOSPC);
-        }
-        let kind = if directory {
-            Kind::Directory(BTreeMap::new())
-        } else {
-            Kind::File(Vec::new())
-        };
-        Ok(self.insert(place.parent, &place.name, kind, true, now_ns))
-    }
-
-    /// Removes a file, or an empty directory.
-    pub(crate) fn remove(
-        &mut self,
-        place: &Place,
-        directory: bool,
-        now_ns: u64,
-    ) -> Result<(), Errno> {
-        let id = place.node.ok_or(Errno::NOENT)?;
-        let node = self.node(id)?;
-        match &node.kind {
-            Kind::Directory(_) if !directory => return Err(Errno::ISDIR),
-            Kind::Directory(entries) if !entries.is_empty() => return Err(Errno::NOTEMPTY),
-            Kind::Directory(_) => {}
-            _ if directory || place.wants_directory => return Err(Errno::NOTDIR),
-            _ => {}
-        }
-        if place.name.is_empty() {
-            return Err(Errno::INVAL);
-        }
-        if !self.node(place.parent)?.writable {
-            return Err(Errno::ROFS);
-        }
-        self.unlink(place, now_ns);
-        self.forget_if_unused(id);
-        Ok(())
-    }
-
-    /// Moves a file or directory; an existing file or empty directory of the same kind is replaced.
-    pub(crate) fn rename(&mut self, from: &Place, to: &Place, now_ns: u64) -> Result<(), Errno> {
-        let id = from.node.ok_or(Errno::NOENT)?;
-        if from.name.is_empty() || to.name.is_empty() {
-            return Err(Errno::INVAL);
-        }
-        if !self.node(from.parent)?.writable || !self.node(to.parent)?.writable {
-            return Err(Errno::ROFS);
-        }
-        if !self.node(to.parent)?.linked {
-            return Err(Errno::NOENT);
-        }
-        let is_directory = self.entries(id).is_ok();
-        if !is_directory && (from.wants_directory || to.wants_directory) {
-            return Err(Errno::NOTDIR);
-        }
-        if to.node == Some(id) {
-            return Ok(());
-        }
-        if self.ancestors(to.parent).any(|above| above == id) {
-            return Err(Errno::INVAL);
-        }
-        if let Some(replaced) = to.node {
-            match (self.entries(replaced), is_directory) {
-                (Ok(_), false) => return Err(Errno::ISDIR),
-                (Err(_), true) => return Err(Errno::NOTDIR),
-                _ => self.remove(to, is_directory, now_ns)?,
-            }
-        }
-        self.unlink(from, now_ns);
-        if let Some(node) = self.nodes.get_mut(&id) {
-            (node.parent, node.linked) = (to.parent, true);
-        }
-        if let Some(Node {
-            kind: Kind::Directory(entries),
-            modified_ns,
-            ..
-        }) = self.nodes.get_mut(&to.parent)
-        {
-            entries.insert(to.name.as_str().into(), id);
-            *modified_ns = now_ns;
-        }
-        Ok(())
-    }
-
-    fn unlink(&mut self, place: &Place, now_ns: u64) {
-        if let Some(Node {
-            kind: Kind::Directory(entries),
-            modified_ns,
-            ..
-        }) = self.nodes.get_mut(&place.parent)
-        {
-            entries.remove(place.name.as_str());
-            *modified_ns = now_ns;
-        }
-        if let Some(node) = place.node.and_then(|id| self.nodes.get_mut(&id)) {
-            node.linked = false;
-        }
-    }
-
-    /// Drops a node that neither a directory nor a descriptor names, and its bytes.
-    fn forget_if_unused(&mut self, id: NodeId) {
-        if self
-            .nodes
-            .get(&id)
-            .is_some_and(|node| !node.linked && node.open == 0)
-            && let Some(Node {
-                kind: Kind::File(bytes),
-                ..
-            }) = self.nodes.remove(&id)
-        {
-            self.used -= size(bytes.len());
-        }
-    }
-
-    /// A descriptor names the node from now on.
-    pub(crate) fn hold(&mut self, id: NodeId) {
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.open += 1;
-        }
-    }
-
-    /// A descriptor names the node no longer.
-    pub(crate) fn release(&mut self, id: NodeId) {
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.open = node.open.saturating_sub(1);
-        }
-        self.forget_if_unused(id);
-    }
-
-    /// The bytes of a file.
-    pub(crate) fn bytes(&self, id: NodeId) -> Result<&[u8], Errno> {
-        match &self.node(id)?.kind {
-            Kind::Directory(_) => Err(Errno::ISDIR),
-            Kind::Input(bytes) => Ok(bytes),
-            Kind::File(bytes) => Ok(bytes),
-        }
-    }
-
-    /// By how many bytes a file grows if it is to reach up to `end`.
-    pub(crate) fn growth(&self, id: NodeId, end: u64) -> Result<u64, Errno> {
-        Ok(end.saturating_sub(size(self.bytes(id)?.len())))
-    }
-
-    /// Makes a file `length` bytes long; new bytes are zero. The caller has checked the growth against the limit. A file
-    /// that is cut gives its memory back: what the tree holds follows what it counts.
-    pub(crate) fn resize(&mut self, id: NodeId, length: u64, now_ns: u64) -> Result<(), Errno> {
-        let length = usize::try_from(length).map_err(|_| Errno::NOSPC)?;
-        let bytes = Self::writable_bytes(&mut self.nodes, id, now_ns)?;
-        self.used = self.used - size(bytes.len()) + size(length);
-        let is_cut = length < bytes.len();
-        bytes.resize(length, 0);
-        if is_cut {
-            bytes.shrink_to_fit();
-        }
-        Ok(())
-    }
-
-    /// A file's bytes from `at` on, for overwriting; it reaches at least up to `at + length`.
-    pub(crate) fn span_mut(
-        &mut self,
-        id: NodeId,
-        at: u64,
-        length: u64,
-        now_ns: u64,
-    ) -> Result<&mut [u8], Errno> {
-        let end = at.checked_add(length).ok_or(Errno::NOSPC)?;
-        if self.growth(id, end)? > 0 {
-            self.resize(id, end, now_ns)?;
-        }
-        let range = usize::try_from(at).map_err(|_| Errno::NOSPC)?
-            ..usize::try_from(end).map_err(|_| Errno::NOSPC)?;
-        Self::writable_bytes(&mut self.nodes, id, now_ns)?
-            .get_mut(range)
-            .ok_or(Errno::INVAL)
-    }
-
-    fn writable_bytes(
-        nodes: &mut BTreeMap<NodeId, Node>,
-        id: NodeId,
-        now_ns: u64,
-    ) -> Result<&mut Vec<u8>, Errno> {
-        let node = nodes.get_mut(&id).ok_or(Errno::BADF)?;
-        node.modified_ns = now_ns;
-        match &mut node.kind {
-            Kind::Directory(_) => Err(Errno::ISDIR),
-            Kind::Input(_) => Err(Errno::ROFS),
-            Kind::File(bytes) => Ok(bytes),
-        }
-    }
-
-    /// Sets when a node was changed last.
-    pub(crate) fn touch(&mut self, id: NodeId, modified_ns: u64) -> Result<(), Errno> {
-        let node = self.nodes.get_mut(&id).ok_or(Errno::BADF)?;
-        if !node.writable {
-            return Err(Errno::ROFS);
-        }
-        node.modified_ns = modified_ns;
-        Ok(())
-    }
 }
 
-impl Node {
+impl TreeNode {
     /// What it is.
     pub(crate) fn file_type(&self) -> FileType {
         match self.kind {
-            Kind::Directory(_) => FileType::DIRECTORY,
+            NodeKind::Directory(_) => FileType::DIRECTORY,
             _ => FileType::REGULAR_FILE,
         }
     }
@@ -504,9 +294,9 @@ impl Node {
     /// Its length in bytes; a directory's is its number of entries.
     pub(crate) fn size(&self) -> u64 {
         match &self.kind {
-            Kind::Directory(entries) => size(entries.len()),
-            Kind::Input(bytes) => size(bytes.len()),
-            Kind::File(bytes) => size(bytes.len()),
+            NodeKind::Directory(entries) => size(entries.len()),
+            NodeKind::Input(bytes) => size(bytes.len()),
+            NodeKind::File(bytes) => size(bytes.len()),
         }
     }
 

@@ -10,10 +10,11 @@ use types::codec::{decode, encode};
 use types::hash::BlobId;
 
 use super::frame;
-use super::protocol::{Answer, MAX_REQUEST_BYTES, Request};
-use crate::engine::Engine;
-use crate::inputs::Inputs;
-use crate::task::{NoResult, run_task};
+use super::protocol::{MAX_REQUEST_BYTES, WorkerAnswer, WorkerRequest};
+use crate::engine::TaskEngine;
+use crate::inputs::{Inputs, check_blob};
+use crate::no_result::{InputProblem, NoResult};
+use crate::task::run_task;
 
 /// Files that the child may have open at a time: the three pipes, an input, and some that the system opens.
 const MAX_OPEN_FILES: u64 = 32;
@@ -36,22 +37,22 @@ fn harden() -> io::Result<()> {
     limit(Resource::Nofile, MAX_OPEN_FILES)
 }
 
-fn limit(resource: Resource, most: u64) -> io::Result<()> {
+fn limit(resource: Resource, max: u64) -> io::Result<()> {
     Ok(setrlimit(
         resource,
         Rlimit {
-            current: Some(most),
-            maximum: Some(most),
+            current: Some(max),
+            maximum: Some(max),
         },
     )?)
 }
 
 fn serve() -> io::Result<()> {
     let mut stdin = io::stdin();
-    let request =
-        frame::read(&mut stdin, MAX_REQUEST_BYTES)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-    let most = usize::try_from(MAX_REQUEST_BYTES).map_err(io::Error::other)?;
-    let request: Request = decode(&request, most).map_err(io::Error::other)?;
+    let request = frame::read(&mut stdin, MAX_REQUEST_BYTES)
+        .map_err(io::Error::other)?
+        .ok_or(io::ErrorKind::UnexpectedEof)?;
+    let request: WorkerRequest = decode(&request, request.len()).map_err(io::Error::other)?;
     limit(Resource::Data, request.data_bytes)?;
     limit(Resource::Cpu, request.cpu_seconds)?;
     // The parent keeps the pipe open as long as it wants answers.
@@ -65,34 +66,34 @@ fn serve() -> io::Result<()> {
     let mut stdout = io::stdout();
     match run(&request, &mut stdout) {
         Ok(()) => Ok(()),
-        Err(End::NoResult(reason)) => answer(&mut stdout, &Answer::NoResult(reason)),
-        Err(End::Pipe(error)) => Err(error),
+        Err(ChildStop::NoResult(reason)) => answer(&mut stdout, &WorkerAnswer::NoResult(reason)),
+        Err(ChildStop::Pipe(error)) => Err(error),
     }
 }
 
 /// Why the child stops before all tasks are answered.
-enum End {
+enum ChildStop {
     NoResult(NoResult),
     Pipe(io::Error),
 }
 
-impl From<NoResult> for End {
+impl From<NoResult> for ChildStop {
     fn from(reason: NoResult) -> Self {
         Self::NoResult(reason)
     }
 }
 
-impl From<io::Error> for End {
+impl From<io::Error> for ChildStop {
     fn from(error: io::Error) -> Self {
         Self::Pipe(error)
     }
 }
 
-fn answer(writer: &mut impl Write, answer: &Answer) -> io::Result<()> {
+fn answer(writer: &mut impl Write, answer: &WorkerAnswer) -> io::Result<()> {
     frame::write(writer, &encode(answer))
 }
 
-fn run(request: &Request, writer: &mut impl Write) -> Result<(), End> {
+fn run(request: &WorkerRequest, writer: &mut impl Write) -> Result<(), ChildStop> {
     let workload = &request.workload;
     let files: BTreeMap<_, _> = request
         .files
@@ -100,46 +101,44 @@ fn run(request: &Request, writer: &mut impl Write) -> Result<(), End> {
         .map(|(blob, path)| (*blob, path.as_str()))
         .collect();
     let read = |blob: BlobId| {
-        let path = files.get(&blob).ok_or("no file was named for it")?;
-        read_file(path, blob.length).map_err(|error| format!("{path}: {error}"))
+        let path = files.get(&blob).ok_or(InputProblem::NotNamed)?;
+        read_file(path, blob.length)
     };
-    let engine = Engine::new(workload.class)?;
-    let module = read(workload.module).map_err(|error| NoResult::Input {
-        blob: workload.module,
-        error,
-    })?;
-    if BlobId::of(&module) != workload.module {
-        let error = "its bytes have another hash or length".into();
-        return Err(NoResult::Input {
-            blob: workload.module,
-            error,
-        }
-        .into());
-    }
+    let engine = TaskEngine::new(workload.class)?;
+    let blob = workload.module;
+    let module = read(blob).map_err(|problem| NoResult::Input { blob, problem })?;
+    check_blob(blob, &module)?;
     let inputs = Inputs::load(workload, read)?;
     let program = engine.prepare(workload, &module)?;
     drop(module);
-    answer(writer, &Answer::Prepared)?;
+    answer(writer, &WorkerAnswer::Prepared)?;
     for task in &request.tasks {
         let result = run_task(&program, workload, *task, &inputs)?;
-        answer(writer, &Answer::Task(*task, Box::new(result)))?;
+        answer(writer, &WorkerAnswer::Task(*task, Box::new(result)))?;
     }
     Ok(())
 }
 
 /// Reads a file of `length` bytes into as much memory; one of another length is not read at all.
-fn read_file(path: &str, length: u64) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    let found = file.metadata()?.len();
+fn read_file(path: &str, length: u64) -> Result<Vec<u8>, InputProblem> {
+    let unreadable = |message: String| InputProblem::Unreadable {
+        path: path.to_owned(),
+        message,
+    };
+    let failed = |error: io::Error| unreadable(error.to_string());
+    let file = File::open(path).map_err(failed)?;
+    let found = file.metadata().map_err(failed)?.len();
     if found != length {
-        return Err(io::Error::other(format!(
-            "it has {found} bytes instead of {length}"
-        )));
+        let path = path.to_owned();
+        return Err(InputProblem::OtherLength { path, found });
     }
     let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(usize::try_from(length).map_err(io::Error::other)?)
-        .map_err(io::Error::other)?;
-    file.take(length).read_to_end(&mut bytes)?;
+    usize::try_from(length)
+        .map_err(|error| unreadable(error.to_string()))
+        .and_then(|length| {
+            let reserved = bytes.try_reserve_exact(length);
+            reserved.map_err(|error| unreadable(error.to_string()))
+        })?;
+    file.take(length).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
 }

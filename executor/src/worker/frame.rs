@@ -1,4 +1,5 @@
-//! Frames on a pipe: a length of eight bytes, little-endian, then that many bytes.
+//! Frames on a pipe: a length of eight bytes, little-endian, then that many bytes. Both ends block: the child runs one
+//! task at a time, and the parent has a thread for each child, so that neither needs a runtime.
 
 use std::io::{self, Read, Write};
 
@@ -10,26 +11,39 @@ pub(super) fn write(writer: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     writer.flush()
 }
 
-/// Reads one frame of at most `most` bytes; nothing where the pipe ends before it. Memory grows as bytes arrive.
-pub(super) fn read(reader: &mut impl Read, most: u64) -> io::Result<Option<Vec<u8>>> {
+/// Why no frame could be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PipeError {
+    /// The length announced is above the bound.
+    #[error("a frame of {found} bytes where at most {limit} are allowed")]
+    TooLong {
+        /// Length announced, in bytes.
+        found: u64,
+        /// Maximum length, in bytes.
+        limit: u64,
+    },
+    /// The pipe broke.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Reads one frame of at most `limit` bytes; `None` where the pipe ends before it or within it. Memory grows as bytes
+/// arrive.
+pub(super) fn read(reader: &mut impl Read, limit: u64) -> Result<Option<Vec<u8>>, PipeError> {
     let mut length = [0; 8];
     match reader.read_exact(&mut length) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     }
-    let length = u64::from_le_bytes(length);
-    if length > most {
-        let text = format!("a frame of {length} bytes where at most {most} are allowed");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    let found = u64::from_le_bytes(length);
+    if found > limit {
+        return Err(PipeError::TooLong { found, limit });
     }
     let mut bytes = Vec::new();
-    reader.take(length).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()) == Ok(length) {
-        Ok(Some(bytes))
-    } else {
-        Ok(None)
-    }
+    reader.take(found).read_to_end(&mut bytes)?;
+    let is_whole = u64::try_from(bytes.len()) == Ok(found);
+    Ok(is_whole.then_some(bytes))
 }
 
 #[cfg(test)]
@@ -44,7 +58,7 @@ mod tests {
         let mut reader = pipe.as_slice();
         assert_eq!(read(&mut reader, 3).unwrap().unwrap(), b"one");
         assert_eq!(read(&mut reader, 3).unwrap().unwrap(), b"");
-        assert_eq!(read(&mut reader, 3).unwrap(), None);
+        assert!(read(&mut reader, 3).unwrap().is_none());
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //! A thread of its own starts the child and lives as long as it does: the child's parent-death signal is bound to the
 //! thread that started it. The same thread is the watchdog.
 
-use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,10 +15,11 @@ use std::time::Duration;
 use types::codec::{Bounded, decode, encode};
 use types::number::TaskIndex;
 
-use super::frame;
-use super::protocol::{Answer, Request, max_answer_bytes};
+use super::frame::{self, PipeError};
+use super::protocol::{WorkerAnswer, WorkerRequest, max_answer_bytes};
 use super::{WorkerJob, WorkerLimits};
-use crate::task::{NoResult, TaskRun};
+use crate::no_result::{AnswerFlaw, InputProblem, NoResult, ProcessEnd, WorkloadFlaw};
+use crate::task::TaskRun;
 
 /// A running worker process. Dropping it kills the worker.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub struct WorkerHandle {
     stdin: ChildStdin,
     stdout: ChildStdout,
     killer: WorkerKiller,
-    watch: Watch,
+    watch: Watchdog,
 }
 
 /// Kills a worker from another thread.
@@ -40,17 +41,17 @@ pub struct WorkerKiller {
 
 /// The thread that waits for the child.
 #[derive(Debug)]
-struct Watch {
+struct Watchdog {
     /// Each message says that an answer came; dropping it says that no more is wanted.
     beats: Option<Sender<()>>,
-    thread: Option<JoinHandle<End>>,
+    thread: Option<JoinHandle<ChildExit>>,
 }
 
 /// How the child ended.
 #[derive(Debug)]
-struct End {
+struct ChildExit {
     timed_out: bool,
-    status: String,
+    end: ProcessEnd,
 }
 
 impl WorkerKiller {
@@ -73,22 +74,22 @@ impl WorkerKiller {
     }
 }
 
-impl Watch {
+impl Watchdog {
     /// Ends the child, if it has not ended, and says how it did.
-    fn end(&mut self) -> End {
+    fn end(&mut self) -> ChildExit {
         self.beats = None;
         let joined = self.thread.take().map(JoinHandle::join);
         match joined {
             Some(Ok(end)) => end,
-            _ => End {
+            _ => ChildExit {
                 timed_out: false,
-                status: "unknown".into(),
+                end: ProcessEnd::Unknown,
             },
         }
     }
 }
 
-impl Drop for Watch {
+impl Drop for Watchdog {
     fn drop(&mut self) {
         if self.thread.is_some() {
             self.end();
@@ -99,7 +100,7 @@ impl Drop for Watch {
 /// What the starting thread gives back.
 type Started = Result<(u32, ChildStdin, ChildStdout), String>;
 
-fn start(binary: &Path, arguments: &[String], slot: &Mutex<Option<Child>>) -> Started {
+fn start(binary: &Path, arguments: &[String], started: &Mutex<Option<Child>>) -> Started {
     let mut child = Command::new(binary)
         .args(arguments)
         .env_clear()
@@ -107,15 +108,15 @@ fn start(binary: &Path, arguments: &[String], slot: &Mutex<Option<Child>>) -> St
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("{}: {error}", binary.display()))?;
+        .map_err(|error| error.to_string())?;
     let (process, stdin, stdout) = (child.id(), child.stdin.take(), child.stdout.take());
-    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
+    *started.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
     let (stdin, stdout) = stdin.zip(stdout).ok_or("it has no pipes")?;
     Ok((process, stdin, stdout))
 }
 
 /// Waits until no more answers are wanted or one takes too long; then the child is gone.
-fn watch(killer: &WorkerKiller, wall: Duration, beats: &Receiver<()>) -> End {
+fn watch(killer: &WorkerKiller, wall: Duration, beats: &Receiver<()>) -> ChildExit {
     let timed_out = loop {
         match beats.recv_timeout(wall) {
             Ok(()) => {}
@@ -123,25 +124,26 @@ fn watch(killer: &WorkerKiller, wall: Duration, beats: &Receiver<()>) -> End {
             Err(RecvTimeoutError::Disconnected) => break false,
         }
     };
-    let mut slot = killer.child.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(mut child) = slot.take() else {
-        return End {
+    let mut child = killer.child.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(mut child) = child.take() else {
+        return ChildExit {
             timed_out,
-            status: "never started".into(),
+            end: ProcessEnd::Unknown,
         };
     };
-    drop(slot);
-    let ended = child.try_wait().ok().flatten();
-    let status = ended.map_or_else(
-        || {
-            let _ended = child.kill();
-            child
-                .wait()
-                .map_or_else(|error| error.to_string(), |status| status.to_string())
-        },
-        |status| status.to_string(),
-    );
-    End { timed_out, status }
+    let ended = child.try_wait().ok().flatten().or_else(|| {
+        // An error means that it has ended by itself, which is as good.
+        let _ended = child.kill();
+        child.wait().ok()
+    });
+    let end = ended.map_or(ProcessEnd::Unknown, process_end);
+    ChildExit { timed_out, end }
+}
+
+fn process_end(status: ExitStatus) -> ProcessEnd {
+    let exited = status.code().map(ProcessEnd::Exited);
+    let killed = status.signal().map(ProcessEnd::Killed);
+    exited.or(killed).unwrap_or(ProcessEnd::Unknown)
 }
 
 impl WorkerHandle {
@@ -158,6 +160,11 @@ impl WorkerHandle {
         };
         let (beats, beaten) = channel();
         let (started, start_result) = channel::<Started>();
+        let program = binary.display().to_string();
+        let failed = |message: String| NoResult::Start {
+            program: program.clone(),
+            message,
+        };
         let (binary, wall, thread_killer) = (binary.to_owned(), limits.wall, killer.clone());
         let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
         let thread = std::thread::Builder::new()
@@ -167,17 +174,15 @@ impl WorkerHandle {
                 let _sent = started.send(start(&binary, &arguments, &thread_killer.child));
                 watch(&thread_killer, wall, &beaten)
             })
-            .map_err(|error| NoResult::Start {
-                error: error.to_string(),
-            })?;
-        let watch = Watch {
+            .map_err(|error| failed(error.to_string()))?;
+        let watch = Watchdog {
             beats: Some(beats),
             thread: Some(thread),
         };
         let pipes = start_result
             .recv()
             .unwrap_or_else(|_| Err("its thread ended".into()));
-        let (process, stdin, stdout) = pipes.map_err(|error| NoResult::Start { error })?;
+        let (process, stdin, stdout) = pipes.map_err(failed)?;
         Ok(Self {
             limits,
             process,
@@ -211,14 +216,14 @@ impl WorkerHandle {
         let end = self.watch.end();
         match result {
             Ok(()) => Ok(()),
-            Err(Broken::Said(reason)) => Err(reason),
+            Err(Interruption::Said(reason)) => Err(reason),
             Err(_) if self.killer.cancelled.load(Ordering::SeqCst) => Err(NoResult::Cancelled),
             Err(_) if end.timed_out => {
                 let milliseconds = u64::try_from(self.limits.wall.as_millis()).unwrap_or(u64::MAX);
                 Err(NoResult::TimedOut { milliseconds })
             }
-            Err(Broken::Silent) => Err(NoResult::Crashed { status: end.status }),
-            Err(Broken::Garbled(error)) => Err(NoResult::Garbled { error }),
+            Err(Interruption::Silent) => Err(NoResult::Crashed(end.end)),
+            Err(Interruption::Garbled(flaw)) => Err(NoResult::Garbled(flaw)),
         }
     }
 
@@ -226,48 +231,47 @@ impl WorkerHandle {
         &mut self,
         job: &WorkerJob,
         each: &mut impl FnMut(TaskIndex, TaskRun) -> Result<(), NoResult>,
-    ) -> Result<(), Broken> {
-        let request = request(job, &self.limits).map_err(Broken::Said)?;
+    ) -> Result<(), Interruption> {
+        let request = request(job, &self.limits).map_err(Interruption::Said)?;
         // A child that has ended shows when its answer is read.
         let _written = frame::write(&mut self.stdin, &encode(&request));
         match self.answer(job)? {
-            Answer::Prepared => {}
-            Answer::NoResult(reason) => return Err(Broken::Said(reason)),
-            Answer::Task(..) => {
-                return Err(Broken::Garbled(
-                    "a result before the module was prepared".into(),
-                ));
+            WorkerAnswer::Prepared => {}
+            WorkerAnswer::NoResult(reason) => return Err(Interruption::Said(reason)),
+            WorkerAnswer::Task(index, _) => {
+                return Err(Interruption::Garbled(AnswerFlaw::NotPrepared(index)));
             }
         }
         for task in &job.tasks {
             match self.answer(job)? {
-                Answer::Task(index, run) if index == *task => {
-                    check(job, &run).map_err(Broken::Garbled)?;
-                    each(index, *run).map_err(Broken::Said)?;
+                WorkerAnswer::Task(index, run) if index == *task => {
+                    check(job, index, &run).map_err(Interruption::Garbled)?;
+                    each(index, *run).map_err(Interruption::Said)?;
                     self.beat();
                 }
-                Answer::NoResult(reason) => return Err(Broken::Said(reason)),
+                WorkerAnswer::NoResult(reason) => return Err(Interruption::Said(reason)),
                 _ => {
-                    return Err(Broken::Garbled(format!(
-                        "no result of task {task} where it was due"
-                    )));
+                    return Err(Interruption::Garbled(AnswerFlaw::OtherAnswer(*task)));
                 }
             }
         }
         Ok(())
     }
 
-    fn answer(&mut self, job: &WorkerJob) -> Result<Answer, Broken> {
-        let most = max_answer_bytes(&job.workload);
-        let bytes = match frame::read(&mut self.stdout, most) {
+    fn answer(&mut self, job: &WorkerJob) -> Result<WorkerAnswer, Interruption> {
+        let limit = max_answer_bytes(&job.workload);
+        let bytes = match frame::read(&mut self.stdout, limit) {
             Ok(Some(bytes)) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return Err(Broken::Garbled(error.to_string()));
+            Err(PipeError::TooLong { found, limit }) => {
+                return Err(Interruption::Garbled(AnswerFlaw::TooLong { found, limit }));
             }
-            Ok(None) | Err(_) => return Err(Broken::Silent),
+            Ok(None) | Err(PipeError::Io(_)) => return Err(Interruption::Silent),
         };
         self.beat();
-        decode(&bytes, bytes.len()).map_err(|error| Broken::Garbled(error.to_string()))
+        decode(&bytes, bytes.len()).map_err(|_| {
+            let bytes = wide(bytes.len());
+            Interruption::Garbled(AnswerFlaw::Undecodable { bytes })
+        })
     }
 
     /// Tells the watchdog that an answer came.
@@ -279,61 +283,58 @@ impl WorkerHandle {
 }
 
 /// Why the conversation ended early.
-enum Broken {
+enum Interruption {
     /// One side said why.
     Said(NoResult),
     /// The pipe ended.
     Silent,
     /// An answer was not understood.
-    Garbled(String),
+    Garbled(AnswerFlaw),
 }
 
-fn request(job: &WorkerJob, limits: &WorkerLimits) -> Result<Request, NoResult> {
-    let invalid = |why: String| NoResult::Workload { why };
+fn wide(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+fn request(job: &WorkerJob, limits: &WorkerLimits) -> Result<WorkerRequest, NoResult> {
     let mut files = Vec::new();
     for blob in job.workload.blobs() {
-        let error = |error: &str| NoResult::Input {
-            blob,
-            error: error.to_owned(),
-        };
+        let refused = |problem| NoResult::Input { blob, problem };
         let path = job
             .files
             .get(&blob)
-            .ok_or_else(|| error("no file was named for it"))?;
-        let path = std::path::absolute(path).map_err(|_| error("its path is empty"))?;
-        files.push((
-            blob,
-            path.into_os_string()
-                .into_string()
-                .map_err(|_| error("its path is not UTF-8"))?,
-        ));
+            .ok_or_else(|| refused(InputProblem::NotNamed))?;
+        let path = std::path::absolute(path).map_err(|_| refused(InputProblem::EmptyPath))?;
+        let path = path.into_os_string().into_string();
+        files.push((blob, path.map_err(|_| refused(InputProblem::PathNotUtf8))?));
     }
-    Ok(Request {
+    let found = wide(job.tasks.len());
+    let too_many = |_| NoResult::Workload(WorkloadFlaw::TooManyTasks { found });
+    Ok(WorkerRequest {
         workload: job.workload.clone(),
-        tasks: Bounded::new(job.tasks.clone()).map_err(|error| invalid(error.to_string()))?,
-        files: Bounded::new(files).map_err(|error| invalid(error.to_string()))?,
+        tasks: Bounded::new(job.tasks.clone()).map_err(too_many)?,
+        files: Bounded::new(files).expect("a workload names a module, stdin and its inputs"),
         data_bytes: limits.data_bytes,
         cpu_seconds: limits.cpu.as_secs().saturating_add(1),
     })
 }
 
 /// Checks an answer as if a stranger had given it.
-fn check(job: &WorkerJob, run: &TaskRun) -> Result<(), String> {
+fn check(job: &WorkerJob, task: TaskIndex, run: &TaskRun) -> Result<(), AnswerFlaw> {
     if !run.is_consistent() {
-        return Err("a result whose bytes are not those that its outcome names".into());
+        return Err(AnswerFlaw::Inconsistent(task));
     }
-    if run.outputs.len() != job.workload.outputs.len() {
-        return Err(format!(
-            "{} outputs where {} are declared",
-            run.outputs.len(),
-            job.workload.outputs.len()
-        ));
+    let (found, declared) = (wide(run.outputs.len()), wide(job.workload.outputs.len()));
+    if found != declared {
+        return Err(AnswerFlaw::OutputCount {
+            task,
+            found,
+            declared,
+        });
     }
-    if run.outcome.fuel > job.workload.limits.fuel {
-        return Err(format!(
-            "fuel of {} above the limit {}",
-            run.outcome.fuel, job.workload.limits.fuel
-        ));
+    let (fuel, limit) = (run.outcome.fuel, job.workload.limits.fuel);
+    if fuel > limit {
+        return Err(AnswerFlaw::FuelAboveLimit { task, fuel, limit });
     }
     Ok(())
 }

@@ -7,7 +7,8 @@ use types::job::Workload;
 use types::limits::{MAX_INPUTS, MAX_OUTPUTS, MAX_TASKS};
 use types::number::TaskIndex;
 
-use crate::task::{NoResult, TaskRun};
+use crate::no_result::NoResult;
+use crate::task::TaskRun;
 
 /// Largest encoded request: a workload fits a transaction, paths and tasks are bounded.
 pub(super) const MAX_REQUEST_BYTES: u64 = 4 << 20;
@@ -16,18 +17,22 @@ const ANSWER_OVERHEAD: u64 = 64 << 10;
 
 /// The job, and what the child grants itself for it.
 #[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
-pub(super) struct Request {
+pub(super) struct WorkerRequest {
+    /// The job's workload.
     pub(super) workload: Workload,
+    /// The tasks to run, in this order.
     pub(super) tasks: Bounded<TaskIndex, MAX_TASKS>,
     /// Module, stdin and inputs with the files that hold their bytes.
     pub(super) files: Bounded<(BlobId, String), { MAX_INPUTS + 2 }>,
+    /// Private memory that the child may have, in bytes.
     pub(super) data_bytes: u64,
+    /// Processor time that the child may take.
     pub(super) cpu_seconds: u64,
 }
 
 /// One answer.
 #[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
-pub(super) enum Answer {
+pub(super) enum WorkerAnswer {
     /// The module is compiled and the inputs are loaded.
     Prepared,
     /// A task has ended.

@@ -6,6 +6,7 @@ mod cage;
 mod corpus;
 mod extremes;
 mod independent;
+mod limits;
 mod modules;
 mod programs;
 mod support;

@@ -1,5 +1,6 @@
 //! Hand-written modules: a memory, the WASI functions they use, and the body of `_start`.
 
+use types::attestation::{Exit, Trap};
 use wasm_encoder::{
     CodeSection, ConstExpr, DataSection, EntityType, ExportKind, ExportSection, Function,
     FunctionSection, ImportSection, InstructionSink, MemorySection, MemoryType, Module,
@@ -163,4 +164,14 @@ pub fn write(code: &mut InstructionSink<'_>, fd: i32, at: i32, length: i32) {
         .i32_const(1)
         .i32_const(8)
         .call(FD_WRITE);
+}
+
+/// The exit of a program that trapped.
+pub fn trap(trap: Trap) -> Exit {
+    Exit::Trap { trap }
+}
+
+/// Exits with the number on the stack.
+pub fn exit_with(code: &mut InstructionSink<'_>) {
+    code.call(PROC_EXIT);
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use gridproof_executor::{Engine, Inputs, NoResult, Program, TaskRun, run_task};
+use gridproof_executor::{InputProblem, Inputs, NoResult, Program, TaskEngine, TaskRun, run_task};
 use types::attestation::Exit;
 use types::codec::{Bounded, Text};
 use types::hash::{BlobId, Hash32};
@@ -99,10 +99,7 @@ impl Job {
 
     pub fn inputs(&self) -> Inputs {
         Inputs::load(&self.workload, |blob| {
-            self.blobs
-                .get(&blob)
-                .cloned()
-                .ok_or_else(|| "absent".into())
+            self.blobs.get(&blob).cloned().ok_or(InputProblem::NotNamed)
         })
         .unwrap()
     }
@@ -144,9 +141,9 @@ impl Job {
 }
 
 /// The engine of the class, made once.
-pub fn engine() -> &'static Engine {
-    static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| Engine::new(CLASS_WASM_V1).unwrap())
+pub fn engine() -> &'static TaskEngine {
+    static ENGINE: OnceLock<TaskEngine> = OnceLock::new();
+    ENGINE.get_or_init(|| TaskEngine::new(CLASS_WASM_V1).unwrap())
 }
 
 /// The bytes of a compiled program of `tests/programs` or of the examples.

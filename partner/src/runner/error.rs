@@ -60,23 +60,13 @@ impl RunnerError {
     }
 }
 
-/// The signals by which the system ends a process that went wrong by itself. Others are sent by somebody: a system
-/// that is short of memory, or an operator.
-const OWN_SIGNALS: [&str; 6] = [
-    "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGXCPU",
-];
-
 fn cause_of(no_result: &NoResult) -> Cause {
     match no_result {
-        NoResult::Workload { .. }
+        NoResult::Workload(_)
         | NoResult::Engine { .. }
         | NoResult::TimedOut { .. }
-        | NoResult::Garbled { .. } => Cause::Tasks,
-        NoResult::Crashed { status }
-            if OWN_SIGNALS.iter().any(|signal| status.contains(signal)) =>
-        {
-            Cause::Tasks
-        }
+        | NoResult::Garbled(_) => Cause::Tasks,
+        NoResult::Crashed(end) if end.is_own_doing() => Cause::Tasks,
         _ => Cause::Machine,
     }
 }

@@ -1,5 +1,6 @@
 //! What is done with the results of a task.
 
+use executor::{HostStep, InputProblem, ProcessEnd, WorkloadFlaw};
 use types::attestation::Exit;
 use types::number::Fuel;
 
@@ -107,29 +108,37 @@ fn a_cancelled_execution_says_so() {
 
 #[test]
 fn in_doubt_an_error_says_nothing_of_the_tasks() {
-    let crashed = |status: &str| NoResult::Crashed {
-        status: status.into(),
-    };
-    let error = || "x".to_owned();
+    let killed = |signal| NoResult::Crashed(ProcessEnd::Killed(signal));
+    let step = HostStep::Run;
+    let message = || "SIGSEGV".to_owned();
     for reason in [
-        crashed("signal: 11 (SIGSEGV)"),
-        crashed("signal: 6 (SIGABRT) (core dumped)"),
+        killed(11),
+        killed(6),
         NoResult::TimedOut { milliseconds: 1 },
-        NoResult::Engine { error: error() },
-        NoResult::Workload { why: error() },
+        NoResult::Engine {
+            step,
+            message: message(),
+        },
+        NoResult::Workload(WorkloadFlaw::TooManyTasks { found: 2_000 }),
     ] {
         let error = RunnerError::from(reason);
         assert_eq!(error.cause(), Cause::Tasks, "{error}");
     }
     for reason in [
-        crashed("signal: 9 (SIGKILL)"),
-        crashed("signal: 15 (SIGTERM)"),
-        crashed("exit status: 1"),
-        NoResult::Start { error: error() },
-        NoResult::HostMemory { error: error() },
+        killed(9),
+        killed(15),
+        NoResult::Crashed(ProcessEnd::Exited(1)),
+        NoResult::Start {
+            program: message(),
+            message: message(),
+        },
+        NoResult::HostMemory {
+            step,
+            message: message(),
+        },
         NoResult::Input {
             blob: BlobId::of(b""),
-            error: error(),
+            problem: InputProblem::NotNamed,
         },
     ] {
         let error = RunnerError::from(reason);

@@ -10,7 +10,7 @@ fn tree() -> Tree {
     tree
 }
 
-fn at(tree: &Tree, path: &str) -> Result<Place, Errno> {
+fn at(tree: &Tree, path: &str) -> Result<ResolvedPath, Errno> {
     tree.resolve(ROOT, path)
 }
 
@@ -44,7 +44,13 @@ fn inputs_and_outputs_have_plain_paths_of_their_own() {
 fn paths_lead_where_they_say_and_never_out() {
     let tree = tree();
     let leads = |path: &str| {
-        at(&tree, path).map(|place| (place.name, place.node.is_some(), place.wants_directory))
+        at(&tree, path).map(|resolved| {
+            (
+                resolved.name,
+                resolved.node.is_some(),
+                resolved.wants_directory,
+            )
+        })
     };
     assert_eq!(leads("in/data"), Ok(("data".into(), true, false)));
     assert_eq!(leads("./in/../in//data"), Ok(("data".into(), true, false)));
@@ -70,8 +76,8 @@ fn there_is_a_most_of_files() {
     let mut tree = tree();
     let mut made = 0u32;
     let last = loop {
-        let place = at(&tree, &format!("out/{made}")).unwrap();
-        match tree.create(&place, made.is_multiple_of(2), 0) {
+        let resolved = at(&tree, &format!("out/{made}")).unwrap();
+        match tree.create(&resolved, made.is_multiple_of(2), 0) {
             Ok(_) => made += 1,
             Err(errno) => break errno,
         }
@@ -111,8 +117,8 @@ fn nothing_is_made_in_a_directory_that_was_removed() {
 
 /// Bytes that the tree's files hold, whatever they count.
 fn held(tree: &Tree) -> u64 {
-    let capacity = |node: &Node| {
-        if let Kind::File(bytes) = &node.kind {
+    let capacity = |node: &TreeNode| {
+        if let NodeKind::File(bytes) = &node.kind {
             size(bytes.capacity())
         } else {
             0
@@ -192,13 +198,13 @@ proptest! {
             if apply(&mut tree, step).is_err() {
                 prop_assert_eq!(tree.used(), before, "a step that fails changes nothing: {:?}", step);
             }
-            let files = tree.nodes.values().map(|node| if let Kind::File(bytes) = &node.kind { size(bytes.len()) } else { 0 });
+            let files = tree.nodes.values().map(|node| if let NodeKind::File(bytes) = &node.kind { size(bytes.len()) } else { 0 });
             prop_assert_eq!(tree.used(), files.sum::<u64>());
             prop_assert!(held(&tree) <= 2 * tree.used() + 8 * size(tree.nodes.len()), "{} held for {}", held(&tree), tree.used());
             // Every node has one name, below a directory that leads to the root.
             for (id, node) in &tree.nodes {
                 let named = tree.nodes.values().filter_map(|above| match &above.kind {
-                    Kind::Directory(entries) => Some(entries.values().filter(|entry| *entry == id).count()),
+                    NodeKind::Directory(entries) => Some(entries.values().filter(|entry| *entry == id).count()),
                     _ => None,
                 });
                 prop_assert_eq!(named.sum::<usize>(), usize::from(*id != ROOT));

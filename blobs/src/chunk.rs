@@ -55,43 +55,43 @@ pub enum ChunkError {
     /// The blob has no such chunk.
     #[error("chunk {n} of a blob that has {count}")]
     NoSuchChunk {
-        /// The chunk asked for.
+        /// Number of the chunk asked for.
         n: u32,
-        /// How many there are.
+        /// Number of chunks of the blob.
         count: u32,
     },
     /// The encoding cannot have this length.
     #[error("chunk {n} is encoded in {expected} bytes, {found} were given")]
     WrongLength {
-        /// The chunk.
+        /// Number of the chunk.
         n: u32,
-        /// The only possible length.
+        /// The only possible length, in bytes.
         expected: u64,
-        /// The length given.
+        /// The length given, in bytes.
         found: usize,
     },
     /// The bytes or their proof do not lead to the blob's hash.
     #[error("chunk {n} does not belong to blob {hash} of this length")]
     WrongHash {
-        /// The chunk.
+        /// Number of the chunk.
         n: u32,
-        /// The blob's hash.
+        /// Hash of the blob.
         hash: Hash32,
     },
     /// The blob's bytes could not be read while encoding.
-    #[error("chunk {n} cannot be read: {error}")]
+    #[error("chunk {n} cannot be read: {kind}")]
     Unreadable {
-        /// The chunk.
+        /// Number of the chunk.
         n: u32,
-        /// What the system said.
-        error: String,
+        /// The kind of the system's error.
+        kind: std::io::ErrorKind,
     },
     /// All chunks were right and yet the whole is not the blob: the named length is wrong.
     #[error("the assembled bytes are not blob {hash} of {length} bytes")]
     WrongWhole {
-        /// The blob's hash.
+        /// Hash of the blob.
         hash: Hash32,
-        /// The blob's length.
+        /// Length that the id names, in bytes.
         length: u64,
     },
 }
@@ -220,7 +220,7 @@ impl Encoder {
             Err(EncodeError::Io(error)) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
                 Err(ChunkError::Unreadable {
                     n,
-                    error: error.to_string(),
+                    kind: error.kind(),
                 })
             }
             Err(_) => Err(ChunkError::WrongHash { n, hash: id.hash }),

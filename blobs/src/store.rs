@@ -7,8 +7,9 @@
 //! - A blob whose bytes have rotted is never served: it is dropped and named in the error, and can be fetched again.
 
 mod disk;
+mod index;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,61 +19,20 @@ use types::hash::BlobId;
 use types::limits::{BLOB_CHUNK_BYTES, MAX_BLOB_BYTES};
 
 use crate::chunk::{ChunkError, Encoder, chunk_count, chunk_length, verify_chunk};
+use crate::error::{BlobStoreError, DiskOperation};
 use disk::Disk;
+use index::{BlobState, Index, PartialBlob};
 
-/// Why the store refused or failed.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The blob is larger than any job may name.
-    #[error("a blob of {length} bytes, at most {MAX_BLOB_BYTES} are allowed")]
-    TooLarge {
-        /// Its length.
-        length: u64,
-    },
-    /// There is no room below the quota. Retryable once something was removed.
-    #[error("{needed} bytes are needed and {free} of the quota of {quota} are free")]
-    QuotaExceeded {
-        /// Length of the blob.
-        needed: u64,
-        /// What is free.
-        free: u64,
-        /// The quota.
-        quota: u64,
-    },
-    /// The chunk is not the one it is said to be.
-    #[error(transparent)]
-    Chunk(#[from] ChunkError),
-    /// The blob is not here, or not completely.
-    #[error("blob {} of {} bytes is not here", .0.hash, .0.length)]
-    Absent(BlobId),
-    /// The stored bytes are no longer the blob; they were dropped.
-    #[error("the stored bytes of blob {} have changed on disk and were dropped", .0.hash)]
-    Corrupt(BlobId),
-    /// Another process uses the directory.
-    #[error("{} is in use by another process", .0.display())]
-    Locked(PathBuf),
-    /// The system failed.
-    #[error("cannot {attempt} {}: {source}", path.display())]
-    Io {
-        /// What was attempted.
-        attempt: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-/// How much of a blob is here.
+/// The part of a blob that is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Chunks that are stored.
+pub struct BlobProgress {
+    /// Number of chunks that are stored and durable.
     pub stored: u32,
-    /// Chunks that the blob has.
+    /// Number of chunks that the blob has.
     pub total: u32,
 }
 
-impl Progress {
+impl BlobProgress {
     /// True if all of it is here.
     #[must_use]
     pub fn is_complete(self) -> bool {
@@ -80,79 +40,9 @@ impl Progress {
     }
 }
 
-/// An upload in progress: which chunks are durable.
+/// An open directory of blobs.
 #[derive(Debug)]
-struct Upload {
-    marks: Vec<bool>,
-}
-
-#[derive(Debug, Clone)]
-enum Entry {
-    Partial(Arc<Mutex<Upload>>),
-    Complete,
-}
-
-impl Entry {
-    fn is(&self, upload: &Arc<Mutex<Upload>>) -> bool {
-        matches!(self, Self::Partial(current) if Arc::ptr_eq(current, upload))
-    }
-}
-
-/// A blob's entry, and what of the quota it takes.
-#[derive(Debug)]
-struct Slot {
-    entry: Entry,
-    bytes: u64,
-}
-
-#[derive(Debug, Default)]
-struct Index {
-    slots: BTreeMap<BlobId, Slot>,
-    used: u64,
-}
-
-impl Index {
-    fn insert(&mut self, id: BlobId, entry: Entry, bytes: u64) {
-        self.used = self.used.saturating_add(bytes);
-        self.slots.insert(id, Slot { entry, bytes });
-    }
-
-    fn remove(&mut self, id: BlobId) {
-        if let Some(slot) = self.slots.remove(&id) {
-            self.used = self.used.saturating_sub(slot.bytes);
-        }
-    }
-
-    /// Gives an upload room for `more` bytes, for no more than the blob has in all. Gives what was added.
-    fn grow(&mut self, id: BlobId, more: u64, quota: u64) -> Result<u64, StoreError> {
-        let Some(slot) = self.slots.get_mut(&id) else {
-            return Err(StoreError::Absent(id));
-        };
-        let needed = more.min(id.length.saturating_sub(slot.bytes));
-        let free = quota.saturating_sub(self.used);
-        if needed > free {
-            return Err(StoreError::QuotaExceeded {
-                needed,
-                free,
-                quota,
-            });
-        }
-        slot.bytes += needed;
-        self.used += needed;
-        Ok(needed)
-    }
-
-    /// Takes room back that [`Index::grow`] gave to this upload.
-    fn shrink(&mut self, id: BlobId, upload: &Arc<Mutex<Upload>>, bytes: u64) {
-        if let Some(slot) = self.slots.get_mut(&id).filter(|slot| slot.entry.is(upload)) {
-            slot.bytes = slot.bytes.saturating_sub(bytes);
-            self.used = self.used.saturating_sub(bytes);
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Shared {
+struct OpenStore {
     disk: Disk,
     quota: u64,
     index: Mutex<Index>,
@@ -160,7 +50,7 @@ struct Shared {
 
 /// A directory of blobs. Cheap to clone; all methods block on the disk.
 #[derive(Debug, Clone)]
-pub struct BlobStore(Arc<Shared>);
+pub struct BlobStore(Arc<OpenStore>);
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -168,14 +58,14 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl BlobStore {
     /// Opens or makes a store of at most `quota` bytes. What a crash left half done is resumed or dropped.
-    pub fn open(dir: &Path, quota: u64) -> Result<Self, StoreError> {
+    pub fn open(dir: &Path, quota: u64) -> Result<Self, BlobStoreError> {
         let disk = Disk::open(dir)?;
         let mut index = Index::default();
         for id in disk.recover_complete()? {
-            index.insert(id, Entry::Complete, id.length);
+            index.insert(id, BlobState::Complete, id.length);
         }
         for (id, marks) in disk.recover_partial()? {
-            if index.slots.contains_key(&id) {
+            if index.rows.contains_key(&id) {
                 disk.remove_upload(id)?;
                 continue;
             }
@@ -185,11 +75,11 @@ impl BlobStore {
                 .sum();
             index.insert(
                 id,
-                Entry::Partial(Arc::new(Mutex::new(Upload { marks }))),
+                BlobState::Partial(Arc::new(Mutex::new(PartialBlob { marks }))),
                 bytes,
             );
         }
-        let store = Self(Arc::new(Shared {
+        let store = Self(Arc::new(OpenStore {
             disk,
             quota,
             index: Mutex::new(index),
@@ -199,21 +89,21 @@ impl BlobStore {
     }
 
     /// Completes uploads of which a crash left only the last step undone.
-    fn finish_uploads(&self) -> Result<(), StoreError> {
+    fn finish_uploads(&self) -> Result<(), BlobStoreError> {
         let entries: Vec<_> = held(&self.0.index)
-            .slots
+            .rows
             .iter()
-            .map(|(id, slot)| (*id, slot.entry.clone()))
+            .map(|(id, row)| (*id, row.entry.clone()))
             .collect();
         for (id, entry) in entries {
-            let Entry::Partial(upload) = entry else {
+            let BlobState::Partial(upload) = entry else {
                 continue;
             };
             let held_upload = held(&upload);
             if held_upload.marks.iter().all(|mark| *mark) {
                 match self.complete(id, &upload) {
                     // The bytes are not the blob: the upload is dropped, and may begin anew.
-                    Ok(()) | Err(StoreError::Chunk(_)) => {}
+                    Ok(()) | Err(BlobStoreError::Chunk(_)) => {}
                     Err(error) => return Err(error),
                 }
             }
@@ -223,15 +113,15 @@ impl BlobStore {
 
     /// Begins the upload of a blob if there is room for it now, and gives how much of it is here. Repeating it is
     /// harmless.
-    pub fn begin(&self, id: BlobId) -> Result<Progress, StoreError> {
+    pub fn begin(&self, id: BlobId) -> Result<BlobProgress, BlobStoreError> {
         self.entry(id)?;
         Ok(self.progress(id))
     }
 
     /// Like [`BlobStore::begin`]; from now on nothing else takes the room for what is missing, until the blob is
     /// removed or the store is opened again.
-    pub fn reserve(&self, id: BlobId) -> Result<Progress, StoreError> {
-        if matches!(self.entry(id)?, Entry::Partial(_)) {
+    pub fn reserve(&self, id: BlobId) -> Result<BlobProgress, BlobStoreError> {
+        if matches!(self.entry(id)?, BlobState::Partial(_)) {
             held(&self.0.index).grow(id, id.length, self.0.quota)?;
         }
         Ok(self.progress(id))
@@ -240,9 +130,14 @@ impl BlobStore {
     /// Stores chunk `n`, verified. Begins the upload if need be; the last missing chunk completes the blob.
     ///
     /// If all chunks verify and the whole does not (a wrong length), the upload is dropped.
-    pub fn put_chunk(&self, id: BlobId, n: u32, encoded: &[u8]) -> Result<Progress, StoreError> {
+    pub fn put_chunk(
+        &self,
+        id: BlobId,
+        n: u32,
+        encoded: &[u8],
+    ) -> Result<BlobProgress, BlobStoreError> {
         let bytes = verify_chunk(id, n, encoded)?;
-        let Entry::Partial(upload) = self.entry(id)? else {
+        let BlobState::Partial(upload) = self.entry(id)? else {
             return Ok(self.progress(id));
         };
         let mut held_upload = held(&upload);
@@ -259,7 +154,7 @@ impl BlobStore {
         }
         if held_upload.marks.iter().all(|mark| *mark) {
             self.complete(id, &upload)?;
-            return Ok(Progress {
+            return Ok(BlobProgress {
                 stored: chunk_count(id),
                 total: chunk_count(id),
             });
@@ -268,21 +163,21 @@ impl BlobStore {
     }
 
     /// Stores bytes and names them.
-    pub fn put_bytes(&self, bytes: &[u8]) -> Result<BlobId, StoreError> {
+    pub fn put_bytes(&self, bytes: &[u8]) -> Result<BlobId, BlobStoreError> {
         self.put_reader(BlobId::of(bytes), || Ok(bytes))
     }
 
     /// Stores a copy of a file and names its bytes.
-    pub fn put_file(&self, path: &Path) -> Result<BlobId, StoreError> {
-        let fail = |source| StoreError::Io {
-            attempt: "read",
+    pub fn put_file(&self, path: &Path) -> Result<BlobId, BlobStoreError> {
+        let fail = |source| BlobStoreError::Io {
+            attempt: DiskOperation::Read,
             path: path.to_owned(),
             source,
         };
         let file = File::open(path).map_err(fail)?;
         let length = file.metadata().map_err(fail)?.len();
         if length > MAX_BLOB_BYTES {
-            return Err(StoreError::TooLarge { length });
+            return Err(BlobStoreError::TooLarge { length });
         }
         let id = Encoder::of_reader(io::BufReader::new(file), length)
             .map_err(fail)?
@@ -293,9 +188,9 @@ impl BlobStore {
     fn put_reader<R: io::Read>(
         &self,
         id: BlobId,
-        open: impl FnOnce() -> Result<R, StoreError>,
-    ) -> Result<BlobId, StoreError> {
-        if let Entry::Partial(upload) = self.entry(id)? {
+        open: impl FnOnce() -> Result<R, BlobStoreError>,
+    ) -> Result<BlobId, BlobStoreError> {
+        if let BlobState::Partial(upload) = self.entry(id)? {
             let _held = held(&upload);
             if self.is_current(id, &upload)? {
                 let reader = open()?;
@@ -312,10 +207,10 @@ impl BlobStore {
     fn with_room(
         &self,
         id: BlobId,
-        upload: &Arc<Mutex<Upload>>,
+        upload: &Arc<Mutex<PartialBlob>>,
         bytes: u64,
-        write: impl FnOnce() -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+        write: impl FnOnce() -> Result<(), BlobStoreError>,
+    ) -> Result<(), BlobStoreError> {
         let added = held(&self.0.index).grow(id, bytes, self.0.quota)?;
         write().inspect_err(|_| held(&self.0.index).shrink(id, upload, added))
     }
@@ -323,20 +218,20 @@ impl BlobStore {
     /// True if all of the blob is here, verified as a whole.
     #[must_use]
     pub fn has(&self, id: BlobId) -> bool {
-        matches!(self.find(id), Some(Entry::Complete))
+        matches!(self.find(id), Some(BlobState::Complete))
     }
 
     /// How much of the blob is here.
     #[must_use]
-    pub fn progress(&self, id: BlobId) -> Progress {
+    pub fn progress(&self, id: BlobId) -> BlobProgress {
         let total = chunk_count(id);
         match self.find(id) {
-            None => Progress { stored: 0, total },
-            Some(Entry::Complete) => Progress {
+            None => BlobProgress { stored: 0, total },
+            Some(BlobState::Complete) => BlobProgress {
                 stored: total,
                 total,
             },
-            Some(Entry::Partial(upload)) => count(&held(&upload), id),
+            Some(BlobState::Partial(upload)) => count(&held(&upload), id),
         }
     }
 
@@ -345,8 +240,8 @@ impl BlobStore {
     pub fn missing(&self, id: BlobId) -> Vec<u32> {
         match self.find(id) {
             None if id.is_allowed() => (0..chunk_count(id)).collect(),
-            None | Some(Entry::Complete) => Vec::new(),
-            Some(Entry::Partial(upload)) => (0..)
+            None | Some(BlobState::Complete) => Vec::new(),
+            Some(BlobState::Partial(upload)) => (0..)
                 .zip(&held(&upload).marks)
                 .filter(|(_, mark)| !**mark)
                 .map(|(n, _)| n)
@@ -355,7 +250,7 @@ impl BlobStore {
     }
 
     /// Encodes chunk `n` of a complete blob with its proof.
-    pub fn encode_chunk(&self, id: BlobId, n: u32) -> Result<Vec<u8>, StoreError> {
+    pub fn encode_chunk(&self, id: BlobId, n: u32) -> Result<Vec<u8>, BlobStoreError> {
         self.present(id)?;
         let (file, pairs) = self.0.disk.open_complete(id)?;
         let encoder = Encoder::from_pairs(id, pairs);
@@ -366,7 +261,7 @@ impl BlobStore {
     }
 
     /// All bytes of a complete blob, verified.
-    pub fn read(&self, id: BlobId) -> Result<Vec<u8>, StoreError> {
+    pub fn read(&self, id: BlobId) -> Result<Vec<u8>, BlobStoreError> {
         self.present(id)?;
         let bytes = self.0.disk.read_complete(id)?;
         if BlobId::of(&bytes) == id {
@@ -383,9 +278,9 @@ impl BlobStore {
     }
 
     /// Removes a blob or an upload, if it is here.
-    pub fn remove(&self, id: BlobId) -> Result<(), StoreError> {
+    pub fn remove(&self, id: BlobId) -> Result<(), BlobStoreError> {
         let mut index = held(&self.0.index);
-        if index.slots.contains_key(&id) {
+        if index.rows.contains_key(&id) {
             self.0.disk.remove(id)?;
             index.remove(id);
         }
@@ -393,9 +288,9 @@ impl BlobStore {
     }
 
     /// Removes everything that is not wanted.
-    pub fn retain(&self, wanted: &BTreeSet<BlobId>) -> Result<(), StoreError> {
+    pub fn retain(&self, wanted: &BTreeSet<BlobId>) -> Result<(), BlobStoreError> {
         let unwanted: Vec<_> = held(&self.0.index)
-            .slots
+            .rows
             .keys()
             .filter(|id| !wanted.contains(*id))
             .copied()
@@ -408,9 +303,9 @@ impl BlobStore {
     pub fn ids(&self) -> BTreeSet<BlobId> {
         let index = held(&self.0.index);
         index
-            .slots
+            .rows
             .iter()
-            .filter(|(_, slot)| matches!(slot.entry, Entry::Complete))
+            .filter(|(_, row)| matches!(row.entry, BlobState::Complete))
             .map(|(id, _)| *id)
             .collect()
     }
@@ -420,9 +315,9 @@ impl BlobStore {
     pub fn uploads(&self) -> BTreeSet<BlobId> {
         let index = held(&self.0.index);
         index
-            .slots
+            .rows
             .iter()
-            .filter(|(_, slot)| matches!(slot.entry, Entry::Partial(_)))
+            .filter(|(_, row)| matches!(row.entry, BlobState::Partial(_)))
             .map(|(id, _)| *id)
             .collect()
     }
@@ -441,34 +336,38 @@ impl BlobStore {
 
     /// The blob's entry. The index is not held any more when this returns: an upload is locked before the index, never
     /// after it.
-    fn find(&self, id: BlobId) -> Option<Entry> {
+    fn find(&self, id: BlobId) -> Option<BlobState> {
         held(&self.0.index)
-            .slots
+            .rows
             .get(&id)
-            .map(|slot| slot.entry.clone())
+            .map(|row| row.entry.clone())
     }
 
     /// True if the upload, which the caller holds, is still in progress; false if another thread has completed it.
-    fn is_current(&self, id: BlobId, upload: &Arc<Mutex<Upload>>) -> Result<bool, StoreError> {
+    fn is_current(
+        &self,
+        id: BlobId,
+        upload: &Arc<Mutex<PartialBlob>>,
+    ) -> Result<bool, BlobStoreError> {
         match self.find(id) {
-            Some(Entry::Complete) => Ok(false),
-            Some(Entry::Partial(current)) if Arc::ptr_eq(&current, upload) => Ok(true),
-            _ => Err(StoreError::Absent(id)),
+            Some(BlobState::Complete) => Ok(false),
+            Some(BlobState::Partial(current)) if Arc::ptr_eq(&current, upload) => Ok(true),
+            _ => Err(BlobStoreError::Absent(id)),
         }
     }
 
     /// The blob's entry, made if there was none and there is room for the blob.
-    fn entry(&self, id: BlobId) -> Result<Entry, StoreError> {
+    fn entry(&self, id: BlobId) -> Result<BlobState, BlobStoreError> {
         if !id.is_allowed() {
-            return Err(StoreError::TooLarge { length: id.length });
+            return Err(BlobStoreError::TooLarge { length: id.length });
         }
         let mut index = held(&self.0.index);
-        if let Some(slot) = index.slots.get(&id) {
-            return Ok(slot.entry.clone());
+        if let Some(row) = index.rows.get(&id) {
+            return Ok(row.entry.clone());
         }
         let free = self.0.quota.saturating_sub(index.used);
         if id.length > free {
-            return Err(StoreError::QuotaExceeded {
+            return Err(BlobStoreError::QuotaExceeded {
                 needed: id.length,
                 free,
                 quota: self.0.quota,
@@ -476,13 +375,13 @@ impl BlobStore {
         }
         self.0.disk.begin(id)?;
         let marks = (0..chunk_count(id)).map(|_| false).collect();
-        let entry = Entry::Partial(Arc::new(Mutex::new(Upload { marks })));
+        let entry = BlobState::Partial(Arc::new(Mutex::new(PartialBlob { marks })));
         index.insert(id, entry.clone(), 0);
         Ok(entry)
     }
 
     /// Checks an upload as a whole and makes it a complete blob. The caller holds the upload's lock.
-    fn complete(&self, id: BlobId, upload: &Arc<Mutex<Upload>>) -> Result<(), StoreError> {
+    fn complete(&self, id: BlobId, upload: &Arc<Mutex<PartialBlob>>) -> Result<(), BlobStoreError> {
         let encoder = self.0.disk.hash_partial(id)?;
         if encoder.id() != id {
             self.remove(id)?;
@@ -493,35 +392,35 @@ impl BlobStore {
             .into());
         }
         let mut index = held(&self.0.index);
-        match index.slots.get_mut(&id).map(|slot| &mut slot.entry) {
+        match index.rows.get_mut(&id).map(|row| &mut row.entry) {
             Some(entry) if entry.is(upload) => {
                 self.0.disk.publish(id, encoder.pairs())?;
-                *entry = Entry::Complete;
+                *entry = BlobState::Complete;
                 Ok(())
             }
-            Some(Entry::Complete) => Ok(()),
-            _ => Err(StoreError::Absent(id)),
+            Some(BlobState::Complete) => Ok(()),
+            _ => Err(BlobStoreError::Absent(id)),
         }
     }
 
-    fn present(&self, id: BlobId) -> Result<(), StoreError> {
+    fn present(&self, id: BlobId) -> Result<(), BlobStoreError> {
         if self.has(id) {
             Ok(())
         } else {
-            Err(StoreError::Absent(id))
+            Err(BlobStoreError::Absent(id))
         }
     }
 
     /// Drops a blob whose bytes have changed, and names it.
-    fn corrupt(&self, id: BlobId) -> StoreError {
-        self.remove(id).err().unwrap_or(StoreError::Corrupt(id))
+    fn corrupt(&self, id: BlobId) -> BlobStoreError {
+        self.remove(id).err().unwrap_or(BlobStoreError::Corrupt(id))
     }
 }
 
-fn count(upload: &Upload, id: BlobId) -> Progress {
+fn count(upload: &PartialBlob, id: BlobId) -> BlobProgress {
     let stored =
         u32::try_from(upload.marks.iter().filter(|mark| **mark).count()).unwrap_or(u32::MAX);
-    Progress {
+    BlobProgress {
         stored,
         total: chunk_count(id),
     }

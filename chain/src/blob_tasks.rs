@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use blobs::{BlobStore, StoreError};
+use blobs::{BlobStore, BlobStoreError};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use types::attestation::Outcomes;
@@ -156,8 +156,8 @@ impl<N: ChunkSource> BlobTasks<N> {
 }
 
 /// Tells the core of a blob that has changed on disk and was dropped.
-fn report_rot(events: &mpsc::Sender<Event>, error: &StoreError) {
-    if let StoreError::Corrupt(blob) = error {
+fn report_rot(events: &mpsc::Sender<Event>, error: &BlobStoreError) {
+    if let BlobStoreError::Corrupt(blob) = error {
         tracing::error!(%error, "bit rot");
         // A closed channel means that the node stops.
         let _ = events.blocking_send(Event::BlobLost(*blob));
@@ -176,7 +176,7 @@ enum Failed {
     Ask(#[from] AskError),
     /// What the holder gave is not the chunk, or it cannot be stored.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] BlobStoreError),
     /// The task that stores a chunk ended.
     #[error("a chunk was not stored: {0}")]
     Task(#[from] tokio::task::JoinError),

@@ -22,7 +22,7 @@ pub enum PartnerError {
     Journal(#[from] JournalError),
     /// A blob store cannot be used.
     #[error(transparent)]
-    Blobs(#[from] blobs::StoreError),
+    Blobs(#[from] blobs::BlobStoreError),
     /// A file or directory cannot be used.
     #[error("cannot {attempt} {}: {source}", path.display())]
     Io {

@@ -69,7 +69,7 @@ impl JobRunner {
         })
     }
 
-    fn results_of(&self, assignment: &Assignment) -> Result<BlobStore, blobs::StoreError> {
+    fn results_of(&self, assignment: &Assignment) -> Result<BlobStore, blobs::BlobStoreError> {
         BlobStore::open(&self.results.join(assignment.to_string()), self.quota)
     }
 
@@ -85,7 +85,7 @@ impl JobRunner {
     }
 
     /// Lets go of inputs that no execution reads or will read.
-    pub fn retain_inputs(&self, wanted: &BTreeSet<BlobId>) -> Result<(), blobs::StoreError> {
+    pub fn retain_inputs(&self, wanted: &BTreeSet<BlobId>) -> Result<(), blobs::BlobStoreError> {
         self.inputs.retain(wanted)
     }
 

@@ -19,8 +19,9 @@ use std::path::{Path, PathBuf};
 
 use types::hash::BlobId;
 
-use super::{StoreError, chunk_offset};
+use super::chunk_offset;
 use crate::chunk::{Encoder, chunk_count};
+use crate::error::{BlobStoreError, DiskOperation};
 
 const MARKS: &str = "marks";
 const TREE: &str = "tree";
@@ -34,9 +35,9 @@ pub(super) struct Disk {
     _lock: File,
 }
 
-fn failed(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+fn failed(attempt: DiskOperation, path: &Path) -> impl FnOnce(io::Error) -> BlobStoreError {
     let path = path.to_owned();
-    move |source| StoreError::Io {
+    move |source| BlobStoreError::Io {
         attempt,
         path,
         source,
@@ -57,25 +58,27 @@ fn parse(file: &str) -> Option<BlobId> {
     (name(id) == file && id.is_allowed()).then_some(id)
 }
 
-fn sync_dir(path: &Path) -> Result<(), StoreError> {
+fn sync_dir(path: &Path) -> Result<(), BlobStoreError> {
     File::open(path)
         .and_then(|dir| dir.sync_all())
-        .map_err(failed("sync", path))
+        .map_err(failed(DiskOperation::Sync, path))
 }
 
-fn remove_if_there(path: &Path) -> Result<(), StoreError> {
+fn remove_if_there(path: &Path) -> Result<(), BlobStoreError> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(failed(DiskOperation::Remove, path)(error))
+        }
         _ => Ok(()),
     }
 }
 
-fn file_names(dir: &Path) -> Result<Vec<String>, StoreError> {
+fn file_names(dir: &Path) -> Result<Vec<String>, BlobStoreError> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(dir).map_err(failed("list", dir))? {
+    for entry in fs::read_dir(dir).map_err(failed(DiskOperation::List, dir))? {
         names.extend(
             entry
-                .map_err(failed("list", dir))?
+                .map_err(failed(DiskOperation::List, dir))?
                 .file_name()
                 .into_string(),
         );
@@ -85,11 +88,11 @@ fn file_names(dir: &Path) -> Result<Vec<String>, StoreError> {
 }
 
 impl Disk {
-    pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
+    pub(super) fn open(dir: &Path) -> Result<Self, BlobStoreError> {
         let (partial, complete, lock) =
             (dir.join("partial"), dir.join("complete"), dir.join("lock"));
         for path in [&partial, &complete] {
-            fs::create_dir_all(path).map_err(failed("make", path))?;
+            fs::create_dir_all(path).map_err(failed(DiskOperation::Make, path))?;
         }
         sync_dir(dir)?;
         let file = OpenOptions::new()
@@ -97,15 +100,15 @@ impl Disk {
             .truncate(false)
             .write(true)
             .open(&lock);
-        let file = file.map_err(failed("open", &lock))?;
+        let file = file.map_err(failed(DiskOperation::Open, &lock))?;
         match file.try_lock() {
             Ok(()) => Ok(Self {
                 partial,
                 complete,
                 _lock: file,
             }),
-            Err(TryLockError::WouldBlock) => Err(StoreError::Locked(dir.to_owned())),
-            Err(TryLockError::Error(error)) => Err(failed("lock", &lock)(error)),
+            Err(TryLockError::WouldBlock) => Err(BlobStoreError::Locked(dir.to_owned())),
+            Err(TryLockError::Error(error)) => Err(failed(DiskOperation::Lock, &lock)(error)),
         }
     }
 
@@ -126,7 +129,7 @@ impl Disk {
     }
 
     /// All blobs that were published. A blob without its tree is hashed again; files of nothing are removed.
-    pub(super) fn recover_complete(&self) -> Result<Vec<BlobId>, StoreError> {
+    pub(super) fn recover_complete(&self) -> Result<Vec<BlobId>, BlobStoreError> {
         let mut ids = Vec::new();
         for file in file_names(&self.complete)? {
             let path = self.complete.join(&file);
@@ -137,7 +140,12 @@ impl Disk {
                 }
                 continue;
             };
-            if path.metadata().map_err(failed("read", &path))?.len() != id.length {
+            if path
+                .metadata()
+                .map_err(failed(DiskOperation::Read, &path))?
+                .len()
+                != id.length
+            {
                 self.remove(id)?;
                 continue;
             }
@@ -155,7 +163,7 @@ impl Disk {
     }
 
     /// All uploads with the chunks that are durable. Files that belong to none are removed.
-    pub(super) fn recover_partial(&self) -> Result<Vec<(BlobId, Vec<bool>)>, StoreError> {
+    pub(super) fn recover_partial(&self) -> Result<Vec<(BlobId, Vec<bool>)>, BlobStoreError> {
         let mut uploads = Vec::new();
         for file in file_names(&self.partial)? {
             let path = self.partial.join(&file);
@@ -171,80 +179,89 @@ impl Disk {
             };
             let marks_path = self.marks_path(id);
             let marks_length = marks_path.metadata().map_or(u64::MAX, |data| data.len());
-            let length = path.metadata().map_err(failed("read", &path))?.len();
+            let length = path
+                .metadata()
+                .map_err(failed(DiskOperation::Read, &path))?
+                .len();
             if length != id.length || marks_length != u64::from(chunk_count(id)) {
                 remove_if_there(&path)?;
                 remove_if_there(&marks_path)?;
                 continue;
             }
-            let marks = fs::read(&marks_path).map_err(failed("read", &marks_path))?;
+            let marks = fs::read(&marks_path).map_err(failed(DiskOperation::Read, &marks_path))?;
             uploads.push((id, marks.into_iter().map(|mark| mark == 1).collect()));
         }
         Ok(uploads)
     }
 
     /// Makes the files of an upload of which nothing is here.
-    pub(super) fn begin(&self, id: BlobId) -> Result<(), StoreError> {
+    pub(super) fn begin(&self, id: BlobId) -> Result<(), BlobStoreError> {
         for (path, length) in [
             (self.marks_path(id), u64::from(chunk_count(id))),
             (self.partial_path(id), id.length),
         ] {
             File::create(&path)
                 .and_then(|file| file.set_len(length))
-                .map_err(failed("make", &path))?;
+                .map_err(failed(DiskOperation::Make, &path))?;
         }
         Ok(())
     }
 
     /// Writes a chunk's bytes, makes them durable, then marks them.
-    pub(super) fn write_chunk(&self, id: BlobId, n: u32, bytes: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn write_chunk(
+        &self,
+        id: BlobId,
+        n: u32,
+        bytes: &[u8],
+    ) -> Result<(), BlobStoreError> {
         let (path, marks) = (self.partial_path(id), self.marks_path(id));
         let file = OpenOptions::new()
             .write(true)
             .open(&path)
-            .map_err(failed("open", &path))?;
+            .map_err(failed(DiskOperation::Open, &path))?;
         file.write_all_at(bytes, chunk_offset(n))
             .and_then(|()| file.sync_data())
-            .map_err(failed("write", &path))?;
+            .map_err(failed(DiskOperation::Write, &path))?;
         let file = OpenOptions::new()
             .write(true)
             .open(&marks)
-            .map_err(failed("open", &marks))?;
+            .map_err(failed(DiskOperation::Open, &marks))?;
         file.write_all_at(&[1], u64::from(n))
-            .map_err(failed("write", &marks))
+            .map_err(failed(DiskOperation::Write, &marks))
     }
 
     /// Writes all bytes of an upload, which become durable when it is published; too many or too few show when it is
     /// hashed.
-    pub(super) fn write_whole(&self, id: BlobId, reader: impl Read) -> Result<(), StoreError> {
+    pub(super) fn write_whole(&self, id: BlobId, reader: impl Read) -> Result<(), BlobStoreError> {
         let path = self.partial_path(id);
         let mut file = OpenOptions::new()
             .write(true)
             .open(&path)
-            .map_err(failed("open", &path))?;
-        io::copy(&mut reader.take(id.length), &mut file).map_err(failed("write", &path))?;
+            .map_err(failed(DiskOperation::Open, &path))?;
+        io::copy(&mut reader.take(id.length), &mut file)
+            .map_err(failed(DiskOperation::Write, &path))?;
         Ok(())
     }
 
     /// Hashes all bytes of an upload.
-    pub(super) fn hash_partial(&self, id: BlobId) -> Result<Encoder, StoreError> {
+    pub(super) fn hash_partial(&self, id: BlobId) -> Result<Encoder, BlobStoreError> {
         hash_file(&self.partial_path(id), id)
     }
 
     /// Makes an upload whose bytes are all written a complete, durable blob.
-    pub(super) fn publish(&self, id: BlobId, pairs: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn publish(&self, id: BlobId, pairs: &[u8]) -> Result<(), BlobStoreError> {
         self.write_tree(id, pairs)?;
         let (from, to) = (self.partial_path(id), self.complete_path(id));
         File::open(&from)
             .and_then(|file| file.sync_all())
-            .map_err(failed("sync", &from))?;
-        fs::rename(&from, &to).map_err(failed("rename", &from))?;
+            .map_err(failed(DiskOperation::Sync, &from))?;
+        fs::rename(&from, &to).map_err(failed(DiskOperation::Rename, &from))?;
         sync_dir(&self.complete)?;
         // Marks that a crash brings back are of nothing, and removed.
         remove_if_there(&self.marks_path(id))
     }
 
-    fn write_tree(&self, id: BlobId, pairs: &[u8]) -> Result<(), StoreError> {
+    fn write_tree(&self, id: BlobId, pairs: &[u8]) -> Result<(), BlobStoreError> {
         let (path, temporary) = (self.tree_path(id), self.complete.join("tree.tmp"));
         // An empty file has nothing that could be lost.
         let sync = || {
@@ -257,47 +274,47 @@ impl Disk {
         fs::write(&temporary, pairs)
             .and_then(|()| sync())
             .and_then(|()| fs::rename(&temporary, &path))
-            .map_err(failed("write", &path))
+            .map_err(failed(DiskOperation::Write, &path))
     }
 
     /// Opens a complete blob and reads its tree, of the one size it can have.
-    pub(super) fn open_complete(&self, id: BlobId) -> Result<(File, Vec<u8>), StoreError> {
+    pub(super) fn open_complete(&self, id: BlobId) -> Result<(File, Vec<u8>), BlobStoreError> {
         let (path, tree) = (self.complete_path(id), self.tree_path(id));
-        let file = File::open(&path).map_err(failed("open", &path))?;
+        let file = File::open(&path).map_err(failed(DiskOperation::Open, &path))?;
         let mut pairs = Vec::new();
-        let most = u64::from(chunk_count(id)) * 64;
+        let max = u64::from(chunk_count(id)) * 64;
         File::open(&tree)
-            .and_then(|tree| tree.take(most).read_to_end(&mut pairs))
-            .map_err(failed("read", &tree))?;
+            .and_then(|tree| tree.take(max).read_to_end(&mut pairs))
+            .map_err(failed(DiskOperation::Read, &tree))?;
         Ok((file, pairs))
     }
 
     /// The bytes of a complete blob, at most one more than it has, unverified.
-    pub(super) fn read_complete(&self, id: BlobId) -> Result<Vec<u8>, StoreError> {
+    pub(super) fn read_complete(&self, id: BlobId) -> Result<Vec<u8>, BlobStoreError> {
         let path = self.complete_path(id);
         let mut bytes = Vec::new();
-        let most = id.length + 1;
+        let max = id.length + 1;
         File::open(&path)
-            .and_then(|file| file.take(most).read_to_end(&mut bytes))
-            .map_err(failed("read", &path))?;
+            .and_then(|file| file.take(max).read_to_end(&mut bytes))
+            .map_err(failed(DiskOperation::Read, &path))?;
         Ok(bytes)
     }
 
     /// Removes whatever there is of a blob.
-    pub(super) fn remove(&self, id: BlobId) -> Result<(), StoreError> {
+    pub(super) fn remove(&self, id: BlobId) -> Result<(), BlobStoreError> {
         remove_if_there(&self.complete_path(id))?;
         remove_if_there(&self.tree_path(id))?;
         self.remove_upload(id)
     }
 
     /// Removes whatever there is of an upload.
-    pub(super) fn remove_upload(&self, id: BlobId) -> Result<(), StoreError> {
+    pub(super) fn remove_upload(&self, id: BlobId) -> Result<(), BlobStoreError> {
         remove_if_there(&self.partial_path(id))?;
         remove_if_there(&self.marks_path(id))
     }
 }
 
-fn hash_file(path: &Path, id: BlobId) -> Result<Encoder, StoreError> {
-    let file = File::open(path).map_err(failed("open", path))?;
-    Encoder::of_reader(BufReader::new(file), id.length).map_err(failed("read", path))
+fn hash_file(path: &Path, id: BlobId) -> Result<Encoder, BlobStoreError> {
+    let file = File::open(path).map_err(failed(DiskOperation::Open, path))?;
+    Encoder::of_reader(BufReader::new(file), id.length).map_err(failed(DiskOperation::Read, path))
 }

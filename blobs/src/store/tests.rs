@@ -37,7 +37,7 @@ fn an_upload_completes_in_any_order_and_serves_what_it_was_given() {
     let (id, encoded) = chunks(&blob);
     assert_eq!(
         store.begin(id).unwrap(),
-        Progress {
+        BlobProgress {
             stored: 0,
             total: 4
         }
@@ -46,9 +46,9 @@ fn an_upload_completes_in_any_order_and_serves_what_it_was_given() {
         let progress = store
             .put_chunk(id, n, &encoded[usize::try_from(n).unwrap()])
             .unwrap();
-        assert_eq!(progress, Progress { stored, total: 4 });
+        assert_eq!(progress, BlobProgress { stored, total: 4 });
         assert!(!store.has(id) && store.path(id).is_none());
-        assert!(matches!(store.read(id), Err(StoreError::Absent(_))));
+        assert!(matches!(store.read(id), Err(BlobStoreError::Absent(_))));
     }
     assert_eq!(
         store.put_chunk(id, 3, &encoded[3]).unwrap().stored,
@@ -65,7 +65,7 @@ fn an_upload_completes_in_any_order_and_serves_what_it_was_given() {
     }
     assert!(matches!(
         store.encode_chunk(id, 4),
-        Err(StoreError::Chunk(ChunkError::NoSuchChunk { .. }))
+        Err(BlobStoreError::Chunk(ChunkError::NoSuchChunk { .. }))
     ));
     assert!(store.put_chunk(id, 1, &encoded[1]).unwrap().is_complete());
 }
@@ -78,7 +78,7 @@ fn a_wrong_chunk_changes_nothing() {
     encoded[1][0] ^= 1;
     assert!(matches!(
         store.put_chunk(id, 1, &encoded[1]),
-        Err(StoreError::Chunk(_))
+        Err(BlobStoreError::Chunk(_))
     ));
     assert_eq!(
         store.used(),
@@ -128,7 +128,7 @@ fn the_whole_is_hashed_before_it_counts() {
     assert!(
         matches!(
             result,
-            Err(StoreError::Chunk(ChunkError::WrongWhole { .. }))
+            Err(BlobStoreError::Chunk(ChunkError::WrongWhole { .. }))
         ),
         "{result:?}"
     );
@@ -260,7 +260,7 @@ fn the_quota_holds_for_blobs_and_uploads_together() {
     assert!(
         matches!(
             refused,
-            Err(StoreError::QuotaExceeded {
+            Err(BlobStoreError::QuotaExceeded {
                 needed: 1,
                 free: 0,
                 quota: 1_000_000
@@ -282,7 +282,7 @@ fn the_quota_holds_for_blobs_and_uploads_together() {
     };
     assert!(matches!(
         store.begin(huge),
-        Err(StoreError::TooLarge { .. })
+        Err(BlobStoreError::TooLarge { .. })
     ));
 }
 
@@ -304,12 +304,12 @@ fn an_upload_takes_the_room_of_the_chunks_that_came() {
     store.put_chunk(first.0, 1, &first.1[1]).unwrap();
     let refused = store.put_chunk(others.0, 1, &others.1[1]);
     assert!(
-        matches!(refused, Err(StoreError::QuotaExceeded { .. })),
+        matches!(refused, Err(BlobStoreError::QuotaExceeded { .. })),
         "{refused:?}"
     );
     assert!(matches!(
         store.reserve(others.0),
-        Err(StoreError::QuotaExceeded { .. })
+        Err(BlobStoreError::QuotaExceeded { .. })
     ));
     assert_eq!(store.used(), 3 * chunk, "what was refused takes no room");
     store.remove(others.0).unwrap();
@@ -367,14 +367,14 @@ fn bytes_that_rot_are_named_and_never_served() {
         };
         let result = store.encode_chunk(id, n);
         assert!(
-            matches!(result, Err(StoreError::Corrupt(named)) if named == id),
+            matches!(result, Err(BlobStoreError::Corrupt(named)) if named == id),
             "{result:?}"
         );
         assert!(!store.has(id), "it can be fetched again");
         store.put_bytes(&blob).unwrap();
         assert_eq!(store.read(id).unwrap(), blob);
         fs::write(store.path(id).unwrap(), b"short").unwrap();
-        assert!(matches!(store.read(id), Err(StoreError::Corrupt(_))));
+        assert!(matches!(store.read(id), Err(BlobStoreError::Corrupt(_))));
     }
 }
 
@@ -384,7 +384,7 @@ fn a_second_process_is_refused() {
     let first = store(&dir);
     assert!(matches!(
         BlobStore::open(dir.path(), QUOTA),
-        Err(StoreError::Locked(_))
+        Err(BlobStoreError::Locked(_))
     ));
     drop(first);
     assert!(BlobStore::open(dir.path(), QUOTA).is_ok());
@@ -404,7 +404,7 @@ fn files_are_stored_as_bytes_are() {
     }
     assert!(matches!(
         store.put_file(&dir.path().join("none")),
-        Err(StoreError::Io { .. })
+        Err(BlobStoreError::Io { .. })
     ));
 }
 

@@ -1,6 +1,6 @@
 //! Blobs over HTTP: chunks out to anybody, chunks in only of blobs that a live job names.
 
-use blobs::{BlobStore, StoreError};
+use blobs::{BlobStore, BlobStoreError};
 use rpc::model::BlobStatus;
 use rpc_server::ApiError;
 use types::attestation::Outcomes;
@@ -11,9 +11,9 @@ use types::limits::MAX_OUTCOMES_BYTES;
 
 use super::view::{At, internal};
 
-fn failed(error: &StoreError) -> ApiError {
+fn failed(error: &BlobStoreError) -> ApiError {
     match error {
-        StoreError::Io { .. } => ApiError::internal(error.to_string()),
+        BlobStoreError::Io { .. } => ApiError::internal(error.to_string()),
         _ => ApiError::refused(
             "blob_refused",
             error.to_string(),
@@ -88,7 +88,7 @@ pub async fn put(
     });
     work.await
         .map_err(internal)?
-        .map_err(|error: StoreError| failed(&error))
+        .map_err(|error: BlobStoreError| failed(&error))
 }
 
 /// Refuses a blob that the job does not name at its stage: its inputs while it is open, its outcomes and what they

@@ -15,7 +15,7 @@ pub enum RunnerError {
     NoResult(#[from] NoResult),
     /// Inputs or results cannot be kept on disk.
     #[error(transparent)]
-    Store(#[from] blobs::StoreError),
+    Store(#[from] blobs::BlobStoreError),
     /// The results of an earlier execution cannot be removed.
     #[error(transparent)]
     Clear(#[from] PartnerError),

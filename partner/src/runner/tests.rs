@@ -144,7 +144,7 @@ fn in_doubt_an_error_says_nothing_of_the_tasks() {
         let error = RunnerError::from(reason);
         assert_eq!(error.cause(), Cause::Machine, "{error}");
     }
-    let full = RunnerError::from(blobs::StoreError::Absent(BlobId::of(b"")));
+    let full = RunnerError::from(blobs::BlobStoreError::Absent(BlobId::of(b"")));
     assert_eq!(full.cause(), Cause::Machine, "{full}");
 }
 

@@ -56,7 +56,7 @@ impl JobRunner {
             let put = tokio::task::spawn_blocking(move || inputs.put_chunk(blob, chunk, &encoded));
             match put.await? {
                 Ok(_) => return Ok(()),
-                Err(blobs::StoreError::Chunk(error)) => {
+                Err(blobs::BlobStoreError::Chunk(error)) => {
                     endpoint.lied(Instant::now(), &error.to_string())
                 }
                 Err(error) => return Err(error.into()),

@@ -198,10 +198,7 @@ impl Shell {
                 };
                 self.step(Event::Frame {
                     from,
-                    frame: Frame {
-                        channel,
-                        bytes: bytes.into(),
-                    },
+                    frame: Frame { channel, bytes },
                 })
             }
             PeerEvent::Request { bytes, reply, .. } => {
@@ -276,21 +273,16 @@ impl Shell {
             Channel::Pool => p2p::Channel::Transactions,
             Channel::Blobs => p2p::Channel::Blobs,
         };
-        let one = |to: ValidatorId| {
-            if let Err(error) = self.network.send(to, channel, frame.bytes.to_vec()) {
-                tracing::debug!(%error, ?channel, "frame not sent");
+        // Cheap clones: all queues share the frame's bytes.
+        let sent = match to {
+            Destination::One(to) => self.network.send(to, channel, frame.bytes.clone()),
+            Destination::All { except } => {
+                let sent = self.network.broadcast(channel, frame.bytes.clone(), except);
+                sent.map(|_| ())
             }
         };
-        match to {
-            Destination::One(to) => one(to),
-            // A peer that has just gone must not keep the frame from the others.
-            Destination::All { except } => {
-                self.network
-                    .peers()
-                    .into_iter()
-                    .filter(|peer| Some(*peer) != except)
-                    .for_each(one);
-            }
+        if let Err(error) = sent {
+            tracing::debug!(%error, ?channel, "frame not sent");
         }
     }
 
@@ -306,9 +298,7 @@ impl Shell {
                 match crate::serve::answer(&store, request) {
                     Ok(Some(message)) => {
                         let frame = Frame::consensus(&message);
-                        if let Err(error) =
-                            network.send(to, p2p::Channel::Consensus, frame.bytes.to_vec())
-                        {
+                        if let Err(error) = network.send(to, p2p::Channel::Consensus, frame.bytes) {
                             tracing::debug!(%error, "answer not sent");
                         }
                     }

@@ -6,16 +6,16 @@ use libp2p::swarm::NetworkBehaviour;
 use libp2p::{Swarm, SwarmBuilder, memory_connection_limits, noise, ping, tcp, yamux};
 
 use crate::config::Config;
-use crate::network::P2pError;
+use crate::error::P2pError;
 use crate::streams::Streams;
 
-/// Most streams on one connection, both directions: two long ones per channel and for records, pings, requests.
+/// Maximum streams on one connection, both directions: two long ones per channel and for records, pings, requests.
 const MAX_STREAMS: usize = 64;
-/// Streams of one connection that may be in negotiation.
+/// Maximum streams of one connection in negotiation.
 const MAX_NEGOTIATING_STREAMS: usize = 32;
-/// Connections of one peer: the kept one and those about to be closed as its duplicates.
+/// Maximum connections of one peer: the kept one and those about to be closed as its duplicates.
 const MAX_CONNECTIONS_PER_PEER: u32 = 3;
-/// Dials at once.
+/// Maximum dials at once.
 const MAX_PENDING_OUTGOING: u32 = 64;
 
 /// Everything that runs on the connections.
@@ -27,7 +27,7 @@ pub(crate) struct Behaviour {
     pub(crate) streams: Streams,
 }
 
-/// Builds the swarm, which does nothing yet.
+/// Builds the swarm, which neither listens nor dials yet.
 pub(crate) fn build(config: &Config, identity: Keypair) -> Result<Swarm<Behaviour>, P2pError> {
     let limits = &config.limits;
     let members = u32::try_from(config.committee.members().len()).unwrap_or(u32::MAX);
@@ -40,7 +40,7 @@ pub(crate) fn build(config: &Config, identity: Keypair) -> Result<Swarm<Behaviou
                 .saturating_mul(MAX_CONNECTIONS_PER_PEER)
                 .saturating_add(limits.stranger_connections),
         ));
-    let slots = usize::try_from(limits.stranger_connections).unwrap_or(usize::MAX);
+    let strangers = usize::try_from(limits.stranger_connections).unwrap_or(usize::MAX);
     let behaviour = Behaviour {
         limits: connection_limits::Behaviour::new(connections),
         memory: memory_connection_limits::Behaviour::with_max_bytes(limits.memory_bytes),
@@ -49,7 +49,7 @@ pub(crate) fn build(config: &Config, identity: Keypair) -> Result<Swarm<Behaviou
                 .with_interval(limits.ping_interval)
                 .with_timeout(limits.ping_interval * 2),
         ),
-        streams: Streams::new(config.chain_id, slots),
+        streams: Streams::new(config.chain_id, strangers),
     };
     let muxer = || {
         let mut muxer = yamux::Config::default();
@@ -58,10 +58,9 @@ pub(crate) fn build(config: &Config, identity: Keypair) -> Result<Swarm<Behaviou
     };
     let swarm = SwarmBuilder::with_existing_identity(identity)
         .with_tokio()
-        .with_tcp(tcp::Config::default(), noise::Config::new, muxer)
-        .map_err(|error| P2pError::Transport(error.to_string()))?
+        .with_tcp(tcp::Config::default(), noise::Config::new, muxer)?
         .with_behaviour(|_| behaviour)
-        .map_err(|error| P2pError::Transport(error.to_string()))?
+        .expect("the behaviour is made already")
         .with_swarm_config(|swarm| {
             swarm.with_max_negotiating_inbound_streams(MAX_NEGOTIATING_STREAMS)
         })

@@ -1,4 +1,4 @@
-//! What happened so far, mostly what went wrong, counted, for metrics and for tests.
+//! Counts of frames, records and connections, mostly of those that were refused or lost, for metrics and tests.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,11 +12,11 @@ macro_rules! counters {
 
         /// The same, shared between tasks.
         #[derive(Debug, Default)]
-        pub(crate) struct Counting {
+        pub(crate) struct SharedCounters {
             $(pub(crate) $name: Count,)*
         }
 
-        impl Counting {
+        impl SharedCounters {
             pub(crate) fn read(&self) -> Counters {
                 Counters { $($name: self.$name.0.load(Ordering::Relaxed),)* }
             }
@@ -47,7 +47,7 @@ counters! {
     handshakes_failed,
 }
 
-/// One count.
+/// A count that only grows, shared by all tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicU64);
 

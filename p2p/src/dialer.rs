@@ -1,18 +1,20 @@
-//! When to dial what: each address list has a pause that doubles until a connection is made. Pure.
+//! The schedule of dials: each address list has a pause that doubles until its peer has proved to be a validator's.
+//! Pure.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
 
-/// Most dials that one look gives.
+/// Maximum dials that one look at the clock starts.
 const MAX_DIALS_AT_ONCE: usize = 16;
 
-/// Something to be connected to.
+/// A peer or an address that should be connected.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Target {
+pub(crate) enum DialTarget {
     /// An address from the configuration, whoever answers there.
     Bootstrap(Multiaddr),
     /// A validator's peer, at the addresses of its record.
@@ -20,28 +22,30 @@ pub(crate) enum Target {
 }
 
 #[derive(Debug)]
-struct State {
+struct Schedule {
     addresses: Vec<Multiaddr>,
     /// Who is there: known from the start, or learned from the last connection.
     peer: Option<PeerId>,
+    /// Time of the next dial.
     next: Instant,
-    pause: Duration,
+    /// Pauses after the next dials.
+    pauses: ExponentialBackoff,
     in_flight: Option<ConnectionId>,
 }
 
-/// A dial that is due.
+/// A dial to be started now.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Due {
-    pub(crate) target: Target,
+pub(crate) struct Dial {
+    pub(crate) target: DialTarget,
     pub(crate) addresses: Vec<Multiaddr>,
 }
 
-/// The schedule.
+/// All schedules.
 #[derive(Debug)]
 pub(crate) struct Dialer {
-    targets: BTreeMap<Target, State>,
+    targets: BTreeMap<DialTarget, Schedule>,
     min: Duration,
-    max: Duration,
+    backoff: ExponentialBuilder,
 }
 
 /// An address without its `/p2p` end.
@@ -54,6 +58,10 @@ pub(crate) fn without_peer(address: &Multiaddr) -> Multiaddr {
 
 impl Dialer {
     pub(crate) fn new(bootstrap: &[Multiaddr], min: Duration, max: Duration, now: Instant) -> Self {
+        let backoff = ExponentialBuilder::new()
+            .with_min_delay(min)
+            .with_max_delay(max)
+            .without_max_times();
         let target = |address: &Multiaddr| {
             let peer = address.iter().find_map(|part| {
                 if let Protocol::P2p(peer) = part {
@@ -62,19 +70,19 @@ impl Dialer {
                     None
                 }
             });
-            let state = State {
+            let state = Schedule {
                 addresses: vec![address.clone()],
                 peer,
                 next: now,
-                pause: min,
+                pauses: backoff.build(),
                 in_flight: None,
             };
-            (Target::Bootstrap(without_peer(address)), state)
+            (DialTarget::Bootstrap(without_peer(address)), state)
         };
         Self {
             targets: bootstrap.iter().map(target).collect(),
             min,
-            max,
+            backoff,
         }
     }
 
@@ -86,41 +94,45 @@ impl Dialer {
         now: Instant,
         delay: Duration,
     ) {
-        let min = self.min;
-        let fresh = || State {
+        let backoff = self.backoff;
+        let fresh = || Schedule {
             addresses: vec![],
             peer: Some(peer),
             next: now + delay,
-            pause: min,
+            pauses: backoff.build(),
             in_flight: None,
         };
-        let state = self.targets.entry(Target::Peer(peer)).or_insert_with(fresh);
-        if state.addresses != addresses {
-            (state.addresses, state.next, state.pause) = (addresses, now + delay, min);
+        let target = self
+            .targets
+            .entry(DialTarget::Peer(peer))
+            .or_insert_with(fresh);
+        if target.addresses != addresses {
+            target.addresses = addresses;
+            target.next = now + delay;
+            target.pauses = backoff.build();
         }
     }
 
     /// A peer is no validator's any more.
     pub(crate) fn remove_peer(&mut self, peer: PeerId) {
-        self.targets.remove(&Target::Peer(peer));
+        self.targets.remove(&DialTarget::Peer(peer));
     }
 
     /// An address turned out to be our own.
     pub(crate) fn remove_address(&mut self, address: &Multiaddr) {
         self.targets
-            .remove(&Target::Bootstrap(without_peer(address)));
+            .remove(&DialTarget::Bootstrap(without_peer(address)));
     }
 
-    /// What is to be dialed now. The next try of each comes after its pause, which doubles.
-    pub(crate) fn due(&mut self, now: Instant, connected: impl Fn(&PeerId) -> bool) -> Vec<Due> {
-        let (mut due, max) = (Vec::new(), self.max);
+    /// The dials to start now. The next dial of each target comes after its pause, which doubles.
+    pub(crate) fn due(&mut self, now: Instant, connected: impl Fn(&PeerId) -> bool) -> Vec<Dial> {
+        let mut due = Vec::new();
         for (target, state) in &mut self.targets {
             let idle = state.in_flight.is_none() && !state.addresses.is_empty();
             let absent = !state.peer.is_some_and(|peer| connected(&peer));
             if idle && absent && state.next <= now && due.len() < MAX_DIALS_AT_ONCE {
-                state.next = now + state.pause;
-                state.pause = (state.pause * 2).min(max);
-                due.push(Due {
+                state.next = now + state.pauses.next().unwrap_or(self.min);
+                due.push(Dial {
                     target: target.clone(),
                     addresses: state.addresses.clone(),
                 });
@@ -130,7 +142,7 @@ impl Dialer {
     }
 
     /// A dial is under way.
-    pub(crate) fn started(&mut self, target: &Target, connection: ConnectionId) {
+    pub(crate) fn started(&mut self, target: &DialTarget, connection: ConnectionId) {
         if let Some(state) = self.targets.get_mut(target) {
             state.in_flight = Some(connection);
         }
@@ -163,7 +175,7 @@ impl Dialer {
             .values_mut()
             .filter(|state| state.peer == Some(peer))
         {
-            state.pause = self.min;
+            state.pauses = self.backoff.build();
         }
     }
 

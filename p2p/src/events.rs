@@ -1,33 +1,67 @@
-//! The queue of events towards the node, in the order in which they came, with places of its own for each validator.
+//! The events of the network, and their queue towards the node, in the order in which they came.
 //!
-//! The places of one validator are never taken by another: however much one sends, an event of another waits for at
-//! most what fits the queue. A place is free again once the node has taken the event.
+//! Each validator has room of its own in the queue, which no other takes: however much one sends, an event of another
+//! waits for at most a full queue. The room is free again once the node has taken the event.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::mpsc::error::SendError;
 use tokio::sync::mpsc::{self, OwnedPermit};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use types::hash::ValidatorId;
 
-use crate::handle::PeerEvent;
+use crate::channel::Channel;
 
-/// Events of all validators together that wait for the node, where each has more than one place. A few of them may be
+/// A message of the network to the node. `Connected` may come a little after the first frame of its validator.
+#[derive(Debug)]
+pub enum PeerEvent {
+    /// A validator can be sent to.
+    Connected {
+        /// The validator of the new connection.
+        validator: ValidatorId,
+    },
+    /// A validator can no longer be sent to.
+    Disconnected {
+        /// The validator whose last connection ended.
+        validator: ValidatorId,
+    },
+    /// A validator sent a frame.
+    Frame {
+        /// The sender.
+        from: ValidatorId,
+        /// The channel that the frame came on.
+        channel: Channel,
+        /// The frame, at most [`Channel::max_frame_bytes`] long.
+        bytes: Bytes,
+    },
+    /// A validator asks something; dropping `reply` refuses.
+    Request {
+        /// The validator that asks.
+        from: ValidatorId,
+        /// The request, at most [`Channel::Blobs`]' frame limit.
+        bytes: Bytes,
+        /// Takes the answer, at most [`Channel::Blobs`]' frame limit.
+        reply: oneshot::Sender<Vec<u8>>,
+    },
+}
+
+/// Maximum events of all validators that wait for the node, unless the committee is larger. A few of them may be
 /// proposals, so it bounds memory too.
 const MAX_EVENTS: usize = 64;
-/// Places for connects and disconnects, which come from the network's own loop.
+/// Room for connects and disconnects, which come from the network's own loop.
 const NOTICES: usize = 1;
 
 /// The node or the network is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Closed;
 
-/// An event and, if a validator sent it, its place.
+/// An event and, if a validator sent it, the room that it takes.
 #[derive(Debug)]
 pub(crate) struct Queued {
     event: PeerEvent,
-    _place: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Queued {
@@ -35,7 +69,7 @@ impl Queued {
     pub(crate) fn notice(event: PeerEvent) -> Self {
         Self {
             event,
-            _place: None,
+            _permit: None,
         }
     }
 }
@@ -44,7 +78,7 @@ impl Queued {
 #[derive(Debug, Clone)]
 pub(crate) struct EventQueue {
     sender: mpsc::Sender<Queued>,
-    places: Arc<BTreeMap<ValidatorId, Arc<Semaphore>>>,
+    room: Arc<BTreeMap<ValidatorId, Arc<Semaphore>>>,
 }
 
 /// The node's end of the queue.
@@ -55,33 +89,33 @@ pub struct Events(mpsc::Receiver<Queued>);
 pub(crate) fn queue(members: &[ValidatorId]) -> (EventQueue, Events) {
     let share = (MAX_EVENTS / members.len().max(1)).max(1);
     let (sender, receiver) = mpsc::channel(share * members.len() + NOTICES);
-    let places = members
+    let room: BTreeMap<_, _> = members
         .iter()
         .map(|member| (*member, Arc::new(Semaphore::new(share))))
         .collect();
-    let places = Arc::new(places);
-    (EventQueue { sender, places }, Events(receiver))
+    let room = Arc::new(room);
+    (EventQueue { sender, room }, Events(receiver))
 }
 
 impl EventQueue {
-    /// Queues an event of a validator once one of its places is free.
+    /// Queues an event of a validator once the validator has room.
     pub(crate) async fn send(&self, from: ValidatorId, event: PeerEvent) -> Result<(), Closed> {
-        let places = self.places.get(&from).ok_or(Closed)?;
-        let place = tokio::select! {
-            place = Arc::clone(places).acquire_owned() => place.map_err(|_| Closed)?,
+        let room = self.room.get(&from).ok_or(Closed)?;
+        let permit = tokio::select! {
+            permit = Arc::clone(room).acquire_owned() => permit.map_err(|_| Closed)?,
             () = self.sender.closed() => return Err(Closed),
         };
         self.sender
             .send(Queued {
                 event,
-                _place: Some(place),
+                _permit: Some(permit),
             })
             .await
             .map_err(|_| Closed)
     }
 
-    /// Waits for room for a notice; whoever drops the future goes to the end of the line.
-    pub(crate) fn room(
+    /// Waits for room for a notice; whoever drops the future loses its turn.
+    pub(crate) fn notice_room(
         &self,
     ) -> impl Future<Output = Result<OwnedPermit<Queued>, SendError<()>>> + use<> {
         self.sender.clone().reserve_owned()
@@ -100,17 +134,15 @@ mod tests {
     use std::task::Poll;
 
     use futures::poll;
-
     use types::testing::validator_id;
 
     use super::*;
-    use crate::channel::Channel;
 
     fn frame(from: ValidatorId) -> PeerEvent {
         PeerEvent::Frame {
             from,
             channel: Channel::Consensus,
-            bytes: Vec::new(),
+            bytes: Bytes::new(),
         }
     }
 
@@ -122,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_floods_leaves_the_places_of_the_others() {
+    async fn whoever_floods_leaves_the_room_of_the_others() {
         // Tokio lets a task do only so much between two pauses.
         tokio::task::unconstrained(floods_in_vain(&[1, 4, 200])).await;
     }
@@ -142,13 +174,13 @@ mod tests {
                 assert_eq!(sent, Poll::Ready(Ok(())), "validator {other} of {members}");
             }
             assert!(
-                poll!(std::pin::pin!(queue.room())).is_ready(),
-                "a notice has its place too"
+                poll!(std::pin::pin!(queue.notice_room())).is_ready(),
+                "a notice has room too"
             );
             assert_eq!(sender_of(events.recv().await), flooder);
             assert!(
                 poll!(std::pin::pin!(queue.send(flooder, frame(flooder)))).is_ready(),
-                "taken: the place is free"
+                "taken: there is room again"
             );
             assert!(poll!(std::pin::pin!(queue.send(flooder, frame(flooder)))).is_pending());
         }

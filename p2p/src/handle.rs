@@ -1,51 +1,22 @@
-//! What the node holds of its network: a handle to send with, and the events it receives.
+//! The node's handle of its network: frames to send, requests to ask, peers, counters, and the end.
+//!
+//! A frame's bytes are shared by the queues of all peers that it is for: nothing is copied per peer.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use types::hash::ValidatorId;
 
-use libp2p::{Multiaddr, PeerId, Stream};
+use bytes::Bytes;
+use libp2p::Multiaddr;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use types::hash::ValidatorId;
 
 use crate::channel::{Channel, Protocol};
-use crate::counters::{Counters, Counting};
+use crate::counters::Counters;
+use crate::frame::FrameError;
 use crate::link;
-use crate::outbox::{Frame, Outbox};
-
-/// What the network tells the node. `Connected` may come a little after the first frame of its validator.
-#[derive(Debug)]
-pub enum PeerEvent {
-    /// A validator can be sent to.
-    Connected {
-        /// Which.
-        validator: ValidatorId,
-    },
-    /// A validator can no longer be sent to.
-    Disconnected {
-        /// Which.
-        validator: ValidatorId,
-    },
-    /// A validator sent a frame.
-    Frame {
-        /// Which.
-        from: ValidatorId,
-        /// On which channel.
-        channel: Channel,
-        /// What.
-        bytes: Vec<u8>,
-    },
-    /// A validator asks something; dropping `reply` refuses.
-    Request {
-        /// Which.
-        from: ValidatorId,
-        /// What, at most [`Channel::Blobs`]' frame limit.
-        bytes: Vec<u8>,
-        /// Takes the answer, at most [`Channel::Blobs`]' frame limit.
-        reply: oneshot::Sender<Vec<u8>>,
-    },
-}
+use crate::shared::{OpenStream, PeerQueues, SharedState};
+use crate::streams::OpenError;
 
 /// Why a frame was not queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -53,12 +24,12 @@ pub enum SendError {
     /// No connection to that validator now.
     #[error("validator {0} is not connected")]
     NotConnected(ValidatorId),
-    /// Longer than the channel admits.
+    /// Longer than the channel allows.
     #[error("a frame of {found} bytes where at most {limit} are allowed")]
     TooLarge {
-        /// Bytes given.
+        /// Length of the frame, in bytes.
         found: usize,
-        /// Bytes admitted.
+        /// Maximum length, in bytes.
         limit: usize,
     },
 }
@@ -72,18 +43,38 @@ pub enum RequestError {
     /// Longer than a request may be.
     #[error("a request of {found} bytes where at most {limit} are allowed")]
     TooLarge {
-        /// Bytes given.
+        /// Length of the request, in bytes.
         found: usize,
-        /// Bytes admitted.
+        /// Maximum length, in bytes.
         limit: usize,
     },
-    /// The peer refused, broke off or answered too much.
-    #[error("validator {peer} gave no answer: {reason}")]
-    Failed {
-        /// Which.
+    /// No stream to the peer could be opened.
+    #[error("validator {peer} took no request: {error}")]
+    NoStream {
+        /// The validator that was asked.
         peer: ValidatorId,
-        /// What happened.
-        reason: String,
+        /// Why there is no stream.
+        error: OpenError,
+    },
+    /// The peer refused or broke off.
+    #[error("validator {peer} gave no answer: {kind}")]
+    Broken {
+        /// The validator that was asked.
+        peer: ValidatorId,
+        /// The failure of the stream.
+        kind: std::io::ErrorKind,
+    },
+    /// The answer is announced longer than any answer may be.
+    #[error(
+        "validator {peer} announced an answer of {found} bytes where at most {limit} are allowed"
+    )]
+    AnswerTooLong {
+        /// The validator that was asked.
+        peer: ValidatorId,
+        /// Length announced, in bytes.
+        found: u32,
+        /// Maximum length, in bytes.
+        limit: usize,
     },
     /// No answer in time.
     #[error("validator {0} did not answer in time")]
@@ -93,71 +84,13 @@ pub enum RequestError {
     Closed,
 }
 
-/// The queues towards one connected validator.
-#[derive(Debug)]
-pub(crate) struct Outboxes {
-    pub(crate) peer: PeerId,
-    by_channel: BTreeMap<Channel, Arc<Outbox>>,
-}
-
-impl Outboxes {
-    pub(crate) fn new(peer: PeerId) -> Self {
-        let outbox = |channel: Channel| {
-            Outbox::new(channel.max_waiting_frames(), channel.max_waiting_bytes())
-        };
-        Self {
-            peer,
-            by_channel: Channel::ALL
-                .into_iter()
-                .map(|channel| (channel, Arc::new(outbox(channel))))
-                .collect(),
-        }
-    }
-
-    pub(crate) fn of(&self, channel: Channel) -> &Arc<Outbox> {
-        self.by_channel
-            .get(&channel)
-            .expect("there is one for every channel")
-    }
-}
-
-/// What handles and the network's tasks share.
-#[derive(Debug, Default)]
-pub(crate) struct Shared {
-    connected: Mutex<BTreeMap<ValidatorId, Arc<Outboxes>>>,
-    addresses: Mutex<Vec<Multiaddr>>,
-    pub(crate) counting: Counting,
-}
-
-impl Shared {
-    pub(crate) fn connected(&self) -> MutexGuard<'_, BTreeMap<ValidatorId, Arc<Outboxes>>> {
-        self.connected
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn addresses(&self) -> MutexGuard<'_, Vec<Multiaddr>> {
-        self.addresses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Asks the network for a stream to a connected peer.
-#[derive(Debug)]
-pub(crate) struct OpenStream {
-    pub(crate) to: PeerId,
-    pub(crate) protocol: Protocol,
-    pub(crate) reply: oneshot::Sender<Result<Stream, String>>,
-}
-
 /// A handle to a running network. Cheap to clone; when the last one is dropped the network ends.
 #[derive(Debug, Clone)]
-pub struct Handle(Arc<Inner>);
+pub struct Handle(Arc<HandleInner>);
 
 #[derive(Debug)]
-struct Inner {
-    shared: Arc<Shared>,
+struct HandleInner {
+    shared: Arc<SharedState>,
     streams: mpsc::Sender<OpenStream>,
     request_timeout: Duration,
     stop: watch::Sender<bool>,
@@ -166,13 +99,13 @@ struct Inner {
 
 impl Handle {
     pub(crate) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<SharedState>,
         streams: mpsc::Sender<OpenStream>,
         request_timeout: Duration,
         stop: watch::Sender<bool>,
         task: JoinHandle<()>,
     ) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(HandleInner {
             shared,
             streams,
             request_timeout,
@@ -182,68 +115,92 @@ impl Handle {
     }
 
     /// Queues a frame for a validator. Never blocks: if the peer reads too slowly its oldest frames are dropped.
-    pub fn send(&self, to: ValidatorId, channel: Channel, bytes: Vec<u8>) -> Result<(), SendError> {
-        check_length(channel, bytes.len())?;
-        let outboxes = self
-            .0
-            .shared
-            .connected()
-            .get(&to)
-            .cloned()
-            .ok_or(SendError::NotConnected(to))?;
-        self.push(&outboxes, channel, bytes.into());
+    pub fn send(
+        &self,
+        to: ValidatorId,
+        channel: Channel,
+        frame: impl Into<Bytes>,
+    ) -> Result<(), SendError> {
+        let frame = frame.into();
+        check_length(channel, frame.len())?;
+        let queues = self.queues_of(to).ok_or(SendError::NotConnected(to))?;
+        self.push(&queues, channel, frame);
         Ok(())
     }
 
-    /// Queues a frame for every connected validator; gives how many those are.
-    pub fn broadcast(&self, channel: Channel, bytes: Vec<u8>) -> Result<usize, SendError> {
-        check_length(channel, bytes.len())?;
-        let connected: Vec<_> = self.0.shared.connected().values().cloned().collect();
-        let frame: Frame = bytes.into();
-        for outboxes in &connected {
-            self.push(outboxes, channel, Arc::clone(&frame));
+    /// Queues a frame for every connected validator but `except`; returns their number. The queues share the frame's
+    /// bytes.
+    pub fn broadcast(
+        &self,
+        channel: Channel,
+        frame: impl Into<Bytes>,
+        except: Option<ValidatorId>,
+    ) -> Result<usize, SendError> {
+        let frame = frame.into();
+        check_length(channel, frame.len())?;
+        let connected: Vec<_> = self
+            .0
+            .shared
+            .connected()
+            .iter()
+            .filter(|(validator, _)| Some(**validator) != except)
+            .map(|(_, queues)| Arc::clone(queues))
+            .collect();
+        for queues in &connected {
+            self.push(queues, channel, frame.clone());
         }
         Ok(connected.len())
     }
 
     /// Asks a validator and waits for its answer.
-    pub async fn request(&self, to: ValidatorId, bytes: Vec<u8>) -> Result<Vec<u8>, RequestError> {
-        let (found, limit) = (bytes.len(), Protocol::Request.max_frame_bytes());
+    pub async fn request(
+        &self,
+        to: ValidatorId,
+        request: impl Into<Bytes>,
+    ) -> Result<Bytes, RequestError> {
+        let request = request.into();
+        let (found, limit) = (request.len(), Protocol::Request.max_frame_bytes());
         if found > limit {
             return Err(RequestError::TooLarge { found, limit });
         }
-        let peer = self
-            .0
-            .shared
-            .connected()
-            .get(&to)
-            .map(|outboxes| outboxes.peer);
-        let peer = peer.ok_or(RequestError::NotConnected(to))?;
-        let exchange = async {
-            let (reply, opened) = oneshot::channel();
-            let open = OpenStream {
-                to: peer,
-                protocol: Protocol::Request,
-                reply,
-            };
-            self.0
-                .streams
-                .send(open)
-                .await
-                .map_err(|_| RequestError::Closed)?;
-            let failed = |reason: String| RequestError::Failed { peer: to, reason };
-            let stream = opened
-                .await
-                .map_err(|_| RequestError::NotConnected(to))?
-                .map_err(failed)?;
-            link::ask(stream, &bytes, limit)
-                .await
-                .map_err(|error| failed(error.to_string()))
-        };
+        let exchange = self.exchange(to, request, limit);
         match tokio::time::timeout(self.0.request_timeout, exchange).await {
             Ok(result) => result,
             Err(_) => Err(RequestError::Timeout(to)),
         }
+    }
+
+    /// Opens a stream for one request, and reads the answer.
+    async fn exchange(
+        &self,
+        peer: ValidatorId,
+        request: Bytes,
+        limit: usize,
+    ) -> Result<Bytes, RequestError> {
+        let not_connected = RequestError::NotConnected(peer);
+        let to = self.queues_of(peer).ok_or(not_connected.clone())?.peer;
+        let (reply, opened) = oneshot::channel();
+        let open = OpenStream {
+            to,
+            protocol: Protocol::Request,
+            reply,
+        };
+        let sent = self.0.streams.send(open).await;
+        sent.map_err(|_| RequestError::Closed)?;
+        let stream = opened
+            .await
+            .map_err(|_| not_connected)?
+            .map_err(|error| RequestError::NoStream { peer, error })?;
+        let answer = link::ask(stream, request, limit).await;
+        answer.map_err(|error| match error {
+            FrameError::TooLong { found, limit } => {
+                RequestError::AnswerTooLong { peer, found, limit }
+            }
+            FrameError::Io(error) => RequestError::Broken {
+                peer,
+                kind: error.kind(),
+            },
+        })
     }
 
     /// The validators that are connected now, this node not among them.
@@ -258,10 +215,10 @@ impl Handle {
         self.0.shared.addresses().clone()
     }
 
-    /// What happened so far, mostly what went wrong.
+    /// Counts since the start of the network.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.0.shared.counting.read()
+        self.0.shared.counters.read()
     }
 
     /// Closes every connection and waits until every task of the network has ended.
@@ -280,12 +237,13 @@ impl Handle {
         }
     }
 
-    fn push(&self, outboxes: &Outboxes, channel: Channel, frame: Frame) {
-        self.0
-            .shared
-            .counting
-            .frames_dropped
-            .add(outboxes.of(channel).push(frame));
+    fn queues_of(&self, validator: ValidatorId) -> Option<Arc<PeerQueues>> {
+        self.0.shared.connected().get(&validator).cloned()
+    }
+
+    fn push(&self, queues: &PeerQueues, channel: Channel, frame: Bytes) {
+        let dropped = queues.of(channel).push(frame);
+        self.0.shared.counters.frames_dropped.add(dropped);
     }
 }
 
@@ -297,3 +255,6 @@ fn check_length(channel: Channel, found: usize) -> Result<(), SendError> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,8 @@
 //! - Frames of one validator on one channel arrive in the order in which they were sent. Frames may be lost: when a
 //!   connection breaks, and when a peer reads too slowly and the oldest waiting ones make room (counted).
 //! - Every queue, frame, stream and connection is bounded, and lengths are checked before anything is allocated.
-//! - One validator that floods takes no place of another in the queue towards the node.
+//! - One validator that floods takes no room of another in the queue towards the node.
+//! - A frame that is broadcast is held once, however many peers it is for.
 //! - Whether a record is taken may depend on what came before it; such a refusal never costs a relay its connection.
 //!
 //! What it leaves out: transactions are not deduplicated here. A frame is handed on to nobody but the receiver;
@@ -18,21 +19,26 @@ mod channel;
 mod config;
 mod counters;
 mod dialer;
+mod error;
 mod events;
 mod frame;
+mod frame_queue;
 mod handle;
 mod link;
 mod network;
-mod outbox;
 mod peers;
 pub mod record;
 mod registry;
+mod shared;
 mod streams;
 
 pub use channel::Channel;
 pub use config::{Config, Limits};
 pub use counters::Counters;
-pub use events::Events;
-pub use handle::{Handle, PeerEvent, RequestError, SendError};
+pub use error::P2pError;
+pub use events::{Events, PeerEvent};
+pub use handle::{Handle, RequestError, SendError};
 pub use libp2p::Multiaddr;
-pub use network::{P2pError, start};
+pub use network::start;
+pub use registry::RegistryError;
+pub use streams::OpenError;

@@ -6,20 +6,21 @@
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use types::hash::ValidatorId;
 
+use bytes::Bytes;
 use futures::future::{Either, select};
 use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::{PeerId, Stream};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use types::hash::ValidatorId;
 
 use crate::channel::{Channel, Protocol};
-use crate::counters::Counting;
-use crate::events::EventQueue;
-use crate::frame::{FrameError, read_frame, write_frame};
-use crate::handle::{OpenStream, PeerEvent, Shared};
-use crate::outbox::Outbox;
+use crate::counters::SharedCounters;
+use crate::events::{EventQueue, PeerEvent};
+use crate::frame::{FrameError, FrameReader, write_frame};
+use crate::frame_queue::FrameQueue;
+use crate::shared::{OpenStream, SharedState};
 
 /// Pause before a stream is opened again.
 const REOPEN: Duration = Duration::from_millis(100);
@@ -35,7 +36,7 @@ const ACCEPTED: [u8; 1] = [1];
 pub(crate) async fn write_frames(
     to: PeerId,
     protocol: Protocol,
-    outbox: Arc<Outbox>,
+    queue: Arc<FrameQueue>,
     streams: mpsc::Sender<OpenStream>,
 ) {
     let mut retry = interval(REOPEN);
@@ -56,11 +57,11 @@ pub(crate) async fn write_frames(
         }
         match opened.await {
             Ok(Ok(stream)) => {
-                if let Err(error) = pump(stream, &outbox).await {
+                if let Err(error) = pump(stream, &queue).await {
                     tracing::debug!(%to, ?protocol, %error, "a stream of frames ended");
                 }
             }
-            Ok(Err(error)) => tracing::debug!(%to, ?protocol, error, "no stream"),
+            Ok(Err(error)) => tracing::debug!(%to, ?protocol, %error, "no stream"),
             Err(_) => {
                 tracing::debug!(%to, ?protocol, "the connection ended before the stream was open")
             }
@@ -69,7 +70,7 @@ pub(crate) async fn write_frames(
 }
 
 /// Writes frames until the stream breaks. Frames that were taken and not delivered by then are lost.
-async fn pump(stream: Stream, outbox: &Outbox) -> io::Result<()> {
+async fn pump(stream: Stream, queue: &FrameQueue) -> io::Result<()> {
     let (mut reader, mut writer) = stream.split();
     let mut accepted = [0; 1];
     let answer = timeout(ACCEPT_TIMEOUT, reader.read_exact(&mut accepted)).await;
@@ -77,7 +78,7 @@ async fn pump(stream: Stream, outbox: &Outbox) -> io::Result<()> {
     let mut byte = [0; 1];
     let mut end = reader.read(&mut byte);
     loop {
-        let next = std::pin::pin!(outbox.pop());
+        let next = std::pin::pin!(queue.pop());
         let frame = match select(next, end).await {
             Either::Left((frame, still)) => {
                 end = still;
@@ -89,7 +90,7 @@ async fn pump(stream: Stream, outbox: &Outbox) -> io::Result<()> {
             }
         };
         write_frame(&mut writer, &frame).await?;
-        while let Some(more) = outbox.try_pop() {
+        while let Some(more) = queue.try_pop() {
             write_frame(&mut writer, &more).await?;
         }
         writer.flush().await?;
@@ -103,31 +104,24 @@ pub(crate) async fn read_channel(
     from: ValidatorId,
     channel: Channel,
     events: EventQueue,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
 ) {
-    let limit = channel.max_frame_bytes();
     if accept(&mut stream).await.is_err() {
         return;
     }
+    let mut frames = FrameReader::new(stream, channel.max_frame_bytes());
     loop {
-        match read_frame(&mut stream, limit).await {
-            Ok(bytes) => {
-                if events
-                    .send(
-                        from,
-                        PeerEvent::Frame {
-                            from,
-                            channel,
-                            bytes,
-                        },
-                    )
-                    .await
-                    .is_err()
-                {
-                    return;
-                }
-            }
-            Err(error) => return note_end(&from.to_string(), &error, &shared.counting),
+        let bytes = match frames.read().await {
+            Ok(bytes) => bytes,
+            Err(error) => return note_end(&from.to_string(), &error, &shared.counters),
+        };
+        let event = PeerEvent::Frame {
+            from,
+            channel,
+            bytes,
+        };
+        if events.send(from, event).await.is_err() {
+            return;
         }
     }
 }
@@ -136,23 +130,24 @@ pub(crate) async fn read_channel(
 pub(crate) async fn read_records(
     mut stream: Stream,
     from: PeerId,
-    records: mpsc::Sender<(PeerId, Vec<u8>)>,
-    shared: Arc<Shared>,
+    records: mpsc::Sender<(PeerId, Bytes)>,
+    shared: Arc<SharedState>,
 ) {
     let mut pace = interval(RECORD_PAUSE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     if accept(&mut stream).await.is_err() {
         return;
     }
+    let mut frames = FrameReader::new(stream, Protocol::Records.max_frame_bytes());
     loop {
         pace.tick().await;
-        match read_frame(&mut stream, Protocol::Records.max_frame_bytes()).await {
+        match frames.read().await {
             Ok(bytes) => {
                 if records.send((from, bytes)).await.is_err() {
                     return;
                 }
             }
-            Err(error) => return note_end(&from.to_base58(), &error, &shared.counting),
+            Err(error) => return note_end(&from.to_base58(), &error, &shared.counters),
         }
     }
 }
@@ -162,9 +157,9 @@ async fn accept(stream: &mut Stream) -> io::Result<()> {
     stream.flush().await
 }
 
-fn note_end(from: &str, error: &FrameError, counting: &Counting) {
+fn note_end(from: &str, error: &FrameError, counters: &SharedCounters) {
     if matches!(error, FrameError::TooLong { .. }) {
-        counting.frames_oversize.add(1);
+        counters.frames_oversize.add(1);
         tracing::warn!(from, %error, "a peer announced a frame that is too long");
     } else {
         tracing::debug!(from, %error, "a stream of frames ended");
@@ -174,29 +169,31 @@ fn note_end(from: &str, error: &FrameError, counting: &Counting) {
 /// Sends a request on a fresh stream and reads the answer.
 pub(crate) async fn ask(
     mut stream: Stream,
-    request: &[u8],
+    request: Bytes,
     limit: usize,
-) -> Result<Vec<u8>, FrameError> {
-    write_frame(&mut stream, request).await?;
+) -> Result<Bytes, FrameError> {
+    write_frame(&mut stream, &request).await?;
     stream.flush().await?;
-    let answer = read_frame(&mut stream, limit).await?;
+    let mut frames = FrameReader::new(stream, limit);
+    let answer = frames.read().await?;
     // The answer is whole; how the other side takes the end of the stream does not matter.
-    let _ = stream.close().await;
+    let _ = frames.into_inner().close().await;
     Ok(answer)
 }
 
 /// Reads a request, has the node answer it, and sends the answer, all within `time`. Dropping the stream refuses.
 pub(crate) async fn answer(
-    mut stream: Stream,
+    stream: Stream,
     from: ValidatorId,
     events: EventQueue,
     time: Duration,
-    shared: Arc<Shared>,
-    _place: OwnedSemaphorePermit,
+    shared: Arc<SharedState>,
+    _permit: OwnedSemaphorePermit,
 ) {
     let limit = Protocol::Request.max_frame_bytes();
     let exchange = async {
-        let bytes = read_frame(&mut stream, limit).await?;
+        let mut frames = FrameReader::new(stream, limit);
+        let bytes = frames.read().await?;
         let (reply, replied) = oneshot::channel();
         let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
         events
@@ -212,13 +209,14 @@ pub(crate) async fn answer(
             );
             return Err(refused().into());
         }
+        let mut stream = frames.into_inner();
         write_frame(&mut stream, &answer).await?;
         stream.close().await?;
         Ok(())
     };
     match timeout(time, exchange).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => note_end(&from.to_string(), &error, &shared.counting),
+        Ok(Err(error)) => note_end(&from.to_string(), &error, &shared.counters),
         Err(_) => tracing::debug!(%from, "a request took too long"),
     }
 }

@@ -3,15 +3,17 @@
 //! The loop owns the swarm, the bindings, the schedule of dials, and every other task. Frames do not pass through
 //! it: a reader hands them to the node, and a writer takes them from a queue.
 
+mod records;
 mod start;
+mod upkeep;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures::StreamExt as _;
 use libp2p::core::ConnectedPoint;
-use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::swarm::{ConnectionId, DialError, ListenError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm};
 use tokio::sync::{mpsc, watch};
@@ -23,32 +25,25 @@ use types::key::SecretKey;
 use crate::behaviour::{Behaviour, BehaviourEvent};
 use crate::channel::{Channel, Protocol};
 use crate::config::Limits;
-use crate::dialer::{Dialer, Target};
-use crate::events::{EventQueue, Queued};
-use crate::handle::{OpenStream, Outboxes, PeerEvent, Shared};
+use crate::dialer::Dialer;
+use crate::events::{EventQueue, PeerEvent, Queued};
 use crate::link;
-use crate::outbox::Frame;
-use crate::peers::{Connection, Peer};
-use crate::record::{PeerRecord, SignedRecord};
-use crate::registry::{Accepted, Registry};
+use crate::peers::{Peer, PeerConnection};
+use crate::registry::Registry;
+use crate::shared::{OpenStream, PeerQueues, SharedState};
 use crate::streams::InboundStream;
 
-pub use start::{P2pError, start};
+pub use start::start;
 
 /// Time between two looks at the clock.
 const TICK: Duration = Duration::from_millis(50);
 /// Time that connections have to close when the network ends.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Head start of the peer with the lower id when two learn of each other, so that rarely both dial.
-const HEAD_START: Duration = Duration::from_secs(1);
-/// Pings without an answer after which a connection is given up. The ping protocol's own verdict comes late: it
-/// forgives its first failure and then waits for a new stream.
-const MISSED_PINGS: u32 = 3;
 /// Connects and disconnects that wait for the node; above it the swarm waits too.
 const MAX_PENDING: usize = 1_024;
 
-/// What a validator's node signs its records with.
-struct Identity {
+/// The keys and the chain that a validator's node signs its records with.
+struct RecordSigner {
     validator: ValidatorId,
     validator_key: SecretKey,
     node_key: SecretKey,
@@ -58,36 +53,36 @@ struct Identity {
 }
 
 /// The state of the loop.
-struct Network {
+struct NetworkLoop {
     swarm: Swarm<Behaviour>,
-    identity: Option<Identity>,
-    own_record: Option<Frame>,
+    signer: Option<RecordSigner>,
+    own_record: Option<Bytes>,
     registry: Registry,
     dialer: Dialer,
     peers: std::collections::BTreeMap<PeerId, Peer>,
     limits: Limits,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     tasks: JoinSet<()>,
     /// To the node.
     events: EventQueue,
     /// Connects and disconnects that the node has not taken yet.
     pending: VecDeque<PeerEvent>,
     streams: mpsc::Sender<OpenStream>,
-    records: mpsc::Sender<(PeerId, Vec<u8>)>,
+    records: mpsc::Sender<(PeerId, Bytes)>,
 }
 
-impl Network {
+impl NetworkLoop {
     /// Runs until it is told to stop or every handle is gone.
     async fn run(
         mut self,
         mut wanted: mpsc::Receiver<OpenStream>,
-        mut records: mpsc::Receiver<(PeerId, Vec<u8>)>,
+        mut records: mpsc::Receiver<(PeerId, Bytes)>,
         mut stop: watch::Receiver<bool>,
     ) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // Kept from pass to pass: it holds the loop's place in the line.
-        let mut room = Box::pin(self.events.room());
+        // Kept from pass to pass: it holds the loop's turn.
+        let mut room = Box::pin(self.events.notice_room());
         loop {
             tokio::select! {
                 event = self.swarm.select_next_some(), if self.pending.len() < MAX_PENDING => self.on_swarm(event),
@@ -98,7 +93,7 @@ impl Network {
                     if let Some(event) = self.pending.pop_front() {
                         free.send(Queued::notice(event));
                     }
-                    room.set(self.events.room());
+                    room.set(self.events.notice_room());
                 },
                 Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
                 _ = tick.tick() => self.on_tick(Instant::now()),
@@ -156,12 +151,12 @@ impl Network {
                 ..
             } => self.on_closed(peer_id, connection_id),
             SwarmEvent::IncomingConnectionError { error, .. } => {
-                let counting = &self.shared.counting;
+                let counters = &self.shared.counters;
                 let denied = matches!(error, ListenError::Denied { .. });
                 let count = if denied {
-                    &counting.connections_denied
+                    &counters.connections_denied
                 } else {
-                    &counting.handshakes_failed
+                    &counters.handshakes_failed
                 };
                 count.add(1);
                 tracing::debug!(%error, "an incoming connection came to nothing");
@@ -202,7 +197,7 @@ impl Network {
         let decides = *self.swarm.local_peer_id() < peer;
         if let Some(known) = self.peers.get_mut(&peer) {
             let older = known.connections.clone();
-            known.connections.push(Connection {
+            known.connections.push(PeerConnection {
                 id: connection,
                 alive: Instant::now(),
             });
@@ -213,7 +208,7 @@ impl Network {
         }
         let mut fresh = Peer::new(connection, Instant::now(), self.limits.requests_per_peer);
         if let Some(record) = &self.own_record {
-            fresh.records.push(Arc::clone(record));
+            fresh.records.push(record.clone());
         }
         let writer = link::write_frames(
             peer,
@@ -236,10 +231,10 @@ impl Network {
         if known.validator.replace(validator).is_some() {
             return;
         }
-        let outboxes = Arc::new(Outboxes::new(peer));
+        let queues = Arc::new(PeerQueues::new(peer));
         for channel in Channel::ALL {
-            let (outbox, streams) = (outboxes.of(channel).clone(), self.streams.clone());
-            let writer = link::write_frames(peer, Protocol::Frames(channel), outbox, streams);
+            let (queue, streams) = (queues.of(channel).clone(), self.streams.clone());
+            let writer = link::write_frames(peer, Protocol::Frames(channel), queue, streams);
             known.add_writer(self.tasks.spawn(writer));
         }
         for record in self.registry.records() {
@@ -248,7 +243,7 @@ impl Network {
             }
         }
         self.dialer.proved(peer);
-        self.shared.connected().insert(validator, outboxes);
+        self.shared.connected().insert(validator, queues);
         self.pending.push_back(PeerEvent::Connected { validator });
     }
 
@@ -309,16 +304,16 @@ impl Network {
                 known.set_reader(protocol, self.tasks.spawn(reader));
             }
             (Protocol::Request, Some(from)) => match known.requests.clone().try_acquire_owned() {
-                Ok(place) => {
+                Ok(permit) => {
                     let time = self.limits.request_timeout;
                     self.tasks
-                        .spawn(link::answer(stream, from, events, time, shared, place));
+                        .spawn(link::answer(stream, from, events, time, shared, permit));
                 }
-                Err(_) => shared.counting.streams_refused.add(1),
+                Err(_) => shared.counters.streams_refused.add(1),
             },
             (Protocol::Frames(_) | Protocol::Request, None) => {
                 tracing::debug!(%peer, ?protocol, "refused a stream of a peer that is no validator's");
-                shared.counting.streams_refused.add(1);
+                shared.counters.streams_refused.add(1);
             }
         }
     }
@@ -337,197 +332,6 @@ impl Network {
                 .behaviour_mut()
                 .streams
                 .open(to, connection, protocol, reply);
-        }
-    }
-
-    fn on_record(&mut self, from: PeerId, bytes: &[u8]) {
-        if !self.peers.contains_key(&from) {
-            return;
-        }
-        let outcome =
-            SignedRecord::from_bytes(bytes).and_then(|record| self.registry.accept(record));
-        match outcome {
-            Ok(Accepted::Stale) => self.shared.counting.records_stale.add(1),
-            Ok(Accepted::Own(sequence)) => self.outbid(sequence),
-            Ok(Accepted::Taken { node, by }) => {
-                tracing::warn!(%from, %node, %by, "refused a peer record: its node is another validator's");
-                self.shared.counting.records_taken.add(1);
-                if node == from {
-                    return self.disconnect(from);
-                }
-            }
-            Ok(Accepted::New {
-                validator,
-                peer,
-                replaced,
-            }) => {
-                self.shared.counting.records_accepted.add(1);
-                self.on_binding(validator, peer, replaced);
-                self.pass_on(from, peer, &bytes.into());
-            }
-            Err(error) => {
-                tracing::warn!(%from, %error, "refused a peer record");
-                self.shared.counting.records_refused.add(1);
-                return self.disconnect(from);
-            }
-        }
-        // The first record of a peer must bind it.
-        if self
-            .peers
-            .get(&from)
-            .is_some_and(|known| known.validator.is_none())
-        {
-            self.shared.counting.strangers_closed.add(1);
-            self.disconnect(from);
-        }
-    }
-
-    /// A validator's newest record binds a peer, in place of another maybe.
-    fn on_binding(&mut self, validator: ValidatorId, peer: PeerId, replaced: Option<PeerId>) {
-        self.swarm
-            .behaviour_mut()
-            .streams
-            .set_known(self.registry.known());
-        if let Some(old) = replaced {
-            self.dialer.remove_peer(old);
-            self.disconnect(old);
-        }
-        let delay = if *self.swarm.local_peer_id() < peer {
-            Duration::ZERO
-        } else {
-            HEAD_START
-        };
-        self.dialer.add_peer(
-            peer,
-            self.registry.addresses(validator),
-            Instant::now(),
-            delay,
-        );
-        if self.peers.contains_key(&peer) {
-            self.bind(peer, validator);
-        }
-    }
-
-    /// Tells a new record to all validators but those who know it.
-    fn pass_on(&self, from: PeerId, subject: PeerId, record: &Frame) {
-        for (peer, known) in &self.peers {
-            if known.validator.is_some() && *peer != from && *peer != subject {
-                known.records.push(Arc::clone(record));
-            }
-        }
-    }
-
-    /// Peers hold a record of this node that the current one does not replace, left by a life with a clock ahead.
-    fn outbid(&mut self, sequence: u64) {
-        if let Some(identity) = &mut self.identity {
-            identity.sequence = identity.sequence.max(sequence);
-            self.announce();
-        }
-    }
-
-    fn on_addresses(&mut self) {
-        let addresses: Vec<_> = self.swarm.listeners().cloned().collect();
-        if *self.shared.addresses() != addresses {
-            *self.shared.addresses() = addresses;
-            self.announce();
-        }
-    }
-
-    /// Signs a record with the next sequence and tells everybody.
-    fn announce(&mut self) {
-        let Some(identity) = &mut self.identity else {
-            return;
-        };
-        identity.sequence = identity.sequence.saturating_add(1);
-        let listening = self.shared.addresses().clone();
-        let addresses = if identity.external.is_empty() {
-            &listening
-        } else {
-            &identity.external
-        };
-        let (validator, node) = (&identity.validator_key, &identity.node_key);
-        let record = PeerRecord::new(
-            validator.public(),
-            node.public(),
-            addresses,
-            identity.sequence,
-        );
-        let signed = record.sign(identity.chain, validator, node);
-        let record: Frame = signed.to_bytes().into();
-        self.registry.set_own(signed);
-        tracing::info!(validator = %identity.validator, ?addresses, "this node's record");
-        for known in self.peers.values() {
-            known.records.push(Arc::clone(&record));
-        }
-        self.own_record = Some(record);
-    }
-
-    fn on_tick(&mut self, now: Instant) {
-        self.end_the_silent(now);
-        self.end_strangers(now);
-        self.dial(now);
-    }
-
-    /// Gives up the connections that have not answered a ping for long.
-    fn end_the_silent(&mut self, now: Instant) {
-        let patience = self.limits.ping_interval * MISSED_PINGS;
-        let silent = |connection: &&Connection| now.duration_since(connection.alive) > patience;
-        let each = self.peers.iter();
-        let silent: Vec<_> = each
-            .flat_map(|(peer, known)| {
-                known
-                    .connections
-                    .iter()
-                    .filter(silent)
-                    .map(|connection| (*peer, connection.id))
-            })
-            .collect();
-        for (peer, connection) in silent {
-            self.give_up(peer, connection);
-        }
-    }
-
-    /// Disconnects the peers that did not show in time that they are a validator's.
-    fn end_strangers(&mut self, now: Instant) {
-        let late = |known: &Peer| {
-            known.validator.is_none()
-                && now.duration_since(known.since) > self.limits.handshake_timeout
-        };
-        let strangers: Vec<_> = self
-            .peers
-            .iter()
-            .filter(|(_, known)| late(known))
-            .map(|(peer, _)| *peer)
-            .collect();
-        for peer in strangers {
-            tracing::debug!(%peer, "the peer did not show that it is a validator's");
-            self.shared.counting.strangers_closed.add(1);
-            self.disconnect(peer);
-        }
-    }
-
-    fn dial(&mut self, now: Instant) {
-        for due in self.dialer.due(now, |peer| self.peers.contains_key(peer)) {
-            let options = match &due.target {
-                Target::Bootstrap(_) => {
-                    let Some(address) = due.addresses.into_iter().next() else {
-                        continue;
-                    };
-                    DialOpts::unknown_peer_id()
-                        .address(address)
-                        .allocate_new_port()
-                        .build()
-                }
-                Target::Peer(peer) => DialOpts::peer_id(*peer)
-                    .addresses(due.addresses)
-                    .allocate_new_port()
-                    .build(),
-            };
-            let connection = options.connection_id();
-            match self.swarm.dial(options) {
-                Ok(()) => self.dialer.started(&due.target, connection),
-                Err(error) => self.on_dial_error(connection, &error),
-            }
         }
     }
 }

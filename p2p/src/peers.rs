@@ -14,12 +14,12 @@ use tokio::task::AbortHandle;
 use types::limits::MAX_COMMITTEE;
 
 use crate::channel::Protocol;
-use crate::outbox::Outbox;
+use crate::frame_queue::FrameQueue;
 use crate::record::MAX_RECORD_BYTES;
 
 /// One connection of a peer.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Connection {
+pub(crate) struct PeerConnection {
     pub(crate) id: ConnectionId,
     /// When it was made, or answered a ping last.
     pub(crate) alive: Instant,
@@ -29,13 +29,13 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 pub(crate) struct Peer {
     /// Oldest first; the last one is used.
-    pub(crate) connections: Vec<Connection>,
+    pub(crate) connections: Vec<PeerConnection>,
     /// When it connected.
     pub(crate) since: Instant,
     /// The validator it is bound to.
     pub(crate) validator: Option<ValidatorId>,
     /// Records that it is to be told.
-    pub(crate) records: Arc<Outbox>,
+    pub(crate) records: Arc<FrameQueue>,
     /// Requests of it that may be answered at once.
     pub(crate) requests: Arc<Semaphore>,
     /// Tasks that write to it.
@@ -48,13 +48,13 @@ impl Peer {
     pub(crate) fn new(connection: ConnectionId, now: Instant, requests: usize) -> Self {
         let waiting = 2 * MAX_COMMITTEE;
         Self {
-            connections: vec![Connection {
+            connections: vec![PeerConnection {
                 id: connection,
                 alive: now,
             }],
             since: now,
             validator: None,
-            records: Arc::new(Outbox::new(waiting, waiting * MAX_RECORD_BYTES)),
+            records: Arc::new(FrameQueue::new(waiting, waiting * MAX_RECORD_BYTES)),
             requests: Arc::new(Semaphore::new(requests)),
             writers: Vec::new(),
             readers: BTreeMap::new(),

@@ -1,7 +1,7 @@
 //! Streams by protocol: negotiates our protocols on every connection and hands the raw streams over.
 //!
 //! What may be read from a stream, and by whom it was allowed, is decided by whoever receives it. This behaviour
-//! also keeps the slots for strangers: connections of peers that no validator is bound to.
+//! also bounds the connections of strangers: peers that no validator is bound to.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
@@ -17,8 +17,8 @@ use libp2p::swarm::handler::{
 };
 use libp2p::swarm::{
     ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm,
-    NetworkBehaviour, NotifyHandler, SubstreamProtocol, THandler, THandlerInEvent,
-    THandlerOutEvent, ToSwarm,
+    NetworkBehaviour, NotifyHandler, StreamUpgradeError, SubstreamProtocol, THandler,
+    THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
 use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol};
 use tokio::sync::oneshot;
@@ -30,7 +30,32 @@ use crate::channel::Protocol;
 const MAX_UNTAKEN_STREAMS: usize = 16;
 
 /// Takes a stream, or why there is none.
-pub(crate) type StreamReply = oneshot::Sender<Result<Stream, String>>;
+pub(crate) type StreamReply = oneshot::Sender<Result<Stream, OpenError>>;
+
+/// Why a stream could not be opened on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The peer did not answer in time.
+    #[error("the peer did not answer in time")]
+    Timeout,
+    /// The peer does not speak the protocol, for instance because it is of another chain.
+    #[error("the peer does not speak the protocol")]
+    NotSpoken,
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Broken(std::io::ErrorKind),
+}
+
+impl From<StreamUpgradeError<Infallible>> for OpenError {
+    fn from(error: StreamUpgradeError<Infallible>) -> Self {
+        match error {
+            StreamUpgradeError::Timeout => Self::Timeout,
+            StreamUpgradeError::NegotiationFailed => Self::NotSpoken,
+            StreamUpgradeError::Io(error) => Self::Broken(error.kind()),
+            StreamUpgradeError::Apply(never) => match never {},
+        }
+    }
+}
 
 /// A peer opened a stream.
 #[derive(Debug)]
@@ -40,9 +65,9 @@ pub(crate) struct InboundStream {
     pub(crate) stream: Stream,
 }
 
-/// Refuses a connection: all slots for strangers are taken.
+/// Refuses a connection: there are as many of strangers as are allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("all {0} slots for peers that are no validator's are taken")]
+#[error("{0} connections of peers that are no validator's are open, no more are allowed")]
 pub(crate) struct TooManyStrangers(usize);
 
 /// The behaviour.
@@ -65,7 +90,7 @@ impl Streams {
         }
     }
 
-    /// The peers that validators are bound to. They take no stranger's slot.
+    /// The peers that validators are bound to. They do not count as strangers.
     pub(crate) fn set_known(&mut self, known: BTreeSet<PeerId>) {
         self.strangers.retain(|_, peer| !known.contains(peer));
         self.known = known;
@@ -179,7 +204,7 @@ pub(crate) struct AcceptedInbound {
     stream: Stream,
 }
 
-/// The part of a connection.
+/// The streams of one connection.
 pub(crate) struct StreamHandler {
     protocols: Protocols,
     outbound: VecDeque<OpenOutbound>,
@@ -241,7 +266,7 @@ impl ConnectionHandler for StreamHandler {
                 let _ = reply.send(Ok(stream));
             }
             ConnectionEvent::DialUpgradeError(DialUpgradeError { info: reply, error }) => {
-                let _ = reply.send(Err(error.to_string()));
+                let _ = reply.send(Err(error.into()));
             }
             _ => {}
         }

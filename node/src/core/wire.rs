@@ -1,7 +1,6 @@
 //! The frames that validators exchange, by channel. Each is bounded before it is allocated and has one encoding.
 
-use std::sync::Arc;
-
+use bytes::Bytes;
 use chain::gossip::Gossip;
 use types::codec::encode;
 
@@ -22,7 +21,7 @@ pub struct Frame {
     /// What they are about.
     pub channel: Channel,
     /// The bytes.
-    pub bytes: Arc<[u8]>,
+    pub bytes: Bytes,
 }
 
 impl Frame {

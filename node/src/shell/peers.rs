@@ -10,7 +10,8 @@ pub(super) struct Peers(pub p2p::Handle);
 
 impl ChunkSource for Peers {
     async fn ask(&self, from: ValidatorId, request: Vec<u8>) -> Result<Vec<u8>, AskError> {
-        self.0.request(from, request).await.map_err(ask_error)
+        let answer = self.0.request(from, request).await.map_err(ask_error)?;
+        Ok(answer.into())
     }
 }
 

@@ -42,7 +42,7 @@ fn nothing_is_dialed_while_a_dial_runs_or_the_peer_is_there() {
     dialer.connected(peer, connection);
     assert!(dialer.due(late, |other| *other == peer).is_empty());
     assert_eq!(dialer.due(late, |_| false).len(), 1);
-    dialer.started(&Target::Bootstrap(address(1)), connection);
+    dialer.started(&DialTarget::Bootstrap(address(1)), connection);
     dialer.failed(connection);
     assert_eq!(dialer.due(late + MAX, |_| false).len(), 1);
 }
@@ -58,7 +58,7 @@ fn a_peer_that_proved_itself_is_dialed_soon_after_it_is_lost() {
     let lost = start + Duration::from_secs(5);
     dialer.proved(peer);
     dialer.lost(peer, lost);
-    let is_peer = |due: &[Due]| due.iter().any(|due| due.target == Target::Peer(peer));
+    let is_peer = |due: &[Dial]| due.iter().any(|due| due.target == DialTarget::Peer(peer));
     assert!(!is_peer(&dialer.due(lost, |_| false)));
     assert!(is_peer(&dialer.due(lost + MIN, |_| false)));
     assert!(is_peer(&dialer.due(lost + MIN * 2, |_| false)));

@@ -14,55 +14,23 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use types::key::{PublicKey, SecretKey};
 
-use super::{Identity, Network};
+use super::{NetworkLoop, RecordSigner};
 use crate::behaviour::{self, Behaviour, BehaviourEvent};
 use crate::config::Config;
 use crate::dialer::Dialer;
+use crate::error::P2pError;
 use crate::events::{self, Events};
-use crate::handle::{Handle, Shared};
+use crate::handle::Handle;
 use crate::record::is_dialable;
-use crate::registry::{Registry, RegistryError};
+use crate::registry::Registry;
+use crate::shared::SharedState;
 
-/// Streams and records that wait for the loop.
+/// Maximum stream requests, and maximum records, that wait for the loop.
 const MAX_WAITING: usize = 256;
 /// Time for the sockets to listen.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the swarm says.
 type Event = SwarmEvent<BehaviourEvent>;
-
-/// Why a network does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum P2pError {
-    /// The validator key is not in the committee.
-    #[error(
-        "the validator key {0} is no member of the committee: is this the right key file and genesis?"
-    )]
-    NotInCommittee(PublicKey),
-    /// The node key is not usable, or is the validator key.
-    #[error("the node key must be a key of its own, not the validator key")]
-    SameKeys,
-    /// Genesis' node keys are not usable.
-    #[error("genesis: {0}")]
-    Genesis(#[from] RegistryError),
-    /// Not an address to listen on.
-    #[error("{0} is not an address to listen on: expected such as /ip4/127.0.0.1/tcp/26601")]
-    ListenAddress(Multiaddr),
-    /// Not an address that others can dial.
-    #[error("{0} is not an address to dial: expected such as /ip4/10.0.0.3/tcp/26601")]
-    DialAddress(Multiaddr),
-    /// The address is taken or is not ours.
-    #[error("cannot listen on {address}: {reason}")]
-    Listen {
-        /// The address.
-        address: Multiaddr,
-        /// What the system says.
-        reason: String,
-    },
-    /// The transport cannot be built.
-    #[error("the transport cannot be built: {0}")]
-    Transport(String),
-}
 
 /// Listens, then connects to the committee and stays connected until the last handle is dropped or
 /// [`Handle::shutdown`] is called. Needs a tokio runtime.
@@ -75,17 +43,17 @@ pub async fn start(config: Config) -> Result<(Handle, Events), P2pError> {
     let early = listen(&mut swarm, &config.listen).await?;
     swarm.behaviour_mut().streams.set_known(registry.known());
 
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(SharedState::default());
     let (events, receiver) = events::queue(config.committee.ids());
     let (streams, wanted) = mpsc::channel(MAX_WAITING);
     let (records, records_receiver) = mpsc::channel(MAX_WAITING);
     let (stop, stopped) = watch::channel(false);
     let limits = config.limits;
     let now = Instant::now();
-    let mut network = Network {
+    let mut network = NetworkLoop {
         swarm,
-        identity: own.and_then(|(validator, _)| {
-            Some(Identity {
+        signer: own.and_then(|(validator, _)| {
+            Some(RecordSigner {
                 validator,
                 validator_key: config.validator_key.clone()?,
                 node_key: config.node_key.clone(),
@@ -134,7 +102,10 @@ fn own_id(config: &Config) -> Result<Option<(types::hash::ValidatorId, PublicKey
 
 fn identity(key: &SecretKey) -> Result<Keypair, P2pError> {
     let secret = ed25519::SecretKey::try_from_bytes(&mut key.to_bytes()[..]);
-    let secret = secret.map_err(|error| P2pError::Transport(error.to_string()))?;
+    let secret = secret.map_err(|error| P2pError::NodeKey {
+        key: key.public(),
+        error,
+    })?;
     Ok(Keypair::from(ed25519::Keypair::from(secret)))
 }
 
@@ -191,17 +162,18 @@ async fn listen(
 ) -> Result<Vec<Event>, P2pError> {
     let mut waiting = Vec::new();
     for address in addresses {
-        let fail = |reason: String| P2pError::Listen {
-            address: address.clone(),
-            reason,
-        };
         // The transport shares ports with other processes of the same user, silently: a plain bind does not.
         if let Some(socket) = socket_address(address).filter(|socket| socket.port() != 0) {
-            TcpListener::bind(socket).map_err(|error| fail(error.to_string()))?;
+            TcpListener::bind(socket).map_err(|error| P2pError::Listen {
+                address: address.clone(),
+                error,
+            })?;
         }
-        let listener = swarm
-            .listen_on(address.clone())
-            .map_err(|error| fail(error.to_string()))?;
+        let listener = swarm.listen_on(address.clone());
+        let listener = listener.map_err(|error| P2pError::ListenTransport {
+            address: address.clone(),
+            error,
+        })?;
         waiting.push(listener);
     }
     let all = async {
@@ -216,12 +188,8 @@ async fn listen(
         }
         others
     };
-    let first = addresses.first().cloned().unwrap_or_else(Multiaddr::empty);
-    let slow = |_| P2pError::Listen {
-        address: first,
-        reason: "the system gave no address in time".into(),
-    };
-    tokio::time::timeout(LISTEN_TIMEOUT, all)
-        .await
-        .map_err(slow)
+    let listening = tokio::time::timeout(LISTEN_TIMEOUT, all).await;
+    listening.map_err(|_| P2pError::ListenTimeout {
+        address: addresses.first().cloned().unwrap_or_else(Multiaddr::empty),
+    })
 }

@@ -10,4 +10,6 @@
 mod hostile;
 mod mesh;
 mod net;
+mod records;
 mod robust;
+mod speaker;

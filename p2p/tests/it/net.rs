@@ -140,7 +140,7 @@ impl Node {
                 from,
                 channel,
                 bytes,
-            } => Some((from, channel, bytes)),
+            } => Some((from, channel, bytes.to_vec())),
             _ => None,
         })
         .await

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gridproof_p2p::{Channel, PeerEvent, RequestError};
+use gridproof_p2p::{Channel, OpenError, PeerEvent, RequestError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use types::hash::{ChainId, Hash32};
@@ -28,7 +28,7 @@ async fn a_restarted_peer_is_connected_again() {
             PeerEvent::Frame { from, bytes, .. } => Some((from, bytes)),
             _ => None,
         });
-        assert_eq!(frame.await, (id(1), vec![round]));
+        assert_eq!(frame.await, (id(1), vec![round].into()));
         b.handle.shutdown().await;
         let gone = a.next("the disconnect", |event| match event {
             PeerEvent::Disconnected { validator } => Some(validator),
@@ -106,7 +106,7 @@ async fn a_slow_reader_loses_the_oldest_frames_and_holds_up_nobody() {
     let mut sent = 0u32;
     while a.counters().frames_dropped < 10 {
         let frame = [sent.to_le_bytes().to_vec(), vec![0; 50_000]].concat();
-        a.handle.broadcast(Channel::Consensus, frame).unwrap();
+        a.handle.broadcast(Channel::Consensus, frame, None).unwrap();
         let (_, _, bytes) = fast.next_frame().await;
         assert_eq!(
             bytes[..4],
@@ -231,7 +231,13 @@ async fn nodes_of_another_chain_are_not_spoken_to() {
     // No protocol in common: the frame stays where it is, while those of this chain pass.
     let asked = within("a refusal", b.handle.request(id(0), vec![1])).await;
     assert!(
-        matches!(asked, Err(RequestError::Failed { .. })),
+        matches!(
+            asked,
+            Err(RequestError::NoStream {
+                error: OpenError::NotSpoken,
+                ..
+            })
+        ),
         "{asked:?}"
     );
     b.handle.shutdown().await;

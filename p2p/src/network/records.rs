@@ -1,0 +1,138 @@
+//! Peer records in the loop: taking those of others, passing them on, and saying this node's own.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use libp2p::PeerId;
+use types::hash::ValidatorId;
+
+use super::NetworkLoop;
+use crate::record::{PeerRecord, SignedRecord};
+use crate::registry::Accepted;
+
+/// Head start of the peer with the lower id when two learn of each other, so that rarely both dial.
+const HEAD_START: Duration = Duration::from_secs(1);
+
+impl NetworkLoop {
+    pub(super) fn on_record(&mut self, from: PeerId, bytes: &Bytes) {
+        if !self.peers.contains_key(&from) {
+            return;
+        }
+        let outcome =
+            SignedRecord::from_bytes(bytes).and_then(|record| self.registry.accept(record));
+        match outcome {
+            Ok(Accepted::Stale) => self.shared.counters.records_stale.add(1),
+            Ok(Accepted::Own(sequence)) => self.outbid(sequence),
+            Ok(Accepted::Taken { node, by }) => {
+                tracing::warn!(%from, %node, %by, "refused a peer record: its node is another validator's");
+                self.shared.counters.records_taken.add(1);
+                if node == from {
+                    return self.disconnect(from);
+                }
+            }
+            Ok(Accepted::New {
+                validator,
+                peer,
+                replaced,
+            }) => {
+                self.shared.counters.records_accepted.add(1);
+                self.on_binding(validator, peer, replaced);
+                self.pass_on(from, peer, bytes);
+            }
+            Err(error) => {
+                tracing::warn!(%from, %error, "refused a peer record");
+                self.shared.counters.records_refused.add(1);
+                return self.disconnect(from);
+            }
+        }
+        // The first record of a peer must bind it.
+        if self
+            .peers
+            .get(&from)
+            .is_some_and(|known| known.validator.is_none())
+        {
+            self.shared.counters.strangers_closed.add(1);
+            self.disconnect(from);
+        }
+    }
+
+    /// A validator's newest record binds a peer, in place of another maybe.
+    fn on_binding(&mut self, validator: ValidatorId, peer: PeerId, replaced: Option<PeerId>) {
+        self.swarm
+            .behaviour_mut()
+            .streams
+            .set_known(self.registry.known());
+        if let Some(old) = replaced {
+            self.dialer.remove_peer(old);
+            self.disconnect(old);
+        }
+        let delay = if *self.swarm.local_peer_id() < peer {
+            Duration::ZERO
+        } else {
+            HEAD_START
+        };
+        self.dialer.add_peer(
+            peer,
+            self.registry.addresses(validator),
+            Instant::now(),
+            delay,
+        );
+        if self.peers.contains_key(&peer) {
+            self.bind(peer, validator);
+        }
+    }
+
+    /// Tells a new record to all validators but those who know it.
+    fn pass_on(&self, from: PeerId, subject: PeerId, record: &Bytes) {
+        for (peer, known) in &self.peers {
+            if known.validator.is_some() && *peer != from && *peer != subject {
+                known.records.push(record.clone());
+            }
+        }
+    }
+
+    /// Peers hold a record of this node that the current one does not replace, left by a life with a clock ahead.
+    fn outbid(&mut self, sequence: u64) {
+        if let Some(signer) = &mut self.signer {
+            signer.sequence = signer.sequence.max(sequence);
+            self.announce();
+        }
+    }
+
+    pub(super) fn on_addresses(&mut self) {
+        let addresses: Vec<_> = self.swarm.listeners().cloned().collect();
+        if *self.shared.addresses() != addresses {
+            *self.shared.addresses() = addresses;
+            self.announce();
+        }
+    }
+
+    /// Signs a record with the next sequence and tells everybody.
+    fn announce(&mut self) {
+        let Some(signer) = &mut self.signer else {
+            return;
+        };
+        signer.sequence = signer.sequence.saturating_add(1);
+        let listening = self.shared.addresses().clone();
+        let addresses = if signer.external.is_empty() {
+            &listening
+        } else {
+            &signer.external
+        };
+        let (validator, node) = (&signer.validator_key, &signer.node_key);
+        let record = PeerRecord::new(
+            validator.public(),
+            node.public(),
+            addresses,
+            signer.sequence,
+        );
+        let signed = record.sign(signer.chain, validator, node);
+        let record: Bytes = signed.to_bytes().into();
+        self.registry.set_own(signed);
+        tracing::info!(validator = %signer.validator, ?addresses, "this node's record");
+        for known in self.peers.values() {
+            known.records.push(record.clone());
+        }
+        self.own_record = Some(record);
+    }
+}

@@ -10,7 +10,7 @@ use clap::Args;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use crate::failure::{ExitKind, Failure};
+use crate::failure::{CommandFailure, ExitKind};
 
 /// Keys of the configuration, given on the command line.
 #[derive(Debug, Clone, Default, Args)]
@@ -140,7 +140,7 @@ fn put(table: &mut Table, key: &[String], value: &Value) -> Result<(), String> {
 pub fn load<C: DeserializeOwned>(
     path: &Path,
     overrides: impl IntoIterator<Item = Override>,
-) -> Result<C, Failure> {
+) -> Result<C, CommandFailure> {
     let variables =
         std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text)));
     let mut environment = Vec::new();
@@ -161,7 +161,7 @@ fn load_with<C: DeserializeOwned>(
     path: &Path,
     mut environment: Vec<(String, String, String)>,
     overrides: impl IntoIterator<Item = Override>,
-) -> Result<C, Failure> {
+) -> Result<C, CommandFailure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         bad(format!(
             "cannot read the configuration {}: {error}",
@@ -197,8 +197,8 @@ fn load_with<C: DeserializeOwned>(
         .map_err(|error| bad(error.message().to_owned()))
 }
 
-fn bad(message: String) -> Failure {
-    Failure::new(ExitKind::BadInput, "config", message)
+fn bad(message: String) -> CommandFailure {
+    CommandFailure::new(ExitKind::BadInput, "config", message)
 }
 
 /// The dotted key that a variable overrides, from its name after `GRIDPROOF_`; nothing if it is no key.
@@ -219,7 +219,7 @@ mod tests {
     fn load_partner(
         variables: &[(&str, &str)],
         set: &[&str],
-    ) -> Result<partner::config::Config, Failure> {
+    ) -> Result<partner::config::Config, CommandFailure> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("partner.toml");
         let written = partner::config::Config::new(vec!["http://127.0.0.1:1".into()]).to_toml();

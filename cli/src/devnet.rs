@@ -16,7 +16,7 @@ use testnet::devnet::{Devnet, ProcessRole};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use types::number::Height;
 
-use crate::failure::{ExitKind, Failure};
+use crate::failure::{CommandFailure, ExitKind};
 use crate::ui::Ui;
 
 /// How long the first block may take.
@@ -67,7 +67,7 @@ State survives down and up."
 }
 
 /// Runs a devnet command.
-pub async fn run(command: DevnetCommand, ui: Ui) -> Result<(), Failure> {
+pub async fn run(command: DevnetCommand, ui: Ui) -> Result<(), CommandFailure> {
     match command {
         DevnetCommand::Up {
             dir,
@@ -93,12 +93,17 @@ pub async fn run(command: DevnetCommand, ui: Ui) -> Result<(), Failure> {
     }
 }
 
-async fn up(dir: &Path, options: &DevnetOptions, detach: bool, ui: Ui) -> Result<(), Failure> {
+async fn up(
+    dir: &Path,
+    options: &DevnetOptions,
+    detach: bool,
+    ui: Ui,
+) -> Result<(), CommandFailure> {
     let mut devnet = match Devnet::open(dir)? {
         Some(devnet) => devnet,
         None => Devnet::create(dir, options).map_err(|error| {
             port_taken(&error, "choose others with --base-port, or stop what uses it").unwrap_or_else(|| {
-                Failure::new(ExitKind::BadInput, "devnet", format!("{error:#}"))
+                CommandFailure::new(ExitKind::BadInput, "devnet", format!("{error:#}"))
                     .hint("give an empty folder with --dir, and ports between 1024 and 65534 with --base-port")
             })
         })?,
@@ -142,19 +147,20 @@ async fn up(dir: &Path, options: &DevnetOptions, detach: bool, ui: Ui) -> Result
 }
 
 /// The failure for a port that is taken, if that is the error.
-fn port_taken(error: &anyhow::Error, hint: &str) -> Option<Failure> {
+fn port_taken(error: &anyhow::Error, hint: &str) -> Option<CommandFailure> {
     let taken = error.downcast_ref::<PortTaken>()?;
-    Some(Failure::new(ExitKind::BadInput, "port_taken", taken.to_string()).hint(hint))
+    Some(CommandFailure::new(ExitKind::BadInput, "port_taken", taken.to_string()).hint(hint))
 }
 
-fn not_started(error: anyhow::Error) -> Failure {
+fn not_started(error: anyhow::Error) -> CommandFailure {
     let hint = "stop what uses it; a devnet keeps its ports, so others need a new one: --base-port with a new --dir";
-    port_taken(&error, hint)
-        .unwrap_or_else(|| Failure::from(error).hint("what had been started is stopped again"))
+    port_taken(&error, hint).unwrap_or_else(|| {
+        CommandFailure::from(error).hint("what had been started is stopped again")
+    })
 }
 
-fn interrupted() -> Failure {
-    Failure::new(
+fn interrupted() -> CommandFailure {
+    CommandFailure::new(
         ExitKind::Other,
         "interrupted",
         "asked to stop before the first block was final; nothing runs",
@@ -163,14 +169,14 @@ fn interrupted() -> Failure {
 }
 
 /// Waits until every validator has a final block.
-async fn first_block(devnet: &Devnet) -> Result<Height, Failure> {
+async fn first_block(devnet: &Devnet) -> Result<Height, CommandFailure> {
     let deadline = Instant::now() + FIRST_BLOCK_PATIENCE;
     let mut tick = interval(Duration::from_millis(100));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while Instant::now() < deadline {
         tick.tick().await;
         if let Some((name, output)) = devnet.first_dead() {
-            return Err(Failure::new(
+            return Err(CommandFailure::new(
                 ExitKind::Other,
                 "devnet",
                 format!("{name} ended at once:\n{output}"),
@@ -189,7 +195,7 @@ async fn first_block(devnet: &Devnet) -> Result<Height, Failure> {
             return Ok(lowest);
         }
     }
-    Err(Failure::new(
+    Err(CommandFailure::new(
         ExitKind::TimedOut,
         "devnet",
         format!("no final block after {FIRST_BLOCK_PATIENCE:?}"),
@@ -200,15 +206,15 @@ async fn first_block(devnet: &Devnet) -> Result<Height, Failure> {
     )))
 }
 
-fn other_chain(error: anyhow::Error) -> Failure {
+fn other_chain(error: anyhow::Error) -> CommandFailure {
     if !error.is::<OtherChain>() {
-        return Failure::from(error);
+        return CommandFailure::from(error);
     }
-    Failure::new(ExitKind::Other, "other_chain", error.to_string())
+    CommandFailure::new(ExitKind::Other, "other_chain", error.to_string())
         .hint("another devnet uses this port: stop it, or make a new one with another --base-port and a new --dir")
 }
 
-fn down(dir: &Path, ui: Ui) -> Result<(), Failure> {
+fn down(dir: &Path, ui: Ui) -> Result<(), CommandFailure> {
     let devnet = open(dir)?;
     let running = devnet
         .manifest
@@ -232,7 +238,7 @@ fn down(dir: &Path, ui: Ui) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
+async fn status(dir: &Path, ui: Ui) -> Result<(), CommandFailure> {
     let devnet = open(dir)?;
     let mut rows = Vec::new();
     let mut lines = Vec::new();
@@ -272,9 +278,9 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
     Ok(())
 }
 
-fn open(dir: &Path) -> Result<Devnet, Failure> {
+fn open(dir: &Path) -> Result<Devnet, CommandFailure> {
     Devnet::open(dir)?.ok_or_else(|| {
-        Failure::new(
+        CommandFailure::new(
             ExitKind::BadInput,
             "devnet",
             format!("there is no devnet in {}", dir.display()),

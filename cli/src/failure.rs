@@ -64,7 +64,7 @@ pub const EXIT_CODES: &str = "Exit codes:
 
 /// Why a command failed.
 #[derive(Debug)]
-pub struct Failure {
+pub struct CommandFailure {
     /// Decides the exit code.
     pub kind: ExitKind,
     /// A stable short name for programs.
@@ -79,7 +79,7 @@ pub struct Failure {
     context: Map<String, Value>,
 }
 
-impl Failure {
+impl CommandFailure {
     /// A failure of a kind, with the kind's exit code.
     pub fn new(kind: ExitKind, code: &str, message: impl Into<String>) -> Self {
         let context = Map::new();
@@ -181,7 +181,7 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CommandFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}", self.message)?;
         for (name, value) in &self.context {
@@ -196,19 +196,19 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<KeyFileError> for Failure {
+impl From<KeyFileError> for CommandFailure {
     fn from(error: KeyFileError) -> Self {
         Self::of_key_file(&error)
     }
 }
 
-impl From<std::io::Error> for Failure {
+impl From<std::io::Error> for CommandFailure {
     fn from(error: std::io::Error) -> Self {
         Self::new(ExitKind::Other, "io", error.to_string())
     }
 }
 
-impl From<anyhow::Error> for Failure {
+impl From<anyhow::Error> for CommandFailure {
     fn from(error: anyhow::Error) -> Self {
         match error.downcast_ref::<KeyFileError>() {
             Some(error) => Self::of_key_file(error),
@@ -276,7 +276,7 @@ mod tests {
             ),
         ];
         for (name, result, message, hint) in cases {
-            let failure = Failure::from(result.err().unwrap());
+            let failure = CommandFailure::from(result.err().unwrap());
             assert_eq!(failure.kind, ExitKind::Key, "{failure}");
             assert!(
                 failure.message.contains(&path(name).display().to_string()),
@@ -291,7 +291,7 @@ mod tests {
                 "{failure}"
             );
             // The same through the layers of a daemon.
-            let again = Failure::from(
+            let again = CommandFailure::from(
                 anyhow::Error::from(create(&path("account.key"), account).unwrap_err())
                     .context("start"),
             );
@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn what_is_known_beside_the_error_is_shown_beside_it() {
         let job = JobId::default();
-        let failure = Failure::new(ExitKind::NoConnection, "x", "y")
+        let failure = CommandFailure::new(ExitKind::NoConnection, "x", "y")
             .about(job)
             .with("estimate", json!({ "a": 1 }));
         let object = failure.to_json();

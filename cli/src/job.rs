@@ -20,7 +20,7 @@ use keys::keyfile::{self, KeyKind};
 use serde_json::json;
 use types::hash::{ChainId, JobId};
 
-use crate::failure::{ExitKind, Failure};
+use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::{RpcArgs, failure};
 use crate::trust::{Trust, TrustArgs};
 use crate::ui::Ui;
@@ -172,7 +172,7 @@ Exit codes: 0 settled and verified, 3 bad spec or input file, 4 no connection, 5
 7 not verified, 8 timed out.";
 
 /// Runs a job command.
-pub async fn run(command: JobCommand, ui: Ui) -> Result<(), Failure> {
+pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
     match command {
         JobCommand::Validate { spec } => validate(&spec, ui).await,
         JobCommand::Estimate { spec, rpc } => {
@@ -260,7 +260,7 @@ async fn start(
     what: &SubmitArgs,
     chain: Option<ChainId>,
     ui: Ui,
-) -> Result<JobId, Failure> {
+) -> Result<JobId, CommandFailure> {
     match (&what.key, what.resume) {
         (_, Some(job)) => {
             let prepared = Prepared::read(&what.spec, Some(client), ui).await?;
@@ -272,12 +272,15 @@ async fn start(
             submit::submit(client, &key, chain, &prepared, ui).await
         }
         (None, None) => {
-            Err(Failure::new(ExitKind::Usage, "usage", "give --key or --resume").hint("--key pays"))
+            Err(
+                CommandFailure::new(ExitKind::Usage, "usage", "give --key or --resume")
+                    .hint("--key pays"),
+            )
         }
     }
 }
 
-async fn validate(path: &Path, ui: Ui) -> Result<(), Failure> {
+async fn validate(path: &Path, ui: Ui) -> Result<(), CommandFailure> {
     let prepared = Prepared::read(path, None, ui).await?;
     prepared.check_module(ui)?;
     let (object, text) = report::prepared(&prepared);
@@ -292,7 +295,7 @@ async fn finish(
     out: &Path,
     trust: &Trust,
     ui: Ui,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let workload = fetch::fetch(client, &trust.light, view, out, ui).await?;
     let verified = verify::folder(&trust.light, &out.join(files::RECEIPT), out)?;
     let (object, text) = report::finished(view, &workload, &verified, trust.source(), out);

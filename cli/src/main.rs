@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::failure::{EXIT_CODES, Failure};
+use crate::failure::{CommandFailure, EXIT_CODES};
 use crate::ui::Ui;
 
 /// A Proof-of-Compute blockchain node: customers buy verified compute, partners sell it, validators order and check.
@@ -79,7 +79,7 @@ fn main() -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            ui.failure(&Failure::from(error));
+            ui.failure(&CommandFailure::from(error));
             return ExitCode::FAILURE;
         }
     };
@@ -109,7 +109,7 @@ fn not_understood(error: &clap::Error) -> ExitCode {
 }
 
 /// What clap says, as a failure.
-fn usage(error: &clap::Error) -> Failure {
+fn usage(error: &clap::Error) -> CommandFailure {
     let text = error.render().to_string();
     let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
     let message = message
@@ -121,7 +121,7 @@ fn usage(error: &clap::Error) -> Failure {
         .lines()
         .map(str::trim)
         .find_map(|line| line.strip_prefix("tip: "));
-    Failure::new(failure::ExitKind::Usage, "usage", message)
+    CommandFailure::new(failure::ExitKind::Usage, "usage", message)
         .hint(hint.unwrap_or("the command with --help shows its arguments and an example"))
 }
 
@@ -133,7 +133,7 @@ fn asks_for_json(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> boo
         .any(|argument| argument == "--json")
 }
 
-async fn run(command: Command, ui: Ui) -> Result<(), Failure> {
+async fn run(command: Command, ui: Ui) -> Result<(), CommandFailure> {
     match command {
         Command::Node(command) => node::run(command, ui).await,
         Command::Partner(command) => partner::run(command, ui).await,
@@ -145,8 +145,8 @@ async fn run(command: Command, ui: Ui) -> Result<(), Failure> {
 }
 
 /// The worker runs before the runtime is built.
-fn unreachable_worker() -> Result<(), Failure> {
-    Err(Failure::new(
+fn unreachable_worker() -> Result<(), CommandFailure> {
+    Err(CommandFailure::new(
         failure::ExitKind::Usage,
         "worker",
         "the worker is started by a partner, not by hand",

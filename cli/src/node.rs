@@ -11,7 +11,7 @@ use serde_json::json;
 use types::genesis::Genesis;
 
 use crate::config::{self, Override, SetArgs};
-use crate::failure::{ExitKind, Failure};
+use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::{self, RpcArgs};
 use crate::ui::Ui;
 
@@ -61,7 +61,7 @@ Every key of node.toml can be overridden by GRIDPROOF_SECTION__KEY, and that by 
 }
 
 /// Runs a node command.
-pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), Failure> {
+pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), CommandFailure> {
     match command {
         NodeCommand::Init {
             dir,
@@ -110,16 +110,21 @@ pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), Failure> {
 }
 
 /// Reads and checks a genesis file.
-pub fn read_genesis(path: &Path) -> Result<Genesis, Failure> {
+pub fn read_genesis(path: &Path) -> Result<Genesis, CommandFailure> {
     let bad = |message: String| {
-        Failure::new(ExitKind::BadInput, "genesis", format!("{}: {message}", path.display()))
+        CommandFailure::new(ExitKind::BadInput, "genesis", format!("{}: {message}", path.display()))
             .hint("a genesis is the file genesis.bin that `devnet up` writes, or what /v1/genesis of a node serves")
     };
     let bytes = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
     Genesis::from_bytes(&bytes).map_err(|error| bad(error.to_string()))
 }
 
-fn init(dir: &Path, genesis: Option<&Path>, bootstrap: Vec<String>, ui: Ui) -> Result<(), Failure> {
+fn init(
+    dir: &Path,
+    genesis: Option<&Path>,
+    bootstrap: Vec<String>,
+    ui: Ui,
+) -> Result<(), CommandFailure> {
     let keys = node::init::keys(dir).map_err(|error| init_failure(&error))?;
     let shown = format!(
         "validator key {}\nnode key      {}\nVRF key       {}",
@@ -141,9 +146,9 @@ fn init(dir: &Path, genesis: Option<&Path>, bootstrap: Vec<String>, ui: Ui) -> R
     Ok(())
 }
 
-fn init_failure(error: &InitError) -> Failure {
+fn init_failure(error: &InitError) -> CommandFailure {
     let (kind, hint) = match error {
-        InitError::Key(error) => return Failure::of_key_file(error),
+        InitError::Key(error) => return CommandFailure::of_key_file(error),
         InitError::Exists(_) => (
             ExitKind::Storage,
             "start it with `gridproof node start`, or choose another --dir",
@@ -161,12 +166,12 @@ fn init_failure(error: &InitError) -> Failure {
             "check the directory's permissions and free space",
         ),
     };
-    Failure::new(kind, "init", error.to_string()).hint(hint)
+    CommandFailure::new(kind, "init", error.to_string()).hint(hint)
 }
 
-fn failure(error: &NodeError) -> Failure {
+fn failure(error: &NodeError) -> CommandFailure {
     let (kind, code) = match error {
-        NodeError::Key(error) => return Failure::of_key_file(error),
+        NodeError::Key(error) => return CommandFailure::of_key_file(error),
         NodeError::Diverged(_) => (ExitKind::Diverged, "state_diverged"),
         NodeError::NotInitialised(_) => (ExitKind::Storage, "not_initialised"),
         NodeError::NoMarker(_) => (ExitKind::Storage, "no_marker"),
@@ -174,5 +179,5 @@ fn failure(error: &NodeError) -> Failure {
         NodeError::Config(_) => (ExitKind::BadInput, "config"),
         NodeError::Other(_) => (ExitKind::Other, "node"),
     };
-    Failure::new(kind, code, error.to_string()).hint(error.hint())
+    CommandFailure::new(kind, code, error.to_string()).hint(error.hint())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use keys::keyfile::{self, KeyKind};
 use partner::PartnerError;
-use partner::config::{CONFIG_FILE, Config, ConfigError};
+use partner::config::{CONFIG_FILE, Config, PartnerConfigError};
 use partner::journal::{self, JournalStatus};
 use rpc::Client;
 use serde_json::json;
@@ -17,7 +17,7 @@ use types::number::Amount;
 use types::transaction::Action;
 
 use crate::config::{self, Override, SetArgs};
-use crate::failure::{ExitKind, Failure};
+use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::{self, failure};
 use crate::trust::light_of;
 use crate::ui::Ui;
@@ -105,7 +105,7 @@ pub struct InitArgs {
     /// The bond to keep, in SQUARE.
     #[arg(long)]
     bond: Option<Amount>,
-    /// Least price per million units of fuel, in SQUARE.
+    /// Minimum price per million units of fuel, in SQUARE.
     #[arg(long)]
     ask: Option<Amount>,
     /// Jobs to run as primary at the same time.
@@ -124,7 +124,7 @@ fn attribute(text: &str) -> Result<(String, String), String> {
 }
 
 /// Runs a partner command.
-pub async fn run(command: PartnerCommand, ui: Ui) -> Result<(), Failure> {
+pub async fn run(command: PartnerCommand, ui: Ui) -> Result<(), CommandFailure> {
     match command {
         PartnerCommand::Init(args) => init(args, ui),
         PartnerCommand::Start {
@@ -148,7 +148,10 @@ pub async fn run(command: PartnerCommand, ui: Ui) -> Result<(), Failure> {
     }
 }
 
-async fn start(dir: &Path, overrides: impl Iterator<Item = Override>) -> Result<(), Failure> {
+async fn start(
+    dir: &Path,
+    overrides: impl Iterator<Item = Override>,
+) -> Result<(), CommandFailure> {
     let file = dir.join(CONFIG_FILE);
     let config: Config = config::load(&file, overrides)?;
     config.check().map_err(|error| stopped(&error.into()))?;
@@ -159,13 +162,13 @@ async fn start(dir: &Path, overrides: impl Iterator<Item = Override>) -> Result<
         .map_err(|error| stopped(&error))
 }
 
-fn init(args: InitArgs, ui: Ui) -> Result<(), Failure> {
+fn init(args: InitArgs, ui: Ui) -> Result<(), CommandFailure> {
     let genesis = std::fs::read(&args.genesis).map_err(|error| {
         let message = format!(
             "cannot read the genesis {}: {error}",
             args.genesis.display()
         );
-        Failure::new(ExitKind::BadInput, "genesis", message)
+        CommandFailure::new(ExitKind::BadInput, "genesis", message)
             .hint("give the chain's genesis.bin with --genesis")
     })?;
     let mut config = Config::new(args.endpoints);
@@ -189,10 +192,10 @@ fn init(args: InitArgs, ui: Ui) -> Result<(), Failure> {
 }
 
 /// Why a partner cannot be made, cannot start, or stopped.
-fn stopped(error: &PartnerError) -> Failure {
+fn stopped(error: &PartnerError) -> CommandFailure {
     let (kind, code) = match error {
-        PartnerError::Key(error) => return Failure::of_key_file(error),
-        PartnerError::Config(ConfigError::Endpoint(_)) => (ExitKind::BadInput, "endpoints"),
+        PartnerError::Key(error) => return CommandFailure::of_key_file(error),
+        PartnerError::Config(PartnerConfigError::Endpoint(_)) => (ExitKind::BadInput, "endpoints"),
         PartnerError::Config(_) => (ExitKind::BadInput, "config"),
         PartnerError::Genesis { .. } => (ExitKind::BadInput, "genesis"),
         PartnerError::Configured { .. } => (ExitKind::BadInput, "partner_init"),
@@ -201,22 +204,22 @@ fn stopped(error: &PartnerError) -> Failure {
         }
         PartnerError::OwnPath { .. } => (ExitKind::Other, "partner"),
     };
-    Failure::new(kind, code, error.to_string()).hint(error.hint())
+    CommandFailure::new(kind, code, error.to_string()).hint(error.hint())
 }
 
 /// The configuration and the account's key of a partner's directory.
-fn open(dir: &Path) -> Result<(Config, SecretKey), Failure> {
+fn open(dir: &Path) -> Result<(Config, SecretKey), CommandFailure> {
     let config: Config = config::load(&dir.join(CONFIG_FILE), [])?;
     let key = keyfile::read_secret(&dir.join(&config.account_key), KeyKind::Account)?;
     Ok((config, key))
 }
 
 /// The configured endpoints, the first that answers.
-fn connect(config: &Config) -> Result<Client, Failure> {
+fn connect(config: &Config) -> Result<Client, CommandFailure> {
     Client::of(&config.endpoints).map_err(failure)
 }
 
-async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
+async fn status(dir: &Path, ui: Ui) -> Result<(), CommandFailure> {
     let (config, key) = open(dir)?;
     let address = key.public().address();
     let client = connect(&config)?;
@@ -254,7 +257,7 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
             let counted = view
                 .epoch_bond
                 .map_or_else(|| "not in this epoch".to_owned(), |bond| bond.to_string());
-            lines.push(format!("counted    {counted}"));
+            lines.push(format!("epoch bond {counted}"));
             lines.push(format!(
                 "running    {} of {} jobs as primary",
                 view.running, view.profile.places
@@ -276,7 +279,7 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn change_bond(dir: &Path, action: Action, ui: Ui) -> Result<(), Failure> {
+async fn change_bond(dir: &Path, action: Action, ui: Ui) -> Result<(), CommandFailure> {
     let (config, key) = open(dir)?;
     let client = connect(&config)?;
     let chain = light_of(&dir.join(&config.genesis))?.chain();

@@ -12,7 +12,7 @@ use types::key::SecretKey;
 use types::number::{Amount, Height};
 use types::transaction::{Action, SignedTransaction, Transaction};
 
-use crate::failure::{ExitKind, Failure};
+use crate::failure::{CommandFailure, ExitKind};
 
 /// How many heights a transaction sent from here stays valid.
 const VALIDITY_HEIGHTS: u64 = 1_000;
@@ -33,7 +33,7 @@ pub struct RpcArgs {
 
 impl RpcArgs {
     /// A client of those servers.
-    pub fn client(&self) -> Result<Client, Failure> {
+    pub fn client(&self) -> Result<Client, CommandFailure> {
         Client::of(&self.urls).map_err(failure)
     }
 }
@@ -62,7 +62,7 @@ pub async fn sign(
     key: &SecretKey,
     action: Action,
     chain: Option<ChainId>,
-) -> Result<SignedTransaction, Failure> {
+) -> Result<SignedTransaction, CommandFailure> {
     let status = client.status().await.map_err(failure)?;
     if let Some(chain) = chain.filter(|chain| *chain != status.chain_id) {
         let message = format!(
@@ -70,8 +70,10 @@ pub async fn sign(
             client.url(),
             status.chain_id
         );
-        return Err(Failure::new(ExitKind::BadInput, "other_chain", message)
-            .hint("give the genesis of that chain, or the address of a server of this one"));
+        return Err(
+            CommandFailure::new(ExitKind::BadInput, "other_chain", message)
+                .hint("give the genesis of that chain, or the address of a server of this one"),
+        );
     }
     let account = client
         .account(key.public().address())
@@ -90,7 +92,7 @@ pub async fn sign(
 
 /// Hands a transaction to a server. No answer does not say that it was not heard: then it is handed over once more, the
 /// same bytes, and waiting for it tells.
-pub async fn hand_over(client: &Client, signed: &SignedTransaction) -> Result<(), Failure> {
+pub async fn hand_over(client: &Client, signed: &SignedTransaction) -> Result<(), CommandFailure> {
     match client.submit(signed).await {
         Ok(_) => Ok(()),
         Err(ClientError::Broken { .. } | ClientError::Timeout { .. }) => {
@@ -108,7 +110,7 @@ pub async fn send(
     action: Action,
     chain: Option<ChainId>,
     patience: Duration,
-) -> Result<Sent, Failure> {
+) -> Result<Sent, CommandFailure> {
     let signed = sign(client, key, action, chain).await?;
     hand_over(client, &signed).await?;
     finished(client, signed.id(), patience)
@@ -121,7 +123,7 @@ pub async fn finished(
     client: &Client,
     id: TransactionId,
     patience: Duration,
-) -> Result<Sent, Failure> {
+) -> Result<Sent, CommandFailure> {
     match client
         .wait_transaction(id, patience)
         .await
@@ -138,14 +140,14 @@ pub async fn finished(
                 height,
                 fee: receipt.fee,
             }),
-            Some(reverted) => Err(Failure::new(
+            Some(reverted) => Err(CommandFailure::new(
                 ExitKind::Refused,
                 &reverted.code,
                 reverted.message,
             )
             .hint("nothing was changed but the fee; correct the request and send it again")),
         },
-        TransactionStatus::Pending { id, .. } => Err(Failure::new(
+        TransactionStatus::Pending { id, .. } => Err(CommandFailure::new(
             ExitKind::TimedOut,
             "pending",
             format!(
@@ -163,7 +165,7 @@ pub async fn finished(
     clippy::needless_pass_by_value,
     reason = "the signature that map_err calls"
 )]
-pub fn failure(error: ClientError) -> Failure {
+pub fn failure(error: ClientError) -> CommandFailure {
     let kind = match &error {
         ClientError::Url { .. } => ExitKind::Usage,
         ClientError::NoClient { .. } => ExitKind::Other,
@@ -173,7 +175,7 @@ pub fn failure(error: ClientError) -> Failure {
         ClientError::WaitedTooLong { .. } => ExitKind::TimedOut,
         _ => ExitKind::Refused,
     };
-    let mut failure = Failure::new(kind, error.code(), error.to_string()).hint(error.hint());
+    let mut failure = CommandFailure::new(kind, error.code(), error.to_string()).hint(error.hint());
     failure.retryable = error.is_retryable();
     failure
 }

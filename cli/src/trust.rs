@@ -7,7 +7,7 @@ use light::Light;
 use rpc::Client;
 use types::hash::ChainId;
 
-use crate::failure::{ExitKind, Failure};
+use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::failure;
 use crate::ui::Ui;
 
@@ -31,7 +31,7 @@ pub struct Trust {
 
 impl Trust {
     /// Trusts a genesis file.
-    pub fn of_file(path: &Path) -> Result<Self, Failure> {
+    pub fn of_file(path: &Path) -> Result<Self, CommandFailure> {
         light_of(path).map(|light| Self { light, given: true })
     }
 
@@ -52,7 +52,7 @@ impl TrustArgs {
     }
 
     /// The chain to sign for, if a genesis is given.
-    pub fn chain(&self) -> Result<Option<ChainId>, Failure> {
+    pub fn chain(&self) -> Result<Option<ChainId>, CommandFailure> {
         self.genesis
             .as_deref()
             .map(|path| light_of(path).map(|light| light.chain()))
@@ -60,7 +60,7 @@ impl TrustArgs {
     }
 
     /// The given genesis, or the server's.
-    pub async fn resolve(&self, client: &Client, ui: Ui) -> Result<Trust, Failure> {
+    pub async fn resolve(&self, client: &Client, ui: Ui) -> Result<Trust, CommandFailure> {
         if let Some(path) = &self.genesis {
             return Trust::of_file(path);
         }
@@ -69,7 +69,7 @@ impl TrustArgs {
         );
         let bytes = client.genesis().await.map_err(failure)?;
         let light = Light::from_bytes(&bytes).map_err(|error| {
-            Failure::new(
+            CommandFailure::new(
                 ExitKind::NotVerified,
                 "genesis",
                 format!("{} gives no valid genesis: {error}", client.url()),
@@ -84,9 +84,9 @@ impl TrustArgs {
 }
 
 /// The light client of a genesis file.
-pub fn light_of(path: &Path) -> Result<Light, Failure> {
+pub fn light_of(path: &Path) -> Result<Light, CommandFailure> {
     let bad = |why: String| {
-        Failure::new(
+        CommandFailure::new(
             ExitKind::BadInput,
             "genesis",
             format!("genesis {}: {why}", path.display()),

@@ -49,7 +49,7 @@ impl Ui {
     }
 
     /// A failure on standard error; with `--json` also the object on standard output.
-    pub fn failure(self, failure: &crate::failure::Failure) {
+    pub fn failure(self, failure: &crate::failure::CommandFailure) {
         if self.json {
             Self::object(&failure.to_json());
         }
@@ -57,23 +57,23 @@ impl Ui {
     }
 
     /// A spinner with a changing message, for waiting. Off a terminal each message is a line.
-    pub fn spinner(self, message: &str) -> Progress {
+    pub fn spinner(self, message: &str) -> ProgressLine {
         let bar = ProgressBar::with_draw_target(None, self.target());
         bar.set_style(
             ProgressStyle::with_template("{spinner} {msg} [{elapsed}]").expect("a valid template"),
         );
         bar.enable_steady_tick(Duration::from_millis(120));
-        let progress = Progress { bar, ui: self };
+        let progress = ProgressLine { bar, ui: self };
         progress.message(message);
         progress
     }
 
     /// A bar over a number of bytes.
-    pub fn bytes(self, total: u64, message: &str) -> Progress {
+    pub fn bytes(self, total: u64, message: &str) -> ProgressLine {
         let bar = ProgressBar::with_draw_target(Some(total), self.target());
         let template = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}";
         bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
-        let progress = Progress { bar, ui: self };
+        let progress = ProgressLine { bar, ui: self };
         progress.message(message);
         progress
     }
@@ -89,12 +89,12 @@ impl Ui {
 
 /// Progress of one piece of long work.
 #[derive(Debug)]
-pub struct Progress {
+pub struct ProgressLine {
     bar: ProgressBar,
     ui: Ui,
 }
 
-impl Progress {
+impl ProgressLine {
     /// Changes the message.
     pub fn message(&self, text: &str) {
         self.bar.set_message(text.to_owned());

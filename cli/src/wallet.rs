@@ -10,7 +10,7 @@ use types::hash::Address;
 use types::number::Amount;
 use types::transaction::Action;
 
-use crate::failure::{ExitKind, Failure};
+use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::{self, RpcArgs};
 use crate::trust::TrustArgs;
 use crate::ui::Ui;
@@ -68,7 +68,7 @@ pub enum WalletCommand {
 }
 
 /// Runs a wallet command.
-pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), Failure> {
+pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), CommandFailure> {
     match command {
         WalletCommand::New { key } => {
             let secret = keyfile::create(&key, KeyKind::Account)?;
@@ -92,7 +92,7 @@ pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), Failure> {
                 (Some(address), _) => address,
                 (None, Some(key)) => keyfile::read_public(&key, KeyKind::Account)?.address(),
                 (None, None) => {
-                    return Err(Failure::new(
+                    return Err(CommandFailure::new(
                         ExitKind::Usage,
                         "usage",
                         "give --key or --address",

@@ -75,7 +75,7 @@ pub struct Offer {
 
 /// A configuration that cannot work.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub enum PartnerConfigError {
     /// No endpoint is named.
     #[error("endpoints is empty")]
     NoEndpoints,
@@ -126,7 +126,7 @@ pub enum ConfigError {
     },
 }
 
-impl ConfigError {
+impl PartnerConfigError {
     /// What to do about it, if there is more to say than to correct the key.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
@@ -198,31 +198,31 @@ impl Config {
     }
 
     /// Refuses values that cannot work.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub fn check(&self) -> Result<(), PartnerConfigError> {
         if self.endpoints.is_empty() {
-            return Err(ConfigError::NoEndpoints);
+            return Err(PartnerConfigError::NoEndpoints);
         }
         if self.verification_places == 0 {
-            return Err(ConfigError::NoVerificationPlaces);
+            return Err(PartnerConfigError::NoVerificationPlaces);
         }
         if self.offer.capacity == 0 {
-            return Err(ConfigError::NoPlaces);
+            return Err(PartnerConfigError::NoPlaces);
         }
         if !POLL_MS.contains(&self.poll_ms) {
-            return Err(ConfigError::Poll {
+            return Err(PartnerConfigError::Poll {
                 found: self.poll_ms,
                 min: *POLL_MS.start(),
                 max: *POLL_MS.end(),
             });
         }
         if self.task_wall_ms == 0 {
-            return Err(ConfigError::NoTaskTime);
+            return Err(PartnerConfigError::NoTaskTime);
         }
         Ok(())
     }
 
     /// Refuses fewer than two endpoints, unless the genesis has no more validators.
-    pub fn check_endpoints(&self, genesis: &Genesis) -> Result<(), ConfigError> {
+    pub fn check_endpoints(&self, genesis: &Genesis) -> Result<(), PartnerConfigError> {
         let endpoints = Endpoints::new(&self.endpoints)?;
         let distinct: BTreeSet<_> = endpoints
             .all()
@@ -231,16 +231,16 @@ impl Config {
             .collect();
         let (found, validators) = (distinct.len(), genesis.validators.len());
         if found < 2 && validators > 1 {
-            return Err(ConfigError::OneEndpoint { found, validators });
+            return Err(PartnerConfigError::OneEndpoint { found, validators });
         }
         Ok(())
     }
 
     /// The profile that is registered.
-    pub fn profile(&self, vrf_key: VrfPublicKey) -> Result<PartnerProfile, ConfigError> {
+    pub fn profile(&self, vrf_key: VrfPublicKey) -> Result<PartnerProfile, PartnerConfigError> {
         let found = self.offer.attributes.len();
         if found > MAX_ATTRIBUTES {
-            return Err(ConfigError::TooManyAttributes { found });
+            return Err(PartnerConfigError::TooManyAttributes { found });
         }
         let mut attributes = BTreeMap::new();
         for (key, value) in &self.offer.attributes {
@@ -266,8 +266,8 @@ impl Config {
     }
 }
 
-fn name(key: &'static str, text: &str) -> Result<Name, ConfigError> {
-    Name::new(text).map_err(|_| ConfigError::Name {
+fn name(key: &'static str, text: &str) -> Result<Name, PartnerConfigError> {
+    Name::new(text).map_err(|_| PartnerConfigError::Name {
         key,
         found: text.to_owned(),
     })

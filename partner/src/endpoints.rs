@@ -24,12 +24,12 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 pub struct Endpoint {
     /// Speaks to it.
     pub client: Client,
-    standing: Mutex<Standing>,
+    standing: Mutex<EndpointStanding>,
 }
 
 /// How an endpoint has behaved.
 #[derive(Debug)]
-struct Standing {
+struct EndpointStanding {
     /// Failures since its last right answer.
     failures: u32,
     /// Times aside for the failures to come.
@@ -40,7 +40,7 @@ struct Standing {
     liar_until: Option<Instant>,
 }
 
-impl Default for Standing {
+impl Default for EndpointStanding {
     fn default() -> Self {
         Self {
             failures: 0,
@@ -114,7 +114,7 @@ impl Endpoints {
 }
 
 impl Endpoint {
-    fn standing(&self) -> MutexGuard<'_, Standing> {
+    fn standing(&self) -> MutexGuard<'_, EndpointStanding> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use keys::keyfile::KeyFileError;
 use types::genesis::GenesisError;
 
-use crate::config::ConfigError;
+use crate::config::PartnerConfigError;
 use crate::journal::JournalError;
 
 /// Why a partner cannot start, or stops.
@@ -13,7 +13,7 @@ use crate::journal::JournalError;
 pub enum PartnerError {
     /// The configuration cannot work.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] PartnerConfigError),
     /// A key file cannot be used.
     #[error(transparent)]
     Key(#[from] KeyFileError),

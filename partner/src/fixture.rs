@@ -101,7 +101,7 @@ pub fn add_block(store: &MemoryStore, writes: Writes) {
 }
 
 /// What a server has and how it behaves.
-pub struct Fake {
+pub struct FakeEndpoint {
     pub store: MemoryStore,
     pub blobs: BTreeMap<BlobId, Vec<u8>>,
     /// Chunks that it was given.
@@ -119,7 +119,7 @@ pub struct Fake {
     pub requests: usize,
 }
 
-impl Fake {
+impl FakeEndpoint {
     pub fn new(store: MemoryStore) -> Self {
         Self {
             store,
@@ -136,26 +136,26 @@ impl Fake {
 }
 
 /// A server that runs.
-pub struct Running {
-    pub fake: Arc<Shared>,
+pub struct RunningEndpoint {
+    pub fake: Arc<SharedEndpoint>,
     pub url: String,
     _server: Server,
 }
 
-pub struct Shared(Mutex<Fake>, EventLog);
+pub struct SharedEndpoint(Mutex<FakeEndpoint>, EventLog);
 
-impl Shared {
-    pub fn lock(&self) -> MutexGuard<'_, Fake> {
+impl SharedEndpoint {
+    pub fn lock(&self) -> MutexGuard<'_, FakeEndpoint> {
         self.0.lock().unwrap()
     }
 }
 
 /// Starts a server on a free port.
-pub async fn serve(fake: Fake) -> Running {
-    let shared = Arc::new(Shared(Mutex::new(fake), EventLog::new(16, 0)));
+pub async fn serve(fake: FakeEndpoint) -> RunningEndpoint {
+    let shared = Arc::new(SharedEndpoint(Mutex::new(fake), EventLog::new(16, 0)));
     let config = ServerConfig::at(SocketAddr::from(([127, 0, 0, 1], 0)));
     let server = Server::start(config, shared.clone()).await.unwrap();
-    Running {
+    RunningEndpoint {
         fake: shared,
         url: format!("http://{}", server.local_address()),
         _server: server,
@@ -181,7 +181,7 @@ fn status(id: BlobId, have: &BTreeSet<u64>) -> BlobStatus {
 }
 
 #[async_trait]
-impl Backend for Shared {
+impl Backend for SharedEndpoint {
     async fn ready(&self) -> Result<(), ApiError> {
         Ok(())
     }

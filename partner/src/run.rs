@@ -18,7 +18,7 @@ use types::hash::BlobId;
 use types::transaction::SignedTransaction;
 
 use crate::assignment::Assignment;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, PartnerConfigError};
 use crate::core::{Core, Effect, Event, Note, PartnerIdentity, PartnerSettings, TaskExecution};
 use crate::endpoints::Endpoints;
 use crate::error::PartnerError;
@@ -72,7 +72,7 @@ pub async fn run_with(
     let journal = DiskJournal::open(&dir.join("journal"))?;
     let (commitments, outbox) = journal.load()?;
     let kept: BTreeSet<Assignment> = commitments.iter().map(|own| own.assignment).collect();
-    let endpoints = Endpoints::new(&config.endpoints).map_err(ConfigError::from)?;
+    let endpoints = Endpoints::new(&config.endpoints).map_err(PartnerConfigError::from)?;
     let quota = config.blob_quota_bytes;
     let runner = JobRunner::open(dir, endpoints.clone(), backend, quota, &kept)?;
     let light = Light::new(&genesis).map_err(|source| PartnerError::Genesis {

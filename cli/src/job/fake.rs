@@ -25,7 +25,7 @@ use types::transaction::{Action, SignedTransaction};
 pub const CHAIN: ChainId = ChainId(Hash32([7; 32]));
 
 /// What the node knows and how it fails.
-pub struct Fake {
+pub struct FakeNode {
     /// The jobs in its blocks.
     pub jobs: Mutex<BTreeMap<JobId, JobRecord>>,
     /// The chunks it holds.
@@ -38,9 +38,9 @@ pub struct Fake {
 }
 
 /// A node, its server and a client of it.
-pub struct Running {
+pub struct RunningNode {
     /// The node.
-    pub fake: Arc<Fake>,
+    pub fake: Arc<FakeNode>,
     /// It serves as long as it lives.
     _server: Server,
     /// A client.
@@ -48,8 +48,8 @@ pub struct Running {
 }
 
 /// Starts a node.
-pub async fn start() -> Running {
-    let fake = Arc::new(Fake {
+pub async fn start() -> RunningNode {
+    let fake = Arc::new(FakeNode {
         jobs: Mutex::default(),
         chunks: Mutex::default(),
         busy: AtomicU32::new(0),
@@ -63,7 +63,7 @@ pub async fn start() -> Running {
     .await
     .unwrap();
     let client = Client::new(&format!("http://{}", server.local_address())).unwrap();
-    Running {
+    RunningNode {
         fake,
         _server: server,
         client,
@@ -103,7 +103,7 @@ fn record(id: JobId, customer: Address, spec: JobSpec) -> JobRecord {
         deadline: Some(ChainTime(60_000)),
         burned: Amount(0),
         history: vec![StageEntry {
-            stage: "open".to_owned(),
+            stage: "pending".to_owned(),
             attempt: Attempt(0),
             height: Height(9),
             time: Timestamp(9),
@@ -115,7 +115,7 @@ fn nothing() -> ApiError {
     ApiError::unavailable("no", "this node does not answer that", "ask another")
 }
 
-impl Fake {
+impl FakeNode {
     fn blob_status(&self, id: BlobId) -> BlobStatus {
         let chunks = u64::from(blobs::chunk_count(id));
         let held = self
@@ -135,7 +135,7 @@ impl Fake {
 }
 
 #[async_trait]
-impl Backend for Fake {
+impl Backend for FakeNode {
     async fn ready(&self) -> Result<(), ApiError> {
         Ok(())
     }

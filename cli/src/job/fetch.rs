@@ -18,9 +18,9 @@ use types::limits::MAX_OUTCOMES_BYTES;
 use types::state_key::StateKey;
 
 use super::files::{Folder, OUTCOMES, RECEIPT, WORKLOAD};
-use crate::failure::{ExitKind, Failure};
+use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::failure;
-use crate::ui::{Progress, Ui};
+use crate::ui::{ProgressLine, Ui};
 
 /// How long a server may take to have a proof or a blob that the network has.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -28,9 +28,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// Makes the folder and refuses one that holds something: results of two jobs must not mix.
-pub fn prepare_folder(out: &Path) -> Result<(), Failure> {
+pub fn prepare_folder(out: &Path) -> Result<(), CommandFailure> {
     let bad = |why: String| {
-        Failure::new(
+        CommandFailure::new(
             ExitKind::BadInput,
             "out_folder",
             format!("{}: {why}", out.display()),
@@ -52,7 +52,7 @@ pub async fn fetch(
     view: &JobView,
     out: &Path,
     ui: Ui,
-) -> Result<Workload, Failure> {
+) -> Result<Workload, CommandFailure> {
     prepare_folder(out)?;
     let progress = ui.spinner("fetching the receipt and its proof");
     let receipt = receipt(client, light, view.id).await;
@@ -65,12 +65,13 @@ pub async fn fetch(
             client.url()
         );
         return Err(
-            Failure::new(ExitKind::NotVerified, "not_verified", message).hint("ask another server")
+            CommandFailure::new(ExitKind::NotVerified, "not_verified", message)
+                .hint("ask another server"),
         );
     };
     std::fs::write(out.join(WORKLOAD), encode(&workload))?;
     if usize::try_from(receipt.outcomes.length).map_or(true, |length| length > MAX_OUTCOMES_BYTES) {
-        return Err(Failure::new(
+        return Err(CommandFailure::new(
             ExitKind::NotVerified,
             "not_verified",
             "the receipt's list of outcomes is too long",
@@ -86,13 +87,14 @@ pub async fn fetch(
     .await;
     quiet.finish();
     fetched?;
-    let outcomes = light::verify_outcomes(&receipt, &std::fs::read(&list)?)
-        .map_err(|error| Failure::new(ExitKind::NotVerified, "not_verified", error.to_string()))?;
+    let outcomes = light::verify_outcomes(&receipt, &std::fs::read(&list)?).map_err(|error| {
+        CommandFailure::new(ExitKind::NotVerified, "not_verified", error.to_string())
+    })?;
     let folder = Folder::new(out, &workload);
     let mut places: BTreeMap<BlobId, Vec<PathBuf>> = BTreeMap::new();
     for (file, blob) in light::files_of(&outcomes) {
         let path = folder.path(file).ok_or_else(|| {
-            Failure::new(
+            CommandFailure::new(
                 ExitKind::NotVerified,
                 "not_verified",
                 format!("{file} is an output that the job does not have"),
@@ -122,7 +124,7 @@ async fn receipt(
     client: &Client,
     light: &Light,
     job: JobId,
-) -> Result<(String, JobReceipt), Failure> {
+) -> Result<(String, JobReceipt), CommandFailure> {
     let until = Instant::now() + PATIENCE;
     let mut tick = interval(PAUSE);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -149,23 +151,23 @@ async fn receipt(
     }
 }
 
-fn not_proven(client: &Client, why: &str) -> Failure {
+fn not_proven(client: &Client, why: &str) -> CommandFailure {
     let message = format!(
         "{} gives no valid proof of the receipt: {why}",
         client.url()
     );
-    Failure::new(ExitKind::NotVerified, "not_verified", message)
+    CommandFailure::new(ExitKind::NotVerified, "not_verified", message)
         .hint("ask another server; if --genesis is given, is it this chain's?")
 }
 
 struct Fetcher<'a> {
     client: &'a Client,
-    progress: &'a Progress,
+    progress: &'a ProgressLine,
 }
 
 impl Fetcher<'_> {
     /// Fetches each blob once and puts it at all its places.
-    async fn all(&self, places: &BTreeMap<BlobId, Vec<PathBuf>>) -> Result<(), Failure> {
+    async fn all(&self, places: &BTreeMap<BlobId, Vec<PathBuf>>) -> Result<(), CommandFailure> {
         for (blob, paths) in places {
             for path in paths {
                 if let Some(parent) = path.parent() {
@@ -183,7 +185,7 @@ impl Fetcher<'_> {
         Ok(())
     }
 
-    async fn blob(&self, id: BlobId, path: &Path) -> Result<(), Failure> {
+    async fn blob(&self, id: BlobId, path: &Path) -> Result<(), CommandFailure> {
         let mut file = File::create(path)?;
         for chunk in 0..blobs::chunk_count(id) {
             file.write_all(&self.chunk(id, chunk).await?)?;
@@ -195,7 +197,7 @@ impl Fetcher<'_> {
     }
 
     /// One chunk, verified. The node asked may still be fetching the blob from the others.
-    async fn chunk(&self, id: BlobId, chunk: u32) -> Result<Vec<u8>, Failure> {
+    async fn chunk(&self, id: BlobId, chunk: u32) -> Result<Vec<u8>, CommandFailure> {
         let until = Instant::now() + PATIENCE;
         let mut tick = interval(PAUSE);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -205,7 +207,7 @@ impl Fetcher<'_> {
                 Ok(encoded) => {
                     return blobs::verify_chunk(id, chunk, &encoded).map_err(|error| {
                         let message = format!("{} gives wrong bytes: {error}", self.client.url());
-                        Failure::new(ExitKind::NotVerified, "wrong_bytes", message)
+                        CommandFailure::new(ExitKind::NotVerified, "wrong_bytes", message)
                             .hint("ask another server")
                     });
                 }

@@ -12,9 +12,9 @@ use types::job::{CLASS_WASM_V1, Input, JobSpec, Workload};
 use types::limits::{MAX_BLOB_BYTES, MAX_JOB_INPUT_BYTES, MAX_MODULE_BYTES};
 
 use super::spec::{Origin, Spec, SpecError, SpecSource};
-use crate::failure::{ExitKind, Failure};
+use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::failure;
-use crate::ui::{Progress, Ui};
+use crate::ui::{ProgressLine, Ui};
 
 /// Most jobs that are looked through for a blob of which only the hash is known.
 const MAX_SEARCHED_JOBS: usize = 50;
@@ -47,9 +47,13 @@ pub struct LocalFile {
 
 impl Prepared {
     /// Reads a spec and its files. Hashes without a length are asked of a node; without one that is a mistake.
-    pub async fn read(path: &Path, client: Option<&Client>, ui: Ui) -> Result<Self, Failure> {
+    pub async fn read(
+        path: &Path,
+        client: Option<&Client>,
+        ui: Ui,
+    ) -> Result<Self, CommandFailure> {
         let text = std::fs::read_to_string(path).map_err(|error| {
-            Failure::new(
+            CommandFailure::new(
                 ExitKind::BadInput,
                 "spec",
                 format!("cannot read the job spec {}: {error}", path.display()),
@@ -84,7 +88,7 @@ impl Prepared {
     }
 
     /// Refuses blobs named by hash that the node does not hold: nobody would bring them.
-    pub async fn check_held(&self, client: &Client) -> Result<(), Failure> {
+    pub async fn check_held(&self, client: &Client) -> Result<(), CommandFailure> {
         for (source, blob) in &self.held {
             let ours = self.files.iter().any(|file| file.encoder.id() == *blob);
             let held = match client.blob(*blob).await {
@@ -107,7 +111,7 @@ impl Prepared {
     }
 
     /// Compiles the module as a partner would, and refuses one that the engine does not take.
-    pub fn check_module(&self, ui: Ui) -> Result<(), Failure> {
+    pub fn check_module(&self, ui: Ui) -> Result<(), CommandFailure> {
         let Some((source, module)) = &self.module else {
             return Ok(());
         };
@@ -130,14 +134,14 @@ impl Prepared {
                 )),
             },
             Err(error) => {
-                Err(Failure::new(ExitKind::Other, "no_result", format!("the module was not compiled: {error}")))
+                Err(CommandFailure::new(ExitKind::Other, "no_result", format!("the module was not compiled: {error}")))
             }
         }
     }
 }
 
-fn bad_spec(path: &Path, error: &SpecError) -> Failure {
-    Failure::new(
+fn bad_spec(path: &Path, error: &SpecError) -> CommandFailure {
+    CommandFailure::new(
         ExitKind::BadInput,
         "bad_spec",
         format!("{}: {error}", path.display()),
@@ -146,14 +150,14 @@ fn bad_spec(path: &Path, error: &SpecError) -> Failure {
 }
 
 /// A mistake at a source of the spec.
-fn at(path: &Path, source: &SpecSource, code: &str, why: &str) -> Failure {
+fn at(path: &Path, source: &SpecSource, code: &str, why: &str) -> CommandFailure {
     let message = format!(
         "{}: line {}, {}: {why}",
         path.display(),
         source.line,
         source.field
     );
-    Failure::new(ExitKind::BadInput, code, message)
+    CommandFailure::new(ExitKind::BadInput, code, message)
 }
 
 fn size_of(source: &SpecSource) -> u64 {
@@ -166,13 +170,13 @@ fn size_of(source: &SpecSource) -> u64 {
 struct Resolver<'a> {
     path: &'a Path,
     client: Option<&'a Client>,
-    progress: &'a Progress,
+    progress: &'a ProgressLine,
     files: Vec<LocalFile>,
     held: Vec<(SpecSource, BlobId)>,
 }
 
 impl Resolver<'_> {
-    async fn resolve(&mut self, spec: &Spec) -> Result<JobSpec, Failure> {
+    async fn resolve(&mut self, spec: &Spec) -> Result<JobSpec, CommandFailure> {
         let module = self.module(&spec.module).await?;
         let stdin = match &spec.stdin {
             Some(source) => Some(self.blob(source).await?),
@@ -205,7 +209,8 @@ impl Resolver<'_> {
             );
             let message = format!("{}: {why}", self.path.display());
             return Err(
-                Failure::new(ExitKind::BadInput, "inputs_too_large", message).hint("split the job"),
+                CommandFailure::new(ExitKind::BadInput, "inputs_too_large", message)
+                    .hint("split the job"),
             );
         }
         Ok(JobSpec {
@@ -217,7 +222,7 @@ impl Resolver<'_> {
         })
     }
 
-    async fn module(&mut self, source: &SpecSource) -> Result<BlobId, Failure> {
+    async fn module(&mut self, source: &SpecSource) -> Result<BlobId, CommandFailure> {
         if let Origin::File(path) = &source.origin {
             self.check_is_module(source, path)?;
         }
@@ -233,7 +238,7 @@ impl Resolver<'_> {
         Ok(blob)
     }
 
-    fn check_is_module(&self, source: &SpecSource, path: &Path) -> Result<(), Failure> {
+    fn check_is_module(&self, source: &SpecSource, path: &Path) -> Result<(), CommandFailure> {
         let mut head = Vec::new();
         let file = self.open(source, path)?;
         file.take(8).read_to_end(&mut head)?;
@@ -250,7 +255,7 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    fn open(&self, source: &SpecSource, path: &Path) -> Result<File, Failure> {
+    fn open(&self, source: &SpecSource, path: &Path) -> Result<File, CommandFailure> {
         let missing = |why: String| {
             at(
                 self.path,
@@ -281,7 +286,7 @@ impl Resolver<'_> {
         Ok(file)
     }
 
-    async fn blob(&mut self, source: &SpecSource) -> Result<BlobId, Failure> {
+    async fn blob(&mut self, source: &SpecSource) -> Result<BlobId, CommandFailure> {
         match &source.origin {
             Origin::Blob { hash, length } => {
                 let blob = match length {
@@ -297,7 +302,7 @@ impl Resolver<'_> {
             Origin::File(path) => {
                 let file = self.open(source, path)?;
                 let length = file.metadata()?.len();
-                let reader = Counting {
+                let reader = CountingReader {
                     inner: file,
                     progress: self.progress,
                 };
@@ -316,7 +321,7 @@ impl Resolver<'_> {
     }
 
     /// The length of a blob of which only the hash is known: some recent job may have named it.
-    async fn find(&self, source: &SpecSource, hash: Hash32) -> Result<BlobId, Failure> {
+    async fn find(&self, source: &SpecSource, hash: Hash32) -> Result<BlobId, CommandFailure> {
         let unknown = |why: &str| {
             at(
                 self.path,
@@ -352,18 +357,18 @@ impl Resolver<'_> {
     }
 }
 
-fn bounded<T, const MAX: usize>(items: Vec<T>) -> Result<Bounded<T, MAX>, Failure> {
+fn bounded<T, const MAX: usize>(items: Vec<T>) -> Result<Bounded<T, MAX>, CommandFailure> {
     Bounded::new(items)
-        .map_err(|error| Failure::new(ExitKind::BadInput, "bad_spec", error.to_string()))
+        .map_err(|error| CommandFailure::new(ExitKind::BadInput, "bad_spec", error.to_string()))
 }
 
 /// Counts what is read.
-struct Counting<'a> {
+struct CountingReader<'a> {
     inner: File,
-    progress: &'a Progress,
+    progress: &'a ProgressLine,
 }
 
-impl Read for Counting<'_> {
+impl Read for CountingReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.inner.read(buffer)?;
         self.progress.advance(u64::try_from(count).unwrap_or(0));

@@ -125,7 +125,7 @@ pub fn status(view: &JobView) -> String {
     lines.extend(view.primary.map(|primary| format!(" primary    {primary}")));
     for verifier in &view.verifiers {
         let how = if verifier.appointed {
-            ", filled up"
+            ", appointed"
         } else {
             ""
         };
@@ -190,6 +190,13 @@ fn cost(receipt: &JobReceipt) -> Amount {
         .unwrap_or(Amount(u128::MAX))
 }
 
+/// Who checked. Several verifiers may run one task, so the runs are not a share of the tasks.
+fn checked_line(verifiers: usize, runs: u32, tasks: u32, paid: Amount) -> String {
+    format!(
+        " checked by {verifiers} verifiers, {runs} runs of tasks for a job of {tasks}, for {paid} SQUARE"
+    )
+}
+
 fn receipt_lines(verified: &VerifiedJob) -> Vec<String> {
     let receipt = &verified.receipt;
     let outcomes = &verified.outcomes.0;
@@ -202,19 +209,18 @@ fn receipt_lines(verified: &VerifiedJob) -> Vec<String> {
             " ran it     {} for {} SQUARE",
             receipt.primary, receipt.price
         ),
-        format!(
-            " checked by {} verifiers, {} of {} tasks re-run, for {} SQUARE",
+        checked_line(
             receipt.verifiers.len(),
             receipt.tasks_rerun,
             receipt.tasks,
-            receipt.verification_paid
+            receipt.verification_paid,
         ),
     ];
     for verifier in &receipt.verifiers {
         let how = if verifier.appointed {
-            "filled up by the beacon"
+            "appointed by the beacon"
         } else {
-            "drawn by sortition"
+            "selected by sortition"
         };
         lines.push(format!(
             "            {} ({} tasks, {how})",
@@ -325,6 +331,13 @@ mod tests {
     }
 
     #[test]
+    fn more_runs_than_tasks_are_no_share_of_them() {
+        let line = checked_line(4, 8, 4, Amount(0));
+        assert!(!line.contains("8 of 4"), "{line}");
+        assert!(line.contains("8 runs of tasks for a job of 4"), "{line}");
+    }
+
+    #[test]
     fn whose_genesis_it_was_is_said() {
         assert!(
             genesis_line("server").contains("--genesis") && genesis_line("given").contains("given")
@@ -340,13 +353,13 @@ mod tests {
             time: Timestamp(time),
         };
         let history = [
-            entry("open", 1_000),
+            entry("pending", 1_000),
             entry("assigned", 1_250),
             entry("settled", 4_000),
         ];
         let lines = phase_lines(&history);
         assert!(
-            lines[0].contains("open") && lines[0].contains("0.250 s"),
+            lines[0].contains("pending") && lines[0].contains("0.250 s"),
             "{lines:?}"
         );
         assert!(

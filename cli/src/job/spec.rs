@@ -39,7 +39,7 @@ use types::hash::Hash32;
 use types::job::{Argument, Constraints, GuestPath, Name, Output, TaskLimits, Verification};
 use types::number::{Amount, SQUARE};
 
-use document::Document;
+use document::SpecDocument;
 use field::{Field, required};
 pub use mistake::SpecError;
 pub use source::{Origin, SpecSource};
@@ -85,7 +85,7 @@ pub struct Spec {
 impl Spec {
     /// Reads a spec; `folder` is where relative paths start.
     pub fn parse(source: &str, folder: &Path) -> Result<Self, SpecError> {
-        let document = document::read::<Document>(source)?;
+        let document = document::read::<SpecDocument>(source)?;
         let (line, document) = (document.referenced.line(), document.value);
         let version = Field::required("", line, "version", document.version.as_ref())?;
         if version.text() != FORMAT {

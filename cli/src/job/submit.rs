@@ -11,7 +11,7 @@ use types::transaction::Action;
 
 use super::input::Prepared;
 use super::upload::upload;
-use crate::failure::{ExitKind, Failure};
+use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::{self, failure};
 use crate::ui::Ui;
 
@@ -28,7 +28,7 @@ pub async fn submit(
     chain: Option<ChainId>,
     prepared: &Prepared,
     ui: Ui,
-) -> Result<JobId, Failure> {
+) -> Result<JobId, CommandFailure> {
     let estimate = client.estimate(&prepared.spec).await.map_err(failure)?;
     if let Some(refused) = refusal(&estimate) {
         return Err(refused);
@@ -55,7 +55,7 @@ pub async fn submit(
 }
 
 /// A failure after which the job may exist: what the chain reverted does not.
-fn unclear(failure: Failure, job: JobId) -> Failure {
+fn unclear(failure: CommandFailure, job: JobId) -> CommandFailure {
     if failure.kind == ExitKind::Refused {
         return failure;
     }
@@ -70,16 +70,18 @@ pub async fn resume(
     job: JobId,
     prepared: &Prepared,
     ui: Ui,
-) -> Result<JobId, Failure> {
+) -> Result<JobId, CommandFailure> {
     let view = client.job(job).await.map_err(failure)?;
     let submitted = view.canonical_spec().ok().map(|spec| spec.workload.id());
     if submitted != Some(prepared.spec.workload.id()) {
         let message = format!(
             "job {job} was not submitted from this spec and these files: its workload is another"
         );
-        return Err(Failure::new(ExitKind::BadInput, "other_job", message).hint(
-            "give the spec and the files as they were, or submit it as a new job with --key",
-        ));
+        return Err(
+            CommandFailure::new(ExitKind::BadInput, "other_job", message).hint(
+                "give the spec and the files as they were, or submit it as a new job with --key",
+            ),
+        );
     }
     ui.line(&format!("job {job} is {}", view.stage));
     // Past this stage validators hold its inputs.
@@ -90,9 +92,9 @@ pub async fn resume(
 }
 
 /// Why a job would not go, as an estimate tells: it would be refused, or nobody could ever run it.
-pub fn refusal(estimate: &EstimateView) -> Option<Failure> {
+pub fn refusal(estimate: &EstimateView) -> Option<CommandFailure> {
     if let Some(refused) = &estimate.refusal {
-        let failure = Failure::new(
+        let failure = CommandFailure::new(
             ExitKind::Refused,
             &refused.code,
             format!("the job would be refused: {}", refused.message),
@@ -116,7 +118,7 @@ pub fn refusal(estimate: &EstimateView) -> Option<Failure> {
     } else {
         reasons.join(", ")
     };
-    let failure = Failure::new(
+    let failure = CommandFailure::new(
         ExitKind::Refused,
         "no_partner",
         format!("no partner could run the job: {why}"),
@@ -127,7 +129,7 @@ pub fn refusal(estimate: &EstimateView) -> Option<Failure> {
 }
 
 /// Says what to do about a refusal.
-fn with_hint(failure: Failure, estimate: Option<&EstimateView>) -> Failure {
+fn with_hint(failure: CommandFailure, estimate: Option<&EstimateView>) -> CommandFailure {
     let code = failure.code.clone();
     let hint = match code.as_str() {
         "price_too_low" | "price_below_floor" => {
@@ -167,7 +169,7 @@ async fn check_balance(
     client: &Client,
     key: &SecretKey,
     estimate: &EstimateView,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let Some(total) = estimate.total else {
         return Ok(());
     };
@@ -185,7 +187,7 @@ async fn check_balance(
         "send {} SQUARE more to {address} (gridproof wallet send), or lower payment.price; what is not used is refunded",
         needed.saturating_sub(balance)
     );
-    Err(Failure::new(ExitKind::Refused, "insufficient_balance", message).hint(hint))
+    Err(CommandFailure::new(ExitKind::Refused, "insufficient_balance", message).hint(hint))
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use types::hash::JobId;
 
 use super::input::LocalFile;
-use crate::failure::{ExitKind, Failure};
+use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::failure;
-use crate::ui::{Progress, Ui};
+use crate::ui::{ProgressLine, Ui};
 
 /// How long an upload that does not get on is tried again.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -25,7 +25,7 @@ pub async fn upload(
     job: JobId,
     files: &[LocalFile],
     ui: Ui,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     upload_within(client, job, files, PATIENCE, ui).await
 }
 
@@ -35,14 +35,14 @@ async fn upload_within(
     files: &[LocalFile],
     patience: Duration,
     ui: Ui,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let total = files.iter().map(|file| file.encoder.id().length).sum();
     let progress = ui.bytes(total, MESSAGE);
     let mut result = Ok(());
     for file in files {
         let mut retry = interval(PAUSE);
         retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let upload = Upload {
+        let upload = FileUpload {
             client,
             job,
             file,
@@ -67,25 +67,25 @@ async fn upload_within(
 }
 
 /// Why an attempt ended.
-enum Broken {
+enum UploadStop {
     /// The file cannot be sent.
-    File(Failure),
+    File(CommandFailure),
     /// The node did not take it.
     Node(ClientError),
 }
 
-struct Upload<'a> {
+struct FileUpload<'a> {
     client: &'a Client,
     job: JobId,
     file: &'a LocalFile,
-    progress: &'a Progress,
+    progress: &'a ProgressLine,
     retry: Interval,
     /// Which chunks some node has taken.
     sent: Vec<bool>,
 }
 
-impl Upload<'_> {
-    async fn run(mut self, patience: Duration) -> Result<(), Failure> {
+impl FileUpload<'_> {
+    async fn run(mut self, patience: Duration) -> Result<(), CommandFailure> {
         let chunks =
             usize::try_from(blobs::chunk_count(self.file.encoder.id())).unwrap_or(usize::MAX);
         self.sent.resize(chunks, false);
@@ -102,36 +102,36 @@ impl Upload<'_> {
                 Ok(true) => return Ok(()),
                 Ok(false) if late => return Err(self.never_complete()),
                 Ok(false) => {}
-                Err(Broken::File(failure)) => return Err(failure),
-                Err(Broken::Node(error))
+                Err(UploadStop::File(failure)) => return Err(failure),
+                Err(UploadStop::Node(error))
                     if error.code() == "blob_not_named" && self.is_past_inputs().await =>
                 {
                     return Ok(());
                 }
                 // A node that is a block behind has not heard of the job yet.
-                Err(Broken::Node(error))
+                Err(UploadStop::Node(error))
                     if !late && (error.is_retryable() || error.is_not_found()) =>
                 {
                     self.progress
                         .message(&format!("{MESSAGE}: retrying: {error}"));
                 }
-                Err(Broken::Node(error)) => return Err(failure(error)),
+                Err(UploadStop::Node(error)) => return Err(failure(error)),
             }
         }
     }
 
-    fn never_complete(&self) -> Failure {
+    fn never_complete(&self) -> CommandFailure {
         let message = format!("{} takes chunks and still lacks them", self.client.url());
-        Failure::new(ExitKind::Refused, "upload", message).hint("ask another server")
+        CommandFailure::new(ExitKind::Refused, "upload", message).hint("ask another server")
     }
 
     /// Sends what the node says it lacks; true if it then has all.
-    async fn attempt(&mut self) -> Result<bool, Broken> {
+    async fn attempt(&mut self) -> Result<bool, UploadStop> {
         let id = self.file.encoder.id();
         let data = File::open(&self.file.path).map_err(|error| {
             let message = format!("cannot read {} any more: {error}", self.file.path.display());
-            Broken::File(
-                Failure::new(ExitKind::BadInput, "missing_input", message)
+            UploadStop::File(
+                CommandFailure::new(ExitKind::BadInput, "missing_input", message)
                     .hint("put it back as it was"),
             )
         })?;
@@ -141,7 +141,7 @@ impl Upload<'_> {
             Err(error) if error.is_not_found() => {
                 (false, (0..u64::from(blobs::chunk_count(id))).collect())
             }
-            Err(error) => return Err(Broken::Node(error)),
+            Err(error) => return Err(UploadStop::Node(error)),
         };
         for chunk in missing {
             if complete {
@@ -156,7 +156,7 @@ impl Upload<'_> {
     }
 
     /// Sends a chunk; true if the node then has the whole blob.
-    async fn send(&mut self, data: &File, chunk: u64) -> Result<bool, Broken> {
+    async fn send(&mut self, data: &File, chunk: u64) -> Result<bool, UploadStop> {
         let id = self.file.encoder.id();
         let number = u32::try_from(chunk).unwrap_or(u32::MAX);
         let encoded = self.file.encoder.encode(data, number).map_err(|error| {
@@ -164,8 +164,8 @@ impl Upload<'_> {
                 "{} changed while it was uploaded: {error}",
                 self.file.path.display()
             );
-            Broken::File(
-                Failure::new(ExitKind::BadInput, "input_changed", message)
+            UploadStop::File(
+                CommandFailure::new(ExitKind::BadInput, "input_changed", message)
                     .hint("put it back as it was"),
             )
         })?;
@@ -173,7 +173,7 @@ impl Upload<'_> {
             .client
             .put_blob_chunk(self.job, id, chunk, encoded)
             .await
-            .map_err(Broken::Node)?;
+            .map_err(UploadStop::Node)?;
         self.count(number);
         Ok(status.complete)
     }

@@ -8,10 +8,14 @@ use types::job::Workload;
 use types::limits::{MAX_OUTCOMES_BYTES, MAX_TRANSACTION_BYTES};
 
 use super::files::{Folder, OUTCOMES, WORKLOAD};
-use crate::failure::{ExitKind, Failure};
+use crate::failure::{CommandFailure, ExitKind};
 
 /// Verifies a folder.
-pub fn folder(light: &Light, receipt: &Path, outputs: &Path) -> Result<VerifiedJob, Failure> {
+pub fn folder(
+    light: &Light,
+    receipt: &Path,
+    outputs: &Path,
+) -> Result<VerifiedJob, CommandFailure> {
     let document = String::from_utf8(read(receipt, MAX_DOCUMENT_BYTES)?)
         .map_err(|_| refused(&format!("{} is not text", receipt.display())))?;
     let outcomes = read(&outputs.join(OUTCOMES), MAX_OUTCOMES_BYTES)?;
@@ -36,8 +40,8 @@ pub fn folder(light: &Light, receipt: &Path, outputs: &Path) -> Result<VerifiedJ
     Ok(job)
 }
 
-fn refused(why: &str) -> Failure {
-    Failure::new(
+fn refused(why: &str) -> CommandFailure {
+    CommandFailure::new(
         ExitKind::NotVerified,
         "not_verified",
         format!("not verified: {why}"),
@@ -46,14 +50,14 @@ fn refused(why: &str) -> Failure {
 }
 
 /// Reads a file of at most `limit` bytes. One that is missing is an input error, one that is too long is no evidence.
-fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
+fn read(path: &Path, limit: usize) -> Result<Vec<u8>, CommandFailure> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
     let most = u64::try_from(limit).unwrap_or(u64::MAX);
     let file = std::fs::File::open(path)
         .and_then(|file| file.take(most.saturating_add(1)).read_to_end(&mut bytes));
     if let Err(error) = file {
-        return Err(Failure::new(
+        return Err(CommandFailure::new(
             ExitKind::BadInput,
             "missing_file",
             format!("cannot read {}: {error}", path.display()),

@@ -7,7 +7,7 @@ use rpc::model::{JobFailure, JobView};
 use rpc::{Client, ClientError};
 use types::hash::JobId;
 
-use crate::failure::{ExitKind, Failure};
+use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::failure;
 use crate::ui::Ui;
 
@@ -17,7 +17,7 @@ pub async fn settled(
     job: JobId,
     patience: Duration,
     ui: Ui,
-) -> Result<JobView, Failure> {
+) -> Result<JobView, CommandFailure> {
     let progress = ui.spinner("waiting for the job");
     let mut shown = String::new();
     let view = client
@@ -55,39 +55,18 @@ fn trouble(error: &ClientError) -> String {
 
 /// One line on a job's stage.
 fn describe(view: &JobView) -> String {
-    let sealed = view
-        .verifiers
-        .iter()
-        .filter(|verifier| verifier.committed)
-        .count();
-    let opened = view
-        .verifiers
-        .iter()
-        .filter(|verifier| verifier.revealed)
-        .count();
-    let verifiers = view.verifiers.len();
-    let stage = match view.stage.as_str() {
-        "open" => {
-            "open: waiting until validators hold the inputs and a partner is drawn".to_owned()
+    let committed = view.verifiers.iter().filter(|verifier| verifier.committed);
+    let revealed = view.verifiers.iter().filter(|verifier| verifier.revealed);
+    let stage = match view.primary {
+        Some(primary) if view.stage == "assigned" => {
+            format!("assigned: partner {primary} runs it")
         }
-        "assigned" => format!(
-            "assigned: partner {} runs it",
-            view.primary.map_or_else(String::new, |p| p.to_string())
+        _ => describe_stage(
+            &view.stage,
+            view.verifiers.len(),
+            committed.count(),
+            revealed.count(),
         ),
-        "committed" => {
-            format!("committed: the result is sealed, {verifiers} verifiers announced themselves")
-        }
-        "announced" => {
-            format!("announced: {verifiers} verifiers, the beacon draws those that are missing")
-        }
-        "verifying" => {
-            format!("verifying: {sealed} of {verifiers} verifiers have sealed their claims")
-        }
-        "revealed" => {
-            format!("revealed: {opened} of {verifiers} verifiers have opened their claims")
-        }
-        "agreed" => "agreed: all claims match, validators take the results".to_owned(),
-        other => other.to_owned(),
     };
     if view.attempt.0 == 0 {
         stage
@@ -96,20 +75,42 @@ fn describe(view: &JobView) -> String {
     }
 }
 
+/// What a stage waits for, with the number of verifiers and of those that have committed and revealed.
+fn describe_stage(stage: &str, verifiers: usize, committed: usize, revealed: usize) -> String {
+    match stage {
+        "pending" => {
+            "pending: waiting until validators hold the inputs and a partner is drawn".to_owned()
+        }
+        "assigned" => "assigned: a partner runs it".to_owned(),
+        "announcing" => format!(
+            "announcing: the primary has committed, {verifiers} verifiers announced themselves"
+        ),
+        "appointing" => {
+            format!("appointing: {verifiers} verifiers, the beacon appoints those that are missing")
+        }
+        "verifying" => format!("verifying: {committed} of {verifiers} verifiers have committed"),
+        "revealing" => format!("revealing: {revealed} of {verifiers} verifiers have revealed"),
+        "storing" => "storing: all results match, validators take them".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
 /// Refuses a job that is not settled, with the reason and what to do.
-pub fn is_settled(view: &JobView) -> Result<(), Failure> {
+pub fn is_settled(view: &JobView) -> Result<(), CommandFailure> {
     if view.receipt.is_some() {
         return Ok(());
     }
     let Some(reason) = view.failure else {
         let message = format!("job {} is {}, not settled yet", view.id, view.stage);
-        return Err(Failure::new(ExitKind::TimedOut, "not_settled", message)
-            .hint("gridproof job wait")
-            .retryable());
+        return Err(
+            CommandFailure::new(ExitKind::TimedOut, "not_settled", message)
+                .hint("gridproof job wait")
+                .retryable(),
+        );
     };
     let (code, why, hint) = explain(reason);
     let message = format!("job {} failed: {why}", view.id);
-    Err(Failure::new(ExitKind::JobFailed, code, message).hint(hint))
+    Err(CommandFailure::new(ExitKind::JobFailed, code, message).hint(hint))
 }
 
 fn explain(reason: JobFailure) -> (&'static str, &'static str, &'static str) {
@@ -136,7 +137,7 @@ fn explain(reason: JobFailure) -> (&'static str, &'static str, &'static str) {
         ),
         JobFailure::Unresolved => (
             "unresolved",
-            "the claims of the parties differ, so at least one of them is wrong; it is refunded and nobody is paid",
+            "the results of the parties differ, so at least one of them is wrong; it is refunded and nobody is paid",
             "submit it again: other partners will be drawn",
         ),
         JobFailure::Unverified => (
@@ -146,7 +147,7 @@ fn explain(reason: JobFailure) -> (&'static str, &'static str, &'static str) {
         ),
         JobFailure::Unopened => (
             "unopened",
-            "the primary did not open what it had sealed; it is refunded",
+            "the primary did not reveal what it had committed to; it is refunded",
             "submit it again: another primary will be drawn",
         ),
         JobFailure::NotStored => (
@@ -154,5 +155,27 @@ fn explain(reason: JobFailure) -> (&'static str, &'static str, &'static str) {
             "the results did not reach a quorum of validators in time",
             "submit it again; smaller outputs travel faster",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_live_stage_says_what_is_waited_for() {
+        for stage in [
+            "pending",
+            "assigned",
+            "announcing",
+            "appointing",
+            "verifying",
+            "revealing",
+            "storing",
+        ] {
+            let text = describe_stage(stage, 3, 2, 1);
+            assert!(text.starts_with(&format!("{stage}: ")), "{text}");
+        }
+        assert_eq!(describe_stage("settled", 0, 0, 0), "settled");
     }
 }

@@ -7,7 +7,7 @@ use types::number::{Amount, Nonce};
 
 use super::*;
 use crate::core::tests::chain::{JOB, address, partner, record, snapshot};
-use crate::fixture::{Fake, Running, add_block, chain, genesis, serve};
+use crate::fixture::{FakeEndpoint, RunningEndpoint, add_block, chain, genesis, serve};
 
 /// Block 1 writes an account with this nonce, the partner, and one committed job; block 2 lets it be proven.
 fn store(nonce: u64) -> state::MemoryStore {
@@ -45,7 +45,7 @@ fn writes(nonce: u64) -> Writes {
     ])
 }
 
-fn watch(endpoints: &[&Running]) -> ChainWatch {
+fn watch(endpoints: &[&RunningEndpoint]) -> ChainWatch {
     let urls: Vec<_> = endpoints
         .iter()
         .map(|endpoint| endpoint.url.clone())
@@ -70,7 +70,7 @@ fn available(watch: &ChainWatch) -> Vec<String> {
 
 #[tokio::test]
 async fn a_view_holds_what_the_chain_proves() {
-    let endpoint = serve(Fake::new(store(3))).await;
+    let endpoint = serve(FakeEndpoint::new(store(3))).await;
     let proven = watch(&[&endpoint]).proven_state().await.unwrap();
     assert_eq!((proven.height, proven.newest), (Height(1), Height(1)));
     assert_eq!(
@@ -89,8 +89,8 @@ async fn a_view_holds_what_the_chain_proves() {
 #[tokio::test]
 async fn a_liar_is_set_aside_and_the_other_is_believed() {
     let (liar, honest) = (
-        serve(Fake::new(store(3))).await,
-        serve(Fake::new(store(3))).await,
+        serve(FakeEndpoint::new(store(3))).await,
+        serve(FakeEndpoint::new(store(3))).await,
     );
     liar.fake.lock().lies = true;
     let mut watch = watch(&[&liar, &honest]);
@@ -103,7 +103,7 @@ async fn a_liar_is_set_aside_and_the_other_is_believed() {
 
 #[tokio::test]
 async fn a_liar_alone_gives_no_view() {
-    let liar = serve(Fake::new(store(3))).await;
+    let liar = serve(FakeEndpoint::new(store(3))).await;
     liar.fake.lock().lies = true;
     assert!(watch(&[&liar]).proven_state().await.is_none());
 }
@@ -111,8 +111,8 @@ async fn a_liar_alone_gives_no_view() {
 #[tokio::test]
 async fn the_server_that_is_ahead_is_read_and_nothing_older_follows() {
     let (behind, ahead) = (
-        serve(Fake::new(store(3))).await,
-        serve(Fake::new(store(3))).await,
+        serve(FakeEndpoint::new(store(3))).await,
+        serve(FakeEndpoint::new(store(3))).await,
     );
     {
         let fake = ahead.fake.lock();
@@ -134,7 +134,7 @@ async fn the_server_that_is_ahead_is_read_and_nothing_older_follows() {
 
 #[tokio::test]
 async fn who_does_not_answer_is_no_obstacle() {
-    let honest = serve(Fake::new(store(3))).await;
+    let honest = serve(FakeEndpoint::new(store(3))).await;
     let urls = ["http://127.0.0.1:1".to_owned(), honest.url.clone()];
     let light = Light::new(&genesis()).unwrap();
     let mut watch = ChainWatch::new(
@@ -158,8 +158,8 @@ async fn prompt_view(watch: &mut ChainWatch) -> ProvenState {
 #[tokio::test]
 async fn a_slow_server_holds_nobody_up() {
     let (slow, honest) = (
-        serve(Fake::new(store(3))).await,
-        serve(Fake::new(store(3))).await,
+        serve(FakeEndpoint::new(store(3))).await,
+        serve(FakeEndpoint::new(store(3))).await,
     );
     slow.fake.lock().max_proofs = Some(0);
     let mut watch = watch(&[&slow, &honest]);
@@ -171,8 +171,8 @@ async fn a_slow_server_holds_nobody_up() {
 #[tokio::test]
 async fn a_server_that_goes_silent_within_a_view_is_left_for_the_next() {
     let (silent, honest) = (
-        serve(Fake::new(store(3))).await,
-        serve(Fake::new(store(3))).await,
+        serve(FakeEndpoint::new(store(3))).await,
+        serve(FakeEndpoint::new(store(3))).await,
     );
     {
         let mut fake = silent.fake.lock();
@@ -188,7 +188,7 @@ async fn a_server_that_goes_silent_within_a_view_is_left_for_the_next() {
 
 #[tokio::test]
 async fn where_all_are_slow_they_get_more_time() {
-    let slow = serve(Fake::new(store(3))).await;
+    let slow = serve(FakeEndpoint::new(store(3))).await;
     slow.fake.lock().max_proofs = Some(0);
     let mut watch = watch(&[&slow]);
     assert!(watch.proven_state().await.is_none());
@@ -202,7 +202,7 @@ async fn where_all_are_slow_they_get_more_time() {
 
 #[tokio::test]
 async fn nothing_in_a_view_is_older_than_its_account() {
-    let endpoint = serve(Fake::new(store(3))).await;
+    let endpoint = serve(FakeEndpoint::new(store(3))).await;
     {
         let mut fake = endpoint.fake.lock();
         // The chain as it was goes on being proven while the account is two blocks further.

@@ -36,7 +36,7 @@ const MIN_MEMORY_BYTES: u64 = 64 << 10;
 const NS_PER_SECOND: u64 = 1_000_000_000;
 
 /// What runs.
-pub struct Program {
+pub struct SpecProgram {
     /// Bytes of the module.
     pub module: SpecSource,
     /// Arguments after the program's name.
@@ -48,7 +48,7 @@ pub struct Program {
 }
 
 /// Reads `engine`.
-pub fn engine(section: &Spanned<EngineSection>, folder: &Path) -> Result<Program, SpecError> {
+pub fn engine(section: &Spanned<EngineSection>, folder: &Path) -> Result<SpecProgram, SpecError> {
     let (line, engine) = (section.referenced.line(), &section.value);
     let kind = Field::required("engine", line, "type", engine.kind.as_ref())?;
     if kind.text() != "wasm" {
@@ -58,7 +58,7 @@ pub fn engine(section: &Spanned<EngineSection>, folder: &Path) -> Result<Program
     let (line, params) = (params.referenced.line(), &params.value);
     let module = Field::required("engine.params", line, "module", params.module.as_ref())?;
     let stdin = Field::optional("engine.params.stdin", params.stdin.as_ref());
-    Ok(Program {
+    Ok(SpecProgram {
         module: SpecSource::read(&module, folder)?,
         arguments: params.args.as_ref().map_or(Ok(Vec::new()), arguments)?,
         environment: params

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
 use serde_saphyr::{Error, Location, Spanned};
 
-use super::mistake::{Found, Mistake, SpecError, expected_at};
+use super::mistake::{FoundValue, Mistake, SpecError, expected_at};
 
 /// A scalar as it was written, without quotes.
 pub type Scalar = Spanned<String>;
@@ -26,7 +26,7 @@ pub type Entries = Spanned<BTreeMap<String, Scalar>>;
 /// The whole document.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Document {
+pub struct SpecDocument {
     /// The format; `gridproof/v1`.
     pub version: Option<Scalar>,
     /// The job's name, for people.
@@ -195,10 +195,10 @@ fn mistake(error: &Error, field: String, source: &str) -> SpecError {
             };
             return SpecError::new(line, field, mistake);
         }
-        Error::NullIntoString { .. } => Found::Nothing,
+        Error::NullIntoString { .. } => FoundValue::Nothing,
         Error::Unexpected { .. } => {
             let is_item = field.ends_with(']');
-            location.map_or(Found::Nothing, |at| found_at(source, at, is_item))
+            location.map_or(FoundValue::Nothing, |at| found_at(source, at, is_item))
         }
         _ => {
             let text = error.to_string();
@@ -212,7 +212,7 @@ fn mistake(error: &Error, field: String, source: &str) -> SpecError {
 
 /// What the document holds at a place. Lists and mappings in block style have no length of their own: a mapping is placed
 /// at its first key, a list at its first dash or just behind it. Behind a dash an item of a list is a mapping.
-fn found_at(source: &str, at: Location, is_item: bool) -> Found {
+fn found_at(source: &str, at: Location, is_item: bool) -> FoundValue {
     let start = usize::try_from(at.span().offset()).unwrap_or(usize::MAX);
     let length = usize::try_from(at.span().len()).unwrap_or(0);
     let before: String = source.chars().take(start).collect();
@@ -222,10 +222,10 @@ fn found_at(source: &str, at: Location, is_item: bool) -> Found {
     let line = before.rsplit('\n').next().unwrap_or_default();
     let is_behind_dash = line.trim() == "-" && !is_item;
     match text.trim() {
-        "[" | "-" => Found::List,
-        "" if begins_with_dash || is_behind_dash => Found::List,
-        "" | "{" => Found::Mapping,
-        scalar => Found::of(scalar.trim_matches(['"', '\''])),
+        "[" | "-" => FoundValue::List,
+        "" if begins_with_dash || is_behind_dash => FoundValue::List,
+        "" | "{" => FoundValue::Mapping,
+        scalar => FoundValue::of(scalar.trim_matches(['"', '\''])),
     }
 }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde_saphyr::Spanned;
 
 use super::document::Scalar;
-use super::mistake::{Found, Mistake, SpecError, expected_at};
+use super::mistake::{FoundValue, Mistake, SpecError, expected_at};
 
 /// Units of sizes.
 pub const BYTE_UNITS: [(&str, u64); 7] = [
@@ -85,7 +85,7 @@ impl<'a> Field<'a> {
 
     /// The text is not `what` this field takes here.
     pub fn expected_instead(&self, what: String) -> SpecError {
-        let found = Found::of(self.text());
+        let found = FoundValue::of(self.text());
         self.error(Mistake::Expected { what, found })
     }
 

@@ -65,7 +65,7 @@ pub enum Mistake {
         /// What the field takes.
         what: String,
         /// What was written.
-        found: Found,
+        found: FoundValue,
     },
     /// A number is outside its limits.
     #[error("expected {what} from {min} to {max}, found {found}: the limit is {max}")]
@@ -108,7 +108,7 @@ pub enum Mistake {
 
 /// What was written instead of what was expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum FoundValue {
     /// Nothing, or a null.
     Nothing,
     /// A scalar.
@@ -121,7 +121,7 @@ pub enum Found {
     Mapping,
 }
 
-impl Found {
+impl FoundValue {
     /// A scalar, shown if it is short.
     pub fn of(text: &str) -> Self {
         if text.chars().count() > 60 {
@@ -132,7 +132,7 @@ impl Found {
     }
 }
 
-impl fmt::Display for Found {
+impl fmt::Display for FoundValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("nothing"),

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use rpc_server::ApiError;
 use types::hash::Hash32;
 
-use super::super::fake::{CHAIN, Running, start};
+use super::super::fake::{CHAIN, RunningNode, start};
 use super::*;
 
 /// A spec with a module of three chunks in a folder.
@@ -28,10 +28,10 @@ fn key() -> SecretKey {
 }
 
 async fn submit_to(
-    running: &Running,
+    running: &RunningNode,
     chain: ChainId,
     prepared: &Prepared,
-) -> Result<JobId, Failure> {
+) -> Result<JobId, CommandFailure> {
     Box::pin(submit(
         &running.client,
         &key(),
@@ -42,7 +42,7 @@ async fn submit_to(
     .await
 }
 
-fn is_uploaded(running: &Running, prepared: &Prepared) -> bool {
+fn is_uploaded(running: &RunningNode, prepared: &Prepared) -> bool {
     let chunks = running.fake.chunks.lock().unwrap();
     let whole = |id| {
         chunks

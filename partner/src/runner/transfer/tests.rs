@@ -11,7 +11,7 @@ use types::number::Attempt;
 use super::*;
 use crate::assignment::AssignmentRole;
 use crate::endpoints::Endpoints;
-use crate::fixture::{Fake, Running, chain, serve};
+use crate::fixture::{FakeEndpoint, RunningEndpoint, chain, serve};
 use crate::runner::WorkerProcess;
 
 const ASSIGNMENT: Assignment = Assignment {
@@ -20,11 +20,11 @@ const ASSIGNMENT: Assignment = Assignment {
     role: AssignmentRole::Primary,
 };
 
-async fn endpoint() -> Running {
-    serve(Fake::new(chain())).await
+async fn endpoint() -> RunningEndpoint {
+    serve(FakeEndpoint::new(chain())).await
 }
 
-fn work(dir: &Path, endpoints: &[&Running]) -> JobRunner {
+fn work(dir: &Path, endpoints: &[&RunningEndpoint]) -> JobRunner {
     let urls: Vec<_> = endpoints
         .iter()
         .map(|endpoint| endpoint.url.clone())

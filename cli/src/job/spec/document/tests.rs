@@ -124,7 +124,7 @@ fn what_is_not_yaml_names_its_line() {
 fn what_was_found_is_said_in_every_style() {
     let found = |source: &str| {
         let source = format!("version: gridproof/v1\n{source}\n");
-        match read::<Document>(&source).unwrap_err().mistake {
+        match read::<SpecDocument>(&source).unwrap_err().mistake {
             Mistake::Expected { found, .. } => found,
             other => panic!("{source:?}: {other}"),
         }
@@ -136,7 +136,7 @@ fn what_was_found_is_said_in_every_style() {
         "tasks: [4]",
         "tasks:\n  - 4",
     ] {
-        assert_eq!(found(source), Found::List, "{source:?}");
+        assert_eq!(found(source), FoundValue::List, "{source:?}");
     }
     for source in [
         "name: {a: b}",
@@ -144,13 +144,17 @@ fn what_was_found_is_said_in_every_style() {
         "inputs: {a: b}",
         "inputs:\n  a: b",
     ] {
-        assert_eq!(found(source), Found::Mapping, "{source:?}");
+        assert_eq!(found(source), FoundValue::Mapping, "{source:?}");
     }
     for source in ["tasks: 4", "tasks: \"4\"", "tasks:\n  '4'"] {
-        assert_eq!(found(source), Found::Scalar("4".to_owned()), "{source:?}");
+        assert_eq!(
+            found(source),
+            FoundValue::Scalar("4".to_owned()),
+            "{source:?}"
+        );
     }
     let long = "x".repeat(61);
-    assert_eq!(found(&format!("tasks: {long}")), Found::LongText);
+    assert_eq!(found(&format!("tasks: {long}")), FoundValue::LongText);
     let nothing = "engine: {type: wasm, params: {module: a, args: [~]}}";
-    assert_eq!(found(nothing), Found::Nothing);
+    assert_eq!(found(nothing), FoundValue::Nothing);
 }

@@ -8,7 +8,8 @@ mod stage;
 
 pub use crate::spec::{
     Argument, CLASS_WASM_V1, Constraints, FUEL_PER_MODULE_BYTE, GuestPath, Input, JobSpec, Name,
-    Output, PartnerProfile, TaskLimits, Verification, Workload,
+    Output, PartnerProfile, RESERVED_ENVIRONMENT_PREFIX, TaskLimits, Verification, Workload,
+    is_environment_key,
 };
 pub use receipt::{JobReceipt, ReceiptVerifier};
 pub use record::{Escrow, JobRecord, Policy, StageEntry, UnrunnableReport};

@@ -174,6 +174,15 @@ impl Workload {
     }
 }
 
+/// Environment keys that begin with this are the network's.
+pub const RESERVED_ENVIRONMENT_PREFIX: &str = "GRIDPROOF_TASK_";
+
+/// True if a job may set an environment key: it is not empty, holds no equals sign, and is not the network's.
+#[must_use]
+pub fn is_environment_key(key: &str) -> bool {
+    !key.is_empty() && !key.contains('=') && !key.starts_with(RESERVED_ENVIRONMENT_PREFIX)
+}
+
 /// Units of fuel per byte of a module: about what compiling it costs at the speed of one unit per nanosecond.
 pub const FUEL_PER_MODULE_BYTE: u64 = 64;
 

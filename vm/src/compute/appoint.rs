@@ -56,3 +56,36 @@ pub(super) fn replacements(policy: &Policy, committed: u16, silent: u16, round: 
         round,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use types::number::{Amount, Fixed64};
+
+    use super::*;
+
+    #[test]
+    fn no_more_verifiers_are_needed_than_can_be_bound() {
+        let policy = Policy {
+            expected_verifiers: Fixed64(0),
+            tasks_per_verifier: 1,
+            expected_checks: Fixed64(0),
+            detection: Fixed64(0),
+            bond: Amount::ZERO,
+            verifier_bond: Amount::ZERO,
+            min_verifiers: 0,
+            verifier_fee: Amount::ZERO,
+        };
+        let max = u16::try_from(max_verifiers(&policy)).unwrap();
+        for committed in 0..=max + 2 {
+            for silent in 0..=max + 2 {
+                let round = replacements(&policy, committed, silent, 1);
+                assert!(round.missing <= max.saturating_sub(committed));
+                assert!(round.needed <= committed + round.missing);
+                let enough = committed + 2 * silent <= max;
+                assert!(
+                    !enough || (round.missing, round.needed) == (2 * silent, committed + silent)
+                );
+            }
+        }
+    }
+}

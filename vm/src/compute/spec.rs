@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use types::hash::BlobId;
-use types::job::{JobSpec, TaskLimits, Verification, Workload};
+use types::job::{JobSpec, TaskLimits, Verification, Workload, is_environment_key};
 use types::limits::{
     MAX_ARGUMENTS, MAX_ATTRIBUTES, MAX_BLOB_BYTES, MAX_JOB_INPUT_BYTES, MAX_JOB_OUTPUT_BYTES,
     MAX_MIN_VERIFIERS, MAX_MODULE_BYTES, MAX_TASK_FUEL, MAX_TASK_MEMORY_BYTES,
@@ -15,8 +15,6 @@ use types::params::ComputeParams;
 use super::JobError;
 use super::price::{class_params, execute_window_ms, min_fuel, store_window_ms};
 
-/// Environment keys that the network sets for each task.
-const RESERVED_KEYS: [&str; 2] = ["GRIDPROOF_TASK_INDEX", "GRIDPROOF_TASK_COUNT"];
 /// Names beside which a job's outputs are laid down.
 const RESERVED_NAMES: [&str; 5] = ["", ".", "..", "stdout", "stderr"];
 
@@ -223,12 +221,11 @@ fn check_environment(workload: &Workload) -> Result<(), JobError> {
         0,
         count(MAX_ARGUMENTS),
     )?;
-    let bad = |key: &&str| key.is_empty() || key.contains('=') || RESERVED_KEYS.contains(key);
     match workload
         .environment
         .keys()
         .map(types::codec::Text::as_str)
-        .find(bad)
+        .find(|key| !is_environment_key(key))
     {
         Some(key) => Err(JobError::BadEnvironmentKey(key.to_owned())),
         None => Ok(()),

@@ -5,7 +5,10 @@ use std::path::Path;
 
 use serde_saphyr::Spanned;
 use types::hash::Hash32;
-use types::job::{Argument, Constraints, GuestPath, Name, Output, TaskLimits, Verification};
+use types::job::{
+    Argument, Constraints, GuestPath, Name, Output, RESERVED_ENVIRONMENT_PREFIX, TaskLimits,
+    Verification, is_environment_key,
+};
 use types::limits::{
     MAX_ARGUMENT_BYTES, MAX_ARGUMENTS, MAX_ATTRIBUTES, MAX_INPUTS, MAX_JOB_OUTPUT_BYTES,
     MAX_MIN_VERIFIERS, MAX_OUTPUTS, MAX_TASK_FUEL, MAX_TASK_MEMORY_BYTES, MAX_TASK_OUTPUT_BYTES,
@@ -29,8 +32,6 @@ pub const DEFAULT_MEMORY_BYTES: u64 = 256 << 20;
 pub const DEFAULT_OUTPUT_BYTES: u64 = 64 << 20;
 /// Start of a task's clock, in seconds since 1970, if the spec names none: 2020-01-01T00:00:00Z.
 pub const DEFAULT_CLOCK_SECONDS: u64 = 1_577_836_800;
-/// How the names of environment variables begin that a task gets from the executor.
-const RESERVED_VARIABLES: &str = "GRIDPROOF_TASK_";
 /// Lowest memory limit of a task, in bytes: one page of WebAssembly.
 const MIN_MEMORY_BYTES: u64 = 64 << 10;
 const NS_PER_SECOND: u64 = 1_000_000_000;
@@ -89,9 +90,9 @@ fn environment(entries: &Entries) -> Result<BTreeMap<Argument, Argument>, SpecEr
     let mut environment = BTreeMap::new();
     for (key, value) in &entries.value {
         let field = Field::new(format!("{path}.{key}"), value);
-        if key.is_empty() || key.contains('=') || key.starts_with(RESERVED_VARIABLES) {
+        if !is_environment_key(key) {
             return Err(field.error(Mistake::ReservedVariable {
-                reserved: RESERVED_VARIABLES,
+                reserved: RESERVED_ENVIRONMENT_PREFIX,
             }));
         }
         environment.insert(argument(&field, key)?, argument(&field, field.text())?);

@@ -1,9 +1,11 @@
 //! What a draw depends on, and how much of all that is due one block does.
 
+use types::codec::encode;
 use types::hash::JobId;
 use types::job::{Failed, FailureReason, Pending, Stage};
 use types::limits::MAX_MOVED_PER_BLOCK;
-use types::number::{Amount, Attempt};
+use types::number::{Amount, Attempt, BeaconStep};
+use types::state_key::StateKey;
 use types::transaction::Action;
 use vm::query;
 
@@ -129,6 +131,37 @@ fn a_draw_sees_the_snapshot_of_the_epoch_in_which_it_was_fixed() {
     world.step(&[], 500);
     assert!(epoch(&world) > fixed, "the draw falls into the next epoch");
     assert_eq!(parties(&world.record(&job).stage).0, Some(0));
+}
+
+#[test]
+fn a_draw_whose_beacon_is_not_kept_any_more_draws_again_later() {
+    let mut world = proven();
+    let job = world.submit(&spec());
+    to_the_eve_of_the_draw(&mut world, &job);
+    // The draw was left over for so long that the beacon of its step is gone.
+    let step = BeaconStep(1);
+    let mut record = world.record(&job);
+    let Stage::Pending(pending) = &mut record.stage else {
+        panic!()
+    };
+    pending.draw = Some(step);
+    let mut deadlines = vm::deadlines::job_deadlines(&world.chain.state).unwrap();
+    let draw = &mut deadlines.get_mut(&job).unwrap().draw;
+    draw.as_mut().unwrap().step = step;
+    let state = &mut world.chain.state;
+    state.insert(StateKey::Job(job), Some(encode(&record)));
+    state.insert(StateKey::JobDeadlines, Some(encode(&deadlines)));
+    state.remove(&StateKey::BeaconAt(step));
+    world.step(&[], 500);
+    let Stage::Pending(Pending {
+        draw: Some(draw), ..
+    }) = world.record(&job).stage
+    else {
+        panic!("drawn with a beacon that its proposer knew")
+    };
+    let now = vm::Beacon::read(&world.chain.state).unwrap().step;
+    assert!(draw > now, "{draw} at {now}");
+    assert_eq!(world.run(&job).stage, Stage::Settled);
 }
 
 #[test]

@@ -213,7 +213,7 @@ fn inputs_and_outputs_are_sorted_plain_and_apart() {
 
 #[test]
 fn environment_keys_are_plain_and_not_the_networks() {
-    for bad in ["", "A=B", "GRIDPROOF_TASK_INDEX", "GRIDPROOF_TASK_COUNT"] {
+    for bad in ["", "A=B", "GRIDPROOF_TASK_INDEX", "GRIDPROOF_TASK_OTHER"] {
         let code = code(|s| {
             s.workload
                 .environment

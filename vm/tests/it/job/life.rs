@@ -365,3 +365,19 @@ fn a_cheaper_partner_is_drawn_more_often_and_a_dearer_one_never() {
     assert!(drawn[1] < 15, "{drawn:?}");
     assert!(drawn[2..].iter().all(|count| *count > 4), "{drawn:?}");
 }
+
+#[test]
+fn the_numbers_of_the_specifications_example_are_right() {
+    let world = World::new();
+    let params = &world.chain.genesis.params;
+    let job = demanding(2);
+    let profile = world.partner(0).profile;
+    let half = Amount(SQUARE.0 / 2);
+    assert_eq!(vm::compute::price::price(profile.ask, &job), half);
+    let offer = vm::compute::market::offer(square(500), profile.capacity);
+    assert_eq!(offer, square(125));
+    let fee = vm::compute::price::verifier_fee(&params.compute, &job, 4, profile.ask);
+    assert_eq!(fee, half);
+    let window = vm::compute::price::execute_window_ms(&params.compute, &job, 4);
+    assert_eq!(window, 39_001);
+}

@@ -406,7 +406,7 @@ impl World {
                 let answer = serve::answer(&self.hosts[host].store, request);
                 match answer {
                     Ok(Some(message)) => {
-                        self.send(host, Destination::One(to), &Frame::consensus(&message))?
+                        self.send(host, Destination::One(to), &Frame::consensus(&message))?;
                     }
                     Ok(None) => {}
                     Err(error) => return self.stopped(host, error.to_string()),

@@ -104,7 +104,7 @@ impl World {
                 );
             }
             BlobRequest::ReadOutcomes { blob } => {
-                self.later(self.now_ms, Happening::Read { host, life, blob })
+                self.later(self.now_ms, Happening::Read { host, life, blob });
             }
             BlobRequest::Drop(blobs) => {
                 for blob in blobs {

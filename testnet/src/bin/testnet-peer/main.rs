@@ -13,7 +13,7 @@ mod proxy;
 mod worker;
 
 use std::future::pending;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -84,7 +84,7 @@ async fn partner(dir: &Path) -> Result<()> {
     Ok(partner::run(dir, config, pending()).await?)
 }
 
-fn read_toml<C: serde::de::DeserializeOwned>(file: &PathBuf) -> Result<C> {
+fn read_toml<C: serde::de::DeserializeOwned>(file: &Path) -> Result<C> {
     let text =
         std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     toml::from_str(&text).with_context(|| format!("{} is damaged", file.display()))

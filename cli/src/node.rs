@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use node::NodeError;
 use node::config::{Config, Layout};
 use node::init::InitError;
+use node::{NodeError, NodeErrorKind};
 use serde_json::json;
 use types::genesis::Genesis;
 
@@ -170,14 +170,17 @@ fn init_failure(error: &InitError) -> CommandFailure {
 }
 
 fn failure(error: &NodeError) -> CommandFailure {
-    let (kind, code) = match error {
-        NodeError::Key(error) => return CommandFailure::of_key_file(error),
-        NodeError::Diverged(_) => (ExitKind::Diverged, "state_diverged"),
-        NodeError::NotInitialised(_) => (ExitKind::Storage, "not_initialised"),
-        NodeError::NoMarker(_) => (ExitKind::Storage, "no_marker"),
-        NodeError::Storage(_) => (ExitKind::Storage, "storage"),
-        NodeError::Config(_) => (ExitKind::BadInput, "config"),
-        NodeError::Other(_) => (ExitKind::Other, "node"),
+    if let NodeError::Key(error) = error {
+        return CommandFailure::of_key_file(error);
+    }
+    let (kind, code) = match error.kind() {
+        NodeErrorKind::Key => (ExitKind::Key, "key"),
+        NodeErrorKind::Diverged => (ExitKind::Diverged, "state_diverged"),
+        NodeErrorKind::NotInitialised => (ExitKind::Storage, "not_initialised"),
+        NodeErrorKind::VoteLog => (ExitKind::Storage, "vote_log"),
+        NodeErrorKind::Storage => (ExitKind::Storage, "storage"),
+        NodeErrorKind::Config => (ExitKind::BadInput, "config"),
+        NodeErrorKind::Other => (ExitKind::Other, "node"),
     };
     CommandFailure::new(kind, code, error.to_string()).hint(error.hint())
 }

@@ -85,10 +85,10 @@ mod defaults {
         65_536
     }
     pub fn quota() -> u64 {
-        16 << 30
+        chain::Retention::default().quota_bytes
     }
     pub fn results_seconds() -> u64 {
-        7 * 24 * 3_600
+        chain::Retention::default().results_ms / 1_000
     }
     pub fn mempool_bytes() -> usize {
         vm::MempoolLimits::default().bytes
@@ -267,6 +267,26 @@ mod tests {
             toml::from_str::<Config>(&config.to_commented_toml()).unwrap(),
             config
         );
+    }
+
+    #[test]
+    fn what_is_kept_by_default_is_said_once() {
+        let kept = BlobsConfig::default();
+        assert_eq!(
+            (kept.quota_bytes, kept.keep_results_seconds),
+            (16 << 30, 604_800)
+        );
+        let validator = &types::testing::validators(&[1])[0];
+        let genesis = types::testing::genesis(&[1]);
+        let setup = crate::core::Setup::new(
+            &genesis,
+            validator.key.clone(),
+            validator.vrf_key.clone(),
+            types::hash::Hash32::ZERO,
+        );
+        let retention = setup.unwrap().chain.retention;
+        assert_eq!(retention.quota_bytes, kept.quota_bytes);
+        assert_eq!(retention.results_ms, kept.keep_results_seconds * 1_000);
     }
 
     #[test]

@@ -110,14 +110,10 @@ impl Setup {
             key: validator_key,
             vrf_key,
         };
-        let retention = Retention {
-            results_ms: 3_600_000,
-            quota_bytes: 8 << 30,
-        };
         let chain = chain::Setup {
             rules: Arc::new(rules),
             own,
-            retention,
+            retention: Retention::default(),
             mempool: vm::MempoolLimits::default(),
         };
         Ok(Self {

@@ -1,11 +1,18 @@
-//! Why a node does not start or stops by itself. The kinds follow what an operator must do.
+//! Why a node does not start or stops by itself, and the kinds of it, which follow what an operator must do.
 
+use std::io;
 use std::path::PathBuf;
 
 use chain::Fatal;
 use chain::worker::WorkerError;
+use consensus::StartError;
+use consensus::log::{LogError, StorageError};
+use keys::keyfile::KeyFileError;
+use rpc_server::ServerError;
 use state::{ErrorClass, StateError};
 use store::StoreError;
+use types::genesis::GenesisError;
+use types::key::KeyError;
 use vm::Abort;
 
 use crate::core::{SetupError, Stop};
@@ -13,130 +20,247 @@ use crate::core::{SetupError, Stop};
 /// Why a node stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
-    /// A key file.
+    /// A key file cannot be used.
     #[error(transparent)]
-    Key(#[from] keys::keyfile::KeyFileError),
+    Key(#[from] KeyFileError),
     /// There is no vote log and no chain: the directory was not made, or not to its end.
     #[error(
         "{0} does not exist: `gridproof node init --genesis ...` did not run here, or not to its end"
     )]
     NotInitialised(PathBuf),
-    /// The vote log is gone, or what there is has no marker.
-    #[error("{0}")]
-    NoMarker(String),
-    /// State contradicts the chain, or execution failed: going on could only do harm.
-    #[error("{0}")]
-    Diverged(String),
-    /// A directory, a disk or a file.
-    #[error("{0}")]
-    Storage(String),
-    /// Configuration, genesis or keys do not fit.
-    #[error("{0}")]
-    Config(String),
-    /// Anything else.
-    #[error("{0}")]
-    Other(String),
+    /// The vote log is gone from a directory in which a validator has run.
+    #[error(
+        "the vote log {} is gone, but this validator has run: {} is there",
+        log.display(),
+        db.display()
+    )]
+    VoteLogGone {
+        /// Where the log should be.
+        log: PathBuf,
+        /// The store that is there.
+        db: PathBuf,
+    },
+    /// The vote log cannot be used.
+    #[error(transparent)]
+    VoteLog(#[from] LogError),
+    /// The vote log's directory cannot be used.
+    #[error(transparent)]
+    VoteLogDirectory(#[from] StorageError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store of blobs cannot be used.
+    #[error(transparent)]
+    Blobs(#[from] blobs::BlobStoreError),
+    /// The genesis file cannot be read.
+    #[error("{}: {source}", path.display())]
+    GenesisFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The genesis file holds no valid genesis.
+    #[error("{}: {source}", path.display())]
+    Genesis {
+        /// The file.
+        path: PathBuf,
+        /// The rule it breaks.
+        source: GenesisError,
+    },
+    /// The genesis gives no state.
+    #[error(transparent)]
+    GenesisState(#[from] vm::GenesisStateError),
+    /// Genesis, keys, log and store do not fit.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// An address in the configuration is no multiaddress.
+    #[error("p2p.{key}: {text:?} is no multiaddress: {reason}")]
+    Address {
+        /// The key below `p2p`.
+        key: &'static str,
+        /// The text in the configuration.
+        text: String,
+        /// What the parser said.
+        reason: String,
+    },
+    /// The network does not start.
+    #[error("p2p: {0}")]
+    Network(#[from] p2p::P2pError),
+    /// The HTTP server does not start.
+    #[error("rpc.listen: {0}")]
+    Rpc(#[from] ServerError),
+    /// The system gives no randomness.
+    #[error("the system gives no randomness: {0}")]
+    Randomness(KeyError),
+    /// Execution cannot keep up, or its thread is gone.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// The core stopped: going on could only do harm.
+    #[error(transparent)]
+    Stop(#[from] Stop),
+}
+
+/// What an operator must do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeErrorKind {
+    /// Mend a key file.
+    Key,
+    /// Run `init`.
+    NotInitialised,
+    /// Bring the vote log back, or leave the validator off.
+    VoteLog,
+    /// Keep everything for an analysis: state contradicts the chain.
+    Diverged,
+    /// Mend a directory or a disk.
+    Storage,
+    /// Mend configuration, genesis or keys.
+    Config,
+    /// Read the log.
+    Other,
 }
 
 impl NodeError {
+    /// The kind, by the error's type alone.
+    #[must_use]
+    pub fn kind(&self) -> NodeErrorKind {
+        match self {
+            Self::Key(_) => NodeErrorKind::Key,
+            Self::NotInitialised(_) => NodeErrorKind::NotInitialised,
+            Self::VoteLogGone { .. } => NodeErrorKind::VoteLog,
+            Self::VoteLog(error) => of_log(error),
+            Self::VoteLogDirectory(_) | Self::Blobs(_) => NodeErrorKind::Storage,
+            Self::Store(StoreError::State(error)) => of_state(error),
+            Self::Store(StoreError::InUse(_) | StoreError::Directory { .. }) => {
+                NodeErrorKind::Storage
+            }
+            Self::Setup(error) => of_setup(error),
+            Self::Store(_)
+            | Self::GenesisFile { .. }
+            | Self::Genesis { .. }
+            | Self::GenesisState(_)
+            | Self::Address { .. }
+            | Self::Network(_)
+            | Self::Rpc(_) => NodeErrorKind::Config,
+            Self::Randomness(_) | Self::Worker(_) => NodeErrorKind::Other,
+            Self::Stop(Stop::Chain(fatal)) => of_fatal(fatal),
+            Self::Stop(Stop::Consensus(_)) => NodeErrorKind::Diverged,
+        }
+    }
+
     /// What to do.
     #[must_use]
     pub fn hint(&self) -> &'static str {
-        match self {
-            Self::Key(_) => "key files are made by `node init`; keep them with mode 0600",
-            Self::NotInitialised(_) => {
+        match self.kind() {
+            NodeErrorKind::Key => "key files are made by `node init`; keep them with mode 0600",
+            NodeErrorKind::NotInitialised => {
                 "run `gridproof node init` again with the same arguments: it completes what is there"
             }
-            Self::NoMarker(_) => {
+            NodeErrorKind::VoteLog => {
                 "bring the vote log back as the last run left it, or leave this validator off: with a new log it could \
                  contradict what it signed, which can cost the stake"
             }
-            Self::Diverged(_) => {
+            NodeErrorKind::Diverged => {
                 "keep the directory for an analysis and do not delete the vote log; restart once: if it stops again, \
                  this version does not follow the chain's rules"
             }
-            Self::Storage(_) => {
+            NodeErrorKind::Storage => {
                 "is another process using this directory, is the disk full or read-only? Restart when it is mended: \
                  nothing that was promised is lost"
             }
-            Self::Config(_) => {
+            NodeErrorKind::Config => {
                 "compare node.toml, genesis.bin and the keys with what `node init` made"
             }
-            Self::Other(_) => "the log above says more",
+            NodeErrorKind::Other => "the log above says more",
         }
     }
 }
 
-impl From<StoreError> for NodeError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::OtherChain { .. } | StoreError::Format { .. } => {
-                Self::Config(error.to_string())
-            }
-            StoreError::InUse(_) | StoreError::Directory { .. } => Self::Storage(error.to_string()),
-            StoreError::State(error) => error.into(),
+/// A log that is not as it was written is no fault of the disk that a restart mends: votes may be missing.
+fn of_log(error: &LogError) -> NodeErrorKind {
+    match error {
+        LogError::Storage(_) | LogError::Failed => NodeErrorKind::Storage,
+        LogError::Foreign(_) => NodeErrorKind::Config,
+        LogError::TooLong(_) => NodeErrorKind::Other,
+        _ => NodeErrorKind::VoteLog,
+    }
+}
+
+fn of_state(error: &StateError) -> NodeErrorKind {
+    match error.class() {
+        ErrorClass::DiskFull | ErrorClass::Storage | ErrorClass::Damaged => NodeErrorKind::Storage,
+        ErrorClass::Diverged | ErrorClass::NotAvailable => NodeErrorKind::Diverged,
+    }
+}
+
+fn of_fatal(fatal: &Fatal) -> NodeErrorKind {
+    match fatal {
+        Fatal::State(Abort::State(error)) => of_state(error),
+        _ => NodeErrorKind::Diverged,
+    }
+}
+
+fn of_setup(error: &SetupError) -> NodeErrorKind {
+    match error {
+        SetupError::State(error) => of_state(error),
+        SetupError::Chain(fatal) => of_fatal(fatal),
+        SetupError::Consensus(StartError::Conflict(_)) => NodeErrorKind::Diverged,
+        SetupError::Consensus(_) => NodeErrorKind::VoteLog,
+        SetupError::Committee(_) | SetupError::Keys(_) | SetupError::VrfKey => {
+            NodeErrorKind::Config
         }
     }
 }
 
 impl From<StateError> for NodeError {
     fn from(error: StateError) -> Self {
-        match error.class() {
-            ErrorClass::DiskFull | ErrorClass::Storage | ErrorClass::Damaged => {
-                Self::Storage(error.to_string())
-            }
-            ErrorClass::Diverged | ErrorClass::NotAvailable => {
-                Self::Diverged(format!("state diverged: {error}"))
-            }
-        }
+        Self::Store(error.into())
     }
 }
 
-impl From<consensus::log::LogError> for NodeError {
-    fn from(error: consensus::log::LogError) -> Self {
-        match error {
-            consensus::log::LogError::NoMarker(_) => Self::NoMarker(error.to_string()),
-            _ => Self::Storage(error.to_string()),
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use consensus::log::{Log, LogStorage, MemoryStorage};
+    use types::hash::{ChainId, Hash32};
+    use types::key::SecretKey;
+    use types::number::{Epoch, View};
 
-impl From<SetupError> for NodeError {
-    fn from(error: SetupError) -> Self {
-        match error {
-            SetupError::State(error) => error.into(),
-            SetupError::Chain(fatal) => fatal.into(),
-            SetupError::Consensus(error @ consensus::StartError::Conflict(_)) => {
-                Self::Diverged(error.to_string())
-            }
-            SetupError::Consensus(error) => Self::Storage(error.to_string()),
-            SetupError::Committee(_) | SetupError::Keys(_) | SetupError::VrfKey => {
-                Self::Config(error.to_string())
-            }
-        }
-    }
-}
+    use super::*;
 
-impl From<Stop> for NodeError {
-    fn from(stop: Stop) -> Self {
-        match stop {
-            Stop::Chain(fatal) => fatal.into(),
-            Stop::Consensus(halt) => Self::Diverged(halt.to_string()),
-        }
+    fn damaged() -> LogError {
+        let identity = consensus::log::Identity {
+            chain: ChainId(Hash32([1; 32])),
+            validator: SecretKey::from_bytes(&[1; 32]).public(),
+            epoch: Epoch(0),
+        };
+        let mut log = Log::init(MemoryStorage::new(), identity).unwrap();
+        log.append(&[consensus::log::Record::Floor(View(1))])
+            .unwrap();
+        log.append(&[consensus::log::Record::Floor(View(2))])
+            .unwrap();
+        let mut disk = log.into_storage();
+        let first = disk.segments().unwrap()[0];
+        let bytes = disk.bytes_mut(first).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        disk.sync(first).unwrap();
+        Log::open(disk, identity).map(|_| ()).unwrap_err()
     }
-}
 
-impl From<Fatal> for NodeError {
-    fn from(fatal: Fatal) -> Self {
-        match fatal {
-            Fatal::State(Abort::State(error)) => error.into(),
-            fatal => Self::Diverged(fatal.to_string()),
-        }
-    }
-}
-
-impl From<WorkerError> for NodeError {
-    fn from(error: WorkerError) -> Self {
-        Self::Other(error.to_string())
+    #[test]
+    fn a_damaged_vote_log_is_no_storage_fault() {
+        let error = NodeError::from(damaged());
+        assert!(matches!(&error, NodeError::VoteLog(_)), "{error}");
+        assert_eq!(error.kind(), NodeErrorKind::VoteLog, "{error}");
+        assert!(error.hint().contains("bring the vote log back"));
+        let contradiction = SetupError::Consensus(StartError::Contradiction(View(3)));
+        assert_eq!(
+            NodeError::from(contradiction).kind(),
+            NodeErrorKind::VoteLog
+        );
+        assert_eq!(
+            NodeError::from(LogError::Failed).kind(),
+            NodeErrorKind::Storage
+        );
     }
 }

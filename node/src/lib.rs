@@ -11,5 +11,5 @@ mod run;
 pub mod serve;
 pub mod shell;
 
-pub use error::NodeError;
+pub use error::{NodeError, NodeErrorKind};
 pub use run::{Listening, run, run_and_tell};

@@ -54,14 +54,11 @@ pub async fn run_and_tell(
     let genesis = Arc::new(read_genesis(&layout)?);
     check_log(&layout)?;
     let setup = setup(&layout, &genesis, &config)?;
-    let writes =
-        vm::genesis_writes(&genesis).map_err(|error| NodeError::Config(error.to_string()))?;
+    let writes = vm::genesis_writes(&genesis)?;
     let store = Store::open(&layout.db(), &genesis, writes)?;
-    let storage =
-        FileStorage::new(&layout.log()).map_err(|error| NodeError::Storage(error.to_string()))?;
+    let storage = FileStorage::new(&layout.log())?;
     let (log, records) = Log::open(storage, setup.log_identity())?;
-    let blobs = BlobStore::open(&layout.blobs(), config.blobs.quota_bytes)
-        .map_err(|error| NodeError::Storage(error.to_string()))?;
+    let blobs = BlobStore::open(&layout.blobs(), config.blobs.quota_bytes)?;
     let (network, peer_events) = start_network(&layout, &genesis, &setup, &config).await?;
 
     let clock = Clock::start();
@@ -72,9 +69,7 @@ pub async fn run_and_tell(
         .into_iter()
         .filter(|blob| !node.needs_blob(blob))
     {
-        blobs
-            .remove(blob)
-            .map_err(|error| NodeError::Storage(error.to_string()))?;
+        blobs.remove(blob)?;
     }
     let (questions, asked) = mpsc::channel(WAITING_QUESTIONS);
     let (live, watched) = watch::channel(Live::default());
@@ -97,7 +92,7 @@ pub async fn run_and_tell(
     server_config.allowed_hosts = config.rpc.allowed_hosts;
     server_config.max_connections = config.rpc.max_connections;
     let server = Server::start(server_config, backend.clone()).await;
-    let server = server.map_err(|error| NodeError::Config(format!("rpc.listen: {error}")))?;
+    let server = server?;
     tell(Listening {
         p2p: network.listen_addresses(),
         rpc: server.local_address(),
@@ -132,28 +127,26 @@ fn check_log(layout: &Layout) -> Result<(), NodeError> {
         return Ok(());
     }
     if db.exists() {
-        let why = format!(
-            "the vote log {} is gone, but this validator has run: {} is there",
-            log.display(),
-            db.display()
-        );
-        return Err(NodeError::NoMarker(why));
+        return Err(NodeError::VoteLogGone { log, db });
     }
     Err(NodeError::NotInitialised(log))
 }
 
 fn read_genesis(layout: &Layout) -> Result<Genesis, NodeError> {
     let path = layout.genesis();
-    let fail = |why: String| NodeError::Config(format!("{}: {why}", path.display()));
-    let bytes = std::fs::read(&path).map_err(|error| fail(error.to_string()))?;
-    Genesis::from_bytes(&bytes).map_err(|error| fail(error.to_string()))
+    match std::fs::read(&path) {
+        Ok(bytes) => {
+            Genesis::from_bytes(&bytes).map_err(|source| NodeError::Genesis { path, source })
+        }
+        Err(source) => Err(NodeError::GenesisFile { path, source }),
+    }
 }
 
 fn setup(layout: &Layout, genesis: &Genesis, config: &Config) -> Result<Setup, NodeError> {
     let validator_key = keyfile::read_secret(&layout.validator_key(), KeyKind::Validator)?;
     let vrf_key = keyfile::read_vrf(&layout.vrf_key())?;
     // Fresh for every run and known to nobody else, as batch verification wants it.
-    let secret = SecretKey::generate().map_err(|error| NodeError::Other(error.to_string()))?;
+    let secret = SecretKey::generate().map_err(NodeError::Randomness)?;
     let mut setup = Setup::new(genesis, validator_key, vrf_key, Hash32(*secret.to_bytes()))?;
     setup.chain.retention.results_ms = config.blobs.keep_results_seconds.saturating_mul(1_000);
     setup.chain.retention.quota_bytes = config.blobs.quota_bytes;
@@ -171,12 +164,14 @@ async fn start_network(
     setup: &Setup,
     config: &Config,
 ) -> Result<(p2p::Handle, p2p::Events), NodeError> {
-    let addresses = |key: &str, list: &[String]| -> Result<Vec<Multiaddr>, NodeError> {
+    let addresses = |key: &'static str, list: &[String]| -> Result<Vec<Multiaddr>, NodeError> {
         let parse = |text: &String| {
-            let why = |error| {
-                NodeError::Config(format!("p2p.{key}: {text:?} is no multiaddress: {error}"))
-            };
-            text.parse::<Multiaddr>().map_err(why)
+            text.parse::<Multiaddr>()
+                .map_err(|error| NodeError::Address {
+                    key,
+                    text: text.clone(),
+                    reason: error.to_string(),
+                })
         };
         list.iter().map(parse).collect()
     };
@@ -190,7 +185,5 @@ async fn start_network(
         external: addresses("external", &config.p2p.external)?,
         limits: p2p::Limits::default(),
     };
-    p2p::start(network)
-        .await
-        .map_err(|error| NodeError::Config(format!("p2p: {error}")))
+    Ok(p2p::start(network).await?)
 }

@@ -421,3 +421,19 @@ fn results_of_an_attempt_that_was_followed_by_another_go() {
     book.settle(0, 0, &peers());
     assert!(!book.holds(&blob("out")) && !book.holds(&BlobId::of(&encode(&first))));
 }
+
+#[test]
+fn blobs_that_nobody_offers_are_asked_of_different_validators() {
+    let mut book = book();
+    for job in 1..=4 {
+        declare(&mut book, job);
+    }
+    let peers: BTreeSet<_> = (0..5).map(validator_id).collect();
+    let mut first = BTreeSet::new();
+    let mut fresh = self::book();
+    fresh.live = book.live;
+    for (_, from) in fetches(&fresh.settle(0, 0, &peers)) {
+        first.insert(from);
+    }
+    assert!(first.len() >= 2, "all of one: {first:?}");
+}

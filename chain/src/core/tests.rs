@@ -30,6 +30,11 @@ fn key(number: u8) -> SecretKey {
     SecretKey::from_bytes(&[number; 32])
 }
 
+/// The validator whose chain it is.
+fn own() -> ValidatorId {
+    ValidatorId(key(1).public().address())
+}
+
 fn vrf(number: u8) -> VrfSecretKey {
     VrfSecretKey::from_bytes(&[number & 0x0f; 32]).unwrap()
 }
@@ -103,7 +108,7 @@ impl Host {
         let setup = Setup {
             rules: Arc::new(rules),
             own: OwnValidator {
-                id: ValidatorId(key(1).public().address()),
+                id: own(),
                 key: key(1),
                 vrf_key: vrf(1),
             },
@@ -185,13 +190,13 @@ impl Host {
         self.now_ms = end;
     }
 
-    /// A block on `parent` by the validator whose turn the beacon says it is not: any will do here.
+    /// A block on `parent`, proposed by ourselves.
     fn build(&mut self, parent: BlockId, timestamp: Timestamp) -> WholeBlock {
         let request = BuildRequest {
             ticket: BuildTicket(timestamp.0),
             parent,
             timestamp,
-            proposer: ValidatorId::ZERO,
+            proposer: own(),
         };
         let effects = self.chain.build(&self.store, request);
         self.perform(effects);

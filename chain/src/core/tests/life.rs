@@ -153,7 +153,7 @@ fn every_commitment_of_a_header_to_its_parent_is_compared() {
             ticket: BuildTicket(999),
             parent: parent.id,
             timestamp,
-            proposer: ValidatorId::ZERO,
+            proposer: own(),
         },
         parent: parent.clone(),
         branch: state::Branch::decided(tip),

@@ -16,9 +16,9 @@ pub enum ExitKind {
     Usage,
     /// A job spec, a config file or another input file is not valid.
     BadInput,
-    /// No server answered.
+    /// No endpoint answered.
     NoConnection,
-    /// The chain or a server refused what was asked.
+    /// The chain or an endpoint refused what was asked.
     Refused,
     /// The job ended without a result.
     JobFailed,
@@ -60,7 +60,7 @@ pub const EXIT_CODES: &str = "Exit codes:
   2 wrong arguments                           8 timed out
   3 bad input (job spec, config, genesis)     9 key file missing, too open or of the wrong kind
   4 no connection                            10 data directory in use, damaged or full
-  5 refused by the chain or a server         11 state diverged";
+  5 refused by the chain or an endpoint       11 state diverged";
 
 /// Why a command failed.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use crate::failure::{CommandFailure, ExitKind};
 /// How many heights a transaction sent from here stays valid.
 const VALIDITY_HEIGHTS: u64 = 1_000;
 
-/// Which servers to ask.
+/// Which endpoints to ask.
 #[derive(Debug, Clone, Args)]
 pub struct RpcArgs {
     /// A validator's RPC address. Give several, or a list with commas: when one does not answer, the next is asked.
@@ -32,7 +32,7 @@ pub struct RpcArgs {
 }
 
 impl RpcArgs {
-    /// A client of those servers.
+    /// A client of those endpoints.
     pub fn client(&self) -> Result<Client, CommandFailure> {
         Client::of(&self.urls).map_err(failure)
     }
@@ -55,8 +55,8 @@ pub struct Sent {
     pub fee: Amount,
 }
 
-/// Signs an action with the account's next nonce and the least fee. If a chain is given, a server of another one is
-/// refused before the key is used; otherwise the server's word is taken for which chain it is.
+/// Signs an action with the account's next nonce and the least fee. If a chain is given, an endpoint of another one is
+/// refused before the key is used; otherwise the endpoint's word is taken for which chain it is.
 pub async fn sign(
     client: &Client,
     key: &SecretKey,
@@ -72,7 +72,7 @@ pub async fn sign(
         );
         return Err(
             CommandFailure::new(ExitKind::BadInput, "other_chain", message)
-                .hint("give the genesis of that chain, or the address of a server of this one"),
+                .hint("give the genesis of that chain, or the address of an endpoint of this one"),
         );
     }
     let account = client
@@ -90,7 +90,7 @@ pub async fn sign(
     Ok(transaction.sign(key))
 }
 
-/// Hands a transaction to a server. No answer does not say that it was not heard: then it is handed over once more, the
+/// Hands a transaction to an endpoint. No answer does not say that it was not heard: then it is handed over once more, the
 /// same bytes, and waiting for it tells.
 pub async fn hand_over(client: &Client, signed: &SignedTransaction) -> Result<(), CommandFailure> {
     match client.submit(signed).await {

@@ -1,4 +1,4 @@
-//! What a customer trusts: a genesis of its own, or for want of one the server's.
+//! What a customer trusts: a genesis of its own, or for want of one the endpoint's.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::ui::Ui;
 #[derive(Debug, Clone, Args)]
 pub struct TrustArgs {
     /// The chain's genesis, from a source that you trust: nothing is signed for another chain, and results are verified
-    /// against it. Without it the server's word is taken.
+    /// against it. Without it the endpoint's word is taken.
     #[arg(long, value_name = "FILE")]
     genesis: Option<PathBuf>,
 }
@@ -25,7 +25,7 @@ pub struct TrustArgs {
 pub struct Trust {
     /// The chain and its committee.
     pub light: Light,
-    /// True if the genesis was given, false if it is the server's.
+    /// True if the genesis was given, false if it is the endpoint's.
     given: bool,
 }
 
@@ -42,7 +42,7 @@ impl Trust {
 }
 
 fn source(given: bool) -> &'static str {
-    if given { "given" } else { "server" }
+    if given { "given" } else { "endpoint" }
 }
 
 impl TrustArgs {
@@ -59,13 +59,13 @@ impl TrustArgs {
             .transpose()
     }
 
-    /// The given genesis, or the server's.
+    /// The given genesis, or the endpoint's.
     pub async fn resolve(&self, client: &Client, ui: Ui) -> Result<Trust, CommandFailure> {
         if let Some(path) = &self.genesis {
             return Trust::of_file(path);
         }
         ui.line(
-            "no --genesis given: results are verified against the genesis that this server gives",
+            "no --genesis given: results are verified against the genesis that this endpoint gives",
         );
         let bytes = client.genesis().await.map_err(failure)?;
         let light = Light::from_bytes(&bytes).map_err(|error| {
@@ -74,7 +74,7 @@ impl TrustArgs {
                 "genesis",
                 format!("{} gives no valid genesis: {error}", client.url()),
             )
-            .hint("ask another server, or give the genesis with --genesis")
+            .hint("ask another endpoint, or give the genesis with --genesis")
         })?;
         Ok(Trust {
             light,

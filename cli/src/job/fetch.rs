@@ -1,4 +1,4 @@
-//! Fetching a settled job's results into a folder. Each chunk is verified as it comes; a broken server costs time,
+//! Fetching a settled job's results into a folder. Each chunk is verified as it comes; a broken endpoint costs time,
 //! never a wrong byte.
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::failure;
 use crate::ui::{ProgressLine, Ui};
 
-/// How long a server may take to have a proof or a blob that the network has.
+/// How long an endpoint may take to have a proof or a blob that the network has.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Pause between attempts.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -66,7 +66,7 @@ pub async fn fetch(
         );
         return Err(
             CommandFailure::new(ExitKind::NotVerified, "not_verified", message)
-                .hint("ask another server"),
+                .hint("ask another endpoint"),
         );
     };
     std::fs::write(out.join(WORKLOAD), encode(&workload))?;
@@ -157,7 +157,7 @@ fn not_proven(client: &Client, why: &str) -> CommandFailure {
         client.url()
     );
     CommandFailure::new(ExitKind::NotVerified, "not_verified", message)
-        .hint("ask another server; if --genesis is given, is it this chain's?")
+        .hint("ask another endpoint; if --genesis is given, is it this chain's?")
 }
 
 struct Fetcher<'a> {
@@ -208,7 +208,7 @@ impl Fetcher<'_> {
                     return blobs::verify_chunk(id, chunk, &encoded).map_err(|error| {
                         let message = format!("{} gives wrong bytes: {error}", self.client.url());
                         CommandFailure::new(ExitKind::NotVerified, "wrong_bytes", message)
-                            .hint("ask another server")
+                            .hint("ask another endpoint")
                     });
                 }
                 Err(error) if Instant::now() < until && may_come(&error) => {}

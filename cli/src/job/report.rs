@@ -108,7 +108,7 @@ fn policy_lines(policy: &PolicyView, confidence_ppm: u32) -> Vec<String> {
 fn genesis_line(source: &str) -> &'static str {
     match source {
         "given" => " genesis    the one that was given",
-        _ => " genesis    the server's own: give --genesis so that nobody's word is taken",
+        _ => " genesis    the endpoint's own: give --genesis so that nobody's word is taken",
     }
 }
 
@@ -340,7 +340,8 @@ mod tests {
     #[test]
     fn whose_genesis_it_was_is_said() {
         assert!(
-            genesis_line("server").contains("--genesis") && genesis_line("given").contains("given")
+            genesis_line("endpoint").contains("--genesis")
+                && genesis_line("given").contains("given")
         );
     }
 

@@ -122,7 +122,7 @@ impl FileUpload<'_> {
 
     fn never_complete(&self) -> CommandFailure {
         let message = format!("{} takes chunks and still lacks them", self.client.url());
-        CommandFailure::new(ExitKind::Refused, "upload", message).hint("ask another server")
+        CommandFailure::new(ExitKind::Refused, "upload", message).hint("ask another endpoint")
     }
 
     /// Sends what the node says it lacks; true if it then has all.

@@ -48,8 +48,8 @@ pub async fn settled(
 /// One line on why nothing is known.
 fn trouble(error: &ClientError) -> String {
     match error {
-        ClientError::Refused { .. } => format!("server cannot answer now, retrying: {error}"),
-        _ => format!("server unreachable, retrying: {error}"),
+        ClientError::Refused { .. } => format!("endpoint cannot answer now, retrying: {error}"),
+        _ => format!("endpoint unreachable, retrying: {error}"),
     }
 }
 

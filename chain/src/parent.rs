@@ -1,7 +1,7 @@
 //! An executed block as its children's headers must show it: their headers commit to the state, the receipts and the
 //! gas of their parent.
 
-use state::{ChainStore, Damage, StateError, StoredRecord};
+use state::{ChainStore, StateError, StoreDamage, StoredRecord};
 use types::block::{Body, Header};
 use types::codec::encode;
 use types::hash::{BlockId, Hash32};
@@ -31,7 +31,7 @@ impl Parent {
     pub fn restore(store: &impl ChainStore) -> Result<Self, StateError> {
         let tip = store.tip();
         let height = tip.height;
-        let missing = |record| Damage::MissingAt { record, height };
+        let missing = |record| StoreDamage::MissingAt { record, height };
         let block = store
             .block_at(height)?
             .ok_or_else(|| missing(StoredRecord::Block))?;

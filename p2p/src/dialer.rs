@@ -22,7 +22,7 @@ pub(crate) enum DialTarget {
 }
 
 #[derive(Debug)]
-struct Schedule {
+struct DialSchedule {
     addresses: Vec<Multiaddr>,
     /// Who is there: known from the start, or learned from the last connection.
     peer: Option<PeerId>,
@@ -43,7 +43,7 @@ pub(crate) struct Dial {
 /// All schedules.
 #[derive(Debug)]
 pub(crate) struct Dialer {
-    targets: BTreeMap<DialTarget, Schedule>,
+    targets: BTreeMap<DialTarget, DialSchedule>,
     min: Duration,
     backoff: ExponentialBuilder,
 }
@@ -70,7 +70,7 @@ impl Dialer {
                     None
                 }
             });
-            let state = Schedule {
+            let state = DialSchedule {
                 addresses: vec![address.clone()],
                 peer,
                 next: now,
@@ -95,7 +95,7 @@ impl Dialer {
         delay: Duration,
     ) {
         let backoff = self.backoff;
-        let fresh = || Schedule {
+        let fresh = || DialSchedule {
             addresses: vec![],
             peer: Some(peer),
             next: now + delay,

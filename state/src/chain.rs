@@ -15,7 +15,7 @@ use types::state_key::StateKey;
 use types::transaction::TransactionReceipt;
 use types::vote::{Certificate, Subject};
 
-use crate::damage::{Damage, StoredRecord, TreeCorruption};
+use crate::damage::{StoreDamage, StoredRecord, TreeCorruption};
 use crate::diff::{Diff, Tip};
 use crate::tree::{Jellyfish, StateTree, TreeNodes};
 use crate::{StateError, StateRead};
@@ -237,7 +237,7 @@ fn stored_header(store: &(impl ChainStore + ?Sized), height: Height) -> Result<H
     let record = StoredRecord::Block;
     store
         .header_at(height)?
-        .ok_or_else(|| Damage::MissingAt { record, height }.into())
+        .ok_or_else(|| StoreDamage::MissingAt { record, height }.into())
 }
 
 /// A certificate must finalize the block of the height that it is stored under.
@@ -245,11 +245,11 @@ fn check_finalized(
     height: Height,
     header: &Header,
     certificate: &Certificate,
-) -> Result<(), Damage> {
+) -> Result<(), StoreDamage> {
     if finalizes(certificate, &header.id()) {
         Ok(())
     } else {
-        Err(Damage::OtherCertificate(height))
+        Err(StoreDamage::OtherCertificate(height))
     }
 }
 

@@ -71,7 +71,7 @@ pub enum TreeOperation {
 
 /// A contradiction between the records of a store of decided blocks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Damage {
+pub enum StoreDamage {
     /// A record's bytes do not decode.
     #[error("the {record} does not decode: {error}")]
     Undecodable {

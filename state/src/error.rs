@@ -8,7 +8,7 @@ use types::hash::{BlockId, Hash32};
 use types::number::Height;
 use types::state_key::StateKey;
 
-use crate::damage::{Damage, TreeCorruption};
+use crate::damage::{StoreDamage, TreeCorruption};
 
 /// Why a read, a diff, a proof or a commit failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -140,12 +140,12 @@ pub enum StateError {
     },
     /// The storage below failed.
     #[error(transparent)]
-    Storage(#[from] StorageError),
+    Storage(#[from] StateStorageError),
 }
 
 /// Why the storage below failed. After a failed write the store takes no more writes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StorageError {
+pub enum StateStorageError {
     /// The storage engine refused a read or a write.
     #[error("{failure}: {message}")]
     Engine {
@@ -159,7 +159,7 @@ pub enum StorageError {
     Stopped,
     /// The stored records contradict each other.
     #[error("the stored data is damaged: {0}")]
-    Damaged(#[from] Damage),
+    Damaged(#[from] StoreDamage),
 }
 
 /// Kinds of failures of a storage engine.
@@ -196,13 +196,13 @@ impl StateError {
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Storage(StorageError::Engine { failure, .. }) => match failure {
+            Self::Storage(StateStorageError::Engine { failure, .. }) => match failure {
                 StorageFailure::Full => ErrorClass::DiskFull,
                 StorageFailure::Checksum => ErrorClass::Damaged,
                 StorageFailure::Io => ErrorClass::Storage,
             },
-            Self::Storage(StorageError::Stopped) => ErrorClass::Storage,
-            Self::Storage(StorageError::Damaged(_))
+            Self::Storage(StateStorageError::Stopped) => ErrorClass::Storage,
+            Self::Storage(StateStorageError::Damaged(_))
             | Self::BadValue { .. }
             | Self::CorruptTree { .. }
             | Self::MissingRoot(_)
@@ -223,9 +223,9 @@ impl StateError {
     }
 }
 
-impl From<Damage> for StateError {
-    fn from(damage: Damage) -> Self {
-        Self::Storage(StorageError::Damaged(damage))
+impl From<StoreDamage> for StateError {
+    fn from(damage: StoreDamage) -> Self {
+        Self::Storage(StateStorageError::Damaged(damage))
     }
 }
 

@@ -21,9 +21,9 @@ mod undecided;
 
 pub use chain::{ChainStore, DecidedState, Decision, Durability};
 pub use compute::{compute_diff, genesis_diff, tree_changes};
-pub use damage::{Damage, StoredRecord, TreeCorruption, TreeOperation};
+pub use damage::{StoreDamage, StoredRecord, TreeCorruption, TreeOperation};
 pub use diff::{Diff, Tip};
-pub use error::{ErrorClass, StateError, StorageError, StorageFailure};
+pub use error::{ErrorClass, StateError, StateStorageError, StorageFailure};
 pub use memory::MemoryStore;
 pub use overlay::{Overlay, read_as};
 pub use read::{StateRead, Writes};

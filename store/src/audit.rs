@@ -1,7 +1,9 @@
 //! Reads everything back and checks it against itself: for an operator who doubts a disk.
 
 use state::tree::{Jellyfish, StateTree};
-use state::{ChainStore, Damage, DecidedState, StateError, StoredRecord, Writes, tree_changes};
+use state::{
+    ChainStore, DecidedState, StateError, StoreDamage, StoredRecord, Writes, tree_changes,
+};
 use types::codec::decode;
 use types::limits::HASH_BYTES;
 use types::number::Height;
@@ -48,7 +50,7 @@ impl Store {
         self.each(FLAT, |key, value| {
             let (record, length) = (StoredRecord::Value, key.len());
             let key: StateKey =
-                decode(key, 8 + HASH_BYTES).map_err(|_| Damage::BadKey { record, length })?;
+                decode(key, 8 + HASH_BYTES).map_err(|_| StoreDamage::BadKey { record, length })?;
             flat.insert(key, Some(value.to_vec()));
             Ok(())
         })?;
@@ -72,13 +74,13 @@ impl Store {
         let tip = self.tip();
         let mut expected = tip.block;
         for height in (0..=tip.height.0).rev().map(Height) {
-            let missing = |record| Damage::MissingAt { record, height };
+            let missing = |record| StoreDamage::MissingAt { record, height };
             let block = self
                 .block_at(height)?
                 .ok_or_else(|| missing(StoredRecord::Block))?;
             let found = block.id();
             if found != expected {
-                return Err(Damage::OtherBlock {
+                return Err(StoreDamage::OtherBlock {
                     height,
                     expected,
                     found,
@@ -87,7 +89,7 @@ impl Store {
             }
             if !block.is_whole() {
                 let block = found;
-                return Err(Damage::OtherBody { height, block }.into());
+                return Err(StoreDamage::OtherBody { height, block }.into());
             }
             if self.height_of(&found)? != Some(height) {
                 return Err(missing(StoredRecord::BlockHeight).into());

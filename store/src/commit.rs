@@ -4,8 +4,8 @@ use std::sync::{MutexGuard, PoisonError};
 
 use rocksdb::{DB, WriteBatch, WriteOptions};
 use state::{
-    Damage, Decision, Diff, Durability, StateError, StorageError, StoredRecord, Tip, Writes,
-    genesis_diff,
+    Decision, Diff, Durability, StateError, StateStorageError, StoreDamage, StoredRecord, Tip,
+    Writes, genesis_diff,
 };
 use types::block::{Block, Body};
 use types::codec::encode;
@@ -90,7 +90,7 @@ impl<'a> Batch<'a> {
     /// Drops what only heights below `height` needed: its undo record and the nodes it made stale.
     fn prune(&mut self, height: Height) -> Result<(), StateError> {
         let record = StoredRecord::Undo;
-        let undo = undo_at(self.db, height)?.ok_or(Damage::MissingAt { record, height })?;
+        let undo = undo_at(self.db, height)?.ok_or(StoreDamage::MissingAt { record, height })?;
         for node in &undo.stale {
             self.delete(NODES, node.as_bytes());
         }
@@ -123,7 +123,7 @@ fn undo_at(db: &DB, height: Height) -> Result<Option<Undo>, StateError> {
     };
     let undo: Undo = stored(StoredRecord::Undo, &bytes)?;
     if undo.previous.height.next() != height {
-        return Err(Damage::OtherHeight {
+        return Err(StoreDamage::OtherHeight {
             record: StoredRecord::Undo,
             height,
             found: undo.previous.height.next(),
@@ -205,7 +205,7 @@ impl Store {
         let mut batch = Batch::new(&inner.db);
         for key in &undo.keys {
             let old = inner.get(OLD, &old_key(key, height))?;
-            let old = old.ok_or(Damage::MissingOldValue { height, key: *key })?;
+            let old = old.ok_or(StoreDamage::MissingOldValue { height, key: *key })?;
             match stored::<Option<Vec<u8>>>(StoredRecord::OldValue, &old)? {
                 Some(value) => batch.put(FLAT, key.to_bytes(), value),
                 None => batch.delete(FLAT, key.to_bytes()),
@@ -218,7 +218,7 @@ impl Store {
         let record = StoredRecord::Block;
         let block = inner
             .block_at(height)?
-            .ok_or(Damage::MissingAt { record, height })?;
+            .ok_or(StoreDamage::MissingAt { record, height })?;
         for transaction in &block.body.transactions {
             batch.delete(TRANSACTIONS, transaction.id().0.0);
         }
@@ -244,7 +244,7 @@ impl Database {
     fn writer(&self) -> Result<MutexGuard<'_, bool>, StateError> {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         if *failed {
-            return Err(StorageError::Stopped.into());
+            return Err(StateStorageError::Stopped.into());
         }
         Ok(failed)
     }

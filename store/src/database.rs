@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use borsh::BorshDeserialize;
 use rocksdb::{ColumnFamily, DB};
-use state::{Damage, StateError, StoredRecord};
+use state::{StateError, StoreDamage, StoredRecord};
 use types::codec::decode;
 use types::number::Height;
 
@@ -61,16 +61,19 @@ pub(crate) fn family<'a>(db: &'a DB, name: &str) -> &'a ColumnFamily {
 }
 
 /// Decodes a record that this store wrote; an error is damage.
-pub(crate) fn stored<T: BorshDeserialize>(record: StoredRecord, bytes: &[u8]) -> Result<T, Damage> {
-    decode(bytes, MAX_RECORD_BYTES).map_err(|error| Damage::Undecodable { record, error })
+pub(crate) fn stored<T: BorshDeserialize>(
+    record: StoredRecord,
+    bytes: &[u8],
+) -> Result<T, StoreDamage> {
+    decode(bytes, MAX_RECORD_BYTES).map_err(|error| StoreDamage::Undecodable { record, error })
 }
 
 /// Decodes a record that every store has.
 pub(crate) fn present<T: BorshDeserialize>(
     record: StoredRecord,
     bytes: Option<Vec<u8>>,
-) -> Result<T, Damage> {
-    stored(record, &bytes.ok_or(Damage::Missing(record))?)
+) -> Result<T, StoreDamage> {
+    stored(record, &bytes.ok_or(StoreDamage::Missing(record))?)
 }
 
 /// Decodes a record that a height must have.
@@ -78,6 +81,9 @@ pub(crate) fn present_at<T: BorshDeserialize>(
     record: StoredRecord,
     height: Height,
     bytes: Option<Vec<u8>>,
-) -> Result<T, Damage> {
-    stored(record, &bytes.ok_or(Damage::MissingAt { record, height })?)
+) -> Result<T, StoreDamage> {
+    stored(
+        record,
+        &bytes.ok_or(StoreDamage::MissingAt { record, height })?,
+    )
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use state::{StateError, StorageError, StorageFailure};
+use state::{StateError, StateStorageError, StorageFailure};
 use types::hash::ChainId;
 
 /// Why a store cannot be opened.
@@ -57,5 +57,5 @@ pub(crate) fn engine_failure(error: &rocksdb::Error) -> StateError {
         _ if FULL.iter().any(|text| message.contains(text)) => StorageFailure::Full,
         _ => StorageFailure::Io,
     };
-    StorageError::Engine { failure, message }.into()
+    StateStorageError::Engine { failure, message }.into()
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use rocksdb::DB;
 use state::tree::{Jellyfish, StateTree};
-use state::{Damage, StateError, StoredRecord, Writes};
+use state::{StateError, StoreDamage, StoredRecord, Writes};
 use types::genesis::Genesis;
 use types::hash::ChainId;
 use types::limits::KEPT_HEIGHTS;
@@ -63,14 +63,14 @@ impl Store {
         let kept = tip.height.0.checked_sub(oldest.0);
         if kept.is_none_or(|kept| kept > KEPT_HEIGHTS) {
             let tip = tip.height;
-            return Err(Damage::KeptHeights { oldest, tip }.into());
+            return Err(StoreDamage::KeptHeights { oldest, tip }.into());
         }
         let (record, height) = (StoredRecord::Block, tip.height);
         let block = self.0.block_at(height)?;
-        let found = block.ok_or(Damage::MissingAt { record, height })?.id();
+        let found = block.ok_or(StoreDamage::MissingAt { record, height })?.id();
         if found != tip.block {
             let expected = tip.block;
-            return Err(Damage::OtherBlock {
+            return Err(StoreDamage::OtherBlock {
                 height,
                 expected,
                 found,
@@ -109,7 +109,7 @@ fn check_marker(db: &DB, expected: ChainId) -> Result<Option<Head>, StoreError> 
     };
     let Some(format) = meta(KEY_FORMAT)? else {
         if meta(KEY_HEAD)?.is_some() {
-            return Err(StateError::from(Damage::Missing(StoredRecord::Format)).into());
+            return Err(StateError::from(StoreDamage::Missing(StoredRecord::Format)).into());
         }
         return Ok(None);
     };

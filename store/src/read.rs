@@ -3,8 +3,8 @@
 use rocksdb::{DB, DBRawIteratorWithThreadMode, Snapshot};
 use state::tree::{NodeKey, TreeNodes};
 use state::{
-    ChainStore, Damage, DecidedState, Decision, Durability, StateError, StateRead, StoredRecord,
-    Tip,
+    ChainStore, DecidedState, Decision, Durability, StateError, StateRead, StoreDamage,
+    StoredRecord, Tip,
 };
 use types::block::Block;
 use types::hash::{BlockId, Hash32, TransactionId};
@@ -55,21 +55,21 @@ impl<'a> SnapshotReader<'a> {
             return Ok(None);
         };
         let (record, length) = (StoredRecord::BlockHeight, bytes.len());
-        let height = height_of_key(&bytes).ok_or(Damage::BadKey { record, length })?;
+        let height = height_of_key(&bytes).ok_or(StoreDamage::BadKey { record, length })?;
         Ok(Some(height))
     }
 
     /// Decodes a row of the certificates, and checks that it finalizes the block of its height.
     fn certificate(&self, (key, value): StoredRow) -> Result<(Height, Certificate), StateError> {
         let (record, length) = (StoredRecord::Certificate, key.len());
-        let height = height_of_key(&key).ok_or(Damage::BadKey { record, length })?;
+        let height = height_of_key(&key).ok_or(StoreDamage::BadKey { record, length })?;
         let certificate: Certificate = stored(record, &value)?;
         let finalized = match certificate.statement.subject {
             Subject::Finalize { block } => self.height_of(&block)?,
             _ => None,
         };
         if finalized != Some(height) {
-            return Err(Damage::OtherCertificate(height).into());
+            return Err(StoreDamage::OtherCertificate(height).into());
         }
         Ok((height, certificate))
     }
@@ -109,7 +109,7 @@ impl Database {
         let found = block.header.height;
         if found != height {
             let record = StoredRecord::Block;
-            return Err(Damage::OtherHeight {
+            return Err(StoreDamage::OtherHeight {
                 record,
                 height,
                 found,
@@ -150,7 +150,7 @@ impl DecidedState for Store {
         let undo = snapshot.get(UNDO, &height_key(height.next()))?;
         let undo: Undo = present_at(StoredRecord::Undo, height.next(), undo)?;
         if undo.previous.height != height {
-            return Err(Damage::OtherHeight {
+            return Err(StoreDamage::OtherHeight {
                 record: StoredRecord::Undo,
                 height: height.next(),
                 found: undo.previous.height.next(),

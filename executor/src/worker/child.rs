@@ -10,7 +10,7 @@ use types::codec::{decode, encode};
 use types::hash::BlobId;
 
 use super::frame;
-use super::protocol::{MAX_REQUEST_BYTES, WorkerAnswer, WorkerRequest};
+use super::protocol::{ChildAnswer, MAX_REQUEST_BYTES, WorkerRequest};
 use crate::engine::TaskEngine;
 use crate::inputs::{Inputs, check_blob};
 use crate::no_result::{InputProblem, NoResult};
@@ -66,7 +66,7 @@ fn serve() -> io::Result<()> {
     let mut stdout = io::stdout();
     match run(&request, &mut stdout) {
         Ok(()) => Ok(()),
-        Err(ChildStop::NoResult(reason)) => answer(&mut stdout, &WorkerAnswer::NoResult(reason)),
+        Err(ChildStop::NoResult(reason)) => answer(&mut stdout, &ChildAnswer::NoResult(reason)),
         Err(ChildStop::Pipe(error)) => Err(error),
     }
 }
@@ -89,7 +89,7 @@ impl From<io::Error> for ChildStop {
     }
 }
 
-fn answer(writer: &mut impl Write, answer: &WorkerAnswer) -> io::Result<()> {
+fn answer(writer: &mut impl Write, answer: &ChildAnswer) -> io::Result<()> {
     frame::write(writer, &encode(answer))
 }
 
@@ -111,10 +111,10 @@ fn run(request: &WorkerRequest, writer: &mut impl Write) -> Result<(), ChildStop
     let inputs = Inputs::load(workload, read)?;
     let program = engine.prepare(workload, &module)?;
     drop(module);
-    answer(writer, &WorkerAnswer::Prepared)?;
+    answer(writer, &ChildAnswer::Prepared)?;
     for task in &request.tasks {
         let result = run_task(&program, workload, *task, &inputs)?;
-        answer(writer, &WorkerAnswer::Task(*task, Box::new(result)))?;
+        answer(writer, &ChildAnswer::Task(*task, Box::new(result)))?;
     }
     Ok(())
 }

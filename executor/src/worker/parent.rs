@@ -16,7 +16,7 @@ use types::codec::{Bounded, decode, encode};
 use types::number::TaskIndex;
 
 use super::frame::{self, PipeError};
-use super::protocol::{WorkerAnswer, WorkerRequest, max_answer_bytes};
+use super::protocol::{ChildAnswer, WorkerRequest, max_answer_bytes};
 use super::{WorkerJob, WorkerLimits};
 use crate::no_result::{AnswerFlaw, InputProblem, NoResult, ProcessEnd, WorkloadFlaw};
 use crate::task::TaskRun;
@@ -236,20 +236,20 @@ impl WorkerHandle {
         // A child that has ended shows when its answer is read.
         let _written = frame::write(&mut self.stdin, &encode(&request));
         match self.answer(job)? {
-            WorkerAnswer::Prepared => {}
-            WorkerAnswer::NoResult(reason) => return Err(Interruption::Said(reason)),
-            WorkerAnswer::Task(index, _) => {
+            ChildAnswer::Prepared => {}
+            ChildAnswer::NoResult(reason) => return Err(Interruption::Said(reason)),
+            ChildAnswer::Task(index, _) => {
                 return Err(Interruption::Garbled(AnswerFlaw::NotPrepared(index)));
             }
         }
         for task in &job.tasks {
             match self.answer(job)? {
-                WorkerAnswer::Task(index, run) if index == *task => {
+                ChildAnswer::Task(index, run) if index == *task => {
                     check(job, index, &run).map_err(Interruption::Garbled)?;
                     each(index, *run).map_err(Interruption::Said)?;
                     self.beat();
                 }
-                WorkerAnswer::NoResult(reason) => return Err(Interruption::Said(reason)),
+                ChildAnswer::NoResult(reason) => return Err(Interruption::Said(reason)),
                 _ => {
                     return Err(Interruption::Garbled(AnswerFlaw::OtherAnswer(*task)));
                 }
@@ -258,7 +258,7 @@ impl WorkerHandle {
         Ok(())
     }
 
-    fn answer(&mut self, job: &WorkerJob) -> Result<WorkerAnswer, Interruption> {
+    fn answer(&mut self, job: &WorkerJob) -> Result<ChildAnswer, Interruption> {
         let limit = max_answer_bytes(&job.workload);
         let bytes = match frame::read(&mut self.stdout, limit) {
             Ok(Some(bytes)) => bytes,

@@ -32,7 +32,7 @@ pub(super) struct WorkerRequest {
 
 /// One answer.
 #[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
-pub(super) enum WorkerAnswer {
+pub(super) enum ChildAnswer {
     /// The module is compiled and the inputs are loaded.
     Prepared,
     /// A task has ended.

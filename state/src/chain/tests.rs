@@ -5,7 +5,7 @@ use types::vote::Subject;
 
 use super::*;
 use crate::fixture::{certificate, finalized, holds, key, next, store, writes};
-use crate::{ErrorClass, MemoryStore, StorageError};
+use crate::{ErrorClass, MemoryStore, StateStorageError};
 
 /// A chain of that many heights, of which these have a finalization.
 fn chain(heights: u64, finalized_at: &[u64]) -> MemoryStore {
@@ -224,7 +224,9 @@ impl ChainStore for Swapped {
 #[test]
 fn a_certificate_under_another_height_is_damage_and_proves_nothing() {
     let store = Swapped(chain(5, &[4]));
-    let damaged = StateError::Storage(StorageError::Damaged(Damage::OtherCertificate(Height(3))));
+    let damaged = StateError::Storage(StateStorageError::Damaged(StoreDamage::OtherCertificate(
+        Height(3),
+    )));
     assert_eq!(store.finality_proof(Height(1)), Err(damaged.clone()));
     assert_eq!(store.value_proof(&key(0)), Err(damaged.clone()));
     assert_eq!(damaged.class(), ErrorClass::Damaged);

@@ -5,7 +5,7 @@ use crate::StoredRecord;
 
 fn engine(failure: StorageFailure) -> StateError {
     let message = "the disk is full, damaged and gone".into();
-    StorageError::Engine { failure, message }.into()
+    StateStorageError::Engine { failure, message }.into()
 }
 
 #[test]
@@ -17,7 +17,7 @@ fn the_kind_of_a_failure_decides_and_never_its_words() {
     ] {
         assert_eq!(engine(failure).class(), class);
     }
-    let stopped = StateError::from(StorageError::Stopped);
+    let stopped = StateError::from(StateStorageError::Stopped);
     assert_eq!(stopped.class(), ErrorClass::Storage);
 }
 
@@ -37,8 +37,8 @@ fn wrong_bytes_on_disk_are_damage_and_not_a_divergence() {
             height,
             corruption: TreeCorruption::PathLeadsElsewhere { key: root, root },
         },
-        Damage::MissingAt { record, height }.into(),
-        Damage::OtherCertificate(height).into(),
+        StoreDamage::MissingAt { record, height }.into(),
+        StoreDamage::OtherCertificate(height).into(),
     ] {
         assert_eq!(error.class(), ErrorClass::Damaged, "{error}");
     }
@@ -81,7 +81,7 @@ fn a_question_about_what_is_not_kept_is_no_failure_of_the_node() {
 
 #[test]
 fn messages_name_the_values_that_broke_the_rule() {
-    let damage = Damage::OtherHeight {
+    let damage = StoreDamage::OtherHeight {
         record: StoredRecord::Block,
         height: Height(4),
         found: Height(7),

@@ -134,7 +134,7 @@ fn a_failing_base_fails_reads_that_no_write_answers() {
     struct Failing;
     impl StateRead for Failing {
         fn read(&self, _: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
-            Err(crate::StorageError::Stopped.into())
+            Err(crate::StateStorageError::Stopped.into())
         }
     }
     let mut overlay = Overlay::new(&Failing);

@@ -264,7 +264,7 @@ fn a_failure_of_the_storage_keeps_its_name() {
             }
             let failure = crate::StorageFailure::Io;
             let message = "unplugged".into();
-            Err(crate::StorageError::Engine { failure, message }.into())
+            Err(crate::StateStorageError::Engine { failure, message }.into())
         }
     }
     let chain = Chain::of(9);

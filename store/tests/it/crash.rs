@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use gridproof_store::{ChainStore, DecidedState, Durability, StateError, Store, StoreSettings};
-use state::{ErrorClass, StorageError};
+use state::{ErrorClass, StateStorageError};
 
 use crate::fixture::{genesis, genesis_writes, linear};
 
@@ -88,12 +88,12 @@ fn a_full_disk_stops_the_writer_and_loses_nothing() {
         assert_eq!(error.class(), ErrorClass::DiskFull, "{error}");
         let again = store.commit(&linear(&store), Durability::Synced);
         assert!(
-            matches!(again, Err(StateError::Storage(StorageError::Stopped))),
+            matches!(again, Err(StateError::Storage(StateStorageError::Stopped))),
             "{again:?}"
         );
         assert!(matches!(
             store.undo(),
-            Err(StateError::Storage(StorageError::Stopped))
+            Err(StateError::Storage(StateStorageError::Stopped))
         ));
         println!("stopped at {}", store.tip().height);
         return;

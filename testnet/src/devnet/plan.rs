@@ -126,24 +126,10 @@ pub fn make(root: &Path, options: &DevnetOptions, now: Timestamp) -> Result<Devn
     let mut partners = Vec::new();
     let mut registered = Vec::new();
     for index in 0..options.partners {
-        let dir = root.join(format!("partner-{index}"));
-        let keys = dir.join("keys");
-        std::fs::create_dir_all(&keys)
-            .with_context(|| format!("cannot create {}", keys.display()))?;
-        let address = keyfile::create(&keys.join("account.key"), KeyKind::Account)?
-            .public()
-            .address();
-        let vrf_key = keyfile::create_vrf(&keys.join("vrf.key"))?.public();
-        accounts.push(GenesisAccount {
-            address,
-            balance: Amount(1_000 * SQUARE.0),
-        });
-        registered.push(GenesisPartner {
-            address,
-            bond: Amount(10_000 * SQUARE.0),
-            profile: profile(index, vrf_key)?,
-        });
-        partners.push(PlannedPartner { dir, address });
+        let (planned, account, partner) = plan_partner(root, index)?;
+        accounts.push(account);
+        registered.push(partner);
+        partners.push(planned);
     }
     let customer_key = root.join("customer.key");
     let customer = keyfile::create(&customer_key, KeyKind::Account)?
@@ -173,6 +159,30 @@ pub fn make(root: &Path, options: &DevnetOptions, now: Timestamp) -> Result<Devn
         partners,
         customer_key,
     })
+}
+
+/// Makes the keys of a partner and gives its account and registration in the genesis.
+fn plan_partner(
+    root: &Path,
+    index: u16,
+) -> Result<(PlannedPartner, GenesisAccount, GenesisPartner)> {
+    let dir = root.join(format!("partner-{index}"));
+    let keys = dir.join("keys");
+    std::fs::create_dir_all(&keys).with_context(|| format!("cannot create {}", keys.display()))?;
+    let address = keyfile::create(&keys.join("account.key"), KeyKind::Account)?
+        .public()
+        .address();
+    let vrf_key = keyfile::create_vrf(&keys.join("vrf.key"))?.public();
+    let account = GenesisAccount {
+        address,
+        balance: Amount(1_000 * SQUARE.0),
+    };
+    let registered = GenesisPartner {
+        address,
+        bond: Amount(10_000 * SQUARE.0),
+        profile: profile(index, vrf_key)?,
+    };
+    Ok((PlannedPartner { dir, address }, account, registered))
 }
 
 fn profile(index: u16, vrf_key: types::key::VrfPublicKey) -> Result<PartnerProfile> {

@@ -1,6 +1,7 @@
 //! Prices, windows and escrow: what follows from a spec, a policy and the network's parameters alone.
 
 use types::account::EpochPartner;
+use types::hash::BlobId;
 use types::job::{Escrow, JobSpec, Policy, Workload};
 use types::limits::{MAX_ATTEMPTS, MAX_VERIFIERS};
 use types::number::{Amount, EngineClass};
@@ -8,7 +9,6 @@ use types::params::{ClassParams, ComputeParams, Params};
 
 use super::JobError;
 use super::fixed::{ONE, ratio_up};
-use super::spec::{input_bytes, result_bytes};
 
 /// Units of fuel that an ask is the price of.
 const ASK_FUEL: u128 = 1_000_000;
@@ -193,6 +193,20 @@ fn transfer_ms(params: &ComputeParams, spec: &JobSpec, bytes: u128) -> u128 {
     let bandwidth = class_params(params, spec.workload.class)
         .map_or(1, |class| class.lowest_bytes_per_ms.max(1));
     bytes.div_ceil(u128::from(bandwidth))
+}
+
+/// Bytes of everything that a task reads, each blob once.
+pub(super) fn input_bytes(workload: &Workload) -> u128 {
+    workload
+        .blobs()
+        .iter()
+        .map(|blob: &BlobId| u128::from(blob.length))
+        .sum()
+}
+
+/// Bytes that the limits let all tasks write.
+pub(super) fn result_bytes(workload: &Workload) -> u128 {
+    u128::from(workload.limits.output_bytes) * u128::from(workload.tasks)
 }
 
 /// The minimum fuel of a task: its module has to be compiled and its inputs read before anything runs.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use types::hash::BlobId;
 use types::job::{JobSpec, TaskLimits, Verification, Workload, is_environment_key};
 use types::limits::{
     MAX_ARGUMENTS, MAX_ATTRIBUTES, MAX_BLOB_BYTES, MAX_JOB_INPUT_BYTES, MAX_JOB_OUTPUT_BYTES,
@@ -13,7 +12,9 @@ use types::number::Amount;
 use types::params::ComputeParams;
 
 use super::JobError;
-use super::price::{class_params, execute_window_ms, min_fuel, store_window_ms};
+use super::price::{
+    class_params, execute_window_ms, input_bytes, min_fuel, result_bytes, store_window_ms,
+};
 
 /// Names beside which a job's outputs are laid down.
 const RESERVED_NAMES: [&str; 5] = ["", ".", "..", "stdout", "stderr"];
@@ -129,20 +130,6 @@ fn check_blobs(workload: &Workload) -> Result<(), JobError> {
         1,
         MAX_JOB_INPUT_BYTES.into(),
     )
-}
-
-/// Bytes of everything that a task reads, each blob once.
-pub(super) fn input_bytes(workload: &Workload) -> u128 {
-    workload
-        .blobs()
-        .iter()
-        .map(|blob: &BlobId| u128::from(blob.length))
-        .sum()
-}
-
-/// Bytes that the limits let all tasks write.
-pub(super) fn result_bytes(workload: &Workload) -> u128 {
-    u128::from(workload.limits.output_bytes) * u128::from(workload.tasks)
 }
 
 fn check_inputs(workload: &Workload) -> Result<(), JobError> {

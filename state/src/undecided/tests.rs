@@ -237,7 +237,7 @@ impl Model {
             || self
                 .blocks
                 .get(&block)
-                .is_some_and(|(parent, _)| self.descends(*parent))
+                .is_some_and(|(parent, _)| *parent != block && self.descends(*parent))
     }
 
     /// Drops what does not descend from the tip.

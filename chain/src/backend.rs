@@ -204,7 +204,7 @@ impl Backend for ChainBackend {
                 chain_id: rules.chain_id,
                 network,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
-                protocol_version: rules.params.protocol_version,
+                protocol_version: rules.params.protocol_version(at.height),
                 validator: Some(validator),
                 committee_size: u16::try_from(rules.committee.members().len()).unwrap_or(u16::MAX),
                 peers: live.peers,

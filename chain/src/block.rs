@@ -356,9 +356,12 @@ impl Building {
     /// Builds the block: only transactions that are valid on top of the parent.
     pub fn run(self, rules: &Rules, decided: &dyn DecidedState) -> Result<Built, Fatal> {
         let (request, parent) = (self.request, self.parent);
+        let view = self.branch.over(decided);
+        let rules = rules.in_force(&view)?;
+        let rules = rules.as_ref();
         let built = vm::build(
             rules,
-            &self.branch.over(decided),
+            &view,
             &parent.header,
             request.proposer,
             request.timestamp,
@@ -368,7 +371,7 @@ impl Building {
         let (body, refused) = (built.body, built.refused);
         let height = parent.header.height.next();
         let header = Header {
-            protocol_version: rules.params.protocol_version,
+            protocol_version: rules.protocol_version(height)?,
             chain_id: rules.chain_id,
             height,
             parent: parent.id,

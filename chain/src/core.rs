@@ -12,6 +12,7 @@
 //! the other; a block is reported as valid only if it was executed here on the state of its parent; after
 //! [`Effect::Stop`] nothing is promised. What it leaves out: who orders blocks, how they are agreed on, what a network is.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -192,6 +193,11 @@ impl Chain {
         decision: &state::Decision,
     ) -> Result<(), Fatal> {
         self.blocks.committed(decision)?;
+        let newer = match self.setup.rules.in_force(state)? {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(rules) => Some(Arc::new(rules)),
+        };
+        self.setup.rules = newer.unwrap_or_else(|| Arc::clone(&self.setup.rules));
         self.pools
             .decided(&self.setup.rules, state, &decision.diff)?;
         for (key, value) in &decision.diff.writes {

@@ -32,6 +32,8 @@ pub enum ExitKind {
     Storage,
     /// The node's state differs from the chain's.
     Diverged,
+    /// The chain follows a version of the protocol that this build does not know.
+    UnknownVersion,
 }
 
 impl ExitKind {
@@ -49,6 +51,7 @@ impl ExitKind {
             Self::Key => 9,
             Self::Storage => 10,
             Self::Diverged => 11,
+            Self::UnknownVersion => 12,
         }
     }
 }
@@ -60,7 +63,8 @@ pub const EXIT_CODES: &str = "Exit codes:
   2 wrong arguments                           8 timed out
   3 bad input (job spec, config, genesis)     9 key file missing, too open or of the wrong kind
   4 no connection                            10 data directory in use, damaged or full
-  5 refused by the chain or an endpoint       11 state diverged";
+  5 refused by the chain or an endpoint       11 state diverged
+                                             12 protocol version unknown to this build";
 
 /// Why a command failed.
 #[derive(Debug)]

@@ -176,6 +176,7 @@ fn failure(error: &NodeError) -> CommandFailure {
     let (kind, code) = match error.kind() {
         NodeErrorKind::Key => (ExitKind::Key, "key"),
         NodeErrorKind::Diverged => (ExitKind::Diverged, "state_diverged"),
+        NodeErrorKind::UnknownVersion => (ExitKind::UnknownVersion, "unknown_protocol_version"),
         NodeErrorKind::NotInitialised => (ExitKind::Storage, "not_initialised"),
         NodeErrorKind::VoteLog => (ExitKind::Storage, "vote_log"),
         NodeErrorKind::Storage => (ExitKind::Storage, "storage"),

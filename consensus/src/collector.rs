@@ -14,11 +14,10 @@ use types::committee::{Committee, ValidatorSet};
 use types::hash::{ChainId, Hash32};
 use types::key::{Signed, verify_batch};
 use types::number::{Epoch, ValidatorIndex, View};
-use types::vote::{Certificate, CertificateError, Proposal, Statement, Subject, Vote};
+use types::vote::{Certificate, CertificateError, Proposal, Statement, Subject, Term, Vote};
 
 use crate::config::Config;
 use crate::effect::Fault;
-use crate::quorum::Quorum;
 
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -73,7 +72,6 @@ pub struct Collector {
     chain: ChainId,
     epoch: Epoch,
     committee: Committee,
-    quorum: Quorum,
     secret: Hash32,
     slots: BTreeMap<(View, Kind, ValidatorIndex), Vec<Kept>>,
     /// Statements whose certificate is known.
@@ -91,7 +89,6 @@ impl Collector {
             chain: config.chain,
             epoch: config.epoch,
             committee: config.committee.clone(),
-            quorum: Quorum::new(&config.committee),
             secret,
             slots: BTreeMap::new(),
             done: BTreeSet::new(),
@@ -204,49 +201,23 @@ impl Collector {
         }
     }
 
-    /// Verifies shape, stake and signatures of a certificate.
+    /// Verifies a certificate of this committee, see [`Certificate::verify`].
     pub fn verify_certificate(&self, certificate: &Certificate) -> Result<(), CertificateError> {
-        let (signers, signatures) = (certificate.signers.len(), certificate.signatures.len());
-        if signers != signatures {
-            return Err(CertificateError::Count {
-                signers,
-                signatures,
-            });
-        }
-        let (found, quorum) = (
-            self.quorum.stake_of(certificate.signers.iter()),
-            self.quorum.needed(),
-        );
-        if !self.quorum.decides(found) {
-            return Err(CertificateError::NoQuorum {
-                found: found.0,
-                quorum: quorum.0,
-            });
-        }
-        let message = certificate.statement.signing_hash(self.chain);
-        let mut items = Vec::with_capacity(signatures);
-        for (index, signature) in certificate.signers.iter().zip(&certificate.signatures) {
-            let key = self
-                .committee
-                .member(index)
-                .ok_or(CertificateError::Stranger)?
-                .key;
-            items.push(Signed {
-                key,
-                message,
-                signature: *signature,
-            });
-        }
-        let epoch = certificate.statement.epoch == self.epoch;
-        (epoch && verify_batch(&items, &self.secret))
-            .then_some(())
-            .ok_or(CertificateError::Signature)
+        certificate.verify(&self.term(), Some(&self.secret))
     }
 
     /// Verifies a proposal of the leader of its view.
     #[must_use]
     pub fn verify_proposal(&self, proposal: &Proposal, leader: ValidatorIndex) -> bool {
-        proposal.epoch == self.epoch && proposal.verify(&self.committee, leader, self.chain).is_ok()
+        proposal.verify(&self.term(), leader).is_ok()
+    }
+
+    fn term(&self) -> Term<'_> {
+        Term {
+            chain: self.chain,
+            epoch: self.epoch,
+            committee: &self.committee,
+        }
     }
 
     /// True if a vote is one of ours by its signature.
@@ -380,10 +351,8 @@ impl Collector {
             .filter_map(|(_, kept)| kept.iter().find(on_it))
             .copied()
             .collect();
-        if !self.quorum.decides(
-            self.quorum
-                .stake_of(votes.iter().map(|kept| kept.vote.signer)),
-        ) {
+        let signers = votes.iter().map(|kept| kept.vote.signer);
+        if self.committee.smallest_quorum(signers).is_none() {
             return collected;
         }
         let unverified: Vec<Vote> = votes
@@ -412,20 +381,13 @@ impl Collector {
         collected
     }
 
-    /// The certificate with as few signers as its votes allow: the heaviest until they decide.
+    /// The certificate with the smallest quorum of these votes, if they hold one.
     fn certify(&mut self, statement: Statement, mut votes: Vec<Vote>) -> Option<Certificate> {
-        let quorum = &self.quorum;
-        votes.sort_by_key(|vote| {
-            (
-                std::cmp::Reverse(quorum.stake_of([vote.signer])),
-                vote.signer,
-            )
-        });
-        let enough = (1..=votes.len()).find(|count| {
-            quorum.decides(quorum.stake_of(votes[..*count].iter().map(|vote| vote.signer)))
-        })?;
+        let signers = votes.iter().map(|vote| vote.signer);
+        let quorum = self.committee.smallest_quorum(signers)?;
+        votes.retain(|vote| quorum.contains(vote.signer));
         self.done.insert(statement);
-        Some(Certificate::from_votes(statement, &votes[..enough]))
+        Some(Certificate::from_votes(statement, &votes))
     }
 
     /// The signers whose votes do not verify, found by halving.

@@ -20,7 +20,6 @@ use crate::effect::{Effect, Effects, Fault, Halt};
 use crate::input::{Event, Tip, Verdict};
 use crate::leader::Leaders;
 use crate::log::Record;
-use crate::quorum::Quorum;
 use types::time::{Monotonic, Now};
 use types::whole::WholeBlock;
 
@@ -47,7 +46,6 @@ use servers::{Ask, Servers};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Engine {
     config: Arc<Config>,
-    quorum: Quorum,
     leaders: Leaders,
     /// The current view; never decreases.
     view: View,

@@ -25,7 +25,6 @@ pub mod input;
 pub mod leader;
 pub mod log;
 pub mod message;
-pub mod quorum;
 pub mod replica;
 
 pub use collector::Collector;
@@ -35,5 +34,4 @@ pub use engine::Engine;
 pub use input::{Event, Restored, StartError, Tip, Verdict};
 pub use leader::Leaders;
 pub use message::{Message, Range, Request};
-pub use quorum::Quorum;
 pub use replica::Replica;

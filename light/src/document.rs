@@ -6,20 +6,20 @@
 
 use serde::{Deserialize, Serialize};
 use types::codec::{CodecError, decode, encode};
-use types::hash::{BlockId, ChainId};
+use types::hash::{BlockId, ChainId, ValidatorId};
 use types::job::JobReceipt;
 use types::limits::MAX_STATE_VALUE_BYTES;
-use types::number::{Height, Timestamp, ValidatorIndex};
+use types::number::{Epoch, Height, Timestamp};
 use types::proof::ValueProof;
 
-use crate::{Light, minimal_certificate};
+use crate::Light;
 
 /// What the document says it is.
 pub const FORMAT: &str = "gridproof job receipt 1";
 /// Longest document, in bytes.
 pub const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 
-/// Why a text is no receipt document.
+/// Why a text is refused as a receipt document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
     /// Too long.
@@ -43,6 +43,9 @@ pub enum DocumentError {
     /// The value is not a job's receipt.
     #[error("the value is not a job's receipt: {0}")]
     NotReceipt(CodecError),
+    /// The certificate is of a committee that is not proven.
+    #[error("the certificate is of the committee of epoch {0}, of which there is no proof here")]
+    UnknownCommittee(Epoch),
     /// The text differs from what its proof gives.
     #[error("the document differs from what its own proof says, from byte {at} on")]
     NotCanonical {
@@ -71,7 +74,8 @@ struct Proven {
     /// The block that the certificate finalizes.
     final_height: Height,
     final_block: BlockId,
-    signers: Vec<ValidatorIndex>,
+    /// The validators whose votes make it final.
+    signers: Vec<ValidatorId>,
 }
 
 /// What of a text is read; the rest is compared as text.
@@ -84,20 +88,27 @@ impl Light {
     /// The document of a proof. The certificate is cut down to the signers that it needs. The proof is not verified.
     pub fn receipt_document(&self, proof: &ValueProof) -> Result<String, DocumentError> {
         let mut proof = proof.clone();
-        proof.finality.certificate =
-            minimal_certificate(&proof.finality.certificate, self.committee());
+        let epoch = proof.finality.certificate.statement.epoch;
+        let term = self
+            .term(epoch)
+            .ok_or(DocumentError::UnknownCommittee(epoch))?;
+        proof.finality.certificate = proof.finality.certificate.smallest(&term);
         let receipt = receipt(&proof)?;
         let headers = &proof.finality.headers;
         let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
             return Err(DocumentError::NoReceipt);
         };
+        let signers = proof.finality.certificate.signers.iter();
+        let signers = signers
+            .filter_map(|index| term.committee.id(index))
+            .collect();
         let proven = Proven {
             height: first.height,
             block: first.id(),
             timestamp: first.timestamp,
             final_height: last.height,
             final_block: last.id(),
-            signers: proof.finality.certificate.signers.iter().collect(),
+            signers,
         };
         let chain = first.chain_id;
         let document = Document {

@@ -1,13 +1,11 @@
 //! Finality: a certificate, a path of headers to it, and values under the state root of the path's first header.
 
 use types::block::Header;
-use types::codec::Bounded;
-use types::committee::{Committee, ValidatorSet};
 use types::hash::{BlockId, ChainId, Hash32};
-use types::number::{Height, Stake};
+use types::number::{Epoch, Height};
 use types::proof::{FinalityProof, ValueProof};
 use types::state_key::StateKey;
-use types::vote::{Certificate, CertificateError, Subject};
+use types::vote::{CertificateError, Subject, Term};
 
 use crate::Light;
 use crate::tree::{TreeError, verify_state};
@@ -34,10 +32,25 @@ pub enum FinalityError {
         /// The later header's height.
         height: Height,
     },
+    /// A certificate of a committee that is not proven.
+    #[error("the certificate is of the committee of epoch {0}, of which there is no proof here")]
+    UnknownCommittee(Epoch),
+    /// A header outside the term of the committee that made the certificate.
+    #[error(
+        "header {height} is of epoch {epoch}, outside the term of the committee of epoch {term}"
+    )]
+    OutsideTerm {
+        /// The header's height.
+        height: Height,
+        /// Its epoch.
+        epoch: Epoch,
+        /// The first epoch of the committee's term.
+        term: Epoch,
+    },
     /// A header that hands over to another committee: certificates of this one say nothing about what follows.
-    #[error("header {height} announces committee {announced}, not the one that is trusted")]
+    #[error("header {height} announces committee {announced}, not the one that finalized it")]
     OtherCommittee {
-        /// Its height.
+        /// The header's height.
         height: Height,
         /// The announced committee's hash.
         announced: Hash32,
@@ -64,9 +77,9 @@ pub enum ValueError {
     NoState,
 }
 
-/// A value that is shown to be in state.
+/// A value that is shown to be in state, or a key that is shown to be absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Value<'a> {
+pub struct ProvenValue<'a> {
     /// Its bytes; nothing if the key is shown absent.
     pub bytes: Option<&'a [u8]>,
     /// The height after which this is the state.
@@ -76,7 +89,7 @@ pub struct Value<'a> {
 }
 
 impl Light {
-    /// The first header of a proof, if it is final.
+    /// The first header of a proof, if it is final: its descendants lead to one that the committee in office finalized.
     pub fn verify_finality<'a>(
         &self,
         proof: &'a FinalityProof,
@@ -84,8 +97,12 @@ impl Light {
         let (Some(first), Some(last)) = (proof.headers.first(), proof.headers.last()) else {
             return Err(FinalityError::NoHeader);
         };
+        let epoch = proof.certificate.statement.epoch;
+        let term = self
+            .term(epoch)
+            .ok_or(FinalityError::UnknownCommittee(epoch))?;
         for header in &proof.headers {
-            self.check_header(header)?;
+            self.check_header(&term, header)?;
         }
         for pair in proof.headers.windows(2) {
             let (parent, child) = (&pair[0], &pair[1]);
@@ -99,25 +116,9 @@ impl Light {
         if proof.certificate.statement.subject != (Subject::Finalize { block }) {
             return Err(FinalityError::NotFinalized(block));
         }
-        self.verify_certificate(&proof.certificate)?;
+        // Each signature alone: a batch wants a secret that the certificate's maker cannot know; there is none here.
+        proof.certificate.verify(&term, None)?;
         Ok(first)
-    }
-
-    /// A certificate of the committee. Signatures are verified one by one: a batch wants a secret that the maker of
-    /// the certificate cannot know, and there is none here.
-    pub fn verify_certificate(&self, certificate: &Certificate) -> Result<(), CertificateError> {
-        certificate.check_shape(&self.committee)?;
-        let message = certificate.statement.signing_hash(self.chain);
-        for (index, signature) in certificate.signers.iter().zip(&certificate.signatures) {
-            let key = self
-                .committee
-                .member(index)
-                .ok_or(CertificateError::Stranger)?
-                .key;
-            key.verify(&message, signature)
-                .map_err(|_| CertificateError::Signature)?;
-        }
-        Ok(())
     }
 
     /// The value under a key, if a final header's state root shows it or its absence.
@@ -125,19 +126,21 @@ impl Light {
         &self,
         proof: &'a ValueProof,
         key: &StateKey,
-    ) -> Result<Value<'a>, ValueError> {
+    ) -> Result<ProvenValue<'a>, ValueError> {
         let header = self.verify_finality(&proof.finality)?;
         let height = header.height.checked_sub(1).ok_or(ValueError::NoState)?;
         let bytes = proof.value.as_deref();
         verify_state(&header.parent_state_root, key, bytes, &proof.proof)?;
-        Ok(Value {
+        Ok(ProvenValue {
             bytes,
             height,
             header,
         })
     }
 
-    fn check_header(&self, header: &Header) -> Result<(), FinalityError> {
+    /// Checks what a header of a path must be, whatever its certificate: of the chain, within the committee's term, and
+    /// not the one that hands over to another committee.
+    fn check_header(&self, term: &Term<'_>, header: &Header) -> Result<(), FinalityError> {
         let (height, found, expected) = (header.height, header.chain_id, self.chain);
         if found != expected {
             return Err(FinalityError::OtherChain {
@@ -146,48 +149,20 @@ impl Light {
                 expected,
             });
         }
+        let epoch = self.params.epoch(height);
+        let over = self.next_term(term.epoch).is_some_and(|next| epoch >= next);
+        if epoch < term.epoch || over {
+            return Err(FinalityError::OutsideTerm {
+                height,
+                epoch,
+                term: term.epoch,
+            });
+        }
         let announced = header.next_committee;
-        if announced != Hash32::ZERO && announced != self.committee.hash() {
+        if announced != Hash32::ZERO && announced != term.committee.hash() {
             return Err(FinalityError::OtherCommittee { height, announced });
         }
         Ok(())
-    }
-}
-
-/// The certificate with no more signers than a quorum needs: the heaviest first, among equals the first. So one
-/// statement's certificate has one form for each set of votes that it was gathered from. One that is no quorum of
-/// members with a signature each stays as it is, to be refused.
-#[must_use]
-pub fn minimal_certificate(certificate: &Certificate, committee: &Committee) -> Certificate {
-    if certificate.check_shape(committee).is_err() {
-        return certificate.clone();
-    }
-    let mut by_stake: Vec<_> = certificate
-        .signers
-        .iter()
-        .filter_map(|index| Some((committee.member(index)?.stake, index)))
-        .collect();
-    by_stake.sort_by_key(|(stake, index)| (std::cmp::Reverse(*stake), *index));
-    let quorum = committee.thresholds().quorum;
-    let mut signers = ValidatorSet::default();
-    let mut together = Stake::ZERO;
-    for (stake, index) in by_stake {
-        if together >= quorum {
-            break;
-        }
-        together = together.saturating_add(stake.0);
-        signers.insert(index);
-    }
-    let pairs = certificate.signers.iter().zip(&certificate.signatures);
-    let signatures = pairs
-        .filter(|(index, _)| signers.contains(*index))
-        .map(|(_, signature)| *signature)
-        .collect();
-    let signatures = Bounded::new(signatures).expect("no more signatures than there were");
-    Certificate {
-        statement: certificate.statement,
-        signers,
-        signatures,
     }
 }
 

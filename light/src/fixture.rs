@@ -17,8 +17,7 @@ use types::job::{
 };
 use types::key::{SecretKey, VrfSecretKey};
 use types::number::{
-    Amount, Attempt, Epoch, Fixed64, Fuel, Height, ProtocolVersion, Stake, Timestamp,
-    ValidatorIndex, View,
+    Amount, Attempt, Epoch, Fixed64, Fuel, Height, Stake, Timestamp, ValidatorIndex, View,
 };
 use types::params::{ComputeParams, Params};
 use types::proof::ValueProof;
@@ -40,7 +39,7 @@ pub fn secrets() -> Vec<SecretKey> {
 /// Parameters of this test's own: the golden document holds their chain's id.
 fn params() -> Params {
     Params {
-        protocol_version: ProtocolVersion(1),
+        protocol_versions: Params::devnet().protocol_versions,
         epoch_length: 20,
         idle_target_ms: 500,
         pace_ms: 100,
@@ -105,7 +104,7 @@ pub fn light() -> Light {
 /// A certificate of a statement by the given members.
 pub fn certificate(subject: Subject, signers: &[u16]) -> Certificate {
     let statement = Statement {
-        epoch: Epoch(0),
+        epoch: Epoch::FIRST,
         view: View(7),
         subject,
     };

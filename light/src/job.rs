@@ -185,9 +185,11 @@ impl Light {
             .verify_value(&proof, &StateKey::Receipt(receipt.job))?
             .header
             .clone();
-        let stake = self
-            .committee()
-            .stake_of(&proof.finality.certificate.signers);
+        let certificate = &proof.finality.certificate;
+        let term = self.term(certificate.statement.epoch);
+        let stake = term.map_or(Stake::ZERO, |term| {
+            term.committee.stake_of(&certificate.signers)
+        });
         Ok((receipt, header, stake))
     }
 

@@ -41,9 +41,6 @@ pub use effect::{Effect, Stop};
 pub use input::Event;
 pub use wire::{Channel, Frame};
 
-/// The term of office of the one committee that this version has.
-pub const CONSENSUS_EPOCH: Epoch = Epoch(0);
-
 /// Final views that may be on their way into the store without the node being behind.
 const VIEWS_BEHIND: u64 = 4;
 
@@ -72,6 +69,16 @@ pub enum SetupError {
         "the VRF key is not the one that the genesis names for this validator: check the key files"
     )]
     VrfKey,
+    /// Another committee is in office than the one that the engine was set up for.
+    #[error(
+        "the committee in office took office in epoch {state}, consensus is set up for that of epoch {engine}"
+    )]
+    OtherCommittee {
+        /// The first epoch of the committee in state.
+        state: Epoch,
+        /// The first epoch of the engine's committee.
+        engine: Epoch,
+    },
     /// Log and store do not fit.
     #[error(transparent)]
     Consensus(#[from] consensus::StartError),
@@ -95,7 +102,7 @@ impl Setup {
         let timing = Timing::new(&genesis.params);
         let consensus = consensus::Config::new(
             rules.chain_id,
-            CONSENSUS_EPOCH,
+            rules.committee_since,
             rules.committee.clone(),
             validator_key.clone(),
             genesis.header().id(),
@@ -180,6 +187,19 @@ impl Node {
         records: Vec<consensus::log::Record>,
         blobs: BTreeSet<BlobId>,
     ) -> Result<(Self, Vec<Effect>), SetupError> {
+        let rules = setup
+            .chain
+            .rules
+            .in_force(store)
+            .map_err(chain::Fatal::from)?;
+        if rules.committee_since != setup.consensus.epoch {
+            return Err(SetupError::OtherCommittee {
+                state: rules.committee_since,
+                engine: setup.consensus.epoch,
+            });
+        }
+        let next = store.tip().height.next();
+        rules.protocol_version(next).map_err(chain::Fatal::from)?;
         let chain = Chain::start(setup.chain, now, store, blobs)?;
         let tip = chain.tip();
         let finalization = store

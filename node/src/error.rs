@@ -112,6 +112,8 @@ pub enum NodeErrorKind {
     VoteLog,
     /// Keep everything for an analysis: state contradicts the chain.
     Diverged,
+    /// Install a build that knows the chain's protocol version.
+    UnknownVersion,
     /// Mend a directory or a disk.
     Storage,
     /// Mend configuration, genesis or keys.
@@ -164,6 +166,9 @@ impl NodeError {
                 "keep the directory for an analysis and do not delete the vote log; restart once: if it stops again, \
                  this version does not follow the chain's rules"
             }
+            NodeErrorKind::UnknownVersion => {
+                "install a build that knows this version and start it on the same directory: nothing is lost"
+            }
             NodeErrorKind::Storage => {
                 "is another process using this directory, is the disk full or read-only? Restart when it is mended: \
                  nothing that was promised is lost"
@@ -196,6 +201,7 @@ fn of_state(error: &StateError) -> NodeErrorKind {
 fn of_fatal(fatal: &Fatal) -> NodeErrorKind {
     match fatal {
         Fatal::State(Abort::State(error)) => of_state(error),
+        Fatal::State(Abort::Version(_)) => NodeErrorKind::UnknownVersion,
         _ => NodeErrorKind::Diverged,
     }
 }
@@ -206,9 +212,10 @@ fn of_setup(error: &SetupError) -> NodeErrorKind {
         SetupError::Chain(fatal) => of_fatal(fatal),
         SetupError::Consensus(StartError::Conflict(_)) => NodeErrorKind::Diverged,
         SetupError::Consensus(_) => NodeErrorKind::VoteLog,
-        SetupError::Committee(_) | SetupError::Keys(_) | SetupError::VrfKey => {
-            NodeErrorKind::Config
-        }
+        SetupError::Committee(_)
+        | SetupError::Keys(_)
+        | SetupError::VrfKey
+        | SetupError::OtherCommittee { .. } => NodeErrorKind::Config,
     }
 }
 
@@ -231,7 +238,7 @@ mod tests {
         let identity = consensus::log::Identity {
             chain: ChainId(Hash32([1; 32])),
             validator: SecretKey::from_bytes(&[1; 32]).public(),
-            epoch: Epoch(0),
+            epoch: Epoch::FIRST,
         };
         let mut log = Log::init(MemoryStorage::new(), identity).unwrap();
         log.append(&[consensus::log::Record::Floor(View(1))])

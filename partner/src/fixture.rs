@@ -76,7 +76,7 @@ pub fn add_block(store: &MemoryStore, writes: Writes) {
     let view = Undecided::new(tip).view(store, tip.block).unwrap();
     let diff = compute_diff(&view, block.id(), writes).unwrap();
     let statement = Statement {
-        epoch: Epoch(0),
+        epoch: Epoch::FIRST,
         view: View(7),
         subject: Subject::Finalize { block: block.id() },
     };

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use consensus::Message;
-use node::core::{CONSENSUS_EPOCH, Frame};
+use node::core::Frame;
 use types::block::Block;
 use types::key::SecretKey;
-use types::number::{ValidatorIndex, View};
+use types::number::{Epoch, ValidatorIndex, View};
 use types::vote::{Proposal, Statement, Subject, Vote};
 
 use crate::random::SeededRandom;
@@ -84,7 +84,7 @@ impl Liar {
         };
         let vote = Vote::sign(
             Statement {
-                epoch: CONSENSUS_EPOCH,
+                epoch: Epoch::FIRST,
                 view,
                 subject,
             },
@@ -92,9 +92,9 @@ impl Liar {
             key,
             chain,
         );
-        let signed = Proposal::signing_hash(CONSENSUS_EPOCH, view, parent_view, id, chain);
+        let signed = Proposal::signing_hash(Epoch::FIRST, view, parent_view, id, chain);
         Some(Message::Proposal(Box::new(Proposal {
-            epoch: CONSENSUS_EPOCH,
+            epoch: Epoch::FIRST,
             view,
             parent_view,
             block,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-use crate::codec::Bounded;
+use crate::codec::{Bounded, invalid};
 use crate::hash::{Domain, Hash32, ValidatorId};
 use crate::key::{PublicKey, VrfPublicKey};
 use crate::limits::MAX_COMMITTEE;
@@ -41,12 +41,18 @@ pub enum CommitteeError {
     /// No member.
     #[error("a committee needs at least one validator")]
     Empty,
+    /// More members than a committee may have.
+    #[error("{found} validators where a committee has at most {MAX_COMMITTEE}")]
+    TooMany {
+        /// Members given.
+        found: usize,
+    },
     /// Two members with one key, or members that are not sorted by key.
-    #[error("validators must be sorted by key, each key once")]
-    NotSorted,
+    #[error("validator {0} is out of order: validators must be sorted by key, each key once")]
+    NotSorted(ValidatorId),
     /// A member without stake.
-    #[error("every validator needs a stake above zero")]
-    NoStake,
+    #[error("validator {0} needs a stake above zero")]
+    NoStake(ValidatorId),
     /// The sum of stakes reaches 2^63.
     #[error("the stakes together must stay below 2^63")]
     TooMuchStake,
@@ -63,7 +69,7 @@ pub struct Thresholds {
     pub quorum: Stake,
 }
 
-/// A committee: not empty, sorted by key, stakes above zero and below 2^63 together.
+/// A committee: 1 to 256 members sorted by key, stakes above zero and below 2^63 together. Only such ones decode.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, BorshSerialize)]
 pub struct Committee {
     members: Vec<Validator>,
@@ -77,19 +83,31 @@ pub struct Committee {
     positions: BTreeMap<ValidatorId, ValidatorIndex>,
 }
 
+impl BorshDeserialize for Committee {
+    fn deserialize_reader<R: std::io::Read>(reader: &mut R) -> std::io::Result<Self> {
+        let members = Bounded::<Validator, MAX_COMMITTEE>::deserialize_reader(reader)?;
+        Self::new(members.into_inner()).map_err(|error| invalid(&error.to_string()))
+    }
+}
+
 impl Committee {
     /// Checks the members and derives the thresholds.
     pub fn new(members: Vec<Validator>) -> Result<Self, CommitteeError> {
-        if members.is_empty() || members.len() > MAX_COMMITTEE {
+        if members.is_empty() {
             return Err(CommitteeError::Empty);
         }
-        if members.windows(2).any(|pair| pair[0].key >= pair[1].key) {
-            return Err(CommitteeError::NotSorted);
+        if members.len() > MAX_COMMITTEE {
+            return Err(CommitteeError::TooMany {
+                found: members.len(),
+            });
+        }
+        if let Some(pair) = members.windows(2).find(|pair| pair[0].key >= pair[1].key) {
+            return Err(CommitteeError::NotSorted(pair[1].id()));
         }
         let mut total = 0u64;
         for member in &members {
             if member.stake == Stake::ZERO {
-                return Err(CommitteeError::NoStake);
+                return Err(CommitteeError::NoStake(member.id()));
             }
             total = total
                 .checked_add(member.stake.0)
@@ -99,10 +117,13 @@ impl Committee {
             return Err(CommitteeError::TooMuchStake);
         }
         let faulty = (total - 1) / 3;
+        let quorum = total - faulty;
+        // Any two quorums share more stake than may be faulty; both sides stay below 2^63.
+        assert!(quorum - faulty > total - quorum, "quorums must overlap");
         let thresholds = Thresholds {
             total: Stake(total),
             faulty: Stake(faulty),
-            quorum: Stake(total - faulty),
+            quorum: Stake(quorum),
         };
         let ids: Vec<_> = members.iter().map(Validator::id).collect();
         let positions = ids.iter().copied().zip(positions(ids.len())).collect();
@@ -189,6 +210,36 @@ impl Committee {
         )
     }
 
+    /// True if that much stake decides.
+    #[must_use]
+    pub fn decides(&self, stake: Stake) -> bool {
+        stake >= self.thresholds.quorum
+    }
+
+    /// The smallest quorum among some members: the largest stakes first, equal ones by position, until they decide.
+    /// Nothing if all of them together do not.
+    #[must_use]
+    pub fn smallest_quorum(
+        &self,
+        among: impl IntoIterator<Item = ValidatorIndex>,
+    ) -> Option<ValidatorSet> {
+        let mut by_stake: Vec<_> = among
+            .into_iter()
+            .filter_map(|index| Some((std::cmp::Reverse(self.member(index)?.stake), index)))
+            .collect();
+        by_stake.sort_unstable();
+        let (mut quorum, mut gathered) = (ValidatorSet::default(), Stake::ZERO);
+        for (std::cmp::Reverse(stake), index) in by_stake {
+            if self.decides(gathered) {
+                break;
+            }
+            if quorum.insert(index) {
+                gathered = gathered.saturating_add(stake.0);
+            }
+        }
+        self.decides(gathered).then_some(quorum)
+    }
+
     /// The hash of the members, as a header announces the next committee.
     #[must_use]
     pub fn hash(&self) -> Hash32 {
@@ -231,9 +282,7 @@ impl BorshDeserialize for ValidatorSet {
     fn deserialize_reader<R: std::io::Read>(reader: &mut R) -> std::io::Result<Self> {
         let bytes = Bounded::<u8, { MAX_COMMITTEE / 8 }>::deserialize_reader(reader)?;
         if bytes.last() == Some(&0) {
-            return Err(crate::codec::invalid(
-                "a set of validators with a trailing zero byte",
-            ));
+            return Err(invalid("a set of validators with a trailing zero byte"));
         }
         Ok(Self(bytes))
     }
@@ -286,57 +335,4 @@ impl ValidatorSet {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::codec::{decode, encode};
-
-    fn committee(stakes: &[u64]) -> Result<Committee, CommitteeError> {
-        let member = |(i, stake): (usize, &u64)| Validator {
-            key: PublicKey([u8::try_from(i).unwrap(); 32]),
-            vrf_key: VrfPublicKey::default(),
-            node_key: PublicKey::default(),
-            stake: Stake(*stake),
-        };
-        Committee::new(stakes.iter().enumerate().map(member).collect())
-    }
-
-    #[test]
-    fn two_quorums_share_more_than_the_faulty_stake() {
-        for total in 1..200u64 {
-            let Thresholds {
-                total,
-                faulty,
-                quorum,
-            } = committee(&[total]).unwrap().thresholds();
-            assert!(2 * quorum.0 - total.0 > faulty.0);
-            assert!(3 * faulty.0 < total.0);
-        }
-        let devnet = committee(&[4, 3, 3, 3]).unwrap().thresholds();
-        assert_eq!((devnet.faulty.0, devnet.quorum.0), (4, 9));
-    }
-
-    #[test]
-    fn refuses_what_is_no_committee() {
-        assert_eq!(committee(&[]), Err(CommitteeError::Empty));
-        assert_eq!(committee(&[1, 0]), Err(CommitteeError::NoStake));
-        assert_eq!(
-            committee(&[1 << 62, 1 << 62]),
-            Err(CommitteeError::TooMuchStake)
-        );
-        let twice = vec![committee(&[1]).unwrap().members()[0].clone(); 2];
-        assert_eq!(Committee::new(twice), Err(CommitteeError::NotSorted));
-    }
-
-    #[test]
-    fn a_set_has_one_encoding() {
-        let mut set = ValidatorSet::default();
-        for index in [255, 3, 8] {
-            assert!(set.insert(ValidatorIndex(index)));
-            assert!(!set.insert(ValidatorIndex(index)));
-        }
-        assert!(!set.insert(ValidatorIndex(256)));
-        assert_eq!(set.iter().map(|i| i.0).collect::<Vec<_>>(), [3, 8, 255]);
-        assert_eq!(decode::<ValidatorSet>(&encode(&set), 64).unwrap(), set);
-        assert!(decode::<ValidatorSet>(&encode(&vec![1u8, 0]), 64).is_err());
-    }
-}
+mod tests;

@@ -34,9 +34,9 @@ pub struct Genesis {
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GenesisAccount {
-    /// Whose.
+    /// The account's address.
     pub address: Address,
-    /// How much.
+    /// What it holds before the first block.
     pub balance: Amount,
 }
 
@@ -52,13 +52,13 @@ pub struct GenesisPartner {
     pub profile: PartnerProfile,
 }
 
-/// Why a genesis is none.
+/// Why a genesis is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GenesisError {
     /// Not canonical bytes.
     #[error(transparent)]
     Codec(#[from] CodecError),
-    /// No valid committee.
+    /// The validators are no committee.
     #[error(transparent)]
     Committee(#[from] CommitteeError),
     /// A validator's or partner's key is weak or invalid.
@@ -147,7 +147,7 @@ impl Genesis {
     #[must_use]
     pub fn header(&self) -> Header {
         Header {
-            protocol_version: self.params.protocol_version,
+            protocol_version: self.params.protocol_version(Height::ZERO),
             chain_id: self.chain_id(),
             height: Height::ZERO,
             parent: BlockId::default(),

@@ -111,6 +111,8 @@ pub const MAX_ATTRIBUTES: usize = 32;
 pub const MAX_PARTNERS: usize = 1_024;
 /// Largest encoded partner profile, in bytes: the profiles of all partners fit one state value.
 pub const MAX_PROFILE_BYTES: usize = 448;
+/// Most entries of a network's schedule of protocol versions.
+pub const MAX_PROTOCOL_VERSIONS: usize = 64;
 /// Most engine classes of a network.
 pub const MAX_CLASSES: usize = 16;
 /// Most snapshots of the partners of past epochs that are kept.

@@ -58,7 +58,9 @@ number! {
     Height(u64);
     /// A round of consensus; the first is 1, genesis counts as final in 0.
     View(u64);
-    /// A consensus committee's term of office, and a span of `epoch_length` blocks in which bonds, keys and asks stand still.
+    /// A span of `epoch_length` blocks in which committee, parameters, bonds, keys and asks stand still. The first is
+    /// [`Epoch::FIRST`], and genesis counts to it. A committee's term of office is named by its first epoch: votes,
+    /// logs and the state key of the committee hold that number.
     Epoch(u64);
     /// Voting stake.
     Stake(u64);
@@ -85,6 +87,11 @@ number! {
     ProtocolVersion(u16);
     /// A pinned engine build and profile.
     EngineClass(u16);
+}
+
+impl Epoch {
+    /// The epoch that begins with genesis; 0 is no epoch.
+    pub const FIRST: Self = Self(1);
 }
 
 /// The decimals of SQUARE.

@@ -1,5 +1,6 @@
 //! Stake-weighted order: slots of a window in proportion to stake, permuted by a seed. Never sorted by key, since
-//! ground keys would sit side by side.
+//! ground keys would sit side by side. Leaders of views and contributors of the beacon follow it, each with seeds of
+//! their own.
 
 use crate::committee::Committee;
 use crate::hash::{Domain, Hash32};
@@ -7,6 +8,14 @@ use crate::number::ValidatorIndex;
 
 /// Slots of one window.
 pub const ORDER_SLOTS: usize = 256;
+
+/// The window and the slot in it of a view or a step: windows are runs of [`ORDER_SLOTS`] numbers.
+#[must_use]
+pub fn window_of(number: u64) -> (u64, usize) {
+    let slots = u64::try_from(ORDER_SLOTS).expect("256 fits");
+    let slot = usize::try_from(number % slots).expect("below 256");
+    (number / slots, slot)
+}
 
 /// Who has each of a window's slots. Everybody's number of slots is its share of the stake, by largest remainder
 /// (ties go to the lower position); the seed alone decides the order (Fisher and Yates).
@@ -51,19 +60,7 @@ fn shares(committee: &Committee) -> Vec<ValidatorIndex> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::committee::Validator;
-    use crate::key::{PublicKey, VrfPublicKey};
-    use crate::number::Stake;
-
-    fn committee(stakes: &[u64]) -> Committee {
-        let member = |(i, stake): (usize, &u64)| Validator {
-            key: PublicKey([u8::try_from(i).unwrap(); 32]),
-            vrf_key: VrfPublicKey::default(),
-            node_key: PublicKey::default(),
-            stake: Stake(*stake),
-        };
-        Committee::new(stakes.iter().enumerate().map(member).collect()).unwrap()
-    }
+    use crate::testing::committee;
 
     fn counts(committee: &Committee, seed: u8) -> Vec<usize> {
         let order = stake_order(committee, &Hash32([seed; 32]));
@@ -97,5 +94,26 @@ mod tests {
         assert_ne!(one, two);
         assert_ne!(one, shares(&committee));
         assert_eq!(counts(&committee, 1), counts(&committee, 2));
+    }
+
+    #[test]
+    fn windows_are_runs_of_256_numbers() {
+        assert_eq!(window_of(0), (0, 0));
+        assert_eq!(window_of(255), (0, 255));
+        assert_eq!(window_of(256), (1, 0));
+        assert_eq!(window_of(u64::MAX), (u64::MAX / 256, 255));
+    }
+
+    #[test]
+    fn every_slot_is_a_members() {
+        let mut random = crate::testing::Random::printed(11);
+        for _ in 0..50 {
+            let size = 1 + random.index(256);
+            let stakes: Vec<u64> = (0..size).map(|_| 1 + random.below(1 << 40)).collect();
+            let committee = committee(&stakes);
+            let order = stake_order(&committee, &Hash32([3; 32]));
+            assert_eq!(order.len(), ORDER_SLOTS);
+            assert!(order.iter().all(|slot| committee.member(*slot).is_some()));
+        }
     }
 }

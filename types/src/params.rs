@@ -13,8 +13,9 @@ pub use check::Wrong;
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// The rules in force from height 0.
-    pub protocol_version: ProtocolVersion,
+    /// From which heights on which versions of the protocol are in force: the first from height 0, then ascending. A
+    /// header must carry the version of its height.
+    pub protocol_versions: Vec<VersionStart>,
     /// Blocks per epoch (E): bonds, keys and asks count one epoch after they change.
     pub epoch_length: u64,
     /// Time between blocks when nothing is urgent.
@@ -37,6 +38,34 @@ pub struct Params {
     pub beacon_skip_penalty: Amount,
     /// Rules of jobs.
     pub compute: ComputeParams,
+}
+
+/// The newest version of the protocol that this build knows; it knows all versions from 1 on.
+pub const NEWEST_PROTOCOL_VERSION: ProtocolVersion = ProtocolVersion(1);
+
+/// The height at which a version of the protocol comes into force.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(deny_unknown_fields)]
+pub struct VersionStart {
+    /// The first height whose header carries the version.
+    pub height: Height,
+    /// The version, above 0.
+    pub version: ProtocolVersion,
+}
+
+/// A version of the protocol is in force that this build does not know: it cannot judge blocks from there on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "protocol version {version} is in force at height {height}, this build knows versions up to {NEWEST_PROTOCOL_VERSION}: \
+     install a newer gridproof"
+)]
+pub struct UnknownProtocolVersion {
+    /// The version in force.
+    pub version: ProtocolVersion,
+    /// The height that was asked about.
+    pub height: Height,
 }
 
 /// Windows, prices and penalties of jobs.
@@ -120,11 +149,40 @@ impl Params {
         Epoch(height.0.max(1).div_ceil(self.epoch_length.max(1)))
     }
 
+    /// True for the last height of an epoch.
+    #[must_use]
+    pub fn is_boundary(&self, height: Height) -> bool {
+        height != Height::ZERO && height.0.is_multiple_of(self.epoch_length.max(1))
+    }
+
+    /// The version of the protocol in force at a height, whether this build knows it or not.
+    #[must_use]
+    pub fn protocol_version(&self, height: Height) -> ProtocolVersion {
+        let started = self.protocol_versions.iter();
+        let last = started.take_while(|start| start.height <= height).last();
+        last.map_or(ProtocolVersion::ZERO, |start| start.version)
+    }
+
+    /// The version of the protocol in force at a height, if this build can judge blocks of it.
+    pub fn known_protocol_version(
+        &self,
+        height: Height,
+    ) -> Result<ProtocolVersion, UnknownProtocolVersion> {
+        let version = self.protocol_version(height);
+        if version == ProtocolVersion::ZERO || version > NEWEST_PROTOCOL_VERSION {
+            return Err(UnknownProtocolVersion { version, height });
+        }
+        Ok(version)
+    }
+
     /// What a devnet uses: windows of seconds.
     #[must_use]
     pub fn devnet() -> Self {
         Self {
-            protocol_version: ProtocolVersion(1),
+            protocol_versions: vec![VersionStart {
+                height: Height::ZERO,
+                version: ProtocolVersion(1),
+            }],
             epoch_length: 20,
             idle_target_ms: 500,
             pace_ms: 100,

@@ -1,9 +1,11 @@
-//! What a node serves so that a reader need not trust it: proofs of state under a finality certificate.
+//! What a node serves so that a reader need not trust it: proofs of state under a finality certificate, and handovers
+//! from one committee to the next.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::block::Header;
 use crate::codec::Bounded;
+use crate::committee::Committee;
 use crate::hash::Hash32;
 use crate::limits::{MAX_HEADER_PATH, MAX_PROOF_SIBLINGS};
 use crate::vote::Certificate;
@@ -38,4 +40,16 @@ pub struct ValueProof {
     pub proof: StateProof,
     /// Why the root is final.
     pub finality: FinalityProof,
+}
+
+/// Why another committee is in office from an epoch on: the last block before that epoch announces it, and the committee
+/// in office until then finalized that block itself.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Handover {
+    /// The header of the last block of the old term; it holds the new committee's hash.
+    pub header: Header,
+    /// A finalization of that very header by the old committee.
+    pub certificate: Certificate,
+    /// The committee that takes office with the next epoch.
+    pub committee: Committee,
 }

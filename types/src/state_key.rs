@@ -15,6 +15,10 @@ pub enum StateKey {
     Account(Address),
     /// `vm` bookkeeping of the chain: chain time, supply, last block's urgency.
     Chain,
+    /// [`crate::committee::Committee`]: the one whose term of office begins with this epoch. Genesis writes the first.
+    Committee(Epoch),
+    /// [`crate::params::Params`]: those in force from this epoch on. Genesis writes the first.
+    Params(Epoch),
     /// Beacon value, next step and when it became due.
     Beacon,
     /// `Hash32`: the beacon after a step, for the steps that a live draw may still need.

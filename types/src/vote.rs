@@ -9,7 +9,7 @@ use crate::committee::{Committee, ValidatorSet};
 use crate::hash::{BlockId, ChainId, Domain, Hash32};
 use crate::key::{KeyError, SecretKey, Signature, Signed, signing_hash, verify_batch};
 use crate::limits::{MAX_COMMITTEE, MAX_INLINE_NULLIFICATIONS};
-use crate::number::{Epoch, ValidatorIndex, View};
+use crate::number::{Epoch, Stake, ValidatorIndex, View};
 
 /// What a vote says about its view.
 #[derive(
@@ -60,11 +60,12 @@ pub enum Subject {
     Deserialize,
 )]
 pub struct Statement {
-    /// Term of office of the committee that votes.
+    /// The first epoch of the term of office of the committee that votes. State holds the committee under the same
+    /// number, see [`crate::state_key::StateKey::Committee`].
     pub epoch: Epoch,
     /// The view voted on.
     pub view: View,
-    /// What is said.
+    /// What the vote says about the view.
     pub subject: Subject,
 }
 
@@ -84,9 +85,9 @@ impl Statement {
 /// One validator's signed statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
 pub struct Vote {
-    /// What is said.
+    /// What the signer states.
     pub statement: Statement,
-    /// Who says it.
+    /// The signer's position in the committee of the statement's epoch.
     pub signer: ValidatorIndex,
     /// Over the statement's signing hash.
     pub signature: Signature,
@@ -123,9 +124,9 @@ impl Vote {
 /// A quorum's signatures on one statement: a notarization, a nullification or a finalization.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
 pub struct Certificate {
-    /// What all signers said.
+    /// What all signers state.
     pub statement: Statement,
-    /// Who signed.
+    /// The signers' positions in the committee of the statement's epoch.
     pub signers: ValidatorSet,
     /// One signature per signer, in ascending order of position.
     pub signatures: Bounded<Signature, MAX_COMMITTEE>,
@@ -142,20 +143,39 @@ pub enum CertificateError {
         /// Signatures given.
         signatures: usize,
     },
+    /// A certificate of another committee's term of office.
+    #[error("the certificate is of the committee of epoch {found}, not of epoch {expected}")]
+    OtherEpoch {
+        /// The epoch that it names.
+        found: Epoch,
+        /// The first epoch of the committee that it was checked against.
+        expected: Epoch,
+    },
     /// A signer outside the committee.
-    #[error("a signer is no member of the committee")]
-    Stranger,
+    #[error("the committee has no member at position {0}")]
+    Stranger(ValidatorIndex),
     /// Not enough stake.
     #[error("the signers hold {found} of the {quorum} stake that decides")]
     NoQuorum {
-        /// Stake of the signers, in units of stake.
-        found: u64,
-        /// Stake needed, in units of stake.
-        quorum: u64,
+        /// Stake of the signers.
+        found: Stake,
+        /// Stake needed.
+        quorum: Stake,
     },
     /// A signature that does not verify.
     #[error("a signature does not verify")]
     Signature,
+}
+
+/// The committee of a term of office on one chain: what a certificate or a proposal is checked against.
+#[derive(Debug, Clone, Copy)]
+pub struct Term<'a> {
+    /// The chain.
+    pub chain: ChainId,
+    /// The first epoch of the term.
+    pub epoch: Epoch,
+    /// The committee that is in office from then on.
+    pub committee: &'a Committee,
 }
 
 impl Certificate {
@@ -180,34 +200,36 @@ impl Certificate {
         }
     }
 
-    /// Verifies shape, stake and all signatures against a committee.
-    pub fn verify(
-        &self,
-        committee: &Committee,
-        chain: ChainId,
-        secret: &Hash32,
-    ) -> Result<(), CertificateError> {
-        self.check_shape(committee)?;
-        let message = self.statement.signing_hash(chain);
+    /// The rule of what a valid certificate is: it is of the term, each signer is a member and has one signature, the
+    /// signers' stake decides, and every signature verifies. With a `secret` that the certificate's maker cannot know,
+    /// the signatures are verified as one batch; without one, each alone. The verdict is the same.
+    pub fn verify(&self, term: &Term<'_>, secret: Option<&Hash32>) -> Result<(), CertificateError> {
+        self.check_shape(term)?;
+        let message = self.statement.signing_hash(term.chain);
         let mut items = Vec::with_capacity(self.signatures.len());
         for (index, signature) in self.signers.iter().zip(&self.signatures) {
-            let key = committee
-                .member(index)
-                .ok_or(CertificateError::Stranger)?
-                .key;
+            let member = term.committee.member(index);
             items.push(Signed {
-                key,
+                key: member.ok_or(CertificateError::Stranger(index))?.key,
                 message,
                 signature: *signature,
             });
         }
-        verify_batch(&items, secret)
-            .then_some(())
-            .ok_or(CertificateError::Signature)
+        let verified = match secret {
+            Some(secret) => verify_batch(&items, secret),
+            None => items
+                .iter()
+                .all(|item| item.key.verify(&item.message, &item.signature).is_ok()),
+        };
+        verified.then_some(()).ok_or(CertificateError::Signature)
     }
 
-    /// Checks all but the signatures.
-    pub fn check_shape(&self, committee: &Committee) -> Result<(), CertificateError> {
+    /// Checks all of [`Certificate::verify`] but the signatures.
+    pub fn check_shape(&self, term: &Term<'_>) -> Result<(), CertificateError> {
+        let (found, expected) = (self.statement.epoch, term.epoch);
+        if found != expected {
+            return Err(CertificateError::OtherEpoch { found, expected });
+        }
         let (signers, signatures) = (self.signers.len(), self.signatures.len());
         if signers != signatures {
             return Err(CertificateError::Count {
@@ -215,24 +237,38 @@ impl Certificate {
                 signatures,
             });
         }
-        if self
-            .signers
-            .iter()
-            .any(|index| committee.member(index).is_none())
-        {
-            return Err(CertificateError::Stranger);
+        let committee = term.committee;
+        let stranger = |index: &ValidatorIndex| committee.member(*index).is_none();
+        if let Some(stranger) = self.signers.iter().find(stranger) {
+            return Err(CertificateError::Stranger(stranger));
         }
         let (found, quorum) = (
             committee.stake_of(&self.signers),
             committee.thresholds().quorum,
         );
-        if found < quorum {
-            return Err(CertificateError::NoQuorum {
-                found: found.0,
-                quorum: quorum.0,
-            });
+        if committee.decides(found) {
+            Ok(())
+        } else {
+            Err(CertificateError::NoQuorum { found, quorum })
         }
-        Ok(())
+    }
+
+    /// The certificate with the smallest quorum of its signers, see [`Committee::smallest_quorum`]: one form for each
+    /// set of votes that it was gathered from. One that does not fit the term stays as it is, to be refused.
+    #[must_use]
+    pub fn smallest(&self, term: &Term<'_>) -> Self {
+        let quorum = term.committee.smallest_quorum(self.signers.iter());
+        let (Ok(()), Some(signers)) = (self.check_shape(term), quorum) else {
+            return self.clone();
+        };
+        let pairs = self.signers.iter().zip(&self.signatures);
+        let kept = pairs.filter(|(index, _)| signers.contains(*index));
+        let signatures = Bounded::new(kept.map(|(_, signature)| *signature).collect());
+        Self {
+            statement: self.statement,
+            signers,
+            signatures: signatures.expect("no more signatures than there were"),
+        }
     }
 }
 
@@ -301,25 +337,45 @@ impl Proposal {
         }
     }
 
-    /// Verifies the leader's two signatures.
-    pub fn verify(
-        &self,
-        committee: &Committee,
-        leader: ValidatorIndex,
-        chain: ChainId,
-    ) -> Result<(), KeyError> {
-        let key = committee.member(leader).ok_or(KeyError::BadSignature)?.key;
-        let message = Self::signing_hash(
-            self.epoch,
-            self.view,
-            self.parent_view,
-            self.block.id(),
-            chain,
-        );
-        key.verify(&message, &self.signature)?;
-        key.verify(
-            &self.notarize_statement().signing_hash(chain),
-            &self.notarize,
-        )
+    /// Verifies the epoch and the leader's two signatures.
+    pub fn verify(&self, term: &Term<'_>, leader: ValidatorIndex) -> Result<(), ProposalError> {
+        let (found, expected) = (self.epoch, term.epoch);
+        if found != expected {
+            return Err(ProposalError::OtherEpoch { found, expected });
+        }
+        let member = term.committee.member(leader);
+        let key = member.ok_or(ProposalError::Stranger(leader))?.key;
+        let (view, parent_view, block) = (self.view, self.parent_view, self.block.id());
+        let message = Self::signing_hash(self.epoch, view, parent_view, block, term.chain);
+        key.verify(&message, &self.signature)
+            .map_err(ProposalError::Signature)?;
+        let message = self.notarize_statement().signing_hash(term.chain);
+        key.verify(&message, &self.notarize)
+            .map_err(ProposalError::Notarize)
     }
 }
+
+/// Why a proposal is not its leader's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProposalError {
+    /// A proposal to another committee.
+    #[error("the proposal is to the committee of epoch {found}, not of epoch {expected}")]
+    OtherEpoch {
+        /// The epoch that it names.
+        found: Epoch,
+        /// The first epoch of the committee that it was checked against.
+        expected: Epoch,
+    },
+    /// A leader outside the committee.
+    #[error("the committee has no member at position {0}")]
+    Stranger(ValidatorIndex),
+    /// The leader did not sign the proposal.
+    #[error("the proposal is not signed by its leader: {0}")]
+    Signature(KeyError),
+    /// The leader did not sign the notarize vote that the proposal carries.
+    #[error("the proposal's notarize vote is not signed by its leader: {0}")]
+    Notarize(KeyError),
+}
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use types::attestation::beacon_input;
 use types::hash::{ChainId, Domain, Hash32, ValidatorId};
 use types::key::{VrfOutput, VrfProof};
 use types::number::{BeaconStep, ChainTime, Epoch, Height};
-use types::order::{ORDER_SLOTS, stake_order};
+use types::order::{stake_order, window_of};
 use types::state_key::StateKey;
 
 use crate::{Abort, Corruption, Rules};
@@ -69,7 +69,7 @@ impl Beacon {
         Self {
             value: Hash32::of(Domain::BEACON, &chain_id),
             step: BeaconStep::ZERO,
-            seed: first_seed(chain_id, Epoch(1)),
+            seed: first_seed(chain_id, Epoch::FIRST),
             since_height: Height::ZERO,
             since_time: ChainTime::ZERO,
         }
@@ -125,12 +125,9 @@ pub fn first_seed(chain_id: ChainId, epoch: Epoch) -> Hash32 {
 /// The contributor of a step: windows of 256 steps, slots in proportion to stake, permuted by seed and window.
 #[must_use]
 pub fn contributor(rules: &Rules, seed: &Hash32, step: BeaconStep) -> ValidatorId {
-    let slots = u64::try_from(ORDER_SLOTS).expect("256 fits");
-    let order = stake_order(
-        &rules.committee,
-        &Hash32::of(Domain::CONTRIBUTORS, &(seed, step.0 / slots)),
-    );
-    let slot = usize::try_from(step.0 % slots).expect("below 256");
+    let (window, slot) = window_of(step.0);
+    let seed = Hash32::of(Domain::CONTRIBUTORS, &(seed, window));
+    let order = stake_order(&rules.committee, &seed);
     rules
         .committee
         .id(order[slot])

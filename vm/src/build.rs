@@ -41,6 +41,8 @@ pub fn build<'c>(
     system: &[SystemTransaction],
     candidates: impl IntoIterator<Item = &'c Verified>,
 ) -> Result<BuiltBody, Abort> {
+    let rules = rules.in_force(view)?;
+    let rules = rules.as_ref();
     let start = BlockStart {
         height: parent.height.next(),
         timestamp,

@@ -123,12 +123,16 @@ pub enum BlockError {
 
 /// Executes a block on the state after its parent. Checks everything but what the header says of the parent's results
 /// and the local clock. Deterministic: equal input gives an equal result on every machine.
+///
+/// `view` is the state after the parent. It decides which rules the block follows; `rules` are a copy at hand.
 pub fn execute(
     rules: &Rules,
     view: &dyn StateRead,
     parent: &Header,
     block: &Block,
 ) -> Result<ExecutedBlock, BlockError> {
+    let rules = rules.in_force(view)?;
+    let rules = rules.as_ref();
     check_header(rules, parent, block)?;
     let gas = check_body(rules, block)?;
     let header = &block.header;
@@ -191,7 +195,8 @@ fn system_error(position: usize, stop: Stop<SystemError>) -> BlockError {
 
 fn check_header(rules: &Rules, parent: &Header, block: &Block) -> Result<(), BlockError> {
     let header = &block.header;
-    let expected = rules.params.protocol_version;
+    // The height that the parent gives, not the one that the header claims: a lie must not stop a node.
+    let expected = rules.protocol_version(parent.height.next())?;
     if header.protocol_version != expected {
         return Err(BlockError::ProtocolVersion {
             found: header.protocol_version,

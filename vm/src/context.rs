@@ -36,6 +36,10 @@ pub struct ChainRecord {
     pub unbondings: Option<(ChainTime, ChainTime)>,
     /// The snapshots of partners of past epochs that are kept, each with the chain time at which its epoch ended.
     pub past_snapshots: Vec<(Epoch, ChainTime)>,
+    /// The first epoch of the term of the committee in office, which stands under [`StateKey::Committee`] of it.
+    pub committee_since: Epoch,
+    /// The first epoch of the parameters in force, which stand under [`StateKey::Params`] of it.
+    pub params_since: Epoch,
     /// The height of the last block that each member of the committee proposed; those that proposed none are absent.
     pub last_proposed: BTreeMap<ValidatorId, Height>,
 }

@@ -3,6 +3,7 @@
 use state::StateError;
 use types::hash::{Address, JobId, ValidatorId};
 use types::number::{Amount, ChainTime, EngineClass, Epoch};
+use types::params::UnknownProtocolVersion;
 
 mod job;
 
@@ -14,6 +15,9 @@ pub enum Abort {
     /// State could not be read.
     #[error(transparent)]
     State(#[from] StateError),
+    /// A version of the protocol is in force that this build does not know.
+    #[error(transparent)]
+    Version(#[from] UnknownProtocolVersion),
     /// State contradicts itself.
     #[error("the state contradicts itself: {0}")]
     Corrupt(#[from] Corruption),
@@ -25,6 +29,12 @@ pub enum Corruption {
     /// The chain's bookkeeping is missing.
     #[error("there is no chain record")]
     NoChainRecord,
+    /// The parameters that the chain's record names are missing.
+    #[error("there are no parameters of epoch {0}")]
+    NoParams(Epoch),
+    /// The committee that the chain's record names is missing.
+    #[error("there is no committee of epoch {0}")]
+    NoCommittee(Epoch),
     /// The beacon is missing.
     #[error("there is no beacon")]
     NoBeacon,

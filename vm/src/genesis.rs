@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use state::Writes;
 use types::codec::{Bounded, encode};
-use types::genesis::Genesis;
+use types::genesis::{Genesis, GenesisError};
 use types::hash::Address;
 use types::number::{Amount, ChainTime, Epoch};
 use types::state_key::StateKey;
@@ -18,7 +18,7 @@ use crate::{Account, ActionError, ChainRecord, EpochPartner, PartnerSnapshot, ga
 pub enum GenesisStateError {
     /// What does not depend on the state machine.
     #[error(transparent)]
-    Genesis(#[from] types::genesis::GenesisError),
+    Genesis(#[from] GenesisError),
     /// A partner whose registration would be refused.
     #[error("partner {0}: {1}")]
     Partner(Address, Box<ActionError>),
@@ -47,7 +47,11 @@ pub fn genesis_writes(genesis: &Genesis) -> Result<Writes, GenesisStateError> {
     let beacon = Beacon::genesis(chain_id);
     put(&mut writes, StateKey::Beacon, &beacon);
     put(&mut writes, StateKey::BeaconAt(beacon.step), &beacon.value);
-    for epoch in [Epoch(1), Epoch(2)] {
+    let first = Epoch::FIRST;
+    let committee = genesis.committee().map_err(GenesisError::Committee)?;
+    put(&mut writes, StateKey::Committee(first), &committee);
+    put(&mut writes, StateKey::Params(first), &genesis.params);
+    for epoch in [first, first.next()] {
         put(
             &mut writes,
             StateKey::EpochSeed(epoch),
@@ -77,6 +81,8 @@ pub fn genesis_writes(genesis: &Genesis) -> Result<Writes, GenesisStateError> {
         urgent: false,
         unbondings: None,
         past_snapshots: Vec::new(),
+        committee_since: Epoch::FIRST,
+        params_since: Epoch::FIRST,
         last_proposed: BTreeMap::new(),
     };
     put(&mut writes, StateKey::Chain, &chain);
@@ -109,7 +115,7 @@ fn write_partners(genesis: &Genesis, writes: &mut Writes) -> Result<(), GenesisS
     put(writes, StateKey::PartnerIndex, &index);
     let snapshot =
         PartnerSnapshot(Bounded::new(snapshot).expect("the genesis check bounds the partners"));
-    put(writes, StateKey::PartnerSnapshot(Epoch(1)), &snapshot);
+    put(writes, StateKey::PartnerSnapshot(Epoch::FIRST), &snapshot);
     Ok(())
 }
 

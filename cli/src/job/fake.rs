@@ -154,7 +154,7 @@ impl Backend for FakeNode {
             block_time: Timestamp(9),
             state_root: Hash32([3; 32]),
             chain_time: ChainTime(9),
-            epoch: Epoch(0),
+            epoch: Epoch::FIRST,
             view: View(9),
             min_fee: Amount(1),
             mempool_transactions: 0,

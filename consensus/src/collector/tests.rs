@@ -2,7 +2,7 @@
 
 use types::hash::{BlockId, ChainId, Hash32};
 use types::key::SecretKey;
-use types::number::{Epoch, ValidatorIndex, View};
+use types::number::{Epoch, Stake, ValidatorIndex, View};
 use types::params::Params;
 use types::vote::{Certificate, CertificateError, Statement, Subject, Vote};
 
@@ -18,7 +18,7 @@ fn collector(stakes: &[u64]) -> (Collector, Vec<SecretKey>) {
     let timing = Timing::new(&Params::devnet());
     let config = Config::new(
         CHAIN,
-        Epoch(0),
+        Epoch::FIRST,
         committee,
         keys[0].clone(),
         BlockId::default(),
@@ -30,7 +30,7 @@ fn collector(stakes: &[u64]) -> (Collector, Vec<SecretKey>) {
 
 fn statement(view: u64, block: u8) -> Statement {
     Statement {
-        epoch: Epoch(0),
+        epoch: Epoch::FIRST,
         view: View(view),
         subject: Subject::Finalize {
             block: BlockId(Hash32([block; 32])),
@@ -77,10 +77,7 @@ fn a_quorum_is_of_stake() {
         [0, 1],
         "no more signers than needed, the heaviest first"
     );
-    assert_eq!(
-        certificate.verify(&collector.committee.clone(), CHAIN, &Hash32::ZERO),
-        Ok(())
-    );
+    assert_eq!(certificate.verify(&collector.term(), None), Ok(()));
     assert_eq!(collector.verify_certificate(&certificate), Ok(()));
 }
 
@@ -176,7 +173,7 @@ fn views_out_of_the_window_are_not_kept() {
 fn votes_of_another_epoch_are_not_taken() {
     let (mut collector, keys) = collector(&[1; 4]);
     let later = Statement {
-        epoch: Epoch(1),
+        epoch: Epoch(2),
         ..statement(1, 1)
     };
     insert(&mut collector, vote(&keys, 1, later));
@@ -185,7 +182,10 @@ fn votes_of_another_epoch_are_not_taken() {
     let certificate = Certificate::from_votes(later, &votes);
     assert_eq!(
         collector.verify_certificate(&certificate),
-        Err(CertificateError::Signature)
+        Err(CertificateError::OtherEpoch {
+            found: Epoch(2),
+            expected: Epoch::FIRST
+        })
     );
 }
 
@@ -202,8 +202,8 @@ fn certificates_that_prove_nothing_are_refused() {
     };
     assert_eq!(collector.verify_certificate(&of(&[0, 1])), Ok(()));
     let light = CertificateError::NoQuorum {
-        found: 4,
-        quorum: 5,
+        found: Stake(4),
+        quorum: Stake(5),
     };
     assert_eq!(collector.verify_certificate(&of(&[1, 2, 3])), Err(light));
     let mut bad = of(&[0, 1]);

@@ -11,7 +11,6 @@ use types::number::{Height, ValidatorIndex, View};
 use types::vote::{Certificate, Subject};
 
 use super::Engine;
-use super::fetch::MAX_PATH;
 use super::round::Execution;
 use crate::effect::{Effect, Effects, Fault, Halt};
 use crate::input::Tip;
@@ -19,6 +18,10 @@ use crate::log::Record;
 use crate::message::Range;
 use types::time::Now;
 use types::whole::WholeBlock;
+
+/// Final blocks that wait for execution from which on no more are asked for, and most blocks that are kept above a gap
+/// of missing ones.
+pub(super) const MAX_PATH: usize = 64;
 
 /// The highest block that is directly final.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

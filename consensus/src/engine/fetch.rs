@@ -8,7 +8,7 @@ use types::number::{ValidatorIndex, View};
 use types::vote::Certificate;
 
 use super::Engine;
-use super::decide::Distance;
+use super::decide::{Distance, MAX_PATH};
 use super::servers::{Ask, Servers};
 use crate::effect::{Effect, Effects, Recipients};
 use crate::message::{MAX_CERTIFICATES, Message, Request};
@@ -19,9 +19,6 @@ use types::whole::WholeBlock;
 const MAX_ASKS: usize = 16;
 /// Missing final blocks from which on they are asked for by height rather than one by one.
 const RANGE_FROM: u64 = 4;
-/// Final blocks that wait for execution from which on no more are asked for, and most blocks that are kept above a gap
-/// of missing ones.
-pub(super) const MAX_PATH: usize = 64;
 
 /// Something that is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -18,7 +18,6 @@ use crate::input::{Restored, StartError};
 use crate::leader::Leaders;
 use crate::log::Record;
 use crate::message::{Message, Request};
-use crate::quorum::Quorum;
 use types::time::{Monotonic, Now};
 use types::whole::WholeBlock;
 
@@ -65,8 +64,7 @@ impl Engine {
             ahead: BTreeMap::new(),
         };
         let mut engine = Self {
-            quorum: Quorum::new(&config.committee),
-            leaders: Leaders::new(config.chain, &config.committee),
+            leaders: Leaders::new(config.chain, config.epoch, config.committee.clone()),
             view: View(1),
             entered: now.monotonic,
             entry: None,
@@ -273,8 +271,9 @@ impl Engine {
     }
 
     fn open_if_answered(&mut self, out: &mut Effects) {
-        if matches!(&self.voting, Voting::Asking { answered, .. } if self.quorum.is_reached_by(answered))
-        {
+        let committee = &self.config.committee;
+        let decides = |answered| committee.decides(committee.stake_of(answered));
+        if matches!(&self.voting, Voting::Asking { answered, .. } if decides(answered)) {
             self.voting = Voting::Open;
             self.repeat_proposal(out);
         }

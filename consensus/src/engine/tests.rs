@@ -26,7 +26,7 @@ mod restart;
 mod voting;
 
 const CHAIN: ChainId = ChainId(Hash32([9; 32]));
-const EPOCH: Epoch = Epoch(0);
+const EPOCH: Epoch = Epoch::FIRST;
 const START: u64 = 1_000_000;
 
 /// An engine, the time, and everything that it did.

@@ -51,7 +51,7 @@ impl Server {
             block: at(end).id(),
         };
         let statement = Statement {
-            epoch: Epoch(0),
+            epoch: Epoch::FIRST,
             view: View(end),
             subject,
         };

@@ -26,7 +26,15 @@ fn replica() -> (Replica, Vec<SecretKey>) {
     let (committee, keys): (Committee, _) = committee(&[4, 3, 3, 3]);
     let timing = Timing::new(&Params::devnet());
     let genesis = BlockId(Hash32([4; 32]));
-    let config = Config::new(CHAIN, Epoch(0), committee, keys[0].clone(), genesis, timing).unwrap();
+    let config = Config::new(
+        CHAIN,
+        Epoch::FIRST,
+        committee,
+        keys[0].clone(),
+        genesis,
+        timing,
+    )
+    .unwrap();
     let tip = Tip {
         id: genesis,
         height: Height(0),
@@ -89,7 +97,7 @@ fn mallory_who_plants_garbage_for_vote_recovery_is_reported_once_and_remembered(
     let (mut replica, keys) = replica();
     for view in 1..=60 {
         let statement = Statement {
-            epoch: Epoch(0),
+            epoch: Epoch::FIRST,
             view: View(view),
             subject: Subject::Nullify,
         };
@@ -136,7 +144,7 @@ fn blocks_and_ranges_that_were_not_asked_for_are_not_looked_into() {
     let subject = Subject::Finalize { block: block.id() };
     let vote = Vote::sign(
         Statement {
-            epoch: Epoch(0),
+            epoch: Epoch::FIRST,
             view: View(3),
             subject,
         },

@@ -22,7 +22,7 @@ fn a_certified_split_heals() {
     // For a while notarizations reach only the first half and nullifications only the second, and votes are lost at
     // random, so that the halves leave the same views by different certificates.
     let mut splits = 0;
-    for seed in 0..6 {
+    for seed in 0..16 {
         let mut sim = Sim::new(Options {
             loss_percent: 20,
             end_ms: 45_000,

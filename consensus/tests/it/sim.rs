@@ -198,7 +198,7 @@ impl Sim {
         Identity {
             chain: CHAIN,
             validator,
-            epoch: Epoch(0),
+            epoch: Epoch::FIRST,
         }
     }
 
@@ -362,7 +362,7 @@ impl Sim {
         let timing = Timing::new(&Params::devnet());
         Config::new(
             CHAIN,
-            Epoch(0),
+            Epoch::FIRST,
             self.committee.clone(),
             key,
             self.genesis.id(),

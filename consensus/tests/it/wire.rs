@@ -106,18 +106,18 @@ fn messages() -> Vec<(&'static str, Message)> {
 
 /// The hash of each encoding. A change here breaks every running network: raise the protocol version.
 const MESSAGES: &str = "\
-proposal: fa6fc8c825f48bba
+proposal: ad524cb41323fe4d
 vote: 9d2f0da56f4a8742
 certificate: 1a8d31a27064c3f1
-block request: 7437ac0a6cbe74d9
+block request: 48c9d4dcadc3b38e
 range request: d631cd698a9de1bc
 certificates request: 656524935a7fbe75
 vote recovery request: 24ee9560ac72411f
-block: 9f3ef32857834c92
-range: 5ae44b316a624a40
+block: 5169e55e4cd8fff0
+range: 61ca88c915d46017
 certificates: 65f6b655c9d1fc45
 vote recovery: 0c6187da9a6a14cd";
-const SEGMENT: &str = "5b4013b65643840f";
+const SEGMENT: &str = "84e928ea4986e34d";
 
 #[test]
 fn messages_are_frozen() {

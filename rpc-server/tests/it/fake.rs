@@ -116,7 +116,7 @@ impl Backend for Fake {
             block_time: Timestamp(1_700_000_000_009),
             state_root: Hash32([3; 32]),
             chain_time: ChainTime(4_500),
-            epoch: Epoch(0),
+            epoch: Epoch::FIRST,
             view: View(11),
             min_fee: Amount(SQUARE.0 / 1_000),
             mempool_transactions: 1,

@@ -245,7 +245,7 @@ pub fn partner() -> Partner {
 
 pub fn value_proof(value: Option<Vec<u8>>) -> ValueProof {
     let statement = Statement {
-        epoch: Epoch(0),
+        epoch: Epoch::FIRST,
         view: View(9),
         subject: Subject::Finalize {
             block: header(9).id(),

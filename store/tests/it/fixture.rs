@@ -113,7 +113,7 @@ pub fn block(parent: &Header, parent_root: Hash32, salt: u64) -> Block {
 pub fn decision(block: Block, diff: Arc<Diff>) -> Decision {
     let subject = Subject::Finalize { block: block.id() };
     let statement = Statement {
-        epoch: Epoch(0),
+        epoch: Epoch::FIRST,
         view: View(block.header.height.0),
         subject,
     };

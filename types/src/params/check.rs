@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{ClassParams, ComputeParams, Params};
-use crate::limits::{MAX_ATTEMPTS, MAX_CLASSES, MAX_DURATION_MS, MAX_PAST_SNAPSHOTS};
-use crate::number::Amount;
+use crate::limits::{
+    MAX_ATTEMPTS, MAX_CLASSES, MAX_DURATION_MS, MAX_PAST_SNAPSHOTS, MAX_PROTOCOL_VERSIONS,
+};
+use crate::number::{Amount, Height, ProtocolVersion};
 
 /// A parameter's name and what is wrong with it.
 pub type Wrong = (&'static str, &'static str);
@@ -27,6 +29,7 @@ impl Params {
             "pace_ms",
             "must be at most idle_target_ms",
         )?;
+        self.check_versions()?;
         self.compute.check()?;
         let durations = [
             ("idle_target_ms", self.idle_target_ms),
@@ -47,6 +50,28 @@ impl Params {
             "epoch_length",
             long,
         )
+    }
+
+    fn check_versions(&self) -> Result<(), Wrong> {
+        let name = "protocol_versions";
+        let versions = &self.protocol_versions;
+        ensure(
+            versions.len() <= MAX_PROTOCOL_VERSIONS,
+            name,
+            "must be at most 64",
+        )?;
+        let from_genesis = versions
+            .first()
+            .is_some_and(|first| first.height == Height::ZERO);
+        ensure(from_genesis, name, "must begin at height 0")?;
+        let ascending = versions
+            .windows(2)
+            .all(|pair| pair[0].height < pair[1].height && pair[0].version < pair[1].version);
+        ensure(ascending, name, "must ascend, in heights and in versions")?;
+        let above_zero = versions
+            .iter()
+            .all(|start| start.version > ProtocolVersion::ZERO);
+        ensure(above_zero, name, ZERO)
     }
 
     /// How long after its epoch a snapshot of partners may be asked for: until the announce window of a seal of the
@@ -139,6 +164,8 @@ fn all_positive(values: &[(&'static str, u64)]) -> Result<(), Wrong> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::number::Epoch;
+    use crate::params::{UnknownProtocolVersion, VersionStart};
 
     fn wrong(change: impl FnOnce(&mut Params)) -> &'static str {
         let mut params = Params::devnet();
@@ -219,5 +246,63 @@ mod tests {
             wrong(|p| p.compute.announce_window_ms = kept - 26_999),
             "epoch_length"
         );
+    }
+
+    fn versions(starts: &[(u64, u16)]) -> impl FnOnce(&mut Params) {
+        let start = |(height, version): &(u64, u16)| VersionStart {
+            height: Height(*height),
+            version: ProtocolVersion(*version),
+        };
+        let starts: Vec<_> = starts.iter().map(start).collect();
+        |params| params.protocol_versions = starts
+    }
+
+    #[test]
+    fn versions_begin_with_genesis_and_ascend() {
+        let name = "protocol_versions";
+        assert_eq!(wrong(versions(&[])), name);
+        assert_eq!(wrong(versions(&[(1, 1)])), name);
+        assert_eq!(wrong(versions(&[(0, 0)])), name);
+        assert_eq!(wrong(versions(&[(0, 1), (0, 2)])), name);
+        assert_eq!(wrong(versions(&[(0, 2), (9, 1)])), name);
+        assert_eq!(wrong(versions(&[(0, 1), (9, 1)])), name);
+        let many: Vec<_> = (0..65u16).map(|n| (u64::from(n), n + 1)).collect();
+        assert_eq!(wrong(versions(&many)), name);
+        let mut params = Params::devnet();
+        versions(&many[..64])(&mut params);
+        assert_eq!(params.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_height_has_the_last_version_that_started() {
+        let mut params = Params::devnet();
+        versions(&[(0, 1), (10, 2), (30, 5)])(&mut params);
+        for (height, version) in [(0, 1), (9, 1), (10, 2), (29, 2), (30, 5), (u64::MAX, 5)] {
+            let found = params.protocol_version(Height(height));
+            assert_eq!(found, ProtocolVersion(version), "at height {height}");
+        }
+        assert!(params.known_protocol_version(Height(9)).is_ok());
+        assert_eq!(
+            params.known_protocol_version(Height(10)),
+            Err(UnknownProtocolVersion {
+                version: ProtocolVersion(2),
+                height: Height(10)
+            })
+        );
+    }
+
+    #[test]
+    fn epochs_are_counted_from_one_and_end_at_boundaries() {
+        let params = Params::devnet();
+        for (height, epoch) in [(0, 1), (1, 1), (20, 1), (21, 2), (40, 2), (41, 3)] {
+            assert_eq!(
+                params.epoch(Height(height)),
+                Epoch(epoch),
+                "height {height}"
+            );
+        }
+        let boundary = |height| params.is_boundary(Height(height));
+        assert!(!boundary(0) && !boundary(19) && boundary(20) && !boundary(21) && boundary(40));
+        assert_eq!(params.epoch(Height(0)), Epoch::FIRST);
     }
 }

@@ -176,7 +176,7 @@ fn header() -> Header {
 
 fn statement(subject: Subject) -> Statement {
     Statement {
-        epoch: Epoch(0),
+        epoch: Epoch::FIRST,
         view: View(8),
         subject,
     }
@@ -425,7 +425,7 @@ fn add_votes(v: &mut Vectors) {
     });
     v.add("finalization", &finalization);
     let proposal = Proposal {
-        epoch: Epoch(0),
+        epoch: Epoch::FIRST,
         view: View(8),
         parent_view: View(7),
         block: Block {

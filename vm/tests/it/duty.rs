@@ -110,15 +110,15 @@ fn a_statement_enters_a_block_once_and_only_by_its_signer() {
     };
     let forged = |validator| SystemTransaction::Stored {
         statement: text,
-        validator: validator_id(validator),
+        validator,
         signature,
     };
     assert!(matches!(
-        refused(&world, vec![forged(2)]).1,
+        refused(&world, vec![forged(validator_id(2))]).1,
         SystemError::Signature(..)
     ));
     assert!(matches!(
-        refused(&world, vec![forged(4)]).1,
+        refused(&world, vec![forged(types::hash::ValidatorId::ZERO)]).1,
         SystemError::Stranger(_)
     ));
     let early = world.statement(job, Attempt(0), Holding::Results, 1);

@@ -148,7 +148,11 @@ impl Chain {
 
     /// A chain at height 0 with other parameters.
     pub fn with(change: impl FnOnce(&mut Params)) -> Self {
-        let genesis = genesis(change);
+        Self::of(genesis(change))
+    }
+
+    /// The chain of a genesis at height 0.
+    pub fn of(genesis: Genesis) -> Self {
         let rules = Rules::new(&genesis)
             .unwrap()
             .with_batch_secret(Hash32([0x5a; 32]));
@@ -177,7 +181,7 @@ impl Chain {
         let height = self.tip.height.next();
         let executed = self.executed.as_ref();
         let header = Header {
-            protocol_version: self.genesis.params.protocol_version,
+            protocol_version: self.rules.params.protocol_version(height),
             chain_id: self.rules.chain_id,
             height,
             parent: self.tip.id(),

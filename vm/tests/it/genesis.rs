@@ -53,7 +53,7 @@ fn a_partner_of_genesis_below_the_least_bond_does_not_count() {
     let writes = genesis_writes(&poor).unwrap();
     assert_eq!(vm::query::partners(&writes).unwrap().len(), 1);
     assert_eq!(
-        vm::query::snapshot(&writes, types::number::Epoch(1))
+        vm::query::snapshot(&writes, types::number::Epoch::FIRST)
             .unwrap()
             .unwrap()
             .0

@@ -54,6 +54,8 @@ fn records() -> Vec<String> {
         urgent: true,
         unbondings: Some((ChainTime(5), ChainTime(6))),
         past_snapshots: vec![(Epoch(7), ChainTime(8))],
+        committee_since: Epoch(1),
+        params_since: Epoch(2),
         last_proposed: BTreeMap::from([(ValidatorId(Address([8; 20])), Height(9))]),
     };
     let draw = Draw {

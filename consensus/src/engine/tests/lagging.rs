@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::catch_up::{asked, chain, range};
 use super::*;
-use crate::engine::fetch::MAX_PATH;
+use crate::engine::decide::MAX_PATH;
 use crate::message::Request;
 
 /// How a validator answers requests.

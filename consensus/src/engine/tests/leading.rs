@@ -118,7 +118,12 @@ fn a_proposal_is_written_whole_and_carries_what_its_reader_needs() {
     );
     assert_eq!(proposal.parent_certificate, None);
     let committee = &world.config.committee;
-    assert!(proposal.verify(committee, world.config.me, CHAIN).is_ok());
+    let term = types::vote::Term {
+        chain: CHAIN,
+        epoch: EPOCH,
+        committee,
+    };
+    assert!(proposal.verify(&term, world.config.me).is_ok());
     assert!(world.disk.contains(&Record::Proposal(Box::new(proposal))));
     assert_eq!(
         votes(&effects),

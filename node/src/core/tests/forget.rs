@@ -1,6 +1,6 @@
 //! What is kept of blocks that come to nothing.
 
-use types::number::ValidatorIndex;
+use types::number::{Epoch, ValidatorIndex};
 use types::vote::{Certificate, Proposal, Statement, Vote};
 
 use super::*;
@@ -34,7 +34,7 @@ fn say(host: &mut Host, from: ValidatorIndex, message: &consensus::Message) {
 /// The others end a view without a block.
 fn nullify(host: &mut Host, view: View) {
     let statement = Statement {
-        epoch: CONSENSUS_EPOCH,
+        epoch: Epoch::FIRST,
         view,
         subject: Subject::Nullify,
     };
@@ -70,7 +70,7 @@ fn proposal(host: &Host, leader: ValidatorIndex, nullifications: Vec<Certificate
         candidates: Vec::new(),
     };
     let block = building.run(host.node.rules(), &host.store).unwrap().block;
-    let (epoch, parent_view) = (CONSENSUS_EPOCH, View::ZERO);
+    let (epoch, parent_view) = (Epoch::FIRST, View::ZERO);
     let hash = Proposal::signing_hash(epoch, view, parent_view, block.id(), chain);
     let notarize = Statement {
         epoch,

@@ -17,7 +17,7 @@ use types::number::{Amount, Attempt, Fuel, SQUARE, TaskIndex};
 use types::params::Params;
 use types::sortition::{Sortition, SortitionError};
 use types::transaction::{Action, Holding, JobStep, StoredStatement, SystemTransaction};
-use vm::{Rules, query};
+use vm::query;
 
 use crate::fixture::{
     Chain, address, genesis, profile, square, validator_id, validator_keys, vrf_key,
@@ -76,18 +76,7 @@ impl World {
             })
             .collect();
         genesis.partners.sort_by_key(|partner| partner.address);
-        let rules = Rules::new(&genesis)
-            .unwrap()
-            .with_batch_secret(Hash32([0x5a; 32]));
-        let state = vm::genesis_writes(&genesis).unwrap();
-        let tip = genesis.header();
-        let chain = Chain {
-            genesis,
-            rules,
-            state,
-            tip,
-            executed: None,
-        };
+        let chain = Chain::of(genesis);
         Self {
             chain,
             conduct: BTreeMap::new(),

@@ -51,6 +51,8 @@ impl fmt::Display for ProofKey {
         match &self.0 {
             StateKey::Account(address) => write!(f, "account/{address}"),
             StateKey::Chain => f.write_str("chain"),
+            StateKey::Committee(epoch) => write!(f, "committee/{epoch}"),
+            StateKey::Params(epoch) => write!(f, "params/{epoch}"),
             StateKey::Beacon => f.write_str("beacon"),
             StateKey::BeaconAt(step) => write!(f, "beacon-at/{step}"),
             StateKey::EpochSeed(epoch) => write!(f, "epoch-seed/{epoch}"),
@@ -77,6 +79,8 @@ impl FromStr for ProofKey {
         Ok(Self(match kind {
             "account" => StateKey::Account(required("account", argument)?),
             "chain" => none("chain", argument, StateKey::Chain)?,
+            "committee" => StateKey::Committee(Epoch(number("committee", argument)?)),
+            "params" => StateKey::Params(Epoch(number("params", argument)?)),
             "beacon" => none("beacon", argument, StateKey::Beacon)?,
             "beacon-at" => StateKey::BeaconAt(BeaconStep(number("beacon-at", argument)?)),
             "epoch-seed" => StateKey::EpochSeed(Epoch(number("epoch-seed", argument)?)),
@@ -151,6 +155,8 @@ mod tests {
         let keys = vec![
             StateKey::Account(address),
             StateKey::Chain,
+            StateKey::Committee(Epoch(1)),
+            StateKey::Params(Epoch(1)),
             StateKey::Beacon,
             StateKey::BeaconAt(BeaconStep(7)),
             StateKey::EpochSeed(Epoch(2)),
@@ -188,6 +194,8 @@ mod tests {
             StateKey::Receipt(_) => 10,
             StateKey::Unbondings(_) => 11,
             StateKey::JobDeadlines => 12,
+            StateKey::Committee(_) => 13,
+            StateKey::Params(_) => 14,
         }
     }
 

@@ -119,7 +119,7 @@ impl<N: ChunkSource> BlobTasks<N> {
                 let fetched = fetch(&store, blob, Patience::NODE, ask).await;
                 locked(&holders).end(
                     from,
-                    matches!(fetched, Err(Failed::Ask(AskError::Slow))),
+                    matches!(fetched, Err(FetchFailure::Ask(AskError::Slow))),
                     Instant::now(),
                 );
                 match fetched {
@@ -170,7 +170,7 @@ fn locked(holders: &Mutex<Holders>) -> MutexGuard<'_, Holders> {
 
 /// Why a blob was not fetched. The chunks that came are kept.
 #[derive(Debug, thiserror::Error)]
-enum Failed {
+enum FetchFailure {
     /// The holder gives no chunk, or takes too long over all of them.
     #[error(transparent)]
     Ask(#[from] AskError),
@@ -192,7 +192,7 @@ async fn fetch<A: Future<Output = Result<Vec<u8>, AskError>>>(
     blob: BlobId,
     patience: Patience,
     ask: impl Fn(Vec<u8>) -> A,
-) -> Result<(), Failed> {
+) -> Result<(), FetchFailure> {
     store.begin(blob)?;
     let mut allowance = Allowance::new(patience);
     for chunk in store.missing(blob) {
@@ -200,7 +200,7 @@ async fn fetch<A: Future<Output = Result<Vec<u8>, AskError>>>(
         let answer = ask(encode(&ChunkRequest { blob, chunk }));
         let bytes = timeout(allowance.next_chunk(), answer)
             .await
-            .map_err(|_| Failed::Ask(AskError::Slow))??;
+            .map_err(|_| FetchFailure::Ask(AskError::Slow))??;
         allowance.spend(asked.elapsed());
         let store = store.clone();
         let put = tokio::task::spawn_blocking(move || store.put_chunk(blob, chunk, &bytes));
@@ -209,7 +209,7 @@ async fn fetch<A: Future<Output = Result<Vec<u8>, AskError>>>(
     if store.has(blob) {
         Ok(())
     } else {
-        Err(Failed::Incomplete)
+        Err(FetchFailure::Incomplete)
     }
 }
 
@@ -247,7 +247,10 @@ mod tests {
         };
         let began = Instant::now();
         let slow = fetch(&ours, blob, patience, dripping).await;
-        assert!(matches!(slow, Err(Failed::Ask(AskError::Slow))), "{slow:?}");
+        assert!(
+            matches!(slow, Err(FetchFailure::Ask(AskError::Slow))),
+            "{slow:?}"
+        );
         assert!(
             began.elapsed() < Duration::from_millis(4 * 1_200),
             "before all of it has dripped in"

@@ -33,7 +33,7 @@ const MAX_POOL_FRAME_BYTES: usize = 128 << 10;
 
 /// Something that is sent again until it is final.
 #[derive(Debug, Clone)]
-struct Own<T> {
+struct OwnItem<T> {
     item: T,
     next_ms: u64,
 }
@@ -43,7 +43,7 @@ struct Own<T> {
 pub(crate) struct Pools {
     mempool: Mempool,
     system: SystemPool,
-    own_system: Vec<Own<SystemTransaction>>,
+    own_system: Vec<OwnItem<SystemTransaction>>,
     /// Transactions that were submitted here.
     submitted: ResendQueue,
     /// To be passed on, with who it came from.
@@ -132,7 +132,7 @@ impl Pools {
 
     /// True if our statement is on its way already.
     pub(crate) fn has_own(&self, statement: &StoredStatement) -> bool {
-        let is_it = |own: &Own<SystemTransaction>| match &own.item {
+        let is_it = |own: &OwnItem<SystemTransaction>| match &own.item {
             SystemTransaction::Stored {
                 statement: other, ..
             } => other == statement,
@@ -143,7 +143,7 @@ impl Pools {
 
     /// True if our output of a beacon step is on its way already.
     pub(crate) fn has_own_output(&self, step: BeaconStep) -> bool {
-        let is_it = |own: &Own<SystemTransaction>| match &own.item {
+        let is_it = |own: &OwnItem<SystemTransaction>| match &own.item {
             SystemTransaction::Beacon { step: other, .. } => *other == step,
             SystemTransaction::Stored { .. } => false,
         };
@@ -162,7 +162,7 @@ impl Pools {
         match self.system.insert(rules, decided, transaction.clone()) {
             Ok(()) | Err(SystemPoolError::Known) => {
                 self.outgoing_system.push_back((None, transaction.clone()));
-                self.own_system.push(Own {
+                self.own_system.push(OwnItem {
                     item: transaction,
                     next_ms: now_ms.saturating_add(RESEND_MS),
                 });

@@ -17,7 +17,7 @@ use types::vote::{Certificate, Subject, Vote};
 use crate::collector::VIEWS_AHEAD;
 use crate::config::Config;
 use crate::effect::{Effect, Effects, Fault, Halt};
-use crate::input::{Event, Tip, Verdict};
+use crate::input::{CommittedTip, Event, Verdict};
 use crate::leader::Leaders;
 use crate::log::Record;
 use types::time::{Monotonic, Now};
@@ -30,7 +30,7 @@ mod gossip;
 mod propose;
 mod restore;
 mod round;
-mod servers;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod vote;
@@ -39,8 +39,8 @@ use decide::Decided;
 use fetch::Want;
 use gossip::{Shown, Standstill};
 use restore::Voting;
-use round::{Execution, Held, Proposed, Round};
-use servers::{Ask, Servers};
+use round::{ExecutionState, Held, Proposed, ViewState};
+use sources::{Ask, BlockSources};
 
 /// One validator's view of the chain being decided.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -55,17 +55,17 @@ pub struct Engine {
     timers: Timers,
     decided: Decided,
     /// The last committed block.
-    tip: Tip,
+    tip: CommittedTip,
     tip_urgent: bool,
     /// Views above the highest final one.
-    rounds: BTreeMap<View, Round>,
+    rounds: BTreeMap<View, ViewState>,
     /// Blocks above the last committed one.
     blocks: BTreeMap<BlockId, Held>,
     voting: Voting,
     /// Nothing is voted up to this view.
     floor: View,
     asks: BTreeMap<Want, Ask>,
-    servers: Servers,
+    sources: BlockSources,
     shown: BTreeMap<ValidatorIndex, Shown>,
     standstill: Standstill,
     /// A transaction waits.
@@ -109,7 +109,7 @@ impl Engine {
 
     /// The last committed block.
     #[must_use]
-    pub fn tip(&self) -> Tip {
+    pub fn tip(&self) -> CommittedTip {
         self.tip
     }
 
@@ -198,7 +198,7 @@ impl Engine {
         self.rounds.values().flat_map(|round| round.own.votes())
     }
 
-    fn round(&mut self, view: View) -> &mut Round {
+    fn round(&mut self, view: View) -> &mut ViewState {
         self.rounds.entry(view).or_default()
     }
 
@@ -318,11 +318,11 @@ impl Engine {
 
     fn take_verdict(&mut self, block: BlockId, verdict: Verdict) {
         if let Some(held) = self.blocks.get_mut(&block)
-            && held.execution == Execution::Running
+            && held.execution == ExecutionState::Running
         {
             held.execution = match verdict {
-                Verdict::Valid { urgent } => Execution::Valid { urgent },
-                Verdict::Invalid => Execution::Invalid,
+                Verdict::Valid { urgent } => ExecutionState::Valid { urgent },
+                Verdict::Invalid => ExecutionState::Invalid,
             };
         }
     }

@@ -84,7 +84,7 @@ pub enum Event {
 
 /// The last block that the store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Tip {
+pub struct CommittedTip {
     /// Its id.
     pub id: BlockId,
     /// Its height; 0 for genesis.
@@ -97,7 +97,7 @@ pub struct Tip {
 #[derive(Debug, Clone)]
 pub struct Restored {
     /// The store's last block.
-    pub tip: Tip,
+    pub tip: CommittedTip,
     /// The store's highest finalization; none before the first block is final.
     pub finalization: Option<Certificate>,
     /// What [`crate::log::Log::open`] gave.

@@ -31,7 +31,7 @@ pub use collector::Collector;
 pub use config::{Config, ConfigError, Signer, Timing};
 pub use effect::{Effect, Effects, Fault, Halt, Recipients};
 pub use engine::Engine;
-pub use input::{Event, Restored, StartError, Tip, Verdict};
+pub use input::{CommittedTip, Event, Restored, StartError, Verdict};
 pub use leader::Leaders;
 pub use message::{Message, Range, Request};
 pub use replica::Replica;

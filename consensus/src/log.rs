@@ -35,7 +35,7 @@ pub use format::{MAX_RECORD_BYTES, RECORD_OVERHEAD_BYTES};
 pub use memory::MemoryStorage;
 pub use storage::{LogStorage, StorageError};
 
-use format::{Body, Chain, Marker, Scan};
+use format::{Marker, RecordBody, RecordChain, Scan};
 
 /// Size from which on a new segment is begun, in bytes.
 pub const SEGMENT_BYTES: u64 = 16 << 20;
@@ -151,7 +151,7 @@ pub struct Log<S> {
     segment: u64,
     length: u64,
     last_view: View,
-    chain: Chain,
+    chain: RecordChain,
     segment_bytes: u64,
     failed: bool,
 }
@@ -224,7 +224,7 @@ impl<S: LogStorage> Log<S> {
             self.chain.push(
                 &mut bytes,
                 self.identity.epoch,
-                &Body::Record(record.clone()),
+                &RecordBody::Record(record.clone()),
             )?;
             self.last_view = self.last_view.max(record.view());
         }
@@ -277,7 +277,7 @@ impl<S: LogStorage> Log<S> {
             segment,
             length: 0,
             last_view: View::ZERO,
-            chain: Chain::default(),
+            chain: RecordChain::default(),
             segment_bytes: SEGMENT_BYTES,
             failed: false,
         }
@@ -311,7 +311,7 @@ impl<S: LogStorage> Log<S> {
         };
         let mut bytes = Vec::new();
         self.chain
-            .push(&mut bytes, self.identity.epoch, &Body::Marker(marker))?;
+            .push(&mut bytes, self.identity.epoch, &RecordBody::Marker(marker))?;
         Ok(bytes)
     }
 }

@@ -15,7 +15,7 @@ use crate::collector::{Collected, Collector};
 use crate::config::Config;
 use crate::effect::{Effect, Effects, Fault, Recipients};
 use crate::engine::Engine;
-use crate::input::{Event, Restored, StartError, Tip};
+use crate::input::{CommittedTip, Event, Restored, StartError};
 use crate::log::Record;
 use crate::message::{Message, Request};
 use types::time::{Monotonic, Now};
@@ -162,7 +162,7 @@ impl Replica {
 
     /// The last committed block.
     #[must_use]
-    pub fn tip(&self) -> Tip {
+    pub fn tip(&self) -> CommittedTip {
         self.engine.tip()
     }
 

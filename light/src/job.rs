@@ -82,7 +82,7 @@ pub struct Evidence<'a> {
 
 /// Why a job's result is not what the chain settled.
 #[derive(Debug, thiserror::Error)]
-pub enum JobError {
+pub enum JobProofError {
     /// No receipt document.
     #[error(transparent)]
     Document(#[from] DocumentError),
@@ -179,7 +179,10 @@ pub struct VerifiedJob {
 
 impl Light {
     /// Verifies a receipt document alone: the receipt and the header that shows it.
-    pub fn verify_receipt(&self, document: &str) -> Result<(JobReceipt, Header, Stake), JobError> {
+    pub fn verify_receipt(
+        &self,
+        document: &str,
+    ) -> Result<(JobReceipt, Header, Stake), JobProofError> {
         let (proof, receipt) = self.parse_document(document)?;
         let header = self
             .verify_value(&proof, &StateKey::Receipt(receipt.job))?
@@ -199,13 +202,13 @@ impl Light {
         &self,
         document: &str,
         evidence: &Evidence<'_>,
-    ) -> Result<VerifiedJob, JobError> {
+    ) -> Result<VerifiedJob, JobProofError> {
         let (receipt, header, signed_stake) = self.verify_receipt(document)?;
         let outcomes = verify_outcomes(&receipt, evidence.outcomes)?;
         if let Some(workload) = evidence.workload
             && workload.id() != receipt.workload
         {
-            return Err(JobError::OtherWorkload {
+            return Err(JobProofError::OtherWorkload {
                 expected: receipt.workload,
                 found: workload.id(),
             });
@@ -222,17 +225,18 @@ impl Light {
 }
 
 /// The outcomes that a receipt names, if these bytes are they.
-pub fn verify_outcomes(receipt: &JobReceipt, bytes: &[u8]) -> Result<Outcomes, JobError> {
+pub fn verify_outcomes(receipt: &JobReceipt, bytes: &[u8]) -> Result<Outcomes, JobProofError> {
     let found = BlobId::of(bytes);
     if found != receipt.outcomes {
-        return Err(JobError::OtherOutcomes {
+        return Err(JobProofError::OtherOutcomes {
             expected: receipt.outcomes,
             found,
         });
     }
-    let outcomes: Outcomes = decode(bytes, MAX_OUTCOMES_BYTES).map_err(JobError::BadOutcomes)?;
+    let outcomes: Outcomes =
+        decode(bytes, MAX_OUTCOMES_BYTES).map_err(JobProofError::BadOutcomes)?;
     if u32::try_from(outcomes.0.len()) != Ok(receipt.tasks) {
-        return Err(JobError::OutcomeCount {
+        return Err(JobProofError::OutcomeCount {
             expected: receipt.tasks,
             found: outcomes.0.len(),
         });
@@ -250,7 +254,7 @@ pub fn verify_outcomes(receipt: &JobReceipt, bytes: &[u8]) -> Result<Outcomes, J
         .collect();
     let found = result_root_of(&receipt.salt, &leaves);
     if found != receipt.result_root {
-        return Err(JobError::ResultRoot {
+        return Err(JobProofError::ResultRoot {
             expected: receipt.result_root,
             found,
         });
@@ -292,7 +296,7 @@ pub fn files_of(outcomes: &Outcomes) -> BTreeMap<FileRef, BlobId> {
     files
 }
 
-fn verify_files(outcomes: &Outcomes, evidence: &Evidence<'_>) -> Result<usize, JobError> {
+fn verify_files(outcomes: &Outcomes, evidence: &Evidence<'_>) -> Result<usize, JobProofError> {
     let label = |file: FileRef| {
         let name = match file.stream {
             Stream::Output(position) => evidence
@@ -306,19 +310,19 @@ fn verify_files(outcomes: &Outcomes, evidence: &Evidence<'_>) -> Result<usize, J
         )
     };
     let expected = files_of(outcomes);
-    let unreadable = |error| JobError::Unreadable {
+    let unreadable = |error| JobProofError::Unreadable {
         label: "the job's files".into(),
         error,
     };
     let present = evidence.files.list().map_err(unreadable)?;
     if let Some(file) = expected.keys().find(|file| !present.contains(file)) {
-        return Err(JobError::Missing {
+        return Err(JobProofError::Missing {
             file: *file,
             label: label(*file),
         });
     }
     if let Some(file) = present.iter().find(|file| !expected.contains_key(file)) {
-        return Err(JobError::Extra {
+        return Err(JobProofError::Extra {
             file: *file,
             label: label(*file),
         });
@@ -328,12 +332,12 @@ fn verify_files(outcomes: &Outcomes, evidence: &Evidence<'_>) -> Result<usize, J
             .files
             .open(file)
             .and_then(|bytes| hash_up_to(bytes, expected.length));
-        let found = bytes.map_err(|error| JobError::Unreadable {
+        let found = bytes.map_err(|error| JobProofError::Unreadable {
             label: label(file),
             error,
         })?;
         if found != expected {
-            return Err(JobError::Different {
+            return Err(JobProofError::Different {
                 file,
                 label: label(file),
                 expected,

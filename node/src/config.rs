@@ -278,7 +278,7 @@ mod tests {
         );
         let validator = &types::testing::validators(&[1])[0];
         let genesis = types::testing::genesis(&[1]);
-        let setup = crate::core::Setup::new(
+        let setup = crate::core::NodeSetup::new(
             &genesis,
             validator.key.clone(),
             validator.vrf_key.clone(),

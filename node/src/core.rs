@@ -37,16 +37,16 @@ pub mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use effect::{Effect, Stop};
+pub use effect::{Effect, StopReason};
 pub use input::Event;
-pub use wire::{Channel, Frame};
+pub use wire::{Frame, FrameChannel};
 
 /// Final views that may be on their way into the store without the node being behind.
 const VIEWS_BEHIND: u64 = 4;
 
 /// What a core is told once.
 #[derive(Debug, Clone)]
-pub struct Setup {
+pub struct NodeSetup {
     /// The configuration of the chain.
     pub chain: chain::Setup,
     /// The configuration of consensus, with the validator's key.
@@ -90,7 +90,7 @@ pub enum SetupError {
     Chain(#[from] chain::Fatal),
 }
 
-impl Setup {
+impl NodeSetup {
     /// The setup of a validator of a chain.
     pub fn new(
         genesis: &Genesis,
@@ -144,7 +144,7 @@ impl Setup {
 
 /// When somebody wants to be woken.
 #[derive(Debug, Clone, Copy, Default)]
-struct Timers {
+struct NodeTimers {
     consensus: Option<Monotonic>,
     /// What was last given to [`Effect::SetTimer`] and has not come yet.
     set: Option<Monotonic>,
@@ -160,13 +160,13 @@ pub struct Node {
     stored_view: Option<View>,
     /// The highest view that was known to be final at the start.
     start_view: View,
-    timers: Timers,
+    timers: NodeTimers,
     stopped: bool,
 }
 
 /// What a running core shows of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct CoreStatus {
     /// The view that consensus is in.
     pub view: View,
     /// True if final blocks are known that are not in the store yet.
@@ -181,7 +181,7 @@ impl Node {
     /// Starts from what is on disk: the store, the log's records and the blobs. The effects are to be performed like
     /// those of a step.
     pub fn start(
-        setup: Setup,
+        setup: NodeSetup,
         now: Now,
         store: &impl ChainStore,
         records: Vec<consensus::log::Record>,
@@ -209,7 +209,7 @@ impl Node {
             .as_ref()
             .map(|certificate| certificate.statement.view);
         let restored = Restored {
-            tip: consensus::Tip {
+            tip: consensus::CommittedTip {
                 id: tip.id,
                 height: tip.header.height,
                 timestamp: tip.header.timestamp,
@@ -225,7 +225,7 @@ impl Node {
             start_view: replica.final_view(),
             replica,
             stored_view,
-            timers: Timers::default(),
+            timers: NodeTimers::default(),
             stopped: false,
         };
         let mut out = Vec::new();
@@ -264,15 +264,15 @@ impl Node {
         out: &mut Vec<Effect>,
     ) {
         let message = match frame.channel {
-            Channel::Consensus => {
+            FrameChannel::Consensus => {
                 if let Ok(message) = consensus::Message::from_bytes(&frame.bytes) {
                     let effects = self.replica.receive(now, from, message);
                     self.perform(now, state, effects, out);
                 }
                 return;
             }
-            Channel::Pool => PoolMessage::from_bytes(&frame.bytes).map(Gossip::Pool),
-            Channel::Blobs => BlobMessage::from_bytes(&frame.bytes).map(Gossip::Blobs),
+            FrameChannel::Pool => PoolMessage::from_bytes(&frame.bytes).map(Gossip::Pool),
+            FrameChannel::Blobs => BlobMessage::from_bytes(&frame.bytes).map(Gossip::Blobs),
         };
         if let Ok(message) = message {
             let event = chain::Event::Gossip { from, message };
@@ -314,7 +314,7 @@ impl Node {
         }
     }
 
-    fn stop(&mut self, stop: Stop, out: &mut Vec<Effect>) {
+    fn stop(&mut self, stop: StopReason, out: &mut Vec<Effect>) {
         self.stopped = true;
         out.push(Effect::Stop(stop));
     }
@@ -333,8 +333,8 @@ impl Node {
 
     /// Where it stands.
     #[must_use]
-    pub fn standing(&self) -> Standing {
-        Standing {
+    pub fn standing(&self) -> CoreStatus {
+        CoreStatus {
             view: self.replica.view(),
             catching_up: self.is_behind(),
             mempool_transactions: self.chain.mempool().len(),

@@ -15,7 +15,7 @@ use types::genesis::GenesisError;
 use types::key::KeyError;
 use vm::Abort;
 
-use crate::core::{SetupError, Stop};
+use crate::core::{SetupError, StopReason};
 
 /// Why a node stopped.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +98,7 @@ pub enum NodeError {
     Worker(#[from] WorkerError),
     /// The core stopped: going on could only do harm.
     #[error(transparent)]
-    Stop(#[from] Stop),
+    Stop(#[from] StopReason),
 }
 
 /// What an operator must do about an error.
@@ -145,8 +145,8 @@ impl NodeError {
             | Self::Network(_)
             | Self::Rpc(_) => NodeErrorKind::Config,
             Self::Randomness(_) | Self::Worker(_) => NodeErrorKind::Other,
-            Self::Stop(Stop::Chain(fatal)) => of_fatal(fatal),
-            Self::Stop(Stop::Consensus(_)) => NodeErrorKind::Diverged,
+            Self::Stop(StopReason::Chain(fatal)) => of_fatal(fatal),
+            Self::Stop(StopReason::Consensus(_)) => NodeErrorKind::Diverged,
         }
     }
 

@@ -17,7 +17,7 @@ use types::hash::Hash32;
 use types::key::{PublicKey, VrfPublicKey};
 
 use crate::config::{Config, Layout};
-use crate::core::{Setup, SetupError};
+use crate::core::{NodeSetup, SetupError};
 
 /// Why a directory could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +113,7 @@ pub fn init(directory: &Path, genesis: &Genesis, config: &Config) -> Result<(), 
     genesis.check()?;
     let validator = keyfile::read_secret(&layout.validator_key(), KeyKind::Validator)?;
     let vrf = keyfile::read_vrf(&layout.vrf_key())?;
-    let setup = Setup::new(genesis, validator, vrf, Hash32::ZERO)?;
+    let setup = NodeSetup::new(genesis, validator, vrf, Hash32::ZERO)?;
     place(&layout.genesis(), &encode(genesis))?;
     place(&layout.config(), config.to_commented_toml().as_bytes())?;
     let fresh = unfinished(&layout.log());

@@ -18,7 +18,7 @@ use types::hash::Hash32;
 use types::key::SecretKey;
 
 use crate::config::{Config, Layout};
-use crate::core::{Node, Setup};
+use crate::core::{Node, NodeSetup};
 use crate::error::NodeError;
 use crate::shell::{Clock, Shell};
 
@@ -142,12 +142,12 @@ fn read_genesis(layout: &Layout) -> Result<Genesis, NodeError> {
     }
 }
 
-fn setup(layout: &Layout, genesis: &Genesis, config: &Config) -> Result<Setup, NodeError> {
+fn setup(layout: &Layout, genesis: &Genesis, config: &Config) -> Result<NodeSetup, NodeError> {
     let validator_key = keyfile::read_secret(&layout.validator_key(), KeyKind::Validator)?;
     let vrf_key = keyfile::read_vrf(&layout.vrf_key())?;
     // Fresh for every run and known to nobody else, as batch verification wants it.
     let secret = SecretKey::generate().map_err(NodeError::Randomness)?;
-    let mut setup = Setup::new(genesis, validator_key, vrf_key, Hash32(*secret.to_bytes()))?;
+    let mut setup = NodeSetup::new(genesis, validator_key, vrf_key, Hash32(*secret.to_bytes()))?;
     setup.chain.retention.results_ms = config.blobs.keep_results_seconds.saturating_mul(1_000);
     setup.chain.retention.quota_bytes = config.blobs.quota_bytes;
     let (bytes, transactions) = (config.mempool.bytes, config.mempool.transactions);
@@ -161,7 +161,7 @@ fn setup(layout: &Layout, genesis: &Genesis, config: &Config) -> Result<Setup, N
 async fn start_network(
     layout: &Layout,
     genesis: &Genesis,
-    setup: &Setup,
+    setup: &NodeSetup,
     config: &Config,
 ) -> Result<(p2p::Handle, p2p::Events), NodeError> {
     let addresses = |key: &'static str, list: &[String]| -> Result<Vec<Multiaddr>, NodeError> {

@@ -26,7 +26,7 @@ use types::number::Timestamp;
 use types::time::{Monotonic, Now};
 use vm::MempoolError;
 
-use crate::core::{Channel, Effect, Event, Frame, Node};
+use crate::core::{Effect, Event, Frame, FrameChannel, Node};
 use crate::error::NodeError;
 use peers::Peers;
 use serve::Serving;
@@ -192,9 +192,9 @@ impl Shell {
                 bytes,
             } => {
                 let channel = match channel {
-                    p2p::Channel::Consensus => Channel::Consensus,
-                    p2p::Channel::Transactions => Channel::Pool,
-                    p2p::Channel::Blobs => Channel::Blobs,
+                    p2p::Channel::Consensus => FrameChannel::Consensus,
+                    p2p::Channel::Transactions => FrameChannel::Pool,
+                    p2p::Channel::Blobs => FrameChannel::Blobs,
                 };
                 self.step(Event::Frame {
                     from,
@@ -269,9 +269,9 @@ impl Shell {
     /// Frames may be lost: a peer that is away gets what it missed by the protocol's own repetition.
     fn send(&self, to: Destination, frame: &Frame) {
         let channel = match frame.channel {
-            Channel::Consensus => p2p::Channel::Consensus,
-            Channel::Pool => p2p::Channel::Transactions,
-            Channel::Blobs => p2p::Channel::Blobs,
+            FrameChannel::Consensus => p2p::Channel::Consensus,
+            FrameChannel::Pool => p2p::Channel::Transactions,
+            FrameChannel::Blobs => p2p::Channel::Blobs,
         };
         // Cheap clones: all queues share the frame's bytes.
         let sent = match to {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use chain::Work;
 use consensus::log::{Identity, Log, LogStorage, MemoryStorage};
-use node::core::{Effect, Event, Node, Setup};
+use node::core::{Effect, Event, Node, NodeSetup};
 use state::{DecidedState, MemoryStore};
 use types::hash::BlobId;
 use types::number::Timestamp;
@@ -43,7 +43,7 @@ pub struct SimulatedHost {
     pub store: MemoryStore,
     /// Blobs on its disk.
     pub blobs: BTreeMap<BlobId, Vec<u8>>,
-    setup: Setup,
+    setup: NodeSetup,
     skew_ms: u64,
     disk: Option<MemoryStorage>,
     running: Option<RunningNode>,
@@ -55,7 +55,7 @@ impl SimulatedHost {
     pub fn new(
         member: usize,
         is_liar: bool,
-        setup: Setup,
+        setup: NodeSetup,
         skew_ms: u64,
         store: MemoryStore,
     ) -> Self {

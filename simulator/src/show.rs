@@ -2,12 +2,12 @@
 
 use chain::Done;
 use consensus::Message;
-use node::core::{Channel, Event};
+use node::core::{Event, FrameChannel};
 
 /// A line about an event of a host; `None` for those that say little.
 pub fn event(event: &Event) -> Option<String> {
     Some(match event {
-        Event::Frame { from, frame } if frame.channel == Channel::Consensus => {
+        Event::Frame { from, frame } if frame.channel == FrameChannel::Consensus => {
             format!("from {from}: {}", message(&frame.bytes))
         }
         Event::Frame { from, frame } => format!("from {from}: {:?}", frame.channel),

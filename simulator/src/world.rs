@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chain::{Destination, Done, Ticket};
 use consensus::Message;
-use node::core::{Channel, Effect, Event, Frame, Setup};
+use node::core::{Effect, Event, Frame, FrameChannel, NodeSetup};
 use node::serve;
 use partner::core::TaskExecution;
 use state::{ChainStore, MemoryStore};
@@ -469,14 +469,14 @@ fn binds_its_sender(effect: &Effect) -> bool {
     let Effect::Send { frame, .. } = effect else {
         return false;
     };
-    frame.channel == Channel::Consensus
+    frame.channel == FrameChannel::Consensus
         && matches!(
             Message::from_bytes(&frame.bytes),
             Ok(Message::Vote(_) | Message::Proposal(_))
         )
 }
 
-fn setup(genesis: &types::genesis::Genesis, keys: &MemberKeys) -> Setup {
+fn setup(genesis: &types::genesis::Genesis, keys: &MemberKeys) -> NodeSetup {
     let (validator, vrf) = (keys.validator.clone(), keys.vrf.clone());
-    Setup::new(genesis, validator, vrf, Hash32([9; 32])).expect("the keys are those of genesis")
+    NodeSetup::new(genesis, validator, vrf, Hash32([9; 32])).expect("the keys are those of genesis")
 }

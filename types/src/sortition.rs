@@ -53,7 +53,7 @@ pub enum SortitionError {
 /// What a VRF is run over. The partner is part of it: a proof is of no use to anybody else, so that nothing is gained by
 /// registering somebody else's key.
 #[derive(BorshSerialize)]
-struct Input {
+struct SortitionInput {
     chain: ChainId,
     job: JobId,
     attempt: Attempt,
@@ -94,7 +94,7 @@ impl<'a> Sortition<'a> {
     pub fn input(&self, partner: &Address) -> Hash32 {
         Hash32::of(
             Domain::SORTITION,
-            &Input {
+            &SortitionInput {
                 chain: self.chain,
                 job: self.job,
                 attempt: self.attempt,

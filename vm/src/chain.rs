@@ -275,11 +275,11 @@ fn check_body(rules: &Rules, block: &Block) -> Result<Vec<Gas>, BlockError> {
     Ok(each)
 }
 
-type Output<'b> = Option<(BeaconStep, &'b VrfProof)>;
+type BeaconOutput<'b> = Option<(BeaconStep, &'b VrfProof)>;
 type Positioned<'b> = Vec<(usize, &'b SystemTransaction)>;
 
 /// The beacon output, which may only be the first system transaction, and the rest with their positions.
-fn split_system(block: &Block) -> Result<(Output<'_>, Positioned<'_>), BlockError> {
+fn split_system(block: &Block) -> Result<(BeaconOutput<'_>, Positioned<'_>), BlockError> {
     let mut output = None;
     let mut rest = Vec::new();
     for (position, transaction) in block.body.system.iter().enumerate() {

@@ -4,53 +4,18 @@
 //! take it out, [`Context::credit`], [`Context::burn`] or a record put it in. `supply = genesis - burned` holds after
 //! each block and is checked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use borsh::{BorshDeserialize, BorshSerialize};
-use state::{Overlay, StateRead, read_as};
+use state::Overlay;
 use types::hash::{Address, Hash32, ValidatorId};
 use types::number::{Amount, BeaconStep, ChainTime, Epoch, Height, Timestamp};
 use types::state_key::StateKey;
 
 use crate::beacon::Beacon;
 use crate::deadlines::LoadedJobs;
-use crate::{Abort, Account, ActionError, Corruption, PartnerSnapshot, Rules};
+use crate::{Abort, Account, ActionError, ChainRecord, Corruption, PartnerSnapshot, Rules};
 
 mod beacon;
-
-/// The chain's own bookkeeping, under [`StateKey::Chain`].
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct ChainRecord {
-    /// Sum over blocks of min(timestamp step, 2 x idle target).
-    pub chain_time: ChainTime,
-    /// All money there is: genesis less what was burned.
-    pub supply: Amount,
-    /// All money that was burned.
-    pub burned: Amount,
-    /// The part of the supply that accounts hold; the rest is bonds, unbondings and escrow.
-    pub liquid: Amount,
-    /// True if the last block carried a transaction other than a beacon output, or a hook changed an account or job.
-    pub urgent: bool,
-    /// First and last chain time with an entry in the queue of unbondings, see [`StateKey::Unbondings`]; `None` if it is
-    /// empty.
-    pub unbondings: Option<(ChainTime, ChainTime)>,
-    /// The snapshots of partners of past epochs that are kept, each with the chain time at which its epoch ended.
-    pub past_snapshots: Vec<(Epoch, ChainTime)>,
-    /// The first epoch of the term of the committee in office, which stands under [`StateKey::Committee`] of it.
-    pub committee_since: Epoch,
-    /// The first epoch of the parameters in force, which stand under [`StateKey::Params`] of it.
-    pub params_since: Epoch,
-    /// The height of the last block that each member of the committee proposed; those that proposed none are absent.
-    pub last_proposed: BTreeMap<ValidatorId, Height>,
-}
-
-impl ChainRecord {
-    /// The record in any state.
-    pub fn read(state: &dyn StateRead) -> Result<Self, Abort> {
-        let record = read_as(state, &StateKey::Chain)?;
-        Ok(record.ok_or(Corruption::NoChainRecord)?)
-    }
-}
 
 /// One block in execution.
 pub struct Context<'a> {

@@ -47,12 +47,12 @@ pub enum SystemPoolError {
 }
 
 /// Whose statement on what: by validator first, so that one validator's can be counted.
-type Subject = (ValidatorId, JobId, Attempt, Holding);
+type StatementSubject = (ValidatorId, JobId, Attempt, Holding);
 
 /// The system transactions that wait.
 #[derive(Debug, Clone, Default)]
 pub struct SystemPool {
-    stored: BTreeMap<Subject, SystemTransaction>,
+    stored: BTreeMap<StatementSubject, SystemTransaction>,
     outputs: BTreeMap<BeaconStep, Vec<VrfProof>>,
 }
 

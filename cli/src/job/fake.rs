@@ -38,7 +38,7 @@ pub struct FakeNode {
 }
 
 /// A node, its server and a client of it.
-pub struct RunningNode {
+pub struct RunningFake {
     /// The node.
     pub fake: Arc<FakeNode>,
     /// It serves as long as it lives.
@@ -48,7 +48,7 @@ pub struct RunningNode {
 }
 
 /// Starts a node.
-pub async fn start() -> RunningNode {
+pub async fn start() -> RunningFake {
     let fake = Arc::new(FakeNode {
         jobs: Mutex::default(),
         chunks: Mutex::default(),
@@ -63,7 +63,7 @@ pub async fn start() -> RunningNode {
     .await
     .unwrap();
     let client = Client::new(&format!("http://{}", server.local_address())).unwrap();
-    RunningNode {
+    RunningFake {
         fake,
         _server: server,
         client,

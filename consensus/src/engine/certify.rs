@@ -3,7 +3,7 @@
 use types::hash::BlockId;
 use types::number::{Height, Timestamp, View};
 
-use super::round::{Execution, Held, Round};
+use super::round::{ExecutionState, Held, ViewState};
 use super::{Engine, Timers};
 use crate::effect::{Effect, Effects};
 use crate::log::Record;
@@ -12,13 +12,13 @@ use types::whole::WholeBlock;
 
 /// What a block must follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Parent {
+pub(super) struct CertifiedParent {
     pub height: Height,
     pub timestamp: Timestamp,
     pub urgent: bool,
 }
 
-impl Parent {
+impl CertifiedParent {
     /// True if the block's height and timestamp follow this parent's.
     pub(super) fn is_followed_by(&self, block: &WholeBlock) -> bool {
         block.header.height == self.height.next() && block.header.timestamp > self.timestamp
@@ -31,7 +31,7 @@ impl Engine {
         if block.header.height > self.tip.height {
             let held = || Held {
                 block: block.clone(),
-                execution: Execution::New,
+                execution: ExecutionState::New,
                 logged: false,
                 sought: false,
             };
@@ -40,21 +40,21 @@ impl Engine {
     }
 
     /// A block whose state is known: committed last, or executed.
-    pub(super) fn executed(&self, id: BlockId) -> Option<Parent> {
+    pub(super) fn executed(&self, id: BlockId) -> Option<CertifiedParent> {
         if id == self.tip.id {
             let (height, timestamp) = (self.tip.height, self.tip.timestamp);
-            return Some(Parent {
+            return Some(CertifiedParent {
                 height,
                 timestamp,
                 urgent: self.tip_urgent,
             });
         }
         let held = self.blocks.get(&id)?;
-        let Execution::Valid { urgent } = held.execution else {
+        let ExecutionState::Valid { urgent } = held.execution else {
             return None;
         };
         let header = &held.block.header;
-        Some(Parent {
+        Some(CertifiedParent {
             height: header.height,
             timestamp: header.timestamp,
             urgent,
@@ -68,7 +68,7 @@ impl Engine {
             .rounds
             .values()
             .filter(|round| !round.certified)
-            .filter_map(Round::notarized);
+            .filter_map(ViewState::notarized);
         let mut wanted: Vec<BlockId> = notarized.map(|(_, block)| block).collect();
         wanted.extend(self.decided.path.values());
         let current = self.rounds.get(&self.view).and_then(|round| round.proposal);
@@ -78,7 +78,7 @@ impl Engine {
             let Some(held) = self
                 .blocks
                 .get(&id)
-                .filter(|held| held.execution == Execution::New)
+                .filter(|held| held.execution == ExecutionState::New)
             else {
                 continue;
             };
@@ -92,9 +92,9 @@ impl Engine {
             refused |= !follows;
             if let Some(held) = self.blocks.get_mut(&id) {
                 held.execution = if follows {
-                    Execution::Running
+                    ExecutionState::Running
                 } else {
-                    Execution::Invalid
+                    ExecutionState::Invalid
                 };
             }
         }
@@ -108,7 +108,7 @@ impl Engine {
         }
         let round = self.rounds.get(&view).filter(|round| round.certified);
         round
-            .and_then(Round::notarized)
+            .and_then(ViewState::notarized)
             .is_some_and(|(_, notarized)| notarized == block)
     }
 
@@ -122,7 +122,7 @@ impl Engine {
             let Some(held) = self.blocks.get(&block) else {
                 continue;
             };
-            let valid = matches!(held.execution, Execution::Valid { .. });
+            let valid = matches!(held.execution, ExecutionState::Valid { .. });
             if valid && self.is_certified(parent_view, held.block.header.parent) {
                 ready.push(*view);
             }
@@ -135,7 +135,7 @@ impl Engine {
 
     /// Writes what certification rests on: whoever restarts can serve it, and votes Finalize upon it.
     pub(super) fn log_certified(&mut self, out: &mut Effects) {
-        let fresh = |round: &Round| round.certified && !round.logged.notarization;
+        let fresh = |round: &ViewState| round.certified && !round.logged.notarization;
         let views: Vec<View> = self
             .rounds
             .iter()
@@ -174,7 +174,7 @@ impl Engine {
 
     /// Enters the highest view that a certificate opens. True if it is a new one.
     pub(super) fn enter(&mut self, now: Now, out: &mut Effects) -> bool {
-        let ended = |round: &Round| round.certified || round.nullification.is_some();
+        let ended = |round: &ViewState| round.certified || round.nullification.is_some();
         let last = self
             .rounds
             .iter()

@@ -11,9 +11,9 @@ use types::number::{Height, ValidatorIndex, View};
 use types::vote::{Certificate, Subject};
 
 use super::Engine;
-use super::round::Execution;
+use super::round::ExecutionState;
 use crate::effect::{Effect, Effects, Fault, Halt};
-use crate::input::Tip;
+use crate::input::CommittedTip;
 use crate::log::Record;
 use crate::message::Range;
 use types::time::Now;
@@ -185,9 +185,9 @@ impl Engine {
             };
             let height = held.block.header.height;
             match held.execution {
-                Execution::Valid { urgent } => {
+                ExecutionState::Valid { urgent } => {
                     let block = held.block.clone();
-                    self.tip = Tip {
+                    self.tip = CommittedTip {
                         id,
                         height,
                         timestamp: block.header.timestamp,
@@ -200,11 +200,11 @@ impl Engine {
                         finalization,
                     });
                 }
-                Execution::Invalid => {
+                ExecutionState::Invalid => {
                     self.halt(Halt::Diverged { block: id, height }, out);
                     break;
                 }
-                Execution::New | Execution::Running => break,
+                ExecutionState::New | ExecutionState::Running => break,
             }
         }
         let moved = self.tip.height > before;

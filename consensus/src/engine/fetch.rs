@@ -9,7 +9,7 @@ use types::vote::Certificate;
 
 use super::Engine;
 use super::decide::{Distance, MAX_PATH};
-use super::servers::{Ask, Servers};
+use super::sources::{Ask, BlockSources};
 use crate::effect::{Effect, Effects, Recipients};
 use crate::message::{MAX_CERTIFICATES, Message, Request};
 use types::time::Now;
@@ -38,7 +38,7 @@ impl Engine {
         self.asks
             .retain(|want, _| wanted.iter().any(|(wanted, _)| wanted == want));
         if wanted.is_empty() && self.distance() == Distance::Known {
-            self.servers = Servers::default();
+            self.sources = BlockSources::default();
         }
         let retry_ms = self.config.timing.retry_ms;
         for (want, asked_first) in wanted {
@@ -53,21 +53,21 @@ impl Engine {
             let is_range = want == Want::Range;
             let candidates = self.candidates(&asked_first);
             let next = if is_range {
-                self.servers.for_range(&candidates, &ask)
+                self.sources.for_range(&candidates, &ask)
             } else {
-                self.servers.for_thing(&candidates, &ask)
+                self.sources.for_thing(&candidates, &ask)
             };
             let Some(to) = next else { continue };
             let wait_ms = if is_range {
-                self.servers.patience(retry_ms)
+                self.sources.patience(retry_ms)
             } else {
                 retry_ms
             };
             if let Some(silent) = ask.turn_to(to, now.monotonic.after(wait_ms)) {
-                self.servers.failed(silent);
+                self.sources.failed(silent);
             }
             if is_range {
-                self.servers.has_turn(to);
+                self.sources.has_turn(to);
             }
             self.asks.insert(want, ask);
             let request = match want {
@@ -218,8 +218,8 @@ impl Engine {
         let in_time = ask.waits_for(from);
         match (useful, in_time) {
             (false, false) => return,
-            (false, true) => self.servers.failed(from),
-            (true, false) => self.servers.came_late(),
+            (false, true) => self.sources.failed(from),
+            (true, false) => self.sources.came_late(),
             (true, true) => {}
         }
         if useful {

@@ -7,7 +7,7 @@ use types::number::{Timestamp, View};
 use types::vote::{Certificate, Proposal, Statement, Subject, Vote};
 
 use super::Engine;
-use super::certify::Parent;
+use super::certify::CertifiedParent;
 use super::round::{HeldProposal, Proposed};
 use crate::effect::{Effect, Effects, Recipients};
 use crate::log::Record;
@@ -17,7 +17,7 @@ use types::whole::WholeBlock;
 
 impl Engine {
     /// The highest certified block: of which view, which, and what its child must follow.
-    pub(super) fn highest_certified(&self) -> Option<(View, BlockId, Parent)> {
+    pub(super) fn highest_certified(&self) -> Option<(View, BlockId, CertifiedParent)> {
         let certified = self.rounds.iter().rev().find(|(_, round)| round.certified);
         let (view, block) =
             match certified.and_then(|(view, round)| Some((*view, round.notarized()?.1))) {
@@ -57,7 +57,7 @@ impl Engine {
     }
 
     /// What the next proposal builds upon, if it is ours to make and everything for it is here.
-    fn proposal_parent(&mut self) -> Option<(View, BlockId, Parent)> {
+    fn proposal_parent(&mut self) -> Option<(View, BlockId, CertifiedParent)> {
         if !self.is_to_propose()
             || self
                 .rounds
@@ -74,7 +74,7 @@ impl Engine {
 
     /// When the pace allows our proposal: not before the parent's timestamp plus pace, and never longer after entering
     /// than pace and the tolerated clock error together, so that a clock that is behind does not cost the view.
-    fn paced(&self, now: Now, parent: &Parent) -> Monotonic {
+    fn paced(&self, now: Now, parent: &CertifiedParent) -> Monotonic {
         let timing = &self.config.timing;
         let pace = if self.urgent || parent.urgent {
             timing.pace_ms

@@ -10,7 +10,7 @@ use types::vote::{Certificate, Subject, Vote};
 use super::decide::Decided;
 use super::gossip::Standstill;
 use super::round::{HeldProposal, Proposed};
-use super::servers::Servers;
+use super::sources::BlockSources;
 use super::{Engine, Timers};
 use crate::config::Config;
 use crate::effect::{Effects, Recipients};
@@ -81,7 +81,7 @@ impl Engine {
             },
             floor: View::ZERO,
             asks: BTreeMap::new(),
-            servers: Servers::default(),
+            sources: BlockSources::default(),
             shown: BTreeMap::new(),
             standstill: Standstill::default(),
             urgent: false,

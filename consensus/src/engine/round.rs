@@ -10,7 +10,7 @@ use types::whole::WholeBlock;
 
 /// One view above the highest final one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(super) struct Round {
+pub(super) struct ViewState {
     /// The first proposal of the leader.
     pub proposal: Option<Proposed>,
     /// The leader's proposal breaks the rules.
@@ -26,7 +26,7 @@ pub(super) struct Round {
     /// Which certificates are in the log.
     pub logged: Logged,
     /// What we said.
-    pub own: Own,
+    pub own: OwnVotes,
     /// The parent that the application builds on for us.
     pub asked: Option<(View, BlockId)>,
 }
@@ -38,7 +38,7 @@ pub(super) struct Logged {
     pub nullification: bool,
 }
 
-impl Round {
+impl ViewState {
     /// The block that is notarized and the view of its parent.
     pub(super) fn notarized(&self) -> Option<(View, BlockId)> {
         notarized(self.notarization.as_ref()?)
@@ -62,14 +62,14 @@ pub(super) struct Proposed {
 
 /// Our own word in a view.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(super) struct Own {
+pub(super) struct OwnVotes {
     pub proposal: Option<HeldProposal>,
     pub notarize: Option<Vote>,
     pub nullify: Option<Vote>,
     pub finalize: Option<Vote>,
 }
 
-impl Own {
+impl OwnVotes {
     /// All votes.
     pub(super) fn votes(&self) -> impl Iterator<Item = &Vote> {
         [&self.notarize, &self.nullify, &self.finalize]
@@ -145,7 +145,7 @@ impl HeldProposal {
 
 /// How far the execution of a block is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Execution {
+pub(super) enum ExecutionState {
     /// Waits for its parent's.
     New,
     /// The application runs it.
@@ -163,7 +163,7 @@ pub(super) enum Execution {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Held {
     pub block: WholeBlock,
-    pub execution: Execution,
+    pub execution: ExecutionState,
     /// The body is in the log.
     pub logged: bool,
     /// It was asked for by its id because nobody gave it in a range.

@@ -13,7 +13,7 @@ use super::Engine;
 use crate::collector::fixtures::committee;
 use crate::config::{Config, Timing};
 use crate::effect::Effect;
-use crate::input::{Event, Restored, Tip, Verdict};
+use crate::input::{CommittedTip, Event, Restored, Verdict};
 use crate::log::Record;
 use crate::message::Message;
 use types::time::{Monotonic, Now};
@@ -80,7 +80,7 @@ fn config(me: usize) -> (Config, Vec<SecretKey>) {
 
 fn restored(records: Vec<Record>) -> Restored {
     let genesis = genesis();
-    let tip = Tip {
+    let tip = CommittedTip {
         id: genesis.id(),
         height: Height(0),
         timestamp: genesis.header.timestamp,

@@ -4,7 +4,7 @@ use types::number::View;
 use types::vote::{Statement, Subject, Vote};
 
 use super::Engine;
-use super::round::{Execution, Proposed, Round};
+use super::round::{ExecutionState, Proposed, ViewState};
 use crate::effect::{Effect, Effects, Fault, Recipients};
 use crate::log::Record;
 use crate::message::Message;
@@ -93,7 +93,7 @@ impl Engine {
             return Readiness::Spoiled;
         };
         let header = &held.block.header;
-        if held.execution == Execution::Invalid
+        if held.execution == ExecutionState::Invalid
             || self.excludes(proposed.parent_view, header.parent)
         {
             return Readiness::Spoiled;
@@ -121,7 +121,7 @@ impl Engine {
         if view <= self.decided.view {
             return view < self.decided.view || block != self.decided.block;
         }
-        let other = self.rounds.get(&view).and_then(Round::notarized);
+        let other = self.rounds.get(&view).and_then(ViewState::notarized);
         other.is_some_and(|(_, notarized)| notarized != block)
     }
 
@@ -153,7 +153,7 @@ impl Engine {
         }
         let (proposal, hopeless) = (round.proposal, round.spoiled || round.leader_nullified);
         let refused = proposal.and_then(|proposed| self.blocks.get(&proposed.block));
-        let refused = refused.is_some_and(|held| held.execution == Execution::Invalid);
+        let refused = refused.is_some_and(|held| held.execution == ExecutionState::Invalid);
         let late = now.monotonic >= self.timers.still;
         let silent = proposal.is_none() && now.monotonic >= self.timers.proposal;
         if !(hopeless || refused || late || silent) {

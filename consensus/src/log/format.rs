@@ -19,7 +19,7 @@ pub const MAX_RECORD_BYTES: usize = MAX_CONSENSUS_MESSAGE_BYTES + 64;
 
 /// What a record holds.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(super) enum Body {
+pub(super) enum RecordBody {
     /// Opens a segment.
     Marker(Marker),
     /// Something a validator wrote.
@@ -31,20 +31,20 @@ pub(super) enum Body {
 pub(super) struct Marker {
     pub identity: Identity,
     pub segment: u64,
-    pub before: Chain,
+    pub before: RecordChain,
 }
 
 /// The checksum of the last record: the next one's is taken over it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
-pub(super) struct Chain(Hash32);
+pub(super) struct RecordChain(Hash32);
 
-impl Chain {
+impl RecordChain {
     /// Appends a record's bytes to `out` and moves on to it.
     pub(super) fn push(
         &mut self,
         out: &mut Vec<u8>,
         epoch: Epoch,
-        body: &Body,
+        body: &RecordBody,
     ) -> Result<(), LogError> {
         let body = encode(body);
         if body.len() > MAX_RECORD_BYTES {
@@ -83,7 +83,7 @@ enum Read {
     Whole {
         epoch: Epoch,
         body: Vec<u8>,
-        chain: Chain,
+        chain: RecordChain,
         bytes: usize,
     },
     /// The bytes end before the record does.
@@ -92,7 +92,7 @@ enum Read {
     Bad(&'static str),
 }
 
-fn read_record(bytes: &[u8], chain: Chain) -> Read {
+fn read_record(bytes: &[u8], chain: RecordChain) -> Read {
     // Space that was given to the file but never written is what some file systems leave after a power cut.
     if bytes.len() < HEADER_BYTES || bytes.iter().all(|byte| *byte == 0) {
         return Read::Torn;
@@ -118,7 +118,7 @@ fn read_record(bytes: &[u8], chain: Chain) -> Read {
     Read::Whole {
         epoch,
         body: body.to_vec(),
-        chain: Chain(expected),
+        chain: RecordChain(expected),
         bytes: total,
     }
 }
@@ -132,7 +132,7 @@ pub(super) struct Scan {
     /// Highest view of any record.
     pub last_view: View,
     /// After the last whole record.
-    pub chain: Chain,
+    pub chain: RecordChain,
     /// True if a marker of the epoch asked for was found.
     pub marked: bool,
 }
@@ -142,7 +142,7 @@ impl Scan {
     pub(super) fn read(
         bytes: &[u8],
         segment: u64,
-        before: Option<Chain>,
+        before: Option<RecordChain>,
         identity: &Identity,
         last: bool,
     ) -> Result<Self, LogError> {
@@ -182,15 +182,15 @@ impl Scan {
                         return Err(LogError::Foreign("epoch that is later"));
                     }
                     match body {
-                        Body::Marker(marker) if at == 0 => {
+                        RecordBody::Marker(marker) if at == 0 => {
                             check_marker(&marker, segment, before, identity, &damaged)?;
                             scan.marked |= epoch == identity.epoch;
                         }
-                        Body::Marker(_) => return Err(damaged("a marker in the middle")),
-                        Body::Record(_) if at == 0 => {
+                        RecordBody::Marker(_) => return Err(damaged("a marker in the middle")),
+                        RecordBody::Record(_) if at == 0 => {
                             return Err(damaged("the segment does not open with its marker"));
                         }
-                        Body::Record(record) => {
+                        RecordBody::Record(record) => {
                             scan.last_view = scan.last_view.max(record.view());
                             if epoch == identity.epoch {
                                 scan.records.push(record);
@@ -208,11 +208,11 @@ impl Scan {
 }
 
 /// The oldest segment says itself what it follows; its first checksum binds that.
-fn stated_chain(bytes: &[u8]) -> Option<Chain> {
+fn stated_chain(bytes: &[u8]) -> Option<RecordChain> {
     let length = usize::try_from(u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?)).ok()?;
     let body = bytes.get(HEADER_BYTES..HEADER_BYTES.checked_add(length)?)?;
     match decode(body, MAX_RECORD_BYTES) {
-        Ok(Body::Marker(marker)) => Some(marker.before),
+        Ok(RecordBody::Marker(marker)) => Some(marker.before),
         _ => None,
     }
 }
@@ -220,7 +220,7 @@ fn stated_chain(bytes: &[u8]) -> Option<Chain> {
 fn check_marker(
     marker: &Marker,
     segment: u64,
-    before: Chain,
+    before: RecordChain,
     identity: &Identity,
     damaged: &dyn Fn(&'static str) -> LogError,
 ) -> Result<(), LogError> {

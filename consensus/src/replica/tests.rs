@@ -35,7 +35,7 @@ fn replica() -> (Replica, Vec<SecretKey>) {
         timing,
     )
     .unwrap();
-    let tip = Tip {
+    let tip = CommittedTip {
         id: genesis,
         height: Height(0),
         timestamp: Timestamp(START),

@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use consensus::log::{Identity, Log, MemoryStorage, Record};
+use consensus::{CommittedTip, Timing, Verdict};
 use consensus::{Config, Effect, Event, Message, Range, Recipients, Replica, Request, Restored};
-use consensus::{Timing, Tip, Verdict};
 use types::block::Block;
 use types::committee::Committee;
 use types::hash::{BlockId, ChainId, Hash32, ValidatorId};
@@ -562,8 +562,8 @@ impl Sim {
 }
 
 /// What a store says of its end.
-pub fn tip_of(block: &Block) -> Tip {
-    Tip {
+pub fn tip_of(block: &Block) -> CommittedTip {
+    CommittedTip {
         id: block.id(),
         height: block.header.height,
         timestamp: block.header.timestamp,

@@ -3,7 +3,7 @@
 use types::hash::Hash32;
 
 use super::*;
-use crate::JobError;
+use crate::JobProofError;
 use crate::fixture::{light, proof, receipt};
 
 /// The proof's certificate with the signers that it needs.
@@ -78,7 +78,10 @@ fn no_byte_of_a_proof_can_be_changed_even_with_the_text_made_to_fit() {
         assert!(fitted != text, "byte {at} has no place in the document");
         let refused = light.verify_receipt(&fitted);
         assert!(
-            matches!(refused, Err(JobError::Proof(_) | JobError::Document(_))),
+            matches!(
+                refused,
+                Err(JobProofError::Proof(_) | JobProofError::Document(_))
+            ),
             "byte {at}: {refused:?}"
         );
     }
@@ -100,7 +103,7 @@ fn more_signers_than_needed_are_no_document() {
     assert_ne!(text, minimal);
     assert!(matches!(
         light().verify_receipt(&text),
-        Err(JobError::Document(DocumentError::NotCanonical { .. }))
+        Err(JobProofError::Document(DocumentError::NotCanonical { .. }))
     ));
 }
 
@@ -150,7 +153,7 @@ fn a_receipt_of_another_job_under_a_key_is_not_proven() {
     let text = light().receipt_document(&proof).unwrap();
     assert!(matches!(
         light().verify_receipt(&text),
-        Err(JobError::Proof(_))
+        Err(JobProofError::Proof(_))
     ));
 }
 

@@ -19,7 +19,7 @@ fn verify_with(
     receipt: &JobReceipt,
     outcomes: &[u8],
     files: &Files,
-) -> Result<VerifiedJob, JobError> {
+) -> Result<VerifiedJob, JobProofError> {
     let document = light().receipt_document(&proof(receipt)).unwrap();
     light().verify_job(
         &document,
@@ -31,7 +31,7 @@ fn verify_with(
     )
 }
 
-fn verify(files: &Files) -> Result<VerifiedJob, JobError> {
+fn verify(files: &Files) -> Result<VerifiedJob, JobProofError> {
     verify_with(&receipt(), &encode(&outcomes()), files)
 }
 
@@ -64,7 +64,7 @@ fn every_byte_of_every_output_counts() {
             change(tampered.get_mut(&at).unwrap());
             let refused = verify(&tampered);
             assert!(
-                matches!(refused, Err(JobError::Different { file, .. }) if file == at),
+                matches!(refused, Err(JobProofError::Different { file, .. }) if file == at),
                 "{at}: {refused:?}"
             );
         };
@@ -83,7 +83,7 @@ fn a_file_too_few_or_too_many_is_named_with_task_and_output() {
     for at in files().into_keys() {
         let mut fewer = files();
         fewer.remove(&at);
-        assert!(matches!(verify(&fewer), Err(JobError::Missing { file, .. }) if file == at));
+        assert!(matches!(verify(&fewer), Err(JobProofError::Missing { file, .. }) if file == at));
     }
     for at in [
         file(1, Stream::Output(0)),
@@ -92,7 +92,7 @@ fn a_file_too_few_or_too_many_is_named_with_task_and_output() {
     ] {
         let mut more = files();
         more.insert(at, Vec::new());
-        assert!(matches!(verify(&more), Err(JobError::Extra { file, .. }) if file == at));
+        assert!(matches!(verify(&more), Err(JobProofError::Extra { file, .. }) if file == at));
     }
     let mut fewer = files();
     fewer.remove(&file(1, Stream::Output(1)));
@@ -108,7 +108,7 @@ fn outputs_of_two_tasks_cannot_be_swapped() {
     let (a, b) = (file(0, Stream::Output(1)), file(1, Stream::Output(1)));
     let (first, second) = (swapped[&a].clone(), swapped[&b].clone());
     swapped.extend([(a, second), (b, first)]);
-    assert!(matches!(verify(&swapped), Err(JobError::Different { file, .. }) if file == a));
+    assert!(matches!(verify(&swapped), Err(JobProofError::Different { file, .. }) if file == a));
 }
 
 #[test]
@@ -119,12 +119,12 @@ fn every_byte_of_the_outcomes_counts() {
         tampered[at] ^= 1;
         assert!(matches!(
             verify_outcomes(&receipt(), &tampered),
-            Err(JobError::OtherOutcomes { .. })
+            Err(JobProofError::OtherOutcomes { .. })
         ));
     }
     assert!(matches!(
         verify_with(&receipt(), &bytes[1..], &files()),
-        Err(JobError::OtherOutcomes { .. })
+        Err(JobProofError::OtherOutcomes { .. })
     ));
 }
 
@@ -139,23 +139,23 @@ fn a_receipt_that_contradicts_itself_is_refused() {
     };
     assert!(matches!(
         refuse(&|receipt| receipt.salt.0[0] ^= 1),
-        JobError::ResultRoot { .. }
+        JobProofError::ResultRoot { .. }
     ));
     assert!(matches!(
         refuse(&|receipt| receipt.result_root.0[0] ^= 1),
-        JobError::ResultRoot { .. }
+        JobProofError::ResultRoot { .. }
     ));
     assert!(matches!(
         refuse(&|receipt| receipt.input_root.0[0] ^= 1),
-        JobError::ResultRoot { .. }
+        JobProofError::ResultRoot { .. }
     ));
     assert!(matches!(
         refuse(&|receipt| receipt.workload.0.0[0] ^= 1),
-        JobError::ResultRoot { .. }
+        JobProofError::ResultRoot { .. }
     ));
     assert!(matches!(
         refuse(&|receipt| receipt.tasks = 3),
-        JobError::OutcomeCount {
+        JobProofError::OutcomeCount {
             expected: 3,
             found: 2
         }
@@ -165,11 +165,11 @@ fn a_receipt_that_contradicts_itself_is_refused() {
     let mut receipt = receipt();
     receipt.outcomes = BlobId::of(&encode(&others));
     let refused = verify_with(&receipt, &encode(&others), &files());
-    assert!(matches!(refused, Err(JobError::ResultRoot { .. })));
+    assert!(matches!(refused, Err(JobProofError::ResultRoot { .. })));
     receipt.outcomes = BlobId::of(b"no outcomes");
     assert!(matches!(
         verify_with(&receipt, b"no outcomes", &files()),
-        Err(JobError::BadOutcomes(_))
+        Err(JobProofError::BadOutcomes(_))
     ));
 }
 
@@ -186,7 +186,7 @@ fn another_workload_is_refused() {
             files: &files(),
         },
     );
-    assert!(matches!(refused, Err(JobError::OtherWorkload { .. })));
+    assert!(matches!(refused, Err(JobProofError::OtherWorkload { .. })));
 }
 
 #[test]

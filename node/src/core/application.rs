@@ -19,7 +19,7 @@ use state::DecidedState;
 use types::number::View;
 use types::time::Now;
 
-use super::{Effect, Frame, Node, Stop};
+use super::{Effect, Frame, Node, StopReason};
 
 impl Node {
     /// Gives consensus an event and performs what follows.
@@ -123,7 +123,9 @@ impl Node {
                     out.push(Effect::Report { by, fault });
                     continue;
                 }
-                consensus::Effect::Stop(halt) => return self.stop(Stop::Consensus(halt), out),
+                consensus::Effect::Stop(halt) => {
+                    return self.stop(StopReason::Consensus(halt), out);
+                }
             };
             self.obey_chain(orders, answers, out);
             if self.stopped {

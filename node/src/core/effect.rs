@@ -51,12 +51,12 @@ pub enum Effect {
         fault: Fault,
     },
     /// Stop at once: going on could only do harm. Nothing after this may be performed.
-    Stop(Stop),
+    Stop(StopReason),
 }
 
 /// Why a node must stop.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Stop {
+pub enum StopReason {
     /// Consensus cannot go on.
     #[error(transparent)]
     Consensus(#[from] Halt),

@@ -96,7 +96,7 @@ fn done(done: Done) -> Event {
 /// A validator with a store in memory, whose effects are performed at once.
 struct Host {
     genesis: Genesis,
-    setup: Setup,
+    setup: NodeSetup,
     node: Node,
     store: MemoryStore,
     now_ms: u64,
@@ -120,14 +120,15 @@ impl Host {
     fn member(number: u8, members: u8) -> Self {
         let genesis = genesis(members);
         let store = MemoryStore::new(&genesis, vm::genesis_writes(&genesis).unwrap()).unwrap();
-        let mut setup = Setup::new(&genesis, key(number), vrf(number), Hash32([3; 32])).unwrap();
+        let mut setup =
+            NodeSetup::new(&genesis, key(number), vrf(number), Hash32([3; 32])).unwrap();
         setup.chain.retention.results_ms = 1_000;
         Self::start(genesis, setup, store, 0, Vec::new())
     }
 
     fn start(
         genesis: Genesis,
-        setup: Setup,
+        setup: NodeSetup,
         store: MemoryStore,
         now_ms: u64,
         log: Vec<Record>,
@@ -457,11 +458,11 @@ fn blocks_ranges_and_nothing_else_are_served_from_the_store() {
 fn keys_that_are_not_those_of_genesis_are_refused() {
     let genesis = genesis(2);
     assert!(matches!(
-        Setup::new(&genesis, key(9), vrf(1), Hash32::ZERO),
+        NodeSetup::new(&genesis, key(9), vrf(1), Hash32::ZERO),
         Err(SetupError::Keys(_))
     ));
     assert!(matches!(
-        Setup::new(&genesis, key(1), vrf(2), Hash32::ZERO),
+        NodeSetup::new(&genesis, key(1), vrf(2), Hash32::ZERO),
         Err(SetupError::VrfKey)
     ));
 }

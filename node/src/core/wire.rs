@@ -6,7 +6,7 @@ use types::codec::encode;
 
 /// What a frame is about; one p2p channel each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Channel {
+pub enum FrameChannel {
     /// [`consensus::Message`].
     Consensus,
     /// [`chain::PoolMessage`].
@@ -19,7 +19,7 @@ pub enum Channel {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     /// What they are about.
-    pub channel: Channel,
+    pub channel: FrameChannel,
     /// The bytes.
     pub bytes: Bytes,
 }
@@ -29,7 +29,7 @@ impl Frame {
     #[must_use]
     pub fn consensus(message: &consensus::Message) -> Self {
         Self {
-            channel: Channel::Consensus,
+            channel: FrameChannel::Consensus,
             bytes: message.to_bytes().into(),
         }
     }
@@ -38,8 +38,8 @@ impl Frame {
     #[must_use]
     pub fn gossip(message: &Gossip) -> Self {
         let (channel, bytes) = match message {
-            Gossip::Pool(message) => (Channel::Pool, encode(message)),
-            Gossip::Blobs(message) => (Channel::Blobs, encode(message)),
+            Gossip::Pool(message) => (FrameChannel::Pool, encode(message)),
+            Gossip::Blobs(message) => (FrameChannel::Blobs, encode(message)),
         };
         Self {
             channel,

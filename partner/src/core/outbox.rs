@@ -56,7 +56,7 @@ impl Purpose {
 
 /// A transaction on its way.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Pending {
+pub struct PendingTransaction {
     /// What it is for.
     pub purpose: Purpose,
     /// The same bytes each time.
@@ -77,7 +77,7 @@ pub struct PurposeFailures {
 /// All transactions on their way, by ascending nonce.
 #[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub struct TransactionOutbox {
-    pending: Bounded<Pending, MAX_PENDING>,
+    pending: Bounded<PendingTransaction, MAX_PENDING>,
     failures: BTreeMap<Purpose, PurposeFailures>,
 }
 
@@ -106,7 +106,7 @@ pub struct Sending {
 impl TransactionOutbox {
     /// The transactions on their way.
     #[must_use]
-    pub fn pending(&self) -> &[Pending] {
+    pub fn pending(&self) -> &[PendingTransaction] {
         &self.pending
     }
 
@@ -166,7 +166,7 @@ impl TransactionOutbox {
         height: Height,
         purpose: Purpose,
         action: Action,
-    ) -> Pending {
+    ) -> PendingTransaction {
         let next = self.pending.last().map_or(nonce, |last| {
             last.transaction.transaction().nonce.next().max(nonce)
         });
@@ -178,7 +178,7 @@ impl TransactionOutbox {
             fee: signer.fee,
             action,
         };
-        Pending {
+        PendingTransaction {
             purpose,
             transaction: transaction.sign(signer.key),
             sent: Height::ZERO,

@@ -2,7 +2,7 @@
 
 use chain::Destination;
 use consensus::Message;
-use node::core::{Channel, Frame};
+use node::core::{Frame, FrameChannel};
 use types::number::ValidatorIndex;
 
 use crate::judge::Violation;
@@ -20,8 +20,8 @@ impl World {
     ) -> Result<(), Violation> {
         let member = self.hosts[from].member;
         let message = match frame.channel {
-            Channel::Consensus => Message::from_bytes(&frame.bytes).ok(),
-            Channel::Pool | Channel::Blobs => None,
+            FrameChannel::Consensus => Message::from_bytes(&frame.bytes).ok(),
+            FrameChannel::Pool | FrameChannel::Blobs => None,
         };
         let mut lie = Lie::Nothing;
         if let Some(message) = &message {

@@ -29,14 +29,16 @@ fn types(text: &str) -> Vec<String> {
             || (*keyword == "type" && !line.starts_with(' '));
         if defines {
             let name: String = name.chars().take_while(|c| c.is_alphanumeric()).collect();
-            found.push(name);
+            if !name.is_empty() {
+                found.push(name);
+            }
         }
     }
     found
 }
 
-#[test]
-fn a_type_name_is_defined_once() {
+/// Where each type name is defined, unit tests aside.
+fn definitions() -> BTreeMap<String, Vec<String>> {
     let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for member in members() {
         let mut files = Vec::new();
@@ -55,6 +57,36 @@ fn a_type_name_is_defined_once() {
         }
     }
     assert!(places.len() > 200, "the types were not found");
+    places
+}
+
+#[test]
+fn the_glossary_names_types_that_exist() {
+    let text = std::fs::read_to_string(root().join("docs/glossary.md")).unwrap();
+    let defined = definitions();
+    let quoted = text.split('`').skip(1).step_by(2);
+    let paths: Vec<_> = quoted.filter(|path| path.contains("::")).collect();
+    assert!(paths.len() > 30, "the types of the glossary were not found");
+    for path in paths {
+        let mut parts = path.split("::");
+        let crate_name = parts.next().unwrap();
+        let name = path.rsplit("::").next().unwrap();
+        if name.starts_with(char::is_uppercase) {
+            let places = defined.get(name).into_iter().flatten();
+            let inside = format!("{crate_name}/");
+            let found = places.into_iter().any(|place| place.starts_with(&inside));
+            let field = defined.contains_key(crate_name);
+            assert!(
+                found || field,
+                "the glossary names {path}, which is not defined"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_type_name_is_defined_once() {
+    let places = definitions();
     let twice: Vec<_> = places
         .iter()
         .filter(|(name, places)| places.len() > 1 && !PATTERNS.contains(&name.as_str()))

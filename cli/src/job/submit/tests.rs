@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use rpc_server::ApiError;
 use types::hash::Hash32;
 
-use super::super::fake::{CHAIN, RunningNode, start};
+use super::super::fake::{CHAIN, RunningFake, start};
 use super::*;
 
 /// A spec with a module of three chunks in a folder.
@@ -28,7 +28,7 @@ fn key() -> SecretKey {
 }
 
 async fn submit_to(
-    running: &RunningNode,
+    running: &RunningFake,
     chain: ChainId,
     prepared: &Prepared,
 ) -> Result<JobId, CommandFailure> {
@@ -42,7 +42,7 @@ async fn submit_to(
     .await
 }
 
-fn is_uploaded(running: &RunningNode, prepared: &Prepared) -> bool {
+fn is_uploaded(running: &RunningFake, prepared: &Prepared) -> bool {
     let chunks = running.fake.chunks.lock().unwrap();
     let whole = |id| {
         chunks

@@ -234,7 +234,7 @@ fn log_and_store_that_do_not_belong_together_are_refused() {
         monotonic: Monotonic(START),
         unix: Timestamp(START),
     };
-    let tip = Tip {
+    let tip = CommittedTip {
         id: BlockId(Hash32([4; 32])),
         height: Height(9),
         timestamp: Timestamp(START),

@@ -1,6 +1,6 @@
 //! A store of final blocks that forgets on a crash what was not synced.
 
-use consensus::Tip;
+use consensus::CommittedTip;
 use types::block::{Block, Header};
 use types::hash::BlockId;
 use types::number::Height;
@@ -23,7 +23,7 @@ impl Store {
         }
     }
 
-    pub fn tip(&self) -> Tip {
+    pub fn tip(&self) -> CommittedTip {
         tip_of(&self.chain.last().expect("genesis").0)
     }
 

@@ -13,7 +13,7 @@ const MAX_DOUBLINGS: u32 = 3;
 
 /// What one validator did with our requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-struct Standing {
+struct SourceRecord {
     /// Requests that it did not answer in time or answered with nothing useful.
     failures: u32,
     /// Requests for ranges that it got.
@@ -22,13 +22,13 @@ struct Standing {
 
 /// What all did, since something has been missing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(super) struct Servers {
-    standing: BTreeMap<ValidatorIndex, Standing>,
+pub(super) struct BlockSources {
+    standing: BTreeMap<ValidatorIndex, SourceRecord>,
     /// Ranges came that were no longer waited for: how often the wait was doubled.
     doublings: u32,
 }
 
-impl Servers {
+impl BlockSources {
     /// A validator failed to answer, or answered with nothing useful.
     pub(super) fn failed(&mut self, index: ValidatorIndex) {
         let standing = self.standing.entry(index).or_default();
@@ -59,7 +59,7 @@ impl Servers {
         ask: &Ask,
     ) -> Option<ValidatorIndex> {
         let rank = |index: &ValidatorIndex| {
-            let Standing { failures, turns } = self.of(*index);
+            let SourceRecord { failures, turns } = self.of(*index);
             (failures, ask.outstanding(*index), turns)
         };
         candidates.iter().copied().min_by_key(rank)
@@ -77,7 +77,7 @@ impl Servers {
             .min_by_key(|index| (ask.outstanding(*index), self.of(*index).failures))
     }
 
-    fn of(&self, index: ValidatorIndex) -> Standing {
+    fn of(&self, index: ValidatorIndex) -> SourceRecord {
         self.standing.get(&index).copied().unwrap_or_default()
     }
 }

@@ -6,8 +6,9 @@ fn address(port: u16) -> Multiaddr {
     format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()
 }
 
-const MIN: Duration = Duration::from_millis(100);
-const MAX: Duration = Duration::from_millis(400);
+// Eighths of a second: the library multiplies floats, which are exact for these.
+const MIN: Duration = Duration::from_millis(125);
+const MAX: Duration = Duration::from_millis(500);
 
 fn dialer(now: Instant) -> Dialer {
     Dialer::new(&[address(1)], MIN, MAX, now)
@@ -18,13 +19,13 @@ fn pauses_double_up_to_the_longest() {
     let start = Instant::now();
     let mut dialer = dialer(start);
     let mut times = Vec::new();
-    for step in 0..200 {
-        let now = start + Duration::from_millis(step * 10);
+    for step in 0..400 {
+        let now = start + Duration::from_millis(step * 5);
         if !dialer.due(now, |_| false).is_empty() {
-            times.push(step * 10);
+            times.push(step * 5);
         }
     }
-    assert_eq!(times, [0, 100, 300, 700, 1100, 1500, 1900]);
+    assert_eq!(times, [0, 125, 375, 875, 1375, 1875]);
 }
 
 #[test]

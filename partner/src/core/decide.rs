@@ -1,21 +1,23 @@
 //! From a verified state to what is to be done: one look at each live job, in one place.
+//!
+//! The look gives a plan of everything that the chain waits for: [`primary`] and [`verifier`] add what their role asks for,
+//! the openings of both are decided here. [`effects`] turns the plan into what is done now.
+
+mod effects;
+mod primary;
+mod verifier;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use types::attestation::Opening;
-use types::hash::{Address, JobId};
-use types::job::{Announcing, Awaited, JobRecord, Stage, Verifier, Workload};
-use types::key::VrfProof;
+use types::hash::Address;
+use types::job::{Awaited, JobRecord, Stage, Workload};
 use types::number::{Amount, TaskIndex};
-use types::sortition::Sortition;
 use types::transaction::{Action, JobStep};
 
-use super::outbox::{Purpose, TransactionSigner};
-use super::{
-    Core, Effect, MAX_EXECUTIONS, Note, ProvenState, TaskExecution, UPLOAD_AGAIN_HEIGHTS,
-    UploadProgress, UploadState,
-};
-use crate::assignment::{Assignment, AssignmentRole, OwnCommitment};
+use super::outbox::Purpose;
+use super::{Core, Effect, Note, ProvenState, TaskExecution};
+use crate::assignment::{Assignment, AssignmentRole};
 
 /// What one look at the chain asks for, before what is already under way is taken off.
 #[derive(Debug, Default)]
@@ -84,30 +86,6 @@ impl Core {
             .filter(|note| !before.contains(&note.to_string()));
         effects.extend(new.map(Effect::Note));
         effects
-    }
-
-    /// Checks that need a place: bound and not committed, or announced and not on chain yet.
-    fn checks_in_need(&self, proven: &ProvenState) -> usize {
-        let own = self.identity.address();
-        let needs_place = |record: &&JobRecord| match (&record.stage, record.stage.verifier(&own)) {
-            (Stage::Announcing(_), None) => self.is_announcing(record),
-            (Stage::Announcing(_) | Stage::Appointing(_) | Stage::Verifying(_), Some(verifier)) => {
-                verifier.commitment.is_none()
-                    && !self
-                        .commitments
-                        .contains_key(&own_assignment(record, AssignmentRole::Verifier))
-            }
-            _ => false,
-        };
-        proven.jobs.values().filter(needs_place).count()
-    }
-
-    fn is_announcing(&self, record: &JobRecord) -> bool {
-        let announcement = Purpose::Announce(record.id, record.attempt);
-        self.outbox
-            .pending()
-            .iter()
-            .any(|pending| pending.purpose == announcement)
     }
 
     fn keep_registered(&self, proven: &ProvenState, plan: &mut PartnerPlan) {
@@ -190,91 +168,6 @@ impl Core {
         *address == self.identity.address()
     }
 
-    /// Drawn as primary: take it or not, run it, commit to the result.
-    fn run_as_primary(
-        &self,
-        proven: &ProvenState,
-        record: &JobRecord,
-        acknowledged: bool,
-        plan: &mut PartnerPlan,
-    ) {
-        let assignment = own_assignment(record, AssignmentRole::Primary);
-        let (job, attempt) = (assignment.job, assignment.attempt);
-        let workload = &record.spec.workload;
-        let decline = |unrunnable| {
-            (
-                Purpose::Decline(job, attempt),
-                JobStep::Decline { unrunnable }.of(job, attempt),
-            )
-        };
-        if let Some(failures) = self
-            .failures
-            .get(&assignment)
-            .filter(|failures| failures.count >= MAX_EXECUTIONS)
-        {
-            // Killed before its time it might have had a result.
-            let unrunnable = failures.by_tasks && self.fits_wall(workload);
-            plan.transactions.extend([decline(unrunnable)]);
-            return;
-        }
-        if !acknowledged {
-            let holds = proven
-                .jobs
-                .values()
-                .filter(|other| self.is_running_primary(other))
-                .count()
-                + plan.taken;
-            let fits = self.fits_wall(workload);
-            if !fits {
-                let (task_ms, wall_ms) =
-                    (self.longest_task_ms(workload), self.settings.task_wall_ms);
-                plan.notes.push(Note::TooLong {
-                    assignment,
-                    task_ms,
-                    wall_ms,
-                });
-            }
-            if !fits || holds >= usize::from(self.settings.profile.capacity) {
-                plan.transactions.extend([decline(false)]);
-                return;
-            }
-            plan.taken += 1;
-            plan.transactions.insert(
-                Purpose::Acknowledge(job, attempt),
-                JobStep::Acknowledge.of(job, attempt),
-            );
-        }
-        match self.commitments.get(&assignment) {
-            Some(own) if acknowledged => {
-                let commitment = own.commitment;
-                let action = JobStep::Commit { commitment }.of(job, attempt);
-                plan.transactions
-                    .insert(Purpose::Commit(job, attempt), action);
-            }
-            Some(_) => {}
-            None => {
-                let workload = workload.clone();
-                let tasks = (0..workload.tasks).map(TaskIndex).collect();
-                plan.executions.insert(
-                    assignment,
-                    TaskExecution {
-                        assignment,
-                        workload,
-                        tasks,
-                    },
-                );
-            }
-        }
-    }
-
-    fn is_running_primary(&self, record: &JobRecord) -> bool {
-        matches!(
-            &record.stage,
-            Stage::Assigned(assigned)
-                if assigned.acknowledged && self.is_me(&assigned.primary.partner)
-        )
-    }
-
     /// The longest time that the network gives one task.
     fn longest_task_ms(&self, workload: &Workload) -> u64 {
         let fuel = u128::from(workload.limits.fuel.0);
@@ -289,90 +182,6 @@ impl Core {
     /// True if no task is killed here before the network's time for it is over.
     fn fits_wall(&self, workload: &Workload) -> bool {
         self.longest_task_ms(workload) <= self.settings.task_wall_ms
-    }
-
-    /// Bound as verifier: run the tasks, and commit to the result when it is time.
-    fn verify(
-        &self,
-        record: &JobRecord,
-        verifier: &Verifier,
-        commit_now: bool,
-        plan: &mut PartnerPlan,
-    ) {
-        let assignment = own_assignment(record, AssignmentRole::Verifier);
-        let (job, attempt) = (assignment.job, assignment.attempt);
-        if let Some(claim) = &verifier.commitment {
-            self.check_own_commitment(record, AssignmentRole::Verifier, claim, plan);
-            return;
-        }
-        match self.commitments.get(&assignment) {
-            Some(own) if own.tasks().eq(verifier.tasks.iter().copied()) => {
-                if commit_now {
-                    let commitment = own.commitment;
-                    let action = JobStep::Commit { commitment }.of(job, attempt);
-                    plan.transactions
-                        .insert(Purpose::Claim(job, attempt), action);
-                }
-            }
-            // The tasks of a verifier never change within an attempt; if they did, the old commitment would be of no use.
-            Some(_) => plan.notes.push(Note::ForeignCommitment(assignment)),
-            None => {
-                let (workload, tasks) = (record.spec.workload.clone(), verifier.tasks.clone());
-                plan.executions.insert(
-                    assignment,
-                    TaskExecution {
-                        assignment,
-                        workload,
-                        tasks,
-                    },
-                );
-            }
-        }
-    }
-
-    /// Evaluates sortition over somebody else's commitment, which is final: proven states hold nothing else. What it could not
-    /// run in time it does not announce, since an announcement binds.
-    fn draw_oneself(
-        &mut self,
-        proven: &ProvenState,
-        record: &JobRecord,
-        announcing: &Announcing,
-        plan: &mut PartnerPlan,
-    ) {
-        let (job, attempt) = (record.id, record.attempt);
-        // Before the beacon that sortition runs over is there, there is nothing to evaluate.
-        if announcing.beacon.known().is_none() {
-            return;
-        }
-        let free = proven
-            .partner
-            .as_ref()
-            .map_or(Amount::ZERO, types::account::Partner::free);
-        if free < record.policy.verifier_bond || !self.fits_wall(&record.spec.workload) {
-            return;
-        }
-        let Some(snapshot) = proven.snapshots.get(&announcing.epoch) else {
-            return;
-        };
-        let draw = || {
-            let own = self.identity.address();
-            Sortition::new(self.identity.chain, record, announcing, snapshot)
-                .and_then(|sortition| sortition.prove(&own, &self.identity.vrf))
-                .ok()
-        };
-        let proof: Option<VrfProof> = *self.sortitions.entry((job, attempt)).or_insert_with(draw);
-        if let Some(proof) = proof {
-            if !self.is_announcing(record) {
-                if plan.checks >= usize::from(self.settings.verification_places) {
-                    return;
-                }
-                plan.checks += 1;
-            }
-            plan.transactions.insert(
-                Purpose::Announce(job, attempt),
-                JobStep::Announce { proof }.of(job, attempt),
-            );
-        }
     }
 
     /// Opens a commitment at the drawn tasks.
@@ -410,132 +219,6 @@ impl Core {
         if self.commitments.get(&assignment).map(|own| &own.commitment) != Some(on_chain) {
             plan.notes.push(Note::ForeignCommitment(assignment));
         }
-    }
-
-    /// Stops executions that nobody waits for any more.
-    fn drop_unwanted(&mut self, plan: &PartnerPlan) -> Vec<Effect> {
-        let unwanted: Vec<_> = self
-            .running
-            .iter()
-            .filter(|assignment| !plan.executions.contains_key(assignment))
-            .copied()
-            .collect();
-        self.running
-            .retain(|assignment| plan.executions.contains_key(assignment));
-        unwanted.into_iter().map(Effect::Cancel).collect()
-    }
-
-    fn send(&mut self, proven: &ProvenState, plan: &mut PartnerPlan, effects: &mut Vec<Effect>) {
-        let signer = TransactionSigner {
-            chain: self.identity.chain,
-            key: &self.identity.key,
-            fee: self.settings.params.min_fee,
-        };
-        let wanted = std::mem::take(&mut plan.transactions);
-        let sending = self
-            .outbox
-            .reconcile(&signer, proven.account.nonce, proven.height, wanted);
-        if sending.changed {
-            effects.push(Effect::KeepOutbox(Box::new(self.outbox.clone())));
-        }
-        effects.extend(
-            sending
-                .transactions
-                .into_iter()
-                .map(|transaction| Effect::Send(Box::new(transaction))),
-        );
-        let given_up = sending.given_up.into_iter();
-        plan.notes
-            .extend(given_up.map(|(purpose, failures)| Note::GaveUp { purpose, failures }));
-    }
-
-    /// Starts what is waited for, as far as the places of each role reach.
-    fn start(&mut self, plan: &PartnerPlan, effects: &mut Vec<Effect>) {
-        for (assignment, execution) in &plan.executions {
-            let places = match assignment.role {
-                AssignmentRole::Primary => self.settings.profile.capacity,
-                AssignmentRole::Verifier => self.settings.verification_places,
-            };
-            let busy = self
-                .running
-                .iter()
-                .filter(|running| running.role == assignment.role)
-                .count();
-            let pauses = self
-                .failures
-                .get(assignment)
-                .is_some_and(|failures| self.height < failures.pause_until);
-            if self.running.contains(assignment) || pauses || busy >= usize::from(places) {
-                continue;
-            }
-            self.running.insert(*assignment);
-            effects.push(Effect::Execute(Box::new(execution.clone())));
-        }
-    }
-
-    fn upload(&mut self, plan: &PartnerPlan, effects: &mut Vec<Effect>) {
-        for assignment in &plan.uploads {
-            let none = UploadProgress {
-                offers: 0,
-                last: UploadState::NotTaken,
-            };
-            let UploadProgress {
-                offers: offer,
-                last,
-            } = self.uploads.get(assignment).copied().unwrap_or(none);
-            let due = match last {
-                UploadState::NotTaken => true,
-                UploadState::Running => false,
-                UploadState::Taken(height) => {
-                    self.height >= height.saturating_add(UPLOAD_AGAIN_HEIGHTS)
-                }
-            };
-            let Some(own) = self.commitments.get(assignment).filter(|_| due) else {
-                continue;
-            };
-            self.uploads.insert(
-                *assignment,
-                UploadProgress {
-                    offers: offer.saturating_add(1),
-                    last: UploadState::Running,
-                },
-            );
-            let blobs = own.outcomes.iter().chain(&own.blobs).copied().collect();
-            effects.push(Effect::Upload {
-                assignment: *assignment,
-                blobs,
-                offer,
-            });
-        }
-    }
-
-    /// Lets go of assignments whose job, or whose attempt, a newer final state says is over.
-    fn forget_over(&mut self, proven: &ProvenState, effects: &mut Vec<Effect>) {
-        let over = |job: &JobId, attempt| {
-            !proven.live.contains(job)
-                || proven
-                    .jobs
-                    .get(job)
-                    .is_some_and(|record| record.attempt > attempt)
-        };
-        // No proven state is older than a commitment: the core starts at the height of the newest one.
-        let is_over = |own: &OwnCommitment| over(&own.assignment.job, own.assignment.attempt);
-        let assignments: Vec<_> = self
-            .commitments
-            .values()
-            .filter(|own| is_over(own))
-            .map(|own| own.assignment)
-            .collect();
-        for assignment in assignments {
-            self.commitments.remove(&assignment);
-            self.uploads.remove(&assignment);
-            effects.push(Effect::Note(Note::Over(assignment)));
-            effects.push(Effect::Forget(assignment));
-        }
-        self.failures
-            .retain(|assignment, _| !over(&assignment.job, assignment.attempt));
-        self.sortitions
-            .retain(|(job, attempt), _| !over(job, *attempt));
     }
 }
 

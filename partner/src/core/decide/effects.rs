@@ -1,0 +1,145 @@
+//! From a plan to effects: what is already under way is taken off, and what nobody waits for any more is let go of.
+//!
+//! It decides nothing about a job. It keeps to the places of each role and to the pauses after failures, and records the uploads.
+
+use types::hash::JobId;
+
+use super::super::outbox::TransactionSigner;
+use super::super::{
+    Core, Effect, Note, ProvenState, UPLOAD_AGAIN_HEIGHTS, UploadProgress, UploadState,
+};
+use super::PartnerPlan;
+use crate::assignment::{AssignmentRole, OwnCommitment};
+
+impl Core {
+    /// Stops executions that nobody waits for any more.
+    pub(super) fn drop_unwanted(&mut self, plan: &PartnerPlan) -> Vec<Effect> {
+        let unwanted: Vec<_> = self
+            .running
+            .iter()
+            .filter(|assignment| !plan.executions.contains_key(assignment))
+            .copied()
+            .collect();
+        self.running
+            .retain(|assignment| plan.executions.contains_key(assignment));
+        unwanted.into_iter().map(Effect::Cancel).collect()
+    }
+
+    pub(super) fn send(
+        &mut self,
+        proven: &ProvenState,
+        plan: &mut PartnerPlan,
+        effects: &mut Vec<Effect>,
+    ) {
+        let signer = TransactionSigner {
+            chain: self.identity.chain,
+            key: &self.identity.key,
+            fee: self.settings.params.min_fee,
+        };
+        let wanted = std::mem::take(&mut plan.transactions);
+        let sending = self
+            .outbox
+            .reconcile(&signer, proven.account.nonce, proven.height, wanted);
+        if sending.changed {
+            effects.push(Effect::KeepOutbox(Box::new(self.outbox.clone())));
+        }
+        effects.extend(
+            sending
+                .transactions
+                .into_iter()
+                .map(|transaction| Effect::Send(Box::new(transaction))),
+        );
+        let given_up = sending.given_up.into_iter();
+        plan.notes
+            .extend(given_up.map(|(purpose, failures)| Note::GaveUp { purpose, failures }));
+    }
+
+    /// Starts what is waited for, as far as the places of each role reach.
+    pub(super) fn start(&mut self, plan: &PartnerPlan, effects: &mut Vec<Effect>) {
+        for (assignment, execution) in &plan.executions {
+            let places = match assignment.role {
+                AssignmentRole::Primary => self.settings.profile.capacity,
+                AssignmentRole::Verifier => self.settings.verification_places,
+            };
+            let busy = self
+                .running
+                .iter()
+                .filter(|running| running.role == assignment.role)
+                .count();
+            let pauses = self
+                .failures
+                .get(assignment)
+                .is_some_and(|failures| self.height < failures.pause_until);
+            if self.running.contains(assignment) || pauses || busy >= usize::from(places) {
+                continue;
+            }
+            self.running.insert(*assignment);
+            effects.push(Effect::Execute(Box::new(execution.clone())));
+        }
+    }
+
+    pub(super) fn upload(&mut self, plan: &PartnerPlan, effects: &mut Vec<Effect>) {
+        for assignment in &plan.uploads {
+            let none = UploadProgress {
+                offers: 0,
+                last: UploadState::NotTaken,
+            };
+            let UploadProgress {
+                offers: offer,
+                last,
+            } = self.uploads.get(assignment).copied().unwrap_or(none);
+            let due = match last {
+                UploadState::NotTaken => true,
+                UploadState::Running => false,
+                UploadState::Taken(height) => {
+                    self.height >= height.saturating_add(UPLOAD_AGAIN_HEIGHTS)
+                }
+            };
+            let Some(own) = self.commitments.get(assignment).filter(|_| due) else {
+                continue;
+            };
+            self.uploads.insert(
+                *assignment,
+                UploadProgress {
+                    offers: offer.saturating_add(1),
+                    last: UploadState::Running,
+                },
+            );
+            let blobs = own.outcomes.iter().chain(&own.blobs).copied().collect();
+            effects.push(Effect::Upload {
+                assignment: *assignment,
+                blobs,
+                offer,
+            });
+        }
+    }
+
+    /// Lets go of assignments whose job, or whose attempt, a newer final state says is over.
+    pub(super) fn forget_over(&mut self, proven: &ProvenState, effects: &mut Vec<Effect>) {
+        let over = |job: &JobId, attempt| {
+            !proven.live.contains(job)
+                || proven
+                    .jobs
+                    .get(job)
+                    .is_some_and(|record| record.attempt > attempt)
+        };
+        // No proven state is older than a commitment: the core starts at the height of the newest one.
+        let is_over = |own: &OwnCommitment| over(&own.assignment.job, own.assignment.attempt);
+        let assignments: Vec<_> = self
+            .commitments
+            .values()
+            .filter(|own| is_over(own))
+            .map(|own| own.assignment)
+            .collect();
+        for assignment in assignments {
+            self.commitments.remove(&assignment);
+            self.uploads.remove(&assignment);
+            effects.push(Effect::Note(Note::Over(assignment)));
+            effects.push(Effect::Forget(assignment));
+        }
+        self.failures
+            .retain(|assignment, _| !over(&assignment.job, assignment.attempt));
+        self.sortitions
+            .retain(|(job, attempt), _| !over(job, *attempt));
+    }
+}

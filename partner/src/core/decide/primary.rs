@@ -1,0 +1,117 @@
+//! A primary's decisions before its commitment: to take the job or to decline it, to run it, and to commit to the result.
+//!
+//! It takes no more jobs than its profile has places for, and none with a task that would be killed here before the network's
+//! time for it is over. It reports tasks as unrunnable only if they failed by themselves, not for want of the machine.
+
+use types::job::{JobRecord, Stage};
+use types::number::TaskIndex;
+use types::transaction::{Action, JobStep};
+
+use super::super::outbox::Purpose;
+use super::super::{Core, MAX_EXECUTIONS, Note, ProvenState, TaskExecution};
+use super::{PartnerPlan, own_assignment};
+use crate::assignment::{Assignment, AssignmentRole};
+
+impl Core {
+    /// Drawn as primary: take it or not, run it, commit to the result.
+    pub(super) fn run_as_primary(
+        &self,
+        proven: &ProvenState,
+        record: &JobRecord,
+        acknowledged: bool,
+        plan: &mut PartnerPlan,
+    ) {
+        let assignment = own_assignment(record, AssignmentRole::Primary);
+        let (job, attempt) = (assignment.job, assignment.attempt);
+        let workload = &record.spec.workload;
+        if let Some(failures) = self
+            .failures
+            .get(&assignment)
+            .filter(|failures| failures.count >= MAX_EXECUTIONS)
+        {
+            // Killed before its time it might have had a result.
+            let unrunnable = failures.by_tasks && self.fits_wall(workload);
+            plan.transactions.extend([decline(assignment, unrunnable)]);
+            return;
+        }
+        if !acknowledged && !self.take_or_decline(proven, record, plan) {
+            return;
+        }
+        match self.commitments.get(&assignment) {
+            Some(own) if acknowledged => {
+                let commitment = own.commitment;
+                let action = JobStep::Commit { commitment }.of(job, attempt);
+                plan.transactions
+                    .insert(Purpose::Commit(job, attempt), action);
+            }
+            Some(_) => {}
+            None => {
+                let workload = workload.clone();
+                let tasks = (0..workload.tasks).map(TaskIndex).collect();
+                plan.executions.insert(
+                    assignment,
+                    TaskExecution {
+                        assignment,
+                        workload,
+                        tasks,
+                    },
+                );
+            }
+        }
+    }
+
+    /// Acknowledges the assignment if no task may take too long here and a place is free, or else declines it. True if it
+    /// is taken.
+    fn take_or_decline(
+        &self,
+        proven: &ProvenState,
+        record: &JobRecord,
+        plan: &mut PartnerPlan,
+    ) -> bool {
+        let assignment = own_assignment(record, AssignmentRole::Primary);
+        let (job, attempt) = (assignment.job, assignment.attempt);
+        let workload = &record.spec.workload;
+        let holds = proven
+            .jobs
+            .values()
+            .filter(|other| self.is_running_primary(other))
+            .count()
+            + plan.taken;
+        let fits = self.fits_wall(workload);
+        if !fits {
+            let (task_ms, wall_ms) = (self.longest_task_ms(workload), self.settings.task_wall_ms);
+            plan.notes.push(Note::TooLong {
+                assignment,
+                task_ms,
+                wall_ms,
+            });
+        }
+        if !fits || holds >= usize::from(self.settings.profile.capacity) {
+            plan.transactions.extend([decline(assignment, false)]);
+            return false;
+        }
+        plan.taken += 1;
+        plan.transactions.insert(
+            Purpose::Acknowledge(job, attempt),
+            JobStep::Acknowledge.of(job, attempt),
+        );
+        true
+    }
+
+    fn is_running_primary(&self, record: &JobRecord) -> bool {
+        matches!(
+            &record.stage,
+            Stage::Assigned(assigned)
+                if assigned.acknowledged && self.is_me(&assigned.primary.partner)
+        )
+    }
+}
+
+/// The transaction that gives an assignment back.
+fn decline(assignment: Assignment, unrunnable: bool) -> (Purpose, Action) {
+    let (job, attempt) = (assignment.job, assignment.attempt);
+    (
+        Purpose::Decline(job, attempt),
+        JobStep::Decline { unrunnable }.of(job, attempt),
+    )
+}

@@ -1,0 +1,125 @@
+//! A verifier's decisions: to announce itself where sortition draws it, to run its tasks, and to commit to the result.
+//!
+//! An announcement binds, so it announces itself for no more checks than it has places for. Once bound it tries for as long
+//! as the chain waits for it.
+
+use types::job::{Announcing, JobRecord, Stage, Verifier};
+use types::key::VrfProof;
+use types::number::Amount;
+use types::sortition::Sortition;
+use types::transaction::JobStep;
+
+use super::super::outbox::Purpose;
+use super::super::{Core, Note, ProvenState, TaskExecution};
+use super::{PartnerPlan, own_assignment};
+use crate::assignment::AssignmentRole;
+
+impl Core {
+    /// Checks that need a place: bound and not committed, or announced and not on chain yet.
+    pub(super) fn checks_in_need(&self, proven: &ProvenState) -> usize {
+        let own = self.identity.address();
+        let needs_place = |record: &&JobRecord| match (&record.stage, record.stage.verifier(&own)) {
+            (Stage::Announcing(_), None) => self.is_announcing(record),
+            (Stage::Announcing(_) | Stage::Appointing(_) | Stage::Verifying(_), Some(verifier)) => {
+                verifier.commitment.is_none()
+                    && !self
+                        .commitments
+                        .contains_key(&own_assignment(record, AssignmentRole::Verifier))
+            }
+            _ => false,
+        };
+        proven.jobs.values().filter(needs_place).count()
+    }
+
+    fn is_announcing(&self, record: &JobRecord) -> bool {
+        let announcement = Purpose::Announce(record.id, record.attempt);
+        self.outbox
+            .pending()
+            .iter()
+            .any(|pending| pending.purpose == announcement)
+    }
+
+    /// Bound as verifier: run the tasks, and commit to the result when it is time.
+    pub(super) fn verify(
+        &self,
+        record: &JobRecord,
+        verifier: &Verifier,
+        commit_now: bool,
+        plan: &mut PartnerPlan,
+    ) {
+        let assignment = own_assignment(record, AssignmentRole::Verifier);
+        let (job, attempt) = (assignment.job, assignment.attempt);
+        if let Some(claim) = &verifier.commitment {
+            self.check_own_commitment(record, AssignmentRole::Verifier, claim, plan);
+            return;
+        }
+        match self.commitments.get(&assignment) {
+            Some(own) if own.tasks().eq(verifier.tasks.iter().copied()) => {
+                if commit_now {
+                    let commitment = own.commitment;
+                    let action = JobStep::Commit { commitment }.of(job, attempt);
+                    plan.transactions
+                        .insert(Purpose::Claim(job, attempt), action);
+                }
+            }
+            // The tasks of a verifier never change within an attempt; if they did, the old commitment would be of no use.
+            Some(_) => plan.notes.push(Note::ForeignCommitment(assignment)),
+            None => {
+                let (workload, tasks) = (record.spec.workload.clone(), verifier.tasks.clone());
+                plan.executions.insert(
+                    assignment,
+                    TaskExecution {
+                        assignment,
+                        workload,
+                        tasks,
+                    },
+                );
+            }
+        }
+    }
+
+    /// Evaluates sortition over somebody else's commitment, which is final: proven states hold nothing else. What it could not
+    /// run in time it does not announce, since an announcement binds.
+    pub(super) fn draw_oneself(
+        &mut self,
+        proven: &ProvenState,
+        record: &JobRecord,
+        announcing: &Announcing,
+        plan: &mut PartnerPlan,
+    ) {
+        let (job, attempt) = (record.id, record.attempt);
+        // Before the beacon that sortition runs over is there, there is nothing to evaluate.
+        if announcing.beacon.known().is_none() {
+            return;
+        }
+        let free = proven
+            .partner
+            .as_ref()
+            .map_or(Amount::ZERO, types::account::Partner::free);
+        if free < record.policy.verifier_bond || !self.fits_wall(&record.spec.workload) {
+            return;
+        }
+        let Some(snapshot) = proven.snapshots.get(&announcing.epoch) else {
+            return;
+        };
+        let draw = || {
+            let own = self.identity.address();
+            Sortition::new(self.identity.chain, record, announcing, snapshot)
+                .and_then(|sortition| sortition.prove(&own, &self.identity.vrf))
+                .ok()
+        };
+        let proof: Option<VrfProof> = *self.sortitions.entry((job, attempt)).or_insert_with(draw);
+        if let Some(proof) = proof {
+            if !self.is_announcing(record) {
+                if plan.checks >= usize::from(self.settings.verification_places) {
+                    return;
+                }
+                plan.checks += 1;
+            }
+            plan.transactions.insert(
+                Purpose::Announce(job, attempt),
+                JobStep::Announce { proof }.of(job, attempt),
+            );
+        }
+    }
+}

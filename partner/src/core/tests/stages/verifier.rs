@@ -1,0 +1,146 @@
+//! A verifier: when it announces itself, how many checks it binds itself to, and what it runs once it is bound.
+
+use types::account::{BondLock, LockReason};
+use types::hash::{Hash32, JobId};
+use types::job::Stage;
+use types::number::{Amount, Attempt, Fixed64, Nonce};
+use types::transaction::{Action, JobStep};
+
+use super::super::super::{Cause, Effect, ProvenState};
+use super::super::chain::{assigned, proven, record};
+use super::{actions, assignment, committed, core, executions, fail, see, steps, verifier};
+use crate::assignment::{Assignment, AssignmentRole};
+
+#[test]
+fn a_bound_verifier_tries_for_as_long_as_its_seat_is_there() {
+    for cause in [Cause::Machine, Cause::Tasks] {
+        fail(
+            &mut core(2),
+            AssignmentRole::Verifier,
+            &committed(1, vec![verifier(2)]),
+            &[cause; 8],
+        );
+    }
+}
+
+/// A proven state with these jobs, told apart by their first byte, as partner 2 sees it.
+fn view_of(height: u64, jobs: Vec<(u8, Stage)>) -> ProvenState {
+    let mut all = proven(2, 3, height, record(Stage::Settled));
+    all.live.clear();
+    all.jobs.clear();
+    for (id, stage) in jobs {
+        let mut record = record(stage);
+        record.id = JobId(Hash32([id; 32]));
+        all.live.insert(record.id);
+        all.jobs.insert(record.id, record);
+    }
+    all
+}
+
+#[test]
+fn it_binds_itself_to_no_more_seats_than_it_has_slots() {
+    let announced = |effects: &[Effect]| {
+        let job = |action: &&Action| match action {
+            Action::Job(action) if action.step.name() == "announce" => Some(action.job.0.0[0]),
+            _ => None,
+        };
+        actions(effects).iter().filter_map(job).collect::<Vec<_>>()
+    };
+    let free = || committed(1, Vec::new());
+    let mut core = core(2);
+    let effects = see(&mut core, view_of(5, vec![(5, free()), (6, free())]));
+    assert_eq!(announced(&effects), [5]);
+    let effects = see(
+        &mut core,
+        view_of(6, vec![(4, free()), (5, free()), (6, free())]),
+    );
+    assert_eq!(
+        announced(&effects),
+        [0; 0],
+        "the announcement on its way has the place"
+    );
+    let mut bound = view_of(20, vec![(4, free()), (5, committed(1, vec![verifier(2)]))]);
+    bound.account.nonce = Nonce(1);
+    assert_eq!(
+        announced(&see(&mut core, bound)),
+        [0; 0],
+        "job 5 has the check that it was for"
+    );
+    // Another partner's check is none of its own, and a check that is committed needs no place any more.
+    let mut claimed = verifier(2);
+    claimed.commitment = Some(Hash32([1; 32]));
+    let jobs = vec![
+        (5, committed(1, vec![verifier(3)])),
+        (6, committed(1, vec![claimed])),
+        (9, free()),
+    ];
+    let effects = see(&mut self::core(2), view_of(5, jobs));
+    assert_eq!(announced(&effects), [5]);
+}
+
+#[test]
+fn a_drawn_partner_announces_and_runs_once_it_is_bound() {
+    let mut core = core(2);
+    let effects = see(&mut core, proven(2, 3, 5, record(committed(1, Vec::new()))));
+    assert!(matches!(steps(&effects)[..], [JobStep::Announce { .. }]));
+    assert!(executions(&effects).is_empty(), "not bound yet");
+    let effects = see(
+        &mut core,
+        proven(2, 3, 6, record(committed(1, vec![verifier(2)]))),
+    );
+    assert_eq!(
+        executions(&effects),
+        [(assignment(AssignmentRole::Verifier), 2)]
+    );
+}
+
+#[test]
+fn who_is_not_drawn_or_cannot_lock_the_bond_stays_away() {
+    let mut undrawn = record(committed(1, Vec::new()));
+    undrawn.policy.expected_verifiers = Fixed64(0);
+    assert_eq!(see(&mut core(2), proven(2, 3, 5, undrawn)), []);
+
+    let mut locked = proven(2, 3, 5, record(committed(1, Vec::new())));
+    let reason = LockReason::Verifier(JobId(Hash32([4; 32])));
+    let lock = BondLock {
+        amount: Amount(951),
+        reason,
+        until: None,
+    };
+    let partner = locked.partner.as_mut().unwrap();
+    partner.locks.insert(reason.id(), lock);
+    assert_eq!(see(&mut core(2), locked), []);
+
+    let mut unknown_epoch = proven(2, 3, 5, record(committed(1, Vec::new())));
+    unknown_epoch.snapshots.clear();
+    assert_eq!(see(&mut core(2), unknown_epoch), []);
+
+    assert_eq!(
+        see(
+            &mut core(4),
+            proven(4, 3, 5, record(committed(1, Vec::new())))
+        ),
+        [],
+        "not in the snapshot"
+    );
+}
+
+#[test]
+fn verification_has_slots_of_its_own() {
+    let mut core = core(2);
+    let mut busy = proven(2, 3, 5, record(committed(1, vec![verifier(2)])));
+    let mut own = record(assigned(2, true));
+    own.id = JobId(Hash32([1; 32]));
+    busy.live.insert(own.id);
+    busy.jobs.insert(own.id, own.clone());
+    let effects = see(&mut core, busy);
+    let own = Assignment {
+        job: own.id,
+        attempt: Attempt(0),
+        role: AssignmentRole::Primary,
+    };
+    assert_eq!(
+        executions(&effects),
+        [(own, 5), (assignment(AssignmentRole::Verifier), 2)]
+    );
+}

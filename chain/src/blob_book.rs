@@ -4,14 +4,19 @@
 //! Results are vouched for only if the list of outcomes reproduces the opened root with its salt, and stays within the
 //! job's limits. What a live job needs is never dropped; settled results are kept for a time and below a quota.
 
+mod fetch;
+mod live;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use types::attestation::{Outcomes, result_root_of};
-use types::hash::{BlobId, Hash32, JobId, ValidatorId};
-use types::job::{JobRecord, Stage, Workload};
-use types::limits::MAX_OUTCOMES_BYTES;
+use types::attestation::Outcomes;
+use types::hash::{BlobId, JobId, ValidatorId};
+use types::job::{JobRecord, Stage};
 use types::number::Attempt;
 use types::transaction::{Holding, StoredStatement};
+
+use fetch::Missing;
+use live::{Duty, LiveJob, Results, claim_of, reproduces};
 
 /// How long and how much this node keeps beyond what live jobs need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,14 +27,8 @@ pub struct Retention {
     pub quota_bytes: u64,
 }
 
-/// Most blobs that are fetched from other validators at a time.
-const MAX_FETCHES: usize = 8;
-/// Time after which a blob that nobody gave is asked for again, in milliseconds.
-const RETRY_MS: u64 = 1_000;
 /// The part of the quota that missing blobs can claim before they are here: one in so many.
 const ROOM_SHARE: u64 = 4;
-/// Most validators that are remembered to hold one missing blob.
-const MAX_HOLDERS: usize = 8;
 
 /// What the book asks of its surroundings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,42 +49,6 @@ pub enum BlobRequest {
     Drop(Vec<BlobId>),
 }
 
-/// What is known of a job's results.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Results {
-    /// Not opened yet.
-    Unknown,
-    /// The opening names them; the list is not here or not read yet.
-    Named { opened: Claim, asked: bool },
-    /// The list reproduces the root and names these blobs beside itself.
-    Listed { opened: Claim, blobs: Vec<BlobId> },
-    /// The list contradicts the opening: never vouched for.
-    Contradicted { opened: Claim },
-}
-
-/// The part of the primary's opening that the list of outcomes must reproduce.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Claim {
-    root: Hash32,
-    salt: Hash32,
-    outcomes: BlobId,
-}
-
-/// What of a live job is due from this validator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Duty {
-    Nothing,
-    Inputs,
-    Results(Attempt),
-}
-
-#[derive(Debug, Clone)]
-struct LiveJob {
-    workload: Workload,
-    results: Results,
-    duty: Duty,
-}
-
 impl Default for Retention {
     /// Seven days, and 16 GiB.
     fn default() -> Self {
@@ -94,38 +57,6 @@ impl Default for Retention {
             quota_bytes: 16 << 30,
         }
     }
-}
-
-impl LiveJob {
-    /// Every blob that the job needs as far as it is known.
-    fn needs(&self) -> impl Iterator<Item = BlobId> {
-        let mut all = self.workload.blobs();
-        all.extend(self.results());
-        all.into_iter()
-    }
-
-    fn results(&self) -> Vec<BlobId> {
-        match &self.results {
-            Results::Unknown | Results::Contradicted { .. } => Vec::new(),
-            Results::Named { opened, .. } => vec![opened.outcomes],
-            Results::Listed { opened, blobs } => std::iter::once(opened.outcomes)
-                .chain(blobs.iter().copied())
-                .collect(),
-        }
-    }
-}
-
-/// A missing blob.
-#[derive(Debug, Clone, Default)]
-struct Missing {
-    /// Validators that said to hold it, oldest word first.
-    holders: Vec<ValidatorId>,
-    /// Who is being asked now.
-    asking: Option<ValidatorId>,
-    /// When to ask again.
-    not_before_ms: u64,
-    /// How often it was asked for, to go round.
-    asked: usize,
 }
 
 /// The book.
@@ -296,36 +227,6 @@ impl BlobBook {
             .any(|job| job.needs().any(|need| need == *blob))
     }
 
-    /// A validator did not give a blob.
-    pub fn fetch_failed(&mut self, blob: BlobId, from: ValidatorId, monotonic_ms: u64) {
-        let Some(missing) = self.missing.get_mut(&blob) else {
-            return;
-        };
-        if missing.asking == Some(from) {
-            missing.asking = None;
-            missing.holders.retain(|holder| *holder != from);
-            let wait = if missing.holders.is_empty() {
-                RETRY_MS
-            } else {
-                0
-            };
-            missing.not_before_ms = monotonic_ms.saturating_add(wait);
-            self.changed = true;
-        }
-    }
-
-    /// A validator says that it holds a blob.
-    pub fn offered(&mut self, blob: BlobId, by: ValidatorId) {
-        let Some(missing) = self.missing.get_mut(&blob) else {
-            return;
-        };
-        if missing.holders.len() < MAX_HOLDERS && !missing.holders.contains(&by) {
-            missing.holders.push(by);
-            missing.not_before_ms = 0;
-            self.changed = true;
-        }
-    }
-
     /// The content of a list of outcomes that [`BlobRequest::ReadOutcomes`] asked for; nothing if it does not decode.
     pub fn outcomes_read(&mut self, blob: BlobId, outcomes: Option<&Outcomes>) {
         self.changed = true;
@@ -416,26 +317,6 @@ impl BlobBook {
         requests
     }
 
-    /// When a missing blob is to be asked for, if nothing else happens.
-    #[must_use]
-    pub fn next_wake_ms(&self) -> Option<u64> {
-        if self.peers.iter().all(|peer| Some(*peer) == self.own) || self.fetches() >= MAX_FETCHES {
-            return None;
-        }
-        let waiting = self
-            .missing
-            .values()
-            .filter(|missing| missing.asking.is_none());
-        waiting.map(|missing| missing.not_before_ms).min()
-    }
-
-    fn fetches(&self) -> usize {
-        self.missing
-            .values()
-            .filter(|missing| missing.asking.is_some())
-            .count()
-    }
-
     fn read_lists(&mut self) -> Vec<BlobRequest> {
         let mut requests = Vec::new();
         for job in self.live.values_mut() {
@@ -491,82 +372,11 @@ impl BlobBook {
             (self.retention.quota_bytes / ROOM_SHARE).max(largest.min(self.retention.quota_bytes));
         bytes(self.missing.keys()).min(u128::from(share))
     }
-
-    fn start_fetches(&mut self, now_ms: u64, requests: &mut Vec<BlobRequest>) {
-        let peers: Vec<_> = self
-            .peers
-            .iter()
-            .copied()
-            .filter(|peer| Some(*peer) != self.own)
-            .collect();
-        if peers.is_empty() {
-            return;
-        }
-        let mut running = self.fetches();
-        for (blob, missing) in &mut self.missing {
-            if running >= MAX_FETCHES {
-                break;
-            }
-            if missing.asking.is_some() || missing.not_before_ms > now_ms {
-                continue;
-            }
-            let holder = missing
-                .holders
-                .iter()
-                .copied()
-                .find(|holder| peers.contains(holder));
-            let next = first_peer(blob, peers.len()).wrapping_add(missing.asked) % peers.len();
-            let from = holder.unwrap_or(peers[next]);
-            missing.asked = missing.asked.wrapping_add(1);
-            missing.asking = Some(from);
-            running += 1;
-            requests.push(BlobRequest::Fetch { blob: *blob, from });
-        }
-    }
-}
-
-/// The position of the peer that is asked first for a blob. Blobs begin at different peers, so that many missing blobs
-/// are not all asked of one.
-fn first_peer(blob: &BlobId, peers: usize) -> usize {
-    let spread = blob
-        .hash
-        .0
-        .first_chunk()
-        .map_or(0, |bytes| u32::from_le_bytes(*bytes));
-    usize::try_from(spread).map_or(0, |spread| spread % peers)
 }
 
 /// The bytes of blobs together.
 fn bytes<'a>(blobs: impl IntoIterator<Item = &'a BlobId>) -> u128 {
     blobs.into_iter().map(|blob| u128::from(blob.length)).sum()
-}
-
-/// The primary's opening, where the stage has one.
-fn claim_of(stage: &Stage) -> Option<Claim> {
-    let opened = stage.opening()?;
-    let outcomes = opened.outcomes;
-    let limit = u64::try_from(MAX_OUTCOMES_BYTES).expect("a limit fits 64 bits");
-    (outcomes.length <= limit).then_some(Claim {
-        root: opened.root,
-        salt: opened.salt,
-        outcomes,
-    })
-}
-
-/// True if the list holds one outcome per task, its leaves lead to the opened root, and what it names stays within the
-/// job's limits.
-fn reproduces(workload: &Workload, opened: &Claim, outcomes: &Outcomes) -> bool {
-    let one_per_task = u32::try_from(outcomes.0.len()).is_ok_and(|tasks| tasks == workload.tasks);
-    let bytes: u128 = outcomes
-        .blobs()
-        .iter()
-        .map(|blob| u128::from(blob.length))
-        .sum();
-    let limit = u128::from(workload.limits.output_bytes) * u128::from(workload.tasks);
-    let bounded = outcomes.blobs().iter().all(BlobId::is_allowed) && bytes <= limit;
-    one_per_task
-        && bounded
-        && result_root_of(&opened.salt, &outcomes.leaves(workload)) == opened.root
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
 //! The book of blobs: what it asks for, keeps, and vouches for.
 
-use types::attestation::{Exit, Outcome};
+use types::attestation::{Exit, Outcome, result_root_of};
 use types::codec::{Bounded, encode};
-use types::hash::Address;
+use types::hash::{Address, Hash32};
 use types::job::{
     Constraints, Escrow, Failed, FailureReason, JobSpec, Name, Parties, Pending, Policy, Primary,
-    PrimaryOpening, Storing, TaskLimits, Verification,
+    PrimaryOpening, Storing, TaskLimits, Verification, Workload,
 };
 use types::number::{Amount, BeaconStep, EngineClass, Fixed64, Fuel};
 use types::testing::validator_id;
 
+use super::fetch::RETRY_MS;
 use super::*;
 
 const OWN: ValidatorId = ValidatorId::ZERO;

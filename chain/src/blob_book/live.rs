@@ -1,0 +1,93 @@
+//! A live job as the book of blobs knows it: the blobs that it needs, and what is due from this validator.
+//!
+//! Results are known in steps: the opening names the list of outcomes, and the list names the rest once it reproduces the
+//! opened root and stays within the job's limits.
+
+use types::attestation::{Outcomes, result_root_of};
+use types::hash::{BlobId, Hash32};
+use types::job::{Stage, Workload};
+use types::limits::MAX_OUTCOMES_BYTES;
+use types::number::Attempt;
+
+/// What is known of a job's results.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Results {
+    /// Not opened yet.
+    Unknown,
+    /// The opening names them; the list is not here or not read yet.
+    Named { opened: Claim, asked: bool },
+    /// The list reproduces the root and names these blobs beside itself.
+    Listed { opened: Claim, blobs: Vec<BlobId> },
+    /// The list contradicts the opening: never vouched for.
+    Contradicted { opened: Claim },
+}
+
+/// The part of the primary's opening that the list of outcomes must reproduce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Claim {
+    pub(super) root: Hash32,
+    pub(super) salt: Hash32,
+    pub(super) outcomes: BlobId,
+}
+
+/// What of a live job is due from this validator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Duty {
+    Nothing,
+    Inputs,
+    Results(Attempt),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct LiveJob {
+    pub(super) workload: Workload,
+    pub(super) results: Results,
+    pub(super) duty: Duty,
+}
+
+impl LiveJob {
+    /// Every blob that the job needs as far as it is known.
+    pub(super) fn needs(&self) -> impl Iterator<Item = BlobId> {
+        let mut all = self.workload.blobs();
+        all.extend(self.results());
+        all.into_iter()
+    }
+
+    pub(super) fn results(&self) -> Vec<BlobId> {
+        match &self.results {
+            Results::Unknown | Results::Contradicted { .. } => Vec::new(),
+            Results::Named { opened, .. } => vec![opened.outcomes],
+            Results::Listed { opened, blobs } => std::iter::once(opened.outcomes)
+                .chain(blobs.iter().copied())
+                .collect(),
+        }
+    }
+}
+
+/// The primary's opening, where the stage has one.
+pub(super) fn claim_of(stage: &Stage) -> Option<Claim> {
+    let opened = stage.opening()?;
+    let outcomes = opened.outcomes;
+    let limit = u64::try_from(MAX_OUTCOMES_BYTES).expect("a limit fits 64 bits");
+    (outcomes.length <= limit).then_some(Claim {
+        root: opened.root,
+        salt: opened.salt,
+        outcomes,
+    })
+}
+
+/// True if the list holds one outcome per task, its leaves lead to the opened root, and what it names stays within the
+/// job's limits.
+pub(super) fn reproduces(workload: &Workload, opened: &Claim, outcomes: &Outcomes) -> bool {
+    let one_per_task = u32::try_from(outcomes.0.len()).is_ok_and(|tasks| tasks == workload.tasks);
+    let bytes: u128 = outcomes
+        .blobs()
+        .iter()
+        .map(|blob| u128::from(blob.length))
+        .sum();
+    let limit = u128::from(workload.limits.output_bytes) * u128::from(workload.tasks);
+    let bounded = outcomes.blobs().iter().all(BlobId::is_allowed) && bytes <= limit;
+    one_per_task
+        && bounded
+        && result_root_of(&opened.salt, &outcomes.leaves(workload)) == opened.root
+}

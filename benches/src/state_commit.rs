@@ -45,6 +45,7 @@ fn genesis() -> Genesis {
 }
 
 /// Prints medians in microseconds over `runs` commits.
+#[expect(clippy::too_many_lines, reason = "one measurement, step after step")]
 pub fn run(keys: u32, updates: u32, runs: u32) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let genesis = genesis();

@@ -125,7 +125,7 @@ impl<N: ChunkSource> BlobTasks<N> {
                 match fetched {
                     Ok(()) => event = Event::BlobStored(blob),
                     Err(reason) => {
-                        tracing::debug!(blob = %blob.hash, %from, %reason, "blob not fetched")
+                        tracing::debug!(blob = %blob.hash, %from, %reason, "blob not fetched");
                     }
                 }
             }

@@ -172,6 +172,7 @@ Exit codes: 0 settled and verified, 3 bad spec or input file, 4 no connection, 5
 7 not verified, 8 timed out.";
 
 /// Runs a job command.
+#[expect(clippy::too_many_lines, reason = "one arm for each command")]
 pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
     match command {
         JobCommand::Validate { spec } => validate(&spec, ui).await,

@@ -68,6 +68,7 @@ pub enum WalletCommand {
 }
 
 /// Runs a wallet command.
+#[expect(clippy::too_many_lines, reason = "one arm for each command")]
 pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), CommandFailure> {
     match command {
         WalletCommand::New { key } => {

@@ -296,7 +296,7 @@ impl Engine {
         let view = certificate.statement.view;
         match certificate.statement.subject {
             Subject::Finalize { block } => {
-                self.take_finalization(now, view, block, certificate, out)
+                self.take_finalization(now, view, block, certificate, out);
             }
             _ if view <= self.decided.view => {}
             Subject::Notarize { .. } => {

@@ -98,10 +98,10 @@ impl Replica {
         match message {
             Message::Vote(vote) => self.take_vote(from, vote, &mut events, &mut out),
             Message::Proposal(proposal) => {
-                self.take_proposal(from, &proposal, &mut events, &mut out)
+                self.take_proposal(from, &proposal, &mut events, &mut out);
             }
             Message::Certificate(certificate) => {
-                self.take_offer(from, certificate, &mut events, &mut out)
+                self.take_offer(from, certificate, &mut events, &mut out);
             }
             Message::Certificates(_) if !self.engine.awaits_certificates() => {}
             Message::Certificates(certificates) => {
@@ -110,7 +110,7 @@ impl Replica {
                 }
             }
             Message::Request(Request::VoteRecovery { session }) => {
-                self.answer_vote_recovery(now, from, session, &mut out)
+                self.answer_vote_recovery(now, from, session, &mut out);
             }
             Message::Request(request) => events.push_back(Event::Request { from, request }),
             Message::Block(block) if !self.engine.awaits_block(block.id()) => {}

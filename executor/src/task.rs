@@ -52,13 +52,13 @@ pub fn run_task(
     let upfront = fuel::upfront(workload);
     let limit = workload.limits.fuel.0;
     let Some(left) = limit.checked_sub(upfront) else {
-        return finish(workload, host, Exit::OutOfFuel, limit);
+        return Ok(finish(workload, host, Exit::OutOfFuel, limit));
     };
     match &program.body {
         ProgramBody::Unaffordable => Err(NoResult::Workload(WorkloadFlaw::NotCompiled {
             program: program.blob,
         })),
-        ProgramBody::Refused(_) => finish(workload, host, Exit::Invalid, upfront),
+        ProgramBody::Refused(_) => Ok(finish(workload, host, Exit::Invalid, upfront)),
         ProgramBody::Ready(instance) => {
             let run = || execute(&program.engine, instance, host, left);
             let (host, exit, left) = on_class_stack(run)??;
@@ -178,24 +178,19 @@ fn close(
     {
         let host = TaskHost::new(workload, TaskIndex::ZERO, &Inputs::default())
             .map_err(NoResult::Workload)?;
-        return finish(workload, host, exit, limit);
+        return Ok(finish(workload, host, exit, limit));
     }
     let kept = host.kept_bytes(workload);
     match left
         .checked_sub(growth)
         .and_then(|left| left.checked_sub(kept))
     {
-        Some(left) if exit != Exit::OutOfFuel => finish(workload, host, exit, limit - left),
-        _ => finish(workload, host, Exit::OutOfFuel, limit),
+        Some(left) if exit != Exit::OutOfFuel => Ok(finish(workload, host, exit, limit - left)),
+        _ => Ok(finish(workload, host, Exit::OutOfFuel, limit)),
     }
 }
 
-fn finish(
-    workload: &Workload,
-    mut host: TaskHost,
-    exit: Exit,
-    fuel: u64,
-) -> Result<TaskRun, NoResult> {
+fn finish(workload: &Workload, mut host: TaskHost, exit: Exit, fuel: u64) -> TaskRun {
     let outputs: Vec<_> = workload
         .outputs
         .iter()
@@ -213,12 +208,12 @@ fn finish(
         outputs: Bounded::new(named)
             .expect("a workload declares as many outputs as an outcome holds"),
     };
-    Ok(TaskRun {
+    TaskRun {
         outcome,
         stdout: host.stdout,
         stderr: host.stderr,
         outputs,
-    })
+    }
 }
 
 impl TaskRun {

@@ -244,7 +244,7 @@ impl Shell {
         for effect in effects {
             match effect {
                 Effect::Persist(records) => {
-                    tokio::task::block_in_place(|| self.log.append(&records))?
+                    tokio::task::block_in_place(|| self.log.append(&records))?;
                 }
                 Effect::Release(view) => tokio::task::block_in_place(|| self.log.release(view))?,
                 Effect::Send { to, frame } => self.send(to, &frame),
@@ -258,7 +258,7 @@ impl Shell {
                 Effect::Blob(request) => self.blobs.perform(request),
                 Effect::SetTimer(at) => self.timer = Some(at),
                 Effect::Report { by, fault } => {
-                    tracing::warn!(validator = %by, ?fault, "a validator broke a rule")
+                    tracing::warn!(validator = %by, ?fault, "a validator broke a rule");
                 }
                 Effect::Stop(stop) => return Err(stop.into()),
             }
@@ -304,7 +304,7 @@ impl Shell {
                     }
                     Ok(None) => {}
                     Err(error) => {
-                        tracing::error!(%error, "a validator's request could not be answered")
+                        tracing::error!(%error, "a validator's request could not be answered");
                     }
                 }
             });

@@ -63,7 +63,7 @@ pub(crate) async fn write_frames(
             }
             Ok(Err(error)) => tracing::debug!(%to, ?protocol, %error, "no stream"),
             Err(_) => {
-                tracing::debug!(%to, ?protocol, "the connection ended before the stream was open")
+                tracing::debug!(%to, ?protocol, "the connection ended before the stream was open");
             }
         }
     }

@@ -169,7 +169,7 @@ impl NetworkLoop {
                 self.on_dial_error(connection_id, &error);
             }
             SwarmEvent::NewListenAddr { .. } | SwarmEvent::ExpiredListenAddr { .. } => {
-                self.on_addresses()
+                self.on_addresses();
             }
             SwarmEvent::ListenerClosed {
                 addresses, reason, ..
@@ -177,7 +177,7 @@ impl NetworkLoop {
                 tracing::error!(?addresses, ?reason, "no longer listening");
             }
             SwarmEvent::ListenerError { error, .. } => {
-                tracing::warn!(%error, "cannot accept a connection")
+                tracing::warn!(%error, "cannot accept a connection");
             }
             _ => {}
         }

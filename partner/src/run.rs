@@ -307,7 +307,7 @@ async fn send(endpoints: Endpoints, transaction: SignedTransaction) {
         async move {
             match endpoint.client.submit(transaction).await {
                 Ok(_) => {
-                    tracing::debug!(id = %transaction.id(), endpoint = endpoint.client.url(), "sent")
+                    tracing::debug!(id = %transaction.id(), endpoint = endpoint.client.url(), "sent");
                 }
                 Err(error @ rpc::ClientError::Refused { .. }) => {
                     // Often "already included": whether it was needed is read off the chain.

@@ -171,12 +171,11 @@ impl JobRunner {
             outcomes.push((task, run.outcome));
             Ok(())
         });
-        match not_kept {
-            Some(error) => Err(error),
-            None => {
-                ended?;
-                Ok(outcomes)
-            }
+        if let Some(error) = not_kept {
+            Err(error)
+        } else {
+            ended?;
+            Ok(outcomes)
         }
     }
 }

@@ -256,12 +256,12 @@ fn blame(endpoint: &Endpoint, error: &ReadError) {
     let now = Instant::now();
     match error {
         ReadError::Client(_) | ReadError::Strange { .. } => {
-            endpoint.failed(now, &error.to_string())
+            endpoint.failed(now, &error.to_string());
         }
         ReadError::Unproven { .. } => endpoint.lied(now, &error.to_string()),
         // Catching up is no fault.
         ReadError::Behind { .. } => {
-            tracing::debug!(endpoint = endpoint.client.url(), %error, "endpoint is behind")
+            tracing::debug!(endpoint = endpoint.client.url(), %error, "endpoint is behind");
         }
     }
 }

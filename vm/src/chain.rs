@@ -285,7 +285,7 @@ fn split_system(block: &Block) -> Result<(BeaconOutput<'_>, Positioned<'_>), Blo
     for (position, transaction) in block.body.system.iter().enumerate() {
         match transaction {
             SystemTransaction::Beacon { step, proof } if position == 0 => {
-                output = Some((*step, proof))
+                output = Some((*step, proof));
             }
             SystemTransaction::Beacon { .. } => {
                 return Err(BlockError::System {

@@ -241,10 +241,11 @@ impl Host {
     }
 
     fn stops(&self) -> Vec<&Fatal> {
-        let stop = |effect| match effect {
-            &Effect::Stop(ref fatal) => Some(fatal),
+        let all = self.seen.iter();
+        all.filter_map(|effect| match effect {
+            Effect::Stop(fatal) => Some(fatal),
             _ => None,
-        };
-        self.seen.iter().filter_map(stop).collect()
+        })
+        .collect()
     }
 }

@@ -394,6 +394,7 @@ impl Sim {
         Ok(())
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each effect")]
     fn perform_one(&mut self, node: usize, effect: Effect) -> Result<(), Violation> {
         let quick = self.now + self.random.below(5);
         match effect {
@@ -470,7 +471,7 @@ impl Sim {
             Effect::Report { by, fault } => {
                 let twins = self.options.twins.iter();
                 let twins: Vec<_> = twins.map(|twin| self.id(ValidatorIndex(*twin))).collect();
-                self.audit.reported(node, by, fault, &twins)?
+                self.audit.reported(node, by, fault, &twins)?;
             }
             Effect::Stop(halt) => return Err(format!("node {node} stops: {halt}")),
         }

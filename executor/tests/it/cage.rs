@@ -25,6 +25,7 @@ fn exit_of(body: impl FnOnce(&mut InstructionSink<'_>)) -> Exit {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table with one case for each trap")]
 fn every_trap_has_its_name() {
     assert_eq!(
         exit_of(|code| {
@@ -113,6 +114,10 @@ fn exits_are_what_the_program_says() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table with one case for each module"
+)]
 fn a_module_that_the_class_cannot_run_is_invalid() {
     let ok = |code: &mut InstructionSink<'_>| {
         code.nop();

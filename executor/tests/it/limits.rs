@@ -66,7 +66,7 @@ fn memory_grows_up_to_the_jobs_limit_and_costs() {
             ..Parts::default()
         };
         let bytes = module_of(&parts, |code| {
-            exit_with(code.i32_const(pages).memory_grow(0))
+            exit_with(code.i32_const(pages).memory_grow(0));
         });
         Job::new(&bytes)
             .with(|workload| workload.limits.memory_bytes = limit)

@@ -58,6 +58,10 @@ pub fn module_of(parts: &Parts, body: impl FnOnce(&mut InstructionSink<'_>)) -> 
 }
 
 /// As [`module_of`], with a body that is given the function itself.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one section of a module after the other, in the order of the format"
+)]
 pub fn module_from(parts: &Parts, body: impl FnOnce(&mut Function)) -> Vec<u8> {
     use ValType::{I32, I64};
     let mut types = TypeSection::new();

@@ -91,7 +91,7 @@ fn a_worker_has_room_to_compile_a_go_program() {
         .input("/in/data", b"some words")
         .output("words", "/out/words.csv")
         .with(|workload| {
-            (workload.limits.memory_bytes, workload.limits.output_bytes) = (32 << 20, 1 << 10)
+            (workload.limits.memory_bytes, workload.limits.output_bytes) = (32 << 20, 1 << 10);
         });
     let folder = tempfile::tempdir().unwrap();
     let limits = WorkerLimits::of(&job.workload, WALL.saturating_mul(5));
@@ -119,7 +119,7 @@ fn a_module_that_cannot_run_has_a_result_as_well() {
 fn a_worker_that_takes_too_long_is_killed() {
     let started = Instant::now();
     let result = run_with(&endless(), |limits| {
-        limits.wall = Duration::from_millis(700)
+        limits.wall = Duration::from_millis(700);
     });
     assert_eq!(result, Err(NoResult::TimedOut { milliseconds: 700 }));
     assert!(started.elapsed() < Duration::from_secs(30));
@@ -238,7 +238,7 @@ fn a_blob_under_many_targets_is_held_once() {
             .inputs
             .as_mut_slice()
             .iter_mut()
-            .for_each(|input| input.blob = named)
+            .for_each(|input| input.blob = named);
     });
     job.blobs.remove(&BlobId::of(b""));
     assert_eq!(run_with(&job, |_| ()), Ok(()));

@@ -122,7 +122,7 @@ fn signatures_must_be_of_the_members_on_this_statement() {
         certificate
             .signatures
             .push(secrets()[0].sign(&Hash32::ZERO))
-            .unwrap()
+            .unwrap();
     });
     assert!(matches!(
         count,

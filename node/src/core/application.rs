@@ -108,7 +108,7 @@ impl Node {
                     continue;
                 }
                 consensus::Effect::Send { to, message } => {
-                    self.send(&to, &message, out);
+                    Self::send(&to, &message, out);
                     continue;
                 }
                 consensus::Effect::Serve { to, request } => {
@@ -181,12 +181,7 @@ impl Node {
         }
     }
 
-    fn send(
-        &self,
-        to: &consensus::Recipients,
-        message: &consensus::Message,
-        out: &mut Vec<Effect>,
-    ) {
+    fn send(to: &consensus::Recipients, message: &consensus::Message, out: &mut Vec<Effect>) {
         let frame = Frame::consensus(message);
         let one = |to, frame| Effect::Send {
             to: Destination::One(to),

@@ -126,9 +126,9 @@ impl NetworkLoop {
             addresses,
             signer.sequence,
         );
-        let signed = record.sign(signer.chain, validator, node);
-        let record: Bytes = signed.to_bytes().into();
-        self.registry.set_own(signed);
+        let own = record.sign(signer.chain, validator, node);
+        let record: Bytes = own.to_bytes().into();
+        self.registry.set_own(own);
         tracing::info!(validator = %signer.validator, ?addresses, "this node's record");
         for known in self.peers.values() {
             known.records.push(record.clone());

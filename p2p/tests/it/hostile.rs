@@ -95,7 +95,7 @@ async fn a_second_stream_of_a_channel_ends_the_first() {
             assert_eq!(
                 a.next_frame().await,
                 (id(1), Channel::Consensus, frame.to_vec())
-            )
+            );
         };
         tokio::select! {
             () = reading => {}

@@ -57,7 +57,7 @@ impl JobRunner {
             match put.await? {
                 Ok(_) => return Ok(()),
                 Err(blobs::BlobStoreError::Chunk(error)) => {
-                    endpoint.lied(Instant::now(), &error.to_string())
+                    endpoint.lied(Instant::now(), &error.to_string());
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -68,7 +68,7 @@ fn examples() -> Vec<Example> {
     };
     let blob = BlobId::of(BLOB);
     let path = format!("/v1/blobs/{}/{}", blob.hash, blob.length);
-    let (job, alice, bob) = (samples::JOB, samples::ALICE, samples::BOB);
+    let (job, alice, partner) = (samples::JOB, samples::ALICE, samples::BOB);
     vec![
         get(format!("/v1/jobs/{}", "0".repeat(64))),
         get("/livez"),
@@ -81,7 +81,7 @@ fn examples() -> Vec<Example> {
         bytes_of("/v1/proofs/chain"),
         get(format!("/v1/accounts/{alice}")),
         get("/v1/partners"),
-        get(format!("/v1/partners/{bob}")),
+        get(format!("/v1/partners/{partner}")),
         post("/v1/transactions", &submit),
         get(format!("/v1/transactions/{}", signed.id())),
         get("/v1/jobs?live=false"),
@@ -108,7 +108,7 @@ impl Example {
     fn shown(&self) -> String {
         let mut text = format!("{} {} HTTP/1.1\nHost: {HOST}\n", self.method, self.target);
         if let Some(kind) = self.accept {
-            text += &format!("Accept: {kind}\n");
+            text.extend(["Accept: ", kind, "\n"]);
         }
         match &self.body {
             None => {}
@@ -117,7 +117,10 @@ impl Example {
                 text += &serde_json::to_string_pretty(value).unwrap();
                 text += "\n";
             }
-            Some(Body::Bytes(bytes)) => text += &format!("\n({} bytes)\n", bytes.len()),
+            Some(Body::Bytes(bytes)) => {
+                let length = bytes.len().to_string();
+                text.extend(["\n(", &length, " bytes)\n"]);
+            }
         }
         text
     }
@@ -128,7 +131,7 @@ impl Example {
             self.method, self.target
         );
         if let Some(kind) = self.accept {
-            head += &format!("Accept: {kind}\r\n");
+            head.extend(["Accept: ", kind, "\r\n"]);
         }
         let body = match &self.body {
             None => Vec::new(),
@@ -138,7 +141,7 @@ impl Example {
             }
             Some(Body::Bytes(bytes)) => bytes.to_vec(),
         };
-        head += &format!("Content-Length: {}\r\n\r\n", body.len());
+        head.extend(["Content-Length: ", &body.len().to_string(), "\r\n\r\n"]);
         raw(address, &[head.as_bytes(), &body].concat()).await
     }
 }
@@ -151,11 +154,11 @@ fn shown(answer: &Answer) -> String {
         .lines()
         .find_map(|line| line.strip_prefix("content-type: "));
     if let Some(kind) = kind {
-        text += &format!("\nContent-Type: {kind}\n\n");
-        text += &match kind {
+        let body = match kind {
             "application/json" => serde_json::to_string_pretty(&answer.json()).unwrap(),
             _ => format!("({} bytes)", answer.body.len()),
         };
+        text.extend(["\nContent-Type: ", kind, "\n\n", &body]);
     }
     text
 }

@@ -345,7 +345,12 @@ async fn blobs_chunk_by_chunk() {
         .await
         .unwrap();
     assert!(running.client.has_blob(empty).await.unwrap());
-    let (hash, job) = (id.hash, samples::JOB);
+}
+
+#[tokio::test]
+async fn chunks_of_blobs_that_cannot_be_are_refused_by_name() {
+    let running = start().await;
+    let (hash, job) = (Hash32([4; 32]), samples::JOB);
     for (path, code) in [
         (
             format!("/v1/blobs/xx/5/chunks/0?job={job}"),

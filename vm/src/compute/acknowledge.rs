@@ -9,6 +9,10 @@ use super::record::{Job, stay};
 use crate::{ActionError, Context};
 
 /// Notes that the primary takes the job.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a transition consumes the stage that it ends"
+)]
 pub(crate) fn acknowledge(
     context: &mut Context<'_>,
     sender: &Address,

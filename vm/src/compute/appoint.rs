@@ -17,7 +17,7 @@ pub(super) struct Round {
     /// How many, new and old together, must commit.
     pub needed: u16,
     /// 0 for the first verifiers of the attempt, 1 for those that replace silent ones.
-    pub round: u16,
+    pub number: u16,
 }
 
 /// Number of verifiers, of which there are at most `MAX_VERIFIERS`.
@@ -53,7 +53,7 @@ pub(super) fn replacements(policy: &Policy, committed: u16, silent: u16, round: 
     Round {
         missing,
         needed: committed.saturating_add(silent.min(missing)),
-        round,
+        number: round,
     }
 }
 

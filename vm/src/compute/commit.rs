@@ -13,6 +13,10 @@ use super::record::{Job, save};
 use crate::{ActionError, Context};
 
 /// Takes the primary's commitment.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a transition consumes the stage that it ends"
+)]
 pub(crate) fn commit_as_primary(
     context: &mut Context<'_>,
     sender: &Address,

@@ -189,7 +189,7 @@ pub(super) fn close_announcements(
         let round = Round {
             missing: needed - announced,
             needed,
-            round: 0,
+            number: 0,
         };
         return await_appointment(context, job, parties, round);
     }
@@ -213,7 +213,7 @@ fn await_appointment(
         missing: round.missing,
         needed: round.needed,
         draw: context.draw_step(),
-        round: round.round,
+        round: round.number,
     });
     enter(context, job, stage, Some(window_ms))
 }

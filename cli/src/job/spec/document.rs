@@ -176,9 +176,9 @@ fn path_of(path: &Path) -> String {
     let mut text = String::new();
     for segment in path.iter().skip(1).step_by(2) {
         match segment {
-            Segment::Seq { index } => text.push_str(&format!("[{index}]")),
+            Segment::Seq { index } => text.extend(["[", &index.to_string(), "]"]),
             Segment::Map { key } if text.is_empty() => text.push_str(key),
-            Segment::Map { key } => text.push_str(&format!(".{key}")),
+            Segment::Map { key } => text.extend([".", key]),
             Segment::Enum { .. } | Segment::Unknown => {}
         }
     }

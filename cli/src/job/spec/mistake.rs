@@ -177,11 +177,9 @@ pub fn expected_at(path: &str) -> String {
         "engine.params" => "a mapping with module, args, env, stdin",
         "engine.params.module" | "engine.params.stdin" | "inputs.source" => source,
         "engine.params.args" if path.ends_with(']') => "a text",
-        "engine.params.args" => "a list",
-        "engine.params.env" => "a mapping from names to texts",
         "inputs" if path.ends_with(']') => "a mapping with source and target",
         "outputs" if path.ends_with(']') => "a mapping with name and path",
-        "inputs" | "outputs" => "a list",
+        "engine.params.args" | "inputs" | "outputs" => "a list",
         "inputs.target" => return below("/in"),
         "outputs.name" => {
             return format!("a plain file name other than {}", TAKEN_NAMES.join(", "));
@@ -195,7 +193,7 @@ pub fn expected_at(path: &str) -> String {
         }
         "resources.memory" | "resources.output" => size,
         "constraints" => "a mapping with attributes",
-        "constraints.attributes" => "a mapping from names to texts",
+        "engine.params.env" | "constraints.attributes" => "a mapping from names to texts",
         "verification" => {
             "a mapping with verifiers, tasks, value_at_risk, task_value_at_risk, confidence"
         }

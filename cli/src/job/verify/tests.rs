@@ -130,9 +130,9 @@ fn files_are_listed_and_strangers_are_named() {
             found.display()
         );
         if found.is_dir() {
-            std::fs::remove_dir_all(found).unwrap()
+            std::fs::remove_dir_all(found).unwrap();
         } else {
-            std::fs::remove_file(found).unwrap()
+            std::fs::remove_file(found).unwrap();
         }
     }
 }

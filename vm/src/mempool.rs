@@ -22,6 +22,8 @@ use crate::{Abort, Account, Rules, gas};
 mod candidates;
 mod error;
 mod queue;
+mod recheck;
+mod room;
 
 pub use candidates::Candidates;
 pub use error::MempoolError;
@@ -183,42 +185,6 @@ impl Mempool {
         })
     }
 
-    /// The protocol queue for the first action that a job expects of a sender, if there is room in it.
-    fn queue(&self, sender: &Address, new: &Verified, step: Option<PooledStep>) -> Queue {
-        let Some(step) = step.filter(|step| step.awaited) else {
-            return Queue::Ordinary;
-        };
-        let nonce = new.transaction().nonce;
-        if self
-            .awaited
-            .get(&(*sender, step.job, step.step))
-            .is_some_and(|taken| *taken != nonce)
-        {
-            return Queue::Ordinary;
-        }
-        let (limits, (bytes, count)) = (
-            self.queue_limits(Queue::Protocol),
-            self.with(sender, new, Queue::Protocol),
-        );
-        if bytes <= limits.bytes && count <= limits.transactions {
-            Queue::Protocol
-        } else {
-            Queue::Ordinary
-        }
-    }
-
-    /// Bytes and number in a queue once it holds `new` instead of what has its nonce now.
-    fn with(&self, sender: &Address, new: &Verified, queue: Queue) -> (usize, usize) {
-        let taken = self.taken(queue);
-        let (bytes, count) = (taken.bytes + new.bytes(), taken.ranks.len() + 1);
-        let waiting = self.senders.get(sender);
-        let old = waiting.and_then(|waiting| waiting.pooled.get(&new.transaction().nonce));
-        match old.filter(|old| old.queue == queue) {
-            Some(old) => (bytes.saturating_sub(old.transaction.bytes()), count - 1),
-            None => (bytes, count),
-        }
-    }
-
     /// Checks nonce, replacement and the sum of fees; gives the transaction that would be replaced.
     fn check_place(
         &self,
@@ -263,152 +229,6 @@ impl Mempool {
             });
         }
         Ok(before.map(|before| before.transaction.id()))
-    }
-
-    /// Evicts what pays less until `new` fits the ordinary queue, or changes nothing and says that there is no room.
-    fn make_room(
-        &mut self,
-        sender: &Address,
-        new: &Verified,
-    ) -> Result<Vec<TransactionId>, MempoolError> {
-        let queue = Queue::Ordinary;
-        let limits = self.queue_limits(queue);
-        let (mut bytes, mut count) = self.with(sender, new, queue);
-        let (offered, gas) = (rate(new), gas_of(new));
-        let mut victims: BTreeSet<(Address, Nonce)> = BTreeSet::new();
-        for (least, _, victim, from) in &self.taken(queue).ranks {
-            if bytes <= limits.bytes && count <= limits.transactions {
-                break;
-            }
-            if *least >= offered {
-                return Err(MempoolError::Full {
-                    above: Amount(least.saturating_mul(gas).div_ceil(1 << 16)),
-                });
-            }
-            if victim == sender {
-                continue;
-            }
-            // What follows a victim could not be executed without it.
-            for (nonce, pooled) in self
-                .senders
-                .get(victim)
-                .into_iter()
-                .flat_map(|w| w.pooled.range(*from..))
-            {
-                if victims.insert((*victim, *nonce)) && pooled.queue == queue {
-                    (bytes, count) = (
-                        bytes.saturating_sub(pooled.transaction.bytes()),
-                        count.saturating_sub(1),
-                    );
-                }
-            }
-        }
-        if bytes > limits.bytes || count > limits.transactions {
-            return Err(MempoolError::Full {
-                above: new.transaction().fee,
-            });
-        }
-        let gone = victims
-            .into_iter()
-            .filter_map(|(victim, nonce)| self.remove(&victim, nonce));
-        Ok(gone.map(|pooled| pooled.transaction.id()).collect())
-    }
-
-    /// Looks again at what depends on the keys that a block changed, on the state after it, and drops what expired: what
-    /// was included or overtaken goes, and what can no longer pay; what a job waits for now, or no more, changes queues.
-    pub fn recheck<'k>(
-        &mut self,
-        rules: &Rules,
-        view: &dyn StateRead,
-        height: Height,
-        changed: impl IntoIterator<Item = &'k StateKey>,
-    ) -> Result<(), Abort> {
-        while let Some((_, sender, nonce)) = self
-            .expiry
-            .first()
-            .filter(|first| first.0 <= height)
-            .copied()
-        {
-            self.remove(&sender, nonce);
-        }
-        let mut jobs = Vec::new();
-        for key in changed {
-            match key {
-                StateKey::Account(sender) => self.recheck_sender(view, sender)?,
-                StateKey::Job(job) => jobs.push(*job),
-                _ => {}
-            }
-        }
-        jobs.into_iter()
-            .try_for_each(|job| self.recheck_job(rules, view, height, &job))
-    }
-
-    fn recheck_sender(&mut self, view: &dyn StateRead, sender: &Address) -> Result<(), Abort> {
-        let Some(waiting) = self.senders.get_mut(sender) else {
-            return Ok(());
-        };
-        let account = read_account(view, sender)?;
-        waiting.next = account.nonce;
-        let mut left = Some(account.balance);
-        let mut gone = Vec::new();
-        for (nonce, pooled) in &waiting.pooled {
-            if *nonce >= account.nonce {
-                left = left.and_then(|left| left.checked_sub(pooled.fee()));
-            }
-            if *nonce < account.nonce || left.is_none() {
-                gone.push(*nonce);
-            }
-        }
-        for nonce in gone {
-            self.remove(sender, nonce);
-        }
-        Ok(())
-    }
-
-    /// Puts the actions on a job into the queues where they belong since its stage changed, in order of arrival.
-    fn recheck_job(
-        &mut self,
-        rules: &Rules,
-        view: &dyn StateRead,
-        height: Height,
-        job: &JobId,
-    ) -> Result<(), Abort> {
-        let first = (*job, Address::default(), Nonce::ZERO);
-        let on_job = self
-            .steps
-            .range(first..)
-            .take_while(|(other, ..)| other == job);
-        let all: Vec<_> = on_job.map(|(_, sender, nonce)| (*sender, *nonce)).collect();
-        if all.is_empty() {
-            return Ok(());
-        }
-        let (snapshot, _) = queue::job_snapshot(view, job)?;
-        let mut moving = BTreeMap::new();
-        for (sender, nonce) in all {
-            let Some(waiting) = self.senders.get(&sender) else {
-                continue;
-            };
-            let stale = |pooled: &Pooled| pooled.step.is_some_and(|step| step.snapshot != snapshot);
-            if waiting.pooled.get(&nonce).is_some_and(stale) {
-                let next = waiting.next;
-                moving.extend(
-                    self.remove(&sender, nonce)
-                        .map(|pooled| (pooled.arrival, (sender, next, pooled))),
-                );
-            }
-        }
-        for (sender, next, mut pooled) in moving.into_values() {
-            pooled.step = queue::try_step(
-                rules,
-                view,
-                height,
-                &sender,
-                pooled.transaction.transaction(),
-            )?;
-            pooled.queue = self.queue(&sender, &pooled.transaction, pooled.step);
-            self.put(sender, next, pooled);
-        }
-        Ok(())
     }
 
     /// Drops a transaction, if it waits.
@@ -497,37 +317,6 @@ impl Mempool {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.ordinary.bytes + self.protocol.bytes
-    }
-
-    fn queue_limits(&self, queue: Queue) -> MempoolLimits {
-        let MempoolLimits {
-            bytes,
-            transactions,
-        } = self.limits;
-        match queue {
-            Queue::Protocol => MempoolLimits {
-                bytes: bytes / 4,
-                transactions: transactions / 4,
-            },
-            Queue::Ordinary => MempoolLimits {
-                bytes: bytes - bytes / 4,
-                transactions: transactions - transactions / 4,
-            },
-        }
-    }
-
-    fn taken(&self, queue: Queue) -> &Taken {
-        match queue {
-            Queue::Ordinary => &self.ordinary,
-            Queue::Protocol => &self.protocol,
-        }
-    }
-
-    fn taken_mut(&mut self, queue: Queue) -> &mut Taken {
-        match queue {
-            Queue::Ordinary => &mut self.ordinary,
-            Queue::Protocol => &mut self.protocol,
-        }
     }
 
     fn put(&mut self, sender: Address, next: Nonce, pooled: Pooled) {

@@ -2,200 +2,35 @@
 //!
 //! To write new vectors after a deliberate change: `GRIDPROOF_BLESS=1 cargo test -p gridproof-types golden`.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use types::attestation::{CommitmentContext, beacon_input, next_beacon};
 use types::attestation::{
-    Exit, Opening, Outcome, Outcomes, Trap, commitment, drawn_tasks, leaf, result_root_of,
-    unblinded_root,
+    Exit, Opening, Outcomes, Trap, commitment, drawn_tasks, leaf, result_root_of, unblinded_root,
 };
-use types::block::{Block, Body, Header};
-use types::codec::{Bounded, Text, decode, encode};
-use types::committee::Validator;
-use types::genesis::{Genesis, GenesisAccount, GenesisPartner};
-use types::hash::{BlobId, BlockId, ChainId, Domain, Hash32, JobId};
-use types::job::{
-    CLASS_WASM_V1, Constraints, Input, JobSpec, Output, PartnerProfile, TaskLimits, Verification,
-    Workload,
-};
-use types::key::{SecretKey, Signature, VrfOutput, VrfSecretKey};
+use types::block::{Block, Body};
+use types::codec::{Bounded, decode, encode};
+use types::hash::{BlobId, ChainId, Domain, Hash32, JobId};
+use types::key::{Signature, VrfOutput};
 use types::merkle::merkle_root;
 use types::number::{
-    Amount, Attempt, BeaconStep, ChainTime, Epoch, Fuel, Gas, Height, Nonce, ProtocolVersion,
-    SQUARE, Stake, TaskIndex, Timestamp, ValidatorIndex, View,
+    Amount, Attempt, BeaconStep, ChainTime, Epoch, SQUARE, TaskIndex, ValidatorIndex, View,
 };
-use types::params::Params;
 use types::proof::{FinalityProof, StateProof, ValueProof};
 use types::state_key::StateKey;
 use types::transaction::{
-    Action, Failure, Holding, JobStep, StoredStatement, SystemTransaction, Transaction,
-    TransactionReceipt,
+    Action, Failure, Holding, JobStep, StoredStatement, SystemTransaction, TransactionReceipt,
 };
-use types::vote::{Certificate, Proposal, Statement, Subject, Vote};
+use types::vote::{Proposal, Subject, Vote};
 
-pub fn key(n: u8) -> SecretKey {
-    SecretKey::from_bytes(&[n; 32])
-}
+pub mod values;
 
-fn vrf(n: u8) -> VrfSecretKey {
-    VrfSecretKey::from_bytes(&[n; 32]).unwrap()
-}
-
-pub fn hash(n: u8) -> Hash32 {
-    Hash32([n; 32])
-}
-
-fn text<const N: usize, const LINES: bool>(value: &str) -> Text<N, LINES> {
-    Text::new(value).unwrap()
-}
-
-fn workload() -> Workload {
-    Workload {
-        class: CLASS_WASM_V1,
-        module: BlobId::of(b"module"),
-        arguments: Bounded::new(vec![text("--bins"), text("8")]).unwrap(),
-        environment: BTreeMap::from([(text("LANG"), text("C"))]),
-        stdin: None,
-        inputs: Bounded::new(vec![Input {
-            blob: BlobId::of(b"data"),
-            target: text("/in/data"),
-        }])
-        .unwrap(),
-        outputs: Bounded::new(vec![Output {
-            name: text("hist"),
-            path: text("/out/hist.csv"),
-        }])
-        .unwrap(),
-        tasks: 3,
-        limits: TaskLimits {
-            fuel: Fuel(1 << 30),
-            memory_bytes: 1 << 26,
-            output_bytes: 1 << 20,
-        },
-        clock_start_ns: 1,
-        random_seed: hash(4),
-    }
-}
-
-pub fn spec() -> JobSpec {
-    JobSpec {
-        name: text("golden"),
-        workload: workload(),
-        constraints: Constraints {
-            attributes: BTreeMap::from([(text("location"), text("sion"))]),
-        },
-        verification: Verification {
-            min_verifiers: 2,
-            tasks_per_verifier: Some(u32::MAX),
-            value_at_risk: SQUARE,
-            task_value_at_risk: SQUARE,
-            confidence_ppm: 950_000,
-        },
-        price_cap: SQUARE,
-    }
-}
-
-fn outcome() -> Outcome {
-    Outcome {
-        exit: Exit::Trap {
-            trap: Trap::StackOverflow,
-        },
-        fuel: Fuel(77),
-        stdout: BlobId::of(b"out"),
-        stderr: BlobId::of(b""),
-        outputs: Bounded::new(vec![Some(BlobId::of(b"csv")), None]).unwrap(),
-    }
-}
-
-pub fn profile() -> PartnerProfile {
-    PartnerProfile {
-        name: text("site"),
-        class: CLASS_WASM_V1,
-        vrf_key: vrf(7).public(),
-        ask: Amount(5),
-        capacity: 2,
-        attributes: BTreeMap::from([(text("pue"), text("1.2"))]),
-    }
-}
-
-fn genesis() -> Genesis {
-    let validator = Validator {
-        key: key(1).public(),
-        vrf_key: vrf(2).public(),
-        node_key: key(3).public(),
-        stake: Stake(4),
-    };
-    let partner = key(5).public().address();
-    Genesis {
-        name: text("golden"),
-        time: Timestamp(1_000),
-        params: Params::devnet(),
-        accounts: vec![GenesisAccount {
-            address: key(4).public().address(),
-            balance: SQUARE,
-        }],
-        validators: vec![validator],
-        partners: vec![GenesisPartner {
-            address: partner,
-            bond: SQUARE,
-            profile: profile(),
-        }],
-    }
-}
-
-fn transaction(action: Action) -> Transaction {
-    Transaction {
-        chain_id: ChainId(hash(1)),
-        sender: key(4).public(),
-        nonce: Nonce(3),
-        valid_until: Height(100),
-        fee: Amount(9),
-        action,
-    }
-}
-
-fn header() -> Header {
-    Header {
-        protocol_version: ProtocolVersion(1),
-        chain_id: ChainId(hash(1)),
-        height: Height(5),
-        parent: BlockId(hash(2)),
-        timestamp: Timestamp(123),
-        proposer: key(1).public().validator_id(),
-        transaction_root: Body::default().root(),
-        base_fee: Amount(1),
-        next_committee: Hash32::ZERO,
-        parent_state_root: hash(3),
-        parent_receipt_root: hash(4),
-        parent_gas_used: Gas(6),
-    }
-}
-
-fn statement(subject: Subject) -> Statement {
-    Statement {
-        epoch: Epoch::FIRST,
-        view: View(8),
-        subject,
-    }
-}
-
-fn certificate(subject: Subject) -> Certificate {
-    let chain = ChainId(hash(1));
-    let votes: Vec<_> = (1..4u8)
-        .map(|n| {
-            Vote::sign(
-                statement(subject),
-                ValidatorIndex(u16::from(n)),
-                &key(n),
-                chain,
-            )
-        })
-        .collect();
-    Certificate::from_votes(statement(subject), &votes)
-}
+use values::{
+    certificate, genesis, hash, header, key, outcome, profile, spec, statement, transaction, vrf,
+    workload,
+};
 
 /// Collects lines `name hex` and checks that each value decodes from its bytes and only from them.
 #[derive(Default)]

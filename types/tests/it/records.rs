@@ -17,7 +17,8 @@ use types::number::{
     Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Height, Nonce, TaskIndex, Timestamp,
 };
 
-use crate::golden::{Vectors, hash, profile, spec};
+use crate::golden::Vectors;
+use crate::golden::values::{hash, profile, spec};
 
 const POLICY: Policy = Policy {
     expected_verifiers: Fixed64(1 << 63),

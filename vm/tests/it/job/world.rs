@@ -2,27 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use types::account::{Partner, PartnerSnapshot};
-use types::attestation::{
-    CommitmentContext, Exit, Opening, Outcome, Outcomes, commitment, leaf, result_root_of,
-};
-use types::codec::{Bounded, Text, encode};
+use types::account::Partner;
 use types::genesis::GenesisPartner;
-use types::hash::{Address, BlobId, Domain, Hash32, JobId};
-use types::job::{
-    Announcing, Assigned, CLASS_WASM_V1, Constraints, Failed, FailureReason, Input, JobRecord,
-    JobSpec, Output, Revealing, Stage, TaskLimits, Verification, Verifier, Workload,
-};
-use types::number::{Amount, Attempt, Fuel, SQUARE, TaskIndex};
+use types::hash::{Address, JobId};
+use types::job::{Failed, FailureReason, JobRecord, JobSpec, Stage, Verifier};
+use types::number::{Amount, Attempt, SQUARE, TaskIndex};
 use types::params::Params;
-use types::sortition::{Sortition, SortitionError};
-use types::transaction::{Action, Holding, JobStep, StoredStatement, SystemTransaction};
+use types::transaction::{Action, Holding, StoredStatement, SystemTransaction};
 use vm::query;
 
-use crate::fixture::{
-    Chain, address, genesis, profile, square, validator_id, validator_keys, vrf_key,
-};
+use crate::fixture::{Chain, address, genesis, profile, square, validator_id, validator_keys};
 use crate::job::invariants::check;
+
+mod duty;
+mod specs;
+
+pub use specs::{certain, demanding, spec};
 
 /// Accounts 0 to 5 are partners.
 pub const PARTNERS: u8 = 6;
@@ -259,182 +254,6 @@ impl World {
             signature,
         }
     }
-
-    /// What partner `n` sends for a job now.
-    pub fn duty(&self, n: u8, record: &JobRecord) -> Option<Action> {
-        let (job, attempt, own) = (record.id, record.attempt, address(n));
-        match &record.stage {
-            Stage::Assigned(Assigned {
-                primary,
-                acknowledged,
-            }) if primary.partner == own => {
-                if self.does(n, Conduct::SaysUnrunnable) || self.does(n, Conduct::Declines) {
-                    return Some(
-                        JobStep::Decline {
-                            unrunnable: self.does(n, Conduct::SaysUnrunnable),
-                        }
-                        .of(job, attempt),
-                    );
-                }
-                if !acknowledged {
-                    return (!self.does(n, Conduct::NeverAcknowledges))
-                        .then_some(JobStep::Acknowledge.of(job, attempt));
-                }
-                let commitment = self.seal(n, record, &all_tasks(record));
-                (!self.does(n, Conduct::NeverCommits))
-                    .then_some(JobStep::Commit { commitment }.of(job, attempt))
-            }
-            Stage::Announcing(Announcing { parties, .. })
-                if parties.primary.partner != own
-                    && !binds(&parties.verifiers, n)
-                    && !self.does(n, Conduct::NeverAnnounces) =>
-            {
-                self.announcement(n, record)
-            }
-            Stage::Verifying(verifying) if !self.does(n, Conduct::NeverChecks) => {
-                let mut verifiers = verifying.parties.verifiers.iter();
-                let verifier = verifiers.find(|v| v.partner == own && v.commitment.is_none())?;
-                let commitment = self.seal(n, record, &verifier.tasks);
-                Some(JobStep::Commit { commitment }.of(job, attempt))
-            }
-            Stage::Revealing(Revealing {
-                parties, opening, ..
-            }) if !self.does(n, Conduct::NeverOpens) => {
-                let opening = if parties.primary.partner == own && opening.is_none() {
-                    self.primary_opening(n, record)
-                } else {
-                    let mut verifiers = parties.verifiers.iter();
-                    let verifier = verifiers.find(|v| v.partner == own && v.opening.is_none())?;
-                    self.verifier_opening(n, record, &verifier.tasks)
-                };
-                Some(
-                    JobStep::Reveal {
-                        opening: Box::new(opening),
-                    }
-                    .of(job, attempt),
-                )
-            }
-            _ => None,
-        }
-    }
-
-    /// The announcement of partner `n`, if sortition draws it.
-    pub fn announcement(&self, n: u8, record: &JobRecord) -> Option<Action> {
-        let input = self.sortition_input(n, record)?;
-        let proof = vrf_key(n).prove(&input);
-        let snapshot = self.sortition_snapshot(record)?;
-        let sortition = self.sortition(record, &snapshot)?;
-        let action = JobStep::Announce { proof }.of(record.id, record.attempt);
-        match sortition.check(&address(n), &proof) {
-            Ok(_) | Err(SortitionError::OwnWork) => Some(action),
-            Err(_) => None,
-        }
-    }
-
-    /// The snapshot that a job's sortition runs over.
-    pub fn sortition_snapshot(&self, record: &JobRecord) -> Option<PartnerSnapshot> {
-        let Stage::Announcing(announcing) = &record.stage else {
-            return None;
-        };
-        query::snapshot(&self.chain.state, announcing.epoch).unwrap()
-    }
-
-    /// A job's sortition, once its beacon is there.
-    fn sortition<'a>(
-        &self,
-        record: &JobRecord,
-        snapshot: &'a PartnerSnapshot,
-    ) -> Option<Sortition<'a>> {
-        let Stage::Announcing(announcing) = &record.stage else {
-            return None;
-        };
-        Sortition::new(self.chain.rules.chain_id, record, announcing, snapshot).ok()
-    }
-
-    /// What the VRF of partner `n` is run over in a job's sortition, once its beacon is there.
-    pub fn sortition_input(&self, n: u8, record: &JobRecord) -> Option<Hash32> {
-        let snapshot = self.sortition_snapshot(record)?;
-        Some(self.sortition(record, &snapshot)?.input(&address(n)))
-    }
-
-    fn salt(n: u8, record: &JobRecord) -> Hash32 {
-        Hash32::of(Domain::BLIND, &(n, record.id, record.attempt))
-    }
-
-    fn outcome(&self, n: u8, task: TaskIndex) -> Outcome {
-        let wrong = self.does(n, Conduct::Wrong(task.0));
-        let stdout =
-            BlobId::of(format!("task {task} {}", if wrong { "wrong" } else { "right" }).as_bytes());
-        let outputs = Bounded::new(vec![Some(stdout)]).unwrap();
-        Outcome {
-            exit: Exit::Code { code: 0 },
-            fuel: Fuel(7),
-            stdout,
-            stderr: BlobId::of(b""),
-            outputs,
-        }
-    }
-
-    /// What partner `n` finds for some tasks.
-    pub fn leaves(
-        &self,
-        n: u8,
-        record: &JobRecord,
-        tasks: &[TaskIndex],
-    ) -> Vec<(TaskIndex, Hash32)> {
-        tasks
-            .iter()
-            .map(|task| {
-                (
-                    *task,
-                    leaf(&record.spec.workload, *task, &self.outcome(n, *task)),
-                )
-            })
-            .collect()
-    }
-
-    fn seal(&self, n: u8, record: &JobRecord, tasks: &[TaskIndex]) -> Hash32 {
-        let claim = CommitmentContext {
-            chain: self.chain.rules.chain_id,
-            job: record.id,
-            attempt: record.attempt,
-            partner: address(n),
-        };
-        let salt = Self::salt(n, record);
-        commitment(
-            &claim,
-            &result_root_of(&salt, &self.leaves(n, record, tasks)),
-            &salt,
-        )
-    }
-
-    /// The primary's opening.
-    pub fn primary_opening(&self, n: u8, record: &JobRecord) -> Opening {
-        let drawn = record.stage.parties().unwrap().drawn_tasks();
-        let all = all_tasks(record);
-        let outcomes = Outcomes(
-            Bounded::new(all.iter().map(|task| self.outcome(n, *task)).collect()).unwrap(),
-        );
-        let blob = BlobId::of(&encode(&outcomes));
-        Opening::new(
-            Self::salt(n, record),
-            &self.leaves(n, record, &all),
-            &drawn,
-            Some(blob),
-        )
-        .unwrap()
-    }
-
-    /// A verifier's opening.
-    pub fn verifier_opening(&self, n: u8, record: &JobRecord, tasks: &[TaskIndex]) -> Opening {
-        Opening::new(
-            Self::salt(n, record),
-            &self.leaves(n, record, tasks),
-            tasks,
-            None,
-        )
-        .unwrap()
-    }
 }
 
 /// All tasks of a job.
@@ -459,60 +278,4 @@ pub fn parties(stage: &Stage) -> (Option<u8>, Vec<u8>) {
     let primary = stage.primary().map(|primary| number(&primary.partner));
     let verifiers = stage.verifiers().iter();
     (primary, verifiers.map(|v| number(&v.partner)).collect())
-}
-
-/// A job of four tasks with a price cap and a value at risk of 1 SQUARE; every partner asks half a SQUARE for it.
-pub fn spec() -> JobSpec {
-    JobSpec {
-        name: Text::new("histogram").unwrap(),
-        workload: Workload {
-            class: CLASS_WASM_V1,
-            module: BlobId::of(b"module"),
-            arguments: Bounded::default(),
-            environment: BTreeMap::new(),
-            stdin: None,
-            inputs: Bounded::new(vec![Input {
-                blob: BlobId::of(b"input"),
-                target: Text::new("/in/data").unwrap(),
-            }])
-            .unwrap(),
-            outputs: Bounded::new(vec![Output {
-                name: Text::new("hist").unwrap(),
-                path: Text::new("/out/hist.csv").unwrap(),
-            }])
-            .unwrap(),
-            tasks: 4,
-            limits: TaskLimits {
-                fuel: Fuel(100_000_000),
-                memory_bytes: 1 << 20,
-                output_bytes: 1 << 20,
-            },
-            clock_start_ns: 0,
-            random_seed: Hash32::ZERO,
-        },
-        constraints: Constraints::default(),
-        verification: Verification {
-            min_verifiers: 0,
-            tasks_per_verifier: None,
-            value_at_risk: square(1),
-            task_value_at_risk: square(1),
-            confidence_ppm: 0,
-        },
-        price_cap: square(1),
-    }
-}
-
-/// The same with so large a value at risk that sortition draws every partner.
-pub fn certain() -> JobSpec {
-    let mut spec = spec();
-    spec.verification.value_at_risk = square(285);
-    spec.verification.task_value_at_risk = square(285);
-    spec
-}
-
-/// The same with a demand for verifiers.
-pub fn demanding(minimum: u16) -> JobSpec {
-    let mut spec = spec();
-    spec.verification.min_verifiers = minimum;
-    spec
 }

@@ -1,0 +1,194 @@
+//! What a partner sends for a job: its steps, announcements, commitments and openings, and its departures from them.
+
+use types::account::PartnerSnapshot;
+use types::attestation::{
+    CommitmentContext, Exit, Opening, Outcome, Outcomes, commitment, leaf, result_root_of,
+};
+use types::codec::{Bounded, encode};
+use types::hash::{BlobId, Domain, Hash32};
+use types::job::{Announcing, Assigned, JobRecord, Revealing, Stage};
+use types::number::{Fuel, TaskIndex};
+use types::sortition::{Sortition, SortitionError};
+use types::transaction::{Action, JobStep};
+use vm::query;
+
+use crate::fixture::{address, vrf_key};
+use crate::job::world::{Conduct, World, all_tasks, binds};
+
+impl World {
+    /// What partner `n` sends for a job now.
+    pub fn duty(&self, n: u8, record: &JobRecord) -> Option<Action> {
+        let (job, attempt, own) = (record.id, record.attempt, address(n));
+        match &record.stage {
+            Stage::Assigned(Assigned {
+                primary,
+                acknowledged,
+            }) if primary.partner == own => {
+                if self.does(n, Conduct::SaysUnrunnable) || self.does(n, Conduct::Declines) {
+                    return Some(
+                        JobStep::Decline {
+                            unrunnable: self.does(n, Conduct::SaysUnrunnable),
+                        }
+                        .of(job, attempt),
+                    );
+                }
+                if !acknowledged {
+                    return (!self.does(n, Conduct::NeverAcknowledges))
+                        .then_some(JobStep::Acknowledge.of(job, attempt));
+                }
+                let commitment = self.seal(n, record, &all_tasks(record));
+                (!self.does(n, Conduct::NeverCommits))
+                    .then_some(JobStep::Commit { commitment }.of(job, attempt))
+            }
+            Stage::Announcing(Announcing { parties, .. })
+                if parties.primary.partner != own
+                    && !binds(&parties.verifiers, n)
+                    && !self.does(n, Conduct::NeverAnnounces) =>
+            {
+                self.announcement(n, record)
+            }
+            Stage::Verifying(verifying) if !self.does(n, Conduct::NeverChecks) => {
+                let mut verifiers = verifying.parties.verifiers.iter();
+                let verifier = verifiers.find(|v| v.partner == own && v.commitment.is_none())?;
+                let commitment = self.seal(n, record, &verifier.tasks);
+                Some(JobStep::Commit { commitment }.of(job, attempt))
+            }
+            Stage::Revealing(Revealing {
+                parties, opening, ..
+            }) if !self.does(n, Conduct::NeverOpens) => {
+                let opening = if parties.primary.partner == own && opening.is_none() {
+                    self.primary_opening(n, record)
+                } else {
+                    let mut verifiers = parties.verifiers.iter();
+                    let verifier = verifiers.find(|v| v.partner == own && v.opening.is_none())?;
+                    self.verifier_opening(n, record, &verifier.tasks)
+                };
+                Some(
+                    JobStep::Reveal {
+                        opening: Box::new(opening),
+                    }
+                    .of(job, attempt),
+                )
+            }
+            _ => None,
+        }
+    }
+
+    /// The announcement of partner `n`, if sortition draws it.
+    pub fn announcement(&self, n: u8, record: &JobRecord) -> Option<Action> {
+        let input = self.sortition_input(n, record)?;
+        let proof = vrf_key(n).prove(&input);
+        let snapshot = self.sortition_snapshot(record)?;
+        let sortition = self.sortition(record, &snapshot)?;
+        let action = JobStep::Announce { proof }.of(record.id, record.attempt);
+        match sortition.check(&address(n), &proof) {
+            Ok(_) | Err(SortitionError::OwnWork) => Some(action),
+            Err(_) => None,
+        }
+    }
+
+    /// The snapshot that a job's sortition runs over.
+    pub fn sortition_snapshot(&self, record: &JobRecord) -> Option<PartnerSnapshot> {
+        let Stage::Announcing(announcing) = &record.stage else {
+            return None;
+        };
+        query::snapshot(&self.chain.state, announcing.epoch).unwrap()
+    }
+
+    /// A job's sortition, once its beacon is there.
+    fn sortition<'a>(
+        &self,
+        record: &JobRecord,
+        snapshot: &'a PartnerSnapshot,
+    ) -> Option<Sortition<'a>> {
+        let Stage::Announcing(announcing) = &record.stage else {
+            return None;
+        };
+        Sortition::new(self.chain.rules.chain_id, record, announcing, snapshot).ok()
+    }
+
+    /// What the VRF of partner `n` is run over in a job's sortition, once its beacon is there.
+    pub fn sortition_input(&self, n: u8, record: &JobRecord) -> Option<Hash32> {
+        let snapshot = self.sortition_snapshot(record)?;
+        Some(self.sortition(record, &snapshot)?.input(&address(n)))
+    }
+
+    fn salt(n: u8, record: &JobRecord) -> Hash32 {
+        Hash32::of(Domain::BLIND, &(n, record.id, record.attempt))
+    }
+
+    fn outcome(&self, n: u8, task: TaskIndex) -> Outcome {
+        let wrong = self.does(n, Conduct::Wrong(task.0));
+        let stdout =
+            BlobId::of(format!("task {task} {}", if wrong { "wrong" } else { "right" }).as_bytes());
+        let outputs = Bounded::new(vec![Some(stdout)]).unwrap();
+        Outcome {
+            exit: Exit::Code { code: 0 },
+            fuel: Fuel(7),
+            stdout,
+            stderr: BlobId::of(b""),
+            outputs,
+        }
+    }
+
+    /// What partner `n` finds for some tasks.
+    pub fn leaves(
+        &self,
+        n: u8,
+        record: &JobRecord,
+        tasks: &[TaskIndex],
+    ) -> Vec<(TaskIndex, Hash32)> {
+        tasks
+            .iter()
+            .map(|task| {
+                (
+                    *task,
+                    leaf(&record.spec.workload, *task, &self.outcome(n, *task)),
+                )
+            })
+            .collect()
+    }
+
+    fn seal(&self, n: u8, record: &JobRecord, tasks: &[TaskIndex]) -> Hash32 {
+        let claim = CommitmentContext {
+            chain: self.chain.rules.chain_id,
+            job: record.id,
+            attempt: record.attempt,
+            partner: address(n),
+        };
+        let salt = Self::salt(n, record);
+        commitment(
+            &claim,
+            &result_root_of(&salt, &self.leaves(n, record, tasks)),
+            &salt,
+        )
+    }
+
+    /// The primary's opening.
+    pub fn primary_opening(&self, n: u8, record: &JobRecord) -> Opening {
+        let drawn = record.stage.parties().unwrap().drawn_tasks();
+        let all = all_tasks(record);
+        let outcomes = Outcomes(
+            Bounded::new(all.iter().map(|task| self.outcome(n, *task)).collect()).unwrap(),
+        );
+        let blob = BlobId::of(&encode(&outcomes));
+        Opening::new(
+            Self::salt(n, record),
+            &self.leaves(n, record, &all),
+            &drawn,
+            Some(blob),
+        )
+        .unwrap()
+    }
+
+    /// A verifier's opening.
+    pub fn verifier_opening(&self, n: u8, record: &JobRecord, tasks: &[TaskIndex]) -> Opening {
+        Opening::new(
+            Self::salt(n, record),
+            &self.leaves(n, record, tasks),
+            tasks,
+            None,
+        )
+        .unwrap()
+    }
+}

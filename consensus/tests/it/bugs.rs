@@ -22,7 +22,7 @@ fn a_certified_split_heals() {
     // For a while notarizations reach only the first half and nullifications only the second, and votes are lost at
     // random, so that the halves leave the same views by different certificates.
     let mut splits = 0;
-    for seed in 0..16 {
+    for seed in 8..24 {
         let mut sim = Sim::new(Options {
             loss_percent: 20,
             end_ms: 45_000,
@@ -33,7 +33,7 @@ fn a_certified_split_heals() {
             let late_votes = now < 15_000
                 && to >= 2
                 && matches!(message, Message::Proposal(_))
-                && now % 3_000 < 1_500;
+                && now % 2_500 < 1_250;
             !split && !late_votes
         };
         sim.run_until(15_000).unwrap();

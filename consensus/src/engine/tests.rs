@@ -1,7 +1,8 @@
 //! One engine under a hand-driven world: stakes 4, 3, 3, 3, so that any three of the four decide.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use types::committee::Committee;
 use types::hash::{BlockId, ChainId, Hash32, ValidatorId};
 use types::key::SecretKey;
 use types::number::{Epoch, Height, Timestamp, ValidatorIndex, View};
@@ -28,6 +29,8 @@ mod voting;
 const CHAIN: ChainId = ChainId(Hash32([9; 32]));
 const EPOCH: Epoch = Epoch::FIRST;
 const START: u64 = 1_000_000;
+/// The committee of every test: its keys take long to make.
+static MEMBERS: LazyLock<Committee> = LazyLock::new(|| committee(&[4, 3, 3, 3]).0);
 
 /// An engine, the time, and everything that it did.
 struct World {
@@ -43,12 +46,12 @@ struct World {
 
 /// The id of the member at a position.
 fn id(position: ValidatorIndex) -> ValidatorId {
-    committee(&[4, 3, 3, 3]).0.id(position).unwrap()
+    MEMBERS.id(position).unwrap()
 }
 
 /// The position of the member with an id.
 fn position(id: ValidatorId) -> ValidatorIndex {
-    committee(&[4, 3, 3, 3]).0.index_of(&id).unwrap()
+    MEMBERS.index_of(&id).unwrap()
 }
 
 fn genesis() -> WholeBlock {

@@ -82,7 +82,7 @@ async fn a_view_holds_what_the_chain_proves() {
     );
     assert_eq!(proven.partner, Some(partner(1)));
     assert_eq!(proven.live, BTreeSet::from([JOB]));
-    assert_eq!(proven.jobs[&JOB].stage.name(), "committed");
+    assert_eq!(proven.jobs[&JOB].stage.name(), "announcing");
     assert_eq!(proven.snapshots, BTreeMap::from([(Epoch(1), snapshot(2))]));
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::workspace::{members, root};
 
 /// Maximum length of a source file, in lines.
-const MAX_LINES: usize = 750;
+const MAX_LINES: usize = 500;
 
 /// A module's path inside its crate; the root is empty.
 type Module = Vec<String>;

@@ -83,7 +83,7 @@ fn step(action: &Action) -> Option<&JobStep> {
     }
 }
 
-fn steps<'a>(effects: &'a [Effect]) -> Vec<&'a JobStep> {
+fn steps(effects: &[Effect]) -> Vec<&JobStep> {
     actions(effects).into_iter().filter_map(step).collect()
 }
 

@@ -35,6 +35,10 @@ fn outputs(spec: &mut JobSpec, files: &[(&str, &str)]) {
 const A_WEEKS_FUEL: u64 = (7 * 24 * 3_600 * 1_000 - 15_000 - 1) / 3 * 50_000;
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table with one case for each limit"
+)]
 fn limits_are_inclusive_and_what_is_beyond_is_refused() {
     type Change = fn(&mut JobSpec);
     let beyond: [Change; 18] = [
@@ -71,7 +75,7 @@ fn limits_are_inclusive_and_what_is_beyond_is_refused() {
             s.workload.stdin = Some(BlobId {
                 length: MAX_BLOB_BYTES + 1,
                 ..BlobId::of(b"x")
-            })
+            });
         },
         |s| s.verification.min_verifiers = MAX_MIN_VERIFIERS + 1,
         |s| s.verification.tasks_per_verifier = Some(0),

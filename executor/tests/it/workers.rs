@@ -16,16 +16,9 @@ use crate::support::{Job, numbers, program};
 
 const WALL: Duration = Duration::from_mins(1);
 
-/// The worker binary, which cargo builds with the tests.
+/// The worker binary, which cargo builds before the tests.
 fn worker() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    let path = tests.parent().unwrap().join("../examples/worker");
-    assert!(
-        path.exists(),
-        "{} is missing: cargo build -p gridproof-executor --example worker",
-        path.display()
-    );
-    path
+    PathBuf::from(env!("CARGO_BIN_EXE_worker"))
 }
 
 /// A job's blobs in files of a folder.

@@ -17,7 +17,7 @@ use crate::{quantile, row};
 /// Senders: a mempool takes a limited number of nonces from each, so the load needs many.
 const SENDERS: u8 = 200;
 /// How long nothing may become final before what is left counts as never final.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 struct ChainFacts {
     id: ChainId,
@@ -150,7 +150,7 @@ async fn offer(
     let mut refused = 0u64;
     let mut last = start;
     let end = send_at(u64::try_from(wanted.len())?);
-    while !wanted.is_empty() && Instant::now() < end.max(last) + PATIENCE {
+    while !wanted.is_empty() && Instant::now() < end.max(last) + TIMEOUT {
         let page = watcher
             .events(Some(cursor), Duration::from_millis(500), 1_000)
             .await?;

@@ -16,7 +16,7 @@ use types::number::Attempt;
 use types::transaction::{Holding, StoredStatement};
 
 use fetch::Missing;
-use live::{Duty, LiveJob, Results, claim_of, reproduces};
+use live::{Duty, LiveJob, Results, opened_results, reproduces};
 
 /// How long and how much this node keeps beyond what live jobs need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Retention {
     pub quota_bytes: u64,
 }
 
-/// The part of the quota that missing blobs can claim before they are here: one in so many.
+/// The part of the quota that missing blobs may take before they are here: one in so many.
 const ROOM_SHARE: u64 = 4;
 
 /// What the book asks of its surroundings.
@@ -126,7 +126,7 @@ impl BlobBook {
             return;
         }
         let duty = self.duty_of(record);
-        let opened = claim_of(&record.stage);
+        let opened = opened_results(&record.stage);
         let job = self.live.entry(record.id).or_insert_with(|| LiveJob {
             workload: record.spec.workload.clone(),
             results: Results::Unknown,

@@ -15,8 +15,8 @@ use types::limits::MAX_OUTCOMES_BYTES;
 
 use crate::blob_book::BlobRequest;
 use crate::event::Event;
+use crate::fetch_time::{Allowance, FetchTime, Holders};
 use crate::gossip::ChunkRequest;
-use crate::patience::{Allowance, Holders, Patience};
 
 /// Blobs that are fetched at once.
 const FETCHING: usize = 8;
@@ -116,7 +116,7 @@ impl<N: ChunkSource> BlobTasks<N> {
                     return;
                 };
                 let ask = |request| network.ask(from, request);
-                let fetched = fetch(&store, blob, Patience::NODE, ask).await;
+                let fetched = fetch(&store, blob, FetchTime::NODE, ask).await;
                 locked(&holders).end(
                     from,
                     matches!(fetched, Err(FetchFailure::Ask(AskError::Slow))),
@@ -186,15 +186,15 @@ enum FetchFailure {
 }
 
 /// Fetches the chunks that are missing, one after the other, each verified before it is stored, for as long as the
-/// patience lasts.
+/// time lasts.
 async fn fetch<A: Future<Output = Result<Vec<u8>, AskError>>>(
     store: &BlobStore,
     blob: BlobId,
-    patience: Patience,
+    time: FetchTime,
     ask: impl Fn(Vec<u8>) -> A,
 ) -> Result<(), FetchFailure> {
     store.begin(blob)?;
-    let mut allowance = Allowance::new(patience);
+    let mut allowance = Allowance::new(time);
     for chunk in store.missing(blob) {
         let asked = Instant::now();
         let answer = ask(encode(&ChunkRequest { blob, chunk }));
@@ -230,7 +230,7 @@ mod tests {
         let (theirs, ours) = (open("theirs"), open("ours"));
         let bytes = vec![7; usize::try_from(4 * BLOB_CHUNK_BYTES).unwrap()];
         let blob = theirs.put_bytes(&bytes).unwrap();
-        let patience = Patience {
+        let time = FetchTime {
             grace: Duration::from_secs(2),
             chunk: Duration::from_millis(10),
         };
@@ -246,7 +246,7 @@ mod tests {
             answer(request)
         };
         let began = Instant::now();
-        let slow = fetch(&ours, blob, patience, dripping).await;
+        let slow = fetch(&ours, blob, time, dripping).await;
         assert!(
             matches!(slow, Err(FetchFailure::Ask(AskError::Slow))),
             "{slow:?}"
@@ -257,7 +257,7 @@ mod tests {
         );
         assert_eq!(ours.progress(blob).stored, 1);
         asked.borrow_mut().clear();
-        fetch(&ours, blob, patience, async |request| answer(request))
+        fetch(&ours, blob, time, async |request| answer(request))
             .await
             .unwrap();
         assert!(ours.has(blob));

@@ -259,7 +259,7 @@ mod tests {
             ("GRIDPROOF_OFFER__CAPACITY", "9"),
         ];
         let config = load_partner(&variables, &["poll_ms=30", "poll_ms=40"]).unwrap();
-        assert_eq!((config.poll_ms, config.offer.capacity), (40, 9));
+        assert_eq!((config.poll_ms, config.offer.places), (40, 9));
     }
 
     #[test]

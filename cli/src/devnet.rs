@@ -20,7 +20,7 @@ use crate::failure::{CommandFailure, ExitKind};
 use crate::ui::Ui;
 
 /// How long the first block may take.
-const FIRST_BLOCK_PATIENCE: Duration = Duration::from_mins(1);
+const FIRST_BLOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A network of validators and partners on this machine.
 #[derive(Debug, Subcommand)]
@@ -170,7 +170,7 @@ fn interrupted() -> CommandFailure {
 
 /// Waits until every validator has a final block.
 async fn first_block(devnet: &Devnet) -> Result<Height, CommandFailure> {
-    let deadline = Instant::now() + FIRST_BLOCK_PATIENCE;
+    let deadline = Instant::now() + FIRST_BLOCK_TIMEOUT;
     let mut tick = interval(Duration::from_millis(100));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while Instant::now() < deadline {
@@ -198,7 +198,7 @@ async fn first_block(devnet: &Devnet) -> Result<Height, CommandFailure> {
     Err(CommandFailure::new(
         ExitKind::TimedOut,
         "devnet",
-        format!("no final block after {FIRST_BLOCK_PATIENCE:?}"),
+        format!("no final block after {FIRST_BLOCK_TIMEOUT:?}"),
     )
     .hint(format!(
         "the processes' output is in {}/*/output.log",

@@ -74,7 +74,7 @@ pub enum JobCommand {
         #[command(flatten)]
         rpc: RpcArgs,
         #[command(flatten)]
-        patience: PatienceArgs,
+        timeout: TimeoutArgs,
     },
     /// Fetch the receipt and all outputs of a settled job, and verify them.
     #[command(after_help = FOLDER)]
@@ -118,7 +118,7 @@ pub enum JobCommand {
         #[command(flatten)]
         trust: TrustArgs,
         #[command(flatten)]
-        patience: PatienceArgs,
+        timeout: TimeoutArgs,
     },
 }
 
@@ -137,15 +137,15 @@ pub struct SubmitArgs {
 
 /// How long to wait.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct PatienceArgs {
+pub struct TimeoutArgs {
     /// Give up waiting after this many seconds; the job itself goes on (exit code 8).
-    #[arg(long, value_name = "SECONDS", default_value_t = 3_600)]
-    timeout: u64,
+    #[arg(long = "timeout", value_name = "SECONDS", default_value_t = 3_600)]
+    seconds: u64,
 }
 
-impl PatienceArgs {
+impl TimeoutArgs {
     fn duration(self) -> Duration {
-        Duration::from_secs(self.timeout)
+        Duration::from_secs(self.seconds)
     }
 }
 
@@ -203,11 +203,11 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
             ui.result(&json!(view), &report::status(&view));
             Ok(())
         }
-        JobCommand::Wait { job, rpc, patience } => {
+        JobCommand::Wait { job, rpc, timeout } => {
             let client = rpc.client()?;
             // What does not exist, or cannot be asked, is not waited for.
             client.job(job).await.map_err(failure)?;
-            let view = wait::settled(&client, job, patience.duration(), ui).await?;
+            let view = wait::settled(&client, job, timeout.duration(), ui).await?;
             ui.result(&json!(view), &report::status(&view));
             Ok(())
         }
@@ -239,7 +239,7 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
             rpc,
             out,
             trust,
-            patience,
+            timeout,
         } => {
             let client = rpc.client()?;
             fetch::prepare_folder(&out)?;
@@ -247,7 +247,7 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
             let trust = trust.resolve(&client, ui).await?;
             let job = start(&client, &what, Some(trust.light.chain()), ui).await?;
             let ended = async {
-                let view = wait::settled(&client, job, patience.duration(), ui).await?;
+                let view = wait::settled(&client, job, timeout.duration(), ui).await?;
                 finish(&client, &view, &out, &trust, ui).await
             };
             ended.await.map_err(|failure| failure.about(job))

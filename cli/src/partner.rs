@@ -23,7 +23,7 @@ use crate::trust::light_of;
 use crate::ui::Ui;
 
 /// How long a bond transaction may take to become final.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Run a grid partner's agent.
 #[derive(Debug, Subcommand)]
@@ -110,7 +110,7 @@ pub struct InitArgs {
     ask: Option<Amount>,
     /// Jobs to run as primary at the same time.
     #[arg(long)]
-    capacity: Option<u16>,
+    places: Option<u16>,
     /// An attribute that jobs may ask for, such as location=basel; may be given several times.
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
     attributes: Vec<(String, String)>,
@@ -175,7 +175,7 @@ fn init(args: InitArgs, ui: Ui) -> Result<(), CommandFailure> {
     config.bond = args.bond.unwrap_or(config.bond);
     config.offer.name = args.name;
     config.offer.ask = args.ask.unwrap_or(config.offer.ask);
-    config.offer.capacity = args.capacity.unwrap_or(config.offer.capacity);
+    config.offer.places = args.places.unwrap_or(config.offer.places);
     config.offer.attributes = args.attributes.into_iter().collect::<BTreeMap<_, _>>();
     let address = partner::init(&args.dir, &config, &genesis).map_err(|error| stopped(&error))?;
     let text = format!(
@@ -285,7 +285,7 @@ async fn change_bond(dir: &Path, action: Action, ui: Ui) -> Result<(), CommandFa
     let chain = light_of(&dir.join(&config.genesis))?.chain();
     let refills = matches!(&action, Action::Unbond { .. });
     let progress = ui.spinner("waiting until it is final");
-    let sent = submit::send(&client, &key, action, Some(chain), PATIENCE).await;
+    let sent = submit::send(&client, &key, action, Some(chain), TIMEOUT).await;
     progress.finish();
     let sent = sent?;
     let view = client

@@ -109,11 +109,11 @@ pub async fn send(
     key: &SecretKey,
     action: Action,
     chain: Option<ChainId>,
-    patience: Duration,
+    time_limit: Duration,
 ) -> Result<Sent, CommandFailure> {
     let signed = sign(client, key, action, chain).await?;
     hand_over(client, &signed).await?;
-    finished(client, signed.id(), patience)
+    finished(client, signed.id(), time_limit)
         .await
         .map_err(|failure| failure.with("transaction", json!(signed.id())))
 }
@@ -122,10 +122,10 @@ pub async fn send(
 pub async fn finished(
     client: &Client,
     id: TransactionId,
-    patience: Duration,
+    time_limit: Duration,
 ) -> Result<Sent, CommandFailure> {
     match client
-        .wait_transaction(id, patience)
+        .wait_transaction(id, time_limit)
         .await
         .map_err(failure)?
     {
@@ -152,7 +152,7 @@ pub async fn finished(
             "pending",
             format!(
                 "transaction {id} is not final after {} s",
-                patience.as_secs()
+                time_limit.as_secs()
             ),
         )
         .hint("it may still become final: ask /v1/transactions/<id>, or look at the node's status")

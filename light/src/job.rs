@@ -1,7 +1,7 @@
 //! A settled job, from the receipt document to the last output byte.
 //!
 //! The document proves the receipt; the receipt names the list of outcomes and, under a salt, the root that the
-//! primary sealed and the verifiers checked; the outcomes name every file by hash and length.
+//! primary committed to and the verifiers checked; the outcomes name every file by hash and length.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -108,7 +108,7 @@ pub enum JobProofError {
         /// Outcomes listed.
         found: usize,
     },
-    /// The outcomes do not lead to the root that was sealed and checked.
+    /// The outcomes do not lead to the root that was committed to and checked.
     #[error("the outcomes lead to result root {found}, the receipt has {expected}")]
     ResultRoot {
         /// In the receipt.

@@ -43,10 +43,10 @@ impl fmt::Display for Assignment {
 }
 
 /// A commitment: everything that its opening will need. It is on disk before the commitment leaves the machine; without
-/// it the claim could never be opened and the bond would be lost.
+/// it the commitment could never be opened and the bond would be lost.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct OwnCommitment {
-    /// Whose claim.
+    /// The assignment whose result is committed.
     pub assignment: Assignment,
     /// The newest height that was known when it was committed.
     pub height: Height,

@@ -67,7 +67,7 @@ pub struct Offer {
     #[serde(deserialize_with = "amount")]
     pub ask: Amount,
     /// Jobs that it runs as primary at the same time, at least 1.
-    pub capacity: u16,
+    pub places: u16,
     /// Attributes that jobs may ask for (location, jurisdiction, hardware, energy source, ...), at most 32.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
@@ -95,7 +95,7 @@ pub enum PartnerConfigError {
     #[error("verification_places is 0: a drawn verifier that never runs loses its bond")]
     NoVerificationPlaces,
     /// No place for jobs.
-    #[error("offer.capacity is 0: a partner runs at least one job at a time")]
+    #[error("offer.places is 0: a partner runs at least one job at a time")]
     NoPlaces,
     /// The pause between two reads is out of bounds.
     #[error("poll_ms is {found}: expected {min} to {max}")]
@@ -171,7 +171,7 @@ impl Default for Offer {
         Self {
             name: "partner".to_owned(),
             ask,
-            capacity: 2,
+            places: 2,
             attributes: BTreeMap::new(),
         }
     }
@@ -205,7 +205,7 @@ impl Config {
         if self.verification_places == 0 {
             return Err(PartnerConfigError::NoVerificationPlaces);
         }
-        if self.offer.capacity == 0 {
+        if self.offer.places == 0 {
             return Err(PartnerConfigError::NoPlaces);
         }
         if !POLL_MS.contains(&self.poll_ms) {
@@ -254,7 +254,7 @@ impl Config {
             class: CLASS_WASM_V1,
             vrf_key,
             ask: self.offer.ask,
-            capacity: self.offer.capacity,
+            places: self.offer.places,
             attributes,
         })
     }
@@ -334,7 +334,7 @@ mod tests {
         let broken: [fn(&mut Config); 5] = [
             |config| config.endpoints.clear(),
             |config| config.verification_places = 0,
-            |config| config.offer.capacity = 0,
+            |config| config.offer.places = 0,
             |config| config.poll_ms = 0,
             |config| config.task_wall_ms = 0,
         ];

@@ -4,7 +4,7 @@
 //! gives effects, which the shell performs *in order*. What it promises:
 //!
 //! - no commitment leaves before salt and leaves are on disk ([`Effect::Keep`] stands before [`Effect::Send`]), and one assignment
-//!   is committed once: after a restart the same claim is sent again, never another;
+//!   is committed once: after a restart the same commitment is sent again, never another;
 //! - no transaction leaves before it is on disk, so that a retry sends the same one;
 //! - what a commitment needs is forgotten only when a final state that is newer than the commitment says that the job, or
 //!   its attempt, is over;

@@ -3,7 +3,7 @@
 //! A file is written whole beside its place, synced, renamed over it, and the directory is synced; a crash leaves the
 //! old file or the new one. Each holds a format version, the value and a checksum over both. A damaged file stops the
 //! daemon: going on without it could forfeit a bond. One process holds the directory. Only its owner may read it: who
-//! knows a salt before its opening can copy a claim.
+//! knows a salt before its opening can copy a result.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{Read, Write};
@@ -480,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_under_another_name_is_refused() {
+    fn a_commitment_under_another_name_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let mut journal = DiskJournal::open(directory.path()).unwrap();
         journal.keep(&own(1)).unwrap();

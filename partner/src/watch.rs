@@ -28,9 +28,9 @@ use crate::endpoints::{Endpoint, Endpoints};
 /// Values read from one endpoint at the same time.
 const PARALLEL_READS: usize = 8;
 /// How long an endpoint has for its head, and for a proven state.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// The same where all endpoints are slow.
-const MAX_PATIENCE: Duration = Duration::from_secs(16);
+const MAX_TIMEOUT: Duration = Duration::from_secs(16);
 
 /// Why a value was not read.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +77,7 @@ pub struct ChainWatch {
     /// Snapshots never change once they are written.
     snapshots: BTreeMap<Epoch, PartnerSnapshot>,
     /// Grows when no endpoint gives a proven state in time, so that one does in the end; a slow one among others changes nothing.
-    patience: Duration,
+    time_limit: Duration,
 }
 
 impl ChainWatch {
@@ -90,25 +90,25 @@ impl ChainWatch {
             address,
             floor,
             snapshots: BTreeMap::new(),
-            patience: PATIENCE,
+            time_limit: TIMEOUT,
         }
     }
 
     /// A proven state from the endpoint that is ahead of the others; nothing if none has a new enough one.
     pub async fn proven_state(&mut self) -> Option<ProvenState> {
-        let (endpoints, patience) = (self.endpoints.clone(), self.patience);
+        let (endpoints, time_limit) = (self.endpoints.clone(), self.time_limit);
         for endpoint in self.by_height(&endpoints).await {
-            match timeout(patience, self.read_from(endpoint)).await {
+            match timeout(time_limit, self.read_from(endpoint)).await {
                 Ok(Ok(proven)) => {
                     endpoint.fine();
-                    self.patience = patience.saturating_sub(patience / 8).max(PATIENCE);
+                    self.time_limit = time_limit.saturating_sub(time_limit / 8).max(TIMEOUT);
                     return Some(proven);
                 }
                 Ok(Err(error)) => blame(endpoint, &error),
-                Err(_) => too_slow(endpoint, patience),
+                Err(_) => too_slow(endpoint, time_limit),
             }
         }
-        self.patience = patience.saturating_mul(2).min(MAX_PATIENCE);
+        self.time_limit = time_limit.saturating_mul(2).min(MAX_TIMEOUT);
         None
     }
 
@@ -125,14 +125,14 @@ impl ChainWatch {
         };
         let heads = join_all(available.into_iter().map(|endpoint| async move {
             match timeout(
-                self.patience,
+                self.time_limit,
                 reader(endpoint).read::<Account>(StateKey::Account(self.address)),
             )
             .await
             {
                 Ok(Ok((height, _))) => return Some((height, endpoint)),
                 Ok(Err(error)) => blame(endpoint, &error),
-                Err(_) => too_slow(endpoint, self.patience),
+                Err(_) => too_slow(endpoint, self.time_limit),
             }
             None
         }));
@@ -245,10 +245,10 @@ impl ProofReader<'_> {
     }
 }
 
-fn too_slow(endpoint: &Endpoint, patience: Duration) {
+fn too_slow(endpoint: &Endpoint, time_limit: Duration) {
     endpoint.failed(
         Instant::now(),
-        &format!("no answer within {} ms", patience.as_millis()),
+        &format!("no answer within {} ms", time_limit.as_millis()),
     );
 }
 

@@ -69,7 +69,7 @@ fn partner(number: usize) -> PartnerKeys {
         class: CLASS_WASM_V1,
         vrf_key: vrf.public(),
         ask: Amount(SQUARE.0 / 1_000_000),
-        capacity: 2,
+        places: 2,
         attributes: BTreeMap::new(),
     };
     PartnerKeys {

@@ -114,7 +114,7 @@ pub struct Scenario {
     /// True if partners run one job before the calm and one after it.
     pub jobs: bool,
     /// Maximum time after the calm until all of that has happened, in milliseconds.
-    pub patience_ms: u64,
+    pub timeout_ms: u64,
 }
 
 impl Scenario {
@@ -163,7 +163,7 @@ impl Scenario {
             blocks_after: 4,
             transfers: 12,
             jobs: seed.is_multiple_of(JOBS_EVERY),
-            patience_ms: 240_000,
+            timeout_ms: 240_000,
         }
     }
 }

@@ -192,7 +192,7 @@ impl World {
             .update(bytes);
     }
 
-    /// Runs until the goal is reached, a promise is broken or patience ends.
+    /// Runs until the goal is reached, a promise is broken or the time limit is over.
     pub(crate) fn run(&mut self) -> Result<(), Violation> {
         for host in 0..self.hosts.len() {
             self.start(host)?;
@@ -204,7 +204,7 @@ impl World {
             if self.is_done() {
                 return Ok(());
             }
-            if self.now_ms > self.scenario.calm_at_ms + self.scenario.patience_ms {
+            if self.now_ms > self.scenario.calm_at_ms + self.scenario.timeout_ms {
                 return Err(self.stuck());
             }
         }

@@ -20,7 +20,7 @@ use types::hash::ChainId;
 use plan::{DevnetOptions, DevnetPlan};
 
 /// How long processes get to stop by themselves.
-const STOP_PATIENCE: Duration = Duration::from_secs(20);
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// Name of the manifest.
 const MANIFEST: &str = "devnet.json";
 /// Name of the genesis file.
@@ -240,7 +240,7 @@ fn stop<'a>(processes: impl Iterator<Item = &'a Process>) -> usize {
                 .iter()
                 .map(|process| (process.pid, process.dir.as_path()))
                 .collect();
-            process::stop(&group, STOP_PATIENCE).len()
+            process::stop(&group, STOP_TIMEOUT).len()
         })
         .sum()
 }

@@ -16,7 +16,7 @@ use crate::devnet::{Devnet, ProcessRole, ready};
 pub use ports::PortRange;
 
 /// How long a devnet may take to its first final block.
-const START_PATIENCE: Duration = Duration::from_mins(1);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A devnet of four validators and some partners. Its processes are stopped and its folder is removed when it is
 /// dropped.
@@ -70,7 +70,7 @@ impl TemporaryDevnet {
         })?;
         network.devnet.start(binary, environment)?;
         let mut heights = Ok(Vec::new());
-        let started = wait_until(START_PATIENCE, || {
+        let started = wait_until(START_TIMEOUT, || {
             heights = network.heights();
             heights.as_ref().map_or(true, |heights| {
                 heights

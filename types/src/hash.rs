@@ -80,9 +80,9 @@ domains! {
     BLIND = "leaf blind";
     /// A blinded leaf.
     BLINDED = "blinded leaf";
-    /// The unblinded leaves of an opened claim.
+    /// The unblinded leaves of an opening.
     LEAVES = "opened leaves";
-    /// A sealed claim.
+    /// A commitment to a result root (rule C4).
     COMMITMENT = "commitment";
     /// The seed of an epoch.
     EPOCH_SEED = "epoch seed";

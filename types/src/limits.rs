@@ -97,9 +97,9 @@ pub const MAX_TASK_MEMORY_BYTES: u64 = 4 << 30;
 pub const MAX_TASK_FUEL: u64 = 1 << 50;
 /// Most verifiers bound to one job attempt.
 pub const MAX_VERIFIERS: usize = 32;
-/// Most verifiers that a customer may demand; the other seats are for those who are drawn and for replacements.
+/// Most verifiers that a customer may demand; the others are selected, or appointed as replacements.
 pub const MAX_MIN_VERIFIERS: u16 = 12;
-/// Most verifiers that the policy draws in expectation; the tail of the draw fits the seats.
+/// Most verifiers that the policy draws in expectation; the tail of the draw fits `MAX_VERIFIERS`.
 pub const MAX_EXPECTED_VERIFIERS: u32 = 8;
 /// Most jobs that are live at the same time.
 pub const MAX_LIVE_JOBS: usize = 4_096;

@@ -18,7 +18,7 @@ fn node(left: &Hash32, right: &Hash32) -> Hash32 {
     Hash32::of_parts(Domain::MERKLE_NODE, &[&left.0, &right.0])
 }
 
-fn seal(length: usize, top: &Hash32) -> Hash32 {
+fn with_length(length: usize, top: &Hash32) -> Hash32 {
     let length = u64::try_from(length).expect("a length fits 64 bits");
     Hash32::of_parts(Domain::MERKLE_ROOT, &[&length.to_le_bytes(), &top.0])
 }
@@ -33,7 +33,7 @@ pub fn merkle_root(items: &[Hash32]) -> Hash32 {
             .map(|pair| pair.get(1).map_or(pair[0], |right| node(&pair[0], right)))
             .collect();
     }
-    seal(items.len(), level.first().unwrap_or(&Hash32::ZERO))
+    with_length(items.len(), level.first().unwrap_or(&Hash32::ZERO))
 }
 
 /// The nodes beside the paths of a set of positions, level by level from the leaves, left to right.
@@ -74,7 +74,7 @@ fn fold(
         }
         (known, width, depth) = (above, width.div_ceil(2), depth + 1);
     }
-    known.first().map(|(_, top)| seal(length, top))
+    known.first().map(|(_, top)| with_length(length, top))
 }
 
 /// Proves the items at `positions`, which must be ascending, without repeats and inside the list.

@@ -80,7 +80,7 @@ pub struct ComputeParams {
     pub announce_window_ms: u64,
     /// Least time to execute, for the primary and for verifiers; deadlines grow with the fuel.
     pub execute_window_ms: u64,
-    /// For primary and verifiers to open their claims.
+    /// Time for primary and verifiers to reveal, in milliseconds of chain time.
     pub reveal_window_ms: u64,
     /// For validators to attest that they hold the results.
     pub store_window_ms: u64,

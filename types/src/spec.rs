@@ -199,7 +199,7 @@ pub struct PartnerProfile {
     /// Minimum price per million units of fuel, in base units.
     pub ask: Amount,
     /// Places: jobs that it runs as primary at the same time.
-    pub capacity: u16,
+    pub places: u16,
     /// Location, jurisdiction, hardware, PUE, energy source, heat re-use, ...
     pub attributes: BTreeMap<Name, Name>,
 }

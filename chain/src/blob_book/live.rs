@@ -15,16 +15,19 @@ pub(super) enum Results {
     /// Not opened yet.
     Unknown,
     /// The opening names them; the list is not here or not read yet.
-    Named { opened: Claim, asked: bool },
+    Named { opened: OpenedResults, asked: bool },
     /// The list reproduces the root and names these blobs beside itself.
-    Listed { opened: Claim, blobs: Vec<BlobId> },
+    Listed {
+        opened: OpenedResults,
+        blobs: Vec<BlobId>,
+    },
     /// The list contradicts the opening: never vouched for.
-    Contradicted { opened: Claim },
+    Contradicted { opened: OpenedResults },
 }
 
 /// The part of the primary's opening that the list of outcomes must reproduce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Claim {
+pub(super) struct OpenedResults {
     pub(super) root: Hash32,
     pub(super) salt: Hash32,
     pub(super) outcomes: BlobId,
@@ -65,11 +68,11 @@ impl LiveJob {
 }
 
 /// The primary's opening, where the stage has one.
-pub(super) fn claim_of(stage: &Stage) -> Option<Claim> {
+pub(super) fn opened_results(stage: &Stage) -> Option<OpenedResults> {
     let opened = stage.opening()?;
     let outcomes = opened.outcomes;
     let limit = u64::try_from(MAX_OUTCOMES_BYTES).expect("a limit fits 64 bits");
-    (outcomes.length <= limit).then_some(Claim {
+    (outcomes.length <= limit).then_some(OpenedResults {
         root: opened.root,
         salt: opened.salt,
         outcomes,
@@ -78,7 +81,7 @@ pub(super) fn claim_of(stage: &Stage) -> Option<Claim> {
 
 /// True if the list holds one outcome per task, its leaves lead to the opened root, and what it names stays within the
 /// job's limits.
-pub(super) fn reproduces(workload: &Workload, opened: &Claim, outcomes: &Outcomes) -> bool {
+pub(super) fn reproduces(workload: &Workload, opened: &OpenedResults, outcomes: &Outcomes) -> bool {
     let one_per_task = u32::try_from(outcomes.0.len()).is_ok_and(|tasks| tasks == workload.tasks);
     let bytes: u128 = outcomes
         .blobs()

@@ -196,7 +196,7 @@ fn a_missing_blob_is_asked_from_who_offers_it_then_round_the_committee() {
 }
 
 #[test]
-fn results_are_vouched_for_only_if_the_list_reproduces_the_opened_root() {
+fn results_are_stated_only_if_the_list_reproduces_the_opened_root() {
     let list = outcomes("out");
     for (read, expected) in [
         (Some(list.clone()), true),

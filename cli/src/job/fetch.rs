@@ -23,7 +23,7 @@ use crate::submit::failure;
 use crate::ui::{ProgressLine, Ui};
 
 /// How long an endpoint may take to have a proof or a blob that the network has.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// Pause between attempts.
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -125,7 +125,7 @@ async fn receipt(
     light: &Light,
     job: JobId,
 ) -> Result<(String, JobReceipt), CommandFailure> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     let mut tick = interval(PAUSE);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -198,7 +198,7 @@ impl Fetcher<'_> {
 
     /// One chunk, verified. The node asked may still be fetching the blob from the others.
     async fn chunk(&self, id: BlobId, chunk: u32) -> Result<Vec<u8>, CommandFailure> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         let mut tick = interval(PAUSE);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -16,9 +16,9 @@ use crate::submit::{self, failure};
 use crate::ui::Ui;
 
 /// How long the transaction may take to become final.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// Exclusions that pass by themselves: the partner is busy now.
-const PASSING: [&str; 2] = ["capacity", "locked"];
+const PASSING: [&str; 2] = ["places", "locked"];
 
 /// Submits a job, for that chain alone if one is named, and uploads what the node lacks of its inputs. Gives the job's
 /// id, which is shown as soon as money is locked for it and is in every later failure.
@@ -42,7 +42,7 @@ pub async fn submit(
     let job = signed.transaction().job_id();
     let progress = ui.spinner("submitting");
     let sent = match submit::hand_over(client, &signed).await {
-        Ok(()) => submit::finished(client, signed.id(), PATIENCE)
+        Ok(()) => submit::finished(client, signed.id(), TIMEOUT)
             .await
             .map_err(|error| unclear(error, job)),
         Err(refused) => Err(refused),

@@ -13,7 +13,7 @@ use crate::submit::failure;
 use crate::ui::{ProgressLine, Ui};
 
 /// How long an upload that does not get on is tried again.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// What people see.
 const MESSAGE: &str = "uploading inputs";
 /// Pause between attempts.
@@ -26,14 +26,14 @@ pub async fn upload(
     files: &[LocalFile],
     ui: Ui,
 ) -> Result<(), CommandFailure> {
-    upload_within(client, job, files, PATIENCE, ui).await
+    upload_within(client, job, files, TIMEOUT, ui).await
 }
 
 async fn upload_within(
     client: &Client,
     job: JobId,
     files: &[LocalFile],
-    patience: Duration,
+    time_limit: Duration,
     ui: Ui,
 ) -> Result<(), CommandFailure> {
     let total = files.iter().map(|file| file.encoder.id().length).sum();
@@ -50,7 +50,7 @@ async fn upload_within(
             retry,
             sent: Vec::new(),
         };
-        result = upload.run(patience).await;
+        result = upload.run(time_limit).await;
         if result.is_err() {
             break;
         }
@@ -85,17 +85,17 @@ struct FileUpload<'a> {
 }
 
 impl FileUpload<'_> {
-    async fn run(mut self, patience: Duration) -> Result<(), CommandFailure> {
+    async fn run(mut self, time_limit: Duration) -> Result<(), CommandFailure> {
         let chunks =
             usize::try_from(blobs::chunk_count(self.file.encoder.id())).unwrap_or(usize::MAX);
         self.sent.resize(chunks, false);
-        let (mut until, mut taken) = (Instant::now() + patience, 0);
+        let (mut until, mut taken) = (Instant::now() + time_limit, 0);
         loop {
             self.retry.tick().await;
             let outcome = self.attempt().await;
             let now_taken = self.sent.iter().filter(|sent| **sent).count();
             if now_taken > taken {
-                (until, taken) = (Instant::now() + patience, now_taken);
+                (until, taken) = (Instant::now() + time_limit, now_taken);
             }
             let late = Instant::now() >= until;
             match outcome {

@@ -15,13 +15,13 @@ use crate::ui::Ui;
 pub async fn settled(
     client: &Client,
     job: JobId,
-    patience: Duration,
+    time_limit: Duration,
     ui: Ui,
 ) -> Result<JobView, CommandFailure> {
     let progress = ui.spinner("waiting for the job");
     let mut shown = String::new();
     let view = client
-        .wait_job(job, patience, |news| {
+        .wait_job(job, time_limit, |news| {
             let (text, over) = match news {
                 // A settled job is final together with its receipt.
                 JobNews::State(view) => (describe(view), !view.live),

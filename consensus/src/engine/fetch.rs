@@ -59,7 +59,7 @@ impl Engine {
             };
             let Some(to) = next else { continue };
             let wait_ms = if is_range {
-                self.sources.patience(retry_ms)
+                self.sources.time_limit(retry_ms)
             } else {
                 retry_ms
             };

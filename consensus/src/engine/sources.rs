@@ -47,7 +47,7 @@ impl BlockSources {
     }
 
     /// How long a range is waited for.
-    pub(super) fn patience(&self, retry_ms: u64) -> u64 {
+    pub(super) fn time_limit(&self, retry_ms: u64) -> u64 {
         retry_ms << self.doublings
     }
 

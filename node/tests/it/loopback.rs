@@ -25,7 +25,7 @@ use types::state_key::StateKey;
 use types::transaction::{Action, SignedTransaction, Transaction};
 
 /// How long anything may take; far more than it does.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// Stakes of which any one may be away.
 const STAKES: [u64; 4] = [4, 3, 3, 3];
 
@@ -127,7 +127,7 @@ impl Net {
             )
             .await
         });
-        let listening = runtime.block_on(async { tokio::time::timeout(PATIENCE, told).await });
+        let listening = runtime.block_on(async { tokio::time::timeout(TIMEOUT, told).await });
         let listening = listening.expect("it listens in time").expect("it starts");
         self.running[number] = Some(Running {
             listening,
@@ -140,7 +140,7 @@ impl Net {
     fn stop(&mut self, runtime: &Runtime, number: usize) {
         let running = self.running[number].take().unwrap();
         running.stop.send(()).unwrap();
-        let ended = runtime.block_on(async { tokio::time::timeout(PATIENCE, running.task).await });
+        let ended = runtime.block_on(async { tokio::time::timeout(TIMEOUT, running.task).await });
         ended.expect("it stops in time").unwrap().unwrap();
     }
 
@@ -152,7 +152,7 @@ impl Net {
 
 /// Looks again and again until there is something.
 fn wait<T>(runtime: &Runtime, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     runtime.block_on(async {
         let mut ticks = tokio::time::interval(Duration::from_millis(50));
         loop {
@@ -277,7 +277,7 @@ fn a_directory_that_cannot_be_used_is_refused_with_its_reason() {
     let start = |dir: &Path, config: &Config| {
         let run = node::run(dir, config.clone(), std::future::pending());
         runtime
-            .block_on(async { tokio::time::timeout(PATIENCE, run).await })
+            .block_on(async { tokio::time::timeout(TIMEOUT, run).await })
             .expect("refused at once")
             .unwrap_err()
     };

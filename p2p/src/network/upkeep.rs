@@ -21,8 +21,9 @@ impl NetworkLoop {
 
     /// Gives up the connections that have not answered a ping for long.
     fn end_the_silent(&mut self, now: Instant) {
-        let patience = self.limits.ping_interval * MISSED_PINGS;
-        let silent = |connection: &&PeerConnection| now.duration_since(connection.alive) > patience;
+        let time_limit = self.limits.ping_interval * MISSED_PINGS;
+        let silent =
+            |connection: &&PeerConnection| now.duration_since(connection.alive) > time_limit;
         let each = self.peers.iter();
         let silent: Vec<_> = each
             .flat_map(|(peer, known)| {

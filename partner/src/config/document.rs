@@ -88,8 +88,8 @@ fn offer(offer: &Offer, file: &mut CommentedToml) {
     );
     file.key(
         "Jobs that it runs as primary at the same time, at least 1.",
-        "capacity",
-        &number(offer.capacity.into()),
+        "places",
+        &number(offer.places.into()),
     );
     file.section(
         "What jobs may ask for: location, jurisdiction, hardware, energy source, ...",

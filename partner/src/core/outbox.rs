@@ -32,9 +32,9 @@ pub enum Purpose {
     /// To reveal a commitment.
     Reveal(JobId, Attempt),
     /// To commit to a verifier's result.
-    Claim(JobId, Attempt),
+    CommitAsVerifier(JobId, Attempt),
     /// To commit to a primary's result.
-    Commit(JobId, Attempt),
+    CommitAsPrimary(JobId, Attempt),
     /// To announce a verifier.
     Announce(JobId, Attempt),
     /// To take an assignment.

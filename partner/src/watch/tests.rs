@@ -165,11 +165,11 @@ async fn a_slow_server_holds_nobody_up() {
     let mut watch = watch(&[&slow, &honest]);
     assert_eq!(prompt_view(&mut watch).await.account.nonce, Nonce(3));
     assert_eq!(available(&watch), [honest.url.as_str()], "it is set aside");
-    assert_eq!(watch.patience, PATIENCE);
+    assert_eq!(watch.time_limit, TIMEOUT);
 }
 
 #[tokio::test]
-async fn a_server_that_goes_silent_within_a_view_is_left_for_the_next() {
+async fn an_endpoint_that_goes_silent_within_a_state_is_left_for_the_next() {
     let (silent, honest) = (
         serve(FakeEndpoint::new(store(3))).await,
         serve(FakeEndpoint::new(store(3))).await,
@@ -192,12 +192,12 @@ async fn where_all_are_slow_they_get_more_time() {
     slow.fake.lock().max_proofs = Some(0);
     let mut watch = watch(&[&slow]);
     assert!(watch.proven_state().await.is_none());
-    assert!(watch.patience > PATIENCE);
+    assert!(watch.time_limit > TIMEOUT);
     slow.fake.lock().max_proofs = None;
     for _ in 0..8 {
         watch.proven_state().await.unwrap();
     }
-    assert_eq!(watch.patience, PATIENCE);
+    assert_eq!(watch.time_limit, TIMEOUT);
 }
 
 #[tokio::test]

@@ -217,7 +217,7 @@ pub fn profile() -> PartnerProfile {
         class: CLASS_WASM_V1,
         vrf_key: VrfPublicKey([6; 32]),
         ask: Amount(10),
-        capacity: 2,
+        places: 2,
         attributes: BTreeMap::from([(text("region"), text("eu"))]),
     }
 }

@@ -100,7 +100,7 @@ impl From<&PartnerProfile> for ProfileView {
             class: profile.class,
             vrf_key: profile.vrf_key,
             ask: profile.ask,
-            places: profile.capacity,
+            places: profile.places,
             attributes: profile.attributes.clone(),
         }
     }

@@ -60,7 +60,7 @@ fn away_until(back_at_ms: u64) -> Scenario {
     };
     scenario.faults = vec![(1_000, away), (back_at_ms, InjectedFault::Restart(3))];
     (scenario.loss, scenario.loss_after, scenario.calm_at_ms) = (0, 0, back_at_ms);
-    (scenario.execution_ms, scenario.patience_ms) = (5, 20_000);
+    (scenario.execution_ms, scenario.timeout_ms) = (5, 20_000);
     scenario
 }
 

@@ -42,7 +42,7 @@ pub fn write(plan: &DevnetPlan) -> Result<()> {
         config.bond = registered.bond;
         config.offer.name = registered.profile.name.to_string();
         config.offer.ask = registered.profile.ask;
-        config.offer.capacity = registered.profile.capacity;
+        config.offer.places = registered.profile.places;
         config.offer.attributes = registered
             .profile
             .attributes

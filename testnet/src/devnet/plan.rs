@@ -193,7 +193,7 @@ fn profile(index: u16, vrf_key: types::key::VrfPublicKey) -> Result<PartnerProfi
         class: CLASS_WASM_V1,
         vrf_key,
         ask: Amount(SQUARE.0 / 1_000_000),
-        capacity: 2,
+        places: 2,
         attributes,
     })
 }

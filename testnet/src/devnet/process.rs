@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Pause between two checks of a condition on a process.
 const POLL: Duration = Duration::from_millis(25);
 /// How long the system may take to load a program.
-const LOAD_PATIENCE: Duration = Duration::from_secs(20);
+const LOAD_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Starts `binary COMMAND start --dir DIRECTORY` in a process group of its own, its output appended to `log`. Returns
 /// its pid once it can be recognised, or is over already.
@@ -39,7 +39,7 @@ pub fn start(
         .spawn()?;
     let pid = child.id();
     // While the system loads the program, its command line is empty for a moment.
-    if !wait_until(LOAD_PATIENCE, || {
+    if !wait_until(LOAD_TIMEOUT, || {
         matches!(find(pid, directory), Found::Ours | Found::Gone)
     }) {
         child.kill()?;
@@ -112,12 +112,12 @@ pub fn signal(pid: u32, signal: Signal) {
 }
 
 /// Asks the processes to stop, waits, then kills what is left. Returns those that had to be killed.
-pub fn stop(processes: &[(u32, &Path)], patience: Duration) -> Vec<u32> {
+pub fn stop(processes: &[(u32, &Path)], time_limit: Duration) -> Vec<u32> {
     let running = |(pid, directory): &&(u32, &Path)| is_running(*pid, directory);
     for (pid, _) in processes.iter().filter(running) {
         signal(*pid, Signal::TERM);
     }
-    wait_until(patience, || {
+    wait_until(time_limit, || {
         !processes.iter().any(|process| running(&process))
     });
     let stubborn: Vec<u32> = processes
@@ -128,20 +128,20 @@ pub fn stop(processes: &[(u32, &Path)], patience: Duration) -> Vec<u32> {
     for pid in &stubborn {
         signal(*pid, Signal::KILL);
     }
-    wait_until(patience, || {
+    wait_until(time_limit, || {
         !processes.iter().any(|process| running(&process))
     });
     stubborn
 }
 
 /// Polls until the condition holds or the time is over; true if it holds.
-pub fn wait_until(patience: Duration, mut condition: impl FnMut() -> bool) -> bool {
+pub fn wait_until(time_limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     loop {
         if condition() {
             return true;
         }
-        if start.elapsed() >= patience {
+        if start.elapsed() >= time_limit {
             return false;
         }
         std::thread::park_timeout(POLL);
@@ -186,10 +186,7 @@ mod tests {
         let log = folder.path().join("log");
         for binary in ["/bin/true", "/bin/false"] {
             let pid = start(Path::new(binary), "node", folder.path(), &[], &log).unwrap();
-            assert!(wait_until(LOAD_PATIENCE, || !is_running(
-                pid,
-                folder.path()
-            )));
+            assert!(wait_until(LOAD_TIMEOUT, || !is_running(pid, folder.path())));
         }
         assert!(
             !is_running(std::process::id(), folder.path()),

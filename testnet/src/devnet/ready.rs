@@ -12,7 +12,7 @@ use types::number::Height;
 use super::Manifest;
 
 /// How long a validator has for an answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A node of another network answers at the address of a devnet's validator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +29,7 @@ pub struct OtherChain {
 /// The status of the validator at an address; `None` if none answers. Fails with [`OtherChain`] if it is of another
 /// chain.
 pub async fn status(url: &str, chain: ChainId) -> Result<Option<Status>> {
-    let Ok(status) = Client::with_timeout(url, PATIENCE)?.status().await else {
+    let Ok(status) = Client::with_timeout(url, TIMEOUT)?.status().await else {
         return Ok(None);
     };
     if status.chain_id != chain {

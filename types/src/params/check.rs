@@ -74,7 +74,7 @@ impl Params {
         ensure(above_zero, name, ZERO)
     }
 
-    /// How long after its epoch a snapshot of partners may be asked for: until the announce window of a seal of the
+    /// How long after its epoch a snapshot of partners may be asked for: until the announce window of a commitment of the
     /// epoch's last block is over, which opens with a beacon step `beacon_lag` later, be every step in between skipped.
     /// A draw comes sooner.
     #[must_use]

@@ -31,7 +31,7 @@ pub enum Exclusion {
     /// The part of its bond that stands behind one job is smaller than the policy's bond.
     Bond,
     /// It runs as many jobs as it has places.
-    Capacity,
+    Places,
     /// Too much of its bond is locked now.
     Locked,
 }
@@ -45,7 +45,7 @@ impl Exclusion {
             Self::Attributes => "attributes",
             Self::Price => "price",
             Self::Bond => "bond",
-            Self::Capacity => "capacity",
+            Self::Places => "places",
             Self::Locked => "locked",
         }
     }
@@ -58,7 +58,7 @@ impl Exclusion {
             Self::Attributes => "lacks an attribute that the constraints ask for",
             Self::Price => "asks for more than the price cap",
             Self::Bond => "has too small a bond behind each of its places",
-            Self::Capacity => "runs as many jobs as it has places",
+            Self::Places => "runs as many jobs as it has places",
             Self::Locked => "has too much of its bond locked by other jobs now",
         }
     }
@@ -66,14 +66,14 @@ impl Exclusion {
 
 /// The most that a partner can lock as primary of one job.
 #[must_use]
-pub fn offer(bond: Amount, capacity: u16) -> Amount {
-    Amount(bond.0 / 2 / u128::from(capacity.max(1)))
+pub fn offer(bond: Amount, places: u16) -> Amount {
+    Amount(bond.0 / 2 / u128::from(places.max(1)))
 }
 
 /// How many verifications the beacon may load on a partner at the same time: its duty beside the jobs that it runs.
 #[must_use]
 pub fn verification_places(params: &ComputeParams, profile: &PartnerProfile) -> usize {
-    usize::from(params.verifications_per_place).saturating_mul(usize::from(profile.capacity.max(1)))
+    usize::from(params.verifications_per_place).saturating_mul(usize::from(profile.places.max(1)))
 }
 
 /// What holds of a partner in an epoch: nothing against it, or the first reason.
@@ -96,7 +96,7 @@ fn snapshot_exclusion(spec: &JobSpec, entry: &EpochPartner) -> Option<Exclusion>
 /// Why a partner cannot be drawn in an epoch to run a job under a policy, whatever it does now.
 pub fn fixed_exclusion(spec: &JobSpec, policy: &Policy, entry: &EpochPartner) -> Option<Exclusion> {
     snapshot_exclusion(spec, entry).or_else(|| {
-        let offered = offer(entry.bond, entry.profile.capacity);
+        let offered = offer(entry.bond, entry.profile.places);
         (offered < policy.bond).then_some(Exclusion::Bond)
     })
 }
@@ -110,8 +110,8 @@ pub fn live_exclusion(
     let Some(now) = read_as::<Partner>(state, &StateKey::Partner(entry.address))? else {
         return Ok(Some(Exclusion::Locked));
     };
-    if now.running() >= usize::from(entry.profile.capacity) {
-        return Ok(Some(Exclusion::Capacity));
+    if now.running() >= usize::from(entry.profile.places) {
+        return Ok(Some(Exclusion::Places));
     }
     Ok((now.free() < policy.bond).then_some(Exclusion::Locked))
 }
@@ -245,7 +245,7 @@ fn offers(spec: &JobSpec, snapshot: &PartnerSnapshot) -> Result<Vec<Amount>, Job
                 lowest = Some(lowest.map_or(price, |lowest| lowest.min(price)));
             }
             Some(_) => {}
-            None => offers.push(offer(entry.bond, entry.profile.capacity)),
+            None => offers.push(offer(entry.bond, entry.profile.places)),
         }
         of_class += 1;
     }

@@ -18,11 +18,11 @@ pub enum Breach {
     /// A primary acknowledged, then did not commit in time or gave up; paid back like the former if it gave up because
     /// the module cannot be run.
     Uncommitted,
-    /// A primary committed and did not open: as bad as a wrong result, else it would stay silent whenever it is checked.
+    /// A primary committed and did not reveal: as bad as a wrong result, else it would stay silent whenever it is checked.
     PrimaryUnopened,
-    /// A verifier bound itself, or was bound by the beacon, and sealed no claim in time.
+    /// A verifier bound itself, or was bound by the beacon, and did not commit in time.
     VerifierSilent,
-    /// A verifier sealed a claim and did not open it: as bad as a wrong one, else it could be bribed into silence.
+    /// A verifier committed and did not reveal: as bad as a wrong result, else it could be bribed into silence.
     VerifierUnopened,
 }
 

@@ -97,7 +97,7 @@ pub fn steps_for(confidence_ppm: u32, honest: u128) -> Option<u128> {
     Some(low)
 }
 
-/// The largest x, in steps: a verifier of all tasks in every seat that the policy may draw.
+/// The largest x, in steps: every verifier that the policy may draw runs all tasks.
 fn max_steps() -> u128 {
     u128::from(MAX_EXPECTED_VERIFIERS) * STEPS
 }

@@ -58,7 +58,7 @@ pub fn check_profile(
     if !classes.any(|class| class == profile.class) {
         return Err(ActionError::UnknownClass(profile.class));
     }
-    if profile.capacity == 0 {
+    if profile.places == 0 {
         return Err(ActionError::NoPlace);
     }
     profile.vrf_key.check().map_err(|_| ActionError::BadVrfKey)

@@ -200,10 +200,10 @@ fn parties_to_jobs_get_into_a_block_that_others_fill() {
         .iter()
         .map(|signed| Verified::new(&rules, signed.clone()).unwrap())
         .collect();
-    let weigh =
+    let gas_of =
         |item: &Verified| vm::gas::of_transaction(item.bytes(), &item.transaction().action).0;
     // The reserve is a quarter: just enough for the party.
-    rules.params.block_gas_limit = weigh(&candidates[16]) * 4;
+    rules.params.block_gas_limit = gas_of(&candidates[16]) * 4;
     let chain = &world.chain;
     let timestamp = Timestamp(chain.tip.timestamp.0 + 100);
     let body = build(
@@ -221,7 +221,8 @@ fn parties_to_jobs_get_into_a_block_that_others_fill() {
     assert_eq!(body.transactions.last(), Some(&all[16]));
     assert!(ordinary < 16, "the others filled their part");
     // One unit less, and the party does not fit beside them.
-    rules.params.block_gas_limit = weigh(&candidates[0]) * u64::try_from(ordinary).unwrap() * 4 / 3;
+    rules.params.block_gas_limit =
+        gas_of(&candidates[0]) * u64::try_from(ordinary).unwrap() * 4 / 3;
     let body = build(
         &rules,
         &chain.state,

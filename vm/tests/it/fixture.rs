@@ -90,7 +90,7 @@ pub fn profile(n: u8) -> PartnerProfile {
         class: CLASS_WASM_V1,
         vrf_key: vrf_key(n).public(),
         ask: Amount(1_000),
-        capacity: 2,
+        places: 2,
         attributes: BTreeMap::new(),
     }
 }

@@ -65,5 +65,5 @@ fn a_partner_of_genesis_below_the_least_bond_does_not_count() {
             .unwrap()
             .is_some()
     );
-    assert_eq!(profile(0).capacity, 2);
+    assert_eq!(profile(0).places, 2);
 }

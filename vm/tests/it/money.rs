@@ -85,7 +85,7 @@ impl Model {
         if profile.class == EngineClass(9) {
             return Err("unknown_class");
         }
-        if profile.capacity == 0 {
+        if profile.places == 0 {
             return Err("no_place");
         }
         let new = || ModelPartner {
@@ -247,7 +247,7 @@ fn action(random: &mut Random, model: &Model, n: u8) -> Action {
             });
             match random.below(6) {
                 0 => profile.class = EngineClass(9),
-                1 => profile.capacity = 0,
+                1 => profile.places = 0,
                 _ => profile.ask = Amount(u128::from(random.below(1_000))),
             }
             Action::RegisterPartner { profile }

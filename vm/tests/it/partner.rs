@@ -31,7 +31,7 @@ fn partner(chain: &Chain, n: u8) -> Partner {
     query::partner(&chain.state, &address(n)).unwrap().unwrap()
 }
 
-fn counted(chain: &Chain) -> PartnerSnapshot {
+fn snapshot(chain: &Chain) -> PartnerSnapshot {
     let epoch = chain.rules.epoch(chain.tip.height.next());
     query::snapshot(&chain.state, epoch).unwrap().unwrap()
 }
@@ -46,7 +46,7 @@ macro_rules! failed {
 #[test]
 fn the_partners_of_genesis_count_at_once() {
     let chain = Chain::new();
-    let snapshot = counted(&chain);
+    let snapshot = snapshot(&chain);
     assert_eq!(snapshot.0.len(), 2);
     assert_eq!(snapshot.partner(&address(1)).unwrap().bond, square(500));
 }
@@ -64,12 +64,12 @@ fn a_registration_and_its_bond_count_from_the_next_epoch_on() {
     );
     assert_eq!(chain.act(3, bond(square(1))), None);
     assert_eq!(query::partners(&chain.state).unwrap().len(), 3);
-    assert!(counted(&chain).partner(&address(3)).is_none());
+    assert!(snapshot(&chain).partner(&address(3)).is_none());
     chain.run_to(5);
-    assert!(counted(&chain).partner(&address(3)).is_none());
+    assert!(snapshot(&chain).partner(&address(3)).is_none());
     chain.run_to(6);
     assert_eq!(
-        counted(&chain).partner(&address(3)).unwrap().bond,
+        snapshot(&chain).partner(&address(3)).unwrap().bond,
         square(100)
     );
     let mut changed = profile(3);
@@ -87,12 +87,12 @@ fn a_registration_and_its_bond_count_from_the_next_epoch_on() {
         "a new profile leaves the bond"
     );
     assert_eq!(
-        counted(&chain).partner(&address(3)).unwrap().profile,
+        snapshot(&chain).partner(&address(3)).unwrap().profile,
         profile(3)
     );
     chain.run_to(12);
     assert_eq!(
-        counted(&chain).partner(&address(3)).unwrap().profile,
+        snapshot(&chain).partner(&address(3)).unwrap().profile,
         changed
     );
     assert_conserved(&chain.state, chain.rules.supply);
@@ -112,7 +112,7 @@ fn bad_profiles_are_refused_each_by_its_rule() {
         failed!("unknown_class")
     );
     assert_eq!(with(&|p| p.vrf_key.0 = [0xff; 32]), failed!("bad_vrf_key"));
-    assert_eq!(with(&|p| p.capacity = 0), failed!("no_place"));
+    assert_eq!(with(&|p| p.places = 0), failed!("no_place"));
     assert_eq!(
         with(&|p| p.attributes = (0..=MAX_ATTRIBUTES).map(|i| (name(i), name(i))).collect()),
         failed!("too_many_attributes")
@@ -149,7 +149,7 @@ fn nobody_keeps_a_vrf_key_from_its_owner() {
         "somebody was there first with its key"
     );
     chain.run_to(6);
-    assert!(counted(&chain).partner(&address(4)).is_some());
+    assert!(snapshot(&chain).partner(&address(4)).is_some());
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn the_places_for_partners_are_limited() {
     assert_eq!(chain.act(3, bond(square(100))), None);
     // The largest snapshot must be readable again.
     chain.run_to(20);
-    assert_eq!(counted(&chain).0.len(), types::limits::MAX_PARTNERS);
+    assert_eq!(snapshot(&chain).0.len(), types::limits::MAX_PARTNERS);
 }
 
 #[test]

@@ -225,12 +225,12 @@ fn what_came_before_its_stage_gets_its_place_when_the_stage_does_and_loses_it_af
     let mut later = world.clone();
     let record = later.run_to(&job, "revealing");
     let n = parties(&record.stage).1[0];
-    let claimed = later.chain.account(n).nonce;
+    let used = later.chain.account(n).nonce;
     let opening = later.chain.sign(n, later.duty(n, &record).unwrap());
     let mut pool = Mempool::new(MempoolLimits::default());
     assert!(
-        world.chain.account(n).nonce < claimed,
-        "its claim is still to come"
+        world.chain.account(n).nonce < used,
+        "its commitment is still to come"
     );
     insert(&mut pool, &world, &opening).unwrap();
     let mut seen = Vec::new();

@@ -58,7 +58,7 @@ impl Core {
     pub(super) fn start(&mut self, plan: &PartnerPlan, effects: &mut Vec<Effect>) {
         for (assignment, execution) in &plan.executions {
             let places = match assignment.role {
-                AssignmentRole::Primary => self.settings.profile.capacity,
+                AssignmentRole::Primary => self.settings.profile.places,
                 AssignmentRole::Verifier => self.settings.verification_places,
             };
             let busy = self

@@ -42,7 +42,7 @@ impl Core {
                 let commitment = own.commitment;
                 let action = JobStep::Commit { commitment }.of(job, attempt);
                 plan.transactions
-                    .insert(Purpose::Commit(job, attempt), action);
+                    .insert(Purpose::CommitAsPrimary(job, attempt), action);
             }
             Some(_) => {}
             None => {
@@ -86,7 +86,7 @@ impl Core {
                 wall_ms,
             });
         }
-        if !fits || holds >= usize::from(self.settings.profile.capacity) {
+        if !fits || holds >= usize::from(self.settings.profile.places) {
             plan.transactions.extend([decline(assignment, false)]);
             return false;
         }

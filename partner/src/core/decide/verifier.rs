@@ -49,8 +49,8 @@ impl Core {
     ) {
         let assignment = own_assignment(record, AssignmentRole::Verifier);
         let (job, attempt) = (assignment.job, assignment.attempt);
-        if let Some(claim) = &verifier.commitment {
-            self.check_own_commitment(record, AssignmentRole::Verifier, claim, plan);
+        if let Some(commitment) = &verifier.commitment {
+            self.check_own_commitment(record, AssignmentRole::Verifier, commitment, plan);
             return;
         }
         match self.commitments.get(&assignment) {
@@ -59,7 +59,7 @@ impl Core {
                     let commitment = own.commitment;
                     let action = JobStep::Commit { commitment }.of(job, attempt);
                     plan.transactions
-                        .insert(Purpose::Claim(job, attempt), action);
+                        .insert(Purpose::CommitAsVerifier(job, attempt), action);
                 }
             }
             // The tasks of a verifier never change within an attempt; if they did, the old commitment would be of no use.

@@ -41,13 +41,13 @@ fn nonces(sending: &Sending) -> Vec<u64> {
         .collect()
 }
 
-const COMMIT: Purpose = Purpose::Commit(JOB, Attempt(0));
-const CLAIM: Purpose = Purpose::Claim(JOB, Attempt(0));
+const PRIMARY: Purpose = Purpose::CommitAsPrimary(JOB, Attempt(0));
+const VERIFIER: Purpose = Purpose::CommitAsVerifier(JOB, Attempt(0));
 
 #[test]
 fn nonces_follow_each_other_and_the_urgent_goes_first() {
     let mut outbox = TransactionOutbox::default();
-    let sending = reconcile(&mut outbox, 5, 10, &[COMMIT, CLAIM, Purpose::Bond]);
+    let sending = reconcile(&mut outbox, 5, 10, &[PRIMARY, VERIFIER, Purpose::Bond]);
     assert!(sending.changed);
     assert_eq!(nonces(&sending), [5, 6, 7]);
     let purposes: Vec<_> = outbox
@@ -55,23 +55,23 @@ fn nonces_follow_each_other_and_the_urgent_goes_first() {
         .iter()
         .map(|pending| pending.purpose)
         .collect();
-    assert_eq!(purposes, [CLAIM, COMMIT, Purpose::Bond]);
+    assert_eq!(purposes, [VERIFIER, PRIMARY, Purpose::Bond]);
 }
 
 #[test]
 fn the_same_bytes_are_sent_again_after_a_while() {
     let mut outbox = TransactionOutbox::default();
-    let first = reconcile(&mut outbox, 0, 10, &[COMMIT]);
+    let first = reconcile(&mut outbox, 0, 10, &[PRIMARY]);
     assert_eq!(
-        reconcile(&mut outbox, 0, 10 + SEND_AGAIN_HEIGHTS - 1, &[COMMIT]),
+        reconcile(&mut outbox, 0, 10 + SEND_AGAIN_HEIGHTS - 1, &[PRIMARY]),
         Sending::default()
     );
-    let again = reconcile(&mut outbox, 0, 10 + SEND_AGAIN_HEIGHTS, &[COMMIT]);
+    let again = reconcile(&mut outbox, 0, 10 + SEND_AGAIN_HEIGHTS, &[PRIMARY]);
     assert_eq!(again.transactions, first.transactions);
     assert!(!again.changed);
     let mut restarted = outbox.resumed();
     assert_eq!(
-        reconcile(&mut restarted, 0, 11, &[COMMIT]).transactions,
+        reconcile(&mut restarted, 0, 11, &[PRIMARY]).transactions,
         first.transactions
     );
 }
@@ -82,7 +82,7 @@ fn a_used_nonce_with_an_open_purpose_is_tried_again_after_a_growing_pause() {
     let (mut nonce, mut height, mut sent) = (0, 10, Vec::new());
     let mut given_up = Vec::new();
     for _ in 0..500 {
-        let sending = reconcile(&mut outbox, nonce, height, &[COMMIT]);
+        let sending = reconcile(&mut outbox, nonce, height, &[PRIMARY]);
         for signed in sending.transactions {
             assert_eq!(signed.transaction().nonce, Nonce(nonce));
             sent.push(height);
@@ -97,7 +97,7 @@ fn a_used_nonce_with_an_open_purpose_is_tried_again_after_a_growing_pause() {
         [3, 5, 9, 17],
         "one block until it is seen, then 2^failures"
     );
-    assert_eq!(given_up, [(COMMIT, MAX_FAILURES)]);
+    assert_eq!(given_up, [(PRIMARY, MAX_FAILURES)]);
 }
 
 #[test]
@@ -119,23 +119,23 @@ fn the_bond_is_never_given_up() {
 #[test]
 fn somebody_elses_transaction_on_the_nonce_is_no_loss() {
     let mut outbox = TransactionOutbox::default();
-    reconcile(&mut outbox, 0, 10, &[COMMIT]);
+    reconcile(&mut outbox, 0, 10, &[PRIMARY]);
     assert_eq!(
-        nonces(&reconcile(&mut outbox, 1, 11, &[COMMIT])),
+        nonces(&reconcile(&mut outbox, 1, 11, &[PRIMARY])),
         [] as [u64; 0]
     );
-    assert_eq!(nonces(&reconcile(&mut outbox, 1, 13, &[COMMIT])), [1]);
+    assert_eq!(nonces(&reconcile(&mut outbox, 1, 13, &[PRIMARY])), [1]);
 }
 
 #[test]
 fn an_expired_transaction_takes_those_after_it_along() {
     let mut outbox = TransactionOutbox::default();
-    reconcile(&mut outbox, 0, 10, &[CLAIM]);
-    reconcile(&mut outbox, 0, 200, &[CLAIM, COMMIT]);
+    reconcile(&mut outbox, 0, 10, &[VERIFIER]);
+    reconcile(&mut outbox, 0, 200, &[VERIFIER, PRIMARY]);
     assert_eq!(outbox.pending().len(), 2);
     let late = 10 + VALID_HEIGHTS;
     assert_eq!(
-        nonces(&reconcile(&mut outbox, 0, late, &[CLAIM, COMMIT])),
+        nonces(&reconcile(&mut outbox, 0, late, &[VERIFIER, PRIMARY])),
         [0, 1]
     );
     assert!(
@@ -149,7 +149,7 @@ fn an_expired_transaction_takes_those_after_it_along() {
 #[test]
 fn what_is_done_leaves_the_outbox() {
     let mut outbox = TransactionOutbox::default();
-    reconcile(&mut outbox, 0, 10, &[COMMIT, CLAIM]);
+    reconcile(&mut outbox, 0, 10, &[PRIMARY, VERIFIER]);
     let sending = reconcile(&mut outbox, 2, 11, &[]);
     assert!(sending.changed && outbox.pending().is_empty());
     assert_eq!(outbox, TransactionOutbox::default());
@@ -159,7 +159,7 @@ fn what_is_done_leaves_the_outbox() {
 fn no_more_wait_than_a_mempool_holds() {
     let mut outbox = TransactionOutbox::default();
     let many: Vec<_> = (0..30)
-        .map(|attempt| Purpose::Claim(JOB, Attempt(attempt)))
+        .map(|attempt| Purpose::CommitAsVerifier(JOB, Attempt(attempt)))
         .collect();
     assert_eq!(
         reconcile(&mut outbox, 0, 10, &many).transactions.len(),

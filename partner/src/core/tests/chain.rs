@@ -43,7 +43,7 @@ pub fn profile(n: u8) -> PartnerProfile {
         class: CLASS_WASM_V1,
         vrf_key: identity(n).vrf.public(),
         ask: Amount(1),
-        capacity: 1,
+        places: 1,
         attributes: BTreeMap::new(),
     }
 }

@@ -162,17 +162,17 @@ fn run(victim: u8, delay: u64, crash_before: Option<usize>) -> usize {
             "partner {} keeps what is over",
             daemon.n
         );
-        let mut seals = Vec::new();
+        let mut commitments = Vec::new();
         for signed in &daemon.sent {
             if let Action::Job(action) = &signed.transaction().action
                 && let JobStep::Commit { commitment } = &action.step
             {
-                seals.push(*commitment);
+                commitments.push(*commitment);
             }
         }
-        seals.dedup();
+        commitments.dedup();
         assert_eq!(
-            seals.len(),
+            commitments.len(),
             1,
             "partner {} committed its assignment once (crash before {crash_before:?})",
             daemon.n

@@ -101,7 +101,7 @@ pub fn profile() -> PartnerProfile {
         class: CLASS_WASM_V1,
         vrf_key: vrf(7).public(),
         ask: Amount(5),
-        capacity: 2,
+        places: 2,
         attributes: BTreeMap::from([(text("pue"), text("1.2"))]),
     }
 }

@@ -1,4 +1,4 @@
-//! Who is there to check: how much of a class's bond can stand behind a verifier's claim, and what that bond is.
+//! Who is there to check: how much of a class's bond can stand behind a verifier's result, and what that bond is.
 
 use types::number::Amount;
 

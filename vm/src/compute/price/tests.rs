@@ -106,7 +106,7 @@ fn the_level_of_asks_is_that_of_half_of_the_bond_and_at_least_the_floor() {
             class: CLASS_WASM_V1,
             vrf_key,
             ask: Amount(ask),
-            capacity: 1,
+            places: 1,
             attributes: BTreeMap::new(),
         };
         EpochPartner {
@@ -208,7 +208,7 @@ fn the_window_grows_with_the_fuel_and_rounds_up() {
 }
 
 #[test]
-fn an_escrow_covers_every_seat_and_every_attempt() {
+fn an_escrow_covers_every_verifier_and_every_attempt() {
     let params = Params::devnet();
     let (spec, policy) = (spec(2, 1), policy(ONE, 1));
     let escrow = escrow(&params, &spec, &policy, 0).unwrap();

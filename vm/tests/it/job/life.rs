@@ -374,7 +374,7 @@ fn the_numbers_of_the_specifications_example_are_right() {
     let profile = world.partner(0).profile;
     let half = Amount(SQUARE.0 / 2);
     assert_eq!(vm::compute::price::price(profile.ask, &job), half);
-    let offer = vm::compute::market::offer(square(500), profile.capacity);
+    let offer = vm::compute::market::offer(square(500), profile.places);
     assert_eq!(offer, square(125));
     let fee = vm::compute::price::verifier_fee(&params.compute, &job, 4, profile.ask);
     assert_eq!(fee, half);

@@ -147,17 +147,17 @@ fn only_verifiers_commit_and_only_once() {
     let job = world.submit(&demanding(2));
     let record = world.run_to(&job, "verifying");
     let (primary, verifiers) = parties(&record.stage);
-    let claim = JobStep::Commit {
+    let commit = JobStep::Commit {
         commitment: Hash32([4; 32]),
     }
     .of(job, record.attempt);
     assert_eq!(
-        refused(&world, primary.unwrap(), claim.clone()),
+        refused(&world, primary.unwrap(), commit.clone()),
         "not_verifier"
     );
-    assert_eq!(refused(&world, CUSTOMER, claim.clone()), "not_verifier");
-    assert_eq!(world.act(verifiers[0], claim.clone()), None);
-    assert_eq!(refused(&world, verifiers[0], claim), "already_committed");
+    assert_eq!(refused(&world, CUSTOMER, commit.clone()), "not_verifier");
+    assert_eq!(world.act(verifiers[0], commit.clone()), None);
+    assert_eq!(refused(&world, verifiers[0], commit), "already_committed");
 }
 
 #[test]

@@ -39,9 +39,9 @@ fn a_second_result_of_a_part_is_dropped() {
     see(&mut core, proven(1, 1, 5, record(assigned(1, true))));
     let effects = core.step(executed(1));
     assert!(matches!(&effects[0], Effect::Keep(_)), "{effects:?}");
-    let seal = core.commitments().next().unwrap().commitment;
+    let commitment = core.commitments().next().unwrap().commitment;
     assert_eq!(core.step(executed(2)), []);
-    assert_eq!(core.commitments().next().unwrap().commitment, seal);
+    assert_eq!(core.commitments().next().unwrap().commitment, commitment);
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn nothing_is_committed_before_the_chain_has_the_acknowledgement() {
 }
 
 #[test]
-fn after_a_restart_a_view_older_than_a_seal_forgets_nothing() {
+fn after_a_restart_a_state_older_than_a_commitment_forgets_nothing() {
     let mut before = core(1);
     let mut first = proven(1, 1, 7, record(assigned(1, true)));
     // The job came in while the proven state was read.
@@ -81,7 +81,7 @@ fn after_a_restart_a_view_older_than_a_seal_forgets_nothing() {
 }
 
 #[test]
-fn a_seal_that_is_not_on_this_disk_is_reported_and_never_opened() {
+fn a_commitment_that_is_not_on_this_disk_is_reported_and_never_revealed() {
     let effects = see(
         &mut core(1),
         proven(1, 1, 5, record(committed(1, Vec::new()))),

@@ -12,7 +12,7 @@ use super::{actions, assignment, committed, core, executions, fail, see, steps, 
 use crate::assignment::{Assignment, AssignmentRole};
 
 #[test]
-fn a_bound_verifier_tries_for_as_long_as_its_seat_is_there() {
+fn a_bound_verifier_tries_for_as_long_as_it_is_bound() {
     for cause in [Cause::Machine, Cause::Tasks] {
         fail(
             &mut core(2),
@@ -38,7 +38,7 @@ fn view_of(height: u64, jobs: Vec<(u8, Stage)>) -> ProvenState {
 }
 
 #[test]
-fn it_binds_itself_to_no_more_seats_than_it_has_slots() {
+fn it_announces_no_more_than_it_has_places() {
     let announced = |effects: &[Effect]| {
         let job = |action: &&Action| match action {
             Action::Job(action) if action.step.name() == "announce" => Some(action.job.0.0[0]),
@@ -67,11 +67,11 @@ fn it_binds_itself_to_no_more_seats_than_it_has_slots() {
         "job 5 has the check that it was for"
     );
     // Another partner's check is none of its own, and a check that is committed needs no place any more.
-    let mut claimed = verifier(2);
-    claimed.commitment = Some(Hash32([1; 32]));
+    let mut with_commitment = verifier(2);
+    with_commitment.commitment = Some(Hash32([1; 32]));
     let jobs = vec![
         (5, committed(1, vec![verifier(3)])),
-        (6, committed(1, vec![claimed])),
+        (6, committed(1, vec![with_commitment])),
         (9, free()),
     ];
     let effects = see(&mut self::core(2), view_of(5, jobs));
@@ -126,7 +126,7 @@ fn who_is_not_drawn_or_cannot_lock_the_bond_stays_away() {
 }
 
 #[test]
-fn verification_has_slots_of_its_own() {
+fn verification_has_places_of_its_own() {
     let mut core = core(2);
     let mut busy = proven(2, 3, 5, record(committed(1, vec![verifier(2)])));
     let mut own = record(assigned(2, true));

@@ -12,7 +12,7 @@ use crate::job::world::{PARTNERS, World, certain, demanding, spec};
 
 #[test]
 fn a_bond_that_too_few_others_can_match_is_refused() {
-    // One partner could lock a bond for it, and nobody else could stand behind a claim against it.
+    // One partner could lock a bond for it, and nobody else could stand behind a result against it.
     let mut world = World::new();
     assert_eq!(
         world.act(

@@ -36,7 +36,7 @@ impl World {
                     return (!self.does(n, Conduct::NeverAcknowledges))
                         .then_some(JobStep::Acknowledge.of(job, attempt));
                 }
-                let commitment = self.seal(n, record, &all_tasks(record));
+                let commitment = self.commitment(n, record, &all_tasks(record));
                 (!self.does(n, Conduct::NeverCommits))
                     .then_some(JobStep::Commit { commitment }.of(job, attempt))
             }
@@ -50,7 +50,7 @@ impl World {
             Stage::Verifying(verifying) if !self.does(n, Conduct::NeverChecks) => {
                 let mut verifiers = verifying.parties.verifiers.iter();
                 let verifier = verifiers.find(|v| v.partner == own && v.commitment.is_none())?;
-                let commitment = self.seal(n, record, &verifier.tasks);
+                let commitment = self.commitment(n, record, &verifier.tasks);
                 Some(JobStep::Commit { commitment }.of(job, attempt))
             }
             Stage::Revealing(Revealing {
@@ -149,8 +149,8 @@ impl World {
             .collect()
     }
 
-    fn seal(&self, n: u8, record: &JobRecord, tasks: &[TaskIndex]) -> Hash32 {
-        let claim = CommitmentContext {
+    fn commitment(&self, n: u8, record: &JobRecord, tasks: &[TaskIndex]) -> Hash32 {
+        let context = CommitmentContext {
             chain: self.chain.rules.chain_id,
             job: record.id,
             attempt: record.attempt,
@@ -158,7 +158,7 @@ impl World {
         };
         let salt = Self::salt(n, record);
         commitment(
-            &claim,
+            &context,
             &result_root_of(&salt, &self.leaves(n, record, tasks)),
             &salt,
         )

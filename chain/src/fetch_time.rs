@@ -13,16 +13,16 @@ const BYTES_PER_SECOND: u64 = 1 << 20;
 /// How long it is remembered that a validator was slow.
 const SLOW_FOR: Duration = Duration::from_mins(10);
 
-/// The patience that a fetch has.
+/// The time that a fetch may take.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
+pub(crate) struct FetchTime {
     /// On top of what the transfer takes, for the whole fetch.
     pub grace: Duration,
     /// What the transfer of a chunk takes.
     pub chunk: Duration,
 }
 
-impl Patience {
+impl FetchTime {
     /// That of a node.
     pub(crate) const NODE: Self = Self {
         grace: Duration::from_secs(10),
@@ -30,25 +30,25 @@ impl Patience {
     };
 }
 
-/// What is left of the patience with one fetch. What was saved on earlier chunks does not add up, so that a validator
+/// What is left of the time for one fetch. What was saved on earlier chunks does not add up, so that a validator
 /// that was quick at first cannot be slow for long.
 #[derive(Debug)]
 pub(crate) struct Allowance {
-    patience: Patience,
+    limit: FetchTime,
     left: Duration,
 }
 
 impl Allowance {
-    pub(crate) fn new(patience: Patience) -> Self {
+    pub(crate) fn new(limit: FetchTime) -> Self {
         Self {
-            patience,
-            left: patience.grace,
+            limit,
+            left: limit.grace,
         }
     }
 
     /// Time for the next chunk.
     pub(crate) fn next_chunk(&mut self) -> Duration {
-        self.left = self.left.min(self.patience.grace) + self.patience.chunk;
+        self.left = self.left.min(self.limit.grace) + self.limit.chunk;
         self.left
     }
 
@@ -114,9 +114,9 @@ mod tests {
     }
 
     #[test]
-    fn patience_is_for_the_whole_fetch_and_is_not_saved_up() {
+    fn time_is_for_the_whole_fetch_and_is_not_saved_up() {
         let chunk = Duration::from_millis(250);
-        let mut allowance = Allowance::new(Patience::NODE);
+        let mut allowance = Allowance::new(FetchTime::NODE);
         assert_eq!(allowance.next_chunk(), Duration::from_millis(10_250));
         allowance.spend(Duration::from_millis(9_900));
         assert_eq!(
@@ -127,6 +127,6 @@ mod tests {
         for _ in 0..1_000 {
             allowance.next_chunk();
         }
-        assert_eq!(allowance.next_chunk(), Patience::NODE.grace + chunk);
+        assert_eq!(allowance.next_chunk(), FetchTime::NODE.grace + chunk);
     }
 }

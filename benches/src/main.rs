@@ -16,7 +16,7 @@ enum Bench {
         /// Keys in state before the first commit.
         #[arg(long, default_value_t = 100_000)]
         keys: u32,
-        /// Updates per commit.
+        /// State values that one commit changes, at least 1.
         #[arg(long, default_value_t = 10_000)]
         updates: u32,
         /// Commits that are timed.
@@ -28,7 +28,7 @@ enum Bench {
         /// Transfers per second that are offered.
         #[arg(long, default_value_t = 200)]
         rate: u32,
-        /// Seconds of load.
+        /// Duration of the load, in seconds.
         #[arg(long, default_value_t = 20)]
         seconds: u32,
     },

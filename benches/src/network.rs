@@ -54,7 +54,7 @@ impl MeasuredNetwork {
             .collect()
     }
 
-    /// The customer's key.
+    /// Key of the funded account that pays for the measured transactions and jobs.
     pub fn customer(&self) -> Result<SecretKey> {
         let path = &self.net.devnet.manifest.customer_key;
         Ok(keys::keyfile::read_secret(

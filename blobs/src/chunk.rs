@@ -181,7 +181,7 @@ pub fn verify_chunk(id: BlobId, n: u32, encoded: &[u8]) -> Result<Vec<u8>, Chunk
 pub struct Encoder(PreOrderMemOutboard);
 
 impl Encoder {
-    /// Hashes `bytes`.
+    /// Tree of chunk hashes over the whole blob `bytes`, and with it the blob's id.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         let length = u64::try_from(bytes.len()).expect("a length fits 64 bits");

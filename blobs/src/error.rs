@@ -39,14 +39,14 @@ pub enum BlobStoreError {
     /// Another process uses the directory.
     #[error("{} is in use by another process", .0.display())]
     Locked(PathBuf),
-    /// The system failed.
+    /// A call of the operating system failed.
     #[error("cannot {attempt} {}: {source}", path.display())]
     Io {
         /// The operation that failed.
         attempt: DiskOperation,
         /// The file or directory.
         path: PathBuf,
-        /// The system's error.
+        /// Error of the operating system's call.
         source: io::Error,
     },
 }
@@ -66,7 +66,7 @@ pub enum DiskOperation {
     /// Writing a file.
     #[error("write")]
     Write,
-    /// Making writes durable.
+    /// Making writes durable (fsync of a file or directory).
     #[error("sync")]
     Sync,
     /// Renaming a file.
@@ -78,7 +78,7 @@ pub enum DiskOperation {
     /// Listing a directory.
     #[error("list")]
     List,
-    /// Locking the directory.
+    /// Taking the lock that keeps a second process out of the directory.
     #[error("lock")]
     Lock,
 }

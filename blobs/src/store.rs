@@ -298,7 +298,7 @@ impl BlobStore {
         unwanted.into_iter().try_for_each(|id| self.remove(id))
     }
 
-    /// All complete blobs.
+    /// Ids of all blobs whose bytes are here completely, pinned or not.
     #[must_use]
     pub fn ids(&self) -> BTreeSet<BlobId> {
         let index = held(&self.0.index);

@@ -40,14 +40,14 @@ const RECENT_JOBS: usize = 256;
 pub enum Question {
     /// Take a transaction into the mempool.
     Submit {
-        /// The transaction.
+        /// Signed transaction as it was decoded from the request.
         transaction: Box<SignedTransaction>,
         /// Where the answer goes.
         answer: oneshot::Sender<Result<TransactionId, MempoolError>>,
     },
     /// The nonce that an account's next transaction should have, after those that wait.
     NextNonce {
-        /// Whose.
+        /// Account whose balance and nonce are asked for.
         address: Address,
         /// What is known of it in final state.
         account: Account,
@@ -56,7 +56,7 @@ pub enum Question {
     },
     /// Whether a transaction waits, and until which height it may be included.
     Pending {
-        /// Which one.
+        /// Id of the transaction that is asked for.
         id: TransactionId,
         /// Where the answer goes.
         answer: oneshot::Sender<Option<Height>>,
@@ -70,11 +70,11 @@ pub enum Question {
 pub struct Live {
     /// View that consensus is in.
     pub view: View,
-    /// Committee members connected.
+    /// Other members of the committee that are connected now.
     pub peers: u16,
-    /// Transactions waiting.
+    /// Transactions in the mempool.
     pub mempool_transactions: u64,
-    /// Their bytes.
+    /// Encoded bytes of the transactions in the mempool.
     pub mempool_bytes: u64,
     /// True if final blocks are known that are not executed yet.
     pub catching_up: bool,
@@ -106,21 +106,21 @@ impl RecentJobs {
 
 /// The node as the HTTP interface sees it.
 pub struct ChainBackend {
-    /// The chain's rules.
+    /// Rules by which submissions are checked and estimates made.
     pub rules: Arc<Rules>,
-    /// The genesis.
+    /// Genesis of the chain, which the API serves.
     pub genesis: Arc<Genesis>,
     /// Decided blocks and state.
     pub store: Store,
-    /// Blobs on disk.
+    /// Store from which blobs are served and into which uploads go.
     pub blobs: BlobStore,
-    /// Our position in the committee.
+    /// Id of this validator.
     pub validator: ValidatorId,
     /// What the long poll reads; the shell adds to it when a block is committed.
     pub events: Arc<EventLog>,
     /// Jobs that ended lately.
     pub recent: Arc<RecentJobs>,
-    /// Into the loop.
+    /// Way into the node's loop, for what only its core can answer.
     pub questions: mpsc::Sender<Question>,
     /// Out of the loop.
     pub live: watch::Receiver<Live>,

@@ -35,17 +35,17 @@ const ROOM_SHARE: u64 = 4;
 pub enum BlobRequest {
     /// Fetch this blob from that validator; answered by [`BlobBook::stored`] or [`BlobBook::fetch_failed`].
     Fetch {
-        /// What.
+        /// Blob to fetch.
         blob: BlobId,
-        /// From whom.
+        /// Validator to fetch it from.
         from: ValidatorId,
     },
     /// Read this list of outcomes, which is here; answered by [`BlobBook::outcomes_read`].
     ReadOutcomes {
-        /// The list.
+        /// List of outcomes to read and decode.
         blob: BlobId,
     },
-    /// Remove these blobs.
+    /// Remove these blobs from the store: no job needs them and their time is over.
     Drop(Vec<BlobId>),
 }
 
@@ -59,7 +59,7 @@ impl Default for Retention {
     }
 }
 
-/// The book.
+/// What this validator holds of each live job, what it still lacks and what it keeps for later.
 #[derive(Debug, Clone)]
 pub struct BlobBook {
     own: Option<ValidatorId>,

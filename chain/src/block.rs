@@ -72,7 +72,7 @@ pub struct Building {
 pub struct Built {
     /// The host's name for the request.
     pub ticket: BuildTicket,
-    /// The block.
+    /// The block with its body, as it goes to the other validators.
     pub block: WholeBlock,
     /// Candidates that cannot be included and are not worth another try.
     pub refused: Vec<TransactionId>,
@@ -81,9 +81,9 @@ pub struct Built {
 /// A block to be executed.
 #[derive(Debug)]
 pub struct Execution {
-    /// The block.
+    /// The block with its body, as it goes to the other validators.
     pub block: WholeBlock,
-    /// The block below.
+    /// The parent as its children's headers must show it.
     pub parent: Parent,
     /// The undecided blocks up to the parent.
     pub branch: Branch,
@@ -92,7 +92,7 @@ pub struct Execution {
 /// An executed block, kept until it is committed or forgotten.
 #[derive(Debug, Clone)]
 pub struct Executed {
-    /// The block.
+    /// The block with its body, as it goes to the other validators.
     pub block: WholeBlock,
     /// What it changes in the state.
     pub diff: Arc<Diff>,
@@ -107,9 +107,9 @@ pub struct Executed {
 /// Work that takes long: done one piece after the other, in the order in which it was asked for.
 #[derive(Debug)]
 pub enum Work {
-    /// Execute a block.
+    /// Execute a block on its parent's state; answered with [`Done::Executed`].
     Execute(Execution),
-    /// Build a block.
+    /// Build a block on an executed parent; answered with [`Done::Built`].
     Build(Building),
     /// Write a decided block into the store.
     Commit {
@@ -125,7 +125,7 @@ pub enum Work {
 pub enum Done {
     /// Answers [`Work::Execute`].
     Executed {
-        /// The block.
+        /// Id of the executed block.
         block: BlockId,
         /// Its result, or the rule that it broke.
         result: Result<Box<Executed>, Invalid>,

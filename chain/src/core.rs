@@ -274,7 +274,7 @@ impl Chain {
         self.blocks.tip()
     }
 
-    /// The undecided blocks.
+    /// Executed blocks that are not committed yet, with what each changes.
     #[must_use]
     pub fn blocks(&self) -> &Blocks {
         &self.blocks

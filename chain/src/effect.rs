@@ -15,9 +15,9 @@ use crate::gossip::Gossip;
 /// Validators that a message goes to. Never ourselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
-    /// One validator.
+    /// This validator alone, if it is connected.
     One(ValidatorId),
-    /// Every validator.
+    /// Every validator that is connected.
     All {
         /// But not this one, which it came from.
         except: Option<ValidatorId>,
@@ -34,19 +34,19 @@ pub enum Effect {
     Built {
         /// The host's name for the request.
         ticket: BuildTicket,
-        /// The block.
+        /// The block with its body, ready to be proposed.
         block: WholeBlock,
     },
     /// For the ordering: a block that was to be executed follows the rules.
     Valid {
-        /// The block.
+        /// Id of the block that was to be executed.
         block: BlockId,
         /// True if the next block should follow soon.
         urgent: bool,
     },
     /// For the ordering: a block that was to be executed breaks a rule, or can never be decided.
     Invalid {
-        /// The block.
+        /// Id of the block that was to be executed.
         block: BlockId,
     },
     /// For the ordering: a decided block is in the store.
@@ -58,21 +58,21 @@ pub enum Effect {
     },
     /// For the ordering: whether transactions wait for which the next block should come soon.
     Urgent(bool),
-    /// Send a message.
+    /// Send a message over the connections that exist; nothing is sent again.
     Send {
-        /// To these.
+        /// Validators that it goes to.
         to: Destination,
-        /// The message.
+        /// Pool or blob message, within the limits of its channel.
         message: Gossip,
     },
-    /// Answer a submission.
+    /// Answer a submission; each is answered once.
     Answer {
-        /// Its name.
+        /// Name under which the submission came in.
         ticket: Ticket,
         /// The transaction's id, or why it was not taken.
         result: Result<TransactionId, vm::MempoolError>,
     },
-    /// Something about blobs.
+    /// Fetch, read or remove a blob; the answer is an event about that blob.
     Blob(BlobRequest),
     /// Stop at once. Nothing after this may be performed.
     Stop(Fatal),

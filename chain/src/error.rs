@@ -66,11 +66,11 @@ impl From<Abort> for ExecutionError {
 /// What the worker was doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkKind {
-    /// Executing this block.
+    /// Executing the block of this id.
     Execution(BlockId),
     /// Building on this block.
     Building(BlockId),
-    /// Writing this block.
+    /// Writing the decided block of this id into the store.
     Commit(BlockId),
 }
 
@@ -104,17 +104,17 @@ pub enum Fatal {
     /// A block was built above the byte limit of a body.
     #[error("the block that was built for height {height} is above the byte limit of a body")]
     BuiltTooLarge {
-        /// Its height.
+        /// Height of the block that was built.
         height: Height,
     },
-    /// The worker panicked.
+    /// The worker thread panicked, so that its piece of work has no result.
     #[error(
         "the {work} panicked: {message}; the node stops before it votes on anything that follows"
     )]
     Panicked {
         /// What it was doing.
         work: WorkKind,
-        /// The panic's message.
+        /// Message of the panic, for the operator; nothing is decided by it.
         message: String,
     },
 }

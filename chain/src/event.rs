@@ -27,14 +27,14 @@ pub enum Event {
     Gossip {
         /// The validator that sent it.
         from: ValidatorId,
-        /// The message.
+        /// Pool or blob message as it was decoded.
         message: Gossip,
     },
     /// A transaction was submitted here.
     Submit {
         /// Name under which it is answered.
         ticket: Ticket,
-        /// The transaction.
+        /// Signed transaction; its signature is not checked yet.
         transaction: Box<SignedTransaction>,
     },
     /// A blob is complete on disk.
@@ -43,14 +43,14 @@ pub enum Event {
     BlobLost(BlobId),
     /// A validator did not give a blob.
     BlobMissing {
-        /// The blob.
+        /// Blob that was to be fetched.
         blob: BlobId,
-        /// The validator.
+        /// Validator that was asked for it.
         from: ValidatorId,
     },
     /// A list of outcomes that was asked for.
     OutcomesRead {
-        /// The list's name.
+        /// Id of the list that was to be read.
         blob: BlobId,
         /// Its content; none if it does not decode.
         outcomes: Option<Box<Outcomes>>,

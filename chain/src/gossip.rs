@@ -15,14 +15,15 @@ pub const MAX_OFFERED_BLOBS: usize = 256;
 /// Transactions on their way through the committee.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum PoolMessage {
-    /// Of accounts.
+    /// Signed transactions of accounts.
     Transactions(Bounded<SignedTransaction, MAX_POOL_ITEMS>),
-    /// Of validators.
+    /// System transactions of validators: beacon outputs and stored statements.
     System(Bounded<SystemTransaction, MAX_POOL_ITEMS>),
 }
 
 impl PoolMessage {
-    /// Reads a message.
+    /// Decodes a message within the limits of its channel. Errors: bytes too long, not canonical, or followed by
+    /// more.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
         decode(bytes, MAX_FRAME_BYTES)
     }
@@ -36,7 +37,8 @@ pub enum BlobMessage {
 }
 
 impl BlobMessage {
-    /// Reads a message.
+    /// Decodes a message within the limits of its channel. Errors: bytes too long, not canonical, or followed by
+    /// more.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
         decode(bytes, MAX_FRAME_BYTES)
     }
@@ -45,16 +47,16 @@ impl BlobMessage {
 /// A message of either kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gossip {
-    /// About waiting transactions.
+    /// Waiting transactions, which the receiver passes on once.
     Pool(PoolMessage),
-    /// About blobs.
+    /// Which blobs the sender holds or wants.
     Blobs(BlobMessage),
 }
 
 /// Asks a validator for one chunk of a blob; answered by the chunk in its encoding, or by nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct ChunkRequest {
-    /// The blob.
+    /// Blob of which a chunk is asked for.
     pub blob: BlobId,
     /// The chunk's number, from 0.
     pub chunk: u32,

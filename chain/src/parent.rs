@@ -14,9 +14,9 @@ use crate::error::Invalid;
 /// An executed block as its children's headers must show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parent {
-    /// Its id.
+    /// Id of the executed block.
     pub id: BlockId,
-    /// Its header.
+    /// Header of the executed block.
     pub header: Header,
     /// The state root after it.
     pub state_root: Hash32,

@@ -11,18 +11,18 @@ use crate::blob_book::Retention;
 /// The validator that runs this chain, with the keys of its duties.
 #[derive(Debug, Clone)]
 pub struct OwnValidator {
-    /// Its id.
+    /// Id of the validator, the address of its key.
     pub id: ValidatorId,
-    /// Signs stored statements.
+    /// Key that signs the validator's stored statements.
     pub key: SecretKey,
-    /// Proves beacon outputs.
+    /// Key that proves the validator's beacon outputs.
     pub vrf_key: VrfSecretKey,
 }
 
 /// The configuration of a chain.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// The chain's rules.
+    /// Rules by which blocks are built and executed.
     pub rules: Arc<Rules>,
     /// The validator that runs it.
     pub own: OwnValidator,

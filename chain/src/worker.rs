@@ -28,7 +28,7 @@ pub enum WorkerError {
     /// The system gives no thread.
     #[error("no thread for execution: {0}")]
     Thread(std::io::Error),
-    /// Too much waits.
+    /// The queue of the worker is full: the host asked for more at once than a chain may.
     #[error("execution cannot keep up: {WAITING_WORK} pieces of work wait")]
     Full,
     /// The thread has ended.

@@ -31,7 +31,7 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 }
 
 impl SetArgs {
-    /// What they override.
+    /// Settings of the configuration file that these flags override, those that are given.
     pub fn overrides(self) -> impl Iterator<Item = Override> {
         self.assignments
             .into_iter()
@@ -44,7 +44,7 @@ impl SetArgs {
 pub struct Override {
     /// Where it comes from, for messages.
     origin: String,
-    /// Section and key.
+    /// Path of the setting in the TOML file: sections, then the key.
     key: Vec<String>,
     /// How it may be read, first choice first.
     readings: Vec<Value>,

@@ -16,7 +16,7 @@ pub enum ExitKind {
     Usage,
     /// A job spec, a config file or another input file is not valid.
     BadInput,
-    /// No endpoint answered.
+    /// No endpoint could be reached or answered in time.
     NoConnection,
     /// The chain or an endpoint refused what was asked.
     Refused,
@@ -75,7 +75,7 @@ pub struct CommandFailure {
     pub code: String,
     /// What was attempted and why it failed.
     pub message: String,
-    /// What to do.
+    /// What a person can do about it; none where nothing is known to help.
     pub hint: Option<String>,
     /// True if the same command may succeed later.
     pub retryable: bool,

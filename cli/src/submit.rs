@@ -47,11 +47,11 @@ impl fmt::Display for RpcArgs {
 /// A transaction that is final and whose action succeeded.
 #[derive(Debug, Clone)]
 pub struct Sent {
-    /// Its id.
+    /// Id of the transaction.
     pub id: TransactionId,
     /// The block that holds it.
     pub height: Height,
-    /// What was burned.
+    /// Fee that was burned, in base units.
     pub fee: Amount,
 }
 

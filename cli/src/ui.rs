@@ -95,7 +95,7 @@ pub struct ProgressLine {
 }
 
 impl ProgressLine {
-    /// Changes the message.
+    /// Shows another text beside the spinner or bar.
     pub fn message(&self, text: &str) {
         self.bar.set_message(text.to_owned());
         if !self.ui.terminal {

@@ -13,7 +13,7 @@ use types::params::Params;
 pub struct Timing {
     /// First estimate of a network delay.
     pub delta_ms: u64,
-    /// Largest estimate.
+    /// Largest estimate of the network's delay, in milliseconds.
     pub delta_max_ms: u64,
     /// Growth per consecutive view without finality, in percent: 130 is 1.3.
     pub growth_percent: u64,
@@ -67,14 +67,14 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// Wraps a key.
+    /// A signer that holds the validator's key in this process.
     #[must_use]
     pub fn new(key: SecretKey) -> Self {
         let public = key.public();
         Self { key, public }
     }
 
-    /// The public half.
+    /// The public half of the key, which the committee lists.
     #[must_use]
     pub fn public(&self) -> PublicKey {
         self.public
@@ -110,19 +110,19 @@ pub enum ConfigError {
 /// What stays the same while an engine lives.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Config {
-    /// The chain.
+    /// Chain whose id every signature covers.
     pub chain: ChainId,
     /// The committee's term of office.
     pub epoch: Epoch,
-    /// Who votes.
+    /// Validators with their stakes in this term.
     pub committee: Committee,
-    /// Our position.
+    /// Our position in this committee.
     pub me: ValidatorIndex,
-    /// Our key.
+    /// Signs our votes and proposals.
     pub signer: Signer,
     /// The block of height 0, final in view 0.
     pub genesis: BlockId,
-    /// Durations.
+    /// Timeouts and paces; see [`Timing`].
     pub timing: Timing,
 }
 
@@ -158,7 +158,7 @@ impl Config {
         id.expect("the engine names members of its committee only")
     }
 
-    /// Our id.
+    /// Our id, the address of our key.
     #[must_use]
     pub fn id(&self) -> ValidatorId {
         self.id_of(self.me)

@@ -12,9 +12,9 @@ use types::whole::WholeBlock;
 /// Who gets a message. Never ourselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recipients {
-    /// Every other validator.
+    /// Every other validator of the committee.
     All,
-    /// One.
+    /// One validator alone.
     One(ValidatorId),
     /// These, in ascending order of position in the committee.
     Some(Vec<ValidatorId>),
@@ -29,18 +29,18 @@ pub enum Effect {
     /// Append to the log and sync, see [`crate::log::Log::append`]. At most one per step; whatever comes after it
     /// relies on it.
     Persist(Vec<Record>),
-    /// Send a message.
+    /// Send a message. It may be lost; what matters is asked for again.
     Send {
-        /// To whom.
+        /// Validators that it goes to.
         to: Recipients,
-        /// What.
+        /// Message of the consensus channel.
         message: Message,
     },
     /// Build a block and answer with [`crate::Event::Proposed`]; its header must carry these values.
     Propose {
         /// The view it is for.
         view: View,
-        /// The parent; executed.
+        /// Id of the parent, which was executed here.
         parent: BlockId,
         /// The new block's height.
         height: Height,
@@ -49,7 +49,7 @@ pub enum Effect {
     },
     /// The block is final: write it and what its execution changed. Ascending, each once per start.
     Commit {
-        /// The block.
+        /// The final block with its body.
         block: WholeBlock,
         /// The certificate that finalises this very block; none if only a descendant of it was finalised. Once the
         /// store has synced a block with its finalization, [`crate::log::Log::release`] its view.
@@ -58,7 +58,7 @@ pub enum Effect {
     /// Answer from the store with [`Message::Block`] or [`Message::Range`] (see [`crate::Range::pack`]), or not at all
     /// if the store does not have it.
     Serve {
-        /// Who asks.
+        /// Validator that asked and gets the answer.
         to: ValidatorId,
         /// [`Request::Block`] or [`Request::Range`].
         request: Request,
@@ -67,9 +67,9 @@ pub enum Effect {
     SetTimer(Monotonic),
     /// A validator broke the protocol; for the log and for the peer's score. Decides nothing.
     Report {
-        /// Who.
+        /// Validator that broke the protocol.
         by: ValidatorId,
-        /// What.
+        /// Rule that it broke.
         fault: Fault,
     },
     /// The node must stop: going on could only do harm.
@@ -105,9 +105,9 @@ pub enum Halt {
     /// A final block fails here.
     #[error("state diverged: block {block} at height {height} is final but fails to execute here")]
     Diverged {
-        /// The block.
+        /// Id of the final block.
         block: BlockId,
-        /// Its height.
+        /// Height of the final block.
         height: Height,
     },
     /// Two conflicting blocks are final: more than a third of the stake broke the rules.
@@ -129,7 +129,7 @@ pub struct Effects {
     pub(crate) records: Vec<Record>,
     /// What waits for the disk.
     pub(crate) late: Vec<Effect>,
-    /// The next timer.
+    /// Time of the next [`Effect::SetTimer`]; none leaves the timer as it is.
     pub(crate) timer: Option<Monotonic>,
 }
 

@@ -68,7 +68,7 @@ pub struct Engine {
     sources: BlockSources,
     shown: BTreeMap<ValidatorIndex, Shown>,
     standstill: Standstill,
-    /// A transaction waits.
+    /// True while a transaction other than a beacon output waits.
     urgent: bool,
     halted: bool,
 }
@@ -95,7 +95,7 @@ impl Engine {
         out
     }
 
-    /// The current view.
+    /// The view in which this validator votes now.
     #[must_use]
     pub fn view(&self) -> View {
         self.view

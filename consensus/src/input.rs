@@ -35,7 +35,7 @@ pub enum Event {
         /// The block, or nothing if its body is not the one its header commits to.
         block: Option<WholeBlock>,
     },
-    /// A quorum's statement.
+    /// A certificate whose signatures and stake were verified.
     Certificate(Certificate),
     /// The leader of the view gave it up.
     LeaderNullified(View),
@@ -43,21 +43,21 @@ pub enum Event {
     Block(WholeBlock),
     /// Final blocks that somebody sent because we asked; the certificate was verified, the path was not.
     Range {
-        /// Who sent them.
+        /// Validator whose connection they came over.
         from: ValidatorIndex,
-        /// The blocks.
+        /// Blocks, headers and the certificate of the last.
         range: Box<Range>,
     },
     /// A validator asks for something.
     Request {
-        /// Who.
+        /// Validator whose connection it came over.
         from: ValidatorIndex,
-        /// What.
+        /// What it asks for.
         request: Request,
     },
     /// A validator's answer to our vote recovery; the votes carry our own signature.
     VoteRecovery {
-        /// Who.
+        /// Validator whose connection it came over.
         from: ValidatorIndex,
         /// The start it was asked in.
         session: u64,
@@ -66,16 +66,16 @@ pub enum Event {
     },
     /// Answers [`crate::Effect::Execute`].
     Executed {
-        /// Which block.
+        /// Id of the executed block.
         block: BlockId,
-        /// What was found.
+        /// Whether it follows the rules.
         verdict: Verdict,
     },
     /// Answers [`crate::Effect::Propose`].
     Proposed {
         /// The view it was asked for.
         view: View,
-        /// The new block.
+        /// The block that was built, with its body.
         block: WholeBlock,
     },
     /// Whether a transaction other than a beacon output waits.
@@ -85,11 +85,11 @@ pub enum Event {
 /// The last block that the store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CommittedTip {
-    /// Its id.
+    /// Id of the block.
     pub id: BlockId,
     /// Its height; 0 for genesis.
     pub height: Height,
-    /// Its timestamp.
+    /// Timestamp of the block, Unix milliseconds.
     pub timestamp: Timestamp,
 }
 

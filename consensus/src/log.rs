@@ -45,13 +45,13 @@ pub const SEGMENT_BYTES: u64 = 16 << 20;
 pub enum Record {
     /// Our proposal, whole; it holds our notarize vote.
     Proposal(Box<Proposal>),
-    /// Our vote.
+    /// A vote of ours, written before it is sent.
     Vote(Vote),
     /// A block's body, written in this view.
     Block {
         /// The view of the block.
         view: View,
-        /// The block.
+        /// The block with its body.
         block: Box<Block>,
     },
     /// A certificate that something of ours rests on.
@@ -78,9 +78,9 @@ impl Record {
 /// Whose log it is. Written into every segment, checked on every opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Identity {
-    /// The chain.
+    /// Chain for which the log was made.
     pub chain: ChainId,
-    /// The validator.
+    /// Validator whose votes the log holds.
     pub validator: PublicKey,
     /// The committee's term of office: records of an older one are never loaded.
     pub epoch: Epoch,
@@ -131,7 +131,7 @@ pub enum LogError {
         "the vote log failed before and is not used again until a restart reads back what is on disk"
     )]
     Failed,
-    /// The disk.
+    /// The storage below failed.
     #[error("vote log: {0}")]
     Storage(#[from] StorageError),
 }
@@ -257,7 +257,7 @@ impl<S: LogStorage> Log<S> {
         self
     }
 
-    /// The storage.
+    /// The storage below, for tests and inspection.
     #[must_use]
     pub fn storage(&self) -> &S {
         &self.storage

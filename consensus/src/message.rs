@@ -38,13 +38,13 @@ const _: () = {
 /// A message of the consensus channel.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum Message {
-    /// A leader's block.
+    /// A leader's block with its votes and the certificates that it builds on.
     Proposal(Box<Proposal>),
     /// A vote, by the validator whose connection it comes from.
     Vote(Vote),
     /// A quorum's votes; anybody may relay them.
     Certificate(Certificate),
-    /// Asks for something.
+    /// A question to one validator; see [`Request`].
     Request(Request),
     /// A block that was asked for by its id.
     Block(Box<Block>),
@@ -70,9 +70,9 @@ pub enum Request {
     Range(Height),
     /// Certificates of these views, both ends included; a view that is final is answered by the finalization.
     Certificates {
-        /// First view.
+        /// First view asked for.
         from: View,
-        /// Last view.
+        /// Last view asked for, at least the first.
         to: View,
     },
     /// The asking validator's own latest votes, asked before its first vote after a start.
@@ -90,7 +90,7 @@ pub struct Range {
     pub blocks: Bounded<Block, MAX_RANGE_BLOCKS>,
     /// The headers above the last block, up to the one that is directly final.
     pub headers: Bounded<Header, MAX_HEADER_PATH>,
-    /// A finalization.
+    /// Finalization of the last header or block.
     pub certificate: Certificate,
 }
 

@@ -24,7 +24,7 @@ use types::whole::WholeBlock;
 #[cfg(test)]
 mod tests;
 
-/// Collector and engine.
+/// Collector and engine of one validator in one term.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Replica {
     engine: Engine,
@@ -148,7 +148,7 @@ impl Replica {
         out
     }
 
-    /// The current view.
+    /// The view in which this validator votes now.
     #[must_use]
     pub fn view(&self) -> View {
         self.engine.view()
@@ -172,7 +172,7 @@ impl Replica {
         self.engine.is_in_sync() && self.engine.is_voting()
     }
 
-    /// The engine.
+    /// The engine, for inspection.
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.engine

@@ -58,7 +58,7 @@ pub enum ModuleFlaw {
     Invalid {
         /// The class that validates it.
         class: EngineClass,
-        /// The validator's words.
+        /// Message of wasmtime's validator, for people; nothing is decided by it.
         message: String,
     },
     /// No exported function `_start` without parameters and results.
@@ -128,7 +128,8 @@ impl TaskEngine {
         self.class
     }
 
-    /// Compiles a module.
+    /// Validates and compiles a module. One that breaks a rule of the class is no error: it gives a program that refuses
+    /// every task.
     pub fn compile(&self, module: &[u8]) -> Result<Program, NoResult> {
         let body = match self.load(module)? {
             Ok(ready) => ProgramBody::Ready(ready),

@@ -16,7 +16,7 @@ pub enum NoResult {
     /// This build or machine has no such engine class.
     #[error("this machine cannot run engine class {class}")]
     Class {
-        /// The workload's class.
+        /// Engine class that the workload asks for.
         class: EngineClass,
     },
     /// The workload is one that no chain admits, or the program is not the workload's.
@@ -35,7 +35,7 @@ pub enum NoResult {
     HostMemory {
         /// The step that needed the memory.
         step: HostStep,
-        /// The system's words.
+        /// Message of the operating system, for the operator.
         message: String,
     },
     /// The engine failed in a way that says nothing about the program.
@@ -43,7 +43,7 @@ pub enum NoResult {
     Engine {
         /// The step that failed.
         step: HostStep,
-        /// The engine's words.
+        /// Message of the engine, for the operator.
         message: String,
     },
     /// The worker could not be started.
@@ -51,7 +51,7 @@ pub enum NoResult {
     Start {
         /// Path of the worker's program.
         program: String,
-        /// The system's words.
+        /// Message of the operating system, for the operator.
         message: String,
     },
     /// The worker took longer than it may and was killed.
@@ -97,13 +97,13 @@ pub enum WorkloadFlaw {
     /// The module was not compiled, because another workload could not pay for it.
     #[error("module {} was prepared for a workload with a lower fuel limit", program.hash)]
     NotCompiled {
-        /// The module.
+        /// Module that the program was compiled from.
         program: BlobId,
     },
     /// More tasks are asked for than a job has.
     #[error("{found} tasks where at most {MAX_TASKS} are allowed")]
     TooManyTasks {
-        /// Tasks asked for.
+        /// Number of tasks asked for.
         found: u64,
     },
 }
@@ -125,7 +125,7 @@ pub enum InputProblem {
     Unreadable {
         /// Path of the file.
         path: String,
-        /// The system's words.
+        /// Message of the operating system, for the operator.
         message: String,
     },
     /// The file has another length than the blob.
@@ -219,7 +219,7 @@ pub enum AnswerFlaw {
     /// A result has another number of outputs than the workload declares.
     #[error("{found} outputs of task {task} where {declared} are declared")]
     OutputCount {
-        /// The task.
+        /// Index of the task in the job.
         task: TaskIndex,
         /// Outputs in the result.
         found: u64,
@@ -229,11 +229,11 @@ pub enum AnswerFlaw {
     /// A result claims more fuel than the limit.
     #[error("fuel of {fuel} of task {task} above the limit {limit}")]
     FuelAboveLimit {
-        /// The task.
+        /// Index of the task in the job.
         task: TaskIndex,
         /// Fuel in the outcome.
         fuel: Fuel,
-        /// The workload's limit.
+        /// Fuel limit of the workload.
         limit: Fuel,
     },
 }

@@ -74,7 +74,7 @@ impl WorkerLimits {
 /// A job for a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerJob {
-    /// What to run.
+    /// Workload whose tasks are to be run.
     pub workload: Workload,
     /// Which of its tasks, in this order.
     pub tasks: Vec<TaskIndex>,

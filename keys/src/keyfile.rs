@@ -33,30 +33,30 @@ pub enum KeyFileError {
     /// The file cannot be made, read or written.
     #[error("key file {path}: {source}")]
     Io {
-        /// The key file.
+        /// Path of the key file.
         path: PathBuf,
-        /// The system's error.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// Others can read the file.
     #[error("key file {path} has mode {mode:03o}, so others may read the secret")]
     TooOpen {
-        /// The key file.
+        /// Path of the key file.
         path: PathBuf,
-        /// Its permission bits.
+        /// Permission bits of the file; 0o600 is expected.
         mode: u32,
     },
     /// The file does not hold the three texts of a key file. The parser's own message would quote the line, and with
     /// it the secret.
     #[error("{path} is not a key file: expected the keys kind, public and secret")]
     NotKeyFile {
-        /// The key file.
+        /// Path of the key file.
         path: PathBuf,
     },
     /// The secret is not 32 bytes in hex.
     #[error("{path} is not a key file: its secret is not 64 hex digits")]
     BadSecret {
-        /// The key file.
+        /// Path of the key file.
         path: PathBuf,
     },
     /// The public key in the file belongs to another secret.
@@ -64,7 +64,7 @@ pub enum KeyFileError {
         "{path} is not a key file: its public key is {written}, and that of its secret {derived}"
     )]
     OtherPublicKey {
-        /// The key file.
+        /// Path of the key file.
         path: PathBuf,
         /// The public key in the file.
         written: String,
@@ -74,7 +74,7 @@ pub enum KeyFileError {
     /// A key of another kind.
     #[error("{path} holds a {found:?} key where a {expected:?} key is needed")]
     Kind {
-        /// The key file.
+        /// Path of the key file.
         path: PathBuf,
         /// The kind of the key that it holds.
         found: KeyKind,
@@ -84,7 +84,7 @@ pub enum KeyFileError {
     /// The key cannot be made, or the secret is none of its kind.
     #[error("key file {path}: {source}")]
     Key {
-        /// The key file.
+        /// Path of the key file.
         path: PathBuf,
         /// The rule that it breaks.
         source: KeyError,

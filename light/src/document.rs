@@ -22,10 +22,10 @@ pub const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 /// Why a text is refused as a receipt document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
-    /// Too long.
+    /// The document is longer than one may be.
     #[error("the document has {found} bytes, at most {MAX_DOCUMENT_BYTES} are read")]
     TooLong {
-        /// Its length.
+        /// Length of the document, in bytes.
         found: usize,
     },
     /// Not JSON with a proof.

@@ -13,15 +13,15 @@ use crate::tree::{TreeError, verify_state};
 /// Why a header is not shown to be final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FinalityError {
-    /// No header.
+    /// The path holds no header, so that it ends nowhere.
     #[error("the proof holds no header")]
     NoHeader,
     /// A header of another chain.
     #[error("header {height} is of chain {found}, not of {expected}")]
     OtherChain {
-        /// Its height.
+        /// Height of the foreign header.
         height: Height,
-        /// Its chain.
+        /// Chain that the header names.
         found: ChainId,
         /// The chain that is trusted.
         expected: ChainId,
@@ -40,9 +40,9 @@ pub enum FinalityError {
         "header {height} is of epoch {epoch}, outside the term of the committee of epoch {term}"
     )]
     OutsideTerm {
-        /// The header's height.
+        /// Height of the offending header.
         height: Height,
-        /// Its epoch.
+        /// Epoch of that height.
         epoch: Epoch,
         /// The first epoch of the committee's term.
         term: Epoch,
@@ -50,7 +50,7 @@ pub enum FinalityError {
     /// A header that hands over to another committee: certificates of this one say nothing about what follows.
     #[error("header {height} announces committee {announced}, not the one that finalized it")]
     OtherCommittee {
-        /// The header's height.
+        /// Height of the offending header.
         height: Height,
         /// The announced committee's hash.
         announced: Hash32,

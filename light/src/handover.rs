@@ -13,9 +13,9 @@ pub enum HandoverError {
     /// A header of another chain.
     #[error("header {height} is of chain {found}, not of {expected}")]
     OtherChain {
-        /// The header's height.
+        /// Height of the offending header.
         height: Height,
-        /// The header's chain.
+        /// Chain that the header names.
         found: ChainId,
         /// The chain that is trusted.
         expected: ChainId,
@@ -28,9 +28,9 @@ pub enum HandoverError {
         "height {height} is of epoch {epoch}, before epoch {since} in which the newest known committee took office"
     )]
     Past {
-        /// The header's height.
+        /// Height of the offending header.
         height: Height,
-        /// Its epoch.
+        /// Epoch of that height.
         epoch: Epoch,
         /// The first epoch of the newest committee's term.
         since: Epoch,
@@ -38,7 +38,7 @@ pub enum HandoverError {
     /// The header announces another committee than the one given.
     #[error("header {height} announces committee {announced}, the one given has hash {found}")]
     OtherCommittee {
-        /// The header's height.
+        /// Height of the offending header.
         height: Height,
         /// The hash in the header.
         announced: Hash32,

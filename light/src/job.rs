@@ -23,7 +23,7 @@ use crate::finality::ValueError;
 /// One file that a task wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileRef {
-    /// The task.
+    /// Index of the task in the job.
     pub task: TaskIndex,
     /// Which of its files.
     pub stream: Stream,
@@ -32,9 +32,9 @@ pub struct FileRef {
 /// Which file of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stream {
-    /// Standard output.
+    /// Bytes that the task wrote to standard output.
     Stdout,
-    /// Standard error.
+    /// Bytes that the task wrote to standard error.
     Stderr,
     /// A declared output, by its position in the workload's list.
     Output(u16),
@@ -76,14 +76,14 @@ pub struct Evidence<'a> {
     pub outcomes: &'a [u8],
     /// The workload, if it is at hand: it is checked too, and gives outputs their names in errors.
     pub workload: Option<&'a Workload>,
-    /// The files.
+    /// Source of the output files to check.
     pub files: &'a dyn JobFiles,
 }
 
 /// Why a job's result is not what the chain settled.
 #[derive(Debug, thiserror::Error)]
 pub enum JobProofError {
-    /// No receipt document.
+    /// The bytes are not a receipt document.
     #[error(transparent)]
     Document(#[from] DocumentError),
     /// The proof in it does not hold.
@@ -92,7 +92,7 @@ pub enum JobProofError {
     /// The list of outcomes is not the one that the receipt names.
     #[error("the list of outcomes is blob {found}, the receipt names {expected}")]
     OtherOutcomes {
-        /// In the receipt.
+        /// Blob that the receipt names.
         expected: BlobId,
         /// Of the bytes given.
         found: BlobId,
@@ -105,13 +105,13 @@ pub enum JobProofError {
     OutcomeCount {
         /// Tasks of the job.
         expected: u32,
-        /// Outcomes listed.
+        /// Number of outcomes in the list.
         found: usize,
     },
     /// The outcomes do not lead to the root that was committed to and checked.
     #[error("the outcomes lead to result root {found}, the receipt has {expected}")]
     ResultRoot {
-        /// In the receipt.
+        /// Result root in the receipt.
         expected: Hash32,
         /// From the outcomes and the salt.
         found: Hash32,
@@ -119,7 +119,7 @@ pub enum JobProofError {
     /// Another workload than the one that was run.
     #[error("the workload is {found}, the receipt names {expected}")]
     OtherWorkload {
-        /// In the receipt.
+        /// Workload id in the receipt.
         expected: WorkloadId,
         /// Of the workload given.
         found: WorkloadId,
@@ -127,7 +127,7 @@ pub enum JobProofError {
     /// A file that a task wrote is not there.
     #[error("{label}: the file is missing")]
     Missing {
-        /// Which.
+        /// File that broke the rule, by task and name.
         file: FileRef,
         /// For people, with the output's name.
         label: String,
@@ -135,11 +135,11 @@ pub enum JobProofError {
     /// A file is not the one that the task wrote.
     #[error("{label}: the file is blob {found}, the task wrote {expected}")]
     Different {
-        /// Which.
+        /// File that broke the rule, by task and name.
         file: FileRef,
         /// For people, with the output's name.
         label: String,
-        /// In the outcomes.
+        /// Blob that the outcomes name.
         expected: BlobId,
         /// Of the bytes read; reading stops one byte after the expected length.
         found: BlobId,
@@ -147,7 +147,7 @@ pub enum JobProofError {
     /// A file that no task wrote.
     #[error("{label}: no task wrote this file")]
     Extra {
-        /// Which.
+        /// File that broke the rule, by task and name.
         file: FileRef,
         /// For people, with the output's name.
         label: String,
@@ -155,7 +155,7 @@ pub enum JobProofError {
     /// A file cannot be read.
     #[error("{label}: the file cannot be read: {error}")]
     Unreadable {
-        /// For people.
+        /// Name of the file for people.
         label: String,
         /// What the system said.
         error: std::io::Error,
@@ -165,7 +165,7 @@ pub enum JobProofError {
 /// A job whose receipt, outcomes and files are shown to be those that the chain settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedJob {
-    /// The receipt.
+    /// Receipt that was proven.
     pub receipt: JobReceipt,
     /// How each task ended.
     pub outcomes: Outcomes,
@@ -173,7 +173,7 @@ pub struct VerifiedJob {
     pub header: Header,
     /// Stake of the signers that made it final.
     pub signed_stake: Stake,
-    /// Files compared.
+    /// Number of files that were read and compared.
     pub files: usize,
 }
 

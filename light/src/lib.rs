@@ -42,7 +42,7 @@ pub struct Light {
 }
 
 impl Light {
-    /// Trusts a genesis.
+    /// A light client that trusts this genesis and its committee. Errors: a genesis that breaks its own rules.
     pub fn new(genesis: &Genesis) -> Result<Self, GenesisError> {
         genesis.check()?;
         Ok(Self {
@@ -57,7 +57,7 @@ impl Light {
         Self::new(&Genesis::from_bytes(genesis)?)
     }
 
-    /// The chain.
+    /// Id of the chain whose genesis is trusted.
     #[must_use]
     pub fn chain(&self) -> ChainId {
         self.chain

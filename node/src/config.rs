@@ -72,7 +72,7 @@ pub struct MempoolConfig {
     /// Most bytes of them.
     #[serde(default = "defaults::mempool_bytes")]
     pub bytes: usize,
-    /// Most of them.
+    /// Maximum number of waiting transactions.
     #[serde(default = "defaults::mempool_transactions")]
     pub transactions: usize,
 }
@@ -208,7 +208,7 @@ impl Layout {
         self.0.join("genesis.bin")
     }
 
-    /// The configuration.
+    /// `node.toml`, the configuration.
     #[must_use]
     pub fn config(&self) -> PathBuf {
         self.0.join("node.toml")
@@ -220,7 +220,7 @@ impl Layout {
         self.0.join("keys").join("validator.key")
     }
 
-    /// The libp2p identity.
+    /// `keys/node.key`, the libp2p identity.
     #[must_use]
     pub fn node_key(&self) -> PathBuf {
         self.0.join("keys").join("node.key")
@@ -232,7 +232,7 @@ impl Layout {
         self.0.join("keys").join("vrf.key")
     }
 
-    /// The consensus log.
+    /// `log/`, the vote log.
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.0.join("log")
@@ -244,7 +244,7 @@ impl Layout {
         self.0.join("db")
     }
 
-    /// Jobs' data.
+    /// `blobs/`, inputs and results of jobs.
     #[must_use]
     pub fn blobs(&self) -> PathBuf {
         self.0.join("blobs")

@@ -150,7 +150,7 @@ struct NodeTimers {
     set: Option<Monotonic>,
 }
 
-/// A validator's core.
+/// A validator's core: chain and consensus behind one step function, without clock, disk or network.
 #[derive(Debug)]
 pub struct Node {
     own: ValidatorId,
@@ -171,9 +171,9 @@ pub struct CoreStatus {
     pub view: View,
     /// True if final blocks are known that are not in the store yet.
     pub catching_up: bool,
-    /// Transactions waiting.
+    /// Transactions in the mempool.
     pub mempool_transactions: usize,
-    /// Their bytes.
+    /// Encoded bytes of the transactions in the mempool.
     pub mempool_bytes: usize,
 }
 
@@ -319,7 +319,7 @@ impl Node {
         out.push(Effect::Stop(stop));
     }
 
-    /// The validator's id.
+    /// Id of this validator, the address of its key.
     #[must_use]
     pub fn id(&self) -> ValidatorId {
         self.own
@@ -331,7 +331,7 @@ impl Node {
         self.chain.rules()
     }
 
-    /// Where it stands.
+    /// Heights, view, peers and mempool at this moment, for status answers.
     #[must_use]
     pub fn standing(&self) -> CoreStatus {
         CoreStatus {

@@ -55,7 +55,7 @@ pub enum NodeError {
     /// The genesis file cannot be read.
     #[error("{}: {source}", path.display())]
     GenesisFile {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -63,7 +63,7 @@ pub enum NodeError {
     /// The genesis file holds no valid genesis.
     #[error("{}: {source}", path.display())]
     Genesis {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The rule it breaks.
         source: GenesisError,
@@ -106,7 +106,7 @@ pub enum NodeError {
 pub enum NodeErrorKind {
     /// Mend a key file.
     Key,
-    /// Run `init`.
+    /// The directory holds no validator; `init` makes one.
     NotInitialised,
     /// Bring the vote log back, or leave the validator off.
     VoteLog,
@@ -150,7 +150,7 @@ impl NodeError {
         }
     }
 
-    /// What to do.
+    /// What an operator can do about it, one sentence.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self.kind() {

@@ -33,24 +33,24 @@ pub enum InitError {
     /// The file system said no.
     #[error("{path}: {source}")]
     Io {
-        /// Which file.
+        /// Path of the file or directory.
         path: PathBuf,
-        /// What it said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// A key file.
+    /// A key file cannot be written or used.
     #[error(transparent)]
     Key(#[from] KeyFileError),
-    /// The genesis.
+    /// The genesis breaks a rule or does not decode.
     #[error(transparent)]
     Genesis(#[from] GenesisError),
     /// The keys do not fit the genesis.
     #[error(transparent)]
     Setup(#[from] SetupError),
-    /// The log.
+    /// The vote log cannot be made.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The log's directory.
+    /// The directory of the vote log cannot be made.
     #[error(transparent)]
     Storage(#[from] consensus::log::StorageError),
 }
@@ -58,11 +58,11 @@ pub enum InitError {
 /// The public halves of a validator's keys, for a genesis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct PublicKeys {
-    /// Signs votes.
+    /// Public key of the validator, which signs votes.
     pub validator: PublicKey,
     /// Identity on the network.
     pub node: PublicKey,
-    /// Proves beacon outputs.
+    /// Public key that proves beacon outputs.
     pub vrf: VrfPublicKey,
 }
 

@@ -28,9 +28,9 @@ const WAITING_QUESTIONS: usize = 1_024;
 /// Where a running node listens, with the ports that the system gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listening {
-    /// For other validators.
+    /// Addresses that listen for other validators.
     pub p2p: Vec<Multiaddr>,
-    /// For everybody else.
+    /// Address of the HTTP interface.
     pub rpc: SocketAddr,
 }
 

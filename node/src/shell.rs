@@ -39,13 +39,13 @@ const WAITING_INPUTS: usize = 4_096;
 pub struct Clock(Instant);
 
 impl Clock {
-    /// Starts at zero.
+    /// A clock whose monotonic time is zero now.
     #[must_use]
     pub fn start() -> Self {
         Self(Instant::now())
     }
 
-    /// The time now.
+    /// Wall and monotonic time at this moment.
     #[must_use]
     #[expect(
         clippy::disallowed_methods,
@@ -69,7 +69,7 @@ impl Clock {
 
 type Answer = oneshot::Sender<Result<TransactionId, MempoolError>>;
 
-/// A running node.
+/// A running node: the core and everything that performs its effects.
 pub struct Shell {
     node: Node,
     log: Log<FileStorage>,

@@ -35,7 +35,7 @@ const _: () = {
 };
 
 impl Channel {
-    /// Every channel.
+    /// Every channel, in the order of their numbers on the wire.
     pub const ALL: [Self; 3] = [Self::Consensus, Self::Transactions, Self::Blobs];
 
     /// Largest frame, in bytes.

@@ -40,7 +40,7 @@ pub(crate) struct Dial {
     pub(crate) addresses: Vec<Multiaddr>,
 }
 
-/// All schedules.
+/// When each committee member that is not connected is dialled next.
 #[derive(Debug)]
 pub(crate) struct Dialer {
     targets: BTreeMap<DialTarget, DialSchedule>,
@@ -148,7 +148,7 @@ impl Dialer {
         }
     }
 
-    /// A dial failed.
+    /// A dial failed: the next one waits longer.
     pub(crate) fn failed(&mut self, connection: ConnectionId) {
         for state in self
             .targets

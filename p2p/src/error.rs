@@ -24,7 +24,7 @@ pub enum P2pError {
     NodeKey {
         /// The key's public half.
         key: PublicKey,
-        /// The decoder's error.
+        /// libp2p's reason for refusing the key.
         error: libp2p::identity::DecodingError,
     },
     /// The address is not an IP address with a TCP port.
@@ -38,7 +38,7 @@ pub enum P2pError {
     Listen {
         /// The address of the configuration.
         address: Multiaddr,
-        /// The system's error.
+        /// Error of the operating system.
         error: std::io::Error,
     },
     /// The transport does not take the address.
@@ -46,7 +46,7 @@ pub enum P2pError {
     ListenTransport {
         /// The address of the configuration.
         address: Multiaddr,
-        /// The transport's error.
+        /// libp2p's reason for refusing the address.
         error: libp2p::TransportError<std::io::Error>,
     },
     /// The system gave no address in time.

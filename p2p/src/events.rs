@@ -29,7 +29,7 @@ pub enum PeerEvent {
     },
     /// A validator sent a frame.
     Frame {
-        /// The sender.
+        /// Validator whose connection it came over.
         from: ValidatorId,
         /// The channel that the frame came on.
         channel: Channel,

@@ -63,7 +63,7 @@ struct NetworkLoop {
     limits: Limits,
     shared: Arc<SharedState>,
     tasks: JoinSet<()>,
-    /// To the node.
+    /// Bounded queue of events to the node.
     events: EventQueue,
     /// Connects and disconnects that the node has not taken yet.
     pending: VecDeque<PeerEvent>,

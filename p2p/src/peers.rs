@@ -30,7 +30,7 @@ pub(crate) struct PeerConnection {
 pub(crate) struct Peer {
     /// Oldest first; the last one is used.
     pub(crate) connections: Vec<PeerConnection>,
-    /// When it connected.
+    /// Time at which the connection was made.
     pub(crate) since: Instant,
     /// The validator it is bound to.
     pub(crate) validator: Option<ValidatorId>,

@@ -43,7 +43,7 @@ pub struct PeerRecord {
 /// A record with both signatures.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct SignedRecord {
-    /// What is said.
+    /// Record that both keys sign.
     pub record: PeerRecord,
     /// By the validator key.
     pub validator_signature: Signature,
@@ -122,7 +122,7 @@ impl PeerRecord {
 }
 
 impl SignedRecord {
-    /// The canonical bytes.
+    /// Canonical bytes of the signed record, at most `MAX_RECORD_BYTES`.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         encode(self)

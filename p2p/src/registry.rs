@@ -27,14 +27,14 @@ pub(crate) enum Accepted {
     /// Its node is bound to another validator here. Elsewhere it may not be: two validators that share a node let every
     /// peer bind it to the one that it heard of first. So this says nothing about who passed the record on.
     Taken {
-        /// The node.
+        /// Peer id that the record binds.
         node: PeerId,
-        /// Whose it is.
+        /// Validator to which the node is bound here.
         by: ValidatorId,
     },
     /// It counts from now on.
     New {
-        /// Whose it is.
+        /// Validator whose record it is.
         validator: ValidatorId,
         /// The peer that it binds.
         peer: PeerId,
@@ -54,7 +54,7 @@ pub enum RegistryError {
     Shared(ValidatorId, ValidatorId),
 }
 
-/// The bindings.
+/// Which libp2p node speaks for which validator, by the newest signed records.
 #[derive(Debug)]
 pub(crate) struct Registry {
     chain: ChainId,
@@ -108,7 +108,7 @@ impl Registry {
             .map(|(peer, _)| *peer)
     }
 
-    /// All bound peers.
+    /// Peer ids of all nodes that are bound to a validator.
     pub(crate) fn known(&self) -> BTreeSet<PeerId> {
         self.peers.keys().copied().collect()
     }

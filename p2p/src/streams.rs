@@ -41,7 +41,7 @@ pub enum OpenError {
     /// The peer does not speak the protocol, for instance because it is of another chain.
     #[error("the peer does not speak the protocol")]
     NotSpoken,
-    /// The connection broke.
+    /// The connection or the stream broke.
     #[error("the connection broke: {0}")]
     Broken(std::io::ErrorKind),
 }
@@ -70,7 +70,7 @@ pub(crate) struct InboundStream {
 #[error("{0} connections of peers that are no validator's are open, no more are allowed")]
 pub(crate) struct TooManyStrangers(usize);
 
-/// The behaviour.
+/// libp2p behaviour that opens one stream per channel and direction with each bound peer.
 pub(crate) struct Streams {
     protocols: Protocols,
     known: BTreeSet<PeerId>,

@@ -19,16 +19,16 @@ pub enum AssignmentRole {
     Verifier,
 }
 
-/// Names an assignment.
+/// Names an assignment: a job, an attempt of it and the partner's role in it.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
 )]
 pub struct Assignment {
-    /// The job.
+    /// Job that is run or checked.
     pub job: JobId,
-    /// The attempt.
+    /// Attempt of the job, counted from 0.
     pub attempt: Attempt,
-    /// As what.
+    /// Role of the partner in that attempt.
     pub role: AssignmentRole,
 }
 
@@ -50,11 +50,11 @@ pub struct OwnCommitment {
     pub assignment: Assignment,
     /// The newest height that was known when it was committed.
     pub height: Height,
-    /// Blinds the leaves.
+    /// Secret from which the blinding of each leaf comes (rule C3).
     pub salt: Hash32,
     /// The leaves of the tasks that were run, ascending.
     pub leaves: MerkleLeaves,
-    /// The commitment.
+    /// Hash that is sent as the commitment (rule C4).
     pub commitment: Hash32,
     /// For a primary: the list of outcomes.
     pub outcomes: Option<BlobId>,

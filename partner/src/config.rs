@@ -19,7 +19,7 @@ use crate::endpoints::Endpoints;
 
 /// Name of the configuration file in a partner's directory.
 pub const CONFIG_FILE: &str = "partner.toml";
-/// Bounds of `poll_ms`.
+/// Bounds of `poll_ms`, in milliseconds.
 const POLL_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
 
 /// Everything an operator chooses. Relative paths start at the partner's directory.
@@ -100,11 +100,11 @@ pub enum PartnerConfigError {
     /// The pause between two reads is out of bounds.
     #[error("poll_ms is {found}: expected {min} to {max}")]
     Poll {
-        /// The configured pause.
+        /// Configured pause, in milliseconds.
         found: u64,
-        /// Lowest value.
+        /// Lowest pause allowed, in milliseconds.
         min: u64,
-        /// Highest value.
+        /// Highest pause allowed, in milliseconds.
         max: u64,
     },
     /// No time for a task.
@@ -115,13 +115,13 @@ pub enum PartnerConfigError {
     Name {
         /// The key that holds it.
         key: &'static str,
-        /// The text.
+        /// Text of the configuration.
         found: String,
     },
     /// The offer has too many attributes.
     #[error("offer.attributes has {found} entries; the limit is {MAX_ATTRIBUTES}")]
     TooManyAttributes {
-        /// Their number.
+        /// Number of entries in the configuration.
         found: usize,
     },
 }

@@ -44,16 +44,16 @@ const UPLOAD_AGAIN_HEIGHTS: u64 = 5;
 /// Who the partner is.
 #[derive(Debug)]
 pub struct PartnerIdentity {
-    /// The chain.
+    /// Chain that its transactions and sortitions name.
     pub chain: ChainId,
-    /// Signs its transactions.
+    /// Key of the account that pays fees and holds the bond.
     pub key: SecretKey,
-    /// Proves its sortitions.
+    /// Key that proves its sortitions; registered with the chain.
     pub vrf: VrfSecretKey,
 }
 
 impl PartnerIdentity {
-    /// Its account.
+    /// Address of the account, which is the partner's name on the chain.
     #[must_use]
     pub fn address(&self) -> Address {
         self.key.public().address()
@@ -63,7 +63,7 @@ impl PartnerIdentity {
 /// What its operator chose, and what genesis fixes.
 #[derive(Debug, Clone)]
 pub struct PartnerSettings {
-    /// What it registers.
+    /// Offer and keys that the chain should have on record.
     pub profile: PartnerProfile,
     /// The bond that it keeps.
     pub bond: Amount,
@@ -73,7 +73,7 @@ pub struct PartnerSettings {
     pub verification_places: u16,
     /// Longest time that a task may take here, in milliseconds. Tasks that may take longer are not taken.
     pub task_wall_ms: u64,
-    /// The network's parameters.
+    /// Parameters of the network, by which prices and times are judged.
     pub params: Params,
 }
 
@@ -84,11 +84,11 @@ pub struct ProvenState {
     pub height: Height,
     /// The highest height at which a value of it was proven.
     pub newest: Height,
-    /// The partner's account.
+    /// Balance and nonce of the partner's account.
     pub account: Account,
-    /// Its registration.
+    /// Bond, locks and profile on record; none before it registered.
     pub partner: Option<Partner>,
-    /// All live jobs.
+    /// Ids of all jobs that are live.
     pub live: BTreeSet<JobId>,
     /// The live jobs' records, each read after the account.
     pub jobs: BTreeMap<JobId, JobRecord>,
@@ -96,7 +96,7 @@ pub struct ProvenState {
     pub snapshots: BTreeMap<Epoch, PartnerSnapshot>,
 }
 
-/// What was learnt.
+/// What the shell learnt and the core must react to.
 #[derive(Debug)]
 pub enum Event {
     /// The chain was read.
@@ -105,7 +105,7 @@ pub enum Event {
     Executed(Box<ExecutionResult>),
     /// An assignment's tasks gave no result.
     NotExecuted {
-        /// Which assignment.
+        /// Assignment that it is about.
         assignment: Assignment,
         /// What it says of the job.
         cause: Cause,
@@ -114,7 +114,7 @@ pub enum Event {
     },
     /// An upload is over.
     Uploaded {
-        /// Which assignment's results.
+        /// Assignment whose results were offered.
         assignment: Assignment,
         /// True if an endpoint has all of them.
         complete: bool,
@@ -133,9 +133,9 @@ pub enum Cause {
 /// The result of an execution.
 #[derive(Debug)]
 pub struct ExecutionResult {
-    /// Which assignment.
+    /// Assignment that it is about.
     pub assignment: Assignment,
-    /// What was run.
+    /// Workload whose tasks were run.
     pub workload: Workload,
     /// Fresh random bytes for the commitment.
     pub salt: Hash32,
@@ -156,13 +156,13 @@ pub enum Effect {
     Forget(Assignment),
     /// Send a transaction to every endpoint.
     Send(Box<SignedTransaction>),
-    /// Run tasks.
+    /// Run the tasks of an assignment; answered with [`Event::Executed`] or [`Event::NotExecuted`].
     Execute(Box<TaskExecution>),
     /// Stop running an assignment's tasks; nobody wants them any more.
     Cancel(Assignment),
     /// Bring an assignment's results to the endpoints.
     Upload {
-        /// Which assignment.
+        /// Assignment that it is about.
         assignment: Assignment,
         /// The list of outcomes, then everything that it names.
         blobs: Vec<BlobId>,
@@ -174,12 +174,12 @@ pub enum Effect {
     Note(Note),
 }
 
-/// Tasks to run.
+/// Tasks of one assignment that are to be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskExecution {
-    /// For which assignment.
+    /// Assignment that the tasks are run for.
     pub assignment: Assignment,
-    /// What.
+    /// Workload of the job.
     pub workload: Workload,
     /// Which tasks of it, ascending.
     pub tasks: Vec<TaskIndex>,
@@ -206,7 +206,7 @@ pub enum Note {
         "the bond is {bond} of {target}, and the account's {balance} cannot fill it up (hint: send SQUARE to it)"
     )]
     BondShort {
-        /// What it is.
+        /// Bond on record, in base units.
         bond: Amount,
         /// What it should be.
         target: Amount,
@@ -228,7 +228,7 @@ pub enum Note {
         "{assignment}: declined, a task may take {task_ms} ms and task_wall_ms is {wall_ms} (hint: a higher one saves the penalty)"
     )]
     TooLong {
-        /// Which assignment.
+        /// Assignment that it is about.
         assignment: Assignment,
         /// What a task may take by the network's rules.
         task_ms: u64,
@@ -238,11 +238,11 @@ pub enum Note {
     /// An assignment's tasks gave no result.
     #[error("{assignment}: no result in execution {execution}: {reason}")]
     NoResult {
-        /// Which assignment.
+        /// Assignment that it is about.
         assignment: Assignment,
         /// Which try, from 1.
         execution: u32,
-        /// Why.
+        /// Message of the executor, for the operator; nothing is decided by it.
         reason: String,
     },
     /// An assignment is over.

@@ -19,10 +19,10 @@ const LIAR_ASIDE: Duration = Duration::from_mins(5);
 /// How long an endpoint has for an answer.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 
-/// An endpoint.
+/// An RPC server with what is remembered of its answers.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// Speaks to it.
+    /// HTTP client of this endpoint.
     pub client: Client,
     standing: Mutex<EndpointStanding>,
 }
@@ -106,7 +106,7 @@ impl Endpoints {
         }
     }
 
-    /// All of them.
+    /// Every endpoint, in the order of the configuration.
     #[must_use]
     pub fn all(&self) -> &[Endpoint] {
         &self.0

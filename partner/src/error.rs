@@ -26,7 +26,7 @@ pub enum PartnerError {
     /// A file or directory cannot be used.
     #[error("cannot {attempt} {}: {source}", path.display())]
     Io {
-        /// What was attempted.
+        /// Step of the start that failed.
         attempt: &'static str,
         /// On which file or directory.
         path: PathBuf,
@@ -36,7 +36,7 @@ pub enum PartnerError {
     /// The genesis file holds no genesis.
     #[error("{} is no genesis: {source}", path.display())]
     Genesis {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The rule that it breaks.
         source: GenesisError,
@@ -44,7 +44,7 @@ pub enum PartnerError {
     /// The directory is configured already.
     #[error("{} exists already", path.display())]
     Configured {
-        /// The configuration file.
+        /// Path of the configuration file.
         path: PathBuf,
     },
     /// The path of this program, which runs the workers, is not known.

@@ -52,7 +52,7 @@ fn validator_key() -> SecretKey {
     SecretKey::from_bytes(&[1; 32])
 }
 
-/// An empty chain.
+/// A store that holds the genesis of the test chain and no block.
 pub fn chain() -> MemoryStore {
     MemoryStore::new(&genesis(), Writes::new()).unwrap()
 }

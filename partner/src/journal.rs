@@ -37,19 +37,19 @@ pub enum JournalError {
     Io {
         /// Which file or directory.
         path: PathBuf,
-        /// What it said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// Another process uses the directory.
     #[error("{path} is in use by another process")]
     InUse {
-        /// The directory.
+        /// Path of the journal's directory.
         path: PathBuf,
     },
     /// A file is not what was written.
     #[error("{path} is damaged: {damage}")]
     Damaged {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
         /// What is wrong with it.
         damage: Damage,
@@ -57,9 +57,9 @@ pub enum JournalError {
     /// Written by a newer version.
     #[error("{path} has format {found}, this version knows {FORMAT}")]
     Newer {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// Its format.
+        /// Format version in the file's first byte.
         found: u8,
     },
 }
@@ -174,7 +174,7 @@ impl DiskJournal {
 pub struct JournalStatus {
     /// True if a daemon holds it.
     pub in_use: bool,
-    /// The commitments.
+    /// Commitments whose assignments are not over, in any order.
     pub commitments: Vec<OwnCommitment>,
 }
 

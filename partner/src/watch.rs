@@ -61,7 +61,7 @@ pub enum ReadError {
     Behind {
         /// The height of the answer.
         found: Height,
-        /// What is known.
+        /// Highest height that was proven to this watcher.
         known: Height,
     },
 }

@@ -18,7 +18,7 @@ use rpc::model::{
 /// A final block with what became of its transactions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FinalBlock {
-    /// The block.
+    /// Block with header and body.
     pub block: Block,
     /// The receipts of its transactions, in the same order; empty if the block is not executed yet.
     pub receipts: Vec<TransactionReceipt>,
@@ -34,18 +34,18 @@ pub trait Backend: Send + Sync + 'static {
     async fn status(&self) -> Result<Status, ApiError>;
     /// The genesis in its canonical bytes.
     async fn genesis(&self) -> Result<Vec<u8>, ApiError>;
-    /// A final block.
+    /// A final block with its certificate. Errors: unknown or pruned height.
     async fn block(&self, selector: BlockSelector) -> Result<FinalBlock, ApiError>;
     /// An account; one that nobody paid yet is all zeros, not an error.
     async fn account(&self, address: Address) -> Result<AccountView, ApiError>;
-    /// Every partner.
+    /// Every registered partner, by ascending address.
     async fn partners(&self) -> Result<PartnerList, ApiError>;
-    /// One partner.
+    /// One partner's registration. Errors: unknown address.
     async fn partner(&self, address: Address) -> Result<PartnerView, ApiError>;
     /// Live jobs, or with `live` false only those that ended since the node started; oldest first, at most
     /// [`rpc::limits::MAX_LISTED_JOBS`].
     async fn jobs(&self, live: bool) -> Result<JobList, ApiError>;
-    /// One job.
+    /// A job that is live, or that ended and is still known. Errors: unknown or forgotten job.
     async fn job(&self, id: JobId) -> Result<JobView, ApiError>;
     /// Where a transaction stands.
     async fn transaction(&self, id: TransactionId) -> Result<TransactionStatus, ApiError>;

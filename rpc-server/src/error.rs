@@ -25,7 +25,7 @@ pub enum ErrorKind {
     Refused,
     /// 500: the node failed.
     Internal,
-    /// 503: not now.
+    /// 503: the node cannot answer now; the same request may succeed later.
     Unavailable,
     /// 504: it took too long.
     Timeout,

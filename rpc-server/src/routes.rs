@@ -38,7 +38,7 @@ use rpc::limits::{MAX_CHUNK_BODY_BYTES, MAX_EVENTS_PER_PAGE, MAX_REQUEST_BYTES, 
 use rpc::model::{BlockSelector, BlockView, EventPage, JobSpecView, ProofView, SubmitRequest};
 use rpc::{ProofKey, ProofKeyError};
 
-/// What handlers see.
+/// What every handler sees: the backend, the event log and the limits.
 #[derive(Clone)]
 struct App {
     backend: Arc<dyn Backend>,

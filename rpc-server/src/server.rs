@@ -27,7 +27,7 @@ pub enum ServerError {
     /// The address is taken or is not ours.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// The address.
+        /// Address of the configuration.
         address: SocketAddr,
         /// What the system says.
         source: std::io::Error,
@@ -136,7 +136,7 @@ impl Acceptor {
     }
 }
 
-/// The next connection.
+/// Accepts the next connection; pauses after an error such as too many open files.
 async fn accept(socket: &TcpListener, pause: &mut Interval) -> TcpStream {
     loop {
         match socket.accept().await {

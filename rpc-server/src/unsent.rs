@@ -19,10 +19,10 @@ use crate::error::ApiError;
 
 /// Longest answer that takes nothing from the budget, and the length of the parts of longer ones, in bytes.
 const SMALL: usize = 64 << 10;
-/// The budget's unit.
+/// Unit in which the budget is counted, in bytes.
 const KIB: usize = 1 << 10;
 
-/// The budget.
+/// Budget of bytes that are answered and not yet taken by their readers.
 #[derive(Debug, Clone)]
 pub(crate) struct Unsent(Arc<Semaphore>);
 

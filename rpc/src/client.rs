@@ -83,24 +83,24 @@ impl Client {
         self.transport.bytes("/v1/genesis", MAX_GENESIS_BYTES).await
     }
 
-    /// A final block.
+    /// A final block, by height, id or as the newest. Errors: see [`ClientError`].
     pub async fn block(&self, selector: BlockSelector) -> Result<BlockView, ClientError> {
         self.transport.json(&format!("/v1/blocks/{selector}")).await
     }
 
-    /// An account.
+    /// Balance and nonce of an account; zero for one that never was paid.
     pub async fn account(&self, address: Address) -> Result<AccountView, ClientError> {
         self.transport
             .json(&format!("/v1/accounts/{address}"))
             .await
     }
 
-    /// Every partner.
+    /// Every registered partner, by ascending address.
     pub async fn partners(&self) -> Result<PartnerList, ClientError> {
         self.transport.json("/v1/partners").await
     }
 
-    /// One partner.
+    /// One partner's registration; refused with 404 if there is none.
     pub async fn partner(&self, address: Address) -> Result<PartnerView, ClientError> {
         self.transport
             .json(&format!("/v1/partners/{address}"))
@@ -112,7 +112,7 @@ impl Client {
         self.transport.json(&format!("/v1/jobs?live={live}")).await
     }
 
-    /// One job.
+    /// A job that is live, or that ended and is still known; refused with 404 otherwise.
     pub async fn job(&self, id: JobId) -> Result<JobView, ClientError> {
         self.transport.json(&format!("/v1/jobs/{id}")).await
     }

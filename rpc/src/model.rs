@@ -243,7 +243,7 @@ pub struct EventPage {
 pub enum Event {
     /// A block became final.
     Block {
-        /// The block's height.
+        /// Height of the block.
         height: Height,
         /// Hash of the block's header.
         id: BlockId,

@@ -41,7 +41,7 @@ pub struct PartnerKeys {
 /// A chain before its first block, and everybody's keys.
 #[derive(Debug, Clone)]
 pub struct SimulatedChain {
-    /// The genesis.
+    /// Genesis that all simulated nodes start from.
     pub genesis: Genesis,
     /// Keys of the validators, by position in the committee.
     pub members: Vec<MemberKeys>,

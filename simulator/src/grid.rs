@@ -55,7 +55,7 @@ pub enum Wish {
         partner: usize,
         /// The partner's number of starts when it began the run.
         life: u32,
-        /// The tasks.
+        /// Tasks that a simulated partner runs.
         execution: Box<TaskExecution>,
     },
 }

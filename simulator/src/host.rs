@@ -16,7 +16,7 @@ use crate::scenario::CrashPoint;
 /// A small segment, so that segments end and go within a short run.
 const SEGMENT_BYTES: u64 = 32 << 10;
 
-/// A running node.
+/// The core of a host that is up.
 #[derive(Debug)]
 struct RunningNode {
     node: Node,
@@ -24,7 +24,7 @@ struct RunningNode {
     work: VecDeque<Work>,
 }
 
-/// A host.
+/// A host: its disks, which outlive a crash, and its node while it is up.
 #[derive(Debug)]
 pub struct SimulatedHost {
     /// Position in the committee of the validator whose key it has.

@@ -69,7 +69,7 @@ pub enum Violation {
     /// An honest node stopped, or did not start.
     #[error("host {host}: {why}")]
     Stopped {
-        /// The host.
+        /// Number of the host that stopped.
         host: usize,
         /// The error that it stopped with.
         why: String,

@@ -15,11 +15,11 @@ use crate::random::SeededRandom;
 /// What a liar does with a message that it would send.
 #[derive(Debug)]
 pub enum Lie {
-    /// Sends it unchanged.
+    /// Sends the frame unchanged.
     Nothing,
-    /// Sends another frame.
+    /// Sends another frame in its place.
     Instead(Frame),
-    /// Sends nothing.
+    /// Sends nothing at all.
     Silence,
 }
 

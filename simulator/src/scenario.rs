@@ -60,7 +60,7 @@ pub enum CrashPoint {
 pub enum InjectedFault {
     /// A host stops, in the middle of a step; what was not synced is lost.
     Crash {
-        /// The host.
+        /// Host that is hit.
         host: HostId,
         /// The point in its next step.
         at: CrashPoint,
@@ -69,7 +69,7 @@ pub enum InjectedFault {
     CutLog {
         /// The host; nothing happens while it runs.
         host: HostId,
-        /// Number of bytes.
+        /// Number of bytes that are torn off the log's end.
         bytes: usize,
     },
     /// A host starts again from its disk.
@@ -80,7 +80,7 @@ pub enum InjectedFault {
     RestartAll,
     /// Hosts of different groups no longer reach each other; one group number per host.
     Partition(Vec<u8>),
-    /// The partition ends.
+    /// The partition ends: frames pass between all hosts again.
     Heal,
 }
 
@@ -89,7 +89,7 @@ pub enum InjectedFault {
 pub struct Scenario {
     /// The seed from which everything else follows.
     pub seed: u64,
-    /// The committee.
+    /// Size and stakes of the committee.
     pub committee: CommitteeKind,
     /// Shortest and longest delay of a frame, in milliseconds.
     pub delay_ms: (u64, u64),

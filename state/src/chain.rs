@@ -164,7 +164,7 @@ pub trait ChainStore: DecidedState {
     fn certificate_from(&self, height: Height)
     -> Result<Option<(Height, Certificate)>, StateError>;
 
-    /// The newest finalization.
+    /// The finalization of the greatest height, with that height; none before the first.
     fn newest_certificate(&self) -> Result<Option<(Height, Certificate)>, StateError>;
 
     /// A decided block by its id.

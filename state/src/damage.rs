@@ -17,7 +17,7 @@ pub enum TreeCorruption {
     BadNode {
         /// Name of the node.
         node: NodeKey,
-        /// The decoder's error.
+        /// Rule of the encoding that the bytes break.
         error: CodecError,
     },
     /// A node that its parent refers to is not stored.
@@ -64,7 +64,7 @@ pub enum TreeOperation {
     /// Computing a new version.
     #[error("update")]
     Update,
-    /// Reading a path.
+    /// Reading the path of a key for a proof.
     #[error("proof")]
     Prove,
 }
@@ -77,7 +77,7 @@ pub enum StoreDamage {
     Undecodable {
         /// The kind of record.
         record: StoredRecord,
-        /// The decoder's error.
+        /// Rule of the encoding that the bytes break.
         error: CodecError,
     },
     /// A record is missing that every store has.
@@ -132,7 +132,7 @@ pub enum StoreDamage {
     OtherBody {
         /// The height that the block is stored under.
         height: Height,
-        /// The block's id.
+        /// Id of the block in the record.
         block: BlockId,
     },
     /// A certificate does not finalize the block of the height that it is stored under.
@@ -169,7 +169,7 @@ pub enum StoredRecord {
     /// The record by which a height is undone and pruned.
     #[error("undo record")]
     Undo,
-    /// A decided block.
+    /// A decided block with header and body.
     #[error("block")]
     Block,
     /// The height of a block, by its id.

@@ -18,7 +18,7 @@ pub enum StateError {
     BadValue {
         /// The key that was read.
         key: StateKey,
-        /// The decoder's error.
+        /// Rule of the encoding that the bytes break.
         error: CodecError,
     },
     /// The state tree contradicts itself or the flat values beside it.
@@ -26,7 +26,7 @@ pub enum StateError {
     CorruptTree {
         /// The version of the tree in which the contradiction lies.
         height: Height,
-        /// The contradiction.
+        /// Nodes or values that do not fit each other.
         corruption: TreeCorruption,
     },
     /// The tree has no root for the parent's height: a diff would silently start from an empty tree.
@@ -45,7 +45,7 @@ pub enum StateError {
     /// A block whose header names another state root of its parent than the one on record.
     #[error("block {block} names {named} as the state root of its parent, which is {root}")]
     WrongParentRoot {
-        /// The decision's block.
+        /// Id of the block that was to be decided.
         block: BlockId,
         /// The root in the block's header.
         named: Hash32,
@@ -58,7 +58,7 @@ pub enum StateError {
     /// A diff whose height is not one above its parent's.
     #[error("block {block} is of height {height}, its parent of {parent_height}")]
     WrongHeight {
-        /// The diff's block.
+        /// Id of the block whose diff was given.
         block: BlockId,
         /// The height that the diff names.
         height: Height,
@@ -99,7 +99,7 @@ pub enum StateError {
     /// A decision whose diff is that of another block.
     #[error("block {block} was to be decided with the diff of block {diff}")]
     WrongDiff {
-        /// The decision's block.
+        /// Id of the block that was to be decided.
         block: BlockId,
         /// The block of the decision's diff.
         diff: BlockId,
@@ -109,7 +109,7 @@ pub enum StateError {
         "block {block} of height {height} does not follow the tip {tip} of height {tip_height}"
     )]
     NotNext {
-        /// The decision's block.
+        /// Id of the block that was to be decided.
         block: BlockId,
         /// Height of the decision's block.
         height: Height,

@@ -35,7 +35,7 @@ impl<'a> Overlay<'a> {
         read_as(self, key)
     }
 
-    /// Sets a value.
+    /// Sets the value of a key; a later read of this overlay sees it.
     pub fn put<T: BorshSerialize + ?Sized>(&mut self, key: StateKey, value: &T) {
         self.write(key, Some(encode(value)));
     }

@@ -171,7 +171,7 @@ impl Undecided {
 pub struct Branch {
     /// The decided tip when the branch was taken.
     base: Tip,
-    /// Newest first.
+    /// Diffs from the branch's last block down to the first undecided one.
     diffs: Vec<Arc<Diff>>,
 }
 

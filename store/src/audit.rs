@@ -19,7 +19,7 @@ use crate::read::row;
 pub struct Audit {
     /// Blocks, height 0 among them.
     pub blocks: u64,
-    /// Values in state.
+    /// Number of values in the flat state.
     pub values: u64,
     /// Rows of all families.
     pub rows: u64,

@@ -16,7 +16,7 @@ pub enum StoreError {
     Directory {
         /// The directory that was given.
         directory: PathBuf,
-        /// The system's error.
+        /// Error of the operating system.
         error: std::io::Error,
     },
     /// Written by another version of this program.

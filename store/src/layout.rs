@@ -35,18 +35,18 @@ pub const OLD: &str = "old";
 pub const UNDO: &str = "undo";
 /// The nodes of the tree.
 pub const NODES: &str = "nodes";
-/// Decided blocks.
+/// Decided blocks, by height.
 pub const BLOCKS: &str = "blocks";
 /// Heights by block id.
 pub const HEIGHTS: &str = "heights";
-/// Receipts by height.
+/// Receipts of each decided block's transactions, by height.
 pub const RECEIPTS: &str = "receipts";
-/// Finalizations by height.
+/// Finalizations of the decided blocks that have one of their own, by height.
 pub const CERTIFICATES: &str = "certificates";
 /// Heights and positions of transactions.
 pub const TRANSACTIONS: &str = "transactions";
 
-/// All families.
+/// Every column family of the database.
 pub const FAMILIES: [&str; 10] = [
     META,
     FLAT,

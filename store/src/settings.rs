@@ -14,7 +14,7 @@ pub struct StoreSettings {
     pub cache_bytes: usize,
     /// Buffers of writes that are not in files yet, all families together, in bytes.
     pub write_buffer_bytes: usize,
-    /// Most open files.
+    /// Maximum number of files that RocksDB keeps open.
     pub open_files: i32,
 }
 

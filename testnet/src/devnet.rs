@@ -42,9 +42,9 @@ pub struct Manifest {
 /// One process of a devnet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
-    /// `validator-0`, `partner-2`, ...
+    /// Name of its directory and log: `validator-0`, `partner-2`, ...
     pub name: String,
-    /// Validator or partner.
+    /// Whether it is a validator or a partner.
     pub role: ProcessRole,
     /// Its process id since the last start; 0 before the first.
     pub pid: u32,
@@ -58,9 +58,9 @@ pub struct Process {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProcessRole {
-    /// `gridproof node start`.
+    /// A validator: `gridproof node start`.
     Validator,
-    /// `gridproof partner start`.
+    /// A partner: `gridproof partner start`.
     Partner,
 }
 

@@ -135,7 +135,7 @@ pub struct PartnerSnapshot(pub Bounded<EpochPartner, MAX_PARTNERS>);
 /// A partner as an epoch's snapshot has it: draws, prices and sortition of the epoch see this and nothing later.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct EpochPartner {
-    /// The partner's account.
+    /// Address of the partner's account, which names it on the chain.
     pub address: Address,
     /// Its bond in base units, locked parts included.
     pub bond: Amount,

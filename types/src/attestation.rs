@@ -35,7 +35,7 @@ pub enum Exit {
         /// Its exit code; 0 for a return.
         code: u32,
     },
-    /// The program trapped.
+    /// The program trapped, so that its task ended with this reason.
     Trap {
         /// The kind of trap.
         trap: Trap,
@@ -63,7 +63,7 @@ pub enum Exit {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Trap {
-    /// `unreachable` was executed.
+    /// The instruction `unreachable` was executed.
     Unreachable,
     /// Memory or table access out of bounds, or misaligned.
     OutOfBounds,
@@ -122,7 +122,7 @@ impl Outcomes {
     }
 }
 
-/// A task's leaf.
+/// The leaf of one task: what two jobs over one workload have in common (rule C2).
 #[must_use]
 pub fn leaf(workload: &Workload, index: TaskIndex, outcome: &Outcome) -> Hash32 {
     leaf_of(workload.id(), &workload.input_root(), index, outcome)
@@ -188,7 +188,7 @@ pub type MerkleLeaves = Bounded<(TaskIndex, Hash32), MAX_TASKS>;
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Opening {
-    /// The result root.
+    /// Root over the blinded leaves (rule C3).
     pub root: Hash32,
     /// The salt that blinds the root's leaves.
     pub salt: Hash32,

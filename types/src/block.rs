@@ -16,11 +16,11 @@ use crate::transaction::{SignedTransaction, SystemTransaction};
 pub struct Header {
     /// The rules that the block follows.
     pub protocol_version: ProtocolVersion,
-    /// The chain.
+    /// Id of the chain, the hash of its genesis.
     pub chain_id: ChainId,
     /// One above the parent's.
     pub height: Height,
-    /// The parent's id.
+    /// Id of the parent block; that of genesis for height 1.
     pub parent: BlockId,
     /// Milliseconds, above the parent's.
     pub timestamp: Timestamp,
@@ -41,14 +41,14 @@ pub struct Header {
 }
 
 impl Header {
-    /// The block's id.
+    /// Id of the block: the hash of its header.
     #[must_use]
     pub fn id(&self) -> BlockId {
         BlockId(Hash32::of(Domain::BLOCK, self))
     }
 }
 
-/// A block's content.
+/// A block's content: system transactions, then those of accounts, each in the order of execution.
 #[derive(
     Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
 )]
@@ -90,14 +90,14 @@ impl Body {
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Block {
-    /// The header.
+    /// Header, whose hash names the block and which commits to the body.
     pub header: Header,
-    /// The body.
+    /// Body that the header's body root commits to.
     pub body: Body,
 }
 
 impl Block {
-    /// The header's hash.
+    /// Id of the block: the hash of its header.
     #[must_use]
     pub fn id(&self) -> BlockId {
         self.header.id()

@@ -16,9 +16,9 @@ pub enum CodecError {
     /// More bytes than the type may ever take.
     #[error("{found} bytes where at most {limit} are allowed")]
     TooLong {
-        /// Bytes given.
+        /// Number of bytes given.
         found: usize,
-        /// Bytes allowed.
+        /// Maximum number of bytes of such a value.
         limit: usize,
     },
     /// Not an encoding of the type, or not the canonical one.
@@ -166,7 +166,7 @@ impl<const MAX: usize, const LINES: bool> Text<MAX, LINES> {
         Ok(Self(text))
     }
 
-    /// The text.
+    /// The text, at most as many bytes as the type allows.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -19,7 +19,7 @@ use crate::number::{Stake, ValidatorIndex};
 pub struct Validator {
     /// Signs votes, proposals and stored statements.
     pub key: PublicKey,
-    /// Proves beacon outputs.
+    /// Key with which the validator proves its beacon outputs.
     pub vrf_key: VrfPublicKey,
     /// The libp2p identity (ed25519), another key than `key`.
     pub node_key: PublicKey,
@@ -38,13 +38,13 @@ impl Validator {
 /// Why a list of validators cannot be a committee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CommitteeError {
-    /// No member.
+    /// There is no member.
     #[error("a committee needs at least one validator")]
     Empty,
     /// More members than a committee may have.
     #[error("{found} validators where a committee has at most {MAX_COMMITTEE}")]
     TooMany {
-        /// Members given.
+        /// Number of members given.
         found: usize,
     },
     /// Two members with one key, or members that are not sorted by key.
@@ -183,7 +183,7 @@ impl Committee {
         self.index_of(&key.validator_id())
     }
 
-    /// All positions.
+    /// All positions of the committee, ascending.
     pub fn indices(&self) -> impl Iterator<Item = ValidatorIndex> + use<> {
         positions(self.members.len())
     }

@@ -34,7 +34,7 @@ pub struct Genesis {
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GenesisAccount {
-    /// The account's address.
+    /// Address of the account that is funded.
     pub address: Address,
     /// What it holds before the first block.
     pub balance: Amount,
@@ -44,7 +44,7 @@ pub struct GenesisAccount {
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GenesisPartner {
-    /// Its account.
+    /// Address of the partner's account.
     pub address: Address,
     /// Its bond, beside the account's balance.
     pub bond: Amount,
@@ -55,7 +55,7 @@ pub struct GenesisPartner {
 /// Why a genesis is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GenesisError {
-    /// Not canonical bytes.
+    /// The bytes are not the canonical encoding of a genesis.
     #[error(transparent)]
     Codec(#[from] CodecError),
     /// The validators are no committee.

@@ -38,7 +38,7 @@ domains! {
     JOB = "job id";
     /// A lock on a bond, from its reason.
     LOCK = "lock id";
-    /// A committee hash.
+    /// The hash of a committee, which headers announce.
     COMMITTEE = "committee hash";
     /// The position of a state key in the tree.
     STATE_KEY = "state key";
@@ -74,11 +74,11 @@ domains! {
     WORKLOAD = "workload";
     /// The inputs of a job's tasks.
     INPUTS = "job inputs";
-    /// A task's leaf.
+    /// The leaf of a task's outcome.
     LEAF = "task leaf";
     /// The blinding of a leaf.
     BLIND = "leaf blind";
-    /// A blinded leaf.
+    /// A leaf under its blinding, as it stands in a result's tree.
     BLINDED = "blinded leaf";
     /// The unblinded leaves of an opening.
     LEAVES = "opened leaves";
@@ -86,7 +86,7 @@ domains! {
     COMMITMENT = "commitment";
     /// The seed of an epoch.
     EPOCH_SEED = "epoch seed";
-    /// A beacon step.
+    /// The value of a beacon step.
     BEACON = "beacon";
     /// The message of a beacon output.
     BEACON_INPUT = "beacon input";
@@ -104,7 +104,7 @@ domains! {
     CONTRIBUTORS = "beacon contributors";
     /// The random bytes of a task.
     TASK_RANDOM = "task random";
-    /// A transaction's receipt.
+    /// The receipt of a transaction, as a leaf of the receipt root.
     RECEIPT = "transaction receipt";
     /// A record of a log, chained over the one before.
     LOG_RECORD = "log record";
@@ -297,7 +297,7 @@ impl ValidatorId {
 pub struct BlobId {
     /// BLAKE3 hash of the bytes (unkeyed, no domain: the hash of `b3sum`).
     pub hash: Hash32,
-    /// Number of bytes.
+    /// Length of the blob, in bytes.
     pub length: u64,
 }
 
@@ -309,7 +309,7 @@ impl fmt::Display for BlobId {
 }
 
 impl BlobId {
-    /// Names `bytes`.
+    /// The id of the blob that consists of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         let length = u64::try_from(bytes.len()).expect("a length fits 64 bits");

@@ -94,11 +94,11 @@ impl PublicKey {
 /// One signature to verify in a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signed {
-    /// Who signed.
+    /// Public key under which the signature is checked.
     pub key: PublicKey,
     /// What was signed, see [`signing_hash`].
     pub message: Hash32,
-    /// The signature.
+    /// Signature over the signing hash.
     pub signature: Signature,
 }
 
@@ -182,13 +182,13 @@ impl SecretKey {
         Zeroizing::new(self.0.to_bytes())
     }
 
-    /// The public key.
+    /// The public key that belongs to this secret.
     #[must_use]
     pub fn public(&self) -> PublicKey {
         PublicKey(self.0.verifying_key().to_bytes())
     }
 
-    /// Signs a [`signing_hash`].
+    /// Signs a message that is a [`signing_hash`]; equal inputs give equal signatures.
     #[must_use]
     pub fn sign(&self, message: &Hash32) -> Signature {
         Signature(self.0.sign(&message.0).to_bytes())
@@ -276,7 +276,7 @@ impl VrfSecretKey {
         Option::from(vrf_r255::SecretKey::from_bytes(*self.0)).expect("checked when it was made")
     }
 
-    /// The public key.
+    /// The VRF's public key that belongs to this secret.
     #[must_use]
     pub fn public(&self) -> VrfPublicKey {
         VrfPublicKey(vrf_r255::PublicKey::from(self.key()).to_bytes())

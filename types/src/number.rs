@@ -16,7 +16,7 @@ macro_rules! number {
         pub struct $name(pub $inner);
 
         impl $name {
-            /// Zero.
+            /// The number zero.
             pub const ZERO: Self = Self(0);
             /// The sum, or nothing on overflow.
             #[must_use]
@@ -62,7 +62,7 @@ number! {
     /// [`Epoch::FIRST`], and genesis counts to it. A committee's term of office is named by its first epoch: votes,
     /// logs and the state key of the committee hold that number.
     Epoch(u64);
-    /// Voting stake.
+    /// Voting power of a validator or of a set of validators.
     Stake(u64);
     /// Milliseconds since the Unix epoch, as written in a header.
     Timestamp(u64);
@@ -116,7 +116,7 @@ pub const SQUARE: Amount = Amount(1_000_000_000_000_000_000);
 pub struct Amount(pub u128);
 
 impl Amount {
-    /// Nothing.
+    /// An amount of no base unit.
     pub const ZERO: Self = Self(0);
 
     /// The sum, or nothing on overflow.

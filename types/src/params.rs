@@ -36,7 +36,7 @@ pub struct Params {
     pub beacon_skip_ms: u64,
     /// What a skipped step costs its contributor's account, as far as it reaches; burned.
     pub beacon_skip_penalty: Amount,
-    /// Rules of jobs.
+    /// Parameters of jobs: windows, fees, bonds.
     pub compute: ComputeParams,
 }
 
@@ -108,11 +108,11 @@ pub struct ComputeParams {
     pub probation_multiple: u32,
 }
 
-/// One engine class.
+/// Parameters of one engine class.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassParams {
-    /// Its number.
+    /// Number of the class, by which workloads name it.
     pub class: EngineClass,
     /// The lowest admitted speed, in fuel per millisecond: see [`ComputeParams::run_window_ms`].
     pub min_fuel_per_ms: u64,

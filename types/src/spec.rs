@@ -33,7 +33,7 @@ pub type Argument = Text<MAX_ARGUMENT_BYTES, true>;
 pub struct JobSpec {
     /// Name for people; no rule reads it.
     pub name: Name,
-    /// What is computed.
+    /// Everything that determines the outcomes, and nothing else.
     pub workload: Workload,
     /// What a partner must be to run it.
     pub constraints: Constraints,
@@ -49,7 +49,7 @@ pub struct JobSpec {
 pub struct Workload {
     /// The engine class that runs it.
     pub class: EngineClass,
-    /// The WebAssembly module.
+    /// Blob of the WebAssembly module, at most 100 MiB.
     pub module: BlobId,
     /// Arguments after the program's name, which is `program`.
     pub arguments: Bounded<Argument, MAX_ARGUMENTS>,
@@ -71,7 +71,7 @@ pub struct Workload {
     pub random_seed: Hash32,
 }
 
-/// An input file.
+/// A file that every task can read below `/in/`.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
@@ -81,7 +81,7 @@ pub struct Input {
     pub target: GuestPath,
 }
 
-/// An output file.
+/// A file that every task may write below `/out/`.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
@@ -194,7 +194,7 @@ pub struct PartnerProfile {
     pub name: Name,
     /// The engine class it runs.
     pub class: EngineClass,
-    /// Proves its sortitions.
+    /// Key with which the partner proves its sortitions.
     pub vrf_key: VrfPublicKey,
     /// Minimum price per million units of fuel, in base units.
     pub ask: Amount,

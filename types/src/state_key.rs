@@ -11,7 +11,7 @@ use crate::number::{BeaconStep, ChainTime, Epoch};
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
 )]
 pub enum StateKey {
-    /// [`crate::account::Account`].
+    /// Balance and nonce of an account: [`crate::account::Account`].
     Account(Address),
     /// `vm` bookkeeping of the chain: chain time, supply, last block's urgency.
     Chain,
@@ -25,13 +25,13 @@ pub enum StateKey {
     BeaconAt(BeaconStep),
     /// `Hash32`: the seed of an epoch.
     EpochSeed(Epoch),
-    /// [`crate::account::Partner`].
+    /// Registration and bond of a partner: [`crate::account::Partner`].
     Partner(Address),
     /// Ordered list of all registered partners.
     PartnerIndex,
     /// [`crate::account::PartnerSnapshot`]: bonds, keys and asks of all partners as they count in an epoch.
     PartnerSnapshot(Epoch),
-    /// [`crate::job::JobRecord`].
+    /// The record of a job, also after it ended: [`crate::job::JobRecord`].
     Job(JobId),
     /// [`crate::account::LiveJobs`]: those whose stage may still change, ascending.
     LiveJobs,

@@ -69,7 +69,7 @@ impl Random {
         self.below(1_000) < per_mille
     }
 
-    /// Fills `bytes`.
+    /// Fills `bytes` with the next random bytes of the seed.
     pub fn fill(&mut self, bytes: &mut [u8]) {
         self.0.fill_bytes(bytes);
     }
@@ -86,16 +86,16 @@ impl Random {
 pub struct TestValidator {
     /// Signs votes, proposals and statements.
     pub key: SecretKey,
-    /// Proves beacon outputs.
+    /// Secret of the key that proves its beacon outputs.
     pub vrf_key: VrfSecretKey,
     /// The node's own key.
     pub node_key: SecretKey,
-    /// Its voting stake.
+    /// Stake in the test committee.
     pub stake: Stake,
 }
 
 impl TestValidator {
-    /// Its id.
+    /// Id of the validator, the address of its key.
     #[must_use]
     pub fn id(&self) -> ValidatorId {
         self.key.public().validator_id()

@@ -20,7 +20,7 @@ impl Monotonic {
 /// The time of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Now {
-    /// Milliseconds for timers.
+    /// Milliseconds since the process started, for timers; never goes back.
     pub monotonic: Monotonic,
     /// Unix time in milliseconds, for timestamps of blocks.
     pub unix: Timestamp,

@@ -24,7 +24,7 @@ pub struct Transaction {
     pub valid_until: Height,
     /// Fee in base units; burned when included, whether the action succeeds or not.
     pub fee: Amount,
-    /// The request.
+    /// What the sender asks the chain to do.
     pub action: Action,
 }
 
@@ -71,7 +71,7 @@ pub struct JobAction {
     pub job: JobId,
     /// The attempt that the step is for; in another one it is refused.
     pub attempt: Attempt,
-    /// The step.
+    /// Step of the party in that attempt.
     pub step: JobStep,
 }
 
@@ -93,7 +93,7 @@ pub enum JobStep {
     },
     /// A partner that sortition drew binds itself to verify.
     Announce {
-        /// Proof over [`crate::sortition::Sortition::input`].
+        /// VRF proof over [`crate::sortition::Sortition::input`], which shows that the sender is selected.
         proof: VrfProof,
     },
     /// The primary, or a verifier, reveals what it committed to.
@@ -182,7 +182,7 @@ pub enum SignedTransaction {
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NativeTransaction {
-    /// What is signed.
+    /// Transaction that the signature covers.
     pub transaction: Transaction,
     /// Signature by `transaction.sender` in the domain `SIGN_TRANSACTION`.
     pub signature: Signature,
@@ -295,7 +295,7 @@ pub struct StoredStatement {
     pub job: JobId,
     /// The attempt; inputs are stored once, under attempt 0.
     pub attempt: Attempt,
-    /// Inputs or results.
+    /// Whether the statement is about the job's inputs or its results.
     pub holding: Holding,
 }
 

@@ -32,14 +32,14 @@ pub enum Subject {
     Notarize {
         /// View of the parent; 0 is genesis.
         parent_view: View,
-        /// The block.
+        /// Id of the block that is voted for.
         block: BlockId,
     },
     /// The view is over without a decision.
     Nullify,
     /// This block is decided.
     Finalize {
-        /// The block.
+        /// Id of the block that is voted for.
         block: BlockId,
     },
 }
@@ -70,7 +70,7 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// What is signed.
+    /// Hash that is signed: statement and chain under a domain of their own.
     #[must_use]
     pub fn signing_hash(&self, chain: ChainId) -> Hash32 {
         let domain = match self.subject {
@@ -94,7 +94,7 @@ pub struct Vote {
 }
 
 impl Vote {
-    /// Signs a statement.
+    /// Signs a statement for a chain.
     #[must_use]
     pub fn sign(
         statement: Statement,
@@ -140,7 +140,7 @@ pub enum CertificateError {
     Count {
         /// Signers in the set.
         signers: usize,
-        /// Signatures given.
+        /// Number of signatures in the certificate.
         signatures: usize,
     },
     /// A certificate of another committee's term of office.
@@ -154,12 +154,12 @@ pub enum CertificateError {
     /// A signer outside the committee.
     #[error("the committee has no member at position {0}")]
     Stranger(ValidatorIndex),
-    /// Not enough stake.
+    /// The signers hold less stake than a quorum.
     #[error("the signers hold {found} of the {quorum} stake that decides")]
     NoQuorum {
         /// Stake of the signers.
         found: Stake,
-        /// Stake needed.
+        /// Stake of a quorum of the committee.
         quorum: Stake,
     },
     /// A signature that does not verify.
@@ -170,7 +170,7 @@ pub enum CertificateError {
 /// The committee of a term of office on one chain: what a certificate or a proposal is checked against.
 #[derive(Debug, Clone, Copy)]
 pub struct Term<'a> {
-    /// The chain.
+    /// Chain that every signature must name.
     pub chain: ChainId,
     /// The first epoch of the term.
     pub epoch: Epoch,
@@ -275,13 +275,13 @@ impl Certificate {
 /// A leader's block for a view, with what lets its reader build upon the parent.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Proposal {
-    /// Term of office.
+    /// First epoch of the committee's term of office.
     pub epoch: Epoch,
-    /// The leader's view.
+    /// View in which the proposer is the leader.
     pub view: View,
     /// View of the parent; 0 is genesis.
     pub parent_view: View,
-    /// The block, whole.
+    /// The proposed block with its body.
     pub block: Block,
     /// The parent's notarization (or finalization); none for genesis.
     pub parent_certificate: Option<Certificate>,

@@ -38,10 +38,10 @@ pub struct Beacon {
 /// Why an output is not the one that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BeaconError {
-    /// Of another step.
+    /// The output is of another step than the one that is awaited.
     #[error("the output is of step {found}, due is step {due}")]
     WrongStep {
-        /// The output's step.
+        /// Step that the output names.
         found: BeaconStep,
         /// The step that is due.
         due: BeaconStep,
@@ -54,7 +54,7 @@ pub enum BeaconError {
 /// What is due: whoever has `contributor`'s VRF key proves `input`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BeaconDuty {
-    /// The step.
+    /// Step that the output is for.
     pub step: BeaconStep,
     /// The validator whose output the step takes.
     pub contributor: ValidatorId,

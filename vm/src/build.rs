@@ -23,7 +23,7 @@ const BODY_OVERHEAD: usize = 4;
 /// The body of a block that was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuiltBody {
-    /// The body.
+    /// Body that is valid after the parent, within every limit of a block.
     pub body: Body,
     /// Actions of parties that failed where they would have used the reserve: they are not in the body, and not worth
     /// another try.

@@ -18,7 +18,7 @@ pub struct ExecutedBlock {
     pub writes: Writes,
     /// One per transaction, in the body's order.
     pub receipts: Vec<TransactionReceipt>,
-    /// The gas used.
+    /// Gas that the block's transactions used together.
     pub gas: Gas,
     /// The root of the receipts.
     pub receipt_root: Hash32,
@@ -33,31 +33,31 @@ pub enum BlockError {
     /// Other rules than those in force.
     #[error("the block follows protocol version {found}, in force is {expected}")]
     ProtocolVersion {
-        /// What it says.
+        /// Version in the header.
         found: ProtocolVersion,
         /// What is in force.
         expected: ProtocolVersion,
     },
-    /// Another chain.
+    /// The header is of another chain.
     #[error("the block is of chain {found}, this is {expected}")]
     Chain {
-        /// What it says.
+        /// Chain in the header.
         found: ChainId,
-        /// This chain.
+        /// Chain whose rules are applied.
         expected: ChainId,
     },
     /// Not one above the parent.
     #[error("the block has height {found}, its parent {parent}")]
     Height {
-        /// What it says.
+        /// Height in the header.
         found: Height,
-        /// The parent's.
+        /// Height of the parent.
         parent: Height,
     },
     /// Not a child of this parent.
     #[error("the block's parent is {found}, it was given {given}")]
     Parent {
-        /// What it says.
+        /// Parent id in the header.
         found: BlockId,
         /// The id of the header given.
         given: BlockId,
@@ -65,9 +65,9 @@ pub enum BlockError {
     /// Not above the parent's time.
     #[error("the timestamp {found} is not above the parent's {parent}")]
     Timestamp {
-        /// What it says.
+        /// Timestamp in the header.
         found: Timestamp,
-        /// The parent's.
+        /// Timestamp of the parent.
         parent: Timestamp,
     },
     /// A proposer who is no member.
@@ -79,15 +79,15 @@ pub enum BlockError {
     /// Not the least fee.
     #[error("the base fee is {found} SQUARE, it must be {expected}")]
     BaseFee {
-        /// What it says.
+        /// Base fee in the header, in base units.
         found: Amount,
-        /// The least fee.
+        /// Base fee that the rules demand, in base units.
         expected: Amount,
     },
     /// Not what this height says of the next committee.
     #[error("the next committee is {found}, it must be {expected}")]
     NextCommittee {
-        /// What it says.
+        /// Hash of the next committee in the header.
         found: Hash32,
         /// What it must be.
         expected: Hash32,
@@ -95,9 +95,9 @@ pub enum BlockError {
     /// More gas than a block may use.
     #[error("the block uses {gas} gas, at most {limit} is allowed")]
     TooMuchGas {
-        /// Its gas.
+        /// Gas that the body uses.
         gas: Gas,
-        /// The limit.
+        /// Gas limit of a block.
         limit: Gas,
     },
     /// A system transaction that cannot be here.
@@ -105,7 +105,7 @@ pub enum BlockError {
     System {
         /// Its position in the body, counted from 0.
         position: usize,
-        /// Why.
+        /// Rule that the system transaction broke.
         error: SystemError,
     },
     /// A transaction that cannot be charged.
@@ -113,7 +113,7 @@ pub enum BlockError {
     Transaction {
         /// Its position in the body, counted from 0.
         position: usize,
-        /// Why.
+        /// Reason why its fee cannot be charged.
         error: ChargeError,
     },
     /// No verdict: the node must stop.

@@ -16,17 +16,17 @@ pub enum ChargeError {
     /// Larger than any transaction may be.
     #[error("the transaction takes {found} bytes, at most {limit} are allowed")]
     TooLong {
-        /// Its encoded length.
+        /// Encoded length of the transaction, in bytes.
         found: usize,
-        /// What is allowed.
+        /// Maximum length, in bytes.
         limit: usize,
     },
-    /// For another chain.
+    /// The transaction is for another chain.
     #[error("the transaction is for chain {found}, this is {expected}")]
     WrongChain {
-        /// What it says.
+        /// Chain in the transaction.
         found: ChainId,
-        /// This chain.
+        /// Chain whose rules are applied.
         expected: ChainId,
     },
     /// Not signed by its sender, or with a weak key.
@@ -35,9 +35,9 @@ pub enum ChargeError {
     /// Its time is over.
     #[error("the transaction was valid until height {valid_until}, the block has {height}")]
     Expired {
-        /// What it says.
+        /// Last height at which the transaction is valid.
         valid_until: Height,
-        /// The block's height.
+        /// Height of the block.
         height: Height,
     },
     /// Valid for longer than the chain remembers.
@@ -45,9 +45,9 @@ pub enum ChargeError {
         "the transaction is valid until height {valid_until}, at height {height} at most {limit} is allowed"
     )]
     ValidTooLong {
-        /// What it says.
+        /// Last height at which the transaction is valid.
         valid_until: Height,
-        /// The block's height.
+        /// Height of the block.
         height: Height,
         /// The largest value allowed.
         limit: Height,
@@ -55,7 +55,7 @@ pub enum ChargeError {
     /// Not the sender's next.
     #[error("the nonce is {found}, the account's next is {expected}")]
     Nonce {
-        /// What it says.
+        /// Nonce in the transaction.
         found: Nonce,
         /// What the account is at.
         expected: Nonce,
@@ -63,9 +63,9 @@ pub enum ChargeError {
     /// Below the minimum fee.
     #[error("the fee is {found} SQUARE, the minimum is {minimum}")]
     FeeTooLow {
-        /// What it offers.
+        /// Fee in the transaction, in base units.
         found: Amount,
-        /// The minimum.
+        /// Minimum fee of the parameters, in base units.
         minimum: Amount,
     },
     /// The account cannot pay the fee.
@@ -73,7 +73,7 @@ pub enum ChargeError {
     CannotPay {
         /// What the account holds.
         balance: Amount,
-        /// The fee.
+        /// Fee of the transaction, in base units.
         fee: Amount,
     },
 }
@@ -95,7 +95,7 @@ impl Verified {
         Ok(Self { signed, id, bytes })
     }
 
-    /// The transaction.
+    /// The transaction without its signature.
     #[must_use]
     pub fn transaction(&self) -> &Transaction {
         self.signed.transaction()
@@ -107,13 +107,13 @@ impl Verified {
         &self.signed
     }
 
-    /// Its id.
+    /// Id of the transaction, which no signature enters.
     #[must_use]
     pub fn id(&self) -> TransactionId {
         self.id
     }
 
-    /// Its encoded length.
+    /// Encoded length of the transaction, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes

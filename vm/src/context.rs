@@ -19,13 +19,13 @@ mod beacon;
 
 /// One block in execution.
 pub struct Context<'a> {
-    /// The chain's rules.
+    /// Rules and parameters in force at this height.
     pub rules: &'a Rules,
     /// The state after the parent and what this block wrote so far.
     pub overlay: Overlay<'a>,
-    /// The block's height.
+    /// Height of the block that is executed.
     pub height: Height,
-    /// The block's timestamp.
+    /// Timestamp of the block, Unix milliseconds.
     pub timestamp: Timestamp,
     /// Chain time at this block.
     pub chain_time: ChainTime,

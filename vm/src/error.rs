@@ -18,7 +18,7 @@ pub enum Abort {
     /// A version of the protocol is in force that this build does not know.
     #[error(transparent)]
     Version(#[from] UnknownProtocolVersion),
-    /// State contradicts itself.
+    /// An invariant of the state does not hold.
     #[error("the state contradicts itself: {0}")]
     Corrupt(#[from] Corruption),
 }
@@ -67,7 +67,7 @@ pub enum Corruption {
         "{amount} base units are burned of a supply of {supply}, of which accounts hold {liquid}"
     )]
     BurnAboveSupply {
-        /// What is burned.
+        /// Amount that is burned, in base units.
         amount: Amount,
         /// All money there is.
         supply: Amount,
@@ -90,11 +90,11 @@ pub enum Corruption {
     /// Locks that together exceed the bond.
     #[error("partner {partner} has locked {locked} of a bond of {bond} base units")]
     LocksAboveBond {
-        /// The partner.
+        /// Address of the partner.
         partner: Address,
-        /// All its locks.
+        /// Sum of all locks of the bond, in base units.
         locked: Amount,
-        /// Its bond.
+        /// Bond on record, in base units.
         bond: Amount,
     },
     /// The index of active partners lists an account that is none.
@@ -109,7 +109,7 @@ pub enum Corruption {
     /// The queue of unbondings names an unbonding that its partner does not have.
     #[error("partner {partner} has no unbonding that ends at chain time {deadline}")]
     UnbondingMissing {
-        /// The partner.
+        /// Address of the partner.
         partner: Address,
         /// When it should be paid.
         deadline: ChainTime,
@@ -129,25 +129,25 @@ pub enum Corruption {
     /// A party of a live job is no partner.
     #[error("{partner} is a party of job {job} and no partner")]
     PartyWithoutPartner {
-        /// The job.
+        /// Id of the job.
         job: JobId,
-        /// The party.
+        /// Address of the party in the job's record.
         partner: Address,
     },
     /// A partner was drawn whose bond could not be locked.
     #[error("the bond of {partner}, which was drawn for job {job}, cannot be locked")]
     DrawnBondNotFree {
-        /// The job.
+        /// Id of the job.
         job: JobId,
-        /// The partner.
+        /// Address of the partner.
         partner: Address,
     },
     /// A job pays more than its escrow holds.
     #[error("job {job} pays {amount} base units out of an escrow of {held}")]
     EscrowOverdrawn {
-        /// The job.
+        /// Id of the job.
         job: JobId,
-        /// What is paid.
+        /// Amount that is paid, in base units.
         amount: Amount,
         /// What the part of the escrow holds.
         held: Amount,
@@ -190,9 +190,9 @@ pub enum ActionError {
         "the profile takes {found} bytes where at most {limit} are allowed: shorten name and attributes"
     )]
     ProfileTooLong {
-        /// Its encoded length.
+        /// Encoded length of the value, in bytes.
         found: usize,
-        /// What is allowed.
+        /// Maximum length, in bytes.
         limit: usize,
     },
     /// A profile that runs a class which the network does not know.

@@ -27,7 +27,7 @@ pub enum GenesisStateError {
     BlockGasLimit {
         /// What the parameters say.
         found: u64,
-        /// The minimum.
+        /// Minimum that the rules demand.
         needed: u64,
     },
 }

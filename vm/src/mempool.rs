@@ -34,7 +34,7 @@ use queue::{PooledStep, Queue};
 pub struct MempoolLimits {
     /// Encoded bytes of all transactions.
     pub bytes: usize,
-    /// Number of transactions.
+    /// Maximum number of waiting transactions.
     pub transactions: usize,
 }
 
@@ -50,7 +50,7 @@ impl Default for MempoolLimits {
 /// What taking a transaction in did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inserted {
-    /// Its id.
+    /// Id of the transaction.
     pub id: TransactionId,
     /// The transaction of the same sender and nonce that it replaced.
     pub replaced: Option<TransactionId>,
@@ -125,7 +125,7 @@ pub struct Mempool {
 }
 
 impl Mempool {
-    /// An empty one.
+    /// A mempool without transactions.
     #[must_use]
     pub fn new(limits: MempoolLimits) -> Self {
         Self {
@@ -301,7 +301,7 @@ impl Mempool {
         )
     }
 
-    /// How many wait.
+    /// Number of transactions that wait.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ids.len()

@@ -18,7 +18,7 @@ pub fn account(view: &dyn StateRead, address: &Address) -> Result<Account, Abort
     Ok(read_as(view, &StateKey::Account(*address))?.unwrap_or_default())
 }
 
-/// A registered partner.
+/// The registration of a partner; none if the account has none.
 pub fn partner(view: &dyn StateRead, address: &Address) -> Result<Option<Partner>, Abort> {
     partner::read(view, address)
 }
@@ -52,7 +52,7 @@ pub fn beacon_duty(rules: &Rules, view: &dyn StateRead) -> Result<BeaconDuty, Ab
 /// Whether a job waits for a stored statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
-    /// It does.
+    /// The statement would change the job.
     Yes,
     /// Not any more, or not from this validator.
     No,

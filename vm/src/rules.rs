@@ -20,7 +20,7 @@ use crate::{Abort, ChainRecord, Corruption};
 /// [`Rules::in_force`] checks that and reads what differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
-    /// Signed by everything.
+    /// Id of the chain, which every signature covers.
     pub chain_id: ChainId,
     /// All money at genesis, in units.
     pub supply: Amount,

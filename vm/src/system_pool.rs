@@ -33,7 +33,7 @@ pub enum SystemPoolError {
     /// A beacon step too far ahead.
     #[error("beacon step {found} is too far ahead of the due step {due}")]
     TooFar {
-        /// Its step.
+        /// Step of the beacon output.
         found: BeaconStep,
         /// The step that is due.
         due: BeaconStep,
@@ -227,7 +227,7 @@ impl SystemPool {
         Ok(())
     }
 
-    /// How many wait.
+    /// Number of system transactions that wait.
     #[must_use]
     pub fn len(&self) -> usize {
         self.stored.len() + self.outputs.values().map(Vec::len).sum::<usize>()

@@ -19,7 +19,7 @@ use vm::{ChainRecord, Partner, Rules};
 pub struct At {
     /// Where it is read.
     pub store: Store,
-    /// Which height.
+    /// Height whose state is read.
     pub height: Height,
 }
 

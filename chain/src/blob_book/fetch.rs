@@ -14,7 +14,7 @@ pub(super) const RETRY_MS: u64 = 1_000;
 /// Most validators that are remembered to hold one missing blob.
 const MAX_HOLDERS: usize = 8;
 
-/// A missing blob.
+/// A blob that a live job needs and that is not here yet.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Missing {
     /// Validators that said to hold it, oldest word first.

@@ -12,7 +12,7 @@ use types::number::Attempt;
 /// What is known of a job's results.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Results {
-    /// Not opened yet.
+    /// The primary has not revealed, so that no result is known.
     Unknown,
     /// The opening names them; the list is not here or not read yet.
     Named { opened: OpenedResults, asked: bool },

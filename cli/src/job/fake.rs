@@ -39,15 +39,15 @@ pub struct FakeNode {
 
 /// A node, its server and a client of it.
 pub struct RunningFake {
-    /// The node.
+    /// The state behind the served interface, which tests change and read.
     pub fake: Arc<FakeNode>,
     /// It serves as long as it lives.
     _server: Server,
-    /// A client.
+    /// A client of the served interface.
     pub client: Client,
 }
 
-/// Starts a node.
+/// Serves a fake node on a free port of this machine until it is dropped.
 pub async fn start() -> RunningFake {
     let fake = Arc::new(FakeNode {
         jobs: Mutex::default(),

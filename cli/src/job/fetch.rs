@@ -24,7 +24,7 @@ use crate::ui::{ProgressLine, Ui};
 
 /// How long an endpoint may take to have a proof or a blob that the network has.
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// Pause between attempts.
+/// Pause before a blob that could not be fetched is tried again.
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// Makes the folder and refuses one that holds something: results of two jobs must not mix.

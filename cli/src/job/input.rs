@@ -33,13 +33,13 @@ pub struct Prepared {
     held: Vec<(SpecSource, BlobId)>,
     /// The module's file, if it is one of ours.
     module: Option<(SpecSource, PathBuf)>,
-    /// For messages.
+    /// Path as the spec names it, for messages.
     path: PathBuf,
 }
 
 /// A file of the customer and the blob that it is.
 pub struct LocalFile {
-    /// Where it is.
+    /// Path of the file on this machine.
     pub path: PathBuf,
     /// Its hash tree, which encodes its chunks.
     pub encoder: Encoder,

@@ -14,9 +14,9 @@ use crate::ui::{ProgressLine, Ui};
 
 /// How long an upload that does not get on is tried again.
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// What people see.
+/// Text beside the progress bar.
 const MESSAGE: &str = "uploading inputs";
-/// Pause between attempts.
+/// Pause before an upload that was refused is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Uploads what the node lacks.

@@ -10,7 +10,7 @@ use types::limits::{MAX_OUTCOMES_BYTES, MAX_TRANSACTION_BYTES};
 use super::files::{Folder, OUTCOMES, WORKLOAD};
 use crate::failure::{CommandFailure, ExitKind};
 
-/// Verifies a folder.
+/// Verifies the folder of a fetched job offline, from the trusted genesis to the last output byte.
 pub fn folder(
     light: &Light,
     receipt: &Path,

@@ -27,7 +27,7 @@ pub struct Output {
     pub code: i32,
     /// Standard output as JSON, or null.
     pub json: Value,
-    /// Standard error.
+    /// All of standard error, as text.
     pub stderr: String,
 }
 
@@ -158,7 +158,7 @@ impl Net {
         self.devnet.manifest.customer_key.to_str().unwrap()
     }
 
-    /// A validator's interface.
+    /// Client of the HTTP interface of the validator with this number.
     pub fn client(&self, validator: usize) -> Client {
         self.0.client(validator).unwrap()
     }

@@ -28,7 +28,7 @@ pub(super) const MAX_PATH: usize = 64;
 pub(super) struct Decided {
     pub view: View,
     pub block: BlockId,
-    /// None for genesis.
+    /// Finalization of this block; none for genesis.
     pub certificate: Option<Certificate>,
     /// Blocks above the last committed one that are known to be final, without a hole.
     pub path: BTreeMap<Height, BlockId>,
@@ -41,7 +41,7 @@ pub(super) struct Decided {
 /// How far the highest final block is from the last committed one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Distance {
-    /// Nothing is missing.
+    /// All blocks down to the committed tip are here.
     Known,
     /// This block is not held; that many are missing, as far as is known.
     Missing {

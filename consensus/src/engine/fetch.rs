@@ -25,7 +25,7 @@ const RANGE_FROM: u64 = 4;
 pub(super) enum Want {
     /// Final blocks above the path's end.
     Range,
-    /// A block.
+    /// A block with this id, of any view.
     Block(BlockId),
     /// Certificates between two views, both included.
     Certificates(View, View),

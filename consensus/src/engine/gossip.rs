@@ -27,7 +27,7 @@ pub(super) struct Shown {
 /// The clock of rule 8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) struct Standstill {
-    /// The next tick.
+    /// Time of the next tick.
     pub at: Monotonic,
     /// The view at which it goes on, so that what does not fit a tick comes in the next.
     pub cursor: View,

@@ -25,7 +25,7 @@ pub(super) struct ViewState {
     pub certified: bool,
     /// Which certificates are in the log.
     pub logged: Logged,
-    /// What we said.
+    /// Votes that this validator signed in this view.
     pub own: OwnVotes,
     /// The parent that the application builds on for us.
     pub asked: Option<(View, BlockId)>,
@@ -70,7 +70,7 @@ pub(super) struct OwnVotes {
 }
 
 impl OwnVotes {
-    /// All votes.
+    /// Our votes of this view, at most one of each kind.
     pub(super) fn votes(&self) -> impl Iterator<Item = &Vote> {
         [&self.notarize, &self.nullify, &self.finalize]
             .into_iter()
@@ -150,12 +150,12 @@ pub(super) enum ExecutionState {
     New,
     /// The application runs it.
     Running,
-    /// Accepted.
+    /// The application executed it and found it valid.
     Valid {
         /// The next block should follow soon.
         urgent: bool,
     },
-    /// Refused.
+    /// The application found that it breaks a rule.
     Invalid,
 }
 

@@ -40,7 +40,7 @@ struct World {
     time: u64,
     /// Effects in order, since they were last taken.
     effects: Vec<Effect>,
-    /// Everything written.
+    /// Every record that was persisted, in order.
     disk: Vec<Record>,
 }
 

@@ -13,7 +13,7 @@ use types::time::{Monotonic, Now};
 /// What stands between a proposal and our vote for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Readiness {
-    /// Nothing.
+    /// Proposal is complete and may be voted for.
     Ready(Proposed),
     /// Our clock; until then.
     Early(Monotonic),

@@ -20,7 +20,7 @@ pub const MAX_RECORD_BYTES: usize = MAX_CONSENSUS_MESSAGE_BYTES + 64;
 /// What a record holds.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(super) enum RecordBody {
-    /// Opens a segment.
+    /// First record of a segment: whose log it is.
     Marker(Marker),
     /// Something a validator wrote.
     Record(Record),

@@ -13,7 +13,7 @@ struct Segment {
     stuck: bool,
 }
 
-/// Segments in memory.
+/// Segments in memory, for the simulator and tests: what was not synced is lost at a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct MemoryStorage {
     segments: BTreeMap<u64, Segment>,
@@ -22,7 +22,7 @@ pub struct MemoryStorage {
 }
 
 impl MemoryStorage {
-    /// An empty disk.
+    /// A disk without segments.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

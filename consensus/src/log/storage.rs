@@ -4,13 +4,13 @@
 #[derive(Debug, thiserror::Error)]
 #[error("{attempt}: {source}")]
 pub struct StorageError {
-    /// What was attempted.
+    /// Operation that failed, with the file, for the operator.
     pub attempt: String,
-    /// Why it failed.
+    /// Error of the operating system.
     pub source: std::io::Error,
 }
 
-/// Numbered append-only files.
+/// Numbered append-only files that a log is written to; each operation may fail.
 pub trait LogStorage {
     /// The numbers of all segments, ascending.
     fn segments(&self) -> Result<Vec<u64>, StorageError>;

@@ -24,7 +24,7 @@ pub(crate) enum DescriptorTarget {
 /// The names in a directory and what they name, sorted.
 pub(crate) type Listing = Arc<[(Arc<str>, NodeId)]>;
 
-/// One descriptor.
+/// An open file, directory or standard stream of the guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Descriptor {
     pub(crate) target: DescriptorTarget,

@@ -278,7 +278,7 @@ impl Tree {
 }
 
 impl TreeNode {
-    /// What it is.
+    /// WASI's type of the node: directory or regular file.
     pub(crate) fn file_type(&self) -> FileType {
         match self.kind {
             NodeKind::Directory(_) => FileType::DIRECTORY,

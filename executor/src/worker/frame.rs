@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Write};
 
-/// Writes one frame.
+/// Writes one frame: its length as 8 bytes, little-endian, then the bytes.
 pub(super) fn write(writer: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     let length = u64::try_from(bytes.len()).map_err(io::Error::other)?;
     writer.write_all(&length.to_le_bytes())?;
@@ -22,7 +22,7 @@ pub(super) enum PipeError {
         /// Maximum length, in bytes.
         limit: u64,
     },
-    /// The pipe broke.
+    /// The pipe to the other process broke.
     #[error(transparent)]
     Io(#[from] io::Error),
 }

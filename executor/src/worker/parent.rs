@@ -286,7 +286,7 @@ impl WorkerHandle {
 enum Interruption {
     /// One side said why.
     Said(NoResult),
-    /// The pipe ended.
+    /// The worker closed its pipe without an answer.
     Silent,
     /// An answer was not understood.
     Garbled(AnswerFlaw),

@@ -18,7 +18,7 @@ const ANSWER_OVERHEAD: u64 = 64 << 10;
 /// The job, and what the child grants itself for it.
 #[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
 pub(super) struct WorkerRequest {
-    /// The job's workload.
+    /// Workload of the job, as the chain holds it.
     pub(super) workload: Workload,
     /// The tasks to run, in this order.
     pub(super) tasks: Bounded<TaskIndex, MAX_TASKS>,
@@ -30,7 +30,7 @@ pub(super) struct WorkerRequest {
     pub(super) cpu_seconds: u64,
 }
 
-/// One answer.
+/// One answer of the worker process.
 #[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
 pub(super) enum ChildAnswer {
     /// The module is compiled and the inputs are loaded.

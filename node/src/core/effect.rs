@@ -14,11 +14,11 @@ use super::wire::Frame;
 pub enum Effect {
     /// Append to the consensus log and sync, before anything after this.
     Persist(Vec<Record>),
-    /// Send a frame.
+    /// Send a frame over the connections that exist; nothing is sent again.
     Send {
-        /// To these validators.
+        /// Validators that it goes to.
         to: Destination,
-        /// The frame.
+        /// Channel and encoded message.
         frame: Frame,
     },
     /// Do this on another thread, after all work that was asked for before, and answer with the event it gives.
@@ -29,23 +29,23 @@ pub enum Effect {
     Serve {
         /// The validator that asks.
         to: ValidatorId,
-        /// Its request.
+        /// Block or range that was asked for.
         request: Request,
     },
-    /// Answer a submission.
+    /// Answer a submission; each is answered once.
     Answer {
-        /// The submission's name.
+        /// Name under which the submission came in.
         ticket: Ticket,
         /// Its transaction's id, or why it was not taken.
         result: Result<TransactionId, vm::MempoolError>,
     },
-    /// Something about blobs.
+    /// Fetch, read or remove a blob; the answer is an event about that blob.
     Blob(BlobRequest),
     /// Wake the core with [`super::Event::Timer`] at this time; replaces the one before.
     SetTimer(Monotonic),
     /// A validator broke the protocol: for the operator's log.
     Report {
-        /// The validator.
+        /// Validator that broke the protocol.
         by: ValidatorId,
         /// The rule it broke.
         fault: Fault,

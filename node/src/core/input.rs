@@ -3,7 +3,7 @@
 use super::wire::Frame;
 use types::hash::ValidatorId;
 
-/// Something that happened.
+/// Something that happened: the closed list of what the node's loop waits on.
 #[derive(Debug)]
 pub enum Event {
     /// The time of the last [`super::Effect::SetTimer`] has come. Harmless at any other time.
@@ -12,7 +12,7 @@ pub enum Event {
     Frame {
         /// The validator that sent it.
         from: ValidatorId,
-        /// The frame.
+        /// Channel and bytes, not decoded yet.
         frame: Frame,
     },
     /// Something that the chain is told: answers to work, peers, submissions, blobs.

@@ -7,11 +7,11 @@ use types::codec::encode;
 /// What a frame is about; one p2p channel each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FrameChannel {
-    /// [`consensus::Message`].
+    /// Carries [`consensus::Message`].
     Consensus,
-    /// [`chain::PoolMessage`].
+    /// Carries [`chain::PoolMessage`].
     Pool,
-    /// [`chain::BlobMessage`].
+    /// Carries [`chain::BlobMessage`].
     Blobs,
 }
 
@@ -20,7 +20,7 @@ pub enum FrameChannel {
 pub struct Frame {
     /// What they are about.
     pub channel: FrameChannel,
-    /// The bytes.
+    /// Encoded message, shared by all its receivers.
     pub bytes: Bytes,
 }
 

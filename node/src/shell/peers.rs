@@ -4,7 +4,7 @@ use chain::blob_tasks::{AskError, ChunkSource};
 use p2p::RequestError;
 use types::hash::ValidatorId;
 
-/// The network's handle.
+/// Source of chunks over the validators' connections.
 #[derive(Clone)]
 pub(super) struct Peers(pub p2p::Handle);
 

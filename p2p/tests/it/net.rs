@@ -91,7 +91,7 @@ impl Keys {
     }
 }
 
-/// A running node.
+/// A network on this machine with what it told its owner.
 pub struct Node {
     pub handle: Handle,
     pub events: Events,

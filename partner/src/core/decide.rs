@@ -28,7 +28,7 @@ struct PartnerPlan {
     executions: BTreeMap<Assignment, TaskExecution>,
     /// Parts whose results the chain waits for.
     uploads: BTreeSet<Assignment>,
-    /// For the operator.
+    /// Messages to the operator, in order.
     notes: Vec<Note>,
     /// Assignments taken in this look.
     taken: usize,

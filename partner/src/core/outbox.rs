@@ -68,7 +68,7 @@ pub struct PendingTransaction {
 /// How often a purpose failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub struct PurposeFailures {
-    /// How often.
+    /// Failures of the purpose since it first was tried.
     pub count: u32,
     /// Not to be tried again below this height.
     pub pause_until: Height,
@@ -84,9 +84,9 @@ pub struct TransactionOutbox {
 /// Signs what the outbox sends.
 #[derive(Debug)]
 pub struct TransactionSigner<'a> {
-    /// The chain.
+    /// Chain that the transactions are signed for.
     pub chain: ChainId,
-    /// The account's key.
+    /// Key that signs the transactions.
     pub key: &'a SecretKey,
     /// Fee of each transaction.
     pub fee: Amount,

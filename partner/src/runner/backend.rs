@@ -14,7 +14,7 @@ use types::number::TaskIndex;
 /// What a back end is to run.
 #[derive(Debug)]
 pub struct BackendJob {
-    /// What.
+    /// Workload whose tasks are run.
     pub workload: Workload,
     /// Which tasks of it, ascending.
     pub tasks: Vec<TaskIndex>,

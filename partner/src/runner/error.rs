@@ -27,7 +27,7 @@ pub enum RunnerError {
     OtherBytes {
         /// What the outcome names.
         named: BlobId,
-        /// What was given.
+        /// Blob of the bytes that the endpoint gave.
         given: BlobId,
     },
     /// The back end ran other tasks than it was asked to.

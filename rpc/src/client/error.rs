@@ -28,7 +28,7 @@ pub enum ClientError {
     /// A text is not the URL of a node.
     #[error("{url:?} is not the URL of a node: {rule}")]
     Url {
-        /// The text.
+        /// Text that was given.
         url: String,
         /// The rule that it breaks.
         rule: UrlRule,
@@ -41,10 +41,10 @@ pub enum ClientError {
         /// Innermost cause, as the HTTP client says it.
         reason: String,
     },
-    /// Nobody answers there.
+    /// The connection cannot be made.
     #[error("no connection to {url}: {reason}")]
     NoConnection {
-        /// The node's URL.
+        /// URL of the endpoint.
         url: String,
         /// Innermost cause, as the system says it.
         reason: String,
@@ -52,7 +52,7 @@ pub enum ClientError {
     /// The connection broke before the answer was whole.
     #[error("{url} broke off while answering {path}: {reason}")]
     Broken {
-        /// The node's URL.
+        /// URL of the endpoint.
         url: String,
         /// Path of the request, with its query.
         path: String,
@@ -62,21 +62,21 @@ pub enum ClientError {
     /// No answer in time.
     #[error("{url} did not answer {path} within {seconds} s")]
     Timeout {
-        /// The node's URL.
+        /// URL of the endpoint.
         url: String,
         /// Path of the request, with its query.
         path: String,
         /// Seconds that were waited.
         seconds: u64,
     },
-    /// The node refused.
+    /// The node answered with an error status.
     #[error("{url} refused {path} ({status} {}): {}", body.code, body.message)]
     Refused {
-        /// The node's URL.
+        /// URL of the endpoint.
         url: String,
         /// Path of the request, with its query.
         path: String,
-        /// The HTTP status.
+        /// HTTP status of the answer, 400 to 599.
         status: u16,
         /// Error body of the node.
         body: Box<ErrorBody>,
@@ -84,7 +84,7 @@ pub enum ClientError {
     /// A longer answer than the route may give.
     #[error("{url} answers {path} with more than {limit} bytes")]
     TooLarge {
-        /// The node's URL.
+        /// URL of the endpoint.
         url: String,
         /// Path of the request, with its query.
         path: String,
@@ -94,7 +94,7 @@ pub enum ClientError {
     /// Not the answer of a node.
     #[error("{url} answers {path} with something else: {reason}")]
     Malformed {
-        /// The node's URL.
+        /// URL of the endpoint.
         url: String,
         /// Path of the request, with its query.
         path: String,

@@ -22,7 +22,7 @@ use super::spec::JobSpecView;
 pub struct BlockView {
     /// Its id: the hash of its header's canonical bytes.
     pub id: BlockId,
-    /// Its header.
+    /// Header of the block.
     pub header: HeaderView,
     /// Statements of validators, which are free.
     pub system: Vec<SystemTransactionView>,
@@ -30,7 +30,7 @@ pub struct BlockView {
     pub transactions: Vec<TransactionView>,
 }
 
-/// A block's header.
+/// A block's header: what the committee decides on, and what is proven of the state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeaderView {
     /// Version of the rules that the block follows.
@@ -64,7 +64,7 @@ pub struct HeaderView {
 pub struct TransactionView {
     /// Hash of its unsigned canonical bytes.
     pub id: TransactionId,
-    /// The sending account.
+    /// Address of the account that sends and pays.
     pub sender: Address,
     /// Number of transactions that the account sent before.
     pub nonce: Nonce,
@@ -84,7 +84,7 @@ pub struct TransactionView {
 pub enum ActionView {
     /// Moves money to another account.
     Transfer {
-        /// The receiving account.
+        /// Address of the account that is paid.
         to: Address,
         /// How much is moved, in SQUARE.
         amount: Amount,
@@ -104,7 +104,7 @@ pub enum ActionView {
         /// How much is moved, in SQUARE.
         amount: Amount,
     },
-    /// Submits a job.
+    /// Submits a job and locks its escrow.
     SubmitJob {
         /// What is to be computed, and on which terms.
         spec: Box<JobSpecView>,
@@ -170,7 +170,7 @@ pub enum SystemTransactionView {
         job: JobId,
         /// The attempt, counted from 0; inputs are stored once, under attempt 0.
         attempt: Attempt,
-        /// `inputs` or `results`.
+        /// Which blobs of the job it holds: `inputs` or `results`.
         holding: HoldingView,
     },
     /// The next output of the random beacon.

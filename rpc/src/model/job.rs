@@ -120,7 +120,7 @@ pub struct JobReceiptView {
     pub workload: WorkloadId,
     /// Hash over module, stdin and inputs.
     pub input_root: Hash32,
-    /// Number of tasks.
+    /// Number of tasks, 1 to 1,024.
     pub tasks: u32,
     /// Merkle root over the blinded leaves, to which the primary committed.
     pub result_root: Hash32,
@@ -191,7 +191,7 @@ pub struct JobSummary {
     pub attempt: Attempt,
     /// The partner that runs it; absent before one is assigned and after it ended.
     pub primary: Option<Address>,
-    /// Number of tasks.
+    /// Number of tasks, 1 to 1,024.
     pub tasks: u32,
     /// Most that execution may cost, in SQUARE.
     pub price_cap: Amount,

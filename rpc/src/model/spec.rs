@@ -19,7 +19,7 @@ use types::number::{Amount, EngineClass, Fixed64, Fuel};
 pub struct JobSpecView {
     /// For people, at most 64 bytes.
     pub name: Name,
-    /// What is computed.
+    /// Everything that determines the outcomes.
     pub workload: WorkloadView,
     /// Attributes that a partner must have with exactly these values to run the job.
     pub attributes: BTreeMap<Name, Name>,
@@ -34,7 +34,7 @@ pub struct JobSpecView {
 pub struct WorkloadView {
     /// The engine class that runs it.
     pub class: EngineClass,
-    /// The WebAssembly module.
+    /// Blob of the WebAssembly module, at most 100 MiB.
     pub module: BlobId,
     /// Arguments after the program's name, at most 256.
     pub arguments: Vec<Argument>,
@@ -56,7 +56,7 @@ pub struct WorkloadView {
     pub random_seed: Hash32,
 }
 
-/// An input file.
+/// A file that every task can read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputView {
     /// Hash and length of its bytes.
@@ -65,7 +65,7 @@ pub struct InputView {
     pub target: GuestPath,
 }
 
-/// An output file.
+/// A file that every task may write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputView {
     /// Name under which it is fetched.
@@ -126,7 +126,7 @@ pub struct PolicyView {
 pub struct EscrowView {
     /// For execution: at first the price cap.
     pub execution: Amount,
-    /// For verifiers.
+    /// Part of the escrow for the verifiers, in SQUARE.
     pub verification: Amount,
     /// For storage; burned as it is used.
     pub storage: Amount,

@@ -212,7 +212,7 @@ enum Step {
     Insert(prop::sample::Index, Vec<(u8, Option<u8>)>),
     /// Moves the tip to one of its children; the store has committed it before.
     Decide(prop::sample::Index),
-    /// Keeps some blocks.
+    /// Keeps the blocks whose bit is set, and drops the others.
     Retain(u64),
 }
 

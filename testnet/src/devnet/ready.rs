@@ -22,7 +22,7 @@ pub struct OtherChain {
     pub url: String,
     /// The chain of the node that answered.
     pub found: ChainId,
-    /// The devnet's chain.
+    /// Chain id that every process must report.
     pub wanted: ChainId,
 }
 

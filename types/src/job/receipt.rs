@@ -11,7 +11,7 @@ use crate::number::{Amount, Attempt, EngineClass, Height, Timestamp};
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobReceipt {
-    /// The settled job.
+    /// Id of the settled job.
     pub job: JobId,
     /// The attempt that settled.
     pub attempt: Attempt,
@@ -21,7 +21,7 @@ pub struct JobReceipt {
     pub workload: WorkloadId,
     /// Hash over module, stdin and inputs, see [`super::Workload::input_root`].
     pub input_root: Hash32,
-    /// Number of tasks.
+    /// Number of tasks of the job, 1 to 1,024.
     pub tasks: u32,
     /// Root over the blinded leaves, as the primary committed to it.
     pub result_root: Hash32,
@@ -59,7 +59,7 @@ pub struct JobReceipt {
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiptVerifier {
-    /// The verifier's account.
+    /// Address of the verifier's account.
     pub partner: Address,
     /// True if the beacon appointed it, false if sortition selected it.
     pub appointed: bool,

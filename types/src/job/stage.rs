@@ -36,7 +36,7 @@ pub enum Stage {
     Failed(Failed),
 }
 
-/// Payload of [`Stage::Pending`].
+/// Payload of [`Stage::Pending`]: inputs or a primary are awaited.
 #[derive(
     Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
 )]
@@ -48,7 +48,7 @@ pub struct Pending {
     pub draw: Option<BeaconStep>,
 }
 
-/// Payload of [`Stage::Assigned`].
+/// Payload of [`Stage::Assigned`]: the primary's acknowledgement, then its commitment is awaited.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Assigned {
@@ -58,7 +58,7 @@ pub struct Assigned {
     pub acknowledged: bool,
 }
 
-/// Payload of [`Stage::Announcing`].
+/// Payload of [`Stage::Announcing`]: announcements of selected verifiers are awaited.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Announcing {
@@ -70,7 +70,7 @@ pub struct Announcing {
     pub beacon: SortitionBeacon,
 }
 
-/// Payload of [`Stage::Appointing`].
+/// Payload of [`Stage::Appointing`]: the beacon's draw of missing verifiers is awaited.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Appointing {
@@ -86,7 +86,7 @@ pub struct Appointing {
     pub round: u16,
 }
 
-/// Payload of [`Stage::Verifying`].
+/// Payload of [`Stage::Verifying`]: the verifiers' commitments are awaited.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Verifying {
@@ -98,7 +98,7 @@ pub struct Verifying {
     pub round: u16,
 }
 
-/// Payload of [`Stage::Revealing`].
+/// Payload of [`Stage::Revealing`]: the openings of all who committed are awaited.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Revealing {
@@ -110,19 +110,19 @@ pub struct Revealing {
     pub unverified: bool,
 }
 
-/// Payload of [`Stage::Storing`].
+/// Payload of [`Stage::Storing`]: a quorum that holds the results is awaited.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Storing {
     /// The primary with its commitment, and the verifiers, all of which revealed.
     pub parties: Parties,
-    /// The primary's opening.
+    /// What the primary's opening says of the results.
     pub opening: PrimaryOpening,
     /// Validators that said that they hold the results.
     pub stored: BTreeSet<ValidatorId>,
 }
 
-/// Payload of [`Stage::Failed`].
+/// Payload of [`Stage::Failed`]: nothing is awaited any more.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
 )]
@@ -150,7 +150,7 @@ pub struct Parties {
 )]
 #[serde(deny_unknown_fields)]
 pub struct Primary {
-    /// The partner's account.
+    /// Address of the partner's account.
     pub partner: Address,
     /// What it is paid for all tasks, at most the price cap.
     pub price: Amount,
@@ -162,7 +162,7 @@ pub struct Primary {
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Verifier {
-    /// The partner's account.
+    /// Address of the partner's account.
     pub partner: Address,
     /// True if the beacon appointed it, false if sortition selected it. The formulas count selected ones only.
     pub appointed: bool,

@@ -29,7 +29,7 @@ pub enum Breach {
 /// A share of the bond that the party locked for the job, in percent, and at least so many decline penalties.
 struct Row(Breach, u8, u8);
 
-/// The table.
+/// The penalties of rule C48: share of the lock in percent, minimum in decline penalties.
 const PENALTIES: [Row; 6] = [
     Row(Breach::Declined, 0, 1),
     Row(Breach::Ignored, 0, 1),

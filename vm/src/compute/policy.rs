@@ -116,15 +116,15 @@ pub fn max_confidence_ppm(honest: u128) -> u32 {
 /// How a job is checked: the outcome of the rule for one k and S.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checks {
-    /// k.
+    /// k: tasks that each verifier runs again, 1 to n.
     pub tasks_per_verifier: u32,
-    /// x, in 64.64.
+    /// x: expected checks of one task, in 64.64 fixed point.
     pub expected_checks: u128,
     /// mu, in 64.64, rounded up.
     pub expected_verifiers: u128,
     /// q1, in 64.64, rounded down.
     pub detection: u128,
-    /// S.
+    /// S: bond that the primary locks, in base units.
     pub bond: u128,
 }
 

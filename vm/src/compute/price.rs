@@ -12,7 +12,7 @@ use super::fixed::{ONE, ratio_up};
 
 /// Units of fuel that an ask is the price of.
 const ASK_FUEL: u128 = 1_000_000;
-/// A mebibyte.
+/// Bytes of a mebibyte, the unit of storage fees.
 const MIB: u128 = 1 << 20;
 /// Live jobs for which the fee for opening another one rises by itself once more.
 const JOBS_PER_OPENING_FEE: usize = 512;

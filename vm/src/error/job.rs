@@ -9,13 +9,13 @@ pub enum JobError {
     /// A count or a size outside its limits.
     #[error("{what}: {found} where {min} to {max} are allowed")]
     OutOfLimits {
-        /// The field.
+        /// Name of the field in the spec.
         what: &'static str,
-        /// The value given.
+        /// Value in the spec.
         found: u128,
-        /// The minimum.
+        /// Minimum value allowed.
         min: u128,
-        /// The maximum.
+        /// Maximum value allowed.
         max: u128,
     },
     /// An engine class that the network does not have.
@@ -24,7 +24,7 @@ pub enum JobError {
     /// A list that must be sorted and without repeats is not.
     #[error("{what} must be sorted and without repeats; {item:?} is out of place")]
     NotSorted {
-        /// The list.
+        /// Name of the list in the spec.
         what: &'static str,
         /// The first item out of place.
         item: String,
@@ -32,7 +32,7 @@ pub enum JobError {
     /// A path that is not below the directory it belongs to, or not in its plain form.
     #[error("{path:?} is not a plain path below {below}")]
     BadPath {
-        /// The path.
+        /// Path in the spec.
         path: String,
         /// Where it must lie.
         below: &'static str,
@@ -53,9 +53,9 @@ pub enum JobError {
         "the loss from one wrong task is {task} SQUARE: it must be above zero and at most the value at risk {value}"
     )]
     BadTaskValue {
-        /// V1.
+        /// V1: loss of the customer from one wrong task, in base units.
         task: Amount,
-        /// V.
+        /// V: value at risk of the whole job, in base units.
         value: Amount,
     },
     /// The amounts together do not fit 128 bits.
@@ -83,7 +83,7 @@ pub enum JobError {
         "the price cap is {cap} SQUARE; the lowest price that a partner asks for all tasks is {lowest}"
     )]
     PriceTooLow {
-        /// The cap.
+        /// Price cap of the job, in base units.
         cap: Amount,
         /// The lowest price asked.
         lowest: Amount,
@@ -91,9 +91,9 @@ pub enum JobError {
     /// The price cap is below what the class's floor makes of the fuel.
     #[error("the price cap is {cap} SQUARE; for this fuel it must be at least {floor}")]
     PriceBelowFloor {
-        /// The cap.
+        /// Price cap of the job, in base units.
         cap: Amount,
-        /// The minimum cap.
+        /// Minimum price cap for this fuel, in base units.
         floor: Amount,
     },
     /// Partners that can lock the verifier's bond hold too little of the class's bond.
@@ -124,15 +124,15 @@ pub enum JobError {
     ConfidenceTooHigh {
         /// As asked, in parts per million.
         found: u32,
-        /// The maximum.
+        /// Maximum confidence that can be reached, in parts per million.
         max: u32,
     },
     /// So few tasks per verifier that the minimum of checks takes too many verifiers.
     #[error("{found} tasks per verifier are too few to check this job: at least {min} are needed")]
     TooFewTasksPerVerifier {
-        /// k as asked.
+        /// k: tasks per verifier as asked.
         found: u32,
-        /// The minimum k.
+        /// Minimum k with which the checks suffice.
         min: u32,
     },
     /// More verifiers are demanded than there are partners.
@@ -151,15 +151,15 @@ pub enum JobError {
     /// The job is not in a stage that allows this.
     #[error("the job is {stage}, which does not allow this")]
     WrongStage {
-        /// Its stage.
+        /// Stage of the job.
         stage: &'static str,
     },
     /// The action is for another attempt.
     #[error("this is for attempt {given}, the job is at attempt {current}")]
     WrongAttempt {
-        /// The action's.
+        /// Attempt that the action names.
         given: Attempt,
-        /// The job's.
+        /// Attempt that the job is at.
         current: Attempt,
     },
     /// Only the primary may do this.
@@ -200,7 +200,7 @@ pub enum JobError {
         "the primary's opening names a list of outcomes of at most {limit} bytes, a verifier's names none"
     )]
     BadOutcomes {
-        /// Maximum, in bytes.
+        /// Maximum length of the list of outcomes, in bytes.
         limit: usize,
     },
     /// The validator made this statement before.

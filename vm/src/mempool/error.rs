@@ -21,9 +21,9 @@ pub enum MempoolError {
         "the nonce {found} is too far ahead: the account is at {next}, at most {NONCES_PER_SENDER} may wait"
     )]
     NonceTooFar {
-        /// The transaction's.
+        /// Nonce of the transaction.
         found: Nonce,
-        /// The account's next.
+        /// Next nonce of the account.
         next: Nonce,
     },
     /// It would replace one with its nonce for too little more.
@@ -31,7 +31,7 @@ pub enum MempoolError {
     ReplacementFee {
         /// What would be replaced.
         before: TransactionId,
-        /// The fee offered.
+        /// Fee in the transaction, in base units.
         found: Amount,
         /// The least fee that replaces it.
         needed: Amount,
@@ -43,7 +43,7 @@ pub enum MempoolError {
     CannotPay {
         /// What the account holds.
         balance: Amount,
-        /// The fees together.
+        /// Sum of the fees of the sender's waiting transactions, in base units.
         fees: Amount,
     },
     /// No room for that fee.

@@ -30,7 +30,7 @@ pub struct Chain {
     pub executed: Option<ExecutedBlock>,
 }
 
-/// So many SQUARE.
+/// An amount of whole SQUARE, in base units.
 pub fn square(whole: u128) -> Amount {
     Amount(whole * SQUARE.0)
 }
@@ -266,7 +266,7 @@ impl Chain {
         }
     }
 
-    /// The same, signed.
+    /// The transaction of [`Self::transaction`], signed by the account's key.
     pub fn sign(&self, n: u8, action: Action) -> SignedTransaction {
         self.unsigned(n, action).sign(&key(n))
     }
@@ -301,7 +301,7 @@ pub fn transfer(n: u8, amount: Amount) -> Action {
 pub struct Random(pub u64);
 
 impl Random {
-    /// The next number.
+    /// The next random number of the seed.
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

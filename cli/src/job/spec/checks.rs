@@ -36,19 +36,19 @@ pub const DEFAULT_CLOCK_SECONDS: u64 = 1_577_836_800;
 const MIN_MEMORY_BYTES: u64 = 64 << 10;
 const NS_PER_SECOND: u64 = 1_000_000_000;
 
-/// What runs.
+/// Module, arguments, environment and inputs, as the section `engine` gives them.
 pub struct SpecProgram {
     /// Bytes of the module.
     pub module: SpecSource,
     /// Arguments after the program's name.
     pub arguments: Vec<Argument>,
-    /// Environment variables.
+    /// Environment of every task, by name; at most the chain's limit of entries.
     pub environment: BTreeMap<Argument, Argument>,
     /// Bytes of standard input.
     pub stdin: Option<SpecSource>,
 }
 
-/// Reads `engine`.
+/// Checks the section `engine` and finds its files; paths are relative to `folder`.
 pub fn engine(section: &Spanned<EngineSection>, folder: &Path) -> Result<SpecProgram, SpecError> {
     let (line, engine) = (section.referenced.line(), &section.value);
     let kind = Field::required("engine", line, "type", engine.kind.as_ref())?;
@@ -243,7 +243,7 @@ pub fn limits(section: Option<&ResourcesSection>, tasks: u32) -> Result<TaskLimi
     Ok(limits)
 }
 
-/// Reads `constraints`.
+/// Checks the section `constraints`: attributes that a partner must have.
 pub fn constraints(section: &ConstraintsSection) -> Result<Constraints, SpecError> {
     let Some(entries) = &section.attributes else {
         return Ok(Constraints::default());

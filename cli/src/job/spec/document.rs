@@ -23,21 +23,21 @@ pub type List<T> = Spanned<Vec<Spanned<T>>>;
 /// A mapping with free keys.
 pub type Entries = Spanned<BTreeMap<String, Scalar>>;
 
-/// The whole document.
+/// The whole document: every field of a job spec, none of them checked yet.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpecDocument {
-    /// The format; `gridproof/v1`.
+    /// Format of the document, which is `gridproof/v1`.
     pub version: Option<Scalar>,
     /// The job's name, for people.
     pub name: Option<Scalar>,
-    /// What runs.
+    /// Which program runs and with what; required.
     pub engine: Option<Spanned<EngineSection>>,
     /// Files that each task sees.
     pub inputs: Option<List<InputEntry>>,
     /// Files that each task may write.
     pub outputs: Option<List<OutputEntry>>,
-    /// How many tasks.
+    /// How many tasks the job has; one if absent.
     pub tasks: Option<Spanned<TasksSection>>,
     /// Limits of each task.
     pub resources: Option<Spanned<ResourcesSection>>,
@@ -51,7 +51,7 @@ pub struct SpecDocument {
     pub determinism: Option<Spanned<DeterminismSection>>,
 }
 
-/// `engine`.
+/// Section `engine`: the program, its arguments, environment, inputs and outputs.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngineSection {
@@ -62,7 +62,7 @@ pub struct EngineSection {
     pub params: Option<Spanned<EngineParams>>,
 }
 
-/// `engine.params`.
+/// Section `engine.params`: what the engine is told about the program.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngineParams {
@@ -70,13 +70,13 @@ pub struct EngineParams {
     pub module: Option<Scalar>,
     /// Arguments after the program's name.
     pub args: Option<List<String>>,
-    /// Environment variables.
+    /// Environment variables of every task, by name.
     pub env: Option<Entries>,
     /// Source of standard input.
     pub stdin: Option<Scalar>,
 }
 
-/// One of `inputs`.
+/// An entry of `inputs`: a file that every task can read.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputEntry {
@@ -86,7 +86,7 @@ pub struct InputEntry {
     pub target: Option<Scalar>,
 }
 
-/// One of `outputs`.
+/// An entry of `outputs`: a file that every task may write.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputEntry {
@@ -96,11 +96,11 @@ pub struct OutputEntry {
     pub path: Option<Scalar>,
 }
 
-/// `tasks`.
+/// Section `tasks`: how often the program runs.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TasksSection {
-    /// Number of tasks.
+    /// Number of tasks, 1 to 1,024.
     pub array: Option<Scalar>,
 }
 
@@ -116,7 +116,7 @@ pub struct ResourcesSection {
     pub output: Option<Scalar>,
 }
 
-/// `constraints`.
+/// Section `constraints`: which partners may run the job.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConstraintsSection {
@@ -124,7 +124,7 @@ pub struct ConstraintsSection {
     pub attributes: Option<Entries>,
 }
 
-/// `verification`.
+/// Section `verification`: what is at risk and who checks.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VerificationSection {
@@ -140,7 +140,7 @@ pub struct VerificationSection {
     pub confidence: Option<Scalar>,
 }
 
-/// `payment`.
+/// Section `payment`: what the job may cost.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PaymentSection {
@@ -148,7 +148,7 @@ pub struct PaymentSection {
     pub price: Option<Scalar>,
 }
 
-/// `determinism`.
+/// Section `determinism`: what the customer says about the program.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeterminismSection {

@@ -7,7 +7,7 @@ use serde_saphyr::Spanned;
 use super::document::Scalar;
 use super::mistake::{FoundValue, Mistake, SpecError, expected_at};
 
-/// Units of sizes.
+/// Units of sizes with their bytes; decimal and binary ones.
 pub const BYTE_UNITS: [(&str, u64); 7] = [
     ("B", 1),
     ("KiB", 1 << 10),
@@ -17,7 +17,7 @@ pub const BYTE_UNITS: [(&str, u64); 7] = [
     ("MB", 1_000_000),
     ("GB", 1_000_000_000),
 ];
-/// Units of fuel.
+/// Suffixes of fuel with their factors.
 pub const FUEL_UNITS: [(&str, u64); 4] = [
     ("k", 1_000),
     ("M", 1_000_000),
@@ -73,7 +73,7 @@ impl<'a> Field<'a> {
         &self.scalar.value
     }
 
-    /// A mistake here.
+    /// The mistake, with this field's line and path.
     pub fn error(&self, mistake: Mistake) -> SpecError {
         SpecError::new(self.line(), self.path.clone(), mistake)
     }

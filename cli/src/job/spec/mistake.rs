@@ -54,9 +54,9 @@ pub enum Mistake {
     /// A mapping lacks a field that has no default.
     #[error("expected the field {name}: {what}")]
     MissingField {
-        /// Its name.
+        /// Name of the field in the document.
         name: &'static str,
-        /// What it takes.
+        /// Description of the values that the field takes.
         what: String,
     },
     /// A value is of the wrong kind, or no value of this field.
@@ -64,7 +64,7 @@ pub enum Mistake {
     Expected {
         /// What the field takes.
         what: String,
-        /// What was written.
+        /// The value in the document.
         found: FoundValue,
     },
     /// A number is outside its limits.
@@ -72,27 +72,27 @@ pub enum Mistake {
     OutOfLimits {
         /// What the number says.
         what: String,
-        /// Lowest value.
+        /// Lowest value allowed.
         min: u64,
-        /// Highest value.
+        /// Highest value allowed.
         max: u64,
-        /// What was written.
+        /// The number in the document.
         found: u64,
     },
     /// A list or a mapping has too many entries.
     #[error("expected at most {max} {what}, found {found}")]
     TooMany {
-        /// What is counted.
+        /// The entries that are counted, in the plural.
         what: &'static str,
         /// Highest number of them.
         max: usize,
-        /// Their number.
+        /// Number of entries in the document.
         found: usize,
     },
     /// Two files would lie at one place, or one inside the other.
     #[error("expected a path of its own; another {what} is there already")]
     PathTaken {
-        /// `input` or `output`.
+        /// Kind of the other file: `input` or `output`.
         what: &'static str,
     },
     /// Two outputs have one name.
@@ -111,13 +111,13 @@ pub enum Mistake {
 pub enum FoundValue {
     /// Nothing, or a null.
     Nothing,
-    /// A scalar.
+    /// A scalar, as it is written.
     Scalar(String),
     /// A scalar that is too long to be shown.
     LongText,
-    /// A list.
+    /// A list of any length.
     List,
-    /// A mapping.
+    /// A mapping with any fields.
     Mapping,
 }
 

@@ -12,7 +12,7 @@ use super::mistake::SpecError;
 pub struct SpecSource {
     /// The line of the spec, from 1.
     pub line: u64,
-    /// The field's path.
+    /// Path of the field in the document, such as `engine.module`.
     pub field: String,
     /// Where the bytes are.
     pub origin: Origin,
@@ -25,9 +25,9 @@ pub enum Origin {
     File(PathBuf),
     /// A blob of the network; its length is asked of a node if it was not written.
     Blob {
-        /// BLAKE3 hash.
+        /// BLAKE3 hash of the file's bytes.
         hash: Hash32,
-        /// Number of bytes.
+        /// Length in bytes; none where the spec names the hash alone.
         length: Option<u64>,
     },
 }

@@ -12,11 +12,11 @@ use crate::message::Request;
 enum Server {
     /// What is asked for, up to 64 blocks.
     Honest,
-    /// Not at all.
+    /// Gives no answer.
     Silent,
     /// With blocks that are final and known for long.
     Stale,
-    /// With one block.
+    /// Answers every request with one block.
     Grudging,
 }
 

@@ -27,7 +27,7 @@ impl Store {
         tip_of(&self.chain.last().expect("genesis").0)
     }
 
-    /// The highest finalization.
+    /// Certificate of the highest block that has one of its own.
     pub fn finality(&self) -> Option<Certificate> {
         self.chain
             .iter()

@@ -12,7 +12,7 @@ const PARTS_PERCENT: [u8; 5] = [50, 67, 75, 88, 100];
 /// The bonds of a class's partners.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassBonds {
-    /// Ascending.
+    /// Bonds of the class's partners, ascending, in base units.
     bonds: Vec<u128>,
     /// The sum of the bonds from each position on; one entry more than there are bonds.
     sums: Vec<u128>,
@@ -92,7 +92,7 @@ impl ClassBonds {
 /// Who would check a job, as a function of the bond that its primary locks.
 #[derive(Debug, Clone, Copy)]
 pub struct Checking<'a> {
-    /// The class's bonds.
+    /// Bonds of all partners of the class.
     pub bonds: &'a ClassBonds,
     /// The verifiers that the customer demands at least (m).
     pub min_verifiers: u16,

@@ -22,7 +22,7 @@ pub const INPUT_MIB: u128 = 1;
 /// What was sent in a block: by whom, what, and whether it succeeded.
 pub type Sent = Vec<(u8, Action, bool)>;
 
-/// Who holds what.
+/// What a naive model says of every balance, bond and lock.
 pub struct Model {
     accounts: BTreeMap<u8, u128>,
     bonds: BTreeMap<u8, u128>,

@@ -14,7 +14,7 @@ use crate::job::world::{CUSTOMER, Conduct, PARTNERS, World, spec};
 
 /// Seeds of an ordinary run.
 const SEEDS: u64 = 4;
-/// Blocks per seed.
+/// Blocks that each seed runs for.
 const BLOCKS: u32 = 200;
 /// Most jobs that are live at the same time.
 const JOBS: usize = 5;

@@ -90,12 +90,12 @@ impl World {
             .is_some_and(|all| all.contains(&conduct))
     }
 
-    /// A job's record.
+    /// The record of a job that must exist.
     pub fn record(&self, job: &JobId) -> JobRecord {
         query::job(&self.chain.state, job).unwrap().unwrap()
     }
 
-    /// A partner's entry.
+    /// The registration of the partner with this number.
     pub fn partner(&self, n: u8) -> Partner {
         query::partner(&self.chain.state, &address(n))
             .unwrap()

@@ -164,7 +164,7 @@ impl World {
         )
     }
 
-    /// The primary's opening.
+    /// The opening of a primary that ran every task as the program says.
     pub fn primary_opening(&self, n: u8, record: &JobRecord) -> Opening {
         let drawn = record.stage.parties().unwrap().drawn_tasks();
         let all = all_tasks(record);
@@ -181,7 +181,7 @@ impl World {
         .unwrap()
     }
 
-    /// A verifier's opening.
+    /// The opening of a verifier that ran these tasks as the program says.
     pub fn verifier_opening(&self, n: u8, record: &JobRecord, tasks: &[TaskIndex]) -> Opening {
         Opening::new(
             Self::salt(n, record),

@@ -225,6 +225,7 @@ impl Light {
 }
 
 /// The outcomes that a receipt names, if these bytes are they.
+// Rules C3, C5.
 pub fn verify_outcomes(receipt: &JobReceipt, bytes: &[u8]) -> Result<Outcomes, JobProofError> {
     let found = BlobId::of(bytes);
     if found != receipt.outcomes {

@@ -81,6 +81,7 @@ pub enum Trap {
 #[derive(
     Debug, Clone, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
 )]
+// Rule C1.
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
     /// The way in which the task ended.
@@ -123,6 +124,7 @@ impl Outcomes {
 }
 
 /// The leaf of one task: what two jobs over one workload have in common (rule C2).
+// Rule C2.
 #[must_use]
 pub fn leaf(workload: &Workload, index: TaskIndex, outcome: &Outcome) -> Hash32 {
     leaf_of(workload.id(), &workload.input_root(), index, outcome)
@@ -140,6 +142,7 @@ pub fn leaf_of(
 }
 
 /// A leaf as a commitment holds it: hidden by a value derived from the salt and the index.
+// Rule C3.
 #[must_use]
 pub fn blinded(salt: &Hash32, index: TaskIndex, leaf: &Hash32) -> Hash32 {
     let blind = Hash32::of(Domain::BLIND, &(salt, index));
@@ -147,6 +150,7 @@ pub fn blinded(salt: &Hash32, index: TaskIndex, leaf: &Hash32) -> Hash32 {
 }
 
 /// The result root over the leaves of the given tasks, in index order.
+// Rule C3.
 #[must_use]
 pub fn result_root_of(salt: &Hash32, leaves: &[(TaskIndex, Hash32)]) -> Hash32 {
     let items: Vec<_> = leaves
@@ -176,6 +180,7 @@ pub struct CommitmentContext {
 }
 
 /// The commitment to a result root: a hash that hides root and salt until they are revealed.
+// Rule C4.
 #[must_use]
 pub fn commitment(context: &CommitmentContext, root: &Hash32, salt: &Hash32) -> Hash32 {
     Hash32::of(Domain::COMMITMENT, &(context, root, salt))
@@ -203,6 +208,7 @@ pub struct Opening {
 impl Opening {
     /// Opens a result root over `all` (its leaves in index order) at the `drawn` tasks, ascending. `None` if one of
     /// them is not among `all`.
+    // Rule C5.
     #[must_use]
     pub fn new(
         salt: Hash32,
@@ -236,6 +242,7 @@ impl Opening {
 
     /// True if the opening shows exactly the `drawn` tasks of a result over the `covered` tasks (both ascending) and all
     /// its leaves lead to its root.
+    // Rule C6.
     #[must_use]
     pub fn is_consistent(&self, covered: &[TaskIndex], drawn: &[TaskIndex]) -> bool {
         if !self.leaves.iter().map(|(index, _)| index).eq(drawn) {
@@ -262,6 +269,7 @@ pub fn leaves_hash(leaves: &[(TaskIndex, Hash32)]) -> Hash32 {
 }
 
 /// The tasks that a sortition output draws: `count` of `tasks`, ascending, without repeats.
+// Rules C33, C35.
 #[must_use]
 pub fn drawn_tasks(seed: &Hash32, tasks: u32, count: u32) -> Vec<TaskIndex> {
     if count >= tasks {
@@ -286,12 +294,14 @@ pub fn drawn_tasks_seed(output: &VrfOutput) -> Hash32 {
 }
 
 /// What a contributor's VRF is run over for a step of the beacon.
+// Rule C49.
 #[must_use]
 pub fn beacon_input(epoch_seed: &Hash32, step: BeaconStep) -> Hash32 {
     Hash32::of(Domain::BEACON_INPUT, &(epoch_seed, step))
 }
 
 /// The beacon after a step: over the one before and the step's output, `None` if the step was skipped.
+// Rule C49.
 #[must_use]
 pub fn next_beacon(before: &Hash32, step: BeaconStep, output: Option<&VrfOutput>) -> Hash32 {
     Hash32::of(

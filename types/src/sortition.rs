@@ -64,6 +64,7 @@ struct SortitionInput {
 
 impl<'a> Sortition<'a> {
     /// The sortition of a job that is announcing, over the snapshot of the stage's epoch.
+    // Rules C34, C36.
     pub fn new<S>(
         chain: ChainId,
         record: &JobRecord<S>,
@@ -90,6 +91,7 @@ impl<'a> Sortition<'a> {
     }
 
     /// What a partner's VRF is run over.
+    // Rule C35.
     #[must_use]
     pub fn input(&self, partner: &Address) -> Hash32 {
         Hash32::of(
@@ -107,6 +109,7 @@ impl<'a> Sortition<'a> {
 
     /// The tasks that a partner runs, if its proof shows that it is drawn. Ascending, not empty where the job has tasks
     /// and the policy draws at least one.
+    // Rule C35.
     pub fn check(
         &self,
         partner: &Address,
@@ -147,6 +150,7 @@ impl<'a> Sortition<'a> {
 
 /// True if a sortition output draws a partner that holds `bond` of the `class_bond` taking part:
 /// output / 2^64 < mu x bond / class bond, with mu = `expected_verifiers`; rounded down.
+// Rule C35.
 fn is_drawn(
     output: &VrfOutput,
     expected_verifiers: Fixed64,

@@ -44,6 +44,7 @@ pub struct JobSpec {
 }
 
 /// What is computed: everything that determines the outcomes and nothing else.
+// Rule C2.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Workload {
@@ -147,6 +148,7 @@ impl Workload {
 
     /// The fuel of what a task begins with: its module, which is compiled, at [`FUEL_PER_MODULE_BYTE`], stdin and
     /// every input, which are loaded and hashed, a unit per byte, as often as they are listed. Held at the largest value.
+    // Rule C8.
     #[must_use]
     pub fn loading_fuel(&self) -> u64 {
         let read = self
@@ -178,6 +180,7 @@ impl Workload {
 pub const RESERVED_ENVIRONMENT_PREFIX: &str = "GRIDPROOF_TASK_";
 
 /// True if a job may set an environment key: it is not empty, holds no equals sign, and is not the network's.
+// Rule C10.
 #[must_use]
 pub fn is_environment_key(key: &str) -> bool {
     !key.is_empty() && !key.contains('=') && !key.starts_with(RESERVED_ENVIRONMENT_PREFIX)

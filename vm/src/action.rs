@@ -71,6 +71,7 @@ pub fn job_action(action: &Action) -> Option<&JobAction> {
 
 /// True if the customer pays the party back what the step's transaction costs at least. To decline does not serve the
 /// job.
+// Rule C20.
 fn is_paid_back(step: &JobStep) -> bool {
     match step {
         JobStep::Acknowledge

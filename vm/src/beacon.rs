@@ -92,6 +92,7 @@ impl Beacon {
     }
 
     /// Checks an output of the step that is due.
+    // Rule C49.
     pub fn check(
         &self,
         rules: &Rules,
@@ -123,6 +124,7 @@ pub fn first_seed(chain_id: ChainId, epoch: Epoch) -> Hash32 {
 }
 
 /// The contributor of a step: windows of 256 steps, slots in proportion to stake, permuted by seed and window.
+// Rule C49.
 #[must_use]
 pub fn contributor(rules: &Rules, seed: &Hash32, step: BeaconStep) -> ValidatorId {
     let (window, slot) = window_of(step.0);

@@ -32,6 +32,7 @@ pub struct BuiltBody {
 
 /// Builds the body of a child of `parent` by `proposer`, on the state after it. `system` and `candidates` are tried in the order
 /// given; what does not fit or would not be valid is left out. The first valid output of the next beacon step is taken.
+// Rule C51.
 pub fn build<'c>(
     rules: &Rules,
     view: &dyn StateRead,
@@ -133,6 +134,7 @@ impl Room {
     }
 }
 
+// Rules C51, C53.
 fn add_transactions<'c>(
     run: &mut Run<'_>,
     body: &mut Body,

@@ -190,6 +190,7 @@ impl Context<'_> {
     }
 
     /// The step that draws for what is included in this block.
+    // Rule C28.
     #[must_use]
     pub fn draw_step(&self) -> BeaconStep {
         self.beacon
@@ -199,6 +200,7 @@ impl Context<'_> {
 
     /// True if a window that opened in the block of height `opened` may close: leaders holding more than F of the
     /// stake have proposed since, so that no coalition within F could keep a transaction out of all of it.
+    // Rule C22.
     #[must_use]
     pub fn may_close(&self, opened: Height) -> bool {
         let proposed = self.chain.last_proposed.iter();

@@ -85,6 +85,7 @@ impl<'a> Run<'a> {
     ) -> Result<Self, Abort> {
         let mut chain = ChainRecord::read(view)?;
         let step = start.timestamp.0.saturating_sub(parent.timestamp.0);
+        // Rule C21: chain time.
         let max = rules.params.idle_target_ms.saturating_mul(2);
         chain.chain_time = chain.chain_time.saturating_add(step.min(max));
         chain.last_proposed.insert(start.proposer, start.height);
@@ -195,6 +196,7 @@ impl<'a> Run<'a> {
     }
 
     /// Ends the block: jobs move on, unbondings are paid, on an epoch's last block the next snapshot is written.
+    // Rule C23: after all transactions.
     pub fn end(mut self) -> Result<Finished, Abort> {
         let context = &mut self.context;
         context.changed = false;

@@ -185,6 +185,7 @@ impl Core {
     }
 
     /// Opens a commitment at the drawn tasks.
+    // Rule C5.
     fn open(
         &self,
         record: &JobRecord,

@@ -9,4 +9,5 @@ mod golden;
 mod modules;
 mod names;
 mod records;
+mod rules;
 mod workspace;

@@ -15,6 +15,7 @@ use super::record::{Job, save};
 use crate::{ActionError, Context};
 
 /// Binds the sender as a verifier, if its proof shows that sortition drew it.
+// Rules C34, C36, C37.
 pub(crate) fn announce(
     context: &mut Context<'_>,
     sender: &Address,

@@ -27,6 +27,7 @@ pub(super) fn count(verifiers: &[Verifier]) -> u16 {
 
 /// What the customer demands, and at least one as long as the value that verification confirmed for the primary's bond
 /// is below a multiple of the bond that it locks.
+// Rule C38.
 pub(super) fn min_verifiers(
     context: &Context<'_>,
     job: &Job,
@@ -45,6 +46,7 @@ pub(super) fn min_verifiers(
 
 /// The round that replaces silent verifiers, as far as the attempt may have more. As many must commit as were bound, but
 /// never more than can be bound now.
+// Rule C40.
 pub(super) fn replacements(policy: &Policy, committed: u16, silent: u16, round: u16) -> Round {
     let max = u16::try_from(max_verifiers(policy)).unwrap_or(u16::MAX);
     let missing = REPLACEMENTS

@@ -34,6 +34,7 @@ pub(crate) fn commit_as_primary(
 }
 
 /// Takes a verifier's commitment. Once all have committed, the openings begin.
+// Rule C39.
 pub(crate) fn commit_as_verifier(
     context: &mut Context<'_>,
     sender: &Address,

@@ -15,6 +15,7 @@ use crate::{ActionError, Context};
 const REPORTS_THAT_END_A_JOB: usize = 3;
 
 /// Takes the job from its primary.
+// Rules C26, C48.
 pub(crate) fn decline(
     context: &mut Context<'_>,
     sender: &Address,

@@ -36,6 +36,7 @@ pub(super) struct Lottery {
 }
 
 /// Bond times min(2, cap / price): the cheaper, the likelier, up to twice.
+// Rule C32.
 fn primary_draw_weight(bond: Amount, price: Amount, cap: Amount) -> U256 {
     if price == Amount::ZERO {
         return U256::from(bond.0) * U256::from(2u8);
@@ -55,6 +56,7 @@ struct Turns {
 
 impl Turns {
     /// Draw weights have 129 bits and there are few of them, so that their sum fits.
+    // Rule C29.
     fn new(seed: Hash32, draw_weights: Vec<U256>) -> Self {
         let left = draw_weights.iter().fold(U256::ZERO, |sum, draw_weight| {
             sum.saturating_add(*draw_weight)
@@ -71,6 +73,7 @@ impl Turns {
 impl Iterator for Turns {
     type Item = usize;
 
+    // Rule C29.
     fn next(&mut self) -> Option<usize> {
         let seed = Hash32::of(Domain::DRAW, &(self.seed, self.turn));
         let mut rest = U256::from_le_bytes(seed.0).checked_rem(self.left)?;
@@ -86,11 +89,13 @@ impl Iterator for Turns {
     }
 }
 
+// Rule C29.
 fn seed(beacon: &Hash32, job: &Job, purpose: u8, round: u16) -> Hash32 {
     Hash32::of(Domain::DRAW, &(beacon, job.id, job.attempt, purpose, round))
 }
 
 /// Draws a primary among those that can run the job now; `None` if the turns find nobody.
+// Rules C30, C32.
 pub(super) fn draw_primary(
     context: &Context<'_>,
     job: &Job,
@@ -121,6 +126,7 @@ pub(super) fn draw_primary(
 
 /// Draws the missing verifiers by bond, as many as the turns find: none of them a party already or excluded, each able to
 /// lock the verifier's bond and with a place for another verification.
+// Rules C30, C33.
 pub(super) fn draw_verifiers(
     context: &Context<'_>,
     job: &Job,
@@ -166,6 +172,7 @@ pub(super) fn draw_verifiers(
 }
 
 /// The tasks that an appointed verifier runs.
+// Rule C33.
 fn appointed_tasks(seed: &Hash32, job: &Job, partner: &Address) -> Vec<TaskIndex> {
     let own = Hash32::of(Domain::DRAWN_TASKS, &(seed, partner));
     drawn_tasks(&own, job.spec.workload.tasks, job.policy.tasks_per_verifier)

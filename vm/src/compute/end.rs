@@ -17,6 +17,7 @@ use crate::{Abort, Context, Corruption};
 /// cannot fail but for state that contradicts itself.
 ///
 /// A block moves at most [`MAX_MOVED_PER_BLOCK`] jobs, those first that have been ready the longest.
+// Rules C23, C24.
 pub fn end_block(context: &mut Context<'_>) -> Result<(), Abort> {
     live::begin(context)?;
     for (id, entry) in live::ready(context, MAX_MOVED_PER_BLOCK) {
@@ -40,6 +41,7 @@ struct Ready {
 }
 
 impl Ready {
+    // Rule C28.
     fn new(context: &mut Context<'_>, entry: &JobDeadline) -> Result<Self, Abort> {
         let lottery = match live::drawn(context, entry) {
             None => None,

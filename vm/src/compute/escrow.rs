@@ -35,6 +35,7 @@ fn count_burned(job: &mut Job, amount: Amount) -> Result<(), Corruption> {
 }
 
 /// Pays the primary its price.
+// Rule C26.
 pub(super) fn pay_primary(
     context: &mut Context<'_>,
     job: &mut Job,
@@ -45,6 +46,7 @@ pub(super) fn pay_primary(
 }
 
 /// Pays each verifier that revealed its fee.
+// Rule C26.
 pub(super) fn pay_verifiers(
     context: &mut Context<'_>,
     job: &mut Job,
@@ -62,6 +64,7 @@ pub(super) fn pay_verifiers(
 }
 
 /// Burns a fee for storage.
+// Rule C17.
 pub(super) fn burn_storage(
     context: &mut Context<'_>,
     job: &mut Job,
@@ -74,6 +77,7 @@ pub(super) fn burn_storage(
 
 /// Pays a party back the fee of a transaction that served the job, up to the network's minimum and as far as the escrow's
 /// fees last. The fee itself was burned when it was included, so that what is burned is the customer's.
+// Rule C20.
 pub(crate) fn pay_back(
     context: &mut Context<'_>,
     job: &mut Job,
@@ -88,6 +92,7 @@ pub(crate) fn pay_back(
 
 /// Pays each partner that reported the module as unrunnable what declining cost it, up to an equal share of the price
 /// cap.
+// Rule C26.
 pub(super) fn pay_back_reports(context: &mut Context<'_>, job: &mut Job) -> Result<(), Abort> {
     let reports = std::mem::take(&mut job.unrunnable_reports);
     let shares = u128::try_from(reports.len().max(1)).unwrap_or(u128::MAX);
@@ -101,6 +106,7 @@ pub(super) fn pay_back_reports(context: &mut Context<'_>, job: &mut Job) -> Resu
 }
 
 /// Gives what is left of the escrow back to the customer.
+// Rule C26.
 pub(super) fn refund(context: &mut Context<'_>, job: &mut Job) -> Result<(), Abort> {
     let left = total(&job.escrow).ok_or(Corruption::JobAmountOverflow(job.id))?;
     job.escrow = Escrow::default();

@@ -12,6 +12,7 @@ pub const ONE: u128 = 1 << 64;
 const LN_2: U256 = U256::from_limbs([0xc9e3_b398_03f2_f6b0, 0xb172_17f7_d1cf_79ab, 0, 0]);
 
 /// a * b / c, rounded down; `c` must be above zero, else the result is the largest number.
+// Rule C46.
 #[must_use]
 pub fn ratio_down(a: u128, b: u128, c: u128) -> u128 {
     let product = U256::from(a) * U256::from(b);
@@ -21,6 +22,7 @@ pub fn ratio_down(a: u128, b: u128, c: u128) -> u128 {
 }
 
 /// a * b / c, rounded up; `c` must be above zero, else the result is the largest number.
+// Rule C46.
 #[must_use]
 pub fn ratio_up(a: u128, b: u128, c: u128) -> u128 {
     if c == 0 {
@@ -31,12 +33,14 @@ pub fn ratio_up(a: u128, b: u128, c: u128) -> u128 {
 }
 
 /// The product of two fractions, rounded down.
+// Rule C46.
 #[must_use]
 pub fn mul_down(a: u128, b: u128) -> u128 {
     ratio_down(a, b, ONE)
 }
 
 /// The product of two fractions, rounded up.
+// Rule C46.
 #[must_use]
 pub fn mul_up(a: u128, b: u128) -> u128 {
     ratio_up(a, b, ONE)
@@ -47,6 +51,7 @@ pub fn mul_up(a: u128, b: u128) -> u128 {
 /// With y = n ln 2 + r, exp(-y) = 2^-n / exp(r). exp(r) for 0 <= r < ln 2 is summed with 128 fractional bits, every
 /// term cut, so that the sum is below exp(r) by less than 2^-121; ln 2 is rounded up, which lowers r by at most
 /// n 2^-128. Both make the quotient too large by less than one unit, and its own rounding adds less than one.
+// Rule C46.
 #[must_use]
 pub fn exp_neg_up(y: u128) -> u128 {
     let y: U256 = U256::from(y) << 64;
@@ -72,6 +77,7 @@ pub fn exp_neg_up(y: u128) -> u128 {
 }
 
 /// C(n - j, k) / C(n, k) in 64.64, rounded up: the chance that k of n tasks, drawn without repeats, miss all of j.
+// Rules C43, C46.
 #[must_use]
 pub fn miss_up(tasks: u32, wrong: u32, drawn: u32) -> u128 {
     if wrong >= tasks || drawn >= tasks || u64::from(wrong) + u64::from(drawn) > u64::from(tasks) {

@@ -81,6 +81,7 @@ pub(super) fn await_primary(
     enter(context, job, stage, Some(window_ms))
 }
 
+// Rule C31.
 pub(super) fn draw_or_fail(
     context: &mut Context<'_>,
     job: Job,
@@ -123,6 +124,7 @@ fn assign(context: &mut Context<'_>, job: Job, primary: Primary) -> Result<(), A
 }
 
 /// The primary did not acknowledge, or not commit, in time.
+// Rules C25, C48.
 pub(super) fn close_assignment(
     context: &mut Context<'_>,
     job: Job,
@@ -141,6 +143,7 @@ pub(super) fn close_assignment(
 // --- Announcing: sortition draws verifiers, which announce themselves.
 
 /// The primary has committed: the beacon that sortition runs over is still to come, and comes by itself.
+// Rules C34, C36.
 pub(super) fn await_sortition(
     context: &mut Context<'_>,
     job: Job,
@@ -162,6 +165,7 @@ pub(super) fn await_sortition(
 }
 
 /// The beacon that sortition runs over is there: the announce window opens.
+// Rule C34.
 pub(super) fn open_announcements(
     context: &mut Context<'_>,
     job: Job,
@@ -177,6 +181,7 @@ pub(super) fn open_announcements(
 }
 
 /// The announce window is over: on with those who announced, or the beacon appoints the rest of the minimum.
+// Rule C38.
 pub(super) fn close_announcements(
     context: &mut Context<'_>,
     job: Job,
@@ -218,6 +223,7 @@ fn await_appointment(
     enter(context, job, stage, Some(window_ms))
 }
 
+// Rules C31, C41.
 pub(super) fn appoint_or_close(
     context: &mut Context<'_>,
     job: Job,
@@ -248,6 +254,7 @@ pub(super) fn appoint_or_close(
 
 // --- Verifying: the verifiers run their tasks and commit.
 
+// Rule C39.
 fn verify(
     context: &mut Context<'_>,
     job: Job,
@@ -266,6 +273,7 @@ fn verify(
 }
 
 /// The time to commit is over: silent verifiers lose a part of their bond and are replaced by two each, once.
+// Rule C40.
 pub(super) fn close_verification(
     context: &mut Context<'_>,
     mut job: Job,
@@ -317,6 +325,7 @@ pub(super) fn await_openings(
 
 /// Fewer verifiers committed than needed, and nobody will any more: those that did reveal all the same, so that a
 /// commitment with nothing behind it is not paid. The others are let go.
+// Rule C41.
 fn reveal_unverified(
     context: &mut Context<'_>,
     job: Job,
@@ -337,6 +346,7 @@ fn reveal_unverified(
 /// opening that is public can be copied: without it the job is unverified. For the same reason another attempt follows a
 /// silent primary only if nobody else revealed. Where verification could not be completed, who revealed is paid all the
 /// same.
+// Rules C26, C27.
 pub(super) fn conclude(
     context: &mut Context<'_>,
     mut job: Job,
@@ -396,6 +406,7 @@ fn await_results(
 
 /// The results did not reach a quorum of validators: verifiers are paid for what they revealed. To bring the results was
 /// the primary's part, and without them nobody can tell its work from none.
+// Rule C26.
 pub(super) fn close_storing(
     context: &mut Context<'_>,
     mut job: Job,
@@ -409,6 +420,7 @@ pub(super) fn close_storing(
 // --- The ends: settled, failed, or another attempt.
 
 /// A quorum of validators holds the results: everybody is paid and the receipt written.
+// Rules C26, C38.
 pub(super) fn settle(
     context: &mut Context<'_>,
     mut job: Job,
@@ -431,6 +443,7 @@ pub(super) fn settle(
 }
 
 /// Ends the job without a result.
+// Rule C26.
 pub(super) fn fail(
     context: &mut Context<'_>,
     mut job: Job,
@@ -443,6 +456,7 @@ pub(super) fn fail(
 }
 
 /// Hands the job to another primary, or ends it for `reason` if it was handed over as often as it may be.
+// Rule C25.
 pub(super) fn next_attempt(
     context: &mut Context<'_>,
     mut job: Job,

@@ -24,6 +24,7 @@ pub fn job(state: &dyn StateRead, id: &JobId) -> Result<Option<JobRecord>, Abort
 }
 
 /// The refusal if as many jobs are live, or as many of one customer's, as may be.
+// Rule C12.
 pub(super) fn full(
     deadlines: &JobDeadlines,
     customer: Option<&Address>,
@@ -67,6 +68,7 @@ pub(super) fn finish(context: &mut Context<'_>) {
 
 /// The jobs that move on in this block, oldest first and at most `max`: their draw's beacon is there, or their window is
 /// over. Notes if a job waits for a draw.
+// Rule C24.
 pub(super) fn ready(context: &mut Context<'_>, max: usize) -> Vec<(JobId, JobDeadline)> {
     let Some(loaded) = &context.loaded else {
         return Vec::new();
@@ -91,6 +93,7 @@ pub(super) fn ready(context: &mut Context<'_>, max: usize) -> Vec<(JobId, JobDea
 }
 
 /// True if the job's window is over.
+// Rule C22.
 pub(super) fn is_over(context: &Context<'_>, entry: &JobDeadline) -> bool {
     let reached = entry
         .deadline
@@ -114,6 +117,7 @@ pub(super) fn check(record: &JobRecord, entry: &JobDeadline) -> Result<(), Corru
 }
 
 /// The snapshot of an epoch, empty if it is not kept any more; the end hook reads it once for all jobs.
+// Rules C28, C36.
 pub(super) fn snapshot(
     context: &mut Context<'_>,
     epoch: Epoch,
@@ -145,6 +149,7 @@ fn change<T>(
 }
 
 /// A draw that is fixed in this block.
+// Rule C28.
 fn fixed_now(context: &Context<'_>, step: BeaconStep) -> Draw {
     Draw {
         step,

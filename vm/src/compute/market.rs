@@ -65,18 +65,21 @@ impl Exclusion {
 }
 
 /// The most that a partner can lock as primary of one job.
+// Rule C32.
 #[must_use]
 pub fn offer(bond: Amount, places: u16) -> Amount {
     Amount(bond.0 / 2 / u128::from(places.max(1)))
 }
 
 /// How many verifications the beacon may load on a partner at the same time: its duty beside the jobs that it runs.
+// Rule C33.
 #[must_use]
 pub fn verification_places(params: &ComputeParams, profile: &PartnerProfile) -> usize {
     usize::from(params.verifications_per_place).saturating_mul(usize::from(profile.places.max(1)))
 }
 
 /// What holds of a partner in an epoch: nothing against it, or the first reason.
+// Rule C13.
 fn snapshot_exclusion(spec: &JobSpec, entry: &EpochPartner) -> Option<Exclusion> {
     let profile = &entry.profile;
     if profile.class != spec.workload.class {
@@ -94,6 +97,7 @@ fn snapshot_exclusion(spec: &JobSpec, entry: &EpochPartner) -> Option<Exclusion>
 }
 
 /// Why a partner cannot be drawn in an epoch to run a job under a policy, whatever it does now.
+// Rule C32.
 pub fn fixed_exclusion(spec: &JobSpec, policy: &Policy, entry: &EpochPartner) -> Option<Exclusion> {
     snapshot_exclusion(spec, entry).or_else(|| {
         let offered = offer(entry.bond, entry.profile.places);
@@ -102,6 +106,7 @@ pub fn fixed_exclusion(spec: &JobSpec, policy: &Policy, entry: &EpochPartner) ->
 }
 
 /// Why a partner that could be drawn in an epoch cannot take the job now.
+// Rules C30, C32.
 pub fn live_exclusion(
     state: &dyn StateRead,
     policy: &Policy,
@@ -130,6 +135,7 @@ pub fn stakes(spec: &JobSpec) -> Stakes {
 }
 
 /// Chooses how a job is checked, or says why no partner of the epoch can run it.
+// Rules C13, C14, C15, C47.
 pub fn choose_policy(
     params: &ComputeParams,
     spec: &JobSpec,
@@ -205,6 +211,7 @@ pub fn choose_policy(
 }
 
 /// The rule with as many to check as there ever are, or why there is none.
+// Rules C43, C45.
 fn best_rule(
     stakes: &Stakes,
     asked: Option<u32>,
@@ -235,6 +242,7 @@ fn best_rule(
 }
 
 /// What each partner that fits can lock for the job; an error if none fits.
+// Rule C13.
 fn offers(spec: &JobSpec, snapshot: &PartnerSnapshot) -> Result<Vec<Amount>, JobError> {
     let (mut of_class, mut lowest, mut offers) = (0, None::<Amount>, Vec::new());
     for entry in &snapshot.0 {

@@ -27,6 +27,7 @@ pub(super) fn lock_drawn(
 }
 
 /// Frees the bonds that the parties of a stage still lock, and with it the primary's place.
+// Rule C26.
 pub(super) fn release(context: &mut Context<'_>, job: &JobId, stage: &Stage) -> Result<(), Abort> {
     release_verifiers(context, job, stage.verifiers())?;
     if let Some(primary) = stage.primary() {
@@ -84,6 +85,7 @@ fn punish(
 }
 
 /// Notes that verification confirmed a value at risk for the primary's bond.
+// Rule C38.
 pub(super) fn confirm_value(
     context: &mut Context<'_>,
     job: &JobId,

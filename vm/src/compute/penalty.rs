@@ -40,6 +40,7 @@ const PENALTIES: [Row; 6] = [
 ];
 
 /// What a breach costs a party that locked `locked` for the job.
+// Rule C48.
 #[must_use]
 pub fn penalty(params: &ComputeParams, breach: Breach, locked: Amount) -> Amount {
     let row = PENALTIES.iter().find(|row| row.0 == breach);

@@ -75,6 +75,7 @@ impl Checkers {
 }
 
 /// The smallest x, in steps, at which one wrong task is detected with at least a probability; nothing if none is.
+// Rule C45.
 #[must_use]
 pub fn steps_for(confidence_ppm: u32, honest: u128) -> Option<u128> {
     if confidence_ppm == 0 {
@@ -98,6 +99,7 @@ pub fn steps_for(confidence_ppm: u32, honest: u128) -> Option<u128> {
 }
 
 /// The largest x, in steps: every verifier that the policy may draw runs all tasks.
+// Rule C45.
 fn max_steps() -> u128 {
     u128::from(MAX_EXPECTED_VERIFIERS) * STEPS
 }
@@ -129,12 +131,14 @@ pub struct Checks {
 }
 
 /// Detection of one wrong task at x expected re-executions of it; rounded down.
+// Rule C43.
 #[must_use]
 pub fn detection_of_one(expected_checks: u128, honest: u128) -> u128 {
     ONE - exp_neg_up(mul_down(expected_checks, honest)).min(ONE)
 }
 
 /// Detection of `wrong` wrong tasks of `tasks` by `expected_verifiers` who draw `drawn` tasks each; rounded down.
+// Rule C43.
 #[must_use]
 pub fn detection_of_many(
     expected_verifiers: u128,
@@ -156,6 +160,7 @@ fn detection_of_hit(expected_verifiers: u128, honest: u128, hit: u128) -> u128 {
 }
 
 /// True if q (0.6 S + R + v) >= 1.25 (v + R). In integers: q (12 S + 20 (R + v)) >= 25 (v + R).
+// Rule C44.
 #[must_use]
 pub fn bond_suffices(detection: u128, bond: u128, price: u128, value: u128) -> bool {
     let stake = U256::from(price) + U256::from(value);
@@ -165,6 +170,7 @@ pub fn bond_suffices(detection: u128, bond: u128, price: u128, value: u128) -> b
 }
 
 /// The least S with q (0.6 S + R + v) >= 1.25 (v + R); nothing if no amount would do.
+// Rule C44.
 #[must_use]
 pub fn bond_needed(detection: u128, price: u128, value: u128) -> Option<u128> {
     let stake = U256::from(price) + U256::from(value);
@@ -192,6 +198,7 @@ pub struct Rule {
 
 impl Stakes {
     /// j: how many wrong tasks make up the whole loss.
+    // Rule C44.
     #[must_use]
     pub fn tasks_at_stake(&self) -> u32 {
         let count = if self.task_value == 0 {
@@ -206,6 +213,7 @@ impl Stakes {
 
     /// The checks with the smallest x, then the smallest bond, then the most tasks per verifier, when primaries can
     /// lock up to `offer`.
+    // Rule C47.
     #[must_use]
     pub fn choose(
         &self,
@@ -227,6 +235,7 @@ impl Stakes {
 
     /// The same for one k. The larger the bond, the fewer can lock the verifier's part of it, the more bond is called for:
     /// the bond grows from nothing until those who can lock their part of it are enough for it.
+    // Rule C47.
     fn choose_for(
         &self,
         tasks_per_verifier: u32,
@@ -283,6 +292,7 @@ impl Rule {
     }
 
     /// True if the bond of these checks satisfies the rule, for one wrong task and for all that is at stake.
+    // Rule C44.
     #[must_use]
     pub fn allow(&self, checks: &Checks) -> bool {
         self.allow_hit(checks, self.hit(checks.tasks_per_verifier))
@@ -314,6 +324,7 @@ impl Rule {
     }
 
     /// Most steps of x that k tasks per verifier allow: mu is bounded.
+    // Rule C45.
     fn max_steps(&self, tasks_per_verifier: u32) -> u128 {
         let (k, n) = (
             u128::from(tasks_per_verifier),
@@ -356,6 +367,7 @@ impl Rule {
     }
 
     /// The checks with the smallest x that satisfy the rule for a primary that locks `bond`.
+    // Rule C45.
     #[must_use]
     pub fn min_checks(&self, tasks_per_verifier: u32, bond: u128) -> Option<Checks> {
         let (mut low, mut high) = (self.checkers.min_steps, self.max_steps(tasks_per_verifier));
@@ -379,6 +391,7 @@ impl Rule {
 
     /// The values of k that the policy considers: what the customer asks for, or n, n/2, n/4, ... as far as the
     /// smallest x stays within the bound on verifiers. Empty if the customer's k is too small.
+    // Rule C47.
     #[must_use]
     pub fn candidates(&self, asked: Option<u32>) -> Vec<u32> {
         let least = self.min_tasks_per_verifier();

@@ -25,6 +25,7 @@ pub fn class_params(params: &ComputeParams, class: EngineClass) -> Result<&Class
 }
 
 /// What a partner with an ask is paid for all tasks: the ask is for the fuel that the limits allow.
+// Rule C13.
 #[must_use]
 pub fn price(ask: Amount, spec: &JobSpec) -> Amount {
     Amount(ratio_up(
@@ -39,6 +40,7 @@ fn total_fuel(spec: &JobSpec, tasks: u32) -> u128 {
 }
 
 /// The minimum price cap: the class's floor for the fuel of all tasks.
+// Rule C13.
 pub fn min_price(params: &ComputeParams, spec: &JobSpec) -> Result<Amount, JobError> {
     Ok(price(
         class_params(params, spec.workload.class)?.min_ask,
@@ -48,6 +50,7 @@ pub fn min_price(params: &ComputeParams, spec: &JobSpec) -> Result<Amount, JobEr
 
 /// What fuel is worth among the partners of a class: the ask that half of their bond is at or below, and at least the
 /// floor.
+// Rule C18.
 pub fn ask_level(
     params: &ComputeParams,
     class: EngineClass,
@@ -76,6 +79,7 @@ pub fn ask_level(
 
 /// What a verifier of `tasks_per_verifier` tasks is paid: a share of what their fuel is worth at a level of asks,
 /// whatever the customer's price cap is.
+// Rule C18.
 #[must_use]
 pub fn verifier_fee(
     params: &ComputeParams,
@@ -90,6 +94,7 @@ pub fn verifier_fee(
 
 /// Maximum number of verifiers bound to an attempt: far more than sortition draws in all but one of 10^5 jobs, and the
 /// minimum twice, so that each may be replaced.
+// Rule C19.
 #[must_use]
 pub fn max_verifiers(policy: &Policy) -> usize {
     let drawn = policy
@@ -113,6 +118,7 @@ pub fn max_attempts(params: &ComputeParams) -> u16 {
 
 /// The fee for opening a job, burned when it is submitted: for storing its inputs, and as much again for every so many
 /// jobs that are live, so that places for jobs cannot be held for nothing.
+// Rule C17.
 #[must_use]
 pub fn opening_fee(params: &ComputeParams, spec: &JobSpec, live: usize) -> Option<Amount> {
     let times = u128::try_from(live / JOBS_PER_OPENING_FEE)
@@ -125,6 +131,7 @@ pub fn opening_fee(params: &ComputeParams, spec: &JobSpec, live: usize) -> Optio
 }
 
 /// The fee for storing what the limits let all tasks write, burned when the results are stored.
+// Rule C17.
 #[must_use]
 pub fn results_fee(params: &ComputeParams, spec: &JobSpec) -> Option<Amount> {
     params
@@ -133,6 +140,7 @@ pub fn results_fee(params: &ComputeParams, spec: &JobSpec) -> Option<Amount> {
 }
 
 /// What is locked when a job is opened while `live` others are; the opening fee is burned at once.
+// Rule C16.
 pub fn escrow(
     params: &Params,
     spec: &JobSpec,
@@ -170,6 +178,7 @@ pub fn total(escrow: &Escrow) -> Option<Amount> {
 
 /// The chain time for running `tasks` tasks: what the network gives for their fuel, the inputs at the class's lowest
 /// admitted bandwidth, and the network's window.
+// Rule C21.
 #[must_use]
 pub fn execute_window_ms(params: &ComputeParams, spec: &JobSpec, tasks: u32) -> u64 {
     let run = params.run_window_ms(spec.workload.class, total_fuel(spec, tasks));
@@ -181,6 +190,7 @@ pub fn execute_window_ms(params: &ComputeParams, spec: &JobSpec, tasks: u32) -> 
 
 /// The chain time for storing the results: what the limits let all tasks write at the class's lowest admitted bandwidth,
 /// and the network's window.
+// Rule C21.
 #[must_use]
 pub fn store_window_ms(params: &ComputeParams, spec: &JobSpec) -> u64 {
     let move_all = transfer_ms(params, spec, result_bytes(&spec.workload));
@@ -210,6 +220,7 @@ pub(super) fn result_bytes(workload: &Workload) -> u128 {
 }
 
 /// The minimum fuel of a task: its module has to be compiled and its inputs read before anything runs.
+// Rule C8.
 #[must_use]
 pub fn min_fuel(workload: &Workload) -> u128 {
     u128::from(workload.loading_fuel()).max(1)

@@ -56,6 +56,7 @@ pub(super) fn receipt(
 }
 
 /// True if a verifier revealed other leaves than the primary for one of its tasks.
+// Rule C26.
 pub(super) fn differs(opening: &PrimaryOpening, verifier: &Verifier) -> bool {
     let leaf = |task: &TaskIndex| {
         let at = opening

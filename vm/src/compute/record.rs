@@ -86,6 +86,7 @@ pub(super) fn enter(
 }
 
 /// Waits for a later beacon in the same stage; its window stays.
+// Rule C31.
 pub(super) fn draw_again(
     context: &mut Context<'_>,
     job: Job,

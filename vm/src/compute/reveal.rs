@@ -12,6 +12,7 @@ use super::record::{Job, save};
 use crate::{ActionError, Context};
 
 /// Takes the opening of a party.
+// Rules C6, C23.
 pub(crate) fn reveal(
     context: &mut Context<'_>,
     sender: &Address,
@@ -67,6 +68,7 @@ const BAD_OUTCOMES: JobError = JobError::BadOutcomes {
     limit: MAX_OUTCOMES_BYTES,
 };
 
+// Rule C5.
 fn primary_opening(opening: &Opening) -> Result<PrimaryOpening, JobError> {
     let max = u64::try_from(MAX_OUTCOMES_BYTES).unwrap_or(u64::MAX);
     let is_allowed = |blob: &BlobId| (1..=max).contains(&blob.length);
@@ -78,6 +80,7 @@ fn primary_opening(opening: &Opening) -> Result<PrimaryOpening, JobError> {
     })
 }
 
+// Rule C5.
 fn verifier_opening(opening: &Opening) -> Result<VerifierOpening, JobError> {
     if opening.outcomes.is_some() {
         return Err(BAD_OUTCOMES);

@@ -20,6 +20,7 @@ use super::price::{
 const RESERVED_NAMES: [&str; 5] = ["", ".", "..", "stdout", "stderr"];
 
 /// Checks a spec against the network's parameters and the protocol's limits.
+// Rule C7.
 pub fn check_spec(params: &ComputeParams, spec: &JobSpec) -> Result<(), JobError> {
     let workload = &spec.workload;
     class_params(params, workload.class)?;
@@ -56,6 +57,7 @@ fn within(what: &'static str, found: u128, min: u128, max: u128) -> Result<(), J
     }
 }
 
+// Rules C8, C9.
 fn check_limits(workload: &Workload) -> Result<(), JobError> {
     let TaskLimits {
         fuel,
@@ -89,6 +91,7 @@ fn check_limits(workload: &Workload) -> Result<(), JobError> {
 }
 
 /// No window may be so long that those who are bound to the job are bound for good.
+// Rule C11.
 fn check_windows(params: &ComputeParams, spec: &JobSpec) -> Result<(), JobError> {
     let execute = execute_window_ms(params, spec, spec.workload.tasks);
     within(
@@ -105,6 +108,7 @@ fn check_windows(params: &ComputeParams, spec: &JobSpec) -> Result<(), JobError>
     )
 }
 
+// Rule C7.
 fn check_blobs(workload: &Workload) -> Result<(), JobError> {
     within(
         "bytes of the module",
@@ -201,6 +205,7 @@ fn check_paths(paths: &[&str], below: &'static str) -> Result<(), JobError> {
     Ok(())
 }
 
+// Rule C10.
 fn check_environment(workload: &Workload) -> Result<(), JobError> {
     within(
         "environment",

@@ -14,6 +14,7 @@ use crate::deadlines::job_deadlines;
 use crate::{ActionError, Context, Corruption};
 
 /// Takes a job in, or says which rule it breaks.
+// Rules C15, C16, C17.
 pub(crate) fn submit(
     context: &mut Context<'_>,
     customer: &Address,

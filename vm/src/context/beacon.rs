@@ -11,6 +11,7 @@ use crate::{Abort, Corruption};
 
 impl Context<'_> {
     /// Begin hook: moves the beacon by the block's output, or skips the step if it was silent for too long.
+    // Rule C49.
     pub(crate) fn move_beacon(&mut self, output: Option<VrfOutput>) -> Result<(), Abort> {
         if output.is_none() {
             if !self.step_is_overdue() {
@@ -44,6 +45,7 @@ impl Context<'_> {
         Ok(())
     }
 
+    // Rule C50.
     fn step_is_overdue(&self) -> bool {
         let blocks = self.height.0.saturating_sub(self.beacon.since_height.0);
         let time = self.chain_time.0.saturating_sub(self.beacon.since_time.0);
@@ -54,6 +56,7 @@ impl Context<'_> {
     }
 
     /// End hook of an epoch's last block: the beacon here seeds the epoch after the next.
+    // Rule C50.
     pub(crate) fn write_seed(&mut self) {
         self.overlay.put(
             StateKey::EpochSeed(self.epoch.saturating_add(2)),

@@ -69,6 +69,7 @@ impl<'p> Candidates<'p> {
     }
 
     /// What fits so many bytes, counted for each queue by itself. Of a sender nothing comes after what does not fit.
+    // Rule C53.
     pub(super) fn within(mut self, mut protocol: usize, mut ordinary: usize) -> Vec<&'p Verified> {
         let mut all = Vec::new();
         while let Some((sender, nonce, pooled)) = self.pop() {

@@ -40,6 +40,7 @@ pub(super) struct PooledStep {
 
 /// Tries a transaction of `sender`, to be included after the block of height `height`. `None` if it is no step of an
 /// active partner or of a party to the job.
+// Rule C52.
 pub(super) fn try_step(
     rules: &Rules,
     view: &dyn StateRead,

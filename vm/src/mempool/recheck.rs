@@ -63,6 +63,7 @@ impl Mempool {
     }
 
     /// Puts the actions on a job into the queues where they belong since its stage changed, in order of arrival.
+    // Rule C52.
     fn recheck_job(
         &mut self,
         rules: &Rules,

@@ -108,6 +108,7 @@ impl Core {
 }
 
 /// The transaction that gives an assignment back.
+// Rule C48.
 fn decline(assignment: Assignment, unrunnable: bool) -> (Purpose, Action) {
     let (job, attempt) = (assignment.job, assignment.attempt);
     (

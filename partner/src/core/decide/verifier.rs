@@ -80,6 +80,7 @@ impl Core {
 
     /// Evaluates sortition over somebody else's commitment, which is final: proven states hold nothing else. What it could not
     /// run in time it does not announce, since an announcement binds.
+    // Rule C35.
     pub(super) fn draw_oneself(
         &mut self,
         proven: &ProvenState,

@@ -35,6 +35,7 @@ impl ClassBonds {
 
     /// phi - a, in 64.64, rounded down: phi is the least share of the others' bond, whoever is primary, whose holders can
     /// lock `bond` as verifiers. They have half of their bond for that, whatever they run. Zero if phi is below a.
+    // Rule C42.
     #[must_use]
     pub fn honest(&self, bond: u128) -> u128 {
         let able = self.bonds.partition_point(|own| own - own / 2 < bond);
@@ -76,6 +77,7 @@ impl ClassBonds {
 
     /// 1 / max w, in 64.64, rounded down: with more verifiers in expectation the largest bond would be drawn with more than
     /// certainty, when the second largest is the primary.
+    // Rule C45.
     #[must_use]
     pub fn max_verifiers(&self) -> u128 {
         let largest = |at: usize| self.bonds.iter().rev().nth(at).copied().unwrap_or_default();
@@ -102,6 +104,7 @@ pub struct Checking<'a> {
 
 impl Checking<'_> {
     /// What each verifier locks: S / max(1, m), and no less than the floor.
+    // Rule C42.
     #[must_use]
     pub fn verifier_bond(&self, bond: u128) -> u128 {
         bond.div_ceil(u128::from(self.min_verifiers.max(1)))
@@ -110,6 +113,7 @@ impl Checking<'_> {
 
     /// The bonds of a primary to which partners with certain parts of the class's bond can match a verifier's, largest
     /// first.
+    // Rule C47.
     #[must_use]
     pub fn matched_bonds(&self) -> Vec<u128> {
         let times = u128::from(self.min_verifiers.max(1));

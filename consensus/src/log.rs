@@ -104,9 +104,36 @@ pub enum LogError {
         "a vote log exists already: it is never overwritten, because forgetting votes can cost the stake"
     )]
     Exists,
-    /// Of another chain, validator or later epoch.
-    #[error("the vote log belongs to another {0}: point the node at its own data directory")]
-    Foreign(&'static str),
+    /// The log was made for another chain.
+    #[error(
+        "the vote log is of chain {found}, this is {expected}: point the node at its own data directory"
+    )]
+    OtherChain {
+        /// Chain in the log's marker.
+        found: ChainId,
+        /// Chain of this node.
+        expected: ChainId,
+    },
+    /// The log was made by another validator.
+    #[error(
+        "the vote log is of validator key {found}, this is {expected}: point the node at its own data directory"
+    )]
+    OtherValidator {
+        /// Validator key in the log's marker.
+        found: PublicKey,
+        /// Validator key of this node.
+        expected: PublicKey,
+    },
+    /// The log holds a record of a term that is still to come.
+    #[error(
+        "the vote log holds a record of epoch {found}, this node is in the term of epoch {term}: point the node at its own data directory"
+    )]
+    LaterEpoch {
+        /// First epoch of the record's term.
+        found: Epoch,
+        /// First epoch of the term in which the log is opened.
+        term: Epoch,
+    },
     /// Not what was written.
     #[error(
         "the vote log is damaged in segment {segment} at byte {offset}: {why}. Voting on could break the validator's \

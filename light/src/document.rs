@@ -29,8 +29,15 @@ pub enum DocumentError {
         found: usize,
     },
     /// Not JSON with a proof.
-    #[error("the document is not JSON with a proof: {0}")]
-    NotJson(String),
+    #[error("the document is not JSON with a proof, at line {line}, column {column}: {reason}")]
+    NotJson {
+        /// Line of the first character that does not fit, counted from 1.
+        line: usize,
+        /// Column of that character, counted from 1; 0 before the first.
+        column: usize,
+        /// The parser's own words.
+        reason: String,
+    },
     /// The proof is not hexadecimal.
     #[error("the proof is not in hexadecimal digits")]
     NotHex,
@@ -52,6 +59,17 @@ pub enum DocumentError {
         /// The first byte that differs.
         at: usize,
     },
+}
+
+impl DocumentError {
+    #[expect(clippy::needless_pass_by_value, reason = "`map_err` gives it away")]
+    fn not_json(error: serde_json::Error) -> Self {
+        Self::NotJson {
+            line: error.line(),
+            column: error.column(),
+            reason: error.to_string(),
+        }
+    }
 }
 
 /// The document, in the order in which it is written.
@@ -119,7 +137,7 @@ impl Light {
             proof: hex::encode(encode(&proof)),
         };
         let text = serde_json::to_string_pretty(&document)
-            .map_err(|error| DocumentError::NotJson(error.to_string()))?;
+            .expect("texts, numbers and structs of them always have a JSON form");
         Ok(text + "\n")
     }
 
@@ -131,8 +149,7 @@ impl Light {
         if text.len() > MAX_DOCUMENT_BYTES {
             return Err(DocumentError::TooLong { found: text.len() });
         }
-        let source: Source = serde_json::from_str(text)
-            .map_err(|error| DocumentError::NotJson(error.to_string()))?;
+        let source: Source = serde_json::from_str(text).map_err(DocumentError::not_json)?;
         let bytes = hex::decode(&source.proof).map_err(|_| DocumentError::NotHex)?;
         let proof: ValueProof =
             decode(&bytes, MAX_DOCUMENT_BYTES).map_err(DocumentError::NotProof)?;

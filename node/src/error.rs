@@ -75,14 +75,14 @@ pub enum NodeError {
     #[error(transparent)]
     Setup(#[from] SetupError),
     /// An address in the configuration is no multiaddress.
-    #[error("p2p.{key}: {text:?} is no multiaddress: {reason}")]
+    #[error("p2p.{key}: {text:?} is no multiaddress: {source}")]
     Address {
         /// The key below `p2p`.
         key: &'static str,
         /// The text in the configuration.
         text: String,
-        /// What the parser said.
-        reason: String,
+        /// The rule of multiaddresses that the text breaks.
+        source: p2p::MultiaddrError,
     },
     /// The network does not start.
     #[error("p2p: {0}")]
@@ -185,7 +185,9 @@ impl NodeError {
 fn of_log(error: &LogError) -> NodeErrorKind {
     match error {
         LogError::Storage(_) | LogError::Failed => NodeErrorKind::Storage,
-        LogError::Foreign(_) => NodeErrorKind::Config,
+        LogError::OtherChain { .. }
+        | LogError::OtherValidator { .. }
+        | LogError::LaterEpoch { .. } => NodeErrorKind::Config,
         LogError::TooLong(_) => NodeErrorKind::Other,
         _ => NodeErrorKind::VoteLog,
     }

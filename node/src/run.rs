@@ -167,10 +167,10 @@ async fn start_network(
     let addresses = |key: &'static str, list: &[String]| -> Result<Vec<Multiaddr>, NodeError> {
         let parse = |text: &String| {
             text.parse::<Multiaddr>()
-                .map_err(|error| NodeError::Address {
+                .map_err(|source| NodeError::Address {
                     key,
                     text: text.clone(),
-                    reason: error.to_string(),
+                    source,
                 })
         };
         list.iter().map(parse).collect()

@@ -39,6 +39,7 @@ pub use error::P2pError;
 pub use events::{Events, PeerEvent};
 pub use handle::{Handle, RequestError, SendError};
 pub use libp2p::Multiaddr;
+pub use libp2p::multiaddr::Error as MultiaddrError;
 pub use network::start;
 pub use registry::RegistryError;
 pub use streams::OpenError;

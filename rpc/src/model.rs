@@ -175,11 +175,40 @@ pub struct EstimateView {
     pub refusal: Option<FailureView>,
 }
 
+/// The rule that keeps a partner from running a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExclusionCode {
+    /// It runs another engine class.
+    Class,
+    /// It lacks an attribute that the constraints ask for.
+    Attributes,
+    /// It asks for more than the price cap.
+    Price,
+    /// The part of its bond behind one place is smaller than the policy's bond.
+    Bond,
+    /// It runs as many jobs as it has places.
+    Places,
+    /// Too much of its bond is locked now.
+    Locked,
+    /// A rule that this build does not know.
+    #[serde(other)]
+    Other,
+}
+
+impl ExclusionCode {
+    /// True if it passes by itself: the partner is busy now.
+    #[must_use]
+    pub fn is_passing(self) -> bool {
+        matches!(self, Self::Places | Self::Locked)
+    }
+}
+
 /// Why some partners could not run a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExclusionView {
-    /// A stable short name: `price`, `bond`, `attributes`, `class`, ...
-    pub code: String,
+    /// The rule that keeps them out.
+    pub code: ExclusionCode,
     /// One sentence for people.
     pub reason: String,
     /// Number of partners that it concerns.

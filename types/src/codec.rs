@@ -22,8 +22,35 @@ pub enum CodecError {
         limit: usize,
     },
     /// Not an encoding of the type, or not the canonical one.
-    #[error("not a canonical encoding: {0}")]
-    Invalid(String),
+    #[error("not a canonical encoding, at byte {at} of {length}: {rule}")]
+    NotCanonical {
+        /// Bytes that were read before the rule broke.
+        at: usize,
+        /// Number of bytes given.
+        length: usize,
+        /// The rule, as the decoder of the type says it; nothing is decided by it.
+        rule: String,
+    },
+    /// Bytes follow the value.
+    #[error("the value ends at byte {end}, {length} bytes are given")]
+    TrailingBytes {
+        /// Bytes that the value takes.
+        end: usize,
+        /// Number of bytes given.
+        length: usize,
+    },
+    /// A text holds a character that it may not hold.
+    #[error("the character at byte {at} of the text is a control character")]
+    ControlCharacter {
+        /// Position of the character in the text, in bytes.
+        at: usize,
+    },
+    /// Not the hex digits of so many bytes.
+    #[error("expected {digits} lower-case hex digits")]
+    NotHex {
+        /// The number of digits that are expected.
+        digits: usize,
+    },
 }
 
 /// Encodes a value into its canonical bytes.
@@ -44,7 +71,18 @@ pub fn decode<T: BorshDeserialize>(bytes: &[u8], limit: usize) -> Result<T, Code
             limit,
         });
     }
-    T::try_from_slice(bytes).map_err(|error| CodecError::Invalid(error.to_string()))
+    let mut rest = bytes;
+    let value = T::deserialize(&mut rest);
+    let (at, length) = (bytes.len() - rest.len(), bytes.len());
+    match value {
+        Ok(value) if rest.is_empty() => Ok(value),
+        Ok(_) => Err(CodecError::TrailingBytes { end: at, length }),
+        Err(error) => Err(CodecError::NotCanonical {
+            at,
+            length,
+            rule: error.to_string(),
+        }),
+    }
 }
 
 /// A vector of at most `MAX` items; the bound holds from construction and is checked while decoding.
@@ -157,13 +195,11 @@ impl<const MAX: usize, const LINES: bool> Text<MAX, LINES> {
                 limit: MAX,
             });
         }
-        if text
-            .chars()
-            .any(|c| c == '\0' || (!LINES && c.is_control()))
-        {
-            return Err(CodecError::Invalid("text with a control character".into()));
+        let refused = |c: char| c == '\0' || (!LINES && c.is_control());
+        match text.find(refused) {
+            Some(at) => Err(CodecError::ControlCharacter { at }),
+            None => Ok(Self(text)),
         }
-        Ok(Self(text))
     }
 
     /// The text, at most as many bytes as the type allows.
@@ -232,7 +268,14 @@ mod tests {
         let mut bytes = encode(&7u32);
         assert_eq!(decode::<u32>(&bytes, 8), Ok(7));
         bytes.push(0);
-        assert!(decode::<u32>(&bytes, 8).is_err());
+        assert_eq!(
+            decode::<u32>(&bytes, 8),
+            Err(CodecError::TrailingBytes { end: 4, length: 5 })
+        );
+        assert!(matches!(
+            decode::<u32>(&bytes[..3], 8),
+            Err(CodecError::NotCanonical { length: 3, .. })
+        ));
     }
 
     #[test]

@@ -7,9 +7,10 @@ use crate::block::{Body, Header};
 use crate::codec::{CodecError, Text, decode, encode};
 use crate::committee::{Committee, CommitteeError, Validator};
 use crate::hash::{Address, BlockId, ChainId, Domain, Hash32, ValidatorId};
-use crate::limits::{MAX_COMMITTEE, MAX_GENESIS_BYTES, MAX_NAME_BYTES, MAX_PARTNERS};
+use crate::key::KeyError;
+use crate::limits::{MAX_GENESIS_BYTES, MAX_NAME_BYTES, MAX_PARTNERS};
 use crate::number::{Amount, Gas, Height, Timestamp};
-use crate::params::Params;
+use crate::params::{Params, ParamsError};
 use crate::spec::PartnerProfile;
 
 /// The genesis of a chain: canonical borsh, shown as TOML.
@@ -61,18 +62,62 @@ pub enum GenesisError {
     /// The validators are no committee.
     #[error(transparent)]
     Committee(#[from] CommitteeError),
-    /// A validator's or partner's key is weak or invalid.
-    #[error("a {0} key is not valid: {1}")]
-    Key(&'static str, crate::key::KeyError),
-    /// Accounts or partners are not in ascending order of address, each once.
-    #[error("{0} must be sorted by address, each once")]
-    NotSorted(&'static str),
+    /// A key of a validator or partner is weak or invalid.
+    #[error("the {kind} key of {owner} is not valid: {error}")]
+    Key {
+        /// What the key is for.
+        kind: GenesisKey,
+        /// Address of the validator's own key, or of the partner's account.
+        owner: Address,
+        /// The rule that the key breaks.
+        error: KeyError,
+    },
+    /// More partners than there may be.
+    #[error("{found} partners, at most {MAX_PARTNERS} are allowed")]
+    TooManyPartners {
+        /// Number of partners in the genesis.
+        found: usize,
+    },
+    /// Accounts are not in ascending order of address, each once.
+    #[error("accounts must be sorted by address, each once; {0} is out of place")]
+    AccountsNotSorted(Address),
+    /// Partners are not in ascending order of address, each once.
+    #[error("partners must be sorted by address, each once; {0} is out of place")]
+    PartnersNotSorted(Address),
     /// The sum of all money does not fit 128 bits.
     #[error("balances and bonds together overflow")]
     Supply,
     /// A parameter that cannot work.
-    #[error("parameter {0}: {1}")]
-    Parameter(&'static str, &'static str),
+    #[error(transparent)]
+    Params(#[from] ParamsError),
+}
+
+/// What a key of the genesis is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum GenesisKey {
+    /// Signs a validator's votes.
+    #[error("validator")]
+    Validator,
+    /// A validator's identity on the network.
+    #[error("node")]
+    Node,
+    /// Proves a validator's beacon outputs.
+    #[error("validator VRF")]
+    ValidatorVrf,
+    /// Proves a partner's sortitions.
+    #[error("partner VRF")]
+    PartnerVrf,
+}
+
+/// The first address that is not above the one before it.
+fn out_of_place(addresses: impl Iterator<Item = Address>) -> Option<Address> {
+    let mut before = None;
+    for address in addresses {
+        if before.replace(address) >= Some(address) {
+            return Some(address);
+        }
+    }
+    None
 }
 
 impl Genesis {
@@ -87,47 +132,33 @@ impl Genesis {
     pub fn check(&self) -> Result<(), GenesisError> {
         self.committee()?;
         for validator in &self.validators {
-            validator
-                .key
-                .check_strong()
-                .map_err(|e| GenesisError::Key("validator", e))?;
-            validator
-                .node_key
-                .check_strong()
-                .map_err(|e| GenesisError::Key("node", e))?;
-            validator
-                .vrf_key
-                .check()
-                .map_err(|e| GenesisError::Key("validator VRF", e))?;
+            let owner = validator.key.address();
+            let bad = |kind| move |error| GenesisError::Key { kind, owner, error };
+            let (key, node_key) = (&validator.key, &validator.node_key);
+            key.check_strong().map_err(bad(GenesisKey::Validator))?;
+            node_key.check_strong().map_err(bad(GenesisKey::Node))?;
+            let vrf_key = &validator.vrf_key;
+            vrf_key.check().map_err(bad(GenesisKey::ValidatorVrf))?;
         }
         for partner in &self.partners {
-            partner
-                .profile
-                .vrf_key
+            let (kind, owner) = (GenesisKey::PartnerVrf, partner.address);
+            let vrf_key = &partner.profile.vrf_key;
+            vrf_key
                 .check()
-                .map_err(|e| GenesisError::Key("partner VRF", e))?;
+                .map_err(|error| GenesisError::Key { kind, owner, error })?;
         }
-        if self.validators.len() > MAX_COMMITTEE || self.partners.len() > MAX_PARTNERS {
-            return Err(GenesisError::Parameter("validators, partners", "too many"));
+        if self.partners.len() > MAX_PARTNERS {
+            let found = self.partners.len();
+            return Err(GenesisError::TooManyPartners { found });
         }
-        if self
-            .accounts
-            .windows(2)
-            .any(|pair| pair[0].address >= pair[1].address)
-        {
-            return Err(GenesisError::NotSorted("accounts"));
+        if let Some(account) = out_of_place(self.accounts.iter().map(|account| account.address)) {
+            return Err(GenesisError::AccountsNotSorted(account));
         }
-        if self
-            .partners
-            .windows(2)
-            .any(|pair| pair[0].address >= pair[1].address)
-        {
-            return Err(GenesisError::NotSorted("partners"));
+        if let Some(partner) = out_of_place(self.partners.iter().map(|partner| partner.address)) {
+            return Err(GenesisError::PartnersNotSorted(partner));
         }
         self.supply().ok_or(GenesisError::Supply)?;
-        self.params
-            .check()
-            .map_err(|(name, why)| GenesisError::Parameter(name, why))
+        Ok(self.params.check()?)
     }
 
     /// The committee of the first epoch.

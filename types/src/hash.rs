@@ -164,14 +164,11 @@ macro_rules! hex_text {
             type Err = crate::codec::CodecError;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 if text.len() != 2 * $bytes || text.bytes().any(|b| b.is_ascii_uppercase()) {
-                    return Err(crate::codec::CodecError::Invalid(format!(
-                        "expected {} lower-case hex digits",
-                        2 * $bytes
-                    )));
+                    return Err(crate::codec::CodecError::NotHex { digits: 2 * $bytes });
                 }
                 let mut bytes = [0u8; $bytes];
                 hex::decode_to_slice(text, &mut bytes)
-                    .map_err(|e| crate::codec::CodecError::Invalid(e.to_string()))?;
+                    .map_err(|_| crate::codec::CodecError::NotHex { digits: 2 * $bytes })?;
                 Ok(Self(bytes.into()))
             }
         }

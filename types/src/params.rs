@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::number::{Amount, EngineClass, Epoch, Height, ProtocolVersion, SQUARE};
 
-pub use check::Wrong;
+pub use check::ParamsError;
 
 /// The parameters of a network.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]

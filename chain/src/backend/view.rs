@@ -1,8 +1,8 @@
 //! The decided state at one height, and what of it the interface shows.
 
 use rpc::model::{
-    BlockSelector, EscrowView, EstimateView, ExclusionView, FailureView, PartnerView, PolicyView,
-    TransactionStatus,
+    BlockSelector, EscrowView, EstimateView, ExclusionCode, ExclusionView, FailureView,
+    PartnerView, PolicyView, TransactionStatus,
 };
 use rpc_server::{ApiError, FinalBlock};
 use state::{ChainStore, DecidedState, StateError, StateRead, read_as};
@@ -12,6 +12,7 @@ use types::hash::{Address, TransactionId};
 use types::number::Height;
 use types::proof::ValueProof;
 use types::state_key::StateKey;
+use vm::compute::market::Exclusion;
 use vm::{ChainRecord, Partner, Rules};
 
 /// The state after one height; blocks that are committed meanwhile do not show.
@@ -141,13 +142,24 @@ fn no_block_yet() -> ApiError {
     )
 }
 
+fn exclusion_code(why: Exclusion) -> ExclusionCode {
+    match why {
+        Exclusion::Class => ExclusionCode::Class,
+        Exclusion::Attributes => ExclusionCode::Attributes,
+        Exclusion::Price => ExclusionCode::Price,
+        Exclusion::Bond => ExclusionCode::Bond,
+        Exclusion::Places => ExclusionCode::Places,
+        Exclusion::Locked => ExclusionCode::Locked,
+    }
+}
+
 /// An estimate as it is shown.
 pub fn estimate_view(height: Height, estimate: vm::compute::JobEstimate) -> EstimateView {
     let exclusions = estimate
         .exclusions
         .into_iter()
         .map(|(why, partners)| ExclusionView {
-            code: why.code().to_owned(),
+            code: exclusion_code(why),
             reason: why.reason().to_owned(),
             partners,
         });

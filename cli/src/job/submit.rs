@@ -17,8 +17,6 @@ use crate::ui::Ui;
 
 /// How long the transaction may take to become final.
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// Exclusions that pass by themselves: the partner is busy now.
-const PASSING: [&str; 2] = ["places", "locked"];
 
 /// Submits a job, for that chain alone if one is named, and uploads what the node lacks of its inputs. Gives the job's
 /// id, which is shown as soon as money is locked for it and is in every later failure.
@@ -104,7 +102,7 @@ pub fn refusal(estimate: &EstimateView) -> Option<CommandFailure> {
     let waits = estimate
         .exclusions
         .iter()
-        .any(|exclusion| PASSING.contains(&exclusion.code.as_str()));
+        .any(|exclusion| exclusion.code.is_passing());
     if !estimate.eligible.is_empty() || waits {
         return None;
     }

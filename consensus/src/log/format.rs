@@ -179,7 +179,10 @@ impl Scan {
                     let body = decode(&body, MAX_RECORD_BYTES)
                         .map_err(|_| damaged("a record cannot be read"))?;
                     if epoch > identity.epoch {
-                        return Err(LogError::Foreign("epoch that is later"));
+                        return Err(LogError::LaterEpoch {
+                            found: epoch,
+                            term: identity.epoch,
+                        });
                     }
                     match body {
                         RecordBody::Marker(marker) if at == 0 => {
@@ -225,10 +228,16 @@ fn check_marker(
     damaged: &dyn Fn(&'static str) -> LogError,
 ) -> Result<(), LogError> {
     if marker.identity.chain != identity.chain {
-        return Err(LogError::Foreign("chain"));
+        return Err(LogError::OtherChain {
+            found: marker.identity.chain,
+            expected: identity.chain,
+        });
     }
     if marker.identity.validator != identity.validator {
-        return Err(LogError::Foreign("validator"));
+        return Err(LogError::OtherValidator {
+            found: marker.identity.validator,
+            expected: identity.validator,
+        });
     }
     if marker.segment != segment {
         return Err(damaged("the segment bears another's number"));

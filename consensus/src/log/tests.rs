@@ -115,7 +115,7 @@ fn a_log_of_another_chain_or_validator_is_refused() {
     };
     assert!(matches!(
         Log::open(disk.clone(), other_chain),
-        Err(LogError::Foreign("chain"))
+        Err(LogError::OtherChain { .. })
     ));
     let other = Identity {
         validator: SecretKey::from_bytes(&[4; 32]).public(),
@@ -123,7 +123,7 @@ fn a_log_of_another_chain_or_validator_is_refused() {
     };
     assert!(matches!(
         Log::open(disk.clone(), other),
-        Err(LogError::Foreign("validator"))
+        Err(LogError::OtherValidator { .. })
     ));
     let earlier = Identity {
         epoch: Epoch(2),
@@ -131,7 +131,7 @@ fn a_log_of_another_chain_or_validator_is_refused() {
     };
     assert!(matches!(
         Log::open(disk, earlier),
-        Err(LogError::Foreign(_))
+        Err(LogError::LaterEpoch { .. })
     ));
 }
 

@@ -10,8 +10,9 @@ use async_trait::async_trait;
 use gridproof_rpc_server::{ApiError, Backend, EventLog, FinalBlock, Server, ServerConfig};
 use rpc::Client;
 use rpc::model::{
-    AccountView, BlobStatus, BlockSelector, EstimateView, ExclusionView, FailureView, JobList,
-    JobSummary, JobView, PartnerList, PartnerView, Status, Submitted, TransactionStatus,
+    AccountView, BlobStatus, BlockSelector, EstimateView, ExclusionCode, ExclusionView,
+    FailureView, JobList, JobSummary, JobView, PartnerList, PartnerView, Status, Submitted,
+    TransactionStatus,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -264,7 +265,7 @@ impl Backend for Fake {
             message: format!("{} is too cheap", spec.name),
         };
         let exclusion = ExclusionView {
-            code: "price".to_owned(),
+            code: ExclusionCode::Price,
             reason: "their ask is higher".to_owned(),
             partners: 2,
         };

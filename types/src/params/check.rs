@@ -2,20 +2,93 @@
 
 use std::collections::BTreeSet;
 
-use super::{ClassParams, ComputeParams, Params};
+use super::{ClassParams, ComputeParams, Params, VersionStart};
 use crate::limits::{
     MAX_ATTEMPTS, MAX_CLASSES, MAX_DURATION_MS, MAX_PAST_SNAPSHOTS, MAX_PROTOCOL_VERSIONS,
 };
-use crate::number::{Amount, Height, ProtocolVersion};
+use crate::number::{Amount, EngineClass, Height, ProtocolVersion};
 
-/// A parameter's name and what is wrong with it.
-pub type Wrong = (&'static str, &'static str);
-
-const ZERO: &str = "must be above zero";
+/// The rule that a network's parameters break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ParamsError {
+    /// A number that must be above zero is zero.
+    #[error("parameter {0} must be above zero")]
+    Zero(&'static str),
+    /// Leaders would wait longer for a busy block than for an idle one.
+    #[error(
+        "parameter pace_ms is {pace_ms}, it must be at most idle_target_ms, which is {idle_target_ms}"
+    )]
+    PaceAboveIdleTarget {
+        /// Pace of busy blocks, in milliseconds.
+        pace_ms: u64,
+        /// Pace of idle blocks, in milliseconds.
+        idle_target_ms: u64,
+    },
+    /// A duration above a year.
+    #[error("parameter {name} is {found} ms, at most {MAX_DURATION_MS} are allowed")]
+    TooLong {
+        /// Name of the parameter.
+        name: &'static str,
+        /// Duration, in milliseconds.
+        found: u64,
+    },
+    /// Snapshots of partners go before the last announcement that they are needed for.
+    #[error(
+        "parameter epoch_length must be longer: {MAX_PAST_SNAPSHOTS} snapshots of partners last {kept_ms} ms, an \
+         announcement may come {needed_ms} ms later"
+    )]
+    EpochTooShort {
+        /// Shortest time for which a snapshot is kept, in milliseconds.
+        kept_ms: u64,
+        /// Longest time after which it may be asked for, in milliseconds.
+        needed_ms: u64,
+    },
+    /// More starts of protocol versions than there may be.
+    #[error(
+        "parameter protocol_versions has {found} entries, at most {MAX_PROTOCOL_VERSIONS} are allowed"
+    )]
+    TooManyVersions {
+        /// Number of entries.
+        found: usize,
+    },
+    /// No version is in force at height 0.
+    #[error("parameter protocol_versions must begin at height 0")]
+    NoFirstVersion,
+    /// A version that does not start above the one before it, in height and number.
+    #[error(
+        "parameter protocol_versions must ascend, in heights and in versions; the entry of height {0} does not"
+    )]
+    VersionsNotAscending(Height),
+    /// A number of attempts that no job can have.
+    #[error("parameter compute.max_attempts is {found}, it must be from 1 to {MAX_ATTEMPTS}")]
+    MaxAttempts {
+        /// The parameter.
+        found: u16,
+    },
+    /// A decline penalty that a partner of the minimum bond cannot pay.
+    #[error(
+        "parameter compute.decline_penalty is {penalty}, it must be at most the least bond, which is {min_bond}"
+    )]
+    PenaltyAboveBond {
+        /// Penalty for declining, in base units.
+        penalty: Amount,
+        /// Minimum bond, in base units.
+        min_bond: Amount,
+    },
+    /// More engine classes than there may be.
+    #[error("parameter compute.classes has {found} entries, at most {MAX_CLASSES} are allowed")]
+    TooManyClasses {
+        /// Number of entries.
+        found: usize,
+    },
+    /// An engine class stands twice.
+    #[error("parameter compute.classes has class {0} twice")]
+    ClassTwice(EngineClass),
+}
 
 impl Params {
     /// Refuses parameters that cannot work.
-    pub fn check(&self) -> Result<(), Wrong> {
+    pub fn check(&self) -> Result<(), ParamsError> {
         all_positive(&[
             ("epoch_length", self.epoch_length),
             ("idle_target_ms", self.idle_target_ms),
@@ -24,11 +97,12 @@ impl Params {
             ("beacon_lag", self.beacon_lag),
             ("beacon_skip_blocks", self.beacon_skip_blocks),
         ])?;
-        ensure(
-            self.pace_ms <= self.idle_target_ms,
-            "pace_ms",
-            "must be at most idle_target_ms",
-        )?;
+        if self.pace_ms > self.idle_target_ms {
+            return Err(ParamsError::PaceAboveIdleTarget {
+                pace_ms: self.pace_ms,
+                idle_target_ms: self.idle_target_ms,
+            });
+        }
         self.check_versions()?;
         self.compute.check()?;
         let durations = [
@@ -36,42 +110,44 @@ impl Params {
             ("max_clock_ahead_ms", self.max_clock_ahead_ms),
             ("beacon_skip_ms", self.beacon_skip_ms),
         ];
-        for (name, duration) in durations.into_iter().chain(self.compute.windows()) {
-            ensure(duration <= MAX_DURATION_MS, name, "must be at most a year")?;
+        for (name, found) in durations.into_iter().chain(self.compute.windows()) {
+            if found > MAX_DURATION_MS {
+                return Err(ParamsError::TooLong { name, found });
+            }
         }
         let snapshots = u64::try_from(MAX_PAST_SNAPSHOTS).unwrap_or(u64::MAX);
         let kept_ms = self
             .epoch_length
             .saturating_mul(self.pace_ms)
             .saturating_mul(snapshots);
-        let long = "must be longer: what counted of partners is kept for 64 epochs, and an announcement may come later";
-        ensure(
-            self.announcements_last_ms() <= kept_ms,
-            "epoch_length",
-            long,
-        )
+        let needed_ms = self.announcements_last_ms();
+        if needed_ms > kept_ms {
+            return Err(ParamsError::EpochTooShort { kept_ms, needed_ms });
+        }
+        Ok(())
     }
 
-    fn check_versions(&self) -> Result<(), Wrong> {
-        let name = "protocol_versions";
+    fn check_versions(&self) -> Result<(), ParamsError> {
         let versions = &self.protocol_versions;
-        ensure(
-            versions.len() <= MAX_PROTOCOL_VERSIONS,
-            name,
-            "must be at most 64",
-        )?;
-        let from_genesis = versions
+        if versions.len() > MAX_PROTOCOL_VERSIONS {
+            let found = versions.len();
+            return Err(ParamsError::TooManyVersions { found });
+        }
+        let first = versions
             .first()
-            .is_some_and(|first| first.height == Height::ZERO);
-        ensure(from_genesis, name, "must begin at height 0")?;
-        let ascending = versions
-            .windows(2)
-            .all(|pair| pair[0].height < pair[1].height && pair[0].version < pair[1].version);
-        ensure(ascending, name, "must ascend, in heights and in versions")?;
-        let above_zero = versions
-            .iter()
-            .all(|start| start.version > ProtocolVersion::ZERO);
-        ensure(above_zero, name, ZERO)
+            .filter(|first| first.height == Height::ZERO)
+            .ok_or(ParamsError::NoFirstVersion)?;
+        // Those that follow are above the first.
+        if first.version == ProtocolVersion::ZERO {
+            return Err(ParamsError::Zero("protocol_versions"));
+        }
+        let ascends = |pair: &&[VersionStart]| {
+            pair[0].height < pair[1].height && pair[0].version < pair[1].version
+        };
+        match versions.windows(2).find(|pair| !ascends(pair)) {
+            Some(pair) => Err(ParamsError::VersionsNotAscending(pair[1].height)),
+            None => Ok(()),
+        }
     }
 
     /// How long after its epoch a snapshot of partners may be asked for: until the announce window of a commitment of the
@@ -103,7 +179,7 @@ impl ComputeParams {
         ]
     }
 
-    fn check(&self) -> Result<(), Wrong> {
+    fn check(&self) -> Result<(), ParamsError> {
         all_positive(&self.windows())?;
         all_positive(&[
             (
@@ -119,28 +195,31 @@ impl ComputeParams {
                 self.live_jobs_per_customer.into(),
             ),
         ])?;
-        let attempts = (1..=MAX_ATTEMPTS).contains(&self.max_attempts);
-        ensure(attempts, "compute.max_attempts", "must be from 1 to 8")?;
-        ensure(self.min_bond > Amount::ZERO, "compute.min_bond", ZERO)?;
-        let payable = self.decline_penalty <= self.min_bond;
-        ensure(
-            payable,
-            "compute.decline_penalty",
-            "must be at most the least bond",
-        )?;
-        let names: BTreeSet<_> = self.classes.iter().map(|class| class.class).collect();
-        let few = self.classes.len() <= MAX_CLASSES;
-        ensure(
-            few && names.len() == self.classes.len(),
-            "compute.classes",
-            "must be at most 16, each once",
-        )?;
+        let found = self.max_attempts;
+        if !(1..=MAX_ATTEMPTS).contains(&found) {
+            return Err(ParamsError::MaxAttempts { found });
+        }
+        if self.min_bond == Amount::ZERO {
+            return Err(ParamsError::Zero("compute.min_bond"));
+        }
+        let (penalty, min_bond) = (self.decline_penalty, self.min_bond);
+        if penalty > min_bond {
+            return Err(ParamsError::PenaltyAboveBond { penalty, min_bond });
+        }
+        if self.classes.len() > MAX_CLASSES {
+            let found = self.classes.len();
+            return Err(ParamsError::TooManyClasses { found });
+        }
+        let mut names = BTreeSet::new();
+        if let Some(twice) = self.classes.iter().find(|class| !names.insert(class.class)) {
+            return Err(ParamsError::ClassTwice(twice.class));
+        }
         self.classes.iter().try_for_each(ClassParams::check)
     }
 }
 
 impl ClassParams {
-    fn check(&self) -> Result<(), Wrong> {
+    fn check(&self) -> Result<(), ParamsError> {
         all_positive(&[
             ("compute.classes.min_fuel_per_ms", self.min_fuel_per_ms),
             (
@@ -151,26 +230,23 @@ impl ClassParams {
     }
 }
 
-fn ensure(holds: bool, name: &'static str, why: &'static str) -> Result<(), Wrong> {
-    if holds { Ok(()) } else { Err((name, why)) }
-}
-
-fn all_positive(values: &[(&'static str, u64)]) -> Result<(), Wrong> {
-    values
-        .iter()
-        .try_for_each(|(name, value)| ensure(*value > 0, name, ZERO))
+fn all_positive(values: &[(&'static str, u64)]) -> Result<(), ParamsError> {
+    match values.iter().find(|(_, value)| *value == 0) {
+        Some((name, _)) => Err(ParamsError::Zero(name)),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::number::Epoch;
-    use crate::params::{UnknownProtocolVersion, VersionStart};
+    use crate::params::UnknownProtocolVersion;
 
-    fn wrong(change: impl FnOnce(&mut Params)) -> &'static str {
+    fn wrong(change: impl FnOnce(&mut Params)) -> ParamsError {
         let mut params = Params::devnet();
         change(&mut params);
-        params.check().unwrap_err().0
+        params.check().unwrap_err()
     }
 
     #[test]
@@ -179,59 +255,70 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_work_is_named() {
-        assert_eq!(wrong(|p| p.epoch_length = 0), "epoch_length");
-        assert_eq!(wrong(|p| p.pace_ms = 501), "pace_ms");
+    fn each_rule_has_its_error_with_the_values_that_broke_it() {
+        let zero = ParamsError::Zero;
+        assert_eq!(wrong(|p| p.epoch_length = 0), zero("epoch_length"));
+        let pace = ParamsError::PaceAboveIdleTarget {
+            pace_ms: 501,
+            idle_target_ms: 500,
+        };
+        assert_eq!(wrong(|p| p.pace_ms = 501), pace);
+        let too_long = |name| ParamsError::TooLong {
+            name,
+            found: u64::MAX,
+        };
         assert_eq!(
             wrong(|p| p.max_clock_ahead_ms = u64::MAX),
-            "max_clock_ahead_ms"
-        );
-        assert_eq!(
-            wrong(|p| p.compute.reveal_window_ms = 0),
-            "compute.reveal_window_ms"
+            too_long("max_clock_ahead_ms")
         );
         assert_eq!(
             wrong(|p| p.compute.open_window_ms = u64::MAX),
-            "compute.open_window_ms"
+            too_long("compute.open_window_ms")
         );
+        let zeros: [(&str, fn(&mut Params)); 6] = [
+            ("reveal_window_ms", |p| p.compute.reveal_window_ms = 0),
+            ("unbonding_ms", |p| p.compute.unbonding_ms = 0),
+            ("verifier_fee_percent", |p| {
+                p.compute.verifier_fee_percent = 0
+            }),
+            ("verifications_per_place", |p| {
+                p.compute.verifications_per_place = 0;
+            }),
+            ("live_jobs_per_customer", |p| {
+                p.compute.live_jobs_per_customer = 0;
+            }),
+            ("min_bond", |p| p.compute.min_bond = Amount::ZERO),
+        ];
+        for (name, change) in zeros {
+            let ParamsError::Zero(found) = wrong(change) else {
+                panic!("{name} may be zero");
+            };
+            assert_eq!(found, format!("compute.{name}"));
+        }
+        for found in [0, MAX_ATTEMPTS + 1] {
+            let attempts = ParamsError::MaxAttempts { found };
+            assert_eq!(wrong(|p| p.compute.max_attempts = found), attempts);
+        }
+        let penalty = Amount(u128::MAX);
+        let min_bond = Params::devnet().compute.min_bond;
         assert_eq!(
-            wrong(|p| p.compute.unbonding_ms = 0),
-            "compute.unbonding_ms"
+            wrong(|p| p.compute.decline_penalty = penalty),
+            ParamsError::PenaltyAboveBond { penalty, min_bond }
         );
-        assert_eq!(
-            wrong(|p| p.compute.verifier_fee_percent = 0),
-            "compute.verifier_fee_percent"
-        );
-        assert_eq!(
-            wrong(|p| p.compute.verifications_per_place = 0),
-            "compute.verifications_per_place"
-        );
-        assert_eq!(
-            wrong(|p| p.compute.live_jobs_per_customer = 0),
-            "compute.live_jobs_per_customer"
-        );
-        assert_eq!(
-            wrong(|p| p.compute.max_attempts = 0),
-            "compute.max_attempts"
-        );
-        assert_eq!(
-            wrong(|p| p.compute.max_attempts = MAX_ATTEMPTS + 1),
-            "compute.max_attempts"
-        );
-        assert_eq!(
-            wrong(|p| p.compute.min_bond = Amount::ZERO),
-            "compute.min_bond"
-        );
-        assert_eq!(
-            wrong(|p| p.compute.decline_penalty = Amount(u128::MAX)),
-            "compute.decline_penalty"
-        );
+        let class = Params::devnet().compute.classes[0].class;
         assert_eq!(
             wrong(|p| p.compute.classes.extend(p.compute.classes.clone())),
-            "compute.classes"
+            ParamsError::ClassTwice(class)
         );
-        let speed = wrong(|p| p.compute.classes[0].min_fuel_per_ms = 0);
-        assert_eq!(speed, "compute.classes.min_fuel_per_ms");
+        let many = |p: &mut Params| {
+            p.compute.classes = vec![p.compute.classes[0].clone(); MAX_CLASSES + 1]
+        };
+        let found = MAX_CLASSES + 1;
+        assert_eq!(wrong(many), ParamsError::TooManyClasses { found });
+        assert_eq!(
+            wrong(|p| p.compute.classes[0].min_fuel_per_ms = 0),
+            zero("compute.classes.min_fuel_per_ms")
+        );
     }
 
     #[test]
@@ -244,7 +331,10 @@ mod tests {
         assert_eq!(params.check(), Ok(()));
         assert_eq!(
             wrong(|p| p.compute.announce_window_ms = kept - 26_999),
-            "epoch_length"
+            ParamsError::EpochTooShort {
+                kept_ms: kept,
+                needed_ms: kept + 1
+            }
         );
     }
 
@@ -259,15 +349,20 @@ mod tests {
 
     #[test]
     fn versions_begin_with_genesis_and_ascend() {
-        let name = "protocol_versions";
-        assert_eq!(wrong(versions(&[])), name);
-        assert_eq!(wrong(versions(&[(1, 1)])), name);
-        assert_eq!(wrong(versions(&[(0, 0)])), name);
-        assert_eq!(wrong(versions(&[(0, 1), (0, 2)])), name);
-        assert_eq!(wrong(versions(&[(0, 2), (9, 1)])), name);
-        assert_eq!(wrong(versions(&[(0, 1), (9, 1)])), name);
+        assert_eq!(wrong(versions(&[])), ParamsError::NoFirstVersion);
+        assert_eq!(wrong(versions(&[(1, 1)])), ParamsError::NoFirstVersion);
+        let zero = ParamsError::Zero("protocol_versions");
+        assert_eq!(wrong(versions(&[(0, 0)])), zero);
+        for (second, height) in [((0, 2), 0), ((9, 1), 9), ((9, 0), 9)] {
+            let falls = ParamsError::VersionsNotAscending(Height(height));
+            assert_eq!(wrong(versions(&[(0, 1), second])), falls);
+        }
         let many: Vec<_> = (0..65u16).map(|n| (u64::from(n), n + 1)).collect();
-        assert_eq!(wrong(versions(&many)), name);
+        let found = many.len();
+        assert_eq!(
+            wrong(versions(&many)),
+            ParamsError::TooManyVersions { found }
+        );
         let mut params = Params::devnet();
         versions(&many[..64])(&mut params);
         assert_eq!(params.check(), Ok(()));

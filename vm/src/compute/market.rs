@@ -37,19 +37,6 @@ pub enum Exclusion {
 }
 
 impl Exclusion {
-    /// A stable short name.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Class => "class",
-            Self::Attributes => "attributes",
-            Self::Price => "price",
-            Self::Bond => "bond",
-            Self::Places => "places",
-            Self::Locked => "locked",
-        }
-    }
-
     /// One sentence for people.
     #[must_use]
     pub fn reason(self) -> &'static str {

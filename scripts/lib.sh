@@ -115,3 +115,15 @@ need_cargo_tool() {
     CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off cargo install "$1" --version "$2" --locked --root "$CACHE/tools" --target-dir "$CACHE/tools/target" --quiet
     rm -rf "$CACHE/tools/target"
 }
+
+# The peer of scripts/bench: compiled from the Go module registry into the cache, once for each version.
+need_cometbft() {
+    local version=v0.40.0 go=1.25 found
+    COMETBFT=$CACHE/tools/cometbft-$version/cometbft
+    [ -x "$COMETBFT" ] && return 0
+    need_packages go=golang-go
+    found=$(go env GOVERSION) found=${found#go}
+    [ "$(printf '%s\n' "$go" "$found" | sort -V | head -n 1)" = "$go" ] || fail "Go $found is too old for CometBFT $version" "install Go $go or later, for instance from https://go.dev/dl"
+    say "installing CometBFT $version"
+    GOBIN=$(dirname "$COMETBFT") GOTOOLCHAIN=local go install "github.com/cometbft/cometbft/cmd/cometbft@$version"
+}

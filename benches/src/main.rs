@@ -1,8 +1,14 @@
-//! The figures of `docs/benchmarks.md`: state commit, transfers through local validators, and a job's overhead. The
-//! executor's ratio is `executor/examples/ratio.rs`. `scripts/bench` runs them all in a release build.
+//! The figures of `docs/benchmarks.md`: state commit, transfers through local validators, a job's overhead, the same load
+//! on a peer, and block rates with validators away. The executor's ratio is `executor/examples/ratio.rs`. `scripts/bench`
+//! runs them all in a release build.
 
+mod away;
+mod http;
 mod job;
+mod load;
 mod network;
+mod peer;
+mod process;
 mod state_commit;
 mod transfers;
 
@@ -41,6 +47,30 @@ enum Bench {
         #[arg(long, value_name = "FILE")]
         module: std::path::PathBuf,
     },
+    /// gridproof beside CometBFT: four validators of each in turn under the same open-loop load; one JSON object a line.
+    Peer {
+        /// Transactions per second that are offered, one run for each.
+        #[arg(long, value_delimiter = ',', default_values_t = [500, 1_000, 2_000, 4_000, 8_000])]
+        rates: Vec<u32>,
+        /// Seconds of load that are measured, after 2 that are not; at most 60.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=60))]
+        seconds: u32,
+        /// What is measured.
+        #[arg(long, value_delimiter = ',', default_values_t = [peer::System::Gridproof, peer::System::Cometbft])]
+        systems: Vec<peer::System>,
+        /// The binary of CometBFT.
+        #[arg(long, value_name = "FILE")]
+        cometbft: Option<std::path::PathBuf>,
+    },
+    /// Blocks per second while transactions wait, with all validators and with some killed; one JSON object.
+    Away {
+        /// Seconds that each rate is measured.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=60))]
+        seconds: u32,
+        /// Transfers per second that keep blocks urgent.
+        #[arg(long, default_value_t = 500)]
+        rate: u32,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -52,6 +82,13 @@ fn main() -> anyhow::Result<()> {
         } => state_commit::run(keys, updates, runs),
         Bench::Transfers { rate, seconds } => transfers::run(rate, seconds),
         Bench::Job { runs, module } => job::run(runs, &module),
+        Bench::Peer {
+            rates,
+            seconds,
+            systems,
+            cometbft,
+        } => peer::run(&rates, seconds, &systems, cometbft.as_deref()),
+        Bench::Away { seconds, rate } => away::run(seconds, rate),
     }
 }
 
@@ -60,6 +97,13 @@ fn row(text: &str) {
     use std::io::Write;
     // A closed pipe is the reader's choice.
     let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// What goes on, on standard error.
+fn progress(text: &str) {
+    use std::io::Write;
+    // A closed pipe is the reader's choice.
+    let _ = writeln!(std::io::stderr().lock(), "== {text}");
 }
 
 /// The value at a share of the sorted list: 0.5 is the median.

@@ -8,6 +8,8 @@ use testnet::devnet::ProcessRole;
 use testnet::temporary::TemporaryDevnet;
 use types::key::SecretKey;
 
+use crate::process::cpu_ms;
+
 /// The binary that is measured: `GRIDPROOF_BIN`, or the one that cargo built beside this program.
 pub fn binary() -> Result<PathBuf> {
     if let Some(binary) = std::env::var_os("GRIDPROOF_BIN") {
@@ -74,22 +76,4 @@ impl MeasuredNetwork {
             .filter(|process| process.role == ProcessRole::Validator);
         validators.map(|process| cpu_ms(process.pid)).sum()
     }
-}
-
-/// User and system time of a process (fields 14 and 15 of /proc/PID/stat, in ticks of 10 ms).
-fn cpu_ms(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    let ticks = |index: usize| {
-        fields
-            .get(index)
-            .and_then(|field| field.parse::<u64>().ok())
-            .unwrap_or_default()
-    };
-    (ticks(11) + ticks(12)) * 10
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use types::codec::encode;
+use types::genesis::Genesis;
 use types::hash::ChainId;
 
 use plan::{DevnetOptions, DevnetPlan};
@@ -127,6 +128,15 @@ impl Devnet {
 
     /// Makes keys, genesis and configuration of a new devnet, whose ports must be free. Nothing runs yet.
     pub fn create(root: &Path, options: &DevnetOptions) -> Result<Self> {
+        Self::create_with(root, options, |_| ())
+    }
+
+    /// Like [`Devnet::create`]; `adjust` changes the genesis before the chain's id follows from it, and leaves it valid.
+    pub fn create_with(
+        root: &Path,
+        options: &DevnetOptions,
+        adjust: impl FnOnce(&mut Genesis),
+    ) -> Result<Self> {
         // Before anything is written: the same folder then serves a second try with other ports.
         ports::check(plan::ports(options)?)?;
         std::fs::create_dir_all(root)
@@ -138,7 +148,9 @@ impl Devnet {
             "{} holds the remains of another devnet",
             root.display()
         );
-        let plan = plan::make(&root, options, now())?;
+        let mut plan = plan::make(&root, options, now())?;
+        adjust(&mut plan.genesis);
+        plan.genesis.check().context("the adjusted genesis")?;
         std::fs::write(root.join(GENESIS), encode(&plan.genesis))?;
         std::fs::write(
             root.join("genesis.toml"),

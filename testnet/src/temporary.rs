@@ -68,10 +68,20 @@ impl TemporaryDevnet {
             };
             Devnet::create(root, &options)
         })?;
-        network.devnet.start(binary, environment)?;
+        network.run(binary, environment)?;
+        Ok(network)
+    }
+
+    /// Starts a devnet that was made, with `binary`, as [`TemporaryDevnet::start`] does.
+    pub fn run(
+        &mut self,
+        binary: &Path,
+        environment: impl Fn(&str) -> Vec<(String, String)>,
+    ) -> Result<()> {
+        self.devnet.start(binary, environment)?;
         let mut heights = Ok(Vec::new());
         let started = wait_until(START_TIMEOUT, || {
-            heights = network.heights();
+            heights = self.heights();
             heights.as_ref().map_or(true, |heights| {
                 heights
                     .iter()
@@ -83,7 +93,7 @@ impl TemporaryDevnet {
             started,
             "no final block within a minute; heights are {heights:?}"
         );
-        Ok(network)
+        Ok(())
     }
 
     /// A folder for the owner's files, removed with the devnet.

@@ -13,11 +13,11 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// The lowest port of the first range: all ranges lie below the ports from which connections go out.
 const FIRST_PORT: u16 = 10_000;
 /// How many ranges there are.
-const RANGES: u16 = 1_300;
+const RANGES: u16 = 650;
 /// Ports of a range. The last one is not used but held, so that no two tests take the same range.
-const RANGE_PORTS: u16 = 16;
+const RANGE_PORTS: u16 = 32;
 
-/// A range of 15 free ports, which belongs to its owner until it is dropped.
+/// A range of 31 free ports, which belongs to its owner until it is dropped.
 #[derive(Debug)]
 pub struct PortRange {
     base_port: u16,
@@ -27,7 +27,7 @@ pub struct PortRange {
 
 impl PortRange {
     /// Waits until this process has no other range, then takes the first free one, from a start on that differs
-    /// between processes. Fails if none of the 1,300 ranges is free.
+    /// between processes. Fails if none of the 650 ranges is free.
     pub fn take() -> Result<Self> {
         let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let start = u16::try_from(std::process::id() % u32::from(RANGES))?;
@@ -38,7 +38,7 @@ impl PortRange {
             ports::check(base_port..base_port + RANGE_PORTS - 1).ok()?;
             Some((base_port, guard))
         });
-        let (base_port, guard) = found.context("no 16 free ports in a row from 10000 on")?;
+        let (base_port, guard) = found.context("no 32 free ports in a row from 10000 on")?;
         Ok(Self {
             base_port,
             _guard: guard,

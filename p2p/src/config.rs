@@ -29,6 +29,25 @@ pub struct Config {
     pub limits: Limits,
 }
 
+/// How fast the frames of one validator on one channel are read in the long run: many times what a correct one sends.
+/// What it sends in two seconds may come at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadRate {
+    /// Bytes per second.
+    pub bytes_per_second: u32,
+    /// Frames per second, if they are short.
+    pub frames_per_second: u32,
+}
+
+impl Default for ReadRate {
+    fn default() -> Self {
+        Self {
+            bytes_per_second: 32 << 20,
+            frames_per_second: 20_000,
+        }
+    }
+}
+
 /// What a node bears of others, and how patient it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -44,6 +63,8 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// Requests of one validator that are answered at once.
     pub requests_per_peer: usize,
+    /// Frames read of one validator on one channel, and answers made for one validator.
+    pub read_rate: ReadRate,
     /// Time between pings; a connection that answers none for three times as long is given up.
     pub ping_interval: Duration,
     /// First pause before an address is dialed again.
@@ -61,6 +82,7 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(10),
             requests_per_peer: 8,
+            read_rate: ReadRate::default(),
             ping_interval: Duration::from_secs(5),
             redial_min: Duration::from_millis(250),
             redial_max: Duration::from_secs(15),

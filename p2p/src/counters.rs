@@ -29,6 +29,10 @@ counters! {
     frames_dropped,
     /// Frames announced longer than their channel admits; the stream was closed.
     frames_oversize,
+    /// Times that a peer was over its budget and read from later.
+    reads_paused,
+    /// Connections closed because the node had banned their validator.
+    bans_enforced,
     /// Streams that a peer opened without being allowed to.
     streams_refused,
     /// Valid records that were newer than what was known.

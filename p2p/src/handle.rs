@@ -3,7 +3,7 @@
 //! A frame's bytes are shared by the queues of all peers that it is for: nothing is copied per peer.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use libp2p::Multiaddr;
@@ -150,6 +150,11 @@ impl Handle {
             self.push(queues, channel, frame.clone());
         }
         Ok(connected.len())
+    }
+
+    /// Closes the connection of a validator, and takes and makes none until the time is over.
+    pub fn ban(&self, validator: ValidatorId, time: Duration) {
+        self.0.shared.ban(validator, Instant::now() + time);
     }
 
     /// Asks a validator and waits for its answer.

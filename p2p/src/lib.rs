@@ -7,7 +7,8 @@
 //! - Frames of one validator on one channel arrive in the order in which they were sent. Frames may be lost: when a
 //!   connection breaks, and when a peer reads too slowly and the oldest waiting ones make room (counted).
 //! - Every queue, frame, stream and connection is bounded, and lengths are checked before anything is allocated.
-//! - One validator that floods takes no room of another in the queue towards the node.
+//! - One validator that floods takes no room of another in the queue towards the node, and is read at a bounded rate.
+//! - Nothing is taken of a validator that the node has banned, over any connection, until the ban ends.
 //! - A frame that is broadcast is held once, however many peers it is for.
 //! - Whether a record is taken may depend on what came before it; such a refusal never costs a relay its connection.
 //!
@@ -15,6 +16,7 @@
 //! flooding a transaction once is the node's decision, which knows what its mempool already holds.
 
 mod behaviour;
+mod budget;
 mod channel;
 mod config;
 mod counters;
@@ -33,7 +35,7 @@ mod shared;
 mod streams;
 
 pub use channel::Channel;
-pub use config::{Config, Limits};
+pub use config::{Config, Limits, ReadRate};
 pub use counters::Counters;
 pub use error::P2pError;
 pub use events::{Events, PeerEvent};

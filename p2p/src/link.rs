@@ -5,7 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::{Either, select};
@@ -115,6 +115,7 @@ pub(crate) async fn read_channel(
             Ok(bytes) => bytes,
             Err(error) => return note_end(&from.to_string(), &error, &shared.counters),
         };
+        let pause = shared.charge(from, channel, bytes.len(), Instant::now());
         let event = PeerEvent::Frame {
             from,
             channel,
@@ -122,6 +123,10 @@ pub(crate) async fn read_channel(
         };
         if events.send(from, event).await.is_err() {
             return;
+        }
+        if !pause.is_zero() {
+            shared.counters.reads_paused.add(1);
+            tokio::time::sleep(pause).await;
         }
     }
 }
@@ -208,6 +213,12 @@ pub(crate) async fn answer(
                 "the answer to a request is too long"
             );
             return Err(refused().into());
+        }
+        // Answers are on the account of whoever asks, with the frames about blobs.
+        let pause = shared.charge(from, Channel::Blobs, answer.len(), Instant::now());
+        if !pause.is_zero() {
+            shared.counters.reads_paused.add(1);
+            tokio::time::sleep(pause).await;
         }
         let mut stream = frames.into_inner();
         write_frame(&mut stream, &answer).await?;

@@ -221,6 +221,8 @@ impl NetworkLoop {
         if let Some(validator) = self.registry.validator_of(&peer) {
             self.bind(peer, validator);
         }
+        // Not before the node can be told of both.
+        self.end_banned(Instant::now());
     }
 
     /// A connected peer is a validator's from now on: it may send frames, and is sent frames and all records.

@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use libp2p::{Multiaddr, PeerId};
 use types::hash::ValidatorId;
 
+use crate::budget::ReadBudget;
 use crate::channel::{Channel, Protocol};
+use crate::config::ReadRate;
 use crate::counters::SharedCounters;
 use crate::frame_queue::FrameQueue;
 use crate::streams::StreamReply;
@@ -45,6 +48,9 @@ impl PeerQueues {
 pub(crate) struct SharedState {
     connected: Mutex<BTreeMap<ValidatorId, Arc<PeerQueues>>>,
     addresses: Mutex<Vec<Multiaddr>>,
+    bans: Mutex<BTreeMap<ValidatorId, Instant>>,
+    budgets: Mutex<BTreeMap<(ValidatorId, Channel), ReadBudget>>,
+    read_rate: ReadRate,
     pub(crate) counters: SharedCounters,
 }
 
@@ -59,6 +65,45 @@ impl SharedState {
         self.addresses
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SharedState {
+    /// Nobody is connected, and each validator is read at that rate.
+    pub(crate) fn new(read_rate: ReadRate) -> Self {
+        Self {
+            read_rate,
+            ..Self::default()
+        }
+    }
+
+    /// Nothing of a validator is taken until then. It is no longer sent to from now on; the loop closes its connection.
+    pub(crate) fn ban(&self, validator: ValidatorId, until: Instant) {
+        let mut bans = self.bans.lock().unwrap_or_else(PoisonError::into_inner);
+        bans.insert(validator, until);
+    }
+
+    /// True if nothing of a validator is taken now.
+    pub(crate) fn is_banned(&self, validator: &ValidatorId, now: Instant) -> bool {
+        let mut bans = self.bans.lock().unwrap_or_else(PoisonError::into_inner);
+        bans.retain(|_, until| now < *until);
+        bans.contains_key(validator)
+    }
+
+    /// Charges a frame that a validator sent to its budget for the channel; gives how long the next one must wait. The
+    /// budget stays when the validator connects anew or opens another stream.
+    pub(crate) fn charge(
+        &self,
+        from: ValidatorId,
+        channel: Channel,
+        bytes: usize,
+        now: Instant,
+    ) -> Duration {
+        let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
+        let budget = budgets
+            .entry((from, channel))
+            .or_insert_with(|| ReadBudget::new(self.read_rate, now));
+        budget.charge(bytes, now)
     }
 }
 

@@ -43,7 +43,7 @@ pub async fn start(config: Config) -> Result<(Handle, Events), P2pError> {
     let early = listen(&mut swarm, &config.listen).await?;
     swarm.behaviour_mut().streams.set_known(registry.known());
 
-    let shared = Arc::new(SharedState::default());
+    let shared = Arc::new(SharedState::new(config.limits.read_rate));
     let (events, receiver) = events::queue(config.committee.ids());
     let (streams, wanted) = mpsc::channel(MAX_WAITING);
     let (records, records_receiver) = mpsc::channel(MAX_WAITING);

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use libp2p::PeerId;
 use libp2p::swarm::dial_opts::DialOpts;
 
 use super::NetworkLoop;
@@ -16,6 +17,7 @@ impl NetworkLoop {
     pub(super) fn on_tick(&mut self, now: Instant) {
         self.end_the_silent(now);
         self.end_strangers(now);
+        self.end_banned(now);
         self.dial(now);
     }
 
@@ -58,8 +60,32 @@ impl NetworkLoop {
         }
     }
 
+    /// Disconnects the validators that the node has banned.
+    pub(super) fn end_banned(&mut self, now: Instant) {
+        let is_banned = |known: &Peer| {
+            let validator = known.validator.as_ref();
+            validator.is_some_and(|validator| self.shared.is_banned(validator, now))
+        };
+        let banned: Vec<_> = self
+            .peers
+            .iter()
+            .filter(|(_, known)| is_banned(known))
+            .map(|(peer, _)| *peer)
+            .collect();
+        for peer in banned {
+            tracing::debug!(%peer, "the validator is banned");
+            self.shared.counters.bans_enforced.add(1);
+            self.disconnect(peer);
+        }
+    }
+
     fn dial(&mut self, now: Instant) {
-        for due in self.dialer.due(now, |peer| self.peers.contains_key(peer)) {
+        let is_banned = |peer: &PeerId| {
+            let validator = self.registry.validator_of(peer);
+            validator.is_some_and(|validator| self.shared.is_banned(&validator, now))
+        };
+        let is_left_alone = |peer: &PeerId| self.peers.contains_key(peer) || is_banned(peer);
+        for due in self.dialer.due(now, is_left_alone) {
             let options = match &due.target {
                 DialTarget::Bootstrap(_) => {
                     let Some(address) = due.addresses.into_iter().next() else {

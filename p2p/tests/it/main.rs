@@ -7,6 +7,7 @@
     reason = "a helper of a test fails by panicking"
 )]
 
+mod bans;
 mod hostile;
 mod mesh;
 mod net;

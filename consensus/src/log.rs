@@ -24,6 +24,7 @@ use types::number::{Epoch, View};
 use types::vote::{Certificate, Proposal, Vote};
 
 mod file;
+mod file_system;
 mod format;
 mod memory;
 mod storage;
@@ -31,6 +32,7 @@ mod storage;
 mod tests;
 
 pub use file::FileStorage;
+pub use file_system::{FileSystem, OsFiles};
 pub use format::{MAX_RECORD_BYTES, RECORD_OVERHEAD_BYTES};
 pub use memory::MemoryStorage;
 pub use storage::{LogStorage, StorageError};
@@ -288,6 +290,11 @@ impl<S: LogStorage> Log<S> {
     #[must_use]
     pub fn storage(&self) -> &S {
         &self.storage
+    }
+
+    /// The storage, for tests that damage it.
+    pub fn storage_mut(&mut self) -> &mut S {
+        &mut self.storage
     }
 
     /// Gives the storage back.

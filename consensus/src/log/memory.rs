@@ -67,6 +67,13 @@ impl MemoryStorage {
         }
     }
 
+    /// True if a crash would take nothing.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        let synced = |segment: &Segment| segment.synced.as_ref() == Some(&segment.bytes);
+        self.segments.values().all(synced)
+    }
+
     /// Makes every sync after the next `count` fail.
     pub fn fail_syncs_after(&mut self, count: u64) {
         self.syncs_left = Some(count);

@@ -18,6 +18,7 @@ use types::vote::{Certificate, CertificateError, Proposal, Statement, Subject, T
 
 use crate::config::Config;
 use crate::effect::Fault;
+use crate::evidence::{Evidence, contradict};
 
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -49,6 +50,9 @@ impl Kind {
     }
 }
 
+/// Where a vote is kept: its view, its kind and its signer.
+type SlotKey = (View, Kind, ValidatorIndex);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Kept {
     vote: Vote,
@@ -73,7 +77,7 @@ pub struct Collector {
     epoch: Epoch,
     committee: Committee,
     secret: Hash32,
-    slots: BTreeMap<(View, Kind, ValidatorIndex), Vec<Kept>>,
+    slots: BTreeMap<SlotKey, Vec<Kept>>,
     /// Statements whose certificate is known.
     done: BTreeSet<Statement>,
     forgers: ValidatorSet,
@@ -118,87 +122,126 @@ impl Collector {
                 ..Collected::default()
             };
         }
-        if !self.admits(&vote.statement) || self.committee.member(from).is_none() {
+        if self.committee.member(from).is_none() {
             return Collected::default();
         }
-        let slot = (vote.statement.view, Kind::of(&vote.statement.subject), from);
-        let kept = self.slots.get(&slot).map_or(&[][..], Vec::as_slice);
-        if kept.len() > 1 {
-            return Collected::default();
-        }
-        if let Some(first) = kept.first().copied() {
-            return self.insert_second(slot, first, vote);
-        }
-        let at_once = at_once || self.forgers.contains(from);
-        if at_once && !self.verify(&[vote]) {
-            self.forgers.insert(from);
-            return Collected {
-                faults: vec![(from, Fault::BadSignature)],
-                ..Collected::default()
-            };
-        }
-        self.slots.insert(
-            slot,
-            vec![Kept {
-                vote,
-                verified: at_once,
-            }],
-        );
-        let mut collected = self.gather(vote.statement);
-        collected.verified |= at_once;
-        collected
+        self.keep(vote, at_once || self.forgers.contains(from), false)
     }
 
     /// Takes a vote whose signature is known to be good: our own, or one that a proposal carried.
-    pub fn insert_verified(&mut self, vote: Vote) -> Option<Certificate> {
+    pub fn insert_verified(&mut self, vote: Vote) -> Collected {
+        self.keep(vote, false, true)
+    }
+
+    /// Notes a verified certificate: its statement needs no more counting, its votes are known, and whoever signed it
+    /// and said something else is found out.
+    pub fn learn(&mut self, certificate: &Certificate) -> Vec<(ValidatorIndex, Fault)> {
+        let statement = certificate.statement;
+        if !self.admits(&statement) || !self.done.insert(statement) {
+            return Vec::new();
+        }
+        let pairs = certificate.signers.iter().zip(&certificate.signatures);
+        pairs
+            .flat_map(|(signer, signature)| {
+                let vote = Vote {
+                    statement,
+                    signer,
+                    signature: *signature,
+                };
+                self.keep(vote, false, true).faults
+            })
+            .collect()
+    }
+
+    /// True if that notarize vote of the view's leader, which a proposal carries, differs from the one that is held and
+    /// no contradiction is held yet: only then is a second proposal worth verifying.
+    #[must_use]
+    pub fn would_contradict(&self, statement: &Statement, signer: ValidatorIndex) -> bool {
+        let slot = (statement.view, Kind::of(&statement.subject), signer);
+        match self.slots.get(&slot).map(Vec::as_slice) {
+            Some([first]) => contradict(&first.vote.statement, statement),
+            _ => false,
+        }
+    }
+
+    /// Keeps a vote, compares it with what its signer said before, and gathers the votes on its statement.
+    fn keep(&mut self, vote: Vote, at_once: bool, known_good: bool) -> Collected {
         if !self.admits(&vote.statement) {
-            return None;
+            return Collected::default();
         }
         let slot = (
             vote.statement.view,
             Kind::of(&vote.statement.subject),
             vote.signer,
         );
-        let kept = self.slots.entry(slot).or_default();
-        match kept
-            .iter()
-            .position(|kept| kept.vote.statement == vote.statement)
+        let held = self
+            .slots
+            .get_mut(&slot)
+            .map_or(&mut [][..], Vec::as_mut_slice);
+        if let Some(same) = held
+            .iter_mut()
+            .find(|kept| kept.vote.statement == vote.statement)
         {
-            Some(known) => {
-                kept[known] = Kept {
+            if known_good {
+                *same = Kept {
                     vote,
                     verified: true,
-                }
+                };
             }
-            None if kept.len() < 2 => kept.push(Kept {
-                vote,
-                verified: true,
-            }),
-            None => return None,
+            let verified = same.verified;
+            let mut collected = if known_good {
+                self.gather(vote.statement)
+            } else {
+                Collected::default()
+            };
+            collected.verified |= verified;
+            return collected;
         }
-        self.gather(vote.statement).certificate
+        match *held {
+            [] => {}
+            [first] => return self.insert_second(slot, first, vote, known_good),
+            _ => return Collected::default(),
+        }
+        let contradicted = self.opposite(&slot);
+        let at_once = at_once || contradicted.is_some();
+        if at_once && !known_good && !self.verify(&[vote]) {
+            self.forgers.insert(vote.signer);
+            return Collected {
+                faults: vec![(vote.signer, Fault::BadSignature)],
+                ..Collected::default()
+            };
+        }
+        let verified = at_once || known_good;
+        self.slots.insert(slot, vec![Kept { vote, verified }]);
+        let mut collected = self.gather(vote.statement);
+        collected.verified |= verified;
+        if let Some(before) = contradicted {
+            collected.faults.extend(self.contradiction(before, vote));
+        }
+        collected
     }
 
-    /// Notes a verified certificate: its statement needs no more counting, and its votes are known.
-    pub fn learn(&mut self, certificate: &Certificate) {
-        if !self.admits(&certificate.statement) || !self.done.insert(certificate.statement) {
-            return;
+    /// The slot of nullify for a finalize vote and the other way round, if a vote is held in it.
+    fn opposite(&self, slot: &SlotKey) -> Option<SlotKey> {
+        let kind = match slot.1 {
+            Kind::Notarize => return None,
+            Kind::Nullify => Kind::Finalize,
+            Kind::Finalize => Kind::Nullify,
+        };
+        let opposite = (slot.0, kind, slot.2);
+        self.slots.contains_key(&opposite).then_some(opposite)
+    }
+
+    /// What a good vote and those of another slot of its signer prove: a contradiction, or that those were forged.
+    fn contradiction(&mut self, before: SlotKey, vote: Vote) -> Vec<(ValidatorIndex, Fault)> {
+        let mut faults = Vec::new();
+        if self.drop_forged(before) {
+            faults.push((vote.signer, Fault::BadSignature));
         }
-        let statement = certificate.statement;
-        for (signer, signature) in certificate.signers.iter().zip(&certificate.signatures) {
-            let slot = (statement.view, Kind::of(&statement.subject), signer);
-            let kept = self.slots.entry(slot).or_default();
-            if kept.is_empty() {
-                kept.push(Kept {
-                    vote: Vote {
-                        statement,
-                        signer,
-                        signature: *signature,
-                    },
-                    verified: true,
-                });
-            }
-        }
+        let first = self.slots.get(&before).and_then(|kept| kept.first());
+        let evidence = first.and_then(|first| Evidence::new(first.vote, vote));
+        faults.extend(evidence.map(|evidence| (vote.signer, evidence.into())));
+        faults
     }
 
     /// Verifies a certificate of this committee, see [`Certificate::verify`].
@@ -248,7 +291,7 @@ impl Collector {
     }
 
     /// Verifies the votes of a slot. True if one was forged; it is gone then, and its signer is a forger.
-    fn drop_forged(&mut self, slot: (View, Kind, ValidatorIndex)) -> bool {
+    fn drop_forged(&mut self, slot: SlotKey) -> bool {
         let Some(mut kept) = self.slots.remove(&slot) else {
             return false;
         };
@@ -290,47 +333,44 @@ impl Collector {
             && statement.view.0 > 0
     }
 
-    /// A second vote of a slot: taken if it conflicts with the first and both signatures are good.
+    /// A second vote of a slot, which differs from the first: taken if its signature is good. If the first one's is, too,
+    /// they are evidence.
     fn insert_second(
         &mut self,
-        slot: (View, Kind, ValidatorIndex),
+        slot: SlotKey,
         first: Kept,
         vote: Vote,
+        known_good: bool,
     ) -> Collected {
-        if first.vote.statement == vote.statement {
-            return Collected {
-                verified: first.verified,
-                ..Collected::default()
-            };
-        }
         let from = vote.signer;
-        if !self.verify(&[vote]) {
+        if !known_good && !self.verify(&[vote]) {
             self.forgers.insert(from);
             return Collected {
                 faults: vec![(from, Fault::BadSignature)],
                 ..Collected::default()
             };
         }
-        let mut kept = vec![Kept {
+        let good = |vote| Kept {
             vote,
             verified: true,
-        }];
-        let mut fault = Fault::Equivocation(slot.0);
-        if first.verified || self.verify(&[first.vote]) {
-            kept.insert(
-                0,
-                Kept {
-                    vote: first.vote,
-                    verified: true,
-                },
-            );
+        };
+        let first_is_good = first.verified || self.verify(&[first.vote]);
+        let kept = if first_is_good {
+            vec![good(first.vote), good(vote)]
         } else {
-            self.forgers.insert(from);
-            fault = Fault::BadSignature;
-        }
+            vec![good(vote)]
+        };
         self.slots.insert(slot, kept);
         let mut collected = self.gather(vote.statement);
-        collected.faults.push((from, fault));
+        if first_is_good {
+            let evidence = Evidence::new(first.vote, vote);
+            collected
+                .faults
+                .extend(evidence.map(|evidence| (from, evidence.into())));
+        } else {
+            self.forgers.insert(from);
+            collected.faults.push((from, Fault::BadSignature));
+        }
         collected.verified = true;
         collected
     }

@@ -4,6 +4,7 @@ use types::hash::{BlockId, ValidatorId};
 use types::number::{Height, Timestamp, View};
 use types::vote::Certificate;
 
+use crate::evidence::Evidence;
 use crate::log::Record;
 use crate::message::{Message, Request};
 use types::time::Monotonic;
@@ -56,7 +57,7 @@ pub enum Effect {
         finalization: Option<Certificate>,
     },
     /// Answer from the store with [`Message::Block`] or [`Message::Range`] (see [`crate::Range::pack`]), or not at all
-    /// if the store does not have it.
+    /// if the store does not have it; either way tell [`crate::Replica::served`] how long the answer was.
     Serve {
         /// Validator that asked and gets the answer.
         to: ValidatorId,
@@ -72,12 +73,20 @@ pub enum Effect {
         /// Rule that it broke.
         fault: Fault,
     },
+    /// A validator misbehaved too often: its messages are not taken for that time. Whoever carries them closes its
+    /// connection and takes none of it, so that they cost nothing.
+    Ban {
+        /// The validator.
+        validator: ValidatorId,
+        /// For how long from now, in milliseconds.
+        for_ms: u64,
+    },
     /// The node must stop: going on could only do harm.
     Stop(Halt),
 }
 
 /// What a validator did that no correct one does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// A signature that does not verify.
     #[error("sent a signature that does not verify")]
@@ -85,9 +94,9 @@ pub enum Fault {
     /// A vote in another's name, or a proposal by another than the leader.
     #[error("sent a message that is not its own to send")]
     NotItsOwn,
-    /// Two votes of one kind in one view, or two proposals.
-    #[error("said two things in view {0}")]
-    Equivocation(View),
+    /// Two statements in one view that exclude each other, with the proof.
+    #[error("said two things in view {}", .0.view())]
+    Equivocation(Box<Evidence>),
     /// A certificate without a quorum or with a bad signature.
     #[error("sent a certificate that proves nothing")]
     BadCertificate,
@@ -97,6 +106,18 @@ pub enum Fault {
     /// An answer that does not fit what was asked.
     #[error("sent blocks that are not the ones asked for")]
     BadAnswer,
+    /// Bytes that are no message of the channel they came on.
+    #[error("sent bytes that are no message")]
+    BadFrame,
+    /// Transactions whose signatures do not verify.
+    #[error("sent transactions whose signatures do not verify")]
+    BadTransactions,
+}
+
+impl From<Evidence> for Fault {
+    fn from(evidence: Evidence) -> Self {
+        Self::Equivocation(Box::new(evidence))
+    }
 }
 
 /// Why a node must stop.

@@ -177,6 +177,12 @@ impl Message {
         encode(self)
     }
 
+    /// Length of the frame, in bytes.
+    #[must_use]
+    pub fn encoded_bytes(&self) -> usize {
+        borsh::object_length(self).unwrap_or(usize::MAX)
+    }
+
     /// Reads a frame; refuses anything that is too long or not canonical.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
         decode(bytes, MAX_CONSENSUS_MESSAGE_BYTES)

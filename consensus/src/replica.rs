@@ -2,8 +2,12 @@
 //!
 //! Messages come with the validator whose connection they came over. Votes are its own; certificates, blocks and
 //! answers prove themselves. What the engine sends as its own vote is counted here, too.
+//!
+//! Nobody can spend more of this validator's time than its share. Faults are counted, and lead to bans
+//! ([`conduct`]); what is asked is answered on an account of whoever asks ([`serving`]); answers that nobody waits for
+//! are not looked into.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use types::codec::Bounded;
@@ -21,16 +25,23 @@ use crate::message::{Message, Request};
 use types::time::{Monotonic, Now};
 use types::whole::WholeBlock;
 
+pub mod conduct;
+mod serving;
 #[cfg(test)]
 mod tests;
+
+use conduct::Conduct;
+use serving::Serving;
 
 /// Collector and engine of one validator in one term.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Replica {
     engine: Engine,
     collector: Collector,
-    /// When each validator's next vote recovery is answered.
-    vote_recoveries: BTreeMap<ValidatorIndex, Monotonic>,
+    conduct: Conduct,
+    serving: Serving,
+    /// The engine's last timer.
+    engine_timer: Option<Monotonic>,
     config: Arc<Config>,
 }
 
@@ -59,21 +70,24 @@ impl Replica {
         collector.advance(engine.view(), engine.final_view());
         engine
             .certificates()
-            .for_each(|certificate| collector.learn(certificate));
+            .for_each(|certificate| drop(collector.learn(certificate)));
         let mut replica = Self {
             engine,
             collector,
-            vote_recoveries: BTreeMap::new(),
+            conduct: Conduct::default(),
+            serving: Serving::new(config.committee.members().len()),
+            engine_timer: None,
             config,
         };
         let votes: Vec<Vote> = replica.engine.own_votes().copied().collect();
         let completed = votes
             .into_iter()
-            .filter_map(|vote| replica.collector.insert_verified(vote));
+            .filter_map(|vote| replica.collector.insert_verified(vote).certificate);
         let mut events: VecDeque<Event> = completed.map(Event::Certificate).collect();
         let mut out = Effects::default();
         replica.absorb(first, &mut events, &mut out);
         replica.run(now, events, &mut out);
+        replica.settle(now, &mut out);
         Ok((replica, out))
     }
 
@@ -81,42 +95,84 @@ impl Replica {
     pub fn step(&mut self, now: Now, event: Event) -> Effects {
         let mut out = Effects::default();
         self.run(now, VecDeque::from([event]), &mut out);
+        self.settle(now, &mut out);
         out
     }
 
     /// Takes a message that came over the connection of validator `from`.
     ///
     /// Peers are known by their ids; positions are those of this committee and stay inside. A message of somebody who
-    /// is no member, or of ourselves, changes nothing.
+    /// is no member, who is banned, or of ourselves changes nothing.
     pub fn receive(&mut self, now: Now, from: ValidatorId, message: Message) -> Effects {
         let mut out = Effects::default();
         let from = match self.config.committee.index_of(&from) {
             Some(from) if from != self.config.me => from,
             _ => return out,
         };
+        if self.conduct.is_banned(now.monotonic, from) {
+            return out;
+        }
         let mut events = VecDeque::new();
+        self.take(now, from, message, &mut events, &mut out);
+        self.run(now, events, &mut out);
+        self.settle(now, &mut out);
+        out
+    }
+
+    /// Counts a fault that was found outside of consensus, for instance in a frame of another channel.
+    pub fn blame(&mut self, now: Now, by: ValidatorId, fault: Fault) -> Effects {
+        let mut out = Effects::default();
+        if let Some(by) = self.config.committee.index_of(&by) {
+            self.report(by, fault, &mut out);
+            self.settle(now, &mut out);
+        }
+        out
+    }
+
+    /// True if nothing of that validator is taken now, on any channel.
+    #[must_use]
+    pub fn is_banned(&self, now: Now, validator: &ValidatorId) -> bool {
+        let index = self.config.committee.index_of(validator);
+        index.is_some_and(|index| self.conduct.is_banned(now.monotonic, index))
+    }
+
+    /// The store's answer to an [`Effect::Serve`] was sent and had that many bytes; 0 if it had none.
+    pub fn served(&mut self, now: Now, to: ValidatorId, bytes: usize) -> Effects {
+        let mut out = Effects::default();
+        if let Some(to) = self.config.committee.index_of(&to) {
+            self.serving.store_is_done(now.monotonic, to, bytes);
+            self.settle(now, &mut out);
+        }
+        out
+    }
+
+    fn take(
+        &mut self,
+        now: Now,
+        from: ValidatorIndex,
+        message: Message,
+        events: &mut VecDeque<Event>,
+        out: &mut Effects,
+    ) {
         match message {
-            Message::Vote(vote) => self.take_vote(from, vote, &mut events, &mut out),
+            Message::Vote(vote) => self.take_vote(from, vote, events, out),
             Message::Proposal(proposal) => {
-                self.take_proposal(from, &proposal, &mut events, &mut out);
+                self.take_proposal(from, &proposal, events, out);
             }
             Message::Certificate(certificate) => {
-                self.take_offer(from, certificate, &mut events, &mut out);
+                self.take_offer(now, from, certificate, events, out);
             }
             Message::Certificates(_) if !self.engine.awaits_certificates() => {}
             Message::Certificates(certificates) => {
                 for certificate in certificates.into_inner() {
-                    self.take_certificate(from, certificate, &mut events, &mut out);
+                    self.take_certificate(from, certificate, events, out);
                 }
             }
-            Message::Request(Request::VoteRecovery { session }) => {
-                self.answer_vote_recovery(now, from, session, &mut out);
-            }
-            Message::Request(request) => events.push_back(Event::Request { from, request }),
+            Message::Request(request) => self.serving.ask(from, request),
             Message::Block(block) if !self.engine.awaits_block(block.id()) => {}
             Message::Block(block) => match WholeBlock::new(*block) {
                 Some(block) => events.push_back(Event::Block(block)),
-                None => self.report(from, Fault::BadAnswer, &mut out),
+                None => self.report(from, Fault::BadAnswer, out),
             },
             Message::Range(_) if !self.engine.awaits_range(from) => {}
             Message::Range(range) => {
@@ -127,9 +183,11 @@ impl Replica {
                 {
                     events.push_back(Event::Range { from, range });
                 } else {
-                    self.report(from, Fault::BadCertificate, &mut out);
+                    self.report(from, Fault::BadCertificate, out);
                 }
             }
+            Message::VoteRecovery { session, .. }
+                if !self.engine.awaits_vote_recovery(from, session) => {}
             Message::VoteRecovery { session, votes } => {
                 let me = self.config.me;
                 let votes = votes
@@ -144,8 +202,6 @@ impl Replica {
                 });
             }
         }
-        self.run(now, events, &mut out);
-        out
     }
 
     /// The view in which this validator votes now.
@@ -182,7 +238,8 @@ impl Replica {
     fn run(&mut self, now: Now, mut events: VecDeque<Event>, out: &mut Effects) {
         while let Some(event) = events.pop_front() {
             if let Event::Certificate(certificate) = &event {
-                self.collector.learn(certificate);
+                let faults = self.collector.learn(certificate);
+                self.report_all(faults, out);
             }
             let effects = self.engine.step(now, event);
             self.absorb(effects, &mut events, out);
@@ -202,12 +259,63 @@ impl Replica {
                 Message::Proposal(proposal) => leaders_vote(proposal, self.config.me),
                 _ => continue,
             };
-            events.extend(self.collector.insert_verified(vote).map(Event::Certificate));
+            let collected = self.collector.insert_verified(vote);
+            self.report_all(collected.faults, out);
+            events.extend(collected.certificate.map(Event::Certificate));
         }
         out.merge(effects);
     }
 
-    /// Tells a validator what it said last, at most as often as a correct one asks.
+    /// What ends every step: requests are answered whose time has come, faults that were found are counted, and the
+    /// timer is the earlier one of the engine and of the requests that wait.
+    fn settle(&mut self, now: Now, out: &mut Effects) {
+        while let Some((from, request)) = self.serving.next(now.monotonic) {
+            self.answer(now, from, request, out);
+        }
+        let faults = out.late.iter().filter_map(|effect| match effect {
+            Effect::Report { by, .. } => Some(*by),
+            _ => None,
+        });
+        for validator in faults.collect::<Vec<_>>() {
+            let index = self.config.committee.index_of(&validator);
+            let index = index.filter(|index| *index != self.config.me);
+            let ban = index.and_then(|index| self.conduct.count(now.monotonic, index));
+            out.late
+                .extend(ban.map(|for_ms| Effect::Ban { validator, for_ms }));
+        }
+        self.engine_timer = out.timer.or(self.engine_timer);
+        if let Some(due) = self.serving.next_due() {
+            let due = due.max(now.monotonic.after(1));
+            out.timer = Some(self.engine_timer.map_or(due, |timer| timer.min(due)));
+        }
+    }
+
+    /// Answers a request on the account of whoever asked.
+    fn answer(&mut self, now: Now, from: ValidatorIndex, request: Request, out: &mut Effects) {
+        if let Request::VoteRecovery { session } = request {
+            return self.answer_vote_recovery(now, from, session, out);
+        }
+        let effects = self.engine.step(now, Event::Request { from, request });
+        let to = self.config.id_of(from);
+        for effect in &effects.late {
+            match effect {
+                Effect::Send {
+                    to: Recipients::One(one),
+                    message,
+                } if *one == to => {
+                    self.serving
+                        .charge(now.monotonic, from, message.encoded_bytes());
+                }
+                Effect::Serve { .. } => self.serving.store_works(now.monotonic, from),
+                _ => {}
+            }
+        }
+        let mut events = VecDeque::new();
+        self.absorb(effects, &mut events, out);
+        self.run(now, events, out);
+    }
+
+    /// Tells a validator what it said last.
     fn answer_vote_recovery(
         &mut self,
         now: Now,
@@ -215,24 +323,15 @@ impl Replica {
         session: u64,
         out: &mut Effects,
     ) {
-        if self
-            .vote_recoveries
-            .get(&from)
-            .is_some_and(|next| now.monotonic < *next)
-        {
-            return;
-        }
-        self.vote_recoveries
-            .insert(from, now.monotonic.after(self.config.timing.retry_ms));
         let (votes, fault) = self.collector.latest_of(from);
         if let Some(fault) = fault {
             self.report(from, fault, out);
         }
         let votes = Bounded::new(votes).unwrap_or_default();
-        out.send(
-            Recipients::One(self.config.id_of(from)),
-            Message::VoteRecovery { session, votes },
-        );
+        let message = Message::VoteRecovery { session, votes };
+        self.serving
+            .charge(now.monotonic, from, message.encoded_bytes());
+        out.send(Recipients::One(self.config.id_of(from)), message);
     }
 
     fn take_vote(
@@ -251,9 +350,7 @@ impl Replica {
             faults,
             verified,
         } = self.collector.insert(from, vote, by_leader);
-        for (by, fault) in faults {
-            self.report(by, fault, out);
-        }
+        self.report_all(faults, out);
         let passed = match statement.subject {
             Subject::Finalize { .. } => statement.view,
             _ => statement.view.saturating_sub(1),
@@ -265,7 +362,8 @@ impl Replica {
         events.extend(certificate.map(Event::Certificate));
     }
 
-    /// A proposal is verified only if the engine still lacks the view's first one.
+    /// A proposal is verified if the engine still lacks the view's first one, or if it contradicts that: then it is
+    /// evidence, and verified once.
     fn take_proposal(
         &mut self,
         from: ValidatorIndex,
@@ -274,7 +372,12 @@ impl Replica {
         out: &mut Effects,
     ) {
         let view = proposal.view;
-        if !self.engine.awaits_proposal(view) {
+        let awaited = self.engine.awaits_proposal(view);
+        let contradicts = || {
+            let statement = proposal.notarize_statement();
+            self.collector.would_contradict(&statement, from)
+        };
+        if !awaited && !contradicts() {
             return;
         }
         if self.engine.leader(view) != from {
@@ -283,23 +386,27 @@ impl Replica {
         if !self.collector.verify_proposal(proposal, from) {
             return self.report(from, Fault::BadSignature, out);
         }
-        self.engine
-            .note_shown(from, view.saturating_sub(1), View::ZERO);
-        let certificates = proposal
-            .parent_certificate
-            .iter()
-            .chain(&proposal.nullifications);
-        for certificate in certificates {
-            self.take_certificate(from, certificate.clone(), events, out);
+        if awaited {
+            self.engine
+                .note_shown(from, view.saturating_sub(1), View::ZERO);
+            let certificates = proposal
+                .parent_certificate
+                .iter()
+                .chain(&proposal.nullifications);
+            for certificate in certificates {
+                self.take_certificate(from, certificate.clone(), events, out);
+            }
+            events.push_back(proposal.into());
         }
-        events.push_back(proposal.into());
-        let completed = self.collector.insert_verified(leaders_vote(proposal, from));
-        events.extend(completed.map(Event::Certificate));
+        let collected = self.collector.insert_verified(leaders_vote(proposal, from));
+        self.report_all(collected.faults, out);
+        events.extend(collected.certificate.map(Event::Certificate));
     }
 
     /// A certificate that a validator sent unasked; one that speaks of an old finalization is told of ours.
     fn take_offer(
         &mut self,
+        now: Now,
         from: ValidatorIndex,
         certificate: Certificate,
         events: &mut VecDeque<Event>,
@@ -309,9 +416,14 @@ impl Replica {
         let is_final = matches!(certificate.statement.subject, Subject::Finalize { .. });
         self.engine
             .note_shown(from, view, if is_final { view } else { View::ZERO });
-        if is_final && let Some(newer) = self.engine.newer_finalization(view) {
-            let to = Recipients::One(self.config.id_of(from));
-            out.send(to, Message::Certificate(newer));
+        if is_final
+            && let Some(newer) = self.engine.newer_finalization(view)
+            && self.serving.has_credit(now.monotonic, from)
+        {
+            let message = Message::Certificate(newer);
+            self.serving
+                .charge(now.monotonic, from, message.encoded_bytes());
+            out.send(Recipients::One(self.config.id_of(from)), message);
         }
         self.take_certificate(from, certificate, events, out);
     }
@@ -329,6 +441,12 @@ impl Replica {
         match self.collector.verify_certificate(&certificate) {
             Ok(()) => events.push_back(Event::Certificate(certificate)),
             Err(_) => self.report(from, Fault::BadCertificate, out),
+        }
+    }
+
+    fn report_all(&self, faults: Vec<(ValidatorIndex, Fault)>, out: &mut Effects) {
+        for (by, fault) in faults {
+            self.report(by, fault, out);
         }
     }
 

@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chain::{BlobMessage, Chain, Gossip, OwnValidator, PoolMessage, Retention};
-use consensus::{Replica, Restored, Timing};
+use consensus::{Fault, Replica, Restored, Timing};
 use state::{ChainStore, DecidedState, StateError};
 use types::genesis::Genesis;
 use types::hash::{BlobId, Hash32, ValidatorId};
@@ -249,6 +249,10 @@ impl Node {
                 }
             }
             Event::Frame { from, frame } => self.receive(now, state, from, &frame, &mut out),
+            Event::Served { to, bytes } => {
+                let effects = self.replica.served(now, to, bytes);
+                self.perform(now, state, effects, &mut out);
+            }
             Event::Chain(event) => self.tell_chain(now, state, event, &mut out),
         }
         self.settle(now, state, &mut out);
@@ -263,21 +267,43 @@ impl Node {
         frame: &Frame,
         out: &mut Vec<Effect>,
     ) {
+        if self.replica.is_banned(now, &from) {
+            return;
+        }
         let message = match frame.channel {
             FrameChannel::Consensus => {
-                if let Ok(message) = consensus::Message::from_bytes(&frame.bytes) {
-                    let effects = self.replica.receive(now, from, message);
-                    self.perform(now, state, effects, out);
+                match consensus::Message::from_bytes(&frame.bytes) {
+                    Ok(message) => {
+                        let effects = self.replica.receive(now, from, message);
+                        self.perform(now, state, effects, out);
+                    }
+                    Err(_) => self.blame(now, state, from, Fault::BadFrame, out),
                 }
                 return;
             }
             FrameChannel::Pool => PoolMessage::from_bytes(&frame.bytes).map(Gossip::Pool),
             FrameChannel::Blobs => BlobMessage::from_bytes(&frame.bytes).map(Gossip::Blobs),
         };
-        if let Ok(message) = message {
-            let event = chain::Event::Gossip { from, message };
-            self.tell_chain(now, state, event, out);
+        match message {
+            Ok(message) => {
+                let event = chain::Event::Gossip { from, message };
+                self.tell_chain(now, state, event, out);
+            }
+            Err(_) => self.blame(now, state, from, Fault::BadFrame, out),
         }
+    }
+
+    /// Counts a fault of a validator that was found outside of consensus.
+    fn blame(
+        &mut self,
+        now: Now,
+        state: &dyn DecidedState,
+        by: ValidatorId,
+        fault: Fault,
+        out: &mut Vec<Effect>,
+    ) {
+        let effects = self.replica.blame(now, by, fault);
+        self.perform(now, state, effects, out);
     }
 
     fn tell_chain(

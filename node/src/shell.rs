@@ -146,6 +146,7 @@ impl Shell {
                 () = &mut shutdown => return Ok(()),
                 Some(event) = self.inputs.recv() => self.step(Event::Chain(event))?,
                 Some(event) = peers.recv() => self.peer(event)?,
+                Some((to, bytes)) = self.serving.done() => self.step(Event::Served { to, bytes })?,
                 Some(question) = questions.recv() => self.question(question)?,
                 () = timer => {
                     self.timer = None;
@@ -260,6 +261,10 @@ impl Shell {
                 Effect::Report { by, fault } => {
                     tracing::warn!(validator = %by, ?fault, "a validator broke a rule");
                 }
+                Effect::Ban { validator, for_ms } => {
+                    tracing::warn!(%validator, for_ms, "a validator broke too many rules: its connection is closed");
+                    self.network.ban(validator, Duration::from_millis(for_ms));
+                }
                 Effect::Stop(stop) => return Err(stop.into()),
             }
         }
@@ -287,27 +292,22 @@ impl Shell {
     }
 
     fn serve(&self, to: ValidatorId, request: Request) {
-        let Some(turn) = self.serving.admit(to) else {
-            return tracing::debug!(validator = %to, "asked before its last answer was made");
-        };
         let (store, network) = (self.store.clone(), self.network.clone());
-        tokio::spawn(async move {
-            let place = turn.place().await;
-            tokio::task::spawn_blocking(move || {
-                let _until_done = (turn, place);
-                match crate::serve::answer(&store, request) {
-                    Ok(Some(message)) => {
-                        let frame = Frame::consensus(&message);
-                        if let Err(error) = network.send(to, p2p::Channel::Consensus, frame.bytes) {
-                            tracing::debug!(%error, "answer not sent");
-                        }
+        self.serving
+            .answer(to, move || match crate::serve::answer(&store, request) {
+                Ok(Some(message)) => {
+                    let frame = Frame::consensus(&message);
+                    let bytes = frame.bytes.len();
+                    if let Err(error) = network.send(to, p2p::Channel::Consensus, frame.bytes) {
+                        tracing::debug!(%error, "answer not sent");
                     }
-                    Ok(None) => {}
-                    Err(error) => {
-                        tracing::error!(%error, "a validator's request could not be answered");
-                    }
+                    bytes
+                }
+                Ok(None) => 0,
+                Err(error) => {
+                    tracing::error!(%error, "a validator's request could not be answered");
+                    0
                 }
             });
-        });
     }
 }

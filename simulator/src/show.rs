@@ -14,7 +14,7 @@ pub fn event(event: &Event) -> Option<String> {
         Event::Timer => "timer".to_owned(),
         Event::Chain(chain::Event::Done(done)) => return work(done),
         Event::Chain(chain::Event::Failed(fatal)) => format!("failed: {fatal}"),
-        Event::Chain(_) => return None,
+        Event::Served { .. } | Event::Chain(_) => return None,
     })
 }
 

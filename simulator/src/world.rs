@@ -49,6 +49,12 @@ enum Happening {
         host: HostId,
         life: u32,
     },
+    Served {
+        host: HostId,
+        life: u32,
+        to: ValidatorId,
+        bytes: usize,
+    },
     Fault(InjectedFault),
     Load,
     Grid,
@@ -273,6 +279,17 @@ impl World {
                     Some(Err(why)) => self.stopped(host, why),
                 }
             }
+            Happening::Served {
+                host,
+                life,
+                to,
+                bytes,
+            } => {
+                if self.hosts[host].life != life {
+                    return Ok(());
+                }
+                self.event(host, Event::Served { to, bytes })
+            }
             Happening::Fault(fault) => self.fault(fault),
             Happening::Grid => {
                 self.later(self.now_ms + GRID_EVERY_MS, Happening::Grid);
@@ -404,13 +421,23 @@ impl World {
             }
             Effect::Serve { to, request } => {
                 let answer = serve::answer(&self.hosts[host].store, request);
-                match answer {
+                let bytes = match answer {
                     Ok(Some(message)) => {
-                        self.send(host, Destination::One(to), &Frame::consensus(&message))?;
+                        let frame = Frame::consensus(&message);
+                        self.send(host, Destination::One(to), &frame)?;
+                        frame.bytes.len()
                     }
-                    Ok(None) => {}
+                    Ok(None) => 0,
                     Err(error) => return self.stopped(host, error.to_string()),
-                }
+                };
+                let life = self.hosts[host].life;
+                let served = Happening::Served {
+                    host,
+                    life,
+                    to,
+                    bytes,
+                };
+                self.later(self.now_ms + 1, served);
             }
             Effect::SetTimer(at) => {
                 let life = self.hosts[host].life;
@@ -425,6 +452,8 @@ impl World {
                 );
             }
             Effect::Report { by, fault } => self.accused(host, by, &fault)?,
+            // The node takes nothing of it; that its connection is closed changes nothing here.
+            Effect::Ban { .. } => {}
             Effect::Stop(stop) => return self.stopped(host, stop.to_string()),
             Effect::Blob(request) => self.blob(host, request),
             Effect::Answer { .. } => {}

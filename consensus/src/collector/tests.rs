@@ -10,6 +10,7 @@ use super::fixtures::committee;
 use super::{Collector, VIEWS_AHEAD, VIEWS_BELOW_FINAL};
 use crate::config::{Config, Timing};
 use crate::effect::Fault;
+use crate::evidence::Evidence;
 
 const CHAIN: ChainId = ChainId(Hash32([3; 32]));
 
@@ -129,9 +130,13 @@ fn one_vote_per_slot_and_two_if_they_conflict() {
     );
     assert_eq!(collector.len(), 1);
     let second = insert(&mut collector, vote(&keys, 1, statement(1, 2)));
+    let evidence = Evidence::new(
+        vote(&keys, 1, statement(1, 1)),
+        vote(&keys, 1, statement(1, 2)),
+    );
     assert_eq!(
         second.faults,
-        [(ValidatorIndex(1), Fault::Equivocation(View(1)))]
+        [(ValidatorIndex(1), evidence.unwrap().into())]
     );
     assert!(second.verified, "a second vote is verified at once");
     for block in 3..100 {

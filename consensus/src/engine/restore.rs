@@ -241,6 +241,12 @@ impl Engine {
         out.send(Recipients::Some(to), message);
     }
 
+    /// True if that validator's answer to the vote recovery of this start is waited for.
+    pub(crate) fn awaits_vote_recovery(&self, from: ValidatorIndex, session: u64) -> bool {
+        matches!(&self.voting, Voting::Asking { session: asked, answered, .. }
+            if *asked == session && !answered.contains(from))
+    }
+
     /// An answer to our vote recovery. A vote that the log lacks proves that the log was cut.
     pub(super) fn take_vote_recovery(
         &mut self,

@@ -1,6 +1,6 @@
 //! What peers can make a validator do with messages that it did not ask for.
 
-use types::block::{Body, Header};
+use types::block::{Block, Body, Header};
 use types::committee::Committee;
 use types::hash::{BlockId, ChainId};
 use types::key::SecretKey;
@@ -12,6 +12,10 @@ use super::*;
 use crate::collector::fixtures::committee;
 use crate::config::Timing;
 use crate::message::Range;
+
+mod attacks;
+mod border;
+mod evidence;
 
 const CHAIN: ChainId = ChainId(Hash32([9; 32]));
 const START: u64 = 1_000_000;
@@ -63,107 +67,87 @@ fn effects(effects: Effects) -> Vec<Effect> {
         .collect()
 }
 
-#[test]
-fn vote_recovery_are_answered_as_often_as_a_correct_validator_asks() {
-    let (mut replica, _) = replica();
-    let mut answered = Vec::new();
-    for after in 0..1_200 {
-        let request = Message::Request(Request::VoteRecovery { session: after });
-        for effect in effects(replica.receive(now(after), id(MALLORY), request)) {
-            assert!(
-                matches!(
-                    effect,
-                    Effect::Send {
-                        message: Message::VoteRecovery { .. },
-                        ..
-                    }
-                ),
-                "{effect:?}"
-            );
-            answered.push(after);
-        }
-    }
-    assert_eq!(answered, [0, 500, 1_000]);
-    let other = replica.receive(
-        now(1_200),
-        id(ValidatorIndex(2)),
-        Message::Request(Request::VoteRecovery { session: 1 }),
-    );
-    assert_eq!(effects(other).len(), 1, "others are answered all the same");
-}
-
-#[test]
-fn mallory_who_plants_garbage_for_vote_recovery_is_reported_once_and_remembered() {
-    let (mut replica, keys) = replica();
-    for view in 1..=60 {
-        let statement = Statement {
-            epoch: Epoch::FIRST,
-            view: View(view),
-            subject: Subject::Nullify,
-        };
-        let mut vote = Vote::sign(statement, MALLORY, &keys[1], CHAIN);
-        vote.signature.0[1] ^= 1;
-        replica.receive(now(0), id(MALLORY), Message::Vote(vote));
-    }
-    let ask = |replica: &mut Replica, after| {
-        let request = Message::Request(Request::VoteRecovery { session: after });
-        effects(replica.receive(now(after), id(MALLORY), request))
-    };
-    let report = Effect::Report {
-        by: id(MALLORY),
-        fault: Fault::BadSignature,
-    };
-    assert!(ask(&mut replica, 0).contains(&report));
-    assert!(
-        !ask(&mut replica, 500).contains(&report),
-        "nothing is left to verify"
-    );
-}
-
-#[test]
-fn blocks_and_ranges_that_were_not_asked_for_are_not_looked_into() {
-    let (mut replica, keys) = replica();
-    let header = Header {
-        protocol_version: ProtocolVersion(1),
-        chain_id: CHAIN,
-        height: Height(1),
-        parent: BlockId(Hash32([4; 32])),
-        timestamp: Timestamp(START + 1),
-        proposer: id(MALLORY),
-        transaction_root: Hash32([8; 32]),
-        base_fee: Amount(1),
-        next_committee: Hash32::ZERO,
-        parent_state_root: Hash32::ZERO,
-        parent_receipt_root: Hash32::ZERO,
-        parent_gas_used: Gas(0),
-    };
-    let block = types::block::Block {
-        header,
-        body: Body::default(),
-    };
-    let subject = Subject::Finalize { block: block.id() };
-    let vote = Vote::sign(
-        Statement {
-            epoch: Epoch::FIRST,
-            view: View(3),
-            subject,
+/// A body-less block of a proposer on genesis.
+fn block(proposer: ValidatorIndex, base_fee: u128) -> Block {
+    let body = Body::default();
+    Block {
+        header: Header {
+            protocol_version: ProtocolVersion(1),
+            chain_id: CHAIN,
+            height: Height(1),
+            parent: BlockId(Hash32([4; 32])),
+            timestamp: Timestamp(START + 1),
+            proposer: id(proposer),
+            transaction_root: body.root(),
+            base_fee: Amount(base_fee),
+            next_committee: Hash32::ZERO,
+            parent_state_root: Hash32::ZERO,
+            parent_receipt_root: Hash32::ZERO,
+            parent_gas_used: Gas(0),
         },
-        MALLORY,
-        &keys[1],
-        CHAIN,
-    );
-    let range = Range {
-        blocks: Bounded::new(vec![block.clone()]).unwrap(),
-        headers: Bounded::default(),
-        certificate: Certificate::from_votes(vote.statement, &[vote]),
+        body,
+    }
+}
+
+fn statement(view: u64, subject: Subject) -> Statement {
+    Statement {
+        epoch: Epoch::FIRST,
+        view: View(view),
+        subject,
+    }
+}
+
+fn signed(keys: &[SecretKey], signer: ValidatorIndex, statement: Statement) -> Vote {
+    Vote::sign(statement, signer, &keys[usize::from(signer.0)], CHAIN)
+}
+
+/// A certificate of these signers, with good signatures.
+fn certificate(keys: &[SecretKey], statement: Statement, signers: &[u16]) -> Certificate {
+    let signers = signers.iter().copied().map(ValidatorIndex);
+    let votes: Vec<Vote> = signers
+        .map(|signer| signed(keys, signer, statement))
+        .collect();
+    Certificate::from_votes(statement, &votes)
+}
+
+/// The same with one signature changed.
+fn forged(keys: &[SecretKey], statement: Statement) -> Certificate {
+    let mut certificate = certificate(keys, statement, &[0, 1, 2]);
+    certificate.signatures.as_mut_slice()[2].0[7] ^= 1;
+    certificate
+}
+
+/// A proposal of that block on genesis, signed by `signer`.
+fn proposal(keys: &[SecretKey], signer: ValidatorIndex, view: u64, block: Block) -> Proposal {
+    let (view, parent_view, block_id) = (View(view), View::ZERO, block.id());
+    let subject = Subject::Notarize {
+        parent_view,
+        block: block_id,
     };
-    // Neither the body nor the certificate is what it should be; finding that out costs work.
-    assert_eq!(
-        effects(replica.receive(now(0), id(MALLORY), Message::Block(Box::new(block)))),
-        []
-    );
-    assert_eq!(
-        effects(replica.receive(now(0), id(MALLORY), Message::Range(Box::new(range)))),
-        []
-    );
+    let hash = Proposal::signing_hash(Epoch::FIRST, view, parent_view, block_id, CHAIN);
+    Proposal {
+        epoch: Epoch::FIRST,
+        view,
+        parent_view,
+        block,
+        parent_certificate: None,
+        nullifications: Bounded::default(),
+        signature: keys[usize::from(signer.0)].sign(&hash),
+        notarize: signed(keys, signer, statement(view.0, subject)).signature,
+    }
+}
+
+/// The first views from 1 on that others than we lead, with their leaders.
+fn led_by_others(replica: &mut Replica) -> Vec<(u64, ValidatorIndex)> {
+    let views = (1..60).map(|view| (view, replica.engine.leader(View(view))));
+    views.filter(|(_, leader)| leader.0 != 0).collect()
+}
+
+/// The faults that are reported of a validator.
+fn faults_of(effects: &[Effect], validator: ValidatorIndex) -> Vec<Fault> {
+    let of = |effect: &Effect| match effect {
+        Effect::Report { by, fault } if *by == id(validator) => Some(fault.clone()),
+        _ => None,
+    };
+    effects.iter().filter_map(of).collect()
 }

@@ -16,6 +16,7 @@ use types::number::{Epoch, Height, Timestamp, ValidatorIndex};
 use types::params::Params;
 use types::testing;
 use types::time::{Monotonic, Now};
+use types::vote::Term;
 
 pub mod audit;
 mod effects;
@@ -80,6 +81,7 @@ enum Item {
     Deliver { from: u16, bytes: Vec<u8> },
     Timer,
     Answer(Box<Event>),
+    Served { to: ValidatorId, bytes: usize },
     Restart,
 }
 
@@ -95,6 +97,14 @@ pub struct Node {
     timer: Option<Monotonic>,
     executed: BTreeSet<BlockId>,
     skew_ms: u64,
+}
+
+impl Node {
+    /// True if everything in the log is synced.
+    pub fn is_synced(&self) -> bool {
+        let log = self.log.as_ref();
+        log.is_none_or(|log| log.storage().is_synced())
+    }
 }
 
 /// The committee and its world.
@@ -191,6 +201,15 @@ impl Sim {
     /// The id of the member at a position.
     fn id(&self, index: ValidatorIndex) -> ValidatorId {
         self.committee.id(index).expect("a member")
+    }
+
+    /// The committee's term.
+    pub fn term(&self) -> Term<'_> {
+        Term {
+            chain: CHAIN,
+            epoch: Epoch::FIRST,
+            committee: &self.committee,
+        }
     }
 
     fn identity(&self, index: ValidatorIndex) -> Identity {
@@ -306,6 +325,7 @@ impl Sim {
                 let from = self.id(ValidatorIndex(from));
                 self.replica(node).receive(now, from, message)
             }
+            Item::Served { to, bytes } => self.replica(node).served(now, to, bytes),
             Item::Restart => return Ok(()),
         };
         self.perform(node, effects.into_iter().collect())

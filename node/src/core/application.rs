@@ -123,6 +123,10 @@ impl Node {
                     out.push(Effect::Report { by, fault });
                     continue;
                 }
+                consensus::Effect::Ban { validator, for_ms } => {
+                    out.push(Effect::Ban { validator, for_ms });
+                    continue;
+                }
                 consensus::Effect::Stop(halt) => {
                     return self.stop(StopReason::Consensus(halt), out);
                 }

@@ -25,7 +25,8 @@ pub enum Effect {
     Work(Box<Work>),
     /// The log needs nothing of this view and below any more.
     Release(View),
-    /// Answer a validator from the store, or not at all: a block by id, or final blocks from a height on.
+    /// Answer a validator from the store, or not at all: a block by id, or final blocks from a height on. Either way the
+    /// core is told by [`super::Event::Served`].
     Serve {
         /// The validator that asks.
         to: ValidatorId,
@@ -49,6 +50,13 @@ pub enum Effect {
         by: ValidatorId,
         /// The rule it broke.
         fault: Fault,
+    },
+    /// A validator misbehaved too often: close its connection and take none of it for that time.
+    Ban {
+        /// The validator.
+        validator: ValidatorId,
+        /// For how long from now, in milliseconds.
+        for_ms: u64,
     },
     /// Stop at once: going on could only do harm. Nothing after this may be performed.
     Stop(StopReason),

@@ -15,6 +15,13 @@ pub enum Event {
         /// Channel and bytes, not decoded yet.
         frame: Frame,
     },
+    /// A request that was to be answered from the store was answered, or could not be.
+    Served {
+        /// The validator that asked.
+        to: ValidatorId,
+        /// Length of the answer, in bytes; 0 without one.
+        bytes: usize,
+    },
     /// Something that the chain is told: answers to work, peers, submissions, blobs.
     Chain(chain::Event),
 }

@@ -1,106 +1,97 @@
-//! Whose requests are answered from the store, and how many at once: one of each validator, a few of all together. A
-//! second request of a validator is dropped while its first waits or is answered; it is asked again. So whoever asks
-//! without pause costs the others a place in a line that is no longer than the committee.
+//! Answers from the store, a few at once, each on a thread of its own. Who may ask when is decided by consensus: it gives
+//! at most one request of each validator at a time, and is told when it was answered, and by how many bytes.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc};
 use types::hash::ValidatorId;
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Answers that are made at once.
 const ANSWERS: usize = 4;
+/// Answers whose end was not told yet; a thread that has one more waits.
+const ENDS: usize = 64;
 
-/// Those whose requests wait or are answered.
-#[derive(Debug, Clone)]
-pub(super) struct Serving {
-    asking: Arc<Mutex<BTreeSet<ValidatorId>>>,
-    places: Arc<Semaphore>,
-}
-
-/// A validator's turn; over when dropped.
+/// The answers under way.
 #[derive(Debug)]
-pub(super) struct Turn {
-    serving: Serving,
-    peer: ValidatorId,
+pub(super) struct Serving {
+    places: Arc<Semaphore>,
+    ended: mpsc::Sender<(ValidatorId, usize)>,
+    ends: mpsc::Receiver<(ValidatorId, usize)>,
 }
 
 impl Serving {
     pub(super) fn new() -> Self {
+        let (ended, ends) = mpsc::channel(ENDS);
         Self {
-            asking: Arc::default(),
             places: Arc::new(Semaphore::new(ANSWERS)),
+            ended,
+            ends,
         }
     }
 
-    /// The turn of a validator, if it has none already.
-    pub(super) fn admit(&self, peer: ValidatorId) -> Option<Turn> {
-        self.asking().insert(peer).then(|| Turn {
-            serving: self.clone(),
-            peer,
-        })
+    /// Makes an answer for a validator once there is a place, first come first served. `make` sends it and gives its
+    /// length in bytes.
+    pub(super) fn answer(&self, to: ValidatorId, make: impl FnOnce() -> usize + Send + 'static) {
+        let (places, ended) = (Arc::clone(&self.places), self.ended.clone());
+        tokio::spawn(async move {
+            // Never closed; if it were, nothing would be left to answer for.
+            let Ok(place) = places.acquire_owned().await else {
+                return;
+            };
+            // A panic while reading is no answer.
+            let bytes = tokio::task::spawn_blocking(make).await.unwrap_or(0);
+            drop(place);
+            // The node is gone.
+            let _ = ended.send((to, bytes)).await;
+        });
     }
 
-    fn asking(&self) -> MutexGuard<'_, BTreeSet<ValidatorId>> {
-        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Turn {
-    /// Waits for one of the places, first come first served.
-    pub(super) async fn place(&self) -> OwnedSemaphorePermit {
-        let places = Arc::clone(&self.serving.places);
-        places
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed")
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.serving.asking().remove(&self.peer);
+    /// The end of the next answer: for whom, and its length in bytes. Dropping the future loses nothing.
+    pub(super) async fn done(&mut self) -> Option<(ValidatorId, usize)> {
+        self.ends.recv().await
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-    use std::pin::pin;
-    use std::task::Poll;
+    use std::sync::mpsc::channel;
 
     use super::*;
 
-    /// True if the future is done at once.
-    async fn is_ready<F: Future>(future: F) -> Option<F::Output> {
-        let mut future = pin!(future);
-        poll_fn(|context| match future.as_mut().poll(context) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending => Poll::Ready(None),
-        })
-        .await
+    #[tokio::test]
+    async fn some_answers_are_made_at_once_and_each_is_told() {
+        let mut serving = Serving::new();
+        let peer = types::testing::validator_id;
+        let (started, starts) = channel();
+        let (go, wait) = channel::<()>();
+        let wait = Arc::new(std::sync::Mutex::new(wait));
+        for n in 0..6u8 {
+            let (started, wait) = (started.clone(), Arc::clone(&wait));
+            serving.answer(peer(n), move || {
+                started.send(n).unwrap();
+                wait.lock().unwrap().recv().unwrap();
+                usize::from(n) + 1
+            });
+        }
+        drop(started);
+        for _ in 0..6 {
+            go.send(()).unwrap();
+        }
+        let mut told = Vec::new();
+        for _ in 0..6 {
+            told.push(serving.done().await.unwrap());
+        }
+        told.sort_by_key(|(_, bytes)| *bytes);
+        let expected: Vec<_> = (0..6u8).map(|n| (peer(n), usize::from(n) + 1)).collect();
+        assert_eq!(told, expected);
+        assert_eq!(starts.iter().count(), 6);
     }
 
     #[tokio::test]
-    async fn each_validator_has_one_turn_and_nobody_is_forgotten() {
-        let serving = Serving::new();
-        let peer = types::testing::validator_id;
-        let mut held = Vec::new();
-        for n in 0..4 {
-            let turn = serving.admit(peer(n)).unwrap();
-            held.push((is_ready(turn.place()).await.expect("a place"), turn));
-        }
-        assert!(
-            serving.admit(peer(0)).is_none(),
-            "one answer of each at a time"
-        );
-        let late = serving.admit(peer(4)).expect("its request is not dropped");
-        assert!(
-            is_ready(late.place()).await.is_none(),
-            "it waits for a place"
-        );
-        drop(held.remove(0));
-        assert!(is_ready(late.place()).await.is_some());
-        assert!(serving.admit(peer(0)).is_some(), "its turn is over");
+    async fn an_answer_that_panics_is_told_as_none() {
+        let mut serving = Serving::new();
+        let to = types::testing::validator_id(1);
+        serving.answer(to, || panic!("a bug in reading"));
+        assert_eq!(serving.done().await, Some((to, 0)));
     }
 }

@@ -19,6 +19,12 @@ impl Sim {
         };
         for effect in effects {
             if left == 0 {
+                if let (Effect::Persist(records), Some(log)) = (&effect, &mut self.nodes[node].log)
+                {
+                    // The power goes between write and sync.
+                    log.storage_mut().fail_syncs_after(0);
+                    log.append(records).expect_err("the sync fails");
+                }
                 let away = 200 + self.random.below(4_000);
                 self.crash(node, away);
                 return Ok(());
@@ -111,6 +117,8 @@ impl Sim {
                 let twins: Vec<_> = twins.map(|twin| self.id(ValidatorIndex(*twin))).collect();
                 self.audit.reported(node, by, fault, &twins)?;
             }
+            // The faults that led to it were judged one by one.
+            Effect::Ban { .. } => {}
             Effect::Stop(halt) => return Err(format!("node {node} stops: {halt}")),
         }
         Ok(())
@@ -137,9 +145,12 @@ impl Sim {
             }
             _ => None,
         };
+        let bytes = message.as_ref().map_or(0, Message::encoded_bytes);
         if let Some(message) = message {
             self.send(node, &Recipients::One(to), &message);
         }
+        let at = self.now + self.random.below(5);
+        self.schedule(at, node, Item::Served { to, bytes });
     }
 
     fn send(&mut self, node: usize, to: &Recipients, message: &Message) {

@@ -1,49 +1,99 @@
 //! Bugs that real engines shipped, each shown not to be here. Those of a single engine (resuming from the wrong record
 //! and proposing twice, no timer after a restart, unbounded forks at one height) are tests of the engine itself.
 
-use consensus::Message;
-use types::vote::Subject;
+use consensus::{Evidence, Message};
+use types::committee::ValidatorSet;
+use types::number::{ValidatorIndex, View};
+use types::vote::{Certificate, Subject};
 
 use crate::sim::{Options, Sim};
 
 const DEVNET: &[u64] = &[4, 3, 3, 3];
 
-fn is_certificate(message: &Message, nullification: bool) -> bool {
+/// The view in which the validators are split.
+const SPLIT: View = View(6);
+/// Until then notarize votes of that view reach nobody: everybody gives it up.
+const NOTARIZE_MS: u64 = 14_000;
+/// From then on nothing is held back.
+const HEALED_MS: u64 = 22_000;
+
+/// Of the view [`SPLIT`], notarize votes reach the first half only, and only after everybody voted nullify; nullify votes
+/// reach the second half only. Nothing tells one half what the other holds.
+fn splits(now: u64, _: usize, to: usize, message: &Message) -> bool {
+    if now >= HEALED_MS {
+        return true;
+    }
+    let first_half = to < 2;
     match message {
-        Message::Certificate(certificate) => {
-            matches!(certificate.statement.subject, Subject::Nullify) == nullification
-        }
-        _ => false,
+        Message::Vote(vote) if vote.statement.view == SPLIT => match vote.statement.subject {
+            Subject::Notarize { .. } => first_half && now >= NOTARIZE_MS,
+            Subject::Nullify => !first_half,
+            Subject::Finalize { .. } => true,
+        },
+        Message::Certificate(certificate) => certificate.statement.view < SPLIT,
+        Message::Proposal(proposal) => proposal.view <= SPLIT,
+        Message::Certificates(_) => false,
+        _ => true,
     }
 }
 
 #[test]
 fn a_certified_split_heals() {
-    // For a while notarizations reach only the first half and nullifications only the second, and votes are lost at
-    // random, so that the halves leave the same views by different certificates.
-    let mut splits = 0;
-    for seed in 8..24 {
+    for seed in 0..8 {
         let mut sim = Sim::new(Options {
-            loss_percent: 20,
             end_ms: 45_000,
             ..Options::new(seed, DEVNET)
         });
-        sim.filter = |now, _, to, message| {
-            let split = now < 15_000 && is_certificate(message, to < 2);
-            let late_votes = now < 15_000
-                && to >= 2
-                && matches!(message, Message::Proposal(_))
-                && now % 2_500 < 1_250;
-            !split && !late_votes
-        };
-        sim.run_until(15_000).unwrap();
+        sim.filter = splits;
+        sim.run_until(HEALED_MS - 1).unwrap();
+        for node in 0..4 {
+            let held = sim.audit.certificates_of(node, SPLIT);
+            let is_notarized = |certificate: &Certificate| {
+                matches!(certificate.statement.subject, Subject::Notarize { .. })
+            };
+            assert_eq!(held.len(), 1, "seed {seed}, node {node}: {held:?}");
+            assert_eq!(
+                held.iter().any(is_notarized),
+                node < 2,
+                "seed {seed}, node {node}"
+            );
+        }
         let before = sim.heights().into_iter().max().unwrap();
-        splits += sim.audit.splits();
         sim.run_until(45_000).unwrap();
         sim.require_height(before + 10)
             .unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
     }
-    assert!(splits > 0, "none of the seeds split the validators");
+}
+
+#[test]
+fn two_conflicting_finalizations_name_more_than_f_of_the_stake() {
+    // S5. Two members with 7 of 13 run twice, and each half of them decides with one honest member.
+    for seed in 0..8 {
+        let mut sim = Sim::new(Options {
+            twins: vec![0, 1],
+            ..Options::new(seed, DEVNET)
+        });
+        sim.part(&[0, 0, 0, 1, 1, 1]);
+        let forked = sim.run_until(30_000).unwrap_err();
+        assert!(
+            forked.contains("two blocks are final"),
+            "seed {seed}: {forked}"
+        );
+        let votes = sim.audit.votes_in_certificates(&[2, 3]);
+        let mut named = ValidatorSet::default();
+        for (first, second) in votes.iter().flat_map(|a| votes.iter().map(move |b| (a, b))) {
+            if let Some(evidence) = Evidence::new(*first, *second) {
+                assert!(evidence.verify(&sim.term()), "seed {seed}");
+                named.insert(evidence.signer());
+            }
+        }
+        let stake = sim.term().committee.stake_of(&named);
+        assert!(
+            stake > sim.term().committee.thresholds().faulty,
+            "seed {seed}: {named:?}"
+        );
+        assert!(!named.contains(ValidatorIndex(2)) && !named.contains(ValidatorIndex(3)));
+    }
 }
 
 #[test]

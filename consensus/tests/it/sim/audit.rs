@@ -7,7 +7,7 @@ use consensus::log::Record;
 use consensus::{Effect, Fault, Message};
 use types::hash::{BlockId, ValidatorId};
 use types::number::{Height, View};
-use types::vote::{Statement, Subject, Vote};
+use types::vote::{Certificate, Statement, Subject, Vote};
 
 use super::{Node, Violation};
 
@@ -47,30 +47,35 @@ impl Audit {
         }
     }
 
-    /// Views that some nodes left by a notarization, as far as their disks say, and others by a nullification.
-    pub fn splits(&self) -> usize {
-        let mut left: BTreeMap<View, BTreeMap<usize, [bool; 2]>> = BTreeMap::new();
-        for (node, disk) in &self.disks {
-            for record in disk {
-                let Record::Certificate(certificate) = record else {
-                    continue;
-                };
-                let which = match certificate.statement.subject {
-                    Subject::Notarize { .. } => 0,
-                    Subject::Nullify => 1,
-                    Subject::Finalize { .. } => continue,
-                };
-                left.entry(certificate.statement.view)
-                    .or_default()
-                    .entry(*node)
-                    .or_default()[which] = true;
-            }
-        }
-        let is_split = |nodes: &&BTreeMap<usize, [bool; 2]>| {
-            nodes.values().any(|held| *held == [true, false])
-                && nodes.values().any(|held| *held == [false, true])
+    fn certificates(&self, node: usize) -> impl Iterator<Item = &Certificate> {
+        let records = self.disks.get(&node).into_iter().flatten();
+        records.filter_map(|record| match record {
+            Record::Certificate(certificate) => Some(certificate),
+            _ => None,
+        })
+    }
+
+    /// The notarization and the nullification of a view that are on a node's disk.
+    pub fn certificates_of(&self, node: usize, view: View) -> Vec<Certificate> {
+        let is_of = |certificate: &&Certificate| {
+            let statement = certificate.statement;
+            statement.view == view && !matches!(statement.subject, Subject::Finalize { .. })
         };
-        left.values().filter(is_split).count()
+        self.certificates(node).filter(is_of).cloned().collect()
+    }
+
+    /// The votes in all certificates that are on the disks of these nodes.
+    pub fn votes_in_certificates(&self, nodes: &[usize]) -> Vec<Vote> {
+        let certificates = nodes.iter().flat_map(|node| self.certificates(*node));
+        let votes = certificates.flat_map(|certificate| {
+            let pairs = certificate.signers.iter().zip(&certificate.signatures);
+            pairs.map(|(signer, signature)| Vote {
+                statement: certificate.statement,
+                signer,
+                signature: *signature,
+            })
+        });
+        votes.collect()
     }
 
     /// An honest node accuses another: never of an honest one.
@@ -92,6 +97,12 @@ impl Audit {
 
     /// Checks an effect before it is performed.
     pub fn check(&mut self, node: usize, effect: &Effect, state: &Node) -> Result<(), Violation> {
+        let rests_on_disk = matches!(effect, Effect::Commit { .. } | Effect::Send { .. });
+        if rests_on_disk && !state.is_synced() {
+            return Err(format!(
+                "node {node}: its log has bytes that are not synced at {effect:?}"
+            ));
+        }
         match effect {
             Effect::Commit { block, .. } => {
                 let height = block.header.height;

@@ -11,9 +11,11 @@ use types::params::Params;
 /// Durations of the protocol, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Timing {
-    /// First estimate of a network delay.
+    /// What a network delay, with what is done in it, is taken for before it is measured.
     pub delta_ms: u64,
-    /// Largest estimate of the network's delay, in milliseconds.
+    /// Smallest value that is measured, in milliseconds: a process may be stopped for that long.
+    pub delta_min_ms: u64,
+    /// Largest value, measured or grown, in milliseconds.
     pub delta_max_ms: u64,
     /// Growth per consecutive view without finality, in percent: 130 is 1.3.
     pub growth_percent: u64,
@@ -21,7 +23,7 @@ pub struct Timing {
     pub standstill_ms: u64,
     /// Time after which a nullify vote or an unanswered request is sent again.
     pub retry_ms: u64,
-    /// Time between blocks when something is urgent.
+    /// Least time between blocks, kept when something is urgent.
     pub pace_ms: u64,
     /// Time between blocks otherwise.
     pub idle_target_ms: u64,
@@ -35,6 +37,7 @@ impl Timing {
     pub fn new(params: &Params) -> Self {
         Self {
             delta_ms: 500,
+            delta_min_ms: 50,
             delta_max_ms: 10_000,
             growth_percent: 130,
             standstill_ms: 2_000,
@@ -45,10 +48,10 @@ impl Timing {
         }
     }
 
-    /// The estimate after that many consecutive views without finality.
+    /// An estimate after that many consecutive views without finality.
     #[must_use]
-    pub fn delta_after(&self, unfinalised: u64) -> u64 {
-        let mut delta = self.delta_ms;
+    pub fn delta_after(&self, delta_ms: u64, unfinalised: u64) -> u64 {
+        let mut delta = delta_ms;
         for _ in 0..unfinalised {
             if delta >= self.delta_max_ms || self.growth_percent <= 100 {
                 break;

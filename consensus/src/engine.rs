@@ -27,6 +27,7 @@ mod certify;
 mod decide;
 mod fetch;
 mod gossip;
+mod pace;
 mod propose;
 mod restore;
 mod round;
@@ -38,6 +39,7 @@ mod vote;
 use decide::Decided;
 use fetch::Want;
 use gossip::{Shown, Standstill};
+use pace::{LeaderRecords, Timers};
 use restore::Voting;
 use round::{ExecutionState, Held, Proposed, ViewState};
 use sources::{Ask, BlockSources};
@@ -53,6 +55,7 @@ pub struct Engine {
     /// The certificate that let us in; none in view 1.
     entry: Option<Certificate>,
     timers: Timers,
+    records: LeaderRecords,
     decided: Decided,
     /// The last committed block.
     tip: CommittedTip,
@@ -68,20 +71,9 @@ pub struct Engine {
     sources: BlockSources,
     shown: BTreeMap<ValidatorIndex, Shown>,
     standstill: Standstill,
-    /// True while a transaction other than a beacon output waits.
-    urgent: bool,
+    /// Since when a transaction other than a beacon output waits, if one does.
+    urgent_since: Option<Monotonic>,
     halted: bool,
-}
-
-/// The timers of the current view.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-struct Timers {
-    /// Without a proposal until then, the view is given up.
-    proposal: Monotonic,
-    /// Still in the view then, it is given up.
-    still: Monotonic,
-    /// Our nullify vote is sent again.
-    retry: Monotonic,
 }
 
 impl Engine {
@@ -205,13 +197,22 @@ impl Engine {
     fn take(&mut self, now: Now, event: Event, out: &mut Effects) {
         match event {
             Event::Timer => {}
-            Event::Urgent(urgent) => self.urgent = urgent,
+            Event::Urgent(true) => {
+                self.urgent_since.get_or_insert(now.monotonic);
+            }
+            Event::Urgent(false) => self.urgent_since = None,
             Event::Proposal {
                 view,
                 parent_view,
                 block,
             } => self.take_proposal(view, parent_view, block, out),
             Event::Certificate(certificate) => self.take_certificate(now, certificate, out),
+            Event::Certificates(certificates) => {
+                for certificate in certificates {
+                    self.take_certificate(now, certificate, out);
+                }
+                self.ask_on(now);
+            }
             Event::LeaderNullified(view) => {
                 if view >= self.view && view <= self.view.saturating_add(VIEWS_AHEAD) {
                     self.round(view).leader_nullified = true;
@@ -249,6 +250,7 @@ impl Engine {
             return;
         }
         self.log_certified(out);
+        self.look_at_pace(now);
         self.propose(now, out);
         self.notarize(now, out);
         self.finalize(out);
@@ -347,8 +349,8 @@ impl Engine {
             let nullified = round.is_some_and(|round| round.own.nullify.is_some());
             let proposed = round.is_some_and(|round| round.proposal.is_some());
             at(nullified.then_some(self.timers.retry));
-            at((!nullified).then_some(self.timers.still));
-            at((!nullified && !proposed).then_some(self.timers.proposal));
+            at((!nullified).then_some(self.timers.still()));
+            at((!nullified && !proposed).then_some(self.timers.proposal()));
         }
         at(self.voting.asks_at());
         at(self.asks.values().map(|ask| ask.at).min());

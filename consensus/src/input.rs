@@ -37,6 +37,8 @@ pub enum Event {
     },
     /// A certificate whose signatures and stake were verified.
     Certificate(Certificate),
+    /// Several of them that came together: with a proposal, or in answer to our request.
+    Certificates(Vec<Certificate>),
     /// The leader of the view gave it up.
     LeaderNullified(View),
     /// A block that somebody sent because we asked.

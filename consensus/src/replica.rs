@@ -155,18 +155,17 @@ impl Replica {
         out: &mut Effects,
     ) {
         match message {
-            Message::Vote(vote) => self.take_vote(from, vote, events, out),
+            Message::Vote(vote) => self.take_vote(now, from, vote, events, out),
             Message::Proposal(proposal) => {
-                self.take_proposal(from, &proposal, events, out);
+                self.take_proposal(now, from, &proposal, events, out);
             }
             Message::Certificate(certificate) => {
                 self.take_offer(now, from, certificate, events, out);
             }
             Message::Certificates(_) if !self.engine.awaits_certificates() => {}
             Message::Certificates(certificates) => {
-                for certificate in certificates.into_inner() {
-                    self.take_certificate(from, certificate, events, out);
-                }
+                let certificates = certificates.into_inner();
+                self.take_certificates(from, certificates, events, out);
             }
             Message::Request(request) => self.serving.ask(from, request),
             Message::Block(block) if !self.engine.awaits_block(block.id()) => {}
@@ -237,7 +236,12 @@ impl Replica {
     /// Steps the engine through events, and through what our own votes complete.
     fn run(&mut self, now: Now, mut events: VecDeque<Event>, out: &mut Effects) {
         while let Some(event) = events.pop_front() {
-            if let Event::Certificate(certificate) = &event {
+            let learnt = match &event {
+                Event::Certificate(certificate) => std::slice::from_ref(certificate),
+                Event::Certificates(certificates) => certificates,
+                _ => &[],
+            };
+            for certificate in learnt {
                 let faults = self.collector.learn(certificate);
                 self.report_all(faults, out);
             }
@@ -336,12 +340,16 @@ impl Replica {
 
     fn take_vote(
         &mut self,
+        now: Now,
         from: ValidatorIndex,
         vote: Vote,
         events: &mut VecDeque<Event>,
         out: &mut Effects,
     ) {
         let statement = vote.statement;
+        if vote.signer == from {
+            self.engine.note_heard(now, from);
+        }
         let nullify = statement.subject == Subject::Nullify;
         let near = self.collector.admits(&statement);
         let by_leader = nullify && near && self.engine.leader(statement.view) == from;
@@ -366,6 +374,7 @@ impl Replica {
     /// evidence, and verified once.
     fn take_proposal(
         &mut self,
+        now: Now,
         from: ValidatorIndex,
         proposal: &Proposal,
         events: &mut VecDeque<Event>,
@@ -386,6 +395,7 @@ impl Replica {
         if !self.collector.verify_proposal(proposal, from) {
             return self.report(from, Fault::BadSignature, out);
         }
+        self.engine.note_heard(now, from);
         if awaited {
             self.engine
                 .note_shown(from, view.saturating_sub(1), View::ZERO);
@@ -393,9 +403,7 @@ impl Replica {
                 .parent_certificate
                 .iter()
                 .chain(&proposal.nullifications);
-            for certificate in certificates {
-                self.take_certificate(from, certificate.clone(), events, out);
-            }
+            self.take_certificates(from, certificates.cloned(), events, out);
             events.push_back(proposal.into());
         }
         let collected = self.collector.insert_verified(leaders_vote(proposal, from));
@@ -435,13 +443,39 @@ impl Replica {
         events: &mut VecDeque<Event>,
         out: &mut Effects,
     ) {
-        if self.engine.knows(&certificate) {
-            return;
+        let is_good = self.is_new_and_good(from, &certificate, out);
+        events.extend(is_good.then_some(Event::Certificate(certificate)));
+    }
+
+    /// Certificates that came together are one event: what follows from all of them is done once.
+    fn take_certificates(
+        &self,
+        from: ValidatorIndex,
+        certificates: impl IntoIterator<Item = Certificate>,
+        events: &mut VecDeque<Event>,
+        out: &mut Effects,
+    ) {
+        let good: Vec<Certificate> = certificates
+            .into_iter()
+            .filter(|certificate| self.is_new_and_good(from, certificate, out))
+            .collect();
+        events.extend((!good.is_empty()).then_some(Event::Certificates(good)));
+    }
+
+    fn is_new_and_good(
+        &self,
+        from: ValidatorIndex,
+        certificate: &Certificate,
+        out: &mut Effects,
+    ) -> bool {
+        if self.engine.knows(certificate) {
+            return false;
         }
-        match self.collector.verify_certificate(&certificate) {
-            Ok(()) => events.push_back(Event::Certificate(certificate)),
-            Err(_) => self.report(from, Fault::BadCertificate, out),
+        let verified = self.collector.verify_certificate(certificate);
+        if verified.is_err() {
+            self.report(from, Fault::BadCertificate, out);
         }
+        verified.is_ok()
     }
 
     fn report_all(&self, faults: Vec<(ValidatorIndex, Fault)>, out: &mut Effects) {

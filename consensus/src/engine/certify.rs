@@ -3,8 +3,8 @@
 use types::hash::BlockId;
 use types::number::{Height, Timestamp, View};
 
+use super::Engine;
 use super::round::{ExecutionState, Held, ViewState};
-use super::{Engine, Timers};
 use crate::effect::{Effect, Effects};
 use crate::log::Record;
 use types::time::Now;
@@ -185,6 +185,10 @@ impl Engine {
         if last < self.view {
             return false;
         }
+        let by_notarization = self.rounds.get(&last).is_some_and(|round| round.certified);
+        if last == self.view && by_notarization {
+            self.measure(now);
+        }
         self.view = last.next();
         if last == self.decided.view {
             self.entry.clone_from(&self.decided.certificate);
@@ -211,25 +215,5 @@ impl Engine {
                 out.log_certificate(nullification);
             }
         }
-    }
-
-    /// Starts the timers of the current view: 2 delta without a proposal, 3 delta altogether, both after the idle
-    /// target for which a leader may wait. Delta grows with the views in a row that are not final; one that is only
-    /// just over need not be.
-    pub(super) fn begin(&mut self, now: Now) {
-        let timing = &self.config.timing;
-        let unfinalised = self
-            .view
-            .0
-            .saturating_sub(self.decided.view.0)
-            .saturating_sub(2);
-        let delta = timing.delta_after(unfinalised);
-        self.entered = now.monotonic;
-        let start = now.monotonic.after(timing.idle_target_ms);
-        self.timers = Timers {
-            proposal: start.after(2 * delta),
-            still: start.after(3 * delta),
-            retry: now.monotonic.after(timing.retry_ms),
-        };
     }
 }

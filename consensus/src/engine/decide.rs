@@ -30,6 +30,8 @@ pub(super) struct Decided {
     pub block: BlockId,
     /// Finalization of this block; none for genesis.
     pub certificate: Option<Certificate>,
+    /// Finalizations since nothing was missing.
+    pub passed: u64,
     /// Blocks above the last committed one that are known to be final, without a hole.
     pub path: BTreeMap<Height, BlockId>,
     /// Finalizations of blocks that are not committed yet.
@@ -89,6 +91,7 @@ impl Engine {
         out.log_certificate(Some(certificate.clone()));
         self.decided.view = view;
         self.decided.block = block;
+        self.decided.passed = self.decided.passed.saturating_add(1);
         self.decided.proofs.insert(block, certificate.clone());
         self.decided.certificate = Some(certificate.clone());
         self.rounds = self.rounds.split_off(&view.next());

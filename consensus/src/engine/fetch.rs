@@ -27,21 +27,44 @@ pub(super) enum Want {
     Range,
     /// A block with this id, of any view.
     Block(BlockId),
-    /// Certificates between two views, both included.
-    Certificates(View, View),
+    /// The notarization of a view.
+    Notarization(View),
+    /// Nullifications between a parent and the current view: as many as are missing when it is asked for.
+    Gap(View),
+}
+
+/// What is asked of whom first.
+struct WantedItem {
+    want: Want,
+    request: Request,
+    holders: Vec<ValidatorIndex>,
 }
 
 impl Engine {
     /// Sends requests for what is missing and not asked for, or not answered in time.
     pub(super) fn fetch(&mut self, now: Now, out: &mut Effects) {
         let wanted = self.wanted();
-        self.asks
-            .retain(|want, _| wanted.iter().any(|(wanted, _)| wanted == want));
-        if wanted.is_empty() && self.distance() == Distance::Known {
-            self.sources = BlockSources::default();
+        let gap = self.distance() != Distance::Known;
+        // What was asked for while finality moved on may still come, and is still part of the chain.
+        let long_ago = self.config.timing.delta_max_ms;
+        self.asks.retain(|want, ask| {
+            let coming = gap && matches!(want, Want::Block(_));
+            wanted.iter().any(|wanted| wanted.want == *want)
+                || (coming && ask.since.after(long_ago) > now.monotonic)
+        });
+        if !gap {
+            self.decided.passed = 0;
+            if wanted.is_empty() {
+                self.sources = BlockSources::default();
+            }
         }
         let retry_ms = self.config.timing.retry_ms;
-        for (want, asked_first) in wanted {
+        for WantedItem {
+            want,
+            request,
+            holders: asked_first,
+        } in wanted
+        {
             let mut ask = self
                 .asks
                 .remove(&want)
@@ -70,11 +93,6 @@ impl Engine {
                 self.sources.has_turn(to);
             }
             self.asks.insert(want, ask);
-            let request = match want {
-                Want::Range => Request::Range(self.path_end().0.next()),
-                Want::Block(block) => Request::Block(block),
-                Want::Certificates(from, to) => Request::Certificates { from, to },
-            };
             let to = Recipients::One(self.config.id_of(to));
             out.send(to, Message::Request(request));
         }
@@ -98,7 +116,7 @@ impl Engine {
     }
 
     /// What is missing, most needed first, with those who should have it.
-    fn wanted(&mut self) -> Vec<(Want, Vec<ValidatorIndex>)> {
+    fn wanted(&mut self) -> Vec<WantedItem> {
         let mut wanted = Vec::new();
         let signers = |certificate: &Certificate| certificate.signers.iter().collect::<Vec<_>>();
         if let Distance::Missing { block, count } = self.distance() {
@@ -108,12 +126,17 @@ impl Engine {
                 .as_ref()
                 .map(signers)
                 .unwrap_or_default();
-            let far = count.is_some_and(|count| count >= RANGE_FROM);
+            // Whoever gets no block before finality moves on asks by height: that stays the same.
+            let far = count.unwrap_or(self.decided.passed) >= RANGE_FROM;
             if far && self.decided.path.len() < MAX_PATH {
-                wanted.push((Want::Range, holders.clone()));
+                wanted.push(WantedItem {
+                    want: Want::Range,
+                    request: Request::Range(self.path_end().0.next()),
+                    holders: holders.clone(),
+                });
             }
             if !far || self.ranges_fail() {
-                wanted.push((Want::Block(block), holders));
+                wanted.push(wanted_block(block, holders));
             }
         }
         self.want_proposal(&mut wanted);
@@ -124,13 +147,10 @@ impl Engine {
                 continue;
             };
             if !self.blocks.contains_key(&block) {
-                wanted.push((Want::Block(block), signers(certificate)));
+                wanted.push(wanted_block(block, signers(certificate)));
             }
             if self.lacks_notarization(parent_view) {
-                wanted.push((
-                    Want::Certificates(parent_view, parent_view),
-                    signers(certificate),
-                ));
+                wanted.push(wanted_notarization(parent_view, signers(certificate)));
             }
         }
         wanted.truncate(MAX_ASKS);
@@ -146,7 +166,7 @@ impl Engine {
     }
 
     /// What the current view's proposal rests on: its parent's certificate and the nullifications in between.
-    fn want_proposal(&mut self, wanted: &mut Vec<(Want, Vec<ValidatorIndex>)>) {
+    fn want_proposal(&mut self, wanted: &mut Vec<WantedItem>) {
         let view = self.view;
         let leader = self.leaders.leader(view);
         let proposed = self
@@ -162,11 +182,15 @@ impl Engine {
             None => return,
         };
         if self.lacks_notarization(parent_view) {
-            wanted.push((Want::Certificates(parent_view, parent_view), vec![leader]));
+            wanted.push(wanted_notarization(parent_view, vec![leader]));
         }
         let above = parent_view.max(self.decided.view);
         if let Some((from, to)) = self.missing_nullifications(above, view) {
-            wanted.push((Want::Certificates(from, to), vec![leader]));
+            wanted.push(WantedItem {
+                want: Want::Gap(view),
+                request: Request::Certificates { from, to },
+                holders: vec![leader],
+            });
         }
     }
 
@@ -182,7 +206,8 @@ impl Engine {
     pub(super) fn take_block(&mut self, block: &WholeBlock) {
         let id = block.id();
         if self.asks.remove(&Want::Block(id)).is_some() {
-            let sought = self.ranges_fail();
+            let kept = self.blocks.values().filter(|held| held.sought).count();
+            let sought = self.ranges_fail() || kept < MAX_ASKS;
             self.hold(block);
             if let Some(held) = self.blocks.get_mut(&id) {
                 held.sought |= sought;
@@ -232,7 +257,16 @@ impl Engine {
     pub(crate) fn awaits_certificates(&self) -> bool {
         self.asks
             .keys()
-            .any(|want| matches!(want, Want::Certificates(..)))
+            .any(|want| matches!(want, Want::Notarization(_) | Want::Gap(_)))
+    }
+
+    /// Certificates came: if some of the gap are still missing, the next are asked for at once.
+    pub(super) fn ask_on(&mut self, now: Now) {
+        for (want, ask) in &mut self.asks {
+            if matches!(want, Want::Gap(_)) {
+                ask.ask_next(now.monotonic);
+            }
+        }
     }
 
     /// Answers a request from memory, or has the store answer it.
@@ -275,5 +309,24 @@ impl Engine {
             found.extend(both.take(MAX_CERTIFICATES - found.len()).cloned());
         }
         found
+    }
+}
+
+fn wanted_block(block: BlockId, holders: Vec<ValidatorIndex>) -> WantedItem {
+    WantedItem {
+        want: Want::Block(block),
+        request: Request::Block(block),
+        holders,
+    }
+}
+
+fn wanted_notarization(view: View, holders: Vec<ValidatorIndex>) -> WantedItem {
+    WantedItem {
+        want: Want::Notarization(view),
+        request: Request::Certificates {
+            from: view,
+            to: view,
+        },
+        holders,
     }
 }

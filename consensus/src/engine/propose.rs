@@ -72,30 +72,10 @@ impl Engine {
             .then_some(found)
     }
 
-    /// When the pace allows our proposal: not before the parent's timestamp plus pace, and never longer after entering
-    /// than pace and the tolerated clock error together, so that a clock that is behind does not cost the view.
-    fn paced(&self, now: Now, parent: &CertifiedParent) -> Monotonic {
-        let timing = &self.config.timing;
-        let pace = if self.urgent || parent.urgent {
-            timing.pace_ms
-        } else {
-            timing.idle_target_ms
-        };
-        let wait = parent
-            .timestamp
-            .0
-            .saturating_add(pace)
-            .saturating_sub(now.unix.0);
-        let latest = self
-            .entered
-            .after(pace.saturating_add(timing.max_clock_ahead_ms));
-        now.monotonic.after(wait).min(latest).max(self.entered)
-    }
-
     /// When our proposal is due, if it is ours to make.
     pub(super) fn proposes_at(&mut self, now: Now) -> Option<Monotonic> {
         let (_, _, parent) = self.proposal_parent()?;
-        Some(self.paced(now, &parent))
+        Some(self.due(now, Some(&parent)))
     }
 
     /// Asks the application for a block once it is time.
@@ -103,7 +83,7 @@ impl Engine {
         let Some((parent_view, block, parent)) = self.proposal_parent() else {
             return;
         };
-        if now.monotonic < self.paced(now, &parent) {
+        if now.monotonic < self.due(now, Some(&parent)) {
             return;
         }
         let view = self.view;

@@ -7,11 +7,12 @@ use types::committee::ValidatorSet;
 use types::number::{ValidatorIndex, View};
 use types::vote::{Certificate, Subject, Vote};
 
+use super::Engine;
 use super::decide::Decided;
 use super::gossip::Standstill;
+use super::pace::{LeaderRecords, Timers};
 use super::round::{HeldProposal, Proposed};
 use super::sources::BlockSources;
-use super::{Engine, Timers};
 use crate::config::Config;
 use crate::effect::{Effects, Recipients};
 use crate::input::{Restored, StartError};
@@ -59,6 +60,7 @@ impl Engine {
             view: View::ZERO,
             block: config.genesis,
             certificate: None,
+            passed: 0,
             path: BTreeMap::new(),
             proofs: BTreeMap::new(),
             ahead: BTreeMap::new(),
@@ -69,6 +71,7 @@ impl Engine {
             entered: now.monotonic,
             entry: None,
             timers: Timers::default(),
+            records: LeaderRecords::default(),
             decided,
             tip: restored.tip,
             tip_urgent: false,
@@ -84,11 +87,12 @@ impl Engine {
             sources: BlockSources::default(),
             shown: BTreeMap::new(),
             standstill: Standstill::default(),
-            urgent: false,
+            urgent_since: None,
             halted: false,
             config,
         };
         engine.load(restored)?;
+        engine.forget_voices(now);
         engine.begin(now);
         engine.standstill.reset(now, &engine.config.timing.clone());
         let mut out = Effects::default();

@@ -85,6 +85,8 @@ impl BlockSources {
 /// A request in the air.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Ask {
+    /// When the first was asked.
+    pub since: Monotonic,
     /// When the next validator is asked.
     pub at: Monotonic,
     /// How many were asked since the last useful answer.
@@ -99,6 +101,7 @@ impl Ask {
     /// Nobody was asked; somebody is to be at once.
     pub(super) fn new(at: Monotonic) -> Self {
         Self {
+            since: at,
             at,
             asked: 0,
             last: None,

@@ -24,6 +24,7 @@ mod catch_up;
 mod lagging;
 mod leading;
 mod restart;
+mod slow;
 mod voting;
 
 const CHAIN: ChainId = ChainId(Hash32([9; 32]));

@@ -147,6 +147,7 @@ impl Engine {
         if !self.may_vote(view) {
             return;
         }
+        let cannot_lead = self.cannot_lead();
         let round = self.round(view);
         if round.own.nullify.is_some() || round.own.finalize.is_some() {
             return;
@@ -154,9 +155,9 @@ impl Engine {
         let (proposal, hopeless) = (round.proposal, round.spoiled || round.leader_nullified);
         let refused = proposal.and_then(|proposed| self.blocks.get(&proposed.block));
         let refused = refused.is_some_and(|held| held.execution == ExecutionState::Invalid);
-        let late = now.monotonic >= self.timers.still;
-        let silent = proposal.is_none() && now.monotonic >= self.timers.proposal;
-        if !(hopeless || refused || late || silent) {
+        let late = now.monotonic >= self.timers.still();
+        let silent = proposal.is_none() && now.monotonic >= self.timers.proposal();
+        if !(hopeless || refused || late || silent || cannot_lead) {
             return;
         }
         self.timers.retry = now.monotonic.after(self.config.timing.retry_ms);

@@ -8,6 +8,7 @@ extern crate gridproof_consensus as consensus;
 mod bugs;
 mod catch_up;
 mod disk;
+mod pace;
 mod rules;
 mod scenarios;
 mod sim;

@@ -51,6 +51,8 @@ pub struct Options {
     /// Faults end then; loss and delay stay.
     pub heal_at_ms: u64,
     pub end_ms: u64,
+    /// Every block makes the next one urgent.
+    pub urgent: bool,
 }
 
 impl Options {
@@ -68,6 +70,7 @@ impl Options {
             partition_every_ms: 0,
             heal_at_ms: 0,
             end_ms: 10_000,
+            urgent: false,
         }
     }
 }
@@ -397,6 +400,12 @@ impl Sim {
         honest
             .map(|node| self.nodes[node].store.tip().height.0)
             .collect()
+    }
+
+    /// Who proposed the blocks of the first node from a height on.
+    pub fn proposers(&self, from: u64) -> impl Iterator<Item = ValidatorIndex> {
+        let blocks = self.nodes[0].store.blocks_from(Height(from));
+        blocks.filter_map(|block| self.committee.index_of(&block.header.proposer))
     }
 
     /// Fails unless every honest node has committed that high.

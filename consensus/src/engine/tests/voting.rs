@@ -219,7 +219,7 @@ fn timeouts_grow_with_views_that_are_not_final_and_shrink_with_finality() {
     let mut world = World::new(3);
     let view = world.view_led(12, false);
     world.enter(view);
-    let slow = world.config.timing.delta_after(view - 2);
+    let slow = world.config.timing.delta_after(500, view - 2);
     assert!(slow > 500);
     world.pass(500 + 2 * 500);
     assert_eq!(votes(&world.take()), []);

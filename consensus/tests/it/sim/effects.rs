@@ -57,9 +57,10 @@ impl Sim {
                         block.id()
                     ));
                 }
+                let urgent = self.options.urgent;
                 let event = Event::Executed {
                     block: block.id(),
-                    verdict: Verdict::Valid { urgent: false },
+                    verdict: Verdict::Valid { urgent },
                 };
                 self.schedule(quick, node, Item::Answer(Box::new(event)));
             }

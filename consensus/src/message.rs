@@ -10,7 +10,7 @@ use types::hash::BlockId;
 use types::limits::{
     MAX_BLOCK_BYTES, MAX_CERTIFICATE_BYTES, MAX_CONSENSUS_MESSAGE_BYTES, MAX_HEADER_PATH,
 };
-use types::number::{Height, View};
+use types::number::{Height, ValidatorIndex, View};
 use types::vote::{Certificate, Proposal, Vote};
 
 #[cfg(test)]
@@ -171,6 +171,23 @@ fn last_proven<E>(
 }
 
 impl Message {
+    /// True if it shows a signature of that member, where it is the one who sends it: it must not leave before
+    /// everything is on disk that the member wrote until then. Requests, bodies and certificates of others promise nothing.
+    #[must_use]
+    pub fn promises(&self, sender: ValidatorIndex) -> bool {
+        match self {
+            Self::Proposal(_) => true,
+            Self::Vote(vote) => vote.signer == sender,
+            Self::Certificate(certificate) => certificate.signers.contains(sender),
+            Self::Range(range) => range.certificate.signers.contains(sender),
+            Self::Certificates(certificates) => certificates
+                .iter()
+                .any(|certificate| certificate.signers.contains(sender)),
+            Self::VoteRecovery { votes, .. } => votes.iter().any(|vote| vote.signer == sender),
+            Self::Request(_) | Self::Block(_) => false,
+        }
+    }
+
     /// The bytes of a frame.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

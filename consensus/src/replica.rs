@@ -203,6 +203,12 @@ impl Replica {
         }
     }
 
+    /// Our position in the committee.
+    #[must_use]
+    pub fn position(&self) -> ValidatorIndex {
+        self.config.me
+    }
+
     /// The view in which this validator votes now.
     #[must_use]
     pub fn view(&self) -> View {

@@ -3,8 +3,8 @@
 //! [`Node::step`] takes the time, the decided state and an [`Event`], and gives [`Effect`]s to be performed in their
 //! order. What it promises beyond what its parts promise:
 //!
-//! - A vote leaves only after its record was given to [`Effect::Persist`], and a block is committed only after its
-//!   finalization was.
+//! - A vote stands after its record in [`Effect::Persist`], and a block's commit after its finalization. A host that
+//!   passes effects through [`LogGate`] lets none of them leave before the disk has them.
 //! - Execution is asked for and answered; nothing here waits. Executions, buildings and commits are asked for in an
 //!   order in which they can be done one after the other.
 //! - A block is filled up to [`MAX_BUILD_DEPTH`](types::limits::MAX_BUILD_DEPTH) above the store's last one; deeper
@@ -31,6 +31,7 @@ use vm::Rules;
 
 mod application;
 pub mod effect;
+pub mod gate;
 pub mod input;
 pub mod wire;
 
@@ -38,6 +39,7 @@ pub mod wire;
 mod tests;
 
 pub use effect::{Effect, StopReason};
+pub use gate::{GateVerdict, LogGate, RecordGroup};
 pub use input::Event;
 pub use wire::{Frame, FrameChannel};
 

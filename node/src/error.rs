@@ -43,6 +43,15 @@ pub enum NodeError {
     /// The vote log cannot be used.
     #[error(transparent)]
     VoteLog(#[from] LogError),
+    /// The system gives no thread for the vote log.
+    #[error("no thread for the vote log: {0}")]
+    LogThread(io::Error),
+    /// The disk is too slow for the vote log.
+    #[error("the vote log cannot keep up: {0} groups of records wait for the disk")]
+    LogBehind(usize),
+    /// The vote log's thread has ended.
+    #[error("the vote log's thread has ended")]
+    LogEnded,
     /// The vote log's directory cannot be used.
     #[error(transparent)]
     VoteLogDirectory(#[from] StorageError),
@@ -131,7 +140,9 @@ impl NodeError {
             Self::NotInitialised(_) => NodeErrorKind::NotInitialised,
             Self::VoteLogGone { .. } => NodeErrorKind::VoteLog,
             Self::VoteLog(error) => of_log(error),
-            Self::VoteLogDirectory(_) | Self::Blobs(_) => NodeErrorKind::Storage,
+            Self::VoteLogDirectory(_) | Self::Blobs(_) | Self::LogBehind(_) => {
+                NodeErrorKind::Storage
+            }
             Self::Store(StoreError::State(error)) => of_state(error),
             Self::Store(StoreError::InUse(_) | StoreError::Directory { .. }) => {
                 NodeErrorKind::Storage
@@ -144,7 +155,9 @@ impl NodeError {
             | Self::Address { .. }
             | Self::Network(_)
             | Self::Rpc(_) => NodeErrorKind::Config,
-            Self::Randomness(_) | Self::Worker(_) => NodeErrorKind::Other,
+            Self::Randomness(_) | Self::Worker(_) | Self::LogThread(_) | Self::LogEnded => {
+                NodeErrorKind::Other
+            }
             Self::Stop(StopReason::Chain(fatal)) => of_fatal(fatal),
             Self::Stop(StopReason::Consensus(_)) => NodeErrorKind::Diverged,
         }

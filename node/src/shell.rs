@@ -1,9 +1,10 @@
 //! The shell of a node: one loop that feeds the core and performs what it says, in its order.
 //!
-//! The loop waits on closed enums only. What must be on disk before something leaves is written and synced in the
-//! loop itself; execution and commits run on one worker thread in their order; blobs move in tasks of their own. Every
+//! The loop waits on closed enums only. What must be on disk before something leaves is written and synced by a thread
+//! of its own; until then the gate holds back what rests on it. Execution and commits run on one worker thread in their order; blobs move in tasks of their own. Every
 //! queue is bounded, and whatever is started here ends in [`Shell::finish`] or with the runtime.
 
+mod log_thread;
 mod peers;
 mod serve;
 
@@ -26,8 +27,9 @@ use types::number::Timestamp;
 use types::time::{Monotonic, Now};
 use vm::MempoolError;
 
-use crate::core::{Effect, Event, Frame, FrameChannel, Node};
+use crate::core::{Effect, Event, Frame, FrameChannel, GateVerdict, LogGate, Node};
 use crate::error::NodeError;
+use log_thread::LogThread;
 use peers::Peers;
 use serve::Serving;
 
@@ -72,7 +74,8 @@ type Answer = oneshot::Sender<Result<TransactionId, MempoolError>>;
 /// A running node: the core and everything that performs its effects.
 pub struct Shell {
     node: Node,
-    log: Log<FileStorage>,
+    log: LogThread,
+    gate: LogGate,
     store: Store,
     network: p2p::Handle,
     worker: Worker,
@@ -109,7 +112,8 @@ impl Shell {
         let tickets = BTreeMap::new();
         Ok(Self {
             node,
-            log,
+            log: LogThread::start(log)?,
+            gate: LogGate::default(),
             store,
             network,
             worker,
@@ -144,6 +148,10 @@ impl Shell {
             };
             tokio::select! {
                 () = &mut shutdown => return Ok(()),
+                group = self.log.progress() => {
+                    let ready = self.gate.synced(group?);
+                    ready.into_iter().try_for_each(|effect| self.perform_one(effect))?;
+                }
                 Some(event) = self.inputs.recv() => self.step(Event::Chain(event))?,
                 Some(event) = peers.recv() => self.peer(event)?,
                 Some((to, bytes)) = self.serving.done() => self.step(Event::Served { to, bytes })?,
@@ -159,6 +167,9 @@ impl Shell {
 
     /// Waits for what still runs on threads of its own.
     pub fn finish(self) {
+        if let Err(error) = self.log.finish() {
+            tracing::error!(%error, "the vote log");
+        }
         self.worker.finish();
     }
 
@@ -243,30 +254,37 @@ impl Shell {
 
     fn perform(&mut self, effects: Vec<Effect>) -> Result<(), NodeError> {
         for effect in effects {
-            match effect {
-                Effect::Persist(records) => {
-                    tokio::task::block_in_place(|| self.log.append(&records))?;
-                }
-                Effect::Release(view) => tokio::task::block_in_place(|| self.log.release(view))?,
-                Effect::Send { to, frame } => self.send(to, &frame),
-                Effect::Work(work) => self.worker.queue(*work)?,
-                Effect::Serve { to, request } => self.serve(to, request),
-                Effect::Answer { ticket, result } => {
-                    if let Some(answer) = self.tickets.remove(&ticket) {
-                        let _ = answer.send(result);
-                    }
-                }
-                Effect::Blob(request) => self.blobs.perform(request),
-                Effect::SetTimer(at) => self.timer = Some(at),
-                Effect::Report { by, fault } => {
-                    tracing::warn!(validator = %by, ?fault, "a validator broke a rule");
-                }
-                Effect::Ban { validator, for_ms } => {
-                    tracing::warn!(%validator, for_ms, "a validator broke too many rules: its connection is closed");
-                    self.network.ban(validator, Duration::from_millis(for_ms));
-                }
-                Effect::Stop(stop) => return Err(stop.into()),
+            match self.gate.pass(effect) {
+                GateVerdict::Perform(effect) => self.perform_one(effect)?,
+                GateVerdict::Append(group, records) => self.log.append(group, records)?,
+                GateVerdict::Waits => {}
             }
+        }
+        Ok(())
+    }
+
+    fn perform_one(&mut self, effect: Effect) -> Result<(), NodeError> {
+        match effect {
+            Effect::Persist(_) => unreachable!("the gate takes records"),
+            Effect::Release(view) => self.log.release(view)?,
+            Effect::Send { to, frame, .. } => self.send(to, &frame),
+            Effect::Work(work) => self.worker.queue(*work)?,
+            Effect::Serve { to, request } => self.serve(to, request),
+            Effect::Answer { ticket, result } => {
+                if let Some(answer) = self.tickets.remove(&ticket) {
+                    let _ = answer.send(result);
+                }
+            }
+            Effect::Blob(request) => self.blobs.perform(request),
+            Effect::SetTimer(at) => self.timer = Some(at),
+            Effect::Report { by, fault } => {
+                tracing::warn!(validator = %by, ?fault, "a validator broke a rule");
+            }
+            Effect::Ban { validator, for_ms } => {
+                tracing::warn!(%validator, for_ms, "a validator broke too many rules: its connection is closed");
+                self.network.ban(validator, Duration::from_millis(for_ms));
+            }
+            Effect::Stop(stop) => return Err(stop.into()),
         }
         Ok(())
     }

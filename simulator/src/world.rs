@@ -412,7 +412,7 @@ impl World {
                     return self.stopped(host, why);
                 }
             }
-            Effect::Send { to, frame } => self.send(host, to, &frame)?,
+            Effect::Send { to, frame, .. } => self.send(host, to, &frame)?,
             Effect::Work(work) => {
                 let takes_ms = self.random.range(0, self.scenario.execution_ms);
                 let at = self.hosts[host].queue(self.now_ms, *work, takes_ms);

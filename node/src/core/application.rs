@@ -108,7 +108,7 @@ impl Node {
                     continue;
                 }
                 consensus::Effect::Send { to, message } => {
-                    Self::send(&to, &message, out);
+                    self.send(&to, &message, out);
                     continue;
                 }
                 consensus::Effect::Serve { to, request } => {
@@ -175,6 +175,7 @@ impl Node {
                 chain::Effect::Send { to, message } => out.push(Effect::Send {
                     to,
                     frame: Frame::gossip(&message),
+                    promises: false,
                 }),
                 chain::Effect::Answer { ticket, result } => {
                     out.push(Effect::Answer { ticket, result });
@@ -185,16 +186,24 @@ impl Node {
         }
     }
 
-    fn send(to: &consensus::Recipients, message: &consensus::Message, out: &mut Vec<Effect>) {
+    fn send(
+        &self,
+        to: &consensus::Recipients,
+        message: &consensus::Message,
+        out: &mut Vec<Effect>,
+    ) {
         let frame = Frame::consensus(message);
+        let promises = message.promises(self.replica.position());
         let one = |to, frame| Effect::Send {
             to: Destination::One(to),
             frame,
+            promises,
         };
         match to {
             consensus::Recipients::All => out.push(Effect::Send {
                 to: Destination::All { except: None },
                 frame,
+                promises,
             }),
             consensus::Recipients::One(peer) => out.push(one(*peer, frame)),
             consensus::Recipients::Some(peers) => {

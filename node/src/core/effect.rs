@@ -12,7 +12,7 @@ use super::wire::Frame;
 /// Something to be done. Effects are performed in order; if one fails, none after it may be performed.
 #[derive(Debug)]
 pub enum Effect {
-    /// Append to the consensus log and sync, before anything after this.
+    /// Append to the consensus log and sync. What waits for that is said by [`super::LogGate`] alone.
     Persist(Vec<Record>),
     /// Send a frame over the connections that exist; nothing is sent again.
     Send {
@@ -20,6 +20,8 @@ pub enum Effect {
         to: Destination,
         /// Channel and encoded message.
         frame: Frame,
+        /// True if it shows a signature of ours: every record given before it must be on disk when it leaves.
+        promises: bool,
     },
     /// Do this on another thread, after all work that was asked for before, and answer with the event it gives.
     Work(Box<Work>),

@@ -163,7 +163,7 @@ impl Committee {
                 .seen
                 .extract_if(.., |effect| matches!(effect, Effect::Send { .. }))
             {
-                let Effect::Send { to, frame } = effect else {
+                let Effect::Send { to, frame, .. } = effect else {
                     continue;
                 };
                 let reaches = |peer: &ValidatorId| match to {

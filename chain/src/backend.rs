@@ -30,10 +30,13 @@ use types::state_key::StateKey;
 use types::transaction::{Action, SignedTransaction};
 use vm::{Account, MempoolError, Rules};
 
+use crate::alarm::Alarm;
 pub use view::At;
 
 /// Most jobs that ended and are still listed; every job stays readable by its id.
 const RECENT_JOBS: usize = 256;
+/// Most alarms that the status shows.
+const MAX_ALARMS: usize = 16;
 
 /// What the loop is asked.
 #[derive(Debug)]
@@ -104,6 +107,27 @@ impl RecentJobs {
     }
 }
 
+/// The latest alarms of this run, oldest first; filled by the shell.
+#[derive(Debug, Default)]
+pub struct Alarms(Mutex<VecDeque<String>>);
+
+impl Alarms {
+    /// Tells the operator: in the log, and in the status.
+    pub fn raise(&self, alarm: &Alarm) {
+        tracing::error!(%alarm, "alarm");
+        let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if latest.len() == MAX_ALARMS {
+            latest.pop_front();
+        }
+        latest.push_back(alarm.to_string());
+    }
+
+    fn list(&self) -> Vec<String> {
+        let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.iter().cloned().collect()
+    }
+}
+
 /// The node as the HTTP interface sees it.
 pub struct ChainBackend {
     /// Rules by which submissions are checked and estimates made.
@@ -124,6 +148,8 @@ pub struct ChainBackend {
     pub questions: mpsc::Sender<Question>,
     /// Out of the loop.
     pub live: watch::Receiver<Live>,
+    /// What the operator must know; the shell adds to it.
+    pub alarms: Arc<Alarms>,
 }
 
 impl ChainBackend {
@@ -175,7 +201,7 @@ fn refused(error: &MempoolError) -> ApiError {
             "bring money to the account, or wait until its transactions are included"
         }
         MempoolError::Full { .. } => "try again later, or offer a higher fee",
-        MempoolError::Abort(_) => "the node's log says more",
+        MempoolError::TrialPanicked(_) | MempoolError::Abort(_) => "the node's log says more",
     };
     ApiError::refused("transaction_refused", error.to_string(), hint)
         .retryable(error.is_retryable())
@@ -198,6 +224,7 @@ impl Backend for ChainBackend {
         let (live, cursor) = (*self.live.borrow(), self.events.cursor());
         let (network, validator) = (self.genesis.name.to_string(), self.validator);
         let mempool = (live.mempool_transactions, live.mempool_bytes);
+        let alarms = self.alarms.list();
         self.read(move |at, rules| {
             let (tip, block, chain) = (at.store.tip(), at.block()?, at.chain()?);
             Ok(Status {
@@ -223,6 +250,7 @@ impl Backend for ChainBackend {
                 mempool_transactions: mempool.0,
                 mempool_bytes: mempool.1,
                 catching_up: live.catching_up,
+                alarms,
                 cursor,
             })
         })

@@ -25,8 +25,9 @@ use types::number::{Height, Timestamp};
 use types::transaction::{SystemTransaction, TransactionReceipt};
 use types::vote::Certificate;
 use types::whole::WholeBlock;
-use vm::{Rules, Verified};
+use vm::{Abort, Rules, Verified};
 
+use crate::contain::caught;
 use crate::error::{ExecutionError, Fatal, Invalid, WorkKind};
 use crate::parent::Parent;
 use crate::pools::Pools;
@@ -76,6 +77,26 @@ pub struct Built {
     pub block: WholeBlock,
     /// Candidates that cannot be included and are not worth another try.
     pub refused: Vec<TransactionId>,
+}
+
+/// A block to be built, and what the panic said that left it without candidates.
+#[derive(Debug)]
+pub(crate) struct Ordered {
+    pub building: Building,
+    pub panicked: Option<String>,
+}
+
+/// What a panic in building cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildingFault {
+    /// The block below.
+    pub parent: BlockId,
+    /// The panic's message.
+    pub message: String,
+    /// The transaction on which it panicked, if it was one.
+    pub dropped: Vec<TransactionId>,
+    /// Every system transaction that was tried, if it panicked on one of them.
+    pub system: Vec<SystemTransaction>,
 }
 
 /// A block to be executed.
@@ -132,6 +153,13 @@ pub enum Done {
     },
     /// Answers [`Work::Build`].
     Built(Box<Built>),
+    /// Answers [`Work::Build`] that panicked: an empty block, unless that panicked as well.
+    BuildingPanicked {
+        /// The empty block.
+        built: Option<Box<Built>>,
+        /// What it cost.
+        fault: Box<BuildingFault>,
+    },
     /// Answers [`Work::Execute`] or [`Work::Build`] that waited for so many commits that its state is no longer kept.
     /// It is to be asked for again, on what is decided now.
     Outrun(Outrun),
@@ -158,8 +186,8 @@ pub enum Outrun {
 pub struct Blocks {
     undecided: Undecided,
     executed: BTreeMap<BlockId, Executed>,
-    /// Blocks whose execution was asked for, with their parents.
-    executing: BTreeMap<BlockId, BlockId>,
+    /// Blocks whose execution was asked for.
+    executing: BTreeMap<BlockId, WholeBlock>,
     /// The store's last block.
     tip: Parent,
     /// Decided blocks on their way into the store, lowest first.
@@ -221,24 +249,29 @@ impl Blocks {
         pools: &Pools,
         state: &dyn DecidedState,
         request: BuildRequest,
-    ) -> Result<Option<Work>, Fatal> {
+    ) -> Result<Option<Ordered>, Fatal> {
         let Some((parent, branch)) = self.below(&request.parent) else {
             return Ok(None);
         };
         let (height, tip) = (parent.header.height.0, self.tip.header.height.0);
-        let (system, candidates) = if height.saturating_sub(tip) >= MAX_BUILD_DEPTH {
-            (Vec::new(), Vec::new())
-        } else {
-            // Its state is surely kept: the store may be ahead of us, but not of the parent.
-            pools.candidates(rules, &branch.clone().over(state))?
-        };
-        Ok(Some(Work::Build(Building {
+        let is_deep = height.saturating_sub(tip) >= MAX_BUILD_DEPTH;
+        let mut building = Building {
             request,
             parent,
             branch,
-            system,
-            candidates,
-        })))
+            system: Vec::new(),
+            candidates: Vec::new(),
+        };
+        let mut panicked = None;
+        if !is_deep {
+            // Its state is surely kept: the store may be ahead of us, but not of the parent.
+            let view = building.branch.clone().over(state);
+            match caught(|| pools.candidates(rules, &view)) {
+                Ok(found) => (building.system, building.candidates) = found?,
+                Err(message) => panicked = Some(message),
+            }
+        }
+        Ok(Some(Ordered { building, panicked }))
     }
 
     // 2. Execute.
@@ -248,7 +281,7 @@ impl Blocks {
         let Some((parent, branch)) = self.below(&block.header.parent) else {
             return Err(Invalid::DeadBranch(block.id()));
         };
-        self.executing.insert(block.id(), parent.id);
+        self.executing.insert(block.id(), block.clone());
         Ok(Work::Execute(Execution {
             block,
             parent,
@@ -256,9 +289,9 @@ impl Blocks {
         }))
     }
 
-    /// The execution of a block ended, with whatever result.
-    pub fn execution_ended(&mut self, block: &BlockId) {
-        self.executing.remove(block);
+    /// The execution of a block ended, with whatever result. Gives the block, if its execution was asked for.
+    pub fn execution_ended(&mut self, block: &BlockId) -> Option<WholeBlock> {
+        self.executing.remove(block)
     }
 
     /// Keeps the result of an execution; false if its parent is neither undecided nor the store's last block any more:
@@ -335,7 +368,8 @@ impl Blocks {
             return;
         }
         let roots = self.executed.keys().filter(|id| needed(id));
-        let roots = roots.chain(self.executing.values());
+        let executing = self.executing.values();
+        let roots = roots.chain(executing.map(|block| &block.header.parent));
         let mut kept = BTreeSet::new();
         for root in roots {
             let mut at = *root;
@@ -354,9 +388,9 @@ impl Blocks {
 
 impl Building {
     /// Builds the block: only transactions that are valid on top of the parent.
-    pub fn run(self, rules: &Rules, decided: &dyn DecidedState) -> Result<Built, Fatal> {
-        let (request, parent) = (self.request, self.parent);
-        let view = self.branch.over(decided);
+    pub fn run(&self, rules: &Rules, decided: &dyn DecidedState) -> Result<Built, Fatal> {
+        let (request, parent) = (self.request, &self.parent);
+        let view = self.branch.clone().over(decided);
         let rules = rules.in_force(&view)?;
         let rules = rules.as_ref();
         let built = vm::build(
@@ -405,6 +439,9 @@ impl Execution {
         let view = self.branch.over(decided);
         let executed = match vm::execute(rules, &view, &parent.header, &block) {
             Ok(executed) => executed,
+            Err(vm::BlockError::Abort(Abort::Corrupt(corruption))) => {
+                return Err(Invalid::Corrupt(corruption).into());
+            }
             Err(vm::BlockError::Abort(abort)) => return Err(abort.into()),
             Err(error) => return Err(Invalid::Rule(error).into()),
         };

@@ -9,8 +9,8 @@
 //! 3. After any number of both it calls [`Chain::settle`] once, and wakes the chain at [`Chain::next_wake`].
 //!
 //! What it promises: executions, buildings and commits are asked for in an order in which they can be done one after
-//! the other; a block is reported as valid only if it was executed here on the state of its parent; after
-//! [`Effect::Stop`] nothing is promised. What it leaves out: who orders blocks, how they are agreed on, what a network is.
+//! the other; a block is reported as valid only if it was executed here on the state of its parent; a panic in executing
+//! or building a block is an alarm and no stop; after [`Effect::Stop`] nothing is promised. What it leaves out: who orders blocks, how they are agreed on, what a network is.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -18,17 +18,19 @@ use std::sync::Arc;
 
 use state::{ChainStore, DecidedState};
 use types::codec::{Bounded, decode};
-use types::hash::{BlobId, BlockId, ValidatorId};
+use types::hash::{BlobId, BlockId, TransactionId, ValidatorId};
 use types::job::JobRecord;
 use types::limits::MAX_STATE_VALUE_BYTES;
 use types::state_key::StateKey;
 use types::time::{Monotonic, Now};
+use types::transaction::SignedTransaction;
 use types::vote::Certificate;
 use types::whole::WholeBlock;
-use vm::Rules;
+use vm::{MempoolError, Rules};
 
+use crate::alarm::Alarm;
 use crate::blob_book::BlobBook;
-use crate::block::{Blocks, BuildRequest, Done, Executed, Outrun};
+use crate::block::{Blocks, BuildRequest, BuildingFault, Built, Done, Executed, Outrun, Work};
 use crate::duty;
 use crate::effect::{Destination, Effect};
 use crate::error::{Fatal, Invalid};
@@ -37,9 +39,13 @@ use crate::gossip::{BlobMessage, Gossip};
 use crate::parent::Parent;
 use crate::pools::Pools;
 use crate::setup::Setup;
+use crate::tip_state::TipState;
 
 #[cfg(test)]
 mod tests;
+
+/// Most blocks that are remembered for having failed in execution.
+pub const MAX_QUARANTINED: usize = 256;
 
 /// A chain on one machine.
 #[derive(Debug)]
@@ -80,16 +86,29 @@ impl Chain {
         let built = self
             .blocks
             .build(&self.setup.rules, &self.pools, state, request);
-        match built {
-            Ok(work) => work.map(Box::new).map(Effect::Work).into_iter().collect(),
-            Err(fatal) => vec![Effect::Stop(fatal)],
-        }
+        let ordered = match built {
+            Ok(Some(ordered)) => ordered,
+            Ok(None) => return Vec::new(),
+            Err(fatal) => return vec![Effect::Stop(fatal)],
+        };
+        let parent = ordered.building.parent.id;
+        let alarm = ordered.panicked.map(|message| Alarm::Building {
+            parent,
+            message,
+            dropped: Vec::new(),
+        });
+        let work = Effect::Work(Box::new(Work::Build(ordered.building)));
+        alarm.map(Effect::Alarm).into_iter().chain([work]).collect()
     }
 
     /// Has a block executed; answered by [`Effect::Valid`] or [`Effect::Invalid`]. Its parent must be the store's last
-    /// block or one that was executed here: on any other block it is invalid.
+    /// block or one that was executed here: on any other block it is invalid. So is a block on which execution failed
+    /// before, in this run or in an earlier one: it is not tried again.
     pub fn execute(&mut self, block: WholeBlock) -> Vec<Effect> {
         let id = block.id();
+        if self.is_quarantined(&id) {
+            return vec![Effect::Invalid { block: id }];
+        }
         vec![match self.blocks.execute(block) {
             Ok(work) => Effect::Work(Box::new(work)),
             Err(_) => Effect::Invalid { block: id },
@@ -114,12 +133,16 @@ impl Chain {
     /// Takes one event. `state` is the decided state as the store has it now.
     pub fn step(&mut self, now: Now, state: &dyn DecidedState, event: Event) -> Vec<Effect> {
         let (rules, height) = (&self.setup.rules, self.blocks.tip().header.height);
+        let tip = TipState::new(state, height);
         match event {
             Event::Done(done) => return self.done(now, state, done),
             Event::Failed(fatal) => return vec![Effect::Stop(fatal)],
             Event::Peers(peers) => return self.peers_changed(peers),
             Event::Gossip { from, message } => match message {
-                Gossip::Pool(message) => self.pools.receive(rules, state, height, from, message),
+                Gossip::Pool(message) => {
+                    let panicked = self.pools.receive(rules, &tip, height, from, message);
+                    return alarms(panicked);
+                }
                 Gossip::Blobs(BlobMessage::Have(blobs)) => {
                     for blob in &blobs {
                         self.book.offered(*blob, from);
@@ -131,10 +154,13 @@ impl Chain {
                 transaction,
             } => {
                 let now_ms = now.monotonic.0;
-                let result = self
-                    .pools
-                    .submit(rules, state, height, now_ms, *transaction);
-                return vec![Effect::Answer { ticket, result }];
+                let result = self.pools.submit(rules, &tip, height, now_ms, *transaction);
+                let mut out = match &result {
+                    Err(MempoolError::TrialPanicked(id)) => alarms(vec![*id]),
+                    _ => Vec::new(),
+                };
+                out.push(Effect::Answer { ticket, result });
+                return out;
             }
             Event::BlobStored(blob) => {
                 self.book.stored(blob, now.unix.0);
@@ -158,32 +184,90 @@ impl Chain {
                 let (ticket, block) = (built.ticket, built.block);
                 vec![Effect::Built { ticket, block }]
             }
-            Done::Executed { block, result } => vec![self.executed(block, result)],
+            Done::BuildingPanicked { built, fault } => self.building_panicked(built, *fault),
+            Done::Executed { block, result } => self.executed(block, result),
             Done::Outrun(Outrun::Execution(block)) => {
                 self.blocks.execution_ended(&block.id());
                 self.execute(block)
             }
             Done::Outrun(Outrun::Building(request)) => self.build(state, request),
             Done::Committed { decision, synced } => {
-                if let Err(fatal) = self.committed(now, state, &decision) {
-                    return vec![Effect::Stop(fatal)];
-                }
-                vec![Effect::Committed { decision, synced }]
+                let panicked = match self.committed(now, state, &decision) {
+                    Ok(panicked) => panicked,
+                    Err(fatal) => return vec![Effect::Stop(fatal)],
+                };
+                let mut out = alarms(panicked);
+                out.push(Effect::Committed { decision, synced });
+                out
             }
         }
     }
 
-    fn executed(&mut self, block: BlockId, result: Result<Box<Executed>, Invalid>) -> Effect {
-        self.blocks.execution_ended(&block);
-        let Ok(executed) = result else {
-            return Effect::Invalid { block };
+    /// The transaction that building panicked on goes, the empty block is proposed.
+    fn building_panicked(
+        &mut self,
+        built: Option<Box<Built>>,
+        fault: BuildingFault,
+    ) -> Vec<Effect> {
+        self.pools.refused(&fault.dropped);
+        self.pools.drop_system(&fault.system);
+        let mut out = vec![Effect::Alarm(Alarm::Building {
+            parent: fault.parent,
+            message: fault.message,
+            dropped: fault.dropped,
+        })];
+        out.extend(built.map(|built| {
+            let (ticket, block) = (built.ticket, built.block);
+            Effect::Built { ticket, block }
+        }));
+        out
+    }
+
+    fn executed(&mut self, block: BlockId, result: Result<Box<Executed>, Invalid>) -> Vec<Effect> {
+        let ended = self.blocks.execution_ended(&block);
+        let executed = match result {
+            Ok(executed) => executed,
+            Err(cause) if cause.is_fault() => {
+                if let Some(own) = ended.filter(|block| block.header.proposer == self.setup.own.id)
+                {
+                    // Our next block would hold them again. Those of others' blocks stay: whoever proposes a block on
+                    // which all panic must not empty our mempool.
+                    let transactions = own.body.transactions.iter();
+                    let ids: Vec<_> = transactions.map(SignedTransaction::id).collect();
+                    self.pools.refused(&ids);
+                    self.pools.drop_system(&own.body.system);
+                }
+                return self.quarantine(block, cause);
+            }
+            Err(_) => return vec![Effect::Invalid { block }],
         };
         let urgent = executed.urgent;
-        match self.blocks.keep(*executed) {
+        vec![match self.blocks.keep(*executed) {
             Ok(true) => Effect::Valid { block, urgent },
             Ok(false) => Effect::Invalid { block },
             Err(fatal) => Effect::Stop(fatal),
+        }]
+    }
+
+    fn quarantine(&mut self, block: BlockId, cause: Invalid) -> Vec<Effect> {
+        let quarantined = &mut self.setup.quarantined;
+        if quarantined.len() >= MAX_QUARANTINED {
+            // One that is forgotten is at worst executed once more.
+            quarantined.pop_first();
         }
+        quarantined.insert(block);
+        let alarm = Alarm::Execution { block, cause };
+        vec![
+            Effect::Alarm(alarm),
+            Effect::Quarantine(block),
+            Effect::Invalid { block },
+        ]
+    }
+
+    /// True if execution of the block failed here by a fault of this program.
+    #[must_use]
+    pub fn is_quarantined(&self, block: &BlockId) -> bool {
+        self.setup.quarantined.contains(block)
     }
 
     fn committed(
@@ -191,15 +275,16 @@ impl Chain {
         now: Now,
         state: &dyn DecidedState,
         decision: &state::Decision,
-    ) -> Result<(), Fatal> {
+    ) -> Result<Vec<TransactionId>, Fatal> {
         self.blocks.committed(decision)?;
         let newer = match self.setup.rules.in_force(state)? {
             Cow::Borrowed(_) => None,
             Cow::Owned(rules) => Some(Arc::new(rules)),
         };
         self.setup.rules = newer.unwrap_or_else(|| Arc::clone(&self.setup.rules));
-        self.pools
-            .decided(&self.setup.rules, state, &decision.diff)?;
+        let diff = &decision.diff;
+        let after = TipState::after(state, diff.height, &diff.writes);
+        let panicked = self.pools.decided(&self.setup.rules, &after, diff)?;
         for (key, value) in &decision.diff.writes {
             let StateKey::Job(id) = key else { continue };
             let record = value
@@ -210,7 +295,7 @@ impl Chain {
                 Some(Err(_)) | None => self.book.job_gone(id, now.unix.0),
             }
         }
-        Ok(())
+        Ok(panicked)
     }
 
     fn peers_changed(&mut self, peers: BTreeSet<ValidatorId>) -> Vec<Effect> {
@@ -291,6 +376,12 @@ impl Chain {
     pub fn needs_blob(&self, blob: &BlobId) -> bool {
         self.book.needs(blob)
     }
+}
+
+/// The alarms of transactions that could not be tried.
+fn alarms(panicked: Vec<TransactionId>) -> Vec<Effect> {
+    let all = panicked.into_iter().map(Alarm::Trial);
+    all.map(Effect::Alarm).collect()
 }
 
 /// Tells the others that a blob is here now.

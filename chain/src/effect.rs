@@ -6,6 +6,7 @@ use state::Decision;
 use types::hash::{BlockId, TransactionId, ValidatorId};
 use types::whole::WholeBlock;
 
+use crate::alarm::Alarm;
 use crate::blob_book::BlobRequest;
 use crate::block::{BuildTicket, Work};
 use crate::error::Fatal;
@@ -72,6 +73,10 @@ pub enum Effect {
         /// The transaction's id, or why it was not taken.
         result: Result<TransactionId, vm::MempoolError>,
     },
+    /// Remember on disk that this block failed in execution: the next run is started with it.
+    Quarantine(BlockId),
+    /// Tell the operator at once.
+    Alarm(Alarm),
     /// Fetch, read or remove a blob; the answer is an event about that blob.
     Blob(BlobRequest),
     /// Stop at once. Nothing after this may be performed.

@@ -3,7 +3,7 @@
 use state::StateError;
 use types::hash::{BlockId, Hash32};
 use types::number::{Gas, Height};
-use vm::Abort;
+use vm::{Abort, Corruption};
 
 /// The rule that a block broke.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +38,25 @@ pub enum Invalid {
     /// The block descends from one that can never be decided any more.
     #[error("block {0} does not descend from the decided blocks")]
     DeadBranch(BlockId),
+    /// Execution panicked.
+    #[error("execution of block {block} panicked: {message}")]
+    Panicked {
+        /// The block.
+        block: BlockId,
+        /// The panic's message.
+        message: String,
+    },
+    /// Execution met a state that contradicts itself. The block may have brought it about, so this is no reason to stop.
+    #[error("execution met a contradiction: {0}")]
+    Corrupt(Corruption),
+}
+
+impl Invalid {
+    /// True if the fault is this program's and may happen again: the block must not be executed a second time.
+    #[must_use]
+    pub fn is_fault(&self) -> bool {
+        matches!(self, Self::Panicked { .. } | Self::Corrupt(_))
+    }
 }
 
 /// Why an execution gave no result.
@@ -107,10 +126,13 @@ pub enum Fatal {
         /// Height of the block that was built.
         height: Height,
     },
-    /// The worker thread panicked, so that its piece of work has no result.
+    /// A block is final that failed in execution here.
     #[error(
-        "the {work} panicked: {message}; the node stops before it votes on anything that follows"
+        "block {0} is final, but failed in execution here, see the alarm before this: this build cannot follow the chain"
     )]
+    FinalQuarantined(BlockId),
+    /// A commit panicked: what is on disk is not known.
+    #[error("the {work} panicked: {message}; the node stops, since what it wrote is not known")]
     Panicked {
         /// What it was doing.
         work: WorkKind,

@@ -2,13 +2,16 @@
 //! the blob book, a validator's duties, and the API's back end.
 //!
 //! [`Chain`] decides and is pure; a host with an ordering of its own drives it (see [`core`]). [`block`] is one block's
-//! life. [`worker`], [`blob_tasks`] and [`backend`] perform what the chain asks of its machine. What this crate leaves
+//! life. [`worker`], [`blob_tasks`] and [`backend`] perform what the chain asks of its machine, [`contain`] so that no panic
+//! spreads. What this crate leaves
 //! out, and must never name: consensus and the network between validators.
 
+pub mod alarm;
 pub mod backend;
 pub mod blob_book;
 pub mod blob_tasks;
 pub mod block;
+pub mod contain;
 pub mod core;
 mod duty;
 pub mod effect;
@@ -20,11 +23,14 @@ mod parent;
 mod pools;
 mod resend;
 pub mod setup;
+mod tip_state;
 pub mod worker;
 
+pub use alarm::Alarm;
 pub use blob_book::{BlobRequest, Retention};
 pub use block::{
-    BuildRequest, BuildTicket, Building, Built, Done, Executed, Execution, Outrun, Work,
+    BuildRequest, BuildTicket, Building, BuildingFault, Built, Done, Executed, Execution, Outrun,
+    Work,
 };
 pub use core::Chain;
 pub use effect::{Destination, Effect};

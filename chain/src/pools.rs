@@ -94,7 +94,8 @@ impl Pools {
         Ok(id)
     }
 
-    /// Takes what a validator passed on. What is not taken here is not passed on.
+    /// Takes what a validator passed on. What is not taken here is not passed on. Gives the transactions on which trying
+    /// them panicked.
     pub(crate) fn receive(
         &mut self,
         rules: &Rules,
@@ -102,17 +103,17 @@ impl Pools {
         height: Height,
         from: ValidatorId,
         message: PoolMessage,
-    ) {
+    ) -> Vec<TransactionId> {
+        let mut panicked = Vec::new();
         self.changed = true;
         match message {
             PoolMessage::Transactions(transactions) => {
                 for transaction in transactions.into_inner() {
-                    if self
-                        .mempool
-                        .insert(rules, decided, height, transaction.clone())
-                        .is_ok()
-                    {
-                        self.outgoing.push_back((Some(from), transaction));
+                    let copy = transaction.clone();
+                    match self.mempool.insert(rules, decided, height, copy) {
+                        Ok(_) => self.outgoing.push_back((Some(from), transaction)),
+                        Err(MempoolError::TrialPanicked(id)) => panicked.push(id),
+                        Err(_) => {}
                     }
                 }
             }
@@ -128,6 +129,7 @@ impl Pools {
                 }
             }
         }
+        panicked
     }
 
     /// True if our statement is on its way already.
@@ -173,15 +175,17 @@ impl Pools {
         }
     }
 
-    /// A block was decided: what it holds, or makes useless, goes.
+    /// A block was decided: what it holds, or makes useless, goes. Gives the transactions that went because trying them
+    /// panicked.
     pub(crate) fn decided(
         &mut self,
         rules: &Rules,
         decided: &dyn StateRead,
         diff: &Diff,
-    ) -> Result<(), Abort> {
+    ) -> Result<Vec<TransactionId>, Abort> {
         self.changed = true;
-        self.mempool
+        let panicked = self
+            .mempool
             .recheck(rules, decided, diff.height, diff.writes.keys())?;
         self.system.recheck(decided)?;
         let step = Beacon::read(decided)?.step;
@@ -203,7 +207,7 @@ impl Pools {
         let mempool = &self.mempool;
         self.submitted
             .retain(|id| mempool.transaction(id).is_some());
-        Ok(())
+        Ok(panicked)
     }
 
     /// What a block on the state `view` is built from.
@@ -225,6 +229,14 @@ impl Pools {
         self.changed |= !refused.is_empty();
         for id in refused {
             self.mempool.drop_one(id);
+        }
+    }
+
+    /// System transactions on one of which building panicked.
+    pub(crate) fn drop_system(&mut self, dropped: &[SystemTransaction]) {
+        self.changed |= !dropped.is_empty();
+        for transaction in dropped {
+            self.system.drop_one(transaction);
         }
     }
 

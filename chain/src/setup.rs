@@ -1,7 +1,8 @@
 //! What a chain is told once.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use types::hash::ValidatorId;
+use types::hash::{BlockId, ValidatorId};
 
 use types::key::{SecretKey, VrfSecretKey};
 use vm::Rules;
@@ -30,4 +31,6 @@ pub struct Setup {
     pub retention: Retention,
     /// Most transactions and bytes that wait.
     pub mempool: vm::MempoolLimits,
+    /// Blocks that failed in execution in an earlier run, see [`crate::Effect::Quarantine`].
+    pub quarantined: BTreeSet<BlockId>,
 }

@@ -1,7 +1,6 @@
 //! The worker: one thread that executes, builds and commits in the order in which it was asked, and tells the event
-//! stream what a committed block changed.
+//! stream what a committed block changed. A panic in any of it is an answer like others, see [`contain`].
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -16,7 +15,7 @@ use types::state_key::StateKey;
 
 use crate::backend::ChainBackend;
 use crate::block::{Done, Work};
-use crate::error::Fatal;
+use crate::contain;
 use crate::event::Event;
 
 /// Pieces of work that may wait. The core bounds what it asks for far below this.
@@ -76,18 +75,7 @@ impl Worker {
 
 fn run(work: &Receiver<Work>, backend: &ChainBackend, answers: &mpsc::Sender<Event>) {
     for piece in work {
-        let kind = piece.kind();
-        let done = catch_unwind(AssertUnwindSafe(|| {
-            piece.perform(&backend.rules, &backend.store)
-        }));
-        let event = match done {
-            Ok(Ok(done)) => Event::Done(done),
-            Ok(Err(fatal)) => Event::Failed(fatal),
-            Err(panic) => Event::Failed(Fatal::Panicked {
-                work: kind,
-                message: text_of(panic.as_ref()),
-            }),
-        };
+        let event = contain::perform(piece, &backend.rules, &backend.store);
         if let Event::Done(Done::Committed { decision, .. }) = &event {
             publish(backend, decision);
         }
@@ -96,12 +84,6 @@ fn run(work: &Receiver<Work>, backend: &ChainBackend, answers: &mpsc::Sender<Eve
             return;
         }
     }
-}
-
-fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
 }
 
 /// Adds what a committed block changed to the event stream.

@@ -86,7 +86,7 @@ pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), CommandFailure> {
         }
         NodeCommand::Status { rpc } => {
             let status = rpc.client()?.status().await.map_err(submit::failure)?;
-            let text = format!(
+            let mut text = format!(
                 "network    {} ({})\nheight     {} at {}\nview       {}\nstate root {}\npeers      {} of {}\nmempool    {} transactions\nsynced     {}",
                 status.network,
                 status.chain_id,
@@ -103,6 +103,10 @@ pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), CommandFailure> {
                     "yes"
                 },
             );
+            for alarm in &status.alarms {
+                text.push_str("\nALARM      ");
+                text.push_str(alarm);
+            }
             ui.result(&json!(status), &text);
             Ok(())
         }

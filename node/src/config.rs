@@ -244,6 +244,12 @@ impl Layout {
         self.0.join("db")
     }
 
+    /// Blocks on which execution failed.
+    #[must_use]
+    pub fn quarantine(&self) -> PathBuf {
+        self.0.join("quarantine")
+    }
+
     /// `blobs/`, inputs and results of jobs.
     #[must_use]
     pub fn blobs(&self) -> PathBuf {

@@ -9,8 +9,8 @@
 //!   order in which they can be done one after the other.
 //! - A block is filled up to [`MAX_BUILD_DEPTH`](types::limits::MAX_BUILD_DEPTH) above the store's last one; deeper
 //!   ones are built empty, because old blocks may need new ones to become final.
-//! - A final block that does not execute, or executes to another root, ends in [`Effect::Stop`], and so does a panic in
-//!   execution, before any vote on it.
+//! - A final block that does not execute, or executes to another root, ends in [`Effect::Stop`]. One on which execution
+//!   panics is invalid here, is never executed again, and stops the node only once it is final.
 //!
 //! What it leaves out: time, threads, files, sockets. The shell and the simulator have one each of those.
 
@@ -124,6 +124,7 @@ impl NodeSetup {
             own,
             retention: Retention::default(),
             mempool: vm::MempoolLimits::default(),
+            quarantined: BTreeSet::new(),
         };
         Ok(Self {
             chain,

@@ -16,6 +16,7 @@ use types::key::KeyError;
 use vm::Abort;
 
 use crate::core::{SetupError, StopReason};
+use crate::quarantine::QuarantineError;
 
 /// Why a node stopped.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +103,9 @@ pub enum NodeError {
     /// The system gives no randomness.
     #[error("the system gives no randomness: {0}")]
     Randomness(KeyError),
+    /// The file of blocks on which execution failed cannot be used.
+    #[error(transparent)]
+    Quarantine(#[from] QuarantineError),
     /// Execution cannot keep up, or its thread is gone.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -140,7 +144,10 @@ impl NodeError {
             Self::NotInitialised(_) => NodeErrorKind::NotInitialised,
             Self::VoteLogGone { .. } => NodeErrorKind::VoteLog,
             Self::VoteLog(error) => of_log(error),
-            Self::VoteLogDirectory(_) | Self::Blobs(_) | Self::LogBehind(_) => {
+            Self::VoteLogDirectory(_)
+            | Self::Blobs(_)
+            | Self::LogBehind(_)
+            | Self::Quarantine(_) => {
                 NodeErrorKind::Storage
             }
             Self::Store(StoreError::State(error)) => of_state(error),

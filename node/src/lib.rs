@@ -7,6 +7,7 @@ pub mod config;
 pub mod core;
 mod error;
 pub mod init;
+pub mod quarantine;
 mod run;
 pub mod serve;
 pub mod shell;

@@ -20,6 +20,7 @@ use types::key::SecretKey;
 use crate::config::{Config, Layout};
 use crate::core::{Node, NodeSetup};
 use crate::error::NodeError;
+use crate::quarantine::Quarantine;
 use crate::shell::{Clock, Shell};
 
 /// Questions of the HTTP interface that may wait for the loop.
@@ -53,7 +54,9 @@ pub async fn run_and_tell(
     let layout = Layout::new(directory);
     let genesis = Arc::new(read_genesis(&layout)?);
     check_log(&layout)?;
-    let setup = setup(&layout, &genesis, &config)?;
+    let quarantine = Quarantine::open(layout.quarantine())?;
+    let mut setup = setup(&layout, &genesis, &config)?;
+    setup.chain.quarantined = quarantine.blocks();
     let writes = vm::genesis_writes(&genesis)?;
     let store = Store::open(&layout.db(), &genesis, writes)?;
     let storage = FileStorage::new(&layout.log())?;
@@ -87,6 +90,7 @@ pub async fn run_and_tell(
         recent: Arc::new(RecentJobs::default()),
         questions,
         live: watched,
+        alarms: Arc::default(),
     });
     let mut server_config = ServerConfig::at(config.rpc.listen);
     server_config.allowed_hosts = config.rpc.allowed_hosts;
@@ -108,6 +112,7 @@ pub async fn run_and_tell(
         &backend,
         clock,
         live,
+        quarantine,
     )?;
     let outcome = shell.run(effects, peer_events, asked, shutdown).await;
     match &outcome {

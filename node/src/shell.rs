@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use blobs::BlobStore;
-use chain::backend::{ChainBackend, Live, Question};
+use chain::backend::{Alarms, ChainBackend, Live, Question};
 use chain::blob_tasks::BlobTasks;
 use chain::worker::Worker;
-use chain::{Destination, Ticket};
+use chain::{Destination, Fatal, Ticket};
 use consensus::Request;
 use consensus::log::{FileStorage, Log};
 use p2p::PeerEvent;
@@ -27,8 +27,9 @@ use types::number::Timestamp;
 use types::time::{Monotonic, Now};
 use vm::MempoolError;
 
-use crate::core::{Effect, Event, Frame, FrameChannel, GateVerdict, LogGate, Node};
+use crate::core::{Effect, Event, Frame, FrameChannel, GateVerdict, LogGate, Node, StopReason};
 use crate::error::NodeError;
+use crate::quarantine::Quarantine;
 use log_thread::LogThread;
 use peers::Peers;
 use serve::Serving;
@@ -83,6 +84,8 @@ pub struct Shell {
     serving: Serving,
     clock: Clock,
     live: watch::Sender<Live>,
+    quarantine: Quarantine,
+    alarms: Arc<Alarms>,
     inputs: mpsc::Receiver<chain::Event>,
     tickets: BTreeMap<Ticket, Answer>,
     next_ticket: u64,
@@ -104,6 +107,7 @@ impl Shell {
         backend: &Arc<ChainBackend>,
         clock: Clock,
         live: watch::Sender<Live>,
+        quarantine: Quarantine,
     ) -> Result<Self, NodeError> {
         let (sender, inputs) = mpsc::channel(WAITING_INPUTS);
         let worker = Worker::start(backend, sender.clone())?;
@@ -121,6 +125,8 @@ impl Shell {
             serving,
             clock,
             live,
+            quarantine,
+            alarms: Arc::clone(&backend.alarms),
             inputs,
             tickets,
             next_ticket: 0,
@@ -284,7 +290,17 @@ impl Shell {
                 tracing::warn!(%validator, for_ms, "a validator broke too many rules: its connection is closed");
                 self.network.ban(validator, Duration::from_millis(for_ms));
             }
-            Effect::Stop(stop) => return Err(stop.into()),
+            Effect::Quarantine(block) => {
+                tokio::task::block_in_place(|| self.quarantine.add(block))?;
+            }
+            Effect::Alarm(alarm) => self.alarms.raise(&alarm),
+            Effect::Stop(stop) => {
+                if let StopReason::Chain(Fatal::FinalQuarantined(block)) = &stop {
+                    // The next run executes it: a build that mends the fault can follow the chain.
+                    tokio::task::block_in_place(|| self.quarantine.remove(block))?;
+                }
+                return Err(stop.into());
+            }
         }
         Ok(())
     }

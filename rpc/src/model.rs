@@ -69,6 +69,9 @@ pub struct Status {
     pub mempool_bytes: u64,
     /// True if the node knows of final blocks that it has not executed yet.
     pub catching_up: bool,
+    /// The latest faults of this program that were contained since the node started, oldest first: report them.
+    #[serde(default)]
+    pub alarms: Vec<String>,
     /// Where the event stream stands: pass it to `/v1/events` to read what happens after this answer.
     pub cursor: u64,
 }

@@ -25,6 +25,7 @@ fn work(done: &Done) -> Option<String> {
             Ok(_) => format!("executed {block:?}: valid"),
             Err(invalid) => format!("executed {block:?}: invalid: {invalid}"),
         },
+        Done::BuildingPanicked { fault, .. } => format!("building panicked: {}", fault.message),
         Done::Built(_) | Done::Outrun(_) => return None,
     })
 }

@@ -456,7 +456,8 @@ impl World {
             Effect::Ban { .. } => {}
             Effect::Stop(stop) => return self.stopped(host, stop.to_string()),
             Effect::Blob(request) => self.blob(host, request),
-            Effect::Answer { .. } => {}
+            Effect::Alarm(alarm) => return self.stopped(host, alarm.to_string()),
+            Effect::Answer { .. } | Effect::Quarantine(_) => {}
         }
         Ok(())
     }

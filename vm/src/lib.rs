@@ -9,8 +9,8 @@
 //! 5. jobs whose draw or deadline has come move on ([`compute::end_block`]), unbondings whose period is over are paid;
 //! 6. on the last block of an epoch: the snapshot of partners for the next one, the seed of the one after.
 //!
-//! Begin and end (2, 5, 6) are total: nothing in a block makes them fail. An [`Abort`] is no verdict on a block; it means
-//! that state cannot be read or contradicts itself, and stops the node.
+//! Begin and end (2, 5, 6) are total: nothing in a block makes them fail. An [`Abort`] is no verdict of the rules on a block;
+//! it means that state cannot be read, which stops the node, or contradicts itself, which the block may have brought about.
 
 #![deny(clippy::as_conversions, clippy::float_arithmetic)]
 

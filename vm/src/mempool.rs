@@ -27,7 +27,7 @@ mod room;
 
 pub use candidates::Candidates;
 pub use error::MempoolError;
-use queue::{PooledStep, Queue};
+use queue::{PooledStep, Queue, TrialFault};
 
 /// Caps of a mempool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,7 +159,11 @@ impl Mempool {
         let account = read_account(view, &sender)?;
         let replaced = self.check_place(&sender, &account, signed.transaction())?;
         let transaction = Verified::new(rules, signed)?;
-        let step = queue::try_step(rules, view, height, &sender, transaction.transaction())?;
+        let step = queue::try_step(rules, view, height, &sender, transaction.transaction())
+            .map_err(|fault| match fault {
+                TrialFault::Abort(abort) => MempoolError::Abort(abort),
+                TrialFault::Panicked => MempoolError::TrialPanicked(id),
+            })?;
         let queue = self.queue(&sender, &transaction, step);
         let evicted = match queue {
             Queue::Protocol => Vec::new(),

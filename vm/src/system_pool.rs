@@ -227,6 +227,26 @@ impl SystemPool {
         Ok(())
     }
 
+    /// Drops a system transaction, if it waits.
+    pub fn drop_one(&mut self, transaction: &SystemTransaction) {
+        match transaction {
+            SystemTransaction::Stored {
+                statement,
+                validator,
+                ..
+            } => {
+                let (job, attempt) = (statement.job, statement.attempt);
+                let subject = (*validator, job, attempt, statement.holding);
+                self.stored.remove(&subject);
+            }
+            SystemTransaction::Beacon { step, proof } => {
+                if let Some(waiting) = self.outputs.get_mut(step) {
+                    waiting.retain(|other| other != proof);
+                }
+            }
+        }
+    }
+
     /// Number of system transactions that wait.
     #[must_use]
     pub fn len(&self) -> usize {

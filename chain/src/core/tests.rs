@@ -21,6 +21,7 @@ use crate::gossip::PoolMessage;
 use crate::setup::OwnValidator;
 
 mod life;
+mod panic;
 mod pool;
 
 /// Unix time at which every test begins, in milliseconds.
@@ -117,6 +118,7 @@ impl Host {
                 quota_bytes: 1 << 30,
             },
             mempool: vm::MempoolLimits::default(),
+            quarantined: BTreeSet::new(),
         };
         let now = Now {
             monotonic: Monotonic(0),

@@ -160,6 +160,7 @@ impl Backend for FakeNode {
             mempool_transactions: 0,
             mempool_bytes: 0,
             catching_up: false,
+            alarms: Vec::new(),
             cursor: self.log.cursor(),
         })
     }

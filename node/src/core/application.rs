@@ -13,8 +13,8 @@
 
 use std::collections::VecDeque;
 
-use chain::{BuildRequest, BuildTicket, Destination};
-use consensus::Verdict;
+use chain::{BuildRequest, BuildTicket, Destination, Fatal};
+use consensus::{Halt, Verdict};
 use state::DecidedState;
 use types::number::View;
 use types::time::Now;
@@ -128,7 +128,7 @@ impl Node {
                     continue;
                 }
                 consensus::Effect::Stop(halt) => {
-                    return self.stop(StopReason::Consensus(halt), out);
+                    return self.stop(self.reason(halt), out);
                 }
             };
             self.obey_chain(orders, answers, out);
@@ -180,9 +180,21 @@ impl Node {
                 chain::Effect::Answer { ticket, result } => {
                     out.push(Effect::Answer { ticket, result });
                 }
+                chain::Effect::Quarantine(block) => out.push(Effect::Quarantine(block)),
+                chain::Effect::Alarm(alarm) => out.push(Effect::Alarm(alarm)),
                 chain::Effect::Blob(request) => out.push(Effect::Blob(request)),
                 chain::Effect::Stop(fatal) => return self.stop(fatal.into(), out),
             }
+        }
+    }
+
+    /// A final block that fails here is another thing if the fault is known to be this program's.
+    fn reason(&self, halt: Halt) -> StopReason {
+        match halt {
+            Halt::Diverged { block, .. } if self.chain.is_quarantined(&block) => {
+                Fatal::FinalQuarantined(block).into()
+            }
+            halt => halt.into(),
         }
     }
 

@@ -1,9 +1,9 @@
 //! What comes out of a node's core, in the order in which it must be performed.
 
-use chain::{BlobRequest, Destination, Fatal, Ticket, Work};
+use chain::{Alarm, BlobRequest, Destination, Fatal, Ticket, Work};
 use consensus::log::Record;
 use consensus::{Fault, Halt, Request};
-use types::hash::{TransactionId, ValidatorId};
+use types::hash::{BlockId, TransactionId, ValidatorId};
 use types::number::View;
 use types::time::Monotonic;
 
@@ -42,6 +42,10 @@ pub enum Effect {
         /// Its transaction's id, or why it was not taken.
         result: Result<TransactionId, vm::MempoolError>,
     },
+    /// Remember on disk that execution of this block failed here.
+    Quarantine(BlockId),
+    /// Tell the operator at once.
+    Alarm(Alarm),
     /// Fetch, read or remove a blob; the answer is an event about that blob.
     Blob(BlobRequest),
     /// Wake the core with [`super::Event::Timer`] at this time; replaces the one before.

@@ -75,6 +75,8 @@ fn rests_on_the_log(effect: &Effect) -> bool {
         Effect::Release(_)
         | Effect::Serve { .. }
         | Effect::Answer { .. }
+        | Effect::Quarantine(_)
+        | Effect::Alarm(_)
         | Effect::Blob(_)
         | Effect::SetTimer(_)
         | Effect::Report { .. }

@@ -14,12 +14,11 @@ use types::transaction::{Action, SignedTransaction, Transaction};
 use types::vote::Subject;
 
 use super::*;
-use chain::{
-    BuildRequest, BuildTicket, Building, Destination, Done, Fatal, Ticket, Work, WorkKind,
-};
+use chain::{BuildRequest, BuildTicket, Building, Destination, Done, Ticket, Work};
 
 mod deep;
 mod forget;
+mod panic;
 mod serve;
 
 /// Unix time at which every test begins.
@@ -359,40 +358,6 @@ fn a_durable_commit_releases_the_log_and_others_do_not() {
             .iter()
             .any(|effect| matches!(effect, Effect::Release(_)))
     );
-}
-
-#[test]
-fn a_failed_execution_stops_the_node_before_any_vote_on_the_block() {
-    let mut host = Host::of(1);
-    host.pass(2_000);
-    let votes = |log: &[Record]| {
-        log.iter()
-            .filter(|record| matches!(record, Record::Vote(_)))
-            .count()
-    };
-    while !matches!(host.work.front(), Some(Work::Execute(_))) {
-        if let Some(work) = host.work.pop_front() {
-            let event = work
-                .perform(host.node.rules().clone().as_ref(), &host.store)
-                .unwrap();
-            host.step(done(event));
-        } else {
-            host.now_ms = host.timer.take().unwrap().0;
-            host.step(Event::Timer);
-        }
-    }
-    let Some(Work::Execute(execution)) = host.work.pop_front() else {
-        panic!("an execution")
-    };
-    let (block, before) = (execution.block.id(), votes(&host.log));
-    let panicked = Fatal::Panicked {
-        work: WorkKind::Execution(block),
-        message: "index out of bounds".to_owned(),
-    };
-    host.step(Event::Chain(chain::Event::Failed(panicked)));
-    assert!(host.stops()[0].contains("index out of bounds"));
-    host.pass(60_000);
-    assert_eq!(votes(&host.log), before, "a stopped node says nothing");
 }
 
 #[test]

@@ -123,6 +123,7 @@ impl Backend for Fake {
             mempool_transactions: 1,
             mempool_bytes: 200,
             catching_up: false,
+            alarms: Vec::new(),
             cursor: self.log.cursor(),
         })
     }

@@ -86,6 +86,7 @@ mod tests {
             mempool_transactions: 0,
             mempool_bytes: 0,
             catching_up: false,
+            alarms: Vec::new(),
             cursor: 0,
         }
     }

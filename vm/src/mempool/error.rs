@@ -52,6 +52,9 @@ pub enum MempoolError {
         /// The least fee among what waits.
         above: Amount,
     },
+    /// Trying it panicked: a fault of this program, which the transaction must not spread.
+    #[error("transaction {0} cannot be tried here")]
+    TrialPanicked(TransactionId),
     /// State could not be read.
     #[error(transparent)]
     Abort(#[from] Abort),

@@ -5,6 +5,8 @@
 //! Fees play no part in it, so that nobody can outbid the parties of a job. Whether a step would succeed is found by
 //! trying it, so there is no second list of the rules of jobs.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use state::{Overlay, StateRead, read_as};
 use types::account::Partner;
 use types::hash::{Address, JobId};
@@ -38,10 +40,37 @@ pub(super) struct PooledStep {
     pub awaited: bool,
 }
 
+/// Why a transaction could not be tried. It is dropped then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum TrialFault {
+    /// State could not be read.
+    Abort(Abort),
+    /// The trial panicked.
+    Panicked,
+}
+
+impl From<Abort> for TrialFault {
+    fn from(abort: Abort) -> Self {
+        Self::Abort(abort)
+    }
+}
+
 /// Tries a transaction of `sender`, to be included after the block of height `height`. `None` if it is no step of an
-/// active partner or of a party to the job.
+/// active partner or of a party to the job. A panic is a fault like others: the trial changes nothing, and whoever sent
+/// the transaction must not be able to stop who tries it.
 // Rule C52.
 pub(super) fn try_step(
+    rules: &Rules,
+    view: &dyn StateRead,
+    height: Height,
+    sender: &Address,
+    transaction: &Transaction,
+) -> Result<Option<PooledStep>, TrialFault> {
+    let trial = AssertUnwindSafe(|| try_unguarded(rules, view, height, sender, transaction));
+    Ok(catch_unwind(trial).map_err(|_| TrialFault::Panicked)??)
+}
+
+fn try_unguarded(
     rules: &Rules,
     view: &dyn StateRead,
     height: Height,

@@ -3,23 +3,25 @@
 use std::collections::BTreeMap;
 
 use state::StateRead;
-use types::hash::{Address, JobId};
+use types::hash::{Address, JobId, TransactionId};
 use types::number::{Height, Nonce};
 use types::state_key::StateKey;
 
+use super::queue::TrialFault;
 use super::{Mempool, Pooled, queue, read_account};
 use crate::{Abort, Rules};
 
 impl Mempool {
     /// Looks again at what depends on the keys that a block changed, on the state after it, and drops what expired: what
     /// was included or overtaken goes, and what can no longer pay; what a job waits for now, or no more, changes queues.
+    /// Gives the transactions that went because trying them panicked.
     pub fn recheck<'k>(
         &mut self,
         rules: &Rules,
         view: &dyn StateRead,
         height: Height,
         changed: impl IntoIterator<Item = &'k StateKey>,
-    ) -> Result<(), Abort> {
+    ) -> Result<Vec<TransactionId>, Abort> {
         while let Some((_, sender, nonce)) = self
             .expiry
             .first()
@@ -36,8 +38,11 @@ impl Mempool {
                 _ => {}
             }
         }
-        jobs.into_iter()
-            .try_for_each(|job| self.recheck_job(rules, view, height, &job))
+        let mut panicked = Vec::new();
+        for job in jobs {
+            panicked.extend(self.recheck_job(rules, view, height, &job)?);
+        }
+        Ok(panicked)
     }
 
     fn recheck_sender(&mut self, view: &dyn StateRead, sender: &Address) -> Result<(), Abort> {
@@ -70,7 +75,7 @@ impl Mempool {
         view: &dyn StateRead,
         height: Height,
         job: &JobId,
-    ) -> Result<(), Abort> {
+    ) -> Result<Vec<TransactionId>, Abort> {
         let first = (*job, Address::default(), Nonce::ZERO);
         let on_job = self
             .steps
@@ -78,7 +83,7 @@ impl Mempool {
             .take_while(|(other, ..)| other == job);
         let all: Vec<_> = on_job.map(|(_, sender, nonce)| (*sender, *nonce)).collect();
         if all.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let (snapshot, _) = queue::job_snapshot(view, job)?;
         let mut moving = BTreeMap::new();
@@ -95,17 +100,20 @@ impl Mempool {
                 );
             }
         }
+        let mut panicked = Vec::new();
         for (sender, next, mut pooled) in moving.into_values() {
-            pooled.step = queue::try_step(
-                rules,
-                view,
-                height,
-                &sender,
-                pooled.transaction.transaction(),
-            )?;
+            let transaction = pooled.transaction.transaction();
+            pooled.step = match queue::try_step(rules, view, height, &sender, transaction) {
+                Ok(step) => step,
+                Err(TrialFault::Panicked) => {
+                    panicked.push(pooled.transaction.id());
+                    continue;
+                }
+                Err(TrialFault::Abort(_)) => continue,
+            };
             pooled.queue = self.queue(&sender, &pooled.transaction, pooled.step);
             self.put(sender, next, pooled);
         }
-        Ok(())
+        Ok(panicked)
     }
 }

@@ -18,3 +18,4 @@ mod money;
 mod partner;
 mod reserve;
 mod system_pool;
+mod trial;

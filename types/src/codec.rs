@@ -53,10 +53,14 @@ pub enum CodecError {
     },
 }
 
+/// More than a transfer or a vote takes.
+const TYPICAL_BYTES: usize = 256;
+
 /// Encodes a value into its canonical bytes.
 #[must_use]
 pub fn encode<T: BorshSerialize + ?Sized>(value: &T) -> Vec<u8> {
-    let mut out = Vec::new();
+    // Room for what is encoded most often, so that it does not grow byte by byte.
+    let mut out = Vec::with_capacity(TYPICAL_BYTES);
     value
         .serialize(&mut out)
         .expect("writing to a vector cannot fail, and every length fits its u32");

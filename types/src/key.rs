@@ -16,6 +16,10 @@ use zeroize::Zeroizing;
 use crate::hash::{Address, ChainId, Domain, Hash32, ValidatorId, hex_text};
 use crate::limits::ADDRESS_BYTES;
 
+mod many;
+
+pub use many::{KeyCache, verify_each};
+
 /// Why a key or a proof is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {

@@ -147,9 +147,7 @@ impl NodeError {
             Self::VoteLogDirectory(_)
             | Self::Blobs(_)
             | Self::LogBehind(_)
-            | Self::Quarantine(_) => {
-                NodeErrorKind::Storage
-            }
+            | Self::Quarantine(_) => NodeErrorKind::Storage,
             Self::Store(StoreError::State(error)) => of_state(error),
             Self::Store(StoreError::InUse(_) | StoreError::Directory { .. }) => {
                 NodeErrorKind::Storage

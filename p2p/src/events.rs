@@ -1,6 +1,8 @@
-//! The events of the network, and their queue towards the node, in the order in which they came.
+//! The events of the network, and their two queues towards the node, each in the order in which its events came: frames of
+//! consensus, with connects and disconnects, and everything else. What is in the first goes first, so that votes never
+//! wait behind transactions.
 //!
-//! Each validator has room of its own in the queue, which no other takes: however much one sends, an event of another
+//! Each validator has room of its own in each queue, which no other takes: however much one sends, an event of another
 //! waits for at most a full queue. The room is free again once the node has taken the event.
 
 use std::collections::BTreeMap;
@@ -47,8 +49,8 @@ pub enum PeerEvent {
     },
 }
 
-/// Maximum events of all validators that wait for the node, unless the committee is larger. A few of them may be
-/// proposals, so it bounds memory too.
+/// Maximum events of all validators that wait for the node in one queue, unless the committee is larger. A few of them may
+/// be proposals, so it bounds memory too.
 const MAX_EVENTS: usize = 64;
 /// Room for connects and disconnects, which come from the network's own loop.
 const NOTICES: usize = 1;
@@ -74,32 +76,70 @@ impl Queued {
     }
 }
 
-/// The network's end of the queue.
+/// The network's end of one queue.
 #[derive(Debug, Clone)]
-pub(crate) struct EventQueue {
+struct Lane {
     sender: mpsc::Sender<Queued>,
     room: Arc<BTreeMap<ValidatorId, Arc<Semaphore>>>,
 }
 
-/// The node's end of the queue.
-#[derive(Debug)]
-pub struct Events(mpsc::Receiver<Queued>);
+/// The network's end of the queues.
+#[derive(Debug, Clone)]
+pub(crate) struct EventQueue {
+    first: Lane,
+    rest: Lane,
+}
 
-/// A queue for a committee of these members.
+/// The node's end of the queues.
+#[derive(Debug)]
+pub struct Events {
+    first: mpsc::Receiver<Queued>,
+    rest: mpsc::Receiver<Queued>,
+}
+
+/// Queues for a committee of these members.
 pub(crate) fn queue(members: &[ValidatorId]) -> (EventQueue, Events) {
-    let share = (MAX_EVENTS / members.len().max(1)).max(1);
-    let (sender, receiver) = mpsc::channel(share * members.len() + NOTICES);
-    let room: BTreeMap<_, _> = members
-        .iter()
-        .map(|member| (*member, Arc::new(Semaphore::new(share))))
-        .collect();
-    let room = Arc::new(room);
-    (EventQueue { sender, room }, Events(receiver))
+    let (first_lane, first) = Lane::new(members);
+    let (rest_lane, rest) = Lane::new(members);
+    let queue = EventQueue {
+        first: first_lane,
+        rest: rest_lane,
+    };
+    (queue, Events { first, rest })
 }
 
 impl EventQueue {
     /// Queues an event of a validator once the validator has room.
     pub(crate) async fn send(&self, from: ValidatorId, event: PeerEvent) -> Result<(), Closed> {
+        let lane = match &event {
+            PeerEvent::Frame { channel, .. } if *channel != Channel::Consensus => &self.rest,
+            PeerEvent::Request { .. } => &self.rest,
+            _ => &self.first,
+        };
+        lane.send(from, event).await
+    }
+
+    /// Waits for room for a notice; whoever drops the future loses its turn.
+    pub(crate) fn notice_room(
+        &self,
+    ) -> impl Future<Output = Result<OwnedPermit<Queued>, SendError<()>>> + use<> {
+        self.first.sender.clone().reserve_owned()
+    }
+}
+
+impl Lane {
+    fn new(members: &[ValidatorId]) -> (Self, mpsc::Receiver<Queued>) {
+        let share = (MAX_EVENTS / members.len().max(1)).max(1);
+        let (sender, receiver) = mpsc::channel(share * members.len() + NOTICES);
+        let room: BTreeMap<_, _> = members
+            .iter()
+            .map(|member| (*member, Arc::new(Semaphore::new(share))))
+            .collect();
+        let room = Arc::new(room);
+        (Self { sender, room }, receiver)
+    }
+
+    async fn send(&self, from: ValidatorId, event: PeerEvent) -> Result<(), Closed> {
         let room = self.room.get(&from).ok_or(Closed)?;
         let permit = tokio::select! {
             permit = Arc::clone(room).acquire_owned() => permit.map_err(|_| Closed)?,
@@ -113,19 +153,19 @@ impl EventQueue {
             .await
             .map_err(|_| Closed)
     }
-
-    /// Waits for room for a notice; whoever drops the future loses its turn.
-    pub(crate) fn notice_room(
-        &self,
-    ) -> impl Future<Output = Result<OwnedPermit<Queued>, SendError<()>>> + use<> {
-        self.sender.clone().reserve_owned()
-    }
 }
 
 impl Events {
-    /// The next event; none when the network has ended. Dropping the future loses nothing.
+    /// The next event, one of consensus if there is one; none when the network has ended. Dropping the future loses
+    /// nothing.
     pub async fn recv(&mut self) -> Option<PeerEvent> {
-        self.0.recv().await.map(|queued| queued.event)
+        // Both ends of both queues live and die together, so the end of one is the end.
+        let queued = tokio::select! {
+            biased;
+            queued = self.first.recv() => queued,
+            queued = self.rest.recv() => queued,
+        };
+        queued.map(|queued| queued.event)
     }
 }
 
@@ -144,6 +184,43 @@ mod tests {
             channel: Channel::Consensus,
             bytes: Bytes::new(),
         }
+    }
+
+    fn transactions(from: ValidatorId) -> PeerEvent {
+        PeerEvent::Frame {
+            from,
+            channel: Channel::Transactions,
+            bytes: Bytes::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_transactions_delays_no_vote() {
+        let ids: Vec<_> = (0..4).map(validator_id).collect();
+        let (queue, mut events) = queue(&ids);
+        for id in &ids {
+            while poll!(std::pin::pin!(queue.send(*id, transactions(*id)))).is_ready() {}
+        }
+        let vote = poll!(std::pin::pin!(queue.send(ids[2], frame(ids[2]))));
+        assert_eq!(vote, Poll::Ready(Ok(())), "votes have room of their own");
+        let next = events.recv().await;
+        assert!(
+            matches!(
+                next,
+                Some(PeerEvent::Frame {
+                    channel: Channel::Consensus,
+                    ..
+                })
+            ),
+            "the vote goes first: {next:?}"
+        );
+        assert!(matches!(
+            events.recv().await,
+            Some(PeerEvent::Frame {
+                channel: Channel::Transactions,
+                ..
+            })
+        ));
     }
 
     fn sender_of(event: Option<PeerEvent>) -> ValidatorId {

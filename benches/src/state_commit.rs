@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use state::tree::{Jellyfish, StateTree};
+use state::tree;
 use state::{ChainStore, DecidedState, Decision, Durability, Undecided, Writes, compute_diff};
 use store::Store;
 use types::block::{Block, Body, Header};
@@ -51,7 +51,7 @@ pub fn run(keys: u32, updates: u32, runs: u32) -> Result<()> {
     let genesis = genesis();
     let store = Store::open(directory.path(), &genesis, writes(0..keys, 0))?;
     let mut undecided = Undecided::new(store.tip());
-    let (mut whole, mut tree, mut batch) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut whole, mut trees, mut batch) = (Vec::new(), Vec::new(), Vec::new());
     for run in 1..=runs {
         let tip = store.tip();
         let header = Header {
@@ -77,13 +77,13 @@ pub fn run(keys: u32, updates: u32, runs: u32) -> Result<()> {
         let change = writes(touched, u64::from(run));
         let view = undecided.view(&store, tip.block)?;
         let start = Instant::now();
-        Jellyfish.update(
+        tree::update(
             &view,
             Some(tip.root),
             tip.height.next(),
             &state::tree_changes(&change),
         )?;
-        tree.push(start.elapsed().as_micros());
+        trees.push(start.elapsed().as_micros());
         let start = Instant::now();
         let diff = compute_diff(&view, block.id(), change)?;
         let diffed = start.elapsed().as_micros();
@@ -105,12 +105,12 @@ pub fn run(keys: u32, updates: u32, runs: u32) -> Result<()> {
         batch.push(committed);
         whole.push(diffed + committed);
     }
-    for list in [&mut whole, &mut tree, &mut batch] {
+    for list in [&mut whole, &mut trees, &mut batch] {
         list.sort_unstable();
     }
     let (whole, tree, batch) = (
         quantile(&whole, 50),
-        quantile(&tree, 50),
+        quantile(&trees, 50),
         quantile(&batch, 50),
     );
     row(&format!(

@@ -265,7 +265,7 @@ impl Blocks {
         let mut panicked = None;
         if !is_deep {
             // Its state is surely kept: the store may be ahead of us, but not of the parent.
-            let view = building.branch.clone().over(state);
+            let view = building.branch.clone().over(state)?;
             match caught(|| pools.candidates(rules, &view)) {
                 Ok(found) => (building.system, building.candidates) = found?,
                 Err(message) => panicked = Some(message),
@@ -390,7 +390,7 @@ impl Building {
     /// Builds the block: only transactions that are valid on top of the parent.
     pub fn run(&self, rules: &Rules, decided: &dyn DecidedState) -> Result<Built, Fatal> {
         let (request, parent) = (self.request, &self.parent);
-        let view = self.branch.clone().over(decided);
+        let view = self.branch.clone().over(decided)?;
         let rules = rules.in_force(&view)?;
         let rules = rules.as_ref();
         let built = vm::build(
@@ -436,7 +436,7 @@ impl Execution {
     ) -> Result<Executed, ExecutionError> {
         let (block, parent) = (self.block, self.parent);
         parent.check_child(&block.header)?;
-        let view = self.branch.over(decided);
+        let view = self.branch.over(decided)?;
         let executed = match vm::execute(rules, &view, &parent.header, &block) {
             Ok(executed) => executed,
             Err(vm::BlockError::Abort(Abort::Corrupt(corruption))) => {
@@ -476,7 +476,10 @@ impl Work {
 
     /// Does it and gives the answer. An error is no verdict on a block: the host must stop.
     pub fn perform(self, rules: &Rules, store: &impl ChainStore) -> Result<Done, Fatal> {
-        let is_kept = |branch: &Branch| branch.base_height() >= store.oldest();
+        // One for all that the work reads: blocks may be committed meanwhile.
+        let decided = store.snapshot()?;
+        let decided = decided.as_ref();
+        let is_kept = |branch: &Branch| branch.base_height() >= decided.oldest();
         Ok(match self {
             Self::Execute(execution) if !is_kept(&execution.branch) => {
                 Done::Outrun(Outrun::Execution(execution.block))
@@ -486,14 +489,14 @@ impl Work {
             }
             Self::Execute(execution) => {
                 let block = execution.block.id();
-                let result = match execution.run(rules, store) {
+                let result = match execution.run(rules, decided) {
                     Ok(executed) => Ok(Box::new(executed)),
                     Err(ExecutionError::Invalid(invalid)) => Err(invalid),
                     Err(ExecutionError::Fatal(fatal)) => return Err(fatal),
                 };
                 Done::Executed { block, result }
             }
-            Self::Build(building) => Done::Built(Box::new(building.run(rules, store)?)),
+            Self::Build(building) => Done::Built(Box::new(building.run(rules, decided)?)),
             Self::Commit { decision, sync } => {
                 let durability = if sync {
                     Durability::Synced

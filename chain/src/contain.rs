@@ -7,10 +7,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use state::ChainStore;
+use state::{ChainStore, DecidedState};
 use vm::{Abort, Rules, Verified};
 
-use crate::block::{Building, BuildingFault, Built, Done, Work};
+use crate::block::{Building, BuildingFault, Built, Done, Outrun, Work};
 use crate::error::{Fatal, Invalid};
 use crate::event::Event;
 
@@ -39,14 +39,17 @@ pub fn perform(work: Work, rules: &Rules, store: &impl ChainStore) -> Event {
 
 /// Builds a block; if that panics, one without transactions.
 fn build(building: Building, rules: &Rules, store: &impl ChainStore) -> Event {
-    if building.branch.base_height() < store.oldest() {
-        return Work::Build(building)
-            .perform(rules, store)
-            .map_or_else(Event::Failed, Event::Done);
+    let decided = match store.snapshot() {
+        Ok(decided) => decided,
+        Err(error) => return Event::Failed(error.into()),
+    };
+    let decided = decided.as_ref();
+    if building.branch.base_height() < decided.oldest() {
+        return Event::Done(Done::Outrun(Outrun::Building(building.request)));
     }
-    let built = match attempt(&building, rules, store) {
+    let built = match attempt(&building, rules, decided) {
         Ok(built) => built.map(|built| Done::Built(Box::new(built))),
-        Err(message) => Ok(build_empty(building, message, rules, store)),
+        Err(message) => Ok(build_empty(building, message, rules, decided)),
     };
     built.map_or_else(Event::Failed, Event::Done)
 }
@@ -55,9 +58,9 @@ fn build(building: Building, rules: &Rules, store: &impl ChainStore) -> Event {
 fn attempt(
     building: &Building,
     rules: &Rules,
-    store: &impl ChainStore,
+    decided: &dyn DecidedState,
 ) -> Result<Result<Built, Fatal>, String> {
-    match caught(|| building.run(rules, store))? {
+    match caught(|| building.run(rules, decided))? {
         Err(Fatal::State(Abort::Corrupt(corruption))) => Err(corruption.to_string()),
         built => Ok(built),
     }
@@ -67,10 +70,10 @@ fn build_empty(
     mut building: Building,
     message: String,
     rules: &Rules,
-    store: &impl ChainStore,
+    decided: &dyn DecidedState,
 ) -> Done {
     let candidates = std::mem::take(&mut building.candidates);
-    let panics = |building: &Building| attempt(building, rules, store).is_err();
+    let panics = |building: &Building| attempt(building, rules, decided).is_err();
     let mut system = Vec::new();
     let mut dropped = Vec::new();
     if panics(&building) {
@@ -84,7 +87,7 @@ fn build_empty(
     }
     (building.candidates, building.system) = (Vec::new(), Vec::new());
     // Without an empty block either the leader says nothing, and its view ends by its timer.
-    let empty = attempt(&building, rules, store).ok();
+    let empty = attempt(&building, rules, decided).ok();
     let built = empty.and_then(Result::ok).map(Box::new);
     Done::BuildingPanicked {
         built,

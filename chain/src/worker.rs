@@ -1,5 +1,8 @@
-//! The worker: one thread that executes, builds and commits in the order in which it was asked, and tells the event
-//! stream what a committed block changed. A panic in any of it is an answer like others, see [`contain`].
+//! The worker: one thread executes and builds, one writes decided blocks, each in the order in which it was asked; the
+//! second tells the event stream what a committed block changed.
+//!
+//! So a block's writing to disk holds up nobody's vote on the next: what is executed meanwhile reads a snapshot, with
+//! the decided block as a diff on top. A panic in any of it is an answer like others, see [`contain`].
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -37,39 +40,71 @@ pub enum WorkerError {
 
 /// The handle of the worker.
 pub struct Worker {
+    execution: Lane,
+    commit: Lane,
+}
+
+/// A thread and the work that waits for it.
+struct Lane {
     queue: SyncSender<Work>,
     thread: JoinHandle<()>,
 }
 
-impl Worker {
-    /// Starts the thread; its answers go to `answers`.
-    pub fn start(
+impl Lane {
+    fn start(
+        name: &str,
         backend: &Arc<ChainBackend>,
-        answers: mpsc::Sender<Event>,
+        answers: &mpsc::Sender<Event>,
     ) -> Result<Self, WorkerError> {
         let (queue, work) = sync_channel(WAITING_WORK);
-        let backend = backend.clone();
+        let (backend, answers) = (Arc::clone(backend), answers.clone());
         let thread = std::thread::Builder::new()
-            .name("execution".to_owned())
+            .name(name.to_owned())
             .spawn(move || run(&work, &backend, &answers))
             .map_err(WorkerError::Thread)?;
         Ok(Self { queue, thread })
     }
 
+    fn finish(self) {
+        drop(self.queue);
+        if self.thread.join().is_err() {
+            tracing::error!("a thread of the worker panicked");
+        }
+    }
+}
+
+impl Worker {
+    /// Starts the threads; their answers go to `answers`.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the channel ends when both threads have ended"
+    )]
+    pub fn start(
+        backend: &Arc<ChainBackend>,
+        answers: mpsc::Sender<Event>,
+    ) -> Result<Self, WorkerError> {
+        Ok(Self {
+            execution: Lane::start("execution", backend, &answers)?,
+            commit: Lane::start("commit", backend, &answers)?,
+        })
+    }
+
     /// Queues a piece of work.
     pub fn queue(&self, work: Work) -> Result<(), WorkerError> {
-        self.queue.try_send(work).map_err(|error| match error {
+        let lane = match work {
+            Work::Commit { .. } => &self.commit,
+            Work::Execute(_) | Work::Build(_) => &self.execution,
+        };
+        lane.queue.try_send(work).map_err(|error| match error {
             TrySendError::Full(_) => WorkerError::Full,
             TrySendError::Disconnected(_) => WorkerError::Ended,
         })
     }
 
-    /// Finishes what waits and ends the thread.
+    /// Finishes what waits and ends the threads.
     pub fn finish(self) {
-        drop(self.queue);
-        if self.thread.join().is_err() {
-            tracing::error!("the execution thread panicked");
-        }
+        self.execution.finish();
+        self.commit.finish();
     }
 }
 

@@ -17,12 +17,16 @@ use types::vote::{Certificate, Subject};
 
 use crate::damage::{StoreDamage, StoredRecord, TreeCorruption};
 use crate::diff::{Diff, Tip};
-use crate::tree::{Jellyfish, StateTree, TreeNodes};
+use crate::tree::{self, NodeKey, StateNode, TreeNodes};
 use crate::{StateError, StateRead};
 
 /// The decided state: its tip and the [`KEPT_HEIGHTS`](types::limits::KEPT_HEIGHTS) heights below it.
 /// [`StateRead::read`] reads the state after the tip.
 pub trait DecidedState: StateRead + TreeNodes + Send + Sync {
+    /// The same state to read a height of for a while: what is decided meanwhile does not show. Reads may fail once the
+    /// height is no longer kept, never differ.
+    fn snapshot(&self) -> Result<Box<dyn DecidedState + '_>, StateError>;
+
     /// The newest decided block.
     fn tip(&self) -> Tip;
 
@@ -53,7 +57,7 @@ fn prove(
 ) -> Result<(Option<Vec<u8>>, StateProof), StateError> {
     let root = state.root_at(height)?;
     let value = state.read_at(height, key)?;
-    let proof = Jellyfish.prove(&Nodes(state), height, &root, &key.hash())?;
+    let proof = tree::prove(&Nodes(state), height, &root, &key.hash())?;
     let found = proof
         .leaf
         .filter(|(leaf, _)| *leaf == key.hash())
@@ -71,7 +75,7 @@ fn prove(
 struct Nodes<'a, T: ?Sized>(&'a T);
 
 impl<T: TreeNodes + ?Sized> TreeNodes for Nodes<'_, T> {
-    fn node(&self, key: &crate::tree::NodeKey) -> Result<Option<Vec<u8>>, StateError> {
+    fn node(&self, key: &NodeKey) -> Result<Option<Arc<StateNode>>, StateError> {
         self.0.node(key)
     }
 }

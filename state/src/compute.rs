@@ -8,7 +8,7 @@ use types::limits::MAX_STATE_VALUE_BYTES;
 use types::number::Height;
 
 use crate::diff::Diff;
-use crate::tree::{Jellyfish, StateTree, value_hash};
+use crate::tree::{self, value_hash};
 use crate::undecided::StateView;
 use crate::{StateError, StateRead, Writes};
 
@@ -21,7 +21,7 @@ pub fn compute_diff(
     let below = parent.tip();
     let height = below.height.next();
     let (writes, before) = effective(parent, writes)?;
-    let tree = Jellyfish.update(parent, Some(below.root), height, &tree_changes(&writes))?;
+    let tree = tree::update(parent, Some(below.root), height, &tree_changes(&writes))?;
     let diff = Diff {
         block,
         parent: below.block,
@@ -37,7 +37,7 @@ pub fn compute_diff(
 /// The diff that makes the state of height 0 out of nothing.
 pub fn genesis_diff(header: &Header, writes: Writes) -> Result<Diff, StateError> {
     let (writes, before) = effective(&Writes::new(), writes)?;
-    let tree = Jellyfish.update(&(), None, Height::ZERO, &tree_changes(&writes))?;
+    let tree = tree::update(&(), None, Height::ZERO, &tree_changes(&writes))?;
     let diff = Diff {
         block: header.id(),
         parent: header.parent,

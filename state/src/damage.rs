@@ -12,13 +12,23 @@ use crate::node_key::NodeKey;
 /// A contradiction in the state tree, or between the tree and the flat values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TreeCorruption {
-    /// A node's bytes do not decode.
-    #[error("node {node} does not decode: {error}")]
-    BadNode {
+    /// A node's length is not that of the children in its masks.
+    #[error("node {node} is {found} bytes long, its masks say {expected}")]
+    NodeLength {
         /// Name of the node.
         node: NodeKey,
-        /// Rule of the encoding that the bytes break.
-        error: CodecError,
+        /// Length of its bytes.
+        found: usize,
+        /// The length that its masks say, or that of the masks if it is shorter.
+        expected: usize,
+    },
+    /// Both a key and a node stand in one place of a node.
+    #[error("node {node} has two children in one place, mask {places:#06x}")]
+    TwoInOnePlace {
+        /// Name of the node.
+        node: NodeKey,
+        /// Those places, one bit each.
+        places: u16,
     },
     /// A node that its parent refers to is not stored.
     #[error("node {0} is missing")]
@@ -29,7 +39,28 @@ pub enum TreeCorruption {
         /// The key that was read.
         key: StateKey,
     },
-    /// The path to a key does not lead to the root on record.
+    /// A node does not hash to what its parent refers to.
+    #[error("node {node} hashes to {found}, its parent refers to {expected}")]
+    OtherNode {
+        /// Name of the node.
+        node: NodeKey,
+        /// The hash in its parent.
+        expected: Hash32,
+        /// The hash of its content.
+        found: Hash32,
+    },
+    /// A child of a node belongs elsewhere: its key has another path, or its version is newer than the node's.
+    #[error("what stands in place {place} of node {node} does not belong there")]
+    Misplaced {
+        /// Name of the node.
+        node: NodeKey,
+        /// The place, from 0 to 15.
+        place: u8,
+    },
+    /// A node that is not the root has fewer than two keys below it.
+    #[error("node {0} has fewer than two keys below it")]
+    Lonely(NodeKey),
+    /// The tree of a height does not lead to the root on record.
     #[error("the path to key {key} does not lead to root {root}")]
     PathLeadsElsewhere {
         /// Hash of the key.
@@ -37,36 +68,6 @@ pub enum TreeCorruption {
         /// The root on record.
         root: Hash32,
     },
-    /// The path to a key is longer than a key has bits.
-    #[error("the path to key {key} is too long: {error}")]
-    PathTooLong {
-        /// Hash of the key.
-        key: Hash32,
-        /// The bound and the length found.
-        error: CodecError,
-    },
-    /// The tree's engine stopped at nodes that decode and yet do not fit each other.
-    #[error("the tree's engine stopped during the {operation}: {message}")]
-    Engine {
-        /// The engine's task at that time.
-        operation: TreeOperation,
-        /// The engine's own words.
-        message: String,
-    },
-}
-
-/// A task of the tree's engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TreeOperation {
-    /// Hashing the root node of the parent.
-    #[error("hashing of the parent's root")]
-    HashRoot,
-    /// Computing a new version.
-    #[error("update")]
-    Update,
-    /// Reading the path of a key for a proof.
-    #[error("proof")]
-    Prove,
 }
 
 /// A contradiction between the records of a store of decided blocks.

@@ -21,7 +21,7 @@ mod undecided;
 
 pub use chain::{ChainStore, DecidedState, Decision, Durability};
 pub use compute::{compute_diff, genesis_diff, tree_changes};
-pub use damage::{StoreDamage, StoredRecord, TreeCorruption, TreeOperation};
+pub use damage::{StoreDamage, StoredRecord, TreeCorruption};
 pub use diff::{Diff, Tip};
 pub use error::{ErrorClass, StateError, StateStorageError, StorageFailure};
 pub use memory::MemoryStore;

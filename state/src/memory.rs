@@ -16,7 +16,7 @@ use types::vote::Certificate;
 use crate::chain::{ChainStore, DecidedState, Decision, Durability};
 use crate::compute::genesis_diff;
 use crate::diff::Tip;
-use crate::tree::{NodeKey, TreeNodes};
+use crate::tree::{NodeKey, StateNode, TreeNodes};
 use crate::{StateError, StateRead, Writes};
 
 /// A handle of a store in memory; clones share the store, see [`MemoryStore::fork`] for a copy.
@@ -27,7 +27,7 @@ pub struct MemoryStore(Arc<RwLock<Content>>);
 struct Content {
     tip: Tip,
     flat: BTreeMap<StateKey, Vec<u8>>,
-    nodes: BTreeMap<NodeKey, Vec<u8>>,
+    nodes: BTreeMap<NodeKey, Arc<StateNode>>,
     /// Undo entries of the heights above the lowest kept one, without gaps up to the tip.
     undo: BTreeMap<Height, UndoEntry>,
     blocks: BTreeMap<Height, (Block, Vec<TransactionReceipt>)>,
@@ -136,12 +136,12 @@ impl Content {
             diff.tree
                 .new
                 .iter()
-                .map(|(key, node)| (key.clone(), node.clone())),
+                .map(|(key, node)| (*key, Arc::clone(node))),
         );
         let undo = UndoEntry {
             previous: self.tip,
             before: diff.before.clone(),
-            new: diff.tree.new.keys().cloned().collect(),
+            new: diff.tree.new.keys().copied().collect(),
             stale: diff.tree.stale.clone(),
         };
         self.undo.insert(height, undo);
@@ -232,12 +232,17 @@ impl StateRead for MemoryStore {
 }
 
 impl TreeNodes for MemoryStore {
-    fn node(&self, key: &NodeKey) -> Result<Option<Vec<u8>>, StateError> {
+    fn node(&self, key: &NodeKey) -> Result<Option<Arc<StateNode>>, StateError> {
         Ok(self.inner().nodes.get(key).cloned())
     }
 }
 
 impl DecidedState for MemoryStore {
+    /// The store itself: it answers for each kept height as it was.
+    fn snapshot(&self) -> Result<Box<dyn DecidedState + '_>, StateError> {
+        Ok(Box::new(self.clone()))
+    }
+
     fn tip(&self) -> Tip {
         self.inner().tip
     }

@@ -12,7 +12,7 @@ use types::state_key::StateKey;
 
 use crate::chain::DecidedState;
 use crate::diff::{Diff, Tip};
-use crate::tree::{NodeKey, TreeNodes};
+use crate::tree::{NodeKey, StateNode, TreeNodes};
 use crate::{StateError, StateRead};
 
 /// All undecided diffs. Every one descends from the tip.
@@ -119,7 +119,7 @@ impl Undecided {
         decided: &'a dyn DecidedState,
         block: BlockId,
     ) -> Result<StateView<'a>, StateError> {
-        Ok(self.branch(block)?.over(decided))
+        self.branch(block)?.over(decided)
     }
 
     /// Moves the tip to one of its children and drops every diff that does not descend from it. The store must have
@@ -197,22 +197,34 @@ impl Branch {
         self.base.height
     }
 
-    /// The state after the branch's last block.
-    #[must_use]
-    pub fn over(self, decided: &dyn DecidedState) -> StateView<'_> {
-        StateView {
-            branch: self,
-            decided,
+    /// The state after the branch's last block, as it is read from one snapshot of the decided state. Diffs that are
+    /// decided by then are left to the snapshot, where a read of the tip is the cheapest.
+    pub fn over(mut self, decided: &dyn DecidedState) -> Result<StateView<'_>, StateError> {
+        let decided = decided.snapshot()?;
+        let tip = decided.tip();
+        if let Some(at) = self.diffs.iter().position(|diff| diff.block == tip.block) {
+            self.diffs.truncate(at);
+            self.base = tip;
         }
+        let (height, oldest) = (self.base.height, decided.oldest());
+        if height < oldest {
+            let tip = tip.height;
+            return Err(StateError::NotKept {
+                height,
+                oldest,
+                tip,
+            });
+        }
+        let branch = self;
+        Ok(StateView { branch, decided })
     }
 }
 
-/// The state after a block: diffs of undecided blocks, then the decided state at the height where they begin. What is
-/// decided later does not show; a view that is older than the kept heights fails.
-#[derive(Clone)]
+/// The state after a block: diffs of undecided blocks, then a snapshot of the decided state at the height where they
+/// begin. What is decided later does not show.
 pub struct StateView<'a> {
     branch: Branch,
-    decided: &'a dyn DecidedState,
+    decided: Box<dyn DecidedState + 'a>,
 }
 
 impl StateView<'_> {
@@ -238,14 +250,11 @@ impl StateRead for StateView<'_> {
 }
 
 impl TreeNodes for StateView<'_> {
-    fn node(&self, key: &NodeKey) -> Result<Option<Vec<u8>>, StateError> {
-        match self
-            .branch
-            .diffs
-            .iter()
-            .find_map(|diff| diff.tree.new.get(key))
-        {
-            Some(bytes) => Ok(Some(bytes.clone())),
+    fn node(&self, key: &NodeKey) -> Result<Option<Arc<StateNode>>, StateError> {
+        let mut diffs = self.branch.diffs.iter();
+        let made = diffs.find(|diff| diff.height == key.height());
+        match made.and_then(|diff| diff.tree.new.get(key)) {
+            Some(node) => Ok(Some(Arc::clone(node))),
             None => self.decided.node(key),
         }
     }

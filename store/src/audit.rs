@@ -1,6 +1,6 @@
 //! Reads everything back and checks it against itself: for an operator who doubts a disk.
 
-use state::tree::{Jellyfish, StateTree};
+use state::tree;
 use state::{
     ChainStore, DecidedState, StateError, StoreDamage, StoredRecord, Writes, tree_changes,
 };
@@ -55,9 +55,7 @@ impl Store {
             Ok(())
         })?;
         let tip = self.tip();
-        let found = Jellyfish
-            .update(&(), None, Height::ZERO, &tree_changes(&flat))?
-            .root;
+        let found = tree::update(&(), None, Height::ZERO, &tree_changes(&flat))?.root;
         if found != tip.root {
             return Err(StateError::RootMismatch {
                 height: tip.height,
@@ -66,7 +64,7 @@ impl Store {
             });
         }
         let root = self.root_at(tip.height)?;
-        Jellyfish.prove(self, tip.height, &root, &StateKey::Chain.hash())?;
+        tree::prove(self, tip.height, &root, &StateKey::Chain.hash())?;
         Ok(u64::try_from(flat.len()).expect("a length fits 64 bits"))
     }
 

@@ -1,8 +1,9 @@
 //! Writing: one atomic batch per decided block, with its undo record, and the pruning of heights that are old enough.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use rocksdb::{DB, WriteBatch, WriteOptions};
+use state::tree::NodeKey;
 use state::{
     Decision, Diff, Durability, StateError, StateStorageError, StoreDamage, StoredRecord, Tip,
     Writes, genesis_diff,
@@ -56,7 +57,7 @@ impl<'a> Batch<'a> {
             }
         }
         for (key, node) in &diff.tree.new {
-            self.put(NODES, key.as_bytes(), node);
+            self.put(NODES, key.to_bytes(), node.to_bytes());
         }
     }
 
@@ -81,21 +82,21 @@ impl<'a> Batch<'a> {
         let undo = Undo {
             previous,
             keys: diff.before.keys().copied().collect(),
-            new: diff.tree.new.keys().cloned().collect(),
-            stale: diff.tree.stale.iter().cloned().collect(),
+            new: diff.tree.new.keys().copied().collect(),
+            stale: diff.tree.stale.iter().copied().collect(),
         };
         self.put(UNDO, height_key(diff.height), encode(&undo));
     }
 
-    /// Drops what only heights below `height` needed: its undo record and the nodes it made stale.
-    fn prune(&mut self, height: Height) -> Result<(), StateError> {
+    /// Drops what only heights below `height` needed: its undo record and the nodes it made stale, which it gives.
+    fn prune(&mut self, height: Height) -> Result<Vec<NodeKey>, StateError> {
         let record = StoredRecord::Undo;
         let undo = undo_at(self.db, height)?.ok_or(StoreDamage::MissingAt { record, height })?;
         for node in &undo.stale {
-            self.delete(NODES, node.as_bytes());
+            self.delete(NODES, node.to_bytes());
         }
         self.drop_undo(height, &undo);
-        Ok(())
+        Ok(undo.stale)
     }
 
     fn drop_undo(&mut self, height: Height, undo: &Undo) {
@@ -177,9 +178,10 @@ impl Store {
         if let Some(certificate) = &decision.finality {
             batch.put(CERTIFICATES, height_key(diff.height), encode(certificate));
         }
+        let mut pruned = Vec::new();
         while oldest.0.saturating_add(KEPT_HEIGHTS) < diff.height.0 {
             oldest = oldest.next();
-            batch.prune(oldest)?;
+            pruned.extend(batch.prune(oldest)?);
         }
         inner.write(
             batch,
@@ -189,7 +191,13 @@ impl Store {
             },
             durability,
             &mut failed,
-        )
+        )?;
+        let made = diff.tree.new.iter();
+        inner
+            .tree
+            .add(made.map(|(key, node)| (*key, Arc::clone(node))));
+        inner.tree.remove(&pruned);
+        Ok(())
     }
 
     pub(crate) fn write_undo(&self) -> Result<Tip, StateError> {
@@ -212,7 +220,7 @@ impl Store {
             }
         }
         for node in &undo.new {
-            batch.delete(NODES, node.as_bytes());
+            batch.delete(NODES, node.to_bytes());
         }
         batch.drop_undo(height, &undo);
         let record = StoredRecord::Block;
@@ -235,6 +243,8 @@ impl Store {
             Durability::Synced,
             &mut failed,
         )?;
+        // Another block may make nodes of the same names.
+        inner.tree.remove(&undo.new);
         Ok(undo.previous)
     }
 }

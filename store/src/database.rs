@@ -11,6 +11,7 @@ use types::number::Height;
 
 use crate::error::engine_failure;
 use crate::layout::Head;
+use crate::node_cache::NodeCache;
 
 /// Maximum length of a stored record, in bytes: above any block, list of receipts or undo record.
 pub(crate) const MAX_RECORD_BYTES: usize = 256 << 20;
@@ -23,6 +24,8 @@ pub(crate) struct Database {
     pub(crate) db: DB,
     /// The head that the newest batch left; readers of the tip do not touch the disk.
     pub(crate) head: RwLock<Head>,
+    /// Nodes of the tree that were read or made lately.
+    pub(crate) tree: NodeCache,
     /// Held by the one writer; true once a write has failed.
     pub(crate) failed: Mutex<bool>,
     /// Dropped after the database: the next process may open it then.

@@ -23,7 +23,7 @@ use types::number::Height;
 use types::state_key::StateKey;
 
 /// The version of this layout.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Format, chain and head.
 pub const META: &str = "meta";

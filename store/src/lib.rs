@@ -11,6 +11,7 @@ mod commit;
 mod database;
 mod error;
 pub mod layout;
+mod node_cache;
 mod open;
 mod read;
 mod settings;

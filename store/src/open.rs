@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 
 use rocksdb::DB;
-use state::tree::{Jellyfish, StateTree};
+use state::tree;
 use state::{StateError, StoreDamage, StoredRecord, Writes};
 use types::genesis::Genesis;
 use types::hash::ChainId;
@@ -16,6 +16,7 @@ use crate::commit::write_genesis;
 use crate::database::{Database, Store, family, present, stored};
 use crate::error::engine_failure;
 use crate::layout::{FORMAT, Head, KEY_CHAIN, KEY_FORMAT, KEY_HEAD, META};
+use crate::node_cache::NodeCache;
 use crate::{StoreError, StoreSettings};
 
 impl Store {
@@ -50,6 +51,7 @@ impl Store {
             db,
             head: RwLock::new(head),
             failed: Mutex::new(false),
+            tree: NodeCache::new(settings.tree_bytes),
             _lock: lock,
         }));
         store.check_head()?;
@@ -77,7 +79,7 @@ impl Store {
             }
             .into());
         }
-        Jellyfish.prove(self, height, &tip.root, &StateKey::Chain.hash())?;
+        tree::prove(self, height, &tip.root, &StateKey::Chain.hash())?;
         Ok(())
     }
 }

@@ -1,7 +1,9 @@
 //! Reading: the traits that state names, over RocksDB.
 
+use std::sync::Arc;
+
 use rocksdb::{DB, DBRawIteratorWithThreadMode, Snapshot};
-use state::tree::{NodeKey, TreeNodes};
+use state::tree::{NodeKey, StateNode, TreeNodes};
 use state::{
     ChainStore, DecidedState, Decision, Durability, StateError, StateRead, StoreDamage,
     StoredRecord, Tip,
@@ -21,25 +23,23 @@ use crate::layout::{
 };
 
 /// The database as it was at one moment.
-struct SnapshotReader<'a> {
-    db: &'a DB,
-    snapshot: Snapshot<'a>,
+#[derive(Clone)]
+pub(crate) struct SnapshotReader<'a> {
+    database: &'a Database,
+    snapshot: Arc<Snapshot<'a>>,
+    /// The head of that moment.
+    head: Head,
 }
 
 impl<'a> SnapshotReader<'a> {
     fn get(&self, name: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
         self.snapshot
-            .get_cf(family(self.db, name), key)
+            .get_cf(family(&self.database.db, name), key)
             .map_err(|error| engine_failure(&error))
     }
 
-    fn head(&self) -> Result<Head, StateError> {
-        Ok(present(StoredRecord::Head, self.get(META, KEY_HEAD)?)?)
-    }
-
-    fn kept(&self, height: Height) -> Result<Head, StateError> {
-        let head = self.head()?;
-        let (oldest, tip) = (head.oldest, head.tip.height);
+    fn check_kept(&self, height: Height) -> Result<(), StateError> {
+        let (oldest, tip) = (self.head.oldest, self.head.tip.height);
         if height < oldest || height > tip {
             return Err(StateError::NotKept {
                 height,
@@ -47,7 +47,7 @@ impl<'a> SnapshotReader<'a> {
                 tip,
             });
         }
-        Ok(head)
+        Ok(())
     }
 
     fn height_of(&self, block: &BlockId) -> Result<Option<Height>, StateError> {
@@ -75,7 +75,8 @@ impl<'a> SnapshotReader<'a> {
     }
 
     fn rows(&'a self, name: &str) -> DBRawIteratorWithThreadMode<'a, DB> {
-        self.snapshot.raw_iterator_cf(family(self.db, name))
+        self.snapshot
+            .raw_iterator_cf(family(&self.database.db, name))
     }
 }
 
@@ -94,11 +95,15 @@ pub(crate) fn row(
 }
 
 impl Database {
-    fn snapshot(&self) -> SnapshotReader<'_> {
-        SnapshotReader {
-            db: &self.db,
-            snapshot: self.db.snapshot(),
-        }
+    fn reader(&self) -> Result<SnapshotReader<'_>, StateError> {
+        let snapshot = self.db.snapshot();
+        let head = snapshot.get_cf(family(&self.db, META), KEY_HEAD);
+        let head = head.map_err(|error| engine_failure(&error))?;
+        Ok(SnapshotReader {
+            database: self,
+            snapshot: Arc::new(snapshot),
+            head: present(StoredRecord::Head, head)?,
+        })
     }
 
     pub(crate) fn block_at(&self, height: Height) -> Result<Option<Block>, StateError> {
@@ -127,27 +132,43 @@ impl StateRead for Store {
 }
 
 impl TreeNodes for Store {
-    fn node(&self, key: &NodeKey) -> Result<Option<Vec<u8>>, StateError> {
-        self.0.get(NODES, key.as_bytes())
+    fn node(&self, key: &NodeKey) -> Result<Option<Arc<StateNode>>, StateError> {
+        self.0.tree.node(key, || self.0.get(NODES, &key.to_bytes()))
     }
 }
 
-impl DecidedState for Store {
+impl StateRead for SnapshotReader<'_> {
+    fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
+        self.get(FLAT, &key.to_bytes())
+    }
+}
+
+impl TreeNodes for SnapshotReader<'_> {
+    fn node(&self, key: &NodeKey) -> Result<Option<Arc<StateNode>>, StateError> {
+        let stored = || self.get(NODES, &key.to_bytes());
+        self.database.tree.node(key, stored)
+    }
+}
+
+impl DecidedState for SnapshotReader<'_> {
+    fn snapshot(&self) -> Result<Box<dyn DecidedState + '_>, StateError> {
+        Ok(Box::new(self.clone()))
+    }
+
     fn tip(&self) -> Tip {
-        self.0.head().tip
+        self.head.tip
     }
 
     fn oldest(&self) -> Height {
-        self.0.head().oldest
+        self.head.oldest
     }
 
     fn root_at(&self, height: Height) -> Result<Hash32, StateError> {
-        let snapshot = self.0.snapshot();
-        let head = snapshot.kept(height)?;
-        if height == head.tip.height {
-            return Ok(head.tip.root);
+        self.check_kept(height)?;
+        if height == self.head.tip.height {
+            return Ok(self.head.tip.root);
         }
-        let undo = snapshot.get(UNDO, &height_key(height.next()))?;
+        let undo = self.get(UNDO, &height_key(height.next()))?;
         let undo: Undo = present_at(StoredRecord::Undo, height.next(), undo)?;
         if undo.previous.height != height {
             return Err(StoreDamage::OtherHeight {
@@ -161,18 +182,39 @@ impl DecidedState for Store {
     }
 
     fn read_at(&self, height: Height, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
-        let snapshot = self.0.snapshot();
-        let head = snapshot.kept(height)?;
-        if height < head.tip.height {
+        self.check_kept(height)?;
+        if height < self.head.tip.height {
             // The first block above that changed the key knows what it replaced.
             let from = old_key(key, height.next());
-            let mut rows = snapshot.rows(OLD);
+            let mut rows = self.rows(OLD);
             rows.seek(&from);
             if let Some((_, old)) = row(&rows)?.filter(|(found, _)| found[..32] == from[..32]) {
                 return Ok(stored(StoredRecord::OldValue, &old)?);
             }
         }
-        snapshot.get(FLAT, &key.to_bytes())
+        self.read(key)
+    }
+}
+
+impl DecidedState for Store {
+    fn snapshot(&self) -> Result<Box<dyn DecidedState + '_>, StateError> {
+        Ok(Box::new(self.0.reader()?))
+    }
+
+    fn tip(&self) -> Tip {
+        self.0.head().tip
+    }
+
+    fn oldest(&self) -> Height {
+        self.0.head().oldest
+    }
+
+    fn root_at(&self, height: Height) -> Result<Hash32, StateError> {
+        self.0.reader()?.root_at(height)
+    }
+
+    fn read_at(&self, height: Height, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
+        self.0.reader()?.read_at(height, key)
     }
 }
 
@@ -190,7 +232,7 @@ impl ChainStore for Store {
     }
 
     fn height_of(&self, block: &BlockId) -> Result<Option<Height>, StateError> {
-        self.0.snapshot().height_of(block)
+        self.0.reader()?.height_of(block)
     }
 
     fn receipts_at(&self, height: Height) -> Result<Option<Vec<TransactionReceipt>>, StateError> {
@@ -209,7 +251,7 @@ impl ChainStore for Store {
         &self,
         height: Height,
     ) -> Result<Option<(Height, Certificate)>, StateError> {
-        let snapshot = self.0.snapshot();
+        let snapshot = self.0.reader()?;
         let mut rows = snapshot.rows(CERTIFICATES);
         rows.seek(height_key(height));
         let row = row(&rows)?;
@@ -217,7 +259,7 @@ impl ChainStore for Store {
     }
 
     fn newest_certificate(&self) -> Result<Option<(Height, Certificate)>, StateError> {
-        let snapshot = self.0.snapshot();
+        let snapshot = self.0.reader()?;
         let mut rows = snapshot.rows(CERTIFICATES);
         rows.seek_to_last();
         let row = row(&rows)?;

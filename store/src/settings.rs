@@ -12,6 +12,8 @@ use crate::layout::FAMILIES;
 pub struct StoreSettings {
     /// Cache of blocks, indices and filters, in bytes.
     pub cache_bytes: usize,
+    /// Nodes of the state tree in memory, in bytes. The upper ones are needed for every block.
+    pub tree_bytes: usize,
     /// Buffers of writes that are not in files yet, all families together, in bytes.
     pub write_buffer_bytes: usize,
     /// Maximum number of files that RocksDB keeps open.
@@ -22,6 +24,7 @@ impl Default for StoreSettings {
     fn default() -> Self {
         Self {
             cache_bytes: 64 << 20,
+            tree_bytes: 64 << 20,
             write_buffer_bytes: 64 << 20,
             open_files: 256,
         }

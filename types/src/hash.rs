@@ -2,21 +2,45 @@
 //! its own (BLAKE3 paper, section 2.3), so that no two kinds of value can share one.
 
 use std::fmt;
+use std::sync::LazyLock;
 
+use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::codec::encode;
 use crate::limits::{ADDRESS_BYTES, HASH_BYTES, MAX_BLOB_BYTES};
 
-/// What a hash is taken of; the text is the BLAKE3 derivation context.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Domain(&'static str);
+/// What a hash is taken of: a BLAKE3 derivation context.
+#[derive(Clone, Copy)]
+pub struct Domain {
+    context: &'static str,
+    /// Hash of the context, taken once: most hashes are of one block, and it would cost another.
+    key: &'static LazyLock<ContextKey>,
+}
+
+impl PartialEq for Domain {
+    fn eq(&self, other: &Self) -> bool {
+        self.context == other.context
+    }
+}
+
+impl Eq for Domain {}
+
+impl fmt::Debug for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Domain").field(&self.context).finish()
+    }
+}
 
 macro_rules! domains {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
         impl Domain {
-            $($(#[$doc])* pub const $name: Self = Self(concat!("gridproof v1 ", $text));)*
+            $($(#[$doc])* pub const $name: Self = {
+                const CONTEXT: &str = concat!("gridproof v1 ", $text);
+                static KEY: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_context(CONTEXT));
+                Self { context: CONTEXT, key: &KEY }
+            };)*
             /// Every domain, so that a test can show that no two share a context.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
         }
@@ -123,7 +147,7 @@ impl Hash32 {
     /// Hash of the concatenation of fixed-length `parts` in a domain. Variable lengths belong in [`Hash32::of`].
     #[must_use]
     pub fn of_parts(domain: Domain, parts: &[&[u8]]) -> Self {
-        let mut hasher = blake3::Hasher::new_derive_key(domain.0);
+        let mut hasher = blake3::Hasher::new_from_context_key(domain.key);
         for part in parts {
             hasher.update(part);
         }
@@ -329,10 +353,24 @@ mod tests {
 
     #[test]
     fn domains_are_distinct() {
-        let mut texts: Vec<_> = Domain::ALL.iter().map(|domain| domain.0).collect();
+        let mut texts: Vec<_> = Domain::ALL.iter().map(|domain| domain.context).collect();
         texts.sort_unstable();
         texts.dedup();
         assert_eq!(texts.len(), Domain::ALL.len());
+    }
+
+    /// The key of a context is taken once, and is BLAKE3's own.
+    #[test]
+    fn a_hash_is_derived_from_its_context() {
+        for domain in Domain::ALL {
+            for length in [0usize, 1, 64, 65, 2_000] {
+                let (whole, half) = (vec![7; length], length / 2);
+                let expected = blake3::derive_key(domain.context, &whole);
+                let found = Hash32::of_parts(*domain, &[&whole[..half], &whole[half..]]);
+                assert_eq!(found, Hash32(expected), "{domain:?} of {length} bytes");
+            }
+        }
+        assert_ne!(Domain::STATE_LEAF, Domain::STATE_NODE);
     }
 
     #[test]

@@ -170,12 +170,15 @@ impl StateRead for Swapped {
 }
 
 impl TreeNodes for Swapped {
-    fn node(&self, key: &crate::tree::NodeKey) -> Result<Option<Vec<u8>>, StateError> {
+    fn node(&self, key: &NodeKey) -> Result<Option<Arc<StateNode>>, StateError> {
         self.0.node(key)
     }
 }
 
 impl DecidedState for Swapped {
+    fn snapshot(&self) -> Result<Box<dyn DecidedState + '_>, StateError> {
+        self.0.snapshot()
+    }
     fn tip(&self) -> Tip {
         self.0.tip()
     }

@@ -117,7 +117,7 @@ fn a_parent_whose_root_is_not_the_tree_s_is_refused() {
     let mut tip = store.tip();
     let found = tip.root;
     tip.root = Hash32([5; 32]);
-    let view = crate::Branch::decided(tip).over(&store);
+    let view = crate::Branch::decided(tip).over(&store).unwrap();
     let mismatch = StateError::RootMismatch {
         height: Height::ZERO,
         expected: tip.root,

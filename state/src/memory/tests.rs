@@ -11,7 +11,7 @@ use crate::ErrorClass;
 use crate::fixture::{
     certificate, finalized, genesis, holds, key, next, root_of, seeded, store, writes,
 };
-use crate::tree::{Jellyfish, StateTree};
+use crate::tree;
 
 impl MemoryStore {
     /// Commits the diff of a block that is made up.
@@ -199,19 +199,19 @@ fn a_flat_value_that_is_not_the_one_in_the_tree_is_never_proven() {
 #[test]
 fn pruning_drops_exactly_the_nodes_that_kept_heights_do_not_need() {
     let store = store(&[(0, Some(1)), (1, Some(2)), (2, Some(3))]);
-    let mut made = vec![store.inner().nodes.keys().cloned().collect::<BTreeSet<_>>()];
+    let mut made = vec![store.inner().nodes.keys().copied().collect::<BTreeSet<_>>()];
     let mut stale = vec![BTreeSet::new()];
     for n in 0..150u8 {
         let decision = next(&store, writes(&[(n % 5, (n % 7 > 0).then_some(n))]));
-        made.push(decision.diff.tree.new.keys().cloned().collect());
+        made.push(decision.diff.tree.new.keys().copied().collect());
         stale.push(decision.diff.tree.stale.clone());
         store.commit(&decision, Durability::Synced).unwrap();
         let oldest = usize::try_from(store.oldest().0).unwrap();
-        let mut expected: BTreeSet<NodeKey> = made.iter().flatten().cloned().collect();
+        let mut expected: BTreeSet<NodeKey> = made.iter().flatten().copied().collect();
         for node in stale[..=oldest].iter().flatten() {
             assert!(expected.remove(node), "{node} became stale twice");
         }
-        let held: BTreeSet<NodeKey> = store.inner().nodes.keys().cloned().collect();
+        let held: BTreeSet<NodeKey> = store.inner().nodes.keys().copied().collect();
         assert_eq!(held, expected, "after height {}", store.tip().height);
     }
 }
@@ -226,7 +226,7 @@ fn a_pruned_root_is_gone_and_every_kept_one_is_there() {
     let (oldest, tip) = (store.oldest(), store.tip().height);
     assert_eq!(tip.0 - oldest.0, KEPT_HEIGHTS);
     for height in (0..=tip.0 + 1).map(Height) {
-        let proven = Jellyfish.prove(&store, height, &Hash32::ZERO, &key(1).hash());
+        let proven = tree::prove(&store, height, &Hash32::ZERO, &key(1).hash());
         let is_kept = height >= oldest && height <= tip;
         let expected = if is_kept { "path" } else { "root" };
         match proven {
@@ -314,12 +314,14 @@ fn a_refused_decision_changes_nothing() {
 #[test]
 fn damaged_nodes_are_of_the_class_of_damage() {
     let store = store(&[(0, Some(1)), (1, Some(2)), (2, Some(3)), (3, Some(4))]);
-    let nodes: Vec<_> = store.inner().nodes.keys().cloned().collect();
-    for node in nodes {
-        for bytes in [None, Some(vec![9; 3]), Some(Vec::new())] {
+    let nodes: Vec<_> = store.inner().nodes.keys().copied().collect();
+    for node in nodes.iter().copied() {
+        let others = nodes.iter().filter(|other| **other != node);
+        let other = |name: &NodeKey| store.inner().nodes.get(name).cloned();
+        for replaced in others.map(other).chain([None]) {
             let damaged = store.fork();
-            match bytes {
-                Some(bytes) => damaged.inner_mut().nodes.insert(node.clone(), bytes),
+            match replaced {
+                Some(other) => damaged.inner_mut().nodes.insert(node, other),
                 None => damaged.inner_mut().nodes.remove(&node),
             };
             let errors: Vec<_> = (0..4)

@@ -3,15 +3,18 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::fixture::{EMPTY, rule, seeded};
-use crate::{TreeCorruption, TreeOperation};
+use crate::TreeCorruption;
+use crate::fixture::{rule, seeded};
 
 type Nodes = BTreeMap<NodeKey, Vec<u8>>;
 type Changes = BTreeMap<Hash32, Option<Hash32>>;
 
 impl TreeNodes for Nodes {
-    fn node(&self, key: &NodeKey) -> Result<Option<Vec<u8>>, StateError> {
-        Ok(self.get(key).cloned())
+    fn node(&self, key: &NodeKey) -> Result<Option<Arc<StateNode>>, StateError> {
+        let stored = self.get(key);
+        stored
+            .map(|bytes| StateNode::from_bytes(key, bytes))
+            .transpose()
     }
 }
 
@@ -36,6 +39,11 @@ fn root_of(content: &BTreeMap<Hash32, Hash32>) -> Hash32 {
     )
 }
 
+/// Nodes as a store keeps them.
+fn stored(new: BTreeMap<NodeKey, Arc<StateNode>>) -> impl Iterator<Item = (NodeKey, Vec<u8>)> {
+    new.into_iter().map(|(name, node)| (name, node.to_bytes()))
+}
+
 /// A chain of versions over one set of nodes.
 struct Chain {
     nodes: Nodes,
@@ -46,7 +54,7 @@ struct Chain {
 
 impl Chain {
     fn new(changes: &Changes) -> Self {
-        let change = Jellyfish.update(&(), None, Height::ZERO, changes).unwrap();
+        let change = update(&(), None, Height::ZERO, changes).unwrap();
         let mut chain = Self {
             nodes: Nodes::new(),
             content: BTreeMap::new(),
@@ -66,11 +74,11 @@ impl Chain {
     }
 
     fn update(&self, changes: &Changes) -> Result<TreeChange, StateError> {
-        Jellyfish.update(&self.nodes, Some(self.root), self.height.next(), changes)
+        update(&self.nodes, Some(self.root), self.height.next(), changes)
     }
 
     fn take(&mut self, change: TreeChange, changes: &Changes) {
-        self.nodes.extend(change.new);
+        self.nodes.extend(stored(change.new));
         self.root = change.root;
         for (key, value) in changes {
             match value {
@@ -88,7 +96,7 @@ impl Chain {
     }
 
     fn prove(&self, key: &Hash32) -> Result<StateProof, StateError> {
-        Jellyfish.prove(&self.nodes, self.height, &self.root, key)
+        prove(&self.nodes, self.height, &self.root, key)
     }
 }
 
@@ -146,18 +154,10 @@ fn siblings_of_one_parent_stand_side_by_side() {
         .unwrap();
     for change in [first, second] {
         let mut nodes = chain.nodes.clone();
-        nodes.extend(change.new);
+        nodes.extend(stored(change.new));
         let height = chain.height.next();
-        assert!(
-            Jellyfish
-                .prove(&nodes, height, &change.root, &key(3))
-                .is_ok()
-        );
-        assert!(
-            Jellyfish
-                .prove(&nodes, chain.height, &chain.root, &key(3))
-                .is_ok()
-        );
+        assert!(prove(&nodes, height, &change.root, &key(3)).is_ok());
+        assert!(prove(&nodes, chain.height, &chain.root, &key(3)).is_ok());
     }
 }
 
@@ -165,8 +165,7 @@ fn siblings_of_one_parent_stand_side_by_side() {
 fn a_missing_parent_is_not_an_empty_tree() {
     let chain = Chain::of(5);
     let changes = Changes::from([(key(1), None)]);
-    let update =
-        |nodes: &Nodes, parent, height| Jellyfish.update(nodes, parent, Height(height), &changes);
+    let update = |nodes: &Nodes, parent, height| update(nodes, parent, Height(height), &changes);
     assert_eq!(
         update(&chain.nodes, Some(chain.root), 2),
         Err(StateError::MissingRoot(Height(1)))
@@ -191,7 +190,7 @@ fn a_missing_parent_is_not_an_empty_tree() {
     };
     assert_eq!(update(&chain.nodes, Some(expected), 1), Err(mismatch));
     assert_eq!(
-        Jellyfish.prove(&Nodes::new(), Height(0), &chain.root, &key(1)),
+        prove(&Nodes::new(), Height(0), &chain.root, &key(1)),
         Err(StateError::MissingRoot(Height(0)))
     );
 }
@@ -199,7 +198,7 @@ fn a_missing_parent_is_not_an_empty_tree() {
 #[test]
 fn an_empty_block_makes_the_old_root_stale() {
     for mut chain in [Chain::of(0), Chain::of(1), Chain::of(30)] {
-        let (root, old) = (chain.root, chain.nodes.keys().next().cloned().unwrap());
+        let (root, old) = (chain.root, chain.nodes.keys().next().copied().unwrap());
         let change = chain.step(&Changes::new());
         assert_eq!((change.root, change.new.len()), (root, 1));
         assert_eq!(change.stale, BTreeSet::from([old]));
@@ -228,7 +227,7 @@ fn every_missing_or_damaged_node_is_an_error_and_never_a_panic_or_another_root()
                 ..chain
             };
             match damage {
-                Some(bytes) => broken.nodes.insert(node.clone(), bytes),
+                Some(bytes) => broken.nodes.insert(*node, bytes),
                 None => broken.nodes.remove(node),
             };
             match broken.update(&changes) {
@@ -258,8 +257,8 @@ fn every_missing_or_damaged_node_is_an_error_and_never_a_panic_or_another_root()
 fn a_failure_of_the_storage_keeps_its_name() {
     struct Failing(Nodes);
     impl TreeNodes for Failing {
-        fn node(&self, key: &NodeKey) -> Result<Option<Vec<u8>>, StateError> {
-            if key.as_bytes()[8] == 0 {
+        fn node(&self, key: &NodeKey) -> Result<Option<Arc<StateNode>>, StateError> {
+            if key.path().is_empty() {
                 return self.0.node(key);
             }
             let failure = crate::StorageFailure::Io;
@@ -269,17 +268,17 @@ fn a_failure_of_the_storage_keeps_its_name() {
     }
     let chain = Chain::of(9);
     let nodes = Failing(chain.nodes);
-    let changes = Changes::from([(key(1), None)]);
-    let failed = Jellyfish.update(&nodes, Some(chain.root), Height(1), &changes);
+    let changes = Changes::from([(key(4), None)]);
+    let failed = update(&nodes, Some(chain.root), Height(1), &changes);
     assert!(matches!(failed, Err(StateError::Storage(_))), "{failed:?}");
-    let failed = Jellyfish.prove(&nodes, Height(0), &chain.root, &key(1));
+    let failed = prove(&nodes, Height(0), &chain.root, &key(4));
     assert!(matches!(failed, Err(StateError::Storage(_))), "{failed:?}");
 }
 
 #[test]
 fn a_proof_against_another_root_is_refused() {
     let chain = Chain::of(9);
-    let wrong = Jellyfish.prove(&chain.nodes, Height(0), &value_hash(b"another"), &key(1));
+    let wrong = prove(&chain.nodes, Height(0), &value_hash(b"another"), &key(1));
     assert!(matches!(wrong, Err(StateError::CorruptTree { .. })));
 }
 
@@ -302,10 +301,10 @@ fn roots_and_stored_nodes_stay_as_they_are() {
     let nodes = Hash32::of(Domain::STATE_NODE, &(&chain.nodes, &change.stale));
     assert_eq!(
         nodes.to_string(),
-        "58f5c9b4c8c14e6fb065579e54c31049c4d02f906c75ee033a8bc15369000ab5"
+        "6a583c25cf6cb3bbed2ba562475acd152e5fa277c068ddc5726b4285195b2c17"
     );
     let root = change.new.keys().next().unwrap();
-    assert_eq!(root.as_bytes(), [0, 0, 0, 0, 0, 0, 0, 1, 0]);
+    assert_eq!(root.to_bytes(), [0, 0, 0, 0, 0, 0, 0, 1, 0]);
 }
 
 #[test]
@@ -332,8 +331,8 @@ fn a_missing_and_an_undecodable_node_are_named() {
     let inner: Vec<_> = chain
         .nodes
         .keys()
-        .filter(|node| node.as_bytes()[8] > 0)
-        .cloned()
+        .filter(|node| !node.path().is_empty())
+        .copied()
         .collect();
     assert!(!inner.is_empty());
     for node in inner {
@@ -341,30 +340,26 @@ fn a_missing_and_an_undecodable_node_are_named() {
         nodes.remove(&node);
         let errors = |nodes: &Nodes| -> Vec<StateError> {
             (0..30)
-                .filter_map(|n| {
-                    Jellyfish
-                        .prove(nodes, chain.height, &chain.root, &key(n))
-                        .err()
-                })
+                .filter_map(|n| prove(nodes, chain.height, &chain.root, &key(n)).err())
                 .collect()
         };
         let missing = StateError::CorruptTree {
             height: chain.height,
-            corruption: TreeCorruption::MissingNode(node.clone()),
+            corruption: TreeCorruption::MissingNode(node),
         };
         let found = errors(&nodes);
         assert!(
             !found.is_empty() && found.iter().all(|error| *error == missing),
             "{found:?}"
         );
-        nodes.insert(node.clone(), vec![0xff; 7]);
+        nodes.insert(node, vec![0xff; 7]);
         let found = errors(&nodes);
-        let is_named = |error: &StateError| matches!(error, StateError::CorruptTree { corruption: TreeCorruption::BadNode { node: bad, .. }, .. } if *bad == node);
+        let is_named = |error: &StateError| matches!(error, StateError::CorruptTree { corruption: TreeCorruption::TwoInOnePlace { node: bad, .. }, .. } if *bad == node);
         assert!(!found.is_empty() && found.iter().all(is_named), "{found:?}");
     }
 }
 
-/// A leaf whose key says that it belongs elsewhere decodes, and does not fit.
+/// The node of another place decodes, and is not taken for the one that its parent refers to.
 #[test]
 fn nodes_that_do_not_fit_each_other_are_corruption() {
     let (chain, other) = (Chain::of(30), Chain::of(29));
@@ -374,9 +369,9 @@ fn nodes_that_do_not_fit_each_other_are_corruption() {
             continue;
         };
         let mut nodes = chain.nodes.clone();
-        nodes.insert(node.clone(), replacement.clone());
+        nodes.insert(*node, replacement.clone());
         for n in 0..30 {
-            match Jellyfish.prove(&nodes, chain.height, &chain.root, &key(n)) {
+            match prove(&nodes, chain.height, &chain.root, &key(n)) {
                 Ok(proof) => assert_eq!(Ok(proof), chain.prove(&key(n))),
                 Err(StateError::CorruptTree { corruption, .. }) => {
                     noticed += 1;
@@ -384,11 +379,9 @@ fn nodes_that_do_not_fit_each_other_are_corruption() {
                         matches!(
                             corruption,
                             TreeCorruption::PathLeadsElsewhere { .. }
-                                | TreeCorruption::MissingNode(_)
-                                | TreeCorruption::Engine {
-                                    operation: TreeOperation::Prove,
-                                    ..
-                                }
+                                | TreeCorruption::OtherNode { .. }
+                                | TreeCorruption::Misplaced { .. }
+                                | TreeCorruption::Lonely(_)
                         ),
                         "{corruption}"
                     );
@@ -398,6 +391,61 @@ fn nodes_that_do_not_fit_each_other_are_corruption() {
         }
     }
     assert!(noticed > 0);
+}
+
+/// Thousands of keys, so that nodes are full and stand several levels deep; some parts change wholly, some hardly.
+#[test]
+fn a_large_tree_follows_the_rule_through_many_versions() {
+    let spread = |n: u32| Hash32::of(Domain::DRAW, &n);
+    let value = |n: u32, round: u32| value_hash(&[n.to_le_bytes(), round.to_le_bytes()].concat());
+    let mut chain = Chain::new(&(0..5_000).map(|n| (spread(n), Some(value(n, 0)))).collect());
+    for round in 1..=6u32 {
+        let touched = (0..6_000).filter(|n| n % (7 * round) == round);
+        let changes: Changes = touched
+            .map(|n| (spread(n), (n % 3 > 0).then(|| value(n, round))))
+            .filter(|(key, value)| chain.content.get(key) != value.as_ref())
+            .collect();
+        let change = chain.step(&changes);
+        assert_eq!(chain.root, root_of(&chain.content), "round {round}");
+        for stale in &change.stale {
+            assert!(chain.nodes.remove(stale).is_some(), "{stale} was there");
+        }
+        for n in (0..6_000).step_by(97) {
+            let proof = chain.prove(&spread(n)).unwrap();
+            let found = proof.leaf.filter(|(leaf, _)| *leaf == spread(n));
+            let expected = chain.content.get(&spread(n)).copied();
+            assert_eq!(found.map(|(_, value)| value), expected);
+        }
+    }
+    let anew: Changes = chain
+        .content
+        .iter()
+        .map(|(key, value)| (*key, Some(*value)))
+        .collect();
+    assert_eq!(chain.nodes.len(), Chain::new(&anew).nodes.len());
+}
+
+/// A block reads no more than the nodes on the paths of what it changes.
+#[test]
+fn an_update_reads_and_makes_the_nodes_on_its_paths_alone() {
+    struct Counting<'a>(&'a Nodes, std::cell::RefCell<BTreeSet<NodeKey>>);
+    impl TreeNodes for Counting<'_> {
+        fn node(&self, key: &NodeKey) -> Result<Option<Arc<StateNode>>, StateError> {
+            assert!(self.1.borrow_mut().insert(*key), "{key} is read once");
+            self.0.node(key)
+        }
+    }
+    let spread = |n: u32| Hash32::of(Domain::DRAW, &n);
+    let chain = Chain::new(&(0..4_000).map(|n| (spread(n), Some(spread(n)))).collect());
+    let key = spread(17);
+    let nodes = Counting(&chain.nodes, std::cell::RefCell::default());
+    let changes = Changes::from([(key, Some(spread(18)))]);
+    let change = update(&nodes, Some(chain.root), Height(1), &changes).unwrap();
+    let read = nodes.1.into_inner();
+    assert!((3..=5).contains(&read.len()), "{} nodes", read.len());
+    assert!(read.iter().all(|name| name.path().leads_to(&key)));
+    assert_eq!(read, change.stale, "what is read is made anew");
+    assert_eq!(change.new.len(), read.len());
 }
 
 #[test]
@@ -412,7 +460,7 @@ fn names_of_nodes_sort_by_version_and_say_it() {
     );
     let root = chain.nodes.keys().next_back().unwrap();
     let text = root.to_string();
-    assert_eq!(text.len(), 2 * root.as_bytes().len());
+    assert_eq!(text.len(), 2 * root.to_bytes().len());
     assert!(text.starts_with("0000000000000001"), "{text}");
 }
 

@@ -199,7 +199,7 @@ fn a_branch_moves_to_another_thread() {
     let base = undecided.tip().block;
     insert(&store, &mut undecided, base, id(10), &[(1, Some(7))]);
     let (branch, copy) = (undecided.branch(id(10)).unwrap(), store.clone());
-    let read = std::thread::spawn(move || branch.over(&copy).read(&key(1)))
+    let read = std::thread::spawn(move || branch.over(&copy).unwrap().read(&key(1)))
         .join()
         .unwrap();
     assert_eq!(read, Ok(Some(vec![7])));
@@ -344,7 +344,7 @@ fn a_branch_without_diffs_is_the_decided_state() {
     let (store, undecided) = start();
     let branch = Branch::decided(store.tip());
     assert_eq!(branch.tip(), store.tip());
-    let view = branch.over(&store);
+    let view = branch.over(&store).unwrap();
     for n in 0..4 {
         assert_eq!(view.read(&key(n)), store.read(&key(n)));
     }

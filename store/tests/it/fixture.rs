@@ -7,6 +7,7 @@ use std::sync::Arc;
 use gridproof_store::{ChainStore, DecidedState, Decision, StateError};
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::RngSeed;
+use state::tree::{NodeKey, StateNode, TreeNodes};
 use state::{Branch, Diff, Tip, Writes, compute_diff};
 use types::block::{Block, Body, Header};
 use types::codec::{Bounded, Text};
@@ -148,7 +149,7 @@ pub fn linear(store: &dyn ChainStore) -> Decision {
     ];
     let block = block(&parent, root, height.0);
     let diff = compute_diff(
-        &Branch::decided(store.tip()).over(&Base(store)),
+        &Branch::decided(store.tip()).over(&Base(store)).unwrap(),
         block.id(),
         writes(&entries),
     )
@@ -165,13 +166,16 @@ impl state::StateRead for Base<'_> {
     }
 }
 
-impl state::tree::TreeNodes for Base<'_> {
-    fn node(&self, key: &state::tree::NodeKey) -> Result<Option<Vec<u8>>, StateError> {
+impl TreeNodes for Base<'_> {
+    fn node(&self, key: &NodeKey) -> Result<Option<Arc<StateNode>>, StateError> {
         self.0.node(key)
     }
 }
 
 impl DecidedState for Base<'_> {
+    fn snapshot(&self) -> Result<Box<dyn DecidedState + '_>, StateError> {
+        self.0.snapshot()
+    }
     fn tip(&self) -> Tip {
         self.0.tip()
     }

@@ -64,15 +64,15 @@ fn a_store_of_another_chain_or_format_is_refused() {
         db.put_cf(
             meta,
             gridproof_store::layout::KEY_FORMAT,
-            2u32.to_le_bytes(),
+            3u32.to_le_bytes(),
         )
         .unwrap();
     }
     assert!(matches!(
         open("one").unwrap_err(),
         StoreError::Format {
-            found: 2,
-            supported: 1
+            found: 3,
+            supported: 2
         }
     ));
 }

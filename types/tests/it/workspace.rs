@@ -90,7 +90,6 @@ const TEST_EDGES: &[(&str, &[&str])] = &[
 /// Crates that only one other may name: the engines behind our own traits.
 const ENGINES: &[(&str, &str)] = &[
     ("rocksdb", "store"),
-    ("jmt", "state"),
     ("wasmtime", "executor"),
     ("libp2p", "p2p"),
     ("axum", "rpc-server"),

@@ -1,7 +1,7 @@
 //! Execution or building that panics: on a store that panics when one account is read, as a bug would that one
 //! transaction meets.
 
-use state::tree::{NodeKey, TreeNodes};
+use state::tree::{NodeKey, StateNode, TreeNodes};
 use state::{Durability, StateError, StateRead, Tip};
 use types::block::Block;
 use types::hash::Address;
@@ -28,12 +28,19 @@ impl StateRead for Trapped {
 }
 
 impl TreeNodes for Trapped {
-    fn node(&self, key: &NodeKey) -> Result<Option<Vec<u8>>, StateError> {
+    fn node(&self, key: &NodeKey) -> Result<Option<Arc<StateNode>>, StateError> {
         self.store.node(key)
     }
 }
 
 impl DecidedState for Trapped {
+    fn snapshot(&self) -> Result<Box<dyn DecidedState + '_>, StateError> {
+        Ok(Box::new(Self {
+            store: self.store.clone(),
+            account: self.account,
+        }))
+    }
+
     fn tip(&self) -> Tip {
         self.store.tip()
     }

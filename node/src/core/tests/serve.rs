@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use consensus::{Message, Range, Request};
-use state::tree::{NodeKey, TreeNodes};
+use state::tree::{NodeKey, StateNode, TreeNodes};
 use state::{Decision, Durability, StateRead, Tip};
 use types::block::{Block, Header};
 use types::limits::MAX_HEADER_PATH;
@@ -29,12 +29,16 @@ impl StateRead for Sparse {
 }
 
 impl TreeNodes for Sparse {
-    fn node(&self, key: &NodeKey) -> Result<Option<Vec<u8>>, StateError> {
+    fn node(&self, key: &NodeKey) -> Result<Option<Arc<StateNode>>, StateError> {
         self.store.node(key)
     }
 }
 
 impl DecidedState for Sparse {
+    fn snapshot(&self) -> Result<Box<dyn DecidedState + '_>, StateError> {
+        self.store.snapshot()
+    }
+
     fn tip(&self) -> Tip {
         self.store.tip()
     }

@@ -79,9 +79,7 @@ fn old_versions_prove_what_they_held() {
     }
     for (height, root, content) in versions {
         for n in 0..26u8 {
-            let proof = Jellyfish
-                .prove(&chain.nodes, height, &root, &key(n))
-                .unwrap();
+            let proof = prove(&chain.nodes, height, &root, &key(n)).unwrap();
             let found = proof.leaf.filter(|(leaf, _)| *leaf == key(n));
             assert_eq!(found.map(|(_, value)| value), content.get(&key(n)).copied());
         }

@@ -53,14 +53,13 @@ struct Lane {
 impl Lane {
     fn start(
         name: &str,
-        backend: &Arc<ChainBackend>,
-        answers: &mpsc::Sender<Event>,
+        perform: impl Fn(Work) -> Event + Send + 'static,
+        answers: mpsc::Sender<Event>,
     ) -> Result<Self, WorkerError> {
         let (queue, work) = sync_channel(WAITING_WORK);
-        let (backend, answers) = (Arc::clone(backend), answers.clone());
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || run(&work, &backend, &answers))
+            .spawn(move || run(&work, perform, &answers))
             .map_err(WorkerError::Thread)?;
         Ok(Self { queue, thread })
     }
@@ -75,17 +74,22 @@ impl Lane {
 
 impl Worker {
     /// Starts the threads; their answers go to `answers`.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the channel ends when both threads have ended"
-    )]
     pub fn start(
         backend: &Arc<ChainBackend>,
         answers: mpsc::Sender<Event>,
     ) -> Result<Self, WorkerError> {
+        let backend = Arc::clone(backend);
+        Self::with(move |work| perform(work, &backend), answers)
+    }
+
+    /// Starts the threads; each piece of work is done by `perform`.
+    pub(crate) fn with(
+        perform: impl Fn(Work) -> Event + Clone + Send + 'static,
+        answers: mpsc::Sender<Event>,
+    ) -> Result<Self, WorkerError> {
         Ok(Self {
-            execution: Lane::start("execution", backend, &answers)?,
-            commit: Lane::start("commit", backend, &answers)?,
+            execution: Lane::start("execution", perform.clone(), answers.clone())?,
+            commit: Lane::start("commit", perform, answers)?,
         })
     }
 
@@ -108,17 +112,22 @@ impl Worker {
     }
 }
 
-fn run(work: &Receiver<Work>, backend: &ChainBackend, answers: &mpsc::Sender<Event>) {
+fn run(work: &Receiver<Work>, perform: impl Fn(Work) -> Event, answers: &mpsc::Sender<Event>) {
     for piece in work {
-        let event = contain::perform(piece, &backend.rules, &backend.store);
-        if let Event::Done(Done::Committed { decision, .. }) = &event {
-            publish(backend, decision);
-        }
+        let event = perform(piece);
         let failed = matches!(event, Event::Failed(_));
         if answers.blocking_send(event).is_err() || failed {
             return;
         }
     }
+}
+
+fn perform(piece: Work, backend: &ChainBackend) -> Event {
+    let event = contain::perform(piece, &backend.rules, &backend.store);
+    if let Event::Done(Done::Committed { decision, .. }) = &event {
+        publish(backend, decision);
+    }
+    event
 }
 
 /// Adds what a committed block changed to the event stream.

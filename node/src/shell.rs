@@ -1,7 +1,8 @@
 //! The shell of a node: one loop that feeds the core and performs what it says, in its order.
 //!
 //! The loop waits on closed enums only. What must be on disk before something leaves is written and synced by a thread
-//! of its own; until then the gate holds back what rests on it. Execution and commits run on one worker thread in their order; blobs move in tasks of their own. Every
+//! of its own; until then the gate holds back what rests on it. Execution and commits run on a worker thread each, in
+//! their order; blobs move in tasks of their own. Every
 //! queue is bounded, and whatever is started here ends in [`Shell::finish`] or with the runtime.
 
 mod log_thread;

@@ -194,3 +194,54 @@ fn every_commitment_of_a_header_to_its_parent_is_compared() {
         Some(Invalid::Rule(_))
     ));
 }
+
+/// A disk that does not answer holds up commits, and no vote on what comes next.
+#[test]
+fn a_commit_that_waits_for_its_disk_holds_up_no_execution() {
+    let mut host = Host::of(1);
+    let first = host.build(host.chain.tip().id, Timestamp(BEGIN + 500));
+    assert!(host.execute(&first));
+    let second = host.build(first.id(), Timestamp(BEGIN + 1_000));
+    let effects = host.chain.decide(&first.id(), None);
+    host.perform(effects);
+    let effects = host.chain.execute(second.clone());
+    host.perform(effects);
+
+    let (disk, answered) = std::sync::mpsc::channel::<()>();
+    let answered = Arc::new(std::sync::Mutex::new(answered));
+    let (rules, store) = (host.chain.rules().clone(), host.store.clone());
+    let perform = move |work: Work| {
+        if matches!(work, Work::Commit { .. }) {
+            answered.lock().unwrap().recv().unwrap();
+        }
+        Event::Done(work.perform(&rules, &store).unwrap())
+    };
+    let (sender, mut answers) = tokio::sync::mpsc::channel(8);
+    let worker = crate::worker::Worker::with(perform, sender).unwrap();
+    let asked: Vec<_> = host.work.drain(..).collect();
+    assert_eq!(asked.len(), 2, "the commit, then the execution");
+    for work in asked {
+        worker.queue(work).unwrap();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let mut next = || {
+        let deadline = std::time::Duration::from_secs(20);
+        let answer = async { tokio::time::timeout(deadline, answers.recv()).await };
+        runtime.block_on(answer)
+    };
+    let executed = next().expect("the execution does not wait for the commit");
+    disk.send(()).unwrap();
+    let committed = next().unwrap();
+    assert!(matches!(executed, Some(Event::Done(Done::Executed { .. }))));
+    for event in [executed, committed] {
+        host.step(event.unwrap());
+    }
+    assert_eq!(host.chain.tip().id, first.id());
+    host.decide(second.id());
+    assert_eq!(host.store.tip().block, second.id());
+    assert!(host.stops().is_empty());
+    worker.finish();
+}

@@ -17,6 +17,7 @@ use types::vote::{Certificate, Subject};
 
 use crate::damage::{StoreDamage, StoredRecord, TreeCorruption};
 use crate::diff::{Diff, Tip};
+use crate::kept::KeptHeights;
 use crate::tree::{self, NodeKey, StateNode, TreeNodes};
 use crate::{StateError, StateRead};
 
@@ -152,7 +153,10 @@ pub trait ChainStore: DecidedState {
     /// Takes the newest block back and returns the tip below it. Views that are open across this may fail.
     fn undo(&self) -> Result<Tip, StateError>;
 
-    /// The block at a height.
+    /// What is still here; it moves up with commits and down with undo.
+    fn kept(&self) -> KeptHeights;
+
+    /// The block at a height; none if it is not decided, or not kept.
     fn block_at(&self, height: Height) -> Result<Option<Block>, StateError>;
 
     /// The height of a decided block.
@@ -161,7 +165,7 @@ pub trait ChainStore: DecidedState {
     /// The receipts of the block at a height.
     fn receipts_at(&self, height: Height) -> Result<Option<Vec<TransactionReceipt>>, StateError>;
 
-    /// Height and position in its block of a decided transaction.
+    /// Height and position in its block of a decided transaction, as far down as transactions are kept.
     fn transaction(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError>;
 
     /// The finalization at the lowest height that has one, from `height` on.
@@ -184,6 +188,10 @@ pub trait ChainStore: DecidedState {
 
     /// Proof that the block at a height is final: the headers from it to the next finalization, and that.
     fn finality_proof(&self, height: Height) -> Result<FinalityProof, StateError> {
+        let lowest = self.kept().blocks;
+        if height < lowest {
+            return Err(StateError::Pruned { height, lowest });
+        }
         let (finalized, certificate) = self
             .certificate_from(height)?
             .ok_or(StateError::NotFinal(height))?;

@@ -7,6 +7,7 @@ use types::hash::{BlockId, Hash32};
 use types::number::Height;
 use types::state_key::StateKey;
 
+use crate::kept::KeptHeights;
 use crate::node_key::NodeKey;
 
 /// A contradiction in the state tree, or between the tree and the flat values.
@@ -139,11 +140,11 @@ pub enum StoreDamage {
     /// A certificate does not finalize the block of the height that it is stored under.
     #[error("the certificate of height {0} does not finalize the block of that height")]
     OtherCertificate(Height),
-    /// The lowest kept height is above the tip, or too far below it.
-    #[error("the head keeps heights from {oldest} on while the tip is of height {tip}")]
+    /// The lowest kept heights contradict each other or the tip.
+    #[error("the head keeps {kept:?} while the tip is of height {tip}")]
     KeptHeights {
-        /// The lowest kept height.
-        oldest: Height,
+        /// The lowest kept heights.
+        kept: KeptHeights,
         /// Height of the tip.
         tip: Height,
     },

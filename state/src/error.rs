@@ -85,6 +85,14 @@ pub enum StateError {
         /// The height of the tip.
         tip: Height,
     },
+    /// A height whose block was dropped.
+    #[error("the block of height {height} is pruned; blocks are kept from height {lowest} on")]
+    Pruned {
+        /// The height that was asked for.
+        height: Height,
+        /// The lowest height whose block is kept.
+        lowest: Height,
+    },
     /// An undo of a height whose undo record is pruned, or of genesis.
     #[error("height {0} cannot be undone: its undo record is not kept")]
     NothingToUndo(Height),
@@ -216,6 +224,7 @@ impl StateError {
             | Self::WrongCertificate(_) => ErrorClass::Diverged,
             Self::UnknownBlock(_)
             | Self::NotKept { .. }
+            | Self::Pruned { .. }
             | Self::NothingToUndo(_)
             | Self::NotFinal(_)
             | Self::PathTooLong { .. } => ErrorClass::NotAvailable,

@@ -16,6 +16,7 @@ use types::vote::Certificate;
 use crate::chain::{ChainStore, DecidedState, Decision, Durability};
 use crate::compute::genesis_diff;
 use crate::diff::Tip;
+use crate::kept::KeptHeights;
 use crate::tree::{NodeKey, StateNode, TreeNodes};
 use crate::{StateError, StateRead, Writes};
 
@@ -291,6 +292,14 @@ impl ChainStore for MemoryStore {
         let mut inner = self.inner_mut();
         inner.undo()?;
         Ok(inner.tip)
+    }
+
+    fn kept(&self) -> KeptHeights {
+        KeptHeights {
+            state: self.oldest(),
+            blocks: Height::ZERO,
+            transactions: Height::ZERO,
+        }
     }
 
     fn block_at(&self, height: Height) -> Result<Option<Block>, StateError> {

@@ -17,7 +17,7 @@ use crate::read::row;
 /// Numbers of an audit that found everything in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Audit {
-    /// Blocks, height 0 among them.
+    /// Blocks that are kept.
     pub blocks: u64,
     /// Number of values in the flat state.
     pub values: u64,
@@ -26,7 +26,7 @@ pub struct Audit {
 }
 
 impl Store {
-    /// Reads every row under RocksDB's checksums, follows the chain of blocks from the tip to height 0 and builds the
+    /// Reads every row under RocksDB's checksums, follows the chain of blocks from the tip to the lowest kept one and builds the
     /// tree anew from the flat state: it must have the tip's root. Takes as long as the store is large; blocks decided
     /// meanwhile make it fail, so it is for a store that is not in use.
     pub fn audit(&self) -> Result<Audit, StateError> {
@@ -71,7 +71,7 @@ impl Store {
     fn audit_blocks(&self) -> Result<u64, StateError> {
         let tip = self.tip();
         let mut expected = tip.block;
-        for height in (0..=tip.height.0).rev().map(Height) {
+        for height in (self.kept().blocks.0..=tip.height.0).rev().map(Height) {
             let missing = |record| StoreDamage::MissingAt { record, height };
             let block = self
                 .block_at(height)?
@@ -97,7 +97,7 @@ impl Store {
             }
             expected = block.header.parent;
         }
-        Ok(tip.height.0 + 1)
+        Ok(tip.height.0 + 1 - self.kept().blocks.0)
     }
 
     fn each(

@@ -3,16 +3,14 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use rocksdb::{DB, WriteBatch, WriteOptions};
-use state::tree::NodeKey;
 use state::{
-    Decision, Diff, Durability, StateError, StateStorageError, StoreDamage, StoredRecord, Tip,
-    Writes, genesis_diff,
+    Decision, Diff, Durability, KeptHeights, StateError, StateStorageError, StoreDamage,
+    StoredRecord, Tip, Writes, genesis_diff,
 };
 use types::block::{Block, Body};
 use types::codec::encode;
 use types::genesis::Genesis;
 use types::hash::ChainId;
-use types::limits::KEPT_HEIGHTS;
 use types::number::Height;
 use types::transaction::TransactionReceipt;
 
@@ -24,8 +22,8 @@ use crate::layout::{
 };
 
 /// A batch under construction.
-struct Batch<'a> {
-    db: &'a DB,
+pub(crate) struct Batch<'a> {
+    pub(crate) db: &'a DB,
     writes: WriteBatch,
 }
 
@@ -41,7 +39,7 @@ impl<'a> Batch<'a> {
         self.writes.put_cf(family(self.db, name), key, value);
     }
 
-    fn delete(&mut self, name: &str, key: impl AsRef<[u8]>) {
+    pub(crate) fn delete(&mut self, name: &str, key: impl AsRef<[u8]>) {
         self.writes.delete_cf(family(self.db, name), key);
     }
 
@@ -88,18 +86,7 @@ impl<'a> Batch<'a> {
         self.put(UNDO, height_key(diff.height), encode(&undo));
     }
 
-    /// Drops what only heights below `height` needed: its undo record and the nodes it made stale, which it gives.
-    fn prune(&mut self, height: Height) -> Result<Vec<NodeKey>, StateError> {
-        let record = StoredRecord::Undo;
-        let undo = undo_at(self.db, height)?.ok_or(StoreDamage::MissingAt { record, height })?;
-        for node in &undo.stale {
-            self.delete(NODES, node.to_bytes());
-        }
-        self.drop_undo(height, &undo);
-        Ok(undo.stale)
-    }
-
-    fn drop_undo(&mut self, height: Height, undo: &Undo) {
+    pub(crate) fn drop_undo(&mut self, height: Height, undo: &Undo) {
         for key in &undo.keys {
             self.delete(OLD, old_key(key, height));
         }
@@ -115,7 +102,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-fn undo_at(db: &DB, height: Height) -> Result<Option<Undo>, StateError> {
+pub(crate) fn undo_at(db: &DB, height: Height) -> Result<Option<Undo>, StateError> {
     let bytes = db
         .get_cf(family(db, UNDO), height_key(height))
         .map_err(|error| engine_failure(&error))?;
@@ -147,7 +134,11 @@ pub(crate) fn write_genesis(
     let diff = genesis_diff(&block.header, writes)?;
     let head = Head {
         tip: diff.tip(),
-        oldest: Height::ZERO,
+        kept: KeptHeights {
+            state: Height::ZERO,
+            blocks: Height::ZERO,
+            transactions: Height::ZERO,
+        },
     };
     let chain: ChainId = genesis.chain_id();
     let mut batch = Batch::new(db);
@@ -168,7 +159,7 @@ impl Store {
     ) -> Result<(), StateError> {
         let inner = &*self.0;
         let mut failed = inner.writer()?;
-        let Head { tip, mut oldest } = inner.head();
+        let Head { tip, kept } = inner.head();
         decision.check(&tip)?;
         let diff = &decision.diff;
         let mut batch = Batch::new(&inner.db);
@@ -178,38 +169,29 @@ impl Store {
         if let Some(certificate) = &decision.finality {
             batch.put(CERTIFICATES, height_key(diff.height), encode(certificate));
         }
-        let mut pruned = Vec::new();
-        while oldest.0.saturating_add(KEPT_HEIGHTS) < diff.height.0 {
-            oldest = oldest.next();
-            pruned.extend(batch.prune(oldest)?);
-        }
-        inner.write(
-            batch,
-            Head {
-                tip: diff.tip(),
-                oldest,
-            },
-            durability,
-            &mut failed,
-        )?;
+        let tip = diff.tip();
+        let pruned = batch.prune(inner, kept, &inner.history.wanted(tip.height))?;
+        let kept = pruned.kept;
+        inner.write(batch, Head { tip, kept }, durability, &mut failed)?;
         let made = diff.tree.new.iter();
         inner
             .tree
             .add(made.map(|(key, node)| (*key, Arc::clone(node))));
-        inner.tree.remove(&pruned);
+        inner.tree.remove(&pruned.nodes);
         Ok(())
     }
 
     pub(crate) fn write_undo(&self) -> Result<Tip, StateError> {
         let inner = &*self.0;
         let mut failed = inner.writer()?;
-        let Head { tip, oldest } = inner.head();
+        let Head { tip, mut kept } = inner.head();
         let height = tip.height;
         let undo = undo_at(&inner.db, height)?.ok_or(StateError::NothingToUndo(height))?;
         assert!(
-            oldest < height,
+            kept.state < height,
             "a height that can be undone is above the oldest"
         );
+        kept.transactions = kept.transactions.min(undo.previous.height);
         let mut batch = Batch::new(&inner.db);
         for key in &undo.keys {
             let old = inner.get(OLD, &old_key(key, height))?;
@@ -227,18 +209,13 @@ impl Store {
         let block = inner
             .block_at(height)?
             .ok_or(StoreDamage::MissingAt { record, height })?;
-        for transaction in &block.body.transactions {
-            batch.delete(TRANSACTIONS, transaction.id().0.0);
-        }
-        batch.delete(HEIGHTS, tip.block.0.0);
-        for family in [BLOCKS, RECEIPTS, CERTIFICATES] {
-            batch.delete(family, height_key(height));
-        }
+        batch.drop_transactions(&block);
+        batch.drop_block(&block);
         inner.write(
             batch,
             Head {
                 tip: undo.previous,
-                oldest,
+                kept,
             },
             Durability::Synced,
             &mut failed,
@@ -267,10 +244,9 @@ impl Database {
         failed: &mut bool,
     ) -> Result<(), StateError> {
         assert!(
-            head.oldest <= head.tip.height
-                && head.tip.height.0.saturating_sub(head.oldest.0) <= KEPT_HEIGHTS,
-            "heights {} to {} are kept",
-            head.oldest,
+            head.kept.is_ordered(head.tip.height),
+            "{:?} are kept at height {}",
+            head.kept,
             head.tip.height
         );
         batch.put_head(head);

@@ -10,6 +10,7 @@ use types::codec::decode;
 use types::number::Height;
 
 use crate::error::engine_failure;
+use crate::history::History;
 use crate::layout::Head;
 use crate::node_cache::NodeCache;
 
@@ -24,6 +25,8 @@ pub(crate) struct Database {
     pub(crate) db: DB,
     /// The head that the newest batch left; readers of the tip do not touch the disk.
     pub(crate) head: RwLock<Head>,
+    /// How much of the past is kept.
+    pub(crate) history: History,
     /// Nodes of the tree that were read or made lately.
     pub(crate) tree: NodeCache,
     /// Held by the one writer; true once a write has failed.

@@ -17,8 +17,8 @@
 //! Heights in keys are eight big-endian bytes, so that they sort; values are borsh.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use state::Tip;
 use state::tree::NodeKey;
+use state::{KeptHeights, Tip};
 use types::number::Height;
 use types::state_key::StateKey;
 
@@ -72,8 +72,8 @@ pub const KEY_HEAD: &[u8] = b"head";
 pub struct Head {
     /// The newest decided block.
     pub tip: Tip,
-    /// The lowest height whose state is kept; undo records begin above it.
-    pub oldest: Height,
+    /// The lowest kept heights; undo records begin above that of the state.
+    pub kept: KeptHeights,
 }
 
 /// The record by which a block is undone, and by which the nodes that it made stale are dropped.

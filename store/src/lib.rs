@@ -10,14 +10,19 @@ mod audit;
 mod commit;
 mod database;
 mod error;
+mod history;
 pub mod layout;
 mod node_cache;
 mod open;
+mod prune;
 mod read;
 mod settings;
 
 pub use audit::Audit;
 pub use database::Store;
 pub use error::StoreError;
-pub use settings::StoreSettings;
+pub use history::{
+    History, HistoryPreset, LEAST_BLOCKS, MAX_PRUNED_BYTES, MAX_PRUNED_HEIGHTS, VALIDATOR_HEIGHTS,
+};
+pub use settings::{LEAST_MEMORY_BYTES, LEAST_OPEN_FILES, StoreSettings};
 pub use state::{ChainStore, DecidedState, Decision, Durability, StateError};

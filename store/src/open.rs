@@ -9,7 +9,6 @@ use state::tree;
 use state::{StateError, StoreDamage, StoredRecord, Writes};
 use types::genesis::Genesis;
 use types::hash::ChainId;
-use types::limits::KEPT_HEIGHTS;
 use types::state_key::StateKey;
 
 use crate::commit::write_genesis;
@@ -51,6 +50,7 @@ impl Store {
             db,
             head: RwLock::new(head),
             failed: Mutex::new(false),
+            history: settings.history,
             tree: NodeCache::new(settings.tree_bytes),
             _lock: lock,
         }));
@@ -61,11 +61,10 @@ impl Store {
 
     /// Checks what everything relies on: the head's block is stored under its height, and its root is the tree's.
     fn check_head(&self) -> Result<(), StateError> {
-        let Head { tip, oldest } = self.0.head();
-        let kept = tip.height.0.checked_sub(oldest.0);
-        if kept.is_none_or(|kept| kept > KEPT_HEIGHTS) {
+        let Head { tip, kept } = self.0.head();
+        if !kept.is_ordered(tip.height) {
             let tip = tip.height;
-            return Err(StoreDamage::KeptHeights { oldest, tip }.into());
+            return Err(StoreDamage::KeptHeights { kept, tip }.into());
         }
         let (record, height) = (StoredRecord::Block, tip.height);
         let block = self.0.block_at(height)?;

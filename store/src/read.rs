@@ -5,8 +5,8 @@ use std::sync::Arc;
 use rocksdb::{DB, DBRawIteratorWithThreadMode, Snapshot};
 use state::tree::{NodeKey, StateNode, TreeNodes};
 use state::{
-    ChainStore, DecidedState, Decision, Durability, StateError, StateRead, StoreDamage,
-    StoredRecord, Tip,
+    ChainStore, DecidedState, Decision, Durability, KeptHeights, StateError, StateRead,
+    StoreDamage, StoredRecord, Tip,
 };
 use types::block::Block;
 use types::hash::{BlockId, Hash32, TransactionId};
@@ -39,7 +39,7 @@ impl<'a> SnapshotReader<'a> {
     }
 
     fn check_kept(&self, height: Height) -> Result<(), StateError> {
-        let (oldest, tip) = (self.head.oldest, self.head.tip.height);
+        let (oldest, tip) = (self.head.kept.state, self.head.tip.height);
         if height < oldest || height > tip {
             return Err(StateError::NotKept {
                 height,
@@ -107,6 +107,14 @@ impl Database {
     }
 
     pub(crate) fn block_at(&self, height: Height) -> Result<Option<Block>, StateError> {
+        Ok(self.stored_block(height)?.map(|(block, _)| block))
+    }
+
+    /// The block at a height, and the length of its record in bytes.
+    pub(crate) fn stored_block(
+        &self,
+        height: Height,
+    ) -> Result<Option<(Block, usize)>, StateError> {
         let Some(bytes) = self.get(BLOCKS, &height_key(height))? else {
             return Ok(None);
         };
@@ -121,7 +129,7 @@ impl Database {
             }
             .into());
         }
-        Ok(Some(block))
+        Ok(Some((block, bytes.len())))
     }
 }
 
@@ -160,7 +168,7 @@ impl DecidedState for SnapshotReader<'_> {
     }
 
     fn oldest(&self) -> Height {
-        self.head.oldest
+        self.head.kept.state
     }
 
     fn root_at(&self, height: Height) -> Result<Hash32, StateError> {
@@ -206,7 +214,7 @@ impl DecidedState for Store {
     }
 
     fn oldest(&self) -> Height {
-        self.0.head().oldest
+        self.0.head().kept.state
     }
 
     fn root_at(&self, height: Height) -> Result<Hash32, StateError> {
@@ -225,6 +233,10 @@ impl ChainStore for Store {
 
     fn undo(&self) -> Result<Tip, StateError> {
         self.write_undo()
+    }
+
+    fn kept(&self) -> KeptHeights {
+        self.0.head().kept
     }
 
     fn block_at(&self, height: Height) -> Result<Option<Block>, StateError> {

@@ -200,6 +200,9 @@ impl ChainStore for Swapped {
     fn undo(&self) -> Result<Tip, StateError> {
         self.0.undo()
     }
+    fn kept(&self) -> KeptHeights {
+        self.0.kept()
+    }
     fn block_at(&self, height: Height) -> Result<Option<Block>, StateError> {
         self.0.block_at(height)
     }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use gridproof_store::{ChainStore, DecidedState, Durability, StateError, Store, StoreSettings};
 use state::{ErrorClass, StateStorageError};
 
-use crate::fixture::{genesis, genesis_writes, linear};
+use crate::fixture::{FULL, genesis, genesis_writes, linear};
 
 const DIRECTORY: &str = "GRIDPROOF_TEST_STORE_CRASH";
 const SMALL: StoreSettings = StoreSettings {
@@ -15,6 +15,7 @@ const SMALL: StoreSettings = StoreSettings {
     tree_bytes: 64 << 10,
     write_buffer_bytes: 128 << 10,
     open_files: 64,
+    history: FULL,
 };
 
 fn open(directory: &Path) -> Store {

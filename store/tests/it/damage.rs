@@ -1,19 +1,19 @@
 //! Bytes that rot while the store is closed: found and named, or without effect, but never a wrong answer.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 
 use gridproof_store::{ChainStore, DecidedState, Durability, Store, StoreSettings};
 use state::MemoryStore;
 
-use crate::fixture::{genesis, genesis_writes, linear, same};
+use crate::fixture::{FULL, genesis, genesis_writes, linear, random_number, same, seed};
 
 const SMALL: StoreSettings = StoreSettings {
     cache_bytes: 1 << 20,
     tree_bytes: 64 << 10,
     write_buffer_bytes: 64 << 10,
     open_files: 64,
+    history: FULL,
 };
 const HEIGHTS: u64 = 80;
 const FLIPS: u64 = 120;
@@ -44,11 +44,7 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn a_flipped_byte_never_gives_a_wrong_answer() {
-    let seed = std::env::var("GRIDPROOF_TEST_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let seed: u64 = seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
-    println!("replay with GRIDPROOF_TEST_SEED={seed}");
+    let seed = seed();
     let original = tempfile::tempdir().unwrap();
     let memory = MemoryStore::new(&genesis("damage"), genesis_writes()).unwrap();
     let mut honest = BTreeMap::from([(0, memory.fork())]);
@@ -96,8 +92,4 @@ fn a_flipped_byte_never_gives_a_wrong_answer() {
     }
     println!("{found} of {FLIPS} named, {shorter} ended at an earlier block");
     assert!(found > FLIPS / 4, "only {found} of {FLIPS} were found");
-}
-
-fn random_number(seed: u64, n: u64) -> u64 {
-    types::hash::Hash32::of(types::hash::Domain::DRAW, &(seed, n)).low_u64()
 }

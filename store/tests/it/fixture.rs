@@ -4,7 +4,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
-use gridproof_store::{ChainStore, DecidedState, Decision, StateError};
+use gridproof_store::{ChainStore, DecidedState, Decision, History, StateError};
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::RngSeed;
 use state::tree::{NodeKey, StateNode, TreeNodes};
@@ -25,6 +25,27 @@ use types::vote::{Certificate, Statement, Subject};
 
 /// Keys that the chains write to.
 pub const KEYS: u8 = 6;
+
+/// Every block, and the state of the newest heights.
+pub const FULL: History = History {
+    state: Some(64),
+    blocks: None,
+    transactions: None,
+};
+
+/// The seed of a test that draws, printed.
+pub fn seed() -> u64 {
+    let given = std::env::var("GRIDPROOF_TEST_SEED").ok();
+    let given = given.and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    println!("replay with GRIDPROOF_TEST_SEED={seed}");
+    seed
+}
+
+/// The `n`th number drawn from a seed.
+pub fn random_number(seed: u64, n: u64) -> u64 {
+    Hash32::of(Domain::DRAW, &(seed, n)).low_u64()
+}
 
 /// Property tests with a seed that is printed: captured unless the test fails.
 pub fn seeded(cases: u32) -> ProptestConfig {

@@ -2,7 +2,7 @@
 
 use gridproof_store::layout::{FAMILIES, FORMAT, Head, Undo, height_key, height_of_key, old_key};
 use state::tree;
-use state::{Tip, tree_changes};
+use state::{KeptHeights, Tip, tree_changes};
 use types::codec::encode;
 use types::hash::{BlockId, Domain, Hash32};
 use types::number::Height;
@@ -27,7 +27,11 @@ fn keys_and_records_stay_as_they_are() {
     };
     let head = encode(&Head {
         tip,
-        oldest: Height(1),
+        kept: KeptHeights {
+            state: Height(1),
+            blocks: Height(3),
+            transactions: Height(4),
+        },
     });
     assert_eq!(
         head,
@@ -35,7 +39,9 @@ fn keys_and_records_stay_as_they_are() {
             &[0xb1; 32][..],
             &2u64.to_le_bytes(),
             &[0xc2; 32],
-            &1u64.to_le_bytes()
+            &1u64.to_le_bytes(),
+            &3u64.to_le_bytes(),
+            &4u64.to_le_bytes(),
         ]
         .concat()
     );

@@ -11,4 +11,5 @@ mod damage;
 mod fixture;
 mod forks;
 mod golden;
+mod history;
 mod open;

@@ -2,7 +2,7 @@
 //! transaction meets.
 
 use state::tree::{NodeKey, StateNode, TreeNodes};
-use state::{Durability, StateError, StateRead, Tip};
+use state::{Durability, KeptHeights, StateError, StateRead, Tip};
 use types::block::Block;
 use types::hash::Address;
 use types::state_key::StateKey;
@@ -65,6 +65,10 @@ impl ChainStore for Trapped {
 
     fn undo(&self) -> Result<Tip, StateError> {
         self.store.undo()
+    }
+
+    fn kept(&self) -> KeptHeights {
+        self.store.kept()
     }
 
     fn block_at(&self, height: Height) -> Result<Option<Block>, StateError> {

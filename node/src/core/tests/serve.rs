@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use consensus::{Message, Range, Request};
 use state::tree::{NodeKey, StateNode, TreeNodes};
-use state::{Decision, Durability, StateRead, Tip};
+use state::{Decision, Durability, KeptHeights, StateRead, Tip};
 use types::block::{Block, Header};
 use types::limits::MAX_HEADER_PATH;
 use types::state_key::StateKey;
@@ -63,6 +63,10 @@ impl ChainStore for Sparse {
 
     fn undo(&self) -> Result<Tip, StateError> {
         self.store.undo()
+    }
+
+    fn kept(&self) -> KeptHeights {
+        self.store.kept()
     }
 
     fn block_at(&self, height: Height) -> Result<Option<Block>, StateError> {

@@ -3,6 +3,7 @@
 //! runs them all in a release build.
 
 mod away;
+mod engine;
 mod http;
 mod job;
 mod load;
@@ -71,6 +72,21 @@ enum Bench {
         #[arg(long, default_value_t = 500)]
         rate: u32,
     },
+    /// The engine alone, without a pace, beside commonware's: all up, and one killed; one JSON object a line.
+    Engine {
+        /// Seconds that are measured.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=60))]
+        seconds: u32,
+        /// What is measured.
+        #[arg(long, value_enum, value_delimiter = ',', default_values_t = [engine::EngineKind::Gridproof, engine::EngineKind::Commonware])]
+        systems: Vec<engine::EngineKind>,
+        /// The program of the peer, from `benches/peers/commonware`.
+        #[arg(long, value_name = "FILE")]
+        commonware: Option<std::path::PathBuf>,
+    },
+    /// One validator of the bench `engine`, which starts it.
+    #[command(hide = true)]
+    EngineValidator(engine::EngineValidator),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -89,6 +105,12 @@ fn main() -> anyhow::Result<()> {
             cometbft,
         } => peer::run(&rates, seconds, &systems, cometbft.as_deref()),
         Bench::Away { seconds, rate } => away::run(seconds, rate),
+        Bench::Engine {
+            seconds,
+            systems,
+            commonware,
+        } => engine::run(seconds, &systems, commonware.as_deref()),
+        Bench::EngineValidator(validator) => validator.run(),
     }
 }
 

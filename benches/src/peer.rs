@@ -50,9 +50,9 @@ pub fn run(rates: &[u32], seconds: u32, systems: &[System], cometbft: Option<&Pa
     for rate in rates {
         for system in systems {
             if !std::mem::take(&mut first) {
-                runtime.block_on(tokio::time::sleep_until(
-                    tokio::time::Instant::now() + PAUSE,
-                ));
+                runtime.block_on(async {
+                    tokio::time::sleep_until(tokio::time::Instant::now() + PAUSE).await
+                });
             }
             let profile = LoadProfile {
                 rate: *rate,

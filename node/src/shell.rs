@@ -5,7 +5,7 @@
 //! their order; blobs move in tasks of their own. Every
 //! queue is bounded, and whatever is started here ends in [`Shell::finish`] or with the runtime.
 
-mod log_thread;
+pub mod log_thread;
 mod peers;
 mod serve;
 

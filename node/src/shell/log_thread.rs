@@ -26,7 +26,7 @@ enum LogOrder {
 }
 
 /// The handle of the thread.
-pub(super) struct LogThread {
+pub struct LogThread {
     orders: Option<SyncSender<LogOrder>>,
     synced: watch::Receiver<RecordGroup>,
     thread: Option<JoinHandle<Result<(), LogError>>>,
@@ -34,7 +34,7 @@ pub(super) struct LogThread {
 
 impl LogThread {
     /// Starts the thread; the log is its own from here on.
-    pub(super) fn start(log: Log<FileStorage>) -> Result<Self, NodeError> {
+    pub fn start(log: Log<FileStorage>) -> Result<Self, NodeError> {
         let (orders, waiting) = sync_channel(WAITING_GROUPS);
         let (done, synced) = watch::channel(RecordGroup::default());
         let thread = std::thread::Builder::new()
@@ -49,21 +49,17 @@ impl LogThread {
     }
 
     /// Has records written and synced.
-    pub(super) fn append(
-        &mut self,
-        group: RecordGroup,
-        records: Vec<Record>,
-    ) -> Result<(), NodeError> {
+    pub fn append(&mut self, group: RecordGroup, records: Vec<Record>) -> Result<(), NodeError> {
         self.order(LogOrder::Append(group, records))
     }
 
     /// Lets segments go that hold nothing above a view.
-    pub(super) fn release(&mut self, view: View) -> Result<(), NodeError> {
+    pub fn release(&mut self, view: View) -> Result<(), NodeError> {
         self.order(LogOrder::Release(view))
     }
 
     /// Waits until more is synced; gives the last group that is. Can be dropped and called again.
-    pub(super) async fn progress(&mut self) -> Result<RecordGroup, NodeError> {
+    pub async fn progress(&mut self) -> Result<RecordGroup, NodeError> {
         if self.synced.changed().await.is_ok() {
             return Ok(*self.synced.borrow_and_update());
         }
@@ -71,7 +67,7 @@ impl LogThread {
     }
 
     /// Writes what waits and ends the thread.
-    pub(super) fn finish(mut self) -> Result<(), NodeError> {
+    pub fn finish(mut self) -> Result<(), NodeError> {
         self.end()
     }
 

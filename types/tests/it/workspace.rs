@@ -73,7 +73,17 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "benches",
         &[
-            "types", "state", "store", "executor", "keys", "rpc", "testnet",
+            "types",
+            "state",
+            "store",
+            "chain",
+            "consensus",
+            "node",
+            "p2p",
+            "executor",
+            "keys",
+            "rpc",
+            "testnet",
         ],
     ),
 ];

@@ -4,6 +4,7 @@
 
 mod away;
 mod engine;
+mod growth;
 mod http;
 mod job;
 mod load;
@@ -36,6 +37,15 @@ enum Bench {
         #[arg(long, default_value_t = 200)]
         rate: u32,
         /// Duration of the load, in seconds.
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+    },
+    /// What a validator's store grows by, in rows and bytes of each family.
+    Growth {
+        /// Transfers per second that are offered; none at 0.
+        #[arg(long, default_value_t = 0)]
+        rate: u32,
+        /// Seconds of load, or of waiting.
         #[arg(long, default_value_t = 20)]
         seconds: u32,
     },
@@ -96,6 +106,7 @@ fn main() -> anyhow::Result<()> {
             updates,
             runs,
         } => state_commit::run(keys, updates, runs),
+        Bench::Growth { rate, seconds } => growth::run(rate, seconds),
         Bench::Transfers { rate, seconds } => transfers::run(rate, seconds),
         Bench::Job { runs, module } => job::run(runs, &module),
         Bench::Peer {

@@ -47,7 +47,11 @@ impl ChainFacts {
 
 /// Prints throughput, latency and CPU time.
 pub fn run(rate: u32, seconds: u32) -> Result<()> {
-    let network = MeasuredNetwork::up(0)?;
+    load(&MeasuredNetwork::up(0)?, rate, seconds)
+}
+
+/// Puts a network under load and prints what it made of it.
+pub fn load(network: &MeasuredNetwork, rate: u32, seconds: u32) -> Result<()> {
     let clients = network.clients()?;
     let customer = network.customer()?;
     network.runtime.block_on(async {

@@ -17,7 +17,7 @@ use rpc::model::{
 };
 use rpc_server::events::EventLog;
 use rpc_server::{ApiError, Backend, FinalBlock};
-use state::DecidedState;
+use state::{ChainStore, DecidedState};
 use store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use types::codec::encode;
@@ -227,6 +227,7 @@ impl Backend for ChainBackend {
         let alarms = self.alarms.list();
         self.read(move |at, rules| {
             let (tip, block, chain) = (at.store.tip(), at.block()?, at.chain()?);
+            let kept = at.store.kept();
             Ok(Status {
                 chain_id: rules.chain_id,
                 network,
@@ -250,6 +251,8 @@ impl Backend for ChainBackend {
                 mempool_transactions: mempool.0,
                 mempool_bytes: mempool.1,
                 catching_up: live.catching_up,
+                oldest_block: kept.blocks,
+                oldest_transaction: kept.transactions,
                 alarms,
                 cursor,
             })
@@ -376,17 +379,10 @@ impl Backend for ChainBackend {
         match self.ask(|answer| Question::Pending { id, answer }).await? {
             Some(valid_until) => Ok(TransactionStatus::Pending { id, valid_until }),
             // It may have become final between the two looks.
-            None => self
-                .read(move |at, _| at.included(id))
-                .await?
-                .ok_or_else(|| {
-                    let hint = "it was never sent here, or it expired: send it again";
-                    ApiError::not_found(
-                        "transaction",
-                        format!("transaction {id} is not known"),
-                        hint,
-                    )
-                }),
+            None => {
+                self.read(move |at, _| at.included(id)?.ok_or_else(|| at.unknown_transaction(id)))
+                    .await
+            }
         }
     }
 

@@ -11,6 +11,12 @@ use vm::gas;
 
 use crate::error::Invalid;
 
+// The parent's results are what a header shows; a greater lag needs those of blocks below it.
+const _: () = assert!(
+    types::limits::STATE_ROOT_LAG == 1,
+    "a header shows its parent's results"
+);
+
 /// An executed block as its children's headers must show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parent {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use node::config::{Config, Layout};
+use node::config::{Config, HistoryKind, Layout};
 use node::init::InitError;
 use node::{NodeError, NodeErrorKind};
 use serde_json::json;
@@ -21,7 +21,8 @@ pub enum NodeCommand {
     /// Make a validator's directory: keys, configuration, genesis and vote log.
     #[command(after_help = "Examples:
   gridproof node init --dir ~/validator                          # makes the keys and shows their public halves
-  gridproof node init --dir ~/validator --genesis genesis.bin    # once genesis names them")]
+  gridproof node init --dir ~/validator --genesis genesis.bin    # once genesis names them
+  gridproof node init --dir ~/archive --genesis genesis.bin --history archive")]
     Init {
         /// The validator's directory.
         #[arg(long, value_name = "DIR")]
@@ -32,6 +33,9 @@ pub enum NodeCommand {
         /// First peers, as multiaddresses; may be given several times.
         #[arg(long, value_name = "MULTIADDR")]
         bootstrap: Vec<String>,
+        /// What is kept of the past; written into node.toml as store.history.
+        #[arg(long, value_enum, default_value_t = HistoryArg::Full)]
+        history: HistoryArg,
     },
     /// Run a validator until SIGINT or SIGTERM.
     #[command(after_help = "Examples:
@@ -60,6 +64,27 @@ Every key of node.toml can be overridden by GRIDPROOF_SECTION__KEY, and that by 
     },
 }
 
+/// What a node keeps of the past, see docs/operating.md.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum HistoryArg {
+    /// Every block, and the state of every height.
+    Archive,
+    /// Every block, and the state of the newest heights.
+    Full,
+    /// The newest blocks, and the state of the newest heights.
+    Validator,
+}
+
+impl From<HistoryArg> for HistoryKind {
+    fn from(history: HistoryArg) -> Self {
+        match history {
+            HistoryArg::Archive => Self::Archive,
+            HistoryArg::Full => Self::Full,
+            HistoryArg::Validator => Self::Validator,
+        }
+    }
+}
+
 /// Runs a node command.
 pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), CommandFailure> {
     match command {
@@ -67,7 +92,8 @@ pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), CommandFailure> {
             dir,
             genesis,
             bootstrap,
-        } => init(&dir, genesis.as_deref(), bootstrap, ui),
+            history,
+        } => init(&dir, genesis.as_deref(), bootstrap, history, ui),
         NodeCommand::Start {
             dir,
             rpc_listen,
@@ -127,6 +153,7 @@ fn init(
     dir: &Path,
     genesis: Option<&Path>,
     bootstrap: Vec<String>,
+    history: HistoryArg,
     ui: Ui,
 ) -> Result<(), CommandFailure> {
     let keys = node::init::keys(dir).map_err(|error| init_failure(&error))?;
@@ -137,6 +164,7 @@ fn init(
     let next = if let Some(path) = genesis {
         let mut config = Config::default();
         config.p2p.bootstrap = bootstrap;
+        config.store.history = history.into();
         node::init::init(dir, &read_genesis(path)?, &config)
             .map_err(|error| init_failure(&error))?;
         format!("ready: gridproof node start --dir {}", dir.display())

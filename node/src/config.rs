@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+mod history;
+
+pub use history::{HistoryKind, StoreConfig, StoreConfigError};
+
 /// A validator node's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +24,9 @@ pub struct Config {
     /// What it keeps of waiting transactions.
     #[serde(default)]
     pub mempool: MempoolConfig,
+    /// What it keeps of the chain.
+    #[serde(default)]
+    pub store: StoreConfig,
 }
 
 /// How a node meets other validators.
@@ -133,6 +140,7 @@ impl Default for Config {
             },
             blobs: BlobsConfig::default(),
             mempool: MempoolConfig::default(),
+            store: StoreConfig::default(),
         }
     }
 }
@@ -147,6 +155,10 @@ impl Config {
                 .map(|item| toml::Value::from(item.as_str()).to_string())
                 .collect::<Vec<_>>()
                 .join(", ")
+        };
+        let kept = |key: &str, heights: Option<u64>| match heights {
+            Some(heights) => format!("{key} = {heights}"),
+            None => format!("# {key} = {}", store::VALIDATOR_HEIGHTS),
         };
         format!(
             "# A gridproof validator. Every key can be overridden by an environment variable, as in\n\
@@ -175,7 +187,18 @@ impl Config {
              [mempool]\n\
              # Most bytes and most transactions that wait for a block.\n\
              bytes = {bytes}\n\
-             transactions = {transactions}\n",
+             transactions = {transactions}\n\n\
+             [store]\n\
+             # What is kept of the past: \"archive\" (the state of every height), \"full\" (every block) or \"validator\" (the\n\
+             # newest blocks).\n\
+             history = {history}\n\
+             # Newest heights whose blocks, and whose transactions by id, are kept, in place of what `history` says.\n\
+             {keep_blocks}\n\
+             {keep_transactions}\n\
+             # Share of the machine's memory for caches and buffers, in percent.\n\
+             memory_percent = {memory}\n\
+             # Share of the files that the process may open, in percent.\n\
+             open_files_percent = {files}\n",
             listen = list(&self.p2p.listen),
             bootstrap = list(&self.p2p.bootstrap),
             external = list(&self.p2p.external),
@@ -187,6 +210,11 @@ impl Config {
             results = self.blobs.keep_results_seconds,
             bytes = self.mempool.bytes,
             transactions = self.mempool.transactions,
+            history = self.store.history.quoted(),
+            keep_blocks = kept("keep_blocks", self.store.keep_blocks),
+            keep_transactions = kept("keep_transactions", self.store.keep_transactions),
+            memory = self.store.memory_percent,
+            files = self.store.open_files_percent,
         )
     }
 }

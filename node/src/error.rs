@@ -59,6 +59,9 @@ pub enum NodeError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The configuration of the store breaks a rule.
+    #[error(transparent)]
+    StoreConfig(#[from] crate::config::StoreConfigError),
     /// The store of blobs cannot be used.
     #[error(transparent)]
     Blobs(#[from] blobs::BlobStoreError),
@@ -154,6 +157,7 @@ impl NodeError {
             }
             Self::Setup(error) => of_setup(error),
             Self::Store(_)
+            | Self::StoreConfig(_)
             | Self::GenesisFile { .. }
             | Self::Genesis { .. }
             | Self::GenesisState(_)

@@ -7,6 +7,7 @@ pub mod config;
 pub mod core;
 mod error;
 pub mod init;
+mod machine;
 pub mod quarantine;
 mod run;
 pub mod serve;

@@ -11,6 +11,7 @@ mod spec;
 use serde::{Deserialize, Serialize};
 use types::codec::encode;
 use types::hash::{Address, BlockId, ChainId, Hash32, JobId, TransactionId, ValidatorId};
+use types::limits::STATE_ROOT_LAG;
 use types::number::{
     Amount, Attempt, ChainTime, Epoch, Height, Nonce, ProtocolVersion, Timestamp, View,
 };
@@ -69,6 +70,12 @@ pub struct Status {
     pub mempool_bytes: u64,
     /// True if the node knows of final blocks that it has not executed yet.
     pub catching_up: bool,
+    /// The lowest height whose block and receipts the node keeps.
+    #[serde(default)]
+    pub oldest_block: Height,
+    /// The lowest height whose transactions the node finds by id.
+    #[serde(default)]
+    pub oldest_transaction: Height,
     /// The latest faults of this program that were contained since the node started, oldest first: report them.
     #[serde(default)]
     pub alarms: Vec<String>,
@@ -241,7 +248,7 @@ impl ProofView {
         Self {
             value: proof.value.as_deref().map(hex::encode),
             height: header
-                .map(|header| header.height.saturating_sub(1))
+                .map(|header| header.height.saturating_sub(STATE_ROOT_LAG))
                 .unwrap_or_default(),
             state_root: header.map_or(Hash32::ZERO, |header| header.parent_state_root),
             proof: hex::encode(encode(proof)),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use types::block::{Block, Header};
 use types::codec::Bounded;
 use types::hash::{BlockId, Hash32, TransactionId};
-use types::limits::MAX_HEADER_PATH;
+use types::limits::{MAX_HEADER_PATH, STATE_ROOT_LAG};
 use types::number::Height;
 use types::proof::{FinalityProof, StateProof, ValueProof};
 use types::state_key::StateKey;
@@ -228,7 +228,7 @@ pub trait ChainStore: DecidedState {
             .ok_or(StateError::NotFinal(self.tip().height))?;
         let header = stored_header(self, finalized)?;
         check_finalized(finalized, &header, &certificate)?;
-        let (value, proof) = prove(self, finalized.saturating_sub(1), key)?;
+        let (value, proof) = prove(self, finalized.saturating_sub(STATE_ROOT_LAG), key)?;
         let mut headers = Bounded::default();
         headers
             .push(header)

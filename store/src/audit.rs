@@ -25,7 +25,37 @@ pub struct Audit {
     pub rows: u64,
 }
 
+/// What a family of the database holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FamilySize {
+    /// Name of the family.
+    pub family: &'static str,
+    /// Number of its rows.
+    pub rows: u64,
+    /// Bytes of their keys and values, before compression.
+    pub bytes: u64,
+}
+
 impl Store {
+    /// Counts the rows of every family and their bytes, which takes as long as the store is large.
+    pub fn sizes(&self) -> Result<Vec<FamilySize>, StateError> {
+        let size = |family: &'static str| {
+            let mut size = FamilySize {
+                family,
+                rows: 0,
+                bytes: 0,
+            };
+            self.each(family, |key, value| {
+                let bytes = u64::try_from(key.len() + value.len()).unwrap_or(u64::MAX);
+                size.rows += 1;
+                size.bytes = size.bytes.saturating_add(bytes);
+                Ok(())
+            })?;
+            Ok(size)
+        };
+        FAMILIES.into_iter().map(size).collect()
+    }
+
     /// Reads every row under RocksDB's checksums, follows the chain of blocks from the tip to the lowest kept one and builds the
     /// tree anew from the flat state: it must have the tip's root. Takes as long as the store is large; blocks decided
     /// meanwhile make it fail, so it is for a store that is not in use.

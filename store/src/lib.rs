@@ -18,7 +18,7 @@ mod prune;
 mod read;
 mod settings;
 
-pub use audit::Audit;
+pub use audit::{Audit, FamilySize};
 pub use database::Store;
 pub use error::StoreError;
 pub use history::{

@@ -42,6 +42,9 @@ pub const MAX_PROOF_SIBLINGS: usize = 256;
 pub const MAX_STATE_VALUE_BYTES: usize = 512 << 10;
 /// How many heights of undo, stale tree nodes and served proofs are kept.
 pub const KEPT_HEIGHTS: u64 = 64;
+/// By how many heights the results in a header lag: state root, receipt root and gas are those after the block so many
+/// heights below. A decision record says why it is one, and what a greater one would need.
+pub const STATE_ROOT_LAG: u64 = 1;
 /// How many blocks above the last one in its store a node fills blocks; deeper ones it builds empty, since old blocks
 /// may need new ones to become final.
 pub const MAX_BUILD_DEPTH: u64 = 16;

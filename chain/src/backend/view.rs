@@ -4,7 +4,7 @@ use rpc::model::{
     BlockSelector, EscrowView, EstimateView, ExclusionCode, ExclusionView, FailureView,
     PartnerView, PolicyView, TransactionStatus,
 };
-use rpc_server::{ApiError, FinalBlock};
+use rpc_server::{ApiError, ErrorKind, FinalBlock};
 use state::{ChainStore, DecidedState, StateError, StateRead, read_as};
 use store::Store;
 use types::block::Block;
@@ -56,10 +56,30 @@ impl At {
             .ok_or_else(|| internal("the block is missing"))
     }
 
+    /// A height whose block was dropped.
+    fn pruned(&self, what: impl std::fmt::Display) -> ApiError {
+        let lowest = self.store.kept().blocks;
+        ApiError::new(
+            ErrorKind::Gone,
+            "pruned",
+            format!("{what} is no longer kept here: the lowest block is that of height {lowest}"),
+            "ask a node that keeps more, one with store.history = \"full\" or \"archive\"",
+        )
+    }
+
+    /// The lowest kept height, as an addition to a hint; nothing if everything is kept.
+    fn kept_from(lowest: Height, what: &str) -> String {
+        if lowest == Height::ZERO {
+            return String::new();
+        }
+        format!("; this node keeps {what} from height {lowest} on")
+    }
+
     /// A block that somebody asks for.
     pub fn final_block(&self, selector: BlockSelector) -> Result<FinalBlock, ApiError> {
         let missing = || {
-            let hint = format!("the newest final block has height {}", self.height);
+            let kept = Self::kept_from(self.store.kept().blocks, "blocks");
+            let hint = format!("the newest final block has height {}{kept}", self.height);
             ApiError::not_found("block", format!("there is no final block {selector}"), hint)
         };
         let height = match selector {
@@ -71,17 +91,15 @@ impl At {
                 .map_err(internal)?
                 .ok_or_else(missing)?,
         };
-        let block = self
-            .store
-            .block_at(height)
-            .map_err(internal)?
-            .ok_or_else(missing)?;
-        let receipts = self
-            .store
-            .receipts_at(height)
-            .map_err(internal)?
-            .unwrap_or_default();
-        Ok(FinalBlock { block, receipts })
+        let block = self.store.block_at(height).map_err(internal)?;
+        let receipts = self.store.receipts_at(height).map_err(internal)?;
+        match block.zip(receipts) {
+            Some((block, receipts)) => Ok(FinalBlock { block, receipts }),
+            None if height < self.store.kept().blocks => {
+                Err(self.pruned(format_args!("block {height}")))
+            }
+            None => Err(missing()),
+        }
     }
 
     /// Where a transaction stands if it is in a final block.
@@ -89,16 +107,14 @@ impl At {
         let Some((height, position)) = self.store.transaction(&id).map_err(internal)? else {
             return Ok(None);
         };
-        let block = self
-            .store
-            .block_at(height)
-            .map_err(internal)?
-            .ok_or_else(|| internal("a block is missing"))?;
-        let receipts = self
-            .store
-            .receipts_at(height)
-            .map_err(internal)?
-            .unwrap_or_default();
+        let block = self.store.block_at(height).map_err(internal)?;
+        let receipts = self.store.receipts_at(height).map_err(internal)?;
+        let Some((block, receipts)) = block.zip(receipts) else {
+            if height < self.store.kept().blocks {
+                return Err(self.pruned(format_args!("block {height} of transaction {id}")));
+            }
+            return Err(internal("a block is missing"));
+        };
         let at = usize::try_from(position).unwrap_or(usize::MAX);
         let receipt = receipts
             .into_iter()
@@ -111,6 +127,14 @@ impl At {
             position,
             receipt: (&receipt).into(),
         }))
+    }
+
+    /// The answer about a transaction that is neither included nor waiting.
+    pub fn unknown_transaction(&self, id: TransactionId) -> ApiError {
+        let kept = Self::kept_from(self.store.kept().transactions, "transactions");
+        let hint = format!("it was never sent here, or it expired: send it again{kept}");
+        let message = format!("transaction {id} is not known");
+        ApiError::not_found("transaction", message, hint)
     }
 
     /// A partner as it is shown.

@@ -20,6 +20,7 @@ use crate::event::Ticket;
 use crate::gossip::PoolMessage;
 use crate::setup::OwnValidator;
 
+mod history;
 mod life;
 mod panic;
 mod pool;

@@ -160,6 +160,8 @@ impl Backend for FakeNode {
             mempool_transactions: 0,
             mempool_bytes: 0,
             catching_up: false,
+            oldest_block: Height::ZERO,
+            oldest_transaction: Height::ZERO,
             alarms: Vec::new(),
             cursor: self.log.cursor(),
         })

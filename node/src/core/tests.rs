@@ -18,6 +18,7 @@ use chain::{BuildRequest, BuildTicket, Building, Destination, Done, Ticket, Work
 
 mod deep;
 mod forget;
+mod lost;
 mod panic;
 mod serve;
 

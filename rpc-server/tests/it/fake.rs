@@ -123,6 +123,8 @@ impl Backend for Fake {
             mempool_transactions: 1,
             mempool_bytes: 200,
             catching_up: false,
+            oldest_block: Height::ZERO,
+            oldest_transaction: Height::ZERO,
             alarms: Vec::new(),
             cursor: self.log.cursor(),
         })

@@ -129,7 +129,11 @@ fn what_is_old_goes_and_what_is_kept_answers_as_before() {
         };
         assert_eq!(store.kept(), expected);
         if height % 100 == 0 {
-            rows.insert(height, store.audit().unwrap().rows);
+            let counted = store.audit().unwrap().rows;
+            let sizes = store.sizes().unwrap();
+            assert_eq!(sizes.iter().map(|size| size.rows).sum::<u64>(), counted);
+            assert!(sizes.iter().all(|size| size.bytes > size.rows));
+            rows.insert(height, counted);
         }
     }
     check(&store, &model(300));

@@ -12,6 +12,10 @@ const ENDPOINTS_PER_PARTNER: usize = 3;
 
 /// Writes the configuration of every process of a plan.
 pub fn write(plan: &DevnetPlan) -> Result<()> {
+    // The validators of a devnet share a machine, and what one of them would take of it.
+    let alone = node::config::StoreConfig::default().memory_percent;
+    let share = usize::from(alone) / plan.nodes.len().max(1);
+    let memory_percent = u8::try_from(share).unwrap_or(alone).max(1);
     let address = |port: u16| format!("/ip4/127.0.0.1/tcp/{port}");
     for node in &plan.nodes {
         let mut config = node::config::Config::default();
@@ -22,6 +26,7 @@ pub fn write(plan: &DevnetPlan) -> Result<()> {
             .filter(|other| other.p2p_port != node.p2p_port)
             .map(|other| address(other.p2p_port))
             .collect();
+        config.store.memory_percent = memory_percent;
         config.rpc.listen = SocketAddr::from(([127, 0, 0, 1], node.rpc_port));
         node::init::init(&node.dir, &plan.genesis, &config)
             .with_context(|| format!("cannot make {}", node.dir.display()))?;

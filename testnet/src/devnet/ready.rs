@@ -86,6 +86,8 @@ mod tests {
             mempool_transactions: 0,
             mempool_bytes: 0,
             catching_up: false,
+            oldest_block: Height::ZERO,
+            oldest_transaction: Height::ZERO,
             alarms: Vec::new(),
             cursor: 0,
         }

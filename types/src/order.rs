@@ -17,11 +17,12 @@ pub fn window_of(number: u64) -> (u64, usize) {
     (number / slots, slot)
 }
 
-/// Who has each of a window's slots. Everybody's number of slots is its share of the stake, by largest remainder
-/// (ties go to the lower position); the seed alone decides the order (Fisher and Yates).
+/// Who has each of a window's slots. Everybody's number of slots is its share of the stake, rounded up or down by the
+/// seed so that over many windows it is exactly the share, also for less than a slot of stake. The seed alone decides
+/// the order (Fisher and Yates).
 #[must_use]
 pub fn stake_order(committee: &Committee, seed: &Hash32) -> Vec<ValidatorIndex> {
-    let mut slots = shares(committee);
+    let mut slots = shares(committee, seed);
     for last in (1..slots.len()).rev() {
         let bound = u64::try_from(last + 1).expect("at most 256 slots");
         let random = u128::from(Hash32::of(Domain::ORDER, &(seed, bound)).low_u64());
@@ -31,30 +32,26 @@ pub fn stake_order(committee: &Committee, seed: &Hash32) -> Vec<ValidatorIndex> 
     slots
 }
 
-/// The slots in order of position.
-fn shares(committee: &Committee) -> Vec<ValidatorIndex> {
+/// The slots in order of position: the stakes lie side by side, and a slot is whoever's stake a needle hits. The needles
+/// stand one 256th of the whole apart, the first where the seed puts it.
+fn shares(committee: &Committee, seed: &Hash32) -> Vec<ValidatorIndex> {
     let slots = u128::try_from(ORDER_SLOTS).expect("256 fits");
     let total = u128::from(committee.thresholds().total.0);
-    let mut left = ORDER_SLOTS;
-    let mut shares: Vec<_> = committee
-        .indices()
-        .zip(committee.members())
-        .map(|(index, member)| {
-            let product = u128::from(member.stake.0) * slots;
-            let whole = usize::try_from(product / total).expect("at most 256");
-            left -= whole;
-            (index, whole, product % total)
-        })
-        .collect();
-    let mut by_remainder: Vec<usize> = (0..shares.len()).collect();
-    by_remainder.sort_by_key(|at| std::cmp::Reverse(shares[*at].2));
-    for at in by_remainder.into_iter().take(left) {
-        shares[at].1 += 1;
+    let random = u128::from(Hash32::of(Domain::ORDER, &(seed, 0u64)).low_u64());
+    // Below the total, which is below 2^63.
+    let first = (random * total) >> 64;
+    let mut members = committee.indices().zip(committee.members());
+    let mut shares = Vec::with_capacity(ORDER_SLOTS);
+    let (mut owner, mut end) = (ValidatorIndex(0), 0);
+    for slot in 0..slots {
+        let needle = slot * total + first;
+        while end <= needle {
+            let (index, member) = members.next().expect("the needles stand within the stake");
+            (owner, end) = (index, end + u128::from(member.stake.0) * slots);
+        }
+        shares.push(owner);
     }
     shares
-        .into_iter()
-        .flat_map(|(index, count, _)| std::iter::repeat_n(index, count))
-        .collect()
 }
 
 #[cfg(test)]
@@ -71,16 +68,40 @@ mod tests {
     }
 
     #[test]
-    fn slots_are_in_proportion_by_largest_remainder() {
+    fn slots_are_the_share_rounded_up_or_down() {
         assert_eq!(counts(&committee(&[1]), 0), [256]);
-        // 4/13, 3/13, 3/13, 3/13 of 256: 78.8, 59.1, 59.1, 59.1.
-        assert_eq!(counts(&committee(&[4, 3, 3, 3]), 0), [79, 59, 59, 59]);
-        // A tie of remainders goes to the lower position: 85.3 each.
-        assert_eq!(counts(&committee(&[1, 1, 1]), 7), [86, 85, 85]);
-        let uneven = committee(&[(1 << 62) - 2, 1 << 62, 1]);
-        assert_eq!(counts(&uneven, 7), [128, 128, 0]);
         let many = committee(&vec![5; 256]);
         assert!(counts(&many, 1).iter().all(|count| *count == 1));
+        let uneven = committee(&[(1 << 62) - 2, 1 << 62, 1]);
+        for seed in 0..100 {
+            // 4/13, 3/13, 3/13, 3/13 of 256: 78.8, 59.1, 59.1, 59.1.
+            let found = counts(&committee(&[4, 3, 3, 3]), seed);
+            assert!(
+                found.iter().all(|n| [59, 60, 78, 79].contains(n)),
+                "{found:?}"
+            );
+            let found = counts(&uneven, seed);
+            assert!(
+                found.iter().all(|n| *n <= 1 || (127..=129).contains(n)),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn who_holds_less_than_a_slot_has_its_share_over_many_windows() {
+        // 1 of 1,001 has 0.256 slots of a window, 2,048 of them 524.
+        let committee = committee(&[500, 500, 1]);
+        let least = committee
+            .indices()
+            .min_by_key(|index| committee.member(*index).unwrap().stake);
+        let mut slots = 0;
+        for window in 0..2_048u64 {
+            let seed = Hash32::of(Domain::LEADERS, &window);
+            let order = stake_order(&committee, &seed);
+            slots += order.iter().filter(|slot| Some(**slot) == least).count();
+        }
+        assert!((450..600).contains(&slots), "{slots}");
     }
 
     #[test]
@@ -92,8 +113,7 @@ mod tests {
         );
         assert_eq!(one, stake_order(&committee, &Hash32([1; 32])));
         assert_ne!(one, two);
-        assert_ne!(one, shares(&committee));
-        assert_eq!(counts(&committee, 1), counts(&committee, 2));
+        assert_ne!(one, shares(&committee, &Hash32([1; 32])));
     }
 
     #[test]

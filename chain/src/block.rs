@@ -25,7 +25,7 @@ use types::number::{Height, Timestamp};
 use types::transaction::{SystemTransaction, TransactionReceipt};
 use types::vote::Certificate;
 use types::whole::WholeBlock;
-use vm::{Abort, Rules, Verified};
+use vm::{Abort, ExecutedBlock, Rules, Verified};
 
 use crate::contain::caught;
 use crate::error::{ExecutionError, Fatal, Invalid, WorkKind};
@@ -77,6 +77,8 @@ pub struct Built {
     pub block: WholeBlock,
     /// Candidates that cannot be included and are not worth another try.
     pub refused: Vec<TransactionId>,
+    /// What executing it gives: it was executed while it was built.
+    pub executed: Box<ExecutedBlock>,
 }
 
 /// A block to be built, and what the panic said that left it without candidates.
@@ -108,6 +110,8 @@ pub struct Execution {
     pub parent: Parent,
     /// The undecided blocks up to the parent.
     pub branch: Branch,
+    /// What executing it gives, if it was built here: only its diff is missing.
+    pub known: Option<Box<ExecutedBlock>>,
 }
 
 /// An executed block, kept until it is committed or forgotten.
@@ -188,6 +192,8 @@ pub struct Blocks {
     executed: BTreeMap<BlockId, Executed>,
     /// Blocks whose execution was asked for.
     executing: BTreeMap<BlockId, WholeBlock>,
+    /// The block that was built last and what executing it gives.
+    built: Option<(BlockId, Box<ExecutedBlock>)>,
     /// The store's last block.
     tip: Parent,
     /// Decided blocks on their way into the store, lowest first.
@@ -204,6 +210,7 @@ impl Blocks {
             undecided: Undecided::new(store.tip()),
             executed: BTreeMap::new(),
             executing: BTreeMap::new(),
+            built: None,
             synced: tip.header.height,
             tip,
             committing: VecDeque::new(),
@@ -274,6 +281,12 @@ impl Blocks {
         Ok(Some(Ordered { building, panicked }))
     }
 
+    /// Keeps what building a block computed, for when it is to be executed.
+    pub(crate) fn keep_built(&mut self, built: Built) -> (BuildTicket, WholeBlock) {
+        self.built = Some((built.block.id(), built.executed));
+        (built.ticket, built.block)
+    }
+
     // 2. Execute.
 
     /// Has a block executed, unless it descends from one that can never be decided.
@@ -281,11 +294,14 @@ impl Blocks {
         let Some((parent, branch)) = self.below(&block.header.parent) else {
             return Err(Invalid::DeadBranch(block.id()));
         };
-        self.executing.insert(block.id(), block.clone());
+        let id = block.id();
+        self.executing.insert(id, block.clone());
+        let known = self.built.take_if(|(built, _)| *built == id);
         Ok(Work::Execute(Execution {
             block,
             parent,
             branch,
+            known: known.map(|(_, executed)| executed),
         }))
     }
 
@@ -402,7 +418,7 @@ impl Building {
             &self.system,
             &self.candidates,
         )?;
-        let (body, refused) = (built.body, built.refused);
+        let (body, refused, executed) = (built.body, built.refused, Box::new(built.executed));
         let height = parent.header.height.next();
         let header = Header {
             protocol_version: rules.protocol_version(height)?,
@@ -423,6 +439,7 @@ impl Building {
             ticket: request.ticket,
             block: block.ok_or(Fatal::BuiltTooLarge { height })?,
             refused,
+            executed,
         })
     }
 }
@@ -437,13 +454,16 @@ impl Execution {
         let (block, parent) = (self.block, self.parent);
         parent.check_child(&block.header)?;
         let view = self.branch.over(decided)?;
-        let executed = match vm::execute(rules, &view, &parent.header, &block) {
-            Ok(executed) => executed,
-            Err(vm::BlockError::Abort(Abort::Corrupt(corruption))) => {
-                return Err(Invalid::Corrupt(corruption).into());
-            }
-            Err(vm::BlockError::Abort(abort)) => return Err(abort.into()),
-            Err(error) => return Err(Invalid::Rule(error).into()),
+        let executed = match self.known {
+            Some(known) => *known,
+            None => match vm::execute(rules, &view, &parent.header, &block) {
+                Ok(executed) => executed,
+                Err(vm::BlockError::Abort(Abort::Corrupt(corruption))) => {
+                    return Err(Invalid::Corrupt(corruption).into());
+                }
+                Err(vm::BlockError::Abort(abort)) => return Err(abort.into()),
+                Err(error) => return Err(Invalid::Rule(error).into()),
+            },
         };
         let diff = compute_diff(&view, block.id(), executed.writes)?;
         let shown = Parent {

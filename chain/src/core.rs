@@ -181,7 +181,7 @@ impl Chain {
         match done {
             Done::Built(built) => {
                 self.pools.refused(&built.refused);
-                let (ticket, block) = (built.ticket, built.block);
+                let (ticket, block) = self.blocks.keep_built(*built);
                 vec![Effect::Built { ticket, block }]
             }
             Done::BuildingPanicked { built, fault } => self.building_panicked(built, *fault),

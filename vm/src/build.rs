@@ -13,6 +13,7 @@ use types::limits::{MAX_BLOCK_TRANSACTIONS, MAX_BODY_BYTES, MAX_REFUSED, MAX_SYS
 use types::number::{Gas, Timestamp};
 use types::transaction::SystemTransaction;
 
+use crate::chain::ExecutedBlock;
 use crate::charge::Verified;
 use crate::run::{BlockStart, Item, Run, Stop};
 use crate::{Abort, Beacon, Rules, action, gas};
@@ -28,6 +29,8 @@ pub struct BuiltBody {
     /// Actions of parties that failed where they would have used the reserve: they are not in the body, and not worth
     /// another try.
     pub refused: Vec<TransactionId>,
+    /// What executing the block gives: it was executed while it was built.
+    pub executed: ExecutedBlock,
 }
 
 /// Builds the body of a child of `parent` by `proposer`, on the state after it. `system` and `candidates` are tried in the order
@@ -57,7 +60,12 @@ pub fn build<'c>(
     };
     add_stored(&mut run, &mut body, system)?;
     let refused = add_transactions(&mut run, &mut body, candidates)?;
-    Ok(BuiltBody { body, refused })
+    let executed = run.end()?.into();
+    Ok(BuiltBody {
+        body,
+        refused,
+        executed,
+    })
 }
 
 /// Begins with the first output of the next beacon step that is valid, or without one.

@@ -8,7 +8,7 @@ use types::number::{Amount, BeaconStep, Gas, Height, ProtocolVersion, Timestamp}
 use types::transaction::{SystemTransaction, TransactionReceipt};
 
 use crate::charge::{self, ChargeError};
-use crate::run::{BlockStart, Item, Run, Stop, SystemError};
+use crate::run::{BlockStart, Finished, Item, Run, Stop, SystemError};
 use crate::{Abort, Beacon, Rules, gas};
 
 /// What executing a block gives. Header fields that state these results are the *child's*; the node compares them.
@@ -174,16 +174,19 @@ pub fn execute(
             Stop::Abort(abort) => BlockError::Abort(abort),
         })?;
     }
-    let finished = run.end()?;
-    let receipt_root = TransactionReceipt::root(&finished.receipts);
-    let (writes, receipts) = (finished.writes, finished.receipts);
-    Ok(ExecutedBlock {
-        writes,
-        receipts,
-        gas: finished.gas,
-        receipt_root,
-        urgent: finished.urgent,
-    })
+    Ok(run.end()?.into())
+}
+
+impl From<Finished> for ExecutedBlock {
+    fn from(finished: Finished) -> Self {
+        Self {
+            receipt_root: TransactionReceipt::root(&finished.receipts),
+            writes: finished.writes,
+            receipts: finished.receipts,
+            gas: finished.gas,
+            urgent: finished.urgent,
+        }
+    }
 }
 
 fn system_error(position: usize, stop: Stop<SystemError>) -> BlockError {

@@ -3,7 +3,7 @@
 use types::block::Body;
 use types::number::{Amount, Nonce, Timestamp};
 use types::transaction::{JobStep, SignedTransaction, SystemTransaction};
-use vm::{Verified, build};
+use vm::{BuiltBody, Verified, build};
 
 use crate::fixture::{Chain, Random, key, square, transfer};
 
@@ -14,6 +14,10 @@ fn verified(chain: &Chain, all: Vec<SignedTransaction>) -> Vec<Verified> {
 }
 
 fn body(chain: &Chain, system: &[SystemTransaction], candidates: &[Verified]) -> Body {
+    built(chain, system, candidates).body
+}
+
+fn built(chain: &Chain, system: &[SystemTransaction], candidates: &[Verified]) -> BuiltBody {
     let timestamp = Timestamp(chain.tip.timestamp.0 + 100);
     build(
         &chain.rules,
@@ -25,7 +29,6 @@ fn body(chain: &Chain, system: &[SystemTransaction], candidates: &[Verified]) ->
         candidates,
     )
     .unwrap()
-    .body
 }
 
 #[test]
@@ -47,9 +50,14 @@ fn what_is_built_is_valid_and_leaves_out_what_is_not() {
         }
         let candidates = verified(&chain, all);
         let (output, stale) = (chain.output(), Chain::new().output());
-        let built = body(&chain, &[stale, output.clone()], &candidates);
+        let BuiltBody {
+            body: built,
+            executed,
+            ..
+        } = built(&chain, &[stale, output.clone()], &candidates);
         assert_eq!(built.system.first(), Some(&output));
         let block = chain.block_with(100, built.system.to_vec(), built.transactions.to_vec());
+        assert_eq!(executed, chain.try_execute(&block).unwrap());
         let left_out = candidates
             .iter()
             .filter(|candidate| !built.transactions.contains(candidate.signed()));

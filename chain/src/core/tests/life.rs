@@ -169,6 +169,7 @@ fn every_commitment_of_a_header_to_its_parent_is_compared() {
             block: WholeBlock::new(block).unwrap(),
             parent: parent.clone(),
             branch: state::Branch::decided(tip),
+            known: None,
         };
         match execution.run(&rules, &host.store) {
             Ok(_) => None,

@@ -2,6 +2,8 @@
 
 use types::block::{Block, Body};
 
+use types::hash::Hash32;
+use types::number::Gas;
 use types::testing::validator_id;
 
 use super::*;
@@ -194,10 +196,18 @@ fn what_was_tried_in_vain_is_dropped() {
         header: host.genesis.header(),
         body: Body::default(),
     };
+    let executed = vm::ExecutedBlock {
+        writes: state::Writes::new(),
+        receipts: Vec::new(),
+        gas: Gas::ZERO,
+        receipt_root: Hash32::ZERO,
+        urgent: false,
+    };
     host.step(Event::Done(Done::Built(Box::new(Built {
         ticket: BuildTicket(1_000),
         block: WholeBlock::new(block).unwrap(),
         refused: vec![id],
+        executed: Box::new(executed),
     }))));
     host.seen.clear();
     host.step(Event::Peers([validator_id(2)].into()));

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use chain::Work;
-use consensus::log::{Identity, Log, LogStorage, MemoryStorage};
-use node::core::{Effect, Event, Node, NodeSetup};
+use consensus::log::{Identity, Log, LogStorage, MemoryStorage, Record};
+use node::core::{Effect, Event, GateVerdict, LogGate, Node, NodeSetup, RecordGroup};
 use state::{DecidedState, MemoryStore};
 use types::hash::BlobId;
 use types::number::Timestamp;
@@ -21,6 +21,11 @@ const SEGMENT_BYTES: u64 = 32 << 10;
 struct RunningNode {
     node: Node,
     log: Log<MemoryStorage>,
+    gate: LogGate,
+    /// Records that a sync under way will make durable.
+    unsynced: Vec<Record>,
+    /// The last group among them.
+    last_group: RecordGroup,
     work: VecDeque<Work>,
 }
 
@@ -120,6 +125,9 @@ impl SimulatedHost {
         self.running = Some(RunningNode {
             node,
             log,
+            gate: LogGate::default(),
+            unsynced: Vec::new(),
+            last_group: RecordGroup::default(),
             work: VecDeque::new(),
         });
         Ok(effects)
@@ -164,15 +172,33 @@ impl SimulatedHost {
         running.node.step(now, &self.store, event)
     }
 
-    /// Appends to the log and syncs.
-    pub fn persist(&mut self, records: &[consensus::log::Record]) -> Result<(), String> {
+    /// Passes an effect through the gate of the log. Gives it back if it is to be performed now, and true if a sync is
+    /// to be begun.
+    pub fn pass(&mut self, effect: Effect) -> (Option<Effect>, bool) {
         let Some(running) = &mut self.running else {
-            return Ok(());
+            return (None, false);
         };
-        running
-            .log
-            .append(records)
-            .map_err(|error| error.to_string())
+        match running.gate.pass(effect) {
+            GateVerdict::Perform(effect) => (Some(effect), false),
+            GateVerdict::Waits => (None, false),
+            GateVerdict::Append(group, records) => {
+                let first = running.unsynced.is_empty();
+                running.unsynced.extend(records);
+                running.last_group = group;
+                (None, first)
+            }
+        }
+    }
+
+    /// A sync ends: everything that was given to the log is durable. Gives the effects that waited for it.
+    pub fn sync(&mut self) -> Result<Vec<Effect>, String> {
+        let Some(running) = &mut self.running else {
+            return Ok(Vec::new());
+        };
+        let records = std::mem::take(&mut running.unsynced);
+        let written = running.log.append(&records);
+        written.map_err(|error| error.to_string())?;
+        Ok(running.gate.synced(running.last_group))
     }
 
     /// Removes segments of the log that hold nothing above a view.

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use chain::{Destination, Done, Ticket};
-use consensus::Message;
-use node::core::{Effect, Event, Frame, FrameChannel, NodeSetup};
-use node::serve;
+use chain::{Done, Ticket};
+use node::core::{Event, Frame, NodeSetup};
 use partner::core::TaskExecution;
 use state::{ChainStore, MemoryStore};
 use types::hash::{BlobId, Hash32, ValidatorId};
@@ -19,7 +17,7 @@ use crate::liar::Liar;
 use crate::load::Load;
 use crate::network::SimulatedNetwork;
 use crate::random::SeededRandom;
-use crate::scenario::{CrashPoint, HostId, InjectedFault, Scenario, host_members};
+use crate::scenario::{HostId, InjectedFault, Scenario, host_members};
 use crate::{Report, RunOptions, show};
 
 /// Time between two turns of the customers, in milliseconds.
@@ -30,6 +28,7 @@ const GRID_EVERY_MS: u64 = 120;
 
 mod compute;
 mod fault;
+mod perform;
 mod send;
 
 /// An event of the queue.
@@ -46,6 +45,10 @@ enum Happening {
         at_ms: u64,
     },
     Work {
+        host: HostId,
+        life: u32,
+    },
+    Sync {
         host: HostId,
         life: u32,
     },
@@ -290,6 +293,8 @@ impl World {
                 }
                 self.event(host, Event::Served { to, bytes })
             }
+            Happening::Sync { host, life } if self.hosts[host].life == life => self.synced(host),
+            Happening::Sync { .. } => Ok(()),
             Happening::Fault(fault) => self.fault(fault),
             Happening::Grid => {
                 self.later(self.now_ms + GRID_EVERY_MS, Happening::Grid);
@@ -380,88 +385,6 @@ impl World {
         }
     }
 
-    fn perform(&mut self, host: HostId, effects: Vec<Effect>) -> Result<(), Violation> {
-        for effect in effects {
-            match &mut self.hosts[host].fuse {
-                Some(CrashPoint::Effects(0)) => {
-                    self.crash(host);
-                    return Ok(());
-                }
-                Some(CrashPoint::Effects(left)) => *left -= 1,
-                Some(CrashPoint::Vote) | None => {}
-            }
-            let ends = self.hosts[host].fuse == Some(CrashPoint::Vote) && binds_its_sender(&effect);
-            self.perform_one(host, effect)?;
-            if ends {
-                self.crash(host);
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    fn perform_one(&mut self, host: HostId, effect: Effect) -> Result<(), Violation> {
-        match effect {
-            Effect::Persist(records) => {
-                if let Err(why) = self.hosts[host].persist(&records) {
-                    return self.stopped(host, why);
-                }
-            }
-            Effect::Release(view) => {
-                if let Err(why) = self.hosts[host].release(view) {
-                    return self.stopped(host, why);
-                }
-            }
-            Effect::Send { to, frame, .. } => self.send(host, to, &frame)?,
-            Effect::Work(work) => {
-                let takes_ms = self.random.range(0, self.scenario.execution_ms);
-                let at = self.hosts[host].queue(self.now_ms, *work, takes_ms);
-                let life = self.hosts[host].life;
-                self.later(at, Happening::Work { host, life });
-            }
-            Effect::Serve { to, request } => {
-                let answer = serve::answer(&self.hosts[host].store, request);
-                let bytes = match answer {
-                    Ok(Some(message)) => {
-                        let frame = Frame::consensus(&message);
-                        self.send(host, Destination::One(to), &frame)?;
-                        frame.bytes.len()
-                    }
-                    Ok(None) => 0,
-                    Err(error) => return self.stopped(host, error.to_string()),
-                };
-                let life = self.hosts[host].life;
-                let served = Happening::Served {
-                    host,
-                    life,
-                    to,
-                    bytes,
-                };
-                self.later(self.now_ms + 1, served);
-            }
-            Effect::SetTimer(at) => {
-                let life = self.hosts[host].life;
-                self.hosts[host].timer = Some(at);
-                self.later(
-                    at.0,
-                    Happening::Wake {
-                        host,
-                        life,
-                        at_ms: at.0,
-                    },
-                );
-            }
-            Effect::Report { by, fault } => self.accused(host, by, &fault)?,
-            // The node takes nothing of it; that its connection is closed changes nothing here.
-            Effect::Ban { .. } => {}
-            Effect::Stop(stop) => return self.stopped(host, stop.to_string()),
-            Effect::Blob(request) => self.blob(host, request),
-            Effect::Alarm(alarm) => return self.stopped(host, alarm.to_string()),
-            Effect::Answer { .. } | Effect::Quarantine(_) => {}
-        }
-        Ok(())
-    }
-
     fn accused(
         &self,
         by: HostId,
@@ -492,18 +415,6 @@ impl World {
         }
         Err(Violation::Stopped { host, why })
     }
-}
-
-/// True if the effect sends a vote or proposal, which binds its sender from then on.
-fn binds_its_sender(effect: &Effect) -> bool {
-    let Effect::Send { frame, .. } = effect else {
-        return false;
-    };
-    frame.channel == FrameChannel::Consensus
-        && matches!(
-            Message::from_bytes(&frame.bytes),
-            Ok(Message::Vote(_) | Message::Proposal(_))
-        )
 }
 
 fn setup(genesis: &types::genesis::Genesis, keys: &MemberKeys) -> NodeSetup {

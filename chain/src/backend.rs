@@ -81,6 +81,8 @@ pub struct Live {
     pub mempool_bytes: u64,
     /// True if final blocks are known that are not executed yet.
     pub catching_up: bool,
+    /// How far our clock is ahead of the other leaders', in milliseconds, if it is known.
+    pub clock_ahead_ms: Option<i64>,
 }
 
 /// Jobs that ended lately, newest last; filled by the shell when a block is committed.
@@ -254,6 +256,7 @@ impl Backend for ChainBackend {
                 oldest_block: kept.blocks,
                 oldest_transaction: kept.transactions,
                 alarms,
+                clock_ahead_ms: live.clock_ahead_ms,
                 cursor,
             })
         })

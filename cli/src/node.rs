@@ -113,7 +113,7 @@ pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), CommandFailure> {
         NodeCommand::Status { rpc } => {
             let status = rpc.client()?.status().await.map_err(submit::failure)?;
             let mut text = format!(
-                "network    {} ({})\nheight     {} at {}\nview       {}\nstate root {}\npeers      {} of {}\nmempool    {} transactions\nsynced     {}",
+                "network    {} ({})\nheight     {} at {}\nview       {}\nstate root {}\npeers      {} of {}\nmempool    {} transactions\nsynced     {}\nclock      {}",
                 status.network,
                 status.chain_id,
                 status.height,
@@ -128,6 +128,7 @@ pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), CommandFailure> {
                 } else {
                     "yes"
                 },
+                clock(status.clock_ahead_ms),
             );
             for alarm in &status.alarms {
                 text.push_str("\nALARM      ");
@@ -136,6 +137,15 @@ pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), CommandFailure> {
             ui.result(&json!(status), &text);
             Ok(())
         }
+    }
+}
+
+/// How the node's clock stands beside the others'.
+fn clock(ahead_ms: Option<i64>) -> String {
+    match ahead_ms {
+        None => "not compared yet".to_owned(),
+        Some(ahead) if ahead < 0 => format!("{} ms behind the others", ahead.unsigned_abs()),
+        Some(ahead) => format!("{ahead} ms ahead of the others"),
     }
 }
 

@@ -38,7 +38,7 @@ mod vote;
 
 use decide::Decided;
 use fetch::Want;
-use gossip::{Shown, Standstill};
+use gossip::{Offers, Shown, Standstill};
 use pace::{LeaderRecords, Timers};
 use restore::Voting;
 use round::{ExecutionState, Held, Proposed, ViewState};
@@ -71,6 +71,7 @@ pub struct Engine {
     sources: BlockSources,
     shown: BTreeMap<ValidatorIndex, Shown>,
     standstill: Standstill,
+    offers: Offers,
     /// Since when a transaction other than a beacon output waits, if one does.
     urgent_since: Option<Monotonic>,
     halted: bool,
@@ -205,7 +206,7 @@ impl Engine {
                 view,
                 parent_view,
                 block,
-            } => self.take_proposal(view, parent_view, block, out),
+            } => self.take_proposal(now, view, parent_view, block, out),
             Event::Certificate(certificate) => self.take_certificate(now, certificate, out),
             Event::Certificates(certificates) => {
                 for certificate in certificates {
@@ -257,6 +258,7 @@ impl Engine {
         self.nullify(now, out);
         self.fetch(now, out);
         self.ask_vote_recovery(now, out);
+        self.make_offers(now, out);
         self.resend(now, out);
         out.timer = Some(self.next_timer(now));
     }
@@ -264,6 +266,7 @@ impl Engine {
     /// The first proposal of a view from its leader.
     fn take_proposal(
         &mut self,
+        now: Now,
         view: View,
         parent_view: View,
         block: Option<WholeBlock>,
@@ -287,6 +290,9 @@ impl Engine {
             });
             return;
         };
+        if view == self.view {
+            self.compare_clocks(now, block.header.timestamp);
+        }
         self.round(view).proposal = Some(Proposed {
             parent_view,
             block: block.id(),
@@ -305,14 +311,14 @@ impl Engine {
                 let round = self.round(view);
                 if round.notarization.is_none() {
                     round.notarization = Some(certificate.clone());
-                    self.offer(certificate, out);
+                    self.offer(now, certificate);
                 }
             }
             Subject::Nullify => {
                 let round = self.round(view);
                 if round.nullification.is_none() {
                     round.nullification = Some(certificate.clone());
-                    self.offer(certificate, out);
+                    self.offer(now, certificate);
                 }
             }
         }
@@ -352,6 +358,7 @@ impl Engine {
             at((!nullified).then_some(self.timers.still()));
             at((!nullified && !proposed).then_some(self.timers.proposal()));
         }
+        at(self.offers.at());
         at(self.voting.asks_at());
         at(self.asks.values().map(|ask| ask.at).min());
         at(self.proposes_at(now));

@@ -174,6 +174,8 @@ pub struct CoreStatus {
     pub view: View,
     /// True if final blocks are known that are not in the store yet.
     pub catching_up: bool,
+    /// How far our clock is ahead of the other leaders', see [`consensus::Engine::clock_ahead_ms`].
+    pub clock_ahead_ms: Option<i64>,
     /// Transactions in the mempool.
     pub mempool_transactions: usize,
     /// Encoded bytes of the transactions in the mempool.
@@ -366,6 +368,7 @@ impl Node {
         CoreStatus {
             view: self.replica.view(),
             catching_up: self.is_behind(),
+            clock_ahead_ms: self.replica.engine().clock_ahead_ms(),
             mempool_transactions: self.chain.mempool().len(),
             mempool_bytes: self.chain.mempool().bytes(),
         }

@@ -35,6 +35,9 @@ use log_thread::LogThread;
 use peers::Peers;
 use serve::Serving;
 
+/// Time between two warnings of the same clock, in milliseconds.
+const CLOCK_WARNING_EVERY_MS: u64 = 60_000;
+
 /// Inputs that may wait for the loop.
 const WAITING_INPUTS: usize = 4_096;
 
@@ -91,6 +94,7 @@ pub struct Shell {
     tickets: BTreeMap<Ticket, Answer>,
     next_ticket: u64,
     timer: Option<Monotonic>,
+    next_clock_warning: Monotonic,
 }
 
 impl Shell {
@@ -132,6 +136,7 @@ impl Shell {
             tickets,
             next_ticket: 0,
             timer: None,
+            next_clock_warning: Monotonic::default(),
         })
     }
 
@@ -180,7 +185,7 @@ impl Shell {
         self.worker.finish();
     }
 
-    fn tell(&self) {
+    fn tell(&mut self) {
         let standing = self.node.standing();
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         let now = Live {
@@ -189,9 +194,27 @@ impl Shell {
             mempool_transactions: count(standing.mempool_transactions),
             mempool_bytes: count(standing.mempool_bytes),
             catching_up: standing.catching_up,
+            clock_ahead_ms: standing.clock_ahead_ms,
         };
+        self.look_at_clock(standing.clock_ahead_ms);
         self.live
             .send_if_modified(|live| std::mem::replace(live, now) != now);
+    }
+
+    /// Warns, once in a while, of a clock that is half of what the others tolerate away from theirs.
+    fn look_at_clock(&mut self, ahead_ms: Option<i64>) {
+        let bound_ms = self.node.rules().params.max_clock_ahead_ms / 2;
+        let Some(ahead_ms) = ahead_ms.filter(|ahead| ahead.unsigned_abs() > bound_ms) else {
+            return;
+        };
+        let now = self.clock.now().monotonic;
+        if now >= self.next_clock_warning {
+            self.next_clock_warning = now.after(CLOCK_WARNING_EVERY_MS);
+            tracing::warn!(
+                ahead_ms,
+                "this clock is off: check that the machine's time is synchronised"
+            );
+        }
     }
 
     fn step(&mut self, event: Event) -> Result<(), NodeError> {

@@ -79,6 +79,9 @@ pub struct Status {
     /// The latest faults of this program that were contained since the node started, oldest first: report them.
     #[serde(default)]
     pub alarms: Vec<String>,
+    /// How far the node's clock is ahead of the other leaders' (behind them: negative), in milliseconds, with the way of
+    /// a proposal; nothing before enough of them have proposed.
+    pub clock_ahead_ms: Option<i64>,
     /// Where the event stream stands: pass it to `/v1/events` to read what happens after this answer.
     pub cursor: u64,
 }

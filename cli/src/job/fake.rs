@@ -163,6 +163,7 @@ impl Backend for FakeNode {
             oldest_block: Height::ZERO,
             oldest_transaction: Height::ZERO,
             alarms: Vec::new(),
+            clock_ahead_ms: None,
             cursor: self.log.cursor(),
         })
     }

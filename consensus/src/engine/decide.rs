@@ -96,7 +96,7 @@ impl Engine {
         self.decided.certificate = Some(certificate.clone());
         self.rounds = self.rounds.split_off(&view.next());
         self.standstill.reset(now, &self.config.timing);
-        self.offer(certificate, out);
+        self.offer(now, certificate);
         self.prune();
     }
 

@@ -1,5 +1,7 @@
 //! Passing on and saying again: offers (rules 4, 6 and 7), nullify retries (rule 5) and standstill (rule 8).
 
+use std::collections::VecDeque;
+
 use types::number::{ValidatorIndex, View};
 use types::vote::{Certificate, Subject};
 
@@ -8,6 +10,9 @@ use crate::config::Timing;
 use crate::effect::{Effects, Recipients};
 use crate::message::Message;
 use types::time::{Monotonic, Now};
+
+/// Longest time between a certificate and its offer, in milliseconds.
+const MAX_OFFER_DELAY_MS: u64 = 50;
 
 /// Most items that a standstill tick sends.
 const MAX_STANDSTILL_ITEMS: usize = 64;
@@ -42,6 +47,17 @@ impl Standstill {
     }
 }
 
+/// Certificates that will be offered.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(super) struct Offers(VecDeque<(Monotonic, Certificate)>);
+
+impl Offers {
+    /// When the next is due.
+    pub(super) fn at(&self) -> Option<Monotonic> {
+        self.0.front().map(|(at, _)| *at)
+    }
+}
+
 impl Engine {
     /// Notes that a validator holds a certificate that ends `view`, and a finalization of `final_view`.
     pub(crate) fn note_shown(&mut self, from: ValidatorIndex, view: View, final_view: View) {
@@ -50,8 +66,30 @@ impl Engine {
         shown.final_view = shown.final_view.max(final_view);
     }
 
-    /// Sends a new certificate to whoever has not shown to hold it.
-    pub(super) fn offer(&self, certificate: Certificate, out: &mut Effects) {
+    /// Has a new certificate offered after half a delay: until then most show by a later vote that they hold it, and
+    /// often something newer makes it useless.
+    pub(super) fn offer(&mut self, now: Now, certificate: Certificate) {
+        let delay_ms = (self.measured_delta_ms() / 2).min(MAX_OFFER_DELAY_MS);
+        let last = self.offers.0.back().map_or(now.monotonic, |(at, _)| *at);
+        let at = last.max(now.monotonic.after(delay_ms));
+        self.offers.0.push_back((at, certificate));
+    }
+
+    /// Offers what is due and still says something.
+    pub(super) fn make_offers(&mut self, now: Now, out: &mut Effects) {
+        while self.offers.at().is_some_and(|at| at <= now.monotonic)
+            && let Some((_, certificate)) = self.offers.0.pop_front()
+        {
+            let view = certificate.statement.view;
+            let is_newest = self.decided.certificate.as_ref() == Some(&certificate);
+            if view > self.decided.view || is_newest {
+                self.send_to_who_lacks(certificate, out);
+            }
+        }
+    }
+
+    /// Sends a certificate to whoever has not shown to hold it.
+    fn send_to_who_lacks(&self, certificate: Certificate, out: &mut Effects) {
         let statement = certificate.statement;
         let holds = |index: ValidatorIndex| {
             let shown = self.shown.get(&index).copied().unwrap_or_default();

@@ -10,7 +10,8 @@
 
 use std::collections::BTreeMap;
 
-use types::number::{ValidatorIndex, View};
+use types::committee::ValidatorSet;
+use types::number::{Stake, Timestamp, ValidatorIndex, View};
 
 use super::Engine;
 use super::certify::CertifiedParent;
@@ -36,6 +37,8 @@ pub(super) struct LeaderRecords {
     heard: BTreeMap<ValidatorIndex, LastHeard>,
     /// How long the views of each leader take, in milliseconds: the mean of the last one and the estimate before.
     view_ms: BTreeMap<ValidatorIndex, u64>,
+    /// How far our clock was ahead of each leader's when its last proposal came, in milliseconds, its way included.
+    ahead_ms: BTreeMap<ValidatorIndex, i64>,
 }
 
 /// The timers of the current view.
@@ -119,6 +122,39 @@ impl Engine {
         *estimate = estimate.midpoint(took);
     }
 
+    /// Notes how far the current leader's clock is from ours.
+    pub(super) fn compare_clocks(&mut self, now: Now, timestamp: Timestamp) {
+        let leader = self.leaders.leader(self.view);
+        let ahead = now.unix.0.checked_signed_diff(timestamp.0);
+        self.records
+            .ahead_ms
+            .insert(leader, ahead.unwrap_or(i64::MAX));
+    }
+
+    /// How far our clock is ahead of the leaders' (behind them: negative), in milliseconds, a proposal's way included:
+    /// the stake-weighted median. Nothing before others have proposed who make a quorum with us.
+    #[must_use]
+    pub fn clock_ahead_ms(&self) -> Option<i64> {
+        let committee = &self.config.committee;
+        let stake = |index| committee.member(index).map_or(0, |member| member.stake.0);
+        let mut seen: Vec<(i64, u64)> = self
+            .records
+            .ahead_ms
+            .iter()
+            .map(|(leader, ahead)| (*ahead, stake(*leader)))
+            .collect();
+        seen.sort_unstable();
+        let known: u64 = seen.iter().map(|(_, stake)| stake).sum();
+        if !committee.decides(Stake(known.saturating_add(stake(self.config.me)))) {
+            return None;
+        }
+        let mut below = 0;
+        seen.into_iter().find_map(|(ahead, stake)| {
+            below += stake;
+            (below >= known.div_ceil(2)).then_some(ahead)
+        })
+    }
+
     /// What the views of leaders with a quorum of the stake stay within; the first estimate while less is measured.
     pub(super) fn measured_delta_ms(&self) -> u64 {
         let (timing, committee) = (&self.config.timing, &self.config.committee);
@@ -129,7 +165,7 @@ impl Engine {
             .map(|(leader, took)| (*took, *leader))
             .collect();
         measured.sort_unstable();
-        let mut within = types::committee::ValidatorSet::default();
+        let mut within = ValidatorSet::default();
         for (took, leader) in measured {
             within.insert(leader);
             if committee.decides(committee.stake_of(&within)) {
@@ -153,7 +189,7 @@ impl Engine {
         if !silent {
             return false;
         }
-        let mut speaking = types::committee::ValidatorSet::default();
+        let mut speaking = ValidatorSet::default();
         speaking.insert(config.me);
         for (index, _) in heard.iter().filter(|(_, last)| !is_long_ago(last)) {
             speaking.insert(*index);

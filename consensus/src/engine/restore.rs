@@ -9,7 +9,7 @@ use types::vote::{Certificate, Subject, Vote};
 
 use super::Engine;
 use super::decide::Decided;
-use super::gossip::Standstill;
+use super::gossip::{Offers, Standstill};
 use super::pace::{LeaderRecords, Timers};
 use super::round::{HeldProposal, Proposed};
 use super::sources::BlockSources;
@@ -87,6 +87,7 @@ impl Engine {
             sources: BlockSources::default(),
             shown: BTreeMap::new(),
             standstill: Standstill::default(),
+            offers: Offers::default(),
             urgent_since: None,
             halted: false,
             config,

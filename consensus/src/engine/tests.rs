@@ -67,7 +67,8 @@ fn block(parent: BlockId, height: u64, timestamp: u64, proposer: ValidatorIndex)
 
 fn config(me: usize) -> (Config, Vec<SecretKey>) {
     let (committee, keys) = committee(&[4, 3, 3, 3]);
-    let timing = Timing::new(&Params::devnet());
+    let mut timing = Timing::new(&Params::devnet());
+    timing.pace_ms = 100;
     (
         Config::new(
             CHAIN,

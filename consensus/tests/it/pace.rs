@@ -76,3 +76,54 @@ fn a_leader_that_proposes_to_a_third_costs_three_measured_delays_at_most() {
     let blocks = sim.heights()[0] - before;
     assert!(blocks >= 125, "{blocks} blocks in 20 s");
 }
+
+/// Longest times between blocks in milliseconds, by timestamps, between two moments of a run.
+fn longest_gap(sim: &Sim, from: u64, to: u64) -> u64 {
+    let times = sim.timestamps(1);
+    let within = |pair: &&[u64]| pair[0] >= from && pair[1] <= to;
+    let gaps = times
+        .windows(2)
+        .filter(within)
+        .map(|pair| pair[1] - pair[0]);
+    gaps.max().unwrap()
+}
+
+#[test]
+fn a_silent_leader_costs_two_delays_at_first_and_then_nothing() {
+    for seed in 0..4 {
+        let mut sim = urgent(seed, &[1, 1, 1, 1]);
+        sim.run_until(10_000).unwrap();
+        sim.part(&[0, 0, 0, 1]);
+        sim.run_until(30_000).unwrap();
+        // Delta is 50 ms here. Clocks differ by up to 60 ms, and a leader may have several views in a row.
+        let first = longest_gap(&sim, 9_000, 12_000);
+        assert!(first <= 3 * 100 + 100 + 70, "seed {seed}: {first} ms");
+        let later = longest_gap(&sim, 12_000, 30_000);
+        assert!(later <= 100 + 70, "seed {seed}: {later} ms");
+    }
+}
+
+#[test]
+fn blocks_are_final_after_three_delays_within_5_percent() {
+    let delay = 200;
+    for stakes in [&[4, 3, 3, 3][..], &[1; 10]] {
+        let mut sim = Sim::new(Options {
+            min_delay_ms: delay,
+            max_delay_ms: 1,
+            ..Options::new(9, stakes)
+        });
+        sim.run_until(60_000).unwrap();
+        let mut latencies = std::mem::take(&mut sim.latencies);
+        latencies.sort_unstable();
+        assert!(latencies.len() > 200, "{}", latencies.len());
+        let (median, worst) = (
+            latencies[latencies.len() / 2],
+            latencies[latencies.len() - 1],
+        );
+        let bound = 3 * delay + 3 * delay / 20;
+        assert!(
+            median >= 3 * delay && worst <= bound,
+            "{median} and {worst} ms"
+        );
+    }
+}

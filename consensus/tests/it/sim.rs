@@ -382,7 +382,8 @@ impl Sim {
 
     fn config(&self, node: usize) -> Config {
         let key = self.keys[usize::from(self.nodes[node].index.0)].clone();
-        let timing = Timing::new(&Params::devnet());
+        let mut timing = Timing::new(&Params::devnet());
+        timing.pace_ms = 100;
         Config::new(
             CHAIN,
             Epoch::FIRST,
@@ -406,6 +407,14 @@ impl Sim {
     pub fn proposers(&self, from: u64) -> impl Iterator<Item = ValidatorIndex> {
         let blocks = self.nodes[0].store.blocks_from(Height(from));
         blocks.filter_map(|block| self.committee.index_of(&block.header.proposer))
+    }
+
+    /// The timestamps of the first node's blocks from a height on, in milliseconds of the run.
+    pub fn timestamps(&self, from: u64) -> Vec<u64> {
+        let blocks = self.nodes[0].store.blocks_from(Height(from));
+        blocks
+            .map(|block| block.header.timestamp.0 - UNIX_BASE)
+            .collect()
     }
 
     /// Fails unless every honest node has committed that high.

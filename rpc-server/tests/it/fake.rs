@@ -126,6 +126,7 @@ impl Backend for Fake {
             oldest_block: Height::ZERO,
             oldest_transaction: Height::ZERO,
             alarms: Vec::new(),
+            clock_ahead_ms: Some(2),
             cursor: self.log.cursor(),
         })
     }

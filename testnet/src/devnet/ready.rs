@@ -89,6 +89,7 @@ mod tests {
             oldest_block: Height::ZERO,
             oldest_transaction: Height::ZERO,
             alarms: Vec::new(),
+            clock_ahead_ms: None,
             cursor: 0,
         }
     }

@@ -291,6 +291,8 @@ fn standstill_says_everything_again_in_ticks_of_at_most_64() {
     for view in 1..=100 {
         world.certify(world.nullification(view));
     }
+    // They are offered first.
+    world.pass(50);
     world.take();
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..3 {
@@ -321,4 +323,64 @@ fn a_proposal_over_a_view_that_was_not_nullified_is_not_notarized() {
         !votes.contains(&notarize(view, 0, &block)),
         "a proposal over an open gap was notarized"
     );
+}
+
+#[test]
+fn a_certificate_is_offered_a_little_later_to_those_who_did_not_show_it() {
+    let (mut world, view) = World::following();
+    world.pass(50);
+    let block = world.certified(view, 0, &genesis());
+    let offered = |effects: &[Effect]| {
+        let to = |effect: &Effect| match effect {
+            Effect::Send {
+                to: crate::Recipients::Some(to),
+                message: Message::Certificate(certificate),
+            } if certificate.statement.view == View(view) => Some(to.clone()),
+            _ => None,
+        };
+        effects.iter().find_map(to)
+    };
+    assert_eq!(
+        offered(&world.take()),
+        None,
+        "most will show that they hold it"
+    );
+    world
+        .engine
+        .note_shown(ValidatorIndex(1), View(view), View::ZERO);
+    world.pass(50);
+    let lacking = vec![id(ValidatorIndex(0)), id(ValidatorIndex(2))];
+    assert_eq!(offered(&world.take()), Some(lacking));
+
+    let next = world.view_led(view + 1, false);
+    world.enter(next);
+    let child = world.certified(next, view, &block);
+    world.certify(world.finalization(next, &child));
+    world.take();
+    world.pass(50);
+    let certificates = |effects: &[Effect]| {
+        let is_it = |message: &&Message| matches!(message, Message::Certificate(_));
+        messages(effects).filter(is_it).count()
+    };
+    assert_eq!(
+        certificates(&world.take()),
+        1,
+        "the finalization says it all"
+    );
+}
+
+#[test]
+fn a_clock_that_is_off_is_seen_by_the_others_timestamps() {
+    let mut world = World::new(3);
+    assert_eq!(world.engine.clock_ahead_ms(), None);
+    for view in 1..=12 {
+        world.pass(100);
+        let leader = world.engine.leader(View(view));
+        // Our clock is 400 ms behind theirs, but number 0 lies.
+        let shown = world.time + if leader.0 == 0 { 90_000 } else { 400 };
+        let block = block(genesis().id(), 1, shown, leader);
+        world.propose(view, 0, &block);
+        world.certify(world.nullification(view));
+    }
+    assert_eq!(world.engine.clock_ahead_ms(), Some(-400));
 }

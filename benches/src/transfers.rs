@@ -59,7 +59,7 @@ pub fn load(network: &MeasuredNetwork, rate: u32, seconds: u32) -> Result<()> {
         let chain = ChainFacts {
             id: status.chain_id,
             fee: status.min_fee,
-            valid_until: Height(status.height.0 + 9_000),
+            valid_until: Height(status.height.0 + 90_000),
         };
         let senders: Vec<_> = (1..=SENDERS)
             .map(|n| SecretKey::from_bytes(&[n; 32]))

@@ -15,7 +15,7 @@ use types::transaction::{Action, SignedTransaction, Transaction};
 use crate::failure::{CommandFailure, ExitKind};
 
 /// How many heights a transaction sent from here stays valid.
-const VALIDITY_HEIGHTS: u64 = 1_000;
+const VALIDITY_HEIGHTS: u64 = 10_000;
 
 /// Which endpoints to ask.
 #[derive(Debug, Clone, Args)]

@@ -22,7 +22,7 @@ pub const MAX_SYSTEM_TRANSACTIONS: usize = 64;
 /// Largest encoded system transaction, in bytes.
 pub const MAX_SYSTEM_TRANSACTION_BYTES: usize = 512;
 /// How far ahead of the current height a transaction's expiry may lie.
-pub const MAX_VALIDITY_HEIGHTS: u64 = 10_000;
+pub const MAX_VALIDITY_HEIGHTS: u64 = 100_000;
 /// Most members of a consensus committee.
 pub const MAX_COMMITTEE: usize = 256;
 /// Most nullification certificates that travel inside a proposal; the rest is asked for.
@@ -119,7 +119,7 @@ pub const MAX_PROTOCOL_VERSIONS: usize = 64;
 /// Most engine classes of a network.
 pub const MAX_CLASSES: usize = 16;
 /// Most snapshots of the partners of past epochs that are kept.
-pub const MAX_PAST_SNAPSHOTS: usize = 64;
+pub const MAX_PAST_SNAPSHOTS: usize = 512;
 /// Most jobs that one block moves on by draws and deadlines; the rest follows in the next blocks.
 pub const MAX_MOVED_PER_BLOCK: usize = 64;
 /// Most unbondings that one block pays; the rest follows in the next blocks.

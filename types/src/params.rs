@@ -20,7 +20,8 @@ pub struct Params {
     pub epoch_length: u64,
     /// Time between blocks when nothing is urgent.
     pub idle_target_ms: u64,
-    /// Time between blocks when something is.
+    /// Least time between blocks, kept while something is urgent: a floor of a few milliseconds, above which blocks follow
+    /// each other as fast as the validators agree. What must last a time is never counted in blocks.
     pub pace_ms: u64,
     /// How far ahead of a notarizing validator's clock a block may be.
     pub max_clock_ahead_ms: u64,
@@ -185,7 +186,7 @@ impl Params {
             }],
             epoch_length: 20,
             idle_target_ms: 500,
-            pace_ms: 100,
+            pace_ms: 10,
             max_clock_ahead_ms: 500,
             min_fee: Amount(SQUARE.0 / 1_000),
             block_gas_limit: 8 << 20,

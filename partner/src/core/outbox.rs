@@ -16,7 +16,7 @@ use types::transaction::{Action, SignedTransaction, Transaction};
 /// Most transactions on their way; below what a mempool holds per sender.
 pub const MAX_PENDING: usize = 12;
 /// Heights for which a transaction is valid.
-const VALID_HEIGHTS: u64 = 300;
+const VALID_HEIGHTS: u64 = 3_000;
 /// Heights after which a transaction is sent again.
 const SEND_AGAIN_HEIGHTS: u64 = 4;
 /// Failures after which a job's transaction is given up.

@@ -323,8 +323,8 @@ mod tests {
 
     #[test]
     fn an_announcement_may_not_come_after_what_counts_for_it_is_gone() {
-        // 64 epochs of 20 blocks at 100 ms; the beacon may take 27 s until the window opens.
-        let kept = 64 * 20 * 100;
+        // 512 epochs of 20 blocks at 10 ms; the beacon may take 27 s until the window opens.
+        let kept = 512 * 20 * 10;
         assert_eq!(Params::devnet().announcements_last_ms(), 30_000);
         let mut params = Params::devnet();
         params.compute.announce_window_ms = kept - 27_000;

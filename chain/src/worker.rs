@@ -40,17 +40,17 @@ pub enum WorkerError {
 
 /// The handle of the worker.
 pub struct Worker {
-    execution: Lane,
-    commit: Lane,
+    execution: WorkerThread,
+    commit: WorkerThread,
 }
 
 /// A thread and the work that waits for it.
-struct Lane {
+struct WorkerThread {
     queue: SyncSender<Work>,
     thread: JoinHandle<()>,
 }
 
-impl Lane {
+impl WorkerThread {
     fn start(
         name: &str,
         perform: impl Fn(Work) -> Event + Send + 'static,
@@ -88,8 +88,8 @@ impl Worker {
         answers: mpsc::Sender<Event>,
     ) -> Result<Self, WorkerError> {
         Ok(Self {
-            execution: Lane::start("execution", perform.clone(), answers.clone())?,
-            commit: Lane::start("commit", perform, answers)?,
+            execution: WorkerThread::start("execution", perform.clone(), answers.clone())?,
+            commit: WorkerThread::start("commit", perform, answers)?,
         })
     }
 

@@ -10,7 +10,7 @@ use types::codec::decode;
 use types::number::Height;
 
 use crate::error::engine_failure;
-use crate::history::History;
+use crate::history::KeptHistory;
 use crate::layout::Head;
 use crate::node_cache::NodeCache;
 
@@ -26,7 +26,7 @@ pub(crate) struct Database {
     /// The head that the newest batch left; readers of the tip do not touch the disk.
     pub(crate) head: RwLock<Head>,
     /// How much of the past is kept.
-    pub(crate) history: History,
+    pub(crate) history: KeptHistory,
     /// Nodes of the tree that were read or made lately.
     pub(crate) tree: NodeCache,
     /// Held by the one writer; true once a write has failed.

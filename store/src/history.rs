@@ -40,7 +40,7 @@ pub enum HistoryPreset {
 
 /// How many heights below the newest are kept; `None` keeps all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct History {
+pub struct KeptHistory {
     /// State and its proofs; at least [`KEPT_HEIGHTS`].
     pub state: Option<u64>,
     /// Blocks, receipts and finalizations; no fewer than of state.
@@ -49,13 +49,13 @@ pub struct History {
     pub transactions: Option<u64>,
 }
 
-impl Default for History {
+impl Default for KeptHistory {
     fn default() -> Self {
         Self::of(HistoryPreset::default())
     }
 }
 
-impl History {
+impl KeptHistory {
     /// What a preset keeps.
     #[must_use]
     pub fn of(preset: HistoryPreset) -> Self {

@@ -22,7 +22,8 @@ pub use audit::{Audit, FamilySize};
 pub use database::Store;
 pub use error::StoreError;
 pub use history::{
-    History, HistoryPreset, LEAST_BLOCKS, MAX_PRUNED_BYTES, MAX_PRUNED_HEIGHTS, VALIDATOR_HEIGHTS,
+    HistoryPreset, KeptHistory, LEAST_BLOCKS, MAX_PRUNED_BYTES, MAX_PRUNED_HEIGHTS,
+    VALIDATOR_HEIGHTS,
 };
 pub use settings::{LEAST_MEMORY_BYTES, LEAST_OPEN_FILES, StoreSettings};
 pub use state::{ChainStore, DecidedState, Decision, Durability, StateError};

@@ -1,4 +1,4 @@
-//! Nodes of the state tree in memory, so that a block reads from the disk at most the lowest nodes on its paths.
+//! HeldNodes of the state tree in memory, so that a block reads from the disk at most the lowest nodes on its paths.
 //!
 //! A node is never changed under its name, so that a node held here is the stored one whatever is committed meanwhile.
 //! Room goes by use: there are two generations, a node that is read moves to the young one, and when that is half of the
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use state::StateError;
 use state::tree::{NodeKey, StateNode};
 
-/// Nodes that are added under one lock, so that a reader waits for few.
+/// HeldNodes that are added under one lock, so that a reader waits for few.
 const CHUNK: usize = 128;
 
 /// Memory of an entry beside its node, in bytes: name, pointer, counters and the table's spare places.
@@ -32,18 +32,18 @@ pub(crate) struct NodeCache {
     generations: Mutex<Generations>,
 }
 
-type Nodes = HashMap<NodeKey, Arc<StateNode>>;
+type HeldNodes = HashMap<NodeKey, Arc<StateNode>>;
 
 #[derive(Default)]
 struct Generations {
-    young: Nodes,
+    young: HeldNodes,
     young_bytes: usize,
-    old: Nodes,
+    old: HeldNodes,
 }
 
 impl Generations {
     /// Adds a node; gives what became too old, to be dropped without the lock.
-    fn add(&mut self, key: NodeKey, node: Arc<StateNode>, room: usize) -> Option<Nodes> {
+    fn add(&mut self, key: NodeKey, node: Arc<StateNode>, room: usize) -> Option<HeldNodes> {
         self.young_bytes += bytes_of(&node);
         if let Some(before) = self.young.insert(key, node) {
             self.young_bytes -= bytes_of(&before);

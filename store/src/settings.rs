@@ -5,7 +5,7 @@ use rocksdb::{
     Options,
 };
 
-use crate::history::History;
+use crate::history::KeptHistory;
 use crate::layout::FAMILIES;
 
 /// Bounds on what the store takes from the machine, and how much of the past it keeps.
@@ -20,7 +20,7 @@ pub struct StoreSettings {
     /// Maximum number of files that RocksDB keeps open.
     pub open_files: u32,
     /// How much of the past is kept.
-    pub history: History,
+    pub history: KeptHistory,
 }
 
 /// Below this share of memory a store would go to the disk for everything, in bytes.
@@ -50,7 +50,7 @@ impl StoreSettings {
             tree_bytes,
             write_buffer_bytes,
             open_files: open_files.max(LEAST_OPEN_FILES),
-            history: History::default(),
+            history: KeptHistory::default(),
         }
     }
 }

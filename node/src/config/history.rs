@@ -1,7 +1,7 @@
 //! The configuration of the store: how much of the past is kept, and the share of the machine that this takes.
 
 use serde::{Deserialize, Serialize};
-use store::{History, HistoryPreset, LEAST_BLOCKS, StoreSettings};
+use store::{HistoryPreset, KeptHistory, LEAST_BLOCKS, StoreSettings};
 
 use crate::machine;
 
@@ -123,13 +123,13 @@ impl StoreConfig {
         Ok(settings)
     }
 
-    fn history(&self) -> History {
-        let preset = History::of(match self.history {
+    fn history(&self) -> KeptHistory {
+        let preset = KeptHistory::of(match self.history {
             HistoryKind::Archive => HistoryPreset::Archive,
             HistoryKind::Full => HistoryPreset::Full,
             HistoryKind::Validator => HistoryPreset::Validator,
         });
-        History {
+        KeptHistory {
             blocks: self.keep_blocks.or(preset.blocks),
             transactions: self
                 .keep_transactions
@@ -191,7 +191,7 @@ mod tests {
             (HistoryKind::Validator, HistoryPreset::Validator),
         ] {
             let found = history(&|config| config.history = kind).unwrap();
-            assert_eq!(found, History::of(preset));
+            assert_eq!(found, KeptHistory::of(preset));
         }
         let blocks = history(&|config| config.keep_blocks = Some(20_000)).unwrap();
         assert_eq!(

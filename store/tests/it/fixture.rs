@@ -4,7 +4,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
-use gridproof_store::{ChainStore, DecidedState, Decision, History, StateError};
+use gridproof_store::{ChainStore, DecidedState, Decision, KeptHistory, StateError};
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::RngSeed;
 use state::tree::{NodeKey, StateNode, TreeNodes};
@@ -27,7 +27,7 @@ use types::vote::{Certificate, Statement, Subject};
 pub const KEYS: u8 = 6;
 
 /// Every block, and the state of the newest heights.
-pub const FULL: History = History {
+pub const FULL: KeptHistory = KeptHistory {
     state: Some(64),
     blocks: None,
     transactions: None,

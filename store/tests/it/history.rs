@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use gridproof_store::{
-    ChainStore, DecidedState, Durability, History, HistoryPreset, LEAST_BLOCKS, MAX_PRUNED_HEIGHTS,
-    StateError, Store, StoreSettings, VALIDATOR_HEIGHTS,
+    ChainStore, DecidedState, Durability, HistoryPreset, KeptHistory, LEAST_BLOCKS,
+    MAX_PRUNED_HEIGHTS, StateError, Store, StoreSettings, VALIDATOR_HEIGHTS,
 };
 use state::{KeptHeights, MemoryStore};
 use types::limits::KEPT_HEIGHTS;
@@ -18,17 +18,17 @@ use crate::fixture::{KEYS, genesis, genesis_writes, key, linear, random_number, 
 
 const DIRECTORY: &str = "GRIDPROOF_TEST_STORE_PRUNE";
 /// A node that keeps little.
-const SHORT: History = History {
+const SHORT: KeptHistory = KeptHistory {
     state: Some(KEPT_HEIGHTS),
     blocks: Some(80),
     transactions: Some(20),
 };
 
-fn archive() -> History {
-    History::of(HistoryPreset::Archive)
+fn archive() -> KeptHistory {
+    KeptHistory::of(HistoryPreset::Archive)
 }
 
-fn open(directory: &Path, history: History) -> Store {
+fn open(directory: &Path, history: KeptHistory) -> Store {
     let settings = StoreSettings {
         cache_bytes: 1 << 20,
         tree_bytes: 64 << 10,
@@ -101,8 +101,8 @@ fn presets_keep_what_they_say() {
         HistoryPreset::Full,
         HistoryPreset::Validator,
     ]
-    .map(History::of);
-    assert_eq!(History::default(), full);
+    .map(KeptHistory::of);
+    assert_eq!(KeptHistory::default(), full);
     let all = [archive, full, validator].map(|history| history.blocks);
     assert_eq!(all, [None, None, Some(VALIDATOR_HEIGHTS)]);
     let all = [archive, full, validator].map(|history| history.state);
@@ -208,7 +208,7 @@ fn what_was_dropped_does_not_come_back() {
 #[test]
 fn undo_goes_down_to_the_lowest_kept_state() {
     let directory = tempfile::tempdir().unwrap();
-    let least = History {
+    let least = KeptHistory {
         state: Some(0),
         blocks: Some(0),
         transactions: Some(0),

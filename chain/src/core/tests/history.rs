@@ -3,7 +3,7 @@
 use rpc::model::BlockSelector;
 use rpc_server::ErrorKind;
 use state::Durability;
-use store::{History, Store, StoreSettings};
+use store::{KeptHistory, Store, StoreSettings};
 
 use super::*;
 use crate::backend::At;
@@ -21,7 +21,7 @@ fn what_is_pruned_is_said_to_be_pruned_with_the_lowest_height_kept() {
     for _ in 90..100 {
         host.grow();
     }
-    let history = History {
+    let history = KeptHistory {
         state: Some(64),
         blocks: Some(70),
         transactions: Some(66),

@@ -87,6 +87,7 @@ impl Disk {
             if store.tip().height.0 >= until {
                 break;
             }
+            assert!(*now_ms < 600_000, "it stands at {:?}", store.tip());
             *now_ms = (*now_ms).max(timer.take().expect("there is always a next block"));
             waiting.extend(node.step(now(*now_ms), &store, Event::Timer));
         }

@@ -1,6 +1,8 @@
-//! Secret keys of accounts, validators, nodes and VRFs, where they lie.
+//! What an operator keeps in a daemon's directory: secret keys of accounts, validators, nodes and VRFs, and the
+//! configuration with its comments.
 //!
-//! Today they lie in [`keyfile`]s: one secret per file, readable by its owner alone. Keys themselves, and what they sign,
+//! Keys lie in [`keyfile`]s: one secret per file, readable by its owner alone. Keys themselves, and what they sign,
 //! are in crate `types`. Nothing here knows a network or a chain.
 
+pub mod config_file;
 pub mod keyfile;

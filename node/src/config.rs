@@ -149,73 +149,8 @@ impl Config {
     /// The file as `init` writes it, with comments.
     #[must_use]
     pub fn to_commented_toml(&self) -> String {
-        let list = |items: &[String]| {
-            items
-                .iter()
-                .map(|item| toml::Value::from(item.as_str()).to_string())
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        let kept = |key: &str, heights: Option<u64>| match heights {
-            Some(heights) => format!("{key} = {heights}"),
-            None => format!("# {key} = {}", store::VALIDATOR_HEIGHTS),
-        };
-        format!(
-            "# A gridproof validator. Every key can be overridden by an environment variable, as in\n\
-             # GRIDPROOF_RPC__LISTEN=127.0.0.1:26601, and that by --set rpc.listen=127.0.0.1:26601.\n\n\
-             [p2p]\n\
-             # Where it listens for other validators.\n\
-             listen = [{listen}]\n\
-             # Where it finds the first other validators.\n\
-             bootstrap = [{bootstrap}]\n\
-             # The addresses that others should dial, where they are not those it listens on.\n\
-             external = [{external}]\n\n\
-             [rpc]\n\
-             # Where it listens for HTTP. Anybody who reaches this address can submit transactions and read everything.\n\
-             listen = \"{rpc}\"\n\
-             # Host names under which it may be addressed from elsewhere.\n\
-             allowed_hosts = [{hosts}]\n\
-             # Most HTTP connections at a time.\n\
-             max_connections = {connections}\n\
-             # How many events the event stream keeps for readers that are late.\n\
-             kept_events = {events}\n\n\
-             [blobs]\n\
-             # Most bytes of all blobs together. What live jobs need comes first, then the newest results.\n\
-             quota_bytes = {quota}\n\
-             # How long the results of a settled job are kept.\n\
-             keep_results_seconds = {results}\n\n\
-             [mempool]\n\
-             # Most bytes and most transactions that wait for a block.\n\
-             bytes = {bytes}\n\
-             transactions = {transactions}\n\n\
-             [store]\n\
-             # What is kept of the past: \"archive\" (the state of every height), \"full\" (every block) or \"validator\" (the\n\
-             # newest blocks).\n\
-             history = {history}\n\
-             # Newest heights whose blocks, and whose transactions by id, are kept, in place of what `history` says.\n\
-             {keep_blocks}\n\
-             {keep_transactions}\n\
-             # Share of the machine's memory for caches and buffers, in percent.\n\
-             memory_percent = {memory}\n\
-             # Share of the files that the process may open, in percent.\n\
-             open_files_percent = {files}\n",
-            listen = list(&self.p2p.listen),
-            bootstrap = list(&self.p2p.bootstrap),
-            external = list(&self.p2p.external),
-            rpc = self.rpc.listen,
-            hosts = list(&self.rpc.allowed_hosts),
-            connections = self.rpc.max_connections,
-            events = self.rpc.kept_events,
-            quota = self.blobs.quota_bytes,
-            results = self.blobs.keep_results_seconds,
-            bytes = self.mempool.bytes,
-            transactions = self.mempool.transactions,
-            history = self.store.history.quoted(),
-            keep_blocks = kept("keep_blocks", self.store.keep_blocks),
-            keep_transactions = kept("keep_transactions", self.store.keep_transactions),
-            memory = self.store.memory_percent,
-            files = self.store.open_files_percent,
-        )
+        keys::config_file::filled(include_str!("config/template.toml"), self)
+            .expect("numbers that were read from TOML, or stand in code, fit its 63 bits")
     }
 }
 
@@ -301,6 +236,17 @@ mod tests {
             toml::from_str::<Config>(&config.to_commented_toml()).unwrap(),
             config
         );
+    }
+
+    #[test]
+    fn every_key_of_the_file_has_a_comment_above_it() {
+        let text = Config::default().to_commented_toml();
+        let lines: Vec<_> = text.lines().collect();
+        for pair in lines.windows(2).filter(|pair| pair[1].contains(" = ")) {
+            assert!(pair[0].starts_with("# "), "{}", pair[1]);
+        }
+        let example = format!("# keep_blocks = {}\n", store::VALIDATOR_HEIGHTS);
+        assert!(text.contains(&example), "an optional key is shown: {text}");
     }
 
     #[test]

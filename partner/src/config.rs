@@ -2,8 +2,6 @@
 //!
 //! Default values stand here alone: [`Config::new`] and [`Offer::default`].
 
-mod document;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -262,7 +260,8 @@ impl Config {
     /// The file's text, each key with what it means.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        document::commented(self)
+        keys::config_file::filled(include_str!("config/template.toml"), self)
+            .expect("numbers that were read from TOML, or stand in code, fit its 63 bits")
     }
 }
 

@@ -25,17 +25,6 @@ pub enum HistoryKind {
     Validator,
 }
 
-impl HistoryKind {
-    /// Its name as TOML writes it.
-    pub(super) fn quoted(self) -> &'static str {
-        match self {
-            Self::Archive => "\"archive\"",
-            Self::Full => "\"full\"",
-            Self::Validator => "\"validator\"",
-        }
-    }
-}
-
 /// What a node keeps of the chain, and what that takes of the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

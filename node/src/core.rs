@@ -16,14 +16,15 @@
 
 #![deny(clippy::as_conversions, clippy::float_arithmetic)]
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chain::{BlobMessage, Chain, Gossip, OwnValidator, PoolMessage, Retention};
 use consensus::{Fault, Replica, Restored, Timing};
-use state::{ChainStore, DecidedState, StateError};
+use state::{ChainStore, DecidedState, StateError, StateRead};
 use types::genesis::Genesis;
-use types::hash::{BlobId, Hash32, ValidatorId};
+use types::hash::{BlobId, BlockId, Hash32, ValidatorId};
 use types::key::{SecretKey, VrfSecretKey};
 use types::number::{Epoch, View};
 use types::time::{Monotonic, Now};
@@ -101,24 +102,12 @@ impl NodeSetup {
         secret: Hash32,
     ) -> Result<Self, SetupError> {
         let rules = Rules::new(genesis)?.with_batch_secret(secret);
-        let timing = Timing::new(&genesis.params);
-        let consensus = consensus::Config::new(
-            rules.chain_id,
-            rules.committee_since,
-            rules.committee.clone(),
-            validator_key.clone(),
-            genesis.header().id(),
-            timing,
-        )?;
-        let member = rules.committee.validator(&consensus.id());
-        if member.is_none_or(|member| member.vrf_key != vrf_key.public()) {
-            return Err(SetupError::VrfKey);
-        }
         let own = OwnValidator {
-            id: consensus.id(),
+            id: validator_key.public().validator_id(),
             key: validator_key,
             vrf_key,
         };
+        let consensus = consensus_config(&rules, &own, genesis.header().id())?;
         let chain = chain::Setup {
             rules: Arc::new(rules),
             own,
@@ -133,6 +122,17 @@ impl NodeSetup {
         })
     }
 
+    /// The same for the committee and the parameters in force in a state, which need not be those of genesis. Whoever
+    /// opens the log and starts the core must have asked the store's state first.
+    pub fn in_force(mut self, state: &dyn StateRead) -> Result<Self, SetupError> {
+        let rules = self.chain.rules.in_force(state);
+        if let Cow::Owned(rules) = rules.map_err(chain::Fatal::from)? {
+            self.consensus = consensus_config(&rules, &self.chain.own, self.consensus.genesis)?;
+            self.chain.rules = Arc::new(rules);
+        }
+        Ok(self)
+    }
+
     /// Whose log it is that this validator writes.
     #[must_use]
     pub fn log_identity(&self) -> consensus::log::Identity {
@@ -143,6 +143,28 @@ impl NodeSetup {
             epoch: self.consensus.epoch,
         }
     }
+}
+
+/// The configuration of consensus for a validator under the rules in force. Errors: it is no member of the committee, or
+/// the committee lists another VRF key for it.
+fn consensus_config(
+    rules: &Rules,
+    own: &OwnValidator,
+    genesis: BlockId,
+) -> Result<consensus::Config, SetupError> {
+    let config = consensus::Config::new(
+        rules.chain_id,
+        rules.committee_since,
+        rules.committee.clone(),
+        own.key.clone(),
+        genesis,
+        Timing::new(&rules.params),
+    )?;
+    let member = rules.committee.validator(&own.id);
+    if member.is_none_or(|member| member.vrf_key != own.vrf_key.public()) {
+        return Err(SetupError::VrfKey);
+    }
+    Ok(config)
 }
 
 /// When somebody wants to be woken.

@@ -59,6 +59,7 @@ pub async fn run_and_tell(
     setup.chain.quarantined = quarantine.blocks();
     let writes = vm::genesis_writes(&genesis)?;
     let store = Store::open_with(&layout.db(), &genesis, writes, config.store.settings()?)?;
+    let setup = setup.in_force(&store)?;
     let storage = FileStorage::new(&layout.log())?;
     let (log, records) = Log::open(storage, setup.log_identity())?;
     let blobs = BlobStore::open(&layout.blobs(), config.blobs.quota_bytes)?;

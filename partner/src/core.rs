@@ -16,6 +16,7 @@ mod decide;
 pub mod outbox;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use types::account::{Account, Partner, PartnerSnapshot};
 use types::attestation::{Outcome, leaf};
@@ -73,12 +74,10 @@ pub struct PartnerSettings {
     pub verification_places: u16,
     /// Longest time that a task may take here, in milliseconds. Tasks that may take longer are not taken.
     pub task_wall_ms: u64,
-    /// Parameters of the network, by which prices and times are judged.
-    pub params: Params,
 }
 
 /// The chain as it was proven. All of it is final, and no older than the proven states before it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ProvenState {
     /// The lowest height at which a value of it was proven; that of the account.
     pub height: Height,
@@ -92,6 +91,8 @@ pub struct ProvenState {
     pub live: BTreeSet<JobId>,
     /// The live jobs' records, each read after the account.
     pub jobs: BTreeMap<JobId, JobRecord>,
+    /// Parameters in force, by which fees and times are judged.
+    pub params: Arc<Params>,
     /// The partners that count, for the epochs in which a live job was committed.
     pub snapshots: BTreeMap<Epoch, PartnerSnapshot>,
 }

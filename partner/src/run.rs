@@ -67,7 +67,6 @@ pub async fn run_with(
         reserve: config.reserve,
         verification_places: config.verification_places,
         task_wall_ms: config.task_wall_ms,
-        params: genesis.params.clone(),
     };
     let journal = DiskJournal::open(&dir.join("journal"))?;
     let (commitments, outbox) = journal.load()?;

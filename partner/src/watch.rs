@@ -6,6 +6,7 @@
 //! are not set aside. An endpoint that takes too long is left for the next one: windows of the chain close meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use borsh::BorshDeserialize;
@@ -15,11 +16,13 @@ use light::Light;
 use rpc::ClientError;
 use tokio::time::timeout;
 use types::account::{Account, LiveJobs, PartnerSnapshot};
+use types::chain_record::ChainRecord;
 use types::codec::decode;
 use types::hash::{Address, JobId};
 use types::job::{JobRecord, Stage};
 use types::limits::MAX_STATE_VALUE_BYTES;
 use types::number::{Epoch, Height};
+use types::params::Params;
 use types::state_key::StateKey;
 
 use crate::core::ProvenState;
@@ -56,6 +59,12 @@ pub enum ReadError {
         /// What is wrong with it.
         why: String,
     },
+    /// Proven to be absent, though every state that this version knows has it.
+    #[error("{key:?} is proven to be absent (hint: is there a newer version?)")]
+    Absent {
+        /// What was asked for.
+        key: StateKey,
+    },
     /// True, but older than what is known.
     #[error("at height {found}, behind {known}")]
     Behind {
@@ -74,6 +83,8 @@ pub struct ChainWatch {
     address: Address,
     /// No proven state may hold anything older.
     floor: Height,
+    /// The parameters in force, once they were read.
+    in_force: Option<ParamsInForce>,
     /// Snapshots never change once they are written.
     snapshots: BTreeMap<Epoch, PartnerSnapshot>,
     /// Grows when no endpoint gives a proven state in time, so that one does in the end; a slow one among others changes nothing.
@@ -89,6 +100,7 @@ impl ChainWatch {
             light,
             address,
             floor,
+            in_force: None,
             snapshots: BTreeMap::new(),
             time_limit: TIMEOUT,
         }
@@ -154,6 +166,7 @@ impl ChainWatch {
             floor: height,
             ..reader
         };
+        let in_force = reader.in_force(self.in_force.as_ref(), height).await?;
         let (partner_at, partner) = reader.read(StateKey::Partner(self.address)).await?;
         let (live_at, live) = reader.read::<LiveJobs>(StateKey::LiveJobs).await?;
         let live: BTreeSet<JobId> = live.unwrap_or_default().into_iter().collect();
@@ -183,6 +196,8 @@ impl ChainWatch {
             }
         }
         (self.snapshots, self.floor) = (snapshots.clone(), newest);
+        let params = Arc::clone(&in_force.params);
+        self.in_force = Some(in_force);
         let account = account.unwrap_or_default();
         Ok(ProvenState {
             height,
@@ -191,6 +206,7 @@ impl ChainWatch {
             partner,
             live,
             jobs,
+            params,
             snapshots,
         })
     }
@@ -205,6 +221,16 @@ fn announcing_epochs<'a>(records: impl Iterator<Item = &'a JobRecord>) -> BTreeS
     records.filter_map(epoch).collect()
 }
 
+/// The parameters in force, as they were proven.
+#[derive(Debug, Clone)]
+struct ParamsInForce {
+    /// The first epoch in which they are in force.
+    since: Epoch,
+    /// The epoch of the state that last said so: they may change with the next one.
+    checked: Epoch,
+    params: Arc<Params>,
+}
+
 /// Reads proven values from one endpoint.
 #[derive(Debug, Clone, Copy)]
 struct ProofReader<'a> {
@@ -214,6 +240,35 @@ struct ProofReader<'a> {
 }
 
 impl ProofReader<'_> {
+    /// The parameters in force in the state after `height`. What was known is read again only as far as it may have
+    /// changed: the chain's record once an epoch, the parameters when the record names others.
+    async fn in_force(
+        &self,
+        known: Option<&ParamsInForce>,
+        height: Height,
+    ) -> Result<ParamsInForce, ReadError> {
+        if let Some(known) = known.filter(|known| known.params.epoch(height) == known.checked) {
+            return Ok(known.clone());
+        }
+        let (at, record) = self.required::<ChainRecord>(StateKey::Chain).await?;
+        let since = record.params_since;
+        let params = match known.filter(|known| known.since == since) {
+            Some(known) => Arc::clone(&known.params),
+            None => Arc::new(self.required(StateKey::Params(since)).await?.1),
+        };
+        Ok(ParamsInForce {
+            since,
+            checked: params.epoch(at),
+            params,
+        })
+    }
+
+    /// A value that every state has.
+    async fn required<T: BorshDeserialize>(&self, key: StateKey) -> Result<(Height, T), ReadError> {
+        let (at, value) = self.read(key).await?;
+        Ok((at, value.ok_or(ReadError::Absent { key })?))
+    }
+
     /// A value, or its absence, with the height after which it is true.
     async fn read<T: BorshDeserialize>(
         &self,
@@ -255,7 +310,7 @@ fn too_slow(endpoint: &Endpoint, time_limit: Duration) {
 fn blame(endpoint: &Endpoint, error: &ReadError) {
     let now = Instant::now();
     match error {
-        ReadError::Client(_) | ReadError::Strange { .. } => {
+        ReadError::Client(_) | ReadError::Strange { .. } | ReadError::Absent { .. } => {
             endpoint.failed(now, &error.to_string());
         }
         ReadError::Unproven { .. } => endpoint.lied(now, &error.to_string()),

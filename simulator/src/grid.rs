@@ -2,6 +2,7 @@
 //! of a worker. A crash of a partner loses everything but what it wrote to its disk.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use partner::assignment::{Assignment, AssignmentRole, OwnCommitment};
 use partner::core::outbox::TransactionOutbox;
@@ -9,7 +10,7 @@ use partner::core::{
     Core, Effect, Event, ExecutionResult, PartnerIdentity, PartnerSettings, ProvenState,
     TaskExecution,
 };
-use state::{DecidedState, MemoryStore};
+use state::{DecidedState, MemoryStore, read_as};
 use types::attestation::{Exit, Outcome, Outcomes};
 use types::codec::{Bounded, Text, encode};
 use types::genesis::Genesis;
@@ -20,6 +21,7 @@ use types::job::{
 use types::key::SecretKey;
 use types::number::{Amount, Fuel, Height, Nonce, SQUARE, TaskIndex};
 use types::params::Params;
+use types::state_key::StateKey;
 use types::transaction::{Action, SignedTransaction, Transaction};
 
 use crate::genesis::PartnerKeys;
@@ -128,7 +130,6 @@ impl Grid {
             reserve: SQUARE,
             verification_places: 4,
             task_wall_ms: 3_600_000,
-            params: self.params.clone(),
         };
         Core::new(identity, settings, commitments, outbox)
     }
@@ -356,6 +357,8 @@ fn view(store: &MemoryStore, keys: &PartnerKeys) -> Option<ProvenState> {
     }
     let account = vm::query::account(store, &address).ok()?;
     let partner = vm::query::partner(store, &address).ok()?;
+    let params_since = vm::chain_record(store).ok()?.params_since;
+    let params = read_as(store, &StateKey::Params(params_since)).ok()??;
     Some(ProvenState {
         height,
         newest: height,
@@ -363,6 +366,7 @@ fn view(store: &MemoryStore, keys: &PartnerKeys) -> Option<ProvenState> {
         partner,
         live,
         jobs,
+        params: Arc::new(params),
         snapshots,
     })
 }

@@ -116,11 +116,14 @@ impl SimulatedHost {
         self.life += 1;
         (self.timer, self.fuse, self.busy_until_ms) = (None, None, virtual_ms);
         let disk = self.disk.take().ok_or("the host runs already")?;
-        let (log, records) = Log::open(disk, self.identity()).map_err(|error| error.to_string())?;
+        let setup = self.setup.clone().in_force(&self.store);
+        let setup = setup.map_err(|error| error.to_string())?;
+        let (log, records) =
+            Log::open(disk, setup.log_identity()).map_err(|error| error.to_string())?;
         let log = log.with_segment_bytes(SEGMENT_BYTES);
         let now = self.now(virtual_ms);
         let blobs = self.blobs.keys().copied().collect();
-        let (node, effects) = Node::start(self.setup.clone(), now, &self.store, records, blobs)
+        let (node, effects) = Node::start(setup, now, &self.store, records, blobs)
             .map_err(|error| format!("the node does not start: {error}"))?;
         self.running = Some(RunningNode {
             node,

@@ -9,6 +9,7 @@
 pub mod account;
 pub mod attestation;
 pub mod block;
+pub mod chain_record;
 pub mod codec;
 pub mod committee;
 pub mod genesis;

@@ -13,7 +13,7 @@ use crate::number::{BeaconStep, ChainTime, Epoch};
 pub enum StateKey {
     /// Balance and nonce of an account: [`crate::account::Account`].
     Account(Address),
-    /// `vm` bookkeeping of the chain: chain time, supply, last block's urgency.
+    /// The chain's own bookkeeping: [`crate::chain_record::ChainRecord`].
     Chain,
     /// [`crate::committee::Committee`]: the one whose term of office begins with this epoch. Genesis writes the first.
     Committee(Epoch),

@@ -13,7 +13,7 @@ use types::number::{Amount, Epoch, Gas, Height, ProtocolVersion};
 use types::params::Params;
 use types::state_key::StateKey;
 
-use crate::{Abort, ChainRecord, Corruption};
+use crate::{Abort, Corruption};
 
 /// The rules in force after some block. State is their source: what stands under [`StateKey::Committee`] and
 /// [`StateKey::Params`] of an epoch never changes, so a copy is right as long as the chain's record names the same epochs.
@@ -52,7 +52,7 @@ impl Rules {
 
     /// The rules for the child of the block that `state` is after: these, or others read from the state.
     pub fn in_force(&self, state: &dyn StateRead) -> Result<Cow<'_, Self>, Abort> {
-        let record = ChainRecord::read(state)?;
+        let record = crate::chain_record(state)?;
         let (committee_since, params_since) = (record.committee_since, record.params_since);
         if (self.committee_since, self.params_since) == (committee_since, params_since) {
             return Ok(Cow::Borrowed(self));

@@ -10,7 +10,7 @@ use types::transaction::{Failure, StoredStatement, Transaction, TransactionRecei
 
 use crate::beacon::{Beacon, BeaconError};
 use crate::charge::{self, ChargeError};
-use crate::{Abort, ActionError, ChainRecord, Context, Rules, action, compute, gas};
+use crate::{Abort, ActionError, Context, Rules, action, compute, gas};
 
 /// Why a system transaction cannot be in a block.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,7 +83,7 @@ impl<'a> Run<'a> {
         start: BlockStart,
         output: Option<VrfOutput>,
     ) -> Result<Self, Abort> {
-        let mut chain = ChainRecord::read(view)?;
+        let mut chain = crate::chain_record(view)?;
         let step = start.timestamp.0.saturating_sub(parent.timestamp.0);
         // Rule C21: chain time.
         let max = rules.params.idle_target_ms.saturating_mul(2);

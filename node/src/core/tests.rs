@@ -21,6 +21,7 @@ mod forget;
 mod lost;
 mod panic;
 mod serve;
+mod setup;
 
 /// Unix time at which every test begins.
 const BEGIN: u64 = 1_700_000_000_000;
@@ -418,19 +419,6 @@ fn blocks_ranges_and_nothing_else_are_served_from_the_store() {
     ));
     let above = consensus::Request::Range(Height(height + 1));
     assert_eq!(crate::serve::answer(&host.store, above), Ok(None));
-}
-
-#[test]
-fn keys_that_are_not_those_of_genesis_are_refused() {
-    let genesis = genesis(2);
-    assert!(matches!(
-        NodeSetup::new(&genesis, key(9), vrf(1), Hash32::ZERO),
-        Err(SetupError::Keys(_))
-    ));
-    assert!(matches!(
-        NodeSetup::new(&genesis, key(1), vrf(2), Hash32::ZERO),
-        Err(SetupError::VrfKey)
-    ));
 }
 
 #[test]

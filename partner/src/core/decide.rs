@@ -168,20 +168,9 @@ impl Core {
         *address == self.identity.address()
     }
 
-    /// The longest time that the network gives one task.
-    fn longest_task_ms(&self, workload: &Workload) -> u64 {
-        let fuel = u128::from(workload.limits.fuel.0);
-        let longest = self
-            .settings
-            .params
-            .compute
-            .run_window_ms(workload.class, fuel);
-        u64::try_from(longest).unwrap_or(u64::MAX)
-    }
-
     /// True if no task is killed here before the network's time for it is over.
-    fn fits_wall(&self, workload: &Workload) -> bool {
-        self.longest_task_ms(workload) <= self.settings.task_wall_ms
+    fn fits_wall(&self, proven: &ProvenState, workload: &Workload) -> bool {
+        longest_task_ms(proven, workload) <= self.settings.task_wall_ms
     }
 
     /// Opens a commitment at the drawn tasks.
@@ -221,6 +210,14 @@ impl Core {
             plan.notes.push(Note::ForeignCommitment(assignment));
         }
     }
+}
+
+/// The longest time that the network gives one task.
+fn longest_task_ms(proven: &ProvenState, workload: &Workload) -> u64 {
+    let fuel = u128::from(workload.limits.fuel.0);
+    let compute = &proven.params.compute;
+    let longest = compute.run_window_ms(workload.class, fuel);
+    u64::try_from(longest).unwrap_or(u64::MAX)
 }
 
 fn own_assignment(record: &JobRecord, role: AssignmentRole) -> Assignment {

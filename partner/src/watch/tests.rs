@@ -1,12 +1,12 @@
 //! Honest endpoints, liars and laggards behind a real router.
 
-use state::Writes;
+use state::{DecidedState, Writes};
 use types::codec::encode;
 use types::hash::Hash32;
 use types::number::{Amount, Nonce};
 
 use super::*;
-use crate::core::tests::chain::{JOB, address, partner, record, snapshot};
+use crate::core::tests::chain::{JOB, address, params, partner, record, snapshot};
 use crate::fixture::{FakeEndpoint, RunningEndpoint, add_block, chain, genesis, serve};
 
 /// Block 1 writes an account with this nonce, the partner, and one committed job; block 2 lets it be proven.
@@ -34,6 +34,8 @@ fn writes(nonce: u64) -> Writes {
         nonce: Nonce(nonce),
     };
     Writes::from([
+        (StateKey::Chain, Some(encode(&chain_record(Epoch(1))))),
+        (StateKey::Params(Epoch(1)), Some(encode(&params()))),
         (StateKey::Account(address(1)), Some(encode(&account))),
         (StateKey::Partner(address(1)), Some(encode(&partner(1)))),
         (StateKey::LiveJobs, Some(encode(&LiveJobs::from([JOB])))),
@@ -43,6 +45,22 @@ fn writes(nonce: u64) -> Writes {
             Some(encode(&snapshot(2))),
         ),
     ])
+}
+
+/// The chain's record, which names the parameters in force.
+fn chain_record(params_since: Epoch) -> ChainRecord {
+    ChainRecord {
+        chain_time: types::number::ChainTime::ZERO,
+        supply: Amount::ZERO,
+        burned: Amount::ZERO,
+        liquid: Amount::ZERO,
+        urgent: false,
+        unbondings: None,
+        past_snapshots: Vec::new(),
+        committee_since: Epoch::FIRST,
+        params_since,
+        last_proposed: BTreeMap::new(),
+    }
 }
 
 fn watch(endpoints: &[&RunningEndpoint]) -> ChainWatch {
@@ -213,4 +231,45 @@ async fn nothing_in_a_view_is_older_than_its_account() {
     assert!(watch(&[&endpoint]).proven_state().await.is_none());
     endpoint.fake.lock().stale = None;
     assert!(watch(&[&endpoint]).proven_state().await.is_some());
+}
+
+/// Genesis says one fee, the state another one from an epoch on: the state is right.
+#[tokio::test]
+async fn parameters_are_those_that_the_state_says_are_in_force() {
+    let (mut short, mut dearer) = (params(), params());
+    (short.epoch_length, dearer.epoch_length) = (8, 8);
+    dearer.min_fee = Amount(77);
+    let store = store(0);
+    let at_first = (StateKey::Params(Epoch(1)), Some(encode(&short)));
+    add_block(&store, Writes::from([at_first]));
+    add_block(&store, Writes::new());
+    let endpoint = serve(FakeEndpoint::new(store.clone())).await;
+    let mut watch = watch(&[&endpoint]);
+    let first = watch.proven_state().await.unwrap();
+    assert_eq!(*first.params, short);
+    assert_ne!(*first.params, genesis().params);
+    add_block(
+        &store,
+        Writes::from([
+            (StateKey::Chain, Some(encode(&chain_record(Epoch(2))))),
+            (StateKey::Params(Epoch(2)), Some(encode(&dearer))),
+        ]),
+    );
+    while store.tip().height.0 < 2 * short.epoch_length {
+        add_block(&store, Writes::new());
+    }
+    let later = watch.proven_state().await.unwrap();
+    assert_eq!(*later.params, dearer);
+}
+
+#[tokio::test]
+async fn a_state_without_parameters_is_no_state_to_act_on() {
+    let store = chain();
+    let mut writes = writes(0);
+    writes.remove(&StateKey::Params(Epoch(1)));
+    writes.insert(StateKey::Params(Epoch(1)), None);
+    add_block(&store, writes);
+    add_block(&store, Writes::new());
+    let endpoint = serve(FakeEndpoint::new(store)).await;
+    assert!(watch(&[&endpoint]).proven_state().await.is_none());
 }

@@ -15,7 +15,7 @@ use types::number::{Attempt, ChainTime, Height, Timestamp};
 use types::state_key::StateKey;
 use types::transaction::Transaction;
 
-use crate::{Abort, ActionError, Beacon, ChainRecord, Context, Rules, action, partner};
+use crate::{Abort, ActionError, Beacon, Context, Rules, action, partner};
 
 /// The part of the mempool's room that a transaction takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +118,7 @@ fn would_succeed(
     transaction: &Transaction,
 ) -> Result<bool, Abort> {
     let height = height.next();
-    let chain = ChainRecord::read(view)?;
+    let chain = crate::chain_record(view)?;
     let mut context = Context {
         rules,
         overlay: Overlay::new(view),

@@ -5,7 +5,7 @@ use types::codec::decode;
 use types::job::JobRecord;
 use types::number::Amount;
 use types::state_key::StateKey;
-use vm::{Account, ChainRecord, Partner};
+use vm::{Account, Partner};
 
 /// All money in accounts, bonds, unbondings and escrows.
 pub fn all_money(state: &Writes) -> Amount {
@@ -54,7 +54,7 @@ fn held_elsewhere(state: &Writes) -> Amount {
 
 /// Asserts that the supply is genesis less what was burned, and all of it somewhere.
 pub fn assert_conserved(state: &Writes, genesis: Amount) {
-    let chain = ChainRecord::read(state).unwrap();
+    let chain = vm::chain_record(state).unwrap();
     assert_eq!(chain.supply.checked_add(chain.burned), Some(genesis));
     assert_eq!(held_by_accounts(state), chain.liquid);
     assert_eq!(all_money(state), chain.supply);

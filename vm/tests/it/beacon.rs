@@ -10,7 +10,7 @@ use types::number::{Amount, BeaconStep, Epoch};
 use types::state_key::StateKey;
 use types::transaction::SystemTransaction;
 use vm::beacon::{BeaconError, contributor, first_seed};
-use vm::{Beacon, BlockError, ChainRecord, SystemError};
+use vm::{Beacon, BlockError, SystemError};
 
 use crate::audit::assert_conserved;
 use crate::fixture::{Chain, position_of, square, validator_id, validator_keys};
@@ -132,7 +132,7 @@ fn a_silent_step_is_skipped_after_blocks_and_time_at_its_contributors_cost() {
         square(1).0 - chain.genesis.params.beacon_skip_penalty.0
     );
     assert_eq!(
-        ChainRecord::read(&chain.state).unwrap().burned,
+        vm::chain_record(&chain.state).unwrap().burned,
         chain.genesis.params.beacon_skip_penalty
     );
     assert!(executed.urgent, "a hook changed an account");
@@ -188,7 +188,7 @@ fn a_skip_costs_no_more_than_the_account_holds() {
         chain.push(&chain.block_with(100, Vec::new(), Vec::new()));
         assert_conserved(&chain.state, chain.rules.supply);
     }
-    let burned = ChainRecord::read(&chain.state).unwrap().burned;
+    let burned = vm::chain_record(&chain.state).unwrap().burned;
     assert_eq!(burned, square(4), "all that four validators had");
 }
 

@@ -6,7 +6,7 @@ use types::key::PublicKey;
 use types::number::{Amount, Gas, Height, Nonce, ProtocolVersion, Timestamp};
 use types::state_key::StateKey;
 use types::transaction::{NativeTransaction, SignedTransaction, Transaction, TransactionReceipt};
-use vm::{BlockError, ChainRecord, ChargeError};
+use vm::{BlockError, ChargeError};
 
 use crate::audit::assert_conserved;
 use crate::fixture::{Chain, address, key, square, transfer};
@@ -34,7 +34,7 @@ fn a_transfer_moves_money_and_burns_its_fee() {
     assert_eq!(chain.account(3).balance.0, square(10_000 - 7).0 - fee.0);
     assert_eq!(chain.account(3).nonce, Nonce(1));
     assert_eq!(chain.account(4).balance, square(10_007));
-    assert_eq!(ChainRecord::read(&chain.state).unwrap().burned, fee);
+    assert_eq!(vm::chain_record(&chain.state).unwrap().burned, fee);
     assert_eq!(
         executed.receipt_root,
         TransactionReceipt::root(&executed.receipts)
@@ -320,7 +320,7 @@ fn chain_time_counts_at_most_twice_the_idle_target_per_block() {
     ] {
         chain.push(&chain.block_with(step, Vec::new(), Vec::new()));
         assert_eq!(
-            ChainRecord::read(&chain.state).unwrap().chain_time.0,
+            vm::chain_record(&chain.state).unwrap().chain_time.0,
             expected
         );
     }
@@ -335,9 +335,9 @@ fn a_block_is_urgent_if_it_carried_more_than_a_beacon_output() {
             .next(vec![chain.sign(3, transfer(4, square(1)))])
             .urgent
     );
-    assert!(ChainRecord::read(&chain.state).unwrap().urgent);
+    assert!(vm::chain_record(&chain.state).unwrap().urgent);
     assert!(!chain.next(Vec::new()).urgent);
-    assert!(!ChainRecord::read(&chain.state).unwrap().urgent);
+    assert!(!vm::chain_record(&chain.state).unwrap().urgent);
 }
 
 #[test]
@@ -371,7 +371,7 @@ fn an_unreadable_state_is_a_fault_and_no_verdict() {
 #[test]
 fn a_supply_that_does_not_add_up_is_a_fault() {
     let mut chain = Chain::new();
-    let mut record = ChainRecord::read(&chain.state).unwrap();
+    let mut record = vm::chain_record(&chain.state).unwrap();
     record.burned = Amount(1);
     chain.state.insert(
         types::state_key::StateKey::Chain,

@@ -8,7 +8,7 @@ use types::job::PartnerProfile;
 use types::number::{Amount, EngineClass, Height};
 use types::state_key::StateKey;
 use types::transaction::{Action, SignedTransaction};
-use vm::{Beacon, ChainRecord};
+use vm::Beacon;
 
 use crate::audit::assert_conserved;
 use crate::fixture::{Chain, FUNDED, Random, address, key, profile, square};
@@ -202,7 +202,7 @@ impl Model {
             assert_eq!(unbonding, expected.unbonding);
         }
         assert_eq!(
-            ChainRecord::read(&chain.state).unwrap().burned.0,
+            vm::chain_record(&chain.state).unwrap().burned.0,
             self.burned
         );
         assert_conserved(&chain.state, chain.rules.supply);

@@ -159,7 +159,7 @@ fn an_unbonding_is_paid_after_its_period_without_a_transaction() {
     assert_eq!(chain.act(0, bond(Amount::ZERO)), failed!("zero_amount"));
     assert_eq!(chain.act(0, unbond(square(501))), failed!("bond_locked"));
     assert_eq!(chain.act(0, unbond(square(450))), None);
-    let due = vm::ChainRecord::read(&chain.state).unwrap().chain_time.0 + 1_000;
+    let due = vm::chain_record(&chain.state).unwrap().chain_time.0 + 1_000;
     let balance = chain.account(0).balance;
     assert_eq!(partner(&chain, 0).bond, square(50));
     assert!(
@@ -171,7 +171,7 @@ fn an_unbonding_is_paid_after_its_period_without_a_transaction() {
     loop {
         let executed = chain.next(Vec::new());
         assert_conserved(&chain.state, chain.rules.supply);
-        if vm::ChainRecord::read(&chain.state).unwrap().chain_time.0 >= due {
+        if vm::chain_record(&chain.state).unwrap().chain_time.0 >= due {
             assert!(executed.urgent, "a hook paid an account");
             break;
         }
@@ -186,10 +186,7 @@ fn an_unbonding_is_paid_after_its_period_without_a_transaction() {
             .any(|key| matches!(key, StateKey::Unbondings(_))),
         "the queue is empty"
     );
-    assert_eq!(
-        vm::ChainRecord::read(&chain.state).unwrap().unbondings,
-        None
-    );
+    assert_eq!(vm::chain_record(&chain.state).unwrap().unbondings, None);
 }
 
 #[test]

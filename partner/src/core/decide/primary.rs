@@ -9,7 +9,7 @@ use types::transaction::{Action, JobStep};
 
 use super::super::outbox::Purpose;
 use super::super::{Core, MAX_EXECUTIONS, Note, ProvenState, TaskExecution};
-use super::{PartnerPlan, own_assignment};
+use super::{PartnerPlan, longest_task_ms, own_assignment};
 use crate::assignment::{Assignment, AssignmentRole};
 
 impl Core {
@@ -30,7 +30,7 @@ impl Core {
             .filter(|failures| failures.count >= MAX_EXECUTIONS)
         {
             // Killed before its time it might have had a result.
-            let unrunnable = failures.by_tasks && self.fits_wall(workload);
+            let unrunnable = failures.by_tasks && self.fits_wall(proven, workload);
             plan.transactions.extend([decline(assignment, unrunnable)]);
             return;
         }
@@ -77,9 +77,10 @@ impl Core {
             .filter(|other| self.is_running_primary(other))
             .count()
             + plan.taken;
-        let fits = self.fits_wall(workload);
+        let fits = self.fits_wall(proven, workload);
         if !fits {
-            let (task_ms, wall_ms) = (self.longest_task_ms(workload), self.settings.task_wall_ms);
+            let task_ms = longest_task_ms(proven, workload);
+            let wall_ms = self.settings.task_wall_ms;
             plan.notes.push(Note::TooLong {
                 assignment,
                 task_ms,

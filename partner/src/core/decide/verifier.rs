@@ -97,7 +97,7 @@ impl Core {
             .partner
             .as_ref()
             .map_or(Amount::ZERO, types::account::Partner::free);
-        if free < record.policy.verifier_bond || !self.fits_wall(&record.spec.workload) {
+        if free < record.policy.verifier_bond || !self.fits_wall(proven, &record.spec.workload) {
             return;
         }
         let Some(snapshot) = proven.snapshots.get(&announcing.epoch) else {

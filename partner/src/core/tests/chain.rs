@@ -2,6 +2,7 @@
 //! a partner must keep. It says what a partner did wrong by panicking.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use types::account::{Account, EpochPartner, Partner, PartnerSnapshot};
 use types::attestation::{CommitmentContext, Opening, commitment, leaves_hash};
@@ -55,11 +56,6 @@ pub fn settings(n: u8) -> PartnerSettings {
         reserve: Amount(10),
         verification_places: 1,
         task_wall_ms: 1_000,
-        params: Params {
-            epoch_length: 1_000,
-            min_fee: Amount(1),
-            ..Params::devnet()
-        },
     }
 }
 
@@ -173,7 +169,17 @@ pub fn proven(n: u8, partners: u8, height: u64, record: JobRecord) -> ProvenStat
         partner: Some(partner(n)),
         live: BTreeSet::from([record.id]),
         jobs: BTreeMap::from([(record.id, record)]),
+        params: Arc::new(params()),
         snapshots: BTreeMap::from([(Epoch(1), snapshot(partners))]),
+    }
+}
+
+/// The parameters in force.
+pub fn params() -> Params {
+    Params {
+        epoch_length: 1_000,
+        min_fee: Amount(1),
+        ..Params::devnet()
     }
 }
 

@@ -6,7 +6,6 @@ use types::hash::JobId;
 use types::job::{Failed, FailureReason, JobRecord, Pending, Stage};
 use types::number::{Amount, ChainTime};
 use types::transaction::Action;
-use vm::ChainRecord;
 use vm::compute::penalty::{Breach, penalty};
 
 use crate::fixture::square;
@@ -21,7 +20,7 @@ fn proven() -> World {
 }
 
 fn now(world: &World) -> ChainTime {
-    ChainRecord::read(&world.chain.state).unwrap().chain_time
+    vm::chain_record(&world.chain.state).unwrap().chain_time
 }
 
 fn deadline(world: &World, job: &JobId) -> ChainTime {

@@ -233,10 +233,7 @@ fn the_announce_window_ends_only_at_its_deadline() {
 }
 
 fn query_time(world: &World) -> u64 {
-    vm::ChainRecord::read(&world.chain.state)
-        .unwrap()
-        .chain_time
-        .0
+    vm::chain_record(&world.chain.state).unwrap().chain_time.0
 }
 
 #[test]

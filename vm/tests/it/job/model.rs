@@ -11,7 +11,7 @@ use types::job::{
 use types::number::Amount;
 use types::transaction::{Action, JobStep};
 use vm::compute::penalty::{Breach, penalty};
-use vm::{ChainRecord, query};
+use vm::query;
 
 use crate::fixture::{FUNDED, address};
 use crate::job::world::{CUSTOMER, PARTNERS, World, number};
@@ -94,7 +94,7 @@ impl Model {
             }
             self.records.insert(*job, after);
         }
-        let now = ChainRecord::read(&world.chain.state).unwrap().chain_time.0;
+        let now = vm::chain_record(&world.chain.state).unwrap().chain_time.0;
         for (_, n, amount) in self.unbonding.extract_if(.., |entry| entry.0 <= now) {
             *self.accounts.get_mut(&n).unwrap() += amount;
         }
@@ -114,7 +114,7 @@ impl Model {
             }
             Action::Unbond { amount } => {
                 *self.bonds.get_mut(&n).unwrap() -= amount.0;
-                let now = ChainRecord::read(&world.chain.state).unwrap().chain_time.0;
+                let now = vm::chain_record(&world.chain.state).unwrap().chain_time.0;
                 self.unbonding.push((
                     now + world.chain.genesis.params.compute.unbonding_ms,
                     n,
@@ -293,7 +293,7 @@ impl Model {
             );
         }
         assert_eq!(
-            ChainRecord::read(&world.chain.state).unwrap().burned.0,
+            vm::chain_record(&world.chain.state).unwrap().burned.0,
             self.burned
         );
     }

@@ -139,9 +139,7 @@ fn sortition_runs_over_a_beacon_that_nobody_knew_when_the_commitment_was_include
             continue;
         };
         assert_eq!((beacon(&world).step, beacon(&world).value), (draw, *drawn));
-        let now = vm::ChainRecord::read(&world.chain.state)
-            .unwrap()
-            .chain_time;
+        let now = vm::chain_record(&world.chain.state).unwrap().chain_time;
         let window = world.chain.genesis.params.compute.announce_window_ms;
         assert_eq!(
             record.deadline,

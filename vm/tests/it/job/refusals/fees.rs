@@ -21,7 +21,7 @@ fn when_the_fees_are_used_up_parties_pay_their_own() {
     record.escrow.fees.0 = fee / 2;
     let mut customer = world.chain.account(CUSTOMER);
     customer.balance.0 += all - fee / 2;
-    let mut chain = vm::ChainRecord::read(&world.chain.state).unwrap();
+    let mut chain = vm::chain_record(&world.chain.state).unwrap();
     chain.liquid.0 += all - fee / 2;
     let state = &mut world.chain.state;
     state.insert(StateKey::Job(job), Some(encode(&record)));

@@ -137,9 +137,9 @@ mod tests {
     const TEMPLATE: &str = "# Head.\n\n# A name.\nname =\n# Who works.\nworker =\n\n# Offer.\n[offer]\n# Price.\nask =\n\n\
                             # Anything.\n[offer.attributes]\n";
 
-    fn sample(worker: Option<&'static str>) -> Sample {
+    fn sample(name: &'static str, worker: Option<&'static str>) -> Sample {
         Sample {
-            name: "a \"b\"\n",
+            name,
             worker,
             offer: SampleOffer {
                 ask: 7,
@@ -150,27 +150,30 @@ mod tests {
 
     #[test]
     fn values_stand_below_their_comments() {
-        let text = filled(TEMPLATE, &sample(Some("w"))).unwrap();
+        let text = filled(TEMPLATE, &sample("b", Some("w"))).unwrap();
         assert_eq!(
             text,
-            "# Head.\n\n# A name.\nname = \"a \\\"b\\\"\\n\"\n# Who works.\nworker = \"w\"\n\n# Offer.\n[offer]\n# Price.\n\
+            "# Head.\n\n# A name.\nname = \"b\"\n# Who works.\nworker = \"w\"\n\n# Offer.\n[offer]\n# Price.\n\
              ask = 7\n\n# Anything.\n[offer.attributes]\n\"a\" = \"b\"\n\"heat re-use\" = \"pool\"\n"
         );
         let values: Table = text.parse().unwrap();
-        assert_eq!(values, Table::try_from(sample(Some("w"))).unwrap());
+        assert_eq!(values, Table::try_from(sample("b", Some("w"))).unwrap());
     }
 
     #[test]
     fn a_key_without_a_value_goes_with_its_comment() {
-        let text = filled(TEMPLATE, &sample(None)).unwrap();
+        let text = filled(TEMPLATE, &sample("b", None)).unwrap();
         assert!(!text.contains("work"), "{text}");
         assert!(text.contains("\n\n# Offer.\n[offer]\n"), "{text}");
     }
 
     #[test]
     fn a_key_that_the_template_lacks_is_not_lost() {
-        let text = filled("# Offer.\n[offer]\n", &sample(Some("w"))).unwrap();
+        let text = filled("# Offer.\n[offer]\n", &sample("a \"b\"\n", Some("w"))).unwrap();
         let values: Table = text.parse().unwrap();
-        assert_eq!(values, Table::try_from(sample(Some("w"))).unwrap());
+        assert_eq!(
+            values,
+            Table::try_from(sample("a \"b\"\n", Some("w"))).unwrap()
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use state::tree;
-use state::{ChainStore, DecidedState, Decision, Durability, Undecided, Writes, compute_diff};
+use state::{ChainStore, DecidedState, Decision, Durability, Tip, Undecided, Writes, compute_diff};
 use store::Store;
 use types::block::{Block, Body, Header};
 use types::codec::Text;
@@ -45,7 +45,6 @@ fn genesis() -> Genesis {
 }
 
 /// Prints medians in microseconds over `runs` commits.
-#[expect(clippy::too_many_lines, reason = "one measurement, step after step")]
 pub fn run(keys: u32, updates: u32, runs: u32) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let genesis = genesis();
@@ -54,24 +53,7 @@ pub fn run(keys: u32, updates: u32, runs: u32) -> Result<()> {
     let (mut whole, mut trees, mut batch) = (Vec::new(), Vec::new(), Vec::new());
     for run in 1..=runs {
         let tip = store.tip();
-        let header = Header {
-            protocol_version: ProtocolVersion(1),
-            chain_id: genesis.chain_id(),
-            height: tip.height.next(),
-            parent: tip.block,
-            timestamp: Timestamp(u64::from(run)),
-            proposer: ValidatorId::ZERO,
-            transaction_root: Body::default().root(),
-            base_fee: Amount::ZERO,
-            next_committee: Hash32::ZERO,
-            parent_state_root: tip.root,
-            parent_receipt_root: Hash32::ZERO,
-            parent_gas_used: Gas::ZERO,
-        };
-        let block = Block {
-            header,
-            body: Body::default(),
-        };
+        let block = empty_block(&genesis, tip, run);
         // A stride spreads the updates over the whole tree.
         let touched = (0..updates).map(|i| i.wrapping_mul(7_919).wrapping_add(run) % keys);
         let change = writes(touched, u64::from(run));
@@ -108,19 +90,45 @@ pub fn run(keys: u32, updates: u32, runs: u32) -> Result<()> {
     for list in [&mut whole, &mut trees, &mut batch] {
         list.sort_unstable();
     }
-    let (whole, tree, batch) = (
+    row(&format!(
+        "state commit: {updates} updates on {keys} keys, medians of {runs} runs"
+    ));
+    show(
         quantile(&whole, 50),
         quantile(&trees, 50),
         quantile(&batch, 50),
     );
-    row(&format!(
-        "state commit: {updates} updates on {keys} keys, medians of {runs} runs"
-    ));
+    Ok(())
+}
+
+/// Shows medians in microseconds.
+fn show(whole: u128, tree: u128, batch: u128) {
     row(&format!("  whole        {whole:>9} us"));
     row(&format!(
         "  tree         {tree:>9} us ({} % of the whole)",
         tree * 100 / whole.max(1)
     ));
     row(&format!("  write batch  {batch:>9} us (synced)"));
-    Ok(())
+}
+
+/// A block without transactions after the tip.
+fn empty_block(genesis: &Genesis, tip: Tip, run: u32) -> Block {
+    let header = Header {
+        protocol_version: ProtocolVersion(1),
+        chain_id: genesis.chain_id(),
+        height: tip.height.next(),
+        parent: tip.block,
+        timestamp: Timestamp(u64::from(run)),
+        proposer: ValidatorId::ZERO,
+        transaction_root: Body::default().root(),
+        base_fee: Amount::ZERO,
+        next_committee: Hash32::ZERO,
+        parent_state_root: tip.root,
+        parent_receipt_root: Hash32::ZERO,
+        parent_gas_used: Gas::ZERO,
+    };
+    Block {
+        header,
+        body: Body::default(),
+    }
 }

@@ -172,25 +172,10 @@ Exit codes: 0 settled and verified, 3 bad spec or input file, 4 no connection, 5
 7 not verified, 8 timed out.";
 
 /// Runs a job command.
-#[expect(clippy::too_many_lines, reason = "one arm for each command")]
 pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
     match command {
         JobCommand::Validate { spec } => validate(&spec, ui).await,
-        JobCommand::Estimate { spec, rpc } => {
-            let client = rpc.client()?;
-            let prepared = Prepared::read(&spec, Some(&client), ui).await?;
-            let estimate = client.estimate(&prepared.spec).await.map_err(failure)?;
-            let (object, text) = report::estimate(&prepared.spec, &estimate);
-            match submit::refusal(&estimate) {
-                None => ui.result(&object, &text),
-                Some(refusal) if ui.json => return Err(refusal.with("estimate", object)),
-                Some(refusal) => {
-                    ui.result(&object, &text);
-                    return Err(refusal);
-                }
-            }
-            Ok(())
-        }
+        JobCommand::Estimate { spec, rpc } => estimate(&rpc.client()?, &spec, ui).await,
         JobCommand::Submit { what, rpc, trust } => {
             let (client, chain) = (rpc.client()?, trust.chain()?);
             let job = start(&client, &what, chain, ui).await?;
@@ -251,6 +236,20 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
                 finish(&client, &view, &out, &trust, ui).await
             };
             ended.await.map_err(|failure| failure.about(job))
+        }
+    }
+}
+
+/// Says what a job would cost and who could run it; fails if it would be refused.
+async fn estimate(client: &rpc::Client, spec: &Path, ui: Ui) -> Result<(), CommandFailure> {
+    let prepared = Prepared::read(spec, Some(client), ui).await?;
+    let estimate = client.estimate(&prepared.spec).await.map_err(failure)?;
+    let (object, text) = report::estimate(&prepared.spec, &estimate);
+    match submit::refusal(&estimate) {
+        Some(refusal) if ui.json => Err(refusal.with("estimate", object)),
+        refusal => {
+            ui.result(&object, &text);
+            refusal.map_or(Ok(()), Err)
         }
     }
 }

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use keys::keyfile::{self, KeyKind};
 use serde_json::json;
 use types::hash::Address;
+use types::key::SecretKey;
 use types::number::Amount;
 use types::transaction::Action;
 
@@ -68,7 +69,6 @@ pub enum WalletCommand {
 }
 
 /// Runs a wallet command.
-#[expect(clippy::too_many_lines, reason = "one arm for each command")]
 pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), CommandFailure> {
     match command {
         WalletCommand::New { key } => {
@@ -100,16 +100,7 @@ pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), CommandFailure> {
                     ));
                 }
             };
-            let account = rpc
-                .client()?
-                .account(address)
-                .await
-                .map_err(submit::failure)?;
-            let text = format!("{} SQUARE", account.balance);
-            ui.result(
-                &json!({ "address": address, "balance": account.balance, "nonce": account.nonce }),
-                &text,
-            );
+            balance(address, &rpc, ui).await?;
         }
         WalletCommand::Send {
             key,
@@ -119,24 +110,44 @@ pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), CommandFailure> {
             trust,
         } => {
             let key = keyfile::read_secret(&key, KeyKind::Account)?;
-            let (client, chain, action) = (
-                rpc.client()?,
-                trust.chain()?,
-                Action::Transfer { to, amount },
-            );
-            let progress = ui.spinner("sending");
-            let sent = submit::send(&client, &key, action, chain, Duration::from_mins(1)).await;
-            progress.finish();
-            let sent = sent?;
-            let text = format!(
-                "sent {amount} SQUARE to {to}\nfinal in block {} (fee {} burned)",
-                sent.height, sent.fee
-            );
-            ui.result(
-                &json!({ "id": sent.id, "height": sent.height, "fee": sent.fee, "to": to, "amount": amount, "genesis": trust.source() }),
-                &text,
-            );
+            send(&key, (to, amount), &rpc, &trust, ui).await?;
         }
     }
+    Ok(())
+}
+
+/// Shows what an account holds.
+async fn balance(address: Address, rpc: &RpcArgs, ui: Ui) -> Result<(), CommandFailure> {
+    let client = rpc.client()?;
+    let account = client.account(address).await.map_err(submit::failure)?;
+    ui.result(
+        &json!({ "address": address, "balance": account.balance, "nonce": account.nonce }),
+        &format!("{} SQUARE", account.balance),
+    );
+    Ok(())
+}
+
+/// Sends an amount to an account and waits until the transfer is final.
+async fn send(
+    key: &SecretKey,
+    (to, amount): (Address, Amount),
+    rpc: &RpcArgs,
+    trust: &TrustArgs,
+    ui: Ui,
+) -> Result<(), CommandFailure> {
+    let (client, chain) = (rpc.client()?, trust.chain()?);
+    let action = Action::Transfer { to, amount };
+    let progress = ui.spinner("sending");
+    let sent = submit::send(&client, key, action, chain, Duration::from_mins(1)).await;
+    progress.finish();
+    let sent = sent?;
+    let text = format!(
+        "sent {amount} SQUARE to {to}\nfinal in block {} (fee {} burned)",
+        sent.height, sent.fee
+    );
+    ui.result(
+        &json!({ "id": sent.id, "height": sent.height, "fee": sent.fee, "to": to, "amount": amount, "genesis": trust.source() }),
+        &text,
+    );
     Ok(())
 }

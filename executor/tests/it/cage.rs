@@ -24,81 +24,69 @@ fn exit_of(body: impl FnOnce(&mut InstructionSink<'_>)) -> Exit {
     Job::new(&module(body)).exit()
 }
 
+/// Ends a chain of instructions.
+fn ignore(_: &mut InstructionSink<'_>) {}
+
+/// The body of a program and how it ends.
+type Ending = (fn(&mut InstructionSink<'_>), Trap);
+
+/// Each trap with the programs that end with it.
+const TRAPS: [Ending; 11] = [
+    (|code| ignore(code.unreachable()), Trap::Unreachable),
+    (
+        |code| ignore(code.i32_const(65_536).i32_load(WORD).drop()),
+        Trap::OutOfBounds,
+    ),
+    (
+        |code| ignore(code.i32_const(-4).i32_const(7).i32_store(WORD)),
+        Trap::OutOfBounds,
+    ),
+    (
+        |code| ignore(code.i32_const(1).i32_const(0).i32_div_s().drop()),
+        Trap::Arithmetic,
+    ),
+    (
+        |code| ignore(code.i32_const(i32::MIN).i32_const(-1).i32_div_s().drop()),
+        Trap::Arithmetic,
+    ),
+    (
+        |code| ignore(code.f64_const(1e300.into()).i32_trunc_f64_s().drop()),
+        Trap::Arithmetic,
+    ),
+    (
+        |code| ignore(code.f64_const(f64::NAN.into()).i64_trunc_f64_u().drop()),
+        Trap::Arithmetic,
+    ),
+    (
+        |code| ignore(code.i32_const(1).call_indirect(0, 0)),
+        Trap::IndirectCall,
+    ),
+    (
+        |code| ignore(code.i32_const(99).call_indirect(0, 0)),
+        Trap::OutOfBounds,
+    ),
+    // An element of another type.
+    (
+        |code| {
+            code.i32_const(0).ref_func(START).table_set(0);
+            code.i32_const(1).i32_const(0).call_indirect(0, 2);
+        },
+        Trap::IndirectCall,
+    ),
+    (
+        |code| {
+            code.i32_const(0).i32_const(0).i32_const(70_000);
+            code.memory_fill(0);
+        },
+        Trap::OutOfBounds,
+    ),
+];
+
 #[test]
-#[expect(clippy::too_many_lines, reason = "a table with one case for each trap")]
 fn every_trap_has_its_name() {
-    assert_eq!(
-        exit_of(|code| {
-            code.unreachable();
-        }),
-        trap(Trap::Unreachable)
-    );
-    assert_eq!(
-        exit_of(|code| {
-            code.i32_const(65_536).i32_load(WORD).drop();
-        }),
-        trap(Trap::OutOfBounds)
-    );
-    assert_eq!(
-        exit_of(|code| {
-            code.i32_const(-4).i32_const(7).i32_store(WORD);
-        }),
-        trap(Trap::OutOfBounds)
-    );
-    assert_eq!(
-        exit_of(|code| {
-            code.i32_const(1).i32_const(0).i32_div_s().drop();
-        }),
-        trap(Trap::Arithmetic)
-    );
-    assert_eq!(
-        exit_of(|code| {
-            code.i32_const(i32::MIN).i32_const(-1).i32_div_s().drop();
-        }),
-        trap(Trap::Arithmetic)
-    );
-    assert_eq!(
-        exit_of(|code| {
-            code.f64_const(1e300.into()).i32_trunc_f64_s().drop();
-        }),
-        trap(Trap::Arithmetic)
-    );
-    assert_eq!(
-        exit_of(|code| {
-            code.f64_const(f64::NAN.into()).i64_trunc_f64_u().drop();
-        }),
-        trap(Trap::Arithmetic)
-    );
-    assert_eq!(
-        exit_of(|code| {
-            code.i32_const(1).call_indirect(0, 0);
-        }),
-        trap(Trap::IndirectCall)
-    );
-    assert_eq!(
-        exit_of(|code| {
-            code.i32_const(99).call_indirect(0, 0);
-        }),
-        trap(Trap::OutOfBounds)
-    );
-    let other_type = exit_of(|code| {
-        code.i32_const(0)
-            .ref_func(START)
-            .table_set(0)
-            .i32_const(1)
-            .i32_const(0)
-            .call_indirect(0, 2);
-    });
-    assert_eq!(other_type, trap(Trap::IndirectCall));
-    assert_eq!(
-        exit_of(|code| {
-            code.i32_const(0)
-                .i32_const(0)
-                .i32_const(70_000)
-                .memory_fill(0);
-        }),
-        trap(Trap::OutOfBounds)
-    );
+    for (at, (body, expected)) in TRAPS.into_iter().enumerate() {
+        assert_eq!(exit_of(body), trap(expected), "program {at}");
+    }
 }
 
 #[test]
@@ -113,79 +101,45 @@ fn exits_are_what_the_program_says() {
     }
 }
 
-#[test]
-#[expect(
-    clippy::too_many_lines,
-    reason = "a table with one case for each module"
-)]
-fn a_module_that_the_class_cannot_run_is_invalid() {
-    let ok = |code: &mut InstructionSink<'_>| {
-        code.nop();
+/// Modules that the class cannot run, each with what is wrong with it.
+fn invalid_modules() -> Vec<(&'static str, Vec<u8>)> {
+    let parts = |change: fn(&mut Parts)| {
+        let mut parts = Parts::default();
+        change(&mut parts);
+        module_of(&parts, |code| ignore(code.nop()))
     };
-    let parts = Parts::default;
-    for (what, bytes) in [
+    let importing = |name| {
+        let parts = Parts {
+            import: Some(name),
+            ..Parts::default()
+        };
+        module_of(&parts, |code| ignore(code.nop()))
+    };
+    let whole = module(|code| ignore(code.nop()));
+    vec![
         ("nothing", vec![]),
         ("not WASM", b"#!/bin/sh\necho hello\n".to_vec()),
         ("a header only", b"\0asm\x01\0\0\0".to_vec()),
         ("a component", b"\0asm\x0d\0\x01\0".to_vec()),
-        ("cut", module(ok)[..40].to_vec()),
-        (
-            "ill-typed",
-            module(|code| {
-                code.i32_add();
-            }),
-        ),
-        (
-            "without a beginning",
-            module_of(
-                &Parts {
-                    entry: "main",
-                    ..parts()
-                },
-                ok,
-            ),
-        ),
+        ("cut", whole[..40].to_vec()),
+        ("ill-typed", module(|code| ignore(code.i32_add()))),
+        ("without a beginning", parts(|parts| parts.entry = "main")),
         (
             "an unknown function",
-            module_of(
-                &Parts {
-                    import: Some(("wasi_snapshot_preview1", "fd_frob")),
-                    ..parts()
-                },
-                ok,
-            ),
+            importing(("wasi_snapshot_preview1", "fd_frob")),
         ),
-        (
-            "an unknown module",
-            module_of(
-                &Parts {
-                    import: Some(("env", "getpid")),
-                    ..parts()
-                },
-                ok,
-            ),
-        ),
+        ("an unknown module", importing(("env", "getpid"))),
         (
             "a known function of another type",
-            module_of(
-                &Parts {
-                    import: Some(("wasi_snapshot_preview1", "fd_read")),
-                    ..parts()
-                },
-                ok,
-            ),
+            importing(("wasi_snapshot_preview1", "fd_read")),
         ),
-        (
-            "too many tables",
-            module_of(
-                &Parts {
-                    tables: 65,
-                    ..parts()
-                },
-                ok,
-            ),
-        ),
-    ] {
+        ("too many tables", parts(|parts| parts.tables = 65)),
+    ]
+}
+
+#[test]
+fn a_module_that_the_class_cannot_run_is_invalid() {
+    for (what, bytes) in invalid_modules() {
         let run = Job::new(&bytes).run();
         assert_eq!(run.outcome.exit, Exit::Invalid, "{what}");
         assert!(
@@ -193,7 +147,8 @@ fn a_module_that_the_class_cannot_run_is_invalid() {
             "{what}"
         );
     }
-    assert_eq!(Job::new(&module(ok)).exit(), Exit::Code { code: 0 });
+    let whole = module(|code| ignore(code.nop()));
+    assert_eq!(Job::new(&whole).exit(), Exit::Code { code: 0 });
 }
 
 #[test]

@@ -58,11 +58,41 @@ pub fn module_of(parts: &Parts, body: impl FnOnce(&mut InstructionSink<'_>)) -> 
 }
 
 /// As [`module_of`], with a body that is given the function itself.
-#[expect(
-    clippy::too_many_lines,
-    reason = "one section of a module after the other, in the order of the format"
-)]
 pub fn module_from(parts: &Parts, body: impl FnOnce(&mut Function)) -> Vec<u8> {
+    // An import of the test's own moves the functions of the module up by one.
+    let shift = u32::from(parts.import.is_some());
+    let mut functions = FunctionSection::new();
+    functions.function(0).function(5);
+    let mut exports = ExportSection::new();
+    exports.export(parts.entry, ExportKind::Func, START + shift);
+    exports.export(parts.memory, ExportKind::Memory, 0);
+    let mut code = CodeSection::new();
+    let mut start = Function::new([(1, ValType::I32), (1, ValType::I64)]);
+    body(&mut start);
+    start.instructions().end();
+    code.function(&start).function(&recursion(RECURSE + shift));
+    let mut data = DataSection::new();
+    let at = ConstExpr::i32_const(parts.data_at);
+    data.active(0, &at, parts.data.iter().copied());
+
+    let mut module = Module::new();
+    module
+        .section(&types())
+        .section(&imports(parts))
+        .section(&functions)
+        .section(&tables(parts))
+        .section(&memory(parts))
+        .section(&exports);
+    if parts.is_start_section {
+        let function_index = START + shift;
+        module.section(&StartSection { function_index });
+    }
+    module.section(&code).section(&data);
+    module.finish()
+}
+
+/// The types of all functions, imported ones and the module's own, by index.
+fn types() -> TypeSection {
     use ValType::{I32, I64};
     let mut types = TypeSection::new();
     types.ty().function([], []);
@@ -71,7 +101,11 @@ pub fn module_from(parts: &Parts, body: impl FnOnce(&mut Function)) -> Vec<u8> {
     types.ty().function([I32; 2], [I32]);
     types.ty().function([I32, I64, I32], [I32]);
     types.ty().function([I64], [I64]);
+    types
+}
 
+/// The functions of WASI, then the test's own import.
+fn imports(parts: &Parts) -> ImportSection {
     let mut imports = ImportSection::new();
     let wasi = "wasi_snapshot_preview1";
     for (name, kind) in [
@@ -82,76 +116,51 @@ pub fn module_from(parts: &Parts, body: impl FnOnce(&mut Function)) -> Vec<u8> {
     ] {
         imports.import(wasi, name, EntityType::Function(kind));
     }
-    let shift = parts.import.map_or(0, |(from, name)| {
+    if let Some((from, name)) = parts.import {
         imports.import(from, name, EntityType::Function(0));
-        1
-    });
+    }
+    imports
+}
 
-    let mut functions = FunctionSection::new();
-    functions.function(0).function(5);
+fn tables(parts: &Parts) -> TableSection {
     let mut tables = TableSection::new();
     for _ in 0..parts.tables {
-        let element_type = wasm_encoder::RefType::FUNCREF;
-        let (minimum, maximum) = (parts.table_elements, None);
         tables.table(TableType {
-            element_type,
+            element_type: wasm_encoder::RefType::FUNCREF,
             table64: false,
-            minimum,
-            maximum,
+            minimum: parts.table_elements,
+            maximum: None,
             shared: false,
         });
     }
+    tables
+}
+
+fn memory(parts: &Parts) -> MemorySection {
     let mut memories = MemorySection::new();
-    let (minimum, maximum) = (parts.pages, parts.max_pages);
     memories.memory(MemoryType {
-        minimum,
-        maximum,
+        minimum: parts.pages,
+        maximum: parts.max_pages,
         memory64: false,
         shared: false,
         page_size_log2: None,
     });
-    let mut exports = ExportSection::new();
-    exports.export(parts.entry, ExportKind::Func, START + shift);
-    exports.export(parts.memory, ExportKind::Memory, 0);
+    memories
+}
 
-    let mut code = CodeSection::new();
-    let mut start = Function::new([(1, I32), (1, I64)]);
-    body(&mut start);
-    start.instructions().end();
-    code.function(&start);
+/// A function with this index that calls itself for ever.
+fn recursion(index: u32) -> Function {
     let mut recurse = Function::new([]);
     recurse
         .instructions()
         .local_get(0)
         .i64_const(1)
         .i64_add()
-        .call(RECURSE + shift)
+        .call(index)
         .i64_const(3)
         .i64_mul()
         .end();
-    code.function(&recurse);
-    let mut data = DataSection::new();
-    data.active(
-        0,
-        &ConstExpr::i32_const(parts.data_at),
-        parts.data.iter().copied(),
-    );
-
-    let mut module = Module::new();
-    module
-        .section(&types)
-        .section(&imports)
-        .section(&functions)
-        .section(&tables)
-        .section(&memories);
-    module.section(&exports);
-    if parts.is_start_section {
-        module.section(&StartSection {
-            function_index: START + shift,
-        });
-    }
-    module.section(&code).section(&data);
-    module.finish()
+    recurse
 }
 
 /// Writes `length` bytes of memory from `at` on to a descriptor; the error number is on the stack.

@@ -139,17 +139,9 @@ impl Model {
     }
 
     /// What a job's move from one stage to another means for money.
-    #[expect(clippy::too_many_lines, reason = "one arm for each pair of stages")]
     fn moved(&mut self, world: &World, before: &JobRecord, after: &JobRecord, sent: &Sent) {
         let job = &before.id;
-        let did = |partner: &Address, step: &str| {
-            sent.iter().any(|(n, action, ok)| {
-                let Action::Job(action) = action else {
-                    return false;
-                };
-                *ok && address(*n) == *partner && action.job == *job && action.step.name() == step
-            })
-        };
+        let did = |partner: &Address, step: &str| did(sent, job, partner, step);
         let moved = before.stage.name() != after.stage.name() || before.attempt != after.attempt;
         match (&before.stage, &after.stage) {
             (
@@ -179,50 +171,8 @@ impl Model {
                     );
                 }
             }
-            (
-                Stage::Revealing(Revealing {
-                    parties:
-                        Parties {
-                            primary, verifiers, ..
-                        },
-                    opening,
-                    ..
-                }),
-                _,
-            ) if moved => {
-                let has = |partner: &Address, opened: bool| opened || did(partner, "reveal");
-                let (open, silent): (Vec<&Verifier>, Vec<&Verifier>) = verifiers
-                    .iter()
-                    .partition(|v| has(&v.partner, v.opening.is_some()));
-                for verifier in &silent {
-                    self.slash(
-                        world,
-                        &verifier.partner,
-                        Breach::VerifierUnopened,
-                        verifier.bond,
-                    );
-                }
-                let primary_opened = has(&primary.partner, opening.is_some());
-                if !primary_opened {
-                    self.slash(
-                        world,
-                        &primary.partner,
-                        Breach::PrimaryUnopened,
-                        primary.bond,
-                    );
-                }
-                let differ =
-                    primary_opened && open.iter().any(|v| differs(world, before, primary, v));
-                assert!(
-                    !differ
-                        || after.stage
-                            == Stage::Failed(Failed {
-                                reason: FailureReason::Unresolved
-                            })
-                );
-                if !differ && !matches!(after.stage, Stage::Storing(_)) {
-                    self.pay_all(before, &open);
-                }
+            (Stage::Revealing(revealing), _) if moved => {
+                self.revealed(world, before, after, revealing, sent);
             }
             (Stage::Storing(storing), _) if moved => {
                 self.pay_all(
@@ -234,6 +184,42 @@ impl Model {
         }
         if moved && after.stage.is_final() {
             self.ended(world, before, after);
+        }
+    }
+
+    /// What the end of the reveal window means for money.
+    fn revealed(
+        &mut self,
+        world: &World,
+        before: &JobRecord,
+        after: &JobRecord,
+        revealing: &Revealing,
+        sent: &Sent,
+    ) {
+        let Parties {
+            primary, verifiers, ..
+        } = &revealing.parties;
+        let has =
+            |partner: &Address, opened: bool| opened || did(sent, &before.id, partner, "reveal");
+        let (open, silent): (Vec<&Verifier>, Vec<&Verifier>) = verifiers
+            .iter()
+            .partition(|v| has(&v.partner, v.opening.is_some()));
+        for verifier in &silent {
+            let breach = Breach::VerifierUnopened;
+            self.slash(world, &verifier.partner, breach, verifier.bond);
+        }
+        let primary_opened = has(&primary.partner, revealing.opening.is_some());
+        if !primary_opened {
+            let breach = Breach::PrimaryUnopened;
+            self.slash(world, &primary.partner, breach, primary.bond);
+        }
+        let differ = primary_opened && open.iter().any(|v| differs(world, before, primary, v));
+        let unresolved = Stage::Failed(Failed {
+            reason: FailureReason::Unresolved,
+        });
+        assert!(!differ || after.stage == unresolved);
+        if !differ && !matches!(after.stage, Stage::Storing(_)) {
+            self.pay_all(before, &open);
         }
     }
 
@@ -304,4 +290,14 @@ impl Model {
 fn differs(world: &World, record: &JobRecord, primary: &Primary, verifier: &Verifier) -> bool {
     let of = |partner: &Address| world.leaves(number(partner), record, &verifier.tasks);
     of(&primary.partner) != of(&verifier.partner)
+}
+
+/// True if a partner took a step in a job, and it succeeded.
+fn did(sent: &Sent, job: &JobId, partner: &Address, step: &str) -> bool {
+    sent.iter().any(|(n, action, ok)| {
+        let Action::Job(action) = action else {
+            return false;
+        };
+        *ok && address(*n) == *partner && action.job == *job && action.step.name() == step
+    })
 }

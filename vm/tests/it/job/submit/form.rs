@@ -34,94 +34,95 @@ fn outputs(spec: &mut JobSpec, files: &[(&str, &str)]) {
 /// for the inputs.
 const A_WEEKS_FUEL: u64 = (7 * 24 * 3_600 * 1_000 - 15_000 - 1) / 3 * 50_000;
 
+type Change = fn(&mut JobSpec);
+
+/// Specs that are one beyond a limit.
+const BEYOND: [Change; 18] = [
+    |s| {
+        let attribute = |n: u8| (Text::new(format!("a{n}")).unwrap(), Text::default());
+        s.constraints.attributes = (0..33).map(attribute).collect();
+    },
+    |s| s.workload.tasks = 0,
+    |s| s.workload.tasks = 1_025,
+    |s| s.workload.limits.fuel = Fuel(0),
+    // 64 for each byte of the module, one for each byte of the input.
+    |s| s.workload.limits.fuel = Fuel(64 * 6 + 5 - 1),
+    |s| {
+        s.workload.tasks = 17;
+        s.workload.limits.output_bytes = MAX_TASK_OUTPUT_BYTES;
+        s.workload.limits.fuel = Fuel(1_000);
+    },
+    |s| s.workload.limits.fuel = Fuel(A_WEEKS_FUEL / 4 + 50_000),
+    |s| {
+        // A week to execute, and the inputs.
+        s.workload.limits.fuel = Fuel(A_WEEKS_FUEL / 4);
+        s.workload.stdin = Some(BlobId {
+            length: 5_000,
+            ..BlobId::of(b"x")
+        });
+    },
+    |s| s.workload.limits.fuel = Fuel(MAX_TASK_FUEL + 1),
+    |s| s.workload.limits.memory_bytes = 0,
+    |s| s.workload.limits.memory_bytes = MAX_TASK_MEMORY_BYTES + 1,
+    |s| s.workload.limits.output_bytes = MAX_TASK_OUTPUT_BYTES + 1,
+    |s| s.workload.module.length = 0,
+    |s| s.workload.module.length = MAX_MODULE_BYTES + 1,
+    |s| {
+        s.workload.stdin = Some(BlobId {
+            length: MAX_BLOB_BYTES + 1,
+            ..BlobId::of(b"x")
+        });
+    },
+    |s| s.verification.min_verifiers = MAX_MIN_VERIFIERS + 1,
+    |s| s.verification.tasks_per_verifier = Some(0),
+    |s| {
+        let blob = |n: u8| BlobId {
+            length: MAX_BLOB_BYTES,
+            ..BlobId::of(&[n])
+        };
+        let input = |n: u8| Input {
+            blob: blob(n),
+            target: Text::new(format!("/in/{n}")).unwrap(),
+        };
+        s.workload.inputs = Bounded::new((0..4).map(input).collect()).unwrap();
+    },
+];
+
+/// Specs that are at a limit.
+const WITHIN: [Change; 7] = [
+    |s| s.workload.limits.memory_bytes = MAX_TASK_MEMORY_BYTES,
+    |s| s.workload.limits.output_bytes = MAX_TASK_OUTPUT_BYTES,
+    |s| {
+        s.workload.module.length = MAX_MODULE_BYTES;
+        s.workload.limits.fuel = Fuel(64 * MAX_MODULE_BYTES + 5);
+        s.price_cap = square(50);
+    },
+    |s| {
+        s.workload.stdin = Some(BlobId {
+            length: MAX_BLOB_BYTES,
+            ..BlobId::of(b"x")
+        });
+        s.workload.limits.fuel = Fuel(64 * 6 + 5 + MAX_BLOB_BYTES);
+        s.price_cap = square(50);
+    },
+    |s| s.workload.limits.fuel = Fuel(64 * 6 + 5),
+    |s| {
+        s.workload.tasks = 16;
+        s.workload.limits.output_bytes = MAX_TASK_OUTPUT_BYTES;
+        s.workload.limits.fuel = Fuel(1_000);
+    },
+    |s| {
+        s.workload.tasks = 1_024;
+        s.workload.limits.fuel = Fuel(1_000);
+    },
+];
+
 #[test]
-#[expect(
-    clippy::too_many_lines,
-    reason = "a table with one case for each limit"
-)]
 fn limits_are_inclusive_and_what_is_beyond_is_refused() {
-    type Change = fn(&mut JobSpec);
-    let beyond: [Change; 18] = [
-        |s| {
-            let attribute = |n: u8| (Text::new(format!("a{n}")).unwrap(), Text::default());
-            s.constraints.attributes = (0..33).map(attribute).collect();
-        },
-        |s| s.workload.tasks = 0,
-        |s| s.workload.tasks = 1_025,
-        |s| s.workload.limits.fuel = Fuel(0),
-        // 64 for each byte of the module, one for each byte of the input.
-        |s| s.workload.limits.fuel = Fuel(64 * 6 + 5 - 1),
-        |s| {
-            s.workload.tasks = 17;
-            s.workload.limits.output_bytes = MAX_TASK_OUTPUT_BYTES;
-            s.workload.limits.fuel = Fuel(1_000);
-        },
-        |s| s.workload.limits.fuel = Fuel(A_WEEKS_FUEL / 4 + 50_000),
-        |s| {
-            // A week to execute, and the inputs.
-            s.workload.limits.fuel = Fuel(A_WEEKS_FUEL / 4);
-            s.workload.stdin = Some(BlobId {
-                length: 5_000,
-                ..BlobId::of(b"x")
-            });
-        },
-        |s| s.workload.limits.fuel = Fuel(MAX_TASK_FUEL + 1),
-        |s| s.workload.limits.memory_bytes = 0,
-        |s| s.workload.limits.memory_bytes = MAX_TASK_MEMORY_BYTES + 1,
-        |s| s.workload.limits.output_bytes = MAX_TASK_OUTPUT_BYTES + 1,
-        |s| s.workload.module.length = 0,
-        |s| s.workload.module.length = MAX_MODULE_BYTES + 1,
-        |s| {
-            s.workload.stdin = Some(BlobId {
-                length: MAX_BLOB_BYTES + 1,
-                ..BlobId::of(b"x")
-            });
-        },
-        |s| s.verification.min_verifiers = MAX_MIN_VERIFIERS + 1,
-        |s| s.verification.tasks_per_verifier = Some(0),
-        |s| {
-            let blob = |n: u8| BlobId {
-                length: MAX_BLOB_BYTES,
-                ..BlobId::of(&[n])
-            };
-            let input = |n: u8| Input {
-                blob: blob(n),
-                target: Text::new(format!("/in/{n}")).unwrap(),
-            };
-            s.workload.inputs = Bounded::new((0..4).map(input).collect()).unwrap();
-        },
-    ];
-    for change in beyond {
+    for change in BEYOND {
         assert_eq!(code(change), "out_of_limits");
     }
-    let within: [Change; 7] = [
-        |s| s.workload.limits.memory_bytes = MAX_TASK_MEMORY_BYTES,
-        |s| s.workload.limits.output_bytes = MAX_TASK_OUTPUT_BYTES,
-        |s| {
-            s.workload.module.length = MAX_MODULE_BYTES;
-            s.workload.limits.fuel = Fuel(64 * MAX_MODULE_BYTES + 5);
-            s.price_cap = square(50);
-        },
-        |s| {
-            s.workload.stdin = Some(BlobId {
-                length: MAX_BLOB_BYTES,
-                ..BlobId::of(b"x")
-            });
-            s.workload.limits.fuel = Fuel(64 * 6 + 5 + MAX_BLOB_BYTES);
-            s.price_cap = square(50);
-        },
-        |s| s.workload.limits.fuel = Fuel(64 * 6 + 5),
-        |s| {
-            s.workload.tasks = 16;
-            s.workload.limits.output_bytes = MAX_TASK_OUTPUT_BYTES;
-            s.workload.limits.fuel = Fuel(1_000);
-        },
-        |s| {
-            s.workload.tasks = 1_024;
-            s.workload.limits.fuel = Fuel(1_000);
-        },
-    ];
-    for change in within {
+    for change in WITHIN {
         let mut spec = spec();
         change(&mut spec);
         World::new().submit(&spec);

@@ -317,6 +317,7 @@ impl Blocks {
             return Ok(false);
         }
         let id = executed.block.id();
+        assert_eq!(executed.diff.block, id, "a block is kept with its own diff");
         self.undecided.insert(Arc::unwrap_or_clone(executed.diff))?;
         let Some(shared) = self.undecided.diff(&id) else {
             return Ok(false);
@@ -338,6 +339,11 @@ impl Blocks {
         let Some(executed) = self.executed.get_mut(block) else {
             return Err(Fatal::NotExecuted(*block));
         };
+        let last = self.committing.back().unwrap_or(&self.tip.id);
+        assert_eq!(
+            executed.block.header.parent, *last,
+            "a block is decided on the last one that was"
+        );
         let height = executed.block.header.height;
         let sync = finality.is_some() && height.0 >= self.synced.0.saturating_add(SYNC_EVERY);
         if sync {

@@ -79,7 +79,7 @@ impl Holders {
     /// A fetch that began ended.
     pub(crate) fn end(&mut self, from: ValidatorId, slow: bool, now: Instant) {
         if let Some(asked) = self.asked.get_mut(&from) {
-            *asked -= 1;
+            *asked = asked.checked_sub(1).expect("what ends has begun");
             if *asked == 0 {
                 self.asked.remove(&from);
             }

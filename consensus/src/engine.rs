@@ -250,6 +250,7 @@ impl Engine {
         if self.halted {
             return;
         }
+        self.assert_above_final();
         self.log_certified(out);
         self.look_at_pace(now);
         self.propose(now, out);
@@ -261,6 +262,21 @@ impl Engine {
         self.make_offers(now, out);
         self.resend(now, out);
         out.timer = Some(self.next_timer(now));
+    }
+
+    /// What every rule below relies on: votes are cast and rounds kept above the highest final view alone.
+    fn assert_above_final(&self) {
+        let last = self.decided.view;
+        assert!(
+            self.view > last,
+            "view {} is over: {last} is final",
+            self.view
+        );
+        let lowest = self.rounds.keys().next();
+        assert!(
+            lowest.is_none_or(|lowest| *lowest > last),
+            "rounds up to the final view {last} are gone"
+        );
     }
 
     /// The first proposal of a view from its leader.

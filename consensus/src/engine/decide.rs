@@ -190,6 +190,10 @@ impl Engine {
             match held.execution {
                 ExecutionState::Valid { urgent } => {
                     let block = held.block.clone();
+                    assert_eq!(
+                        block.header.parent, self.tip.id,
+                        "the path to the highest final block has no hole"
+                    );
                     self.tip = CommittedTip {
                         id,
                         height,

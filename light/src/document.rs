@@ -4,6 +4,8 @@
 //! taken only if it is, byte for byte, what its own proof gives: nothing in the file can be changed and still be
 //! accepted, not even a space. The certificate has no signer more than it needs.
 
+mod shape;
+
 use serde::{Deserialize, Serialize};
 use types::codec::{CodecError, decode, encode};
 use types::hash::{BlockId, ChainId, ValidatorId};
@@ -13,6 +15,7 @@ use types::number::{Epoch, Height, Timestamp};
 use types::proof::ValueProof;
 
 use crate::Light;
+use shape::ShownReceipt;
 
 /// What the document says it is.
 pub const FORMAT: &str = "gridproof job receipt 1";
@@ -74,10 +77,10 @@ impl DocumentError {
 
 /// The document, in the order in which it is written.
 #[derive(Serialize)]
-struct Document<'a> {
+struct Document {
     format: &'static str,
     chain: ChainId,
-    receipt: &'a JobReceipt,
+    receipt: ShownReceipt,
     proven: Proven,
     proof: String,
 }
@@ -132,7 +135,7 @@ impl Light {
         let document = Document {
             format: FORMAT,
             chain,
-            receipt: &receipt,
+            receipt: (&receipt).into(),
             proven,
             proof: hex::encode(encode(&proof)),
         };

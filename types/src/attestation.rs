@@ -5,7 +5,6 @@
 //! root and the salt that blinds its leaves.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use serde::{Deserialize, Serialize};
 
 use crate::codec::Bounded;
 use crate::hash::{Address, BlobId, ChainId, Domain, Hash32, JobId, WorkloadId};
@@ -16,19 +15,7 @@ use crate::number::{Attempt, BeaconStep, Fuel, TaskIndex};
 use crate::spec::Workload;
 
 /// How a task ended. Every one of these is a result like any other, and is paid for.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    BorshSerialize,
-    BorshDeserialize,
-    Serialize,
-    Deserialize,
-)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
 pub enum Exit {
     /// The program returned or called `proc_exit`.
     Code {
@@ -49,19 +36,7 @@ pub enum Exit {
 }
 
 /// Why a program trapped.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    BorshSerialize,
-    BorshDeserialize,
-    Serialize,
-    Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
 pub enum Trap {
     /// The instruction `unreachable` was executed.
     Unreachable,
@@ -78,11 +53,8 @@ pub enum Trap {
 }
 
 /// What running a task gave.
-#[derive(
-    Debug, Clone, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
 // Rule C1.
-#[serde(deny_unknown_fields)]
 pub struct Outcome {
     /// The way in which the task ended.
     pub exit: Exit,
@@ -97,8 +69,7 @@ pub struct Outcome {
 }
 
 /// The outcomes of all tasks of a job, in index order: the blob that an opening names.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Outcomes(pub Bounded<Outcome, MAX_TASKS>);
 
 impl Outcomes {
@@ -190,8 +161,7 @@ pub fn commitment(context: &CommitmentContext, root: &Hash32, salt: &Hash32) -> 
 pub type MerkleLeaves = Bounded<(TaskIndex, Hash32), MAX_TASKS>;
 
 /// The opening of a commitment: what it hid, and the leaves of the drawn tasks.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Opening {
     /// Root over the blinded leaves (rule C3).
     pub root: Hash32,

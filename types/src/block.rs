@@ -1,7 +1,6 @@
 //! Blocks: a header that names its parent and commits to its body, and to the state after its *parent*.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use serde::{Deserialize, Serialize};
 
 use crate::codec::{Bounded, encode};
 use crate::hash::{BlockId, ChainId, Domain, Hash32, ValidatorId};
@@ -11,8 +10,7 @@ use crate::number::{Amount, Gas, Height, ProtocolVersion, Timestamp};
 use crate::transaction::{SignedTransaction, SystemTransaction};
 
 /// A block's header; its hash is the block's id.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Header {
     /// The rules that the block follows.
     pub protocol_version: ProtocolVersion,
@@ -49,10 +47,7 @@ impl Header {
 }
 
 /// A block's content: system transactions, then those of accounts, each in the order of execution.
-#[derive(
-    Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub struct Body {
     /// What validators say, once per subject, free.
     pub system: Bounded<SystemTransaction, MAX_SYSTEM_TRANSACTIONS>,
@@ -87,8 +82,7 @@ impl Body {
 }
 
 /// A header and its body. That they fit each other is checked by [`Block::is_whole`].
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Block {
     /// Header, whose hash names the block and which commits to the body.
     pub header: Header,

@@ -171,19 +171,6 @@ impl<T: BorshDeserialize, const MAX: usize> BorshDeserialize for Bounded<T, MAX>
     }
 }
 
-impl<T: Serialize, const MAX: usize> Serialize for Bounded<T, MAX> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Serialize::serialize(&self.0, serializer)
-    }
-}
-
-impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for Bounded<T, MAX> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::new(<Vec<T> as Deserialize>::deserialize(deserializer)?)
-            .map_err(serde::de::Error::custom)
-    }
-}
-
 /// UTF-8 text of at most `MAX` bytes without control characters; with `LINES`, only without zero bytes, as a program's
 /// arguments are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -252,31 +252,8 @@ fn positions(count: usize) -> impl Iterator<Item = ValidatorIndex> + use<> {
 }
 
 /// A set of committee positions, as a certificate holds it. Canonical: no trailing zero byte, so one set has one encoding.
-#[derive(
-    Debug, Clone, PartialEq, Eq, Hash, Default, PartialOrd, Ord, BorshSerialize, Serialize,
-)]
-#[serde(into = "Vec<u16>")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, PartialOrd, Ord, BorshSerialize)]
 pub struct ValidatorSet(Bounded<u8, { MAX_COMMITTEE / 8 }>);
-
-impl From<ValidatorSet> for Vec<u16> {
-    fn from(set: ValidatorSet) -> Self {
-        set.iter().map(|index| index.0).collect()
-    }
-}
-
-impl<'de> Deserialize<'de> for ValidatorSet {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut set = Self::default();
-        for index in <Vec<u16> as Deserialize>::deserialize(deserializer)? {
-            if !set.insert(ValidatorIndex(index)) {
-                return Err(serde::de::Error::custom(
-                    "a validator twice or out of range",
-                ));
-            }
-        }
-        Ok(set)
-    }
-}
 
 impl BorshDeserialize for ValidatorSet {
     fn deserialize_reader<R: std::io::Read>(reader: &mut R) -> std::io::Result<Self> {

@@ -4,7 +4,6 @@
 //! unchanged; since the root also covers the length, no two lists share a root (the shape is a function of it).
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use serde::{Deserialize, Serialize};
 
 use crate::codec::Bounded;
 use crate::hash::{Domain, Hash32};
@@ -37,10 +36,7 @@ pub fn merkle_root(items: &[Hash32]) -> Hash32 {
 }
 
 /// The nodes beside the paths of a set of positions, level by level from the leaves, left to right.
-#[derive(
-    Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub struct MerkleProof(pub Bounded<Hash32, MAX_TASKS>);
 
 /// Walks the levels of a list of `length` items over the known nodes `(position, hash)`, sorted by position.

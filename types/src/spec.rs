@@ -28,8 +28,7 @@ pub type GuestPath = Text<MAX_PATH_BYTES>;
 pub type Argument = Text<MAX_ARGUMENT_BYTES, true>;
 
 /// A job as its customer signs it.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct JobSpec {
     /// Name for people; no rule reads it.
     pub name: Name,
@@ -45,8 +44,7 @@ pub struct JobSpec {
 
 /// What is computed: everything that determines the outcomes and nothing else.
 // Rule C2.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Workload {
     /// The engine class that runs it.
     pub class: EngineClass,
@@ -73,8 +71,7 @@ pub struct Workload {
 }
 
 /// A file that every task can read below `/in/`.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Input {
     /// Hash and length of the file's bytes.
     pub blob: BlobId,
@@ -83,8 +80,7 @@ pub struct Input {
 }
 
 /// A file that every task may write below `/out/`.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Output {
     /// The name under which it is fetched.
     pub name: Name,
@@ -93,10 +89,7 @@ pub struct Output {
 }
 
 /// Limits of one task.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct TaskLimits {
     /// Maximum fuel; a task that needs more ends as `OutOfFuel`.
     pub fuel: Fuel,
@@ -107,18 +100,14 @@ pub struct TaskLimits {
 }
 
 /// What a partner must be to run the job.
-#[derive(
-    Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub struct Constraints {
     /// Attributes that the partner must have with exactly these values.
     pub attributes: BTreeMap<Name, Name>,
 }
 
 /// What the customer demands of verification.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Verification {
     /// Minimum number of verifiers; the beacon appoints the missing ones.
     pub min_verifiers: u16,

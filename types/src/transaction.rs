@@ -1,7 +1,6 @@
 //! Transactions: what an account asks for, and what validators say for free.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use serde::{Deserialize, Serialize};
 
 use crate::attestation::Opening;
 use crate::hash::{Address, ChainId, Domain, Hash32, JobId, TransactionId, ValidatorId};
@@ -11,8 +10,7 @@ use crate::number::{Amount, Attempt, BeaconStep, Height, Nonce};
 use crate::spec::{JobSpec, PartnerProfile};
 
 /// An account's request, without its signature. Its id is the hash of these bytes.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Transaction {
     /// The chain it is for.
     pub chain_id: ChainId,
@@ -29,8 +27,7 @@ pub struct Transaction {
 }
 
 /// What a transaction does. One file per action in `vm`.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum Action {
     /// Moves money from the sender's account to another one.
     Transfer {
@@ -64,8 +61,7 @@ pub enum Action {
 }
 
 /// A step of a party to a live job.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct JobAction {
     /// The job that the step is for.
     pub job: JobId,
@@ -76,8 +72,7 @@ pub struct JobAction {
 }
 
 /// What a party to a job can do. The stage and the sender decide whether it may.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum JobStep {
     /// The drawn primary takes the job.
     Acknowledge,
@@ -171,16 +166,14 @@ impl Transaction {
 }
 
 /// A transaction with the proof that its sender asked for it. An envelope: each kind says by whom and how it is signed.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(tag = "envelope", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum SignedTransaction {
     /// Signed with the key of a gridproof account.
     Native(NativeTransaction),
 }
 
 /// A transaction with a signature by its sender's key.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct NativeTransaction {
     /// Transaction that the signature covers.
     pub transaction: Transaction,
@@ -233,20 +226,8 @@ impl SignedTransaction {
 
 /// The part of a job's data that validators hold.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    BorshSerialize,
-    BorshDeserialize,
-    Serialize,
-    Deserialize,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
 )]
-#[serde(rename_all = "snake_case")]
 pub enum Holding {
     /// The module, stdin and all inputs.
     Inputs,
@@ -255,8 +236,7 @@ pub enum Holding {
 }
 
 /// A validator's message to the chain: free, and taken once per subject.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum SystemTransaction {
     /// The validator holds a job's inputs or results.
     Stored {
@@ -277,19 +257,7 @@ pub enum SystemTransaction {
 }
 
 /// The signed part of [`SystemTransaction::Stored`].
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    BorshSerialize,
-    BorshDeserialize,
-    Serialize,
-    Deserialize,
-)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
 pub struct StoredStatement {
     /// The job whose data is held.
     pub job: JobId,
@@ -308,8 +276,7 @@ impl StoredStatement {
 }
 
 /// How a transaction ended, under its receipt root.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct TransactionReceipt {
     /// Id of the transaction.
     pub id: TransactionId,
@@ -336,8 +303,7 @@ impl TransactionReceipt {
 }
 
 /// The rule that an action broke.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Failure {
     /// A stable short name, such as `insufficient_balance`.
     pub code: String,

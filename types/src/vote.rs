@@ -1,7 +1,6 @@
 //! The signed messages of consensus: votes, certificates and proposals.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use serde::{Deserialize, Serialize};
 
 use crate::block::Block;
 use crate::codec::Bounded;
@@ -13,20 +12,8 @@ use crate::number::{Epoch, Stake, ValidatorIndex, View};
 
 /// What a vote says about its view.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    BorshSerialize,
-    BorshDeserialize,
-    Serialize,
-    Deserialize,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
 )]
-#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Subject {
     /// This block, whose parent is of that view, may be built upon.
     Notarize {
@@ -46,18 +33,7 @@ pub enum Subject {
 
 /// The signed part of a vote: epoch, view and subject. All signers of a certificate signed the same one.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    BorshSerialize,
-    BorshDeserialize,
-    Serialize,
-    Deserialize,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
 )]
 pub struct Statement {
     /// The first epoch of the term of office of the committee that votes. State holds the committee under the same

@@ -5,7 +5,7 @@ use std::path::Path;
 use light::VerifiedJob;
 use rpc::model::{EstimateView, JobReceiptView, JobView, PolicyView, StageEntryView, WorkloadView};
 use serde_json::{Value, json};
-use types::attestation::{Exit, unblinded_root};
+use types::attestation::{Exit, Trap, unblinded_root};
 use types::job::{JobReceipt, JobSpec, Workload};
 use types::number::Amount;
 
@@ -170,7 +170,7 @@ pub fn finished(
         "job": receipt.job, "unblinded_root": unblinded, "stage": view.stage, "verified": true,
         "genesis": genesis, "out": out, "receipt": JobReceiptView::from(receipt),
         "cost": cost(receipt), "phases": phases(&view.history), "files": verified.files,
-        "exits": verified.outcomes.0.iter().map(|outcome| outcome.exit).collect::<Vec<_>>(),
+        "exits": verified.outcomes.0.iter().map(|outcome| exit_shape(outcome.exit)).collect::<Vec<_>>(),
     });
     let mut lines = vec![format!("job {} is settled and verified", receipt.job)];
     lines.extend(receipt_lines(verified));
@@ -182,6 +182,28 @@ pub fn finished(
         out.display()
     ));
     (object, lines.join("\n"))
+}
+
+/// How a task ended, as programs read it.
+fn exit_shape(exit: Exit) -> Value {
+    match exit {
+        Exit::Code { code } => json!({ "kind": "code", "code": code }),
+        Exit::Trap { trap } => json!({ "kind": "trap", "trap": trap_name(trap) }),
+        Exit::OutOfFuel => json!({ "kind": "out_of_fuel" }),
+        Exit::OutOfOutput => json!({ "kind": "out_of_output" }),
+        Exit::Invalid => json!({ "kind": "invalid" }),
+    }
+}
+
+fn trap_name(trap: Trap) -> &'static str {
+    match trap {
+        Trap::Unreachable => "unreachable",
+        Trap::OutOfBounds => "out_of_bounds",
+        Trap::Arithmetic => "arithmetic",
+        Trap::IndirectCall => "indirect_call",
+        Trap::StackOverflow => "stack_overflow",
+        Trap::Other => "other",
+    }
 }
 
 /// What the customer paid, all together.

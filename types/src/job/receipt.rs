@@ -1,15 +1,13 @@
 //! The receipt that stays in state when a job is settled, for readers that trust no node.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use serde::{Deserialize, Serialize};
 
 use super::Policy;
 use crate::hash::{Address, BlobId, Hash32, JobId, WorkloadId};
 use crate::number::{Amount, Attempt, EngineClass, Height, Timestamp};
 
 /// The receipt of a settled job, under `StateKey::Receipt`.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct JobReceipt {
     /// Id of the settled job.
     pub job: JobId,
@@ -56,8 +54,7 @@ pub struct JobReceipt {
 }
 
 /// A verifier as the receipt names it.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct ReceiptVerifier {
     /// Address of the verifier's account.
     pub partner: Address,

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use serde::{Deserialize, Serialize};
 
 use super::{JobSpec, Stage};
 use crate::hash::{Address, JobId, ValidatorId};
@@ -14,8 +13,7 @@ use crate::transaction::{Holding, StoredStatement};
 ///
 /// `S` is the stage. It is [`Stage`] on disk; what moves a job on takes the stage apart from the record and puts another
 /// one in ([`JobRecord::split`], [`JobRecord::with_stage`]), so that it holds the payload that it works on by value.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct JobRecord<S = Stage> {
     /// Hash of the transaction that submitted the job.
     pub id: JobId,
@@ -100,10 +98,7 @@ impl JobRecord {
 }
 
 /// A drawn primary's report that the module cannot be run.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct UnrunnableReport {
     /// The partner that reported.
     pub partner: Address,
@@ -112,8 +107,7 @@ pub struct UnrunnableReport {
 }
 
 /// One line of a job's history.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct StageEntry {
     /// Name of the stage, as [`Stage::name`] gives it.
     pub stage: String,
@@ -126,19 +120,7 @@ pub struct StageEntry {
 }
 
 /// The money that a live job holds, in base units; all zero in a final stage.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Default,
-    BorshSerialize,
-    BorshDeserialize,
-    Serialize,
-    Deserialize,
-)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub struct Escrow {
     /// For execution: the price cap until the primary is paid.
     pub execution: Amount,
@@ -151,10 +133,7 @@ pub struct Escrow {
 }
 
 /// How a job is checked: the formulas' results, fixed when it is submitted.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Policy {
     /// Verifiers that sortition selects in expectation (mu).
     pub expected_verifiers: Fixed64,

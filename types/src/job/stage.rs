@@ -6,15 +6,13 @@
 use std::collections::BTreeSet;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use serde::{Deserialize, Serialize};
 
 use crate::attestation::MerkleLeaves;
 use crate::hash::{Address, BlobId, Hash32, ValidatorId};
 use crate::number::{Amount, BeaconStep, Epoch, TaskIndex};
 
 /// Where a job stands.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum Stage {
     /// Escrow is locked; a quorum of validators must hold the inputs, then the beacon draws a primary.
     Pending(Pending),
@@ -37,10 +35,7 @@ pub enum Stage {
 }
 
 /// Payload of [`Stage::Pending`]: inputs or a primary are awaited.
-#[derive(
-    Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub struct Pending {
     /// Validators that said that they hold the inputs. Empty in later attempts: a quorum held them in the first.
     pub stored: BTreeSet<ValidatorId>,
@@ -49,8 +44,7 @@ pub struct Pending {
 }
 
 /// Payload of [`Stage::Assigned`]: the primary's acknowledgement, then its commitment is awaited.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Assigned {
     /// The partner that the beacon drew to run the job.
     pub primary: Primary,
@@ -59,8 +53,7 @@ pub struct Assigned {
 }
 
 /// Payload of [`Stage::Announcing`]: announcements of selected verifiers are awaited.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Announcing {
     /// The primary with its commitment, and the verifiers that announced themselves so far.
     pub parties: Parties,
@@ -71,8 +64,7 @@ pub struct Announcing {
 }
 
 /// Payload of [`Stage::Appointing`]: the beacon's draw of missing verifiers is awaited.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Appointing {
     /// The primary with its commitment, and the verifiers that are bound already.
     pub parties: Parties,
@@ -87,8 +79,7 @@ pub struct Appointing {
 }
 
 /// Payload of [`Stage::Verifying`]: the verifiers' commitments are awaited.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Verifying {
     /// The primary with its commitment, and all bound verifiers, at least one.
     pub parties: Parties,
@@ -99,8 +90,7 @@ pub struct Verifying {
 }
 
 /// Payload of [`Stage::Revealing`]: the openings of all who committed are awaited.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Revealing {
     /// The primary with its commitment, and the verifiers that committed.
     pub parties: Parties,
@@ -111,8 +101,7 @@ pub struct Revealing {
 }
 
 /// Payload of [`Stage::Storing`]: a quorum that holds the results is awaited.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Storing {
     /// The primary with its commitment, and the verifiers, all of which revealed.
     pub parties: Parties,
@@ -123,18 +112,14 @@ pub struct Storing {
 }
 
 /// Payload of [`Stage::Failed`]: nothing is awaited any more.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Failed {
     /// The rule that ended the job.
     pub reason: FailureReason,
 }
 
 /// The parties of an attempt from the primary's commitment on.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Parties {
     /// The partner that runs the job.
     pub primary: Primary,
@@ -145,10 +130,7 @@ pub struct Parties {
 }
 
 /// The partner that runs an attempt.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Primary {
     /// Address of the partner's account.
     pub partner: Address,
@@ -159,8 +141,7 @@ pub struct Primary {
 }
 
 /// A partner that checks an attempt.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Verifier {
     /// Address of the partner's account.
     pub partner: Address,
@@ -180,10 +161,7 @@ pub struct Verifier {
 ///
 /// Its step lies so far behind the commitment that nobody who chose the commitment, or put it into a block, could
 /// foresee it.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
-#[serde(tag = "state", rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum SortitionBeacon {
     /// The step is still to come: nobody can announce yet, and the announce window has not begun.
     Awaited {
@@ -198,10 +176,7 @@ pub enum SortitionBeacon {
 }
 
 /// What stays in the record of a verifier's opening.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct VerifierOpening {
     /// Result root over the verifier's tasks.
     pub root: Hash32,
@@ -212,8 +187,7 @@ pub struct VerifierOpening {
 }
 
 /// What stays in the record of the primary's opening.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct PrimaryOpening {
     /// Result root over all tasks.
     pub root: Hash32,
@@ -227,20 +201,8 @@ pub struct PrimaryOpening {
 
 /// Why a job failed.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    BorshSerialize,
-    BorshDeserialize,
-    Serialize,
-    Deserialize,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
 )]
-#[serde(rename_all = "snake_case")]
 pub enum FailureReason {
     /// No quorum of validators held the inputs in time.
     NoInputs,

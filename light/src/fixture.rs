@@ -16,13 +16,11 @@ use types::job::{
     CLASS_WASM_V1, JobReceipt, Output, Policy, ReceiptVerifier, TaskLimits, Workload,
 };
 use types::key::{SecretKey, VrfSecretKey};
-use types::number::{
-    Amount, Attempt, Epoch, Fixed64, Fuel, Height, Stake, Timestamp, ValidatorIndex, View,
-};
+use types::number::{Amount, Attempt, Fixed64, Fuel, Height, Stake, Timestamp};
 use types::params::{ComputeParams, Params};
 use types::proof::ValueProof;
 use types::state_key::StateKey;
-use types::vote::{Certificate, Statement, Subject, Vote};
+use types::vote::{Certificate, Subject};
 
 use crate::{FileRef, Light, Stream};
 
@@ -103,14 +101,12 @@ pub fn light() -> Light {
 
 /// A certificate of a statement by the given members.
 pub fn certificate(subject: Subject, signers: &[u16]) -> Certificate {
-    let statement = Statement {
-        epoch: Epoch::FIRST,
-        view: View(7),
-        subject,
-    };
-    let (keys, chain) = (secrets(), genesis().chain_id());
-    let vote = |n: &u16| Vote::sign(statement, ValidatorIndex(*n), &keys[usize::from(*n)], chain);
-    Certificate::from_votes(statement, &signers.iter().map(vote).collect::<Vec<_>>())
+    let keys = secrets();
+    let signers: Vec<_> = signers
+        .iter()
+        .map(|at| (*at, &keys[usize::from(*at)]))
+        .collect();
+    types::testing::certificate(genesis().chain_id(), subject, &signers)
 }
 
 /// A chain whose block 1 writes `writes`, with one more block per entry of `signers`; each such block is finalized by
@@ -154,21 +150,13 @@ pub fn workload() -> Workload {
         path: Text::new(format!("/out/{name}")).unwrap(),
     };
     Workload {
-        class: CLASS_WASM_V1,
-        module: BlobId::of(b"module"),
-        arguments: Bounded::default(),
-        environment: BTreeMap::new(),
-        stdin: None,
-        inputs: Bounded::default(),
         outputs: Bounded::new(vec![output("log"), output("table")]).unwrap(),
-        tasks: 2,
         limits: TaskLimits {
             fuel: Fuel(1_000),
             memory_bytes: 65_536,
             output_bytes: 4_096,
         },
-        clock_start_ns: 0,
-        random_seed: Hash32::ZERO,
+        ..types::testing::workload(b"module", 2)
     }
 }
 

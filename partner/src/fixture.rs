@@ -15,41 +15,22 @@ use state::{
     ChainStore, DecidedState, Decision, Durability, MemoryStore, Undecided, Writes, compute_diff,
 };
 use types::block::{Block, Body, Header};
-use types::codec::Text;
-use types::committee::Validator;
 use types::genesis::Genesis;
 use types::hash::{Address, BlobId, JobId, TransactionId};
 use types::job::JobSpec;
-use types::key::{SecretKey, VrfSecretKey};
-use types::number::{Epoch, Stake, Timestamp, ValidatorIndex, View};
-use types::params::Params;
+use types::key::SecretKey;
 use types::proof::ValueProof;
 use types::state_key::StateKey;
 use types::transaction::SignedTransaction;
-use types::vote::{Certificate, Statement, Subject, Vote};
+use types::vote::Subject;
 
 /// A genesis with one validator.
 pub fn genesis() -> Genesis {
-    let validator = Validator {
-        key: validator_key().public(),
-        vrf_key: VrfSecretKey::from_bytes(&[5; 32].map(|byte: u8| byte & 0x0f))
-            .unwrap()
-            .public(),
-        node_key: SecretKey::from_bytes(&[99; 32]).public(),
-        stake: Stake(1),
-    };
-    Genesis {
-        name: Text::new("partner").unwrap(),
-        time: Timestamp(1_000),
-        params: Params::devnet(),
-        accounts: Vec::new(),
-        validators: vec![validator],
-        partners: Vec::new(),
-    }
+    types::testing::genesis(&[1])
 }
 
 fn validator_key() -> SecretKey {
-    SecretKey::from_bytes(&[1; 32])
+    types::testing::validators(&[1])[0].key.clone()
 }
 
 /// A store that holds the genesis of the test chain and no block.
@@ -75,18 +56,10 @@ pub fn add_block(store: &MemoryStore, writes: Writes) {
     };
     let view = Undecided::new(tip).view(store, tip.block).unwrap();
     let diff = compute_diff(&view, block.id(), writes).unwrap();
-    let statement = Statement {
-        epoch: Epoch::FIRST,
-        view: View(7),
-        subject: Subject::Finalize { block: block.id() },
-    };
-    let vote = Vote::sign(
-        statement,
-        ValidatorIndex(0),
-        &validator_key(),
-        genesis().chain_id(),
-    );
-    let finality = Some(Certificate::from_votes(statement, &[vote]));
+    let subject = Subject::Finalize { block: block.id() };
+    let signers = [(0, &validator_key())];
+    let certificate = types::testing::certificate(genesis().chain_id(), subject, &signers);
+    let finality = Some(certificate);
     store
         .commit(
             &Decision {

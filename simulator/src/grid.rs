@@ -15,11 +15,9 @@ use types::attestation::{Exit, Outcome, Outcomes};
 use types::codec::{Bounded, Text, encode};
 use types::genesis::Genesis;
 use types::hash::{BlobId, ChainId, Hash32, JobId};
-use types::job::{
-    CLASS_WASM_V1, Constraints, Input, JobSpec, Output, Stage, TaskLimits, Verification, Workload,
-};
+use types::job::{Input, JobSpec, Output, Stage, TaskLimits, Workload};
 use types::key::SecretKey;
-use types::number::{Amount, Fuel, Height, Nonce, SQUARE, TaskIndex};
+use types::number::{Fuel, Height, Nonce, SQUARE, TaskIndex};
 use types::params::Params;
 use types::state_key::StateKey;
 use types::transaction::{Action, SignedTransaction, Transaction};
@@ -380,33 +378,17 @@ fn spec() -> JobSpec {
         name: Text::new("out").expect("short"),
         path: Text::new("/out/out").expect("short"),
     };
-    JobSpec {
-        name: Text::new("simulated").expect("short"),
-        workload: Workload {
-            class: CLASS_WASM_V1,
-            module: BlobId::of(MODULE),
-            arguments: Bounded::default(),
-            environment: BTreeMap::new(),
-            stdin: None,
-            inputs: Bounded::new(vec![input]).expect("one"),
-            outputs: Bounded::new(vec![output]).expect("one"),
-            tasks: TASKS,
-            limits: TaskLimits {
-                fuel: Fuel(10_000_000),
-                memory_bytes: 1 << 20,
-                output_bytes: 1 << 20,
-            },
-            clock_start_ns: 0,
-            random_seed: Hash32::ZERO,
+    let workload = Workload {
+        inputs: Bounded::new(vec![input]).expect("one"),
+        outputs: Bounded::new(vec![output]).expect("one"),
+        limits: TaskLimits {
+            fuel: Fuel(10_000_000),
+            memory_bytes: 1 << 20,
+            output_bytes: 1 << 20,
         },
-        constraints: Constraints::default(),
-        verification: Verification {
-            min_verifiers: 2,
-            tasks_per_verifier: None,
-            value_at_risk: SQUARE,
-            task_value_at_risk: SQUARE,
-            confidence_ppm: 0,
-        },
-        price_cap: Amount(SQUARE.0),
-    }
+        ..types::testing::workload(MODULE, TASKS)
+    };
+    let mut spec = types::testing::job_spec(workload);
+    spec.verification.min_verifiers = 2;
+    spec
 }

@@ -1,21 +1,15 @@
 //! Fixtures of this crate's tests: a genesis, keys, decisions, and the naive model that the store is compared with.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
-use proptest::prelude::ProptestConfig;
-use proptest::test_runner::RngSeed;
 use types::block::{Block, Body, Header};
-use types::codec::Text;
-use types::committee::Validator;
 use types::genesis::Genesis;
 use types::hash::{Address, BlockId, Domain, Hash32};
-use types::key::{PublicKey, SecretKey, VrfPublicKey};
-use types::number::{Epoch, Stake, Timestamp, View};
-use types::params::Params;
+use types::number::{Epoch, View};
 use types::proof::StateProof;
 use types::state_key::StateKey;
+pub use types::testing::seeded;
 use types::vote::{Certificate, Statement, Subject};
 
 use crate::tree::value_hash;
@@ -26,38 +20,7 @@ pub const EMPTY: Hash32 = Hash32(*b"SPARSE_MERKLE_PLACEHOLDER_HASH__");
 
 /// A genesis of one validator, without accounts.
 pub fn genesis() -> Genesis {
-    let key = SecretKey::from_bytes(&[1; 32]).public();
-    let validator = Validator {
-        key,
-        vrf_key: VrfPublicKey::default(),
-        node_key: PublicKey::default(),
-        stake: Stake(1),
-    };
-    Genesis {
-        name: Text::new("test").unwrap(),
-        time: Timestamp(1_000),
-        params: Params::devnet(),
-        accounts: Vec::new(),
-        validators: vec![validator],
-        partners: Vec::new(),
-    }
-}
-
-/// Property tests with a seed that is printed: captured unless the test fails.
-pub fn seeded(cases: u32) -> ProptestConfig {
-    let config = ProptestConfig {
-        cases,
-        ..ProptestConfig::default()
-    };
-    let seed = match config.rng_seed {
-        RngSeed::Fixed(seed) => seed,
-        RngSeed::Random => RandomState::new().build_hasher().finish(),
-    };
-    println!("replay with PROPTEST_RNG_SEED={seed}");
-    ProptestConfig {
-        rng_seed: RngSeed::Fixed(seed),
-        ..config
-    }
+    types::testing::genesis(&[1])
 }
 
 /// The `n`th of the keys that tests write to.

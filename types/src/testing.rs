@@ -1,5 +1,5 @@
-//! What tests of every crate are made of: validators with keys, a genesis, blocks without transactions, a workload, and
-//! numbers that follow from a seed.
+//! What tests of every crate are made of: validators with keys, a genesis, blocks without transactions, certificates,
+//! jobs, compiled programs, and numbers that follow from a seed.
 //!
 //! Everything here follows from its arguments, so a test that fails fails again. Built for tests and with the feature
 //! `testing` only; the feature adds this module and changes nothing else.
@@ -7,16 +7,27 @@
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+mod jobs;
+pub mod numbered;
+mod programs;
+mod property;
+
+pub use jobs::{job_record, job_spec, no_policy, workload};
+pub use programs::program_path;
+pub use property::seeded;
+
 use crate::block::{Block, Body, Header};
-use crate::codec::{Bounded, Text};
+use crate::codec::Text;
 use crate::committee::{Committee, Validator};
 use crate::genesis::Genesis;
-use crate::hash::{Address, BlobId, BlockId, ChainId, Hash32, ValidatorId};
-use crate::job::{CLASS_WASM_V1, TaskLimits, Workload};
+use crate::hash::{Address, BlockId, ChainId, Hash32, ValidatorId};
 use crate::key::{SecretKey, VrfSecretKey};
 use crate::limits::ADDRESS_BYTES;
-use crate::number::{Amount, Fuel, Gas, Height, ProtocolVersion, Stake, Timestamp};
+use crate::number::{
+    Amount, Epoch, Gas, Height, ProtocolVersion, Stake, Timestamp, ValidatorIndex, View,
+};
 use crate::params::Params;
+use crate::vote::{Certificate, Statement, Subject, Vote};
 
 /// Numbers that follow from a seed, the same on every machine: ChaCha with 8 rounds.
 #[derive(Debug, Clone)]
@@ -197,26 +208,18 @@ pub fn empty_block(
     Block { header, body }
 }
 
-/// A workload of that many tasks without inputs, outputs or arguments; its module is `module`.
+/// A certificate of the first term in view 7, signed by members given with their positions in the committee.
 #[must_use]
-pub fn workload(module: &[u8], tasks: u32) -> Workload {
-    Workload {
-        class: CLASS_WASM_V1,
-        module: BlobId::of(module),
-        arguments: Bounded::default(),
-        environment: std::collections::BTreeMap::new(),
-        stdin: None,
-        inputs: Bounded::default(),
-        outputs: Bounded::default(),
-        tasks,
-        limits: TaskLimits {
-            fuel: Fuel(100_000_000),
-            memory_bytes: 1 << 20,
-            output_bytes: 1 << 20,
-        },
-        clock_start_ns: 0,
-        random_seed: Hash32::ZERO,
-    }
+pub fn certificate(chain: ChainId, subject: Subject, signers: &[(u16, &SecretKey)]) -> Certificate {
+    let statement = Statement {
+        epoch: Epoch::FIRST,
+        view: View(7),
+        subject,
+    };
+    let sign =
+        |(at, key): &(u16, &SecretKey)| Vote::sign(statement, ValidatorIndex(*at), key, chain);
+    let votes: Vec<_> = signers.iter().map(sign).collect();
+    Certificate::from_votes(statement, &votes)
 }
 
 /// One SQUARE many times: an amount for accounts and bonds.

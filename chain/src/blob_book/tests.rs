@@ -4,10 +4,9 @@ use types::attestation::{Exit, Outcome, result_root_of};
 use types::codec::{Bounded, encode};
 use types::hash::{Address, Hash32};
 use types::job::{
-    Constraints, Escrow, Failed, FailureReason, JobSpec, Name, Parties, Pending, Policy, Primary,
-    PrimaryOpening, Storing, TaskLimits, Verification, Workload,
+    Failed, FailureReason, Parties, Pending, Primary, PrimaryOpening, Storing, TaskLimits, Workload,
 };
-use types::number::{Amount, BeaconStep, EngineClass, Fixed64, Fuel};
+use types::number::{Amount, BeaconStep, Fuel};
 use types::testing::validator_id;
 
 use super::fetch::RETRY_MS;
@@ -26,60 +25,22 @@ fn blob(content: &str) -> BlobId {
 
 fn workload() -> Workload {
     Workload {
-        class: EngineClass(1),
-        module: blob("module"),
-        arguments: Bounded::default(),
-        environment: BTreeMap::new(),
         stdin: Some(blob("stdin")),
-        inputs: Bounded::default(),
-        outputs: Bounded::default(),
-        tasks: 1,
         limits: TaskLimits {
             fuel: Fuel(1),
             memory_bytes: 1,
             output_bytes: 100,
         },
-        clock_start_ns: 0,
-        random_seed: Hash32::ZERO,
+        ..types::testing::workload(b"module", 1)
     }
 }
 
 fn record(stage: Stage) -> JobRecord {
-    let verification = Verification {
-        min_verifiers: 0,
-        tasks_per_verifier: None,
-        value_at_risk: Amount::ZERO,
-        task_value_at_risk: Amount::ZERO,
-        confidence_ppm: 0,
-    };
+    let spec = types::testing::job_spec(workload());
+    let record = types::testing::job_record(JobId(Hash32([1; 32])), spec, stage);
     JobRecord {
-        id: JobId(Hash32([1; 32])),
-        customer: Address::default(),
-        spec: JobSpec {
-            name: Name::default(),
-            workload: workload(),
-            constraints: Constraints::default(),
-            verification,
-            price_cap: Amount::ZERO,
-        },
-        escrow: Escrow::default(),
-        policy: Policy {
-            expected_verifiers: Fixed64(0),
-            tasks_per_verifier: 0,
-            expected_checks: Fixed64(0),
-            detection: Fixed64(0),
-            bond: Amount::ZERO,
-            verifier_bond: Amount::ZERO,
-            min_verifiers: 0,
-            verifier_fee: Amount::ZERO,
-        },
         attempt: Attempt(1),
-        unrunnable_reports: Vec::new(),
-        excluded: Vec::new(),
-        stage,
-        deadline: None,
-        burned: Amount::ZERO,
-        history: Vec::new(),
+        ..record
     }
 }
 

@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 
 use state::MemoryStore;
-use types::codec::Text;
-use types::committee::Validator;
-use types::genesis::{Genesis, GenesisAccount};
+use types::genesis::Genesis;
 use types::hash::{Hash32, TransactionId};
-use types::key::{SecretKey, VrfSecretKey};
-use types::number::{Amount, Height, Nonce, SQUARE, Stake, Timestamp};
-use types::params::Params;
-use types::transaction::{Action, SignedTransaction, SystemTransaction, Transaction};
+use types::number::{Height, Timestamp};
+use types::testing::numbered::{
+    CUSTOMER, GENESIS_MS as BEGIN, genesis, key, transfer as transfer_of, vrf_key as vrf,
+};
+use types::transaction::{SignedTransaction, SystemTransaction};
 
 use super::*;
 use crate::Retention;
@@ -25,69 +24,14 @@ mod life;
 mod panic;
 mod pool;
 
-/// Unix time at which every test begins, in milliseconds.
-const BEGIN: u64 = 1_700_000_000_000;
-
-fn key(number: u8) -> SecretKey {
-    SecretKey::from_bytes(&[number; 32])
-}
-
 /// The validator whose chain it is.
 fn own() -> ValidatorId {
     ValidatorId(key(1).public().address())
 }
 
-fn vrf(number: u8) -> VrfSecretKey {
-    VrfSecretKey::from_bytes(&[number & 0x0f; 32]).unwrap()
-}
-
-/// A chain with `members` validators of equal stake and one rich customer, whose key is number 100.
-fn genesis(members: u8) -> Genesis {
-    let mut validators: Vec<_> = (1..=members)
-        .map(|n| Validator {
-            key: key(n).public(),
-            vrf_key: vrf(n).public(),
-            node_key: key(n + 50).public(),
-            stake: Stake(1),
-        })
-        .collect();
-    validators.sort_by_key(|validator| validator.key);
-    let mut accounts: Vec<_> = (1..=members)
-        .chain([100])
-        .map(|n| GenesisAccount {
-            address: key(n).public().address(),
-            balance: Amount(1_000 * SQUARE.0),
-        })
-        .collect();
-    accounts.sort_by_key(|account| account.address);
-    Genesis {
-        name: Text::new("test").unwrap(),
-        time: Timestamp(BEGIN),
-        params: Params::devnet(),
-        accounts,
-        validators,
-        partners: Vec::new(),
-    }
-}
-
+/// A transfer of the customer.
 fn transfer(genesis: &Genesis, nonce: u64) -> SignedTransaction {
-    transfer_of(genesis, 100, nonce)
-}
-
-fn transfer_of(genesis: &Genesis, sender: u8, nonce: u64) -> SignedTransaction {
-    let sender = key(sender);
-    Transaction {
-        chain_id: genesis.chain_id(),
-        sender: sender.public(),
-        nonce: Nonce(nonce),
-        valid_until: Height(1_000),
-        fee: genesis.params.min_fee,
-        action: Action::Transfer {
-            to: key(1).public().address(),
-            amount: Amount(5),
-        },
-    }
-    .sign(&sender)
+    transfer_of(genesis, CUSTOMER, nonce)
 }
 
 /// A host that orders blocks as a test says, with a store in memory.

@@ -3,7 +3,6 @@
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use keys::keyfile::{self, KeyKind};
@@ -244,7 +243,8 @@ pub fn finish(child: Child) -> Output {
 /// Writes a job over the histogram program into a folder and returns its spec.
 pub fn histogram(folder: &Path, tasks: u32, verifiers: u32) -> PathBuf {
     std::fs::create_dir_all(folder).unwrap();
-    std::fs::copy(program_path("histogram"), folder.join("histogram.wasm")).unwrap();
+    let module = types::testing::program_path(env!("CARGO_TARGET_TMPDIR"), "histogram");
+    std::fs::copy(module, folder.join("histogram.wasm")).unwrap();
     let numbers: Vec<_> = (0..5_000u32)
         .map(|i| (f64::from(i * 7919 % 10_007) / 10_007.0).to_string())
         .collect();
@@ -257,21 +257,4 @@ pub fn histogram(folder: &Path, tasks: u32, verifiers: u32) -> PathBuf {
     );
     std::fs::write(&spec, text).unwrap();
     spec
-}
-
-/// Where a compiled example program is; all are compiled at first use.
-fn program_path(name: &str) -> PathBuf {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/programs");
-        let status = Command::new(&script).arg(&folder).status().unwrap();
-        assert!(
-            status.success(),
-            "{} cannot build the example programs; what is missing is said above",
-            script.display()
-        );
-        folder
-    });
-    folder.join(format!("{name}.wasm"))
 }

@@ -1,8 +1,6 @@
 //! What only this side of the interface can see: how deep a program came, and that the host's processor is not seen.
 
-use types::codec::Bounded;
-use types::hash::Hash32;
-use types::job::{CLASS_WASM_V1, TaskLimits};
+use types::job::CLASS_WASM_V1;
 use wasm_encoder::{
     CodeSection, ExportKind, ExportSection, Function, FunctionSection, InstructionSink, Module,
     TypeSection, ValType,
@@ -89,23 +87,9 @@ fn recursions() -> [Vec<u8>; 3] {
 
 /// One task of a module without inputs or outputs.
 pub(crate) fn workload(module: &[u8]) -> Workload {
-    Workload {
-        class: CLASS_WASM_V1,
-        module: BlobId::of(module),
-        arguments: Bounded::default(),
-        environment: std::collections::BTreeMap::new(),
-        stdin: None,
-        inputs: Bounded::default(),
-        outputs: Bounded::default(),
-        tasks: 1,
-        limits: TaskLimits {
-            fuel: Fuel(LIMIT),
-            memory_bytes: 1 << 20,
-            output_bytes: 1 << 20,
-        },
-        clock_start_ns: 0,
-        random_seed: Hash32::ZERO,
-    }
+    let mut workload = types::testing::workload(module, 1);
+    workload.limits.fuel = Fuel(LIMIT);
+    workload
 }
 
 /// Fuel used until the stack ended, which counts the calls.

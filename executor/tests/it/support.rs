@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use gridproof_executor::{InputProblem, Inputs, NoResult, Program, TaskEngine, TaskRun, run_task};
@@ -152,21 +151,9 @@ pub fn program(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Where a compiled program is; all are compiled at first use.
+/// Where a compiled program is.
 pub fn program_path(name: &str) -> PathBuf {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/programs");
-        let status = Command::new(&script).arg(&folder).status().unwrap();
-        assert!(
-            status.success(),
-            "{} cannot build the test programs; what is missing is said above",
-            script.display()
-        );
-        folder
-    });
-    folder.join(format!("{name}.wasm"))
+    types::testing::program_path(env!("CARGO_TARGET_TMPDIR"), name)
 }
 
 /// Standard output as text.

@@ -1,33 +1,14 @@
 //! The rule of the tree against proofs that its engine made, and against tampered ones.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use state::{DecidedState, MemoryStore, Writes};
 use types::codec::{decode, encode};
 use types::hash::Address;
 use types::number::Height;
+use types::testing::seeded;
 
 use super::*;
 use crate::fixture::genesis;
-
-fn seeded(cases: u32) -> ProptestConfig {
-    let config = ProptestConfig {
-        cases,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
-    let seed = match config.rng_seed {
-        RngSeed::Fixed(seed) => seed,
-        RngSeed::Random => RandomState::new().build_hasher().finish(),
-    };
-    println!("replay with PROPTEST_RNG_SEED={seed}");
-    ProptestConfig {
-        rng_seed: RngSeed::Fixed(seed),
-        ..config
-    }
-}
 
 fn key(n: u8) -> StateKey {
     StateKey::Account(Address([n; 20]))

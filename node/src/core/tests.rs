@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 
 use consensus::log::Record;
 use state::{ChainStore, MemoryStore};
-use types::codec::{Bounded, Text};
-use types::committee::Validator;
-use types::genesis::GenesisAccount;
+use types::codec::Bounded;
 use types::hash::{BlockId, TransactionId};
-use types::number::{Amount, Height, Nonce, SQUARE, Stake, Timestamp};
-use types::params::Params;
-use types::transaction::{Action, SignedTransaction, Transaction};
+use types::number::{Amount, Height, Timestamp};
+use types::testing::numbered::{
+    CUSTOMER, GENESIS_MS as BEGIN, genesis, key, transfer as transfer_of, vrf_key as vrf,
+};
+use types::transaction::SignedTransaction;
 use types::vote::Subject;
 
 use super::*;
@@ -23,65 +23,9 @@ mod panic;
 mod serve;
 mod setup;
 
-/// Unix time at which every test begins.
-const BEGIN: u64 = 1_700_000_000_000;
-
-fn key(number: u8) -> SecretKey {
-    SecretKey::from_bytes(&[number; 32])
-}
-
-fn vrf(number: u8) -> VrfSecretKey {
-    VrfSecretKey::from_bytes(&[number & 0x0f; 32]).unwrap()
-}
-
-/// A chain with `members` validators of equal stake and one rich customer, whose key is number 100.
-fn genesis(members: u8) -> Genesis {
-    let mut validators: Vec<_> = (1..=members)
-        .map(|n| Validator {
-            key: key(n).public(),
-            vrf_key: vrf(n).public(),
-            node_key: key(n + 50).public(),
-            stake: Stake(1),
-        })
-        .collect();
-    validators.sort_by_key(|validator| validator.key);
-    let mut accounts: Vec<_> = (1..=members)
-        .chain([100])
-        .map(|n| GenesisAccount {
-            address: key(n).public().address(),
-            balance: Amount(1_000 * SQUARE.0),
-        })
-        .collect();
-    accounts.sort_by_key(|account| account.address);
-    let name = Text::new("test").unwrap();
-    Genesis {
-        name,
-        time: Timestamp(BEGIN),
-        params: Params::devnet(),
-        accounts,
-        validators,
-        partners: Vec::new(),
-    }
-}
-
+/// A transfer of the customer.
 fn transfer(genesis: &Genesis, nonce: u64) -> SignedTransaction {
-    transfer_of(genesis, 100, nonce)
-}
-
-fn transfer_of(genesis: &Genesis, sender: u8, nonce: u64) -> SignedTransaction {
-    let sender = key(sender);
-    Transaction {
-        chain_id: genesis.chain_id(),
-        sender: sender.public(),
-        nonce: Nonce(nonce),
-        valid_until: Height(1_000),
-        fee: genesis.params.min_fee,
-        action: Action::Transfer {
-            to: key(1).public().address(),
-            amount: Amount(5),
-        },
-    }
-    .sign(&sender)
+    transfer_of(genesis, CUSTOMER, nonce)
 }
 
 /// The validators' ids, in the order of the committee.

@@ -5,19 +5,16 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use gridproof_store::{ChainStore, DecidedState, Decision, KeptHistory, StateError};
-use proptest::prelude::ProptestConfig;
-use proptest::test_runner::RngSeed;
 use state::tree::{NodeKey, StateNode, TreeNodes};
 use state::{Branch, Diff, Tip, Writes, compute_diff};
 use types::block::{Block, Body, Header};
 use types::codec::{Bounded, Text};
-use types::committee::Validator;
 use types::genesis::Genesis;
 use types::hash::{Address, Domain, Hash32};
-use types::key::{PublicKey, SecretKey, Signature, VrfPublicKey};
-use types::number::{Amount, Epoch, Height, Nonce, Stake, Timestamp, View};
-use types::params::Params;
+use types::key::{PublicKey, Signature};
+use types::number::{Amount, Epoch, Height, Nonce, View};
 use types::state_key::StateKey;
+pub use types::testing::seeded;
 use types::transaction::{
     Action, NativeTransaction, SignedTransaction, Transaction, TransactionReceipt,
 };
@@ -47,39 +44,10 @@ pub fn random_number(seed: u64, n: u64) -> u64 {
     Hash32::of(Domain::DRAW, &(seed, n)).low_u64()
 }
 
-/// Property tests with a seed that is printed: captured unless the test fails.
-pub fn seeded(cases: u32) -> ProptestConfig {
-    let config = ProptestConfig {
-        cases,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
-    let seed = match config.rng_seed {
-        RngSeed::Fixed(seed) => seed,
-        RngSeed::Random => RandomState::new().build_hasher().finish(),
-    };
-    println!("replay with PROPTEST_RNG_SEED={seed}");
-    ProptestConfig {
-        rng_seed: RngSeed::Fixed(seed),
-        ..config
-    }
-}
-
 pub fn genesis(name: &str) -> Genesis {
-    let key = SecretKey::from_bytes(&[1; 32]).public();
-    let validator = Validator {
-        key,
-        vrf_key: VrfPublicKey::default(),
-        node_key: PublicKey::default(),
-        stake: Stake(1),
-    };
     Genesis {
         name: Text::new(name).unwrap(),
-        time: Timestamp(1_000),
-        params: Params::devnet(),
-        accounts: Vec::new(),
-        validators: vec![validator],
-        partners: Vec::new(),
+        ..types::testing::genesis(&[1])
     }
 }
 

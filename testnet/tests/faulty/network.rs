@@ -12,10 +12,10 @@ use rustix::process::Signal;
 use testnet::devnet::ProcessRole;
 use testnet::devnet::process::{signal, wait_until};
 use testnet::temporary::TemporaryDevnet;
-use types::codec::{Bounded, Text};
-use types::hash::{Address, BlobId, Hash32, JobId};
-use types::job::{CLASS_WASM_V1, Constraints, JobSpec, TaskLimits, Verification, Workload};
-use types::number::{Amount, Fuel, Height, SQUARE};
+use types::codec::Text;
+use types::hash::{Address, JobId};
+use types::job::JobSpec;
+use types::number::{Fuel, Height, SQUARE};
 use types::transaction::{Action, Transaction};
 
 /// The program that runs validators and partners, as cargo built it.
@@ -163,35 +163,12 @@ impl FaultyNetwork {
 
 fn spec(job: &TestJob) -> JobSpec {
     let name = |text: &str| Text::new(text).unwrap();
-    JobSpec {
-        name: name("faulty"),
-        workload: Workload {
-            class: CLASS_WASM_V1,
-            module: BlobId::of(MODULE),
-            arguments: Bounded::default(),
-            environment: BTreeMap::new(),
-            stdin: None,
-            inputs: Bounded::default(),
-            outputs: Bounded::default(),
-            tasks: 1,
-            limits: TaskLimits {
-                fuel: Fuel(10_000_000),
-                memory_bytes: 1 << 20,
-                output_bytes: 1 << 20,
-            },
-            clock_start_ns: 0,
-            random_seed: Hash32::ZERO,
-        },
-        constraints: Constraints {
-            attributes: BTreeMap::from([(name("location"), name(job.location))]),
-        },
-        verification: Verification {
-            min_verifiers: job.min_verifiers,
-            tasks_per_verifier: None,
-            value_at_risk: SQUARE,
-            task_value_at_risk: SQUARE,
-            confidence_ppm: job.confidence_ppm,
-        },
-        price_cap: Amount(SQUARE.0),
-    }
+    let mut workload = types::testing::workload(MODULE, 1);
+    workload.limits.fuel = Fuel(10_000_000);
+    let mut spec = types::testing::job_spec(workload);
+    let location = (name("location"), name(job.location));
+    spec.constraints.attributes = BTreeMap::from([location]);
+    spec.verification.min_verifiers = job.min_verifiers;
+    spec.verification.confidence_ppm = job.confidence_ppm;
+    spec
 }

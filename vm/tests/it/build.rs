@@ -5,7 +5,8 @@ use types::number::{Amount, Nonce, Timestamp};
 use types::transaction::{JobStep, SignedTransaction, SystemTransaction};
 use vm::{BuiltBody, Verified, build};
 
-use crate::fixture::{Chain, Random, key, square, transfer};
+use crate::fixture::{Chain, key, square, transfer};
+use types::testing::Random;
 
 fn verified(chain: &Chain, all: Vec<SignedTransaction>) -> Vec<Verified> {
     all.into_iter()
@@ -33,7 +34,7 @@ fn built(chain: &Chain, system: &[SystemTransaction], candidates: &[Verified]) -
 
 #[test]
 fn what_is_built_is_valid_and_leaves_out_what_is_not() {
-    let mut random = Random(7);
+    let mut random = Random::new(7);
     let mut chain = Chain::new();
     for _ in 0..20 {
         let mut all = Vec::new();

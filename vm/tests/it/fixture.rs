@@ -296,22 +296,3 @@ pub fn transfer(n: u8, amount: Amount) -> Action {
         amount,
     }
 }
-
-/// Numbers that a seed determines (splitmix64).
-pub struct Random(pub u64);
-
-impl Random {
-    /// The next random number of the seed.
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-}

@@ -6,7 +6,8 @@ use types::number::{Amount, Height, Nonce};
 use types::transaction::SignedTransaction;
 use vm::{ChargeError, Inserted, Mempool, MempoolError, MempoolLimits};
 
-use crate::fixture::{Chain, Random, address, key, square, transfer};
+use crate::fixture::{Chain, address, key, square, transfer};
+use types::testing::Random;
 
 fn insert(
     pool: &mut Mempool,
@@ -273,7 +274,7 @@ fn a_new_block_takes_out_what_it_includes_overtakes_impoverishes_or_outlives() {
 
 #[test]
 fn its_books_balance_over_random_use() {
-    let mut random = Random(0x5eed);
+    let mut random = Random::new(0x5eed);
     let (mut chain, mut pool) = (Chain::new(), Mempool::new(small(24)));
     for round in 0..200 {
         for _ in 0..6 {

@@ -11,7 +11,8 @@ use types::transaction::{Action, SignedTransaction};
 use vm::Beacon;
 
 use crate::audit::assert_conserved;
-use crate::fixture::{Chain, FUNDED, Random, address, key, profile, square};
+use crate::fixture::{Chain, FUNDED, address, key, profile, square};
+use types::testing::Random;
 
 /// Accounts that take part; genesis funds the first of them.
 const PEOPLE: u8 = FUNDED + 4;
@@ -280,7 +281,7 @@ fn operations(
 }
 
 fn run(seed: u64, operations_wanted: usize) {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let mut chain = Chain::with(|params| {
         (params.compute.unbonding_ms, params.epoch_length) = (UNBONDING_MS, 7);
         (params.beacon_skip_ms, params.beacon_skip_penalty) = (1_000, Amount(square(1).0 / 7));

@@ -102,9 +102,9 @@ impl ChainStore for Trapped {
 /// The account that nobody can read, and who pays it.
 fn poison(genesis: &Genesis, sender: u8, nonce: u64) -> SignedTransaction {
     let mut poison = transfer_of(genesis, sender, nonce).into_transaction();
-    poison.action = Action::Transfer {
+    poison.action = types::transaction::Action::Transfer {
         to: POISONED,
-        amount: Amount(5),
+        amount: types::number::Amount(5),
     };
     poison.sign(&key(sender))
 }

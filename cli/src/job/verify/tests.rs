@@ -1,13 +1,11 @@
 //! Folders of results: one task or several, and everything that may lie in them by mistake.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use light::{FileRef, JobFiles, Stream};
 use types::codec::{Bounded, Text};
-use types::hash::{BlobId, Hash32};
-use types::job::{CLASS_WASM_V1, Output, TaskLimits};
-use types::number::{Fuel, TaskIndex};
+use types::job::Output;
+use types::number::TaskIndex;
 
 use super::*;
 use crate::trust::Trust;
@@ -18,21 +16,8 @@ fn workload(tasks: u32, outputs: &[&str]) -> Workload {
         path: Text::new(format!("/out/{name}")).unwrap(),
     };
     Workload {
-        class: CLASS_WASM_V1,
-        module: BlobId::of(b"module"),
-        arguments: Bounded::default(),
-        environment: BTreeMap::new(),
-        stdin: None,
-        inputs: Bounded::default(),
         outputs: Bounded::new(outputs.iter().map(output).collect()).unwrap(),
-        tasks,
-        limits: TaskLimits {
-            fuel: Fuel(1),
-            memory_bytes: 1,
-            output_bytes: 1,
-        },
-        clock_start_ns: 0,
-        random_seed: Hash32::ZERO,
+        ..types::testing::workload(b"module", tasks)
     }
 }
 

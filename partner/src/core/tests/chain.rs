@@ -7,11 +7,11 @@ use std::sync::Arc;
 use types::account::{Account, EpochPartner, Partner, PartnerSnapshot};
 use types::attestation::{CommitmentContext, Opening, commitment, leaves_hash};
 use types::codec::{Bounded, Text};
-use types::hash::{Address, BlobId, ChainId, Hash32, JobId};
+use types::hash::{Address, ChainId, Hash32, JobId};
 use types::job::{
-    Announcing, Assigned, CLASS_WASM_V1, Constraints, Escrow, JobRecord, JobSpec, Parties,
-    PartnerProfile, Policy, Primary, PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing,
-    TaskLimits, Verification, Verifier, VerifierOpening, Verifying, Workload,
+    Announcing, Assigned, CLASS_WASM_V1, JobRecord, Parties, PartnerProfile, Policy, Primary,
+    PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, TaskLimits, Verifier,
+    VerifierOpening, Verifying, Workload,
 };
 use types::key::{SecretKey, VrfSecretKey};
 use types::number::{Amount, Attempt, Epoch, Fixed64, Fuel, Height, Nonce, TaskIndex};
@@ -61,21 +61,12 @@ pub fn settings(n: u8) -> PartnerSettings {
 
 pub fn workload() -> Workload {
     Workload {
-        class: CLASS_WASM_V1,
-        module: BlobId::of(b"module"),
-        arguments: Bounded::default(),
-        environment: BTreeMap::new(),
-        stdin: None,
-        inputs: Bounded::default(),
-        outputs: Bounded::default(),
-        tasks: TASKS,
         limits: TaskLimits {
             fuel: Fuel(1),
             memory_bytes: 1,
             output_bytes: 1,
         },
-        clock_start_ns: 0,
-        random_seed: Hash32::ZERO,
+        ..types::testing::workload(b"module", TASKS)
     }
 }
 
@@ -88,44 +79,19 @@ pub fn primary(n: u8) -> Primary {
 }
 
 pub fn record(stage: Stage) -> JobRecord {
-    let verification = Verification {
-        min_verifiers: 0,
-        tasks_per_verifier: None,
-        value_at_risk: Amount(1),
-        task_value_at_risk: Amount(1),
-        confidence_ppm: 0,
-    };
-    let spec = JobSpec {
-        name: Text::new("job").unwrap(),
-        workload: workload(),
-        constraints: Constraints::default(),
-        verification,
-        price_cap: Amount(10),
-    };
     let policy = Policy {
         // Every partner's share is certain to be drawn.
         expected_verifiers: Fixed64(16 << 64),
         tasks_per_verifier: 2,
-        expected_checks: Fixed64(0),
-        detection: Fixed64(0),
         bond: Amount(100),
         verifier_bond: Amount(50),
-        min_verifiers: 0,
         verifier_fee: Amount(1),
+        ..types::testing::no_policy()
     };
+    let spec = types::testing::job_spec(workload());
     JobRecord {
-        id: JOB,
-        customer: Address::default(),
-        spec,
-        escrow: Escrow::default(),
         policy,
-        attempt: Attempt(0),
-        unrunnable_reports: Vec::new(),
-        excluded: Vec::new(),
-        stage,
-        deadline: None,
-        burned: Amount::ZERO,
-        history: Vec::new(),
+        ..types::testing::job_record(JOB, spec, stage)
     }
 }
 

@@ -2,50 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use types::codec::Bounded;
 use types::hash::{BlobId, Hash32};
-use types::job::{CLASS_WASM_V1, Constraints, Name, TaskLimits, Verification, Workload};
+use types::job::{CLASS_WASM_V1, Name, TaskLimits, Workload};
 use types::number::{Fixed64, Fuel};
 
 use super::*;
 
 fn spec(tasks: u32, fuel: u64) -> JobSpec {
-    let verification = Verification {
-        min_verifiers: 0,
-        tasks_per_verifier: None,
-        value_at_risk: Amount::ZERO,
-        task_value_at_risk: Amount::ZERO,
-        confidence_ppm: 0,
+    let blob = BlobId {
+        hash: Hash32::ZERO,
+        length: 3 << 19,
     };
     let workload = Workload {
-        class: CLASS_WASM_V1,
-        module: BlobId {
-            hash: Hash32::ZERO,
-            length: 3 << 19,
-        },
-        arguments: Bounded::default(),
-        environment: BTreeMap::new(),
-        stdin: Some(BlobId {
-            hash: Hash32::ZERO,
-            length: 3 << 19,
-        }),
-        inputs: Bounded::default(),
-        outputs: Bounded::default(),
-        tasks,
+        module: blob,
+        stdin: Some(blob),
         limits: TaskLimits {
             fuel: Fuel(fuel),
             memory_bytes: 1,
             output_bytes: 1,
         },
-        clock_start_ns: 0,
-        random_seed: Hash32::ZERO,
+        ..types::testing::workload(b"", tasks)
     };
     JobSpec {
-        name: Name::default(),
-        workload,
-        constraints: Constraints::default(),
-        verification,
         price_cap: Amount(1_000),
+        ..types::testing::job_spec(workload)
     }
 }
 

@@ -8,9 +8,10 @@ use types::job::{JobSpec, Stage};
 use types::number::{Amount, Fuel};
 use types::transaction::Action;
 
-use crate::fixture::{Random, address, square};
+use crate::fixture::{address, square};
 use crate::job::model::{Model, Sent};
 use crate::job::world::{CUSTOMER, Conduct, PARTNERS, World, spec};
+use types::testing::Random;
 
 /// Seeds of an ordinary run.
 const SEEDS: u64 = 4;
@@ -57,7 +58,7 @@ fn random_conduct_moves_money_as_the_model_says() {
 }
 
 fn run(seed: u64) -> BTreeMap<String, u32> {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let mut world = World::with(|params| {
         params.compute.probation_multiple = 2;
         params.compute.open_window_ms = 6_000;
@@ -187,7 +188,7 @@ fn step(world: &mut World, live: &[JobId], random: &mut Random) -> (Sent, Option
 
 #[test]
 fn jobs_in_a_crowd_of_honest_partners_all_settle() {
-    let mut random = Random(77);
+    let mut random = Random::new(77);
     let mut world = World::new();
     let jobs: Vec<_> = (0..12)
         .map(|_| world.submit(&random_spec(&mut random)))

@@ -168,6 +168,15 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_a_key_without_a_value_stays_as_a_comment() {
+        let template = TEMPLATE.replace("worker =", "worker = # 7");
+        let text = filled(&template, &sample("b", None)).unwrap();
+        assert!(text.contains("# Who works.\n# worker = 7\n"), "{text}");
+        let text = filled(&template, &sample("b", Some("w"))).unwrap();
+        assert!(text.contains("# Who works.\nworker = \"w\"\n"), "{text}");
+    }
+
+    #[test]
     fn a_key_that_the_template_lacks_is_not_lost() {
         let text = filled("# Offer.\n[offer]\n", &sample("a \"b\"\n", Some("w"))).unwrap();
         let values: Table = text.parse().unwrap();

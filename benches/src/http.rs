@@ -43,7 +43,7 @@ pub struct HttpConnection {
 }
 
 impl HttpConnection {
-    /// Connects.
+    /// Opens a connection to a server; no request is sent yet.
     pub async fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;

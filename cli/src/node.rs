@@ -47,7 +47,7 @@ Every key of node.toml can be overridden by GRIDPROOF_SECTION__KEY, and that by 
         /// The validator's directory.
         #[arg(long, value_name = "DIR")]
         dir: PathBuf,
-        /// Overrides rpc.listen.
+        /// Address of the HTTP interface, in place of `rpc.listen` of the configuration.
         #[arg(long, value_name = "HOST:PORT")]
         rpc_listen: Option<SocketAddr>,
         /// Overrides p2p.listen; may be given several times.

@@ -76,7 +76,7 @@ pub enum Effect {
     /// A validator misbehaved too often: its messages are not taken for that time. Whoever carries them closes its
     /// connection and takes none of it, so that they cost nothing.
     Ban {
-        /// The validator.
+        /// Validator that it is about.
         validator: ValidatorId,
         /// For how long from now, in milliseconds.
         for_ms: u64,

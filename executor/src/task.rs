@@ -21,9 +21,9 @@ use crate::wasi::{ProgramEnd, TaskHost};
 pub struct TaskRun {
     /// How it ended; equal on every machine.
     pub outcome: Outcome,
-    /// Standard output.
+    /// Bytes of standard output, within the output limit.
     pub stdout: Vec<u8>,
-    /// Standard error.
+    /// Bytes of standard error, within the output limit.
     pub stderr: Vec<u8>,
     /// The declared outputs in the workload's order; nothing where the file was not written.
     pub outputs: Vec<Option<Vec<u8>>>,

@@ -19,7 +19,7 @@ use crate::http::{self, HttpAnswer, HttpConnection};
 use crate::load::{self, LoadProfile, LoadResult, Network, OfferedLoad, Watcher};
 use crate::progress;
 
-/// Validators.
+/// Validators of the network, one process each.
 const NODES: u16 = 4;
 /// Bytes of a transaction.
 const TRANSACTION_BYTES: usize = 256;

@@ -11,7 +11,7 @@ use crate::quantile;
 /// A line of the result.
 #[derive(Debug, Serialize)]
 pub struct PeerReport {
-    /// Which system.
+    /// System that was measured: `gridproof` or `cometbft`.
     pub system: &'static str,
     /// Transactions per second that were offered.
     pub rate: u32,

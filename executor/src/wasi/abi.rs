@@ -86,7 +86,7 @@ pub(crate) mod time_flags {
     pub(crate) const MODIFY_NOW: u32 = 8;
 }
 
-/// Clocks.
+/// Numbers of the clocks that a guest may ask for.
 pub(crate) mod clocks {
     pub(crate) const REALTIME: u32 = 0;
     pub(crate) const MONOTONIC: u32 = 1;

@@ -59,7 +59,7 @@ pub enum Effect {
     },
     /// A validator misbehaved too often: close its connection and take none of it for that time.
     Ban {
-        /// The validator.
+        /// Validator that it is about.
         validator: ValidatorId,
         /// For how long from now, in milliseconds.
         for_ms: u64,

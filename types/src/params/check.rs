@@ -62,7 +62,7 @@ pub enum ParamsError {
     /// A number of attempts that no job can have.
     #[error("parameter compute.max_attempts is {found}, it must be from 1 to {MAX_ATTEMPTS}")]
     MaxAttempts {
-        /// The parameter.
+        /// Number of attempts in the parameters.
         found: u16,
     },
     /// A decline penalty that a partner of the minimum bond cannot pay.

@@ -182,13 +182,13 @@ mod tests {
             let found = history(&|config| config.history = kind).unwrap();
             assert_eq!(found, KeptHistory::of(preset));
         }
-        let blocks = history(&|config| config.keep_blocks = Some(20_000)).unwrap();
+        let blocks = history(&|config| config.keep_blocks = Some(200_000)).unwrap();
         assert_eq!(
             (blocks.blocks, blocks.transactions),
-            (Some(20_000), Some(20_000))
+            (Some(200_000), Some(200_000))
         );
-        let index = history(&|config| config.keep_transactions = Some(10_000)).unwrap();
-        assert_eq!((index.blocks, index.transactions), (None, Some(10_000)));
+        let index = history(&|config| config.keep_transactions = Some(100_000)).unwrap();
+        assert_eq!((index.blocks, index.transactions), (None, Some(100_000)));
         for key in ["keep_blocks", "keep_transactions"] {
             let kept = LEAST_BLOCKS - 1;
             let refused = history(&|config| {

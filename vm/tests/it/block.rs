@@ -94,7 +94,7 @@ fn a_transaction_that_cannot_be_charged_makes_the_block_invalid() {
         }
     );
     assert!(matches!(
-        changed(&chain, |t| t.valid_until = Height(10_002)),
+        changed(&chain, |t| t.valid_until = Height(100_002)),
         ChargeError::ValidTooLong { .. }
     ));
     assert!(matches!(
@@ -117,7 +117,7 @@ fn a_transaction_that_cannot_be_charged_makes_the_block_invalid() {
 #[test]
 fn the_limits_of_validity_are_inclusive() {
     let mut chain = Chain::new();
-    for (later, valid_until) in [(0, 1), (1, 10_001)] {
+    for (later, valid_until) in [(0, 1), (1, 100_001)] {
         let mut transaction = chain.unsigned(3, transfer(4, square(1)));
         (transaction.nonce, transaction.valid_until) = (Nonce(later), Height(valid_until));
         assert!(
@@ -128,7 +128,7 @@ fn the_limits_of_validity_are_inclusive() {
         );
     }
     let mut transaction = chain.unsigned(3, transfer(4, square(1)));
-    transaction.valid_until = Height(10_001);
+    transaction.valid_until = Height(100_001);
     assert_eq!(
         chain.next(vec![transaction.sign(&key(3))]).receipts.len(),
         1

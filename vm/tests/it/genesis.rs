@@ -27,7 +27,7 @@ fn a_genesis_that_cannot_run_is_refused() {
         genesis_writes(&unending),
         Err(GenesisStateError::Genesis(_))
     ));
-    let forgetful = genesis(|params| params.compute.announce_window_ms = 3_600_000);
+    let forgetful = genesis(|params| params.compute.announce_window_ms = 86_400_000);
     assert!(matches!(
         genesis_writes(&forgetful),
         Err(GenesisStateError::Genesis(_))

@@ -98,7 +98,7 @@ fn what_no_block_could_hold_is_refused_with_its_rule() {
         ChargeError::Expired { .. }
     ));
     assert!(matches!(
-        charge(with(&|t| t.valid_until = Height(10_003))),
+        charge(with(&|t| t.valid_until = Height(100_003))),
         ChargeError::ValidTooLong { .. }
     ));
     assert!(matches!(

@@ -15,9 +15,9 @@ use state::KeptHeights;
 use types::limits::{KEPT_HEIGHTS, MAX_VALIDITY_HEIGHTS};
 use types::number::Height;
 
-/// Heights whose blocks the preset `validator` keeps: a week of an idle network, under two hours of one whose blocks follow each other after 10 ms. A validator
+/// Heights whose blocks the preset `validator` keeps: weeks of an idle network, a day of 46 blocks a second. A validator
 /// that was away for longer needs a peer that keeps more.
-pub const VALIDATOR_HEIGHTS: u64 = 600_000;
+pub const VALIDATOR_HEIGHTS: u64 = 4_000_000;
 /// Fewest heights whose blocks and transactions a node should keep: while a transaction can be included, it then knows
 /// whether it was.
 pub const LEAST_BLOCKS: u64 = MAX_VALIDITY_HEIGHTS;

@@ -60,8 +60,37 @@ impl NodeChild {
     }
 }
 
-/// The children of a node with their places, ascending.
-pub(crate) type Children = Vec<(u8, NodeChild)>;
+/// The children of a node with their places, ascending, while it is made: where they stand costs no allocation.
+#[derive(Clone)]
+pub(crate) struct Children {
+    /// Those behind `length` mean nothing.
+    places: [(u8, NodeChild); 16],
+    length: usize,
+}
+
+impl Children {
+    pub(crate) fn new() -> Self {
+        let (height, hash) = (Height::ZERO, EMPTY);
+        Self {
+            places: [(0, NodeChild::Inner { height, hash }); 16],
+            length: 0,
+        }
+    }
+
+    /// Adds a child in a place above those so far.
+    pub(crate) fn push(&mut self, place: u8, child: NodeChild) {
+        self.places[self.length] = (place, child);
+        self.length += 1;
+    }
+}
+
+impl std::ops::Deref for Children {
+    type Target = [(u8, NodeChild)];
+
+    fn deref(&self) -> &Self::Target {
+        &self.places[..self.length]
+    }
+}
 
 /// A node of the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,10 +101,10 @@ pub struct StateNode {
 
 impl StateNode {
     /// A node of children in ascending places.
-    pub(crate) fn new(children: Children) -> Self {
+    pub(crate) fn new(children: &[(u8, NodeChild)]) -> Self {
         Self {
-            hash: subtree(&children, 0, PLACES),
-            children: children.into_boxed_slice(),
+            hash: subtree(children, 0, PLACES),
+            children: children.into(),
         }
     }
 
@@ -146,7 +175,7 @@ impl StateNode {
         if lonely && !path.is_empty() {
             return Err(corrupt(TreeCorruption::Lonely(*name)));
         }
-        Ok(Arc::new(Self::new(children)))
+        Ok(Arc::new(Self::new(&children)))
     }
 
     /// Goes down towards a key: adds the hashes beside the way, from above, and gives what the way ends at.
@@ -218,7 +247,7 @@ fn read_children(name: &NodeKey, bytes: &[u8]) -> Result<Children, TreeCorruptio
     if bytes.len() != encoded_length(keys, inner) {
         return Err(wrong_length(encoded_length(keys, inner)));
     }
-    let mut children = Children::with_capacity(16);
+    let mut children = Children::new();
     for place in 0..PLACES {
         let child = if keys & (1 << place) != 0 {
             NodeChild::Key {
@@ -233,7 +262,7 @@ fn read_children(name: &NodeKey, bytes: &[u8]) -> Result<Children, TreeCorruptio
         } else {
             continue;
         };
-        children.push((place, child));
+        children.push(place, child);
     }
     Ok(children)
 }

@@ -47,7 +47,7 @@ impl<'a> Update<'a> {
             }
             None => self.children(&[], NodePath::ROOT, changes)?,
         };
-        let root = StateNode::new(children);
+        let root = StateNode::new(&children);
         let hash = root.hash();
         self.new.push((NodeKey::root(self.height), Arc::new(root)));
         Ok(TreeChange {
@@ -66,19 +66,23 @@ impl<'a> Update<'a> {
     ) -> Result<Children, StateError> {
         let depth = path.len();
         let mut before = before.iter().copied().peekable();
-        let mut after = Children::with_capacity(16);
+        let mut after = Children::new();
         for below in changes.chunk_by(|a, b| nibble(&a.0, depth) == nibble(&b.0, depth)) {
             let place = below.first().map_or(0, |(key, _)| nibble(key, depth));
             while let Some(untouched) = before.next_if(|(at, _)| *at < place) {
-                after.push(untouched);
+                after.push(untouched.0, untouched.1);
             }
             let child = before
                 .next_if(|(at, _)| *at == place)
                 .map(|(_, child)| child);
             let child = self.child(child, step(&path, place), below)?;
-            after.extend(child.map(|child| (place, child)));
+            if let Some(child) = child {
+                after.push(place, child);
+            }
         }
-        after.extend(before);
+        for (place, child) in before {
+            after.push(place, child);
+        }
         Ok(after)
     }
 
@@ -95,11 +99,20 @@ impl<'a> Update<'a> {
                 let node = load(self.nodes, &name, &hash)?;
                 self.stale.push(name);
                 let children = self.children(node.children(), path, changes)?;
-                return Ok(self.make(path, children));
+                return Ok(self.make(path, &children));
             }
             Some(NodeChild::Key { key, value }) => (key, Some(value)),
             None => (Hash32::ZERO, None),
         };
+        if let [(changed, after)] = *changes
+            && (value.is_none() || changed == key)
+        {
+            // What most updates are: one key under a place of its own.
+            return Ok(after.map(|value| NodeChild::Key {
+                key: changed,
+                value,
+            }));
+        }
         let mut keys: Vec<_> = changes
             .iter()
             .filter_map(|(key, value)| Some((*key, (*value)?)))
@@ -121,18 +134,20 @@ impl<'a> Update<'a> {
         }
         let depth = path.len();
         let places = keys.chunk_by(|a, b| nibble(&a.0, depth) == nibble(&b.0, depth));
-        let mut children = Children::with_capacity(16);
+        let mut children = Children::new();
         for below in places {
             let place = below.first().map_or(0, |(key, _)| nibble(key, depth));
             let child = self.plant(step(&path, place), below);
-            children.extend(child.map(|child| (place, child)));
+            if let Some(child) = child {
+                children.push(place, child);
+            }
         }
-        self.make(path, children)
+        self.make(path, &children)
     }
 
     /// The node of these children; a key that is alone stands higher, and nothing is no node.
-    fn make(&mut self, path: NodePath, children: Children) -> Option<NodeChild> {
-        match children[..] {
+    fn make(&mut self, path: NodePath, children: &[(u8, NodeChild)]) -> Option<NodeChild> {
+        match *children {
             [] => None,
             [(_, key @ NodeChild::Key { .. })] => Some(key),
             _ => {

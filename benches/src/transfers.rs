@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use rpc::model::Event;
+use rpc::limits::MAX_SUBMITTED;
+use rpc::model::{Event, SubmitResult};
 use types::hash::{Address, ChainId, TransactionId};
 use types::key::SecretKey;
 use types::number::{Amount, Height, Nonce, SQUARE};
@@ -16,6 +17,8 @@ use crate::{quantile, row};
 
 /// Senders: a mempool takes a limited number of nonces from each, so the load needs many.
 const SENDERS: u8 = 200;
+/// How long transfers are gathered for a request.
+const GATHER: Duration = Duration::from_millis(2);
 /// How long nothing may become final before what is left counts as never final.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -110,10 +113,57 @@ async fn fund(
 
 struct Measured {
     latencies_ms: Vec<u128>,
+    /// Refused for good.
     refused: u64,
-    /// Neither refused nor final: behind a refused one of the same sender, mostly.
+    /// Refused for the moment, and sent again as the answer said.
+    again: u64,
+    /// Neither refused nor final.
     lost: usize,
     span: Duration,
+}
+
+/// What is to be sent to one node, each at its time.
+type Due = BTreeMap<(Instant, u64), SignedTransaction>;
+
+/// Sends to one node what is due, up to a full request together, and again after the time that a refusal names. Tells the
+/// id of each that is refused for good, and nothing for one that is sent again.
+async fn send(
+    client: rpc::client::Client,
+    mut due: Due,
+    refusals: tokio::sync::mpsc::UnboundedSender<Option<TransactionId>>,
+) {
+    while let Some(((first, _), _)) = due.first_key_value() {
+        tokio::time::sleep_until((*first).into()).await;
+        let now = Instant::now();
+        let mut batch = Vec::new();
+        while batch.len() < MAX_SUBMITTED
+            && let Some(next) = due.first_entry().filter(|next| next.key().0 <= now)
+        {
+            let ((_, number), signed) = next.remove_entry();
+            batch.push((number, signed));
+        }
+        let signed: Vec<_> = batch.iter().map(|(_, signed)| signed.clone()).collect();
+        let results = client.submit_batch(&signed).await;
+        let results =
+            results.unwrap_or_else(|error| vec![SubmitResult::Refused(error.body()); batch.len()]);
+        for ((number, signed), result) in batch.into_iter().zip(results) {
+            let SubmitResult::Refused(body) = result else {
+                continue;
+            };
+            let told = if body.retryable {
+                let after = body.retry_after_ms.unwrap_or(100);
+                let at = Instant::now() + Duration::from_millis(after);
+                due.insert((at, number), signed);
+                None
+            } else {
+                Some(signed.id())
+            };
+            // Whoever listens no more has given up on the whole load.
+            let _ = refusals.send(told);
+        }
+        // What comes within a moment goes together.
+        tokio::time::sleep(GATHER).await;
+    }
 }
 
 /// Sends each transfer at its time, round robin over the validators, and reads the events of the first one.
@@ -130,28 +180,17 @@ async fn offer(
         .collect();
     let watcher = clients[0].clone();
     let mut cursor = watcher.status().await?.cursor;
-    let clients_of_load = clients.to_vec();
-    let (refuse, mut refusals) = tokio::sync::mpsc::channel(load.len().max(1));
-    let sending = tokio::spawn(async move {
-        let mut sends = tokio::task::JoinSet::new();
-        for (i, signed) in (0u64..).zip(load) {
-            tokio::time::sleep_until(send_at(i).into()).await;
-            let client = clients_of_load
-                [usize::try_from(i).unwrap_or_default() % clients_of_load.len()]
-            .clone();
-            let refuse = refuse.clone();
-            sends.spawn(async move {
-                if client.submit(&signed).await.is_err() {
-                    // The channel has room for every transfer.
-                    let _ = refuse.send(signed.id()).await;
-                }
-            });
-            while sends.try_join_next().is_some() {}
-        }
-        while sends.join_next().await.is_some() {}
-    });
-    let mut latencies = Vec::new();
-    let mut refused = 0u64;
+    let mut by_node: Vec<Due> = clients.iter().map(|_| Due::new()).collect();
+    for (i, signed) in (0u64..).zip(load) {
+        let node = usize::try_from(i).unwrap_or_default() % clients.len();
+        by_node[node].insert((send_at(i), i), signed);
+    }
+    let (tell, mut refusals) = tokio::sync::mpsc::unbounded_channel();
+    let mut sending = tokio::task::JoinSet::new();
+    for (client, due) in clients.iter().zip(by_node) {
+        sending.spawn(send(client.clone(), due, tell.clone()));
+    }
+    let (mut latencies, mut refused, mut again) = (Vec::new(), 0, 0);
     let mut last = start;
     let end = send_at(u64::try_from(wanted.len())?);
     while !wanted.is_empty() && Instant::now() < end.max(last) + TIMEOUT {
@@ -167,16 +206,20 @@ async fn offer(
                 latencies.push(last.saturating_duration_since(send_at).as_millis());
             }
         }
-        while let Ok(id) = refusals.try_recv() {
-            refused += u64::from(wanted.remove(&id).is_some());
+        while let Ok(told) = refusals.try_recv() {
+            match told {
+                Some(id) => refused += u64::from(wanted.remove(&id).is_some()),
+                None => again += 1,
+            }
         }
     }
-    sending.abort();
+    sending.shutdown().await;
     ensure!(!latencies.is_empty(), "no transfer became final");
     latencies.sort_unstable();
     Ok(Measured {
         latencies_ms: latencies,
         refused,
+        again,
         lost: wanted.len(),
         span: last - start,
     })
@@ -189,8 +232,8 @@ fn report(measured: &Measured, total: u64, rate: u32, cpu_ms: u64) {
         "transfers: {total} offered at {rate}/s over HTTP to 4 validators on loopback, open loop"
     ));
     row(&format!(
-        "  final         {done} at {per_second}/s, {} refused, {} never final",
-        measured.refused, measured.lost
+        "  final         {done} at {per_second}/s, {} refused, {} sent again, {} never final",
+        measured.refused, measured.again, measured.lost
     ));
     row(&format!(
         "  submit-final  p50 {} ms, p99 {} ms",

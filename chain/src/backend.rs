@@ -28,25 +28,29 @@ use types::number::{Height, Nonce, View};
 use types::proof::ValueProof;
 use types::state_key::StateKey;
 use types::transaction::{Action, SignedTransaction};
-use vm::{Account, MempoolError, Rules};
+use vm::{Account, ChargeError, MempoolError, Rules};
 
 use crate::alarm::Alarm;
 pub use view::At;
 
 /// Most jobs that ended and are still listed; every job stays readable by its id.
 const RECENT_JOBS: usize = 256;
+/// When a transaction that there is no room for now may be sent again, in milliseconds: some blocks later.
+const RETRY_AFTER_BLOCK_MS: u64 = 250;
+/// When one that could not be verified in time may be sent again, in milliseconds.
+const RETRY_WHEN_BUSY_MS: u64 = 100;
 /// Most alarms that the status shows.
 const MAX_ALARMS: usize = 16;
 
 /// What the loop is asked.
 #[derive(Debug)]
 pub enum Question {
-    /// Take a transaction into the mempool.
+    /// Take transactions into the mempool.
     Submit {
-        /// Signed transaction as it was decoded from the request.
-        transaction: Box<SignedTransaction>,
-        /// Where the answer goes.
-        answer: oneshot::Sender<Result<TransactionId, MempoolError>>,
+        /// Signed transactions as they were decoded from the request.
+        transactions: Vec<SignedTransaction>,
+        /// Where the answer goes: for each transaction in its place.
+        answer: oneshot::Sender<Vec<Result<TransactionId, MempoolError>>>,
     },
     /// The nonce that an account's next transaction should have, after those that wait.
     NextNonce {
@@ -203,10 +207,22 @@ fn refused(error: &MempoolError) -> ApiError {
             "bring money to the account, or wait until its transactions are included"
         }
         MempoolError::Full { .. } => "try again later, or offer a higher fee",
+        MempoolError::Busy => "try again later",
         MempoolError::TrialPanicked(_) | MempoolError::Abort(_) => "the node's log says more",
     };
-    ApiError::refused("transaction_refused", error.to_string(), hint)
-        .retryable(error.is_retryable())
+    let refused = ApiError::refused("transaction_refused", error.to_string(), hint)
+        .retryable(error.is_retryable());
+    match error {
+        MempoolError::Charge(ChargeError::Nonce { expected, .. }) => refused.expected(*expected),
+        MempoolError::NonceTooFar { next, .. } => {
+            refused.expected(*next).after(RETRY_AFTER_BLOCK_MS)
+        }
+        MempoolError::Full { .. } | MempoolError::CannotPay { .. } => {
+            refused.after(RETRY_AFTER_BLOCK_MS)
+        }
+        MempoolError::Busy => refused.after(RETRY_WHEN_BUSY_MS),
+        _ => refused,
+    }
 }
 
 #[async_trait]
@@ -390,23 +406,46 @@ impl Backend for ChainBackend {
     }
 
     async fn submit(&self, transaction: SignedTransaction) -> Result<Submitted, ApiError> {
-        let id = transaction.id();
-        let is_job = matches!(transaction.transaction().action, Action::SubmitJob { .. });
-        let job = is_job.then(|| transaction.transaction().job_id());
-        if self.read(move |at, _| at.included(id)).await?.is_some() {
-            return Ok(Submitted { id, job });
+        let none = || Err(ApiError::internal("the node's loop gave no answer"));
+        let results = self.submit_batch(vec![transaction]).await;
+        results.into_iter().next().unwrap_or_else(none)
+    }
+
+    async fn submit_batch(
+        &self,
+        transactions: Vec<SignedTransaction>,
+    ) -> Vec<Result<Submitted, ApiError>> {
+        let job = |transaction: &SignedTransaction| {
+            let is_job = matches!(transaction.transaction().action, Action::SubmitJob { .. });
+            is_job.then(|| transaction.transaction().job_id())
+        };
+        let jobs: Vec<_> = transactions.iter().map(job).collect();
+        let ids: Vec<_> = transactions.iter().map(SignedTransaction::id).collect();
+        let question = |answer| Question::Submit {
+            transactions,
+            answer,
+        };
+        let results = match self.ask(question).await {
+            Ok(results) => results,
+            Err(error) => return vec![Err(error); ids.len()],
+        };
+        let mut answers = Vec::with_capacity(results.len());
+        for ((result, job), id) in results.into_iter().zip(jobs).zip(ids) {
+            let submitted = Submitted { id, job };
+            answers.push(match result {
+                Ok(_) | Err(MempoolError::Known(_)) => Ok(submitted),
+                // Its nonce is used: perhaps by itself, in a block.
+                Err(error @ MempoolError::Charge(ChargeError::Nonce { .. })) => {
+                    let included = self.read(move |at, _| at.included(id)).await;
+                    included.and_then(|block| match block {
+                        Some(_) => Ok(submitted),
+                        None => Err(refused(&error)),
+                    })
+                }
+                Err(error) => Err(refused(&error)),
+            });
         }
-        let transaction = Box::new(transaction);
-        match self
-            .ask(|answer| Question::Submit {
-                transaction,
-                answer,
-            })
-            .await?
-        {
-            Ok(_) | Err(MempoolError::Known(_)) => Ok(Submitted { id, job }),
-            Err(error) => Err(refused(&error)),
-        }
+        answers
     }
 
     async fn estimate(&self, spec: JobSpec) -> Result<EstimateView, ApiError> {

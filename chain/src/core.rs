@@ -26,16 +26,17 @@ use types::time::{Monotonic, Now};
 use types::transaction::SignedTransaction;
 use types::vote::Certificate;
 use types::whole::WholeBlock;
-use vm::{MempoolError, Rules};
+use vm::{ChargeError, MempoolError, Rules};
 
 use crate::alarm::Alarm;
+use crate::arrival::{Arrivals, Origin};
 use crate::blob_book::BlobBook;
 use crate::block::{Blocks, BuildRequest, BuildingFault, Built, Done, Executed, Outrun, Work};
 use crate::duty;
 use crate::effect::{Destination, Effect};
 use crate::error::{Fatal, Invalid};
 use crate::event::Event;
-use crate::gossip::{BlobMessage, Gossip};
+use crate::gossip::{BlobMessage, Gossip, PoolMessage};
 use crate::parent::Parent;
 use crate::pools::Pools;
 use crate::setup::Setup;
@@ -109,7 +110,13 @@ impl Chain {
         if self.is_quarantined(&id) {
             return vec![Effect::Invalid { block: id }];
         }
-        vec![match self.blocks.execute(block) {
+        let mempool = self.pools.mempool();
+        let transactions = block.body.transactions.iter().enumerate();
+        let verified = transactions
+            .filter(|(_, signed)| mempool.has_verified(signed))
+            .map(|(at, _)| at)
+            .collect();
+        vec![match self.blocks.execute(block, verified) {
             Ok(work) => Effect::Work(Box::new(work)),
             Err(_) => Effect::Invalid { block: id },
         }]
@@ -139,9 +146,13 @@ impl Chain {
             Event::Failed(fatal) => return vec![Effect::Stop(fatal)],
             Event::Peers(peers) => return self.peers_changed(peers),
             Event::Gossip { from, message } => match message {
-                Gossip::Pool(message) => {
-                    let panicked = self.pools.receive(rules, &tip, height, from, message);
-                    return alarms(panicked);
+                Gossip::Pool(PoolMessage::Transactions(transactions)) => {
+                    let (origin, all) = (Origin::Validator(from), transactions.into_inner());
+                    let arrivals = self.pools.arrive(rules, height, origin, all);
+                    return self.verify(now, state, arrivals);
+                }
+                Gossip::Pool(PoolMessage::System(all)) => {
+                    self.pools.receive_system(rules, &tip, all.into_inner());
                 }
                 Gossip::Blobs(BlobMessage::Have(blobs)) => {
                     for blob in &blobs {
@@ -149,17 +160,14 @@ impl Chain {
                     }
                 }
             },
-            Event::Submit {
-                ticket,
-                transaction,
-            } => {
-                let now_ms = now.monotonic.0;
-                let result = self.pools.submit(rules, &tip, height, now_ms, *transaction);
-                let mut out = match &result {
-                    Err(MempoolError::TrialPanicked(id)) => alarms(vec![*id]),
-                    _ => Vec::new(),
-                };
-                out.push(Effect::Answer { ticket, result });
+            Event::Submit(submissions) => {
+                let mut out = Vec::new();
+                for submission in submissions {
+                    let origin = Origin::Client(submission.ticket);
+                    let (rules, all) = (&self.setup.rules, submission.transactions);
+                    let arrivals = self.pools.arrive(rules, height, origin, all);
+                    out.extend(self.verify(now, state, arrivals));
+                }
                 return out;
             }
             Event::BlobStored(blob) => {
@@ -177,8 +185,47 @@ impl Chain {
         Vec::new()
     }
 
+    /// Has signatures verified, if any are to be.
+    fn verify(&mut self, now: Now, state: &dyn DecidedState, arrivals: Arrivals) -> Vec<Effect> {
+        if arrivals.unverified() == 0 {
+            return self.verified(now, state, arrivals);
+        }
+        vec![Effect::Work(Box::new(Work::Verify(arrivals)))]
+    }
+
+    /// Takes into the mempool what was verified, and answers for it.
+    fn verified(&mut self, now: Now, state: &dyn DecidedState, arrivals: Arrivals) -> Vec<Effect> {
+        let height = self.blocks.tip().header.height;
+        let tip = TipState::new(state, height);
+        let (rules, origin) = (&self.setup.rules, arrivals.origin);
+        let results = self
+            .pools
+            .take(rules, &tip, height, now.monotonic.0, arrivals);
+        let panicked = results.iter().filter_map(|result| match result {
+            Err(MempoolError::TrialPanicked(id)) => Some(*id),
+            _ => None,
+        });
+        let mut out = alarms(panicked.collect());
+        let is_forged = |result: &Result<_, MempoolError>| {
+            matches!(result, Err(MempoolError::Charge(ChargeError::Signature(_))))
+        };
+        match origin {
+            Origin::Client(ticket) => out.push(Effect::Answer { ticket, results }),
+            Origin::Validator(from) if results.iter().any(is_forged) => {
+                out.push(Effect::Forged(from));
+            }
+            Origin::Validator(_) => {}
+        }
+        out
+    }
+
     fn done(&mut self, now: Now, state: &dyn DecidedState, done: Done) -> Vec<Effect> {
         match done {
+            Done::Verified(all) => {
+                let all = all.into_iter();
+                all.flat_map(|arrivals| self.verified(now, state, arrivals))
+                    .collect()
+            }
             Done::Built(built) => {
                 self.pools.refused(&built.refused);
                 let (ticket, block) = self.blocks.keep_built(*built);
@@ -330,9 +377,9 @@ impl Chain {
         out: &mut Vec<Effect>,
     ) -> Result<(), Fatal> {
         duty::perform(&self.setup, &self.book, &mut self.pools, now, state)?;
-        for (message, except) in self.pools.flood(now.monotonic.0) {
+        for message in self.pools.flood(now.monotonic.0) {
             out.push(Effect::Send {
-                to: Destination::All { except },
+                to: Destination::All { except: None },
                 message: Gossip::Pool(message),
             });
         }

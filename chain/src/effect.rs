@@ -28,7 +28,8 @@ pub enum Destination {
 /// Something for the host to do, or to hand on to whoever orders blocks.
 #[derive(Debug)]
 pub enum Effect {
-    /// Perform this, after all work that was asked for before, and answer with [`crate::Event::Done`] or
+    /// Perform this, after all work that was asked for before (the verification of signatures stands apart from it), and
+    /// answer with [`crate::Event::Done`] or
     /// [`crate::Event::Failed`].
     Work(Box<Work>),
     /// For the ordering: the block that was asked for.
@@ -70,9 +71,11 @@ pub enum Effect {
     Answer {
         /// Name under which the submission came in.
         ticket: Ticket,
-        /// The transaction's id, or why it was not taken.
-        result: Result<TransactionId, vm::MempoolError>,
+        /// For each transaction in its place its id, or why it was not taken.
+        results: Vec<Result<TransactionId, vm::MempoolError>>,
     },
+    /// A validator passed on a transaction whose signature is not valid: no correct one does.
+    Forged(ValidatorId),
     /// Remember on disk that this block failed in execution: the next run is started with it.
     Quarantine(BlockId),
     /// Tell the operator at once.

@@ -91,6 +91,8 @@ pub enum WorkKind {
     Building(BlockId),
     /// Writing the decided block of this id into the store.
     Commit(BlockId),
+    /// Verifying signatures of transactions that came.
+    Verification,
 }
 
 impl std::fmt::Display for WorkKind {
@@ -99,6 +101,7 @@ impl std::fmt::Display for WorkKind {
             Self::Execution(block) => write!(f, "execution of block {block}"),
             Self::Building(parent) => write!(f, "building of a block on {parent}"),
             Self::Commit(block) => write!(f, "commit of block {block}"),
+            Self::Verification => f.write_str("verification of signatures"),
         }
     }
 }

@@ -14,6 +14,15 @@ use crate::gossip::Gossip;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
+/// Transactions that a client submitted together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    /// Name under which it is answered.
+    pub ticket: Ticket,
+    /// Signed transactions, whose signatures are not checked yet; each is answered in its place.
+    pub transactions: Vec<SignedTransaction>,
+}
+
 /// Something that happened at the chain's rim.
 #[derive(Debug)]
 pub enum Event {
@@ -30,13 +39,8 @@ pub enum Event {
         /// Pool or blob message as it was decoded.
         message: Gossip,
     },
-    /// A transaction was submitted here.
-    Submit {
-        /// Name under which it is answered.
-        ticket: Ticket,
-        /// Signed transaction; its signature is not checked yet.
-        transaction: Box<SignedTransaction>,
-    },
+    /// Clients submitted transactions here.
+    Submit(Vec<Submission>),
     /// A blob is complete on disk.
     BlobStored(BlobId),
     /// A blob has changed on disk and was removed.

@@ -8,7 +8,7 @@ use types::limits::MAX_FRAME_BYTES;
 use types::transaction::{SignedTransaction, SystemTransaction};
 
 /// Most transactions in one message.
-pub const MAX_POOL_ITEMS: usize = 32;
+pub const MAX_POOL_ITEMS: usize = 512;
 /// Most blobs in one offer.
 pub const MAX_OFFERED_BLOBS: usize = 256;
 

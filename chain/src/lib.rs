@@ -7,6 +7,7 @@
 //! out, and must never name: consensus and the network between validators.
 
 pub mod alarm;
+pub mod arrival;
 pub mod backend;
 pub mod blob_book;
 pub mod blob_tasks;
@@ -24,9 +25,12 @@ mod pools;
 mod resend;
 pub mod setup;
 mod tip_state;
+mod verifier;
+mod work;
 pub mod worker;
 
 pub use alarm::Alarm;
+pub use arrival::{Arrival, Arrivals, Origin};
 pub use blob_book::{BlobRequest, Retention};
 pub use block::{
     BuildRequest, BuildTicket, Building, BuildingFault, Built, Done, Executed, Execution, Outrun,
@@ -35,7 +39,7 @@ pub use block::{
 pub use core::Chain;
 pub use effect::{Destination, Effect};
 pub use error::{ExecutionError, Fatal, Invalid, WorkKind};
-pub use event::{Event, Ticket};
+pub use event::{Event, Submission, Ticket};
 pub use gossip::{BlobMessage, ChunkRequest, Gossip, PoolMessage};
 pub use parent::Parent;
 pub use setup::{OwnValidator, Setup};

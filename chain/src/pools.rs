@@ -1,5 +1,6 @@
-//! What waits for a block, and how it gets around: every transaction is passed on once by each validator that takes it
-//! in, and a validator that connects is told what waits, up to a few frames.
+//! What waits for a block, and how it gets around: the validator that a client gave a transaction sends it to each of the
+//! others once, gathered with what came within a few milliseconds, and a validator that connects is told what waits, up
+//! to a few frames. Nobody passes on what it got from another validator: all are connected to all.
 //!
 //! Frames may still be lost without a new connection: a queue that is full drops its oldest, a stream may break, and a
 //! mempool that was full has room later. What was submitted here is in our own next block in any case, so this costs
@@ -7,7 +8,7 @@
 //! each after pauses that double. Our own system transactions, of which there are few and for which blocks may wait,
 //! are sent again at a steady pace.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use state::{Diff, StateRead};
 use types::codec::{Bounded, encode};
@@ -21,6 +22,8 @@ use vm::{
     Verified,
 };
 
+use crate::arrival::{Arrival, Arrivals, Origin};
+use crate::contain::caught;
 use crate::gossip::{MAX_POOL_ITEMS, PoolMessage};
 use crate::resend::ResendQueue;
 
@@ -30,6 +33,13 @@ const RESEND_MS: u64 = 2_000;
 const MAX_GREETING_BYTES: usize = 2 << 20;
 /// Most encoded bytes of transactions in one frame.
 const MAX_POOL_FRAME_BYTES: usize = 128 << 10;
+/// How long transactions are gathered for a frame, in milliseconds. Each frame costs every validator as much as verifying
+/// several signatures, and a block is some ten milliseconds away.
+const GATHER_MS: u64 = 3;
+/// Most encoded bytes of a validator's transactions that wait to be verified.
+const MAX_VERIFYING_OF_VALIDATOR: usize = 4 << 20;
+/// Most encoded bytes of all clients' transactions that wait to be verified.
+const MAX_VERIFYING_OF_CLIENTS: usize = 16 << 20;
 
 /// Something that is sent again until it is final.
 #[derive(Debug, Clone)]
@@ -46,9 +56,14 @@ pub(crate) struct Pools {
     own_system: Vec<OwnItem<SystemTransaction>>,
     /// Transactions that were submitted here.
     submitted: ResendQueue,
-    /// To be passed on, with who it came from.
-    outgoing: VecDeque<(Option<ValidatorId>, SignedTransaction)>,
-    outgoing_system: VecDeque<(Option<ValidatorId>, SystemTransaction)>,
+    /// To be sent to all.
+    outgoing: VecDeque<Verified>,
+    gathered_bytes: usize,
+    /// When the outgoing transactions leave; none if there are none.
+    gather_until_ms: Option<u64>,
+    outgoing_system: VecDeque<SystemTransaction>,
+    /// Bytes that wait to be verified: of each validator, and of all clients.
+    verifying: BTreeMap<Option<ValidatorId>, usize>,
     urgent: bool,
     /// True if something came or went since urgency was looked at.
     changed: bool,
@@ -64,72 +79,124 @@ impl Pools {
             own_system: Vec::new(),
             submitted: ResendQueue::default(),
             outgoing: VecDeque::new(),
+            gathered_bytes: 0,
+            gather_until_ms: None,
             outgoing_system: VecDeque::new(),
+            verifying: BTreeMap::new(),
             urgent: false,
             changed: false,
             beacon_looked_at: None,
         }
     }
 
-    /// Takes a transaction that was submitted here. One that waits already is no error.
-    pub(crate) fn submit(
+    /// Looks at transactions that came: what is known or can be refused at a glance is judged, the rest is to be verified.
+    /// Of a validator's nothing is kept but what is to be verified. Whoever has so much waiting to be verified that it
+    /// could hold the others up is turned away.
+    pub(crate) fn arrive(
+        &mut self,
+        rules: &Rules,
+        height: Height,
+        origin: Origin,
+        transactions: Vec<SignedTransaction>,
+    ) -> Arrivals {
+        let (who, limit) = match origin {
+            Origin::Client(_) => (None, MAX_VERIFYING_OF_CLIENTS),
+            Origin::Validator(from) => (Some(from), MAX_VERIFYING_OF_VALIDATOR),
+        };
+        let verifying = self.verifying.entry(who).or_default();
+        let (mut items, mut bytes) = (Vec::with_capacity(transactions.len()), 0);
+        for transaction in transactions {
+            items.push(match self.mempool.check(rules, height, transaction) {
+                Ok(unverified) if *verifying + bytes + unverified.bytes() > limit => {
+                    Arrival::Judged(Err(MempoolError::Busy))
+                }
+                Ok(unverified) => {
+                    bytes += unverified.bytes();
+                    Arrival::Unverified(unverified)
+                }
+                Err(MempoolError::Known(id)) => Arrival::Judged(Ok(id)),
+                Err(error) => Arrival::Judged(Err(error)),
+            });
+        }
+        *verifying += bytes;
+        if who.is_some() {
+            items.retain(|item| matches!(item, Arrival::Unverified(_)));
+        }
+        Arrivals {
+            origin,
+            items,
+            bytes,
+        }
+    }
+
+    /// Takes what was verified into the mempool; gives what became of each. What clients gave us goes to every validator
+    /// once: they are all connected, so nobody passes on what it got from another.
+    pub(crate) fn take(
         &mut self,
         rules: &Rules,
         decided: &dyn StateRead,
         height: Height,
         now_ms: u64,
-        transaction: SignedTransaction,
-    ) -> Result<TransactionId, MempoolError> {
-        let id = match self
-            .mempool
-            .insert(rules, decided, height, transaction.clone())
-        {
-            Ok(inserted) => inserted.id,
-            Err(MempoolError::Known(id)) => return Ok(id),
-            Err(error) => return Err(error),
+        arrivals: Arrivals,
+    ) -> Vec<Result<TransactionId, MempoolError>> {
+        let who = match arrivals.origin {
+            Origin::Client(_) => None,
+            Origin::Validator(from) => Some(from),
         };
-        self.changed = true;
-        self.outgoing.push_back((None, transaction));
-        self.submitted.add(id, now_ms);
-        Ok(id)
+        if let Some(verifying) = self.verifying.get_mut(&who) {
+            *verifying = verifying.saturating_sub(arrivals.bytes);
+            if *verifying == 0 {
+                self.verifying.remove(&who);
+            }
+        }
+        let mut results = Vec::with_capacity(arrivals.items.len());
+        for item in arrivals.items {
+            let verified = match item {
+                Arrival::Verified(verified) => Ok(verified),
+                Arrival::Unverified(unverified) => Verified::verify(unverified).map_err(Into::into),
+                Arrival::Judged(result) => {
+                    results.push(result);
+                    continue;
+                }
+            };
+            results.push(verified.and_then(|verified| {
+                let copy = verified.clone();
+                match self.mempool.insert_verified(rules, decided, height, copy) {
+                    Ok(inserted) => {
+                        self.changed = true;
+                        if who.is_none() {
+                            self.send_later(now_ms, verified);
+                            self.submitted.add(inserted.id, now_ms);
+                        }
+                        Ok(inserted.id)
+                    }
+                    Err(MempoolError::Known(id)) => Ok(id),
+                    Err(error) => Err(error),
+                }
+            }));
+        }
+        results
     }
 
-    /// Takes what a validator passed on. What is not taken here is not passed on. Gives the transactions on which trying
-    /// them panicked.
-    pub(crate) fn receive(
+    fn send_later(&mut self, now_ms: u64, transaction: Verified) {
+        self.gathered_bytes += transaction.bytes();
+        self.outgoing.push_back(transaction);
+        self.gather_until_ms
+            .get_or_insert(now_ms.saturating_add(GATHER_MS));
+    }
+
+    /// Takes system transactions of a validator.
+    pub(crate) fn receive_system(
         &mut self,
         rules: &Rules,
         decided: &dyn StateRead,
-        height: Height,
-        from: ValidatorId,
-        message: PoolMessage,
-    ) -> Vec<TransactionId> {
-        let mut panicked = Vec::new();
-        self.changed = true;
-        match message {
-            PoolMessage::Transactions(transactions) => {
-                for transaction in transactions.into_inner() {
-                    let copy = transaction.clone();
-                    match self.mempool.insert(rules, decided, height, copy) {
-                        Ok(_) => self.outgoing.push_back((Some(from), transaction)),
-                        Err(MempoolError::TrialPanicked(id)) => panicked.push(id),
-                        Err(_) => {}
-                    }
-                }
-            }
-            PoolMessage::System(transactions) => {
-                for transaction in transactions.into_inner() {
-                    if self
-                        .system
-                        .insert(rules, decided, transaction.clone())
-                        .is_ok()
-                    {
-                        self.outgoing_system.push_back((Some(from), transaction));
-                    }
-                }
-            }
+        transactions: Vec<SystemTransaction>,
+    ) {
+        for transaction in transactions {
+            // Nothing is changed before all was read, so a panic costs this one alone.
+            let inserted = caught(|| self.system.insert(rules, decided, transaction));
+            self.changed |= matches!(inserted, Ok(Ok(())));
         }
-        panicked
     }
 
     /// True if our statement is on its way already.
@@ -163,7 +230,7 @@ impl Pools {
         self.changed = true;
         match self.system.insert(rules, decided, transaction.clone()) {
             Ok(()) | Err(SystemPoolError::Known) => {
-                self.outgoing_system.push_back((None, transaction.clone()));
+                self.outgoing_system.push_back(transaction.clone());
                 self.own_system.push(OwnItem {
                     item: transaction,
                     next_ms: now_ms.saturating_add(RESEND_MS),
@@ -240,24 +307,16 @@ impl Pools {
         }
     }
 
-    /// The frames that are due, each with who it came from.
-    pub(crate) fn flood(&mut self, now_ms: u64) -> Vec<(PoolMessage, Option<ValidatorId>)> {
+    /// The frames that are due, each for every validator.
+    pub(crate) fn flood(&mut self, now_ms: u64) -> Vec<PoolMessage> {
         self.queue_again(now_ms);
+        let gathered = self.gather_until_ms.is_some_and(|until| until <= now_ms);
         let mut frames = Vec::new();
-        for (from, batch) in batches(&mut self.outgoing) {
-            frames.extend(
-                Bounded::new(batch)
-                    .ok()
-                    .map(|all| (PoolMessage::Transactions(all), from)),
-            );
+        if gathered || self.gathered_bytes >= MAX_POOL_FRAME_BYTES {
+            (self.gather_until_ms, self.gathered_bytes) = (None, 0);
+            frames.extend(transaction_frames(self.outgoing.drain(..)));
         }
-        for (from, batch) in batches(&mut self.outgoing_system) {
-            frames.extend(
-                Bounded::new(batch)
-                    .ok()
-                    .map(|all| (PoolMessage::System(all), from)),
-            );
-        }
+        frames.extend(system_frames(self.outgoing_system.drain(..)));
         frames
     }
 
@@ -268,19 +327,21 @@ impl Pools {
             .filter(|own| own.next_ms <= now_ms)
         {
             own.next_ms = now_ms.saturating_add(RESEND_MS);
-            self.outgoing_system.push_back((None, own.item.clone()));
+            self.outgoing_system.push_back(own.item.clone());
         }
         for id in self.submitted.take_round(now_ms) {
-            let transaction = self.mempool.transaction(&id).cloned();
-            self.outgoing
-                .extend(transaction.map(|transaction| (None, transaction)));
+            if let Some(transaction) = self.mempool.verified(&id).cloned() {
+                self.send_later(now_ms, transaction);
+            }
         }
     }
 
-    /// When something is to be sent again.
+    /// When something is to be sent.
     pub(crate) fn next_wake_ms(&self) -> Option<u64> {
         let own = self.own_system.iter().map(|own| own.next_ms);
-        own.chain(self.submitted.next_ms()).min()
+        own.chain(self.submitted.next_ms())
+            .chain(self.gather_until_ms)
+            .min()
     }
 
     /// What a validator that has just connected may have missed, the best paid first.
@@ -290,22 +351,10 @@ impl Pools {
             bytes += candidate.bytes();
             bytes <= MAX_GREETING_BYTES
         };
-        let waiting = self.mempool.candidates().take_while(fits);
-        let mut transactions: VecDeque<_> = waiting
-            .map(|candidate| (None, candidate.signed().clone()))
-            .collect();
-        let mut system: VecDeque<_> = self
-            .own_system
-            .iter()
-            .map(|own| (None, own.item.clone()))
-            .collect();
-        let mut frames = Vec::new();
-        for (_, batch) in batches(&mut transactions) {
-            frames.extend(Bounded::new(batch).ok().map(PoolMessage::Transactions));
-        }
-        for (_, batch) in batches(&mut system) {
-            frames.extend(Bounded::new(batch).ok().map(PoolMessage::System));
-        }
+        let waiting = self.mempool.candidates().take_while(fits).cloned();
+        let own = self.own_system.iter().map(|own| own.item.clone());
+        let mut frames = transaction_frames(waiting);
+        frames.extend(system_frames(own));
         frames
     }
 
@@ -328,23 +377,38 @@ impl Pools {
     }
 }
 
-/// Takes everything out in batches that fit a frame, each of what came from one validator.
-fn batches<T: borsh::BorshSerialize>(
-    queue: &mut VecDeque<(Option<ValidatorId>, T)>,
-) -> Vec<(Option<ValidatorId>, Vec<T>)> {
-    let mut done: Vec<(Option<ValidatorId>, Vec<T>)> = Vec::new();
+fn transaction_frames(all: impl IntoIterator<Item = Verified>) -> Vec<PoolMessage> {
+    let sized = all
+        .into_iter()
+        .map(|transaction| (transaction.bytes(), transaction.signed().clone()));
+    let batches = batches(sized).into_iter();
+    batches
+        .filter_map(|batch| Some(PoolMessage::Transactions(Bounded::new(batch).ok()?)))
+        .collect()
+}
+
+fn system_frames(all: impl IntoIterator<Item = SystemTransaction>) -> Vec<PoolMessage> {
+    let sized = all.into_iter().map(|item| (encode(&item).len(), item));
+    let batches = batches(sized).into_iter();
+    batches
+        .filter_map(|batch| Some(PoolMessage::System(Bounded::new(batch).ok()?)))
+        .collect()
+}
+
+/// Batches that fit a frame, of items with their lengths.
+fn batches<T>(items: impl Iterator<Item = (usize, T)>) -> Vec<Vec<T>> {
+    let mut done: Vec<Vec<T>> = Vec::new();
     let mut bytes = 0;
-    for (from, item) in queue.drain(..) {
-        let length = encode(&item).len();
-        let open = done.last_mut().filter(|(other, batch)| {
-            *other == from && batch.len() < MAX_POOL_ITEMS && bytes + length <= MAX_POOL_FRAME_BYTES
-        });
-        if let Some((_, batch)) = open {
+    for (length, item) in items {
+        let open = done
+            .last_mut()
+            .filter(|batch| batch.len() < MAX_POOL_ITEMS && bytes + length <= MAX_POOL_FRAME_BYTES);
+        if let Some(batch) = open {
             bytes += length;
             batch.push(item);
         } else {
             bytes = length;
-            done.push((from, vec![item]));
+            done.push(vec![item]);
         }
     }
     done

@@ -1,5 +1,5 @@
 //! The worker: one thread executes and builds, one writes decided blocks, each in the order in which it was asked; the
-//! second tells the event stream what a committed block changed.
+//! second tells the event stream what a committed block changed. A third verifies signatures of transactions that came.
 //!
 //! So a block's writing to disk holds up nobody's vote on the next: what is executed meanwhile reads a snapshot, with
 //! the decided block as a diff on top. A panic in any of it is an answer like others, see [`contain`].
@@ -15,11 +15,13 @@ use types::codec::decode;
 use types::job::JobRecord;
 use types::limits::MAX_STATE_VALUE_BYTES;
 use types::state_key::StateKey;
+use vm::Rules;
 
 use crate::backend::ChainBackend;
 use crate::block::{Done, Work};
 use crate::contain;
 use crate::event::Event;
+use crate::verifier::Verifier;
 
 /// Pieces of work that may wait. The core bounds what it asks for far below this.
 const WAITING_WORK: usize = 4_096;
@@ -42,6 +44,7 @@ pub enum WorkerError {
 pub struct Worker {
     execution: WorkerThread,
     commit: WorkerThread,
+    verifier: Verifier,
 }
 
 /// A thread and the work that waits for it.
@@ -78,18 +81,20 @@ impl Worker {
         backend: &Arc<ChainBackend>,
         answers: mpsc::Sender<Event>,
     ) -> Result<Self, WorkerError> {
-        let backend = Arc::clone(backend);
-        Self::with(move |work| perform(work, &backend), answers)
+        let (backend, rules) = (Arc::clone(backend), Arc::clone(&backend.rules));
+        Self::with(move |work| perform(work, &backend), rules, answers)
     }
 
     /// Starts the threads; each piece of work is done by `perform`.
     pub(crate) fn with(
         perform: impl Fn(Work) -> Event + Clone + Send + 'static,
+        rules: Arc<Rules>,
         answers: mpsc::Sender<Event>,
     ) -> Result<Self, WorkerError> {
         Ok(Self {
             execution: WorkerThread::start("execution", perform.clone(), answers.clone())?,
-            commit: WorkerThread::start("commit", perform, answers)?,
+            commit: WorkerThread::start("commit", perform, answers.clone())?,
+            verifier: Verifier::start(rules, answers).map_err(WorkerError::Thread)?,
         })
     }
 
@@ -98,6 +103,10 @@ impl Worker {
         let lane = match work {
             Work::Commit { .. } => &self.commit,
             Work::Execute(_) | Work::Build(_) => &self.execution,
+            Work::Verify(arrivals) => {
+                let queued = self.verifier.queue(arrivals);
+                return queued.then_some(()).ok_or(WorkerError::Ended);
+            }
         };
         lane.queue.try_send(work).map_err(|error| match error {
             TrySendError::Full(_) => WorkerError::Full,
@@ -107,6 +116,7 @@ impl Worker {
 
     /// Finishes what waits and ends the threads.
     pub fn finish(self) {
+        self.verifier.finish();
         self.execution.finish();
         self.commit.finish();
     }

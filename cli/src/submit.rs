@@ -1,7 +1,7 @@
 //! Signing and sending a transaction, and waiting until it is final: shared by wallet, job and partner commands.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use rpc::client::{Client, ClientError};
@@ -14,6 +14,10 @@ use types::transaction::{Action, SignedTransaction, Transaction};
 
 use crate::failure::{CommandFailure, ExitKind};
 
+/// How long a transaction is offered to an endpoint that has no room for it.
+const ROOM_PATIENCE: Duration = Duration::from_secs(30);
+/// How often a transaction is signed anew because another one with the same key took its nonce.
+const NONCE_RACES: usize = 4;
 /// How many heights a transaction sent from here stays valid.
 const VALIDITY_HEIGHTS: u64 = 10_000;
 
@@ -91,15 +95,31 @@ pub async fn sign(
 }
 
 /// Hands a transaction to an endpoint. No answer does not say that it was not heard: then it is handed over once more, the
-/// same bytes, and waiting for it tells.
+/// same bytes, and waiting for it tells. One that the endpoint has no room for yet goes again, the same bytes, after the
+/// time that the refusal names.
 pub async fn hand_over(client: &Client, signed: &SignedTransaction) -> Result<(), CommandFailure> {
-    match client.submit(signed).await {
-        Ok(_) => Ok(()),
-        Err(ClientError::Broken { .. } | ClientError::Timeout { .. }) => {
-            let _ = client.submit(signed).await;
-            Ok(())
+    offer(client, signed).await.map_err(failure)
+}
+
+async fn offer(client: &Client, signed: &SignedTransaction) -> Result<(), ClientError> {
+    let end = Instant::now() + ROOM_PATIENCE;
+    loop {
+        let error = match client.submit(signed).await {
+            Ok(_) => return Ok(()),
+            Err(ClientError::Broken { .. } | ClientError::Timeout { .. }) => {
+                let _ = client.submit(signed).await;
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let after = error
+            .refusal()
+            .filter(|body| body.retryable)
+            .and_then(|body| body.retry_after_ms);
+        match after.map(Duration::from_millis) {
+            Some(after) if Instant::now() + after < end => tokio::time::sleep(after).await,
+            _ => return Err(error),
         }
-        Err(error) => Err(failure(error)),
     }
 }
 
@@ -111,11 +131,26 @@ pub async fn send(
     chain: Option<ChainId>,
     time_limit: Duration,
 ) -> Result<Sent, CommandFailure> {
-    let signed = sign(client, key, action, chain).await?;
-    hand_over(client, &signed).await?;
+    let mut signed = sign(client, key, action.clone(), chain).await?;
+    for _ in 0..NONCE_RACES {
+        match offer(client, &signed).await {
+            Ok(()) => break,
+            // Somebody else with this key was quicker. What was refused is nowhere, so it may be signed anew.
+            Err(error) if is_overtaken(&error) => {
+                signed = sign(client, key, action.clone(), chain).await?;
+            }
+            Err(error) => return Err(failure(error)),
+        }
+    }
     finished(client, signed.id(), time_limit)
         .await
         .map_err(|failure| failure.with("transaction", json!(signed.id())))
+}
+
+/// True if the nonce was used by another transaction.
+fn is_overtaken(error: &ClientError) -> bool {
+    let refusal = error.refusal();
+    refusal.is_some_and(|body| !body.retryable && body.expected_nonce.is_some())
 }
 
 /// Waits until a transaction is final.

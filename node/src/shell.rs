@@ -17,7 +17,7 @@ use blobs::BlobStore;
 use chain::backend::{Alarms, ChainBackend, Live, Question};
 use chain::blob_tasks::BlobTasks;
 use chain::worker::Worker;
-use chain::{Destination, Fatal, Ticket};
+use chain::{Destination, Fatal, Submission, Ticket};
 use consensus::Request;
 use consensus::log::{FileStorage, Log};
 use p2p::PeerEvent;
@@ -38,6 +38,8 @@ use serve::Serving;
 /// Time between two warnings of the same clock, in milliseconds.
 const CLOCK_WARNING_EVERY_MS: u64 = 60_000;
 
+/// Questions that are taken together.
+const ASKED_TOGETHER: usize = 256;
 /// Inputs that may wait for the loop.
 const WAITING_INPUTS: usize = 4_096;
 
@@ -74,7 +76,7 @@ impl Clock {
     }
 }
 
-type Answer = oneshot::Sender<Result<TransactionId, MempoolError>>;
+type Answer = oneshot::Sender<Vec<Result<TransactionId, MempoolError>>>;
 
 /// A running node: the core and everything that performs its effects.
 pub struct Shell {
@@ -150,6 +152,7 @@ impl Shell {
     ) -> Result<(), NodeError> {
         tokio::pin!(shutdown);
         self.perform(effects)?;
+        let mut asked = Vec::new();
         loop {
             let wake = self.timer.map(|at| self.clock.instant(at));
             let timer = async {
@@ -167,7 +170,9 @@ impl Shell {
                 Some(event) = self.inputs.recv() => self.step(Event::Chain(event))?,
                 Some(event) = peers.recv() => self.peer(event)?,
                 Some((to, bytes)) = self.serving.done() => self.step(Event::Served { to, bytes })?,
-                Some(question) = questions.recv() => self.question(question)?,
+                1.. = questions.recv_many(&mut asked, ASKED_TOGETHER) => {
+                    self.questions(std::mem::take(&mut asked))?;
+                }
                 () = timer => {
                     self.timer = None;
                     self.step(Event::Timer)?;
@@ -250,20 +255,35 @@ impl Shell {
         }
     }
 
-    fn question(&mut self, question: Question) -> Result<(), NodeError> {
-        match question {
-            Question::Submit {
-                transaction,
+    /// Submissions that wait are taken in one step.
+    fn questions(&mut self, asked: Vec<Question>) -> Result<(), NodeError> {
+        let mut submissions = Vec::new();
+        for question in asked {
+            if let Question::Submit {
+                transactions,
                 answer,
-            } => {
+            } = question
+            {
                 let ticket = Ticket(self.next_ticket);
                 self.next_ticket += 1;
                 self.tickets.insert(ticket, answer);
-                self.step(Event::Chain(chain::Event::Submit {
+                submissions.push(Submission {
                     ticket,
-                    transaction,
-                }))
+                    transactions,
+                });
+            } else {
+                self.question(question)?;
             }
+        }
+        if submissions.is_empty() {
+            return Ok(());
+        }
+        self.step(Event::Chain(chain::Event::Submit(submissions)))
+    }
+
+    fn question(&mut self, question: Question) -> Result<(), NodeError> {
+        match question {
+            Question::Submit { .. } => self.questions(vec![question]),
             // Whoever asked may be gone: then nobody wants the answer.
             Question::NextNonce {
                 address,
@@ -300,9 +320,9 @@ impl Shell {
             Effect::Send { to, frame, .. } => self.send(to, &frame),
             Effect::Work(work) => self.worker.queue(*work)?,
             Effect::Serve { to, request } => self.serve(to, request),
-            Effect::Answer { ticket, result } => {
+            Effect::Answer { ticket, results } => {
                 if let Some(answer) = self.tickets.remove(&ticket) {
-                    let _ = answer.send(result);
+                    let _ = answer.send(results);
                 }
             }
             Effect::Blob(request) => self.blobs.perform(request),

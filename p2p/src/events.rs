@@ -78,7 +78,7 @@ impl Queued {
 
 /// The network's end of one queue.
 #[derive(Debug, Clone)]
-struct Lane {
+struct EventLane {
     sender: mpsc::Sender<Queued>,
     room: Arc<BTreeMap<ValidatorId, Arc<Semaphore>>>,
 }
@@ -86,8 +86,8 @@ struct Lane {
 /// The network's end of the queues.
 #[derive(Debug, Clone)]
 pub(crate) struct EventQueue {
-    first: Lane,
-    rest: Lane,
+    first: EventLane,
+    rest: EventLane,
 }
 
 /// The node's end of the queues.
@@ -99,8 +99,8 @@ pub struct Events {
 
 /// Queues for a committee of these members.
 pub(crate) fn queue(members: &[ValidatorId]) -> (EventQueue, Events) {
-    let (first_lane, first) = Lane::new(members);
-    let (rest_lane, rest) = Lane::new(members);
+    let (first_lane, first) = EventLane::new(members);
+    let (rest_lane, rest) = EventLane::new(members);
     let queue = EventQueue {
         first: first_lane,
         rest: rest_lane,
@@ -127,7 +127,7 @@ impl EventQueue {
     }
 }
 
-impl Lane {
+impl EventLane {
     fn new(members: &[ValidatorId]) -> (Self, mpsc::Receiver<Queued>) {
         let share = (MAX_EVENTS / members.len().max(1)).max(1);
         let (sender, receiver) = mpsc::channel(share * members.len() + NOTICES);

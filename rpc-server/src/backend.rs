@@ -51,6 +51,18 @@ pub trait Backend: Send + Sync + 'static {
     async fn transaction(&self, id: TransactionId) -> Result<TransactionStatus, ApiError>;
     /// Takes a transaction into the mempool; the same one again is no error.
     async fn submit(&self, transaction: SignedTransaction) -> Result<Submitted, ApiError>;
+    /// Takes transactions into the mempool, at most [`rpc::limits::MAX_SUBMITTED`]; gives for each in its place what a
+    /// submission of it alone would give.
+    async fn submit_batch(
+        &self,
+        transactions: Vec<SignedTransaction>,
+    ) -> Vec<Result<Submitted, ApiError>> {
+        let mut results = Vec::with_capacity(transactions.len());
+        for transaction in transactions {
+            results.push(self.submit(transaction).await);
+        }
+        results
+    }
     /// What a job would cost, and who could run it.
     async fn estimate(&self, spec: JobSpec) -> Result<EstimateView, ApiError>;
     /// A value or its absence, proven at the newest height for which that is possible.

@@ -3,6 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rpc::ErrorBody;
+use types::number::Nonce;
 
 /// The kind of an error, from which its HTTP status follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,8 @@ impl ApiError {
                 message,
                 hint,
                 retryable: kind.is_retryable(),
+                expected_nonce: None,
+                retry_after_ms: None,
             },
         }
     }
@@ -91,6 +94,20 @@ impl ApiError {
     #[must_use]
     pub fn retryable(mut self, retryable: bool) -> Self {
         self.body.retryable = retryable;
+        self
+    }
+
+    /// The same error, said to be about a nonce that is not the account's next.
+    #[must_use]
+    pub fn expected(mut self, nonce: Nonce) -> Self {
+        self.body.expected_nonce = Some(nonce);
+        self
+    }
+
+    /// The same error, said to be worth repeating after so many milliseconds.
+    #[must_use]
+    pub fn after(mut self, ms: u64) -> Self {
+        self.body.retry_after_ms = Some(ms);
         self
     }
 

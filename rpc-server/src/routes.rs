@@ -19,7 +19,7 @@ use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
-use types::codec::{CodecError, decode, encode};
+use types::codec::{Bounded, CodecError, decode, encode};
 use types::hash::{BlobId, Hash32, JobId};
 use types::job::JobSpec;
 use types::limits::BLOB_CHUNK_BYTES;
@@ -34,8 +34,14 @@ use crate::events::CursorError;
 use crate::guard::{Guard, panicked, protect};
 use crate::stop::until;
 use crate::unsent::Unsent;
-use rpc::limits::{MAX_CHUNK_BODY_BYTES, MAX_EVENTS_PER_PAGE, MAX_REQUEST_BYTES, MAX_WAIT_MS};
-use rpc::model::{BlockSelector, BlockView, EventPage, JobSpecView, ProofView, SubmitRequest};
+use rpc::limits::{
+    MAX_CHUNK_BODY_BYTES, MAX_EVENTS_PER_PAGE, MAX_REQUEST_BYTES, MAX_SUBMITTED,
+    MAX_SUBMITTED_BYTES, MAX_WAIT_MS,
+};
+use rpc::model::{
+    BlockSelector, BlockView, EventPage, JobSpecView, ProofView, SubmitBatchRequest, SubmitRequest,
+    SubmitResult, SubmittedBatch,
+};
 use rpc::{ProofKey, ProofKeyError};
 
 /// What every handler sees: the backend, the event log and the limits.
@@ -97,6 +103,7 @@ fn requests() -> Router<App> {
         .route("/v1/jobs", get(jobs))
         .route("/v1/jobs/{id}", get(job))
         .route("/v1/transactions", post(submit))
+        .route("/v1/transactions/batch", post(submit_batch))
         .route("/v1/transactions/{id}", get(transaction))
         .route("/v1/estimate", post(estimate))
         .route("/v1/proofs/{*key}", get(proof))
@@ -185,18 +192,46 @@ async fn transaction(State(app): State<App>, Path(text): Path<String>) -> Reply 
 }
 
 async fn submit(State(app): State<App>, request: Request) -> Reply {
-    let transaction: SignedTransaction = value(request, "transaction", |json| {
+    let transaction = value(request, "transaction", MAX_REQUEST_BYTES, |json| {
         let request: SubmitRequest = serde_json::from_slice(json).map_err(|e| e.to_string())?;
-        let bytes = hex::decode(request.transaction).map_err(|e| e.to_string())?;
-        decode(&bytes, MAX_REQUEST_BYTES).map_err(|e| e.to_string())
+        from_hex(&request.transaction)
     })
     .await?;
     let submitted = app.backend.submit(transaction).await?;
     Ok((StatusCode::ACCEPTED, Json(submitted)).into_response())
 }
 
+fn from_hex(digits: &str) -> Result<SignedTransaction, String> {
+    let bytes = hex::decode(digits).map_err(|e| e.to_string())?;
+    decode(&bytes, MAX_REQUEST_BYTES).map_err(|e| e.to_string())
+}
+
+async fn submit_batch(State(app): State<App>, request: Request) -> Reply {
+    let transactions: Bounded<SignedTransaction, MAX_SUBMITTED> =
+        value(request, "transactions", MAX_SUBMITTED_BYTES, |json| {
+            let request: SubmitBatchRequest =
+                serde_json::from_slice(json).map_err(|e| e.to_string())?;
+            if request.transactions.len() > MAX_SUBMITTED {
+                return Err(format!("at most {MAX_SUBMITTED} are allowed"));
+            }
+            let all = request.transactions.iter();
+            let all = all
+                .map(|digits| from_hex(digits))
+                .collect::<Result<_, _>>()?;
+            Bounded::new(all).map_err(|e| e.to_string())
+        })
+        .await?;
+    let results = app.backend.submit_batch(transactions.into_inner()).await;
+    let results = results.into_iter().map(|result| match result {
+        Ok(submitted) => SubmitResult::Accepted(submitted),
+        Err(error) => SubmitResult::Refused(error.body),
+    });
+    let results = results.collect();
+    Ok(Json(SubmittedBatch { results }).into_response())
+}
+
 async fn estimate(State(app): State<App>, request: Request) -> Reply {
-    let spec: JobSpec = value(request, "job_spec", |json| {
+    let spec: JobSpec = value(request, "job_spec", MAX_REQUEST_BYTES, |json| {
         let view: JobSpecView = serde_json::from_slice(json).map_err(|e| e.to_string())?;
         view.try_into().map_err(|e: CodecError| e.to_string())
     })
@@ -410,6 +445,7 @@ fn is_length_limit(error: &axum::Error) -> bool {
 async fn value<T: BorshDeserialize>(
     request: Request,
     noun: &str,
+    limit: usize,
     from_json: impl FnOnce(&[u8]) -> Result<T, String>,
 ) -> Result<T, ApiError> {
     let kind = request
@@ -418,10 +454,10 @@ async fn value<T: BorshDeserialize>(
         .and_then(|value| value.to_str().ok());
     let read = if kind.is_some_and(|kind| kind.starts_with("application/json")) {
         // JSON writes bytes as hex digits and names every field.
-        from_json(&body(request, 4 * MAX_REQUEST_BYTES).await?)
+        from_json(&body(request, 4 * limit).await?)
     } else {
-        let bytes = body(request, MAX_REQUEST_BYTES).await?;
-        decode(&bytes, MAX_REQUEST_BYTES).map_err(|error| error.to_string())
+        let bytes = body(request, limit).await?;
+        decode(&bytes, limit).map_err(|error| error.to_string())
     };
     read.map_err(|error| {
         let message = format!("the body is no {}: {error}", noun.replace('_', " "));

@@ -22,7 +22,7 @@ use types::transaction::SignedTransaction;
 use crate::limits::{MAX_CHUNK_BODY_BYTES, MAX_PROOF_BYTES, MAX_WAIT_MS};
 use crate::model::{
     AccountView, BlobStatus, BlockSelector, BlockView, EstimateView, EventPage, JobList, JobView,
-    PartnerList, PartnerView, Status, Submitted, TransactionStatus,
+    PartnerList, PartnerView, Status, SubmitResult, Submitted, SubmittedBatch, TransactionStatus,
 };
 use crate::proof_key::ProofKey;
 use transport::Transport;
@@ -127,6 +127,22 @@ impl Client {
         self.transport
             .post("/v1/transactions", encode(transaction))
             .await
+    }
+
+    /// Hands several transactions to the node's mempool, at most [`MAX_SUBMITTED`](crate::limits::MAX_SUBMITTED) of at most
+    /// [`MAX_SUBMITTED_BYTES`](crate::limits::MAX_SUBMITTED_BYTES) together; gives for each in its place what became of it.
+    /// After an error other than no connection they may be there all the same.
+    pub async fn submit_batch(
+        &self,
+        transactions: &[SignedTransaction],
+    ) -> Result<Vec<SubmitResult>, ClientError> {
+        let path = "/v1/transactions/batch";
+        let answer: SubmittedBatch = self.transport.post(path, encode(transactions)).await?;
+        if answer.results.len() != transactions.len() {
+            let reason = "another number of results than of transactions";
+            return Err(self.transport.malformed(path, &reason));
+        }
+        Ok(answer.results)
     }
 
     /// What a job would cost, and who could run it.

@@ -8,6 +8,10 @@ use types::limits::{
 pub const MAX_CHUNK_BODY_BYTES: usize = 300 << 10;
 /// Largest body of a submitted transaction or of a job to estimate, in bytes.
 pub const MAX_REQUEST_BYTES: usize = MAX_TRANSACTION_BYTES;
+/// Maximum number of transactions in one request.
+pub const MAX_SUBMITTED: usize = 256;
+/// Largest body of a request with several transactions, in bytes.
+pub const MAX_SUBMITTED_BYTES: usize = 1 << 20;
 /// Maximum number of events in one answer.
 pub const MAX_EVENTS_PER_PAGE: usize = 1_000;
 /// Longest time that a server holds a long poll, in milliseconds.

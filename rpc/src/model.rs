@@ -17,6 +17,7 @@ use types::number::{
 };
 use types::proof::ValueProof;
 
+use crate::error::ErrorBody;
 pub use block::{
     ActionView, BlockView, FailureView, HeaderView, HoldingView, SystemTransactionView,
     TransactionReceiptView, TransactionView,
@@ -156,6 +157,31 @@ pub enum TransactionStatus {
 pub struct SubmitRequest {
     /// The canonical bytes of the signed transaction in hex digits.
     pub transaction: String,
+}
+
+/// The body of `POST /v1/transactions/batch` as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubmitBatchRequest {
+    /// The canonical bytes of each signed transaction in hex digits.
+    pub transactions: Vec<String>,
+}
+
+/// The answer to several transactions: `POST /v1/transactions/batch`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubmittedBatch {
+    /// For each transaction, in the order of the request, what became of it.
+    pub results: Vec<SubmitResult>,
+}
+
+/// What became of one transaction among several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SubmitResult {
+    /// It waits, or is in a block.
+    Accepted(Submitted),
+    /// It was refused, with what a request for it alone would be answered.
+    Refused(ErrorBody),
 }
 
 /// The answer to a submitted transaction: `POST /v1/transactions`.

@@ -26,7 +26,7 @@ fn work(done: &Done) -> Option<String> {
             Err(invalid) => format!("executed {block:?}: invalid: {invalid}"),
         },
         Done::BuildingPanicked { fault, .. } => format!("building panicked: {}", fault.message),
-        Done::Built(_) | Done::Outrun(_) => return None,
+        Done::Built(_) | Done::Verified(_) | Done::Outrun(_) => return None,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chain::{Done, Ticket};
+use chain::{Done, Submission, Ticket};
 use node::core::{Event, Frame, NodeSetup};
 use partner::core::TaskExecution;
 use state::{ChainStore, MemoryStore};
@@ -334,10 +334,10 @@ impl World {
             self.note("submit", host, &transaction.id().0.0);
             self.chain_event(
                 host,
-                chain::Event::Submit {
+                chain::Event::Submit(vec![Submission {
                     ticket: Ticket(0),
-                    transaction: Box::new(transaction),
-                },
+                    transactions: vec![transaction],
+                }]),
             )?;
         }
         Ok(())

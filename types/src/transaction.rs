@@ -3,11 +3,15 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::attestation::Opening;
+use crate::codec::encode;
 use crate::hash::{Address, ChainId, Domain, Hash32, JobId, TransactionId, ValidatorId};
 use crate::key::{KeyError, PublicKey, SecretKey, Signature, Signed, VrfProof, signing_hash};
 use crate::merkle::merkle_root;
 use crate::number::{Amount, Attempt, BeaconStep, Height, Nonce};
 use crate::spec::{JobSpec, PartnerProfile};
+
+/// The envelope's kind and the signature, in bytes.
+const ENVELOPE_BYTES: usize = 1 + 64;
 
 /// An account's request, without its signature. Its id is the hash of these bytes.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -172,6 +176,17 @@ pub enum SignedTransaction {
     Native(NativeTransaction),
 }
 
+/// What is computed of a signed transaction from one encoding of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransactionDigest {
+    /// Its id.
+    pub id: TransactionId,
+    /// Key, message and signature that are to be verified.
+    pub signed: Signed,
+    /// Its encoded length with the envelope, in bytes.
+    pub bytes: usize,
+}
+
 /// A transaction with a signature by its sender's key.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct NativeTransaction {
@@ -213,6 +228,28 @@ impl SignedTransaction {
                 message: native.transaction.signing_hash(),
                 signature: native.signature,
             },
+        }
+    }
+
+    /// Id, length, and what is to be verified, from one encoding.
+    #[must_use]
+    pub fn digest(&self) -> TransactionDigest {
+        match self {
+            Self::Native(native) => {
+                let (transaction, signature) = (&native.transaction, native.signature);
+                let encoded = encode(transaction);
+                let message = &[&transaction.chain_id.0.0, encoded.as_slice()];
+                let message = Hash32::of_parts(Domain::SIGN_TRANSACTION, message);
+                TransactionDigest {
+                    id: TransactionId(Hash32::of_parts(Domain::TRANSACTION, &[&encoded])),
+                    signed: Signed {
+                        key: transaction.sender,
+                        message,
+                        signature,
+                    },
+                    bytes: ENVELOPE_BYTES + encoded.len(),
+                }
+            }
         }
     }
 
@@ -309,4 +346,30 @@ pub struct Failure {
     pub code: String,
     /// One sentence with the values that broke the rule.
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_says_what_the_parts_say() {
+        let key = SecretKey::from_bytes(&[3; 32]);
+        let transaction = Transaction {
+            chain_id: ChainId(Hash32([7; 32])),
+            sender: key.public(),
+            nonce: Nonce(4),
+            valid_until: Height(100),
+            fee: Amount(9),
+            action: Action::Transfer {
+                to: Address([1; 20]),
+                amount: Amount(5),
+            },
+        };
+        let signed = transaction.sign(&key);
+        let digest = signed.digest();
+        assert_eq!(digest.id, signed.id());
+        assert_eq!(digest.signed, signed.signed());
+        assert_eq!(digest.bytes, encode(&signed).len());
+    }
 }

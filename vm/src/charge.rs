@@ -1,12 +1,15 @@
 //! Whether a transaction can be charged: its form, its signature, its time, its nonce, its fee. A block with one that
 //! cannot is invalid as a whole; the mempool keeps such transactions out by the same rules.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use types::codec::encode;
 use types::hash::{ChainId, TransactionId};
-use types::key::{KeyError, verify_batch};
+use types::key::{KeyCache, KeyError, verify_batch, verify_each};
 use types::limits::{MAX_TRANSACTION_BYTES, MAX_VALIDITY_HEIGHTS};
 use types::number::{Amount, Height, Nonce};
-use types::transaction::{SignedTransaction, Transaction};
+use types::transaction::{SignedTransaction, Transaction, TransactionDigest};
 
 use crate::{Account, Rules};
 
@@ -78,21 +81,86 @@ pub enum ChargeError {
     },
 }
 
-/// A transaction whose form and signature were checked for one chain, with what was computed on the way.
+/// A transaction whose form was checked for one chain, with what was computed on the way. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unverified {
+    signed: Arc<SignedTransaction>,
+    digest: TransactionDigest,
+}
+
+impl Unverified {
+    /// Checks size and chain.
+    pub fn new(rules: &Rules, signed: SignedTransaction) -> Result<Self, ChargeError> {
+        let digest = signed.digest();
+        check_length_and_chain(rules, &signed, digest.bytes)?;
+        let signed = Arc::new(signed);
+        Ok(Self { signed, digest })
+    }
+
+    /// The transaction.
+    #[must_use]
+    pub fn transaction(&self) -> &Transaction {
+        self.signed.transaction()
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> TransactionId {
+        self.digest.id
+    }
+
+    /// Its encoded length.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.digest.bytes
+    }
+}
+
+/// A transaction whose form and signature were checked for one chain, with what was computed on the way. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    signed: SignedTransaction,
+    signed: Arc<SignedTransaction>,
     id: TransactionId,
     bytes: usize,
+}
+
+impl From<Unverified> for Verified {
+    /// For those whose signature was verified just now.
+    fn from(Unverified { signed, digest }: Unverified) -> Self {
+        let (id, bytes) = (digest.id, digest.bytes);
+        Self { signed, id, bytes }
+    }
 }
 
 impl Verified {
     /// Checks size, chain and signature.
     pub fn new(rules: &Rules, signed: SignedTransaction) -> Result<Self, ChargeError> {
-        let bytes = check_form(rules, &signed)?;
-        signed.verify()?;
-        let id = signed.id();
-        Ok(Self { signed, id, bytes })
+        Self::verify(Unverified::new(rules, signed)?)
+    }
+
+    /// Checks the signature.
+    pub fn verify(unverified: Unverified) -> Result<Self, ChargeError> {
+        let signed = &unverified.digest.signed;
+        signed.key.check_strong()?;
+        signed.key.verify(&signed.message, &signed.signature)?;
+        Ok(unverified.into())
+    }
+
+    /// Checks the signatures of all, together if the rules hold a secret for it; gives the verdicts in their places.
+    pub fn each(
+        rules: &Rules,
+        keys: &mut KeyCache,
+        all: Vec<Unverified>,
+    ) -> Vec<Result<Self, ChargeError>> {
+        let Some(secret) = rules.batch_secret() else {
+            return all.into_iter().map(Self::verify).collect();
+        };
+        let signed: Vec<_> = all.iter().map(|one| one.digest.signed).collect();
+        let verdicts = verify_each(&signed, keys, secret);
+        all.into_iter()
+            .zip(verdicts)
+            .map(|(one, verdict)| Ok(verdict.map(|()| one.into())?))
+            .collect()
     }
 
     /// The transaction without its signature.
@@ -123,6 +191,15 @@ impl Verified {
 /// Checks size and chain; gives the encoded length.
 pub(crate) fn check_form(rules: &Rules, signed: &SignedTransaction) -> Result<usize, ChargeError> {
     let found = encode(signed).len();
+    check_length_and_chain(rules, signed, found)?;
+    Ok(found)
+}
+
+fn check_length_and_chain(
+    rules: &Rules,
+    signed: &SignedTransaction,
+    found: usize,
+) -> Result<(), ChargeError> {
     if found > MAX_TRANSACTION_BYTES {
         return Err(ChargeError::TooLong {
             found,
@@ -135,31 +212,34 @@ pub(crate) fn check_form(rules: &Rules, signed: &SignedTransaction) -> Result<us
             expected: rules.chain_id,
         });
     }
-    Ok(found)
+    Ok(())
 }
 
-/// Verifies all signatures, at once if the rules hold a secret for it; names the first that does not verify.
+/// Verifies all signatures but those at the positions that are `known` to be valid, at once if the rules hold a secret
+/// for it; names the first that does not verify.
 pub(crate) fn check_signatures(
     rules: &Rules,
     signed: &[SignedTransaction],
+    known: &BTreeSet<usize>,
 ) -> Result<(), (usize, ChargeError)> {
-    if let Some(secret) = rules.batch_secret() {
-        let items: Vec<_> = signed.iter().map(SignedTransaction::signed).collect();
-        // A key is looked at when it is first used; later uses are of the same key, since the address is its hash.
-        let first_uses = signed
+    let unknown = || {
+        signed
             .iter()
-            .filter(|signed| signed.transaction().nonce == Nonce::ZERO);
+            .enumerate()
+            .filter(|(at, _)| !known.contains(at))
+    };
+    if let Some(secret) = rules.batch_secret() {
+        let items: Vec<_> = unknown().map(|(_, signed)| signed.signed()).collect();
+        // A key is looked at when it is first used; later uses are of the same key, since the address is its hash.
+        let first_uses = unknown().filter(|(_, signed)| signed.transaction().nonce == Nonce::ZERO);
         let strong = first_uses
-            .map(|signed| signed.transaction().sender.check_strong())
+            .map(|(_, signed)| signed.transaction().sender.check_strong())
             .all(|result| result.is_ok());
-        if strong && verify_batch(&items, secret) {
+        if strong && (items.is_empty() || verify_batch(&items, secret)) {
             return Ok(());
         }
     }
-    signed
-        .iter()
-        .enumerate()
-        .try_for_each(|(at, signed)| signed.verify().map_err(|error| (at, error.into())))
+    unknown().try_for_each(|(at, signed)| signed.verify().map_err(|error| (at, error.into())))
 }
 
 /// Checks what does not depend on the account: expiry at the height of inclusion, and the minimum fee.

@@ -36,8 +36,8 @@ mod transfer;
 
 pub use beacon::{Beacon, BeaconDuty};
 pub use build::{BuiltBody, build};
-pub use chain::{BlockError, ExecutedBlock, execute};
-pub use charge::{ChargeError, Verified};
+pub use chain::{BlockError, ExecutedBlock, execute, execute_known};
+pub use charge::{ChargeError, Unverified, Verified};
 pub use context::Context;
 pub use error::{Abort, ActionError, Corruption};
 pub use genesis::{GenesisStateError, genesis_writes};

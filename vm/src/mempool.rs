@@ -16,7 +16,7 @@ use types::number::{Amount, Height, Nonce};
 use types::state_key::StateKey;
 use types::transaction::{SignedTransaction, Transaction};
 
-use crate::charge::{self, ChargeError, Verified};
+use crate::charge::{self, ChargeError, Unverified, Verified};
 use crate::{Abort, Account, Rules, gas};
 
 mod candidates;
@@ -141,7 +141,8 @@ impl Mempool {
         }
     }
 
-    /// Takes a transaction in, judged on the state `view` after the block of height `height`.
+    /// Takes a transaction in, judged on the state `view` after the block of height `height`: checks its form, verifies
+    /// its signature and finds its place.
     pub fn insert(
         &mut self,
         rules: &Rules,
@@ -149,16 +150,44 @@ impl Mempool {
         height: Height,
         signed: SignedTransaction,
     ) -> Result<Inserted, MempoolError> {
-        let id = signed.id();
+        let unverified = self.check(rules, height, signed)?;
+        self.insert_verified(rules, view, height, Verified::verify(unverified)?)
+    }
+
+    /// What can be said of a transaction before its signature is verified and without state: it is new, its form is right
+    /// and so are its terms.
+    pub fn check(
+        &self,
+        rules: &Rules,
+        height: Height,
+        signed: SignedTransaction,
+    ) -> Result<Unverified, MempoolError> {
+        let unverified = Unverified::new(rules, signed)?;
+        let id = unverified.id();
         if self.ids.contains_key(&id) {
             return Err(MempoolError::Known(id));
         }
-        charge::check_form(rules, &signed)?;
-        charge::check_terms(rules, signed.transaction(), height.next())?;
-        let sender = signed.transaction().sender.address();
+        charge::check_terms(rules, unverified.transaction(), height.next())?;
+        Ok(unverified)
+    }
+
+    /// Takes a transaction in whose signature was verified, judged on the state `view` after the block of height
+    /// `height`.
+    pub fn insert_verified(
+        &mut self,
+        rules: &Rules,
+        view: &dyn StateRead,
+        height: Height,
+        transaction: Verified,
+    ) -> Result<Inserted, MempoolError> {
+        let id = transaction.id();
+        if self.ids.contains_key(&id) {
+            return Err(MempoolError::Known(id));
+        }
+        charge::check_terms(rules, transaction.transaction(), height.next())?;
+        let sender = transaction.transaction().sender.address();
         let account = read_account(view, &sender)?;
-        let replaced = self.check_place(&sender, &account, signed.transaction())?;
-        let transaction = Verified::new(rules, signed)?;
+        let replaced = self.check_place(&sender, &account, transaction.transaction())?;
         let step = queue::try_step(rules, view, height, &sender, transaction.transaction())
             .map_err(|fault| match fault {
                 TrialFault::Abort(abort) => MempoolError::Abort(abort),
@@ -294,15 +323,22 @@ impl Mempool {
     /// A transaction that waits.
     #[must_use]
     pub fn transaction(&self, id: &TransactionId) -> Option<&SignedTransaction> {
+        self.verified(id).map(Verified::signed)
+    }
+
+    /// A transaction that waits, with what is known of it.
+    #[must_use]
+    pub fn verified(&self, id: &TransactionId) -> Option<&Verified> {
         let (sender, nonce) = self.ids.get(id)?;
-        Some(
-            self.senders
-                .get(sender)?
-                .pooled
-                .get(nonce)?
-                .transaction
-                .signed(),
-        )
+        let waiting = self.senders.get(sender)?;
+        Some(&waiting.pooled.get(nonce)?.transaction)
+    }
+
+    /// True if exactly this waits, signature and all: it was verified then.
+    #[must_use]
+    pub fn has_verified(&self, signed: &SignedTransaction) -> bool {
+        self.transaction(&signed.id())
+            .is_some_and(|other| other == signed)
     }
 
     /// Number of transactions that wait.

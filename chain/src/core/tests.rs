@@ -15,7 +15,7 @@ use super::*;
 use crate::Retention;
 use crate::block::{BuildTicket, Building, Execution, Work};
 use crate::error::ExecutionError;
-use crate::event::Ticket;
+use crate::event::{Submission, Ticket};
 use crate::gossip::PoolMessage;
 use crate::setup::OwnValidator;
 
@@ -110,10 +110,28 @@ impl Host {
     }
 
     fn submit(&mut self, transaction: SignedTransaction) {
-        self.step(Event::Submit {
-            ticket: Ticket(7),
-            transaction: Box::new(transaction),
-        });
+        self.submit_all(vec![transaction]);
+    }
+
+    /// Submits transactions together, and has their signatures verified.
+    fn submit_all(&mut self, transactions: Vec<SignedTransaction>) {
+        let ticket = Ticket(7);
+        self.step(Event::Submit(vec![Submission {
+            ticket,
+            transactions,
+        }]));
+        self.verify();
+    }
+
+    /// Has all signatures verified that are to be.
+    fn verify(&mut self) {
+        let is_verification = |work: &mut Work| matches!(work, Work::Verify(_));
+        let rules = self.chain.rules().clone();
+        while let Some(at) = self.work.iter_mut().position(is_verification) {
+            let work = self.work.remove(at).expect("it was found there");
+            let done = work.perform(&rules, &self.store);
+            self.step(Event::Done(done.unwrap()));
+        }
     }
 
     fn work_off(&mut self) {
@@ -148,9 +166,9 @@ impl Host {
         let effects = self.chain.build(&self.store, request);
         self.perform(effects);
         self.work_off();
-        let built = self
-            .seen
-            .pop_if(|effect| matches!(effect, Effect::Built { .. }));
+        let is_built = |effect: &Effect| matches!(effect, Effect::Built { .. });
+        let built = self.seen.iter().rposition(is_built);
+        let built = built.map(|at| self.seen.remove(at));
         let Some(Effect::Built { ticket, block }) = built else {
             panic!("a block: {:?}", self.seen)
         };

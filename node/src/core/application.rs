@@ -14,7 +14,7 @@
 use std::collections::VecDeque;
 
 use chain::{BuildRequest, BuildTicket, Destination, Fatal};
-use consensus::{Halt, Verdict};
+use consensus::{Fault, Halt, Verdict};
 use state::DecidedState;
 use types::number::View;
 use types::time::Now;
@@ -177,8 +177,12 @@ impl Node {
                     frame: Frame::gossip(&message),
                     promises: false,
                 }),
-                chain::Effect::Answer { ticket, result } => {
-                    out.push(Effect::Answer { ticket, result });
+                chain::Effect::Answer { ticket, results } => {
+                    out.push(Effect::Answer { ticket, results });
+                }
+                chain::Effect::Forged(by) => {
+                    let fault = Fault::BadSignature;
+                    out.push(Effect::Report { by, fault });
                 }
                 chain::Effect::Quarantine(block) => out.push(Effect::Quarantine(block)),
                 chain::Effect::Alarm(alarm) => out.push(Effect::Alarm(alarm)),

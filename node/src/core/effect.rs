@@ -39,8 +39,8 @@ pub enum Effect {
     Answer {
         /// Name under which the submission came in.
         ticket: Ticket,
-        /// Its transaction's id, or why it was not taken.
-        result: Result<TransactionId, vm::MempoolError>,
+        /// For each transaction in its place its id, or why it was not taken.
+        results: Vec<Result<TransactionId, vm::MempoolError>>,
     },
     /// Remember on disk that execution of this block failed here.
     Quarantine(BlockId),

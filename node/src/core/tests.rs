@@ -14,7 +14,7 @@ use types::transaction::SignedTransaction;
 use types::vote::Subject;
 
 use super::*;
-use chain::{BuildRequest, BuildTicket, Building, Destination, Done, Ticket, Work};
+use chain::{BuildRequest, BuildTicket, Building, Destination, Done, Submission, Ticket, Work};
 
 mod deep;
 mod forget;
@@ -179,10 +179,10 @@ impl Host {
     }
 
     fn submit(&mut self, transaction: SignedTransaction) {
-        self.step(Event::Chain(chain::Event::Submit {
+        self.step(Event::Chain(chain::Event::Submit(vec![Submission {
             ticket: Ticket(7),
-            transaction: Box::new(transaction),
-        }));
+            transactions: vec![transaction],
+        }])));
     }
 
     fn height(&self) -> u64 {

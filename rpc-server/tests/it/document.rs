@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use rpc::model::{Event, JobSpecView, SubmitRequest};
+use rpc::model::{Event, JobSpecView, SubmitBatchRequest, SubmitRequest};
 use types::codec::encode;
 use types::hash::BlobId;
 use types::job::Stage;
@@ -66,6 +66,9 @@ fn examples() -> Vec<Example> {
     let submit = SubmitRequest {
         transaction: hex::encode(encode(&signed)),
     };
+    let batch = SubmitBatchRequest {
+        transactions: vec![submit.transaction.clone()],
+    };
     let blob = BlobId::of(BLOB);
     let path = format!("/v1/blobs/{}/{}", blob.hash, blob.length);
     let (job, alice, partner) = (samples::JOB, samples::ALICE, samples::BOB);
@@ -83,6 +86,7 @@ fn examples() -> Vec<Example> {
         get("/v1/partners"),
         get(format!("/v1/partners/{partner}")),
         post("/v1/transactions", &submit),
+        post("/v1/transactions/batch", &batch),
         get(format!("/v1/transactions/{}", signed.id())),
         get("/v1/jobs?live=false"),
         get(format!("/v1/jobs/{job}")),

@@ -171,6 +171,15 @@ impl ClientError {
         matches!(self, Self::Refused { status: 404, .. })
     }
 
+    /// The body of a refusal.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&ErrorBody> {
+        match self {
+            Self::Refused { body, .. } => Some(body),
+            _ => None,
+        }
+    }
+
     /// The error in the form in which `--json` shows every error.
     #[must_use]
     pub fn body(&self) -> ErrorBody {
@@ -184,6 +193,8 @@ impl ClientError {
             message,
             hint,
             retryable: self.is_retryable(),
+            expected_nonce: self.refusal().and_then(|body| body.expected_nonce),
+            retry_after_ms: self.refusal().and_then(|body| body.retry_after_ms),
         }
     }
 }

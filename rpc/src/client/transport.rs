@@ -384,5 +384,7 @@ fn plain_error(status: u16) -> ErrorBody {
         message: format!("the answer has HTTP status {status} and no error body"),
         hint: "is this a gridproof node, and not a proxy?".into(),
         retryable: matches!(status, 429 | 502 | 503 | 504),
+        expected_nonce: None,
+        retry_after_ms: None,
     }
 }

@@ -1,6 +1,6 @@
 //! The part of the world in which partners run jobs and hosts exchange blobs.
 
-use chain::{BlobRequest, Event, Ticket};
+use chain::{BlobRequest, Event, Submission, Ticket};
 use types::attestation::Outcomes;
 use types::codec::decode;
 use types::hash::{BlobId, ValidatorId};
@@ -47,10 +47,10 @@ impl World {
                     self.note("submit", host, &transaction.id().0.0);
                     self.chain_event(
                         host,
-                        Event::Submit {
+                        Event::Submit(vec![Submission {
                             ticket: Ticket(0),
-                            transaction,
-                        },
+                            transactions: vec![*transaction],
+                        }]),
                     )?;
                 }
                 Wish::Bring(blobs) => {

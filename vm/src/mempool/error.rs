@@ -55,6 +55,9 @@ pub enum MempoolError {
     /// Trying it panicked: a fault of this program, which the transaction must not spread.
     #[error("transaction {0} cannot be tried here")]
     TrialPanicked(TransactionId),
+    /// More transactions wait to be verified than can be.
+    #[error("more transactions came than can be verified: try again later")]
+    Busy,
     /// State could not be read.
     #[error(transparent)]
     Abort(#[from] Abort),
@@ -66,7 +69,11 @@ impl MempoolError {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Full { .. } | Self::NonceTooFar { .. } | Self::CannotPay { .. } | Self::Abort(_)
+            Self::Full { .. }
+                | Self::NonceTooFar { .. }
+                | Self::CannotPay { .. }
+                | Self::Busy
+                | Self::Abort(_)
         )
     }
 }

@@ -170,6 +170,7 @@ fn every_commitment_of_a_header_to_its_parent_is_compared() {
             parent: parent.clone(),
             branch: state::Branch::decided(tip),
             known: None,
+            verified: BTreeSet::new(),
         };
         match execution.run(&rules, &host.store) {
             Ok(_) => None,
@@ -218,7 +219,7 @@ fn a_commit_that_waits_for_its_disk_holds_up_no_execution() {
         Event::Done(work.perform(&rules, &store).unwrap())
     };
     let (sender, mut answers) = tokio::sync::mpsc::channel(8);
-    let worker = crate::worker::Worker::with(perform, sender).unwrap();
+    let worker = crate::worker::Worker::with(perform, host.chain.rules().clone(), sender).unwrap();
     let asked: Vec<_> = host.work.drain(..).collect();
     assert_eq!(asked.len(), 2, "the commit, then the execution");
     for work in asked {

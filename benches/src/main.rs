@@ -78,8 +78,8 @@ enum Bench {
         /// Seconds that each rate is measured.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=60))]
         seconds: u32,
-        /// Transfers per second that keep blocks urgent.
-        #[arg(long, default_value_t = 500)]
+        /// Transfers per second that keep blocks urgent, few enough for ten validators on two cores.
+        #[arg(long, default_value_t = 100)]
         rate: u32,
     },
     /// The engine alone, without a pace, beside commonware's: all up, and one killed; one JSON object a line.

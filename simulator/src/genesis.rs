@@ -11,8 +11,6 @@ use types::key::{SecretKey, VrfSecretKey};
 use types::number::{Amount, SQUARE, Stake, Timestamp};
 use types::params::Params;
 
-use crate::scenario::CommitteeKind;
-
 /// Unix time at which every simulation begins, in milliseconds.
 pub const BEGIN_UNIX_MS: u64 = 1_700_000_000_000;
 
@@ -86,10 +84,9 @@ fn key(kind: u8, number: usize) -> SecretKey {
     SecretKey::from_bytes(&seed)
 }
 
-/// The chain of a committee.
+/// The chain of a committee with these stakes, by position.
 #[must_use]
-pub fn world(committee: CommitteeKind) -> SimulatedChain {
-    let stakes = committee.stakes();
+pub fn world(stakes: &[u64]) -> SimulatedChain {
     let mut keys: Vec<_> = (0..stakes.len())
         .map(|number| {
             (

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use chain::Work;
+use consensus::Message;
 use consensus::log::{Identity, Log, LogStorage, MemoryStorage, Record};
 use node::core::{Effect, Event, GateVerdict, LogGate, Node, NodeSetup, RecordGroup};
 use state::{DecidedState, MemoryStore};
@@ -11,10 +12,44 @@ use types::number::Timestamp;
 use types::time::{Monotonic, Now};
 
 use crate::genesis::BEGIN_UNIX_MS;
+use crate::liar::LiarKind;
 use crate::scenario::CrashPoint;
 
 /// A small segment, so that segments end and go within a short run.
 const SEGMENT_BYTES: u64 = 32 << 10;
+
+/// A host's clocks, which are ahead of the virtual time and run fast or slow.
+#[derive(Debug, Clone, Copy)]
+pub struct HostClock {
+    /// Lead of the wall clock at the beginning, in milliseconds.
+    pub skew_ms: u64,
+    /// Parts per million by which the clock for timers is fast; the wall clock by a twentieth of that.
+    pub drift_ppm: i64,
+}
+
+impl HostClock {
+    fn now(self, virtual_ms: u64) -> Now {
+        let wall = drifted(virtual_ms, self.drift_ppm / 20) + self.skew_ms;
+        Now {
+            monotonic: Monotonic(drifted(virtual_ms, self.drift_ppm)),
+            unix: Timestamp(BEGIN_UNIX_MS + wall),
+        }
+    }
+
+    fn due_ms(self, at: Monotonic) -> u64 {
+        let mut due = drifted(at.0, -self.drift_ppm).saturating_sub(at.0 / 1_000);
+        while drifted(due, self.drift_ppm) < at.0 {
+            due += 1;
+        }
+        due
+    }
+}
+
+/// A span of time as a clock shows it that is so many parts per million fast.
+fn drifted(ms: u64, ppm: i64) -> u64 {
+    let change = i128::from(ms) * i128::from(ppm) / 1_000_000;
+    u64::try_from(i128::from(ms) + change).unwrap_or(0)
+}
 
 /// The core of a host that is up.
 #[derive(Debug)]
@@ -34,8 +69,8 @@ struct RunningNode {
 pub struct SimulatedHost {
     /// Position in the committee of the validator whose key it has.
     pub member: usize,
-    /// True if another host has the same key.
-    pub is_liar: bool,
+    /// How it lies; none if it is honest.
+    pub liar: Option<LiarKind>,
     /// Number of starts and crashes, so that an event for an earlier life does not reach this one.
     pub life: u32,
     /// The node's timer, if it set one.
@@ -49,7 +84,7 @@ pub struct SimulatedHost {
     /// Blobs on its disk.
     pub blobs: BTreeMap<BlobId, Vec<u8>>,
     setup: NodeSetup,
-    skew_ms: u64,
+    clock: HostClock,
     disk: Option<MemoryStorage>,
     running: Option<RunningNode>,
 }
@@ -59,9 +94,9 @@ impl SimulatedHost {
     #[must_use]
     pub fn new(
         member: usize,
-        is_liar: bool,
+        liar: Option<LiarKind>,
         setup: NodeSetup,
-        skew_ms: u64,
+        clock: HostClock,
         store: MemoryStore,
     ) -> Self {
         let log =
@@ -71,7 +106,7 @@ impl SimulatedHost {
         let blobs = BTreeMap::new();
         Self {
             member,
-            is_liar,
+            liar,
             life: 0,
             timer,
             fuse,
@@ -79,7 +114,7 @@ impl SimulatedHost {
             store,
             blobs,
             setup,
-            skew_ms,
+            clock,
             disk,
             running,
         }
@@ -103,12 +138,38 @@ impl SimulatedHost {
         self.setup.log_identity()
     }
 
-    fn now(&self, virtual_ms: u64) -> Now {
-        let unix = Timestamp(BEGIN_UNIX_MS + virtual_ms + self.skew_ms);
-        Now {
-            monotonic: Monotonic(virtual_ms),
-            unix,
-        }
+    /// True if it is honest.
+    #[must_use]
+    pub fn is_honest(&self) -> bool {
+        self.liar.is_none()
+    }
+
+    /// The virtual time at which the host's clock shows a time, in milliseconds.
+    #[must_use]
+    pub fn due_ms(&self, at: Monotonic) -> u64 {
+        self.clock.due_ms(at)
+    }
+
+    /// Records that were given to the log and are not synced yet.
+    #[must_use]
+    pub fn unsynced(&self) -> &[Record] {
+        let running = self.running.as_ref();
+        running.map_or(&[], |running| &running.unsynced)
+    }
+
+    /// True if a vote or proposal of a running node does not wait for a sync any more.
+    #[must_use]
+    pub fn is_on_disk(&self, message: &Message) -> bool {
+        let waits = self
+            .unsynced()
+            .iter()
+            .any(|record| match (record, message) {
+                (Record::Vote(written), Message::Vote(vote)) => written == vote,
+                (Record::Proposal(written), Message::Proposal(proposal)) => written == proposal,
+                _ => false,
+            });
+        let running = self.running.as_ref();
+        !waits && running.is_none_or(|running| running.log.storage().is_synced())
     }
 
     /// Starts the node from the disk.
@@ -121,7 +182,7 @@ impl SimulatedHost {
         let (log, records) =
             Log::open(disk, setup.log_identity()).map_err(|error| error.to_string())?;
         let log = log.with_segment_bytes(SEGMENT_BYTES);
-        let now = self.now(virtual_ms);
+        let now = self.clock.now(virtual_ms);
         let blobs = self.blobs.keys().copied().collect();
         let (node, effects) = Node::start(setup, now, &self.store, records, blobs)
             .map_err(|error| format!("the node does not start: {error}"))?;
@@ -168,11 +229,18 @@ impl SimulatedHost {
 
     /// Gives the node an event.
     pub fn step(&mut self, virtual_ms: u64, event: Event) -> Vec<Effect> {
-        let now = self.now(virtual_ms);
+        let now = self.clock.now(virtual_ms);
         let Some(running) = &mut self.running else {
             return Vec::new();
         };
         running.node.step(now, &self.store, event)
+    }
+
+    /// Makes the next sync of the log fail, as if the machine stopped before it.
+    pub fn stop_before_sync(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.log.storage_mut().fail_syncs_after(0);
+        }
     }
 
     /// Passes an effect through the gate of the log. Gives it back if it is to be performed now, and true if a sync is
@@ -236,5 +304,31 @@ impl SimulatedHost {
     #[must_use]
     pub fn tip(&self) -> state::Tip {
         self.store.tip()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_comes_when_its_hosts_clock_shows_its_time_and_not_before() {
+        for drift_ppm in [-10_000, -3, 0, 7, 10_000] {
+            let clock = HostClock {
+                skew_ms: 5,
+                drift_ppm,
+            };
+            for at in [0, 1, 99, 1_000, 123_456, 240_000] {
+                let due = clock.due_ms(Monotonic(at));
+                assert!(clock.now(due).monotonic.0 >= at, "{drift_ppm} at {at}");
+                let before = due
+                    .checked_sub(1)
+                    .map(|before| clock.now(before).monotonic.0);
+                assert!(
+                    before.is_none_or(|before| before < at),
+                    "{drift_ppm} at {at}"
+                );
+            }
+        }
     }
 }

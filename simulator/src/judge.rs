@@ -1,15 +1,26 @@
 //! The promises that are checked in every run while it goes on.
 //!
+//! - S1 to S3, L1: what must hold among certificates, see [`certified`].
 //! - S4: honest hosts decide prefixes of one chain, with equal state roots.
 //! - S6: no honest key says two things that no correct validator says, across any crash and restart.
 //! - No honest validator is accused, and no honest node stops.
+//! - No vote or proposal leaves an honest host before everything that it wrote to its log is synced.
+//!
+//! S5 (two conflicting finalizations name more than F of the stake) needs more liars than a run has; the tests of the
+//! crate `consensus` show it. L2 is measured by `scripts/bench simulated`; L3 and L4 are that runs go on after the calm.
 
 use std::collections::BTreeMap;
 
 use consensus::Message;
+use consensus::evidence::contradict;
+use consensus::log::Record;
 use types::hash::{BlockId, Hash32};
 use types::number::{Height, View};
-use types::vote::{Statement, Subject, Vote};
+use types::vote::{Statement, Vote};
+
+mod certified;
+
+use certified::Certified;
 
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +58,52 @@ pub enum Violation {
         first: Box<Statement>,
         /// The statement that contradicts the first.
         second: Box<Statement>,
+    },
+    /// S1: a view has two notarizations.
+    #[error("view {view} has two notarizations")]
+    TwoNotarizations {
+        /// The view.
+        view: View,
+    },
+    /// S4: a view has two finalizations.
+    #[error("view {view} has two finalizations")]
+    TwoFinalizations {
+        /// The view.
+        view: View,
+    },
+    /// S2: a view has a nullification and a finalization.
+    #[error("view {view} is nullified and finalized")]
+    NullifiedAndFinalized {
+        /// The view.
+        view: View,
+    },
+    /// S3: a final block or an ancestor of it is not notarized.
+    #[error("the block of view {view} is final, or an ancestor of a final one, and not notarized")]
+    NotNotarized {
+        /// The view of the block.
+        view: View,
+    },
+    /// S3: a view between a final block's ancestor and its parent is not nullified.
+    #[error(
+        "the block of view {view} is final, or an ancestor of a final one, over view {gap}, which is not nullified"
+    )]
+    GapNotNullified {
+        /// The view of the block.
+        view: View,
+        /// The view that it passes over.
+        gap: View,
+    },
+    /// L1: after the calm a view ended without a certificate.
+    #[error("view {view} is over and has no certificate")]
+    ViewWithoutEnd {
+        /// The view.
+        view: View,
+    },
+    /// A vote or proposal left before the log was synced.
+    #[error("host {host} sends a vote or proposal while its log has bytes that are not synced")]
+    Unsynced {
+        /// The host.
+        host: usize,
     },
     /// Two proposals of an honest leader in one view.
     #[error("honest member {member} proposed twice in view {view}")]
@@ -88,9 +145,30 @@ pub struct Judge {
     decided: BTreeMap<Height, (BlockId, Hash32)>,
     votes: BTreeMap<(usize, View), Vec<Statement>>,
     proposals: BTreeMap<(usize, View), BlockId>,
+    certified: Certified,
+    /// The highest final view when the calm began.
+    calm: Option<View>,
 }
 
 impl Judge {
+    /// An honest host wrote records.
+    pub fn writes(&mut self, records: &[Record]) -> Result<(), Violation> {
+        let mut certificates = records.iter().filter_map(certified::in_record);
+        certificates.try_for_each(|certificate| self.certified.add(certificate))
+    }
+
+    /// No fault is injected from now on.
+    pub fn calms(&mut self) {
+        let view = self.certified.final_view();
+        self.calm.get_or_insert(view);
+    }
+
+    /// The run is over.
+    pub fn ends(&self) -> Result<(), Violation> {
+        let calm = self.calm.unwrap_or(View(u64::MAX - 1));
+        self.certified.check_path(calm)
+    }
+
     /// An honest host decided a block.
     pub fn decides(
         &mut self,
@@ -121,6 +199,9 @@ impl Judge {
 
     /// An honest member's key signed a message that left its host.
     pub fn says(&mut self, member: usize, message: &Message) -> Result<(), Violation> {
+        for certificate in certified::in_message(message) {
+            self.certified.add(certificate)?;
+        }
         match message {
             Message::Vote(Vote { statement, .. }) => self.votes(member, *statement),
             Message::Proposal(proposal) => {
@@ -139,10 +220,7 @@ impl Judge {
         if said.contains(&second) {
             return Ok(());
         }
-        if let Some(first) = said
-            .iter()
-            .find(|first| contradicts(&first.subject, &second.subject))
-        {
+        if let Some(first) = said.iter().find(|first| contradict(first, &second)) {
             return Err(Violation::Equivocation {
                 member,
                 first: Box::new(*first),
@@ -159,17 +237,5 @@ impl Judge {
         self.decided
             .last_key_value()
             .map_or(Height::ZERO, |(height, _)| *height)
-    }
-}
-
-/// True if no correct validator says both in one view. One that notarized may finalize another block than its own
-/// choice, if a quorum notarized that.
-fn contradicts(a: &Subject, b: &Subject) -> bool {
-    match (a, b) {
-        (Subject::Notarize { .. }, Subject::Notarize { .. })
-        | (Subject::Finalize { .. }, Subject::Finalize { .. }) => a != b,
-        (Subject::Nullify, Subject::Finalize { .. })
-        | (Subject::Finalize { .. }, Subject::Nullify) => true,
-        _ => false,
     }
 }

@@ -1,10 +1,11 @@
 //! Whole nodes in virtual time: consensus, state machine, mempool, sync and log of every validator, driven through
 //! [`node::core::Node::step`], the code that ships; in some seeds grid partners as well, through their own deciding core.
 //!
-//! A run follows from its seed alone ([`Scenario`]): a committee with unequal stake; liars whose key runs on two
-//! machines and who propose over views that were not nullified; frames that are lost, late, doubled and out of order;
-//! partitions; crashes in the middle of a step that lose what was not synced; restarts of everybody. After some time
-//! ([`Scenario::calm_at_ms`]) nothing goes wrong any more.
+//! A run follows from its seed alone ([`Scenario`]): a committee of 4 to 21 members with unequal stake; liars who hold up to
+//! F of it and lie in one of ten ways ([`LiarKind`]); frames that are lost, late, doubled and out of order, wait for
+//! bandwidth and are dropped from full queues; clocks that drift; partitions; crashes in the middle of a step, and of
+//! a write, that lose unsynced bytes; restarts of everybody. After some time ([`Scenario::calm_at_ms`]) nothing goes
+//! wrong any more, but liars go on.
 //!
 //! What a run checks. At any time no two honest hosts decide different blocks or states, no honest key contradicts
 //! itself, and no honest validator is accused ([`Violation`]). After the calm every honest host goes on deciding, every
@@ -13,10 +14,12 @@
 //!
 //! What it leaves out: bit rot and full disks, which the tests of the log and of the store cover.
 
+pub mod committee;
 pub mod genesis;
 pub mod grid;
 pub mod host;
 pub mod judge;
+pub mod latency;
 pub mod liar;
 pub mod load;
 pub mod network;
@@ -25,8 +28,10 @@ pub mod scenario;
 mod show;
 mod world;
 
+pub use committee::SimulatedCommittee;
 pub use judge::Violation;
-pub use scenario::{CommitteeKind, Scenario};
+pub use liar::LiarKind;
+pub use scenario::Scenario;
 
 use types::number::Height;
 use world::World;

@@ -1,50 +1,13 @@
 //! The scenario of a seed: a committee and its liars, the faults of network and machines, and when they end.
 
-use std::collections::BTreeSet;
-
+use crate::committee::SimulatedCommittee;
 use crate::random::SeededRandom;
 
 /// One seed of so many has jobs, which take longer to simulate.
 const JOBS_EVERY: u64 = 2;
 
-/// A host: a machine that runs one node. A liar of the committee has two of them.
+/// A host: a machine that runs one node. A twin of the committee has two of them.
 pub type HostId = usize;
-
-/// The committee of a run: stakes, liars, and whether disks lose what was synced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CommitteeKind {
-    /// Four validators with stakes 4, 3, 3, 3; all honest.
-    Honest,
-    /// The same with one liar: its key runs on two machines that know nothing of each other.
-    OneTwin,
-    /// Two large honest validators and four small liars, who hold less than a third of the stake together, but are
-    /// two thirds of the heads.
-    ManySmallTwins,
-    /// All honest, and frames always arrive; but whenever one of them stops, its disk loses the last of what was
-    /// synced. Only the vote recovery to the others can make up for that.
-    CutLogs,
-}
-
-impl CommitteeKind {
-    /// The stakes, by position in the committee.
-    #[must_use]
-    pub fn stakes(self) -> &'static [u64] {
-        match self {
-            Self::Honest | Self::OneTwin | Self::CutLogs => &[4, 3, 3, 3],
-            Self::ManySmallTwins => &[5, 5, 1, 1, 1, 1],
-        }
-    }
-
-    /// The liars: together at most F of the stake.
-    #[must_use]
-    pub fn twins(self) -> BTreeSet<usize> {
-        match self {
-            Self::Honest | Self::CutLogs => BTreeSet::new(),
-            Self::OneTwin => BTreeSet::from([0]),
-            Self::ManySmallTwins => (2..6).collect(),
-        }
-    }
-}
 
 /// The point in a step at which a host crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +16,8 @@ pub enum CrashPoint {
     Effects(u32),
     /// Right after its next vote or proposal has left.
     Vote,
+    /// In its next write to the log, after the bytes were written and before they were synced.
+    Sync,
 }
 
 /// A fault that a scenario injects at some time.
@@ -89,8 +54,8 @@ pub enum InjectedFault {
 pub struct Scenario {
     /// The seed from which everything else follows.
     pub seed: u64,
-    /// Size and stakes of the committee.
-    pub committee: CommitteeKind,
+    /// Stakes of the members, and who lies.
+    pub committee: SimulatedCommittee,
     /// Shortest and longest delay of a frame, in milliseconds.
     pub delay_ms: (u64, u64),
     /// Frames lost before the calm, per 1,000.
@@ -99,10 +64,14 @@ pub struct Scenario {
     pub loss_after: u64,
     /// Frames that arrive twice, per 1,000.
     pub duplicates: u64,
+    /// Bytes that a host sends in a millisecond; what does not fit a queue of [`QUEUE_MS`] is dropped. 0 for no bound.
+    pub bytes_per_ms: u64,
     /// Maximum time of one execution of a block, in milliseconds.
     pub execution_ms: u64,
     /// Lead of each host's clock over the virtual time, in milliseconds.
     pub skew_ms: Vec<u64>,
+    /// Parts per million by which each host's clock for timers is fast; its wall clock by a twentieth of that.
+    pub drift_ppm: Vec<i64>,
     /// The injected faults with their times in milliseconds, in order of time.
     pub faults: Vec<(u64, InjectedFault)>,
     /// Virtual time of the calm, from which on no fault is injected, in milliseconds.
@@ -117,81 +86,84 @@ pub struct Scenario {
     pub timeout_ms: u64,
 }
 
+/// Time that frames wait for a host's bandwidth before the next ones are dropped, in milliseconds.
+pub const QUEUE_MS: u64 = 400;
+
 impl Scenario {
     /// The scenario of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Self {
         let mut random = SeededRandom::new(seed);
-        let committee = match random.range(0, 8) {
-            0..=2 => CommitteeKind::Honest,
-            3..=5 => CommitteeKind::OneTwin,
-            6 => CommitteeKind::ManySmallTwins,
-            _ => CommitteeKind::CutLogs,
-        };
+        let committee = SimulatedCommittee::draw(&mut random);
         Self::with(seed, committee, &mut random)
     }
 
     /// The scenario of a seed with a given committee.
     #[must_use]
-    pub fn with(seed: u64, committee: CommitteeKind, random: &mut SeededRandom) -> Self {
-        let hosts = host_members(committee).len();
-        let calm_at_ms = random.range(2_000, 12_000);
+    pub fn with(seed: u64, committee: SimulatedCommittee, random: &mut SeededRandom) -> Self {
+        let hosts = committee.host_members().len();
+        let is_large = committee.stakes.len() > 10;
+        let calm_at_ms = random.range(2_000, if is_large { 6_000 } else { 12_000 });
         let shortest = random.range(1, 20);
         let delay_ms = (shortest, shortest + random.range(5, 120));
-        let always_arrive = committee == CommitteeKind::CutLogs;
-        let loss = if always_arrive {
+        let loss = if committee.cuts_logs {
             0
         } else {
             [0, 50, 150, 300][random.index(4)]
         };
         let stays = random.chance(300);
-        let faults = match committee {
-            CommitteeKind::CutLogs => cuts(hosts, calm_at_ms, delay_ms.1, random),
-            _ => faults(committee, hosts, calm_at_ms, random),
+        let faults = if committee.cuts_logs {
+            cuts(hosts, calm_at_ms, delay_ms.1, random)
+        } else {
+            faults(&committee, calm_at_ms, random)
+        };
+        let bytes_per_ms = if committee.cuts_logs || random.chance(600) {
+            0
+        } else {
+            random.range(2_000, 20_000)
+        };
+        let drift = |random: &mut SeededRandom| {
+            i64::try_from(random.range(0, 20_000)).unwrap_or(0) - 10_000
         };
         Self {
             seed,
-            committee,
             delay_ms,
             loss,
             loss_after: if stays { loss } else { 0 },
             duplicates: random.range(0, 50),
+            bytes_per_ms,
             execution_ms: random.range(1, 40),
             skew_ms: (0..hosts).map(|_| random.range(0, 400)).collect(),
+            drift_ppm: (0..hosts).map(|_| drift(random)).collect(),
             faults,
             calm_at_ms,
             blocks_after: 4,
-            transfers: 12,
-            jobs: seed.is_multiple_of(JOBS_EVERY),
+            transfers: if is_large { 4 } else { 12 },
+            jobs: seed.is_multiple_of(JOBS_EVERY) && !is_large,
             timeout_ms: 240_000,
+            committee,
         }
     }
 }
 
-/// The member that each host runs: first one host for everybody, then the second ones of the liars.
-#[must_use]
-pub fn host_members(committee: CommitteeKind) -> Vec<usize> {
-    (0..committee.stakes().len())
-        .chain(committee.twins())
-        .collect()
-}
-
 fn faults(
-    committee: CommitteeKind,
-    hosts: usize,
+    committee: &SimulatedCommittee,
     calm_at_ms: u64,
     random: &mut SeededRandom,
 ) -> Vec<(u64, InjectedFault)> {
+    let hosts = committee.host_members().len();
     let mut faults = Vec::new();
     let mut at = random.range(200, 1_000);
     while at < calm_at_ms {
         let pause = random.range(50, 2_000);
         match random.range(0, 10) {
-            0..=2 => {
-                let (host, at_point) = (
-                    random.index(hosts),
-                    CrashPoint::Effects(up_to_eight(random)),
-                );
+            kind @ 0..=2 => {
+                let host = random.index(hosts);
+                let at_point = if kind == 0 {
+                    CrashPoint::Sync
+                } else {
+                    CrashPoint::Effects(up_to_eight(random))
+                };
                 faults.push((at, InjectedFault::Crash { host, at: at_point }));
                 faults.push((at + pause, InjectedFault::Restart(host)));
             }
@@ -275,13 +247,12 @@ fn cuts(
     faults
 }
 
-/// Two groups; the two hosts of a liar are always on different sides, so that each side has a whole liar.
-pub fn groups(committee: CommitteeKind, random: &mut SeededRandom) -> Vec<u8> {
-    let members = committee.stakes().len();
-    let twins = committee.twins();
+/// Two groups; the two hosts of a twin are always on different sides, so that each side has a whole liar.
+pub fn groups(committee: &SimulatedCommittee, random: &mut SeededRandom) -> Vec<u8> {
+    let members = committee.stakes.len();
     let mut groups: Vec<u8> = (0..members).map(|_| u8::from(random.chance(500))).collect();
     let mut seconds = Vec::new();
-    for twin in twins {
+    for twin in committee.twins() {
         groups[twin] = 0;
         seconds.push(1);
     }

@@ -11,13 +11,13 @@ use types::number::Height;
 
 use crate::genesis::{self, MemberKeys};
 use crate::grid::Grid;
-use crate::host::SimulatedHost;
+use crate::host::{HostClock, SimulatedHost};
 use crate::judge::{Judge, Violation};
-use crate::liar::Liar;
+use crate::liar::LiarMemory;
 use crate::load::Load;
 use crate::network::SimulatedNetwork;
 use crate::random::SeededRandom;
-use crate::scenario::{HostId, InjectedFault, Scenario, host_members};
+use crate::scenario::{HostId, InjectedFault, Scenario};
 use crate::{Report, RunOptions, show};
 
 /// Time between two turns of the customers, in milliseconds.
@@ -93,7 +93,7 @@ pub(crate) struct World {
     grid: Option<Grid>,
     random: SeededRandom,
     judge: Judge,
-    liar: Liar,
+    liars: LiarMemory,
     keys: Vec<MemberKeys>,
     /// The members' ids, in the committee's order.
     ids: Vec<ValidatorId>,
@@ -107,19 +107,21 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(scenario: Scenario, options: RunOptions) -> Self {
         let mut random = SeededRandom::new(scenario.seed ^ 0x5eed);
-        let chain = genesis::world(scenario.committee);
+        let chain = genesis::world(&scenario.committee.stakes);
         let writes = vm::genesis_writes(&chain.genesis).expect("the simulation's genesis is valid");
         let store = MemoryStore::new(&chain.genesis, writes).expect("genesis gives a state");
-        let twins = scenario.committee.twins();
         let mut members: Vec<Vec<HostId>> = chain.members.iter().map(|_| Vec::new()).collect();
         let mut hosts = Vec::new();
-        for (host, member) in host_members(scenario.committee).into_iter().enumerate() {
+        for (host, member) in scenario.committee.host_members().into_iter().enumerate() {
             let setup = setup(&chain.genesis, &chain.members[member]);
             hosts.push(SimulatedHost::new(
                 member,
-                twins.contains(&member),
+                scenario.committee.liars.get(&member).copied(),
                 setup,
-                scenario.skew_ms[host],
+                HostClock {
+                    skew_ms: scenario.skew_ms[host],
+                    drift_ppm: scenario.drift_ppm[host],
+                },
                 store.fork(),
             ));
             members[member].push(host);
@@ -147,7 +149,7 @@ impl World {
             grid,
             random,
             judge: Judge::default(),
-            liar: Liar::default(),
+            liars: LiarMemory::default(),
             ids: chain
                 .members
                 .iter()
@@ -210,8 +212,11 @@ impl World {
             self.now_ms = at;
             self.events += 1;
             self.happen(happening)?;
+            if self.now_ms > self.scenario.calm_at_ms {
+                self.judge.calms();
+            }
             if self.is_done() {
-                return Ok(());
+                return self.judge.ends();
             }
             if self.now_ms > self.scenario.calm_at_ms + self.scenario.timeout_ms {
                 return Err(self.stuck());
@@ -227,7 +232,7 @@ impl World {
         let goal = *self
             .goal
             .get_or_insert(Height(self.judge.height().0 + self.scenario.blocks_after));
-        let honest = self.hosts.iter().filter(|host| !host.is_liar);
+        let honest = self.hosts.iter().filter(|host| host.is_honest());
         let jobs = self.grid.as_ref().map_or(0, Grid::outstanding);
         self.load.outstanding() == 0
             && jobs == 0
@@ -363,7 +368,7 @@ impl World {
             let height = decision.diff.height;
             let tip = self.hosts[host].tip();
             self.note("decided", host, &tip.root.0);
-            if !self.hosts[host].is_liar {
+            if self.hosts[host].is_honest() {
                 self.judge.decides(host, height, tip.block, tip.root)?;
                 self.note_decided(host, height)?;
             }
@@ -392,7 +397,8 @@ impl World {
         fault: &consensus::Fault,
     ) -> Result<(), Violation> {
         let member = self.member_of(accused);
-        if self.hosts[by].is_liar || self.scenario.committee.twins().contains(&member) {
+        let lies = self.scenario.committee.liars.contains_key(&member);
+        if !self.hosts[by].is_honest() || lies {
             return Ok(());
         }
         Err(Violation::FalseAccusation {
@@ -409,7 +415,7 @@ impl World {
     }
 
     fn stopped(&mut self, host: HostId, why: String) -> Result<(), Violation> {
-        if self.hosts[host].is_liar {
+        if !self.hosts[host].is_honest() {
             self.crash(host);
             return Ok(());
         }

@@ -126,9 +126,17 @@ impl World {
             return Ok(());
         }
         let asked = self.route(host, self.member_of(from));
-        let answers = asked.filter(|asked| self.hosts[*asked].is_up());
-        let carried = answers.filter(|asked| !self.network.carry(*asked, host).is_empty());
-        let bytes = carried.and_then(|asked| self.hosts[asked].blobs.get(&blob).cloned());
+        let asked = asked.filter(|asked| self.hosts[*asked].is_up());
+        let found = asked.and_then(|asked| {
+            let bytes = self.hosts[asked].blobs.get(&blob)?.clone();
+            Some((asked, bytes))
+        });
+        let now_ms = self.now_ms;
+        let bytes = found.filter(|(asked, bytes)| {
+            let delays = self.network.carry(now_ms, *asked, host, bytes.len());
+            !delays.is_empty()
+        });
+        let bytes = bytes.map(|(_, bytes)| bytes);
         match bytes {
             Some(bytes) => {
                 self.hosts[host].blobs.insert(blob, bytes);

@@ -33,6 +33,16 @@ impl World {
 
     /// A sync of a host's log ends, and what waited for it is performed.
     pub(super) fn synced(&mut self, host: HostId) -> Result<(), Violation> {
+        if self.hosts[host].fuse == Some(CrashPoint::Sync) {
+            // The power goes between write and sync: what was written may be there or not.
+            self.hosts[host].stop_before_sync();
+            let _ = self.hosts[host].sync();
+            self.crash(host);
+            return Ok(());
+        }
+        if self.hosts[host].is_honest() {
+            self.judge.writes(self.hosts[host].unsynced())?;
+        }
         let ready = match self.hosts[host].sync() {
             Ok(ready) => ready,
             Err(why) => return self.stopped(host, why),
@@ -53,7 +63,7 @@ impl World {
                 return Ok(true);
             }
             Some(CrashPoint::Effects(left)) => *left -= 1,
-            Some(CrashPoint::Vote) | None => {}
+            Some(CrashPoint::Vote | CrashPoint::Sync) | None => {}
         }
         let ends = self.hosts[host].fuse == Some(CrashPoint::Vote) && binds_its_sender(&effect);
         self.perform_one(host, effect)?;
@@ -102,7 +112,7 @@ impl World {
                 let life = self.hosts[host].life;
                 self.hosts[host].timer = Some(at);
                 self.later(
-                    at.0,
+                    self.hosts[host].due_ms(at),
                     Happening::Wake {
                         host,
                         life,

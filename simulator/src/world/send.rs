@@ -6,7 +6,7 @@ use node::core::{Frame, FrameChannel};
 use types::number::ValidatorIndex;
 
 use crate::judge::Violation;
-use crate::liar::Lie;
+use crate::liar::LiarVoice;
 use crate::scenario::HostId;
 
 use super::{Happening, World};
@@ -23,41 +23,58 @@ impl World {
             FrameChannel::Consensus => Message::from_bytes(&frame.bytes).ok(),
             FrameChannel::Pool | FrameChannel::Blobs => None,
         };
-        let mut lie = Lie::Nothing;
+        let mut lie = None;
         if let Some(message) = &message {
-            self.liar.hear(message);
-            if self.hosts[from].is_liar {
-                let index = ValidatorIndex(u16::try_from(member).expect("a small committee"));
-                lie = self.liar.instead_of(
-                    message,
-                    index,
-                    &self.keys[member].validator,
-                    &mut self.random,
-                );
+            self.liars.hear(message);
+            if let Some(kind) = self.hosts[from].liar {
+                let mut liar = LiarVoice {
+                    kind,
+                    index: ValidatorIndex(u16::try_from(member).expect("a small committee")),
+                    key: &self.keys[member].validator,
+                    members: self.members.len(),
+                    random: &mut self.random,
+                };
+                lie = Some(self.liars.instead_of(message, frame, &mut liar));
             } else {
+                let binds = matches!(message, Message::Vote(_) | Message::Proposal(_));
+                if binds && !self.hosts[from].is_on_disk(message) {
+                    return Err(Violation::Unsynced { host: from });
+                }
                 self.judge.says(member, message)?;
             }
         }
-        let frame = match &lie {
-            Lie::Nothing => frame,
-            Lie::Instead(other) => other,
-            Lie::Silence => return Ok(()),
-        };
-        let targets: Vec<usize> = match to {
+        let mut targets: Vec<usize> = match to {
             Destination::One(target) => vec![self.member_of(target)],
             Destination::All { except } => (0..self.members.len())
                 .filter(|target| except != Some(self.ids[*target]))
                 .collect(),
         };
-        let id = self.ids[member];
-        for target in targets.into_iter().filter(|target| *target != member) {
-            let Some(host) = self.route(from, target) else {
+        targets.retain(|target| *target != member);
+        let Some(lie) = lie else {
+            self.carry(from, &targets, frame, 0);
+            return Ok(());
+        };
+        if let Some(only) = &lie.only {
+            targets.retain(|target| only.contains(target));
+        }
+        for frame in lie.frame.iter().chain(&lie.extra) {
+            self.carry(from, &targets, frame, lie.late_ms);
+        }
+        Ok(())
+    }
+
+    /// Puts a frame on its way to each target.
+    fn carry(&mut self, from: HostId, targets: &[usize], frame: &Frame, late_ms: u64) {
+        let id = self.ids[self.hosts[from].member];
+        for target in targets {
+            let Some(host) = self.route(from, *target) else {
                 continue;
             };
             self.frames += 1;
-            for delay in self.network.carry(from, host) {
+            let now_ms = self.now_ms + late_ms;
+            for delay in self.network.carry(now_ms, from, host, frame.bytes.len()) {
                 self.later(
-                    self.now_ms + delay,
+                    now_ms + delay,
                     Happening::Arrive {
                         host,
                         from: id,
@@ -66,17 +83,17 @@ impl World {
                 );
             }
         }
-        Ok(())
     }
 
     /// The host that a member's frames reach from a host: of a liar the one that shows this side its face.
     pub(super) fn route(&self, from: HostId, member: usize) -> Option<HostId> {
         let side = self.network.side(from);
         let hosts = self.members.get(member)?;
-        let lies = self.hosts[from].is_liar || hosts.len() > 1;
+        let own = self.hosts[from].member;
+        let is_twin = hosts.len() > 1 || self.members[own].len() > 1;
         hosts
             .iter()
             .copied()
-            .find(|host| !lies || self.network.side(*host) == side)
+            .find(|host| !is_twin || self.network.side(*host) == side)
     }
 }

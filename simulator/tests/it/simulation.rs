@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gridproof_simulator::random::SeededRandom;
 use gridproof_simulator::scenario::{CrashPoint, InjectedFault};
-use gridproof_simulator::{self as simulator, CommitteeKind, RunOptions, Scenario};
+use gridproof_simulator::{self as simulator, LiarKind, RunOptions, Scenario, SimulatedCommittee};
 
 /// Seeds that are run when nothing else is said.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 500;
+
 fn run(seed: u64) -> simulator::Report {
     simulator::run(seed, RunOptions::default())
         .map_err(|failure| failure.to_string())
@@ -50,16 +51,28 @@ fn equal_seeds_give_equal_runs() {
     assert_ne!(run(1).trace, run(2).trace);
 }
 
+#[test]
+fn a_liar_of_each_kind_talks_to_all_and_stops_nobody() {
+    for (seed, kind) in (1_001..).step_by(2).zip(LiarKind::ALL) {
+        let committee = SimulatedCommittee::honest().with_liars([(1, kind)]);
+        let scenario = Scenario::with(seed, committee, &mut SeededRandom::new(seed));
+        let ended = simulator::run_scenario(scenario, RunOptions::default());
+        let report = ended.unwrap_or_else(|failure| panic!("{kind:?}: {failure}"));
+        assert!(report.height.0 > 4, "{kind:?}");
+    }
+}
+
 /// All are honest and every frame arrives; the last one is away while the others add blocks.
 fn away_until(back_at_ms: u64) -> Scenario {
     let mut random = SeededRandom::new(1);
-    let mut scenario = Scenario::with(1, CommitteeKind::Honest, &mut random);
+    let mut scenario = Scenario::with(1, SimulatedCommittee::honest(), &mut random);
     let away = InjectedFault::Crash {
         host: 3,
         at: CrashPoint::Effects(0),
     };
     scenario.faults = vec![(1_000, away), (back_at_ms, InjectedFault::Restart(3))];
     (scenario.loss, scenario.loss_after, scenario.calm_at_ms) = (0, 0, back_at_ms);
+    scenario.bytes_per_ms = 0;
     (scenario.execution_ms, scenario.timeout_ms) = (5, 20_000);
     scenario
 }

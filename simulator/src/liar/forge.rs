@@ -1,0 +1,54 @@
+//! Messages that a liar makes: proposals signed with its own key, and signatures that do not verify.
+
+use consensus::Message;
+use types::key::{SecretKey, Signature};
+use types::number::ValidatorIndex;
+use types::vote::{Proposal, Vote};
+
+/// A proposal with both of its leader's signatures made anew.
+pub(super) fn signed(mut proposal: Proposal, index: ValidatorIndex, key: &SecretKey) -> Message {
+    let (view, parent_view) = (proposal.view, proposal.parent_view);
+    let (chain, block) = (proposal.block.header.chain_id, proposal.block.id());
+    let hash = Proposal::signing_hash(proposal.epoch, view, parent_view, block, chain);
+    proposal.signature = key.sign(&hash);
+    let vote = Vote::sign(proposal.notarize_statement(), index, key, chain);
+    proposal.notarize = vote.signature;
+    Message::Proposal(Box::new(proposal))
+}
+
+fn spoil(signature: &mut Signature) {
+    signature.0[5] ^= 1;
+}
+
+/// The same message with one signature that does not verify, if it has any.
+pub(super) fn with_bad_signature(message: &Message) -> Message {
+    let mut message = message.clone();
+    match &mut message {
+        Message::Proposal(proposal) => spoil(&mut proposal.notarize),
+        Message::Vote(vote) => spoil(&mut vote.signature),
+        Message::Certificate(certificate) => {
+            certificate
+                .signatures
+                .as_mut_slice()
+                .iter_mut()
+                .take(1)
+                .for_each(spoil);
+        }
+        Message::Certificates(certificates) => {
+            for certificate in certificates.as_mut_slice() {
+                certificate
+                    .signatures
+                    .as_mut_slice()
+                    .iter_mut()
+                    .take(1)
+                    .for_each(spoil);
+            }
+        }
+        Message::Range(range) => {
+            let signatures = range.certificate.signatures.as_mut_slice();
+            signatures.iter_mut().take(1).for_each(spoil);
+        }
+        Message::Request(_) | Message::Block(_) | Message::VoteRecovery { .. } => {}
+    }
+    message
+}

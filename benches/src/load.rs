@@ -22,8 +22,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use crate::http::{HttpAnswer, HttpConnection};
 use crate::process::{ProcessCost, peak_memory_mb};
 
-/// Connections to each node: as many requests may await their answers.
-const CONNECTIONS: usize = 16;
+/// Connections to each node: as many requests may await their answers. A node of ours takes 64 requests at once and refuses
+/// the next.
+const CONNECTIONS: usize = 48;
 /// Time between two looks at what is due.
 const TICK: Duration = Duration::from_millis(1);
 /// Time between two looks at what still waits after the load.

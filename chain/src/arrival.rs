@@ -7,8 +7,11 @@ use types::hash::{TransactionId, ValidatorId};
 use types::key::KeyCache;
 use vm::{MempoolError, Rules, Unverified, Verified};
 
-use crate::contain::caught;
-use crate::event::Ticket;
+use crate::caught::caught;
+
+/// Names a submission until it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
 
 /// Who a transaction came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,7 +24,7 @@ use types::whole::WholeBlock;
 use vm::{ExecutedBlock, Rules, Verified};
 
 use crate::arrival::Arrivals;
-use crate::contain::caught;
+use crate::caught::caught;
 use crate::error::{Fatal, Invalid};
 use crate::parent::Parent;
 use crate::pools::Pools;

@@ -5,12 +5,11 @@
 //! block is invalid here. In building it costs the transaction that it happens on, and the block is empty. In a commit
 //! it is the end, since nobody knows what is on disk. What this leaves out: aborts, such as of a full stack.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use state::{ChainStore, DecidedState};
 use vm::{Abort, Rules, Verified};
 
 use crate::block::{Building, BuildingFault, Built, Done, Outrun, Work};
+use crate::caught::caught;
 use crate::error::{Fatal, Invalid};
 use crate::event::Event;
 
@@ -116,14 +115,4 @@ fn guilty<'c>(
         }
     }
     candidates.get(good)
-}
-
-/// What a call gives, or what its panic said. What the call changed is dropped with it, or was never changed: it works
-/// on values of its own over a store that it only reads.
-pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        text.or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "no message".to_owned())
-    })
 }

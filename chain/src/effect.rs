@@ -7,10 +7,10 @@ use types::hash::{BlockId, TransactionId, ValidatorId};
 use types::whole::WholeBlock;
 
 use crate::alarm::Alarm;
+use crate::arrival::Ticket;
 use crate::blob_book::BlobRequest;
 use crate::block::{BuildTicket, Work};
 use crate::error::Fatal;
-use crate::event::Ticket;
 use crate::gossip::Gossip;
 
 /// Validators that a message goes to. Never ourselves.

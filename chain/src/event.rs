@@ -6,13 +6,10 @@ use types::attestation::Outcomes;
 use types::hash::{BlobId, ValidatorId};
 use types::transaction::SignedTransaction;
 
+use crate::arrival::Ticket;
 use crate::block::Done;
 use crate::error::Fatal;
 use crate::gossip::Gossip;
-
-/// Names a submission until it is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket(pub u64);
 
 /// Transactions that a client submitted together.
 #[derive(Debug, Clone, PartialEq, Eq)]

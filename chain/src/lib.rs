@@ -12,6 +12,7 @@ pub mod backend;
 pub mod blob_book;
 pub mod blob_tasks;
 pub mod block;
+mod caught;
 pub mod contain;
 pub mod core;
 mod duty;
@@ -30,7 +31,7 @@ mod work;
 pub mod worker;
 
 pub use alarm::Alarm;
-pub use arrival::{Arrival, Arrivals, Origin};
+pub use arrival::{Arrival, Arrivals, Origin, Ticket};
 pub use blob_book::{BlobRequest, Retention};
 pub use block::{
     BuildRequest, BuildTicket, Building, BuildingFault, Built, Done, Executed, Execution, Outrun,
@@ -39,7 +40,7 @@ pub use block::{
 pub use core::Chain;
 pub use effect::{Destination, Effect};
 pub use error::{ExecutionError, Fatal, Invalid, WorkKind};
-pub use event::{Event, Submission, Ticket};
+pub use event::{Event, Submission};
 pub use gossip::{BlobMessage, ChunkRequest, Gossip, PoolMessage};
 pub use parent::Parent;
 pub use setup::{OwnValidator, Setup};

@@ -23,7 +23,7 @@ use vm::{
 };
 
 use crate::arrival::{Arrival, Arrivals, Origin};
-use crate::contain::caught;
+use crate::caught::caught;
 use crate::gossip::{MAX_POOL_ITEMS, PoolMessage};
 use crate::resend::ResendQueue;
 

@@ -31,7 +31,7 @@ mod serving;
 mod tests;
 
 use conduct::Conduct;
-use serving::Serving;
+use serving::ServingBudgets;
 
 /// Collector and engine of one validator in one term.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -39,7 +39,7 @@ pub struct Replica {
     engine: Engine,
     collector: Collector,
     conduct: Conduct,
-    serving: Serving,
+    serving: ServingBudgets,
     /// The engine's last timer.
     engine_timer: Option<Monotonic>,
     config: Arc<Config>,
@@ -75,7 +75,7 @@ impl Replica {
             engine,
             collector,
             conduct: Conduct::default(),
-            serving: Serving::new(config.committee.members().len()),
+            serving: ServingBudgets::new(config.committee.members().len()),
             engine_timer: None,
             config,
         };
@@ -266,7 +266,7 @@ impl Replica {
             };
             let vote = match message {
                 Message::Vote(vote) => *vote,
-                Message::Proposal(proposal) => leaders_vote(proposal, self.config.me),
+                Message::Proposal(proposal) => proposal.leaders_vote(self.config.me),
                 _ => continue,
             };
             let collected = self.collector.insert_verified(vote);
@@ -412,7 +412,7 @@ impl Replica {
             self.take_certificates(from, certificates.cloned(), events, out);
             events.push_back(proposal.into());
         }
-        let collected = self.collector.insert_verified(leaders_vote(proposal, from));
+        let collected = self.collector.insert_verified(proposal.leaders_vote(from));
         self.report_all(collected.faults, out);
         events.extend(collected.certificate.map(Event::Certificate));
     }
@@ -493,14 +493,5 @@ impl Replica {
     fn report(&self, by: ValidatorIndex, fault: Fault, out: &mut Effects) {
         let by = self.config.id_of(by);
         out.late.push(Effect::Report { by, fault });
-    }
-}
-
-/// The notarize vote that a proposal carries.
-fn leaders_vote(proposal: &Proposal, signer: ValidatorIndex) -> Vote {
-    Vote {
-        statement: proposal.notarize_statement(),
-        signer,
-        signature: proposal.notarize,
     }
 }

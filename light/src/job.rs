@@ -71,7 +71,7 @@ impl JobFiles for BTreeMap<FileRef, Vec<u8>> {
 }
 
 /// What a job's result is verified from, beside the document.
-pub struct Evidence<'a> {
+pub struct JobEvidence<'a> {
     /// The encoded list of outcomes.
     pub outcomes: &'a [u8],
     /// The workload, if it is at hand: it is checked too, and gives outputs their names in errors.
@@ -201,7 +201,7 @@ impl Light {
     pub fn verify_job(
         &self,
         document: &str,
-        evidence: &Evidence<'_>,
+        evidence: &JobEvidence<'_>,
     ) -> Result<VerifiedJob, JobProofError> {
         let (receipt, header, signed_stake) = self.verify_receipt(document)?;
         let outcomes = verify_outcomes(&receipt, evidence.outcomes)?;
@@ -297,7 +297,7 @@ pub fn files_of(outcomes: &Outcomes) -> BTreeMap<FileRef, BlobId> {
     files
 }
 
-fn verify_files(outcomes: &Outcomes, evidence: &Evidence<'_>) -> Result<usize, JobProofError> {
+fn verify_files(outcomes: &Outcomes, evidence: &JobEvidence<'_>) -> Result<usize, JobProofError> {
     let label = |file: FileRef| {
         let name = match file.stream {
             Stream::Output(position) => evidence

@@ -313,6 +313,16 @@ impl Proposal {
         }
     }
 
+    /// The notarize vote that the proposal carries, as a vote of its leader.
+    #[must_use]
+    pub fn leaders_vote(&self, leader: ValidatorIndex) -> Vote {
+        Vote {
+            statement: self.notarize_statement(),
+            signer: leader,
+            signature: self.notarize,
+        }
+    }
+
     /// Verifies the epoch and the leader's two signatures.
     pub fn verify(&self, term: &Term<'_>, leader: ValidatorIndex) -> Result<(), ProposalError> {
         let (found, expected) = (self.epoch, term.epoch);

@@ -13,9 +13,10 @@ use types::transaction::{SignedTransaction, SystemTransaction};
 
 use super::*;
 use crate::Retention;
+use crate::arrival::Ticket;
 use crate::block::{BuildTicket, Building, Execution, Work};
 use crate::error::ExecutionError;
-use crate::event::{Submission, Ticket};
+use crate::event::Submission;
 use crate::gossip::PoolMessage;
 use crate::setup::OwnValidator;
 

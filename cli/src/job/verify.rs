@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use light::{Evidence, Light, MAX_DOCUMENT_BYTES, VerifiedJob};
+use light::{JobEvidence, Light, MAX_DOCUMENT_BYTES, VerifiedJob};
 use types::codec::decode;
 use types::job::Workload;
 use types::limits::{MAX_OUTCOMES_BYTES, MAX_TRANSACTION_BYTES};
@@ -23,7 +23,7 @@ pub fn folder(
     let workload: Workload = decode(&read(&path, MAX_TRANSACTION_BYTES)?, MAX_TRANSACTION_BYTES)
         .map_err(|error| refused(&format!("{}: {error}", path.display())))?;
     let files = Folder::new(outputs, &workload);
-    let evidence = Evidence {
+    let evidence = JobEvidence {
         outcomes: &outcomes,
         workload: Some(&workload),
         files: &files,

@@ -29,7 +29,7 @@ const STORE_PATIENCE_MS: u64 = 10_000;
 
 /// What one validator was served and still wants.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-struct Account {
+struct PeerBudget {
     owed: u64,
     /// When `owed` was reckoned.
     at: Monotonic,
@@ -40,12 +40,12 @@ struct Account {
 
 /// The accounts of all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Serving {
+pub(super) struct ServingBudgets {
     bytes_per_ms: u64,
-    accounts: BTreeMap<ValidatorIndex, Account>,
+    accounts: BTreeMap<ValidatorIndex, PeerBudget>,
 }
 
-impl Account {
+impl PeerBudget {
     fn settle(&mut self, now: Monotonic, bytes_per_ms: u64) {
         let passed = now.0.saturating_sub(self.at.0);
         self.owed = self
@@ -71,7 +71,7 @@ fn cost(request: &Request) -> u64 {
     }
 }
 
-impl Serving {
+impl ServingBudgets {
     /// Accounts for a committee of that many members.
     pub(super) fn new(members: usize) -> Self {
         let members = u64::try_from(members).unwrap_or(u64::MAX).max(1);
@@ -96,7 +96,7 @@ impl Serving {
     /// The next request that is to be answered now, with who asked; its cost is charged.
     pub(super) fn next(&mut self, now: Monotonic) -> Option<(ValidatorIndex, Request)> {
         let rate = self.bytes_per_ms;
-        let is_due = |account: &&mut Account| account.due(rate).is_some_and(|due| due <= now);
+        let is_due = |account: &&mut PeerBudget| account.due(rate).is_some_and(|due| due <= now);
         let mut accounts = self.accounts.iter_mut();
         let (from, account) = accounts.find_map(|(from, account)| {
             let mut account = Some(account).filter(is_due)?;
@@ -166,7 +166,7 @@ mod tests {
     }
 
     /// Asks for a megabyte every millisecond; gives the number of answers in that time.
-    fn megabytes_served(serving: &mut Serving, from: ValidatorIndex, ms: u64) -> u64 {
+    fn megabytes_served(serving: &mut ServingBudgets, from: ValidatorIndex, ms: u64) -> u64 {
         let mut served = 0;
         for at in 0..ms {
             let now = Monotonic(at);
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn who_asks_without_pause_gets_its_share_of_the_bandwidth() {
         for members in [1, 4, 32] {
-            let mut serving = Serving::new(usize::try_from(members).unwrap());
+            let mut serving = ServingBudgets::new(usize::try_from(members).unwrap());
             let served = megabytes_served(&mut serving, MALLORY, 10_000);
             let paid = 10_000 * (BYTES_PER_MS / members) + CREDIT_BYTES;
             let expected = paid / ((1 << 20) + REQUEST_BYTES);
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_second_request_waits_and_is_answered_in_its_turn() {
-        let mut serving = Serving::new(4);
+        let mut serving = ServingBudgets::new(4);
         let now = Monotonic(7);
         serving.ask(HONEST, range(1));
         assert_eq!(serving.next(now), Some((HONEST, range(1))));
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_queue_of_each_is_bounded_and_empties_in_time() {
-        let mut serving = Serving::new(4);
+        let mut serving = ServingBudgets::new(4);
         let owed = usize::try_from(3 * CREDIT_BYTES).unwrap();
         serving.charge(Monotonic(0), MALLORY, owed);
         for height in 0..1_000 {
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn an_answer_of_the_store_that_never_comes_blocks_nobody_for_ever() {
-        let mut serving = Serving::new(4);
+        let mut serving = ServingBudgets::new(4);
         serving.store_works(Monotonic(0), HONEST);
         serving.ask(HONEST, range(1));
         assert_eq!(serving.next_due(), Some(Monotonic(STORE_PATIENCE_MS)));

@@ -23,7 +23,7 @@ fn verify_with(
     let document = light().receipt_document(&proof(receipt)).unwrap();
     light().verify_job(
         &document,
-        &Evidence {
+        &JobEvidence {
             outcomes,
             workload: Some(&workload()),
             files,
@@ -45,7 +45,7 @@ fn a_job_verifies_down_to_its_files() {
     assert_eq!((job.header.height.0, job.signed_stake.0), (2, 10));
     let document = light().receipt_document(&proof(&receipt())).unwrap();
     let bytes = encode(&outcomes());
-    let evidence = Evidence {
+    let evidence = JobEvidence {
         outcomes: &bytes,
         workload: None,
         files: &files(),
@@ -180,7 +180,7 @@ fn another_workload_is_refused() {
     other.outputs = Bounded::default();
     let refused = light().verify_job(
         &document,
-        &Evidence {
+        &JobEvidence {
             outcomes: &bytes,
             workload: Some(&other),
             files: &files(),
@@ -206,7 +206,7 @@ fn a_file_that_cannot_be_read_is_not_taken_for_a_wrong_one() {
     }
     let document = light().receipt_document(&proof(&receipt())).unwrap();
     let bytes = encode(&outcomes());
-    let evidence = Evidence {
+    let evidence = JobEvidence {
         outcomes: &bytes,
         workload: None,
         files: &Torn(files()),

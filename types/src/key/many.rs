@@ -70,7 +70,7 @@ impl KeyCache {
 }
 
 /// A signature whose parts are well formed.
-struct Prepared {
+struct PreparedItem {
     position: usize,
     key: PublicKey,
     a: EdwardsPoint,
@@ -114,7 +114,7 @@ fn prepare(
     item: &Signed,
     z: Scalar,
     keys: &mut KeyCache,
-) -> Result<Prepared, KeyError> {
+) -> Result<PreparedItem, KeyError> {
     let a = keys.point(&item.key).ok_or(KeyError::WeakPublicKey)?;
     let (mut r_bytes, mut s_bytes) = ([0; 32], [0; 32]);
     r_bytes.copy_from_slice(&item.signature.0[..32]);
@@ -131,7 +131,7 @@ fn prepare(
         .finalize();
     let mut wide = [0; 64];
     wide.copy_from_slice(&hash);
-    Ok(Prepared {
+    Ok(PreparedItem {
         position,
         key: item.key,
         a,
@@ -143,7 +143,7 @@ fn prepare(
 }
 
 /// Marks those that do not verify.
-fn judge(items: &[Prepared], verdicts: &mut [Result<(), KeyError>]) {
+fn judge(items: &[PreparedItem], verdicts: &mut [Result<(), KeyError>]) {
     match items {
         [] => {}
         [one] => {
@@ -163,7 +163,7 @@ fn judge(items: &[Prepared], verdicts: &mut [Result<(), KeyError>]) {
 }
 
 /// The equation of a batch.
-fn holds(items: &[Prepared]) -> bool {
+fn holds(items: &[PreparedItem]) -> bool {
     let mut base = Scalar::ZERO;
     let mut keys: BTreeMap<PublicKey, (EdwardsPoint, Scalar)> = BTreeMap::new();
     for item in items {

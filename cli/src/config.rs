@@ -256,7 +256,7 @@ mod tests {
     fn flags_win_over_variables_and_those_over_the_file() {
         let variables = [
             ("GRIDPROOF__POLL_MS", "20"),
-            ("GRIDPROOF_OFFER__CAPACITY", "9"),
+            ("GRIDPROOF_OFFER__PLACES", "9"),
         ];
         let config = load_partner(&variables, &["poll_ms=30", "poll_ms=40"]).unwrap();
         assert_eq!((config.poll_ms, config.offer.places), (40, 9));

@@ -200,6 +200,8 @@ mod tests {
         let (queue, mut events) = queue(&ids);
         for id in &ids {
             while poll!(std::pin::pin!(queue.send(*id, transactions(*id)))).is_ready() {}
+            // The runtime lets a task poll so often only, then everything is pending until it has yielded.
+            tokio::task::yield_now().await;
         }
         let vote = poll!(std::pin::pin!(queue.send(ids[2], frame(ids[2]))));
         assert_eq!(vote, Poll::Ready(Ok(())), "votes have room of their own");

@@ -51,7 +51,7 @@ pub fn run(rates: &[u32], seconds: u32, systems: &[System], cometbft: Option<&Pa
         for system in systems {
             if !std::mem::take(&mut first) {
                 runtime.block_on(async {
-                    tokio::time::sleep_until(tokio::time::Instant::now() + PAUSE).await
+                    tokio::time::sleep_until(tokio::time::Instant::now() + PAUSE).await;
                 });
             }
             let profile = LoadProfile {

@@ -162,7 +162,7 @@ async fn send(
             let _ = refusals.send(told);
         }
         // What comes within a moment goes together.
-        tokio::time::sleep(GATHER).await;
+        tokio::time::sleep_until(tokio::time::Instant::now() + GATHER).await;
     }
 }
 

@@ -64,16 +64,15 @@ pub fn verify(rules: &Rules, keys: &mut KeyCache, all: &mut [Arrivals]) {
         })
         .collect();
     let ids: Vec<_> = unverified.iter().map(Unverified::id).collect();
-    let verdicts = match caught(|| Verified::each(rules, keys, unverified)) {
-        Ok(verdicts) => verdicts
+    let verdicts = if let Ok(verdicts) = caught(|| Verified::each(rules, keys, unverified)) {
+        verdicts
             .into_iter()
             .map(|verdict| verdict.map_err(MempoolError::from))
-            .collect(),
-        Err(_) => {
-            let all = ids.into_iter();
-            all.map(|id| Err(MempoolError::TrialPanicked(id)))
-                .collect::<Vec<_>>()
-        }
+            .collect()
+    } else {
+        let all = ids.into_iter();
+        all.map(|id| Err(MempoolError::TrialPanicked(id)))
+            .collect::<Vec<_>>()
     };
     let waiting = all
         .iter_mut()

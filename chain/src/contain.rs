@@ -101,10 +101,10 @@ fn build_empty(
 
 /// The last candidate of the shortest list of first candidates that panics; building is deterministic, so it is the
 /// one that the panic happens on.
-fn guilty<'c>(
-    candidates: &'c [Verified],
+fn guilty(
+    candidates: &[Verified],
     mut panics: impl FnMut(&[Verified]) -> bool,
-) -> Option<&'c Verified> {
+) -> Option<&Verified> {
     let (mut good, mut bad) = (0, candidates.len());
     while bad > good + 1 {
         let middle = good + (bad - good) / 2;

@@ -117,7 +117,7 @@ async fn offer(client: &Client, signed: &SignedTransaction) -> Result<(), Client
             .filter(|body| body.retryable)
             .and_then(|body| body.retry_after_ms);
         match after.map(Duration::from_millis) {
-            Some(after) if Instant::now() + after < end => tokio::time::sleep(after).await,
+            Some(after) if Instant::now() + after < end => pause(after).await,
             _ => return Err(error),
         }
     }
@@ -213,4 +213,13 @@ pub fn failure(error: ClientError) -> CommandFailure {
     let mut failure = CommandFailure::new(kind, error.code(), error.to_string()).hint(error.hint());
     failure.retryable = error.is_retryable();
     failure
+}
+
+/// Waits for as long as a refusal says.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time itself is what is waited for"
+)]
+async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
 }

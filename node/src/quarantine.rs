@@ -82,7 +82,8 @@ impl Quarantine {
     }
 
     fn write(&self) -> Result<(), QuarantineError> {
-        let text: String = self.blocks.iter().map(|id| format!("{id}\n")).collect();
+        let lines: Vec<String> = self.blocks.iter().map(BlockId::to_string).collect();
+        let text = lines.join("\n") + "\n";
         let fresh = self.path.with_extension("new");
         let written = File::create(&fresh).and_then(|mut file| {
             file.write_all(text.as_bytes())?;

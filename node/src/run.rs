@@ -96,8 +96,7 @@ pub async fn run_and_tell(
     let mut server_config = ServerConfig::at(config.rpc.listen);
     server_config.allowed_hosts = config.rpc.allowed_hosts;
     server_config.max_connections = config.rpc.max_connections;
-    let server = Server::start(server_config, backend.clone()).await;
-    let server = server?;
+    let server = Server::start(server_config, backend.clone()).await?;
     tell(Listening {
         p2p: network.listen_addresses(),
         rpc: server.local_address(),

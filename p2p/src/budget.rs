@@ -64,7 +64,7 @@ mod tests {
     fn who_was_quiet_may_send_a_burst_and_no_more() {
         let start = Instant::now();
         let mut budget = ReadBudget::new(RATE, start);
-        let later = start + Duration::from_secs(3_600);
+        let later = start + Duration::from_hours(1);
         for _ in 0..200 {
             assert_eq!(budget.charge(0, later), Duration::ZERO);
         }

@@ -126,7 +126,7 @@ pub(crate) async fn read_channel(
         }
         if !pause.is_zero() {
             shared.counters.reads_paused.add(1);
-            tokio::time::sleep(pause).await;
+            wait(pause).await;
         }
     }
 }
@@ -218,7 +218,7 @@ pub(crate) async fn answer(
         let pause = shared.charge(from, Channel::Blobs, answer.len(), Instant::now());
         if !pause.is_zero() {
             shared.counters.reads_paused.add(1);
-            tokio::time::sleep(pause).await;
+            wait(pause).await;
         }
         let mut stream = frames.into_inner();
         write_frame(&mut stream, &answer).await?;
@@ -230,4 +230,13 @@ pub(crate) async fn answer(
         Ok(Err(error)) => note_end(&from.to_string(), &error, &shared.counters),
         Err(_) => tracing::debug!(%from, "a request took too long"),
     }
+}
+
+/// Waits until a validator is within its budget again.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time itself is what is waited for"
+)]
+async fn wait(pause: Duration) {
+    tokio::time::sleep(pause).await;
 }

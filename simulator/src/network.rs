@@ -91,15 +91,15 @@ impl SimulatedNetwork {
         if self.bytes_per_ms == 0 {
             return Some(0);
         }
-        let now_us = now_ms * 1_000;
-        let begin = self.sent_at_us[from].max(now_us);
-        if begin > now_us + QUEUE_MS * 1_000 {
+        let micros = now_ms * 1_000;
+        let starts_at = self.sent_at_us[from].max(micros);
+        if starts_at > micros + QUEUE_MS * 1_000 {
             return None;
         }
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let end = begin + bytes.saturating_mul(1_000) / self.bytes_per_ms;
+        let end = starts_at + bytes.saturating_mul(1_000) / self.bytes_per_ms;
         self.sent_at_us[from] = end;
-        Some((end - now_us) / 1_000)
+        Some((end - micros) / 1_000)
     }
 }
 

@@ -83,7 +83,7 @@ pub fn update(
         _ => return Err(StateError::MissingRoot(height)),
     };
     let changes: Vec<_> = changes.iter().map(|(key, value)| (*key, *value)).collect();
-    update::Update::new(nodes, height).run(old, &changes)
+    update::Update::new(nodes, height).run(old.as_ref(), &changes)
 }
 
 /// The path to a key in the tree at `height`, or to the leaf or empty subtree that shows its absence; it leads to

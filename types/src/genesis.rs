@@ -110,14 +110,9 @@ pub enum GenesisKey {
 }
 
 /// The first address that is not above the one before it.
-fn out_of_place(addresses: impl Iterator<Item = Address>) -> Option<Address> {
+fn out_of_place(mut addresses: impl Iterator<Item = Address>) -> Option<Address> {
     let mut before = None;
-    for address in addresses {
-        if before.replace(address) >= Some(address) {
-            return Some(address);
-        }
-    }
-    None
+    addresses.find(|address| before.replace(*address) >= Some(*address))
 }
 
 impl Genesis {

@@ -121,12 +121,11 @@ impl World {
                 );
             }
             Effect::Report { by, fault } => self.accused(host, by, &fault)?,
-            // The node takes nothing of it; that its connection is closed changes nothing here.
-            Effect::Ban { .. } => {}
             Effect::Stop(stop) => return self.stopped(host, stop.to_string()),
             Effect::Blob(request) => self.blob(host, request),
             Effect::Alarm(alarm) => return self.stopped(host, alarm.to_string()),
-            Effect::Answer { .. } | Effect::Quarantine(_) => {}
+            // The node takes nothing of whom it bans; that the connection is closed changes nothing here.
+            Effect::Ban { .. } | Effect::Answer { .. } | Effect::Quarantine(_) => {}
         }
         Ok(())
     }

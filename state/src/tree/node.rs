@@ -203,8 +203,11 @@ impl StateNode {
     }
 }
 
+/// A child and its place below its node, 0 to 15.
+type PlacedChild = (u8, NodeChild);
+
 /// The children below a place, and those from it on.
-fn halves(children: &[(u8, NodeChild)], middle: u8) -> (&[(u8, NodeChild)], &[(u8, NodeChild)]) {
+fn halves(children: &[PlacedChild], middle: u8) -> (&[PlacedChild], &[PlacedChild]) {
     children.split_at(children.partition_point(|(place, _)| *place < middle))
 }
 

@@ -37,10 +37,10 @@ impl<'a> Update<'a> {
     /// Makes the new root out of the old one, and ends.
     pub(super) fn run(
         mut self,
-        old: Option<(NodeKey, Arc<StateNode>)>,
+        old: Option<&(NodeKey, Arc<StateNode>)>,
         changes: &[Change],
     ) -> Result<TreeChange, StateError> {
-        let children = match &old {
+        let children = match old {
             Some((name, node)) => {
                 self.stale.push(*name);
                 self.children(node.children(), NodePath::ROOT, changes)?

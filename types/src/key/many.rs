@@ -54,12 +54,11 @@ impl KeyCache {
         if let Some(point) = self.young.get(key) {
             return Some(*point);
         }
-        let point = match self.old.remove(key) {
-            Some(point) => point,
-            None => {
-                key.check_strong().ok()?;
-                CompressedEdwardsY(key.0).decompress()?
-            }
+        let point = if let Some(point) = self.old.remove(key) {
+            point
+        } else {
+            key.check_strong().ok()?;
+            CompressedEdwardsY(key.0).decompress()?
         };
         if self.young.len() >= self.half {
             self.old = std::mem::take(&mut self.young);

@@ -243,6 +243,8 @@ mod tests {
     use crate::number::Epoch;
     use crate::params::UnknownProtocolVersion;
 
+    type Change = fn(&mut Params);
+
     fn wrong(change: impl FnOnce(&mut Params)) -> ParamsError {
         let mut params = Params::devnet();
         change(&mut params);
@@ -275,11 +277,11 @@ mod tests {
             wrong(|p| p.compute.open_window_ms = u64::MAX),
             too_long("compute.open_window_ms")
         );
-        let zeros: [(&str, fn(&mut Params)); 6] = [
+        let zeros: [(&str, Change); 6] = [
             ("reveal_window_ms", |p| p.compute.reveal_window_ms = 0),
             ("unbonding_ms", |p| p.compute.unbonding_ms = 0),
             ("verifier_fee_percent", |p| {
-                p.compute.verifier_fee_percent = 0
+                p.compute.verifier_fee_percent = 0;
             }),
             ("verifications_per_place", |p| {
                 p.compute.verifications_per_place = 0;
@@ -311,7 +313,7 @@ mod tests {
             ParamsError::ClassTwice(class)
         );
         let many = |p: &mut Params| {
-            p.compute.classes = vec![p.compute.classes[0].clone(); MAX_CLASSES + 1]
+            p.compute.classes = vec![p.compute.classes[0].clone(); MAX_CLASSES + 1];
         };
         let found = MAX_CLASSES + 1;
         assert_eq!(wrong(many), ParamsError::TooManyClasses { found });

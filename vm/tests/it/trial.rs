@@ -62,8 +62,8 @@ fn a_panic_after_a_block_drops_the_transaction() {
             .unwrap();
     }
     // Nobody acts until the stage ends by itself: all are looked at again.
-    let (before, stage) = (world.chain.state.clone(), world.record(&job).stage.name());
-    while world.record(&job).stage.name() == stage {
+    let (before, waits_in) = (world.chain.state.clone(), world.record(&job).stage.name());
+    while world.record(&job).stage.name() == waits_in {
         world.pass(1_000);
     }
     let state = &world.chain.state;

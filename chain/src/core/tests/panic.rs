@@ -151,8 +151,7 @@ fn a_block_on_which_execution_panics_is_invalid_and_never_executed_again() {
     host.work_off_trapped();
     let id = poisoned.id();
     let about = |effect: &Effect| match effect {
-        Effect::Invalid { block } => *block == id,
-        Effect::Quarantine(block) => *block == id,
+        Effect::Invalid { block } | Effect::Quarantine(block) => *block == id,
         _ => false,
     };
     assert_eq!(host.seen.iter().filter(|effect| about(effect)).count(), 2);

@@ -248,7 +248,9 @@ fn many_transactions_go_in_frames_that_a_peer_takes() {
     let all: Vec<_> = (0..16)
         .map(|nonce| transfer(&host.genesis, nonce))
         .collect();
-    all.into_iter().for_each(|one| host.submit(one));
+    for one in all {
+        host.submit(one);
+    }
     host.pass(5);
     let frames = pool_frames(&host.seen);
     assert_eq!(

@@ -98,6 +98,9 @@ fn votes_without_good_signatures_make_no_certificate() {
     assert_eq!(replica.view(), before.next(), "once it is signed");
 }
 
+/// Makes a message of a validator.
+type Case<'a> = &'a dyn Fn(&mut Replica) -> (ValidatorIndex, Message);
+
 #[test]
 fn forged_certificates_move_nothing_however_they_come() {
     let (_, keys) = replica();
@@ -124,7 +127,6 @@ fn forged_certificates_move_nothing_however_they_come() {
         proposal.nullifications = Bounded::new(vec![of(20)]).unwrap();
         (leader, Message::Proposal(Box::new(proposal)))
     };
-    type Case<'a> = &'a dyn Fn(&mut Replica) -> (ValidatorIndex, Message);
     let cases: [Case; 4] = [&offer, &answer, &parent, &gap];
     for (number, make) in cases.into_iter().enumerate() {
         let (mut replica, _) = replica();

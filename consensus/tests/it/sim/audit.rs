@@ -83,7 +83,7 @@ impl Audit {
         &mut self,
         node: usize,
         by: ValidatorId,
-        fault: Fault,
+        fault: &Fault,
         twins: &[ValidatorId],
     ) -> Result<(), Violation> {
         self.reports += 1;

@@ -116,7 +116,7 @@ impl Sim {
             Effect::Report { by, fault } => {
                 let twins = self.options.twins.iter();
                 let twins: Vec<_> = twins.map(|twin| self.id(ValidatorIndex(*twin))).collect();
-                self.audit.reported(node, by, fault, &twins)?;
+                self.audit.reported(node, by, &fault, &twins)?;
             }
             // The faults that led to it were judged one by one.
             Effect::Ban { .. } => {}

@@ -20,12 +20,12 @@ const CACHED_KEYS: usize = 32_768;
 const FULL_BATCH: usize = 256;
 
 /// The handle of the verifier.
-pub(crate) struct Verifier {
+pub(crate) struct SignatureVerifier {
     queue: Sender<Arrivals>,
     thread: JoinHandle<()>,
 }
 
-impl Verifier {
+impl SignatureVerifier {
     /// Starts the thread; its answers go to `answers`.
     pub(crate) fn start(rules: Arc<Rules>, answers: mpsc::Sender<Event>) -> std::io::Result<Self> {
         let (queue, waiting) = channel();

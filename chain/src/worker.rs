@@ -21,7 +21,7 @@ use crate::backend::ChainBackend;
 use crate::block::{Done, Work};
 use crate::contain;
 use crate::event::Event;
-use crate::verifier::Verifier;
+use crate::verifier::SignatureVerifier;
 
 /// Pieces of work that may wait. The core bounds what it asks for far below this.
 const WAITING_WORK: usize = 4_096;
@@ -44,7 +44,7 @@ pub enum WorkerError {
 pub struct Worker {
     execution: WorkerThread,
     commit: WorkerThread,
-    verifier: Verifier,
+    verifier: SignatureVerifier,
 }
 
 /// A thread and the work that waits for it.
@@ -94,7 +94,7 @@ impl Worker {
         Ok(Self {
             execution: WorkerThread::start("execution", perform.clone(), answers.clone())?,
             commit: WorkerThread::start("commit", perform, answers.clone())?,
-            verifier: Verifier::start(rules, answers).map_err(WorkerError::Thread)?,
+            verifier: SignatureVerifier::start(rules, answers).map_err(WorkerError::Thread)?,
         })
     }
 

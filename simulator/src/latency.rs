@@ -110,7 +110,7 @@ impl LatencyReport {
 }
 
 #[derive(Debug, Clone)]
-enum Item {
+enum PendingItem {
     Deliver { from: usize, message: Arc<Message> },
     Timer(Monotonic),
     Answer(Box<Event>),
@@ -128,12 +128,12 @@ struct Member {
 }
 
 /// The committee and what is under way.
-struct World {
+struct LatencyWorld {
     run: LatencyRun,
     random: SeededRandom,
     now_us: u64,
     sequence: u64,
-    queue: BTreeMap<(u64, u64), (usize, Item)>,
+    queue: BTreeMap<(u64, u64), (usize, PendingItem)>,
     members: Vec<Member>,
     proposed: BTreeMap<BlockId, u64>,
     final_us: Vec<u64>,
@@ -142,7 +142,7 @@ struct World {
 /// Runs until everybody has seen that many blocks final, or for ten minutes of virtual time.
 #[must_use]
 pub fn run(run: LatencyRun) -> LatencyReport {
-    let mut world = World::new(run);
+    let mut world = LatencyWorld::new(run);
     let limit = 600_000_000;
     while world.height() < run.blocks && world.now_us < limit {
         let Some(((at, _), (member, item))) = world.queue.pop_first() else {
@@ -212,7 +212,7 @@ fn members(count: usize) -> (Committee, Vec<SecretKey>) {
     (committee.expect("distinct keys"), keys)
 }
 
-impl World {
+impl LatencyWorld {
     fn new(run: LatencyRun) -> Self {
         let (committee, keys) = members(run.validators);
         let mut world = Self {
@@ -257,7 +257,11 @@ impl World {
         }
         for (member, effects) in first.into_iter().enumerate() {
             world.perform(member, 0, effects.into_iter().collect());
-            world.schedule(1, member, Item::Answer(Box::new(Event::Urgent(true))));
+            world.schedule(
+                1,
+                member,
+                PendingItem::Answer(Box::new(Event::Urgent(true))),
+            );
         }
         world
     }
@@ -270,24 +274,24 @@ impl World {
         heights.min().unwrap_or(0)
     }
 
-    fn schedule(&mut self, at_us: u64, member: usize, item: Item) {
+    fn schedule(&mut self, at_us: u64, member: usize, item: PendingItem) {
         self.sequence += 1;
         self.queue.insert((at_us, self.sequence), (member, item));
     }
 
-    fn handle(&mut self, member: usize, item: Item) {
+    fn handle(&mut self, member: usize, item: PendingItem) {
         let now = now(self.now_us);
         let mut cost = self.run.costs.frame_us;
         let effects = match item {
-            Item::Timer(at) => {
+            PendingItem::Timer(at) => {
                 if self.members[member].timer != Some(at) {
                     return;
                 }
                 self.members[member].timer = None;
                 self.members[member].replica.step(now, Event::Timer)
             }
-            Item::Answer(event) => self.members[member].replica.step(now, *event),
-            Item::Deliver { from, message } => {
+            PendingItem::Answer(event) => self.members[member].replica.step(now, *event),
+            PendingItem::Deliver { from, message } => {
                 cost += self.verification_us(member, &message);
                 let from = self.members[from].id;
                 let message = message.as_ref().clone();
@@ -354,7 +358,11 @@ impl World {
                 Effect::Send { to, message } => self.send(member, at_us, &to, message),
                 Effect::SetTimer(at) => {
                     self.members[member].timer = Some(at);
-                    self.schedule((at.0 * 1_000).max(self.now_us), member, Item::Timer(at));
+                    self.schedule(
+                        (at.0 * 1_000).max(self.now_us),
+                        member,
+                        PendingItem::Timer(at),
+                    );
                 }
                 Effect::Execute(block) => {
                     let event = Event::Executed {
@@ -364,7 +372,7 @@ impl World {
                     self.schedule(
                         at_us + costs.execute_us,
                         member,
-                        Item::Answer(Box::new(event)),
+                        PendingItem::Answer(Box::new(event)),
                     );
                 }
                 Effect::Propose {
@@ -379,7 +387,7 @@ impl World {
                     self.schedule(
                         at_us + costs.build_us,
                         member,
-                        Item::Answer(Box::new(event)),
+                        PendingItem::Answer(Box::new(event)),
                     );
                 }
                 Effect::Commit {
@@ -435,7 +443,7 @@ impl World {
             let way = regions::one_way_us(from, other);
             let arrives = sent + way + self.random.range(0, way / 20 + 1);
             let message = Arc::clone(&message);
-            self.schedule(arrives, other, Item::Deliver { from, message });
+            self.schedule(arrives, other, PendingItem::Deliver { from, message });
         }
     }
 }

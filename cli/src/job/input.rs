@@ -11,7 +11,7 @@ use types::hash::{BlobId, Hash32};
 use types::job::{CLASS_WASM_V1, Input, JobSpec, Workload};
 use types::limits::{MAX_BLOB_BYTES, MAX_JOB_INPUT_BYTES, MAX_MODULE_BYTES};
 
-use super::spec::{Origin, Spec, SpecError, SpecSource};
+use super::spec::{InputOrigin, Spec, SpecError, SpecSource};
 use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::failure;
 use crate::ui::{ProgressLine, Ui};
@@ -75,8 +75,8 @@ impl Prepared {
         let (files, held) = (reader.files, reader.held);
         progress.finish();
         let module = match &spec.module.origin {
-            Origin::File(path) => Some((spec.module.clone(), path.clone())),
-            Origin::Blob { .. } => None,
+            InputOrigin::File(path) => Some((spec.module.clone(), path.clone())),
+            InputOrigin::Blob { .. } => None,
         };
         Ok(Self {
             spec: resolved?,
@@ -162,8 +162,8 @@ fn at(path: &Path, source: &SpecSource, code: &str, why: &str) -> CommandFailure
 
 fn size_of(source: &SpecSource) -> u64 {
     match &source.origin {
-        Origin::File(path) => std::fs::metadata(path).map_or(0, |data| data.len()),
-        Origin::Blob { .. } => 0,
+        InputOrigin::File(path) => std::fs::metadata(path).map_or(0, |data| data.len()),
+        InputOrigin::Blob { .. } => 0,
     }
 }
 
@@ -223,7 +223,7 @@ impl Resolver<'_> {
     }
 
     async fn module(&mut self, source: &SpecSource) -> Result<BlobId, CommandFailure> {
-        if let Origin::File(path) = &source.origin {
+        if let InputOrigin::File(path) = &source.origin {
             self.check_is_module(source, path)?;
         }
         let blob = self.blob(source).await?;
@@ -288,7 +288,7 @@ impl Resolver<'_> {
 
     async fn blob(&mut self, source: &SpecSource) -> Result<BlobId, CommandFailure> {
         match &source.origin {
-            Origin::Blob { hash, length } => {
+            InputOrigin::Blob { hash, length } => {
                 let blob = match length {
                     Some(length) => BlobId {
                         hash: *hash,
@@ -299,7 +299,7 @@ impl Resolver<'_> {
                 self.held.push((source.clone(), blob));
                 Ok(blob)
             }
-            Origin::File(path) => {
+            InputOrigin::File(path) => {
                 let file = self.open(source, path)?;
                 let length = file.metadata()?.len();
                 let reader = CountingReader {

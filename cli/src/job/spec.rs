@@ -42,7 +42,7 @@ use types::number::{Amount, SQUARE};
 use document::SpecDocument;
 use field::{Field, required};
 pub use mistake::SpecError;
-pub use source::{Origin, SpecSource};
+pub use source::{InputOrigin, SpecSource};
 
 /// Price cap per task, if the spec names none.
 pub const DEFAULT_PRICE_PER_TASK: Amount = Amount(SQUARE.0 / 10);

@@ -15,12 +15,12 @@ pub struct SpecSource {
     /// Path of the field in the document, such as `engine.module`.
     pub field: String,
     /// Where the bytes are.
-    pub origin: Origin,
+    pub origin: InputOrigin,
 }
 
 /// A file of the customer, or bytes that the network already holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum InputOrigin {
     /// A file; relative paths start at the spec's folder.
     File(PathBuf),
     /// A blob of the network; its length is asked of a node if it was not written.
@@ -42,14 +42,14 @@ impl SpecSource {
                 .map_or((rest, None), |(hash, length)| (hash, Some(length)));
             let expected = || field.expected();
             let length = length.map(str::parse).transpose();
-            Origin::Blob {
+            InputOrigin::Blob {
                 hash: hash.parse().map_err(|_| expected())?,
                 length: length.map_err(|_| expected())?,
             }
         } else if text.is_empty() {
             return Err(field.expected());
         } else {
-            Origin::File(folder.join(text))
+            InputOrigin::File(folder.join(text))
         };
         Ok(Self {
             line: field.line(),

@@ -34,7 +34,10 @@ fn with(from: &str, to: &str) -> Result<Spec, SpecError> {
 #[test]
 fn a_short_spec_has_defaults() {
     let spec = parse(SHORT).unwrap();
-    assert_eq!(spec.module.origin, Origin::File("/specs/hist.wasm".into()));
+    assert_eq!(
+        spec.module.origin,
+        InputOrigin::File("/specs/hist.wasm".into())
+    );
     assert_eq!(
         spec.arguments
             .iter()
@@ -44,7 +47,7 @@ fn a_short_spec_has_defaults() {
     );
     assert_eq!(
         spec.inputs[0].0.origin,
-        Origin::File("/specs/data/words.txt".into())
+        InputOrigin::File("/specs/data/words.txt".into())
     );
     assert_eq!(
         (spec.inputs[0].0.line, spec.inputs[0].0.field.as_str()),
@@ -86,7 +89,7 @@ fn every_field_is_read() {
     assert_eq!(spec.price_cap, "0.1".parse().unwrap());
     assert_eq!(
         spec.inputs[0].0.origin,
-        Origin::Blob {
+        InputOrigin::Blob {
             hash: hash.parse().unwrap(),
             length: Some(12)
         }

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use gridproof_executor::{InputProblem, Inputs, NoResult, Program, TaskEngine, TaskRun, run_task};
 use types::attestation::Exit;
-use types::codec::{Bounded, Text};
+use types::codec::Text;
 use types::hash::{BlobId, Hash32};
 use types::job::{CLASS_WASM_V1, Input, Output, TaskLimits, Workload};
 use types::number::{Fuel, TaskIndex};
+use types::testing;
 
 /// 2001-09-09, a second that is easy to recognise in outputs.
 pub const CLOCK_START_NS: u64 = 1_000_000_000_000_000_000;
@@ -26,14 +27,6 @@ impl Job {
     /// One task of a module with roomy limits.
     pub fn new(module: &[u8]) -> Self {
         let workload = Workload {
-            class: CLASS_WASM_V1,
-            module: BlobId::of(module),
-            arguments: Bounded::default(),
-            environment: BTreeMap::new(),
-            stdin: None,
-            inputs: Bounded::default(),
-            outputs: Bounded::default(),
-            tasks: 1,
             limits: TaskLimits {
                 fuel: Fuel(20_000_000_000),
                 memory_bytes: 256 << 20,
@@ -41,6 +34,7 @@ impl Job {
             },
             clock_start_ns: CLOCK_START_NS,
             random_seed: Hash32([7; 32]),
+            ..testing::workload(module, 1)
         };
         Self {
             workload,

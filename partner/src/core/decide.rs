@@ -36,6 +36,19 @@ struct PartnerPlan {
     checks: usize,
 }
 
+impl PartnerPlan {
+    /// Runs tasks of a workload for an assignment.
+    fn execute(&mut self, assignment: Assignment, workload: &Workload, tasks: Vec<TaskIndex>) {
+        let workload = workload.clone();
+        let execution = TaskExecution {
+            assignment,
+            workload,
+            tasks,
+        };
+        self.executions.insert(assignment, execution);
+    }
+}
+
 impl Core {
     /// Takes a new state, unless it is older than one before.
     pub(super) fn take_proven(&mut self, proven: ProvenState) -> Vec<Effect> {

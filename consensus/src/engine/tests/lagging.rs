@@ -74,7 +74,7 @@ fn answer(
 }
 
 /// Executes blocks until no more are to be. Gives the requests that were sent.
-fn execute_all(world: &mut World) -> Vec<(ValidatorIndex, Request)> {
+pub(super) fn execute_all(world: &mut World) -> Vec<(ValidatorIndex, Request)> {
     let mut requests = Vec::new();
     while !world.effects.is_empty() {
         let effects = world.take();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::catch_up::{asked, range};
+use super::lagging::execute_all;
 use super::*;
 use crate::message::Request;
 
@@ -24,7 +25,7 @@ fn answers_that_come_after_finality_moved_on_are_used() {
             for (from, request) in answers.remove(&world.time).unwrap_or_default() {
                 answer(&mut world, &blocks, height, from, request);
             }
-            let requests = work(&mut world);
+            let requests = execute_all(&mut world);
             answers
                 .entry(world.time + LATE_MS)
                 .or_default()
@@ -34,21 +35,6 @@ fn answers_that_come_after_finality_moved_on_are_used() {
     }
     let tip = world.engine.tip().height.0;
     assert!(tip >= 150, "the tip is at height {tip} of 180");
-}
-
-/// Executes what is to be; gives what is asked for.
-fn work(world: &mut World) -> Vec<(ValidatorIndex, Request)> {
-    let mut requests = Vec::new();
-    while !world.effects.is_empty() {
-        let effects = world.take();
-        for effect in &effects {
-            if let Effect::Execute(block) = effect {
-                world.executed(block, Verdict::Valid { urgent: false });
-            }
-        }
-        requests.extend(asked(&effects));
-    }
-    requests
 }
 
 fn answer(

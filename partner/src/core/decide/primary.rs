@@ -8,7 +8,7 @@ use types::number::TaskIndex;
 use types::transaction::{Action, JobStep};
 
 use super::super::outbox::Purpose;
-use super::super::{Core, MAX_EXECUTIONS, Note, ProvenState, TaskExecution};
+use super::super::{Core, MAX_EXECUTIONS, Note, ProvenState};
 use super::{PartnerPlan, longest_task_ms, own_assignment};
 use crate::assignment::{Assignment, AssignmentRole};
 
@@ -46,16 +46,8 @@ impl Core {
             }
             Some(_) => {}
             None => {
-                let workload = workload.clone();
                 let tasks = (0..workload.tasks).map(TaskIndex).collect();
-                plan.executions.insert(
-                    assignment,
-                    TaskExecution {
-                        assignment,
-                        workload,
-                        tasks,
-                    },
-                );
+                plan.execute(assignment, workload, tasks);
             }
         }
     }

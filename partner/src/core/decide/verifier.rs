@@ -10,7 +10,7 @@ use types::sortition::Sortition;
 use types::transaction::JobStep;
 
 use super::super::outbox::Purpose;
-use super::super::{Core, Note, ProvenState, TaskExecution};
+use super::super::{Core, Note, ProvenState};
 use super::{PartnerPlan, own_assignment};
 use crate::assignment::AssignmentRole;
 
@@ -65,15 +65,8 @@ impl Core {
             // The tasks of a verifier never change within an attempt; if they did, the old commitment would be of no use.
             Some(_) => plan.notes.push(Note::ForeignCommitment(assignment)),
             None => {
-                let (workload, tasks) = (record.spec.workload.clone(), verifier.tasks.clone());
-                plan.executions.insert(
-                    assignment,
-                    TaskExecution {
-                        assignment,
-                        workload,
-                        tasks,
-                    },
-                );
+                let tasks = verifier.tasks.clone();
+                plan.execute(assignment, &record.spec.workload, tasks);
             }
         }
     }

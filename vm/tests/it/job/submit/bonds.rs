@@ -10,22 +10,20 @@ use super::{code, estimated};
 use crate::fixture::square;
 use crate::job::world::{PARTNERS, World, certain, demanding, spec};
 
+/// Goes on to the next epoch, whose snapshot knows the bonds of this one.
+fn until_bonds_count(world: &mut World) {
+    while world.chain.rules.epoch(world.chain.tip.height.next()).0 < 2 {
+        world.step(&[], 500);
+    }
+}
+
 #[test]
 fn a_bond_that_too_few_others_can_match_is_refused() {
     // One partner could lock a bond for it, and nobody else could stand behind a result against it.
     let mut world = World::new();
-    assert_eq!(
-        world.act(
-            0,
-            Action::Bond {
-                amount: square(9_000)
-            }
-        ),
-        None
-    );
-    while world.chain.rules.epoch(world.chain.tip.height.next()).0 < 2 {
-        world.step(&[], 500);
-    }
+    let amount = square(9_000);
+    assert_eq!(world.act(0, Action::Bond { amount }), None);
+    until_bonds_count(&mut world);
     let mut large = spec();
     large.verification.value_at_risk = square(900);
     large.verification.task_value_at_risk = square(900);
@@ -61,9 +59,7 @@ fn a_value_beyond_every_bond_is_refused_with_the_bond_that_would_do() {
     for n in 0..PARTNERS {
         assert!(richer.act(n, Action::Bond { amount: bond }).is_none());
     }
-    while richer.chain.rules.epoch(richer.chain.tip.height.next()).0 < 2 {
-        richer.step(&[], 500);
-    }
+    until_bonds_count(&mut richer);
     let seen = estimated(&richer.chain, &spec);
     assert_eq!(
         (seen.refusal.clone(), seen.eligible.len()),
@@ -75,18 +71,9 @@ fn a_value_beyond_every_bond_is_refused_with_the_bond_that_would_do() {
 #[test]
 fn one_rich_partner_does_not_set_the_bond_that_others_cannot_lock() {
     let mut world = World::new();
-    assert_eq!(
-        world.act(
-            0,
-            Action::Bond {
-                amount: square(9_000)
-            }
-        ),
-        None
-    );
-    while world.chain.rules.epoch(world.chain.tip.height.next()).0 < 2 {
-        world.step(&[], 500);
-    }
+    let amount = square(9_000);
+    assert_eq!(world.act(0, Action::Bond { amount }), None);
+    until_bonds_count(&mut world);
     let seen = estimated(&world.chain, &certain());
     assert_eq!(seen.policy.unwrap().bond, square(125));
     assert_eq!(seen.eligible.len(), usize::from(PARTNERS));

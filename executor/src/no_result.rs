@@ -74,8 +74,10 @@ pub enum NoResult {
 /// The rule that a workload breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, BorshSerialize, BorshDeserialize)]
 pub enum WorkloadFlaw {
-    /// An input's target is not a path below `/in/`, or lies at or below another input's.
-    #[error("input target {target:?} is not a path of its own below /in/")]
+    /// An input's target is not a path where an input may be, or lies at or below another input's.
+    #[error(
+        "input target {target:?} is not a path of its own outside /out and the system's folders"
+    )]
     InputTarget {
         /// The target in the workload.
         target: String,

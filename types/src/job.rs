@@ -9,7 +9,7 @@ mod stage;
 pub use crate::spec::{
     Argument, CLASS_WASM_V1, Constraints, FUEL_PER_MODULE_BYTE, GuestPath, Input, JobSpec, Name,
     Output, PartnerProfile, RESERVED_ENVIRONMENT_PREFIX, TaskLimits, Verification, Workload,
-    is_environment_key,
+    is_environment_key, is_input_target, is_output_path,
 };
 pub use receipt::{JobReceipt, ReceiptVerifier};
 pub use record::{Escrow, JobRecord, Policy, StageEntry, UnrunnableReport};

@@ -56,7 +56,7 @@ pub struct Workload {
     pub environment: BTreeMap<Argument, Argument>,
     /// Standard input; `None` is an empty one.
     pub stdin: Option<BlobId>,
-    /// Files under `/in`, sorted by target, each once.
+    /// Files that every task can read, sorted by target, each once.
     pub inputs: Bounded<Input, MAX_INPUTS>,
     /// Files under `/out` that are kept, sorted by name, each once.
     pub outputs: Bounded<Output, MAX_OUTPUTS>,
@@ -70,12 +70,12 @@ pub struct Workload {
     pub random_seed: Hash32,
 }
 
-/// A file that every task can read below `/in/`.
+/// A file that every task can read.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Input {
     /// Hash and length of the file's bytes.
     pub blob: BlobId,
-    /// Where the task sees it, below `/in/`.
+    /// Where the task sees it: see [`is_input_target`].
     pub target: GuestPath,
 }
 
@@ -84,7 +84,7 @@ pub struct Input {
 pub struct Output {
     /// The name under which it is fetched.
     pub name: Name,
-    /// Where the task writes it, below `/out/`.
+    /// Where the task writes it: see [`is_output_path`].
     pub path: GuestPath,
 }
 
@@ -165,6 +165,41 @@ impl Workload {
     }
 }
 
+/// Folders at the top of a task's file tree in which no input may lie: the task's own, and those that a program expects of
+/// its system.
+pub const SYSTEM_FOLDERS: [&str; 5] = ["dev", "out", "proc", "sys", "tmp"];
+
+/// Calls `check` with the names of an absolute path in its plain form: no name is empty, `.` or `..`.
+fn is_plain(path: &str, check: impl FnOnce(&str, bool) -> bool) -> bool {
+    let Some(names) = path.strip_prefix('/') else {
+        return false;
+    };
+    let is_plain = names
+        .split('/')
+        .all(|name| !matches!(name, "" | "." | ".."));
+    let (top, is_deeper) = names
+        .split_once('/')
+        .map_or((names, false), |(top, _)| (top, true));
+    is_plain && check(top, is_deeper)
+}
+
+/// True if an input may be mapped at a path: absolute, in its plain form, not `/in` itself and not at or below one of
+/// [`SYSTEM_FOLDERS`].
+// Rule C10.
+#[must_use]
+pub fn is_input_target(path: &str) -> bool {
+    is_plain(path, |top, is_deeper| {
+        !SYSTEM_FOLDERS.contains(&top) && (is_deeper || top != "in")
+    })
+}
+
+/// True if an output may be written at a path: absolute, in its plain form, below `/out/`.
+// Rule C10.
+#[must_use]
+pub fn is_output_path(path: &str) -> bool {
+    is_plain(path, |top, is_deeper| top == "out" && is_deeper)
+}
+
 /// Environment keys that begin with this are the network's.
 pub const RESERVED_ENVIRONMENT_PREFIX: &str = "GRIDPROOF_TASK_";
 
@@ -201,5 +236,50 @@ impl PartnerProfile {
     #[must_use]
     pub fn is_bounded(&self) -> bool {
         self.attributes.len() <= MAX_ATTRIBUTES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_and_outputs_have_places_of_their_own() {
+        for path in [
+            "/in/a",
+            "/in/a/b",
+            "/share/yosys/a",
+            "/a",
+            "/input",
+            "/outer/a",
+            "/a/out/b",
+        ] {
+            assert!(is_input_target(path) && !is_output_path(path), "{path}");
+        }
+        assert!(is_output_path("/out/a") && is_output_path("/out/out/b"));
+        for path in [
+            "",
+            "/",
+            "a",
+            "in/a",
+            "/in",
+            "/in/",
+            "//a",
+            "/a/",
+            "/a//b",
+            "/a/../b",
+            "/./a",
+            "/in/..",
+            "/out",
+            "/out/a/",
+            "/tmp",
+            "/tmp/a",
+            "/dev/null",
+            "/proc/a",
+            "/sys/a",
+        ] {
+            assert!(!is_input_target(path) && !is_output_path(path), "{path}");
+        }
+        assert!(!is_input_target("/out/a"));
     }
 }

@@ -228,7 +228,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_bytes_are_judged_without_panic(
+    fn bytes_of_any_length_are_judged_without_panic(
         hash in any::<[u8; 32]>(),
         length in prop_oneof![0..3_000_000u64, any::<u64>()],
         n in prop_oneof![0..16u32, any::<u32>()],
@@ -236,6 +236,41 @@ proptest! {
     ) {
         let id = BlobId { hash: Hash32(hash), length };
         prop_assert!(verify_chunk(id, n, &encoded).is_err());
+    }
+
+    /// Bytes of the only length that a chunk's encoding can have are what the decoder sees.
+    #[test]
+    fn any_bytes_are_judged_without_panic(
+        hash in any::<[u8; 32]>(),
+        length in prop_oneof![0..3_000u64, 0..3_000_000u64, Just(MAX_BLOB_BYTES)],
+        pick in any::<u32>(),
+        pattern in proptest::collection::vec(any::<u8>(), 1..2_000),
+    ) {
+        let id = BlobId { hash: Hash32(hash), length };
+        let n = pick % chunk_count(id);
+        let wanted = usize::try_from(encoded_length(id, n).unwrap()).unwrap();
+        let encoded: Vec<u8> = pattern.iter().copied().cycle().take(wanted).collect();
+        let judged = verify_chunk(id, n, &encoded);
+        prop_assert!(matches!(judged, Err(ChunkError::WrongHash { .. })), "{judged:?}");
+    }
+
+    /// A true encoding of which some bytes are others gets furthest: up to the place that was changed.
+    #[test]
+    fn a_changed_encoding_is_judged_without_panic(
+        length in prop_oneof![1..3_000usize, 1..3_000_000usize],
+        pick in any::<u32>(),
+        at in any::<prop::sample::Index>(),
+        other in 1..=255u8,
+    ) {
+        let blob = bytes(length);
+        let tree = Encoder::of(&blob);
+        let n = pick % chunk_count(tree.id());
+        let mut encoded = tree.encode(blob.as_slice(), n).unwrap();
+        prop_assert!(verify_chunk(tree.id(), n, &encoded).is_ok());
+        let at = at.index(encoded.len());
+        encoded[at] ^= other;
+        let judged = verify_chunk(tree.id(), n, &encoded);
+        prop_assert!(matches!(judged, Err(ChunkError::WrongHash { .. })), "{judged:?}");
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub struct Spec {
     pub environment: BTreeMap<Argument, Argument>,
     /// Bytes of standard input.
     pub stdin: Option<SpecSource>,
-    /// Files below `/in`, sorted by target.
+    /// Files that every task can read, sorted by target.
     pub inputs: Vec<(SpecSource, GuestPath)>,
     /// Files below `/out`, sorted by name.
     pub outputs: Vec<Output>,

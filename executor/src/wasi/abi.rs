@@ -53,13 +53,26 @@ pub(crate) mod rights {
     pub(crate) const FD_TELL: u64 = 1 << 5;
     pub(crate) const FD_WRITE: u64 = 1 << 6;
     pub(crate) const FD_ALLOCATE: u64 = 1 << 8;
+    pub(crate) const PATH_CREATE_DIRECTORY: u64 = 1 << 9;
+    pub(crate) const PATH_CREATE_FILE: u64 = 1 << 10;
+    pub(crate) const PATH_RENAME_SOURCE: u64 = 1 << 16;
+    pub(crate) const PATH_RENAME_TARGET: u64 = 1 << 17;
+    pub(crate) const PATH_FILESTAT_SET_SIZE: u64 = 1 << 19;
+    pub(crate) const PATH_FILESTAT_SET_TIMES: u64 = 1 << 20;
     pub(crate) const FD_FILESTAT_SET_SIZE: u64 = 1 << 22;
+    pub(crate) const FD_FILESTAT_SET_TIMES: u64 = 1 << 23;
+    pub(crate) const PATH_REMOVE_DIRECTORY: u64 = 1 << 25;
+    pub(crate) const PATH_UNLINK_FILE: u64 = 1 << 26;
     /// All that preview 1 defines.
     pub(crate) const ALL: u64 = (1 << 30) - 1;
     /// Those that would change a file.
     pub(crate) const CHANGES: u64 = FD_WRITE | FD_ALLOCATE | FD_FILESTAT_SET_SIZE;
+    /// Those on a position, which only files have.
+    pub(crate) const POSITION: u64 = FD_SEEK | FD_TELL;
     /// Those of a stream: everything but its position.
-    pub(crate) const STREAM: u64 = ALL & !(FD_SEEK | FD_TELL);
+    pub(crate) const STREAM: u64 = ALL & !POSITION;
+    /// Those of a directory: it has no bytes and no position.
+    pub(crate) const DIRECTORY: u64 = ALL & !CHANGES & !POSITION;
 }
 
 /// Flags of `path_open`.
@@ -84,6 +97,7 @@ pub(crate) mod time_flags {
     pub(crate) const ACCESS_NOW: u32 = 2;
     pub(crate) const MODIFY: u32 = 4;
     pub(crate) const MODIFY_NOW: u32 = 8;
+    pub(crate) const ALL: u32 = 15;
 }
 
 /// Numbers of the clocks that a guest may ask for.

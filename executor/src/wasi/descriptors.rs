@@ -1,4 +1,7 @@
-//! What a task has open. The lowest free number is given, as POSIX does; 3 is the root of the tree.
+//! What a task has open. The lowest free number from 3 on is given; 3 is the root of the tree.
+//!
+//! 0 to 2 are the standard streams for as long as they are open, and nothing afterwards. POSIX would give their numbers to
+//! the next files; a program that closes its output and then opens a file would print into it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,10 +63,9 @@ impl Descriptors {
     /// Standard input, output, error and the root.
     pub(crate) fn new() -> Self {
         let stream = |target, rights| Descriptor::new(target, rights, 0);
-        let rights_of_root = rights::ALL & !rights::CHANGES;
         let root = Descriptor {
             is_preopened: true,
-            ..Descriptor::new(DescriptorTarget::Node(ROOT), rights_of_root, rights::ALL)
+            ..Descriptor::new(DescriptorTarget::Node(ROOT), rights::DIRECTORY, rights::ALL)
         };
         Self(BTreeMap::from([
             (
@@ -90,6 +92,16 @@ impl Descriptors {
         self.0.get_mut(&fd).ok_or(Errno::BADF)
     }
 
+    /// The descriptor, if it has the rights.
+    pub(crate) fn with_rights(&self, fd: u32, rights: u64) -> Result<&Descriptor, Errno> {
+        let descriptor = self.find(fd)?;
+        if descriptor.rights & rights == rights {
+            Ok(descriptor)
+        } else {
+            Err(Errno::NOTCAPABLE)
+        }
+    }
+
     /// The node that a descriptor stands for; streams have none.
     pub(crate) fn node(&self, fd: u32, for_stream: Errno) -> Result<NodeId, Errno> {
         match self.find(fd)?.target {
@@ -98,13 +110,13 @@ impl Descriptors {
         }
     }
 
-    /// Gives a descriptor the lowest free number.
+    /// Gives a descriptor the lowest free number that is no standard stream's.
     pub(crate) fn insert(&mut self, descriptor: Descriptor) -> Result<u32, Errno> {
         if self.0.len() >= MAX_DESCRIPTORS {
             return Err(Errno::MFILE);
         }
-        let mut free = 0;
-        for taken in self.0.keys() {
+        let mut free = ROOT_DESCRIPTOR;
+        for (taken, _) in self.0.range(ROOT_DESCRIPTOR..) {
             if *taken != free {
                 break;
             }

@@ -3,7 +3,7 @@
 use super::abi::{Errno, FileType, fd_flags, rights, time_flags};
 use super::descriptors::{Descriptor, DescriptorTarget};
 use super::guest::{MAX_SPANS, Span, offset};
-use super::tree::NodeId;
+use super::tree::{NodeId, NodeTimes};
 use super::{Call, CallFailure};
 
 /// Fuel per entry of a scatter list.
@@ -11,16 +11,6 @@ const PER_SPAN: u64 = 8;
 
 fn wide(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
-}
-
-/// The descriptor, if it has the right.
-fn with_right<'a>(call: &'a Call<'_>, fd: u32, right: u64) -> Result<&'a Descriptor, Errno> {
-    let descriptor = call.host.descriptors.find(fd)?;
-    if descriptor.rights & right == right {
-        Ok(descriptor)
-    } else {
-        Err(Errno::NOTCAPABLE)
-    }
 }
 
 /// A scatter list, paid for before it is read.
@@ -84,7 +74,7 @@ pub(super) fn fd_read(
     count: u32,
     out: u32,
 ) -> Result<(), CallFailure> {
-    let descriptor = with_right(call, fd, rights::FD_READ)?;
+    let descriptor = call.host.descriptors.with_rights(fd, rights::FD_READ)?;
     let (target, position) = (descriptor.target, descriptor.position);
     let at = if target == DescriptorTarget::Stdin {
         wide(call.host.stdin_position)
@@ -113,7 +103,12 @@ pub(super) fn fd_pread(
     at: u64,
     out: u32,
 ) -> Result<(), CallFailure> {
-    let DescriptorTarget::Node(node) = with_right(call, fd, rights::FD_READ)?.target else {
+    let DescriptorTarget::Node(node) = call
+        .host
+        .descriptors
+        .with_rights(fd, rights::FD_READ)?
+        .target
+    else {
         return Err(Errno::SPIPE.into());
     };
     let moved = read_at(call, DescriptorTarget::Node(node), at, list, count)?;
@@ -182,7 +177,7 @@ pub(super) fn fd_write(
     count: u32,
     out: u32,
 ) -> Result<(), CallFailure> {
-    let descriptor = with_right(call, fd, rights::FD_WRITE)?;
+    let descriptor = call.host.descriptors.with_rights(fd, rights::FD_WRITE)?;
     let (target, position, flags) = (descriptor.target, descriptor.position, descriptor.flags);
     let DescriptorTarget::Node(node) = target else {
         let moved = write_stream(call, target, list, count)?;
@@ -206,7 +201,12 @@ pub(super) fn fd_pwrite(
     at: u64,
     out: u32,
 ) -> Result<(), CallFailure> {
-    let DescriptorTarget::Node(node) = with_right(call, fd, rights::FD_WRITE)?.target else {
+    let DescriptorTarget::Node(node) = call
+        .host
+        .descriptors
+        .with_rights(fd, rights::FD_WRITE)?
+        .target
+    else {
         return Err(Errno::SPIPE.into());
     };
     let moved = write_file(call, node, at, list, count)?;
@@ -221,6 +221,7 @@ pub(super) fn fd_seek(
     out: u32,
 ) -> Result<(), CallFailure> {
     let node = call.host.descriptors.node(fd, Errno::SPIPE)?;
+    call.host.descriptors.with_rights(fd, rights::FD_SEEK)?;
     let length = wide(call.host.tree.bytes(node)?.len());
     let base = match whence {
         0 => 0,
@@ -238,7 +239,11 @@ pub(super) fn fd_seek(
 
 pub(super) fn fd_tell(call: &mut Call<'_>, fd: u32, out: u32) -> Result<(), CallFailure> {
     call.host.descriptors.node(fd, Errno::SPIPE)?;
-    let position = call.host.descriptors.find(fd)?.position;
+    let position = call
+        .host
+        .descriptors
+        .with_rights(fd, rights::FD_TELL)?
+        .position;
     Ok(call.guest.write_u64(out, position)?)
 }
 
@@ -292,7 +297,7 @@ fn resize(
     end: u64,
     cut: bool,
 ) -> Result<(), CallFailure> {
-    let DescriptorTarget::Node(node) = with_right(call, fd, right)?.target else {
+    let DescriptorTarget::Node(node) = call.host.descriptors.with_rights(fd, right)?.target else {
         return Err(Errno::INVAL.into());
     };
     let growth = call.host.tree.growth(node, end)?;
@@ -381,19 +386,22 @@ pub(super) fn write_stat(
     out: u32,
 ) -> Result<(), CallFailure> {
     call.charge(64)?;
-    let (kind, links, size, modified, device, number) = match node {
+    let (kind, links, size, times, device, number) = match node {
         Some(id) => {
             let node = call.host.tree.node(id)?;
             (
                 node.file_type(),
                 node.links(),
                 node.size(),
-                node.modified_ns,
+                node.times,
                 1,
                 id,
             )
         }
-        None => (FileType::UNKNOWN, 1, 0, call.host.clock_start_ns, 0, 0),
+        None => {
+            let times = NodeTimes::all(call.host.clock_start_ns);
+            (FileType::UNKNOWN, 1, 0, times, 0, 0)
+        }
     };
     call.guest.bytes_mut(out, 64)?.fill(0);
     call.guest.write(offset(out, 16)?, &[kind.0])?;
@@ -402,9 +410,9 @@ pub(super) fn write_stat(
         (8, number),
         (24, links),
         (32, size),
-        (40, modified),
-        (48, modified),
-        (56, modified),
+        (40, times.accessed_ns),
+        (48, times.modified_ns),
+        (56, times.changed_ns),
     ];
     for (at, value) in fields {
         call.guest.write_u64(offset(out, at)?, value)?;
@@ -420,37 +428,41 @@ pub(super) fn fd_filestat_get(call: &mut Call<'_>, fd: u32, out: u32) -> Result<
     write_stat(call, node, out)
 }
 
-/// Sets a node's time of change; its time of access is the same.
+/// Sets a node's times of access and of modification, each if the flags name it, to what is given or to now.
 pub(super) fn set_times(
     call: &mut Call<'_>,
     node: NodeId,
-    modified: u64,
+    (accessed, modified): (u64, u64),
     flags: u32,
 ) -> Result<(), CallFailure> {
-    let both = |one: u32, other: u32| flags & one != 0 && flags & other != 0;
-    if flags > 15
-        || both(time_flags::ACCESS, time_flags::ACCESS_NOW)
-        || both(time_flags::MODIFY, time_flags::MODIFY_NOW)
-    {
+    let now = call.now_ns();
+    let time = |given: u64, set: u32, set_now: u32| match (flags & set != 0, flags & set_now != 0) {
+        (true, true) => Err(Errno::INVAL),
+        (true, false) => Ok(Some(given)),
+        (false, true) => Ok(Some(now)),
+        (false, false) => Ok(None),
+    };
+    if flags > time_flags::ALL {
         return Err(Errno::INVAL.into());
     }
-    let time = if flags & time_flags::MODIFY != 0 {
-        modified
-    } else if flags & time_flags::MODIFY_NOW != 0 {
-        call.now_ns()
-    } else {
+    let accessed = time(accessed, time_flags::ACCESS, time_flags::ACCESS_NOW)?;
+    let modified = time(modified, time_flags::MODIFY, time_flags::MODIFY_NOW)?;
+    if accessed.is_none() && modified.is_none() {
         return Ok(());
-    };
-    Ok(call.host.tree.touch(node, time)?)
+    }
+    Ok(call.host.tree.touch(node, accessed, modified, now)?)
 }
 
 pub(super) fn fd_filestat_set_times(
     call: &mut Call<'_>,
     fd: u32,
-    _accessed: u64,
+    accessed: u64,
     modified: u64,
     flags: u32,
 ) -> Result<(), CallFailure> {
     let node = call.host.descriptors.node(fd, Errno::INVAL)?;
-    set_times(call, node, modified, flags)
+    call.host
+        .descriptors
+        .with_rights(fd, rights::FD_FILESTAT_SET_TIMES)?;
+    set_times(call, node, (accessed, modified), flags)
 }

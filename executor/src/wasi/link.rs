@@ -96,8 +96,8 @@ fn link_paths(linker: &mut Linker<TaskHost>) -> wasmtime::Result<()> {
         };
         path_filestat_set_times(
             fd: u32, lookup: u32, path: u32, length: u32, accessed: u64, modified: u64, flags: u32
-        ) => |c: &mut super::Call<'_>, fd, _lookup: u32, path, length, _accessed: u64, modified, flags| {
-            paths::path_filestat_set_times(c, fd, (path, length), modified, flags)
+        ) => |c: &mut super::Call<'_>, fd, _lookup: u32, path, length, accessed, modified, flags| {
+            paths::path_filestat_set_times(c, fd, (path, length), (accessed, modified), flags)
         };
         path_readlink(
             fd: u32, path: u32, length: u32, buffer: u32, room: u32, out: u32

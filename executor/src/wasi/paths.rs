@@ -35,6 +35,19 @@ fn resolve(
         .resolve(from, call.guest.text(path, length)?)?)
 }
 
+/// As [`resolve`], from a directory whose descriptor has the right: one that was given up is gone.
+fn resolve_with(
+    call: &mut Call<'_>,
+    fd: u32,
+    path: u32,
+    length: u32,
+    right: u64,
+) -> Result<ResolvedPath, CallFailure> {
+    let resolved = resolve(call, fd, path, length)?;
+    call.host.descriptors.with_rights(fd, right)?;
+    Ok(resolved)
+}
+
 /// Where `path_open` is to look and what for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Open {
@@ -56,7 +69,11 @@ pub(super) fn path_open(call: &mut Call<'_>, open: Open) -> Result<(), CallFailu
         return Err(Errno::INVAL.into());
     }
     let resolved = resolve(call, open.fd, open.path, open.length)?;
-    let inherited = call.host.descriptors.find(open.fd)?.inheriting;
+    let directory = call.host.descriptors.find(open.fd)?;
+    let (held, inherited) = (directory.rights, directory.inheriting);
+    if has(open_flags::TRUNCATE) && held & rights::PATH_FILESTAT_SET_SIZE == 0 {
+        return Err(Errno::NOTCAPABLE.into());
+    }
     let (mut base, inheriting) = (open.rights & inherited, open.inheriting & inherited);
     let now = call.now_ns();
     let node = match resolved.node {
@@ -64,6 +81,9 @@ pub(super) fn path_open(call: &mut Call<'_>, open: Open) -> Result<(), CallFailu
             return Err(Errno::EXIST.into());
         }
         Some(node) => node,
+        None if has(open_flags::CREATE) && held & rights::PATH_CREATE_FILE == 0 => {
+            return Err(Errno::NOTCAPABLE.into());
+        }
         None if has(open_flags::CREATE) => call.host.tree.create(&resolved, false, now)?,
         None => return Err(Errno::NOENT.into()),
     };
@@ -73,7 +93,7 @@ pub(super) fn path_open(call: &mut Call<'_>, open: Open) -> Result<(), CallFailu
         if writes {
             return Err(Errno::ISDIR.into());
         }
-        base &= !rights::CHANGES;
+        base &= rights::DIRECTORY;
     } else if resolved.wants_directory || has(open_flags::DIRECTORY) {
         return Err(Errno::NOTDIR.into());
     } else if !found.is_writable() {
@@ -101,7 +121,7 @@ pub(super) fn path_create_directory(
     path: u32,
     length: u32,
 ) -> Result<(), CallFailure> {
-    let resolved = resolve(call, fd, path, length)?;
+    let resolved = resolve_with(call, fd, path, length, rights::PATH_CREATE_DIRECTORY)?;
     let now = call.now_ns();
     call.host.tree.create(&resolved, true, now)?;
     Ok(())
@@ -113,7 +133,7 @@ pub(super) fn path_remove_directory(
     path: u32,
     length: u32,
 ) -> Result<(), CallFailure> {
-    let resolved = resolve(call, fd, path, length)?;
+    let resolved = resolve_with(call, fd, path, length, rights::PATH_REMOVE_DIRECTORY)?;
     let now = call.now_ns();
     Ok(call.host.tree.remove(&resolved, true, now)?)
 }
@@ -124,7 +144,7 @@ pub(super) fn path_unlink_file(
     path: u32,
     length: u32,
 ) -> Result<(), CallFailure> {
-    let resolved = resolve(call, fd, path, length)?;
+    let resolved = resolve_with(call, fd, path, length, rights::PATH_UNLINK_FILE)?;
     let now = call.now_ns();
     Ok(call.host.tree.remove(&resolved, false, now)?)
 }
@@ -138,8 +158,8 @@ pub(super) fn path_rename(
     to_path: u32,
     to_length: u32,
 ) -> Result<(), CallFailure> {
-    let from = resolve(call, fd, path, length)?;
-    let to = resolve(call, to_fd, to_path, to_length)?;
+    let from = resolve_with(call, fd, path, length, rights::PATH_RENAME_SOURCE)?;
+    let to = resolve_with(call, to_fd, to_path, to_length, rights::PATH_RENAME_TARGET)?;
     let depth = u64::try_from(call.host.tree.ancestors(to.parent).count()).unwrap_or(u64::MAX);
     call.charge(PER_ANCESTOR.saturating_mul(depth))?;
     let now = call.now_ns();
@@ -162,11 +182,14 @@ pub(super) fn path_filestat_set_times(
     call: &mut Call<'_>,
     fd: u32,
     path: (u32, u32),
-    modified: u64,
+    times: (u64, u64),
     flags: u32,
 ) -> Result<(), CallFailure> {
     let node = existing(call, fd, path.0, path.1)?;
-    set_times(call, node, modified, flags)
+    call.host
+        .descriptors
+        .with_rights(fd, rights::PATH_FILESTAT_SET_TIMES)?;
+    set_times(call, node, times, flags)
 }
 
 /// What a path leads to.

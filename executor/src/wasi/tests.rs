@@ -5,6 +5,8 @@ use super::tree::ROOT;
 use super::*;
 use crate::task::tests::{LIMIT, workload};
 
+mod behaviour;
+
 fn host() -> TaskHost {
     TaskHost::new(&workload(&[]), TaskIndex::ZERO, &Inputs::default()).unwrap()
 }
@@ -66,7 +68,7 @@ fn each_directory_above_the_target_of_a_rename_is_paid_for() {
         cost_of_path(&mut host, "tmp/x");
         // The target is open, so that its path is short.
         let node = host.tree.resolve(ROOT, &to).unwrap().node.unwrap();
-        let target = Descriptor::new(DescriptorTarget::Node(node), 0, 0);
+        let target = Descriptor::new(DescriptorTarget::Node(node), abi::rights::DIRECTORY, 0);
         let fd = host.descriptors.insert(target).unwrap();
         let mut memory = b"tmp/xy".to_vec();
         let (result, cost) = cost(&mut host, &mut memory, |call| {

@@ -1,10 +1,14 @@
-//! The file tree of a task, in memory: `/in` with the inputs, read-only; `/out` and `/tmp`, which the task may change.
+//! The file tree of a task, in memory: a scratch, in which the inputs, `/in`, `/out` and `/tmp` have their fixed places.
 //!
-//! Entries are sorted by name. Nothing outside the tree can be named; there are no links of any kind. All bytes of
-//! files that are not inputs count towards the task's output limit, also those that are kept nowhere.
+//! The task may change everything but `/in` and what was given to it: inputs, their folders and the three above are
+//! neither changed nor moved. Of what it leaves only the declared outputs are kept. Entries are sorted by name. Nothing
+//! outside the tree can be named; there are no links of any kind. All bytes of files that are not inputs count towards the
+//! task's output limit, also those that are kept nowhere.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use types::job::{is_input_target, is_output_path};
 
 use super::abi::{Errno, FileType};
 
@@ -34,11 +38,39 @@ pub(crate) struct TreeNode {
     kind: NodeKind,
     parent: NodeId,
     writable: bool,
+    /// It was given to the task: its name stays, and stays its own.
+    fixed: bool,
     linked: bool,
     /// Descriptors that name it.
     open: u32,
-    /// When it was made or changed last, in nanoseconds since the Unix epoch.
+    pub(crate) times: NodeTimes,
+}
+
+/// Times of a file or directory, in nanoseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NodeTimes {
+    /// When it was made, or what the task set; reading does not change it.
+    pub(crate) accessed_ns: u64,
+    /// When its bytes or entries were changed last, or what the task set.
     pub(crate) modified_ns: u64,
+    /// When anything of it was changed last.
+    pub(crate) changed_ns: u64,
+}
+
+impl NodeTimes {
+    /// All times are the same.
+    pub(crate) fn all(now_ns: u64) -> Self {
+        Self {
+            accessed_ns: now_ns,
+            modified_ns: now_ns,
+            changed_ns: now_ns,
+        }
+    }
+
+    /// Its bytes or entries are changed.
+    fn modify(&mut self, now_ns: u64) {
+        (self.modified_ns, self.changed_ns) = (now_ns, now_ns);
+    }
 }
 
 /// Where a path leads: its directory, its last name, and what is there.
@@ -73,10 +105,11 @@ impl Tree {
         let root = TreeNode {
             kind: NodeKind::Directory(BTreeMap::new()),
             parent: ROOT,
-            writable: false,
+            writable: true,
+            fixed: true,
             linked: true,
             open: 0,
-            modified_ns: now_ns,
+            times: NodeTimes::all(now_ns),
         };
         let mut tree = Self {
             nodes: BTreeMap::from([(ROOT, root)]),
@@ -84,13 +117,9 @@ impl Tree {
             used: 0,
         };
         for (name, writable) in [("in", false), ("out", true), ("tmp", true)] {
-            tree.insert(
-                ROOT,
-                name,
-                NodeKind::Directory(BTreeMap::new()),
-                writable,
-                now_ns,
-            );
+            let kind = NodeKind::Directory(BTreeMap::new());
+            let id = tree.insert(ROOT, name, kind, writable, now_ns);
+            tree.fix(id);
         }
         tree
     }
@@ -111,29 +140,41 @@ impl Tree {
                 kind,
                 parent,
                 writable,
+                fixed: false,
                 linked: true,
                 open: 0,
-                modified_ns: now_ns,
+                times: NodeTimes::all(now_ns),
             },
         );
         if let Some(TreeNode {
             kind: NodeKind::Directory(entries),
-            modified_ns,
+            times,
             ..
         }) = self.nodes.get_mut(&parent)
         {
             entries.insert(name.into(), id);
-            *modified_ns = now_ns;
+            times.modify(now_ns);
         }
         id
+    }
+
+    /// A node and the directories above it are given to the task: their names stay.
+    fn fix(&mut self, id: NodeId) {
+        let above: Vec<NodeId> = self.ancestors(id).collect();
+        for id in above {
+            if let Some(node) = self.nodes.get_mut(&id) {
+                node.fixed = true;
+            }
+        }
     }
 
     /// Makes the directories above `path` and gives the last of them and the remaining name, if the path is a plain
     /// absolute one whose parents are not files.
     fn make_parents<'a>(&mut self, path: &'a str, now_ns: u64) -> Option<(NodeId, &'a str)> {
-        let (parents, name) = path.strip_prefix('/')?.rsplit_once('/')?;
+        let names = path.strip_prefix('/')?;
+        let (parents, name) = names.rsplit_once('/').unwrap_or(("", names));
         let mut at = ROOT;
-        for part in parents.split('/') {
+        for part in parents.split('/').filter(|_| !parents.is_empty()) {
             if !is_plain(part) {
                 return None;
             }
@@ -152,9 +193,9 @@ impl Tree {
         (is_plain(name) && self.entries(at).is_ok()).then_some((at, name))
     }
 
-    /// Adds an input file at an absolute path. False if the path is not plain, not below `/in/` or taken.
+    /// Adds an input file at an absolute path. False if no input may be there, or the path is taken.
     pub(crate) fn add_input(&mut self, path: &str, bytes: Arc<Vec<u8>>, now_ns: u64) -> bool {
-        if !path.starts_with("/in/") {
+        if !is_input_target(path) {
             return false;
         }
         match self.make_parents(path, now_ns) {
@@ -163,16 +204,17 @@ impl Tree {
                     .entries(parent)
                     .is_ok_and(|entries| !entries.contains_key(name)) =>
             {
-                self.insert(parent, name, NodeKind::Input(bytes), false, now_ns);
+                let id = self.insert(parent, name, NodeKind::Input(bytes), false, now_ns);
+                self.fix(id);
                 true
             }
             _ => false,
         }
     }
 
-    /// Makes the directories above an output's absolute path. False if the path is not plain or not below `/out/`.
+    /// Makes the directories above an output's absolute path. False if no output may be there.
     pub(crate) fn prepare_output(&mut self, path: &str, now_ns: u64) -> bool {
-        path.starts_with("/out/") && self.make_parents(path, now_ns).is_some()
+        is_output_path(path) && self.make_parents(path, now_ns).is_some()
     }
 
     fn file_at(&self, path: &str) -> Option<NodeId> {
@@ -213,7 +255,7 @@ impl Tree {
         }
     }
 
-    /// Follows a relative path from a directory. The path may not leave the tree: `..` of the root is refused.
+    /// Follows a relative path from a directory. The path may not leave it: a `..` that would is refused.
     pub(crate) fn resolve(&self, from: NodeId, path: &str) -> Result<ResolvedPath, Errno> {
         if path.len() > MAX_PATH {
             return Err(Errno::NAMETOOLONG);
@@ -225,6 +267,7 @@ impl Tree {
             return Err(Errno::PERM);
         }
         let mut current = from;
+        let mut depth = 0u32;
         let mut parts = path
             .split('/')
             .filter(|part| !matches!(*part, "" | "."))
@@ -232,9 +275,7 @@ impl Tree {
         while let Some(part) = parts.next() {
             let entries = self.entries(current)?;
             if part == ".." {
-                if current == ROOT {
-                    return Err(Errno::PERM);
-                }
+                depth = depth.checked_sub(1).ok_or(Errno::PERM)?;
                 current = self.node(current)?.parent;
                 continue;
             }
@@ -255,6 +296,7 @@ impl Tree {
                 });
             }
             current = node.ok_or(Errno::NOENT)?;
+            depth += 1;
         }
         self.entries(current)?;
         Ok(ResolvedPath {

@@ -61,7 +61,7 @@ pub struct WorkloadView {
 pub struct InputView {
     /// Hash and length of its bytes.
     pub blob: BlobId,
-    /// Path at which tasks see it, below `/in/`.
+    /// Absolute path at which tasks see it.
     pub target: GuestPath,
 }
 

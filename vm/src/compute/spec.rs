@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use types::job::{JobSpec, TaskLimits, Verification, Workload, is_environment_key};
+use types::job::{
+    JobSpec, TaskLimits, Verification, Workload, is_environment_key, is_input_target,
+    is_output_path,
+};
 use types::limits::{
     MAX_ARGUMENTS, MAX_ATTRIBUTES, MAX_BLOB_BYTES, MAX_JOB_INPUT_BYTES, MAX_JOB_OUTPUT_BYTES,
     MAX_MIN_VERIFIERS, MAX_MODULE_BYTES, MAX_TASK_FUEL, MAX_TASK_MEMORY_BYTES,
@@ -143,7 +146,11 @@ fn check_inputs(workload: &Workload) -> Result<(), JobError> {
         .map(|input| input.target.as_str())
         .collect();
     check_sorted("inputs", &targets)?;
-    check_paths(&targets, "/in/")
+    check_paths(
+        &targets,
+        is_input_target,
+        "outside /out and the system's folders",
+    )
 }
 
 fn check_outputs(workload: &Workload) -> Result<(), JobError> {
@@ -165,7 +172,8 @@ fn check_outputs(workload: &Workload) -> Result<(), JobError> {
             .iter()
             .map(|output| output.path.as_str())
             .collect::<Vec<_>>(),
-        "/out/",
+        is_output_path,
+        "below /out/",
     )
 }
 
@@ -179,15 +187,18 @@ fn check_sorted(what: &'static str, items: &[&str]) -> Result<(), JobError> {
     }
 }
 
-/// Each path lies below `below` in its plain form, and no file is at or below another one's path.
-fn check_paths(paths: &[&str], below: &'static str) -> Result<(), JobError> {
+/// Each path is in its plain form where it may be, and no file is at or below another one's path.
+fn check_paths(
+    paths: &[&str],
+    may_be: impl Fn(&str) -> bool,
+    place: &'static str,
+) -> Result<(), JobError> {
     let mut files = BTreeSet::new();
     for path in paths {
-        let rest = path.strip_prefix(below).unwrap_or_default();
-        if rest.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        if !may_be(path) {
             return Err(JobError::BadPath {
                 path: (*path).to_owned(),
-                below,
+                place,
             });
         }
         if !files.insert(*path) {

@@ -29,13 +29,13 @@ pub enum JobError {
         /// The first item out of place.
         item: String,
     },
-    /// A path that is not below the directory it belongs to, or not in its plain form.
-    #[error("{path:?} is not a plain path below {below}")]
+    /// A path that is not where it must lie, or not in its plain form.
+    #[error("{path:?} is not a plain path {place}")]
     BadPath {
         /// Path in the spec.
         path: String,
         /// Where it must lie.
-        below: &'static str,
+        place: &'static str,
     },
     /// Two files at one path, or one file below another.
     #[error("{0:?} is also the path of another file, or lies below one")]

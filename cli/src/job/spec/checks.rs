@@ -7,7 +7,7 @@ use serde_saphyr::Spanned;
 use types::hash::Hash32;
 use types::job::{
     Argument, Constraints, GuestPath, Name, Output, RESERVED_ENVIRONMENT_PREFIX, TaskLimits,
-    Verification, is_environment_key,
+    Verification, is_environment_key, is_input_target, is_output_path,
 };
 use types::limits::{
     MAX_ARGUMENT_BYTES, MAX_ARGUMENTS, MAX_ATTRIBUTES, MAX_INPUTS, MAX_JOB_OUTPUT_BYTES,
@@ -133,17 +133,9 @@ pub fn name(field: &Field<'_>) -> Result<Name, SpecError> {
     Name::new(field.text()).map_err(|_| field.expected())
 }
 
-/// An absolute path below `root`, without empty, `.` or `..` components.
-fn guest_path(field: &Field<'_>, root: &str) -> Result<GuestPath, SpecError> {
-    let below = field
-        .text()
-        .strip_prefix(root)
-        .and_then(|rest| rest.strip_prefix('/'));
-    let is_clean = below.is_some_and(|rest| {
-        rest.split('/')
-            .all(|component| !component.is_empty() && component != "." && component != "..")
-    });
-    if !is_clean {
+/// A path where a file may be.
+fn guest_path(field: &Field<'_>, may_be: fn(&str) -> bool) -> Result<GuestPath, SpecError> {
+    if !may_be(field.text()) {
         return Err(field.expected());
     }
     GuestPath::new(field.text()).map_err(|_| field.expected())
@@ -171,7 +163,7 @@ pub fn inputs(
         let target = Field::required(&path, line, "target", entry.value.target.as_ref())?;
         let (source, guest) = (
             SpecSource::read(&source, folder)?,
-            guest_path(&target, "/in")?,
+            guest_path(&target, is_input_target)?,
         );
         if inputs.iter().any(|(_, other)| collide(other, &guest)) {
             return Err(target.error(Mistake::PathTaken { what: "input" }));
@@ -196,7 +188,7 @@ pub fn outputs(list: &List<OutputEntry>) -> Result<Vec<Output>, SpecError> {
         }
         let name = name(&label)?;
         let target = Field::required(&path, line, "path", entry.value.path.as_ref())?;
-        let path = guest_path(&target, "/out")?;
+        let path = guest_path(&target, is_output_path)?;
         if outputs.iter().any(|other| collide(&other.path, &path)) {
             return Err(target.error(Mistake::PathTaken { what: "output" }));
         }

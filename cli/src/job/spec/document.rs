@@ -82,7 +82,7 @@ pub struct EngineParams {
 pub struct InputEntry {
     /// Where the bytes come from.
     pub source: Option<Scalar>,
-    /// Where a task sees them, below `/in/`.
+    /// Where a task sees them, outside `/out` and the system's folders.
     pub target: Option<Scalar>,
 }
 

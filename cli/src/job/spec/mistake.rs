@@ -161,9 +161,6 @@ pub fn expected_at(path: &str) -> String {
     let amount = "an amount of SQUARE such as 2 or 0.25";
     let size = "a size in bytes: a whole number with one of the units B, KiB, MiB, GiB, kB, MB, GB or none";
     let name = format!("a name of 1 to {MAX_NAME_BYTES} bytes");
-    let below = |root: &str| {
-        format!("a path below {root}/ of at most {MAX_PATH_BYTES} bytes, without . or .. in it")
-    };
     let general: String = path
         .split('[')
         .map(|part| part.split_once(']').map_or(part, |(_, rest)| rest))
@@ -180,11 +177,20 @@ pub fn expected_at(path: &str) -> String {
         "inputs" if path.ends_with(']') => "a mapping with source and target",
         "outputs" if path.ends_with(']') => "a mapping with name and path",
         "engine.params.args" | "inputs" | "outputs" => "a list",
-        "inputs.target" => return below("/in"),
+        "inputs.target" => {
+            return format!(
+                "an absolute path outside /out and the system's folders, such as /in/data, of at most \
+                 {MAX_PATH_BYTES} bytes, without . or .. in it"
+            );
+        }
         "outputs.name" => {
             return format!("a plain file name other than {}", TAKEN_NAMES.join(", "));
         }
-        "outputs.path" => return below("/out"),
+        "outputs.path" => {
+            return format!(
+                "a path below /out/ of at most {MAX_PATH_BYTES} bytes, without . or .. in it"
+            );
+        }
         "tasks" => "a mapping with array",
         "tasks.array" => return format!("a number of tasks: a whole number from 1 to {MAX_TASKS}"),
         "resources" => "a mapping with fuel, memory, output",

@@ -211,14 +211,21 @@ const MISTAKES: &[(&str, &str, u64, &str, &str)] = &[
         "data",
         11,
         "inputs[0].target",
-        "expected a path below /in/",
+        "expected an absolute path outside /out",
+    ),
+    (
+        "/in/data",
+        "/out/data",
+        11,
+        "inputs[0].target",
+        "expected an absolute path outside /out",
     ),
     (
         "/in/data",
         "/in/../data",
         11,
         "inputs[0].target",
-        "expected a path below /in/",
+        "expected an absolute path outside /out",
     ),
     (
         "/in/data\n",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{NodeId, NodeKind, Tree, TreeNode, size};
+use super::{NodeId, NodeKind, NodeTimes, Tree, TreeNode, size};
 use crate::wasi::abi::Errno;
 
 impl Tree {
@@ -59,7 +59,7 @@ impl Tree {
         now_ns: u64,
     ) -> Result<&mut Vec<u8>, Errno> {
         let node = nodes.get_mut(&id).ok_or(Errno::BADF)?;
-        node.modified_ns = now_ns;
+        node.times.modify(now_ns);
         match &mut node.kind {
             NodeKind::Directory(_) => Err(Errno::ISDIR),
             NodeKind::Input(_) => Err(Errno::ROFS),
@@ -67,13 +67,23 @@ impl Tree {
         }
     }
 
-    /// Sets when a node was changed last.
-    pub(crate) fn touch(&mut self, id: NodeId, modified_ns: u64) -> Result<(), Errno> {
+    /// Sets when a node was read and when it was changed last, where something is given.
+    pub(crate) fn touch(
+        &mut self,
+        id: NodeId,
+        accessed_ns: Option<u64>,
+        modified_ns: Option<u64>,
+        now_ns: u64,
+    ) -> Result<(), Errno> {
         let node = self.nodes.get_mut(&id).ok_or(Errno::BADF)?;
         if !node.writable {
             return Err(Errno::ROFS);
         }
-        node.modified_ns = modified_ns;
+        node.times = NodeTimes {
+            accessed_ns: accessed_ns.unwrap_or(node.times.accessed_ns),
+            modified_ns: modified_ns.unwrap_or(node.times.modified_ns),
+            changed_ns: now_ns,
+        };
         Ok(())
     }
 }

@@ -56,7 +56,7 @@ impl Tree {
         if resolved.name.is_empty() {
             return Err(Errno::INVAL);
         }
-        if !self.node(resolved.parent)?.writable {
+        if self.node(id)?.fixed || !self.node(resolved.parent)?.writable {
             return Err(Errno::ROFS);
         }
         self.unlink(resolved, now_ns);
@@ -75,7 +75,10 @@ impl Tree {
         if from.name.is_empty() || to.name.is_empty() {
             return Err(Errno::INVAL);
         }
-        if !self.node(from.parent)?.writable || !self.node(to.parent)?.writable {
+        if self.node(id)?.fixed
+            || !self.node(from.parent)?.writable
+            || !self.node(to.parent)?.writable
+        {
             return Err(Errno::ROFS);
         }
         if !self.node(to.parent)?.linked {
@@ -104,12 +107,12 @@ impl Tree {
         }
         if let Some(TreeNode {
             kind: NodeKind::Directory(entries),
-            modified_ns,
+            times,
             ..
         }) = self.nodes.get_mut(&to.parent)
         {
             entries.insert(to.name.as_str().into(), id);
-            *modified_ns = now_ns;
+            times.modify(now_ns);
         }
         Ok(())
     }
@@ -117,12 +120,12 @@ impl Tree {
     fn unlink(&mut self, resolved: &ResolvedPath, now_ns: u64) {
         if let Some(TreeNode {
             kind: NodeKind::Directory(entries),
-            modified_ns,
+            times,
             ..
         }) = self.nodes.get_mut(&resolved.parent)
         {
             entries.remove(resolved.name.as_str());
-            *modified_ns = now_ns;
+            times.modify(now_ns);
         }
         if let Some(node) = resolved.node.and_then(|id| self.nodes.get_mut(&id)) {
             node.linked = false;

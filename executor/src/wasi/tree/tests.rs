@@ -18,10 +18,16 @@ fn at(tree: &Tree, path: &str) -> Result<ResolvedPath, Errno> {
 fn inputs_and_outputs_have_plain_paths_of_their_own() {
     let mut tree = tree();
     let input = |tree: &mut Tree, path: &str| tree.add_input(path, Arc::new(b"x".to_vec()), 0);
-    assert!(input(&mut tree, "/in/a/b/c"));
+    for path in ["/in/a/b/c", "/share/deep/lib", "/top"] {
+        assert!(input(&mut tree, path), "{path}");
+    }
     for path in [
         "/in/data",
         "/in/data/x",
+        "/share",
+        "/share/deep/lib/x",
+        "/top",
+        "/tmp/x",
         "/in/a",
         "/in/",
         "/in",

@@ -156,6 +156,8 @@ fn inputs_and_outputs_are_sorted_plain_and_apart() {
         "/in/./a",
         "in/a",
         "/out/a",
+        "/tmp/a",
+        "/dev/null",
         "",
     ] {
         assert_eq!(code(|s| inputs(s, &[bad])), "bad_path", "{bad}");
@@ -182,7 +184,10 @@ fn inputs_and_outputs_are_sorted_plain_and_apart() {
         );
     }
     let mut good = spec();
-    inputs(&mut good, &["/in/a", "/in/a.b", "/in/b/c"]);
+    inputs(
+        &mut good,
+        &["/in/a", "/in/a.b", "/in/b/c", "/share/yosys/x"],
+    );
     outputs(&mut good, &[("a", "/out/x/y"), ("b", "/out/x.y")]);
     World::new().submit(&good);
 }

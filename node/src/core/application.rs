@@ -42,7 +42,7 @@ impl Node {
         out: &mut Vec<Effect>,
     ) {
         let mut answers = VecDeque::new();
-        self.obey_consensus(state, effects, &mut answers, out);
+        self.obey_consensus(now, state, effects, &mut answers, out);
         self.follow(now, state, answers, out);
     }
 
@@ -55,7 +55,7 @@ impl Node {
         out: &mut Vec<Effect>,
     ) {
         let mut answers = VecDeque::new();
-        self.obey_chain(effects, &mut answers, out);
+        self.obey_chain(now, state, effects, &mut answers, out);
         self.follow(now, state, answers, out);
     }
 
@@ -71,12 +71,13 @@ impl Node {
                 return;
             }
             let effects = self.replica.step(now, event);
-            self.obey_consensus(state, effects, &mut events, out);
+            self.obey_consensus(now, state, effects, &mut events, out);
         }
     }
 
     fn obey_consensus(
         &mut self,
+        now: Now,
         state: &dyn DecidedState,
         effects: consensus::Effects,
         answers: &mut VecDeque<consensus::Event>,
@@ -131,7 +132,7 @@ impl Node {
                     return self.stop(self.reason(halt), out);
                 }
             };
-            self.obey_chain(orders, answers, out);
+            self.obey_chain(now, state, orders, answers, out);
             if self.stopped {
                 return;
             }
@@ -140,6 +141,8 @@ impl Node {
 
     fn obey_chain(
         &mut self,
+        now: Now,
+        state: &dyn DecidedState,
         effects: Vec<chain::Effect>,
         answers: &mut VecDeque<consensus::Event>,
         out: &mut Vec<Effect>,
@@ -181,8 +184,8 @@ impl Node {
                     out.push(Effect::Answer { ticket, results });
                 }
                 chain::Effect::Forged(by) => {
-                    let fault = Fault::BadSignature;
-                    out.push(Effect::Report { by, fault });
+                    let effects = self.replica.blame(now, by, Fault::BadTransactions);
+                    self.obey_consensus(now, state, effects, answers, out);
                 }
                 chain::Effect::Quarantine(block) => out.push(Effect::Quarantine(block)),
                 chain::Effect::Alarm(alarm) => out.push(Effect::Alarm(alarm)),

@@ -17,6 +17,7 @@ use super::*;
 use chain::{BuildRequest, BuildTicket, Building, Destination, Done, Submission, Ticket, Work};
 
 mod deep;
+mod forged;
 mod forget;
 mod lost;
 mod panic;

@@ -1,9 +1,9 @@
-//! Runs seeds of the whole-node simulator: `simulate --seed N [--verbose]` for one, `simulate --seeds N` for the
-//! first N. Exit code 1 if one fails.
+//! Runs seeds of the whole-node simulator: `simulate --seed N [--verbose]` for one (with its scenario and
+//! events), `simulate --seeds N` for the first N. Exit code 1 if one fails.
 
 use std::process::ExitCode;
 
-use gridproof_simulator::{self as simulator, RunOptions};
+use gridproof_simulator::{self as simulator, RunOptions, Scenario};
 
 #[expect(clippy::print_stdout, reason = "a program's output")]
 fn say(line: &str) {
@@ -30,6 +30,9 @@ fn main() -> ExitCode {
     };
     let mut failed = 0u32;
     for seed in seeds.clone() {
+        if verbose {
+            say(&format!("{:#?}", Scenario::of(seed)));
+        }
         match simulator::run(seed, options) {
             Ok(report) => {
                 let (height, time) = (report.height, report.virtual_ms);

@@ -14,9 +14,10 @@ use std::collections::BTreeMap;
 use consensus::Message;
 use consensus::evidence::contradict;
 use consensus::log::Record;
-use types::hash::{BlockId, Hash32};
-use types::number::{Height, View};
-use types::vote::{Statement, Vote};
+use types::committee::Committee;
+use types::hash::{BlockId, ChainId, Hash32};
+use types::number::{Epoch, Height, View};
+use types::vote::{Proposal, Statement, Subject, Term, Vote};
 
 mod certified;
 
@@ -140,8 +141,10 @@ pub enum Violation {
 }
 
 /// The decisions and votes of honest hosts so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Judge {
+    chain: ChainId,
+    committee: Committee,
     decided: BTreeMap<Height, (BlockId, Hash32)>,
     votes: BTreeMap<(usize, View), Vec<Statement>>,
     proposals: BTreeMap<(usize, View), BlockId>,
@@ -151,6 +154,40 @@ pub struct Judge {
 }
 
 impl Judge {
+    /// Nothing was said yet.
+    #[must_use]
+    pub fn new(chain: ChainId, committee: Committee) -> Self {
+        Self {
+            chain,
+            committee,
+            decided: BTreeMap::new(),
+            votes: BTreeMap::new(),
+            proposals: BTreeMap::new(),
+            certified: Certified::default(),
+            calm: None,
+        }
+    }
+
+    /// An honest host received a liar's proposal: it may rest on nullifications that nobody else ever shows.
+    pub fn hears(&mut self, proposal: &Proposal) -> Result<(), Violation> {
+        let term = Term {
+            chain: self.chain,
+            epoch: Epoch::FIRST,
+            committee: &self.committee,
+        };
+        for certificate in &proposal.nullifications {
+            let nullifies = certificate.statement.subject == Subject::Nullify;
+            let view = certificate.statement.view;
+            if nullifies
+                && !self.certified.is_nullified(view)
+                && certificate.verify(&term, None).is_ok()
+            {
+                self.certified.add(certificate)?;
+            }
+        }
+        Ok(())
+    }
+
     /// An honest host wrote records.
     pub fn writes(&mut self, records: &[Record]) -> Result<(), Violation> {
         let mut certificates = records.iter().filter_map(certified::in_record);

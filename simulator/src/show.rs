@@ -1,8 +1,9 @@
 //! A run for people: one line per event.
 
-use chain::Done;
+use chain::{Done, Submission};
 use consensus::Message;
 use node::core::{Event, FrameChannel};
+use types::transaction::SignedTransaction;
 
 /// A line about an event of a host; `None` for those that say little.
 pub fn event(event: &Event) -> Option<String> {
@@ -13,9 +14,20 @@ pub fn event(event: &Event) -> Option<String> {
         Event::Frame { from, frame } => format!("from {from}: {:?}", frame.channel),
         Event::Timer => "timer".to_owned(),
         Event::Chain(chain::Event::Done(done)) => return work(done),
+        Event::Chain(chain::Event::Submit(submissions)) => submitted(submissions),
         Event::Chain(chain::Event::Failed(fatal)) => format!("failed: {fatal}"),
         Event::Served { .. } | Event::Chain(_) => return None,
     })
+}
+
+fn submitted(submissions: &[Submission]) -> String {
+    let all = submissions.iter().flat_map(|one| &one.transactions);
+    let all = all.map(|transaction| {
+        let SignedTransaction::Native(native) = transaction;
+        let (by, nonce) = (native.transaction.sender, native.transaction.nonce);
+        format!("{by:?} submits {nonce} {:?}", native.transaction.action)
+    });
+    all.collect::<Vec<_>>().join("; ")
 }
 
 fn work(done: &Done) -> Option<String> {

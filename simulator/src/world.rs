@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use chain::{Done, Submission, Ticket};
-use node::core::{Event, Frame, NodeSetup};
+use consensus::Message;
+use node::core::{Event, Frame, FrameChannel, NodeSetup};
 use partner::core::TaskExecution;
 use state::{ChainStore, MemoryStore};
-use types::hash::{BlobId, Hash32, ValidatorId};
+use types::hash::{BlobId, Hash32, TransactionId, ValidatorId};
 use types::number::Height;
 
 use crate::genesis::{self, MemberKeys};
@@ -91,6 +92,8 @@ pub(crate) struct World {
     network: SimulatedNetwork,
     load: Load,
     grid: Option<Grid>,
+    /// How often each transaction of a partner or customer was sent.
+    tries: BTreeMap<TransactionId, usize>,
     random: SeededRandom,
     judge: Judge,
     liars: LiarMemory,
@@ -137,6 +140,7 @@ impl World {
         let grid = scenario
             .jobs
             .then(|| Grid::new(&chain.genesis, chain.partners, chain.job_customer));
+        let committee = chain.genesis.committee().expect("its members differ");
         let mut world = Self {
             options,
             now_ms: 0,
@@ -147,8 +151,9 @@ impl World {
             network,
             load,
             grid,
+            tries: BTreeMap::new(),
             random,
-            judge: Judge::default(),
+            judge: Judge::new(chain.genesis.chain_id(), committee),
             liars: LiarMemory::default(),
             ids: chain
                 .members
@@ -265,6 +270,7 @@ impl World {
         match happening {
             Happening::Arrive { host, from, frame } => {
                 self.note("frame", host, &frame.bytes);
+                self.judge_frame(host, from, &frame)?;
                 self.event(host, Event::Frame { from, frame })
             }
             Happening::Wake { host, life, at_ms } => {
@@ -375,6 +381,27 @@ impl World {
         }
         let effects = self.hosts[host].step(self.now_ms, event);
         self.perform(host, effects)
+    }
+
+    /// What a liar tells an honest host counts as shown, if it proves itself.
+    fn judge_frame(
+        &mut self,
+        host: HostId,
+        from: ValidatorId,
+        frame: &Frame,
+    ) -> Result<(), Violation> {
+        let lies = self
+            .scenario
+            .committee
+            .liars
+            .contains_key(&self.member_of(from));
+        if !lies || !self.hosts[host].is_honest() || frame.channel != FrameChannel::Consensus {
+            return Ok(());
+        }
+        match Message::from_bytes(&frame.bytes) {
+            Ok(Message::Proposal(proposal)) => self.judge.hears(&proposal),
+            _ => Ok(()),
+        }
     }
 
     fn note_decided(&mut self, host: HostId, height: Height) -> Result<(), Violation> {

@@ -1,4 +1,4 @@
-//! The certificates that honest members showed or wrote down, and what must hold among them.
+//! The certificates that honest members showed, wrote down or were shown in a proposal, and what must hold among them.
 //!
 //! - S1: at most one notarization of a view.
 //! - S2: never a nullification and a finalization of one view.
@@ -46,6 +46,11 @@ impl Certified {
             return Err(Violation::NullifiedAndFinalized { view });
         }
         Ok(())
+    }
+
+    /// True if a nullification of the view is known.
+    pub(super) fn is_nullified(&self, view: View) -> bool {
+        self.nullified.contains(&view)
     }
 
     /// Checks S3 along the path of the highest final block, and L1 above `calm`.

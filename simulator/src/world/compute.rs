@@ -3,7 +3,7 @@
 use chain::{BlobRequest, Event, Submission, Ticket};
 use types::attestation::Outcomes;
 use types::codec::decode;
-use types::hash::{BlobId, ValidatorId};
+use types::hash::{BlobId, TransactionId, ValidatorId};
 use types::limits::MAX_OUTCOMES_BYTES;
 
 use super::{Happening, World};
@@ -20,6 +20,23 @@ impl World {
     fn some_host(&mut self) -> Option<HostId> {
         let host = self.random.index(self.hosts.len());
         self.hosts[host].is_up().then_some(host)
+    }
+
+    /// The host that a transaction is sent to: any one at first, and after each that did not help an honest one in turn.
+    /// Nothing settles in its window whose author speaks to liars alone.
+    fn next_server(&mut self, transaction: TransactionId) -> Option<HostId> {
+        let any = self.random.index(self.hosts.len());
+        let tries = self.tries.entry(transaction).or_default();
+        let honest: Vec<HostId> = (0..self.hosts.len())
+            .filter(|host| self.hosts[*host].is_honest())
+            .collect();
+        let server = if *tries % 2 == 0 {
+            any
+        } else {
+            honest[*tries / 2 % honest.len()]
+        };
+        *tries += 1;
+        self.hosts[server].is_up().then_some(server)
     }
 
     /// The turn of the customer and of one partner.
@@ -41,7 +58,7 @@ impl World {
         for wish in wishes {
             match wish {
                 Wish::Submit(transaction) => {
-                    let Some(host) = self.some_host() else {
+                    let Some(host) = self.next_server(transaction.id()) else {
                         continue;
                     };
                     self.note("submit", host, &transaction.id().0.0);

@@ -228,7 +228,9 @@ impl Engine {
                 votes,
             } => self.take_vote_recovery(from, session, &votes, out),
             Event::Executed { block, verdict } => self.take_verdict(block, verdict),
-            Event::Proposed { view, block } => self.take_own_block(view, &block, out),
+            Event::Proposed { view, block } => {
+                self.take_own_block(now, view, &block, out);
+            }
         }
     }
 
@@ -370,7 +372,7 @@ impl Engine {
         if self.may_vote(self.view) {
             let nullified = round.is_some_and(|round| round.own.nullify.is_some());
             let proposed = round.is_some_and(|round| round.proposal.is_some());
-            at(nullified.then_some(self.timers.retry));
+            at(self.resends_at());
             at((!nullified).then_some(self.timers.still()));
             at((!nullified && !proposed).then_some(self.timers.proposal()));
         }

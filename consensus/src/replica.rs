@@ -370,6 +370,7 @@ impl Replica {
             _ => statement.view.saturating_sub(1),
         };
         self.engine.note_shown(from, passed, View::ZERO);
+        self.engine.note_voted(from, passed.max(statement.view));
         if by_leader && verified {
             events.push_back(Event::LeaderNullified(statement.view));
         }

@@ -1,7 +1,9 @@
-//! Passing on and saying again: offers (rules 4, 6 and 7), nullify retries (rule 5) and standstill (rule 8).
+//! Passing on and saying again: offers (rules 4, 6 and 7), proposals that may be lost (rule 2), nullify retries
+//! (rule 5) and standstill (rule 8).
 
 use std::collections::VecDeque;
 
+use types::hash::ValidatorId;
 use types::number::{ValidatorIndex, View};
 use types::vote::{Certificate, Subject};
 
@@ -27,6 +29,8 @@ pub(super) struct Shown {
     pub view: View,
     /// A finalization of this view.
     pub final_view: View,
+    /// That it needs no proposal up to this view any more: it voted for one, or gave the view up.
+    pub voted: View,
 }
 
 /// The clock of rule 8.
@@ -66,6 +70,18 @@ impl Engine {
         shown.final_view = shown.final_view.max(final_view);
     }
 
+    /// Notes that a validator notarized or nullified that view.
+    pub(crate) fn note_voted(&mut self, from: ValidatorIndex, view: View) {
+        let shown = self.shown.entry(from).or_default();
+        shown.voted = shown.voted.max(view);
+    }
+
+    /// True if a validator is known to have notarized or nullified that view, or a later one.
+    pub(crate) fn has_voted(&self, from: ValidatorIndex, view: View) -> bool {
+        let shown = self.shown.get(&from);
+        shown.is_some_and(|shown| shown.voted >= view)
+    }
+
     /// Has a new certificate offered after half a delay: until then most show by a later vote that they hold it, and
     /// often something newer makes it useless.
     pub(super) fn offer(&mut self, now: Now, certificate: Certificate) {
@@ -98,15 +114,20 @@ impl Engine {
                 _ => shown.view >= statement.view,
             }
         };
-        let config = &self.config;
-        let others = config.committee.indices().filter(|to| *to != config.me);
-        let to: Vec<_> = others
-            .filter(|index| !holds(*index))
-            .map(|index| config.id_of(index))
-            .collect();
+        let to = self.others_but(holds);
         if !to.is_empty() {
             out.send(Recipients::Some(to), Message::Certificate(certificate));
         }
+    }
+
+    /// The other validators for which that does not hold.
+    fn others_but(&self, holds: impl Fn(ValidatorIndex) -> bool) -> Vec<ValidatorId> {
+        let config = &self.config;
+        let others = config.committee.indices().filter(|to| *to != config.me);
+        others
+            .filter(|index| !holds(*index))
+            .map(|index| config.id_of(index))
+            .collect()
     }
 
     /// Tells a validator that speaks of an older finalization about ours.
@@ -117,25 +138,50 @@ impl Engine {
             .filter(|certificate| certificate.statement.view > view)
     }
 
-    /// Sends again what may have been lost: the current nullify vote, and everything at standstill.
+    /// When our nullify vote of the current view is due again, or our proposal that is not notarized yet.
+    pub(super) fn resends_at(&self) -> Option<Monotonic> {
+        let round = self.rounds.get(&self.view)?;
+        let proposes = round.own.proposal.is_some() && round.notarization.is_none();
+        let waits = self.may_vote(self.view) && (round.own.nullify.is_some() || proposes);
+        waits.then_some(self.timers.retry)
+    }
+
+    /// Sends again what may have been lost: the word of the current view, and everything at standstill.
     pub(super) fn resend(&mut self, now: Now, out: &mut Effects) {
-        let nullify = self
-            .rounds
-            .get(&self.view)
-            .and_then(|round| round.own.nullify);
-        if let Some(vote) =
-            nullify.filter(|_| now.monotonic >= self.timers.retry && self.may_vote(self.view))
-        {
-            self.timers.retry = now.monotonic.after(self.config.timing.retry_ms);
-            if let Some(entry) = self.entry.clone() {
-                out.send(Recipients::All, Message::Certificate(entry));
-            }
-            out.send(Recipients::All, Message::Vote(vote));
+        if self.resends_at().is_some_and(|at| at <= now.monotonic) {
+            self.repeat_word(now, out);
         }
         if now.monotonic >= self.standstill.at {
             self.standstill.at = now.monotonic.after(self.config.timing.standstill_ms);
             self.tick(out);
         }
+    }
+
+    /// Sends the current nullify vote again, else our proposal to whoever has not voted. A proposal is large, so that its
+    /// pauses double.
+    fn repeat_word(&mut self, now: Now, out: &mut Effects) {
+        let view = self.view;
+        let Some(round) = self.rounds.get(&view) else {
+            return;
+        };
+        let retry_ms = self.config.timing.retry_ms;
+        if let Some(vote) = round.own.nullify {
+            self.timers.retry = now.monotonic.after(retry_ms);
+            if let Some(entry) = self.entry.clone() {
+                out.send(Recipients::All, Message::Certificate(entry));
+            }
+            return out.send(Recipients::All, Message::Vote(vote));
+        }
+        let Some(proposal) = &round.own.proposal else {
+            return;
+        };
+        let to = self.others_but(|index| self.has_voted(index, view));
+        if !to.is_empty() {
+            let message = Message::Proposal(Box::new(proposal.to_proposal()));
+            out.send(Recipients::Some(to), message);
+        }
+        let lasted_ms = now.monotonic.0.saturating_sub(self.timers.due.0);
+        self.timers.retry = now.monotonic.after(lasted_ms.max(retry_ms));
     }
 
     /// Sends the highest finalization, then certificates above it and our own votes, oldest first from where the last

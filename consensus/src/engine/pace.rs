@@ -50,7 +50,7 @@ pub(super) struct Timers {
     delta_ms: u64,
     /// The leader was silent for long when we entered: it is not waited for.
     pub skipped: bool,
-    /// Our nullify vote is sent again.
+    /// Our nullify vote is sent again, or our proposal to whoever has not voted.
     pub retry: Monotonic,
 }
 

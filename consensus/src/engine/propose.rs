@@ -98,7 +98,13 @@ impl Engine {
     }
 
     /// The application's block becomes our proposal: written whole, then sent.
-    pub(super) fn take_own_block(&mut self, view: View, block: &WholeBlock, out: &mut Effects) {
+    pub(super) fn take_own_block(
+        &mut self,
+        now: Now,
+        view: View,
+        block: &WholeBlock,
+        out: &mut Effects,
+    ) {
         if view != self.view || !self.is_to_propose() {
             return;
         }
@@ -117,6 +123,7 @@ impl Engine {
         let wire = Box::new(proposal.to_proposal());
         out.records.push(Record::Proposal(wire.clone()));
         out.send(Recipients::All, Message::Proposal(wire));
+        self.timers.retry = now.monotonic.after(self.config.timing.retry_ms);
         self.hold(block);
         if let Some(held) = self.blocks.get_mut(&block.id()) {
             held.logged = true;

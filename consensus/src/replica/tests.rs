@@ -151,3 +151,24 @@ fn faults_of(effects: &[Effect], validator: ValidatorIndex) -> Vec<Fault> {
     };
     effects.iter().filter_map(of).collect()
 }
+
+#[test]
+fn who_voted_in_a_view_is_known_to_need_no_proposal_of_it() {
+    let (mut replica, keys) = replica();
+    let other = ValidatorIndex(2);
+    let block = BlockId(Hash32([8; 32]));
+    let subjects = [
+        Subject::Nullify,
+        Subject::Notarize {
+            parent_view: View::ZERO,
+            block,
+        },
+    ];
+    for (view, (voter, subject)) in (1..).zip([MALLORY, other].into_iter().zip(subjects)) {
+        let vote = signed(&keys, voter, statement(view, subject));
+        replica.receive(now(0), id(voter), Message::Vote(vote));
+        assert!(replica.engine.has_voted(voter, View(view)), "{voter:?}");
+        assert!(!replica.engine.has_voted(voter, View(view + 1)));
+    }
+    assert!(!replica.engine.has_voted(ValidatorIndex(3), View(1)));
+}

@@ -6,10 +6,9 @@ use gridproof_simulator::random::SeededRandom;
 use gridproof_simulator::scenario::{CrashPoint, InjectedFault};
 use gridproof_simulator::{self as simulator, LiarKind, RunOptions, Scenario, SimulatedCommittee};
 
-/// Seeds that are run when nothing else is said. Seed 468 is known to fail: frames are lost for good there, a proposal is
-/// sent once, and whoever misses it cannot vote, so that views with growing timers end without finality
-/// (`docs/spec/consensus.md`, "What is known to be missing").
-const SEEDS: u64 = 400;
+/// Seeds that are run when nothing else is said. Seed 468 loses frames for good: it made no progress while a proposal was
+/// sent only once.
+const SEEDS: u64 = 500;
 
 fn run(seed: u64) -> simulator::Report {
     simulator::run(seed, RunOptions::default())

@@ -1,6 +1,7 @@
 //! Rule 2: when a leader proposes, on what, and that it never says two things.
 
 use super::*;
+use crate::effect::Recipients;
 
 fn asked(effects: &[Effect]) -> Option<(View, BlockId, Height, Timestamp)> {
     effects.iter().find_map(|effect| match effect {
@@ -168,6 +169,55 @@ fn one_proposal_per_view() {
     });
     world.pass(100);
     assert_eq!(proposals(&world.take()).len(), 0);
+}
+
+/// To whom proposals were sent.
+fn proposed_to(effects: &[Effect]) -> Vec<Recipients> {
+    let to = |effect: &Effect| match effect {
+        Effect::Send {
+            to,
+            message: Message::Proposal(_),
+        } => Some(to.clone()),
+        _ => None,
+    };
+    effects.iter().filter_map(to).collect()
+}
+
+#[test]
+fn a_proposal_is_sent_again_to_who_has_not_voted_while_its_view_lasts() {
+    let (mut world, view) = World::leading();
+    world.pass(500);
+    build(&mut world);
+    assert_eq!(proposed_to(&world.take()), [Recipients::All]);
+    let one = ValidatorIndex(1);
+    world.engine.note_voted(one, View(view - 1));
+    world.pass(499);
+    assert_eq!(proposed_to(&world.take()), []);
+    world.pass(1);
+    let others = [1, 2, 3].map(|index| id(ValidatorIndex(index)));
+    let to = Recipients::Some(others.to_vec());
+    assert_eq!(proposed_to(&world.take()), [to]);
+    world.engine.note_voted(one, View(view));
+    world.pass(500);
+    let to = Recipients::Some(others[1..].to_vec());
+    assert_eq!(proposed_to(&world.take()), [to], "twice the time");
+    world.pass(499);
+    assert_eq!(proposed_to(&world.take()), []);
+    world.pass(5_000);
+    let effects = world.take();
+    assert!(votes(&effects).contains(&nullify(view)));
+    assert_eq!(proposed_to(&effects), [], "the view is given up");
+}
+
+#[test]
+fn a_proposal_that_is_notarized_is_not_sent_again() {
+    let (mut world, view) = World::leading();
+    world.pass(500);
+    let block = build(&mut world);
+    world.certify(world.notarization(view, 0, &block));
+    world.take();
+    world.pass(1_000);
+    assert_eq!(proposed_to(&world.take()), []);
 }
 
 #[test]

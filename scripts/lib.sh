@@ -36,7 +36,7 @@ need_packages() {
 
 # What building needs: a C++ compiler for RocksDB, libclang for its bindings.
 need_build_tools() {
-    [ "$(uname -m)" = x86_64 ] || fail "engine class 1 is defined for x86-64 machines, this one is $(uname -m)" "run on an x86-64 machine"
+    [ "$(uname -m)" = x86_64 ] || fail "engine class 2 is defined for x86-64 machines, this one is $(uname -m)" "run on an x86-64 machine"
     local get="install Rust $(toolchain) or later, for instance with rustup (https://rustup.rs)" found
     command -v cargo >/dev/null || fail "cargo is missing" "$get"
     # rustup takes the version of rust-toolchain.toml by itself; a distribution's cargo is what it is.

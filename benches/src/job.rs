@@ -12,7 +12,7 @@ use executor::{Inputs, TaskEngine, run_task};
 use types::attestation::Exit;
 use types::codec::Bounded;
 use types::hash::{BlobId, Hash32};
-use types::job::{CLASS_WASM_V1, TaskLimits, Workload};
+use types::job::{CLASS_WASM_V2, TaskLimits, Workload};
 use types::number::{Fuel, TaskIndex};
 
 use crate::network::{MeasuredNetwork, binary};
@@ -94,7 +94,7 @@ pub fn run(runs: u32, module: &Path) -> Result<()> {
 fn alone(module: &Path) -> Result<(Duration, Duration)> {
     let module = std::fs::read(module)?;
     let workload = Workload {
-        class: CLASS_WASM_V1,
+        class: CLASS_WASM_V2,
         module: BlobId::of(&module),
         arguments: Bounded::default(),
         environment: BTreeMap::new(),
@@ -110,7 +110,7 @@ fn alone(module: &Path) -> Result<(Duration, Duration)> {
         clock_start_ns: 0,
         random_seed: Hash32::ZERO,
     };
-    let engine = TaskEngine::new(CLASS_WASM_V1)?;
+    let engine = TaskEngine::new(CLASS_WASM_V2)?;
     let inputs = Inputs::load(&workload, |_| Ok(Vec::new()))?;
     let (mut compiles, mut runs) = (Vec::new(), Vec::new());
     for _ in 0..21 {

@@ -16,7 +16,7 @@ use gridproof_executor::{Inputs, Program, TaskEngine, run_task};
 use types::attestation::Exit;
 use types::codec::{Bounded, Text};
 use types::hash::{BlobId, Hash32};
-use types::job::{CLASS_WASM_V1, Input, Output, TaskLimits, Workload};
+use types::job::{CLASS_WASM_V2, Input, Output, TaskLimits, Workload};
 use types::limits::MAX_TASK_FUEL;
 use types::number::{Fuel, TaskIndex};
 
@@ -44,7 +44,7 @@ fn workload(module: &[u8], argument: &str, data: &[u8]) -> Result<Workload> {
         vec![Text::new(argument)?]
     };
     Ok(Workload {
-        class: CLASS_WASM_V1,
+        class: CLASS_WASM_V2,
         module: BlobId::of(module),
         arguments: Bounded::new(arguments)?,
         environment: std::collections::BTreeMap::new(),
@@ -93,7 +93,7 @@ fn main() -> Result<()> {
         built.success(),
         "scripts/programs cannot build the programs"
     );
-    let (class, plain) = (TaskEngine::new(CLASS_WASM_V1)?, TaskEngine::unmetered()?);
+    let (class, plain) = (TaskEngine::new(CLASS_WASM_V2)?, TaskEngine::unmetered()?);
     println!(
         "| program | fuel | class, compile | class, run | plain, compile | plain, run | run, class / plain |"
     );

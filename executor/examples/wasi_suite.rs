@@ -16,7 +16,7 @@ use serde_json::Value;
 use types::attestation::Exit;
 use types::codec::{Bounded, Text};
 use types::hash::{BlobId, Hash32};
-use types::job::{CLASS_WASM_V1, Input, TaskLimits, Workload};
+use types::job::{CLASS_WASM_V2, Input, TaskLimits, Workload};
 use types::limits::MAX_TASK_FUEL;
 use types::number::{Fuel, TaskIndex};
 
@@ -135,7 +135,7 @@ fn run(engine: &TaskEngine, test: &SuiteTest) -> Result<TaskRun> {
     let arguments = test.arguments.iter().map(|text| Text::new(text.as_str()));
     let environment = test.environment.iter();
     let workload = Workload {
-        class: CLASS_WASM_V1,
+        class: CLASS_WASM_V2,
         module: BlobId::of(&module),
         arguments: Bounded::new(arguments.collect::<Result<_, _>>()?)?,
         environment: environment
@@ -197,7 +197,7 @@ fn main() -> Result<()> {
         !found.is_empty(),
         "no module below {folder}: the suite's compiled form is its branch prod/testsuite-base"
     );
-    let engine = TaskEngine::new(CLASS_WASM_V1)?;
+    let engine = TaskEngine::new(CLASS_WASM_V2)?;
     let (mut passed, mut excluded, mut failed) = (0, 0, 0);
     for path in &found {
         let test = read_test(path).with_context(|| path.display().to_string())?;

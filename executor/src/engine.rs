@@ -1,7 +1,10 @@
 //! The engine of a class, and programs compiled by it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use instrument::PrepareError;
+use instrument::accept::ClassRule;
 use types::hash::BlobId;
 use types::job::Workload;
 use types::limits::MAX_MODULE_BYTES;
@@ -21,8 +24,8 @@ pub(crate) const ENTRY: &str = "_start";
 pub struct TaskEngine {
     class: EngineClass,
     pub(crate) wasmtime: wasmtime::Engine,
-    /// False only for [`TaskEngine::unmetered`].
-    pub(crate) metered: bool,
+    /// True if it prepares modules by the pass; false only for [`TaskEngine::unmetered`].
+    pub(crate) prepares: bool,
     linker: Arc<Linker<TaskHost>>,
 }
 
@@ -37,11 +40,16 @@ pub struct Program {
 #[derive(Clone)]
 pub(crate) enum ProgramBody {
     /// Compiled, its imports found.
-    Ready(InstancePre<TaskHost>),
+    Ready {
+        instance: InstancePre<TaskHost>,
+        /// What compiling it cost beside the price of its bytes.
+        complexity_fuel: u64,
+    },
     /// Not a module that the class can run, and why.
     Refused(ModuleFlaw),
-    /// Not compiled: its size alone is more than the job's fuel limit pays for.
-    Unaffordable,
+    /// Not compiled: compiling it costs more than the job's fuel limit pays for, by at least this fuel beside the price
+    /// of its bytes.
+    Unaffordable { complexity_fuel: u64 },
 }
 
 /// Why a class cannot run a module: every task of it ends as `Invalid`.
@@ -53,13 +61,13 @@ pub enum ModuleFlaw {
         /// Length of the module, in bytes.
         length: u64,
     },
-    /// Not a valid module of the class's proposals.
-    #[error("not a valid module of engine class {class}: {message}")]
-    Invalid {
-        /// The class that validates it.
+    /// A rule of the class.
+    #[error("not a module of engine class {class}: {rule}")]
+    Rule {
+        /// Engine class of the rule.
         class: EngineClass,
-        /// Message of wasmtime's validator, for people; nothing is decided by it.
-        message: String,
+        /// The rule that it breaks.
+        rule: ClassRule,
     },
     /// No exported function `_start` without parameters and results.
     #[error("no function {ENTRY:?} without parameters and results")]
@@ -97,9 +105,9 @@ impl TaskEngine {
     pub(crate) fn with_config(
         class: EngineClass,
         config: &wasmtime::Config,
-        metered: bool,
+        prepares: bool,
     ) -> Result<Self, NoResult> {
-        let engine = Self::unproven(class, config, metered)?;
+        let engine = Self::unproven(class, config, prepares)?;
         Module::new(&engine.wasmtime, EMPTY_MODULE)
             .map_err(|error| host_error(HostStep::MakeEngine, &error))?;
         Ok(engine)
@@ -109,7 +117,7 @@ impl TaskEngine {
     fn unproven(
         class: EngineClass,
         config: &wasmtime::Config,
-        metered: bool,
+        prepares: bool,
     ) -> Result<Self, NoResult> {
         let failed = |error| host_error(HostStep::MakeEngine, &error);
         let wasmtime = wasmtime::Engine::new(config).map_err(failed)?;
@@ -117,7 +125,7 @@ impl TaskEngine {
         Ok(Self {
             class,
             wasmtime,
-            metered,
+            prepares,
             linker,
         })
     }
@@ -128,43 +136,79 @@ impl TaskEngine {
         self.class
     }
 
-    /// Validates and compiles a module. One that breaks a rule of the class is no error: it gives a program that refuses
+    /// Prepares and compiles a module. One that breaks a rule of the class is no error: it gives a program that refuses
     /// every task.
     pub fn compile(&self, module: &[u8]) -> Result<Program, NoResult> {
-        let body = match self.load(module)? {
-            Ok(ready) => ProgramBody::Ready(ready),
-            Err(flaw) => ProgramBody::Refused(flaw),
-        };
-        Ok(Program {
+        self.compile_within(module, u64::MAX)
+    }
+
+    /// Compiles the module of a workload, unless its size and complexity alone pass the fuel limit: then nothing is worth
+    /// doing.
+    pub fn prepare(&self, workload: &Workload, module: &[u8]) -> Result<Program, NoResult> {
+        let upfront = fuel::upfront(workload);
+        match workload.limits.fuel.0.checked_sub(upfront) {
+            Some(left) => self.compile_within(module, left),
+            None => Ok(self.program(module, ProgramBody::Unaffordable { complexity_fuel: 0 })),
+        }
+    }
+
+    fn program(&self, module: &[u8], body: ProgramBody) -> Program {
+        Program {
             engine: self.clone(),
             blob: BlobId::of(module),
             body,
-        })
-    }
-
-    /// Compiles the module of a workload, unless its size alone passes the fuel limit: then nothing is worth doing.
-    pub fn prepare(&self, workload: &Workload, module: &[u8]) -> Result<Program, NoResult> {
-        if fuel::upfront(workload) > workload.limits.fuel.0 {
-            return Ok(Program {
-                engine: self.clone(),
-                blob: BlobId::of(module),
-                body: ProgramBody::Unaffordable,
-            });
         }
-        self.compile(module)
     }
 
-    /// Whether a module is one of the class is decided by its validation, its entry, its tables and its imports. That it
+    /// Compiles a module of which no more than `left` units may be charged for its complexity.
+    fn compile_within(&self, module: &[u8], left: u64) -> Result<Program, NoResult> {
+        let length = u64::try_from(module.len()).unwrap_or(u64::MAX);
+        if length > MAX_MODULE_BYTES {
+            let body = ProgramBody::Refused(ModuleFlaw::TooLarge { length });
+            return Ok(self.program(module, body));
+        }
+        let (bytes, complexity_fuel) = match self.prepared(module)? {
+            Ok(prepared) => prepared,
+            Err(flaw) => return Ok(self.program(module, ProgramBody::Refused(flaw))),
+        };
+        let body = if complexity_fuel > left {
+            ProgramBody::Unaffordable { complexity_fuel }
+        } else {
+            match self.load(&bytes)? {
+                Ok(instance) => ProgramBody::Ready {
+                    instance,
+                    complexity_fuel,
+                },
+                Err(flaw) => ProgramBody::Refused(flaw),
+            }
+        };
+        Ok(self.program(module, body))
+    }
+
+    /// What the engine compiles of a module, and what its complexity costs.
+    fn prepared<'a>(
+        &self,
+        module: &'a [u8],
+    ) -> Result<Result<(Cow<'a, [u8]>, u64), ModuleFlaw>, NoResult> {
+        if !self.prepares {
+            return Ok(Ok((Cow::Borrowed(module), 0)));
+        }
+        match instrument::prepare(module) {
+            Ok(prepared) => Ok(Ok((Cow::Owned(prepared.bytes), prepared.complexity.fuel()))),
+            Err(PrepareError::Refused(rule)) => Ok(Err(ModuleFlaw::Rule {
+                class: self.class,
+                rule,
+            })),
+            Err(PrepareError::Output { message }) => Err(NoResult::Engine {
+                step: HostStep::Prepare,
+                message,
+            }),
+        }
+    }
+
+    /// Whether a module is one of the class is decided by its rules, its entry, its tables and its imports. That it
     /// cannot be compiled in spite of it says nothing about it.
     fn load(&self, bytes: &[u8]) -> Result<Result<InstancePre<TaskHost>, ModuleFlaw>, NoResult> {
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if length > MAX_MODULE_BYTES {
-            return Ok(Err(ModuleFlaw::TooLarge { length }));
-        }
-        if let Err(error) = Module::validate(&self.wasmtime, bytes) {
-            let (class, message) = (self.class, format!("{error:#}"));
-            return Ok(Err(ModuleFlaw::Invalid { class, message }));
-        }
         let failed = |error| host_error(HostStep::Compile, &error);
         let module = Module::new(&self.wasmtime, bytes).map_err(failed)?;
         match module.get_export(ENTRY) {
@@ -221,7 +265,7 @@ impl std::fmt::Debug for Program {
 
 #[cfg(test)]
 mod tests {
-    use types::job::CLASS_WASM_V1;
+    use types::job::CLASS_WASM_V2;
 
     use super::*;
 
@@ -234,13 +278,13 @@ mod tests {
 
     #[test]
     fn an_engine_that_cannot_run_here_is_not_made() {
-        let made = TaskEngine::with_config(CLASS_WASM_V1, &of_another_machine(), true);
+        let made = TaskEngine::with_config(CLASS_WASM_V2, &of_another_machine(), true);
         assert!(matches!(made, Err(NoResult::Engine { .. })), "{made:?}");
     }
 
     #[test]
     fn a_valid_module_that_does_not_compile_is_no_result() {
-        let engine = TaskEngine::unproven(CLASS_WASM_V1, &of_another_machine(), true).unwrap();
+        let engine = TaskEngine::unproven(CLASS_WASM_V2, &of_another_machine(), true).unwrap();
         let compiled = engine.compile(EMPTY_MODULE);
         assert!(
             matches!(compiled, Err(NoResult::Engine { .. })),

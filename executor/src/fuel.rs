@@ -1,8 +1,9 @@
 //! The fuel of a task: deterministic work, the unit of limits, deadlines and prices.
 //!
 //! ```text
-//! fuel = instructions by the cost table of the class
+//! fuel = instructions, by the regions of the prepared module
 //!        + 64 x module bytes                     compiling and loading it
+//!        + 64 x (locals + loops x locals)        the same, by what makes compiling dear
 //!        + 1,000,000 x (2 + declared outputs)    laying down stdout, stderr and each output
 //!        + stdin bytes + input bytes             loading and hashing them
 //!        + 100 x host calls + bytes moved        what host functions do
@@ -15,6 +16,7 @@
 //! `OutOfFuel` with its limit as fuel.
 
 use types::job::Workload;
+use wasmtime::{AsContextMut, Global, Val};
 
 /// Units per blob that a task may leave, be it ever so small: a partner makes each durable by itself, in about five
 /// writes that wait for its disk. 1,024 tasks of 32 outputs each would otherwise cost minutes that no window has.
@@ -39,4 +41,15 @@ pub fn upfront(workload: &Workload) -> u64 {
 #[must_use]
 pub fn memory(bytes: u64) -> u64 {
     bytes.div_ceil(MEMORY_BYTES_PER_UNIT)
+}
+
+/// The fuel that is left by a counter of a prepared module; nothing if more was charged than there was.
+pub(crate) fn read(store: impl AsContextMut, counter: Global) -> Option<u64> {
+    u64::try_from(counter.get(store).i64()?).ok()
+}
+
+/// Sets the counter of a prepared module.
+pub(crate) fn write(store: impl AsContextMut, counter: Global, left: u64) -> wasmtime::Result<()> {
+    // No limit of a job is near 2^63.
+    counter.set(store, Val::I64(i64::try_from(left).unwrap_or(i64::MAX)))
 }

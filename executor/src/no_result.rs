@@ -149,6 +149,9 @@ pub enum HostStep {
     /// Making an engine and compiling the empty module.
     #[error("making the engine")]
     MakeEngine,
+    /// Preparing the module for its class: what the pass wrote is not valid.
+    #[error("preparing the module")]
+    Prepare,
     /// Compiling and linking the module.
     #[error("compiling the module")]
     Compile,

@@ -1,12 +1,13 @@
 //! Running one task, and how it ends.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use instrument::{FUEL_EXPORT, STACK_EXPORT, START_EXPORT};
 use types::attestation::{Exit, Outcome, Trap};
 use types::codec::Bounded;
 use types::hash::BlobId;
 use types::job::Workload;
 use types::number::{Fuel, TaskIndex};
-use wasmtime::{InstancePre, Store};
+use wasmtime::{Global, Instance, InstancePre, Store};
 
 use crate::class::THREAD_STACK_BYTES;
 use crate::engine::{ENTRY, Program, ProgramBody, TaskEngine};
@@ -37,7 +38,7 @@ pub fn run_task(
     index: TaskIndex,
     inputs: &Inputs,
 ) -> Result<TaskRun, NoResult> {
-    if program.engine.metered && program.engine.class() != workload.class {
+    if program.engine.prepares && program.engine.class() != workload.class {
         return Err(NoResult::Class {
             class: workload.class,
         });
@@ -55,11 +56,20 @@ pub fn run_task(
         return Ok(finish(workload, host, Exit::OutOfFuel, limit));
     };
     match &program.body {
-        ProgramBody::Unaffordable => Err(NoResult::Workload(WorkloadFlaw::NotCompiled {
+        ProgramBody::Unaffordable { complexity_fuel } if *complexity_fuel > left => {
+            Ok(finish(workload, host, Exit::OutOfFuel, limit))
+        }
+        ProgramBody::Unaffordable { .. } => Err(NoResult::Workload(WorkloadFlaw::NotCompiled {
             program: program.blob,
         })),
         ProgramBody::Refused(_) => Ok(finish(workload, host, Exit::Invalid, upfront)),
-        ProgramBody::Ready(instance) => {
+        ProgramBody::Ready {
+            instance,
+            complexity_fuel,
+        } => {
+            let Some(left) = left.checked_sub(*complexity_fuel) else {
+                return Ok(finish(workload, host, Exit::OutOfFuel, limit));
+            };
             let run = || execute(&program.engine, instance, host, left);
             let (host, exit, left) = on_class_stack(run)??;
             close(workload, host, exit, left)
@@ -91,37 +101,70 @@ fn execute(
     host: TaskHost,
     left: u64,
 ) -> Result<(TaskHost, Exit, u64), NoResult> {
-    let failed = |error: wasmtime::Error| host_error(HostStep::Run, &error);
     let mut store = Store::new(&engine.wasmtime, host);
     store.limiter(|host| &mut host.limiter);
-    if engine.metered {
-        store.set_fuel(left).map_err(failed)?;
-    }
     let begins_with = instance.module().resources_required();
     store.data_mut().limiter.begin(
         begins_with
             .num_memories
             .saturating_add(begins_with.num_tables),
     );
-    let result = match instance.instantiate(&mut store) {
-        Ok(instance) => {
-            let entry = instance
-                .get_typed_func::<(), ()>(&mut store, ENTRY)
-                .map_err(failed)?;
-            entry.call(&mut store, ())
+    let mut counters = None;
+    let result = instance.instantiate(&mut store).and_then(|instance| {
+        if engine.prepares {
+            counters = Some(ProgramCounters::begin(&instance, &mut store, left)?);
+            if let Ok(start) = instance.get_typed_func::<(), ()>(&mut store, START_EXPORT) {
+                start.call(&mut store, ())?;
+            }
         }
-        Err(error) => Err(error),
-    };
-    let exit = match result {
-        Ok(()) => Exit::Code { code: 0 },
-        Err(error) => exit_of(&error)?,
-    };
-    let left = if engine.metered {
-        store.get_fuel().map_err(failed)?
-    } else {
-        left
+        let entry = instance.get_typed_func::<(), ()>(&mut store, ENTRY)?;
+        entry.call(&mut store, ())
+    });
+    let exit = result.map_or_else(|error| exit_of(&error), |()| Ok(Exit::Code { code: 0 }))?;
+    let (exit, left) = match counters {
+        Some(counters) => counters.settle(&mut store, exit),
+        None => (exit, left),
     };
     Ok((store.into_data(), exit, left))
+}
+
+/// The counters of an instance of a prepared module.
+#[derive(Clone, Copy)]
+struct ProgramCounters {
+    fuel: Global,
+    stack: Global,
+}
+
+impl ProgramCounters {
+    /// Finds the counters and gives the program its fuel.
+    fn begin(
+        instance: &Instance,
+        store: &mut Store<TaskHost>,
+        left: u64,
+    ) -> wasmtime::Result<Self> {
+        let mut counter = |name| {
+            let global = instance.get_global(&mut *store, name);
+            global.ok_or_else(|| wasmtime::Error::msg("the prepared module has no counters"))
+        };
+        let (fuel, stack) = (counter(FUEL_EXPORT)?, counter(STACK_EXPORT)?);
+        fuel::write(&mut *store, fuel, left)?;
+        store.data_mut().fuel = Some(fuel);
+        Ok(Self { fuel, stack })
+    }
+
+    /// The program's end and the fuel that was left, by the counters. Where one is below zero, that ended the program: a
+    /// trap at that moment is the pass's own, or comes too late.
+    fn settle(self, store: &mut Store<TaskHost>, exit: Exit) -> (Exit, u64) {
+        let Some(left) = fuel::read(&mut *store, self.fuel) else {
+            return (Exit::OutOfFuel, 0);
+        };
+        let is_trap = matches!(exit, Exit::Trap { .. });
+        if is_trap && fuel::read(&mut *store, self.stack).is_none() {
+            let trap = Trap::StackOverflow;
+            return (Exit::Trap { trap }, left);
+        }
+        (exit, left)
+    }
 }
 
 /// How the program ended, by the error that ended it. What is not known to be the program's own end is the host's.
@@ -141,21 +184,14 @@ fn exit_of(error: &wasmtime::Error) -> Result<Exit, NoResult> {
         .downcast_ref::<wasmtime::Trap>()
         .ok_or_else(|| host_error(HostStep::Run, error))?
     {
-        wasmtime::Trap::OutOfFuel => return Ok(Exit::OutOfFuel),
-        wasmtime::Trap::Interrupt => return Err(host_error(HostStep::Run, error)),
         wasmtime::Trap::UnreachableCodeReached => Trap::Unreachable,
-        wasmtime::Trap::MemoryOutOfBounds
-        | wasmtime::Trap::TableOutOfBounds
-        | wasmtime::Trap::HeapMisaligned
-        | wasmtime::Trap::ArrayOutOfBounds => Trap::OutOfBounds,
+        wasmtime::Trap::MemoryOutOfBounds | wasmtime::Trap::TableOutOfBounds => Trap::OutOfBounds,
         wasmtime::Trap::IntegerOverflow
         | wasmtime::Trap::IntegerDivisionByZero
         | wasmtime::Trap::BadConversionToInteger => Trap::Arithmetic,
-        wasmtime::Trap::IndirectCallToNull
-        | wasmtime::Trap::BadSignature
-        | wasmtime::Trap::NullReference => Trap::IndirectCall,
-        wasmtime::Trap::StackOverflow => Trap::StackOverflow,
-        _ => Trap::Other,
+        wasmtime::Trap::IndirectCallToNull | wasmtime::Trap::BadSignature => Trap::IndirectCall,
+        // The engine's own stack, fuel and interrupts among them: none of these is an end in the class.
+        _ => return Err(host_error(HostStep::Run, error)),
     };
     Ok(Exit::Trap { trap })
 }
@@ -169,17 +205,6 @@ fn close(
 ) -> Result<TaskRun, NoResult> {
     let limit = workload.limits.fuel.0;
     let growth = host.limiter.take_pending();
-    // How deep a program recurses before its stack ends depends, by some bytes, on frames of the host's own build.
-    // So nothing that depends on the depth is kept: only that the stack ended.
-    if exit
-        == (Exit::Trap {
-            trap: Trap::StackOverflow,
-        })
-    {
-        let host = TaskHost::new(workload, TaskIndex::ZERO, &Inputs::default())
-            .map_err(NoResult::Workload)?;
-        return Ok(finish(workload, host, exit, limit));
-    }
     let kept = host.kept_bytes(workload);
     match left
         .checked_sub(growth)

@@ -21,9 +21,9 @@ use types::codec::Text;
 use types::hash::{Domain, Hash32};
 use types::job::Workload;
 use types::number::TaskIndex;
-use wasmtime::{Caller, Extern, Memory};
+use wasmtime::{Caller, Extern, Global, Memory};
 
-use crate::fuel::PER_CALL;
+use crate::fuel::{self, PER_CALL};
 use crate::inputs::Inputs;
 use crate::limiter::Limiter;
 use crate::no_result::WorkloadFlaw;
@@ -85,6 +85,8 @@ pub(crate) struct TaskHost {
     /// Time that was waited for rather than worked for.
     waited_ns: u64,
     memory: Option<Memory>,
+    /// The counter of fuel in the prepared module, once there is an instance; a module that was not prepared has none.
+    pub(crate) fuel: Option<Global>,
 }
 
 fn terminated(text: &str) -> Vec<u8> {
@@ -144,6 +146,7 @@ impl TaskHost {
             clock_start_ns: start,
             waited_ns: 0,
             memory: None,
+            fuel: None,
         })
     }
 
@@ -217,9 +220,11 @@ fn call(
         },
     };
     // Without metering there is no fuel to read; every call then begins with all of it.
-    let metered = caller.get_fuel();
-    let is_metered = metered.is_ok();
-    let left = metered.unwrap_or(caller.data().fuel_limit);
+    let counter = caller.data().fuel;
+    let left = match counter {
+        Some(counter) => fuel::read(&mut *caller, counter).ok_or(ProgramEnd::OutOfFuel)?,
+        None => caller.data().fuel_limit,
+    };
     let (bytes, host) = memory.data_and_store_mut(&mut *caller);
     host.memory = Some(memory);
     let growth = host.limiter.take_pending();
@@ -233,8 +238,8 @@ fn call(
         Err(end) => Err(end.into()),
     };
     let left = call.left;
-    if is_metered {
-        caller.set_fuel(left)?;
+    if let Some(counter) = counter {
+        fuel::write(&mut *caller, counter, left)?;
     }
     match result {
         Ok(()) => Ok(0),

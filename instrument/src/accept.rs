@@ -17,15 +17,23 @@ pub const MAX_LOCALS: u64 = 4_096;
 /// Most parameters and locals of all functions together.
 pub const MAX_LOCALS_IN_ALL: u64 = 1 << 20;
 /// Most blocks, loops and conditions within one another.
-pub const MAX_NESTING: u64 = 512;
+pub const MAX_NESTING: u64 = 4_096;
 /// Most bytes of a function's body.
 pub const MAX_BODY_BYTES: u64 = 1 << 20;
 /// Most branch targets in all branch tables of a function, defaults included.
 pub const MAX_TABLE_TARGETS: u64 = 1 << 16;
 /// Most loops times parameters and locals of a function.
 pub const MAX_LOOP_LOCALS: u64 = 1 << 17;
+/// Most bytes of a function's body with what the pass inserts: what validation takes.
+pub const MAX_PREPARED_BODY_BYTES: u64 = 7_654_321;
+/// Most bytes of a prepared module.
+pub const MAX_PREPARED_BYTES: u64 = 1 << 29;
+/// Most types, most globals and most exports of a module.
+pub const MAX_ITEMS: u64 = 100_000;
 /// Beginning of names that the pass keeps for itself: no import and no export may have one.
 pub const RESERVED: &str = "gridproof:";
+/// Units for each byte of a module, each parameter and local, and each of these for every loop of its function.
+pub const COMPILE_PRICE: u64 = 64;
 
 /// Why the class does not take a module.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,6 +98,28 @@ pub enum ClassRule {
         /// Its loops times its parameters and locals.
         found: u64,
     },
+    /// A function's body is too long with what the pass inserts.
+    #[error(
+        "function {function} has {found} bytes when it is prepared, at most {MAX_PREPARED_BODY_BYTES} are allowed"
+    )]
+    PreparedBodyTooLong {
+        /// Index of the function.
+        function: u32,
+        /// Bytes of its prepared body.
+        found: u64,
+    },
+    /// The module is too long with what the pass inserts.
+    #[error("the prepared module has {found} bytes, at most {MAX_PREPARED_BYTES} are allowed")]
+    PreparedTooLong {
+        /// Bytes of the prepared module up to the function that passed the limit.
+        found: u64,
+    },
+    /// A list of the module is too long for the pass to add to it.
+    #[error("{found} types, globals or exports, at most {MAX_ITEMS} of each are allowed")]
+    TooManyItems {
+        /// Length of the longest of these lists.
+        found: u64,
+    },
     /// An import or an export has a name of the pass's own.
     #[error("the name {name:?} is reserved")]
     ReservedName {
@@ -126,6 +156,14 @@ pub struct Complexity {
     pub loop_locals: u64,
 }
 
+impl Complexity {
+    /// Units that compiling costs beside those for the module's bytes.
+    #[must_use]
+    pub fn fuel(&self) -> u64 {
+        COMPILE_PRICE.saturating_mul(self.locals.saturating_add(self.loop_locals))
+    }
+}
+
 /// Validates a module and checks the rules of the class.
 pub fn accept(bytes: &[u8]) -> Result<(ParsedModule<'_>, Complexity), ClassRule> {
     let mut parser = Parser::new(0);
@@ -146,10 +184,20 @@ pub fn accept(bytes: &[u8]) -> Result<(ParsedModule<'_>, Complexity), ClassRule>
             }
         }
     }
-    Ok((reading.module, reading.complexity))
+    let module = reading.module;
+    let lists = [
+        module.types.len(),
+        module.globals.len(),
+        module.exports.len(),
+    ];
+    let found = wide(lists.into_iter().max().unwrap_or(0));
+    if found > MAX_ITEMS {
+        return Err(ClassRule::TooManyItems { found });
+    }
+    Ok((module, reading.complexity))
 }
 
-fn wide(number: usize) -> u64 {
+pub(crate) fn wide(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
@@ -312,6 +360,7 @@ impl<'a> Reading<'a> {
             groups,
             operators: 0,
             height: 0,
+            calls: Vec::new(),
             body,
         };
         let loops = self.operators(function, &mut read)?;
@@ -369,11 +418,14 @@ impl<'a> Reading<'a> {
                         return Err(ClassRule::TooManyTargets { function, found });
                     }
                 }
+                Operator::Call { function_index } => read.calls.push(function_index),
                 Operator::RefFunc { function_index } => self.module.referenced.push(function_index),
                 _ => {}
             }
         }
         reader.finish()?;
+        read.calls.sort_unstable();
+        read.calls.dedup();
         self.allocations = validator.into_allocations();
         Ok(loops)
     }

@@ -9,8 +9,9 @@ use wasm_encoder::{
 };
 use wasmparser::ExternalKind;
 
+use crate::accept::{ClassRule, MAX_PREPARED_BODY_BYTES, MAX_PREPARED_BYTES, wide};
 use crate::insertion::FunctionInsertions;
-use crate::module::{ParsedBody, ParsedModule, RawSection};
+use crate::module::{ParsedBody, ParsedModule, RawSection, index};
 
 /// A global that the pass adds, under the name that the host finds it by.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +55,7 @@ pub(crate) fn emit(
     module: &ParsedModule<'_>,
     changes: &Changes,
     mut insertions: impl FnMut(usize) -> Vec<FunctionInsertions>,
-) -> Vec<u8> {
+) -> Result<Vec<u8>, ClassRule> {
     let mut written = Module::new();
     for id in ORDER {
         let number = u8::from(id);
@@ -70,15 +71,30 @@ pub(crate) fn emit(
             SectionId::Start => {}
             SectionId::Code if raw.is_some() => {
                 let mut code = CodeSection::new();
-                for (at, body) in module.bodies.iter().enumerate() {
-                    code.raw(&function(body, &insertions(at)));
+                for (body, at) in module.bodies.iter().zip(0..) {
+                    let bytes = function(body, &insertions(index(at)));
+                    check_length(module.imported_functions + at, bytes.len(), code.byte_len())?;
+                    code.raw(&bytes);
                 }
                 written.section(&code);
             }
             _ => copy(&mut written, raw),
         }
     }
-    written.finish()
+    Ok(written.finish())
+}
+
+/// Refuses what grew too long: `before` are the bytes of the functions that were written before this one.
+fn check_length(function: u32, length: usize, before: usize) -> Result<(), ClassRule> {
+    let found = wide(length);
+    if found > MAX_PREPARED_BODY_BYTES {
+        return Err(ClassRule::PreparedBodyTooLong { function, found });
+    }
+    let found = found.saturating_add(wide(before));
+    if found > MAX_PREPARED_BYTES {
+        return Err(ClassRule::PreparedTooLong { found });
+    }
+    Ok(())
 }
 
 fn copy(written: &mut Module, raw: Option<&RawSection<'_>>) {

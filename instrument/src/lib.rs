@@ -6,20 +6,33 @@
 
 pub mod accept;
 pub mod insertion;
+pub mod meter;
 pub mod module;
 pub mod nan;
+pub mod stack;
 
 mod emit;
 
-use accept::{ClassRule, Complexity};
-use emit::Changes;
+use std::collections::BTreeMap;
 
+use accept::{ClassRule, Complexity};
+use emit::{AddedGlobal, Changes, encoded};
+use insertion::FunctionInsertions;
+use meter::CounterGlobals;
+use module::ParsedModule;
+use stack::{MAX_STACK_SLOTS, StackCheck};
+use wasm_encoder::{BlockType, ValType};
+
+/// Name of the global that holds the fuel that is left: 64 bits, set by the host before anything runs. Below zero it is used up.
+pub const FUEL_EXPORT: &str = "gridproof:fuel";
+/// Name of the global that holds the slots of the stack that are left: 64 bits. Below zero the stack is used up.
+pub const STACK_EXPORT: &str = "gridproof:stack";
 /// Name under which the function of a start section is exported; the host calls it before the program's entry.
 pub const START_EXPORT: &str = "gridproof:start";
 
 /// A module that an engine may compile and run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prepared {
+pub struct PreparedModule {
     /// The prepared module.
     pub bytes: Vec<u8>,
     /// What compiling it is charged by, beside its length.
@@ -41,18 +54,84 @@ pub enum PrepareError {
 }
 
 /// Prepares a module.
-pub fn prepare(bytes: &[u8]) -> Result<Prepared, PrepareError> {
+pub fn prepare(bytes: &[u8]) -> Result<PreparedModule, PrepareError> {
     let (module, complexity) = accept::accept(bytes)?;
-    let nan = nan::canonicalise(&module);
-    let changes = Changes {
-        start: START_EXPORT,
-        ..Changes::default()
-    };
-    let bytes = emit::emit(&module, &changes, |at| vec![nan[at].clone()]);
+    let bytes = write(&module)?;
     wasmparser::Validator::new_with_features(accept::features())
         .validate_all(&bytes)
         .map_err(|error| PrepareError::Output {
             message: error.to_string(),
         })?;
-    Ok(Prepared { bytes, complexity })
+    Ok(PreparedModule { bytes, complexity })
+}
+
+/// A length that the format bounds to 32 bits.
+fn narrow(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+fn write(module: &ParsedModule<'_>) -> Result<Vec<u8>, ClassRule> {
+    let first_global = narrow(module.globals.len());
+    let counters = CounterGlobals {
+        fuel: first_global,
+        stack: first_global + 1,
+    };
+    let stack = i64::try_from(MAX_STACK_SLOTS).unwrap_or(i64::MAX);
+    let global = |name, value| AddedGlobal { name, value };
+    let mut changes = Changes {
+        types: Vec::new(),
+        globals: vec![global(FUEL_EXPORT, 0), global(STACK_EXPORT, stack)],
+        start: START_EXPORT,
+    };
+    let mut added = BTreeMap::new();
+    let checks: Vec<Option<StackCheck>> = stack::plan(module)
+        .into_iter()
+        .zip(&module.bodies)
+        .map(|(slots, body)| {
+            let block = |slots| StackCheck {
+                slots,
+                block: result_block(module, body.type_index, &mut changes, &mut added),
+            };
+            slots.map(block)
+        })
+        .collect();
+    let mut nan = nan::canonicalise(module);
+    emit::emit(module, &changes, |at| {
+        let body = &module.bodies[at];
+        let nan = std::mem::take(&mut nan[at]);
+        let operators = body.operators();
+        let first_local = narrow(body.locals.len() + nan.locals.len());
+        let meter = meter::insertions(&operators, counters, checks[at], first_local);
+        let exits = checks[at].map_or_else(FunctionInsertions::default, |check| {
+            stack::exits(&operators, counters.stack, check)
+        });
+        vec![meter, nan, exits]
+    })
+}
+
+/// Type of a block that takes nothing and leaves the results of a function type; added where the module has none.
+fn result_block(
+    module: &ParsedModule<'_>,
+    type_index: u32,
+    changes: &mut Changes,
+    added: &mut BTreeMap<u32, u32>,
+) -> BlockType {
+    let results = module.types[module::index(type_index)].results();
+    if results.len() < 2 {
+        let only = results.first().copied().map(encoded);
+        return only.map_or(BlockType::Empty, BlockType::Result);
+    }
+    // Its own type will do, if it takes nothing.
+    let kind = &module.types[module::index(type_index)];
+    if kind.params().is_empty() {
+        return BlockType::FunctionType(type_index);
+    }
+    if let Some(added) = added.get(&type_index) {
+        return BlockType::FunctionType(*added);
+    }
+    let results: Vec<ValType> = results.iter().copied().map(encoded).collect();
+    changes.types.push((vec![], results));
+    let last = narrow(module.types.len() + changes.types.len() - 1);
+    added.insert(type_index, last);
+    BlockType::FunctionType(last)
 }

@@ -71,8 +71,10 @@ pub struct ParsedBody<'a> {
     pub(crate) groups: Vec<(u32, ValType)>,
     /// Number of operators.
     pub(crate) operators: usize,
-    /// Largest number of operands on its stack, in slots of eight bytes.
+    /// Largest number of operands on its stack.
     pub(crate) height: u32,
+    /// The functions that it calls directly, in ascending order, each once.
+    pub(crate) calls: Vec<u32>,
     pub(crate) body: FunctionBody<'a>,
 }
 

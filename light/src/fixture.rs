@@ -13,7 +13,7 @@ use types::committee::Validator;
 use types::genesis::Genesis;
 use types::hash::{Address, BlobId, Hash32, JobId};
 use types::job::{
-    CLASS_WASM_V1, JobReceipt, Output, Policy, ReceiptVerifier, TaskLimits, Workload,
+    CLASS_WASM_V2, JobReceipt, Output, Policy, ReceiptVerifier, TaskLimits, Workload,
 };
 use types::key::{SecretKey, VrfSecretKey};
 use types::number::{Amount, Attempt, Fixed64, Fuel, Height, Stake, Timestamp};
@@ -213,7 +213,7 @@ pub fn receipt() -> JobReceipt {
         result_root: result_root_of(&salt, &outcomes.leaves(&workload())),
         salt,
         outcomes: BlobId::of(&encode(&outcomes)),
-        class: CLASS_WASM_V1,
+        class: CLASS_WASM_V2,
         primary: Address([2; 20]),
         price: Amount(10),
         verifiers: vec![ReceiptVerifier {

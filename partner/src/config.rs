@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use rpc::ClientError;
 use serde::{Deserialize, Serialize};
 use types::genesis::Genesis;
-use types::job::{CLASS_WASM_V1, Name, PartnerProfile};
+use types::job::{CLASS_WASM_V2, Name, PartnerProfile};
 use types::key::VrfPublicKey;
 use types::limits::{MAX_ATTRIBUTES, MAX_NAME_BYTES};
 use types::number::{Amount, SQUARE};
@@ -249,7 +249,7 @@ impl Config {
         }
         Ok(PartnerProfile {
             name: name("offer.name", &self.offer.name)?,
-            class: CLASS_WASM_V1,
+            class: CLASS_WASM_V2,
             vrf_key,
             ask: self.offer.ask,
             places: self.offer.places,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use types::codec::Text;
 use types::committee::Validator;
 use types::genesis::{Genesis, GenesisAccount, GenesisPartner};
-use types::job::{CLASS_WASM_V1, PartnerProfile};
+use types::job::{CLASS_WASM_V2, PartnerProfile};
 use types::key::{SecretKey, VrfSecretKey};
 use types::number::{Amount, SQUARE, Stake, Timestamp};
 use types::params::Params;
@@ -64,7 +64,7 @@ fn partner(number: usize) -> PartnerKeys {
     let (account, vrf) = (key(4, number), vrf(8, number));
     let profile = PartnerProfile {
         name: Text::new(format!("partner {number}")).expect("short"),
-        class: CLASS_WASM_V1,
+        class: CLASS_WASM_V2,
         vrf_key: vrf.public(),
         ask: Amount(SQUARE.0 / 1_000_000),
         places: 2,

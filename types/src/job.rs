@@ -7,7 +7,7 @@ mod record;
 mod stage;
 
 pub use crate::spec::{
-    Argument, CLASS_WASM_V1, Constraints, FUEL_PER_MODULE_BYTE, GuestPath, Input, JobSpec, Name,
+    Argument, CLASS_WASM_V2, Constraints, FUEL_PER_MODULE_BYTE, GuestPath, Input, JobSpec, Name,
     Output, PartnerProfile, RESERVED_ENVIRONMENT_PREFIX, TaskLimits, Verification, Workload,
     is_environment_key, is_input_target, is_output_path,
 };

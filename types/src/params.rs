@@ -204,7 +204,7 @@ impl Params {
                 unbonding_ms: 60_000,
                 min_bond: Amount(100 * SQUARE.0),
                 classes: vec![ClassParams {
-                    class: crate::spec::CLASS_WASM_V1,
+                    class: crate::spec::CLASS_WASM_V2,
                     min_fuel_per_ms: 50_000,
                     lowest_bytes_per_ms: 1_000,
                     min_ask: Amount(SQUARE.0 / 10_000_000),

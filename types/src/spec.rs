@@ -17,8 +17,8 @@ use crate::limits::{
 };
 use crate::number::{Amount, EngineClass, Fuel};
 
-/// The one engine class of this version: wasmtime 48 as `docs/spec` pins it.
-pub const CLASS_WASM_V1: EngineClass = EngineClass(1);
+/// The one engine class of this version, as `docs/spec/executor.md` defines it.
+pub const CLASS_WASM_V2: EngineClass = EngineClass(2);
 
 /// A name: of a job, an output or an attribute.
 pub type Name = Text<MAX_NAME_BYTES>;

@@ -8,7 +8,7 @@ use blobs::Encoder;
 use rpc::Client;
 use types::codec::Bounded;
 use types::hash::{BlobId, Hash32};
-use types::job::{CLASS_WASM_V1, Input, JobSpec, Workload};
+use types::job::{CLASS_WASM_V2, Input, JobSpec, Workload};
 use types::limits::{MAX_BLOB_BYTES, MAX_JOB_INPUT_BYTES, MAX_MODULE_BYTES};
 
 use super::spec::{InputOrigin, Spec, SpecError, SpecSource};
@@ -117,7 +117,7 @@ impl Prepared {
         };
         let bytes = std::fs::read(module)?;
         let progress = ui.spinner("compiling the module");
-        let engine = executor::TaskEngine::new(CLASS_WASM_V1);
+        let engine = executor::TaskEngine::new(CLASS_WASM_V2);
         let program = engine.and_then(|engine| engine.compile(&bytes));
         progress.finish();
         match program {
@@ -190,7 +190,7 @@ impl Resolver<'_> {
             });
         }
         let workload = Workload {
-            class: CLASS_WASM_V1,
+            class: CLASS_WASM_V2,
             module,
             arguments: bounded(spec.arguments.clone())?,
             environment: spec.environment.clone(),

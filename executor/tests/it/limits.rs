@@ -182,7 +182,7 @@ fn a_table_bomb_is_denied() {
 }
 
 #[test]
-fn deep_recursion_is_a_trap_that_keeps_nothing_of_its_depth() {
+fn deep_recursion_is_a_trap_like_any_other() {
     let bytes = module(|code| {
         write(code, 1, 64, 4);
         code.drop().i64_const(1).call(RECURSE).drop();
@@ -190,9 +190,12 @@ fn deep_recursion_is_a_trap_that_keeps_nothing_of_its_depth() {
     let job = Job::new(&bytes);
     let run = job.run();
     assert_eq!(run.outcome.exit, trap(Trap::StackOverflow));
-    assert_eq!(run.outcome.fuel, job.workload.limits.fuel);
-    assert!(run.stdout.is_empty());
+    assert!(run.outcome.fuel < job.workload.limits.fuel);
+    assert_eq!(run.stdout.len(), 4);
     assert_eq!(job.run(), run);
+    // One unit less than it needs, and the fuel ends first.
+    let short = job.with(|workload| workload.limits.fuel = Fuel(run.outcome.fuel.0 - 5));
+    assert_eq!(short.exit(), Exit::OutOfFuel);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use gridproof_executor::{InputProblem, Inputs, NoResult, Program, TaskEngine, Ta
 use types::attestation::Exit;
 use types::codec::Text;
 use types::hash::{BlobId, Hash32};
-use types::job::{CLASS_WASM_V1, Input, Output, TaskLimits, Workload};
+use types::job::{CLASS_WASM_V2, Input, Output, TaskLimits, Workload};
 use types::number::{Fuel, TaskIndex};
 use types::testing;
 
@@ -136,7 +136,7 @@ impl Job {
 /// The engine of the class, made once.
 pub fn engine() -> &'static TaskEngine {
     static ENGINE: OnceLock<TaskEngine> = OnceLock::new();
-    ENGINE.get_or_init(|| TaskEngine::new(CLASS_WASM_V1).unwrap())
+    ENGINE.get_or_init(|| TaskEngine::new(CLASS_WASM_V2).unwrap())
 }
 
 /// The bytes of a compiled program of `tests/programs` or of the examples.

@@ -7,7 +7,7 @@ use types::block::{Block, Body, Header};
 use types::codec::{Bounded, Text};
 use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId, ValidatorId};
 use types::job::{
-    CLASS_WASM_V1, Constraints, Escrow, JobReceipt, JobRecord, JobSpec, Name, PartnerProfile,
+    CLASS_WASM_V2, Constraints, Escrow, JobReceipt, JobRecord, JobSpec, Name, PartnerProfile,
     Pending, Policy, ReceiptVerifier, Stage, StageEntry, TaskLimits, Verification, Workload,
 };
 use types::key::{SecretKey, VrfPublicKey};
@@ -101,7 +101,7 @@ pub fn spec() -> JobSpec {
     JobSpec {
         name: text("histogram"),
         workload: Workload {
-            class: CLASS_WASM_V1,
+            class: CLASS_WASM_V2,
             module: blob,
             arguments: Bounded::new(vec![text("--bins"), text("8")]).unwrap(),
             environment: BTreeMap::from([(text("KEY"), text("value"))]),
@@ -192,7 +192,7 @@ pub fn job_receipt() -> JobReceipt {
         result_root: Hash32([8; 32]),
         salt: Hash32([9; 32]),
         outcomes: BlobId::of(b"outcomes"),
-        class: CLASS_WASM_V1,
+        class: CLASS_WASM_V2,
         primary: BOB,
         price: SQUARE,
         verifiers: vec![ReceiptVerifier {
@@ -214,7 +214,7 @@ pub fn job_receipt() -> JobReceipt {
 pub fn profile() -> PartnerProfile {
     PartnerProfile {
         name: Name::new("grid one").unwrap(),
-        class: CLASS_WASM_V1,
+        class: CLASS_WASM_V2,
         vrf_key: VrfPublicKey([6; 32]),
         ask: Amount(10),
         places: 2,

@@ -10,7 +10,7 @@ use types::codec::Text;
 use types::committee::Validator;
 use types::genesis::{Genesis, GenesisAccount, GenesisPartner};
 use types::hash::Address;
-use types::job::{CLASS_WASM_V1, Name, PartnerProfile};
+use types::job::{CLASS_WASM_V2, Name, PartnerProfile};
 use types::number::{Amount, SQUARE, Stake, Timestamp};
 use types::params::Params;
 
@@ -190,7 +190,7 @@ fn profile(index: u16, vrf_key: types::key::VrfPublicKey) -> Result<PartnerProfi
     let attributes = BTreeMap::from([(Name::new("location")?, Name::new(site)?)]);
     Ok(PartnerProfile {
         name: Name::new(format!("partner-{index}"))?,
-        class: CLASS_WASM_V1,
+        class: CLASS_WASM_V2,
         vrf_key,
         ask: Amount(SQUARE.0 / 1_000_000),
         places: 2,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::codec::{Bounded, Text};
 use crate::hash::{Address, BlobId, Hash32, JobId};
 use crate::job::{
-    CLASS_WASM_V1, Constraints, Escrow, JobRecord, JobSpec, Policy, Stage, TaskLimits,
+    CLASS_WASM_V2, Constraints, Escrow, JobRecord, JobSpec, Policy, Stage, TaskLimits,
     Verification, Workload,
 };
 use crate::number::{Amount, Attempt, Fixed64, Fuel, SQUARE};
@@ -14,7 +14,7 @@ use crate::number::{Amount, Attempt, Fixed64, Fuel, SQUARE};
 #[must_use]
 pub fn workload(module: &[u8], tasks: u32) -> Workload {
     Workload {
-        class: CLASS_WASM_V1,
+        class: CLASS_WASM_V2,
         module: BlobId::of(module),
         arguments: Bounded::default(),
         environment: BTreeMap::new(),

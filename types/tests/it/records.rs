@@ -8,7 +8,7 @@ use types::account::{
 use types::codec::Bounded;
 use types::hash::{Address, BlobId, JobId, ValidatorId, WorkloadId};
 use types::job::{
-    Announcing, Appointing, Assigned, CLASS_WASM_V1, Escrow, Failed, FailureReason, JobReceipt,
+    Announcing, Appointing, Assigned, CLASS_WASM_V2, Escrow, Failed, FailureReason, JobReceipt,
     JobRecord, Parties, Pending, Policy, Primary, PrimaryOpening, ReceiptVerifier, Revealing,
     SortitionBeacon, Stage, StageEntry, Storing, UnrunnableReport, Verifier, VerifierOpening,
     Verifying,
@@ -187,7 +187,7 @@ fn receipt() -> JobReceipt {
         result_root: hash(5),
         salt: hash(6),
         outcomes: BlobId::of(b"outcomes"),
-        class: CLASS_WASM_V1,
+        class: CLASS_WASM_V2,
         primary: address(1),
         price: Amount(9),
         verifiers: vec![ReceiptVerifier {

@@ -8,7 +8,7 @@ use types::codec::{Bounded, Text};
 use types::committee::Validator;
 use types::genesis::{Genesis, GenesisAccount, GenesisPartner};
 use types::hash::{Address, Hash32, ValidatorId};
-use types::job::{CLASS_WASM_V1, PartnerProfile};
+use types::job::{CLASS_WASM_V2, PartnerProfile};
 use types::key::{SecretKey, VrfSecretKey};
 use types::number::{Amount, Gas, Height, Nonce, SQUARE, Stake, Timestamp};
 use types::params::Params;
@@ -87,7 +87,7 @@ pub fn position_of(id: ValidatorId) -> usize {
 pub fn profile(n: u8) -> PartnerProfile {
     PartnerProfile {
         name: Text::new(format!("partner {n}")).unwrap(),
-        class: CLASS_WASM_V1,
+        class: CLASS_WASM_V2,
         vrf_key: vrf_key(n).public(),
         ask: Amount(1_000),
         places: 2,

@@ -9,7 +9,7 @@ use types::attestation::{CommitmentContext, Opening, commitment, leaves_hash};
 use types::codec::{Bounded, Text};
 use types::hash::{Address, ChainId, Hash32, JobId};
 use types::job::{
-    Announcing, Assigned, CLASS_WASM_V1, JobRecord, Parties, PartnerProfile, Policy, Primary,
+    Announcing, Assigned, CLASS_WASM_V2, JobRecord, Parties, PartnerProfile, Policy, Primary,
     PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, TaskLimits, Verifier,
     VerifierOpening, Verifying, Workload,
 };
@@ -41,7 +41,7 @@ pub fn address(n: u8) -> Address {
 pub fn profile(n: u8) -> PartnerProfile {
     PartnerProfile {
         name: Text::new(format!("partner {n}")).unwrap(),
-        class: CLASS_WASM_V1,
+        class: CLASS_WASM_V2,
         vrf_key: identity(n).vrf.public(),
         ask: Amount(1),
         places: 1,

@@ -9,7 +9,7 @@ use types::committee::Validator;
 use types::genesis::{Genesis, GenesisAccount, GenesisPartner};
 use types::hash::{BlobId, BlockId, ChainId, Hash32};
 use types::job::{
-    CLASS_WASM_V1, Constraints, Input, JobSpec, Output, PartnerProfile, TaskLimits, Verification,
+    CLASS_WASM_V2, Constraints, Input, JobSpec, Output, PartnerProfile, TaskLimits, Verification,
     Workload,
 };
 use types::key::{SecretKey, VrfSecretKey};
@@ -39,7 +39,7 @@ pub fn text<const N: usize, const LINES: bool>(value: &str) -> Text<N, LINES> {
 
 pub fn workload() -> Workload {
     Workload {
-        class: CLASS_WASM_V1,
+        class: CLASS_WASM_V2,
         module: BlobId::of(b"module"),
         arguments: Bounded::new(vec![text("--bins"), text("8")]).unwrap(),
         environment: BTreeMap::from([(text("LANG"), text("C"))]),
@@ -98,7 +98,7 @@ pub fn outcome() -> Outcome {
 pub fn profile() -> PartnerProfile {
     PartnerProfile {
         name: text("site"),
-        class: CLASS_WASM_V1,
+        class: CLASS_WASM_V2,
         vrf_key: vrf(7).public(),
         ask: Amount(5),
         places: 2,

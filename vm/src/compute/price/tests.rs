@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use types::hash::{BlobId, Hash32};
-use types::job::{CLASS_WASM_V1, Name, TaskLimits, Workload};
+use types::job::{CLASS_WASM_V2, Name, TaskLimits, Workload};
 use types::number::{Fixed64, Fuel};
 
 use super::*;
@@ -83,7 +83,7 @@ fn the_level_of_asks_is_that_of_half_of_the_bond_and_at_least_the_floor() {
             .public();
         let profile = types::job::PartnerProfile {
             name: Name::default(),
-            class: CLASS_WASM_V1,
+            class: CLASS_WASM_V2,
             vrf_key,
             ask: Amount(ask),
             places: 1,
@@ -97,7 +97,7 @@ fn the_level_of_asks_is_that_of_half_of_the_bond_and_at_least_the_floor() {
     };
     let level = |all: &[(u128, u128)]| {
         let partners: Vec<_> = all.iter().map(|(ask, bond)| partner(*ask, *bond)).collect();
-        ask_level(&params, CLASS_WASM_V1, &partners.iter().collect::<Vec<_>>())
+        ask_level(&params, CLASS_WASM_V2, &partners.iter().collect::<Vec<_>>())
             .unwrap()
             .0
     };

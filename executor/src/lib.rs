@@ -7,6 +7,7 @@
 //! A task ends with a [`types::attestation::Outcome`], which is the same everywhere, or with [`NoResult`], which is
 //! about this host only and never leaves it. The rules are in `docs/spec/executor.md`.
 
+pub mod cage;
 pub mod class;
 pub mod engine;
 pub mod fuel;

@@ -8,6 +8,7 @@ use types::hash::BlobId;
 use types::limits::MAX_TASKS;
 use types::number::{EngineClass, Fuel, TaskIndex};
 
+use crate::cage::LayerGap;
 use crate::limiter::HostRefused;
 
 /// Why there is no outcome.
@@ -46,6 +47,9 @@ pub enum NoResult {
         /// Message of the engine, for the operator.
         message: String,
     },
+    /// The filter of system calls is missing, and the caller did not allow that.
+    #[error("the worker's cage has no filter of system calls: {0}")]
+    NotCaged(LayerGap),
     /// The worker could not be started.
     #[error("the worker {program} cannot be started: {message}")]
     Start {
@@ -215,6 +219,9 @@ pub enum AnswerFlaw {
     /// A result came before the worker said that the module is compiled.
     #[error("a result of task {0} before the module was prepared")]
     NotPrepared(TaskIndex),
+    /// An answer to another request than the one that was made.
+    #[error("an answer to what was not asked")]
+    NotAsked,
     /// Another answer came than the result of the next task.
     #[error("another answer where the result of task {0} was expected")]
     OtherAnswer(TaskIndex),

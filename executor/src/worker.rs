@@ -1,8 +1,9 @@
 //! A job in a child process: the parent's handle, and the child's main function.
 //!
 //! The parent starts its own binary again, writes one job to the child's stdin and reads one answer per task from its
-//! stdout, all in length-prefixed frames of bounded size. The child limits itself before it reads any byte of the job's
-//! inputs, so that an engine that goes wrong takes down the child and nothing else. It ends when the parent does.
+//! stdout, all in length-prefixed frames of bounded size. The child opens the job's blobs and enters the cage
+//! ([`crate::cage`]) before it reads any byte of them, so that a compiler or an engine that goes wrong takes down the
+//! child and nothing else. It ends when the parent does, and is killed with all that it started.
 //!
 //! The parent trusts no answer: it counts the bytes and hashes them against the outcome again.
 
@@ -32,6 +33,9 @@ const MAX_COMPILE_BYTES: u64 = 8 << 30;
 /// because it doubles as they grow.
 const OUTPUT_FACTOR: u64 = 4;
 
+/// Longest time for entering the cage and saying so.
+const INSPECTION_WALL: Duration = Duration::from_secs(20);
+
 /// What the system grants a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerLimits {
@@ -41,10 +45,24 @@ pub struct WorkerLimits {
     pub cpu: Duration,
     /// Longest time without an answer: until the module is compiled, then until each task ends.
     pub wall: Duration,
+    /// True if tasks may run where this machine gives no filter of system calls.
+    pub may_lack_seccomp: bool,
 }
 
 impl WorkerLimits {
-    /// Limits under which every task that stays within the workload's own limits has room, with `wall` per task.
+    /// Limits for a worker that only shows its cage ([`WorkerHandle::inspect`]).
+    #[must_use]
+    pub fn for_inspection() -> Self {
+        Self {
+            data_bytes: BASE_DATA_BYTES,
+            cpu: INSPECTION_WALL,
+            wall: INSPECTION_WALL,
+            may_lack_seccomp: true,
+        }
+    }
+
+    /// Limits under which every task that stays within the workload's own limits has room, with `wall` per task. The
+    /// filter of system calls may not be missing.
     #[must_use]
     pub fn of(workload: &Workload, wall: Duration) -> Self {
         // Each blob is read and held once.
@@ -67,6 +85,7 @@ impl WorkerLimits {
             data_bytes,
             cpu: wall.saturating_mul(workload.tasks.saturating_add(1)),
             wall,
+            may_lack_seccomp: false,
         }
     }
 }

@@ -200,3 +200,21 @@ fn what_the_host_refuses_is_never_an_end_of_the_program() {
     let too_large = wasmtime::Error::new(BeginsTooLarge);
     assert_eq!(exit_of(&too_large), Ok(Exit::Trap { trap: Trap::Other }));
 }
+
+/// A trap that no program of the class can end with says that the engine went wrong, not how the program ended.
+#[test]
+fn unknown_traps_are_no_result() {
+    for trap in [
+        wasmtime::Trap::CannotEnterComponent,
+        wasmtime::Trap::CastFailure,
+        wasmtime::Trap::AllocationTooLarge,
+        wasmtime::Trap::Interrupt,
+        wasmtime::Trap::HeapMisaligned,
+        wasmtime::Trap::DisabledOpcode,
+    ] {
+        let end = exit_of(&trap.into());
+        assert!(matches!(end, Err(NoResult::Engine { .. })), "{end:?}");
+    }
+    let known = exit_of(&wasmtime::Trap::BadSignature.into());
+    assert!(matches!(known, Ok(Exit::Trap { .. })), "{known:?}");
+}

@@ -1,60 +1,86 @@
-//! The child's side: limits itself, runs the tasks, answers, ends.
+//! The child's side: opens the blobs, enters the cage, runs the tasks, answers, ends.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::process::ExitCode;
 
-use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use rustix::process::{Signal, set_parent_process_death_signal};
 use types::codec::{decode, encode};
 use types::hash::BlobId;
 
 use super::frame;
-use super::protocol::{ChildAnswer, MAX_REQUEST_BYTES, WorkerRequest};
+use super::protocol::{ChildAnswer, MAX_REQUEST_BYTES, TaskRequest, WorkerRequest};
+use crate::cage::{CageGrants, CageLayer, CageReport, LayerState, restrict};
 use crate::engine::TaskEngine;
 use crate::inputs::{Inputs, check_blob};
 use crate::no_result::{InputProblem, NoResult};
 use crate::task::run_task;
 
-/// Files that the child may have open at a time: the three pipes, an input, and some that the system opens.
-const MAX_OPEN_FILES: u64 = 32;
+/// What a child is granted that runs nothing.
+const INSPECTION: CageGrants = CageGrants {
+    data_bytes: 64 << 20,
+    cpu_seconds: 10,
+};
 
 /// The child: reads a job from stdin, answers on stdout, ends. It never returns to anything that matters.
 #[must_use]
 pub fn main() -> ExitCode {
-    let served = harden().and_then(|()| serve());
+    let served = close_what_is_inherited().and_then(|()| serve());
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-/// What does not depend on the job: die with the parent, gain no privileges, leave no core.
-fn harden() -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    rustix::thread::set_no_new_privs(true)?;
-    limit(Resource::Core, 0)?;
-    limit(Resource::Nofile, MAX_OPEN_FILES)
+/// Closes what the parent, or whoever started it, left open beside the three standard streams.
+fn close_what_is_inherited() -> io::Result<()> {
+    let mut inherited = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|name| name.parse::<i32>().ok());
+        inherited.extend(number.filter(|number| *number > 2));
+    }
+    for number in inherited {
+        match nix::unistd::close(number) {
+            // The listing's own descriptor is closed already.
+            Ok(()) | Err(nix::errno::Errno::EBADF) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
-fn limit(resource: Resource, max: u64) -> io::Result<()> {
-    Ok(setrlimit(
-        resource,
-        Rlimit {
-            current: Some(max),
-            maximum: Some(max),
-        },
-    )?)
+/// Enters every layer that this machine gives.
+fn enter(grants: CageGrants) -> io::Result<CageReport> {
+    restrict(&CageLayer::ALL.into(), grants)
 }
 
 fn serve() -> io::Result<()> {
+    // Before the first wait. The session's layer says it again, after which nothing can change it.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
     let mut stdin = io::stdin();
+    let mut stdout = io::stdout();
     let request = frame::read(&mut stdin, MAX_REQUEST_BYTES)
         .map_err(io::Error::other)?
         .ok_or(io::ErrorKind::UnexpectedEof)?;
     let request: WorkerRequest = decode(&request, request.len()).map_err(io::Error::other)?;
-    limit(Resource::Data, request.data_bytes)?;
-    limit(Resource::Cpu, request.cpu_seconds)?;
+    let WorkerRequest::Run(request) = request else {
+        return answer(&mut stdout, &ChildAnswer::Cage(enter(INSPECTION)?));
+    };
+    let blobs = match open_blobs(&request) {
+        Ok(blobs) => blobs,
+        Err(reason) => return answer(&mut stdout, &ChildAnswer::NoResult(reason)),
+    };
+    let report = enter(CageGrants {
+        data_bytes: request.data_bytes,
+        cpu_seconds: request.cpu_seconds,
+    })?;
+    if let LayerState::Missing(gap) | LayerState::Partly(gap) = report.state(CageLayer::Seccomp)
+        && !request.may_lack_seccomp
+    {
+        return answer(&mut stdout, &ChildAnswer::NoResult(NoResult::NotCaged(gap)));
+    }
     // The parent keeps the pipe open as long as it wants answers.
     std::thread::Builder::new()
         .name("parent".into())
@@ -63,8 +89,7 @@ fn serve() -> io::Result<()> {
             let ended = io::copy(&mut stdin, &mut io::sink());
             std::process::exit(i32::from(ended.is_err()) + 1);
         })?;
-    let mut stdout = io::stdout();
-    match run(&request, &mut stdout) {
+    match run(&request, &blobs, &mut stdout) {
         Ok(()) => Ok(()),
         Err(ChildStop::NoResult(reason)) => answer(&mut stdout, &ChildAnswer::NoResult(reason)),
         Err(ChildStop::Pipe(error)) => Err(error),
@@ -93,16 +118,15 @@ fn answer(writer: &mut impl Write, answer: &ChildAnswer) -> io::Result<()> {
     frame::write(writer, &encode(answer))
 }
 
-fn run(request: &WorkerRequest, writer: &mut impl Write) -> Result<(), ChildStop> {
+fn run(
+    request: &TaskRequest,
+    blobs: &BTreeMap<BlobId, OpenBlob>,
+    writer: &mut impl Write,
+) -> Result<(), ChildStop> {
     let workload = &request.workload;
-    let files: BTreeMap<_, _> = request
-        .files
-        .iter()
-        .map(|(blob, path)| (*blob, path.as_str()))
-        .collect();
     let read = |blob: BlobId| {
-        let path = files.get(&blob).ok_or(InputProblem::NotNamed)?;
-        read_file(path, blob.length)
+        let opened = blobs.get(&blob).ok_or(InputProblem::NotNamed)?;
+        opened.read(blob.length)
     };
     let engine = TaskEngine::new(workload.class)?;
     let blob = workload.module;
@@ -119,26 +143,62 @@ fn run(request: &WorkerRequest, writer: &mut impl Write) -> Result<(), ChildStop
     Ok(())
 }
 
-/// Reads a file of `length` bytes into as much memory; one of another length is not read at all.
-fn read_file(path: &str, length: u64) -> Result<Vec<u8>, InputProblem> {
-    let unreadable = |message: String| InputProblem::Unreadable {
+/// A blob's file, opened before the cage is entered.
+struct OpenBlob {
+    path: String,
+    file: File,
+}
+
+fn open_blobs(request: &TaskRequest) -> Result<BTreeMap<BlobId, OpenBlob>, NoResult> {
+    let mut opened = BTreeMap::new();
+    for (blob, path) in &request.files {
+        let file = open(path, blob.length).map_err(|problem| NoResult::Input {
+            blob: *blob,
+            problem,
+        })?;
+        let path = path.clone();
+        opened.insert(*blob, OpenBlob { path, file });
+    }
+    Ok(opened)
+}
+
+fn unreadable(path: &str, message: &impl ToString) -> InputProblem {
+    InputProblem::Unreadable {
         path: path.to_owned(),
-        message,
-    };
-    let failed = |error: io::Error| unreadable(error.to_string());
+        message: message.to_string(),
+    }
+}
+
+/// Opens a file of `length` bytes; one of another length is not read at all.
+fn open(path: &str, length: u64) -> Result<File, InputProblem> {
+    let failed = |error: io::Error| unreadable(path, &error);
     let file = File::open(path).map_err(failed)?;
     let found = file.metadata().map_err(failed)?.len();
-    if found != length {
+    if found == length {
+        Ok(file)
+    } else {
         let path = path.to_owned();
-        return Err(InputProblem::OtherLength { path, found });
+        Err(InputProblem::OtherLength { path, found })
     }
-    let mut bytes = Vec::new();
-    usize::try_from(length)
-        .map_err(|error| unreadable(error.to_string()))
-        .and_then(|length| {
-            let reserved = bytes.try_reserve_exact(length);
-            reserved.map_err(|error| unreadable(error.to_string()))
-        })?;
-    file.take(length).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes)
+}
+
+impl OpenBlob {
+    /// Reads `length` bytes from the start into as much memory.
+    fn read(&self, length: u64) -> Result<Vec<u8>, InputProblem> {
+        let Self { path, file } = self;
+        let mut file = file;
+        let mut bytes = Vec::new();
+        usize::try_from(length)
+            .map_err(|error| unreadable(path, &error))
+            .and_then(|length| {
+                let reserved = bytes.try_reserve_exact(length);
+                reserved.map_err(|error| unreadable(path, &error))
+            })?;
+        // The module may be an input as well.
+        let read = file
+            .rewind()
+            .and_then(|()| file.take(length).read_to_end(&mut bytes));
+        read.map_err(|error| unreadable(path, &error))?;
+        Ok(bytes)
+    }
 }

@@ -12,12 +12,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use types::codec::{Bounded, decode, encode};
 use types::number::TaskIndex;
 
 use super::frame::{self, PipeError};
-use super::protocol::{ChildAnswer, WorkerRequest, max_answer_bytes};
+use super::protocol::{ANSWER_OVERHEAD, ChildAnswer, TaskRequest, WorkerRequest, max_answer_bytes};
 use super::{WorkerJob, WorkerLimits};
+use crate::cage::CageReport;
 use crate::no_result::{AnswerFlaw, InputProblem, NoResult, ProcessEnd, WorkloadFlaw};
 use crate::task::TaskRun;
 
@@ -68,10 +70,17 @@ impl WorkerKiller {
             .unwrap_or_else(PoisonError::into_inner)
             .as_mut()
         {
-            // An error means that it has ended by itself, which is as good.
-            let _ended = child.kill();
+            kill_group(child);
         }
     }
+}
+
+/// Kills a child and all that it started. It must not have been waited for, so that its number is still its own.
+fn kill_group(child: &mut Child) {
+    let leader = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    // Errors mean that there is no such group yet, or that it has ended by itself, which is as good.
+    let _none = leader.map(|leader| kill_process_group(leader, Signal::KILL));
+    let _ended = child.kill();
 }
 
 impl Watchdog {
@@ -107,6 +116,8 @@ fn start(binary: &Path, arguments: &[String], started: &Mutex<Option<Child>>) ->
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        // What a job can make it write belongs neither into a log nor onto a terminal.
+        .stderr(Stdio::null())
         .spawn()
         .map_err(|error| error.to_string())?;
     let (process, stdin, stdout) = (child.id(), child.stdin.take(), child.stdout.take());
@@ -131,12 +142,9 @@ fn watch(killer: &WorkerKiller, wall: Duration, beats: &Receiver<()>) -> ChildEx
             end: ProcessEnd::Unknown,
         };
     };
-    let ended = child.try_wait().ok().flatten().or_else(|| {
-        // An error means that it has ended by itself, which is as good.
-        let _ended = child.kill();
-        child.wait().ok()
-    });
-    let end = ended.map_or(ProcessEnd::Unknown, process_end);
+    // One that ends by itself keeps the end that it has.
+    kill_group(&mut child);
+    let end = child.wait().map_or(ProcessEnd::Unknown, process_end);
     ChildExit { timed_out, end }
 }
 
@@ -213,9 +221,27 @@ impl WorkerHandle {
         mut each: impl FnMut(TaskIndex, TaskRun) -> Result<(), NoResult>,
     ) -> Result<(), NoResult> {
         let result = self.converse(job, &mut each);
+        self.settle(result)
+    }
+
+    /// Asks the worker which layers of the cage it enters on this machine. It ends with that.
+    pub fn inspect(mut self) -> Result<CageReport, NoResult> {
+        // A child that has ended shows when its answer is read.
+        let _written = frame::write(&mut self.stdin, &encode(&WorkerRequest::Inspect));
+        let result = match self.answer(ANSWER_OVERHEAD) {
+            Ok(ChildAnswer::Cage(report)) => Ok(report),
+            Ok(ChildAnswer::NoResult(reason)) => Err(Interruption::Said(reason)),
+            Ok(_) => Err(Interruption::Garbled(AnswerFlaw::NotAsked)),
+            Err(interruption) => Err(interruption),
+        };
+        self.settle(result)
+    }
+
+    /// Ends the worker and says why its conversation ended early, if it did.
+    fn settle<T>(mut self, result: Result<T, Interruption>) -> Result<T, NoResult> {
         let end = self.watch.end();
         match result {
-            Ok(()) => Ok(()),
+            Ok(value) => Ok(value),
             Err(Interruption::Said(reason)) => Err(reason),
             Err(_) if self.killer.cancelled.load(Ordering::SeqCst) => Err(NoResult::Cancelled),
             Err(_) if end.timed_out => {
@@ -234,16 +260,19 @@ impl WorkerHandle {
     ) -> Result<(), Interruption> {
         let request = request(job, &self.limits).map_err(Interruption::Said)?;
         // A child that has ended shows when its answer is read.
+        let request = WorkerRequest::Run(Box::new(request));
         let _written = frame::write(&mut self.stdin, &encode(&request));
-        match self.answer(job)? {
+        let limit = max_answer_bytes(&job.workload);
+        match self.answer(limit)? {
             ChildAnswer::Prepared => {}
             ChildAnswer::NoResult(reason) => return Err(Interruption::Said(reason)),
             ChildAnswer::Task(index, _) => {
                 return Err(Interruption::Garbled(AnswerFlaw::NotPrepared(index)));
             }
+            ChildAnswer::Cage(_) => return Err(Interruption::Garbled(AnswerFlaw::NotAsked)),
         }
         for task in &job.tasks {
-            match self.answer(job)? {
+            match self.answer(limit)? {
                 ChildAnswer::Task(index, run) if index == *task => {
                     check(job, index, &run).map_err(Interruption::Garbled)?;
                     each(index, *run).map_err(Interruption::Said)?;
@@ -258,8 +287,8 @@ impl WorkerHandle {
         Ok(())
     }
 
-    fn answer(&mut self, job: &WorkerJob) -> Result<ChildAnswer, Interruption> {
-        let limit = max_answer_bytes(&job.workload);
+    /// The next answer, of at most `limit` bytes.
+    fn answer(&mut self, limit: u64) -> Result<ChildAnswer, Interruption> {
         let bytes = match frame::read(&mut self.stdout, limit) {
             Ok(Some(bytes)) => bytes,
             Err(PipeError::TooLong { found, limit }) => {
@@ -296,7 +325,7 @@ fn wide(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-fn request(job: &WorkerJob, limits: &WorkerLimits) -> Result<WorkerRequest, NoResult> {
+fn request(job: &WorkerJob, limits: &WorkerLimits) -> Result<TaskRequest, NoResult> {
     let mut files = Vec::new();
     for blob in job.workload.blobs() {
         let refused = |problem| NoResult::Input { blob, problem };
@@ -310,12 +339,13 @@ fn request(job: &WorkerJob, limits: &WorkerLimits) -> Result<WorkerRequest, NoRe
     }
     let found = wide(job.tasks.len());
     let too_many = |_| NoResult::Workload(WorkloadFlaw::TooManyTasks { found });
-    Ok(WorkerRequest {
+    Ok(TaskRequest {
         workload: job.workload.clone(),
         tasks: Bounded::new(job.tasks.clone()).map_err(too_many)?,
         files: Bounded::new(files).expect("a workload names a module, stdin and its inputs"),
         data_bytes: limits.data_bytes,
         cpu_seconds: limits.cpu.as_secs().saturating_add(1),
+        may_lack_seccomp: limits.may_lack_seccomp,
     })
 }
 

@@ -7,17 +7,27 @@ use types::job::Workload;
 use types::limits::{MAX_INPUTS, MAX_OUTPUTS, MAX_TASKS};
 use types::number::TaskIndex;
 
+use crate::cage::CageReport;
 use crate::no_result::NoResult;
 use crate::task::TaskRun;
 
 /// Largest encoded request: a workload fits a transaction, paths and tasks are bounded.
 pub(super) const MAX_REQUEST_BYTES: u64 = 4 << 20;
 /// Bytes of an answer beside what the task wrote.
-const ANSWER_OVERHEAD: u64 = 64 << 10;
+pub(super) const ANSWER_OVERHEAD: u64 = 64 << 10;
+
+/// What a child is started for.
+#[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
+pub(super) enum WorkerRequest {
+    /// To run tasks.
+    Run(Box<TaskRequest>),
+    /// To enter the cage, say which layers of it this machine gives, and end.
+    Inspect,
+}
 
 /// The job, and what the child grants itself for it.
 #[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
-pub(super) struct WorkerRequest {
+pub(super) struct TaskRequest {
     /// Workload of the job, as the chain holds it.
     pub(super) workload: Workload,
     /// The tasks to run, in this order.
@@ -28,6 +38,8 @@ pub(super) struct WorkerRequest {
     pub(super) data_bytes: u64,
     /// Processor time that the child may take.
     pub(super) cpu_seconds: u64,
+    /// True if the tasks may run where the filter of system calls is missing.
+    pub(super) may_lack_seccomp: bool,
 }
 
 /// One answer of the worker process.
@@ -39,6 +51,8 @@ pub(super) enum ChildAnswer {
     Task(TaskIndex, Box<TaskRun>),
     /// There will be no more results.
     NoResult(NoResult),
+    /// The layers of the cage that are held.
+    Cage(CageReport),
 }
 
 /// Largest encoded answer for a workload.

@@ -4,8 +4,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use gridproof_executor::worker::WorkerJob;
+use gridproof_executor::worker::{WorkerJob, WorkerKiller};
 use gridproof_executor::{NoResult, ProcessEnd, TaskRun, WorkerHandle, WorkerLimits};
+use rustix::process::{Pid, Signal, kill_process};
 use types::attestation::Exit;
 use types::hash::BlobId;
 use types::number::{Fuel, TaskIndex};
@@ -108,14 +109,56 @@ fn a_module_that_cannot_run_has_a_result_as_well() {
     assert_eq!((result, runs[0].1.outcome.exit), (Ok(()), Exit::Invalid));
 }
 
+/// Waits until a worker runs a task, which it does on a thread of that name.
+fn wait_for_a_task(worker: u32) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let threads = PathBuf::from(format!("/proc/{worker}/task"));
+    let is_task = |thread: std::io::Result<std::fs::DirEntry>| {
+        let name = std::fs::read_to_string(thread?.path().join("comm"))?;
+        Ok::<_, std::io::Error>(name.trim() == "task")
+    };
+    // Threads come and go while they are listed.
+    while !std::fs::read_dir(&threads)
+        .unwrap()
+        .any(|thread| is_task(thread).unwrap_or(false))
+    {
+        assert!(Instant::now() < deadline, "it never runs a task");
+        std::thread::yield_now();
+    }
+}
+
+/// Lets a worker run the endless job and does something to it once the task runs.
+fn during_a_task(wall: Duration, act: impl FnOnce(u32, &WorkerKiller)) -> (u32, NoResult) {
+    let (job, folder) = (endless(), tempfile::tempdir().unwrap());
+    let job = on_disk(&job, 1, folder.path());
+    let limits = WorkerLimits::of(&job.workload, wall);
+    let handle = WorkerHandle::spawn(&worker(), &["worker"], limits).unwrap();
+    let (id, killer) = (handle.id(), handle.killer());
+    let result = std::thread::scope(|scope| {
+        let running = scope.spawn(|| handle.run_job(&job, |_, _| Ok(())));
+        wait_for_a_task(id);
+        act(id, &killer);
+        running.join().unwrap()
+    });
+    (id, result.unwrap_err())
+}
+
+fn exists(process: u32) -> bool {
+    Path::new(&format!("/proc/{process}")).exists()
+}
+
 #[test]
 fn a_worker_that_takes_too_long_is_killed() {
+    let wall = Duration::from_secs(4);
     let started = Instant::now();
-    let result = run_with(&endless(), |limits| {
-        limits.wall = Duration::from_millis(700);
-    });
-    assert_eq!(result, Err(NoResult::TimedOut { milliseconds: 700 }));
-    assert!(started.elapsed() < Duration::from_secs(30));
+    let (id, end) = during_a_task(wall, |id, _| assert!(exists(id)));
+    assert_eq!(
+        end,
+        NoResult::TimedOut {
+            milliseconds: 4_000
+        }
+    );
+    assert!(started.elapsed() >= wall && !exists(id));
 }
 
 #[test]
@@ -126,21 +169,23 @@ fn a_worker_that_uses_up_its_processor_time_is_no_result() {
 
 #[test]
 fn a_worker_can_be_cancelled_from_another_thread() {
-    let (job, folder) = (endless(), tempfile::tempdir().unwrap());
-    let job = on_disk(&job, 1, folder.path());
-    let handle = WorkerHandle::spawn(
-        &worker(),
-        &["worker"],
-        WorkerLimits::of(&job.workload, WALL),
-    )
-    .unwrap();
-    let killer = handle.killer();
-    let result = std::thread::scope(|scope| {
-        let running = scope.spawn(|| handle.run_job(&job, |_, _| Ok(())));
-        killer.kill();
-        running.join().unwrap()
-    });
-    assert_eq!(result, Err(NoResult::Cancelled));
+    let (id, end) = during_a_task(WALL, |_, killer| killer.kill());
+    assert_eq!(end, NoResult::Cancelled);
+    assert!(!exists(id));
+}
+
+/// Whatever kills a worker from outside, or what it did against the cage, is never how the program ended.
+#[test]
+fn a_worker_that_a_signal_ends_is_no_result() {
+    for signal in [Signal::SYS, Signal::XFSZ, Signal::ABORT, Signal::KILL] {
+        let (id, end) = during_a_task(WALL, |id, _| {
+            let id = Pid::from_raw(id.try_into().unwrap()).unwrap();
+            kill_process(id, signal).unwrap();
+        });
+        let killed = ProcessEnd::Killed(signal.as_raw());
+        assert_eq!(end, NoResult::Crashed(killed));
+        assert!(!exists(id));
+    }
 }
 
 #[test]
@@ -277,7 +322,18 @@ fn what_is_no_worker_is_no_result() {
 }
 
 #[test]
-fn a_worker_sees_no_environment_and_has_its_limits() {
+fn a_worker_sees_no_environment() {
+    let (job, folder) = (endless(), tempfile::tempdir().unwrap());
+    let job = on_disk(&job, 1, folder.path());
+    let limits = WorkerLimits::of(&job.workload, WALL);
+    // Whatever this program prints is taken for an answer.
+    let handle = WorkerHandle::spawn(Path::new("/usr/bin/env"), &[], limits).unwrap();
+    let result = handle.run_job(&job, |_, _| Ok(()));
+    assert!(matches!(result, Err(NoResult::Crashed(_))), "{result:?}");
+}
+
+#[test]
+fn a_worker_has_its_limits() {
     let (job, folder) = (endless(), tempfile::tempdir().unwrap());
     let job = on_disk(&job, 1, folder.path());
     let mut limits = WorkerLimits::of(&job.workload, WALL);
@@ -309,14 +365,17 @@ fn a_worker_sees_no_environment_and_has_its_limits() {
                 .to_owned()
         };
         assert!(limit("Max core file size").contains(" 0 "), "{limits}");
-        assert!(limit("Max open files").contains(" 32 "), "{limits}");
+        assert!(limit("Max open files").contains(" 0 "), "{limits}");
         assert!(limit("Max address space").contains("unlimited"), "{limits}");
         assert!(
             read("status").contains("NoNewPrivs:\t1"),
             "{}",
             read("status")
         );
-        assert_eq!(read("environ"), "");
+        let status = read("status");
+        for held in ["Seccomp:\t2", "CapEff:\t0000000000000000"] {
+            assert!(status.contains(held), "{status}");
+        }
         killer.kill();
         assert_eq!(running.join().unwrap(), Err(NoResult::Cancelled));
     });

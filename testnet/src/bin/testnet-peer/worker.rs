@@ -12,6 +12,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use borsh::BorshDeserialize;
+use executor::cage::CageReport;
 use executor::{NoResult, TaskRun};
 use types::hash::BlobId;
 use types::number::TaskIndex;
@@ -28,6 +29,7 @@ enum WorkerAnswer {
     Prepared,
     Task(TaskIndex, Box<TaskRun>),
     NoResult(NoResult),
+    Cage(CageReport),
 }
 
 /// Makes the program that a partner must start as its worker in order to flip bytes, in the partner's directory.

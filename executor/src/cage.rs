@@ -51,8 +51,9 @@ impl CageLayer {
         Self::Namespaces,
         Self::Threads,
         Self::Capabilities,
-        Self::Limits,
+        // It takes a descriptor, of which the limits leave none.
         Self::Landlock,
+        Self::Limits,
         Self::Seccomp,
     ];
 

@@ -21,6 +21,10 @@ use super::{CageGrants, LayerGap, LayerState};
 /// Threads that a worker may have: its own two, the engine's, and room.
 const MAX_THREADS: u64 = 32;
 
+/// Addresses beside the private memory: the engine reserves far more than it uses. Tables for so many take at most 128
+/// MiB.
+const ADDRESS_ROOM: u64 = 64 << 30;
+
 /// Sets a limit that nothing in the process can raise again, unless it is root with its capabilities.
 fn limit(resource: Resource, max: u64) -> io::Result<()> {
     Ok(setrlimit(
@@ -98,6 +102,7 @@ pub(super) fn capabilities() -> io::Result<LayerState> {
 
 pub(super) fn limits(grants: CageGrants) -> io::Result<LayerState> {
     limit(Resource::Data, grants.data_bytes)?;
+    limit(Resource::As, grants.data_bytes.saturating_add(ADDRESS_ROOM))?;
     limit(Resource::Cpu, grants.cpu_seconds)?;
     // Pipes that are open are no files; what is open stays open.
     for resource in [

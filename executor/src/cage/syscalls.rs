@@ -19,7 +19,7 @@ use super::{LayerGap, LayerState};
 const ABSENT: [c_long; 2] = [libc::SYS_clone3, libc::SYS_memfd_create];
 
 /// Calls that are allowed with any arguments.
-const ALLOWED: [c_long; 31] = [
+const ALLOWED: [c_long; 30] = [
     // The pipes, and the blobs that are open.
     libc::SYS_read,
     libc::SYS_write,
@@ -29,7 +29,6 @@ const ALLOWED: [c_long; 31] = [
     libc::SYS_close,
     // Memory, also that which holds machine code.
     libc::SYS_brk,
-    libc::SYS_mmap,
     libc::SYS_munmap,
     libc::SYS_mprotect,
     libc::SYS_mremap,
@@ -74,6 +73,9 @@ const THREAD_TOO: c_long = (libc::CLONE_SETTLS
     | libc::CLONE_CHILD_CLEARTID
     | libc::CLONE_DETACHED) as c_long;
 
+/// Flags of `mmap` that say whose memory it is and how it is counted.
+const MAP_KINDS: i32 = libc::MAP_TYPE | libc::MAP_GROWSDOWN | libc::MAP_LOCKED | libc::MAP_HUGETLB;
+
 /// A condition on an argument: of its bits outside `free`, exactly `value`.
 fn argument(index: u8, free: u64, value: u64) -> Result<SeccompCondition, BackendError> {
     let operator = if free == 0 {
@@ -94,6 +96,11 @@ fn list() -> Result<BpfProgram, BackendError> {
         ALLOWED.into_iter().map(|call| (call, Vec::new())).collect();
     let own = u64::from(std::process::id());
     let some = [
+        // Memory of its own that counts as such: none that is shared, that grows by itself or that is locked.
+        (
+            libc::SYS_mmap,
+            vec![argument(3, !wide(MAP_KINDS), wide(libc::MAP_PRIVATE))?],
+        ),
         // A thread, never a process or a namespace.
         (
             libc::SYS_clone,

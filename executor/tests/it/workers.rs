@@ -366,7 +366,11 @@ fn a_worker_has_its_limits() {
         };
         assert!(limit("Max core file size").contains(" 0 "), "{limits}");
         assert!(limit("Max open files").contains(" 0 "), "{limits}");
-        assert!(limit("Max address space").contains("unlimited"), "{limits}");
+        assert!(limit("Max file size").contains(" 0 "), "{limits}");
+        assert!(
+            !limit("Max address space").contains("unlimited"),
+            "{limits}"
+        );
         assert!(
             read("status").contains("NoNewPrivs:\t1"),
             "{}",

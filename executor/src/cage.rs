@@ -100,6 +100,9 @@ pub enum LayerGap {
     /// It rests on namespaces, which are not held.
     #[error("it counts within a user namespace, and there is none")]
     NoNamespace,
+    /// Without a filter of system calls the engine needs room for files without a name.
+    #[error("without seccomp the engine needs files without a name: 128 descriptors, 1 GiB each")]
+    NoFilter,
     /// The system does not count the threads of root.
     #[error("the system does not hold root to it; run the partner as a user of its own")]
     Root,
@@ -178,6 +181,13 @@ pub struct CageGrants {
 pub fn restrict(layers: &BTreeSet<CageLayer>, grants: CageGrants) -> io::Result<CageReport> {
     // Within a user namespace that maps no user, everybody is nobody.
     let is_root = rustix::process::getuid().is_root();
+    // The limits must know whether there will be a filter.
+    let filter = if layers.contains(&CageLayer::Seccomp) {
+        syscalls::answer_absent()
+    } else {
+        LayerState::Missing(LayerGap::NotAsked)
+    };
+    let has_filter = filter == LayerState::Held;
     let mut states: Vec<(CageLayer, LayerState)> = Vec::new();
     for layer in CageLayer::ALL {
         let has_namespace = states.contains(&(CageLayer::Namespaces, LayerState::Held));
@@ -190,9 +200,10 @@ pub fn restrict(layers: &BTreeSet<CageLayer>, grants: CageGrants) -> io::Result<
                 CageLayer::Namespaces => layers::namespaces(),
                 CageLayer::Threads => layers::threads(has_namespace, is_root)?,
                 CageLayer::Capabilities => layers::capabilities()?,
-                CageLayer::Limits => layers::limits(grants)?,
+                CageLayer::Limits => layers::limits(grants, has_filter)?,
                 CageLayer::Landlock => layers::landlock(),
-                CageLayer::Seccomp => syscalls::filter(),
+                CageLayer::Seccomp if has_filter => syscalls::allow_listed(),
+                CageLayer::Seccomp => filter,
             }
         };
         states.push((layer, state));

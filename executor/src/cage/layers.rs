@@ -25,6 +25,10 @@ const MAX_THREADS: u64 = 32;
 /// MiB.
 const ADDRESS_ROOM: u64 = 64 << 30;
 
+/// Largest file, and most descriptors, where the engine keeps memory images in files.
+const IMAGE_BYTES: u64 = 1 << 30;
+const IMAGE_FILES: u64 = 128;
+
 /// Sets a limit that nothing in the process can raise again, unless it is root with its capabilities.
 fn limit(resource: Resource, max: u64) -> io::Result<()> {
     Ok(setrlimit(
@@ -100,21 +104,24 @@ pub(super) fn capabilities() -> io::Result<LayerState> {
     Ok(LayerState::Held)
 }
 
-pub(super) fn limits(grants: CageGrants) -> io::Result<LayerState> {
+/// Without a filter of system calls the engine keeps images of memories in files that have no name, and needs room for
+/// them.
+pub(super) fn limits(grants: CageGrants, has_filter: bool) -> io::Result<LayerState> {
     limit(Resource::Data, grants.data_bytes)?;
-    limit(Resource::As, grants.data_bytes.saturating_add(ADDRESS_ROOM))?;
+    let addresses = grants.data_bytes.saturating_add(ADDRESS_ROOM);
+    limit(Resource::As, addresses)?;
     limit(Resource::Cpu, grants.cpu_seconds)?;
-    // Pipes that are open are no files; what is open stays open.
-    for resource in [
-        Resource::Core,
-        Resource::Fsize,
-        Resource::Nofile,
-        Resource::Memlock,
-        Resource::Msgqueue,
-    ] {
+    for resource in [Resource::Core, Resource::Memlock, Resource::Msgqueue] {
         limit(resource, 0)?;
     }
-    Ok(LayerState::Held)
+    // Pipes that are open are no files; what is open stays open.
+    limit(Resource::Fsize, if has_filter { 0 } else { IMAGE_BYTES })?;
+    limit(Resource::Nofile, if has_filter { 0 } else { IMAGE_FILES })?;
+    Ok(if has_filter {
+        LayerState::Held
+    } else {
+        LayerState::Partly(LayerGap::NoFilter)
+    })
 }
 
 pub(super) fn landlock() -> LayerState {

@@ -143,28 +143,33 @@ fn absent() -> Result<BpfProgram, BackendError> {
     .try_into()
 }
 
-/// Puts both filters over the calling thread and those that it starts.
-pub(super) fn filter() -> LayerState {
+/// Puts a filter over the calling thread and those that it starts.
+fn apply(program: Result<BpfProgram, BackendError>) -> LayerState {
     if !cfg!(target_arch = "x86_64") {
         return LayerState::Missing(LayerGap::Processor);
     }
-    let programs = absent().and_then(|absent| Ok([absent, list()?]));
-    let programs = programs.expect("the rules are constants, and a test compiles them");
-    for program in &programs {
-        if let Err(error) = seccompiler::apply_filter(program) {
-            let errno = match error {
-                seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error) => {
-                    error.raw_os_error()
-                }
-                _ => None,
-            };
-            return LayerState::Missing(match errno {
-                None | Some(libc::ENOSYS | libc::EINVAL) => LayerGap::NotBuilt,
-                Some(errno) => LayerGap::Refused { errno },
-            });
+    let program = program.expect("the rules are constants, and a test compiles them");
+    let errno = match seccompiler::apply_filter(&program) {
+        Ok(()) => return LayerState::Held,
+        Err(seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error)) => {
+            error.raw_os_error()
         }
-    }
-    LayerState::Held
+        Err(_) => None,
+    };
+    LayerState::Missing(match errno {
+        None | Some(libc::ENOSYS | libc::EINVAL) => LayerGap::NotBuilt,
+        Some(errno) => LayerGap::Refused { errno },
+    })
+}
+
+/// The first filter. Whether it holds shows whether this machine filters at all.
+pub(super) fn answer_absent() -> LayerState {
+    apply(absent())
+}
+
+/// The second filter: from here on only what is listed is done.
+pub(super) fn allow_listed() -> LayerState {
+    apply(list())
 }
 
 #[cfg(test)]

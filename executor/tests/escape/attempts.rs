@@ -7,12 +7,16 @@ use std::time::Duration;
 use gridproof_executor::worker::WorkerJob;
 use gridproof_executor::{NoResult, ProcessEnd, WorkerHandle, WorkerLimits};
 use rustix::process::Signal;
+use types::attestation::Exit;
 use types::hash::BlobId;
 use types::number::TaskIndex;
 use types::testing;
 
 use crate::layers::attempt;
 use crate::place::{Place, REFUSED, SUCCEEDED, probes};
+
+/// A module that is never parsed, because the attempt comes before.
+const MODULE: &[u8] = b"no module, and no byte of it is parsed";
 
 /// Probes that get through for any user of any Linux where nothing stops them. What the others need besides, such as
 /// root or a kernel that was built with it, not every machine has.
@@ -65,17 +69,19 @@ const ANYWHERE: [&str; 45] = [
 ];
 
 /// Runs a job in a real worker that makes an attempt as soon as it is in its cage.
-fn in_a_worker(place: &Place, probe: &str) -> NoResult {
-    let module = b"no module, and no byte of it is parsed";
-    let workload = testing::workload(module, 1);
+pub fn in_a_worker(
+    place: &Place,
+    probe: &str,
+    module: &[u8],
+    limits: WorkerLimits,
+) -> Result<(), NoResult> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("module");
     std::fs::write(&path, module).unwrap();
-    let limits = WorkerLimits::of(&workload, Duration::from_secs(60));
     let job = WorkerJob {
-        files: BTreeMap::from([(BlobId::of(module), path)]),
+        workload: testing::workload(module, 1),
         tasks: vec![TaskIndex(0)],
-        workload,
+        files: BTreeMap::from([(BlobId::of(module), path)]),
     };
     let environment = place.environment(probe, std::process::id());
     let mut arguments: Vec<String> = environment
@@ -86,8 +92,10 @@ fn in_a_worker(place: &Place, probe: &str) -> NoResult {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     WorkerHandle::spawn(Path::new("/usr/bin/env"), &arguments, limits)
         .unwrap()
-        .run_job(&job, |_, _| Ok(()))
-        .unwrap_err()
+        .run_job(&job, |_, run| {
+            assert_eq!(run.outcome.exit, Exit::Code { code: 0 });
+            Ok(())
+        })
 }
 
 pub fn nothing_gets_out() {
@@ -97,7 +105,8 @@ pub fn nothing_gets_out() {
     for &probe in &probes {
         let place = Place::new();
         let is_root = rustix::process::getuid().is_root();
-        match in_a_worker(&place, probe) {
+        let limits = WorkerLimits::of(&testing::workload(MODULE, 1), Duration::from_secs(60));
+        match in_a_worker(&place, probe, MODULE, limits).unwrap_err() {
             NoResult::Crashed(ProcessEnd::Killed(signal)) if signal == Signal::SYS.as_raw() => {
                 killed += 1;
             }

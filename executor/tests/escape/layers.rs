@@ -7,10 +7,17 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use gridproof_executor::cage::{CageGrants, CageLayer, LayerState, restrict};
+use gridproof_executor::cage::{CageGrants, CageLayer, LayerGap, LayerState, restrict};
 use gridproof_executor::{NoResult, ProcessEnd, WorkerHandle, WorkerLimits};
 use rustix::process::{Pid, Signal, kill_process};
 
+use types::testing;
+use wasm_encoder::{
+    CodeSection, ConstExpr, DataSection, ExportKind, ExportSection, Function, FunctionSection,
+    MemorySection, MemoryType, Module, TypeSection,
+};
+
+use crate::attempts::in_a_worker;
 use crate::place::{Place, REFUSED, SUCCEEDED};
 
 /// Signals that end a process for what it tried.
@@ -27,10 +34,13 @@ pub fn child(names: &[String]) -> ExitCode {
         cpu_seconds: 60,
     };
     let report = restrict(&layers, grants).unwrap();
-    if layers
-        .iter()
-        .any(|layer| report.state(*layer) != LayerState::Held)
-    {
+    let is_lacking = |layer: &CageLayer| {
+        !matches!(
+            report.state(*layer),
+            LayerState::Held | LayerState::Partly(LayerGap::NoFilter)
+        )
+    };
+    if layers.iter().any(is_lacking) {
         return ExitCode::from(LACKING);
     }
     let ended = std::thread::spawn(|| {
@@ -86,7 +96,7 @@ fn all_but(left_out: &[CageLayer]) -> Vec<CageLayer> {
 pub fn every_layer_stops_something() {
     use CageLayer::{Capabilities, Landlock, Limits, Namespaces, Seccomp};
     // The layer, what else must be left out because it stops the same, and the attempt.
-    let rows: [(CageLayer, &[CageLayer], &str); 17] = [
+    let rows: [(CageLayer, &[CageLayer], &str); 16] = [
         (Seccomp, &[], "plain_fork"),
         (Seccomp, &[], "change_personality"),
         (Seccomp, &[], "look_at_key"),
@@ -97,7 +107,6 @@ pub fn every_layer_stops_something() {
         (Limits, &[], "private_memory"),
         (Limits, &[], "memory_made_writable"),
         (Limits, &[], "addresses"),
-        (Limits, &[Seccomp], "new_pipe"),
         (Landlock, &[Seccomp, Limits], "read_key"),
         (Landlock, &[Seccomp, Limits], "create_file"),
         (Landlock, &[Seccomp, Limits], "unlink_file"),
@@ -200,6 +209,53 @@ fn until<T>(mut found: impl FnMut() -> Option<T>) -> T {
         }
         assert!(Instant::now() < deadline, "it never happens");
         std::thread::yield_now();
+    }
+}
+
+/// A program that ends at once and begins with a memory of which the engine makes an image.
+fn module_with_an_image() -> Vec<u8> {
+    let (mut types, mut functions) = (TypeSection::new(), FunctionSection::new());
+    types.ty().function([], []);
+    functions.function(0);
+    let mut memories = MemorySection::new();
+    memories.memory(MemoryType {
+        minimum: 2,
+        maximum: None,
+        memory64: false,
+        shared: false,
+        page_size_log2: None,
+    });
+    let mut exports = ExportSection::new();
+    exports.export("_start", ExportKind::Func, 0);
+    exports.export("memory", ExportKind::Memory, 0);
+    let mut code = CodeSection::new();
+    let mut start = Function::new([]);
+    start.instructions().end();
+    code.function(&start);
+    let mut data = DataSection::new();
+    data.active(0, &ConstExpr::i32_const(0), vec![7; 65_536]);
+    let mut module = Module::new();
+    module
+        .section(&types)
+        .section(&functions)
+        .section(&memories)
+        .section(&exports)
+        .section(&code)
+        .section(&data);
+    module.finish()
+}
+
+/// A machine without seccomp: nothing runs unless the caller allows it, and then everything that the engine does works.
+pub fn without_seccomp_nothing_runs_unasked() {
+    let module = module_with_an_image();
+    let place = Place::new();
+    for (may_lack_seccomp, expected) in [
+        (false, Err(NoResult::NotCaged(LayerGap::NotBuilt))),
+        (true, Ok(())),
+    ] {
+        let mut limits = WorkerLimits::of(&testing::workload(&module, 1), Duration::from_secs(60));
+        limits.may_lack_seccomp = may_lack_seccomp;
+        assert_eq!(in_a_worker(&place, "no_seccomp", &module, limits), expected);
     }
 }
 

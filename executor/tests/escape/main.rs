@@ -17,7 +17,7 @@ use std::process::ExitCode;
 /// A test and its name.
 type NamedTest = (&'static str, fn());
 
-const TESTS: [NamedTest; 7] = [
+const TESTS: [NamedTest; 8] = [
     ("nothing_gets_out_of_a_worker", attempts::nothing_gets_out),
     ("without_a_cage_it_would", attempts::without_a_cage_it_would),
     (
@@ -32,6 +32,10 @@ const TESTS: [NamedTest; 7] = [
     (
         "all_that_a_worker_started_is_killed",
         layers::the_group_is_killed,
+    ),
+    (
+        "without_seccomp_nothing_runs_unasked",
+        layers::without_seccomp_nothing_runs_unasked,
     ),
     ("a_worker_shows_its_cage", layers::a_worker_shows_its_cage),
 ];

@@ -135,3 +135,6 @@ fn result_block(
     added.insert(type_index, last);
     BlockType::FunctionType(last)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@
 //! Where nothing is called (a whole function, or a loop that is in no other), the counter is read from a scratch local and written to both, so that no
 //! iteration waits for what the last one wrote.
 
-mod price;
+pub(crate) mod price;
 mod region;
 
 use wasm_encoder::{BlockType, Instruction, ValType};

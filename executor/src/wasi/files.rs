@@ -386,23 +386,13 @@ pub(super) fn write_stat(
     out: u32,
 ) -> Result<(), CallFailure> {
     call.charge(64)?;
-    let (kind, links, size, times, device, number) = match node {
-        Some(id) => {
-            let node = call.host.tree.node(id)?;
-            (
-                node.file_type(),
-                node.links(),
-                node.size(),
-                node.times,
-                1,
-                id,
-            )
-        }
-        None => {
-            let times = NodeTimes::all(call.host.clock_start_ns);
-            (FileType::UNKNOWN, 1, 0, times, 0, 0)
-        }
-    };
+    let (mut kind, mut links, mut size) = (FileType::UNKNOWN, 1, 0);
+    let mut times = NodeTimes::all(call.host.clock_start_ns);
+    if let Some(id) = node {
+        let node = call.host.tree.node(id)?;
+        (kind, links, size, times) = (node.file_type(), node.links(), node.size(), node.times);
+    }
+    let (device, number) = node.map_or((0, 0), |id| (1, id));
     call.guest.bytes_mut(out, 64)?.fill(0);
     call.guest.write(offset(out, 16)?, &[kind.0])?;
     let fields = [
@@ -410,9 +400,9 @@ pub(super) fn write_stat(
         (8, number),
         (24, links),
         (32, size),
-        (40, times.accessed_ns),
-        (48, times.modified_ns),
-        (56, times.changed_ns),
+        (40, times.accessed),
+        (48, times.modified),
+        (56, times.changed),
     ];
     for (at, value) in fields {
         call.guest.write_u64(offset(out, at)?, value)?;

@@ -46,30 +46,30 @@ pub(crate) struct TreeNode {
     pub(crate) times: NodeTimes,
 }
 
-/// Times of a file or directory, in nanoseconds since the Unix epoch.
+/// Times of a file or directory, each in nanoseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NodeTimes {
     /// When it was made, or what the task set; reading does not change it.
-    pub(crate) accessed_ns: u64,
+    pub(crate) accessed: u64,
     /// When its bytes or entries were changed last, or what the task set.
-    pub(crate) modified_ns: u64,
+    pub(crate) modified: u64,
     /// When anything of it was changed last.
-    pub(crate) changed_ns: u64,
+    pub(crate) changed: u64,
 }
 
 impl NodeTimes {
     /// All times are the same.
     pub(crate) fn all(now_ns: u64) -> Self {
         Self {
-            accessed_ns: now_ns,
-            modified_ns: now_ns,
-            changed_ns: now_ns,
+            accessed: now_ns,
+            modified: now_ns,
+            changed: now_ns,
         }
     }
 
     /// Its bytes or entries are changed.
     fn modify(&mut self, now_ns: u64) {
-        (self.modified_ns, self.changed_ns) = (now_ns, now_ns);
+        (self.modified, self.changed) = (now_ns, now_ns);
     }
 }
 

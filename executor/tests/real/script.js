@@ -14,7 +14,7 @@ try { null.x; } catch (error) { caught = `${error.name}: ${error.message}`; }
 const depth = (n) => (n === 0 ? 0 : 1 + depth(n - 1));
 const floats = Float64Array.from({ length: 1000 }, (_, n) => Math.sin(n) * Math.exp(n / 100) / (n + 1));
 const result = {
-  primes: primes.reduce((a, b) => a + b), most, factorial: factorial.toString(), caught, deep: depth(500),
+  primes: primes.reduce((a, b) => a + b), most, factorial: factorial.toString(), caught, deep: depth(300),
   floats: floats.reduce((a, b) => a + b), nan: [0 / 0, -0, 1 / 3].map(String), date: new Date(0).toISOString(),
   text: [..."grüße 🦀"].reverse().join(""), sorted: ["b", "ä", "a"].sort(), json: JSON.parse('{"a":[1,2,{"b":null}]}'),
 };

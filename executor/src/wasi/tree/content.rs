@@ -80,9 +80,9 @@ impl Tree {
             return Err(Errno::ROFS);
         }
         node.times = NodeTimes {
-            accessed_ns: accessed_ns.unwrap_or(node.times.accessed_ns),
-            modified_ns: modified_ns.unwrap_or(node.times.modified_ns),
-            changed_ns: now_ns,
+            accessed: accessed_ns.unwrap_or(node.times.accessed),
+            modified: modified_ns.unwrap_or(node.times.modified),
+            changed: now_ns,
         };
         Ok(())
     }

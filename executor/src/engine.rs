@@ -199,10 +199,12 @@ impl TaskEngine {
                 class: self.class,
                 rule,
             })),
-            Err(PrepareError::Output { message }) => Err(NoResult::Engine {
-                step: HostStep::Prepare,
-                message,
-            }),
+            Err(fault @ (PrepareError::Output { .. } | PrepareError::Nan(_))) => {
+                Err(NoResult::Engine {
+                    step: HostStep::Prepare,
+                    message: fault.to_string(),
+                })
+            }
         }
     }
 

@@ -20,6 +20,7 @@ use emit::{AddedGlobal, Changes, encoded};
 use insertion::FunctionInsertions;
 use meter::CounterGlobals;
 use module::ParsedModule;
+use nan::{Canonical, NanError};
 use stack::{MAX_STACK_SLOTS, StackCheck};
 use wasm_encoder::{BlockType, ValType};
 
@@ -45,6 +46,9 @@ pub enum PrepareError {
     /// The module breaks a rule of its class: it is invalid on every machine.
     #[error(transparent)]
     Refused(#[from] ClassRule),
+    /// Its NaNs cannot be made canonical. That is a fault of this program and says nothing about the module.
+    #[error(transparent)]
+    Nan(#[from] NanError),
     /// What the pass wrote is no valid module. That is a fault of this program and says nothing about the module.
     #[error("the prepared module is not valid: {message}")]
     Output {
@@ -56,13 +60,31 @@ pub enum PrepareError {
 /// Prepares a module.
 pub fn prepare(bytes: &[u8]) -> Result<PreparedModule, PrepareError> {
     let (module, complexity) = accept::accept(bytes)?;
-    let bytes = write(&module)?;
+    let bytes = checked(write(&module)?)?;
+    Ok(PreparedModule { bytes, complexity })
+}
+
+/// A module with canonical NaNs and nothing else of the pass: what an engine's own switch for them is compared with.
+pub fn with_canonical_nans(bytes: &[u8], canonical: Canonical) -> Result<Vec<u8>, PrepareError> {
+    let (module, _) = accept::accept(bytes)?;
+    let nans = nan::canonicalise(&module, canonical)?;
+    let changes = Changes {
+        start: START_EXPORT,
+        ..Changes::default()
+    };
+    checked(emit::emit(&module, &changes, |at| {
+        vec![nans.insertions(&module, at)]
+    })?)
+}
+
+/// What the pass wrote, if it is a valid module.
+fn checked(bytes: Vec<u8>) -> Result<Vec<u8>, PrepareError> {
     wasmparser::Validator::new_with_features(accept::features())
         .validate_all(&bytes)
         .map_err(|error| PrepareError::Output {
             message: error.to_string(),
         })?;
-    Ok(PreparedModule { bytes, complexity })
+    Ok(bytes)
 }
 
 /// A length that the format bounds to 32 bits.
@@ -70,7 +92,7 @@ fn narrow(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-fn write(module: &ParsedModule<'_>) -> Result<Vec<u8>, ClassRule> {
+fn write(module: &ParsedModule<'_>) -> Result<Vec<u8>, PrepareError> {
     let first_global = narrow(module.globals.len());
     let counters = CounterGlobals {
         fuel: first_global,
@@ -95,10 +117,10 @@ fn write(module: &ParsedModule<'_>) -> Result<Vec<u8>, ClassRule> {
             slots.map(block)
         })
         .collect();
-    let mut nan = nan::canonicalise(module);
-    emit::emit(module, &changes, |at| {
+    let nans = nan::canonicalise(module, Canonical::WhereSeen)?;
+    let bytes = emit::emit(module, &changes, |at| {
         let body = &module.bodies[at];
-        let nan = std::mem::take(&mut nan[at]);
+        let nan = nans.insertions(module, at);
         let operators = body.operators();
         let first_local = narrow(body.locals.len() + nan.locals.len());
         let meter = meter::insertions(&operators, counters, checks[at], first_local);
@@ -106,7 +128,8 @@ fn write(module: &ParsedModule<'_>) -> Result<Vec<u8>, ClassRule> {
             stack::exits(&operators, counters.stack, check)
         });
         vec![meter, nan, exits]
-    })
+    })?;
+    Ok(bytes)
 }
 
 /// Type of a block that takes nothing and leaves the results of a function type; added where the module has none.

@@ -20,11 +20,12 @@ pub(super) fn counting(bytes: &[u8]) -> Vec<u8> {
         }],
         start: START_EXPORT,
     };
-    let nan = nan::canonicalise(&module);
+    let nans = nan::canonicalise(&module, nan::Canonical::WhereSeen).unwrap();
     emit(&module, &changes, |at| {
         let body = &module.bodies[at];
-        let operand = narrow(body.locals.len() + nan[at].locals.len());
-        vec![counted(body, counter, operand), nan[at].clone()]
+        let nan = nans.insertions(&module, at);
+        let operand = narrow(body.locals.len() + nan.locals.len());
+        vec![counted(body, counter, operand), nan]
     })
     .unwrap()
 }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod nans;
+
 use gridproof_instrument::prepare;
 
 /// A module that exports a function `_start` without a body's worth of work.

@@ -13,9 +13,9 @@ pub enum Alarm {
         "block {block} counts as invalid here and is not executed again, since {cause}: report it"
     )]
     Execution {
-        /// The block whose view is nullified by this validator.
+        /// The block.
         block: BlockId,
-        /// What stopped its execution.
+        /// The fault.
         cause: Invalid,
     },
     /// A block could not be built; an empty one was proposed in its place.
@@ -27,7 +27,7 @@ pub enum Alarm {
     Building {
         /// The block below.
         parent: BlockId,
-        /// What the code that panicked said, for people.
+        /// The panic's message.
         message: String,
         /// Transactions of accounts that wait no more.
         dropped: Vec<TransactionId>,

@@ -1,8 +1,8 @@
 //! The engine class: everything about the engine that an outcome depends on, in one place.
 //!
 //! Class 2 is what the crate `instrument` makes of a module, run by wasmtime 48.0.8 with Cranelift for x86-64 Linux. Fuel, the end
-//! of a recursion and what is refused are decided by the prepared module, not by the engine, which meters nothing. The
-//! target is named, so that no feature of the host's processor is inferred. Changing anything here that a program can see
+//! of a recursion, the bits of NaNs and what is refused are decided by the prepared module, not by the engine, which does nothing for
+//! them. The target is named, so that no feature of the host's processor is inferred. Changing anything here that a program can see
 //! makes a new class.
 
 use instrument::stack::MAX_STACK_SLOTS;
@@ -51,7 +51,6 @@ pub(crate) fn pinned() -> Config {
     config
         .strategy(Strategy::Cranelift)
         .cranelift_opt_level(OptLevel::Speed)
-        .cranelift_nan_canonicalization(true)
         .max_wasm_stack(GUEST_STACK_BYTES)
         .async_stack_size(THREAD_STACK_BYTES)
         .memory_reservation(RESERVED_BYTES)

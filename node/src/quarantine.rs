@@ -17,15 +17,15 @@ pub enum QuarantineError {
     /// The file system said no.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file that could not be read or written.
+        /// The file.
         path: PathBuf,
-        /// The system's error.
+        /// What it said.
         source: std::io::Error,
     },
     /// A line that is no block's id.
     #[error("{}: line {line} is no block id", path.display())]
     Line {
-        /// The file that somebody changed by hand.
+        /// The file.
         path: PathBuf,
         /// Counted from 1.
         line: usize,

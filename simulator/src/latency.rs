@@ -70,7 +70,7 @@ impl Costs {
     }
 }
 
-/// What decides a measurement of finality: equal runs give equal figures.
+/// A run.
 #[derive(Debug, Clone, Copy)]
 pub struct LatencyRun {
     /// The seed of the delays.

@@ -103,7 +103,7 @@ impl Unverified {
         self.signed.transaction()
     }
 
-    /// Name of the transaction, as receipts and the mempool know it.
+    /// Its id.
     #[must_use]
     pub fn id(&self) -> TransactionId {
         self.digest.id

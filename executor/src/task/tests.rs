@@ -118,8 +118,8 @@ fn code(config: &wasmtime::Config, module: &[u8]) -> String {
 /// Hash of the code of [`recursions`].
 const FROZEN: [&str; 3] = [
     "232d09e8889e7b8783eeb79822b367bf0bae8a525abf3d4e2f162490497c0bf3",
-    "418a943131d3e040f500543aa0cc414d933608186e74a920efecce53cfc06046",
-    "67509cde2e2ff8bb82b272ac5d7725a707870b810733334c4d6587e5044303a4",
+    "c13b37700ba9236f05a4c07357329bda003b3475f963a97e8ae42c566f7c1447",
+    "fc3e4471a60bc9568a3ffd8647215c632a99b559eba6346d4b0e674dcca5b3b8",
 ];
 
 /// What a processor has is seen by the engine only where it infers its features. With the named target the code is the

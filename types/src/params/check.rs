@@ -48,7 +48,7 @@ pub enum ParamsError {
         "parameter protocol_versions has {found} entries, at most {MAX_PROTOCOL_VERSIONS} are allowed"
     )]
     TooManyVersions {
-        /// Entries of the schedule of versions.
+        /// Number of entries.
         found: usize,
     },
     /// No version is in force at height 0.
@@ -78,7 +78,7 @@ pub enum ParamsError {
     /// More engine classes than there may be.
     #[error("parameter compute.classes has {found} entries, at most {MAX_CLASSES} are allowed")]
     TooManyClasses {
-        /// Entries of the schedule of classes.
+        /// Number of entries.
         found: usize,
     },
     /// An engine class stands twice.

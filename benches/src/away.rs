@@ -29,13 +29,14 @@ struct BlockRates {
     seconds: u32,
 }
 
-/// Prints the rates.
+/// Kills one of four and three of ten validators, and prints the block rates before and after as one JSON object.
 pub fn run(seconds: u32, rate: u32) -> Result<()> {
     let profile = LoadProfile {
         rate,
         warm_up: SETTLE,
         length: Duration::from_secs(u64::from(seconds)),
         drain: DRAIN,
+        batch: 1,
     };
     let (four, four_one_killed) = rates(4, 1, profile)?;
     let (ten, ten_three_killed) = rates(10, 3, profile)?;
@@ -79,7 +80,7 @@ async fn rate(
     profile: LoadProfile,
 ) -> Result<f64> {
     let client = Client::new(&format!("http://{}", network.addresses[0]))?;
-    let (_, load) = network.transfers(funded, first_account, profile.requests());
+    let (_, load) = network.transfers(funded, first_account, profile.transactions());
     let start = Instant::now();
     let count = async {
         let from = height_at(&client, start + profile.warm_up).await?;

@@ -18,7 +18,7 @@ use crate::process::{ProcessCost, peak_memory_mb};
 use crate::{progress, quantile};
 pub use validator::EngineValidator;
 
-/// Validators.
+/// Validators of a network, a process each.
 const VALIDATORS: usize = 4;
 /// From the start, or from a kill, to the measured time.
 const SETTLE: Duration = Duration::from_secs(5);

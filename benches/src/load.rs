@@ -25,6 +25,8 @@ use crate::process::{ProcessCost, peak_memory_mb};
 /// Connections to each node: as many requests may await their answers. A node of ours takes 64 requests at once and refuses
 /// the next.
 const CONNECTIONS: usize = 48;
+/// Connections to each node where a request may carry several transactions: what falls due meanwhile goes together.
+const BATCH_CONNECTIONS: usize = 4;
 /// Time between two looks at what is due.
 const TICK: Duration = Duration::from_millis(1);
 /// Time between two looks at what still waits after the load.
@@ -43,8 +45,12 @@ pub trait Network: 'static {
     /// The processes of the nodes.
     fn pids(&self) -> Vec<u32>;
 
-    /// `Err` with a short reason if the answer to a request is a refusal.
-    fn verdict(answer: &HttpAnswer) -> Result<(), String>;
+    /// The whole request that offers these transactions to a node.
+    fn request(address: SocketAddr, transactions: &[&[u8]]) -> Vec<u8>;
+
+    /// What the answer to such a request says of each of its transactions: `Err` with a short reason for a refusal. An
+    /// answer that speaks of less gives less.
+    fn verdicts(answer: &HttpAnswer, transactions: usize) -> Vec<Result<(), String>>;
 
     /// The path that tells how many transactions a node holds that are not final.
     const WAITING_PATH: &'static str;
@@ -65,7 +71,7 @@ pub trait Watcher {
 /// When how much is offered.
 #[derive(Debug, Clone, Copy)]
 pub struct LoadProfile {
-    /// Requests per second.
+    /// Transactions per second.
     pub rate: u32,
     /// Load before the measured time.
     pub warm_up: Duration,
@@ -73,21 +79,23 @@ pub struct LoadProfile {
     pub length: Duration,
     /// How long after the load transactions may take to become final.
     pub drain: Duration,
+    /// Most transactions that a request carries, at least 1: those that are due when a connection is free.
+    pub batch: usize,
 }
 
 impl LoadProfile {
-    /// The number of requests of the whole load.
-    pub fn requests(&self) -> usize {
+    /// The number of transactions of the whole load.
+    pub fn transactions(&self) -> usize {
         let micros = (self.warm_up + self.length).as_micros() * u128::from(self.rate);
         usize::try_from(micros / 1_000_000).unwrap_or(usize::MAX)
     }
 }
 
-/// What is offered: request i stands in lane `i % lanes`, and lane l goes to node `l % nodes`.
+/// What is offered: transaction i stands in lane `i % lanes`, and lane l goes to node `l % nodes`.
 #[derive(Debug)]
 pub struct OfferedLoad {
-    /// Whole requests, in the order in which their lanes have their turns.
-    pub requests: Vec<Vec<u8>>,
+    /// Their bytes as a request takes them, in the order in which their lanes have their turns.
+    pub transactions: Vec<Vec<u8>>,
     /// The number of lanes, at least 1.
     pub lanes: usize,
 }
@@ -104,13 +112,13 @@ pub struct Sight {
 /// What became of a load.
 #[derive(Debug)]
 pub struct LoadResult {
-    /// For each request the time at which it was due when a node accepted it.
+    /// For each transaction the time at which it was due, if a node accepted it.
     pub accepted: Vec<Option<Instant>>,
-    /// Refusals of requests that were due within the measured time, by reason.
+    /// Refusals of transactions that were due within the measured time, by reason.
     pub refusals: BTreeMap<String, u64>,
     /// What each node said.
     pub sights: Vec<Vec<Sight>>,
-    /// The measured time.
+    /// From the end of the warm-up to the end of the load; what was due or became final in it counts.
     pub measured: Range<Instant>,
     /// What the nodes' processes used in the measured time.
     pub cost: ProcessCost,
@@ -149,8 +157,13 @@ async fn drive<N: Network>(
                 sights.borrow_mut()[node].push(Sight { at, body });
             }
         });
-        for _ in 0..CONNECTIONS {
-            tasks.spawn_local(serve::<N>(run.clone(), node, *address));
+        let connections = if profile.batch > 1 {
+            BATCH_CONNECTIONS
+        } else {
+            CONNECTIONS
+        };
+        for _ in 0..connections {
+            tasks.spawn_local(serve::<N>(run.clone(), node, *address, profile.batch));
         }
     }
     let start = Instant::now();
@@ -226,7 +239,7 @@ struct LoadRun {
 impl LoadRun {
     fn new(load: OfferedLoad, nodes: usize) -> Self {
         let lanes = (0..load.lanes).map(|_| Lane::default()).collect();
-        let accepted = vec![None; load.requests.len()];
+        let accepted = vec![None; load.transactions.len()];
         Self {
             load,
             lanes: RefCell::new(lanes),
@@ -241,7 +254,7 @@ impl LoadRun {
 
     /// Gives each lane its turns at their times.
     async fn schedule(&self, start: Instant, profile: LoadProfile) {
-        let (total, rate) = (self.load.requests.len(), u128::from(profile.rate));
+        let (total, rate) = (self.load.transactions.len(), u128::from(profile.rate));
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut next = 0;
@@ -267,18 +280,25 @@ impl LoadRun {
         self.wake[node].notify_one();
     }
 
-    /// The next turn at a node whose time has come.
-    async fn turn(&self, node: usize) -> LaneTurn {
+    /// The next turns at a node whose time has come, with their transactions; one at least has come.
+    async fn turns(&self, node: usize, most: usize) -> Vec<(LaneTurn, usize)> {
         loop {
-            let turn = self.due[node].borrow_mut().pop_front();
-            match turn {
-                Some(turn) => return turn,
-                None => self.wake[node].notified().await,
+            let due: Vec<_> = {
+                let mut due = self.due[node].borrow_mut();
+                let count = due.len().min(most);
+                due.drain(..count).collect()
+            };
+            if !due.is_empty() {
+                let taken = due.into_iter();
+                return taken
+                    .filter_map(|turn| Some((turn, self.take(turn.lane)?)))
+                    .collect();
             }
+            self.wake[node].notified().await;
         }
     }
 
-    /// The request that a lane's turn is for; none if all of the lane are on their way.
+    /// The transaction that a lane's turn is for; none if all of the lane are on their way.
     fn take(&self, lane: usize) -> Option<usize> {
         let mut lanes = self.lanes.borrow_mut();
         let state = &mut lanes[lane];
@@ -287,7 +307,7 @@ impl LoadRun {
         }
         let request = lane + state.begun * self.load.lanes;
         state.begun += 1;
-        (request < self.load.requests.len()).then_some(request)
+        (request < self.load.transactions.len()).then_some(request)
     }
 
     fn note(&self, turn: LaneTurn, request: usize, verdict: Result<(), String>) {
@@ -344,24 +364,35 @@ impl LoadRun {
 }
 
 /// One connection: takes turns and sends what they are for.
-async fn serve<N: Network>(run: Rc<LoadRun>, node: usize, address: SocketAddr) -> io::Result<()> {
+async fn serve<N: Network>(
+    run: Rc<LoadRun>,
+    node: usize,
+    address: SocketAddr,
+    batch: usize,
+) -> io::Result<()> {
     let mut connection = None;
     loop {
-        let turn = run.turn(node).await;
-        let Some(request) = run.take(turn.lane) else {
+        let turns = run.turns(node, batch).await;
+        if turns.is_empty() {
             continue;
-        };
+        }
         run.in_flight.set(run.in_flight.get() + 1);
-        let answer = exchange(&mut connection, address, &run.load.requests[request]).await;
+        let bytes = |request: usize| run.load.transactions[request].as_slice();
+        let payloads: Vec<_> = turns.iter().map(|(_, request)| bytes(*request)).collect();
+        let answer = exchange(&mut connection, address, &N::request(address, &payloads)).await;
         run.in_flight.set(run.in_flight.get() - 1);
-        let verdict = match answer {
-            Ok(answer) => N::verdict(&answer),
+        let verdicts = match answer {
+            Ok(answer) => N::verdicts(&answer, turns.len()),
             Err(error) => {
                 connection = None;
-                Err(format!("connection: {}", error.kind()))
+                vec![Err(format!("connection: {}", error.kind())); turns.len()]
             }
         };
-        run.note(turn, request, verdict);
+        let unsaid = std::iter::repeat(Err("not in the answer".to_owned()));
+        for ((turn, request), verdict) in turns.into_iter().zip(verdicts.into_iter().chain(unsaid))
+        {
+            run.note(turn, request, verdict);
+        }
     }
 }
 

@@ -66,7 +66,11 @@ enum Bench {
         /// Seconds of load that are measured, after 2 that are not; at most 60.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=60))]
         seconds: u32,
-        /// What is measured.
+        /// Most transactions that a request carries: above 1 those that are due when one of 4 connections to a node is
+        /// free go together, with 1 each has a request of its own on one of 48.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+        batch: u16,
+        /// Systems to measure, in this order at each rate.
         #[arg(long, value_delimiter = ',', default_values_t = [peer::System::Gridproof, peer::System::Cometbft])]
         systems: Vec<peer::System>,
         /// The binary of CometBFT.
@@ -87,7 +91,7 @@ enum Bench {
         /// Seconds that are measured.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=60))]
         seconds: u32,
-        /// What is measured.
+        /// Engines to measure, in this order.
         #[arg(long, value_enum, value_delimiter = ',', default_values_t = [engine::EngineKind::Gridproof, engine::EngineKind::Commonware])]
         systems: Vec<engine::EngineKind>,
         /// The program of the peer, from `benches/peers/commonware`.
@@ -112,9 +116,16 @@ fn main() -> anyhow::Result<()> {
         Bench::Peer {
             rates,
             seconds,
+            batch,
             systems,
             cometbft,
-        } => peer::run(&rates, seconds, &systems, cometbft.as_deref()),
+        } => peer::run(
+            &rates,
+            seconds,
+            usize::from(batch),
+            &systems,
+            cometbft.as_deref(),
+        ),
         Bench::Away { seconds, rate } => away::run(seconds, rate),
         Bench::Engine {
             seconds,

@@ -42,7 +42,13 @@ impl std::fmt::Display for System {
 }
 
 /// Runs each rate on each system and prints a line for each.
-pub fn run(rates: &[u32], seconds: u32, systems: &[System], cometbft: Option<&Path>) -> Result<()> {
+pub fn run(
+    rates: &[u32],
+    seconds: u32,
+    batch: usize,
+    systems: &[System],
+    cometbft: Option<&Path>,
+) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -59,6 +65,7 @@ pub fn run(rates: &[u32], seconds: u32, systems: &[System], cometbft: Option<&Pa
                 warm_up: WARM_UP,
                 length: Duration::from_secs(u64::from(seconds)),
                 drain: DRAIN,
+                batch,
             };
             let report = match system {
                 System::Gridproof => gridproof::measure(&runtime, profile),

@@ -13,9 +13,9 @@ pub enum Alarm {
         "block {block} counts as invalid here and is not executed again, since {cause}: report it"
     )]
     Execution {
-        /// The block.
+        /// The block whose view is nullified by this validator.
         block: BlockId,
-        /// The fault.
+        /// What stopped its execution.
         cause: Invalid,
     },
     /// A block could not be built; an empty one was proposed in its place.
@@ -27,7 +27,7 @@ pub enum Alarm {
     Building {
         /// The block below.
         parent: BlockId,
-        /// The panic's message.
+        /// What the code that panicked said, for people.
         message: String,
         /// Transactions of accounts that wait no more.
         dropped: Vec<TransactionId>,

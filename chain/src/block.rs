@@ -90,7 +90,7 @@ pub(crate) struct Ordered {
 pub struct BuildingFault {
     /// The block below.
     pub parent: BlockId,
-    /// The panic's message.
+    /// What the code that panicked said, for people.
     pub message: String,
     /// The transaction on which it panicked, if it was one.
     pub dropped: Vec<TransactionId>,

@@ -41,9 +41,9 @@ pub enum Invalid {
     /// Execution panicked.
     #[error("execution of block {block} panicked: {message}")]
     Panicked {
-        /// The block.
+        /// The block that was executed; it is put into quarantine.
         block: BlockId,
-        /// The panic's message.
+        /// What the code that panicked said, for people.
         message: String,
     },
     /// Execution met a state that contradicts itself. The block may have brought it about, so this is no reason to stop.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use executor::cage::CageReport;
 use keys::keyfile::{self, KeyKind};
 use partner::PartnerError;
 use partner::config::{CONFIG_FILE, Config, PartnerConfigError};
@@ -52,6 +53,9 @@ Every key of partner.toml can be overridden by GRIDPROOF__KEY or GRIDPROOF_OFFER
         /// Overrides bond.
         #[arg(long)]
         bond: Option<Amount>,
+        /// Run jobs also where this machine gives no filter of system calls (seccomp).
+        #[arg(long)]
+        allow_missing_seccomp: bool,
         #[command(flatten)]
         set: SetArgs,
     },
@@ -131,12 +135,21 @@ pub async fn run(command: PartnerCommand, ui: Ui) -> Result<(), CommandFailure> 
             dir,
             endpoints,
             bond,
+            allow_missing_seccomp,
             set,
         } => {
             let endpoints = (!endpoints.is_empty())
                 .then(|| Override::list("--endpoint", "endpoints", endpoints));
             let bond = bond.map(|bond| Override::text("--bond", "bond", bond.to_string()));
-            start(&dir, set.overrides().chain(endpoints).chain(bond)).await
+            let uncaged = allow_missing_seccomp.then(|| {
+                Override::text(
+                    "--allow-missing-seccomp",
+                    "allow_missing_seccomp",
+                    "true".to_owned(),
+                )
+            });
+            let flags = endpoints.into_iter().chain(bond).chain(uncaged);
+            start(&dir, set.overrides().chain(flags)).await
         }
         PartnerCommand::Status { dir } => status(&dir, ui).await,
         PartnerCommand::Bond { dir, amount } => {
@@ -197,12 +210,16 @@ fn stopped(error: &PartnerError) -> CommandFailure {
         PartnerError::Key(error) => return CommandFailure::of_key_file(error),
         PartnerError::Config(PartnerConfigError::Endpoint(_)) => (ExitKind::BadInput, "endpoints"),
         PartnerError::Config(_) => (ExitKind::BadInput, "config"),
+        PartnerError::Folder(_) => (ExitKind::Key, "folder"),
+        PartnerError::Worker(_) | PartnerError::NoSeccomp(_) => (ExitKind::Other, "cage"),
         PartnerError::Genesis { .. } => (ExitKind::BadInput, "genesis"),
         PartnerError::Configured { .. } => (ExitKind::BadInput, "partner_init"),
         PartnerError::Journal(_) | PartnerError::Blobs(_) | PartnerError::Io { .. } => {
             (ExitKind::Storage, "storage")
         }
-        PartnerError::OwnPath { .. } => (ExitKind::Other, "partner"),
+        PartnerError::OwnPath { .. } | PartnerError::Hide { .. } | PartnerError::Blocking(_) => {
+            (ExitKind::Other, "partner")
+        }
     };
     CommandFailure::new(kind, code, error.to_string()).hint(error.hint())
 }
@@ -210,6 +227,7 @@ fn stopped(error: &PartnerError) -> CommandFailure {
 /// The configuration and the account's key of a partner's directory.
 fn open(dir: &Path) -> Result<(Config, SecretKey), CommandFailure> {
     let config: Config = config::load(&dir.join(CONFIG_FILE), [])?;
+    partner::check_folders(dir, &config).map_err(|error| stopped(&error.into()))?;
     let key = keyfile::read_secret(&dir.join(&config.account_key), KeyKind::Account)?;
     Ok((config, key))
 }
@@ -264,6 +282,8 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), CommandFailure> {
             ));
         }
     }
+    let cage = partner::inspect_cage(dir, &config);
+    lines.extend(cage_lines(&cage));
     if commitments > 0 {
         let until = if running {
             "until their jobs end"
@@ -273,10 +293,49 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), CommandFailure> {
         lines.push(format!("to reveal  {commitments} commitments wait {until}"));
     }
     let object = json!({
-        "address": address, "daemon_runs": running, "balance": account.balance, "partner": registered, "commitments": commitments,
+        "address": address, "daemon_runs": running, "balance": account.balance, "partner": registered, "commitments": commitments, "cage": cage_object(&cage),
     });
     ui.result(&object, &lines.join("\n"));
     Ok(())
+}
+
+/// What a status says of the cage.
+fn cage_lines(cage: &Result<CageReport, PartnerError>) -> Vec<String> {
+    let report = match cage {
+        Ok(report) => report,
+        Err(error) => return vec![format!("cage       {error}")],
+    };
+    let held: Vec<_> = report
+        .layers()
+        .filter(|(_, state)| state.gap().is_none())
+        .map(|(layer, _)| layer.name())
+        .collect();
+    let mut lines = vec![format!("cage       held: {}", held.join(", "))];
+    for (layer, state) in report.layers() {
+        if let Some(gap) = state.gap() {
+            lines.push(format!(
+                "           {} {}: {gap}",
+                state.name(),
+                layer.name()
+            ));
+        }
+    }
+    lines
+}
+
+fn cage_object(cage: &Result<CageReport, PartnerError>) -> serde_json::Value {
+    let report = match cage {
+        Ok(report) => report,
+        Err(error) => return json!({ "error": error.to_string() }),
+    };
+    let layers = report.layers().map(|(layer, state)| {
+        json!({
+            "layer": layer.name(),
+            "state": state.name(),
+            "reason": state.gap().map(|gap| gap.to_string()),
+        })
+    });
+    json!({ "layers": layers.collect::<Vec<_>>() })
 }
 
 async fn change_bond(dir: &Path, action: Action, ui: Ui) -> Result<(), CommandFailure> {

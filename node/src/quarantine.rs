@@ -17,15 +17,15 @@ pub enum QuarantineError {
     /// The file system said no.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file.
+        /// The file that could not be read or written.
         path: PathBuf,
-        /// What it said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A line that is no block's id.
     #[error("{}: line {line} is no block id", path.display())]
     Line {
-        /// The file.
+        /// The file that somebody changed by hand.
         path: PathBuf,
         /// Counted from 1.
         line: usize,

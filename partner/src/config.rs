@@ -51,6 +51,9 @@ pub struct Config {
     /// The program whose `worker` command runs tasks; `None` means this program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<PathBuf>,
+    /// True if tasks may run where this machine gives no filter of system calls (seccomp).
+    #[serde(default)]
+    pub allow_missing_seccomp: bool,
     /// What the partner offers; registered on chain when it changes.
     pub offer: Offer,
 }
@@ -191,6 +194,7 @@ impl Config {
             blob_quota_bytes: 16 << 30,
             task_wall_ms: 3_600_000,
             worker: None,
+            allow_missing_seccomp: false,
             offer: Offer::default(),
         }
     }

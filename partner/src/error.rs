@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use executor::NoResult;
+use executor::cage::LayerGap;
+use keys::folder::FolderError;
 use keys::keyfile::KeyFileError;
 use types::genesis::GenesisError;
 
@@ -17,6 +20,15 @@ pub enum PartnerError {
     /// A key file cannot be used.
     #[error(transparent)]
     Key(#[from] KeyFileError),
+    /// A folder with secrets cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The worker program cannot say in which cage it runs tasks.
+    #[error("the worker does not show its cage: {0}")]
+    Worker(NoResult),
+    /// Tasks would run without a filter of system calls.
+    #[error("tasks would run without a filter of system calls (seccomp): {0}")]
+    NoSeccomp(LayerGap),
     /// The journal cannot be used: what must outlive a crash could not be kept.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -47,6 +59,15 @@ pub enum PartnerError {
         /// Path of the configuration file.
         path: PathBuf,
     },
+    /// The system does not let this process hide its memory from others of its user.
+    #[error("cannot hide this process' memory: {source}")]
+    Hide {
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Waiting for the worker ended early: it panicked, or the process ends.
+    #[error("the worker's cage was not looked at: {0}")]
+    Blocking(#[from] tokio::task::JoinError),
     /// The path of this program, which runs the workers, is not known.
     #[error("cannot find the path of this program: {source}")]
     OwnPath {
@@ -76,6 +97,17 @@ impl PartnerError {
             Self::Config(error) => error
                 .hint()
                 .unwrap_or("correct that key; `partner init` in an empty folder shows all keys"),
+            Self::Folder(FolderError::TooOpen { .. }) => {
+                "chmod 700 that folder; if others may have looked into it, check what they could read"
+            }
+            Self::Folder(FolderError::Io { .. }) => {
+                "check the path, and the permissions of the folder above it"
+            }
+            Self::Worker(_) => "name the program that runs tasks with the key `worker`",
+            Self::NoSeccomp(_) => {
+                "use a kernel and a container profile that allow seccomp, or give allow_missing_seccomp = true to run \
+                 jobs of strangers with less between them and this machine"
+            }
             Self::Key(_) => "check the key files in the partner's directory",
             Self::Journal(error) => error.hint(),
             Self::Blobs(_) | Self::Io { .. } => {
@@ -83,6 +115,7 @@ impl PartnerError {
             }
             Self::Genesis { .. } => "give the chain's genesis.bin, not its TOML form",
             Self::Configured { .. } => "edit it, or give another --dir",
+            Self::Hide { .. } | Self::Blocking(_) => "start it again; if it stays so, report it",
             Self::OwnPath { .. } => "name the program that runs tasks with the key `worker`",
         }
     }

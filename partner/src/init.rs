@@ -1,7 +1,8 @@
 //! Making a partner's directory.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use keys::folder::{self, FolderError};
 use keys::keyfile::{self, KeyKind};
 use types::genesis::Genesis;
 use types::hash::Address;
@@ -23,10 +24,14 @@ pub fn init(dir: &Path, config: &Config, genesis: &[u8]) -> Result<Address, Part
     if file.exists() {
         return Err(PartnerError::Configured { path: file });
     }
-    for path in [&config.account_key, &config.vrf_key, &config.genesis] {
-        let path = dir.join(path);
-        let parent = path.parent().map(Path::to_path_buf).unwrap_or_default();
-        create_folder(parent)?;
+    folder::create(dir)?;
+    for path in [&config.account_key, &config.vrf_key] {
+        if let Some(parent) = dir.join(path).parent() {
+            folder::create(parent)?;
+        }
+    }
+    if let Some(parent) = place.parent() {
+        std::fs::create_dir_all(parent).map_err(PartnerError::io("create", parent))?;
     }
     let account = dir.join(&config.account_key);
     if !account.exists() {
@@ -46,6 +51,13 @@ pub fn init(dir: &Path, config: &Config, genesis: &[u8]) -> Result<Address, Part
     Ok(address)
 }
 
-fn create_folder(path: PathBuf) -> Result<(), PartnerError> {
-    std::fs::create_dir_all(&path).map_err(PartnerError::io("create", path))
+/// Refuses a partner's directory, and folders of its keys, that others may look into.
+pub fn check_folders(dir: &Path, config: &Config) -> Result<(), FolderError> {
+    folder::check(dir)?;
+    for path in [&config.account_key, &config.vrf_key] {
+        if let Some(parent) = dir.join(path).parent() {
+            folder::check(parent)?;
+        }
+    }
+    Ok(())
 }

@@ -22,5 +22,5 @@ pub mod watch;
 
 pub use config::{CONFIG_FILE, Config, Offer};
 pub use error::PartnerError;
-pub use init::init;
-pub use run::{run, run_with};
+pub use init::{check_folders, init};
+pub use run::{inspect_cage, run, run_with};

@@ -5,10 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use executor::cage::{CageLayer, CageReport, undumpable};
+use executor::worker::{WorkerHandle, WorkerLimits};
 use keys::keyfile::{self, KeyKind};
 use light::Light;
 use tokio::sync::mpsc;
@@ -22,6 +24,7 @@ use crate::config::{Config, PartnerConfigError};
 use crate::core::{Core, Effect, Event, Note, PartnerIdentity, PartnerSettings, TaskExecution};
 use crate::endpoints::Endpoints;
 use crate::error::PartnerError;
+use crate::init::check_folders;
 use crate::journal::{DiskJournal, Journal};
 use crate::runner::{Cancel, ExecutionBackend, JobRunner, WorkerProcess};
 use crate::watch::ChainWatch;
@@ -36,15 +39,54 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), PartnerError> {
     config.check()?;
-    let program = match &config.worker {
-        Some(worker) => dir.join(worker),
-        None => std::env::current_exe().map_err(|source| PartnerError::OwnPath { source })?,
-    };
+    // No other process of this user may look for the keys in this one's memory, and no core holds them.
+    undumpable().map_err(|source| PartnerError::Hide { source })?;
+    let program = worker_program(dir, &config)?;
+    let cage = tokio::task::spawn_blocking({
+        let program = program.clone();
+        move || inspect_program(&program)
+    });
+    tell(&cage.await??, config.allow_missing_seccomp)?;
     let backend = WorkerProcess {
         program,
         task_wall: Duration::from_millis(config.task_wall_ms),
+        may_lack_seccomp: config.allow_missing_seccomp,
     };
     run_with(dir, config, Box::new(backend), shutdown).await
+}
+
+/// The cage that a partner's worker enters on this machine. Starts the worker for it, and blocks until it has ended.
+pub fn inspect_cage(dir: &Path, config: &Config) -> Result<CageReport, PartnerError> {
+    inspect_program(&worker_program(dir, config)?)
+}
+
+fn worker_program(dir: &Path, config: &Config) -> Result<PathBuf, PartnerError> {
+    match &config.worker {
+        Some(worker) => Ok(dir.join(worker)),
+        None => std::env::current_exe().map_err(|source| PartnerError::OwnPath { source }),
+    }
+}
+
+fn inspect_program(program: &Path) -> Result<CageReport, PartnerError> {
+    WorkerHandle::spawn(program, &["worker"], WorkerLimits::for_inspection())
+        .and_then(WorkerHandle::inspect)
+        .map_err(PartnerError::Worker)
+}
+
+/// Logs the layers of the cage, and refuses one without a filter of system calls unless that is allowed.
+fn tell(cage: &CageReport, may_lack_seccomp: bool) -> Result<(), PartnerError> {
+    for (layer, state) in cage.layers() {
+        match state.gap() {
+            None => tracing::info!(layer = layer.name(), "cage: held"),
+            Some(gap) => {
+                tracing::warn!(layer = layer.name(), state = state.name(), %gap, "cage: not held as a whole");
+            }
+        }
+    }
+    match cage.state(CageLayer::Seccomp).gap() {
+        Some(gap) if !may_lack_seccomp => Err(PartnerError::NoSeccomp(gap)),
+        _ => Ok(()),
+    }
 }
 
 /// Like [`run`], with another back end for tasks.
@@ -54,6 +96,7 @@ pub async fn run_with(
     backend: Box<dyn ExecutionBackend>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), PartnerError> {
+    check_folders(dir, &config)?;
     let genesis = read_genesis(&dir.join(&config.genesis))?;
     config.check_endpoints(&genesis)?;
     let identity = PartnerIdentity {

@@ -8,7 +8,7 @@ use crate::random::SeededRandom;
 /// Sizes of committees, and how many of 100 seeds have them.
 const SIZES: [(usize, u64); 4] = [(4, 70), (7, 18), (10, 10), (21, 2)];
 
-/// A committee.
+/// Who votes with how much stake in a run, and who of them lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimulatedCommittee {
     /// The stakes, by position.

@@ -63,19 +63,19 @@ pub enum Violation {
     /// S1: a view has two notarizations.
     #[error("view {view} has two notarizations")]
     TwoNotarizations {
-        /// The view.
+        /// The view with both: quorums that contradict each other.
         view: View,
     },
     /// S4: a view has two finalizations.
     #[error("view {view} has two finalizations")]
     TwoFinalizations {
-        /// The view.
+        /// The view with both: two blocks are final at one height.
         view: View,
     },
     /// S2: a view has a nullification and a finalization.
     #[error("view {view} is nullified and finalized")]
     NullifiedAndFinalized {
-        /// The view.
+        /// The view with both: it ended without a decision, and has one.
         view: View,
     },
     /// S3: a final block or an ancestor of it is not notarized.
@@ -97,7 +97,7 @@ pub enum Violation {
     /// L1: after the calm a view ended without a certificate.
     #[error("view {view} is over and has no certificate")]
     ViewWithoutEnd {
-        /// The view.
+        /// The lowest view after the calm that is neither notarized nor nullified.
         view: View,
     },
     /// A vote or proposal left before the log was synced.

@@ -70,7 +70,7 @@ impl Costs {
     }
 }
 
-/// A run.
+/// What decides a measurement of finality: equal runs give equal figures.
 #[derive(Debug, Clone, Copy)]
 pub struct LatencyRun {
     /// The seed of the delays.

@@ -179,7 +179,7 @@ pub enum SignedTransaction {
 /// What is computed of a signed transaction from one encoding of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransactionDigest {
-    /// Its id.
+    /// Name of the transaction: a hash of it without its signature.
     pub id: TransactionId,
     /// Key, message and signature that are to be verified.
     pub signed: Signed,

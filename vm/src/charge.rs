@@ -103,7 +103,7 @@ impl Unverified {
         self.signed.transaction()
     }
 
-    /// Its id.
+    /// Name of the transaction, as receipts and the mempool know it.
     #[must_use]
     pub fn id(&self) -> TransactionId {
         self.digest.id

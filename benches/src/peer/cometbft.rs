@@ -205,7 +205,7 @@ fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Measures one rate.
+/// Starts the validators, puts them under this load and stops them.
 pub fn measure(
     runtime: &tokio::runtime::Runtime,
     binary: &Path,
@@ -214,30 +214,38 @@ pub fn measure(
     progress(&format!("cometbft at {}/s: starting", profile.rate));
     let network = Cometbft::up(binary)?;
     runtime.block_on(network.wait_for_blocks())?;
-    let load = load(&network.addresses, profile.requests());
+    let load = load(profile.transactions());
     progress(&format!("cometbft at {}/s: load", profile.rate));
     let result = runtime.block_on(load::offer(&network, load, profile))?;
     let seen = runtime.block_on(seen(&network, &result))?;
     PeerReport::new("cometbft", profile, &result, &seen)
 }
 
-/// Transaction n sets a key of its own: `n` in decimals, `=`, padding.
-fn load(addresses: &[SocketAddr], count: usize) -> OfferedLoad {
-    let request = |n: usize| {
+/// Transaction n sets a key of its own: `n` in decimals, `=`, padding. Each is a whole call.
+fn load(count: usize) -> OfferedLoad {
+    let call = |n: usize| {
         let mut transaction = format!("{n:0NUMBER_DIGITS$}=").into_bytes();
         transaction.resize(TRANSACTION_BYTES, b'x');
-        let body = format!(
+        let call = format!(
             r#"{{"jsonrpc":"2.0","id":1,"method":"broadcast_tx_sync","params":{{"tx":"{}"}}}}"#,
             base64(&transaction)
         );
-        let address = addresses[n % addresses.len()];
-        http::post(address, "/", "application/json", body.as_bytes())
+        call.into_bytes()
     };
     OfferedLoad {
-        requests: (0..count).map(request).collect(),
+        transactions: (0..count).map(call).collect(),
         // Nothing follows another.
         lanes: count,
     }
+}
+
+/// What the answer to one call says.
+fn verdict(status: u16, answer: &Value) -> Result<(), String> {
+    let (result, error) = (&answer["result"], &answer["error"]["data"]);
+    if status == 200 && result["code"] == 0 {
+        return Ok(());
+    }
+    Err(format!("{status} {error} {}", result["code"]))
 }
 
 /// Reads the blocks of the load from the first node, and says when each node showed them.
@@ -338,16 +346,21 @@ impl Network for Cometbft {
         self.nodes.iter().map(Child::id).collect()
     }
 
-    fn verdict(answer: &HttpAnswer) -> Result<(), String> {
+    fn request(address: SocketAddr, transactions: &[&[u8]]) -> Vec<u8> {
+        let body = match transactions {
+            [one] => one.to_vec(),
+            // A batch of JSON-RPC: an array of calls, answered by an array in the same order.
+            many => [b"[", many.join(&b","[..]).as_slice(), b"]"].concat(),
+        };
+        http::post(address, "/", "application/json", &body)
+    }
+
+    fn verdicts(answer: &HttpAnswer, transactions: usize) -> Vec<Result<(), String>> {
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        if answer.status == 200 && body["result"]["code"] == 0 {
-            return Ok(());
+        match body.as_array() {
+            Some(all) => all.iter().map(|one| verdict(answer.status, one)).collect(),
+            None => vec![verdict(answer.status, &body); transactions],
         }
-        let error = &body["error"]["data"];
-        Err(format!(
-            "{} {error} {}",
-            answer.status, body["result"]["code"]
-        ))
     }
 
     const WAITING_PATH: &'static str = "/num_unconfirmed_txs";

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use rpc::model::{Event, EventPage, Status};
+use rpc::model::{Event, EventPage, Status, SubmitResult, SubmittedBatch};
 use testnet::devnet::plan::DevnetOptions;
 use testnet::devnet::{Devnet, ProcessRole};
 use testnet::temporary::TemporaryDevnet;
@@ -93,7 +93,7 @@ impl Gridproof {
         Ok(Self { net, addresses })
     }
 
-    /// So many signed transfers, by accounts in turn from the first given on, and their requests. The accounts are as many
+    /// So many signed transfers, by accounts in turn from the first given on, and the load that they are. The accounts are as many
     /// times the number of validators as there are, so that each sends to one of them.
     pub fn transfers(
         &self,
@@ -121,27 +121,22 @@ impl Gridproof {
             transaction.sign(key)
         };
         let signed: Vec<_> = (0..count).map(transfer).collect();
-        let requests = signed.iter().enumerate().map(|(i, signed)| {
-            let address = self.addresses[i % keys.len() % self.addresses.len()];
-            http::post(
-                address,
-                "/v1/transactions",
-                "application/octet-stream",
-                &encode(signed),
-            )
-        });
-        let requests = requests.collect();
+        let transactions = signed.iter().map(encode).collect();
         let lanes = keys.len();
-        (signed, OfferedLoad { requests, lanes })
+        let load = OfferedLoad {
+            transactions,
+            lanes,
+        };
+        (signed, load)
     }
 }
 
-/// Measures one rate.
+/// Starts the validators, puts them under this load and stops them.
 pub fn measure(runtime: &tokio::runtime::Runtime, profile: LoadProfile) -> Result<PeerReport> {
     let funded = Funded::new();
     progress(&format!("gridproof at {}/s: starting", profile.rate));
     let network = Gridproof::up(4, &funded)?;
-    let (signed, load) = network.transfers(&funded, 0, profile.requests());
+    let (signed, load) = network.transfers(&funded, 0, profile.transactions());
     progress(&format!("gridproof at {}/s: load", profile.rate));
     let result = runtime.block_on(load::offer(&network, load, profile))?;
     let seen = seen(&network, &signed, &result)?;
@@ -209,13 +204,32 @@ impl Network for Gridproof {
             .collect()
     }
 
-    fn verdict(answer: &HttpAnswer) -> Result<(), String> {
-        if answer.status == 202 {
-            return Ok(());
+    fn request(address: SocketAddr, transactions: &[&[u8]]) -> Vec<u8> {
+        let binary = "application/octet-stream";
+        if let [one] = transactions {
+            return http::post(address, "/v1/transactions", binary, one);
+        }
+        let count = u32::try_from(transactions.len()).unwrap_or(u32::MAX);
+        let body = [&count.to_le_bytes()[..], &transactions.concat()].concat();
+        http::post(address, "/v1/transactions/batch", binary, &body)
+    }
+
+    fn verdicts(answer: &HttpAnswer, transactions: usize) -> Vec<Result<(), String>> {
+        if answer.status == 202 && transactions == 1 {
+            return vec![Ok(())];
+        }
+        if answer.status == 200
+            && let Ok(answer) = serde_json::from_slice::<SubmittedBatch>(&answer.body)
+        {
+            let results = answer.results.into_iter().map(|result| match result {
+                SubmitResult::Accepted(_) => Ok(()),
+                SubmitResult::Refused(body) => Err(format!("{:?}", body.code)),
+            });
+            return results.collect();
         }
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let code = body["code"].as_str().unwrap_or("no code");
-        Err(format!("{} {code}", answer.status))
+        vec![Err(format!("{} {code}", answer.status)); transactions]
     }
 
     const WAITING_PATH: &'static str = "/v1/status";

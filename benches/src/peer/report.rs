@@ -33,7 +33,7 @@ pub struct PeerReport {
     pub bytes_written: u64,
     /// Blocks per second within the measured time.
     pub blocks_per_s: f64,
-    /// The measured time.
+    /// Length of the measured time, without warm-up and drain.
     pub seconds: u64,
 }
 

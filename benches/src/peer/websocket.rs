@@ -24,7 +24,7 @@ const LENGTH_16: u8 = 0x7e;
 /// Stands for a length of 64 bits that follows.
 const LENGTH_64: u8 = 0x7f;
 
-/// An open WebSocket.
+/// A WebSocket of a client on which text messages come one after the other.
 #[derive(Debug)]
 pub struct WebSocket {
     stream: TcpStream,

@@ -1,5 +1,6 @@
 //! Every command of a customer and of a partner, on one devnet that `devnet up` made, before and after `devnet down`.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -120,6 +121,10 @@ fn partner_commands(net: &Net) {
         (&status["daemon_runs"], &status["partner"]["bond"]),
         (&json!(true), &json!("10000"))
     );
+    let layers = status["cage"]["layers"].as_array().unwrap();
+    let state = |name: &str| layers.iter().find(|layer| layer["layer"] == name).unwrap();
+    assert_eq!(state("seccomp")["state"], "held");
+    assert_eq!(state("limits")["reason"], Value::Null);
     let bonded = partner(&["bond", "--amount", "5"]).success();
     assert_eq!(bonded["partner"]["bond"], "10005");
     let unbonded = partner(&["unbond", "--amount", "3"]).success();
@@ -132,6 +137,10 @@ fn partner_commands(net: &Net) {
         "10002 SQUARE of the bond are free",
         "nothing was changed but the fee",
     );
+    let mode = |mode| std::fs::set_permissions(&dir, PermissionsExt::from_mode(mode)).unwrap();
+    mode(0o755);
+    partner(&["start"]).fails(9, "folder", "has mode 755", "chmod 700");
+    mode(0o700);
 }
 
 fn balance(net: &Net, address: &str) -> String {

@@ -1,5 +1,8 @@
 //! What the loop keeps on disk and what it removes.
 
+use std::os::unix::fs::PermissionsExt;
+
+use keys::folder::FolderError;
 use types::job::JobRecord;
 
 use super::*;
@@ -24,6 +27,7 @@ impl Daemon {
         let backend = Box::new(WorkerProcess {
             program: "/nonexistent".into(),
             task_wall,
+            may_lack_seccomp: false,
         });
         let work =
             JobRunner::open(dir, endpoints.clone(), backend, 1 << 20, &BTreeSet::new()).unwrap();
@@ -137,4 +141,40 @@ async fn the_results_of_the_next_execution_are_not_those_of_the_cancelled_one() 
         .take(ShellInput::Stopped(assignment()))
         .unwrap();
     assert!(results.exists());
+}
+
+/// A worker that shows no cage keeps the partner from starting.
+#[tokio::test]
+async fn a_worker_without_a_cage_is_refused_at_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    for worker in ["/nonexistent", "/bin/false", "/bin/cat"] {
+        let mut config = Config::new(vec![NOBODY.to_owned()]);
+        config.worker = Some(worker.into());
+        let refused = run(directory.path(), config, std::future::pending()).await;
+        assert!(matches!(refused, Err(PartnerError::Worker(_))), "{worker}");
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_others_may_enter_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("keys")).unwrap();
+    for wide in [directory.path().to_owned(), directory.path().join("keys")] {
+        for path in [directory.path().to_owned(), directory.path().join("keys")] {
+            let mode = if path == wide { 0o750 } else { 0o700 };
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        }
+        let (config, shutdown) = (Config::new(vec![NOBODY.to_owned()]), std::future::pending());
+        let backend = Box::new(WorkerProcess {
+            program: "/nonexistent".into(),
+            task_wall: Duration::from_secs(1),
+            may_lack_seccomp: false,
+        });
+        let refused = run_with(directory.path(), config, backend, shutdown).await;
+        let is_wide = |error: &FolderError| matches!(error, FolderError::TooOpen { path, .. } if *path == wide);
+        assert!(
+            matches!(&refused, Err(PartnerError::Folder(error)) if is_wide(error)),
+            "{refused:?}"
+        );
+    }
 }

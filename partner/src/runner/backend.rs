@@ -38,11 +38,16 @@ pub struct WorkerProcess {
     pub program: PathBuf,
     /// Maximum time for one task.
     pub task_wall: Duration,
+    /// True if tasks may run where this machine gives no filter of system calls.
+    pub may_lack_seccomp: bool,
 }
 
 impl ExecutionBackend for WorkerProcess {
     fn run(&self, job: BackendJob, cancel: &Cancel, take: TakeRun<'_>) -> Result<(), NoResult> {
-        let limits = WorkerLimits::of(&job.workload, self.task_wall);
+        let limits = WorkerLimits {
+            may_lack_seccomp: self.may_lack_seccomp,
+            ..WorkerLimits::of(&job.workload, self.task_wall)
+        };
         let handle = WorkerHandle::spawn(&self.program, &["worker"], limits)?;
         cancel.arm(handle.killer())?;
         let job = WorkerJob {

@@ -3,7 +3,7 @@
 use consensus::Message;
 use types::key::{SecretKey, Signature};
 use types::number::ValidatorIndex;
-use types::vote::{Proposal, Vote};
+use types::vote::{Certificate, Proposal, Vote};
 
 /// A proposal with both of its leader's signatures made anew.
 pub(super) fn signed(mut proposal: Proposal, index: ValidatorIndex, key: &SecretKey) -> Message {
@@ -20,34 +20,22 @@ fn spoil(signature: &mut Signature) {
     signature.0[5] ^= 1;
 }
 
+fn spoil_first(certificate: &mut Certificate) {
+    let signatures = certificate.signatures.as_mut_slice();
+    signatures.iter_mut().take(1).for_each(spoil);
+}
+
 /// The same message with one signature that does not verify, if it has any.
 pub(super) fn with_bad_signature(message: &Message) -> Message {
     let mut message = message.clone();
     match &mut message {
         Message::Proposal(proposal) => spoil(&mut proposal.notarize),
         Message::Vote(vote) => spoil(&mut vote.signature),
-        Message::Certificate(certificate) => {
-            certificate
-                .signatures
-                .as_mut_slice()
-                .iter_mut()
-                .take(1)
-                .for_each(spoil);
-        }
+        Message::Certificate(certificate) => spoil_first(certificate),
         Message::Certificates(certificates) => {
-            for certificate in certificates.as_mut_slice() {
-                certificate
-                    .signatures
-                    .as_mut_slice()
-                    .iter_mut()
-                    .take(1)
-                    .for_each(spoil);
-            }
+            certificates.as_mut_slice().iter_mut().for_each(spoil_first);
         }
-        Message::Range(range) => {
-            let signatures = range.certificate.signatures.as_mut_slice();
-            signatures.iter_mut().take(1).for_each(spoil);
-        }
+        Message::Range(range) => spoil_first(&mut range.certificate),
         Message::Request(_) | Message::Block(_) | Message::VoteRecovery { .. } => {}
     }
     message

@@ -29,7 +29,7 @@ const PLACES: u8 = 16;
 const KEY_BYTES: usize = 2 * HASH_BYTES;
 /// A version and a hash.
 const INNER_BYTES: usize = 8 + HASH_BYTES;
-/// The two masks.
+/// Two masks of 16 bits: in which places a key stands, and in which an inner node.
 const MASK_BYTES: usize = 4;
 
 /// What stands in a place of a node.

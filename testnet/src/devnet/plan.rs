@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use keys::folder;
 use keys::keyfile::{self, KeyKind};
 use types::codec::Text;
 use types::committee::Validator;
@@ -168,7 +169,7 @@ fn plan_partner(
 ) -> Result<(PlannedPartner, GenesisAccount, GenesisPartner)> {
     let dir = root.join(format!("partner-{index}"));
     let keys = dir.join("keys");
-    std::fs::create_dir_all(&keys).with_context(|| format!("cannot create {}", keys.display()))?;
+    folder::create(&keys)?;
     let address = keyfile::create(&keys.join("account.key"), KeyKind::Account)?
         .public()
         .address();

@@ -48,7 +48,7 @@ pub enum ParamsError {
         "parameter protocol_versions has {found} entries, at most {MAX_PROTOCOL_VERSIONS} are allowed"
     )]
     TooManyVersions {
-        /// Number of entries.
+        /// Entries of the schedule of versions.
         found: usize,
     },
     /// No version is in force at height 0.
@@ -78,7 +78,7 @@ pub enum ParamsError {
     /// More engine classes than there may be.
     #[error("parameter compute.classes has {found} entries, at most {MAX_CLASSES} are allowed")]
     TooManyClasses {
-        /// Number of entries.
+        /// Entries of the schedule of classes.
         found: usize,
     },
     /// An engine class stands twice.

@@ -32,6 +32,7 @@ fn work(dir: &Path, endpoints: &[&RunningEndpoint]) -> JobRunner {
     let backend = Box::new(WorkerProcess {
         program: "/nonexistent".into(),
         task_wall: Duration::from_secs(1),
+        may_lack_seccomp: false,
     });
     JobRunner::open(
         dir,

@@ -62,6 +62,7 @@ pub(crate) fn pinned() -> Config {
         .wasm_backtrace_max_frames(None)
         .native_unwind_info(false)
         .generate_address_map(false)
+        .wasm_branch_hinting(true)
         .wasm_features(WasmFeatures::all(), false)
         .wasm_features(instrument::accept::features(), true);
     config

@@ -4,14 +4,16 @@
 //! changes and its operators are copied byte for byte. Custom sections and the start section are left out.
 
 use wasm_encoder::{
-    CodeSection, ConstExpr, Encode, ExportKind, ExportSection, GlobalSection, GlobalType, Module,
-    RawSection as WrittenSection, Section, SectionId, ValType,
+    BranchHint, BranchHints, CodeSection, ConstExpr, Encode, ExportKind, ExportSection,
+    GlobalSection, GlobalType, Instruction, Module, RawSection as WrittenSection, Section,
+    SectionId, ValType,
 };
 use wasmparser::ExternalKind;
 
 use crate::accept::{ClassRule, MAX_PREPARED_BODY_BYTES, MAX_PREPARED_BYTES, wide};
 use crate::insertion::FunctionInsertions;
 use crate::module::{ParsedBody, ParsedModule, RawSection, index};
+use crate::narrow;
 
 /// A global that the pass adds, under the name that the host finds it by.
 #[derive(Debug, Clone, Copy)]
@@ -71,12 +73,17 @@ pub(crate) fn emit(
             SectionId::Start => {}
             SectionId::Code if raw.is_some() => {
                 let mut code = CodeSection::new();
+                let mut hints = BranchHints::new();
                 for (body, at) in module.bodies.iter().zip(0..) {
-                    let bytes = function(body, &insertions(index(at)));
-                    check_length(module.imported_functions + at, bytes.len(), code.byte_len())?;
+                    let (bytes, unlikely) = function(body, &insertions(index(at)));
+                    let number = module.imported_functions + at;
+                    check_length(number, bytes.len(), code.byte_len())?;
                     code.raw(&bytes);
+                    if !unlikely.is_empty() {
+                        hints.function_hints(number, unlikely.into_iter());
+                    }
                 }
-                written.section(&code);
+                written.section(&hints).section(&code);
             }
             _ => copy(&mut written, raw),
         }
@@ -195,7 +202,8 @@ fn write_exports(written: &mut Module, module: &ParsedModule<'_>, changes: &Chan
 }
 
 /// One function: its own locals and then the parts' ones, its operators with the parts' code before them.
-fn function(body: &ParsedBody<'_>, parts: &[FunctionInsertions]) -> Vec<u8> {
+/// Also where its inserted conditions stand, which rarely hold: engines that read hints keep what they guard out of the way.
+fn function(body: &ParsedBody<'_>, parts: &[FunctionInsertions]) -> (Vec<u8>, Vec<BranchHint>) {
     let text = body.text();
     let mut bytes = Vec::with_capacity(text.len() + text.len() / 4);
     // Canonical NaNs number their locals first, metering its own behind these.
@@ -214,6 +222,7 @@ fn function(body: &ParsedBody<'_>, parts: &[FunctionInsertions]) -> Vec<u8> {
         1u32.encode(&mut bytes);
         kind.encode(&mut bytes);
     }
+    let mut unlikely = Vec::new();
     let mut waiting: Vec<_> = parts
         .iter()
         .map(|part| part.insertions.iter().peekable())
@@ -222,13 +231,19 @@ fn function(body: &ParsedBody<'_>, parts: &[FunctionInsertions]) -> Vec<u8> {
         for part in &mut waiting {
             while let Some(insertion) = part.next_if(|next| next.before.0 == at) {
                 for instruction in &insertion.code {
+                    if matches!(instruction, Instruction::If(_)) {
+                        unlikely.push(BranchHint {
+                            branch_func_offset: narrow(bytes.len()),
+                            branch_hint_value: 0,
+                        });
+                    }
                     instruction.encode(&mut bytes);
                 }
             }
         }
         bytes.extend_from_slice(&text[placed.bytes]);
     }
-    bytes
+    (bytes, unlikely)
 }
 
 /// A type of the class in the encoder's words.

@@ -125,7 +125,12 @@ fn write(module: &ParsedModule<'_>) -> Result<Vec<u8>, PrepareError> {
         let first_local = narrow(body.locals.len() + nan.locals.len());
         let meter = meter::insertions(&operators, counters, checks[at], first_local);
         let exits = checks[at].map_or_else(FunctionInsertions::default, |check| {
-            stack::exits(&operators, counters.stack, check)
+            stack::exits(
+                &operators,
+                counters.stack,
+                meter::stack_local(first_local),
+                check,
+            )
         });
         vec![meter, nan, exits]
     })?;

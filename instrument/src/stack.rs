@@ -72,14 +72,16 @@ fn place(module: &ParsedModule<'_>, function: u32) -> Option<usize> {
 }
 
 /// The code that gives a function's slots back: before each `return`, and behind the block that holds its whole text. It stands
-/// behind what other parts insert, so that only what fell through to the function's end meets their code.
+/// behind what other parts insert, so that only what fell through to the function's end meets their code. The scratch local `left` holds what
+/// the counter was after the entry, so that no exit waits for what a callee wrote.
 pub(crate) fn exits(
     operators: &[PlacedOperator<'_>],
     counter: u32,
+    left: u32,
     check: StackCheck,
 ) -> FunctionInsertions {
     let give_back = [
-        Instruction::GlobalGet(counter),
+        Instruction::LocalGet(left),
         Instruction::I64Const(i64::try_from(check.slots).unwrap_or(i64::MAX)),
         Instruction::I64Add,
         Instruction::GlobalSet(counter),

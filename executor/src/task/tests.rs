@@ -117,9 +117,9 @@ fn code(config: &wasmtime::Config, module: &[u8]) -> String {
 
 /// Hash of the code of [`recursions`].
 const FROZEN: [&str; 3] = [
-    "232d09e8889e7b8783eeb79822b367bf0bae8a525abf3d4e2f162490497c0bf3",
-    "c13b37700ba9236f05a4c07357329bda003b3475f963a97e8ae42c566f7c1447",
-    "fc3e4471a60bc9568a3ffd8647215c632a99b559eba6346d4b0e674dcca5b3b8",
+    "e47b02b5b8adfada3f0084254d3bf4e16608145d0da87b4ee1b4e44863473a2b",
+    "b946b31b6598800e00657a13826d19adbf2458e73f543e2bbc1d208b4a997247",
+    "62ef87c73980e09e6ee71bee9ec671feb55e46fd2d95257613f299553dabb8f5",
 ];
 
 /// What a processor has is seen by the engine only where it infers its features. With the named target the code is the

@@ -58,7 +58,7 @@ fn rates(validators: u16, killed: usize, profile: LoadProfile) -> Result<(f64, f
         .build()?;
     let funded = Funded::new();
     progress(&format!("{validators} validators"));
-    let mut network = Gridproof::up(validators, &funded)?;
+    let mut network = Gridproof::up(validators, &funded, None)?;
     let all = runtime.block_on(rate(&network, &funded, 0, profile))?;
     progress(&format!("{all} blocks a second; {killed} killed"));
     let living = network.addresses.len() - killed;

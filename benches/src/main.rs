@@ -59,24 +59,7 @@ enum Bench {
         module: std::path::PathBuf,
     },
     /// gridproof beside CometBFT: four validators of each in turn under the same open-loop load; one JSON object a line.
-    Peer {
-        /// Transactions per second that are offered, one run for each.
-        #[arg(long, value_delimiter = ',', default_values_t = [500, 1_000, 2_000, 4_000, 8_000])]
-        rates: Vec<u32>,
-        /// Seconds of load that are measured, after 2 that are not; at most 60.
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=60))]
-        seconds: u32,
-        /// Most transactions that a request carries: above 1 those that are due when one of 4 connections to a node is
-        /// free go together, with 1 each has a request of its own on one of 48.
-        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
-        batch: u16,
-        /// Systems to measure, in this order at each rate.
-        #[arg(long, value_delimiter = ',', default_values_t = [peer::System::Gridproof, peer::System::Cometbft])]
-        systems: Vec<peer::System>,
-        /// The binary of CometBFT.
-        #[arg(long, value_name = "FILE")]
-        cometbft: Option<std::path::PathBuf>,
-    },
+    Peer(peer::PeerRuns),
     /// Blocks per second while transactions wait, with all validators and with some killed; one JSON object.
     Away {
         /// Seconds that each rate is measured.
@@ -113,19 +96,7 @@ fn main() -> anyhow::Result<()> {
         Bench::Growth { rate, seconds } => growth::run(rate, seconds),
         Bench::Transfers { rate, seconds } => transfers::run(rate, seconds),
         Bench::Job { runs, module } => job::run(runs, &module),
-        Bench::Peer {
-            rates,
-            seconds,
-            batch,
-            systems,
-            cometbft,
-        } => peer::run(
-            &rates,
-            seconds,
-            usize::from(batch),
-            &systems,
-            cometbft.as_deref(),
-        ),
+        Bench::Peer(runs) => peer::run(&runs),
         Bench::Away { seconds, rate } => away::run(seconds, rate),
         Bench::Engine {
             seconds,

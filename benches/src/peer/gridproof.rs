@@ -69,8 +69,8 @@ pub struct Gridproof {
 }
 
 impl Gridproof {
-    /// Makes and starts a devnet of so many validators with funded accounts.
-    pub fn up(validators: u16, funded: &Funded) -> Result<Self> {
+    /// Makes and starts a devnet of so many validators with funded accounts, with a pace of its own or a devnet's.
+    pub fn up(validators: u16, funded: &Funded, pace_ms: Option<u64>) -> Result<Self> {
         let mut net = TemporaryDevnet::make(|root, base_port| {
             let options = DevnetOptions {
                 validators,
@@ -78,6 +78,8 @@ impl Gridproof {
                 base_port,
             };
             Devnet::create_with(root, &options, |genesis| {
+                let pace_ms = pace_ms.unwrap_or(genesis.params.pace_ms);
+                genesis.params.pace_ms = pace_ms;
                 genesis.accounts.extend(funded.genesis());
                 genesis.accounts.sort_by_key(|account| account.address);
             })
@@ -132,10 +134,14 @@ impl Gridproof {
 }
 
 /// Starts the validators, puts them under this load and stops them.
-pub fn measure(runtime: &tokio::runtime::Runtime, profile: LoadProfile) -> Result<PeerReport> {
+pub fn measure(
+    runtime: &tokio::runtime::Runtime,
+    profile: LoadProfile,
+    pace_ms: Option<u64>,
+) -> Result<PeerReport> {
     let funded = Funded::new();
     progress(&format!("gridproof at {}/s: starting", profile.rate));
-    let network = Gridproof::up(4, &funded)?;
+    let network = Gridproof::up(4, &funded, pace_ms)?;
     let (signed, load) = network.transfers(&funded, 0, profile.transactions());
     progress(&format!("gridproof at {}/s: load", profile.rate));
     let result = runtime.block_on(load::offer(&network, load, profile))?;

@@ -46,7 +46,11 @@ pub(crate) enum ProgramBody {
         complexity_fuel: u64,
     },
     /// Not a module that the class can run, and why.
-    Refused(ModuleFlaw),
+    Refused {
+        flaw: ModuleFlaw,
+        /// What finding that out cost beside the price of its bytes: nothing, or that of compiling it.
+        complexity_fuel: u64,
+    },
     /// Not compiled: compiling it costs more than the job's fuel limit pays for, by at least this fuel beside the price
     /// of its bytes.
     Unaffordable { complexity_fuel: u64 },
@@ -85,6 +89,9 @@ pub enum ModuleFlaw {
         message: String,
     },
 }
+
+/// What an engine compiles of a module, and the units that its complexity costs.
+type PreparedBytes<'a> = (Cow<'a, [u8]>, u64);
 
 /// The smallest module: what every engine of a class compiles, if this machine is one of the class.
 const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -160,16 +167,26 @@ impl TaskEngine {
         }
     }
 
+    /// A module that was refused before anything was compiled.
+    fn refused(&self, module: &[u8], flaw: ModuleFlaw) -> Program {
+        let complexity_fuel = 0;
+        let body = ProgramBody::Refused {
+            flaw,
+            complexity_fuel,
+        };
+        self.program(module, body)
+    }
+
     /// Compiles a module of which no more than `left` units may be charged for its complexity.
     fn compile_within(&self, module: &[u8], left: u64) -> Result<Program, NoResult> {
         let length = u64::try_from(module.len()).unwrap_or(u64::MAX);
         if length > MAX_MODULE_BYTES {
-            let body = ProgramBody::Refused(ModuleFlaw::TooLarge { length });
-            return Ok(self.program(module, body));
+            let flaw = ModuleFlaw::TooLarge { length };
+            return Ok(self.refused(module, flaw));
         }
         let (bytes, complexity_fuel) = match self.prepared(module)? {
             Ok(prepared) => prepared,
-            Err(flaw) => return Ok(self.program(module, ProgramBody::Refused(flaw))),
+            Err(flaw) => return Ok(self.refused(module, flaw)),
         };
         let body = if complexity_fuel > left {
             ProgramBody::Unaffordable { complexity_fuel }
@@ -179,7 +196,10 @@ impl TaskEngine {
                     instance,
                     complexity_fuel,
                 },
-                Err(flaw) => ProgramBody::Refused(flaw),
+                Err(flaw) => ProgramBody::Refused {
+                    flaw,
+                    complexity_fuel,
+                },
             }
         };
         Ok(self.program(module, body))
@@ -189,7 +209,7 @@ impl TaskEngine {
     fn prepared<'a>(
         &self,
         module: &'a [u8],
-    ) -> Result<Result<(Cow<'a, [u8]>, u64), ModuleFlaw>, NoResult> {
+    ) -> Result<Result<PreparedBytes<'a>, ModuleFlaw>, NoResult> {
         if !self.prepares {
             return Ok(Ok((Cow::Borrowed(module), 0)));
         }
@@ -236,7 +256,7 @@ impl Program {
     #[must_use]
     pub fn refusal(&self) -> Option<&ModuleFlaw> {
         match &self.body {
-            ProgramBody::Refused(flaw) => Some(flaw),
+            ProgramBody::Refused { flaw, .. } => Some(flaw),
             _ => None,
         }
     }

@@ -62,7 +62,12 @@ pub fn run_task(
         ProgramBody::Unaffordable { .. } => Err(NoResult::Workload(WorkloadFlaw::NotCompiled {
             program: program.blob,
         })),
-        ProgramBody::Refused(_) => Ok(finish(workload, host, Exit::Invalid, upfront)),
+        ProgramBody::Refused {
+            complexity_fuel, ..
+        } => match left.checked_sub(*complexity_fuel) {
+            Some(left) => Ok(finish(workload, host, Exit::Invalid, limit - left)),
+            None => Ok(finish(workload, host, Exit::OutOfFuel, limit)),
+        },
         ProgramBody::Ready {
             instance,
             complexity_fuel,
@@ -72,7 +77,7 @@ pub fn run_task(
             };
             let run = || execute(&program.engine, instance, host, left);
             let (host, exit, left) = on_class_stack(run)??;
-            close(workload, host, exit, left)
+            Ok(close(workload, host, exit, left))
         }
     }
 }
@@ -197,12 +202,7 @@ fn exit_of(error: &wasmtime::Error) -> Result<Exit, NoResult> {
 }
 
 /// Settles what is still to pay and keeps what the program left.
-fn close(
-    workload: &Workload,
-    mut host: TaskHost,
-    exit: Exit,
-    left: u64,
-) -> Result<TaskRun, NoResult> {
+fn close(workload: &Workload, mut host: TaskHost, exit: Exit, left: u64) -> TaskRun {
     let limit = workload.limits.fuel.0;
     let growth = host.limiter.take_pending();
     let kept = host.kept_bytes(workload);
@@ -210,8 +210,8 @@ fn close(
         .checked_sub(growth)
         .and_then(|left| left.checked_sub(kept))
     {
-        Some(left) if exit != Exit::OutOfFuel => Ok(finish(workload, host, exit, limit - left)),
-        _ => Ok(finish(workload, host, Exit::OutOfFuel, limit)),
+        Some(left) if exit != Exit::OutOfFuel => finish(workload, host, exit, limit - left),
+        _ => finish(workload, host, Exit::OutOfFuel, limit),
     }
 }
 

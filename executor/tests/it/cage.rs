@@ -151,6 +151,34 @@ fn a_module_that_the_class_cannot_run_is_invalid() {
     assert_eq!(Job::new(&whole).exit(), Exit::Code { code: 0 });
 }
 
+/// What a module is refused for beyond the class's rules is found when it was compiled, so it pays for compiling.
+#[test]
+fn a_module_that_is_compiled_and_refused_pays_for_its_complexity() {
+    const LOOPS: u64 = 20_000;
+    let of_entry = |entry| {
+        let parts = Parts {
+            entry,
+            ..Parts::default()
+        };
+        module_of(&parts, |code| {
+            for _ in 0..LOOPS {
+                code.loop_(wasm_encoder::BlockType::Empty).end();
+            }
+        })
+    };
+    let (good, bad) = (of_entry("_start"), of_entry("_begin"));
+    assert_eq!(good.len(), bad.len());
+    let upfront = gridproof_executor::fuel::upfront(&Job::new(&bad).workload);
+    let (good, bad) = (Job::new(&good).run().outcome, Job::new(&bad).run().outcome);
+    assert_eq!(
+        (good.exit, bad.exit),
+        (Exit::Code { code: 0 }, Exit::Invalid)
+    );
+    let before = upfront + 64 * 2 * LOOPS;
+    assert!(bad.fuel.0 > before, "{}, but {before}", bad.fuel);
+    assert!(bad.fuel < good.fuel);
+}
+
 #[test]
 fn proposals_outside_the_class_are_refused() {
     let relaxed = module(|code| {

@@ -30,7 +30,7 @@ impl World {
         let honest: Vec<HostId> = (0..self.hosts.len())
             .filter(|host| self.hosts[*host].is_honest())
             .collect();
-        let server = if *tries % 2 == 0 {
+        let server = if tries.is_multiple_of(2) {
             any
         } else {
             honest[*tries / 2 % honest.len()]

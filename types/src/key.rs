@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::fmt;
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use ed25519_dalek::Signer as _;
 use ed25519_zebra::{VerificationKey, VerificationKeyBytes, batch};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -73,13 +74,19 @@ impl PublicKey {
 
     /// Refuses non-canonical encodings and points of small order.
     pub fn check_strong(&self) -> Result<(), KeyError> {
-        let key = ed25519_dalek::VerifyingKey::from_bytes(&self.0)
-            .map_err(|_| KeyError::WeakPublicKey)?;
-        let canonical = key.to_edwards().compress().to_bytes() == self.0;
-        if key.is_weak() || !canonical {
-            return Err(KeyError::WeakPublicKey);
-        }
-        Ok(())
+        self.strong_point().map(|_| ())
+    }
+
+    /// The point of a strong key. A coordinate `y` is canonical below `2^255 - 19`; a sign is, unless `x` is 0, and both
+    /// points with that are of small order.
+    fn strong_point(&self) -> Result<EdwardsPoint, KeyError> {
+        let [lowest, between @ .., highest] = &self.0;
+        let reduced =
+            *lowest < 0xed || *highest & 0x7f != 0x7f || between.iter().any(|b| *b != 0xff);
+        let point = CompressedEdwardsY(self.0).decompress();
+        point
+            .filter(|point| reduced && !point.is_small_order())
+            .ok_or(KeyError::WeakPublicKey)
     }
 
     /// Verifies one signature under ZIP-215.
@@ -351,6 +358,45 @@ mod tests {
                 .check_strong()
                 .is_ok()
         );
+    }
+
+    /// What a strong key is by its definition: it decodes, encodes to the same bytes, and is of large order.
+    fn is_strong(key: &PublicKey) -> bool {
+        let point = ed25519_dalek::VerifyingKey::from_bytes(&key.0);
+        point.is_ok_and(|key_point| {
+            !key_point.is_weak() && key_point.to_edwards().compress().to_bytes() == key.0
+        })
+    }
+
+    #[test]
+    fn a_strong_key_is_one_by_its_definition() {
+        let mut strong = 0;
+        let mut check = |bytes: [u8; 32]| {
+            let key = PublicKey(bytes);
+            assert_eq!(key.check_strong().is_ok(), is_strong(&key), "{bytes:x?}");
+            strong += u32::from(is_strong(&key));
+        };
+        // Coordinates around 0 and around the field's order, with both signs.
+        for sign in [0, 0x80] {
+            for low in 0..=0xff {
+                let mut small = [0; 32];
+                (small[0], small[31]) = (low, sign);
+                check(small);
+                let mut large = [0xff; 32];
+                (large[0], large[31]) = (low, 0x7f | sign);
+                check(large);
+            }
+        }
+        for order in curve25519_dalek::constants::EIGHT_TORSION {
+            let mut bytes = order.compress().to_bytes();
+            check(bytes);
+            bytes[31] ^= 0x80;
+            check(bytes);
+        }
+        for n in 0u32..2_000 {
+            check(Hash32::of_parts(Domain::ADDRESS, &[&n.to_le_bytes()]).0);
+        }
+        assert!(strong > 1_000, "{strong} of them are strong");
     }
 
     #[test]

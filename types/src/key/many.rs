@@ -57,8 +57,7 @@ impl KeyCache {
         let point = if let Some(point) = self.old.remove(key) {
             point
         } else {
-            key.check_strong().ok()?;
-            CompressedEdwardsY(key.0).decompress()?
+            key.strong_point().ok()?
         };
         if self.young.len() >= self.half {
             self.old = std::mem::take(&mut self.young);

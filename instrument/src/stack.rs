@@ -111,7 +111,7 @@ struct Unfinished {
 }
 
 /// Tarjan's search for strongly connected components, without recursion.
-struct Search {
+struct CycleSearch {
     /// When a function was first met; 0 if it was not.
     met: Vec<usize>,
     /// The earliest met function that it reaches among those that stand open.
@@ -126,7 +126,7 @@ struct Search {
 /// The functions, callees first where they are not on one cycle, and which of them are on a cycle of direct calls.
 fn cycles(module: &ParsedModule<'_>) -> (Vec<usize>, Vec<bool>) {
     let count = module.bodies.len();
-    let mut search = Search {
+    let mut search = CycleSearch {
         met: vec![0; count],
         lowest: vec![0; count],
         is_waiting: vec![false; count],
@@ -143,7 +143,7 @@ fn cycles(module: &ParsedModule<'_>) -> (Vec<usize>, Vec<bool>) {
     (search.order, search.on_cycle)
 }
 
-impl Search {
+impl CycleSearch {
     fn meet(&mut self, at: usize) -> Unfinished {
         self.clock += 1;
         self.met[at] = self.clock;

@@ -201,6 +201,13 @@ fn write_exports(written: &mut Module, module: &ParsedModule<'_>, changes: &Chan
     written.section(&section);
 }
 
+/// For each instruction, the one behind it.
+fn following<'i>(
+    code: &'i [Instruction<'static>],
+) -> impl Iterator<Item = Option<&'i Instruction<'static>>> {
+    code.iter().skip(1).map(Some).chain([None])
+}
+
 /// One function: its own locals and then the parts' ones, its operators with the parts' code before them.
 /// Also where its inserted conditions stand, which rarely hold: engines that read hints keep what they guard out of the way.
 fn function(body: &ParsedBody<'_>, parts: &[FunctionInsertions]) -> (Vec<u8>, Vec<BranchHint>) {
@@ -230,11 +237,12 @@ fn function(body: &ParsedBody<'_>, parts: &[FunctionInsertions]) -> (Vec<u8>, Ve
     for (at, placed) in body.operators().into_iter().enumerate() {
         for part in &mut waiting {
             while let Some(insertion) = part.next_if(|next| next.before.0 == at) {
-                for instruction in &insertion.code {
+                for (instruction, next) in insertion.code.iter().zip(following(&insertion.code)) {
                     if matches!(instruction, Instruction::If(_)) {
                         unlikely.push(BranchHint {
                             branch_func_offset: narrow(bytes.len()),
-                            branch_hint_value: 0,
+                            // What is rare stands in the second arm of a condition that has nothing in the first.
+                            branch_hint_value: u32::from(matches!(next, Some(Instruction::Else))),
                         });
                     }
                     instruction.encode(&mut bytes);

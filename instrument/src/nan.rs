@@ -82,16 +82,14 @@ pub fn canonicalise(
         Canonical::WhereSeen => follow(module, &starts)?,
         Canonical::WhereMade => None,
     };
-    let (mut sites, eager, work) = match lazy {
-        Some(followed) => (followed.places.sites, followed.eager, followed.work),
-        None => {
-            let work = NanWork {
-                steps: 0,
-                eager: module.bodies.len(),
-            };
-            (Vec::new(), (0..module.bodies.len()).collect(), work)
-        }
-    };
+    let all = 0..module.bodies.len();
+    let (mut sites, eager, work) = lazy.map_or_else(
+        || {
+            let (steps, eager) = (0, all.len());
+            (Vec::new(), all.collect(), NanWork { steps, eager })
+        },
+        |followed| (followed.places.sites, followed.eager, followed.work),
+    );
     for at in eager {
         each_operator(&module.bodies[at].operators(), starts[at], &mut sites);
     }

@@ -159,22 +159,21 @@ impl CycleSearch {
             let at = open.at;
             let callee = module.bodies[at].calls.get(open.next);
             open.next += 1;
-            match callee {
-                Some(callee) => match place(module, *callee) {
-                    Some(callee) if self.met[callee] == 0 => path.push(self.meet(callee)),
-                    Some(callee) if self.is_waiting[callee] => {
-                        self.on_cycle[at] |= callee == at;
-                        self.lowest[at] = self.lowest[at].min(self.met[callee]);
-                    }
-                    _ => {}
-                },
-                None => {
-                    path.pop();
-                    self.leave(at);
-                    if let Some(caller) = path.last() {
-                        self.lowest[caller.at] = self.lowest[caller.at].min(self.lowest[at]);
-                    }
+            let Some(callee) = callee else {
+                path.pop();
+                self.leave(at);
+                if let Some(caller) = path.last() {
+                    self.lowest[caller.at] = self.lowest[caller.at].min(self.lowest[at]);
                 }
+                continue;
+            };
+            match place(module, *callee) {
+                Some(callee) if self.met[callee] == 0 => path.push(self.meet(callee)),
+                Some(callee) if self.is_waiting[callee] => {
+                    self.on_cycle[at] |= callee == at;
+                    self.lowest[at] = self.lowest[at].min(self.met[callee]);
+                }
+                _ => {}
             }
         }
     }

@@ -49,12 +49,12 @@ pub(crate) fn canonical(shape: Shape, scratch: &mut NanScratch) -> Vec<Instructi
     match shape {
         Shape::F32 => one(
             scratch.of(ValType::F32),
-            Instruction::F32Ne,
+            Instruction::F32Ge,
             Instruction::F32Const(Ieee32::new(NAN_32)),
         ),
         Shape::F64 => one(
             scratch.of(ValType::F64),
-            Instruction::F64Ne,
+            Instruction::F64Ge,
             Instruction::F64Const(Ieee64::new(NAN_64)),
         ),
         Shape::F32x4 => {
@@ -70,16 +70,18 @@ pub(crate) fn canonical(shape: Shape, scratch: &mut NanScratch) -> Vec<Instructi
     }
 }
 
+/// A number is at least itself, which takes a processor one branch to tell; that it differs from itself takes some two.
 fn one(
     local: u32,
-    differs: Instruction<'static>,
+    is_number: Instruction<'static>,
     nan: Instruction<'static>,
 ) -> Vec<Instruction<'static>> {
     vec![
         Instruction::LocalTee(local),
         Instruction::LocalGet(local),
-        differs,
+        is_number,
         Instruction::If(BlockType::Empty),
+        Instruction::Else,
         nan,
         Instruction::LocalSet(local),
         Instruction::End,

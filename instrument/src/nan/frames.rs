@@ -51,22 +51,25 @@ impl OpenBlock {
     }
 }
 
+/// A local with floats, by its number among those, and its type.
+pub(crate) type TrackedLocal = (usize, Float);
+
 /// By loop, the locals with floats that it assigns, ascending.
 #[derive(Debug, Default)]
 pub(crate) struct AssignedLocals {
-    by_loop: BTreeMap<usize, Vec<(usize, Float)>>,
+    by_loop: BTreeMap<usize, Vec<TrackedLocal>>,
 }
 
 impl AssignedLocals {
     /// Looks for them in a function's text.
     pub(crate) fn find(
         operators: &[PlacedOperator<'_>],
-        tracked: &[Option<(usize, Float)>],
+        tracked: &[Option<TrackedLocal>],
         budget: &mut Budget,
     ) -> Result<Self, TooMuch> {
         let mut found = Self::default();
         // For each block that is open: where its loop begins, if it is one, and what was assigned since.
-        let mut open: Vec<(Option<usize>, Vec<(usize, Float)>)> = Vec::new();
+        let mut open: Vec<(Option<usize>, Vec<TrackedLocal>)> = Vec::new();
         for (at, placed) in operators.iter().enumerate() {
             match placed.operator {
                 Operator::Loop { .. } => open.push((Some(at), Vec::new())),
@@ -98,7 +101,7 @@ impl AssignedLocals {
     }
 
     /// Those of the loop whose operator is at this place.
-    pub(crate) fn of_loop(&self, at: usize) -> &[(usize, Float)] {
+    pub(crate) fn of_loop(&self, at: usize) -> &[TrackedLocal] {
         self.by_loop.get(&at).map_or(&[], Vec::as_slice)
     }
 }

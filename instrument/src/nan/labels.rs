@@ -110,16 +110,15 @@ impl Label {
             return Ok(());
         };
         for (local, value) in locals.differences(&meeting.latest, budget)? {
-            let join = match meeting.joins.get(&local) {
-                Some(join) => *join,
-                None => {
-                    // Every branch until now brought the same value.
-                    let join = graph.join(kind(local), Facts::ANY, None);
-                    graph.flow(Operand::in_local(meeting.met.get(local)), join);
-                    meeting.met.set(local, join, budget)?;
-                    meeting.joins.insert(local, join);
-                    join
-                }
+            let join = if let Some(join) = meeting.joins.get(&local) {
+                *join
+            } else {
+                // Every branch until now brought the same value.
+                let join = graph.join(kind(local), Facts::ANY, None);
+                graph.flow(Operand::in_local(meeting.met.get(local)), join);
+                meeting.met.set(local, join, budget)?;
+                meeting.joins.insert(local, join);
+                join
             };
             graph.flow(Operand::in_local(value), join);
         }

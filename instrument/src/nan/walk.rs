@@ -53,6 +53,9 @@ pub(crate) struct Walk<'w, 'a> {
     skipped: u32,
 }
 
+/// By parameter and by result of a block, what floats it holds.
+type BlockFloats = (Vec<Option<Float>>, Vec<Option<Float>>);
+
 impl<'w, 'a> Walk<'w, 'a> {
     /// At the beginning of a function, by its place among those that the module defines. `base` is the number of
     /// operators before it.
@@ -330,10 +333,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     /// Types of a block's parameters and results.
-    fn block_types(
-        &mut self,
-        kind: BlockType,
-    ) -> Result<(Vec<Option<Float>>, Vec<Option<Float>>), TooMuch> {
+    fn block_types(&mut self, kind: BlockType) -> Result<BlockFloats, TooMuch> {
         Ok(match kind {
             BlockType::Empty => (Vec::new(), Vec::new()),
             BlockType::Type(result) => (Vec::new(), vec![Float::of(result)]),

@@ -18,8 +18,8 @@ fn places(text: &str) -> Vec<Vec<(usize, &'static str)>> {
                 .iter()
                 .map(|insertion| {
                     let kind = insertion.code.iter().find_map(|code| match code {
-                        Instruction::F32Ne => Some("f32"),
-                        Instruction::F64Ne => Some("f64"),
+                        Instruction::F32Ge => Some("f32"),
+                        Instruction::F64Ge => Some("f64"),
                         Instruction::F32x4Ne => Some("f32x4"),
                         Instruction::F64x2Ne => Some("f64x2"),
                         _ => None,

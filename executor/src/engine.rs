@@ -12,6 +12,7 @@ use types::number::EngineClass;
 use wasmtime::{ExternType, InstancePre, Linker, Module, OutOfMemory};
 
 use crate::class::{self, MAX_TABLES};
+use crate::floats;
 use crate::fuel;
 use crate::no_result::{HostStep, NoResult, host_error};
 use crate::wasi::{self, TaskHost};
@@ -114,6 +115,7 @@ impl TaskEngine {
         config: &wasmtime::Config,
         prepares: bool,
     ) -> Result<Self, NoResult> {
+        floats::check().map_err(|problem| NoResult::Floats { problem })?;
         let engine = Self::unproven(class, config, prepares)?;
         Module::new(&engine.wasmtime, EMPTY_MODULE)
             .map_err(|error| host_error(HostStep::MakeEngine, &error))?;

@@ -15,12 +15,15 @@ pub mod inputs;
 pub mod task;
 pub mod worker;
 
+mod floats;
 mod limiter;
 mod no_result;
 mod wasi;
 
 pub use engine::{ModuleFlaw, Program, TaskEngine};
 pub use inputs::Inputs;
-pub use no_result::{AnswerFlaw, HostStep, InputProblem, NoResult, ProcessEnd, WorkloadFlaw};
+pub use no_result::{
+    AnswerFlaw, FloatProblem, HostStep, InputProblem, NoResult, ProcessEnd, WorkloadFlaw,
+};
 pub use task::{TaskRun, run_task};
 pub use worker::{WorkerHandle, WorkerLimits};

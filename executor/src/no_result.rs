@@ -20,6 +20,14 @@ pub enum NoResult {
         /// Engine class that the workload asks for.
         class: EngineClass,
     },
+    /// Floats of this process are not IEEE 754's.
+    #[error(
+        "floats of this process are not IEEE 754's: {problem}; something changed its control register"
+    )]
+    Floats {
+        /// The rule that they break.
+        problem: FloatProblem,
+    },
     /// The workload is one that no chain admits, or the program is not the workload's.
     #[error("the workload is not valid: {0}")]
     Workload(WorkloadFlaw),
@@ -73,6 +81,20 @@ pub enum NoResult {
     /// The worker's answer breaks a rule of their conversation.
     #[error("the worker's answer is not understood: {0}")]
     Garbled(AnswerFlaw),
+}
+
+/// A rule of IEEE 754 that a processor's control register switches off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, BorshSerialize, BorshDeserialize)]
+pub enum FloatProblem {
+    /// A result below the normal numbers becomes zero.
+    #[error("small results are flushed to zero")]
+    ResultsFlushed,
+    /// An operand below the normal numbers counts as zero.
+    #[error("small operands count as zero")]
+    OperandsFlushed,
+    /// Results are not rounded to the nearest number.
+    #[error("results are not rounded to the nearest")]
+    Rounding,
 }
 
 /// The rule that a workload breaks.

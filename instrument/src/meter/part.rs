@@ -1,13 +1,13 @@
 //! The parts of a function in which nothing is called, where the counter need not be kept in its global.
 //!
-//! A *part* is a loop that calls nothing and that lies in no other such loop. In one that holds another loop a stock of units is
+//! A *part* is a loop that calls nothing and that lies in no other such loop. In one that holds another loop and no branch table a stock of units is
 //! taken from the counter and counted down in a scratch local, because its iterations are short; in others, and in the whole of a function
 //! that calls nothing, the counter is read from the local and written to both.
 
 use wasmparser::Operator;
 
 use super::price;
-use crate::module::{PlacedOperator, index};
+use crate::module::PlacedOperator;
 
 /// How the counter is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +38,11 @@ struct Around {
     labels: usize,
     calls: bool,
     holds_loop: bool,
-    /// The outermost label that a branch table in it names, by the number of labels around that.
-    table_target: usize,
+    holds_table: bool,
 }
 
 #[derive(Default)]
-struct Search {
+struct PartSearch {
     /// For each open label, whether it is a loop's.
     labels: Vec<bool>,
     loops: Vec<Around>,
@@ -53,14 +52,14 @@ struct Search {
 
 /// The parts of a function in order, and how the counter is kept outside them.
 pub(crate) fn parts(operators: &[PlacedOperator<'_>]) -> (Vec<Part>, Keeping) {
-    let mut search = Search {
+    let mut search = PartSearch {
         labels: vec![false],
-        ..Search::default()
+        ..PartSearch::default()
     };
     for (at, placed) in operators.iter().enumerate() {
         search.read(at, &placed.operator);
     }
-    let Search {
+    let PartSearch {
         mut parts, calls, ..
     } = search;
     if calls {
@@ -70,7 +69,7 @@ pub(crate) fn parts(operators: &[PlacedOperator<'_>]) -> (Vec<Part>, Keeping) {
     (parts, Keeping::Both)
 }
 
-impl Search {
+impl PartSearch {
     fn read(&mut self, at: usize, operator: &Operator<'_>) {
         match operator {
             Operator::Loop { .. } => {
@@ -79,7 +78,7 @@ impl Search {
                     labels: self.labels.len(),
                     calls: false,
                     holds_loop: false,
-                    table_target: usize::MAX,
+                    holds_table: false,
                 });
                 self.labels.push(true);
             }
@@ -89,12 +88,9 @@ impl Search {
                     self.close(at);
                 }
             }
-            Operator::BrTable { targets } => {
-                let depths = targets.targets().flatten().chain([targets.default()]);
-                let deepest = index(depths.max().unwrap_or(0));
-                let target = self.labels.len().saturating_sub(deepest + 1);
+            Operator::BrTable { .. } => {
                 if let Some(inner) = self.loops.last_mut() {
-                    inner.table_target = inner.table_target.min(target);
+                    inner.holds_table = true;
                 }
             }
             operator if price::is_call(operator) => {
@@ -114,7 +110,7 @@ impl Search {
         if let Some(outer) = self.loops.last_mut() {
             outer.holds_loop = true;
             outer.calls |= closed.calls;
-            outer.table_target = outer.table_target.min(closed.table_target);
+            outer.holds_table |= closed.holds_table;
         }
         if closed.calls {
             return;
@@ -126,8 +122,8 @@ impl Search {
         {
             self.parts.pop();
         }
-        // A table of which some targets lie outside leaves no place to give the stock back.
-        let is_stock = closed.holds_loop && closed.table_target >= closed.labels;
+        // A table may name labels outside, which leaves no place to give the stock back; and an interpreter's loop is long.
+        let is_stock = closed.holds_loop && !closed.holds_table;
         self.parts.push(Part {
             first: closed.first,
             end: at + 1,

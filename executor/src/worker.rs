@@ -24,9 +24,9 @@ pub use child::main;
 pub use parent::{WorkerHandle, WorkerKiller};
 
 /// Memory of the process itself, beside everything that grows with the job.
-const BASE_DATA_BYTES: u64 = 512 << 20;
-/// Memory that compiling takes, per byte of the module: 330 for a Go program of 2.8 MB, and room.
-const COMPILE_FACTOR: u64 = 512;
+const BASE_DATA_BYTES: u64 = 1 << 30;
+/// Memory that compiling takes, per byte of the module: some hundreds for a Go program of 2.8 MB, and room.
+const COMPILE_FACTOR: u64 = 1_024;
 /// Most memory for compiling; a module that needs more cannot be run.
 const MAX_COMPILE_BYTES: u64 = 8 << 30;
 /// How often outputs are held at the same time: in the tree and encoded, each in up to twice the memory that they need,

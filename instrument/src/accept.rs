@@ -5,136 +5,19 @@
 //! invalid on every machine, whatever engine it has.
 
 use wasmparser::{
-    ConstExpr, ElementItems, ElementKind, FuncToValidate, FuncValidatorAllocations, FunctionBody,
-    Operator, Parser, Payload, TableInit, TypeRef, ValType, ValidPayload, Validator,
-    ValidatorResources, WasmFeatures,
+    BlockType, ConstExpr, ElementItems, ElementKind, FrameKind, FuncToValidate, FuncValidator,
+    FuncValidatorAllocations, FunctionBody, Operator, Parser, Payload, TableInit, TypeRef, ValType,
+    ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
 use crate::module::{ParsedBody, ParsedModule, RawSection, index};
 
-/// Most parameters and locals of a function.
-pub const MAX_LOCALS: u64 = 4_096;
-/// Most parameters and locals of all functions together.
-pub const MAX_LOCALS_IN_ALL: u64 = 1 << 20;
-/// Most blocks, loops and conditions within one another.
-pub const MAX_NESTING: u64 = 4_096;
-/// Most bytes of a function's body.
-pub const MAX_BODY_BYTES: u64 = 1 << 20;
-/// Most branch targets in all branch tables of a function, defaults included.
-pub const MAX_TABLE_TARGETS: u64 = 1 << 16;
-/// Most loops times parameters and locals of a function.
-pub const MAX_LOOP_LOCALS: u64 = 1 << 17;
-/// Most bytes of a function's body with what the pass inserts: what validation takes.
-pub const MAX_PREPARED_BODY_BYTES: u64 = 7_654_321;
-/// Most bytes of a prepared module.
-pub const MAX_PREPARED_BYTES: u64 = 1 << 29;
-/// Most types, most globals and most exports of a module.
-pub const MAX_ITEMS: u64 = 100_000;
-/// Beginning of names that the pass keeps for itself: no import and no export may have one.
-pub const RESERVED: &str = "gridproof:";
+mod rule;
+
+pub use rule::*;
+
 /// Units for each byte of a module, each parameter and local, and each of these for every loop of its function.
 pub const COMPILE_PRICE: u64 = 64;
-
-/// Why the class does not take a module.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ClassRule {
-    /// Not a valid module of the class's proposals.
-    #[error("not a valid module of the class's proposals: {message}")]
-    Invalid {
-        /// Message of the validator, for people; nothing is decided by it.
-        message: String,
-    },
-    /// A function has too many parameters and locals.
-    #[error(
-        "function {function} has {found} parameters and locals, at most {MAX_LOCALS} are allowed"
-    )]
-    TooManyLocals {
-        /// Index of the function.
-        function: u32,
-        /// Its parameters and locals.
-        found: u64,
-    },
-    /// All functions together have too many parameters and locals.
-    #[error(
-        "{found} parameters and locals in all functions, at most {MAX_LOCALS_IN_ALL} are allowed"
-    )]
-    TooManyLocalsInAll {
-        /// Parameters and locals up to the function that passed the limit.
-        found: u64,
-    },
-    /// Blocks lie too deep within one another.
-    #[error("function {function} nests blocks {found} deep, at most {MAX_NESTING} are allowed")]
-    TooDeep {
-        /// Index of the function.
-        function: u32,
-        /// Depth that passed the limit.
-        found: u64,
-    },
-    /// A function's body is too long.
-    #[error("function {function} has {found} bytes, at most {MAX_BODY_BYTES} are allowed")]
-    BodyTooLong {
-        /// Index of the function.
-        function: u32,
-        /// Bytes of its body.
-        found: u64,
-    },
-    /// A function's branch tables have too many targets.
-    #[error(
-        "function {function} has {found} targets in branch tables, at most {MAX_TABLE_TARGETS} are allowed"
-    )]
-    TooManyTargets {
-        /// Index of the function.
-        function: u32,
-        /// Targets up to the table that passed the limit.
-        found: u64,
-    },
-    /// A function has too many loops for its locals.
-    #[error(
-        "function {function} has {found} loops times locals, at most {MAX_LOOP_LOCALS} are allowed"
-    )]
-    TooManyLoopLocals {
-        /// Index of the function.
-        function: u32,
-        /// Its loops times its parameters and locals.
-        found: u64,
-    },
-    /// A function's body is too long with what the pass inserts.
-    #[error(
-        "function {function} has {found} bytes when it is prepared, at most {MAX_PREPARED_BODY_BYTES} are allowed"
-    )]
-    PreparedBodyTooLong {
-        /// Index of the function.
-        function: u32,
-        /// Bytes of its prepared body.
-        found: u64,
-    },
-    /// The module is too long with what the pass inserts.
-    #[error("the prepared module has {found} bytes, at most {MAX_PREPARED_BYTES} are allowed")]
-    PreparedTooLong {
-        /// Bytes of the prepared module up to the function that passed the limit.
-        found: u64,
-    },
-    /// A list of the module is too long for the pass to add to it.
-    #[error("{found} types, globals or exports, at most {MAX_ITEMS} of each are allowed")]
-    TooManyItems {
-        /// Length of the longest of these lists.
-        found: u64,
-    },
-    /// An import or an export has a name of the pass's own.
-    #[error("the name {name:?} is reserved")]
-    ReservedName {
-        /// The name.
-        name: String,
-    },
-}
-
-impl From<wasmparser::Error> for ClassRule {
-    fn from(error: wasmparser::Error) -> Self {
-        Self::Invalid {
-            message: error.to_string(),
-        }
-    }
-}
 
 /// The proposals of the class: WebAssembly 2.0 without references to the host, and extended constants. All else is
 /// refused.
@@ -220,8 +103,14 @@ impl<'a> Reading<'a> {
         let module = &mut self.module;
         match payload {
             Payload::TypeSection(reader) => {
+                let mut found = 0u64;
                 for kind in reader.into_iter_err_on_gc_types() {
-                    module.types.push(kind?);
+                    let kind = kind?;
+                    found += wide(kind.params().len()) + wide(kind.results().len());
+                    if found > MAX_TYPE_VALUES {
+                        return Err(ClassRule::TooManyTypeValues { found });
+                    }
+                    module.types.push(kind);
                 }
             }
             Payload::ImportSection(reader) => {
@@ -230,6 +119,10 @@ impl<'a> Reading<'a> {
                 }
             }
             Payload::FunctionSection(reader) => {
+                let found = wide(module.functions.len()).saturating_add(reader.count().into());
+                if found > MAX_FUNCTIONS {
+                    return Err(ClassRule::TooManyFunctions { found });
+                }
                 for kind in reader {
                     module.functions.push(kind?);
                 }
@@ -264,6 +157,10 @@ impl<'a> Reading<'a> {
             }
             Payload::StartSection { func, .. } => module.start = Some(func),
             Payload::ElementSection(reader) => {
+                let found = u64::from(reader.count());
+                if found > MAX_ELEMENT_SEGMENTS {
+                    return Err(ClassRule::TooManySegments { found });
+                }
                 for element in reader {
                     self.element(element?)?;
                 }
@@ -363,7 +260,12 @@ impl<'a> Reading<'a> {
             calls: Vec::new(),
             body,
         };
-        let loops = self.operators(function, &mut read)?;
+        let Flow { loops, branches } = self.operators(function, &mut read)?;
+        let found = branches.saturating_mul(declared);
+        if found > MAX_BRANCH_LOCALS {
+            let function = number;
+            return Err(ClassRule::TooManyBranchLocals { function, found });
+        }
         let found = loops.saturating_mul(declared);
         if found > MAX_LOOP_LOCALS {
             let function = number;
@@ -386,20 +288,25 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Validates a function's operators and gives the number of its loops.
+    /// Validates a function's operators and counts its loops and branches.
     fn operators(
         &mut self,
         function: FuncToValidate<ValidatorResources>,
         read: &mut ParsedBody<'a>,
-    ) -> Result<u64, ClassRule> {
+    ) -> Result<Flow, ClassRule> {
         let number = function.index;
         let mut validator = function.into_validator(std::mem::take(&mut self.allocations));
         validator.read_locals(&mut read.body.get_binary_reader())?;
         let mut reader = read.body.get_operators_reader()?;
-        let (mut loops, mut targets) = (0u64, 0u64);
+        let (mut flow, mut targets, mut carried) = (Flow::default(), 0u64, 0u64);
         while !reader.eof() {
             let at = reader.original_position();
             let operator = reader.read()?;
+            carried = carried.saturating_add(self.carries(&operator, &validator));
+            if carried > MAX_CARRIED {
+                let (function, found) = (number, carried);
+                return Err(ClassRule::TooManyCarried { function, found });
+            }
             validator.op(at, &operator)?;
             read.operators += 1;
             read.height = read.height.max(validator.operand_stack_height());
@@ -410,8 +317,15 @@ impl<'a> Reading<'a> {
                 return Err(ClassRule::TooDeep { function, found });
             }
             match operator {
-                Operator::Loop { .. } => loops += 1,
+                Operator::Loop { .. } => {
+                    flow.loops += 1;
+                    flow.branches += 1;
+                }
+                Operator::If { .. } | Operator::Br { .. } | Operator::BrIf { .. } => {
+                    flow.branches += 1;
+                }
                 Operator::BrTable { targets: table } => {
+                    flow.branches += u64::from(table.len()) + 1;
                     targets = targets.saturating_add(u64::from(table.len()) + 1);
                     if targets > MAX_TABLE_TARGETS {
                         let (function, found) = (number, targets);
@@ -427,8 +341,61 @@ impl<'a> Reading<'a> {
         read.calls.sort_unstable();
         read.calls.dedup();
         self.allocations = validator.into_allocations();
-        Ok(loops)
+        Ok(flow)
     }
+
+    /// The values that an operator carries somewhere, where these have a type of their own: two bytes may stand for a
+    /// thousand of them. The operator need not be valid.
+    fn carries(
+        &self,
+        operator: &Operator<'a>,
+        validator: &FuncValidator<ValidatorResources>,
+    ) -> u64 {
+        let values = |type_index: u32| {
+            let kind = self.module.types.get(index(type_index));
+            kind.map_or((0, 0), |kind| {
+                (wide(kind.params().len()), wide(kind.results().len()))
+            })
+        };
+        let block = |kind| match kind {
+            BlockType::FuncType(type_index) => values(type_index),
+            BlockType::Empty | BlockType::Type(_) => (0, 0),
+        };
+        let label = |depth: u32| {
+            let frame = validator.get_control_frame(index(depth));
+            frame.map_or(0, |frame| match (frame.kind, block(frame.block_type)) {
+                (FrameKind::Loop, (parameters, _)) => parameters,
+                (_, (_, results)) => results,
+            })
+        };
+        match operator {
+            Operator::Block { blockty } | Operator::Loop { blockty } | Operator::If { blockty } => {
+                let (parameters, results) = block(*blockty);
+                parameters + results
+            }
+            Operator::Br { relative_depth } | Operator::BrIf { relative_depth } => {
+                label(*relative_depth)
+            }
+            Operator::BrTable { targets } => {
+                label(targets.default()).saturating_mul(u64::from(targets.len()) + 1)
+            }
+            Operator::Call { function_index } => {
+                let kind = self.module.functions.get(index(*function_index));
+                // One result is what most functions have.
+                kind.map_or(0, |kind| values(*kind).1.saturating_sub(1))
+            }
+            Operator::CallIndirect { type_index, .. } => values(*type_index).1.saturating_sub(1),
+            _ => 0,
+        }
+    }
+}
+
+/// What is counted of a function's flow of control.
+#[derive(Debug, Clone, Copy, Default)]
+struct Flow {
+    loops: u64,
+    /// Loops, conditions, branches and targets of branch tables.
+    branches: u64,
 }
 
 /// Refuses names of the pass's own.

@@ -1,0 +1,230 @@
+//! Modules that are small to send and dear to check, to compile or to start, each run in a real worker as a job is.
+//!
+//! What is tested: every one ends with a result, so that its sender pays, and with the result that stands here. What is
+//! printed for each, one JSON object a line: its bytes, the fuel that it is charged, the time and the memory of the worker,
+//! which `docs/benchmarks.md` quotes. `--worker PROGRAM` runs them in another build of `gridproof worker`.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod bodies;
+mod locals;
+mod sections;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use gridproof_executor::worker::WorkerJob;
+use gridproof_executor::{NoResult, TaskRun, WorkerHandle, WorkerLimits};
+use types::attestation::{Exit, Trap};
+use types::hash::BlobId;
+use types::job::{TaskLimits, Workload};
+use types::number::{Fuel, TaskIndex};
+use types::testing;
+use wasm_encoder::{
+    CodeSection, ExportKind, ExportSection, Function, FunctionSection, InstructionSink,
+    MemorySection, MemoryType, Module, TypeSection, ValType,
+};
+
+/// What each job may use at most: a cheap job, and memory as jobs have it.
+const LIMITS: TaskLimits = TaskLimits {
+    fuel: Fuel(800_000_000),
+    memory_bytes: 256 << 20,
+    output_bytes: 1 << 20,
+};
+/// No bomb may hold a worker for longer, on a slow machine with a slow build.
+const WALL: Duration = Duration::from_mins(5);
+
+/// How a bomb ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BombEnd {
+    /// It breaks a rule of the class and is not compiled.
+    Invalid,
+    /// What is charged before the start, or while it runs, passes its limit.
+    OutOfFuel,
+    /// It runs and ends by itself.
+    Runs,
+    /// It traps.
+    Traps(Trap),
+}
+
+/// A module, its name and how it must end.
+struct Bomb {
+    name: String,
+    end: BombEnd,
+    module: Vec<u8>,
+}
+
+fn bomb(name: impl Into<String>, end: BombEnd, module: Vec<u8>) -> Bomb {
+    let name = name.into();
+    Bomb { name, end, module }
+}
+
+/// Ends a chain of calls.
+fn ignore<T>(_: &mut T) {}
+
+/// A module of one type `() -> ()` and the functions given, the first of which is `_start`.
+fn of_functions(functions: &[Function]) -> Vec<u8> {
+    let mut types = TypeSection::new();
+    types.ty().function([], []);
+    with_types(&types, &vec![0; functions.len()], functions)
+}
+
+/// A module of one function without locals.
+fn of_body(body: impl FnOnce(&mut InstructionSink<'_>)) -> Vec<u8> {
+    of_functions(&[function([], body)])
+}
+
+fn function(
+    locals: impl IntoIterator<Item = (u32, ValType), IntoIter: ExactSizeIterator>,
+    body: impl FnOnce(&mut InstructionSink<'_>),
+) -> Function {
+    let mut function = Function::new(locals);
+    body(&mut function.instructions());
+    function.instructions().end();
+    function
+}
+
+/// A module of these types and functions, with a memory of one page, the first function of which is `_start`.
+fn with_types(types: &TypeSection, kinds: &[u32], bodies: &[Function]) -> Vec<u8> {
+    let mut functions = FunctionSection::new();
+    for kind in kinds {
+        functions.function(*kind);
+    }
+    let mut memories = MemorySection::new();
+    memories.memory(pages(1));
+    let mut exports = ExportSection::new();
+    exports.export("_start", ExportKind::Func, 0);
+    let mut code = CodeSection::new();
+    for body in bodies {
+        code.function(body);
+    }
+    let mut module = Module::new();
+    module
+        .section(types)
+        .section(&functions)
+        .section(&memories)
+        .section(&exports)
+        .section(&code);
+    module.finish()
+}
+
+fn pages(minimum: u64) -> MemoryType {
+    MemoryType {
+        minimum,
+        maximum: None,
+        memory64: false,
+        shared: false,
+        page_size_log2: None,
+    }
+}
+
+/// What running a bomb took.
+struct Cost {
+    result: Result<TaskRun, NoResult>,
+    time: Duration,
+    memory_kib: u64,
+}
+
+fn run(worker: &Path, module: &[u8]) -> Cost {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("module");
+    std::fs::write(&path, module).unwrap();
+    let workload = Workload {
+        limits: LIMITS,
+        ..testing::workload(module, 1)
+    };
+    let limits = WorkerLimits::of(&workload, WALL);
+    let job = WorkerJob {
+        files: BTreeMap::from([(BlobId::of(module), path)]),
+        tasks: vec![TaskIndex(0)],
+        workload,
+    };
+    let started = Instant::now();
+    let handle = WorkerHandle::spawn(worker, &["worker"], limits).unwrap();
+    let (id, has_ended) = (handle.id(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let peak = scope.spawn(|| peak_memory(id, &has_ended));
+        let mut run = None;
+        let ended = handle.run_job(&job, |_, answer| {
+            run = Some(answer);
+            Ok(())
+        });
+        let time = started.elapsed();
+        has_ended.store(true, Ordering::SeqCst);
+        Cost {
+            result: ended.map(|()| run.unwrap()),
+            time,
+            memory_kib: peak.join().unwrap(),
+        }
+    })
+}
+
+/// The most memory that a process had, as long as it can be seen, in KiB.
+fn peak_memory(process: u32, has_ended: &AtomicBool) -> u64 {
+    let mut peak = 0;
+    while !has_ended.load(Ordering::SeqCst) {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let found = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        peak = peak.max(found.unwrap_or(0));
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+    peak
+}
+
+fn end_of(run: &TaskRun) -> BombEnd {
+    match run.outcome.exit {
+        Exit::Invalid => BombEnd::Invalid,
+        Exit::OutOfFuel => BombEnd::OutOfFuel,
+        Exit::Trap { trap } => BombEnd::Traps(trap),
+        Exit::Code { code: 0 } => BombEnd::Runs,
+        _ => panic!("no bomb ends with {:?}", run.outcome.exit),
+    }
+}
+
+fn main() -> ExitCode {
+    let mut wanted = Vec::new();
+    let mut worker = PathBuf::from(env!("CARGO_BIN_EXE_worker"));
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--worker" => worker = arguments.next().unwrap().into(),
+            option if option.starts_with('-') => {}
+            _ => wanted.push(argument),
+        }
+    }
+    let bombs: Vec<_> = [locals::all(), bodies::all(), sections::all()]
+        .into_iter()
+        .flatten()
+        .collect();
+    assert!(bombs.len() >= 60, "{} bombs", bombs.len());
+    let is_wanted = |bomb: &&Bomb| {
+        wanted.is_empty() || wanted.iter().any(|text| bomb.name.contains(text.as_str()))
+    };
+    let mut failed = Vec::new();
+    for bomb in bombs.iter().filter(is_wanted) {
+        let cost = run(&worker, &bomb.module);
+        let (end, fuel) = match &cost.result {
+            Ok(run) => (format!("{:?}", end_of(run)), run.outcome.fuel.0),
+            Err(reason) => (format!("no result: {reason}"), 0),
+        };
+        writeln!(
+            std::io::stdout(),
+            r#"{{"bomb": {:?}, "bytes": {}, "end": {end:?}, "fuel": {fuel}, "ms": {}, "mib": {}}}"#,
+            bomb.name,
+            bomb.module.len(),
+            cost.time.as_millis(),
+            cost.memory_kib / 1024,
+        )
+        .unwrap();
+        if !cost.result.is_ok_and(|run| end_of(&run) == bomb.end) {
+            failed.push((&bomb.name, bomb.end, end));
+        }
+    }
+    assert!(failed.is_empty(), "ended in another way: {failed:?}");
+    ExitCode::SUCCESS
+}

@@ -80,7 +80,7 @@ pub(crate) fn emit(
                     check_length(number, bytes.len(), code.byte_len())?;
                     code.raw(&bytes);
                     if !unlikely.is_empty() {
-                        hints.function_hints(number, unlikely.into_iter());
+                        hints.function_hints(number, unlikely);
                     }
                 }
                 written.section(&hints).section(&code);

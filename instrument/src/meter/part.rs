@@ -84,7 +84,8 @@ impl PartSearch {
             }
             Operator::Block { .. } | Operator::If { .. } => self.labels.push(false),
             Operator::End => {
-                if self.labels.pop() == Some(true) {
+                let ends_loop = self.labels.pop() == Some(true);
+                if ends_loop {
                     self.close(at);
                 }
             }

@@ -196,9 +196,7 @@ pub fn restrict(layers: &BTreeSet<CageLayer>, grants: CageGrants) -> io::Result<
     let mut states: Vec<(CageLayer, LayerState)> = Vec::new();
     for layer in CageLayer::ALL {
         let has_namespace = states.contains(&(CageLayer::Namespaces, LayerState::Held));
-        let state = if !layers.contains(&layer) {
-            LayerState::Missing(LayerGap::NotAsked)
-        } else {
+        let state = if layers.contains(&layer) {
             match layer {
                 CageLayer::Session => layers::session()?,
                 CageLayer::Undumpable => layers::undumpable()?,
@@ -210,6 +208,8 @@ pub fn restrict(layers: &BTreeSet<CageLayer>, grants: CageGrants) -> io::Result<
                 CageLayer::Seccomp if has_filter => syscalls::allow_listed(),
                 CageLayer::Seccomp => filter,
             }
+        } else {
+            LayerState::Missing(LayerGap::NotAsked)
         };
         states.push((layer, state));
     }

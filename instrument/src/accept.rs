@@ -5,9 +5,9 @@
 //! invalid on every machine, whatever engine it has.
 
 use wasmparser::{
-    BlockType, ConstExpr, ElementItems, ElementKind, FrameKind, FuncToValidate, FuncValidator,
-    FuncValidatorAllocations, FunctionBody, Operator, Parser, Payload, TableInit, TypeRef, ValType,
-    ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    BlockType, ConstExpr, ElementItems, ElementKind, FrameKind, FuncToValidate, FuncType,
+    FuncValidator, FuncValidatorAllocations, FunctionBody, Operator, Parser, Payload, TableInit,
+    TypeRef, ValType, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
 use crate::module::{ParsedBody, ParsedModule, RawSection, index};
@@ -55,6 +55,7 @@ pub fn accept(bytes: &[u8]) -> Result<(ParsedModule<'_>, Complexity), ClassRule>
         bytes,
         module: ParsedModule::default(),
         complexity: Complexity::default(),
+        type_values: 0,
         allocations: FuncValidatorAllocations::default(),
     };
     let mut validator = Validator::new_with_features(features());
@@ -88,6 +89,8 @@ struct Reading<'a> {
     bytes: &'a [u8],
     module: ParsedModule<'a>,
     complexity: Complexity,
+    /// Parameters and results of all types so far.
+    type_values: u64,
     allocations: FuncValidatorAllocations,
 }
 
@@ -103,14 +106,8 @@ impl<'a> Reading<'a> {
         let module = &mut self.module;
         match payload {
             Payload::TypeSection(reader) => {
-                let mut found = 0u64;
                 for kind in reader.into_iter_err_on_gc_types() {
-                    let kind = kind?;
-                    found += wide(kind.params().len()) + wide(kind.results().len());
-                    if found > MAX_TYPE_VALUES {
-                        return Err(ClassRule::TooManyTypeValues { found });
-                    }
-                    module.types.push(kind);
+                    self.kind(kind?)?;
                 }
             }
             Payload::ImportSection(reader) => {
@@ -119,10 +116,7 @@ impl<'a> Reading<'a> {
                 }
             }
             Payload::FunctionSection(reader) => {
-                let found = wide(module.functions.len()).saturating_add(reader.count().into());
-                if found > MAX_FUNCTIONS {
-                    return Err(ClassRule::TooManyFunctions { found });
-                }
+                functions_fit(wide(module.functions.len()).saturating_add(reader.count().into()))?;
                 for kind in reader {
                     module.functions.push(kind?);
                 }
@@ -157,10 +151,7 @@ impl<'a> Reading<'a> {
             }
             Payload::StartSection { func, .. } => module.start = Some(func),
             Payload::ElementSection(reader) => {
-                let found = u64::from(reader.count());
-                if found > MAX_ELEMENT_SEGMENTS {
-                    return Err(ClassRule::TooManySegments { found });
-                }
+                segments_fit(reader.count().into())?;
                 for element in reader {
                     self.element(element?)?;
                 }
@@ -172,6 +163,16 @@ impl<'a> Reading<'a> {
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    fn kind(&mut self, kind: FuncType) -> Result<(), ClassRule> {
+        self.type_values += wide(kind.params().len()) + wide(kind.results().len());
+        let found = self.type_values;
+        if found > MAX_TYPE_VALUES {
+            return Err(ClassRule::TooManyTypeValues { found });
+        }
+        self.module.types.push(kind);
         Ok(())
     }
 
@@ -396,6 +397,20 @@ struct Flow {
     loops: u64,
     /// Loops, conditions, branches and targets of branch tables.
     branches: u64,
+}
+
+fn functions_fit(found: u64) -> Result<(), ClassRule> {
+    if found > MAX_FUNCTIONS {
+        return Err(ClassRule::TooManyFunctions { found });
+    }
+    Ok(())
+}
+
+fn segments_fit(found: u64) -> Result<(), ClassRule> {
+    if found > MAX_ELEMENT_SEGMENTS {
+        return Err(ClassRule::TooManySegments { found });
+    }
+    Ok(())
 }
 
 /// Refuses names of the pass's own.

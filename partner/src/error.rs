@@ -103,7 +103,6 @@ impl PartnerError {
             Self::Folder(FolderError::Io { .. }) => {
                 "check the path, and the permissions of the folder above it"
             }
-            Self::Worker(_) => "name the program that runs tasks with the key `worker`",
             Self::NoSeccomp(_) => {
                 "use a kernel and a container profile that allow seccomp, or give allow_missing_seccomp = true to run \
                  jobs of strangers with less between them and this machine"
@@ -116,7 +115,9 @@ impl PartnerError {
             Self::Genesis { .. } => "give the chain's genesis.bin, not its TOML form",
             Self::Configured { .. } => "edit it, or give another --dir",
             Self::Hide { .. } | Self::Blocking(_) => "start it again; if it stays so, report it",
-            Self::OwnPath { .. } => "name the program that runs tasks with the key `worker`",
+            Self::Worker(_) | Self::OwnPath { .. } => {
+                "name the program that runs tasks with the key `worker`"
+            }
         }
     }
 }

@@ -251,7 +251,7 @@ fn of_call_graphs() -> Vec<Bomb> {
         (0..length)
             .map(|at| {
                 function([], |code| {
-                    ignore(code.call(if at + 1 < length { at + 1 } else { last }))
+                    ignore(code.call(if at + 1 < length { at + 1 } else { last }));
                 })
             })
             .collect()

@@ -185,7 +185,7 @@ fn of_parameters() -> Vec<Bomb> {
                 code.i64_const(1);
             }
         });
-        let caller = move |calls: usize| {
+        let user = move |calls: usize| {
             function([], |code| {
                 for _ in 0..calls {
                     (0..parameters).for_each(|_| ignore(code.i64_const(1)));
@@ -194,7 +194,7 @@ fn of_parameters() -> Vec<Bomb> {
                 }
             })
         };
-        move |calls| with_types(&types, &[0, 1], &[caller(calls), called.clone()])
+        move |calls| with_types(&types, &[0, 1], &[user(calls), called.clone()])
     };
     let types = |count: u32, parameters: usize| {
         let mut types = TypeSection::new();

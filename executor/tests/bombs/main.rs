@@ -5,6 +5,7 @@
 //! which `docs/benchmarks.md` quotes. `--worker PROGRAM` runs them in another build of `gridproof worker`.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(clippy::too_many_lines, reason = "lists of bombs")]
 
 mod bodies;
 mod locals;

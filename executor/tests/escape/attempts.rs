@@ -105,7 +105,7 @@ pub fn nothing_gets_out() {
     for &probe in &probes {
         let place = Place::new();
         let is_root = rustix::process::getuid().is_root();
-        let limits = WorkerLimits::of(&testing::workload(MODULE, 1), Duration::from_secs(60));
+        let limits = WorkerLimits::of(&testing::workload(MODULE, 1), Duration::from_mins(1));
         match in_a_worker(&place, probe, MODULE, limits).unwrap_err() {
             NoResult::Crashed(ProcessEnd::Killed(signal)) if signal == Signal::SYS.as_raw() => {
                 killed += 1;

@@ -253,7 +253,7 @@ pub fn without_seccomp_nothing_runs_unasked() {
         (false, Err(NoResult::NotCaged(LayerGap::NotBuilt))),
         (true, Ok(())),
     ] {
-        let mut limits = WorkerLimits::of(&testing::workload(&module, 1), Duration::from_secs(60));
+        let mut limits = WorkerLimits::of(&testing::workload(&module, 1), Duration::from_mins(1));
         limits.may_lack_seccomp = may_lack_seccomp;
         assert_eq!(in_a_worker(&place, "no_seccomp", &module, limits), expected);
     }

@@ -6,12 +6,16 @@
 //! thread: `escape child LAYER...` enters layers and starts a thread, in whose place a probe runs.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "it is its own harness"
+)]
 
 mod attempts;
 mod layers;
 mod place;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 /// A test and its name.
@@ -61,7 +65,7 @@ fn main() -> ExitCode {
         let passed = std::panic::catch_unwind(test).is_ok();
         failed += u32::from(!passed);
         let end = if passed { "ok" } else { "FAILED" };
-        writeln!(std::io::stdout(), "test {name} ... {end}").unwrap();
+        println!("test {name} ... {end}");
     }
     ExitCode::from(u8::from(failed > 0))
 }

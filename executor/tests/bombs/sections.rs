@@ -299,7 +299,7 @@ fn of_memory() -> Vec<Bomb> {
                         .i32_const(7)
                         .i32_const(60_000_000)
                         .memory_fill(0),
-                )
+                );
             }),
         ),
     ]

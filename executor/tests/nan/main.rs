@@ -3,6 +3,9 @@
 //! `GRIDPROOF_MODULES` says how many modules, `GRIDPROOF_SEED` which seed is the first (`scripts/fuzz-class` sets both).
 //! What is compared: results, traps, globals and memories, bit for bit.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(clippy::print_stdout, reason = "how much was compared is shown")]
+
 mod body;
 mod operations;
 mod program;
@@ -92,17 +95,17 @@ impl Tally {
     }
 }
 
-fn compare(seed: u64, what: &str, expected: &Seen, seen: Option<&Seen>) {
-    let seen = seen.unwrap_or_else(|| panic!("seed {seed}, {what}: does not begin"));
-    for (left, right) in expected.calls.iter().zip(&seen.calls) {
+fn compare(seed: u64, what: &str, expected: &Seen, found: Option<&Seen>) {
+    let found = found.unwrap_or_else(|| panic!("seed {seed}, {what}: does not begin"));
+    for (left, right) in expected.calls.iter().zip(&found.calls) {
         assert_eq!(
             left, right,
-            "seed {seed}, {what}: left expected, right seen"
+            "seed {seed}, {what}: left expected, right found"
         );
     }
     assert_eq!(
-        expected, seen,
-        "seed {seed}, {what}: left expected, right seen"
+        expected, found,
+        "seed {seed}, {what}: left expected, right found"
     );
 }
 
@@ -118,18 +121,18 @@ fn expected(
         tally.refused += 1;
         return None;
     };
-    let Some(seen) = first::run(truth, &original, seed).unwrap() else {
+    let Some(shown) = first::run(truth, &original, seed).unwrap() else {
         tally.dead += 1;
         return None;
     };
-    if seen.overflowed() {
+    if shown.overflowed() {
         tally.deep += 1;
         return None;
     }
     let work = canonicalise(&parsed, Canonical::WhereSeen).unwrap().work();
     tally.eager += u64::from(work.eager > 0);
     tally.compared += 1;
-    Some((original, seen))
+    Some((original, shown))
 }
 
 #[test]

@@ -119,7 +119,7 @@ impl Body<'_> {
         ]);
         self.labels.push(Vec::new());
         self.labels.push(Vec::new());
-        for _ in 0..1 + self.random.below(4) {
+        for _ in 0..=self.random.below(4) {
             self.statement(depth - 1);
         }
         self.emit([I::Br(0), I::End, I::End]);

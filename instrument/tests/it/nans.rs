@@ -219,7 +219,6 @@ const STEPS_PER_BYTE: u64 = 100;
 
 fn bomb(name: &str, text: &str) {
     let (work, bytes) = work(text);
-    println!("{name}: {work:?}, {bytes} bytes");
     assert!(
         work.steps < STEPS_PER_BYTE * bytes + 20_000,
         "{name}: {work:?}, {bytes} bytes"
@@ -246,14 +245,16 @@ fn no_text_costs_more_steps_than_its_length_allows() {
             &"loop local.get 0 f64.sqrt local.set 0 end ".repeat(1_000),
         ),
     );
-    let changes: String = (0..2_000)
-        .map(|at| format!("{}(br_if 0 (i32.const 0))", set(at * 37 % 4_000)))
+    let changes: Vec<_> = (0..2_000)
+        .map(|at| set(at * 37 % 4_000) + "(br_if 0 (i32.const 0))")
         .collect();
+    let changes = changes.concat();
     bomb(
         "branches that each change a local",
         &function(4_000, &format!("block {changes} end")),
     );
-    let labels: String = (0..500).map(|label| format!("{label} ")).collect();
+    let labels: Vec<_> = (0..500).map(|label| label.to_string()).collect();
+    let labels = labels.join(" ");
     let table = format!("(block (br_table {labels} 0 (i32.const 0)))");
     let tables: String = (0..4)
         .map(|round| {
@@ -266,10 +267,11 @@ fn no_text_costs_more_steps_than_its_length_allows() {
     let blocks = format!("{}{tables}{}", "block ".repeat(500), "end ".repeat(500));
     bomb("tables to all labels", &function(4_000, &blocks));
     let kinds = "f64 ".repeat(1_000);
+    let gets: Vec<_> = (0..1_000).map(|at| format!("local.get {at} ")).collect();
     let wide = format!(
         "(module (type $wide (func (param {kinds}) (result {kinds}))) (func (export \"f\") (type $wide)
             {} {}))",
-        (0..1_000).map(|at| format!("local.get {at} ")).collect::<String>(),
+        gets.concat(),
         "block (type $wide) end ".repeat(30),
     );
     bomb("blocks of a thousand values", &wide);

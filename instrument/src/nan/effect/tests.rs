@@ -63,7 +63,7 @@ macro_rules! define_operators {
     ($(@$proposal:ident $op:ident $({ $($arg:ident: $type:ty),* })? => $visit:ident ($($arity:tt)*))*) => {
         /// Name, operator and arity of every operator of the class that has one of its own.
         fn operators() -> Vec<(&'static str, Operator<'static>, &'static str)> {
-            let mut list = Vec::new();
+            let mut list: Vec<(&'static str, Operator<'static>, &'static str)> = Vec::with_capacity(600);
             $(define_operators!(of list @$proposal $op { $($($arg: $type),*)? } $($arity)*);)*
             list
         }

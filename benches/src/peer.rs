@@ -41,7 +41,7 @@ impl std::fmt::Display for System {
     }
 }
 
-/// What is run.
+/// Which rates are offered to which systems, for how long, and in what requests.
 #[derive(Debug, clap::Args)]
 pub struct PeerRuns {
     /// Transactions per second that are offered, one run for each.

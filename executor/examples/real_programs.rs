@@ -6,6 +6,8 @@
 
 #![expect(clippy::print_stdout, reason = "a program that prints a table")]
 
+mod given;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,12 +16,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use gridproof_executor::{InputProblem, Inputs, TaskEngine, run_task};
+use given::texts;
+use gridproof_executor::{TaskEngine, run_task};
 use serde_json::Value;
 use types::attestation::Exit;
 use types::codec::{Bounded, Text};
 use types::hash::{BlobId, Hash32};
-use types::job::{CLASS_WASM_V2, Input, Output, TaskLimits, Workload};
+use types::job::{CLASS_WASM_V2, Output, TaskLimits, Workload};
 use types::limits::MAX_TASK_FUEL;
 use types::number::{Fuel, TaskIndex};
 
@@ -40,14 +43,6 @@ struct Left {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     outputs: Vec<Option<Vec<u8>>>,
-}
-
-fn texts(value: &Value) -> Vec<String> {
-    let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    list.iter()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
 }
 
 fn read_run(value: &Value, folders: [&Path; 2]) -> Result<RealRun> {
@@ -79,13 +74,6 @@ fn read_run(value: &Value, folders: [&Path; 2]) -> Result<RealRun> {
 }
 
 fn workload(run: &RealRun, module: &[u8]) -> Result<Workload> {
-    let inputs = run.inputs.iter().map(|(target, bytes)| -> Result<Input> {
-        let target = Text::new(target.as_str())?;
-        Ok(Input {
-            blob: BlobId::of(bytes),
-            target,
-        })
-    });
     let outputs = run
         .outputs
         .iter()
@@ -96,14 +84,13 @@ fn workload(run: &RealRun, module: &[u8]) -> Result<Workload> {
                 path: Text::new(path.as_str())?,
             })
         });
-    let arguments = run.arguments.iter().map(|text| Text::new(text.as_str()));
     Ok(Workload {
         class: CLASS_WASM_V2,
         module: BlobId::of(module),
-        arguments: Bounded::new(arguments.collect::<Result<_, _>>()?)?,
+        arguments: given::bounded(&run.arguments)?,
         environment: BTreeMap::new(),
         stdin: Some(BlobId::of(&run.stdin)),
-        inputs: Bounded::new(inputs.collect::<Result<_>>()?)?,
+        inputs: given::inputs(&run.inputs)?,
         outputs: Bounded::new(outputs.collect::<Result<_>>()?)?,
         tasks: 1,
         limits: TaskLimits {
@@ -119,12 +106,7 @@ fn workload(run: &RealRun, module: &[u8]) -> Result<Workload> {
 fn under_the_class(engine: &TaskEngine, run: &RealRun) -> Result<Left> {
     let module = std::fs::read(&run.module).with_context(|| run.module.display().to_string())?;
     let workload = workload(run, &module)?;
-    let inputs = Inputs::load(&workload, |blob| {
-        let mut all = run.inputs.values().chain([&run.stdin]);
-        all.find(|bytes| BlobId::of(bytes) == blob)
-            .cloned()
-            .ok_or(InputProblem::NotNamed)
-    })?;
+    let inputs = given::load(&workload, &run.inputs.values().chain([&run.stdin]))?;
     let program = engine.compile(&module)?;
     ensure!(program.refusal().is_none(), "{:?}", program.refusal());
     let left = run_task(&program, &workload, TaskIndex::ZERO, &inputs)?;

@@ -7,16 +7,19 @@
 
 #![expect(clippy::print_stdout, reason = "a program that prints a table")]
 
+mod given;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use gridproof_executor::{InputProblem, Inputs, TaskEngine, TaskRun, run_task};
+use given::texts;
+use gridproof_executor::{TaskEngine, TaskRun, run_task};
 use serde_json::Value;
 use types::attestation::Exit;
 use types::codec::{Bounded, Text};
 use types::hash::{BlobId, Hash32};
-use types::job::{CLASS_WASM_V2, Input, TaskLimits, Workload};
+use types::job::{CLASS_WASM_V2, TaskLimits, Workload};
 use types::limits::MAX_TASK_FUEL;
 use types::number::{Fuel, TaskIndex};
 
@@ -49,14 +52,6 @@ struct SuiteTest {
     root: Option<PathBuf>,
     exit_code: u32,
     stdout: Option<String>,
-}
-
-fn texts(value: &Value) -> Vec<String> {
-    let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    list.iter()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
 }
 
 fn read_test(module: &Path) -> Result<SuiteTest> {
@@ -125,24 +120,16 @@ fn run(engine: &TaskEngine, test: &SuiteTest) -> Result<TaskRun> {
     if let Some(root) = &test.root {
         files(root, "", &mut held)?;
     }
-    let inputs = held.iter().map(|(target, bytes)| -> Result<Input> {
-        let target = Text::new(target.as_str())?;
-        Ok(Input {
-            blob: BlobId::of(bytes),
-            target,
-        })
-    });
-    let arguments = test.arguments.iter().map(|text| Text::new(text.as_str()));
     let environment = test.environment.iter();
     let workload = Workload {
         class: CLASS_WASM_V2,
         module: BlobId::of(&module),
-        arguments: Bounded::new(arguments.collect::<Result<_, _>>()?)?,
+        arguments: given::bounded(&test.arguments)?,
         environment: environment
             .map(|(key, value)| Ok((Text::new(key.as_str())?, Text::new(value.as_str())?)))
             .collect::<Result<_>>()?,
         stdin: None,
-        inputs: Bounded::new(inputs.collect::<Result<_>>()?)?,
+        inputs: given::inputs(&held)?,
         outputs: Bounded::new(vec![])?,
         tasks: 1,
         limits: TaskLimits {
@@ -153,10 +140,7 @@ fn run(engine: &TaskEngine, test: &SuiteTest) -> Result<TaskRun> {
         clock_start_ns: 1_000_000_000_000_000_000,
         random_seed: Hash32::ZERO,
     };
-    let loaded = Inputs::load(&workload, |blob| {
-        let bytes = held.values().find(|bytes| BlobId::of(bytes) == blob);
-        bytes.cloned().ok_or(InputProblem::NotNamed)
-    })?;
+    let loaded = given::load(&workload, &held.values())?;
     Ok(run_task(
         &engine.compile(&module)?,
         &workload,

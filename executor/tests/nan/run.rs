@@ -130,6 +130,19 @@ pub mod first {
         linker
     }
 
+    /// Names of what the module itself exports of one kind, sorted.
+    fn names(kind: fn(&Extern) -> bool, store: &mut Store<()>, instance: Instance) -> Vec<String> {
+        let mut names: Vec<String> = instance
+            .exports(&mut *store)
+            .map(|export| (export.name().to_owned(), export.into_extern()))
+            .filter(|(_, export)| kind(export))
+            .map(|(name, _)| name)
+            .filter(|name| !name.starts_with(instrument::accept::RESERVED))
+            .collect();
+        names.sort();
+        names
+    }
+
     /// Runs a module; nothing if it cannot begin.
     pub fn run(engine: &Engine, module: &[u8], seed: u64) -> Result<Option<Seen>> {
         let module = Module::new(engine, module).map_err(|error| anyhow!("{error:#}"))?;
@@ -148,17 +161,6 @@ pub mod first {
             return Ok(None);
         }
         let random = &mut Random::new(seed);
-        let names = |kind: fn(&Extern) -> bool, store: &mut Store<()>, instance: Instance| {
-            let mut names: Vec<String> = instance
-                .exports(&mut *store)
-                .map(|export| (export.name().to_owned(), export.into_extern()))
-                .filter(|(_, export)| kind(export))
-                .map(|(name, _)| name)
-                .filter(|name| !name.starts_with(instrument::accept::RESERVED))
-                .collect();
-            names.sort();
-            names
-        };
         let functions = names(
             |export| matches!(export, Extern::Func(_)),
             &mut store,
@@ -171,22 +173,16 @@ pub mod first {
             calls.push((name, end));
         }
         let mut globals = Vec::new();
-        for name in names(
-            |export| matches!(export, Extern::Global(_)),
-            &mut store,
-            instance,
-        ) {
+        let kind = |export: &Extern| matches!(export, Extern::Global(_));
+        for name in names(kind, &mut store, instance) {
             let global = instance
                 .get_global(&mut store, &name)
                 .context("an export")?;
             globals.push((name, bits(&global.get(&mut store))));
         }
         let mut memories = Vec::new();
-        for name in names(
-            |export| matches!(export, Extern::Memory(_)),
-            &mut store,
-            instance,
-        ) {
+        let kind = |export: &Extern| matches!(export, Extern::Memory(_));
+        for name in names(kind, &mut store, instance) {
             let memory = instance
                 .get_memory(&mut store, &name)
                 .context("an export")?;

@@ -6,13 +6,14 @@ use anyhow::{Context, Result};
 use state::tree;
 use state::{ChainStore, DecidedState, Decision, Durability, Tip, Undecided, Writes, compute_diff};
 use store::Store;
-use types::block::{Block, Body, Header};
+use types::block::Block;
 use types::codec::Text;
 use types::genesis::Genesis;
-use types::hash::{Address, Hash32, ValidatorId};
-use types::number::{Amount, Gas, ProtocolVersion, Timestamp};
+use types::hash::{Address, ValidatorId};
+use types::number::Timestamp;
 use types::params::Params;
 use types::state_key::StateKey;
+use types::testing::empty_block;
 
 use crate::{quantile, row};
 
@@ -53,7 +54,7 @@ pub fn run(keys: u32, updates: u32, runs: u32) -> Result<()> {
     let (mut whole, mut trees, mut batch) = (Vec::new(), Vec::new(), Vec::new());
     for run in 1..=runs {
         let tip = store.tip();
-        let block = empty_block(&genesis, tip, run);
+        let block = next_block(&genesis, tip, run);
         // A stride spreads the updates over the whole tree.
         let touched = (0..updates).map(|i| i.wrapping_mul(7_919).wrapping_add(run) % keys);
         let change = writes(touched, u64::from(run));
@@ -112,23 +113,14 @@ fn show(whole: u128, tree: u128, batch: u128) {
 }
 
 /// A block without transactions after the tip.
-fn empty_block(genesis: &Genesis, tip: Tip, run: u32) -> Block {
-    let header = Header {
-        protocol_version: ProtocolVersion(1),
-        chain_id: genesis.chain_id(),
-        height: tip.height.next(),
-        parent: tip.block,
-        timestamp: Timestamp(u64::from(run)),
-        proposer: ValidatorId::ZERO,
-        transaction_root: Body::default().root(),
-        base_fee: Amount::ZERO,
-        next_committee: Hash32::ZERO,
-        parent_state_root: tip.root,
-        parent_receipt_root: Hash32::ZERO,
-        parent_gas_used: Gas::ZERO,
-    };
-    Block {
-        header,
-        body: Body::default(),
-    }
+fn next_block(genesis: &Genesis, tip: Tip, run: u32) -> Block {
+    let mut block = empty_block(
+        genesis.chain_id(),
+        tip.block,
+        tip.height.next(),
+        Timestamp(u64::from(run)),
+        ValidatorId::ZERO,
+    );
+    block.header.parent_state_root = tip.root;
+    block
 }

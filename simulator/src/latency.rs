@@ -15,12 +15,13 @@ use consensus::{
     CommittedTip, Config, Effect, Event, Message, Recipients, Replica, Request, Restored, Timing,
     Verdict,
 };
-use types::block::{Block, Body, Header};
+use types::block::Block;
 use types::committee::{Committee, Validator};
 use types::hash::{BlockId, ChainId, Hash32, ValidatorId};
 use types::key::{SecretKey, VrfPublicKey};
-use types::number::{Amount, Epoch, Gas, Height, ProtocolVersion, Stake, Timestamp};
+use types::number::{Epoch, Height, Stake, Timestamp};
 use types::params::Params;
+use types::testing::empty_block;
 use types::time::{Monotonic, Now};
 use types::vote::Statement;
 use types::whole::WholeBlock;
@@ -166,31 +167,13 @@ pub fn run(run: LatencyRun) -> LatencyReport {
 }
 
 fn genesis() -> Block {
-    block(
+    empty_block(
+        CHAIN,
         BlockId::default(),
         Height::ZERO,
         Timestamp(BEGIN_UNIX_MS),
         ValidatorId::default(),
     )
-}
-
-fn block(parent: BlockId, height: Height, timestamp: Timestamp, proposer: ValidatorId) -> Block {
-    let body = Body::default();
-    let header = Header {
-        protocol_version: ProtocolVersion(1),
-        chain_id: CHAIN,
-        height,
-        parent,
-        timestamp,
-        proposer,
-        transaction_root: body.root(),
-        base_fee: Amount(1),
-        next_committee: Hash32::ZERO,
-        parent_state_root: Hash32::ZERO,
-        parent_receipt_root: Hash32::ZERO,
-        parent_gas_used: Gas::ZERO,
-    };
-    Block { header, body }
 }
 
 fn members(count: usize) -> (Committee, Vec<SecretKey>) {
@@ -381,7 +364,8 @@ impl LatencyWorld {
                     height,
                     timestamp,
                 } => {
-                    let made = block(parent, height, timestamp, self.members[member].id);
+                    let proposer = self.members[member].id;
+                    let made = empty_block(CHAIN, parent, height, timestamp, proposer);
                     let block = WholeBlock::new(made).expect("an empty body is whole");
                     let event = Event::Proposed { view, block };
                     self.schedule(

@@ -17,12 +17,12 @@ use node::core::gate::{GateVerdict, LogGate, RecordGroup};
 use node::core::{Effect as NodeEffect, Frame};
 use node::shell::log_thread::LogThread;
 use p2p::{Channel, Multiaddr, PeerEvent};
-use types::block::{Block, Body, Header};
 use types::committee::{Committee, Validator};
 use types::hash::{BlockId, ChainId, Hash32, ValidatorId};
 use types::key::{SecretKey, VrfSecretKey};
-use types::number::{Amount, Epoch, Gas, Height, ProtocolVersion, Stake, Timestamp, View};
+use types::number::{Epoch, Height, Stake, Timestamp, View};
 use types::params::Params;
+use types::testing::empty_block;
 use types::time::{Monotonic, Now};
 use types::vote::Certificate;
 use types::whole::WholeBlock;
@@ -349,22 +349,7 @@ impl Host {
     }
 
     fn build(&self, parent: BlockId, height: Height, timestamp: Timestamp) -> Option<WholeBlock> {
-        let body = Body::default();
-        let header = Header {
-            protocol_version: ProtocolVersion(1),
-            chain_id: CHAIN,
-            height,
-            parent,
-            timestamp,
-            proposer: self.own,
-            transaction_root: body.root(),
-            base_fee: Amount(0),
-            next_committee: Hash32::ZERO,
-            parent_state_root: Hash32::ZERO,
-            parent_receipt_root: Hash32::ZERO,
-            parent_gas_used: Gas(0),
-        };
-        WholeBlock::new(Block { header, body })
+        WholeBlock::new(empty_block(CHAIN, parent, height, timestamp, self.own))
     }
 
     /// Commits what rests on no record that is not synced.

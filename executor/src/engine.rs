@@ -1,24 +1,21 @@
 //! The engine of a class, and programs compiled by it.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use instrument::PrepareError;
-use instrument::accept::ClassRule;
+use instrument::accept::{ClassRule, accept};
 use types::hash::BlobId;
 use types::job::Workload;
 use types::limits::MAX_MODULE_BYTES;
 use types::number::EngineClass;
-use wasmtime::{ExternType, InstancePre, Linker, Module, OutOfMemory};
+use wasmtime::{InstancePre, Module};
 
-use crate::class::{self, MAX_TABLES};
+use crate::class;
+use crate::flaw::{self, ModuleFlaw};
 use crate::floats;
 use crate::fuel;
 use crate::no_result::{HostStep, NoResult, host_error};
-use crate::wasi::{self, TaskHost};
-
-/// Where every program begins: a function without parameters or results.
-pub(crate) const ENTRY: &str = "_start";
+use crate::wasi::{HostFunctions, TaskHost};
 
 /// An engine: compiles and runs the programs of its class. Cheap to clone.
 #[derive(Clone)]
@@ -27,7 +24,7 @@ pub struct TaskEngine {
     pub(crate) wasmtime: wasmtime::Engine,
     /// True if it prepares modules by the pass; false only for [`TaskEngine::unmetered`].
     pub(crate) prepares: bool,
-    linker: Arc<Linker<TaskHost>>,
+    functions: Arc<HostFunctions>,
 }
 
 /// A module after compilation. One that the class cannot run is a program too: every task of it ends as `Invalid`.
@@ -49,50 +46,14 @@ pub(crate) enum ProgramBody {
     /// Not a module that the class can run, and why.
     Refused {
         flaw: ModuleFlaw,
-        /// What finding that out cost beside the price of its bytes: nothing, or that of compiling it.
+        /// What finding that out cost beside the price of its bytes: nothing, if its text said so, or what compiling it costs, if
+        /// only the prepared module did.
         complexity_fuel: u64,
     },
     /// Not compiled: compiling it costs more than the job's fuel limit pays for, by at least this fuel beside the price
     /// of its bytes.
     Unaffordable { complexity_fuel: u64 },
 }
-
-/// Why a class cannot run a module: every task of it ends as `Invalid`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ModuleFlaw {
-    /// Larger than [`MAX_MODULE_BYTES`].
-    #[error("larger than {MAX_MODULE_BYTES} bytes: it has {length}")]
-    TooLarge {
-        /// Length of the module, in bytes.
-        length: u64,
-    },
-    /// A rule of the class.
-    #[error("not a module of engine class {class}: {rule}")]
-    Rule {
-        /// Engine class of the rule.
-        class: EngineClass,
-        /// The rule that it breaks.
-        rule: ClassRule,
-    },
-    /// No exported function `_start` without parameters and results.
-    #[error("no function {ENTRY:?} without parameters and results")]
-    NoEntry,
-    /// More tables than [`MAX_TABLES`].
-    #[error("{found} tables, at most {MAX_TABLES} are allowed")]
-    TooManyTables {
-        /// Tables that the module defines.
-        found: u32,
-    },
-    /// An import that is not a function of WASI preview 1 by name and type.
-    #[error("an import that the class does not have: {message}")]
-    Import {
-        /// The module, the name and the type, in the linker's words.
-        message: String,
-    },
-}
-
-/// What an engine compiles of a module, and the units that its complexity costs.
-type PreparedBytes<'a> = (Cow<'a, [u8]>, u64);
 
 /// The smallest module: what every engine of a class compiles, if this machine is one of the class.
 const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -130,12 +91,12 @@ impl TaskEngine {
     ) -> Result<Self, NoResult> {
         let failed = |error| host_error(HostStep::MakeEngine, &error);
         let wasmtime = wasmtime::Engine::new(config).map_err(failed)?;
-        let linker = Arc::new(wasi::linker(&wasmtime).map_err(failed)?);
+        let functions = Arc::new(HostFunctions::new(&wasmtime).map_err(failed)?);
         Ok(Self {
             class,
             wasmtime,
             prepares,
-            linker,
+            functions,
         })
     }
 
@@ -169,58 +130,49 @@ impl TaskEngine {
         }
     }
 
-    /// A module that was refused before anything was compiled.
-    fn refused(&self, module: &[u8], flaw: ModuleFlaw) -> Program {
-        let complexity_fuel = 0;
-        let body = ProgramBody::Refused {
-            flaw,
-            complexity_fuel,
-        };
-        self.program(module, body)
-    }
-
     /// Compiles a module of which no more than `left` units may be charged for its complexity.
     fn compile_within(&self, module: &[u8], left: u64) -> Result<Program, NoResult> {
-        let length = u64::try_from(module.len()).unwrap_or(u64::MAX);
-        if length > MAX_MODULE_BYTES {
-            let flaw = ModuleFlaw::TooLarge { length };
-            return Ok(self.refused(module, flaw));
-        }
-        let (bytes, complexity_fuel) = match self.prepared(module)? {
-            Ok(prepared) => prepared,
-            Err(flaw) => return Ok(self.refused(module, flaw)),
-        };
-        let body = if complexity_fuel > left {
-            ProgramBody::Unaffordable { complexity_fuel }
+        let body = if self.prepares {
+            self.judge(module, left)?
         } else {
-            match self.load(&bytes)? {
-                Ok(instance) => ProgramBody::Ready {
-                    instance,
-                    complexity_fuel,
-                },
-                Err(flaw) => ProgramBody::Refused {
-                    flaw,
-                    complexity_fuel,
-                },
+            ProgramBody::Ready {
+                instance: self.load(module)?,
+                complexity_fuel: 0,
             }
         };
         Ok(self.program(module, body))
     }
 
-    /// What the engine compiles of a module, and what its complexity costs.
-    fn prepared<'a>(
-        &self,
-        module: &'a [u8],
-    ) -> Result<Result<PreparedBytes<'a>, ModuleFlaw>, NoResult> {
-        if !self.prepares {
-            return Ok(Ok((Cow::Borrowed(module), 0)));
+    /// Reads a module, and compiles it if it is one of the class and if it can be paid for. What its text says comes first, then the
+    /// charge, so that whether a module is refused depends on nothing but the module.
+    fn judge(&self, module: &[u8], left: u64) -> Result<ProgramBody, NoResult> {
+        let refused = |flaw, complexity_fuel| ProgramBody::Refused {
+            flaw,
+            complexity_fuel,
+        };
+        let class = self.class;
+        let broken = |rule: ClassRule| ModuleFlaw::Rule { class, rule };
+        let length = u64::try_from(module.len()).unwrap_or(u64::MAX);
+        if length > MAX_MODULE_BYTES {
+            return Ok(refused(ModuleFlaw::TooLarge { length }, 0));
         }
-        match instrument::prepare(module) {
-            Ok(prepared) => Ok(Ok((Cow::Owned(prepared.bytes), prepared.complexity.fuel()))),
-            Err(PrepareError::Refused(rule)) => Ok(Err(ModuleFlaw::Rule {
-                class: self.class,
-                rule,
-            })),
+        let (parsed, complexity) = match accept(module) {
+            Ok(accepted) => accepted,
+            Err(rule) => return Ok(refused(broken(rule), 0)),
+        };
+        if let Some(flaw) = flaw::find(&parsed, &self.functions) {
+            return Ok(refused(flaw, 0));
+        }
+        let complexity_fuel = complexity.fuel();
+        if complexity_fuel > left {
+            return Ok(ProgramBody::Unaffordable { complexity_fuel });
+        }
+        match instrument::write(&parsed) {
+            Ok(bytes) => Ok(ProgramBody::Ready {
+                instance: self.load(&bytes)?,
+                complexity_fuel,
+            }),
+            Err(PrepareError::Refused(rule)) => Ok(refused(broken(rule), complexity_fuel)),
             Err(fault @ (PrepareError::Output { .. } | PrepareError::Nan(_))) => {
                 Err(NoResult::Engine {
                     step: HostStep::Prepare,
@@ -230,26 +182,12 @@ impl TaskEngine {
         }
     }
 
-    /// Whether a module is one of the class is decided by its rules, its entry, its tables and its imports. That it
-    /// cannot be compiled in spite of it says nothing about it.
-    fn load(&self, bytes: &[u8]) -> Result<Result<InstancePre<TaskHost>, ModuleFlaw>, NoResult> {
-        let failed = |error| host_error(HostStep::Compile, &error);
-        let module = Module::new(&self.wasmtime, bytes).map_err(failed)?;
-        match module.get_export(ENTRY) {
-            Some(ExternType::Func(entry))
-                if entry.params().len() == 0 && entry.results().len() == 0 => {}
-            _ => return Ok(Err(ModuleFlaw::NoEntry)),
-        }
-        let found = module.resources_required().num_tables;
-        if usize::try_from(found).is_ok_and(|tables| tables > MAX_TABLES) {
-            return Ok(Err(ModuleFlaw::TooManyTables { found }));
-        }
-        match self.linker.instantiate_pre(&module) {
-            Err(error) if error.downcast_ref::<OutOfMemory>().is_some() => Err(failed(error)),
-            linked => Ok(linked.map_err(|error| ModuleFlaw::Import {
-                message: format!("{error:#}"),
-            })),
-        }
+    /// Whether a module is one of the class was decided before. That it cannot be compiled and linked in spite of it says nothing
+    /// about it.
+    fn load(&self, bytes: &[u8]) -> Result<InstancePre<TaskHost>, NoResult> {
+        let module = Module::new(&self.wasmtime, bytes);
+        let linked = module.and_then(|module| self.functions.linker.instantiate_pre(&module));
+        linked.map_err(|error| host_error(HostStep::Compile, &error))
     }
 }
 
@@ -288,35 +226,4 @@ impl std::fmt::Debug for Program {
 }
 
 #[cfg(test)]
-mod tests {
-    use types::job::CLASS_WASM_V2;
-
-    use super::*;
-
-    /// The class's settings for a machine that this one is not.
-    fn of_another_machine() -> wasmtime::Config {
-        let mut config = class::pinned();
-        config.target("x86_64-unknown-freebsd").unwrap();
-        config
-    }
-
-    #[test]
-    fn an_engine_that_cannot_run_here_is_not_made() {
-        let made = TaskEngine::with_config(CLASS_WASM_V2, &of_another_machine(), true);
-        assert!(matches!(made, Err(NoResult::Engine { .. })), "{made:?}");
-    }
-
-    #[test]
-    fn a_valid_module_that_does_not_compile_is_no_result() {
-        let engine = TaskEngine::unproven(CLASS_WASM_V2, &of_another_machine(), true).unwrap();
-        let compiled = engine.compile(EMPTY_MODULE);
-        assert!(
-            matches!(compiled, Err(NoResult::Engine { .. })),
-            "{compiled:?}"
-        );
-        assert!(
-            engine.compile(b"no module").unwrap().refusal().is_some(),
-            "an invalid one is refused on any machine"
-        );
-    }
-}
+mod tests;

@@ -10,6 +10,7 @@
 pub mod cage;
 pub mod class;
 pub mod engine;
+pub mod flaw;
 pub mod fuel;
 pub mod inputs;
 pub mod task;
@@ -20,7 +21,8 @@ mod limiter;
 mod no_result;
 mod wasi;
 
-pub use engine::{ModuleFlaw, Program, TaskEngine};
+pub use engine::{Program, TaskEngine};
+pub use flaw::ModuleFlaw;
 pub use inputs::Inputs;
 pub use no_result::{
     AnswerFlaw, FloatProblem, HostStep, InputProblem, NoResult, ProcessEnd, WorkloadFlaw,

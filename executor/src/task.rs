@@ -10,7 +10,8 @@ use types::number::{Fuel, TaskIndex};
 use wasmtime::{Global, Instance, InstancePre, Store};
 
 use crate::class::THREAD_STACK_BYTES;
-use crate::engine::{ENTRY, Program, ProgramBody, TaskEngine};
+use crate::engine::{Program, ProgramBody, TaskEngine};
+use crate::flaw::ENTRY;
 use crate::fuel;
 use crate::inputs::Inputs;
 use crate::limiter::BeginsTooLarge;

@@ -32,7 +32,7 @@ use descriptors::Descriptors;
 use guest::Guest;
 use tree::Tree;
 
-pub(crate) use link::linker;
+pub(crate) use link::HostFunctions;
 
 /// Why a call ends the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -60,8 +60,13 @@ pub enum PrepareError {
 /// Prepares a module.
 pub fn prepare(bytes: &[u8]) -> Result<PreparedModule, PrepareError> {
     let (module, complexity) = accept::accept(bytes)?;
-    let bytes = checked(write(&module)?)?;
+    let bytes = write(&module)?;
     Ok(PreparedModule { bytes, complexity })
+}
+
+/// The prepared module of one that was accepted. The only rules that are left to break are those of its own length.
+pub fn write(module: &ParsedModule<'_>) -> Result<Vec<u8>, PrepareError> {
+    checked(instrumented(module)?)
 }
 
 /// A module with canonical NaNs and nothing else of the pass: what an engine's own switch for them is compared with.
@@ -92,7 +97,7 @@ fn narrow(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-fn write(module: &ParsedModule<'_>) -> Result<Vec<u8>, PrepareError> {
+fn instrumented(module: &ParsedModule<'_>) -> Result<Vec<u8>, PrepareError> {
     let first_global = narrow(module.globals.len());
     let counters = CounterGlobals {
         fuel: first_global,

@@ -1,33 +1,78 @@
-//! All functions of `wasi_snapshot_preview1`, by name and type.
+//! All functions of `wasi_snapshot_preview1`, by name and type. The types stand beside the linker, so that an import is judged
+//! before anything is compiled.
 
+use std::collections::BTreeMap;
+
+use wasmparser::{FuncType, ValType};
 use wasmtime::{Caller, Engine, Linker};
 
 use super::{ProgramEnd, TaskHost, call, clock, directories, files, paths, process};
 
 const MODULE: &str = "wasi_snapshot_preview1";
 
+/// The functions that a program may import.
+pub(crate) struct HostFunctions {
+    /// Gives them to an instance.
+    pub(crate) linker: Linker<TaskHost>,
+    types: BTreeMap<&'static str, FuncType>,
+}
+
+impl HostFunctions {
+    pub(crate) fn new(engine: &Engine) -> wasmtime::Result<Self> {
+        let mut functions = Self {
+            linker: Linker::new(engine),
+            types: BTreeMap::new(),
+        };
+        link_process(&mut functions)?;
+        link_files(&mut functions)?;
+        link_paths(&mut functions)?;
+        Ok(functions)
+    }
+
+    /// All of them, by name.
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, &FuncType)> {
+        self.types.iter().map(|(name, kind)| (*name, kind))
+    }
+
+    /// The type of a function; nothing for one that is not there.
+    pub(crate) fn function_type(&self, module: &str, name: &str) -> Option<&FuncType> {
+        self.types.get(name).filter(|_| module == MODULE)
+    }
+}
+
+/// What an argument is in WebAssembly.
+trait Argument {
+    const TYPE: ValType;
+}
+
+impl Argument for u32 {
+    const TYPE: ValType = ValType::I32;
+}
+
+impl Argument for u64 {
+    const TYPE: ValType = ValType::I64;
+}
+
+impl Argument for i64 {
+    const TYPE: ValType = ValType::I64;
+}
+
 /// Defines functions that give an error number; each body sees the call and its arguments.
 macro_rules! define {
-    ($linker:ident, $($name:ident($($argument:ident: $type:ty),*) => $body:expr;)*) => {$(
-        $linker.func_wrap(
+    ($functions:ident, $($name:ident($($argument:ident: $type:ty),*) => $body:expr;)*) => {$(
+        $functions.linker.func_wrap(
             MODULE,
             stringify!($name),
             |mut caller: Caller<'_, TaskHost>, $($argument: $type),*| call(&mut caller, |c| $body(c, $($argument),*)),
         )?;
+        let parameters: Vec<ValType> = vec![$(<$type as Argument>::TYPE),*];
+        $functions.types.insert(stringify!($name), FuncType::new(parameters, [ValType::I32]));
     )*};
 }
 
-/// The functions that a program may import.
-pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<TaskHost>> {
-    let mut linker = Linker::new(engine);
-    link_process(&mut linker)?;
-    link_files(&mut linker)?;
-    link_paths(&mut linker)?;
-    Ok(linker)
-}
-
-fn link_process(linker: &mut Linker<TaskHost>) -> wasmtime::Result<()> {
-    define! { linker,
+fn link_process(functions: &mut HostFunctions) -> wasmtime::Result<()> {
+    define! { functions,
         args_get(pointers: u32, buffer: u32) => process::args_get;
         args_sizes_get(count: u32, bytes: u32) => process::args_sizes_get;
         environ_get(pointers: u32, buffer: u32) => process::environ_get;
@@ -44,18 +89,21 @@ fn link_process(linker: &mut Linker<TaskHost>) -> wasmtime::Result<()> {
         sock_shutdown(fd: u32, how: u32) => process::sock_shutdown;
     }
     // The program's end is no answer, and is owed nothing.
-    linker.func_wrap(
+    let name = "proc_exit";
+    functions.linker.func_wrap(
         MODULE,
-        "proc_exit",
+        name,
         |_: Caller<'_, TaskHost>, code: u32| -> wasmtime::Result<()> {
             Err(wasmtime::Error::new(ProgramEnd::Exit(code)))
         },
     )?;
+    let exit = FuncType::new([<u32 as Argument>::TYPE], []);
+    functions.types.insert(name, exit);
     Ok(())
 }
 
-fn link_files(linker: &mut Linker<TaskHost>) -> wasmtime::Result<()> {
-    define! { linker,
+fn link_files(functions: &mut HostFunctions) -> wasmtime::Result<()> {
+    define! { functions,
         fd_advise(fd: u32, at: u64, length: u64, advice: u32) => files::fd_advise;
         fd_allocate(fd: u32, at: u64, length: u64) => files::fd_allocate;
         fd_close(fd: u32) => files::fd_close;
@@ -81,8 +129,8 @@ fn link_files(linker: &mut Linker<TaskHost>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn link_paths(linker: &mut Linker<TaskHost>) -> wasmtime::Result<()> {
-    define! { linker,
+fn link_paths(functions: &mut HostFunctions) -> wasmtime::Result<()> {
+    define! { functions,
         path_create_directory(fd: u32, path: u32, length: u32) => paths::path_create_directory;
         path_filestat_get(fd: u32, lookup: u32, path: u32, length: u32, out: u32) => paths::path_filestat_get;
         path_remove_directory(fd: u32, path: u32, length: u32) => paths::path_remove_directory;

@@ -6,6 +6,7 @@ mod failure;
 mod job;
 mod node;
 mod partner;
+mod plugin;
 mod submit;
 mod trust;
 mod ui;
@@ -64,6 +65,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(engine) = plugin::engine() {
+        return plugin::main(&engine);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return not_understood(&error),

@@ -45,6 +45,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "rpc-server",
         ],
     ),
+    ("avalanche", &[]),
     (
         "partner",
         &["types", "executor", "light", "blobs", "keys", "rpc"],
@@ -68,7 +69,16 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "types", "light", "executor", "blobs", "keys", "rpc", "node", "partner", "testnet",
+            "types",
+            "light",
+            "executor",
+            "blobs",
+            "keys",
+            "rpc",
+            "node",
+            "avalanche",
+            "partner",
+            "testnet",
         ],
     ),
     (
@@ -103,6 +113,7 @@ const ENGINES: &[(&str, &str)] = &[
     ("rocksdb", "store"),
     ("wasmtime", "executor"),
     ("libp2p", "p2p"),
+    ("tonic", "avalanche"),
     ("axum", "rpc-server"),
     ("tower-http", "rpc-server"),
 ];

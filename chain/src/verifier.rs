@@ -15,7 +15,7 @@ use crate::block::Done;
 use crate::event::Event;
 
 /// Keys of accounts that are kept at hand, in about 250 bytes each.
-const CACHED_KEYS: usize = 32_768;
+const CACHED_KEYS: usize = 65_536;
 /// Signatures from which on a batch takes no more: it would save little, and its first would wait.
 const FULL_BATCH: usize = 256;
 

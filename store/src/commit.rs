@@ -172,6 +172,7 @@ impl Store {
         let tip = diff.tip();
         let pruned = batch.prune(inner, kept, &inner.history.wanted(tip.height))?;
         let kept = pruned.kept;
+        inner.values.enter(tip.height, &diff.writes);
         inner.write(batch, Head { tip, kept }, durability, &mut failed)?;
         let made = diff.tree.new.iter();
         inner
@@ -211,15 +212,10 @@ impl Store {
             .ok_or(StoreDamage::MissingAt { record, height })?;
         batch.drop_transactions(&block);
         batch.drop_block(&block);
-        inner.write(
-            batch,
-            Head {
-                tip: undo.previous,
-                kept,
-            },
-            Durability::Synced,
-            &mut failed,
-        )?;
+        let tip = undo.previous;
+        inner.values.cut_back(tip.height);
+        inner.write(batch, Head { tip, kept }, Durability::Synced, &mut failed)?;
+        inner.values.cut_back(tip.height);
         // Another block may make nodes of the same names.
         inner.tree.remove(&undo.new);
         Ok(undo.previous)

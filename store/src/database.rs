@@ -13,6 +13,7 @@ use crate::error::engine_failure;
 use crate::history::KeptHistory;
 use crate::layout::Head;
 use crate::node_cache::NodeCache;
+use crate::value_cache::ValueCache;
 
 /// Maximum length of a stored record, in bytes: above any block, list of receipts or undo record.
 pub(crate) const MAX_RECORD_BYTES: usize = 256 << 20;
@@ -29,6 +30,8 @@ pub(crate) struct Database {
     pub(crate) history: KeptHistory,
     /// Nodes of the tree that were read or made lately.
     pub(crate) tree: NodeCache,
+    /// Flat values that were read or written lately.
+    pub(crate) values: ValueCache,
     /// Held by the one writer; true once a write has failed.
     pub(crate) failed: Mutex<bool>,
     /// Dropped after the database: the next process may open it then.

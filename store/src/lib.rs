@@ -10,6 +10,7 @@ mod audit;
 mod commit;
 mod database;
 mod error;
+mod generations;
 mod history;
 pub mod layout;
 mod node_cache;
@@ -17,6 +18,7 @@ mod open;
 mod prune;
 mod read;
 mod settings;
+mod value_cache;
 
 pub use audit::{Audit, FamilySize};
 pub use database::Store;

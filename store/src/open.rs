@@ -16,6 +16,7 @@ use crate::database::{Database, Store, family, present, stored};
 use crate::error::engine_failure;
 use crate::layout::{FORMAT, Head, KEY_CHAIN, KEY_FORMAT, KEY_HEAD, META};
 use crate::node_cache::NodeCache;
+use crate::value_cache::ValueCache;
 use crate::{StoreError, StoreSettings};
 
 impl Store {
@@ -52,6 +53,7 @@ impl Store {
             failed: Mutex::new(false),
             history: settings.history,
             tree: NodeCache::new(settings.tree_bytes),
+            values: ValueCache::new(settings.value_bytes, head.tip.height),
             _lock: lock,
         }));
         store.check_head()?;

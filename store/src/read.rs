@@ -21,6 +21,7 @@ use crate::layout::{
     BLOCKS, CERTIFICATES, FLAT, HEIGHTS, Head, KEY_HEAD, META, NODES, OLD, RECEIPTS, TRANSACTIONS,
     UNDO, Undo, height_key, height_of_key, old_key,
 };
+use crate::value_cache::ReadHeight;
 
 /// The database as it was at one moment.
 #[derive(Clone)]
@@ -29,6 +30,7 @@ pub(crate) struct SnapshotReader<'a> {
     snapshot: Arc<Snapshot<'a>>,
     /// The head of that moment.
     head: Head,
+    at: ReadHeight,
 }
 
 impl<'a> SnapshotReader<'a> {
@@ -96,13 +98,16 @@ pub(crate) fn row(
 
 impl Database {
     fn reader(&self) -> Result<SnapshotReader<'_>, StateError> {
+        let cuts = self.values.cuts();
         let snapshot = self.db.snapshot();
         let head = snapshot.get_cf(family(&self.db, META), KEY_HEAD);
         let head = head.map_err(|error| engine_failure(&error))?;
+        let head: Head = present(StoredRecord::Head, head)?;
         Ok(SnapshotReader {
             database: self,
             snapshot: Arc::new(snapshot),
-            head: present(StoredRecord::Head, head)?,
+            head,
+            at: ReadHeight::new(head.tip.height, cuts),
         })
     }
 
@@ -135,7 +140,10 @@ impl Database {
 
 impl StateRead for Store {
     fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
-        self.0.get(FLAT, &key.to_bytes())
+        let cuts = self.0.values.cuts();
+        let at = ReadHeight::new(self.0.head().tip.height, cuts);
+        let stored = || self.0.get(FLAT, &key.to_bytes());
+        self.0.values.read(key, at, stored)
     }
 }
 
@@ -147,7 +155,8 @@ impl TreeNodes for Store {
 
 impl StateRead for SnapshotReader<'_> {
     fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
-        self.get(FLAT, &key.to_bytes())
+        let stored = || self.get(FLAT, &key.to_bytes());
+        self.database.values.read(key, self.at, stored)
     }
 }
 

@@ -15,6 +15,8 @@ pub struct StoreSettings {
     pub cache_bytes: usize,
     /// Nodes of the state tree in memory, in bytes. The upper ones are needed for every block.
     pub tree_bytes: usize,
+    /// Flat values in memory, in bytes.
+    pub value_bytes: usize,
     /// Buffers of writes that are not in files yet, all families together, in bytes.
     pub write_buffer_bytes: usize,
     /// Maximum number of files that RocksDB keeps open.
@@ -43,11 +45,13 @@ impl StoreSettings {
     #[must_use]
     pub fn of_share(memory_bytes: usize, open_files: u32) -> Self {
         let memory_bytes = memory_bytes.max(LEAST_MEMORY_BYTES);
-        let write_buffer_bytes = (memory_bytes / 4).min(MOST_WRITE_BUFFER_BYTES);
+        let value_bytes = memory_bytes / 16;
+        let write_buffer_bytes = (memory_bytes / 4 - value_bytes).min(MOST_WRITE_BUFFER_BYTES);
         let tree_bytes = memory_bytes / 4;
         Self {
-            cache_bytes: memory_bytes - write_buffer_bytes - tree_bytes,
+            cache_bytes: memory_bytes - write_buffer_bytes - tree_bytes - value_bytes,
             tree_bytes,
+            value_bytes,
             write_buffer_bytes,
             open_files: open_files.max(LEAST_OPEN_FILES),
             history: KeptHistory::default(),
@@ -98,7 +102,10 @@ mod tests {
     fn the_share_is_divided_and_never_exceeded() {
         for megabytes in [32usize, 100, 1_000, 2_400, 100_000] {
             let settings = StoreSettings::of_share(megabytes << 20, 1_000);
-            let parts = settings.cache_bytes + settings.tree_bytes + settings.write_buffer_bytes;
+            let parts = settings.cache_bytes
+                + settings.tree_bytes
+                + settings.value_bytes
+                + settings.write_buffer_bytes;
             assert_eq!(parts, megabytes << 20);
             assert!(settings.cache_bytes >= parts / 2 && settings.tree_bytes >= parts / 5);
             assert!(settings.write_buffer_bytes <= MOST_WRITE_BUFFER_BYTES);

@@ -274,7 +274,7 @@ impl Mempool {
     /// All that a block could take, in the order in which it is offered.
     #[must_use]
     pub fn candidates(&self) -> Candidates<'_> {
-        Candidates::new(&self.senders, &BTreeMap::new())
+        Candidates::new(self, BTreeMap::new())
     }
 
     /// The first of what a block on the state `view` could take: so many bytes of the protocol queue, so many of the
@@ -291,7 +291,7 @@ impl Mempool {
                 first.insert(*sender, read_account(view, sender)?.nonce);
             }
         }
-        Ok(Candidates::new(&self.senders, &first)
+        Ok(Candidates::new(self, first)
             .within(protocol, ordinary)
             .into_iter()
             .cloned()

@@ -142,10 +142,15 @@ mod tests {
         config.settings_on(MEMORY, FILES)
     }
 
+    fn bytes(settings: &StoreSettings) -> usize {
+        let held = settings.tree_bytes + settings.value_bytes;
+        settings.cache_bytes + held + settings.write_buffer_bytes
+    }
+
     #[test]
     fn a_store_takes_its_share_of_the_machine() {
         let settings = with(|_| ()).unwrap();
-        let total = settings.cache_bytes + settings.tree_bytes + settings.write_buffer_bytes;
+        let total = bytes(&settings);
         assert_eq!(u64::try_from(total).unwrap(), MEMORY / 10);
         assert_eq!(settings.open_files, 256);
         let small = StoreConfig::default().settings_on(1, 1).unwrap();
@@ -153,7 +158,7 @@ mod tests {
             (small.open_files, small.history),
             (store::LEAST_OPEN_FILES, settings.history)
         );
-        let total = small.cache_bytes + small.tree_bytes + small.write_buffer_bytes;
+        let total = bytes(&small);
         assert_eq!(total, store::LEAST_MEMORY_BYTES, "it can work at all");
         assert!(StoreConfig::default().settings().is_ok(), "on this machine");
     }

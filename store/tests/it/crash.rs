@@ -13,6 +13,7 @@ const DIRECTORY: &str = "GRIDPROOF_TEST_STORE_CRASH";
 const SMALL: StoreSettings = StoreSettings {
     cache_bytes: 1 << 20,
     tree_bytes: 64 << 10,
+    value_bytes: 64 << 10,
     write_buffer_bytes: 128 << 10,
     open_files: 64,
     history: FULL,

@@ -11,6 +11,7 @@ use crate::fixture::{FULL, genesis, genesis_writes, linear, random_number, same,
 const SMALL: StoreSettings = StoreSettings {
     cache_bytes: 1 << 20,
     tree_bytes: 64 << 10,
+    value_bytes: 64 << 10,
     write_buffer_bytes: 64 << 10,
     open_files: 64,
     history: FULL,

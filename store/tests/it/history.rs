@@ -32,6 +32,7 @@ fn open(directory: &Path, history: KeptHistory) -> Store {
     let settings = StoreSettings {
         cache_bytes: 1 << 20,
         tree_bytes: 64 << 10,
+        value_bytes: 64 << 10,
         write_buffer_bytes: 4 << 20,
         open_files: 64,
         history,

@@ -1,5 +1,7 @@
 //! The mempool keeps what a block could take, within its caps, and answers for what it does not.
 
+use std::cmp::Reverse;
+
 use types::hash::TransactionId;
 use types::limits::NONCES_PER_SENDER;
 use types::number::{Amount, Height, Nonce};
@@ -66,6 +68,56 @@ fn candidates_come_by_fee_and_each_senders_in_order() {
     assert_eq!(pool.transaction(&all[4].id()), Some(&all[4]));
     assert_eq!(pool.next_nonce(&address(3), &chain.account(3)), Nonce(2));
     assert_eq!(pool.next_nonce(&address(5), &chain.account(5)), Nonce(1));
+}
+
+/// The order by its definition: again and again the best of all senders' heads.
+fn order_by_definition(
+    chain: &Chain,
+    arrived: &[SignedTransaction],
+    pool: &Mempool,
+) -> Vec<TransactionId> {
+    let waits = |signed: &&SignedTransaction| pool.transaction(&signed.id()) == Some(*signed);
+    let mut left: Vec<_> = arrived.iter().filter(waits).collect();
+    let mut next: Vec<_> = (0..8).map(|n| chain.account(n).nonce).collect();
+    let mut all = Vec::new();
+    loop {
+        let sender = |signed: &SignedTransaction| {
+            (0..8u8).find(|n| signed.transaction().sender == key(*n).public())
+        };
+        let heads = left.iter().enumerate().filter_map(|(place, signed)| {
+            let n = usize::from(sender(signed)?);
+            (signed.transaction().nonce == next[n]).then_some((place, n))
+        });
+        // Of equals the earliest, which stands before.
+        let best = heads.min_by_key(|(place, _)| Reverse(left[*place].transaction().fee));
+        let Some((place, n)) = best else { return all };
+        all.push(left.remove(place).id());
+        next[n] = next[n].next();
+    }
+}
+
+#[test]
+fn candidates_come_as_their_order_is_defined_over_random_use() {
+    let mut random = Random::new(0xca4d);
+    let (mut chain, mut pool) = (Chain::new(), Mempool::new(small(24)));
+    let mut arrived = Vec::new();
+    let mut longest = 0;
+    for round in 0..200 {
+        for _ in 0..8 {
+            let n = u8::try_from(random.below(8)).unwrap();
+            let signed = with_fee(&chain, n, random.below(4), u128::from(1 + random.below(5)));
+            if insert(&mut pool, &chain, &signed).is_ok() {
+                arrived.push(signed);
+            }
+        }
+        let expected = order_by_definition(&chain, &arrived, &pool);
+        assert_eq!(order(&pool), expected, "seed 0xca4d, round {round}");
+        longest = longest.max(expected.len());
+        let some = pool.candidates().take(3);
+        let executed = chain.next(some.map(|candidate| candidate.signed().clone()).collect());
+        recheck(&mut pool, &chain, &executed);
+    }
+    assert!(longest > 10, "several senders with several each");
 }
 
 #[test]

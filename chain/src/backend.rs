@@ -265,6 +265,13 @@ impl Backend for ChainBackend {
                 chain_time: chain.chain_time,
                 epoch: rules.epoch(at.height),
                 view: live.view,
+                classes: rules
+                    .params
+                    .compute
+                    .classes
+                    .iter()
+                    .map(Into::into)
+                    .collect(),
                 min_fee: rules.params.min_fee,
                 mempool_transactions: mempool.0,
                 mempool_bytes: mempool.1,

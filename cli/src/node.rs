@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use executor::class::KNOWN;
 use node::config::{Config, HistoryKind, Layout};
 use node::init::InitError;
 use node::{NodeError, NodeErrorKind};
@@ -130,6 +131,10 @@ pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), CommandFailure> {
                 },
                 clock(status.clock_ahead_ms),
             );
+            for line in class_lines(&status) {
+                text.push('\n');
+                text.push_str(&line);
+            }
             for alarm in &status.alarms {
                 text.push_str("\nALARM      ");
                 text.push_str(alarm);
@@ -138,6 +143,32 @@ pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), CommandFailure> {
             Ok(())
         }
     }
+}
+
+/// What the network's schedule says of each engine class now, one a line.
+pub fn class_lines(status: &rpc::model::Status) -> Vec<String> {
+    let mut label = "classes   ";
+    let mut lines = Vec::new();
+    for view in &status.classes {
+        let window = match view.until_height {
+            _ if view.from_height > status.height => {
+                format!("takes jobs from height {} on", view.from_height)
+            }
+            Some(until) if until <= status.height => {
+                format!("took jobs below height {until} only")
+            }
+            Some(until) => format!("takes jobs below height {until}"),
+            None => "takes jobs".to_owned(),
+        };
+        let lacking = if KNOWN.contains(&view.class) {
+            ""
+        } else {
+            "; this program does not know it: install a newer one"
+        };
+        lines.push(format!("{label} {} {window}{lacking}", view.class));
+        label = "          ";
+    }
+    lines
 }
 
 /// How the node's clock stands beside the others'.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use executor::cage::CageReport;
+use executor::class::{ENGINE_VERSION, KNOWN, TARGET};
 use keys::keyfile::{self, KeyKind};
 use partner::PartnerError;
 use partner::config::{CONFIG_FILE, Config, PartnerConfigError};
@@ -19,6 +20,7 @@ use types::transaction::Action;
 
 use crate::config::{self, Override, SetArgs};
 use crate::failure::{CommandFailure, ExitKind};
+use crate::node::class_lines;
 use crate::submit::{self, failure};
 use crate::trust::light_of;
 use crate::ui::Ui;
@@ -282,6 +284,11 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), CommandFailure> {
             ));
         }
     }
+    let chain = client.status().await.map_err(failure)?;
+    lines.extend(class_lines(&chain));
+    lines.push(format!(
+        "engine     wasmtime {ENGINE_VERSION}, compiles for {TARGET} without a processor's extensions"
+    ));
     let cage = partner::inspect_cage(dir, &config);
     lines.extend(cage_lines(&cage));
     if commitments > 0 {
@@ -293,7 +300,8 @@ async fn status(dir: &Path, ui: Ui) -> Result<(), CommandFailure> {
         lines.push(format!("to reveal  {commitments} commitments wait {until}"));
     }
     let object = json!({
-        "address": address, "daemon_runs": running, "balance": account.balance, "partner": registered, "commitments": commitments, "cage": cage_object(&cage),
+        "address": address, "daemon_runs": running, "balance": account.balance, "partner": registered, "commitments": commitments, "classes": chain.classes,
+        "engine": { "version": ENGINE_VERSION, "target": TARGET, "classes": KNOWN }, "cage": cage_object(&cage),
     });
     ui.result(&object, &lines.join("\n"));
     Ok(())

@@ -10,6 +10,10 @@ use types::job::CLASS_WASM_V2;
 use types::number::EngineClass;
 use wasmtime::{Config, OptLevel, Strategy, WasmFeatures};
 
+/// The classes that this build runs, ascending.
+pub const KNOWN: [EngineClass; 1] = [CLASS_WASM_V2];
+/// Version of wasmtime that this build runs them with.
+pub const ENGINE_VERSION: &str = "48.0.8";
 /// The machine that class 2 compiles for.
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Bytes of the machine's stack that a slot of the class's stack may take. A value takes at most 16, and a compiler that keeps
@@ -37,7 +41,7 @@ const _: () = {
 
 /// Settings of a class, or nothing for a class that this build does not have.
 pub(crate) fn config(class: EngineClass) -> Option<Config> {
-    if class != CLASS_WASM_V2 {
+    if !KNOWN.contains(&class) {
         return None;
     }
     let mut config = pinned();
@@ -77,4 +81,24 @@ pub(crate) fn plain() -> Config {
         .max_wasm_stack(GUEST_STACK_BYTES)
         .async_stack_size(THREAD_STACK_BYTES);
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_the_one_that_the_workspace_pins() {
+        let manifest = include_str!("../../Cargo.toml");
+        let pin = format!("wasmtime = {{ version = \"={ENGINE_VERSION}\"");
+        assert!(manifest.contains(&pin), "{pin}");
+    }
+
+    #[test]
+    fn a_class_that_is_known_has_settings_and_no_other_has() {
+        for number in 0..100 {
+            let class = EngineClass(number);
+            assert_eq!(config(class).is_some(), KNOWN.contains(&class), "{class}");
+        }
+    }
 }

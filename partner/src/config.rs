@@ -5,10 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use executor::class::KNOWN;
 use rpc::ClientError;
 use serde::{Deserialize, Serialize};
 use types::genesis::Genesis;
-use types::job::{CLASS_WASM_V2, Name, PartnerProfile};
+use types::job::{Name, PartnerProfile};
 use types::key::VrfPublicKey;
 use types::limits::{MAX_ATTRIBUTES, MAX_NAME_BYTES};
 use types::number::{Amount, SQUARE};
@@ -238,7 +239,7 @@ impl Config {
         Ok(())
     }
 
-    /// The profile that is registered.
+    /// The profile that is registered, with all classes that this build runs.
     pub fn profile(&self, vrf_key: VrfPublicKey) -> Result<PartnerProfile, PartnerConfigError> {
         let found = self.offer.attributes.len();
         if found > MAX_ATTRIBUTES {
@@ -253,7 +254,7 @@ impl Config {
         }
         Ok(PartnerProfile {
             name: name("offer.name", &self.offer.name)?,
-            class: CLASS_WASM_V2,
+            classes: KNOWN.into(),
             vrf_key,
             ask: self.offer.ask,
             places: self.offer.places,

@@ -24,7 +24,7 @@ use types::codec::Bounded;
 use types::hash::{Address, BlobId, ChainId, Hash32, JobId};
 use types::job::{JobRecord, PartnerProfile, Workload};
 use types::key::{SecretKey, VrfProof, VrfSecretKey};
-use types::number::{Amount, Attempt, Epoch, Height, TaskIndex};
+use types::number::{Amount, Attempt, EngineClass, Epoch, Height, TaskIndex};
 use types::params::Params;
 use types::transaction::SignedTransaction;
 
@@ -64,7 +64,8 @@ impl PartnerIdentity {
 /// What its operator chose, and what genesis fixes.
 #[derive(Debug, Clone)]
 pub struct PartnerSettings {
-    /// Offer and keys that the chain should have on record.
+    /// Offer and keys that the chain should have on record. Its classes are all that this build runs; those that the network
+    /// does not have are left out of what is registered.
     pub profile: PartnerProfile,
     /// The bond that it keeps.
     pub bond: Amount,
@@ -236,6 +237,29 @@ pub enum Note {
         /// What it may take here.
         wall_ms: u64,
     },
+    /// An assignment of a class that this build does not run: a primary declines it, a verifier cannot do it.
+    #[error(
+        "{assignment}: this build does not run engine class {class} (hint: install a newer gridproof)"
+    )]
+    ClassLacking {
+        /// Assignment that it is about.
+        assignment: Assignment,
+        /// Class of its workload.
+        class: EngineClass,
+    },
+    /// The network takes jobs of a class that this build does not run, or will.
+    #[error(
+        "jobs of engine class {class} are taken from height {from} on, and this build does not run it (hint: install a newer gridproof)"
+    )]
+    ClassUnknown {
+        /// Number of the class.
+        class: EngineClass,
+        /// The first height that takes jobs of it.
+        from: Height,
+    },
+    /// The network has no class that this build runs: nothing is registered.
+    #[error("the network has no engine class that this build runs: it is not registered")]
+    NoClass,
     /// An assignment's tasks gave no result.
     #[error("{assignment}: no result in execution {execution}: {reason}")]
     NoResult {

@@ -4,6 +4,7 @@
 //! SQUARE, hashes and addresses lower-case hex, times milliseconds. Readers ignore fields that they do not know.
 
 mod block;
+mod class;
 mod job;
 mod partner;
 mod spec;
@@ -22,6 +23,7 @@ pub use block::{
     ActionView, BlockView, FailureView, HeaderView, HoldingView, SystemTransactionView,
     TransactionReceiptView, TransactionView,
 };
+pub use class::ClassView;
 pub use job::{
     JobFailure, JobList, JobReceiptView, JobSummary, JobView, ReceiptVerifierView, StageEntryView,
     VerifierView,
@@ -63,6 +65,8 @@ pub struct Status {
     pub epoch: Epoch,
     /// View that consensus is in; views start again with each epoch.
     pub view: View,
+    /// The engine classes of the network, in the order of its parameters.
+    pub classes: Vec<ClassView>,
     /// Smallest fee of a transaction, in SQUARE.
     pub min_fee: Amount,
     /// Transactions that wait in the mempool.

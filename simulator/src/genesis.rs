@@ -64,7 +64,7 @@ fn partner(number: usize) -> PartnerKeys {
     let (account, vrf) = (key(4, number), vrf(8, number));
     let profile = PartnerProfile {
         name: Text::new(format!("partner {number}")).expect("short"),
-        class: CLASS_WASM_V2,
+        classes: [CLASS_WASM_V2].into(),
         vrf_key: vrf.public(),
         ask: Amount(SQUARE.0 / 1_000_000),
         places: 2,

@@ -156,10 +156,9 @@ impl PartnerSnapshot {
     /// The bonds of a class together, without that of `except`, which takes no part in the sortition on its own work.
     #[must_use]
     pub fn class_bond(&self, class: EngineClass, except: &Address) -> Amount {
-        let taking_part = self
-            .0
-            .iter()
-            .filter(|partner| partner.profile.class == class && partner.address != *except);
+        let taking_part = self.0.iter().filter(|partner| {
+            partner.profile.classes.contains(&class) && partner.address != *except
+        });
         Amount::sum(taking_part.map(|partner| partner.bond)).unwrap_or(Amount(u128::MAX))
     }
 }

@@ -113,14 +113,42 @@ pub struct ComputeParams {
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassParams {
-    /// Number of the class, by which workloads name it.
+    /// Number of the class, by which workloads name it; above 0.
     pub class: EngineClass,
+    /// The first height whose block may take jobs of the class.
+    pub from_height: Height,
+    /// The first height whose block takes none any more, above `from_height`; without it the class has no end. A job that
+    /// was taken before keeps its class to its own end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_height: Option<Height>,
     /// The lowest admitted speed, in fuel per millisecond: see [`ComputeParams::run_window_ms`].
     pub min_fuel_per_ms: u64,
     /// The lowest admitted bandwidth, in bytes per millisecond: windows grow by what has to be moved in them.
     pub lowest_bytes_per_ms: u64,
     /// Least price per million units of fuel: what partners are conscripted for is worth something.
     pub min_ask: Amount,
+}
+
+impl ClassParams {
+    /// True if the block of a height may take jobs of the class.
+    #[must_use]
+    pub fn is_open(&self, height: Height) -> bool {
+        self.from_height <= height && self.until_height.is_none_or(|until| height < until)
+    }
+}
+
+/// The class that a new job takes by itself at a height: of those that a build knows the one with the highest number that is
+/// open then. Nothing if none of them is.
+#[must_use]
+pub fn newest_open_class(
+    classes: &[ClassParams],
+    known: &[EngineClass],
+    height: Height,
+) -> Option<EngineClass> {
+    let open = classes.iter().filter(|class| class.is_open(height));
+    open.map(|class| class.class)
+        .filter(|class| known.contains(class))
+        .max()
 }
 
 /// Deadlines are so many times what the work takes at the lowest speed that a class admits.
@@ -205,6 +233,8 @@ impl Params {
                 min_bond: Amount(100 * SQUARE.0),
                 classes: vec![ClassParams {
                     class: crate::spec::CLASS_WASM_V2,
+                    from_height: Height::ZERO,
+                    until_height: None,
                     min_fuel_per_ms: 50_000,
                     lowest_bytes_per_ms: 1_000,
                     min_ask: Amount(SQUARE.0 / 10_000_000),

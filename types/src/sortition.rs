@@ -143,7 +143,7 @@ impl<'a> Sortition<'a> {
         }
         self.snapshot
             .partner(partner)
-            .filter(|entry| entry.profile.class == self.class)
+            .filter(|entry| entry.profile.classes.contains(&self.class))
             .ok_or(SortitionError::NotInSnapshot)
     }
 }

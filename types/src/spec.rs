@@ -3,7 +3,7 @@
 //! A job's workload (what is computed) is apart from its terms (who may run it, how it is checked, what it pays), so
 //! that equal workloads give equal leaves whoever pays. The job's record on chain is in [`crate::job`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
@@ -219,8 +219,8 @@ pub const FUEL_PER_MODULE_BYTE: u64 = 64;
 pub struct PartnerProfile {
     /// Name for people; no rule reads it.
     pub name: Name,
-    /// The engine class it runs.
-    pub class: EngineClass,
+    /// The engine classes that it runs, at least one: several where one class takes over from another.
+    pub classes: BTreeSet<EngineClass>,
     /// Key with which the partner proves its sortitions.
     pub vrf_key: VrfPublicKey,
     /// Minimum price per million units of fuel, in base units.

@@ -195,6 +195,9 @@ pub enum ActionError {
         /// Maximum length, in bytes.
         limit: usize,
     },
+    /// A profile that runs no class.
+    #[error("a partner must run at least one engine class")]
+    NoClass,
     /// A profile that runs a class which the network does not know.
     #[error("engine class {0} is not one of this network")]
     UnknownClass(EngineClass),
@@ -248,6 +251,7 @@ impl ActionError {
             Self::NotRegistered => "not_registered",
             Self::TooManyAttributes { .. } => "too_many_attributes",
             Self::ProfileTooLong { .. } => "profile_too_long",
+            Self::NoClass => "no_class",
             Self::UnknownClass(_) => "unknown_class",
             Self::BadVrfKey => "bad_vrf_key",
             Self::NoPlace => "no_place",

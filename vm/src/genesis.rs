@@ -92,13 +92,7 @@ pub fn genesis_writes(genesis: &Genesis) -> Result<Writes, GenesisStateError> {
 fn write_partners(genesis: &Genesis, writes: &mut Writes) -> Result<(), GenesisStateError> {
     let (mut index, mut snapshot) = (Vec::new(), Vec::new());
     for partner in &genesis.partners {
-        let classes = genesis
-            .params
-            .compute
-            .classes
-            .iter()
-            .map(|class| class.class);
-        check_profile(classes, &partner.profile)
+        check_profile(&genesis.params.compute.classes, &partner.profile)
             .map_err(|error| GenesisStateError::Partner(partner.address, Box::new(error)))?;
         let record = new_partner(partner.profile.clone(), partner.bond);
         put(writes, StateKey::Partner(partner.address), &record);

@@ -17,6 +17,7 @@ use types::number::{
     Amount, Attempt, ChainTime, Epoch, Fixed64, Height, Nonce, ProtocolVersion, SQUARE, Timestamp,
     View,
 };
+use types::params::Params;
 use types::proof::ValueProof;
 use types::state_key::StateKey;
 use types::transaction::{Action, SignedTransaction};
@@ -156,6 +157,12 @@ impl Backend for FakeNode {
             chain_time: ChainTime(9),
             epoch: Epoch::FIRST,
             view: View(9),
+            classes: Params::devnet()
+                .compute
+                .classes
+                .iter()
+                .map(Into::into)
+                .collect(),
             min_fee: Amount(1),
             mempool_transactions: 0,
             mempool_bytes: 0,

@@ -5,11 +5,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use blobs::Encoder;
+use executor::class::KNOWN;
 use rpc::Client;
 use types::codec::Bounded;
 use types::hash::{BlobId, Hash32};
-use types::job::{CLASS_WASM_V2, Input, JobSpec, Workload};
+use types::job::{Input, JobSpec, Workload};
 use types::limits::{MAX_BLOB_BYTES, MAX_JOB_INPUT_BYTES, MAX_MODULE_BYTES};
+use types::number::EngineClass;
+use types::params::{ClassParams, newest_open_class};
 
 use super::spec::{InputOrigin, Spec, SpecError, SpecSource};
 use crate::failure::{CommandFailure, ExitKind};
@@ -117,7 +120,7 @@ impl Prepared {
         };
         let bytes = std::fs::read(module)?;
         let progress = ui.spinner("compiling the module");
-        let engine = executor::TaskEngine::new(CLASS_WASM_V2);
+        let engine = executor::TaskEngine::new(self.spec.workload.class);
         let program = engine.and_then(|engine| engine.compile(&bytes));
         progress.finish();
         match program {
@@ -190,7 +193,7 @@ impl Resolver<'_> {
             });
         }
         let workload = Workload {
-            class: CLASS_WASM_V2,
+            class: self.class().await?,
             module,
             arguments: bounded(spec.arguments.clone())?,
             environment: spec.environment.clone(),
@@ -220,6 +223,18 @@ impl Resolver<'_> {
             verification: spec.verification.clone(),
             price_cap: spec.price_cap,
         })
+    }
+
+    /// The class that the job is for: the newest that this program knows and the network takes jobs of now. Where there is
+    /// none, or no node to ask, the newest that this program knows; the network then says what is wrong with it.
+    async fn class(&self) -> Result<EngineClass, CommandFailure> {
+        let [.., newest] = KNOWN;
+        let Some(client) = self.client else {
+            return Ok(newest);
+        };
+        let status = client.status().await.map_err(failure)?;
+        let classes: Vec<_> = status.classes.iter().map(ClassParams::from).collect();
+        Ok(newest_open_class(&classes, &KNOWN, status.height.next()).unwrap_or(newest))
     }
 
     async fn module(&mut self, source: &SpecSource) -> Result<BlobId, CommandFailure> {

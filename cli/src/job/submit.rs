@@ -5,6 +5,7 @@ use std::time::Duration;
 use rpc::Client;
 use rpc::model::EstimateView;
 use types::hash::{ChainId, JobId};
+use types::job::Workload;
 use types::key::SecretKey;
 use types::number::Amount;
 use types::transaction::Action;
@@ -70,8 +71,17 @@ pub async fn resume(
     ui: Ui,
 ) -> Result<JobId, CommandFailure> {
     let view = client.job(job).await.map_err(failure)?;
-    let submitted = view.canonical_spec().ok().map(|spec| spec.workload.id());
-    if submitted != Some(prepared.spec.workload.id()) {
+    let submitted = view.canonical_spec().ok().map(|spec| spec.workload);
+    let is_same = submitted.is_some_and(|submitted| {
+        // It keeps the class that was the newest when it was submitted.
+        let class = submitted.class;
+        let mine = Workload {
+            class,
+            ..prepared.spec.workload.clone()
+        };
+        submitted.id() == mine.id()
+    });
+    if !is_same {
         let message = format!(
             "job {job} was not submitted from this spec and these files: its workload is another"
         );
@@ -142,6 +152,10 @@ fn with_hint(failure: CommandFailure, estimate: Option<&EstimateView>) -> Comman
         "not_enough_verifiers" => "lower verification.verifiers, or wait until more partners have joined".to_owned(),
         "too_few_tasks_per_verifier" => "raise verification.tasks, or set it to all".to_owned(),
         "no_partner_of_class" => "wait until a partner has joined (it counts one epoch after its bond)".to_owned(),
+        "unknown_class" | "class_closed" | "class_not_yet_open" => {
+            "gridproof node status shows the network's engine classes; for a newer one install a newer gridproof"
+                .to_owned()
+        }
         "out_of_limits" => "lower that value in the spec; docs/job-spec.md lists all limits".to_owned(),
         "too_few_can_verify" => {
             "lower verification.value_at_risk, or raise verification.verifiers: each then locks less; or \

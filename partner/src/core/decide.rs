@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use types::attestation::Opening;
 use types::hash::Address;
-use types::job::{Awaited, JobRecord, Stage, Workload};
-use types::number::{Amount, TaskIndex};
+use types::job::{Awaited, JobRecord, PartnerProfile, Stage, Workload};
+use types::number::{Amount, EngineClass, TaskIndex};
 use types::transaction::{Action, JobStep};
 
 use super::outbox::Purpose;
@@ -106,12 +106,16 @@ impl Core {
         if balance < reserve {
             plan.notes.push(Note::BalanceLow { balance, reserve });
         }
+        self.note_classes(proven, plan);
+        let Some(profile) = self.wanted_profile(proven) else {
+            plan.notes.push(Note::NoClass);
+            return;
+        };
         let Some(partner) = proven
             .partner
             .as_ref()
-            .filter(|partner| partner.profile == self.settings.profile)
+            .filter(|partner| partner.profile == profile)
         else {
-            let profile = self.settings.profile.clone();
             plan.transactions
                 .insert(Purpose::Register, Action::RegisterPartner { profile });
             return;
@@ -132,6 +136,36 @@ impl Core {
                 balance,
             });
         }
+    }
+
+    /// The profile that the chain should have: of the classes that this build runs those that the network has, open or
+    /// not, so that a class has partners at its first height. Nothing if there is none.
+    fn wanted_profile(&self, proven: &ProvenState) -> Option<PartnerProfile> {
+        let mut profile = self.settings.profile.clone();
+        let compute = &proven.params.compute;
+        profile
+            .classes
+            .retain(|class| compute.class(*class).is_some());
+        (!profile.classes.is_empty()).then_some(profile)
+    }
+
+    /// Tells the operator in time of classes that only a newer build runs.
+    fn note_classes(&self, proven: &ProvenState, plan: &mut PartnerPlan) {
+        let lacking = proven.params.compute.classes.iter().filter(|class| {
+            let is_over = class
+                .until_height
+                .is_some_and(|until| until <= proven.newest);
+            !self.runs(class.class) && !is_over
+        });
+        plan.notes.extend(lacking.map(|class| Note::ClassUnknown {
+            class: class.class,
+            from: class.from_height,
+        }));
+    }
+
+    /// True if this build runs programs of the class.
+    fn runs(&self, class: EngineClass) -> bool {
+        self.settings.profile.classes.contains(&class)
     }
 
     fn consider(&mut self, proven: &ProvenState, record: &JobRecord, plan: &mut PartnerPlan) {

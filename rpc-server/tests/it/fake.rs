@@ -22,6 +22,7 @@ use types::job::{JobSpec, Stage};
 use types::number::{
     Amount, ChainTime, Epoch, Height, Nonce, ProtocolVersion, SQUARE, Timestamp, View,
 };
+use types::params::Params;
 use types::proof::ValueProof;
 use types::state_key::StateKey;
 use types::transaction::SignedTransaction;
@@ -119,6 +120,12 @@ impl Backend for Fake {
             chain_time: ChainTime(4_500),
             epoch: Epoch::FIRST,
             view: View(11),
+            classes: Params::devnet()
+                .compute
+                .classes
+                .iter()
+                .map(Into::into)
+                .collect(),
             min_fee: Amount(SQUARE.0 / 1_000),
             mempool_transactions: 1,
             mempool_bytes: 200,

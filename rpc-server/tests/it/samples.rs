@@ -214,7 +214,7 @@ pub fn job_receipt() -> JobReceipt {
 pub fn profile() -> PartnerProfile {
     PartnerProfile {
         name: Name::new("grid one").unwrap(),
-        class: CLASS_WASM_V2,
+        classes: [CLASS_WASM_V2].into(),
         vrf_key: VrfPublicKey([6; 32]),
         ask: Amount(10),
         places: 2,

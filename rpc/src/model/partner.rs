@@ -1,6 +1,6 @@
 //! Partners in the shapes of the interface.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use types::account::{Partner, Unbonding};
@@ -48,8 +48,8 @@ pub struct PartnerView {
 pub struct ProfileView {
     /// For people, at most 64 bytes.
     pub name: Name,
-    /// The engine class that it runs.
-    pub class: EngineClass,
+    /// The engine classes that it runs, ascending.
+    pub classes: BTreeSet<EngineClass>,
     /// Key that proves its sortitions.
     pub vrf_key: VrfPublicKey,
     /// Smallest price per million units of fuel, in SQUARE.
@@ -97,7 +97,7 @@ impl From<&PartnerProfile> for ProfileView {
     fn from(profile: &PartnerProfile) -> Self {
         Self {
             name: profile.name.clone(),
-            class: profile.class,
+            classes: profile.classes.clone(),
             vrf_key: profile.vrf_key,
             ask: profile.ask,
             places: profile.places,

@@ -191,7 +191,7 @@ fn profile(index: u16, vrf_key: types::key::VrfPublicKey) -> Result<PartnerProfi
     let attributes = BTreeMap::from([(Name::new("location")?, Name::new(site)?)]);
     Ok(PartnerProfile {
         name: Name::new(format!("partner-{index}"))?,
-        class: CLASS_WASM_V2,
+        classes: [CLASS_WASM_V2].into(),
         vrf_key,
         ask: Amount(SQUARE.0 / 1_000_000),
         places: 2,

@@ -82,6 +82,7 @@ mod tests {
             chain_time: ChainTime(1),
             epoch: Epoch(1),
             view: View(9),
+            classes: Vec::new(),
             min_fee: Amount(1),
             mempool_transactions: 0,
             mempool_bytes: 0,

@@ -7,6 +7,7 @@ use crate::limits::{
     MAX_ATTEMPTS, MAX_CLASSES, MAX_DURATION_MS, MAX_PAST_SNAPSHOTS, MAX_PROTOCOL_VERSIONS,
 };
 use crate::number::{Amount, EngineClass, Height, ProtocolVersion};
+use crate::spec::CLASS_WASM_V2;
 
 /// The rule that a network's parameters break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -81,9 +82,24 @@ pub enum ParamsError {
         /// Entries of the schedule of classes.
         found: usize,
     },
-    /// An engine class stands twice.
+    /// An engine class stands twice: it has one window of heights, so that what a class means never changes on a chain.
     #[error("parameter compute.classes has class {0} twice")]
     ClassTwice(EngineClass),
+    /// An engine class that never was one, or that no build runs any more.
+    #[error("parameter compute.classes has class {0}, the first that there is is {CLASS_WASM_V2}")]
+    NoSuchClass(EngineClass),
+    /// An engine class that ends before it takes a job.
+    #[error(
+        "parameter compute.classes: class {class} ends at height {until}, it must end above height {from} where it begins"
+    )]
+    ClassNeverOpen {
+        /// Number of the class.
+        class: EngineClass,
+        /// The first height of the class.
+        from: Height,
+        /// The first height without it.
+        until: Height,
+    },
 }
 
 impl Params {
@@ -220,6 +236,13 @@ impl ComputeParams {
 
 impl ClassParams {
     fn check(&self) -> Result<(), ParamsError> {
+        let (class, from) = (self.class, self.from_height);
+        if class < CLASS_WASM_V2 {
+            return Err(ParamsError::NoSuchClass(class));
+        }
+        if let Some(until) = self.until_height.filter(|until| *until <= from) {
+            return Err(ParamsError::ClassNeverOpen { class, from, until });
+        }
         all_positive(&[
             ("compute.classes.min_fuel_per_ms", self.min_fuel_per_ms),
             (
@@ -241,7 +264,7 @@ fn all_positive(values: &[(&'static str, u64)]) -> Result<(), ParamsError> {
 mod tests {
     use super::*;
     use crate::number::Epoch;
-    use crate::params::UnknownProtocolVersion;
+    use crate::params::{UnknownProtocolVersion, newest_open_class};
 
     type Change = fn(&mut Params);
 
@@ -321,6 +344,60 @@ mod tests {
             wrong(|p| p.compute.classes[0].min_fuel_per_ms = 0),
             zero("compute.classes.min_fuel_per_ms")
         );
+    }
+
+    #[test]
+    fn a_class_is_one_that_there_is_and_opens_before_it_ends() {
+        for number in [0, 1] {
+            let gone = EngineClass(number);
+            assert_eq!(
+                wrong(|p| p.compute.classes[0].class = gone),
+                ParamsError::NoSuchClass(gone)
+            );
+        }
+        let mut params = Params::devnet();
+        // A class of a later build is no fault: nodes run no programs, and partners say that they lack it.
+        params.compute.classes[0].class = EngineClass(3);
+        params.compute.classes[0].from_height = Height(9);
+        for (until, may_end) in [(0, false), (9, false), (10, true)] {
+            params.compute.classes[0].until_height = Some(Height(until));
+            let never = ParamsError::ClassNeverOpen {
+                class: EngineClass(3),
+                from: Height(9),
+                until: Height(until),
+            };
+            let expected = if may_end { Ok(()) } else { Err(never) };
+            assert_eq!(params.check(), expected, "until {until}");
+        }
+    }
+
+    #[test]
+    fn a_class_is_open_from_its_first_height_to_the_one_before_its_end() {
+        let mut old = Params::devnet().compute.classes[0].clone();
+        (old.from_height, old.until_height) = (Height(5), Some(Height(8)));
+        let open: Vec<u64> = (0..20).filter(|h| old.is_open(Height(*h))).collect();
+        assert_eq!(open, [5, 6, 7]);
+        old.until_height = None;
+        assert!(old.is_open(Height(u64::MAX)));
+    }
+
+    #[test]
+    fn the_newest_open_class_that_is_known_is_taken() {
+        let mut compute = Params::devnet().compute;
+        let mut new = compute.classes[0].clone();
+        compute.classes[0].until_height = Some(Height(20));
+        (new.class, new.from_height) = (EngineClass(3), Height(10));
+        compute.classes.insert(0, new);
+        let (two, three) = (EngineClass(2), EngineClass(3));
+        let taken = |known: &[EngineClass], height| {
+            let height = Height(height);
+            newest_open_class(&compute.classes, known, height)
+        };
+        assert_eq!(taken(&[two, three], 9), Some(two));
+        assert_eq!(taken(&[two, three], 10), Some(three));
+        assert_eq!(taken(&[two], 19), Some(two));
+        assert_eq!(taken(&[two], 20), None);
+        assert_eq!(taken(&[three], 9), None);
     }
 
     #[test]

@@ -28,8 +28,8 @@ use types::vote::{Proposal, Subject, Vote};
 pub mod values;
 
 use values::{
-    certificate, genesis, hash, header, key, outcome, profile, spec, statement, transaction, vrf,
-    workload,
+    certificate, ending_class, genesis, hash, header, key, outcome, profile, spec, statement,
+    transaction, vrf, workload,
 };
 
 /// Collects lines `name hex` and checks that each value decodes from its bytes and only from them.
@@ -69,6 +69,7 @@ impl Vectors {
 fn add_chain(v: &mut Vectors) {
     v.add("genesis", &genesis());
     v.value("chain_id", genesis().chain_id());
+    v.add("class_params", &ending_class());
     v.add("header", &header());
     v.value("block_id", header().id());
     let transfer = transaction(Action::Transfer {

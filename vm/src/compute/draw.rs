@@ -140,7 +140,7 @@ pub(super) fn draw_verifiers(
                 .verifiers
                 .iter()
                 .any(|verifier| verifier.partner == entry.address);
-        entry.profile.class == job.spec.workload.class
+        entry.profile.classes.contains(&job.spec.workload.class)
             && !is_party
             && !job.excluded.contains(&entry.address)
     };

@@ -54,7 +54,7 @@ pub fn estimate(
         refusal: None,
     };
     let deadlines = job_deadlines(state)?;
-    let priced = check_spec(&rules.params.compute, spec)
+    let priced = check_spec(&rules.params.compute, tip.next(), spec)
         .and_then(|()| choose_policy(&rules.params.compute, spec, &snapshot))
         .and_then(|policy| {
             Ok((

@@ -22,7 +22,7 @@ const WANTED_CHOICE: usize = 3;
 /// Why a partner cannot be drawn to run a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exclusion {
-    /// It runs another engine class.
+    /// It does not run the engine class.
     Class,
     /// It lacks an attribute that the constraints ask for.
     Attributes,
@@ -41,7 +41,7 @@ impl Exclusion {
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
-            Self::Class => "runs another engine class",
+            Self::Class => "does not run the engine class",
             Self::Attributes => "lacks an attribute that the constraints ask for",
             Self::Price => "asks for more than the price cap",
             Self::Bond => "has too small a bond behind each of its places",
@@ -69,7 +69,7 @@ pub fn verification_places(params: &ComputeParams, profile: &PartnerProfile) -> 
 // Rule C13.
 fn snapshot_exclusion(spec: &JobSpec, entry: &EpochPartner) -> Option<Exclusion> {
     let profile = &entry.profile;
-    if profile.class != spec.workload.class {
+    if !profile.classes.contains(&spec.workload.class) {
         return Some(Exclusion::Class);
     }
     if spec
@@ -144,7 +144,7 @@ pub fn choose_policy(
     let class: Vec<_> = snapshot
         .0
         .iter()
-        .filter(|partner| partner.profile.class == spec.workload.class)
+        .filter(|partner| partner.profile.classes.contains(&spec.workload.class))
         .collect();
     let available = class.len().saturating_sub(1);
     if available < usize::from(needed) {

@@ -11,7 +11,7 @@ use types::limits::{
     MAX_MIN_VERIFIERS, MAX_MODULE_BYTES, MAX_TASK_FUEL, MAX_TASK_MEMORY_BYTES,
     MAX_TASK_OUTPUT_BYTES, MAX_TASKS, MAX_WINDOW_MS,
 };
-use types::number::Amount;
+use types::number::{Amount, EngineClass, Height};
 use types::params::ComputeParams;
 
 use super::JobError;
@@ -22,11 +22,11 @@ use super::price::{
 /// Names beside which a job's outputs are laid down.
 const RESERVED_NAMES: [&str; 5] = ["", ".", "..", "stdout", "stderr"];
 
-/// Checks a spec against the network's parameters and the protocol's limits.
+/// Checks a spec against the network's parameters, as they are for a block of `height`, and the protocol's limits.
 // Rule C7.
-pub fn check_spec(params: &ComputeParams, spec: &JobSpec) -> Result<(), JobError> {
+pub fn check_spec(params: &ComputeParams, height: Height, spec: &JobSpec) -> Result<(), JobError> {
     let workload = &spec.workload;
-    class_params(params, workload.class)?;
+    check_class(params, height, workload.class)?;
     within("tasks", workload.tasks.into(), 1, count(MAX_TASKS))?;
     check_blobs(workload)?;
     check_limits(workload)?;
@@ -41,6 +41,26 @@ pub fn check_spec(params: &ComputeParams, spec: &JobSpec) -> Result<(), JobError
         count(MAX_ATTRIBUTES),
     )?;
     check_verification(&spec.verification)
+}
+
+/// A class takes jobs between its heights. What was taken before goes on: nothing but this looks at them.
+// Rule C7.
+fn check_class(params: &ComputeParams, height: Height, class: EngineClass) -> Result<(), JobError> {
+    let known = class_params(params, class)?;
+    let from = known.from_height;
+    match known.until_height {
+        _ if height < from => Err(JobError::ClassNotYetOpen {
+            class,
+            height,
+            from,
+        }),
+        Some(until) if height >= until => Err(JobError::ClassClosed {
+            class,
+            height,
+            until,
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn count(length: usize) -> u128 {

@@ -22,7 +22,7 @@ pub(crate) fn submit(
     spec: &JobSpec,
 ) -> Result<(), ActionError> {
     let params = &context.rules.params;
-    check_spec(&params.compute, spec)?;
+    check_spec(&params.compute, context.height, spec)?;
     let deadlines = job_deadlines(&context.overlay)?;
     let per_customer = params.compute.live_jobs_per_customer;
     if let Some(full) = live::full(&deadlines, Some(customer), per_customer) {

@@ -1,6 +1,6 @@
 //! The rules of jobs that an action can break, one variant each.
 
-use types::number::{Amount, Attempt, EngineClass};
+use types::number::{Amount, Attempt, EngineClass, Height};
 use types::sortition::SortitionError;
 
 /// The rule of jobs that an action broke.
@@ -21,6 +21,30 @@ pub enum JobError {
     /// An engine class that the network does not have.
     #[error("engine class {0} is not one of this network")]
     UnknownClass(EngineClass),
+    /// The network takes jobs of the class at later heights only.
+    #[error(
+        "jobs of engine class {class} are taken from height {from} on, this is height {height}"
+    )]
+    ClassNotYetOpen {
+        /// Class of the workload.
+        class: EngineClass,
+        /// Height of the block that was to take the job.
+        height: Height,
+        /// The first height of the class.
+        from: Height,
+    },
+    /// The network takes no jobs of the class any more.
+    #[error(
+        "jobs of engine class {class} were taken below height {until} only, this is height {height}"
+    )]
+    ClassClosed {
+        /// Class of the workload.
+        class: EngineClass,
+        /// Height of the block that was to take the job.
+        height: Height,
+        /// The first height without jobs of the class.
+        until: Height,
+    },
     /// A list that must be sorted and without repeats is not.
     #[error("{what} must be sorted and without repeats; {item:?} is out of place")]
     NotSorted {
@@ -215,6 +239,8 @@ impl JobError {
         match self {
             Self::OutOfLimits { .. } => "out_of_limits",
             Self::UnknownClass(_) => "unknown_class",
+            Self::ClassNotYetOpen { .. } => "class_not_yet_open",
+            Self::ClassClosed { .. } => "class_closed",
             Self::NotSorted { .. } => "not_sorted",
             Self::BadPath { .. } => "bad_path",
             Self::PathTaken(_) => "path_taken",

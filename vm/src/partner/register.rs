@@ -5,6 +5,7 @@ use types::hash::Address;
 use types::job::PartnerProfile;
 use types::limits::{MAX_ATTRIBUTES, MAX_PROFILE_BYTES};
 use types::number::{Amount, EngineClass};
+use types::params::ClassParams;
 
 use super::new_partner;
 use crate::{ActionError, Context, Partner};
@@ -16,15 +17,7 @@ impl Context<'_> {
         address: &Address,
         profile: &PartnerProfile,
     ) -> Result<(), ActionError> {
-        check_profile(
-            self.rules
-                .params
-                .compute
-                .classes
-                .iter()
-                .map(|class| class.class),
-            profile,
-        )?;
+        check_profile(&self.rules.params.compute.classes, profile)?;
         let partner = match self.partner(address)? {
             Some(partner) => Partner {
                 profile: profile.clone(),
@@ -38,10 +31,7 @@ impl Context<'_> {
 }
 
 /// Refuses a profile that breaks a limit or names what the network does not have.
-pub fn check_profile(
-    mut classes: impl Iterator<Item = EngineClass>,
-    profile: &PartnerProfile,
-) -> Result<(), ActionError> {
+pub fn check_profile(known: &[ClassParams], profile: &PartnerProfile) -> Result<(), ActionError> {
     if !profile.is_bounded() {
         return Err(ActionError::TooManyAttributes {
             found: profile.attributes.len(),
@@ -55,8 +45,13 @@ pub fn check_profile(
             limit: MAX_PROFILE_BYTES,
         });
     }
-    if !classes.any(|class| class == profile.class) {
-        return Err(ActionError::UnknownClass(profile.class));
+    if profile.classes.is_empty() {
+        return Err(ActionError::NoClass);
+    }
+    // A class may be offered before its first height, so that it has partners there.
+    let unknown = |class: &&EngineClass| !known.iter().any(|known| known.class == **class);
+    if let Some(class) = profile.classes.iter().find(unknown) {
+        return Err(ActionError::UnknownClass(*class));
     }
     if profile.places == 0 {
         return Err(ActionError::NoPlace);

@@ -206,7 +206,7 @@ fn contributors_follow_the_stake_and_the_seed() {
             )))
             .or_insert(0) += 1;
     }
-    assert_eq!(counts.into_values().collect::<Vec<_>>(), [78, 59, 59, 60]);
+    assert_eq!(counts.into_values().collect::<Vec<_>>(), [79, 59, 59, 59]);
     let other = first_seed(chain.rules.chain_id, Epoch(2));
     let order = |seed: &Hash32| {
         (0..64)

@@ -87,7 +87,7 @@ pub fn position_of(id: ValidatorId) -> usize {
 pub fn profile(n: u8) -> PartnerProfile {
     PartnerProfile {
         name: Text::new(format!("partner {n}")).unwrap(),
-        class: CLASS_WASM_V2,
+        classes: [CLASS_WASM_V2].into(),
         vrf_key: vrf_key(n).public(),
         ask: Amount(1_000),
         places: 2,

@@ -33,7 +33,7 @@ fn a_genesis_that_cannot_run_is_refused() {
         Err(GenesisStateError::Genesis(_))
     ));
     let mut class = genesis(|_| {});
-    class.partners[0].profile.class.0 = 9;
+    class.partners[0].profile.classes = [types::number::EngineClass(9)].into();
     assert!(matches!(
         genesis_writes(&class),
         Err(GenesisStateError::Partner(..))

@@ -83,7 +83,7 @@ impl Model {
     }
 
     fn register(&mut self, n: u8, profile: &PartnerProfile) -> Result<(), &'static str> {
-        if profile.class == EngineClass(9) {
+        if profile.classes.contains(&EngineClass(9)) {
             return Err("unknown_class");
         }
         if profile.places == 0 {
@@ -247,7 +247,7 @@ fn action(random: &mut Random, model: &Model, n: u8) -> Action {
                 n
             });
             match random.below(6) {
-                0 => profile.class = EngineClass(9),
+                0 => profile.classes = [EngineClass(9)].into(),
                 1 => profile.places = 0,
                 _ => profile.ask = Amount(u128::from(random.below(1_000))),
             }

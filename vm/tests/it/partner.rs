@@ -108,7 +108,7 @@ fn bad_profiles_are_refused_each_by_its_rule() {
     };
     let name = |i: usize| Text::new(format!("{i:02}")).unwrap();
     assert_eq!(
-        with(&|p| p.class = EngineClass(9)),
+        with(&|p| p.classes = [EngineClass(9)].into()),
         failed!("unknown_class")
     );
     assert_eq!(with(&|p| p.vrf_key.0 = [0xff; 32]), failed!("bad_vrf_key"));

@@ -1,6 +1,6 @@
 //! A primary's decisions before its commitment: to take the job or to decline it, to run it, and to commit to the result.
 //!
-//! It takes no more jobs than its profile has places for, and none with a task that would be killed here before the network's
+//! It takes no more jobs than its profile has places for, none of a class that this build does not run, and none with a task that would be killed here before the network's
 //! time for it is over. It reports tasks as unrunnable only if they failed by themselves, not for want of the machine.
 
 use types::job::{JobRecord, Stage};
@@ -24,6 +24,13 @@ impl Core {
         let assignment = own_assignment(record, AssignmentRole::Primary);
         let (job, attempt) = (assignment.job, assignment.attempt);
         let workload = &record.spec.workload;
+        // What is committed already can still be revealed.
+        if !self.runs(workload.class) && !self.commitments.contains_key(&assignment) {
+            let class = workload.class;
+            plan.notes.push(Note::ClassLacking { assignment, class });
+            plan.transactions.extend([decline(assignment, false)]);
+            return;
+        }
         if let Some(failures) = self
             .failures
             .get(&assignment)

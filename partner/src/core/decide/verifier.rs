@@ -64,6 +64,10 @@ impl Core {
             }
             // The tasks of a verifier never change within an attempt; if they did, the old commitment would be of no use.
             Some(_) => plan.notes.push(Note::ForeignCommitment(assignment)),
+            None if !self.runs(record.spec.workload.class) => {
+                let class = record.spec.workload.class;
+                plan.notes.push(Note::ClassLacking { assignment, class });
+            }
             None => {
                 let tasks = verifier.tasks.clone();
                 plan.execute(assignment, &record.spec.workload, tasks);
@@ -90,7 +94,11 @@ impl Core {
             .partner
             .as_ref()
             .map_or(Amount::ZERO, types::account::Partner::free);
-        if free < record.policy.verifier_bond || !self.fits_wall(proven, &record.spec.workload) {
+        let workload = &record.spec.workload;
+        if free < record.policy.verifier_bond
+            || !self.runs(workload.class)
+            || !self.fits_wall(proven, workload)
+        {
             return;
         }
         let Some(snapshot) = proven.snapshots.get(&announcing.epoch) else {

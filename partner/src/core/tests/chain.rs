@@ -41,7 +41,7 @@ pub fn address(n: u8) -> Address {
 pub fn profile(n: u8) -> PartnerProfile {
     PartnerProfile {
         name: Text::new(format!("partner {n}")).unwrap(),
-        class: CLASS_WASM_V2,
+        classes: [CLASS_WASM_V2].into(),
         vrf_key: identity(n).vrf.public(),
         ask: Amount(1),
         places: 1,

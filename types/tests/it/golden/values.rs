@@ -14,10 +14,10 @@ use types::job::{
 };
 use types::key::{SecretKey, VrfSecretKey};
 use types::number::{
-    Amount, Epoch, Fuel, Gas, Height, Nonce, ProtocolVersion, SQUARE, Stake, Timestamp,
-    ValidatorIndex, View,
+    Amount, EngineClass, Epoch, Fuel, Gas, Height, Nonce, ProtocolVersion, SQUARE, Stake,
+    Timestamp, ValidatorIndex, View,
 };
-use types::params::Params;
+use types::params::{ClassParams, Params};
 use types::transaction::{Action, Transaction};
 use types::vote::{Certificate, Statement, Subject, Vote};
 
@@ -98,11 +98,21 @@ pub fn outcome() -> Outcome {
 pub fn profile() -> PartnerProfile {
     PartnerProfile {
         name: text("site"),
-        class: CLASS_WASM_V2,
+        classes: [CLASS_WASM_V2].into(),
         vrf_key: vrf(7).public(),
         ask: Amount(5),
         places: 2,
         attributes: BTreeMap::from([(text("pue"), text("1.2"))]),
+    }
+}
+
+/// A class that takes jobs at the heights 5 to 8.
+pub fn ending_class() -> ClassParams {
+    ClassParams {
+        class: EngineClass(3),
+        from_height: Height(5),
+        until_height: Some(Height(9)),
+        ..Params::devnet().compute.classes[0].clone()
     }
 }
 

@@ -83,7 +83,7 @@ fn the_level_of_asks_is_that_of_half_of_the_bond_and_at_least_the_floor() {
             .public();
         let profile = types::job::PartnerProfile {
             name: Name::default(),
-            class: CLASS_WASM_V2,
+            classes: [CLASS_WASM_V2].into(),
             vrf_key,
             ask: Amount(ask),
             places: 1,

@@ -10,6 +10,7 @@ use crate::fixture::{Chain, address, square};
 use crate::job::world::{CUSTOMER, PARTNERS, World, certain, demanding, parties, spec};
 
 mod bonds;
+mod classes;
 mod form;
 
 fn code(change: impl FnOnce(&mut JobSpec)) -> String {

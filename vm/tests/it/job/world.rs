@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use types::account::Partner;
 use types::genesis::GenesisPartner;
 use types::hash::{Address, JobId};
-use types::job::{Failed, FailureReason, JobRecord, JobSpec, Stage, Verifier};
+use types::job::{Failed, FailureReason, JobRecord, JobSpec, PartnerProfile, Stage, Verifier};
 use types::number::{Amount, Attempt, SQUARE, TaskIndex};
 use types::params::Params;
 use types::transaction::{Action, Holding, StoredStatement, SystemTransaction};
@@ -58,11 +58,20 @@ impl World {
 
     /// The same with other parameters.
     pub fn with(change: impl FnOnce(&mut Params)) -> Self {
+        Self::with_partners(change, |_| {})
+    }
+
+    /// The same with other parameters, and other profiles of all partners.
+    pub fn with_partners(
+        change: impl FnOnce(&mut Params),
+        profiles: impl Fn(&mut PartnerProfile),
+    ) -> Self {
         let mut genesis = genesis(change);
         genesis.partners = (0..PARTNERS)
             .map(|n| {
                 let mut profile = profile(n);
                 profile.ask = Amount(SQUARE.0 / 800);
+                profiles(&mut profile);
                 GenesisPartner {
                     address: address(n),
                     bond: square(500),

@@ -7,7 +7,7 @@ use types::limits::{
     MAX_BLOB_BYTES, MAX_MIN_VERIFIERS, MAX_MODULE_BYTES, MAX_TASK_FUEL, MAX_TASK_MEMORY_BYTES,
     MAX_TASK_OUTPUT_BYTES,
 };
-use types::number::{Amount, EngineClass, Fuel};
+use types::number::{Amount, EngineClass, Fuel, Height};
 use vm::compute::spec::check_spec;
 
 use super::code;
@@ -130,7 +130,11 @@ fn limits_are_inclusive_and_what_is_beyond_is_refused() {
     let mut longest = spec();
     longest.workload.limits.fuel = Fuel(A_WEEKS_FUEL / 4);
     assert_eq!(
-        check_spec(&World::new().chain.genesis.params.compute, &longest),
+        check_spec(
+            &World::new().chain.genesis.params.compute,
+            Height(1),
+            &longest
+        ),
         Ok(())
     );
 }

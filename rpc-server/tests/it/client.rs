@@ -22,6 +22,7 @@ fn only_plain_urls_of_a_node_are_taken() {
         "http://127.0.0.1:26600",
         "http://localhost:1/",
         "http://[::1]:26600",
+        "http://127.0.0.1:9650/ext/bc/2CA6j5zYzasynPsFeNoqWkmTCt3VScMvXUZHbfDJ8k3oGzAPtU/",
     ] {
         assert_eq!(Client::new(url).unwrap().url(), url.trim_end_matches('/'));
     }
@@ -31,6 +32,7 @@ fn only_plain_urls_of_a_node_are_taken() {
         "https://127.0.0.1",
         "ftp://a",
         "http://a/v1",
+        "http://a/ext/bc/x/v1/status",
         "http://a/?x=1",
         "http://a/#x",
         "http://user:word@a",

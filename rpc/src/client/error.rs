@@ -14,9 +14,9 @@ pub enum UrlRule {
     /// Nodes do not speak TLS.
     #[error("the scheme must be http; TLS is for a proxy before the node")]
     Scheme,
-    /// Paths are the client's business.
-    #[error("it must end after host and port")]
-    EndsAfterPort,
+    /// A path may only lead to the node, such as that of a chain behind AvalancheGo; the routes are the client's business.
+    #[error("it must end before /v1, and hold no query")]
+    EndsBeforeRoute,
     /// Nodes know no users.
     #[error("it must not hold a user name or password")]
     NoUser,

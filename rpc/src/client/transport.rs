@@ -349,7 +349,7 @@ impl Exchange<'_> {
     }
 }
 
-/// The URL of a node without the slash at its end.
+/// The URL of a node without the slash at its end. It may have a path: a host that routes to several nodes has one for each.
 fn base(url: &str) -> Result<String, ClientError> {
     let fail = |rule| ClientError::Url {
         url: url.to_owned(),
@@ -359,8 +359,9 @@ fn base(url: &str) -> Result<String, ClientError> {
     if parsed.scheme() != "http" {
         return Err(fail(UrlRule::Scheme));
     }
-    if parsed.path() != "/" || parsed.query().is_some() || parsed.fragment().is_some() {
-        return Err(fail(UrlRule::EndsAfterPort));
+    let is_route = parsed.path().split('/').any(|segment| segment == "v1");
+    if is_route || parsed.query().is_some() || parsed.fragment().is_some() {
+        return Err(fail(UrlRule::EndsBeforeRoute));
     }
     if !parsed.username().is_empty() || parsed.password().is_some() {
         return Err(fail(UrlRule::NoUser));
@@ -382,7 +383,7 @@ fn plain_error(status: u16) -> ErrorBody {
     ErrorBody {
         code: format!("http_{status}"),
         message: format!("the answer has HTTP status {status} and no error body"),
-        hint: "is this a gridproof node, and not a proxy?".into(),
+        hint: "is this the URL of a gridproof node? behind AvalancheGo the chain must be bootstrapped first".into(),
         retryable: matches!(status, 429 | 502 | 503 | 504),
         expected_nonce: None,
         retry_after_ms: None,

@@ -127,3 +127,38 @@ need_cometbft() {
     say "installing CometBFT $version"
     GOBIN=$(dirname "$COMETBFT") GOTOOLCHAIN=local go install "github.com/cometbft/cometbft/cmd/cometbft@$version"
 }
+
+# AvalancheGo, the host of the plugin, and its example VM: compiled from the Go module registry into the cache, once for each
+# version. GRIDPROOF_AVALANCHEGO=v1.15.0 takes another version than testnet/avalanche/go.mod names, AVALANCHEGO=PATH a binary
+# that is there already. Sets AVALANCHEGO, XSVM and AVALANCHE_HARNESS, our own program that starts its nodes.
+need_avalanchego() {
+    local module=github.com/ava-labs/avalanchego pinned version folder go
+    pinned=$(sed -n "s|^require $module \\(v[0-9.]*\\)\$|\\1|p; s|^\t$module \\(v[0-9.]*\\)\$|\\1|p" testnet/avalanche/go.mod)
+    version=${GRIDPROOF_AVALANCHEGO:-$pinned} folder=$CACHE/tools/avalanchego-${GRIDPROOF_AVALANCHEGO:-$pinned}
+    need_packages g++=g++
+    go=$(scripts/go-command)
+    export CGO_ENABLED=1 GOFLAGS=-buildvcs=false
+    # The signatures' assembly takes instructions that processors before 2015 lack, unless it is told to look.
+    grep -qw adx /proc/cpuinfo || export CGO_CFLAGS="-O2 -D__BLST_PORTABLE__"
+    if [ -n "${AVALANCHEGO:-}" ]; then
+        [ -x "$AVALANCHEGO" ] || fail "AVALANCHEGO=$AVALANCHEGO is not a program" "give the path of avalanchego, or leave it out"
+    fi
+    XSVM=$folder/xsvm AVALANCHE_HARNESS=$TARGET/avalanche-harness
+    if [ ! -x "$folder/xsvm" ] || { [ -z "${AVALANCHEGO:-}" ] && [ ! -x "$folder/avalanchego" ]; }; then
+        say "compiling AvalancheGo $version, which takes some minutes" >&2
+        mkdir -p "$folder/module"
+        cp testnet/avalanche/go.mod testnet/avalanche/go.sum "$folder/module"
+        local modfile=-modfile=$folder/module/go.mod
+        if [ "$version" != "$pinned" ]; then
+            "$go" -C testnet/avalanche get "$modfile" "$module@$version" >&2 ||
+                fail "AvalancheGo $version does not come from the Go module registry" "build it from its repository, then set AVALANCHEGO=/path/to/avalanchego"
+        fi
+        [ -n "${AVALANCHEGO:-}" ] || "$go" -C testnet/avalanche build "$modfile" -o "$folder/avalanchego" "$module/main" >&2
+        "$go" -C testnet/avalanche build "$modfile" -o "$folder/xsvm" "$module/vms/example/xsvm/cmd/xsvm" >&2
+        rm -rf "$folder/module"
+    fi
+    AVALANCHEGO=${AVALANCHEGO:-$folder/avalanchego}
+    mkdir -p "$TARGET"
+    "$go" -C testnet/avalanche build -o "$(realpath "$TARGET")/avalanche-harness" . >&2
+    export AVALANCHEGO XSVM AVALANCHE_HARNESS
+}

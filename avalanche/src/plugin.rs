@@ -61,12 +61,13 @@ pub enum PluginError {
     },
 }
 
-/// The file beside an installed plugin that chooses its protocol: hidden, so that the host does not take it for a
-/// plugin. Without it [`DEFAULT_PROTOCOL`] is spoken.
+/// The file beside an installed plugin that chooses its protocol. The host drops what follows the last dot of a name, and
+/// passes over the file if nothing is left; another dot in here would stop the node. Without the file
+/// [`DEFAULT_PROTOCOL`] is spoken.
 #[must_use]
 pub fn protocol_file(plugin: &Path) -> PathBuf {
     let name = plugin.file_name().unwrap_or_default().to_string_lossy();
-    plugin.with_file_name(format!(".{name}.protocol"))
+    plugin.with_file_name(format!(".{name}-protocol"))
 }
 
 /// The protocol that the installed plugin at this path speaks.

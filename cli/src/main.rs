@@ -1,5 +1,6 @@
 //! The `gridproof` binary: validator, grid partner, customer's client and local devnet.
 
+mod avalanche;
 mod config;
 mod devnet;
 mod failure;
@@ -59,6 +60,9 @@ enum Command {
     /// A network of validators and partners on this machine.
     #[command(subcommand)]
     Devnet(devnet::DevnetCommand),
+    /// Run gridproof as a VM of AvalancheGo.
+    #[command(subcommand)]
+    Avalanche(avalanche::AvalancheCommand),
     /// The cage that runs a job's tasks; started by a partner, speaks frames on standard input and output.
     #[command(hide = true)]
     Worker,
@@ -144,6 +148,7 @@ async fn run(command: Command, ui: Ui) -> Result<(), CommandFailure> {
         Command::Job(command) => job::run(command, ui).await,
         Command::Wallet(command) => wallet::run(command, ui).await,
         Command::Devnet(command) => devnet::run(command, ui).await,
+        Command::Avalanche(command) => avalanche::run(command, ui).await,
         Command::Worker => unreachable_worker(),
     }
 }

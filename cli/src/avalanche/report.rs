@@ -1,0 +1,83 @@
+//! What `doctor` found: one line for each check, and what to do where one fails.
+
+use serde::Serialize;
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// As it should be.
+    Fine,
+    /// It works, perhaps not as meant.
+    Doubtful,
+    /// It cannot work.
+    Wrong,
+    /// Not looked at, because something before it is wrong or an argument is missing.
+    Skipped,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// A stable short name.
+    pub name: &'static str,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What is there.
+    pub found: String,
+    /// What to do about it; none where nothing is to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Check {
+    /// One that ended well.
+    pub fn fine(name: &'static str, found: impl Into<String>) -> Self {
+        Self::of(name, Outcome::Fine, found, None)
+    }
+
+    /// One that found something which works, perhaps not as meant.
+    pub fn doubtful(name: &'static str, found: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::of(name, Outcome::Doubtful, found, Some(hint.into()))
+    }
+
+    /// One that found what cannot work.
+    pub fn wrong(name: &'static str, found: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::of(name, Outcome::Wrong, found, Some(hint.into()))
+    }
+
+    /// One that was not made.
+    pub fn skipped(name: &'static str, why: impl Into<String>) -> Self {
+        Self::of(name, Outcome::Skipped, why, None)
+    }
+
+    fn of(
+        name: &'static str,
+        outcome: Outcome,
+        found: impl Into<String>,
+        hint: Option<String>,
+    ) -> Self {
+        Self {
+            name,
+            outcome,
+            found: found.into(),
+            hint,
+        }
+    }
+
+    /// The check for people.
+    pub fn line(&self) -> String {
+        let mark = match self.outcome {
+            Outcome::Fine => "ok     ",
+            Outcome::Doubtful => "look   ",
+            Outcome::Wrong => "WRONG  ",
+            Outcome::Skipped => "skipped",
+        };
+        let hint = self
+            .hint
+            .as_ref()
+            .map(|hint| format!("\n{:25}-> {hint}", ""))
+            .unwrap_or_default();
+        format!("{mark} {:<16} {}{hint}", self.name, self.found)
+    }
+}

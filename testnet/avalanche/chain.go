@@ -18,6 +18,7 @@ import (
 	"github.com/ava-labs/avalanchego/vms/platformvm/txs"
 	"github.com/ava-labs/avalanchego/vms/platformvm/warp/message"
 	"github.com/ava-labs/avalanchego/vms/secp256k1fx"
+	"github.com/ava-labs/avalanchego/wallet/chain/p/signer"
 	"github.com/ava-labs/avalanchego/wallet/chain/p/wallet"
 	"github.com/ava-labs/avalanchego/wallet/subnet/primary"
 	"github.com/ava-labs/avalanchego/wallet/subnet/primary/common"
@@ -73,16 +74,30 @@ func (n *network) createSubnet(ctx context.Context, uri string) error {
 	return n.save()
 }
 
+// createChain makes the chain. Its id follows from the signed transaction, so each node's keys for the VM lie where the VM
+// looks for them before the chain exists: in the chain's data directory.
 func (n *network) createChain(ctx context.Context, uri string, bytes []byte) error {
 	purse, err := n.purse(ctx, uri)
 	if err != nil {
 		return err
 	}
-	created, err := purse.IssueCreateChainTx(n.Subnet, bytes, n.VM, nil, "gridproof", common.WithContext(ctx))
+	unsigned, err := purse.Builder().NewCreateChainTx(n.Subnet, bytes, n.VM, nil, "gridproof", common.WithContext(ctx))
 	if err != nil {
+		return fmt.Errorf("build the chain's transaction: %w", err)
+	}
+	signed, err := signer.SignUnsigned(ctx, purse.Signer(), unsigned)
+	if err != nil {
+		return fmt.Errorf("sign the chain's transaction: %w", err)
+	}
+	n.Chain = signed.ID()
+	for _, node := range n.Nodes {
+		if err := node.placeKeys(); err != nil {
+			return err
+		}
+	}
+	if err := purse.IssueTx(signed, common.WithContext(ctx)); err != nil {
 		return fmt.Errorf("create the chain: %w", err)
 	}
-	n.Chain = created.ID()
 	return n.save()
 }
 

@@ -28,6 +28,7 @@ func up(ctx context.Context, flags *flag.FlagSet, arguments []string) (any, erro
 		pluginDir = flags.String("plugin-dir", "", "the folder that holds the VM's binary under its id")
 		vm        = flags.String("vm", "", "the VM's name")
 		file      = flags.String("genesis", "", "the chain's genesis")
+		keys      = flags.String("keys", "", "folders with the nodes' keys for the VM, with commas between them, in the nodes' order")
 		more      = flags.String("flags", "", "more flags for every node, with spaces between them")
 	)
 	_ = flags.Parse(arguments)
@@ -45,7 +46,7 @@ func up(ctx context.Context, flags *flag.FlagSet, arguments []string) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	seconds, err := net.build(ctx, *count, bytes)
+	seconds, err := net.build(ctx, *count, strings.Split(*keys, ","), bytes)
 	if err != nil {
 		_, _ = signalNodes(net.Nodes, syscall.SIGTERM)
 		return nil, err
@@ -76,7 +77,7 @@ func newNetwork(dir, binary, pluginDir, vm string) (*network, error) {
 }
 
 // build starts the nodes, makes the subnet and the chain, and gives the seconds of each step.
-func (n *network) build(ctx context.Context, count int, genesis []byte) (map[string]float64, error) {
+func (n *network) build(ctx context.Context, count int, keys []string, genesis []byte) (map[string]float64, error) {
 	seconds, begun := map[string]float64{}, time.Now()
 	took := func(step string) {
 		seconds[step] = time.Since(begun).Seconds()
@@ -87,10 +88,15 @@ func (n *network) build(ctx context.Context, count int, genesis []byte) (map[str
 		n.NetworkID = fmt.Sprint(customNetworkID)
 	}
 	var proofs []*signer.ProofOfPossession
-	for range count {
-		_, proof, err := n.newNode(true)
+	for i := range count {
+		made, proof, err := n.newNode(true)
 		if err != nil {
 			return nil, err
+		}
+		if i < len(keys) && keys[i] != "" {
+			if made.Keys, err = filepath.Abs(keys[i]); err != nil {
+				return nil, err
+			}
 		}
 		proofs = append(proofs, proof)
 	}

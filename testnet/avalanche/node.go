@@ -35,6 +35,8 @@ type node struct {
 	// The folder with its keys, databases and logs.
 	Dir string     `json:"dir"`
 	ID  ids.NodeID `json:"id"`
+	// The folder with its keys for the VM, which the chain's data directory gets a copy of; empty if it has none.
+	Keys string `json:"keys"`
 	// False for one that only follows.
 	Validator bool `json:"validator"`
 	// Where it answers, empty before its first start; it keeps its ports.
@@ -77,6 +79,31 @@ func (n *network) newNode(validator bool) (*node, *signer.ProofOfPossession, err
 
 func (n *node) chainURL() string {
 	return fmt.Sprintf("%s/ext/bc/%s", n.URI, n.net.Chain)
+}
+
+// placeKeys copies the node's keys for the VM into the chain's data directory.
+func (n *node) placeKeys() error {
+	if n.Keys == "" {
+		return nil
+	}
+	target := filepath.Join(n.Dir, "chainData", n.net.Chain.String(), "keys")
+	if err := os.MkdirAll(target, 0o700); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(n.Keys)
+	if err != nil {
+		return fmt.Errorf("the keys of %s: %w", n.ID, err)
+	}
+	for _, entry := range entries {
+		secret, err := os.ReadFile(filepath.Join(n.Keys, entry.Name()))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(target, entry.Name()), secret, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // flags are everything that the node is started with; its first peers are those that run now.

@@ -20,8 +20,8 @@ use crate::error::{ApiError, ErrorKind};
 pub(crate) struct Guard {
     /// Names under which the server may be addressed.
     hosts: Arc<BTreeSet<String>>,
-    /// The address it listens on; unspecified admits every address.
-    listen: IpAddr,
+    /// The address it listens on; unspecified admits every address. None behind a host, which checks names itself.
+    listen: Option<IpAddr>,
 }
 
 impl Guard {
@@ -30,7 +30,15 @@ impl Guard {
         let names = allowed_hosts.iter().map(|name| name.to_ascii_lowercase());
         Self {
             hosts: Arc::new(names.chain(["localhost".to_owned()]).collect()),
-            listen: address.ip(),
+            listen: Some(address.ip()),
+        }
+    }
+
+    /// The rules behind a host that passes requests on, and checked which name they came under.
+    pub(crate) fn behind_host() -> Self {
+        Self {
+            hosts: Arc::default(),
+            listen: None,
         }
     }
 
@@ -44,8 +52,9 @@ impl Guard {
         match bare.parse::<IpAddr>() {
             Ok(ip) => {
                 ip.is_loopback()
-                    || ip == self.listen
-                    || self.listen.is_unspecified()
+                    || self
+                        .listen
+                        .is_some_and(|listen| ip == listen || listen.is_unspecified())
                     || self.hosts.contains(bare)
             }
             Err(_) => self.hosts.contains(&host.to_ascii_lowercase()),
@@ -123,9 +132,13 @@ fn shortened(text: &str) -> String {
 
 /// The outermost layer: refuses foreign hosts and origins.
 pub(crate) async fn protect(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let checked = guard
-        .check_host(&request)
-        .and_then(|authority| check_origin(&request, &authority));
+    let checked = if guard.listen.is_none() {
+        // Under which name the host is reached is not known here: no page is of the same origin.
+        check_origin(&request, "")
+    } else {
+        let authority = guard.check_host(&request);
+        authority.and_then(|authority| check_origin(&request, &authority))
+    };
     match checked {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),

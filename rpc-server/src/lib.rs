@@ -14,6 +14,7 @@ mod admission;
 pub mod backend;
 pub mod config;
 mod connection;
+pub mod embedded;
 pub mod error;
 pub mod events;
 mod guard;
@@ -24,6 +25,7 @@ mod unsent;
 
 pub use backend::{Backend, FinalBlock};
 pub use config::ServerConfig;
+pub use embedded::{EmbeddedServer, PassedAnswer, PassedRequest};
 pub use error::{ApiError, ErrorKind};
 pub use events::EventLog;
 pub use server::{Server, ServerError};

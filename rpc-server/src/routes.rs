@@ -1,7 +1,6 @@
 //! The routes: parse, bound, ask the backend, render.
 
 use std::error::Error;
-use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,11 +53,11 @@ struct App {
 /// What a handler gives back.
 type Reply = Result<Response, ApiError>;
 
-/// The whole router of a server that listens at `address` and stops when `stopped` says so.
+/// The whole router of a server that is guarded by `guard` and stops when `stopped` says so.
 pub(crate) fn router(
     backend: Arc<dyn Backend>,
     config: &ServerConfig,
-    address: SocketAddr,
+    guard: Guard,
     stopped: watch::Receiver<bool>,
 ) -> Router {
     let unsent = Unsent::new(config.max_unsent_bytes);
@@ -66,7 +65,6 @@ pub(crate) fn router(
     let requests = limited(requests(), config.max_requests, time, unsent.clone());
     let polls = Router::new().route("/v1/events", get(events));
     let polls = limited(polls, config.max_waiting, time + longest_wait, unsent);
-    let guard = Guard::new(&config.allowed_hosts, address);
     requests
         .merge(polls)
         // Outside of the room for requests: it must answer while the node is overloaded.

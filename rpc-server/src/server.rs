@@ -15,6 +15,7 @@ use crate::backend::Backend;
 use crate::config::ServerConfig;
 use crate::connection;
 use crate::error::ApiError;
+use crate::guard::Guard;
 use crate::routes;
 use crate::stop::{GRACE, until};
 
@@ -55,8 +56,9 @@ impl Server {
         let socket = TcpListener::bind(config.listen).await.map_err(fail)?;
         let address = socket.local_addr().map_err(fail)?;
         let (stop, stopped) = watch::channel(false);
+        let guard = Guard::new(&config.allowed_hosts, address);
         let acceptor = Acceptor {
-            router: routes::router(backend, &config, address, stopped.clone()),
+            router: routes::router(backend, &config, guard, stopped.clone()),
             room: Arc::new(Semaphore::new(config.max_connections)),
             client_timeout: config.client_timeout,
             refusal: refusal(),

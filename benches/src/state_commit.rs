@@ -81,6 +81,7 @@ pub fn run(keys: u32, updates: u32, runs: u32) -> Result<()> {
                 diff,
                 receipts: Vec::new(),
                 finality: None,
+                proposer: None,
             },
             Durability::Synced,
         )?;

@@ -144,8 +144,8 @@ pub struct ChainBackend {
     pub store: Store,
     /// Store from which blobs are served and into which uploads go.
     pub blobs: BlobStore,
-    /// Id of this validator.
-    pub validator: ValidatorId,
+    /// Id of this validator; none on a node that only follows.
+    pub validator: Option<ValidatorId>,
     /// What the long poll reads; the shell adds to it when a block is committed.
     pub events: Arc<EventLog>,
     /// Jobs that ended lately.
@@ -251,7 +251,7 @@ impl Backend for ChainBackend {
                 network,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 protocol_version: rules.params.protocol_version(at.height),
-                validator: Some(validator),
+                validator,
                 committee_size: u16::try_from(rules.committee.members().len()).unwrap_or(u16::MAX),
                 peers: live.peers,
                 height: at.height,

@@ -18,6 +18,7 @@ use state::{Branch, ChainStore, DecidedState, Decision, Diff, StateError, Undeci
 use types::hash::{BlockId, TransactionId, ValidatorId};
 use types::limits::MAX_BUILD_DEPTH;
 use types::number::{Height, Timestamp};
+use types::signed_block::ProposerSignature;
 use types::transaction::{SystemTransaction, TransactionReceipt};
 use types::vote::Certificate;
 use types::whole::WholeBlock;
@@ -284,6 +285,31 @@ impl Blocks {
         Ok(Some(Ordered { building, panicked }))
     }
 
+    /// True if something waits that a block on `parent` could hold; false if that cannot be found out.
+    pub(crate) fn has_candidates(
+        &self,
+        rules: &Rules,
+        pools: &Pools,
+        state: &dyn DecidedState,
+        parent: &BlockId,
+    ) -> bool {
+        let Some((_, branch)) = self.below(parent) else {
+            return false;
+        };
+        let found = branch.over(state).map_err(Fatal::from).and_then(|view| {
+            match caught(|| pools.candidates(rules, &view)) {
+                Ok(found) => Ok(found?),
+                Err(_) => Ok(Default::default()),
+            }
+        });
+        found.is_ok_and(|(system, transactions)| {
+            let is_stored = |transaction: &SystemTransaction| {
+                matches!(transaction, SystemTransaction::Stored { .. })
+            };
+            system.iter().any(is_stored) || !transactions.is_empty()
+        })
+    }
+
     /// Keeps what building a block computed, for when it is to be executed.
     pub(crate) fn keep_built(&mut self, built: Built) -> (BuildTicket, WholeBlock) {
         self.built = Some((built.block.id(), built.executed));
@@ -344,6 +370,7 @@ impl Blocks {
         &mut self,
         block: &BlockId,
         finality: Option<Certificate>,
+        proposer: Option<ProposerSignature>,
     ) -> Result<Work, Fatal> {
         let Some(executed) = self.executed.get_mut(block) else {
             return Err(Fatal::NotExecuted(*block));
@@ -365,6 +392,7 @@ impl Blocks {
             // Nobody reads them here any more.
             receipts: std::mem::take(&mut executed.receipts),
             finality,
+            proposer,
         });
         Ok(Work::Commit { decision, sync })
     }

@@ -21,6 +21,7 @@ use types::codec::{Bounded, decode};
 use types::hash::{BlobId, BlockId, TransactionId, ValidatorId};
 use types::job::JobRecord;
 use types::limits::MAX_STATE_VALUE_BYTES;
+use types::signed_block::ProposerSignature;
 use types::state_key::StateKey;
 use types::time::{Monotonic, Now};
 use types::transaction::SignedTransaction;
@@ -66,7 +67,7 @@ impl Chain {
         store: &impl ChainStore,
         blobs: BTreeSet<BlobId>,
     ) -> Result<Self, Fatal> {
-        let own = Some(setup.own.id);
+        let own = setup.own.as_ref().map(|own| own.id);
         let mut book = BlobBook::new(own, setup.retention, blobs, now.unix.0);
         for id in vm::query::live_jobs(store)? {
             if let Some(record) = vm::query::job(store, &id)? {
@@ -124,8 +125,14 @@ impl Chain {
 
     /// Has a decided block written; answered by [`Effect::Committed`]. Blocks are decided in the order of their
     /// heights, each after it was executed here. `finality` proves it to others, if there is a proof of its own.
-    pub fn decide(&mut self, block: &BlockId, finality: Option<Certificate>) -> Vec<Effect> {
-        vec![match self.blocks.decide(block, finality) {
+    /// `proposer` is its proposer's signature, where blocks travel with one.
+    pub fn decide(
+        &mut self,
+        block: &BlockId,
+        finality: Option<Certificate>,
+        proposer: Option<ProposerSignature>,
+    ) -> Vec<Effect> {
+        vec![match self.blocks.decide(block, finality, proposer) {
             Ok(work) => Effect::Work(Box::new(work)),
             Err(fatal) => Effect::Stop(fatal),
         }]
@@ -275,8 +282,13 @@ impl Chain {
         let executed = match result {
             Ok(executed) => executed,
             Err(cause) if cause.is_fault() => {
-                if let Some(own) = ended.filter(|block| block.header.proposer == self.setup.own.id)
-                {
+                let is_own = |proposer| {
+                    self.setup
+                        .own
+                        .as_ref()
+                        .is_some_and(|own| own.id == proposer)
+                };
+                if let Some(own) = ended.filter(|block| is_own(block.header.proposer)) {
                     // Our next block would hold them again. Those of others' blocks stay: whoever proposes a block on
                     // which all panic must not empty our mempool.
                     let transactions = own.body.transactions.iter();
@@ -392,6 +404,15 @@ impl Chain {
     pub fn next_wake(&self) -> Option<Monotonic> {
         let wakes = [self.book.next_wake_ms(), self.pools.next_wake_ms()];
         wakes.into_iter().flatten().min().map(Monotonic)
+    }
+
+    /// True if something waits that a block on this one, executed here or the store's last, could hold. It looks at all
+    /// that waits; false where that fails.
+    #[must_use]
+    pub fn has_candidates(&self, state: &dyn DecidedState, parent: &BlockId) -> bool {
+        let rules = &self.setup.rules;
+        self.blocks
+            .has_candidates(rules, &self.pools, state, parent)
     }
 
     /// The rules of the chain.

@@ -18,7 +18,10 @@ pub(crate) fn perform(
     now: Now,
     state: &dyn DecidedState,
 ) -> Result<(), Abort> {
-    let (rules, own, now_ms) = (&setup.rules, &setup.own, now.monotonic.0);
+    let Some(own) = &setup.own else {
+        return Ok(());
+    };
+    let (rules, now_ms) = (&setup.rules, now.monotonic.0);
     for statement in book.statements() {
         if pools.has_own(statement) {
             continue;

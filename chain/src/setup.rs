@@ -25,8 +25,8 @@ pub struct OwnValidator {
 pub struct Setup {
     /// Rules by which blocks are built and executed.
     pub rules: Arc<Rules>,
-    /// The validator that runs it.
-    pub own: OwnValidator,
+    /// The validator that runs it; none on a node that only follows, and owes nothing.
+    pub own: Option<OwnValidator>,
     /// What is kept of blobs beyond what live jobs need.
     pub retention: Retention,
     /// Most transactions and bytes that wait.

@@ -123,13 +123,18 @@ pub fn create_vrf(path: &Path) -> Result<VrfSecretKey, KeyFileError> {
         path: path.into(),
         source,
     })?;
+    write_vrf(path, &key)?;
+    Ok(key)
+}
+
+/// Writes a VRF key. Fails if the file exists.
+pub fn write_vrf(path: &Path, key: &VrfSecretKey) -> Result<(), KeyFileError> {
     write(
         path,
         KeyKind::Vrf,
         &key.public().to_string(),
         &key.to_bytes(),
-    )?;
-    Ok(key)
+    )
 }
 
 /// Reads an ed25519 key of a kind.

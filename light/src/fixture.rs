@@ -138,6 +138,7 @@ pub fn chain(writes: Writes, signers: &[&[u16]]) -> MemoryStore {
             diff: Arc::new(diff),
             receipts: Vec::new(),
             finality,
+            proposer: None,
         };
         store.commit(&decision, Durability::Synced).unwrap();
     }

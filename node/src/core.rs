@@ -110,7 +110,7 @@ impl NodeSetup {
         let consensus = consensus_config(&rules, &own, genesis.header().id())?;
         let chain = chain::Setup {
             rules: Arc::new(rules),
-            own,
+            own: Some(own),
             retention: Retention::default(),
             mempool: vm::MempoolLimits::default(),
             quarantined: BTreeSet::new(),
@@ -126,8 +126,10 @@ impl NodeSetup {
     /// opens the log and starts the core must have asked the store's state first.
     pub fn in_force(mut self, state: &dyn StateRead) -> Result<Self, SetupError> {
         let rules = self.chain.rules.in_force(state);
-        if let Cow::Owned(rules) = rules.map_err(chain::Fatal::from)? {
-            self.consensus = consensus_config(&rules, &self.chain.own, self.consensus.genesis)?;
+        if let (Cow::Owned(rules), Some(own)) =
+            (rules.map_err(chain::Fatal::from)?, &self.chain.own)
+        {
+            self.consensus = consensus_config(&rules, own, self.consensus.genesis)?;
             self.chain.rules = Arc::new(rules);
         }
         Ok(self)

@@ -16,7 +16,7 @@ use types::key::KeyError;
 use vm::Abort;
 
 use crate::core::{SetupError, StopReason};
-use crate::quarantine::QuarantineError;
+use chain::quarantine::QuarantineError;
 
 /// Why a node stopped.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,6 @@ pub mod core;
 mod error;
 pub mod init;
 mod machine;
-pub mod quarantine;
 mod run;
 pub mod serve;
 pub mod shell;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use blobs::BlobStore;
 use chain::backend::{ChainBackend, Live, RecentJobs};
+use chain::clock::Clock;
 use consensus::log::{FileStorage, Log};
 use keys::keyfile::{self, KeyKind};
 use p2p::Multiaddr;
@@ -20,8 +21,8 @@ use types::key::SecretKey;
 use crate::config::{Config, Layout};
 use crate::core::{Node, NodeSetup};
 use crate::error::NodeError;
-use crate::quarantine::Quarantine;
-use crate::shell::{Clock, Shell};
+use crate::shell::Shell;
+use chain::quarantine::Quarantine;
 
 /// Questions of the HTTP interface that may wait for the loop.
 const WAITING_QUESTIONS: usize = 1_024;
@@ -82,7 +83,7 @@ pub async fn run_and_tell(
         genesis,
         store: store.clone(),
         blobs: blobs.clone(),
-        validator: node.id(),
+        validator: Some(node.id()),
         // In microseconds: cursors of an earlier run lie below this one's and are told apart as too old.
         events: Arc::new(EventLog::new(
             config.rpc.kept_events,
@@ -182,7 +183,7 @@ async fn start_network(
     };
     let network = p2p::Config {
         node_key: keyfile::read_secret(&layout.node_key(), KeyKind::Node)?,
-        validator_key: Some(setup.chain.own.key.clone()),
+        validator_key: setup.chain.own.as_ref().map(|own| own.key.clone()),
         chain_id: genesis.chain_id(),
         committee: setup.chain.rules.committee.clone(),
         listen: addresses("listen", &config.p2p.listen)?,

@@ -11,11 +11,12 @@ mod serve;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use blobs::BlobStore;
 use chain::backend::{Alarms, ChainBackend, Live, Question};
 use chain::blob_tasks::BlobTasks;
+use chain::clock::Clock;
 use chain::worker::Worker;
 use chain::{Destination, Fatal, Submission, Ticket};
 use consensus::Request;
@@ -24,13 +25,12 @@ use p2p::PeerEvent;
 use store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use types::hash::{TransactionId, ValidatorId};
-use types::number::Timestamp;
-use types::time::{Monotonic, Now};
+use types::time::Monotonic;
 use vm::MempoolError;
 
 use crate::core::{Effect, Event, Frame, FrameChannel, GateVerdict, LogGate, Node, StopReason};
 use crate::error::NodeError;
-use crate::quarantine::Quarantine;
+use chain::quarantine::Quarantine;
 use log_thread::LogThread;
 use peers::Peers;
 use serve::Serving;
@@ -42,39 +42,6 @@ const CLOCK_WARNING_EVERY_MS: u64 = 60_000;
 const ASKED_TOGETHER: usize = 256;
 /// Inputs that may wait for the loop.
 const WAITING_INPUTS: usize = 4_096;
-
-/// Monotonic and wall-clock time of a run.
-#[derive(Debug, Clone, Copy)]
-pub struct Clock(Instant);
-
-impl Clock {
-    /// A clock whose monotonic time is zero now.
-    #[must_use]
-    pub fn start() -> Self {
-        Self(Instant::now())
-    }
-
-    /// Wall and monotonic time at this moment.
-    #[must_use]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the rim: the core gets the time from here"
-    )]
-    pub fn now(&self) -> Now {
-        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let unix = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
-        Now {
-            monotonic: Monotonic(ms(self.0.elapsed())),
-            unix: Timestamp(ms(unix)),
-        }
-    }
-
-    fn instant(&self, at: Monotonic) -> tokio::time::Instant {
-        (self.0 + Duration::from_millis(at.0)).into()
-    }
-}
 
 type Answer = oneshot::Sender<Vec<Result<TransactionId, MempoolError>>>;
 

@@ -67,6 +67,7 @@ pub fn add_block(store: &MemoryStore, writes: Writes) {
                 diff: Arc::new(diff),
                 receipts: Vec::new(),
                 finality,
+                proposer: None,
             },
             Durability::Synced,
         )

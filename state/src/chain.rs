@@ -11,6 +11,7 @@ use types::hash::{BlockId, Hash32, TransactionId};
 use types::limits::{MAX_HEADER_PATH, STATE_ROOT_LAG};
 use types::number::Height;
 use types::proof::{FinalityProof, StateProof, ValueProof};
+use types::signed_block::ProposerSignature;
 use types::state_key::StateKey;
 use types::transaction::TransactionReceipt;
 use types::vote::{Certificate, Subject};
@@ -92,6 +93,8 @@ pub struct Decision {
     pub receipts: Vec<TransactionReceipt>,
     /// The block's finalization; `None` for a block that a later block's finalization decides.
     pub finality: Option<Certificate>,
+    /// The proposer's signature, where blocks travel with one.
+    pub proposer: Option<ProposerSignature>,
 }
 
 impl Decision {
@@ -131,6 +134,21 @@ impl Decision {
     }
 }
 
+/// Checks that a certificate finalizes the block that a store keeps at a height.
+pub fn check_late_finality(
+    store: &(impl ChainStore + ?Sized),
+    height: Height,
+    finality: &Certificate,
+) -> Result<(), StateError> {
+    let header = stored_header(store, height)?;
+    let block = header.id();
+    if finalizes(finality, &block) {
+        Ok(())
+    } else {
+        Err(StateError::WrongCertificate(block))
+    }
+}
+
 /// True if the certificate's statement finalizes this block; its signatures are not looked at.
 fn finalizes(certificate: &Certificate, block: &BlockId) -> bool {
     matches!(certificate.statement.subject, Subject::Finalize { block: finalized } if finalized == *block)
@@ -150,6 +168,10 @@ pub trait ChainStore: DecidedState {
     /// Decides the block after the tip: all of it or, after a crash, nothing of it.
     fn commit(&self, decision: &Decision, durability: Durability) -> Result<(), StateError>;
 
+    /// Adds the finalization of a block that was decided without one. Refused unless it finalizes the block that is
+    /// kept at this height; its signatures are the caller's to verify. A newer one replaces an older one of the height.
+    fn finalize(&self, height: Height, finality: &Certificate) -> Result<(), StateError>;
+
     /// Takes the newest block back and returns the tip below it. Views that are open across this may fail.
     fn undo(&self) -> Result<Tip, StateError>;
 
@@ -167,6 +189,9 @@ pub trait ChainStore: DecidedState {
 
     /// Height and position in its block of a decided transaction, as far down as transactions are kept.
     fn transaction(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError>;
+
+    /// The proposer's signature of the block at a height; none if it is not kept, or came without one.
+    fn proposer_at(&self, height: Height) -> Result<Option<ProposerSignature>, StateError>;
 
     /// The finalization at the lowest height that has one, from `height` on.
     fn certificate_from(&self, height: Height)

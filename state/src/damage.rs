@@ -183,6 +183,9 @@ pub enum StoredRecord {
     /// The finalization of a block.
     #[error("certificate")]
     Certificate,
+    /// The proposer's signature of a block.
+    #[error("proposer's signature")]
+    Proposer,
     /// Height and position of a transaction, by its id.
     #[error("transaction's position")]
     TransactionPosition,

@@ -68,6 +68,7 @@ pub fn next(store: &MemoryStore, writes: Writes) -> Decision {
         diff,
         receipts: Vec::new(),
         finality: None,
+        proposer: None,
     }
 }
 

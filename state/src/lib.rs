@@ -20,7 +20,7 @@ mod read;
 pub mod tree;
 mod undecided;
 
-pub use chain::{ChainStore, DecidedState, Decision, Durability};
+pub use chain::{ChainStore, DecidedState, Decision, Durability, check_late_finality};
 pub use compute::{compute_diff, genesis_diff, tree_changes};
 pub use damage::{StoreDamage, StoredRecord, TreeCorruption};
 pub use diff::{Diff, Tip};

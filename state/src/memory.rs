@@ -9,11 +9,12 @@ use types::genesis::Genesis;
 use types::hash::{BlockId, Hash32, TransactionId};
 use types::limits::KEPT_HEIGHTS;
 use types::number::Height;
+use types::signed_block::ProposerSignature;
 use types::state_key::StateKey;
 use types::transaction::TransactionReceipt;
 use types::vote::Certificate;
 
-use crate::chain::{ChainStore, DecidedState, Decision, Durability};
+use crate::chain::{ChainStore, DecidedState, Decision, Durability, check_late_finality};
 use crate::compute::genesis_diff;
 use crate::diff::Tip;
 use crate::kept::KeptHeights;
@@ -34,6 +35,7 @@ struct Content {
     blocks: BTreeMap<Height, (Block, Vec<TransactionReceipt>)>,
     heights: BTreeMap<BlockId, Height>,
     certificates: BTreeMap<Height, Certificate>,
+    proposers: BTreeMap<Height, ProposerSignature>,
     transactions: BTreeMap<TransactionId, (Height, u32)>,
     /// Commits since the last synced one.
     unsynced: u64,
@@ -68,6 +70,7 @@ impl MemoryStore {
             heights: BTreeMap::from([(diff.block, Height::ZERO)]),
             blocks: BTreeMap::from([(Height::ZERO, (block, Vec::new()))]),
             certificates: BTreeMap::new(),
+            proposers: BTreeMap::new(),
             transactions: BTreeMap::new(),
             unsynced: 0,
         }))))
@@ -154,6 +157,9 @@ impl Content {
         if let Some(certificate) = &decision.finality {
             self.certificates.insert(height, certificate.clone());
         }
+        if let Some(proposer) = decision.proposer {
+            self.proposers.insert(height, proposer);
+        }
         for (position, transaction) in (0u32..).zip(&decision.block.body.transactions) {
             self.transactions
                 .insert(transaction.id(), (height, position));
@@ -205,6 +211,7 @@ impl Content {
         }
         self.heights.remove(&self.tip.block);
         self.certificates.remove(&height);
+        self.proposers.remove(&height);
         if let Some((block, _)) = self.blocks.remove(&height) {
             for transaction in &block.body.transactions {
                 self.transactions.remove(&transaction.id());
@@ -324,6 +331,17 @@ impl ChainStore for MemoryStore {
 
     fn transaction(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError> {
         Ok(self.inner().transactions.get(id).copied())
+    }
+
+    fn finalize(&self, height: Height, finality: &Certificate) -> Result<(), StateError> {
+        check_late_finality(self, height, finality)?;
+        let mut inner = self.inner_mut();
+        inner.certificates.insert(height, finality.clone());
+        Ok(())
+    }
+
+    fn proposer_at(&self, height: Height) -> Result<Option<ProposerSignature>, StateError> {
+        Ok(self.inner().proposers.get(&height).copied())
     }
 
     fn certificate_from(

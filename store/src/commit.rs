@@ -5,7 +5,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use rocksdb::{DB, WriteBatch, WriteOptions};
 use state::{
     Decision, Diff, Durability, KeptHeights, StateError, StateStorageError, StoreDamage,
-    StoredRecord, Tip, Writes, genesis_diff,
+    StoredRecord, Tip, Writes, check_late_finality, genesis_diff,
 };
 use types::block::{Block, Body};
 use types::codec::encode;
@@ -13,12 +13,13 @@ use types::genesis::Genesis;
 use types::hash::ChainId;
 use types::number::Height;
 use types::transaction::TransactionReceipt;
+use types::vote::Certificate;
 
 use crate::database::{Database, Store, family, stored};
 use crate::error::engine_failure;
 use crate::layout::{
     BLOCKS, CERTIFICATES, FLAT, FORMAT, HEIGHTS, Head, KEY_CHAIN, KEY_FORMAT, KEY_HEAD, META,
-    NODES, OLD, RECEIPTS, TRANSACTIONS, UNDO, Undo, height_key, old_key,
+    NODES, OLD, PROPOSERS, RECEIPTS, TRANSACTIONS, UNDO, Undo, height_key, old_key,
 };
 
 /// A batch under construction.
@@ -169,6 +170,9 @@ impl Store {
         if let Some(certificate) = &decision.finality {
             batch.put(CERTIFICATES, height_key(diff.height), encode(certificate));
         }
+        if let Some(proposer) = &decision.proposer {
+            batch.put(PROPOSERS, height_key(diff.height), encode(proposer));
+        }
         let tip = diff.tip();
         let pruned = batch.prune(inner, kept, &inner.history.wanted(tip.height))?;
         let kept = pruned.kept;
@@ -180,6 +184,21 @@ impl Store {
             .add(made.map(|(key, node)| (*key, Arc::clone(node))));
         inner.tree.remove(&pruned.nodes);
         Ok(())
+    }
+
+    /// Buffered: who loses it in a crash gathers another, or serves a lower proof.
+    pub(crate) fn write_finality(
+        &self,
+        height: Height,
+        finality: &Certificate,
+    ) -> Result<(), StateError> {
+        let inner = &*self.0;
+        // While it is held, no block comes or goes.
+        let mut failed = inner.writer()?;
+        check_late_finality(self, height, finality)?;
+        let mut batch = Batch::new(&inner.db);
+        batch.put(CERTIFICATES, height_key(height), encode(finality));
+        inner.write(batch, inner.head(), Durability::Buffered, &mut failed)
     }
 
     pub(crate) fn write_undo(&self) -> Result<Tip, StateError> {

@@ -12,6 +12,7 @@
 //! | `heights` | block id | height |
 //! | `receipts` | height | receipts of the block |
 //! | `certificates` | height | finalization of the block at that height |
+//! | `proposers` | height | proposer's signature of the block at that height, where blocks travel with one |
 //! | `transactions` | transaction id | height, position in the block |
 //!
 //! Heights in keys are eight big-endian bytes, so that they sort; values are borsh.
@@ -23,7 +24,7 @@ use types::number::Height;
 use types::state_key::StateKey;
 
 /// The version of this layout.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// Format, chain and head.
 pub const META: &str = "meta";
@@ -43,11 +44,13 @@ pub const HEIGHTS: &str = "heights";
 pub const RECEIPTS: &str = "receipts";
 /// Finalizations of the decided blocks that have one of their own, by height.
 pub const CERTIFICATES: &str = "certificates";
+/// Proposers' signatures of the decided blocks that came with one, by height.
+pub const PROPOSERS: &str = "proposers";
 /// Heights and positions of transactions.
 pub const TRANSACTIONS: &str = "transactions";
 
 /// Every column family of the database.
-pub const FAMILIES: [&str; 10] = [
+pub const FAMILIES: [&str; 11] = [
     META,
     FLAT,
     OLD,
@@ -57,6 +60,7 @@ pub const FAMILIES: [&str; 10] = [
     HEIGHTS,
     RECEIPTS,
     CERTIFICATES,
+    PROPOSERS,
     TRANSACTIONS,
 ];
 

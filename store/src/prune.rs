@@ -8,7 +8,9 @@ use types::number::Height;
 use crate::commit::{Batch, undo_at};
 use crate::database::Database;
 use crate::history::PruneBudget;
-use crate::layout::{BLOCKS, CERTIFICATES, HEIGHTS, NODES, RECEIPTS, TRANSACTIONS, height_key};
+use crate::layout::{
+    BLOCKS, CERTIFICATES, HEIGHTS, NODES, PROPOSERS, RECEIPTS, TRANSACTIONS, height_key,
+};
 
 /// What a commit dropped.
 pub(crate) struct Pruned {
@@ -74,7 +76,7 @@ impl Batch<'_> {
     /// Drops a block with everything that is stored of it beside state and index.
     pub(crate) fn drop_block(&mut self, block: &Block) {
         self.delete(HEIGHTS, block.id().0.0);
-        for name in [BLOCKS, RECEIPTS, CERTIFICATES] {
+        for name in [BLOCKS, RECEIPTS, CERTIFICATES, PROPOSERS] {
             self.delete(name, height_key(block.header.height));
         }
     }

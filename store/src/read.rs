@@ -11,6 +11,7 @@ use state::{
 use types::block::Block;
 use types::hash::{BlockId, Hash32, TransactionId};
 use types::number::Height;
+use types::signed_block::ProposerSignature;
 use types::state_key::StateKey;
 use types::transaction::TransactionReceipt;
 use types::vote::{Certificate, Subject};
@@ -18,8 +19,8 @@ use types::vote::{Certificate, Subject};
 use crate::database::{Database, Store, family, present, present_at, stored};
 use crate::error::engine_failure;
 use crate::layout::{
-    BLOCKS, CERTIFICATES, FLAT, HEIGHTS, Head, KEY_HEAD, META, NODES, OLD, RECEIPTS, TRANSACTIONS,
-    UNDO, Undo, height_key, height_of_key, old_key,
+    BLOCKS, CERTIFICATES, FLAT, HEIGHTS, Head, KEY_HEAD, META, NODES, OLD, PROPOSERS, RECEIPTS,
+    TRANSACTIONS, UNDO, Undo, height_key, height_of_key, old_key,
 };
 use crate::value_cache::ReadHeight;
 
@@ -266,6 +267,16 @@ impl ChainStore for Store {
         let bytes = self.0.get(TRANSACTIONS, &id.0.0)?;
         let position = bytes.map(|bytes| stored(StoredRecord::TransactionPosition, &bytes));
         Ok(position.transpose()?)
+    }
+
+    fn finalize(&self, height: Height, finality: &Certificate) -> Result<(), StateError> {
+        self.write_finality(height, finality)
+    }
+
+    fn proposer_at(&self, height: Height) -> Result<Option<ProposerSignature>, StateError> {
+        let bytes = self.0.get(PROPOSERS, &height_key(height))?;
+        let proposer = bytes.map(|bytes| stored(StoredRecord::Proposer, &bytes));
+        Ok(proposer.transpose()?)
     }
 
     fn certificate_from(

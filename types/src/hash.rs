@@ -82,6 +82,8 @@ domains! {
     SIGN_TRANSACTION = "sign transaction";
     /// What is signed for a proposal.
     SIGN_PROPOSE = "sign propose";
+    /// What is signed for a block of a subnet.
+    SIGN_BLOCK = "sign block";
     /// What is signed for a notarize vote.
     SIGN_NOTARIZE = "sign notarize";
     /// What is signed for a nullify vote.

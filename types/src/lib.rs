@@ -22,6 +22,7 @@ pub mod number;
 pub mod order;
 pub mod params;
 pub mod proof;
+pub mod signed_block;
 pub mod sortition;
 pub mod spec;
 pub mod state_key;

@@ -54,11 +54,11 @@ impl Host {
         let rules = Rules::new(&genesis).unwrap();
         let setup = Setup {
             rules: Arc::new(rules),
-            own: OwnValidator {
+            own: Some(OwnValidator {
                 id: own(),
                 key: key(1),
                 vrf_key: vrf(1),
-            },
+            }),
             retention: Retention {
                 results_ms: 1_000,
                 quota_bytes: 1 << 30,
@@ -191,7 +191,7 @@ impl Host {
     }
 
     fn decide(&mut self, block: BlockId) {
-        let effects = self.chain.decide(&block, None);
+        let effects = self.chain.decide(&block, None, None);
         self.perform(effects);
         self.work_off();
     }

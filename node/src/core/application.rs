@@ -103,7 +103,7 @@ impl Node {
                 consensus::Effect::Commit {
                     block,
                     finalization,
-                } => self.chain.decide(&block.id(), finalization),
+                } => self.chain.decide(&block.id(), finalization, None),
                 consensus::Effect::Persist(records) => {
                     out.push(Effect::Persist(records));
                     continue;

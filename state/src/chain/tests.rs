@@ -1,7 +1,8 @@
 //! Proofs that a store gives: which headers and which root, and what it says when it cannot.
 
 use types::hash::Hash32;
-use types::vote::Subject;
+use types::signed_block::ProposerSignature;
+use types::vote::{Certificate, Subject};
 
 use super::*;
 use crate::fixture::{certificate, finalized, holds, key, next, store, writes};
@@ -215,6 +216,14 @@ impl ChainStore for Swapped {
     fn transaction(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError> {
         self.0.transaction(id)
     }
+    fn finalize(&self, height: Height, finality: &Certificate) -> Result<(), StateError> {
+        self.0.finalize(height, finality)
+    }
+
+    fn proposer_at(&self, height: Height) -> Result<Option<ProposerSignature>, StateError> {
+        self.0.proposer_at(height)
+    }
+
     fn certificate_from(
         &self,
         height: Height,

@@ -124,6 +124,7 @@ pub fn decision(block: Block, diff: Arc<Diff>) -> Decision {
         diff,
         receipts,
         finality,
+        proposer: None,
     }
 }
 

@@ -11,8 +11,9 @@ use crate::fixture::{genesis_writes, key};
 
 #[test]
 fn keys_and_records_stay_as_they_are() {
-    assert_eq!(FORMAT, 2);
-    let families = "meta flat old undo nodes blocks heights receipts certificates transactions";
+    assert_eq!(FORMAT, 3);
+    let families =
+        "meta flat old undo nodes blocks heights receipts certificates proposers transactions";
     assert_eq!(FAMILIES.join(" "), families);
     assert_eq!(height_key(Height(258)), [0, 0, 0, 0, 0, 0, 1, 2]);
     assert_eq!(height_of_key(&height_key(Height(258))), Some(Height(258)));

@@ -73,7 +73,7 @@ fn a_commit_that_nobody_asked_for_stops_the_chain() {
     let below = host.chain.tip().id;
     let block = host.build(below, Timestamp(BEGIN + 500));
     assert!(host.execute(&block));
-    let effects = host.chain.decide(&block.id(), None);
+    let effects = host.chain.decide(&block.id(), None, None);
     let Some(Effect::Work(work)) = effects.into_iter().next() else {
         panic!("a commit")
     };
@@ -100,7 +100,7 @@ fn a_decision_is_shared_with_whoever_tells_of_it() {
     let below = host.chain.tip().id;
     let block = host.build(below, Timestamp(BEGIN + 500));
     assert!(host.execute(&block));
-    let effects = host.chain.decide(&block.id(), None);
+    let effects = host.chain.decide(&block.id(), None, None);
     let Some(Effect::Work(work)) = effects.into_iter().next() else {
         panic!("a commit")
     };
@@ -204,7 +204,7 @@ fn a_commit_that_waits_for_its_disk_holds_up_no_execution() {
     let first = host.build(host.chain.tip().id, Timestamp(BEGIN + 500));
     assert!(host.execute(&first));
     let second = host.build(first.id(), Timestamp(BEGIN + 1_000));
-    let effects = host.chain.decide(&first.id(), None);
+    let effects = host.chain.decide(&first.id(), None, None);
     host.perform(effects);
     let effects = host.chain.execute(second.clone());
     host.perform(effects);

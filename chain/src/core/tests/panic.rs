@@ -5,6 +5,7 @@ use state::tree::{NodeKey, StateNode, TreeNodes};
 use state::{Durability, KeptHeights, StateError, StateRead, Tip};
 use types::block::Block;
 use types::hash::Address;
+use types::signed_block::ProposerSignature;
 use types::state_key::StateKey;
 use types::transaction::TransactionReceipt;
 
@@ -85,6 +86,14 @@ impl ChainStore for Trapped {
 
     fn transaction(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError> {
         self.store.transaction(id)
+    }
+
+    fn finalize(&self, height: Height, finality: &Certificate) -> Result<(), StateError> {
+        self.store.finalize(height, finality)
+    }
+
+    fn proposer_at(&self, height: Height) -> Result<Option<ProposerSignature>, StateError> {
+        self.store.proposer_at(height)
     }
 
     fn certificate_from(
@@ -232,7 +241,7 @@ fn a_panic_in_a_commit_stops_the_chain() {
     let below = host.chain.tip().id;
     let block = host.build(below, Timestamp(BEGIN + 500));
     assert!(host.execute(&block));
-    let effects = host.chain.decide(&block.id(), None);
+    let effects = host.chain.decide(&block.id(), None, None);
     host.perform(effects);
     host.work_off_trapped();
     assert!(matches!(

@@ -7,6 +7,7 @@ use state::tree::{NodeKey, StateNode, TreeNodes};
 use state::{Decision, Durability, KeptHeights, StateRead, Tip};
 use types::block::{Block, Header};
 use types::limits::MAX_HEADER_PATH;
+use types::signed_block::ProposerSignature;
 use types::state_key::StateKey;
 use types::transaction::TransactionReceipt;
 use types::vote::Certificate;
@@ -91,6 +92,14 @@ impl ChainStore for Sparse {
 
     fn transaction(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError> {
         self.store.transaction(id)
+    }
+
+    fn finalize(&self, height: Height, finality: &Certificate) -> Result<(), StateError> {
+        self.store.finalize(height, finality)
+    }
+
+    fn proposer_at(&self, height: Height) -> Result<Option<ProposerSignature>, StateError> {
+        self.store.proposer_at(height)
     }
 
     fn certificate_from(

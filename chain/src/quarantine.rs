@@ -8,8 +8,9 @@ use std::fs::File;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use chain::core::MAX_QUARANTINED;
 use types::hash::BlockId;
+
+use crate::core::MAX_QUARANTINED;
 
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,17 +1,45 @@
 //! The calls that the host makes: each path of `vm.VM` and `http.HTTP` with what answers it.
+//!
+//! Before `Initialize` only `Version` and `Shutdown` are answered. Calls that bring other nodes' messages never fail,
+//! whatever the message: the host takes their failure for the chain's.
+
+mod api;
+mod blocks;
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
 use tower::Service;
 
+use crate::effect::{CallReply, HostCall, Phase, Refusal};
 use crate::grpc;
-use crate::wire::Empty;
-use crate::wire::vm::PluginVersion;
+use crate::message::{self, SubnetMessage};
+use crate::network;
+use crate::report;
+use crate::shell::ShellInput;
+use crate::start::{self, ChainStartError, RunningChain};
+use crate::wire::metrics::GatheredMetrics;
+use crate::wire::vm::{
+    AppFailure, AppGossip, AppRequest, AppResponse, Connected, Disconnected, EventFound, Handler,
+    Handlers, HeaderHandler, HealthReport, HostEvent, HostState, Initialize, LastAccepted,
+    ParsedSummary, PluginVersion, SetState, Summary, SummaryAccepted, SummaryAtHeight, SyncEnabled,
+    WireError,
+};
+use crate::wire::{Empty, http};
+
+/// Time between two events that did not make the host ask for a block: it may have good reasons not to, and must not
+/// be asked without pause.
+const EVENT_PAUSE: Duration = Duration::from_millis(250);
+
+/// The paths under which the API is served below the chain's own, as the host's router matches them.
+const API_PATHS: [&str; 3] = ["/{path:v1/.*}", "/livez", "/readyz"];
 
 /// The VM as the host calls it. Copies are one VM.
 #[derive(Debug, Clone)]
@@ -19,6 +47,11 @@ pub struct VmService {
     /// Where this process serves.
     address: Arc<str>,
     may_end: Arc<AtomicBool>,
+    starting: Arc<tokio::sync::Mutex<()>>,
+    /// None before `Initialize` and after `Shutdown`.
+    running: Arc<RwLock<Option<Arc<RunningChain>>>>,
+    /// When the host was last told to build, unless it did.
+    told: Arc<Mutex<Option<Instant>>>,
 }
 
 impl VmService {
@@ -27,12 +60,105 @@ impl VmService {
         Self {
             address: address.into(),
             may_end: Arc::default(),
+            starting: Arc::default(),
+            running: Arc::default(),
+            told: Arc::default(),
         }
     }
 
     /// True once the host has called `Shutdown`.
     pub fn may_end(&self) -> bool {
         self.may_end.load(Ordering::Acquire)
+    }
+
+    fn running(&self) -> Option<Arc<RunningChain>> {
+        let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
+        running.clone()
+    }
+
+    fn set_running(&self, chain: Option<RunningChain>) {
+        let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
+        *running = chain.map(Arc::new);
+    }
+
+    fn chain(&self) -> Result<Arc<RunningChain>, Status> {
+        self.running()
+            .ok_or_else(|| Status::failed_precondition("the VM is not initialised"))
+    }
+
+    async fn initialize(self, request: Initialize) -> Result<LastAccepted, Status> {
+        let _one = self.starting.lock().await;
+        if self.running().is_some() || self.may_end() {
+            return Err(Status::failed_precondition(
+                ChainStartError::Twice.to_string(),
+            ));
+        }
+        let chain = start::start(request).await.map_err(|error| {
+            tracing::error!(%error, "the chain does not start");
+            Status::failed_precondition(error.to_string())
+        })?;
+        self.set_running(Some(chain));
+        self.last_accepted()
+    }
+
+    async fn set_state(self, request: SetState) -> Result<LastAccepted, Status> {
+        let phase = match HostState::try_from(request.state) {
+            Ok(HostState::NormalOp) => Phase::Normal,
+            Ok(HostState::StateSyncing | HostState::Bootstrapping) => Phase::CatchingUp,
+            Ok(HostState::Unspecified) | Err(_) => {
+                return Err(Status::invalid_argument("no such state"));
+            }
+        };
+        self.ask(HostCall::SetPhase(phase)).await?;
+        self.last_accepted()
+    }
+
+    /// Asks the loop, and waits for its answer.
+    async fn ask(&self, call: HostCall) -> Result<CallReply, Status> {
+        let stopped = || Status::unavailable(Refusal::Stopped.to_string());
+        let (answer, answered) = oneshot::channel();
+        let input = ShellInput::Call(call, answer);
+        self.chain()?
+            .inputs
+            .send(input)
+            .await
+            .map_err(|_| stopped())?;
+        match answered.await {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(refusal)) => Err(Status::failed_precondition(refusal.to_string())),
+            Err(_) => Err(stopped()),
+        }
+    }
+
+    /// Tells the loop something that nobody waits for.
+    async fn tell(&self, input: ShellInput) {
+        if let Ok(chain) = self.chain()
+            && chain.inputs.send(input).await.is_err()
+        {
+            tracing::debug!("the chain has ended");
+        }
+    }
+
+    async fn shutdown(self) -> Result<Empty, Status> {
+        if let Some(chain) = self.running() {
+            chain.ended.send_replace(true);
+            chain.api.stop();
+            let _ = chain.inputs.send(ShellInput::Shutdown).await;
+            let task = chain
+                .task
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            if let Some(task) = task
+                && let Err(error) = task.await
+            {
+                tracing::error!(%error, "the chain's loop");
+            }
+        }
+        // The store closes with the last call that uses it.
+        self.set_running(None);
+        self.may_end.store(true, Ordering::Release);
+        Ok(Empty {})
     }
 
     #[expect(clippy::unused_async, reason = "calls are asynchronous")]
@@ -43,19 +169,204 @@ impl VmService {
     }
 
     #[expect(clippy::unused_async, reason = "calls are asynchronous")]
-    async fn shutdown(self) -> Result<Empty, Status> {
-        tracing::debug!(address = %self.address, "shut down by the host");
-        self.may_end.store(true, Ordering::Release);
+    async fn create_handlers(self) -> Result<Handlers, Status> {
+        let handler = |prefix: &str| Handler {
+            prefix: prefix.to_owned(),
+            server_addr: self.address.to_string(),
+        };
+        Ok(Handlers {
+            handlers: API_PATHS.map(handler).into(),
+        })
+    }
+
+    #[expect(clippy::unused_async, reason = "calls are asynchronous")]
+    async fn header_handler(self) -> Result<HeaderHandler, Status> {
+        Ok(HeaderHandler {
+            server_addr: self.address.to_string(),
+        })
+    }
+
+    /// Waits until a block can be built and should be.
+    async fn wait_for_event(self) -> Result<EventFound, Status> {
+        let chain = self.chain()?;
+        let (mut wanted, mut ended) = (chain.wanted.clone(), chain.ended.subscribe());
+        let closed = || Status::cancelled("the VM ends");
+        loop {
+            tokio::select! {
+                _ = ended.wait_for(|ended| *ended) => return Err(closed()),
+                found = wanted.wait_for(|wanted| *wanted) => drop(found.map_err(|_| closed())?),
+            }
+            let told = self.told();
+            match told.map(|told| told + EVENT_PAUSE) {
+                Some(due) if due > Instant::now() => tokio::time::sleep_until(due).await,
+                _ => break,
+            }
+        }
+        self.set_told(Some(Instant::now()));
+        Ok(EventFound {
+            message: HostEvent::BuildBlock.into(),
+        })
+    }
+
+    fn told(&self) -> Option<Instant> {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_told(&self, told: Option<Instant>) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
+    }
+
+    #[expect(clippy::unused_async, reason = "calls are asynchronous")]
+    async fn health(self) -> Result<HealthReport, Status> {
+        let standing = *self.chain()?.standing.borrow();
+        if standing.stopped {
+            return Err(Status::internal(Refusal::Stopped.to_string()));
+        }
+        Ok(HealthReport {
+            details: report::health(&standing),
+        })
+    }
+
+    #[expect(clippy::unused_async, reason = "calls are asynchronous")]
+    async fn gather(self) -> Result<GatheredMetrics, Status> {
+        let Ok(chain) = self.chain() else {
+            return Ok(GatheredMetrics::default());
+        };
+        Ok(report::metrics(&chain.standing.borrow()))
+    }
+
+    async fn peer(self, node_id: Vec<u8>, connected: bool) -> Result<Empty, Status> {
+        if let Some(node) = network::node(&node_id) {
+            self.tell(ShellInput::Peer(node, connected)).await;
+        }
+        Ok(Empty {})
+    }
+
+    async fn app_gossip(self, gossip: AppGossip) -> Result<Empty, Status> {
+        match (
+            network::node(&gossip.node_id),
+            SubnetMessage::from_bytes(&gossip.msg),
+        ) {
+            (Some(from), Ok(message)) => self.tell(ShellInput::Message(from, message)).await,
+            (_, Err(error)) => tracing::debug!(%error, "a node's message is dropped"),
+            (None, _) => {}
+        }
+        Ok(Empty {})
+    }
+
+    async fn app_request(self, request: AppRequest) -> Result<Empty, Status> {
+        let (Ok(chain), Some(from)) = (self.chain(), network::node(&request.node_id)) else {
+            return Ok(Empty {});
+        };
+        let number = request.request_id;
+        match message::requested(&request.request) {
+            Some(content) => {
+                let input = ShellInput::ChunkRequest(from, number, content.to_vec());
+                self.tell(input).await;
+            }
+            None => chain.nodes.respond(from, number, None).await,
+        }
+        Ok(Empty {})
+    }
+
+    #[expect(clippy::unused_async, reason = "calls are asynchronous")]
+    async fn app_answer(
+        self,
+        node_id: Vec<u8>,
+        number: u32,
+        result: Result<Vec<u8>, i32>,
+    ) -> Result<Empty, Status> {
+        if let (Ok(chain), Some(from)) = (self.chain(), network::node(&node_id)) {
+            chain.nodes.answered(from, number, result);
+        }
         Ok(Empty {})
     }
 
     async fn serve(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
         let path = request.uri().path().to_owned();
-        match path.as_str() {
-            "/vm.VM/Version" => grpc::answer(request, |Empty {}| self.version()).await,
-            "/vm.VM/Shutdown" => grpc::answer(request, |Empty {}| self.shutdown()).await,
-            _ => grpc::unknown_method(),
+        match path.strip_prefix("/vm.VM/") {
+            Some(method) => self.serve_vm(method, request).await,
+            None if path == http::HANDLE_SIMPLE => {
+                grpc::answer(request, |passed| self.handle_simple(passed)).await
+            }
+            None => grpc::unknown_method(),
         }
+    }
+
+    async fn serve_vm(
+        self,
+        method: &str,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Infallible> {
+        let vm = self;
+        match method {
+            "Initialize" => grpc::answer(request, |m| vm.initialize(m)).await,
+            "SetState" => grpc::answer(request, |m| vm.set_state(m)).await,
+            "Shutdown" => grpc::answer(request, |Empty {}| vm.shutdown()).await,
+            "Version" => grpc::answer(request, |Empty {}| vm.version()).await,
+            "CreateHandlers" => grpc::answer(request, |Empty {}| vm.create_handlers()).await,
+            "NewHTTPHandler" => grpc::answer(request, |Empty {}| vm.header_handler()).await,
+            "WaitForEvent" => grpc::answer(request, |Empty {}| vm.wait_for_event()).await,
+            "Health" => grpc::answer(request, |Empty {}| vm.health()).await,
+            "Gather" => grpc::answer(request, |Empty {}| vm.gather()).await,
+            "Connected" => grpc::answer(request, |m: Connected| vm.peer(m.node_id, true)).await,
+            "Disconnected" => {
+                grpc::answer(request, |m: Disconnected| vm.peer(m.node_id, false)).await
+            }
+            "AppGossip" => grpc::answer(request, |m| vm.app_gossip(m)).await,
+            "AppRequest" => grpc::answer(request, |m| vm.app_request(m)).await,
+            "AppResponse" => {
+                let answered =
+                    |m: AppResponse| vm.app_answer(m.node_id, m.request_id, Ok(m.response));
+                grpc::answer(request, answered).await
+            }
+            "AppRequestFailed" => {
+                let failed =
+                    |m: AppFailure| vm.app_answer(m.node_id, m.request_id, Err(m.error_code));
+                grpc::answer(request, failed).await
+            }
+            method if method.contains("Summary") || method == "StateSyncEnabled" => {
+                no_state_sync(method, request).await
+            }
+            method => blocks::serve(vm, method, request).await,
+        }
+    }
+}
+
+/// The answers of a VM that cannot sync its state: the host bootstraps by blocks.
+async fn no_state_sync(method: &str, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    let err = WireError::NoStateSync.into();
+    match method {
+        "StateSyncEnabled" => {
+            let enabled = false;
+            grpc::answer(request, async |Empty {}| Ok(SyncEnabled { enabled, err })).await
+        }
+        "GetOngoingSyncStateSummary" | "GetLastStateSummary" => {
+            let none = Summary {
+                err,
+                ..Summary::default()
+            };
+            grpc::answer(request, async |Empty {}| Ok(none)).await
+        }
+        "ParseStateSummary" => {
+            let none = ParsedSummary {
+                err,
+                ..ParsedSummary::default()
+            };
+            grpc::answer(request, async |_: crate::wire::vm::ParseSummary| Ok(none)).await
+        }
+        "GetStateSummary" => {
+            let none = SummaryAtHeight {
+                err,
+                ..SummaryAtHeight::default()
+            };
+            grpc::answer(request, async |_: crate::wire::vm::GetSummary| Ok(none)).await
+        }
+        "StateSummaryAccept" => {
+            let none = SummaryAccepted { mode: 0, err };
+            grpc::answer(request, async |_: crate::wire::vm::AcceptSummary| Ok(none)).await
+        }
+        _ => grpc::unknown_method(),
     }
 }
 

@@ -2,8 +2,11 @@
 //! 45 and 46, which is the same. Written by hand, only what is used; an unknown field is skipped by the decoder, as
 //! protobuf wants it.
 
+pub mod db;
 pub mod http;
+pub mod metrics;
 pub mod runtime;
+pub mod sender;
 pub mod vm;
 
 /// A call or an answer without content.

@@ -45,7 +45,19 @@ const EDGES: &[(&str, &[&str])] = &[
             "rpc-server",
         ],
     ),
-    ("avalanche", &[]),
+    (
+        "avalanche",
+        &[
+            "types",
+            "state",
+            "store",
+            "vm",
+            "chain",
+            "blobs",
+            "keys",
+            "rpc-server",
+        ],
+    ),
     (
         "partner",
         &["types", "executor", "light", "blobs", "keys", "rpc"],
@@ -105,6 +117,7 @@ const TEST_EDGES: &[(&str, &[&str])] = &[
     ("partner", &["state", "rpc-server"]),
     ("cli", &["rpc-server"]),
     ("node", &["light", "rpc"]),
+    ("avalanche", &["light"]),
     ("testnet", &["blobs"]),
 ];
 

@@ -1,0 +1,71 @@
+//! How a node of a subnet is configured: the chain's configuration file of AvalancheGo, as TOML (`config.toml` in the
+//! folder of the chain). Every key has a default; an unknown one is refused.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// The configuration of the chain on one node.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Folder with `validator.key` and `vrf.key`. Without it `keys` in the chain's data directory is looked at, and
+    /// without that the node follows the chain and proposes nothing.
+    pub keys: Option<PathBuf>,
+    /// Most bytes of all blobs together. What live jobs need comes first, then the newest results.
+    pub blob_quota_bytes: u64,
+    /// How long the results of a settled job are kept, in seconds.
+    pub keep_results_seconds: u64,
+    /// Most bytes of waiting transactions.
+    pub mempool_bytes: usize,
+    /// Maximum number of waiting transactions.
+    pub mempool_transactions: usize,
+    /// How many events the event stream keeps for readers that are late.
+    pub kept_events: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let (retention, mempool) = (chain::Retention::default(), vm::MempoolLimits::default());
+        Self {
+            keys: None,
+            blob_quota_bytes: retention.quota_bytes,
+            keep_results_seconds: retention.results_ms / 1_000,
+            mempool_bytes: mempool.bytes,
+            mempool_transactions: mempool.transactions,
+            kept_events: 65_536,
+        }
+    }
+}
+
+/// Why a configuration is invalid.
+#[derive(Debug, thiserror::Error)]
+pub enum ChainConfigError {
+    /// It is no text.
+    #[error("the chain's configuration is not UTF-8")]
+    Text(#[from] std::str::Utf8Error),
+    /// It is no TOML, or has an unknown key or a value of the wrong kind.
+    #[error("the chain's configuration: {0}")]
+    Toml(#[from] toml::de::Error),
+}
+
+impl Config {
+    /// Reads what the host passes on; no bytes are the defaults.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ChainConfigError> {
+        Ok(toml::from_str(std::str::from_utf8(bytes)?)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_the_default_and_unknown_keys_are_refused() {
+        assert_eq!(Config::from_bytes(b"").unwrap(), Config::default());
+        let keys = Config::from_bytes(b"keys = \"/tmp/x\"").unwrap().keys;
+        assert_eq!(keys, Some(PathBuf::from("/tmp/x")));
+        assert!(Config::from_bytes(b"kays = \"/tmp/x\"").is_err());
+        assert!(Config::from_bytes(&[0xff]).is_err());
+    }
+}

@@ -1,0 +1,95 @@
+//! When the next block should come. The host asks for one only when it was told so.
+//!
+//! - At once, if transactions or statements wait that a block on the preferred one could hold, or if the preferred block
+//!   changed something: its state is shown by the block after it.
+//! - At the network's idle pace, as long as a job or an unbonding is live: their deadlines are counted in chain time,
+//!   which only blocks move.
+//! - Otherwise not: an idle subnet makes no blocks.
+
+use state::DecidedState;
+use types::number::Timestamp;
+use types::time::{Monotonic, Now};
+
+/// What is known of the need for a block.
+#[derive(Debug)]
+pub struct Pace {
+    /// Something waits, seen from the decided state.
+    waiting: bool,
+    /// The last decided block changed something.
+    follows: bool,
+    /// A job or an unbonding is live in the decided state.
+    live: bool,
+    /// What was last said.
+    said: bool,
+    wake: Option<Monotonic>,
+}
+
+impl Pace {
+    /// Nothing waits on the decided state.
+    pub fn new(state: &dyn DecidedState) -> Result<Self, chain::Fatal> {
+        let mut pace = Self {
+            waiting: false,
+            follows: false,
+            live: false,
+            said: false,
+            wake: None,
+        };
+        pace.decided(state)?;
+        Ok(pace)
+    }
+
+    /// Whether something waits that a block on the decided state could hold.
+    pub fn waiting(&mut self, waiting: bool) {
+        self.waiting = waiting;
+    }
+
+    /// A block was decided, which led to this state.
+    pub fn decided(&mut self, state: &dyn DecidedState) -> Result<(), chain::Fatal> {
+        let jobs = vm::query::live_jobs(state)?;
+        let chain = vm::chain_record(state)?;
+        self.follows = chain.urgent;
+        self.live = chain.unbondings.is_some() || jobs.into_iter().next().is_some();
+        Ok(())
+    }
+
+    /// True if a block should come now on the preferred one, whose time is given. `undecided` tells of a preferred block
+    /// that is not decided yet whether it changed something; `has_candidates` whether a block on it would hold anything.
+    pub fn wanted(
+        &mut self,
+        now: Now,
+        preferred: Timestamp,
+        idle_ms: u64,
+        undecided: Option<bool>,
+        has_candidates: impl FnOnce() -> bool,
+    ) -> bool {
+        self.wake = None;
+        let at_once = match undecided {
+            None => self.waiting || self.follows,
+            Some(follows) => follows || (self.waiting && has_candidates()),
+        };
+        if at_once {
+            return true;
+        }
+        if !self.live {
+            return false;
+        }
+        let due = preferred.0.saturating_add(idle_ms);
+        let left_ms = due.saturating_sub(now.unix.0);
+        if left_ms > 0 {
+            self.wake = Some(now.monotonic.after(left_ms));
+        }
+        left_ms == 0
+    }
+
+    /// What is to be said, if it is another thing than the last time.
+    pub fn changed(&mut self, wanted: bool) -> Option<bool> {
+        let changed = self.said != wanted;
+        self.said = wanted;
+        changed.then_some(wanted)
+    }
+
+    /// When it is to be asked again though nothing happens.
+    pub fn next_wake(&self) -> Option<Monotonic> {
+        self.wake
+    }
+}

@@ -1,0 +1,399 @@
+//! The shell of a subnet's chain: one loop that feeds the core and performs what it says, in its order.
+//!
+//! Execution and commits run on the worker's threads, blobs and messages move in tasks of their own; the loop waits on
+//! closed enums only. Every queue is bounded. It ends when the host shuts the VM down, or with the runtime.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use blobs::BlobStore;
+use chain::backend::{Alarms, ChainBackend, Live, Question};
+use chain::blob_tasks::BlobTasks;
+use chain::clock::Clock;
+use chain::quarantine::Quarantine;
+use chain::worker::Worker;
+use chain::{Destination, Submission, Ticket};
+use store::{ChainStore, Store};
+use tokio::sync::{mpsc, oneshot, watch};
+use types::hash::{BlockId, TransactionId, ValidatorId};
+use types::number::View;
+use types::signed_block::SignedBlock;
+use types::time::Monotonic;
+use vm::MempoolError;
+
+use crate::core::Subnet;
+use crate::effect::{CallId, CallReply, Effect, Event, HostCall, Phase, Refusal};
+use crate::message::SubnetMessage;
+use crate::network::SubnetNodes;
+use crate::record::{AcceptedRecord, HostRecord};
+
+/// Questions that are taken together.
+const ASKED_TOGETHER: usize = 256;
+
+/// What the host's calls bring to the loop.
+#[derive(Debug)]
+pub enum ShellInput {
+    /// A call for the core.
+    Call(HostCall, oneshot::Sender<Result<CallReply, Refusal>>),
+    /// A block that was verified here and is not decided, if it is one.
+    Processing(BlockId, oneshot::Sender<Option<SignedBlock>>),
+    /// A node is connected, or no more.
+    Peer(ValidatorId, bool),
+    /// A node's message.
+    Message(ValidatorId, SubnetMessage),
+    /// A node asks for a chunk of a blob; the answer goes to that node under its number.
+    ChunkRequest(ValidatorId, u32, Vec<u8>),
+    /// The VM ends.
+    Shutdown,
+}
+
+/// What the loop shows of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// Height of the last accepted block.
+    pub height: u64,
+    /// Height of the newest block with a certificate.
+    pub certified: Option<u64>,
+    /// What the host does with the chain.
+    pub phase: Phase,
+    /// Blocks that were verified and not decided.
+    pub processing: usize,
+    /// Transactions in the mempool.
+    pub mempool: usize,
+    /// SubnetNodes that are connected.
+    pub peers: usize,
+    /// True once the chain has stopped.
+    pub stopped: bool,
+}
+
+/// The parts that a loop joins.
+pub struct ShellParts {
+    /// The core.
+    pub subnet: Subnet,
+    /// Decided blocks.
+    pub store: Store,
+    /// Blobs on disk.
+    pub blobs: BlobStore,
+    /// The other nodes.
+    pub nodes: SubnetNodes,
+    /// The host's record of what was accepted.
+    pub record: HostRecord,
+    /// The API's back end.
+    pub backend: Arc<ChainBackend>,
+    /// The run's time.
+    pub clock: Clock,
+    /// Blocks that failed in execution.
+    pub quarantine: Quarantine,
+    /// Where the API reads how the node is.
+    pub live: watch::Sender<Live>,
+    /// Where the host's calls read whether a block is wanted.
+    pub wanted: watch::Sender<bool>,
+    /// Where the host's calls read how the chain is.
+    pub standing: watch::Sender<Standing>,
+    /// Where answers of the worker and of blobs' tasks go.
+    pub events: (mpsc::Sender<chain::Event>, mpsc::Receiver<chain::Event>),
+}
+
+type SubmissionAnswer = oneshot::Sender<Vec<Result<TransactionId, MempoolError>>>;
+type CallAnswer = oneshot::Sender<Result<CallReply, Refusal>>;
+
+/// A running chain: the core and everything that performs its effects.
+pub struct SubnetShell {
+    subnet: Subnet,
+    store: Store,
+    nodes: SubnetNodes,
+    record: HostRecord,
+    worker: Worker,
+    blobs: BlobTasks<SubnetNodes>,
+    clock: Clock,
+    quarantine: Quarantine,
+    alarms: Arc<Alarms>,
+    live: watch::Sender<Live>,
+    wanted: watch::Sender<bool>,
+    standing: watch::Sender<Standing>,
+    events: mpsc::Receiver<chain::Event>,
+    outgoing: mpsc::Sender<(Destination, SubnetMessage)>,
+    peers: BTreeSet<ValidatorId>,
+    calls: BTreeMap<CallId, CallAnswer>,
+    submissions: BTreeMap<Ticket, SubmissionAnswer>,
+    next_number: u64,
+    timer: Option<Monotonic>,
+    stopped: bool,
+}
+
+/// Messages that wait to be handed to the host; more are lost, and said again.
+const WAITING_MESSAGES: usize = 1_024;
+
+impl SubnetShell {
+    /// Joins the parts; needs a tokio runtime. Nothing happens before [`SubnetShell::run`].
+    pub fn new(parts: ShellParts) -> Result<Self, chain::worker::WorkerError> {
+        let (sender, events) = parts.events;
+        let (outgoing, waiting) = mpsc::channel(WAITING_MESSAGES);
+        tokio::spawn(hand_over(parts.nodes.clone(), waiting));
+        Ok(Self {
+            worker: Worker::start(&parts.backend, sender.clone())?,
+            blobs: BlobTasks::new(parts.blobs, parts.nodes.clone(), sender),
+            alarms: Arc::clone(&parts.backend.alarms),
+            subnet: parts.subnet,
+            store: parts.store,
+            nodes: parts.nodes,
+            record: parts.record,
+            clock: parts.clock,
+            quarantine: parts.quarantine,
+            live: parts.live,
+            wanted: parts.wanted,
+            standing: parts.standing,
+            events,
+            outgoing,
+            peers: BTreeSet::new(),
+            calls: BTreeMap::new(),
+            submissions: BTreeMap::new(),
+            next_number: 0,
+            timer: None,
+            stopped: false,
+        })
+    }
+
+    /// Performs the effects of the start, then everything that follows, until the host shuts the VM down.
+    pub async fn run(
+        mut self,
+        effects: Vec<Effect>,
+        mut inputs: mpsc::Receiver<ShellInput>,
+        mut questions: mpsc::Receiver<Question>,
+    ) {
+        self.perform(effects);
+        let mut asked = Vec::new();
+        loop {
+            let wake = self.timer.map(|at| self.clock.instant(at));
+            let timer = async {
+                match wake {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                input = inputs.recv() => match input {
+                    None | Some(ShellInput::Shutdown) => break,
+                    Some(input) => self.input(input),
+                },
+                Some(event) = self.events.recv() => self.step(Event::Chain(event)),
+                1.. = questions.recv_many(&mut asked, ASKED_TOGETHER) => {
+                    self.questions(std::mem::take(&mut asked));
+                }
+                () = timer => {
+                    self.timer = None;
+                    self.step(Event::Timer);
+                }
+            }
+            self.tell();
+        }
+        drop(self.calls);
+        let worker = self.worker;
+        // Its threads answer into a channel whose reader goes now.
+        drop(self.events);
+        tokio::task::block_in_place(|| worker.finish());
+    }
+
+    fn tell(&mut self) {
+        let subnet = &self.subnet;
+        let (height, mempool) = (subnet.height().0, subnet.mempool());
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let live = Live {
+            view: View(height),
+            peers: u16::try_from(self.peers.len()).unwrap_or(u16::MAX),
+            mempool_transactions: count(mempool.len()),
+            mempool_bytes: count(mempool.bytes()),
+            catching_up: subnet.phase() != Phase::Normal,
+            clock_ahead_ms: None,
+        };
+        let standing = Standing {
+            height,
+            certified: subnet.certified().map(|height| height.0),
+            phase: subnet.phase(),
+            processing: subnet.processing_blocks(),
+            mempool: mempool.len(),
+            peers: self.peers.len(),
+            stopped: self.stopped,
+        };
+        self.live
+            .send_if_modified(|old| std::mem::replace(old, live) != live);
+        self.standing
+            .send_if_modified(|old| std::mem::replace(old, standing) != standing);
+    }
+
+    fn input(&mut self, input: ShellInput) {
+        match input {
+            ShellInput::Call(call, answer) => {
+                let id = CallId(self.number());
+                self.calls.insert(id, answer);
+                self.step(Event::Call { id, call });
+            }
+            ShellInput::Processing(block, answer) => {
+                let _ = answer.send(self.subnet.processing(&block).cloned());
+            }
+            ShellInput::Peer(node, connected) => {
+                let changed = if connected {
+                    self.peers.insert(node)
+                } else {
+                    self.peers.remove(&node)
+                };
+                if changed {
+                    let peers = self.peers.clone();
+                    self.step(Event::Chain(chain::Event::Peers(peers)));
+                }
+            }
+            ShellInput::Message(from, message) => self.step(Event::Message { from, message }),
+            ShellInput::ChunkRequest(from, number, request) => {
+                let (reply, answered) = oneshot::channel();
+                self.blobs.answer(&request, reply);
+                let nodes = self.nodes.clone();
+                tokio::spawn(async move {
+                    nodes.respond(from, number, answered.await.ok()).await;
+                });
+            }
+            ShellInput::Shutdown => {}
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    /// Submissions that wait are taken in one step.
+    fn questions(&mut self, asked: Vec<Question>) {
+        let mut all = Vec::new();
+        for question in asked {
+            // Whoever asked may be gone: then nobody wants the answer.
+            match question {
+                Question::Submit {
+                    transactions,
+                    answer,
+                } => {
+                    let ticket = Ticket(self.number());
+                    self.submissions.insert(ticket, answer);
+                    all.push(Submission {
+                        ticket,
+                        transactions,
+                    });
+                }
+                Question::NextNonce {
+                    address,
+                    account,
+                    answer,
+                } => {
+                    let _ = answer.send(self.subnet.mempool().next_nonce(&address, &account));
+                }
+                Question::Pending { id, answer } => {
+                    let waiting = self.subnet.mempool().transaction(&id);
+                    let _ = answer.send(waiting.map(|signed| signed.transaction().valid_until));
+                }
+                Question::BlobStored(blob) => {
+                    self.step(Event::Chain(chain::Event::BlobStored(blob)));
+                }
+            }
+        }
+        if !all.is_empty() {
+            self.step(Event::Chain(chain::Event::Submit(all)));
+        }
+    }
+
+    fn step(&mut self, event: Event) {
+        let effects = self.subnet.step(self.clock.now(), &self.store, event);
+        self.perform(effects);
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            self.perform_one(effect);
+        }
+    }
+
+    fn perform_one(&mut self, effect: Effect) {
+        match effect {
+            Effect::Answer { call, reply } => {
+                if let Some(answer) = self.calls.remove(&call) {
+                    let _ = answer.send(reply);
+                }
+            }
+            Effect::Accepted {
+                call,
+                height,
+                block,
+            } => self.accepted(call, AcceptedRecord { height, block }),
+            Effect::Certified(height, certificate) => {
+                if let Err(error) = self.store.finalize(height, &certificate) {
+                    tracing::error!(%error, %height, "a certificate could not be stored");
+                }
+            }
+            Effect::Wanted(wanted) => {
+                self.wanted.send_replace(wanted);
+            }
+            Effect::Work(work) => {
+                if let Err(error) = self.worker.queue(*work) {
+                    tracing::error!(%error, "the worker takes nothing");
+                    self.stop();
+                }
+            }
+            Effect::Send { to, message } => {
+                if self.outgoing.try_send((to, message)).is_err() {
+                    tracing::debug!("a message is lost: the host takes them too slowly");
+                }
+            }
+            Effect::Submitted { ticket, results } => {
+                if let Some(answer) = self.submissions.remove(&ticket) {
+                    let _ = answer.send(results);
+                }
+            }
+            Effect::Forged(node) => {
+                tracing::warn!(node = %node.0, "a node passed on a forged transaction");
+            }
+            Effect::Blob(request) => self.blobs.perform(request),
+            Effect::SetTimer(at) => self.timer = Some(at),
+            Effect::Quarantine(block) => {
+                let quarantine = &mut self.quarantine;
+                if let Err(error) = tokio::task::block_in_place(|| quarantine.add(block)) {
+                    tracing::error!(%error, "a block could not be put into quarantine");
+                }
+            }
+            Effect::Alarm(alarm) => self.alarms.raise(&alarm),
+            Effect::Stop(fatal) => {
+                tracing::error!(%fatal, "the chain stops on this node");
+                self.stop();
+            }
+        }
+    }
+
+    /// Puts an accepted block on the host's record and answers the call.
+    fn accepted(&mut self, call: CallId, record: AcceptedRecord) {
+        let Some(answer) = self.calls.remove(&call) else {
+            return;
+        };
+        let host = self.record.clone();
+        tokio::spawn(async move {
+            let reply = match host.write(record).await {
+                Ok(()) => Ok(CallReply::Done),
+                Err(error) => {
+                    tracing::error!(%error, "an accepted block could not be put on record");
+                    Err(Refusal::Stopped)
+                }
+            };
+            let _ = answer.send(reply);
+        });
+    }
+
+    fn stop(&mut self) {
+        self.stopped = true;
+        self.wanted.send_replace(false);
+        for (_, answer) in std::mem::take(&mut self.calls) {
+            let _ = answer.send(Err(Refusal::Stopped));
+        }
+    }
+}
+
+/// Hands messages to the host, one after the other, in their order.
+async fn hand_over(nodes: SubnetNodes, mut waiting: mpsc::Receiver<(Destination, SubnetMessage)>) {
+    while let Some((to, message)) = waiting.recv().await {
+        nodes.send(to, &message).await;
+    }
+}

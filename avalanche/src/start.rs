@@ -1,0 +1,293 @@
+//! `Initialize`: from what the host says and what lies in the chain's directory to a chain that runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use blobs::{BlobStore, BlobStoreError};
+use chain::OwnValidator;
+use chain::backend::{ChainBackend, Live, RecentJobs};
+use chain::clock::Clock;
+use chain::quarantine::{Quarantine, QuarantineError};
+use keys::keyfile::{self, KeyFileError, KeyKind};
+use rpc_server::events::EventLog;
+use rpc_server::{EmbeddedServer, ServerConfig};
+use store::{KeptHistory, Store, StoreSettings};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use types::genesis::{Genesis, GenesisError};
+use types::hash::{BlockId, Hash32};
+use types::key::{KeyError, SecretKey};
+use vm::Rules;
+
+use crate::config::{ChainConfigError, Config};
+use crate::core::Subnet;
+use crate::grpc::HostConnection;
+use crate::network::SubnetNodes;
+use crate::record::{self, HostRecord, HostRecordError, UNDO_HEIGHTS};
+use crate::shell::{ShellInput, ShellParts, Standing, SubnetShell};
+use crate::wire::vm::Initialize;
+
+/// Questions of the HTTP interface that may wait for the loop.
+const WAITING_QUESTIONS: usize = 1_024;
+/// Inputs that may wait for the loop.
+const WAITING_INPUTS: usize = 4_096;
+/// How long the host may take to answer at its own addresses.
+const DIAL_TIME: Duration = Duration::from_secs(10);
+
+/// Why a chain does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ChainStartError {
+    /// The chain was created with something else than a genesis of gridproof.
+    #[error("the chain's genesis: {0}; make it with `gridproof avalanche genesis`")]
+    Genesis(#[from] GenesisError),
+    /// The genesis is not one that a state follows from.
+    #[error("the chain's genesis: {0}")]
+    GenesisState(#[from] vm::GenesisStateError),
+    /// The genesis has no committee.
+    #[error(transparent)]
+    Committee(#[from] types::committee::CommitteeError),
+    /// The configuration is invalid.
+    #[error(transparent)]
+    Config(#[from] ChainConfigError),
+    /// A key file cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// The VRF key is not the one that genesis names.
+    #[error(
+        "the VRF key in {0} is not the one that the genesis names for this validator: check the key files"
+    )]
+    VrfKey(PathBuf),
+    /// The system gives no random bytes.
+    #[error(transparent)]
+    Randomness(#[from] KeyError),
+    /// The store does not open.
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
+    /// The blobs do not open.
+    #[error(transparent)]
+    Blobs(#[from] BlobStoreError),
+    /// The quarantine does not open.
+    #[error(transparent)]
+    Quarantine(#[from] QuarantineError),
+    /// The store and the host's record do not fit.
+    #[error(transparent)]
+    Record(#[from] HostRecordError),
+    /// The chain does not start.
+    #[error(transparent)]
+    Chain(#[from] chain::Fatal),
+    /// There is no thread for the worker.
+    #[error(transparent)]
+    Worker(#[from] chain::worker::WorkerError),
+    /// The host's services do not answer.
+    #[error("the host does not answer at {address}: {source}")]
+    Dial {
+        /// Where it should.
+        address: String,
+        /// What the transport says.
+        source: tonic::transport::Error,
+    },
+    /// The host initialises twice.
+    #[error("the VM was initialised before")]
+    Twice,
+}
+
+/// A chain that runs, as the host's calls reach it.
+#[derive(Debug)]
+pub struct RunningChain {
+    /// Id of the block of height 0.
+    pub genesis: BlockId,
+    /// Way into the loop.
+    pub inputs: mpsc::Sender<ShellInput>,
+    /// Decided blocks.
+    pub store: Store,
+    /// The API.
+    pub api: EmbeddedServer,
+    /// Whether a block is wanted.
+    pub wanted: watch::Receiver<bool>,
+    /// How the chain is.
+    pub standing: watch::Receiver<Standing>,
+    /// The other nodes.
+    pub nodes: SubnetNodes,
+    /// Becomes true when the VM ends.
+    pub ended: watch::Sender<bool>,
+    /// The loop.
+    pub task: std::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+/// The places in a chain's directory.
+struct ChainFolder<'a>(&'a Path);
+
+impl ChainFolder<'_> {
+    fn db(&self) -> PathBuf {
+        self.0.join("gridproof").join("db")
+    }
+
+    fn blobs(&self) -> PathBuf {
+        self.0.join("gridproof").join("blobs")
+    }
+
+    fn quarantine(&self) -> PathBuf {
+        self.0.join("gridproof").join("quarantine")
+    }
+
+    fn keys(&self) -> PathBuf {
+        self.0.join("keys")
+    }
+}
+
+/// Starts the chain that the host names. Needs a tokio runtime with threads.
+pub async fn start(request: Initialize) -> Result<RunningChain, ChainStartError> {
+    let genesis = Arc::new(Genesis::from_bytes(&request.genesis_bytes)?);
+    let config = Config::from_bytes(&request.config_bytes)?;
+    let folder = PathBuf::from(&request.chain_data_dir);
+    let folder = ChainFolder(&folder);
+    let database = dial(&request.db_server_addr).await?;
+    let nodes = SubnetNodes::new(dial(&request.server_addr).await?);
+    let record = HostRecord::new(database);
+    let accepted = record.read().await?;
+    let store = tokio::task::block_in_place(|| open_store(&folder, &genesis))?;
+    tokio::task::block_in_place(|| record::take_back(&store, accepted))?;
+    let blobs = BlobStore::open(&folder.blobs(), config.blob_quota_bytes)?;
+    let quarantine = Quarantine::open(folder.quarantine())?;
+    let mut setup = setup(&folder, &genesis, &config)?;
+    setup.quarantined = quarantine.blocks();
+    if let Some(rules) = in_force(&setup.rules, &store)? {
+        setup.rules = Arc::new(rules);
+    }
+    let clock = Clock::start();
+    let validator = setup.own.as_ref().map(|own| own.id);
+    let (subnet, effects) = Subnet::start(setup, clock.now(), &store, blobs.ids())?;
+    for blob in blobs.uploads() {
+        if !subnet.needs_blob(&blob) {
+            blobs.remove(blob)?;
+        }
+    }
+    let (questions, asked) = mpsc::channel(WAITING_QUESTIONS);
+    let (inputs, taken) = mpsc::channel(WAITING_INPUTS);
+    let (live, watched) = watch::channel(Live::default());
+    let (wanted, is_wanted) = watch::channel(false);
+    let (standing, stands) = watch::channel(Standing::default());
+    let backend = Arc::new(ChainBackend {
+        rules: subnet.rules().clone(),
+        genesis: Arc::clone(&genesis),
+        store: store.clone(),
+        blobs: blobs.clone(),
+        validator,
+        // In microseconds: cursors of an earlier run lie below this one's and are told apart as too old.
+        events: Arc::new(EventLog::new(
+            config.kept_events,
+            clock.now().unix.0.saturating_mul(1_000),
+        )),
+        recent: Arc::new(RecentJobs::default()),
+        questions,
+        live: watched,
+        alarms: Arc::default(),
+    });
+    let limits = ServerConfig::at(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+    let api = EmbeddedServer::new(&limits, backend.clone());
+    let parts = ShellParts {
+        subnet,
+        store: store.clone(),
+        blobs,
+        nodes: nodes.clone(),
+        record,
+        backend,
+        clock,
+        quarantine,
+        live,
+        wanted,
+        standing,
+        events: mpsc::channel(WAITING_INPUTS),
+    };
+    let shell = SubnetShell::new(parts)?;
+    let task = tokio::spawn(shell.run(effects, taken, asked));
+    tracing::info!(chain = %genesis.chain_id(), validator = ?validator.map(|id| id.to_string()), "the chain runs");
+    Ok(RunningChain {
+        genesis: genesis.header().id(),
+        inputs,
+        store,
+        api,
+        wanted: is_wanted,
+        standing: stands,
+        nodes,
+        ended: watch::channel(false).0,
+        task: std::sync::Mutex::new(Some(task)),
+    })
+}
+
+async fn dial(address: &str) -> Result<HostConnection, ChainStartError> {
+    let dialled = HostConnection::dial(address, DIAL_TIME).await;
+    dialled.map_err(|source| ChainStartError::Dial {
+        address: address.to_owned(),
+        source,
+    })
+}
+
+/// A store whose newest heights can be taken back: see [`record`].
+fn open_store(folder: &ChainFolder<'_>, genesis: &Genesis) -> Result<Store, ChainStartError> {
+    let writes = vm::genesis_writes(genesis)?;
+    let settings = StoreSettings {
+        history: KeptHistory {
+            state: Some(UNDO_HEIGHTS),
+            ..KeptHistory::default()
+        },
+        ..StoreSettings::default()
+    };
+    Ok(Store::open_with(&folder.db(), genesis, writes, settings)?)
+}
+
+fn in_force(rules: &Rules, store: &Store) -> Result<Option<Rules>, ChainStartError> {
+    Ok(match rules.in_force(store).map_err(chain::Fatal::from)? {
+        std::borrow::Cow::Borrowed(_) => None,
+        std::borrow::Cow::Owned(rules) => Some(rules),
+    })
+}
+
+fn setup(
+    folder: &ChainFolder<'_>,
+    genesis: &Genesis,
+    config: &Config,
+) -> Result<chain::Setup, ChainStartError> {
+    // Fresh for every run and known to nobody else, as batch verification wants it.
+    let secret = SecretKey::generate()?;
+    let rules = Rules::new(genesis)?.with_batch_secret(Hash32(*secret.to_bytes()));
+    Ok(chain::Setup {
+        own: own(folder, &rules, config)?,
+        rules: Arc::new(rules),
+        retention: chain::Retention {
+            results_ms: config.keep_results_seconds.saturating_mul(1_000),
+            quota_bytes: config.blob_quota_bytes,
+        },
+        mempool: vm::MempoolLimits {
+            bytes: config.mempool_bytes,
+            transactions: config.mempool_transactions,
+        },
+        quarantined: std::collections::BTreeSet::new(),
+    })
+}
+
+/// The validator whose keys lie where the configuration says; none if it says nothing and there are none.
+fn own(
+    folder: &ChainFolder<'_>,
+    rules: &Rules,
+    config: &Config,
+) -> Result<Option<OwnValidator>, ChainStartError> {
+    let keys = match &config.keys {
+        Some(keys) => keys.clone(),
+        None if folder.keys().join("validator.key").exists() => folder.keys(),
+        None => return Ok(None),
+    };
+    let key = keyfile::read_secret(&keys.join("validator.key"), KeyKind::Validator)?;
+    let vrf_path = keys.join("vrf.key");
+    let vrf_key = keyfile::read_vrf(&vrf_path)?;
+    let id = key.public().validator_id();
+    let member = rules.committee.validator(&id);
+    if member.is_some_and(|member| member.vrf_key != vrf_key.public()) {
+        return Err(ChainStartError::VrfKey(vrf_path));
+    }
+    if member.is_none() {
+        tracing::warn!(validator = %id, "this key's validator is not in the chain's committee");
+    }
+    Ok(Some(OwnValidator { id, key, vrf_key }))
+}

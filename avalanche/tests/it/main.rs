@@ -1,0 +1,7 @@
+//! The plugin as its host sees it: real gRPC over loopback, a real store, and a host that does what AvalancheGo does.
+
+mod blocks;
+mod host;
+mod hostile;
+mod network;
+mod record;

@@ -50,6 +50,26 @@ State survives down and up."
         #[arg(long)]
         detach: bool,
     },
+    /// Make the keys, the genesis and the configuration of a devnet, and start nothing.
+    #[command(after_help = "Example:
+  gridproof devnet new --dir /tmp/net --validators 1 --partners 5
+
+For a network whose validators run elsewhere, such as in AvalancheGo: a validator's keys are in DIR/validator-0/keys, a
+partner starts with `gridproof partner start --dir DIR/partner-0 --endpoint URL`.")]
+    New {
+        /// The devnet's folder.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// How many validators.
+        #[arg(long, default_value_t = 4)]
+        validators: u16,
+        /// How many grid partners.
+        #[arg(long, default_value_t = 5)]
+        partners: u16,
+        /// First port, as for `up`.
+        #[arg(long, default_value_t = 26_600)]
+        base_port: u16,
+    },
     /// Stop a devnet; its state stays.
     #[command(after_help = "Example:\n  gridproof devnet down --dir /tmp/net")]
     Down {
@@ -88,6 +108,26 @@ pub async fn run(command: DevnetCommand, ui: Ui) -> Result<(), CommandFailure> {
             )
             .await
         }
+        DevnetCommand::New {
+            dir,
+            validators,
+            partners,
+            base_port,
+        } => {
+            let options = DevnetOptions {
+                validators,
+                partners,
+                base_port,
+            };
+            let devnet = create(&dir, &options)?;
+            let text = format!(
+                "devnet {} is made in {}",
+                devnet.manifest.chain_id,
+                dir.display()
+            );
+            ui.result(&json!(devnet.manifest), &text);
+            Ok(())
+        }
         DevnetCommand::Down { dir } => down(&dir, ui),
         DevnetCommand::Status { dir } => status(&dir, ui).await,
     }
@@ -101,12 +141,7 @@ async fn up(
 ) -> Result<(), CommandFailure> {
     let mut devnet = match Devnet::open(dir)? {
         Some(devnet) => devnet,
-        None => Devnet::create(dir, options).map_err(|error| {
-            port_taken(&error, "choose others with --base-port, or stop what uses it").unwrap_or_else(|| {
-                CommandFailure::new(ExitKind::BadInput, "devnet", format!("{error:#}"))
-                    .hint("give an empty folder with --dir, and ports between 1024 and 65534 with --base-port")
-            })
-        })?,
+        None => create(dir, options)?,
     };
     let binary = std::env::current_exe().context("cannot find the path of this program")?;
     // Before the first process starts: whoever ends this command early ends all of them.
@@ -144,6 +179,15 @@ async fn up(
         devnet.stop();
     }
     Ok(())
+}
+
+fn create(dir: &Path, options: &DevnetOptions) -> Result<Devnet, CommandFailure> {
+    Devnet::create(dir, options).map_err(|error| {
+        port_taken(&error, "choose others with --base-port, or stop what uses it").unwrap_or_else(|| {
+            CommandFailure::new(ExitKind::BadInput, "devnet", format!("{error:#}"))
+                .hint("give an empty folder with --dir, and ports between 1024 and 65534 with --base-port")
+        })
+    })
 }
 
 /// The failure for a port that is taken, if that is the error.

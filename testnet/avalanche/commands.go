@@ -262,11 +262,17 @@ func convert(ctx context.Context, flags *flag.FlagSet, arguments []string) (any,
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	begun := time.Now()
-	node, err := net.anyRunning()
+	via, err := net.anyRunning()
 	if err != nil {
 		return nil, err
 	}
-	if err := net.convertToL1(ctx, node.URI); err != nil {
+	// The wallet asks all three, which may still come up after a restart.
+	for _, chain := range []string{"P", "X", "C"} {
+		if err := bootstrapped(ctx, []*node{via}, chain); err != nil {
+			return nil, err
+		}
+	}
+	if err := net.convertToL1(ctx, via.URI); err != nil {
 		return nil, err
 	}
 	answer := net.answer()

@@ -1,0 +1,59 @@
+//! Five nodes that validate the subnet, and one that joins late.
+
+use crate::network::Network;
+
+#[test]
+fn five_nodes_are_one_chain_whatever_happens_to_some() {
+    let mut net = Network::up(5, 5);
+    // Every node takes a transaction, and every node has it.
+    for node in 0..5 {
+        net.send(net.url(node));
+    }
+    for node in 1..5 {
+        net.catches_up(node, 0);
+    }
+    net.job("first", &net.urls());
+
+    eprintln!("a node is killed, the chain goes on, the node comes back");
+    net.harness(&["kill", "--node", "2"]);
+    let before = net.height(0).unwrap();
+    net.send(net.url(0));
+    assert!(net.height(0).unwrap() > before);
+    net.harness(&["start", "--node", "2"]);
+    net.catches_up(2, 0);
+
+    // Without its plugin a node stays connected and answers no question about the chain. Until the others bench it, most of
+    // their polls fail, so nothing is said here about how fast the chain goes on meanwhile.
+    eprintln!("a plugin is killed: its node is restarted by its operator");
+    let killed = net.harness(&["kill-plugin", "--node", "1"]);
+    assert_eq!(killed["killed"].as_array().unwrap().len(), 1, "{killed}");
+    net.wait("an unhealthy node", 30, |net| {
+        net.harness(&["status", "--node", "1"])["nodes"][0]["healthy"] == false
+    });
+    net.harness(&["stop", "--node", "1"]);
+    net.harness(&["start", "--node", "1"]);
+    net.send(net.url(1));
+    net.catches_up(1, 0);
+
+    eprintln!("a node joins late");
+    net.state = net.harness(&["add"]);
+    net.catches_up(5, 0);
+
+    eprintln!("all nodes are killed at once, and start again");
+    let (height, id) = (net.height(0).unwrap(), net.block(0, net.height(0).unwrap()));
+    net.harness(&["kill"]);
+    net.state = net.harness(&["start"]);
+    for node in 0..6 {
+        net.wait("an answer", 60, |net| net.height(node) >= Some(height));
+        assert_eq!(net.block(node, height), id, "node {node}");
+    }
+    net.send(net.url(3));
+
+    eprintln!("the subnet becomes an L1");
+    net.state = net.harness(&["convert"]);
+    net.send(net.url(4));
+    for node in 1..6 {
+        net.catches_up(node, 0);
+    }
+    net.job("last", &net.urls());
+}

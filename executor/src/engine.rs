@@ -11,6 +11,7 @@ use types::number::EngineClass;
 use wasmtime::{InstancePre, Module};
 
 use crate::class;
+use crate::code::ModuleCode;
 use crate::flaw::{self, ModuleFlaw};
 use crate::floats;
 use crate::fuel;
@@ -62,6 +63,16 @@ impl TaskEngine {
     /// The engine of `class`, if this build and this machine have it.
     pub fn new(class: EngineClass) -> Result<Self, NoResult> {
         let config = class::config(class).ok_or(NoResult::Class { class })?;
+        Self::with_config(class, &config, true)
+    }
+
+    /// The same, with compiled code of the one module that it is for: what is given there is not compiled, and what is
+    /// compiled is noted there.
+    pub fn with_code(class: EngineClass, code: Arc<ModuleCode>) -> Result<Self, NoResult> {
+        let mut config = class::config(class).ok_or(NoResult::Class { class })?;
+        config
+            .enable_incremental_compilation(code)
+            .map_err(|error| host_error(HostStep::MakeEngine, &error))?;
         Self::with_config(class, &config, true)
     }
 

@@ -9,6 +9,7 @@
 
 pub mod cage;
 pub mod class;
+pub mod code;
 pub mod engine;
 pub mod flaw;
 pub mod fuel;

@@ -21,7 +21,7 @@ use types::job::Workload;
 use types::number::TaskIndex;
 
 pub use child::main;
-pub use parent::{WorkerHandle, WorkerKiller};
+pub use parent::{CodeExchange, WorkerHandle, WorkerKiller};
 
 /// Memory of the process itself, beside everything that grows with the job.
 const BASE_DATA_BYTES: u64 = 1 << 30;

@@ -46,6 +46,8 @@ pub struct Config {
     pub poll_ms: u64,
     /// Maximum of jobs' inputs kept on disk, and of one job's results, in bytes.
     pub blob_quota_bytes: u64,
+    /// Maximum of modules' compiled code kept on disk for later jobs, in bytes; 0 keeps none.
+    pub code_cache_bytes: u64,
     /// Maximum time of one task on this machine, in milliseconds, above 0; then its worker is killed and the task has no
     /// result here. Jobs whose tasks may take longer by the network's rules are declined.
     pub task_wall_ms: u64,
@@ -193,6 +195,7 @@ impl Config {
             verification_places: 2,
             poll_ms: 300,
             blob_quota_bytes: 16 << 30,
+            code_cache_bytes: 1 << 30,
             task_wall_ms: 3_600_000,
             worker: None,
             allow_missing_seccomp: false,

@@ -26,7 +26,7 @@ use crate::endpoints::Endpoints;
 use crate::error::PartnerError;
 use crate::init::check_folders;
 use crate::journal::{DiskJournal, Journal};
-use crate::runner::{Cancel, ExecutionBackend, JobRunner, WorkerProcess};
+use crate::runner::{Cancel, CodeCache, ExecutionBackend, JobRunner, WorkerProcess};
 use crate::watch::ChainWatch;
 
 /// Most inputs that wait for the loop.
@@ -47,7 +47,15 @@ pub async fn run(
         move || inspect_program(&program)
     });
     tell(&cage.await??, config.allow_missing_seccomp)?;
+    let code = tokio::task::spawn_blocking({
+        let (program, folder, bytes) = (program.clone(), dir.join("code"), config.code_cache_bytes);
+        move || {
+            // Without room it is opened for the sake of what it removes.
+            CodeCache::open(&folder, &program, bytes).map(|cache| (bytes > 0).then_some(cache))
+        }
+    });
     let backend = WorkerProcess {
+        code: code.await??,
         program,
         task_wall: Duration::from_millis(config.task_wall_ms),
         may_lack_seccomp: config.allow_missing_seccomp,

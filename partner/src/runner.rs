@@ -6,6 +6,7 @@
 //! core.
 
 mod backend;
+mod code_cache;
 mod error;
 mod transfer;
 
@@ -26,6 +27,7 @@ use crate::endpoints::Endpoints;
 use crate::error::PartnerError;
 
 pub use backend::{BackendJob, Cancel, ExecutionBackend, TakeRun, WorkerProcess};
+pub use code_cache::CodeCache;
 pub use error::RunnerError;
 
 /// Runs the tasks of assignments and moves their inputs and results.

@@ -62,6 +62,15 @@ fn tampered(genesis: &Path, out: &Path, file: &str, at: usize) {
     std::fs::write(&path, good).unwrap();
 }
 
+/// Files with compiled code that the partners keep.
+fn kept_code(net: &Net) -> usize {
+    let code = |index: usize| net.devnet.root().join(format!("partner-{index}/code"));
+    let folders = (0..).map(code).take_while(|folder| folder.exists());
+    folders
+        .map(|folder| std::fs::read_dir(folder).unwrap().count())
+        .sum()
+}
+
 /// Where the first byte after a text stands in a file.
 fn after(path: &Path, what: &str) -> usize {
     let content = std::fs::read_to_string(path).unwrap();
@@ -95,6 +104,7 @@ fn a_job_settles_and_its_result_is_verified_offline() {
         );
     }
     net.devnet.stop();
+    assert!(kept_code(&net) > 0, "who ran the module keeps its code");
 
     let genesis = net.devnet.genesis();
     let verified = verify_with(&genesis, &first).success();

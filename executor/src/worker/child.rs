@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 use types::codec::{decode, encode};
 use types::hash::BlobId;
 
 use super::frame;
-use super::protocol::{ChildAnswer, MAX_REQUEST_BYTES, TaskRequest, WorkerRequest};
+use super::protocol::{ChildAnswer, CodeRequest, MAX_REQUEST_BYTES, TaskRequest, WorkerRequest};
 use crate::cage::{CageGrants, CageLayer, CageReport, LayerState, restrict};
+use crate::code::{ModuleCode, max_code_bytes};
 use crate::engine::TaskEngine;
 use crate::inputs::{Inputs, check_blob};
 use crate::no_result::{InputProblem, NoResult};
@@ -72,6 +74,7 @@ fn serve() -> io::Result<()> {
         Ok(blobs) => blobs,
         Err(reason) => return answer(&mut stdout, &ChildAnswer::NoResult(reason)),
     };
+    let code = request.code.as_ref().map(|code| open_code(&request, code));
     let report = enter(CageGrants {
         data_bytes: request.data_bytes,
         cpu_seconds: request.cpu_seconds,
@@ -89,7 +92,7 @@ fn serve() -> io::Result<()> {
             let ended = io::copy(&mut stdin, &mut io::sink());
             std::process::exit(i32::from(ended.is_err()) + 1);
         })?;
-    match run(&request, &blobs, &mut stdout) {
+    match run(&request, &blobs, code, &mut stdout) {
         Ok(()) => Ok(()),
         Err(ChildStop::NoResult(reason)) => answer(&mut stdout, &ChildAnswer::NoResult(reason)),
         Err(ChildStop::Pipe(error)) => Err(error),
@@ -121,6 +124,7 @@ fn answer(writer: &mut impl Write, answer: &ChildAnswer) -> io::Result<()> {
 fn run(
     request: &TaskRequest,
     blobs: &BTreeMap<BlobId, OpenBlob>,
+    code: Option<OpenCode>,
     writer: &mut impl Write,
 ) -> Result<(), ChildStop> {
     let workload = &request.workload;
@@ -128,13 +132,24 @@ fn run(
         let opened = blobs.get(&blob).ok_or(InputProblem::NotNamed)?;
         opened.read(blob.length)
     };
-    let engine = TaskEngine::new(workload.class)?;
     let blob = workload.module;
+    let code = code.map(|kept| {
+        // One that cannot be read is as if there was none.
+        let kept = kept.0.and_then(|kept| kept.read(kept.length).ok());
+        Arc::new(ModuleCode::new(blob, kept.as_deref()))
+    });
+    let engine = match &code {
+        Some(code) => TaskEngine::with_code(workload.class, Arc::clone(code)),
+        None => TaskEngine::new(workload.class),
+    }?;
     let module = read(blob).map_err(|problem| NoResult::Input { blob, problem })?;
     check_blob(blob, &module)?;
     let inputs = Inputs::load(workload, read)?;
     let program = engine.prepare(workload, &module)?;
     drop(module);
+    if let Some(kept) = code.and_then(|code| code.to_keep()) {
+        answer(writer, &ChildAnswer::Code(kept))?;
+    }
     answer(writer, &ChildAnswer::Prepared)?;
     for task in &request.tasks {
         let result = run_task(&program, workload, *task, &inputs)?;
@@ -146,7 +161,21 @@ fn run(
 /// A blob's file, opened before the cage is entered.
 struct OpenBlob {
     path: String,
+    length: u64,
     file: File,
+}
+
+/// The file with the module's compiled code, if there is one.
+struct OpenCode(Option<OpenBlob>);
+
+/// Opens it if it is there and not too long: it may have gone meanwhile.
+fn open_code(request: &TaskRequest, code: &CodeRequest) -> OpenCode {
+    let opened = code.file.clone().and_then(|path| {
+        let file = File::open(&path).ok()?;
+        let length = file.metadata().ok()?.len();
+        Some(OpenBlob { path, length, file })
+    });
+    OpenCode(opened.filter(|opened| opened.length <= max_code_bytes(request.workload.module)))
 }
 
 fn open_blobs(request: &TaskRequest) -> Result<BTreeMap<BlobId, OpenBlob>, NoResult> {
@@ -156,8 +185,8 @@ fn open_blobs(request: &TaskRequest) -> Result<BTreeMap<BlobId, OpenBlob>, NoRes
             blob: *blob,
             problem,
         })?;
-        let path = path.clone();
-        opened.insert(*blob, OpenBlob { path, file });
+        let (path, length) = (path.clone(), blob.length);
+        opened.insert(*blob, OpenBlob { path, length, file });
     }
     Ok(opened)
 }
@@ -185,7 +214,7 @@ fn open(path: &str, length: u64) -> Result<File, InputProblem> {
 impl OpenBlob {
     /// Reads `length` bytes from the start into as much memory.
     fn read(&self, length: u64) -> Result<Vec<u8>, InputProblem> {
-        let Self { path, file } = self;
+        let Self { path, file, .. } = self;
         let mut file = file;
         let mut bytes = Vec::new();
         usize::try_from(length)

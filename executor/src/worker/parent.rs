@@ -17,9 +17,12 @@ use types::codec::{Bounded, decode, encode};
 use types::number::TaskIndex;
 
 use super::frame::{self, PipeError};
-use super::protocol::{ANSWER_OVERHEAD, ChildAnswer, TaskRequest, WorkerRequest, max_answer_bytes};
+use super::protocol::{
+    ANSWER_OVERHEAD, ChildAnswer, CodeRequest, TaskRequest, WorkerRequest, max_answer_bytes,
+};
 use super::{WorkerJob, WorkerLimits};
 use crate::cage::CageReport;
+use crate::code::max_code_bytes;
 use crate::no_result::{AnswerFlaw, InputProblem, NoResult, ProcessEnd, WorkloadFlaw};
 use crate::task::TaskRun;
 
@@ -32,6 +35,15 @@ pub struct WorkerHandle {
     stdout: ChildStdout,
     killer: WorkerKiller,
     watch: Watchdog,
+}
+
+/// Compiled code of a job's module, from an earlier worker and for later ones.
+pub struct CodeExchange<'a> {
+    /// The file that holds what an earlier worker gave for the same module, class and build of the worker; one that is not
+    /// there, or is damaged, costs time only.
+    pub file: Option<&'a Path>,
+    /// Takes what is to be kept under these three, once at most, before any task runs.
+    pub keep: &'a mut dyn FnMut(Vec<u8>),
 }
 
 /// Kills a worker from another thread.
@@ -216,11 +228,21 @@ impl WorkerHandle {
     /// Runs the job and gives each task's run to `each` as it ends, in the job's order. Blocks; the worker ends with
     /// it. An error of `each` ends the job.
     pub fn run_job(
+        self,
+        job: &WorkerJob,
+        each: impl FnMut(TaskIndex, TaskRun) -> Result<(), NoResult>,
+    ) -> Result<(), NoResult> {
+        self.run_job_with_code(job, None, each)
+    }
+
+    /// The same with compiled code that is kept between jobs.
+    pub fn run_job_with_code(
         mut self,
         job: &WorkerJob,
+        code: Option<CodeExchange<'_>>,
         mut each: impl FnMut(TaskIndex, TaskRun) -> Result<(), NoResult>,
     ) -> Result<(), NoResult> {
-        let result = self.converse(job, &mut each);
+        let result = self.converse(job, code, &mut each);
         self.settle(result)
     }
 
@@ -256,20 +278,23 @@ impl WorkerHandle {
     fn converse(
         &mut self,
         job: &WorkerJob,
+        mut code: Option<CodeExchange<'_>>,
         each: &mut impl FnMut(TaskIndex, TaskRun) -> Result<(), NoResult>,
     ) -> Result<(), Interruption> {
-        let request = request(job, &self.limits).map_err(Interruption::Said)?;
+        let request = request(job, code.as_ref(), &self.limits).map_err(Interruption::Said)?;
         // A child that has ended shows when its answer is read.
         let request = WorkerRequest::Run(Box::new(request));
         let _written = frame::write(&mut self.stdin, &encode(&request));
         let limit = max_answer_bytes(&job.workload);
-        match self.answer(limit)? {
+        match self.prepared(job, code.as_mut(), limit)? {
             ChildAnswer::Prepared => {}
             ChildAnswer::NoResult(reason) => return Err(Interruption::Said(reason)),
             ChildAnswer::Task(index, _) => {
                 return Err(Interruption::Garbled(AnswerFlaw::NotPrepared(index)));
             }
-            ChildAnswer::Cage(_) => return Err(Interruption::Garbled(AnswerFlaw::NotAsked)),
+            ChildAnswer::Cage(_) | ChildAnswer::Code(_) => {
+                return Err(Interruption::Garbled(AnswerFlaw::NotAsked));
+            }
         }
         for task in &job.tasks {
             match self.answer(limit)? {
@@ -285,6 +310,27 @@ impl WorkerHandle {
             }
         }
         Ok(())
+    }
+
+    /// The answer that follows the module's code, if that comes. The code is taken before anything has run.
+    fn prepared(
+        &mut self,
+        job: &WorkerJob,
+        code: Option<&mut CodeExchange<'_>>,
+        limit: u64,
+    ) -> Result<ChildAnswer, Interruption> {
+        let Some(code) = code else {
+            return self.answer(limit);
+        };
+        let code_limit = max_code_bytes(job.workload.module);
+        let with_code = limit.max(code_limit.saturating_add(ANSWER_OVERHEAD));
+        match self.answer(with_code)? {
+            ChildAnswer::Code(kept) if wide(kept.len()) <= code_limit => {
+                (code.keep)(kept);
+                self.answer(limit)
+            }
+            other => Ok(other),
+        }
     }
 
     /// The next answer, of at most `limit` bytes.
@@ -325,7 +371,11 @@ fn wide(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-fn request(job: &WorkerJob, limits: &WorkerLimits) -> Result<TaskRequest, NoResult> {
+fn request(
+    job: &WorkerJob,
+    code: Option<&CodeExchange<'_>>,
+    limits: &WorkerLimits,
+) -> Result<TaskRequest, NoResult> {
     let mut files = Vec::new();
     for blob in job.workload.blobs() {
         let refused = |problem| NoResult::Input { blob, problem };
@@ -337,12 +387,20 @@ fn request(job: &WorkerJob, limits: &WorkerLimits) -> Result<TaskRequest, NoResu
         let path = path.into_os_string().into_string();
         files.push((blob, path.map_err(|_| refused(InputProblem::PathNotUtf8))?));
     }
+    let code = code.map(|code| CodeRequest {
+        // A path that cannot be said is as if there was no file.
+        file: code.file.and_then(|file| {
+            let path = std::path::absolute(file).ok()?;
+            path.into_os_string().into_string().ok()
+        }),
+    });
     let found = wide(job.tasks.len());
     let too_many = |_| NoResult::Workload(WorkloadFlaw::TooManyTasks { found });
     Ok(TaskRequest {
         workload: job.workload.clone(),
         tasks: Bounded::new(job.tasks.clone()).map_err(too_many)?,
         files: Bounded::new(files).expect("a workload names a module, stdin and its inputs"),
+        code,
         data_bytes: limits.data_bytes,
         cpu_seconds: limits.cpu.as_secs().saturating_add(1),
         may_lack_seccomp: limits.may_lack_seccomp,

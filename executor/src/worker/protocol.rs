@@ -34,6 +34,8 @@ pub(super) struct TaskRequest {
     pub(super) tasks: Bounded<TaskIndex, MAX_TASKS>,
     /// Module, stdin and inputs with the files that hold their bytes.
     pub(super) files: Bounded<(BlobId, String), { MAX_INPUTS + 2 }>,
+    /// Whether compiled code is used and given back.
+    pub(super) code: Option<CodeRequest>,
     /// Private memory that the child may have, in bytes.
     pub(super) data_bytes: u64,
     /// Processor time that the child may take.
@@ -42,9 +44,19 @@ pub(super) struct TaskRequest {
     pub(super) may_lack_seccomp: bool,
 }
 
+/// That the child is to use compiled code, and to give back what it compiled.
+#[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
+pub(super) struct CodeRequest {
+    /// The file that holds the code of this module, class and build, if there is one.
+    pub(super) file: Option<String>,
+}
+
 /// One answer of the worker process.
 #[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
 pub(super) enum ChildAnswer {
+    /// The module's compiled code, where it is asked for and was not there. It comes before [`ChildAnswer::Prepared`] or
+    /// never: later the program has run.
+    Code(Vec<u8>),
     /// The module is compiled and the inputs are loaded.
     Prepared,
     /// A task has ended.

@@ -18,12 +18,12 @@ use crate::support::{Job, numbers, program};
 const WALL: Duration = Duration::from_mins(1);
 
 /// The worker binary, which cargo builds before the tests.
-fn worker() -> PathBuf {
+pub fn worker() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_worker"))
 }
 
 /// A job's blobs in files of a folder.
-fn on_disk(job: &Job, tasks: u32, folder: &Path) -> WorkerJob {
+pub fn on_disk(job: &Job, tasks: u32, folder: &Path) -> WorkerJob {
     let files = job.blobs.iter().map(|(blob, bytes)| {
         let path = folder.join(blob.hash.to_string());
         std::fs::write(&path, bytes).unwrap();

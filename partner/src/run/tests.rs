@@ -28,6 +28,7 @@ impl Daemon {
             program: "/nonexistent".into(),
             task_wall,
             may_lack_seccomp: false,
+            code: None,
         });
         let work =
             JobRunner::open(dir, endpoints.clone(), backend, 1 << 20, &BTreeSet::new()).unwrap();
@@ -169,6 +170,7 @@ async fn a_directory_that_others_may_enter_is_refused() {
             program: "/nonexistent".into(),
             task_wall: Duration::from_secs(1),
             may_lack_seccomp: false,
+            code: None,
         });
         let refused = run_with(directory.path(), config, backend, shutdown).await;
         let is_wide = |error: &FolderError| matches!(error, FolderError::TooOpen { path, .. } if *path == wide);

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use executor::worker::{WorkerHandle, WorkerJob, WorkerKiller, WorkerLimits};
+use executor::worker::{CodeExchange, WorkerHandle, WorkerJob, WorkerKiller, WorkerLimits};
 use executor::{NoResult, TaskRun};
 use types::hash::BlobId;
 use types::job::Workload;
 use types::number::TaskIndex;
+
+use super::CodeCache;
 
 /// What a back end is to run.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ pub struct WorkerProcess {
     pub task_wall: Duration,
     /// True if tasks may run where this machine gives no filter of system calls.
     pub may_lack_seccomp: bool,
+    /// Compiled code of modules that ran before, if it is kept.
+    pub code: Option<CodeCache>,
 }
 
 impl ExecutionBackend for WorkerProcess {
@@ -55,7 +59,22 @@ impl ExecutionBackend for WorkerProcess {
             tasks: job.tasks,
             files: job.files,
         };
-        handle.run_job(&job, take)
+        let Some(cache) = &self.code else {
+            return handle.run_job(&job, take);
+        };
+        let (module, class) = (job.workload.module, job.workload.class);
+        let file = cache.file(module, class);
+        let mut keep = |code: Vec<u8>| {
+            // The job does not need it.
+            if let Err(error) = cache.keep(module, class, &code) {
+                tracing::warn!(%error, "compiled code is not kept");
+            }
+        };
+        let exchange = CodeExchange {
+            file: file.as_deref(),
+            keep: &mut keep,
+        };
+        handle.run_job_with_code(&job, Some(exchange), take)
     }
 }
 

@@ -33,6 +33,7 @@ fn work(dir: &Path, endpoints: &[&RunningEndpoint]) -> JobRunner {
         program: "/nonexistent".into(),
         task_wall: Duration::from_secs(1),
         may_lack_seccomp: false,
+        code: None,
     });
     JobRunner::open(
         dir,

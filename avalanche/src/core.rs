@@ -165,15 +165,17 @@ impl Subnet {
         let Some(time) = self.time_of(&parent) else {
             return out.push(refused(id, Refusal::NotVerified(parent)));
         };
+        // What the host was told may be true no more.
+        if !self.wanted(now, state) {
+            return out.push(refused(id, Refusal::NothingToBuild));
+        }
         let request = BuildRequest {
             ticket: BuildTicket(id.0),
             parent,
             timestamp: now.unix.max(time.next()),
             proposer,
         };
-        if let Some(older) = self.building.replace(id) {
-            out.push(refused(older, Refusal::Replaced));
-        }
+        self.building = Some(id);
         let effects = self.chain.build(state, request);
         let is_work = |effect: &chain::Effect| matches!(effect, chain::Effect::Work(_));
         let begun = effects.iter().any(is_work);
@@ -281,6 +283,7 @@ impl Subnet {
                         .is_some()
                         && let Some(key) = &self.key
                     {
+                        self.pace.built(now, block.header.parent);
                         let block = Box::new(SignedBlock::sign(block, key));
                         out.push(answer(call, CallReply::Built(block)));
                     }

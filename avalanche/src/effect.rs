@@ -84,9 +84,9 @@ pub enum Refusal {
         /// The last accepted one.
         tip: BlockId,
     },
-    /// Another block was asked for before this one was built.
-    #[error("another block was asked for meanwhile")]
-    Replaced,
+    /// No block is wanted on the preferred one.
+    #[error("nothing waits for a block on the preferred one")]
+    NothingToBuild,
     /// Building failed by a fault of this program.
     #[error("building a block panicked; the log says more")]
     Panicked,

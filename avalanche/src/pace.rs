@@ -1,24 +1,32 @@
 //! When the next block should come. The host asks for one only when it was told so.
 //!
 //! - At once, if transactions or statements wait that a block on the preferred one could hold, or if the preferred block
-//!   changed something: its state is shown by the block after it.
+//!   changed something: its state is shown by the block after it. So is that of genesis: before the first block nothing
+//!   can be proven to a partner.
 //! - At the network's idle pace, as long as a job or an unbonding is live: their deadlines are counted in chain time,
 //!   which only blocks move.
 //! - Otherwise not: an idle subnet makes no blocks.
 
 use state::DecidedState;
-use types::number::Timestamp;
+use types::hash::BlockId;
+use types::number::{Height, Timestamp};
 use types::time::{Monotonic, Now};
+
+/// How long the host may take to prefer a block that was built for it, in milliseconds. Until then no second one is wanted
+/// on the same parent: the host asks again as soon as it has the first, before it prefers it.
+const BUILT_MS: u64 = 1_000;
 
 /// What is known of the need for a block.
 #[derive(Debug)]
 pub struct Pace {
     /// Something waits, seen from the decided state.
     waiting: bool,
-    /// The last decided block changed something.
+    /// The last decided block changed something, or is that of genesis.
     follows: bool,
     /// A job or an unbonding is live in the decided state.
     live: bool,
+    /// The block that the last one was built on, and until when that counts.
+    built_on: Option<(BlockId, Monotonic)>,
     /// What was last said.
     said: bool,
     wake: Option<Monotonic>,
@@ -31,6 +39,7 @@ impl Pace {
             waiting: false,
             follows: false,
             live: false,
+            built_on: None,
             said: false,
             wake: None,
         };
@@ -47,22 +56,35 @@ impl Pace {
     pub fn decided(&mut self, state: &dyn DecidedState) -> Result<(), chain::Fatal> {
         let jobs = vm::query::live_jobs(state)?;
         let chain = vm::chain_record(state)?;
-        self.follows = chain.urgent;
+        self.follows = chain.urgent || state.tip().height == Height::ZERO;
         self.live = chain.unbondings.is_some() || jobs.into_iter().next().is_some();
         Ok(())
     }
 
-    /// True if a block should come now on the preferred one, whose time is given. `undecided` tells of a preferred block
-    /// that is not decided yet whether it changed something; `has_candidates` whether a block on it would hold anything.
+    /// A block was built on this one.
+    pub fn built(&mut self, now: Now, parent: BlockId) {
+        self.built_on = Some((parent, now.monotonic.after(BUILT_MS)));
+    }
+
+    /// True if a block should come now on the preferred one, whose id and time are given. `undecided` tells of a preferred
+    /// block that is not decided yet whether it changed something; `has_candidates` whether a block on it would hold
+    /// anything.
     pub fn wanted(
         &mut self,
         now: Now,
-        preferred: Timestamp,
+        (preferred, time): (BlockId, Timestamp),
         idle_ms: u64,
         undecided: Option<bool>,
         has_candidates: impl FnOnce() -> bool,
     ) -> bool {
         self.wake = None;
+        if let Some((parent, until)) = self.built_on
+            && parent == preferred
+            && now.monotonic < until
+        {
+            self.wake = Some(until);
+            return false;
+        }
         let at_once = match undecided {
             None => self.waiting || self.follows,
             Some(follows) => follows || (self.waiting && has_candidates()),
@@ -73,7 +95,7 @@ impl Pace {
         if !self.live {
             return false;
         }
-        let due = preferred.0.saturating_add(idle_ms);
+        let due = time.0.saturating_add(idle_ms);
         let left_ms = due.saturating_sub(now.unix.0);
         if left_ms > 0 {
             self.wake = Some(now.monotonic.after(left_ms));

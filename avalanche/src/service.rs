@@ -23,7 +23,7 @@ use crate::grpc;
 use crate::message::{self, SubnetMessage};
 use crate::network;
 use crate::report;
-use crate::shell::ShellInput;
+use crate::shell::HostInput;
 use crate::start::{self, ChainStartError, RunningChain};
 use crate::wire::metrics::GatheredMetrics;
 use crate::wire::vm::{
@@ -117,7 +117,7 @@ impl VmService {
     async fn ask(&self, call: HostCall) -> Result<CallReply, Status> {
         let stopped = || Status::unavailable(Refusal::Stopped.to_string());
         let (answer, answered) = oneshot::channel();
-        let input = ShellInput::Call(call, answer);
+        let input = HostInput::Call(call, answer);
         self.chain()?
             .inputs
             .send(input)
@@ -131,7 +131,7 @@ impl VmService {
     }
 
     /// Tells the loop something that nobody waits for.
-    async fn tell(&self, input: ShellInput) {
+    async fn tell(&self, input: HostInput) {
         if let Ok(chain) = self.chain()
             && chain.inputs.send(input).await.is_err()
         {
@@ -143,7 +143,7 @@ impl VmService {
         if let Some(chain) = self.running() {
             chain.ended.send_replace(true);
             chain.api.stop();
-            let _ = chain.inputs.send(ShellInput::Shutdown).await;
+            let _ = chain.inputs.send(HostInput::Shutdown).await;
             let task = chain
                 .task
                 .lock()
@@ -236,8 +236,10 @@ impl VmService {
     }
 
     async fn peer(self, node_id: Vec<u8>, connected: bool) -> Result<Empty, Status> {
-        if let Some(node) = network::node(&node_id) {
-            self.tell(ShellInput::Peer(node, connected)).await;
+        // The host tells of itself too.
+        let is_own = self.running().is_some_and(|chain| chain.node_id == node_id);
+        if let Some(node) = network::node(&node_id).filter(|_| !is_own) {
+            self.tell(HostInput::Peer(node, connected)).await;
         }
         Ok(Empty {})
     }
@@ -247,7 +249,7 @@ impl VmService {
             network::node(&gossip.node_id),
             SubnetMessage::from_bytes(&gossip.msg),
         ) {
-            (Some(from), Ok(message)) => self.tell(ShellInput::Message(from, message)).await,
+            (Some(from), Ok(message)) => self.tell(HostInput::Message(from, message)).await,
             (_, Err(error)) => tracing::debug!(%error, "a node's message is dropped"),
             (None, _) => {}
         }
@@ -261,7 +263,7 @@ impl VmService {
         let number = request.request_id;
         match message::requested(&request.request) {
             Some(content) => {
-                let input = ShellInput::ChunkRequest(from, number, content.to_vec());
+                let input = HostInput::ChunkRequest(from, number, content.to_vec());
                 self.tell(input).await;
             }
             None => chain.nodes.respond(from, number, None).await,

@@ -32,7 +32,7 @@ const ASKED_TOGETHER: usize = 256;
 
 /// What the host's calls bring to the loop.
 #[derive(Debug)]
-pub enum ShellInput {
+pub enum HostInput {
     /// A call for the core.
     Call(HostCall, oneshot::Sender<Result<CallReply, Refusal>>),
     /// A block that was verified here and is not decided, if it is one.
@@ -158,7 +158,7 @@ impl SubnetShell {
     pub async fn run(
         mut self,
         effects: Vec<Effect>,
-        mut inputs: mpsc::Receiver<ShellInput>,
+        mut inputs: mpsc::Receiver<HostInput>,
         mut questions: mpsc::Receiver<Question>,
     ) {
         self.perform(effects);
@@ -173,7 +173,7 @@ impl SubnetShell {
             };
             tokio::select! {
                 input = inputs.recv() => match input {
-                    None | Some(ShellInput::Shutdown) => break,
+                    None | Some(HostInput::Shutdown) => break,
                     Some(input) => self.input(input),
                 },
                 Some(event) = self.events.recv() => self.step(Event::Chain(event)),
@@ -221,17 +221,17 @@ impl SubnetShell {
             .send_if_modified(|old| std::mem::replace(old, standing) != standing);
     }
 
-    fn input(&mut self, input: ShellInput) {
+    fn input(&mut self, input: HostInput) {
         match input {
-            ShellInput::Call(call, answer) => {
+            HostInput::Call(call, answer) => {
                 let id = CallId(self.number());
                 self.calls.insert(id, answer);
                 self.step(Event::Call { id, call });
             }
-            ShellInput::Processing(block, answer) => {
+            HostInput::Processing(block, answer) => {
                 let _ = answer.send(self.subnet.processing(&block).cloned());
             }
-            ShellInput::Peer(node, connected) => {
+            HostInput::Peer(node, connected) => {
                 let changed = if connected {
                     self.peers.insert(node)
                 } else {
@@ -242,8 +242,8 @@ impl SubnetShell {
                     self.step(Event::Chain(chain::Event::Peers(peers)));
                 }
             }
-            ShellInput::Message(from, message) => self.step(Event::Message { from, message }),
-            ShellInput::ChunkRequest(from, number, request) => {
+            HostInput::Message(from, message) => self.step(Event::Message { from, message }),
+            HostInput::ChunkRequest(from, number, request) => {
                 let (reply, answered) = oneshot::channel();
                 self.blobs.answer(&request, reply);
                 let nodes = self.nodes.clone();
@@ -251,7 +251,7 @@ impl SubnetShell {
                     nodes.respond(from, number, answered.await.ok()).await;
                 });
             }
-            ShellInput::Shutdown => {}
+            HostInput::Shutdown => {}
         }
     }
 

@@ -25,7 +25,7 @@ use crate::core::Subnet;
 use crate::grpc::HostConnection;
 use crate::network::SubnetNodes;
 use crate::record::{self, HostRecord, HostRecordError, UNDO_HEIGHTS};
-use crate::shell::{ShellInput, ShellParts, Standing, SubnetShell};
+use crate::shell::{HostInput, ShellParts, Standing, SubnetShell};
 use crate::wire::vm::Initialize;
 
 /// Questions of the HTTP interface that may wait for the loop.
@@ -95,10 +95,12 @@ pub enum ChainStartError {
 /// A chain that runs, as the host's calls reach it.
 #[derive(Debug)]
 pub struct RunningChain {
+    /// Id of the node.
+    pub node_id: Vec<u8>,
     /// Id of the block of height 0.
     pub genesis: BlockId,
     /// Way into the loop.
-    pub inputs: mpsc::Sender<ShellInput>,
+    pub inputs: mpsc::Sender<HostInput>,
     /// Decided blocks.
     pub store: Store,
     /// The API.
@@ -204,6 +206,7 @@ pub async fn start(request: Initialize) -> Result<RunningChain, ChainStartError>
     let task = tokio::spawn(shell.run(effects, taken, asked));
     tracing::info!(chain = %genesis.chain_id(), validator = ?validator.map(|id| id.to_string()), "the chain runs");
     Ok(RunningChain {
+        node_id: request.node_id,
         genesis: genesis.header().id(),
         inputs,
         store,

@@ -38,6 +38,7 @@ var commands = []command{
 	{"validators", "the subnet's validator set with BLS keys, as the P-chain gives it", validators},
 	{"status", "every node: running, bootstrapped, healthy", status},
 	{"vm-id", "the id of a VM's name, as AvalancheGo writes it", vmID},
+	{"wire-vectors", "messages as AvalancheGo encodes them, for the plugin's tests", wireVectors},
 	{"xsvm-genesis", "write a genesis of the example VM", xsvmGenesis},
 	{"xsvm-transfer", "send transfers on a chain of the example VM, and time them", xsvmTransfer},
 }

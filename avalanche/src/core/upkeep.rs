@@ -97,7 +97,7 @@ impl Subnet {
     }
 
     /// True if the host should have a block built now.
-    fn wanted(&mut self, now: Now, state: &dyn DecidedState) -> bool {
+    pub(super) fn wanted(&mut self, now: Now, state: &dyn DecidedState) -> bool {
         let own = self.key.as_ref().map(|key| key.public().validator_id());
         let rules = self.chain.rules();
         let may_propose = own.is_some_and(|own| rules.committee.validator(&own).is_some());
@@ -111,8 +111,9 @@ impl Subnet {
         let undecided = self.processing.get(&self.preferred);
         let follows = undecided.map(|at| at.urgent);
         let has_candidates = || self.chain.has_candidates(state, &self.preferred);
+        let preferred = (self.preferred, time);
         self.pace
-            .wanted(now, time, idle_ms, follows, has_candidates)
+            .wanted(now, preferred, idle_ms, follows, has_candidates)
     }
 }
 

@@ -17,7 +17,7 @@ use types::signed_block::SignedBlock;
 use super::VmService;
 use crate::effect::{CallReply, HostCall};
 use crate::grpc;
-use crate::shell::ShellInput;
+use crate::shell::HostInput;
 use crate::wire::Empty;
 use crate::wire::vm::{
     Accept, AncestorsFound, AncestorsWanted, BatchParse, BatchParsed, BuildBlock, BuiltBlock,
@@ -140,7 +140,7 @@ impl VmService {
     async fn find(&self, id: BlockId) -> Result<Option<SignedBlock>, Status> {
         let chain = self.chain()?;
         let (answer, answered) = oneshot::channel();
-        let asked = chain.inputs.send(ShellInput::Processing(id, answer)).await;
+        let asked = chain.inputs.send(HostInput::Processing(id, answer)).await;
         if asked.is_ok()
             && let Ok(Some(block)) = answered.await
         {

@@ -81,12 +81,14 @@ async fn a_transfer_becomes_a_block_that_is_accepted_and_found() {
     host.set_state(HostState::Bootstrapping).await;
     assert!(!host.wants_soon().await);
     host.set_state(HostState::NormalOp).await;
+    let last = host.next().await;
+    assert_eq!(last.height, 1, "the block that shows the state of genesis");
     assert!(!host.wants_soon().await, "an idle subnet makes no blocks");
 
     submit(&host, &genesis, 0).await;
     host.wanted().await;
     let block = host.build().await;
-    assert_eq!((block.height, &block.parent_id), (1, &last.id));
+    assert_eq!((block.height, &block.parent_id), (2, &last.id));
     let question = GetBlock {
         id: block.id.clone(),
     };
@@ -109,13 +111,13 @@ async fn a_transfer_becomes_a_block_that_is_accepted_and_found() {
         (found.bytes, found.parent_id),
         (block.bytes.clone(), last.id.clone())
     );
-    let question = IdAtHeight { height: 1 };
+    let question = IdAtHeight { height: 2 };
     let id: IdFound = host
         .call("/vm.VM/GetBlockIDAtHeight", question)
         .await
         .unwrap();
     assert_eq!(id.blk_id, block.id);
-    let question = IdAtHeight { height: 2 };
+    let question = IdAtHeight { height: 3 };
     let none: IdFound = host
         .call("/vm.VM/GetBlockIDAtHeight", question)
         .await
@@ -124,15 +126,15 @@ async fn a_transfer_becomes_a_block_that_is_accepted_and_found() {
 
     // The state after a block is shown by the next one; after that nothing is to be done.
     let next = host.next().await;
-    assert_eq!(next.height, 2);
+    assert_eq!(next.height, 3);
     assert!(!host.wants_soon().await);
     let status = json(&host, "v1/status").await;
     assert_eq!(
         (&status["height"], &status["catching_up"]),
-        (&2.into(), &false.into())
+        (&3.into(), &false.into())
     );
     let last: LastAccepted = host.set_state(HostState::NormalOp).await;
-    assert_eq!((last.height, last.id), (2, next.id));
+    assert_eq!((last.height, last.id), (3, next.id));
     host.shutdown().await;
 }
 

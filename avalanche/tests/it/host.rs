@@ -37,9 +37,20 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// The other hosts of a network, by node id.
 pub type Routes = Arc<Mutex<BTreeMap<Vec<u8>, HostConnection>>>;
 
+/// A step of accepting a block at which the plugin is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KillAt {
+    /// The plugin has stored the block, and its record has not been written.
+    BeforeRecord,
+    /// The record is written, and the plugin does not know it.
+    AfterRecord,
+}
+
 /// The part of the host that the plugin calls.
 #[derive(Clone, Default)]
 pub struct Services {
+    /// When the plugin is to be killed, and its process.
+    pub kill: Arc<Mutex<Option<(KillAt, u32)>>>,
     /// Every write in order.
     pub writes: Arc<Mutex<Vec<(Vec<u8>, Vec<u8>)>>>,
     /// Requests that the plugin refused.
@@ -91,10 +102,18 @@ impl Services {
     }
 
     async fn put(self, question: PutValue) -> Result<ValuePut, Status> {
+        let kill = *self.kill.lock().unwrap();
+        if let Some((KillAt::BeforeRecord, process)) = kill {
+            kill_process(process);
+            return Err(Status::unavailable("the plugin is dead"));
+        }
         self.writes
             .lock()
             .unwrap()
             .push((question.key, question.value));
+        if let Some((KillAt::AfterRecord, process)) = kill {
+            kill_process(process);
+        }
         Ok(ValuePut { err: 0 })
     }
 
@@ -177,6 +196,8 @@ pub struct Host {
     pub node_id: Vec<u8>,
     address: String,
     tasks: Vec<JoinHandle<()>>,
+    /// The plugin, if it is a process of its own.
+    child: Option<tokio::process::Child>,
 }
 
 impl Drop for Host {
@@ -195,6 +216,15 @@ impl Host {
 
     /// Node `number` of a network, over what is left of its services' database.
     pub async fn of(number: u8, routes: Routes, services: Services) -> Self {
+        Self::with(number, routes, services, false).await
+    }
+
+    /// A node alone whose plugin is a process of its own, over what is left of its services' database.
+    pub async fn with_process(services: Services) -> Self {
+        Self::with(1, Routes::default(), services, true).await
+    }
+
+    async fn with(number: u8, routes: Routes, services: Services, process: bool) -> Self {
         let (announced, announcement) = oneshot::channel();
         let node_id = vec![number; 20];
         let services = Services {
@@ -214,8 +244,15 @@ impl Host {
                 .await
                 .unwrap();
         });
+        let mut tasks = vec![server];
+        let mut child = None;
         let engine = address.clone();
-        let process = tokio::spawn(async move { plugin::run(&engine, 45).await.unwrap() });
+        if process {
+            child = Some(spawn(&engine));
+        } else {
+            let plugin = async move { plugin::run(&engine, 45).await.unwrap() };
+            tasks.push(tokio::spawn(plugin));
+        }
         let announcement = tokio::time::timeout(LIMIT, announcement)
             .await
             .unwrap()
@@ -233,8 +270,25 @@ impl Host {
             services,
             node_id,
             address,
-            tasks: vec![server, process],
+            tasks,
+            child,
         }
+    }
+
+    /// Id of the plugin's process.
+    pub fn process(&self) -> u32 {
+        let child = self.child.as_ref().expect("a process of its own");
+        child.id().expect("it runs")
+    }
+
+    /// Kills the plugin's process, if nobody has, and waits for its end.
+    pub async fn kill(mut self) -> Services {
+        let mut child = self.child.take().expect("a process of its own");
+        let _ = child.start_kill();
+        child.wait().await.unwrap();
+        let services = self.services.clone();
+        *services.kill.lock().unwrap() = None;
+        services
     }
 
     /// Calls a method of the VM.
@@ -388,6 +442,25 @@ impl Host {
         let _: Empty = self.call("/vm.VM/Shutdown", Empty {}).await.unwrap();
         self.services.clone()
     }
+}
+
+fn kill_process(process: u32) {
+    let process = i32::try_from(process).unwrap();
+    let process = rustix::process::Pid::from_raw(process).unwrap();
+    // It may be dead already.
+    let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
+}
+
+/// Starts this test program as a plugin: see [`crate::killed::plugin_process`].
+fn spawn(engine: &str) -> tokio::process::Child {
+    tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "killed::plugin_process", "--nocapture"])
+        .env(gridproof_avalanche::ENGINE_ADDRESS, engine)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
 }
 
 /// Writes a validator's keys where a plugin looks for them.

@@ -3,5 +3,7 @@
 mod blocks;
 mod host;
 mod hostile;
+mod killed;
 mod network;
 mod record;
+mod wire;

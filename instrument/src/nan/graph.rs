@@ -78,8 +78,8 @@ pub(crate) struct Operand {
 }
 
 impl Operand {
-    /// A value in a local.
-    pub(crate) fn in_local(node: FloatNode) -> Self {
+    /// A value that is at no place the topmost operand: in a local, or under another one where it arises.
+    pub(crate) fn nowhere(node: FloatNode) -> Self {
         Self {
             node,
             site: Site::NOWHERE,

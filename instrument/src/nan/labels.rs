@@ -74,7 +74,7 @@ impl Label {
         let mut joins = BTreeMap::new();
         for (local, float) in assigned {
             let join = graph.join(*float, Facts::ANY, None);
-            graph.flow(Operand::in_local(locals.get(*local)), join);
+            graph.flow(Operand::nowhere(locals.get(*local)), join);
             locals.set(*local, join, budget)?;
             joins.insert(*local, join);
         }
@@ -115,12 +115,12 @@ impl Label {
             } else {
                 // Every branch until now brought the same value.
                 let join = graph.join(kind(local), Facts::ANY, None);
-                graph.flow(Operand::in_local(meeting.met.get(local)), join);
+                graph.flow(Operand::nowhere(meeting.met.get(local)), join);
                 meeting.met.set(local, join, budget)?;
                 meeting.joins.insert(local, join);
                 join
             };
-            graph.flow(Operand::in_local(value), join);
+            graph.flow(Operand::nowhere(value), join);
         }
         meeting.latest = locals.clone();
         budget.check(graph)

@@ -204,10 +204,19 @@ impl<'w, 'a> Walk<'w, 'a> {
         self.stack.push(Operand { node, site, depth });
     }
 
+    /// Values that arise at the same place. Only the last is the topmost operand there: the others are at no place where they
+    /// could be made canonical.
+    fn push_all(&mut self, nodes: &[FloatNode], at: usize) {
+        let Some((last, under)) = nodes.split_last() else {
+            return;
+        };
+        let under = under.iter().map(|node| Operand::nowhere(*node));
+        self.stack.extend(under);
+        self.push(*last, at);
+    }
+
     fn pop(&mut self) -> Operand {
-        self.stack
-            .pop()
-            .unwrap_or(Operand::in_local(FloatNode::RAW))
+        self.stack.pop().unwrap_or(Operand::nowhere(FloatNode::RAW))
     }
 
     fn top(&self, count: usize) -> Vec<Operand> {
@@ -294,9 +303,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         for (argument, parameter) in arguments.iter().zip(&closed.parameters) {
             self.graph.flow(*argument, *parameter);
         }
-        for result in &closed.results {
-            self.push(*result, at);
-        }
+        self.push_all(&closed.results, at);
         self.budget.check(self.graph)
     }
 
@@ -307,7 +314,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             let argument = self.pop();
             self.graph.observe(argument, Need::Bits);
         }
-        let raw = Operand::in_local(FloatNode::RAW);
+        let raw = Operand::nowhere(FloatNode::RAW);
         self.stack.resize(self.stack.len() + results, raw);
         self.budget.check(self.graph)
     }
@@ -378,9 +385,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             self.graph,
             self.budget,
         )?;
-        for node in nodes {
-            self.push(node, at);
-        }
+        self.push_all(&nodes, at);
         self.frames.push(OpenBlock {
             kind: BlockKind::Loop,
             height,
@@ -433,9 +438,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         if let Some((nodes, locals)) = frame.label.end() {
             self.live = true;
             self.locals = locals;
-            for node in nodes {
-                self.push(node, at);
-            }
+            self.push_all(&nodes, at);
         }
         Ok(())
     }

@@ -315,3 +315,19 @@ fn an_honest_text_is_followed() {
     let text = function(40, &(0..2_000).map(step).collect::<String>());
     assert_eq!(work(&text).0.eager, 0);
 }
+
+/// Of several values that arise at one place only the last lies on top there: nothing can be inserted for the others.
+#[test]
+fn what_lies_under_another_value_is_made_canonical_before_it_arises() {
+    let sum = "local.get $x local.get $x f64.add f32.const 1";
+    let loops = format!("{sum} loop (param f64 f32) loop (param f64 f32) drop drop end end");
+    assert_eq!(of(&loops), [(2, "f64")]);
+    let blocks = format!("block (result f64 f32) {sum} end loop (param f64 f32) drop drop end");
+    assert_eq!(of(&blocks), [(3, "f64")]);
+    let called = places(
+        "(module
+            (func (export \"f\") (param f64) local.get 0 call $two loop (param f64 f32) drop drop end)
+            (func $two (param f64) (result f64 f32) local.get 0 local.get 0 f64.add f32.const 1))",
+    );
+    assert_eq!(called, [vec![], vec![(2, "f64")]]);
+}

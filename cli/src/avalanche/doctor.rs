@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::node_api::NodeApi;
-use super::report::{Check, Outcome};
+use super::report::{Check, Finding};
 use super::{HostArgs, NameArgs, host};
 use crate::failure::{CommandFailure, ExitKind};
 use crate::ui::Ui;
@@ -67,7 +67,7 @@ pub async fn run(arguments: DoctorArgs, ui: Ui) -> Result<(), CommandFailure> {
 fn conclude(checks: &[Check], ui: Ui) -> Result<(), CommandFailure> {
     let wrong: Vec<_> = checks
         .iter()
-        .filter(|check| check.outcome == Outcome::Wrong)
+        .filter(|check| check.outcome == Finding::Wrong)
         .map(|check| check.name)
         .collect();
     let lines: Vec<_> = checks.iter().map(Check::line).collect();

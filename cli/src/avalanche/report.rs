@@ -5,7 +5,7 @@ use serde::Serialize;
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum Finding {
     /// As it should be.
     Fine,
     /// It works, perhaps not as meant.
@@ -22,7 +22,7 @@ pub struct Check {
     /// A stable short name.
     pub name: &'static str,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: Finding,
     /// What is there.
     pub found: String,
     /// What to do about it; none where nothing is to be done.
@@ -33,27 +33,27 @@ pub struct Check {
 impl Check {
     /// One that ended well.
     pub fn fine(name: &'static str, found: impl Into<String>) -> Self {
-        Self::of(name, Outcome::Fine, found, None)
+        Self::of(name, Finding::Fine, found, None)
     }
 
     /// One that found something which works, perhaps not as meant.
     pub fn doubtful(name: &'static str, found: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::of(name, Outcome::Doubtful, found, Some(hint.into()))
+        Self::of(name, Finding::Doubtful, found, Some(hint.into()))
     }
 
     /// One that found what cannot work.
     pub fn wrong(name: &'static str, found: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::of(name, Outcome::Wrong, found, Some(hint.into()))
+        Self::of(name, Finding::Wrong, found, Some(hint.into()))
     }
 
     /// One that was not made.
     pub fn skipped(name: &'static str, why: impl Into<String>) -> Self {
-        Self::of(name, Outcome::Skipped, why, None)
+        Self::of(name, Finding::Skipped, why, None)
     }
 
     fn of(
         name: &'static str,
-        outcome: Outcome,
+        outcome: Finding,
         found: impl Into<String>,
         hint: Option<String>,
     ) -> Self {
@@ -68,10 +68,10 @@ impl Check {
     /// The check for people.
     pub fn line(&self) -> String {
         let mark = match self.outcome {
-            Outcome::Fine => "ok     ",
-            Outcome::Doubtful => "look   ",
-            Outcome::Wrong => "WRONG  ",
-            Outcome::Skipped => "skipped",
+            Finding::Fine => "ok     ",
+            Finding::Doubtful => "look   ",
+            Finding::Wrong => "WRONG  ",
+            Finding::Skipped => "skipped",
         };
         let hint = self
             .hint

@@ -183,14 +183,14 @@ mod tests {
     use std::fs::Permissions;
 
     use super::*;
-    use crate::avalanche::report::Outcome;
+    use crate::avalanche::report::Finding;
 
     fn vm() -> VmId {
         VmId::of_name("test").unwrap()
     }
 
     /// The outcome of the check of a name, among several.
-    fn outcome(checks: &[Check], name: &str) -> Outcome {
+    fn outcome(checks: &[Check], name: &str) -> Finding {
         let check = checks.iter().find(|check| check.name == name);
         check.unwrap_or_else(|| panic!("no {name}")).outcome
     }
@@ -208,18 +208,18 @@ mod tests {
             "evm".into(),
         ] {
             fs::write(dir.join(fine), "").unwrap();
-            assert_eq!(check(), Outcome::Fine);
+            assert_eq!(check(), Finding::Fine);
         }
         fs::create_dir(dir.join("a folder")).unwrap();
-        assert_eq!(check(), Outcome::Fine);
+        assert_eq!(check(), Finding::Fine);
         // A hidden file with a second dot is none to the host; an id with an ending is the id.
         for wrong in ["gridproof", ".two.dots", "README.md", &format!("{id}.old")] {
             fs::write(dir.join(wrong), "").unwrap();
-            assert_eq!(check(), Outcome::Wrong, "{wrong}");
+            assert_eq!(check(), Finding::Wrong, "{wrong}");
             fs::remove_file(dir.join(wrong)).unwrap();
         }
         let missing = plugin_dir(&dir.join("missing"), vm());
-        assert_eq!(outcome(&missing, "plugin_dir"), Outcome::Wrong);
+        assert_eq!(outcome(&missing, "plugin_dir"), Finding::Wrong);
     }
 
     #[test]
@@ -228,32 +228,32 @@ mod tests {
         let dir = folder.path();
         let path = dir.join(vm().to_string());
         let check = || outcome(&plugin_dir(dir, vm()), "plugin");
-        assert_eq!(check(), Outcome::Wrong);
+        assert_eq!(check(), Finding::Wrong);
         fs::create_dir(&path).unwrap();
-        assert_eq!(check(), Outcome::Wrong);
+        assert_eq!(check(), Finding::Wrong);
         fs::remove_dir(&path).unwrap();
         fs::write(&path, "another build").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(check(), Outcome::Wrong);
+        assert_eq!(check(), Finding::Wrong);
         fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
-        assert_eq!(check(), Outcome::Doubtful);
+        assert_eq!(check(), Finding::Doubtful);
         fs::copy(std::env::current_exe().unwrap(), &path).unwrap();
-        assert_eq!(check(), Outcome::Fine);
+        assert_eq!(check(), Finding::Fine);
 
-        assert_eq!(pin(dir, vm(), Some(45)).outcome, Outcome::Wrong);
+        assert_eq!(pin(dir, vm(), Some(45)).outcome, Finding::Wrong);
         fs::write(protocol_file(&dir.join(vm().to_string())), "45\n").unwrap();
-        assert_eq!(pin(dir, vm(), Some(45)).outcome, Outcome::Fine);
-        assert_eq!(pin(dir, vm(), Some(46)).outcome, Outcome::Wrong);
-        assert_eq!(pin(dir, vm(), None).outcome, Outcome::Skipped);
+        assert_eq!(pin(dir, vm(), Some(45)).outcome, Finding::Fine);
+        assert_eq!(pin(dir, vm(), Some(46)).outcome, Finding::Wrong);
+        assert_eq!(pin(dir, vm(), None).outcome, Finding::Skipped);
     }
 
     #[test]
     fn a_chains_configuration_lies_below_its_id() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path();
-        assert_eq!(chain_config(dir, "chain").outcome, Outcome::Doubtful);
+        assert_eq!(chain_config(dir, "chain").outcome, Finding::Doubtful);
         fs::create_dir(dir.join("chain")).unwrap();
-        for (text, expected) in [("{}", Outcome::Fine), ("{", Outcome::Wrong)] {
+        for (text, expected) in [("{}", Finding::Fine), ("{", Finding::Wrong)] {
             fs::write(dir.join("chain/config.json"), text).unwrap();
             assert_eq!(chain_config(dir, "chain").outcome, expected);
         }

@@ -170,7 +170,7 @@ async fn reachable(url: &str) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::avalanche::report::Outcome;
+    use crate::avalanche::report::Finding;
 
     #[test]
     fn a_nodes_answers_are_told_apart() {
@@ -179,40 +179,40 @@ mod tests {
             Err(NodeApiError::Refused { method, message })
         };
         let version = json!({ "version": "avalanchego/1.14.2", "rpcProtocolVersion": "45" });
-        assert_eq!(running(&version, Some(45)).outcome, Outcome::Fine);
-        assert_eq!(running(&version, None).outcome, Outcome::Fine);
-        assert_eq!(running(&version, Some(46)).outcome, Outcome::Wrong);
+        assert_eq!(running(&version, Some(45)).outcome, Finding::Fine);
+        assert_eq!(running(&version, None).outcome, Finding::Fine);
+        assert_eq!(running(&version, Some(46)).outcome, Finding::Wrong);
         let bad = json!({ "healthy": false, "checks": { "P": { "error": "gone" }, "X": {} } });
         assert!(health(Ok(bad)).found.contains("P: gone"));
         assert_eq!(
             health(Ok(json!({ "healthy": true }))).outcome,
-            Outcome::Fine
+            Finding::Fine
         );
         let vm = VmId::of_name("test").unwrap();
         let mut vms = serde_json::Map::new();
         vms.insert(vm.to_string(), json!([]));
         assert_eq!(
             registered(Ok(json!({ "vms": vms })), vm).outcome,
-            Outcome::Fine
+            Finding::Fine
         );
         assert_eq!(
             registered(Ok(json!({ "vms": {} })), vm).outcome,
-            Outcome::Wrong
+            Finding::Wrong
         );
         for (status, expected) in [
-            ("Validating", Outcome::Fine),
-            ("Syncing", Outcome::Fine),
-            ("Created", Outcome::Wrong),
-            ("UnknownChain", Outcome::Wrong),
+            ("Validating", Finding::Fine),
+            ("Syncing", Finding::Fine),
+            ("Created", Finding::Wrong),
+            ("UnknownChain", Finding::Wrong),
         ] {
             assert_eq!(tracked(Ok(json!({ "status": status }))).outcome, expected);
         }
         assert_eq!(
             bootstrapped(Ok(json!({ "isBootstrapped": true }))).outcome,
-            Outcome::Fine
+            Finding::Fine
         );
-        assert_eq!(bootstrapped(refused()).outcome, Outcome::Wrong);
-        assert_eq!(tracked(refused()).outcome, Outcome::Wrong);
+        assert_eq!(bootstrapped(refused()).outcome, Finding::Wrong);
+        assert_eq!(tracked(refused()).outcome, Finding::Wrong);
     }
 
     #[tokio::test]
@@ -225,7 +225,7 @@ mod tests {
             Some("chain"),
         )
         .await;
-        assert_eq!((checks.len(), checks[0].outcome), (1, Outcome::Wrong));
+        assert_eq!((checks.len(), checks[0].outcome), (1, Finding::Wrong));
         for url in ["", "127.0.0.1:9650", "http://127.0.0.1:9650/ext/info"] {
             NodeApi::new(url).unwrap_err();
         }

@@ -16,6 +16,10 @@ use types::time::{Monotonic, Now};
 /// on the same parent: the host asks again as soon as it has the first, before it prefers it.
 const BUILT_MS: u64 = 1_000;
 
+/// How long nothing is looked for again after nothing was found on a block that is not decided, in milliseconds: it takes a
+/// look at all that waits.
+const LOOK_AGAIN_MS: u64 = 20;
+
 /// What is known of the need for a block.
 #[derive(Debug)]
 pub struct Pace {
@@ -27,6 +31,8 @@ pub struct Pace {
     live: bool,
     /// The block that the last one was built on, and until when that counts.
     built_on: Option<(BlockId, Monotonic)>,
+    /// The undecided block on which something was looked for, whether it was found, and until when that counts.
+    looked: Option<(BlockId, bool, Monotonic)>,
     /// What was last said.
     said: bool,
     wake: Option<Monotonic>,
@@ -40,6 +46,7 @@ impl Pace {
             follows: false,
             live: false,
             built_on: None,
+            looked: None,
             said: false,
             wake: None,
         };
@@ -87,7 +94,9 @@ impl Pace {
         }
         let at_once = match undecided {
             None => self.waiting || self.follows,
-            Some(follows) => follows || (self.waiting && has_candidates()),
+            Some(follows) => {
+                follows || (self.waiting && self.finds(now, preferred, has_candidates))
+            }
         };
         if at_once {
             return true;
@@ -98,9 +107,26 @@ impl Pace {
         let due = time.0.saturating_add(idle_ms);
         let left_ms = due.saturating_sub(now.unix.0);
         if left_ms > 0 {
-            self.wake = Some(now.monotonic.after(left_ms));
+            let due = now.monotonic.after(left_ms);
+            self.wake = Some(self.wake.map_or(due, |wake| wake.min(due)));
         }
         left_ms == 0
+    }
+
+    /// Looks for something that a block on an undecided one could hold, unless it has just been looked for in vain.
+    fn finds(&mut self, now: Now, preferred: BlockId, look: impl FnOnce() -> bool) -> bool {
+        let is_known = |(block, found, until): &(BlockId, bool, Monotonic)| {
+            *block == preferred && (*found || now.monotonic < *until)
+        };
+        let (found, until) = match self.looked.filter(is_known) {
+            Some((_, found, until)) => (found, until),
+            None => (look(), now.monotonic.after(LOOK_AGAIN_MS)),
+        };
+        self.looked = Some((preferred, found, until));
+        if !found {
+            self.wake = Some(until);
+        }
+        found
     }
 
     /// What is to be said, if it is another thing than the last time.

@@ -11,6 +11,7 @@
 //! values, so that it runs on another thread over a snapshot of the store, or after a virtual delay in a simulator.
 //! What this file leaves out: who orders blocks and why one is decided.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use types::signed_block::ProposerSignature;
 use types::transaction::{SystemTransaction, TransactionReceipt};
 use types::vote::Certificate;
 use types::whole::WholeBlock;
-use vm::{ExecutedBlock, Rules, Verified};
+use vm::{Abort, ExecutedBlock, Rules, Verified};
 
 use crate::arrival::Arrivals;
 use crate::caught::caught;
@@ -296,18 +297,32 @@ impl Blocks {
         let Some((_, branch)) = self.below(parent) else {
             return false;
         };
-        let found = branch.over(state).map_err(Fatal::from).and_then(|view| {
-            match caught(|| pools.candidates(rules, &view)) {
-                Ok(found) => Ok(found?),
-                Err(_) => Ok(Default::default()),
-            }
-        });
-        found.is_ok_and(|(system, transactions)| {
+        let Ok(view) = branch.over(state) else {
+            return false;
+        };
+        let found = caught(|| -> Result<bool, Abort> {
+            let (system, transactions) = pools.candidates(rules, &view)?;
             let is_stored = |transaction: &SystemTransaction| {
                 matches!(transaction, SystemTransaction::Stored { .. })
             };
-            system.iter().any(is_stored) || !transactions.is_empty()
-        })
+            if system.iter().any(is_stored) {
+                return Ok(true);
+            }
+            // Those of undecided blocks still wait.
+            let mut nonces = BTreeMap::new();
+            for candidate in &transactions {
+                let transaction = candidate.transaction();
+                let sender = transaction.sender.address();
+                if let Entry::Vacant(vacant) = nonces.entry(sender) {
+                    vacant.insert(vm::query::account(&view, &sender)?.nonce);
+                }
+                if nonces.get(&sender) == Some(&transaction.nonce) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        });
+        matches!(found, Ok(Ok(true)))
     }
 
     /// Keeps what building a block computed, for when it is to be executed.

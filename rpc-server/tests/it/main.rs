@@ -8,6 +8,7 @@
 
 mod client;
 mod document;
+mod embedded;
 mod events;
 mod fake;
 mod limits;

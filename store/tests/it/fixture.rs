@@ -13,6 +13,7 @@ use types::genesis::Genesis;
 use types::hash::{Address, Domain, Hash32};
 use types::key::{PublicKey, Signature};
 use types::number::{Amount, Epoch, Height, Nonce, View};
+use types::signed_block::ProposerSignature;
 use types::state_key::StateKey;
 pub use types::testing::seeded;
 use types::transaction::{
@@ -113,6 +114,12 @@ pub fn decision(block: Block, diff: Arc<Diff>) -> Decision {
         .0
         .is_multiple_of(3)
         .then(|| Certificate::from_votes(statement, &[]));
+    // As where blocks travel with their proposers' signatures; each second height has one.
+    let proposer = block.header.height.0.is_multiple_of(2);
+    let signature = ProposerSignature {
+        key: PublicKey([7; 32]),
+        signature: Signature([7; 64]),
+    };
     let receipt = |tx: &SignedTransaction| TransactionReceipt {
         id: tx.id(),
         fee: tx.transaction().fee,
@@ -124,7 +131,7 @@ pub fn decision(block: Block, diff: Arc<Diff>) -> Decision {
         diff,
         receipts,
         finality,
-        proposer: None,
+        proposer: proposer.then_some(signature),
     }
 }
 
@@ -205,6 +212,7 @@ pub fn same(a: &dyn ChainStore, b: &dyn ChainStore) {
         assert_eq!(block.is_some(), height.0 <= tip);
         assert_eq!(a.receipts_at(height), b.receipts_at(height));
         assert_eq!(a.certificate_from(height), b.certificate_from(height));
+        assert_eq!(a.proposer_at(height), b.proposer_at(height));
         assert_eq!(a.finality_proof(height), b.finality_proof(height));
         let id = block.as_ref().map_or_else(Default::default, Block::id);
         assert_eq!(

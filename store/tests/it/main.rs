@@ -12,4 +12,5 @@ mod fixture;
 mod forks;
 mod golden;
 mod history;
+mod late;
 mod open;

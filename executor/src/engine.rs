@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use instrument::PrepareError;
 use instrument::accept::{ClassRule, accept};
+use instrument::{PrepareError, plan};
 use types::hash::BlobId;
 use types::job::Workload;
 use types::limits::MAX_MODULE_BYTES;
@@ -178,18 +178,22 @@ impl TaskEngine {
         if complexity_fuel > left {
             return Ok(ProgramBody::Unaffordable { complexity_fuel });
         }
-        match instrument::write(&parsed) {
+        let fault = |message| NoResult::Engine {
+            step: HostStep::Prepare,
+            message,
+        };
+        let plan = plan(&parsed, complexity).map_err(|error| fault(error.to_string()))?;
+        let complexity_fuel = plan.complexity().fuel();
+        if complexity_fuel > left {
+            return Ok(ProgramBody::Unaffordable { complexity_fuel });
+        }
+        match plan.write() {
             Ok(bytes) => Ok(ProgramBody::Ready {
                 instance: self.load(&bytes)?,
                 complexity_fuel,
             }),
             Err(PrepareError::Refused(rule)) => Ok(refused(broken(rule), complexity_fuel)),
-            Err(fault @ (PrepareError::Output { .. } | PrepareError::Nan(_))) => {
-                Err(NoResult::Engine {
-                    step: HostStep::Prepare,
-                    message: fault.to_string(),
-                })
-            }
+            Err(error) => Err(fault(error.to_string())),
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! fuel = instructions, by the regions of the prepared module
-//!        + 64 x module bytes                     compiling and loading it
-//!        + 64 x (locals + loops x locals)        the same, by what makes compiling dear
+//!        + 64 x module bytes                     reading, compiling and loading it
+//!        + its complexity                        the same, by what makes compiling dear: [`instrument::accept::Complexity`]
 //!        + 1,000,000 x (2 + declared outputs)    laying down stdout, stderr and each output
 //!        + stdin bytes + input bytes             loading and hashing them
 //!        + 100 x host calls + bytes moved        what host functions do

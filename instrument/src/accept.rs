@@ -11,13 +11,13 @@ use wasmparser::{
 };
 
 use crate::module::{ParsedBody, ParsedModule, RawSection, index};
+use charge::TextCharge;
 
+pub(crate) mod charge;
 mod rule;
 
+pub use charge::Complexity;
 pub use rule::*;
-
-/// Units for each byte of a module, each parameter and local, and each of these for every loop of its function.
-pub const COMPILE_PRICE: u64 = 64;
 
 /// The proposals of the class: WebAssembly 2.0 without references to the host, and extended constants. All else is
 /// refused.
@@ -28,23 +28,6 @@ pub fn features() -> WasmFeatures {
         .union(WasmFeatures::CALL_INDIRECT_OVERLONG)
         .union(WasmFeatures::EXTENDED_CONST)
         .difference(WasmFeatures::GC_TYPES)
-}
-
-/// What is counted of a module's functions to charge for compiling them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Complexity {
-    /// Parameters and locals of all functions.
-    pub locals: u64,
-    /// Loops times parameters and locals, summed over all functions.
-    pub loop_locals: u64,
-}
-
-impl Complexity {
-    /// Units that compiling costs beside those for the module's bytes.
-    #[must_use]
-    pub fn fuel(&self) -> u64 {
-        COMPILE_PRICE.saturating_mul(self.locals.saturating_add(self.loop_locals))
-    }
 }
 
 /// Validates a module and checks the rules of the class.
@@ -78,7 +61,9 @@ pub fn accept(bytes: &[u8]) -> Result<(ParsedModule<'_>, Complexity), ClassRule>
     if found > MAX_ITEMS {
         return Err(ClassRule::TooManyItems { found });
     }
-    Ok((module, reading.complexity))
+    let mut complexity = reading.complexity;
+    complexity.functions = wide(module.functions.len());
+    Ok((module, complexity))
 }
 
 pub(crate) fn wide(number: usize) -> u64 {
@@ -172,6 +157,7 @@ impl<'a> Reading<'a> {
         if found > MAX_TYPE_VALUES {
             return Err(ClassRule::TooManyTypeValues { found });
         }
+        self.complexity.add_signature(values(&kind));
         self.module.types.push(kind);
         Ok(())
     }
@@ -182,6 +168,8 @@ impl<'a> Reading<'a> {
         let module = &mut self.module;
         match import.ty {
             TypeRef::Func(kind) | TypeRef::FuncExact(kind) => {
+                let signature = values(&module.types[index(kind)]);
+                self.complexity.add_signature(signature);
                 module.functions.push(kind);
                 module.imported_functions += 1;
             }
@@ -233,9 +221,9 @@ impl<'a> Reading<'a> {
         body: FunctionBody<'a>,
     ) -> Result<(), ClassRule> {
         let (number, type_index) = (function.index, function.ty);
-        let found = wide(body.range().len());
-        if found > MAX_BODY_BYTES {
-            let function = number;
+        let bytes = wide(body.range().len());
+        if bytes > MAX_BODY_BYTES {
+            let (function, found) = (number, bytes);
             return Err(ClassRule::BodyTooLong { function, found });
         }
         let mut locals: Vec<ValType> = self.module.types[index(type_index)].params().to_vec();
@@ -259,9 +247,20 @@ impl<'a> Reading<'a> {
             operators: 0,
             height: 0,
             calls: Vec::new(),
+            crowding: 0,
             body,
         };
-        let Flow { loops, branches } = self.operators(function, &mut read)?;
+        let signature = values(&self.module.types[index(type_index)]);
+        self.complexity.add_signature(signature);
+        let Flow {
+            loops,
+            branches,
+            charge,
+        } = self.operators(function, &mut read)?;
+        read.crowding = charge.crowding;
+        self.complexity.add_crowding(charge.crowding, read.values());
+        self.complexity.code_bytes = self.complexity.code_bytes.saturating_add(bytes);
+        self.complexity.operators = self.complexity.operators.saturating_add(charge.units);
         let found = branches.saturating_mul(declared);
         if found > MAX_BRANCH_LOCALS {
             let function = number;
@@ -317,6 +316,7 @@ impl<'a> Reading<'a> {
                 let (function, found) = (number, found - 1);
                 return Err(ClassRule::TooDeep { function, found });
             }
+            flow.charge.add(charge::operator(&operator));
             match operator {
                 Operator::Loop { .. } => {
                     flow.loops += 1;
@@ -333,7 +333,15 @@ impl<'a> Reading<'a> {
                         return Err(ClassRule::TooManyTargets { function, found });
                     }
                 }
-                Operator::Call { function_index } => read.calls.push(function_index),
+                Operator::Call { function_index } => {
+                    let signature = values(self.module.function_type(function_index));
+                    self.complexity.add_signature(signature);
+                    read.calls.push(function_index);
+                }
+                Operator::CallIndirect { type_index, .. } => {
+                    let signature = values(&self.module.types[index(type_index)]);
+                    self.complexity.add_signature(signature);
+                }
                 Operator::RefFunc { function_index } => self.module.referenced.push(function_index),
                 _ => {}
             }
@@ -397,6 +405,12 @@ struct Flow {
     loops: u64,
     /// Loops, conditions, branches and targets of branch tables.
     branches: u64,
+    charge: TextCharge,
+}
+
+/// Parameters and results of a type.
+fn values(kind: &FuncType) -> usize {
+    kind.params().len() + kind.results().len()
 }
 
 fn functions_fit(found: u64) -> Result<(), ClassRule> {

@@ -15,12 +15,12 @@ mod emit;
 
 use std::collections::BTreeMap;
 
-use accept::{ClassRule, Complexity};
+use accept::{ClassRule, Complexity, charge};
 use emit::{AddedGlobal, Changes, encoded};
 use insertion::FunctionInsertions;
 use meter::CounterGlobals;
 use module::ParsedModule;
-use nan::{Canonical, NanError};
+use nan::{Canonical, CanonicalNans, NanError};
 use stack::{MAX_STACK_SLOTS, StackCheck};
 use wasm_encoder::{BlockType, ValType};
 
@@ -60,13 +60,56 @@ pub enum PrepareError {
 /// Prepares a module.
 pub fn prepare(bytes: &[u8]) -> Result<PreparedModule, PrepareError> {
     let (module, complexity) = accept::accept(bytes)?;
-    let bytes = write(&module)?;
+    let plan = plan(&module, complexity)?;
+    let bytes = plan.write()?;
+    let complexity = plan.complexity();
     Ok(PreparedModule { bytes, complexity })
 }
 
-/// The prepared module of one that was accepted. The only rules that are left to break are those of its own length.
-pub fn write(module: &ParsedModule<'_>) -> Result<Vec<u8>, PrepareError> {
-    checked(instrumented(module)?)
+/// An accepted module of which it is known where NaNs are made canonical, and so what compiling it costs.
+pub struct Plan<'m, 'a> {
+    module: &'m ParsedModule<'a>,
+    nans: CanonicalNans,
+    complexity: Complexity,
+}
+
+/// Finds the places where an accepted module's NaNs are made canonical. `complexity` is that of its text.
+pub fn plan<'m, 'a>(
+    module: &'m ParsedModule<'a>,
+    complexity: Complexity,
+) -> Result<Plan<'m, 'a>, NanError> {
+    let nans = nan::canonicalise(module, Canonical::WhereSeen)?;
+    let mut complexity = Complexity {
+        crowding: 0,
+        crowded_values: 0,
+        places: 0,
+        ..complexity
+    };
+    for (at, body) in module.bodies.iter().enumerate() {
+        let (single, vectors) = nans.places_by_width(at);
+        let charge = charge::places(single, vectors);
+        let crowding = body.crowding.saturating_add(charge.crowding);
+        complexity.add_crowding(crowding, body.values());
+        complexity.places = complexity.places.saturating_add(charge.units);
+    }
+    Ok(Plan {
+        module,
+        nans,
+        complexity,
+    })
+}
+
+impl Plan<'_, '_> {
+    /// What compiling the module is charged by, beside its length: that of its text and more.
+    #[must_use]
+    pub fn complexity(&self) -> Complexity {
+        self.complexity
+    }
+
+    /// The prepared module. The only rules that are left to break are those of its own length.
+    pub fn write(&self) -> Result<Vec<u8>, PrepareError> {
+        checked(instrumented(self.module, &self.nans)?)
+    }
 }
 
 /// A module with canonical NaNs and nothing else of the pass: what an engine's own switch for them is compared with.
@@ -97,7 +140,7 @@ fn narrow(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-fn instrumented(module: &ParsedModule<'_>) -> Result<Vec<u8>, PrepareError> {
+fn instrumented(module: &ParsedModule<'_>, nans: &CanonicalNans) -> Result<Vec<u8>, ClassRule> {
     let first_global = narrow(module.globals.len());
     let counters = CounterGlobals {
         fuel: first_global,
@@ -122,8 +165,7 @@ fn instrumented(module: &ParsedModule<'_>) -> Result<Vec<u8>, PrepareError> {
             slots.map(block)
         })
         .collect();
-    let nans = nan::canonicalise(module, Canonical::WhereSeen)?;
-    let bytes = emit::emit(module, &changes, |at| {
+    emit::emit(module, &changes, |at| {
         let body = &module.bodies[at];
         let nan = nans.insertions(module, at);
         let operators = body.operators();
@@ -138,8 +180,7 @@ fn instrumented(module: &ParsedModule<'_>) -> Result<Vec<u8>, PrepareError> {
             )
         });
         vec![meter, nan, exits]
-    })?;
-    Ok(bytes)
+    })
 }
 
 /// Type of a block that takes nothing and leaves the results of a function type; added where the module has none.

@@ -10,6 +10,8 @@ use wasmparser::{
     TableType, ValType,
 };
 
+use crate::accept::wide;
+
 /// Index of an operator in its function's text, from 0; the last one is the function's own `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OperatorIndex(pub usize);
@@ -75,6 +77,8 @@ pub struct ParsedBody<'a> {
     pub(crate) height: u32,
     /// The functions that it calls directly, in ascending order, each once.
     pub(crate) calls: Vec<u32>,
+    /// How much its text crowds it, without places where NaNs are made canonical.
+    pub(crate) crowding: u64,
     pub(crate) body: FunctionBody<'a>,
 }
 
@@ -119,6 +123,11 @@ impl<'a> ParsedBody<'a> {
             found.push(PlacedOperator { operator, bytes });
         }
         found
+    }
+
+    /// Its parameters, locals and operands at its highest stack.
+    pub(crate) fn values(&self) -> u64 {
+        wide(self.locals.len()).saturating_add(self.height.into())
     }
 
     /// The bytes of its operators.

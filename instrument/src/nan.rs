@@ -122,6 +122,14 @@ impl CanonicalNans {
         }
     }
 
+    /// Numbers of places in a function for single floats and for vectors, by its place among those that the module defines.
+    pub(crate) fn places_by_width(&self, at: usize) -> (usize, usize) {
+        let all = &self.sites[self.range(at)];
+        let is_single = |(_, shape): &&(Site, Shape)| matches!(shape, Shape::F32 | Shape::F64);
+        let single = all.iter().filter(is_single).count();
+        (single, all.len() - single)
+    }
+
     /// Number of places in a function, by its place among those that the module defines.
     #[must_use]
     pub fn places(&self, at: usize) -> usize {

@@ -52,7 +52,7 @@ fn bulk_work_costs_what_it_moves() {
     };
     assert_eq!(
         random(50_000) - random(0),
-        50_000 + 64 * 2,
+        50_000 + (64 + 32) * 2,
         "two more bytes of module"
     );
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod charges;
 mod nans;
 
 use gridproof_instrument::prepare;

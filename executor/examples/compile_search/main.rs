@@ -1,0 +1,164 @@
+//! The worst time that compiling takes per unit of fuel that is charged for it: a search. `scripts/bench compile` runs it.
+//!
+//! `compile_search [--steps N] [--seed FIRST] [--climbs N] [--bytes N]` climbs hills: each climb begins with a random genome and keeps the changes
+//! that make a module dearer for its charge, in processor time of judging, preparing and compiling it. It prints one JSON object a climb,
+//! with the seed and the worst genome, then the worst of all, and fails if that is above 20 ns a unit. Times are those of a release
+//! build; the charge is what a job pays for the module before it runs, without what its blobs cost.
+
+#![expect(clippy::print_stdout, reason = "a program that prints lines")]
+
+mod body;
+mod genome;
+mod module;
+mod operators;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use genome::Genome;
+use gridproof_executor::TaskEngine;
+use types::job::{CLASS_WASM_V2, FUEL_PER_MODULE_BYTE};
+use types::testing::Random;
+
+/// What a unit of fuel may cost: the slowest machine that the devnet admits runs so many nanoseconds a unit.
+const MOST_NS_PER_UNIT: f64 = 20.0;
+
+/// A module's cost by one measurement.
+#[derive(Debug, Clone, Copy)]
+struct Cost {
+    nanoseconds: f64,
+    units: f64,
+}
+
+impl Cost {
+    fn per_unit(self) -> f64 {
+        self.nanoseconds / self.units
+    }
+}
+
+struct Options {
+    steps: u32,
+    climbs: u64,
+    seed: u64,
+    bytes: u32,
+}
+
+fn options() -> Result<Options> {
+    let mut options = Options {
+        steps: 60,
+        climbs: 8,
+        seed: 1,
+        bytes: 60_000,
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(name) = arguments.next() {
+        let value = arguments.next().context("an option has a value")?;
+        match name.as_str() {
+            "--steps" => options.steps = value.parse()?,
+            "--climbs" => options.climbs = value.parse()?,
+            "--seed" => options.seed = value.parse()?,
+            "--bytes" => options.bytes = value.parse()?,
+            _ => anyhow::bail!("unknown option {name}"),
+        }
+    }
+    Ok(options)
+}
+
+/// Processor time of this thread so far.
+fn processor_time() -> Result<Duration> {
+    // The system counts to the last change of threads.
+    std::thread::yield_now();
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let first = text.split(' ').next().context("three numbers")?;
+    Ok(Duration::from_nanos(first.parse()?))
+}
+
+/// The least of a few measurements; nothing for a module that the class refuses.
+fn measure(engine: &TaskEngine, module: &[u8], times: u32) -> Result<Option<Cost>> {
+    let Ok((parsed, complexity)) = instrument::accept::accept(module) else {
+        return Ok(None);
+    };
+    let complexity = instrument::plan(&parsed, complexity)?.complexity();
+    let bytes = u64::try_from(module.len())?;
+    let units = complexity.fuel() + FUEL_PER_MODULE_BYTE * bytes;
+    let mut least = Duration::MAX;
+    for _ in 0..times {
+        let before = processor_time()?;
+        let program = engine.compile(module)?;
+        least = least.min(processor_time()?.saturating_sub(before));
+        if program.refusal().is_some() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(Cost {
+        nanoseconds: least.as_secs_f64() * 1e9,
+        units: f64::from(u32::try_from(units / 1_000)?) * 1_000.0,
+    }))
+}
+
+/// The worst genome that a climb finds.
+fn climb(engine: &TaskEngine, seed: u64, options: &Options) -> Result<(Genome, Cost)> {
+    let mut random = Random::new(seed);
+    let mut worst: Option<(Genome, Cost)> = None;
+    let mut step = 0;
+    while step < options.steps || worst.is_none() {
+        let genome = match &worst {
+            Some((genome, _)) if step >= options.steps / 6 => {
+                genome.mutated(&mut random, options.bytes)
+            }
+            _ => Genome::random(&mut random, options.bytes),
+        };
+        step += 1;
+        let module = module::draw(&genome);
+        if module.len() > 3 * usize::try_from(options.bytes)? + 100_000 {
+            continue;
+        }
+        let is_worse = |cost: Cost| {
+            let before = worst.as_ref().map(|(_, cost)| cost.per_unit());
+            before.is_none_or(|before| cost.per_unit() > before)
+        };
+        let Some(first) = measure(engine, &module, 1)? else {
+            continue;
+        };
+        // What looks worse is looked at again.
+        if is_worse(first)
+            && let Some(again) = measure(engine, &module, 2)?
+            && is_worse(again)
+        {
+            worst = Some((genome, again));
+        }
+    }
+    worst.context("a climb has a first step")
+}
+
+fn main() -> Result<()> {
+    let options = options()?;
+    let engine = TaskEngine::new(CLASS_WASM_V2)?;
+    let mut worst = 0.0_f64;
+    for seed in options.seed..options.seed + options.climbs {
+        let (genome, cost) = climb(&engine, seed, &options)?;
+        let line = serde_json::json!({
+            "seed": seed,
+            "ns_per_unit": (cost.per_unit() * 100.0).round() / 100.0,
+            "compile_ms": (cost.nanoseconds / 1e4).round() / 100.0,
+            "fuel": cost.units,
+            "module_bytes": module::draw(&genome).len(),
+            "genome": genome,
+        });
+        println!("{line}");
+        worst = worst.max(cost.per_unit());
+    }
+    let line = serde_json::json!({
+        "worst_ns_per_unit": (worst * 100.0).round() / 100.0,
+        "most": MOST_NS_PER_UNIT,
+        "climbs": options.climbs,
+        "steps": options.steps,
+        "first_seed": options.seed,
+    });
+    println!("{line}");
+    ensure!(
+        worst <= MOST_NS_PER_UNIT,
+        "a unit of fuel buys {worst:.1} ns of compiling"
+    );
+    Ok(())
+}

@@ -31,7 +31,8 @@ pub(crate) struct StackCheck {
 }
 
 /// Slots that one function takes without those that it calls.
-fn own(body: &ParsedBody<'_>) -> u64 {
+#[must_use]
+pub fn own_slots(body: &ParsedBody<'_>) -> u64 {
     FRAME_SLOTS
         + wide(body.locals.len())
         + u64::from(body.height)
@@ -57,7 +58,7 @@ pub(crate) fn plan(module: &ParsedModule<'_>) -> Vec<Option<u64>> {
             .filter(|callee| !checked[*callee])
             .map(|callee| longest[callee])
             .max();
-        longest[at] = own(body) + below.unwrap_or(0);
+        longest[at] = own_slots(body) + below.unwrap_or(0);
         checked[at] |= longest[at] > MAX_UNCHECKED_SLOTS;
     }
     let slots = checked.into_iter().zip(longest);

@@ -126,8 +126,8 @@ impl<'a> Drawing<'a> {
             return;
         }
         let carried = u32::from(self.genome.carried);
-        let (carries, is_loop) = (kind == 17 || kind == 22, kind == 6 || kind == 22);
-        let block = if carries {
+        let (has_values, is_loop) = (kind == 17 || kind == 22, kind == 6 || kind == 22);
+        let block = if has_values {
             for _ in 0..carried {
                 self.expression(code, 0, 1);
             }
@@ -143,14 +143,14 @@ impl<'a> Drawing<'a> {
             _ if is_loop => code.instructions().loop_(block),
             _ => code.instructions().block(block),
         };
-        if carries {
+        if has_values {
             for _ in 0..carried {
                 code.instructions().drop();
             }
         }
         frames.push(Frame {
             held: 0,
-            leaves: if carries { carried } else { 0 },
+            leaves: if has_values { carried } else { 0 },
             is_loop,
         });
     }
@@ -411,15 +411,15 @@ impl<'a> Drawing<'a> {
             (3, _) => {
                 code.instructions().global_get(self.global(at));
             }
-            (4, _) => self.number(code, at, 0),
+            (4, _) => Self::number(code, at, 0),
             _ => {
                 let bits = self.random.next_u64();
-                self.number(code, at, bits);
+                Self::number(code, at, bits);
             }
         }
     }
 
-    fn number(&self, code: &mut Function, at: usize, bits: u64) {
+    fn number(code: &mut Function, at: usize, bits: u64) {
         match TYPES[at] {
             I32 => code.instructions().i32_const(i32::from_le_bytes(
                 [0, 1, 2, 3].map(|at| bits.to_le_bytes()[at]),

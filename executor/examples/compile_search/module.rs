@@ -41,11 +41,11 @@ pub fn draw(genome: &Genome) -> Vec<u8> {
         exported.export(&at.to_string(), ExportKind::Func, function);
     }
     let mut elements = ElementSection::new();
-    let referenced: Vec<u32> = named(references + 2).collect();
+    let in_table: Vec<u32> = named(references + 2).collect();
     elements.active(
         None,
         &ConstExpr::i32_const(0),
-        Elements::Functions(referenced.into()),
+        Elements::Functions(in_table.into()),
     );
     let mut data = DataSection::new();
     for at in 0..segments {
@@ -81,8 +81,8 @@ fn all_types(genome: &Genome, more: u32) -> TypeSection {
         .ty()
         .function(parameters, std::iter::repeat_n(I32, results));
     debug_assert_eq!(types.len() - 1, FUNCTION_TYPE);
-    let carries = || std::iter::repeat_n(I32, carried).collect::<Vec<_>>();
-    types.ty().function(carries(), carries());
+    let many = || std::iter::repeat_n(I32, carried).collect::<Vec<_>>();
+    types.ty().function(many(), many());
     debug_assert_eq!(types.len() - 1, BLOCK_TYPE);
     types.ty().function([I32; 4], [I32]);
     debug_assert_eq!(types.len() - 1, IMPORT_TYPE);

@@ -3,7 +3,7 @@
 use types::attestation::Trap;
 use wasm_encoder::{BlockType, Function, InstructionSink, MemArg, TypeSection, ValType};
 
-use crate::BombEnd::{Invalid, Runs, Traps};
+use crate::BombEnd::{Invalid, OutOfFuel, Runs, Traps};
 use crate::{Bomb, bomb, function, ignore, of_body, of_functions, with_types};
 
 /// Largest body of a function in the class, in bytes.
@@ -78,19 +78,15 @@ fn of_nesting() -> Vec<Bomb> {
             Runs,
             nested(4_096, |code| ignore(code.loop_(BlockType::Empty))),
         ),
-        bomb(
-            "100,000 blocks that nothing reaches",
-            Traps(Trap::Unreachable),
-            dead,
-        ),
+        bomb("100,000 blocks that nothing reaches", OutOfFuel, dead),
         bomb(
             "300,000 blocks one after the other",
-            Runs,
+            OutOfFuel,
             repeated(3, |code| ignore(code.block(BlockType::Empty).end())),
         ),
         bomb(
             "100,000 loops one after the other",
-            Runs,
+            OutOfFuel,
             repeated(10, |code| ignore(code.loop_(BlockType::Empty).end())),
         ),
         bomb(
@@ -231,17 +227,17 @@ fn of_long_text() -> Vec<Bomb> {
         bomb("300,000 operands at the same time", Runs, deep),
         bomb(
             "50,000 operands that live across 50,000 calls",
-            Runs,
+            OutOfFuel,
             deep_calls,
         ),
-        bomb("200,000 calls", Runs, calls),
+        bomb("200,000 calls", OutOfFuel, calls),
         bomb("140,000 divisions of floats", Runs, sum),
         bomb("20,000 square roots that are stored", Runs, canonical),
         bomb("110,000 conversions of floats", Runs, convert),
         bomb("10,000 vectors", Runs, vectors),
         bomb("26,000 swizzles", Runs, shuffles),
         bomb("65,000 remainders", Runs, divide),
-        bomb("95,000 copies of memory", Runs, copies),
+        bomb("95,000 copies of memory", OutOfFuel, copies),
         bomb("50,000 growths of memory", Runs, grows),
     ]
 }

@@ -135,7 +135,7 @@ pub(crate) fn operator(operator: &Operator<'_>) -> TextCharge {
             TextCharge::new(0, 1)
         }
         O::Loop { .. } => TextCharge::new(3_000, 7),
-        O::BrTable { targets } => TextCharge::new(0, u64::from(targets.len()) / 8 + 1),
+        O::BrTable { targets } => TextCharge::new(0, u64::from(targets.len()) / 32 + 1),
         O::Call { .. } | O::RefFunc { .. } => TextCharge::new(300, 1),
         O::CallIndirect { .. } => TextCharge::new(3_500, 4),
         O::TableGet { .. }

@@ -47,7 +47,11 @@ fn operators_cost_what_compiling_them_takes() {
         ("block end", 0, 1),
         ("i32.const 1 if end", 0, 1),
         ("return", 0, 1),
-        ("block i32.const 0 br_table 0 0 0 0 0 0 0 0 0 end", 0, 3),
+        (
+            "block i32.const 0 br_table 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 end",
+            0,
+            3,
+        ),
         ("loop end", 3_000, 7),
         ("call 0", 300, 1),
         ("i32.const 0 call_indirect (type $none)", 3_500, 4),

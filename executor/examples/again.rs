@@ -1,9 +1,9 @@
 //! What kept code saves: whole jobs in real workers, the cage included. `scripts/bench again DIR` runs it.
 //!
 //! `again WORKER DIR [ROUNDS]` runs every `*.wasm` of a folder (WASI command modules, without arguments and with empty input) as
-//! a job of one task and prints one JSON object a line: the fastest milliseconds from starting the worker to the job's end without
-//! kept code, of a first worker that gives its code, and of one that is given it; bytes of module and code; and whether all
-//! three ended alike.
+//! a job of one task that has fuel for compiling and little more, and prints one JSON object a line: the fastest milliseconds
+//! from starting the worker to the job's end without kept code, of a first worker that gives its code, and of one that is given
+//! it; bytes of module and code; and whether all three ended alike.
 
 #![expect(clippy::print_stdout, reason = "a program that prints lines")]
 
@@ -12,20 +12,23 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use gridproof_executor::fuel::upfront;
 use gridproof_executor::worker::{CodeExchange, WorkerJob};
 use gridproof_executor::{TaskRun, WorkerHandle, WorkerLimits};
+use instrument::accept::accept;
 use types::codec::Bounded;
 use types::hash::{BlobId, Hash32};
 use types::job::{CLASS_WASM_V2, TaskLimits, Workload};
-use types::limits::MAX_TASK_FUEL;
 use types::number::{Fuel, TaskIndex};
 
+/// What a program may run once it is compiled: some 10 ms.
+const RUN_FUEL: u64 = 10_000_000;
 /// Longest time of a task.
 const WALL: Duration = Duration::from_mins(5);
 
-fn job(path: &Path, module: &[u8]) -> Result<WorkerJob> {
-    let module = BlobId::of(module);
-    let workload = Workload {
+fn job(path: &Path, bytes: &[u8]) -> Result<WorkerJob> {
+    let module = BlobId::of(bytes);
+    let mut workload = Workload {
         class: CLASS_WASM_V2,
         module,
         arguments: Bounded::new(vec![])?,
@@ -35,13 +38,15 @@ fn job(path: &Path, module: &[u8]) -> Result<WorkerJob> {
         outputs: Bounded::new(vec![])?,
         tasks: 1,
         limits: TaskLimits {
-            fuel: Fuel(MAX_TASK_FUEL),
+            fuel: Fuel(0),
             memory_bytes: 1 << 30,
             output_bytes: 16 << 20,
         },
         clock_start_ns: 0,
         random_seed: Hash32::ZERO,
     };
+    let (_, complexity) = accept(bytes)?;
+    workload.limits.fuel = Fuel(upfront(&workload) + complexity.fuel() + RUN_FUEL);
     Ok(WorkerJob {
         workload,
         tasks: vec![TaskIndex(0)],

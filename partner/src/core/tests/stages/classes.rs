@@ -103,7 +103,7 @@ fn it_registers_the_classes_that_it_and_the_network_have() {
     let idle = || proven(1, 2, 5, record(Stage::Settled));
     // Before its first height already: it counts from the next epoch on.
     let (profiles, _) = registered(&both, with_a_later_class(idle()));
-    assert_eq!(profiles, [both.clone()]);
+    assert_eq!(profiles, std::slice::from_ref(&both));
     let (profiles, _) = registered(&both, idle());
     assert!(profiles.is_empty(), "the record names what both have");
     let (profiles, effects) = registered(&[EngineClass(9)].into(), idle());

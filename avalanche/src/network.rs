@@ -107,24 +107,21 @@ impl SubnetNodes {
     pub async fn respond(&self, to: ValidatorId, number: u32, response: Option<Vec<u8>>) {
         let node_id = to.0.0.to_vec();
         let request_id = number;
-        let sent: Result<Empty, _> = match response {
-            Some(response) => {
-                let response = SendResponse {
-                    node_id,
-                    request_id,
-                    response,
-                };
-                self.host.call(SEND_RESPONSE, response).await
-            }
-            None => {
-                let refusal = SendRefusal {
-                    node_id,
-                    request_id,
-                    error_code: REFUSED_CODE,
-                    error_message: "not here".to_owned(),
-                };
-                self.host.call(SEND_ERROR, refusal).await
-            }
+        let sent: Result<Empty, _> = if let Some(response) = response {
+            let response = SendResponse {
+                node_id,
+                request_id,
+                response,
+            };
+            self.host.call(SEND_RESPONSE, response).await
+        } else {
+            let refusal = SendRefusal {
+                node_id,
+                request_id,
+                error_code: REFUSED_CODE,
+                error_message: "not here".to_owned(),
+            };
+            self.host.call(SEND_ERROR, refusal).await
         };
         if let Err(error) = sent {
             tracing::debug!(%error, "answer not sent");

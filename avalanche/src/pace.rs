@@ -33,8 +33,8 @@ pub struct Pace {
     built_on: Option<(BlockId, Monotonic)>,
     /// The undecided block on which something was looked for, whether it was found, and until when that counts.
     looked: Option<(BlockId, bool, Monotonic)>,
-    /// What was last said.
-    said: bool,
+    /// What was last said; nothing at first, which is no.
+    said: Option<bool>,
     wake: Option<Monotonic>,
 }
 
@@ -47,7 +47,7 @@ impl Pace {
             live: false,
             built_on: None,
             looked: None,
-            said: false,
+            said: None,
             wake: None,
         };
         pace.decided(state)?;
@@ -131,9 +131,8 @@ impl Pace {
 
     /// What is to be said, if it is another thing than the last time.
     pub fn changed(&mut self, wanted: bool) -> Option<bool> {
-        let changed = self.said != wanted;
-        self.said = wanted;
-        changed.then_some(wanted)
+        let said = self.said.replace(wanted).unwrap_or_default();
+        (said != wanted).then_some(wanted)
     }
 
     /// When it is to be asked again though nothing happens.

@@ -107,7 +107,7 @@ pub async fn run(engine: &str, protocol: u32) -> Result<(), PluginError> {
     let announced = announce(engine, protocol, addr);
     tokio::pin!(server);
     tokio::select! {
-        served = &mut server => return Ok(served?),
+        early = &mut server => return Ok(early?),
         told = announced => told?,
     }
     Ok(server.await?)

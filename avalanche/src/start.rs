@@ -1,5 +1,6 @@
 //! `Initialize`: from what the host says and what lies in the chain's directory to a chain that runs.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,8 +143,7 @@ impl ChainFolder<'_> {
 pub async fn start(request: Initialize) -> Result<RunningChain, ChainStartError> {
     let genesis = Arc::new(Genesis::from_bytes(&request.genesis_bytes)?);
     let config = Config::from_bytes(&request.config_bytes)?;
-    let folder = PathBuf::from(&request.chain_data_dir);
-    let folder = ChainFolder(&folder);
+    let folder = ChainFolder(Path::new(&request.chain_data_dir));
     let database = dial(&request.db_server_addr).await?;
     let nodes = SubnetNodes::new(dial(&request.server_addr).await?);
     let record = HostRecord::new(database);
@@ -160,34 +160,26 @@ pub async fn start(request: Initialize) -> Result<RunningChain, ChainStartError>
     let clock = Clock::start();
     let validator = setup.own.as_ref().map(|own| own.id);
     let (subnet, effects) = Subnet::start(setup, clock.now(), &store, blobs.ids())?;
-    for blob in blobs.uploads() {
-        if !subnet.needs_blob(&blob) {
-            blobs.remove(blob)?;
-        }
-    }
+    drop_uploads(&blobs, &subnet)?;
     let (questions, asked) = mpsc::channel(WAITING_QUESTIONS);
     let (inputs, taken) = mpsc::channel(WAITING_INPUTS);
     let (live, watched) = watch::channel(Live::default());
     let (wanted, is_wanted) = watch::channel(false);
     let (standing, stands) = watch::channel(Standing::default());
-    let backend = Arc::new(ChainBackend {
+    let backend = ChainBackend {
         rules: subnet.rules().clone(),
         genesis: Arc::clone(&genesis),
         store: store.clone(),
         blobs: blobs.clone(),
         validator,
-        // In microseconds: cursors of an earlier run lie below this one's and are told apart as too old.
-        events: Arc::new(EventLog::new(
-            config.kept_events,
-            clock.now().unix.0.saturating_mul(1_000),
-        )),
+        events: event_log(&config, clock),
         recent: Arc::new(RecentJobs::default()),
         questions,
         live: watched,
         alarms: Arc::default(),
-    });
-    let limits = ServerConfig::at(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
-    let api = EmbeddedServer::new(&limits, backend.clone());
+    };
+    let backend = Arc::new(backend);
+    let api = api(&backend);
     let parts = ShellParts {
         subnet,
         store: store.clone(),
@@ -217,6 +209,25 @@ pub async fn start(request: Initialize) -> Result<RunningChain, ChainStartError>
         ended: watch::channel(false).0,
         task: std::sync::Mutex::new(Some(task)),
     })
+}
+
+/// The API, with a node's usual limits.
+fn api(backend: &Arc<ChainBackend>) -> EmbeddedServer {
+    let limits = ServerConfig::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    EmbeddedServer::new(&limits, backend.clone())
+}
+
+/// Removes uploads for jobs that ended while the node was down.
+fn drop_uploads(blobs: &BlobStore, subnet: &Subnet) -> Result<(), BlobStoreError> {
+    let uploads = blobs.uploads().into_iter();
+    let mut useless = uploads.filter(|blob| !subnet.needs_blob(blob));
+    useless.try_for_each(|blob| blobs.remove(blob))
+}
+
+/// An event log whose cursors lie above those of earlier runs, which are told apart as too old: they are microseconds.
+fn event_log(config: &Config, clock: Clock) -> Arc<EventLog> {
+    let first = clock.now().unix.0.saturating_mul(1_000);
+    Arc::new(EventLog::new(config.kept_events, first))
 }
 
 async fn dial(address: &str) -> Result<HostConnection, ChainStartError> {

@@ -32,10 +32,13 @@ use types::key::SecretKey;
 use types::testing::numbered;
 
 /// No step of a test takes longer.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// The other hosts of a network, by node id.
 pub type Routes = Arc<Mutex<BTreeMap<Vec<u8>, HostConnection>>>;
+
+/// A key and its value.
+type Write = (Vec<u8>, Vec<u8>);
 
 /// A step of accepting a block at which the plugin is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +55,7 @@ pub struct Services {
     /// When the plugin is to be killed, and its process.
     pub kill: Arc<Mutex<Option<(KillAt, u32)>>>,
     /// Every write in order.
-    pub writes: Arc<Mutex<Vec<(Vec<u8>, Vec<u8>)>>>,
+    pub writes: Arc<Mutex<Vec<Write>>>,
     /// Requests that the plugin refused.
     pub refused: Arc<Mutex<Vec<u32>>>,
     node_id: Vec<u8>,
@@ -72,8 +75,8 @@ impl Services {
                 })
                 .await
             }
-            "/rpcdb.Database/Get" => grpc::answer(request, |m| self.get(m)).await,
-            "/rpcdb.Database/Put" => grpc::answer(request, |m| self.put(m)).await,
+            "/rpcdb.Database/Get" => grpc::answer(request, async |m| Ok(self.get(&m))).await,
+            "/rpcdb.Database/Put" => grpc::answer(request, async |m| self.put(m)).await,
             "/appsender.AppSender/SendAppGossip" => grpc::answer(request, |m| self.gossip(m)).await,
             "/appsender.AppSender/SendAppRequest" => {
                 grpc::answer(request, |m| self.request(m)).await
@@ -86,10 +89,10 @@ impl Services {
         }
     }
 
-    async fn get(self, question: GetValue) -> Result<ValueFound, Status> {
+    fn get(&self, question: &GetValue) -> ValueFound {
         let writes = self.writes.lock().unwrap();
         let found = writes.iter().rev().find(|(key, _)| *key == question.key);
-        Ok(match found {
+        match found {
             Some((_, value)) => ValueFound {
                 value: value.clone(),
                 err: 0,
@@ -98,10 +101,10 @@ impl Services {
                 value: Vec::new(),
                 err: NOT_FOUND,
             },
-        })
+        }
     }
 
-    async fn put(self, question: PutValue) -> Result<ValuePut, Status> {
+    fn put(&self, question: PutValue) -> Result<ValuePut, Status> {
         let kill = *self.kill.lock().unwrap();
         if let Some((KillAt::BeforeRecord, process)) = kill {
             kill_process(process);

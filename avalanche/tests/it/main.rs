@@ -1,5 +1,7 @@
 //! The plugin as its host sees it: real gRPC over loopback, a real store, and a host that does what AvalancheGo does.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 mod blocks;
 mod host;
 mod hostile;

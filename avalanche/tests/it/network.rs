@@ -49,8 +49,9 @@ async fn decide(hosts: &[Host], builder: usize) {
 /// Asks until the answer is right, for a minute at most.
 async fn until<F: Future<Output = bool>>(mut asked: impl FnMut() -> F) {
     let all = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
         while !asked().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            ticks.tick().await;
         }
     };
     let limit = Duration::from_mins(1);

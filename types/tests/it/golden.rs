@@ -19,6 +19,7 @@ use types::number::{
     Amount, Attempt, BeaconStep, ChainTime, Epoch, SQUARE, TaskIndex, ValidatorIndex, View,
 };
 use types::proof::{FinalityProof, StateProof, ValueProof};
+use types::signed_block::ProposerSignature;
 use types::state_key::StateKey;
 use types::transaction::{
     Action, Failure, Holding, JobStep, StoredStatement, SystemTransaction, TransactionReceipt,
@@ -274,6 +275,12 @@ fn add_votes(v: &mut Vectors) {
         notarize: Signature([2; 64]),
     };
     v.add("proposal", &proposal);
+    // As a block travels in a subnet.
+    let proposer = ProposerSignature {
+        key: key(1).public(),
+        signature: Signature([3; 64]),
+    };
+    v.add("signed_block", &(proposal.block, Some(proposer)));
     let proof = ValueProof {
         value: Some(vec![1, 2]),
         proof: StateProof {

@@ -19,7 +19,7 @@ pub const OPERATORS_PER_SLOT: u64 = 32;
 /// Slots of the longest path of functions that do not check.
 pub const MAX_UNCHECKED_SLOTS: u64 = 256;
 /// Slots that a program may take in all.
-pub const MAX_STACK_SLOTS: u64 = 1 << 19;
+pub const MAX_STACK_SLOTS: u64 = 1 << 20;
 
 /// The check of one function.
 #[derive(Debug, Clone, Copy)]

@@ -171,6 +171,58 @@ fn a_recursion_ends_at_the_same_call_whatever_the_frames_are() {
     }
 }
 
+/// A recursion whose frame keeps so many values across its call: each is made before it and asked for again behind it, by
+/// as few operators as that takes, so that the frame is large for its slots.
+fn hoarder(kind: ValType, values: i64) -> Vec<u8> {
+    let value = |code: &mut InstructionSink<'_>, number: i64| {
+        code.local_get(0);
+        match kind {
+            ValType::I64 => code.i64_const(number * 77_777_777_777).i64_mul(),
+            ValType::F64 => code
+                .f64_const(number.to_string().parse::<f64>().unwrap().into())
+                .f64_mul(),
+            _ => code.v128_const(i128::from(number) << 60).i8x16_add(),
+        };
+    };
+    let join = |code: &mut InstructionSink<'_>| {
+        match kind {
+            ValType::I64 => code.i64_xor(),
+            ValType::F64 => code.f64_add(),
+            _ => code.v128_xor(),
+        };
+    };
+    recursion(kind, |code| {
+        value(code, 1);
+        for number in 2..=values {
+            value(code, number);
+            join(code);
+        }
+        code.call(1);
+        // In another order, so that the values are what is kept, not their sum.
+        for number in (1..=values).rev() {
+            value(code, number);
+            join(code);
+        }
+    })
+}
+
+/// The class's limit comes before the engine's, with a quarter of the stack to spare: the frames that are largest for their slots,
+/// beside those of [`recursions`], never meet the end of the machine's stack.
+#[test]
+fn the_class_ends_a_recursion_before_the_engine_does() {
+    let mut scarce = class::config(CLASS_WASM_V2).unwrap();
+    scarce.max_wasm_stack(class::GUEST_STACK_BYTES / 4 * 3);
+    let kinds = [ValType::I64, ValType::F64, ValType::V128];
+    let hoarders = kinds
+        .into_iter()
+        .flat_map(|kind| [1, 4, 16, 64, 256, 1_024].map(|values| hoarder(kind, values)));
+    for module in recursions().into_iter().chain(hoarders) {
+        let trap = Trap::StackOverflow;
+        let run = run_out_of_stack(&scarce, &module);
+        assert_eq!(run.outcome.exit, Exit::Trap { trap });
+    }
+}
+
 /// What the class does not know as a program's end is the host's: its own stack and its interrupts among them.
 #[test]
 fn a_trap_that_the_class_does_not_have_is_no_result() {

@@ -281,7 +281,7 @@ fn a_blob_under_many_targets_is_held_once() {
     job.blobs.remove(&BlobId::of(b""));
     assert_eq!(run_with(&job, |_| ()), Ok(()));
     // Nor is there ever a second copy of it beside the stack of the task.
-    let scarce = |limits: &mut WorkerLimits| limits.data_bytes = (64 + 100) << 20;
+    let scarce = |limits: &mut WorkerLimits| limits.data_bytes = (64 + 164) << 20;
     assert_eq!(run_with(&job, scarce), Ok(()));
 }
 

@@ -10,8 +10,6 @@ use wasmparser::{
     TableType, ValType,
 };
 
-use crate::accept::wide;
-
 /// Index of an operator in its function's text, from 0; the last one is the function's own `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OperatorIndex(pub usize);
@@ -127,7 +125,8 @@ impl<'a> ParsedBody<'a> {
 
     /// Its parameters, locals and operands at its highest stack.
     pub(crate) fn values(&self) -> u64 {
-        wide(self.locals.len()).saturating_add(self.height.into())
+        let locals = u64::try_from(self.locals.len()).unwrap_or(u64::MAX);
+        locals.saturating_add(self.height.into())
     }
 
     /// The bytes of its operators.

@@ -42,19 +42,19 @@ impl HostFunctions {
 }
 
 /// What an argument is in WebAssembly.
-trait Argument {
+trait HostArgument {
     const TYPE: ValType;
 }
 
-impl Argument for u32 {
+impl HostArgument for u32 {
     const TYPE: ValType = ValType::I32;
 }
 
-impl Argument for u64 {
+impl HostArgument for u64 {
     const TYPE: ValType = ValType::I64;
 }
 
-impl Argument for i64 {
+impl HostArgument for i64 {
     const TYPE: ValType = ValType::I64;
 }
 
@@ -66,7 +66,7 @@ macro_rules! define {
             stringify!($name),
             |mut caller: Caller<'_, TaskHost>, $($argument: $type),*| call(&mut caller, |c| $body(c, $($argument),*)),
         )?;
-        let parameters: Vec<ValType> = vec![$(<$type as Argument>::TYPE),*];
+        let parameters: Vec<ValType> = vec![$(<$type as HostArgument>::TYPE),*];
         $functions.types.insert(stringify!($name), FuncType::new(parameters, [ValType::I32]));
     )*};
 }
@@ -97,7 +97,7 @@ fn link_process(functions: &mut HostFunctions) -> wasmtime::Result<()> {
             Err(wasmtime::Error::new(ProgramEnd::Exit(code)))
         },
     )?;
-    let exit = FuncType::new([<u32 as Argument>::TYPE], []);
+    let exit = FuncType::new([<u32 as HostArgument>::TYPE], []);
     functions.types.insert(name, exit);
     Ok(())
 }

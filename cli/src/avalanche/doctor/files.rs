@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use avalanche::config::Config;
 use avalanche::plugin::protocol_file;
 use rustix::process::{Resource, getrlimit};
 
@@ -157,23 +158,41 @@ pub fn open_files() -> Check {
     }
 }
 
-/// The chain's configuration, which the node reads when it starts.
+/// The chain's configuration, which the node reads when it starts: the one file `config.*` in the folder of the chain.
 pub fn chain_config(folder: &Path, chain: &str) -> Check {
     let name = "chain_config";
-    let path = folder.join(chain).join("config.json");
-    match fs::read(&path) {
-        Ok(bytes) if serde_json::from_slice::<serde_json::Value>(&bytes).is_ok() => {
-            Check::fine(name, path.display().to_string())
-        }
-        Ok(_) => Check::wrong(
+    let folder = folder.join(chain);
+    let shown = folder.display();
+    let defaults =
+        "without it the chain runs with its defaults; the folder is named by the chain's id";
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) => return Check::doubtful(name, format!("{shown}: {error}"), defaults),
+    };
+    let files = entries.flatten().map(|entry| entry.path());
+    let files: Vec<_> = files
+        .filter(|path| path.file_stem().is_some_and(|stem| stem == "config"))
+        .filter(|path| path.extension().is_some())
+        .collect();
+    let [file] = files.as_slice() else {
+        return match files.len() {
+            0 => Check::doubtful(name, format!("{shown} holds no config.toml"), defaults),
+            many => Check::wrong(
+                name,
+                format!("{shown} holds {many} files config.*"),
+                "keep one of them: with several the node does not start",
+            ),
+        };
+    };
+    let read = fs::read(file).map_err(|error| error.to_string());
+    let config =
+        read.and_then(|bytes| Config::from_bytes(&bytes).map_err(|error| error.to_string()));
+    match config {
+        Ok(_) => Check::fine(name, file.display().to_string()),
+        Err(error) => Check::wrong(
             name,
-            format!("{} is no JSON", path.display()),
+            format!("{}: {error}", file.display()),
             "mend it, then restart the node",
-        ),
-        Err(error) => Check::doubtful(
-            name,
-            format!("{}: {error}", path.display()),
-            "without it the chain runs with its defaults; the folder is named by the chain's id",
         ),
     }
 }
@@ -253,9 +272,23 @@ mod tests {
         let dir = folder.path();
         assert_eq!(chain_config(dir, "chain").outcome, Finding::Doubtful);
         fs::create_dir(dir.join("chain")).unwrap();
-        for (text, expected) in [("{}", Finding::Fine), ("{", Finding::Wrong)] {
-            fs::write(dir.join("chain/config.json"), text).unwrap();
-            assert_eq!(chain_config(dir, "chain").outcome, expected);
+        assert_eq!(chain_config(dir, "chain").outcome, Finding::Doubtful);
+        let file = dir.join("chain/config.toml");
+        for (text, expected) in [
+            ("", Finding::Fine),
+            ("kept_events = 1_000", Finding::Fine),
+            ("kept_event = 1_000", Finding::Wrong),
+            ("{}", Finding::Wrong),
+        ] {
+            fs::write(&file, text).unwrap();
+            assert_eq!(chain_config(dir, "chain").outcome, expected, "{text}");
         }
+        fs::write(&file, "").unwrap();
+        fs::write(dir.join("chain/config.json"), "").unwrap();
+        assert_eq!(
+            chain_config(dir, "chain").outcome,
+            Finding::Wrong,
+            "two files"
+        );
     }
 }

@@ -132,6 +132,11 @@ func (n *network) build(ctx context.Context, count int, keys []string, genesis [
 		return nil, err
 	}
 	took("bootstrapped")
+	// Our chain takes requests before the node's own chains do after the restart.
+	if err := healthy(ctx, n.Nodes); err != nil {
+		return nil, err
+	}
+	took("healthy")
 	return seconds, nil
 }
 

@@ -22,6 +22,7 @@ use types::number::TaskIndex;
 
 pub use child::main;
 pub use parent::{CodeExchange, WorkerHandle, WorkerKiller};
+pub use protocol::ChildAnswer;
 
 /// Memory of the process itself, beside everything that grows with the job.
 const BASE_DATA_BYTES: u64 = 1 << 30;

@@ -51,9 +51,9 @@ pub(super) struct CodeRequest {
     pub(super) file: Option<String>,
 }
 
-/// One answer of the worker process.
+/// One answer of the worker process. Whoever stands between a parent and its child reads these.
 #[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
-pub(super) enum ChildAnswer {
+pub enum ChildAnswer {
     /// The module's compiled code, where it is asked for and was not there. It comes before [`ChildAnswer::Prepared`] or
     /// never: later the program has run.
     Code(Vec<u8>),

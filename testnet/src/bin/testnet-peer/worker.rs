@@ -12,25 +12,15 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use borsh::BorshDeserialize;
-use executor::cage::CageReport;
-use executor::{NoResult, TaskRun};
+use executor::TaskRun;
+use executor::worker::ChildAnswer;
 use types::hash::BlobId;
-use types::number::TaskIndex;
 
 /// The name under which this program runs as the worker that flips: a worker gets no environment, only its name.
 const FLIPPING: &str = "flipping-worker";
 
 /// Maximum length of an answer, in bytes; the jobs of tests leave little.
 const MAX_ANSWER_BYTES: u64 = 64 << 20;
-
-/// The worker's answers, as the executor encodes them.
-#[derive(borsh::BorshSerialize, BorshDeserialize)]
-enum WorkerAnswer {
-    Prepared,
-    Task(TaskIndex, Box<TaskRun>),
-    NoResult(NoResult),
-    Cage(CageReport),
-}
 
 /// Makes the program that a partner must start as its worker in order to flip bytes, in the partner's directory.
 pub fn flipping(dir: &Path) -> Result<PathBuf> {
@@ -59,8 +49,8 @@ pub fn flip() -> Result<ExitCode> {
     // It ends with this process, which ends when the answers do.
     std::thread::spawn(move || io::copy(&mut io::stdin(), &mut requests));
     while let Some(bytes) = read_frame(&mut answers)? {
-        let mut answer = WorkerAnswer::try_from_slice(&bytes)?;
-        if let WorkerAnswer::Task(_, run) = &mut answer {
+        let mut answer = ChildAnswer::try_from_slice(&bytes)?;
+        if let ChildAnswer::Task(_, run) = &mut answer {
             flip_a_byte(run);
         }
         write_frame(&mut io::stdout(), &borsh::to_vec(&answer)?)?;

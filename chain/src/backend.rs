@@ -4,7 +4,6 @@
 //! meanwhile. Only what the core alone knows (the mempool) is asked of the loop, through a bounded channel.
 
 mod blob;
-mod refusal;
 mod view;
 
 use std::collections::VecDeque;
@@ -32,11 +31,14 @@ use types::transaction::{Action, SignedTransaction};
 use vm::{Account, ChargeError, MempoolError, Rules};
 
 use crate::alarm::Alarm;
-use refusal::refused;
 pub use view::At;
 
 /// Most jobs that ended and are still listed; every job stays readable by its id.
 const RECENT_JOBS: usize = 256;
+/// When a transaction that there is no room for now may be sent again, in milliseconds: some blocks later.
+const RETRY_AFTER_BLOCK_MS: u64 = 250;
+/// When one that could not be verified in time may be sent again, in milliseconds.
+const RETRY_WHEN_BUSY_MS: u64 = 100;
 /// Most alarms that the status shows.
 const MAX_ALARMS: usize = 16;
 
@@ -190,6 +192,36 @@ impl ChainBackend {
                 "ask another node, or this one once it is back",
             )
         })
+    }
+}
+
+fn refused(error: &MempoolError) -> ApiError {
+    let hint = match error {
+        MempoolError::Known(_) => "it was sent before; ask for its status",
+        MempoolError::Charge(_) => "check nonce, expiry, fee and balance of the sending account",
+        MempoolError::NonceTooFar { .. } => {
+            "wait until earlier transactions of this account are included"
+        }
+        MempoolError::ReplacementFee { .. } => "offer a higher fee, or use the next nonce",
+        MempoolError::CannotPay { .. } => {
+            "bring money to the account, or wait until its transactions are included"
+        }
+        MempoolError::Full { .. } => "try again later, or offer a higher fee",
+        MempoolError::Busy => "try again later",
+        MempoolError::TrialPanicked(_) | MempoolError::Abort(_) => "the node's log says more",
+    };
+    let refused = ApiError::refused("transaction_refused", error.to_string(), hint)
+        .retryable(error.is_retryable());
+    match error {
+        MempoolError::Charge(ChargeError::Nonce { expected, .. }) => refused.expected(*expected),
+        MempoolError::NonceTooFar { next, .. } => {
+            refused.expected(*next).after(RETRY_AFTER_BLOCK_MS)
+        }
+        MempoolError::Full { .. } | MempoolError::CannotPay { .. } => {
+            refused.after(RETRY_AFTER_BLOCK_MS)
+        }
+        MempoolError::Busy => refused.after(RETRY_WHEN_BUSY_MS),
+        _ => refused,
     }
 }
 

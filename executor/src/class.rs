@@ -23,8 +23,6 @@ const BYTES_PER_SLOT: u64 = 128;
 pub const GUEST_STACK_BYTES: usize = 128 << 20;
 /// Stack of the thread that runs guest code: the guest's part and room for the host functions under it.
 pub const THREAD_STACK_BYTES: usize = GUEST_STACK_BYTES + (3 << 20);
-/// Most elements in all tables of a program together.
-pub const MAX_TABLE_ELEMENTS: usize = 1 << 20;
 /// Most tables of a program.
 pub const MAX_TABLES: usize = 64;
 /// Addresses reserved for a linear memory, so that it never moves.
@@ -62,6 +60,7 @@ pub(crate) fn pinned() -> Config {
         .guard_before_linear_memory(true)
         .memory_may_move(false)
         .memory_init_cow(true)
+        .memory_guaranteed_dense_image_size(instrument::accept::DENSE_IMAGE_BYTES)
         .signals_based_traps(true)
         .wasm_backtrace_max_frames(None)
         .native_unwind_info(false)

@@ -6,9 +6,9 @@
 //! What a program begins with is decided on first, each memory and table once, before any of its code runs. One that
 //! begins with more than the limits allow cannot run at all, which is an end of its own.
 
+use instrument::accept::MAX_TABLE_ELEMENTS;
 use wasmtime::ResourceLimiter;
 
-use crate::class::MAX_TABLE_ELEMENTS;
 use crate::fuel;
 
 /// What the engine says when a growth passes what a 32-bit memory can ever be; the program sees -1 on every host.
@@ -21,7 +21,9 @@ pub(crate) struct HostRefused(pub(crate) String);
 
 /// A memory or table is larger from the start than the job allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the program begins with more memory or larger tables than the job allows")]
+#[error(
+    "the program begins with more memory than the job allows, or larger tables than the class does"
+)]
 pub(crate) struct BeginsTooLarge;
 
 /// Decides on growth and counts what it costs.
@@ -105,7 +107,8 @@ impl ResourceLimiter for Limiter {
         let total = self
             .table_elements
             .saturating_add(desired.saturating_sub(current));
-        let allowed = total <= MAX_TABLE_ELEMENTS && maximum.is_none_or(|most| desired <= most);
+        let allowed =
+            widened(total) <= MAX_TABLE_ELEMENTS && maximum.is_none_or(|most| desired <= most);
         if allowed {
             self.table_elements = total;
         }

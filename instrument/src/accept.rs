@@ -6,17 +6,20 @@
 
 use wasmparser::{
     BlockType, ConstExpr, ElementItems, ElementKind, FrameKind, FuncToValidate, FuncType,
-    FuncValidator, FuncValidatorAllocations, FunctionBody, Operator, Parser, Payload, TableInit,
-    TypeRef, ValType, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    FuncValidator, FuncValidatorAllocations, FunctionBody, Operator, Parser, Payload, TypeRef,
+    ValType, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
 use crate::module::{ParsedBody, ParsedModule, RawSection, index};
 use charge::TextCharge;
+use initial::Initial;
 
 pub(crate) mod charge;
+mod initial;
 mod rule;
 
 pub use charge::Complexity;
+pub use initial::DENSE_IMAGE_BYTES;
 pub use rule::*;
 
 /// The proposals of the class: WebAssembly 2.0 without references to the host, and extended constants. All else is
@@ -38,6 +41,7 @@ pub fn accept(bytes: &[u8]) -> Result<(ParsedModule<'_>, Complexity), ClassRule>
         bytes,
         module: ParsedModule::default(),
         complexity: Complexity::default(),
+        initial: Initial::default(),
         type_values: 0,
         allocations: FuncValidatorAllocations::default(),
     };
@@ -63,6 +67,7 @@ pub fn accept(bytes: &[u8]) -> Result<(ParsedModule<'_>, Complexity), ClassRule>
     }
     let mut complexity = reading.complexity;
     complexity.functions = wide(module.functions.len());
+    reading.initial.charge(&module, &mut complexity)?;
     Ok((module, complexity))
 }
 
@@ -74,6 +79,7 @@ struct Reading<'a> {
     bytes: &'a [u8],
     module: ParsedModule<'a>,
     complexity: Complexity,
+    initial: Initial,
     /// Parameters and results of all types so far.
     type_values: u64,
     allocations: FuncValidatorAllocations,
@@ -107,12 +113,9 @@ impl<'a> Reading<'a> {
                 }
             }
             Payload::TableSection(reader) => {
+                // A table begins with nulls: first values of tables are of a proposal that the class leaves out.
                 for table in reader {
-                    let table = table?;
-                    self.module.tables.push(table.ty);
-                    if let TableInit::Expr(value) = table.init {
-                        self.references(&value)?;
-                    }
+                    module.tables.push(table?.ty);
                 }
             }
             Payload::MemorySection(reader) => {
@@ -124,6 +127,7 @@ impl<'a> Reading<'a> {
                 for global in reader {
                     let global = global?;
                     self.module.globals.push(global.ty);
+                    self.initial.first_value(&global.init_expr)?;
                     self.references(&global.init_expr)?;
                 }
             }
@@ -143,7 +147,9 @@ impl<'a> Reading<'a> {
             }
             Payload::DataSection(reader) => {
                 for data in reader {
-                    module.data.push(data?);
+                    let data = data?;
+                    self.initial.data(&data, module)?;
+                    module.data.push(data);
                 }
             }
             _ => {}
@@ -186,6 +192,7 @@ impl<'a> Reading<'a> {
     }
 
     fn element(&mut self, element: wasmparser::Element<'a>) -> Result<(), ClassRule> {
+        self.initial.element(&element, &self.module.tables)?;
         match &element.items {
             ElementItems::Functions(functions) => {
                 // A declaration alone puts nothing into a table; `ref.func` in a body does.

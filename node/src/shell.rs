@@ -7,7 +7,6 @@
 
 pub mod log_thread;
 mod peers;
-mod report;
 mod serve;
 
 use std::collections::BTreeMap;
@@ -20,8 +19,8 @@ use chain::blob_tasks::BlobTasks;
 use chain::clock::Clock;
 use chain::worker::Worker;
 use chain::{Destination, Fatal, Submission, Ticket};
+use consensus::Request;
 use consensus::log::{FileStorage, Log};
-use consensus::{EvidenceBook, Request};
 use p2p::PeerEvent;
 use store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -59,7 +58,6 @@ pub struct Shell {
     clock: Clock,
     live: watch::Sender<Live>,
     quarantine: Quarantine,
-    evidence: EvidenceBook<FileStorage>,
     alarms: Arc<Alarms>,
     inputs: mpsc::Receiver<chain::Event>,
     tickets: BTreeMap<Ticket, Answer>,
@@ -84,7 +82,6 @@ impl Shell {
         clock: Clock,
         live: watch::Sender<Live>,
         quarantine: Quarantine,
-        evidence: EvidenceBook<FileStorage>,
     ) -> Result<Self, NodeError> {
         let (sender, inputs) = mpsc::channel(WAITING_INPUTS);
         let worker = Worker::start(backend, sender.clone())?;
@@ -103,7 +100,6 @@ impl Shell {
             clock,
             live,
             quarantine,
-            evidence,
             alarms: Arc::clone(&backend.alarms),
             inputs,
             tickets,
@@ -299,7 +295,7 @@ impl Shell {
             Effect::Blob(request) => self.blobs.perform(request),
             Effect::SetTimer(at) => self.timer = Some(at),
             Effect::Report { by, fault } => {
-                tokio::task::block_in_place(|| report::report(&mut self.evidence, by, fault))?;
+                tracing::warn!(validator = %by, ?fault, "a validator broke a rule");
             }
             Effect::Ban { validator, for_ms } => {
                 tracing::warn!(%validator, for_ms, "a validator broke too many rules: its connection is closed");

@@ -139,11 +139,21 @@ impl TemporaryDevnet {
         let processes = self.devnet.manifest.processes.iter();
         let ends = processes.map(|process| {
             let log = std::fs::read_to_string(process.log()).unwrap_or_default();
-            let mut end: Vec<_> = log.lines().rev().take(lines).collect();
+            let spoken = log.lines().rev().filter(|line| !is_of_backtrace(line));
+            let mut end: Vec<_> = spoken.take(lines).collect();
             end.push("");
             end.reverse();
             format!("--- {}{}", process.name, end.join("\n"))
         });
         ends.collect::<Vec<_>>().join("\n")
     }
+}
+
+/// True for a line of a backtrace, such as `  12: core::ops::function` or `   at src/main.rs:1:2`: these push the panic's own out of sight.
+fn is_of_backtrace(line: &str) -> bool {
+    let text = line.trim_start();
+    let is_frame = text
+        .split_once(": ")
+        .is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+    line.starts_with(' ') && (is_frame || text.starts_with("at "))
 }

@@ -247,7 +247,6 @@ impl Mempool {
                     before,
                     found: transaction.fee,
                     needed,
-                    next: self.next_nonce(sender, account),
                 });
             }
         }

@@ -5,15 +5,12 @@
 //! which `docs/benchmarks.md` quotes. `--worker PROGRAM` runs them in another build of `gridproof worker`.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
-#![expect(clippy::too_many_lines, reason = "lists of bombs")]
 #![expect(
     clippy::print_stdout,
     reason = "a line for each bomb is what the run shows"
 )]
 
-mod bodies;
-mod locals;
-mod sections;
+mod corpus;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,15 +20,13 @@ use std::time::{Duration, Instant};
 
 use gridproof_executor::worker::WorkerJob;
 use gridproof_executor::{NoResult, TaskRun, WorkerHandle, WorkerLimits};
-use types::attestation::{Exit, Trap};
+use types::attestation::Exit;
 use types::hash::BlobId;
 use types::job::{TaskLimits, Workload};
 use types::number::{Fuel, TaskIndex};
 use types::testing;
-use wasm_encoder::{
-    CodeSection, ExportKind, ExportSection, Function, FunctionSection, InstructionSink,
-    MemorySection, MemoryType, Module, TypeSection, ValType,
-};
+
+use corpus::{Bomb, BombEnd};
 
 /// What each job may use at most: a cheap job, and memory as jobs have it.
 const LIMITS: TaskLimits = TaskLimits {
@@ -41,90 +36,6 @@ const LIMITS: TaskLimits = TaskLimits {
 };
 /// No bomb may hold a worker for longer, on a slow machine with a slow build.
 const WALL: Duration = Duration::from_mins(5);
-
-/// How a bomb ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum BombEnd {
-    /// It breaks a rule of the class and is not compiled.
-    Invalid,
-    /// What is charged before the start, or while it runs, passes its limit.
-    OutOfFuel,
-    /// It runs and ends by itself.
-    Runs,
-    /// It traps.
-    Traps(Trap),
-}
-
-/// A module, its name and how it must end.
-struct Bomb {
-    name: String,
-    end: BombEnd,
-    module: Vec<u8>,
-}
-
-fn bomb(name: impl Into<String>, end: BombEnd, module: Vec<u8>) -> Bomb {
-    let name = name.into();
-    Bomb { name, end, module }
-}
-
-/// Ends a chain of calls.
-fn ignore<T>(_: &mut T) {}
-
-/// A module of one type `() -> ()` and the functions given, the first of which is `_start`.
-fn of_functions(functions: &[Function]) -> Vec<u8> {
-    let mut types = TypeSection::new();
-    types.ty().function([], []);
-    with_types(&types, &vec![0; functions.len()], functions)
-}
-
-/// A module of one function without locals.
-fn of_body(body: impl FnOnce(&mut InstructionSink<'_>)) -> Vec<u8> {
-    of_functions(&[function([], body)])
-}
-
-fn function(
-    locals: impl IntoIterator<Item = (u32, ValType), IntoIter: ExactSizeIterator>,
-    body: impl FnOnce(&mut InstructionSink<'_>),
-) -> Function {
-    let mut function = Function::new(locals);
-    body(&mut function.instructions());
-    function.instructions().end();
-    function
-}
-
-/// A module of these types and functions, with a memory of one page, the first function of which is `_start`.
-fn with_types(types: &TypeSection, kinds: &[u32], bodies: &[Function]) -> Vec<u8> {
-    let mut functions = FunctionSection::new();
-    for kind in kinds {
-        functions.function(*kind);
-    }
-    let mut memories = MemorySection::new();
-    memories.memory(pages(1));
-    let mut exports = ExportSection::new();
-    exports.export("_start", ExportKind::Func, 0);
-    let mut code = CodeSection::new();
-    for body in bodies {
-        code.function(body);
-    }
-    let mut module = Module::new();
-    module
-        .section(types)
-        .section(&functions)
-        .section(&memories)
-        .section(&exports)
-        .section(&code);
-    module.finish()
-}
-
-fn pages(minimum: u64) -> MemoryType {
-    MemoryType {
-        minimum,
-        maximum: None,
-        memory64: false,
-        shared: false,
-        page_size_log2: None,
-    }
-}
 
 /// What running a bomb took.
 struct Cost {
@@ -201,10 +112,7 @@ fn main() -> ExitCode {
             _ => wanted.push(argument),
         }
     }
-    let bombs: Vec<_> = [locals::all(), bodies::all(), sections::all()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let bombs = corpus::all();
     assert!(bombs.len() >= 60, "{} bombs", bombs.len());
     let is_wanted = |bomb: &&Bomb| {
         wanted.is_empty() || wanted.iter().any(|text| bomb.name.contains(text.as_str()))

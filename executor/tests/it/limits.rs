@@ -138,7 +138,7 @@ fn what_a_program_begins_with_is_limited_as_well() {
         },
         ok,
     );
-    assert_eq!(limited(&table), trap(Trap::Other));
+    assert_eq!(limited(&table), Exit::Invalid);
     let tables = module_of(
         &Parts {
             table_elements: 1 << 18,
@@ -149,7 +149,7 @@ fn what_a_program_begins_with_is_limited_as_well() {
     );
     assert_eq!(
         limited(&tables),
-        trap(Trap::Other),
+        Exit::Invalid,
         "the limit is for all tables together"
     );
     let outside = module_of(

@@ -28,6 +28,12 @@ pub const CROWDING_PER_UNIT: u64 = 10;
 pub const PLACE_PRICE: u64 = 1_000;
 /// Units for each place where a vector is made canonical.
 pub const VECTOR_PLACE_PRICE: u64 = 1_500;
+/// Units for each first value, element and segment that is computed when an instance begins.
+pub const COMPUTED_PRICE: u64 = 2_500;
+/// Units for each operator of a constant expression but its first.
+pub const CONSTANT_OPERATOR_PRICE: u64 = 150;
+/// Bytes of a memory that is laid out, for a unit.
+pub const IMAGE_BYTES_PER_UNIT: u64 = 16;
 
 /// Crowding by a place where a single float is made canonical.
 const PLACE_CROWDING: u64 = 4;
@@ -53,6 +59,14 @@ pub struct Complexity {
     pub crowding: u64,
     /// Parameters, locals and the highest stack, times crowding, summed over all functions.
     pub crowded_values: u64,
+    /// First values, elements and segments that are computed when an instance begins.
+    pub computed: u64,
+    /// Operators of constant expressions beside the first of each.
+    pub constant_operators: u64,
+    /// Elements of tables that are laid out, each table up to the last one that is set.
+    pub table_elements: u64,
+    /// Bytes of memories that are laid out, each from the first to the last one that is set.
+    pub image_bytes: u64,
     /// Units of the places where NaNs are made canonical. Nothing as long as these are not known.
     pub places: u64,
 }
@@ -71,6 +85,10 @@ impl Complexity {
             self.signatures,
             self.crowding / CROWDING_PER_UNIT,
             CROWDED_VALUE_PRICE.saturating_mul(self.crowded_values),
+            COMPUTED_PRICE.saturating_mul(self.computed),
+            CONSTANT_OPERATOR_PRICE.saturating_mul(self.constant_operators),
+            self.table_elements,
+            self.image_bytes / IMAGE_BYTES_PER_UNIT,
             self.places,
         ]
         .into_iter()

@@ -26,6 +26,10 @@ pub const MAX_CARRIED: u64 = 1 << 16;
 pub const MAX_TYPE_VALUES: u64 = 1 << 16;
 /// Most segments of tables.
 pub const MAX_ELEMENT_SEGMENTS: u64 = 1_024;
+/// Most elements that the tables of a module begin with, all together.
+pub const MAX_TABLE_ELEMENTS: u64 = 1 << 20;
+/// Most first values, elements and segments that are computed when an instance begins.
+pub const MAX_COMPUTED: u64 = 1 << 14;
 /// Most functions, imported ones included.
 pub const MAX_FUNCTIONS: u64 = 200_000;
 /// Beginning of names that the pass keeps for itself: no import and no export may have one.
@@ -123,6 +127,20 @@ pub enum ClassRule {
     #[error("{found} segments of tables, at most {MAX_ELEMENT_SEGMENTS} are allowed")]
     TooManySegments {
         /// Segments that the module declares.
+        found: u64,
+    },
+    /// The module's tables begin with too many elements.
+    #[error("tables begin with {found} elements, at most {MAX_TABLE_ELEMENTS} are allowed")]
+    TooManyTableElements {
+        /// Elements that all tables begin with.
+        found: u64,
+    },
+    /// Too much is computed when an instance begins.
+    #[error(
+        "{found} first values, elements and segments are computed when an instance begins, at most {MAX_COMPUTED} are allowed"
+    )]
+    TooManyComputed {
+        /// What is computed.
         found: u64,
     },
     /// The module has too many functions.

@@ -3,8 +3,8 @@
 use types::attestation::Trap;
 use wasm_encoder::{BlockType, Function, InstructionSink, MemArg, TypeSection, ValType};
 
-use crate::BombEnd::{Invalid, OutOfFuel, Runs, Traps};
-use crate::{Bomb, bomb, function, ignore, of_body, of_functions, with_types};
+use super::BombEnd::{Invalid, OutOfFuel, Runs, Traps};
+use super::{Bomb, bomb, function, ignore, of_body, of_functions, with_types};
 
 /// Largest body of a function in the class, in bytes.
 const BODY: usize = 1 << 20;

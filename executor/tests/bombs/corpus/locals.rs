@@ -2,8 +2,8 @@
 
 use wasm_encoder::{BlockType, Function, InstructionSink, TypeSection, ValType};
 
-use crate::BombEnd::{Invalid, OutOfFuel, Runs};
-use crate::{Bomb, bomb, function, ignore, of_functions, with_types};
+use super::BombEnd::{Invalid, OutOfFuel, Runs};
+use super::{Bomb, bomb, function, ignore, of_functions, with_types};
 
 /// Sets all locals of a function, calls another, and adds them up, so that all live across the call.
 fn all_live(code: &mut InstructionSink<'_>, count: u32) {

@@ -61,10 +61,9 @@ impl Pace {
 
     /// A block was decided, which led to this state.
     pub fn decided(&mut self, state: &dyn DecidedState) -> Result<(), chain::Fatal> {
-        let jobs = vm::query::live_jobs(state)?;
         let chain = vm::chain_record(state)?;
         self.follows = chain.urgent || state.tip().height == Height::ZERO;
-        self.live = chain.unbondings.is_some() || jobs.into_iter().next().is_some();
+        self.live = chain.unbondings.is_some() || chain.live_jobs > 0;
         Ok(())
     }
 

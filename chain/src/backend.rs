@@ -380,22 +380,7 @@ impl Backend for ChainBackend {
     }
 
     async fn job(&self, id: JobId) -> Result<JobView, ApiError> {
-        self.read(move |at, _| {
-            let record = vm::query::job(at, &id)
-                .map_err(view::internal)?
-                .ok_or_else(|| {
-                    let hint = "a job exists once its transaction is final; check the id";
-                    ApiError::not_found("job", format!("there is no job {id}"), hint)
-                })?;
-            let receipt = vm::query::receipt(at, &id).map_err(view::internal)?;
-            Ok(JobView::new(
-                &record,
-                receipt.as_ref(),
-                at.chain()?.chain_time,
-                at.height,
-            ))
-        })
-        .await
+        self.read(move |at, _| at.job_view(id)).await
     }
 
     async fn transaction(&self, id: TransactionId) -> Result<TransactionStatus, ApiError> {

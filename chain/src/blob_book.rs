@@ -7,11 +7,12 @@
 mod fetch;
 mod live;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use types::attestation::Outcomes;
 use types::hash::{BlobId, JobId, ValidatorId};
-use types::job::{JobRecord, Stage};
+use types::job::{JobRecord, Stage, Workload};
 use types::number::Attempt;
 use types::transaction::{Holding, StoredStatement};
 
@@ -118,20 +119,28 @@ impl BlobBook {
         self.missing.keys()
     }
 
-    /// Takes note of a job's record in a final block.
-    pub fn job_changed(&mut self, record: &JobRecord, unix_ms: u64) {
+    /// Takes note of a job's record in a final block. The workload is asked for once, when the job is new to the book.
+    pub fn job_changed<E>(
+        &mut self,
+        record: &JobRecord,
+        workload: impl FnOnce() -> Result<Workload, E>,
+        unix_ms: u64,
+    ) -> Result<(), E> {
         self.changed = true;
         if record.stage.is_final() {
             self.job_ended(record, unix_ms);
-            return;
+            return Ok(());
         }
         let duty = self.duty_of(record);
         let opened = opened_results(&record.stage);
-        let job = self.live.entry(record.id).or_insert_with(|| LiveJob {
-            workload: record.spec.workload.clone(),
-            results: Results::Unknown,
-            duty,
-        });
+        let job = match self.live.entry(record.id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(LiveJob {
+                workload: workload()?,
+                results: Results::Unknown,
+                duty,
+            }),
+        };
         job.duty = duty;
         let known = match &job.results {
             Results::Unknown => None,
@@ -152,6 +161,7 @@ impl BlobBook {
                 asked: false,
             });
         }
+        Ok(())
     }
 
     fn duty_of(&self, record: &JobRecord) -> Duty {

@@ -71,7 +71,8 @@ impl Chain {
         let mut book = BlobBook::new(own, setup.retention, blobs, now.unix.0);
         for id in vm::query::live_jobs(store)? {
             if let Some(record) = vm::query::job(store, &id)? {
-                book.job_changed(&record, now.unix.0);
+                let workload = || vm::query::spec(store, &id).map(|spec| spec.workload);
+                book.job_changed(&record, workload, now.unix.0)?;
             }
         }
         Ok(Self {
@@ -350,7 +351,10 @@ impl Chain {
                 .as_deref()
                 .map(|bytes| decode::<JobRecord>(bytes, MAX_STATE_VALUE_BYTES));
             match record {
-                Some(Ok(record)) => self.book.job_changed(&record, now.unix.0),
+                Some(Ok(record)) => {
+                    let workload = || vm::query::spec(&after, id).map(|spec| spec.workload);
+                    self.book.job_changed(&record, workload, now.unix.0)?;
+                }
                 Some(Err(_)) | None => self.book.job_gone(id, now.unix.0),
             }
         }

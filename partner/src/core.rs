@@ -92,6 +92,8 @@ pub struct ProvenState {
     pub live: BTreeSet<JobId>,
     /// The live jobs' records, each read after the account.
     pub jobs: BTreeMap<JobId, JobRecord>,
+    /// The workloads of the live jobs that the partner is a party to.
+    pub workloads: BTreeMap<JobId, Arc<Workload>>,
     /// Parameters in force, by which fees and times are judged.
     pub params: Arc<Params>,
     /// The partners that count, for the epochs in which a live job was committed.

@@ -2,7 +2,7 @@
 //!
 //! Every value is taken with its proof and checked against genesis. A proven state is read from one endpoint, the account
 //! first, so that what the jobs show is never older than the nonce; nothing in it may be older than the account, or
-//! than anything in the proven state before. Which endpoint is asked is decided by the newest provable height among those that
+//! than anything in the proven state before. What did not change is not read again. Which endpoint is asked is decided by the newest provable height among those that
 //! are not set aside. An endpoint that takes too long is left for the next one: windows of the chain close meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,29 +11,29 @@ use std::time::{Duration, Instant};
 
 use borsh::BorshDeserialize;
 use futures::future::join_all;
-use futures::stream::{self, StreamExt, TryStreamExt};
 use light::Light;
 use rpc::ClientError;
 use tokio::time::timeout;
-use types::account::{Account, LiveJobs, PartnerSnapshot};
+use types::account::{Account, PartnerSnapshot};
 use types::chain_record::ChainRecord;
 use types::codec::decode;
 use types::hash::{Address, JobId};
-use types::job::{JobRecord, Stage};
+use types::job::{JobRecord, JobSpec, Stage, Workload};
 use types::limits::MAX_STATE_VALUE_BYTES;
 use types::number::{Epoch, Height};
 use types::params::Params;
 use types::state_key::StateKey;
 
+use self::jobs::SeenJobs;
 use crate::core::ProvenState;
 use crate::endpoints::{Endpoint, Endpoints};
 
-/// Values read from one endpoint at the same time.
-const PARALLEL_READS: usize = 8;
 /// How long an endpoint has for its head, and for a proven state.
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// The same where all endpoints are slow.
 const MAX_TIMEOUT: Duration = Duration::from_secs(16);
+
+mod jobs;
 
 /// Why a value was not read.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +87,10 @@ pub struct ChainWatch {
     in_force: Option<ParamsInForce>,
     /// Snapshots never change once they are written.
     snapshots: BTreeMap<Epoch, PartnerSnapshot>,
+    /// The live jobs, of which only those are read again that changed.
+    seen: SeenJobs,
+    /// Specs never change either: the workloads of the live jobs that the account is a party to.
+    workloads: BTreeMap<JobId, Arc<Workload>>,
     /// Grows when no endpoint gives a proven state in time, so that one does in the end; a slow one among others changes nothing.
     time_limit: Duration,
 }
@@ -102,6 +106,8 @@ impl ChainWatch {
             floor,
             in_force: None,
             snapshots: BTreeMap::new(),
+            seen: SeenJobs::default(),
+            workloads: BTreeMap::new(),
             time_limit: TIMEOUT,
         }
     }
@@ -168,24 +174,10 @@ impl ChainWatch {
         };
         let in_force = reader.in_force(self.in_force.as_ref(), height).await?;
         let (partner_at, partner) = reader.read(StateKey::Partner(self.address)).await?;
-        let (live_at, live) = reader.read::<LiveJobs>(StateKey::LiveJobs).await?;
-        let live: BTreeSet<JobId> = live.unwrap_or_default().into_iter().collect();
-        let mut newest = partner_at.max(live_at);
-        let records: Vec<(JobId, Height, Option<JobRecord>)> = stream::iter(live.iter().copied())
-            .map(|job| async move {
-                reader
-                    .read(StateKey::Job(job))
-                    .await
-                    .map(|(height, record)| (job, height, record))
-            })
-            .buffered(PARALLEL_READS)
-            .try_collect()
-            .await?;
-        let mut jobs = BTreeMap::new();
-        for (job, record_at, record) in records {
-            newest = newest.max(record_at);
-            jobs.extend(record.map(|record| (job, record)));
-        }
+        let (seen, live_at) = self.seen.renewed(reader).await?;
+        let newest = partner_at.max(live_at);
+        let (live, jobs) = (seen.live(), seen.jobs());
+        let workloads = self.workloads_of(&reader, jobs.values()).await?;
         let wanted = announcing_epochs(jobs.values());
         let mut snapshots = self.snapshots.clone();
         snapshots.retain(|epoch, _| wanted.contains(epoch));
@@ -196,6 +188,7 @@ impl ChainWatch {
             }
         }
         (self.snapshots, self.floor) = (snapshots.clone(), newest);
+        (self.seen, self.workloads) = (seen, workloads.clone());
         let params = Arc::clone(&in_force.params);
         self.in_force = Some(in_force);
         let account = account.unwrap_or_default();
@@ -206,10 +199,39 @@ impl ChainWatch {
             partner,
             live,
             jobs,
+            workloads,
             params,
             snapshots,
         })
     }
+
+    /// The workloads of the jobs that the account is a party to; what was read before is not read again. Other jobs' specs,
+    /// which may be many and large, are never read.
+    async fn workloads_of(
+        &self,
+        reader: &ProofReader<'_>,
+        records: impl Iterator<Item = &JobRecord>,
+    ) -> Result<BTreeMap<JobId, Arc<Workload>>, ReadError> {
+        let mut all = BTreeMap::new();
+        for record in records.filter(|record| is_party(record, &self.address)) {
+            let workload = match self.workloads.get(&record.id) {
+                Some(known) => Arc::clone(known),
+                None => {
+                    let key = StateKey::JobSpec(record.id);
+                    let (_, spec) = reader.required::<JobSpec>(key).await?;
+                    Arc::new(spec.workload)
+                }
+            };
+            all.insert(record.id, workload);
+        }
+        Ok(all)
+    }
+}
+
+/// True if a partner is primary or verifier of a job now.
+fn is_party(record: &JobRecord, own: &Address) -> bool {
+    let primary = record.stage.primary();
+    primary.is_some_and(|primary| primary.partner == *own) || record.stage.verifier(own).is_some()
 }
 
 /// The epochs whose partners the live jobs draw verifiers from.

@@ -6,8 +6,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use types::limits::LIVE_SHARDS;
 use types::number::{BeaconStep, ChainTime, Epoch};
-use types::state_key::StateKey;
+use types::state_key::{DueQueue, StateKey};
 
 /// A state key with its text form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,10 +61,15 @@ impl fmt::Display for ProofKey {
             StateKey::PartnerIndex => f.write_str("partner-index"),
             StateKey::PartnerSnapshot(epoch) => write!(f, "partner-snapshot/{epoch}"),
             StateKey::Job(id) => write!(f, "job/{id}"),
-            StateKey::LiveJobs => f.write_str("live-jobs"),
+            StateKey::JobSpec(id) => write!(f, "job-spec/{id}"),
+            StateKey::LiveIndex => f.write_str("live-index"),
+            StateKey::LiveJobs(shard) => write!(f, "live-jobs/{shard}"),
+            StateKey::CustomerJobs(address) => write!(f, "customer-jobs/{address}"),
             StateKey::Receipt(id) => write!(f, "receipt/{id}"),
             StateKey::Unbondings(time) => write!(f, "unbondings/{time}"),
-            StateKey::JobDeadlines => f.write_str("job-deadlines"),
+            StateKey::Due(DueQueue::Windows, bucket) => write!(f, "due-windows/{bucket}"),
+            StateKey::Due(DueQueue::Ended, bucket) => write!(f, "due-ended/{bucket}"),
+            StateKey::Draws(step) => write!(f, "draws/{step}"),
         }
     }
 }
@@ -90,10 +96,15 @@ impl FromStr for ProofKey {
                 StateKey::PartnerSnapshot(Epoch(number("partner-snapshot", argument)?))
             }
             "job" => StateKey::Job(required("job", argument)?),
-            "live-jobs" => none("live-jobs", argument, StateKey::LiveJobs)?,
+            "job-spec" => StateKey::JobSpec(required("job-spec", argument)?),
+            "live-index" => none("live-index", argument, StateKey::LiveIndex)?,
+            "live-jobs" => StateKey::LiveJobs(shard(argument)?),
+            "customer-jobs" => StateKey::CustomerJobs(required("customer-jobs", argument)?),
             "receipt" => StateKey::Receipt(required("receipt", argument)?),
             "unbondings" => StateKey::Unbondings(ChainTime(number("unbondings", argument)?)),
-            "job-deadlines" => none("job-deadlines", argument, StateKey::JobDeadlines)?,
+            "due-windows" => StateKey::Due(DueQueue::Windows, number("due-windows", argument)?),
+            "due-ended" => StateKey::Due(DueQueue::Ended, number("due-ended", argument)?),
+            "draws" => StateKey::Draws(BeaconStep(number("draws", argument)?)),
             other => {
                 let kind = other.chars().take(80).collect();
                 return Err(ProofKeyError::UnknownKind { kind });
@@ -131,6 +142,18 @@ fn number(kind: &'static str, argument: Option<&str>) -> Result<u64, ProofKeyErr
     Ok(number)
 }
 
+/// The number of a shard of live jobs.
+fn shard(argument: Option<&str>) -> Result<u8, ProofKeyError> {
+    let number = number("live-jobs", argument)?;
+    let shard = u8::try_from(number).ok();
+    let known = shard.filter(|shard| usize::from(*shard) < LIVE_SHARDS);
+    known.ok_or_else(|| ProofKeyError::BadArgument {
+        kind: "live-jobs",
+        argument: number.to_string(),
+        reason: format!("there are {LIVE_SHARDS} shards"),
+    })
+}
+
 /// The key of a kind that has only one.
 fn none(
     kind: &'static str,
@@ -164,10 +187,15 @@ mod tests {
             StateKey::PartnerIndex,
             StateKey::PartnerSnapshot(Epoch(u64::MAX)),
             StateKey::Job(job),
-            StateKey::LiveJobs,
+            StateKey::JobSpec(job),
+            StateKey::LiveIndex,
+            StateKey::LiveJobs(63),
+            StateKey::CustomerJobs(address),
             StateKey::Receipt(job),
             StateKey::Unbondings(ChainTime(60_000)),
-            StateKey::JobDeadlines,
+            StateKey::Due(DueQueue::Windows, 9),
+            StateKey::Due(DueQueue::Ended, u64::MAX),
+            StateKey::Draws(BeaconStep(8)),
         ];
         let kinds: std::collections::BTreeSet<_> = keys.iter().map(kind).collect();
         assert_eq!(kinds.len(), keys.len());
@@ -190,12 +218,17 @@ mod tests {
             StateKey::PartnerIndex => 6,
             StateKey::PartnerSnapshot(_) => 7,
             StateKey::Job(_) => 8,
-            StateKey::LiveJobs => 9,
+            StateKey::LiveIndex => 9,
+            StateKey::LiveJobs(_) => 16,
+            StateKey::CustomerJobs(_) => 17,
+            StateKey::Draws(_) => 18,
+            StateKey::Due(DueQueue::Ended, _) => 19,
             StateKey::Receipt(_) => 10,
             StateKey::Unbondings(_) => 11,
-            StateKey::JobDeadlines => 12,
+            StateKey::Due(DueQueue::Windows, _) => 12,
             StateKey::Committee(_) => 13,
             StateKey::Params(_) => 14,
+            StateKey::JobSpec(_) => 15,
         }
     }
 

@@ -341,6 +341,7 @@ fn view(store: &MemoryStore, keys: &PartnerKeys) -> Option<ProvenState> {
     let height = store.tip().height;
     let live: BTreeSet<JobId> = vm::query::live_jobs(store).ok()?.into_iter().collect();
     let (mut jobs, mut snapshots) = (BTreeMap::new(), BTreeMap::new());
+    let mut workloads = BTreeMap::new();
     for id in &live {
         let record = vm::query::job(store, id).ok()??;
         if let Stage::Announcing(announcing) = &record.stage {
@@ -351,6 +352,8 @@ fn view(store: &MemoryStore, keys: &PartnerKeys) -> Option<ProvenState> {
                     .map(|snapshot| (epoch, snapshot)),
             );
         }
+        let workload = vm::query::spec(store, id).ok()?.workload;
+        workloads.insert(*id, Arc::new(workload));
         jobs.insert(*id, record);
     }
     let account = vm::query::account(store, &address).ok()?;
@@ -364,6 +367,7 @@ fn view(store: &MemoryStore, keys: &PartnerKeys) -> Option<ProvenState> {
         partner,
         live,
         jobs,
+        workloads,
         params: Arc::new(params),
         snapshots,
     })

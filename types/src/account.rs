@@ -1,5 +1,5 @@
 //! Values of the state that programs outside the state machine read by proof: accounts, partners with the locks on their
-//! bonds, the snapshot of partners of an epoch, and the list of live jobs.
+//! bonds, the snapshot of partners of an epoch, and which jobs are live.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::codec::Bounded;
 use crate::hash::{Address, Domain, Hash32, JobId};
-use crate::limits::{MAX_PARTNERS, MAX_UNBONDINGS};
-use crate::number::{Amount, ChainTime, EngineClass, Nonce};
+use crate::limits::{LIVE_SHARDS, MAX_PARTNERS, MAX_UNBONDINGS};
+use crate::number::{Amount, ChainTime, EngineClass, Height, Nonce};
 use crate::spec::PartnerProfile;
 
 /// An account, under `StateKey::Account`. One that nobody ever paid is absent.
@@ -163,5 +163,25 @@ impl PartnerSnapshot {
     }
 }
 
-/// The jobs whose stage may still change, under `StateKey::LiveJobs`, ascending.
-pub type LiveJobs = Vec<JobId>;
+/// The jobs of a shard whose stage may still change, under `StateKey::LiveJobs`: each with the height of the block that last
+/// changed its record.
+pub type LiveJobs = BTreeMap<JobId, Height>;
+
+/// When the live jobs of each shard last changed, under `StateKey::LiveIndex`: whoever follows the live jobs reads this,
+/// then the shards and records that changed since it read them. Zero for a shard that never had a job.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct LiveIndex(pub [Height; LIVE_SHARDS]);
+
+impl Default for LiveIndex {
+    fn default() -> Self {
+        Self([Height::ZERO; LIVE_SHARDS])
+    }
+}
+
+/// The shard of a job: by the first bits of its id, which is a hash.
+#[must_use]
+pub fn live_shard(job: &JobId) -> u8 {
+    let [first, ..] = job.0.0;
+    let shards = u8::try_from(LIVE_SHARDS).expect("there are fewer shards than bytes");
+    first % shards
+}

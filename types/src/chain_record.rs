@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::hash::ValidatorId;
-use crate::number::{Amount, ChainTime, Epoch, Height};
+use crate::number::{Amount, BeaconStep, ChainTime, Epoch, Height};
+use crate::state_key::DueQueue;
 
 /// The chain's own bookkeeping, under [`crate::state_key::StateKey::Chain`].
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -24,6 +25,14 @@ pub struct ChainRecord {
     /// First and last chain time with an entry in the queue of unbondings, see [`crate::state_key::StateKey::Unbondings`]; `None` if it is
     /// empty.
     pub unbondings: Option<(ChainTime, ChainTime)>,
+    /// How far the queues of what is due are done.
+    pub due: DueQueues,
+    /// Number of live jobs.
+    pub live_jobs: u32,
+    /// Number of live jobs that wait for a draw.
+    pub draws: u32,
+    /// The first step of the beacon whose draws may not all be done.
+    pub first_draw: BeaconStep,
     /// The snapshots of partners of past epochs that are kept, each with the chain time at which its epoch ended.
     pub past_snapshots: Vec<(Epoch, ChainTime)>,
     /// The first epoch of the term of the committee in office, which stands under [`crate::state_key::StateKey::Committee`] of it.
@@ -32,4 +41,23 @@ pub struct ChainRecord {
     pub params_since: Epoch,
     /// The height of the last block that each member of the committee proposed; those that proposed none are absent.
     pub last_proposed: BTreeMap<ValidatorId, Height>,
+}
+
+/// The first bucket of each queue of what is due that may hold something, see [`crate::state_key::StateKey::Due`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
+pub struct DueQueues {
+    /// Of the windows of live jobs.
+    pub windows: u64,
+    /// Of the jobs that ended.
+    pub ended: u64,
+}
+
+impl DueQueues {
+    /// The first bucket of a queue.
+    pub fn first_mut(&mut self, queue: DueQueue) -> &mut u64 {
+        match queue {
+            DueQueue::Windows => &mut self.windows,
+            DueQueue::Ended => &mut self.ended,
+        }
+    }
 }

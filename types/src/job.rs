@@ -1,10 +1,12 @@
 //! A job on chain: its record, its stages with their payloads, and the receipt that stays when it is settled.
 //!
-//! What a customer asks for is in [`crate::spec`]; it is re-exported here.
+//! What a customer asks for is in [`crate::spec`]; it is re-exported here. It stands in state under a key of its own,
+//! written once, so that what moves a job on reads and writes a small record.
 
 mod receipt;
 mod record;
 mod stage;
+mod terms;
 
 pub use crate::spec::{
     Argument, CLASS_WASM_V2, Constraints, FUEL_PER_MODULE_BYTE, GuestPath, Input, JobSpec, Name,
@@ -18,3 +20,4 @@ pub use stage::{
     PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, Verifier, VerifierOpening,
     Verifying,
 };
+pub use terms::JobTerms;

@@ -120,6 +120,12 @@ pub const MAX_PROTOCOL_VERSIONS: usize = 64;
 pub const MAX_CLASSES: usize = 16;
 /// Most snapshots of the partners of past epochs that are kept.
 pub const MAX_PAST_SNAPSHOTS: usize = 512;
+/// Shards into which live jobs are divided: whoever follows them reads again only those that changed.
+pub const LIVE_SHARDS: usize = 64;
+/// Most things that are due in one bucket of a queue; what is more is due in the next.
+pub const MAX_DUE_PER_BUCKET: usize = 8_192;
+/// Most ended jobs that one block forgets; the rest follows in the next blocks.
+pub const MAX_FORGOTTEN_PER_BLOCK: usize = 64;
 /// Most jobs that one block moves on by draws and deadlines; the rest follows in the next blocks.
 pub const MAX_MOVED_PER_BLOCK: usize = 64;
 /// Most unbondings that one block pays; the rest follows in the next blocks.
@@ -192,6 +198,10 @@ const _: () = {
     assert!(
         MAX_PAID_PER_BLOCK * 64 >= MAX_PARTNERS * MAX_UNBONDINGS,
         "all unbondings are paid within 64 blocks"
+    );
+    assert!(
+        MAX_LIVE_JOBS * (HASH_BYTES + 8) + 4 <= MAX_STATE_VALUE_BYTES && LIVE_SHARDS < 256,
+        "all live jobs fit a shard"
     );
     assert!(
         KEPT_HEIGHTS > MAX_BUILD_DEPTH,

@@ -6,6 +6,17 @@ use crate::codec::encode;
 use crate::hash::{Address, Domain, Hash32, JobId};
 use crate::number::{BeaconStep, ChainTime, Epoch};
 
+/// A queue of what is due at a chain time.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+)]
+pub enum DueQueue {
+    /// Windows of live jobs that end by themselves.
+    Windows,
+    /// Jobs that ended and are forgotten.
+    Ended,
+}
+
 /// A key of the state. The value's type stands beside each; values are borsh.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
@@ -31,16 +42,24 @@ pub enum StateKey {
     PartnerIndex,
     /// [`crate::account::PartnerSnapshot`]: bonds, keys and asks of all partners as they count in an epoch.
     PartnerSnapshot(Epoch),
-    /// The record of a job, also after it ended: [`crate::job::JobRecord`].
+    /// The record of a job, for a while also after it ended: [`crate::job::JobRecord`].
     Job(JobId),
-    /// [`crate::account::LiveJobs`]: those whose stage may still change, ascending.
-    LiveJobs,
-    /// [`crate::job::JobReceipt`] of a settled job; stays.
+    /// [`crate::job::JobSpec`]: a job as its customer signed it; written once.
+    JobSpec(JobId),
+    /// [`crate::account::LiveIndex`]: when the live jobs of each shard last changed.
+    LiveIndex,
+    /// [`crate::account::LiveJobs`] of a shard, below [`crate::limits::LIVE_SHARDS`]; absent if it has none.
+    LiveJobs(u8),
+    /// `u32`: number of live jobs of a customer; absent if it has none.
+    CustomerJobs(Address),
+    /// [`crate::job::JobReceipt`] of a settled job.
     Receipt(JobId),
     /// Partners with unbondings that are paid at a chain time, in the order in which they began.
     Unbondings(ChainTime),
-    /// `vm::compute::JobDeadlines`: the deadline and the draw of each live job.
-    JobDeadlines,
+    /// `vm::due::Bucket`: what of a queue is due in one bucket of chain time; absent if nothing is.
+    Due(DueQueue, u64),
+    /// `vm::draws::Draws`: the jobs whose draw this step of the beacon ends; absent if there are none.
+    Draws(BeaconStep),
 }
 
 impl StateKey {

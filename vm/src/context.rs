@@ -4,7 +4,8 @@
 //! take it out, [`Context::credit`], [`Context::burn`] or a record put it in. `supply = genesis - burned` holds after
 //! each block and is checked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use state::Overlay;
 use types::hash::{Address, Hash32, ValidatorId};
@@ -12,7 +13,6 @@ use types::number::{Amount, BeaconStep, ChainTime, Epoch, Height, Timestamp};
 use types::state_key::StateKey;
 
 use crate::beacon::Beacon;
-use crate::deadlines::LoadedJobs;
 use crate::{Abort, Account, ActionError, ChainRecord, Corruption, PartnerSnapshot, Rules};
 
 mod beacon;
@@ -37,8 +37,8 @@ pub struct Context<'a> {
     pub chain: ChainRecord,
     /// Set by whoever changes an account or a job; read and cleared around the hooks.
     pub changed: bool,
-    /// What the end hook of jobs holds while it runs; nothing at any other time.
-    pub(crate) loaded: Option<LoadedJobs>,
+    /// The snapshots that the end hook of jobs has read; empty at any other time.
+    pub(crate) snapshots: BTreeMap<Epoch, Arc<PartnerSnapshot>>,
 }
 
 impl Context<'_> {

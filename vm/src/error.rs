@@ -2,7 +2,7 @@
 
 use state::StateError;
 use types::hash::{Address, JobId, ValidatorId};
-use types::number::{Amount, ChainTime, EngineClass, Epoch};
+use types::number::{Amount, BeaconStep, ChainTime, EngineClass, Epoch};
 use types::params::UnknownProtocolVersion;
 
 mod job;
@@ -114,18 +114,34 @@ pub enum Corruption {
         /// When it should be paid.
         deadline: ChainTime,
     },
-    /// A live job has no record.
+    /// A job that moves on has no record.
     #[error("job {0} is live and has no record")]
     LiveJobWithoutRecord(JobId),
+    /// A job has a record and no spec.
+    #[error("job {0} has a record and no spec")]
+    JobWithoutSpec(JobId),
     /// A job that is submitted has a record, or is live, already.
     #[error("job {0} exists already")]
     JobExists(JobId),
     /// A job that moves is not among the live ones.
     #[error("job {0} is not live")]
     JobNotLive(JobId),
-    /// The deadline or the draw of a live job is not that of its record.
-    #[error("the deadline of job {0} is not that of its record")]
-    DeadlineMismatch(JobId),
+    /// A live job's window is not in the queue in which its record says it is.
+    #[error("the window of job {job}, which ends at {at}, is not in the queue")]
+    NotDue {
+        /// The job.
+        job: JobId,
+        /// Deadline in its record.
+        at: ChainTime,
+    },
+    /// A live job's draw is not among those of the step that its record names.
+    #[error("job {job} waits for beacon step {step}, which does not draw for it")]
+    NoDraw {
+        /// The job.
+        job: JobId,
+        /// Step in its record.
+        step: BeaconStep,
+    },
     /// A party of a live job is no partner.
     #[error("{partner} is a party of job {job} and no partner")]
     PartyWithoutPartner {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use state::Writes;
+use types::chain_record::DueQueues;
 use types::codec::{Bounded, encode};
 use types::genesis::{Genesis, GenesisError};
 use types::hash::Address;
-use types::number::{Amount, ChainTime, Epoch};
+use types::number::{Amount, BeaconStep, ChainTime, Epoch};
 use types::state_key::StateKey;
 
 use crate::beacon::{Beacon, first_seed};
@@ -80,6 +81,10 @@ pub fn genesis_writes(genesis: &Genesis) -> Result<Writes, GenesisStateError> {
         liquid,
         urgent: false,
         unbondings: None,
+        due: DueQueues::default(),
+        live_jobs: 0,
+        draws: 0,
+        first_draw: BeaconStep(0),
         past_snapshots: Vec::new(),
         committee_since: Epoch::FIRST,
         params_since: Epoch::FIRST,

@@ -7,8 +7,7 @@ use types::number::Epoch;
 use types::state_key::StateKey;
 use types::transaction::{Holding, StoredStatement};
 
-pub use crate::compute::live::job;
-pub use crate::deadlines::live_jobs;
+pub use crate::compute::live::{job, live_jobs, spec};
 use crate::{
     Abort, Account, Beacon, BeaconDuty, Corruption, Partner, PartnerSnapshot, Rules, partner,
 };

@@ -1,5 +1,7 @@
 //! A block in execution, step by step: what executing a given block and building a new one have in common.
 
+use std::collections::BTreeMap;
+
 use state::{Overlay, StateRead, Writes};
 use types::block::Header;
 use types::hash::ValidatorId;
@@ -100,7 +102,7 @@ impl<'a> Run<'a> {
             epoch: rules.epoch(start.height),
             chain,
             changed: false,
-            loaded: None,
+            snapshots: BTreeMap::new(),
         };
         context.move_beacon(output)?;
         let hook_changed = std::mem::take(&mut context.changed);

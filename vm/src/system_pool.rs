@@ -12,7 +12,7 @@ use types::limits::{
     MAX_SYSTEM_TRANSACTIONS, OUTPUTS_PER_STEP, STATEMENTS_PER_VALIDATOR, STEPS_AHEAD,
 };
 use types::number::{Attempt, BeaconStep};
-use types::transaction::{Holding, SystemTransaction};
+use types::transaction::{Holding, StoredStatement, SystemTransaction};
 
 use crate::query::{self, Wanted};
 use crate::run::check_stored;
@@ -49,6 +49,12 @@ pub enum SystemPoolError {
 /// Whose statement on what: by validator first, so that one validator's can be counted.
 type StatementSubject = (ValidatorId, JobId, Attempt, Holding);
 
+/// The room that a validator has for another statement.
+enum StatementRoom {
+    Free,
+    InsteadOf(StatementSubject),
+}
+
 /// The system transactions that wait.
 #[derive(Debug, Clone, Default)]
 pub struct SystemPool {
@@ -82,10 +88,11 @@ impl SystemPool {
                 if query::wants_stored(view, statement, *validator)? == Wanted::No {
                     return Err(SystemPoolError::Stale);
                 }
-                if self.stored_of(*validator) >= STATEMENTS_PER_VALIDATOR {
-                    return Err(SystemPoolError::Full);
-                }
+                let room = self.room_for(view, statement, *validator)?;
                 check_stored(rules, statement, *validator, signature)?;
+                if let StatementRoom::InsteadOf(other) = room {
+                    self.stored.remove(&other);
+                }
                 self.stored.insert(subject, transaction);
                 Ok(())
             }
@@ -95,12 +102,31 @@ impl SystemPool {
         }
     }
 
-    fn stored_of(&self, validator: ValidatorId) -> usize {
+    /// Where a validator has used its room, a statement on a job that is known takes that of one on a job that is not: such
+    /// a job may be still to come, or have been forgotten long ago.
+    fn room_for(
+        &self,
+        view: &dyn StateRead,
+        statement: &StoredStatement,
+        validator: ValidatorId,
+    ) -> Result<StatementRoom, SystemPoolError> {
         let first = (validator, JobId::default(), Attempt::ZERO, Holding::Inputs);
-        self.stored
-            .range(first..)
-            .take_while(|(subject, _)| subject.0 == validator)
-            .count()
+        let own = || {
+            let from = self.stored.range(first..).map(|(subject, _)| *subject);
+            from.take_while(|subject| subject.0 == validator)
+        };
+        if own().count() < STATEMENTS_PER_VALIDATOR {
+            return Ok(StatementRoom::Free);
+        }
+        if query::job(view, &statement.job)?.is_none() {
+            return Err(SystemPoolError::Full);
+        }
+        for subject in own() {
+            if query::job(view, &subject.1)?.is_none() {
+                return Ok(StatementRoom::InsteadOf(subject));
+            }
+        }
+        Err(SystemPoolError::Full)
     }
 
     fn insert_output(

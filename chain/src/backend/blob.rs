@@ -101,7 +101,14 @@ pub fn check_wanted(at: &At, store: &BlobStore, job: JobId, id: BlobId) -> Resul
             "upload once the job's transaction is final",
         )
     })?;
-    if names(&record, store, id) {
+    let named = match &record.stage {
+        Stage::Pending(_) => {
+            let spec = vm::query::spec(at, &job).map_err(internal)?;
+            spec.workload.blobs().contains(&id)
+        }
+        _ => is_result(&record, store, id),
+    };
+    if named {
         return Ok(());
     }
     let message = format!(
@@ -116,16 +123,15 @@ pub fn check_wanted(at: &At, store: &BlobStore, job: JobId, id: BlobId) -> Resul
     ))
 }
 
-fn names(record: &JobRecord, store: &BlobStore, id: BlobId) -> bool {
-    let outcomes = match &record.stage {
-        Stage::Pending(_) => return record.spec.workload.blobs().contains(&id),
-        stage => stage.opening().map(|opening| opening.outcomes),
+fn is_result(record: &JobRecord, store: &BlobStore, id: BlobId) -> bool {
+    let opening = record.stage.opening();
+    let Some(list) = opening.map(|opening| opening.outcomes) else {
+        return false;
     };
-    let Some(list) = outcomes else { return false };
     if list == id {
         return usize::try_from(id.length).is_ok_and(|length| length <= MAX_OUTCOMES_BYTES);
     }
-    let bound = record.spec.workload.limits.output_bytes;
+    let bound = record.terms.output_bytes;
     id.length <= bound
         && store.has(list)
         && store

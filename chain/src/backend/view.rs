@@ -1,14 +1,14 @@
 //! The decided state at one height, and what of it the interface shows.
 
 use rpc::model::{
-    BlockSelector, EscrowView, EstimateView, ExclusionCode, ExclusionView, FailureView,
+    BlockSelector, EscrowView, EstimateView, ExclusionCode, ExclusionView, FailureView, JobView,
     PartnerView, PolicyView, TransactionStatus,
 };
 use rpc_server::{ApiError, ErrorKind, FinalBlock};
 use state::{ChainStore, DecidedState, StateError, StateRead, read_as};
 use store::Store;
 use types::block::Block;
-use types::hash::{Address, TransactionId};
+use types::hash::{Address, JobId, TransactionId};
 use types::number::Height;
 use types::proof::ValueProof;
 use types::state_key::StateKey;
@@ -147,6 +147,25 @@ impl At {
         let snapshot = vm::query::snapshot(self, rules.epoch(self.height)).map_err(internal)?;
         let epoch_bond = snapshot.and_then(|all| all.partner(&address).map(|counted| counted.bond));
         Ok(PartnerView::new(address, partner, epoch_bond, self.height))
+    }
+
+    /// A job as it is shown.
+    pub fn job_view(&self, id: JobId) -> Result<JobView, ApiError> {
+        let record = vm::query::job(self, &id).map_err(internal)?;
+        let record = record.ok_or_else(|| {
+            let hint = "a job exists once its transaction is final, and for a while after its end; check the id";
+            ApiError::not_found("job", format!("there is no job {id}"), hint)
+        })?;
+        let spec = vm::query::spec(self, &id).map_err(internal)?;
+        let receipt = vm::query::receipt(self, &id).map_err(internal)?;
+        let now = self.chain()?.chain_time;
+        Ok(JobView::new(
+            &record,
+            &spec,
+            receipt.as_ref(),
+            now,
+            self.height,
+        ))
     }
 
     /// A value with its proof at the newest height for which there is one.

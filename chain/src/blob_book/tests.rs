@@ -37,10 +37,22 @@ fn workload() -> Workload {
 
 fn record(stage: Stage) -> JobRecord {
     let spec = types::testing::job_spec(workload());
-    let record = types::testing::job_record(JobId(Hash32([1; 32])), spec, stage);
+    let record = types::testing::job_record(JobId(Hash32([1; 32])), &spec, stage);
     JobRecord {
         attempt: Attempt(1),
         ..record
+    }
+}
+
+impl BlobBook {
+    /// Takes note of a job of [`workload`].
+    fn see(&mut self, record: &JobRecord, unix_ms: u64) {
+        self.see_workload(record, workload(), unix_ms);
+    }
+
+    fn see_workload(&mut self, record: &JobRecord, workload: Workload, unix_ms: u64) {
+        let known = || Ok::<_, std::convert::Infallible>(workload);
+        self.job_changed(record, known, unix_ms).unwrap();
     }
 }
 
@@ -110,7 +122,7 @@ fn holding(book: &mut BlobBook) -> Vec<Holding> {
 #[test]
 fn inputs_are_vouched_for_once_all_are_here_and_only_while_it_counts() {
     let mut book = book();
-    book.job_changed(&record(open(&[], None)), 0);
+    book.see(&record(open(&[], None)), 0);
     book.settle(0, 0, &peers());
     book.stored(blob("module"), 0);
     assert_eq!(holding(&mut book), []);
@@ -121,16 +133,16 @@ fn inputs_are_vouched_for_once_all_are_here_and_only_while_it_counts() {
         Attempt(0),
         "inputs are stored once, under attempt 0"
     );
-    book.job_changed(&record(open(&[0], None)), 0);
+    book.see(&record(open(&[0], None)), 0);
     assert_eq!(holding(&mut book), [], "on chain already");
-    book.job_changed(&record(open(&[], Some(3))), 0);
+    book.see(&record(open(&[], Some(3))), 0);
     assert_eq!(holding(&mut book), [], "a quorum was there without us");
 }
 
 #[test]
 fn a_missing_blob_is_asked_from_who_offers_it_then_round_the_committee() {
     let mut book = book();
-    book.job_changed(&record(open(&[], None)), 0);
+    book.see(&record(open(&[], None)), 0);
     book.settle(0, 0, &BTreeSet::new());
     book.offered(blob("module"), validator_id(2));
     let first = fetches(&book.settle(0, 0, &peers()));
@@ -165,7 +177,7 @@ fn results_are_stated_only_if_the_list_reproduces_the_opened_root() {
         (None, false),
     ] {
         let mut book = book();
-        book.job_changed(&record(agreed(&list)), 0);
+        book.see(&record(agreed(&list)), 0);
         book.settle(0, 0, &peers());
         let list_id = BlobId::of(&encode(&list));
         book.stored(list_id, 0);
@@ -190,7 +202,7 @@ fn results_are_stated_only_if_the_list_reproduces_the_opened_root() {
 fn outcomes_beyond_the_job_s_output_limit_are_refused() {
     let list = outcomes(&"x".repeat(101));
     let mut book = book();
-    book.job_changed(&record(agreed(&list)), 0);
+    book.see(&record(agreed(&list)), 0);
     book.outcomes_read(BlobId::of(&encode(&list)), Some(&list));
     book.settle(0, 0, &peers());
     assert!(
@@ -202,13 +214,13 @@ fn outcomes_beyond_the_job_s_output_limit_are_refused() {
 #[test]
 fn what_ended_is_no_longer_asked_for() {
     let mut book = book();
-    book.job_changed(&record(open(&[], None)), 0);
+    book.see(&record(open(&[], None)), 0);
     book.settle(0, 0, &BTreeSet::new());
     assert_eq!(
         book.missing().collect::<BTreeSet<_>>(),
         BTreeSet::from([&blob("module"), &blob("stdin")])
     );
-    book.job_changed(
+    book.see(
         &record(Stage::Failed(Failed {
             reason: FailureReason::NoInputs,
         })),
@@ -222,7 +234,7 @@ fn what_ended_is_no_longer_asked_for() {
 fn settled_book() -> (BlobBook, Outcomes) {
     let list = outcomes("out");
     let mut book = book();
-    book.job_changed(&record(agreed(&list)), 0);
+    book.see(&record(agreed(&list)), 0);
     book.outcomes_read(BlobId::of(&encode(&list)), Some(&list));
     book.settle(0, 0, &peers());
     for id in workload()
@@ -233,7 +245,7 @@ fn settled_book() -> (BlobBook, Outcomes) {
     {
         book.stored(id, 0);
     }
-    book.job_changed(&record(Stage::Settled), 0);
+    book.see(&record(Stage::Settled), 0);
     (book, list)
 }
 
@@ -257,7 +269,7 @@ fn settled_results_stay_for_their_time_and_inputs_go_at_once() {
 fn results_give_way_to_live_jobs_when_the_quota_is_reached_and_live_ones_never() {
     let (mut book, list) = settled_book();
     book.retention.quota_bytes = 12;
-    book.job_changed(&record(open(&[], None)), 0);
+    book.see(&record(open(&[], None)), 0);
     book.stored(blob("module"), 0);
     book.stored(blob("stdin"), 0);
     book.settle(0, 0, &peers());
@@ -271,15 +283,15 @@ fn results_give_way_to_live_jobs_when_the_quota_is_reached_and_live_ones_never()
 fn what_came_in_part_for_a_job_that_ended_is_removed_unless_another_needs_it() {
     let dropped = |other: bool| {
         let mut book = book();
-        book.job_changed(&record(open(&[], None)), 0);
+        book.see(&record(open(&[], None)), 0);
         if other {
             let mut second = record(open(&[], None));
             second.id = JobId(Hash32([2; 32]));
-            book.job_changed(&second, 0);
+            book.see(&second, 0);
         }
         book.settle(0, 0, &BTreeSet::new());
         book.stored(blob("module"), 0);
-        book.job_changed(
+        book.see(
             &record(Stage::Failed(Failed {
                 reason: FailureReason::NoInputs,
             })),
@@ -299,7 +311,7 @@ fn what_came_in_part_for_a_job_that_ended_is_removed_unless_another_needs_it() {
 #[test]
 fn a_blob_that_rotted_is_fetched_again_while_a_job_needs_it() {
     let mut book = book();
-    book.job_changed(&record(open(&[], None)), 0);
+    book.see(&record(open(&[], None)), 0);
     book.stored(blob("module"), 0);
     book.stored(blob("stdin"), 0);
     assert_eq!(fetches(&book.settle(0, 0, &peers())), []);
@@ -316,15 +328,16 @@ fn a_blob_that_rotted_is_fetched_again_while_a_job_needs_it() {
 fn declare(book: &mut BlobBook, job: u8) {
     let mut record = record(open(&[], None));
     record.id = JobId(Hash32([job; 32]));
-    record.spec.workload.module = BlobId {
+    let mut workload = workload();
+    workload.module = BlobId {
         hash: Hash32([job; 32]),
         length: 1 << 30,
     };
-    record.spec.workload.stdin = Some(BlobId {
+    workload.stdin = Some(BlobId {
         hash: Hash32([!job; 32]),
         length: 1 << 30,
     });
-    book.job_changed(&record, 0);
+    book.see_workload(&record, workload, 0);
     book.settle(0, 0, &peers());
 }
 
@@ -349,23 +362,24 @@ fn there_is_room_for_the_largest_missing_blob_and_for_each_that_follows() {
         results_ms: 1_000,
         quota_bytes: 10_000,
     };
-    let mut record = record(open(&[], None));
-    record.spec.workload.module = BlobId {
+    let record = record(open(&[], None));
+    let mut workload = workload();
+    workload.module = BlobId {
         hash: Hash32([100; 32]),
         length: 3_000,
     };
-    record.spec.workload.stdin = Some(BlobId {
+    workload.stdin = Some(BlobId {
         hash: Hash32([101; 32]),
         length: 2_000,
     });
-    book.job_changed(&record, 0);
+    book.see_workload(&record, workload.clone(), 0);
     book.settle(0, 0, &peers());
     let held = |book: &BlobBook| bytes(&book.held);
     assert_eq!(held(&book), 6_800, "7000 at most beside the largest");
-    book.stored(record.spec.workload.module, 0);
+    book.stored(workload.module, 0);
     book.settle(0, 0, &peers());
     assert_eq!(held(&book), 3_000 + 4_800, "8000 at most beside the other");
-    book.stored(record.spec.workload.stdin.unwrap(), 0);
+    book.stored(workload.stdin.unwrap(), 0);
     book.settle(0, 0, &peers());
     assert_eq!(held(&book), 5_000 + 4_800);
 }
@@ -374,12 +388,12 @@ fn there_is_room_for_the_largest_missing_blob_and_for_each_that_follows() {
 fn results_of_an_attempt_that_was_followed_by_another_go() {
     let (first, second) = (outcomes("out"), outcomes("other"));
     let mut book = book();
-    book.job_changed(&record(agreed(&first)), 0);
+    book.see(&record(agreed(&first)), 0);
     book.outcomes_read(BlobId::of(&encode(&first)), Some(&first));
     book.settle(0, 0, &peers());
     book.stored(BlobId::of(&encode(&first)), 0);
     book.stored(blob("out"), 0);
-    book.job_changed(&record(agreed(&second)), 0);
+    book.see(&record(agreed(&second)), 0);
     book.settle(0, 0, &peers());
     assert!(!book.holds(&blob("out")) && !book.holds(&BlobId::of(&encode(&first))));
 }

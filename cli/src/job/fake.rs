@@ -12,7 +12,7 @@ use rpc::model::{
 };
 use rpc_server::{ApiError, Backend, EventLog, FinalBlock, Server, ServerConfig};
 use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId};
-use types::job::{Escrow, JobRecord, JobSpec, Policy, Stage, StageEntry};
+use types::job::{Escrow, JobRecord, JobSpec, JobTerms, Policy, Stage, StageEntry};
 use types::number::{
     Amount, Attempt, ChainTime, Epoch, Fixed64, Height, Nonce, ProtocolVersion, SQUARE, Timestamp,
     View,
@@ -28,7 +28,7 @@ pub const CHAIN: ChainId = ChainId(Hash32([7; 32]));
 /// What the node knows and how it fails.
 pub struct FakeNode {
     /// The jobs in its blocks.
-    pub jobs: Mutex<BTreeMap<JobId, JobRecord>>,
+    pub jobs: Mutex<BTreeMap<JobId, (JobRecord, JobSpec)>>,
     /// The chunks it holds.
     pub chunks: Mutex<BTreeMap<BlobId, BTreeSet<u64>>>,
     /// How many more chunks it cannot take now.
@@ -85,11 +85,11 @@ pub fn policy() -> Policy {
     }
 }
 
-fn record(id: JobId, customer: Address, spec: JobSpec) -> JobRecord {
+fn record(id: JobId, customer: Address, spec: &JobSpec) -> JobRecord {
     JobRecord {
         id,
         customer,
-        spec,
+        terms: JobTerms::of(spec),
         escrow: Escrow {
             execution: SQUARE,
             verification: SQUARE,
@@ -102,6 +102,8 @@ fn record(id: JobId, customer: Address, spec: JobSpec) -> JobRecord {
         excluded: Vec::new(),
         stage: Stage::Pending(types::job::Pending::default()),
         deadline: Some(ChainTime(60_000)),
+        opened: Height(9),
+        draw: None,
         burned: Amount(0),
         history: vec![StageEntry {
             stage: "pending".to_owned(),
@@ -208,10 +210,10 @@ impl Backend for FakeNode {
     }
 
     async fn job(&self, id: JobId) -> Result<JobView, ApiError> {
-        let record = self.jobs.lock().unwrap().get(&id).cloned();
-        let record = record
+        let known = self.jobs.lock().unwrap().get(&id).cloned();
+        let (record, spec) = known
             .ok_or_else(|| ApiError::not_found("job", format!("no job {id}"), "check the id"))?;
-        Ok(JobView::new(&record, None, ChainTime(9), Height(9)))
+        Ok(JobView::new(&record, &spec, None, ChainTime(9), Height(9)))
     }
 
     async fn transaction(&self, id: TransactionId) -> Result<TransactionStatus, ApiError> {
@@ -242,7 +244,7 @@ impl Backend for FakeNode {
         self.jobs
             .lock()
             .unwrap()
-            .insert(job, record(job, customer, *spec));
+            .insert(job, (record(job, customer, &spec), *spec));
         Ok(Submitted { id, job: Some(job) })
     }
 

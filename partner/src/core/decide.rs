@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use types::attestation::Opening;
 use types::hash::Address;
-use types::job::{Awaited, JobRecord, PartnerProfile, Stage, Workload};
+use types::job::{Awaited, JobRecord, JobTerms, PartnerProfile, Stage, Workload};
 use types::number::{Amount, EngineClass, TaskIndex};
 use types::transaction::{Action, JobStep};
 
@@ -37,9 +37,12 @@ struct PartnerPlan {
 }
 
 impl PartnerPlan {
-    /// Runs tasks of a workload for an assignment.
-    fn execute(&mut self, assignment: Assignment, workload: &Workload, tasks: Vec<TaskIndex>) {
-        let workload = workload.clone();
+    /// Runs tasks for an assignment, whose workload was read with its job.
+    fn execute(&mut self, proven: &ProvenState, assignment: Assignment, tasks: Vec<TaskIndex>) {
+        let Some(workload) = proven.workloads.get(&assignment.job) else {
+            return;
+        };
+        let workload = Workload::clone(workload);
         let execution = TaskExecution {
             assignment,
             workload,
@@ -186,9 +189,11 @@ impl Core {
                 self.draw_oneself(proven, record, announcing, plan);
             }
             (Stage::Announcing(_) | Stage::Appointing(_), Some(verifier)) => {
-                self.verify(record, verifier, false, plan);
+                self.verify(proven, record, verifier, false, plan);
             }
-            (Stage::Verifying(_), Some(verifier)) => self.verify(record, verifier, true, plan),
+            (Stage::Verifying(_), Some(verifier)) => {
+                self.verify(proven, record, verifier, true, plan)
+            }
             (Stage::Revealing(revealing), _) if is_primary && revealing.opening.is_some() => {
                 plan.uploads
                     .insert(own_assignment(record, AssignmentRole::Primary));
@@ -216,8 +221,8 @@ impl Core {
     }
 
     /// True if no task is killed here before the network's time for it is over.
-    fn fits_wall(&self, proven: &ProvenState, workload: &Workload) -> bool {
-        longest_task_ms(proven, workload) <= self.settings.task_wall_ms
+    fn fits_wall(&self, proven: &ProvenState, terms: &JobTerms) -> bool {
+        longest_task_ms(proven, terms) <= self.settings.task_wall_ms
     }
 
     /// Opens a commitment at the drawn tasks.
@@ -260,10 +265,10 @@ impl Core {
 }
 
 /// The longest time that the network gives one task.
-fn longest_task_ms(proven: &ProvenState, workload: &Workload) -> u64 {
-    let fuel = u128::from(workload.limits.fuel.0);
+fn longest_task_ms(proven: &ProvenState, terms: &JobTerms) -> u64 {
+    let fuel = u128::from(terms.fuel.0);
     let compute = &proven.params.compute;
-    let longest = compute.run_window_ms(workload.class, fuel);
+    let longest = compute.run_window_ms(terms.class, fuel);
     u64::try_from(longest).unwrap_or(u64::MAX)
 }
 

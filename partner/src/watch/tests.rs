@@ -1,15 +1,19 @@
 //! Honest endpoints, liars and laggards behind a real router.
 
 use state::{DecidedState, Writes};
+use types::account::{LiveIndex, LiveJobs, live_shard};
 use types::codec::encode;
 use types::hash::Hash32;
 use types::number::{Amount, Nonce};
 
 use super::*;
-use crate::core::tests::chain::{JOB, address, params, partner, record, snapshot};
+use crate::core::tests::chain::{JOB, address, params, partner, record, snapshot, workload};
 use crate::fixture::{FakeEndpoint, RunningEndpoint, add_block, chain, genesis, serve};
 
-/// Block 1 writes an account with this nonce, the partner, and one committed job; block 2 lets it be proven.
+/// A job of others; above [`JOB`].
+const STRANGERS: JobId = JobId(Hash32([0xee; 32]));
+
+/// Block 1 writes an account with this nonce, the partner, one committed job and one of others; block 2 lets it be proven.
 fn store(nonce: u64) -> state::MemoryStore {
     let store = chain();
     add_block(&store, writes(nonce));
@@ -33,13 +37,38 @@ fn writes(nonce: u64) -> Writes {
         balance: Amount(5),
         nonce: Nonce(nonce),
     };
+    let (mut index, changed) = (LiveIndex::default(), Height(1));
+    for job in [JOB, STRANGERS] {
+        index.0[usize::from(live_shard(&job))] = changed;
+    }
     Writes::from([
         (StateKey::Chain, Some(encode(&chain_record(Epoch(1))))),
         (StateKey::Params(Epoch(1)), Some(encode(&params()))),
         (StateKey::Account(address(1)), Some(encode(&account))),
         (StateKey::Partner(address(1)), Some(encode(&partner(1)))),
-        (StateKey::LiveJobs, Some(encode(&LiveJobs::from([JOB])))),
+        (
+            StateKey::LiveJobs(live_shard(&JOB)),
+            Some(encode(&LiveJobs::from([(JOB, changed)]))),
+        ),
+        (
+            StateKey::LiveJobs(live_shard(&STRANGERS)),
+            Some(encode(&LiveJobs::from([(STRANGERS, changed)]))),
+        ),
+        (StateKey::LiveIndex, Some(encode(&index))),
+        (StateKey::CustomerJobs(address(1)), Some(encode(&2u32))),
         (StateKey::Job(JOB), Some(encode(&record(stage)))),
+        (
+            StateKey::JobSpec(JOB),
+            Some(encode(&types::testing::job_spec(workload()))),
+        ),
+        // Whoever asks for the spec of this one, to which the account is no party, gets a proof that there is none.
+        (
+            StateKey::Job(STRANGERS),
+            Some(encode(&JobRecord {
+                id: STRANGERS,
+                ..record(Stage::Pending(types::job::Pending::default()))
+            })),
+        ),
         (
             StateKey::PartnerSnapshot(Epoch(1)),
             Some(encode(&snapshot(2))),
@@ -56,6 +85,10 @@ fn chain_record(params_since: Epoch) -> ChainRecord {
         liquid: Amount::ZERO,
         urgent: false,
         unbondings: None,
+        due: types::chain_record::DueQueues::default(),
+        live_jobs: 2,
+        draws: 0,
+        first_draw: types::number::BeaconStep(0),
         past_snapshots: Vec::new(),
         committee_since: Epoch::FIRST,
         params_since,
@@ -99,9 +132,27 @@ async fn a_view_holds_what_the_chain_proves() {
         }
     );
     assert_eq!(proven.partner, Some(partner(1)));
-    assert_eq!(proven.live, BTreeSet::from([JOB]));
+    assert_eq!(proven.live, BTreeSet::from([JOB, STRANGERS]));
     assert_eq!(proven.jobs[&JOB].stage.name(), "announcing");
     assert_eq!(proven.snapshots, BTreeMap::from([(Epoch(1), snapshot(2))]));
+}
+
+#[tokio::test]
+async fn what_did_not_change_is_not_read_again_and_the_specs_of_others_never() {
+    let endpoint = serve(FakeEndpoint::new(store(3))).await;
+    let mut watch = watch(&[&endpoint]);
+    let asked = || endpoint.fake.lock().requests;
+    let first = watch.proven_state().await.unwrap();
+    assert_eq!(
+        first.workloads,
+        BTreeMap::from([(JOB, Arc::new(workload()))])
+    );
+    let before = asked();
+    let second = watch.proven_state().await.unwrap();
+    assert_eq!(second.workloads, first.workloads);
+    // The account, the partner, and when live jobs last changed.
+    assert_eq!(asked() - before, 3);
+    assert_eq!((second.live, second.jobs), (first.live, first.jobs));
 }
 
 #[tokio::test]

@@ -223,6 +223,7 @@ impl Backend for Fake {
         let receipt = matches!(record.stage, Stage::Settled).then(samples::job_receipt);
         Ok(JobView::new(
             &record,
+            &samples::spec(),
             receipt.as_ref(),
             ChainTime(59_000),
             Height(9),

@@ -83,6 +83,7 @@ fn a_job_view_derives_stage_parties_and_deadline() {
         let receipt = (name == "settled").then(samples::job_receipt);
         let view = JobView::new(
             &samples::record(stage),
+            &samples::spec(),
             receipt.as_ref(),
             ChainTime(59_000),
             Height(9),
@@ -90,7 +91,7 @@ fn a_job_view_derives_stage_parties_and_deadline() {
         assert_eq!(view.stage, name);
         let ended = matches!(name, "settled" | "failed");
         assert_eq!(view.live, !ended);
-        assert_eq!(view.deadline_in_ms, (!ended).then_some(1_000), "{name}");
+        assert_eq!(view.deadline_in_ms, Some(1_000), "{name}");
         assert_eq!(
             view.primary,
             (!matches!(name, "pending" | "failed")).then_some(samples::BOB),
@@ -121,6 +122,7 @@ fn a_job_view_derives_stage_parties_and_deadline() {
 fn a_deadline_that_passed_has_no_time_left() {
     let view = JobView::new(
         &samples::record(samples::pending()),
+        &samples::spec(),
         None,
         ChainTime(70_000),
         Height(9),
@@ -134,6 +136,7 @@ fn jobs_of_every_stage_survive_json() {
         let record = samples::record(stage);
         let view = JobView::new(
             &record,
+            &samples::spec(),
             Some(&samples::job_receipt()),
             ChainTime(1),
             Height(9),
@@ -158,6 +161,7 @@ fn jobs_of_every_stage_survive_json() {
 fn readers_ignore_fields_that_they_do_not_know() {
     let view = JobView::new(
         &samples::record(samples::pending()),
+        &samples::spec(),
         None,
         ChainTime(1),
         Height(9),

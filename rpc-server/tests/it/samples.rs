@@ -7,8 +7,9 @@ use types::block::{Block, Body, Header};
 use types::codec::{Bounded, Text};
 use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId, ValidatorId};
 use types::job::{
-    CLASS_WASM_V2, Constraints, Escrow, JobReceipt, JobRecord, JobSpec, Name, PartnerProfile,
-    Pending, Policy, ReceiptVerifier, Stage, StageEntry, TaskLimits, Verification, Workload,
+    CLASS_WASM_V2, Constraints, Escrow, JobReceipt, JobRecord, JobSpec, JobTerms, Name,
+    PartnerProfile, Pending, Policy, ReceiptVerifier, Stage, StageEntry, TaskLimits, Verification,
+    Workload,
 };
 use types::key::{SecretKey, VrfPublicKey};
 use types::number::{
@@ -163,14 +164,16 @@ pub fn record(stage: Stage) -> JobRecord {
     JobRecord {
         id: JOB,
         customer: ALICE,
-        spec: spec(),
+        terms: JobTerms::of(&spec()),
         escrow: escrow(),
         policy: policy(),
         attempt: Attempt(1),
         unrunnable_reports: vec![],
         excluded: vec![BOB],
         burned: Amount(5),
-        deadline: (!stage.is_final()).then_some(ChainTime(60_000)),
+        deadline: Some(ChainTime(60_000)),
+        opened: Height(3),
+        draw: stage.draw(),
         stage,
         history: vec![entry],
     }

@@ -32,8 +32,8 @@ pub struct JobView {
     pub primary: Option<Address>,
     /// The partners that check it or checked it.
     pub verifiers: Vec<VerifierView>,
-    /// Chain time at which the stage ends at the latest, in milliseconds; absent if the job ended, and while the announce
-    /// window has not begun.
+    /// Chain time at which the stage ends at the latest, in milliseconds; of a job that ended that at which state forgets it
+    /// with its receipt. Absent while the announce window has not begun.
     pub deadline: Option<ChainTime>,
     /// Chain time left until the deadline, in milliseconds.
     pub deadline_in_ms: Option<u64>,
@@ -203,23 +203,24 @@ impl JobSummary {
     pub fn of(record: &JobRecord) -> Self {
         Self {
             id: record.id,
-            name: record.spec.name.to_string(),
+            name: record.terms.name.to_string(),
             customer: record.customer,
             stage: record.stage.name().to_owned(),
             live: !record.stage.is_final(),
             attempt: record.attempt,
             primary: record.stage.primary().map(|primary| primary.partner),
-            tasks: record.spec.workload.tasks,
-            price_cap: record.spec.price_cap,
+            tasks: record.terms.tasks,
+            price_cap: record.terms.price_cap,
         }
     }
 }
 
 impl JobView {
-    /// The view of a record, and of the receipt if there is one, at a height and its chain time.
+    /// The view of a record with its spec, and of the receipt if there is one, at a height and its chain time.
     #[must_use]
     pub fn new(
         record: &JobRecord,
+        spec: &JobSpec,
         receipt: Option<&JobReceipt>,
         chain_time: ChainTime,
         height: Height,
@@ -237,7 +238,7 @@ impl JobView {
         };
         Self {
             id: record.id,
-            name: record.spec.name.to_string(),
+            name: record.terms.name.to_string(),
             customer: record.customer,
             stage: stage.name().to_owned(),
             live: !stage.is_final(),
@@ -248,7 +249,7 @@ impl JobView {
             deadline,
             deadline_in_ms: deadline.map(|at| at.0.saturating_sub(chain_time.0)),
             history: record.history.iter().map(Into::into).collect(),
-            spec: JobSpecView::from(&record.spec),
+            spec: JobSpecView::from(spec),
             policy: PolicyView::from(&record.policy),
             escrow: EscrowView::from(&record.escrow),
             burned: record.burned,

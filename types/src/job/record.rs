@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{JobSpec, Stage};
+use super::{JobTerms, Stage};
 use crate::hash::{Address, JobId, ValidatorId};
-use crate::number::{Amount, Attempt, ChainTime, Fixed64, Height, Timestamp};
+use crate::number::{Amount, Attempt, BeaconStep, ChainTime, Fixed64, Height, Timestamp};
 use crate::transaction::{Holding, StoredStatement};
 
 /// A job's record on chain, under `StateKey::Job`.
@@ -19,8 +19,8 @@ pub struct JobRecord<S = Stage> {
     pub id: JobId,
     /// The account that pays and is refunded.
     pub customer: Address,
-    /// The job as the customer signed it.
-    pub spec: JobSpec,
+    /// What of the spec every step needs; the spec itself is under `StateKey::JobSpec`.
+    pub terms: JobTerms,
     /// Money that is still locked for the job.
     pub escrow: Escrow,
     /// How the job is checked, fixed when it was submitted.
@@ -34,9 +34,13 @@ pub struct JobRecord<S = Stage> {
     pub excluded: Vec<Address>,
     /// The stage with what is true in it.
     pub stage: S,
-    /// Chain time at which the stage ends at the latest. `None` in a final stage, and while an announce window has not
-    /// begun, since the beacon step that it waits for comes by itself.
+    /// Chain time at which the stage ends at the latest; in a final stage that at which the job is forgotten. `None` while
+    /// an announce window has not begun, since the beacon step that it waits for comes by itself.
     pub deadline: Option<ChainTime>,
+    /// Height of the block in which the stage's window opened.
+    pub opened: Height,
+    /// The beacon step that the stage waits for, as [`Stage::draw`] says.
+    pub draw: Option<BeaconStep>,
     /// Part of the escrow that was burned so far, for storage and for the fees of the parties' transactions.
     pub burned: Amount,
     /// The stages entered so far, oldest first; for people, no rule reads it.
@@ -60,7 +64,7 @@ impl<S> JobRecord<S> {
         let job = JobRecord {
             id: self.id,
             customer: self.customer,
-            spec: self.spec,
+            terms: self.terms,
             escrow: self.escrow,
             policy: self.policy,
             attempt: self.attempt,
@@ -68,6 +72,8 @@ impl<S> JobRecord<S> {
             excluded: self.excluded,
             stage,
             deadline: self.deadline,
+            opened: self.opened,
+            draw: self.draw,
             burned: self.burned,
             history: self.history,
         };

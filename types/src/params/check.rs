@@ -183,7 +183,7 @@ impl Params {
 }
 
 impl ComputeParams {
-    fn windows(&self) -> [(&'static str, u64); 7] {
+    fn windows(&self) -> [(&'static str, u64); 8] {
         [
             ("compute.open_window_ms", self.open_window_ms),
             ("compute.acknowledge_window_ms", self.acknowledge_window_ms),
@@ -192,6 +192,7 @@ impl ComputeParams {
             ("compute.reveal_window_ms", self.reveal_window_ms),
             ("compute.store_window_ms", self.store_window_ms),
             ("compute.unbonding_ms", self.unbonding_ms),
+            ("compute.ended_jobs_kept_ms", self.ended_jobs_kept_ms),
         ]
     }
 
@@ -300,9 +301,10 @@ mod tests {
             wrong(|p| p.compute.open_window_ms = u64::MAX),
             too_long("compute.open_window_ms")
         );
-        let zeros: [(&str, Change); 6] = [
+        let zeros: [(&str, Change); 7] = [
             ("reveal_window_ms", |p| p.compute.reveal_window_ms = 0),
             ("unbonding_ms", |p| p.compute.unbonding_ms = 0),
+            ("ended_jobs_kept_ms", |p| p.compute.ended_jobs_kept_ms = 0),
             ("verifier_fee_percent", |p| {
                 p.compute.verifier_fee_percent = 0;
             }),

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use crate::codec::{Bounded, Text};
 use crate::hash::{Address, BlobId, Hash32, JobId};
 use crate::job::{
-    CLASS_WASM_V2, Constraints, Escrow, JobRecord, JobSpec, Policy, Stage, TaskLimits,
+    CLASS_WASM_V2, Constraints, Escrow, JobRecord, JobSpec, JobTerms, Policy, Stage, TaskLimits,
     Verification, Workload,
 };
-use crate::number::{Amount, Attempt, Fixed64, Fuel, SQUARE};
+use crate::number::{Amount, Attempt, Fixed64, Fuel, Height, SQUARE};
 
 /// A workload of that many tasks without inputs, outputs or arguments; its module is `module`.
 #[must_use]
@@ -67,11 +67,11 @@ pub fn no_policy() -> Policy {
 
 /// The record of a job in its first attempt, under [`no_policy`], without money, deadline or history.
 #[must_use]
-pub fn job_record(id: JobId, spec: JobSpec, stage: Stage) -> JobRecord {
+pub fn job_record(id: JobId, spec: &JobSpec, stage: Stage) -> JobRecord {
     JobRecord {
         id,
         customer: Address::default(),
-        spec,
+        terms: JobTerms::of(spec),
         escrow: Escrow::default(),
         policy: no_policy(),
         attempt: Attempt(0),
@@ -79,6 +79,8 @@ pub fn job_record(id: JobId, spec: JobSpec, stage: Stage) -> JobRecord {
         excluded: Vec::new(),
         stage,
         deadline: None,
+        opened: Height::ZERO,
+        draw: None,
         burned: Amount::ZERO,
         history: Vec::new(),
     }

@@ -20,7 +20,7 @@ use types::number::{
 };
 use types::proof::{FinalityProof, StateProof, ValueProof};
 use types::signed_block::ProposerSignature;
-use types::state_key::StateKey;
+use types::state_key::{DueQueue, StateKey};
 use types::transaction::{
     Action, Failure, Holding, JobStep, StoredStatement, SystemTransaction, TransactionReceipt,
 };
@@ -307,10 +307,15 @@ fn add_keys(v: &mut Vectors) {
         StateKey::PartnerIndex,
         StateKey::PartnerSnapshot(Epoch(1)),
         StateKey::Job(JobId(hash(7))),
-        StateKey::LiveJobs,
+        StateKey::JobSpec(JobId(hash(7))),
+        StateKey::LiveIndex,
+        StateKey::LiveJobs(7),
+        StateKey::CustomerJobs(crate::records::address(7)),
         StateKey::Receipt(JobId(hash(7))),
         StateKey::Unbondings(ChainTime(5)),
-        StateKey::JobDeadlines,
+        StateKey::Due(DueQueue::Windows, 7),
+        StateKey::Due(DueQueue::Ended, 7),
+        StateKey::Draws(BeaconStep(7)),
     ];
     for key in keys {
         v.add("state_key", &key);

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use types::account::{
-    Account, BondLock, EpochPartner, LockId, LockReason, Partner, PartnerSnapshot, Unbonding,
+    Account, BondLock, EpochPartner, LiveIndex, LiveJobs, LockId, LockReason, Partner,
+    PartnerSnapshot, Unbonding,
 };
 use types::codec::Bounded;
 use types::hash::{Address, BlobId, JobId, ValidatorId, WorkloadId};
 use types::job::{
     Announcing, Appointing, Assigned, CLASS_WASM_V2, Escrow, Failed, FailureReason, JobReceipt,
-    JobRecord, Parties, Pending, Policy, Primary, PrimaryOpening, ReceiptVerifier, Revealing,
-    SortitionBeacon, Stage, StageEntry, Storing, UnrunnableReport, Verifier, VerifierOpening,
-    Verifying,
+    JobRecord, JobTerms, Parties, Pending, Policy, Primary, PrimaryOpening, ReceiptVerifier,
+    Revealing, SortitionBeacon, Stage, StageEntry, Storing, UnrunnableReport, Verifier,
+    VerifierOpening, Verifying,
 };
 use types::number::{
     Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Height, Nonce, TaskIndex, Timestamp,
@@ -42,7 +43,7 @@ const REASONS: [FailureReason; 8] = [
     FailureReason::NotStored,
 ];
 
-fn address(n: u8) -> Address {
+pub fn address(n: u8) -> Address {
     Address([n; 20])
 }
 
@@ -155,7 +156,7 @@ fn record(stage: Stage) -> JobRecord {
     JobRecord {
         id: JobId(hash(1)),
         customer: address(9),
-        spec: spec(),
+        terms: JobTerms::of(&spec()),
         escrow: Escrow {
             execution: Amount(1),
             verification: Amount(2),
@@ -170,6 +171,8 @@ fn record(stage: Stage) -> JobRecord {
         }],
         excluded: vec![address(4), address(5)],
         deadline: Some(ChainTime(77)),
+        opened: Height(8),
+        draw: stage.draw(),
         stage,
         burned: Amount(6),
         history: vec![entry],
@@ -247,6 +250,10 @@ fn records_in_state_are_frozen() {
         "snapshot",
         &PartnerSnapshot(Bounded::new(vec![entry]).unwrap()),
     );
-    v.add("live_jobs", &vec![JobId(hash(1)), JobId(hash(2))]);
+    v.add(
+        "live_jobs",
+        &LiveJobs::from([(JobId(hash(1)), Height(3)), (JobId(hash(2)), Height(4))]),
+    );
+    v.add("live_index", &LiveIndex([Height(5); 64]));
     v.freeze("golden_records.txt");
 }

@@ -26,7 +26,7 @@ pub(crate) fn acknowledge(
         return Err(JobError::AlreadyAcknowledged.into());
     }
     let params = &context.rules.params.compute;
-    let window_ms = execute_window_ms(params, &job.spec, job.spec.workload.tasks);
+    let window_ms = execute_window_ms(params, &job.terms, job.terms.tasks);
     let stage = Stage::Assigned(Assigned {
         acknowledged: true,
         ..assigned

@@ -46,6 +46,8 @@ pub(crate) fn announce(
         commitment: None,
         opening: None,
     });
-    save(context, &job.with_stage(Stage::Announcing(announcing)));
-    Ok(())
+    Ok(save(
+        context,
+        &job.with_stage(Stage::Announcing(announcing)),
+    )?)
 }

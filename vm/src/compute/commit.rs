@@ -54,6 +54,5 @@ pub(crate) fn commit_as_verifier(
     if verifiers.all(|verifier| verifier.commitment.is_some()) {
         return Ok(await_openings(context, job, verifying.parties, false)?);
     }
-    save(context, &job.with_stage(Stage::Verifying(verifying)));
-    Ok(())
+    Ok(save(context, &job.with_stage(Stage::Verifying(verifying)))?)
 }

@@ -16,6 +16,7 @@ use types::hash::{Address, Domain, Hash32};
 use types::job::{Appointing, Primary, Verifier};
 use types::number::{Amount, TaskIndex};
 
+use super::live::spec;
 use super::market::{fixed_exclusion, live_exclusion, verification_places};
 use super::price::price;
 use super::record::Job;
@@ -101,15 +102,16 @@ pub(super) fn draw_primary(
     job: &Job,
     lottery: &Lottery,
 ) -> Result<Option<Primary>, Abort> {
+    let constraints = spec(&context.overlay, &job.id)?.constraints;
     let fits = |entry: &&EpochPartner| {
-        fixed_exclusion(&job.spec, &job.policy, entry).is_none()
+        fixed_exclusion(&job.terms, &constraints, &job.policy, entry).is_none()
             && !job.excluded.contains(&entry.address)
     };
     let fitting: Vec<_> = lottery.snapshot.0.iter().filter(fits).collect();
-    let price = |entry: &EpochPartner| price(entry.profile.ask, &job.spec);
+    let price = |entry: &EpochPartner| price(entry.profile.ask, &job.terms);
     let draw_weights = fitting
         .iter()
-        .map(|entry| primary_draw_weight(entry.bond, price(entry), job.spec.price_cap));
+        .map(|entry| primary_draw_weight(entry.bond, price(entry), job.terms.price_cap));
     let seed = seed(&lottery.beacon, job, FOR_PRIMARY, 0);
     let turns = Turns::new(seed, draw_weights.collect());
     for entry in turns.take(MAX_TURNS).filter_map(|at| fitting.get(at)) {
@@ -140,7 +142,7 @@ pub(super) fn draw_verifiers(
                 .verifiers
                 .iter()
                 .any(|verifier| verifier.partner == entry.address);
-        entry.profile.classes.contains(&job.spec.workload.class)
+        entry.profile.classes.contains(&job.terms.class)
             && !is_party
             && !job.excluded.contains(&entry.address)
     };
@@ -175,7 +177,7 @@ pub(super) fn draw_verifiers(
 // Rule C33.
 fn appointed_tasks(seed: &Hash32, job: &Job, partner: &Address) -> Vec<TaskIndex> {
     let own = Hash32::of(Domain::DRAWN_TASKS, &(seed, partner));
-    drawn_tasks(&own, job.spec.workload.tasks, job.policy.tasks_per_verifier)
+    drawn_tasks(&own, job.terms.tasks, job.policy.tasks_per_verifier)
 }
 
 #[cfg(test)]

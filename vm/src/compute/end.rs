@@ -9,26 +9,24 @@ use super::job::{
     conclude, draw_or_fail, open_announcements,
 };
 use super::live;
-use super::record::draw_again;
-use crate::deadlines::JobDeadline;
+use super::record::{draw_again, forget};
 use crate::{Abort, Context, Corruption};
 
-/// Moves all live jobs on that are ready: their draw's beacon is there, or their window is over. Total: what it does
+/// Moves all live jobs on that are ready: their draw's beacon is there, or their window is over; then forgets those that
+/// ended long ago. Total: what it does
 /// cannot fail but for state that contradicts itself.
 ///
 /// A block moves at most [`MAX_MOVED_PER_BLOCK`] jobs, those first that have been ready the longest.
 // Rules C23, C24.
 pub fn end_block(context: &mut Context<'_>) -> Result<(), Abort> {
-    live::begin(context)?;
-    for (id, entry) in live::ready(context, MAX_MOVED_PER_BLOCK) {
+    for id in live::ready(context, MAX_MOVED_PER_BLOCK)? {
         let record =
             live::job(&context.overlay, &id)?.ok_or(Corruption::LiveJobWithoutRecord(id))?;
-        live::check(&record, &entry)?;
-        let ready = Ready::new(context, &entry)?;
+        let ready = Ready::new(context, &record)?;
         move_on(context, record, &ready)?;
     }
-    live::finish(context);
-    Ok(())
+    context.snapshots.clear();
+    forget(context)
 }
 
 /// Why a job moves on in this block.
@@ -42,10 +40,10 @@ struct Ready {
 
 impl Ready {
     // Rule C28.
-    fn new(context: &mut Context<'_>, entry: &JobDeadline) -> Result<Self, Abort> {
-        let lottery = match live::drawn(context, entry) {
+    fn new(context: &mut Context<'_>, record: &JobRecord) -> Result<Self, Abort> {
+        let lottery = match live::drawn(context, record)? {
             None => None,
-            Some(draw) => match context.beacon_at(draw.step)? {
+            Some((step, draw)) => match context.beacon_at(step)? {
                 None => None,
                 Some(beacon) => Some(Lottery {
                     beacon,
@@ -53,7 +51,7 @@ impl Ready {
                 }),
             },
         };
-        let is_over = live::is_over(context, entry);
+        let is_over = live::is_over(context, record);
         Ok(Self { lottery, is_over })
     }
 }
@@ -83,6 +81,6 @@ fn move_on(context: &mut Context<'_>, record: JobRecord, ready: &Ready) -> Resul
         Stage::Verifying(verifying) => close_verification(context, job, verifying),
         Stage::Revealing(revealing) => conclude(context, job, revealing),
         Stage::Storing(storing) => close_storing(context, job, storing),
-        Stage::Settled | Stage::Failed(_) => Err(Corruption::DeadlineMismatch(job.id).into()),
+        Stage::Settled | Stage::Failed(_) => Err(Corruption::JobNotLive(job.id).into()),
     }
 }

@@ -9,11 +9,10 @@ use types::job::{Escrow, JobSpec, Policy};
 use types::number::{Amount, Height};
 use types::state_key::StateKey;
 
+use super::JobError;
 use super::market::{Exclusion, choose_policy, fixed_exclusion, live_exclusion};
 use super::price::{escrow, price, total};
 use super::spec::check_spec;
-use super::{JobError, live};
-use crate::deadlines::job_deadlines;
 use crate::{Abort, Rules};
 
 /// What submitting a job now would give.
@@ -53,16 +52,13 @@ pub fn estimate(
         exclusions: BTreeMap::new(),
         refusal: None,
     };
-    let deadlines = job_deadlines(state)?;
-    let priced = check_spec(&rules.params.compute, tip.next(), spec)
-        .and_then(|()| choose_policy(&rules.params.compute, spec, &snapshot))
-        .and_then(|policy| {
-            Ok((
-                policy,
-                escrow(&rules.params, spec, &policy, deadlines.len())?,
-            ))
-        });
-    let (policy, escrow) = match priced {
+    let live = crate::chain_record(state)?.live_jobs;
+    let priced = check_spec(&rules.params.compute, tip.next(), spec).and_then(|terms| {
+        let policy = choose_policy(&rules.params.compute, spec, &terms, &snapshot)?;
+        let escrow = escrow(&rules.params, &terms, &policy, live)?;
+        Ok((terms, policy, escrow))
+    });
+    let (terms, policy, escrow) = match priced {
         Ok(priced) => priced,
         Err(refusal) => {
             estimate.refusal = Some(refusal);
@@ -70,7 +66,7 @@ pub fn estimate(
         }
     };
     for entry in &snapshot.0 {
-        let fixed = fixed_exclusion(spec, &policy, entry);
+        let fixed = fixed_exclusion(&terms, &spec.constraints, &policy, entry);
         if let Some(exclusion) = fixed.map_or_else(
             || live_exclusion(state, &policy, entry),
             |fixed| Ok(Some(fixed)),
@@ -78,7 +74,7 @@ pub fn estimate(
             *estimate.exclusions.entry(exclusion).or_default() += 1;
             continue;
         }
-        let price = price(entry.profile.ask, spec);
+        let price = price(entry.profile.ask, &terms);
         estimate.lowest_price = Some(
             estimate
                 .lowest_price
@@ -86,11 +82,8 @@ pub fn estimate(
         );
         estimate.eligible.push(entry.address);
     }
-    estimate.refusal = live::full(
-        &deadlines,
-        None,
-        rules.params.compute.live_jobs_per_customer,
-    );
+    let per_customer = rules.params.compute.live_jobs_per_customer;
+    estimate.refusal = super::live::full(state, live, None, per_customer)?;
     (estimate.total, estimate.policy, estimate.escrow) =
         (total(&escrow), Some(policy), Some(escrow));
     Ok(estimate)

@@ -54,7 +54,7 @@ use super::parties::{
 use super::penalty::Breach;
 use super::price::{execute_window_ms, max_attempts, results_fee, store_window_ms};
 use super::receipt::{differs, receipt};
-use super::record::{Job, draw_again, enter, stay};
+use super::record::{Job, draw_again, end, enter, stay};
 use crate::{Abort, Context, Corruption};
 
 /// The round of verifiers after which silent ones are not replaced any more.
@@ -263,7 +263,7 @@ fn verify(
     round: u16,
 ) -> Result<(), Abort> {
     let params = &context.rules.params.compute;
-    let window_ms = execute_window_ms(params, &job.spec, job.policy.tasks_per_verifier);
+    let window_ms = execute_window_ms(params, &job.terms, job.policy.tasks_per_verifier);
     let stage = Stage::Verifying(Verifying {
         parties,
         needed,
@@ -395,7 +395,7 @@ fn await_results(
     parties: Parties,
     opening: PrimaryOpening,
 ) -> Result<(), Abort> {
-    let window_ms = store_window_ms(&context.rules.params.compute, &job.spec);
+    let window_ms = store_window_ms(&context.rules.params.compute, &job.terms);
     let stage = Stage::Storing(Storing {
         parties,
         opening,
@@ -426,20 +426,20 @@ pub(super) fn settle(
     mut job: Job,
     storing: Storing,
 ) -> Result<(), Abort> {
-    let fee = results_fee(&context.rules.params.compute, &job.spec);
+    let fee = results_fee(&context.rules.params.compute, &job.terms);
     let fee = fee.ok_or(Corruption::JobAmountOverflow(job.id))?;
     burn_storage(context, &mut job, fee)?;
     pay_primary(context, &mut job, &storing.parties.primary)?;
     pay_verifiers(context, &mut job, &storing.parties.verifiers)?;
     if !storing.parties.verifiers.is_empty() {
-        let value = job.spec.verification.value_at_risk;
+        let value = job.terms.value_at_risk;
         confirm_value(context, &job.id, &storing.parties.primary, value)?;
     }
     let receipt = receipt(context, &job, &storing)?;
     context.overlay.put(StateKey::Receipt(job.id), &receipt);
     release(context, &job.id, &Stage::Storing(storing))?;
     refund(context, &mut job)?;
-    enter(context, job, Stage::Settled, None)
+    end(context, job, Stage::Settled)
 }
 
 /// Ends the job without a result.
@@ -452,7 +452,7 @@ pub(super) fn fail(
 ) -> Result<(), Abort> {
     release(context, &job.id, left)?;
     refund(context, &mut job)?;
-    enter(context, job, Stage::Failed(Failed { reason }), None)
+    end(context, job, Stage::Failed(Failed { reason }))
 }
 
 /// Hands the job to another primary, or ends it for `reason` if it was handed over as often as it may be.

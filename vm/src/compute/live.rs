@@ -1,119 +1,115 @@
 //! Which jobs are live, and which of them a block moves on.
 //!
-//! The end hook looks at many jobs in one block: what it needs of all of them is read once, before the first, and
-//! written once, after the last.
+//! Nothing here grows with the number of live jobs: they are divided into shards, their windows lie in the buckets of a
+//! queue and their draws with the steps of the beacon that they wait for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use state::{StateRead, read_as};
-use types::account::PartnerSnapshot;
+use types::account::{LiveIndex, LiveJobs, PartnerSnapshot, live_shard};
 use types::hash::{Address, JobId};
-use types::job::JobRecord;
-use types::limits::MAX_LIVE_JOBS;
-use types::number::{BeaconStep, Epoch};
-use types::state_key::StateKey;
+use types::job::{JobRecord, JobSpec};
+use types::limits::{LIVE_SHARDS, MAX_LIVE_JOBS};
+use types::number::{BeaconStep, ChainTime, Epoch, Height};
+use types::state_key::{DueQueue, StateKey};
 
 use super::JobError;
-use crate::deadlines::{Draw, JobDeadline, JobDeadlines, LoadedJobs, job_deadlines, live_jobs};
-use crate::{Abort, Context, Corruption};
+use crate::draws::{self, Draw};
+use crate::{Abort, Context, Corruption, due};
+
+/// A window of a live job as the queue of windows has it: the job, and the height of the block in which it opened.
+type JobWindow = (JobId, Height);
 
 /// A job's record in any state.
 pub fn job(state: &dyn StateRead, id: &JobId) -> Result<Option<JobRecord>, Abort> {
     Ok(read_as(state, &StateKey::Job(*id))?)
 }
 
+/// The spec of a job whose record is in state.
+pub fn spec(state: &dyn StateRead, id: &JobId) -> Result<JobSpec, Abort> {
+    read_as(state, &StateKey::JobSpec(*id))?.ok_or_else(|| Corruption::JobWithoutSpec(*id).into())
+}
+
+/// The live jobs in any state, ascending. It reads all shards: nothing that a block does needs it.
+pub fn live_jobs(state: &dyn StateRead) -> Result<Vec<JobId>, Abort> {
+    let mut all = Vec::new();
+    for number in (0u8..).take(LIVE_SHARDS) {
+        all.extend(shard(state, number)?.into_keys());
+    }
+    all.sort_unstable();
+    Ok(all)
+}
+
+fn shard(state: &dyn StateRead, number: u8) -> Result<LiveJobs, Abort> {
+    Ok(read_as(state, &StateKey::LiveJobs(number))?.unwrap_or_default())
+}
+
+/// Number of live jobs of a customer.
+fn of_customer(state: &dyn StateRead, customer: &Address) -> Result<u32, Abort> {
+    Ok(read_as(state, &StateKey::CustomerJobs(*customer))?.unwrap_or_default())
+}
+
 /// The refusal if as many jobs are live, or as many of one customer's, as may be.
 // Rule C12.
 pub(super) fn full(
-    deadlines: &JobDeadlines,
+    state: &dyn StateRead,
+    live: u32,
     customer: Option<&Address>,
     max_of_customer: u16,
-) -> Option<JobError> {
-    if deadlines.len() >= MAX_LIVE_JOBS {
-        return Some(JobError::TooManyJobs(MAX_LIVE_JOBS));
+) -> Result<Option<JobError>, Abort> {
+    if usize::try_from(live).unwrap_or(usize::MAX) >= MAX_LIVE_JOBS {
+        return Ok(Some(JobError::TooManyJobs(MAX_LIVE_JOBS)));
     }
-    let own = deadlines
-        .values()
-        .filter(|entry| Some(&entry.customer) == customer)
-        .count();
-    (own >= usize::from(max_of_customer))
-        .then_some(JobError::TooManyJobsOfCustomer(max_of_customer))
+    let own = customer.map_or(Ok(0), |customer| of_customer(state, customer))?;
+    Ok((own >= u32::from(max_of_customer))
+        .then_some(JobError::TooManyJobsOfCustomer(max_of_customer)))
 }
 
-/// Reads what the end hook needs of all jobs; [`finish`] writes it back. Nothing in between fails but by an abort.
-pub(super) fn begin(context: &mut Context<'_>) -> Result<(), Abort> {
-    let (live, deadlines) = (
-        live_jobs(&context.overlay)?,
-        job_deadlines(&context.overlay)?,
-    );
-    context.loaded = Some(LoadedJobs {
-        live,
-        deadlines,
-        changed: false,
-        snapshots: BTreeMap::new(),
-    });
-    Ok(())
-}
-
-/// Writes back what [`begin`] read, if it changed.
-pub(super) fn finish(context: &mut Context<'_>) {
-    if let Some(loaded) = context.loaded.take().filter(|loaded| loaded.changed) {
-        context.overlay.put(StateKey::LiveJobs, &loaded.live);
-        context
-            .overlay
-            .put(StateKey::JobDeadlines, &loaded.deadlines);
-    }
-}
-
-/// The jobs that move on in this block, oldest first and at most `max`: their draw's beacon is there, or their window is
-/// over. Notes if a job waits for a draw.
+/// The jobs that move on in this block, those first that have been ready the longest and at most `max`: their draw's
+/// beacon is there, or their window is over.
 // Rule C24.
-pub(super) fn ready(context: &mut Context<'_>, max: usize) -> Vec<(JobId, JobDeadline)> {
-    let Some(loaded) = &context.loaded else {
-        return Vec::new();
-    };
-    let (mut ready, mut waiting) = (Vec::new(), false);
-    for (id, entry) in &loaded.deadlines {
-        waiting |= entry.draw.is_some();
-        let over = entry.deadline.filter(|_| is_over(context, entry));
-        let drawn = drawn(context, entry).map(|draw| draw.since);
-        let since = over.into_iter().chain(drawn).min();
-        ready.extend(since.map(|since| (since, *id, *entry)));
+pub(super) fn ready(context: &mut Context<'_>, max: usize) -> Result<Vec<JobId>, Abort> {
+    // The beacon moves with the blocks: they come at the fast pace while a job waits for it.
+    context.changed |= context.chain.draws > 0;
+    let windows =
+        due::due::<JobWindow>(context, DueQueue::Windows, max, |context, (_, opened)| {
+            context.may_close(*opened)
+        })?;
+    let mut since = BTreeMap::<JobId, ChainTime>::new();
+    let windows = windows.into_iter().map(|(at, (job, _))| (at, job));
+    for (at, job) in windows.chain(draws::ready(context, max)?) {
+        let first = since.entry(job).or_insert(at);
+        *first = at.min(*first);
     }
     // A job that is left for a later block comes before every job that gets ready later.
-    ready.sort_unstable_by_key(|(since, id, _)| (*since, *id));
+    let mut ready: Vec<_> = since.into_iter().map(|(job, at)| (at, job)).collect();
+    ready.sort_unstable();
     ready.truncate(max);
-    // The beacon moves with the blocks: they come at the fast pace while a job waits for it.
-    context.changed |= waiting;
-    ready
-        .into_iter()
-        .map(|(_, id, entry)| (id, entry))
-        .collect()
+    Ok(ready.into_iter().map(|(_, job)| job).collect())
 }
 
 /// True if the job's window is over.
 // Rule C22.
-pub(super) fn is_over(context: &Context<'_>, entry: &JobDeadline) -> bool {
-    let reached = entry
+pub(super) fn is_over(context: &Context<'_>, record: &JobRecord) -> bool {
+    let reached = record
         .deadline
         .is_some_and(|deadline| deadline <= context.chain_time);
-    reached && context.may_close(entry.opened)
+    reached && context.may_close(record.opened)
 }
 
-/// The draw that the job waits for, if its beacon step is over.
-pub(super) fn drawn(context: &Context<'_>, entry: &JobDeadline) -> Option<Draw> {
-    entry.draw.filter(|draw| draw.step <= context.beacon.step)
-}
-
-/// Refuses an entry that does not say the same as the job's record.
-pub(super) fn check(record: &JobRecord, entry: &JobDeadline) -> Result<(), Corruption> {
-    let agrees = !record.stage.is_final()
-        && record.deadline == entry.deadline
-        && record.stage.draw() == entry.draw.map(|draw| draw.step);
-    agrees
-        .then_some(())
-        .ok_or(Corruption::DeadlineMismatch(record.id))
+/// The draw that the job waits for and its step, if that step of the beacon is over.
+pub(super) fn drawn(
+    context: &Context<'_>,
+    record: &JobRecord,
+) -> Result<Option<(BeaconStep, Draw)>, Abort> {
+    let Some(step) = record.draw.filter(|step| *step <= context.beacon.step) else {
+        return Ok(None);
+    };
+    let job = record.id;
+    let draws = draws::draws(&context.overlay, step)?;
+    let draw = draws.get(&job).ok_or(Corruption::NoDraw { job, step })?;
+    Ok(Some((step, *draw)))
 }
 
 /// The snapshot of an epoch, empty if it is not kept any more; the end hook reads it once for all jobs.
@@ -122,131 +118,101 @@ pub(super) fn snapshot(
     context: &mut Context<'_>,
     epoch: Epoch,
 ) -> Result<Arc<PartnerSnapshot>, Abort> {
-    let loaded = context.loaded.as_ref();
-    if let Some(snapshot) = loaded.and_then(|loaded| loaded.snapshots.get(&epoch)) {
+    if let Some(snapshot) = context.snapshots.get(&epoch) {
         return Ok(Arc::clone(snapshot));
     }
     let snapshot = Arc::new(context.snapshot(epoch)?.unwrap_or_default());
-    if let Some(loaded) = &mut context.loaded {
-        loaded.snapshots.insert(epoch, Arc::clone(&snapshot));
-    }
+    context.snapshots.insert(epoch, Arc::clone(&snapshot));
     Ok(snapshot)
 }
 
-/// Changes the index of deadlines, in the end hook or in an action.
-fn change<T>(
-    context: &mut Context<'_>,
-    change: impl FnOnce(&mut JobDeadlines) -> Result<T, Abort>,
-) -> Result<T, Abort> {
-    if let Some(loaded) = &mut context.loaded {
-        loaded.changed = true;
-        return change(&mut loaded.deadlines);
+/// Takes a job out of the queues in which it waits.
+pub(super) fn stop_waiting(context: &mut Context<'_>, job: &JobRecord<()>) -> Result<(), Abort> {
+    if let Some(at) = job.deadline
+        && !due::remove(context, DueQueue::Windows, at, (job.id, job.opened))?
+    {
+        return Err(Corruption::NotDue { job: job.id, at }.into());
     }
-    let mut deadlines = job_deadlines(&context.overlay)?;
-    let result = change(&mut deadlines)?;
-    context.overlay.put(StateKey::JobDeadlines, &deadlines);
-    Ok(result)
-}
-
-/// A draw that is fixed in this block.
-// Rule C28.
-fn fixed_now(context: &Context<'_>, step: BeaconStep) -> Draw {
-    Draw {
-        step,
-        epoch: context.epoch,
-        since: context.chain_time,
+    if let Some(step) = job.draw {
+        draws::remove(context, step, job.id)?;
     }
+    Ok(())
 }
 
-/// Takes a live job's deadline and draw over from its record; its window opens in this block.
-pub(super) fn set(context: &mut Context<'_>, record: &JobRecord) -> Result<(), Abort> {
-    let entry = JobDeadline {
-        customer: record.customer,
-        deadline: record.deadline,
-        opened: context.height,
-        draw: record.stage.draw().map(|step| fixed_now(context, step)),
-    };
-    change(context, |all| {
-        all.insert(record.id, entry);
-        Ok(())
-    })
-}
-
-/// Moves a job's draw to another step, without touching its window.
-pub(super) fn set_draw(
+/// Puts a job's window into the queue; gives the deadline.
+pub(super) fn await_window(
     context: &mut Context<'_>,
-    id: &JobId,
-    step: BeaconStep,
-) -> Result<(), Abort> {
-    let draw = Some(fixed_now(context, step));
-    change(context, |all| {
-        all.get_mut(id).ok_or(Corruption::JobNotLive(*id))?.draw = draw;
-        Ok(())
+    job: JobId,
+    window_ms: u64,
+) -> Result<ChainTime, Abort> {
+    let at = context.chain_time.saturating_add(window_ms);
+    let opened = context.height;
+    due::insert(context, DueQueue::Windows, at, (job, opened))
+}
+
+/// Notes that a live job's record changed in this block.
+// Rule C56.
+pub(super) fn touch(context: &mut Context<'_>, job: JobId) -> Result<(), Abort> {
+    change_shard(context, &job, |jobs, height| {
+        jobs.insert(job, height);
     })
 }
 
 /// Adds a new job to those that are live.
-pub(super) fn insert(context: &mut Context<'_>, id: JobId) -> Result<(), Abort> {
-    let mut live = live_jobs(&context.overlay)?;
-    let Err(at) = live.binary_search(&id) else {
-        return Err(Corruption::JobExists(id).into());
-    };
-    live.insert(at, id);
-    context.overlay.put(StateKey::LiveJobs, &live);
-    Ok(())
+pub(super) fn insert(
+    context: &mut Context<'_>,
+    job: JobId,
+    customer: &Address,
+) -> Result<(), Abort> {
+    let own = of_customer(&context.overlay, customer)?;
+    let key = StateKey::CustomerJobs(*customer);
+    context.overlay.put(key, &own.saturating_add(1));
+    context.chain.live_jobs = context.chain.live_jobs.saturating_add(1);
+    touch(context, job)
 }
 
 /// Takes a job that ended from those that are live.
-pub(super) fn remove(context: &mut Context<'_>, id: &JobId) -> Result<(), Abort> {
-    let not_live = Corruption::JobNotLive(*id);
-    if let Some(loaded) = &mut context.loaded {
-        let at = loaded.live.binary_search(id).map_err(|_| not_live)?;
-        loaded.live.remove(at);
-    } else {
-        let mut live = live_jobs(&context.overlay)?;
-        live.remove(live.binary_search(id).map_err(|_| not_live)?);
-        context.overlay.put(StateKey::LiveJobs, &live);
+pub(super) fn remove(
+    context: &mut Context<'_>,
+    job: JobId,
+    customer: &Address,
+) -> Result<(), Abort> {
+    let key = StateKey::CustomerJobs(*customer);
+    match of_customer(&context.overlay, customer)?.checked_sub(1) {
+        None => return Err(Corruption::JobNotLive(job).into()),
+        Some(0) => context.overlay.delete(key),
+        Some(left) => context.overlay.put(key, &left),
     }
-    change(context, |all| {
-        all.remove(id).map(|_| ()).ok_or(not_live.into())
+    let live = context.chain.live_jobs.checked_sub(1);
+    context.chain.live_jobs = live.ok_or(Corruption::JobNotLive(job))?;
+    change_shard(context, &job, |jobs, _| {
+        jobs.remove(&job);
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use types::number::{ChainTime, Height};
-
-    use super::*;
-
-    fn entry(customer: u8) -> JobDeadline {
-        JobDeadline {
-            customer: Address([customer; 20]),
-            deadline: Some(ChainTime(1)),
-            opened: Height(2),
-            draw: None,
-        }
+fn change_shard(
+    context: &mut Context<'_>,
+    job: &JobId,
+    change: impl FnOnce(&mut LiveJobs, Height),
+) -> Result<(), Abort> {
+    let number = live_shard(job);
+    let mut jobs = shard(&context.overlay, number)?;
+    change(&mut jobs, context.height);
+    let key = StateKey::LiveJobs(number);
+    if jobs.is_empty() {
+        context.overlay.delete(key);
+    } else {
+        context.overlay.put(key, &jobs);
     }
-
-    fn id(n: usize) -> JobId {
-        JobId(types::hash::Hash32::of(
-            types::hash::Domain::JOB,
-            &u64::try_from(n).unwrap(),
-        ))
+    let mut index: LiveIndex = context
+        .overlay
+        .get(&StateKey::LiveIndex)?
+        .unwrap_or_default();
+    if let Some(changed) = index.0.get_mut(usize::from(number))
+        && *changed != context.height
+    {
+        *changed = context.height;
+        context.overlay.put(StateKey::LiveIndex, &index);
     }
-
-    #[test]
-    fn as_many_jobs_are_live_as_the_limits_say() {
-        let mut jobs: JobDeadlines = (0..MAX_LIVE_JOBS - 1).map(|n| (id(n), entry(1))).collect();
-        assert_eq!(full(&jobs, None, 1), None);
-        assert_eq!(full(&jobs, Some(&Address([2; 20])), 1), None);
-        assert_eq!(
-            full(&jobs, Some(&Address([1; 20])), 9),
-            Some(JobError::TooManyJobsOfCustomer(9))
-        );
-        jobs.insert(id(MAX_LIVE_JOBS), entry(2));
-        assert_eq!(
-            full(&jobs, None, 1),
-            Some(JobError::TooManyJobs(MAX_LIVE_JOBS))
-        );
-    }
+    Ok(())
 }

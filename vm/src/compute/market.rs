@@ -6,7 +6,7 @@
 
 use state::{StateRead, read_as};
 use types::account::{EpochPartner, Partner, PartnerSnapshot};
-use types::job::{JobSpec, PartnerProfile, Policy};
+use types::job::{Constraints, JobSpec, JobTerms, PartnerProfile, Policy};
 use types::number::{Amount, Fixed64};
 use types::params::ComputeParams;
 use types::state_key::StateKey;
@@ -67,26 +67,34 @@ pub fn verification_places(params: &ComputeParams, profile: &PartnerProfile) -> 
 
 /// What holds of a partner in an epoch: nothing against it, or the first reason.
 // Rule C13.
-fn snapshot_exclusion(spec: &JobSpec, entry: &EpochPartner) -> Option<Exclusion> {
+fn snapshot_exclusion(
+    terms: &JobTerms,
+    constraints: &Constraints,
+    entry: &EpochPartner,
+) -> Option<Exclusion> {
     let profile = &entry.profile;
-    if !profile.classes.contains(&spec.workload.class) {
+    if !profile.classes.contains(&terms.class) {
         return Some(Exclusion::Class);
     }
-    if spec
-        .constraints
+    if constraints
         .attributes
         .iter()
         .any(|(name, value)| profile.attributes.get(name) != Some(value))
     {
         return Some(Exclusion::Attributes);
     }
-    (price(profile.ask, spec) > spec.price_cap).then_some(Exclusion::Price)
+    (price(profile.ask, terms) > terms.price_cap).then_some(Exclusion::Price)
 }
 
 /// Why a partner cannot be drawn in an epoch to run a job under a policy, whatever it does now.
 // Rule C32.
-pub fn fixed_exclusion(spec: &JobSpec, policy: &Policy, entry: &EpochPartner) -> Option<Exclusion> {
-    snapshot_exclusion(spec, entry).or_else(|| {
+pub fn fixed_exclusion(
+    terms: &JobTerms,
+    constraints: &Constraints,
+    policy: &Policy,
+    entry: &EpochPartner,
+) -> Option<Exclusion> {
+    snapshot_exclusion(terms, constraints, entry).or_else(|| {
         let offered = offer(entry.bond, entry.profile.places);
         (offered < policy.bond).then_some(Exclusion::Bond)
     })
@@ -126,13 +134,14 @@ pub fn stakes(spec: &JobSpec) -> Stakes {
 pub fn choose_policy(
     params: &ComputeParams,
     spec: &JobSpec,
+    terms: &JobTerms,
     snapshot: &PartnerSnapshot,
 ) -> Result<Policy, JobError> {
-    let mut offers = offers(spec, snapshot)?;
-    let floor = min_price(params, spec)?;
-    if spec.price_cap < floor {
+    let mut offers = offers(terms, &spec.constraints, snapshot)?;
+    let floor = min_price(params, terms)?;
+    if terms.price_cap < floor {
         return Err(JobError::PriceBelowFloor {
-            cap: spec.price_cap,
+            cap: terms.price_cap,
             floor,
         });
     }
@@ -144,7 +153,7 @@ pub fn choose_policy(
     let class: Vec<_> = snapshot
         .0
         .iter()
-        .filter(|partner| partner.profile.classes.contains(&spec.workload.class))
+        .filter(|partner| partner.profile.classes.contains(&terms.class))
         .collect();
     let available = class.len().saturating_sub(1);
     if available < usize::from(needed) {
@@ -191,9 +200,9 @@ pub fn choose_policy(
     };
     Ok(policy(
         params,
-        spec,
+        terms,
         (&checks, &checking),
-        ask_level(params, spec.workload.class, &class)?,
+        ask_level(params, terms.class, &class)?,
     ))
 }
 
@@ -230,13 +239,17 @@ fn best_rule(
 
 /// What each partner that fits can lock for the job; an error if none fits.
 // Rule C13.
-fn offers(spec: &JobSpec, snapshot: &PartnerSnapshot) -> Result<Vec<Amount>, JobError> {
+fn offers(
+    terms: &JobTerms,
+    constraints: &Constraints,
+    snapshot: &PartnerSnapshot,
+) -> Result<Vec<Amount>, JobError> {
     let (mut of_class, mut lowest, mut offers) = (0, None::<Amount>, Vec::new());
     for entry in &snapshot.0 {
-        match snapshot_exclusion(spec, entry) {
+        match snapshot_exclusion(terms, constraints, entry) {
             Some(Exclusion::Class) => continue,
             Some(Exclusion::Price) => {
-                let price = price(entry.profile.ask, spec);
+                let price = price(entry.profile.ask, terms);
                 lowest = Some(lowest.map_or(price, |lowest| lowest.min(price)));
             }
             Some(_) => {}
@@ -248,9 +261,9 @@ fn offers(spec: &JobSpec, snapshot: &PartnerSnapshot) -> Result<Vec<Amount>, Job
         return Ok(offers);
     }
     Err(match lowest {
-        _ if of_class == 0 => JobError::NoPartnerOfClass(spec.workload.class),
+        _ if of_class == 0 => JobError::NoPartnerOfClass(terms.class),
         Some(lowest) => JobError::PriceTooLow {
-            cap: spec.price_cap,
+            cap: terms.price_cap,
             lowest,
         },
         None => JobError::ConstraintsUnmet { partners: of_class },
@@ -259,7 +272,7 @@ fn offers(spec: &JobSpec, snapshot: &PartnerSnapshot) -> Result<Vec<Amount>, Job
 
 fn policy(
     params: &ComputeParams,
-    spec: &JobSpec,
+    terms: &JobTerms,
     by: (&Checks, &Checking<'_>),
     level: Amount,
 ) -> Policy {
@@ -272,6 +285,6 @@ fn policy(
         bond: Amount(checks.bond),
         verifier_bond: Amount(checking.verifier_bond(checks.bond)),
         min_verifiers: checking.min_verifiers,
-        verifier_fee: verifier_fee(params, spec, checks.tasks_per_verifier, level),
+        verifier_fee: verifier_fee(params, terms, checks.tasks_per_verifier, level),
     }
 }

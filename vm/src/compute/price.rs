@@ -1,8 +1,7 @@
-//! Prices, windows and escrow: what follows from a spec, a policy and the network's parameters alone.
+//! Prices, windows and escrow: what follows from a job's terms, a policy and the network's parameters alone.
 
 use types::account::EpochPartner;
-use types::hash::BlobId;
-use types::job::{Escrow, JobSpec, Policy, Workload};
+use types::job::{Escrow, JobTerms, Policy, Workload};
 use types::limits::{MAX_ATTEMPTS, MAX_VERIFIERS};
 use types::number::{Amount, EngineClass};
 use types::params::{ClassParams, ComputeParams, Params};
@@ -15,7 +14,7 @@ const ASK_FUEL: u128 = 1_000_000;
 /// Bytes of a mebibyte, the unit of storage fees.
 const MIB: u128 = 1 << 20;
 /// Live jobs for which the fee for opening another one rises by itself once more.
-const JOBS_PER_OPENING_FEE: usize = 512;
+const JOBS_PER_OPENING_FEE: u32 = 512;
 /// Transactions of one party in one attempt: acknowledge or announce, commit, reveal.
 const PARTY_TRANSACTIONS: u128 = 3;
 
@@ -27,25 +26,18 @@ pub fn class_params(params: &ComputeParams, class: EngineClass) -> Result<&Class
 /// What a partner with an ask is paid for all tasks: the ask is for the fuel that the limits allow.
 // Rule C13.
 #[must_use]
-pub fn price(ask: Amount, spec: &JobSpec) -> Amount {
-    Amount(ratio_up(
-        ask.0,
-        total_fuel(spec, spec.workload.tasks),
-        ASK_FUEL,
-    ))
+pub fn price(ask: Amount, terms: &JobTerms) -> Amount {
+    Amount(ratio_up(ask.0, total_fuel(terms, terms.tasks), ASK_FUEL))
 }
 
-fn total_fuel(spec: &JobSpec, tasks: u32) -> u128 {
-    u128::from(spec.workload.limits.fuel.0) * u128::from(tasks)
+fn total_fuel(terms: &JobTerms, tasks: u32) -> u128 {
+    u128::from(terms.fuel.0) * u128::from(tasks)
 }
 
 /// The minimum price cap: the class's floor for the fuel of all tasks.
 // Rule C13.
-pub fn min_price(params: &ComputeParams, spec: &JobSpec) -> Result<Amount, JobError> {
-    Ok(price(
-        class_params(params, spec.workload.class)?.min_ask,
-        spec,
-    ))
+pub fn min_price(params: &ComputeParams, terms: &JobTerms) -> Result<Amount, JobError> {
+    Ok(price(class_params(params, terms.class)?.min_ask, terms))
 }
 
 /// What fuel is worth among the partners of a class: the ask that half of their bond is at or below, and at least the
@@ -83,11 +75,11 @@ pub fn ask_level(
 #[must_use]
 pub fn verifier_fee(
     params: &ComputeParams,
-    spec: &JobSpec,
+    terms: &JobTerms,
     tasks_per_verifier: u32,
     level: Amount,
 ) -> Amount {
-    let share = total_fuel(spec, tasks_per_verifier)
+    let share = total_fuel(terms, tasks_per_verifier)
         .saturating_mul(u128::from(params.verifier_fee_percent));
     Amount(ratio_up(level.0, share, ASK_FUEL * 100))
 }
@@ -120,42 +112,40 @@ pub fn max_attempts(params: &ComputeParams) -> u16 {
 /// jobs that are live, so that places for jobs cannot be held for nothing.
 // Rule C17.
 #[must_use]
-pub fn opening_fee(params: &ComputeParams, spec: &JobSpec, live: usize) -> Option<Amount> {
-    let times = u128::try_from(live / JOBS_PER_OPENING_FEE)
-        .ok()?
-        .checked_add(1)?;
+pub fn opening_fee(params: &ComputeParams, terms: &JobTerms, live: u32) -> Option<Amount> {
+    let times = u128::from(live / JOBS_PER_OPENING_FEE).checked_add(1)?;
     params
         .storage_fee_per_mib
-        .checked_mul(input_bytes(&spec.workload).div_ceil(MIB))?
+        .checked_mul(u128::from(terms.input_bytes).div_ceil(MIB))?
         .checked_mul(times)
 }
 
 /// The fee for storing what the limits let all tasks write, burned when the results are stored.
 // Rule C17.
 #[must_use]
-pub fn results_fee(params: &ComputeParams, spec: &JobSpec) -> Option<Amount> {
+pub fn results_fee(params: &ComputeParams, terms: &JobTerms) -> Option<Amount> {
     params
         .storage_fee_per_mib
-        .checked_mul(result_bytes(&spec.workload).div_ceil(MIB))
+        .checked_mul(result_bytes(terms).div_ceil(MIB))
 }
 
 /// What is locked when a job is opened while `live` others are; the opening fee is burned at once.
 // Rule C16.
 pub fn escrow(
     params: &Params,
-    spec: &JobSpec,
+    terms: &JobTerms,
     policy: &Policy,
-    live: usize,
+    live: u32,
 ) -> Result<Escrow, JobError> {
     let verifiers = u128::try_from(max_verifiers(policy)).map_err(|_| JobError::Overflow)?;
     let parties = verifiers + u128::from(max_attempts(&params.compute));
     let build = || {
         let (opening, results) = (
-            opening_fee(&params.compute, spec, live)?,
-            results_fee(&params.compute, spec)?,
+            opening_fee(&params.compute, terms, live)?,
+            results_fee(&params.compute, terms)?,
         );
         let escrow = Escrow {
-            execution: spec.price_cap,
+            execution: terms.price_cap,
             verification: policy.verifier_fee.checked_mul(verifiers)?,
             storage: opening.checked_add(results)?,
             fees: params.min_fee.checked_mul(parties * PARTY_TRANSACTIONS)?,
@@ -180,9 +170,9 @@ pub fn total(escrow: &Escrow) -> Option<Amount> {
 /// admitted bandwidth, and the network's window.
 // Rule C21.
 #[must_use]
-pub fn execute_window_ms(params: &ComputeParams, spec: &JobSpec, tasks: u32) -> u64 {
-    let run = params.run_window_ms(spec.workload.class, total_fuel(spec, tasks));
-    let all = run.saturating_add(transfer_ms(params, spec, input_bytes(&spec.workload)));
+pub fn execute_window_ms(params: &ComputeParams, terms: &JobTerms, tasks: u32) -> u64 {
+    let run = params.run_window_ms(terms.class, total_fuel(terms, tasks));
+    let all = run.saturating_add(transfer_ms(params, terms, u128::from(terms.input_bytes)));
     params
         .execute_window_ms
         .saturating_add(u64::try_from(all).unwrap_or(u64::MAX))
@@ -192,31 +182,22 @@ pub fn execute_window_ms(params: &ComputeParams, spec: &JobSpec, tasks: u32) -> 
 /// and the network's window.
 // Rule C21.
 #[must_use]
-pub fn store_window_ms(params: &ComputeParams, spec: &JobSpec) -> u64 {
-    let move_all = transfer_ms(params, spec, result_bytes(&spec.workload));
+pub fn store_window_ms(params: &ComputeParams, terms: &JobTerms) -> u64 {
+    let move_all = transfer_ms(params, terms, result_bytes(terms));
     params
         .store_window_ms
         .saturating_add(u64::try_from(move_all).unwrap_or(u64::MAX))
 }
 
-fn transfer_ms(params: &ComputeParams, spec: &JobSpec, bytes: u128) -> u128 {
-    let bandwidth = class_params(params, spec.workload.class)
-        .map_or(1, |class| class.lowest_bytes_per_ms.max(1));
+fn transfer_ms(params: &ComputeParams, terms: &JobTerms, bytes: u128) -> u128 {
+    let bandwidth =
+        class_params(params, terms.class).map_or(1, |class| class.lowest_bytes_per_ms.max(1));
     bytes.div_ceil(u128::from(bandwidth))
 }
 
-/// Bytes of everything that a task reads, each blob once.
-pub(super) fn input_bytes(workload: &Workload) -> u128 {
-    workload
-        .blobs()
-        .iter()
-        .map(|blob: &BlobId| u128::from(blob.length))
-        .sum()
-}
-
 /// Bytes that the limits let all tasks write.
-pub(super) fn result_bytes(workload: &Workload) -> u128 {
-    u128::from(workload.limits.output_bytes) * u128::from(workload.tasks)
+pub(super) fn result_bytes(terms: &JobTerms) -> u128 {
+    u128::from(terms.output_bytes) * u128::from(terms.tasks)
 }
 
 /// The minimum fuel of a task: its module has to be compiled and its inputs read before anything runs.

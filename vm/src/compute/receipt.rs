@@ -14,7 +14,7 @@ pub(super) fn receipt(
     storing: &Storing,
 ) -> Result<JobReceipt, Corruption> {
     let (parties, opening) = (&storing.parties, &storing.opening);
-    let workload = &job.spec.workload;
+    let terms = &job.terms;
     let tasks = |verifier: &Verifier| u32::try_from(verifier.tasks.len()).unwrap_or(u32::MAX);
     let verifiers = u128::try_from(parties.verifiers.len()).unwrap_or(u128::MAX);
     let verification_paid = job.policy.verifier_fee.checked_mul(verifiers);
@@ -22,13 +22,13 @@ pub(super) fn receipt(
         job: job.id,
         attempt: job.attempt,
         customer: job.customer,
-        workload: workload.id(),
-        input_root: workload.input_root(),
-        tasks: workload.tasks,
+        workload: terms.workload,
+        input_root: terms.input_root,
+        tasks: terms.tasks,
         result_root: opening.root,
         salt: opening.salt,
         outcomes: opening.outcomes,
-        class: workload.class,
+        class: terms.class,
         primary: parties.primary.partner,
         price: parties.primary.price,
         verifiers: parties
@@ -42,8 +42,8 @@ pub(super) fn receipt(
             .collect(),
         verification_paid: verification_paid.ok_or(Corruption::JobAmountOverflow(job.id))?,
         burned: job.burned,
-        value_at_risk: job.spec.verification.value_at_risk,
-        task_value_at_risk: job.spec.verification.task_value_at_risk,
+        value_at_risk: terms.value_at_risk,
+        task_value_at_risk: terms.task_value_at_risk,
         policy: job.policy,
         tasks_rerun: parties
             .verifiers

@@ -1,23 +1,26 @@
-//! A job's record in state: read, written back, and entered in a new stage with its deadline.
+//! A job's record in state: read, written back, and entered in a new stage with its deadline; in the end forgotten.
 
 use types::hash::JobId;
 use types::job::{JobRecord, Stage, StageEntry};
-use types::limits::{MAX_STATE_VALUE_BYTES, MAX_TASKS, MAX_TRANSACTION_BYTES, MAX_VERIFIERS};
+use types::limits::{
+    MAX_FORGOTTEN_PER_BLOCK, MAX_STATE_VALUE_BYTES, MAX_TASKS, MAX_TRANSACTION_BYTES, MAX_VERIFIERS,
+};
 use types::number::{Attempt, BeaconStep};
-use types::state_key::StateKey;
+use types::state_key::{DueQueue, StateKey};
 
 use super::{JobError, live};
-use crate::{Abort, ActionError, Context};
+use crate::{Abort, ActionError, Context, draws, due};
 
-/// Bytes of a record beside its spec, its verifiers' tasks and its primary's leaves.
+/// Bytes of a record beside its verifiers' tasks and its primary's leaves.
 const REST_OF_A_RECORD: usize = 16 << 10;
 const _: () = assert!(
-    MAX_TRANSACTION_BYTES
-        + MAX_VERIFIERS * (4 * MAX_TASKS + 256)
-        + MAX_TASKS * 36
-        + REST_OF_A_RECORD
+    MAX_VERIFIERS * (4 * MAX_TASKS + 256) + MAX_TASKS * 36 + REST_OF_A_RECORD
         <= MAX_STATE_VALUE_BYTES,
     "a record with the maximum of verifiers, each of all tasks, fits a state value"
+);
+const _: () = assert!(
+    MAX_TRANSACTION_BYTES <= MAX_STATE_VALUE_BYTES,
+    "a spec fits a state value"
 );
 
 /// A job between two stages.
@@ -40,10 +43,36 @@ pub(crate) fn load(
     Ok(record)
 }
 
-/// Writes a job back whose stage and deadline stay.
-pub(super) fn save(context: &mut Context<'_>, record: &JobRecord) {
+fn put(context: &mut Context<'_>, record: &JobRecord) {
     context.changed = true;
     context.overlay.put(StateKey::Job(record.id), record);
+}
+
+/// Writes a live job back whose stage and deadline stay.
+pub(super) fn save(context: &mut Context<'_>, record: &JobRecord) -> Result<(), Abort> {
+    put(context, record);
+    live::touch(context, record.id)
+}
+
+/// Writes a job back in a stage that is not final, whose window of so many milliseconds opens in this block; `None` for a
+/// stage without a deadline.
+fn wait(
+    context: &mut Context<'_>,
+    mut job: Job,
+    stage: Stage,
+    window_ms: Option<u64>,
+) -> Result<(), Abort> {
+    live::stop_waiting(context, &job)?;
+    job.opened = context.height;
+    job.draw = stage.draw();
+    job.deadline = match window_ms {
+        Some(ms) => Some(live::await_window(context, job.id, ms)?),
+        None => None,
+    };
+    if let Some(step) = job.draw {
+        draws::insert(context, step, job.id)?;
+    }
+    save(context, &job.with_stage(stage))
 }
 
 /// Writes a job back whose stage stays and begins a new window of so many milliseconds in this block.
@@ -53,11 +82,16 @@ pub(super) fn stay(
     stage: Stage,
     window_ms: u64,
 ) -> Result<(), Abort> {
-    let mut record = job.with_stage(stage);
-    record.deadline = Some(context.chain_time.saturating_add(window_ms));
-    live::set(context, &record)?;
-    save(context, &record);
-    Ok(())
+    wait(context, job, stage, Some(window_ms))
+}
+
+fn note(context: &Context<'_>, job: &mut Job, stage: &Stage) {
+    job.history.push(StageEntry {
+        stage: stage.name().to_owned(),
+        attempt: job.attempt,
+        height: context.height,
+        time: context.timestamp,
+    });
 }
 
 /// Writes a job back in a new stage, whose window of so many milliseconds opens in this block; `None` for a stage without
@@ -68,20 +102,40 @@ pub(super) fn enter(
     stage: Stage,
     window_ms: Option<u64>,
 ) -> Result<(), Abort> {
-    job.history.push(StageEntry {
-        stage: stage.name().to_owned(),
-        attempt: job.attempt,
-        height: context.height,
-        time: context.timestamp,
-    });
-    let mut record = job.with_stage(stage);
-    record.deadline = window_ms.map(|ms| context.chain_time.saturating_add(ms));
-    if record.stage.is_final() {
-        live::remove(context, &record.id)?;
-    } else {
-        live::set(context, &record)?;
+    note(context, &mut job, &stage);
+    wait(context, job, stage, window_ms)
+}
+
+/// Writes a job back in a final stage. What is left of it is forgotten after a while.
+// Rule C55.
+pub(super) fn end(context: &mut Context<'_>, mut job: Job, stage: Stage) -> Result<(), Abort> {
+    note(context, &mut job, &stage);
+    live::stop_waiting(context, &job)?;
+    live::remove(context, job.id, &job.customer)?;
+    let kept = context.rules.params.compute.ended_jobs_kept_ms;
+    let at = context.chain_time.saturating_add(kept);
+    let at = due::insert(context, DueQueue::Ended, at, job.id)?;
+    (job.opened, job.draw, job.deadline) = (context.height, None, Some(at));
+    put(context, &job.with_stage(stage));
+    Ok(())
+}
+
+/// Forgets the jobs that ended long enough ago: their records, specs and receipts.
+// Rule C55.
+pub(super) fn forget(context: &mut Context<'_>) -> Result<(), Abort> {
+    let all = due::due::<JobId>(context, DueQueue::Ended, MAX_FORGOTTEN_PER_BLOCK, |_, _| {
+        true
+    })?;
+    for (at, job) in all {
+        due::remove(context, DueQueue::Ended, at, job)?;
+        for key in [
+            StateKey::Job(job),
+            StateKey::JobSpec(job),
+            StateKey::Receipt(job),
+        ] {
+            context.overlay.delete(key);
+        }
     }
-    save(context, &record);
     Ok(())
 }
 
@@ -89,11 +143,13 @@ pub(super) fn enter(
 // Rule C31.
 pub(super) fn draw_again(
     context: &mut Context<'_>,
-    job: Job,
+    mut job: Job,
     stage: impl FnOnce(BeaconStep) -> Stage,
 ) -> Result<(), Abort> {
     let step = context.draw_step();
-    live::set_draw(context, &job.id, step)?;
-    save(context, &job.with_stage(stage(step)));
-    Ok(())
+    if let Some(before) = job.draw.replace(step) {
+        draws::remove(context, before, job.id)?;
+    }
+    draws::insert(context, step, job.id)?;
+    save(context, &job.with_stage(stage(step)))
 }

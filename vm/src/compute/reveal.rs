@@ -28,7 +28,7 @@ pub(crate) fn reveal(
     };
     let shown = commitment(&author, &opening.root, &opening.salt);
     if revealing.parties.primary.partner == *sender {
-        let all: Vec<_> = (0..job.spec.workload.tasks).map(TaskIndex).collect();
+        let all: Vec<_> = (0..job.terms.tasks).map(TaskIndex).collect();
         check(
             revealing.opening.is_some(),
             revealing.parties.commitment == shown,
@@ -51,8 +51,7 @@ pub(crate) fn reveal(
     if revealing.opening.is_some() && verifiers.all(|verifier| verifier.opening.is_some()) {
         return Ok(conclude(context, job, revealing)?);
     }
-    save(context, &job.with_stage(Stage::Revealing(revealing)));
-    Ok(())
+    Ok(save(context, &job.with_stage(Stage::Revealing(revealing)))?)
 }
 
 fn check(again: bool, committed: bool, consistent: bool) -> Result<(), JobError> {

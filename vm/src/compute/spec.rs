@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use types::job::{
-    JobSpec, TaskLimits, Verification, Workload, is_environment_key, is_input_target,
+    JobSpec, JobTerms, TaskLimits, Verification, Workload, is_environment_key, is_input_target,
     is_output_path,
 };
 use types::limits::{
@@ -15,22 +15,26 @@ use types::number::{Amount, EngineClass, Height};
 use types::params::ComputeParams;
 
 use super::JobError;
-use super::price::{
-    class_params, execute_window_ms, input_bytes, min_fuel, result_bytes, store_window_ms,
-};
+use super::price::{class_params, execute_window_ms, min_fuel, result_bytes, store_window_ms};
 
 /// Names beside which a job's outputs are laid down.
 const RESERVED_NAMES: [&str; 5] = ["", ".", "..", "stdout", "stderr"];
 
-/// Checks a spec against the network's parameters, as they are for a block of `height`, and the protocol's limits.
+/// Checks a spec against the network's parameters, as they are for a block of `height`, and the protocol's limits; gives its
+/// terms.
 // Rule C7.
-pub fn check_spec(params: &ComputeParams, height: Height, spec: &JobSpec) -> Result<(), JobError> {
+pub fn check_spec(
+    params: &ComputeParams,
+    height: Height,
+    spec: &JobSpec,
+) -> Result<JobTerms, JobError> {
+    let terms = JobTerms::of(spec);
     let workload = &spec.workload;
     check_class(params, height, workload.class)?;
     within("tasks", workload.tasks.into(), 1, count(MAX_TASKS))?;
-    check_blobs(workload)?;
-    check_limits(workload)?;
-    check_windows(params, spec)?;
+    check_blobs(workload, &terms)?;
+    check_limits(workload, &terms)?;
+    check_windows(params, &terms)?;
     check_inputs(workload)?;
     check_outputs(workload)?;
     check_environment(workload)?;
@@ -40,7 +44,8 @@ pub fn check_spec(params: &ComputeParams, height: Height, spec: &JobSpec) -> Res
         0,
         count(MAX_ATTRIBUTES),
     )?;
-    check_verification(&spec.verification)
+    check_verification(&spec.verification)?;
+    Ok(terms)
 }
 
 /// A class takes jobs between its heights. What was taken before goes on: nothing but this looks at them.
@@ -81,7 +86,7 @@ fn within(what: &'static str, found: u128, min: u128, max: u128) -> Result<(), J
 }
 
 // Rules C8, C9.
-fn check_limits(workload: &Workload) -> Result<(), JobError> {
+fn check_limits(workload: &Workload, terms: &JobTerms) -> Result<(), JobError> {
     let TaskLimits {
         fuel,
         memory_bytes,
@@ -107,7 +112,7 @@ fn check_limits(workload: &Workload) -> Result<(), JobError> {
     )?;
     within(
         "limits.output_bytes of all tasks",
-        result_bytes(workload),
+        result_bytes(terms),
         0,
         MAX_JOB_OUTPUT_BYTES.into(),
     )
@@ -115,8 +120,8 @@ fn check_limits(workload: &Workload) -> Result<(), JobError> {
 
 /// No window may be so long that those who are bound to the job are bound for good.
 // Rule C11.
-fn check_windows(params: &ComputeParams, spec: &JobSpec) -> Result<(), JobError> {
-    let execute = execute_window_ms(params, spec, spec.workload.tasks);
+fn check_windows(params: &ComputeParams, terms: &JobTerms) -> Result<(), JobError> {
+    let execute = execute_window_ms(params, terms, terms.tasks);
     within(
         "milliseconds to execute the fuel of all tasks",
         execute.into(),
@@ -125,14 +130,14 @@ fn check_windows(params: &ComputeParams, spec: &JobSpec) -> Result<(), JobError>
     )?;
     within(
         "milliseconds to store all outputs",
-        store_window_ms(params, spec).into(),
+        store_window_ms(params, terms).into(),
         0,
         MAX_WINDOW_MS.into(),
     )
 }
 
 // Rule C7.
-fn check_blobs(workload: &Workload) -> Result<(), JobError> {
+fn check_blobs(workload: &Workload, terms: &JobTerms) -> Result<(), JobError> {
     within(
         "bytes of the module",
         workload.module.length.into(),
@@ -153,7 +158,7 @@ fn check_blobs(workload: &Workload) -> Result<(), JobError> {
     }
     within(
         "bytes of all inputs",
-        input_bytes(workload),
+        terms.input_bytes.into(),
         1,
         MAX_JOB_INPUT_BYTES.into(),
     )

@@ -51,8 +51,7 @@ fn inputs_stored(
     if context.rules.is_quorum(&pending.stored) {
         return await_primary(context, job, pending.stored);
     }
-    save(context, &job.with_stage(Stage::Pending(pending)));
-    Ok(())
+    save(context, &job.with_stage(Stage::Pending(pending)))
 }
 
 fn results_stored(
@@ -65,6 +64,5 @@ fn results_stored(
     if context.rules.is_quorum(&storing.stored) {
         return settle(context, job, storing);
     }
-    save(context, &job.with_stage(Stage::Storing(storing)));
-    Ok(())
+    save(context, &job.with_stage(Stage::Storing(storing)))
 }

@@ -3,6 +3,7 @@
 use types::hash::{Address, JobId};
 use types::job::{JobRecord, JobSpec};
 use types::number::{Amount, Attempt};
+use types::state_key::StateKey;
 
 use super::escrow::burn_storage;
 use super::job::await_inputs;
@@ -10,7 +11,6 @@ use super::market::choose_policy;
 use super::price::{escrow, opening_fee, total};
 use super::spec::check_spec;
 use super::{JobError, live};
-use crate::deadlines::job_deadlines;
 use crate::{ActionError, Context, Corruption};
 
 /// Takes a job in, or says which rule it breaks.
@@ -22,26 +22,27 @@ pub(crate) fn submit(
     spec: &JobSpec,
 ) -> Result<(), ActionError> {
     let params = &context.rules.params;
-    check_spec(&params.compute, context.height, spec)?;
-    let deadlines = job_deadlines(&context.overlay)?;
+    let terms = check_spec(&params.compute, context.height, spec)?;
     let per_customer = params.compute.live_jobs_per_customer;
-    if let Some(full) = live::full(&deadlines, Some(customer), per_customer) {
+    let live = context.chain.live_jobs;
+    if let Some(full) = live::full(&context.overlay, live, Some(customer), per_customer)? {
         return Err(full.into());
     }
     let snapshot = context.snapshot(context.epoch)?.unwrap_or_default();
-    let policy = choose_policy(&params.compute, spec, &snapshot)?;
-    let escrow = escrow(params, spec, &policy, deadlines.len())?;
-    let opening = opening_fee(&params.compute, spec, deadlines.len()).ok_or(JobError::Overflow)?;
+    let policy = choose_policy(&params.compute, spec, &terms, &snapshot)?;
+    let escrow = escrow(params, &terms, &policy, live)?;
+    let opening = opening_fee(&params.compute, &terms, live).ok_or(JobError::Overflow)?;
     let locked = total(&escrow).ok_or(JobError::Overflow)?;
     if live::job(&context.overlay, &id)?.is_some() {
         return Err(Corruption::JobExists(id).into());
     }
     context.debit(customer, locked)?;
-    live::insert(context, id)?;
+    live::insert(context, id, customer)?;
+    context.overlay.put(StateKey::JobSpec(id), spec);
     let mut job = JobRecord {
         id,
         customer: *customer,
-        spec: spec.clone(),
+        terms,
         escrow,
         policy,
         attempt: Attempt::ZERO,
@@ -49,6 +50,8 @@ pub(crate) fn submit(
         excluded: Vec::new(),
         stage: (),
         deadline: None,
+        opened: context.height,
+        draw: None,
         burned: Amount::ZERO,
         history: Vec::new(),
     };

@@ -5,6 +5,7 @@
 //! Fees play no part in it, so that nobody can outbid the parties of a job. Whether a step would succeed is found by
 //! trying it, so there is no second list of the rules of jobs.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use state::{Overlay, StateRead, read_as};
@@ -129,7 +130,7 @@ fn would_succeed(
         epoch: rules.epoch(height),
         chain,
         changed: false,
-        loaded: None,
+        snapshots: BTreeMap::new(),
     };
     match action::perform(&mut context, transaction, sender) {
         Ok(()) => Ok(true),

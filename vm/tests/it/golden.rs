@@ -7,12 +7,14 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use types::chain_record::DueQueues;
 use types::codec::{decode, encode};
 use types::hash::{Address, Domain, Hash32, JobId, ValidatorId};
 use types::number::{Amount, BeaconStep, ChainTime, Epoch, Height};
 use types::state_key::StateKey;
 use types::transaction::Action;
-use vm::deadlines::{Draw, JobDeadline, JobDeadlines};
+use vm::draws::{Draw, Draws};
+use vm::due::Bucket;
 use vm::{Beacon, ChainRecord};
 
 use crate::fixture::{Chain, genesis, square};
@@ -53,31 +55,34 @@ fn records() -> Vec<String> {
         liquid: Amount(4),
         urgent: true,
         unbondings: Some((ChainTime(5), ChainTime(6))),
+        due: DueQueues {
+            windows: 10,
+            ended: 11,
+        },
+        live_jobs: 12,
+        draws: 13,
+        first_draw: BeaconStep(14),
         past_snapshots: vec![(Epoch(7), ChainTime(8))],
         committee_since: Epoch(1),
         params_since: Epoch(2),
         last_proposed: BTreeMap::from([(ValidatorId(Address([8; 20])), Height(9))]),
     };
     let draw = Draw {
-        step: BeaconStep(3),
         epoch: Epoch(4),
         since: ChainTime(5),
     };
-    let entry = |deadline, draw| JobDeadline {
-        customer: Address([7; 20]),
-        deadline,
-        opened: Height(2),
-        draw,
-    };
-    let jobs: JobDeadlines = [
-        (JobId(hash(1)), entry(Some(ChainTime(1)), None)),
-        (JobId(hash(2)), entry(None, Some(draw))),
-    ]
-    .into();
+    let (first, second) = (JobId(hash(1)), JobId(hash(2)));
+    let windows = Bucket::from([
+        (ChainTime(1), (second, Height(2))),
+        (ChainTime(3), (first, Height(4))),
+    ]);
+    let ended = Bucket::from([(ChainTime(1), second), (ChainTime(3), first)]);
     vec![
         value("beacon", &beacon),
         value("chain", &chain),
-        value("job_deadlines", &jobs),
+        value("windows", &windows),
+        value("ended", &ended),
+        value("draws", &Draws::from([(first, draw), (second, draw)])),
     ]
 }
 

@@ -7,6 +7,7 @@ pub mod life;
 pub mod mismatch;
 pub mod model;
 pub mod random;
+pub mod records;
 pub mod refusals;
 pub mod submit;
 pub mod world;

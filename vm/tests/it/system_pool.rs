@@ -7,6 +7,7 @@ use types::transaction::{Holding, StoredStatement, SystemTransaction};
 use vm::{Beacon, SystemError, SystemPool, SystemPoolError};
 
 use crate::fixture::{Chain, validator_id, validator_keys};
+use crate::job::world::{World, spec};
 
 fn insert(
     pool: &mut SystemPool,
@@ -185,4 +186,24 @@ fn the_duty_names_the_contributor_and_what_it_proves() {
         assert_eq!(step, duty.step);
         chain.next(Vec::new());
     }
+}
+
+#[test]
+fn a_statement_on_a_job_that_is_known_takes_the_room_of_one_on_none() {
+    let (mut world, mut pool) = (World::new(), SystemPool::default());
+    let job = world.submit(&spec());
+    let awaited = world.statement(job, Attempt(0), Holding::Inputs, 0);
+    let chain = &world.chain;
+    let most = u16::try_from(STATEMENTS_PER_VALIDATOR).unwrap();
+    for n in 0..most {
+        insert(&mut pool, chain, &stored(chain, 0, n)).unwrap();
+    }
+    let more = stored(chain, 0, most);
+    assert_eq!(insert(&mut pool, chain, &more), Err(SystemPoolError::Full));
+    insert(&mut pool, chain, &awaited).unwrap();
+    assert_eq!(pool.len(), STATEMENTS_PER_VALIDATOR);
+    assert_eq!(
+        pool.candidates(&chain.rules, &chain.state).unwrap(),
+        [awaited]
+    );
 }

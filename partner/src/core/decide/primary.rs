@@ -23,10 +23,10 @@ impl Core {
     ) {
         let assignment = own_assignment(record, AssignmentRole::Primary);
         let (job, attempt) = (assignment.job, assignment.attempt);
-        let workload = &record.spec.workload;
+        let terms = &record.terms;
         // What is committed already can still be revealed.
-        if !self.runs(workload.class) && !self.commitments.contains_key(&assignment) {
-            let class = workload.class;
+        if !self.runs(terms.class) && !self.commitments.contains_key(&assignment) {
+            let class = terms.class;
             plan.notes.push(Note::ClassLacking { assignment, class });
             plan.transactions.extend([decline(assignment, false)]);
             return;
@@ -37,7 +37,7 @@ impl Core {
             .filter(|failures| failures.count >= MAX_EXECUTIONS)
         {
             // Killed before its time it might have had a result.
-            let unrunnable = failures.by_tasks && self.fits_wall(proven, workload);
+            let unrunnable = failures.by_tasks && self.fits_wall(proven, terms);
             plan.transactions.extend([decline(assignment, unrunnable)]);
             return;
         }
@@ -53,8 +53,8 @@ impl Core {
             }
             Some(_) => {}
             None => {
-                let tasks = (0..workload.tasks).map(TaskIndex).collect();
-                plan.execute(assignment, workload, tasks);
+                let tasks = (0..terms.tasks).map(TaskIndex).collect();
+                plan.execute(proven, assignment, tasks);
             }
         }
     }
@@ -69,16 +69,16 @@ impl Core {
     ) -> bool {
         let assignment = own_assignment(record, AssignmentRole::Primary);
         let (job, attempt) = (assignment.job, assignment.attempt);
-        let workload = &record.spec.workload;
+        let terms = &record.terms;
         let holds = proven
             .jobs
             .values()
             .filter(|other| self.is_running_primary(other))
             .count()
             + plan.taken;
-        let fits = self.fits_wall(proven, workload);
+        let fits = self.fits_wall(proven, terms);
         if !fits {
-            let task_ms = longest_task_ms(proven, workload);
+            let task_ms = longest_task_ms(proven, terms);
             let wall_ms = self.settings.task_wall_ms;
             plan.notes.push(Note::TooLong {
                 assignment,

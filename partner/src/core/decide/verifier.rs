@@ -42,6 +42,7 @@ impl Core {
     /// Bound as verifier: run the tasks, and commit to the result when it is time.
     pub(super) fn verify(
         &self,
+        proven: &ProvenState,
         record: &JobRecord,
         verifier: &Verifier,
         commit_now: bool,
@@ -64,13 +65,13 @@ impl Core {
             }
             // The tasks of a verifier never change within an attempt; if they did, the old commitment would be of no use.
             Some(_) => plan.notes.push(Note::ForeignCommitment(assignment)),
-            None if !self.runs(record.spec.workload.class) => {
-                let class = record.spec.workload.class;
+            None if !self.runs(record.terms.class) => {
+                let class = record.terms.class;
                 plan.notes.push(Note::ClassLacking { assignment, class });
             }
             None => {
                 let tasks = verifier.tasks.clone();
-                plan.execute(assignment, &record.spec.workload, tasks);
+                plan.execute(proven, assignment, tasks);
             }
         }
     }
@@ -94,10 +95,10 @@ impl Core {
             .partner
             .as_ref()
             .map_or(Amount::ZERO, types::account::Partner::free);
-        let workload = &record.spec.workload;
+        let terms = &record.terms;
         if free < record.policy.verifier_bond
-            || !self.runs(workload.class)
-            || !self.fits_wall(proven, workload)
+            || !self.runs(terms.class)
+            || !self.fits_wall(proven, terms)
         {
             return;
         }

@@ -91,7 +91,7 @@ pub fn record(stage: Stage) -> JobRecord {
     let spec = types::testing::job_spec(workload());
     JobRecord {
         policy,
-        ..types::testing::job_record(JOB, spec, stage)
+        ..types::testing::job_record(JOB, &spec, stage)
     }
 }
 
@@ -134,6 +134,7 @@ pub fn proven(n: u8, partners: u8, height: u64, record: JobRecord) -> ProvenStat
         },
         partner: Some(partner(n)),
         live: BTreeSet::from([record.id]),
+        workloads: BTreeMap::from([(record.id, Arc::new(workload()))]),
         jobs: BTreeMap::from([(record.id, record)]),
         params: Arc::new(params()),
         snapshots: BTreeMap::from([(Epoch(1), snapshot(partners))]),

@@ -14,7 +14,7 @@ use super::super::outbox::TransactionOutbox;
 use super::super::{
     Cause, Core, Effect, Event, FIRST_PAUSE_HEIGHTS, LONGEST_PAUSE_HEIGHTS, Note, ProvenState,
 };
-use super::chain::{address, identity, primary, proven, record, settings};
+use super::chain::{address, identity, primary, proven, record, settings, workload};
 use crate::assignment::{Assignment, AssignmentRole};
 
 fn core(n: u8) -> Core {
@@ -145,10 +145,10 @@ fn executed(salt: u8) -> Event {
     };
     Event::Executed(Box::new(super::super::ExecutionResult {
         assignment: assignment(AssignmentRole::Primary),
-        outcomes: (0..record.spec.workload.tasks)
+        outcomes: (0..record.terms.tasks)
             .map(|task| (TaskIndex(task), outcome.clone()))
             .collect(),
-        workload: record.spec.workload,
+        workload: workload(),
         salt: Hash32([salt; 32]),
         list: Some(types::hash::BlobId::of(b"list")),
     }))

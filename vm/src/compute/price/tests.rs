@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use types::hash::{BlobId, Hash32};
-use types::job::{CLASS_WASM_V2, Name, TaskLimits, Workload};
+use types::job::{CLASS_WASM_V2, JobSpec, Name, TaskLimits, Workload};
 use types::number::{Fixed64, Fuel};
 
 use super::*;
@@ -29,6 +29,10 @@ fn spec(tasks: u32, fuel: u64) -> JobSpec {
     }
 }
 
+fn terms(tasks: u32, fuel: u64) -> JobTerms {
+    JobTerms::of(&spec(tasks, fuel))
+}
+
 fn policy(expected_verifiers: u128, min_verifiers: u16) -> Policy {
     Policy {
         expected_verifiers: Fixed64(expected_verifiers),
@@ -44,11 +48,11 @@ fn policy(expected_verifiers: u128, min_verifiers: u16) -> Policy {
 
 #[test]
 fn an_ask_is_for_a_million_units_of_fuel_and_rounds_up() {
-    assert_eq!(price(Amount(3), &spec(2, 5_000_000)), Amount(30));
-    assert_eq!(price(Amount(3), &spec(1, 1)), Amount(1));
-    assert_eq!(price(Amount::ZERO, &spec(1, 1)), Amount::ZERO);
+    assert_eq!(price(Amount(3), &terms(2, 5_000_000)), Amount(30));
+    assert_eq!(price(Amount(3), &terms(1, 1)), Amount(1));
+    assert_eq!(price(Amount::ZERO, &terms(1, 1)), Amount::ZERO);
     assert_eq!(
-        price(Amount(u128::MAX), &spec(u32::MAX, u64::MAX)),
+        price(Amount(u128::MAX), &terms(u32::MAX, u64::MAX)),
         Amount(u128::MAX)
     );
 }
@@ -57,18 +61,18 @@ fn an_ask_is_for_a_million_units_of_fuel_and_rounds_up() {
 fn a_verifier_is_paid_for_the_fuel_of_its_tasks_at_the_level_of_asks() {
     let mut params = Params::devnet().compute;
     assert_eq!(
-        verifier_fee(&params, &spec(4, 1_000_000), 4, Amount(250)),
+        verifier_fee(&params, &terms(4, 1_000_000), 4, Amount(250)),
         Amount(1_000)
     );
-    assert_eq!(verifier_fee(&params, &spec(3, 1), 1, Amount(1)), Amount(1));
+    assert_eq!(verifier_fee(&params, &terms(3, 1), 1, Amount(1)), Amount(1));
     params.verifier_fee_percent = 150;
     assert_eq!(
-        verifier_fee(&params, &spec(4, 1_000_000), 2, Amount(250)),
+        verifier_fee(&params, &terms(4, 1_000_000), 2, Amount(250)),
         Amount(750)
     );
     params.verifier_fee_percent = u8::MAX;
     assert_eq!(
-        verifier_fee(&params, &spec(4, u64::MAX), u32::MAX, Amount(u128::MAX)),
+        verifier_fee(&params, &terms(4, u64::MAX), u32::MAX, Amount(u128::MAX)),
         Amount(u128::MAX)
     );
 }
@@ -115,8 +119,8 @@ fn the_level_of_asks_is_that_of_half_of_the_bond_and_at_least_the_floor() {
 fn the_least_price_is_the_floor_for_all_fuel() {
     let mut params = Params::devnet().compute;
     params.classes[0].min_ask = Amount(3);
-    assert_eq!(min_price(&params, &spec(4, 5_000_000)), Ok(Amount(60)));
-    assert_eq!(min_price(&params, &spec(1, 1)), Ok(Amount(1)));
+    assert_eq!(min_price(&params, &terms(4, 5_000_000)), Ok(Amount(60)));
+    assert_eq!(min_price(&params, &terms(1, 1)), Ok(Amount(1)));
 }
 
 #[test]
@@ -141,13 +145,13 @@ fn storage_counts_each_blob_once_and_begun_mebibytes_whole() {
     let unit = params.storage_fee_per_mib;
     // Module and stdin are the same blob of 1.5 MiB; two tasks write a byte each.
     assert_eq!(
-        opening_fee(&params, &spec(2, 1), 0),
+        opening_fee(&params, &terms(2, 1), 0),
         Some(Amount(2 * unit.0))
     );
-    assert_eq!(results_fee(&params, &spec(2, 1)), Some(unit));
+    assert_eq!(results_fee(&params, &terms(2, 1)), Some(unit));
     for (live, times) in [(511, 1), (512, 2), (4_095, 8)] {
         assert_eq!(
-            opening_fee(&params, &spec(2, 1), live),
+            opening_fee(&params, &terms(2, 1), live),
             Some(Amount(2 * times * unit.0)),
             "{live} live"
         );
@@ -160,15 +164,15 @@ fn the_window_grows_with_the_fuel_and_rounds_up() {
     let speed = params.classes[0].min_fuel_per_ms;
     // Module and stdin are the same 1.5 MiB, which take 1,573 ms at 1,000 bytes per millisecond.
     assert_eq!(
-        execute_window_ms(&params, &spec(9, speed), 2),
+        execute_window_ms(&params, &terms(9, speed), 2),
         params.execute_window_ms + 6 + 1_573
     );
     assert_eq!(
-        execute_window_ms(&params, &spec(9, 1), 1),
+        execute_window_ms(&params, &terms(9, 1), 1),
         params.execute_window_ms + 1 + 1_573
     );
-    let mut writes = spec(9, 1);
-    writes.workload.limits.output_bytes = 1_000;
+    let mut writes = terms(9, 1);
+    writes.output_bytes = 1_000;
     assert_eq!(
         store_window_ms(&params, &writes),
         params.store_window_ms + 9
@@ -182,7 +186,7 @@ fn the_window_grows_with_the_fuel_and_rounds_up() {
         params.store_window_ms + 9_000
     );
     assert_eq!(
-        execute_window_ms(&params, &spec(9, u64::MAX), u32::MAX),
+        execute_window_ms(&params, &terms(9, u64::MAX), u32::MAX),
         u64::MAX
     );
 }
@@ -190,16 +194,16 @@ fn the_window_grows_with_the_fuel_and_rounds_up() {
 #[test]
 fn an_escrow_covers_every_verifier_and_every_attempt() {
     let params = Params::devnet();
-    let (spec, policy) = (spec(2, 1), policy(ONE, 1));
-    let escrow = escrow(&params, &spec, &policy, 0).unwrap();
-    assert_eq!(escrow.execution, spec.price_cap);
+    let (terms, policy) = (terms(2, 1), policy(ONE, 1));
+    let escrow = escrow(&params, &terms, &policy, 0).unwrap();
+    assert_eq!(escrow.execution, terms.price_cap);
     assert_eq!(escrow.verification, Amount(9 * 7));
     assert_eq!(escrow.fees, Amount(3 * (9 + 4) * params.min_fee.0));
     assert_eq!(
         total(&escrow).unwrap().0,
         1_000 + 63 + 3 * params.compute.storage_fee_per_mib.0 + escrow.fees.0
     );
-    let mut much = spec;
+    let mut much = terms;
     much.price_cap = Amount(u128::MAX);
     assert_eq!(
         super::escrow(&params, &much, &policy, 0),

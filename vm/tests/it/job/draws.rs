@@ -144,13 +144,15 @@ fn a_draw_whose_beacon_is_not_kept_any_more_draws_again_later() {
     let Stage::Pending(pending) = &mut record.stage else {
         panic!()
     };
-    pending.draw = Some(step);
-    let mut deadlines = vm::deadlines::job_deadlines(&world.chain.state).unwrap();
-    let draw = &mut deadlines.get_mut(&job).unwrap().draw;
-    draw.as_mut().unwrap().step = step;
+    let fixed = pending.draw.replace(step).unwrap();
+    record.draw = Some(step);
+    let mut chain = vm::chain_record(&world.chain.state).unwrap();
+    chain.first_draw = step;
     let state = &mut world.chain.state;
+    let draws = state.remove(&StateKey::Draws(fixed)).unwrap();
+    state.insert(StateKey::Draws(step), draws);
     state.insert(StateKey::Job(job), Some(encode(&record)));
-    state.insert(StateKey::JobDeadlines, Some(encode(&deadlines)));
+    state.insert(StateKey::Chain, Some(encode(&chain)));
     state.remove(&StateKey::BeaconAt(step));
     world.step(&[], 500);
     let Stage::Pending(Pending {

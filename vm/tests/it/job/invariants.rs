@@ -5,21 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use state::Writes;
 use types::account::{BondLock, LockId, LockReason, Partner};
 use types::codec::decode;
-use types::hash::Address;
+use types::hash::{Address, JobId};
 use types::job::{JobRecord, Stage};
-use types::number::Amount;
-use types::state_key::StateKey;
-use vm::deadlines::job_deadlines;
+use types::number::{Amount, BeaconStep, Height};
+use types::state_key::{DueQueue, StateKey};
+use vm::draws::Draws;
+use vm::due::Bucket;
 use vm::query;
 
 use crate::audit::assert_conserved;
 
 /// Asserts that money is conserved, that every lock belongs to a party of a live job and every party's lock is there,
-/// and that every live job has an entry among the deadlines and no other has.
+/// and that the queues hold what the records say that jobs wait for, and nothing else.
 pub fn check(state: &Writes, supply: Amount) {
     assert_conserved(state, supply);
     let mut locks = Locks::new();
-    let mut live = Vec::new();
+    let (mut live, mut waits) = (Vec::new(), Waits::default());
+    let mut customers = BTreeMap::<Address, u32>::new();
     for (key, value) in state {
         let (StateKey::Job(id), Some(bytes)) = (key, value) else {
             continue;
@@ -34,14 +36,31 @@ pub fn check(state: &Writes, supply: Amount) {
             );
             let receipt = query::receipt(state, id).unwrap();
             assert_eq!(receipt.is_some(), record.stage == Stage::Settled);
+            waits.ended.insert((record.deadline.unwrap(), *id));
         } else {
             live.push(*id);
+            *customers.entry(record.customer).or_default() += 1;
+            let window = record.deadline.map(|at| (at, (*id, record.opened)));
+            waits.windows.extend(window);
+            assert_eq!(record.draw, record.stage.draw());
+            waits.draws.extend(record.draw.map(|step| (step, *id)));
+            assert!(query::spec(state, id).is_ok());
         }
         bonds(&record, &mut locks);
     }
     assert_eq!(query::live_jobs(state).unwrap(), live);
-    let deadlines = job_deadlines(state).unwrap();
-    assert_eq!(deadlines.keys().copied().collect::<Vec<_>>(), live);
+    let chain = vm::chain_record(state).unwrap();
+    assert_eq!(usize::try_from(chain.live_jobs).unwrap(), live.len());
+    assert_eq!(usize::try_from(chain.draws).unwrap(), waits.draws.len());
+    assert_eq!(Waits::in_state(state), waits);
+    for (key, value) in state {
+        let (StateKey::CustomerJobs(address), Some(bytes)) = (key, value) else {
+            continue;
+        };
+        let number = decode::<u32>(bytes, 4).unwrap();
+        assert_eq!(customers.remove(address), Some(number));
+    }
+    assert!(customers.is_empty(), "{customers:?}");
     for (key, value) in state {
         let (StateKey::Partner(address), Some(bytes)) = (key, value) else {
             continue;
@@ -54,6 +73,43 @@ pub fn check(state: &Writes, supply: Amount) {
         );
     }
     assert!(locks.is_empty());
+}
+
+/// What jobs wait for.
+#[derive(Debug, Default, PartialEq)]
+struct Waits {
+    windows: Bucket<(JobId, Height)>,
+    ended: Bucket<JobId>,
+    draws: BTreeSet<(BeaconStep, JobId)>,
+}
+
+impl Waits {
+    /// What the queues hold. No key stands for nothing.
+    fn in_state(state: &Writes) -> Self {
+        let mut all = Self::default();
+        for (key, value) in state {
+            let Some(bytes) = value else { continue };
+            match key {
+                StateKey::Due(DueQueue::Windows, _) => {
+                    let bucket: Bucket<(JobId, Height)> = decode(bytes, 1 << 20).unwrap();
+                    assert!(!bucket.is_empty());
+                    all.windows.extend(bucket);
+                }
+                StateKey::Due(DueQueue::Ended, _) => {
+                    let bucket: Bucket<JobId> = decode(bytes, 1 << 20).unwrap();
+                    assert!(!bucket.is_empty());
+                    all.ended.extend(bucket);
+                }
+                StateKey::Draws(step) => {
+                    let draws: Draws = decode(bytes, 1 << 20).unwrap();
+                    assert!(!draws.is_empty());
+                    all.draws.extend(draws.into_keys().map(|job| (*step, job)));
+                }
+                _ => {}
+            }
+        }
+        all
+    }
 }
 
 type Locks = BTreeMap<Address, BTreeMap<LockId, BondLock>>;

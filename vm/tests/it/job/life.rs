@@ -100,8 +100,8 @@ fn the_receipt_holds_what_reproduces_the_root() {
     let receipt = receipt(&world, &job);
     let leaves = world.leaves(primary, &revealed, &all_tasks(&revealed));
     assert_eq!(receipt.result_root, result_root_of(&receipt.salt, &leaves));
-    assert_eq!(receipt.workload, revealed.spec.workload.id());
-    assert_eq!(receipt.input_root, revealed.spec.workload.input_root());
+    assert_eq!(receipt.workload, revealed.terms.workload);
+    assert_eq!(receipt.input_root, revealed.terms.input_root);
     assert_eq!(
         (receipt.job, receipt.customer, receipt.tasks),
         (job, address(CUSTOMER), 4)
@@ -367,14 +367,14 @@ fn a_cheaper_partner_is_drawn_more_often_and_a_dearer_one_never() {
 fn the_numbers_of_the_specifications_example_are_right() {
     let world = World::new();
     let params = &world.chain.genesis.params;
-    let job = demanding(2);
+    let terms = types::job::JobTerms::of(&demanding(2));
     let profile = world.partner(0).profile;
     let half = Amount(SQUARE.0 / 2);
-    assert_eq!(vm::compute::price::price(profile.ask, &job), half);
+    assert_eq!(vm::compute::price::price(profile.ask, &terms), half);
     let offer = vm::compute::market::offer(square(500), profile.places);
     assert_eq!(offer, square(125));
-    let fee = vm::compute::price::verifier_fee(&params.compute, &job, 4, profile.ask);
+    let fee = vm::compute::price::verifier_fee(&params.compute, &terms, 4, profile.ask);
     assert_eq!(fee, half);
-    let window = vm::compute::price::execute_window_ms(&params.compute, &job, 4);
+    let window = vm::compute::price::execute_window_ms(&params.compute, &terms, 4);
     assert_eq!(window, 39_001);
 }

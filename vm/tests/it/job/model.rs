@@ -238,7 +238,7 @@ impl Model {
         *self.ends.entry(format!("{reason:?}")).or_default() += 1;
         let primary = crate::job::world::parties(&before.stage).0;
         if matches!(reason, None | Some(FailureReason::Unverified)) {
-            let price = before.spec.workload.limits.fuel.0 * u64::from(before.spec.workload.tasks);
+            let price = before.terms.fuel.0 * u64::from(before.terms.tasks);
             let ask = world.partner(primary.unwrap()).profile.ask.0;
             self.pay(
                 &after.id,
@@ -247,8 +247,7 @@ impl Model {
             );
         }
         if reason.is_none() {
-            let bytes =
-                before.spec.workload.limits.output_bytes * u64::from(before.spec.workload.tasks);
+            let bytes = before.terms.output_bytes * u64::from(before.terms.tasks);
             self.burn_pot(
                 &after.id,
                 u128::from(bytes.div_ceil(1 << 20)) * params.storage_fee_per_mib.0,

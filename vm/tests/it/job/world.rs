@@ -267,7 +267,7 @@ impl World {
 
 /// All tasks of a job.
 pub fn all_tasks(record: &JobRecord) -> Vec<TaskIndex> {
-    (0..record.spec.workload.tasks).map(TaskIndex).collect()
+    (0..record.terms.tasks).map(TaskIndex).collect()
 }
 
 /// True if partner `n` is among the verifiers.

@@ -27,7 +27,7 @@ fn what_is_of_a_class_that_it_lacks_it_declines_and_says_so() {
     let class = EngineClass(9);
     let other_class = |stage| {
         let mut record = record(stage);
-        record.spec.workload.class = class;
+        record.terms.class = class;
         record
     };
     // Also what was acknowledged, as by a newer build before.

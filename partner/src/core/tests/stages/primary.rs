@@ -119,7 +119,7 @@ fn what_it_would_kill_too_early_it_does_not_take() {
     let too_long = |stage| {
         let mut record = record(stage);
         // Three times this at 50,000 a millisecond is a unit more than a second.
-        record.spec.workload.limits.fuel = Fuel(1_000 * 50_000 / 3 + 1);
+        record.terms.fuel = Fuel(1_000 * 50_000 / 3 + 1);
         record
     };
     let effects = see(&mut core, proven(1, 2, 5, too_long(assigned(1, false))));

@@ -82,7 +82,7 @@ fn a_job_keeps_its_class_to_its_end() {
     assert_eq!(world.chain.tip.height.next(), UNTIL);
     let record = world.run(&job);
     assert!(matches!(record.stage, Stage::Settled), "{:?}", record.stage);
-    assert_eq!(record.spec.workload.class, SECOND);
+    assert_eq!(record.terms.class, SECOND);
     assert!(world.chain.tip.height > UNTIL);
 }
 

@@ -135,7 +135,7 @@ fn limits_are_inclusive_and_what_is_beyond_is_refused() {
             Height(1),
             &longest
         ),
-        Ok(())
+        Ok(types::job::JobTerms::of(&longest))
     );
 }
 

@@ -138,14 +138,10 @@ impl World {
         record: &JobRecord,
         tasks: &[TaskIndex],
     ) -> Vec<(TaskIndex, Hash32)> {
+        let spec = query::spec(&self.chain.state, &record.id).unwrap();
         tasks
             .iter()
-            .map(|task| {
-                (
-                    *task,
-                    leaf(&record.spec.workload, *task, &self.outcome(n, *task)),
-                )
-            })
+            .map(|task| (*task, leaf(&spec.workload, *task, &self.outcome(n, *task))))
             .collect()
     }
 

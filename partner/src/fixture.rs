@@ -91,6 +91,8 @@ pub struct FakeEndpoint {
     /// What everything but accounts is proven from.
     pub stale: Option<MemoryStore>,
     pub requests: usize,
+    /// Transactions that it was sent.
+    pub submitted: usize,
 }
 
 impl FakeEndpoint {
@@ -105,6 +107,7 @@ impl FakeEndpoint {
             max_proofs: None,
             stale: None,
             requests: 0,
+            submitted: 0,
         }
     }
 }
@@ -187,6 +190,7 @@ impl Backend for SharedEndpoint {
         not_here()
     }
     async fn submit(&self, transaction: SignedTransaction) -> Result<Submitted, ApiError> {
+        self.lock().submitted += 1;
         Ok(Submitted {
             id: transaction.id(),
             job: None,

@@ -350,9 +350,10 @@ impl PartnerShell {
     }
 }
 
-/// Hands a transaction to every endpoint: one that keeps it back does not matter then.
+/// Hands a transaction to every endpoint, also those that are set aside: one that keeps it back does not matter then, and
+/// whoever is slow or wrong elsewhere may be the only one that passes it on.
 async fn send(endpoints: Endpoints, transaction: SignedTransaction) {
-    let sends = endpoints.available(Instant::now()).into_iter().map(|endpoint| {
+    let sends = endpoints.all().iter().map(|endpoint| {
         let transaction = &transaction;
         async move {
             match endpoint.client.submit(transaction).await {

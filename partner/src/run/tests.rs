@@ -4,12 +4,15 @@ use std::os::unix::fs::PermissionsExt;
 
 use keys::folder::FolderError;
 use types::job::JobRecord;
+use types::number::{Amount, Height, Nonce};
+use types::transaction::Transaction;
 
 use super::*;
 use crate::assignment::AssignmentRole;
 use crate::core::Cause;
 use crate::core::outbox::TransactionOutbox;
-use crate::core::tests::chain::{assigned, identity, proven, record, settings};
+use crate::core::tests::chain::{CHAIN, assigned, identity, proven, record, settings};
+use crate::fixture::{FakeEndpoint, chain, serve};
 
 /// An endpoint that is not there: executions wait for their inputs.
 const NOBODY: &str = "http://127.0.0.1:1";
@@ -88,7 +91,11 @@ async fn inputs_go_with_the_executions_that_read_them() {
     let dir = tempfile::tempdir().unwrap();
     let mut daemon = Daemon::start(dir.path());
     let (module, stranger) = (daemon.put_input(b"module"), daemon.put_input(b"stranger"));
-    assert!(mine().spec.workload.blobs().contains(&module));
+    assert!(
+        crate::core::tests::chain::workload()
+            .blobs()
+            .contains(&module)
+    );
     daemon.see(&mine());
     assert!(
         daemon.has(module) && !daemon.has(stranger),
@@ -178,5 +185,31 @@ async fn a_directory_that_others_may_enter_is_refused() {
             matches!(&refused, Err(PartnerError::Folder(error)) if is_wide(error)),
             "{refused:?}"
         );
+    }
+}
+
+/// Who is set aside for an answer of its own may be the only one that passes an opening on.
+#[tokio::test]
+async fn a_transaction_goes_to_endpoints_that_are_set_aside_too() {
+    let (near, aside) = (
+        serve(FakeEndpoint::new(chain())).await,
+        serve(FakeEndpoint::new(chain())).await,
+    );
+    let endpoints = Endpoints::new(&[near.url.clone(), aside.url.clone()]).unwrap();
+    endpoints.all()[1].lied(Instant::now(), "test");
+    assert_eq!(endpoints.available(Instant::now()).len(), 1);
+    let action = types::transaction::JobStep::Acknowledge.of(mine().id, mine().attempt);
+    let key = identity(1).key;
+    let transaction = Transaction {
+        chain_id: CHAIN,
+        sender: key.public(),
+        nonce: Nonce::ZERO,
+        valid_until: Height(9),
+        fee: Amount(1),
+        action,
+    };
+    send(endpoints, transaction.sign(&key)).await;
+    for endpoint in [near, aside] {
+        assert_eq!(endpoint.fake.lock().submitted, 1);
     }
 }

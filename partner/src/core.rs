@@ -31,8 +31,8 @@ use types::transaction::SignedTransaction;
 use crate::assignment::{Assignment, AssignmentRole, OwnCommitment};
 use outbox::{Purpose, TransactionOutbox};
 
-/// Executions that may end without a result before a primary gives its assignment up. A verifier never does: its check is
-/// bound until the chain takes it away.
+/// Executions that may end without a result before a primary gives its assignment up, and a verifier says that it found
+/// none.
 pub const MAX_EXECUTIONS: u32 = 3;
 /// Heights before the second execution of an assignment; each further pause is twice as long. What failed for want of memory,
 /// disk or processes fails again at once, and may work a while later.

@@ -253,7 +253,9 @@ mod tests {
             ("epoch-seed/-1", "is no argument"),
             ("epoch-seed/1/2", "is no argument"),
             ("chain/", "takes no argument"),
-            ("live-jobs/1", "takes no argument"),
+            ("live-index/1", "takes no argument"),
+            ("live-jobs", "needs an argument"),
+            ("live-jobs/64", "there are 64 shards"),
         ] {
             let error = text.parse::<ProofKey>().unwrap_err();
             assert!(error.to_string().contains(expected), "{text}: {error}");

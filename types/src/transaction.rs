@@ -90,6 +90,8 @@ pub enum JobStep {
         /// Hash over result root and salt, see [`crate::attestation::commitment`].
         commitment: Hash32,
     },
+    /// A bound verifier found no result of its tasks, which it does not commit to.
+    NoResult,
     /// A partner that sortition drew binds itself to verify.
     Announce {
         /// VRF proof over [`crate::sortition::Sortition::input`], which shows that the sender is selected.
@@ -135,6 +137,7 @@ impl JobStep {
             Self::Acknowledge => "acknowledge",
             Self::Decline { .. } => "decline",
             Self::Commit { .. } => "commit",
+            Self::NoResult => "no_result",
             Self::Announce { .. } => "announce",
             Self::Reveal { .. } => "reveal",
         }

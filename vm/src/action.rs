@@ -49,7 +49,10 @@ pub fn gas(action: &Action) -> u64 {
         Action::Unbond { .. } => UNBOND,
         Action::SubmitJob { .. } => SUBMIT_JOB,
         Action::Job(action) => match action.step {
-            JobStep::Acknowledge | JobStep::Decline { .. } | JobStep::Commit { .. } => JOB_STEP,
+            JobStep::Acknowledge
+            | JobStep::Decline { .. }
+            | JobStep::Commit { .. }
+            | JobStep::NoResult => JOB_STEP,
             JobStep::Announce { .. } => ANNOUNCE,
             JobStep::Reveal { .. } => REVEAL,
         },
@@ -78,7 +81,7 @@ fn is_paid_back(step: &JobStep) -> bool {
         | JobStep::Commit { .. }
         | JobStep::Announce { .. }
         | JobStep::Reveal { .. } => true,
-        JobStep::Decline { .. } => false,
+        JobStep::Decline { .. } | JobStep::NoResult => false,
     }
 }
 
@@ -122,6 +125,9 @@ fn perform_step(
         }
         (Stage::Verifying(verifying), JobStep::Commit { commitment }) => {
             compute::commit_as_verifier(context, sender, job, verifying, *commitment)
+        }
+        (Stage::Verifying(verifying), JobStep::NoResult) => {
+            compute::no_result(context, sender, job, verifying)
         }
         (Stage::Announcing(announcing), JobStep::Announce { proof }) => {
             compute::announce(context, sender, job, announcing, proof)

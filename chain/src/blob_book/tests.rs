@@ -84,6 +84,7 @@ fn agreed(list: &Outcomes) -> Stage {
             },
             commitment: Hash32::ZERO,
             verifiers: Vec::new(),
+            no_results: Vec::new(),
         },
         opening: PrimaryOpening {
             root: result_root_of(&SALT, &list.leaves(&workload())),

@@ -16,7 +16,7 @@ use types::number::{Amount, EngineClass, TaskIndex};
 use types::transaction::{Action, JobStep};
 
 use super::outbox::Purpose;
-use super::{Core, Effect, Note, ProvenState, TaskExecution};
+use super::{Core, Effect, MAX_EXECUTIONS, Note, ProvenState, TaskExecution};
 use crate::assignment::{Assignment, AssignmentRole};
 
 /// What one look at the chain asks for, before what is already under way is taken off.
@@ -49,6 +49,17 @@ impl PartnerPlan {
             tasks,
         };
         self.executions.insert(assignment, execution);
+    }
+
+    /// Says that a check has no result, once the chain takes answers.
+    // Rule C57.
+    fn find_no_result(&mut self, assignment: Assignment, now: bool) {
+        let (job, attempt) = (assignment.job, assignment.attempt);
+        let purpose = Purpose::NoResult(job, attempt);
+        if now {
+            let action = JobStep::NoResult.of(job, attempt);
+            self.transactions.insert(purpose, action);
+        }
     }
 }
 
@@ -214,6 +225,12 @@ impl Core {
             }
             _ => {}
         }
+    }
+
+    /// True if an assignment was tried as often as it is tried.
+    fn gave_up(&self, assignment: &Assignment) -> bool {
+        let failures = self.failures.get(assignment);
+        failures.is_some_and(|failures| failures.count >= MAX_EXECUTIONS)
     }
 
     fn is_me(&self, address: &Address) -> bool {

@@ -33,6 +33,8 @@ pub enum Purpose {
     Reveal(JobId, Attempt),
     /// To commit to a verifier's result.
     CommitAsVerifier(JobId, Attempt),
+    /// To say that a verifier found no result.
+    NoResult(JobId, Attempt),
     /// To commit to a primary's result.
     CommitAsPrimary(JobId, Attempt),
     /// To announce a verifier.

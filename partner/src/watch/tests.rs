@@ -27,6 +27,7 @@ fn writes(nonce: u64) -> Writes {
             primary: crate::core::tests::chain::primary(1),
             commitment: Hash32([1; 32]),
             verifiers: Vec::new(),
+            no_results: Vec::new(),
         },
         epoch: Epoch(1),
         beacon: types::job::SortitionBeacon::Known {

@@ -33,6 +33,7 @@ fn stages() -> Vec<Stage> {
             commitment: Some(Hash32([5; 32])),
             opening: None,
         }],
+        no_results: Vec::new(),
     };
     vec![
         samples::pending(),

@@ -134,6 +134,13 @@ pub enum ActionView {
         /// Hash of the result root and a salt.
         commitment: Hash32,
     },
+    /// A verifier found no result of its tasks.
+    NoResult {
+        /// The job that it was to check.
+        job: JobId,
+        /// The attempt, counted from 0.
+        attempt: Attempt,
+    },
     /// A partner that its own VRF selected binds itself to verify.
     Announce {
         /// The job that it will check.
@@ -297,6 +304,7 @@ impl From<&JobAction> for ActionView {
                 attempt,
                 commitment: *commitment,
             },
+            JobStep::NoResult => Self::NoResult { job, attempt },
             JobStep::Announce { .. } => Self::Announce { job, attempt },
             JobStep::Reveal { opening } => Self::Reveal {
                 job,

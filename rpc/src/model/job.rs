@@ -32,6 +32,8 @@ pub struct JobView {
     pub primary: Option<Address>,
     /// The partners that check it or checked it.
     pub verifiers: Vec<VerifierView>,
+    /// Verifiers of this attempt that found no result.
+    pub no_results: Vec<Address>,
     /// Chain time at which the stage ends at the latest, in milliseconds; of a job that ended that at which state forgets it
     /// with its receipt. Absent while the announce window has not begun.
     pub deadline: Option<ChainTime>,
@@ -236,6 +238,11 @@ impl JobView {
             Some(receipt) => receipt.verifiers.iter().map(Into::into).collect(),
             None => stage.verifiers().iter().map(Into::into).collect(),
         };
+        let no_results = stage
+            .parties()
+            .into_iter()
+            .flat_map(|parties| &parties.no_results);
+        let no_results = no_results.map(|report| report.partner);
         Self {
             id: record.id,
             name: record.terms.name.to_string(),
@@ -246,6 +253,7 @@ impl JobView {
             attempt: record.attempt,
             primary: now.or(receipt.map(|receipt| receipt.primary)),
             verifiers,
+            no_results: no_results.collect(),
             deadline,
             deadline_in_ms: deadline.map(|at| at.0.saturating_sub(chain_time.0)),
             history: record.history.iter().map(Into::into).collect(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{JobTerms, Stage};
+use super::{JobTerms, Stage, UnrunnableReport};
 use crate::hash::{Address, JobId, ValidatorId};
 use crate::number::{Amount, Attempt, BeaconStep, ChainTime, Fixed64, Height, Timestamp};
 use crate::transaction::{Holding, StoredStatement};
@@ -101,15 +101,6 @@ impl JobRecord {
         };
         Some((statement, stored))
     }
-}
-
-/// A drawn primary's report that the module cannot be run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct UnrunnableReport {
-    /// The partner that reported.
-    pub partner: Address,
-    /// The penalty that it paid for declining, in base units; paid back if enough others report the same.
-    pub cost: Amount,
 }
 
 /// One line of a job's history.

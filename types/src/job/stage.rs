@@ -127,6 +127,17 @@ pub struct Parties {
     pub commitment: Hash32,
     /// The partners that check it, in the order in which they were bound.
     pub verifiers: Vec<Verifier>,
+    /// Verifiers that found no result and were let go, the first first.
+    pub no_results: Vec<UnrunnableReport>,
+}
+
+/// A partner's report that the module cannot be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct UnrunnableReport {
+    /// The partner that reported.
+    pub partner: Address,
+    /// The penalty that it paid for the report, in base units; paid back if enough others report the same.
+    pub cost: Amount,
 }
 
 /// The partner that runs an attempt.
@@ -208,7 +219,7 @@ pub enum FailureReason {
     NoInputs,
     /// The beacon found no partner that fits the constraints, the price and the bond rule, and is free.
     NoPartner,
-    /// Enough drawn primaries found that the module cannot be run; the customer pays their penalties.
+    /// Enough drawn primaries, or two rounds of verifiers, found that the module cannot be run; the customer pays their penalties.
     Unrunnable,
     /// The last attempt ended without the primary's commitment.
     NoCommitment,

@@ -90,6 +90,10 @@ fn stages() -> Vec<Stage> {
         primary,
         commitment: hash(2),
         verifiers: verifiers(),
+        no_results: vec![UnrunnableReport {
+            partner: Address([4; 20]),
+            cost: Amount(5),
+        }],
     };
     let opening = PrimaryOpening {
         root: hash(5),

@@ -59,6 +59,12 @@ pub(super) fn replacements(policy: &Policy, committed: u16, silent: u16, round: 
     }
 }
 
+/// How many verifiers are appointed after so many found no result: as many again, as far as an attempt may have them.
+// Rule C57.
+pub(super) fn second_opinions(policy: &Policy, without_result: usize) -> u16 {
+    u16::try_from(without_result.min(max_verifiers(policy))).unwrap_or(u16::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use types::number::{Amount, Fixed64};

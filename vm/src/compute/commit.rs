@@ -8,7 +8,7 @@ use types::hash::{Address, Hash32};
 use types::job::{Assigned, Stage, Verifying};
 
 use super::JobError;
-use super::job::{await_openings, await_sortition};
+use super::job::{all_answered, await_sortition};
 use super::record::{Job, save};
 use crate::{ActionError, Context};
 
@@ -52,7 +52,7 @@ pub(crate) fn commit_as_verifier(
     verifier.commitment = Some(commitment);
     let mut verifiers = verifying.parties.verifiers.iter();
     if verifiers.all(|verifier| verifier.commitment.is_some()) {
-        return Ok(await_openings(context, job, verifying.parties, false)?);
+        return Ok(all_answered(context, job, verifying)?);
     }
     Ok(save(context, &job.with_stage(Stage::Verifying(verifying)))?)
 }

@@ -5,7 +5,8 @@ use types::job::{Assigned, FailureReason, Stage, UnrunnableReport};
 
 use super::JobError;
 use super::escrow::pay_back_reports;
-use super::job::{fail, next_attempt};
+use super::exit::fail;
+use super::job::next_attempt;
 use super::parties::punish_primary;
 use super::penalty::Breach;
 use super::record::Job;

@@ -1,7 +1,7 @@
 //! A job's escrow: what is paid out of it, burned as it is used, and refunded at the end.
 
 use types::hash::Address;
-use types::job::{Escrow, Primary, Verifier};
+use types::job::{Escrow, Primary, UnrunnableReport, Verifier};
 use types::number::Amount;
 
 use super::price::total;
@@ -102,6 +102,22 @@ pub(super) fn pay_back_reports(context: &mut Context<'_>, job: &mut Job) -> Resu
         context.credit(&report.partner, back)?;
     }
     job.unrunnable_reports = reports;
+    Ok(())
+}
+
+/// Pays each verifier that found no result what saying so cost it, up to an equal share of the escrow for verification.
+// Rule C26.
+pub(super) fn pay_back_no_results(
+    context: &mut Context<'_>,
+    job: &mut Job,
+    reports: &[UnrunnableReport],
+) -> Result<(), Abort> {
+    let shares = u128::try_from(reports.len().max(1)).unwrap_or(u128::MAX);
+    let max = Amount(job.escrow.verification.0 / shares);
+    for report in reports {
+        let back = take(job, |escrow| &mut escrow.verification, report.cost.min(max))?;
+        context.credit(&report.partner, back)?;
+    }
     Ok(())
 }
 

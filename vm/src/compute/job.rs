@@ -1,4 +1,4 @@
-//! A job's life, from its submission to its end: every stage is entered in this file.
+//! A job's life, from its submission to its end: every stage but the last is entered in this file.
 //!
 //! ```text
 //!           inputs stored, beacon           acknowledged, committed
@@ -32,30 +32,28 @@
 //!   differs from another, and if its results do not reach a quorum of validators: no other rule asks whether data
 //!   exists, and a commitment without data must not be worth anything.
 //!
-//! The steps of parties are one per file beside this one, and the hook that ends windows is in `end`; bonds are in
-//! `parties`, money in `escrow`, penalties in `penalty`.
+//! The steps of parties are one per file beside this one, the ends of a job in `exit`, and the hook that ends windows in
+//! `end`; bonds are in `parties`, money in `escrow`, penalties in `penalty`.
 
 use std::collections::BTreeSet;
 
 use types::account::LockReason;
 use types::hash::{Hash32, ValidatorId};
 use types::job::{
-    Announcing, Appointing, Assigned, Failed, FailureReason, Parties, Pending, Primary,
-    PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, Verifying,
+    Announcing, Appointing, Assigned, FailureReason, Parties, Pending, Primary, PrimaryOpening,
+    Revealing, SortitionBeacon, Stage, Storing, Verifying,
 };
-use types::state_key::StateKey;
 
-use super::appoint::{Round, count, min_verifiers, replacements};
+use super::appoint::{Round, count, min_verifiers, replacements, second_opinions};
 use super::draw::{Lottery, draw_primary, draw_verifiers};
-use super::escrow::{burn_storage, pay_primary, pay_verifiers, refund};
-use super::parties::{
-    confirm_value, lock_drawn, punish_primary, punish_verifier, release, release_verifiers,
-};
+use super::escrow::{pay_primary, pay_verifiers};
+use super::exit::{fail, fail_unrunnable};
+use super::parties::{lock_drawn, punish_primary, punish_verifier, release, release_verifiers};
 use super::penalty::Breach;
-use super::price::{execute_window_ms, max_attempts, results_fee, store_window_ms};
-use super::receipt::{differs, receipt};
-use super::record::{Job, draw_again, end, enter, stay};
-use crate::{Abort, Context, Corruption};
+use super::price::{execute_window_ms, max_attempts, store_window_ms};
+use super::receipt::differs;
+use super::record::{Job, draw_again, enter, stay};
+use crate::{Abort, Context};
 
 /// The round of verifiers after which silent ones are not replaced any more.
 const LAST_ROUND: u16 = 1;
@@ -155,6 +153,7 @@ pub(super) fn await_sortition(
             primary,
             commitment,
             verifiers: Vec::new(),
+            no_results: Vec::new(),
         },
         epoch: context.epoch,
         beacon: SortitionBeacon::Awaited {
@@ -272,6 +271,29 @@ fn verify(
     enter(context, job, stage, Some(window_ms))
 }
 
+/// All bound verifiers have answered: on with those that committed. Where none of a whole round found a result, another
+/// round is drawn.
+// Rules C39, C57.
+pub(super) fn all_answered(
+    context: &mut Context<'_>,
+    job: Job,
+    verifying: Verifying,
+) -> Result<(), Abort> {
+    let Verifying { parties, round, .. } = verifying;
+    if !parties.verifiers.is_empty() {
+        return await_openings(context, job, parties, false);
+    }
+    if round >= LAST_ROUND {
+        return reveal_unverified(context, job, parties);
+    }
+    let round = Round {
+        missing: second_opinions(&job.policy, parties.no_results.len()),
+        needed: 1,
+        number: round + 1,
+    };
+    await_appointment(context, job, parties, round)
+}
+
 /// The time to commit is over: silent verifiers lose a part of their bond and are replaced by two each, once.
 // Rule C40.
 pub(super) fn close_verification(
@@ -335,6 +357,10 @@ fn reveal_unverified(
         .verifiers
         .into_iter()
         .partition(|verifier| verifier.commitment.is_some());
+    if committed.is_empty() && !parties.no_results.is_empty() {
+        parties.verifiers = others;
+        return fail_unrunnable(context, job, parties);
+    }
     release_verifiers(context, &job.id, &others)?;
     parties.verifiers = committed;
     await_openings(context, job, parties, true)
@@ -417,43 +443,7 @@ pub(super) fn close_storing(
     fail(context, job, &left, FailureReason::NotStored)
 }
 
-// --- The ends: settled, failed, or another attempt.
-
-/// A quorum of validators holds the results: everybody is paid and the receipt written.
-// Rules C26, C38.
-pub(super) fn settle(
-    context: &mut Context<'_>,
-    mut job: Job,
-    storing: Storing,
-) -> Result<(), Abort> {
-    let fee = results_fee(&context.rules.params.compute, &job.terms);
-    let fee = fee.ok_or(Corruption::JobAmountOverflow(job.id))?;
-    burn_storage(context, &mut job, fee)?;
-    pay_primary(context, &mut job, &storing.parties.primary)?;
-    pay_verifiers(context, &mut job, &storing.parties.verifiers)?;
-    if !storing.parties.verifiers.is_empty() {
-        let value = job.terms.value_at_risk;
-        confirm_value(context, &job.id, &storing.parties.primary, value)?;
-    }
-    let receipt = receipt(context, &job, &storing)?;
-    context.overlay.put(StateKey::Receipt(job.id), &receipt);
-    release(context, &job.id, &Stage::Storing(storing))?;
-    refund(context, &mut job)?;
-    end(context, job, Stage::Settled)
-}
-
-/// Ends the job without a result.
-// Rule C26.
-pub(super) fn fail(
-    context: &mut Context<'_>,
-    mut job: Job,
-    left: &Stage,
-    reason: FailureReason,
-) -> Result<(), Abort> {
-    release(context, &job.id, left)?;
-    refund(context, &mut job)?;
-    end(context, job, Stage::Failed(Failed { reason }))
-}
+// --- Another attempt.
 
 /// Hands the job to another primary, or ends it for `reason` if it was handed over as often as it may be.
 // Rule C25.

@@ -59,16 +59,15 @@ pub(super) fn punish_primary(
     punish(context, &primary.partner, reason, primary.bond, breach)
 }
 
-/// Frees a verifier's bond and burns the penalty of its breach.
+/// Frees a verifier's bond and burns the penalty of its breach; gives what was burned.
 pub(super) fn punish_verifier(
     context: &mut Context<'_>,
     job: &JobId,
     verifier: &Verifier,
     breach: Breach,
-) -> Result<(), Abort> {
+) -> Result<Amount, Abort> {
     let reason = LockReason::Verifier(*job);
-    punish(context, &verifier.partner, reason, verifier.bond, breach)?;
-    Ok(())
+    punish(context, &verifier.partner, reason, verifier.bond, breach)
 }
 
 fn punish(

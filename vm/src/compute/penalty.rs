@@ -22,6 +22,9 @@ pub enum Breach {
     PrimaryUnopened,
     /// A verifier bound itself, or was bound by the beacon, and did not commit in time.
     VerifierSilent,
+    /// A verifier said in time that it found no result: a flat cost, since a job that honest machines cannot run must not
+    /// cost them their bonds. Paid back if nobody else finds one either.
+    NoResult,
     /// A verifier committed and did not reveal: as bad as a wrong result, else it could be bribed into silence.
     VerifierUnopened,
 }
@@ -30,12 +33,13 @@ pub enum Breach {
 struct Row(Breach, u8, u8);
 
 /// The penalties of rule C48: share of the lock in percent, minimum in decline penalties.
-const PENALTIES: [Row; 6] = [
+const PENALTIES: [Row; 7] = [
     Row(Breach::Declined, 0, 1),
     Row(Breach::Ignored, 0, 1),
     Row(Breach::Uncommitted, 1, 2),
     Row(Breach::PrimaryUnopened, 100, 1),
     Row(Breach::VerifierSilent, 20, 1),
+    Row(Breach::NoResult, 0, 1),
     Row(Breach::VerifierUnopened, 100, 1),
 ];
 
@@ -54,8 +58,15 @@ pub fn penalty(params: &ComputeParams, breach: Breach, locked: Amount) -> Amount
             .0
             .saturating_mul(u128::from(*declines)),
     ));
-    let verifies = matches!(breach, Breach::VerifierSilent | Breach::VerifierUnopened);
+    let verifies = is_of_verifier(breach);
     if verifies { amount.min(locked) } else { amount }
+}
+
+fn is_of_verifier(breach: Breach) -> bool {
+    matches!(
+        breach,
+        Breach::VerifierSilent | Breach::NoResult | Breach::VerifierUnopened
+    )
 }
 
 #[cfg(test)]
@@ -72,6 +83,7 @@ mod tests {
             (Breach::Uncommitted, locked.0 / 100),
             (Breach::PrimaryUnopened, locked.0),
             (Breach::VerifierSilent, locked.0 / 5),
+            (Breach::NoResult, params.decline_penalty.0),
             (Breach::VerifierUnopened, locked.0),
         ];
         assert_eq!(all.len(), PENALTIES.len());
@@ -82,7 +94,7 @@ mod tests {
                 "{breach:?}"
             );
             assert_eq!(penalty(&params, breach, locked), Amount(cost), "{breach:?}");
-            let verifies = matches!(breach, Breach::VerifierSilent | Breach::VerifierUnopened);
+            let verifies = is_of_verifier(breach);
             let little = Amount(params.decline_penalty.0 / 2);
             for locked in [Amount::ZERO, little] {
                 let amount = penalty(&params, breach, locked);

@@ -6,7 +6,8 @@ use types::job::{Pending, Stage, Storing};
 use types::transaction::{Holding, StoredStatement};
 
 use super::JobError;
-use super::job::{await_primary, settle};
+use super::exit::settle;
+use super::job::await_primary;
 use super::record::{Job, load, save};
 use crate::{Abort, ActionError, Context, Corruption};
 

@@ -8,7 +8,7 @@ use types::number::TaskIndex;
 use types::transaction::{Action, JobStep};
 
 use super::super::outbox::Purpose;
-use super::super::{Core, MAX_EXECUTIONS, Note, ProvenState};
+use super::super::{Core, Note, ProvenState};
 use super::{PartnerPlan, longest_task_ms, own_assignment};
 use crate::assignment::{Assignment, AssignmentRole};
 
@@ -31,10 +31,8 @@ impl Core {
             plan.transactions.extend([decline(assignment, false)]);
             return;
         }
-        if let Some(failures) = self
-            .failures
-            .get(&assignment)
-            .filter(|failures| failures.count >= MAX_EXECUTIONS)
+        if let Some(failures) = self.failures.get(&assignment)
+            && self.gave_up(&assignment)
         {
             // Killed before its time it might have had a result.
             let unrunnable = failures.by_tasks && self.fits_wall(proven, terms);

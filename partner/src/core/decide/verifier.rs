@@ -1,7 +1,7 @@
 //! A verifier's decisions: to announce itself where sortition draws it, to run its tasks, and to commit to the result.
 //!
-//! An announcement binds, so it announces itself for no more checks than it has places for. Once bound it tries for as long
-//! as the chain waits for it.
+//! An announcement binds, so it announces itself for no more checks than it has places for. Once bound it tries a few times;
+//! if it still has no result it says so, which costs less than silence.
 
 use types::job::{Announcing, JobRecord, Stage, Verifier};
 use types::key::VrfProof;
@@ -68,7 +68,9 @@ impl Core {
             None if !self.runs(record.terms.class) => {
                 let class = record.terms.class;
                 plan.notes.push(Note::ClassLacking { assignment, class });
+                plan.find_no_result(assignment, commit_now);
             }
+            None if self.gave_up(&assignment) => plan.find_no_result(assignment, commit_now),
             None => {
                 let tasks = verifier.tasks.clone();
                 plan.execute(proven, assignment, tasks);

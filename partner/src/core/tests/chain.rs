@@ -226,6 +226,7 @@ impl FakeChain {
                         primary: assigned.primary,
                         commitment: *commitment,
                         verifiers: Vec::new(),
+                        no_results: Vec::new(),
                     },
                     epoch: Epoch(1),
                     beacon: SortitionBeacon::Known {

@@ -68,6 +68,7 @@ fn announcing(by: u8, verifiers: Vec<Verifier>) -> Announcing {
             primary: primary(by),
             commitment: Hash32([1; 32]),
             verifiers,
+            no_results: Vec::new(),
         },
         epoch: Epoch(1),
         beacon: SortitionBeacon::Known {

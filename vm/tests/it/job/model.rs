@@ -133,6 +133,11 @@ impl Model {
                 let primary = assigned.primary;
                 self.slash(world, &primary.partner, breach, primary.bond);
             }
+            Action::Job(action) if action.step == JobStep::NoResult => {
+                let stage = self.records[&action.job].stage.clone();
+                let bond = stage.verifier(&address(n)).unwrap().bond;
+                self.slash(world, &address(n), Breach::NoResult, bond);
+            }
             Action::Job(action) => self.pay(&action.job, &address(n), Self::fee(world)),
             Action::RegisterPartner { .. } | Action::SubmitJob { .. } => {}
         }
@@ -160,9 +165,11 @@ impl Model {
             }
             (Stage::Verifying(verifying), _) if moved => {
                 let verifiers = verifying.parties.verifiers.iter();
-                for verifier in
-                    verifiers.filter(|v| v.commitment.is_none() && !did(&v.partner, "commit"))
-                {
+                let answered = |v: &Verifier| {
+                    let steps = ["commit", "no_result"];
+                    v.commitment.is_some() || steps.iter().any(|step| did(&v.partner, step))
+                };
+                for verifier in verifiers.filter(|v| !answered(v)) {
                     self.slash(
                         world,
                         &verifier.partner,
@@ -183,7 +190,7 @@ impl Model {
             _ => {}
         }
         if moved && after.stage.is_final() {
-            self.ended(world, before, after);
+            self.ended(world, before, after, sent);
         }
     }
 
@@ -229,7 +236,7 @@ impl Model {
         }
     }
 
-    fn ended(&mut self, world: &World, before: &JobRecord, after: &JobRecord) {
+    fn ended(&mut self, world: &World, before: &JobRecord, after: &JobRecord, sent: &Sent) {
         let params = &world.chain.genesis.params.compute;
         let reason = match &after.stage {
             Stage::Failed(failed) => Some(failed.reason),
@@ -256,6 +263,23 @@ impl Model {
         if reason == Some(FailureReason::Unrunnable) {
             for report in &after.unrunnable_reports {
                 self.pay(&after.id, &report.partner, report.cost.0);
+            }
+            let parties = before.stage.parties().into_iter();
+            let bound = parties.clone().flat_map(|parties| &parties.verifiers);
+            let before_it = parties.flat_map(|parties| &parties.no_results);
+            let reporters: Vec<_> = before_it
+                .map(|report| report.partner)
+                .chain(
+                    bound
+                        .map(|v| v.partner)
+                        .filter(|v| did(sent, &after.id, v, "no_result")),
+                )
+                .collect();
+            let most =
+                before.escrow.verification.0 / u128::try_from(reporters.len().max(1)).unwrap();
+            for reporter in reporters {
+                let cost = penalty(params, Breach::NoResult, before.policy.verifier_bond);
+                self.pay(&after.id, &reporter, cost.0.min(most));
             }
         }
         let left = self.pots.remove(&after.id).unwrap();

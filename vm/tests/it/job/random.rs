@@ -20,7 +20,7 @@ const BLOCKS: u32 = 200;
 /// Most jobs that are live at the same time.
 const JOBS: usize = 5;
 
-const CONDUCTS: [Conduct; 8] = [
+const CONDUCTS: [Conduct; 9] = [
     Conduct::NeverAcknowledges,
     Conduct::Declines,
     Conduct::SaysUnrunnable,
@@ -29,6 +29,7 @@ const CONDUCTS: [Conduct; 8] = [
     Conduct::NeverChecks,
     Conduct::NeverOpens,
     Conduct::NeverChecks,
+    Conduct::FindsNoResult,
 ];
 
 fn number(name: &str) -> Option<u64> {
@@ -98,7 +99,7 @@ fn shuffle_conduct(world: &mut World, wrong: &BTreeMap<u8, u32>, random: &mut Ra
         .iter()
         .map(|(n, task)| (*n, BTreeSet::from([Conduct::Wrong(*task)])))
         .collect();
-    let mut conduct = || CONDUCTS[usize::try_from(random.below(8)).unwrap()];
+    let mut conduct = || CONDUCTS[usize::try_from(random.below(9)).unwrap()];
     let (first, mut others): (Conduct, Vec<_>) =
         (conduct(), (0..PARTNERS).map(|_| conduct()).collect());
     if random.below(6) == 0 {
@@ -138,7 +139,7 @@ fn other_action(world: &World, live: &[JobId], random: &mut Random) -> Option<(u
     if let Some(job) = live.first().filter(|_| random.below(3) == 0) {
         // Anything from anybody: mostly refused, and where it is not its sender will have to live with it.
         let mut all = crate::job::refusals::all_actions(&world.record(job));
-        let at = usize::try_from(random.below(5)).unwrap();
+        let at = usize::try_from(random.below(6)).unwrap();
         return Some((n, all.swap_remove(at).1));
     }
     let amount = Amount(square(1).0 / 7 * u128::from(1 + random.below(900)));

@@ -43,6 +43,7 @@ pub fn all_actions(record: &JobRecord) -> Vec<(Vec<&'static str>, Action)> {
             }
             .of(job, attempt),
         ),
+        (vec!["verifying"], JobStep::NoResult.of(job, attempt)),
         (
             vec!["announcing"],
             JobStep::Announce { proof }.of(job, attempt),

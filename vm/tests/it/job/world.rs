@@ -35,6 +35,7 @@ pub enum Conduct {
     NeverCommits,
     NeverAnnounces,
     NeverChecks,
+    FindsNoResult,
     NeverOpens,
     /// Has a wrong outcome of this task.
     Wrong(u32),

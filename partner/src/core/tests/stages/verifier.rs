@@ -1,25 +1,37 @@
 //! A verifier: when it announces itself, how many checks it binds itself to, and what it runs once it is bound.
 
+use std::sync::Arc;
+
 use types::account::{BondLock, LockReason};
 use types::hash::{Hash32, JobId};
-use types::job::Stage;
+use types::job::{Stage, Verifying};
 use types::number::{Amount, Attempt, Fixed64, Nonce};
 use types::transaction::{Action, JobStep};
 
 use super::super::super::{Cause, Effect, ProvenState};
-use super::super::chain::{assigned, proven, record};
+use super::super::chain::{assigned, proven, record, workload};
 use super::{actions, assignment, committed, core, executions, fail, see, steps, verifier};
 use crate::assignment::{Assignment, AssignmentRole};
 
 #[test]
-fn a_bound_verifier_tries_for_as_long_as_it_is_bound() {
+fn a_bound_verifier_that_finds_no_result_says_so_once_answers_are_taken() {
     for cause in [Cause::Machine, Cause::Tasks] {
-        fail(
-            &mut core(2),
-            AssignmentRole::Verifier,
-            &committed(1, vec![verifier(2)]),
-            &[cause; 8],
-        );
+        let (mut core, announcing) = (core(2), committed(1, vec![verifier(2)]));
+        let causes = [cause; 3];
+        let effects = fail(&mut core, AssignmentRole::Verifier, &announcing, &causes);
+        assert_eq!(steps(&effects), [&JobStep::NoResult; 0], "too early");
+        let height = core.height().0 + 1;
+        let Some(parties) = announcing.parties().cloned() else {
+            panic!()
+        };
+        let verifying = Stage::Verifying(Verifying {
+            parties,
+            needed: 1,
+            round: 0,
+        });
+        let effects = see(&mut core, proven(2, 3, height, record(verifying)));
+        assert_eq!(steps(&effects), [&JobStep::NoResult]);
+        assert_eq!(executions(&effects), []);
     }
 }
 
@@ -132,6 +144,7 @@ fn verification_has_places_of_its_own() {
     let mut own = record(assigned(2, true));
     own.id = JobId(Hash32([1; 32]));
     busy.live.insert(own.id);
+    busy.workloads.insert(own.id, Arc::new(workload()));
     busy.jobs.insert(own.id, own.clone());
     let effects = see(&mut core, busy);
     let own = Assignment {

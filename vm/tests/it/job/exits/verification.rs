@@ -208,3 +208,85 @@ fn the_number_of_verifiers_is_bounded_and_the_maximum_still_settles() {
     assert!(parties(&record.stage).1.len() <= vm::compute::price::max_verifiers(&record.policy));
     assert_eq!(world.run(&job).stage, Stage::Settled);
 }
+
+/// The price of this attack was 0.02 SQUARE a job, its damage a fifth of the lock of every honest verifier, twice.
+#[test]
+fn a_job_that_honest_machines_cannot_run_costs_honest_verifiers_nothing_and_pays_no_primary() {
+    let mut world = proven();
+    let job = world.submit(&demanding(2));
+    let primary = parties(&world.run_to(&job, "announcing").stage).0.unwrap();
+    everybody(&mut world, Conduct::FindsNoResult);
+    let record = world.run_to_failure(&job, FailureReason::Unrunnable);
+    assert_eq!(world.chain.account(primary).balance, square(10_000));
+    assert_eq!(lost_bond(&world.partner(primary)), Amount::ZERO);
+    let reported = (0..PARTNERS).filter(|n| lost_bond(&world.partner(*n)) > Amount::ZERO);
+    let reported: Vec<_> = reported.collect();
+    assert!(reported.len() >= 4, "two rounds: {reported:?}");
+    for n in &reported {
+        let paid = cost(&world, Breach::NoResult, record.policy.verifier_bond);
+        assert_eq!(lost_bond(&world.partner(*n)), paid);
+        let has = world.chain.account(*n).balance;
+        let before = Amount(square(10_000).0 - fee(&world).0);
+        assert_eq!(
+            has,
+            before.checked_add(paid).unwrap(),
+            "partner {n} is paid back"
+        );
+    }
+}
+
+#[test]
+fn who_finds_no_result_where_others_do_pays_a_flat_cost_and_the_job_goes_on() {
+    let mut world = proven();
+    let job = world.submit(&demanding(2));
+    let record = world.run_to(&job, "verifying");
+    let verifiers = parties(&record.stage).1;
+    world.depart(verifiers[0], Conduct::FindsNoResult);
+    let record = world.run(&job);
+    assert_eq!(record.stage, Stage::Settled);
+    let lost = lost_bond(&world.partner(verifiers[0]));
+    assert_eq!(
+        lost,
+        cost(&world, Breach::NoResult, record.policy.verifier_bond)
+    );
+    assert!(lost < cost(&world, Breach::VerifierSilent, record.policy.verifier_bond));
+    let receipt = query::receipt(&world.chain.state, &job).unwrap().unwrap();
+    assert!(
+        receipt
+            .verifiers
+            .iter()
+            .all(|v| number(&v.partner) != verifiers[0])
+    );
+}
+
+#[test]
+fn a_second_round_that_finds_a_result_is_enough() {
+    let mut world = proven();
+    let job = world.submit(&demanding(1));
+    let first = parties(&world.run_to(&job, "verifying").stage).1;
+    for n in &first {
+        world.depart(*n, Conduct::FindsNoResult);
+    }
+    let record = world.run_to(&job, "appointing");
+    let Stage::Appointing(appointing) = &record.stage else {
+        panic!()
+    };
+    assert_eq!((appointing.round, appointing.needed), (1, 1));
+    assert_eq!(usize::from(appointing.missing), first.len());
+    let second = parties(&world.run_to(&job, "verifying").stage).1;
+    assert!(second.iter().all(|n| !first.contains(n)));
+    assert_eq!(world.run(&job).stage, Stage::Settled);
+}
+
+#[test]
+fn who_is_silent_beside_those_without_a_result_is_punished_as_ever() {
+    let mut world = proven();
+    let job = world.submit(&demanding(2));
+    let verifiers = parties(&world.run_to(&job, "verifying").stage).1;
+    everybody(&mut world, Conduct::FindsNoResult);
+    world.conduct.remove(&verifiers[1]);
+    world.depart(verifiers[1], Conduct::NeverChecks);
+    let record = world.run_to_failure(&job, FailureReason::Unrunnable);
+    let silent = cost(&world, Breach::VerifierSilent, record.policy.verifier_bond);
+    assert_eq!(lost_bond(&world.partner(verifiers[1])), silent);
+}

@@ -50,6 +50,9 @@ impl World {
             Stage::Verifying(verifying) if !self.does(n, Conduct::NeverChecks) => {
                 let mut verifiers = verifying.parties.verifiers.iter();
                 let verifier = verifiers.find(|v| v.partner == own && v.commitment.is_none())?;
+                if self.does(n, Conduct::FindsNoResult) {
+                    return Some(JobStep::NoResult.of(job, attempt));
+                }
                 let commitment = self.commitment(n, record, &verifier.tasks);
                 Some(JobStep::Commit { commitment }.of(job, attempt))
             }

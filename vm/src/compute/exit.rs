@@ -1,0 +1,68 @@
+//! The ends of a job: settled, or failed for a reason. Whatever it holds is paid, burned or given back to the unit, and the
+//! bonds that it locks are freed.
+
+use types::job::{Failed, FailureReason, Parties, Stage, Storing, Verifying};
+use types::state_key::StateKey;
+
+use super::escrow::{
+    burn_storage, pay_back_no_results, pay_back_reports, pay_primary, pay_verifiers, refund,
+};
+use super::parties::{confirm_value, release};
+use super::price::results_fee;
+use super::receipt::receipt;
+use super::record::{Job, end};
+use crate::{Abort, Context, Corruption};
+
+/// A quorum of validators holds the results: everybody is paid and the receipt written.
+// Rules C26, C38.
+pub(super) fn settle(
+    context: &mut Context<'_>,
+    mut job: Job,
+    storing: Storing,
+) -> Result<(), Abort> {
+    let fee = results_fee(&context.rules.params.compute, &job.terms);
+    let fee = fee.ok_or(Corruption::JobAmountOverflow(job.id))?;
+    burn_storage(context, &mut job, fee)?;
+    pay_primary(context, &mut job, &storing.parties.primary)?;
+    pay_verifiers(context, &mut job, &storing.parties.verifiers)?;
+    if !storing.parties.verifiers.is_empty() {
+        let value = job.terms.value_at_risk;
+        confirm_value(context, &job.id, &storing.parties.primary, value)?;
+    }
+    let receipt = receipt(context, &job, &storing)?;
+    context.overlay.put(StateKey::Receipt(job.id), &receipt);
+    release(context, &job.id, &Stage::Storing(storing))?;
+    refund(context, &mut job)?;
+    end(context, job, Stage::Settled)
+}
+
+/// Ends the job without a result.
+// Rule C26.
+pub(super) fn fail(
+    context: &mut Context<'_>,
+    mut job: Job,
+    left: &Stage,
+    reason: FailureReason,
+) -> Result<(), Abort> {
+    release(context, &job.id, left)?;
+    refund(context, &mut job)?;
+    end(context, job, Stage::Failed(Failed { reason }))
+}
+
+/// No verifier has a result, and some say that there is none to be had: the primary is not paid for what nobody could
+/// check, and who said so is paid back.
+// Rule C57.
+pub(super) fn fail_unrunnable(
+    context: &mut Context<'_>,
+    mut job: Job,
+    parties: Parties,
+) -> Result<(), Abort> {
+    pay_back_reports(context, &mut job)?;
+    pay_back_no_results(context, &mut job, &parties.no_results)?;
+    let left = Stage::Verifying(Verifying {
+        parties,
+        needed: 0,
+        round: 0,
+    });
+    fail(context, job, &left, FailureReason::Unrunnable)
+}

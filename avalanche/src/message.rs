@@ -13,6 +13,8 @@ use types::vote::{Certificate, Vote};
 
 /// The first byte of every message of ours.
 pub const PREFIX: u8 = b'G';
+/// The first byte of a request for a Warp signature (ACP-118).
+pub const SIGNATURE_PREFIX: u8 = 2;
 /// Largest message, in bytes; the host carries at most 2 MiB.
 pub const MAX_SUBNET_MESSAGE_BYTES: usize = 1 << 20;
 
@@ -67,18 +69,32 @@ impl From<Gossip> for SubnetMessage {
     }
 }
 
-/// A request to a node: our first byte, then what is asked.
+/// A request to a node: the handler's first byte, then what is asked.
 #[must_use]
-pub fn request(content: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![PREFIX];
+pub fn request_of(handler: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![handler];
     bytes.extend_from_slice(content);
     bytes
 }
 
-/// What a request asks, if it is one of ours.
+/// What a node asks of this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked<'a> {
+    /// A chunk of a blob.
+    Chunk(&'a [u8]),
+    /// A signature, by the body of the request.
+    Signature(&'a [u8]),
+}
+
+/// What a request asks, if it is for a handler of ours.
 #[must_use]
-pub fn requested(bytes: &[u8]) -> Option<&[u8]> {
-    bytes.strip_prefix(&[PREFIX])
+pub fn asked(bytes: &[u8]) -> Option<Asked<'_>> {
+    let (handler, content) = bytes.split_first()?;
+    match *handler {
+        PREFIX => Some(Asked::Chunk(content)),
+        SIGNATURE_PREFIX => Some(Asked::Signature(content)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! A node is named by the 20 bytes of its id, which stand where the chain has a validator's id. What is sent may get
 //! lost; every request ends, with an answer, a refusal or a time limit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -56,6 +56,7 @@ type RequestAnswer = oneshot::Sender<Result<Vec<u8>, i32>>;
 pub struct SubnetNodes {
     host: HostConnection,
     next: Arc<AtomicU32>,
+    connected: Arc<Mutex<BTreeSet<ValidatorId>>>,
     waiting: Arc<Mutex<BTreeMap<u32, (ValidatorId, RequestAnswer)>>>,
 }
 
@@ -65,12 +66,35 @@ impl SubnetNodes {
         Self {
             host,
             next: Arc::default(),
+            connected: Arc::default(),
             waiting: Arc::default(),
         }
     }
 
     fn waiting(&self) -> MutexGuard<'_, BTreeMap<u32, (ValidatorId, RequestAnswer)>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection to the host's services.
+    pub fn host(&self) -> HostConnection {
+        self.host.clone()
+    }
+
+    /// The nodes that are connected now.
+    pub fn connected(&self) -> BTreeSet<ValidatorId> {
+        let connected = self.connected.lock();
+        connected.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A node is connected, or no more.
+    pub fn set_connected(&self, node: ValidatorId, connected: bool) {
+        let all = self.connected.lock();
+        let mut all = all.unwrap_or_else(PoisonError::into_inner);
+        if connected {
+            all.insert(node);
+        } else {
+            all.remove(&node);
+        }
     }
 
     /// Sends a message; nobody is told whether it arrives.
@@ -128,7 +152,8 @@ impl SubnetNodes {
         }
     }
 
-    async fn request(&self, to: ValidatorId, content: &[u8]) -> Result<Vec<u8>, AskError> {
+    /// Asks a node; the request begins with the byte of its handler.
+    pub async fn request(&self, to: ValidatorId, request: Vec<u8>) -> Result<Vec<u8>, AskError> {
         let refused = |refusal: NodeRefusal| AskError::Refused(Box::new(refusal));
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
@@ -140,7 +165,7 @@ impl SubnetNodes {
         let request = SendRequest {
             node_ids: vec![to.0.0.to_vec()],
             request_id: number,
-            request: message::request(content),
+            request,
         };
         let sent: Result<Empty, _> = self.host.call(SEND_REQUEST, request).await;
         sent.map_err(|status| refused(NodeRefusal::Host(Box::new(status))))?;
@@ -167,6 +192,7 @@ impl Drop for RequestEnd<'_> {
 
 impl ChunkSource for SubnetNodes {
     async fn ask(&self, from: ValidatorId, request: Vec<u8>) -> Result<Vec<u8>, AskError> {
-        self.request(from, &request).await
+        let request = message::request_of(message::PREFIX, &request);
+        self.request(from, request).await
     }
 }

@@ -20,7 +20,7 @@ use tower::Service;
 
 use crate::effect::{CallReply, HostCall, Phase, Refusal};
 use crate::grpc;
-use crate::message::{self, SubnetMessage};
+use crate::message::{self, Asked, SubnetMessage};
 use crate::network;
 use crate::report;
 use crate::shell::HostInput;
@@ -239,6 +239,9 @@ impl VmService {
         // The host tells of itself too.
         let is_own = self.running().is_some_and(|chain| chain.node_id == node_id);
         if let Some(node) = network::node(&node_id).filter(|_| !is_own) {
+            if let Ok(chain) = self.chain() {
+                chain.nodes.set_connected(node, connected);
+            }
             self.tell(HostInput::Peer(node, connected)).await;
         }
         Ok(Empty {})
@@ -261,10 +264,16 @@ impl VmService {
             return Ok(Empty {});
         };
         let number = request.request_id;
-        match message::requested(&request.request) {
-            Some(content) => {
+        match message::asked(&request.request) {
+            Some(Asked::Chunk(content)) => {
                 let input = HostInput::ChunkRequest(from, number, content.to_vec());
                 self.tell(input).await;
+            }
+            Some(Asked::Signature(content)) => {
+                let answer = chain.signer.answer(content).await;
+                let answer = answer
+                    .inspect_err(|error| tracing::debug!(%error, node = %from.0, "not signed"));
+                chain.nodes.respond(from, number, answer.ok()).await;
             }
             None => chain.nodes.respond(from, number, None).await,
         }

@@ -1,5 +1,6 @@
 //! `Initialize`: from what the host says and what lies in the chain's directory to a chain that runs.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,13 +21,16 @@ use types::genesis::{Genesis, GenesisError};
 use types::hash::{BlockId, Hash32};
 use types::key::{KeyError, SecretKey};
 use vm::Rules;
+use warp::AvalancheId;
 
 use crate::config::{ChainConfigError, Config};
 use crate::core::Subnet;
 use crate::grpc::HostConnection;
-use crate::network::SubnetNodes;
+use crate::network::{self, SubnetNodes};
 use crate::record::{self, HostRecord, HostRecordError, UNDO_HEIGHTS};
 use crate::shell::{HostInput, ShellParts, Standing, SubnetShell};
+use crate::signatures::SignatureGatherer;
+use crate::signing::StateSigner;
 use crate::wire::vm::Initialize;
 
 /// Questions of the HTTP interface that may wait for the loop.
@@ -88,6 +92,14 @@ pub enum ChainStartError {
         /// What the transport says.
         source: tonic::transport::Error,
     },
+    /// The host's ids have other lengths than ids have.
+    #[error("the host names the chain by {chain} bytes and the node by {node}, not by 32 and 20")]
+    HostIds {
+        /// Bytes of the chain's id.
+        chain: usize,
+        /// Bytes of the node's id.
+        node: usize,
+    },
     /// The host initialises twice.
     #[error("the VM was initialised before")]
     Twice,
@@ -112,6 +124,8 @@ pub struct RunningChain {
     pub standing: watch::Receiver<Standing>,
     /// The other nodes.
     pub nodes: SubnetNodes,
+    /// This node's word on the state.
+    pub signer: StateSigner,
     /// Becomes true when the VM ends.
     pub ended: watch::Sender<bool>,
     /// The loop.
@@ -152,11 +166,9 @@ pub async fn start(request: Initialize) -> Result<RunningChain, ChainStartError>
     tokio::task::block_in_place(|| record::take_back(&store, accepted))?;
     let blobs = BlobStore::open(&folder.blobs(), config.blob_quota_bytes)?;
     let quarantine = Quarantine::open(folder.quarantine())?;
-    let mut setup = setup(&folder, &genesis, &config)?;
-    setup.quarantined = quarantine.blocks();
-    if let Some(rules) = in_force(&setup.rules, &store)? {
-        setup.rules = Arc::new(rules);
-    }
+    let quarantined = quarantine.blocks();
+    let setup = setup(&folder, &genesis, &config, &store, quarantined)?;
+    let (signer, signers) = signing(&request, &store, &nodes)?;
     let clock = Clock::start();
     let validator = setup.own.as_ref().map(|own| own.id);
     let (subnet, effects) = Subnet::start(setup, clock.now(), &store, blobs.ids())?;
@@ -177,6 +189,7 @@ pub async fn start(request: Initialize) -> Result<RunningChain, ChainStartError>
         questions,
         live: watched,
         alarms: Arc::default(),
+        signers: Some(Box::new(signers)),
     };
     let backend = Arc::new(backend);
     let api = api(&backend);
@@ -206,9 +219,27 @@ pub async fn start(request: Initialize) -> Result<RunningChain, ChainStartError>
         wanted: is_wanted,
         standing: stands,
         nodes,
+        signer,
         ended: watch::channel(false).0,
         task: std::sync::Mutex::new(Some(task)),
     })
+}
+
+/// What signs states here, and what gathers other nodes' signatures.
+fn signing(
+    request: &Initialize,
+    store: &Store,
+    nodes: &SubnetNodes,
+) -> Result<(StateSigner, SignatureGatherer), ChainStartError> {
+    let chain = <[u8; 32]>::try_from(request.chain_id.as_slice()).ok();
+    let (Some(chain), Some(node)) = (chain, network::node(&request.node_id)) else {
+        let (chain, node) = (request.chain_id.len(), request.node_id.len());
+        return Err(ChainStartError::HostIds { chain, node });
+    };
+    let chain = AvalancheId(chain);
+    let signer = StateSigner::new(nodes.host(), request.network_id, chain, store.clone());
+    let gatherer = SignatureGatherer::new(node, signer.clone(), nodes.clone());
+    Ok((signer, gatherer))
 }
 
 /// The API, with a node's usual limits.
@@ -262,12 +293,16 @@ fn setup(
     folder: &ChainFolder<'_>,
     genesis: &Genesis,
     config: &Config,
+    store: &Store,
+    quarantined: BTreeSet<BlockId>,
 ) -> Result<chain::Setup, ChainStartError> {
     // Fresh for every run and known to nobody else, as batch verification wants it.
     let secret = SecretKey::generate()?;
     let rules = Rules::new(genesis)?.with_batch_secret(Hash32(*secret.to_bytes()));
+    let own = own(folder, &rules, config)?;
+    let rules = in_force(&rules, store)?.unwrap_or(rules);
     Ok(chain::Setup {
-        own: own(folder, &rules, config)?,
+        own,
         rules: Arc::new(rules),
         retention: chain::Retention {
             results_ms: config.keep_results_seconds.saturating_mul(1_000),
@@ -277,7 +312,7 @@ fn setup(
             bytes: config.mempool_bytes,
             transactions: config.mempool_transactions,
         },
-        quarantined: std::collections::BTreeSet::new(),
+        quarantined,
     })
 }
 

@@ -8,6 +8,7 @@ pub mod metrics;
 pub mod runtime;
 pub mod sender;
 pub mod vm;
+pub mod warp;
 
 /// A call or an answer without content.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]

@@ -4,10 +4,11 @@
 //! meanwhile. Only what the core alone knows (the mempool) is asked of the loop, through a bounded channel.
 
 mod blob;
+mod lately;
+mod signers;
 mod view;
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use blobs::BlobStore;
@@ -30,17 +31,15 @@ use types::state_key::StateKey;
 use types::transaction::{Action, SignedTransaction};
 use vm::{Account, ChargeError, MempoolError, Rules};
 
-use crate::alarm::Alarm;
+pub use lately::{Alarms, RecentJobs};
+pub use rpc::model::{NodeSignature, StateSignatures};
+pub use signers::StateSigners;
 pub use view::At;
 
-/// Most jobs that ended and are still listed; every job stays readable by its id.
-const RECENT_JOBS: usize = 256;
 /// When a transaction that there is no room for now may be sent again, in milliseconds: some blocks later.
 const RETRY_AFTER_BLOCK_MS: u64 = 250;
 /// When one that could not be verified in time may be sent again, in milliseconds.
 const RETRY_WHEN_BUSY_MS: u64 = 100;
-/// Most alarms that the status shows.
-const MAX_ALARMS: usize = 16;
 
 /// What the loop is asked.
 #[derive(Debug)]
@@ -89,51 +88,6 @@ pub struct Live {
     pub clock_ahead_ms: Option<i64>,
 }
 
-/// Jobs that ended lately, newest last; filled by the shell when a block is committed.
-#[derive(Debug, Default)]
-pub struct RecentJobs(Mutex<VecDeque<JobId>>);
-
-impl RecentJobs {
-    /// Adds a job that ended.
-    pub fn push(&self, job: JobId) {
-        let mut jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if jobs.len() == RECENT_JOBS {
-            jobs.pop_front();
-        }
-        jobs.push_back(job);
-    }
-
-    fn list(&self) -> Vec<JobId> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .copied()
-            .collect()
-    }
-}
-
-/// The latest alarms of this run, oldest first; filled by the shell.
-#[derive(Debug, Default)]
-pub struct Alarms(Mutex<VecDeque<String>>);
-
-impl Alarms {
-    /// Tells the operator: in the log, and in the status.
-    pub fn raise(&self, alarm: &Alarm) {
-        tracing::error!(%alarm, "alarm");
-        let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if latest.len() == MAX_ALARMS {
-            latest.pop_front();
-        }
-        latest.push_back(alarm.to_string());
-    }
-
-    fn list(&self) -> Vec<String> {
-        let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        latest.iter().cloned().collect()
-    }
-}
-
 /// The node as the HTTP interface sees it.
 pub struct ChainBackend {
     /// Rules by which submissions are checked and estimates made.
@@ -156,6 +110,8 @@ pub struct ChainBackend {
     pub live: watch::Receiver<Live>,
     /// What the operator must know; the shell adds to it.
     pub alarms: Arc<Alarms>,
+    /// Who gathers signatures over the state; none where the chain's own committee orders the blocks.
+    pub signers: Option<Box<dyn StateSigners>>,
 }
 
 impl ChainBackend {
@@ -451,6 +407,10 @@ impl Backend for ChainBackend {
 
     async fn proof(&self, key: StateKey) -> Result<ValueProof, ApiError> {
         self.read(move |at, _| at.proof(&key)).await
+    }
+
+    async fn state_signatures(&self, height: Height) -> Result<StateSignatures, ApiError> {
+        signers::signatures(self.signers.as_deref(), height).await
     }
 
     async fn blob(&self, id: BlobId) -> Result<BlobStatus, ApiError> {

@@ -6,7 +6,8 @@
 mod doctor;
 mod host;
 mod install;
-mod node_api;
+pub mod node_api;
+pub mod p_chain;
 mod report;
 mod vm_id;
 

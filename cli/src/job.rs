@@ -8,6 +8,7 @@ mod input;
 mod report;
 mod spec;
 mod submit;
+mod subnet;
 mod upload;
 mod verify;
 mod wait;
@@ -89,11 +90,8 @@ pub enum JobCommand {
         #[command(flatten)]
         trust: TrustArgs,
     },
-    /// Verify a receipt and outputs offline, against genesis alone.
-    #[command(
-        after_help = "Example:\n  gridproof job verify --receipt out/receipt.json --genesis genesis.bin --outputs out\n\n\
-        Exit code 7 if anything is not what the chain settled."
-    )]
+    /// Verify a receipt and outputs offline, against genesis alone; in a subnet, if asked, by its validators' signatures too.
+    #[command(after_help = VERIFY_HELP)]
     Verify {
         /// The receipt.json of a fetched job.
         #[arg(long, value_name = "FILE")]
@@ -104,6 +102,8 @@ pub enum JobCommand {
         /// The folder that the job was fetched into.
         #[arg(long, value_name = "DIR")]
         outputs: PathBuf,
+        #[command(flatten)]
+        subnet: subnet::SubnetArgs,
     },
     /// Submit a job, wait until it is settled, fetch its outputs and verify them.
     #[command(after_help = RUN_HELP)]
@@ -154,6 +154,14 @@ const FOLDER: &str = "Example:
 
 The folder then holds, for task i, <i>/<output name>, <i>/stdout and <i>/stderr (without <i>/ for a single
 task), and beside them receipt.json, outcomes.bin and workload.bin, which `job verify` checks offline.";
+
+const VERIFY_HELP: &str = "Examples:
+  gridproof job verify --receipt out/receipt.json --genesis genesis.bin --outputs out
+  gridproof job verify --receipt out/receipt.json --genesis genesis.bin --outputs out \\
+      --avalanche http://127.0.0.1:9650 --chain 2CA6j5zY.. --rpc http://OTHER:9650/ext/bc/2CA6j5zY..
+
+The second one takes the subnet's validators from the P-chain of the node at --avalanche, and has those with 67 % of the
+weight sign the state that shows the receipt. Exit code 7 if anything is not what the chain settled.";
 
 const SUBMIT_HELP: &str = "Examples:
   gridproof job submit job.yaml --key alice.key --genesis genesis.bin --rpc http://127.0.0.1:26601
@@ -212,13 +220,8 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
             receipt,
             genesis,
             outputs,
-        } => {
-            let trust = Trust::of_file(&genesis)?;
-            let verified = verify::folder(&trust.light, &receipt, &outputs)?;
-            let (object, text) = report::verified(&verified, trust.source());
-            ui.result(&object, &text);
-            Ok(())
-        }
+            subnet,
+        } => verify(&receipt, &genesis, &outputs, &subnet, ui).await,
         JobCommand::Run {
             what,
             rpc,
@@ -238,6 +241,26 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
             ended.await.map_err(|failure| failure.about(job))
         }
     }
+}
+
+/// Verifies a fetched job, against genesis and, if that is asked for, against the subnet's validators.
+async fn verify(
+    receipt: &Path,
+    genesis: &Path,
+    outputs: &Path,
+    subnet: &subnet::SubnetArgs,
+    ui: Ui,
+) -> Result<(), CommandFailure> {
+    let trust = Trust::of_file(genesis)?;
+    let verified = verify::folder(&trust.light, receipt, outputs)?;
+    let signed = subnet.check(&verified.header, ui).await?;
+    let (mut object, mut text) = report::verified(&verified, trust.source());
+    if let Some(signed) = signed {
+        object["subnet"] = signed.object();
+        text = format!("{text}\n{}", signed.line());
+    }
+    ui.result(&object, &text);
+    Ok(())
 }
 
 /// Says what a job would cost and who could run it; fails if it would be refused.

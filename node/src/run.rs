@@ -69,11 +69,8 @@ pub async fn run_and_tell(
     let clock = Clock::start();
     let (node, effects) = Node::start(setup, clock.now(), &store, records, blobs.ids())?;
     // Uploads for jobs that ended while the node was down.
-    for blob in blobs
-        .uploads()
-        .into_iter()
-        .filter(|blob| !node.needs_blob(blob))
-    {
+    let uploads = blobs.uploads().into_iter();
+    for blob in uploads.filter(|blob| !node.needs_blob(blob)) {
         blobs.remove(blob)?;
     }
     let (questions, asked) = mpsc::channel(WAITING_QUESTIONS);
@@ -93,6 +90,7 @@ pub async fn run_and_tell(
         questions,
         live: watched,
         alarms: Arc::default(),
+        signers: None,
     });
     let mut server_config = ServerConfig::at(config.rpc.listen);
     server_config.allowed_hosts = config.rpc.allowed_hosts;

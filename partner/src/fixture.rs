@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use blobs::Encoder;
 use rpc::model::{
     AccountView, BlobStatus, BlockSelector, EstimateView, JobList, JobView, PartnerList,
-    PartnerView, Status, Submitted, TransactionStatus,
+    PartnerView, StateSignatures, Status, Submitted, TransactionStatus,
 };
 use rpc_server::{ApiError, Backend, EventLog, FinalBlock, Server, ServerConfig};
 use state::{
@@ -19,6 +19,7 @@ use types::genesis::Genesis;
 use types::hash::{Address, BlobId, JobId, TransactionId};
 use types::job::JobSpec;
 use types::key::SecretKey;
+use types::number::Height;
 use types::proof::ValueProof;
 use types::state_key::StateKey;
 use types::transaction::SignedTransaction;
@@ -224,6 +225,9 @@ impl Backend for SharedEndpoint {
             }
         }
         Ok(proof)
+    }
+    async fn state_signatures(&self, _: Height) -> Result<StateSignatures, ApiError> {
+        not_here()
     }
     async fn blob(&self, id: BlobId) -> Result<BlobStatus, ApiError> {
         let fake = self.lock();

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use types::block::Block;
 use types::hash::{Address, BlobId, JobId, TransactionId};
 use types::job::JobSpec;
+use types::number::Height;
 use types::proof::ValueProof;
 use types::state_key::StateKey;
 use types::transaction::{SignedTransaction, TransactionReceipt};
@@ -12,7 +13,7 @@ use crate::error::ApiError;
 use crate::events::EventLog;
 use rpc::model::{
     AccountView, BlobStatus, BlockSelector, EstimateView, JobList, JobView, PartnerList,
-    PartnerView, Status, Submitted, TransactionStatus,
+    PartnerView, StateSignatures, Status, Submitted, TransactionStatus,
 };
 
 /// A final block with what became of its transactions.
@@ -67,6 +68,8 @@ pub trait Backend: Send + Sync + 'static {
     async fn estimate(&self, spec: JobSpec) -> Result<EstimateView, ApiError>;
     /// A value or its absence, proven at the newest height for which that is possible.
     async fn proof(&self, key: StateKey) -> Result<ValueProof, ApiError>;
+    /// Signatures of a subnet's nodes over the state after an accepted height. Errors: unknown height, no subnet.
+    async fn state_signatures(&self, height: Height) -> Result<StateSignatures, ApiError>;
     /// What the node has of a blob.
     async fn blob(&self, id: BlobId) -> Result<BlobStatus, ApiError>;
     /// A chunk of a blob with its proof, at most [`rpc::limits::MAX_CHUNK_BODY_BYTES`].

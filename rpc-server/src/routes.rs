@@ -105,6 +105,7 @@ fn requests() -> Router<App> {
         .route("/v1/transactions/{id}", get(transaction))
         .route("/v1/estimate", post(estimate))
         .route("/v1/proofs/{*key}", get(proof))
+        .route("/v1/state-signatures/{height}", get(state_signatures))
         .route("/v1/blobs/{hash}/{length}", get(blob).head(has_blob))
         .route(
             "/v1/blobs/{hash}/{length}/chunks/{chunk}",
@@ -248,6 +249,18 @@ async fn proof(State(app): State<App>, Path(text): Path<String>, headers: Header
         return Ok(binary(encode(&proof)));
     }
     Ok(Json(ProofView::new(&proof)).into_response())
+}
+
+async fn state_signatures(State(app): State<App>, Path(text): Path<String>) -> Reply {
+    let height = text.parse().map_err(|_| {
+        let message = format!("{:?} is no height", shortened(&text));
+        ApiError::malformed(
+            "bad_height",
+            message,
+            "give the height of an accepted block",
+        )
+    })?;
+    Ok(Json(app.backend.state_signatures(Height(height)).await?).into_response())
 }
 
 async fn blob(State(app): State<App>, Path(path): Path<(String, String)>) -> Reply {

@@ -15,6 +15,7 @@ use types::codec::{decode, encode};
 use types::hash::{Address, BlobId, JobId, TransactionId};
 use types::job::JobSpec;
 use types::limits::MAX_GENESIS_BYTES;
+use types::number::Height;
 use types::proof::ValueProof;
 use types::state_key::StateKey;
 use types::transaction::SignedTransaction;
@@ -22,7 +23,8 @@ use types::transaction::SignedTransaction;
 use crate::limits::{MAX_CHUNK_BODY_BYTES, MAX_PROOF_BYTES, MAX_WAIT_MS};
 use crate::model::{
     AccountView, BlobStatus, BlockSelector, BlockView, EstimateView, EventPage, JobList, JobView,
-    PartnerList, PartnerView, Status, SubmitResult, Submitted, SubmittedBatch, TransactionStatus,
+    PartnerList, PartnerView, StateSignatures, Status, SubmitResult, Submitted, SubmittedBatch,
+    TransactionStatus,
 };
 use crate::proof_key::ProofKey;
 use transport::Transport;
@@ -155,6 +157,12 @@ impl Client {
         let path = format!("/v1/proofs/{}", ProofKey(*key));
         let bytes = self.transport.bytes(&path, MAX_PROOF_BYTES).await?;
         decode(&bytes, MAX_PROOF_BYTES).map_err(|error| self.transport.malformed(&path, &error))
+    }
+
+    /// Signatures of a subnet's nodes over the state after a height, not verified yet; refused with 404 by a node of an L1.
+    pub async fn state_signatures(&self, height: Height) -> Result<StateSignatures, ClientError> {
+        let path = format!("/v1/state-signatures/{height}");
+        self.transport.json(&path).await
     }
 
     /// True if the node has all of a blob: `HEAD /v1/blobs/{hash}/{length}`.

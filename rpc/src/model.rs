@@ -197,6 +197,33 @@ pub struct Submitted {
     pub job: Option<JobId>,
 }
 
+/// Signatures of a subnet's nodes over the state after a height: `GET /v1/state-signatures/{height}`. Unjudged: whoever
+/// reads them has the validators' keys from elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateSignatures {
+    /// Height of the accepted block.
+    pub height: Height,
+    /// State root after that block.
+    pub state_root: Hash32,
+    /// Number of the Avalanche network.
+    pub network_id: u32,
+    /// Id of the chain at Avalanche.
+    pub source_chain: Hash32,
+    /// What the nodes signed, by ascending node id.
+    pub signatures: Vec<NodeSignature>,
+}
+
+/// What one node signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeSignature {
+    /// Id of the node.
+    #[serde(with = "hex::serde")]
+    pub node: [u8; 20],
+    /// Compressed BLS signature.
+    #[serde(with = "hex::serde")]
+    pub signature: [u8; 96],
+}
+
 /// What a job would cost and who could run it: `POST /v1/estimate`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EstimateView {

@@ -39,6 +39,9 @@ var commands = []command{
 	{"status", "every node: running, bootstrapped, healthy", status},
 	{"vm-id", "the id of a VM's name, as AvalancheGo writes it", vmID},
 	{"wire-vectors", "messages as AvalancheGo encodes them, for the plugin's tests", wireVectors},
+	{"warp-vectors", "messages about the state as AvalancheGo signs and verifies them, for the tests of crate warp", warpVectors},
+	{"warp-sign", "ask nodes, as a peer, to sign a claim about the chain's state", warpSign},
+	{"warp-verify", "verify a signed message against the subnet's validators by AvalancheGo's own code", warpVerify},
 	{"xsvm-genesis", "write a genesis of the example VM", xsvmGenesis},
 	{"xsvm-transfer", "send transfers on a chain of the example VM, and time them", xsvmTransfer},
 }

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ava-labs/avalanchego/api/info"
 	"github.com/ava-labs/avalanchego/ids"
 	"github.com/ava-labs/avalanchego/staking"
 	"github.com/ava-labs/avalanchego/utils/crypto/bls/signer/localsigner"
@@ -79,6 +80,11 @@ func (n *network) newNode(validator bool) (*node, *signer.ProofOfPossession, err
 
 func (n *node) chainURL() string {
 	return fmt.Sprintf("%s/ext/bc/%s", n.URI, n.net.Chain)
+}
+
+// networkID is the number of the network that the node is in.
+func (n *node) networkID(ctx context.Context) (uint32, error) {
+	return info.NewClient(n.URI).GetNetworkID(ctx)
 }
 
 // placeKeys copies the node's keys for the VM into the chain's data directory.

@@ -13,8 +13,10 @@ import (
 	"github.com/ava-labs/avalanchego/proto/pb/appsender"
 	"github.com/ava-labs/avalanchego/proto/pb/http"
 	"github.com/ava-labs/avalanchego/proto/pb/rpcdb"
+	"github.com/ava-labs/avalanchego/proto/pb/sdk"
 	"github.com/ava-labs/avalanchego/proto/pb/vm"
 	manager "github.com/ava-labs/avalanchego/proto/pb/vm/runtime"
+	warppb "github.com/ava-labs/avalanchego/proto/pb/warp"
 )
 
 // wireVectors gives lines of a name and hexadecimal bytes; avalanche/tests/it/wire.json holds what it prints.
@@ -86,6 +88,10 @@ func wireVectors(_ context.Context, flags *flag.FlagSet, arguments []string) (an
 	show("sender.SendRequest", &appsender.SendAppRequestMsg{NodeIds: [][]byte{{1}}, RequestId: 2, Request: []byte{3}})
 	show("sender.SendResponse", &appsender.SendAppResponseMsg{NodeId: []byte{1}, RequestId: 2, Response: []byte{3}})
 	show("sender.SendRefusal", &appsender.SendAppErrorMsg{NodeId: []byte{1}, RequestId: 2, ErrorCode: 1, ErrorMessage: "no"})
+	show("warp.SignMessage", &warppb.SignRequest{NetworkId: 12345, SourceChainId: []byte{1}, Payload: []byte{2}})
+	show("warp.MessageSigned", &warppb.SignResponse{Signature: []byte{1}})
+	show("warp.SignatureRequest", &sdk.SignatureRequest{Message: []byte{1}, Justification: []byte{2}})
+	show("warp.SignatureResponse", &sdk.SignatureResponse{Signature: []byte{1}})
 	show("sender.SendGossip", &appsender.SendAppGossipMsg{NodeIds: [][]byte{{1}}, Validators: 2, NonValidators: 3, Peers: 4, Msg: []byte{5}})
 	return lines, err
 }

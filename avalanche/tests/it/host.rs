@@ -31,6 +31,11 @@ use types::genesis::Genesis;
 use types::key::SecretKey;
 use types::testing::numbered;
 
+use crate::signing;
+
+/// An answer to another node's request, and the request's number.
+type NodeAnswer = (u32, Vec<u8>);
+
 /// No step of a test takes longer.
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -58,6 +63,8 @@ pub struct Services {
     pub writes: Arc<Mutex<Vec<Write>>>,
     /// Requests that the plugin refused.
     pub refused: Arc<Mutex<Vec<u32>>>,
+    /// Answers of the plugin to other nodes' requests, with their numbers.
+    pub answers: Arc<Mutex<Vec<NodeAnswer>>>,
     node_id: Vec<u8>,
     routes: Routes,
     announced: Arc<Mutex<Option<oneshot::Sender<Announcement>>>>,
@@ -77,6 +84,9 @@ impl Services {
             }
             "/rpcdb.Database/Get" => grpc::answer(request, async |m| Ok(self.get(&m))).await,
             "/rpcdb.Database/Put" => grpc::answer(request, async |m| self.put(m)).await,
+            "/warp.Signer/Sign" => {
+                grpc::answer(request, async |m| signing::sign(&self.node_id, m)).await
+            }
             "/appsender.AppSender/SendAppGossip" => grpc::answer(request, |m| self.gossip(m)).await,
             "/appsender.AppSender/SendAppRequest" => {
                 grpc::answer(request, |m| self.request(m)).await
@@ -157,6 +167,8 @@ impl Services {
     }
 
     async fn respond(self, response: SendResponse) -> Result<Empty, Status> {
+        let answer = (response.request_id, response.response.clone());
+        self.answers.lock().unwrap().push(answer);
         for (id, plugin) in self.others() {
             if id == response.node_id {
                 let message = AppResponse {

@@ -8,4 +8,5 @@ mod hostile;
 mod killed;
 mod network;
 mod record;
+mod signing;
 mod wire;

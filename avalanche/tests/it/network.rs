@@ -14,7 +14,7 @@ use crate::blocks::{json, recent, submit};
 use crate::host::{Host, Routes, Services};
 
 /// Nodes of a network, all connected, each with a validator's key.
-async fn nodes(genesis: &Genesis, folders: &[tempfile::TempDir]) -> Vec<Host> {
+pub async fn nodes(genesis: &Genesis, folders: &[tempfile::TempDir]) -> Vec<Host> {
     let routes = Routes::default();
     let mut hosts = Vec::new();
     for (number, folder) in (1..).zip(folders) {
@@ -34,7 +34,7 @@ async fn nodes(genesis: &Genesis, folders: &[tempfile::TempDir]) -> Vec<Host> {
 }
 
 /// Has one node build a block, and all decide it.
-async fn decide(hosts: &[Host], builder: usize) {
+pub async fn decide(hosts: &[Host], builder: usize) {
     hosts[builder].wanted().await;
     let block = hosts[builder].build().await;
     for host in hosts {
@@ -60,7 +60,7 @@ async fn until<F: Future<Output = bool>>(mut asked: impl FnMut() -> F) {
         .expect("it comes true within a minute");
 }
 
-fn folders(count: usize) -> Vec<tempfile::TempDir> {
+pub fn folders(count: usize) -> Vec<tempfile::TempDir> {
     (0..count).map(|_| tempfile::tempdir().unwrap()).collect()
 }
 

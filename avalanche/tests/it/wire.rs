@@ -2,7 +2,7 @@
 //! bytes. `avalanche-harness wire-vectors` prints them.
 
 use gridproof_avalanche::wire::vm::Initialize;
-use gridproof_avalanche::wire::{db, http, metrics, runtime, sender, vm};
+use gridproof_avalanche::wire::{db, http, metrics, runtime, sender, vm, warp};
 
 /// Lines of a name and hexadecimal bytes.
 fn vectors() -> Vec<(String, Vec<u8>)> {
@@ -73,6 +73,10 @@ fn through(name: &str, bytes: &[u8]) -> Option<Vec<u8>> {
         "sender.SendResponse" => again::<sender::SendResponse>,
         "sender.SendRefusal" => again::<sender::SendRefusal>,
         "sender.SendGossip" => again::<sender::SendGossip>,
+        "warp.SignMessage" => again::<warp::SignMessage>,
+        "warp.MessageSigned" => again::<warp::MessageSigned>,
+        "warp.SignatureRequest" => again::<warp::SignatureRequest>,
+        "warp.SignatureResponse" => again::<warp::SignatureResponse>,
         _ => return None,
     };
     Some(through(bytes))

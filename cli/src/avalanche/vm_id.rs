@@ -1,15 +1,11 @@
-//! The id of a VM as Avalanche writes it: 32 bytes, in base 58 with the last four bytes of their SHA-256 behind them.
+//! The id of a VM: the bytes of its name, as Avalanche writes ids.
 
 use std::fmt;
 
-use sha2::{Digest, Sha256};
+use warp::AvalancheId;
 
 /// Bytes of an id.
 const ID_BYTES: usize = 32;
-/// Bytes of the checksum that follows an id in its text.
-const CHECKSUM_BYTES: usize = 4;
-/// Longest text that can be an id; longer ones are refused before they are decoded.
-const MAX_TEXT_BYTES: usize = 64;
 
 /// The id of a VM: the bytes of its name, then zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,13 +47,7 @@ impl VmId {
 
     /// The id of a text as [`fmt::Display`] writes it; none if it is no id.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() > MAX_TEXT_BYTES {
-            return None;
-        }
-        let bytes = bs58::decode(text).into_vec().ok()?;
-        let (id, given) = bytes.split_at_checked(ID_BYTES)?;
-        let id: [u8; ID_BYTES] = id.try_into().ok()?;
-        (given == checksum(&id)).then_some(Self(id))
+        AvalancheId::parse(text).map(|id| Self(id.0))
     }
 
     /// The name, if the id is that of one.
@@ -68,18 +58,9 @@ impl VmId {
     }
 }
 
-fn checksum(id: &[u8; ID_BYTES]) -> [u8; CHECKSUM_BYTES] {
-    let hash: [u8; 32] = Sha256::digest(id).into();
-    let mut last = [0; CHECKSUM_BYTES];
-    last.copy_from_slice(&hash[hash.len() - CHECKSUM_BYTES..]);
-    last
-}
-
 impl fmt::Display for VmId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bytes = self.0.to_vec();
-        bytes.extend(checksum(&self.0));
-        f.write_str(&bs58::encode(bytes).into_string())
+        AvalancheId(self.0).fmt(f)
     }
 }
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use rpc::Client;
 use rpc::model::{
     AccountView, BlobStatus, BlockSelector, EstimateView, JobList, JobView, PartnerList,
-    PartnerView, Status, Submitted, TransactionReceiptView, TransactionStatus,
+    PartnerView, StateSignatures, Status, Submitted, TransactionReceiptView, TransactionStatus,
 };
 use rpc_server::{ApiError, Backend, EventLog, FinalBlock, Server, ServerConfig};
 use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId};
@@ -35,6 +35,8 @@ pub struct FakeNode {
     pub busy: AtomicU32,
     /// What it says to chunks instead of taking them.
     pub refuses: Mutex<Option<ApiError>>,
+    /// What the nodes of its subnet have signed.
+    pub signatures: Mutex<Option<StateSignatures>>,
     log: EventLog,
 }
 
@@ -55,6 +57,7 @@ pub async fn start() -> RunningFake {
         chunks: Mutex::default(),
         busy: AtomicU32::new(0),
         refuses: Mutex::default(),
+        signatures: Mutex::default(),
         log: EventLog::new(8, 1),
     });
     let server = Server::start(
@@ -263,6 +266,12 @@ impl Backend for FakeNode {
 
     async fn proof(&self, _: StateKey) -> Result<ValueProof, ApiError> {
         Err(nothing())
+    }
+
+    async fn state_signatures(&self, height: Height) -> Result<StateSignatures, ApiError> {
+        let signatures = self.signatures.lock().unwrap().clone();
+        let found = signatures.filter(|all| all.height == height);
+        found.ok_or_else(|| ApiError::not_found("state", "not here", "wait"))
     }
 
     async fn blob(&self, id: BlobId) -> Result<BlobStatus, ApiError> {

@@ -14,6 +14,9 @@ fn five_nodes_are_one_chain_whatever_happens_to_some() {
     }
     net.job("first", &net.urls());
 
+    eprintln!("the subnet's validators sign the receipt's state, and no other");
+    warp(&net);
+
     eprintln!("a node is killed, the chain goes on, the node comes back");
     net.harness(&["kill", "--node", "2"]);
     let before = net.height(0).unwrap();
@@ -56,4 +59,39 @@ fn five_nodes_are_one_chain_whatever_happens_to_some() {
         net.catches_up(node, 0);
     }
     net.job("last", &net.urls());
+    let signed = net.signed("last", 4);
+    assert_eq!(signed["total_weight"], 5 * WEIGHT, "{signed}");
+}
+
+/// The weight of each validator.
+const WEIGHT: u64 = 49_463;
+
+/// What the subnet signed is a message of Avalanche; another root gets no signature of any of the five.
+fn warp(net: &Network) {
+    let signed = net.signed("first", 3);
+    let signers = signed["signers"].as_u64().unwrap();
+    assert!(signers >= 4, "{signed}");
+    assert_eq!(signed["signed_weight"], signers * WEIGHT, "{signed}");
+    let message = signed["warp_message"].as_str().unwrap();
+    let verdict = net.harness(&["warp-verify", "--node", "2", "--message", message]);
+    assert_eq!(
+        (&verdict["valid"], &verdict["signers"]),
+        (&true.into(), &signers.into())
+    );
+    // The root of the same height as anybody may ask for it, and a forged one.
+    let height = signed["height"].to_string();
+    let root = message[140..204].to_owned();
+    let good = net.harness(&["warp-sign", "--height", &height, "--root", &root]);
+    let forged = net.harness(&["warp-sign", "--height", &height, "--root", &"ab".repeat(32)]);
+    for node in 0..5 {
+        assert_eq!(
+            good["answers"][node]["signature"].as_str().unwrap().len(),
+            192,
+            "{good}"
+        );
+        let refused = forged["answers"][node]["error"]
+            .as_str()
+            .unwrap_or_default();
+        assert!(refused.contains("refused with code"), "{forged}");
+    }
 }

@@ -279,6 +279,31 @@ impl Network {
         done.1
     }
 
+    /// Has the subnet's validators sign the state that shows a job's receipt, gathered by the node of this number; gives what was
+    /// signed.
+    #[track_caller]
+    pub fn signed(&self, name: &str, node: usize) -> Value {
+        let (out, genesis) = (self.path(name), self.genesis());
+        let receipt = out.join("receipt.json");
+        let verified = gridproof(&[
+            "job",
+            "verify",
+            "--receipt",
+            text(&receipt),
+            "--genesis",
+            text(&genesis),
+            "--outputs",
+            text(&out),
+            "--avalanche",
+            self.state["nodes"][0]["uri"].as_str().unwrap(),
+            "--chain",
+            self.state["chain"].as_str().unwrap(),
+            "--rpc",
+            self.url(node),
+        ]);
+        verified["subnet"].clone()
+    }
+
     /// Sends money to an account that nobody has the key of, through one URL; gives the transaction's id.
     #[track_caller]
     pub fn send(&self, url: &str) -> String {

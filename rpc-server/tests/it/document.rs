@@ -82,6 +82,7 @@ fn examples() -> Vec<Example> {
         bytes_of("/v1/blocks/9"),
         get(format!("/v1/proofs/account/{alice}")),
         bytes_of("/v1/proofs/chain"),
+        get("/v1/state-signatures/8"),
         get(format!("/v1/accounts/{alice}")),
         get("/v1/partners"),
         get(format!("/v1/partners/{partner}")),

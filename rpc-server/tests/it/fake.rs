@@ -11,8 +11,8 @@ use gridproof_rpc_server::{ApiError, Backend, EventLog, FinalBlock, Server, Serv
 use rpc::Client;
 use rpc::model::{
     AccountView, BlobStatus, BlockSelector, EstimateView, ExclusionCode, ExclusionView,
-    FailureView, JobList, JobSummary, JobView, PartnerList, PartnerView, Status, Submitted,
-    TransactionStatus,
+    FailureView, JobList, JobSummary, JobView, NodeSignature, PartnerList, PartnerView,
+    StateSignatures, Status, Submitted, TransactionStatus,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -297,6 +297,27 @@ impl Backend for Fake {
         Ok(samples::value_proof(
             matches!(key, StateKey::Chain).then(|| vec![1, 2]),
         ))
+    }
+
+    async fn state_signatures(&self, height: Height) -> Result<StateSignatures, ApiError> {
+        if height > Height(9) {
+            return Err(ApiError::not_found(
+                "state",
+                format!("no state is known after height {height}"),
+                "the newest is 9",
+            ));
+        }
+        let signature = |number| NodeSignature {
+            node: [number; 20],
+            signature: [number; 96],
+        };
+        Ok(StateSignatures {
+            height,
+            state_root: Hash32([3; 32]),
+            network_id: 12_345,
+            source_chain: Hash32([6; 32]),
+            signatures: vec![signature(1), signature(2)],
+        })
     }
 
     async fn blob(&self, id: BlobId) -> Result<BlobStatus, ApiError> {

@@ -293,6 +293,18 @@ async fn proofs() {
 }
 
 #[tokio::test]
+async fn signatures_over_a_state() {
+    let running = start().await;
+    let signed = running.client.state_signatures(Height(8)).await.unwrap();
+    assert_eq!((signed.height, signed.signatures.len()), (Height(8), 2));
+    assert_eq!(signed.signatures[1].signature, [2; 96]);
+    let none = running.client.state_signatures(Height(10)).await;
+    assert!(none.unwrap_err().is_not_found());
+    let answer = request(running.address, "GET", "/v1/state-signatures/latest").await;
+    assert_eq!((answer.status, answer.code().as_str()), (400, "bad_height"));
+}
+
+#[tokio::test]
 async fn blobs_chunk_by_chunk() {
     let running = start().await;
     let id = BlobId {

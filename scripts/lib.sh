@@ -107,6 +107,22 @@ keep_rocksdb() {
     cp "$built" "$kept/librocksdb.a.new.$$" && mv "$kept/librocksdb.a.new.$$" "$kept/librocksdb.a"
 }
 
+# copy_checkout FOLDER: makes a copy equal to the checkout and leaves alone what is equal, so that cargo sees what changed.
+copy_checkout() {
+    local file files
+    mkdir -p "$1"
+    files=$(mktemp)
+    git ls-files -z --cached --others --exclude-standard | sort -uz >"$files"
+    while IFS= read -r -d '' file; do
+        if [ -e "$file" ] && ! cmp -s "$file" "$1/$file"; then
+            mkdir -p "$(dirname "$1/$file")"
+            cp "$file" "$1/$file"
+        fi
+    done <"$files"
+    (cd "$1" && find . -type f -printf '%P\0') | sort -z | comm -z -13 "$files" - | (cd "$1" && xargs -0r rm -f)
+    rm "$files"
+}
+
 # need_cargo_tool NAME VERSION: compiles a tool into the cache, once.
 need_cargo_tool() {
     [ -x "$CACHE/tools/bin/$1" ] && grep -qs "\"$1 $2 " "$CACHE/tools/.crates2.json" && return 0

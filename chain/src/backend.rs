@@ -5,6 +5,7 @@
 
 mod blob;
 mod lately;
+mod refusal;
 mod signers;
 mod view;
 
@@ -32,14 +33,10 @@ use types::transaction::{Action, SignedTransaction};
 use vm::{Account, ChargeError, MempoolError, Rules};
 
 pub use lately::{Alarms, RecentJobs};
+use refusal::refused;
 pub use rpc::model::{NodeSignature, StateSignatures};
 pub use signers::StateSigners;
 pub use view::At;
-
-/// When a transaction that there is no room for now may be sent again, in milliseconds: some blocks later.
-const RETRY_AFTER_BLOCK_MS: u64 = 250;
-/// When one that could not be verified in time may be sent again, in milliseconds.
-const RETRY_WHEN_BUSY_MS: u64 = 100;
 
 /// What the loop is asked.
 #[derive(Debug)]
@@ -148,36 +145,6 @@ impl ChainBackend {
                 "ask another node, or this one once it is back",
             )
         })
-    }
-}
-
-fn refused(error: &MempoolError) -> ApiError {
-    let hint = match error {
-        MempoolError::Known(_) => "it was sent before; ask for its status",
-        MempoolError::Charge(_) => "check nonce, expiry, fee and balance of the sending account",
-        MempoolError::NonceTooFar { .. } => {
-            "wait until earlier transactions of this account are included"
-        }
-        MempoolError::ReplacementFee { .. } => "offer a higher fee, or use the next nonce",
-        MempoolError::CannotPay { .. } => {
-            "bring money to the account, or wait until its transactions are included"
-        }
-        MempoolError::Full { .. } => "try again later, or offer a higher fee",
-        MempoolError::Busy => "try again later",
-        MempoolError::TrialPanicked(_) | MempoolError::Abort(_) => "the node's log says more",
-    };
-    let refused = ApiError::refused("transaction_refused", error.to_string(), hint)
-        .retryable(error.is_retryable());
-    match error {
-        MempoolError::Charge(ChargeError::Nonce { expected, .. }) => refused.expected(*expected),
-        MempoolError::NonceTooFar { next, .. } => {
-            refused.expected(*next).after(RETRY_AFTER_BLOCK_MS)
-        }
-        MempoolError::Full { .. } | MempoolError::CannotPay { .. } => {
-            refused.after(RETRY_AFTER_BLOCK_MS)
-        }
-        MempoolError::Busy => refused.after(RETRY_WHEN_BUSY_MS),
-        _ => refused,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `gridproof job`: submit jobs, wait for them, fetch and verify what they gave.
 
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 mod fetch;
 mod files;
 mod input;

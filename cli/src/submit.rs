@@ -61,7 +61,7 @@ pub struct Sent {
 
 /// Signs an action with the account's next nonce and the least fee. If a chain is given, an endpoint of another one is
 /// refused before the key is used; otherwise the endpoint's word is taken for which chain it is.
-pub async fn sign(
+async fn sign(
     client: &Client,
     key: &SecretKey,
     action: Action,
@@ -94,13 +94,28 @@ pub async fn sign(
     Ok(transaction.sign(key))
 }
 
-/// Hands a transaction to an endpoint. No answer does not say that it was not heard: then it is handed over once more, the
-/// same bytes, and waiting for it tells. One that the endpoint has no room for yet goes again, the same bytes, after the
-/// time that the refusal names.
-pub async fn hand_over(client: &Client, signed: &SignedTransaction) -> Result<(), CommandFailure> {
-    offer(client, signed).await.map_err(failure)
+/// Signs an action and hands it to an endpoint; gives what was taken. Whoever was overtaken by another transaction of its
+/// account signs anew, with the nonce that is next then: what was refused is nowhere, so nothing is done twice.
+pub async fn hand_over(
+    client: &Client,
+    key: &SecretKey,
+    action: Action,
+    chain: Option<ChainId>,
+) -> Result<SignedTransaction, CommandFailure> {
+    let mut overtaken = 0;
+    loop {
+        let signed = sign(client, key, action.clone(), chain).await?;
+        match offer(client, &signed).await {
+            Ok(()) => return Ok(signed),
+            Err(error) if is_overtaken(&error) && overtaken < NONCE_RACES => overtaken += 1,
+            Err(error) => return Err(failure(error)),
+        }
+    }
 }
 
+/// Offers a transaction to an endpoint. No answer does not say that it was not heard: then it is handed over once more, the
+/// same bytes, and waiting for it tells. One that the endpoint has no room for yet goes again, the same bytes, after the
+/// time that the refusal names.
 async fn offer(client: &Client, signed: &SignedTransaction) -> Result<(), ClientError> {
     let end = Instant::now() + ROOM_PATIENCE;
     loop {
@@ -131,23 +146,13 @@ pub async fn send(
     chain: Option<ChainId>,
     time_limit: Duration,
 ) -> Result<Sent, CommandFailure> {
-    let mut signed = sign(client, key, action.clone(), chain).await?;
-    for _ in 0..NONCE_RACES {
-        match offer(client, &signed).await {
-            Ok(()) => break,
-            // Somebody else with this key was quicker. What was refused is nowhere, so it may be signed anew.
-            Err(error) if is_overtaken(&error) => {
-                signed = sign(client, key, action.clone(), chain).await?;
-            }
-            Err(error) => return Err(failure(error)),
-        }
-    }
+    let signed = hand_over(client, key, action, chain).await?;
     finished(client, signed.id(), time_limit)
         .await
         .map_err(|failure| failure.with("transaction", json!(signed.id())))
 }
 
-/// True if the nonce was used by another transaction.
+/// True if the nonce is used by another transaction, in a block or waiting.
 fn is_overtaken(error: &ClientError) -> bool {
     let refusal = error.refusal();
     refusal.is_some_and(|body| !body.retryable && body.expected_nonce.is_some())
@@ -223,3 +228,6 @@ pub fn failure(error: ClientError) -> CommandFailure {
 async fn pause(time: Duration) {
     tokio::time::sleep(time).await;
 }
+
+#[cfg(test)]
+mod tests;

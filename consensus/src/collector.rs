@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::effect::Fault;
 use crate::evidence::{Evidence, contradict};
 
+mod compare;
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]
@@ -327,10 +328,7 @@ impl Collector {
     pub fn admits(&self, statement: &Statement) -> bool {
         let below = self.last_final.saturating_sub(VIEWS_BELOW_FINAL);
         let above = self.current.saturating_add(VIEWS_AHEAD);
-        statement.epoch == self.epoch
-            && statement.view > below
-            && statement.view <= above
-            && statement.view.0 > 0
+        statement.epoch == self.epoch && statement.view > below && statement.view <= above
     }
 
     /// A second vote of a slot, which differs from the first: taken if its signature is good. If the first one's is, too,

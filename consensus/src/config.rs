@@ -7,6 +7,7 @@ use types::hash::{BlockId, ChainId, Hash32, ValidatorId};
 use types::key::{PublicKey, SecretKey, Signature};
 use types::number::{Epoch, ValidatorIndex};
 use types::params::Params;
+use types::vote::Term;
 
 /// Durations of the protocol, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -159,6 +160,16 @@ impl Config {
     pub fn id_of(&self, index: ValidatorIndex) -> ValidatorId {
         let id = self.committee.id(index);
         id.expect("the engine names members of its committee only")
+    }
+
+    /// What votes of this term are verified by.
+    #[must_use]
+    pub fn term(&self) -> Term<'_> {
+        Term {
+            chain: self.chain,
+            epoch: self.epoch,
+            committee: &self.committee,
+        }
     }
 
     /// Our id, the address of our key.

@@ -1,12 +1,14 @@
 //! Evidence (rule 13): two signed statements of one validator that no correct validator makes both. It proves itself to
 //! anybody who knows the committee; nothing has to be believed about who found it.
 //!
-//! What it leaves out: what becomes of it. Two proposals of one view are two notarize votes, because a proposal carries
-//! its leader's, so that pairs of votes cover every kind.
+//! What it leaves out: what becomes of it; [`book`] keeps it. Two proposals of one view are two notarize votes, because a
+//! proposal carries its leader's, so that pairs of votes cover every kind.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use types::number::{ValidatorIndex, View};
 use types::vote::{Statement, Subject, Term, Vote};
+
+pub mod book;
 
 /// Two votes of one signer in one view that contradict each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
@@ -36,6 +38,14 @@ impl Evidence {
     #[must_use]
     pub fn signer(&self) -> ValidatorIndex {
         self.first.signer
+    }
+
+    /// True if the other piece proves nothing more: the same two statements of the same signer, in any order.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let said = |piece: &Self| (piece.first.statement, piece.second.statement);
+        let (first, second) = said(other);
+        self.signer() == other.signer() && [(first, second), (second, first)].contains(&said(self))
     }
 
     /// True if the votes contradict each other, are of the term, and both signatures are the signer's.

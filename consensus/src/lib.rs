@@ -33,6 +33,7 @@ pub use config::{Config, ConfigError, Signer, Timing};
 pub use effect::{Effect, Effects, Fault, Halt, Recipients};
 pub use engine::Engine;
 pub use evidence::Evidence;
+pub use evidence::book::{EvidenceBook, EvidenceBookError};
 pub use input::{CommittedTip, Event, Restored, StartError, Verdict};
 pub use leader::Leaders;
 pub use message::{Message, Range, Request};

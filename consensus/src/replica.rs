@@ -13,7 +13,7 @@ use std::sync::Arc;
 use types::codec::Bounded;
 use types::hash::{Hash32, ValidatorId};
 use types::number::{ValidatorIndex, View};
-use types::vote::{Certificate, Proposal, Subject, Vote};
+use types::vote::{Proposal, Subject, Vote};
 
 use crate::collector::{Collected, Collector};
 use crate::config::Config;
@@ -25,6 +25,7 @@ use crate::message::{Message, Request};
 use types::time::{Monotonic, Now};
 use types::whole::WholeBlock;
 
+mod certificates;
 pub mod conduct;
 mod serving;
 #[cfg(test)]
@@ -416,73 +417,6 @@ impl Replica {
         let collected = self.collector.insert_verified(proposal.leaders_vote(from));
         self.report_all(collected.faults, out);
         events.extend(collected.certificate.map(Event::Certificate));
-    }
-
-    /// A certificate that a validator sent unasked; one that speaks of an old finalization is told of ours.
-    fn take_offer(
-        &mut self,
-        now: Now,
-        from: ValidatorIndex,
-        certificate: Certificate,
-        events: &mut VecDeque<Event>,
-        out: &mut Effects,
-    ) {
-        let view = certificate.statement.view;
-        let is_final = matches!(certificate.statement.subject, Subject::Finalize { .. });
-        self.engine
-            .note_shown(from, view, if is_final { view } else { View::ZERO });
-        if is_final
-            && let Some(newer) = self.engine.newer_finalization(view)
-            && self.serving.has_credit(now.monotonic, from)
-        {
-            let message = Message::Certificate(newer);
-            self.serving
-                .charge(now.monotonic, from, message.encoded_bytes());
-            out.send(Recipients::One(self.config.id_of(from)), message);
-        }
-        self.take_certificate(from, certificate, events, out);
-    }
-
-    fn take_certificate(
-        &self,
-        from: ValidatorIndex,
-        certificate: Certificate,
-        events: &mut VecDeque<Event>,
-        out: &mut Effects,
-    ) {
-        let is_good = self.is_new_and_good(from, &certificate, out);
-        events.extend(is_good.then_some(Event::Certificate(certificate)));
-    }
-
-    /// Certificates that came together are one event: what follows from all of them is done once.
-    fn take_certificates(
-        &self,
-        from: ValidatorIndex,
-        certificates: impl IntoIterator<Item = Certificate>,
-        events: &mut VecDeque<Event>,
-        out: &mut Effects,
-    ) {
-        let good: Vec<Certificate> = certificates
-            .into_iter()
-            .filter(|certificate| self.is_new_and_good(from, certificate, out))
-            .collect();
-        events.extend((!good.is_empty()).then_some(Event::Certificates(good)));
-    }
-
-    fn is_new_and_good(
-        &self,
-        from: ValidatorIndex,
-        certificate: &Certificate,
-        out: &mut Effects,
-    ) -> bool {
-        if self.engine.knows(certificate) {
-            return false;
-        }
-        let verified = self.collector.verify_certificate(certificate);
-        if verified.is_err() {
-            self.report(from, Fault::BadCertificate, out);
-        }
-        verified.is_ok()
     }
 
     fn report_all(&self, faults: Vec<(ValidatorIndex, Fault)>, out: &mut Effects) {

@@ -213,6 +213,12 @@ impl Layout {
         self.0.join("quarantine")
     }
 
+    /// `evidence/`, proofs that other validators broke the protocol.
+    #[must_use]
+    pub fn evidence(&self) -> PathBuf {
+        self.0.join("evidence")
+    }
+
     /// `blobs/`, inputs and results of jobs.
     #[must_use]
     pub fn blobs(&self) -> PathBuf {

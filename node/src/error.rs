@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use chain::Fatal;
 use chain::worker::WorkerError;
-use consensus::StartError;
 use consensus::log::{LogError, StorageError};
+use consensus::{EvidenceBookError, StartError};
 use keys::keyfile::KeyFileError;
 use rpc_server::ServerError;
 use state::{ErrorClass, StateError};
@@ -109,6 +109,9 @@ pub enum NodeError {
     /// The file of blocks on which execution failed cannot be used.
     #[error(transparent)]
     Quarantine(#[from] QuarantineError),
+    /// Evidence against other validators cannot be kept or read.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceBookError),
     /// Execution cannot keep up, or its thread is gone.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -150,7 +153,8 @@ impl NodeError {
             Self::VoteLogDirectory(_)
             | Self::Blobs(_)
             | Self::LogBehind(_)
-            | Self::Quarantine(_) => NodeErrorKind::Storage,
+            | Self::Quarantine(_)
+            | Self::Evidence(_) => NodeErrorKind::Storage,
             Self::Store(StoreError::State(error)) => of_state(error),
             Self::Store(StoreError::InUse(_) | StoreError::Directory { .. }) => {
                 NodeErrorKind::Storage

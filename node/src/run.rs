@@ -7,6 +7,7 @@ use std::sync::Arc;
 use blobs::BlobStore;
 use chain::backend::{ChainBackend, Live, RecentJobs};
 use chain::clock::Clock;
+use consensus::EvidenceBook;
 use consensus::log::{FileStorage, Log};
 use keys::keyfile::{self, KeyKind};
 use p2p::Multiaddr;
@@ -63,6 +64,8 @@ pub async fn run_and_tell(
     let setup = setup.in_force(&store)?;
     let storage = FileStorage::new(&layout.log())?;
     let (log, records) = Log::open(storage, setup.log_identity())?;
+    let kept = FileStorage::new(&layout.evidence())?;
+    let evidence = EvidenceBook::open(kept, &setup.consensus.term())?;
     let blobs = BlobStore::open(&layout.blobs(), config.blobs.quota_bytes)?;
     let (network, peer_events) = start_network(&layout, &genesis, &setup, &config).await?;
 
@@ -112,6 +115,7 @@ pub async fn run_and_tell(
         clock,
         live,
         quarantine,
+        evidence,
     )?;
     let outcome = shell.run(effects, peer_events, asked, shutdown).await;
     match &outcome {

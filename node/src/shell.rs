@@ -7,6 +7,7 @@
 
 pub mod log_thread;
 mod peers;
+mod report;
 mod serve;
 
 use std::collections::BTreeMap;
@@ -19,8 +20,8 @@ use chain::blob_tasks::BlobTasks;
 use chain::clock::Clock;
 use chain::worker::Worker;
 use chain::{Destination, Fatal, Submission, Ticket};
-use consensus::Request;
 use consensus::log::{FileStorage, Log};
+use consensus::{EvidenceBook, Request};
 use p2p::PeerEvent;
 use store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -58,6 +59,7 @@ pub struct Shell {
     clock: Clock,
     live: watch::Sender<Live>,
     quarantine: Quarantine,
+    evidence: EvidenceBook<FileStorage>,
     alarms: Arc<Alarms>,
     inputs: mpsc::Receiver<chain::Event>,
     tickets: BTreeMap<Ticket, Answer>,
@@ -82,6 +84,7 @@ impl Shell {
         clock: Clock,
         live: watch::Sender<Live>,
         quarantine: Quarantine,
+        evidence: EvidenceBook<FileStorage>,
     ) -> Result<Self, NodeError> {
         let (sender, inputs) = mpsc::channel(WAITING_INPUTS);
         let worker = Worker::start(backend, sender.clone())?;
@@ -100,6 +103,7 @@ impl Shell {
             clock,
             live,
             quarantine,
+            evidence,
             alarms: Arc::clone(&backend.alarms),
             inputs,
             tickets,
@@ -295,7 +299,7 @@ impl Shell {
             Effect::Blob(request) => self.blobs.perform(request),
             Effect::SetTimer(at) => self.timer = Some(at),
             Effect::Report { by, fault } => {
-                tracing::warn!(validator = %by, ?fault, "a validator broke a rule");
+                tokio::task::block_in_place(|| report::report(&mut self.evidence, by, fault))?;
             }
             Effect::Ban { validator, for_ms } => {
                 tracing::warn!(%validator, for_ms, "a validator broke too many rules: its connection is closed");

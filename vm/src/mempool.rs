@@ -247,6 +247,7 @@ impl Mempool {
                     before,
                     found: transaction.fee,
                     needed,
+                    next: self.next_nonce(sender, account),
                 });
             }
         }

@@ -1,7 +1,7 @@
 //! A validator in memory that takes a job and its inputs, and fails where a test says so.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -37,6 +37,14 @@ pub struct FakeNode {
     pub refuses: Mutex<Option<ApiError>>,
     /// What the nodes of its subnet have signed.
     pub signatures: Mutex<Option<StateSignatures>>,
+    /// How many more transactions find their nonce taken by another one of their sender.
+    pub overtakes: AtomicU32,
+    /// How many more transactions it has no room for.
+    pub full: AtomicU32,
+    /// The next nonce of every account.
+    pub nonce: AtomicU64,
+    /// What it took, in its order.
+    pub taken: Mutex<Vec<SignedTransaction>>,
     log: EventLog,
 }
 
@@ -58,6 +66,10 @@ pub async fn start() -> RunningFake {
         busy: AtomicU32::new(0),
         refuses: Mutex::default(),
         signatures: Mutex::default(),
+        overtakes: AtomicU32::new(0),
+        full: AtomicU32::new(0),
+        nonce: AtomicU64::new(0),
+        taken: Mutex::default(),
         log: EventLog::new(8, 1),
     });
     let server = Server::start(
@@ -121,7 +133,31 @@ fn nothing() -> ApiError {
     ApiError::unavailable("no", "this node does not answer that", "ask another")
 }
 
+/// Counts one down; false at 0.
+fn one_less(count: &AtomicU32) -> bool {
+    let less = |count: u32| count.checked_sub(1);
+    count
+        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
+        .is_ok()
+}
+
 impl FakeNode {
+    /// Takes a transaction with the next nonce, as a mempool does.
+    fn take(&self, signed: &SignedTransaction) -> Result<(), ApiError> {
+        let refused = |why| ApiError::refused("transaction_refused", why, "see the nonce");
+        if one_less(&self.full) {
+            return Err(refused("full").retryable(true).after(10));
+        }
+        let overtaken = u64::from(one_less(&self.overtakes));
+        let next = Nonce(self.nonce.fetch_add(overtaken, Ordering::SeqCst) + overtaken);
+        if signed.transaction().nonce != next {
+            return Err(refused("another was quicker").expected(next));
+        }
+        self.nonce.fetch_add(1, Ordering::SeqCst);
+        self.taken.lock().unwrap().push(signed.clone());
+        Ok(())
+    }
+
     fn blob_status(&self, id: BlobId) -> BlobStatus {
         let chunks = u64::from(blobs::chunk_count(id));
         let held = self
@@ -189,7 +225,8 @@ impl Backend for FakeNode {
     }
 
     async fn account(&self, address: Address) -> Result<AccountView, ApiError> {
-        let (balance, nonce) = (Amount(100 * SQUARE.0), Nonce(0));
+        let nonce = Nonce(self.nonce.load(Ordering::SeqCst));
+        let balance = Amount(100 * SQUARE.0);
         Ok(AccountView {
             address,
             balance,
@@ -220,6 +257,14 @@ impl Backend for FakeNode {
     }
 
     async fn transaction(&self, id: TransactionId) -> Result<TransactionStatus, ApiError> {
+        let is_it = |signed: &SignedTransaction| signed.id() == id;
+        if !self.taken.lock().unwrap().iter().any(is_it) {
+            return Err(ApiError::not_found(
+                "transaction",
+                "never heard of",
+                "send it",
+            ));
+        }
         let receipt = TransactionReceiptView {
             id,
             fee: Amount(1),
@@ -235,6 +280,7 @@ impl Backend for FakeNode {
     }
 
     async fn submit(&self, signed: SignedTransaction) -> Result<Submitted, ApiError> {
+        self.take(&signed)?;
         let (id, job, transaction) = (
             signed.id(),
             signed.transaction().job_id(),
@@ -242,7 +288,7 @@ impl Backend for FakeNode {
         );
         let customer = transaction.sender.address();
         let Action::SubmitJob { spec } = transaction.action else {
-            return Err(nothing());
+            return Ok(Submitted { id, job: None });
         };
         self.jobs
             .lock()
@@ -292,13 +338,7 @@ impl Backend for FakeNode {
         chunk: u64,
         bytes: Vec<u8>,
     ) -> Result<BlobStatus, ApiError> {
-        if self
-            .busy
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |busy| {
-                busy.checked_sub(1)
-            })
-            .is_ok()
-        {
+        if one_less(&self.busy) {
             return Err(ApiError::unavailable("busy", "not now", "try again"));
         }
         if let Some(error) = self.refuses.lock().unwrap().clone() {

@@ -37,17 +37,17 @@ pub async fn submit(
     let action = Action::SubmitJob {
         spec: Box::new(prepared.spec.clone()),
     };
-    let signed = submit::sign(client, key, action, chain).await?;
-    let job = signed.transaction().job_id();
     let progress = ui.spinner("submitting");
-    let sent = match submit::hand_over(client, &signed).await {
-        Ok(()) => submit::finished(client, signed.id(), TIMEOUT)
-            .await
-            .map_err(|error| unclear(error, job)),
-        Err(refused) => Err(refused),
+    let sent = async {
+        let signed = submit::hand_over(client, key, action, chain).await?;
+        let job = signed.transaction().job_id();
+        let sent = submit::finished(client, signed.id(), TIMEOUT).await;
+        sent.map(|sent| (job, sent))
+            .map_err(|error| unclear(error, job))
     };
+    let sent = sent.await;
     progress.finish();
-    let sent = sent.map_err(|error| with_hint(error, None))?;
+    let (job, sent) = sent.map_err(|error| with_hint(error, None))?;
     ui.line(&format!("job {job} is in block {}", sent.height));
     upload(client, job, &prepared.files, ui).await?;
     Ok(job)

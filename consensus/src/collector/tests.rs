@@ -175,6 +175,60 @@ fn views_out_of_the_window_are_not_kept() {
 }
 
 #[test]
+fn what_falls_out_of_the_window_is_forgotten_to_the_view() {
+    let (mut collector, keys) = collector(&[1; 4]);
+    let views = 1..=3;
+    for view in views.clone() {
+        let votes: Vec<Vote> = (0..3)
+            .map(|signer| vote(&keys, signer, statement(view, 1)))
+            .collect();
+        collector.learn(&Certificate::from_votes(statement(view, 1), &votes));
+    }
+    assert!(!collector.is_empty());
+    for last in views {
+        collector.advance(View(100), View(last + VIEWS_BELOW_FINAL));
+        let left = usize::try_from(3 - last).unwrap();
+        assert_eq!(collector.len(), 3 * left, "votes after view {last}");
+        assert_eq!(collector.done.len(), left, "certificates after view {last}");
+    }
+    let old = statement(3, 1);
+    let votes: Vec<Vote> = (0..3).map(|signer| vote(&keys, signer, old)).collect();
+    assert_eq!(collector.learn(&Certificate::from_votes(old, &votes)), []);
+    assert!(collector.done.is_empty(), "nor comes again");
+}
+
+#[test]
+fn a_vote_that_comes_again_is_as_good_as_it_was() {
+    let (mut collector, keys) = collector(&[1; 4]);
+    for at_once in [false, true] {
+        let vote = vote(&keys, 1, statement(1 + u64::from(at_once), 1));
+        for _ in 0..2 {
+            let collected = collector.insert(vote.signer, vote, at_once);
+            assert_eq!(collected.verified, at_once);
+        }
+    }
+}
+
+#[test]
+fn a_certificate_proves_the_votes_in_it_and_no_others() {
+    let (mut collector, keys) = collector(&[1; 5]);
+    let liar = ValidatorIndex(4);
+    insert(&mut collector, forged(&keys, liar.0, statement(1, 2)));
+    for signer in 0..4 {
+        insert(&mut collector, vote(&keys, signer, statement(1, 1)));
+    }
+    for kept in collector.slots.values().flatten() {
+        assert_eq!(kept.verified, kept.vote.signer != liar);
+    }
+    let second = insert(&mut collector, vote(&keys, liar.0, statement(1, 1)));
+    assert_eq!(
+        second.faults,
+        [(liar, Fault::BadSignature)],
+        "it forged, and said one thing"
+    );
+}
+
+#[test]
 fn votes_of_another_epoch_are_not_taken() {
     let (mut collector, keys) = collector(&[1; 4]);
     let later = Statement {

@@ -1,37 +1,46 @@
 //! Bugs that real engines shipped, each shown not to be here. Those of a single engine (resuming from the wrong record
 //! and proposing twice, no timer after a restart, unbounded forks at one height) are tests of the engine itself.
 
-use consensus::{Evidence, Message};
+use std::collections::BTreeSet;
+
+use consensus::{Evidence, Leaders, Message};
 use types::committee::ValidatorSet;
-use types::number::{ValidatorIndex, View};
+use types::number::{Epoch, ValidatorIndex, View};
 use types::vote::{Certificate, Subject};
 
-use crate::sim::{Options, Sim};
+use crate::sim::{CHAIN, Options, Sim};
 
 const DEVNET: &[u64] = &[4, 3, 3, 3];
 
-/// The view in which the validators are split.
-const SPLIT: View = View(6);
-/// Until then notarize votes of that view reach nobody: everybody gives it up.
-const NOTARIZE_MS: u64 = 14_000;
-/// From then on nothing is held back.
-const HEALED_MS: u64 = 22_000;
+/// The views in which the validators are split; each of them leads at least one.
+const SPLITS: std::ops::RangeInclusive<u64> = 4..=11;
 
-/// Of the view [`SPLIT`], notarize votes reach the first half only, and only after everybody voted nullify; nullify votes
+/// When notarize votes of a split view come through, at the earliest: blocks take a second each, and everybody has given
+/// the view up by then.
+fn notarized_ms(split: View) -> u64 {
+    (split.0 + 8) * 1_000
+}
+
+/// From then on nothing is held back.
+fn healed_ms(split: View) -> u64 {
+    (split.0 + 16) * 1_000
+}
+
+/// Of the view `split`, notarize votes reach the first half only, and only after everybody voted nullify; nullify votes
 /// reach the second half only. Nothing tells one half what the other holds.
-fn splits(now: u64, _: usize, to: usize, message: &Message) -> bool {
-    if now >= HEALED_MS {
+fn splits(split: View, now: u64, to: usize, message: &Message) -> bool {
+    if now >= healed_ms(split) {
         return true;
     }
     let first_half = to < 2;
     match message {
-        Message::Vote(vote) if vote.statement.view == SPLIT => match vote.statement.subject {
-            Subject::Notarize { .. } => first_half && now >= NOTARIZE_MS,
+        Message::Vote(vote) if vote.statement.view == split => match vote.statement.subject {
+            Subject::Notarize { .. } => first_half && now >= notarized_ms(split),
             Subject::Nullify => !first_half,
             Subject::Finalize { .. } => true,
         },
-        Message::Certificate(certificate) => certificate.statement.view < SPLIT,
-        Message::Proposal(proposal) => proposal.view <= SPLIT,
+        Message::Certificate(certificate) => certificate.statement.view < split,
+        Message::Proposal(proposal) => proposal.view <= split,
         Message::Certificates(_) => false,
         _ => true,
     }
@@ -39,30 +48,35 @@ fn splits(now: u64, _: usize, to: usize, message: &Message) -> bool {
 
 #[test]
 fn a_certified_split_heals() {
-    for seed in 0..8 {
+    let mut leaders = BTreeSet::new();
+    for split in SPLITS.map(View) {
+        let end_ms = healed_ms(split) + 23_000;
         let mut sim = Sim::new(Options {
-            end_ms: 45_000,
-            ..Options::new(seed, DEVNET)
+            end_ms,
+            ..Options::new(split.0, DEVNET)
         });
-        sim.filter = splits;
-        sim.run_until(HEALED_MS - 1).unwrap();
+        let committee = sim.term().committee.clone();
+        leaders.insert(Leaders::new(CHAIN, Epoch::FIRST, committee).leader(split));
+        sim.filter = Box::new(move |now, _, to, message| splits(split, now, to, message));
+        sim.run_until(healed_ms(split) - 1).unwrap();
         for node in 0..4 {
-            let held = sim.audit.certificates_of(node, SPLIT);
+            let held = sim.audit.certificates_of(node, split);
             let is_notarized = |certificate: &Certificate| {
                 matches!(certificate.statement.subject, Subject::Notarize { .. })
             };
-            assert_eq!(held.len(), 1, "seed {seed}, node {node}: {held:?}");
+            assert_eq!(held.len(), 1, "view {split}, node {node}: {held:?}");
             assert_eq!(
                 held.iter().any(is_notarized),
                 node < 2,
-                "seed {seed}, node {node}"
+                "view {split}, node {node}"
             );
         }
         let before = sim.heights().into_iter().max().unwrap();
-        sim.run_until(45_000).unwrap();
+        sim.run_until(end_ms).unwrap();
         sim.require_height(before + 10)
-            .unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+            .unwrap_or_else(|violation| panic!("view {split}: {violation}"));
     }
+    assert_eq!(leaders.len(), DEVNET.len(), "whoever leads the view");
 }
 
 #[test]
@@ -105,8 +119,9 @@ fn messages_that_come_before_they_can_be_used_are_not_lost() {
         end_ms: 30_000,
         ..Options::new(5, DEVNET)
     });
-    sim.filter =
-        |now, _, to, message| to != 3 || now > 6_000 || !matches!(message, Message::Certificate(_));
+    sim.filter = Box::new(|now, _, to, message| {
+        to != 3 || now > 6_000 || !matches!(message, Message::Certificate(_))
+    });
     sim.run().unwrap();
     sim.require_height(25).unwrap();
 }

@@ -12,9 +12,9 @@ pub fn lose_the_log(sim: &mut Sim) -> Result<(), Violation> {
     sim.crash(2, 1_000_000);
     sim.nodes[2].disk = first;
     sim.nodes[2].store.forget();
-    sim.filter = |now, _, to, message| {
+    sim.filter = Box::new(|now, _, to, message| {
         to != 2 || now > 20_000 || matches!(message, Message::VoteRecovery { .. })
-    };
+    });
     sim.start(2);
     sim.run_until(20_000)?;
     sim.run_until(40_000)

@@ -68,8 +68,9 @@ fn a_leader_that_proposes_to_a_third_costs_three_measured_delays_at_most() {
     let mut sim = urgent(3, &[1, 1, 1, 1]);
     sim.run_until(10_000).unwrap();
     // Number 3 shows its proposals to number 0 only.
-    sim.filter =
-        |_, from, to, message| from != 3 || to == 0 || !matches!(message, Message::Proposal(_));
+    sim.filter = Box::new(|_, from, to, message| {
+        from != 3 || to == 0 || !matches!(message, Message::Proposal(_))
+    });
     let before = sim.heights()[0];
     sim.run_until(30_000).unwrap();
     // A quarter of the views is its own. With 3 x 50 ms for each, three blocks take 100 + 100 + 100 + 150 ms.

@@ -75,6 +75,9 @@ impl Options {
     }
 }
 
+/// Whether a message passes at a time, from one process to another.
+pub type Filter = Box<dyn Fn(u64, usize, usize, &Message) -> bool>;
+
 /// A rule that did not hold.
 pub type Violation = String;
 
@@ -123,7 +126,7 @@ pub struct Sim {
     sides: Vec<u8>,
     next_partition: u64,
     /// Messages of this kind from here to there are lost; for scenarios.
-    pub filter: fn(u64, usize, usize, &Message) -> bool,
+    pub filter: Filter,
     committee: Committee,
     keys: Vec<SecretKey>,
     genesis: Block,
@@ -160,7 +163,7 @@ impl Sim {
             sequence: 0,
             sides: Vec::new(),
             next_partition: options.partition_every_ms,
-            filter: |_, _, _, _| true,
+            filter: Box::new(|_, _, _, _| true),
             trace: Hash32::ZERO,
             proposed: BTreeMap::new(),
             latencies: Vec::new(),

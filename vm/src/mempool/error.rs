@@ -35,6 +35,8 @@ pub enum MempoolError {
         found: Amount,
         /// The least fee that replaces it.
         needed: Amount,
+        /// Next nonce of the account that nothing waits with.
+        next: Nonce,
     },
     /// The account cannot pay for all that waits.
     #[error(

@@ -80,6 +80,16 @@ async fn a_node_that_cannot_take_a_chunk_now_is_asked_again() {
 }
 
 #[tokio::test]
+async fn a_job_whose_customer_sends_something_else_meanwhile_is_submitted_once() {
+    let (running, folder) = (start().await, tempfile::tempdir().unwrap());
+    let prepared = prepared(&running.client, folder.path(), "a").await;
+    running.fake.overtakes.store(2, Ordering::SeqCst);
+    let job = submit_to(&running, CHAIN, &prepared).await.unwrap();
+    let jobs = running.fake.jobs.lock().unwrap();
+    assert_eq!(jobs.keys().collect::<Vec<_>>(), [&job]);
+}
+
+#[tokio::test]
 async fn an_upload_that_fails_names_the_job_and_can_be_resumed() {
     let (running, folder) = (start().await, tempfile::tempdir().unwrap());
     let other = prepared(&running.client, folder.path(), "b").await;

@@ -257,3 +257,13 @@ fn what_was_promised_survives_a_power_cut_at_every_operation() {
         }
     }
 }
+
+#[test]
+fn a_sync_of_the_systems_files_asks_the_system() {
+    // A device without a disk below it cannot sync and says so: whoever does not ask does not hear it.
+    let device = Path::new("/dev/null");
+    let mut file = OsFiles.open(device).unwrap();
+    OsFiles.write(&mut file, b"gone").unwrap();
+    assert!(OsFiles.sync(&mut file).is_err());
+    assert!(OsFiles.sync_directory(device).is_err());
+}

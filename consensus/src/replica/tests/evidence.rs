@@ -166,6 +166,44 @@ fn certificates_are_compared_with_the_votes_held() {
     }
 }
 
+/// A replica that holds Mallory's nullify of view 5, and has seen the others finalize it.
+fn finalized_without_mallory() -> (Replica, Vec<SecretKey>) {
+    let (mut replica, keys) = replica();
+    let vote = Message::Vote(signed(&keys, MALLORY, nullify(5)));
+    assert_eq!(send(&mut replica, MALLORY, vote), []);
+    let known = Message::Certificate(certificate(&keys, finalize(5, 1), &[0, 2, 3]));
+    let found = send(&mut replica, ValidatorIndex(3), known);
+    assert_eq!(faults_of(&found, MALLORY), []);
+    (replica, keys)
+}
+
+#[test]
+fn a_certificate_that_says_nothing_new_is_compared_with_the_votes_held() {
+    let (mut replica, keys) = finalized_without_mallory();
+    let relay = ValidatorIndex(3);
+    let again = || Message::Certificate(certificate(&keys, finalize(5, 1), &[0, 1, 2]));
+    let found = send(&mut replica, relay, again());
+    assert_eq!(evidence_of(&replica, &found, MALLORY).len(), 1);
+    assert_eq!(faults_of(&found, relay), []);
+    let found = send(&mut replica, relay, again());
+    assert_eq!(faults_of(&found, MALLORY), [], "once");
+}
+
+#[test]
+fn of_a_known_certificate_with_a_forged_contradiction_the_sender_is_at_fault() {
+    let (mut replica, keys) = finalized_without_mallory();
+    let relay = ValidatorIndex(3);
+    let mut forged = certificate(&keys, finalize(5, 1), &[0, 1, 2]);
+    forged.signatures.as_mut_slice()[1].0[4] ^= 1;
+    let found = send(&mut replica, relay, Message::Certificate(forged));
+    assert_eq!(faults_of(&found, MALLORY), []);
+    assert_eq!(faults_of(&found, relay), [Fault::BadCertificate]);
+    let mut unread = certificate(&keys, finalize(5, 1), &[0, 2, 3]);
+    unread.signatures.as_mut_slice()[1].0[4] ^= 1;
+    let found = send(&mut replica, relay, Message::Certificate(unread));
+    assert_eq!(faults_of(&found, relay), [], "it contradicts nobody");
+}
+
 #[test]
 fn a_forged_vote_gives_way_to_the_certificates() {
     let (mut replica, keys) = replica();

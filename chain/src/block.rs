@@ -278,7 +278,8 @@ impl Blocks {
         if !is_deep {
             // Its state is surely kept: the store may be ahead of us, but not of the parent.
             let view = building.branch.clone().over(state)?;
-            match caught(|| pools.candidates(rules, &view)) {
+            let height = Height(height);
+            match caught(|| pools.candidates(rules, &view, height)) {
                 Ok(found) => (building.system, building.candidates) = found?,
                 Err(message) => panicked = Some(message),
             }
@@ -294,21 +295,26 @@ impl Blocks {
         state: &dyn DecidedState,
         parent: &BlockId,
     ) -> bool {
-        let Some((_, branch)) = self.below(parent) else {
+        let Some((parent, branch)) = self.below(parent) else {
             return false;
         };
+        let height = parent.header.height;
         let Ok(view) = branch.over(state) else {
             return false;
         };
         let found = caught(|| -> Result<bool, Abort> {
-            let (system, transactions) = pools.candidates(rules, &view)?;
+            let (system, transactions) = pools.candidates(rules, &view, height)?;
             let is_stored = |transaction: &SystemTransaction| {
                 matches!(transaction, SystemTransaction::Stored { .. })
             };
             if system.iter().any(is_stored) {
                 return Ok(true);
             }
-            // Those of undecided blocks still wait.
+            // Steps are offered for this state. Of the others those of undecided blocks still wait.
+            let is_step = |candidate: &Verified| candidate.transaction().action.is_step();
+            if transactions.iter().any(is_step) {
+                return Ok(true);
+            }
             let mut nonces = BTreeMap::new();
             for candidate in &transactions {
                 let transaction = candidate.transaction();

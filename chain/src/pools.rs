@@ -277,18 +277,20 @@ impl Pools {
         Ok(panicked)
     }
 
-    /// What a block on the state `view` is built from.
+    /// What a block on the state `view` after the block of height `height` is built from.
     pub(crate) fn candidates(
         &self,
         rules: &Rules,
         view: &dyn StateRead,
+        height: Height,
     ) -> Result<(Vec<SystemTransaction>, Vec<Verified>), Abort> {
         let system = self.system.candidates(rules, view)?;
-        let (protocol, ordinary) = (
+        let (steps, ordinary) = (
             PROTOCOL_CANDIDATE_BODIES * MAX_BODY_BYTES,
             ORDINARY_CANDIDATE_BODIES * MAX_BODY_BYTES,
         );
-        Ok((system, self.mempool.offer(view, protocol, ordinary)?))
+        let offered = self.mempool.offer(rules, view, height, steps, ordinary)?;
+        Ok((system, offered))
     }
 
     /// A block was tried with these in vain: they go, so that each is tried for nothing once.

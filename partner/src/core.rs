@@ -5,7 +5,7 @@
 //!
 //! - no commitment leaves before salt and leaves are on disk ([`Effect::Keep`] stands before [`Effect::Send`]), and one assignment
 //!   is committed once: after a restart the same commitment is sent again, never another;
-//! - no transaction leaves before it is on disk, so that a retry sends the same one;
+//! - no transaction with a nonce leaves before it is on disk, so that a retry sends the same one;
 //! - what a commitment needs is forgotten only when a final state that is newer than the commitment says that the job, or
 //!   its attempt, is over;
 //! - verification has places of its own: a primary's work never starves it.
@@ -14,6 +14,7 @@
 
 mod decide;
 pub mod outbox;
+mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,7 +30,8 @@ use types::params::Params;
 use types::transaction::SignedTransaction;
 
 use crate::assignment::{Assignment, AssignmentRole, OwnCommitment};
-use outbox::{Purpose, TransactionOutbox};
+use outbox::TransactionOutbox;
+use steps::StepQueue;
 
 /// Executions that may end without a result before a primary gives its assignment up, and a verifier says that it found
 /// none.
@@ -192,14 +194,6 @@ pub struct TaskExecution {
 /// What an operator should know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Note {
-    /// A transaction's action was refused again and again.
-    #[error("gave up on {purpose:?} after {failures} failures")]
-    GaveUp {
-        /// What it was for.
-        purpose: Purpose,
-        /// How often it failed.
-        failures: u32,
-    },
     /// The chain holds another commitment under this account than the one on this disk.
     #[error(
         "{0}: the chain holds another commitment than this disk; was the account used elsewhere, or the disk put back to an older state?"
@@ -285,6 +279,7 @@ pub struct Core {
     height: Height,
     commitments: BTreeMap<Assignment, OwnCommitment>,
     outbox: TransactionOutbox,
+    steps: StepQueue,
     running: BTreeSet<Assignment>,
     failures: BTreeMap<Assignment, FailedExecutions>,
     /// What the executions read that somebody waits for, those that pause included.
@@ -336,6 +331,7 @@ impl Core {
             height,
             commitments: own.into_iter().map(|own| (own.assignment, own)).collect(),
             outbox: outbox.resumed(),
+            steps: StepQueue::default(),
             running: BTreeSet::new(),
             failures: BTreeMap::new(),
             inputs: BTreeSet::new(),

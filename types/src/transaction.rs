@@ -20,11 +20,12 @@ pub struct Transaction {
     pub chain_id: ChainId,
     /// The key of the sending account.
     pub sender: PublicKey,
-    /// Number of transactions that the account sent before.
+    /// Number of transactions that the account sent before, steps of jobs not counted. Zero for such a step.
     pub nonce: Nonce,
     /// Last height at which it may be included.
     pub valid_until: Height,
-    /// Fee in base units; burned when included, whether the action succeeds or not.
+    /// Fee in base units; burned when included, whether the action succeeds or not. Zero for a step of a job, which the job's
+    /// escrow pays for.
     pub fee: Amount,
     /// What the sender asks the chain to do.
     pub action: Action,
@@ -60,7 +61,8 @@ pub enum Action {
         /// The job as its customer wants it.
         spec: Box<JobSpec>,
     },
-    /// A partner's step in a live job.
+    /// A partner's step in a live job. It is in a block only if it succeeds; it uses no nonce and no money of its sender's, so
+    /// that it waits behind nothing else.
     Job(JobAction),
 }
 
@@ -105,6 +107,12 @@ pub enum JobStep {
 }
 
 impl Action {
+    /// True for a step of a job, which has neither nonce nor fee.
+    #[must_use]
+    pub fn is_step(&self) -> bool {
+        matches!(self, Self::Job(_))
+    }
+
     /// The action's name, as it is shown; a party's step has a name of its own.
     #[must_use]
     pub fn name(&self) -> &'static str {

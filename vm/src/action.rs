@@ -5,7 +5,8 @@
 //! stage it is allowed.
 
 use types::hash::Address;
-use types::job::Stage;
+use types::job::{JobRecord, Stage};
+use types::number::Amount;
 use types::transaction::{Action, JobAction, JobStep, Transaction};
 
 use crate::compute::{self, JobError};
@@ -72,10 +73,9 @@ pub fn job_action(action: &Action) -> Option<&JobAction> {
     }
 }
 
-/// True if the customer pays the party back what the step's transaction costs at least. To decline does not serve the
-/// job.
+/// True if the customer pays the step's fee. To decline, or to find no result, does not serve the job: these cost a penalty.
 // Rule C20.
-fn is_paid_back(step: &JobStep) -> bool {
+fn is_paid_for(step: &JobStep) -> bool {
     match step {
         JobStep::Acknowledge
         | JobStep::Commit { .. }
@@ -97,23 +97,37 @@ pub(crate) fn perform(
         Action::Bond { amount } => context.bond(sender, *amount),
         Action::Unbond { amount } => context.unbond(sender, *amount),
         Action::SubmitJob { spec } => compute::submit(context, sender, transaction.job_id(), spec),
-        Action::Job(action) => perform_step(context, sender, transaction, action),
+        Action::Job(action) => step(context, sender, action).map(drop),
     }
 }
 
-/// Performs a party's step, if the job's stage allows it.
+/// Performs a party's step, if the job's stage allows it; gives the part of the escrow that was burned for it. Each step
+/// succeeds once in an attempt for a party.
+// Rules C20, C58.
+pub(crate) fn step(
+    context: &mut Context<'_>,
+    sender: &Address,
+    action: &JobAction,
+) -> Result<Amount, ActionError> {
+    let record = compute::load(context, &action.job, action.attempt)?;
+    let (mut job, stage) = record.split();
+    let burned = if is_paid_for(&action.step) && !stage.is_final() {
+        compute::burn_fee(context, &mut job)?
+    } else {
+        Amount::ZERO
+    };
+    perform_step(context, sender, job, stage, &action.step)?;
+    Ok(burned)
+}
+
 fn perform_step(
     context: &mut Context<'_>,
     sender: &Address,
-    transaction: &Transaction,
-    action: &JobAction,
+    job: JobRecord<()>,
+    stage: Stage,
+    step: &JobStep,
 ) -> Result<(), ActionError> {
-    let record = compute::load(context, &action.job, action.attempt)?;
-    let (mut job, stage) = record.split();
-    if is_paid_back(&action.step) && !stage.is_final() {
-        compute::pay_back(context, &mut job, sender, transaction.fee)?;
-    }
-    match (stage, &action.step) {
+    match (stage, step) {
         (Stage::Assigned(assigned), JobStep::Acknowledge) => {
             compute::acknowledge(context, sender, job, assigned)
         }

@@ -1,9 +1,8 @@
 //! Building a block's body: only what will be valid, in the order of execution.
 //!
-//! A quarter of the body, in bytes, gas and number, is reserved for actions of parties to live jobs, so that no
-//! flood of ordinary transactions makes a party miss its window. A transaction counts as one only if its action
-//! succeeds: the rules of jobs let nobody else succeed, so the reserve cannot be filled by pretenders. One that fails
-//! must fit beside the reserve, where it pays; a few that do not are tried for nothing, then no more.
+//! A quarter of the body, in bytes, gas and number, is reserved for steps of parties to live jobs, so that no flood of
+//! ordinary transactions makes a party miss its window. A step is in a body only if it succeeds: the rules of jobs let
+//! nobody else succeed, so the reserve cannot be filled by pretenders. A few that fail are tried for nothing, then no more.
 
 use state::StateRead;
 use types::block::{Body, Header};
@@ -16,7 +15,7 @@ use types::transaction::SystemTransaction;
 use crate::chain::ExecutedBlock;
 use crate::charge::Verified;
 use crate::run::{BlockStart, Item, Run, Stop};
-use crate::{Abort, Beacon, Rules, action, gas};
+use crate::{Abort, Beacon, Rules, gas};
 
 /// Bytes of the count before the transactions of an encoded body.
 const BODY_OVERHEAD: usize = 4;
@@ -26,8 +25,7 @@ const BODY_OVERHEAD: usize = 4;
 pub struct BuiltBody {
     /// Body that is valid after the parent, within every limit of a block.
     pub body: Body,
-    /// Actions of parties that failed where they would have used the reserve: they are not in the body, and not worth
-    /// another try.
+    /// Steps of parties that their jobs do not take: they are not in the body, and not worth another try.
     pub refused: Vec<TransactionId>,
     /// What executing the block gives: it was executed while it was built.
     pub executed: ExecutedBlock,
@@ -169,26 +167,22 @@ fn add_transactions<'c>(
             count: 1,
             gas,
         };
-        let protocol = action::job_action(&transaction.action).is_some();
-        let fits_open = open.holds(&need);
-        let may_use_reserve = protocol && refused.len() < MAX_REFUSED;
-        if !all.holds(&need) || !(may_use_reserve || fits_open) {
+        let is_step = transaction.action.is_step();
+        let fits = if is_step {
+            refused.len() < MAX_REFUSED
+        } else {
+            open.holds(&need)
+        };
+        if !fits || !all.holds(&need) {
             continue;
         }
-        let (mut reserved, mut failed) = (false, false);
-        let item = Item { transaction, gas };
-        let stays = run.transaction_if(&item, |succeeded| {
-            reserved = protocol && succeeded;
-            failed = !succeeded;
-            reserved || fits_open
-        })?;
-        if stays {
+        if run.try_transaction(&Item { transaction, gas })? {
             all.take(&need);
-            if !reserved {
+            if !is_step {
                 open.take(&need);
             }
             included.push(candidate.signed().clone());
-        } else if failed {
+        } else if is_step {
             refused.push(candidate.id());
         }
     }

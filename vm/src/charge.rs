@@ -1,5 +1,6 @@
 //! Whether a transaction can be charged: its form, its signature, its time, its nonce, its fee. A block with one that
-//! cannot is invalid as a whole; the mempool keeps such transactions out by the same rules.
+//! cannot is invalid as a whole; the mempool keeps such transactions out by the same rules. A party's step in a job is not
+//! charged to its sender: it must succeed instead, or it cannot be in a block.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use types::limits::{MAX_TRANSACTION_BYTES, MAX_VALIDITY_HEIGHTS};
 use types::number::{Amount, Height, Nonce};
 use types::transaction::{SignedTransaction, Transaction, TransactionDigest};
 
-use crate::{Account, Rules};
+use crate::{Account, ActionError, Rules};
 
 /// Why a transaction cannot be charged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +72,17 @@ pub enum ChargeError {
         /// Minimum fee of the parameters, in base units.
         minimum: Amount,
     },
+    /// A party's step with a nonce or a fee, of which it has none.
+    #[error("a step of a job has no nonce and no fee; this one has {nonce} and {fee} SQUARE")]
+    ChargedStep {
+        /// Nonce in the transaction.
+        nonce: Nonce,
+        /// Fee in the transaction, in base units.
+        fee: Amount,
+    },
+    /// A party's step that its job does not take.
+    #[error("the job does not take this step: {0}")]
+    Step(Box<ActionError>),
     /// The account cannot pay the fee.
     #[error("the account holds {balance} SQUARE, the fee is {fee}")]
     CannotPay {
@@ -261,6 +273,14 @@ pub(crate) fn check_terms(
             height,
             limit,
         });
+    }
+    if transaction.action.is_step() {
+        let (nonce, fee) = (transaction.nonce, transaction.fee);
+        return if (nonce, fee) == (Nonce::ZERO, Amount::ZERO) {
+            Ok(())
+        } else {
+            Err(ChargeError::ChargedStep { nonce, fee })
+        };
     }
     let (found, minimum) = (transaction.fee, rules.params.min_fee);
     if found < minimum {

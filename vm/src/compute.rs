@@ -34,7 +34,7 @@ pub(crate) use announce::announce;
 pub(crate) use commit::{commit_as_primary, commit_as_verifier};
 pub(crate) use decline::decline;
 pub use end::end_block;
-pub(crate) use escrow::pay_back;
+pub(crate) use escrow::burn_fee;
 pub use estimate::{JobEstimate, estimate};
 pub(crate) use no_result::no_result;
 pub(crate) use record::load;

@@ -3,14 +3,14 @@
 //! It holds at most 16 nonces per sender, and caps on bytes and number. When it is full, what pays least per gas goes
 //! if the new one pays more, else the answer is [`MempoolError::Full`], which is worth a retry; nothing is dropped
 //! silently. A transaction replaces the one with its nonce for a fee at least 10 % higher. Steps that their jobs await
-//! have a quarter of the room to themselves, as they have in blocks, and are offered to a block first; `queue` says which
-//! these are. A party's other transactions are ordinary ones, and what comes after one waits with it.
+//! have neither nonce nor fee: `steps` keeps them, in a quarter of the room as they have in blocks, and they are offered to
+//! a block first.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use state::{StateRead, read_as};
-use types::hash::{Address, JobId, TransactionId};
+use types::hash::{Address, TransactionId};
 use types::limits::NONCES_PER_SENDER;
 use types::number::{Amount, Height, Nonce};
 use types::state_key::StateKey;
@@ -21,13 +21,13 @@ use crate::{Abort, Account, Rules, gas};
 
 mod candidates;
 mod error;
-mod queue;
 mod recheck;
 mod room;
+mod steps;
 
 pub use candidates::Candidates;
 pub use error::MempoolError;
-use queue::{PooledStep, Queue, TrialFault};
+use steps::{StepSubject, Steps};
 
 /// Caps of a mempool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +64,6 @@ type Rate = u128;
 #[derive(Debug, Clone)]
 struct Pooled {
     transaction: Verified,
-    queue: Queue,
-    step: Option<PooledStep>,
     arrival: u64,
 }
 
@@ -101,7 +99,7 @@ struct Waiting {
 /// Order of eviction: who pays least first, of equals the latest.
 type Rank = (Rate, Reverse<u64>, Address, Nonce);
 
-/// Room that is taken in a queue, and who goes first.
+/// Room that is taken by what is charged, and who goes first.
 #[derive(Debug, Clone, Default)]
 struct Taken {
     bytes: usize,
@@ -113,15 +111,18 @@ struct Taken {
 pub struct Mempool {
     limits: MempoolLimits,
     senders: BTreeMap<Address, Waiting>,
-    ids: BTreeMap<TransactionId, (Address, Nonce)>,
-    expiry: BTreeSet<(Height, Address, Nonce)>,
+    ids: BTreeMap<TransactionId, Place>,
+    expiry: BTreeSet<(Height, Place)>,
     ordinary: Taken,
-    protocol: Taken,
-    /// The sender, job and step of each transaction in the protocol queue; each once.
-    awaited: BTreeMap<(Address, JobId, &'static str), Nonce>,
-    /// The steps of partners by the job that they are for.
-    steps: BTreeSet<(JobId, Address, Nonce)>,
+    steps: Steps,
     arrivals: u64,
+}
+
+/// Where a transaction waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Nonce(Address, Nonce),
+    Step(StepSubject),
 }
 
 impl Mempool {
@@ -134,9 +135,7 @@ impl Mempool {
             ids: BTreeMap::new(),
             expiry: BTreeSet::new(),
             ordinary: Taken::default(),
-            protocol: Taken::default(),
-            awaited: BTreeMap::new(),
-            steps: BTreeSet::new(),
+            steps: Steps::default(),
             arrivals: 0,
         }
     }
@@ -185,19 +184,13 @@ impl Mempool {
             return Err(MempoolError::Known(id));
         }
         charge::check_terms(rules, transaction.transaction(), height.next())?;
+        if transaction.transaction().action.is_step() {
+            return self.insert_step(rules, view, height, transaction);
+        }
         let sender = transaction.transaction().sender.address();
         let account = read_account(view, &sender)?;
         let replaced = self.check_place(&sender, &account, transaction.transaction())?;
-        let step = queue::try_step(rules, view, height, &sender, transaction.transaction())
-            .map_err(|fault| match fault {
-                TrialFault::Abort(abort) => MempoolError::Abort(abort),
-                TrialFault::Panicked => MempoolError::TrialPanicked(id),
-            })?;
-        let queue = self.queue(&sender, &transaction, step);
-        let evicted = match queue {
-            Queue::Protocol => Vec::new(),
-            Queue::Ordinary => self.make_room(&sender, &transaction)?,
-        };
+        let evicted = self.make_room(&sender, &transaction)?;
         let nonce = transaction.transaction().nonce;
         self.remove(&sender, nonce);
         self.arrivals += 1;
@@ -206,8 +199,6 @@ impl Mempool {
             account.nonce,
             Pooled {
                 transaction,
-                queue,
-                step,
                 arrival: self.arrivals,
             },
         );
@@ -215,6 +206,27 @@ impl Mempool {
             id,
             replaced,
             evicted,
+        })
+    }
+
+    fn insert_step(
+        &mut self,
+        rules: &Rules,
+        view: &dyn StateRead,
+        height: Height,
+        transaction: Verified,
+    ) -> Result<Inserted, MempoolError> {
+        let (id, valid_until) = (transaction.id(), transaction.transaction().valid_until);
+        let limits = self.step_limits();
+        self.arrivals += 1;
+        let new = (transaction, self.arrivals);
+        let subject = self.steps.insert(rules, view, height, limits, new)?;
+        self.ids.insert(id, Place::Step(subject));
+        self.expiry.insert((valid_until, Place::Step(subject)));
+        Ok(Inserted {
+            id,
+            replaced: None,
+            evicted: Vec::new(),
         })
     }
 
@@ -267,44 +279,37 @@ impl Mempool {
 
     /// Drops a transaction, if it waits.
     pub fn drop_one(&mut self, id: &TransactionId) {
-        if let Some((sender, nonce)) = self.ids.get(id).copied() {
-            self.remove(&sender, nonce);
+        if let Some(place) = self.ids.get(id).copied() {
+            self.remove_at(&place);
         }
     }
 
     /// All that a block could take, in the order in which it is offered.
-    #[must_use]
-    pub fn candidates(&self) -> Candidates<'_> {
-        Candidates::new(self, BTreeMap::new())
+    pub fn candidates(&self) -> impl Iterator<Item = &Verified> {
+        self.steps.iter().chain(Candidates::new(self))
     }
 
-    /// The first of what a block on the state `view` could take: so many bytes of the protocol queue, so many of the
-    /// ordinary one. What that state has seen of the parties' transactions already takes no room.
+    /// The first of what a block on the state `view` after the block of height `height` could take: so many bytes of steps, so
+    /// many of what is charged. What that state has seen of the parties' steps already takes no room.
+    // Rule C53.
     pub fn offer(
         &self,
+        rules: &Rules,
         view: &dyn StateRead,
-        protocol: usize,
+        height: Height,
+        steps: usize,
         ordinary: usize,
     ) -> Result<Vec<Verified>, Abort> {
-        let mut first = BTreeMap::new();
-        for (sender, ..) in self.awaited.keys() {
-            if !first.contains_key(sender) {
-                first.insert(*sender, read_account(view, sender)?.nonce);
-            }
-        }
-        Ok(Candidates::new(self, first)
-            .within(protocol, ordinary)
-            .into_iter()
-            .cloned()
-            .collect())
+        let mut all = self.steps.offer(rules, view, height, steps)?;
+        all.extend(Candidates::new(self).within(ordinary).into_iter().cloned());
+        Ok(all)
     }
 
     /// True if a transaction waits that a block could take.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.senders
-            .values()
-            .any(|waiting| waiting.pooled.contains_key(&waiting.next))
+        let mut senders = self.senders.values();
+        !self.steps.is_empty() || senders.any(|waiting| waiting.pooled.contains_key(&waiting.next))
     }
 
     /// The nonce that a sender's next transaction should have, `account` being its account: past what waits in order.
@@ -330,9 +335,13 @@ impl Mempool {
     /// A transaction that waits, with what is known of it.
     #[must_use]
     pub fn verified(&self, id: &TransactionId) -> Option<&Verified> {
-        let (sender, nonce) = self.ids.get(id)?;
-        let waiting = self.senders.get(sender)?;
-        Some(&waiting.pooled.get(nonce)?.transaction)
+        match self.ids.get(id)? {
+            Place::Step(subject) => self.steps.get(subject),
+            Place::Nonce(sender, nonce) => {
+                let waiting = self.senders.get(sender)?;
+                Some(&waiting.pooled.get(nonce)?.transaction)
+            }
+        }
     }
 
     /// True if exactly this waits, signature and all: it was verified then.
@@ -357,25 +366,18 @@ impl Mempool {
     /// Encoded bytes of all that wait.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.ordinary.bytes + self.protocol.bytes
+        self.ordinary.bytes + self.steps.bytes()
     }
 
     fn put(&mut self, sender: Address, next: Nonce, pooled: Pooled) {
         let transaction = pooled.transaction.transaction();
         let nonce = transaction.nonce;
-        self.ids.insert(pooled.transaction.id(), (sender, nonce));
-        self.expiry.insert((transaction.valid_until, sender, nonce));
-        let bytes = pooled.transaction.bytes();
+        let place = Place::Nonce(sender, nonce);
+        self.ids.insert(pooled.transaction.id(), place);
+        self.expiry.insert((transaction.valid_until, place));
         let rank = (pooled.rate(), Reverse(pooled.arrival), sender, nonce);
-        if let Some(step) = pooled.step {
-            self.steps.insert((step.job, sender, nonce));
-            if pooled.queue == Queue::Protocol {
-                self.awaited.insert((sender, step.job, step.step), nonce);
-            }
-        }
-        let taken = self.taken_mut(pooled.queue);
-        taken.bytes += bytes;
-        taken.ranks.insert(rank);
+        self.ordinary.bytes += pooled.transaction.bytes();
+        self.ordinary.ranks.insert(rank);
         let waiting = self.senders.entry(sender).or_default();
         waiting.next = next;
         waiting.pooled.insert(nonce, pooled);
@@ -387,21 +389,28 @@ impl Mempool {
         if waiting.pooled.is_empty() {
             self.senders.remove(sender);
         }
-        self.ids.remove(&pooled.transaction.id());
-        self.expiry
-            .remove(&(pooled.transaction.transaction().valid_until, *sender, nonce));
-        let taken = self.taken_mut(pooled.queue);
-        taken.bytes -= pooled.transaction.bytes();
-        taken
-            .ranks
-            .remove(&(pooled.rate(), Reverse(pooled.arrival), *sender, nonce));
-        if let Some(step) = pooled.step {
-            self.steps.remove(&(step.job, *sender, nonce));
-            if pooled.queue == Queue::Protocol {
-                self.awaited.remove(&(*sender, step.job, step.step));
+        self.forget(&pooled.transaction, Place::Nonce(*sender, nonce));
+        self.ordinary.bytes -= pooled.transaction.bytes();
+        let rank = (pooled.rate(), Reverse(pooled.arrival), *sender, nonce);
+        self.ordinary.ranks.remove(&rank);
+        Some(pooled)
+    }
+
+    fn remove_at(&mut self, place: &Place) {
+        match place {
+            Place::Nonce(sender, nonce) => drop(self.remove(sender, *nonce)),
+            Place::Step(subject) => {
+                if let Some(step) = self.steps.remove(subject) {
+                    self.forget(&step, *place);
+                }
             }
         }
-        Some(pooled)
+    }
+
+    fn forget(&mut self, transaction: &Verified, place: Place) {
+        self.ids.remove(&transaction.id());
+        let valid_until = transaction.transaction().valid_until;
+        self.expiry.remove(&(valid_until, place));
     }
 }
 

@@ -6,7 +6,7 @@ use state::{Overlay, StateRead, Writes};
 use types::block::Header;
 use types::hash::ValidatorId;
 use types::key::{KeyError, Signature, VrfOutput};
-use types::number::{Gas, Height, Timestamp};
+use types::number::{Amount, Gas, Height, Timestamp};
 use types::state_key::StateKey;
 use types::transaction::{Failure, StoredStatement, Transaction, TransactionReceipt};
 
@@ -138,11 +138,21 @@ impl<'a> Run<'a> {
 
     /// Charges a transaction whose form and signature were checked, then lets it act; an action that fails is taken
     /// back, its receipt says why.
+    /// A party's step is not charged; it must succeed.
     pub fn transaction(&mut self, item: &Item<'_>) -> Result<(), Stop<ChargeError>> {
         let transaction = item.transaction;
         let context = &mut self.context;
         charge::check_terms(context.rules, transaction, context.height).map_err(Stop::Invalid)?;
         let sender = transaction.sender.address();
+        if let Some(step) = action::job_action(&transaction.action) {
+            let burned = match context.attempt(|context| action::step(context, &sender, step)) {
+                Ok(burned) => burned,
+                Err(ActionError::Abort(abort)) => return Err(Stop::Abort(abort)),
+                Err(error) => return Err(Stop::Invalid(ChargeError::Step(Box::new(error)))),
+            };
+            self.note(item, burned, None);
+            return Ok(());
+        }
         let account =
             charge::charged(&context.account(&sender)?, transaction).map_err(Stop::Invalid)?;
         context.charge(&sender, &account, transaction.fee)?;
@@ -155,46 +165,36 @@ impl<'a> Run<'a> {
                     message: error.to_string(),
                 }),
             };
-        self.gas = self.gas.saturating_add(item.gas.0);
-        self.receipts.push(TransactionReceipt {
-            id: transaction.id(),
-            fee: transaction.fee,
-            failure,
-        });
-        self.busy = true;
+        self.note(item, transaction.fee, failure);
         Ok(())
     }
 
-    /// As [`Run::transaction`], but taken back if `keep` refuses the outcome (true: the action succeeded). Gives
-    /// whether the transaction stays.
-    pub fn transaction_if(
-        &mut self,
-        item: &Item<'_>,
-        keep: impl FnOnce(bool) -> bool,
-    ) -> Result<bool, Abort> {
-        let (gas, busy, chain) = (self.gas, self.busy, self.context.chain.clone());
+    fn note(&mut self, item: &Item<'_>, fee: Amount, failure: Option<Failure>) {
+        self.gas = self.gas.saturating_add(item.gas.0);
+        self.receipts.push(TransactionReceipt {
+            id: item.transaction.id(),
+            fee,
+            failure,
+        });
+        self.busy = true;
+    }
+
+    /// As [`Run::transaction`], but changes nothing where the transaction is not valid here; gives whether it is.
+    pub fn try_transaction(&mut self, item: &Item<'_>) -> Result<bool, Abort> {
+        let chain = self.context.chain.clone();
         self.context.overlay.checkpoint();
-        let stays = match self.transaction(item) {
-            Ok(()) => keep(
-                self.receipts
-                    .last()
-                    .is_some_and(|receipt| receipt.failure.is_none()),
-            ),
+        match self.transaction(item) {
+            Ok(()) => {
+                self.context.overlay.commit();
+                Ok(true)
+            }
             Err(Stop::Invalid(_)) => {
                 self.context.overlay.revert();
                 self.context.chain = chain;
-                return Ok(false);
+                Ok(false)
             }
-            Err(Stop::Abort(abort)) => return Err(abort),
-        };
-        if stays {
-            self.context.overlay.commit();
-        } else {
-            self.context.overlay.revert();
-            self.receipts.pop();
-            (self.gas, self.busy, self.context.chain) = (gas, busy, chain);
+            Err(Stop::Abort(abort)) => Err(abort),
         }
-        Ok(stays)
     }
 
     /// Ends the block: jobs move on, unbondings are paid, on an epoch's last block the next snapshot is written.

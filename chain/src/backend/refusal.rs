@@ -20,6 +20,11 @@ pub(super) fn refused(error: &MempoolError) -> ApiError {
         MempoolError::CannotPay { .. } => {
             "bring money to the account, or wait until its transactions are included"
         }
+        MempoolError::NotAwaited(_) => {
+            "a step is taken while its job awaits it; ask for the job to see what it awaits"
+        }
+        MempoolError::StepWaits(_) => "wait until it is included",
+        MempoolError::NoPartner(_) => "steps are taken from partners with a bond",
         MempoolError::Full { .. } => "try again later, or offer a higher fee",
         MempoolError::Busy => "try again later",
         MempoolError::TrialPanicked(_) | MempoolError::Abort(_) => "the node's log says more",
@@ -32,9 +37,9 @@ pub(super) fn refused(error: &MempoolError) -> ApiError {
         MempoolError::NonceTooFar { next, .. } => {
             refused.expected(*next).after(RETRY_AFTER_BLOCK_MS)
         }
-        MempoolError::Full { .. } | MempoolError::CannotPay { .. } => {
-            refused.after(RETRY_AFTER_BLOCK_MS)
-        }
+        MempoolError::Full { .. }
+        | MempoolError::CannotPay { .. }
+        | MempoolError::NotAwaited(_) => refused.after(RETRY_AFTER_BLOCK_MS),
         MempoolError::Busy => refused.after(RETRY_WHEN_BUSY_MS),
         _ => refused,
     }

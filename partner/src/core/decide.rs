@@ -13,7 +13,7 @@ use types::attestation::Opening;
 use types::hash::Address;
 use types::job::{Awaited, JobRecord, JobTerms, PartnerProfile, Stage, Workload};
 use types::number::{Amount, EngineClass, TaskIndex};
-use types::transaction::{Action, JobStep};
+use types::transaction::{Action, JobAction, JobStep};
 
 use super::outbox::Purpose;
 use super::{Core, Effect, MAX_EXECUTIONS, Note, ProvenState, TaskExecution};
@@ -22,8 +22,10 @@ use crate::assignment::{Assignment, AssignmentRole};
 /// What one look at the chain asks for, before what is already under way is taken off.
 #[derive(Debug, Default)]
 struct PartnerPlan {
-    /// Transactions that the chain still needs.
+    /// Charged transactions that the chain still needs.
     transactions: BTreeMap<Purpose, Action>,
+    /// Steps that jobs await.
+    steps: Vec<JobAction>,
     /// Tasks that somebody waits for, committed ones not counted.
     executions: BTreeMap<Assignment, TaskExecution>,
     /// Parts whose results the chain waits for.
@@ -54,12 +56,15 @@ impl PartnerPlan {
     /// Says that a check has no result, once the chain takes answers.
     // Rule C57.
     fn find_no_result(&mut self, assignment: Assignment, now: bool) {
-        let (job, attempt) = (assignment.job, assignment.attempt);
-        let purpose = Purpose::NoResult(job, attempt);
         if now {
-            let action = JobStep::NoResult.of(job, attempt);
-            self.transactions.insert(purpose, action);
+            self.take(assignment, JobStep::NoResult);
         }
+    }
+
+    /// Takes a step in an assignment's job.
+    fn take(&mut self, assignment: Assignment, step: JobStep) {
+        let (job, attempt) = (assignment.job, assignment.attempt);
+        self.steps.push(JobAction { job, attempt, step });
     }
 }
 
@@ -260,11 +265,8 @@ impl Core {
             plan.notes.push(Note::ForeignCommitment(assignment));
             return;
         };
-        let (job, attempt) = (assignment.job, assignment.attempt);
         let opening = Box::new(opening);
-        let action = JobStep::Reveal { opening }.of(job, attempt);
-        plan.transactions
-            .insert(Purpose::Reveal(job, attempt), action);
+        plan.take(assignment, JobStep::Reveal { opening });
     }
 
     fn check_own_commitment(

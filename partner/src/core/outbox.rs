@@ -1,4 +1,5 @@
-//! Transactions on their way: signed once, kept, sent again until the chain has used their nonce or they expired.
+//! Charged transactions on their way: signed once, kept, sent again until the chain has used their nonce or they expired. Steps
+//! of jobs are not among them.
 //!
 //! Whether a transaction is still needed is read off the chain, never off the answer to sending it. A nonce that was
 //! used while its purpose is still open means that the action failed or that another transaction took the nonce; it
@@ -8,52 +9,29 @@ use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use types::codec::Bounded;
-use types::hash::{ChainId, JobId};
+use types::hash::ChainId;
 use types::key::SecretKey;
-use types::number::{Amount, Attempt, Height, Nonce};
+use types::number::{Amount, Height, Nonce};
 use types::transaction::{Action, SignedTransaction, Transaction};
 
-/// Most transactions on their way; below what a mempool holds per sender.
-pub const MAX_PENDING: usize = 12;
+/// Most transactions on their way: one for each purpose.
+pub const MAX_PENDING: usize = 2;
 /// Heights for which a transaction is valid.
-const VALID_HEIGHTS: u64 = 3_000;
+pub(super) const VALID_HEIGHTS: u64 = 3_000;
 /// Heights after which a transaction is sent again.
-const SEND_AGAIN_HEIGHTS: u64 = 4;
-/// Failures after which a job's transaction is given up.
-pub const MAX_FAILURES: u32 = 5;
+pub(super) const SEND_AGAIN_HEIGHTS: u64 = 4;
 /// The pause after a failure is 2^failures heights, at most 2 to this power.
 const MAX_PAUSE_POWER: u32 = 7;
 
-/// What a transaction is for. The order is that of urgency: what is forfeit if it comes late goes first.
+/// What a transaction is for.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
 )]
 pub enum Purpose {
-    /// To reveal a commitment.
-    Reveal(JobId, Attempt),
-    /// To commit to a verifier's result.
-    CommitAsVerifier(JobId, Attempt),
-    /// To say that a verifier found no result.
-    NoResult(JobId, Attempt),
-    /// To commit to a primary's result.
-    CommitAsPrimary(JobId, Attempt),
-    /// To announce a verifier.
-    Announce(JobId, Attempt),
-    /// To take an assignment.
-    Acknowledge(JobId, Attempt),
-    /// Not to take it.
-    Decline(JobId, Attempt),
     /// To register, or to change the registration.
     Register,
     /// To fill up the bond.
     Bond,
-}
-
-impl Purpose {
-    /// True if it is never given up.
-    fn is_lasting(self) -> bool {
-        matches!(self, Self::Register | Self::Bond)
-    }
 }
 
 /// A transaction on its way.
@@ -94,6 +72,26 @@ pub struct TransactionSigner<'a> {
     pub fee: Amount,
 }
 
+impl TransactionSigner<'_> {
+    pub(super) fn sign(
+        &self,
+        nonce: Nonce,
+        valid_until: Height,
+        fee: Amount,
+        action: Action,
+    ) -> SignedTransaction {
+        let transaction = Transaction {
+            chain_id: self.chain,
+            sender: self.key.public(),
+            nonce,
+            valid_until,
+            fee,
+            action,
+        };
+        transaction.sign(self.key)
+    }
+}
+
 /// What a reconciliation asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Sending {
@@ -101,8 +99,6 @@ pub struct Sending {
     pub changed: bool,
     /// To be sent now, by ascending nonce.
     pub transactions: Vec<SignedTransaction>,
-    /// Purposes that have just been given up.
-    pub given_up: Vec<(Purpose, u32)>,
 }
 
 impl TransactionOutbox {
@@ -133,8 +129,6 @@ impl TransactionOutbox {
         let mut sending = Sending::default();
         self.drop_used(nonce, height, &wanted, &mut sending);
         self.drop_expired(height, &mut sending);
-        self.failures
-            .retain(|purpose, _| purpose.is_lasting() || wanted.contains_key(purpose));
         for (purpose, action) in wanted {
             let waits = self
                 .pending
@@ -172,17 +166,10 @@ impl TransactionOutbox {
         let next = self.pending.last().map_or(nonce, |last| {
             last.transaction.transaction().nonce.next().max(nonce)
         });
-        let transaction = Transaction {
-            chain_id: signer.chain,
-            sender: signer.key.public(),
-            nonce: next,
-            valid_until: height.saturating_add(VALID_HEIGHTS),
-            fee: signer.fee,
-            action,
-        };
+        let valid_until = height.saturating_add(VALID_HEIGHTS);
         PendingTransaction {
             purpose,
-            transaction: transaction.sign(signer.key),
+            transaction: signer.sign(next, valid_until, signer.fee, action),
             sent: Height::ZERO,
         }
     }
@@ -207,9 +194,6 @@ impl TransactionOutbox {
             let failures = self.failures.entry(pending.purpose).or_default();
             failures.count = failures.count.saturating_add(1);
             failures.pause_until = height.saturating_add(1 << failures.count.min(MAX_PAUSE_POWER));
-            if failures.count == MAX_FAILURES && !pending.purpose.is_lasting() {
-                sending.given_up.push((pending.purpose, failures.count));
-            }
         }
         self.pending
             .retain(|pending| pending.transaction.transaction().nonce >= nonce);
@@ -233,10 +217,8 @@ impl TransactionOutbox {
     }
 
     fn may_try(&self, purpose: Purpose, height: Height) -> bool {
-        self.failures.get(&purpose).is_none_or(|failures| {
-            height >= failures.pause_until
-                && (purpose.is_lasting() || failures.count < MAX_FAILURES)
-        })
+        let failures = self.failures.get(&purpose);
+        failures.is_none_or(|failures| height >= failures.pause_until)
     }
 }
 

@@ -1,6 +1,5 @@
 //! A job's escrow: what is paid out of it, burned as it is used, and refunded at the end.
 
-use types::hash::Address;
 use types::job::{Escrow, Primary, UnrunnableReport, Verifier};
 use types::number::Amount;
 
@@ -75,19 +74,14 @@ pub(super) fn burn_storage(
     Ok(count_burned(job, fee)?)
 }
 
-/// Pays a party back the fee of a transaction that served the job, up to the network's minimum and as far as the escrow's
-/// fees last. The fee itself was burned when it was included, so that what is burned is the customer's.
+/// Burns the fee of a party's step, as far as the escrow's fees last; gives what was burned.
 // Rule C20.
-pub(crate) fn pay_back(
-    context: &mut Context<'_>,
-    job: &mut Job,
-    party: &Address,
-    fee: Amount,
-) -> Result<(), Abort> {
-    let fee = fee.min(context.rules.params.min_fee).min(job.escrow.fees);
+pub(crate) fn burn_fee(context: &mut Context<'_>, job: &mut Job) -> Result<Amount, Abort> {
+    let fee = context.rules.params.min_fee.min(job.escrow.fees);
     let fee = take(job, |escrow| &mut escrow.fees, fee)?;
-    context.credit(party, fee)?;
-    Ok(count_burned(job, fee)?)
+    context.burn(fee)?;
+    count_burned(job, fee)?;
+    Ok(fee)
 }
 
 /// Pays each partner that reported the module as unrunnable what declining cost it, up to an equal share of the price

@@ -1,11 +1,11 @@
 //! Why the mempool does not take a transaction.
 
-use types::hash::TransactionId;
+use types::hash::{Address, TransactionId};
 use types::limits::NONCES_PER_SENDER;
 use types::number::{Amount, Nonce};
 
-use crate::Abort;
 use crate::charge::ChargeError;
+use crate::{Abort, ActionError};
 
 /// Why a transaction is not taken in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +48,15 @@ pub enum MempoolError {
         /// Sum of the fees of the sender's waiting transactions, in base units.
         fees: Amount,
     },
+    /// A party's step that its job does not await now, or not from this sender.
+    #[error("the job does not await this step: {0}")]
+    NotAwaited(Box<ActionError>),
+    /// The same party's step of the same kind waits already.
+    #[error("transaction {0} takes this step already")]
+    StepWaits(TransactionId),
+    /// A party's step by somebody who is no partner with a sufficient bond, nor a party to the job.
+    #[error("{0} is no active partner")]
+    NoPartner(Address),
     /// No room for that fee.
     #[error("the mempool is full: try again later or with a fee above {above} SQUARE")]
     Full {
@@ -72,6 +81,7 @@ impl MempoolError {
         matches!(
             self,
             Self::Full { .. }
+                | Self::NotAwaited(_)
                 | Self::NonceTooFar { .. }
                 | Self::CannotPay { .. }
                 | Self::Busy

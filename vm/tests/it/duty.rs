@@ -261,15 +261,12 @@ fn parties_to_jobs_get_into_a_pool_that_others_fill() {
     }
     let mut insert = |signed| pool.insert(&chain.rules, &chain.state, chain.tip.height, signed);
     let pretender = chain.sign(7, action.clone());
-    assert!(
-        matches!(insert(pretender), Err(MempoolError::Full { .. })),
-        "no bonded partner"
-    );
+    assert!(matches!(insert(pretender), Err(MempoolError::NoPartner(_))));
     let nothing = JobStep::Acknowledge.of(JobId::default(), Attempt(0));
     assert!(
         matches!(
             insert(chain.sign(n, nothing)),
-            Err(MempoolError::Full { .. })
+            Err(MempoolError::NotAwaited(_))
         ),
         "no live job"
     );

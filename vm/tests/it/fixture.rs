@@ -13,7 +13,7 @@ use types::key::{SecretKey, VrfSecretKey};
 use types::number::{Amount, Gas, Height, Nonce, SQUARE, Stake, Timestamp};
 use types::params::Params;
 use types::transaction::{Action, SignedTransaction, SystemTransaction, Transaction};
-use vm::{Account, Beacon, BlockError, ExecutedBlock, Rules};
+use vm::{Account, Beacon, BlockError, ChargeError, ExecutedBlock, Rules};
 
 /// Accounts that genesis funds.
 pub const FUNDED: u8 = 8;
@@ -254,14 +254,19 @@ impl Chain {
         vm::query::account(&self.state, &address(n)).unwrap()
     }
 
-    /// A transaction of account `n` at its next nonce for the least fee, valid for 100 blocks.
+    /// A transaction of account `n` at its next nonce for the least fee, valid for 100 blocks. A step has neither.
     pub fn unsigned(&self, n: u8, action: Action) -> Transaction {
+        let (nonce, fee) = if action.is_step() {
+            (Nonce::ZERO, Amount::ZERO)
+        } else {
+            (self.account(n).nonce, self.genesis.params.min_fee)
+        };
         Transaction {
             chain_id: self.rules.chain_id,
             sender: key(n).public(),
-            nonce: self.account(n).nonce,
+            nonce,
             valid_until: Height(self.tip.height.0 + 100),
-            fee: self.genesis.params.min_fee,
+            fee,
             action,
         }
     }
@@ -274,14 +279,26 @@ impl Chain {
     /// The same, so many nonces later.
     pub fn sign_later(&self, n: u8, later: u64, action: Action) -> SignedTransaction {
         let mut transaction = self.unsigned(n, action);
-        transaction.nonce = Nonce(transaction.nonce.0 + later);
+        if !transaction.action.is_step() {
+            transaction.nonce = Nonce(transaction.nonce.0 + later);
+        }
         transaction.sign(&key(n))
     }
 
-    /// Executes one action of account `n` in a block of its own; gives the failure's code.
+    /// Executes one action of account `n` in a block of its own; gives the failure's code. A step that fails leaves the block
+    /// without it.
     pub fn act(&mut self, n: u8, action: Action) -> Option<String> {
         let signed = self.sign(n, action);
-        let executed = self.next(vec![signed]);
+        let executed = match self.try_execute(&self.block(vec![signed.clone()])) {
+            Err(BlockError::Transaction {
+                error: ChargeError::Step(error),
+                ..
+            }) => {
+                self.next(Vec::new());
+                return Some(error.code().to_owned());
+            }
+            _ => self.next(vec![signed]),
+        };
         executed.receipts[0]
             .failure
             .clone()

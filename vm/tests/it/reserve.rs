@@ -7,7 +7,7 @@ use types::number::{Amount, Nonce, Timestamp};
 use types::transaction::{Action, JobStep, SignedTransaction};
 use vm::{Mempool, MempoolError, MempoolLimits, Verified, build};
 
-use crate::fixture::{key, square, transfer};
+use crate::fixture::{Chain, key, square, transfer};
 use crate::job::world::{CUSTOMER, PARTNERS, World, certain, demanding, parties};
 
 /// A world whose job is in a stage.
@@ -65,9 +65,25 @@ fn ids(all: &[Verified]) -> Vec<TransactionId> {
     all.iter().map(Verified::id).collect()
 }
 
-/// What is in the protocol queue.
+/// What a block is offered of a chain's state: so many bytes of steps and of other transactions.
+fn offer(pool: &Mempool, chain: &Chain, steps: usize, ordinary: usize) -> Vec<Verified> {
+    pool.offer(
+        &chain.rules,
+        &chain.state,
+        chain.tip.height,
+        steps,
+        ordinary,
+    )
+    .unwrap()
+}
+
+/// The steps that wait.
 fn reserved(pool: &Mempool, world: &World) -> Vec<TransactionId> {
-    ids(&pool.offer(&world.chain.state, MAX_BODY_BYTES, 0).unwrap())
+    ids(&offer(pool, &world.chain, MAX_BODY_BYTES, 0))
+}
+
+fn is_not_awaited<T>(result: Result<T, MempoolError>) -> bool {
+    matches!(result, Err(MempoolError::NotAwaited(_)))
 }
 
 #[test]
@@ -83,9 +99,7 @@ fn a_flood_that_pays_more_does_not_keep_parties_from_a_block() {
         insert(&mut pool, &world, signed).unwrap();
     }
     assert!(pool.bytes() > 2 * MAX_BODY_BYTES);
-    let offered = pool
-        .offer(&world.chain.state, MAX_BODY_BYTES, 2 * MAX_BODY_BYTES)
-        .unwrap();
+    let offered = offer(&pool, &world.chain, MAX_BODY_BYTES, 2 * MAX_BODY_BYTES);
     assert!(
         offered.len() < pool.len(),
         "not all of the flood is offered"
@@ -150,47 +164,43 @@ fn only_what_the_job_expects_is_reserved_and_once() {
     let stranger = (0..PARTNERS)
         .find(|n| *n != primary && !verifiers.contains(n))
         .unwrap();
-    // A bonded partner without a part, a party with somebody else's opening, actions of other stages.
-    insert(
-        &mut pool,
-        &world,
-        &world.chain.sign(stranger, opening.clone()),
-    )
-    .unwrap();
-    insert(
-        &mut pool,
-        &world,
-        &world.chain.sign(verifiers[0], opening.clone()),
-    )
-    .unwrap();
+    // A bonded partner without a part, a party with somebody else's opening, steps of other stages.
     let commit = JobStep::Commit {
         commitment: Hash32::ZERO,
     }
     .of(job, record.attempt);
-    insert(&mut pool, &world, &world.chain.sign(verifiers[1], commit)).unwrap();
-    assert_eq!(reserved(&pool, &world), []);
+    for (n, action) in [
+        (stranger, opening.clone()),
+        (verifiers[0], opening.clone()),
+        (verifiers[1], commit),
+    ] {
+        let signed = world.chain.sign(n, action);
+        assert!(is_not_awaited(insert(&mut pool, &world, &signed)));
+    }
     let first = world.chain.sign(primary, opening.clone());
     insert(&mut pool, &world, &first).unwrap();
-    insert(
-        &mut pool,
-        &world,
-        &world.chain.sign_later(primary, 1, opening.clone()),
-    )
-    .unwrap();
-    assert_eq!(
-        reserved(&pool, &world),
-        [first.id()],
-        "once per job and kind"
-    );
-    let mut better = world.chain.unsigned(primary, opening);
-    better.fee = Amount(better.fee.0 * 2);
-    let better = better.sign(&key(primary));
-    insert(&mut pool, &world, &better).unwrap();
-    assert_eq!(
-        reserved(&pool, &world),
-        [better.id()],
-        "what replaces it takes its place"
-    );
+    let mut again = world.chain.unsigned(primary, opening);
+    again.valid_until.0 += 1;
+    let again = insert(&mut pool, &world, &again.sign(&key(primary)));
+    assert_eq!(again, Err(MempoolError::StepWaits(first.id())));
+    assert_eq!(reserved(&pool, &world), [first.id()]);
+}
+
+/// A stale announcement, or a bond with a nonce too high, kept an opening from every block: up to the whole lock.
+#[test]
+fn a_step_waits_behind_nothing_else_of_its_party() {
+    let (world, job) = at("revealing");
+    let mut pool = Mempool::new(MempoolLimits::default());
+    let record = world.record(&job);
+    let n = parties(&record.stage).0.unwrap();
+    let bond = Action::Bond { amount: Amount(1) };
+    let stuck = world.chain.sign_later(n, 1, bond);
+    insert(&mut pool, &world, &stuck).unwrap();
+    let opening = world.chain.sign(n, world.duty(n, &record).unwrap());
+    insert(&mut pool, &world, &opening).unwrap();
+    assert_eq!(reserved(&pool, &world), [opening.id()]);
+    pool.drop_one(&stuck.id());
+    assert_eq!(reserved(&pool, &world), [opening.id()]);
 }
 
 #[test]
@@ -210,64 +220,35 @@ fn announcements_are_reserved_for_those_who_are_drawn() {
     let (n, m) = (drawn.next().unwrap(), drawn.next().unwrap());
     let own = world.chain.sign(n, world.announcement(n, &record).unwrap());
     insert(&mut pool, &world, &own).unwrap();
-    insert(
-        &mut pool,
-        &world,
-        &world.chain.sign(m, world.announcement(n, &record).unwrap()),
-    )
-    .unwrap();
+    let copied = world.chain.sign(m, world.announcement(n, &record).unwrap());
+    assert!(is_not_awaited(insert(&mut pool, &world, &copied)));
     assert_eq!(reserved(&pool, &world), [own.id()]);
 }
 
 #[test]
-fn what_came_before_its_stage_gets_its_place_when_the_stage_does_and_loses_it_after() {
+fn a_step_is_taken_from_its_stage_on_and_goes_with_it() {
     let (mut world, job) = at("verifying");
     let mut later = world.clone();
     let record = later.run_to(&job, "revealing");
     let n = parties(&record.stage).1[0];
-    let used = later.chain.account(n).nonce;
     let opening = later.chain.sign(n, later.duty(n, &record).unwrap());
     let mut pool = Mempool::new(MempoolLimits::default());
-    assert!(
-        world.chain.account(n).nonce < used,
-        "its commitment is still to come"
-    );
+    assert!(is_not_awaited(insert(&mut pool, &world, &opening)), "early");
+    world.run_to(&job, "revealing");
     insert(&mut pool, &world, &opening).unwrap();
-    let mut seen = Vec::new();
-    for _ in 0..50 {
-        seen.push((
-            world.record(&job).stage.name(),
-            reserved(&pool, &world).len(),
-        ));
-        if world.record(&job).stage.is_final() {
-            break;
-        }
+    let mut seen = 0;
+    while world.record(&job).stage.name() == "revealing" {
+        assert_eq!(reserved(&pool, &world), [opening.id()]);
         // Everybody but the one whose opening waits does its part.
-        let record = world.record(&job);
-        let stage = record.stage.name();
-        let others = if stage == "revealing" {
-            vec![(n, transfer(1, Amount(1)))]
-        } else {
-            Vec::new()
-        };
-        world.step_with(&[job], 2_000, others);
+        world.step_with(&[job], 2_000, vec![(n, transfer(1, Amount(1)))]);
         let (chain, executed) = (&world.chain, world.chain.executed.clone().unwrap());
-        pool.recheck(
-            &chain.rules,
-            &chain.state,
-            chain.tip.height,
-            executed.writes.keys(),
-        )
-        .unwrap();
-        if stage == "revealing" {
-            break;
-        }
+        let changed = executed.writes.keys();
+        pool.recheck(&chain.rules, &chain.state, chain.tip.height, changed)
+            .unwrap();
+        seen += 1;
     }
-    assert!(
-        seen.contains(&("verifying", 0)) && seen.contains(&("revealing", 1)),
-        "{seen:?}"
-    );
-    assert!(pool.is_empty(), "its nonce was used by something else");
+    assert!(seen > 1, "it stays while the others open");
+    assert!(pool.is_empty() && pool.bytes() == 0, "the window is over");
 }
 
 #[test]
@@ -280,7 +261,7 @@ fn what_an_undecided_block_holds_takes_no_room_from_others() {
     let mut undecided = world.chain.clone();
     undecided.next(duties[..2].to_vec());
     let bytes = types::codec::encode(&duties[2]).len();
-    let offered = pool.offer(&undecided.state, bytes, 0).unwrap();
+    let offered = offer(&pool, &undecided, bytes, 0);
     assert_eq!(ids(&offered), [duties[2].id()]);
 }
 
@@ -301,7 +282,6 @@ fn few_actions_are_tried_in_vain() {
     let mut candidates: Vec<_> = paying.iter().map(verified).collect();
     let ordinary =
         vm::gas::of_transaction(candidates[0].bytes(), &candidates[0].transaction().action).0;
-    // Each of the first nonce, so that none depends on another.
     let vain: Vec<_> = (0..40u64)
         .map(|at| {
             let mut transaction = failing(u8::try_from(at % 6).unwrap(), 0).into_transaction();
@@ -332,6 +312,6 @@ fn few_actions_are_tried_in_vain() {
             .transactions
             .iter()
             .all(|signed| paying.contains(signed)),
-        "then they must pay"
+        "the others are not tried"
     );
 }

@@ -43,15 +43,10 @@ impl Core {
         if sending.changed {
             effects.push(Effect::KeepOutbox(Box::new(self.outbox.clone())));
         }
-        effects.extend(
-            sending
-                .transactions
-                .into_iter()
-                .map(|transaction| Effect::Send(Box::new(transaction))),
-        );
-        let given_up = sending.given_up.into_iter();
-        plan.notes
-            .extend(given_up.map(|(purpose, failures)| Note::GaveUp { purpose, failures }));
+        let wanted = std::mem::take(&mut plan.steps);
+        let steps = self.steps.reconcile(&signer, proven.height, wanted);
+        let all = steps.into_iter().chain(sending.transactions);
+        effects.extend(all.map(|transaction| Effect::Send(Box::new(transaction))));
     }
 
     /// Starts what is waited for, as far as the places of each role reach.

@@ -5,12 +5,11 @@
 
 use types::job::{JobRecord, Stage};
 use types::number::TaskIndex;
-use types::transaction::{Action, JobStep};
+use types::transaction::JobStep;
 
-use super::super::outbox::Purpose;
 use super::super::{Core, Note, ProvenState};
 use super::{PartnerPlan, longest_task_ms, own_assignment};
-use crate::assignment::{Assignment, AssignmentRole};
+use crate::assignment::AssignmentRole;
 
 impl Core {
     /// Drawn as primary: take it or not, run it, commit to the result.
@@ -22,13 +21,12 @@ impl Core {
         plan: &mut PartnerPlan,
     ) {
         let assignment = own_assignment(record, AssignmentRole::Primary);
-        let (job, attempt) = (assignment.job, assignment.attempt);
         let terms = &record.terms;
         // What is committed already can still be revealed.
         if !self.runs(terms.class) && !self.commitments.contains_key(&assignment) {
             let class = terms.class;
             plan.notes.push(Note::ClassLacking { assignment, class });
-            plan.transactions.extend([decline(assignment, false)]);
+            plan.take(assignment, JobStep::Decline { unrunnable: false });
             return;
         }
         if let Some(failures) = self.failures.get(&assignment)
@@ -36,7 +34,7 @@ impl Core {
         {
             // Killed before its time it might have had a result.
             let unrunnable = failures.by_tasks && self.fits_wall(proven, terms);
-            plan.transactions.extend([decline(assignment, unrunnable)]);
+            plan.take(assignment, JobStep::Decline { unrunnable });
             return;
         }
         if !acknowledged && !self.take_or_decline(proven, record, plan) {
@@ -45,9 +43,7 @@ impl Core {
         match self.commitments.get(&assignment) {
             Some(own) if acknowledged => {
                 let commitment = own.commitment;
-                let action = JobStep::Commit { commitment }.of(job, attempt);
-                plan.transactions
-                    .insert(Purpose::CommitAsPrimary(job, attempt), action);
+                plan.take(assignment, JobStep::Commit { commitment });
             }
             Some(_) => {}
             None => {
@@ -66,7 +62,6 @@ impl Core {
         plan: &mut PartnerPlan,
     ) -> bool {
         let assignment = own_assignment(record, AssignmentRole::Primary);
-        let (job, attempt) = (assignment.job, assignment.attempt);
         let terms = &record.terms;
         let holds = proven
             .jobs
@@ -85,14 +80,11 @@ impl Core {
             });
         }
         if !fits || holds >= usize::from(self.settings.profile.places) {
-            plan.transactions.extend([decline(assignment, false)]);
+            plan.take(assignment, JobStep::Decline { unrunnable: false });
             return false;
         }
         plan.taken += 1;
-        plan.transactions.insert(
-            Purpose::Acknowledge(job, attempt),
-            JobStep::Acknowledge.of(job, attempt),
-        );
+        plan.take(assignment, JobStep::Acknowledge);
         true
     }
 
@@ -103,14 +95,4 @@ impl Core {
                 if assigned.acknowledged && self.is_me(&assigned.primary.partner)
         )
     }
-}
-
-/// The transaction that gives an assignment back.
-// Rule C48.
-fn decline(assignment: Assignment, unrunnable: bool) -> (Purpose, Action) {
-    let (job, attempt) = (assignment.job, assignment.attempt);
-    (
-        Purpose::Decline(job, attempt),
-        JobStep::Decline { unrunnable }.of(job, attempt),
-    )
 }

@@ -9,7 +9,6 @@ use types::number::Amount;
 use types::sortition::Sortition;
 use types::transaction::JobStep;
 
-use super::super::outbox::Purpose;
 use super::super::{Core, Note, ProvenState};
 use super::{PartnerPlan, own_assignment};
 use crate::assignment::AssignmentRole;
@@ -32,11 +31,7 @@ impl Core {
     }
 
     fn is_announcing(&self, record: &JobRecord) -> bool {
-        let announcement = Purpose::Announce(record.id, record.attempt);
-        self.outbox
-            .pending()
-            .iter()
-            .any(|pending| pending.purpose == announcement)
+        self.steps.announces(record.id, record.attempt)
     }
 
     /// Bound as verifier: run the tasks, and commit to the result when it is time.
@@ -49,7 +44,6 @@ impl Core {
         plan: &mut PartnerPlan,
     ) {
         let assignment = own_assignment(record, AssignmentRole::Verifier);
-        let (job, attempt) = (assignment.job, assignment.attempt);
         if let Some(commitment) = &verifier.commitment {
             self.check_own_commitment(record, AssignmentRole::Verifier, commitment, plan);
             return;
@@ -58,9 +52,7 @@ impl Core {
             Some(own) if own.tasks().eq(verifier.tasks.iter().copied()) => {
                 if commit_now {
                     let commitment = own.commitment;
-                    let action = JobStep::Commit { commitment }.of(job, attempt);
-                    plan.transactions
-                        .insert(Purpose::CommitAsVerifier(job, attempt), action);
+                    plan.take(assignment, JobStep::Commit { commitment });
                 }
             }
             // The tasks of a verifier never change within an attempt; if they did, the old commitment would be of no use.
@@ -121,10 +113,8 @@ impl Core {
                 }
                 plan.checks += 1;
             }
-            plan.transactions.insert(
-                Purpose::Announce(job, attempt),
-                JobStep::Announce { proof }.of(job, attempt),
-            );
+            let assignment = own_assignment(record, AssignmentRole::Verifier);
+            plan.take(assignment, JobStep::Announce { proof });
         }
     }
 }

@@ -150,6 +150,9 @@ pub fn params() -> Params {
     }
 }
 
+/// A step as it is named in the one attempt: who takes it, and its kind.
+type FakeStepName = (Address, &'static str);
+
 /// One job among partners 1 to `partners`; partner 1 is its primary.
 pub struct FakeChain {
     pub height: Height,
@@ -157,8 +160,9 @@ pub struct FakeChain {
     pub record: JobRecord,
     pub settled: bool,
     pub uploaded: bool,
-    nonces: BTreeMap<Address, Nonce>,
-    mempool: BTreeMap<(Address, Nonce), SignedTransaction>,
+    mempool: BTreeMap<FakeStepName, SignedTransaction>,
+    /// What was taken: it is sent again until its sender sees that.
+    taken: BTreeSet<FakeStepName>,
     announce_until: Height,
 }
 
@@ -170,15 +174,14 @@ impl FakeChain {
             record: record(assigned(1, false)),
             settled: false,
             uploaded: false,
-            nonces: BTreeMap::new(),
             mempool: BTreeMap::new(),
+            taken: BTreeSet::new(),
             announce_until: Height::ZERO,
         }
     }
 
     pub fn proven(&self, n: u8) -> ProvenState {
         let mut proven = proven(n, self.partners, self.height.0, self.record.clone());
-        proven.account.nonce = self.nonces.get(&address(n)).copied().unwrap_or_default();
         if self.settled {
             proven.live.clear();
             proven.jobs.clear();
@@ -188,24 +191,22 @@ impl FakeChain {
 
     pub fn submit(&mut self, transaction: SignedTransaction) {
         transaction.verify().unwrap();
-        let key = (
-            transaction.transaction().sender.address(),
-            transaction.transaction().nonce,
-        );
+        let action = &transaction.transaction().action;
+        assert!(action.is_step(), "{action:?} is not for the job");
+        let key = (transaction.transaction().sender.address(), action.name());
         self.mempool.entry(key).or_insert(transaction);
     }
 
     /// One block: everything that waits, then what is due.
     pub fn block(&mut self) {
         self.height = self.height.next();
-        for ((sender, nonce), signed) in std::mem::take(&mut self.mempool) {
-            let next = self.nonces.entry(sender).or_default();
-            if nonce < *next || signed.transaction().valid_until < self.height {
-                continue;
+        for (name, signed) in std::mem::take(&mut self.mempool) {
+            let transaction = signed.transaction();
+            let (nonce, fee) = (transaction.nonce, transaction.fee);
+            assert_eq!((nonce, fee), (Nonce::ZERO, Amount::ZERO));
+            if transaction.valid_until >= self.height && self.taken.insert(name) {
+                self.apply(name.0, &transaction.action);
             }
-            assert_eq!(nonce, *next, "a gap in the nonces of {sender}");
-            *next = nonce.next();
-            self.apply(sender, &signed.transaction().action);
         }
         self.end_block();
     }

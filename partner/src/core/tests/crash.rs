@@ -186,7 +186,7 @@ fn a_partner_killed_before_any_effect_goes_on_where_it_was() {
     // With a delay the chain waits for the commitment already, which then leaves in the same step in which it is kept.
     for (victim, delay) in [(1, 0), (1, 15), (2, 0), (2, 15)] {
         let effects = run(victim, delay, None);
-        assert!(effects >= 8, "the run has effects to crash at: {effects}");
+        assert!(effects >= 7, "the run has effects to crash at: {effects}");
         for crash_before in 0..effects {
             run(victim, delay, Some(crash_before));
         }

@@ -75,8 +75,10 @@ impl Model {
     /// Follows one block that was just executed, and compares.
     pub fn follow(&mut self, world: &World, jobs: &[JobId], sent: &Sent) {
         for (n, action, succeeded) in sent {
-            *self.accounts.get_mut(n).unwrap() -= Self::fee(world);
-            self.burned += Self::fee(world);
+            if !action.is_step() {
+                *self.accounts.get_mut(n).unwrap() -= Self::fee(world);
+                self.burned += Self::fee(world);
+            }
             if *succeeded {
                 self.acted(world, *n, action);
             }
@@ -138,7 +140,7 @@ impl Model {
                 let bond = stage.verifier(&address(n)).unwrap().bond;
                 self.slash(world, &address(n), Breach::NoResult, bond);
             }
-            Action::Job(action) => self.pay(&action.job, &address(n), Self::fee(world)),
+            Action::Job(action) => self.burn_pot(&action.job, Self::fee(world)),
             Action::RegisterPartner { .. } | Action::SubmitJob { .. } => {}
         }
     }

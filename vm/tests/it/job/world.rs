@@ -6,10 +6,10 @@ use types::account::Partner;
 use types::genesis::GenesisPartner;
 use types::hash::{Address, JobId};
 use types::job::{Failed, FailureReason, JobRecord, JobSpec, PartnerProfile, Stage, Verifier};
-use types::number::{Amount, Attempt, SQUARE, TaskIndex};
+use types::number::{Amount, Attempt, SQUARE, TaskIndex, Timestamp};
 use types::params::Params;
 use types::transaction::{Action, Holding, StoredStatement, SystemTransaction};
-use vm::query;
+use vm::{BuiltBody, Verified, query};
 
 use crate::fixture::{Chain, address, genesis, profile, square, validator_id, validator_keys};
 use crate::job::invariants::check;
@@ -151,7 +151,7 @@ impl World {
         }
     }
 
-    /// One block with what everybody sends for these jobs; gives what was sent.
+    /// One block with what everybody sends for these jobs; gives what of it is in the block.
     pub fn step(&mut self, jobs: &[JobId], step_ms: u64) -> Vec<(u8, Action)> {
         self.step_with(jobs, step_ms, Vec::new())
     }
@@ -175,14 +175,46 @@ impl World {
                 }
             }
         }
-        let signed = sent
-            .iter()
-            .map(|(n, action)| self.chain.sign(*n, action.clone()))
-            .collect();
-        let block = self.chain.block_with(step_ms, system, signed);
+        let signed = sent.iter();
+        let signed = signed.map(|(n, action)| self.chain.sign(*n, action.clone()));
+        let verified = signed.map(|signed| Verified::new(&self.chain.rules, signed).unwrap());
+        let candidates: Vec<_> = verified.collect();
+        let built = self.build(step_ms, &system, &candidates);
+        let transactions = built.body.transactions.to_vec();
+        // A step that its job does not take is in no block.
+        let mut candidates = candidates.iter();
+        sent.retain(|_| {
+            candidates
+                .next()
+                .is_some_and(|one| transactions.contains(one.signed()))
+        });
+        let block = self
+            .chain
+            .block_with(step_ms, built.body.system.to_vec(), transactions);
         self.chain.push(&block);
         self.check();
         sent
+    }
+
+    /// The body that the next proposer makes of this.
+    pub fn build(
+        &self,
+        step_ms: u64,
+        system: &[SystemTransaction],
+        candidates: &[Verified],
+    ) -> BuiltBody {
+        let chain = &self.chain;
+        let timestamp = Timestamp(chain.tip.timestamp.0 + step_ms);
+        vm::build(
+            &chain.rules,
+            &chain.state,
+            &chain.tip,
+            chain.proposer(),
+            timestamp,
+            system,
+            candidates,
+        )
+        .unwrap()
     }
 
     /// Blocks with what everybody sends until the job's stage is the one asked for; gives the record.

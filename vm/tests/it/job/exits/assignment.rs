@@ -114,12 +114,7 @@ fn three_reports_end_a_job_and_the_customer_pays_them_back() {
             (Amount::ZERO, Amount::ZERO)
         };
         assert_eq!(lost_bond(&world.partner(n)), lost);
-        let fees = if reported { fee(&world) } else { Amount::ZERO };
-        let balance = square(10_000)
-            .checked_add(paid)
-            .unwrap()
-            .checked_sub(fees)
-            .unwrap();
+        let balance = square(10_000).checked_add(paid).unwrap();
         assert_eq!(world.chain.account(n).balance, balance);
     }
     let expected = Amount(record.burned.0 + fee(&world).0 + 3 * declined.0);
@@ -160,15 +155,10 @@ fn a_report_after_acknowledging_costs_what_giving_up_does_and_is_paid_back_if_it
         })
     );
     for (n, lost) in reporters {
-        let fees = fee(&world);
         // Up to a third of the price cap each.
         let back = lost.0.min(square(1).0 / 3);
-        let balance = Amount(square(10_000).0 + back - fees.0);
-        assert_eq!(
-            world.chain.account(n).balance,
-            balance,
-            "the fee of declining is its own, acknowledging is paid back"
-        );
+        let balance = Amount(square(10_000).0 + back);
+        assert_eq!(world.chain.account(n).balance, balance);
     }
 }
 

@@ -23,6 +23,7 @@ pub mod shell;
 pub mod signatures;
 pub mod signing;
 pub mod start;
+pub mod times;
 pub mod wire;
 
 pub use plugin::{ENGINE_ADDRESS, PluginError};

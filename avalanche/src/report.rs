@@ -2,7 +2,10 @@
 
 use crate::effect::Phase;
 use crate::shell::Standing;
-use crate::wire::metrics::{GatheredMetrics, Metric, MetricFamily, MetricKind, MetricValue};
+use crate::times::{CallTimes, CallTotal};
+use crate::wire::metrics::{
+    GatheredMetrics, Metric, MetricFamily, MetricKind, MetricLabel, MetricValue,
+};
 
 /// The details of a healthy chain.
 pub fn health(standing: &Standing) -> Vec<u8> {
@@ -23,7 +26,7 @@ pub fn health(standing: &Standing) -> Vec<u8> {
 }
 
 /// The metrics of a chain.
-pub fn metrics(standing: &Standing) -> GatheredMetrics {
+pub fn metrics(standing: &Standing, times: &CallTimes) -> GatheredMetrics {
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     let all = [
         (
@@ -48,14 +51,52 @@ pub fn metrics(standing: &Standing) -> GatheredMetrics {
         ),
         (
             "connected_nodes",
-            "SubnetNodes of the subnet that are connected",
+            "Nodes of the subnet that are connected",
             count(standing.peers),
         ),
     ];
+    let gauges = all.map(|(name, help, value)| gauge(name, help, value));
+    let calls = [
+        counters(
+            "calls",
+            "Calls about blocks that were answered",
+            times,
+            |total| float(total.count),
+        ),
+        counters(
+            "call_seconds",
+            "Time that their answers took, without gRPC's",
+            times,
+            |total| total.took.as_secs_f64(),
+        ),
+    ];
     GatheredMetrics {
-        metric_families: all
-            .map(|(name, help, value)| gauge(name, help, value))
-            .into(),
+        metric_families: gauges.into_iter().chain(calls).collect(),
+    }
+}
+
+/// One counter for each call that is timed.
+fn counters(
+    name: &str,
+    help: &str,
+    times: &CallTimes,
+    value: impl Fn(CallTotal) -> f64,
+) -> MetricFamily {
+    let metric = |total: CallTotal| Metric {
+        label: vec![MetricLabel {
+            name: Some("call".to_owned()),
+            value: Some(total.call.to_owned()),
+        }],
+        gauge: None,
+        counter: Some(MetricValue {
+            value: Some(value(total)),
+        }),
+    };
+    MetricFamily {
+        name: Some(format!("gridproof_{name}")),
+        help: Some(help.to_owned()),
+        kind: Some(MetricKind::Counter.into()),
+        metric: times.totals().map(metric).collect(),
     }
 }
 
@@ -63,15 +104,20 @@ pub fn metrics(standing: &Standing) -> GatheredMetrics {
     clippy::cast_precision_loss,
     reason = "metrics are floats, exact up to 2^53"
 )]
+fn float(value: u64) -> f64 {
+    value as f64
+}
+
 fn gauge(name: &str, help: &str, value: u64) -> MetricFamily {
     let value = MetricValue {
-        value: Some(value as f64),
+        value: Some(float(value)),
     };
     MetricFamily {
         name: Some(format!("gridproof_{name}")),
         help: Some(help.to_owned()),
         kind: Some(MetricKind::Gauge.into()),
         metric: vec![Metric {
+            label: Vec::new(),
             gauge: Some(value),
             counter: None,
         }],
@@ -89,7 +135,7 @@ mod tests {
         let standing = Standing::default();
         let details: serde_json::Value = serde_json::from_slice(&health(&standing)).unwrap();
         assert_eq!(details["phase"], "starting");
-        let families = metrics(&standing).metric_families;
+        let families = metrics(&standing, &CallTimes::default()).metric_families;
         let names: BTreeSet<_> = families.iter().map(|family| &family.name).collect();
         assert_eq!(names.len(), families.len());
     }

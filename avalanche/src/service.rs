@@ -25,6 +25,7 @@ use crate::network;
 use crate::report;
 use crate::shell::HostInput;
 use crate::start::{self, ChainStartError, RunningChain};
+use crate::times::CallTimes;
 use crate::wire::metrics::GatheredMetrics;
 use crate::wire::vm::{
     AppFailure, AppGossip, AppRequest, AppResponse, Connected, Disconnected, EventFound, Handler,
@@ -52,6 +53,7 @@ pub struct VmService {
     running: Arc<RwLock<Option<Arc<RunningChain>>>>,
     /// When the host was last told to build, unless it did.
     told: Arc<Mutex<Option<Instant>>>,
+    times: Arc<CallTimes>,
 }
 
 impl VmService {
@@ -63,6 +65,7 @@ impl VmService {
             starting: Arc::default(),
             running: Arc::default(),
             told: Arc::default(),
+            times: Arc::default(),
         }
     }
 
@@ -232,7 +235,7 @@ impl VmService {
         let Ok(chain) = self.chain() else {
             return Ok(GatheredMetrics::default());
         };
-        Ok(report::metrics(&chain.standing.borrow()))
+        Ok(report::metrics(&chain.standing.borrow(), &self.times))
     }
 
     async fn peer(self, node_id: Vec<u8>, connected: bool) -> Result<Empty, Status> {
@@ -296,7 +299,12 @@ impl VmService {
     async fn serve(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
         let path = request.uri().path().to_owned();
         match path.strip_prefix("/vm.VM/") {
-            Some(method) => self.serve_vm(method, request).await,
+            Some(method) => {
+                let (times, begun) = (Arc::clone(&self.times), Instant::now());
+                let answer = self.serve_vm(method, request).await;
+                times.add(method, begun.elapsed());
+                answer
+            }
             None if path == http::HANDLE_SIMPLE => {
                 grpc::answer(request, |passed| self.handle_simple(passed)).await
             }

@@ -40,6 +40,21 @@ enum Bench {
         #[arg(long, default_value_t = 20)]
         seconds: u32,
     },
+    /// The same load on a chain that runs already, such as one inside AvalancheGo; one JSON object.
+    TransfersAt {
+        /// URLs of its nodes, with commas between them.
+        #[arg(long, value_name = "URL", value_delimiter = ',', required = true)]
+        rpc: Vec<String>,
+        /// Key file of an account that pays.
+        #[arg(long, value_name = "FILE")]
+        key: std::path::PathBuf,
+        /// Transfers per second that are offered.
+        #[arg(long, default_value_t = 200)]
+        rate: u32,
+        /// Duration of the load, in seconds.
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+    },
     /// What a validator's store grows by, in rows and bytes of each family.
     Growth {
         /// Transfers per second that are offered; none at 0.
@@ -95,6 +110,12 @@ fn main() -> anyhow::Result<()> {
         } => state_commit::run(keys, updates, runs),
         Bench::Growth { rate, seconds } => growth::run(rate, seconds),
         Bench::Transfers { rate, seconds } => transfers::run(rate, seconds),
+        Bench::TransfersAt {
+            rpc,
+            key,
+            rate,
+            seconds,
+        } => transfers::load_at(&rpc, &key, rate, seconds),
         Bench::Job { runs, module } => job::run(runs, &module),
         Bench::Peer(runs) => peer::run(&runs),
         Bench::Away { seconds, rate } => away::run(seconds, rate),

@@ -2,9 +2,11 @@
 //! network keeps up or not, and latency counts from that time.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use keys::keyfile::{self, KeyKind};
 use rpc::limits::MAX_SUBMITTED;
 use rpc::model::{Event, SubmitResult};
 use types::hash::{Address, ChainId, TransactionId};
@@ -13,6 +15,7 @@ use types::number::{Amount, Height, Nonce, SQUARE};
 use types::transaction::{Action, SignedTransaction, Transaction};
 
 use crate::network::MeasuredNetwork;
+use crate::peer::rounded;
 use crate::{quantile, row};
 
 /// Senders: a mempool takes a limited number of nonces from each, so the load needs many.
@@ -58,23 +61,8 @@ pub fn load(network: &MeasuredNetwork, rate: u32, seconds: u32) -> Result<()> {
     let clients = network.clients()?;
     let customer = network.customer()?;
     network.runtime.block_on(async {
-        let status = clients[0].status().await?;
-        let chain = ChainFacts {
-            id: status.chain_id,
-            fee: status.min_fee,
-            valid_until: Height(status.height.0 + 90_000),
-        };
-        let senders: Vec<_> = (1..=SENDERS)
-            .map(|n| SecretKey::from_bytes(&[n; 32]))
-            .collect();
-        fund(&clients[0], &chain, &customer, &senders).await?;
-        let total = u64::from(rate) * u64::from(seconds);
-        let load: Vec<_> = (0..total)
-            .map(|i| {
-                let sender = &senders[usize::try_from(i % u64::from(SENDERS)).unwrap_or_default()];
-                chain.transfer(sender, i / u64::from(SENDERS), Address([9; 20]), Amount(1))
-            })
-            .collect();
+        let load = prepare(&clients[0], &customer, rate, seconds).await?;
+        let total = u64::try_from(load.len())?;
         let cpu = network.validator_cpu_ms();
         let result = offer(&clients, load, rate).await?;
         report(&result, total, rate, network.validator_cpu_ms() - cpu);
@@ -82,27 +70,80 @@ pub fn load(network: &MeasuredNetwork, rate: u32, seconds: u32) -> Result<()> {
     })
 }
 
+/// Puts a chain that runs already under load, through these URLs, and prints what it made of it as one JSON object.
+pub fn load_at(urls: &[String], customer: &Path, rate: u32, seconds: u32) -> Result<()> {
+    let customer = keyfile::read_secret(customer, KeyKind::Account)?;
+    let clients: Vec<_> = urls
+        .iter()
+        .map(|url| rpc::Client::new(url).context("the URL of a node"))
+        .collect::<Result<_>>()?;
+    ensure!(!clients.is_empty(), "no URL is given");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let load = prepare(&clients[0], &customer, rate, seconds).await?;
+        let (offered, before) = (load.len(), clients[0].status().await?.height.0);
+        let result = offer(&clients, load, rate).await?;
+        let blocks = clients[0].status().await?.height.0 - before;
+        let latency = |share| u64::try_from(quantile(&result.latencies_ms, share));
+        let accepted = u32::try_from(result.latencies_ms.len())?;
+        let object = serde_json::json!({
+            "system": "gridproof", "nodes": clients.len(), "rate": rate, "offered": offered, "accepted": accepted,
+            "refused": result.refused, "sent_again": result.again, "blocks": blocks,
+            "per_second": rounded(f64::from(accepted) / result.span.as_secs_f64(), 1),
+            "p50_ms": latency(50)?, "p99_ms": latency(99)?,
+        });
+        row(&object.to_string());
+        Ok(())
+    })
+}
+
+/// Funds the senders that have nothing, and signs the whole load.
+async fn prepare(
+    client: &rpc::Client,
+    customer: &SecretKey,
+    rate: u32,
+    seconds: u32,
+) -> Result<Vec<SignedTransaction>> {
+    let status = client.status().await?;
+    let chain = ChainFacts {
+        id: status.chain_id,
+        fee: status.min_fee,
+        valid_until: Height(status.height.0 + 90_000),
+    };
+    let (mut senders, mut poor) = (Vec::new(), Vec::new());
+    for number in 1..=SENDERS {
+        let key = SecretKey::from_bytes(&[number; 32]);
+        let account = client.account(key.public().address()).await?;
+        if account.balance == Amount(0) {
+            poor.push(key.public().address());
+        }
+        senders.push((key, account.next_nonce.0));
+    }
+    fund(client, &chain, customer, &poor).await?;
+    let count = u64::from(SENDERS);
+    let signed = (0..u64::from(rate) * u64::from(seconds)).map(|i| {
+        let (sender, first) = &senders[usize::try_from(i % count).unwrap_or_default()];
+        chain.transfer(sender, first + i / count, Address([9; 20]), Amount(1))
+    });
+    Ok(signed.collect())
+}
+
 async fn fund(
-    client: &rpc::client::Client,
+    client: &rpc::Client,
     chain: &ChainFacts,
     customer: &SecretKey,
-    senders: &[SecretKey],
+    poor: &[Address],
 ) -> Result<()> {
-    let first = client
-        .account(customer.public().address())
-        .await?
-        .next_nonce
-        .0;
-    for (position, sender) in (0u64..).zip(senders) {
-        let signed = chain.transfer(
-            customer,
-            first + position,
-            sender.public().address(),
-            Amount(100 * SQUARE.0),
-        );
+    let account = client.account(customer.public().address()).await?;
+    let first = account.next_nonce.0;
+    for (position, address) in (0u64..).zip(poor) {
+        let amount = Amount(100 * SQUARE.0);
+        let signed = chain.transfer(customer, first + position, *address, amount);
         client.submit(&signed).await?;
         // The mempool takes 16 nonces of one sender at a time.
-        if position % 16 == 15 || position + 1 == u64::try_from(senders.len())? {
+        if position % 16 == 15 || position + 1 == u64::try_from(poor.len())? {
             client
                 .wait_transaction(signed.id(), Duration::from_mins(1))
                 .await?;
@@ -128,7 +169,7 @@ type Due = BTreeMap<(Instant, u64), SignedTransaction>;
 /// Sends to one node what is due, up to a full request together, and again after the time that a refusal names. Tells the
 /// id of each that is refused for good, and nothing for one that is sent again.
 async fn send(
-    client: rpc::client::Client,
+    client: rpc::Client,
     mut due: Due,
     refusals: tokio::sync::mpsc::UnboundedSender<Option<TransactionId>>,
 ) {
@@ -168,7 +209,7 @@ async fn send(
 
 /// Sends each transfer at its time, round robin over the validators, and reads the events of the first one.
 async fn offer(
-    clients: &[rpc::client::Client],
+    clients: &[rpc::Client],
     load: Vec<SignedTransaction>,
     rate: u32,
 ) -> Result<Measured> {

@@ -138,10 +138,14 @@ func healthy(ctx context.Context, nodes []*node) error {
 }
 
 func pause(ctx context.Context) error {
+	return pauseFor(ctx, poll)
+}
+
+func pauseFor(ctx context.Context, length time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(poll):
+	case <-time.After(length):
 		return nil
 	}
 }

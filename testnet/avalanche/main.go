@@ -37,12 +37,14 @@ var commands = []command{
 	{"convert", "convert the subnet to an L1 with the same validators", convert},
 	{"validators", "the subnet's validator set with BLS keys, as the P-chain gives it", validators},
 	{"status", "every node: running, bootstrapped, healthy", status},
+	{"block-times", "what the calls of a block took on one node, as the host and our VM have measured them", blockTimes},
 	{"vm-id", "the id of a VM's name, as AvalancheGo writes it", vmID},
 	{"wire-vectors", "messages as AvalancheGo encodes them, for the plugin's tests", wireVectors},
 	{"warp-vectors", "messages about the state as AvalancheGo signs and verifies them, for the tests of crate warp", warpVectors},
 	{"warp-sign", "ask nodes, as a peer, to sign a claim about the chain's state", warpSign},
 	{"warp-verify", "verify a signed message against the subnet's validators by AvalancheGo's own code", warpVerify},
 	{"xsvm-genesis", "write a genesis of the example VM", xsvmGenesis},
+	{"xsvm-load", "offer transfers to a chain of the example VM at a rate, whatever becomes of them", xsvmLoad},
 	{"xsvm-transfer", "send transfers on a chain of the example VM, and time them", xsvmTransfer},
 }
 

@@ -69,7 +69,7 @@ func wireVectors(_ context.Context, flags *flag.FlagSet, arguments []string) (an
 	show("vm.IdAtHeight", &vm.GetBlockIDAtHeightRequest{Height: 5})
 	show("vm.IdFound", &vm.GetBlockIDAtHeightResponse{BlkId: []byte{1}, Err: vm.Error_ERROR_NOT_FOUND})
 	name, help, kind, value := "n", "h", dto.MetricType_GAUGE, 1.5
-	show("metrics.Gathered", &vm.GatherResponse{MetricFamilies: []*dto.MetricFamily{{Name: &name, Help: &help, Type: &kind, Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: &value}}}}}})
+	show("metrics.Gathered", &vm.GatherResponse{MetricFamilies: []*dto.MetricFamily{{Name: &name, Help: &help, Type: &kind, Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: &value}}, {Label: []*dto.LabelPair{{Name: &name, Value: &help}}, Counter: &dto.Counter{Value: &value}}}}}})
 	show("vm.SyncEnabled", &vm.StateSyncEnabledResponse{Enabled: true, Err: vm.Error_ERROR_STATE_SYNC_NOT_IMPLEMENTED})
 	show("vm.Summary", &vm.GetOngoingSyncStateSummaryResponse{Id: []byte{1}, Height: 2, Bytes: []byte{3}, Err: vm.Error_ERROR_NOT_FOUND})
 	show("vm.Summary", &vm.GetLastStateSummaryResponse{Id: []byte{1}, Height: 2, Bytes: []byte{3}, Err: vm.Error_ERROR_NOT_FOUND})

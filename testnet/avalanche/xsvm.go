@@ -21,10 +21,18 @@ import (
 func xsvmGenesis(_ context.Context, flags *flag.FlagSet, arguments []string) (any, error) {
 	out := flags.String("out", "", "the file to write")
 	_ = flags.Parse(arguments)
-	bytes, err := xsvm.Codec.Marshal(xsvm.CodecVersion, &xsvm.Genesis{
+	made := &xsvm.Genesis{
 		Timestamp:   time.Now().Unix(),
-		Allocations: []xsvm.Allocation{{Address: genesis.EWOQKey.Address(), Balance: math.MaxUint64}},
-	})
+		Allocations: []xsvm.Allocation{{Address: genesis.EWOQKey.Address(), Balance: math.MaxUint64 / 2}},
+	}
+	keys, err := senders()
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range keys {
+		made.Allocations = append(made.Allocations, xsvm.Allocation{Address: key.Address(), Balance: math.MaxUint32})
+	}
+	bytes, err := xsvm.Codec.Marshal(xsvm.CodecVersion, made)
 	if err != nil {
 		return nil, err
 	}

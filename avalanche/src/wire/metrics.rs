@@ -27,9 +27,23 @@ pub struct MetricFamily {
     pub metric: Vec<Metric>,
 }
 
+/// What tells a metric from others of its name.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct MetricLabel {
+    /// Name of the label.
+    #[prost(string, optional, tag = "1")]
+    pub name: Option<String>,
+    /// Its value.
+    #[prost(string, optional, tag = "2")]
+    pub value: Option<String>,
+}
+
 /// One metric; the value of its kind is set.
-#[derive(Clone, Copy, PartialEq, prost::Message)]
+#[derive(Clone, PartialEq, prost::Message)]
 pub struct Metric {
+    /// Labels, none if it is the only one of its name.
+    #[prost(message, repeated, tag = "1")]
+    pub label: Vec<MetricLabel>,
     /// Value of a gauge.
     #[prost(message, optional, tag = "2")]
     pub gauge: Option<MetricValue>,

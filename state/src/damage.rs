@@ -61,6 +61,9 @@ pub enum TreeCorruption {
     /// A node that is not the root has fewer than two keys below it.
     #[error("node {0} has fewer than two keys below it")]
     Lonely(NodeKey),
+    /// A key stands in the tree, and no value is stored under it.
+    #[error("key {0} stands in the tree and has no value")]
+    NoValue(Hash32),
     /// The tree of a height does not lead to the root on record.
     #[error("the path to key {key} does not lead to root {root}")]
     PathLeadsElsewhere {
@@ -162,6 +165,9 @@ pub enum StoredRecord {
     /// Tip and lowest kept height.
     #[error("head")]
     Head,
+    /// What a state that arrives leads to, or a part of it that is still wanted.
+    #[error("record of a state that arrives")]
+    Staged,
     /// A value of the state after the tip.
     #[error("state value")]
     Value,

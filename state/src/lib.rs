@@ -17,6 +17,7 @@ mod memory;
 mod node_key;
 mod overlay;
 mod read;
+pub mod subtree;
 pub mod tree;
 mod undecided;
 

@@ -18,6 +18,7 @@ use crate::chain::{ChainStore, DecidedState, Decision, Durability, check_late_fi
 use crate::compute::genesis_diff;
 use crate::diff::Tip;
 use crate::kept::KeptHeights;
+use crate::subtree::StateLeaves;
 use crate::tree::{NodeKey, StateNode, TreeNodes};
 use crate::{StateError, StateRead, Writes};
 
@@ -280,6 +281,24 @@ impl DecidedState for MemoryStore {
             Some(before) => Ok(before.clone()),
             None => Ok(inner.flat.get(key).cloned()),
         }
+    }
+}
+
+impl StateLeaves for MemoryStore {
+    /// Looks at every key: states in memory are small.
+    fn leaf_at(
+        &self,
+        height: Height,
+        key: &Hash32,
+    ) -> Result<Option<(StateKey, Vec<u8>)>, StateError> {
+        let found = {
+            let inner = self.inner();
+            let gone = inner.undo.values().flat_map(|undo| undo.before.keys());
+            let mut all = inner.flat.keys().chain(gone);
+            all.find(|found| found.hash() == *key).copied()
+        };
+        let Some(key) = found else { return Ok(None) };
+        Ok(self.read_at(height, &key)?.map(|value| (key, value)))
     }
 }
 

@@ -22,7 +22,7 @@ pub struct NodePath {
 
 impl NodePath {
     /// The path to the root.
-    pub(crate) const ROOT: Self = Self {
+    pub const ROOT: Self = Self {
         length: 0,
         nibbles: [0; HASH_BYTES],
     };
@@ -37,6 +37,21 @@ impl NodePath {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.length == 0
+    }
+
+    /// The path of these nibbles, the first ones of a key's hash; `None` if they are more than a key has, or one is above 15.
+    #[must_use]
+    pub fn of_nibbles(nibbles: &[u8]) -> Option<Self> {
+        let step = |path: Self, nibble: &u8| (*nibble < 16).then(|| path.child(*nibble)).flatten();
+        nibbles.iter().try_fold(Self::ROOT, step)
+    }
+
+    /// Its nibbles, one a byte: in this form paths sort by the keys below them, and a path stands before those that go on
+    /// from it.
+    #[must_use]
+    pub fn to_nibbles(&self) -> Vec<u8> {
+        let key = Hash32(self.nibbles);
+        (0..self.length).map(|depth| nibble(&key, depth)).collect()
     }
 
     /// The path one nibble longer; `None` if it is as long as a key already.
@@ -128,15 +143,21 @@ impl fmt::Display for NodeKey {
     }
 }
 
+impl BorshSerialize for NodePath {
+    fn serialize<W: io::Write>(&self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(&[self.length])?;
+        writer.write_all(self.bytes())
+    }
+}
+
 impl BorshSerialize for NodeKey {
     fn serialize<W: io::Write>(&self, writer: &mut W) -> io::Result<()> {
         writer.write_all(&self.to_bytes())
     }
 }
 
-impl BorshDeserialize for NodeKey {
+impl BorshDeserialize for NodePath {
     fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
-        let height = Height(u64::from_be_bytes(<[u8; 8]>::deserialize_reader(reader)?));
         let length = u8::deserialize_reader(reader)?;
         let invalid = |text| io::Error::new(io::ErrorKind::InvalidData, text);
         if length > MAX_PATH_NIBBLES {
@@ -147,7 +168,14 @@ impl BorshDeserialize for NodeKey {
         if !length.is_multiple_of(2) && nibbles[usize::from(length / 2)] & 0x0f != 0 {
             return Err(invalid("a path has bits behind its end"));
         }
-        let path = NodePath { length, nibbles };
+        Ok(Self { length, nibbles })
+    }
+}
+
+impl BorshDeserialize for NodeKey {
+    fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
+        let height = Height(u64::from_be_bytes(<[u8; 8]>::deserialize_reader(reader)?));
+        let path = NodePath::deserialize_reader(reader)?;
         Ok(Self { height, path })
     }
 }
@@ -192,6 +220,10 @@ mod tests {
             let bytes = encode(&name);
             assert_eq!(bytes, name.to_bytes());
             assert_eq!(decode::<NodeKey>(&bytes, 64), Ok(name));
+            assert_eq!(
+                NodePath::of_nibbles(&name.path.to_nibbles()),
+                Some(name.path)
+            );
             if !length.is_multiple_of(2) {
                 let mut more = bytes.clone();
                 *more.last_mut().unwrap() |= 1;

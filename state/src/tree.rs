@@ -25,14 +25,17 @@ use crate::StateError;
 use crate::damage::TreeCorruption;
 use crate::node_key::nibble;
 
+mod build;
 mod node;
 mod update;
 
 pub use crate::node_key::{NodeKey, NodePath};
+pub(crate) use build::hash_below;
+pub use build::{NodeSink, build};
 pub use node::{NodeChild, StateNode};
 
 /// The hash of a subtree without keys.
-const EMPTY: Hash32 = Hash32(*b"SPARSE_MERKLE_PLACEHOLDER_HASH__");
+pub(crate) const EMPTY: Hash32 = Hash32(*b"SPARSE_MERKLE_PLACEHOLDER_HASH__");
 
 /// Stored nodes of all kept versions.
 pub trait TreeNodes {
@@ -121,14 +124,17 @@ pub fn prove(
 }
 
 /// The root node of a version.
-fn root(nodes: &dyn TreeNodes, height: Height) -> Result<(NodeKey, Arc<StateNode>), StateError> {
+pub(crate) fn root(
+    nodes: &dyn TreeNodes,
+    height: Height,
+) -> Result<(NodeKey, Arc<StateNode>), StateError> {
     let name = NodeKey::root(height);
     let node = nodes.node(&name)?.ok_or(StateError::MissingRoot(height))?;
     Ok((name, node))
 }
 
 /// A node that its parent refers to by name and hash.
-fn load(
+pub(crate) fn load(
     nodes: &dyn TreeNodes,
     name: &NodeKey,
     hash: &Hash32,

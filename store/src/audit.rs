@@ -4,14 +4,12 @@ use state::tree;
 use state::{
     ChainStore, DecidedState, StateError, StoreDamage, StoredRecord, Writes, tree_changes,
 };
-use types::codec::decode;
-use types::limits::HASH_BYTES;
 use types::number::Height;
 use types::state_key::StateKey;
 
-use crate::database::{Store, family};
+use crate::database::{Store, family, stored};
 use crate::error::engine_failure;
-use crate::layout::{FAMILIES, FLAT};
+use crate::layout::{FAMILIES, FLAT, FlatRow};
 use crate::read::row;
 
 /// Numbers of an audit that found everything in order.
@@ -79,9 +77,11 @@ impl Store {
         let mut flat = Writes::new();
         self.each(FLAT, |key, value| {
             let (record, length) = (StoredRecord::Value, key.len());
-            let key: StateKey =
-                decode(key, 8 + HASH_BYTES).map_err(|_| StoreDamage::BadKey { record, length })?;
-            flat.insert(key, Some(value.to_vec()));
+            let (found, value): FlatRow = stored(record, value)?;
+            if key != found.hash().0 {
+                return Err(StoreDamage::BadKey { record, length }.into());
+            }
+            flat.insert(found, Some(value));
             Ok(())
         })?;
         let tip = self.tip();

@@ -19,7 +19,7 @@ use crate::database::{Database, Store, family, stored};
 use crate::error::engine_failure;
 use crate::layout::{
     BLOCKS, CERTIFICATES, FLAT, FORMAT, HEIGHTS, Head, KEY_CHAIN, KEY_FORMAT, KEY_HEAD, META,
-    NODES, OLD, PROPOSERS, RECEIPTS, TRANSACTIONS, UNDO, Undo, height_key, old_key,
+    NODES, OLD, OldRow, PROPOSERS, RECEIPTS, TRANSACTIONS, UNDO, Undo, height_key, old_key,
 };
 
 /// A batch under construction.
@@ -29,14 +29,14 @@ pub(crate) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn new(db: &'a DB) -> Self {
+    pub(crate) fn new(db: &'a DB) -> Self {
         Self {
             db,
             writes: WriteBatch::default(),
         }
     }
 
-    fn put(&mut self, name: &str, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+    pub(crate) fn put(&mut self, name: &str, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         self.writes.put_cf(family(self.db, name), key, value);
     }
 
@@ -44,15 +44,15 @@ impl<'a> Batch<'a> {
         self.writes.delete_cf(family(self.db, name), key);
     }
 
-    fn put_head(&mut self, head: Head) {
+    pub(crate) fn put_head(&mut self, head: Head) {
         self.put(META, KEY_HEAD, encode(&head));
     }
 
     fn put_state(&mut self, diff: &Diff) {
         for (key, value) in &diff.writes {
             match value {
-                Some(bytes) => self.put(FLAT, key.to_bytes(), bytes),
-                None => self.delete(FLAT, key.to_bytes()),
+                Some(bytes) => self.put(FLAT, key.hash().0, encode(&(key, bytes))),
+                None => self.delete(FLAT, key.hash().0),
             }
         }
         for (key, node) in &diff.tree.new {
@@ -60,7 +60,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn put_block(&mut self, block: &Block, receipts: &[TransactionReceipt]) {
+    pub(crate) fn put_block(&mut self, block: &Block, receipts: &[TransactionReceipt]) {
         let height = height_key(block.header.height);
         self.put(BLOCKS, height, encode(block));
         self.put(RECEIPTS, height, encode(receipts));
@@ -76,7 +76,11 @@ impl<'a> Batch<'a> {
 
     fn put_undo(&mut self, previous: Tip, diff: &Diff) {
         for (key, before) in &diff.before {
-            self.put(OLD, old_key(key, diff.height), encode(before));
+            self.put(
+                OLD,
+                old_key(&key.hash(), diff.height),
+                encode(&(key, before)),
+            );
         }
         let undo = Undo {
             previous,
@@ -89,12 +93,12 @@ impl<'a> Batch<'a> {
 
     pub(crate) fn drop_undo(&mut self, height: Height, undo: &Undo) {
         for key in &undo.keys {
-            self.delete(OLD, old_key(key, height));
+            self.delete(OLD, old_key(&key.hash(), height));
         }
         self.delete(UNDO, height_key(height));
     }
 
-    fn write(self, durability: Durability) -> Result<(), StateError> {
+    pub(crate) fn write(self, durability: Durability) -> Result<(), StateError> {
         let mut options = WriteOptions::default();
         options.set_sync(durability == Durability::Synced);
         self.db
@@ -214,11 +218,11 @@ impl Store {
         kept.transactions = kept.transactions.min(undo.previous.height);
         let mut batch = Batch::new(&inner.db);
         for key in &undo.keys {
-            let old = inner.get(OLD, &old_key(key, height))?;
+            let old = inner.get(OLD, &old_key(&key.hash(), height))?;
             let old = old.ok_or(StoreDamage::MissingOldValue { height, key: *key })?;
-            match stored::<Option<Vec<u8>>>(StoredRecord::OldValue, &old)? {
-                Some(value) => batch.put(FLAT, key.to_bytes(), value),
-                None => batch.delete(FLAT, key.to_bytes()),
+            match stored::<OldRow>(StoredRecord::OldValue, &old)? {
+                (_, Some(value)) => batch.put(FLAT, key.hash().0, encode(&(key, value))),
+                (_, None) => batch.delete(FLAT, key.hash().0),
             }
         }
         for node in &undo.new {

@@ -46,6 +46,14 @@ impl std::fmt::Debug for Store {
     }
 }
 
+impl Store {
+    /// How many handles share the store, this one included.
+    #[must_use]
+    pub fn handles(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+}
+
 impl Database {
     /// The value under a key of a family, if there is one.
     pub(crate) fn get(&self, name: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {

@@ -3,9 +3,9 @@
 //!
 //! | family | key | value |
 //! |---|---|---|
-//! | `meta` | `format`, `chain`, `head` | `u32`, chain id, [`Head`] |
-//! | `flat` | state key | value |
-//! | `old` | hash of a state key, height | the value that the block at that height replaced |
+//! | `meta` | `format`, `chain`, `head`, `staged` | `u32`, chain id, [`Head`], header |
+//! | `flat` | hash of a state key | state key, value |
+//! | `old` | hash of a state key, height | state key, the value that the block at that height replaced |
 //! | `undo` | height | [`Undo`] |
 //! | `nodes` | node key of the tree | node |
 //! | `blocks` | height | block |
@@ -14,17 +14,19 @@
 //! | `certificates` | height | finalization of the block at that height |
 //! | `proposers` | height | proposer's signature of the block at that height, where blocks travel with one |
 //! | `transactions` | transaction id | height, position in the block |
+//! | `wanted` | nibbles of a path, one a byte | hash of what stands there; only in a state that arrives |
 //!
-//! Heights in keys are eight big-endian bytes, so that they sort; values are borsh.
+//! A state's keys stand by their hash, as in the tree, so that what lies below a path stands together. Heights in keys are eight big-endian bytes, so that they sort; values are borsh.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use state::tree::NodeKey;
 use state::{KeptHeights, Tip};
+use types::hash::Hash32;
 use types::number::Height;
 use types::state_key::StateKey;
 
 /// The version of this layout.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// Format, chain and head.
 pub const META: &str = "meta";
@@ -49,8 +51,11 @@ pub const PROPOSERS: &str = "proposers";
 /// Heights and positions of transactions.
 pub const TRANSACTIONS: &str = "transactions";
 
+/// What of a state that arrives is not here yet.
+pub const WANTED: &str = "wanted";
+
 /// Every column family of the database.
-pub const FAMILIES: [&str; 11] = [
+pub const FAMILIES: [&str; 12] = [
     META,
     FLAT,
     OLD,
@@ -62,6 +67,7 @@ pub const FAMILIES: [&str; 11] = [
     CERTIFICATES,
     PROPOSERS,
     TRANSACTIONS,
+    WANTED,
 ];
 
 /// Key of the format in `meta`.
@@ -70,6 +76,9 @@ pub const KEY_FORMAT: &[u8] = b"format";
 pub const KEY_CHAIN: &[u8] = b"chain";
 /// Key of the head in `meta`.
 pub const KEY_HEAD: &[u8] = b"head";
+
+/// Key of the header that a state arrives for, in `meta`.
+pub const KEY_STAGED: &[u8] = b"staged";
 
 /// The end of the stored chain, and the range of its state that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -105,8 +114,13 @@ pub fn height_of_key(key: &[u8]) -> Option<Height> {
     Some(Height(u64::from_be_bytes(key.try_into().ok()?)))
 }
 
-/// The key in `old` of the value that a height replaced under a state key.
+/// A value of the state, in the form of `flat`: with its key.
+pub type FlatRow = (StateKey, Vec<u8>);
+/// What a block replaced, in the form of `old`: the key, and its value if it had one.
+pub type OldRow = (StateKey, Option<Vec<u8>>);
+
+/// The key in `old` of the value that a height replaced under the state key of this hash.
 #[must_use]
-pub fn old_key(key: &StateKey, height: Height) -> Vec<u8> {
-    [&key.hash().0[..], &height_key(height)].concat()
+pub fn old_key(key: &Hash32, height: Height) -> Vec<u8> {
+    [&key.0[..], &height_key(height)].concat()
 }

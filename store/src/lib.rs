@@ -18,6 +18,7 @@ mod open;
 mod prune;
 mod read;
 mod settings;
+mod staged;
 mod value_cache;
 
 pub use audit::{Audit, FamilySize};
@@ -28,4 +29,5 @@ pub use history::{
     VALIDATOR_HEIGHTS,
 };
 pub use settings::{LEAST_MEMORY_BYTES, LEAST_OPEN_FILES, StoreSettings};
+pub use staged::{StagedBlock, StagedStore};
 pub use state::{ChainStore, DecidedState, Decision, Durability, StateError};

@@ -85,7 +85,7 @@ impl Store {
     }
 }
 
-fn lock(directory: &Path) -> Result<File, StoreError> {
+pub(crate) fn lock(directory: &Path) -> Result<File, StoreError> {
     let fail = |error| StoreError::Directory {
         directory: directory.to_owned(),
         error,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use rocksdb::{DB, DBRawIteratorWithThreadMode, Snapshot};
-use state::tree::{NodeKey, StateNode, TreeNodes};
+use state::subtree::{self, StateLeaves, Subtree};
+use state::tree::{NodeKey, NodePath, StateNode, TreeNodes};
 use state::{
     ChainStore, DecidedState, Decision, Durability, KeptHeights, StateError, StateRead,
     StoreDamage, StoredRecord, Tip,
@@ -19,8 +20,8 @@ use types::vote::{Certificate, Subject};
 use crate::database::{Database, Store, family, present, present_at, stored};
 use crate::error::engine_failure;
 use crate::layout::{
-    BLOCKS, CERTIFICATES, FLAT, HEIGHTS, Head, KEY_HEAD, META, NODES, OLD, PROPOSERS, RECEIPTS,
-    TRANSACTIONS, UNDO, Undo, height_key, height_of_key, old_key,
+    BLOCKS, CERTIFICATES, FLAT, FlatRow, HEIGHTS, Head, KEY_HEAD, META, NODES, OLD, OldRow,
+    PROPOSERS, RECEIPTS, TRANSACTIONS, UNDO, Undo, height_key, height_of_key, old_key,
 };
 use crate::value_cache::ReadHeight;
 
@@ -51,6 +52,16 @@ impl<'a> SnapshotReader<'a> {
             });
         }
         Ok(())
+    }
+
+    /// What the first block above a height replaced under the key of this hash; none if none did.
+    fn replaced(&self, key: &Hash32, height: Height) -> Result<Option<OldRow>, StateError> {
+        let from = old_key(key, height.next());
+        let mut rows = self.rows(OLD);
+        rows.seek(&from);
+        let old = row(&rows)?.filter(|(found, _)| found[..32] == from[..32]);
+        let old = old.map(|(_, old)| stored(StoredRecord::OldValue, &old));
+        Ok(old.transpose()?)
     }
 
     fn height_of(&self, block: &BlockId) -> Result<Option<Height>, StateError> {
@@ -95,6 +106,16 @@ pub(crate) fn row(
     }
     rows.status().map_err(|error| engine_failure(&error))?;
     Ok(None)
+}
+
+/// Decodes a row of the state.
+fn flat_row(row: Option<Vec<u8>>) -> Result<Option<FlatRow>, StateError> {
+    let row = row.map(|row| stored(StoredRecord::Value, &row));
+    Ok(row.transpose()?)
+}
+
+fn flat_value(row: Option<Vec<u8>>) -> Result<Option<Vec<u8>>, StateError> {
+    Ok(flat_row(row)?.map(|(_, value)| value))
 }
 
 impl Database {
@@ -143,7 +164,7 @@ impl StateRead for Store {
     fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
         let cuts = self.0.values.cuts();
         let at = ReadHeight::new(self.0.head().tip.height, cuts);
-        let stored = || self.0.get(FLAT, &key.to_bytes());
+        let stored = || flat_value(self.0.get(FLAT, &key.hash().0)?);
         self.0.values.read(key, at, stored)
     }
 }
@@ -156,7 +177,7 @@ impl TreeNodes for Store {
 
 impl StateRead for SnapshotReader<'_> {
     fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
-        let stored = || self.get(FLAT, &key.to_bytes());
+        let stored = || flat_value(self.get(FLAT, &key.hash().0)?);
         self.database.values.read(key, self.at, stored)
     }
 }
@@ -201,16 +222,31 @@ impl DecidedState for SnapshotReader<'_> {
 
     fn read_at(&self, height: Height, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
         self.check_kept(height)?;
-        if height < self.head.tip.height {
-            // The first block above that changed the key knows what it replaced.
-            let from = old_key(key, height.next());
-            let mut rows = self.rows(OLD);
-            rows.seek(&from);
-            if let Some((_, old)) = row(&rows)?.filter(|(found, _)| found[..32] == from[..32]) {
-                return Ok(stored(StoredRecord::OldValue, &old)?);
-            }
+        if height < self.head.tip.height
+            && let Some((_, old)) = self.replaced(&key.hash(), height)?
+        {
+            return Ok(old);
         }
         self.read(key)
+    }
+}
+
+impl StateLeaves for SnapshotReader<'_> {
+    fn leaf_at(&self, height: Height, key: &Hash32) -> Result<Option<FlatRow>, StateError> {
+        self.check_kept(height)?;
+        if height < self.head.tip.height
+            && let Some((key, value)) = self.replaced(key, height)?
+        {
+            return Ok(value.map(|value| (key, value)));
+        }
+        flat_row(self.get(FLAT, &key.0)?)
+    }
+}
+
+impl Store {
+    /// The piece at a path of the state after a kept height, as another node takes it; none if nothing lies there.
+    pub fn subtree(&self, height: Height, path: &NodePath) -> Result<Option<Subtree>, StateError> {
+        subtree::read(&self.0.reader()?, height, path)
     }
 }
 

@@ -52,7 +52,8 @@ pub enum NodeChild {
 }
 
 impl NodeChild {
-    fn hash(&self) -> Hash32 {
+    /// The hash of the place, if it is one of sixteen that are looked at.
+    pub(crate) fn hash(&self) -> Hash32 {
         match self {
             Self::Key { key, value } => Hash32::of_parts(Domain::STATE_LEAF, &[&key.0, &value.0]),
             Self::Inner { hash, .. } => *hash,
@@ -116,6 +117,12 @@ impl StateNode {
 
     pub(crate) fn children(&self) -> &[(u8, NodeChild)] {
         &self.children
+    }
+
+    /// What stands in a place.
+    pub(crate) fn child(&self, place: u8) -> Option<&NodeChild> {
+        let found = self.children.iter().find(|(at, _)| *at == place);
+        found.map(|(_, child)| child)
     }
 
     /// The memory that it takes, in bytes.

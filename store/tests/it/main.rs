@@ -14,3 +14,4 @@ mod golden;
 mod history;
 mod late;
 mod open;
+mod staged;

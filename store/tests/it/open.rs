@@ -64,15 +64,15 @@ fn a_store_of_another_chain_or_format_is_refused() {
         db.put_cf(
             meta,
             gridproof_store::layout::KEY_FORMAT,
-            4u32.to_le_bytes(),
+            5u32.to_le_bytes(),
         )
         .unwrap();
     }
     assert!(matches!(
         open("one").unwrap_err(),
         StoreError::Format {
-            found: 4,
-            supported: 3
+            found: 5,
+            supported: 4
         }
     ));
 }

@@ -27,6 +27,7 @@ mod pools;
 pub mod quarantine;
 mod resend;
 pub mod setup;
+pub mod state_sync;
 mod tip_state;
 mod verifier;
 mod work;

@@ -22,6 +22,14 @@ pub struct Config {
     pub mempool_transactions: usize,
     /// How many events the event stream keeps for readers that are late.
     pub kept_events: usize,
+    /// True if the node wants to start from the state of others instead of executing every block.
+    pub state_sync: bool,
+    /// A summary of the state can be had at heights that are multiples of this; none at 0. Others vote on a summary only if
+    /// they still keep that height, so that it should be the same on all nodes, and far below
+    /// [`UNDO_HEIGHTS`](crate::record::UNDO_HEIGHTS).
+    pub summary_interval: u64,
+    /// Fewest heights that a state sync must save: else the blocks are executed.
+    pub least_synced_heights: u64,
 }
 
 impl Default for Config {
@@ -34,6 +42,9 @@ impl Default for Config {
             mempool_bytes: mempool.bytes,
             mempool_transactions: mempool.transactions,
             kept_events: 65_536,
+            state_sync: false,
+            summary_interval: 1_024,
+            least_synced_heights: 4_096,
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod grpc;
 pub mod message;
 pub mod network;
 pub mod pace;
+pub mod places;
 pub mod plugin;
 pub mod record;
 pub mod report;
@@ -23,6 +24,7 @@ pub mod shell;
 pub mod signatures;
 pub mod signing;
 pub mod start;
+pub mod sync;
 pub mod times;
 pub mod wire;
 

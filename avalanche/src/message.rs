@@ -15,6 +15,8 @@ use types::vote::{Certificate, Vote};
 pub const PREFIX: u8 = b'G';
 /// The first byte of a request for a Warp signature (ACP-118).
 pub const SIGNATURE_PREFIX: u8 = 2;
+/// The first byte of a request by a node that syncs its state.
+pub const SYNC_PREFIX: u8 = b'S';
 /// Largest message, in bytes; the host carries at most 2 MiB.
 pub const MAX_SUBNET_MESSAGE_BYTES: usize = 1 << 20;
 
@@ -82,6 +84,8 @@ pub fn request_of(handler: u8, content: &[u8]) -> Vec<u8> {
 pub enum Asked<'a> {
     /// A chunk of a blob.
     Chunk(&'a [u8]),
+    /// A part of a state, or a block beside it.
+    State(&'a [u8]),
     /// A signature, by the body of the request.
     Signature(&'a [u8]),
 }
@@ -92,6 +96,7 @@ pub fn asked(bytes: &[u8]) -> Option<Asked<'_>> {
     let (handler, content) = bytes.split_first()?;
     match *handler {
         PREFIX => Some(Asked::Chunk(content)),
+        SYNC_PREFIX => Some(Asked::State(content)),
         SIGNATURE_PREFIX => Some(Asked::Signature(content)),
         _ => None,
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use chain::Destination;
 use chain::blob_tasks::{AskError, ChunkSource};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use types::hash::{Address, ValidatorId};
 
 use crate::grpc::HostConnection;
@@ -56,17 +56,17 @@ type RequestAnswer = oneshot::Sender<Result<Vec<u8>, i32>>;
 pub struct SubnetNodes {
     host: HostConnection,
     next: Arc<AtomicU32>,
-    connected: Arc<Mutex<BTreeSet<ValidatorId>>>,
+    connected: watch::Receiver<BTreeSet<ValidatorId>>,
     waiting: Arc<Mutex<BTreeMap<u32, (ValidatorId, RequestAnswer)>>>,
 }
 
 impl SubnetNodes {
-    /// The nodes behind a connection to the host's services.
-    pub fn new(host: HostConnection) -> Self {
+    /// The nodes behind a connection to the host's services, and which of them are connected.
+    pub fn new(host: HostConnection, connected: watch::Receiver<BTreeSet<ValidatorId>>) -> Self {
         Self {
             host,
             next: Arc::default(),
-            connected: Arc::default(),
+            connected,
             waiting: Arc::default(),
         }
     }
@@ -82,19 +82,12 @@ impl SubnetNodes {
 
     /// The nodes that are connected now.
     pub fn connected(&self) -> BTreeSet<ValidatorId> {
-        let connected = self.connected.lock();
-        connected.unwrap_or_else(PoisonError::into_inner).clone()
+        self.connected.borrow().clone()
     }
 
-    /// A node is connected, or no more.
-    pub fn set_connected(&self, node: ValidatorId, connected: bool) {
-        let all = self.connected.lock();
-        let mut all = all.unwrap_or_else(PoisonError::into_inner);
-        if connected {
-            all.insert(node);
-        } else {
-            all.remove(&node);
-        }
+    /// The nodes that are connected, now and later.
+    pub fn connections(&self) -> watch::Receiver<BTreeSet<ValidatorId>> {
+        self.connected.clone()
     }
 
     /// Sends a message; nobody is told whether it arrives.

@@ -5,18 +5,23 @@
 
 mod api;
 mod blocks;
+mod summaries;
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
 use tower::Service;
+use types::hash::ValidatorId;
+
+use self::summaries::SyncStation;
 
 use crate::effect::{CallReply, HostCall, Phase, Refusal};
 use crate::grpc;
@@ -30,8 +35,7 @@ use crate::wire::metrics::GatheredMetrics;
 use crate::wire::vm::{
     AppFailure, AppGossip, AppRequest, AppResponse, Connected, Disconnected, EventFound, Handler,
     Handlers, HeaderHandler, HealthReport, HostEvent, HostState, Initialize, LastAccepted,
-    ParsedSummary, PluginVersion, SetState, Summary, SummaryAccepted, SummaryAtHeight, SyncEnabled,
-    WireError,
+    PluginVersion, SetState,
 };
 use crate::wire::{Empty, http};
 
@@ -54,6 +58,9 @@ pub struct VmService {
     /// When the host was last told to build, unless it did.
     told: Arc<Mutex<Option<Instant>>>,
     times: Arc<CallTimes>,
+    /// Nodes that are connected: a chain that is started again must know them.
+    peers: Arc<watch::Sender<BTreeSet<ValidatorId>>>,
+    sync: Arc<SyncStation>,
 }
 
 impl VmService {
@@ -66,6 +73,8 @@ impl VmService {
             running: Arc::default(),
             told: Arc::default(),
             times: Arc::default(),
+            peers: Arc::default(),
+            sync: Arc::default(),
         }
     }
 
@@ -96,16 +105,23 @@ impl VmService {
                 ChainStartError::Twice.to_string(),
             ));
         }
-        let chain = start::start(request).await.map_err(|error| {
-            tracing::error!(%error, "the chain does not start");
-            Status::failed_precondition(error.to_string())
-        })?;
+        let chain = start::start(request.clone(), self.peers.subscribe())
+            .await
+            .map_err(|error| {
+                tracing::error!(%error, "the chain does not start");
+                Status::failed_precondition(error.to_string())
+            })?;
+        self.sync.initialized(request);
         self.set_running(Some(chain));
         self.last_accepted()
     }
 
     async fn set_state(self, request: SetState) -> Result<LastAccepted, Status> {
-        let phase = match HostState::try_from(request.state) {
+        let state = HostState::try_from(request.state);
+        if state != Ok(HostState::StateSyncing) {
+            self.sync.end_is_known();
+        }
+        let phase = match state {
             Ok(HostState::NormalOp) => Phase::Normal,
             Ok(HostState::StateSyncing | HostState::Bootstrapping) => Phase::CatchingUp,
             Ok(HostState::Unspecified) | Err(_) => {
@@ -143,20 +159,9 @@ impl VmService {
     }
 
     async fn shutdown(self) -> Result<Empty, Status> {
+        self.sync.stop().await;
         if let Some(chain) = self.running() {
-            chain.ended.send_replace(true);
-            chain.api.stop();
-            let _ = chain.inputs.send(HostInput::Shutdown).await;
-            let task = chain
-                .task
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take();
-            if let Some(task) = task
-                && let Err(error) = task.await
-            {
-                tracing::error!(%error, "the chain's loop");
-            }
+            stop(&chain).await;
         }
         // The store closes with the last call that uses it.
         self.set_running(None);
@@ -189,10 +194,33 @@ impl VmService {
         })
     }
 
-    /// Waits until a block can be built and should be.
+    /// Waits until a state sync has ended, or a block can be built and should be.
     async fn wait_for_event(self) -> Result<EventFound, Status> {
-        let chain = self.chain()?;
-        let (mut wanted, mut ended) = (chain.wanted.clone(), chain.ended.subscribe());
+        tokio::select! {
+            biased;
+            () = self.sync.ended() => Ok(event(HostEvent::StateSyncFinished)),
+            found = self.clone().wait_for_block() => found,
+        }
+    }
+
+    /// Waits until a block can be built and should be. The chain that runs may end and be another after a state sync.
+    async fn wait_for_block(self) -> Result<EventFound, Status> {
+        if self.sync.is_under_way() {
+            return std::future::pending().await;
+        }
+        let found = self.wait_for_wanted().await;
+        if self.sync.is_under_way() {
+            return std::future::pending().await;
+        }
+        found
+    }
+
+    async fn wait_for_wanted(&self) -> Result<EventFound, Status> {
+        // It is not held while nothing happens.
+        let (mut wanted, mut ended) = {
+            let chain = self.chain()?;
+            (chain.wanted.clone(), chain.ended.subscribe())
+        };
         let closed = || Status::cancelled("the VM ends");
         loop {
             tokio::select! {
@@ -206,9 +234,7 @@ impl VmService {
             }
         }
         self.set_told(Some(Instant::now()));
-        Ok(EventFound {
-            message: HostEvent::BuildBlock.into(),
-        })
+        Ok(event(HostEvent::BuildBlock))
     }
 
     fn told(&self) -> Option<Instant> {
@@ -242,9 +268,13 @@ impl VmService {
         // The host tells of itself too.
         let is_own = self.running().is_some_and(|chain| chain.node_id == node_id);
         if let Some(node) = network::node(&node_id).filter(|_| !is_own) {
-            if let Ok(chain) = self.chain() {
-                chain.nodes.set_connected(node, connected);
-            }
+            self.peers.send_if_modified(|peers| {
+                if connected {
+                    peers.insert(node)
+                } else {
+                    peers.remove(&node)
+                }
+            });
             self.tell(HostInput::Peer(node, connected)).await;
         }
         Ok(Empty {})
@@ -271,6 +301,9 @@ impl VmService {
             Some(Asked::Chunk(content)) => {
                 let input = HostInput::ChunkRequest(from, number, content.to_vec());
                 self.tell(input).await;
+            }
+            Some(Asked::State(content)) => {
+                summaries::answer(&chain, from, number, content.to_vec()).await;
             }
             Some(Asked::Signature(content)) => {
                 let answer = chain.signer.answer(content).await;
@@ -345,47 +378,33 @@ impl VmService {
                 grpc::answer(request, failed).await
             }
             method if method.contains("Summary") || method == "StateSyncEnabled" => {
-                no_state_sync(method, request).await
+                summaries::serve(vm, method, request).await
             }
             method => blocks::serve(vm, method, request).await,
         }
     }
 }
 
-/// The answers of a VM that cannot sync its state: the host bootstraps by blocks.
-async fn no_state_sync(method: &str, request: Request<Body>) -> Result<Response<Body>, Infallible> {
-    let err = WireError::NoStateSync.into();
-    match method {
-        "StateSyncEnabled" => {
-            let enabled = false;
-            grpc::answer(request, async |Empty {}| Ok(SyncEnabled { enabled, err })).await
-        }
-        "GetOngoingSyncStateSummary" | "GetLastStateSummary" => {
-            let none = Summary {
-                err,
-                ..Summary::default()
-            };
-            grpc::answer(request, async |Empty {}| Ok(none)).await
-        }
-        "ParseStateSummary" => {
-            let none = ParsedSummary {
-                err,
-                ..ParsedSummary::default()
-            };
-            grpc::answer(request, async |_: crate::wire::vm::ParseSummary| Ok(none)).await
-        }
-        "GetStateSummary" => {
-            let none = SummaryAtHeight {
-                err,
-                ..SummaryAtHeight::default()
-            };
-            grpc::answer(request, async |_: crate::wire::vm::GetSummary| Ok(none)).await
-        }
-        "StateSummaryAccept" => {
-            let none = SummaryAccepted { mode: 0, err };
-            grpc::answer(request, async |_: crate::wire::vm::AcceptSummary| Ok(none)).await
-        }
-        _ => grpc::unknown_method(),
+fn event(found: HostEvent) -> EventFound {
+    EventFound {
+        message: found.into(),
+    }
+}
+
+/// Ends a chain's loop; the calls that wait for it end too.
+async fn stop(chain: &RunningChain) {
+    chain.ended.send_replace(true);
+    chain.api.stop();
+    let _ = chain.inputs.send(HostInput::Shutdown).await;
+    let task = chain
+        .task
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    if let Some(task) = task
+        && let Err(error) = task.await
+    {
+        tracing::error!(%error, "the chain's loop");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use chain::quarantine::{Quarantine, QuarantineError};
 use keys::keyfile::{self, KeyFileError, KeyKind};
 use rpc_server::events::EventLog;
 use rpc_server::{EmbeddedServer, ServerConfig};
-use store::{KeptHistory, Store, StoreSettings};
+use store::Store;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use types::genesis::{Genesis, GenesisError};
-use types::hash::{BlockId, Hash32};
+use types::hash::{BlockId, Hash32, ValidatorId};
 use types::key::{KeyError, SecretKey};
 use vm::Rules;
 use warp::AvalancheId;
@@ -27,10 +27,12 @@ use crate::config::{ChainConfigError, Config};
 use crate::core::Subnet;
 use crate::grpc::HostConnection;
 use crate::network::{self, SubnetNodes};
-use crate::record::{self, HostRecord, HostRecordError, UNDO_HEIGHTS};
+use crate::places::{ChainFolder, ChainPlaceError};
+use crate::record::{HostRecord, HostRecordError};
 use crate::shell::{HostInput, ShellParts, Standing, SubnetShell};
 use crate::signatures::SignatureGatherer;
 use crate::signing::StateSigner;
+use crate::sync::StateAnswers;
 use crate::wire::vm::Initialize;
 
 /// Questions of the HTTP interface that may wait for the loop.
@@ -46,9 +48,6 @@ pub enum ChainStartError {
     /// The chain was created with something else than a genesis of gridproof.
     #[error("the chain's genesis: {0}; make it with `gridproof avalanche genesis`")]
     Genesis(#[from] GenesisError),
-    /// The genesis is not one that a state follows from.
-    #[error("the chain's genesis: {0}")]
-    GenesisState(#[from] vm::GenesisStateError),
     /// The genesis has no committee.
     #[error(transparent)]
     Committee(#[from] types::committee::CommitteeError),
@@ -68,14 +67,14 @@ pub enum ChainStartError {
     Randomness(#[from] KeyError),
     /// The store does not open.
     #[error(transparent)]
-    Store(#[from] store::StoreError),
+    Place(#[from] ChainPlaceError),
     /// The blobs do not open.
     #[error(transparent)]
     Blobs(#[from] BlobStoreError),
     /// The quarantine does not open.
     #[error(transparent)]
     Quarantine(#[from] QuarantineError),
-    /// The store and the host's record do not fit.
+    /// The host's record cannot be read.
     #[error(transparent)]
     Record(#[from] HostRecordError),
     /// The chain does not start.
@@ -105,6 +104,23 @@ pub enum ChainStartError {
     Twice,
 }
 
+/// What a state sync starts from.
+#[derive(Debug, Clone)]
+pub struct SyncBase {
+    /// The places in the chain's directory.
+    pub folder: ChainFolder,
+    /// The chain's genesis.
+    pub genesis: Arc<Genesis>,
+    /// The rules of the chain.
+    pub rules: Arc<Rules>,
+    /// The host's record of what was accepted.
+    pub record: HostRecord,
+    /// The run's time.
+    pub clock: Clock,
+    /// The node's configuration.
+    pub config: Config,
+}
+
 /// A chain that runs, as the host's calls reach it.
 #[derive(Debug)]
 pub struct RunningChain {
@@ -126,50 +142,48 @@ pub struct RunningChain {
     pub nodes: SubnetNodes,
     /// This node's word on the state.
     pub signer: StateSigner,
+    /// What a state sync starts from.
+    pub base: SyncBase,
+    /// Answers to nodes that sync their state.
+    pub answers: StateAnswers,
     /// Becomes true when the VM ends.
     pub ended: watch::Sender<bool>,
     /// The loop.
     pub task: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
-/// The places in a chain's directory.
-struct ChainFolder<'a>(&'a Path);
-
-impl ChainFolder<'_> {
-    fn db(&self) -> PathBuf {
-        self.0.join("gridproof").join("db")
-    }
-
-    fn blobs(&self) -> PathBuf {
-        self.0.join("gridproof").join("blobs")
-    }
-
-    fn quarantine(&self) -> PathBuf {
-        self.0.join("gridproof").join("quarantine")
-    }
-
-    fn keys(&self) -> PathBuf {
-        self.0.join("keys")
-    }
-}
-
-/// Starts the chain that the host names. Needs a tokio runtime with threads.
-pub async fn start(request: Initialize) -> Result<RunningChain, ChainStartError> {
+/// Opens what lies in the chain's directory, which then is not ahead of the host's record.
+async fn open(request: &Initialize) -> Result<(SyncBase, Store), ChainStartError> {
     let genesis = Arc::new(Genesis::from_bytes(&request.genesis_bytes)?);
     let config = Config::from_bytes(&request.config_bytes)?;
-    let folder = ChainFolder(Path::new(&request.chain_data_dir));
-    let database = dial(&request.db_server_addr).await?;
-    let nodes = SubnetNodes::new(dial(&request.server_addr).await?);
-    let record = HostRecord::new(database);
+    let folder = ChainFolder::new(&request.chain_data_dir);
+    let record = HostRecord::new(dial(&request.db_server_addr).await?);
     let accepted = record.read().await?;
-    let store = tokio::task::block_in_place(|| open_store(&folder, &genesis))?;
-    tokio::task::block_in_place(|| record::take_back(&store, accepted))?;
+    let store = tokio::task::block_in_place(|| folder.open_store(&genesis, accepted))?;
+    let base = SyncBase {
+        rules: Arc::new(Rules::new(&genesis)?),
+        folder,
+        genesis,
+        record,
+        clock: Clock::start(),
+        config,
+    };
+    Ok((base, store))
+}
+
+/// Starts the chain that the host names. `connected` are the nodes that are connected, now and later. Needs a tokio runtime
+/// with threads.
+pub async fn start(
+    request: Initialize,
+    connected: watch::Receiver<BTreeSet<ValidatorId>>,
+) -> Result<RunningChain, ChainStartError> {
+    let (base, store) = open(&request).await?;
+    let (folder, genesis, config, clock) = (&base.folder, &base.genesis, &base.config, base.clock);
+    let nodes = SubnetNodes::new(dial(&request.server_addr).await?, connected);
     let blobs = BlobStore::open(&folder.blobs(), config.blob_quota_bytes)?;
     let quarantine = Quarantine::open(folder.quarantine())?;
-    let quarantined = quarantine.blocks();
-    let setup = setup(&folder, &genesis, &config, &store, quarantined)?;
+    let setup = setup(folder, genesis, config, &store, quarantine.blocks())?;
     let (signer, signers) = signing(&request, &store, &nodes)?;
-    let clock = Clock::start();
     let validator = setup.own.as_ref().map(|own| own.id);
     let (subnet, effects) = Subnet::start(setup, clock.now(), &store, blobs.ids())?;
     drop_uploads(&blobs, &subnet)?;
@@ -180,11 +194,11 @@ pub async fn start(request: Initialize) -> Result<RunningChain, ChainStartError>
     let (standing, stands) = watch::channel(Standing::default());
     let backend = ChainBackend {
         rules: subnet.rules().clone(),
-        genesis: Arc::clone(&genesis),
+        genesis: Arc::clone(genesis),
         store: store.clone(),
         blobs: blobs.clone(),
         validator,
-        events: event_log(&config, clock),
+        events: event_log(config, clock),
         recent: Arc::new(RecentJobs::default()),
         questions,
         live: watched,
@@ -198,7 +212,7 @@ pub async fn start(request: Initialize) -> Result<RunningChain, ChainStartError>
         store: store.clone(),
         blobs,
         nodes: nodes.clone(),
-        record,
+        record: base.record.clone(),
         backend,
         clock,
         quarantine,
@@ -220,6 +234,8 @@ pub async fn start(request: Initialize) -> Result<RunningChain, ChainStartError>
         standing: stands,
         nodes,
         signer,
+        base,
+        answers: StateAnswers::default(),
         ended: watch::channel(false).0,
         task: std::sync::Mutex::new(Some(task)),
     })
@@ -269,19 +285,6 @@ async fn dial(address: &str) -> Result<HostConnection, ChainStartError> {
     })
 }
 
-/// A store whose newest heights can be taken back: see [`record`].
-fn open_store(folder: &ChainFolder<'_>, genesis: &Genesis) -> Result<Store, ChainStartError> {
-    let writes = vm::genesis_writes(genesis)?;
-    let settings = StoreSettings {
-        history: KeptHistory {
-            state: Some(UNDO_HEIGHTS),
-            ..KeptHistory::default()
-        },
-        ..StoreSettings::default()
-    };
-    Ok(Store::open_with(&folder.db(), genesis, writes, settings)?)
-}
-
 fn in_force(rules: &Rules, store: &Store) -> Result<Option<Rules>, ChainStartError> {
     Ok(match rules.in_force(store).map_err(chain::Fatal::from)? {
         std::borrow::Cow::Borrowed(_) => None,
@@ -290,7 +293,7 @@ fn in_force(rules: &Rules, store: &Store) -> Result<Option<Rules>, ChainStartErr
 }
 
 fn setup(
-    folder: &ChainFolder<'_>,
+    folder: &ChainFolder,
     genesis: &Genesis,
     config: &Config,
     store: &Store,
@@ -318,7 +321,7 @@ fn setup(
 
 /// The validator whose keys lie where the configuration says; none if it says nothing and there are none.
 fn own(
-    folder: &ChainFolder<'_>,
+    folder: &ChainFolder,
     rules: &Rules,
     config: &Config,
 ) -> Result<Option<OwnValidator>, ChainStartError> {

@@ -94,6 +94,9 @@ func (n *network) createChain(ctx context.Context, uri string, bytes []byte) err
 		if err := node.placeKeys(); err != nil {
 			return err
 		}
+		if err := node.placeConfig(); err != nil {
+			return err
+		}
 	}
 	if err := purse.IssueTx(signed, common.WithContext(ctx)); err != nil {
 		return fmt.Errorf("create the chain: %w", err)

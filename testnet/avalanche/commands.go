@@ -29,6 +29,7 @@ func up(ctx context.Context, flags *flag.FlagSet, arguments []string) (any, erro
 		vm        = flags.String("vm", "", "the VM's name")
 		file      = flags.String("genesis", "", "the chain's genesis")
 		keys      = flags.String("keys", "", "folders with the nodes' keys for the VM, with commas between them, in the nodes' order")
+		config    = flags.String("config", "", "a file with every node's configuration of the chain")
 		more      = flags.String("flags", "", "more flags for every node, with spaces between them")
 	)
 	_ = flags.Parse(arguments)
@@ -42,6 +43,9 @@ func up(ctx context.Context, flags *flag.FlagSet, arguments []string) (any, erro
 		return nil, err
 	}
 	net.Flags = strings.Fields(*more)
+	if net.config, err = absolute(*config); err != nil {
+		return nil, err
+	}
 	bytes, err := os.ReadFile(*file)
 	if err != nil {
 		return nil, err
@@ -93,6 +97,7 @@ func (n *network) build(ctx context.Context, count int, keys []string, genesis [
 		if err != nil {
 			return nil, err
 		}
+		made.Config = n.config
 		if i < len(keys) && keys[i] != "" {
 			if made.Keys, err = filepath.Abs(keys[i]); err != nil {
 				return nil, err
@@ -138,6 +143,14 @@ func (n *network) build(ctx context.Context, count int, keys []string, genesis [
 	}
 	took("healthy")
 	return seconds, nil
+}
+
+// absolute is a path that means the same for every command; none stays none.
+func absolute(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	return filepath.Abs(path)
 }
 
 // startAll starts the nodes, each with those before it as first peers.
@@ -237,6 +250,7 @@ func startNode(ctx context.Context, flags *flag.FlagSet, arguments []string) (an
 }
 
 func add(ctx context.Context, flags *flag.FlagSet, arguments []string) (any, error) {
+	config := flags.String("config", "", "a file with the node's configuration of the chain")
 	net, _, err := opened(flags, arguments)
 	if err != nil {
 		return nil, err
@@ -246,6 +260,12 @@ func add(ctx context.Context, flags *flag.FlagSet, arguments []string) (any, err
 	begun := time.Now()
 	node, _, err := net.newNode(false)
 	if err != nil {
+		return nil, err
+	}
+	if node.Config, err = absolute(*config); err != nil {
+		return nil, err
+	}
+	if err := node.placeConfig(); err != nil {
 		return nil, err
 	}
 	if err := node.start(ctx); err != nil {

@@ -18,6 +18,8 @@ const customNetworkID = 88877
 // A network that `up` made.
 type network struct {
 	dir string
+	// The configuration of the chain that new nodes get, while the network is made.
+	config string
 	// Path of the node's binary.
 	Avalanchego string `json:"avalanchego"`
 	// The folder that holds the VM's binary under its id.

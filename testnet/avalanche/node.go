@@ -38,6 +38,8 @@ type node struct {
 	ID  ids.NodeID `json:"id"`
 	// The folder with its keys for the VM, which the chain's data directory gets a copy of; empty if it has none.
 	Keys string `json:"keys"`
+	// The file with its configuration of the chain; empty for the VM's own.
+	Config string `json:"config"`
 	// False for one that only follows.
 	Validator bool `json:"validator"`
 	// Where it answers, empty before its first start; it keeps its ports.
@@ -110,6 +112,22 @@ func (n *node) placeKeys() error {
 		}
 	}
 	return nil
+}
+
+// placeConfig copies the node's configuration of the chain to where AvalancheGo reads it at its start.
+func (n *node) placeConfig() error {
+	if n.Config == "" {
+		return nil
+	}
+	target := filepath.Join(n.Dir, "configs", "chains", n.net.Chain.String())
+	if err := os.MkdirAll(target, 0o700); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(n.Config)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(target, "config.toml"), text, 0o600)
 }
 
 // flags are everything that the node is started with; its first peers are those that run now.

@@ -1,29 +1,22 @@
-//! A host for the tests: the runtime, database and sender services that AvalancheGo serves, and its calls.
+//! A host for the tests: it starts a plugin and makes AvalancheGo's calls. What it serves is in [`crate::services`].
 //!
 //! The database keeps every write in order, so that a test can take away the newest ones, as a power cut does.
 
-use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use gridproof_avalanche::grpc::{self, HostConnection};
+use gridproof_avalanche::grpc::HostConnection;
 use gridproof_avalanche::plugin;
-use gridproof_avalanche::wire::db::{GetValue, NOT_FOUND, PutValue, ValueFound, ValuePut};
 use gridproof_avalanche::wire::http::{Element, SimpleRequest, SimpleResponse};
 use gridproof_avalanche::wire::runtime::Announcement;
-use gridproof_avalanche::wire::sender::{SendGossip, SendRefusal, SendRequest, SendResponse};
 use gridproof_avalanche::wire::vm::{
-    AppFailure, AppGossip, AppRequest, AppResponse, BuildBlock, BuiltBlock, Connected, EventFound,
-    HostState, Initialize, LastAccepted, SetState,
+    BuildBlock, BuiltBlock, Connected, EventFound, HostState, Initialize, LastAccepted, SetState,
 };
 use gridproof_avalanche::wire::{Empty, vm};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::Status;
-use tonic::body::Body;
-use tonic::codegen::http::{Request, Response};
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use types::codec::encode;
@@ -31,173 +24,10 @@ use types::genesis::Genesis;
 use types::key::SecretKey;
 use types::testing::numbered;
 
-use crate::signing;
-
-/// An answer to another node's request, and the request's number.
-type NodeAnswer = (u32, Vec<u8>);
-
 /// No step of a test takes longer.
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// The other hosts of a network, by node id.
-pub type Routes = Arc<Mutex<BTreeMap<Vec<u8>, HostConnection>>>;
-
-/// A key and its value.
-type Write = (Vec<u8>, Vec<u8>);
-
-/// A step of accepting a block at which the plugin is killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KillAt {
-    /// The plugin has stored the block, and its record has not been written.
-    BeforeRecord,
-    /// The record is written, and the plugin does not know it.
-    AfterRecord,
-}
-
-/// The part of the host that the plugin calls.
-#[derive(Clone, Default)]
-pub struct Services {
-    /// When the plugin is to be killed, and its process.
-    pub kill: Arc<Mutex<Option<(KillAt, u32)>>>,
-    /// Every write in order.
-    pub writes: Arc<Mutex<Vec<Write>>>,
-    /// Requests that the plugin refused.
-    pub refused: Arc<Mutex<Vec<u32>>>,
-    /// Answers of the plugin to other nodes' requests, with their numbers.
-    pub answers: Arc<Mutex<Vec<NodeAnswer>>>,
-    node_id: Vec<u8>,
-    routes: Routes,
-    announced: Arc<Mutex<Option<oneshot::Sender<Announcement>>>>,
-}
-
-impl Services {
-    async fn serve(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
-        let path = request.uri().path().to_owned();
-        match path.as_str() {
-            "/vm.runtime.Runtime/Initialize" => {
-                let announced = self.announced.lock().unwrap().take();
-                grpc::answer(request, async move |announcement: Announcement| {
-                    let _ = announced.unwrap().send(announcement);
-                    Ok(Empty {})
-                })
-                .await
-            }
-            "/rpcdb.Database/Get" => grpc::answer(request, async |m| Ok(self.get(&m))).await,
-            "/rpcdb.Database/Put" => grpc::answer(request, async |m| self.put(m)).await,
-            "/warp.Signer/Sign" => {
-                grpc::answer(request, async |m| signing::sign(&self.node_id, m)).await
-            }
-            "/appsender.AppSender/SendAppGossip" => grpc::answer(request, |m| self.gossip(m)).await,
-            "/appsender.AppSender/SendAppRequest" => {
-                grpc::answer(request, |m| self.request(m)).await
-            }
-            "/appsender.AppSender/SendAppResponse" => {
-                grpc::answer(request, |m| self.respond(m)).await
-            }
-            "/appsender.AppSender/SendAppError" => grpc::answer(request, |m| self.refuse(m)).await,
-            _ => grpc::unknown_method(),
-        }
-    }
-
-    fn get(&self, question: &GetValue) -> ValueFound {
-        let writes = self.writes.lock().unwrap();
-        let found = writes.iter().rev().find(|(key, _)| *key == question.key);
-        match found {
-            Some((_, value)) => ValueFound {
-                value: value.clone(),
-                err: 0,
-            },
-            None => ValueFound {
-                value: Vec::new(),
-                err: NOT_FOUND,
-            },
-        }
-    }
-
-    fn put(&self, question: PutValue) -> Result<ValuePut, Status> {
-        let kill = *self.kill.lock().unwrap();
-        if let Some((KillAt::BeforeRecord, process)) = kill {
-            kill_process(process);
-            return Err(Status::unavailable("the plugin is dead"));
-        }
-        self.writes
-            .lock()
-            .unwrap()
-            .push((question.key, question.value));
-        if let Some((KillAt::AfterRecord, process)) = kill {
-            kill_process(process);
-        }
-        Ok(ValuePut { err: 0 })
-    }
-
-    fn others(&self) -> Vec<(Vec<u8>, HostConnection)> {
-        let routes = self.routes.lock().unwrap();
-        let others = routes.iter().filter(|(id, _)| **id != self.node_id);
-        others
-            .map(|(id, plugin)| (id.clone(), plugin.clone()))
-            .collect()
-    }
-
-    async fn gossip(self, gossip: SendGossip) -> Result<Empty, Status> {
-        for (id, plugin) in self.others() {
-            if gossip.peers > 0 || gossip.node_ids.contains(&id) {
-                let message = AppGossip {
-                    node_id: self.node_id.clone(),
-                    msg: gossip.msg.clone(),
-                };
-                let _: Empty = plugin.call("/vm.VM/AppGossip", message).await?;
-            }
-        }
-        Ok(Empty {})
-    }
-
-    async fn request(self, request: SendRequest) -> Result<Empty, Status> {
-        for (id, plugin) in self.others() {
-            if request.node_ids.contains(&id) {
-                let message = AppRequest {
-                    node_id: self.node_id.clone(),
-                    request_id: request.request_id,
-                    deadline: None,
-                    request: request.request.clone(),
-                };
-                let _: Empty = plugin.call("/vm.VM/AppRequest", message).await?;
-            }
-        }
-        Ok(Empty {})
-    }
-
-    async fn respond(self, response: SendResponse) -> Result<Empty, Status> {
-        let answer = (response.request_id, response.response.clone());
-        self.answers.lock().unwrap().push(answer);
-        for (id, plugin) in self.others() {
-            if id == response.node_id {
-                let message = AppResponse {
-                    node_id: self.node_id.clone(),
-                    request_id: response.request_id,
-                    response: response.response.clone(),
-                };
-                let _: Empty = plugin.call("/vm.VM/AppResponse", message).await?;
-            }
-        }
-        Ok(Empty {})
-    }
-
-    async fn refuse(self, refusal: SendRefusal) -> Result<Empty, Status> {
-        self.refused.lock().unwrap().push(refusal.request_id);
-        for (id, plugin) in self.others() {
-            if id == refusal.node_id {
-                let message = AppFailure {
-                    node_id: self.node_id.clone(),
-                    request_id: refusal.request_id,
-                    error_code: refusal.error_code,
-                    error_message: refusal.error_message.clone(),
-                };
-                let _: Empty = plugin.call("/vm.VM/AppRequestFailed", message).await?;
-            }
-        }
-        Ok(Empty {})
-    }
-}
+pub use crate::services::{KillAt, Routes, Services};
 
 /// A host with its plugin.
 pub struct Host {
@@ -236,7 +66,12 @@ impl Host {
 
     /// A node alone whose plugin is a process of its own, over what is left of its services' database.
     pub async fn with_process(services: Services) -> Self {
-        Self::with(1, Routes::default(), services, true).await
+        Self::process_of(1, Routes::default(), services).await
+    }
+
+    /// Node `number` of a network, whose plugin is a process of its own.
+    pub async fn process_of(number: u8, routes: Routes, services: Services) -> Self {
+        Self::with(number, routes, services, true).await
     }
 
     async fn with(number: u8, routes: Routes, services: Services, process: bool) -> Self {
@@ -325,6 +160,17 @@ impl Host {
         folder: &Path,
         key: Option<u8>,
     ) -> Result<LastAccepted, Status> {
+        self.initialize_with(genesis, folder, key, "").await
+    }
+
+    /// The same, with a configuration.
+    pub async fn initialize_with(
+        &self,
+        genesis: &Genesis,
+        folder: &Path,
+        key: Option<u8>,
+        config: &str,
+    ) -> Result<LastAccepted, Status> {
         if let Some(number) = key {
             write_keys(&folder.join("keys"), number);
         }
@@ -335,6 +181,7 @@ impl Host {
             node_id: self.node_id.clone(),
             chain_data_dir: folder.to_str().unwrap().to_owned(),
             genesis_bytes: encode(genesis),
+            config_bytes: config.as_bytes().to_vec(),
             db_server_addr: self.address.clone(),
             server_addr: self.address.clone(),
             ..Initialize::default()
@@ -457,13 +304,6 @@ impl Host {
         let _: Empty = self.call("/vm.VM/Shutdown", Empty {}).await.unwrap();
         self.services.clone()
     }
-}
-
-fn kill_process(process: u32) {
-    let process = i32::try_from(process).unwrap();
-    let process = rustix::process::Pid::from_raw(process).unwrap();
-    // It may be dead already.
-    let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
 }
 
 /// Starts this test program as a plugin: see [`crate::killed::plugin_process`].

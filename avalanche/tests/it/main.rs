@@ -8,5 +8,8 @@ mod hostile;
 mod killed;
 mod network;
 mod record;
+mod services;
 mod signing;
+mod sync;
+mod sync_killed;
 mod wire;

@@ -1,6 +1,6 @@
-//! Five nodes that validate the subnet, and one that joins late.
+//! Five nodes that validate the subnet, and two that join late: by executing every block, and by the state of others.
 
-use crate::network::Network;
+use crate::network::{Network, text};
 
 #[test]
 fn five_nodes_are_one_chain_whatever_happens_to_some() {
@@ -38,15 +38,26 @@ fn five_nodes_are_one_chain_whatever_happens_to_some() {
     net.send(net.url(1));
     net.catches_up(1, 0);
 
-    eprintln!("a node joins late");
+    eprintln!("a node joins late, and executes every block");
     net.state = net.harness(&["add"]);
     net.catches_up(5, 0);
+    assert!(net.block(5, 1).is_some(), "from the first one on");
+
+    eprintln!("a node joins late, and takes the state of others");
+    let config = "state_sync = true\nsummary_interval = 8\nleast_synced_heights = 8\n";
+    let config = net.write("syncs.toml", config);
+    net.state = net.harness(&["add", "--config", text(&config)]);
+    net.catches_up(6, 0);
+    assert_eq!(net.block(6, 1), None, "it began above");
+    // It is told of what comes then, and serves what it has.
+    net.send(net.url(6));
+    net.catches_up(6, 0);
 
     eprintln!("all nodes are killed at once, and start again");
     let (height, id) = (net.height(0).unwrap(), net.block(0, net.height(0).unwrap()));
     net.harness(&["kill"]);
     net.state = net.harness(&["start"]);
-    for node in 0..6 {
+    for node in 0..7 {
         net.wait("an answer", 60, |net| net.height(node) >= Some(height));
         assert_eq!(net.block(node, height), id, "node {node}");
     }
@@ -55,7 +66,7 @@ fn five_nodes_are_one_chain_whatever_happens_to_some() {
     eprintln!("the subnet becomes an L1");
     net.state = net.harness(&["convert"]);
     net.send(net.url(4));
-    for node in 1..6 {
+    for node in 1..7 {
         net.catches_up(node, 0);
     }
     net.job("last", &net.urls());

@@ -105,6 +105,7 @@ impl Network {
             .map(|node| format!("{}/validator-{node}/keys", made.display()))
             .collect();
         let (keys, genesis) = (keys.join(","), network.genesis());
+        let config = network.write("chain.toml", "summary_interval = 8\n");
         let host = program("AVALANCHEGO");
         network.state = network.harness(&[
             "up",
@@ -120,6 +121,8 @@ impl Network {
             text(&network.path("plugins")),
             "--genesis",
             text(&genesis),
+            "--config",
+            text(&config),
         ]);
         for partner in 0..partners {
             network.start_partner(partner, nodes);
@@ -143,6 +146,13 @@ impl Network {
     /// A path in the test's folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Writes a file in the test's folder.
+    pub fn write(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, content).unwrap();
+        path
     }
 
     /// The chain's genesis.

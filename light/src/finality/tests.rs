@@ -20,10 +20,10 @@ fn a_quorum_and_a_path_make_a_header_final() {
     for height in 1..=4 {
         let proof = headers(height, &store);
         assert_eq!(proof.headers.len(), usize::try_from(5 - height).unwrap());
-        assert_eq!(
-            light().verify_finality(&proof).unwrap().height,
-            Height(height)
-        );
+        let light = light();
+        let header = light.verify_finality(&proof).unwrap();
+        assert_eq!(header.height, Height(height));
+        assert_eq!(header.chain_id, light.chain());
     }
 }
 

@@ -9,6 +9,10 @@ use types::number::{Epoch, ValidatorIndex};
 use types::params::Params;
 use types::vote::Term;
 
+/// Bytes that a validator is relied upon to send in the long run, per millisecond: a quarter of a gigabit per second. All
+/// others together are served at that rate.
+pub(crate) const BYTES_PER_MS: u64 = 32 << 10;
+
 /// Durations of the protocol, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Timing {

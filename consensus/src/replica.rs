@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use types::block::Block;
 use types::codec::Bounded;
 use types::hash::{Hash32, ValidatorId};
 use types::number::{ValidatorIndex, View};
@@ -170,10 +171,7 @@ impl Replica {
             }
             Message::Request(request) => self.serving.ask(from, request),
             Message::Block(block) if !self.engine.awaits_block(block.id()) => {}
-            Message::Block(block) => match WholeBlock::new(*block) {
-                Some(block) => events.push_back(Event::Block(block)),
-                None => self.report(from, Fault::BadAnswer, out),
-            },
+            Message::Block(block) => self.take_block(from, *block, events, out),
             Message::Range(_) if !self.engine.awaits_range(from) => {}
             Message::Range(range) => {
                 if self
@@ -378,8 +376,22 @@ impl Replica {
         events.extend(certificate.map(Event::Certificate));
     }
 
+    /// A block that was asked for.
+    fn take_block(
+        &self,
+        from: ValidatorIndex,
+        block: Block,
+        events: &mut VecDeque<Event>,
+        out: &mut Effects,
+    ) {
+        match WholeBlock::new(block) {
+            Some(block) => events.push_back(Event::Block(block)),
+            None => self.report(from, Fault::BadAnswer, out),
+        }
+    }
+
     /// A proposal is verified if the engine still lacks the view's first one, or if it contradicts that: then it is
-    /// evidence, and verified once.
+    /// evidence, and verified once. One that comes when its block is final already is the block that is asked for.
     fn take_proposal(
         &mut self,
         now: Now,
@@ -390,6 +402,9 @@ impl Replica {
     ) {
         let view = proposal.view;
         let awaited = self.engine.awaits_proposal(view);
+        if !awaited && self.engine.awaits_block(proposal.block.id()) {
+            self.take_block(from, proposal.block.clone(), events, out);
+        }
         let contradicts = || {
             let statement = proposal.notarize_statement();
             self.collector.would_contradict(&statement, from)

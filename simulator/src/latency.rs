@@ -3,8 +3,9 @@
 //!
 //! The model. A validator handles one event after the other; each takes what its signatures cost ([`Costs`]). What must
 //! be on disk first leaves when the log, on a thread of its own, has synced it. A frame waits for its sender's bandwidth,
-//! then takes half the published round trip, and up to a twentieth more. Blocks count with their size and need not be
-//! filled. Only times are modelled: signatures are made and verified for real.
+//! then takes half the published round trip, and up to a twentieth more. Blocks are filled with transfers. Only times are
+//! modelled: signatures of validators are made and verified for real, and who falls behind is served from the others'
+//! stores ([`chain`]).
 //!
 //! What it leaves out: losses, TCP, and the cost of transactions beyond one figure for building and one for execution.
 
@@ -24,12 +25,14 @@ use types::params::Params;
 use types::testing::empty_block;
 use types::time::{Monotonic, Now};
 use types::vote::Statement;
-use types::whole::WholeBlock;
 
 use crate::genesis::BEGIN_UNIX_MS;
 use crate::random::SeededRandom;
 
+mod chain;
 pub mod regions;
+
+use chain::CommittedChain;
 
 const CHAIN: ChainId = ChainId(Hash32([6; 32]));
 
@@ -78,8 +81,8 @@ pub struct LatencyRun {
     pub seed: u64,
     /// Number of validators, all with the same stake, spread over the regions in turn.
     pub validators: usize,
-    /// Bytes of each block.
-    pub block_bytes: u64,
+    /// Bytes of the transfers in each block, about.
+    pub block_bytes: usize,
     /// What things cost.
     pub costs: Costs,
     /// Blocks that everybody must see final.
@@ -136,6 +139,7 @@ struct LatencyWorld {
     sequence: u64,
     queue: BTreeMap<(u64, u64), (usize, PendingItem)>,
     members: Vec<Member>,
+    chain: CommittedChain,
     proposed: BTreeMap<BlockId, u64>,
     final_us: Vec<u64>,
 }
@@ -205,6 +209,7 @@ impl LatencyWorld {
             sequence: 0,
             queue: BTreeMap::new(),
             members: Vec::new(),
+            chain: CommittedChain::new(run.block_bytes),
             proposed: BTreeMap::new(),
             final_us: Vec::new(),
         };
@@ -365,8 +370,8 @@ impl LatencyWorld {
                     timestamp,
                 } => {
                     let proposer = self.members[member].id;
-                    let made = empty_block(CHAIN, parent, height, timestamp, proposer);
-                    let block = WholeBlock::new(made).expect("an empty body is whole");
+                    let empty = empty_block(CHAIN, parent, height, timestamp, proposer);
+                    let block = self.chain.filled(empty);
                     let event = Event::Proposed { view, block };
                     self.schedule(
                         at_us + costs.build_us,
@@ -382,30 +387,29 @@ impl LatencyWorld {
                     let proposed = proposed.filter(|_| finalization.is_some());
                     let took = proposed.map(|proposed| at_us.saturating_sub(*proposed));
                     self.final_us.extend(took);
+                    self.chain.commit(&block, finalization);
                 }
-                Effect::Serve { to, request } => self.serve(member, to, request),
+                Effect::Serve { to, request } => self.serve(member, at_us, to, request),
                 Effect::Report { .. } | Effect::Ban { .. } | Effect::Stop(_) => {}
             }
         }
     }
 
-    /// Nobody is ever so far behind that the store would have to answer.
-    fn serve(&mut self, member: usize, to: ValidatorId, _: Request) {
-        let now = now(self.now_us);
-        let effects = self.members[member].replica.served(now, to, 0);
-        let effects: Vec<Effect> = effects.into_iter().collect();
-        self.perform(member, self.now_us, effects);
+    fn serve(&mut self, member: usize, at_us: u64, to: ValidatorId, request: Request) {
+        let tip = self.members[member].replica.tip().height;
+        let answer = self.chain.answer(tip, request);
+        let bytes = answer.as_ref().map_or(0, Message::encoded_bytes);
+        if let Some(message) = answer {
+            self.send(member, at_us, &Recipients::One(to), message);
+        }
+        let effects = self.members[member].replica.served(now(at_us), to, bytes);
+        self.perform(member, at_us, effects.into_iter().collect());
     }
 
     fn send(&mut self, from: usize, at_us: u64, to: &Recipients, message: Message) {
-        let mut bytes = u64::try_from(message.encoded_bytes()).unwrap_or(u64::MAX);
-        match &message {
-            Message::Proposal(proposal) => {
-                bytes += self.run.block_bytes;
-                self.proposed.entry(proposal.block.id()).or_insert(at_us);
-            }
-            Message::Block(_) => bytes += self.run.block_bytes,
-            _ => {}
+        let bytes = u64::try_from(message.encoded_bytes()).unwrap_or(u64::MAX);
+        if let Message::Proposal(proposal) = &message {
+            self.proposed.entry(proposal.block.id()).or_insert(at_us);
         }
         let message = Arc::new(message);
         let sends_us = bytes * self.run.costs.byte_ns / 1_000;

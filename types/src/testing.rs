@@ -17,16 +17,17 @@ pub use programs::program_path;
 pub use property::seeded;
 
 use crate::block::{Block, Body, Header};
-use crate::codec::Text;
+use crate::codec::{Bounded, Text, encode};
 use crate::committee::{Committee, Validator};
 use crate::genesis::Genesis;
 use crate::hash::{Address, BlockId, ChainId, Hash32, ValidatorId};
 use crate::key::{SecretKey, VrfSecretKey};
 use crate::limits::ADDRESS_BYTES;
 use crate::number::{
-    Amount, Epoch, Gas, Height, ProtocolVersion, Stake, Timestamp, ValidatorIndex, View,
+    Amount, Epoch, Gas, Height, Nonce, ProtocolVersion, Stake, Timestamp, ValidatorIndex, View,
 };
 use crate::params::Params;
+use crate::transaction::{Action, Transaction};
 use crate::vote::{Certificate, Statement, Subject, Vote};
 
 /// Numbers that follow from a seed, the same on every machine: ChaCha with 8 rounds.
@@ -206,6 +207,29 @@ pub fn empty_block(
         parent_gas_used: Gas::ZERO,
     };
     Block { header, body }
+}
+
+/// The block with transfers of about that many bytes, all the same: it is whole, and cannot be executed.
+#[must_use]
+pub fn filled(mut block: Block, bytes: usize) -> Block {
+    let key = SecretKey::from_bytes(&[4; 32]);
+    let transfer = Transaction {
+        chain_id: block.header.chain_id,
+        sender: key.public(),
+        nonce: Nonce(0),
+        valid_until: Height(1),
+        fee: Amount(1),
+        action: Action::Transfer {
+            to: Address::default(),
+            amount: Amount(1),
+        },
+    }
+    .sign(&key);
+    let count = bytes / encode(&transfer).len();
+    block.body.transactions =
+        Bounded::new(vec![transfer; count]).expect("as many as a block holds");
+    block.header.transaction_root = block.body.root();
+    block
 }
 
 /// A certificate of the first term in view 7, signed by members given with their positions in the committee.

@@ -9,6 +9,7 @@ use types::vote::{Certificate, Proposal, Statement, Subject, Vote};
 use super::Engine;
 use super::certify::CertifiedParent;
 use super::round::{HeldProposal, Proposed};
+use crate::config::BYTES_PER_MS;
 use crate::effect::{Effect, Effects, Recipients};
 use crate::log::Record;
 use crate::message::Message;
@@ -122,8 +123,10 @@ impl Engine {
         };
         let wire = Box::new(proposal.to_proposal());
         out.records.push(Record::Proposal(wire.clone()));
-        out.send(Recipients::All, Message::Proposal(wire));
-        self.timers.retry = now.monotonic.after(self.config.timing.retry_ms);
+        let message = Message::Proposal(wire);
+        let wait_ms = self.config.timing.retry_ms + self.sending_ms(message.encoded_bytes());
+        self.timers.retry = now.monotonic.after(wait_ms);
+        out.send(Recipients::All, message);
         self.hold(block);
         if let Some(held) = self.blocks.get_mut(&block.id()) {
             held.logged = true;
@@ -135,6 +138,13 @@ impl Engine {
         });
         round.own.notarize = Some(vote);
         round.own.proposal = Some(proposal);
+    }
+
+    /// How long it may take to send that many bytes to all: before, nothing of it is lost.
+    fn sending_ms(&self, bytes: usize) -> u64 {
+        let others = self.config.committee.members().len().saturating_sub(1);
+        let bytes = u64::try_from(bytes.saturating_mul(others)).unwrap_or(u64::MAX);
+        bytes / BYTES_PER_MS
     }
 
     fn is_ours(&self, header: &Header, parent: BlockId) -> bool {

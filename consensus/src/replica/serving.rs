@@ -10,10 +10,9 @@ use std::collections::{BTreeMap, VecDeque};
 use types::number::ValidatorIndex;
 use types::time::Monotonic;
 
+use crate::config::BYTES_PER_MS;
 use crate::message::Request;
 
-/// Bytes that all validators together are served in the long run, per millisecond: a quarter of a gigabit per second.
-const BYTES_PER_MS: u64 = 32 << 10;
 /// Bytes that one validator is served in the long run, whatever the size of the committee, per millisecond.
 const MIN_BYTES_PER_MS: u64 = 128;
 /// Bytes that one validator may owe before it waits: two ranges or blocks of maximum size.

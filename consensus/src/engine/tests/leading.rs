@@ -1,5 +1,7 @@
 //! Rule 2: when a leader proposes, on what, and that it never says two things.
 
+use types::testing::filled;
+
 use super::*;
 use crate::effect::Recipients;
 
@@ -207,6 +209,25 @@ fn a_proposal_is_sent_again_to_who_has_not_voted_while_its_view_lasts() {
     let effects = world.take();
     assert!(votes(&effects).contains(&nullify(view)));
     assert_eq!(proposed_to(&effects), [], "the view is given up");
+}
+
+#[test]
+fn a_large_proposal_is_given_the_time_that_sending_it_takes() {
+    let (mut world, _) = World::leading();
+    world.pass(500);
+    let (view, parent, height, timestamp) = asked(&world.take()).unwrap();
+    let empty = block(parent, height.0, timestamp.0, world.config.me);
+    let large = filled(empty.block().as_ref().clone(), 960 << 10);
+    world.step(Event::Proposed {
+        view,
+        block: WholeBlock::new(large).unwrap(),
+    });
+    assert_eq!(proposed_to(&world.take()), [Recipients::All]);
+    // Three times 960 KiB at 32 KiB a millisecond; what stands beside the transfers is less than one.
+    world.pass(500 + 89);
+    assert_eq!(proposed_to(&world.take()), []);
+    world.pass(2);
+    assert_eq!(proposed_to(&world.take()).len(), 1);
 }
 
 #[test]

@@ -263,6 +263,31 @@ fn a_block_that_was_asked_for_must_be_whole() {
 }
 
 #[test]
+fn a_proposal_that_comes_after_its_finalization_is_the_block_asked_for() {
+    for whole in [true, false] {
+        let (mut replica, keys) = replica();
+        let (view, leader) = led_by_others(&mut replica)[0];
+        let mut block = block(leader, 1);
+        if !whole {
+            block.header.transaction_root = Hash32([1; 32]);
+        }
+        let id = block.id();
+        let late = || Message::Proposal(Box::new(proposal(&keys, leader, view, block.clone())));
+        let subject = Subject::Finalize { block: id };
+        let last = certificate(&keys, statement(view, subject), &[0, 1, 2]);
+        let asked = send(&mut replica, HONEST, Message::Certificate(last));
+        assert_eq!(requests(&asked), [Request::Block(id)]);
+        let found = send(&mut replica, leader, late());
+        assert_eq!(replica.engine.holds(&id), whole);
+        let faults: &[Fault] = if whole { &[] } else { &[Fault::BadAnswer] };
+        assert_eq!(faults_of(&found, leader), faults);
+        if whole {
+            assert_eq!(send(&mut replica, leader, late()), [], "once");
+        }
+    }
+}
+
+#[test]
 fn blocks_and_ranges_that_were_not_asked_for_are_not_looked_into() {
     let (mut replica, keys) = replica();
     let mut block = block(MALLORY, 1);

@@ -434,3 +434,6 @@ fn refused(call: CallId, refusal: Refusal) -> Effect {
         reply: Err(refusal),
     }
 }
+
+#[cfg(test)]
+mod tests;

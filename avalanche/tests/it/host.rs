@@ -312,7 +312,6 @@ fn spawn(engine: &str) -> tokio::process::Child {
         .args(["--exact", "killed::plugin_process", "--nocapture"])
         .env(gridproof_avalanche::ENGINE_ADDRESS, engine)
         .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
         .kill_on_drop(true)
         .spawn()
         .unwrap()

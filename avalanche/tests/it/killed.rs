@@ -12,10 +12,15 @@ use types::genesis::Genesis;
 use crate::blocks::{json, recent, submit};
 use crate::host::{Host, KillAt, Services};
 
-/// Not a test but the plugin's process: this program, started again by [`Host::with_process`].
+/// Not a test but the plugin's process: this program, started again by [`Host::with_process`]. It ends at the first panic,
+/// also at one that is contained.
 #[tokio::test(flavor = "multi_thread")]
 async fn plugin_process() {
     if let Ok(engine) = std::env::var(gridproof_avalanche::ENGINE_ADDRESS) {
+        std::panic::set_hook(Box::new(|panic| {
+            eprintln!("{panic}");
+            std::process::abort();
+        }));
         plugin::run(&engine, 45).await.unwrap();
     }
 }

@@ -160,19 +160,19 @@ pub fn commitment(context: &CommitmentContext, root: &Hash32, salt: &Hash32) -> 
 /// Unblinded leaves by task, ascending.
 pub type MerkleLeaves = Bounded<(TaskIndex, Hash32), MAX_TASKS>;
 
-/// The opening of a commitment: what it hid, and the leaves of the drawn tasks.
+/// The opening of a primary's commitment: what it hid, and the leaves of the drawn tasks.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Opening {
     /// Root over the blinded leaves (rule C3).
     pub root: Hash32,
     /// The salt that blinds the root's leaves.
     pub salt: Hash32,
-    /// The leaf of every drawn task, ascending: for a verifier all of its tasks, for the primary those of all verifiers.
+    /// The leaf of every drawn task, ascending: the tasks of all verifiers together.
     pub leaves: MerkleLeaves,
     /// The paths of those leaves, in one proof; empty if no task was drawn.
     pub proof: MerkleProof,
-    /// For the primary: the list of outcomes ([`Outcomes`]) that reproduces the root.
-    pub outcomes: Option<BlobId>,
+    /// The list of outcomes ([`Outcomes`]) that reproduces the root.
+    pub outcomes: BlobId,
 }
 
 impl Opening {
@@ -184,7 +184,7 @@ impl Opening {
         salt: Hash32,
         all: &[(TaskIndex, Hash32)],
         drawn: &[TaskIndex],
-        outcomes: Option<BlobId>,
+        outcomes: BlobId,
     ) -> Option<Self> {
         let items: Vec<_> = all
             .iter()
@@ -232,10 +232,49 @@ impl Opening {
     }
 }
 
-/// The hash of unblinded leaves, which an opening leaves on chain for comparison.
-#[must_use]
-pub fn leaves_hash(leaves: &[(TaskIndex, Hash32)]) -> Hash32 {
-    Hash32::of(Domain::LEAVES, leaves)
+/// One task at which a verifier found something else than the primary: its commitment is opened at that task and at no other.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Divergence {
+    /// Root over the blinded leaves of the verifier's tasks (rule C3).
+    pub root: Hash32,
+    /// The salt that blinds the root's leaves.
+    pub salt: Hash32,
+    /// The task.
+    pub task: TaskIndex,
+    /// The leaf that the verifier found.
+    pub leaf: Hash32,
+    /// The path of that leaf.
+    pub proof: MerkleProof,
+}
+
+impl Divergence {
+    /// Opens a result root over `all` (its leaves in index order) at one task. `None` if it is not among `all`.
+    // Rule C59.
+    #[must_use]
+    pub fn new(salt: Hash32, all: &[(TaskIndex, Hash32)], task: TaskIndex) -> Option<Self> {
+        let blind = |(index, leaf): &(TaskIndex, Hash32)| blinded(&salt, *index, leaf);
+        let items: Vec<_> = all.iter().map(blind).collect();
+        let position = all.binary_search_by_key(&task, |(index, _)| *index).ok()?;
+        let (_, leaf) = all.get(position)?;
+        Some(Self {
+            root: merkle_root(&items),
+            salt,
+            task,
+            leaf: *leaf,
+            proof: merkle_prove(&items, &[position])?,
+        })
+    }
+
+    /// True if the leaf leads to the root of a result over the `covered` tasks, ascending.
+    // Rule C59.
+    #[must_use]
+    pub fn is_consistent(&self, covered: &[TaskIndex]) -> bool {
+        let Ok(position) = covered.binary_search(&self.task) else {
+            return false;
+        };
+        let items = [(position, blinded(&self.salt, self.task, &self.leaf))];
+        merkle_verify(covered.len(), &items, &self.proof) == Some(self.root)
+    }
 }
 
 /// The tasks that a sortition output draws: `count` of `tasks`, ascending, without repeats.
@@ -296,14 +335,34 @@ mod tests {
         let covered: Vec<_> = all.iter().map(|(i, _)| *i).collect();
         for drawn in [vec![], vec![0], vec![2, 5], (0..7).collect::<Vec<u32>>()] {
             let drawn: Vec<_> = drawn.into_iter().map(TaskIndex).collect();
-            let opening = Opening::new(salt, &all, &drawn, None).unwrap();
+            let opening = Opening::new(salt, &all, &drawn, BlobId::of(b"")).unwrap();
             assert_eq!(opening.root, result_root_of(&salt, &all));
             assert!(opening.is_consistent(&covered, &drawn));
             assert!(!opening.is_consistent(&covered, &[TaskIndex(1)]));
         }
-        let mut wrong = Opening::new(salt, &all, &[TaskIndex(2)], None).unwrap();
+        let mut wrong = Opening::new(salt, &all, &[TaskIndex(2)], BlobId::of(b"")).unwrap();
         wrong.salt.0[0] ^= 1;
         assert!(!wrong.is_consistent(&covered, &[TaskIndex(2)]));
+    }
+
+    #[test]
+    fn a_divergence_opens_one_task_of_a_result() {
+        let (all, salt) = (leaves(5), Hash32([3; 32]));
+        let mine: Vec<_> = [0, 2, 4].map(|at: usize| all[at]).into();
+        let covered: Vec<_> = mine.iter().map(|(index, _)| *index).collect();
+        for (task, leaf) in &mine {
+            let shown = Divergence::new(salt, &mine, *task).unwrap();
+            assert_eq!(
+                (shown.root, shown.leaf),
+                (result_root_of(&salt, &mine), *leaf)
+            );
+            assert!(shown.is_consistent(&covered));
+            assert!(!shown.is_consistent(&covered[1..]));
+            let mut wrong = shown.clone();
+            wrong.leaf.0[0] ^= 1;
+            assert!(!wrong.is_consistent(&covered));
+        }
+        assert_eq!(Divergence::new(salt, &mine, TaskIndex(1)), None);
     }
 
     #[test]

@@ -106,8 +106,6 @@ domains! {
     BLIND = "leaf blind";
     /// A leaf under its blinding, as it stands in a result's tree.
     BLINDED = "blinded leaf";
-    /// The unblinded leaves of an opening.
-    LEAVES = "opened leaves";
     /// A commitment to a result root (rule C4).
     COMMITMENT = "commitment";
     /// The seed of an epoch.

@@ -18,6 +18,6 @@ pub use record::{Escrow, JobRecord, Policy, StageEntry};
 pub use stage::{
     Announcing, Appointing, Assigned, Awaited, Failed, FailureReason, Parties, Pending, Primary,
     PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, UnrunnableReport, Verifier,
-    VerifierOpening, Verifying,
+    Verifying,
 };
 pub use terms::JobTerms;

@@ -2,7 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::attestation::Opening;
+use crate::attestation::{Divergence, Opening};
 use crate::codec::encode;
 use crate::hash::{Address, ChainId, Domain, Hash32, JobId, TransactionId, ValidatorId};
 use crate::key::{KeyError, PublicKey, SecretKey, Signature, Signed, VrfProof, signing_hash};
@@ -99,10 +99,20 @@ pub enum JobStep {
         /// VRF proof over [`crate::sortition::Sortition::input`], which shows that the sender is selected.
         proof: VrfProof,
     },
-    /// The primary, or a verifier, reveals what it committed to.
+    /// The primary reveals what it committed to.
     Reveal {
         /// Root, salt, and the leaves of every drawn task.
         opening: Box<Opening>,
+    },
+    /// A verifier that found what the primary revealed opens its commitment.
+    Agree {
+        /// The salt that blinds its leaves: with the primary's leaves it gives the commitment.
+        salt: Hash32,
+    },
+    /// A verifier that found something else opens its commitment at one task.
+    Differ {
+        /// What it found there.
+        divergence: Box<Divergence>,
     },
 }
 
@@ -148,6 +158,8 @@ impl JobStep {
             Self::NoResult => "no_result",
             Self::Announce { .. } => "announce",
             Self::Reveal { .. } => "reveal",
+            Self::Agree { .. } => "agree",
+            Self::Differ { .. } => "differ",
         }
     }
 }

@@ -55,7 +55,7 @@ pub fn gas(action: &Action) -> u64 {
             | JobStep::Commit { .. }
             | JobStep::NoResult => JOB_STEP,
             JobStep::Announce { .. } => ANNOUNCE,
-            JobStep::Reveal { .. } => REVEAL,
+            JobStep::Reveal { .. } | JobStep::Agree { .. } | JobStep::Differ { .. } => REVEAL,
         },
     }
 }
@@ -80,7 +80,9 @@ fn is_paid_for(step: &JobStep) -> bool {
         JobStep::Acknowledge
         | JobStep::Commit { .. }
         | JobStep::Announce { .. }
-        | JobStep::Reveal { .. } => true,
+        | JobStep::Reveal { .. }
+        | JobStep::Agree { .. }
+        | JobStep::Differ { .. } => true,
         JobStep::Decline { .. } | JobStep::NoResult => false,
     }
 }
@@ -148,6 +150,12 @@ fn perform_step(
         }
         (Stage::Revealing(revealing), JobStep::Reveal { opening }) => {
             compute::reveal(context, sender, job, revealing, opening)
+        }
+        (Stage::Revealing(revealing), JobStep::Agree { salt }) => {
+            compute::agree(context, sender, job, revealing, salt)
+        }
+        (Stage::Revealing(revealing), JobStep::Differ { divergence }) => {
+            compute::differ(context, sender, job, revealing, divergence)
         }
         (stage, _) => Err(JobError::WrongStage {
             stage: stage.name(),

@@ -38,6 +38,6 @@ pub(crate) use escrow::burn_fee;
 pub use estimate::{JobEstimate, estimate};
 pub(crate) use no_result::no_result;
 pub(crate) use record::load;
-pub(crate) use reveal::reveal;
+pub(crate) use reveal::{agree, differ, reveal};
 pub use stored::stored;
 pub(crate) use submit::submit;

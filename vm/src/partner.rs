@@ -91,13 +91,19 @@ impl Context<'_> {
 
     /// Burns up to `amount` of a partner's free bond; gives what was burned. To burn locked bond, unlock it first.
     pub fn burn_bond(&mut self, address: &Address, amount: Amount) -> Result<Amount, Abort> {
+        let amount = self.take_bond(address, amount)?;
+        self.burn(amount)?;
+        Ok(amount)
+    }
+
+    /// Takes up to `amount` of a partner's free bond; gives what was taken, which the caller puts somewhere.
+    pub fn take_bond(&mut self, address: &Address, amount: Amount) -> Result<Amount, Abort> {
         let Some(mut partner) = self.partner(address)? else {
             return Ok(Amount::ZERO);
         };
         let amount = amount.min(partner.free());
         partner.bond = partner.bond.saturating_sub(amount);
         self.put_partner(address, &partner);
-        self.burn(amount)?;
         self.leave_if_below_min(address, &partner)?;
         Ok(amount)
     }

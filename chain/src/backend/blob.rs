@@ -124,7 +124,7 @@ pub fn check_wanted(at: &At, store: &BlobStore, job: JobId, id: BlobId) -> Resul
 }
 
 fn is_result(record: &JobRecord, store: &BlobStore, id: BlobId) -> bool {
-    let opening = record.stage.opening();
+    let opening = record.stage.agreed();
     let Some(list) = opening.map(|opening| opening.outcomes) else {
         return false;
     };

@@ -69,7 +69,7 @@ impl LiveJob {
 
 /// The primary's opening, where the stage has one.
 pub(super) fn opened_results(stage: &Stage) -> Option<OpenedResults> {
-    let opened = stage.opening()?;
+    let opened = stage.agreed()?;
     let outcomes = opened.outcomes;
     let limit = u64::try_from(MAX_OUTCOMES_BYTES).expect("a limit fits 64 bits");
     (outcomes.length <= limit).then_some(OpenedResults {

@@ -4,7 +4,8 @@ use types::attestation::{Exit, Outcome, result_root_of};
 use types::codec::{Bounded, encode};
 use types::hash::{Address, Hash32};
 use types::job::{
-    Failed, FailureReason, Parties, Pending, Primary, PrimaryOpening, Storing, TaskLimits, Workload,
+    Failed, FailureReason, Parties, Pending, Primary, PrimaryOpening, Revealing, Storing,
+    TaskLimits, Workload,
 };
 use types::number::{Amount, BeaconStep, Fuel};
 use types::testing::validator_id;
@@ -197,6 +198,32 @@ fn results_are_stated_only_if_the_list_reproduces_the_opened_root() {
             "{read:?}"
         );
     }
+}
+
+/// A customer with a verifier of its own must not read a result and then contradict it.
+#[test]
+fn results_are_asked_for_only_once_every_opening_agrees() {
+    let list = outcomes("out");
+    let id = BlobId::of(&encode(&list));
+    let mut book = book();
+    let Stage::Storing(Storing {
+        parties, opening, ..
+    }) = agreed(&list)
+    else {
+        panic!()
+    };
+    let opening = Some(opening);
+    let revealing = Stage::Revealing(Revealing {
+        parties,
+        opening,
+        unverified: false,
+    });
+    book.see(&record(revealing), 0);
+    book.settle(0, 0, &BTreeSet::new());
+    assert!(!book.missing().any(|missing| *missing == id));
+    book.see(&record(agreed(&list)), 0);
+    book.settle(0, 0, &BTreeSet::new());
+    assert!(book.missing().any(|missing| *missing == id));
 }
 
 #[test]

@@ -210,20 +210,17 @@ impl Core {
             (Stage::Verifying(_), Some(verifier)) => {
                 self.verify(proven, record, verifier, true, plan)
             }
-            (Stage::Revealing(revealing), _) if is_primary && revealing.opening.is_some() => {
-                plan.uploads
-                    .insert(own_assignment(record, AssignmentRole::Primary));
+            (Stage::Revealing(revealing), verifier) => {
+                match (stage.awaits(&own), verifier, &revealing.opening) {
+                    (Some(Awaited::PrimaryOpening), ..) => {
+                        self.reveal(record, &revealing.parties.drawn_tasks(), plan);
+                    }
+                    (Some(Awaited::VerifierOpening), Some(verifier), Some(opening)) => {
+                        self.compare(record, verifier, opening, plan);
+                    }
+                    _ => {}
+                }
             }
-            (Stage::Revealing(revealing), verifier) => match (stage.awaits(&own), verifier) {
-                (Some(Awaited::PrimaryOpening), _) => {
-                    let drawn = revealing.parties.drawn_tasks();
-                    self.open(record, AssignmentRole::Primary, &drawn, plan);
-                }
-                (Some(Awaited::VerifierOpening), Some(verifier)) => {
-                    self.open(record, AssignmentRole::Verifier, &verifier.tasks, plan);
-                }
-                _ => {}
-            },
             (Stage::Storing(_), _) if is_primary => {
                 plan.uploads
                     .insert(own_assignment(record, AssignmentRole::Primary));
@@ -247,26 +244,19 @@ impl Core {
         longest_task_ms(proven, terms) <= self.settings.task_wall_ms
     }
 
-    /// Opens a commitment at the drawn tasks.
+    /// Opens the primary's commitment at the drawn tasks.
     // Rule C5.
-    fn open(
-        &self,
-        record: &JobRecord,
-        role: AssignmentRole,
-        drawn: &[TaskIndex],
-        plan: &mut PartnerPlan,
-    ) {
-        let assignment = own_assignment(record, role);
-        let Some(own) = self.commitments.get(&assignment) else {
-            plan.notes.push(Note::ForeignCommitment(assignment));
-            return;
-        };
-        let Some(opening) = Opening::new(own.salt, &own.leaves, drawn, own.outcomes) else {
-            plan.notes.push(Note::ForeignCommitment(assignment));
-            return;
-        };
-        let opening = Box::new(opening);
-        plan.take(assignment, JobStep::Reveal { opening });
+    fn reveal(&self, record: &JobRecord, drawn: &[TaskIndex], plan: &mut PartnerPlan) {
+        let assignment = own_assignment(record, AssignmentRole::Primary);
+        let own = self.commitments.get(&assignment);
+        let opening = own.and_then(|own| Opening::new(own.salt, &own.leaves, drawn, own.outcomes?));
+        match opening {
+            None => plan.notes.push(Note::ForeignCommitment(assignment)),
+            Some(opening) => {
+                let opening = Box::new(opening);
+                plan.take(assignment, JobStep::Reveal { opening });
+            }
+        }
     }
 
     fn check_own_commitment(

@@ -31,7 +31,7 @@ fn stages() -> Vec<Stage> {
             tasks: vec![TaskIndex(0), TaskIndex(2)],
             bond: Amount(1),
             commitment: Some(Hash32([5; 32])),
-            opening: None,
+            salt: None,
         }],
         no_results: Vec::new(),
     };

@@ -160,8 +160,32 @@ pub enum ActionView {
         salt: Hash32,
         /// Tasks whose leaves it shows, ascending.
         tasks: Vec<TaskIndex>,
-        /// The list of outcomes, which the primary names.
-        outcomes: Option<BlobId>,
+        /// The list of outcomes.
+        outcomes: BlobId,
+    },
+    /// A verifier that found what the primary revealed opens its commitment.
+    Agree {
+        /// The job that it checked.
+        job: JobId,
+        /// The attempt, counted from 0.
+        attempt: Attempt,
+        /// Value that blinds its leaves.
+        salt: Hash32,
+    },
+    /// A verifier that found something else shows it at one task.
+    Differ {
+        /// The job that it checked.
+        job: JobId,
+        /// The attempt, counted from 0.
+        attempt: Attempt,
+        /// Merkle root over its blinded leaves.
+        result_root: Hash32,
+        /// Value that blinds its leaves.
+        salt: Hash32,
+        /// The task.
+        task: TaskIndex,
+        /// The leaf that it found there.
+        leaf: Hash32,
     },
 }
 
@@ -313,6 +337,19 @@ impl From<&JobAction> for ActionView {
                 salt: opening.salt,
                 tasks: opening.leaves.iter().map(|(task, _)| *task).collect(),
                 outcomes: opening.outcomes,
+            },
+            JobStep::Agree { salt } => Self::Agree {
+                job,
+                attempt,
+                salt: *salt,
+            },
+            JobStep::Differ { divergence } => Self::Differ {
+                job,
+                attempt,
+                result_root: divergence.root,
+                salt: divergence.salt,
+                task: divergence.task,
+                leaf: divergence.leaf,
             },
         }
     }

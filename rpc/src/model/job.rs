@@ -288,7 +288,7 @@ impl From<&Verifier> for VerifierView {
             appointed: verifier.appointed,
             tasks: u32::try_from(verifier.tasks.len()).unwrap_or(u32::MAX),
             committed: verifier.commitment.is_some(),
-            revealed: verifier.opening.is_some(),
+            revealed: verifier.salt.is_some(),
         }
     }
 }

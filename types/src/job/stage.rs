@@ -24,7 +24,7 @@ pub enum Stage {
     Appointing(Appointing),
     /// The bound verifiers run their tasks and commit to their results.
     Verifying(Verifying),
-    /// Primary and verifiers reveal what they committed to.
+    /// The primary reveals what it committed to, then the verifiers say whether they found the same.
     Revealing(Revealing),
     /// All openings match; a quorum of validators must hold the results.
     Storing(Storing),
@@ -94,7 +94,7 @@ pub struct Verifying {
 pub struct Revealing {
     /// The primary with its commitment, and the verifiers that committed.
     pub parties: Parties,
-    /// The primary's opening, once it revealed.
+    /// The primary's opening, once it revealed. Only then the verifiers' are awaited, in a window of their own.
     pub opening: Option<PrimaryOpening>,
     /// True if fewer verifiers committed than needed: who reveals is paid, and the job fails.
     pub unverified: bool,
@@ -164,8 +164,8 @@ pub struct Verifier {
     pub bond: Amount,
     /// Its commitment, once it committed, see [`crate::attestation::commitment`].
     pub commitment: Option<Hash32>,
-    /// Its opening, once it revealed.
-    pub opening: Option<VerifierOpening>,
+    /// The salt of its commitment, once it opened it: it found what the primary revealed.
+    pub salt: Option<Hash32>,
 }
 
 /// The beacon that the sortition of an attempt runs over.
@@ -184,17 +184,6 @@ pub enum SortitionBeacon {
         /// The beacon after the step.
         value: Hash32,
     },
-}
-
-/// What stays in the record of a verifier's opening.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct VerifierOpening {
-    /// Result root over the verifier's tasks.
-    pub root: Hash32,
-    /// The salt that blinds the root's leaves.
-    pub salt: Hash32,
-    /// Hash of the unblinded leaves of its tasks, see [`crate::attestation::leaves_hash`].
-    pub leaves: Hash32,
 }
 
 /// What stays in the record of the primary's opening.
@@ -223,7 +212,7 @@ pub enum FailureReason {
     Unrunnable,
     /// The last attempt ended without the primary's commitment.
     NoCommitment,
-    /// Two openings differ, and this version cannot decide between them.
+    /// A verifier found something else than the primary at one task, and this version cannot decide between them.
     Unresolved,
     /// Too few verifiers could be appointed, committed or revealed; who revealed is paid.
     Unverified,
@@ -308,11 +297,10 @@ impl Stage {
             .find(|verifier| verifier.partner == *partner)
     }
 
-    /// The primary's opening, once it revealed.
+    /// The primary's opening, once everybody who checked it found the same: only then its results are stored, and public.
     #[must_use]
-    pub fn opening(&self) -> Option<&PrimaryOpening> {
+    pub fn agreed(&self) -> Option<&PrimaryOpening> {
         match self {
-            Self::Revealing(revealing) => revealing.opening.as_ref(),
             Self::Storing(storing) => Some(&storing.opening),
             _ => None,
         }
@@ -340,9 +328,9 @@ impl Stage {
                     .is_none()
                     .then_some(Awaited::PrimaryOpening)
             }
-            Self::Revealing(_) => self
+            Self::Revealing(revealing) if revealing.opening.is_some() => self
                 .verifier(partner)
-                .filter(|verifier| verifier.opening.is_none())
+                .filter(|verifier| verifier.salt.is_none())
                 .map(|_| Awaited::VerifierOpening),
             _ => None,
         }
@@ -360,7 +348,7 @@ pub enum Awaited {
     VerifierCommitment,
     /// The primary must reveal.
     PrimaryOpening,
-    /// The verifier must reveal.
+    /// The verifier must open its commitment: agree with the primary's leaves, or show where it differs.
     VerifierOpening,
 }
 
@@ -374,6 +362,18 @@ impl Parties {
             .flat_map(|verifier| verifier.tasks.iter().copied())
             .collect();
         all.into_iter().collect()
+    }
+}
+
+impl PrimaryOpening {
+    /// The leaves of some tasks, ascending; `None` if one of them is not among those revealed.
+    #[must_use]
+    pub fn leaves_of(&self, tasks: &[TaskIndex]) -> Option<Vec<(TaskIndex, Hash32)>> {
+        let leaf = |task: &TaskIndex| {
+            let at = self.leaves.binary_search_by_key(task, |(index, _)| *index);
+            self.leaves.get(at.ok()?).copied()
+        };
+        tasks.iter().map(leaf).collect()
     }
 }
 

@@ -8,7 +8,8 @@ use std::path::Path;
 use borsh::{BorshDeserialize, BorshSerialize};
 use types::attestation::{CommitmentContext, beacon_input, next_beacon};
 use types::attestation::{
-    Exit, Opening, Outcomes, Trap, commitment, drawn_tasks, leaf, result_root_of, unblinded_root,
+    Divergence, Exit, Opening, Outcomes, Trap, commitment, drawn_tasks, leaf, result_root_of,
+    unblinded_root,
 };
 use types::block::{Block, Body};
 use types::codec::{Bounded, decode, encode};
@@ -131,13 +132,8 @@ fn add_chain(v: &mut Vectors) {
 fn add_actions(v: &mut Vectors) {
     let (job, attempt) = (JobId(hash(7)), Attempt(0));
     let leaves = [(TaskIndex(0), hash(1)), (TaskIndex(1), hash(2))];
-    let opening = Opening::new(
-        hash(3),
-        &leaves,
-        &[TaskIndex(1)],
-        Some(BlobId::of(b"outcomes")),
-    )
-    .unwrap();
+    let opening = Opening::new(hash(3), &leaves, &[TaskIndex(1)], BlobId::of(b"outcomes")).unwrap();
+    let divergence = Divergence::new(hash(3), &leaves, TaskIndex(1)).unwrap();
     let actions = [
         ("register", Action::RegisterPartner { profile: profile() }),
         ("bond", Action::Bond { amount: SQUARE }),
@@ -174,6 +170,15 @@ fn add_actions(v: &mut Vectors) {
             }
             .of(job, attempt),
         ),
+        ("agree", JobStep::Agree { salt: hash(3) }.of(job, attempt)),
+        (
+            "differ",
+            JobStep::Differ {
+                divergence: Box::new(divergence),
+            }
+            .of(job, attempt),
+        ),
+        ("no_result", JobStep::NoResult.of(job, attempt)),
     ];
     for (name, action) in actions {
         v.add(

@@ -11,8 +11,7 @@ use types::hash::{Address, BlobId, JobId, ValidatorId, WorkloadId};
 use types::job::{
     Announcing, Appointing, Assigned, CLASS_WASM_V2, Escrow, Failed, FailureReason, JobReceipt,
     JobRecord, JobTerms, Parties, Pending, Policy, Primary, PrimaryOpening, ReceiptVerifier,
-    Revealing, SortitionBeacon, Stage, StageEntry, Storing, UnrunnableReport, Verifier,
-    VerifierOpening, Verifying,
+    Revealing, SortitionBeacon, Stage, StageEntry, Storing, UnrunnableReport, Verifier, Verifying,
 };
 use types::number::{
     Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Height, Nonce, TaskIndex, Timestamp,
@@ -52,21 +51,16 @@ fn stored() -> BTreeSet<ValidatorId> {
 }
 
 fn verifiers() -> Vec<Verifier> {
-    let opening = VerifierOpening {
-        root: hash(5),
-        salt: hash(6),
-        leaves: hash(7),
-    };
-    let verifier = |n, appointed, commitment, opening| Verifier {
+    let verifier = |n, appointed, commitment, salt| Verifier {
         partner: address(n),
         appointed,
         tasks: vec![TaskIndex(0), TaskIndex(2)],
         bond: Amount(31),
         commitment,
-        opening,
+        salt,
     };
     vec![
-        verifier(2, false, Some(hash(4)), Some(opening)),
+        verifier(2, false, Some(hash(4)), Some(hash(6))),
         verifier(3, true, None, None),
     ]
 }

@@ -44,7 +44,7 @@ pub(crate) fn announce(
         tasks,
         bond,
         commitment: None,
-        opening: None,
+        salt: None,
     });
     Ok(save(
         context,

@@ -44,17 +44,14 @@ pub(super) fn pay_primary(
     context.credit(&primary.partner, price)
 }
 
-/// Pays each verifier that revealed its fee.
+/// Pays each verifier that opened its commitment its fee.
 // Rule C26.
 pub(super) fn pay_verifiers(
     context: &mut Context<'_>,
     job: &mut Job,
     verifiers: &[Verifier],
 ) -> Result<(), Abort> {
-    for verifier in verifiers
-        .iter()
-        .filter(|verifier| verifier.opening.is_some())
-    {
+    for verifier in verifiers.iter().filter(|verifier| verifier.salt.is_some()) {
         let fee = job.policy.verifier_fee;
         let fee = take(job, |escrow| &mut escrow.verification, fee)?;
         context.credit(&verifier.partner, fee)?;

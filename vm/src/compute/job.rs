@@ -12,7 +12,7 @@
 //!    |  silent: two       +--------------------------------------- Verifying                 |
 //!    |  replace it, once                                                 | all committed, or |
 //!    |                                                                   | the window is over|
-//!    |  the primary did not reveal, and nobody else did                  v                   v
+//!    |  the primary did not reveal                                      v                   v
 //!    +-------------------------------------------------------------- Revealing <-------------+
 //!                                                                        | all revealed, all equal
 //!                                                                        v
@@ -27,7 +27,7 @@
 //!   over, which comes by itself.
 //! - Bonds locked for a job are locked by this job and freed when the attempt ends, whatever way it ends.
 //! - Escrow is paid out, burned as used, or refunded, to the unit, when the job ends.
-//! - Two openings that differ at any task never lead to Settled.
+//! - A verifier that shows that it found something else at any task keeps the job from Settled.
 //! - A primary that committed and broke no rule is paid in every exit. It breaks one if it does not reveal, if its opening
 //!   differs from another, and if its results do not reach a quorum of validators: no other rule asks whether data
 //!   exists, and a commitment without data must not be worth anything.
@@ -48,10 +48,11 @@ use super::appoint::{Round, count, min_verifiers, replacements, second_opinions}
 use super::draw::{Lottery, draw_primary, draw_verifiers};
 use super::escrow::{pay_primary, pay_verifiers};
 use super::exit::{fail, fail_unrunnable};
-use super::parties::{lock_drawn, punish_primary, punish_verifier, release, release_verifiers};
+use super::parties::{
+    forfeit_primary, lock_drawn, punish_primary, punish_verifier, release, release_verifiers,
+};
 use super::penalty::Breach;
 use super::price::{execute_window_ms, max_attempts, store_window_ms};
-use super::receipt::differs;
 use super::record::{Job, draw_again, enter, stay};
 use crate::{Abort, Context};
 
@@ -327,7 +328,7 @@ pub(super) fn close_verification(
     }
 }
 
-// --- Revealing: primary and verifiers reveal what they committed to.
+// --- Revealing: the primary reveals what it committed to, then the verifiers agree with it or differ.
 
 /// Everybody who is to be waited for has committed.
 pub(super) fn await_openings(
@@ -366,45 +367,46 @@ fn reveal_unverified(
     await_openings(context, job, parties, true)
 }
 
-/// All openings are there, or their window is over.
+/// The primary has revealed: the verifiers say whether they found the same, in a window of their own.
+// Rule C59.
+pub(super) fn await_agreement(
+    context: &mut Context<'_>,
+    job: Job,
+    mut revealing: Revealing,
+    opening: PrimaryOpening,
+) -> Result<(), Abort> {
+    revealing.opening = Some(opening);
+    if revealing.parties.verifiers.is_empty() {
+        return conclude(context, job, revealing);
+    }
+    let window_ms = context.rules.params.compute.reveal_window_ms;
+    stay(context, job, Stage::Revealing(revealing), window_ms)
+}
+
+/// All openings are there and agree, or their window is over.
 ///
-/// Who committed and does not reveal loses its locked bond. A silent verifier cannot be replaced any more, since an
-/// opening that is public can be copied: without it the job is unverified. For the same reason another attempt follows a
-/// silent primary only if nobody else revealed. Where verification could not be completed, who revealed is paid all the
-/// same.
+/// Who committed and does not open loses its locked bond. Where the primary stayed silent no leaf is public: another
+/// attempt follows, and the verifiers, which could not open, are paid out of its lock. A silent verifier cannot be replaced
+/// any more, since the primary's leaves are public and can be copied: without it the job is unverified, and who opened is
+/// paid all the same.
 // Rules C26, C27.
 pub(super) fn conclude(
     context: &mut Context<'_>,
     mut job: Job,
     mut revealing: Revealing,
 ) -> Result<(), Abort> {
+    let Some(opening) = revealing.opening.take() else {
+        forfeit_primary(context, &job, &revealing.parties)?;
+        let left = Stage::Revealing(revealing);
+        return next_attempt(context, job, &left, FailureReason::Unopened);
+    };
     let verifiers = &revealing.parties.verifiers;
-    let silent = verifiers
-        .iter()
-        .filter(|verifier| verifier.opening.is_none());
+    let silent = verifiers.iter().filter(|verifier| verifier.salt.is_none());
     let silent: Vec<_> = silent.collect();
     for verifier in &silent {
         punish_verifier(context, &job.id, verifier, Breach::VerifierUnopened)?;
     }
-    let (any_silent, all_silent) = (!silent.is_empty(), silent.len() == verifiers.len());
-    let Some(opening) = revealing.opening.take() else {
-        let primary = &revealing.parties.primary;
-        punish_primary(context, &job.id, primary, Breach::PrimaryUnopened)?;
-        if !all_silent {
-            pay_verifiers(context, &mut job, verifiers)?;
-        }
-        let left = Stage::Revealing(revealing);
-        return if all_silent {
-            next_attempt(context, job, &left, FailureReason::Unopened)
-        } else {
-            fail(context, job, &left, FailureReason::Unopened)
-        };
-    };
-    if verifiers.iter().any(|verifier| differs(&opening, verifier)) {
-        let left = Stage::Revealing(revealing);
-        return fail(context, job, &left, FailureReason::Unresolved);
-    }
-    if revealing.unverified || any_silent {
+    if revealing.unverified || !silent.is_empty() {
         pay_verifiers(context, &mut job, verifiers)?;
         pay_primary(context, &mut job, &revealing.parties.primary)?;
         let left = Stage::Revealing(revealing);

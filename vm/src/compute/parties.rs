@@ -2,10 +2,11 @@
 
 use types::account::LockReason;
 use types::hash::{Address, JobId};
-use types::job::{Primary, Stage, Verifier};
+use types::job::{Parties, Primary, Stage, Verifier};
 use types::number::Amount;
 
 use super::penalty::{Breach, penalty};
+use super::record::Job;
 use crate::{Abort, ActionError, Context, Corruption};
 
 /// Locks the bond of a partner that the beacon drew, whose free bond the draw has looked at.
@@ -68,6 +69,27 @@ pub(super) fn punish_verifier(
 ) -> Result<Amount, Abort> {
     let reason = LockReason::Verifier(*job);
     punish(context, &verifier.partner, reason, verifier.bond, breach)
+}
+
+/// Takes the lock of a primary that committed and did not reveal. The verifiers, which committed and could not open, are paid
+/// their fees out of it as far as it reaches; the rest is burned.
+// Rules C27, C48.
+pub(super) fn forfeit_primary(
+    context: &mut Context<'_>,
+    job: &Job,
+    parties: &Parties,
+) -> Result<(), Abort> {
+    let Primary { partner, bond, .. } = parties.primary;
+    let amount = penalty(&context.rules.params.compute, Breach::PrimaryUnopened, bond);
+    context.unlock_bond(&partner, LockReason::Primary(job.id).id())?;
+    context.changed = true;
+    let mut left = context.take_bond(&partner, amount)?;
+    for verifier in &parties.verifiers {
+        let fee = job.policy.verifier_fee.min(left);
+        left = left.saturating_sub(fee);
+        context.credit(&verifier.partner, fee)?;
+    }
+    Ok(context.burn(left)?)
 }
 
 fn punish(

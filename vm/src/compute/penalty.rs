@@ -1,5 +1,5 @@
-//! Every penalty of a job's life, in one table. All of it is burned: what is forfeited for silence is never paid to the
-//! other side. A penalty never takes more of a bond than no other job locks, and of a verifier, which the beacon may have
+//! Every penalty of a job's life, in one table. It is burned: what is forfeited for silence is never paid to the other side,
+//! but for the fees of verifiers whose primary kept them from opening. A penalty never takes more of a bond than no other job locks, and of a verifier, which the beacon may have
 //! bound unasked, never more than it locked for the job.
 
 use types::number::Amount;

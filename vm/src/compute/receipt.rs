@@ -1,8 +1,6 @@
-//! What comes of the openings: whether they agree, and the receipt of a settled job.
+//! The receipt of a settled job.
 
-use types::attestation::leaves_hash;
-use types::job::{JobReceipt, PrimaryOpening, ReceiptVerifier, Storing, Verifier};
-use types::number::TaskIndex;
+use types::job::{JobReceipt, ReceiptVerifier, Storing, Verifier};
 
 use super::record::Job;
 use crate::{Context, Corruption};
@@ -53,20 +51,4 @@ pub(super) fn receipt(
         height: context.height,
         time: context.timestamp,
     })
-}
-
-/// True if a verifier revealed other leaves than the primary for one of its tasks.
-// Rule C26.
-pub(super) fn differs(opening: &PrimaryOpening, verifier: &Verifier) -> bool {
-    let leaf = |task: &TaskIndex| {
-        let at = opening
-            .leaves
-            .binary_search_by_key(task, |(index, _)| *index);
-        opening.leaves.get(at.ok()?).copied()
-    };
-    let leaves: Option<Vec<_>> = verifier.tasks.iter().map(leaf).collect();
-    let expected = leaves.map(|leaves| leaves_hash(&leaves));
-    verifier
-        .opening
-        .is_some_and(|revealed| expected != Some(revealed.leaves))
 }

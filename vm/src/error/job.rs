@@ -1,6 +1,6 @@
 //! The rules of jobs that an action can break, one variant each.
 
-use types::number::{Amount, Attempt, EngineClass, Height};
+use types::number::{Amount, Attempt, EngineClass, Height, TaskIndex};
 use types::sortition::SortitionError;
 
 /// The rule of jobs that an action broke.
@@ -213,6 +213,12 @@ pub enum JobError {
     /// The sender revealed before.
     #[error("the commitment was revealed already")]
     AlreadyRevealed,
+    /// A verifier that opens before the primary has revealed.
+    #[error("the primary has not revealed yet")]
+    PrimaryNotRevealed,
+    /// A verifier that claims to differ and found the same leaf as the primary.
+    #[error("the leaf of task {0} is the primary's")]
+    NoDivergence(TaskIndex),
     /// Root and salt are not those that the sender committed to.
     #[error("root and salt are not those that the sender committed to")]
     WrongCommitment,
@@ -276,6 +282,8 @@ impl JobError {
             Self::NotVerifier => "not_verifier",
             Self::AlreadyCommitted => "already_committed",
             Self::AlreadyRevealed => "already_revealed",
+            Self::PrimaryNotRevealed => "primary_not_revealed",
+            Self::NoDivergence(_) => "no_divergence",
             Self::WrongCommitment => "wrong_commitment",
             Self::Inconsistent => "inconsistent_opening",
             Self::BadOutcomes { .. } => "bad_outcomes",

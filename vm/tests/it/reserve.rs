@@ -13,7 +13,7 @@ use crate::job::world::{CUSTOMER, PARTNERS, World, certain, demanding, parties};
 /// A world whose job is in a stage.
 fn at(stage: &str) -> (World, JobId) {
     let mut world = World::with(|params| params.compute.probation_multiple = 0);
-    let job = world.submit(&demanding(2));
+    let job = world.submit(&demanding(3));
     world.run_to(&job, stage);
     (world, job)
 }
@@ -88,12 +88,9 @@ fn is_not_awaited<T>(result: Result<T, MempoolError>) -> bool {
 
 #[test]
 fn a_flood_that_pays_more_does_not_keep_parties_from_a_block() {
-    let (world, job) = at("revealing");
+    let (world, job) = at("verifying");
     let (mut pool, duties) = (Mempool::new(MempoolLimits::default()), duties(&world, &job));
-    assert!(
-        duties.len() >= 3,
-        "the primary and two verifiers owe an opening"
-    );
+    assert!(duties.len() >= 3, "three verifiers owe a commitment");
     let flood = flood(&world, &job);
     for signed in flood.iter().chain(&duties) {
         insert(&mut pool, &world, signed).unwrap();
@@ -119,7 +116,7 @@ fn a_flood_that_pays_more_does_not_keep_parties_from_a_block() {
     for duty in &duties {
         assert!(
             built.body.transactions.contains(duty),
-            "an opening is left out"
+            "a commitment is left out"
         );
     }
     assert!(
@@ -131,7 +128,7 @@ fn a_flood_that_pays_more_does_not_keep_parties_from_a_block() {
 
 #[test]
 fn parties_are_not_evicted_by_fee() {
-    let (world, job) = at("revealing");
+    let (world, job) = at("verifying");
     let (mut pool, duties) = (
         Mempool::new(MempoolLimits {
             bytes: 4 << 20,
@@ -230,7 +227,7 @@ fn a_step_is_taken_from_its_stage_on_and_goes_with_it() {
     let (mut world, job) = at("verifying");
     let mut later = world.clone();
     let record = later.run_to(&job, "revealing");
-    let n = parties(&record.stage).1[0];
+    let n = parties(&record.stage).0.unwrap();
     let opening = later.chain.sign(n, later.duty(n, &record).unwrap());
     let mut pool = Mempool::new(MempoolLimits::default());
     assert!(is_not_awaited(insert(&mut pool, &world, &opening)), "early");
@@ -247,13 +244,13 @@ fn a_step_is_taken_from_its_stage_on_and_goes_with_it() {
             .unwrap();
         seen += 1;
     }
-    assert!(seen > 1, "it stays while the others open");
+    assert!(seen > 1, "it stays for as long as the window");
     assert!(pool.is_empty() && pool.bytes() == 0, "the window is over");
 }
 
 #[test]
 fn what_an_undecided_block_holds_takes_no_room_from_others() {
-    let (world, job) = at("revealing");
+    let (world, job) = at("verifying");
     let (mut pool, duties) = (Mempool::new(MempoolLimits::default()), duties(&world, &job));
     for signed in &duties {
         insert(&mut pool, &world, signed).unwrap();

@@ -27,7 +27,7 @@ impl StateRead for Trap<'_> {
 fn owing() -> (World, JobId, Vec<SignedTransaction>) {
     let mut world = World::with(|params| params.compute.probation_multiple = 0);
     let job = world.submit(&demanding(2));
-    world.run_to(&job, "revealing");
+    world.run_to(&job, "verifying");
     let record = world.record(&job);
     let all = (0..PARTNERS).filter_map(|n| Some(world.chain.sign(n, world.duty(n, &record)?)));
     let all = all.collect();

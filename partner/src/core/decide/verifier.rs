@@ -3,7 +3,8 @@
 //! An announcement binds, so it announces itself for no more checks than it has places for. Once bound it tries a few times;
 //! if it still has no result it says so, which costs less than silence.
 
-use types::job::{Announcing, JobRecord, Stage, Verifier};
+use types::attestation::Divergence;
+use types::job::{Announcing, JobRecord, PrimaryOpening, Stage, Verifier};
 use types::key::VrfProof;
 use types::number::Amount;
 use types::sortition::Sortition;
@@ -67,6 +68,38 @@ impl Core {
                 let tasks = verifier.tasks.clone();
                 plan.execute(proven, assignment, tasks);
             }
+        }
+    }
+
+    /// The primary has revealed: agree with its leaves, or show one task at which something else was found.
+    // Rule C59.
+    pub(super) fn compare(
+        &self,
+        record: &JobRecord,
+        verifier: &Verifier,
+        opening: &PrimaryOpening,
+        plan: &mut PartnerPlan,
+    ) {
+        let assignment = own_assignment(record, AssignmentRole::Verifier);
+        let own = self.commitments.get(&assignment);
+        let tasks = verifier.tasks.iter().copied();
+        let Some(own) = own.filter(|own| own.tasks().eq(tasks)) else {
+            plan.notes.push(Note::ForeignCommitment(assignment));
+            return;
+        };
+        let revealed = opening.leaves_of(&verifier.tasks).unwrap_or_default();
+        let mut leaves = own.leaves.iter().enumerate();
+        let step = match leaves.find(|(at, leaf)| revealed.get(*at) != Some(leaf)) {
+            None => Some(JobStep::Agree { salt: own.salt }),
+            Some((_, (task, _))) => {
+                let divergence = Divergence::new(own.salt, &own.leaves, *task);
+                divergence.map(|divergence| JobStep::Differ {
+                    divergence: Box::new(divergence),
+                })
+            }
+        };
+        if let Some(step) = step {
+            plan.take(assignment, step);
         }
     }
 

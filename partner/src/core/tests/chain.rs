@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use types::account::{Account, EpochPartner, Partner, PartnerSnapshot};
-use types::attestation::{CommitmentContext, Opening, commitment, leaves_hash};
+use types::attestation::{CommitmentContext, Opening, commitment, result_root_of};
 use types::codec::{Bounded, Text};
 use types::hash::{Address, ChainId, Hash32, JobId};
 use types::job::{
     Announcing, Assigned, CLASS_WASM_V2, JobRecord, Parties, PartnerProfile, Policy, Primary,
-    PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, TaskLimits, Verifier,
-    VerifierOpening, Verifying, Workload,
+    PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, TaskLimits, Verifier, Verifying,
+    Workload,
 };
 use types::key::{SecretKey, VrfSecretKey};
 use types::number::{Amount, Attempt, Epoch, Fixed64, Fuel, Height, Nonce, TaskIndex};
@@ -250,7 +250,7 @@ impl FakeChain {
                     tasks,
                     bond: Amount(50),
                     commitment: None,
-                    opening: None,
+                    salt: None,
                 });
             }
             (JobStep::Commit { commitment }, Stage::Verifying(verifying)) => {
@@ -260,6 +260,9 @@ impl FakeChain {
             }
             (JobStep::Reveal { opening }, Stage::Revealing(revealing)) => {
                 reveal(revealing, sender, opening);
+            }
+            (JobStep::Agree { salt }, Stage::Revealing(revealing)) => {
+                agree(revealing, sender, salt);
             }
             (step, stage) => panic!("{step:?} in {}", stage.name()),
         }
@@ -287,13 +290,11 @@ impl FakeChain {
                 parties,
                 opening: Some(opening),
                 ..
-            }) if parties.verifiers.iter().all(|v| v.opening.is_some()) => {
-                Stage::Storing(Storing {
-                    parties,
-                    opening,
-                    stored: std::collections::BTreeSet::new(),
-                })
-            }
+            }) if parties.verifiers.iter().all(|v| v.salt.is_some()) => Stage::Storing(Storing {
+                parties,
+                opening,
+                stored: std::collections::BTreeSet::new(),
+            }),
             Stage::Storing(_) if self.uploaded => {
                 self.settled = true;
                 Stage::Settled
@@ -310,31 +311,36 @@ fn own<'a>(parties: &'a mut Parties, partner: &Address) -> &'a mut Verifier {
         .unwrap()
 }
 
-fn reveal(revealing: &mut Revealing, sender: Address, opening: &Opening) {
+fn shown(sender: Address, root: &Hash32, salt: &Hash32) -> Hash32 {
     let context = CommitmentContext {
         chain: CHAIN,
         job: JOB,
         attempt: Attempt(0),
         partner: sender,
     };
-    let shown = commitment(&context, &opening.root, &opening.salt);
-    let (root, salt) = (opening.root, opening.salt);
-    let parties = &mut revealing.parties;
-    if sender == parties.primary.partner {
-        assert_eq!(shown, parties.commitment, "another commitment");
-        let all: Vec<_> = (0..TASKS).map(TaskIndex).collect();
-        assert!(opening.is_consistent(&all, &parties.drawn_tasks()));
-        revealing.opening = Some(PrimaryOpening {
-            root,
-            salt,
-            leaves: opening.leaves.clone(),
-            outcomes: opening.outcomes.unwrap(),
-        });
-    } else {
-        let verifier = own(parties, &sender);
-        assert_eq!(Some(shown), verifier.commitment, "another commitment");
-        assert!(opening.is_consistent(&verifier.tasks, &verifier.tasks));
-        let leaves = leaves_hash(&opening.leaves);
-        verifier.opening = Some(VerifierOpening { root, salt, leaves });
-    }
+    commitment(&context, root, salt)
+}
+
+fn reveal(revealing: &mut Revealing, sender: Address, opening: &Opening) {
+    let parties = &revealing.parties;
+    assert_eq!(sender, parties.primary.partner);
+    let shown = shown(sender, &opening.root, &opening.salt);
+    assert_eq!(shown, parties.commitment, "another commitment");
+    let all: Vec<_> = (0..TASKS).map(TaskIndex).collect();
+    assert!(opening.is_consistent(&all, &parties.drawn_tasks()));
+    revealing.opening = Some(PrimaryOpening {
+        root: opening.root,
+        salt: opening.salt,
+        leaves: opening.leaves.clone(),
+        outcomes: opening.outcomes,
+    });
+}
+
+fn agree(revealing: &mut Revealing, sender: Address, salt: &Hash32) {
+    let opening = revealing.opening.as_ref().expect("the primary comes first");
+    let verifier = own(&mut revealing.parties, &sender);
+    let root = result_root_of(salt, &opening.leaves_of(&verifier.tasks).unwrap());
+    let shown = shown(sender, &root, salt);
+    assert_eq!(Some(shown), verifier.commitment, "another commitment");
+    verifier.salt = Some(*salt);
 }

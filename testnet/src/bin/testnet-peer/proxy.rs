@@ -55,7 +55,10 @@ impl Filter {
             (JobStep::Commit { .. }, Withheld::VerifierCommitments) => {
                 !primary_of.contains(&attempt)
             }
-            (JobStep::Reveal { .. }, Withheld::Openings) => true,
+            (
+                JobStep::Reveal { .. } | JobStep::Agree { .. } | JobStep::Differ { .. },
+                Withheld::Openings,
+            ) => true,
             _ => false,
         }
     }

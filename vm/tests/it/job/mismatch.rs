@@ -107,17 +107,12 @@ fn a_wrong_task_that_nobody_drew_is_not_seen_and_one_that_somebody_drew_is() {
 }
 
 #[test]
-fn a_mismatch_with_a_silent_verifier_beside_it_is_still_one() {
+fn a_mismatch_ends_the_job_in_its_block_whoever_has_still_to_open() {
     let mut world = proven();
     let job = world.submit(&demanding(3));
     let (_, verifiers) = parties(&world.run_to(&job, "verifying").stage);
     world.depart(verifiers[0], Conduct::Wrong(1));
     world.depart(verifiers[1], Conduct::NeverOpens);
     let record = world.run_to_failure(&job, FailureReason::Unresolved);
-    // Silence is a breach of its own.
-    assert_eq!(
-        world.partner(verifiers[1]).bond.0,
-        square(500).0 - record.policy.verifier_bond.0
-    );
-    assert_eq!(world.partner(verifiers[0]).bond, square(500));
+    assert_nobody_gains(&world, record.burned);
 }

@@ -208,28 +208,53 @@ impl Model {
         let Parties {
             primary, verifiers, ..
         } = &revealing.parties;
-        let has =
-            |partner: &Address, opened: bool| opened || did(sent, &before.id, partner, "reveal");
+        let did = |partner: &Address, step| did(sent, &before.id, partner, step);
+        if revealing.opening.is_none() && !did(&primary.partner, "reveal") {
+            self.forfeit(world, before, primary, verifiers);
+            return;
+        }
+        let differ = verifiers.iter().any(|v| did(&v.partner, "differ"));
+        let unresolved = Stage::Failed(Failed {
+            reason: FailureReason::Unresolved,
+        });
+        assert_eq!(differ, after.stage == unresolved);
+        if differ {
+            let found = verifiers.iter().any(|v| differs(world, before, primary, v));
+            assert!(found, "nobody can show what is not so");
+            return;
+        }
         let (open, silent): (Vec<&Verifier>, Vec<&Verifier>) = verifiers
             .iter()
-            .partition(|v| has(&v.partner, v.opening.is_some()));
+            .partition(|v| v.salt.is_some() || did(&v.partner, "agree"));
+        for verifier in &open {
+            assert!(!differs(world, before, primary, verifier));
+        }
         for verifier in &silent {
             let breach = Breach::VerifierUnopened;
             self.slash(world, &verifier.partner, breach, verifier.bond);
         }
-        let primary_opened = has(&primary.partner, revealing.opening.is_some());
-        if !primary_opened {
-            let breach = Breach::PrimaryUnopened;
-            self.slash(world, &primary.partner, breach, primary.bond);
-        }
-        let differ = primary_opened && open.iter().any(|v| differs(world, before, primary, v));
-        let unresolved = Stage::Failed(Failed {
-            reason: FailureReason::Unresolved,
-        });
-        assert!(!differ || after.stage == unresolved);
-        if !differ && !matches!(after.stage, Stage::Storing(_)) {
+        if !matches!(after.stage, Stage::Storing(_)) {
             self.pay_all(before, &open);
         }
+    }
+
+    /// A silent primary's lock: the verifiers' fees, the rest burned.
+    fn forfeit(
+        &mut self,
+        world: &World,
+        record: &JobRecord,
+        primary: &Primary,
+        verifiers: &[Verifier],
+    ) {
+        let params = &world.chain.genesis.params.compute;
+        let mut left = penalty(params, Breach::PrimaryUnopened, primary.bond).0;
+        *self.bonds.get_mut(&number(&primary.partner)).unwrap() -= left;
+        for verifier in verifiers {
+            let fee = record.policy.verifier_fee.0.min(left);
+            left -= fee;
+            *self.accounts.get_mut(&number(&verifier.partner)).unwrap() += fee;
+        }
+        self.burned += left;
     }
 
     fn pay_all(&mut self, record: &JobRecord, verifiers: &[&Verifier]) {

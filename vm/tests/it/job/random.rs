@@ -139,7 +139,7 @@ fn other_action(world: &World, live: &[JobId], random: &mut Random) -> Option<(u
     if let Some(job) = live.first().filter(|_| random.below(3) == 0) {
         // Anything from anybody: mostly refused, and where it is not its sender will have to live with it.
         let mut all = crate::job::refusals::all_actions(&world.record(job));
-        let at = usize::try_from(random.below(6)).unwrap();
+        let at = usize::try_from(random.below(8)).unwrap();
         return Some((n, all.swap_remove(at).1));
     }
     let amount = Amount(square(1).0 / 7 * u128::from(1 + random.below(900)));

@@ -1,5 +1,6 @@
 //! Actions that a stage does not allow, or not from this sender: each is refused by its own rule.
 
+use types::attestation::Divergence;
 use types::hash::{BlobId, Hash32, JobId};
 use types::job::JobRecord;
 use types::limits::MAX_OUTCOMES_BYTES;
@@ -28,7 +29,10 @@ fn refused(world: &World, n: u8, action: Action) -> String {
 /// One step of each kind, without sense, with the stages that allow it.
 pub fn all_actions(record: &JobRecord) -> Vec<(Vec<&'static str>, Action)> {
     let (job, attempt) = (record.id, record.attempt);
-    let opening = types::attestation::Opening::new(Hash32::ZERO, &[], &[], None).unwrap();
+    let outcomes = BlobId::of(b"");
+    let opening = types::attestation::Opening::new(Hash32::ZERO, &[], &[], outcomes).unwrap();
+    let leaf = [(TaskIndex(0), Hash32::ZERO)];
+    let divergence = Divergence::new(Hash32::ZERO, &leaf, TaskIndex(0)).unwrap();
     let proof = vrf_key(0).prove(&Hash32::ZERO);
     vec![
         (vec!["assigned"], JobStep::Acknowledge.of(job, attempt)),
@@ -52,6 +56,17 @@ pub fn all_actions(record: &JobRecord) -> Vec<(Vec<&'static str>, Action)> {
             vec!["revealing"],
             JobStep::Reveal {
                 opening: Box::new(opening),
+            }
+            .of(job, attempt),
+        ),
+        (
+            vec!["revealing"],
+            JobStep::Agree { salt: Hash32::ZERO }.of(job, attempt),
+        ),
+        (
+            vec!["revealing"],
+            JobStep::Differ {
+                divergence: Box::new(divergence),
             }
             .of(job, attempt),
         ),
@@ -190,44 +205,85 @@ fn an_opening_must_show_every_drawn_task() {
         refused(&world, primary, reveal(fewer)),
         "inconsistent_opening"
     );
-    let mut unnamed = good.clone();
-    unnamed.outcomes = None;
-    assert_eq!(refused(&world, primary, reveal(unnamed)), "bad_outcomes");
     for length in [0, u64::try_from(MAX_OUTCOMES_BYTES).unwrap() + 1] {
         let mut sized = good.clone();
-        sized.outcomes = Some(BlobId {
+        sized.outcomes = BlobId {
             hash: Hash32::ZERO,
             length,
-        });
+        };
         assert_eq!(refused(&world, primary, reveal(sized)), "bad_outcomes");
     }
-    assert_eq!(
-        refused(&world, verifier, reveal(good.clone())),
-        "wrong_commitment"
-    );
-    assert_eq!(
-        refused(&world, CUSTOMER, reveal(good.clone())),
-        "not_verifier"
-    );
-
-    let mine = world.verifier_opening(verifier, &record, &all);
-    let mut named = mine.clone();
-    named.outcomes = good.outcomes;
-    assert_eq!(refused(&world, verifier, reveal(named)), "bad_outcomes");
-    let mut lied = mine.clone();
-    lied.leaves.as_mut_slice()[1].1.0[0] ^= 1;
-    assert_eq!(
-        refused(&world, verifier, reveal(lied)),
-        "inconsistent_opening"
-    );
-    assert_eq!(
-        refused(&world, verifiers[1], reveal(mine.clone())),
-        "wrong_commitment",
-        "a copied opening is worth nothing"
-    );
-
-    assert_eq!(world.act(verifier, reveal(mine.clone())), None);
-    assert_eq!(refused(&world, verifier, reveal(mine)), "already_revealed");
+    for other in [verifier, CUSTOMER] {
+        assert_eq!(refused(&world, other, reveal(good.clone())), "not_primary");
+    }
     assert_eq!(world.act(primary, reveal(good.clone())), None);
     assert_eq!(refused(&world, primary, reveal(good)), "already_revealed");
+}
+
+#[test]
+fn a_verifier_agrees_with_its_salt_alone_once_the_primary_has_revealed() {
+    let mut world = proven();
+    let job = world.submit(&demanding(2));
+    let record = world.run_to(&job, "revealing");
+    let (primary, verifiers) = parties(&record.stage);
+    let (primary, verifier) = (primary.unwrap(), verifiers[0]);
+    let salt = World::salt(verifier, &record);
+    let agree = |salt| JobStep::Agree { salt }.of(job, record.attempt);
+    let early = refused(&world, verifier, agree(salt));
+    assert_eq!(early, "primary_not_revealed");
+    assert_eq!(
+        world.act(primary, world.duty(primary, &record).unwrap()),
+        None
+    );
+    let copied = refused(&world, verifiers[1], agree(salt));
+    assert_eq!(copied, "wrong_commitment", "a copied salt is worth nothing");
+    assert_eq!(
+        refused(&world, verifier, agree(Hash32::ZERO)),
+        "wrong_commitment"
+    );
+    for other in [primary, CUSTOMER] {
+        assert_eq!(refused(&world, other, agree(salt)), "not_verifier");
+    }
+    assert_eq!(world.act(verifier, agree(salt)), None);
+    assert_eq!(refused(&world, verifier, agree(salt)), "already_revealed");
+}
+
+#[test]
+fn who_found_the_same_cannot_show_that_it_differs() {
+    let mut world = proven();
+    let job = world.submit(&demanding(2));
+    let record = world.run_to(&job, "revealing");
+    let (primary, verifiers) = parties(&record.stage);
+    let (primary, verifier) = (primary.unwrap(), verifiers[0]);
+    let (all, task) = (crate::job::world::all_tasks(&record), TaskIndex(1));
+    assert_eq!(
+        world.act(primary, world.duty(primary, &record).unwrap()),
+        None
+    );
+    let same = world.divergence(verifier, &record, &all, task);
+    let differ = |step: JobStep| step.of(job, record.attempt);
+    assert_eq!(
+        refused(&world, verifier, differ(same.clone())),
+        "no_divergence"
+    );
+    let JobStep::Differ { divergence } = same else {
+        panic!()
+    };
+    let mut lied = divergence.clone();
+    lied.leaf.0[0] ^= 1;
+    let lied = JobStep::Differ { divergence: lied };
+    assert_eq!(
+        refused(&world, verifier, differ(lied)),
+        "inconsistent_opening"
+    );
+    let mut rooted = divergence.clone();
+    rooted.root.0[0] ^= 1;
+    let rooted = JobStep::Differ { divergence: rooted };
+    assert_eq!(
+        refused(&world, verifier, differ(rooted)),
+        "wrong_commitment"
+    );
+    let copied = JobStep::Differ { divergence };
+    let copied = refused(&world, verifiers[1], differ(copied));
+    assert_eq!(copied, "wrong_commitment");
 }

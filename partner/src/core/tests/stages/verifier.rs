@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use types::account::{BondLock, LockReason};
+use types::attestation::MerkleLeaves;
 use types::hash::{Hash32, JobId};
-use types::job::{Stage, Verifying};
+use types::job::{PrimaryOpening, Revealing, Stage, Verifying};
 use types::number::{Amount, Attempt, Fixed64, Nonce};
 use types::transaction::{Action, JobStep};
 
-use super::super::super::{Cause, Effect, ProvenState};
+use super::super::super::{Cause, Core, Effect, Event, ExecutionResult, ProvenState};
 use super::super::chain::{assigned, proven, record, workload};
 use super::{actions, assignment, committed, core, executions, fail, see, steps, verifier};
-use crate::assignment::{Assignment, AssignmentRole};
+use crate::assignment::{Assignment, AssignmentRole, OwnCommitment};
 
 #[test]
 fn a_bound_verifier_that_finds_no_result_says_so_once_answers_are_taken() {
@@ -156,4 +157,73 @@ fn verification_has_places_of_its_own() {
         executions(&effects),
         [(own, 5), (assignment(AssignmentRole::Verifier), 2)]
     );
+}
+
+/// Partner 2 after it ran its tasks as verifier, with what it keeps of them.
+fn ran() -> (Core, OwnCommitment) {
+    let mut core = core(2);
+    let announcing = committed(1, vec![verifier(2)]);
+    see(&mut core, proven(2, 3, 5, record(announcing)));
+    let outcome = types::attestation::Outcome {
+        exit: types::attestation::Exit::OutOfFuel,
+        fuel: types::number::Fuel(1),
+        stdout: types::hash::BlobId::of(b""),
+        stderr: types::hash::BlobId::of(b""),
+        outputs: types::codec::Bounded::default(),
+    };
+    let tasks = verifier(2).tasks.into_iter();
+    let effects = core.step(Event::Executed(Box::new(ExecutionResult {
+        assignment: assignment(AssignmentRole::Verifier),
+        outcomes: tasks.map(|task| (task, outcome.clone())).collect(),
+        workload: workload(),
+        salt: Hash32([7; 32]),
+        list: None,
+    })));
+    let Some(Effect::Keep(own)) = effects.into_iter().next() else {
+        panic!("nothing was kept")
+    };
+    (core, *own)
+}
+
+/// The openings are awaited of a primary that found these leaves, or has not revealed.
+fn revealing(own: &OwnCommitment, leaves: Option<MerkleLeaves>) -> Stage {
+    let mut bound = verifier(2);
+    bound.commitment = Some(own.commitment);
+    let Stage::Announcing(announcing) = committed(1, vec![bound]) else {
+        panic!()
+    };
+    let opening = leaves.map(|leaves| PrimaryOpening {
+        root: Hash32([1; 32]),
+        salt: Hash32([2; 32]),
+        leaves,
+        outcomes: types::hash::BlobId::of(b"list"),
+    });
+    Stage::Revealing(Revealing {
+        parties: announcing.parties,
+        opening,
+        unverified: false,
+    })
+}
+
+#[test]
+fn a_verifier_opens_after_the_primary_by_its_salt_or_at_one_task_that_differs() {
+    let (mut core, own) = ran();
+    let look = |core: &mut Core, height, leaves| {
+        let stage = revealing(&own, leaves);
+        let effects = see(core, proven(2, 3, height, record(stage)));
+        steps(&effects).into_iter().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(look(&mut core, 10, None), []);
+    let same = Some(own.leaves.clone());
+    let salt = own.salt;
+    assert_eq!(look(&mut core, 20, same), [JobStep::Agree { salt }]);
+    let mut other = own.leaves.clone();
+    other.as_mut_slice()[1].1.0[0] ^= 1;
+    let shown = look(&mut core, 30, Some(other));
+    let [JobStep::Differ { divergence }] = shown.as_slice() else {
+        panic!("{shown:?}")
+    };
+    let (task, leaf) = own.leaves[1];
+    assert_eq!((divergence.task, divergence.leaf), (task, leaf));
+    assert!(divergence.is_consistent(&verifier(2).tasks));
 }

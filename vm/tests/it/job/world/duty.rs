@@ -2,11 +2,12 @@
 
 use types::account::PartnerSnapshot;
 use types::attestation::{
-    CommitmentContext, Exit, Opening, Outcome, Outcomes, commitment, leaf, result_root_of,
+    CommitmentContext, Divergence, Exit, Opening, Outcome, Outcomes, commitment, leaf,
+    result_root_of,
 };
 use types::codec::{Bounded, encode};
 use types::hash::{BlobId, Domain, Hash32};
-use types::job::{Announcing, Assigned, JobRecord, Revealing, Stage};
+use types::job::{Announcing, Assigned, JobRecord, PrimaryOpening, Stage};
 use types::number::{Fuel, TaskIndex};
 use types::sortition::{Sortition, SortitionError};
 use types::transaction::{Action, JobStep};
@@ -56,22 +57,19 @@ impl World {
                 let commitment = self.commitment(n, record, &verifier.tasks);
                 Some(JobStep::Commit { commitment }.of(job, attempt))
             }
-            Stage::Revealing(Revealing {
-                parties, opening, ..
-            }) if !self.does(n, Conduct::NeverOpens) => {
-                let opening = if parties.primary.partner == own && opening.is_none() {
-                    self.primary_opening(n, record)
-                } else {
-                    let mut verifiers = parties.verifiers.iter();
-                    let verifier = verifiers.find(|v| v.partner == own && v.opening.is_none())?;
-                    self.verifier_opening(n, record, &verifier.tasks)
-                };
-                Some(
-                    JobStep::Reveal {
-                        opening: Box::new(opening),
+            Stage::Revealing(revealing) if !self.does(n, Conduct::NeverOpens) => {
+                let step = match &revealing.opening {
+                    None if revealing.parties.primary.partner == own => JobStep::Reveal {
+                        opening: Box::new(self.primary_opening(n, record)),
+                    },
+                    None => return None,
+                    Some(opening) => {
+                        let mut verifiers = revealing.parties.verifiers.iter();
+                        let verifier = verifiers.find(|v| v.partner == own && v.salt.is_none())?;
+                        self.answer(n, record, &verifier.tasks, opening)
                     }
-                    .of(job, attempt),
-                )
+                };
+                Some(step.of(job, attempt))
             }
             _ => None,
         }
@@ -116,7 +114,8 @@ impl World {
         Some(self.sortition(record, &snapshot)?.input(&address(n)))
     }
 
-    fn salt(n: u8, record: &JobRecord) -> Hash32 {
+    /// The salt of a partner's commitment.
+    pub fn salt(n: u8, record: &JobRecord) -> Hash32 {
         Hash32::of(Domain::BLIND, &(n, record.id, record.attempt))
     }
 
@@ -175,19 +174,40 @@ impl World {
             Self::salt(n, record),
             &self.leaves(n, record, &all),
             &drawn,
-            Some(blob),
+            blob,
         )
         .unwrap()
     }
 
-    /// The opening of a verifier that ran these tasks as the program says.
-    pub fn verifier_opening(&self, n: u8, record: &JobRecord, tasks: &[TaskIndex]) -> Opening {
-        Opening::new(
-            Self::salt(n, record),
-            &self.leaves(n, record, tasks),
-            tasks,
-            None,
-        )
-        .unwrap()
+    /// What a verifier that ran these tasks says of the primary's opening.
+    fn answer(
+        &self,
+        n: u8,
+        record: &JobRecord,
+        tasks: &[TaskIndex],
+        opening: &PrimaryOpening,
+    ) -> JobStep {
+        let (salt, own) = (Self::salt(n, record), self.leaves(n, record, tasks));
+        let theirs = opening.leaves_of(tasks).unwrap();
+        let differing = own.iter().zip(&theirs).find(|(mine, other)| mine != other);
+        match differing {
+            None => JobStep::Agree { salt },
+            Some(((task, _), _)) => self.divergence(n, record, tasks, *task),
+        }
+    }
+
+    /// The proof of a verifier that it found something else at a task.
+    pub fn divergence(
+        &self,
+        n: u8,
+        record: &JobRecord,
+        tasks: &[TaskIndex],
+        task: TaskIndex,
+    ) -> JobStep {
+        let leaves = self.leaves(n, record, tasks);
+        let divergence = Divergence::new(Self::salt(n, record), &leaves, task);
+        JobStep::Differ {
+            divergence: Box::new(divergence.unwrap()),
+        }
     }
 }

@@ -12,7 +12,7 @@ pub const LISTS: usize = 6;
 const PALETTE: usize = 6;
 
 /// What a module is drawn by. Modules of equal genomes are equal.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
 pub struct Genome {
     /// Seed of all choices that nothing else makes.
     pub seed: u64,

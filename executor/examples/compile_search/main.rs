@@ -3,7 +3,7 @@
 //! `compile_search [--steps N] [--seed FIRST] [--climbs N] [--bytes N]` climbs hills: each climb begins with a random genome and keeps the changes
 //! that make a module dearer for its charge, in processor time of judging, preparing and compiling it. Before that it looks at the bombs
 //! that the tests run. It prints one JSON object for each bomb that compiles and each climb, with the seed and the worst genome, then the
-//! worst of all, and fails if that is above 20 ns a unit. Times are those of a release
+//! worst of all, and fails if that is above 20 ns a unit. `--again FILE` measures the genomes of an earlier run instead. Times are those of a release
 //! build; the charge is what a job pays for the module before it runs, without what its blobs cost.
 
 #![expect(clippy::print_stdout, reason = "a program that prints lines")]
@@ -15,11 +15,15 @@ mod genome;
 mod module;
 mod operators;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use genome::Genome;
 use gridproof_executor::TaskEngine;
+use instrument::accept::Complexity;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use types::job::{CLASS_WASM_V2, FUEL_PER_MODULE_BYTE};
 use types::testing::Random;
 
@@ -31,6 +35,7 @@ const MOST_NS_PER_UNIT: f64 = 20.0;
 struct Cost {
     nanoseconds: f64,
     units: f64,
+    complexity: Complexity,
 }
 
 impl Cost {
@@ -44,6 +49,7 @@ struct Options {
     climbs: u64,
     seed: u64,
     bytes: u32,
+    again: Option<PathBuf>,
 }
 
 fn options() -> Result<Options> {
@@ -52,6 +58,7 @@ fn options() -> Result<Options> {
         climbs: 8,
         seed: 1,
         bytes: 60_000,
+        again: None,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
@@ -61,6 +68,7 @@ fn options() -> Result<Options> {
             "--climbs" => options.climbs = value.parse()?,
             "--seed" => options.seed = value.parse()?,
             "--bytes" => options.bytes = value.parse()?,
+            "--again" => options.again = Some(value.into()),
             _ => anyhow::bail!("unknown option {name}"),
         }
     }
@@ -96,6 +104,7 @@ fn measure(engine: &TaskEngine, module: &[u8], times: u32) -> Result<Option<Cost
     Ok(Some(Cost {
         nanoseconds: least.as_secs_f64() * 1e9,
         units: f64::from(u32::try_from(units / 1_000)?) * 1_000.0,
+        complexity,
     }))
 }
 
@@ -145,15 +154,51 @@ fn bombs(engine: &TaskEngine) -> Result<f64> {
         let Some(cost) = measure(engine, &bomb.module, 3)? else {
             continue;
         };
-        let line = serde_json::json!({
-            "bomb": bomb.name,
-            "end": format!("{:?}", bomb.end),
-            "ns_per_unit": hundredths(cost.per_unit()),
-            "compile_ms": hundredths(cost.nanoseconds / 1e6),
-            "fuel": cost.units,
-            "module_bytes": bomb.module.len(),
-        });
-        println!("{line}");
+        let line = json!({ "bomb": bomb.name, "end": format!("{:?}", bomb.end) });
+        println!("{}", shown(line, cost, bomb.module.len()));
+        worst = worst.max(cost.per_unit());
+    }
+    Ok(worst)
+}
+
+/// A line of the output: what is measured, what it cost and what it is drawn by.
+fn shown(mut line: Value, cost: Cost, bytes: usize) -> Value {
+    line["ns_per_unit"] = hundredths(cost.per_unit()).into();
+    line["compile_ms"] = hundredths(cost.nanoseconds / 1e6).into();
+    line["fuel"] = cost.units.into();
+    line["module_bytes"] = bytes.into();
+    line["complexity"] = format!("{:?}", cost.complexity).into();
+    line
+}
+
+/// Compiles the modules of the genomes in an earlier run's output; the most nanoseconds per unit.
+fn again(engine: &TaskEngine, file: &Path) -> Result<f64> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let mut worst = 0.0_f64;
+    for line in text.lines() {
+        let before: Value = serde_json::from_str(line)?;
+        let Some(genome) = before.get("genome") else {
+            continue;
+        };
+        let module = module::draw(&Genome::deserialize(genome)?);
+        let Some(cost) = measure(engine, &module, 3)? else {
+            continue;
+        };
+        let line = json!({ "seed": before["seed"], "before": before["ns_per_unit"] });
+        println!("{}", shown(line, cost, module.len()));
+        worst = worst.max(cost.per_unit());
+    }
+    Ok(worst)
+}
+
+/// Climbs from each seed; the most nanoseconds per unit.
+fn climbs(engine: &TaskEngine, options: &Options) -> Result<f64> {
+    let mut worst = 0.0_f64;
+    for seed in options.seed..options.seed + options.climbs {
+        let (genome, cost) = climb(engine, seed, options)?;
+        let bytes = module::draw(&genome).len();
+        let line = json!({ "seed": seed, "genome": genome });
+        println!("{}", shown(line, cost, bytes));
         worst = worst.max(cost.per_unit());
     }
     Ok(worst)
@@ -162,21 +207,11 @@ fn bombs(engine: &TaskEngine) -> Result<f64> {
 fn main() -> Result<()> {
     let options = options()?;
     let engine = TaskEngine::new(CLASS_WASM_V2)?;
-    let mut worst = bombs(&engine)?;
-    for seed in options.seed..options.seed + options.climbs {
-        let (genome, cost) = climb(&engine, seed, &options)?;
-        let line = serde_json::json!({
-            "seed": seed,
-            "ns_per_unit": hundredths(cost.per_unit()),
-            "compile_ms": hundredths(cost.nanoseconds / 1e6),
-            "fuel": cost.units,
-            "module_bytes": module::draw(&genome).len(),
-            "genome": genome,
-        });
-        println!("{line}");
-        worst = worst.max(cost.per_unit());
-    }
-    let line = serde_json::json!({
+    let worst = match &options.again {
+        Some(file) => again(&engine, file)?,
+        None => bombs(&engine)?.max(climbs(&engine, &options)?),
+    };
+    let line = json!({
         "worst_ns_per_unit": hundredths(worst),
         "most": MOST_NS_PER_UNIT,
         "climbs": options.climbs,

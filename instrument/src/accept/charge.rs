@@ -13,11 +13,11 @@ pub const COMPILE_PRICE: u64 = 64;
 /// Units for the module itself.
 pub const MODULE_PRICE: u64 = 60_000;
 /// Units for each function, imported ones included.
-pub const FUNCTION_PRICE: u64 = 2_500;
+pub const FUNCTION_PRICE: u64 = 3_500;
 /// Units for each byte of a function's body, beside those for a byte of the module.
 pub const CODE_PRICE: u64 = 32;
 /// Units for each parameter, local and operand at the highest stack, times its function's crowding.
-pub const CROWDED_VALUE_PRICE: u64 = 2;
+pub const CROWDED_VALUE_PRICE: u64 = 20;
 /// Parameters and results that a type, a function or a call has for nothing.
 pub const FREE_SIGNATURE: u64 = 8;
 /// Units for each one above these.

@@ -42,7 +42,7 @@ fn the_example_of_the_spec() {
         places: 1_000,
     };
     assert_eq!(found, expected);
-    let sum = 60_000 + 2_500 + 64 * 4 + 32 * 31 + 3_000 + 144 / 10 + 2 * 48 + 1_000;
+    let sum = 60_000 + 3_500 + 64 * 4 + 32 * 31 + 3_000 + 144 / 10 + 20 * 48 + 1_000;
     assert_eq!(found.fuel(), sum);
 }
 

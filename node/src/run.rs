@@ -62,8 +62,7 @@ pub async fn run_and_tell(
     let writes = vm::genesis_writes(&genesis)?;
     let store = Store::open_with(&layout.db(), &genesis, writes, config.store.settings()?)?;
     let setup = setup.in_force(&store)?;
-    let storage = FileStorage::new(&layout.log())?;
-    let (log, records) = Log::open(storage, setup.log_identity())?;
+    let (log, records) = Log::open(FileStorage::new(&layout.log())?, setup.log_identity())?;
     let kept = FileStorage::new(&layout.evidence())?;
     let evidence = EvidenceBook::open(kept, &setup.consensus.term())?;
     let blobs = BlobStore::open(&layout.blobs(), config.blobs.quota_bytes)?;

@@ -214,13 +214,12 @@ impl ChainWatch {
     ) -> Result<BTreeMap<JobId, Arc<Workload>>, ReadError> {
         let mut all = BTreeMap::new();
         for record in records.filter(|record| is_party(record, &self.address)) {
-            let workload = match self.workloads.get(&record.id) {
-                Some(known) => Arc::clone(known),
-                None => {
-                    let key = StateKey::JobSpec(record.id);
-                    let (_, spec) = reader.required::<JobSpec>(key).await?;
-                    Arc::new(spec.workload)
-                }
+            let workload = if let Some(known) = self.workloads.get(&record.id) {
+                Arc::clone(known)
+            } else {
+                let key = StateKey::JobSpec(record.id);
+                let (_, spec) = reader.required::<JobSpec>(key).await?;
+                Arc::new(spec.workload)
             };
             all.insert(record.id, workload);
         }

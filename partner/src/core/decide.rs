@@ -208,7 +208,7 @@ impl Core {
                 self.verify(proven, record, verifier, false, plan);
             }
             (Stage::Verifying(_), Some(verifier)) => {
-                self.verify(proven, record, verifier, true, plan)
+                self.verify(proven, record, verifier, true, plan);
             }
             (Stage::Revealing(revealing), verifier) => {
                 match (stage.awaits(&own), verifier, &revealing.opening) {

@@ -69,10 +69,10 @@ impl Mempool {
         height: Height,
         job: &JobId,
     ) -> Result<Vec<TransactionId>, Abort> {
-        let (gone, panicked) = self.steps.recheck(rules, view, height, job)?;
-        for (subject, step) in gone {
+        let went = self.steps.recheck(rules, view, height, job)?;
+        for (subject, step) in went.gone {
             self.forget(&step, Place::Step(subject));
         }
-        Ok(panicked)
+        Ok(went.panicked)
     }
 }

@@ -40,6 +40,14 @@ pub(super) struct Steps {
     bytes: usize,
 }
 
+/// The steps that went since their job changed.
+#[derive(Debug)]
+pub(super) struct GoneSteps {
+    pub gone: Vec<(StepSubject, Verified)>,
+    /// Those of them on which the trial panicked.
+    pub panicked: Vec<TransactionId>,
+}
+
 /// Why a step could not be tried, or would fail. It is not kept then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum TrialFault {
@@ -164,7 +172,7 @@ impl Steps {
     }
 
     /// Tries the steps of a job that a block changed again, on the state after it, and drops those that it does not await.
-    /// Gives what went, and the transactions on which the trial panicked.
+    /// Gives what went.
     // Rule C52.
     pub fn recheck(
         &mut self,
@@ -172,7 +180,7 @@ impl Steps {
         view: &dyn StateRead,
         height: Height,
         job: &JobId,
-    ) -> Result<(Vec<(StepSubject, Verified)>, Vec<TransactionId>), Abort> {
+    ) -> Result<GoneSteps, Abort> {
         let first = (*job, Address::default(), "");
         let of_job = self.all.range_mut(first..);
         let (mut gone, mut panicked) = (Vec::new(), Vec::new());
@@ -194,7 +202,10 @@ impl Steps {
         }
         let gone = gone.into_iter();
         let gone = gone.filter_map(|subject| Some((subject, self.remove(&subject)?)));
-        Ok((gone.collect(), panicked))
+        Ok(GoneSteps {
+            gone: gone.collect(),
+            panicked,
+        })
     }
 }
 

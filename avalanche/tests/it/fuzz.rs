@@ -105,10 +105,9 @@ fn transaction(random: &mut Random, genesis: &Genesis) -> SignedTransaction {
         ..right.clone()
     };
     let samples = [encode(&right), encode(&job)];
-    let found = std::iter::repeat_with(|| changed(random, &samples)).take(20);
-    let mut found = found
-        .filter_map(|bytes| decode::<Transaction>(&bytes, 1 << 20).ok())
-        .next()
+    let mut found = std::iter::repeat_with(|| changed(random, &samples))
+        .take(20)
+        .find_map(|bytes| decode::<Transaction>(&bytes, 1 << 20).ok())
         .unwrap_or(right.clone());
     if random.chance(900) {
         found.chain_id = right.chain_id;

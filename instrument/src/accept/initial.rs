@@ -21,7 +21,7 @@ const PAGE: u64 = 1 << 16;
 
 /// What a constant expression is made of.
 #[derive(Debug, Clone, Copy)]
-struct Value {
+struct InitialValue {
     /// True if it is one number or vector.
     is_constant: bool,
     /// The number, where it is one of `i32`.
@@ -153,7 +153,7 @@ impl Initial {
         Ok(())
     }
 
-    fn value(&mut self, value: &ConstExpr<'_>) -> Result<Value, ClassRule> {
+    fn value(&mut self, value: &ConstExpr<'_>) -> Result<InitialValue, ClassRule> {
         let (mut count, mut is_constant, mut number) = (0u64, false, None);
         for operator in value.get_operators_reader() {
             match operator? {
@@ -172,7 +172,7 @@ impl Initial {
         let more = count.saturating_sub(1);
         self.operators = self.operators.saturating_add(more);
         let is_constant = is_constant && more == 0;
-        Ok(Value {
+        Ok(InitialValue {
             is_constant,
             number: number.filter(|_| is_constant),
         })

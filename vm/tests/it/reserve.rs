@@ -82,7 +82,7 @@ fn reserved(pool: &Mempool, world: &World) -> Vec<TransactionId> {
     ids(&offer(pool, &world.chain, MAX_BODY_BYTES, 0))
 }
 
-fn is_not_awaited<T>(result: Result<T, MempoolError>) -> bool {
+fn is_not_awaited<T>(result: &Result<T, MempoolError>) -> bool {
     matches!(result, Err(MempoolError::NotAwaited(_)))
 }
 
@@ -172,7 +172,7 @@ fn only_what_the_job_expects_is_reserved_and_once() {
         (verifiers[1], commit),
     ] {
         let signed = world.chain.sign(n, action);
-        assert!(is_not_awaited(insert(&mut pool, &world, &signed)));
+        assert!(is_not_awaited(&insert(&mut pool, &world, &signed)));
     }
     let first = world.chain.sign(primary, opening.clone());
     insert(&mut pool, &world, &first).unwrap();
@@ -218,7 +218,7 @@ fn announcements_are_reserved_for_those_who_are_drawn() {
     let own = world.chain.sign(n, world.announcement(n, &record).unwrap());
     insert(&mut pool, &world, &own).unwrap();
     let copied = world.chain.sign(m, world.announcement(n, &record).unwrap());
-    assert!(is_not_awaited(insert(&mut pool, &world, &copied)));
+    assert!(is_not_awaited(&insert(&mut pool, &world, &copied)));
     assert_eq!(reserved(&pool, &world), [own.id()]);
 }
 
@@ -230,7 +230,10 @@ fn a_step_is_taken_from_its_stage_on_and_goes_with_it() {
     let n = parties(&record.stage).0.unwrap();
     let opening = later.chain.sign(n, later.duty(n, &record).unwrap());
     let mut pool = Mempool::new(MempoolLimits::default());
-    assert!(is_not_awaited(insert(&mut pool, &world, &opening)), "early");
+    assert!(
+        is_not_awaited(&insert(&mut pool, &world, &opening)),
+        "early"
+    );
     world.run_to(&job, "revealing");
     insert(&mut pool, &world, &opening).unwrap();
     let mut seen = 0;

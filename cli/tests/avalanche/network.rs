@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use rpc::client::Client;
@@ -54,6 +55,31 @@ pub fn run(arguments: &[&str]) -> (i32, Value) {
 fn spawn_gridproof(arguments: &[&str]) -> Child {
     let binary = env!("CARGO_BIN_EXE_gridproof");
     spawn(Command::new(binary).args(arguments).arg("--json"))
+}
+
+/// An account that nobody has the key of.
+const RECEIVER: &str = "1111111111111111111111111111111111111111";
+
+/// Sends so much to it.
+fn spawn_send(key: &str, amount: u32, url: &str) -> Child {
+    let amount = amount.to_string();
+    spawn_gridproof(&[
+        "wallet", "send", "--key", key, "--to", RECEIVER, "--amount", &amount, "--rpc", url,
+    ])
+}
+
+/// The exit code of a command, or nothing if it is given up before.
+fn wait_for(child: &mut Child, is_over: impl Fn() -> bool) -> Option<i32> {
+    let mut code = None;
+    wait_until(Duration::from_mins(2), || {
+        code = child.try_wait().unwrap().and_then(|status| status.code());
+        code.is_some() || is_over()
+    });
+    if code.is_none() {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    code
 }
 
 /// Runs gridproof, which succeeds.
@@ -318,20 +344,40 @@ impl Network {
     #[track_caller]
     pub fn send(&self, url: &str) -> String {
         let customer = self.path("net/customer.key");
-        let to = "11".repeat(20);
-        let sent = gridproof(&[
-            "wallet",
-            "send",
-            "--key",
-            text(&customer),
-            "--to",
-            &to,
-            "--amount",
-            "1",
-            "--rpc",
-            url,
-        ]);
+        let (code, sent) = finish(spawn_send(text(&customer), 1, url));
+        assert_eq!(code, 0, "{sent}");
         sent["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Money of the account that [`Network::send`] sends to, as the node of this number has it.
+    pub fn sent(&self, node: usize) -> u128 {
+        let url = self.url(node);
+        let balance = gridproof(&["wallet", "balance", "--address", RECEIVER, "--rpc", url]);
+        balance["balance"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Sends money through one URL, four transfers at a time, until `end` says so; gives how much became final. What was under way
+    /// at the end is given up. Each of the four sends an amount of its own, for equal transfers of equal nonce are one.
+    pub fn send_until(&self, url: &str, end: impl FnOnce(&AtomicU32)) -> u32 {
+        let customer = self.path("net/customer.key");
+        let (total, is_over) = (AtomicU32::new(0), AtomicBool::new(false));
+        let send_all = |amount: u32| {
+            while !is_over.load(Ordering::SeqCst) {
+                let mut child = spawn_send(text(&customer), amount, url);
+                let code = wait_for(&mut child, || is_over.load(Ordering::SeqCst));
+                if code == Some(0) {
+                    total.fetch_add(amount, Ordering::SeqCst);
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            let send_all = &send_all;
+            let senders = [1, 2, 3, 4].map(|amount| scope.spawn(move || send_all(amount)));
+            end(&total);
+            is_over.store(true, Ordering::SeqCst);
+            drop(senders);
+        });
+        total.into_inner()
     }
 
     /// The ends of all logs: nodes, their chains with the plugin's lines, and partners.

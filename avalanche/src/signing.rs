@@ -50,7 +50,7 @@ pub enum SigningError {
     /// The state has another root.
     #[error("the state after height {height} has another root than {claimed}")]
     OtherRoot {
-        /// The height.
+        /// Height of the block after which the state is claimed.
         height: Height,
         /// Root that is claimed.
         claimed: Hash32,

@@ -129,7 +129,7 @@ pub enum Corruption {
     /// A live job's window is not in the queue in which its record says it is.
     #[error("the window of job {job}, which ends at {at}, is not in the queue")]
     NotDue {
-        /// The job.
+        /// Id of the live job.
         job: JobId,
         /// Deadline in its record.
         at: ChainTime,
@@ -137,7 +137,7 @@ pub enum Corruption {
     /// A live job's draw is not among those of the step that its record names.
     #[error("job {job} waits for beacon step {step}, which does not draw for it")]
     NoDraw {
-        /// The job.
+        /// Id of the live job.
         job: JobId,
         /// Step in its record.
         step: BeaconStep,

@@ -162,12 +162,22 @@ impl Mempool {
         signed: SignedTransaction,
     ) -> Result<Unverified, MempoolError> {
         let unverified = Unverified::new(rules, signed)?;
-        let id = unverified.id();
+        self.check_new(rules, height, unverified.id(), unverified.transaction())?;
+        Ok(unverified)
+    }
+
+    /// Checks that a transaction is new, and its terms.
+    fn check_new(
+        &self,
+        rules: &Rules,
+        height: Height,
+        id: TransactionId,
+        transaction: &Transaction,
+    ) -> Result<(), MempoolError> {
         if self.ids.contains_key(&id) {
             return Err(MempoolError::Known(id));
         }
-        charge::check_terms(rules, unverified.transaction(), height.next())?;
-        Ok(unverified)
+        Ok(charge::check_terms(rules, transaction, height.next())?)
     }
 
     /// Takes a transaction in whose signature was verified, judged on the state `view` after the block of height
@@ -180,10 +190,7 @@ impl Mempool {
         transaction: Verified,
     ) -> Result<Inserted, MempoolError> {
         let id = transaction.id();
-        if self.ids.contains_key(&id) {
-            return Err(MempoolError::Known(id));
-        }
-        charge::check_terms(rules, transaction.transaction(), height.next())?;
+        self.check_new(rules, height, id, transaction.transaction())?;
         if transaction.transaction().action.is_step() {
             return self.insert_step(rules, view, height, transaction);
         }

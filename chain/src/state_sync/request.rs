@@ -29,7 +29,7 @@ pub enum SyncRequest {
     Receipts(Height),
     /// What lies below a path in the state after a height: a [`Subtree`](state::subtree::Subtree).
     Subtree {
-        /// The height.
+        /// Height of the block after which the state is asked for.
         height: Height,
         /// The path.
         path: NodePath,

@@ -120,14 +120,20 @@ func signedBy(message *warp.UnsignedMessage, canonical subnet.WarpSet, signers [
 	return warp.NewMessage(message, signature)
 }
 
+// openedWith is opened, and the bytes of an option in hexadecimal digits.
+func openedWith(flags *flag.FlagSet, arguments []string, text *string) (*network, []*node, []byte, error) {
+	net, nodes, err := opened(flags, arguments)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	bytes, err := hex.DecodeString(*text)
+	return net, nodes, bytes, err
+}
+
 // warpVerify verifies a signed message as a chain that it is sent to does, against the subnet's validators now.
 func warpVerify(ctx context.Context, flags *flag.FlagSet, arguments []string) (any, error) {
 	text := flags.String("message", "", "the signed message in hexadecimal digits")
-	net, nodes, err := opened(flags, arguments)
-	if err != nil {
-		return nil, err
-	}
-	bytes, err := hex.DecodeString(*text)
+	net, nodes, bytes, err := openedWith(flags, arguments, text)
 	if err != nil {
 		return nil, err
 	}
@@ -167,11 +173,7 @@ func warpVerify(ctx context.Context, flags *flag.FlagSet, arguments []string) (a
 func warpSign(ctx context.Context, flags *flag.FlagSet, arguments []string) (any, error) {
 	height := flags.Uint64("height", 0, "the height of the claim")
 	text := flags.String("root", "", "the state root of the claim, in hexadecimal digits")
-	net, nodes, err := opened(flags, arguments)
-	if err != nil {
-		return nil, err
-	}
-	bytes, err := hex.DecodeString(*text)
+	net, nodes, bytes, err := openedWith(flags, arguments, text)
 	if err != nil {
 		return nil, err
 	}

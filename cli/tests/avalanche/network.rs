@@ -1,5 +1,6 @@
 //! A network of AvalancheGo nodes for one test, with gridproof as the VM of a subnet, and partners.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -300,44 +301,36 @@ impl Network {
             (&done.1["stage"], &done.1["verified"]),
             (&"settled".into(), &true.into())
         );
-        let receipt = out.join("receipt.json");
-        let verified = gridproof(&[
-            "job",
-            "verify",
-            "--receipt",
-            text(&receipt),
-            "--genesis",
-            text(&genesis),
-            "--outputs",
-            text(&out),
-        ]);
+        let verified = self.verify(name, &[]);
         assert_eq!(verified["receipt"], done.1["receipt"]);
         done.1
+    }
+
+    /// Verifies the receipt and the outputs in a job's folder against the genesis.
+    #[track_caller]
+    fn verify(&self, name: &str, more: &[&str]) -> Value {
+        let (out, genesis) = (self.path(name), self.genesis());
+        let receipt = out.join("receipt.json");
+        let (receipt, genesis, out) = (text(&receipt), text(&genesis), text(&out));
+        let verify = ["job", "verify", "--receipt", receipt, "--genesis", genesis];
+        gridproof(&[&verify[..], &["--outputs", out], more].concat())
     }
 
     /// Has the subnet's validators sign the state that shows a job's receipt, gathered by the node of this number; gives what was
     /// signed.
     #[track_caller]
     pub fn signed(&self, name: &str, node: usize) -> Value {
-        let (out, genesis) = (self.path(name), self.genesis());
-        let receipt = out.join("receipt.json");
-        let verified = gridproof(&[
-            "job",
-            "verify",
-            "--receipt",
-            text(&receipt),
-            "--genesis",
-            text(&genesis),
-            "--outputs",
-            text(&out),
+        let uri = self.state["nodes"][0]["uri"].as_str().unwrap();
+        let chain = self.state["chain"].as_str().unwrap();
+        let of_subnet = [
             "--avalanche",
-            self.state["nodes"][0]["uri"].as_str().unwrap(),
+            uri,
             "--chain",
-            self.state["chain"].as_str().unwrap(),
+            chain,
             "--rpc",
             self.url(node),
-        ]);
-        verified["subnet"].clone()
+        ];
+        self.verify(name, &of_subnet)["subnet"].clone()
     }
 
     /// Sends money to an account that nobody has the key of, through one URL; gives the transaction's id.
@@ -372,10 +365,15 @@ impl Network {
         };
         std::thread::scope(|scope| {
             let send_all = &send_all;
-            let senders = [1, 2, 3, 4].map(|amount| scope.spawn(move || send_all(amount)));
-            end(&total);
+            for amount in 1..=4 {
+                scope.spawn(move || send_all(amount));
+            }
+            let ended = catch_unwind(AssertUnwindSafe(|| end(&total)));
             is_over.store(true, Ordering::SeqCst);
-            drop(senders);
+            // Only now: the senders are waited for, whatever happened.
+            if let Err(panic) = ended {
+                resume_unwind(panic);
+            }
         });
         total.into_inner()
     }

@@ -69,6 +69,7 @@ impl fmt::Display for ProofKey {
             StateKey::Unbondings(time) => write!(f, "unbondings/{time}"),
             StateKey::Due(DueQueue::Windows, bucket) => write!(f, "due-windows/{bucket}"),
             StateKey::Due(DueQueue::Ended, bucket) => write!(f, "due-ended/{bucket}"),
+            StateKey::Due(DueQueue::Locks, bucket) => write!(f, "due-locks/{bucket}"),
             StateKey::Draws(step) => write!(f, "draws/{step}"),
         }
     }
@@ -104,6 +105,7 @@ impl FromStr for ProofKey {
             "unbondings" => StateKey::Unbondings(ChainTime(number("unbondings", argument)?)),
             "due-windows" => StateKey::Due(DueQueue::Windows, number("due-windows", argument)?),
             "due-ended" => StateKey::Due(DueQueue::Ended, number("due-ended", argument)?),
+            "due-locks" => StateKey::Due(DueQueue::Locks, number("due-locks", argument)?),
             "draws" => StateKey::Draws(BeaconStep(number("draws", argument)?)),
             other => {
                 let kind = other.chars().take(80).collect();
@@ -195,6 +197,7 @@ mod tests {
             StateKey::Unbondings(ChainTime(60_000)),
             StateKey::Due(DueQueue::Windows, 9),
             StateKey::Due(DueQueue::Ended, u64::MAX),
+            StateKey::Due(DueQueue::Locks, 1),
             StateKey::Draws(BeaconStep(8)),
         ];
         let kinds: std::collections::BTreeSet<_> = keys.iter().map(kind).collect();
@@ -223,6 +226,7 @@ mod tests {
             StateKey::CustomerJobs(_) => 17,
             StateKey::Draws(_) => 18,
             StateKey::Due(DueQueue::Ended, _) => 19,
+            StateKey::Due(DueQueue::Locks, _) => 20,
             StateKey::Receipt(_) => 10,
             StateKey::Unbondings(_) => 11,
             StateKey::Due(DueQueue::Windows, _) => 12,

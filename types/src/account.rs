@@ -46,10 +46,8 @@ pub struct LockId(pub Hash32);
 pub struct BondLock {
     /// Locked bond, in base units; zero is a lock too.
     pub amount: Amount,
-    /// What the bond is locked for.
+    /// What the bond is locked for, and until when.
     pub reason: LockReason,
-    /// Chain time at which the lock ends by itself; `None` if it ends with its reason.
-    pub until: Option<ChainTime>,
 }
 
 /// What a part of a bond is locked for.
@@ -61,6 +59,8 @@ pub enum LockReason {
     Primary(JobId),
     /// The partner verifies the job's current attempt; ends with the attempt.
     Verifier(JobId),
+    /// The partner was primary of jobs that settled, whose results may be contradicted until this chain time; ends by itself.
+    Audit(ChainTime),
 }
 
 impl LockReason {
@@ -70,11 +70,21 @@ impl LockReason {
         LockId(Hash32::of(Domain::LOCK, self))
     }
 
-    /// The job that the lock is for.
+    /// The job that the lock is for, if it is for one alone.
     #[must_use]
-    pub fn job(&self) -> JobId {
+    pub fn job(&self) -> Option<JobId> {
         match self {
-            Self::Primary(job) | Self::Verifier(job) => *job,
+            Self::Primary(job) | Self::Verifier(job) => Some(*job),
+            Self::Audit(_) => None,
+        }
+    }
+
+    /// Chain time at which the lock ends by itself; `None` if it ends with its job.
+    #[must_use]
+    pub fn until(&self) -> Option<ChainTime> {
+        match self {
+            Self::Primary(_) | Self::Verifier(_) => None,
+            Self::Audit(until) => Some(*until),
         }
     }
 }
@@ -110,7 +120,7 @@ impl Partner {
     /// True if a part of its bond is locked for a job.
     #[must_use]
     pub fn is_bound_to(&self, job: &JobId) -> bool {
-        self.count(|reason| reason.job() == *job) > 0
+        self.count(|reason| reason.job() == Some(*job)) > 0
     }
 
     /// Bond that is not locked, in base units.

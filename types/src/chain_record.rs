@@ -50,6 +50,8 @@ pub struct DueQueues {
     pub windows: u64,
     /// Of the jobs that ended.
     pub ended: u64,
+    /// Of the locks that end by themselves.
+    pub locks: u64,
 }
 
 impl DueQueues {
@@ -58,6 +60,7 @@ impl DueQueues {
         match queue {
             DueQueue::Windows => &mut self.windows,
             DueQueue::Ended => &mut self.ended,
+            DueQueue::Locks => &mut self.locks,
         }
     }
 }

@@ -126,6 +126,10 @@ pub const LIVE_SHARDS: usize = 64;
 pub const MAX_DUE_PER_BUCKET: usize = 8_192;
 /// Most ended jobs that one block forgets; the rest follows in the next blocks.
 pub const MAX_FORGOTTEN_PER_BLOCK: usize = 64;
+/// Locks of one partner that end by themselves at the same time, at most: ends are rounded up to so many steps in an audit window.
+pub const MAX_AUDIT_LOCKS: u64 = 16;
+/// Most locks that one block ends by their time; the rest follows in the next blocks.
+pub const MAX_UNLOCKED_PER_BLOCK: usize = 256;
 /// Most jobs that one block moves on by draws and deadlines; the rest follows in the next blocks.
 pub const MAX_MOVED_PER_BLOCK: usize = 64;
 /// Most unbondings that one block pays; the rest follows in the next blocks.

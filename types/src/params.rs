@@ -87,6 +87,9 @@ pub struct ComputeParams {
     pub store_window_ms: u64,
     /// Time that bonds stay locked by an unbonding.
     pub unbonding_ms: u64,
+    /// Time after a job settled in which its results may be contradicted: so long its primary's bond stays locked. At most
+    /// `ended_jobs_kept_ms`.
+    pub audit_window_ms: u64,
     /// Time for which record, spec and receipt of a job stay in state after its end.
     pub ended_jobs_kept_ms: u64,
     /// Least bond of a partner.
@@ -232,6 +235,7 @@ impl Params {
                 reveal_window_ms: 12_000,
                 store_window_ms: 30_000,
                 unbonding_ms: 60_000,
+                audit_window_ms: 30_000,
                 ended_jobs_kept_ms: 3_600_000,
                 min_bond: Amount(100 * SQUARE.0),
                 classes: vec![ClassParams {

@@ -15,6 +15,8 @@ pub enum DueQueue {
     Windows,
     /// Jobs that ended and are forgotten.
     Ended,
+    /// Locks on bonds that end by themselves.
+    Locks,
 }
 
 /// A key of the state. The value's type stands beside each; values are borsh.

@@ -17,8 +17,8 @@ use crate::{Abort, Context};
 
 /// Milliseconds of chain time that share a bucket.
 const BUCKET_MS: u64 = 1_024;
-/// Maximum bytes of an entry: its time, a job, and a height.
-const ENTRY_BYTES: usize = 8 + 32 + 8;
+/// Maximum bytes of an entry: its time, a partner, and its lock.
+const ENTRY_BYTES: usize = 8 + 20 + 32;
 const _: () = assert!(
     MAX_DUE_PER_BUCKET >= MAX_LIVE_JOBS
         && MAX_DUE_PER_BUCKET * ENTRY_BYTES + 4 <= MAX_STATE_VALUE_BYTES,

@@ -158,6 +158,9 @@ pub enum Corruption {
         /// Address of the partner.
         partner: Address,
     },
+    /// Bond that a lock held until now is not free.
+    #[error("bond of {0} that was just unlocked cannot be locked")]
+    FreedBondNotFree(Address),
     /// A job pays more than its escrow holds.
     #[error("job {job} pays {amount} base units out of an escrow of {held}")]
     EscrowOverdrawn {

@@ -1,20 +1,19 @@
 //! Partners: registration, bonds, locks and unbondings.
 //!
 //! A partner is *active* while its bond reaches the network's minimum; the index lists active partners only, so that
-//! its places cannot be taken for free. A lock on the bond has an id, an amount, a reason and an end; locked bond cannot be
-//! unbonded. An unbonding is paid to the account by the end hook after its period, without anybody's transaction.
+//! its places cannot be taken for free. What locks a bond is in `locks`; locked bond cannot be unbonded. An unbonding is paid to the account by the end hook after its period, without anybody's transaction.
 
 use state::{StateRead, read_as};
-use types::account::{BondLock, LockId, LockReason};
 use types::codec::Bounded;
 use types::hash::Address;
 use types::job::PartnerProfile;
 use types::number::Amount;
 use types::state_key::StateKey;
 
-use crate::{Abort, ActionError, Context, Corruption, Partner};
+use crate::{Abort, Context, Partner};
 
 mod bond;
+mod locks;
 mod register;
 mod snapshot;
 mod unbond;
@@ -40,53 +39,6 @@ impl Context<'_> {
     /// Writes a partner back. Its bond must be the one it was read with: bonds move by the functions below only.
     pub fn put_partner(&mut self, address: &Address, partner: &Partner) {
         self.overlay.put(StateKey::Partner(*address), partner);
-    }
-
-    /// Locks free bond for a reason, beside what is locked for it already. The lock ends with its reason.
-    pub fn lock_bond(
-        &mut self,
-        address: &Address,
-        reason: LockReason,
-        amount: Amount,
-    ) -> Result<(), ActionError> {
-        let mut partner = self.partner(address)?.ok_or(ActionError::NotRegistered)?;
-        let free = partner.free();
-        if amount > free {
-            return Err(ActionError::BondLocked {
-                free,
-                asked: amount,
-            });
-        }
-        let lock = partner.locks.entry(reason.id()).or_insert(BondLock {
-            amount: Amount::ZERO,
-            reason,
-            until: None,
-        });
-        // The sum stays within the bond, so that it cannot overflow.
-        lock.amount = Amount(lock.amount.0.saturating_add(amount.0));
-        let (locked, bond) = (partner.locked(), partner.bond);
-        if locked > bond {
-            return Err(Corruption::LocksAboveBond {
-                partner: *address,
-                locked,
-                bond,
-            }
-            .into());
-        }
-        self.put_partner(address, &partner);
-        Ok(())
-    }
-
-    /// Ends a lock; gives how much it held. Zero if there is none.
-    pub fn unlock_bond(&mut self, address: &Address, lock: LockId) -> Result<Amount, Abort> {
-        let Some(mut partner) = self.partner(address)? else {
-            return Ok(Amount::ZERO);
-        };
-        let freed = partner.locks.remove(&lock);
-        if freed.is_some() {
-            self.put_partner(address, &partner);
-        }
-        Ok(freed.map_or(Amount::ZERO, |lock| lock.amount))
     }
 
     /// Burns up to `amount` of a partner's free bond; gives what was burned. To burn locked bond, unlock it first.

@@ -203,6 +203,7 @@ impl<'a> Run<'a> {
         let context = &mut self.context;
         context.changed = false;
         compute::end_block(context)?;
+        context.end_locks()?;
         context.pay_unbondings()?;
         if context.rules.is_boundary(context.height) {
             context.write_snapshot()?;

@@ -234,7 +234,6 @@ pub fn partner() -> Partner {
             BondLock {
                 amount: SQUARE,
                 reason: LockReason::Primary(JOB),
-                until: None,
             },
         )]),
         unbonding: Bounded::new(vec![Unbonding {

@@ -320,6 +320,7 @@ fn add_keys(v: &mut Vectors) {
         StateKey::Unbondings(ChainTime(5)),
         StateKey::Due(DueQueue::Windows, 7),
         StateKey::Due(DueQueue::Ended, 7),
+        StateKey::Due(DueQueue::Locks, 7),
         StateKey::Draws(BeaconStep(7)),
     ];
     for key in keys {

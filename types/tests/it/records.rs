@@ -69,7 +69,6 @@ fn lock(reason: LockReason, amount: u128) -> (LockId, BondLock) {
     let lock = BondLock {
         amount: Amount(amount),
         reason,
-        until: None,
     };
     (reason.id(), lock)
 }
@@ -230,6 +229,7 @@ fn records_in_state_are_frozen() {
         locks: BTreeMap::from([
             lock(LockReason::Primary(JobId(hash(1))), 61),
             lock(LockReason::Verifier(JobId(hash(2))), 31),
+            lock(LockReason::Audit(ChainTime(77)), 8),
         ]),
         unbonding: Bounded::new(vec![Unbonding {
             amount: Amount(5),

@@ -1,6 +1,7 @@
 //! The ends of a job: settled, or failed for a reason. Whatever it holds is paid, burned or given back to the unit, and the
 //! bonds that it locks are freed.
 
+use types::account::LockReason;
 use types::job::{Failed, FailureReason, Parties, Stage, Storing, Verifying};
 use types::state_key::StateKey;
 
@@ -14,7 +15,7 @@ use super::record::{Job, end};
 use crate::{Abort, Context, Corruption};
 
 /// A quorum of validators holds the results: everybody is paid and the receipt written.
-// Rules C26, C38.
+// Rules C26, C38, C60.
 pub(super) fn settle(
     context: &mut Context<'_>,
     mut job: Job,
@@ -31,6 +32,10 @@ pub(super) fn settle(
     }
     let receipt = receipt(context, &job, &storing)?;
     context.overlay.put(StateKey::Receipt(job.id), &receipt);
+    context.keep_locked(
+        &storing.parties.primary.partner,
+        LockReason::Primary(job.id),
+    )?;
     release(context, &job.id, &Stage::Storing(storing))?;
     refund(context, &mut job)?;
     end(context, job, Stage::Settled)

@@ -112,8 +112,8 @@ pub(super) fn draw_or_fail(
 // --- Assigned: the primary acknowledges, runs all tasks and commits.
 
 fn assign(context: &mut Context<'_>, job: Job, primary: Primary) -> Result<(), Abort> {
-    let reason = LockReason::Primary(job.id);
-    lock_drawn(context, &primary.partner, reason, primary.bond)?;
+    let (partner, bond) = (primary.partner, primary.bond);
+    lock_drawn(context, job.id, &partner, LockReason::Primary, bond)?;
     let window_ms = context.rules.params.compute.acknowledge_window_ms;
     let stage = Stage::Assigned(Assigned {
         primary,
@@ -234,8 +234,8 @@ pub(super) fn appoint_or_close(
     if let Some(lottery) = lottery {
         let drawn = draw_verifiers(context, &job, &appointing, lottery)?;
         for verifier in &drawn {
-            let reason = LockReason::Verifier(job.id);
-            lock_drawn(context, &verifier.partner, reason, verifier.bond)?;
+            let (partner, bond) = (verifier.partner, verifier.bond);
+            lock_drawn(context, job.id, &partner, LockReason::Verifier, bond)?;
         }
         appointing.missing = appointing.missing.saturating_sub(count(&drawn));
         appointing.parties.verifiers.extend(drawn);

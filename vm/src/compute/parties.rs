@@ -12,16 +12,17 @@ use crate::{Abort, ActionError, Context, Corruption};
 /// Locks the bond of a partner that the beacon drew, whose free bond the draw has looked at.
 pub(super) fn lock_drawn(
     context: &mut Context<'_>,
+    job: JobId,
     partner: &Address,
-    reason: LockReason,
+    reason: fn(JobId) -> LockReason,
     bond: Amount,
 ) -> Result<(), Abort> {
     context
-        .lock_bond(partner, reason, bond)
+        .lock_bond(partner, reason(job), bond)
         .map_err(|error| match error {
             ActionError::Abort(abort) => abort,
             _ => Abort::Corrupt(Corruption::DrawnBondNotFree {
-                job: reason.job(),
+                job,
                 partner: *partner,
             }),
         })

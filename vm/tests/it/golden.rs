@@ -58,6 +58,7 @@ fn records() -> Vec<String> {
         due: DueQueues {
             windows: 10,
             ended: 11,
+            locks: 15,
         },
         live_jobs: 12,
         draws: 13,

@@ -1,5 +1,6 @@
 //! Tests of a job's life.
 
+pub mod audit;
 pub mod draws;
 pub mod exits;
 pub mod invariants;

@@ -229,7 +229,6 @@ fn what_a_job_locks_cannot_be_unbonded() {
     let lock = BondLock {
         amount: square(400),
         reason,
-        until: None,
     };
     record.locks.insert(reason.id(), lock);
     chain

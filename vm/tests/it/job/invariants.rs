@@ -7,10 +7,11 @@ use types::account::{BondLock, LockId, LockReason, Partner};
 use types::codec::decode;
 use types::hash::{Address, JobId};
 use types::job::{JobRecord, Stage};
+use types::limits::MAX_AUDIT_LOCKS;
 use types::number::{Amount, BeaconStep, Height};
 use types::state_key::{DueQueue, StateKey};
 use vm::draws::Draws;
-use vm::due::Bucket;
+use vm::due::{Bucket, QueueEntry};
 use vm::query;
 
 use crate::audit::assert_conserved;
@@ -61,11 +62,19 @@ pub fn check(state: &Writes, supply: Amount) {
         assert_eq!(customers.remove(address), Some(number));
     }
     assert!(customers.is_empty(), "{customers:?}");
+    let mut ending_locks = Bucket::new();
     for (key, value) in state {
         let (StateKey::Partner(address), Some(bytes)) = (key, value) else {
             continue;
         };
-        let partner: Partner = decode(bytes, 1 << 20).unwrap();
+        let mut partner: Partner = decode(bytes, 1 << 20).unwrap();
+        let ending = partner
+            .locks
+            .extract_if(.., |_, lock| lock.reason.until().is_some());
+        let ends = ending.map(|(id, lock)| (lock.reason.until().unwrap(), (*address, id)));
+        let ends: Bucket<_> = ends.collect();
+        assert!(ends.len() <= usize::try_from(MAX_AUDIT_LOCKS).unwrap() + 1);
+        ending_locks.extend(ends);
         assert_eq!(
             partner.locks,
             locks.remove(address).unwrap_or_default(),
@@ -73,6 +82,22 @@ pub fn check(state: &Writes, supply: Amount) {
         );
     }
     assert!(locks.is_empty());
+    assert_eq!(queue(state, DueQueue::Locks), ending_locks);
+}
+
+/// What a queue holds. No key stands for nothing.
+fn queue<T: QueueEntry>(state: &Writes, wanted: DueQueue) -> Bucket<T> {
+    let mut all = Bucket::new();
+    for (key, value) in state {
+        if let (StateKey::Due(queue, _), Some(bytes)) = (key, value)
+            && *queue == wanted
+        {
+            let bucket: Bucket<T> = decode(bytes, 1 << 20).unwrap();
+            assert!(!bucket.is_empty());
+            all.extend(bucket);
+        }
+    }
+    all
 }
 
 /// What jobs wait for.
@@ -84,28 +109,18 @@ struct Waits {
 }
 
 impl Waits {
-    /// What the queues hold. No key stands for nothing.
+    /// What the queues hold.
     fn in_state(state: &Writes) -> Self {
-        let mut all = Self::default();
+        let mut all = Self {
+            windows: queue(state, DueQueue::Windows),
+            ended: queue(state, DueQueue::Ended),
+            draws: BTreeSet::new(),
+        };
         for (key, value) in state {
-            let Some(bytes) = value else { continue };
-            match key {
-                StateKey::Due(DueQueue::Windows, _) => {
-                    let bucket: Bucket<(JobId, Height)> = decode(bytes, 1 << 20).unwrap();
-                    assert!(!bucket.is_empty());
-                    all.windows.extend(bucket);
-                }
-                StateKey::Due(DueQueue::Ended, _) => {
-                    let bucket: Bucket<JobId> = decode(bytes, 1 << 20).unwrap();
-                    assert!(!bucket.is_empty());
-                    all.ended.extend(bucket);
-                }
-                StateKey::Draws(step) => {
-                    let draws: Draws = decode(bytes, 1 << 20).unwrap();
-                    assert!(!draws.is_empty());
-                    all.draws.extend(draws.into_keys().map(|job| (*step, job)));
-                }
-                _ => {}
+            if let (StateKey::Draws(step), Some(bytes)) = (key, value) {
+                let draws: Draws = decode(bytes, 1 << 20).unwrap();
+                assert!(!draws.is_empty());
+                all.draws.extend(draws.into_keys().map(|job| (*step, job)));
             }
         }
         all
@@ -116,11 +131,7 @@ type Locks = BTreeMap<Address, BTreeMap<LockId, BondLock>>;
 
 fn bonds(record: &JobRecord, locks: &mut Locks) {
     let lock = |partner: Address, reason: LockReason, amount: Amount| {
-        let lock = BondLock {
-            amount,
-            reason,
-            until: None,
-        };
+        let lock = BondLock { amount, reason };
         (partner, lock)
     };
     let primary = record.stage.primary().into_iter();

@@ -118,7 +118,6 @@ fn who_is_not_drawn_or_cannot_lock_the_bond_stays_away() {
     let lock = BondLock {
         amount: Amount(951),
         reason,
-        until: None,
     };
     let partner = locked.partner.as_mut().unwrap();
     partner.locks.insert(reason.id(), lock);

@@ -14,7 +14,7 @@ use types::attestation::Outcomes;
 use types::hash::{BlobId, JobId, ValidatorId};
 use types::job::{JobRecord, Stage, Workload};
 use types::number::Attempt;
-use types::transaction::{Holding, StoredStatement};
+use types::stored::{Holding, StoredStatement, StoredSubject};
 
 use fetch::Missing;
 use live::{Duty, LiveJob, Results, opened_results, reproduces};
@@ -165,15 +165,12 @@ impl BlobBook {
     }
 
     fn duty_of(&self, record: &JobRecord) -> Duty {
-        let Some(own) = self.own else {
-            return Duty::Nothing;
-        };
-        match record.awaited_statement() {
-            Some((statement, stored)) if !stored.contains(&own) => match statement.holding {
+        match record.awaited_data().filter(|_| self.own.is_some()) {
+            Some(subject) => match subject.holding {
                 Holding::Inputs => Duty::Inputs,
-                Holding::Results => Duty::Results(statement.attempt),
+                Holding::Results => Duty::Results(subject.attempt),
             },
-            _ => Duty::Nothing,
+            None => Duty::Nothing,
         }
     }
 
@@ -259,7 +256,7 @@ impl BlobBook {
         }
     }
 
-    /// What this validator may vouch for and has not yet on chain, as of the last [`BlobBook::settle`].
+    /// What this validator may vouch for while jobs await it, as of the last [`BlobBook::settle`].
     #[must_use]
     pub fn statements(&self) -> &[StoredStatement] {
         &self.statements
@@ -268,28 +265,24 @@ impl BlobBook {
     fn find_statements(&self) -> Vec<StoredStatement> {
         let mut all = Vec::new();
         for (id, job) in &self.live {
-            let (attempt, holding, complete) = match job.duty {
+            let (attempt, holding, blobs) = match job.duty {
                 Duty::Nothing => continue,
-                Duty::Inputs => {
-                    let complete = job
-                        .workload
-                        .blobs()
-                        .iter()
-                        .all(|blob| self.held.contains(blob));
-                    (Attempt(0), Holding::Inputs, complete)
-                }
-                Duty::Results(attempt) => {
-                    let listed = matches!(job.results, Results::Listed { .. });
-                    let complete =
-                        listed && job.results().iter().all(|blob| self.held.contains(blob));
-                    (attempt, Holding::Results, complete)
-                }
+                Duty::Inputs => (Attempt(0), Holding::Inputs, job.workload.blobs()),
+                Duty::Results(attempt) => match job.listed() {
+                    Some(blobs) => (attempt, Holding::Results, blobs),
+                    None => continue,
+                },
             };
-            if complete {
+            let blobs: BTreeSet<_> = blobs.into_iter().collect();
+            if blobs.is_subset(&self.held) {
+                let lengths = blobs.iter().map(|blob| blob.length);
                 all.push(StoredStatement {
-                    job: *id,
-                    attempt,
-                    holding,
+                    subject: StoredSubject {
+                        job: *id,
+                        attempt,
+                        holding,
+                    },
+                    bytes: lengths.fold(0, u64::saturating_add),
                 });
             }
         }

@@ -305,7 +305,7 @@ impl Blocks {
         let found = caught(|| -> Result<bool, Abort> {
             let (system, transactions) = pools.candidates(rules, &view, height)?;
             let is_stored = |transaction: &SystemTransaction| {
-                matches!(transaction, SystemTransaction::Stored { .. })
+                matches!(transaction, SystemTransaction::Stored(_))
             };
             if system.iter().any(is_stored) {
                 return Ok(true);

@@ -399,7 +399,11 @@ impl Chain {
                 message: Gossip::Pool(message),
             });
         }
-        out.extend(self.pools.urgency_changed(state)?.map(Effect::Urgent));
+        out.extend(
+            self.pools
+                .urgency_changed(&self.setup.rules, state)?
+                .map(Effect::Urgent),
+        );
         Ok(())
     }
 

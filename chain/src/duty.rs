@@ -2,14 +2,14 @@
 
 use state::DecidedState;
 use types::time::Now;
-use types::transaction::SystemTransaction;
+use types::transaction::SystemMessage;
 use vm::Abort;
 
 use crate::blob_book::BlobBook;
 use crate::pools::Pools;
 use crate::setup::Setup;
 
-/// Puts what is due and not on its way yet into the system pool. The step before a beacon output must be final, so the
+/// Puts what is due and not on its way yet among what validators are told. The step before a beacon output must be final, so the
 /// decided state says what is due.
 pub(crate) fn perform(
     setup: &Setup,
@@ -22,16 +22,16 @@ pub(crate) fn perform(
         return Ok(());
     };
     let (rules, now_ms) = (&setup.rules, now.monotonic.0);
+    let is_member = rules
+        .in_force(state)?
+        .committee
+        .validator(&own.id)
+        .is_some();
     for statement in book.statements() {
-        if pools.has_own(statement) {
-            continue;
+        if is_member && !pools.has_own(statement) {
+            let signed = statement.sign(&own.key, rules.chain_id);
+            pools.add_own(rules, state, now_ms, SystemMessage::Stored(signed))?;
         }
-        let stored = SystemTransaction::Stored {
-            statement: *statement,
-            validator: own.id,
-            signature: own.key.sign(&statement.signing_hash(rules.chain_id)),
-        };
-        pools.add_own(rules, state, now_ms, stored)?;
     }
     let tip = Some(state.tip().height);
     if pools.beacon_looked_at == tip {
@@ -42,7 +42,7 @@ pub(crate) fn perform(
     if duty.contributor != own.id || pools.has_own_output(duty.step) {
         return Ok(());
     }
-    let output = SystemTransaction::Beacon {
+    let output = SystemMessage::Beacon {
         step: duty.step,
         proof: own.vrf_key.prove(&duty.input),
     };

@@ -5,7 +5,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use types::codec::{Bounded, CodecError, decode};
 use types::hash::BlobId;
 use types::limits::MAX_FRAME_BYTES;
-use types::transaction::{SignedTransaction, SystemTransaction};
+use types::transaction::{SignedTransaction, SystemMessage};
 
 /// Most transactions in one message.
 pub const MAX_POOL_ITEMS: usize = 512;
@@ -17,8 +17,8 @@ pub const MAX_OFFERED_BLOBS: usize = 256;
 pub enum PoolMessage {
     /// Signed transactions of accounts.
     Transactions(Bounded<SignedTransaction, MAX_POOL_ITEMS>),
-    /// System transactions of validators: beacon outputs and stored statements.
-    System(Bounded<SystemTransaction, MAX_POOL_ITEMS>),
+    /// What validators say: beacon outputs and stored statements.
+    System(Bounded<SystemMessage, MAX_POOL_ITEMS>),
 }
 
 impl PoolMessage {

@@ -5,7 +5,7 @@
 //! Frames may still be lost without a new connection: a queue that is full drops its oldest, a stream may break, and a
 //! mempool that was full has room later. What was submitted here is in our own next block in any case, so this costs
 //! time and no transaction. To save the time, what was submitted here is sent again until it is final: a few at a time,
-//! each after pauses that double. Our own system transactions, of which there are few and for which blocks may wait,
+//! each after pauses that double. What we say as a validator, of which there are few and for which blocks may wait,
 //! are sent again at a steady pace.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,7 +15,8 @@ use types::codec::{Bounded, encode};
 use types::hash::{TransactionId, ValidatorId};
 use types::limits::{MAX_BODY_BYTES, ORDINARY_CANDIDATE_BODIES, PROTOCOL_CANDIDATE_BODIES};
 use types::number::{BeaconStep, Height};
-use types::transaction::{SignedTransaction, StoredStatement, SystemTransaction};
+use types::stored::{StoredStatement, StoredSubject};
+use types::transaction::{SignedTransaction, SystemMessage, SystemTransaction};
 use vm::query::{self, Wanted};
 use vm::{
     Abort, Beacon, Mempool, MempoolError, MempoolLimits, Rules, SystemPool, SystemPoolError,
@@ -27,7 +28,7 @@ use crate::caught::caught;
 use crate::gossip::{MAX_POOL_ITEMS, PoolMessage};
 use crate::resend::ResendQueue;
 
-/// Time after which a system transaction of ours is sent again, in milliseconds.
+/// Time after which what we say as a validator is sent again, in milliseconds.
 const RESEND_MS: u64 = 2_000;
 /// Most encoded bytes of transactions that a validator is told when it connects.
 const MAX_GREETING_BYTES: usize = 2 << 20;
@@ -41,10 +42,26 @@ const MAX_VERIFYING_OF_VALIDATOR: usize = 4 << 20;
 /// Most encoded bytes of all clients' transactions that wait to be verified.
 const MAX_VERIFYING_OF_CLIENTS: usize = 16 << 20;
 
-/// Something that is sent again until it is final.
-#[derive(Debug, Clone)]
-struct OwnItem<T> {
-    item: T,
+/// What a message of ours is about: we say one thing on each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum OwnSubject {
+    Stored(StoredSubject),
+    Beacon(BeaconStep),
+}
+
+impl OwnSubject {
+    fn of(message: &SystemMessage) -> Self {
+        match message {
+            SystemMessage::Stored(signed) => Self::Stored(signed.statement.subject),
+            SystemMessage::Beacon { step, .. } => Self::Beacon(*step),
+        }
+    }
+}
+
+/// A message of ours, which is sent again until nobody waits for it.
+#[derive(Debug, Clone, Copy)]
+struct OwnItem {
+    item: SystemMessage,
     next_ms: u64,
 }
 
@@ -53,7 +70,7 @@ struct OwnItem<T> {
 pub(crate) struct Pools {
     mempool: Mempool,
     system: SystemPool,
-    own_system: Vec<OwnItem<SystemTransaction>>,
+    own_system: BTreeMap<OwnSubject, OwnItem>,
     /// Transactions that were submitted here.
     submitted: ResendQueue,
     /// To be sent to all.
@@ -61,7 +78,7 @@ pub(crate) struct Pools {
     gathered_bytes: usize,
     /// When the outgoing transactions leave; none if there are none.
     gather_until_ms: Option<u64>,
-    outgoing_system: VecDeque<SystemTransaction>,
+    outgoing_system: VecDeque<SystemMessage>,
     /// Bytes that wait to be verified: of each validator, and of all clients.
     verifying: BTreeMap<Option<ValidatorId>, usize>,
     urgent: bool,
@@ -76,7 +93,7 @@ impl Pools {
         Self {
             mempool: Mempool::new(limits),
             system: SystemPool::default(),
-            own_system: Vec::new(),
+            own_system: BTreeMap::new(),
             submitted: ResendQueue::default(),
             outgoing: VecDeque::new(),
             gathered_bytes: 0,
@@ -185,61 +202,53 @@ impl Pools {
             .get_or_insert(now_ms.saturating_add(GATHER_MS));
     }
 
-    /// Takes system transactions of a validator.
+    /// Takes what a validator says.
     pub(crate) fn receive_system(
         &mut self,
         rules: &Rules,
         decided: &dyn StateRead,
-        transactions: Vec<SystemTransaction>,
+        messages: Vec<SystemMessage>,
     ) {
-        for transaction in transactions {
+        for message in messages {
             // Nothing is changed before all was read, so a panic costs this one alone.
-            let inserted = caught(|| self.system.insert(rules, decided, transaction));
+            let inserted = caught(|| self.system.insert(rules, decided, &message));
             self.changed |= matches!(inserted, Ok(Ok(())));
         }
     }
 
     /// True if our statement is on its way already.
     pub(crate) fn has_own(&self, statement: &StoredStatement) -> bool {
-        let is_it = |own: &OwnItem<SystemTransaction>| match &own.item {
-            SystemTransaction::Stored {
-                statement: other, ..
-            } => other == statement,
-            SystemTransaction::Beacon { .. } => false,
-        };
-        self.own_system.iter().any(is_it)
+        let own = self.own_system.get(&OwnSubject::Stored(statement.subject));
+        own.is_some_and(|own| match &own.item {
+            SystemMessage::Stored(signed) => signed.statement == *statement,
+            SystemMessage::Beacon { .. } => false,
+        })
     }
 
     /// True if our output of a beacon step is on its way already.
     pub(crate) fn has_own_output(&self, step: BeaconStep) -> bool {
-        let is_it = |own: &OwnItem<SystemTransaction>| match &own.item {
-            SystemTransaction::Beacon { step: other, .. } => *other == step,
-            SystemTransaction::Stored { .. } => false,
-        };
-        self.own_system.iter().any(is_it)
+        self.own_system.contains_key(&OwnSubject::Beacon(step))
     }
 
-    /// Takes a system transaction of ours.
+    /// Takes what we say: it is on its way from now on, whatever room there is here.
     pub(crate) fn add_own(
         &mut self,
         rules: &Rules,
         decided: &dyn StateRead,
         now_ms: u64,
-        transaction: SystemTransaction,
+        message: SystemMessage,
     ) -> Result<(), Abort> {
         self.changed = true;
-        match self.system.insert(rules, decided, transaction.clone()) {
-            Ok(()) | Err(SystemPoolError::Known) => {
-                self.outgoing_system.push_back(transaction.clone());
-                self.own_system.push(OwnItem {
-                    item: transaction,
-                    next_ms: now_ms.saturating_add(RESEND_MS),
-                });
-                Ok(())
-            }
-            Err(SystemPoolError::Abort(abort)) => Err(abort),
-            Err(_) => Ok(()),
+        if let Err(SystemPoolError::Abort(abort)) = self.system.insert(rules, decided, &message) {
+            return Err(abort);
         }
+        self.outgoing_system.push_back(message);
+        let own = OwnItem {
+            item: message,
+            next_ms: now_ms.saturating_add(RESEND_MS),
+        };
+        self.own_system.insert(OwnSubject::of(&message), own);
+        Ok(())
     }
 
     /// A block was decided: what it holds, or makes useless, goes. Gives the transactions that went because trying them
@@ -256,21 +265,19 @@ impl Pools {
             .recheck(rules, decided, diff.height, diff.writes.keys())?;
         self.system.recheck(decided)?;
         let step = Beacon::read(decided)?.step;
-        let mut kept = Vec::new();
-        for own in std::mem::take(&mut self.own_system) {
-            let useful = match &own.item {
-                SystemTransaction::Beacon { step: own_step, .. } => *own_step > step,
-                SystemTransaction::Stored {
-                    statement,
-                    validator,
-                    ..
-                } => query::wants_stored(decided, statement, *validator)? != Wanted::No,
+        let mut gone = Vec::new();
+        for subject in self.own_system.keys() {
+            let useful = match subject {
+                OwnSubject::Beacon(own_step) => *own_step > step,
+                OwnSubject::Stored(subject) => query::wants_stored(decided, subject)? != Wanted::No,
             };
-            if useful {
-                kept.push(own);
+            if !useful {
+                gone.push(*subject);
             }
         }
-        self.own_system = kept;
+        for subject in gone {
+            self.own_system.remove(&subject);
+        }
         let mempool = &self.mempool;
         self.submitted
             .retain(|id| mempool.transaction(id).is_some());
@@ -323,13 +330,10 @@ impl Pools {
     }
 
     fn queue_again(&mut self, now_ms: u64) {
-        for own in self
-            .own_system
-            .iter_mut()
-            .filter(|own| own.next_ms <= now_ms)
-        {
+        let due = self.own_system.values_mut();
+        for own in due.filter(|own| own.next_ms <= now_ms) {
             own.next_ms = now_ms.saturating_add(RESEND_MS);
-            self.outgoing_system.push_back(own.item.clone());
+            self.outgoing_system.push_back(own.item);
         }
         for id in self.submitted.take_round(now_ms) {
             if let Some(transaction) = self.mempool.verified(&id).cloned() {
@@ -340,7 +344,7 @@ impl Pools {
 
     /// When something is to be sent.
     pub(crate) fn next_wake_ms(&self) -> Option<u64> {
-        let own = self.own_system.iter().map(|own| own.next_ms);
+        let own = self.own_system.values().map(|own| own.next_ms);
         own.chain(self.submitted.next_ms())
             .chain(self.gather_until_ms)
             .min()
@@ -354,7 +358,7 @@ impl Pools {
             bytes <= MAX_GREETING_BYTES
         };
         let waiting = self.mempool.candidates().take_while(fits).cloned();
-        let own = self.own_system.iter().map(|own| own.item.clone());
+        let own = self.own_system.values().map(|own| own.item);
         let mut frames = transaction_frames(waiting);
         frames.extend(system_frames(own));
         frames
@@ -363,12 +367,13 @@ impl Pools {
     /// Whether a block should follow soon, if that changed since it was last asked.
     pub(crate) fn urgency_changed(
         &mut self,
+        rules: &Rules,
         decided: &dyn StateRead,
     ) -> Result<Option<bool>, Abort> {
         if !std::mem::take(&mut self.changed) {
             return Ok(None);
         }
-        let urgent = self.mempool.is_ready() || self.system.is_ready(decided)?;
+        let urgent = self.mempool.is_ready() || self.system.is_ready(rules, decided)?;
         let changed = urgent != self.urgent;
         self.urgent = urgent;
         Ok(changed.then_some(urgent))
@@ -389,7 +394,7 @@ fn transaction_frames(all: impl IntoIterator<Item = Verified>) -> Vec<PoolMessag
         .collect()
 }
 
-fn system_frames(all: impl IntoIterator<Item = SystemTransaction>) -> Vec<PoolMessage> {
+fn system_frames(all: impl IntoIterator<Item = SystemMessage>) -> Vec<PoolMessage> {
     let sized = all.into_iter().map(|item| (encode(&item).len(), item));
     let batches = batches(sized).into_iter();
     batches

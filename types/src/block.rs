@@ -4,7 +4,9 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::codec::{Bounded, encode};
 use crate::hash::{BlockId, ChainId, Domain, Hash32, ValidatorId};
-use crate::limits::{MAX_BLOCK_TRANSACTIONS, MAX_BODY_BYTES, MAX_SYSTEM_TRANSACTIONS};
+use crate::limits::{
+    MAX_BLOCK_TRANSACTIONS, MAX_BODY_BYTES, MAX_SYSTEM_BYTES, MAX_SYSTEM_TRANSACTIONS,
+};
 use crate::merkle::merkle_root;
 use crate::number::{Amount, Gas, Height, ProtocolVersion, Timestamp};
 use crate::transaction::{SignedTransaction, SystemTransaction};
@@ -74,10 +76,11 @@ impl Body {
         merkle_root(&items)
     }
 
-    /// True if the transactions fit the body's byte limit.
+    /// True if the transactions fit the body's byte limit, and the system transactions theirs.
     #[must_use]
     pub fn fits(&self) -> bool {
         encode(&self.transactions).len() <= MAX_BODY_BYTES
+            && encode(&self.system).len() <= MAX_SYSTEM_BYTES
     }
 }
 

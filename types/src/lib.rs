@@ -22,10 +22,12 @@ pub mod number;
 pub mod order;
 pub mod params;
 pub mod proof;
+pub mod quorum;
 pub mod signed_block;
 pub mod sortition;
 pub mod spec;
 pub mod state_key;
+pub mod stored;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;

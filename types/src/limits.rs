@@ -19,8 +19,10 @@ pub const MAX_BLOCK_BYTES: usize = MAX_BODY_BYTES + (64 << 10);
 pub const MAX_BLOCK_TRANSACTIONS: usize = 8_192;
 /// Most system transactions in a block.
 pub const MAX_SYSTEM_TRANSACTIONS: usize = 64;
-/// Largest encoded system transaction, in bytes.
-pub const MAX_SYSTEM_TRANSACTION_BYTES: usize = 512;
+/// Largest encoded list of a block's system transactions, in bytes.
+pub const MAX_SYSTEM_BYTES: usize = 56 << 10;
+/// Largest encoded system transaction, in bytes: a certificate of the largest committee.
+pub const MAX_SYSTEM_TRANSACTION_BYTES: usize = 64 * MAX_COMMITTEE + 256;
 /// How far ahead of the current height a transaction's expiry may lie.
 pub const MAX_VALIDITY_HEIGHTS: u64 = 100_000;
 /// Most members of a consensus committee.
@@ -56,8 +58,9 @@ pub const ORDINARY_CANDIDATE_BODIES: usize = 2;
 pub const PROTOCOL_CANDIDATE_BODIES: usize = 1;
 /// Most actions of parties that are executed in vain while one block is built.
 pub const MAX_REFUSED: usize = 32;
-/// Most stored statements of one validator that wait.
-pub const STATEMENTS_PER_VALIDATOR: usize = 256;
+/// Most stored statements of one validator that wait before their time: on data that no live job awaits yet. Of what live jobs
+/// await each validator's word has room.
+pub const EARLY_STATEMENTS_PER_VALIDATOR: usize = 256;
 /// Steps of the beacon beyond the due one whose outputs wait, unproven, until their turn.
 pub const STEPS_AHEAD: u64 = 4;
 /// Most outputs that wait for one such step.
@@ -148,8 +151,8 @@ const _: () = {
     );
     assert!(MAX_BODY_BYTES < MAX_BLOCK_BYTES, "a block holds its body");
     assert!(
-        MAX_SYSTEM_TRANSACTIONS * MAX_SYSTEM_TRANSACTION_BYTES + 1_024
-            <= MAX_BLOCK_BYTES - MAX_BODY_BYTES,
+        MAX_SYSTEM_BYTES + 4_096 <= MAX_BLOCK_BYTES - MAX_BODY_BYTES
+            && MAX_SYSTEM_TRANSACTION_BYTES + 4 <= MAX_SYSTEM_BYTES,
         "header and system transactions fit beside the body"
     );
     assert!(
@@ -183,12 +186,8 @@ const _: () = {
         "what is offered fills the reserve of a block, and the rest"
     );
     assert!(
-        STATEMENTS_PER_VALIDATOR * MAX_COMMITTEE * MAX_SYSTEM_TRANSACTION_BYTES <= 64 << 20,
-        "the statements of all validators fit 64 MiB"
-    );
-    assert!(
-        STATEMENTS_PER_VALIDATOR >= MAX_SYSTEM_TRANSACTIONS,
-        "one validator's statements can fill a block"
+        (MAX_LIVE_JOBS + EARLY_STATEMENTS_PER_VALIDATOR) * MAX_COMMITTEE * 120 <= 128 << 20,
+        "the statements of all validators, a signature and a key each, fit 128 MiB"
     );
     assert!(
         MAX_PAST_SNAPSHOTS * 16 + MAX_COMMITTEE * (ADDRESS_BYTES + 8) + 1_024

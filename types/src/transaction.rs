@@ -4,11 +4,12 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::attestation::{Divergence, Opening};
 use crate::codec::encode;
-use crate::hash::{Address, ChainId, Domain, Hash32, JobId, TransactionId, ValidatorId};
+use crate::hash::{Address, ChainId, Domain, Hash32, JobId, TransactionId};
 use crate::key::{KeyError, PublicKey, SecretKey, Signature, Signed, VrfProof, signing_hash};
 use crate::merkle::merkle_root;
 use crate::number::{Amount, Attempt, BeaconStep, Height, Nonce};
 use crate::spec::{JobSpec, PartnerProfile};
+use crate::stored::{SignedStatement, StoredCertificate};
 
 /// The envelope's kind and the signature, in bytes.
 const ENVELOPE_BYTES: usize = 1 + 64;
@@ -284,29 +285,11 @@ impl SignedTransaction {
     }
 }
 
-/// The part of a job's data that validators hold.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
-)]
-pub enum Holding {
-    /// The module, stdin and all inputs.
-    Inputs,
-    /// The list of outcomes, reproducing the opened result root, and everything it names.
-    Results,
-}
-
-/// A validator's message to the chain: free, and taken once per subject.
+/// What validators say in a block: free, and taken once per subject.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum SystemTransaction {
-    /// The validator holds a job's inputs or results.
-    Stored {
-        /// The job, the attempt, and what of it is held.
-        statement: StoredStatement,
-        /// The validator that holds it; a member of the committee.
-        validator: ValidatorId,
-        /// Over the statement, in the domain `SIGN_STORED`.
-        signature: Signature,
-    },
+    /// A quorum holds a job's inputs or results.
+    Stored(StoredCertificate),
     /// The next output of the random beacon, by its contributor.
     Beacon {
         /// The step that the output is of.
@@ -316,23 +299,18 @@ pub enum SystemTransaction {
     },
 }
 
-/// The signed part of [`SystemTransaction::Stored`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
-pub struct StoredStatement {
-    /// The job whose data is held.
-    pub job: JobId,
-    /// The attempt; inputs are stored once, under attempt 0.
-    pub attempt: Attempt,
-    /// Whether the statement is about the job's inputs or its results.
-    pub holding: Holding,
-}
-
-impl StoredStatement {
-    /// The hash that a validator signs.
-    #[must_use]
-    pub fn signing_hash(&self, chain: ChainId) -> Hash32 {
-        signing_hash(Domain::SIGN_STORED, chain, self)
-    }
+/// What one validator says to the others, on its way to a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum SystemMessage {
+    /// The validator holds a job's inputs or results.
+    Stored(SignedStatement),
+    /// The next output of the random beacon, as it will be in the block.
+    Beacon {
+        /// The step that the output is of.
+        step: BeaconStep,
+        /// The contributor's proof over [`crate::attestation::beacon_input`].
+        proof: VrfProof,
+    },
 }
 
 /// How a transaction ended, under its receipt root.

@@ -6,9 +6,12 @@ use crate::block::Block;
 use crate::codec::Bounded;
 use crate::committee::{Committee, ValidatorSet};
 use crate::hash::{BlockId, ChainId, Domain, Hash32};
-use crate::key::{KeyError, SecretKey, Signature, Signed, signing_hash, verify_batch};
+use crate::key::{KeyError, SecretKey, Signature, Signed, signing_hash};
 use crate::limits::{MAX_COMMITTEE, MAX_INLINE_NULLIFICATIONS};
-use crate::number::{Epoch, Stake, ValidatorIndex, View};
+use crate::number::{Epoch, ValidatorIndex, View};
+use crate::quorum::QuorumSignatures;
+
+pub use crate::quorum::CertificateError;
 
 /// What a vote says about its view.
 #[derive(
@@ -108,41 +111,6 @@ pub struct Certificate {
     pub signatures: Bounded<Signature, MAX_COMMITTEE>,
 }
 
-/// Why a certificate proves nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum CertificateError {
-    /// The signatures are not one per signer.
-    #[error("{signatures} signatures for {signers} signers")]
-    Count {
-        /// Signers in the set.
-        signers: usize,
-        /// Number of signatures in the certificate.
-        signatures: usize,
-    },
-    /// A certificate of another committee's term of office.
-    #[error("the certificate is of the committee of epoch {found}, not of epoch {expected}")]
-    OtherEpoch {
-        /// The epoch that it names.
-        found: Epoch,
-        /// The first epoch of the committee that it was checked against.
-        expected: Epoch,
-    },
-    /// A signer outside the committee.
-    #[error("the committee has no member at position {0}")]
-    Stranger(ValidatorIndex),
-    /// The signers hold less stake than a quorum.
-    #[error("the signers hold {found} of the {quorum} stake that decides")]
-    NoQuorum {
-        /// Stake of the signers.
-        found: Stake,
-        /// Stake of a quorum of the committee.
-        quorum: Stake,
-    },
-    /// A signature that does not verify.
-    #[error("a signature does not verify")]
-    Signature,
-}
-
 /// The committee of a term of office on one chain: what a certificate or a proposal is checked against.
 #[derive(Debug, Clone, Copy)]
 pub struct Term<'a> {
@@ -180,52 +148,30 @@ impl Certificate {
     /// signers' stake decides, and every signature verifies. With a `secret` that the certificate's maker cannot know,
     /// the signatures are verified as one batch; without one, each alone. The verdict is the same.
     pub fn verify(&self, term: &Term<'_>, secret: Option<&Hash32>) -> Result<(), CertificateError> {
-        self.check_shape(term)?;
+        self.check_epoch(term)?;
         let message = self.statement.signing_hash(term.chain);
-        let mut items = Vec::with_capacity(self.signatures.len());
-        for (index, signature) in self.signers.iter().zip(&self.signatures) {
-            let member = term.committee.member(index);
-            items.push(Signed {
-                key: member.ok_or(CertificateError::Stranger(index))?.key,
-                message,
-                signature: *signature,
-            });
-        }
-        let verified = match secret {
-            Some(secret) => verify_batch(&items, secret),
-            None => items
-                .iter()
-                .all(|item| item.key.verify(&item.message, &item.signature).is_ok()),
-        };
-        verified.then_some(()).ok_or(CertificateError::Signature)
+        self.quorum().verify(term.committee, message, secret)
     }
 
     /// Checks all of [`Certificate::verify`] but the signatures.
     pub fn check_shape(&self, term: &Term<'_>) -> Result<(), CertificateError> {
+        self.check_epoch(term)?;
+        self.quorum().check_shape(term.committee)
+    }
+
+    fn quorum(&self) -> QuorumSignatures<'_> {
+        QuorumSignatures {
+            signers: &self.signers,
+            signatures: &self.signatures,
+        }
+    }
+
+    fn check_epoch(&self, term: &Term<'_>) -> Result<(), CertificateError> {
         let (found, expected) = (self.statement.epoch, term.epoch);
-        if found != expected {
-            return Err(CertificateError::OtherEpoch { found, expected });
-        }
-        let (signers, signatures) = (self.signers.len(), self.signatures.len());
-        if signers != signatures {
-            return Err(CertificateError::Count {
-                signers,
-                signatures,
-            });
-        }
-        let committee = term.committee;
-        let stranger = |index: &ValidatorIndex| committee.member(*index).is_none();
-        if let Some(stranger) = self.signers.iter().find(stranger) {
-            return Err(CertificateError::Stranger(stranger));
-        }
-        let (found, quorum) = (
-            committee.stake_of(&self.signers),
-            committee.thresholds().quorum,
-        );
-        if committee.decides(found) {
+        if found == expected {
             Ok(())
         } else {
-            Err(CertificateError::NoQuorum { found, quorum })
+            Err(CertificateError::OtherEpoch { found, expected })
         }
     }
 

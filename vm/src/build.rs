@@ -6,9 +6,11 @@
 
 use state::StateRead;
 use types::block::{Body, Header};
-use types::codec::Bounded;
+use types::codec::{Bounded, encode};
 use types::hash::{TransactionId, ValidatorId};
-use types::limits::{MAX_BLOCK_TRANSACTIONS, MAX_BODY_BYTES, MAX_REFUSED, MAX_SYSTEM_TRANSACTIONS};
+use types::limits::{
+    MAX_BLOCK_TRANSACTIONS, MAX_BODY_BYTES, MAX_REFUSED, MAX_SYSTEM_BYTES, MAX_SYSTEM_TRANSACTIONS,
+};
 use types::number::{Gas, Timestamp};
 use types::transaction::SystemTransaction;
 
@@ -80,7 +82,7 @@ fn begin<'a>(
             let output = beacon.check(rules, *step, proof).ok()?;
             Some((output, transaction.clone()))
         }
-        SystemTransaction::Stored { .. } => None,
+        SystemTransaction::Stored(_) => None,
     });
     let (output, transaction) = output.unzip();
     Ok((Run::begin(rules, view, parent, start, output)?, transaction))
@@ -91,22 +93,20 @@ fn add_stored(
     body: &mut Body,
     system: &[SystemTransaction],
 ) -> Result<(), Abort> {
+    let mut bytes = encode(&body.system).len();
     for transaction in system {
-        let SystemTransaction::Stored {
-            statement,
-            validator,
-            signature,
-        } = transaction
-        else {
+        let SystemTransaction::Stored(certificate) = transaction else {
             continue;
         };
+        bytes += encode(transaction).len();
         let after = run.gas.saturating_add(gas::of_system(transaction).0);
         if body.system.len() >= MAX_SYSTEM_TRANSACTIONS
+            || bytes > MAX_SYSTEM_BYTES
             || after > ordinary(run.context.rules.block_gas_limit())
         {
             return Ok(());
         }
-        match run.stored(statement, *validator, signature) {
+        match run.stored(certificate) {
             Ok(()) => drop(body.system.push(transaction.clone())),
             Err(Stop::Invalid(_)) => {}
             Err(Stop::Abort(abort)) => return Err(abort),

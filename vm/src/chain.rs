@@ -7,6 +7,7 @@ use types::block::{Block, Header};
 use types::hash::{BlockId, ChainId, Hash32, ValidatorId};
 use types::key::VrfProof;
 use types::number::{Amount, BeaconStep, Gas, Height, ProtocolVersion, Timestamp};
+use types::stored::StoredCertificate;
 use types::transaction::{SystemTransaction, TransactionReceipt};
 
 use crate::charge::{self, ChargeError};
@@ -167,16 +168,9 @@ pub fn execute_known(
         }
     };
     let mut run = Run::begin(rules, view, parent, start, output)?;
-    for (position, transaction) in stored {
-        if let SystemTransaction::Stored {
-            statement,
-            validator,
-            signature,
-        } = transaction
-        {
-            run.stored(statement, *validator, signature)
-                .map_err(|stop| system_error(position, stop))?;
-        }
+    for (position, certificate) in stored {
+        run.stored(certificate)
+            .map_err(|stop| system_error(position, stop))?;
     }
     for (position, (signed, gas)) in block.body.transactions.iter().zip(gas).enumerate() {
         let item = Item {
@@ -297,7 +291,7 @@ fn check_body(
 }
 
 type BeaconOutput<'b> = Option<(BeaconStep, &'b VrfProof)>;
-type Positioned<'b> = Vec<(usize, &'b SystemTransaction)>;
+type Positioned<'b> = Vec<(usize, &'b StoredCertificate)>;
 
 /// The beacon output, which may only be the first system transaction, and the rest with their positions.
 fn split_system(block: &Block) -> Result<(BeaconOutput<'_>, Positioned<'_>), BlockError> {
@@ -314,7 +308,7 @@ fn split_system(block: &Block) -> Result<(BeaconOutput<'_>, Positioned<'_>), Blo
                     error: SystemError::BeaconNotFirst,
                 });
             }
-            SystemTransaction::Stored { .. } => rest.push((position, transaction)),
+            SystemTransaction::Stored(certificate) => rest.push((position, certificate)),
         }
     }
     Ok((output, rest))

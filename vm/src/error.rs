@@ -1,7 +1,7 @@
 //! Why an action fails, and why execution as a whole cannot go on.
 
 use state::StateError;
-use types::hash::{Address, JobId, ValidatorId};
+use types::hash::{Address, JobId};
 use types::number::{Amount, BeaconStep, ChainTime, EngineClass, Epoch};
 use types::params::UnknownProtocolVersion;
 
@@ -174,9 +174,6 @@ pub enum Corruption {
     /// Amounts of a job, checked when it was submitted, overflow.
     #[error("the amounts of job {0} overflow")]
     JobAmountOverflow(JobId),
-    /// A stored statement of a validator outside the committee reached a job.
-    #[error("validator {0} is no member of the committee and made a stored statement")]
-    StatementOfStranger(ValidatorId),
 }
 
 /// The rule that an action broke. The action is reverted, the fee stays.

@@ -1,11 +1,11 @@
 //! Reading the state for those outside execution: an API's back end, and validators that want to know what they owe.
 
 use state::{StateRead, read_as};
-use types::hash::{Address, JobId, ValidatorId};
+use types::hash::{Address, JobId};
 use types::job::JobReceipt;
-use types::number::Epoch;
+use types::number::{ChainTime, Epoch};
 use types::state_key::StateKey;
-use types::transaction::{Holding, StoredStatement};
+use types::stored::{Holding, StoredSubject};
 
 pub use crate::compute::live::{job, live_jobs, spec};
 use crate::{
@@ -51,53 +51,43 @@ pub fn beacon_duty(rules: &Rules, view: &dyn StateRead) -> Result<BeaconDuty, Ab
 /// Whether a job waits for a stored statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
-    /// The statement would change the job.
-    Yes,
-    /// Not any more, or not from this validator.
+    /// A quorum's statements would move the job on.
+    Yes {
+        /// Chain time at which the job stops waiting for them.
+        due: ChainTime,
+    },
+    /// Not any more.
     No,
     /// Not now, but it may: the job, its attempt or its stage is still to come.
     NotYet,
 }
 
-/// Whether the state waits for a validator's statement.
-pub fn wants_stored(
-    view: &dyn StateRead,
-    statement: &StoredStatement,
-    validator: ValidatorId,
-) -> Result<Wanted, Abort> {
-    let Some(record) = job(view, &statement.job)? else {
+/// Whether the state waits for validators' statements on a subject.
+pub fn wants_stored(view: &dyn StateRead, subject: &StoredSubject) -> Result<Wanted, Abort> {
+    let Some(record) = job(view, &subject.job)? else {
         return Ok(Wanted::NotYet);
     };
-    let Some((awaited, stored)) = record.awaited_statement() else {
+    let Some(awaited) = record.awaited_data() else {
         let over = record.stage.is_final()
-            || statement.holding == Holding::Inputs
-            || statement.attempt < record.attempt;
+            || subject.holding == Holding::Inputs
+            || subject.attempt < record.attempt;
         return Ok(if over { Wanted::No } else { Wanted::NotYet });
     };
-    if awaited == *statement {
-        return Ok(if stored.contains(&validator) {
-            Wanted::No
-        } else {
-            Wanted::Yes
-        });
+    if awaited == *subject {
+        // A stage that awaits data has a deadline.
+        let due = record.deadline.unwrap_or_default();
+        return Ok(Wanted::Yes { due });
     }
-    let later = statement.holding == Holding::Results && statement.attempt >= record.attempt;
+    let later = subject.holding == Holding::Results && subject.attempt >= record.attempt;
     Ok(if later { Wanted::NotYet } else { Wanted::No })
 }
 
-/// The statements that live jobs wait for from a validator: it makes each once it holds what the statement names.
-pub fn stored_duty(
-    view: &dyn StateRead,
-    validator: ValidatorId,
-) -> Result<Vec<StoredStatement>, Abort> {
+/// What live jobs wait for validators to hold: each makes its statement once it does.
+pub fn stored_duty(view: &dyn StateRead) -> Result<Vec<StoredSubject>, Abort> {
     let mut all = Vec::new();
     for id in live_jobs(view)? {
         let record = job(view, &id)?.ok_or(Corruption::LiveJobWithoutRecord(id))?;
-        if let Some((statement, stored)) = record.awaited_statement()
-            && !stored.contains(&validator)
-        {
-            all.push(statement);
-        }
+        all.extend(record.awaited_data());
     }
     Ok(all)
 }

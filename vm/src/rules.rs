@@ -2,13 +2,12 @@
 //! holds.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use borsh::BorshDeserialize;
 use state::{StateRead, read_as};
 use types::committee::{Committee, CommitteeError};
 use types::genesis::Genesis;
-use types::hash::{ChainId, Hash32, ValidatorId};
+use types::hash::{ChainId, Hash32};
 use types::number::{Amount, Epoch, Gas, Height, ProtocolVersion};
 use types::params::Params;
 use types::state_key::StateKey;
@@ -113,12 +112,6 @@ impl Rules {
         } else {
             Hash32::ZERO
         }
-    }
-
-    /// True if validators hold a quorum of the stake.
-    #[must_use]
-    pub fn is_quorum(&self, validators: &BTreeSet<ValidatorId>) -> bool {
-        self.committee.stake_of_ids(validators) >= self.committee.thresholds().quorum
     }
 
     /// Maximum gas of a block.

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use state::{Overlay, StateRead, Writes};
 use types::block::Header;
 use types::hash::ValidatorId;
-use types::key::{KeyError, Signature, VrfOutput};
+use types::key::VrfOutput;
 use types::number::{Amount, Gas, Height, Timestamp};
+use types::quorum::CertificateError;
 use types::state_key::StateKey;
-use types::transaction::{Failure, StoredStatement, Transaction, TransactionReceipt};
+use types::stored::StoredCertificate;
+use types::transaction::{Failure, Transaction, TransactionReceipt};
 
 use crate::beacon::{Beacon, BeaconError};
 use crate::charge::{self, ChargeError};
@@ -23,14 +25,11 @@ pub enum SystemError {
     /// A beacon output that is not that of the next step's contributor.
     #[error(transparent)]
     Beacon(#[from] BeaconError),
-    /// A stored statement of a validator outside the committee.
-    #[error("validator {0} is no member of the committee")]
-    Stranger(ValidatorId),
-    /// A stored statement that its validator did not sign.
-    #[error("the stored statement is not signed by validator {0}: {1}")]
-    Signature(ValidatorId, KeyError),
-    /// A stored statement that the job does not wait for, or has already.
-    #[error("the stored statement has no use: {0}")]
+    /// A certificate of a stored statement that is not a quorum's.
+    #[error("a stored certificate proves nothing: {0}")]
+    Certificate(#[from] CertificateError),
+    /// A stored certificate that the job does not wait for.
+    #[error("the stored certificate has no use: {0}")]
     Useless(Box<ActionError>),
 }
 
@@ -115,23 +114,22 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Executes a stored statement: signed by a member, and one that the job waits for.
-    pub fn stored(
-        &mut self,
-        statement: &StoredStatement,
-        validator: ValidatorId,
-        signature: &Signature,
-    ) -> Result<(), Stop<SystemError>> {
-        check_stored(self.context.rules, statement, validator, signature).map_err(Stop::Invalid)?;
+    /// Executes a stored certificate: signed by a quorum, on what the job waits for.
+    // Rule C61.
+    pub fn stored(&mut self, certificate: &StoredCertificate) -> Result<(), Stop<SystemError>> {
+        let rules = self.context.rules;
+        certificate
+            .verify(&rules.committee, rules.chain_id, rules.batch_secret())
+            .map_err(|error| Stop::Invalid(error.into()))?;
         match self
             .context
-            .attempt(|context| compute::stored(context, statement, validator))
+            .attempt(|context| compute::stored(context, &certificate.statement))
         {
             Ok(()) => {}
             Err(ActionError::Abort(abort)) => return Err(Stop::Abort(abort)),
             Err(error) => return Err(Stop::Invalid(SystemError::Useless(Box::new(error)))),
         }
-        self.gas = self.gas.saturating_add(gas::of_stored_statement().0);
+        self.gas = self.gas.saturating_add(gas::of_certificate(certificate).0);
         self.busy = true;
         Ok(())
     }
@@ -229,22 +227,4 @@ impl<'a> Run<'a> {
 pub(crate) struct Item<'t> {
     pub transaction: &'t Transaction,
     pub gas: Gas,
-}
-
-/// Checks that a stored statement is signed by a member.
-pub(crate) fn check_stored(
-    rules: &Rules,
-    statement: &StoredStatement,
-    validator: ValidatorId,
-    signature: &Signature,
-) -> Result<(), SystemError> {
-    let member = rules
-        .committee
-        .validator(&validator)
-        .ok_or(SystemError::Stranger(validator))?;
-    let message = statement.signing_hash(rules.chain_id);
-    member
-        .key
-        .verify(&message, signature)
-        .map_err(|error| SystemError::Signature(validator, error))
 }

@@ -1,32 +1,36 @@
-//! System transactions that wait for a block, once per subject.
+//! What validators say, until a block holds it: statements on what they hold, and beacon outputs.
 //!
 //! Everything in it is signed or proven by a validator; what each validator can place is bounded. A statement of a job
 //! that this node does not know yet waits, since its block may be on the way; one that its job no longer wants goes.
 
+mod statements;
+
 use std::collections::BTreeMap;
 
 use state::StateRead;
-use types::hash::{JobId, ValidatorId};
+use types::codec::encode;
 use types::key::VrfProof;
-use types::limits::{
-    MAX_SYSTEM_TRANSACTIONS, OUTPUTS_PER_STEP, STATEMENTS_PER_VALIDATOR, STEPS_AHEAD,
-};
-use types::number::{Attempt, BeaconStep};
-use types::transaction::{Holding, StoredStatement, SystemTransaction};
+use types::limits::{MAX_SYSTEM_BYTES, MAX_SYSTEM_TRANSACTIONS, OUTPUTS_PER_STEP, STEPS_AHEAD};
+use types::number::BeaconStep;
+use types::stored::StatementError;
+use types::transaction::{SystemMessage, SystemTransaction};
 
-use crate::query::{self, Wanted};
-use crate::run::check_stored;
-use crate::{Abort, Beacon, Rules, SystemError};
+use crate::beacon::BeaconError;
+use crate::{Abort, Beacon, Rules};
+use statements::Statements;
 
-/// Why a system transaction is not taken in.
+/// Why a validator's message is not taken in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SystemPoolError {
     /// It is here already.
     #[error("known")]
     Known,
-    /// It is not valid.
+    /// A beacon output that is not that of its contributor.
     #[error(transparent)]
-    System(#[from] SystemError),
+    Beacon(#[from] BeaconError),
+    /// A statement that is not a member's.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
     /// Its job has no use for it, or its beacon step is over.
     #[error("no use for it any more")]
     Stale,
@@ -38,7 +42,7 @@ pub enum SystemPoolError {
         /// The step that is due.
         due: BeaconStep,
     },
-    /// The validator, or the step, has used its room.
+    /// The step has used its room.
     #[error("no room; try again later")]
     Full,
     /// State could not be read.
@@ -46,87 +50,25 @@ pub enum SystemPoolError {
     Abort(#[from] Abort),
 }
 
-/// Whose statement on what: by validator first, so that one validator's can be counted.
-type StatementSubject = (ValidatorId, JobId, Attempt, Holding);
-
-/// The room that a validator has for another statement.
-enum StatementRoom {
-    Free,
-    InsteadOf(StatementSubject),
-}
-
-/// The system transactions that wait.
+/// What waits for a block.
 #[derive(Debug, Clone, Default)]
 pub struct SystemPool {
-    stored: BTreeMap<StatementSubject, SystemTransaction>,
+    statements: Statements,
     outputs: BTreeMap<BeaconStep, Vec<VrfProof>>,
 }
 
 impl SystemPool {
-    /// Takes a system transaction in, judged on the state `view`. Success means that it is new and worth passing on.
+    /// Takes a validator's message in, judged on the state `view`. Success means that it is new and worth passing on.
     pub fn insert(
         &mut self,
         rules: &Rules,
         view: &dyn StateRead,
-        transaction: SystemTransaction,
+        message: &SystemMessage,
     ) -> Result<(), SystemPoolError> {
-        match &transaction {
-            SystemTransaction::Stored {
-                statement,
-                validator,
-                signature,
-            } => {
-                let subject = (
-                    *validator,
-                    statement.job,
-                    statement.attempt,
-                    statement.holding,
-                );
-                if self.stored.contains_key(&subject) {
-                    return Err(SystemPoolError::Known);
-                }
-                if query::wants_stored(view, statement, *validator)? == Wanted::No {
-                    return Err(SystemPoolError::Stale);
-                }
-                let room = self.room_for(view, statement, *validator)?;
-                check_stored(rules, statement, *validator, signature)?;
-                if let StatementRoom::InsteadOf(other) = room {
-                    self.stored.remove(&other);
-                }
-                self.stored.insert(subject, transaction);
-                Ok(())
-            }
-            SystemTransaction::Beacon { step, proof } => {
-                self.insert_output(rules, view, *step, proof)
-            }
+        match message {
+            SystemMessage::Stored(signed) => self.statements.insert(rules, view, signed),
+            SystemMessage::Beacon { step, proof } => self.insert_output(rules, view, *step, proof),
         }
-    }
-
-    /// Where a validator has used its room, a statement on a job that is known takes that of one on a job that is not: such
-    /// a job may be still to come, or have been forgotten long ago.
-    fn room_for(
-        &self,
-        view: &dyn StateRead,
-        statement: &StoredStatement,
-        validator: ValidatorId,
-    ) -> Result<StatementRoom, SystemPoolError> {
-        let first = (validator, JobId::default(), Attempt::ZERO, Holding::Inputs);
-        let own = || {
-            let from = self.stored.range(first..).map(|(subject, _)| *subject);
-            from.take_while(|subject| subject.0 == validator)
-        };
-        if own().count() < STATEMENTS_PER_VALIDATOR {
-            return Ok(StatementRoom::Free);
-        }
-        if query::job(view, &statement.job)?.is_none() {
-            return Err(SystemPoolError::Full);
-        }
-        for subject in own() {
-            if query::job(view, &subject.1)?.is_none() {
-                return Ok(StatementRoom::InsteadOf(subject));
-            }
-        }
-        Err(SystemPoolError::Full)
     }
 
     fn insert_output(
@@ -152,9 +94,7 @@ impl SystemPool {
             return Err(SystemPoolError::Known);
         }
         if step == due {
-            beacon
-                .check(rules, step, proof)
-                .map_err(SystemError::Beacon)?;
+            beacon.check(rules, step, proof)?;
             // A VRF has one output but a cheating key may have many proofs: the first will do.
             let proven = self.outputs.get(&step).into_iter().flatten();
             if proven
@@ -174,7 +114,9 @@ impl SystemPool {
         Ok(())
     }
 
-    /// What a block on the state `view` may hold, in the order of its body.
+    /// What a block on the state `view` may hold, in the order of its body: of the certificates those first whose job is
+    /// due first, so that nobody's cheap jobs keep the quorum of another one from a block.
+    // Rule C61.
     pub fn candidates(
         &self,
         rules: &Rules,
@@ -193,77 +135,35 @@ impl SystemPool {
                 proof: *proof,
             })
             .collect();
-        for transaction in self.stored.values() {
-            let SystemTransaction::Stored {
-                statement,
-                validator,
-                ..
-            } = transaction
-            else {
-                continue;
-            };
-            if all.len() < MAX_SYSTEM_TRANSACTIONS
-                && query::wants_stored(view, statement, *validator)? == Wanted::Yes
-            {
-                all.push(transaction.clone());
+        let mut bytes = encode(&all).len();
+        for one in self.statements.certificates(rules, view)? {
+            let certificate = SystemTransaction::Stored(one.certificate);
+            bytes += encode(&certificate).len();
+            if bytes > MAX_SYSTEM_BYTES || all.len() >= MAX_SYSTEM_TRANSACTIONS {
+                break;
             }
+            all.push(certificate);
         }
         Ok(all)
     }
 
-    /// True if a stored statement waits that a block on the state `view` could hold.
-    pub fn is_ready(&self, view: &dyn StateRead) -> Result<bool, Abort> {
-        for transaction in self.stored.values() {
-            let SystemTransaction::Stored {
-                statement,
-                validator,
-                ..
-            } = transaction
-            else {
-                continue;
-            };
-            if query::wants_stored(view, statement, *validator)? == Wanted::Yes {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    /// True if a certificate waits that a block on the state `view` could hold.
+    pub fn is_ready(&self, rules: &Rules, view: &dyn StateRead) -> Result<bool, Abort> {
+        self.statements.is_ready(rules, view)
     }
 
     /// Drops what a newer state, which should be a decided one, has no use for.
     pub fn recheck(&mut self, view: &dyn StateRead) -> Result<(), Abort> {
         let done = Beacon::read(view)?.step;
         self.outputs = self.outputs.split_off(&done.next());
-        let mut gone = Vec::new();
-        for (subject, transaction) in &self.stored {
-            let SystemTransaction::Stored {
-                statement,
-                validator,
-                ..
-            } = transaction
-            else {
-                continue;
-            };
-            if query::wants_stored(view, statement, *validator)? == Wanted::No {
-                gone.push(*subject);
-            }
-        }
-        for subject in gone {
-            self.stored.remove(&subject);
-        }
-        Ok(())
+        self.statements.recheck(view)
     }
 
-    /// Drops a system transaction, if it waits.
+    /// Drops what a system transaction was made of, if it waits.
     pub fn drop_one(&mut self, transaction: &SystemTransaction) {
         match transaction {
-            SystemTransaction::Stored {
-                statement,
-                validator,
-                ..
-            } => {
-                let (job, attempt) = (statement.job, statement.attempt);
-                let subject = (*validator, job, attempt, statement.holding);
-                self.stored.remove(&subject);
+            SystemTransaction::Stored(certificate) => {
+                self.statements.drop_subject(&certificate.statement.subject);
             }
             SystemTransaction::Beacon { step, proof } => {
                 if let Some(waiting) = self.outputs.get_mut(step) {
@@ -273,10 +173,10 @@ impl SystemPool {
         }
     }
 
-    /// Number of system transactions that wait.
+    /// Number of messages that wait.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.stored.len() + self.outputs.values().map(Vec::len).sum::<usize>()
+        self.statements.len() + self.outputs.values().map(Vec::len).sum::<usize>()
     }
 
     /// True if none waits.

@@ -56,6 +56,11 @@ impl LiveJob {
         all.into_iter()
     }
 
+    /// All results, once their list is read and found right.
+    pub(super) fn listed(&self) -> Option<Vec<BlobId>> {
+        matches!(self.results, Results::Listed { .. }).then(|| self.results())
+    }
+
     pub(super) fn results(&self) -> Vec<BlobId> {
         match &self.results {
             Results::Unknown | Results::Contradicted { .. } => Vec::new(),

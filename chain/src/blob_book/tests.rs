@@ -57,9 +57,8 @@ impl BlobBook {
     }
 }
 
-fn open(stored: &[u8], draw: Option<u64>) -> Stage {
+fn open(draw: Option<u64>) -> Stage {
     Stage::Pending(Pending {
-        stored: stored.iter().copied().map(validator_id).collect(),
         draw: draw.map(BeaconStep),
     })
 }
@@ -93,7 +92,6 @@ fn agreed(list: &Outcomes) -> Stage {
             leaves: Bounded::default(),
             outcomes: BlobId::of(&encode(list)),
         },
-        stored: BTreeSet::new(),
     })
 }
 
@@ -117,34 +115,37 @@ fn holding(book: &mut BlobBook) -> Vec<Holding> {
     book.settle(0, 0, &peers());
     book.statements()
         .iter()
-        .map(|statement| statement.holding)
+        .map(|statement| statement.subject.holding)
         .collect()
 }
 
 #[test]
 fn inputs_are_vouched_for_once_all_are_here_and_only_while_it_counts() {
     let mut book = book();
-    book.see(&record(open(&[], None)), 0);
+    book.see(&record(open(None)), 0);
     book.settle(0, 0, &peers());
     book.stored(blob("module"), 0);
     assert_eq!(holding(&mut book), []);
     book.stored(blob("stdin"), 0);
     assert_eq!(holding(&mut book), [Holding::Inputs]);
+    let statement = book.statements()[0];
     assert_eq!(
-        book.statements()[0].attempt,
+        statement.bytes,
+        blob("module").length + blob("stdin").length
+    );
+    assert_eq!(
+        statement.subject.attempt,
         Attempt(0),
         "inputs are stored once, under attempt 0"
     );
-    book.see(&record(open(&[0], None)), 0);
-    assert_eq!(holding(&mut book), [], "on chain already");
-    book.see(&record(open(&[], Some(3))), 0);
-    assert_eq!(holding(&mut book), [], "a quorum was there without us");
+    book.see(&record(open(Some(3))), 0);
+    assert_eq!(holding(&mut book), [], "a quorum was there");
 }
 
 #[test]
 fn a_missing_blob_is_asked_from_who_offers_it_then_round_the_committee() {
     let mut book = book();
-    book.see(&record(open(&[], None)), 0);
+    book.see(&record(open(None)), 0);
     book.settle(0, 0, &BTreeSet::new());
     book.offered(blob("module"), validator_id(2));
     let first = fetches(&book.settle(0, 0, &peers()));
@@ -242,7 +243,7 @@ fn outcomes_beyond_the_job_s_output_limit_are_refused() {
 #[test]
 fn what_ended_is_no_longer_asked_for() {
     let mut book = book();
-    book.see(&record(open(&[], None)), 0);
+    book.see(&record(open(None)), 0);
     book.settle(0, 0, &BTreeSet::new());
     assert_eq!(
         book.missing().collect::<BTreeSet<_>>(),
@@ -297,7 +298,7 @@ fn settled_results_stay_for_their_time_and_inputs_go_at_once() {
 fn results_give_way_to_live_jobs_when_the_quota_is_reached_and_live_ones_never() {
     let (mut book, list) = settled_book();
     book.retention.quota_bytes = 12;
-    book.see(&record(open(&[], None)), 0);
+    book.see(&record(open(None)), 0);
     book.stored(blob("module"), 0);
     book.stored(blob("stdin"), 0);
     book.settle(0, 0, &peers());
@@ -311,9 +312,9 @@ fn results_give_way_to_live_jobs_when_the_quota_is_reached_and_live_ones_never()
 fn what_came_in_part_for_a_job_that_ended_is_removed_unless_another_needs_it() {
     let dropped = |other: bool| {
         let mut book = book();
-        book.see(&record(open(&[], None)), 0);
+        book.see(&record(open(None)), 0);
         if other {
-            let mut second = record(open(&[], None));
+            let mut second = record(open(None));
             second.id = JobId(Hash32([2; 32]));
             book.see(&second, 0);
         }
@@ -339,7 +340,7 @@ fn what_came_in_part_for_a_job_that_ended_is_removed_unless_another_needs_it() {
 #[test]
 fn a_blob_that_rotted_is_fetched_again_while_a_job_needs_it() {
     let mut book = book();
-    book.see(&record(open(&[], None)), 0);
+    book.see(&record(open(None)), 0);
     book.stored(blob("module"), 0);
     book.stored(blob("stdin"), 0);
     assert_eq!(fetches(&book.settle(0, 0, &peers())), []);
@@ -354,7 +355,7 @@ fn a_blob_that_rotted_is_fetched_again_while_a_job_needs_it() {
 
 /// Opens a job that declares inputs of 1 GiB each and brings none of them.
 fn declare(book: &mut BlobBook, job: u8) {
-    let mut record = record(open(&[], None));
+    let mut record = record(open(None));
     record.id = JobId(Hash32([job; 32]));
     let mut workload = workload();
     workload.module = BlobId {
@@ -390,7 +391,7 @@ fn there_is_room_for_the_largest_missing_blob_and_for_each_that_follows() {
         results_ms: 1_000,
         quota_bytes: 10_000,
     };
-    let record = record(open(&[], None));
+    let record = record(open(None));
     let mut workload = workload();
     workload.module = BlobId {
         hash: Hash32([100; 32]),

@@ -9,7 +9,7 @@ use types::number::{Height, Timestamp};
 use types::testing::numbered::{
     CUSTOMER, GENESIS_MS as BEGIN, genesis, key, transfer as transfer_of, vrf_key as vrf,
 };
-use types::transaction::{SignedTransaction, SystemTransaction};
+use types::transaction::{SignedTransaction, SystemMessage};
 
 use super::*;
 use crate::Retention;

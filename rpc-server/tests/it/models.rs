@@ -65,11 +65,7 @@ fn stages() -> Vec<Stage> {
             opening: Some(opening.clone()),
             unverified: false,
         }),
-        Stage::Storing(Storing {
-            parties,
-            opening,
-            stored: std::collections::BTreeSet::new(),
-        }),
+        Stage::Storing(Storing { parties, opening }),
         Stage::Settled,
         Stage::Failed(Failed {
             reason: FailureReason::NoPartner,

@@ -1,10 +1,11 @@
 //! Values for the tests.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use types::account::{BondLock, LockReason, Partner, Unbonding};
 use types::block::{Block, Body, Header};
 use types::codec::{Bounded, Text};
+use types::committee::ValidatorSet;
 use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId, ValidatorId};
 use types::job::{
     CLASS_WASM_V2, Constraints, Escrow, JobReceipt, JobRecord, JobSpec, JobTerms, Name,
@@ -14,12 +15,12 @@ use types::job::{
 use types::key::{SecretKey, VrfPublicKey};
 use types::number::{
     Amount, Attempt, ChainTime, Epoch, Fixed64, Fuel, Gas, Height, Nonce, ProtocolVersion, SQUARE,
-    Timestamp, View,
+    Timestamp, ValidatorIndex, View,
 };
 use types::proof::{FinalityProof, StateProof, ValueProof};
+use types::stored::{Holding, StoredCertificate, StoredStatement, StoredSubject};
 use types::transaction::{
-    Action, Holding, SignedTransaction, StoredStatement, SystemTransaction, Transaction,
-    TransactionReceipt,
+    Action, SignedTransaction, SystemTransaction, Transaction, TransactionReceipt,
 };
 use types::vote::{Certificate, Statement, Subject};
 
@@ -66,19 +67,25 @@ pub fn transaction() -> SignedTransaction {
     transaction.sign(&key)
 }
 
-/// The block at height 9: one transaction and one statement of a validator.
+/// The block at height 9: one transaction and one statement of validators.
 pub fn block() -> Block {
     let key = SecretKey::from_bytes(&[4; 32]);
     let statement = StoredStatement {
-        job: JOB,
-        attempt: Attempt(0),
-        holding: Holding::Inputs,
+        subject: StoredSubject {
+            job: JOB,
+            attempt: Attempt(0),
+            holding: Holding::Inputs,
+        },
+        bytes: 1_234,
     };
-    let stored = SystemTransaction::Stored {
+    let mut signers = ValidatorSet::default();
+    signers.insert(ValidatorIndex(2));
+    let signed = statement.sign(&key, CHAIN);
+    let stored = SystemTransaction::Stored(StoredCertificate {
         statement,
-        validator: ValidatorId(Address([3; 20])),
-        signature: key.sign(&statement.signing_hash(CHAIN)),
-    };
+        signers,
+        signatures: Bounded::new(vec![signed.signature]).unwrap(),
+    });
     let body = Body {
         system: Bounded::new(vec![stored]).unwrap(),
         transactions: Bounded::new(vec![transaction()]).unwrap(),
@@ -180,8 +187,7 @@ pub fn record(stage: Stage) -> JobRecord {
 }
 
 pub fn pending() -> Stage {
-    let stored = BTreeSet::from([ValidatorId(Address([3; 20]))]);
-    Stage::Pending(Pending { stored, draw: None })
+    Stage::Pending(Pending { draw: None })
 }
 
 pub fn job_receipt() -> JobReceipt {

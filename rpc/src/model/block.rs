@@ -9,9 +9,9 @@ use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionI
 use types::number::{
     Amount, Attempt, BeaconStep, Gas, Height, Nonce, ProtocolVersion, TaskIndex, Timestamp,
 };
+use types::stored::{Holding, StoredStatement};
 use types::transaction::{
-    Action, Failure, Holding, JobAction, JobStep, SignedTransaction, SystemTransaction,
-    TransactionReceipt,
+    Action, Failure, JobAction, JobStep, SignedTransaction, SystemTransaction, TransactionReceipt,
 };
 
 use super::partner::ProfileView;
@@ -189,19 +189,21 @@ pub enum ActionView {
     },
 }
 
-/// A statement of a validator in a block.
+/// What validators say in a block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum SystemTransactionView {
-    /// The validator holds blobs of a job.
+    /// A quorum of validators holds blobs of a job.
     Stored {
-        /// The validator that says so.
-        validator: ValidatorId,
-        /// The job whose blobs it holds.
+        /// Number of validators that signed it.
+        signers: usize,
+        /// Length of what they hold, each blob once, in bytes.
+        bytes: u64,
+        /// The job whose blobs they hold.
         job: JobId,
         /// The attempt, counted from 0; inputs are stored once, under attempt 0.
         attempt: Attempt,
-        /// Which blobs of the job it holds: `inputs` or `results`.
+        /// Which blobs of the job they hold: `inputs` or `results`.
         holding: HoldingView,
     },
     /// The next output of the random beacon.
@@ -358,19 +360,19 @@ impl From<&JobAction> for ActionView {
 impl From<&SystemTransaction> for SystemTransactionView {
     fn from(transaction: &SystemTransaction) -> Self {
         match transaction {
-            SystemTransaction::Stored {
-                statement,
-                validator,
-                ..
-            } => Self::Stored {
-                validator: *validator,
-                job: statement.job,
-                attempt: statement.attempt,
-                holding: match statement.holding {
-                    Holding::Inputs => HoldingView::Inputs,
-                    Holding::Results => HoldingView::Results,
-                },
-            },
+            SystemTransaction::Stored(certificate) => {
+                let StoredStatement { subject, bytes } = certificate.statement;
+                Self::Stored {
+                    signers: certificate.signers.len(),
+                    bytes,
+                    job: subject.job,
+                    attempt: subject.attempt,
+                    holding: match subject.holding {
+                        Holding::Inputs => HoldingView::Inputs,
+                        Holding::Results => HoldingView::Results,
+                    },
+                }
+            }
             SystemTransaction::Beacon { step, .. } => Self::Beacon { step: *step },
         }
     }

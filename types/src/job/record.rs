@@ -1,13 +1,11 @@
 //! A job's record on chain: its terms, its money, its stage and its deadline.
 
-use std::collections::BTreeSet;
-
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::{JobTerms, Stage, UnrunnableReport};
-use crate::hash::{Address, JobId, ValidatorId};
+use crate::hash::{Address, JobId};
 use crate::number::{Amount, Attempt, BeaconStep, ChainTime, Fixed64, Height, Timestamp};
-use crate::transaction::{Holding, StoredStatement};
+use crate::stored::{Holding, StoredSubject};
 
 /// A job's record on chain, under `StateKey::Job`.
 ///
@@ -82,24 +80,20 @@ impl<S> JobRecord<S> {
 }
 
 impl JobRecord {
-    /// The statement that the job waits for from every validator, and the validators that made it already; `None` where
-    /// it waits for none.
+    /// What the job waits for a quorum of validators to hold; `None` where it waits for nothing of that kind.
     #[must_use]
-    pub fn awaited_statement(&self) -> Option<(StoredStatement, &BTreeSet<ValidatorId>)> {
-        let (attempt, holding, stored) = match &self.stage {
+    pub fn awaited_data(&self) -> Option<StoredSubject> {
+        let (attempt, holding) = match &self.stage {
             // Inputs are stored once, in the first attempt.
-            Stage::Pending(pending) if pending.draw.is_none() => {
-                (Attempt::ZERO, Holding::Inputs, &pending.stored)
-            }
-            Stage::Storing(storing) => (self.attempt, Holding::Results, &storing.stored),
+            Stage::Pending(pending) if pending.draw.is_none() => (Attempt::ZERO, Holding::Inputs),
+            Stage::Storing(_) => (self.attempt, Holding::Results),
             _ => return None,
         };
-        let statement = StoredStatement {
+        Some(StoredSubject {
             job: self.id,
             attempt,
             holding,
-        };
-        Some((statement, stored))
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::attestation::MerkleLeaves;
-use crate::hash::{Address, BlobId, Hash32, ValidatorId};
+use crate::hash::{Address, BlobId, Hash32};
 use crate::number::{Amount, BeaconStep, Epoch, TaskIndex};
 
 /// Where a job stands.
@@ -37,8 +37,6 @@ pub enum Stage {
 /// Payload of [`Stage::Pending`]: inputs or a primary are awaited.
 #[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub struct Pending {
-    /// Validators that said that they hold the inputs. Empty in later attempts: a quorum held them in the first.
-    pub stored: BTreeSet<ValidatorId>,
     /// The beacon step that draws the primary; `None` until a quorum holds the inputs.
     pub draw: Option<BeaconStep>,
 }
@@ -107,8 +105,6 @@ pub struct Storing {
     pub parties: Parties,
     /// What the primary's opening says of the results.
     pub opening: PrimaryOpening,
-    /// Validators that said that they hold the results.
-    pub stored: BTreeSet<ValidatorId>,
 }
 
 /// Payload of [`Stage::Failed`]: nothing is awaited any more.

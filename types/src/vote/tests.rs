@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::hash::ValidatorId;
-use crate::number::{Height, Timestamp};
+use crate::number::{Height, Stake, Timestamp};
 use crate::testing::{self, TestValidator};
 
 const CHAIN: ChainId = ChainId(Hash32([7; 32]));

@@ -13,6 +13,7 @@ use types::attestation::{
 };
 use types::block::{Block, Body};
 use types::codec::{Bounded, decode, encode};
+use types::committee::ValidatorSet;
 use types::hash::{BlobId, ChainId, Domain, Hash32, JobId};
 use types::key::{Signature, VrfOutput};
 use types::merkle::merkle_root;
@@ -22,8 +23,9 @@ use types::number::{
 use types::proof::{FinalityProof, StateProof, ValueProof};
 use types::signed_block::ProposerSignature;
 use types::state_key::{DueQueue, StateKey};
+use types::stored::{Holding, StoredCertificate, StoredStatement, StoredSubject};
 use types::transaction::{
-    Action, Failure, Holding, JobStep, StoredStatement, SystemTransaction, TransactionReceipt,
+    Action, Failure, JobStep, SystemMessage, SystemTransaction, TransactionReceipt,
 };
 use types::vote::{Proposal, Subject, Vote};
 
@@ -81,17 +83,23 @@ fn add_chain(v: &mut Vectors) {
     v.value("transaction_id", transfer.id());
     v.value("job_id", transfer.job_id());
     let stored = StoredStatement {
-        job: JobId(hash(7)),
-        attempt: Attempt(1),
-        holding: Holding::Results,
-    };
-    let signature = key(1).sign(&stored.signing_hash(ChainId(hash(1))));
-    let system = vec![
-        SystemTransaction::Stored {
-            statement: stored,
-            validator: key(1).public().validator_id(),
-            signature,
+        subject: StoredSubject {
+            job: JobId(hash(7)),
+            attempt: Attempt(1),
+            holding: Holding::Results,
         },
+        bytes: 1_000,
+    };
+    let signed = stored.sign(&key(1), ChainId(hash(1)));
+    v.add("system_message", &SystemMessage::Stored(signed));
+    let mut signers = ValidatorSet::default();
+    signers.insert(ValidatorIndex(2));
+    let system = vec![
+        SystemTransaction::Stored(StoredCertificate {
+            statement: stored,
+            signers,
+            signatures: Bounded::new(vec![signed.signature]).unwrap(),
+        }),
         SystemTransaction::Beacon {
             step: BeaconStep(9),
             proof: vrf(2).prove(&beacon_input(&hash(5), BeaconStep(9))),

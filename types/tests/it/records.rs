@@ -1,13 +1,13 @@
 //! Frozen formats of what jobs and partners leave in state: a record in each stage, the receipt, partners.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use types::account::{
     Account, BondLock, EpochPartner, LiveIndex, LiveJobs, LockId, LockReason, Partner,
     PartnerSnapshot, Unbonding,
 };
 use types::codec::Bounded;
-use types::hash::{Address, BlobId, JobId, ValidatorId, WorkloadId};
+use types::hash::{Address, BlobId, JobId, WorkloadId};
 use types::job::{
     Announcing, Appointing, Assigned, CLASS_WASM_V2, Escrow, Failed, FailureReason, JobReceipt,
     JobRecord, JobTerms, Parties, Pending, Policy, Primary, PrimaryOpening, ReceiptVerifier,
@@ -44,10 +44,6 @@ const REASONS: [FailureReason; 8] = [
 
 pub fn address(n: u8) -> Address {
     Address([n; 20])
-}
-
-fn stored() -> BTreeSet<ValidatorId> {
-    BTreeSet::from([ValidatorId(address(3))])
 }
 
 fn verifiers() -> Vec<Verifier> {
@@ -103,7 +99,6 @@ fn stages() -> Vec<Stage> {
     };
     vec![
         Stage::Pending(Pending {
-            stored: stored(),
             draw: Some(BeaconStep(4)),
         }),
         Stage::Assigned(Assigned {
@@ -131,11 +126,7 @@ fn stages() -> Vec<Stage> {
             opening: Some(opening.clone()),
             unverified: true,
         }),
-        Stage::Storing(Storing {
-            parties,
-            opening,
-            stored: stored(),
-        }),
+        Stage::Storing(Storing { parties, opening }),
         Stage::Settled,
         Stage::Failed(Failed {
             reason: FailureReason::Unresolved,

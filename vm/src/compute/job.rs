@@ -35,10 +35,8 @@
 //! The steps of parties are one per file beside this one, the ends of a job in `exit`, and the hook that ends windows in
 //! `end`; bonds are in `parties`, money in `escrow`, penalties in `penalty`.
 
-use std::collections::BTreeSet;
-
 use types::account::LockReason;
-use types::hash::{Hash32, ValidatorId};
+use types::hash::Hash32;
 use types::job::{
     Announcing, Appointing, Assigned, FailureReason, Parties, Pending, Primary, PrimaryOpening,
     Revealing, SortitionBeacon, Stage, Storing, Verifying,
@@ -69,14 +67,10 @@ pub(super) fn await_inputs(context: &mut Context<'_>, job: Job) -> Result<(), Ab
 }
 
 /// A quorum holds the inputs, since now or since an earlier attempt: a draw follows.
-pub(super) fn await_primary(
-    context: &mut Context<'_>,
-    job: Job,
-    stored: BTreeSet<ValidatorId>,
-) -> Result<(), Abort> {
+pub(super) fn await_primary(context: &mut Context<'_>, job: Job) -> Result<(), Abort> {
     let window_ms = context.rules.params.compute.open_window_ms;
     let draw = Some(context.draw_step());
-    let stage = Stage::Pending(Pending { stored, draw });
+    let stage = Stage::Pending(Pending { draw });
     enter(context, job, stage, Some(window_ms))
 }
 
@@ -102,10 +96,7 @@ pub(super) fn draw_or_fail(
         return fail(context, job, &Stage::Pending(pending), reason);
     }
     draw_again(context, job, |step| {
-        Stage::Pending(Pending {
-            draw: Some(step),
-            ..pending
-        })
+        Stage::Pending(Pending { draw: Some(step) })
     })
 }
 
@@ -424,11 +415,7 @@ fn await_results(
     opening: PrimaryOpening,
 ) -> Result<(), Abort> {
     let window_ms = store_window_ms(&context.rules.params.compute, &job.terms);
-    let stage = Stage::Storing(Storing {
-        parties,
-        opening,
-        stored: BTreeSet::new(),
-    });
+    let stage = Stage::Storing(Storing { parties, opening });
     enter(context, job, stage, Some(window_ms))
 }
 
@@ -463,5 +450,5 @@ pub(super) fn next_attempt(
     let primary = left.primary().map(|primary| primary.partner);
     job.excluded.extend(primary);
     job.attempt = attempt;
-    await_primary(context, job, BTreeSet::new())
+    await_primary(context, job)
 }

@@ -233,9 +233,14 @@ pub enum JobError {
         /// Maximum length of the list of outcomes, in bytes.
         limit: usize,
     },
-    /// The validator made this statement before.
-    #[error("the validator made this statement before")]
-    AlreadyStored,
+    /// A statement on inputs that are not as long as the job's.
+    #[error("the statement is on {found} bytes of inputs, the job has {expected}")]
+    WrongBytes {
+        /// Bytes in the statement.
+        found: u64,
+        /// Bytes of module, stdin and inputs of the job.
+        expected: u64,
+    },
 }
 
 impl JobError {
@@ -287,7 +292,7 @@ impl JobError {
             Self::WrongCommitment => "wrong_commitment",
             Self::Inconsistent => "inconsistent_opening",
             Self::BadOutcomes { .. } => "bad_outcomes",
-            Self::AlreadyStored => "already_stored",
+            Self::WrongBytes { .. } => "wrong_bytes",
         }
     }
 }

@@ -1,39 +1,43 @@
 //! What live jobs ask of validators and pools: stored statements while they are due, and room for their parties.
 
+use types::codec::Bounded;
+use types::committee::ValidatorSet;
 use types::hash::JobId;
-use types::number::{Amount, Attempt, Nonce, Timestamp};
-use types::transaction::{Action, Holding, JobStep, StoredStatement, SystemTransaction};
+use types::number::{Amount, Attempt, Nonce, Timestamp, ValidatorIndex};
+use types::quorum::CertificateError;
+use types::stored::{Holding, StoredStatement, StoredSubject};
+use types::transaction::{Action, JobStep, SystemMessage, SystemTransaction};
 use vm::{
     BlockError, Mempool, MempoolError, MempoolLimits, SystemError, SystemPool, SystemPoolError,
     Verified, Wanted,
 };
 use vm::{build, query};
 
-use crate::fixture::{Chain, key, square, transfer, validator_id};
-use crate::job::world::{PARTNERS, World, spec};
+use crate::fixture::{Chain, key, square, transfer};
+use crate::job::world::{PARTNERS, QUORUM, World, said, spec};
 
-fn inputs(job: JobId) -> StoredStatement {
-    StoredStatement {
+fn inputs(job: JobId) -> StoredSubject {
+    StoredSubject {
         job,
         attempt: Attempt(0),
         holding: Holding::Inputs,
     }
 }
 
-fn results(job: JobId, attempt: Attempt) -> StoredStatement {
-    StoredStatement {
+fn results(job: JobId, attempt: Attempt) -> StoredSubject {
+    StoredSubject {
         job,
         attempt,
         holding: Holding::Results,
     }
 }
 
-fn wanted(chain: &Chain, statement: &StoredStatement, validator: u16) -> Wanted {
-    query::wants_stored(&chain.state, statement, validator_id(validator)).unwrap()
+fn wanted(chain: &Chain, subject: &StoredSubject) -> Wanted {
+    query::wants_stored(&chain.state, subject).unwrap()
 }
 
-fn due(chain: &Chain, validator: u16) -> Vec<StoredStatement> {
-    query::stored_duty(&chain.state, validator_id(validator)).unwrap()
+fn due(chain: &Chain) -> Vec<StoredSubject> {
+    query::stored_duty(&chain.state).unwrap()
 }
 
 /// An action of a party to the job that succeeds now, with who sends it.
@@ -45,139 +49,129 @@ fn party(world: &World, job: &JobId) -> (u8, Action) {
 }
 
 #[test]
-fn a_validator_owes_each_statement_from_its_time_until_it_is_made_or_moot() {
+fn a_statement_is_owed_from_its_time_until_a_quorum_made_it_or_it_is_moot() {
     let mut world = World::new();
     let job = world.submit(&spec());
-    assert_eq!(due(&world.chain, 1), [inputs(job)]);
-    assert_eq!(wanted(&world.chain, &inputs(job), 1), Wanted::Yes);
+    assert_eq!(due(&world.chain), [inputs(job)]);
+    let until = world.record(&job).deadline.unwrap();
     assert_eq!(
-        wanted(&world.chain, &results(job, Attempt(0)), 1),
-        Wanted::NotYet
+        wanted(&world.chain, &inputs(job)),
+        Wanted::Yes { due: until }
     );
-    assert_eq!(
-        wanted(&world.chain, &inputs(JobId::default()), 1),
-        Wanted::NotYet
-    );
-    let statement = world.statement(job, Attempt(0), Holding::Inputs, 1);
-    let block = world.chain.block_with(100, vec![statement], Vec::new());
+    let later = results(job, Attempt(0));
+    assert_eq!(wanted(&world.chain, &later), Wanted::NotYet);
+    let unknown = inputs(JobId::default());
+    assert_eq!(wanted(&world.chain, &unknown), Wanted::NotYet);
+    let record = world.record(&job);
+    let certificate = world.certificate(said(&record, inputs(job)), &QUORUM);
+    let system = certificate.into_iter().collect();
+    let block = world.chain.block_with(100, system, Vec::new());
     assert!(world.chain.push(&block).urgent);
-    assert_eq!(wanted(&world.chain, &inputs(job), 1), Wanted::No);
-    assert_eq!(due(&world.chain, 1), []);
-    assert_eq!(due(&world.chain, 2), [inputs(job)]);
-    world.run_to(&job, "assigned");
-    assert_eq!(
-        wanted(&world.chain, &inputs(job), 3),
-        Wanted::No,
-        "a quorum was enough"
-    );
+    assert_eq!(wanted(&world.chain, &inputs(job)), Wanted::No);
+    assert_eq!(due(&world.chain), []);
     world.holders.clear();
     let record = world.run_to(&job, "storing");
-    assert_eq!(due(&world.chain, 3), [results(job, record.attempt)]);
-    assert_eq!(
-        wanted(&world.chain, &results(job, record.attempt), 3),
-        Wanted::Yes
-    );
-    world.holders = vec![0, 1, 2];
+    let results = results(job, record.attempt);
+    assert_eq!(due(&world.chain), [results]);
+    let until = record.deadline.unwrap();
+    assert_eq!(wanted(&world.chain, &results), Wanted::Yes { due: until });
+    world.holders = QUORUM.to_vec();
     world.run(&job);
-    assert_eq!(due(&world.chain, 3), []);
-    assert_eq!(
-        wanted(&world.chain, &results(job, record.attempt), 3),
-        Wanted::No
-    );
+    assert_eq!(due(&world.chain), []);
+    assert_eq!(wanted(&world.chain, &results), Wanted::No);
 }
 
 #[test]
-fn a_statement_enters_a_block_once_and_only_by_its_signer() {
+fn a_certificate_enters_a_block_once_and_only_of_a_quorum() {
     let mut world = World::new();
     let job = world.submit(&spec());
-    let statement = world.statement(job, Attempt(0), Holding::Inputs, 1);
-    let refused = |world: &World, system: Vec<SystemTransaction>| match world
+    let record = world.record(&job);
+    let statement = said(&record, inputs(job));
+    let refused = |system: Vec<SystemTransaction>| match world
         .chain
         .try_execute(&world.chain.block_with(100, system, Vec::new()))
     {
         Err(BlockError::System { position, error }) => (position, error),
         other => panic!("expected a refusal, got {other:?}"),
     };
-    let (position, error) = refused(&world, vec![statement.clone(), statement.clone()]);
+    assert_eq!(world.certificate(statement, &QUORUM[..2]), None);
+    let whole = world.certificate(statement, &QUORUM).unwrap();
+    let (position, error) = refused(vec![whole.clone(), whole.clone()]);
     assert!(position == 1 && matches!(error, SystemError::Useless(_)));
-    let SystemTransaction::Stored {
-        statement: text,
-        signature,
-        ..
-    } = statement.clone()
-    else {
+    let SystemTransaction::Stored(certificate) = whole.clone() else {
         unreachable!()
     };
-    let forged = |validator| SystemTransaction::Stored {
-        statement: text,
-        validator,
-        signature,
+    let proof = |certificate| match refused(vec![SystemTransaction::Stored(certificate)]).1 {
+        SystemError::Certificate(error) => error,
+        other => panic!("expected no proof, got {other:?}"),
     };
-    assert!(matches!(
-        refused(&world, vec![forged(validator_id(2))]).1,
-        SystemError::Signature(..)
-    ));
-    assert!(matches!(
-        refused(&world, vec![forged(types::hash::ValidatorId::ZERO)]).1,
-        SystemError::Stranger(_)
-    ));
-    let early = world.statement(job, Attempt(0), Holding::Results, 1);
-    assert!(matches!(
-        refused(&world, vec![early]).1,
-        SystemError::Useless(_)
-    ));
+    let mut forged = certificate.clone();
+    forged.signatures = Bounded::new(vec![certificate.signatures[0]; 3]).unwrap();
+    assert_eq!(proof(forged), CertificateError::Signature);
+    let mut moved = certificate.clone();
+    moved.statement.subject.job = JobId::default();
+    assert_eq!(proof(moved), CertificateError::Signature);
+    let mut few = certificate.clone();
+    few.signatures = Bounded::new(certificate.signatures[1..].to_vec()).unwrap();
+    assert!(matches!(proof(few), CertificateError::Count { .. }));
+    let (mut signers, mut strange) = (ValidatorSet::default(), certificate.clone());
+    signers.insert(ValidatorIndex(0));
+    let mut light = certificate.clone();
+    (light.signers, light.signatures) = (signers, Bounded::default());
+    light.signatures.push(certificate.signatures[0]).unwrap();
+    assert!(matches!(proof(light), CertificateError::NoQuorum { .. }));
+    strange.signers.insert(ValidatorIndex(9));
+    strange.signatures.push(certificate.signatures[0]).unwrap();
+    let stranger = CertificateError::Stranger(ValidatorIndex(9));
+    assert_eq!(proof(strange), stranger);
+    let useless = |statement| {
+        let certificate = world.certificate(statement, &QUORUM).unwrap();
+        matches!(refused(vec![certificate]).1, SystemError::Useless(_))
+    };
+    assert!(useless(said(&record, results(job, Attempt(0)))), "early");
+    let (subject, bytes) = (statement.subject, statement.bytes + 1);
+    assert!(
+        useless(StoredStatement { subject, bytes }),
+        "a wrong length"
+    );
     let output = world.chain.output();
     assert!(matches!(
-        refused(&world, vec![statement, output]),
+        refused(vec![whole, output]),
         (1, SystemError::BeaconNotFirst)
     ));
 }
 
 #[test]
-fn the_pool_offers_statements_while_their_job_wants_them() {
+fn the_pool_offers_a_certificate_once_a_quorum_says_the_same_while_the_job_wants_it() {
     let mut world = World::new();
     let (mut pool, before) = (SystemPool::default(), world.chain.clone());
     let job = world.submit(&spec());
-    let all: Vec<_> = (0..3)
-        .map(|validator| world.statement(job, Attempt(0), Holding::Inputs, validator))
-        .collect();
-    for statement in &all {
-        pool.insert(&before.rules, &before.state, statement.clone())
-            .unwrap();
+    let ready = |pool: &SystemPool, chain: &Chain| pool.is_ready(&chain.rules, &chain.state);
+    let record = world.record(&job);
+    let mut lie = said(&record, inputs(job));
+    lie.bytes += 1;
+    let lie = SystemMessage::Stored(world.signed(lie, 3));
+    pool.insert(&before.rules, &before.state, &lie).unwrap();
+    for validator in QUORUM {
+        assert!(!ready(&pool, &world.chain).unwrap());
+        let word = world.word(job, validator);
+        pool.insert(&before.rules, &before.state, &word).unwrap();
     }
-    assert!(!pool.is_ready(&before.state).unwrap());
-    assert!(pool.is_ready(&world.chain.state).unwrap());
-    assert_eq!(
-        pool.candidates(&world.chain.rules, &world.chain.state)
-            .unwrap(),
-        all
-    );
-    let system = pool
-        .candidates(&world.chain.rules, &world.chain.state)
-        .unwrap();
-    let timestamp = Timestamp(world.chain.tip.timestamp.0 + 100);
+    assert!(!ready(&pool, &before).unwrap());
+    assert!(ready(&pool, &world.chain).unwrap());
     let chain = &world.chain;
-    let body = build(
-        &chain.rules,
-        &chain.state,
-        &chain.tip,
-        chain.proposer(),
-        timestamp,
-        &system,
-        &[],
-    )
-    .unwrap()
-    .body;
-    assert_eq!(body.system.to_vec(), all);
-    let block = world
-        .chain
-        .block_with(100, body.system.to_vec(), Vec::new());
+    let system = pool.candidates(&chain.rules, &chain.state).unwrap();
+    let whole = world.certificate(said(&record, inputs(job)), &QUORUM);
+    assert_eq!(system, [whole.unwrap()]);
+    let body = world.build(100, &system, &[]).body;
+    assert_eq!(body.system.to_vec(), system);
+    let block = chain.block_with(100, system, Vec::new());
     world.chain.push(&block);
-    assert!(!pool.is_ready(&world.chain.state).unwrap());
+    assert!(!ready(&pool, &world.chain).unwrap());
     pool.recheck(&world.chain.state).unwrap();
     assert!(pool.is_empty());
-    let late = world.statement(job, Attempt(0), Holding::Inputs, 3);
-    let refused = pool.insert(&world.chain.rules, &world.chain.state, late);
+    let late = SystemMessage::Stored(world.signed(said(&record, inputs(job)), 3));
+    let refused = pool.insert(&world.chain.rules, &world.chain.state, &late);
     assert_eq!(refused, Err(SystemPoolError::Stale));
 }
 

@@ -1,56 +1,57 @@
-//! System transactions wait once per subject, and only while they have a use.
+//! What validators say waits once per subject, and only while it has a use.
 
 use types::hash::{Hash32, JobId};
-use types::limits::STATEMENTS_PER_VALIDATOR;
+use types::job::Stage;
+use types::limits::{EARLY_STATEMENTS_PER_VALIDATOR, MAX_SYSTEM_TRANSACTIONS};
 use types::number::{Attempt, BeaconStep};
-use types::transaction::{Holding, StoredStatement, SystemTransaction};
-use vm::{Beacon, SystemError, SystemPool, SystemPoolError};
+use types::stored::{Holding, SignedStatement, StoredStatement, StoredSubject};
+use types::transaction::{SystemMessage, SystemTransaction};
+use vm::{Beacon, SystemPool, SystemPoolError};
 
 use crate::fixture::{Chain, validator_id, validator_keys};
-use crate::job::world::{World, spec};
+use crate::job::world::{QUORUM, World, spec};
 
 fn insert(
     pool: &mut SystemPool,
     chain: &Chain,
-    transaction: &SystemTransaction,
+    message: &SystemMessage,
 ) -> Result<(), SystemPoolError> {
-    pool.insert(&chain.rules, &chain.state, transaction.clone())
+    pool.insert(&chain.rules, &chain.state, message)
+}
+
+/// The beacon output that is due, as its contributor sends it and as it is in a block.
+fn output(chain: &Chain) -> (SystemMessage, SystemTransaction) {
+    let output = chain.output();
+    let SystemTransaction::Beacon { step, proof } = output else {
+        unreachable!()
+    };
+    (SystemMessage::Beacon { step, proof }, output)
 }
 
 /// A statement on a job that nobody knows yet.
-fn stored(chain: &Chain, validator: u16, job: u16) -> SystemTransaction {
+fn early(chain: &Chain, validator: u16, job: u16) -> SignedStatement {
     let mut id = [7; 32];
     id[..2].copy_from_slice(&job.to_be_bytes());
-    let job = JobId(Hash32(id));
-    let statement = StoredStatement {
-        job,
+    let subject = StoredSubject {
+        job: JobId(Hash32(id)),
         attempt: Attempt(0),
         holding: Holding::Inputs,
     };
     let key = &validator_keys()[usize::from(validator)].0;
-    let signature = key.sign(&statement.signing_hash(chain.rules.chain_id));
-    SystemTransaction::Stored {
-        statement,
-        validator: validator_id(validator),
-        signature,
-    }
+    StoredStatement { subject, bytes: 9 }.sign(key, chain.rules.chain_id)
 }
 
 #[test]
 fn the_output_that_is_due_waits_once_until_its_step_is_over() {
     let (mut chain, mut pool) = (Chain::new(), SystemPool::default());
-    let output = chain.output();
-    insert(&mut pool, &chain, &output).unwrap();
-    assert_eq!(
-        insert(&mut pool, &chain, &output),
-        Err(SystemPoolError::Known)
-    );
-    assert_eq!(
-        pool.candidates(&chain.rules, &chain.state).unwrap(),
-        vec![output.clone()]
-    );
+    let (message, output) = output(&chain);
+    insert(&mut pool, &chain, &message).unwrap();
+    let again = insert(&mut pool, &chain, &message);
+    assert_eq!(again, Err(SystemPoolError::Known));
+    let candidates = pool.candidates(&chain.rules, &chain.state);
+    assert_eq!(candidates.unwrap(), [output]);
     assert!(
-        !pool.is_ready(&chain.state).unwrap(),
+        !pool.is_ready(&chain.rules, &chain.state).unwrap(),
         "a beacon output makes nothing urgent"
     );
     chain.next(Vec::new());
@@ -61,10 +62,8 @@ fn the_output_that_is_due_waits_once_until_its_step_is_over() {
     );
     pool.recheck(&chain.state).unwrap();
     assert!(pool.is_empty());
-    assert_eq!(
-        insert(&mut pool, &chain, &output),
-        Err(SystemPoolError::Stale)
-    );
+    let late = insert(&mut pool, &chain, &message);
+    assert_eq!(late, Err(SystemPoolError::Stale));
 }
 
 #[test]
@@ -72,8 +71,8 @@ fn an_early_output_waits_for_its_turn() {
     let (chain, mut pool) = (Chain::new(), SystemPool::default());
     let mut ahead = chain.clone();
     ahead.next(Vec::new());
-    let early = ahead.output();
-    insert(&mut pool, &chain, &early).unwrap();
+    let (message, early) = output(&ahead);
+    insert(&mut pool, &chain, &message).unwrap();
     assert!(
         pool.candidates(&chain.rules, &chain.state)
             .unwrap()
@@ -83,10 +82,10 @@ fn an_early_output_waits_for_its_turn() {
         pool.candidates(&ahead.rules, &ahead.state).unwrap(),
         vec![early.clone()]
     );
-    let SystemTransaction::Beacon { proof, .. } = early else {
+    let SystemMessage::Beacon { proof, .. } = message else {
         unreachable!()
     };
-    let far = SystemTransaction::Beacon {
+    let far = SystemMessage::Beacon {
         step: BeaconStep(6),
         proof,
     };
@@ -100,7 +99,7 @@ fn an_early_output_waits_for_its_turn() {
         let result = insert(
             &mut pool,
             &chain,
-            &SystemTransaction::Beacon {
+            &SystemMessage::Beacon {
                 step: BeaconStep(2),
                 proof: other,
             },
@@ -121,57 +120,38 @@ fn a_forged_output_or_statement_is_refused() {
         unreachable!()
     };
     proof.0[9] ^= 1;
-    let forged = SystemTransaction::Beacon { step, proof };
-    assert!(matches!(
-        insert(&mut pool, &chain, &forged),
-        Err(SystemPoolError::System(SystemError::Beacon(_)))
-    ));
-    let SystemTransaction::Stored {
-        statement,
-        signature,
-        ..
-    } = stored(&chain, 0, 1)
-    else {
-        unreachable!()
-    };
+    let forged = insert(&mut pool, &chain, &SystemMessage::Beacon { step, proof });
+    assert!(matches!(forged, Err(SystemPoolError::Beacon(_))));
     for validator in [1, 9] {
-        let forged = SystemTransaction::Stored {
-            statement,
-            validator: validator_id(validator),
-            signature,
-        };
-        let error = insert(&mut pool, &chain, &forged).unwrap_err();
-        assert!(matches!(
-            error,
-            SystemPoolError::System(SystemError::Signature(..) | SystemError::Stranger(_))
-        ));
+        let mut forged = early(&chain, 0, 1);
+        forged.validator = validator_id(validator);
+        let error = insert(&mut pool, &chain, &SystemMessage::Stored(forged));
+        assert!(matches!(error, Err(SystemPoolError::Statement(_))));
     }
     assert!(pool.is_empty());
 }
 
 #[test]
-fn statements_on_unknown_jobs_wait_within_their_validators_room() {
+fn early_statements_take_the_room_of_the_oldest_of_their_validator() {
     let (chain, mut pool) = (Chain::new(), SystemPool::default());
-    for job in 0..u16::try_from(STATEMENTS_PER_VALIDATOR).unwrap() {
-        insert(&mut pool, &chain, &stored(&chain, 0, job)).unwrap();
+    let mut say = |validator, job| {
+        let signed = SystemMessage::Stored(early(&chain, validator, job));
+        insert(&mut pool, &chain, &signed)
+    };
+    let most = u16::try_from(EARLY_STATEMENTS_PER_VALIDATOR).unwrap();
+    for job in 0..most {
+        say(0, job).unwrap();
     }
-    assert_eq!(
-        insert(&mut pool, &chain, &stored(&chain, 0, 3)),
-        Err(SystemPoolError::Known)
-    );
-    assert_eq!(
-        insert(&mut pool, &chain, &stored(&chain, 0, 300)),
-        Err(SystemPoolError::Full)
-    );
-    insert(&mut pool, &chain, &stored(&chain, 1, 3)).unwrap();
-    assert!(
-        pool.candidates(&chain.rules, &chain.state)
-            .unwrap()
-            .is_empty(),
-        "no block could hold them yet"
-    );
+    assert_eq!(say(0, 0), Err(SystemPoolError::Known));
+    say(1, 0).unwrap();
+    say(0, most).unwrap();
+    assert_eq!(say(0, 1), Err(SystemPoolError::Known));
+    assert_eq!(say(0, 0), Ok(()), "the oldest had gone");
+    assert_eq!(say(1, 0), Err(SystemPoolError::Known), "another's stays");
+    let none = pool.candidates(&chain.rules, &chain.state).unwrap();
+    assert_eq!(none, [], "no block could hold them yet");
     pool.recheck(&chain.state).unwrap();
-    assert_eq!(pool.len(), STATEMENTS_PER_VALIDATOR + 1);
+    assert_eq!(pool.len(), EARLY_STATEMENTS_PER_VALIDATOR + 1);
 }
 
 #[test]
@@ -189,21 +169,39 @@ fn the_duty_names_the_contributor_and_what_it_proves() {
 }
 
 #[test]
-fn a_statement_on_a_job_that_is_known_takes_the_room_of_one_on_none() {
+fn every_statement_that_a_live_job_waits_for_has_room() {
     let (mut world, mut pool) = (World::new(), SystemPool::default());
-    let job = world.submit(&spec());
-    let awaited = world.statement(job, Attempt(0), Holding::Inputs, 0);
-    let chain = &world.chain;
-    let most = u16::try_from(STATEMENTS_PER_VALIDATOR).unwrap();
-    for n in 0..most {
-        insert(&mut pool, chain, &stored(chain, 0, n)).unwrap();
+    let most = EARLY_STATEMENTS_PER_VALIDATOR + 1;
+    let jobs: Vec<_> = (0..most).map(|_| world.submit(&spec())).collect();
+    for job in jobs {
+        let word = world.word(job, 0);
+        assert_eq!(insert(&mut pool, &world.chain, &word), Ok(()));
     }
-    let more = stored(chain, 0, most);
-    assert_eq!(insert(&mut pool, chain, &more), Err(SystemPoolError::Full));
-    insert(&mut pool, chain, &awaited).unwrap();
-    assert_eq!(pool.len(), STATEMENTS_PER_VALIDATOR);
-    assert_eq!(
-        pool.candidates(&chain.rules, &chain.state).unwrap(),
-        [awaited]
-    );
+    assert_eq!(pool.len(), most);
+}
+
+#[test]
+fn the_certificate_of_the_job_that_is_due_first_is_in_the_first_block() {
+    let (mut world, mut pool) = (World::new(), SystemPool::default());
+    let first = world.submit(&spec());
+    let others: Vec<_> = (0..70).map(|_| world.submit(&spec())).collect();
+    for validator in QUORUM {
+        for job in others.iter().chain([&first]) {
+            let word = world.word(*job, validator);
+            assert_eq!(insert(&mut pool, &world.chain, &word), Ok(()));
+        }
+    }
+    let chain = &world.chain;
+    let system = pool.candidates(&chain.rules, &chain.state).unwrap();
+    assert_eq!(system.len(), MAX_SYSTEM_TRANSACTIONS, "one for each job");
+    let SystemTransaction::Stored(certificate) = &system[0] else {
+        unreachable!()
+    };
+    assert_eq!(certificate.statement.subject.job, first);
+    let block = chain.block_with(100, system, Vec::new());
+    world.chain.push(&block);
+    let Stage::Pending(pending) = world.record(&first).stage else {
+        unreachable!()
+    };
+    assert!(pending.draw.is_some(), "{pending:?}");
 }

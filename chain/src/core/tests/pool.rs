@@ -276,9 +276,9 @@ fn the_contributor_publishes_each_output_once() {
             PoolMessage::Transactions(_) => None,
         })
         .flatten()
-        .filter_map(|transaction| match transaction {
-            SystemTransaction::Beacon { step, .. } => Some(step),
-            SystemTransaction::Stored { .. } => None,
+        .filter_map(|message| match message {
+            SystemMessage::Beacon { step, .. } => Some(step),
+            SystemMessage::Stored(_) => None,
         })
         .collect();
     assert!(steps.len() > 3);

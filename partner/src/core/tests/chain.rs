@@ -290,11 +290,9 @@ impl FakeChain {
                 parties,
                 opening: Some(opening),
                 ..
-            }) if parties.verifiers.iter().all(|v| v.salt.is_some()) => Stage::Storing(Storing {
-                parties,
-                opening,
-                stored: std::collections::BTreeSet::new(),
-            }),
+            }) if parties.verifiers.iter().all(|v| v.salt.is_some()) => {
+                Stage::Storing(Storing { parties, opening })
+            }
             Stage::Storing(_) if self.uploaded => {
                 self.settled = true;
                 Stage::Settled

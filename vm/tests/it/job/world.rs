@@ -6,12 +6,13 @@ use types::account::Partner;
 use types::genesis::GenesisPartner;
 use types::hash::{Address, JobId};
 use types::job::{Failed, FailureReason, JobRecord, JobSpec, PartnerProfile, Stage, Verifier};
-use types::number::{Amount, Attempt, SQUARE, TaskIndex, Timestamp};
+use types::number::{Amount, SQUARE, TaskIndex, Timestamp};
 use types::params::Params;
-use types::transaction::{Action, Holding, StoredStatement, SystemTransaction};
+use types::stored::{Holding, SignedStatement, StoredCertificate, StoredStatement, StoredSubject};
+use types::transaction::{Action, SystemMessage, SystemTransaction};
 use vm::{BuiltBody, Verified, query};
 
-use crate::fixture::{Chain, address, genesis, profile, square, validator_id, validator_keys};
+use crate::fixture::{Chain, address, genesis, profile, square, validator_keys};
 use crate::job::invariants::check;
 
 mod duty;
@@ -25,6 +26,9 @@ pub const PARTNERS: u8 = 6;
 pub const CUSTOMER: u8 = 7;
 /// Validators that together are a quorum: 4 + 3 + 3 of 13.
 pub const QUORUM: [u16; 3] = [0, 1, 2];
+
+/// Bytes that the results of a job turn out to have.
+pub const RESULT_BYTES: u64 = 3 << 20;
 
 /// How a party departs from honest conduct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,7 +171,7 @@ impl World {
         let mut sent = others;
         for job in jobs {
             let record = self.record(job);
-            system.extend(self.statements(&record));
+            system.extend(self.certificate_of(&record));
             for n in 0..PARTNERS {
                 let busy = sent.iter().any(|(sender, _)| *sender == n);
                 if let Some(action) = self.duty(n, &record).filter(|_| !busy) {
@@ -260,42 +264,48 @@ impl World {
         check(&self.chain.state, self.chain.rules.supply);
     }
 
-    /// What validators that hold everything say of a job now.
-    fn statements(&self, record: &JobRecord) -> Vec<SystemTransaction> {
-        let Some((statement, stored)) = record.awaited_statement() else {
-            return Vec::new();
-        };
-        let (holding, attempt) = (statement.holding, statement.attempt);
-        let missing = self
-            .holders
-            .iter()
-            .filter(|index| !stored.contains(&validator_id(**index)));
-        missing
-            .map(|index| self.statement(record.id, attempt, holding, *index))
-            .collect()
+    /// What validators that hold everything say of a job now, if they are a quorum.
+    fn certificate_of(&self, record: &JobRecord) -> Option<SystemTransaction> {
+        let statement = said(record, record.awaited_data()?);
+        self.certificate(statement, &self.holders)
+    }
+
+    /// The certificate that some validators make of a statement, if they are a quorum.
+    pub fn certificate(
+        &self,
+        statement: StoredStatement,
+        validators: &[u16],
+    ) -> Option<SystemTransaction> {
+        let signatures = validators.iter().map(|validator| {
+            let signed = self.signed(statement, *validator);
+            (signed.validator, signed.signature)
+        });
+        let committee = &self.chain.rules.committee;
+        let gathered = StoredCertificate::gather(statement, &signatures.collect(), committee);
+        gathered.map(SystemTransaction::Stored)
     }
 
     /// A validator's signed statement.
-    pub fn statement(
-        &self,
-        job: JobId,
-        attempt: Attempt,
-        holding: Holding,
-        validator: u16,
-    ) -> SystemTransaction {
-        let statement = StoredStatement {
-            job,
-            attempt,
-            holding,
-        };
+    pub fn signed(&self, statement: StoredStatement, validator: u16) -> SignedStatement {
         let key = &validator_keys()[usize::from(validator)].0;
-        let signature = key.sign(&statement.signing_hash(self.chain.rules.chain_id));
-        SystemTransaction::Stored {
-            statement,
-            validator: validator_id(validator),
-            signature,
-        }
+        statement.sign(key, self.chain.rules.chain_id)
     }
+
+    /// What a validator that holds what a job awaits tells the others.
+    pub fn word(&self, job: JobId, validator: u16) -> SystemMessage {
+        let record = self.record(&job);
+        let statement = said(&record, record.awaited_data().unwrap());
+        SystemMessage::Stored(self.signed(statement, validator))
+    }
+}
+
+/// What an honest validator says of a subject.
+pub fn said(record: &JobRecord, subject: StoredSubject) -> StoredStatement {
+    let bytes = match subject.holding {
+        Holding::Inputs => record.terms.input_bytes,
+        Holding::Results => RESULT_BYTES,
+    };
+    StoredStatement { subject, bytes }
 }
 
 /// All tasks of a job.

@@ -189,7 +189,6 @@ fn each_offer_of_the_results_begins_elsewhere() {
     let agreed = Stage::Storing(Storing {
         parties: announcing(1, Vec::new()).parties,
         opening,
-        stored: BTreeSet::new(),
     });
     let offers = |core: &mut Core, height| {
         let offer = |effect: &Effect| match effect {

@@ -3,11 +3,11 @@
 use types::hash::JobId;
 use types::job::{Failed, FailureReason, Stage};
 use types::number::{Amount, Attempt};
-use types::transaction::Holding;
+use types::stored::{Holding, StoredSubject};
 
 use super::{assert_refunded, everybody, fee, lost_bond, now, proven, spent};
 use crate::fixture::square;
-use crate::job::world::{Conduct, World, demanding, parties, spec};
+use crate::job::world::{Conduct, QUORUM, World, demanding, parties, said, spec};
 
 fn revealed(world: &mut World, minimum: u16) -> (JobId, u8, Vec<u8>) {
     let job = world.submit(&demanding(minimum));
@@ -119,21 +119,20 @@ fn results_of_another_attempt_are_not_taken() {
     let mut world = proven();
     let (job, _, _) = revealed(&mut world, 1);
     let record = world.run_to(&job, "storing");
-    let other = world.statement(job, Attempt(record.attempt.0 + 1), Holding::Results, 0);
-    let block = world.chain.block_with(100, vec![other], Vec::new());
-    assert!(world.chain.try_execute(&block).is_err());
-    let inputs = world.statement(job, Attempt(0), Holding::Inputs, 0);
-    assert!(
-        world
+    let refused = |attempt, holding, copies| {
+        let subject = StoredSubject {
+            job,
+            attempt,
+            holding,
+        };
+        let certificate = world.certificate(said(&record, subject), &QUORUM).unwrap();
+        let block = world
             .chain
-            .try_execute(&world.chain.block_with(100, vec![inputs], Vec::new()))
-            .is_err()
-    );
-    let twice = vec![world.statement(job, record.attempt, Holding::Results, 1); 2];
-    assert!(
-        world
-            .chain
-            .try_execute(&world.chain.block_with(100, twice, Vec::new()))
-            .is_err()
-    );
+            .block_with(100, vec![certificate; copies], Vec::new());
+        world.chain.try_execute(&block).is_err()
+    };
+    assert!(refused(Attempt(record.attempt.0 + 1), Holding::Results, 1));
+    assert!(refused(Attempt(0), Holding::Inputs, 1));
+    assert!(refused(record.attempt, Holding::Results, 2));
+    assert!(!refused(record.attempt, Holding::Results, 1));
 }

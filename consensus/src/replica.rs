@@ -188,11 +188,12 @@ impl Replica {
                 if !self.engine.awaits_vote_recovery(from, session) => {}
             Message::VoteRecovery { session, votes } => {
                 let me = self.config.me;
-                let votes = votes
-                    .iter()
-                    .copied()
-                    .filter(|vote| self.collector.is_by(vote, me))
-                    .collect();
+                let mut votes = votes.into_inner();
+                let told = votes.len();
+                votes.retain(|vote| self.collector.is_by(vote, me));
+                if votes.len() < told {
+                    self.report(from, Fault::BadAnswer, out);
+                }
                 events.push_back(Event::VoteRecovery {
                     from,
                     session,
@@ -352,9 +353,7 @@ impl Replica {
         out: &mut Effects,
     ) {
         let statement = vote.statement;
-        if vote.signer == from {
-            self.engine.note_heard(now, from);
-        }
+        self.engine.note_heard(now, from);
         let nullify = statement.subject == Subject::Nullify;
         let near = self.collector.admits(&statement);
         let by_leader = nullify && near && self.engine.leader(statement.view) == from;

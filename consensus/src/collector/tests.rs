@@ -338,3 +338,12 @@ fn votes_that_come_before_their_view_still_count() {
             .is_some()
     );
 }
+
+#[test]
+fn a_vote_of_no_member_is_not_kept() {
+    let (mut collector, keys) = collector(&[1, 1, 1, 1]);
+    let mut stranger = vote(&keys, 0, statement(1, 1));
+    stranger.signer = ValidatorIndex(4);
+    insert(&mut collector, stranger);
+    assert!(collector.is_empty());
+}

@@ -23,6 +23,7 @@ use types::whole::WholeBlock;
 mod catch_up;
 mod lagging;
 mod leading;
+mod refusals;
 mod restart;
 mod slow;
 mod voting;

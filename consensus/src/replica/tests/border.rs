@@ -202,11 +202,12 @@ fn a_proposal_whose_body_is_not_its_headers_is_a_bad_one() {
 #[test]
 fn only_the_leaders_signed_nullify_gives_a_view_up() {
     let (mut replica, keys) = replica();
-    let view = replica.view().0;
-    let leader = replica.engine.leader(View(view));
-    if leader.0 == 0 {
-        return;
+    let (view, leader) = led_by_others(&mut replica)[0];
+    if view > 1 {
+        let before = certificate(&keys, nullify(view - 1), &[0, 1, 2]);
+        send(&mut replica, HONEST, Message::Certificate(before));
     }
+    assert_eq!(replica.view(), View(view));
     open_voting(&mut replica);
     let others = (1..4).map(ValidatorIndex).filter(|index| *index != leader);
     let own = |effects: &[Effect]| {
@@ -383,4 +384,35 @@ fn only_our_own_signed_votes_show_that_the_log_was_cut() {
         let floor = Effect::Persist(vec![Record::Floor(View(5))]);
         assert_eq!(found.contains(&floor), counts, "{vote:?}: {found:?}");
     }
+}
+
+#[test]
+fn an_answer_to_the_vote_recovery_is_looked_into_once_and_only_if_it_is_of_this_start() {
+    let (mut replica, keys) = replica();
+    let mut forged = signed(&keys, ValidatorIndex(0), nullify(5));
+    forged.signature.0[0] ^= 1;
+    let answer = |session, votes: Vec<Vote>| Message::VoteRecovery {
+        session,
+        votes: Bounded::new(votes).unwrap(),
+    };
+    let other_start = answer(START - 1, vec![forged]);
+    assert_eq!(send(&mut replica, MALLORY, other_start), []);
+    let found = send(&mut replica, MALLORY, answer(START, vec![forged]));
+    assert_eq!(faults_of(&found, MALLORY), [Fault::BadAnswer]);
+    assert_eq!(send(&mut replica, HONEST, answer(START, vec![])), []);
+    let again = answer(START, vec![forged]);
+    assert_eq!(send(&mut replica, HONEST, again), [], "it has answered");
+}
+
+#[test]
+fn a_proposal_that_comes_again_with_another_body_is_not_looked_into() {
+    let (mut replica, keys) = replica();
+    let (view, leader) = led_by_others(&mut replica)[0];
+    let first = proposal(&keys, leader, view, block(leader, 1));
+    let mut again = first.clone();
+    again.block = types::testing::filled(again.block, 64);
+    again.block.header = first.block.header.clone();
+    send(&mut replica, leader, Message::Proposal(Box::new(first)));
+    let found = send(&mut replica, leader, Message::Proposal(Box::new(again)));
+    assert_eq!(found, []);
 }

@@ -205,6 +205,32 @@ fn of_a_known_certificate_with_a_forged_contradiction_the_sender_is_at_fault() {
 }
 
 #[test]
+fn a_known_certificate_is_not_looked_into_where_it_can_prove_nothing() {
+    let relay = ValidatorIndex(3);
+    let of_mallory_forged = |mut certificate: Certificate| {
+        certificate.signatures.as_mut_slice()[1].0[4] ^= 1;
+        Message::Certificate(certificate)
+    };
+    // Of another term: no vote that is held contradicts it.
+    let (mut replica, keys) = finalized_without_mallory();
+    let other_term = Statement {
+        epoch: Epoch(2),
+        ..finalize(5, 1)
+    };
+    let other_term = certificate(&keys, other_term, &[0, 1, 2]);
+    assert_eq!(send(&mut replica, relay, of_mallory_forged(other_term)), []);
+    // Of a signer whose contradiction is held already.
+    let (mut replica, keys) = finalized_without_mallory();
+    for said in [finalize(5, 2), finalize(5, 3)] {
+        let vote = Message::Vote(signed(&keys, MALLORY, said));
+        let found = send(&mut replica, MALLORY, vote);
+        assert_eq!(evidence_of(&replica, &found, MALLORY).len(), 1);
+    }
+    let known = certificate(&keys, finalize(5, 1), &[0, 1, 2]);
+    assert_eq!(send(&mut replica, relay, of_mallory_forged(known)), []);
+}
+
+#[test]
 fn a_forged_vote_gives_way_to_the_certificates() {
     let (mut replica, keys) = replica();
     let mut vote = signed(&keys, MALLORY, finalize(5, 2));

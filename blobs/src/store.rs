@@ -45,6 +45,8 @@ impl BlobProgress {
 struct OpenStore {
     disk: Disk,
     quota: u64,
+    /// Held while a blob becomes complete or goes, so that neither meets the other. Locked before the index.
+    publishing: Mutex<()>,
     index: Mutex<Index>,
 }
 
@@ -73,15 +75,12 @@ impl BlobStore {
             let bytes = stored
                 .map(|(n, _)| chunk_length(id, n).unwrap_or_default())
                 .sum();
-            index.insert(
-                id,
-                BlobState::Partial(Arc::new(Mutex::new(PartialBlob { marks }))),
-                bytes,
-            );
+            index.insert(id, BlobState::Partial(PartialBlob::new(marks)), bytes);
         }
         let store = Self(Arc::new(OpenStore {
             disk,
             quota,
+            publishing: Mutex::default(),
             index: Mutex::new(index),
         }));
         store.finish_uploads()?;
@@ -99,8 +98,8 @@ impl BlobStore {
             let BlobState::Partial(upload) = entry else {
                 continue;
             };
-            let held_upload = held(&upload);
-            if held_upload.marks.iter().all(|mark| *mark) {
+            let _writing = held(&upload.writing);
+            if is_whole(&upload) {
                 match self.complete(id, &upload) {
                     // The bytes are not the blob: the upload is dropped, and may begin anew.
                     Ok(()) | Err(BlobStoreError::Chunk(_)) => {}
@@ -140,26 +139,27 @@ impl BlobStore {
         let BlobState::Partial(upload) = self.entry(id)? else {
             return Ok(self.progress(id));
         };
-        let mut held_upload = held(&upload);
+        let _writing = held(&upload.writing);
         if !self.is_current(id, &upload)? {
             return Ok(self.progress(id));
         }
         let at = usize::try_from(n).expect("a chunk's number fits memory");
-        if !held_upload.marks[at] {
+        let is_there = held(&upload.marks)[at];
+        if !is_there {
             let length = chunk_length(id, n).unwrap_or_default();
             self.with_room(id, &upload, length, || {
                 self.0.disk.write_chunk(id, n, &bytes)
             })?;
-            held_upload.marks[at] = true;
+            held(&upload.marks)[at] = true;
         }
-        if held_upload.marks.iter().all(|mark| *mark) {
+        if is_whole(&upload) {
             self.complete(id, &upload)?;
             return Ok(BlobProgress {
                 stored: chunk_count(id),
                 total: chunk_count(id),
             });
         }
-        Ok(count(&held_upload, id))
+        Ok(count(&upload, id))
     }
 
     /// Stores bytes and names them.
@@ -191,7 +191,7 @@ impl BlobStore {
         open: impl FnOnce() -> Result<R, BlobStoreError>,
     ) -> Result<BlobId, BlobStoreError> {
         if let BlobState::Partial(upload) = self.entry(id)? {
-            let _held = held(&upload);
+            let _writing = held(&upload.writing);
             if self.is_current(id, &upload)? {
                 let reader = open()?;
                 self.with_room(id, &upload, id.length, || {
@@ -207,7 +207,7 @@ impl BlobStore {
     fn with_room(
         &self,
         id: BlobId,
-        upload: &Arc<Mutex<PartialBlob>>,
+        upload: &Arc<PartialBlob>,
         bytes: u64,
         write: impl FnOnce() -> Result<(), BlobStoreError>,
     ) -> Result<(), BlobStoreError> {
@@ -231,7 +231,7 @@ impl BlobStore {
                 stored: total,
                 total,
             },
-            Some(BlobState::Partial(upload)) => count(&held(&upload), id),
+            Some(BlobState::Partial(upload)) => count(&upload, id),
         }
     }
 
@@ -242,7 +242,7 @@ impl BlobStore {
             None if id.is_allowed() => (0..chunk_count(id)).collect(),
             None | Some(BlobState::Complete) => Vec::new(),
             Some(BlobState::Partial(upload)) => (0..)
-                .zip(&held(&upload).marks)
+                .zip(held(&upload.marks).iter())
                 .filter(|(_, mark)| !**mark)
                 .map(|(n, _)| n)
                 .collect(),
@@ -279,6 +279,7 @@ impl BlobStore {
 
     /// Removes a blob or an upload, if it is here.
     pub fn remove(&self, id: BlobId) -> Result<(), BlobStoreError> {
+        let _publishing = held(&self.0.publishing);
         let mut index = held(&self.0.index);
         if index.rows.contains_key(&id) {
             self.0.disk.remove(id)?;
@@ -344,11 +345,7 @@ impl BlobStore {
     }
 
     /// True if the upload, which the caller holds, is still in progress; false if another thread has completed it.
-    fn is_current(
-        &self,
-        id: BlobId,
-        upload: &Arc<Mutex<PartialBlob>>,
-    ) -> Result<bool, BlobStoreError> {
+    fn is_current(&self, id: BlobId, upload: &Arc<PartialBlob>) -> Result<bool, BlobStoreError> {
         match self.find(id) {
             Some(BlobState::Complete) => Ok(false),
             Some(BlobState::Partial(current)) if Arc::ptr_eq(&current, upload) => Ok(true),
@@ -375,13 +372,13 @@ impl BlobStore {
         }
         self.0.disk.begin(id)?;
         let marks = (0..chunk_count(id)).map(|_| false).collect();
-        let entry = BlobState::Partial(Arc::new(Mutex::new(PartialBlob { marks })));
+        let entry = BlobState::Partial(PartialBlob::new(marks));
         index.insert(id, entry.clone(), 0);
         Ok(entry)
     }
 
     /// Checks an upload as a whole and makes it a complete blob. The caller holds the upload's lock.
-    fn complete(&self, id: BlobId, upload: &Arc<Mutex<PartialBlob>>) -> Result<(), BlobStoreError> {
+    fn complete(&self, id: BlobId, upload: &Arc<PartialBlob>) -> Result<(), BlobStoreError> {
         let encoder = self.0.disk.hash_partial(id)?;
         if encoder.id() != id {
             self.remove(id)?;
@@ -391,16 +388,16 @@ impl BlobStore {
             }
             .into());
         }
-        let mut index = held(&self.0.index);
-        match index.rows.get_mut(&id).map(|row| &mut row.entry) {
-            Some(entry) if entry.is(upload) => {
-                self.0.disk.publish(id, encoder.pairs())?;
-                *entry = BlobState::Complete;
-                Ok(())
-            }
-            Some(BlobState::Complete) => Ok(()),
-            _ => Err(BlobStoreError::Absent(id)),
+        // Not under the index: syncing takes as long as the disk does, and everybody asks the index.
+        let _publishing = held(&self.0.publishing);
+        if !self.is_current(id, upload)? {
+            return Ok(());
         }
+        self.0.disk.publish(id, encoder.pairs())?;
+        if let Some(row) = held(&self.0.index).rows.get_mut(&id) {
+            row.entry = BlobState::Complete;
+        }
+        Ok(())
     }
 
     fn present(&self, id: BlobId) -> Result<(), BlobStoreError> {
@@ -417,9 +414,15 @@ impl BlobStore {
     }
 }
 
+/// True if no chunk is missing.
+fn is_whole(upload: &PartialBlob) -> bool {
+    held(&upload.marks).iter().all(|mark| *mark)
+}
+
 fn count(upload: &PartialBlob, id: BlobId) -> BlobProgress {
-    let stored =
-        u32::try_from(upload.marks.iter().filter(|mark| **mark).count()).unwrap_or(u32::MAX);
+    let marks = held(&upload.marks);
+    let stored = marks.iter().filter(|mark| **mark).count();
+    let stored = u32::try_from(stored).unwrap_or(u32::MAX);
     BlobProgress {
         stored,
         total: chunk_count(id),

@@ -24,7 +24,7 @@ use store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use types::codec::encode;
 use types::genesis::Genesis;
-use types::hash::{Address, BlobId, JobId, TransactionId, ValidatorId};
+use types::hash::{Address, BlobId, ChainId, JobId, TransactionId, ValidatorId};
 use types::job::JobSpec;
 use types::number::{Height, Nonce, View};
 use types::proof::ValueProof;
@@ -150,6 +150,18 @@ impl ChainBackend {
 
 #[async_trait]
 impl Backend for ChainBackend {
+    fn chain_id(&self) -> ChainId {
+        self.rules.chain_id
+    }
+
+    async fn is_party(&self, address: Address) -> bool {
+        let read = self.read(move |at, rules| {
+            let is_party = vm::query::is_party(rules, at, &address);
+            is_party.map_err(view::internal)
+        });
+        read.await.unwrap_or(false)
+    }
+
     async fn ready(&self) -> Result<(), ApiError> {
         if self.live.borrow().catching_up {
             return Err(ApiError::unavailable(
@@ -381,7 +393,7 @@ impl Backend for ChainBackend {
     }
 
     async fn blob(&self, id: BlobId) -> Result<BlobStatus, ApiError> {
-        blob::status(&self.blobs, id)
+        blob::status(self.blobs.clone(), id).await
     }
 
     async fn blob_chunk(&self, id: BlobId, chunk: u64) -> Result<Vec<u8>, ApiError> {

@@ -193,7 +193,8 @@ async fn fetch<A: Future<Output = Result<Vec<u8>, AskError>>>(
     time: FetchTime,
     ask: impl Fn(Vec<u8>) -> A,
 ) -> Result<(), FetchFailure> {
-    store.begin(blob)?;
+    let beginning = store.clone();
+    tokio::task::spawn_blocking(move || beginning.begin(blob)).await??;
     let mut allowance = Allowance::new(time);
     for chunk in store.missing(blob) {
         let asked = Instant::now();

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use keys::keyfile::{self, KeyKind};
+use rpc::RequestSigner;
 use serde_json::json;
 use types::hash::{ChainId, JobId};
 
@@ -135,6 +136,22 @@ pub struct SubmitArgs {
     resume: Option<JobId>,
 }
 
+impl SubmitArgs {
+    /// The client of whoever pays: a node answers the customer of a live job also while it turns strangers away. Which
+    /// chain it is must be known, since the key signs nothing for another.
+    fn signed(
+        &self,
+        client: rpc::Client,
+        chain: Option<ChainId>,
+    ) -> Result<rpc::Client, CommandFailure> {
+        let (Some(key), Some(chain)) = (&self.key, chain) else {
+            return Ok(client);
+        };
+        let key = keyfile::read_secret(key, KeyKind::Account)?;
+        Ok(client.signed_by(RequestSigner::new(key, chain)))
+    }
+}
+
 /// How long to wait.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct TimeoutArgs {
@@ -185,7 +202,8 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
         JobCommand::Validate { spec } => validate(&spec, ui).await,
         JobCommand::Estimate { spec, rpc } => estimate(&rpc.client()?, &spec, ui).await,
         JobCommand::Submit { what, rpc, trust } => {
-            let (client, chain) = (rpc.client()?, trust.chain()?);
+            let chain = trust.chain()?;
+            let client = what.signed(rpc.client()?, chain)?;
             let job = start(&client, &what, chain, ui).await?;
             let text = format!("job {job}\nfollow it with: gridproof job wait {job} --rpc {rpc}");
             ui.result(&json!({ "job": job, "genesis": trust.source() }), &text);
@@ -233,7 +251,9 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
             fetch::prepare_folder(&out)?;
             // What is to be verified at the end is known before anything is paid.
             let trust = trust.resolve(&client, ui).await?;
-            let job = start(&client, &what, Some(trust.light.chain()), ui).await?;
+            let chain = Some(trust.light.chain());
+            let client = what.signed(client, chain)?;
+            let job = start(&client, &what, chain, ui).await?;
             let ended = async {
                 let view = wait::settled(&client, job, timeout.duration(), ui).await?;
                 finish(&client, &view, &out, &trust, ui).await

@@ -1,14 +1,15 @@
 //! How a node is configured: one TOML file in its data directory. Every field has a default except the ones that
 //! `init` writes.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 mod history;
+mod rpc;
 
 pub use history::{HistoryKind, StoreConfig, StoreConfigError};
+pub use rpc::RpcConfig;
 
 /// A validator node's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,23 +44,6 @@ pub struct P2pConfig {
     pub external: Vec<String>,
 }
 
-/// How a node answers programs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RpcConfig {
-    /// Where it listens for HTTP. Loopback unless customers and partners are to reach it from elsewhere.
-    pub listen: SocketAddr,
-    /// Host names under which it may be addressed from elsewhere.
-    #[serde(default)]
-    pub allowed_hosts: Vec<String>,
-    /// Most HTTP connections at a time.
-    #[serde(default = "defaults::connections")]
-    pub max_connections: usize,
-    /// How many events the event stream keeps for readers that are late.
-    #[serde(default = "defaults::events")]
-    pub kept_events: usize,
-}
-
 /// What a node keeps of jobs' data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,12 +69,6 @@ pub struct MempoolConfig {
 }
 
 mod defaults {
-    pub fn connections() -> usize {
-        512
-    }
-    pub fn events() -> usize {
-        65_536
-    }
     pub fn quota() -> u64 {
         chain::Retention::default().quota_bytes
     }
@@ -132,12 +110,7 @@ impl Default for Config {
                 bootstrap: Vec::new(),
                 external: Vec::new(),
             },
-            rpc: RpcConfig {
-                listen: SocketAddr::from(([127, 0, 0, 1], 26_601)),
-                allowed_hosts: Vec::new(),
-                max_connections: defaults::connections(),
-                kept_events: defaults::events(),
-            },
+            rpc: RpcConfig::default(),
             blobs: BlobsConfig::default(),
             mempool: MempoolConfig::default(),
             store: StoreConfig::default(),

@@ -11,8 +11,8 @@ use consensus::EvidenceBook;
 use consensus::log::{FileStorage, Log};
 use keys::keyfile::{self, KeyKind};
 use p2p::Multiaddr;
+use rpc_server::Server;
 use rpc_server::events::EventLog;
-use rpc_server::{Server, ServerConfig};
 use store::Store;
 use tokio::sync::{mpsc, watch};
 use types::genesis::Genesis;
@@ -94,10 +94,7 @@ pub async fn run_and_tell(
         alarms: Arc::default(),
         signers: None,
     });
-    let mut server_config = ServerConfig::at(config.rpc.listen);
-    server_config.allowed_hosts = config.rpc.allowed_hosts;
-    server_config.max_connections = config.rpc.max_connections;
-    let server = Server::start(server_config, backend.clone()).await?;
+    let server = Server::start(config.rpc.server(), backend.clone()).await?;
     tell(Listening {
         p2p: network.listen_addresses(),
         rpc: server.local_address(),

@@ -229,7 +229,7 @@ impl Config {
 
     /// Refuses fewer than two endpoints, unless the genesis has no more validators.
     pub fn check_endpoints(&self, genesis: &Genesis) -> Result<(), PartnerConfigError> {
-        let endpoints = Endpoints::new(&self.endpoints)?;
+        let endpoints = Endpoints::new(&self.endpoints, None)?;
         let distinct: BTreeSet<_> = endpoints
             .all()
             .iter()

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
-use rpc::{Client, ClientError};
+use rpc::{Client, ClientError, RequestSigner};
 
 /// First time aside after a failure.
 const FIRST_ASIDE: Duration = Duration::from_millis(500);
@@ -65,11 +65,15 @@ fn pauses() -> ExponentialBackoff {
 pub struct Endpoints(Arc<Vec<Endpoint>>);
 
 impl Endpoints {
-    /// The endpoints at these URLs.
-    pub fn new(urls: &[String]) -> Result<Self, ClientError> {
+    /// The endpoints at these URLs. What is asked there is signed, if a signer is given.
+    pub fn new(urls: &[String], signer: Option<&RequestSigner>) -> Result<Self, ClientError> {
         let endpoint = |url: &String| {
+            let client = Client::with_timeout(url, ANSWER_TIME)?;
             Ok(Endpoint {
-                client: Client::with_timeout(url, ANSWER_TIME)?,
+                client: match signer {
+                    Some(signer) => client.signed_by(signer.clone()),
+                    None => client,
+                },
                 standing: Mutex::default(),
             })
         };
@@ -176,7 +180,11 @@ mod tests {
     use super::*;
 
     fn endpoints() -> Endpoints {
-        Endpoints::new(&["http://127.0.0.1:1".into(), "http://127.0.0.1:2".into()]).unwrap()
+        Endpoints::new(
+            &["http://127.0.0.1:1".into(), "http://127.0.0.1:2".into()],
+            None,
+        )
+        .unwrap()
     }
 
     fn urls(endpoints: &Endpoints, now: Instant) -> Vec<&str> {

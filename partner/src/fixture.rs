@@ -16,7 +16,7 @@ use state::{
 };
 use types::block::{Block, Body, Header};
 use types::genesis::Genesis;
-use types::hash::{Address, BlobId, JobId, TransactionId};
+use types::hash::{Address, BlobId, ChainId, JobId, TransactionId};
 use types::job::JobSpec;
 use types::key::SecretKey;
 use types::number::Height;
@@ -160,6 +160,12 @@ fn status(id: BlobId, have: &BTreeSet<u64>) -> BlobStatus {
 
 #[async_trait]
 impl Backend for SharedEndpoint {
+    fn chain_id(&self) -> ChainId {
+        genesis().chain_id()
+    }
+    async fn is_party(&self, _: Address) -> bool {
+        false
+    }
     async fn ready(&self) -> Result<(), ApiError> {
         Ok(())
     }

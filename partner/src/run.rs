@@ -13,6 +13,7 @@ use executor::cage::{CageLayer, CageReport, undumpable};
 use executor::worker::{WorkerHandle, WorkerLimits};
 use keys::keyfile::{self, KeyKind};
 use light::Light;
+use rpc::RequestSigner;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use types::genesis::Genesis;
@@ -122,7 +123,9 @@ pub async fn run_with(
     let journal = DiskJournal::open(&dir.join("journal"))?;
     let (commitments, outbox) = journal.load()?;
     let kept: BTreeSet<Assignment> = commitments.iter().map(|own| own.assignment).collect();
-    let endpoints = Endpoints::new(&config.endpoints).map_err(PartnerConfigError::from)?;
+    let signer = RequestSigner::new(identity.key.clone(), identity.chain);
+    let endpoints = Endpoints::new(&config.endpoints, Some(&signer));
+    let endpoints = endpoints.map_err(PartnerConfigError::from)?;
     let quota = config.blob_quota_bytes;
     let runner = JobRunner::open(dir, endpoints.clone(), backend, quota, &kept)?;
     let light = Light::new(&genesis).map_err(|source| PartnerError::Genesis {

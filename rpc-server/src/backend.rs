@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use types::block::Block;
-use types::hash::{Address, BlobId, JobId, TransactionId};
+use types::hash::{Address, BlobId, ChainId, JobId, TransactionId};
 use types::job::JobSpec;
 use types::number::Height;
 use types::proof::ValueProof;
@@ -29,6 +29,11 @@ pub struct FinalBlock {
 /// dropped when their time is over, at any await point.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
+    /// The chain, over whose id requests are signed.
+    fn chain_id(&self) -> ChainId;
+    /// True if an account is a bonded partner, or a customer of a live job. Asked for every signed request, so it must
+    /// be cheap; an answer that is a few seconds old will do.
+    async fn is_party(&self, address: Address) -> bool;
     /// An error as long as the node should not be sent work (catching up, stopping).
     async fn ready(&self) -> Result<(), ApiError>;
     /// Where the node stands.

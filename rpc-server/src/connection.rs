@@ -21,8 +21,33 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tower::ServiceExt as _;
 
+use crate::caller::{Caller, ClientAddress, forwarded};
+use crate::turn::Turn;
+
 /// Longest request head, in bytes.
 const MAX_HEAD_BYTES: usize = 32 << 10;
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone)]
+pub(crate) struct RemoteEnd {
+    pub(crate) address: ClientAddress,
+    /// It is a proxy of the operator, which says for whom it asks.
+    pub(crate) is_proxy: bool,
+    pub(crate) turn: Turn,
+}
+
+impl RemoteEnd {
+    /// Says with a request whom it comes from and on which connection.
+    fn mark(&self, request: &mut Request<Incoming>) {
+        let forwarded = self
+            .is_proxy
+            .then(|| forwarded(request.headers()))
+            .flatten();
+        let caller = Caller::At(forwarded.unwrap_or(self.address));
+        request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(self.turn.clone());
+    }
+}
 
 /// Serves a connection until it ends, its client takes longer than `client_timeout`, or `graceful` ends it.
 pub(crate) async fn serve(
@@ -30,14 +55,17 @@ pub(crate) async fn serve(
     router: Router,
     client_timeout: Duration,
     graceful: Watcher,
+    remote: RemoteEnd,
 ) {
     // Until when the client must have taken its answer; nothing while it is the node's turn.
     let (turn, mut owed) = watch::channel(None);
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
         turn.send_replace(None);
-        let (router, turn) = (router.clone(), &turn);
+        remote.mark(&mut request);
+        let (router, turn, remote) = (router.clone(), &turn, &remote);
         async move {
             let answer = router.oneshot(request).await;
+            remote.turn.client_owes();
             turn.send_replace(Some(Instant::now() + client_timeout));
             answer
         }

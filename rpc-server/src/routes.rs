@@ -1,20 +1,17 @@
 //! The routes: parse, bound, ask the backend, render.
 
-use std::error::Error;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use borsh::BorshDeserialize;
-use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -25,14 +22,14 @@ use types::limits::BLOB_CHUNK_BYTES;
 use types::number::Height;
 use types::transaction::SignedTransaction;
 
-use crate::admission::limited;
+use crate::admission::{Admission, RouteCost, admit, is_json};
 use crate::backend::{Backend, FinalBlock};
 use crate::config::ServerConfig;
 use crate::error::{ApiError, ErrorKind};
 use crate::events::CursorError;
 use crate::guard::{Guard, panicked, protect};
+use crate::party::Parties;
 use crate::stop::until;
-use crate::unsent::Unsent;
 use rpc::limits::{
     MAX_CHUNK_BODY_BYTES, MAX_EVENTS_PER_PAGE, MAX_REQUEST_BYTES, MAX_SUBMITTED,
     MAX_SUBMITTED_BYTES, MAX_WAIT_MS,
@@ -53,6 +50,48 @@ struct App {
 /// What a handler gives back.
 type Reply = Result<Response, ApiError>;
 
+/// A path, what answers there, and what a request to it costs.
+struct Route {
+    path: &'static str,
+    handlers: MethodRouter<App>,
+    cost: RouteCost,
+}
+
+/// A route that takes no body. A weight is about how many times the work of reading one value it is.
+fn read(path: &'static str, weight: usize, handlers: MethodRouter<App>) -> Route {
+    let cost = RouteCost {
+        weight,
+        max_body: 0,
+    };
+    Route {
+        path,
+        handlers,
+        cost,
+    }
+}
+
+/// A route that takes a body of so many bytes.
+fn write(path: &'static str, weight: usize, max_body: usize, handlers: MethodRouter<App>) -> Route {
+    let cost = RouteCost { weight, max_body };
+    Route {
+        path,
+        handlers,
+        cost,
+    }
+}
+
+/// Answers whether the process is alive. Outside of the room for requests: it must answer while the node is overloaded.
+const LIVE: &str = "/livez";
+/// The long poll, which has room of its own.
+const EVENTS: &str = "/v1/events";
+
+/// Every path that there is, with its parameters in braces.
+#[must_use]
+pub fn paths() -> Vec<&'static str> {
+    let requests = requests().into_iter().map(|route| route.path);
+    requests.chain([LIVE, EVENTS]).collect()
+}
+
 /// The whole router of a server that is guarded by `guard` and stops when `stopped` says so.
 pub(crate) fn router(
     backend: Arc<dyn Backend>,
@@ -60,16 +99,17 @@ pub(crate) fn router(
     guard: Guard,
     stopped: watch::Receiver<bool>,
 ) -> Router {
-    let unsent = Unsent::new(config.max_unsent_bytes);
-    let (time, longest_wait) = (config.request_timeout, Duration::from_millis(MAX_WAIT_MS));
-    let requests = limited(requests(), config.max_requests, time, unsent.clone());
-    let polls = Router::new().route("/v1/events", get(events));
-    let polls = limited(polls, config.max_waiting, time + longest_wait, unsent);
-    requests
-        .merge(polls)
-        // Outside of the room for requests: it must answer while the node is overloaded.
+    let admission = Admission::new(config, Parties::new(backend.clone()));
+    let longest_wait = Duration::from_millis(MAX_WAIT_MS);
+    let polls = from_fn_with_state(admission.poll(longest_wait), admit);
+    let router = requests().into_iter().fold(Router::new(), |router, route| {
+        let gate = from_fn_with_state(admission.request(route.cost), admit);
+        router.route(route.path, route.handlers.route_layer(gate))
+    });
+    router
+        .route(EVENTS, get(events).route_layer(polls))
         .route(
-            "/livez",
+            LIVE,
             get(async || Json(serde_json::json!({ "live": true }))),
         )
         .fallback(no_route)
@@ -80,37 +120,32 @@ pub(crate) fn router(
 }
 
 /// The routes that answer as soon as they can.
-fn requests() -> Router<App> {
-    Router::new()
-        .route("/readyz", get(ready))
-        .route(
-            "/v1/status",
-            get(async |State(app): State<App>| app.backend.status().await.map(Json)),
-        )
-        .route(
-            "/v1/genesis",
-            get(async |State(app): State<App>| app.backend.genesis().await.map(binary)),
-        )
-        .route("/v1/blocks/{block}", get(block))
-        .route("/v1/accounts/{address}", get(account))
-        .route(
-            "/v1/partners",
-            get(async |State(app): State<App>| app.backend.partners().await.map(Json)),
-        )
-        .route("/v1/partners/{address}", get(partner))
-        .route("/v1/jobs", get(jobs))
-        .route("/v1/jobs/{id}", get(job))
-        .route("/v1/transactions", post(submit))
-        .route("/v1/transactions/batch", post(submit_batch))
-        .route("/v1/transactions/{id}", get(transaction))
-        .route("/v1/estimate", post(estimate))
-        .route("/v1/proofs/{*key}", get(proof))
-        .route("/v1/state-signatures/{height}", get(state_signatures))
-        .route("/v1/blobs/{hash}/{length}", get(blob).head(has_blob))
-        .route(
-            "/v1/blobs/{hash}/{length}/chunks/{chunk}",
-            get(blob_chunk).put(put_blob_chunk),
-        )
+fn requests() -> Vec<Route> {
+    let status = async |State(app): State<App>| app.backend.status().await.map(Json);
+    let genesis = async |State(app): State<App>| app.backend.genesis().await.map(binary);
+    let partners = async |State(app): State<App>| app.backend.partners().await.map(Json);
+    let chunk = "/v1/blobs/{hash}/{length}/chunks/{chunk}";
+    let chunks = get(blob_chunk).put(put_blob_chunk);
+    let (tx, txs) = (MAX_REQUEST_BYTES, MAX_SUBMITTED_BYTES);
+    vec![
+        read("/readyz", 1, get(ready)),
+        read("/v1/status", 1, get(status)),
+        read("/v1/genesis", 4, get(genesis)),
+        read("/v1/blocks/{block}", 4, get(block)),
+        read("/v1/accounts/{address}", 1, get(account)),
+        read("/v1/partners", 16, get(partners)),
+        read("/v1/partners/{address}", 1, get(partner)),
+        read("/v1/jobs", 16, get(jobs)),
+        read("/v1/jobs/{id}", 2, get(job)),
+        write("/v1/transactions", 1, tx, post(submit)),
+        write("/v1/transactions/batch", 8, txs, post(submit_batch)),
+        read("/v1/transactions/{id}", 1, get(transaction)),
+        write("/v1/estimate", 4, tx, post(estimate)),
+        read("/v1/proofs/{*key}", 2, get(proof)),
+        read("/v1/state-signatures/{height}", 2, get(state_signatures)),
+        read("/v1/blobs/{hash}/{length}", 1, get(blob).head(has_blob)),
+        write(chunk, 4, MAX_CHUNK_BODY_BYTES, chunks),
+    ]
 }
 
 async fn no_route(request: Request) -> ApiError {
@@ -308,7 +343,7 @@ async fn put_blob_chunk(
 ) -> Reply {
     let (id, chunk) = chunk_of(&path)?;
     let job = self::query(query)?.job;
-    let bytes = body(request, MAX_CHUNK_BODY_BYTES).await?;
+    let bytes = body(request).await?;
     Ok(Json(app.backend.put_blob_chunk(job, id, chunk, bytes).await?).into_response())
 }
 
@@ -413,43 +448,11 @@ fn chunk_of((hash, length, chunk): &(String, String, String)) -> Result<(BlobId,
     Ok((id, chunk))
 }
 
-/// All of a request's body, refused by its announced length before a byte is read, and by its real one.
-async fn body(request: Request, limit: usize) -> Result<Vec<u8>, ApiError> {
-    let too_large = || {
-        let message = format!("the body has more than {limit} bytes");
-        ApiError::new(
-            ErrorKind::TooLarge,
-            "body_too_large",
-            message,
-            "send less; large blobs travel in chunks",
-        )
-    };
-    let announced = request
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok());
-    if announced
-        .and_then(|text| text.parse::<u64>().ok())
-        .is_some_and(|n| usize::try_from(n).is_ok_and(|n| n > limit))
-    {
-        return Err(too_large());
-    }
-    let body: Body = request.into_body();
-    match axum::body::to_bytes(body, limit).await {
-        Ok(bytes) => Ok(bytes.into()),
-        Err(error) if is_length_limit(&error) => Err(too_large()),
-        Err(error) => Err(ApiError::malformed(
-            "broken_body",
-            error.to_string(),
-            "send the whole body",
-        )),
-    }
-}
-
-fn is_length_limit(error: &axum::Error) -> bool {
-    error
-        .source()
-        .is_some_and(<dyn Error>::is::<LengthLimitError>)
+/// All of a request's body, which is whole and within its route's limit when a handler sees it.
+async fn body(request: Request) -> Result<Vec<u8>, ApiError> {
+    let bytes = axum::body::to_bytes(request.into_body(), usize::MAX).await;
+    let bytes = bytes.map_err(|_| ApiError::internal("a body was lost"))?;
+    Ok(bytes.into())
 }
 
 /// The value in a request's body: as `from_json` reads it if the content type says so, else in its canonical bytes.
@@ -459,16 +462,11 @@ async fn value<T: BorshDeserialize>(
     limit: usize,
     from_json: impl FnOnce(&[u8]) -> Result<T, String>,
 ) -> Result<T, ApiError> {
-    let kind = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let read = if kind.is_some_and(|kind| kind.starts_with("application/json")) {
+    let read = if is_json(&request) {
         // JSON writes bytes as hex digits and names every field.
-        from_json(&body(request, 4 * limit).await?)
+        from_json(&body(request).await?)
     } else {
-        let bytes = body(request, limit).await?;
-        decode(&bytes, limit).map_err(|error| error.to_string())
+        decode(&body(request).await?, limit).map_err(|error| error.to_string())
     };
     read.map_err(|error| {
         let message = format!("the body is no {}: {error}", noun.replace('_', " "));

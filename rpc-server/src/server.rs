@@ -1,23 +1,26 @@
-//! A server that runs: it accepts connections up to a number, and ends them when it is told to stop.
+//! A server that runs: it accepts connections as there is room, and ends them when it is told to stop.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Interval, MissedTickBehavior, sleep_until};
 
 use crate::backend::Backend;
+use crate::caller::ClientAddress;
 use crate::config::ServerConfig;
-use crate::connection;
+use crate::connection::{self, RemoteEnd};
+use crate::connections::{ConnectionBook, Entry, Holder};
 use crate::error::ApiError;
 use crate::guard::Guard;
 use crate::routes;
 use crate::stop::{GRACE, until};
+use crate::turn::OpenConnections;
 
 /// Pause after the system refused to accept, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -59,7 +62,12 @@ impl Server {
         let guard = Guard::new(&config.allowed_hosts, address);
         let acceptor = Acceptor {
             router: routes::router(backend, &config, guard, stopped.clone()),
-            room: Arc::new(Semaphore::new(config.max_connections)),
+            proxies: config.proxies,
+            open: OpenConnections::new(ConnectionBook::new(
+                config.max_connections,
+                config.party_percent,
+                config.min_turn,
+            )),
             client_timeout: config.client_timeout,
             refusal: refusal(),
         };
@@ -94,8 +102,8 @@ impl Drop for Server {
 /// Accepts connections as long as there is room.
 struct Acceptor {
     router: Router,
-    /// One permit per connection.
-    room: Arc<Semaphore>,
+    proxies: Vec<IpAddr>,
+    open: OpenConnections,
     client_timeout: Duration,
     /// The whole answer to a connection for which there is no room.
     refusal: Vec<u8>,
@@ -114,18 +122,18 @@ impl Acceptor {
                 () = &mut stopping => break,
                 // Ended connections are forgotten; the set is empty or not, the others go on.
                 Some(_) = connections.join_next() => {}
-                stream = accept(&socket, &mut pause) => match Arc::clone(&self.room).try_acquire_owned() {
-                    Ok(permit) => {
-                        let (router, timeout) = (self.router.clone(), self.client_timeout);
-                        let watcher = graceful.watcher();
-                        connections.spawn(async move {
-                            connection::serve(stream, router, timeout, watcher).await;
-                            drop(permit);
-                        });
+                (stream, from) = self.next(&socket, &mut pause) => {
+                    if self.open.entry() == Entry::Full {
+                        // Said if that is possible at once. A client that is gone misses nothing.
+                        drop(stream.try_write(&self.refusal));
+                        continue;
                     }
-                    // Said if that is possible at once. A client that is gone misses nothing.
-                    Err(_) => drop(stream.try_write(&self.refusal)),
-                },
+                    let remote = self.remote(from);
+                    let (router, timeout) = (self.router.clone(), self.client_timeout);
+                    let turn = remote.turn.clone();
+                    let serving = connection::serve(stream, router, timeout, graceful.watcher(), remote);
+                    self.open.served_by(&turn, connections.spawn(serving));
+                }
             }
         }
         drop(socket);
@@ -138,11 +146,36 @@ impl Acceptor {
     }
 }
 
+impl Acceptor {
+    /// The next connection, once there is room for it or all have a turn that must not be ended.
+    async fn next(&self, socket: &TcpListener, pause: &mut Interval) -> (TcpStream, IpAddr) {
+        while let Entry::At(time) = self.open.entry() {
+            sleep_until(time.into()).await;
+        }
+        accept(socket, pause).await
+    }
+
+    fn remote(&self, from: IpAddr) -> RemoteEnd {
+        let address = ClientAddress::new(from);
+        let is_proxy = self.proxies.contains(&from.to_canonical());
+        let holder = if is_proxy {
+            Holder::Proxy
+        } else {
+            Holder::Stranger(address)
+        };
+        RemoteEnd {
+            address,
+            is_proxy,
+            turn: self.open.opened(holder),
+        }
+    }
+}
+
 /// Accepts the next connection; pauses after an error such as too many open files.
-async fn accept(socket: &TcpListener, pause: &mut Interval) -> TcpStream {
+async fn accept(socket: &TcpListener, pause: &mut Interval) -> (TcpStream, IpAddr) {
     loop {
         match socket.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok((stream, from)) => return (stream, from.ip()),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept an HTTP connection");
                 pause.tick().await;

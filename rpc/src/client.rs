@@ -27,6 +27,7 @@ use crate::model::{
     TransactionStatus,
 };
 use crate::proof_key::ProofKey;
+use crate::signature::RequestSigner;
 use transport::Transport;
 
 /// How long a client waits for an answer unless told otherwise.
@@ -57,6 +58,14 @@ impl Client {
         Ok(Self {
             transport: Transport::new(urls, DEFAULT_TIMEOUT)?,
         })
+    }
+
+    /// The same client, which signs what it asks: a node answers a bonded partner or a customer of a live job also
+    /// while it turns strangers away.
+    #[must_use]
+    pub fn signed_by(mut self, signer: RequestSigner) -> Self {
+        self.transport.sign_with(signer);
+        self
     }
 
     /// The URL of the node that is asked now, without a slash at its end.

@@ -9,7 +9,9 @@ pub mod error;
 pub mod limits;
 pub mod model;
 mod proof_key;
+pub mod signature;
 
 pub use client::{Client, ClientError};
 pub use error::ErrorBody;
 pub use proof_key::{ProofKey, ProofKeyError};
+pub use signature::{RequestSignature, RequestSigner};

@@ -96,6 +96,10 @@ domains! {
     SIGN_PEER = "sign peer record";
     /// What is signed to ask for one's own latest votes.
     SIGN_VOTE_RECOVERY = "sign vote recovery";
+    /// What is signed for a request to a node's HTTP interface.
+    SIGN_REQUEST = "sign request";
+    /// The body of a signed request.
+    REQUEST_BODY = "request body";
     /// The workload of a job.
     WORKLOAD = "workload";
     /// The inputs of a job's tasks.

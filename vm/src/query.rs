@@ -7,6 +7,7 @@ use types::number::{ChainTime, Epoch};
 use types::state_key::StateKey;
 use types::stored::{Holding, StoredSubject};
 
+use crate::compute::live::of_customer;
 pub use crate::compute::live::{job, live_jobs, spec};
 use crate::{
     Abort, Account, Beacon, BeaconDuty, Corruption, Partner, PartnerSnapshot, Rules, partner,
@@ -20,6 +21,13 @@ pub fn account(view: &dyn StateRead, address: &Address) -> Result<Account, Abort
 /// The registration of a partner; none if the account has none.
 pub fn partner(view: &dyn StateRead, address: &Address) -> Result<Option<Partner>, Abort> {
     partner::read(view, address)
+}
+
+/// True if an account is an active partner or the customer of a live job: two reads, however many there are.
+pub fn is_party(rules: &Rules, view: &dyn StateRead, address: &Address) -> Result<bool, Abort> {
+    let is_bonded = |partner: Partner| partner.bond >= rules.params.compute.min_bond;
+    let is_partner = partner::read(view, address)?.is_some_and(is_bonded);
+    Ok(is_partner || of_customer(view, address)? > 0)
 }
 
 /// All active partners: those whose bond reaches the minimum.

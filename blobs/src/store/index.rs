@@ -10,22 +10,34 @@ use crate::error::BlobStoreError;
 /// An upload in progress.
 #[derive(Debug)]
 pub(super) struct PartialBlob {
-    /// For each chunk, whether it is durable.
-    pub(super) marks: Vec<bool>,
+    /// Held while its bytes are written, hashed and synced, which takes as long as the disk does. Locked before
+    /// everything else.
+    pub(super) writing: Mutex<()>,
+    /// For each chunk, whether it is durable. Held for moments only.
+    pub(super) marks: Mutex<Vec<bool>>,
+}
+
+impl PartialBlob {
+    pub(super) fn new(marks: Vec<bool>) -> Arc<Self> {
+        Arc::new(Self {
+            writing: Mutex::default(),
+            marks: Mutex::new(marks),
+        })
+    }
 }
 
 /// How far a blob has come.
 #[derive(Debug, Clone)]
 pub(super) enum BlobState {
-    /// Some chunks are stored. Locked before the index, never after it.
-    Partial(Arc<Mutex<PartialBlob>>),
+    /// Some chunks are stored. Its locks are never taken while the index is held.
+    Partial(Arc<PartialBlob>),
     /// All bytes are stored and were hashed as a whole.
     Complete,
 }
 
 impl BlobState {
     /// True for this very upload.
-    pub(super) fn is(&self, upload: &Arc<Mutex<PartialBlob>>) -> bool {
+    pub(super) fn is(&self, upload: &Arc<PartialBlob>) -> bool {
         matches!(self, Self::Partial(current) if Arc::ptr_eq(current, upload))
     }
 }
@@ -81,7 +93,7 @@ impl Index {
     }
 
     /// Takes room back that [`Index::grow`] gave to this upload.
-    pub(super) fn shrink(&mut self, id: BlobId, upload: &Arc<Mutex<PartialBlob>>, bytes: u64) {
+    pub(super) fn shrink(&mut self, id: BlobId, upload: &Arc<PartialBlob>, bytes: u64) {
         if let Some(row) = self.rows.get_mut(&id).filter(|row| row.entry.is(upload)) {
             row.bytes = row.bytes.saturating_sub(bytes);
             self.used = self.used.saturating_sub(bytes);

@@ -430,3 +430,27 @@ fn many_threads_upload_one_blob() {
     assert_eq!(store.read(id).unwrap(), blob);
     assert_eq!(store.used(), id.length);
 }
+
+#[test]
+fn whoever_asks_does_not_wait_for_the_disk() {
+    let dir = TempDir::new().unwrap();
+    let store = store(&dir);
+    let (id, chunks) = chunks(&bytes(600_000));
+    store.put_chunk(id, 0, &chunks[0]).unwrap();
+    let Some(BlobState::Partial(upload)) = store.find(id) else {
+        panic!("an upload");
+    };
+    // As while a chunk is written or the whole is hashed, and while another blob is published.
+    let (_writing, _publishing) = (held(&upload.writing), held(&store.0.publishing));
+    let (answer, answered) = std::sync::mpsc::channel();
+    let asking = store.clone();
+    let thread = std::thread::spawn(move || {
+        let missing = asking.missing(id);
+        let _ = answer.send((asking.progress(id), missing, asking.has(id)));
+    });
+    let (progress, missing, has) = answered
+        .recv_timeout(std::time::Duration::from_secs(20))
+        .expect("an answer while the locks are held");
+    assert_eq!((progress.stored, missing, has), (1, vec![1, 2], false));
+    thread.join().unwrap();
+}

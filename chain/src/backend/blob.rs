@@ -23,17 +23,16 @@ fn failed(error: &BlobStoreError) -> ApiError {
 }
 
 /// What there is of a blob.
-pub fn status(store: &BlobStore, id: BlobId) -> Result<BlobStatus, ApiError> {
-    let progress = store.progress(id);
-    if progress.stored == 0 && !progress.is_complete() {
+pub async fn status(store: BlobStore, id: BlobId) -> Result<BlobStatus, ApiError> {
+    let work = tokio::task::spawn_blocking(move || {
+        let progress = store.progress(id);
+        (progress.stored > 0 || progress.is_complete()).then(|| report(&store, id))
+    });
+    work.await.map_err(internal)?.ok_or_else(|| {
         let message = format!("blob {} of {} bytes is not here", id.hash, id.length);
-        return Err(ApiError::not_found(
-            "blob",
-            message,
-            "ask another node, or upload it for a live job",
-        ));
-    }
-    Ok(report(store, id))
+        let hint = "ask another node, or upload it for a live job";
+        ApiError::not_found("blob", message, hint)
+    })
 }
 
 fn report(store: &BlobStore, id: BlobId) -> BlobStatus {
@@ -64,14 +63,16 @@ fn number(chunk: u64) -> Result<u32, ApiError> {
 /// A chunk with its proof.
 pub async fn chunk(store: BlobStore, id: BlobId, chunk: u64) -> Result<Vec<u8>, ApiError> {
     let number = number(chunk)?;
-    if !store.has(id) {
-        let message = format!("blob {} of {} bytes is not here", id.hash, id.length);
-        return Err(ApiError::not_found("blob", message, "ask another node"));
-    }
-    let work = tokio::task::spawn_blocking(move || store.encode_chunk(id, number));
-    work.await
-        .map_err(internal)?
-        .map_err(|error| failed(&error))
+    let work = tokio::task::spawn_blocking(move || {
+        if !store.has(id) {
+            let message = format!("blob {} of {} bytes is not here", id.hash, id.length);
+            return Err(ApiError::not_found("blob", message, "ask another node"));
+        }
+        store
+            .encode_chunk(id, number)
+            .map_err(|error| failed(&error))
+    });
+    work.await.map_err(internal)?
 }
 
 /// Takes a chunk, verified.

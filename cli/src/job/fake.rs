@@ -178,6 +178,14 @@ impl FakeNode {
 
 #[async_trait]
 impl Backend for FakeNode {
+    fn chain_id(&self) -> ChainId {
+        CHAIN
+    }
+
+    async fn is_party(&self, _: Address) -> bool {
+        false
+    }
+
     async fn ready(&self) -> Result<(), ApiError> {
         Ok(())
     }

@@ -25,7 +25,7 @@ struct Daemon {
 
 impl Daemon {
     fn start(dir: &Path) -> Self {
-        let endpoints = Endpoints::new(&[NOBODY.to_owned()]).unwrap();
+        let endpoints = Endpoints::new(&[NOBODY.to_owned()], None).unwrap();
         let task_wall = Duration::from_secs(1);
         let backend = Box::new(WorkerProcess {
             program: "/nonexistent".into(),
@@ -195,7 +195,7 @@ async fn a_transaction_goes_to_endpoints_that_are_set_aside_too() {
         serve(FakeEndpoint::new(chain())).await,
         serve(FakeEndpoint::new(chain())).await,
     );
-    let endpoints = Endpoints::new(&[near.url.clone(), aside.url.clone()]).unwrap();
+    let endpoints = Endpoints::new(&[near.url.clone(), aside.url.clone()], None).unwrap();
     endpoints.all()[1].lied(Instant::now(), "test");
     assert_eq!(endpoints.available(Instant::now()).len(), 1);
     let action = types::transaction::JobStep::Acknowledge.of(mine().id, mine().attempt);

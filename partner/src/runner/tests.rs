@@ -64,7 +64,7 @@ fn only_results_of_kept_parts_survive_a_start() {
     };
     let dir = tempfile::tempdir().unwrap();
     let open = |kept: &[u8]| {
-        let endpoints = Endpoints::new(&["http://127.0.0.1:1".to_owned()]).unwrap();
+        let endpoints = Endpoints::new(&["http://127.0.0.1:1".to_owned()], None).unwrap();
         let kept = kept.iter().map(|job| assignment(*job)).collect();
         JobRunner::open(dir.path(), endpoints, Box::new(Liar), 1 << 20, &kept).unwrap()
     };
@@ -151,7 +151,7 @@ fn in_doubt_an_error_says_nothing_of_the_tasks() {
 #[test]
 fn only_the_tasks_that_were_asked_for_are_committed_to() {
     let dir = tempfile::tempdir().unwrap();
-    let endpoints = Endpoints::new(&["http://127.0.0.1:1".to_owned()]).unwrap();
+    let endpoints = Endpoints::new(&["http://127.0.0.1:1".to_owned()], None).unwrap();
     let runner = JobRunner::open(
         dir.path(),
         endpoints,

@@ -104,7 +104,7 @@ fn watch(endpoints: &[&RunningEndpoint]) -> ChainWatch {
         .collect();
     let light = Light::new(&genesis()).unwrap();
     ChainWatch::new(
-        Endpoints::new(&urls).unwrap(),
+        Endpoints::new(&urls, None).unwrap(),
         light,
         address(1),
         Height::ZERO,
@@ -208,7 +208,7 @@ async fn who_does_not_answer_is_no_obstacle() {
     let urls = ["http://127.0.0.1:1".to_owned(), honest.url.clone()];
     let light = Light::new(&genesis()).unwrap();
     let mut watch = ChainWatch::new(
-        Endpoints::new(&urls).unwrap(),
+        Endpoints::new(&urls, None).unwrap(),
         light,
         address(1),
         Height::ZERO,

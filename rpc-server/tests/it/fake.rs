@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use rpc::model::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use types::hash::{Address, BlobId, BlockId, Hash32, JobId, TransactionId, ValidatorId};
+use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId, ValidatorId};
 use types::job::{JobSpec, Stage};
 use types::number::{
     Amount, ChainTime, Epoch, Height, Nonce, ProtocolVersion, SQUARE, Timestamp, View,
@@ -57,6 +57,9 @@ pub struct Fake {
     pub stage: Mutex<Option<Stage>>,
     pub chunks: Mutex<BTreeMap<(BlobId, u64), Vec<u8>>>,
     pub last_upload: Mutex<Option<JobId>>,
+    pub parties: Mutex<BTreeSet<Address>>,
+    /// Questions for [`SLOW`] so far.
+    pub slow: AtomicUsize,
 }
 
 impl Fake {
@@ -70,6 +73,8 @@ impl Fake {
             stage: Mutex::default(),
             chunks: Mutex::default(),
             last_upload: Mutex::default(),
+            parties: Mutex::default(),
+            slow: AtomicUsize::new(0),
         })
     }
 
@@ -93,6 +98,14 @@ impl Fake {
 
 #[async_trait]
 impl Backend for Fake {
+    fn chain_id(&self) -> ChainId {
+        samples::CHAIN
+    }
+
+    async fn is_party(&self, address: Address) -> bool {
+        self.parties.lock().unwrap().contains(&address)
+    }
+
     async fn ready(&self) -> Result<(), ApiError> {
         if self.ready.load(Ordering::SeqCst) {
             return Ok(());
@@ -168,6 +181,7 @@ impl Backend for Fake {
 
     async fn account(&self, address: Address) -> Result<AccountView, ApiError> {
         if address == SLOW {
+            self.slow.fetch_add(1, Ordering::SeqCst);
             std::future::pending::<()>().await;
         }
         assert!(address != PANIC, "asked for the account that panics");

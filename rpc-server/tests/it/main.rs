@@ -6,6 +6,7 @@
     reason = "a helper of a test fails by panicking"
 )]
 
+mod attack;
 mod client;
 mod document;
 mod embedded;

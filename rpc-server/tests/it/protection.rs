@@ -121,9 +121,19 @@ async fn foreign_origins_are_refused() {
 #[tokio::test]
 async fn every_route_is_protected() {
     let running = start().await;
-    for path in ["/livez", "/readyz", "/v1/events", "/v1/genesis", "/nowhere"] {
-        let answer = with_headers(running.address, path, "Host: evil.example\r\n").await;
-        assert_eq!(answer.status, 403, "{path}");
+    for path in gridproof_rpc_server::paths()
+        .into_iter()
+        .chain(["/nowhere"])
+    {
+        // Whether the parameters are well formed comes later.
+        let path = path.replace(['{', '}', '*'], "x");
+        let answer = with_headers(running.address, &path, "Host: evil.example\r\n").await;
+        let refused = (answer.status, answer.code());
+        assert_eq!(refused, (403, "foreign_host".to_owned()), "{path}");
+        let origin = "Host: localhost\r\nOrigin: http://evil.example\r\n";
+        let answer = with_headers(running.address, &path, origin).await;
+        let refused = (answer.status, answer.code());
+        assert_eq!(refused, (403, "foreign_origin".to_owned()), "{path}");
     }
 }
 

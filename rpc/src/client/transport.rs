@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::{ClientError, UrlRule};
 use crate::error::ErrorBody;
 use crate::limits::MAX_JSON_BYTES;
+use crate::signature::{RequestSigner, SIGNATURE_HEADER};
 
 /// Largest error body that is read.
 const MAX_ERROR_BYTES: usize = 64 << 10;
@@ -32,6 +33,8 @@ pub(super) struct Transport {
     current: Arc<AtomicUsize>,
     http: reqwest::Client,
     timeout: Duration,
+    /// Signs every request, if somebody asks under his own name.
+    signer: Option<Arc<RequestSigner>>,
 }
 
 /// A request to whichever endpoint answers.
@@ -96,7 +99,13 @@ impl Transport {
             current: Arc::default(),
             http,
             timeout,
+            signer: None,
         })
+    }
+
+    /// Signs every request from now on.
+    pub(super) fn sign_with(&mut self, signer: RequestSigner) {
+        self.signer = Some(Arc::new(signer));
     }
 
     /// URL of the endpoint that is asked now.
@@ -257,6 +266,7 @@ impl Transport {
             let endpoint = self.current();
             let exchange = Exchange {
                 http: &self.http,
+                signer: self.signer.as_deref(),
                 base: &self.bases[endpoint],
                 path: call.path,
             };
@@ -281,6 +291,7 @@ impl Transport {
 /// A request to one endpoint.
 struct Exchange<'a> {
     http: &'a reqwest::Client,
+    signer: Option<&'a RequestSigner>,
     base: &'a str,
     path: &'a str,
 }
@@ -292,6 +303,11 @@ impl Exchange<'_> {
             .http
             .request(call.method.clone(), url)
             .header("accept", call.accept);
+        if let Some(signer) = self.signer {
+            let body = call.body.as_deref().unwrap_or_default();
+            let signature = signer.sign_now(call.method.as_str(), call.path, body);
+            builder = builder.header(SIGNATURE_HEADER, signature.to_string());
+        }
         if let Some(body) = &call.body {
             builder = builder.header("content-type", BYTES).body(body.clone());
         }

@@ -46,7 +46,7 @@ fn shard(state: &dyn StateRead, number: u8) -> Result<LiveJobs, Abort> {
 }
 
 /// Number of live jobs of a customer.
-fn of_customer(state: &dyn StateRead, customer: &Address) -> Result<u32, Abort> {
+pub(crate) fn of_customer(state: &dyn StateRead, customer: &Address) -> Result<u32, Abort> {
     Ok(read_as(state, &StateKey::CustomerJobs(*customer))?.unwrap_or_default())
 }
 

@@ -37,7 +37,7 @@ fn work(dir: &Path, endpoints: &[&RunningEndpoint]) -> JobRunner {
     });
     JobRunner::open(
         dir,
-        Endpoints::new(&urls).unwrap(),
+        Endpoints::new(&urls, None).unwrap(),
         backend,
         64 << 20,
         &BTreeSet::from([ASSIGNMENT]),

@@ -186,7 +186,7 @@ impl Scan {
                     }
                     match body {
                         RecordBody::Marker(marker) if at == 0 => {
-                            check_marker(&marker, segment, before, identity, &damaged)?;
+                            check_marker(&marker, segment, identity, &damaged)?;
                             scan.marked |= epoch == identity.epoch;
                         }
                         RecordBody::Marker(_) => return Err(damaged("a marker in the middle")),
@@ -220,10 +220,10 @@ fn stated_chain(bytes: &[u8]) -> Option<RecordChain> {
     }
 }
 
+/// That it follows the segment before is in the check of its header.
 fn check_marker(
     marker: &Marker,
     segment: u64,
-    before: RecordChain,
     identity: &Identity,
     damaged: &dyn Fn(&'static str) -> LogError,
 ) -> Result<(), LogError> {
@@ -241,9 +241,6 @@ fn check_marker(
     }
     if marker.segment != segment {
         return Err(damaged("the segment bears another's number"));
-    }
-    if marker.before != before {
-        return Err(damaged("the segment does not follow the one before it"));
     }
     Ok(())
 }

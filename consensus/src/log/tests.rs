@@ -146,6 +146,33 @@ fn records_of_an_older_epoch_are_never_loaded() {
         matches!(Log::open(disk, later), Err(LogError::NoMarker(Epoch(4)))),
         "and its marker does not count"
     );
+    // The term after it goes on in the same log.
+    let (disk, _) = written(1..=3, u64::MAX);
+    let (mut log, _) = Log::open(disk, identity()).unwrap();
+    log.identity = later;
+    log.begin_segment(1).unwrap();
+    log.append(&[vote(4)]).unwrap();
+    let (_, records) = Log::open(log.into_storage(), later).unwrap();
+    assert_eq!(records, [vote(4)]);
+}
+
+#[test]
+fn a_segment_bears_its_own_number() {
+    let (disk, _) = written(1..=3, u64::MAX);
+    let mut moved = MemoryStorage::new();
+    moved.create(5).unwrap();
+    *moved.bytes_mut(5).unwrap() = disk.read(0).unwrap();
+    let damaged = |error: &LogError| {
+        matches!(
+            error,
+            LogError::Damaged {
+                segment: 5,
+                offset: 0,
+                ..
+            }
+        )
+    };
+    assert!(open(&moved).is_err_and(|error| damaged(&error)));
 }
 
 #[test]

@@ -81,6 +81,17 @@ fn each_way_of_proving_nothing_has_its_error() {
         verified(&stranger),
         Err(CertificateError::Stranger(ValidatorIndex(9)))
     );
+    let committee = testing::committee(&STAKES);
+    let term = Term {
+        chain: CHAIN,
+        epoch: Epoch::FIRST,
+        committee: &committee,
+    };
+    assert_eq!(
+        stranger.check_shape(&term),
+        Err(CertificateError::Stranger(ValidatorIndex(9))),
+        "whoever looks at the shape alone finds it, too"
+    );
     let mut forged = certificate(&[0, 1, 2]);
     forged.signatures.as_mut_slice()[1].0[3] ^= 1;
     assert_eq!(verified(&forged), Err(CertificateError::Signature));

@@ -57,6 +57,16 @@ impl Disk {
     }
 }
 
+impl Disk {
+    /// What a killed process leaves: everything that it wrote, in the cache alone as far as it was not synced.
+    fn after_kill(&self) -> Self {
+        Self {
+            left: usize::MAX,
+            ..self.clone()
+        }
+    }
+}
+
 /// Files in memory that fail from some operation on, as those of a machine without power do.
 #[derive(Debug, Clone)]
 struct Files(Rc<RefCell<Disk>>);
@@ -255,6 +265,29 @@ fn what_was_promised_survives_a_power_cut_at_every_operation() {
             assert_eq!(Log::open(storage, identity()).expect(&case).1, records);
             log.append(&[vote(99)]).unwrap();
         }
+    }
+}
+
+#[test]
+fn what_is_given_out_after_a_kill_at_every_operation_survives_a_power_cut_after_it() {
+    for left in 0..operations() {
+        let (mut promised, mut released) = (Vec::new(), 0);
+        let files = Files::new(Disk {
+            left,
+            ..Disk::default()
+        });
+        live(&files, &mut promised, &mut released).expect_err("the process is killed");
+        let files = Files::new(files.0.borrow().after_kill());
+        let open = |files: &Files| {
+            let storage = FileStorage::on(files.clone(), &directory()).unwrap();
+            Log::open(storage, identity()).map(|(_, records)| records)
+        };
+        let Ok(records) = open(&files) else {
+            assert!(promised.is_empty(), "after {left} operations");
+            continue;
+        };
+        let again = Files::new(files.0.borrow().after_power_cut(0));
+        assert_eq!(open(&again).unwrap(), records, "after {left} operations");
     }
 }
 

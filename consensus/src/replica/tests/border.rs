@@ -410,7 +410,7 @@ fn a_proposal_that_comes_again_with_another_body_is_not_looked_into() {
     let (view, leader) = led_by_others(&mut replica)[0];
     let first = proposal(&keys, leader, view, block(leader, 1));
     let mut again = first.clone();
-    again.block = types::testing::filled(again.block, 64);
+    again.block = types::testing::filled(again.block, 1_000);
     again.block.header = first.block.header.clone();
     send(&mut replica, leader, Message::Proposal(Box::new(first)));
     let found = send(&mut replica, leader, Message::Proposal(Box::new(again)));

@@ -19,13 +19,10 @@ use tokio::time::timeout;
 use crate::caller::Caller;
 use crate::config::ServerConfig;
 use crate::error::{ApiError, ErrorKind};
-use crate::party::{Parties, SignedHead};
-use crate::pool::{Pool, Taking};
+use crate::party::{PartyBook, SignedHead};
+use crate::pool::{KIB, Pool, Taking};
 use crate::turn::Turn;
 use crate::unsent;
-
-/// Unit in which bytes are counted.
-pub(crate) const KIB: usize = 1 << 10;
 
 /// What a route costs, and what it takes.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +36,7 @@ pub(crate) struct RouteCost {
 /// The pools of a server.
 #[derive(Clone)]
 pub(crate) struct Admission {
-    parties: Parties,
+    parties: PartyBook,
     requests: Pool,
     polls: Pool,
     unread: Pool,
@@ -57,7 +54,7 @@ pub(crate) struct Gate {
 }
 
 impl Admission {
-    pub(crate) fn new(config: &ServerConfig, parties: Parties) -> Self {
+    pub(crate) fn new(config: &ServerConfig, parties: PartyBook) -> Self {
         let pool = |capacity| Pool::new(capacity, config.address_percent, config.party_percent);
         Self {
             parties,

@@ -36,7 +36,7 @@ impl SignedHead {
 
 /// Verifies signatures of requests.
 #[derive(Clone)]
-pub(crate) struct Parties {
+pub(crate) struct PartyBook {
     backend: Arc<dyn Backend>,
     wrong: Arc<Mutex<WrongSignatures>>,
 }
@@ -60,7 +60,7 @@ impl WrongSignatures {
     }
 }
 
-impl Parties {
+impl PartyBook {
     pub(crate) fn new(backend: Arc<dyn Backend>) -> Self {
         Self {
             backend,

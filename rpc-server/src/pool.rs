@@ -7,22 +7,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::caller::Caller;
 
+/// Unit in which pools count bytes.
+pub(crate) const KIB: usize = 1 << 10;
+
 /// How much there is for one class of callers.
 #[derive(Debug)]
-struct Room {
+struct PoolHalf {
     capacity: usize,
     /// The most that one caller holds.
     share: usize,
-    taken: Mutex<Taken>,
+    taken: Mutex<PoolTotals>,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+struct PoolTotals {
     total: usize,
     by_caller: BTreeMap<Caller, usize>,
 }
 
-impl Room {
+impl PoolHalf {
     fn new(capacity: usize, percent: u8) -> Arc<Self> {
         let share = capacity.saturating_mul(usize::from(percent.min(100))) / 100;
         Arc::new(Self {
@@ -32,7 +35,7 @@ impl Room {
         })
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
+    fn taken(&self) -> MutexGuard<'_, PoolTotals> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -70,16 +73,16 @@ impl Room {
 /// A pool for strangers and one as large for parties. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
-    strangers: Arc<Room>,
-    parties: Arc<Room>,
+    strangers: Arc<PoolHalf>,
+    parties: Arc<PoolHalf>,
 }
 
 impl Pool {
     /// So much for each class, of which one caller may hold a share in percent.
     pub(crate) fn new(capacity: usize, address_percent: u8, party_percent: u8) -> Self {
         Self {
-            strangers: Room::new(capacity, address_percent),
-            parties: Room::new(capacity, party_percent),
+            strangers: PoolHalf::new(capacity, address_percent),
+            parties: PoolHalf::new(capacity, party_percent),
         }
     }
 
@@ -102,7 +105,7 @@ impl Pool {
 /// What a caller holds of a pool, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Taking {
-    room: Arc<Room>,
+    room: Arc<PoolHalf>,
     caller: Caller,
     units: usize,
 }

@@ -28,7 +28,7 @@ use crate::config::ServerConfig;
 use crate::error::{ApiError, ErrorKind};
 use crate::events::CursorError;
 use crate::guard::{Guard, panicked, protect};
-use crate::party::Parties;
+use crate::party::PartyBook;
 use crate::stop::until;
 use rpc::limits::{
     MAX_CHUNK_BODY_BYTES, MAX_EVENTS_PER_PAGE, MAX_REQUEST_BYTES, MAX_SUBMITTED,
@@ -99,7 +99,7 @@ pub(crate) fn router(
     guard: Guard,
     stopped: watch::Receiver<bool>,
 ) -> Router {
-    let admission = Admission::new(config, Parties::new(backend.clone()));
+    let admission = Admission::new(config, PartyBook::new(backend.clone()));
     let longest_wait = Duration::from_millis(MAX_WAIT_MS);
     let polls = from_fn_with_state(admission.poll(longest_wait), admit);
     let router = requests().into_iter().fold(Router::new(), |router, route| {

@@ -12,9 +12,8 @@ use axum::http::header;
 use axum::response::Response;
 use futures::stream;
 
-use crate::admission::KIB;
 use crate::error::ApiError;
-use crate::pool::Taking;
+use crate::pool::{KIB, Taking};
 
 /// Longest answer that takes nothing from the budget, and the length of the parts of longer ones, in bytes.
 const SMALL: usize = 64 << 10;

@@ -27,7 +27,7 @@ pub struct SignatureFormatError;
 
 /// What is signed.
 #[derive(BorshSerialize)]
-struct Signed<'a> {
+struct SignedRequest<'a> {
     method: &'a str,
     target: &'a str,
     time: u64,
@@ -62,7 +62,7 @@ impl RequestSignature {
     /// Verifies it over a method, and a path with its query.
     pub fn verify(&self, chain: ChainId, method: &str, target: &str) -> Result<(), KeyError> {
         self.key.check_strong()?;
-        let signed = Signed {
+        let signed = SignedRequest {
             method,
             target,
             time: self.time,
@@ -124,7 +124,7 @@ impl RequestSigner {
     #[must_use]
     pub fn sign(&self, method: &str, target: &str, body: &[u8], time: u64) -> RequestSignature {
         let body = body_hash(body);
-        let signed = Signed {
+        let signed = SignedRequest {
             method,
             target,
             time,

@@ -141,6 +141,8 @@ pub const MAX_PAID_PER_BLOCK: usize = 256;
 pub const MAX_UNBONDINGS: usize = 16;
 /// Chunk of a blob that is served and verified as a whole, in bytes.
 pub const BLOB_CHUNK_BYTES: u64 = 256 << 10;
+/// Largest encoded outcome of a task in that list, in bytes.
+pub const MAX_OUTCOME_BYTES: usize = 200 + MAX_OUTPUTS * 41;
 /// Largest encoded list of outcomes of a job, in bytes.
 pub const MAX_OUTCOMES_BYTES: usize = 8 << 20;
 
@@ -211,7 +213,7 @@ const _: () = {
         "undo reaches below everything undecided"
     );
     assert!(
-        MAX_TASKS * (200 + MAX_OUTPUTS * 41) <= MAX_OUTCOMES_BYTES,
+        MAX_TASKS * MAX_OUTCOME_BYTES <= MAX_OUTCOMES_BYTES,
         "outcomes of all tasks fit their blob"
     );
 };

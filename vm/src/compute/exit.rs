@@ -14,15 +14,17 @@ use super::receipt::receipt;
 use super::record::{Job, end};
 use crate::{Abort, Context, Corruption};
 
-/// A quorum of validators holds the results: everybody is paid and the receipt written.
+/// A quorum of validators holds the results, so many bytes: everybody is paid and the receipt written.
 // Rules C26, C38, C60.
 pub(super) fn settle(
     context: &mut Context<'_>,
     mut job: Job,
     storing: Storing,
+    bytes: u64,
 ) -> Result<(), Abort> {
-    let fee = results_fee(&context.rules.params.compute, &job.terms);
+    let fee = results_fee(&context.rules.params.compute, bytes.into());
     let fee = fee.ok_or(Corruption::JobAmountOverflow(job.id))?;
+    let fee = fee.min(job.escrow.storage);
     burn_storage(context, &mut job, fee)?;
     pay_primary(context, &mut job, &storing.parties.primary)?;
     pay_verifiers(context, &mut job, &storing.parties.verifiers)?;

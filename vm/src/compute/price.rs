@@ -2,7 +2,7 @@
 
 use types::account::EpochPartner;
 use types::job::{Escrow, JobTerms, Policy, Workload};
-use types::limits::{MAX_ATTEMPTS, MAX_VERIFIERS};
+use types::limits::{MAX_ATTEMPTS, MAX_OUTCOME_BYTES, MAX_VERIFIERS};
 use types::number::{Amount, EngineClass};
 use types::params::{ClassParams, ComputeParams, Params};
 
@@ -120,13 +120,19 @@ pub fn opening_fee(params: &ComputeParams, terms: &JobTerms, live: u32) -> Optio
         .checked_mul(times)
 }
 
-/// The fee for storing what the limits let all tasks write, burned when the results are stored.
+/// The fee for storing so many bytes of results, burned when they are stored.
 // Rule C17.
 #[must_use]
-pub fn results_fee(params: &ComputeParams, terms: &JobTerms) -> Option<Amount> {
-    params
-        .storage_fee_per_mib
-        .checked_mul(result_bytes(terms).div_ceil(MIB))
+pub fn results_fee(params: &ComputeParams, bytes: u128) -> Option<Amount> {
+    params.storage_fee_per_mib.checked_mul(bytes.div_ceil(MIB))
+}
+
+/// The most that the results of a job and their list can take, in bytes.
+// Rule C17.
+#[must_use]
+pub fn max_stored_bytes(terms: &JobTerms) -> u128 {
+    let outcome = u128::try_from(MAX_OUTCOME_BYTES).unwrap_or(u128::MAX);
+    (u128::from(terms.output_bytes) + outcome) * u128::from(terms.tasks)
 }
 
 /// What is locked when a job is opened while `live` others are; the opening fee is burned at once.
@@ -142,7 +148,7 @@ pub fn escrow(
     let build = || {
         let (opening, results) = (
             opening_fee(&params.compute, terms, live)?,
-            results_fee(&params.compute, terms)?,
+            results_fee(&params.compute, max_stored_bytes(terms))?,
         );
         let escrow = Escrow {
             execution: terms.price_cap,

@@ -24,7 +24,7 @@ pub fn stored(context: &mut Context<'_>, statement: &StoredStatement) -> Result<
             }
             Ok(await_primary(context, job)?)
         }
-        (Stage::Storing(storing), Holding::Results) => Ok(settle(context, job, storing)?),
+        (Stage::Storing(storing), Holding::Results) => Ok(settle(context, job, storing, found)?),
         (stage, _) => Err(JobError::WrongStage {
             stage: stage.name(),
         }

@@ -148,7 +148,13 @@ fn storage_counts_each_blob_once_and_begun_mebibytes_whole() {
         opening_fee(&params, &terms(2, 1), 0),
         Some(Amount(2 * unit.0))
     );
-    assert_eq!(results_fee(&params, &terms(2, 1)), Some(unit));
+    let results = max_stored_bytes(&terms(2, 1));
+    assert_eq!(results, 2 * (1 + 1_512));
+    assert_eq!(results_fee(&params, results), Some(unit));
+    assert_eq!(
+        results_fee(&params, (1 << 20) + 1),
+        Some(Amount(2 * unit.0))
+    );
     for (live, times) in [(511, 1), (512, 2), (4_095, 8)] {
         assert_eq!(
             opening_fee(&params, &terms(2, 1), live),

@@ -119,16 +119,16 @@ fn the_receipt_holds_what_reproduces_the_root() {
 #[test]
 fn storage_and_the_parties_fees_are_burned_at_the_customers_expense() {
     let mut world = World::new();
-    let mut two_mib = demanding(1);
-    two_mib.workload.limits.output_bytes = 3 << 20;
-    let job = world.submit(&two_mib);
+    let mut large = demanding(1);
+    large.workload.limits.output_bytes = 256 << 20;
+    let job = world.submit(&large);
     let (fee, unit) = (
         world.chain.genesis.params.min_fee,
         world.chain.genesis.params.compute.storage_fee_per_mib,
     );
-    // Inputs of a few bytes count as one MiB, burned at once, and four tasks of 3 MiB of results.
+    // Inputs of a few bytes count as one MiB, burned at once, and four tasks may write 256 MiB each, with their list.
     assert_eq!(world.record(&job).burned, unit);
-    assert_eq!(world.record(&job).escrow.storage, Amount(12 * unit.0));
+    assert_eq!(world.record(&job).escrow.storage, Amount(1_025 * unit.0));
     world.step(&[job], 500);
     assert_eq!(world.record(&job).burned, unit);
     let mut actions = 0;
@@ -138,7 +138,8 @@ fn storage_and_the_parties_fees_are_burned_at_the_customers_expense() {
     assert_eq!(world.record(&job).stage, Stage::Settled);
     assert_eq!(
         receipt(&world, &job).burned,
-        Amount(13 * unit.0 + actions * fee.0)
+        Amount((1 + 3) * unit.0 + actions * fee.0),
+        "by the 3 MiB that are stored"
     );
 }
 

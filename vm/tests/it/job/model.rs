@@ -14,7 +14,7 @@ use vm::compute::penalty::{Breach, penalty};
 use vm::query;
 
 use crate::fixture::{FUNDED, address};
-use crate::job::world::{CUSTOMER, PARTNERS, World, number};
+use crate::job::world::{CUSTOMER, PARTNERS, RESULT_BYTES, World, number};
 
 /// Bytes of the inputs and of all results, in MiB, as the random jobs have them.
 pub const INPUT_MIB: u128 = 1;
@@ -281,11 +281,8 @@ impl Model {
             );
         }
         if reason.is_none() {
-            let bytes = before.terms.output_bytes * u64::from(before.terms.tasks);
-            self.burn_pot(
-                &after.id,
-                u128::from(bytes.div_ceil(1 << 20)) * params.storage_fee_per_mib.0,
-            );
+            let paid = u128::from(RESULT_BYTES.div_ceil(1 << 20)) * params.storage_fee_per_mib.0;
+            self.burn_pot(&after.id, paid.min(before.escrow.storage.0));
         }
         if reason == Some(FailureReason::Unrunnable) {
             for report in &after.unrunnable_reports {

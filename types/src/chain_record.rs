@@ -29,6 +29,8 @@ pub struct ChainRecord {
     pub due: DueQueues,
     /// Number of live jobs.
     pub live_jobs: u32,
+    /// Bytes that live jobs hold: their inputs, and while an attempt is under way what its results may take.
+    pub live_bytes: u64,
     /// Number of live jobs that wait for a draw.
     pub draws: u32,
     /// The first step of the beacon whose draws may not all be done.

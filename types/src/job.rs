@@ -14,7 +14,7 @@ pub use crate::spec::{
     is_environment_key, is_input_target, is_output_path,
 };
 pub use receipt::{JobReceipt, ReceiptVerifier};
-pub use record::{Escrow, JobRecord, Policy, StageEntry};
+pub use record::{Escrow, JobRecord, JobRent, Policy, StageEntry};
 pub use stage::{
     Announcing, Appointing, Assigned, Awaited, Failed, FailureReason, Parties, Pending, Primary,
     PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, UnrunnableReport, Verifier,

@@ -106,6 +106,14 @@ pub struct ComputeParams {
     /// Fee for storage, per MiB of inputs and results, burned; for inputs when the job is submitted, and the more the
     /// more jobs are live.
     pub storage_fee_per_mib: Amount,
+    /// Rent of a live job's place per minute of chain time, burned; the more, the more jobs are live.
+    pub place_rent: Amount,
+    /// Rent of room for blobs per GiB and minute, burned; the more, the less room is left.
+    pub blob_rent_per_gib: Amount,
+    /// Rent of locked bonds per minute, in billionths of them, burned.
+    pub bond_rent_ppb: u32,
+    /// Most bytes that live jobs hold together, inputs and results: what every validator promises to store.
+    pub blob_room_bytes: u64,
     /// What a declined or ignored assignment costs the drawn primary's bond, burned.
     pub decline_penalty: Amount,
     /// Most attempts before a job fails.
@@ -250,6 +258,10 @@ impl Params {
                 verifications_per_place: 4,
                 live_jobs_per_customer: 1_024,
                 storage_fee_per_mib: Amount(SQUARE.0 / 1_000),
+                place_rent: Amount(SQUARE.0 / 1_000),
+                blob_rent_per_gib: Amount(SQUARE.0 / 10),
+                bond_rent_ppb: 300,
+                blob_room_bytes: 64 << 30,
                 decline_penalty: Amount(SQUARE.0 / 10),
                 max_attempts: 4,
                 probation_multiple: 10,

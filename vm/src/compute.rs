@@ -24,6 +24,7 @@ mod no_result;
 mod parties;
 mod receipt;
 mod record;
+mod rent;
 mod reveal;
 mod stored;
 mod submit;

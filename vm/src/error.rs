@@ -123,6 +123,9 @@ pub enum Corruption {
     /// A job that is submitted has a record, or is live, already.
     #[error("job {0} exists already")]
     JobExists(JobId),
+    /// A live job holds more bytes than all of them.
+    #[error("job {0} holds more bytes than all live jobs")]
+    LiveBytes(JobId),
     /// A job that moves is not among the live ones.
     #[error("job {0} is not live")]
     JobNotLive(JobId),

@@ -83,6 +83,7 @@ pub fn genesis_writes(genesis: &Genesis) -> Result<Writes, GenesisStateError> {
         unbondings: None,
         due: DueQueues::default(),
         live_jobs: 0,
+        live_bytes: 0,
         draws: 0,
         first_draw: BeaconStep(0),
         past_snapshots: Vec::new(),

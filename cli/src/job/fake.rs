@@ -12,7 +12,7 @@ use rpc::model::{
 };
 use rpc_server::{ApiError, Backend, EventLog, FinalBlock, Server, ServerConfig};
 use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId};
-use types::job::{Escrow, JobRecord, JobSpec, JobTerms, Policy, Stage, StageEntry};
+use types::job::{Escrow, JobRecord, JobRent, JobSpec, JobTerms, Policy, Stage, StageEntry};
 use types::number::{
     Amount, Attempt, ChainTime, Epoch, Fixed64, Height, Nonce, ProtocolVersion, SQUARE, Timestamp,
     View,
@@ -110,7 +110,9 @@ fn record(id: JobId, customer: Address, spec: &JobSpec) -> JobRecord {
             verification: SQUARE,
             storage: Amount(1),
             fees: Amount(1),
+            rent: Amount(1),
         },
+        rent: JobRent::default(),
         policy: policy(),
         attempt: Attempt(0),
         unrunnable_reports: Vec::new(),

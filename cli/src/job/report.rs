@@ -60,8 +60,8 @@ pub fn estimate(spec: &JobSpec, estimate: &EstimateView) -> (Value, String) {
         ));
         lines.push(format!("  checks     {} SQUARE", escrow.verification));
         lines.push(format!(
-            "  storage    {} SQUARE, fees {} SQUARE",
-            escrow.storage, escrow.fees
+            "  storage    {} SQUARE, fees {} SQUARE, rent for the longest time {} SQUARE",
+            escrow.storage, escrow.fees, escrow.rent
         ));
         lines.extend(policy_lines(policy, spec.verification.confidence_ppm));
     }

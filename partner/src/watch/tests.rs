@@ -88,6 +88,7 @@ fn chain_record(params_since: Epoch) -> ChainRecord {
         unbondings: None,
         due: types::chain_record::DueQueues::default(),
         live_jobs: 2,
+        live_bytes: 0,
         draws: 0,
         first_draw: types::number::BeaconStep(0),
         past_snapshots: Vec::new(),

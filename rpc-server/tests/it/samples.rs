@@ -8,7 +8,7 @@ use types::codec::{Bounded, Text};
 use types::committee::ValidatorSet;
 use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId, ValidatorId};
 use types::job::{
-    CLASS_WASM_V2, Constraints, Escrow, JobReceipt, JobRecord, JobSpec, JobTerms, Name,
+    CLASS_WASM_V2, Constraints, Escrow, JobReceipt, JobRecord, JobRent, JobSpec, JobTerms, Name,
     PartnerProfile, Pending, Policy, ReceiptVerifier, Stage, StageEntry, TaskLimits, Verification,
     Workload,
 };
@@ -158,6 +158,7 @@ pub fn escrow() -> Escrow {
         verification: SQUARE,
         storage: Amount(1),
         fees: Amount(2),
+        rent: Amount(3),
     }
 }
 
@@ -173,6 +174,7 @@ pub fn record(stage: Stage) -> JobRecord {
         customer: ALICE,
         terms: JobTerms::of(&spec()),
         escrow: escrow(),
+        rent: JobRent::default(),
         policy: policy(),
         attempt: Attempt(1),
         unrunnable_reports: vec![],

@@ -132,6 +132,8 @@ pub struct EscrowView {
     pub storage: Amount,
     /// For the fees of the parties' transactions.
     pub fees: Amount,
+    /// For rent of what the job holds: at first that of the longest time; what is due is burned at the end.
+    pub rent: Amount,
 }
 
 impl From<&JobSpec> for JobSpecView {
@@ -261,6 +263,7 @@ impl From<&Escrow> for EscrowView {
             verification: escrow.verification,
             storage: escrow.storage,
             fees: escrow.fees,
+            rent: escrow.rent,
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct JobRecord<S = Stage> {
     pub terms: JobTerms,
     /// Money that is still locked for the job.
     pub escrow: Escrow,
+    /// What it pays for what it holds.
+    pub rent: JobRent,
     /// How the job is checked, fixed when it was submitted.
     pub policy: Policy,
     /// The attempt, counted from 0; each one after the first has another primary.
@@ -64,6 +66,7 @@ impl<S> JobRecord<S> {
             customer: self.customer,
             terms: self.terms,
             escrow: self.escrow,
+            rent: self.rent,
             policy: self.policy,
             attempt: self.attempt,
             unrunnable_reports: self.unrunnable_reports,
@@ -121,6 +124,25 @@ pub struct Escrow {
     pub storage: Amount,
     /// For paying the parties back the fees of their transactions.
     pub fees: Amount,
+    /// For rent; what is due of it is burned at the end.
+    pub rent: Amount,
+}
+
+/// What a job pays for its place, for room for its blobs and for the bonds behind it, in base units per minute of chain
+/// time. Both rates are fixed when it is submitted.
+// Rule C62.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
+pub struct JobRent {
+    /// While it waits for inputs or a primary.
+    pub waiting: Amount,
+    /// While an attempt is under way.
+    pub running: Amount,
+    /// Due so far, in base units.
+    pub due: Amount,
+    /// Chain time up to which that is.
+    pub until: ChainTime,
+    /// Bytes that the chain counts for it now.
+    pub bytes: u64,
 }
 
 /// How a job is checked: the formulas' results, fixed when it is submitted.

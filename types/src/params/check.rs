@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{ClassParams, ComputeParams, Params, VersionStart};
 use crate::limits::{
-    MAX_ATTEMPTS, MAX_CLASSES, MAX_DURATION_MS, MAX_PAST_SNAPSHOTS, MAX_PROTOCOL_VERSIONS,
+    MAX_ATTEMPTS, MAX_CLASSES, MAX_DURATION_MS, MAX_JOB_INPUT_BYTES, MAX_JOB_OUTPUT_BYTES,
+    MAX_PAST_SNAPSHOTS, MAX_PROTOCOL_VERSIONS,
 };
 use crate::number::{Amount, EngineClass, Height, ProtocolVersion};
 use crate::spec::CLASS_WASM_V2;
@@ -60,6 +61,14 @@ pub enum ParamsError {
         "parameter protocol_versions must ascend, in heights and in versions; the entry of height {0} does not"
     )]
     VersionsNotAscending(Height),
+    /// Room in which a job of the largest size would find none.
+    #[error("parameter compute.blob_room_bytes is {found}, one job may need {min}")]
+    BlobRoomTooSmall {
+        /// Bytes in the parameters.
+        found: u64,
+        /// Bytes that one job may need.
+        min: u64,
+    },
     /// A number of attempts that no job can have.
     #[error("parameter compute.max_attempts is {found}, it must be from 1 to {MAX_ATTEMPTS}")]
     MaxAttempts {
@@ -223,6 +232,13 @@ impl ComputeParams {
                 self.live_jobs_per_customer.into(),
             ),
         ])?;
+        let (found, min) = (
+            self.blob_room_bytes,
+            MAX_JOB_INPUT_BYTES + MAX_JOB_OUTPUT_BYTES,
+        );
+        if found < min {
+            return Err(ParamsError::BlobRoomTooSmall { found, min });
+        }
         let found = self.max_attempts;
         if !(1..=MAX_ATTEMPTS).contains(&found) {
             return Err(ParamsError::MaxAttempts { found });

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::codec::{Bounded, Text};
 use crate::hash::{Address, BlobId, Hash32, JobId};
 use crate::job::{
-    CLASS_WASM_V2, Constraints, Escrow, JobRecord, JobSpec, JobTerms, Policy, Stage, TaskLimits,
-    Verification, Workload,
+    CLASS_WASM_V2, Constraints, Escrow, JobRecord, JobRent, JobSpec, JobTerms, Policy, Stage,
+    TaskLimits, Verification, Workload,
 };
 use crate::number::{Amount, Attempt, Fixed64, Fuel, Height, SQUARE};
 
@@ -73,6 +73,7 @@ pub fn job_record(id: JobId, spec: &JobSpec, stage: Stage) -> JobRecord {
         customer: Address::default(),
         terms: JobTerms::of(spec),
         escrow: Escrow::default(),
+        rent: JobRent::default(),
         policy: no_policy(),
         attempt: Attempt(0),
         unrunnable_reports: Vec::new(),

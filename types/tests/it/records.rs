@@ -10,8 +10,9 @@ use types::codec::Bounded;
 use types::hash::{Address, BlobId, JobId, WorkloadId};
 use types::job::{
     Announcing, Appointing, Assigned, CLASS_WASM_V2, Escrow, Failed, FailureReason, JobReceipt,
-    JobRecord, JobTerms, Parties, Pending, Policy, Primary, PrimaryOpening, ReceiptVerifier,
-    Revealing, SortitionBeacon, Stage, StageEntry, Storing, UnrunnableReport, Verifier, Verifying,
+    JobRecord, JobRent, JobTerms, Parties, Pending, Policy, Primary, PrimaryOpening,
+    ReceiptVerifier, Revealing, SortitionBeacon, Stage, StageEntry, Storing, UnrunnableReport,
+    Verifier, Verifying,
 };
 use types::number::{
     Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Height, Nonce, TaskIndex, Timestamp,
@@ -150,6 +151,14 @@ fn record(stage: Stage) -> JobRecord {
             verification: Amount(2),
             storage: Amount(3),
             fees: Amount(4),
+            rent: Amount(5),
+        },
+        rent: JobRent {
+            waiting: Amount(6),
+            running: Amount(7),
+            due: Amount(8),
+            until: ChainTime(70),
+            bytes: 9,
         },
         policy: POLICY,
         attempt: Attempt(1),

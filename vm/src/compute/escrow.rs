@@ -71,6 +71,18 @@ pub(super) fn burn_storage(
     Ok(count_burned(job, fee)?)
 }
 
+/// Burns what is due of the rent.
+// Rule C62.
+pub(super) fn burn_rent(
+    context: &mut Context<'_>,
+    job: &mut Job,
+    due: Amount,
+) -> Result<(), Abort> {
+    let due = take(job, |escrow| &mut escrow.rent, due)?;
+    context.burn(due)?;
+    Ok(count_burned(job, due)?)
+}
+
 /// Burns the fee of a party's step, as far as the escrow's fees last; gives what was burned.
 // Rule C20.
 pub(crate) fn burn_fee(context: &mut Context<'_>, job: &mut Job) -> Result<Amount, Abort> {

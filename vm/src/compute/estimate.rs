@@ -12,6 +12,7 @@ use types::state_key::StateKey;
 use super::JobError;
 use super::market::{Exclusion, choose_policy, fixed_exclusion, live_exclusion};
 use super::price::{escrow, price, total};
+use super::rent::{no_room, with_rent};
 use super::spec::check_spec;
 use crate::{Abort, Rules};
 
@@ -52,10 +53,11 @@ pub fn estimate(
         exclusions: BTreeMap::new(),
         refusal: None,
     };
-    let live = crate::chain_record(state)?.live_jobs;
+    let now = crate::chain_record(state)?;
     let priced = check_spec(&rules.params.compute, tip.next(), spec).and_then(|terms| {
         let policy = choose_policy(&rules.params.compute, spec, &terms, &snapshot)?;
-        let escrow = escrow(&rules.params, &terms, &policy, live)?;
+        let escrow = escrow(&rules.params, &terms, &policy, now.live_jobs)?;
+        let (escrow, _) = with_rent(&rules.params, &terms, &policy, &now, escrow)?;
         Ok((terms, policy, escrow))
     });
     let (terms, policy, escrow) = match priced {
@@ -83,7 +85,10 @@ pub fn estimate(
         estimate.eligible.push(entry.address);
     }
     let per_customer = rules.params.compute.live_jobs_per_customer;
-    estimate.refusal = super::live::full(state, live, None, per_customer)?;
+    estimate.refusal = match super::live::full(state, now.live_jobs, None, per_customer)? {
+        None => no_room(&rules.params.compute, &terms, &now),
+        full => full,
+    };
     (estimate.total, estimate.policy, estimate.escrow) =
         (total(&escrow), Some(policy), Some(escrow));
     Ok(estimate)

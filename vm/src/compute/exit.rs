@@ -12,6 +12,7 @@ use super::parties::{confirm_value, release};
 use super::price::results_fee;
 use super::receipt::receipt;
 use super::record::{Job, end};
+use super::rent::pay_rent;
 use crate::{Abort, Context, Corruption};
 
 /// A quorum of validators holds the results, so many bytes: everybody is paid and the receipt written.
@@ -32,6 +33,7 @@ pub(super) fn settle(
         let value = job.terms.value_at_risk;
         confirm_value(context, &job.id, &storing.parties.primary, value)?;
     }
+    pay_rent(context, &mut job, true)?;
     let receipt = receipt(context, &job, &storing)?;
     context.overlay.put(StateKey::Receipt(job.id), &receipt);
     context.keep_locked(
@@ -52,6 +54,7 @@ pub(super) fn fail(
     reason: FailureReason,
 ) -> Result<(), Abort> {
     release(context, &job.id, left)?;
+    pay_rent(context, &mut job, left.primary().is_some())?;
     refund(context, &mut job)?;
     end(context, job, Stage::Failed(Failed { reason }))
 }

@@ -52,6 +52,7 @@ use super::parties::{
 use super::penalty::Breach;
 use super::price::{execute_window_ms, max_attempts, store_window_ms};
 use super::record::{Job, draw_again, enter, stay};
+use super::rent::{begin_running, begin_waiting, has_room_for_results};
 use crate::{Abort, Context};
 
 /// The round of verifiers after which silent ones are not replaced any more.
@@ -82,7 +83,9 @@ pub(super) fn draw_or_fail(
     lottery: Option<&Lottery>,
     is_over: bool,
 ) -> Result<(), Abort> {
+    // Rule C62: a job waits for room as it does for a place.
     if let Some(lottery) = lottery
+        && has_room_for_results(context, &job.terms)
         && let Some(primary) = draw_primary(context, &job, lottery)?
     {
         return assign(context, job, primary);
@@ -102,7 +105,8 @@ pub(super) fn draw_or_fail(
 
 // --- Assigned: the primary acknowledges, runs all tasks and commits.
 
-fn assign(context: &mut Context<'_>, job: Job, primary: Primary) -> Result<(), Abort> {
+fn assign(context: &mut Context<'_>, mut job: Job, primary: Primary) -> Result<(), Abort> {
+    begin_running(context, &mut job)?;
     let (partner, bond) = (primary.partner, primary.bond);
     lock_drawn(context, job.id, &partner, LockReason::Primary, bond)?;
     let window_ms = context.rules.params.compute.acknowledge_window_ms;
@@ -447,6 +451,7 @@ pub(super) fn next_attempt(
         return fail(context, job, left, reason);
     }
     release(context, &job.id, left)?;
+    begin_waiting(context, &mut job, left.primary().is_some())?;
     let primary = left.primary().map(|primary| primary.partner);
     job.excluded.extend(primary);
     job.attempt = attempt;

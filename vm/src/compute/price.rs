@@ -14,7 +14,7 @@ const ASK_FUEL: u128 = 1_000_000;
 /// Bytes of a mebibyte, the unit of storage fees.
 const MIB: u128 = 1 << 20;
 /// Live jobs for which the fee for opening another one rises by itself once more.
-const JOBS_PER_OPENING_FEE: u32 = 512;
+pub(super) const JOBS_PER_OPENING_FEE: u32 = 512;
 /// Transactions of one party in one attempt: acknowledge or announce, commit, reveal.
 const PARTY_TRANSACTIONS: u128 = 3;
 
@@ -135,7 +135,7 @@ pub fn max_stored_bytes(terms: &JobTerms) -> u128 {
     (u128::from(terms.output_bytes) + outcome) * u128::from(terms.tasks)
 }
 
-/// What is locked when a job is opened while `live` others are; the opening fee is burned at once.
+/// What is locked beside the rent when a job is opened while `live` others are; the opening fee is burned at once.
 // Rule C16.
 pub fn escrow(
     params: &Params,
@@ -155,6 +155,7 @@ pub fn escrow(
             verification: policy.verifier_fee.checked_mul(verifiers)?,
             storage: opening.checked_add(results)?,
             fees: params.min_fee.checked_mul(parties * PARTY_TRANSACTIONS)?,
+            rent: Amount::ZERO,
         };
         total(&escrow).map(|_| escrow)
     };
@@ -169,6 +170,7 @@ pub fn total(escrow: &Escrow) -> Option<Amount> {
         escrow.verification,
         escrow.storage,
         escrow.fees,
+        escrow.rent,
     ])
 }
 

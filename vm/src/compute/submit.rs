@@ -9,6 +9,7 @@ use super::escrow::burn_storage;
 use super::job::await_inputs;
 use super::market::choose_policy;
 use super::price::{escrow, opening_fee, total};
+use super::rent::{begin_waiting, no_room, with_rent};
 use super::spec::check_spec;
 use super::{JobError, live};
 use crate::{ActionError, Context, Corruption};
@@ -30,7 +31,12 @@ pub(crate) fn submit(
     }
     let snapshot = context.snapshot(context.epoch)?.unwrap_or_default();
     let policy = choose_policy(&params.compute, spec, &terms, &snapshot)?;
+    let now = &context.chain;
+    if let Some(full) = no_room(&params.compute, &terms, now) {
+        return Err(full.into());
+    }
     let escrow = escrow(params, &terms, &policy, live)?;
+    let (escrow, rent) = with_rent(params, &terms, &policy, now, escrow)?;
     let opening = opening_fee(&params.compute, &terms, live).ok_or(JobError::Overflow)?;
     let locked = total(&escrow).ok_or(JobError::Overflow)?;
     if live::job(&context.overlay, &id)?.is_some() {
@@ -44,6 +50,7 @@ pub(crate) fn submit(
         customer: *customer,
         terms,
         escrow,
+        rent,
         policy,
         attempt: Attempt::ZERO,
         unrunnable_reports: Vec::new(),
@@ -56,5 +63,6 @@ pub(crate) fn submit(
         history: Vec::new(),
     };
     burn_storage(context, &mut job, opening)?;
+    begin_waiting(context, &mut job, false)?;
     Ok(await_inputs(context, job)?)
 }

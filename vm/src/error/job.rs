@@ -93,6 +93,16 @@ pub enum JobError {
         "{0} jobs of this customer are live, which is the limit; try again when some have ended"
     )]
     TooManyJobsOfCustomer(u16),
+    /// Validators promise to store no more than live jobs hold already.
+    #[error(
+        "the inputs take {needed} bytes and there is room for {left}; try again when some jobs have ended"
+    )]
+    NoRoom {
+        /// Bytes of module, stdin and inputs.
+        needed: u64,
+        /// Bytes that live jobs do not hold.
+        left: u64,
+    },
     /// The snapshot has no partner of the class.
     #[error("no partner runs engine class {0} in this epoch")]
     NoPartnerOfClass(EngineClass),
@@ -261,6 +271,7 @@ impl JobError {
             Self::Overflow => "overflow",
             Self::TooManyJobs(_) => "too_many_jobs",
             Self::TooManyJobsOfCustomer(_) => "too_many_jobs_of_customer",
+            Self::NoRoom { .. } => "no_room",
             Self::NoPartnerOfClass(_) => "no_partner_of_class",
             Self::ConstraintsUnmet { .. } => "constraints_unmet",
             Self::PriceTooLow { .. } => "price_too_low",

@@ -44,6 +44,7 @@ fn held_elsewhere(state: &Writes) -> Amount {
                     escrow.verification,
                     escrow.storage,
                     escrow.fees,
+                    escrow.rent,
                 ]);
             }
             _ => {}

@@ -61,6 +61,7 @@ fn records() -> Vec<String> {
             locks: 15,
         },
         live_jobs: 12,
+        live_bytes: 1 << 20,
         draws: 13,
         first_draw: BeaconStep(14),
         past_snapshots: vec![(Epoch(7), ChainTime(8))],

@@ -10,5 +10,6 @@ pub mod model;
 pub mod random;
 pub mod records;
 pub mod refusals;
+pub mod rent;
 pub mod submit;
 pub mod world;

@@ -64,6 +64,12 @@ fn each_rule_has_its_error_with_the_values_that_broke_it() {
         let attempts = ParamsError::MaxAttempts { found };
         assert_eq!(wrong(|p| p.compute.max_attempts = found), attempts);
     }
+    let min = 8 << 30;
+    let room = ParamsError::BlobRoomTooSmall {
+        found: min - 1,
+        min,
+    };
+    assert_eq!(wrong(|p| p.compute.blob_room_bytes = min - 1), room);
     let penalty = Amount(u128::MAX);
     let min_bond = Params::devnet().compute.min_bond;
     assert_eq!(

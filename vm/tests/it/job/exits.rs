@@ -9,6 +9,7 @@ use types::transaction::Action;
 use vm::compute::penalty::{Breach, penalty};
 
 use crate::fixture::square;
+use crate::job::rent::rent_of;
 use crate::job::world::{CUSTOMER, Conduct, PARTNERS, World, parties, spec};
 
 mod assignment;
@@ -75,11 +76,9 @@ fn without_inputs_the_job_fails_at_its_deadline_and_not_before() {
         })
     );
     assert_refunded(&world, &world.record(&job));
-    assert_eq!(
-        world.record(&job).burned,
-        world.chain.genesis.params.compute.storage_fee_per_mib,
-        "for opening it"
-    );
+    let opening = world.chain.genesis.params.compute.storage_fee_per_mib.0;
+    let record = world.record(&job);
+    assert_eq!(record.burned, Amount(opening + rent_of(&record)));
 }
 
 #[test]

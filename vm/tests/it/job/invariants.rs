@@ -23,12 +23,14 @@ pub fn check(state: &Writes, supply: Amount) {
     let mut locks = Locks::new();
     let (mut live, mut waits) = (Vec::new(), Waits::default());
     let mut customers = BTreeMap::<Address, u32>::new();
+    let mut live_bytes = 0;
     for (key, value) in state {
         let (StateKey::Job(id), Some(bytes)) = (key, value) else {
             continue;
         };
         let record: JobRecord = decode(bytes, 1 << 20).unwrap();
         assert_eq!(record.id, *id);
+        live_bytes += record.rent.bytes;
         if record.stage.is_final() {
             assert_eq!(
                 record.escrow,
@@ -52,6 +54,7 @@ pub fn check(state: &Writes, supply: Amount) {
     assert_eq!(query::live_jobs(state).unwrap(), live);
     let chain = vm::chain_record(state).unwrap();
     assert_eq!(usize::try_from(chain.live_jobs).unwrap(), live.len());
+    assert_eq!(chain.live_bytes, live_bytes);
     assert_eq!(usize::try_from(chain.draws).unwrap(), waits.draws.len());
     assert_eq!(Waits::in_state(state), waits);
     for (key, value) in state {

@@ -9,6 +9,7 @@ use vm::compute::fixed::ONE;
 use vm::query;
 
 use crate::fixture::{address, square};
+use crate::job::rent::rent_of;
 use crate::job::world::{CUSTOMER, World, all_tasks, certain, demanding, number, parties, spec};
 
 fn receipt(world: &World, job: &JobId) -> JobReceipt {
@@ -136,9 +137,10 @@ fn storage_and_the_parties_fees_are_burned_at_the_customers_expense() {
         actions += u128::try_from(world.step(&[job], 500).len()).unwrap();
     }
     assert_eq!(world.record(&job).stage, Stage::Settled);
+    let rent = rent_of(&world.record(&job));
     assert_eq!(
         receipt(&world, &job).burned,
-        Amount((1 + 3) * unit.0 + actions * fee.0),
+        Amount((1 + 3) * unit.0 + actions * fee.0 + rent),
         "by the 3 MiB that are stored"
     );
 }

@@ -14,6 +14,7 @@ use vm::compute::penalty::{Breach, penalty};
 use vm::query;
 
 use crate::fixture::{FUNDED, address};
+use crate::job::rent::RentMeter;
 use crate::job::world::{CUSTOMER, PARTNERS, RESULT_BYTES, World, number};
 
 /// Bytes of the inputs and of all results, in MiB, as the random jobs have them.
@@ -28,6 +29,7 @@ pub struct Model {
     bonds: BTreeMap<u8, u128>,
     unbonding: Vec<(u64, u8, u128)>,
     burned: u128,
+    rents: BTreeMap<JobId, RentMeter>,
     pots: BTreeMap<JobId, u128>,
     records: BTreeMap<JobId, JobRecord>,
     /// How often jobs ended in each way.
@@ -46,6 +48,7 @@ impl Model {
                 .collect(),
             unbonding: Vec::new(),
             burned: 0,
+            rents: BTreeMap::new(),
             pots: BTreeMap::new(),
             records: BTreeMap::new(),
             ends: BTreeMap::new(),
@@ -85,7 +88,13 @@ impl Model {
         }
         for job in jobs {
             let after = world.record(job);
+            let now = vm::chain_record(&world.chain.state).unwrap().chain_time;
+            let meter = self.rents.entry(*job).or_insert(RentMeter::new(now));
             if let Some(before) = self.records.get(job).cloned() {
+                let runs = after.stage.primary().is_some();
+                if runs != before.stage.primary().is_some() || after.stage.is_final() {
+                    meter.switch(&after, runs, now);
+                }
                 self.moved(world, &before, &after, sent);
             } else {
                 let total = vm::compute::price::total(&after.escrow).unwrap().0;
@@ -270,6 +279,8 @@ impl Model {
             _ => None,
         };
         *self.ends.entry(format!("{reason:?}")).or_default() += 1;
+        let due = self.rents[&after.id].due;
+        self.burn_pot(&after.id, due.min(before.escrow.rent.0));
         let primary = crate::job::world::parties(&before.stage).0;
         if matches!(reason, None | Some(FailureReason::Unverified)) {
             let price = before.terms.fuel.0 * u64::from(before.terms.tasks);

@@ -130,6 +130,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_put_in_place_was_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("quarantine");
+        // A device without a disk below it takes what is written and cannot sync it.
+        std::os::unix::fs::symlink("/dev/null", path.with_extension("new")).unwrap();
+        let added = Quarantine::open(path.clone()).unwrap().add(block(1));
+        assert!(matches!(added, Err(QuarantineError::Io { .. })));
+        assert!(!path.exists());
+    }
+
+    #[test]
     fn a_line_that_is_no_block_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("quarantine");

@@ -153,3 +153,21 @@ fn place(path: &Path, bytes: &[u8]) -> Result<(), InitError> {
         .map_err(io(&fresh))?;
     std::fs::rename(&fresh, path).map_err(io(path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_in_place_was_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("genesis.bin");
+        // A device without a disk below it takes what is written and cannot sync it.
+        std::os::unix::fs::symlink("/dev/null", unfinished(&path)).unwrap();
+        assert!(matches!(
+            place(&path, b"genesis"),
+            Err(InitError::Io { .. })
+        ));
+        assert!(!path.exists());
+    }
+}

@@ -99,12 +99,16 @@ impl<'a> Batch<'a> {
     }
 
     pub(crate) fn write(self, durability: Durability) -> Result<(), StateError> {
-        let mut options = WriteOptions::default();
-        options.set_sync(durability == Durability::Synced);
         self.db
-            .write_opt(self.writes, &options)
+            .write_opt(self.writes, &write_options(durability))
             .map_err(|error| engine_failure(&error))
     }
+}
+
+fn write_options(durability: Durability) -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.set_sync(durability == Durability::Synced);
+    options
 }
 
 pub(crate) fn undo_at(db: &DB, height: Height) -> Result<Option<Undo>, StateError> {
@@ -278,5 +282,23 @@ impl Database {
             }
         }
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_synced_write_is_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = DB::open_default(folder.path()).unwrap();
+        for durability in [Durability::Synced, Durability::Buffered] {
+            // The engine refuses to sync what it does not log: so it is seen that it was asked to.
+            let mut options = write_options(durability);
+            options.disable_wal(true);
+            let written = db.put_opt(b"key", b"value", &options);
+            assert_eq!(written.is_err(), durability == Durability::Synced);
+        }
     }
 }

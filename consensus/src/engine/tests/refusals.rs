@@ -98,7 +98,9 @@ fn a_proposal_on_what_finality_excludes_is_given_up_at_once() {
         world.certify(world.nullification(gap));
     }
     world.take();
-    let fork = world.block(view, &genesis());
+    // One above what is committed, so that it is kept.
+    let leader = world.engine.leader(View(view));
+    let fork = super::block(genesis().id(), 2, START + 9, leader);
     world.propose(view, 0, &fork);
     assert_eq!(votes(&world.take()), [nullify(view)]);
 }
@@ -120,7 +122,7 @@ fn of_the_final_view_the_decided_block_alone_is_built_upon() {
     // A quorum that notarizes a block on the tip as if the tip were final in a view whose block we lack.
     let mut world = World::new(3);
     let view = world.view_led(21, false);
-    let unseen = block(genesis().id(), 1, START + 1, ValidatorIndex(0));
+    let unseen = block(genesis().id(), 1, START + 50, ValidatorIndex(0));
     world.certify(world.finalization(view - 1, &unseen));
     let fork = world.block(view, &genesis());
     world.propose(view, view - 1, &fork);

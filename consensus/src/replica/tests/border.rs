@@ -399,9 +399,8 @@ fn an_answer_to_the_vote_recovery_is_looked_into_once_and_only_if_it_is_of_this_
     assert_eq!(send(&mut replica, MALLORY, other_start), []);
     let found = send(&mut replica, MALLORY, answer(START, vec![forged]));
     assert_eq!(faults_of(&found, MALLORY), [Fault::BadAnswer]);
-    assert_eq!(send(&mut replica, HONEST, answer(START, vec![])), []);
     let again = answer(START, vec![forged]);
-    assert_eq!(send(&mut replica, HONEST, again), [], "it has answered");
+    assert_eq!(send(&mut replica, MALLORY, again), [], "it has answered");
 }
 
 #[test]

@@ -312,6 +312,7 @@ impl Subnet {
                 chain::Effect::Quarantine(block) => out.push(Effect::Quarantine(block)),
                 chain::Effect::Alarm(alarm) => out.push(Effect::Alarm(alarm)),
                 chain::Effect::Blob(request) => out.push(Effect::Blob(request)),
+                chain::Effect::Referee(task) => out.push(Effect::Referee(task)),
                 chain::Effect::Stop(fatal) => return self.stop(fatal, out),
             }
         }

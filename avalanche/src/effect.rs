@@ -1,6 +1,6 @@
 //! What goes into the core and what comes out of it.
 
-use chain::{Alarm, BlobRequest, Destination, Fatal, Ticket, Work};
+use chain::{Alarm, BlobRequest, Destination, Fatal, RefereeTask, Ticket, Work};
 use types::hash::{BlockId, TransactionId, ValidatorId};
 use types::number::{Height, Timestamp};
 use types::signed_block::SignedBlock;
@@ -165,6 +165,8 @@ pub enum Effect {
     Alarm(Alarm),
     /// Fetch, read or remove a blob; the answer is an event about that blob.
     Blob(BlobRequest),
+    /// Run a task in dispute; the answer is an event about it.
+    Referee(Box<RefereeTask>),
     /// Wake the core with [`Event::Timer`] at this time; replaces the one before.
     SetTimer(Monotonic),
     /// Stop the chain: going on could only do harm. Calls are refused from now on.

@@ -11,6 +11,7 @@ use chain::backend::{Alarms, ChainBackend, Live, Question};
 use chain::blob_tasks::BlobTasks;
 use chain::clock::Clock;
 use chain::quarantine::Quarantine;
+use chain::referee_tasks::RefereeTasks;
 use chain::worker::Worker;
 use chain::{Destination, Submission, Ticket};
 use store::{ChainStore, Store};
@@ -105,6 +106,7 @@ pub struct SubnetShell {
     record: HostRecord,
     worker: Worker,
     blobs: BlobTasks<SubnetNodes>,
+    referee: RefereeTasks,
     clock: Clock,
     quarantine: Quarantine,
     alarms: Arc<Alarms>,
@@ -132,6 +134,7 @@ impl SubnetShell {
         tokio::spawn(hand_over(parts.nodes.clone(), waiting));
         Ok(Self {
             worker: Worker::start(&parts.backend, sender.clone())?,
+            referee: RefereeTasks::new(parts.blobs.clone(), sender.clone()),
             blobs: BlobTasks::new(parts.blobs, parts.nodes.clone(), sender),
             alarms: Arc::clone(&parts.backend.alarms),
             subnet: parts.subnet,
@@ -349,6 +352,7 @@ impl SubnetShell {
                 tracing::warn!(node = %node.0, "a node passed on a forged transaction");
             }
             Effect::Blob(request) => self.blobs.perform(request),
+            Effect::Referee(task) => self.referee.perform(*task),
             Effect::SetTimer(at) => self.timer = Some(at),
             Effect::Quarantine(block) => {
                 let quarantine = &mut self.quarantine;

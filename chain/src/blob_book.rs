@@ -226,6 +226,14 @@ impl BlobBook {
         self.changed |= self.held.remove(blob);
     }
 
+    /// The workload of a live job, if all its blobs are here.
+    #[must_use]
+    pub fn complete_workload(&self, job: &JobId) -> Option<&Workload> {
+        let workload = &self.live.get(job)?.workload;
+        let is_complete = workload.blobs().iter().all(|blob| self.held.contains(blob));
+        is_complete.then_some(workload)
+    }
+
     /// True if a live job needs the blob.
     #[must_use]
     pub fn needs(&self, blob: &BlobId) -> bool {

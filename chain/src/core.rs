@@ -40,6 +40,7 @@ use crate::event::Event;
 use crate::gossip::{BlobMessage, Gossip, PoolMessage};
 use crate::parent::Parent;
 use crate::pools::Pools;
+use crate::referee::RefereeBook;
 use crate::setup::Setup;
 use crate::tip_state::TipState;
 
@@ -56,6 +57,7 @@ pub struct Chain {
     blocks: Blocks,
     pools: Pools,
     book: BlobBook,
+    referee: RefereeBook,
     peers: BTreeSet<ValidatorId>,
 }
 
@@ -68,17 +70,20 @@ impl Chain {
         blobs: BTreeSet<BlobId>,
     ) -> Result<Self, Fatal> {
         let own = setup.own.as_ref().map(|own| own.id);
+        let mut referee = RefereeBook::default();
         let mut book = BlobBook::new(own, setup.retention, blobs, now.unix.0);
         for id in vm::query::live_jobs(store)? {
             if let Some(record) = vm::query::job(store, &id)? {
                 let workload = || vm::query::spec(store, &id).map(|spec| spec.workload);
                 book.job_changed(&record, workload, now.unix.0)?;
+                referee.job_changed(&setup, &record);
             }
         }
         Ok(Self {
             blocks: Blocks::restore(store)?,
             pools: Pools::new(setup.mempool),
             book,
+            referee,
             peers: BTreeSet::new(),
             setup,
         })
@@ -186,6 +191,7 @@ impl Chain {
             Event::BlobMissing { blob, from } => {
                 self.book.fetch_failed(blob, from, now.monotonic.0);
             }
+            Event::Refereed { job, task, leaf } => self.referee.ran(job, task, leaf),
             Event::OutcomesRead { blob, outcomes } => {
                 self.book.outcomes_read(blob, outcomes.as_deref());
             }
@@ -354,8 +360,12 @@ impl Chain {
                 Some(Ok(record)) => {
                     let workload = || vm::query::spec(&after, id).map(|spec| spec.workload);
                     self.book.job_changed(&record, workload, now.unix.0)?;
+                    self.referee.job_changed(&self.setup, &record);
                 }
-                Some(Err(_)) | None => self.book.job_gone(id, now.unix.0),
+                Some(Err(_)) | None => {
+                    self.book.job_gone(id, now.unix.0);
+                    self.referee.job_gone(id);
+                }
             }
         }
         Ok(panicked)
@@ -380,6 +390,8 @@ impl Chain {
         let mut out = Vec::new();
         let requests = self.book.settle(now.monotonic.0, now.unix.0, &self.peers);
         out.extend(requests.into_iter().map(Effect::Blob));
+        let tasks = self.referee.tasks(&self.setup, &self.book).into_iter();
+        out.extend(tasks.map(|task| Effect::Referee(Box::new(task))));
         if let Err(fatal) = self.follow(now, state, &mut out) {
             out.push(Effect::Stop(fatal));
         }
@@ -393,6 +405,8 @@ impl Chain {
         out: &mut Vec<Effect>,
     ) -> Result<(), Fatal> {
         duty::perform(&self.setup, &self.book, &mut self.pools, now, state)?;
+        self.referee
+            .vote(&self.setup, &mut self.pools, now, state)?;
         for message in self.pools.flood(now.monotonic.0) {
             out.push(Effect::Send {
                 to: Destination::All { except: None },

@@ -12,6 +12,7 @@ use crate::blob_book::BlobRequest;
 use crate::block::{BuildTicket, Work};
 use crate::error::Fatal;
 use crate::gossip::Gossip;
+use crate::referee::RefereeTask;
 
 /// Validators that a message goes to. Never ourselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +83,8 @@ pub enum Effect {
     Alarm(Alarm),
     /// Fetch, read or remove a blob; the answer is an event about that blob.
     Blob(BlobRequest),
+    /// Run a task in dispute; answered by [`crate::Event::Refereed`].
+    Referee(Box<RefereeTask>),
     /// Stop at once. Nothing after this may be performed.
     Stop(Fatal),
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use types::attestation::Outcomes;
-use types::hash::{BlobId, ValidatorId};
+use types::hash::{BlobId, Hash32, JobId, ValidatorId};
+use types::number::TaskIndex;
 use types::transaction::SignedTransaction;
 
 use crate::arrival::Ticket;
@@ -48,6 +49,15 @@ pub enum Event {
         blob: BlobId,
         /// Validator that was asked for it.
         from: ValidatorId,
+    },
+    /// A task in dispute was run.
+    Refereed {
+        /// The job in dispute.
+        job: JobId,
+        /// The task that was run.
+        task: TaskIndex,
+        /// The leaf that was found; none if there was no result.
+        leaf: Option<Hash32>,
     },
     /// A list of outcomes that was asked for.
     OutcomesRead {

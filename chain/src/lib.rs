@@ -2,7 +2,7 @@
 //! the blob book, a validator's duties, and the API's back end.
 //!
 //! [`Chain`] decides and is pure; a host with an ordering of its own drives it (see [`core`]). [`block`] is one block's
-//! life. [`worker`], [`blob_tasks`] and [`backend`] perform what the chain asks of its machine, [`contain`] so that no panic
+//! life. [`worker`], [`blob_tasks`], [`referee_tasks`] and [`backend`] perform what the chain asks of its machine, [`contain`] so that no panic
 //! spreads. What this crate leaves
 //! out, and must never name: consensus and the network between validators.
 
@@ -25,6 +25,8 @@ pub mod gossip;
 mod parent;
 mod pools;
 pub mod quarantine;
+mod referee;
+pub mod referee_tasks;
 mod resend;
 pub mod setup;
 pub mod state_sync;
@@ -46,4 +48,5 @@ pub use error::{ExecutionError, Fatal, Invalid, WorkKind};
 pub use event::{Event, Submission};
 pub use gossip::{BlobMessage, ChunkRequest, Gossip, PoolMessage};
 pub use parent::Parent;
+pub use referee::RefereeTask;
 pub use setup::{OwnValidator, Setup};

@@ -251,6 +251,29 @@ impl Pools {
         Ok(())
     }
 
+    /// Takes a step of ours in a job, which goes to every validator. One that the job does not await, or that waits already, is
+    /// let go.
+    pub(crate) fn add_own_step(
+        &mut self,
+        rules: &Rules,
+        decided: &dyn StateRead,
+        height: Height,
+        now_ms: u64,
+        step: Verified,
+    ) -> Result<(), Abort> {
+        let copy = step.clone();
+        match self.mempool.insert_verified(rules, decided, height, copy) {
+            Ok(inserted) => {
+                self.changed = true;
+                self.send_later(now_ms, step);
+                self.submitted.add(inserted.id, now_ms);
+                Ok(())
+            }
+            Err(MempoolError::Abort(abort)) => Err(abort),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// A block was decided: what it holds, or makes useless, goes. Gives the transactions that went because trying them
     /// panicked.
     pub(crate) fn decided(

@@ -57,6 +57,7 @@ fn params() -> Params {
             store_window_ms: 6,
             unbonding_ms: 7,
             audit_window_ms: 7,
+            appeal_window_ms: 7,
             ended_jobs_kept_ms: 7,
             min_bond: Amount(8),
             classes: Vec::new(),

@@ -18,6 +18,7 @@ use blobs::BlobStore;
 use chain::backend::{Alarms, ChainBackend, Live, Question};
 use chain::blob_tasks::BlobTasks;
 use chain::clock::Clock;
+use chain::referee_tasks::RefereeTasks;
 use chain::worker::Worker;
 use chain::{Destination, Fatal, Submission, Ticket};
 use consensus::log::{FileStorage, Log};
@@ -55,6 +56,7 @@ pub struct Shell {
     network: p2p::Handle,
     worker: Worker,
     blobs: BlobTasks<Peers>,
+    referee: RefereeTasks,
     serving: Serving,
     clock: Clock,
     live: watch::Sender<Live>,
@@ -88,6 +90,7 @@ impl Shell {
     ) -> Result<Self, NodeError> {
         let (sender, inputs) = mpsc::channel(WAITING_INPUTS);
         let worker = Worker::start(backend, sender.clone())?;
+        let referee = RefereeTasks::new(blobs.clone(), sender.clone());
         let blobs = BlobTasks::new(blobs, Peers(network.clone()), sender);
         let serving = Serving::new();
         let tickets = BTreeMap::new();
@@ -99,6 +102,7 @@ impl Shell {
             network,
             worker,
             blobs,
+            referee,
             serving,
             clock,
             live,
@@ -297,6 +301,7 @@ impl Shell {
                 }
             }
             Effect::Blob(request) => self.blobs.perform(request),
+            Effect::Referee(task) => self.referee.perform(*task),
             Effect::SetTimer(at) => self.timer = Some(at),
             Effect::Report { by, fault } => {
                 tokio::task::block_in_place(|| report::report(&mut self.evidence, by, fault))?;

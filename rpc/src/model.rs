@@ -5,6 +5,7 @@
 
 mod block;
 mod class;
+mod dispute;
 mod job;
 mod partner;
 mod spec;
@@ -24,6 +25,7 @@ pub use block::{
     TransactionReceiptView, TransactionView,
 };
 pub use class::ClassView;
+pub use dispute::{DisputePhaseView, DisputeView};
 pub use job::{
     JobFailure, JobList, JobReceiptView, JobSummary, JobView, ReceiptVerifierView, StageEntryView,
     VerifierView,

@@ -66,10 +66,13 @@ impl fmt::Display for ProofKey {
             StateKey::LiveJobs(shard) => write!(f, "live-jobs/{shard}"),
             StateKey::CustomerJobs(address) => write!(f, "customer-jobs/{address}"),
             StateKey::Receipt(id) => write!(f, "receipt/{id}"),
+            StateKey::Banned(program) => write!(f, "banned/{program}"),
+            StateKey::Verdict(id, number) => write!(f, "verdict/{id}/{number}"),
             StateKey::Unbondings(time) => write!(f, "unbondings/{time}"),
             StateKey::Due(DueQueue::Windows, bucket) => write!(f, "due-windows/{bucket}"),
             StateKey::Due(DueQueue::Ended, bucket) => write!(f, "due-ended/{bucket}"),
             StateKey::Due(DueQueue::Locks, bucket) => write!(f, "due-locks/{bucket}"),
+            StateKey::Due(DueQueue::Verdicts, bucket) => write!(f, "due-verdicts/{bucket}"),
             StateKey::Draws(step) => write!(f, "draws/{step}"),
         }
     }
@@ -102,10 +105,13 @@ impl FromStr for ProofKey {
             "live-jobs" => StateKey::LiveJobs(shard(argument)?),
             "customer-jobs" => StateKey::CustomerJobs(required("customer-jobs", argument)?),
             "receipt" => StateKey::Receipt(required("receipt", argument)?),
+            "banned" => StateKey::Banned(required("banned", argument)?),
+            "verdict" => verdict(argument)?,
             "unbondings" => StateKey::Unbondings(ChainTime(number("unbondings", argument)?)),
             "due-windows" => StateKey::Due(DueQueue::Windows, number("due-windows", argument)?),
             "due-ended" => StateKey::Due(DueQueue::Ended, number("due-ended", argument)?),
             "due-locks" => StateKey::Due(DueQueue::Locks, number("due-locks", argument)?),
+            "due-verdicts" => StateKey::Due(DueQueue::Verdicts, number("due-verdicts", argument)?),
             "draws" => StateKey::Draws(BeaconStep(number("draws", argument)?)),
             other => {
                 let kind = other.chars().take(80).collect();
@@ -142,6 +148,21 @@ fn number(kind: &'static str, argument: Option<&str>) -> Result<u64, ProofKeyErr
         });
     }
     Ok(number)
+}
+
+/// A verdict on a job: the job's id, a slash, and the verdict's number.
+fn verdict(argument: Option<&str>) -> Result<StateKey, ProofKeyError> {
+    let kind = "verdict";
+    let text = argument.ok_or(ProofKeyError::NoArgument { kind })?;
+    let (job, last) = text.split_once('/').unwrap_or((text, ""));
+    let found = number(kind, Some(last))?;
+    let bad = |_| ProofKeyError::BadArgument {
+        kind,
+        argument: last.chars().take(80).collect(),
+        reason: format!("there are at most {} verdicts", u16::MAX),
+    };
+    let found = u16::try_from(found).map_err(bad)?;
+    Ok(StateKey::Verdict(required(kind, Some(job))?, found))
 }
 
 /// The number of a shard of live jobs.
@@ -198,6 +219,9 @@ mod tests {
             StateKey::Due(DueQueue::Windows, 9),
             StateKey::Due(DueQueue::Ended, u64::MAX),
             StateKey::Due(DueQueue::Locks, 1),
+            StateKey::Due(DueQueue::Verdicts, 2),
+            StateKey::Banned(Hash32([8; 32])),
+            StateKey::Verdict(job, 3),
             StateKey::Draws(BeaconStep(8)),
         ];
         let kinds: std::collections::BTreeSet<_> = keys.iter().map(kind).collect();
@@ -227,6 +251,9 @@ mod tests {
             StateKey::Draws(_) => 18,
             StateKey::Due(DueQueue::Ended, _) => 19,
             StateKey::Due(DueQueue::Locks, _) => 20,
+            StateKey::Due(DueQueue::Verdicts, _) => 21,
+            StateKey::Banned(..) => 22,
+            StateKey::Verdict(..) => 23,
             StateKey::Receipt(_) => 10,
             StateKey::Unbondings(_) => 11,
             StateKey::Due(DueQueue::Windows, _) => 12,

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use chain::RefereeTask;
 use partner::assignment::{Assignment, AssignmentRole, OwnCommitment};
 use partner::core::outbox::TransactionOutbox;
 use partner::core::{
@@ -11,7 +12,7 @@ use partner::core::{
     TaskExecution,
 };
 use state::{DecidedState, MemoryStore, read_as};
-use types::attestation::{Exit, Outcome, Outcomes};
+use types::attestation::{Exit, Outcome, Outcomes, leaf};
 use types::codec::{Bounded, Text, encode};
 use types::genesis::Genesis;
 use types::hash::{BlobId, ChainId, Hash32, JobId};
@@ -230,6 +231,12 @@ impl Grid {
             .core
             .step(Event::Executed(Box::new(executed)));
         self.perform(at, effects, None)
+    }
+
+    /// What an honest referee finds.
+    pub fn leaf(&mut self, task: &RefereeTask) -> Hash32 {
+        let outcome = self.outcome(&task.workload, task.task);
+        leaf(&task.workload, task.task, &outcome)
     }
 
     fn outcome(&mut self, workload: &Workload, task: TaskIndex) -> Outcome {

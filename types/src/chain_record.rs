@@ -33,6 +33,8 @@ pub struct ChainRecord {
     pub live_bytes: u64,
     /// Number of live jobs that wait for a draw.
     pub draws: u32,
+    /// Number of ballots of referees that run.
+    pub disputes: u32,
     /// The first step of the beacon whose draws may not all be done.
     pub first_draw: BeaconStep,
     /// The snapshots of partners of past epochs that are kept, each with the chain time at which its epoch ended.
@@ -54,6 +56,8 @@ pub struct DueQueues {
     pub ended: u64,
     /// Of the locks that end by themselves.
     pub locks: u64,
+    /// Of the verdicts that are paid out.
+    pub verdicts: u64,
 }
 
 impl DueQueues {
@@ -63,6 +67,7 @@ impl DueQueues {
             DueQueue::Windows => &mut self.windows,
             DueQueue::Ended => &mut self.ended,
             DueQueue::Locks => &mut self.locks,
+            DueQueue::Verdicts => &mut self.verdicts,
         }
     }
 }

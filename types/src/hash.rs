@@ -112,6 +112,12 @@ domains! {
     BLINDED = "blinded leaf";
     /// A commitment to a result root (rule C4).
     COMMITMENT = "commitment";
+    /// A program under an engine class.
+    PROGRAM = "program";
+    /// A referee's commitment to the leaf of a task.
+    REFEREE_VOTE = "referee vote";
+    /// The salt of a referee's vote, from a signature that it shows nobody.
+    REFEREE_SALT = "referee salt";
     /// The seed of an epoch.
     EPOCH_SEED = "epoch seed";
     /// The value of a beacon step.

@@ -3,6 +3,7 @@
 //! What a customer asks for is in [`crate::spec`]; it is re-exported here. It stands in state under a key of its own,
 //! written once, so that what moves a job on reads and writes a small record.
 
+mod dispute;
 mod receipt;
 mod record;
 mod stage;
@@ -13,11 +14,15 @@ pub use crate::spec::{
     Output, PartnerProfile, RESERVED_ENVIRONMENT_PREFIX, TaskLimits, Verification, Workload,
     is_environment_key, is_input_target, is_output_path,
 };
+pub use dispute::{
+    AwaitedVote, Ballot, BallotPhase, JobVerdict, Share, VerifierOpening, VoteContext,
+    vote_commitment,
+};
 pub use receipt::{JobReceipt, ReceiptVerifier};
 pub use record::{Escrow, JobRecord, JobRent, Policy, StageEntry};
 pub use stage::{
-    Announcing, Appointing, Assigned, Awaited, Failed, FailureReason, Parties, Pending, Primary,
-    PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, UnrunnableReport, Verifier,
-    Verifying,
+    Announcing, Appointing, Assigned, Awaited, Disputed, Failed, FailureReason, Parties, Pending,
+    Primary, PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, UnrunnableReport,
+    Verifier, Verifying,
 };
 pub use terms::JobTerms;

@@ -133,6 +133,10 @@ pub const MAX_FORGOTTEN_PER_BLOCK: usize = 64;
 pub const MAX_AUDIT_LOCKS: u64 = 16;
 /// Most locks that one block ends by their time; the rest follows in the next blocks.
 pub const MAX_UNLOCKED_PER_BLOCK: usize = 256;
+/// Most ballots of referees that run at the same time; a dispute beyond waits.
+pub const MAX_BALLOTS: u32 = 4;
+/// Most verdicts that one block pays out; the rest follows in the next blocks.
+pub const MAX_VERDICTS_PER_BLOCK: usize = 16;
 /// Most jobs that one block moves on by draws and deadlines; the rest follows in the next blocks.
 pub const MAX_MOVED_PER_BLOCK: usize = 64;
 /// Most unbondings that one block pays; the rest follows in the next blocks.

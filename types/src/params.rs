@@ -90,6 +90,8 @@ pub struct ComputeParams {
     /// Time after a job settled in which its results may be contradicted: so long its primary's bond stays locked. At most
     /// `ended_jobs_kept_ms`.
     pub audit_window_ms: u64,
+    /// Time after a verdict of referees until forfeited bonds are paid out and burned. At most `ended_jobs_kept_ms`.
+    pub appeal_window_ms: u64,
     /// Time for which record, spec and receipt of a job stay in state after its end.
     pub ended_jobs_kept_ms: u64,
     /// Least bond of a partner.
@@ -138,6 +140,8 @@ pub struct ClassParams {
     pub min_fuel_per_ms: u64,
     /// The lowest admitted bandwidth, in bytes per millisecond: windows grow by what has to be moved in them.
     pub lowest_bytes_per_ms: u64,
+    /// Most fuel of a task: a referee must be able to run any task again.
+    pub max_task_fuel: u64,
     /// Least price per million units of fuel: what partners are conscripted for is worth something.
     pub min_ask: Amount,
 }
@@ -244,6 +248,7 @@ impl Params {
                 store_window_ms: 30_000,
                 unbonding_ms: 60_000,
                 audit_window_ms: 30_000,
+                appeal_window_ms: 10_000,
                 ended_jobs_kept_ms: 3_600_000,
                 min_bond: Amount(100 * SQUARE.0),
                 classes: vec![ClassParams {
@@ -252,6 +257,7 @@ impl Params {
                     until_height: None,
                     min_fuel_per_ms: 50_000,
                     lowest_bytes_per_ms: 1_000,
+                    max_task_fuel: 1 << 42,
                     min_ask: Amount(SQUARE.0 / 10_000_000),
                 }],
                 verifier_fee_percent: 100,

@@ -3,8 +3,8 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::codec::encode;
-use crate::hash::{Address, Domain, Hash32, JobId};
-use crate::number::{BeaconStep, ChainTime, Epoch};
+use crate::hash::{Address, BlobId, Domain, Hash32, JobId};
+use crate::number::{BeaconStep, ChainTime, EngineClass, Epoch};
 
 /// A queue of what is due at a chain time.
 #[derive(
@@ -17,6 +17,8 @@ pub enum DueQueue {
     Ended,
     /// Locks on bonds that end by themselves.
     Locks,
+    /// Verdicts that are paid out.
+    Verdicts,
 }
 
 /// A key of the state. The value's type stands beside each; values are borsh.
@@ -56,12 +58,22 @@ pub enum StateKey {
     CustomerJobs(Address),
     /// [`crate::job::JobReceipt`] of a settled job.
     Receipt(JobId),
+    /// `Height` at which a program was banned from a class, see [`program_hash`]: referees could not agree on a result of it.
+    Banned(Hash32),
+    /// [`crate::job::JobVerdict`] of referees on results of a job, by its number below [`crate::job::JobRecord::verdicts`].
+    Verdict(JobId, u16),
     /// Partners with unbondings that are paid at a chain time, in the order in which they began.
     Unbondings(ChainTime),
     /// `vm::due::Bucket`: what of a queue is due in one bucket of chain time; absent if nothing is.
     Due(DueQueue, u64),
     /// `vm::draws::Draws`: the jobs whose draw this step of the beacon ends; absent if there are none.
     Draws(BeaconStep),
+}
+
+/// What names a program under a class.
+#[must_use]
+pub fn program_hash(class: EngineClass, module: BlobId) -> Hash32 {
+    Hash32::of(Domain::PROGRAM, &(class, module))
 }
 
 impl StateKey {

@@ -110,6 +110,22 @@ pub enum JobStep {
         /// The salt that blinds its leaves: with the primary's leaves it gives the commitment.
         salt: Hash32,
     },
+    /// A referee commits to the leaf that it found for the task in dispute.
+    Vote {
+        /// Number of the ballot in the attempt.
+        ballot: u16,
+        /// Hash over leaf and salt, see [`crate::job::vote_commitment`].
+        commitment: Hash32,
+    },
+    /// A referee opens its vote.
+    OpenVote {
+        /// Number of the ballot in the attempt.
+        ballot: u16,
+        /// The leaf that it found.
+        leaf: Hash32,
+        /// The salt of its commitment.
+        salt: Hash32,
+    },
     /// A verifier that found something else opens its commitment at one task.
     Differ {
         /// What it found there.
@@ -161,6 +177,8 @@ impl JobStep {
             Self::Reveal { .. } => "reveal",
             Self::Agree { .. } => "agree",
             Self::Differ { .. } => "differ",
+            Self::Vote { .. } => "vote",
+            Self::OpenVote { .. } => "open_vote",
         }
     }
 }

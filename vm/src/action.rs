@@ -53,7 +53,9 @@ pub fn gas(action: &Action) -> u64 {
             JobStep::Acknowledge
             | JobStep::Decline { .. }
             | JobStep::Commit { .. }
-            | JobStep::NoResult => JOB_STEP,
+            | JobStep::NoResult
+            | JobStep::Vote { .. }
+            | JobStep::OpenVote { .. } => JOB_STEP,
             JobStep::Announce { .. } => ANNOUNCE,
             JobStep::Reveal { .. } | JobStep::Agree { .. } | JobStep::Differ { .. } => REVEAL,
         },
@@ -73,7 +75,8 @@ pub fn job_action(action: &Action) -> Option<&JobAction> {
     }
 }
 
-/// True if the customer pays the step's fee. To decline, or to find no result, does not serve the job: these cost a penalty.
+/// True if the customer pays the step's fee. To decline, or to find no result, does not serve the job: these cost a
+/// penalty. Votes of referees are free.
 // Rule C20.
 fn is_paid_for(step: &JobStep) -> bool {
     match step {
@@ -83,7 +86,10 @@ fn is_paid_for(step: &JobStep) -> bool {
         | JobStep::Reveal { .. }
         | JobStep::Agree { .. }
         | JobStep::Differ { .. } => true,
-        JobStep::Decline { .. } | JobStep::NoResult => false,
+        JobStep::Decline { .. }
+        | JobStep::NoResult
+        | JobStep::Vote { .. }
+        | JobStep::OpenVote { .. } => false,
     }
 }
 
@@ -156,6 +162,18 @@ fn perform_step(
         }
         (Stage::Revealing(revealing), JobStep::Differ { divergence }) => {
             compute::differ(context, sender, job, revealing, divergence)
+        }
+        (Stage::Disputed(disputed), JobStep::Agree { salt }) => {
+            compute::agree_in_dispute(context, sender, job, disputed, salt)
+        }
+        (Stage::Disputed(disputed), JobStep::Differ { divergence }) => {
+            compute::differ_in_dispute(context, sender, job, disputed, divergence)
+        }
+        (Stage::Disputed(disputed), JobStep::Vote { ballot, commitment }) => {
+            compute::vote(context, sender, job, disputed, (*ballot, *commitment))
+        }
+        (Stage::Disputed(disputed), JobStep::OpenVote { ballot, leaf, salt }) => {
+            compute::open_vote(context, sender, job, disputed, (*ballot, *leaf, *salt))
         }
         (stage, _) => Err(JobError::WrongStage {
             stage: stage.name(),

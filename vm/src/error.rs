@@ -161,6 +161,17 @@ pub enum Corruption {
         /// Address of the partner.
         partner: Address,
     },
+    /// A ballot ends that is not counted among those that run.
+    #[error("job {0} ends a ballot that does not run")]
+    NoBallot(JobId),
+    /// A verdict that is due is missing.
+    #[error("there is no verdict {number} on job {job}")]
+    NoVerdict {
+        /// Id of the job.
+        job: JobId,
+        /// Number of the verdict.
+        number: u16,
+    },
     /// Bond that a lock held until now is not free.
     #[error("bond of {0} that was just unlocked cannot be locked")]
     FreedBondNotFree(Address),

@@ -85,6 +85,7 @@ pub fn genesis_writes(genesis: &Genesis) -> Result<Writes, GenesisStateError> {
         live_jobs: 0,
         live_bytes: 0,
         draws: 0,
+        disputes: 0,
         first_draw: BeaconStep(0),
         past_snapshots: Vec::new(),
         committee_since: Epoch::FIRST,

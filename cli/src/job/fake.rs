@@ -121,6 +121,7 @@ fn record(id: JobId, customer: Address, spec: &JobSpec) -> JobRecord {
         deadline: Some(ChainTime(60_000)),
         opened: Height(9),
         draw: None,
+        verdicts: 0,
         burned: Amount(0),
         history: vec![StageEntry {
             stage: "pending".to_owned(),

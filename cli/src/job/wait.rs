@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rpc::client::JobNews;
-use rpc::model::{JobFailure, JobView};
+use rpc::model::{DisputeView, JobFailure, JobView};
 use rpc::{Client, ClientError};
 use types::hash::JobId;
 
@@ -57,8 +57,9 @@ fn trouble(error: &ClientError) -> String {
 fn describe(view: &JobView) -> String {
     let committed = view.verifiers.iter().filter(|verifier| verifier.committed);
     let revealed = view.verifiers.iter().filter(|verifier| verifier.revealed);
-    let stage = match view.primary {
-        Some(primary) if view.stage == "assigned" => {
+    let stage = match (view.primary, &view.dispute) {
+        (_, Some(dispute)) => describe_dispute(dispute),
+        (Some(primary), _) if view.stage == "assigned" => {
             format!("assigned: partner {primary} runs it")
         }
         _ => describe_stage(
@@ -73,6 +74,14 @@ fn describe(view: &JobView) -> String {
     } else {
         format!("{stage} (attempt {})", view.attempt.0 + 1)
     }
+}
+
+fn describe_dispute(dispute: &DisputeView) -> String {
+    let (task, open) = (dispute.task, dispute.opened.len());
+    let voted = dispute.committed.len() + open;
+    format!(
+        "disputed: results differ, validators run task {task} again: {voted} have voted, {open} votes are open"
+    )
 }
 
 /// What a stage waits for, with the number of verifiers and of those that have committed and revealed.
@@ -90,6 +99,7 @@ fn describe_stage(stage: &str, verifiers: usize, committed: usize, revealed: usi
         }
         "verifying" => format!("verifying: {committed} of {verifiers} verifiers have committed"),
         "revealing" => format!("revealing: {revealed} of {verifiers} verifiers have revealed"),
+        "disputed" => "disputed: results differ, validators run a task again".to_owned(),
         "storing" => "storing: all results match, validators take them".to_owned(),
         other => other.to_owned(),
     }
@@ -135,10 +145,15 @@ fn explain(reason: JobFailure) -> (&'static str, &'static str, &'static str) {
             "all attempts ended without a result; it is refunded",
             "lower resources.fuel if the deadline is too short for partners, or submit it again",
         ),
-        JobFailure::Unresolved => (
-            "unresolved",
-            "the results of the parties differ, so at least one of them is wrong; it is refunded and nobody is paid",
+        JobFailure::Refuted => (
+            "refuted",
+            "validators found that the last primary's result is wrong: it lost its bond, and the job is refunded",
             "submit it again: other partners will be drawn",
+        ),
+        JobFailure::NonCanonical => (
+            "non_canonical",
+            "validators could not agree on a result of this program, so no job may run it any more; whoever ran it is paid",
+            "report the program: the engine gives it more than one result",
         ),
         JobFailure::Unverified => (
             "unverified",
@@ -171,6 +186,7 @@ mod tests {
             "appointing",
             "verifying",
             "revealing",
+            "disputed",
             "storing",
         ] {
             let text = describe_stage(stage, 3, 2, 1);

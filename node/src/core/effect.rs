@@ -1,6 +1,6 @@
 //! What comes out of a node's core, in the order in which it must be performed.
 
-use chain::{Alarm, BlobRequest, Destination, Fatal, Ticket, Work};
+use chain::{Alarm, BlobRequest, Destination, Fatal, RefereeTask, Ticket, Work};
 use consensus::log::Record;
 use consensus::{Fault, Halt, Request};
 use types::hash::{BlockId, TransactionId, ValidatorId};
@@ -48,6 +48,8 @@ pub enum Effect {
     Alarm(Alarm),
     /// Fetch, read or remove a blob; the answer is an event about that blob.
     Blob(BlobRequest),
+    /// Run a task in dispute; the answer is an event about it.
+    Referee(Box<RefereeTask>),
     /// Wake the core with [`super::Event::Timer`] at this time; replaces the one before.
     SetTimer(Monotonic),
     /// A validator broke the protocol: for the operator's log.

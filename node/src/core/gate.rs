@@ -78,6 +78,7 @@ fn rests_on_the_log(effect: &Effect) -> bool {
         | Effect::Quarantine(_)
         | Effect::Alarm(_)
         | Effect::Blob(_)
+        | Effect::Referee(_)
         | Effect::SetTimer(_)
         | Effect::Report { .. }
         | Effect::Ban { .. } => false,

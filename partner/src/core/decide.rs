@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use types::attestation::Opening;
 use types::hash::Address;
-use types::job::{Awaited, JobRecord, JobTerms, PartnerProfile, Stage, Workload};
+use types::job::{
+    Awaited, Disputed, JobRecord, JobTerms, PartnerProfile, Revealing, Stage, Workload,
+};
 use types::number::{Amount, EngineClass, TaskIndex};
 use types::transaction::{Action, JobAction, JobStep};
 
@@ -210,17 +212,19 @@ impl Core {
             (Stage::Verifying(_), Some(verifier)) => {
                 self.verify(proven, record, verifier, true, plan);
             }
-            (Stage::Revealing(revealing), verifier) => {
-                match (stage.awaits(&own), verifier, &revealing.opening) {
-                    (Some(Awaited::PrimaryOpening), ..) => {
-                        self.reveal(record, &revealing.parties.drawn_tasks(), plan);
-                    }
-                    (Some(Awaited::VerifierOpening), Some(verifier), Some(opening)) => {
-                        self.compare(record, verifier, opening, plan);
-                    }
-                    _ => {}
+            (
+                Stage::Revealing(Revealing { parties, .. })
+                | Stage::Disputed(Disputed { parties, .. }),
+                verifier,
+            ) => match (stage.awaits(&own), verifier, stage.revealed()) {
+                (Some(Awaited::PrimaryOpening), ..) => {
+                    self.reveal(record, &parties.drawn_tasks(), plan);
                 }
-            }
+                (Some(Awaited::VerifierOpening), Some(verifier), Some(opening)) => {
+                    self.compare(record, verifier, opening, plan);
+                }
+                _ => {}
+            },
             (Stage::Storing(_), _) if is_primary => {
                 plan.uploads
                     .insert(own_assignment(record, AssignmentRole::Primary));

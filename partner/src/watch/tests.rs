@@ -90,6 +90,7 @@ fn chain_record(params_since: Epoch) -> ChainRecord {
         live_jobs: 2,
         live_bytes: 0,
         draws: 0,
+        disputes: 0,
         first_draw: types::number::BeaconStep(0),
         past_snapshots: Vec::new(),
         committee_since: Epoch::FIRST,

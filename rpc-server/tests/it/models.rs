@@ -1,10 +1,13 @@
 //! Models: what is derived, and that JSON gives back what it was made of.
 
+use std::collections::BTreeMap;
+
 use rpc::model::{JobFailure, JobSpecView, JobSummary, JobView};
-use types::hash::Hash32;
+use types::hash::{Hash32, ValidatorId};
 use types::job::{
-    Announcing, Appointing, Assigned, Failed, FailureReason, Parties, Primary, PrimaryOpening,
-    Revealing, SortitionBeacon, Stage, Storing, Verifier, Verifying,
+    Announcing, Appointing, Assigned, Ballot, BallotPhase, Disputed, Failed, FailureReason,
+    Parties, Primary, PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, Verifier,
+    Verifying,
 };
 use types::number::{Amount, BeaconStep, ChainTime, Epoch, Fixed64, Height, TaskIndex};
 
@@ -31,7 +34,7 @@ fn stages() -> Vec<Stage> {
             tasks: vec![TaskIndex(0), TaskIndex(2)],
             bond: Amount(1),
             commitment: Some(Hash32([5; 32])),
-            salt: None,
+            opening: None,
         }],
         no_results: Vec::new(),
     };
@@ -65,6 +68,21 @@ fn stages() -> Vec<Stage> {
             opening: Some(opening.clone()),
             unverified: false,
         }),
+        Stage::Disputed(Disputed {
+            parties: parties.clone(),
+            opening: opening.clone(),
+            unverified: false,
+            openings_until: ChainTime(60_000),
+            ballot: Ballot {
+                number: 1,
+                task: TaskIndex(2),
+                committee: Epoch(1),
+                is_second: true,
+                phase: BallotPhase::Voting {
+                    committed: BTreeMap::from([(ValidatorId(samples::BOB), Hash32([6; 32]))]),
+                },
+            },
+        }),
         Stage::Storing(Storing { parties, opening }),
         Stage::Settled,
         Stage::Failed(Failed {
@@ -88,6 +106,10 @@ fn a_job_view_derives_stage_parties_and_deadline() {
         assert_eq!(view.stage, name);
         let ended = matches!(name, "settled" | "failed");
         assert_eq!(view.live, !ended);
+        let dispute = view
+            .dispute
+            .map(|dispute| (dispute.task, dispute.committed.len()));
+        assert_eq!(dispute, (name == "disputed").then_some((TaskIndex(2), 1)));
         assert_eq!(view.deadline_in_ms, Some(1_000), "{name}");
         assert_eq!(
             view.primary,

@@ -183,6 +183,7 @@ pub fn record(stage: Stage) -> JobRecord {
         deadline: Some(ChainTime(60_000)),
         opened: Height(3),
         draw: stage.draw(),
+        verdicts: 0,
         stage,
         history: vec![entry],
     }

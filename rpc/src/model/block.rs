@@ -172,6 +172,30 @@ pub enum ActionView {
         /// Value that blinds its leaves.
         salt: Hash32,
     },
+    /// A referee commits to what it found for the task in dispute.
+    Vote {
+        /// The job in dispute.
+        job: JobId,
+        /// The attempt, counted from 0.
+        attempt: Attempt,
+        /// Number of the ballot, counted from 0.
+        ballot: u16,
+        /// Hash of a leaf and a salt.
+        commitment: Hash32,
+    },
+    /// A referee opens its vote.
+    OpenVote {
+        /// The job in dispute.
+        job: JobId,
+        /// The attempt, counted from 0.
+        attempt: Attempt,
+        /// Number of the ballot, counted from 0.
+        ballot: u16,
+        /// The leaf that it found.
+        leaf: Hash32,
+        /// Value that blinded its vote.
+        salt: Hash32,
+    },
     /// A verifier that found something else shows it at one task.
     Differ {
         /// The job that it checked.
@@ -343,6 +367,19 @@ impl From<&JobAction> for ActionView {
             JobStep::Agree { salt } => Self::Agree {
                 job,
                 attempt,
+                salt: *salt,
+            },
+            JobStep::Vote { ballot, commitment } => Self::Vote {
+                job,
+                attempt,
+                ballot: *ballot,
+                commitment: *commitment,
+            },
+            JobStep::OpenVote { ballot, leaf, salt } => Self::OpenVote {
+                job,
+                attempt,
+                ballot: *ballot,
+                leaf: *leaf,
                 salt: *salt,
             },
             JobStep::Differ { divergence } => Self::Differ {

@@ -17,6 +17,8 @@ pub struct ClassView {
     pub min_fuel_per_ms: u64,
     /// The lowest admitted bandwidth of a partner, in bytes per millisecond.
     pub lowest_bytes_per_ms: u64,
+    /// Most fuel of a task.
+    pub max_task_fuel: u64,
     /// Least price per million units of fuel, in SQUARE.
     pub min_ask: Amount,
 }
@@ -29,6 +31,7 @@ impl From<&ClassParams> for ClassView {
             until_height: params.until_height,
             min_fuel_per_ms: params.min_fuel_per_ms,
             lowest_bytes_per_ms: params.lowest_bytes_per_ms,
+            max_task_fuel: params.max_task_fuel,
             min_ask: params.min_ask,
         }
     }
@@ -42,6 +45,7 @@ impl From<&ClassView> for ClassParams {
             until_height: view.until_height,
             min_fuel_per_ms: view.min_fuel_per_ms,
             lowest_bytes_per_ms: view.lowest_bytes_per_ms,
+            max_task_fuel: view.max_task_fuel,
             min_ask: view.min_ask,
         }
     }

@@ -8,6 +8,7 @@ use types::job::{
 };
 use types::number::{Amount, Attempt, ChainTime, EngineClass, Height, Timestamp};
 
+use super::dispute::DisputeView;
 use super::spec::{EscrowView, JobSpecView, PolicyView};
 
 /// A job: `GET /v1/jobs/{id}`.
@@ -19,8 +20,8 @@ pub struct JobView {
     pub name: String,
     /// The account that pays and is refunded.
     pub customer: Address,
-    /// Name of its stage: `pending`, `assigned`, `announcing`, `appointing`, `verifying`, `revealing`, `storing`,
-    /// `settled` or `failed`.
+    /// Name of its stage: `pending`, `assigned`, `announcing`, `appointing`, `verifying`, `revealing`, `disputed`,
+    /// `storing`, `settled` or `failed`.
     pub stage: String,
     /// True if the stage may still change.
     pub live: bool,
@@ -34,6 +35,10 @@ pub struct JobView {
     pub verifiers: Vec<VerifierView>,
     /// Verifiers of this attempt that found no result.
     pub no_results: Vec<Address>,
+    /// What referees vote on; absent unless the stage is `disputed`.
+    pub dispute: Option<DisputeView>,
+    /// Number of verdicts of referees so far, see `/v1/proofs/verdict/{id}/{number}`.
+    pub verdicts: u16,
     /// Chain time at which the stage ends at the latest, in milliseconds; of a job that ended that at which state forgets it
     /// with its receipt. Absent while the announce window has not begun.
     pub deadline: Option<ChainTime>,
@@ -99,8 +104,10 @@ pub enum JobFailure {
     Unrunnable,
     /// Every attempt ended without a commitment.
     NoCommitment,
-    /// Results differ, and this version cannot decide between them.
-    Unresolved,
+    /// Referees found something else than the last attempt's primary.
+    Refuted,
+    /// Referees found no verdict: the program has more than one result.
+    NonCanonical,
     /// Too few verifiers were found, committed or revealed.
     Unverified,
     /// The primary did not reveal its result.
@@ -254,6 +261,11 @@ impl JobView {
             primary: now.or(receipt.map(|receipt| receipt.primary)),
             verifiers,
             no_results: no_results.collect(),
+            dispute: match stage {
+                Stage::Disputed(disputed) => Some(DisputeView::from(disputed)),
+                _ => None,
+            },
+            verdicts: record.verdicts,
             deadline,
             deadline_in_ms: deadline.map(|at| at.0.saturating_sub(chain_time.0)),
             history: record.history.iter().map(Into::into).collect(),
@@ -288,7 +300,7 @@ impl From<&Verifier> for VerifierView {
             appointed: verifier.appointed,
             tasks: u32::try_from(verifier.tasks.len()).unwrap_or(u32::MAX),
             committed: verifier.commitment.is_some(),
-            revealed: verifier.salt.is_some(),
+            revealed: verifier.opening.is_some(),
         }
     }
 }
@@ -334,7 +346,8 @@ impl From<FailureReason> for JobFailure {
             FailureReason::NoPartner => Self::NoPartner,
             FailureReason::Unrunnable => Self::Unrunnable,
             FailureReason::NoCommitment => Self::NoCommitment,
-            FailureReason::Unresolved => Self::Unresolved,
+            FailureReason::Refuted => Self::Refuted,
+            FailureReason::NonCanonical => Self::NonCanonical,
             FailureReason::Unverified => Self::Unverified,
             FailureReason::Unopened => Self::Unopened,
             FailureReason::NotStored => Self::NotStored,

@@ -1,6 +1,6 @@
 //! The part of the world in which partners run jobs and hosts exchange blobs.
 
-use chain::{BlobRequest, Event, Submission, Ticket};
+use chain::{BlobRequest, Event, RefereeTask, Submission, Ticket};
 use types::attestation::Outcomes;
 use types::codec::decode;
 use types::hash::{BlobId, TransactionId, ValidatorId};
@@ -129,6 +129,13 @@ impl World {
                 }
             }
         }
+    }
+
+    /// A host's node runs a task in dispute.
+    pub(super) fn referee(&mut self, host: HostId, task: RefereeTask) -> Result<(), Violation> {
+        let leaf = self.grid.as_mut().map(|grid| grid.leaf(&task));
+        let (job, task) = (task.job, task.task);
+        self.chain_event(host, Event::Refereed { job, task, leaf })
     }
 
     /// The answer to a request for a blob, or the end of the wait for one.

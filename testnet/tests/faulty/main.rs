@@ -1,5 +1,5 @@
 //! Partners that misbehave, in networks of real processes. None gets a wrong result settled or is paid for a result that
-//! it did not show; who is silent or withholds an opening loses bond.
+//! it did not show; who is wrong, silent or withholds an opening loses bond.
 
 #![expect(
     clippy::unwrap_used,
@@ -30,7 +30,9 @@ fn a_result_with_a_flipped_byte_never_settles() {
         confidence_ppm: 0,
     });
     let ended = net.wait_for_end(job);
-    assert_eq!(ended.failure, Some(JobFailure::Unresolved));
+    // Validators run the task again: the primary loses its bond, and nobody else is in Sion.
+    assert_eq!(ended.failure, Some(JobFailure::NoPartner));
+    assert_eq!((ended.verdicts, net.who_was_punished()), (1, vec![0]));
     assert!(
         ended.receipt.is_none(),
         "there is no receipt of a wrong result"

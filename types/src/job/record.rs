@@ -41,6 +41,8 @@ pub struct JobRecord<S = Stage> {
     pub opened: Height,
     /// The beacon step that the stage waits for, as [`Stage::draw`] says.
     pub draw: Option<BeaconStep>,
+    /// Number of verdicts of referees on the job's results so far, see `StateKey::Verdict`.
+    pub verdicts: u16,
     /// Part of the escrow that was burned so far, for storage and for the fees of the parties' transactions.
     pub burned: Amount,
     /// The stages entered so far, oldest first; for people, no rule reads it.
@@ -75,6 +77,7 @@ impl<S> JobRecord<S> {
             deadline: self.deadline,
             opened: self.opened,
             draw: self.draw,
+            verdicts: self.verdicts,
             burned: self.burned,
             history: self.history,
         };

@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use super::{Ballot, VerifierOpening};
 use crate::attestation::MerkleLeaves;
 use crate::hash::{Address, BlobId, Hash32};
-use crate::number::{Amount, BeaconStep, Epoch, TaskIndex};
+use crate::number::{Amount, BeaconStep, ChainTime, Epoch, TaskIndex};
 
 /// Where a job stands.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -26,6 +27,8 @@ pub enum Stage {
     Verifying(Verifying),
     /// The primary reveals what it committed to, then the verifiers say whether they found the same.
     Revealing(Revealing),
+    /// A verifier found something else than the primary; referees run that task again.
+    Disputed(Disputed),
     /// All openings match; a quorum of validators must hold the results.
     Storing(Storing),
     /// Everybody is paid; the receipt is in state.
@@ -98,6 +101,22 @@ pub struct Revealing {
     pub unverified: bool,
 }
 
+/// Payload of [`Stage::Disputed`]: the votes of referees on one task are awaited, then the openings of verifiers that have
+/// not opened yet.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Disputed {
+    /// The primary with its commitment, and the verifiers that committed.
+    pub parties: Parties,
+    /// What the primary revealed.
+    pub opening: PrimaryOpening,
+    /// True if fewer verifiers committed than needed, see [`Revealing`].
+    pub unverified: bool,
+    /// Chain time until which verifiers may open, whatever the referees found before.
+    pub openings_until: ChainTime,
+    /// The vote on the task in dispute.
+    pub ballot: Ballot,
+}
+
 /// Payload of [`Stage::Storing`]: a quorum that holds the results is awaited.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Storing {
@@ -160,8 +179,8 @@ pub struct Verifier {
     pub bond: Amount,
     /// Its commitment, once it committed, see [`crate::attestation::commitment`].
     pub commitment: Option<Hash32>,
-    /// The salt of its commitment, once it opened it: it found what the primary revealed.
-    pub salt: Option<Hash32>,
+    /// How it opened its commitment, once it did.
+    pub opening: Option<VerifierOpening>,
 }
 
 /// The beacon that the sortition of an attempt runs over.
@@ -208,8 +227,10 @@ pub enum FailureReason {
     Unrunnable,
     /// The last attempt ended without the primary's commitment.
     NoCommitment,
-    /// A verifier found something else than the primary at one task, and this version cannot decide between them.
-    Unresolved,
+    /// Referees found something else than the last attempt's primary at one task.
+    Refuted,
+    /// Referees found no verdict on a task in two ballots: the program has not one result, and no job may run it any more.
+    NonCanonical,
     /// Too few verifiers could be appointed, committed or revealed; who revealed is paid.
     Unverified,
     /// The primary committed and did not reveal.
@@ -229,6 +250,7 @@ impl Stage {
             Self::Appointing(_) => "appointing",
             Self::Verifying(_) => "verifying",
             Self::Revealing(_) => "revealing",
+            Self::Disputed(_) => "disputed",
             Self::Storing(_) => "storing",
             Self::Settled => "settled",
             Self::Failed(_) => "failed",
@@ -251,6 +273,7 @@ impl Stage {
             Self::Assigned(_)
             | Self::Verifying(_)
             | Self::Revealing(_)
+            | Self::Disputed(_)
             | Self::Storing(_)
             | Self::Settled
             | Self::Failed(_) => None,
@@ -265,6 +288,7 @@ impl Stage {
             | Self::Appointing(Appointing { parties, .. })
             | Self::Verifying(Verifying { parties, .. })
             | Self::Revealing(Revealing { parties, .. })
+            | Self::Disputed(Disputed { parties, .. })
             | Self::Storing(Storing { parties, .. }) => Some(parties),
             Self::Pending(_) | Self::Assigned(_) | Self::Settled | Self::Failed(_) => None,
         }
@@ -302,6 +326,16 @@ impl Stage {
         }
     }
 
+    /// What the primary revealed, while verifiers compare it with what they found.
+    #[must_use]
+    pub fn revealed(&self) -> Option<&PrimaryOpening> {
+        match self {
+            Self::Revealing(revealing) => revealing.opening.as_ref(),
+            Self::Disputed(disputed) => Some(&disputed.opening),
+            _ => None,
+        }
+    }
+
     /// What the stage awaits from a partner by a transaction of its own, if it awaits something. An announcement is not
     /// among it: who is drawn may stay silent.
     #[must_use]
@@ -324,9 +358,12 @@ impl Stage {
                     .is_none()
                     .then_some(Awaited::PrimaryOpening)
             }
-            Self::Revealing(revealing) if revealing.opening.is_some() => self
+            Self::Revealing(Revealing {
+                opening: Some(_), ..
+            })
+            | Self::Disputed(_) => self
                 .verifier(partner)
-                .filter(|verifier| verifier.salt.is_none())
+                .filter(|verifier| verifier.opening.is_none())
                 .map(|_| Awaited::VerifierOpening),
             _ => None,
         }
@@ -348,7 +385,38 @@ pub enum Awaited {
     VerifierOpening,
 }
 
+impl Verifier {
+    /// The task and leaf at which it says that it differs, if it does.
+    #[must_use]
+    pub fn claim(&self) -> Option<(TaskIndex, Hash32)> {
+        match self.opening {
+            Some(VerifierOpening::Differed { task, leaf }) => Some((task, leaf)),
+            Some(VerifierOpening::Agreed { .. }) | None => None,
+        }
+    }
+
+    /// True if it opened its commitment and found what the primary revealed.
+    #[must_use]
+    pub fn agrees(&self) -> bool {
+        matches!(self.opening, Some(VerifierOpening::Agreed { .. }))
+    }
+}
+
 impl Parties {
+    /// The first task at which a verifier differs; whoever lost a verdict is no party any more.
+    #[must_use]
+    pub fn next_claim(&self) -> Option<TaskIndex> {
+        let mut claims = self.verifiers.iter().filter_map(Verifier::claim);
+        claims.next().map(|(task, _)| task)
+    }
+
+    /// True if every verifier has opened its commitment.
+    #[must_use]
+    pub fn all_opened(&self) -> bool {
+        let mut verifiers = self.verifiers.iter();
+        verifiers.all(|verifier| verifier.opening.is_some())
+    }
+
     /// Every task that some verifier runs, ascending: what the primary's opening must show.
     #[must_use]
     pub fn drawn_tasks(&self) -> Vec<TaskIndex> {

@@ -95,6 +95,16 @@ pub enum ParamsError {
         /// Time for which a receipt is kept, in milliseconds.
         kept_ms: u64,
     },
+    /// A job is forgotten before the bonds that were forfeited in it are paid out.
+    #[error(
+        "parameter compute.appeal_window_ms is {appeal_ms}, it must be at most ended_jobs_kept_ms, which is {kept_ms}"
+    )]
+    AppealAfterEnd {
+        /// The appeal window, in milliseconds.
+        appeal_ms: u64,
+        /// Time for which an ended job is kept, in milliseconds.
+        kept_ms: u64,
+    },
     /// More engine classes than there may be.
     #[error("parameter compute.classes has {found} entries, at most {MAX_CLASSES} are allowed")]
     TooManyClasses {
@@ -202,7 +212,7 @@ impl Params {
 }
 
 impl ComputeParams {
-    fn windows(&self) -> [(&'static str, u64); 9] {
+    fn windows(&self) -> [(&'static str, u64); 10] {
         [
             ("compute.open_window_ms", self.open_window_ms),
             ("compute.acknowledge_window_ms", self.acknowledge_window_ms),
@@ -212,6 +222,7 @@ impl ComputeParams {
             ("compute.store_window_ms", self.store_window_ms),
             ("compute.unbonding_ms", self.unbonding_ms),
             ("compute.audit_window_ms", self.audit_window_ms),
+            ("compute.appeal_window_ms", self.appeal_window_ms),
             ("compute.ended_jobs_kept_ms", self.ended_jobs_kept_ms),
         ]
     }
@@ -254,6 +265,10 @@ impl ComputeParams {
         if audit_ms > kept_ms {
             return Err(ParamsError::AuditAfterReceipt { audit_ms, kept_ms });
         }
+        let appeal_ms = self.appeal_window_ms;
+        if appeal_ms > kept_ms {
+            return Err(ParamsError::AppealAfterEnd { appeal_ms, kept_ms });
+        }
         if self.classes.len() > MAX_CLASSES {
             let found = self.classes.len();
             return Err(ParamsError::TooManyClasses { found });
@@ -277,6 +292,7 @@ impl ClassParams {
         }
         all_positive(&[
             ("compute.classes.min_fuel_per_ms", self.min_fuel_per_ms),
+            ("compute.classes.max_task_fuel", self.max_task_fuel),
             (
                 "compute.classes.lowest_bytes_per_ms",
                 self.lowest_bytes_per_ms,

@@ -82,6 +82,7 @@ pub fn job_record(id: JobId, spec: &JobSpec, stage: Stage) -> JobRecord {
         deadline: None,
         opened: Height::ZERO,
         draw: None,
+        verdicts: 0,
         burned: Amount::ZERO,
         history: Vec::new(),
     }

@@ -180,6 +180,23 @@ fn add_actions(v: &mut Vectors) {
         ),
         ("agree", JobStep::Agree { salt: hash(3) }.of(job, attempt)),
         (
+            "vote",
+            JobStep::Vote {
+                ballot: 2,
+                commitment: hash(3),
+            }
+            .of(job, attempt),
+        ),
+        (
+            "open_vote",
+            JobStep::OpenVote {
+                ballot: 2,
+                leaf: hash(3),
+                salt: hash(4),
+            }
+            .of(job, attempt),
+        ),
+        (
             "differ",
             JobStep::Differ {
                 divergence: Box::new(divergence),
@@ -325,10 +342,13 @@ fn add_keys(v: &mut Vectors) {
         StateKey::LiveJobs(7),
         StateKey::CustomerJobs(crate::records::address(7)),
         StateKey::Receipt(JobId(hash(7))),
+        StateKey::Banned(hash(7)),
+        StateKey::Verdict(JobId(hash(7)), 3),
         StateKey::Unbondings(ChainTime(5)),
         StateKey::Due(DueQueue::Windows, 7),
         StateKey::Due(DueQueue::Ended, 7),
         StateKey::Due(DueQueue::Locks, 7),
+        StateKey::Due(DueQueue::Verdicts, 7),
         StateKey::Draws(BeaconStep(7)),
     ];
     for key in keys {

@@ -1,18 +1,18 @@
 //! Frozen formats of what jobs and partners leave in state: a record in each stage, the receipt, partners.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use types::account::{
     Account, BondLock, EpochPartner, LiveIndex, LiveJobs, LockId, LockReason, Partner,
     PartnerSnapshot, Unbonding,
 };
 use types::codec::Bounded;
-use types::hash::{Address, BlobId, JobId, WorkloadId};
+use types::hash::{Address, BlobId, JobId, ValidatorId, WorkloadId};
 use types::job::{
-    Announcing, Appointing, Assigned, CLASS_WASM_V2, Escrow, Failed, FailureReason, JobReceipt,
-    JobRecord, JobRent, JobTerms, Parties, Pending, Policy, Primary, PrimaryOpening,
-    ReceiptVerifier, Revealing, SortitionBeacon, Stage, StageEntry, Storing, UnrunnableReport,
-    Verifier, Verifying,
+    Announcing, Appointing, Assigned, Ballot, BallotPhase, CLASS_WASM_V2, Disputed, Escrow, Failed,
+    FailureReason, JobReceipt, JobRecord, JobRent, JobTerms, JobVerdict, Parties, Pending, Policy,
+    Primary, PrimaryOpening, ReceiptVerifier, Revealing, Share, SortitionBeacon, Stage, StageEntry,
+    Storing, UnrunnableReport, Verifier, VerifierOpening, Verifying,
 };
 use types::number::{
     Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Height, Nonce, TaskIndex, Timestamp,
@@ -32,12 +32,13 @@ const POLICY: Policy = Policy {
     verifier_fee: Amount(5),
 };
 
-const REASONS: [FailureReason; 8] = [
+const REASONS: [FailureReason; 9] = [
     FailureReason::NoInputs,
     FailureReason::NoPartner,
     FailureReason::Unrunnable,
     FailureReason::NoCommitment,
-    FailureReason::Unresolved,
+    FailureReason::Refuted,
+    FailureReason::NonCanonical,
     FailureReason::Unverified,
     FailureReason::Unopened,
     FailureReason::NotStored,
@@ -48,16 +49,21 @@ pub fn address(n: u8) -> Address {
 }
 
 fn verifiers() -> Vec<Verifier> {
-    let verifier = |n, appointed, commitment, salt| Verifier {
+    let verifier = |n, appointed, commitment, opening| Verifier {
         partner: address(n),
         appointed,
         tasks: vec![TaskIndex(0), TaskIndex(2)],
         bond: Amount(31),
         commitment,
-        salt,
+        opening,
     };
     vec![
-        verifier(2, false, Some(hash(4)), Some(hash(6))),
+        verifier(
+            2,
+            false,
+            Some(hash(4)),
+            Some(VerifierOpening::Agreed { salt: hash(6) }),
+        ),
         verifier(3, true, None, None),
     ]
 }
@@ -98,6 +104,18 @@ fn stages() -> Vec<Stage> {
             beacon,
         })
     };
+    let referee = |n| ValidatorId(address(n));
+    let voting = BallotPhase::Voting {
+        committed: BTreeMap::from([(referee(1), hash(1))]),
+    };
+    let opened = BallotPhase::Opening {
+        committed: BTreeMap::from([(referee(1), hash(1))]),
+        opened: BTreeMap::from([(referee(2), hash(2))]),
+    };
+    let decided = BallotPhase::Decided {
+        leaf: hash(3),
+        referees: BTreeSet::from([referee(3)]),
+    };
     vec![
         Stage::Pending(Pending {
             draw: Some(BeaconStep(4)),
@@ -127,12 +145,56 @@ fn stages() -> Vec<Stage> {
             opening: Some(opening.clone()),
             unverified: true,
         }),
+        disputed(&parties, &opening, BallotPhase::Queued),
+        disputed(&parties, &opening, voting),
+        disputed(&parties, &opening, opened),
+        disputed(&parties, &opening, decided),
         Stage::Storing(Storing { parties, opening }),
         Stage::Settled,
         Stage::Failed(Failed {
-            reason: FailureReason::Unresolved,
+            reason: FailureReason::Refuted,
         }),
     ]
+}
+
+fn disputed(parties: &Parties, opening: &PrimaryOpening, phase: BallotPhase) -> Stage {
+    let (mut parties, opening) = (parties.clone(), opening.clone());
+    parties.verifiers[1].opening = Some(VerifierOpening::Differed {
+        task: TaskIndex(2),
+        leaf: hash(9),
+    });
+    Stage::Disputed(Disputed {
+        parties,
+        opening,
+        unverified: false,
+        openings_until: ChainTime(70),
+        ballot: Ballot {
+            number: 1,
+            task: TaskIndex(2),
+            committee: Epoch(3),
+            is_second: true,
+            phase,
+        },
+    })
+}
+
+fn verdict() -> JobVerdict {
+    let share = |n| Share {
+        account: address(n),
+        amount: Amount(n.into()),
+    };
+    JobVerdict {
+        attempt: Attempt(1),
+        task: TaskIndex(2),
+        leaf: hash(3),
+        primary: address(1),
+        height: Height(8),
+        forfeits: vec![share(4)],
+        shares: vec![share(1), share(2)],
+        burned: Amount(1),
+        due: ChainTime(90),
+        paid: false,
+    }
 }
 
 fn record(stage: Stage) -> JobRecord {
@@ -170,6 +232,7 @@ fn record(stage: Stage) -> JobRecord {
         deadline: Some(ChainTime(77)),
         opened: Height(8),
         draw: stage.draw(),
+        verdicts: 2,
         stage,
         burned: Amount(6),
         history: vec![entry],
@@ -216,6 +279,7 @@ fn records_in_state_are_frozen() {
         v.add("failure_reason", &reason);
     }
     v.add("job_receipt", &receipt());
+    v.add("verdict", &verdict());
     v.add(
         "account",
         &Account {

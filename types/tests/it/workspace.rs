@@ -27,6 +27,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "store",
             "vm",
             "blobs",
+            "executor",
             "rpc",
             "rpc-server",
         ],

@@ -44,7 +44,7 @@ pub(crate) fn announce(
         tasks,
         bond,
         commitment: None,
-        salt: None,
+        opening: None,
     });
     Ok(save(
         context,

@@ -166,7 +166,7 @@ pub(super) fn draw_verifiers(
                 tasks: appointed_tasks(&seed, job, &entry.address),
                 bond: job.policy.verifier_bond,
                 commitment: None,
-                salt: None,
+                opening: None,
             });
         }
     }

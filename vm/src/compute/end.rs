@@ -3,6 +3,7 @@
 use types::job::{Announcing, JobRecord, SortitionBeacon, Stage};
 use types::limits::MAX_MOVED_PER_BLOCK;
 
+use super::dispute::close_dispute;
 use super::draw::Lottery;
 use super::job::{
     appoint_or_close, close_announcements, close_assignment, close_storing, close_verification,
@@ -10,11 +11,11 @@ use super::job::{
 };
 use super::live;
 use super::record::{draw_again, forget};
+use super::verdict::pay_verdicts;
 use crate::{Abort, Context, Corruption};
 
-/// Moves all live jobs on that are ready: their draw's beacon is there, or their window is over; then forgets those that
-/// ended long ago. Total: what it does
-/// cannot fail but for state that contradicts itself.
+/// Moves all live jobs on that are ready: their draw's beacon is there, or their window is over; then pays out verdicts and
+/// forgets the jobs that ended long ago. Total: what it does cannot fail but for state that contradicts itself.
 ///
 /// A block moves at most [`MAX_MOVED_PER_BLOCK`] jobs, those first that have been ready the longest.
 // Rules C23, C24.
@@ -26,6 +27,7 @@ pub fn end_block(context: &mut Context<'_>) -> Result<(), Abort> {
         move_on(context, record, &ready)?;
     }
     context.snapshots.clear();
+    pay_verdicts(context)?;
     forget(context)
 }
 
@@ -80,6 +82,7 @@ fn move_on(context: &mut Context<'_>, record: JobRecord, ready: &Ready) -> Resul
         }
         Stage::Verifying(verifying) => close_verification(context, job, verifying),
         Stage::Revealing(revealing) => conclude(context, job, revealing),
+        Stage::Disputed(disputed) => close_dispute(context, job, disputed),
         Stage::Storing(storing) => close_storing(context, job, storing),
         Stage::Settled | Stage::Failed(_) => Err(Corruption::JobNotLive(job.id).into()),
     }

@@ -51,7 +51,10 @@ pub(super) fn pay_verifiers(
     job: &mut Job,
     verifiers: &[Verifier],
 ) -> Result<(), Abort> {
-    for verifier in verifiers.iter().filter(|verifier| verifier.salt.is_some()) {
+    for verifier in verifiers
+        .iter()
+        .filter(|verifier| verifier.opening.is_some())
+    {
         let fee = job.policy.verifier_fee;
         let fee = take(job, |escrow| &mut escrow.verification, fee)?;
         context.credit(&verifier.partner, fee)?;

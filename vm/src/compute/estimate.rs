@@ -85,9 +85,10 @@ pub fn estimate(
         estimate.eligible.push(entry.address);
     }
     let per_customer = rules.params.compute.live_jobs_per_customer;
-    estimate.refusal = match super::live::full(state, now.live_jobs, None, per_customer)? {
+    let full = super::live::full(state, now.live_jobs, None, per_customer)?;
+    estimate.refusal = match super::live::banned(state, spec)?.or(full) {
         None => no_room(&rules.params.compute, &terms, &now),
-        full => full,
+        refusal => refusal,
     };
     (estimate.total, estimate.policy, estimate.escrow) =
         (total(&escrow), Some(policy), Some(escrow));

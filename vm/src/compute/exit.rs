@@ -3,11 +3,12 @@
 
 use types::account::LockReason;
 use types::job::{Failed, FailureReason, Parties, Stage, Storing, Verifying};
-use types::state_key::StateKey;
+use types::state_key::{StateKey, program_hash};
 
 use super::escrow::{
     burn_storage, pay_back_no_results, pay_back_reports, pay_primary, pay_verifiers, refund,
 };
+use super::live;
 use super::parties::{confirm_value, release};
 use super::price::results_fee;
 use super::receipt::receipt;
@@ -57,6 +58,27 @@ pub(super) fn fail(
     pay_rent(context, &mut job, left.primary().is_some())?;
     refund(context, &mut job)?;
     end(context, job, Stage::Failed(Failed { reason }))
+}
+
+/// Referees found no verdict: nobody can be at fault where one program has several results. Whoever opened is paid, and
+/// no job may run the program any more.
+// Rule C66.
+pub(super) fn fail_non_canonical(
+    context: &mut Context<'_>,
+    mut job: Job,
+    parties: Parties,
+) -> Result<(), Abort> {
+    pay_primary(context, &mut job, &parties.primary)?;
+    pay_verifiers(context, &mut job, &parties.verifiers)?;
+    let workload = live::spec(&context.overlay, &job.id)?.workload;
+    let key = StateKey::Banned(program_hash(workload.class, workload.module));
+    context.overlay.put(key, &context.height);
+    let left = Stage::Verifying(Verifying {
+        parties,
+        needed: 0,
+        round: 0,
+    });
+    fail(context, job, &left, FailureReason::NonCanonical)
 }
 
 /// No verifier has a result, and some say that there is none to be had: the primary is not paid for what nobody could

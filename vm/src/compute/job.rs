@@ -14,6 +14,8 @@
 //!    |                                                                   | the window is over|
 //!    |  the primary did not reveal                                      v                   v
 //!    +-------------------------------------------------------------- Revealing <-------------+
+//!                                                                        |    ^ a verifier differs: Disputed, until
+//!                                                                        |    | referees have voted
 //!                                                                        | all revealed, all equal
 //!                                                                        v
 //!                                                                     Storing -- results stored --> Settled
@@ -27,13 +29,14 @@
 //!   over, which comes by itself.
 //! - Bonds locked for a job are locked by this job and freed when the attempt ends, whatever way it ends.
 //! - Escrow is paid out, burned as used, or refunded, to the unit, when the job ends.
-//! - A verifier that shows that it found something else at any task keeps the job from Settled.
+//! - A verifier that shows that it found something else at any task keeps the job from Settled until referees have run that
+//!   task; whoever was wrong loses what it locked.
 //! - A primary that committed and broke no rule is paid in every exit. It breaks one if it does not reveal, if its opening
 //!   differs from another, and if its results do not reach a quorum of validators: no other rule asks whether data
 //!   exists, and a commitment without data must not be worth anything.
 //!
 //! The steps of parties are one per file beside this one, the ends of a job in `exit`, and the hook that ends windows in
-//! `end`; bonds are in `parties`, money in `escrow`, penalties in `penalty`.
+//! `end`; disputes are in `dispute`, what a verdict means in `verdict`; bonds are in `parties`, money in `escrow`, penalties in `penalty`.
 
 use types::account::LockReason;
 use types::hash::Hash32;
@@ -396,7 +399,9 @@ pub(super) fn conclude(
         return next_attempt(context, job, &left, FailureReason::Unopened);
     };
     let verifiers = &revealing.parties.verifiers;
-    let silent = verifiers.iter().filter(|verifier| verifier.salt.is_none());
+    let silent = verifiers
+        .iter()
+        .filter(|verifier| verifier.opening.is_none());
     let silent: Vec<_> = silent.collect();
     for verifier in &silent {
         punish_verifier(context, &job.id, verifier, Breach::VerifierUnopened)?;

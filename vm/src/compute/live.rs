@@ -12,7 +12,7 @@ use types::hash::{Address, JobId};
 use types::job::{JobRecord, JobSpec};
 use types::limits::{LIVE_SHARDS, MAX_LIVE_JOBS};
 use types::number::{BeaconStep, ChainTime, Epoch, Height};
-use types::state_key::{DueQueue, StateKey};
+use types::state_key::{DueQueue, StateKey, program_hash};
 
 use super::JobError;
 use crate::draws::{self, Draw};
@@ -29,6 +29,14 @@ pub fn job(state: &dyn StateRead, id: &JobId) -> Result<Option<JobRecord>, Abort
 /// The spec of a job whose record is in state.
 pub fn spec(state: &dyn StateRead, id: &JobId) -> Result<JobSpec, Abort> {
     read_as(state, &StateKey::JobSpec(*id))?.ok_or_else(|| Corruption::JobWithoutSpec(*id).into())
+}
+
+/// The refusal if the job's program is banned.
+// Rule C66.
+pub(super) fn banned(state: &dyn StateRead, spec: &JobSpec) -> Result<Option<JobError>, Abort> {
+    let (class, module) = (spec.workload.class, spec.workload.module);
+    let since = read_as(state, &StateKey::Banned(program_hash(class, module)))?;
+    Ok(since.map(|since| JobError::ProgramBanned { class, since }))
 }
 
 /// The live jobs in any state, ascending. It reads all shards: nothing that a block does needs it.

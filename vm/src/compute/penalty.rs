@@ -1,5 +1,6 @@
-//! Every penalty of a job's life, in one table. It is burned: what is forfeited for silence is never paid to the other side,
-//! but for the fees of verifiers whose primary kept them from opening. A penalty never takes more of a bond than no other job locks, and of a verifier, which the beacon may have
+//! Every penalty of a job's life, in one table. What is forfeited for silence is burned and never paid to the other side, but
+//! for the fees of verifiers whose primary kept them from opening. What is forfeited for a wrong claim is divided as
+//! `verdict` says. A penalty never takes more of a bond than no other job locks, and of a verifier, which the beacon may have
 //! bound unasked, never more than it locked for the job.
 
 use types::number::Amount;
@@ -27,13 +28,22 @@ pub enum Breach {
     NoResult,
     /// A verifier committed and did not reveal: as bad as a wrong result, else it could be bribed into silence.
     VerifierUnopened,
+    /// Referees found something else than the primary.
+    PrimaryWrong,
+    /// Referees found something else than a verifier.
+    VerifierWrong,
 }
+
+/// Of what is left of forfeited bonds after fees, the part of those who claimed the verdict's leaf, in percent.
+pub const HONEST_PERCENT: u128 = 50;
+/// Of forfeited bonds, the most that the customer gets, in percent; never more than the job cost it.
+pub const CUSTOMER_PERCENT: u128 = 20;
 
 /// A share of the bond that the party locked for the job, in percent, and at least so many decline penalties.
 struct Row(Breach, u8, u8);
 
 /// The penalties of rule C48: share of the lock in percent, minimum in decline penalties.
-const PENALTIES: [Row; 7] = [
+const PENALTIES: [Row; 9] = [
     Row(Breach::Declined, 0, 1),
     Row(Breach::Ignored, 0, 1),
     Row(Breach::Uncommitted, 1, 2),
@@ -41,6 +51,8 @@ const PENALTIES: [Row; 7] = [
     Row(Breach::VerifierSilent, 20, 1),
     Row(Breach::NoResult, 0, 1),
     Row(Breach::VerifierUnopened, 100, 1),
+    Row(Breach::PrimaryWrong, 100, 1),
+    Row(Breach::VerifierWrong, 100, 1),
 ];
 
 /// What a breach costs a party that locked `locked` for the job.
@@ -65,7 +77,10 @@ pub fn penalty(params: &ComputeParams, breach: Breach, locked: Amount) -> Amount
 fn is_of_verifier(breach: Breach) -> bool {
     matches!(
         breach,
-        Breach::VerifierSilent | Breach::NoResult | Breach::VerifierUnopened
+        Breach::VerifierSilent
+            | Breach::NoResult
+            | Breach::VerifierUnopened
+            | Breach::VerifierWrong
     )
 }
 
@@ -85,6 +100,8 @@ mod tests {
             (Breach::VerifierSilent, locked.0 / 5),
             (Breach::NoResult, params.decline_penalty.0),
             (Breach::VerifierUnopened, locked.0),
+            (Breach::PrimaryWrong, locked.0),
+            (Breach::VerifierWrong, locked.0),
         ];
         assert_eq!(all.len(), PENALTIES.len());
         for (breach, cost) in all {

@@ -186,6 +186,13 @@ pub fn execute_window_ms(params: &ComputeParams, terms: &JobTerms, tasks: u32) -
         .saturating_add(u64::try_from(all).unwrap_or(u64::MAX))
 }
 
+/// The chain time for referees to run one task: twice what verifiers have, since a referee may have several to run.
+// Rule C64.
+#[must_use]
+pub fn vote_window_ms(params: &ComputeParams, terms: &JobTerms) -> u64 {
+    execute_window_ms(params, terms, 1).saturating_mul(2)
+}
+
 /// The chain time for storing the results: what the limits let all tasks write at the class's lowest admitted bandwidth,
 /// and the network's window.
 // Rule C21.

@@ -3,7 +3,8 @@
 use types::hash::JobId;
 use types::job::{JobRecord, Stage, StageEntry};
 use types::limits::{
-    MAX_FORGOTTEN_PER_BLOCK, MAX_STATE_VALUE_BYTES, MAX_TASKS, MAX_TRANSACTION_BYTES, MAX_VERIFIERS,
+    MAX_COMMITTEE, MAX_FORGOTTEN_PER_BLOCK, MAX_STATE_VALUE_BYTES, MAX_TASKS,
+    MAX_TRANSACTION_BYTES, MAX_VERIFIERS,
 };
 use types::number::{Attempt, BeaconStep};
 use types::state_key::{DueQueue, StateKey};
@@ -11,10 +12,15 @@ use types::state_key::{DueQueue, StateKey};
 use super::{JobError, live};
 use crate::{Abort, ActionError, Context, draws, due};
 
-/// Bytes of a record beside its verifiers' tasks and its primary's leaves.
+/// Bytes of a record beside its verifiers' tasks, its primary's leaves and its referees' votes.
 const REST_OF_A_RECORD: usize = 16 << 10;
+/// Bytes of a referee's vote in a record.
+const VOTE_BYTES: usize = 2 * (20 + 32);
 const _: () = assert!(
-    MAX_VERIFIERS * (4 * MAX_TASKS + 256) + MAX_TASKS * 36 + REST_OF_A_RECORD
+    MAX_VERIFIERS * (4 * MAX_TASKS + 256)
+        + MAX_TASKS * 36
+        + MAX_COMMITTEE * VOTE_BYTES
+        + REST_OF_A_RECORD
         <= MAX_STATE_VALUE_BYTES,
     "a record with the maximum of verifiers, each of all tasks, fits a state value"
 );
@@ -128,6 +134,10 @@ pub(super) fn forget(context: &mut Context<'_>) -> Result<(), Abort> {
     })?;
     for (at, job) in all {
         due::remove(context, DueQueue::Ended, at, job)?;
+        let record = live::job(&context.overlay, &job)?;
+        for number in 0..record.map_or(0, |record| record.verdicts) {
+            context.overlay.delete(StateKey::Verdict(job, number));
+        }
         for key in [
             StateKey::Job(job),
             StateKey::JobSpec(job),

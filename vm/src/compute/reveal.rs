@@ -6,12 +6,13 @@
 
 use types::attestation::{CommitmentContext, Divergence, Opening, commitment, result_root_of};
 use types::hash::{Address, BlobId, Hash32};
-use types::job::{FailureReason, PrimaryOpening, Revealing, Stage, Verifier};
+use types::job::{Disputed, Parties, PrimaryOpening, Revealing, Stage, Verifier, VerifierOpening};
 use types::limits::MAX_OUTCOMES_BYTES;
 use types::number::TaskIndex;
 
 use super::JobError;
-use super::exit::fail;
+use super::ballot::{Dispute, dispute};
+use super::dispute::opened_in_dispute;
 use super::job::{await_agreement, conclude};
 use super::record::{Job, save};
 use crate::{ActionError, Context};
@@ -75,21 +76,71 @@ fn primary_opening(opening: &Opening) -> Result<PrimaryOpening, JobError> {
     })
 }
 
-/// The verifier that may open its commitment now, and the opening of the primary that it does so against.
-fn opening_verifier<'r>(
-    revealing: &'r mut Revealing,
+/// The verifier that may open its commitment now.
+fn opening_verifier<'p>(
+    parties: &'p mut Parties,
     sender: &Address,
-) -> Result<(&'r mut Verifier, &'r PrimaryOpening), JobError> {
-    let mut verifiers = revealing.parties.verifiers.iter_mut();
+) -> Result<&'p mut Verifier, JobError> {
+    let mut verifiers = parties.verifiers.iter_mut();
     let verifier = verifiers
         .find(|verifier| verifier.partner == *sender)
         .ok_or(JobError::NotVerifier)?;
-    let opening = revealing.opening.as_ref();
-    let opening = opening.ok_or(JobError::PrimaryNotRevealed)?;
-    if verifier.salt.is_some() {
+    if verifier.opening.is_some() {
         return Err(JobError::AlreadyRevealed);
     }
-    Ok((verifier, opening))
+    Ok(verifier)
+}
+
+/// Opens the commitment of a verifier that found what the primary revealed.
+// Rule C59.
+fn note_agreement(
+    context: &Context<'_>,
+    sender: &Address,
+    job: &Job,
+    parties: &mut Parties,
+    (opening, salt): (&PrimaryOpening, &Hash32),
+) -> Result<(), JobError> {
+    let verifier = opening_verifier(parties, sender)?;
+    let leaves = opening.leaves_of(&verifier.tasks);
+    let root = result_root_of(salt, &leaves.ok_or(JobError::Inconsistent)?);
+    if verifier.commitment != Some(shown(context, job, sender, &root, salt)) {
+        return Err(JobError::WrongCommitment);
+    }
+    verifier.opening = Some(VerifierOpening::Agreed { salt: *salt });
+    Ok(())
+}
+
+/// Opens the commitment of a verifier that found something else at one task.
+// Rule C59.
+fn note_divergence(
+    context: &Context<'_>,
+    sender: &Address,
+    job: &Job,
+    parties: &mut Parties,
+    (opening, divergence): (&PrimaryOpening, &Divergence),
+) -> Result<(), JobError> {
+    let verifier = opening_verifier(parties, sender)?;
+    let Divergence {
+        root,
+        salt,
+        task,
+        leaf,
+        ..
+    } = divergence;
+    if verifier.commitment != Some(shown(context, job, sender, root, salt)) {
+        return Err(JobError::WrongCommitment);
+    }
+    if !divergence.is_consistent(&verifier.tasks) {
+        return Err(JobError::Inconsistent);
+    }
+    if opening.leaves_of(&[*task]) == Some(vec![(*task, *leaf)]) {
+        return Err(JobError::NoDivergence(*task));
+    }
+    verifier.opening = Some(VerifierOpening::Differed {
+        task: *task,
+        leaf: *leaf,
+    });
+    Ok(())
 }
 
 /// Takes the salt of a verifier that found what the primary revealed.
@@ -101,22 +152,35 @@ pub(crate) fn agree(
     mut revealing: Revealing,
     salt: &Hash32,
 ) -> Result<(), ActionError> {
-    let (verifier, opening) = opening_verifier(&mut revealing, sender)?;
-    let leaves = opening.leaves_of(&verifier.tasks);
-    let root = result_root_of(salt, &leaves.ok_or(JobError::Inconsistent)?);
-    if verifier.commitment != Some(shown(context, &job, sender, &root, salt)) {
-        return Err(JobError::WrongCommitment.into());
-    }
-    verifier.salt = Some(*salt);
-    let mut verifiers = revealing.parties.verifiers.iter();
-    if verifiers.all(|verifier| verifier.salt.is_some()) {
+    let Revealing {
+        parties, opening, ..
+    } = &mut revealing;
+    let opening = opening.as_ref().ok_or(JobError::PrimaryNotRevealed)?;
+    note_agreement(context, sender, &job, parties, (opening, salt))?;
+    if revealing.parties.all_opened() {
         return Ok(conclude(context, job, revealing)?);
     }
     Ok(save(context, &job.with_stage(Stage::Revealing(revealing)))?)
 }
 
-/// Takes the proof of a verifier that it found something else at one task: the job ends at once.
-// Rules C26, C59.
+/// The same while the job is in dispute.
+// Rules C59, C63.
+pub(crate) fn agree_in_dispute(
+    context: &mut Context<'_>,
+    sender: &Address,
+    job: Job,
+    mut disputed: Disputed,
+    salt: &Hash32,
+) -> Result<(), ActionError> {
+    let Disputed {
+        parties, opening, ..
+    } = &mut disputed;
+    note_agreement(context, sender, &job, parties, (opening, salt))?;
+    Ok(opened_in_dispute(context, job, disputed)?)
+}
+
+/// Takes the proof of a verifier that it found something else at one task: referees run it, from this block on.
+// Rules C59, C63.
 pub(crate) fn differ(
     context: &mut Context<'_>,
     sender: &Address,
@@ -124,17 +188,32 @@ pub(crate) fn differ(
     mut revealing: Revealing,
     divergence: &Divergence,
 ) -> Result<(), ActionError> {
-    let (verifier, opening) = opening_verifier(&mut revealing, sender)?;
-    let Divergence { root, salt, .. } = divergence;
-    if verifier.commitment != Some(shown(context, &job, sender, root, salt)) {
-        return Err(JobError::WrongCommitment.into());
-    }
-    if !divergence.is_consistent(&verifier.tasks) {
-        return Err(JobError::Inconsistent.into());
-    }
-    if opening.leaves_of(&[divergence.task]) == Some(vec![(divergence.task, divergence.leaf)]) {
-        return Err(JobError::NoDivergence(divergence.task).into());
-    }
-    let left = Stage::Revealing(revealing);
-    Ok(fail(context, job, &left, FailureReason::Unresolved)?)
+    let opening = revealing.opening.take();
+    let opening = opening.ok_or(JobError::PrimaryNotRevealed)?;
+    let parties = &mut revealing.parties;
+    note_divergence(context, sender, &job, parties, (&opening, divergence))?;
+    let openings_until = job.deadline.unwrap_or(context.chain_time);
+    let begun = Dispute {
+        parties: revealing.parties,
+        opening,
+        unverified: revealing.unverified,
+        openings_until,
+    };
+    Ok(dispute(context, job, begun, divergence.task)?)
+}
+
+/// The same while the job is in dispute: it may be over another task.
+// Rules C59, C63.
+pub(crate) fn differ_in_dispute(
+    context: &mut Context<'_>,
+    sender: &Address,
+    job: Job,
+    mut disputed: Disputed,
+    divergence: &Divergence,
+) -> Result<(), ActionError> {
+    let Disputed {
+        parties, opening, ..
+    } = &mut disputed;
+    note_divergence(context, sender, &job, parties, (opening, divergence))?;
+    Ok(opened_in_dispute(context, job, disputed)?)
 }

@@ -34,6 +34,8 @@ pub fn check_spec(
     within("tasks", workload.tasks.into(), 1, count(MAX_TASKS))?;
     check_blobs(workload, &terms)?;
     check_limits(workload, &terms)?;
+    let max_fuel = class_params(params, workload.class)?.max_task_fuel;
+    within("limits.fuel", terms.fuel.0.into(), 0, max_fuel.into())?;
     check_windows(params, &terms)?;
     check_inputs(workload)?;
     check_outputs(workload)?;

@@ -24,6 +24,9 @@ pub(crate) fn submit(
 ) -> Result<(), ActionError> {
     let params = &context.rules.params;
     let terms = check_spec(&params.compute, context.height, spec)?;
+    if let Some(banned) = live::banned(&context.overlay, spec)? {
+        return Err(banned.into());
+    }
     let per_customer = params.compute.live_jobs_per_customer;
     let live = context.chain.live_jobs;
     if let Some(full) = live::full(&context.overlay, live, Some(customer), per_customer)? {
@@ -59,6 +62,7 @@ pub(crate) fn submit(
         deadline: None,
         opened: context.height,
         draw: None,
+        verdicts: 0,
         burned: Amount::ZERO,
         history: Vec::new(),
     };

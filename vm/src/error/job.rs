@@ -251,6 +251,30 @@ pub enum JobError {
         /// Bytes of module, stdin and inputs of the job.
         expected: u64,
     },
+    /// The vote is for another ballot.
+    #[error("this vote is for ballot {given}, the dispute is at ballot {current}")]
+    WrongBallot {
+        /// Ballot that the vote names.
+        given: u16,
+        /// Ballot of the dispute.
+        current: u16,
+    },
+    /// Only members of the ballot's committee vote.
+    #[error("the sender is no referee of this dispute")]
+    NotReferee,
+    /// The ballot is not at this kind of vote, or has it already.
+    #[error("the ballot does not wait for this vote")]
+    VoteNotAwaited,
+    /// Referees could not agree on a result of the program.
+    #[error(
+        "since height {since} no job may run this program under engine class {class}: referees found different results"
+    )]
+    ProgramBanned {
+        /// Class of the workload.
+        class: EngineClass,
+        /// Height of the block that banned the program.
+        since: Height,
+    },
 }
 
 impl JobError {
@@ -304,6 +328,10 @@ impl JobError {
             Self::Inconsistent => "inconsistent_opening",
             Self::BadOutcomes { .. } => "bad_outcomes",
             Self::WrongBytes { .. } => "wrong_bytes",
+            Self::WrongBallot { .. } => "wrong_ballot",
+            Self::NotReferee => "not_referee",
+            Self::VoteNotAwaited => "vote_not_awaited",
+            Self::ProgramBanned { .. } => "program_banned",
         }
     }
 }

@@ -10,10 +10,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use state::{Overlay, StateRead};
 use types::account::Partner;
-use types::hash::{Address, Domain, Hash32, JobId, TransactionId};
+use types::hash::{Address, Domain, Hash32, JobId, TransactionId, ValidatorId};
 use types::number::{Height, Timestamp};
 use types::state_key::StateKey;
-use types::transaction::JobAction;
+use types::transaction::{JobAction, JobStep};
 
 use super::{MempoolError, MempoolLimits};
 use crate::charge::Verified;
@@ -239,7 +239,9 @@ fn try_unguarded(
     let min_bond = rules.params.compute.min_bond;
     // A penalty may have taken a party's bond below the minimum; it is a party still.
     let may_act = |partner: Partner| partner.bond >= min_bond || partner.is_bound_to(&action.job);
-    if !partner::read(view, sender)?.is_some_and(may_act) {
+    let is_vote = matches!(action.step, JobStep::Vote { .. } | JobStep::OpenVote { .. });
+    let may_vote = is_vote && rules.committee.validator(&ValidatorId(*sender)).is_some();
+    if !may_vote && !partner::read(view, sender)?.is_some_and(may_act) {
         return Err(TrialFault::NoPartner);
     }
     let height = height.next();

@@ -2,7 +2,7 @@
 
 use state::Writes;
 use types::codec::decode;
-use types::job::JobRecord;
+use types::job::{JobRecord, JobVerdict};
 use types::number::Amount;
 use types::state_key::StateKey;
 use vm::{Account, Partner};
@@ -46,6 +46,14 @@ fn held_elsewhere(state: &Writes) -> Amount {
                     escrow.fees,
                     escrow.rent,
                 ]);
+            }
+            StateKey::Verdict(..) => {
+                let verdict = decode::<JobVerdict>(bytes, 1 << 20).unwrap();
+                let shares = verdict.shares.iter().map(|share| share.amount);
+                let held = Amount::sum(shares.chain([verdict.burned])).unwrap();
+                let forfeits = verdict.forfeits.iter().map(|share| share.amount);
+                assert_eq!(Amount::sum(forfeits), Some(held));
+                all.extend((!verdict.paid).then_some(held));
             }
             _ => {}
         }

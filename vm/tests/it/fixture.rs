@@ -35,8 +35,14 @@ pub fn square(whole: u128) -> Amount {
     Amount(whole * SQUARE.0)
 }
 
+/// The first number of the validators' accounts.
+pub const REFEREES: u8 = 100;
+
 /// The key of account `n`.
 pub fn key(n: u8) -> SecretKey {
+    if let Some(at) = n.checked_sub(REFEREES) {
+        return validator_keys()[usize::from(at)].0.clone();
+    }
     SecretKey::from_bytes(&[n + 1; 32])
 }
 

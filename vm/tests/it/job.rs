@@ -1,9 +1,11 @@
 //! Tests of a job's life.
 
 pub mod audit;
+pub mod disputes;
 pub mod draws;
 pub mod exits;
 pub mod invariants;
+pub mod judged;
 pub mod life;
 pub mod mismatch;
 pub mod model;

@@ -10,8 +10,8 @@ use types::codec::{Bounded, Text};
 use types::hash::{Address, ChainId, Hash32, JobId};
 use types::job::{
     Announcing, Assigned, CLASS_WASM_V2, JobRecord, Parties, PartnerProfile, Policy, Primary,
-    PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, TaskLimits, Verifier, Verifying,
-    Workload,
+    PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, TaskLimits, Verifier,
+    VerifierOpening, Verifying, Workload,
 };
 use types::key::{SecretKey, VrfSecretKey};
 use types::number::{Amount, Attempt, Epoch, Fixed64, Fuel, Height, Nonce, TaskIndex};
@@ -250,7 +250,7 @@ impl FakeChain {
                     tasks,
                     bond: Amount(50),
                     commitment: None,
-                    salt: None,
+                    opening: None,
                 });
             }
             (JobStep::Commit { commitment }, Stage::Verifying(verifying)) => {
@@ -290,9 +290,7 @@ impl FakeChain {
                 parties,
                 opening: Some(opening),
                 ..
-            }) if parties.verifiers.iter().all(|v| v.salt.is_some()) => {
-                Stage::Storing(Storing { parties, opening })
-            }
+            }) if parties.all_opened() => Stage::Storing(Storing { parties, opening }),
             Stage::Storing(_) if self.uploaded => {
                 self.settled = true;
                 Stage::Settled
@@ -340,5 +338,5 @@ fn agree(revealing: &mut Revealing, sender: Address, salt: &Hash32) {
     let root = result_root_of(salt, &opening.leaves_of(&verifier.tasks).unwrap());
     let shown = shown(sender, &root, salt);
     assert_eq!(Some(shown), verifier.commitment, "another commitment");
-    verifier.salt = Some(*salt);
+    verifier.opening = Some(VerifierOpening::Agreed { salt: *salt });
 }

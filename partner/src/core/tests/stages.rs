@@ -96,7 +96,7 @@ fn verifier(n: u8) -> Verifier {
         tasks: vec![TaskIndex(1), TaskIndex(3)],
         bond: Amount(50),
         commitment: None,
-        salt: None,
+        opening: None,
     }
 }
 

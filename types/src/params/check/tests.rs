@@ -38,10 +38,11 @@ fn each_rule_has_its_error_with_the_values_that_broke_it() {
         wrong(|p| p.compute.open_window_ms = u64::MAX),
         too_long("compute.open_window_ms")
     );
-    let zeros: [(&str, Change); 8] = [
+    let zeros: [(&str, Change); 9] = [
         ("reveal_window_ms", |p| p.compute.reveal_window_ms = 0),
         ("unbonding_ms", |p| p.compute.unbonding_ms = 0),
         ("audit_window_ms", |p| p.compute.audit_window_ms = 0),
+        ("appeal_window_ms", |p| p.compute.appeal_window_ms = 0),
         ("ended_jobs_kept_ms", |p| p.compute.ended_jobs_kept_ms = 0),
         ("verifier_fee_percent", |p| {
             p.compute.verifier_fee_percent = 0;
@@ -80,6 +81,18 @@ fn each_rule_has_its_error_with_the_values_that_broke_it() {
     assert_eq!(
         wrong(|p| p.compute.ended_jobs_kept_ms = kept_ms),
         ParamsError::AuditAfterReceipt { audit_ms, kept_ms }
+    );
+    let appeal_ms = 3_600_001;
+    assert_eq!(
+        wrong(|p| p.compute.appeal_window_ms = appeal_ms),
+        ParamsError::AppealAfterEnd {
+            appeal_ms,
+            kept_ms: 3_600_000
+        }
+    );
+    assert_eq!(
+        wrong(|p| p.compute.classes[0].max_task_fuel = 0),
+        zero("compute.classes.max_task_fuel")
     );
     let class = Params::devnet().compute.classes[0].class;
     assert_eq!(

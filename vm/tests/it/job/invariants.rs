@@ -6,8 +6,8 @@ use state::Writes;
 use types::account::{BondLock, LockId, LockReason, Partner};
 use types::codec::decode;
 use types::hash::{Address, JobId};
-use types::job::{JobRecord, Stage};
-use types::limits::MAX_AUDIT_LOCKS;
+use types::job::{JobRecord, JobVerdict, Stage};
+use types::limits::{MAX_AUDIT_LOCKS, MAX_BALLOTS};
 use types::number::{Amount, BeaconStep, Height};
 use types::state_key::{DueQueue, StateKey};
 use vm::draws::Draws;
@@ -22,6 +22,7 @@ pub fn check(state: &Writes, supply: Amount) {
     assert_conserved(state, supply);
     let mut locks = Locks::new();
     let (mut live, mut waits) = (Vec::new(), Waits::default());
+    let mut ballots = 0;
     let mut customers = BTreeMap::<Address, u32>::new();
     let mut live_bytes = 0;
     for (key, value) in state {
@@ -42,6 +43,10 @@ pub fn check(state: &Writes, supply: Amount) {
             waits.ended.insert((record.deadline.unwrap(), *id));
         } else {
             live.push(*id);
+            if let Stage::Disputed(disputed) = &record.stage {
+                ballots += u32::from(disputed.ballot.is_running());
+                assert!(disputed.parties.next_claim().is_some());
+            }
             *customers.entry(record.customer).or_default() += 1;
             let window = record.deadline.map(|at| (at, (*id, record.opened)));
             waits.windows.extend(window);
@@ -56,6 +61,9 @@ pub fn check(state: &Writes, supply: Amount) {
     assert_eq!(usize::try_from(chain.live_jobs).unwrap(), live.len());
     assert_eq!(chain.live_bytes, live_bytes);
     assert_eq!(usize::try_from(chain.draws).unwrap(), waits.draws.len());
+    assert_eq!(chain.disputes, ballots);
+    assert!(ballots <= MAX_BALLOTS);
+    assert_eq!(queue(state, DueQueue::Verdicts), unpaid(state));
     assert_eq!(Waits::in_state(state), waits);
     for (key, value) in state {
         let (StateKey::CustomerJobs(address), Some(bytes)) = (key, value) else {
@@ -86,6 +94,18 @@ pub fn check(state: &Writes, supply: Amount) {
     }
     assert!(locks.is_empty());
     assert_eq!(queue(state, DueQueue::Locks), ending_locks);
+}
+
+/// The verdicts that are not paid out yet, when they are due.
+fn unpaid(state: &Writes) -> Bucket<(JobId, u16)> {
+    let verdicts = state.iter().filter_map(|(key, value)| {
+        let (StateKey::Verdict(job, number), Some(bytes)) = (key, value) else {
+            return None;
+        };
+        let verdict: JobVerdict = decode(bytes, 1 << 20).unwrap();
+        (!verdict.paid).then_some((verdict.due, (*job, *number)))
+    });
+    verdicts.collect()
 }
 
 /// What a queue holds. No key stands for nothing.

@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 
 use types::hash::{Address, JobId};
 use types::job::{
-    Assigned, Failed, FailureReason, JobRecord, Parties, Primary, Revealing, Stage, Verifier,
+    Assigned, FailureReason, JobRecord, Parties, Primary, Revealing, Stage, Verifier,
 };
 use types::number::Amount;
 use types::transaction::{Action, JobStep};
 use vm::compute::penalty::{Breach, penalty};
 use vm::query;
 
-use crate::fixture::{FUNDED, address};
+use crate::fixture::{FUNDED, REFEREES, address};
+use crate::job::judged::{Judged, openings};
 use crate::job::rent::RentMeter;
 use crate::job::world::{CUSTOMER, PARTNERS, RESULT_BYTES, World, number};
 
@@ -28,6 +29,7 @@ pub struct Model {
     accounts: BTreeMap<u8, u128>,
     bonds: BTreeMap<u8, u128>,
     unbonding: Vec<(u64, u8, u128)>,
+    verdicts: Vec<Judged>,
     burned: u128,
     rents: BTreeMap<JobId, RentMeter>,
     pots: BTreeMap<JobId, u128>,
@@ -41,12 +43,14 @@ impl Model {
     pub fn new(world: &World) -> Self {
         Self {
             accounts: (0..FUNDED)
+                .chain(REFEREES..REFEREES + 4)
                 .map(|n| (n, world.chain.account(n).balance.0))
                 .collect(),
             bonds: (0..PARTNERS)
                 .map(|n| (n, world.partner(n).bond.0))
                 .collect(),
             unbonding: Vec::new(),
+            verdicts: Vec::new(),
             burned: 0,
             rents: BTreeMap::new(),
             pots: BTreeMap::new(),
@@ -69,7 +73,15 @@ impl Model {
         self.burned += amount;
     }
 
-    fn slash(&mut self, world: &World, of: &Address, breach: Breach, locked: Amount) {
+    /// Notes that a bond and the accounts of others are to change by a verdict.
+    pub fn forfeit_all(&mut self, judged: Judged) {
+        for (n, amount) in &judged.forfeits {
+            *self.bonds.get_mut(n).unwrap() -= amount;
+        }
+        self.verdicts.push(judged);
+    }
+
+    pub fn slash(&mut self, world: &World, of: &Address, breach: Breach, locked: Amount) {
         let amount = penalty(&world.chain.genesis.params.compute, breach, locked).0;
         *self.bonds.get_mut(&number(of)).unwrap() -= amount;
         self.burned += amount;
@@ -108,6 +120,12 @@ impl Model {
         let now = vm::chain_record(&world.chain.state).unwrap().chain_time.0;
         for (_, n, amount) in self.unbonding.extract_if(.., |entry| entry.0 <= now) {
             *self.accounts.get_mut(&n).unwrap() += amount;
+        }
+        for judged in self.verdicts.extract_if(.., |judged| judged.due <= now) {
+            for (n, amount) in judged.shares {
+                *self.accounts.get_mut(&n).unwrap() += amount;
+            }
+            self.burned += judged.burned;
         }
         self.compare(world);
     }
@@ -149,6 +167,7 @@ impl Model {
                 let bond = stage.verifier(&address(n)).unwrap().bond;
                 self.slash(world, &address(n), Breach::NoResult, bond);
             }
+            Action::Job(action) if ["vote", "open_vote"].contains(&action.step.name()) => {}
             Action::Job(action) => self.burn_pot(&action.job, Self::fee(world)),
             Action::RegisterPartner { .. } | Action::SubmitJob { .. } => {}
         }
@@ -192,6 +211,14 @@ impl Model {
             (Stage::Revealing(revealing), _) if moved => {
                 self.revealed(world, before, after, revealing, sent);
             }
+            (Stage::Disputed(disputed), _) if after.verdicts > before.verdicts => {
+                self.judged(world, before, after, disputed, sent);
+            }
+            (Stage::Disputed(disputed), Stage::Failed(_)) => {
+                let parties = openings(disputed, before, sent);
+                let open: Vec<_> = parties.iter().filter(|v| v.opening.is_some()).collect();
+                self.pay_all(before, &open);
+            }
             (Stage::Storing(storing), _) if moved => {
                 self.pay_all(
                     before,
@@ -223,10 +250,7 @@ impl Model {
             return;
         }
         let differ = verifiers.iter().any(|v| did(&v.partner, "differ"));
-        let unresolved = Stage::Failed(Failed {
-            reason: FailureReason::Unresolved,
-        });
-        assert_eq!(differ, after.stage == unresolved);
+        assert_eq!(differ, matches!(after.stage, Stage::Disputed(_)));
         if differ {
             let found = verifiers.iter().any(|v| differs(world, before, primary, v));
             assert!(found, "nobody can show what is not so");
@@ -234,16 +258,27 @@ impl Model {
         }
         let (open, silent): (Vec<&Verifier>, Vec<&Verifier>) = verifiers
             .iter()
-            .partition(|v| v.salt.is_some() || did(&v.partner, "agree"));
-        for verifier in &open {
+            .partition(|v| v.agrees() || did(&v.partner, "agree"));
+        self.concluded(world, before, after, (primary, &open, &silent));
+    }
+
+    /// Nobody differs any more.
+    pub fn concluded(
+        &mut self,
+        world: &World,
+        before: &JobRecord,
+        after: &JobRecord,
+        (primary, open, silent): (&Primary, &[&Verifier], &[&Verifier]),
+    ) {
+        for verifier in open {
             assert!(!differs(world, before, primary, verifier));
         }
-        for verifier in &silent {
+        for verifier in silent {
             let breach = Breach::VerifierUnopened;
             self.slash(world, &verifier.partner, breach, verifier.bond);
         }
         if !matches!(after.stage, Stage::Storing(_)) {
-            self.pay_all(before, &open);
+            self.pay_all(before, open);
         }
     }
 
@@ -282,7 +317,8 @@ impl Model {
         let due = self.rents[&after.id].due;
         self.burn_pot(&after.id, due.min(before.escrow.rent.0));
         let primary = crate::job::world::parties(&before.stage).0;
-        if matches!(reason, None | Some(FailureReason::Unverified)) {
+        let paid = [FailureReason::Unverified, FailureReason::NonCanonical];
+        if reason.is_none_or(|reason| paid.contains(&reason)) {
             let price = before.terms.fuel.0 * u64::from(before.terms.tasks);
             let ask = world.partner(primary.unwrap()).profile.ask.0;
             self.pay(
@@ -345,13 +381,13 @@ impl Model {
 
 /// True if primary and verifier are known to find different outcomes for one of the verifier's tasks. Who is wrong at
 /// which task must not change while a job lives.
-fn differs(world: &World, record: &JobRecord, primary: &Primary, verifier: &Verifier) -> bool {
+pub fn differs(world: &World, record: &JobRecord, primary: &Primary, verifier: &Verifier) -> bool {
     let of = |partner: &Address| world.leaves(number(partner), record, &verifier.tasks);
     of(&primary.partner) != of(&verifier.partner)
 }
 
 /// True if a partner took a step in a job, and it succeeded.
-fn did(sent: &Sent, job: &JobId, partner: &Address, step: &str) -> bool {
+pub fn did(sent: &Sent, job: &JobId, partner: &Address, step: &str) -> bool {
     sent.iter().any(|(n, action, ok)| {
         let Action::Job(action) = action else {
             return false;

@@ -8,13 +8,13 @@ use types::job::{JobSpec, Stage};
 use types::number::{Amount, Fuel};
 use types::transaction::Action;
 
-use crate::fixture::{address, square};
+use crate::fixture::{REFEREES, address, square};
 use crate::job::model::{Model, Sent};
 use crate::job::world::{CUSTOMER, Conduct, PARTNERS, World, spec};
 use types::testing::Random;
 
 /// Seeds of an ordinary run.
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 6;
 /// Blocks that each seed runs for.
 const BLOCKS: u32 = 200;
 /// Most jobs that are live at the same time.
@@ -52,7 +52,10 @@ fn random_conduct_moves_money_as_the_model_says() {
     println!("{ends:?}");
     if seeds.count() >= 4 {
         assert!(
-            ends.contains_key("None") && ends.len() >= 6,
+            ["None", "verdict"]
+                .iter()
+                .all(|end| ends.contains_key(*end))
+                && ends.len() >= 6,
             "the seeds reach too few ends: {ends:?}"
         );
     }
@@ -69,6 +72,7 @@ fn run(seed: u64) -> BTreeMap<String, u32> {
         params.compute.store_window_ms = 4_000;
         params.compute.classes[0].min_fuel_per_ms = 1_000_000;
         params.compute.unbonding_ms = 10_000;
+        params.compute.appeal_window_ms = 2_000;
     });
     let mut wrong = BTreeMap::new();
     if random.below(2) == 0 {
@@ -109,6 +113,11 @@ fn shuffle_conduct(world: &mut World, wrong: &BTreeMap<u8, u32>, random: &mut Ra
         if random.below(2) == 0 {
             world.depart(n, conduct);
         }
+    }
+    if random.below(4) == 0 {
+        // Without a quorum of referees no dispute has a verdict.
+        world.depart(REFEREES + 1, Conduct::NeverChecks);
+        world.depart(REFEREES + 2, Conduct::NeverOpens);
     }
     world.holders = if random.below(5) == 0 {
         vec![0]

@@ -54,6 +54,7 @@ fn a_step_writes_as_little_whatever_else_is_live() {
 fn a_job_that_ended_is_forgotten_with_spec_and_receipt() {
     let mut world = World::with(|params| {
         params.compute.audit_window_ms = 5_000;
+        params.compute.appeal_window_ms = 5_000;
         params.compute.ended_jobs_kept_ms = 5_000;
     });
     let settled = world.submit(&spec());

@@ -60,11 +60,28 @@ pub fn all_actions(record: &JobRecord) -> Vec<(Vec<&'static str>, Action)> {
             .of(job, attempt),
         ),
         (
-            vec!["revealing"],
+            vec!["revealing", "disputed"],
             JobStep::Agree { salt: Hash32::ZERO }.of(job, attempt),
         ),
         (
-            vec!["revealing"],
+            vec!["disputed"],
+            JobStep::Vote {
+                ballot: 0,
+                commitment: Hash32::ZERO,
+            }
+            .of(job, attempt),
+        ),
+        (
+            vec!["disputed"],
+            JobStep::OpenVote {
+                ballot: 0,
+                leaf: Hash32::ZERO,
+                salt: Hash32::ZERO,
+            }
+            .of(job, attempt),
+        ),
+        (
+            vec!["revealing", "disputed"],
             JobStep::Differ {
                 divergence: Box::new(divergence),
             }

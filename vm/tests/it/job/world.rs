@@ -12,7 +12,7 @@ use types::stored::{Holding, SignedStatement, StoredCertificate, StoredStatement
 use types::transaction::{Action, SystemMessage, SystemTransaction};
 use vm::{BuiltBody, Verified, query};
 
-use crate::fixture::{Chain, address, genesis, profile, square, validator_keys};
+use crate::fixture::{Chain, REFEREES, address, genesis, profile, square, validator_keys};
 use crate::job::invariants::check;
 
 mod duty;
@@ -30,7 +30,7 @@ pub const QUORUM: [u16; 3] = [0, 1, 2];
 /// Bytes that the results of a job turn out to have.
 pub const RESULT_BYTES: u64 = 3 << 20;
 
-/// How a party departs from honest conduct.
+/// How a party, or a referee, departs from honest conduct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Conduct {
     NeverAcknowledges,
@@ -43,6 +43,10 @@ pub enum Conduct {
     NeverOpens,
     /// Has a wrong outcome of this task.
     Wrong(u32),
+    /// Has another wrong outcome of this task.
+    Third(u32),
+    /// Has an outcome of this task that nobody else has.
+    Alone(u32),
 }
 
 /// A chain, and who departs how.
@@ -96,6 +100,12 @@ impl World {
     /// Makes a partner depart from honest conduct.
     pub fn depart(&mut self, partner: u8, conduct: Conduct) {
         self.conduct.entry(partner).or_default().insert(conduct);
+    }
+
+    /// True if a partner has a wrong outcome of a task.
+    pub fn is_wrong(&self, partner: u8) -> bool {
+        let mut all = self.conduct.get(&partner).into_iter().flatten();
+        all.any(|conduct| matches!(conduct, Conduct::Wrong(_) | Conduct::Alone(_)))
     }
 
     fn does(&self, partner: u8, conduct: Conduct) -> bool {
@@ -172,7 +182,7 @@ impl World {
         for job in jobs {
             let record = self.record(job);
             system.extend(self.certificate_of(&record));
-            for n in 0..PARTNERS {
+            for n in (0..PARTNERS).chain(REFEREES..REFEREES + 4) {
                 let busy = sent.iter().any(|(sender, _)| *sender == n);
                 if let Some(action) = self.duty(n, &record).filter(|_| !busy) {
                     sent.push((n, action));

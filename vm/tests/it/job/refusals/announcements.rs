@@ -209,7 +209,7 @@ fn no_more_verifiers_are_bound_than_may_be() {
                 tasks: Vec::new(),
                 bond: types::number::Amount::ZERO,
                 commitment: None,
-                salt: None,
+                opening: None,
             }));
         let mut trial = world.chain.clone();
         trial

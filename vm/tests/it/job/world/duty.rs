@@ -6,14 +6,17 @@ use types::attestation::{
     result_root_of,
 };
 use types::codec::{Bounded, encode};
-use types::hash::{BlobId, Domain, Hash32};
-use types::job::{Announcing, Assigned, JobRecord, PrimaryOpening, Stage};
+use types::hash::{BlobId, Domain, Hash32, ValidatorId};
+use types::job::{
+    Announcing, Assigned, AwaitedVote, Ballot, JobRecord, PrimaryOpening, Stage, VoteContext,
+    vote_commitment,
+};
 use types::number::{Fuel, TaskIndex};
 use types::sortition::{Sortition, SortitionError};
 use types::transaction::{Action, JobStep};
 use vm::query;
 
-use crate::fixture::{address, vrf_key};
+use crate::fixture::{REFEREES, address, vrf_key};
 use crate::job::world::{Conduct, World, all_tasks, binds};
 
 impl World {
@@ -65,14 +68,50 @@ impl World {
                     None => return None,
                     Some(opening) => {
                         let mut verifiers = revealing.parties.verifiers.iter();
-                        let verifier = verifiers.find(|v| v.partner == own && v.salt.is_none())?;
+                        let verifier =
+                            verifiers.find(|v| v.partner == own && v.opening.is_none())?;
                         self.answer(n, record, &verifier.tasks, opening)
                     }
                 };
                 Some(step.of(job, attempt))
             }
+            Stage::Disputed(disputed) if n >= REFEREES => self.vote(n, record, &disputed.ballot),
+            Stage::Disputed(disputed) if !self.does(n, Conduct::NeverOpens) => {
+                let mut verifiers = disputed.parties.verifiers.iter();
+                let verifier = verifiers.find(|v| v.partner == own && v.opening.is_none())?;
+                let step = self.answer(n, record, &verifier.tasks, &disputed.opening);
+                Some(step.of(job, attempt))
+            }
             _ => None,
         }
+    }
+
+    /// What referee `n` sends for a ballot.
+    fn vote(&self, n: u8, record: &JobRecord, ballot: &Ballot) -> Option<Action> {
+        let referee = ValidatorId(address(n));
+        let leaf = self.leaves(n, record, &[ballot.task])[0].1;
+        let salt = Self::salt(n, record);
+        let context = VoteContext {
+            chain: self.chain.rules.chain_id,
+            job: record.id,
+            attempt: record.attempt,
+            ballot: ballot.number,
+            referee,
+        };
+        let number = ballot.number;
+        let step = match ballot.awaits(&referee)? {
+            AwaitedVote::Commitment if !self.does(n, Conduct::NeverChecks) => JobStep::Vote {
+                ballot: number,
+                commitment: vote_commitment(&context, &leaf, &salt),
+            },
+            AwaitedVote::Opening if !self.does(n, Conduct::NeverOpens) => JobStep::OpenVote {
+                ballot: number,
+                leaf,
+                salt,
+            },
+            _ => return None,
+        };
+        Some(step.of(record.id, record.attempt))
     }
 
     /// The announcement of partner `n`, if sortition draws it.
@@ -120,9 +159,16 @@ impl World {
     }
 
     fn outcome(&self, n: u8, task: TaskIndex) -> Outcome {
-        let wrong = self.does(n, Conduct::Wrong(task.0));
-        let stdout =
-            BlobId::of(format!("task {task} {}", if wrong { "wrong" } else { "right" }).as_bytes());
+        let found = if self.does(n, Conduct::Wrong(task.0)) {
+            "wrong".to_owned()
+        } else if self.does(n, Conduct::Third(task.0)) {
+            "a third".to_owned()
+        } else if self.does(n, Conduct::Alone(task.0)) {
+            format!("seen by {n}")
+        } else {
+            "right".to_owned()
+        };
+        let stdout = BlobId::of(format!("task {task} {found}").as_bytes());
         let outputs = Bounded::new(vec![Some(stdout)]).unwrap();
         Outcome {
             exit: Exit::Code { code: 0 },

@@ -1,0 +1,112 @@
+//! Running tasks in dispute: each in a worker process of its own, in the cage that partners use, outside the execution of
+//! blocks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use blobs::BlobStore;
+use executor::NoResult;
+use executor::worker::{WorkerHandle, WorkerJob, WorkerLimits};
+use tokio::sync::{Semaphore, mpsc};
+use types::attestation::leaf;
+use types::hash::{BlobId, Hash32};
+
+use crate::event::Event;
+use crate::referee::RefereeTask;
+
+/// Tasks that run at the same time; more disputes than that wait here, within the time that referees have.
+const RUNNING: usize = 2;
+
+/// Starts workers for tasks in dispute.
+pub struct RefereeTasks {
+    store: BlobStore,
+    events: mpsc::Sender<Event>,
+    running: Arc<Semaphore>,
+}
+
+/// Why a task in dispute gave no result here.
+#[derive(Debug, thiserror::Error)]
+enum RefereeFault {
+    /// This program cannot be found.
+    #[error("the program that runs tasks: {0}")]
+    Program(std::io::Error),
+    /// A blob of the job is not here any more.
+    #[error("blob {0} is gone")]
+    BlobGone(BlobId),
+    /// The worker found no result.
+    #[error(transparent)]
+    NoResult(#[from] NoResult),
+    /// The worker ended without the task's run.
+    #[error("the worker ran no task")]
+    NotRun,
+}
+
+impl RefereeTasks {
+    /// Over a store of blobs. Workers are this program's own command `worker`. Results go to `events`.
+    #[must_use]
+    pub fn new(store: BlobStore, events: mpsc::Sender<Event>) -> Self {
+        let running = Arc::new(Semaphore::new(RUNNING));
+        Self {
+            store,
+            events,
+            running,
+        }
+    }
+
+    /// Runs a task; answered by [`Event::Refereed`].
+    pub fn perform(&self, task: RefereeTask) {
+        let store = self.store.clone();
+        let (events, running) = (self.events.clone(), Arc::clone(&self.running));
+        tokio::spawn(async move {
+            let Ok(_permit) = running.acquire_owned().await else {
+                return;
+            };
+            let (job, index) = (task.job, task.task);
+            let ran = tokio::task::spawn_blocking(move || run(&store, task)).await;
+            let leaf = match ran {
+                Ok(Ok(leaf)) => Some(leaf),
+                Ok(Err(fault)) => {
+                    tracing::warn!(%job, task = %index, %fault, "no result of a task in dispute");
+                    None
+                }
+                Err(error) => {
+                    tracing::error!(%job, task = %index, %error, "running a task in dispute failed");
+                    None
+                }
+            };
+            tracing::info!(%job, task = %index, ?leaf, "ran a task in dispute");
+            let task = index;
+            // A closed channel means that the node stops.
+            let _ = events.send(Event::Refereed { job, task, leaf }).await;
+        });
+    }
+}
+
+fn run(store: &BlobStore, task: RefereeTask) -> Result<Hash32, RefereeFault> {
+    let RefereeTask {
+        workload,
+        task,
+        wall_ms,
+        ..
+    } = task;
+    let mut files = BTreeMap::new();
+    for blob in workload.blobs() {
+        let path = store.path(blob).ok_or(RefereeFault::BlobGone(blob))?;
+        files.insert(blob, path);
+    }
+    let program = std::env::current_exe().map_err(RefereeFault::Program)?;
+    let limits = WorkerLimits::of(&workload, Duration::from_millis(wall_ms));
+    let handle = WorkerHandle::spawn(&program, &["worker"], limits)?;
+    let job = WorkerJob {
+        workload,
+        tasks: vec![task],
+        files,
+    };
+    let mut found = None;
+    handle.run_job(&job, |index, run| {
+        found = Some(leaf(&job.workload, index, &run.outcome));
+        Ok(())
+    })?;
+    found.ok_or(RefereeFault::NotRun)
+}

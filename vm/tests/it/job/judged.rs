@@ -1,0 +1,183 @@
+//! What the simple model says of verdicts: who was wrong, what that costs, and who gets it.
+
+use std::collections::BTreeMap;
+
+use types::hash::{Address, Hash32};
+use types::job::{BallotPhase, Disputed, JobRecord, Stage, Verifier, VerifierOpening};
+use types::transaction::{Action, JobStep};
+use vm::compute::penalty::Breach;
+
+use crate::fixture::{REFEREES, address};
+use crate::job::model::{Model, Sent, did, differs};
+use crate::job::world::{CUSTOMER, World, number};
+
+/// Money that a verdict moves.
+pub struct Judged {
+    pub due: u64,
+    pub forfeits: Vec<(u8, u128)>,
+    pub shares: BTreeMap<u8, u128>,
+    pub burned: u128,
+}
+
+/// The verifiers of a dispute with the openings that came in a block.
+pub fn openings(disputed: &Disputed, record: &JobRecord, sent: &Sent) -> Vec<Verifier> {
+    let mut verifiers = disputed.parties.verifiers.clone();
+    for verifier in verifiers.iter_mut().filter(|v| v.opening.is_none()) {
+        let job = &record.id;
+        if did(sent, job, &verifier.partner, "agree") {
+            let salt = Hash32::ZERO;
+            verifier.opening = Some(VerifierOpening::Agreed { salt });
+        }
+        let shown = sent.iter().find_map(|(n, action, ok)| match action {
+            Action::Job(action) if *ok && action.job == *job => match &action.step {
+                JobStep::Differ { divergence } if address(*n) == verifier.partner => {
+                    Some((divergence.task, divergence.leaf))
+                }
+                _ => None,
+            },
+            _ => None,
+        });
+        if let Some((task, leaf)) = shown {
+            verifier.opening = Some(VerifierOpening::Differed { task, leaf });
+        }
+    }
+    verifiers
+}
+
+impl Model {
+    /// A verdict took effect. Referees are honest in these tests, or silent.
+    pub fn judged(
+        &mut self,
+        world: &World,
+        before: &JobRecord,
+        after: &JobRecord,
+        disputed: &Disputed,
+        sent: &Sent,
+    ) {
+        *self.ends.entry("verdict".to_owned()).or_default() += 1;
+        let task = disputed.ballot.task;
+        let of = |n: u8| world.leaves(n, before, &[task])[0].1;
+        let truth = of(REFEREES);
+        let primary = disputed.parties.primary;
+        let is_right = of(number(&primary.partner)) == truth;
+        let verifiers = openings(disputed, before, sent);
+        // What a verifier claimed of the task is what it found; nobody can show anything else.
+        let claims = |v: &Verifier| match v.opening {
+            Some(VerifierOpening::Agreed { .. }) => v.tasks.contains(&task),
+            Some(VerifierOpening::Differed { task: at, .. }) => at == task,
+            None => false,
+        };
+        let (mut losers, mut winners) = (Vec::new(), Vec::new());
+        let mut left = Vec::new();
+        let side = if is_right { &mut winners } else { &mut losers };
+        side.push((primary.partner, primary.bond.0));
+        for verifier in &verifiers {
+            let party = (verifier.partner, verifier.bond.0);
+            match (claims(verifier), of(number(&verifier.partner)) == truth) {
+                (true, false) => losers.push(party),
+                (true, true) => {
+                    winners.push(party);
+                    left.push(verifier);
+                }
+                (false, _) => left.push(verifier),
+            }
+        }
+        let fees = left.iter().filter(|v| !is_right && v.opening.is_some());
+        let fees: Vec<_> = fees.map(|v| v.partner).collect();
+        let winners: Vec<_> = winners.iter().map(|(partner, _)| *partner).collect();
+        let cost = primary.price.0 + after_fees(before, sent, world);
+        let parties = (losers, voters(disputed, before, sent), fees, winners);
+        self.forfeit_all(split(before, parties, cost, after_due(world)));
+        if !is_right {
+            for silent in left.iter().filter(|v| v.opening.is_none()) {
+                self.slash(
+                    world,
+                    &silent.partner,
+                    Breach::VerifierUnopened,
+                    silent.bond,
+                );
+            }
+            return;
+        }
+        if !matches!(after.stage, Stage::Disputed(_)) {
+            let (open, silent): (Vec<&Verifier>, Vec<&Verifier>) =
+                left.into_iter().partition(|v| v.opening.is_some());
+            assert!(open.iter().all(|v| !differs(world, before, &primary, v)));
+            self.concluded(world, before, after, (&primary, &open, &silent));
+        }
+    }
+}
+
+/// What the job burned until a verdict: before the block, and for the steps in it.
+fn after_fees(before: &JobRecord, sent: &Sent, world: &World) -> u128 {
+    let fee = world.chain.genesis.params.min_fee.0;
+    let paid = sent.iter().filter(|(_, action, ok)| match action {
+        Action::Job(action) => {
+            *ok && action.job == before.id && ["agree", "differ"].contains(&action.step.name())
+        }
+        _ => false,
+    });
+    before.burned.0 + fee * u128::try_from(paid.count()).unwrap()
+}
+
+fn after_due(world: &World) -> u64 {
+    let now = vm::chain_record(&world.chain.state).unwrap().chain_time.0;
+    now + world.chain.genesis.params.compute.appeal_window_ms
+}
+
+/// The referees whose votes made the quorum.
+fn voters(disputed: &Disputed, record: &JobRecord, sent: &Sent) -> Vec<u8> {
+    let all = REFEREES..REFEREES + 4;
+    let voted = |n: &u8| match &disputed.ballot.phase {
+        BallotPhase::Decided { referees, .. } => referees.iter().any(|id| id.0 == address(*n)),
+        BallotPhase::Opening { opened, .. } => {
+            let before = opened.keys().any(|id| id.0 == address(*n));
+            before || did(sent, &record.id, &address(*n), "open_vote")
+        }
+        BallotPhase::Queued | BallotPhase::Voting { .. } => false,
+    };
+    all.filter(voted).collect()
+}
+
+/// Divides what losers forfeit: referees, fees, a half to the winners, a fifth to the customer at most.
+fn split(
+    record: &JobRecord,
+    (losers, voters, fees, winners): (Vec<(Address, u128)>, Vec<u8>, Vec<Address>, Vec<Address>),
+    cost: u128,
+    due: u64,
+) -> Judged {
+    let forfeits: Vec<_> = losers
+        .iter()
+        .map(|(who, bond)| (number(who), *bond))
+        .collect();
+    let total: u128 = forfeits.iter().map(|(_, bond)| bond).sum();
+    let mut left = total;
+    let mut shares = BTreeMap::new();
+    let mut pay = |n: u8, amount: u128| {
+        let amount = amount.min(left);
+        left -= amount;
+        *shares.entry(n).or_insert(0) += amount;
+        left
+    };
+    let per_task = u128::from(record.policy.tasks_per_verifier);
+    for n in voters {
+        pay(n, record.policy.verifier_fee.0.div_ceil(per_task));
+    }
+    for partner in &fees {
+        pay(number(partner), record.policy.verifier_fee.0);
+    }
+    let half = pay(CUSTOMER, 0) / 100 * 50;
+    for partner in &winners {
+        pay(
+            number(partner),
+            half / u128::try_from(winners.len()).unwrap(),
+        );
+    }
+    let burned = pay(CUSTOMER, cost.min(total / 100 * 20));
+    Judged {
+        due,
+        forfeits,
+        shares,
+        burned,
+    }
+}

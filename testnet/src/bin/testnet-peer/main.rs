@@ -35,8 +35,11 @@ impl PartnerFault {
             Ok("flip-byte") => Self::FlipByte,
             Ok("silent-verifier") => Self::Withholds(Withheld::VerifierCommitments),
             Ok("withhold-opening") => Self::Withholds(Withheld::Openings),
+            Ok("silent-primary") => Self::Withholds(Withheld::PrimaryCommitments),
+            Ok("unopened-verifier") => Self::Withholds(Withheld::VerifierOpenings),
             Ok(other) => bail!(
-                "unknown fault {other:?}: expected flip-byte, silent-verifier or withhold-opening"
+                "unknown fault {other:?}: expected flip-byte, silent-verifier, withhold-opening, silent-primary or \
+                 unopened-verifier"
             ),
         }))
     }

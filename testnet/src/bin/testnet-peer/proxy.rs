@@ -27,6 +27,10 @@ pub enum Withheld {
     VerifierCommitments,
     /// Its openings, as primary and as verifier.
     Openings,
+    /// The commitments that it makes as primary.
+    PrimaryCommitments,
+    /// The openings that it makes as verifier.
+    VerifierOpenings,
 }
 
 /// Decides which transactions of the partner behind it a proxy withholds.
@@ -55,10 +59,12 @@ impl Filter {
             (JobStep::Commit { .. }, Withheld::VerifierCommitments) => {
                 !primary_of.contains(&attempt)
             }
+            (JobStep::Commit { .. }, Withheld::PrimaryCommitments) => primary_of.contains(&attempt),
             (
                 JobStep::Reveal { .. } | JobStep::Agree { .. } | JobStep::Differ { .. },
                 Withheld::Openings,
-            ) => true,
+            )
+            | (JobStep::Agree { .. } | JobStep::Differ { .. }, Withheld::VerifierOpenings) => true,
             _ => false,
         }
     }

@@ -1,0 +1,133 @@
+//! Two of seven partners cheat in one way, in a devnet of real processes, while one job runs whose checks are certain.
+//!
+//! `scripts/cheat KIND` runs it. The last line on standard output is one JSON object: how the job ended, whether a wrong
+//! result stands, how long referees took to their first verdict, and what each partner won or lost.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what a command says"
+)]
+
+extern crate gridproof_testnet as testnet;
+
+mod network;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use serde::Serialize;
+
+use network::{CheatedNetwork, PartnerMoney};
+
+/// A way to cheat.
+struct Kind {
+    name: &'static str,
+    /// What it is, in a few words.
+    about: &'static str,
+    /// The fault of the two cheats, see `testnet-peer`.
+    fault: &'static str,
+    /// Where the job's primary must be; partners stand in three sites in turn.
+    location: &'static str,
+    /// The numbers of the cheats.
+    cheats: [usize; 2],
+}
+
+const SION: &str = "sion";
+const NANTERRE: &str = "nanterre";
+
+const KINDS: [Kind; 5] = [
+    Kind {
+        name: "wrong-primary",
+        about: "two of the three partners that may be primary flip a byte of what they found",
+        fault: "flip-byte",
+        location: SION,
+        cheats: [0, 3],
+    },
+    Kind {
+        name: "wrong-verifier",
+        about: "two verifiers flip a byte of what they found",
+        fault: "flip-byte",
+        location: NANTERRE,
+        cheats: [0, 3],
+    },
+    Kind {
+        name: "silent-primary",
+        about: "both partners that may be primary take the job and never commit",
+        fault: "silent-primary",
+        location: NANTERRE,
+        cheats: [2, 5],
+    },
+    Kind {
+        name: "mute-primary",
+        about: "both partners that may be primary commit and never reveal",
+        fault: "withhold-opening",
+        location: NANTERRE,
+        cheats: [2, 5],
+    },
+    Kind {
+        name: "unopened-verifier",
+        about: "two verifiers commit and never open",
+        fault: "unopened-verifier",
+        location: NANTERRE,
+        cheats: [0, 3],
+    },
+];
+
+/// What is printed of a run.
+#[derive(Debug, Serialize)]
+struct CheatReport {
+    kind: &'static str,
+    job_state: String,
+    reason: Option<String>,
+    wrong_result_stands: bool,
+    seconds_to_verdict: Option<f64>,
+    partners: Vec<PartnerMoney>,
+}
+
+fn main() -> Result<ExitCode> {
+    let argument = std::env::args().nth(1).unwrap_or_default();
+    let Some(kind) = KINDS.iter().find(|kind| kind.name == argument) else {
+        eprintln!("usage: scripts/cheat KIND, where KIND is one of");
+        for kind in &KINDS {
+            eprintln!("  {:18} {}", kind.name, kind.about);
+        }
+        return Ok(ExitCode::from(2));
+    };
+    println!("{}", serde_json::to_string(&run(kind)?)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run(kind: &'static Kind) -> Result<CheatReport> {
+    eprintln!("{}: {}", kind.name, kind.about);
+    let network = CheatedNetwork::start(kind.fault, &kind.cheats)?;
+    let before = network.money()?;
+    let job = network.submit(kind.location)?;
+    let (mut disputed, mut verdict) = (None, None);
+    let mut stage = String::new();
+    let ended = network.follow(job, Duration::from_mins(6), |view| {
+        if stage != view.stage {
+            stage.clone_from(&view.stage);
+            eprintln!("attempt {}: {stage}", view.attempt.0 + 1);
+        }
+        if view.dispute.is_some() {
+            disputed.get_or_insert_with(Instant::now);
+        }
+        if view.verdicts > 0 {
+            verdict.get_or_insert_with(Instant::now);
+        }
+    })?;
+    network.wait_for_payout()?;
+    let after = network.money()?;
+    let seconds = disputed.zip(verdict).map(|(from, to)| to - from);
+    let failure = ended.failure.map(serde_json::to_value).transpose()?;
+    Ok(CheatReport {
+        kind: kind.name,
+        reason: failure.and_then(|reason| Some(reason.as_str()?.to_owned())),
+        wrong_result_stands: network.is_wrong(&ended)?,
+        seconds_to_verdict: seconds.map(|time| time.as_secs_f64()),
+        job_state: ended.stage,
+        partners: network.compare(&before, &after, &kind.cheats),
+    })
+}

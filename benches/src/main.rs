@@ -4,6 +4,7 @@
 
 mod away;
 mod engine;
+mod flood;
 mod growth;
 mod http;
 mod job;
@@ -84,6 +85,8 @@ enum Bench {
         #[arg(long, default_value_t = 100)]
         rate: u32,
     },
+    /// A bonded partner's calls, block time and a validator's restart while strangers flood HTTP and p2p; one JSON object.
+    Flood(flood::FloodPlan),
     /// The engine alone, without a pace, beside commonware's: all up, and one killed; one JSON object a line.
     Engine {
         /// Seconds that are measured.
@@ -119,6 +122,7 @@ fn main() -> anyhow::Result<()> {
         Bench::Job { runs, module } => job::run(runs, &module),
         Bench::Peer(runs) => peer::run(&runs),
         Bench::Away { seconds, rate } => away::run(seconds, rate),
+        Bench::Flood(plan) => flood::run(&plan),
         Bench::Engine {
             seconds,
             systems,

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 mod history;
+mod p2p;
 mod rpc;
 
 pub use history::{HistoryKind, StoreConfig, StoreConfigError};
+pub use p2p::P2pConfig;
 pub use rpc::RpcConfig;
 
 /// A validator node's configuration.
@@ -28,20 +30,6 @@ pub struct Config {
     /// What it keeps of the chain.
     #[serde(default)]
     pub store: StoreConfig,
-}
-
-/// How a node meets other validators.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct P2pConfig {
-    /// Where it listens for other validators, such as `/ip4/127.0.0.1/tcp/26600`.
-    pub listen: Vec<String>,
-    /// Where it finds the first other validators, such as `/ip4/10.0.0.3/tcp/26600`.
-    #[serde(default)]
-    pub bootstrap: Vec<String>,
-    /// The addresses that others should dial, where they are not those it listens on.
-    #[serde(default)]
-    pub external: Vec<String>,
 }
 
 /// What a node keeps of jobs' data.
@@ -105,11 +93,7 @@ impl Default for Config {
     /// On loopback, without peers.
     fn default() -> Self {
         Self {
-            p2p: P2pConfig {
-                listen: vec!["/ip4/127.0.0.1/tcp/26600".to_owned()],
-                bootstrap: Vec::new(),
-                external: Vec::new(),
-            },
+            p2p: P2pConfig::default(),
             rpc: RpcConfig::default(),
             blobs: BlobsConfig::default(),
             mempool: MempoolConfig::default(),

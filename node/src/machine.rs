@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 /// Assumed where the system tells nothing, in bytes.
 const UNKNOWN_MEMORY_BYTES: u64 = 2 << 30;
 /// Assumed where the system sets no limit on open files.
@@ -21,10 +23,25 @@ pub fn memory_bytes() -> u64 {
     limits.fold(machine, u64::min)
 }
 
+/// Lets this process have as many files open as the system allows it, up to a number that is always enough: the usual
+/// limit of 1,024 is less than the connections that a node bears. What the system refuses stays as it was.
+pub fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let allowed = limit.maximum.unwrap_or(UNLIMITED_FILES);
+    let current = limit.current.unwrap_or(UNLIMITED_FILES);
+    let raised = Rlimit {
+        current: Some(allowed.min(UNLIMITED_FILES).max(current)),
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, current, "the limit on open files stays as it is");
+    }
+}
+
 /// How many files this process may have open.
 #[must_use]
 pub fn open_files() -> u64 {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let limit = getrlimit(Resource::Nofile);
     limit.current.unwrap_or(UNLIMITED_FILES)
 }
 

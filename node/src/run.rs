@@ -22,6 +22,7 @@ use types::key::SecretKey;
 use crate::config::{Config, Layout};
 use crate::core::{Node, NodeSetup};
 use crate::error::NodeError;
+use crate::machine::raise_open_files;
 use crate::shell::Shell;
 use chain::quarantine::Quarantine;
 
@@ -56,6 +57,7 @@ pub async fn run_and_tell(
     let layout = Layout::new(directory);
     let genesis = Arc::new(read_genesis(&layout)?);
     check_log(&layout)?;
+    raise_open_files();
     let quarantine = Quarantine::open(layout.quarantine())?;
     let mut setup = setup(&layout, &genesis, &config)?;
     setup.chain.quarantined = quarantine.blocks();
@@ -187,7 +189,7 @@ async fn start_network(
         listen: addresses("listen", &config.p2p.listen)?,
         bootstrap: addresses("bootstrap", &config.p2p.bootstrap)?,
         external: addresses("external", &config.p2p.external)?,
-        limits: p2p::Limits::default(),
+        limits: config.p2p.limits(),
     };
     Ok(p2p::start(network).await?)
 }

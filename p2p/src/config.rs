@@ -53,12 +53,21 @@ impl Default for ReadRate {
 pub struct Limits {
     /// Connections of peers that no validator is bound to yet.
     pub stranger_connections: u32,
-    /// Incoming connections in their handshake.
-    pub pending_incoming: u32,
-    /// Resident memory of the process, in bytes, above which no connection is taken or made.
+    /// Incoming sockets whose peer has said nothing yet. Half of them are for addresses that records or the
+    /// configuration name; when a half is full, the oldest of the address prefix that has most goes.
+    pub pending_silent: usize,
+    /// Incoming connections in their handshake, by the same rule.
+    pub pending_incoming: usize,
+    /// Time for an incoming socket's first byte, and then for its handshakes.
+    pub incoming_timeout: Duration,
+    /// Resident memory of the process, in bytes, above which no connection of a stranger is taken.
     pub memory_bytes: usize,
-    /// Time for a connection's handshakes, and then for its peer to show that it is a validator's.
+    /// Time for an outgoing connection's handshakes, and for a peer to show that it is a validator's.
     pub handshake_timeout: Duration,
+    /// Connections of one validator are taken, and it is told all records, at most once in this time in the long run.
+    pub reconnect_every: Duration,
+    /// New records of one validator count at most once in this time in the long run.
+    pub record_every: Duration,
     /// Time for the answer to a request.
     pub request_timeout: Duration,
     /// Requests of one validator that are answered at once.
@@ -77,9 +86,13 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             stranger_connections: 16,
-            pending_incoming: 64,
+            pending_silent: 256,
+            pending_incoming: 256,
+            incoming_timeout: Duration::from_secs(2),
             memory_bytes: 8 << 30,
             handshake_timeout: Duration::from_secs(5),
+            reconnect_every: Duration::from_secs(10),
+            record_every: Duration::from_mins(1),
             request_timeout: Duration::from_secs(10),
             requests_per_peer: 8,
             read_rate: ReadRate::default(),

@@ -47,7 +47,11 @@ counters! {
     strangers_closed,
     /// Connections refused by a limit.
     connections_denied,
-    /// Handshakes that failed or took too long.
+    /// Incoming connections that made room for newer ones before they had shown what they are.
+    lobby_evictions,
+    /// Valid records that came too soon after others of their validator.
+    records_paced,
+    /// Handshakes that failed or took too long, and sockets that said nothing in time.
     handshakes_failed,
 }
 

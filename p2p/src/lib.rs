@@ -8,6 +8,9 @@
 //!   connection breaks, and when a peer reads too slowly and the oldest waiting ones make room (counted).
 //! - Every queue, frame, stream and connection is bounded, and lengths are checked before anything is allocated.
 //! - One validator that floods takes no room of another in the queue towards the node, and is read at a bounded rate.
+//! - Connections that come to nothing keep nobody out: they wait in a bounded place, half of which is for addresses that
+//!   records or the configuration name, and who floods takes room from itself. Memory, connections and records that
+//!   one validator makes too often are refused; want of memory refuses strangers only.
 //! - Nothing is taken of a validator that the node has banned, over any connection, until the ban ends.
 //! - A frame that is broadcast is held once, however many peers it is for.
 //! - Whether a record is taken may depend on what came before it; such a refusal never costs a relay its connection.
@@ -26,8 +29,12 @@ mod events;
 mod frame;
 mod frame_queue;
 mod handle;
+mod incoming;
 mod link;
+mod lobby;
+mod muxer;
 mod network;
+mod pace;
 mod peers;
 pub mod record;
 mod registry;

@@ -7,7 +7,7 @@ mod records;
 mod start;
 mod upkeep;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,12 +27,15 @@ use crate::channel::{Channel, Protocol};
 use crate::config::Limits;
 use crate::dialer::Dialer;
 use crate::events::{EventQueue, PeerEvent, Queued};
+use crate::incoming::KnownAddresses;
 use crate::link;
+use crate::pace::Pace;
 use crate::peers::{Peer, PeerConnection};
 use crate::registry::Registry;
 use crate::shared::{OpenStream, PeerQueues, SharedState};
 use crate::streams::InboundStream;
 
+use records::Greeting;
 pub use start::start;
 
 /// Time between two looks at the clock.
@@ -59,7 +62,13 @@ struct NetworkLoop {
     own_record: Option<Bytes>,
     registry: Registry,
     dialer: Dialer,
-    peers: std::collections::BTreeMap<PeerId, Peer>,
+    bootstrap: Vec<Multiaddr>,
+    /// The addresses whose connections have a half of each lobby to themselves.
+    known: KnownAddresses,
+    greetings: BTreeMap<ValidatorId, Greeting>,
+    /// How often each cause is warned of.
+    warnings: BTreeMap<&'static str, Pace>,
+    peers: BTreeMap<PeerId, Peer>,
     limits: Limits,
     shared: Arc<SharedState>,
     tasks: JoinSet<()>,
@@ -176,7 +185,7 @@ impl NetworkLoop {
             } => {
                 tracing::error!(?addresses, ?reason, "no longer listening");
             }
-            SwarmEvent::ListenerError { error, .. } => {
+            SwarmEvent::ListenerError { error, .. } if self.may_warn("accept", Instant::now()) => {
                 tracing::warn!(%error, "cannot accept a connection");
             }
             _ => {}
@@ -239,12 +248,8 @@ impl NetworkLoop {
             let writer = link::write_frames(peer, Protocol::Frames(channel), queue, streams);
             known.add_writer(self.tasks.spawn(writer));
         }
-        for record in self.registry.records() {
-            if crate::registry::peer_id(&record.record.node_key) != Some(peer) {
-                known.records.push(record.to_bytes().into());
-            }
-        }
         self.dialer.proved(peer);
+        self.greet(validator, Instant::now());
         self.shared.connected().insert(validator, queues);
         self.pending.push_back(PeerEvent::Connected { validator });
     }

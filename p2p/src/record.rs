@@ -163,6 +163,18 @@ impl SignedRecord {
     }
 }
 
+/// True for an address that means another machine in another network: loopback, private, link-local and unique local ones.
+pub(crate) fn is_private(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        Some(Protocol::Ip6(ip)) => match ip.to_ipv4_mapped() {
+            Some(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+            None => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+        },
+        _ => false,
+    }
+}
+
 /// An IP address that is not the unspecified one, a TCP port above zero, and nothing else.
 pub(crate) fn is_dialable(address: &Multiaddr) -> bool {
     let mut parts = address.iter();

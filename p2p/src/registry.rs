@@ -1,6 +1,7 @@
 //! Which peer is which validator's: genesis' node keys, then the newest valid record of each validator. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use libp2p::identity::ed25519;
 use libp2p::{Multiaddr, PeerId};
@@ -8,7 +9,11 @@ use types::committee::Committee;
 use types::hash::{ChainId, ValidatorId};
 use types::key::PublicKey;
 
-use crate::record::{RecordError, SignedRecord};
+use crate::pace::Pace;
+use crate::record::{RecordError, SignedRecord, is_private};
+
+/// Records of one validator that count at once: the addresses of a start, and a few restarts.
+const RECORDS_AT_ONCE: u32 = 16;
 
 /// The libp2p name of a node key, if it is a point at all.
 pub(crate) fn peer_id(key: &PublicKey) -> Option<PeerId> {
@@ -32,6 +37,8 @@ pub(crate) enum Accepted {
         /// Validator to which the node is bound here.
         by: ValidatorId,
     },
+    /// It is newer, and comes too soon after others of its validator.
+    TooSoon,
     /// It counts from now on.
     New {
         /// Validator whose record it is.
@@ -65,6 +72,9 @@ pub(crate) struct Registry {
     own_record: Option<SignedRecord>,
     peers: BTreeMap<PeerId, ValidatorId>,
     records: BTreeMap<ValidatorId, SignedRecord>,
+    /// How often records of one validator count.
+    record_every: Duration,
+    paces: BTreeMap<ValidatorId, Pace>,
 }
 
 impl Registry {
@@ -72,6 +82,7 @@ impl Registry {
         chain: ChainId,
         committee: Committee,
         own: Option<(ValidatorId, PublicKey)>,
+        record_every: Duration,
     ) -> Result<Self, RegistryError> {
         let mut peers = BTreeMap::new();
         for member in committee.members() {
@@ -92,6 +103,8 @@ impl Registry {
             own_record: None,
             peers,
             records: BTreeMap::new(),
+            record_every,
+            paces: BTreeMap::new(),
         })
     }
 
@@ -118,12 +131,22 @@ impl Registry {
         self.records.values()
     }
 
-    /// The addresses that a validator gave last.
+    /// The addresses that a validator gave last. Private ones count where this node's own are: elsewhere they would make
+    /// it dial machines of its own network.
     pub(crate) fn addresses(&self, validator: ValidatorId) -> Vec<Multiaddr> {
-        self.records
-            .get(&validator)
-            .map(|signed| signed.record.dialable())
-            .unwrap_or_default()
+        let record = self.records.get(&validator);
+        let given = record.map(|signed| signed.record.dialable());
+        let mut addresses = given.unwrap_or_default();
+        let own = self.own_record.as_ref().map(|own| own.record.dialable());
+        let is_public = own.is_some_and(|own| !own.is_empty() && !own.iter().any(is_private));
+        addresses.retain(|address| !is_public || !is_private(address));
+        addresses
+    }
+
+    /// The addresses of all other validators that gave any.
+    pub(crate) fn all_addresses(&self) -> impl Iterator<Item = Multiaddr> {
+        let each = self.records.keys().copied();
+        each.flat_map(|validator| self.addresses(validator))
     }
 
     /// Takes note of what this node says of itself from now on.
@@ -139,7 +162,11 @@ impl Registry {
     }
 
     /// Verifies a record and takes it if it is newer.
-    pub(crate) fn accept(&mut self, signed: SignedRecord) -> Result<Accepted, RecordError> {
+    pub(crate) fn accept(
+        &mut self,
+        signed: SignedRecord,
+        now: Instant,
+    ) -> Result<Accepted, RecordError> {
         let validator = signed.verify(&self.committee, self.chain)?;
         let (key, sequence) = (signed.record.node_key, signed.record.sequence);
         if let Some((own, own_key)) = self.own
@@ -167,6 +194,12 @@ impl Registry {
                 node: peer,
                 by: other,
             });
+        }
+        let every = self.record_every;
+        let pace = self.paces.entry(validator);
+        let pace = pace.or_insert_with(|| Pace::new(every, RECORDS_AT_ONCE, now));
+        if !pace.take(now) {
+            return Ok(Accepted::TooSoon);
         }
         let replaced = self.peer_of(validator).filter(|old| *old != peer);
         if let Some(old) = &replaced {

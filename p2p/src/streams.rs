@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use libp2p::core::transport::PortUse;
 use libp2p::core::upgrade::{InboundUpgrade, OutboundUpgrade, UpgradeInfo};
@@ -20,14 +21,19 @@ use libp2p::swarm::{
     NetworkBehaviour, NotifyHandler, StreamUpgradeError, SubstreamProtocol, THandler,
     THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
-use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol};
+use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol, memory_connection_limits};
 use tokio::sync::oneshot;
 use types::hash::ChainId;
 
 use crate::channel::Protocol;
+use crate::config::Limits;
+use crate::pace::Pace;
 
 /// Streams accepted on a connection that nobody took yet; more are dropped.
 const MAX_UNTAKEN_STREAMS: usize = 16;
+
+/// Connections of one validator that are taken at once: a few restarts, and dials that cross.
+const RECONNECTS_AT_ONCE: u32 = 12;
 
 /// Takes a stream, or why there is none.
 pub(crate) type StreamReply = oneshot::Sender<Result<Stream, OpenError>>;
@@ -70,22 +76,34 @@ pub(crate) struct InboundStream {
 #[error("{0} connections of peers that are no validator's are open, no more are allowed")]
 pub(crate) struct TooManyStrangers(usize);
 
+/// Refuses a connection: its validator has made too many lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the validator's node connects too often")]
+pub(crate) struct ReconnectsTooOften;
+
 /// libp2p behaviour that opens one stream per channel and direction with each bound peer.
 pub(crate) struct Streams {
     protocols: Protocols,
     known: BTreeSet<PeerId>,
     strangers: BTreeMap<ConnectionId, PeerId>,
     max_strangers: usize,
+    /// Asked about strangers only: who is known is served for as long as there is any memory.
+    memory: memory_connection_limits::Behaviour,
+    reconnect_every: Duration,
+    reconnects: BTreeMap<PeerId, Pace>,
     actions: VecDeque<ToSwarm<InboundStream, OpenOutbound>>,
 }
 
 impl Streams {
-    pub(crate) fn new(chain: ChainId, max_strangers: usize) -> Self {
+    pub(crate) fn new(chain: ChainId, max_strangers: usize, limits: &Limits) -> Self {
         Self {
             protocols: Protocols::new(chain),
             known: BTreeSet::new(),
             strangers: BTreeMap::new(),
             max_strangers,
+            memory: memory_connection_limits::Behaviour::with_max_bytes(limits.memory_bytes),
+            reconnect_every: limits.reconnect_every,
+            reconnects: BTreeMap::new(),
             actions: VecDeque::new(),
         }
     }
@@ -93,6 +111,7 @@ impl Streams {
     /// The peers that validators are bound to. They do not count as strangers.
     pub(crate) fn set_known(&mut self, known: BTreeSet<PeerId>) {
         self.strangers.retain(|_, peer| !known.contains(peer));
+        self.reconnects.retain(|peer, _| known.contains(peer));
         self.known = known;
     }
 
@@ -128,14 +147,25 @@ impl NetworkBehaviour for Streams {
 
     fn handle_established_inbound_connection(
         &mut self,
-        _: ConnectionId,
+        connection: ConnectionId,
         peer: PeerId,
-        _: &Multiaddr,
-        _: &Multiaddr,
+        local: &Multiaddr,
+        remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        if !self.known.contains(&peer) && self.strangers.len() >= self.max_strangers {
+        if self.known.contains(&peer) {
+            let (every, now) = (self.reconnect_every, Instant::now());
+            let pace = self.reconnects.entry(peer);
+            let pace = pace.or_insert_with(|| Pace::new(every, RECONNECTS_AT_ONCE, now));
+            if !pace.take(now) {
+                return Err(ConnectionDenied::new(ReconnectsTooOften));
+            }
+            return Ok(self.handler());
+        }
+        if self.strangers.len() >= self.max_strangers {
             return Err(ConnectionDenied::new(TooManyStrangers(self.max_strangers)));
         }
+        self.memory
+            .handle_pending_inbound_connection(connection, local, remote)?;
         Ok(self.handler())
     }
 

@@ -7,24 +7,42 @@ use libp2p::PeerId;
 use types::hash::ValidatorId;
 
 use super::NetworkLoop;
+use crate::pace::Pace;
 use crate::record::{PeerRecord, SignedRecord};
 use crate::registry::Accepted;
 
 /// Head start of the peer with the lower id when two learn of each other, so that rarely both dial.
 const HEAD_START: Duration = Duration::from_secs(1);
 
+/// Times that a validator is told all records at once: a few restarts.
+const GREETINGS_AT_ONCE: u32 = 3;
+/// Warnings of one cause in the long run, and at once.
+const WARN_EVERY: Duration = Duration::from_secs(10);
+const WARNINGS_AT_ONCE: u32 = 3;
+
+/// When a validator was told all records, and whether it waits for them.
+#[derive(Debug)]
+pub(super) struct Greeting {
+    pace: Pace,
+    is_due: bool,
+}
+
 impl NetworkLoop {
     pub(super) fn on_record(&mut self, from: PeerId, bytes: &Bytes) {
         if !self.peers.contains_key(&from) {
             return;
         }
+        let now = Instant::now();
         let outcome =
-            SignedRecord::from_bytes(bytes).and_then(|record| self.registry.accept(record));
+            SignedRecord::from_bytes(bytes).and_then(|record| self.registry.accept(record, now));
         match outcome {
             Ok(Accepted::Stale) => self.shared.counters.records_stale.add(1),
+            Ok(Accepted::TooSoon) => self.shared.counters.records_paced.add(1),
             Ok(Accepted::Own(sequence)) => self.outbid(sequence),
             Ok(Accepted::Taken { node, by }) => {
-                tracing::warn!(%from, %node, %by, "refused a peer record: its node is another validator's");
+                if self.may_warn("taken", now) {
+                    tracing::warn!(%from, %node, %by, "refused a peer record: its node is another validator's");
+                }
                 self.shared.counters.records_taken.add(1);
                 if node == from {
                     return self.disconnect(from);
@@ -40,7 +58,9 @@ impl NetworkLoop {
                 self.pass_on(from, peer, bytes);
             }
             Err(error) => {
-                tracing::warn!(%from, %error, "refused a peer record");
+                if self.may_warn("refused", now) {
+                    tracing::warn!(%from, %error, "refused a peer record");
+                }
                 self.shared.counters.records_refused.add(1);
                 return self.disconnect(from);
             }
@@ -62,6 +82,7 @@ impl NetworkLoop {
             .behaviour_mut()
             .streams
             .set_known(self.registry.known());
+        self.name_addresses();
         if let Some(old) = replaced {
             self.dialer.remove_peer(old);
             self.disconnect(old);
@@ -80,6 +101,54 @@ impl NetworkLoop {
         if self.peers.contains_key(&peer) {
             self.bind(peer, validator);
         }
+    }
+
+    /// Says whose connections have a half of each lobby to themselves: the addresses of records and the configuration.
+    fn name_addresses(&self) {
+        let recorded: Vec<_> = self.registry.all_addresses().collect();
+        self.known.set(self.bootstrap.iter().chain(&recorded));
+    }
+
+    /// Tells a validator all records, if it was not told lately; else once the time is over.
+    pub(super) fn greet(&mut self, validator: ValidatorId, now: Instant) {
+        let every = self.limits.reconnect_every;
+        let greeting = self.greetings.entry(validator);
+        let greeting = greeting.or_insert_with(|| Greeting {
+            pace: Pace::new(every, GREETINGS_AT_ONCE, now),
+            is_due: false,
+        });
+        greeting.is_due = !greeting.pace.take(now);
+        let peer = self.registry.peer_of(validator);
+        let Some((peer, known)) = peer.and_then(|peer| Some((peer, self.peers.get(&peer)?))) else {
+            return;
+        };
+        if greeting.is_due {
+            return;
+        }
+        for record in self.registry.records() {
+            if crate::registry::peer_id(&record.record.node_key) != Some(peer) {
+                known.records.push(record.to_bytes().into());
+            }
+        }
+    }
+
+    /// Greets those who had to wait for it.
+    pub(super) fn greet_waiting(&mut self, now: Instant) {
+        let waiting = self
+            .greetings
+            .iter()
+            .filter(|(_, greeting)| greeting.is_due);
+        let waiting: Vec<_> = waiting.map(|(validator, _)| *validator).collect();
+        for validator in waiting {
+            self.greet(validator, now);
+        }
+    }
+
+    /// False if a cause was warned of lately, so that nobody fills the log.
+    pub(super) fn may_warn(&mut self, cause: &'static str, now: Instant) -> bool {
+        let pace = self.warnings.entry(cause);
+        pace.or_insert_with(|| Pace::new(WARN_EVERY, WARNINGS_AT_ONCE, now))
+            .take(now)
     }
 
     /// Tells a new record to all validators but those who know it.

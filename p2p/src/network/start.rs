@@ -15,12 +15,13 @@ use tokio::task::JoinSet;
 use types::key::{PublicKey, SecretKey};
 
 use super::{NetworkLoop, RecordSigner};
-use crate::behaviour::{self, Behaviour, BehaviourEvent};
+use crate::behaviour::{self, Behaviour, BehaviourEvent, IncomingRules};
 use crate::config::Config;
 use crate::dialer::Dialer;
 use crate::error::P2pError;
 use crate::events::{self, Events};
 use crate::handle::Handle;
+use crate::incoming::KnownAddresses;
 use crate::record::is_dialable;
 use crate::registry::Registry;
 use crate::shared::SharedState;
@@ -36,19 +37,26 @@ type Event = SwarmEvent<BehaviourEvent>;
 /// [`Handle::shutdown`] is called. Needs a tokio runtime.
 pub async fn start(config: Config) -> Result<(Handle, Events), P2pError> {
     let own = own_id(&config)?;
-    let registry = Registry::new(config.chain_id, config.committee.clone(), own)?;
+    let limits = config.limits;
+    let committee = config.committee.clone();
+    let registry = Registry::new(config.chain_id, committee, own, limits.record_every)?;
     check_addresses(&config)?;
     let keypair = identity(&config.node_key)?;
-    let mut swarm = behaviour::build(&config, keypair)?;
+    let shared = Arc::new(SharedState::new(limits.read_rate));
+    let known = KnownAddresses::default();
+    known.set(config.bootstrap.iter());
+    let incoming = IncomingRules {
+        known: known.clone(),
+        shared: Arc::clone(&shared),
+    };
+    let mut swarm = behaviour::build(&config, &keypair, incoming)?;
     let early = listen(&mut swarm, &config.listen).await?;
     swarm.behaviour_mut().streams.set_known(registry.known());
 
-    let shared = Arc::new(SharedState::new(config.limits.read_rate));
     let (events, receiver) = events::queue(config.committee.ids());
     let (streams, wanted) = mpsc::channel(MAX_WAITING);
     let (records, records_receiver) = mpsc::channel(MAX_WAITING);
     let (stop, stopped) = watch::channel(false);
-    let limits = config.limits;
     let now = Instant::now();
     let mut network = NetworkLoop {
         swarm,
@@ -65,6 +73,10 @@ pub async fn start(config: Config) -> Result<(Handle, Events), P2pError> {
         own_record: None,
         registry,
         dialer: Dialer::new(&config.bootstrap, limits.redial_min, limits.redial_max, now),
+        bootstrap: config.bootstrap,
+        known,
+        greetings: BTreeMap::new(),
+        warnings: BTreeMap::new(),
         peers: BTreeMap::new(),
         limits,
         shared: Arc::clone(&shared),

@@ -18,6 +18,7 @@ impl NetworkLoop {
         self.end_the_silent(now);
         self.end_strangers(now);
         self.end_banned(now);
+        self.greet_waiting(now);
         self.dial(now);
     }
 

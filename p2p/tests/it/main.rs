@@ -8,6 +8,7 @@
 )]
 
 mod bans;
+mod flood;
 mod hostile;
 mod mesh;
 mod net;

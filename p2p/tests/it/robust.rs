@@ -1,14 +1,12 @@
-//! What the network bears: restarts, garbage, half-open connections, slow readers, strangers.
+//! What the network bears: restarts, slow readers, strangers.
 
 use std::time::Duration;
 
 use gridproof_p2p::{Channel, OpenError, PeerEvent, RequestError};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use types::hash::{ChainId, Hash32};
 use types::key::SecretKey;
 
-use crate::net::{Keys, Node, eventually, id, socket_address, within};
+use crate::net::{Keys, Node, eventually, id, within};
 
 #[tokio::test]
 async fn a_restarted_peer_is_connected_again() {
@@ -56,44 +54,6 @@ async fn the_others_find_a_restarted_peer_by_its_record() {
     let b = Node::start(deaf).await;
     b.connected_to(&[0]).await;
     a.connected_to(&[1]).await;
-}
-
-#[tokio::test]
-async fn garbage_and_half_open_connections_do_not_disturb() {
-    let keys = Keys::new(2);
-    let mut config = keys.config(0, &[]);
-    (
-        config.limits.pending_incoming,
-        config.limits.handshake_timeout,
-    ) = (4, Duration::from_millis(500));
-    let a = Node::start(config).await;
-    let socket = socket_address(&a.addresses()[0]);
-    let mut silent = Vec::new();
-    for _ in 0..12 {
-        silent.push(TcpStream::connect(&socket).await.unwrap());
-    }
-    for _ in 0..20 {
-        let mut stream = TcpStream::connect(&socket).await.unwrap();
-        // The other side may have closed already.
-        let _ = stream.write_all(&[0xff; 4_096]).await;
-    }
-    eventually("refusals for want of room", || {
-        a.counters().connections_denied > 0
-    })
-    .await;
-    eventually("handshakes given up", || a.counters().handshakes_failed > 0).await;
-    let b = keys.start(1, &a.addresses()).await;
-    b.connected_to(&[0]).await;
-    a.connected_to(&[1]).await;
-    for mut stream in silent {
-        let mut rest = Vec::new();
-        // Closed by the node in the end, cleanly or not.
-        let _ = within(
-            "the end of a silent connection",
-            stream.read_to_end(&mut rest),
-        )
-        .await;
-    }
 }
 
 #[tokio::test]

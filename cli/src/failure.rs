@@ -34,6 +34,8 @@ pub enum ExitKind {
     Diverged,
     /// The chain follows a version of the protocol that this build does not know.
     UnknownVersion,
+    /// Another process signs with the same validator key.
+    SecondSigner,
 }
 
 impl ExitKind {
@@ -52,6 +54,7 @@ impl ExitKind {
             Self::Storage => 10,
             Self::Diverged => 11,
             Self::UnknownVersion => 12,
+            Self::SecondSigner => 13,
         }
     }
 }
@@ -64,7 +67,8 @@ pub const EXIT_CODES: &str = "Exit codes:
   3 bad input (job spec, config, genesis)     9 key file missing, too open or of the wrong kind
   4 no connection                            10 data directory in use, damaged or full
   5 refused by the chain or an endpoint       11 state diverged
-                                             12 protocol version unknown to this build";
+                                             12 protocol version unknown to this build
+                                             13 another process signs with the same validator key";
 
 /// Why a command failed.
 #[derive(Debug)]

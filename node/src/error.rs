@@ -8,6 +8,7 @@ use chain::worker::WorkerError;
 use consensus::log::{LogError, StorageError};
 use consensus::{EvidenceBookError, StartError};
 use keys::keyfile::KeyFileError;
+use keys::signer_lock::SignerLockError;
 use rpc_server::ServerError;
 use state::{ErrorClass, StateError};
 use store::StoreError;
@@ -24,6 +25,9 @@ pub enum NodeError {
     /// A key file cannot be used.
     #[error(transparent)]
     Key(#[from] KeyFileError),
+    /// Another process may not sign with the validator's key.
+    #[error(transparent)]
+    Signer(#[from] SignerLockError),
     /// There is no vote log and no chain: the directory was not made, or not to its end.
     #[error(
         "{0} does not exist: `gridproof node init --genesis ...` did not run here, or not to its end"
@@ -125,6 +129,8 @@ pub enum NodeError {
 pub enum NodeErrorKind {
     /// Mend a key file.
     Key,
+    /// Leave one of two processes with one validator key off.
+    SecondSigner,
     /// The directory holds no validator; `init` makes one.
     NotInitialised,
     /// Bring the vote log back, or leave the validator off.
@@ -147,6 +153,7 @@ impl NodeError {
     pub fn kind(&self) -> NodeErrorKind {
         match self {
             Self::Key(_) => NodeErrorKind::Key,
+            Self::Signer(_) => NodeErrorKind::SecondSigner,
             Self::NotInitialised(_) => NodeErrorKind::NotInitialised,
             Self::VoteLogGone { .. } => NodeErrorKind::VoteLog,
             Self::VoteLog(error) => of_log(error),
@@ -181,6 +188,10 @@ impl NodeError {
     pub fn hint(&self) -> &'static str {
         match self.kind() {
             NodeErrorKind::Key => "key files are made by `node init`; keep them with mode 0600",
+            NodeErrorKind::SecondSigner => {
+                "run one process with this key and leave every other off, here and on other machines: two contradict \
+                 each other, which can cost the stake"
+            }
             NodeErrorKind::NotInitialised => {
                 "run `gridproof node init` again with the same arguments: it completes what is there"
             }

@@ -10,6 +10,7 @@ use chain::clock::Clock;
 use consensus::EvidenceBook;
 use consensus::log::{FileStorage, Log};
 use keys::keyfile::{self, KeyKind};
+use keys::signer_lock::SignerLock;
 use p2p::Multiaddr;
 use rpc_server::Server;
 use rpc_server::events::EventLog;
@@ -65,6 +66,9 @@ pub async fn run_and_tell(
     let store = Store::open_with(&layout.db(), &genesis, writes, config.store.settings()?)?;
     let setup = setup.in_force(&store)?;
     let (log, records) = Log::open(FileStorage::new(&layout.log())?, setup.log_identity())?;
+    // After the directory's own locks: this one finds copies of it.
+    let own = setup.chain.own.as_ref().map(|own| own.key.public());
+    let _signer = own.map(|key| SignerLock::take(&key)).transpose()?;
     let kept = FileStorage::new(&layout.evidence())?;
     let evidence = EvidenceBook::open(kept, &setup.consensus.term())?;
     let blobs = BlobStore::open(&layout.blobs(), config.blobs.quota_bytes)?;

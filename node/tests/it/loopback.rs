@@ -290,6 +290,17 @@ fn a_directory_that_cannot_be_used_is_refused_with_its_reason() {
         "{in_use}"
     );
 
+    // A copy of its keys in a directory of its own has a clean log, and would sign what this one does not know of.
+    let twin = net.root.path().join("twin");
+    init::keys(&twin).unwrap();
+    let (own, copied) = (Layout::new(&net.dir(0)), Layout::new(&twin));
+    for file in [Layout::validator_key, Layout::node_key, Layout::vrf_key] {
+        std::fs::copy(file(&own), file(&copied)).unwrap();
+    }
+    init::init(&twin, &net.genesis, &net.configs[0]).unwrap();
+    let second = start(&twin, &net.configs[0]);
+    assert_eq!(second.kind(), NodeErrorKind::SecondSigner, "{second}");
+
     let without_marker = net.dir(1);
     std::fs::remove_dir_all(Layout::new(&without_marker).log()).unwrap();
     let lost = start(&without_marker, &net.configs[1]);

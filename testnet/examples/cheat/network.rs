@@ -1,7 +1,7 @@
 //! A devnet of four validators and seven partners of which two cheat, and a customer.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -10,6 +10,8 @@ use keys::keyfile::{self, KeyKind};
 use rpc::client::Client;
 use rpc::model::JobView;
 use serde::Serialize;
+use testnet::devnet::Devnet;
+use testnet::devnet::plan::DevnetOptions;
 use testnet::devnet::process::wait_until;
 use testnet::temporary::TemporaryDevnet;
 use types::attestation::Outcomes;
@@ -45,7 +47,7 @@ pub struct PartnerMoney {
     honest: bool,
     bond_before: Amount,
     bond_after: Amount,
-    /// By how much its account grew; what left its bond is not counted.
+    /// By how much its account grew.
     earned: String,
 }
 
@@ -64,12 +66,18 @@ impl CheatedNetwork {
             let variable = ("TESTNET_FAULT".to_owned(), fault.to_owned());
             is_cheat.then_some(variable).into_iter().collect()
         };
-        let partners = u16::try_from(PARTNERS)?;
-        Ok(Self(TemporaryDevnet::start(
-            &peer()?,
-            partners,
-            environment,
-        )?))
+        let mut network = TemporaryDevnet::make(|root, base_port| {
+            let options = DevnetOptions {
+                validators: 4,
+                partners: u16::try_from(PARTNERS)?,
+                base_port,
+            };
+            let devnet = Devnet::create(root, &options)?;
+            (0..PARTNERS).try_for_each(|partner| never_fill_up(root, partner))?;
+            Ok(devnet)
+        })?;
+        network.run(&peer()?, environment)?;
+        Ok(Self(network))
     }
 
     fn client(&self) -> Result<Client> {
@@ -202,6 +210,15 @@ impl CheatedNetwork {
         };
         pairs.map(money).collect()
     }
+}
+
+/// Has a partner leave its bond as it is: a daemon fills up what its bond has lost.
+fn never_fill_up(root: &Path, partner: usize) -> Result<()> {
+    let file = root.join(format!("partner-{partner}/partner.toml"));
+    let text = std::fs::read_to_string(&file)?;
+    let (before, after) = ("\nbond = \"10000\"", "\nbond = \"100\"");
+    ensure!(text.contains(before), "no bond in {}", file.display());
+    Ok(std::fs::write(&file, text.replace(before, after))?)
 }
 
 /// The program that runs validators and partners, beside this one.

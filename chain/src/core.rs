@@ -356,16 +356,13 @@ impl Chain {
             let record = value
                 .as_deref()
                 .map(|bytes| decode::<JobRecord>(bytes, MAX_STATE_VALUE_BYTES));
-            match record {
-                Some(Ok(record)) => {
-                    let workload = || vm::query::spec(&after, id).map(|spec| spec.workload);
-                    self.book.job_changed(&record, workload, now.unix.0)?;
-                    self.referee.job_changed(&self.setup, &record);
-                }
-                Some(Err(_)) | None => {
-                    self.book.job_gone(id, now.unix.0);
-                    self.referee.job_gone(id);
-                }
+            if let Some(Ok(record)) = record {
+                let workload = || vm::query::spec(&after, id).map(|spec| spec.workload);
+                self.book.job_changed(&record, workload, now.unix.0)?;
+                self.referee.job_changed(&self.setup, &record);
+            } else {
+                self.book.job_gone(id, now.unix.0);
+                self.referee.job_gone(id);
             }
         }
         Ok(panicked)

@@ -68,27 +68,31 @@ fn stages() -> Vec<Stage> {
             opening: Some(opening.clone()),
             unverified: false,
         }),
-        Stage::Disputed(Disputed {
-            parties: parties.clone(),
-            opening: opening.clone(),
-            unverified: false,
-            openings_until: ChainTime(60_000),
-            ballot: Ballot {
-                number: 1,
-                task: TaskIndex(2),
-                committee: Epoch(1),
-                is_second: true,
-                phase: BallotPhase::Voting {
-                    committed: BTreeMap::from([(ValidatorId(samples::BOB), Hash32([6; 32]))]),
-                },
-            },
-        }),
+        disputed(parties.clone(), opening.clone()),
         Stage::Storing(Storing { parties, opening }),
         Stage::Settled,
         Stage::Failed(Failed {
             reason: FailureReason::NoPartner,
         }),
     ]
+}
+
+fn disputed(parties: Parties, opening: PrimaryOpening) -> Stage {
+    Stage::Disputed(Disputed {
+        parties,
+        opening,
+        unverified: false,
+        openings_until: ChainTime(60_000),
+        ballot: Ballot {
+            number: 1,
+            task: TaskIndex(2),
+            committee: Epoch(1),
+            is_second: true,
+            phase: BallotPhase::Voting {
+                committed: BTreeMap::from([(ValidatorId(samples::BOB), Hash32([6; 32]))]),
+            },
+        },
+    })
 }
 
 #[test]

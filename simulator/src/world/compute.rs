@@ -132,8 +132,8 @@ impl World {
     }
 
     /// A host's node runs a task in dispute.
-    pub(super) fn referee(&mut self, host: HostId, task: RefereeTask) -> Result<(), Violation> {
-        let leaf = self.grid.as_mut().map(|grid| grid.leaf(&task));
+    pub(super) fn referee(&mut self, host: HostId, task: &RefereeTask) -> Result<(), Violation> {
+        let leaf = self.grid.as_mut().map(|grid| grid.leaf(task));
         let (job, task) = (task.job, task.task);
         self.chain_event(host, Event::Refereed { job, task, leaf })
     }

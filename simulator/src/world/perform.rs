@@ -123,7 +123,7 @@ impl World {
             Effect::Report { by, fault } => self.accused(host, by, &fault)?,
             Effect::Stop(stop) => return self.stopped(host, stop.to_string()),
             Effect::Blob(request) => self.blob(host, request),
-            Effect::Referee(task) => self.referee(host, *task)?,
+            Effect::Referee(task) => self.referee(host, &task)?,
             Effect::Alarm(alarm) => return self.stopped(host, alarm.to_string()),
             // The node takes nothing of whom it bans; that the connection is closed changes nothing here.
             Effect::Ban { .. } | Effect::Answer { .. } | Effect::Quarantine(_) => {}

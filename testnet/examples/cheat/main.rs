@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde::Serialize;
 
-use network::{CheatedNetwork, PartnerMoney};
+use network::{CheatedNetwork, PartnerMoney, compare};
 
 /// A way to cheat.
 struct Kind {
@@ -128,6 +128,6 @@ fn run(kind: &'static Kind) -> Result<CheatReport> {
         wrong_result_stands: network.is_wrong(&ended)?,
         seconds_to_verdict: seconds.map(|time| time.as_secs_f64()),
         job_state: ended.stage,
-        partners: network.compare(&before, &after, &kind.cheats),
+        partners: compare(&before, &after, &kind.cheats),
     })
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use blobs::Encoder;
 use keys::keyfile::{self, KeyKind};
 use rpc::client::Client;
@@ -29,9 +29,6 @@ const PARTNERS: usize = 7;
 const MIN_VERIFIERS: u16 = 5;
 /// Probability of detection that the customer asks for, in parts per million: each partner is drawn almost certainly.
 const CONFIDENCE_PPM: u32 = 980_000;
-/// Time between two looks at a job.
-const LOOK: Duration = Duration::from_millis(100);
-
 /// A WASM module whose `_start` does nothing: its standard output is empty.
 const MODULE: &[u8] = b"\0asm\x01\0\0\0\
     \x01\x04\x01\x60\0\0\
@@ -136,8 +133,8 @@ impl CheatedNetwork {
         mut look: impl FnMut(&JobView),
     ) -> Result<JobView> {
         let (client, encoder) = (self.client()?, Encoder::of(MODULE));
-        let began = Instant::now();
-        while began.elapsed() < at_most {
+        let mut ended = None;
+        let reached = wait_until(at_most, || {
             let view = self.0.block_on(async {
                 let view = client.job(job).await.ok()?;
                 if view.takes_inputs()
@@ -148,18 +145,16 @@ impl CheatedNetwork {
                 }
                 Some(view)
             });
-            if let Some(view) = view {
-                look(&view);
-                if !view.live {
-                    return Ok(view);
-                }
-            }
-            std::thread::sleep(LOOK);
-        }
-        bail!(
+            view.iter().for_each(&mut look);
+            ended = view.filter(|view| !view.live);
+            ended.is_some()
+        });
+        ensure!(
+            reached,
             "the job is not over after {at_most:?}\n{}",
             self.0.last_words(20)
-        )
+        );
+        ended.context("a job that is over")
     }
 
     /// Waits until verdicts are paid out: by chain time, which follows the clock.
@@ -191,25 +186,25 @@ impl CheatedNetwork {
         let empty = BlobId::of(b"");
         Ok(outcomes.0.iter().any(|outcome| outcome.stdout != empty))
     }
+}
 
-    /// What each partner won or lost.
-    pub fn compare(&self, before: &Money, after: &Money, cheats: &[usize]) -> Vec<PartnerMoney> {
-        let pairs = before.iter().zip(after).enumerate();
-        let money = |(n, (before, after)): (usize, (&(Amount, Amount), &(Amount, Amount)))| {
-            let (sign, amount) = match after.0.checked_sub(before.0) {
-                Some(earned) => ("", earned),
-                None => ("-", before.0.saturating_sub(after.0)),
-            };
-            PartnerMoney {
-                name: format!("partner-{n}"),
-                honest: !cheats.contains(&n),
-                bond_before: before.1,
-                bond_after: after.1,
-                earned: format!("{sign}{amount}"),
-            }
+/// What each partner won or lost.
+pub fn compare(before: &Money, after: &Money, cheats: &[usize]) -> Vec<PartnerMoney> {
+    let pairs = before.iter().zip(after).enumerate();
+    let money = pairs.map(|(n, (before, after))| {
+        let (sign, amount) = match after.0.checked_sub(before.0) {
+            Some(earned) => ("", earned),
+            None => ("-", before.0.saturating_sub(after.0)),
         };
-        pairs.map(money).collect()
-    }
+        PartnerMoney {
+            name: format!("partner-{n}"),
+            honest: !cheats.contains(&n),
+            bond_before: before.1,
+            bond_after: after.1,
+            earned: format!("{sign}{amount}"),
+        }
+    });
+    money.collect()
 }
 
 /// Has a partner leave its bond as it is: a daemon fills up what its bond has lost.

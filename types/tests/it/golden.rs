@@ -142,6 +142,7 @@ fn add_actions(v: &mut Vectors) {
     let leaves = [(TaskIndex(0), hash(1)), (TaskIndex(1), hash(2))];
     let opening = Opening::new(hash(3), &leaves, &[TaskIndex(1)], BlobId::of(b"outcomes")).unwrap();
     let divergence = Divergence::new(hash(3), &leaves, TaskIndex(1)).unwrap();
+    let of = |step: JobStep| step.of(job, attempt);
     let actions = [
         ("register", Action::RegisterPartner { profile: profile() }),
         ("bond", Action::Bond { amount: SQUARE }),
@@ -152,58 +153,49 @@ fn add_actions(v: &mut Vectors) {
                 spec: Box::new(spec()),
             },
         ),
-        ("acknowledge", JobStep::Acknowledge.of(job, attempt)),
-        (
-            "decline",
-            JobStep::Decline { unrunnable: true }.of(job, attempt),
-        ),
+        ("acknowledge", of(JobStep::Acknowledge)),
+        ("decline", of(JobStep::Decline { unrunnable: true })),
         (
             "commit",
-            JobStep::Commit {
+            of(JobStep::Commit {
                 commitment: hash(1),
-            }
-            .of(job, attempt),
+            }),
         ),
         (
             "announce",
-            JobStep::Announce {
+            of(JobStep::Announce {
                 proof: vrf(7).prove(&hash(1)),
-            }
-            .of(job, attempt),
+            }),
         ),
         (
             "reveal",
-            JobStep::Reveal {
+            of(JobStep::Reveal {
                 opening: Box::new(opening),
-            }
-            .of(job, attempt),
+            }),
         ),
-        ("agree", JobStep::Agree { salt: hash(3) }.of(job, attempt)),
+        ("agree", of(JobStep::Agree { salt: hash(3) })),
         (
             "vote",
-            JobStep::Vote {
+            of(JobStep::Vote {
                 ballot: 2,
                 commitment: hash(3),
-            }
-            .of(job, attempt),
+            }),
         ),
         (
             "open_vote",
-            JobStep::OpenVote {
+            of(JobStep::OpenVote {
                 ballot: 2,
                 leaf: hash(3),
                 salt: hash(4),
-            }
-            .of(job, attempt),
+            }),
         ),
         (
             "differ",
-            JobStep::Differ {
+            of(JobStep::Differ {
                 divergence: Box::new(divergence),
-            }
-            .of(job, attempt),
+            }),
         ),
-        ("no_result", JobStep::NoResult.of(job, attempt)),
+        ("no_result", of(JobStep::NoResult)),
     ];
     for (name, action) in actions {
         v.add(

@@ -104,18 +104,7 @@ fn stages() -> Vec<Stage> {
             beacon,
         })
     };
-    let referee = |n| ValidatorId(address(n));
-    let voting = BallotPhase::Voting {
-        committed: BTreeMap::from([(referee(1), hash(1))]),
-    };
-    let opened = BallotPhase::Opening {
-        committed: BTreeMap::from([(referee(1), hash(1))]),
-        opened: BTreeMap::from([(referee(2), hash(2))]),
-    };
-    let decided = BallotPhase::Decided {
-        leaf: hash(3),
-        referees: BTreeSet::from([referee(3)]),
-    };
+    let [queued, voting, opened, decided] = phases();
     vec![
         Stage::Pending(Pending {
             draw: Some(BeaconStep(4)),
@@ -145,7 +134,7 @@ fn stages() -> Vec<Stage> {
             opening: Some(opening.clone()),
             unverified: true,
         }),
-        disputed(&parties, &opening, BallotPhase::Queued),
+        disputed(&parties, &opening, queued),
         disputed(&parties, &opening, voting),
         disputed(&parties, &opening, opened),
         disputed(&parties, &opening, decided),
@@ -155,6 +144,22 @@ fn stages() -> Vec<Stage> {
             reason: FailureReason::Refuted,
         }),
     ]
+}
+
+fn phases() -> [BallotPhase; 4] {
+    let referee = |n| ValidatorId(address(n));
+    let voting = BallotPhase::Voting {
+        committed: BTreeMap::from([(referee(1), hash(1))]),
+    };
+    let opened = BallotPhase::Opening {
+        committed: BTreeMap::from([(referee(1), hash(1))]),
+        opened: BTreeMap::from([(referee(2), hash(2))]),
+    };
+    let decided = BallotPhase::Decided {
+        leaf: hash(3),
+        referees: BTreeSet::from([referee(3)]),
+    };
+    [BallotPhase::Queued, voting, opened, decided]
 }
 
 fn disputed(parties: &Parties, opening: &PrimaryOpening, phase: BallotPhase) -> Stage {

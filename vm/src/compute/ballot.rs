@@ -72,7 +72,7 @@ pub(super) fn dispute(
         is_second: false,
         phase: BallotPhase::Queued,
     };
-    let (stage, window_ms) = start(context, &job, dispute, ballot)?;
+    let (stage, window_ms) = start(context, &job, dispute, ballot);
     enter(context, job, stage, Some(window_ms))
 }
 
@@ -91,7 +91,7 @@ pub(super) fn dispute_next(
         is_second: false,
         phase: BallotPhase::Queued,
     };
-    let (stage, window_ms) = start(context, &job, dispute, ballot)?;
+    let (stage, window_ms) = start(context, &job, dispute, ballot);
     stay(context, job, stage, window_ms)
 }
 
@@ -102,7 +102,7 @@ pub(super) fn start(
     job: &Job,
     dispute: Dispute,
     mut ballot: Ballot,
-) -> Result<(Stage, u64), Abort> {
+) -> (Stage, u64) {
     let params = &context.rules.params.compute;
     let window_ms = if context.chain.disputes < MAX_BALLOTS {
         context.chain.disputes += 1;
@@ -113,7 +113,7 @@ pub(super) fn start(
     } else {
         params.reveal_window_ms
     };
-    Ok((Stage::Disputed(dispute.with(ballot)), window_ms))
+    (Stage::Disputed(dispute.with(ballot)), window_ms)
 }
 
 /// The ballot does not run any more: another one may.

@@ -67,14 +67,14 @@ pub(crate) fn vote(
     let BallotPhase::Voting { committed } = &mut disputed.ballot.phase else {
         return Err(JobError::VoteNotAwaited.into());
     };
-    let had_quorum = is_quorum(&committee, committed);
+    let was_enough = is_quorum(&committee, committed);
     committed.insert(id, commitment);
     if committed.len() == committee.members().len() {
         return Ok(open_votes(context, job, disputed)?);
     }
-    let has_quorum = is_quorum(&committee, committed);
+    let is_enough = is_quorum(&committee, committed);
     let stage = Stage::Disputed(disputed);
-    if has_quorum && !had_quorum {
+    if is_enough && !was_enough {
         // The others have a little time left; a quorum alone might hold too few honest referees.
         let left_ms = left_ms(context, job.deadline);
         let window_ms = context.rules.params.compute.reveal_window_ms.min(left_ms);
@@ -182,7 +182,7 @@ pub(super) fn close_dispute(
     match &disputed.ballot.phase {
         BallotPhase::Queued => {
             let (dispute, ballot) = Dispute::split(disputed);
-            let (stage, window_ms) = start(context, &job, dispute, ballot)?;
+            let (stage, window_ms) = start(context, &job, dispute, ballot);
             stay(context, job, stage, window_ms)
         }
         BallotPhase::Voting { committed } => {
@@ -227,6 +227,6 @@ fn close_ballot(context: &mut Context<'_>, job: Job, disputed: Disputed) -> Resu
     ballot.is_second = true;
     ballot.number = ballot.number.saturating_add(1);
     ballot.phase = BallotPhase::Queued;
-    let (stage, window_ms) = start(context, &job, dispute, ballot)?;
+    let (stage, window_ms) = start(context, &job, dispute, ballot);
     stay(context, job, stage, window_ms)
 }

@@ -154,8 +154,8 @@ fn the_pool_offers_a_certificate_once_a_quorum_says_the_same_while_the_job_wants
     pool.insert(&before.rules, &before.state, &lie).unwrap();
     for validator in QUORUM {
         assert!(!ready(&pool, &world.chain).unwrap());
-        let word = world.word(job, validator);
-        pool.insert(&before.rules, &before.state, &word).unwrap();
+        let message = world.word(job, validator);
+        pool.insert(&before.rules, &before.state, &message).unwrap();
     }
     assert!(!ready(&pool, &before).unwrap());
     assert!(ready(&pool, &world.chain).unwrap());

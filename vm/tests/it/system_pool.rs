@@ -174,8 +174,8 @@ fn every_statement_that_a_live_job_waits_for_has_room() {
     let most = EARLY_STATEMENTS_PER_VALIDATOR + 1;
     let jobs: Vec<_> = (0..most).map(|_| world.submit(&spec())).collect();
     for job in jobs {
-        let word = world.word(job, 0);
-        assert_eq!(insert(&mut pool, &world.chain, &word), Ok(()));
+        let message = world.word(job, 0);
+        assert_eq!(insert(&mut pool, &world.chain, &message), Ok(()));
     }
     assert_eq!(pool.len(), most);
 }
@@ -187,8 +187,8 @@ fn the_certificate_of_the_job_that_is_due_first_is_in_the_first_block() {
     let others: Vec<_> = (0..70).map(|_| world.submit(&spec())).collect();
     for validator in QUORUM {
         for job in others.iter().chain([&first]) {
-            let word = world.word(*job, validator);
-            assert_eq!(insert(&mut pool, &world.chain, &word), Ok(()));
+            let message = world.word(*job, validator);
+            assert_eq!(insert(&mut pool, &world.chain, &message), Ok(()));
         }
     }
     let chain = &world.chain;

@@ -38,6 +38,10 @@ fn each_rule_has_its_error_with_the_values_that_broke_it() {
         wrong(|p| p.compute.open_window_ms = u64::MAX),
         too_long("compute.open_window_ms")
     );
+}
+
+#[test]
+fn what_must_be_above_zero_says_so() {
     let zeros: [(&str, Change); 9] = [
         ("reveal_window_ms", |p| p.compute.reveal_window_ms = 0),
         ("unbonding_ms", |p| p.compute.unbonding_ms = 0),
@@ -61,6 +65,22 @@ fn each_rule_has_its_error_with_the_values_that_broke_it() {
         };
         assert_eq!(found, format!("compute.{name}"));
     }
+    let changes: [(&str, Change); 2] = [
+        ("max_task_fuel", |p| p.compute.classes[0].max_task_fuel = 0),
+        ("min_fuel_per_ms", |p| {
+            p.compute.classes[0].min_fuel_per_ms = 0;
+        }),
+    ];
+    for (name, change) in changes {
+        let ParamsError::Zero(found) = wrong(change) else {
+            panic!("{name} may be zero");
+        };
+        assert_eq!(found, format!("compute.classes.{name}"));
+    }
+}
+
+#[test]
+fn each_rule_of_jobs_parameters_has_its_error() {
     for found in [0, MAX_ATTEMPTS + 1] {
         let attempts = ParamsError::MaxAttempts { found };
         assert_eq!(wrong(|p| p.compute.max_attempts = found), attempts);
@@ -90,10 +110,6 @@ fn each_rule_has_its_error_with_the_values_that_broke_it() {
             kept_ms: 3_600_000
         }
     );
-    assert_eq!(
-        wrong(|p| p.compute.classes[0].max_task_fuel = 0),
-        zero("compute.classes.max_task_fuel")
-    );
     let class = Params::devnet().compute.classes[0].class;
     assert_eq!(
         wrong(|p| p.compute.classes.extend(p.compute.classes.clone())),
@@ -104,10 +120,6 @@ fn each_rule_has_its_error_with_the_values_that_broke_it() {
     };
     let found = MAX_CLASSES + 1;
     assert_eq!(wrong(many), ParamsError::TooManyClasses { found });
-    assert_eq!(
-        wrong(|p| p.compute.classes[0].min_fuel_per_ms = 0),
-        zero("compute.classes.min_fuel_per_ms")
-    );
 }
 
 #[test]

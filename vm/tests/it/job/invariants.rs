@@ -73,6 +73,11 @@ pub fn check(state: &Writes, supply: Amount) {
         assert_eq!(customers.remove(address), Some(number));
     }
     assert!(customers.is_empty(), "{customers:?}");
+    check_locks(state, locks);
+}
+
+/// Asserts that each partner's locks are these, and those that end by themselves, which a queue holds.
+fn check_locks(state: &Writes, mut locks: Locks) {
     let mut ending_locks = Bucket::new();
     for (key, value) in state {
         let (StateKey::Partner(address), Some(bytes)) = (key, value) else {

@@ -139,10 +139,13 @@ fn voters(disputed: &Disputed, record: &JobRecord, sent: &Sent) -> Vec<u8> {
     all.filter(voted).collect()
 }
 
+/// Who lost how much, the referees, who is paid a fee, and who was right.
+type Sides = (Vec<(Address, u128)>, Vec<u8>, Vec<Address>, Vec<Address>);
+
 /// Divides what losers forfeit: referees, fees, a half to the winners, a fifth to the customer at most.
 fn split(
     record: &JobRecord,
-    (losers, voters, fees, winners): (Vec<(Address, u128)>, Vec<u8>, Vec<Address>, Vec<Address>),
+    (losers, voters, fees, winners): Sides,
     cost: u128,
     due: u64,
 ) -> Judged {

@@ -98,9 +98,12 @@ fn one_honest_verifier_among_colluders_is_enough() {
         let policy = world.record(&job).policy;
         let wrong: Vec<_> = (0..PARTNERS)
             .filter(|n| *n != honest)
-            .map(|n| match n == primary {
-                true => (n, policy.bond),
-                false => (n, policy.verifier_bond),
+            .map(|n| {
+                if n == primary {
+                    (n, policy.bond)
+                } else {
+                    (n, policy.verifier_bond)
+                }
             })
             .collect();
         assert_wrong_ones_lose(&world, &wrong);

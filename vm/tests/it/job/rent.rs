@@ -23,7 +23,7 @@ fn heavy(n: u8) -> JobSpec {
     for m in 2..5u8 {
         let length = if m == 4 { (1 << 30) - 100 } else { 1 << 30 };
         input.blob = blob(m, length);
-        input.target = types::codec::Text::new(&format!("/in/{m}")).unwrap();
+        input.target = types::codec::Text::new(format!("/in/{m}")).unwrap();
         inputs.push(input.clone());
     }
     spec.workload.inputs = types::codec::Bounded::new(inputs).unwrap();

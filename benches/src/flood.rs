@@ -26,7 +26,7 @@ use types::transaction::{Action, Transaction};
 use crate::network::{MeasuredNetwork, binary};
 use crate::peer::rounded;
 use crate::{progress, quantile};
-use attack::Attack;
+use attack::FloodAttack;
 
 /// Time between two rounds of the partner's calls.
 const ROUND: Duration = Duration::from_millis(100);
@@ -80,12 +80,12 @@ pub fn run(plan: &FloodPlan) -> Result<()> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let mut partner = Partner::of(&network)?;
+    let mut partner = WorkingPartner::of(&network)?;
     let time = Duration::from_secs(u64::from(plan.seconds));
     progress("without the flood");
     let quiet = runtime.block_on(partner.works(time))?;
     progress("the flood begins");
-    let attack = Attack::start(&ports(&network)?, bodies, plan.handshakes)?;
+    let attack = FloodAttack::start(&ports(&network)?, bodies, plan.handshakes)?;
     runtime.block_on(partner.works(SWELL))?;
     let flooded = runtime.block_on(partner.works(time))?;
     progress("a validator restarts");
@@ -151,7 +151,7 @@ fn ports_of(validator: &Process) -> Result<(SocketAddr, SocketAddr)> {
 }
 
 /// A bonded partner that signs what it asks.
-struct Partner {
+struct WorkingPartner {
     urls: Vec<String>,
     signer: RequestSigner,
     address: Address,
@@ -161,7 +161,7 @@ struct Partner {
 }
 
 /// What came of the partner's calls within a time.
-struct Work {
+struct PartnerCalls {
     calls: usize,
     succeeded: usize,
     /// In microseconds, ascending.
@@ -169,7 +169,7 @@ struct Work {
     block_ms: f64,
 }
 
-impl Work {
+impl PartnerCalls {
     fn share(&self) -> f64 {
         let count = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
         count(self.succeeded) / count(self.calls.max(1))
@@ -180,7 +180,7 @@ impl Work {
     }
 }
 
-impl Partner {
+impl WorkingPartner {
     fn of(network: &MeasuredNetwork) -> Result<Self> {
         let manifest = &network.net.devnet.manifest;
         let mut processes = manifest.processes.iter();
@@ -205,7 +205,7 @@ impl Partner {
     }
 
     /// Calls one validator after the other until the time is over; each second round on new connections.
-    async fn works(&mut self, time: Duration) -> Result<Work> {
+    async fn works(&mut self, time: Duration) -> Result<PartnerCalls> {
         let start = Instant::now();
         let mut kept = self
             .urls
@@ -213,7 +213,7 @@ impl Partner {
             .map(|url| self.client(url))
             .collect::<Result<Vec<_>>>()?;
         let from = self.height(&kept[0]).await?;
-        let mut work = Work {
+        let mut work = PartnerCalls {
             calls: 0,
             succeeded: 0,
             times: Vec::new(),
@@ -250,7 +250,7 @@ impl Partner {
     }
 
     /// What a partner asks: where the chain stands, its own registration, events, and that a transaction be taken.
-    async fn round(&mut self, client: &Client, work: &mut Work) {
+    async fn round(&mut self, client: &Client, work: &mut PartnerCalls) {
         let begun = Instant::now();
         let status = client.status().await;
         work.note(begun, status.is_ok());
@@ -284,7 +284,7 @@ impl Partner {
     }
 }
 
-impl Work {
+impl PartnerCalls {
     fn note(&mut self, begun: Instant, succeeded: bool) {
         self.calls += 1;
         self.succeeded += usize::from(succeeded);
@@ -296,7 +296,7 @@ impl Work {
 fn restart(
     network: &mut MeasuredNetwork,
     runtime: &tokio::runtime::Runtime,
-    partner: &Partner,
+    partner: &WorkingPartner,
 ) -> Result<Option<Duration>> {
     let names = network.net.names(ProcessRole::Validator);
     let name = names.last().context("a validator")?;

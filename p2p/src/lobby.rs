@@ -67,7 +67,7 @@ impl LobbyHalf {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Waiting {
+struct LobbyEntry {
     prefix: AddressPrefix,
     is_known: bool,
     since: Instant,
@@ -79,7 +79,7 @@ pub(crate) struct Lobby {
     max_of_half: usize,
     patience: Duration,
     next: u64,
-    waiting: BTreeMap<LobbyTicket, Waiting>,
+    waiting: BTreeMap<LobbyTicket, LobbyEntry>,
     known: LobbyHalf,
     others: LobbyHalf,
 }
@@ -122,7 +122,7 @@ impl Lobby {
         }
         self.half(is_known).insert(prefix, ticket);
         let since = now;
-        let entered = Waiting {
+        let entered = LobbyEntry {
             prefix,
             is_known,
             since,
@@ -133,7 +133,7 @@ impl Lobby {
 
     /// A connection waits no more: it has shown what it is, it has ended, or it was told to go.
     pub(crate) fn leave(&mut self, ticket: LobbyTicket) {
-        if let Some(Waiting {
+        if let Some(LobbyEntry {
             prefix, is_known, ..
         }) = self.waiting.remove(&ticket)
         {
@@ -144,7 +144,7 @@ impl Lobby {
     /// The connections that have waited for too long; they wait no more.
     pub(crate) fn late(&mut self, now: Instant) -> Vec<LobbyTicket> {
         let patience = self.patience;
-        let is_late = |waiting: &Waiting| now.duration_since(waiting.since) >= patience;
+        let is_late = |waiting: &LobbyEntry| now.duration_since(waiting.since) >= patience;
         // Tickets are in the order of their times.
         let late = self
             .waiting

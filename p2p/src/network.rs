@@ -29,7 +29,7 @@ use crate::dialer::Dialer;
 use crate::events::{EventQueue, PeerEvent, Queued};
 use crate::incoming::KnownAddresses;
 use crate::link;
-use crate::pace::Pace;
+use crate::pace::EventPace;
 use crate::peers::{Peer, PeerConnection};
 use crate::registry::Registry;
 use crate::shared::{OpenStream, PeerQueues, SharedState};
@@ -67,7 +67,7 @@ struct NetworkLoop {
     known: KnownAddresses,
     greetings: BTreeMap<ValidatorId, Greeting>,
     /// How often each cause is warned of.
-    warnings: BTreeMap<&'static str, Pace>,
+    warnings: BTreeMap<&'static str, EventPace>,
     peers: BTreeMap<PeerId, Peer>,
     limits: Limits,
     shared: Arc<SharedState>,

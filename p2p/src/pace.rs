@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 /// One event every `every` in the long run, and as many as `burst` at once.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
+pub(crate) struct EventPace {
     every: Duration,
     burst: u32,
     /// When all that happened is paid for.
     paid_at: Instant,
 }
 
-impl Pace {
+impl EventPace {
     pub(crate) fn new(every: Duration, burst: u32, now: Instant) -> Self {
         Self {
             every,
@@ -39,8 +39,8 @@ mod tests {
     fn after_a_burst_one_event_passes_each_time() {
         let start = Instant::now();
         let every = Duration::from_secs(10);
-        let mut pace = Pace::new(every, 3, start);
-        let passed = |pace: &mut Pace, now| (0..5).filter(|_| pace.take(now)).count();
+        let mut pace = EventPace::new(every, 3, start);
+        let passed = |pace: &mut EventPace, now| (0..5).filter(|_| pace.take(now)).count();
         assert_eq!(passed(&mut pace, start), 3);
         assert_eq!(passed(&mut pace, start + every / 2), 0);
         assert_eq!(passed(&mut pace, start + every), 1);

@@ -9,7 +9,7 @@ use types::committee::Committee;
 use types::hash::{ChainId, ValidatorId};
 use types::key::PublicKey;
 
-use crate::pace::Pace;
+use crate::pace::EventPace;
 use crate::record::{RecordError, SignedRecord, is_private};
 
 /// Records of one validator that count at once: the addresses of a start, and a few restarts.
@@ -74,7 +74,7 @@ pub(crate) struct Registry {
     records: BTreeMap<ValidatorId, SignedRecord>,
     /// How often records of one validator count.
     record_every: Duration,
-    paces: BTreeMap<ValidatorId, Pace>,
+    paces: BTreeMap<ValidatorId, EventPace>,
 }
 
 impl Registry {
@@ -197,7 +197,7 @@ impl Registry {
         }
         let every = self.record_every;
         let pace = self.paces.entry(validator);
-        let pace = pace.or_insert_with(|| Pace::new(every, RECORDS_AT_ONCE, now));
+        let pace = pace.or_insert_with(|| EventPace::new(every, RECORDS_AT_ONCE, now));
         if !pace.take(now) {
             return Ok(Accepted::TooSoon);
         }

@@ -27,7 +27,7 @@ use types::hash::ChainId;
 
 use crate::channel::Protocol;
 use crate::config::Limits;
-use crate::pace::Pace;
+use crate::pace::EventPace;
 
 /// Streams accepted on a connection that nobody took yet; more are dropped.
 const MAX_UNTAKEN_STREAMS: usize = 16;
@@ -90,7 +90,7 @@ pub(crate) struct Streams {
     /// Asked about strangers only: who is known is served for as long as there is any memory.
     memory: memory_connection_limits::Behaviour,
     reconnect_every: Duration,
-    reconnects: BTreeMap<PeerId, Pace>,
+    reconnects: BTreeMap<PeerId, EventPace>,
     actions: VecDeque<ToSwarm<InboundStream, OpenOutbound>>,
 }
 
@@ -155,7 +155,7 @@ impl NetworkBehaviour for Streams {
         if self.known.contains(&peer) {
             let (every, now) = (self.reconnect_every, Instant::now());
             let pace = self.reconnects.entry(peer);
-            let pace = pace.or_insert_with(|| Pace::new(every, RECONNECTS_AT_ONCE, now));
+            let pace = pace.or_insert_with(|| EventPace::new(every, RECONNECTS_AT_ONCE, now));
             if !pace.take(now) {
                 return Err(ConnectionDenied::new(ReconnectsTooOften));
             }

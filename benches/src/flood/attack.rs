@@ -31,13 +31,13 @@ pub struct ConnectionsMade {
 }
 
 /// An attack that goes on until it is dropped.
-pub struct Attack {
+pub struct FloodAttack {
     /// What came about so far.
     pub made: Arc<ConnectionsMade>,
     runtime: Option<Runtime>,
 }
 
-impl Attack {
+impl FloodAttack {
     /// Holds bodies, in all, and opens silent connections, a second and port.
     pub fn start(ports: &[(SocketAddr, SocketAddr)], bodies: u32, silent: u32) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -58,7 +58,7 @@ impl Attack {
     }
 }
 
-impl Drop for Attack {
+impl Drop for FloodAttack {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();

@@ -7,7 +7,7 @@ use libp2p::PeerId;
 use types::hash::ValidatorId;
 
 use super::NetworkLoop;
-use crate::pace::Pace;
+use crate::pace::EventPace;
 use crate::record::{PeerRecord, SignedRecord};
 use crate::registry::Accepted;
 
@@ -23,7 +23,7 @@ const WARNINGS_AT_ONCE: u32 = 3;
 /// When a validator was told all records, and whether it waits for them.
 #[derive(Debug)]
 pub(super) struct Greeting {
-    pace: Pace,
+    pace: EventPace,
     is_due: bool,
 }
 
@@ -114,7 +114,7 @@ impl NetworkLoop {
         let every = self.limits.reconnect_every;
         let greeting = self.greetings.entry(validator);
         let greeting = greeting.or_insert_with(|| Greeting {
-            pace: Pace::new(every, GREETINGS_AT_ONCE, now),
+            pace: EventPace::new(every, GREETINGS_AT_ONCE, now),
             is_due: false,
         });
         greeting.is_due = !greeting.pace.take(now);
@@ -147,7 +147,7 @@ impl NetworkLoop {
     /// False if a cause was warned of lately, so that nobody fills the log.
     pub(super) fn may_warn(&mut self, cause: &'static str, now: Instant) -> bool {
         let pace = self.warnings.entry(cause);
-        pace.or_insert_with(|| Pace::new(WARN_EVERY, WARNINGS_AT_ONCE, now))
+        pace.or_insert_with(|| EventPace::new(WARN_EVERY, WARNINGS_AT_ONCE, now))
             .take(now)
     }
 

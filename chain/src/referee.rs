@@ -212,3 +212,6 @@ fn sign(
     };
     transaction.sign(&own.key)
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,7 @@ use types::time::{Monotonic, Now};
 use types::whole::WholeBlock;
 
 mod catch_up;
+mod edges;
 mod lagging;
 mod leading;
 mod refusals;

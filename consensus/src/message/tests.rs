@@ -102,3 +102,13 @@ fn a_range_without_such_a_block_is_proven_by_headers() {
         "and without any proof it is not given"
     );
 }
+
+#[test]
+fn an_answer_has_room_for_one_block_and_for_more_within_its_bytes() {
+    let block = block(BlockId::default(), 1);
+    let length = encode(&block).len();
+    assert!(Range::has_room(0, 0, &block));
+    assert!(Range::has_room(1, MAX_BLOCK_BYTES - length, &block));
+    assert!(!Range::has_room(1, MAX_BLOCK_BYTES - length + 1, &block));
+    assert!(!Range::has_room(MAX_RANGE_BLOCKS, 0, &block));
+}

@@ -258,3 +258,19 @@ fn vote_recoveries_that_nobody_asked_for_are_not_looked_into() {
     let found = effects(replica.receive(now(0), id(MALLORY), answer(START)));
     assert_eq!(found, [], "a second answer");
 }
+
+#[test]
+fn the_next_request_is_answered_once_the_store_has_answered() {
+    let (mut replica, _) = replica();
+    let ask = |height| Message::Request(Request::Range(Height(height)));
+    let serves = |effects: &[Effect], height| {
+        let to = id(MALLORY);
+        let request = Request::Range(Height(height));
+        effects.contains(&Effect::Serve { to, request })
+    };
+    let first = effects(replica.receive(now(0), id(MALLORY), ask(1)));
+    assert!(serves(&first, 1));
+    assert_eq!(effects(replica.receive(now(0), id(MALLORY), ask(2))), []);
+    let second = effects(replica.served(now(0), id(MALLORY), 100));
+    assert!(serves(&second, 2), "{second:?}");
+}

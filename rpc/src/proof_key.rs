@@ -73,6 +73,7 @@ impl fmt::Display for ProofKey {
             StateKey::Due(DueQueue::Ended, bucket) => write!(f, "due-ended/{bucket}"),
             StateKey::Due(DueQueue::Locks, bucket) => write!(f, "due-locks/{bucket}"),
             StateKey::Due(DueQueue::Verdicts, bucket) => write!(f, "due-verdicts/{bucket}"),
+            StateKey::Due(DueQueue::Places, bucket) => write!(f, "due-places/{bucket}"),
             StateKey::Draws(step) => write!(f, "draws/{step}"),
         }
     }
@@ -112,6 +113,7 @@ impl FromStr for ProofKey {
             "due-ended" => StateKey::Due(DueQueue::Ended, number("due-ended", argument)?),
             "due-locks" => StateKey::Due(DueQueue::Locks, number("due-locks", argument)?),
             "due-verdicts" => StateKey::Due(DueQueue::Verdicts, number("due-verdicts", argument)?),
+            "due-places" => StateKey::Due(DueQueue::Places, number("due-places", argument)?),
             "draws" => StateKey::Draws(BeaconStep(number("draws", argument)?)),
             other => {
                 let kind = other.chars().take(80).collect();
@@ -222,6 +224,7 @@ mod tests {
             StateKey::Due(DueQueue::Verdicts, 2),
             StateKey::Banned(Hash32([8; 32])),
             StateKey::Verdict(job, 3),
+            StateKey::Due(DueQueue::Places, 2),
             StateKey::Draws(BeaconStep(8)),
         ];
         let kinds: std::collections::BTreeSet<_> = keys.iter().map(kind).collect();
@@ -254,6 +257,7 @@ mod tests {
             StateKey::Due(DueQueue::Verdicts, _) => 21,
             StateKey::Banned(..) => 22,
             StateKey::Verdict(..) => 23,
+            StateKey::Due(DueQueue::Places, _) => 24,
             StateKey::Receipt(_) => 10,
             StateKey::Unbondings(_) => 11,
             StateKey::Due(DueQueue::Windows, _) => 12,

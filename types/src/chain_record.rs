@@ -29,6 +29,10 @@ pub struct ChainRecord {
     pub due: DueQueues,
     /// Number of live jobs.
     pub live_jobs: u32,
+    /// Number of live jobs of which an attempt is under way.
+    pub running_jobs: u32,
+    /// How long an attempt held its place, in milliseconds of chain time, as a mean over the last ones.
+    pub attempt_ms: u64,
     /// Bytes that live jobs hold: their inputs, and while an attempt is under way what its results may take.
     pub live_bytes: u64,
     /// Number of live jobs that wait for a draw.
@@ -58,6 +62,8 @@ pub struct DueQueues {
     pub locks: u64,
     /// Of the verdicts that are paid out.
     pub verdicts: u64,
+    /// Of the jobs that wait for a place.
+    pub places: u64,
 }
 
 impl DueQueues {
@@ -68,6 +74,7 @@ impl DueQueues {
             DueQueue::Ended => &mut self.ended,
             DueQueue::Locks => &mut self.locks,
             DueQueue::Verdicts => &mut self.verdicts,
+            DueQueue::Places => &mut self.places,
         }
     }
 }

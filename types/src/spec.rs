@@ -40,6 +40,9 @@ pub struct JobSpec {
     pub verification: Verification,
     /// The price cap R: the maximum price of execution, for all tasks, in base units.
     pub price_cap: Amount,
+    /// How long it may wait for a place once its inputs are stored, in milliseconds of chain time, at most a week; the
+    /// network's open window if that is longer.
+    pub max_wait_ms: u64,
 }
 
 /// What is computed: everything that determines the outcomes and nothing else.

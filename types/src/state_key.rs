@@ -19,6 +19,8 @@ pub enum DueQueue {
     Locks,
     /// Verdicts that are paid out.
     Verdicts,
+    /// Jobs that wait for a free partner, the longest first.
+    Places,
 }
 
 /// A key of the state. The value's type stands beside each; values are borsh.

@@ -24,6 +24,7 @@ mod escrow;
 mod exit;
 mod no_result;
 mod parties;
+mod queue;
 mod receipt;
 mod record;
 mod rent;

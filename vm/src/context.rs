@@ -37,6 +37,8 @@ pub struct Context<'a> {
     pub chain: ChainRecord,
     /// Set by whoever changes an account or a job; read and cleared around the hooks.
     pub changed: bool,
+    /// Places for jobs that came free in this block.
+    pub(crate) freed_places: usize,
     /// The snapshots that the end hook of jobs has read; empty at any other time.
     pub(crate) snapshots: BTreeMap<Epoch, Arc<PartnerSnapshot>>,
 }
@@ -44,14 +46,14 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// Runs `act` in a scope of its own: if it fails, everything it wrote is taken back, money bookkeeping too.
     pub fn attempt<T, E>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
-        let (chain, changed) = (self.chain.clone(), self.changed);
+        let (chain, changed, freed) = (self.chain.clone(), self.changed, self.freed_places);
         self.overlay.checkpoint();
         let result = act(self);
         if result.is_ok() {
             self.overlay.commit();
         } else {
             self.overlay.revert();
-            (self.chain, self.changed) = (chain, changed);
+            (self.chain, self.changed, self.freed_places) = (chain, changed, freed);
         }
         result
     }

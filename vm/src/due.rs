@@ -98,18 +98,29 @@ pub(crate) fn due<T: QueueEntry>(
     max: usize,
     ready: impl Fn(&Context<'_>, &T) -> bool,
 ) -> Result<Vec<(ChainTime, T)>, Abort> {
-    let (now, last) = (context.chain_time, number(context.chain_time));
+    due_until(context, queue, context.chain_time, max, ready)
+}
+
+/// What is due by a time, which may be later than now, as for [`due`].
+pub(crate) fn due_until<T: QueueEntry>(
+    context: &mut Context<'_>,
+    queue: DueQueue,
+    until: ChainTime,
+    max: usize,
+    ready: impl Fn(&Context<'_>, &T) -> bool,
+) -> Result<Vec<(ChainTime, T)>, Abort> {
+    let (now, last) = (number(context.chain_time), number(until));
     let (mut found, mut all_done) = (Vec::new(), true);
     let mut next = *context.chain.due.first_mut(queue);
     while next <= last && found.len() < max {
         let entries = bucket::<T>(&context.overlay, queue, next)?;
-        all_done &= entries.is_empty() && next < last;
+        all_done &= entries.is_empty() && next < now;
         if all_done {
             *context.chain.due.first_mut(queue) = next + 1;
         }
         let ready = entries
             .into_iter()
-            .filter(|(at, what)| *at <= now && ready(context, what));
+            .filter(|(at, what)| *at <= until && ready(context, what));
         found.extend(ready);
         next += 1;
     }

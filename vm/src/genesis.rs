@@ -83,6 +83,8 @@ pub fn genesis_writes(genesis: &Genesis) -> Result<Writes, GenesisStateError> {
         unbondings: None,
         due: DueQueues::default(),
         live_jobs: 0,
+        running_jobs: 0,
+        attempt_ms: genesis.params.compute.execute_window_ms,
         live_bytes: 0,
         draws: 0,
         disputes: 0,

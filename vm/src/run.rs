@@ -101,6 +101,7 @@ impl<'a> Run<'a> {
             epoch: rules.epoch(start.height),
             chain,
             changed: false,
+            freed_places: 0,
             snapshots: BTreeMap::new(),
         };
         context.move_beacon(output)?;

@@ -122,6 +122,7 @@ fn record(id: JobId, customer: Address, spec: &JobSpec) -> JobRecord {
         opened: Height(9),
         draw: None,
         verdicts: 0,
+        queued: None,
         burned: Amount(0),
         history: vec![StageEntry {
             stage: "pending".to_owned(),

@@ -222,6 +222,7 @@ impl Resolver<'_> {
             constraints: spec.constraints.clone(),
             verification: spec.verification.clone(),
             price_cap: spec.price_cap,
+            max_wait_ms: spec.max_wait_ms,
         })
     }
 

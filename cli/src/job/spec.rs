@@ -15,7 +15,7 @@
 //! outputs:                            # stdout and stderr are always kept
 //!   - {name: hist, path: /out/hist.csv}
 //! tasks: {array: 4}
-//! resources: {fuel: 5G, memory: 256MiB, output: 64MiB}
+//! resources: {fuel: 5G, memory: 256MiB, output: 64MiB, wait: 10m}
 //! constraints: {attributes: {location: de}}
 //! verification: {verifiers: 2, tasks: all, value_at_risk: 10, task_value_at_risk: 1, confidence: 0.99}
 //! payment: {price: 1}
@@ -76,6 +76,8 @@ pub struct Spec {
     pub verification: Verification,
     /// Maximum cost of execution, for all tasks.
     pub price_cap: Amount,
+    /// How long it may wait for a place, in milliseconds.
+    pub max_wait_ms: u64,
     /// Start of each task's clock, in nanoseconds since 1970.
     pub clock_start_ns: u64,
     /// Seeds each task's random bytes.
@@ -131,6 +133,9 @@ impl Spec {
                 price_cap,
             )?,
             price_cap,
+            max_wait_ms: checks::max_wait_ms(
+                document.resources.as_ref().map(|section| &section.value),
+            )?,
             clock_start_ns,
             random_seed,
         })

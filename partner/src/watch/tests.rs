@@ -88,6 +88,8 @@ fn chain_record(params_since: Epoch) -> ChainRecord {
         unbondings: None,
         due: types::chain_record::DueQueues::default(),
         live_jobs: 2,
+        running_jobs: 0,
+        attempt_ms: 1,
         live_bytes: 0,
         draws: 0,
         disputes: 0,

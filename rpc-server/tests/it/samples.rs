@@ -136,6 +136,7 @@ pub fn spec() -> JobSpec {
             confidence_ppm: 950_000,
         },
         price_cap: Amount(5 * SQUARE.0),
+        max_wait_ms: 600_000,
     }
 }
 
@@ -184,6 +185,7 @@ pub fn record(stage: Stage) -> JobRecord {
         opened: Height(3),
         draw: stage.draw(),
         verdicts: 0,
+        queued: None,
         stage,
         history: vec![entry],
     }

@@ -27,6 +27,9 @@ pub struct JobSpecView {
     pub verification: VerificationView,
     /// Most that execution may cost, for all tasks together, in SQUARE.
     pub price_cap: Amount,
+    /// How long it may wait for a place, in milliseconds of chain time; at least the network's open window.
+    #[serde(default)]
+    pub max_wait_ms: u64,
 }
 
 /// What is computed: everything that determines the outcomes and nothing else.
@@ -151,6 +154,7 @@ impl From<&JobSpec> for JobSpecView {
                 confidence_ppm: verification.confidence_ppm,
             },
             price_cap: spec.price_cap,
+            max_wait_ms: spec.max_wait_ms,
         }
     }
 }
@@ -175,6 +179,7 @@ impl TryFrom<JobSpecView> for JobSpec {
                 confidence_ppm: verification.confidence_ppm,
             },
             price_cap: view.price_cap,
+            max_wait_ms: view.max_wait_ms,
         })
     }
 }

@@ -43,6 +43,9 @@ pub struct JobRecord<S = Stage> {
     pub draw: Option<BeaconStep>,
     /// Number of verdicts of referees on the job's results so far, see `StateKey::Verdict`.
     pub verdicts: u16,
+    /// The place of a job in the queue for a free partner, as the chain time at which it draws again by itself; `None` if it
+    /// is not in that queue.
+    pub queued: Option<ChainTime>,
     /// Part of the escrow that was burned so far, for storage and for the fees of the parties' transactions.
     pub burned: Amount,
     /// The stages entered so far, oldest first; for people, no rule reads it.
@@ -78,6 +81,7 @@ impl<S> JobRecord<S> {
             opened: self.opened,
             draw: self.draw,
             verdicts: self.verdicts,
+            queued: self.queued,
             burned: self.burned,
             history: self.history,
         };
@@ -91,7 +95,9 @@ impl JobRecord {
     pub fn awaited_data(&self) -> Option<StoredSubject> {
         let (attempt, holding) = match &self.stage {
             // Inputs are stored once, in the first attempt.
-            Stage::Pending(pending) if pending.draw.is_none() => (Attempt::ZERO, Holding::Inputs),
+            Stage::Pending(pending) if pending.draw.is_none() && self.queued.is_none() => {
+                (Attempt::ZERO, Holding::Inputs)
+            }
             Stage::Storing(_) => (self.attempt, Holding::Results),
             _ => return None,
         };

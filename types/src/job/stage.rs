@@ -40,7 +40,8 @@ pub enum Stage {
 /// Payload of [`Stage::Pending`]: inputs or a primary are awaited.
 #[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub struct Pending {
-    /// The beacon step that draws the primary; `None` until a quorum holds the inputs.
+    /// The beacon step that draws the primary; `None` until a quorum holds the inputs, and while the job is queued for a
+    /// place.
     pub draw: Option<BeaconStep>,
 }
 

@@ -30,6 +30,8 @@ pub struct JobTerms {
     pub output_bytes: u64,
     /// The price cap R: the maximum price of execution, for all tasks, in base units.
     pub price_cap: Amount,
+    /// How long it may wait for a place, in milliseconds of chain time.
+    pub max_wait_ms: u64,
     /// Value at risk V, in base units.
     pub value_at_risk: Amount,
     /// Loss V1 from one wrong task, in base units.
@@ -55,6 +57,7 @@ impl JobTerms {
             input_bytes,
             output_bytes: workload.limits.output_bytes,
             price_cap: spec.price_cap,
+            max_wait_ms: spec.max_wait_ms,
             value_at_risk: spec.verification.value_at_risk,
             task_value_at_risk: spec.verification.task_value_at_risk,
         }

@@ -47,6 +47,7 @@ pub fn job_spec(workload: Workload) -> JobSpec {
             confidence_ppm: 0,
         },
         price_cap: SQUARE,
+        max_wait_ms: 0,
     }
 }
 
@@ -83,6 +84,7 @@ pub fn job_record(id: JobId, spec: &JobSpec, stage: Stage) -> JobRecord {
         opened: Height::ZERO,
         draw: None,
         verdicts: 0,
+        queued: None,
         burned: Amount::ZERO,
         history: Vec::new(),
     }

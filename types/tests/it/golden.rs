@@ -341,6 +341,7 @@ fn add_keys(v: &mut Vectors) {
         StateKey::Due(DueQueue::Ended, 7),
         StateKey::Due(DueQueue::Locks, 7),
         StateKey::Due(DueQueue::Verdicts, 7),
+        StateKey::Due(DueQueue::Places, 7),
         StateKey::Draws(BeaconStep(7)),
     ];
     for key in keys {

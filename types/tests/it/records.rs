@@ -238,6 +238,7 @@ fn record(stage: Stage) -> JobRecord {
         opened: Height(8),
         draw: stage.draw(),
         verdicts: 2,
+        queued: Some(ChainTime(79)),
         stage,
         burned: Amount(6),
         history: vec![entry],

@@ -10,6 +10,7 @@ use super::job::{
     conclude, draw_or_fail, open_announcements,
 };
 use super::live;
+use super::queue::wake;
 use super::record::{draw_again, forget};
 use super::verdict::pay_verdicts;
 use crate::{Abort, Context, Corruption};
@@ -28,6 +29,7 @@ pub fn end_block(context: &mut Context<'_>) -> Result<(), Abort> {
     }
     context.snapshots.clear();
     pay_verdicts(context)?;
+    wake(context)?;
     forget(context)
 }
 

@@ -10,8 +10,9 @@ use types::number::{Amount, Height};
 use types::state_key::StateKey;
 
 use super::JobError;
-use super::market::{Exclusion, choose_policy, fixed_exclusion, live_exclusion};
+use super::market::{Exclusion, choose_policy, fixed_exclusion, live_exclusion, places};
 use super::price::{escrow, price, total};
+use super::queue::too_long;
 use super::rent::{no_room, with_rent};
 use super::spec::check_spec;
 use crate::{Abort, Rules};
@@ -87,7 +88,13 @@ pub fn estimate(
     let per_customer = rules.params.compute.live_jobs_per_customer;
     let full = super::live::full(state, now.live_jobs, None, per_customer)?;
     estimate.refusal = match super::live::banned(state, spec)?.or(full) {
-        None => no_room(&rules.params.compute, &terms, &now),
+        None => {
+            let (params, places) = (
+                &rules.params.compute,
+                places(&terms, &spec.constraints, &snapshot),
+            );
+            no_room(params, &terms, &now).or_else(|| too_long(params, &terms, &now, places))
+        }
         refusal => refusal,
     };
     (estimate.total, estimate.policy, estimate.escrow) =

@@ -54,6 +54,7 @@ use super::parties::{
 };
 use super::penalty::Breach;
 use super::price::{execute_window_ms, max_attempts, store_window_ms};
+use super::queue::{patience_ms, queue};
 use super::record::{Job, draw_again, enter, stay};
 use super::rent::{begin_running, begin_waiting, has_room_for_results};
 use crate::{Abort, Context};
@@ -72,7 +73,7 @@ pub(super) fn await_inputs(context: &mut Context<'_>, job: Job) -> Result<(), Ab
 
 /// A quorum holds the inputs, since now or since an earlier attempt: a draw follows.
 pub(super) fn await_primary(context: &mut Context<'_>, job: Job) -> Result<(), Abort> {
-    let window_ms = context.rules.params.compute.open_window_ms;
+    let window_ms = patience_ms(&context.rules.params.compute, &job.terms);
     let draw = Some(context.draw_step());
     let stage = Stage::Pending(Pending { draw });
     enter(context, job, stage, Some(window_ms))
@@ -94,12 +95,15 @@ pub(super) fn draw_or_fail(
         return assign(context, job, primary);
     }
     if is_over {
-        let reason = if pending.draw.is_some() {
+        let reason = if pending.draw.is_some() || job.queued.is_some() {
             FailureReason::NoPartner
         } else {
             FailureReason::NoInputs
         };
         return fail(context, job, &Stage::Pending(pending), reason);
+    }
+    if lottery.is_some() {
+        return queue(context, job);
     }
     draw_again(context, job, |step| {
         Stage::Pending(Pending { draw: Some(step) })

@@ -147,6 +147,16 @@ pub(super) fn stop_waiting(context: &mut Context<'_>, job: &JobRecord<()>) -> Re
     Ok(())
 }
 
+/// Takes a job out of the queue for a place, if it is in it.
+pub(super) fn leave_queue(context: &mut Context<'_>, job: &mut JobRecord<()>) -> Result<(), Abort> {
+    if let Some(at) = job.queued.take()
+        && !due::remove(context, DueQueue::Places, at, job.id)?
+    {
+        return Err(Corruption::NotDue { job: job.id, at }.into());
+    }
+    Ok(())
+}
+
 /// Puts a job's window into the queue; gives the deadline.
 pub(super) fn await_window(
     context: &mut Context<'_>,

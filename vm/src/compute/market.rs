@@ -116,6 +116,18 @@ pub fn live_exclusion(
     Ok((now.free() < policy.bond).then_some(Exclusion::Locked))
 }
 
+/// The places of the partners that fit a job, whoever is busy now.
+// Rule C68.
+pub(super) fn places(
+    terms: &JobTerms,
+    constraints: &Constraints,
+    snapshot: &PartnerSnapshot,
+) -> u64 {
+    let fits = |entry: &&EpochPartner| snapshot_exclusion(terms, constraints, entry).is_none();
+    let places = snapshot.0.iter().filter(fits);
+    places.map(|entry| u64::from(entry.profile.places)).sum()
+}
+
 /// The stakes of a job in the bond rule.
 #[must_use]
 pub fn stakes(spec: &JobSpec) -> Stakes {

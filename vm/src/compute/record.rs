@@ -69,6 +69,7 @@ fn wait(
     window_ms: Option<u64>,
 ) -> Result<(), Abort> {
     live::stop_waiting(context, &job)?;
+    live::leave_queue(context, &mut job)?;
     job.opened = context.height;
     job.draw = stage.draw();
     job.deadline = match window_ms {
@@ -117,6 +118,7 @@ pub(super) fn enter(
 pub(super) fn end(context: &mut Context<'_>, mut job: Job, stage: Stage) -> Result<(), Abort> {
     note(context, &mut job, &stage);
     live::stop_waiting(context, &job)?;
+    live::leave_queue(context, &mut job)?;
     live::remove(context, job.id, &job.customer)?;
     let kept = context.rules.params.compute.ended_jobs_kept_ms;
     let at = context.chain_time.saturating_add(kept);

@@ -14,6 +14,7 @@ use super::price::{
     JOBS_PER_OPENING_FEE, execute_window_ms, max_attempts, max_stored_bytes, max_verifiers,
     store_window_ms, total,
 };
+use super::queue::{attempt_began, attempt_ended, patience_ms};
 use super::record::Job;
 use crate::{Abort, ChainRecord, Context, Corruption};
 
@@ -75,9 +76,9 @@ fn rates(
 fn longest_ms(params: &Params, terms: &JobTerms, policy: &Policy) -> (u64, u64) {
     let compute = &params.compute;
     let attempts = u64::from(max_attempts(compute));
-    let waiting = compute
-        .open_window_ms
-        .saturating_mul(attempts.saturating_add(1));
+    let waiting = patience_ms(compute, terms)
+        .saturating_mul(attempts)
+        .saturating_add(compute.open_window_ms);
     let round = [
         compute.open_window_ms,
         execute_window_ms(compute, terms, policy.tasks_per_verifier),
@@ -178,6 +179,7 @@ pub(super) fn begin_waiting(
 /// An attempt begins: it holds room for its results too.
 pub(super) fn begin_running(context: &mut Context<'_>, job: &mut Job) -> Result<(), Abort> {
     owe(context, job, false)?;
+    attempt_began(context);
     let bytes = job
         .terms
         .input_bytes
@@ -186,8 +188,10 @@ pub(super) fn begin_running(context: &mut Context<'_>, job: &mut Job) -> Result<
 }
 
 /// Counts the rent up to now.
-fn owe(context: &Context<'_>, job: &mut Job, was_running: bool) -> Result<(), Corruption> {
+fn owe(context: &mut Context<'_>, job: &mut Job, was_running: bool) -> Result<(), Corruption> {
     let rate = if was_running {
+        let ms = context.chain_time.0.saturating_sub(job.rent.until.0);
+        attempt_ended(context, ms);
         job.rent.running
     } else {
         job.rent.waiting

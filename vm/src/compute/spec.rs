@@ -37,6 +37,12 @@ pub fn check_spec(
     let max_fuel = class_params(params, workload.class)?.max_task_fuel;
     within("limits.fuel", terms.fuel.0.into(), 0, max_fuel.into())?;
     check_windows(params, &terms)?;
+    within(
+        "max_wait_ms",
+        terms.max_wait_ms.into(),
+        0,
+        MAX_WINDOW_MS.into(),
+    )?;
     check_inputs(workload)?;
     check_outputs(workload)?;
     check_environment(workload)?;

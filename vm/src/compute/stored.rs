@@ -17,7 +17,7 @@ pub fn stored(context: &mut Context<'_>, statement: &StoredStatement) -> Result<
     let (subject, found) = (&statement.subject, statement.bytes);
     let (job, stage) = load(context, &subject.job, subject.attempt)?.split();
     match (stage, subject.holding) {
-        (Stage::Pending(Pending { draw: None }), Holding::Inputs) => {
+        (Stage::Pending(Pending { draw: None }), Holding::Inputs) if job.queued.is_none() => {
             let expected = job.terms.input_bytes;
             if found != expected {
                 return Err(JobError::WrongBytes { found, expected }.into());

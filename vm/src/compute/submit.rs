@@ -7,8 +7,9 @@ use types::state_key::StateKey;
 
 use super::escrow::burn_storage;
 use super::job::await_inputs;
-use super::market::choose_policy;
+use super::market::{self, choose_policy};
 use super::price::{escrow, opening_fee, total};
+use super::queue::too_long;
 use super::rent::{begin_waiting, no_room, with_rent};
 use super::spec::check_spec;
 use super::{JobError, live};
@@ -38,6 +39,10 @@ pub(crate) fn submit(
     if let Some(full) = no_room(&params.compute, &terms, now) {
         return Err(full.into());
     }
+    let places = market::places(&terms, &spec.constraints, &snapshot);
+    if let Some(refusal) = too_long(&params.compute, &terms, now, places) {
+        return Err(refusal.into());
+    }
     let escrow = escrow(params, &terms, &policy, live)?;
     let (escrow, rent) = with_rent(params, &terms, &policy, now, escrow)?;
     let opening = opening_fee(&params.compute, &terms, live).ok_or(JobError::Overflow)?;
@@ -63,6 +68,7 @@ pub(crate) fn submit(
         opened: context.height,
         draw: None,
         verdicts: 0,
+        queued: None,
         burned: Amount::ZERO,
         history: Vec::new(),
     };

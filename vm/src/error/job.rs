@@ -103,6 +103,19 @@ pub enum JobError {
         /// Bytes that live jobs do not hold.
         left: u64,
     },
+    /// The job would wait longer for a place than it may.
+    #[error(
+        "a job waits about {expected_ms} ms for a place now and this one waits at most {patience_ms} ms; let it wait longer \
+         or try again in {again_ms} ms"
+    )]
+    QueueTooLong {
+        /// Time until a place is free for it, in milliseconds.
+        expected_ms: u64,
+        /// The longest that it may wait, in milliseconds.
+        patience_ms: u64,
+        /// Time after which it would be taken if no other came, in milliseconds.
+        again_ms: u64,
+    },
     /// The snapshot has no partner of the class.
     #[error("no partner runs engine class {0} in this epoch")]
     NoPartnerOfClass(EngineClass),
@@ -296,6 +309,7 @@ impl JobError {
             Self::TooManyJobs(_) => "too_many_jobs",
             Self::TooManyJobsOfCustomer(_) => "too_many_jobs_of_customer",
             Self::NoRoom { .. } => "no_room",
+            Self::QueueTooLong { .. } => "queue_too_long",
             Self::NoPartnerOfClass(_) => "no_partner_of_class",
             Self::ConstraintsUnmet { .. } => "constraints_unmet",
             Self::PriceTooLow { .. } => "price_too_low",

@@ -256,6 +256,7 @@ fn try_unguarded(
         epoch: rules.epoch(height),
         chain,
         changed: false,
+        freed_places: 0,
         snapshots: BTreeMap::new(),
     };
     match action::step(&mut context, sender, action) {

@@ -9,6 +9,7 @@ pub mod judged;
 pub mod life;
 pub mod mismatch;
 pub mod model;
+pub mod queue;
 pub mod random;
 pub mod records;
 pub mod refusals;

@@ -9,7 +9,8 @@ use types::transaction::{SystemMessage, SystemTransaction};
 use vm::{Beacon, SystemPool, SystemPoolError};
 
 use crate::fixture::{Chain, validator_id, validator_keys};
-use crate::job::world::{QUORUM, World, spec};
+use crate::job::queue::patient;
+use crate::job::world::{QUORUM, World};
 
 fn insert(
     pool: &mut SystemPool,
@@ -172,7 +173,7 @@ fn the_duty_names_the_contributor_and_what_it_proves() {
 fn every_statement_that_a_live_job_waits_for_has_room() {
     let (mut world, mut pool) = (World::new(), SystemPool::default());
     let most = EARLY_STATEMENTS_PER_VALIDATOR + 1;
-    let jobs: Vec<_> = (0..most).map(|_| world.submit(&spec())).collect();
+    let jobs: Vec<_> = (0..most).map(|_| world.submit(&patient())).collect();
     for job in jobs {
         let message = world.word(job, 0);
         assert_eq!(insert(&mut pool, &world.chain, &message), Ok(()));
@@ -183,8 +184,8 @@ fn every_statement_that_a_live_job_waits_for_has_room() {
 #[test]
 fn the_certificate_of_the_job_that_is_due_first_is_in_the_first_block() {
     let (mut world, mut pool) = (World::new(), SystemPool::default());
-    let first = world.submit(&spec());
-    let others: Vec<_> = (0..70).map(|_| world.submit(&spec())).collect();
+    let first = world.submit(&patient());
+    let others: Vec<_> = (0..70).map(|_| world.submit(&patient())).collect();
     for validator in QUORUM {
         for job in others.iter().chain([&first]) {
             let message = world.word(*job, validator);

@@ -12,7 +12,7 @@ use types::job::{
 use types::limits::{
     MAX_ARGUMENT_BYTES, MAX_ARGUMENTS, MAX_ATTRIBUTES, MAX_INPUTS, MAX_JOB_OUTPUT_BYTES,
     MAX_MIN_VERIFIERS, MAX_OUTPUTS, MAX_TASK_FUEL, MAX_TASK_MEMORY_BYTES, MAX_TASK_OUTPUT_BYTES,
-    MAX_TASKS,
+    MAX_TASKS, MAX_WINDOW_MS,
 };
 use types::number::{Amount, Fuel};
 
@@ -20,7 +20,7 @@ use super::document::{
     ConstraintsSection, DeterminismSection, EngineSection, Entries, InputEntry, List, OutputEntry,
     ResourcesSection, TasksSection, VerificationSection,
 };
-use super::field::{BYTE_UNITS, FUEL_UNITS, Field, required};
+use super::field::{BYTE_UNITS, FUEL_UNITS, Field, TIME_UNITS, required};
 use super::mistake::{Mistake, SpecError, TAKEN_NAMES};
 use super::source::SpecSource;
 
@@ -28,6 +28,8 @@ use super::source::SpecSource;
 pub const DEFAULT_FUEL: Fuel = Fuel(5_000_000_000);
 /// Memory limit of a task, in bytes, if the spec names none.
 pub const DEFAULT_MEMORY_BYTES: u64 = 256 << 20;
+/// Longest wait for a place, in milliseconds, if the spec names none.
+pub const DEFAULT_WAIT_MS: u64 = 600_000;
 /// Output limit of a task, in bytes, if the spec names none.
 pub const DEFAULT_OUTPUT_BYTES: u64 = 64 << 20;
 /// Start of a task's clock, in seconds since 1970, if the spec names none: 2020-01-01T00:00:00Z.
@@ -233,6 +235,14 @@ pub fn limits(section: Option<&ResourcesSection>, tasks: u32) -> Result<TaskLimi
         limits.output_bytes = output.scaled(&BYTE_UNITS, 0, MAX_TASK_OUTPUT_BYTES, size)?;
     }
     Ok(limits)
+}
+
+/// Reads how long the job may wait for a place, in milliseconds.
+pub fn max_wait_ms(section: Option<&ResourcesSection>) -> Result<u64, SpecError> {
+    let wait = section.and_then(|section| section.wait.as_ref());
+    Field::optional("resources.wait", wait).map_or(Ok(DEFAULT_WAIT_MS), |wait| {
+        wait.scaled(&TIME_UNITS, 0, MAX_WINDOW_MS, "a time in milliseconds")
+    })
 }
 
 /// Checks the section `constraints`: attributes that a partner must have.

@@ -114,6 +114,8 @@ pub struct ResourcesSection {
     pub memory: Option<Scalar>,
     /// Bytes of outputs, stdout and stderr together, in bytes or with a unit.
     pub output: Option<Scalar>,
+    /// The longest wait for a place, with `s`, `m` or `h`.
+    pub wait: Option<Scalar>,
 }
 
 /// Section `constraints`: which partners may run the job.

@@ -7,6 +7,8 @@ use serde_saphyr::Spanned;
 use super::document::Scalar;
 use super::mistake::{FoundValue, Mistake, SpecError, expected_at};
 
+/// Units of time with their milliseconds.
+pub const TIME_UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
 /// Units of sizes with their bytes; decimal and binary ones.
 pub const BYTE_UNITS: [(&str, u64); 7] = [
     ("B", 1),

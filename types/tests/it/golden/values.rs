@@ -80,6 +80,7 @@ pub fn spec() -> JobSpec {
             confidence_ppm: 950_000,
         },
         price_cap: SQUARE,
+        max_wait_ms: 78,
     }
 }
 

@@ -10,6 +10,7 @@ use types::transaction::Action;
 use vm::query;
 
 use crate::fixture::{address, square};
+use crate::job::queue::patient;
 use crate::job::world::{CUSTOMER, Conduct, PARTNERS, World, demanding, number, parties, spec};
 
 fn proven() -> World {
@@ -193,10 +194,10 @@ fn a_partner_has_no_more_verifications_loaded_on_it_than_it_has_places() {
 fn a_block_moves_a_bounded_number_of_jobs_and_those_first_that_are_ready_the_longest() {
     let mut world = World::with(|params| params.block_gas_limit = 1 << 30);
     world.holders = Vec::new();
-    let first = world.submit(&spec());
+    let first = world.submit(&patient());
     let more = MAX_MOVED_PER_BLOCK + 5;
     let action = || Action::SubmitJob {
-        spec: Box::new(spec()),
+        spec: Box::new(patient()),
     };
     let signed: Vec<_> = (0u64..)
         .take(more)

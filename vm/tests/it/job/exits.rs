@@ -100,12 +100,9 @@ fn without_a_free_partner_the_draw_is_repeated_until_the_deadline() {
     world.step(&[job], 500);
     let until = deadline(&world, &job);
     let mut draws = std::collections::BTreeSet::new();
-    while let Stage::Pending(Pending {
-        draw: Some(draw), ..
-    }) = world.record(&job).stage
-    {
+    while let Stage::Pending(pending) = world.record(&job).stage {
         assert!(now(&world) < until && deadline(&world, &job) == until);
-        draws.insert(draw);
+        draws.extend(pending.draw);
         world.step(&[job], 1_000);
     }
     assert!(draws.len() > 5, "{} draws", draws.len());
@@ -136,10 +133,7 @@ fn a_partner_whose_bond_comes_free_is_drawn_later() {
     for _ in 0..10 {
         world.step(&[job], 500);
     }
-    assert!(matches!(
-        world.record(&job).stage,
-        Stage::Pending(Pending { draw: Some(_), .. })
-    ));
+    assert_eq!(world.record(&job).stage.name(), "pending");
     assert_eq!(
         world.act(
             3,

@@ -24,7 +24,7 @@ pub fn check(state: &Writes, supply: Amount) {
     let (mut live, mut waits) = (Vec::new(), Waits::default());
     let mut ballots = 0;
     let mut customers = BTreeMap::<Address, u32>::new();
-    let mut live_bytes = 0;
+    let (mut live_bytes, mut running) = (0, 0);
     for (key, value) in state {
         let (StateKey::Job(id), Some(bytes)) = (key, value) else {
             continue;
@@ -54,12 +54,17 @@ pub fn check(state: &Writes, supply: Amount) {
             waits.draws.extend(record.draw.map(|step| (step, *id)));
             assert!(query::spec(state, id).is_ok());
         }
+        waits.places.extend(record.queued.map(|at| (at, *id)));
+        running += u32::from(record.stage.primary().is_some());
         bonds(&record, &mut locks);
     }
     assert_eq!(query::live_jobs(state).unwrap(), live);
     let chain = vm::chain_record(state).unwrap();
     assert_eq!(usize::try_from(chain.live_jobs).unwrap(), live.len());
-    assert_eq!(chain.live_bytes, live_bytes);
+    assert_eq!(
+        (chain.live_bytes, chain.running_jobs),
+        (live_bytes, running)
+    );
     assert_eq!(usize::try_from(chain.draws).unwrap(), waits.draws.len());
     assert_eq!(chain.disputes, ballots);
     assert!(ballots <= MAX_BALLOTS);
@@ -133,6 +138,7 @@ fn queue<T: QueueEntry>(state: &Writes, wanted: DueQueue) -> Bucket<T> {
 struct Waits {
     windows: Bucket<(JobId, Height)>,
     ended: Bucket<JobId>,
+    places: Bucket<JobId>,
     draws: BTreeSet<(BeaconStep, JobId)>,
 }
 
@@ -142,6 +148,7 @@ impl Waits {
         let mut all = Self {
             windows: queue(state, DueQueue::Windows),
             ended: queue(state, DueQueue::Ended),
+            places: queue(state, DueQueue::Places),
             draws: BTreeSet::new(),
         };
         for (key, value) in state {

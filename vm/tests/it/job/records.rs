@@ -8,6 +8,7 @@ use types::transaction::JobStep;
 use vm::query;
 
 use crate::fixture::square;
+use crate::job::queue::patient;
 use crate::job::world::{Conduct, PARTNERS, World, parties, spec};
 
 /// A job whose spec takes nearly all of a transaction.
@@ -41,10 +42,10 @@ fn a_step_writes_as_little_whatever_else_is_live() {
     let mut crowd = World::with(few);
     crowd.holders.clear();
     for _ in 0..150 {
-        crowd.submit(&spec());
+        crowd.submit(&patient());
     }
     crowd.holders = crate::job::world::QUORUM.to_vec();
-    let job = crowd.submit(&spec());
+    let job = crowd.submit(&patient());
     let crowded = bytes_of_a_step(&mut crowd, &job);
     // Nor does it write a list of all of them: a shard has a 64th.
     assert!(crowded < alone + 1_000, "{crowded} bytes, alone {alone}");

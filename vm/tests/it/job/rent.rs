@@ -5,6 +5,7 @@ use types::job::{Failed, FailureReason, JobRecord, JobSpec, Stage};
 use types::number::{Amount, ChainTime};
 
 use crate::fixture::square;
+use crate::job::queue::patient;
 use crate::job::world::{World, spec};
 
 /// A job with inputs of 4 GiB, in blobs of the largest size.
@@ -96,7 +97,7 @@ fn no_more_is_taken_in_than_validators_promise_to_hold() {
     let held = taken.iter().filter(|one| one.is_ok()).count();
     assert_eq!(held, 16, "64 GiB less a few bytes");
     // A job for whose results there is no room waits until there is.
-    let (first, small) = (*taken[0].as_ref().unwrap(), world.submit(&spec()));
+    let (first, small) = (*taken[0].as_ref().unwrap(), world.submit(&patient()));
     for _ in 0..20 {
         world.step(&[small], 500);
     }

@@ -5,6 +5,7 @@
 //! them. The target is named, so that no feature of the host's processor is inferred. Changing anything here that a program can see
 //! makes a new class.
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use instrument::stack::MAX_STACK_SLOTS;
 use types::job::CLASS_WASM_V2;
 use types::number::EngineClass;
@@ -37,13 +38,26 @@ const _: () = {
     );
 };
 
+/// What makes machine code of a prepared module. No outcome depends on it, only speed does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Compiler {
+    /// Cranelift: fast code; the time that it takes grows faster than some functions.
+    Optimizing,
+    /// Winch: one pass over each function, so that its time follows the text; the code is some times slower.
+    Baseline,
+}
+
 /// Settings of a class, or nothing for a class that this build does not have.
-pub(crate) fn config(class: EngineClass) -> Option<Config> {
+pub(crate) fn config(class: EngineClass, compiler: Compiler) -> Option<Config> {
     if !KNOWN.contains(&class) {
         return None;
     }
     let mut config = pinned();
-    config.target(TARGET).ok()?;
+    match compiler {
+        Compiler::Optimizing => config.target(TARGET).ok()?,
+        // For the processor that it finds: vectors need AVX here.
+        Compiler::Baseline => config.strategy(Strategy::Winch),
+    };
     Some(config)
 }
 
@@ -97,7 +111,10 @@ mod tests {
     fn a_class_that_is_known_has_settings_and_no_other_has() {
         for number in 0..100 {
             let class = EngineClass(number);
-            assert_eq!(config(class).is_some(), KNOWN.contains(&class), "{class}");
+            for compiler in [Compiler::Optimizing, Compiler::Baseline] {
+                let settings = config(class, compiler);
+                assert_eq!(settings.is_some(), KNOWN.contains(&class), "{class}");
+            }
         }
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use instrument::accept::{ClassRule, accept};
 use instrument::{PrepareError, plan};
 use types::hash::BlobId;
-use types::job::Workload;
+use types::job::{FUEL_PER_MODULE_BYTE, Workload};
 use types::limits::MAX_MODULE_BYTES;
-use types::number::EngineClass;
+use types::number::{EngineClass, Fuel};
 use wasmtime::{InstancePre, Module};
 
-use crate::class;
+use crate::class::{self, Compiler};
 use crate::code::ModuleCode;
 use crate::flaw::{self, ModuleFlaw};
 use crate::floats;
@@ -56,20 +56,42 @@ pub(crate) enum ProgramBody {
     Unaffordable { complexity_fuel: u64 },
 }
 
+/// A module after the pass: what is left is to compile it, if it is one of the class and paid for.
+pub struct JudgedModule {
+    blob: BlobId,
+    judgement: Judgement,
+}
+
+enum Judgement {
+    /// To be compiled: the bytes that the pass wrote, or those that were given where nothing is prepared.
+    Compile {
+        bytes: Vec<u8>,
+        complexity_fuel: u64,
+    },
+    /// There is nothing to compile.
+    Done(ProgramBody),
+}
+
 /// The smallest module: what every engine of a class compiles, if this machine is one of the class.
 const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
 impl TaskEngine {
     /// The engine of `class`, if this build and this machine have it.
     pub fn new(class: EngineClass) -> Result<Self, NoResult> {
-        let config = class::config(class).ok_or(NoResult::Class { class })?;
+        Self::with_compiler(class, Compiler::Optimizing)
+    }
+
+    /// The same with a compiler of one's choice.
+    pub fn with_compiler(class: EngineClass, compiler: Compiler) -> Result<Self, NoResult> {
+        let config = class::config(class, compiler).ok_or(NoResult::Class { class })?;
         Self::with_config(class, &config, true)
     }
 
     /// The same, with compiled code of the one module that it is for: what is given there is not compiled, and what is
     /// compiled is noted there.
     pub fn with_code(class: EngineClass, code: Arc<ModuleCode>) -> Result<Self, NoResult> {
-        let mut config = class::config(class).ok_or(NoResult::Class { class })?;
+        let mut config =
+            class::config(class, Compiler::Optimizing).ok_or(NoResult::Class { class })?;
         config
             .enable_incremental_compilation(code)
             .map_err(|error| host_error(HostStep::MakeEngine, &error))?;
@@ -123,44 +145,53 @@ impl TaskEngine {
         self.compile_within(module, u64::MAX)
     }
 
-    /// Compiles the module of a workload, unless its size and complexity alone pass the fuel limit: then nothing is worth
-    /// doing.
+    /// Judges and compiles the module of a workload.
     pub fn prepare(&self, workload: &Workload, module: &[u8]) -> Result<Program, NoResult> {
-        let upfront = fuel::upfront(workload);
-        match workload.limits.fuel.0.checked_sub(upfront) {
-            Some(left) => self.compile_within(module, left),
-            None => Ok(self.program(module, ProgramBody::Unaffordable { complexity_fuel: 0 })),
-        }
+        self.finish(self.judge(workload, module)?)
     }
 
-    fn program(&self, module: &[u8], body: ProgramBody) -> Program {
-        Program {
-            engine: self.clone(),
-            blob: BlobId::of(module),
-            body,
+    /// Reads the module of a workload and prepares it, unless its size and complexity alone pass the fuel limit: then nothing
+    /// is worth doing.
+    pub fn judge(&self, workload: &Workload, module: &[u8]) -> Result<JudgedModule, NoResult> {
+        let upfront = fuel::upfront(workload);
+        match workload.limits.fuel.0.checked_sub(upfront) {
+            Some(left) => self.judge_within(module, left),
+            None => Ok(JudgedModule {
+                blob: BlobId::of(module),
+                judgement: Judgement::Done(ProgramBody::Unaffordable { complexity_fuel: 0 }),
+            }),
         }
     }
 
     /// Compiles a module of which no more than `left` units may be charged for its complexity.
     fn compile_within(&self, module: &[u8], left: u64) -> Result<Program, NoResult> {
-        let body = if self.prepares {
-            self.judge(module, left)?
+        self.finish(self.judge_within(module, left)?)
+    }
+
+    fn judge_within(&self, module: &[u8], left: u64) -> Result<JudgedModule, NoResult> {
+        let judgement = if self.prepares {
+            self.judgement(module, left)?
         } else {
-            ProgramBody::Ready {
-                instance: self.load(module)?,
+            Judgement::Compile {
+                bytes: module.to_vec(),
                 complexity_fuel: 0,
             }
         };
-        Ok(self.program(module, body))
+        let blob = BlobId::of(module);
+        Ok(JudgedModule { blob, judgement })
     }
 
-    /// Reads a module, and compiles it if it is one of the class and if it can be paid for. What its text says comes first, then the
+    /// Reads a module, and prepares it if it is one of the class and if it can be paid for. What its text says comes first, then the
     /// charge, so that whether a module is refused depends on nothing but the module.
-    fn judge(&self, module: &[u8], left: u64) -> Result<ProgramBody, NoResult> {
-        let refused = |flaw, complexity_fuel| ProgramBody::Refused {
-            flaw,
-            complexity_fuel,
+    fn judgement(&self, module: &[u8], left: u64) -> Result<Judgement, NoResult> {
+        let refused = |flaw, complexity_fuel| {
+            Judgement::Done(ProgramBody::Refused {
+                flaw,
+                complexity_fuel,
+            })
         };
+        let unaffordable =
+            |complexity_fuel| Judgement::Done(ProgramBody::Unaffordable { complexity_fuel });
         let class = self.class;
         let broken = |rule: ClassRule| ModuleFlaw::Rule { class, rule };
         let length = u64::try_from(module.len()).unwrap_or(u64::MAX);
@@ -176,7 +207,7 @@ impl TaskEngine {
         }
         let complexity_fuel = complexity.fuel();
         if complexity_fuel > left {
-            return Ok(ProgramBody::Unaffordable { complexity_fuel });
+            return Ok(unaffordable(complexity_fuel));
         }
         let fault = |message| NoResult::Engine {
             step: HostStep::Prepare,
@@ -185,16 +216,35 @@ impl TaskEngine {
         let plan = plan(&parsed, complexity).map_err(|error| fault(error.to_string()))?;
         let complexity_fuel = plan.complexity().fuel();
         if complexity_fuel > left {
-            return Ok(ProgramBody::Unaffordable { complexity_fuel });
+            return Ok(unaffordable(complexity_fuel));
         }
         match plan.write() {
-            Ok(bytes) => Ok(ProgramBody::Ready {
-                instance: self.load(&bytes)?,
+            Ok(bytes) => Ok(Judgement::Compile {
+                bytes,
                 complexity_fuel,
             }),
             Err(PrepareError::Refused(rule)) => Ok(refused(broken(rule), complexity_fuel)),
             Err(error) => Err(fault(error.to_string())),
         }
+    }
+
+    /// Compiles what was judged, if there is something to compile.
+    pub fn finish(&self, judged: JudgedModule) -> Result<Program, NoResult> {
+        let body = match judged.judgement {
+            Judgement::Compile {
+                bytes,
+                complexity_fuel,
+            } => ProgramBody::Ready {
+                instance: self.load(&bytes)?,
+                complexity_fuel,
+            },
+            Judgement::Done(body) => body,
+        };
+        Ok(Program {
+            engine: self.clone(),
+            blob: judged.blob,
+            body,
+        })
     }
 
     /// Whether a module is one of the class was decided before. That it cannot be compiled and linked in spite of it says nothing
@@ -203,6 +253,22 @@ impl TaskEngine {
         let module = Module::new(&self.wasmtime, bytes);
         let linked = module.and_then(|module| self.functions.linker.instantiate_pre(&module));
         linked.map_err(|error| host_error(HostStep::Compile, &error))
+    }
+}
+
+impl JudgedModule {
+    /// What the job is charged for compiling it; nothing if there is nothing to compile.
+    #[must_use]
+    pub fn compile_charge(&self) -> Option<Fuel> {
+        match &self.judgement {
+            Judgement::Compile {
+                complexity_fuel, ..
+            } => {
+                let by_length = self.blob.length.saturating_mul(FUEL_PER_MODULE_BYTE);
+                Some(Fuel(complexity_fuel.saturating_add(by_length)))
+            }
+            Judgement::Done(_) => None,
+        }
     }
 }
 

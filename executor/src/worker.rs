@@ -8,8 +8,10 @@
 //! The parent trusts no answer: it counts the bytes and hashes them against the outcome again.
 
 mod child;
+mod clock;
 mod frame;
 mod parent;
+mod process;
 mod protocol;
 
 use std::collections::BTreeMap;
@@ -21,7 +23,9 @@ use types::job::Workload;
 use types::number::TaskIndex;
 
 pub use child::main;
-pub use parent::{CodeExchange, WorkerHandle, WorkerKiller};
+pub use clock::CompileTime;
+pub use parent::{CodeExchange, WorkerHandle};
+pub use process::WorkerKiller;
 pub use protocol::ChildAnswer;
 
 /// Memory of the process itself, beside everything that grows with the job.
@@ -46,6 +50,8 @@ pub struct WorkerLimits {
     pub cpu: Duration,
     /// Longest time without an answer: until the module is compiled, then until each task ends.
     pub wall: Duration,
+    /// Processor time of the optimising compiler, beyond which the baseline compiler takes its place.
+    pub compile: CompileTime,
     /// True if tasks may run where this machine gives no filter of system calls.
     pub may_lack_seccomp: bool,
 }
@@ -58,6 +64,7 @@ impl WorkerLimits {
             data_bytes: BASE_DATA_BYTES,
             cpu: INSPECTION_WALL,
             wall: INSPECTION_WALL,
+            compile: CompileTime::default(),
             may_lack_seccomp: true,
         }
     }
@@ -86,6 +93,7 @@ impl WorkerLimits {
             data_bytes,
             cpu: wall.saturating_mul(workload.tasks.saturating_add(1)),
             wall,
+            compile: CompileTime::default(),
             may_lack_seccomp: false,
         }
     }

@@ -7,7 +7,7 @@ use types::job::CLASS_WASM_V2;
 use wasmtime::{Engine, Module};
 
 use super::*;
-use crate::class;
+use crate::class::{self, Compiler};
 
 /// Three functions, two of them alike, and the entry.
 fn module() -> Vec<u8> {
@@ -55,7 +55,7 @@ fn blob() -> BlobId {
 
 /// The machine code that an engine makes of the module, with its tables.
 fn compiled(code: Option<&Arc<ModuleCode>>) -> Vec<u8> {
-    let mut config = class::config(CLASS_WASM_V2).unwrap();
+    let mut config = class::config(CLASS_WASM_V2, Compiler::Optimizing).unwrap();
     if let Some(code) = code {
         config
             .enable_incremental_compilation(Arc::clone(code) as Arc<dyn CacheStore>)

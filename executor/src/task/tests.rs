@@ -7,7 +7,7 @@ use wasm_encoder::{
 };
 
 use super::*;
-use crate::class;
+use crate::class::{self, Compiler};
 use crate::limiter::HostRefused;
 
 /// The fuel limit of [`workload`].
@@ -126,7 +126,7 @@ const FROZEN: [&str; 3] = [
 /// same on every processor.
 #[test]
 fn the_code_of_the_class_is_the_same_on_every_processor() {
-    let named = class::config(CLASS_WASM_V2).unwrap();
+    let named = class::config(CLASS_WASM_V2, Compiler::Optimizing).unwrap();
     let found = recursions().map(|module| code(&named, &module));
     assert_eq!(found, FROZEN);
     let engine = wasmtime::Engine::new(&named).unwrap();
@@ -149,9 +149,10 @@ fn a_recursion_ends_at_the_same_call_whatever_the_frames_are() {
     let mut plain = class::pinned();
     plain.cranelift_opt_level(wasmtime::OptLevel::None);
     let engines = [
-        class::config(CLASS_WASM_V2).unwrap(),
+        class::config(CLASS_WASM_V2, Compiler::Optimizing).unwrap(),
         class::pinned(),
         plain,
+        class::config(CLASS_WASM_V2, Compiler::Baseline).unwrap(),
     ];
     for module in recursions() {
         let [first, others @ ..] = engines.each_ref().map(|config| {
@@ -210,16 +211,21 @@ fn hoarder(kind: ValType, values: i64) -> Vec<u8> {
 /// beside those of [`recursions`], never meet the end of the machine's stack.
 #[test]
 fn the_class_ends_a_recursion_before_the_engine_does() {
-    let mut scarce = class::config(CLASS_WASM_V2).unwrap();
-    scarce.max_wasm_stack(class::GUEST_STACK_BYTES / 4 * 3);
+    let scarce = [Compiler::Optimizing, Compiler::Baseline].map(|compiler| {
+        let mut config = class::config(CLASS_WASM_V2, compiler).unwrap();
+        config.max_wasm_stack(class::GUEST_STACK_BYTES / 4 * 3);
+        config
+    });
     let kinds = [ValType::I64, ValType::F64, ValType::V128];
     let hoarders = kinds
         .into_iter()
         .flat_map(|kind| [1, 4, 16, 64, 256, 1_024].map(|values| hoarder(kind, values)));
     for module in recursions().into_iter().chain(hoarders) {
         let trap = Trap::StackOverflow;
-        let run = run_out_of_stack(&scarce, &module);
-        assert_eq!(run.outcome.exit, Exit::Trap { trap });
+        for config in &scarce {
+            let run = run_out_of_stack(config, &module);
+            assert_eq!(run.outcome.exit, Exit::Trap { trap });
+        }
     }
 }
 

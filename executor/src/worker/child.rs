@@ -10,9 +10,11 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use types::codec::{decode, encode};
 use types::hash::BlobId;
 
+use super::clock::CompileClock;
 use super::frame;
 use super::protocol::{ChildAnswer, CodeRequest, MAX_REQUEST_BYTES, TaskRequest, WorkerRequest};
 use crate::cage::{CageGrants, CageLayer, CageReport, LayerState, restrict};
+use crate::class::Compiler;
 use crate::code::{ModuleCode, max_code_bytes};
 use crate::engine::TaskEngine;
 use crate::inputs::{Inputs, check_blob};
@@ -138,15 +140,27 @@ fn run(
         let kept = kept.0.and_then(|kept| kept.read(kept.length).ok());
         Arc::new(ModuleCode::new(blob, kept.as_deref()))
     });
-    let engine = match &code {
-        Some(code) => TaskEngine::with_code(workload.class, Arc::clone(code)),
-        None => TaskEngine::new(workload.class),
-    }?;
     let module = read(blob).map_err(|problem| NoResult::Input { blob, problem })?;
     check_blob(blob, &module)?;
     let inputs = Inputs::load(workload, read)?;
-    let program = engine.prepare(workload, &module)?;
+    let engine = match &code {
+        Some(code) if request.compiler == Compiler::Optimizing => {
+            TaskEngine::with_code(workload.class, Arc::clone(code))
+        }
+        _ => TaskEngine::with_compiler(workload.class, request.compiler),
+    }?;
+    let judged = engine.judge(workload, &module)?;
     drop(module);
+    let clock = match judged.compile_charge() {
+        Some(charge) if request.compiler == Compiler::Optimizing => {
+            Some(CompileClock::start(request.compile.of(charge), say_late)?)
+        }
+        _ => None,
+    };
+    let program = engine.finish(judged)?;
+    if let Some(clock) = clock {
+        clock.stop();
+    }
     if let Some(kept) = code.and_then(|code| code.to_keep()) {
         answer(writer, &ChildAnswer::Code(kept))?;
     }
@@ -156,6 +170,12 @@ fn run(
         answer(writer, &ChildAnswer::Task(*task, Box::new(result)))?;
     }
     Ok(())
+}
+
+/// Says that the compiler's time is used up, and ends the process.
+fn say_late() {
+    let said = answer(&mut io::stdout(), &ChildAnswer::CompileLate);
+    std::process::exit(i32::from(said.is_err()) + 1);
 }
 
 /// A blob's file, opened before the cage is entered.

@@ -1,40 +1,30 @@
-//! The parent's side: starts the child, watches its time, checks its answers.
-//!
-//! A thread of its own starts the child and lives as long as it does: the child's parent-death signal is bound to the
-//! thread that started it. The same thread is the watchdog.
+//! The parent's side of the conversation: asks the child, checks its answers, and asks a second child where the first one's compiler
+//! takes too long.
 
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use types::codec::{Bounded, decode, encode};
 use types::number::TaskIndex;
 
 use super::frame::{self, PipeError};
+use super::process::{WorkerCommand, WorkerKiller, WorkerProcess};
 use super::protocol::{
     ANSWER_OVERHEAD, ChildAnswer, CodeRequest, TaskRequest, WorkerRequest, max_answer_bytes,
 };
 use super::{WorkerJob, WorkerLimits};
 use crate::cage::CageReport;
+use crate::class::Compiler;
 use crate::code::max_code_bytes;
-use crate::no_result::{AnswerFlaw, InputProblem, NoResult, ProcessEnd, WorkloadFlaw};
+use crate::no_result::{AnswerFlaw, InputProblem, NoResult, WorkloadFlaw};
 use crate::task::TaskRun;
 
 /// A running worker process. Dropping it kills the worker.
 #[derive(Debug)]
 pub struct WorkerHandle {
+    /// What it was started with, for a second worker.
+    command: WorkerCommand,
     limits: WorkerLimits,
-    process: u32,
-    stdin: ChildStdin,
-    stdout: ChildStdout,
-    killer: WorkerKiller,
-    watch: Watchdog,
+    process: WorkerProcess,
 }
 
 /// Compiled code of a job's module, from an earlier worker and for later ones.
@@ -46,126 +36,6 @@ pub struct CodeExchange<'a> {
     pub keep: &'a mut dyn FnMut(Vec<u8>),
 }
 
-/// Kills a worker from another thread.
-#[derive(Debug, Clone)]
-pub struct WorkerKiller {
-    cancelled: Arc<AtomicBool>,
-    child: Arc<Mutex<Option<Child>>>,
-}
-
-/// The thread that waits for the child.
-#[derive(Debug)]
-struct Watchdog {
-    /// Each message says that an answer came; dropping it says that no more is wanted.
-    beats: Option<Sender<()>>,
-    thread: Option<JoinHandle<ChildExit>>,
-}
-
-/// How the child ended.
-#[derive(Debug)]
-struct ChildExit {
-    timed_out: bool,
-    end: ProcessEnd,
-}
-
-impl WorkerKiller {
-    /// Kills the worker; what it was doing ends as [`NoResult::Cancelled`].
-    pub fn kill(&self) {
-        self.cancelled.store(true, Ordering::SeqCst);
-        self.kill_child();
-    }
-
-    fn kill_child(&self) {
-        if let Some(child) = self
-            .child
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_mut()
-        {
-            kill_group(child);
-        }
-    }
-}
-
-/// Kills a child and all that it started. It must not have been waited for, so that its number is still its own.
-fn kill_group(child: &mut Child) {
-    let leader = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    // Errors mean that there is no such group yet, or that it has ended by itself, which is as good.
-    let _none = leader.map(|leader| kill_process_group(leader, Signal::KILL));
-    let _ended = child.kill();
-}
-
-impl Watchdog {
-    /// Ends the child, if it has not ended, and says how it did.
-    fn end(&mut self) -> ChildExit {
-        self.beats = None;
-        let joined = self.thread.take().map(JoinHandle::join);
-        match joined {
-            Some(Ok(end)) => end,
-            _ => ChildExit {
-                timed_out: false,
-                end: ProcessEnd::Unknown,
-            },
-        }
-    }
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        if self.thread.is_some() {
-            self.end();
-        }
-    }
-}
-
-/// What the starting thread gives back.
-type Started = Result<(u32, ChildStdin, ChildStdout), String>;
-
-fn start(binary: &Path, arguments: &[String], started: &Mutex<Option<Child>>) -> Started {
-    let mut child = Command::new(binary)
-        .args(arguments)
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        // What a job can make it write belongs neither into a log nor onto a terminal.
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|error| error.to_string())?;
-    let (process, stdin, stdout) = (child.id(), child.stdin.take(), child.stdout.take());
-    *started.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
-    let (stdin, stdout) = stdin.zip(stdout).ok_or("it has no pipes")?;
-    Ok((process, stdin, stdout))
-}
-
-/// Waits until no more answers are wanted or one takes too long; then the child is gone.
-fn watch(killer: &WorkerKiller, wall: Duration, beats: &Receiver<()>) -> ChildExit {
-    let timed_out = loop {
-        match beats.recv_timeout(wall) {
-            Ok(()) => {}
-            Err(RecvTimeoutError::Timeout) => break true,
-            Err(RecvTimeoutError::Disconnected) => break false,
-        }
-    };
-    let mut child = killer.child.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(mut child) = child.take() else {
-        return ChildExit {
-            timed_out,
-            end: ProcessEnd::Unknown,
-        };
-    };
-    // One that ends by itself keeps the end that it has.
-    kill_group(&mut child);
-    let end = child.wait().map_or(ProcessEnd::Unknown, process_end);
-    ChildExit { timed_out, end }
-}
-
-fn process_end(status: ExitStatus) -> ProcessEnd {
-    let exited = status.code().map(ProcessEnd::Exited);
-    let killed = status.signal().map(ProcessEnd::Killed);
-    exited.or(killed).unwrap_or(ProcessEnd::Unknown)
-}
-
 impl WorkerHandle {
     /// Starts `binary` with `arguments`, which must end up in [`super::main`] (`gridproof worker`). The child sees no
     /// environment.
@@ -174,64 +44,46 @@ impl WorkerHandle {
         arguments: &[&str],
         limits: WorkerLimits,
     ) -> Result<Self, NoResult> {
-        let killer = WorkerKiller {
-            cancelled: Arc::default(),
-            child: Arc::default(),
+        let command = WorkerCommand {
+            binary: binary.to_owned(),
+            arguments: arguments.iter().map(|text| (*text).to_owned()).collect(),
         };
-        let (beats, beaten) = channel();
-        let (started, start_result) = channel::<Started>();
-        let program = binary.display().to_string();
-        let failed = |message: String| NoResult::Start {
-            program: program.clone(),
-            message,
-        };
-        let (binary, wall, thread_killer) = (binary.to_owned(), limits.wall, killer.clone());
-        let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
-        let thread = std::thread::Builder::new()
-            .name("worker".into())
-            .spawn(move || {
-                // The receiver waits for exactly this message.
-                let _sent = started.send(start(&binary, &arguments, &thread_killer.child));
-                watch(&thread_killer, wall, &beaten)
-            })
-            .map_err(|error| failed(error.to_string()))?;
-        let watch = Watchdog {
-            beats: Some(beats),
-            thread: Some(thread),
-        };
-        let pipes = start_result
-            .recv()
-            .unwrap_or_else(|_| Err("its thread ended".into()));
-        let (process, stdin, stdout) = pipes.map_err(failed)?;
+        let process = WorkerProcess::start(&command, limits.wall, WorkerKiller::default())?;
         Ok(Self {
+            command,
             limits,
             process,
-            stdin,
-            stdout,
-            killer,
-            watch,
         })
+    }
+
+    /// Another worker in place of this one, which is ended first: under the same limits, killed by the same killer.
+    fn again(mut self) -> Result<Self, NoResult> {
+        let killer = self.process.killer();
+        self.process.end();
+        self.process = WorkerProcess::start(&self.command, self.limits.wall, killer)?;
+        Ok(self)
     }
 
     /// The worker's process id.
     #[must_use]
     pub fn id(&self) -> u32 {
-        self.process
+        self.process.id()
     }
 
     /// What kills this worker.
     #[must_use]
     pub fn killer(&self) -> WorkerKiller {
-        self.killer.clone()
+        self.process.killer()
     }
 
     /// Runs the job and gives each task's run to `each` as it ends, in the job's order. Blocks; the worker ends with
-    /// it. An error of `each` ends the job.
+    /// it. An error of `each` ends the job. Gives the compiler that made the job's code: where the optimising one takes more time than
+    /// the job pays for, a second worker takes the place of the first, with the baseline compiler.
     pub fn run_job(
         self,
         job: &WorkerJob,
         each: impl FnMut(TaskIndex, TaskRun) -> Result<(), NoResult>,
-    ) -> Result<(), NoResult> {
+    ) -> Result<Compiler, NoResult> {
         self.run_job_with_code(job, None, each)
     }
 
@@ -239,17 +91,27 @@ impl WorkerHandle {
     pub fn run_job_with_code(
         mut self,
         job: &WorkerJob,
-        code: Option<CodeExchange<'_>>,
+        mut code: Option<CodeExchange<'_>>,
         mut each: impl FnMut(TaskIndex, TaskRun) -> Result<(), NoResult>,
-    ) -> Result<(), NoResult> {
-        let result = self.converse(job, code, &mut each);
-        self.settle(result)
+    ) -> Result<Compiler, NoResult> {
+        match self.converse(job, Compiler::Optimizing, code.as_mut(), &mut each) {
+            Err(Interruption::CompileLate) => {
+                let mut second = self.again()?;
+                let result = second.converse(job, Compiler::Baseline, None, &mut each);
+                second.settle(result)?;
+                Ok(Compiler::Baseline)
+            }
+            result => {
+                self.settle(result)?;
+                Ok(Compiler::Optimizing)
+            }
+        }
     }
 
     /// Asks the worker which layers of the cage it enters on this machine. It ends with that.
     pub fn inspect(mut self) -> Result<CageReport, NoResult> {
         // A child that has ended shows when its answer is read.
-        let _written = frame::write(&mut self.stdin, &encode(&WorkerRequest::Inspect));
+        let _written = frame::write(&mut self.process.stdin, &encode(&WorkerRequest::Inspect));
         let result = match self.answer(ANSWER_OVERHEAD) {
             Ok(ChildAnswer::Cage(report)) => Ok(report),
             Ok(ChildAnswer::NoResult(reason)) => Err(Interruption::Said(reason)),
@@ -261,16 +123,17 @@ impl WorkerHandle {
 
     /// Ends the worker and says why its conversation ended early, if it did.
     fn settle<T>(mut self, result: Result<T, Interruption>) -> Result<T, NoResult> {
-        let end = self.watch.end();
+        let end = self.process.end();
         match result {
             Ok(value) => Ok(value),
             Err(Interruption::Said(reason)) => Err(reason),
-            Err(_) if self.killer.cancelled.load(Ordering::SeqCst) => Err(NoResult::Cancelled),
+            Err(_) if self.process.is_cancelled() => Err(NoResult::Cancelled),
             Err(_) if end.timed_out => {
                 let milliseconds = u64::try_from(self.limits.wall.as_millis()).unwrap_or(u64::MAX);
                 Err(NoResult::TimedOut { milliseconds })
             }
             Err(Interruption::Silent) => Err(NoResult::Crashed(end.end)),
+            Err(Interruption::CompileLate) => Err(NoResult::Garbled(AnswerFlaw::NotAsked)),
             Err(Interruption::Garbled(flaw)) => Err(NoResult::Garbled(flaw)),
         }
     }
@@ -278,21 +141,26 @@ impl WorkerHandle {
     fn converse(
         &mut self,
         job: &WorkerJob,
-        mut code: Option<CodeExchange<'_>>,
+        compiler: Compiler,
+        code: Option<&mut CodeExchange<'_>>,
         each: &mut impl FnMut(TaskIndex, TaskRun) -> Result<(), NoResult>,
     ) -> Result<(), Interruption> {
-        let request = request(job, code.as_ref(), &self.limits).map_err(Interruption::Said)?;
+        let request = request(job, compiler, code.as_deref(), &self.limits);
+        let request = request.map_err(Interruption::Said)?;
         // A child that has ended shows when its answer is read.
         let request = WorkerRequest::Run(Box::new(request));
-        let _written = frame::write(&mut self.stdin, &encode(&request));
+        let _written = frame::write(&mut self.process.stdin, &encode(&request));
         let limit = max_answer_bytes(&job.workload);
-        match self.prepared(job, code.as_mut(), limit)? {
+        match self.prepared(job, code, limit)? {
             ChildAnswer::Prepared => {}
             ChildAnswer::NoResult(reason) => return Err(Interruption::Said(reason)),
             ChildAnswer::Task(index, _) => {
                 return Err(Interruption::Garbled(AnswerFlaw::NotPrepared(index)));
             }
-            ChildAnswer::Cage(_) | ChildAnswer::Code(_) => {
+            ChildAnswer::CompileLate if compiler == Compiler::Optimizing => {
+                return Err(Interruption::CompileLate);
+            }
+            ChildAnswer::Cage(_) | ChildAnswer::Code(_) | ChildAnswer::CompileLate => {
                 return Err(Interruption::Garbled(AnswerFlaw::NotAsked));
             }
         }
@@ -301,7 +169,7 @@ impl WorkerHandle {
                 ChildAnswer::Task(index, run) if index == *task => {
                     check(job, index, &run).map_err(Interruption::Garbled)?;
                     each(index, *run).map_err(Interruption::Said)?;
-                    self.beat();
+                    self.process.beat();
                 }
                 ChildAnswer::NoResult(reason) => return Err(Interruption::Said(reason)),
                 _ => {
@@ -335,25 +203,18 @@ impl WorkerHandle {
 
     /// The next answer, of at most `limit` bytes.
     fn answer(&mut self, limit: u64) -> Result<ChildAnswer, Interruption> {
-        let bytes = match frame::read(&mut self.stdout, limit) {
+        let bytes = match frame::read(&mut self.process.stdout, limit) {
             Ok(Some(bytes)) => bytes,
             Err(PipeError::TooLong { found, limit }) => {
                 return Err(Interruption::Garbled(AnswerFlaw::TooLong { found, limit }));
             }
             Ok(None) | Err(PipeError::Io(_)) => return Err(Interruption::Silent),
         };
-        self.beat();
+        self.process.beat();
         decode(&bytes, bytes.len()).map_err(|_| {
             let bytes = wide(bytes.len());
             Interruption::Garbled(AnswerFlaw::Undecodable { bytes })
         })
-    }
-
-    /// Tells the watchdog that an answer came.
-    fn beat(&self) {
-        if let Some(beats) = &self.watch.beats {
-            let _sent = beats.send(());
-        }
     }
 }
 
@@ -363,6 +224,8 @@ enum Interruption {
     Said(NoResult),
     /// The worker closed its pipe without an answer.
     Silent,
+    /// The optimising compiler has used up its time.
+    CompileLate,
     /// An answer was not understood.
     Garbled(AnswerFlaw),
 }
@@ -373,6 +236,7 @@ fn wide(length: usize) -> u64 {
 
 fn request(
     job: &WorkerJob,
+    compiler: Compiler,
     code: Option<&CodeExchange<'_>>,
     limits: &WorkerLimits,
 ) -> Result<TaskRequest, NoResult> {
@@ -400,6 +264,8 @@ fn request(
         workload: job.workload.clone(),
         tasks: Bounded::new(job.tasks.clone()).map_err(too_many)?,
         files: Bounded::new(files).expect("a workload names a module, stdin and its inputs"),
+        compiler,
+        compile: limits.compile,
         code,
         data_bytes: limits.data_bytes,
         cpu_seconds: limits.cpu.as_secs().saturating_add(1),

@@ -7,7 +7,9 @@ use types::job::Workload;
 use types::limits::{MAX_INPUTS, MAX_OUTPUTS, MAX_TASKS};
 use types::number::TaskIndex;
 
+use super::clock::CompileTime;
 use crate::cage::CageReport;
+use crate::class::Compiler;
 use crate::no_result::NoResult;
 use crate::task::TaskRun;
 
@@ -34,6 +36,10 @@ pub(super) struct TaskRequest {
     pub(super) tasks: Bounded<TaskIndex, MAX_TASKS>,
     /// Module, stdin and inputs with the files that hold their bytes.
     pub(super) files: Bounded<(BlobId, String), { MAX_INPUTS + 2 }>,
+    /// What compiles the module.
+    pub(super) compiler: Compiler,
+    /// How long the optimising compiler may take.
+    pub(super) compile: CompileTime,
     /// Whether compiled code is used and given back.
     pub(super) code: Option<CodeRequest>,
     /// Private memory that the child may have, in bytes.
@@ -59,6 +65,9 @@ pub enum ChildAnswer {
     Code(Vec<u8>),
     /// The module is compiled and the inputs are loaded.
     Prepared,
+    /// The optimising compiler has used up the time that the job pays for; another worker may use the other compiler. It comes
+    /// instead of [`ChildAnswer::Prepared`].
+    CompileLate,
     /// A task has ended.
     Task(TaskIndex, Box<TaskRun>),
     /// There will be no more results.

@@ -96,6 +96,7 @@ pub fn in_a_worker(
             assert_eq!(run.outcome.exit, Exit::Code { code: 0 });
             Ok(())
         })
+        .map(|_| ())
 }
 
 pub fn nothing_gets_out() {

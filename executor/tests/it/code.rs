@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gridproof_executor::class::Compiler;
 use gridproof_executor::code::max_code_bytes;
-use gridproof_executor::worker::{CodeExchange, WorkerJob};
+use gridproof_executor::worker::{CodeExchange, CompileTime, WorkerJob};
 use gridproof_executor::{AnswerFlaw, NoResult, TaskRun, WorkerHandle, WorkerLimits};
 use types::number::TaskIndex;
 
@@ -20,8 +21,12 @@ enum Seen {
     Ran(TaskIndex, Box<TaskRun>),
 }
 
-fn run(job: &WorkerJob, file: Option<&Path>) -> (Vec<Seen>, Result<(), NoResult>) {
-    let limits = WorkerLimits::of(&job.workload, WALL);
+fn run(job: &WorkerJob, file: Option<&Path>) -> (Vec<Seen>, Result<Compiler, NoResult>) {
+    let limits = WorkerLimits {
+        // The code of a build without optimisation takes its time.
+        compile: CompileTime::UNLIMITED,
+        ..WorkerLimits::of(&job.workload, WALL)
+    };
     let handle = WorkerHandle::spawn(&worker(), &["worker"], limits).unwrap();
     exchange(handle, job, file)
 }
@@ -30,7 +35,7 @@ fn exchange(
     handle: WorkerHandle,
     job: &WorkerJob,
     file: Option<&Path>,
-) -> (Vec<Seen>, Result<(), NoResult>) {
+) -> (Vec<Seen>, Result<Compiler, NoResult>) {
     let seen = std::cell::RefCell::default();
     let mut keep = |code| Vec::push(&mut seen.borrow_mut(), Seen::Kept(code));
     let code = CodeExchange {
@@ -130,6 +135,7 @@ fn says(folder: &Path, frames: &[&[u8]]) -> WorkerHandle {
 fn code_is_taken_once_before_anything_ran_and_only_if_asked_for() {
     const CODE: &[u8] = &[0, 3, 0, 0, 0, 7, 7, 7];
     const PREPARED: &[u8] = &[1];
+    const LATE: &[u8] = &[2];
     let folder = tempfile::tempdir().unwrap();
     let job = on_disk(&histogram(), 1, folder.path());
     let says = |frames: &[&[u8]]| says(folder.path(), frames);
@@ -144,6 +150,11 @@ fn code_is_taken_once_before_anything_ran_and_only_if_asked_for() {
     assert_eq!((seen, result), (vec![], late()));
     let unasked = says(&[CODE]).run_job(&job, |_, _| Ok(()));
     assert_eq!(unasked, not_asked());
+    // The optimising compiler can be late once; then a second worker is asked for the other one's code.
+    let (seen, result) = exchange(says(&[CODE, LATE]), &job, None);
+    assert_eq!((seen, result), (vec![Seen::Kept(vec![7; 3])], not_asked()));
+    let (seen, result) = exchange(says(&[PREPARED, LATE]), &job, None);
+    assert_eq!((seen, result), (vec![], late()));
     // More than the module may have.
     let length = max_code_bytes(job.workload.module) + 1;
     let mut long = vec![0];

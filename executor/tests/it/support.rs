@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use gridproof_executor::class::Compiler;
 use gridproof_executor::{InputProblem, Inputs, NoResult, Program, TaskEngine, TaskRun, run_task};
 use types::attestation::Exit;
 use types::codec::Text;
@@ -99,27 +100,40 @@ impl Job {
 
     /// The module, compiled once for all tests.
     pub fn program(&self) -> Program {
-        static COMPILED: Mutex<BTreeMap<BlobId, Arc<OnceLock<Program>>>> =
+        self.program_by(Compiler::Optimizing)
+    }
+
+    fn program_by(&self, compiler: Compiler) -> Program {
+        static COMPILED: Mutex<BTreeMap<(BlobId, bool), Arc<OnceLock<Program>>>> =
             Mutex::new(BTreeMap::new());
-        let slot = Arc::clone(
-            COMPILED
-                .lock()
-                .unwrap()
-                .entry(self.workload.module)
-                .or_default(),
-        );
+        let key = (self.workload.module, compiler == Compiler::Baseline);
+        let slot = Arc::clone(COMPILED.lock().unwrap().entry(key).or_default());
         slot.get_or_init(|| {
-            engine()
-                .compile(&self.blobs[&self.workload.module])
-                .unwrap()
+            let engine = match compiler {
+                Compiler::Optimizing => engine(),
+                Compiler::Baseline => baseline(),
+            };
+            engine.compile(&self.blobs[&self.workload.module]).unwrap()
         })
         .clone()
     }
 
-    /// Runs one task in this process.
+    /// Runs one task in this process, by the code of each compiler: nothing that a program can see depends on it.
     pub fn try_run(&self, index: u32) -> Result<TaskRun, NoResult> {
-        let program = self.program();
-        run_task(&program, &self.workload, TaskIndex(index), &self.inputs())
+        let inputs = self.inputs();
+        let run = |compiler| {
+            let program = self.program_by(compiler);
+            run_task(&program, &self.workload, TaskIndex(index), &inputs)
+        };
+        let result = run(Compiler::Optimizing);
+        let baseline = run(Compiler::Baseline);
+        assert!(
+            result == baseline,
+            "the compilers differ: {:?} and {:?}",
+            result.map(|run| run.outcome),
+            baseline.map(|run| run.outcome)
+        );
+        result
     }
 
     pub fn run(&self) -> TaskRun {
@@ -137,6 +151,13 @@ impl Job {
 pub fn engine() -> &'static TaskEngine {
     static ENGINE: OnceLock<TaskEngine> = OnceLock::new();
     ENGINE.get_or_init(|| TaskEngine::new(CLASS_WASM_V2).unwrap())
+}
+
+/// An engine of the class that compiles in one pass, made once.
+fn baseline() -> &'static TaskEngine {
+    static ENGINE: OnceLock<TaskEngine> = OnceLock::new();
+    let make = || TaskEngine::with_compiler(CLASS_WASM_V2, Compiler::Baseline).unwrap();
+    ENGINE.get_or_init(make)
 }
 
 /// The bytes of a compiled program of `tests/programs` or of the examples.

@@ -43,7 +43,7 @@ fn run(job: &WorkerJob, limits: WorkerLimits) -> (Vec<(TaskIndex, TaskRun)>, Res
         runs.push((task, run));
         Ok(())
     });
-    (runs, result)
+    (runs, result.map(|_| ()))
 }
 
 fn run_with(job: &Job, change: impl FnOnce(&mut WorkerLimits)) -> Result<(), NoResult> {
@@ -302,6 +302,7 @@ fn what_is_no_worker_is_no_result() {
         spawn(binary, arguments)
             .unwrap()
             .run_job(&job, |_, _| Ok(()))
+            .map(|_| ())
     };
     assert_eq!(
         ended("/bin/false", &[]),

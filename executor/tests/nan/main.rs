@@ -150,6 +150,7 @@ fn where_seen_is_as_good_as_where_made() {
     with_room(|| {
         let truth = first::engine(true, true);
         let plain = [first::engine(false, true), first::engine(false, false)];
+        let baseline = first::baseline();
         let mut tally = Tally::default();
         for seed in seeds(300) {
             let Some((original, expected)) = expected(seed, true, &truth, &mut tally) else {
@@ -162,6 +163,8 @@ fn where_seen_is_as_good_as_where_made() {
             let all = made(seed, prepare(&original)).unwrap();
             let run = first::run(engine, &all.bytes, seed).unwrap();
             compare(seed, "the whole pass", &expected, run.as_ref());
+            let run = first::run(&baseline, &all.bytes, seed).unwrap();
+            compare(seed, "the baseline compiler", &expected, run.as_ref());
             let without = first::run(engine, &original, seed).unwrap();
             tally.differ_without += u64::from(without.as_ref() != Some(&expected));
         }

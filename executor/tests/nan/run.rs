@@ -74,6 +74,19 @@ pub mod first {
         Engine::new(&config).unwrap()
     }
 
+    /// An engine whose compiler makes one pass over the text.
+    pub fn baseline() -> Engine {
+        let mut config = Config::new();
+        config
+            .strategy(wasmtime::Strategy::Winch)
+            .memory_reservation(1 << 20)
+            .memory_guard_size(0)
+            .max_wasm_stack(2 << 20)
+            .wasm_features(wasmtime::WasmFeatures::all(), false)
+            .wasm_features(instrument::accept::features(), true);
+        Engine::new(&config).unwrap()
+    }
+
     fn argument(kind: &ValType, random: &mut Random) -> Val {
         match kind {
             ValType::I32 => Val::I32(random.narrow().cast_signed()),

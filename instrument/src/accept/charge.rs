@@ -21,7 +21,7 @@ pub const CROWDED_VALUE_PRICE: u64 = 20;
 /// Parameters and results that a type, a function or a call has for nothing.
 pub const FREE_SIGNATURE: u64 = 8;
 /// Units for each one above these.
-pub const SIGNATURE_PRICE: u64 = 700;
+pub const SIGNATURE_PRICE: u64 = 1_000;
 /// Squares of crowding for a unit.
 pub const CROWDING_PER_UNIT: u64 = 10;
 /// Units for each place where a single float is made canonical.
@@ -29,11 +29,11 @@ pub const PLACE_PRICE: u64 = 1_000;
 /// Units for each place where a vector is made canonical.
 pub const VECTOR_PLACE_PRICE: u64 = 1_500;
 /// Units for each first value, element and segment that is computed when an instance begins.
-pub const COMPUTED_PRICE: u64 = 2_500;
+pub const COMPUTED_PRICE: u64 = 5_000;
 /// Units for each operator of a constant expression but its first.
-pub const CONSTANT_OPERATOR_PRICE: u64 = 150;
+pub const CONSTANT_OPERATOR_PRICE: u64 = 250;
 /// Bytes of a memory that is laid out, for a unit.
-pub const IMAGE_BYTES_PER_UNIT: u64 = 16;
+pub const IMAGE_BYTES_PER_UNIT: u64 = 8;
 
 /// Crowding by a place where a single float is made canonical.
 const PLACE_CROWDING: u64 = 4;

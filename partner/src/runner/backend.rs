@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use executor::class::Compiler;
 use executor::worker::{CodeExchange, WorkerHandle, WorkerJob, WorkerKiller, WorkerLimits};
 use executor::{NoResult, TaskRun};
 use types::hash::BlobId;
@@ -60,7 +61,9 @@ impl ExecutionBackend for WorkerProcess {
             files: job.files,
         };
         let Some(cache) = &self.code else {
-            return handle.run_job(&job, take);
+            return handle
+                .run_job(&job, take)
+                .map(|compiler| say_compiler(&job, compiler));
         };
         let (module, class) = (job.workload.module, job.workload.class);
         let file = cache.file(module, class);
@@ -74,7 +77,17 @@ impl ExecutionBackend for WorkerProcess {
             file: file.as_deref(),
             keep: &mut keep,
         };
-        handle.run_job_with_code(&job, Some(exchange), take)
+        let compiler = handle.run_job_with_code(&job, Some(exchange), take)?;
+        say_compiler(&job, compiler);
+        Ok(())
+    }
+}
+
+/// Tells the operator why a job's tasks ran slowly.
+fn say_compiler(job: &WorkerJob, compiler: Compiler) {
+    if compiler == Compiler::Baseline {
+        let module = job.workload.module.hash;
+        tracing::info!(%module, "the module compiles for longer than it pays for: it ran by the baseline compiler");
     }
 }
 

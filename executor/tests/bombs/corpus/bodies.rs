@@ -1,9 +1,13 @@
 //! Bodies: nesting, branch tables, long straight text, operators that become much code, and graphs of calls.
 
 use types::attestation::Trap;
-use wasm_encoder::{BlockType, Function, InstructionSink, MemArg, TypeSection, ValType};
+use wasm_encoder::{
+    BlockType, ConstExpr, DataSection, Function, GlobalSection, GlobalType, InstructionSink,
+    MemArg, TypeSection, ValType,
+};
 
 use super::BombEnd::{Invalid, OutOfFuel, Runs, Traps};
+use super::sections::{Sections, of};
 use super::{Bomb, bomb, function, ignore, of_body, of_functions, with_types};
 
 /// Largest body of a function in the class, in bytes.
@@ -297,12 +301,55 @@ fn of_call_graphs() -> Vec<Bomb> {
     ]
 }
 
+fn of_long_lives() -> Vec<Bomb> {
+    // Each is read twice, so that what was read first is kept for the second: the optimising compiler looks at each value that lives long
+    // again for each one that lives shortly.
+    let twice = |globals: u32, sections: &mut Sections| {
+        let kind = GlobalType {
+            val_type: ValType::I32,
+            mutable: true,
+            shared: false,
+        };
+        let mut list = GlobalSection::new();
+        (0..globals).for_each(|_| ignore(list.global(kind, &ConstExpr::i32_const(7))));
+        sections.globals = Some(list);
+        sections.body = Some(function([], |code| {
+            for _ in 0..2 {
+                (0..globals).for_each(|at| ignore(code.global_get(at).i32_const(3).i32_mul()));
+                (1..globals).for_each(|_| ignore(code.i32_add()));
+                code.global_set(0);
+            }
+        }));
+    };
+    // Beside what is as dear for either compiler.
+    let with_ends = of(|sections| {
+        twice(4_000, sections);
+        sections.memory_pages = Some(256);
+        let mut ends = DataSection::new();
+        ends.active(0, &ConstExpr::i32_const(0), [1]);
+        ends.active(0, &ConstExpr::i32_const(15 << 20), [1]);
+        sections.data = Some(ends);
+    });
+    let sums = |globals| of(|sections| twice(globals, sections));
+    vec![
+        bomb("sums of 1,500 globals, twice", Runs, sums(1_500)),
+        bomb("sums of 3,000 globals, twice", Runs, sums(3_000)),
+        bomb("sums of 6,000 globals, twice", Runs, sums(6_000)),
+        bomb(
+            "sums of 4,000 globals, and bytes at both ends of 15 MiB",
+            Runs,
+            with_ends,
+        ),
+    ]
+}
+
 pub fn all() -> Vec<Bomb> {
     [
         of_nesting(),
         of_branch_tables(),
         of_long_text(),
         of_call_graphs(),
+        of_long_lives(),
     ]
     .into_iter()
     .flatten()

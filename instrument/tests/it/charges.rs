@@ -102,7 +102,7 @@ fn many_parameters_cost_wherever_they_are_named() {
     };
     // The type and the function; the type of `_start` takes nothing.
     assert_eq!(of_parameters(8), 2 * 64);
-    assert_eq!(of_parameters(20), 2 * (400 + 12 * 700));
+    assert_eq!(of_parameters(20), 2 * (400 + 12 * 1_000));
 }
 
 /// The square makes one long function dearer than many short ones of the same text.
@@ -253,12 +253,12 @@ fn each_beginning_has_its_price() {
     for (text, units) in [
         (
             "(global i64 (i64.add (i64.const 1) (i64.const 2)))",
-            2_500 + 2 * 150,
+            5_000 + 2 * 250,
         ),
         ("(table 900 funcref) (elem (i32.const 899) func $f)", 900),
         (
             "(memory 1) (data (i32.const 0) \"a\") (data (i32.const 65535) \"b\")",
-            4_096,
+            8_192,
         ),
     ] {
         let found = complexity(&format!("(module {text} (func $f (export \"_start\")))"));

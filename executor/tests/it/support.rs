@@ -99,10 +99,6 @@ impl Job {
     }
 
     /// The module, compiled once for all tests.
-    pub fn program(&self) -> Program {
-        self.program_by(Compiler::Optimizing)
-    }
-
     fn program_by(&self, compiler: Compiler) -> Program {
         static COMPILED: Mutex<BTreeMap<(BlobId, bool), Arc<OnceLock<Program>>>> =
             Mutex::new(BTreeMap::new());

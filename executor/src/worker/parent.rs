@@ -7,7 +7,7 @@ use types::codec::{Bounded, decode, encode};
 use types::number::TaskIndex;
 
 use super::frame::{self, PipeError};
-use super::process::{WorkerCommand, WorkerKiller, WorkerProcess};
+use super::process::{ChildProcess, WorkerCommand, WorkerKiller};
 use super::protocol::{
     ANSWER_OVERHEAD, ChildAnswer, CodeRequest, TaskRequest, WorkerRequest, max_answer_bytes,
 };
@@ -24,7 +24,7 @@ pub struct WorkerHandle {
     /// What it was started with, for a second worker.
     command: WorkerCommand,
     limits: WorkerLimits,
-    process: WorkerProcess,
+    process: ChildProcess,
 }
 
 /// Compiled code of a job's module, from an earlier worker and for later ones.
@@ -48,7 +48,7 @@ impl WorkerHandle {
             binary: binary.to_owned(),
             arguments: arguments.iter().map(|text| (*text).to_owned()).collect(),
         };
-        let process = WorkerProcess::start(&command, limits.wall, WorkerKiller::default())?;
+        let process = ChildProcess::start(&command, limits.wall, WorkerKiller::default())?;
         Ok(Self {
             command,
             limits,
@@ -60,7 +60,7 @@ impl WorkerHandle {
     fn again(mut self) -> Result<Self, NoResult> {
         let killer = self.process.killer();
         self.process.end();
-        self.process = WorkerProcess::start(&self.command, self.limits.wall, killer)?;
+        self.process = ChildProcess::start(&self.command, self.limits.wall, killer)?;
         Ok(self)
     }
 

@@ -24,7 +24,7 @@ pub(super) struct WorkerCommand {
 
 /// A running process with its pipes. Dropping it kills it.
 #[derive(Debug)]
-pub(super) struct WorkerProcess {
+pub(super) struct ChildProcess {
     id: u32,
     pub(super) stdin: ChildStdin,
     pub(super) stdout: ChildStdout,
@@ -82,7 +82,7 @@ fn kill_group(child: &mut Child) {
     let _ended = child.kill();
 }
 
-impl WorkerProcess {
+impl ChildProcess {
     /// Starts a process that may take `wall` for each answer and that this killer kills.
     pub(super) fn start(
         command: &WorkerCommand,
@@ -237,10 +237,10 @@ mod tests {
         };
         let killer = WorkerKiller::default();
         killer.kill();
-        let mut process = WorkerProcess::start(&command, Duration::MAX, killer).unwrap();
+        let mut process = ChildProcess::start(&command, Duration::MAX, killer).unwrap();
         let mut said = Vec::new();
         assert_eq!(process.stdout.read_to_end(&mut said).unwrap(), 0);
-        let killed = ProcessEnd::Killed(Signal::KILL.as_raw());
-        assert_eq!(process.end().end, killed);
+        let by_kill = ProcessEnd::Killed(Signal::KILL.as_raw());
+        assert_eq!(process.end().end, by_kill);
     }
 }

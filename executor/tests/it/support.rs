@@ -100,8 +100,7 @@ impl Job {
 
     /// The module, compiled once for all tests.
     fn program_by(&self, compiler: Compiler) -> Program {
-        static COMPILED: Mutex<BTreeMap<(BlobId, bool), Arc<OnceLock<Program>>>> =
-            Mutex::new(BTreeMap::new());
+        static COMPILED: Mutex<CompiledPrograms> = Mutex::new(BTreeMap::new());
         let key = (self.workload.module, compiler == Compiler::Baseline);
         let slot = Arc::clone(COMPILED.lock().unwrap().entry(key).or_default());
         slot.get_or_init(|| {
@@ -142,6 +141,9 @@ impl Job {
         self.run().outcome.exit
     }
 }
+
+/// Programs by module, and by whether the baseline compiler made them.
+type CompiledPrograms = BTreeMap<(BlobId, bool), Arc<OnceLock<Program>>>;
 
 /// The engine of the class, made once.
 pub fn engine() -> &'static TaskEngine {

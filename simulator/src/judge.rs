@@ -17,7 +17,7 @@ use consensus::log::Record;
 use types::committee::Committee;
 use types::hash::{BlockId, ChainId, Hash32};
 use types::number::{Epoch, Height, View};
-use types::vote::{Proposal, Statement, Subject, Term, Vote};
+use types::vote::{Certificate, Proposal, Statement, Subject, Term, Vote};
 
 mod certified;
 
@@ -149,6 +149,8 @@ pub struct Judge {
     votes: BTreeMap<(usize, View), Vec<Statement>>,
     proposals: BTreeMap<(usize, View), BlockId>,
     certified: Certified,
+    /// Votes to nullify that honest hosts hold, by view.
+    nullifying: BTreeMap<View, Vec<Vote>>,
     /// The highest final view when the calm began.
     calm: Option<View>,
 }
@@ -164,8 +166,43 @@ impl Judge {
             votes: BTreeMap::new(),
             proposals: BTreeMap::new(),
             certified: Certified::default(),
+            nullifying: BTreeMap::new(),
             calm: None,
         }
+    }
+
+    fn term(&self) -> Term<'_> {
+        Term {
+            chain: self.chain,
+            epoch: Epoch::FIRST,
+            committee: &self.committee,
+        }
+    }
+
+    /// An honest host received a liar's vote.
+    pub fn hears_vote(&mut self, vote: &Vote) -> Result<(), Violation> {
+        let signed = vote.signed(&self.committee, self.chain);
+        let holds = signed.map(|signed| signed.key.verify(&signed.message, &signed.signature));
+        match holds {
+            Some(Ok(())) => self.gathers(vote),
+            _ => Ok(()),
+        }
+    }
+
+    /// A quorum of votes to nullify is a nullification, also where no honest host shows or writes one: whoever has the
+    /// view's notarization already has no need to.
+    fn gathers(&mut self, vote: &Vote) -> Result<(), Violation> {
+        let (statement, view) = (vote.statement, vote.statement.view);
+        if statement.subject != Subject::Nullify || self.certified.is_nullified(view) {
+            return Ok(());
+        }
+        let votes = self.nullifying.entry(view).or_default();
+        votes.push(*vote);
+        let certificate = Certificate::from_votes(statement, votes);
+        if certificate.check_shape(&self.term()).is_ok() {
+            self.certified.add(&certificate)?;
+        }
+        Ok(())
     }
 
     /// An honest host received a liar's proposal: it may rest on nullifications that nobody else ever shows.
@@ -240,7 +277,10 @@ impl Judge {
             self.certified.add(certificate)?;
         }
         match message {
-            Message::Vote(Vote { statement, .. }) => self.votes(member, *statement),
+            Message::Vote(vote) => {
+                self.gathers(vote)?;
+                self.votes(member, vote.statement)
+            }
             Message::Proposal(proposal) => {
                 let (view, block) = (proposal.view, proposal.block.id());
                 if *self.proposals.entry((member, view)).or_insert(block) != block {

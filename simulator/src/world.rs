@@ -400,6 +400,7 @@ impl World {
         }
         match Message::from_bytes(&frame.bytes) {
             Ok(Message::Proposal(proposal)) => self.judge.hears(&proposal),
+            Ok(Message::Vote(vote)) => self.judge.hears_vote(&vote),
             _ => Ok(()),
         }
     }

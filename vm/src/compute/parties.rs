@@ -81,10 +81,8 @@ pub(super) fn forfeit_primary(
     parties: &Parties,
 ) -> Result<(), Abort> {
     let Primary { partner, bond, .. } = parties.primary;
-    let amount = penalty(&context.rules.params.compute, Breach::PrimaryUnopened, bond);
-    context.unlock_bond(&partner, LockReason::Primary(job.id).id())?;
-    context.changed = true;
-    let mut left = context.take_bond(&partner, amount)?;
+    let reason = LockReason::Primary(job.id);
+    let mut left = forfeit(context, &partner, reason, bond, Breach::PrimaryUnopened)?;
     for verifier in &parties.verifiers {
         let fee = job.policy.verifier_fee.min(left);
         left = left.saturating_sub(fee);
@@ -100,10 +98,23 @@ fn punish(
     locked: Amount,
     breach: Breach,
 ) -> Result<Amount, Abort> {
+    let amount = forfeit(context, partner, reason, locked, breach)?;
+    context.burn(amount)?;
+    Ok(amount)
+}
+
+/// Frees what a partner locked and takes the penalty of its breach; gives what was taken, which the caller puts somewhere.
+pub(super) fn forfeit(
+    context: &mut Context<'_>,
+    partner: &Address,
+    reason: LockReason,
+    locked: Amount,
+    breach: Breach,
+) -> Result<Amount, Abort> {
     let amount = penalty(&context.rules.params.compute, breach, locked);
     context.unlock_bond(partner, reason.id())?;
     context.changed = true;
-    context.burn_bond(partner, amount)
+    context.take_bond(partner, amount)
 }
 
 /// Notes that verification confirmed a value at risk for the primary's bond.

@@ -16,8 +16,8 @@ use types::state_key::{DueQueue, StateKey};
 
 use super::ballot::{Dispute, dispute_next, referee_fee};
 use super::job::{conclude, next_attempt};
-use super::parties::punish_verifier;
-use super::penalty::{Breach, CUSTOMER_PERCENT, HONEST_PERCENT, penalty};
+use super::parties::{forfeit, punish_verifier};
+use super::penalty::{Breach, CUSTOMER_PERCENT, HONEST_PERCENT};
 use super::record::Job;
 use crate::{Abort, Context, Corruption, due};
 
@@ -86,7 +86,7 @@ pub(super) fn apply(
     } else {
         let reason = LockReason::Primary(job.id);
         let breach = Breach::PrimaryWrong;
-        forfeits.push(forfeit(
+        forfeits.push(forfeit_refuted(
             context,
             &primary.partner,
             reason,
@@ -99,7 +99,13 @@ pub(super) fn apply(
             Side::Wrong => {
                 let reason = LockReason::Verifier(job.id);
                 let (partner, breach) = (verifier.partner, Breach::VerifierWrong);
-                forfeits.push(forfeit(context, &partner, reason, verifier.bond, breach)?);
+                forfeits.push(forfeit_refuted(
+                    context,
+                    &partner,
+                    reason,
+                    verifier.bond,
+                    breach,
+                )?);
                 job.excluded.push(partner);
                 continue;
             }
@@ -152,18 +158,15 @@ fn go_on(
     next_attempt(context, job, &left, FailureReason::Refuted)
 }
 
-/// Takes what a party locked. What it had been trusted for counts no more.
-fn forfeit(
+/// Takes what a refuted party locked. What it had been trusted for counts no more.
+fn forfeit_refuted(
     context: &mut Context<'_>,
     partner: &Address,
     reason: LockReason,
     locked: Amount,
     breach: Breach,
 ) -> Result<Share, Abort> {
-    let amount = penalty(&context.rules.params.compute, breach, locked);
-    context.unlock_bond(partner, reason.id())?;
-    context.changed = true;
-    let amount = context.take_bond(partner, amount)?;
+    let amount = forfeit(context, partner, reason, locked, breach)?;
     if let Some(mut record) = context.partner(partner)? {
         record.verified_value = Amount::ZERO;
         context.put_partner(partner, &record);

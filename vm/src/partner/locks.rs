@@ -3,7 +3,7 @@
 //! Locks that end by themselves have round ends, so that a partner has few of them, however many jobs it has run. A queue
 //! holds them by their ends, and the end hook takes them away.
 
-use types::account::{BondLock, LockId, LockReason};
+use types::account::{BondLock, LockId, LockReason, Partner};
 use types::hash::Address;
 use types::limits::{MAX_AUDIT_LOCKS, MAX_UNLOCKED_PER_BLOCK};
 use types::number::{Amount, ChainTime};
@@ -15,14 +15,13 @@ use crate::{Abort, ActionError, Context, Corruption, due};
 type DueLock = (Address, LockId);
 
 impl Context<'_> {
-    /// Locks free bond for a reason, beside what is locked for it already. The lock ends with its reason.
-    pub fn lock_bond(
-        &mut self,
+    /// The partner of an address, which must have so much free bond.
+    pub(super) fn partner_with_free(
+        &self,
         address: &Address,
-        reason: LockReason,
         amount: Amount,
-    ) -> Result<(), ActionError> {
-        let mut partner = self.partner(address)?.ok_or(ActionError::NotRegistered)?;
+    ) -> Result<Partner, ActionError> {
+        let partner = self.partner(address)?.ok_or(ActionError::NotRegistered)?;
         let free = partner.free();
         if amount > free {
             return Err(ActionError::BondLocked {
@@ -30,6 +29,17 @@ impl Context<'_> {
                 asked: amount,
             });
         }
+        Ok(partner)
+    }
+
+    /// Locks free bond for a reason, beside what is locked for it already. The lock ends with its reason.
+    pub fn lock_bond(
+        &mut self,
+        address: &Address,
+        reason: LockReason,
+        amount: Amount,
+    ) -> Result<(), ActionError> {
+        let mut partner = self.partner_with_free(address, amount)?;
         let lock = partner.locks.entry(reason.id()).or_insert(BondLock {
             amount: Amount::ZERO,
             reason,

@@ -27,14 +27,7 @@ impl Context<'_> {
         if amount == Amount::ZERO {
             return Err(ActionError::ZeroAmount);
         }
-        let mut partner = self.partner(address)?.ok_or(ActionError::NotRegistered)?;
-        let free = partner.free();
-        if amount > free {
-            return Err(ActionError::BondLocked {
-                free,
-                asked: amount,
-            });
-        }
+        let mut partner = self.partner_with_free(address, amount)?;
         let deadline = self
             .chain_time
             .saturating_add(self.rules.params.compute.unbonding_ms);

@@ -138,6 +138,33 @@ impl Doorkeeper {
     }
 }
 
+/// A lobby whose late connections are ended by whoever polls it.
+struct TimedLobby {
+    doorkeeper: Doorkeeper,
+    late: Interval,
+}
+
+impl TimedLobby {
+    /// At most `max` connections wait, each for at most `patience`. Needs a tokio runtime.
+    fn new(
+        (max, patience): (usize, Duration),
+        known: KnownAddresses,
+        shared: Arc<SharedState>,
+    ) -> Self {
+        let mut late = interval(LATE_TICK);
+        late.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let doorkeeper = Doorkeeper::new(Lobby::new(max, patience), known, shared);
+        Self { doorkeeper, late }
+    }
+
+    /// Ends those who have waited for too long, and wakes the task when to look again.
+    fn poll_late(&mut self, cx: &mut Context<'_>) {
+        while self.late.poll_tick(cx).is_ready() {
+            self.doorkeeper.end_late();
+        }
+    }
+}
+
 /// A socket whose peer has spoken.
 struct Spoken {
     listener_id: ListenerId,
@@ -159,26 +186,22 @@ async fn first_word(spoken: Spoken) -> io::Result<Spoken> {
 /// A TCP transport that hands on a connection once its peer has spoken.
 pub(crate) struct SpeakingFirst<T> {
     inner: T,
-    doorkeeper: Doorkeeper,
+    lobby: TimedLobby,
     silent: FuturesUnordered<Abortable<BoxFuture<'static, io::Result<Spoken>>>>,
-    late: Interval,
 }
 
 impl<T> SpeakingFirst<T> {
-    /// At most `max` silent connections wait, each for at most `patience`. Needs a tokio runtime.
+    /// At most so many silent connections wait, each for at most so long. Needs a tokio runtime.
     pub(crate) fn new(
         inner: T,
-        (max, patience): (usize, Duration),
+        bounds: (usize, Duration),
         known: KnownAddresses,
         shared: Arc<SharedState>,
     ) -> Self {
-        let mut late = interval(LATE_TICK);
-        late.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             inner,
-            doorkeeper: Doorkeeper::new(Lobby::new(max, patience), known, shared),
+            lobby: TimedLobby::new(bounds, known, shared),
             silent: FuturesUnordered::new(),
-            late,
         }
     }
 }
@@ -217,7 +240,7 @@ where
                         send_back_addr,
                         stream,
                     };
-                    let waiting = self.doorkeeper.admit(&from, first_word(spoken));
+                    let waiting = self.lobby.doorkeeper.admit(&from, first_word(spoken));
                     self.silent.push(waiting);
                 }
                 other => return Poll::Ready(other),
@@ -267,9 +290,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<TransportEvent<Self::ListenerUpgrade, io::Error>> {
         let this = self.get_mut();
-        while this.late.poll_tick(cx).is_ready() {
-            this.doorkeeper.end_late();
-        }
+        this.lobby.poll_late(cx);
         if let Poll::Ready(event) = this.accept(cx) {
             return Poll::Ready(event);
         }
@@ -312,24 +333,20 @@ impl From<HandshakeError> for io::Error {
 /// A transport whose incoming handshakes wait in a lobby.
 pub(crate) struct BoundedHandshakes<T> {
     inner: T,
-    doorkeeper: Doorkeeper,
-    late: Interval,
+    lobby: TimedLobby,
 }
 
 impl<T> BoundedHandshakes<T> {
-    /// At most `max` handshakes are under way, each for at most `patience`. Needs a tokio runtime.
+    /// At most so many handshakes are under way, each for at most so long. Needs a tokio runtime.
     pub(crate) fn new(
         inner: T,
-        (max, patience): (usize, Duration),
+        bounds: (usize, Duration),
         known: KnownAddresses,
         shared: Arc<SharedState>,
     ) -> Self {
-        let mut late = interval(LATE_TICK);
-        late.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             inner,
-            doorkeeper: Doorkeeper::new(Lobby::new(max, patience), known, shared),
-            late,
+            lobby: TimedLobby::new(bounds, known, shared),
         }
     }
 }
@@ -369,9 +386,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<TransportEvent<Self::ListenerUpgrade, io::Error>> {
         let this = self.get_mut();
-        while this.late.poll_tick(cx).is_ready() {
-            this.doorkeeper.end_late();
-        }
+        this.lobby.poll_late(cx);
         let event = futures::ready!(Pin::new(&mut this.inner).poll(cx));
         Poll::Ready(match event {
             TransportEvent::Incoming {
@@ -380,7 +395,7 @@ where
                 local_addr,
                 send_back_addr,
             } => {
-                let handshake = this.doorkeeper.admit(&send_back_addr, upgrade);
+                let handshake = this.lobby.doorkeeper.admit(&send_back_addr, upgrade);
                 let upgrade = async move {
                     let ended = handshake.await.map_err(|_| HandshakeError::MadeRoom)?;
                     Ok(ended.map_err(HandshakeError::Failed)?)

@@ -25,7 +25,7 @@ pub const SIGNATURE_WINDOW_MS: u64 = 60_000;
 #[error("the header does not hold a key, a time, a hash and a signature with dots between")]
 pub struct SignatureFormatError;
 
-/// What is signed.
+/// What a signature of a request stands over, before it is hashed for the chain.
 #[derive(BorshSerialize)]
 struct SignedRequest<'a> {
     method: &'a str,

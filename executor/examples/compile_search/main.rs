@@ -36,7 +36,7 @@ use types::testing::{self, Random};
 /// What a unit of fuel may cost: the slowest machine that the devnet admits runs so many nanoseconds a unit.
 const MOST_NS_PER_UNIT: f64 = 20.0;
 
-/// The two compilers.
+/// An engine of the class for each compiler.
 struct Engines {
     /// Nothing where its limit counts as used up by every module.
     optimizing: Option<TaskEngine>,

@@ -23,7 +23,7 @@ use types::number::{Amount, Fuel, Height};
 use types::params::Params;
 use types::transaction::{Action, Transaction};
 
-/// Number of partners.
+/// Number of partners of the devnet, the cheats among them.
 const PARTNERS: usize = 7;
 /// Verifiers that the customer demands, so that every partner but the primary checks, or all but one.
 const MIN_VERIFIERS: u16 = 5;
@@ -51,7 +51,7 @@ pub struct PartnerMoney {
 /// Balance and bond of each partner.
 pub type Money = Vec<(Amount, Amount)>;
 
-/// The devnet.
+/// A devnet of four validators and [`PARTNERS`] partners, some of which cheat.
 pub struct CheatedNetwork(TemporaryDevnet);
 
 impl CheatedNetwork {

@@ -13,6 +13,21 @@ TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
 say() { printf '== %s\n' "$*"; }
 fail() { printf 'error: %s\n' "$1" >&2; [ -n "${2:-}" ] && printf ' hint: %s\n' "$2" >&2; exit 1; }
 
+may_install_packages() {
+    command -v apt-get >/dev/null && { [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null; }
+}
+
+installs_as() { if [ "$(id -u)" -eq 0 ]; then echo "as root"; else echo "as root through sudo"; fi; }
+
+# What this script may change on the machine, and with which right, before it does. Each step names its own part once more.
+say_what_is_installed() {
+    local packages="none: apt-get is not to be had with the rights of $(id -un), missing ones are named and nothing is installed"
+    may_install_packages && packages="missing ones of those that are needed, with apt-get, $(installs_as)"
+    say "Debian packages: $packages" >&2
+    say "as $(id -un), downloads: crates and, with rustup, Rust $(toolchain) into ~/.cargo and ~/.rustup$1" >&2
+    say "as $(id -un), files: $CACHE (tools, compiled RocksDB), $(cargo metadata --format-version 1 --no-deps 2>/dev/null | sed -n 's/.*"build_directory":"\([^"]*\)".*/\1/p') (build), $TARGET (binaries); nothing else, and no service" >&2
+}
+
 # need_packages COMMAND-OR-FILE=PACKAGE ...: installs the Debian packages of what is missing.
 need_packages() {
     local missing=() pair probe package
@@ -24,12 +39,12 @@ need_packages() {
         esac
     done
     [ ${#missing[@]} -eq 0 ] && return 0
-    say "installing ${missing[*]}" >&2
     local sudo=
     [ "$(id -u)" -eq 0 ] || sudo=sudo
-    if ! command -v apt-get >/dev/null || { [ -n "$sudo" ] && ! sudo -n true 2>/dev/null; }; then
+    if ! may_install_packages; then
         fail "missing: ${missing[*]}" "install these packages (Debian names), for instance: apt-get install ${missing[*]}"
     fi
+    say "installing Debian packages with apt-get, $(installs_as): ${missing[*]}" >&2
     $sudo apt-get update -qq
     DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
@@ -59,52 +74,70 @@ toolchain() { sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml; }
 # Where cargo keeps intermediate output of this checkout.
 build_folder() { cargo metadata --format-version 1 --no-deps | sed -n 's/.*"build_directory":"\([^"]*\)".*/\1/p'; }
 
-# RocksDB's C++ is more than half of a cold build. Its archive is kept, one for each optimisation level, and the
-# checkouts that come later link it: an untracked file beside cargo's configuration says so, so that plain cargo commands
-# and these scripts agree. A checkout that has compiled RocksDB by itself goes on with that, since switching would build
-# everything above it again.
-kept_rocksdb() {
-    local version level=3
-    version=$(sed -n '/^name = "librocksdb-sys"/{n;s/^version = "\(.*\)"/\1/p}' Cargo.lock)
-    [ "$1" = release ] || level=$(sed -n '/^\[profile.dev.package.librocksdb-sys\]/,/^$/s/^opt-level = //p' Cargo.toml)
-    printf '%s\n' "$CACHE/rocksdb/$version-$(uname -m)-O$level"
+# RocksDB's C++ is more than half of a cold build. The archive of a development build is kept with its SHA-256, and the checkouts
+# that come later link it: an untracked file beside cargo's configuration says so, so that plain cargo commands and these
+# scripts agree. A checkout that has compiled RocksDB by itself goes on with that, since switching would build everything
+# above it again. A release compiles RocksDB itself, always (see `release_rocksdb`).
+
+# What the archive is made of, one line each: another line, another archive.
+rocksdb_is_made_of() {
+    local name
+    for name in librocksdb-sys rocksdb lz4-sys; do
+        sed -n "/^name = \"$name\"/,/^\$/s/^\\(name\\|version\\|checksum\\) = //p" Cargo.lock | tr '\n' ' '
+        echo
+    done
+    sed -n 's/^rocksdb = /features /p' Cargo.toml
+    sed -n '/^\[profile\.dev/,/^$/p' Cargo.toml
+    local cxx=${CXX:-clang++}
+    echo "compiler $("$cxx" --version | head -n 1) CXXFLAGS=${CXXFLAGS:-} CFLAGS=${CFLAGS:-}"
+    rustc --version --verbose
 }
 
-# The archive that this checkout compiled for a profile, if it did.
-own_rocksdb() { compgen -G "$(build_folder)/$1/build/librocksdb-sys-*/out/librocksdb.a" | head -n 1 || true; }
+kept_rocksdb() { printf '%s\n' "$CACHE/rocksdb/$(rocksdb_is_made_of | sha256sum | cut -c 1-24)"; }
+
+# The archive that this checkout compiled for its development build, if it did.
+own_rocksdb() { compgen -G "$(build_folder)/debug/build/librocksdb-sys-*/out/librocksdb.a" | head -n 1 || true; }
+
+# True if the kept archive of a folder is the one that was kept there, and nobody else may write it.
+is_kept_whole() {
+    [ -e "$1/librocksdb.a" ] && [ -O "$1" ] && [ -z "$(find "$1" -perm /022 -print -quit)" ] &&
+        (cd "$1" && sha256sum --status --check SHA256 2>/dev/null)
+}
 
 use_kept_rocksdb() {
     local kept file=.cargo/local.toml
-    kept=$(kept_rocksdb debug)
-    if [ -e "$file" ] && { ! grep -qF "\"$kept\"" "$file" || [ ! -e "$kept/librocksdb.a" ]; }; then
+    kept=$(kept_rocksdb)
+    if [ -e "$kept" ] && ! is_kept_whole "$kept"; then
+        say "RocksDB's kept archive is not what was kept, or others may write it: removed, compiled again" >&2
+        rm -rf "$kept"
+    fi
+    if [ -e "$file" ] && { ! grep -qF "\"$kept\"" "$file" || [ ! -e "$kept" ]; }; then
         rm "$file"
     fi
-    if [ ! -e "$file" ] && [ -e "$kept/librocksdb.a" ] && [ -z "$(own_rocksdb debug)" ]; then
-        printf '# Written by scripts/lib.sh: RocksDB is linked from the archive that an earlier build left.\n[env]\nROCKSDB_LIB_DIR = "%s"\nROCKSDB_STATIC = "1"\n' "$kept" >"$file"
+    if [ ! -e "$file" ] && [ -e "$kept" ] && [ -z "$(own_rocksdb)" ]; then
+        printf '# Written by scripts/lib.sh: RocksDB is linked from the archive that an earlier development build left.\n[env]\nROCKSDB_LIB_DIR = "%s"\nROCKSDB_STATIC = "1"\n' "$kept" >"$file"
     fi
 }
 
-# A release build links an archive of its own level; until there is one, the file of the development build stands aside.
-use_release_rocksdb() {
-    local kept
-    kept=$(kept_rocksdb release)
-    if [ -e "$kept/librocksdb.a" ] && [ -z "$(own_rocksdb release)" ]; then
-        export ROCKSDB_LIB_DIR=$kept ROCKSDB_STATIC=1
-    elif [ -e .cargo/local.toml ]; then
-        mv .cargo/local.toml .cargo/local.toml.aside
-        trap 'mv .cargo/local.toml.aside .cargo/local.toml' EXIT
-    fi
-}
+# For a release build: RocksDB is compiled with the release's own flags, whatever is kept. It stays in this checkout's build folder.
+release_rocksdb() { export ROCKSDB_COMPILE=1; }
 
-# keep_rocksdb debug|release
+# Keeps the archive of the development build, once.
 keep_rocksdb() {
     local kept built
-    kept=$(kept_rocksdb "$1")
-    [ -e "$kept/librocksdb.a" ] && return 0
-    built=$(own_rocksdb "$1")
-    [ -n "$built" ] || return 0
-    mkdir -p "$kept"
-    cp "$built" "$kept/librocksdb.a.new.$$" && mv "$kept/librocksdb.a.new.$$" "$kept/librocksdb.a"
+    kept=$(kept_rocksdb)
+    [ -e "$kept" ] && return 0
+    [ -n "$(own_rocksdb)" ] || return 0
+    # Of several that lie there, the one that the build of just now linked.
+    built=$(cargo build --workspace --bins --locked --message-format json 2>/dev/null |
+        sed -n '/"reason":"build-script-executed"/{/librocksdb-sys/s/.*"out_dir":"\([^"]*\)".*/\1/p}' | head -n 1)/librocksdb.a
+    [ -e "$built" ] || return 0
+    rm -rf "$kept.new.$$" && mkdir -p "$kept.new.$$"
+    rocksdb_is_made_of >"$kept.new.$$/made-of"
+    cp "$built" "$kept.new.$$/librocksdb.a"
+    (cd "$kept.new.$$" && sha256sum librocksdb.a >SHA256)
+    chmod -R go-w "$kept.new.$$"
+    mv -T "$kept.new.$$" "$kept" 2>/dev/null || rm -rf "$kept.new.$$"
 }
 
 # copy_checkout FOLDER: makes a copy equal to the checkout and leaves alone what is equal, so that cargo sees what changed.
@@ -126,7 +159,7 @@ copy_checkout() {
 # need_cargo_tool NAME VERSION: compiles a tool into the cache, once.
 need_cargo_tool() {
     [ -x "$CACHE/tools/bin/$1" ] && grep -qs "\"$1 $2 " "$CACHE/tools/.crates2.json" && return 0
-    say "installing $1 $2"
+    say "compiling $1 $2 from crates.io, as $(id -un), into $CACHE/tools" >&2
     # Compiled once and run once a change: what counts is the time to compile it.
     CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off cargo install "$1" --version "$2" --locked --root "$CACHE/tools" --target-dir "$CACHE/tools/target" --quiet
     rm -rf "$CACHE/tools/target"
@@ -140,7 +173,7 @@ need_cometbft() {
     need_packages go=golang-go
     found=$(go env GOVERSION) found=${found#go}
     [ "$(printf '%s\n' "$go" "$found" | sort -V | head -n 1)" = "$go" ] || fail "Go $found is too old for CometBFT $version" "install Go $go or later, for instance from https://go.dev/dl"
-    say "installing CometBFT $version"
+    say "compiling CometBFT $version from the Go module registry, as $(id -un), into $(dirname "$COMETBFT")" >&2
     GOBIN=$(dirname "$COMETBFT") GOTOOLCHAIN=local go install "github.com/cometbft/cometbft/cmd/cometbft@$version"
 }
 
@@ -161,7 +194,7 @@ need_avalanchego() {
     fi
     XSVM=$folder/xsvm AVALANCHE_HARNESS=$TARGET/avalanche-harness
     if [ ! -x "$folder/xsvm" ] || { [ -z "${AVALANCHEGO:-}" ] && [ ! -x "$folder/avalanchego" ]; }; then
-        say "compiling AvalancheGo $version, which takes some minutes" >&2
+        say "compiling AvalancheGo $version from the Go module registry, as $(id -un), into $folder, which takes some minutes" >&2
         mkdir -p "$folder/module"
         cp testnet/avalanche/go.mod testnet/avalanche/go.sum "$folder/module"
         local modfile=-modfile=$folder/module/go.mod

@@ -79,4 +79,16 @@ mod tests {
         assert!(Config::from_bytes(b"kays = \"/tmp/x\"").is_err());
         assert!(Config::from_bytes(&[0xff]).is_err());
     }
+
+    #[test]
+    fn fuzz_the_file() {
+        types::testing::fuzz::fuzz(
+            "avalanche configuration",
+            vec!["keys = \"/tmp/x\"\n".to_owned().into_bytes()],
+            |input| {
+                let text = String::from_utf8_lossy(input);
+                types::testing::fuzz::AnswerMark::of(&Config::from_bytes(text.as_bytes()))
+            },
+        );
+    }
 }

@@ -104,9 +104,12 @@ pub fn asked(bytes: &[u8]) -> Option<Asked<'_>> {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message as _;
     use types::codec::Bounded;
+    use types::testing::fuzz::{AnswerMark, fuzz};
 
     use super::*;
+    use crate::wire::warp::{SignatureRequest, SignatureResponse};
 
     #[test]
     fn messages_come_back_and_garbage_is_refused() {
@@ -129,6 +132,65 @@ mod tests {
         assert_eq!(
             SubnetMessage::from_bytes(&[2, 1]),
             Err(MessageError::Prefix)
+        );
+    }
+
+    #[test]
+    fn fuzz_messages_of_the_subnet() {
+        let block = types::hash::BlockId::default();
+        let statement = types::vote::Statement {
+            epoch: types::number::Epoch(1),
+            view: types::number::View(3),
+            subject: types::vote::Subject::Finalize { block },
+        };
+        let (key, chain) = (
+            types::testing::numbered::key(1),
+            types::hash::ChainId::default(),
+        );
+        let vote = Vote::sign(statement, types::number::ValidatorIndex(0), &key, chain);
+        let all = [
+            SubnetMessage::WantFinality(Height(7)),
+            SubnetMessage::Vote(vote),
+            SubnetMessage::Finality(Certificate::from_votes(statement, &[vote])),
+            SubnetMessage::Blobs(BlobMessage::Have(Bounded::default())),
+        ];
+        let seeds = all.iter().map(SubnetMessage::to_bytes).collect();
+        fuzz("subnet message", seeds, |input| {
+            let answer = SubnetMessage::from_bytes(input);
+            if let Ok(message) = &answer {
+                assert_eq!(message.to_bytes(), input, "a second encoding");
+            }
+            AnswerMark::of(&answer)
+        });
+    }
+
+    #[test]
+    fn fuzz_signature_requests() {
+        let request = SignatureRequest {
+            message: vec![7; 80],
+            justification: vec![1],
+        };
+        fuzz(
+            "signature request",
+            vec![request.encode_to_vec()],
+            |input| {
+                let answer = SignatureRequest::decode(input);
+                let claim = answer
+                    .map_err(|error| error.to_string())
+                    .and_then(|request| {
+                        warp::StateClaim::from_bytes(&request.message)
+                            .map_err(|error| error.to_string())
+                    });
+                AnswerMark::of(&claim)
+            },
+        );
+        let response = SignatureResponse {
+            signature: vec![9; 96],
+        };
+        fuzz(
+            "signature response",
+            vec![response.encode_to_vec()],
+            |input| AnswerMark::of(&SignatureResponse::decode(input)),
         );
     }
 }

@@ -21,6 +21,8 @@ pub mod effect;
 pub mod error;
 pub mod event;
 mod fetch_time;
+#[cfg(test)]
+mod fuzz;
 pub mod gossip;
 mod parent;
 mod pools;

@@ -88,10 +88,11 @@ struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// Notes what a section says; the validator has seen it.
     fn section(&mut self, payload: Payload<'a>) -> Result<(), ClassRule> {
+        // A code section may say that it is longer than what follows: the bytes then end before it does, which is refused there.
         if let Some((id, range)) = payload.as_section()
             && id != 0
+            && let Some(content) = self.bytes.get(range)
         {
-            let content = &self.bytes[range];
             self.module.sections.push(RawSection { id, content });
         }
         let module = &mut self.module;

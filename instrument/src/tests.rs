@@ -139,3 +139,12 @@ fn a_recursion_takes_its_slots() {
         assert_eq!(ended(less), Ended::OutOfStack);
     }
 }
+
+#[test]
+fn a_code_section_that_says_more_bytes_than_follow_is_refused() {
+    // Found by fuzzing: the section of the one function says 37 bytes, of which 29 are there.
+    let mut module = b"\0asm\x01\0\0\0".to_vec();
+    module.extend([1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0]);
+    module.extend([10, 0x25, 1, 2, 0, 0x0b]);
+    assert!(matches!(prepare(&module), Err(PrepareError::Refused(_))));
+}

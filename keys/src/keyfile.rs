@@ -296,4 +296,16 @@ mod tests {
             Err(KeyFileError::BadSecret { .. })
         ));
     }
+
+    #[test]
+    fn fuzz_key_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("validator.key");
+        create(&path, KeyKind::Validator).unwrap();
+        let seed = std::fs::read(&path).unwrap();
+        types::testing::fuzz::fuzz("key file", vec![seed], |input| {
+            std::fs::write(&path, input).unwrap();
+            types::testing::fuzz::AnswerMark::of(&read_secret(&path, KeyKind::Validator))
+        });
+    }
 }

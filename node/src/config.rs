@@ -240,4 +240,16 @@ mod tests {
         let error = toml::from_str::<Config>(&format!("{least}lissten = 1\n")).unwrap_err();
         assert!(error.message().contains("lissten"));
     }
+
+    #[test]
+    fn fuzz_the_file() {
+        types::testing::fuzz::fuzz(
+            "node configuration",
+            vec![Config::default().to_commented_toml().into_bytes()],
+            |input| {
+                let text = String::from_utf8_lossy(input);
+                types::testing::fuzz::AnswerMark::of(&toml::from_str::<Config>(&text))
+            },
+        );
+    }
 }

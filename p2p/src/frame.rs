@@ -102,6 +102,8 @@ pub(crate) async fn write_frame<W: AsyncWrite + Unpin>(
 
 #[cfg(test)]
 mod tests {
+    use types::testing::fuzz::{AnswerMark, fuzz};
+
     use futures::executor::block_on;
     use futures::io::Cursor;
 
@@ -167,5 +169,32 @@ mod tests {
             let mut reader = FrameReader::new(Cursor::new(&stream[..length]), 100);
             assert!(block_on(reader.read()).is_err());
         }
+    }
+
+    #[test]
+    fn fuzz_frames() {
+        let mut seed = Vec::new();
+        for frame in [&b"one"[..], b"", &[7; 200]] {
+            seed.extend(u32::try_from(frame.len()).unwrap().to_le_bytes());
+            seed.extend(frame);
+        }
+        fuzz("frames", vec![seed], |input| {
+            let mut arrived = BytesMut::new();
+            let mut decoder = FrameDecoder { limit: 256 };
+            let mut taken = 0;
+            // As they come from a socket: a few bytes at a time.
+            for part in input.chunks(7) {
+                arrived.extend_from_slice(part);
+                loop {
+                    match decoder.decode(&mut arrived) {
+                        Ok(Some(frame)) => taken += HEAD_BYTES + frame.len(),
+                        Ok(None) => break,
+                        Err(error) => return AnswerMark::of(&Err::<(), _>(error)),
+                    }
+                }
+            }
+            assert_eq!(taken + arrived.len(), input.len(), "no byte is lost");
+            AnswerMark::of(&Err::<(), _>(format!("{} left", arrived.len())))
+        });
     }
 }

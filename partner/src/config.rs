@@ -371,4 +371,16 @@ mod tests {
         long.offer.name = "x".repeat(65);
         assert!(long.profile(VrfPublicKey::default()).is_err());
     }
+
+    #[test]
+    fn fuzz_the_file() {
+        types::testing::fuzz::fuzz(
+            "partner configuration",
+            vec![config().to_toml().into_bytes()],
+            |input| {
+                let text = String::from_utf8_lossy(input);
+                types::testing::fuzz::AnswerMark::of(&toml::from_str::<Config>(&text))
+            },
+        );
+    }
 }

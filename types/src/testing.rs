@@ -7,6 +7,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+pub mod fuzz;
 mod jobs;
 pub mod numbered;
 mod programs;

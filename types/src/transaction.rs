@@ -62,6 +62,11 @@ pub enum Action {
         /// The job as its customer wants it.
         spec: Box<JobSpec>,
     },
+    /// Ends a live job of the sender's: who has worked is paid, the rest is refunded.
+    CancelJob {
+        /// The job that its customer does not want any more.
+        job: JobId,
+    },
     /// A partner's step in a live job. It is in a block only if it succeeds; it uses no nonce and no money of its sender's, so
     /// that it waits behind nothing else.
     Job(JobAction),
@@ -92,6 +97,11 @@ pub enum JobStep {
     Commit {
         /// Hash over result root and salt, see [`crate::attestation::commitment`].
         commitment: Hash32,
+    },
+    /// The primary, or a bound verifier, still works on its tasks.
+    Renew {
+        /// How often it said so before in this duty, see [`crate::job::Renewals`].
+        number: u32,
     },
     /// A bound verifier found no result of its tasks, which it does not commit to.
     NoResult,
@@ -149,6 +159,7 @@ impl Action {
             Self::Bond { .. } => "bond",
             Self::Unbond { .. } => "unbond",
             Self::SubmitJob { .. } => "submit_job",
+            Self::CancelJob { .. } => "cancel_job",
             Self::Job(action) => action.step.name(),
         }
     }
@@ -172,6 +183,7 @@ impl JobStep {
             Self::Acknowledge => "acknowledge",
             Self::Decline { .. } => "decline",
             Self::Commit { .. } => "commit",
+            Self::Renew { .. } => "renew",
             Self::NoResult => "no_result",
             Self::Announce { .. } => "announce",
             Self::Reveal { .. } => "reveal",

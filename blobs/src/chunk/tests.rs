@@ -1,6 +1,7 @@
 //! Chunks: every place of every shape of tree, wrong lengths, and every way to be wrong.
 
 use proptest::prelude::*;
+use types::testing::fuzz::{AnswerMark, fuzz};
 
 use super::*;
 
@@ -280,5 +281,24 @@ proptest! {
         let n = pick % chunk_count(tree.id());
         let encoded = tree.encode(blob.as_slice(), n).unwrap();
         prop_assert_eq!(Some(u64::try_from(encoded.len()).unwrap()), encoded_length(tree.id(), n));
+    }
+}
+
+#[test]
+fn fuzz_chunks() {
+    for (length, n) in [(1_025, 0), (CHUNK + 1, 0), (2 * CHUNK + 5_000, 2)] {
+        let data = bytes(length);
+        let encoder = Encoder::of(&data);
+        let id = encoder.id();
+        let seed = encoder.encode(&data[..], n).unwrap();
+        fuzz(
+            &format!("chunk {n} of {length}"),
+            vec![seed.clone()],
+            |input| {
+                let answer = verify_chunk(id, n, input);
+                assert_eq!(answer.is_ok(), input == seed, "another encoding is taken");
+                AnswerMark::of(&answer)
+            },
+        );
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use types::job::CLASS_WASM_V2;
+use types::testing::fuzz::{AnswerMark, fuzz};
 use wasmtime::{Engine, Module};
 
 use super::*;
@@ -154,4 +155,27 @@ fn too_much_code_is_not_kept() {
     let keys: BTreeSet<_> = (0..8).map(|number| [number; 32]).collect();
     assert!(keys.iter().all(|key| code.insert(key, vec![0; half / 4])));
     assert_eq!(code.to_keep(), None);
+}
+
+#[test]
+fn fuzz_kept_code() {
+    let key = |byte| FunctionKey::from([byte; std::mem::size_of::<FunctionKey>()]);
+    let code: FunctionCode = [(key(1), vec![1, 2, 3]), (key(2), Vec::new())].into();
+    fuzz("kept code", vec![encode(&code)], |input| {
+        let kept = [&blake3::hash(input).as_bytes()[..], input].concat();
+        AnswerMark::of(&open(&kept).ok_or("no code"))
+    });
+}
+
+#[test]
+fn fuzz_modules() {
+    fuzz("module", vec![module()], |input| {
+        let answer = instrument::prepare(input);
+        if let Ok(prepared) = &answer {
+            // What is prepared was valid, and is.
+            assert!(wasmparser::validate(input).is_ok());
+            wasmparser::validate(&prepared.bytes).unwrap();
+        }
+        AnswerMark::of(&answer)
+    });
 }

@@ -85,3 +85,44 @@ pub(super) fn max_answer_bytes(workload: &Workload) -> u64 {
         .saturating_add(ANSWER_OVERHEAD)
         .saturating_add(outputs * 64)
 }
+
+#[cfg(test)]
+mod tests {
+    use types::codec::encode;
+    use types::testing::fuzz::fuzz_canonical;
+    use types::testing::workload;
+
+    use super::*;
+
+    #[test]
+    fn fuzz_what_parent_and_worker_say() {
+        let request = TaskRequest {
+            workload: workload(b"module", 3),
+            tasks: Bounded::new(vec![TaskIndex(0), TaskIndex(2)]).unwrap(),
+            files: Bounded::new(vec![(BlobId::of(b"a"), "/a".to_owned())]).unwrap(),
+            compiler: Compiler::Optimizing,
+            compile: CompileTime {
+                least_milliseconds: 1,
+                nanoseconds_per_unit: 1,
+            },
+            code: Some(CodeRequest { file: None }),
+            data_bytes: 1 << 20,
+            cpu_seconds: 1,
+            may_lack_seccomp: false,
+        };
+        let requests = [
+            WorkerRequest::Inspect,
+            WorkerRequest::Run(Box::new(request)),
+        ];
+        let seeds = requests.iter().map(encode).collect();
+        fuzz_canonical::<WorkerRequest>("worker request", seeds, 4 << 20);
+        let answers = [
+            ChildAnswer::Prepared,
+            ChildAnswer::CompileLate,
+            ChildAnswer::Code(vec![1, 2, 3]),
+            ChildAnswer::NoResult(NoResult::Cancelled),
+        ];
+        let seeds = answers.iter().map(encode).collect();
+        fuzz_canonical::<ChildAnswer>("worker answer", seeds, 1 << 20);
+    }
+}

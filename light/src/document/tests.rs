@@ -1,6 +1,7 @@
 //! The receipt document: every byte of it and of its proof is tampered with.
 
 use types::hash::Hash32;
+use types::testing::fuzz::{AnswerMark, fuzz};
 
 use super::*;
 use crate::JobProofError;
@@ -178,4 +179,21 @@ fn the_document_stays_as_it_is() {
     .unwrap();
     let text = document();
     assert!(text == golden, "the document has become another:\n{text}");
+}
+
+#[test]
+fn fuzz_documents() {
+    let light = light();
+    fuzz("receipt document", vec![document().into_bytes()], |input| {
+        let Ok(text) = std::str::from_utf8(input) else {
+            return AnswerMark::of(&Err::<(), _>("not UTF-8"));
+        };
+        AnswerMark::of(&light.verify_receipt(text))
+    });
+    let proof = proof(&receipt());
+    fuzz("value proof", vec![encode(&proof)], |input| {
+        let answer = decode::<ValueProof>(input, MAX_DOCUMENT_BYTES);
+        let key = types::state_key::StateKey::Chain;
+        AnswerMark::of(&answer.map(|proof| light.verify_value(&proof, &key).is_ok()))
+    });
 }

@@ -4,6 +4,7 @@ use super::*;
 use types::committee::Validator;
 use types::hash::Hash32;
 use types::number::Stake;
+use types::testing::fuzz::{AnswerMark, fuzz};
 
 const CHAIN: ChainId = ChainId(Hash32([1; 32]));
 
@@ -127,4 +128,18 @@ fn the_largest_record_fits_its_limit_and_trailing_bytes_are_refused() {
     bytes.push(0);
     assert!(SignedRecord::from_bytes(&bytes).is_err());
     assert!(SignedRecord::from_bytes(&vec![0; MAX_RECORD_BYTES + 1]).is_err());
+}
+
+#[test]
+fn fuzz_records() {
+    let seeds = [&[][..], &["/ip4/127.0.0.1/tcp/1", "/dns/a.example/tcp/2"]];
+    let seeds = seeds.map(|addresses| record(addresses).sign(CHAIN, &key(1), &key(50)).to_bytes());
+    let committee = committee();
+    fuzz("peer record", seeds.to_vec(), |input| {
+        let answer = SignedRecord::from_bytes(input);
+        if let Ok(record) = &answer {
+            assert_eq!(record.to_bytes(), input, "a second encoding");
+        }
+        AnswerMark::of(&answer.and_then(|record| record.verify(&committee, CHAIN)))
+    });
 }

@@ -12,6 +12,7 @@ mod document;
 mod embedded;
 mod events;
 mod fake;
+mod fuzz;
 mod limits;
 mod models;
 mod protection;

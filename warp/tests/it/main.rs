@@ -9,6 +9,7 @@ use gridproof_warp::{
 use serde::Deserialize;
 use types::hash::Hash32;
 use types::number::Height;
+use types::testing::fuzz::{AnswerMark, fuzz};
 
 #[derive(Deserialize)]
 struct Vectors {
@@ -124,4 +125,41 @@ fn the_aggregate_is_the_message_that_avalanchego_makes() {
         hex::encode(made.message.to_bytes()),
         everybody.unwrap().bytes
     );
+}
+
+#[test]
+fn fuzz_claims() {
+    let vectors = vectors();
+    let set = validators(&vectors);
+    fuzz(
+        "claim",
+        vec![claim(&vectors).to_bytes().to_vec()],
+        |input| {
+            let answer = StateClaim::from_bytes(input);
+            if let Ok(claim) = &answer {
+                assert_eq!(claim.to_bytes().as_slice(), input, "a second encoding");
+            }
+            AnswerMark::of(&answer)
+        },
+    );
+    let seeds = vectors.messages.iter();
+    let seeds = seeds.map(|message| hex::decode(&message.bytes).unwrap());
+    fuzz("signed claim", seeds.collect(), |input| {
+        let answer = SignedClaim::from_bytes(input);
+        if let Ok(signed) = &answer {
+            assert_eq!(signed.to_bytes(), input, "a second encoding");
+            // Whatever comes of it.
+            let _ = set.verify(signed);
+        }
+        AnswerMark::of(&answer)
+    });
+    let seeds = vec![vectors.chain.clone().into_bytes()];
+    fuzz("Avalanche id", seeds, |input| {
+        let text = String::from_utf8_lossy(input);
+        let found = [
+            AvalancheId::parse(&text).is_some(),
+            AvalancheNodeId::parse(&text).is_some(),
+        ];
+        AnswerMark::of(&Err::<(), _>(format!("{found:?}")))
+    });
 }

@@ -165,6 +165,27 @@ impl Collector {
         }
     }
 
+    /// True if a vote on that statement, once taken, is still held.
+    #[must_use]
+    pub fn remembers(&self, statement: &Statement) -> bool {
+        let below = self.last_final.saturating_sub(VIEWS_BELOW_FINAL);
+        statement.epoch == self.epoch && statement.view > below
+    }
+
+    /// True if that vote of a validator is held.
+    #[must_use]
+    pub fn holds(&self, statement: &Statement, signer: ValidatorIndex) -> bool {
+        let slot = (statement.view, Kind::of(&statement.subject), signer);
+        let kept = self.slots.get(&slot);
+        kept.is_some_and(|kept| kept.iter().any(|kept| kept.vote.statement == *statement))
+    }
+
+    /// True if evidence is about votes of this committee and proves itself.
+    #[must_use]
+    pub fn verify_evidence(&self, evidence: &Evidence) -> bool {
+        evidence.verify(&self.term())
+    }
+
     /// Keeps a vote, compares it with what its signer said before, and gathers the votes on its statement.
     fn keep(&mut self, vote: Vote, at_once: bool, known_good: bool) -> Collected {
         if !self.admits(&vote.statement) {
@@ -326,9 +347,8 @@ impl Collector {
     /// True if votes on that statement are taken: its view is neither long final nor far ahead.
     #[must_use]
     pub fn admits(&self, statement: &Statement) -> bool {
-        let below = self.last_final.saturating_sub(VIEWS_BELOW_FINAL);
         let above = self.current.saturating_add(VIEWS_AHEAD);
-        statement.epoch == self.epoch && statement.view > below && statement.view <= above
+        self.remembers(statement) && statement.view <= above
     }
 
     /// A second vote of a slot, which differs from the first: taken if its signature is good. If the first one's is, too,

@@ -139,6 +139,15 @@ pub enum Halt {
         /// View of the second finalization.
         view: View,
     },
+    /// A vote with this validator's signature that it did not cast since its peers let it vote, and that its log lacks.
+    #[error(
+        "somebody voted in view {view} with this validator's key, and this log lacks that vote: another process signs with \
+         the key, or the log was cut or put back"
+    )]
+    ForeignVote {
+        /// View of the vote.
+        view: View,
+    },
 }
 
 /// The effects of one step.

@@ -191,6 +191,19 @@ impl Engine {
         self.rounds.values().flat_map(|round| round.own.votes())
     }
 
+    /// True if every vote of ours in that view was cast since the start or is in the log: the peers said what the log may
+    /// lack, and the view lies above that.
+    pub(crate) fn knows_own_votes(&self, view: View) -> bool {
+        self.is_voting() && view > self.floor
+    }
+
+    /// Stops for good: somebody else votes with our key.
+    pub(crate) fn meets_foreign_vote(&mut self, view: View) -> Effects {
+        let mut out = Effects::default();
+        self.halt(Halt::ForeignVote { view }, &mut out);
+        out
+    }
+
     fn round(&mut self, view: View) -> &mut ViewState {
         self.rounds.entry(view).or_default()
     }
@@ -358,8 +371,11 @@ impl Engine {
             return;
         }
         self.halted = true;
-        if let Halt::Conflict { view } = why {
-            out.records.push(Record::Conflict(view));
+        match why {
+            Halt::Conflict { view } => out.records.push(Record::Conflict(view)),
+            // The next start votes only above it, whatever its peers remember.
+            Halt::ForeignVote { view } => out.records.push(Record::Floor(view)),
+            Halt::Diverged { .. } => {}
         }
         out.late.push(Effect::Stop(why));
     }

@@ -13,6 +13,8 @@ use types::limits::{
 use types::number::{Height, ValidatorIndex, View};
 use types::vote::{Certificate, Proposal, Vote};
 
+use crate::evidence::Evidence;
+
 #[cfg(test)]
 mod tests;
 
@@ -59,6 +61,8 @@ pub enum Message {
         /// At most one of each kind.
         votes: Bounded<Vote, MAX_RECOVERED_VOTES>,
     },
+    /// Two votes of whoever it is sent to that exclude each other: a second process may sign with the key.
+    Evidence(Box<Evidence>),
 }
 
 /// What a validator may ask of another. Answers are bounded; no answer means "I do not have it".
@@ -184,6 +188,7 @@ impl Message {
                 .iter()
                 .any(|certificate| certificate.signers.contains(sender)),
             Self::VoteRecovery { votes, .. } => votes.iter().any(|vote| vote.signer == sender),
+            Self::Evidence(evidence) => evidence.signer() == sender,
             Self::Request(_) | Self::Block(_) => false,
         }
     }

@@ -28,6 +28,7 @@ use types::whole::WholeBlock;
 
 mod certificates;
 pub mod conduct;
+mod own_key;
 mod serving;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,8 @@ pub struct Replica {
     serving: ServingBudgets,
     /// The engine's last timer.
     engine_timer: Option<Monotonic>,
+    /// The highest final view at the start: the log may have released votes up to it.
+    released: View,
     config: Arc<Config>,
 }
 
@@ -74,6 +77,7 @@ impl Replica {
             .certificates()
             .for_each(|certificate| drop(collector.learn(certificate)));
         let mut replica = Self {
+            released: engine.final_view(),
             engine,
             collector,
             conduct: Conduct::default(),
@@ -184,6 +188,7 @@ impl Replica {
                     self.report(from, Fault::BadCertificate, out);
                 }
             }
+            Message::Evidence(evidence) => self.take_evidence(from, *evidence, out),
             Message::VoteRecovery { session, .. }
                 if !self.engine.awaits_vote_recovery(from, session) => {}
             Message::VoteRecovery { session, votes } => {
@@ -242,6 +247,9 @@ impl Replica {
     /// Steps the engine through events, and through what our own votes complete.
     fn run(&mut self, now: Now, mut events: VecDeque<Event>, out: &mut Effects) {
         while let Some(event) = events.pop_front() {
+            if self.stops_for_foreign_vote(&event, out) {
+                return;
+            }
             let learnt = match &event {
                 Event::Certificate(certificate) => std::slice::from_ref(certificate),
                 Event::Certificates(certificates) => certificates,
@@ -441,6 +449,13 @@ impl Replica {
 
     fn report(&self, by: ValidatorIndex, fault: Fault, out: &mut Effects) {
         let by = self.config.id_of(by);
+        if let Fault::Equivocation(evidence) = &fault
+            && evidence.signer() != self.config.me
+        {
+            // It may not know that its key signs twice.
+            let message = Message::Evidence(evidence.clone());
+            out.send(Recipients::One(by), message);
+        }
         out.late.push(Effect::Report { by, fault });
     }
 }

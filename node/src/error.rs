@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use chain::Fatal;
 use chain::worker::WorkerError;
 use consensus::log::{LogError, StorageError};
-use consensus::{EvidenceBookError, StartError};
+use consensus::{EvidenceBookError, Halt, StartError};
 use keys::keyfile::KeyFileError;
 use keys::signer_lock::SignerLockError;
 use rpc_server::ServerError;
@@ -51,6 +51,12 @@ pub enum NodeError {
     /// The system gives no thread for the vote log.
     #[error("no thread for the vote log: {0}")]
     LogThread(io::Error),
+    /// The system gives no thread for the loop.
+    #[error("no thread for the loop: {0}")]
+    LoopThread(io::Error),
+    /// The system gives no threads for HTTP.
+    #[error("no threads for HTTP: {0}")]
+    HttpThreads(io::Error),
     /// The disk is too slow for the vote log.
     #[error("the vote log cannot keep up: {0} groups of records wait for the disk")]
     LogBehind(usize),
@@ -131,6 +137,8 @@ pub enum NodeErrorKind {
     Key,
     /// Leave one of two processes with one validator key off.
     SecondSigner,
+    /// Find out who else voted with the validator key, or why the vote log lacks a vote.
+    ForeignVote,
     /// The directory holds no validator; `init` makes one.
     NotInitialised,
     /// Bring the vote log back, or leave the validator off.
@@ -175,10 +183,16 @@ impl NodeError {
             | Self::Address { .. }
             | Self::Network(_)
             | Self::Rpc(_) => NodeErrorKind::Config,
-            Self::Randomness(_) | Self::Worker(_) | Self::LogThread(_) | Self::LogEnded => {
-                NodeErrorKind::Other
-            }
+            Self::Randomness(_)
+            | Self::Worker(_)
+            | Self::LogThread(_)
+            | Self::LoopThread(_)
+            | Self::HttpThreads(_)
+            | Self::LogEnded => NodeErrorKind::Other,
             Self::Stop(StopReason::Chain(fatal)) => of_fatal(fatal),
+            Self::Stop(StopReason::Consensus(Halt::ForeignVote { .. })) => {
+                NodeErrorKind::ForeignVote
+            }
             Self::Stop(StopReason::Consensus(_)) => NodeErrorKind::Diverged,
         }
     }
@@ -191,6 +205,11 @@ impl NodeError {
             NodeErrorKind::SecondSigner => {
                 "run one process with this key and leave every other off, here and on other machines: two contradict \
                  each other, which can cost the stake"
+            }
+            NodeErrorKind::ForeignVote => {
+                "find the other machine that has this key and leave its process off for good; then start one: it asks its \
+                 peers what was signed and votes only above that. If there is no other, the vote log is not as the last run \
+                 left it: bring it back"
             }
             NodeErrorKind::NotInitialised => {
                 "run `gridproof node init` again with the same arguments: it completes what is there"

@@ -11,6 +11,7 @@ mod machine;
 mod run;
 pub mod serve;
 pub mod shell;
+mod threads;
 
 pub use error::{NodeError, NodeErrorKind};
 pub use run::{Listening, run, run_and_tell};

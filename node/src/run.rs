@@ -15,7 +15,7 @@ use p2p::Multiaddr;
 use rpc_server::Server;
 use rpc_server::events::EventLog;
 use store::Store;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use types::genesis::Genesis;
 use types::hash::Hash32;
 use types::key::SecretKey;
@@ -25,6 +25,7 @@ use crate::core::{Node, NodeSetup};
 use crate::error::NodeError;
 use crate::machine::raise_open_files;
 use crate::shell::Shell;
+use crate::threads::{HttpThreads, LoopThread};
 use chain::quarantine::Quarantine;
 
 /// Questions of the HTTP interface that may wait for the loop.
@@ -38,6 +39,9 @@ pub struct Listening {
     /// Address of the HTTP interface.
     pub rpc: SocketAddr,
 }
+
+/// Completes once the node is asked to stop.
+type Stopped = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Runs the validator of a directory until `shutdown` completes or it must stop by itself.
 pub async fn run(
@@ -72,7 +76,9 @@ pub async fn run_and_tell(
     let kept = FileStorage::new(&layout.evidence())?;
     let evidence = EvidenceBook::open(kept, &setup.consensus.term())?;
     let blobs = BlobStore::open(&layout.blobs(), config.blobs.quota_bytes)?;
-    let (network, peer_events) = start_network(&layout, &genesis, &setup, &config).await?;
+    let loop_thread = LoopThread::start()?;
+    let network = network(&layout, &genesis, &setup, &config)?;
+    let (network, peer_events) = loop_thread.run(p2p::start(network)).await?;
 
     let clock = Clock::start();
     let (node, effects) = Node::start(setup, clock.now(), &store, records, blobs.ids())?;
@@ -100,7 +106,9 @@ pub async fn run_and_tell(
         alarms: Arc::default(),
         signers: None,
     });
-    let server = Server::start(config.rpc.server(), backend.clone()).await?;
+    let http = HttpThreads::start()?;
+    let server = Server::start(config.rpc.server(), backend.clone());
+    let server = http.run(server).await?;
     tell(Listening {
         p2p: network.listen_addresses(),
         rpc: server.local_address(),
@@ -119,15 +127,46 @@ pub async fn run_and_tell(
         quarantine,
         evidence,
     )?;
-    let outcome = shell.run(effects, peer_events, asked, shutdown).await;
+    let work = |stopped| async move {
+        let outcome = shell.run(effects, peer_events, asked, stopped).await;
+        (shell, outcome)
+    };
+    let (shell, outcome) = until(&loop_thread, shutdown, work).await;
     match &outcome {
         Ok(()) => tracing::info!("stopping"),
         Err(error) => tracing::error!(%error, "stopping"),
     }
     server.shutdown().await;
+    drop(http);
     network.shutdown().await;
-    tokio::task::block_in_place(|| shell.finish());
+    tokio::task::block_in_place(|| {
+        shell.finish();
+        loop_thread.finish();
+    });
     outcome
+}
+
+/// Has the loop's thread do `work`, which is told once `shutdown` completes.
+async fn until<T, W>(
+    thread: &LoopThread,
+    shutdown: impl Future<Output = ()>,
+    work: impl FnOnce(Stopped) -> W,
+) -> T
+where
+    T: Send + 'static,
+    W: Future<Output = T> + Send + 'static,
+{
+    let (stop, stopped) = oneshot::channel::<()>();
+    let done = thread.run(work(Box::pin(async {
+        // Nothing is sent: the other end goes.
+        let _ = stopped.await;
+    })));
+    tokio::pin!(done, shutdown);
+    tokio::select! {
+        done = &mut done => return done,
+        () = shutdown => drop(stop),
+    }
+    done.await
 }
 
 /// Without a vote log nothing is opened or made: a database would make it look as if the node had run.
@@ -168,12 +207,12 @@ fn setup(layout: &Layout, genesis: &Genesis, config: &Config) -> Result<NodeSetu
     Ok(setup)
 }
 
-async fn start_network(
+fn network(
     layout: &Layout,
     genesis: &Genesis,
     setup: &NodeSetup,
     config: &Config,
-) -> Result<(p2p::Handle, p2p::Events), NodeError> {
+) -> Result<p2p::Config, NodeError> {
     let addresses = |key: &'static str, list: &[String]| -> Result<Vec<Multiaddr>, NodeError> {
         let parse = |text: &String| {
             text.parse::<Multiaddr>()
@@ -185,7 +224,7 @@ async fn start_network(
         };
         list.iter().map(parse).collect()
     };
-    let network = p2p::Config {
+    Ok(p2p::Config {
         node_key: keyfile::read_secret(&layout.node_key(), KeyKind::Node)?,
         validator_key: setup.chain.own.as_ref().map(|own| own.key.clone()),
         chain_id: genesis.chain_id(),
@@ -194,6 +233,5 @@ async fn start_network(
         bootstrap: addresses("bootstrap", &config.p2p.bootstrap)?,
         external: addresses("external", &config.p2p.external)?,
         limits: config.p2p.limits(),
-    };
-    Ok(p2p::start(network).await?)
+    })
 }

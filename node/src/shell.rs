@@ -304,20 +304,20 @@ impl Shell {
             Effect::Referee(task) => self.referee.perform(*task),
             Effect::SetTimer(at) => self.timer = Some(at),
             Effect::Report { by, fault } => {
-                tokio::task::block_in_place(|| report::report(&mut self.evidence, by, fault))?;
+                report::report(&mut self.evidence, by, fault)?;
             }
             Effect::Ban { validator, for_ms } => {
                 tracing::warn!(%validator, for_ms, "a validator broke too many rules: its connection is closed");
                 self.network.ban(validator, Duration::from_millis(for_ms));
             }
             Effect::Quarantine(block) => {
-                tokio::task::block_in_place(|| self.quarantine.add(block))?;
+                self.quarantine.add(block)?;
             }
             Effect::Alarm(alarm) => self.alarms.raise(&alarm),
             Effect::Stop(stop) => {
                 if let StopReason::Chain(Fatal::FinalQuarantined(block)) = &stop {
                     // The next run executes it: a build that mends the fault can follow the chain.
-                    tokio::task::block_in_place(|| self.quarantine.remove(block))?;
+                    self.quarantine.remove(block)?;
                 }
                 return Err(stop.into());
             }

@@ -17,8 +17,8 @@ use libp2p::swarm::handler::{
     ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound,
 };
 use libp2p::swarm::{
-    ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm,
-    NetworkBehaviour, NotifyHandler, StreamUpgradeError, SubstreamProtocol, THandler,
+    CloseConnection, ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId,
+    FromSwarm, NetworkBehaviour, NotifyHandler, StreamUpgradeError, SubstreamProtocol, THandler,
     THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
 use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol, memory_connection_limits};
@@ -71,9 +71,9 @@ pub(crate) struct InboundStream {
     pub(crate) stream: Stream,
 }
 
-/// Refuses a connection: there are as many of strangers as are allowed.
+/// Refuses a connection: as many of strangers are ending as may be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} connections of peers that are no validator's are open, no more are allowed")]
+#[error("{0} connections of peers that are no validator's are ending, no more are taken")]
 pub(crate) struct TooManyStrangers(usize);
 
 /// Refuses a connection: its validator has made too many lately.
@@ -85,7 +85,9 @@ pub(crate) struct ReconnectsTooOften;
 pub(crate) struct Streams {
     protocols: Protocols,
     known: BTreeSet<PeerId>,
+    /// Connections of strangers, oldest first, and those that are told to end.
     strangers: BTreeMap<ConnectionId, PeerId>,
+    leaving: BTreeSet<ConnectionId>,
     max_strangers: usize,
     /// Asked about strangers only: who is known is served for as long as there is any memory.
     memory: memory_connection_limits::Behaviour,
@@ -100,6 +102,7 @@ impl Streams {
             protocols: Protocols::new(chain),
             known: BTreeSet::new(),
             strangers: BTreeMap::new(),
+            leaving: BTreeSet::new(),
             max_strangers,
             memory: memory_connection_limits::Behaviour::with_max_bytes(limits.memory_bytes),
             reconnect_every: limits.reconnect_every,
@@ -132,6 +135,21 @@ impl Streams {
         });
     }
 
+    /// Ends the oldest connections of strangers above the bound. An honest one shows within a round trip whose it is, so a flood
+    /// pushes out its own first.
+    fn make_room(&mut self) {
+        while self.strangers.len() > self.max_strangers {
+            let Some((connection, peer_id)) = self.strangers.pop_first() else {
+                return;
+            };
+            self.leaving.insert(connection);
+            self.actions.push_back(ToSwarm::CloseConnection {
+                peer_id,
+                connection: CloseConnection::One(connection),
+            });
+        }
+    }
+
     fn handler(&self) -> StreamHandler {
         StreamHandler {
             protocols: self.protocols.clone(),
@@ -161,7 +179,8 @@ impl NetworkBehaviour for Streams {
             }
             return Ok(self.handler());
         }
-        if self.strangers.len() >= self.max_strangers {
+        // Whoever does not read ends slowly: as many may be ending as may be there.
+        if self.leaving.len() >= self.max_strangers {
             return Err(ConnectionDenied::new(TooManyStrangers(self.max_strangers)));
         }
         self.memory
@@ -191,9 +210,11 @@ impl NetworkBehaviour for Streams {
                 && !self.known.contains(&peer_id) =>
             {
                 self.strangers.insert(connection_id, peer_id);
+                self.make_room();
             }
             FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) => {
                 self.strangers.remove(&connection_id);
+                self.leaving.remove(&connection_id);
             }
             _ => {}
         }

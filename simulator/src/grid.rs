@@ -11,7 +11,7 @@ use partner::core::{
     Core, Effect, Event, ExecutionResult, PartnerIdentity, PartnerSettings, ProvenState,
     TaskExecution,
 };
-use state::{DecidedState, MemoryStore, read_as};
+use state::{ChainStore, DecidedState, MemoryStore, read_as};
 use types::attestation::{Exit, Outcome, Outcomes, leaf};
 use types::codec::{Bounded, Text, encode};
 use types::genesis::Genesis;
@@ -367,9 +367,11 @@ fn view(store: &MemoryStore, keys: &PartnerKeys) -> Option<ProvenState> {
     let partner = vm::query::partner(store, &address).ok()?;
     let params_since = vm::chain_record(store).ok()?.params_since;
     let params = read_as(store, &StateKey::Params(params_since)).ok()??;
+    let header = store.header_at(height).ok()??;
     Some(ProvenState {
         height,
         newest: height,
+        time: header.timestamp,
         account,
         partner,
         live,

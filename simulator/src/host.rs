@@ -77,6 +77,8 @@ pub struct SimulatedHost {
     pub timer: Option<Monotonic>,
     /// The point at which it crashes next.
     pub fuse: Option<CrashPoint>,
+    /// True once synced bytes of its log were removed.
+    pub was_cut: bool,
     /// Virtual time until which it is busy with work, in milliseconds.
     pub busy_until_ms: u64,
     /// The store; a crash loses what is not synced.
@@ -110,6 +112,7 @@ impl SimulatedHost {
             life: 0,
             timer,
             fuse,
+            was_cut: false,
             busy_until_ms: 0,
             store,
             blobs,
@@ -225,6 +228,7 @@ impl SimulatedHost {
             content.truncate(content.len().saturating_sub(bytes));
         }
         disk.sync(last).expect("a disk in memory syncs");
+        self.was_cut = true;
     }
 
     /// Gives the node an event.

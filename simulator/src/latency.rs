@@ -314,6 +314,7 @@ impl LatencyWorld {
             }
             Message::Certificates(certificates) => certificates.iter().map(certificate_us).sum(),
             Message::Range(range) => certificate_us(&range.certificate),
+            Message::Evidence(_) => 2 * costs.verify_us,
             Message::Request(_) | Message::Block(_) | Message::VoteRecovery { .. } => 0,
         }
     }

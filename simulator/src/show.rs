@@ -57,5 +57,6 @@ fn message(bytes: &[u8]) -> String {
         Message::Range(range) => format!("{} blocks", range.blocks.len()),
         Message::Certificates(all) => format!("{} certificates", all.len()),
         Message::VoteRecovery { votes, .. } => format!("{} votes of mine", votes.len()),
+        Message::Evidence(piece) => format!("two votes of yours in view {}", piece.view()),
     }
 }

@@ -51,7 +51,8 @@ pub struct EngineValidator {
 impl EngineValidator {
     /// Runs it to its end.
     pub fn run(&self) -> Result<()> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
+        // One thread for the loop and the connections, as in a node.
+        let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         runtime.block_on(self.drive())

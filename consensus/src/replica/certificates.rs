@@ -71,6 +71,15 @@ impl Replica {
         out: &mut Effects,
     ) -> bool {
         if self.engine.knows(certificate) {
+            if self.shows_foreign_vote(certificate) {
+                match self.own_vote_of(certificate) {
+                    Some(vote) if self.collector.is_by(&vote, self.config.me) => {
+                        self.stop_for_foreign_vote(vote.statement.view, out);
+                    }
+                    _ => self.report(from, Fault::BadCertificate, out),
+                }
+                return false;
+            }
             match self.collector.compare(certificate) {
                 Ok(faults) => self.report_all(faults, out),
                 Err(_) => self.report(from, Fault::BadCertificate, out),

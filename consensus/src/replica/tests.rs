@@ -18,6 +18,7 @@ use crate::message::Range;
 mod attacks;
 mod border;
 mod evidence;
+mod own_key;
 
 const CHAIN: ChainId = ChainId(Hash32([9; 32]));
 const START: u64 = 1_000_000;

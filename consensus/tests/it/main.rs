@@ -8,6 +8,8 @@ extern crate gridproof_consensus as consensus;
 mod bugs;
 mod catch_up;
 mod disk;
+mod fuzz;
+mod one_key;
 mod pace;
 mod rules;
 mod scenarios;

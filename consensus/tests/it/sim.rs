@@ -133,6 +133,8 @@ pub struct Sim {
     pub trace: Hash32,
     /// When each block was first proposed.
     proposed: BTreeMap<BlockId, u64>,
+    /// Processes that a foreign vote stopped.
+    pub stopped: BTreeSet<usize>,
     /// From proposal to commit of each directly final block, at each node.
     pub latencies: Vec<u64>,
 }
@@ -166,6 +168,7 @@ impl Sim {
             filter: Box::new(|_, _, _, _| true),
             trace: Hash32::ZERO,
             proposed: BTreeMap::new(),
+            stopped: BTreeSet::new(),
             latencies: Vec::new(),
             committee,
             keys,
@@ -356,8 +359,20 @@ impl Sim {
         self.schedule(at, node, Item::Restart);
     }
 
+    /// Stops a process at once and for good, unless [`Sim::start`] is asked for.
+    pub fn turn_off(&mut self, node: usize) {
+        let state = &mut self.nodes[node];
+        state.life += 1;
+        state.replica = None;
+        if let Some(log) = state.log.take() {
+            state.disk = log.into_storage();
+        }
+        self.stopped.insert(node);
+    }
+
     /// Starts a process now.
     pub fn start(&mut self, node: usize) {
+        self.stopped.remove(&node);
         self.schedule(self.now, node, Item::Restart);
     }
 

@@ -16,7 +16,7 @@ fn key() -> SecretKey {
     SecretKey::from_bytes(&[6; 32])
 }
 
-fn vote(subject: Subject) -> Vote {
+pub fn vote(subject: Subject) -> Vote {
     Vote::sign(
         Statement {
             epoch: Epoch(1),
@@ -55,7 +55,7 @@ fn proposal() -> Proposal {
     }
 }
 
-fn messages() -> Vec<(&'static str, Message)> {
+pub fn messages() -> Vec<(&'static str, Message)> {
     let final_certificate = certificate(Subject::Finalize {
         block: BlockId(Hash32([1; 32])),
     });
@@ -133,16 +133,18 @@ fn messages_are_frozen() {
     assert_eq!(lines.join("\n"), MESSAGES);
 }
 
-#[test]
-fn the_log_is_frozen() {
-    let identity = Identity {
+pub fn identity() -> Identity {
+    Identity {
         chain: CHAIN,
         validator: key().public(),
         epoch: Epoch(1),
-    };
-    let mut log = Log::init(MemoryStorage::new(), identity).unwrap();
+    }
+}
+
+/// A record of each kind.
+pub fn records() -> Vec<Record> {
     let block = Box::new(proposal().block);
-    log.append(&[
+    vec![
         Record::Proposal(Box::new(proposal())),
         Record::Vote(vote(Subject::Nullify)),
         Record::Block {
@@ -152,8 +154,13 @@ fn the_log_is_frozen() {
         Record::Certificate(certificate(Subject::Nullify)),
         Record::Floor(View(4)),
         Record::Conflict(View(7)),
-    ])
-    .unwrap();
+    ]
+}
+
+#[test]
+fn the_log_is_frozen() {
+    let mut log = Log::init(MemoryStorage::new(), identity()).unwrap();
+    log.append(&records()).unwrap();
     assert_eq!(
         &BlobId::of(&log.storage().read(0).unwrap()).hash.to_string()[..16],
         SEGMENT

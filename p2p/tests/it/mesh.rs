@@ -172,19 +172,14 @@ async fn a_record_binds_a_node_key_that_genesis_does_not_know() {
 #[tokio::test]
 async fn two_that_dial_each_other_end_up_connected() {
     let keys = Keys::new(2);
-    let mut ports = Vec::new();
-    for _ in 0..2 {
-        let free = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        ports.push(
-            format!("/ip4/127.0.0.1/tcp/{free}")
-                .parse::<p2p::Multiaddr>()
-                .unwrap(),
-        );
-    }
+    // Each must know the other's address before either listens. On an address of this process alone, and below the ports
+    // from which connections go out, nobody else takes them.
+    let own = std::process::id().to_le_bytes();
+    let address = format!("/ip4/127.{}.{}.{}/tcp", 1 + own[2], own[1], own[0].max(1));
+    let ports = [20_001, 20_002].map(|port| {
+        let text = format!("{address}/{port}");
+        text.parse::<p2p::Multiaddr>().unwrap()
+    });
     let configs = [0, 1].map(|i| {
         let mut config = keys.config(i, &ports);
         config.listen = vec![ports[i].clone()];

@@ -102,6 +102,7 @@ pub(super) fn in_message(message: &Message) -> Vec<&Certificate> {
         Message::Vote(_)
         | Message::Request(_)
         | Message::Block(_)
+        | Message::Evidence(_)
         | Message::VoteRecovery { .. } => Vec::new(),
     }
 }

@@ -36,6 +36,7 @@ pub(super) fn with_bad_signature(message: &Message) -> Message {
             certificates.as_mut_slice().iter_mut().for_each(spoil_first);
         }
         Message::Range(range) => spoil_first(&mut range.certificate),
+        Message::Evidence(evidence) => spoil(&mut evidence.second.signature),
         Message::Request(_) | Message::Block(_) | Message::VoteRecovery { .. } => {}
     }
     message

@@ -7,7 +7,10 @@ use chain::Event;
 use crate::judge::Violation;
 use crate::scenario::{CrashPoint, HostId, InjectedFault};
 
-use super::World;
+use super::{Happening, World};
+
+/// Time until a host that stopped by itself is started again.
+const CARELESS_RESTART_MS: u64 = 100;
 
 impl World {
     pub(super) fn fault(&mut self, fault: InjectedFault) -> Result<(), Violation> {
@@ -41,6 +44,19 @@ impl World {
             self.network.lose(self.scenario.loss_after);
         }
         Ok(())
+    }
+
+    /// True if votes with a host's key may come back to it that it does not know of: its log was cut, or it lies and runs
+    /// twice. It stops then, as it must.
+    pub(super) fn may_lack_own_votes(&self, host: HostId) -> bool {
+        !self.hosts[host].is_honest() || self.hosts[host].was_cut
+    }
+
+    /// Stops a host as its node wants it, and starts it again as a careless operator does.
+    pub(super) fn restart_soon(&mut self, host: HostId) {
+        self.crash(host);
+        let at = self.now_ms + CARELESS_RESTART_MS;
+        self.later(at, Happening::Fault(InjectedFault::Restart(host)));
     }
 
     pub(super) fn crash(&mut self, host: HostId) {

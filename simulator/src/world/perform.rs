@@ -2,8 +2,8 @@
 //! at which a host is to crash.
 
 use chain::Destination;
-use consensus::Message;
-use node::core::{Effect, Frame, FrameChannel};
+use consensus::{Halt, Message};
+use node::core::{Effect, Frame, FrameChannel, StopReason};
 use node::serve;
 
 use super::{Happening, World};
@@ -70,7 +70,7 @@ impl World {
         if ends {
             self.crash(host);
         }
-        Ok(ends)
+        Ok(ends || !self.hosts[host].is_up())
     }
 
     fn perform_one(&mut self, host: HostId, effect: Effect) -> Result<(), Violation> {
@@ -121,6 +121,11 @@ impl World {
                 );
             }
             Effect::Report { by, fault } => self.accused(host, by, &fault)?,
+            Effect::Stop(StopReason::Consensus(Halt::ForeignVote { .. }))
+                if self.may_lack_own_votes(host) =>
+            {
+                self.restart_soon(host);
+            }
             Effect::Stop(stop) => return self.stopped(host, stop.to_string()),
             Effect::Blob(request) => self.blob(host, request),
             Effect::Referee(task) => self.referee(host, &task)?,

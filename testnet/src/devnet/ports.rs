@@ -29,8 +29,10 @@ mod tests {
 
     #[test]
     fn the_port_that_is_taken_is_named() {
-        let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = holder.local_addr().unwrap().port();
+        // No other test takes a port of this range, and no connection goes out from one.
+        let range = crate::temporary::PortRange::take().unwrap();
+        let port = range.base_port();
+        let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
         let refused = check([port]).unwrap_err();
         assert_eq!(
             (refused.port, refused.source.kind()),

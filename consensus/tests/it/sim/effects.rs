@@ -1,7 +1,7 @@
 //! What a replica asks for, done in virtual time: its log and store, its timers, and the network between replicas.
 
 use consensus::log::Record;
-use consensus::{Effect, Event, Message, Range, Recipients, Request, Verdict};
+use consensus::{Effect, Event, Halt, Message, Range, Recipients, Request, Verdict};
 use types::block::Block;
 use types::hash::ValidatorId;
 use types::number::{Amount, Height, ValidatorIndex};
@@ -30,6 +30,9 @@ impl Sim {
                 return Ok(());
             }
             left -= 1;
+            if self.nodes[node].replica.is_none() {
+                return Ok(());
+            }
             if !self.is_twin(node) {
                 self.audit.check(node, &effect, &self.nodes[node])?;
             }
@@ -120,6 +123,7 @@ impl Sim {
             }
             // The faults that led to it were judged one by one.
             Effect::Ban { .. } => {}
+            Effect::Stop(Halt::ForeignVote { .. }) if self.is_twin(node) => self.turn_off(node),
             Effect::Stop(halt) => return Err(format!("node {node} stops: {halt}")),
         }
         Ok(())

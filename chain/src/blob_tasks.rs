@@ -246,22 +246,18 @@ mod tests {
             let _ = timeout(Duration::from_millis(1_200), std::future::pending::<()>()).await;
             answer(request)
         };
-        let began = Instant::now();
         let slow = fetch(&ours, blob, time, dripping).await;
         assert!(
             matches!(slow, Err(FetchFailure::Ask(AskError::Slow))),
             "{slow:?}"
         );
-        assert!(
-            began.elapsed() < Duration::from_millis(4 * 1_200),
-            "before all of it has dripped in"
-        );
-        assert_eq!(ours.progress(blob).stored, 1);
+        let stored = ours.progress(blob).stored;
+        assert!(stored < 4, "before all of it has dripped in");
         asked.borrow_mut().clear();
         fetch(&ours, blob, time, async |request| answer(request))
             .await
             .unwrap();
         assert!(ours.has(blob));
-        assert_eq!(*asked.borrow(), [1, 2, 3]);
+        assert!(asked.borrow().iter().copied().eq(stored..4));
     }
 }

@@ -36,6 +36,12 @@ pub enum ExitKind {
     UnknownVersion,
     /// Another process signs with the same validator key.
     SecondSigner,
+    /// A vote with this validator's key was seen that its log lacks.
+    ForeignVote,
+    /// Ctrl-C, or SIGTERM, while something went on that outlives the command.
+    Interrupted,
+    /// The job is settled, and tasks of it failed by their own doing.
+    TasksFailed,
 }
 
 impl ExitKind {
@@ -55,6 +61,10 @@ impl ExitKind {
             Self::Diverged => 11,
             Self::UnknownVersion => 12,
             Self::SecondSigner => 13,
+            Self::ForeignVote => 14,
+            Self::TasksFailed => 15,
+            // As shells count a process that SIGINT ended.
+            Self::Interrupted => 130,
         }
     }
 }
@@ -68,7 +78,10 @@ pub const EXIT_CODES: &str = "Exit codes:
   4 no connection                            10 data directory in use, damaged or full
   5 refused by the chain or an endpoint       11 state diverged
                                              12 protocol version unknown to this build
-                                             13 another process signs with the same validator key";
+                                             13 another process signs with the same validator key
+                                             14 a vote of the validator key was seen that its log lacks
+                                             15 settled and verified, but tasks of it failed
+                                            130 interrupted; the job goes on";
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -119,6 +132,15 @@ impl CommandFailure {
     #[must_use]
     pub fn about(self, job: JobId) -> Self {
         self.with("job", json!(job))
+    }
+
+    /// Adds all fields of an object beside the error.
+    #[must_use]
+    pub fn with_all(mut self, object: Value) -> Self {
+        if let Value::Object(fields) = object {
+            self.context.extend(fields);
+        }
+        self
     }
 
     /// Adds what is known beside the error.

@@ -1,10 +1,13 @@
 //! `gridproof job`: submit jobs, wait for them, fetch and verify what they gave.
 
+mod cancel;
+mod exits;
 #[cfg(test)]
 pub(crate) mod fake;
 mod fetch;
 mod files;
 mod input;
+mod interrupt;
 mod report;
 mod spec;
 mod submit;
@@ -21,6 +24,7 @@ use keys::keyfile::{self, KeyKind};
 use rpc::RequestSigner;
 use serde_json::json;
 use types::hash::{ChainId, JobId};
+use types::number::Amount;
 
 use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::{RpcArgs, failure};
@@ -66,6 +70,17 @@ pub enum JobCommand {
         #[command(flatten)]
         rpc: RpcArgs,
     },
+    /// Print a job's spec as YAML again, with its files named by hash.
+    #[command(
+        after_help = "Example:\n  gridproof job spec 7f..3a --rpc http://127.0.0.1:26601 > again.yaml\n\n\
+        Bytes named by hash are there as long as a live job names them: put the files' paths in their place otherwise."
+    )]
+    Spec {
+        /// The job's id, 64 hex digits.
+        job: JobId,
+        #[command(flatten)]
+        rpc: RpcArgs,
+    },
     /// Wait until a job is settled or failed. The exit code says which: 0, or 6 if it failed.
     #[command(
         after_help = "Example:\n  gridproof job wait 7f..3a --timeout 600 --rpc http://127.0.0.1:26601 --rpc http://127.0.0.1:26603"
@@ -78,6 +93,19 @@ pub enum JobCommand {
         #[command(flatten)]
         timeout: TimeoutArgs,
     },
+    /// End a live job: who has worked is paid, the rest of what it locked comes back.
+    #[command(after_help = CANCEL_HELP)]
+    Cancel {
+        /// The job's id, 64 hex digits.
+        job: JobId,
+        /// The account that pays for the job.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        #[command(flatten)]
+        rpc: RpcArgs,
+        #[command(flatten)]
+        trust: TrustArgs,
+    },
     /// Fetch the receipt and all outputs of a settled job, and verify them.
     #[command(after_help = FOLDER)]
     Fetch {
@@ -85,9 +113,8 @@ pub enum JobCommand {
         job: JobId,
         #[command(flatten)]
         rpc: RpcArgs,
-        /// Where the results go.
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
+        #[command(flatten)]
+        out: OutArgs,
         #[command(flatten)]
         trust: TrustArgs,
     },
@@ -100,9 +127,9 @@ pub enum JobCommand {
         /// The chain's genesis, from a source that you trust.
         #[arg(long, value_name = "FILE")]
         genesis: PathBuf,
-        /// The folder that the job was fetched into.
+        /// The folder that the job was fetched into. Without it the receipt alone is verified.
         #[arg(long, value_name = "DIR")]
-        outputs: PathBuf,
+        outputs: Option<PathBuf>,
         #[command(flatten)]
         subnet: subnet::SubnetArgs,
     },
@@ -113,9 +140,8 @@ pub enum JobCommand {
         what: SubmitArgs,
         #[command(flatten)]
         rpc: RpcArgs,
-        /// Where the results go.
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
+        #[command(flatten)]
+        out: OutArgs,
         #[command(flatten)]
         trust: TrustArgs,
         #[command(flatten)]
@@ -131,6 +157,10 @@ pub struct SubmitArgs {
     /// The account that pays.
     #[arg(long, value_name = "FILE", required_unless_present = "resume")]
     key: Option<PathBuf>,
+    /// The most that may be locked for the job, in SQUARE, and so the most that it can cost: one that would lock more is
+    /// not submitted.
+    #[arg(long, value_name = "SQUARE")]
+    max_cost: Option<Amount>,
     /// Goes on with a job that was submitted from this spec: uploads what is missing of its inputs, pays nothing more.
     #[arg(long, value_name = "JOB", conflicts_with = "key")]
     resume: Option<JobId>,
@@ -150,6 +180,17 @@ impl SubmitArgs {
         let key = keyfile::read_secret(key, KeyKind::Account)?;
         Ok(client.signed_by(RequestSigner::new(key, chain)))
     }
+}
+
+/// Where results go, and which of them are a success.
+#[derive(Debug, Clone, Args)]
+pub struct OutArgs {
+    /// Where the results go.
+    #[arg(long = "out", value_name = "DIR")]
+    folder: PathBuf,
+    /// Take a settled job as a success also if tasks of it failed (exit code 0 instead of 15).
+    #[arg(long)]
+    allow_failed: bool,
 }
 
 /// How long to wait.
@@ -173,6 +214,7 @@ The folder then holds, for task i, <i>/<output name>, <i>/stdout and <i>/stderr 
 task), and beside them receipt.json, outcomes.bin and workload.bin, which `job verify` checks offline.";
 
 const VERIFY_HELP: &str = "Examples:
+  gridproof job verify --receipt receipt.json --genesis genesis.bin     # what it settles, for whom, for how much
   gridproof job verify --receipt out/receipt.json --genesis genesis.bin --outputs out
   gridproof job verify --receipt out/receipt.json --genesis genesis.bin --outputs out \\
       --avalanche http://127.0.0.1:9650 --chain 2CA6j5zY.. --rpc http://OTHER:9650/ext/bc/2CA6j5zY..
@@ -184,17 +226,24 @@ const SUBMIT_HELP: &str = "Examples:
   gridproof job submit job.yaml --key alice.key --genesis genesis.bin --rpc http://127.0.0.1:26601
   gridproof job submit job.yaml --resume 7f..3a --rpc http://127.0.0.1:26603    # after the upload broke off";
 
+const CANCEL_HELP: &str = "Example:
+  gridproof job cancel 7f..3a --key alice.key --genesis genesis.bin --rpc http://127.0.0.1:26601
+
+It is possible until the primary reveals its results; later it is refused as too_late_to_cancel (exit code 5). A primary that has
+committed is paid its price, one that still runs the job a part of it, each bound verifier its fee.";
+
 const RUN_HELP: &str = "Examples:
   gridproof job run job.yaml --rpc http://127.0.0.1:26601 --key alice.key --genesis genesis.bin --out out
   gridproof job run job.yaml --resume 7f..3a --rpc http://127.0.0.1:26603 --genesis genesis.bin --out out
 
-The first line of progress is the job's id. Whatever happens then, the second command goes on with that job.
+The first line of progress is the job's id. Whatever happens then, the second command goes on with that job. After Ctrl-C
+the job goes on by itself, and costs what it costs; gridproof job cancel ends it.
 
 The folder then holds, for task i, <i>/<output name>, <i>/stdout and <i>/stderr (without <i>/ for a single
 task), and beside them receipt.json, outcomes.bin and workload.bin, which `job verify` checks offline.
 
 Exit codes: 0 settled and verified, 3 bad spec or input file, 4 no connection, 5 refused, 6 the job failed,
-7 not verified, 8 timed out.";
+7 not verified, 8 timed out, 15 settled and verified, but tasks of it failed (0 with --allow-failed), 130 interrupted.";
 
 /// Runs a job command.
 pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
@@ -214,14 +263,30 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
             ui.result(&json!(view), &report::status(&view));
             Ok(())
         }
+        JobCommand::Spec { job, rpc } => {
+            let view = rpc.client()?.job(job).await.map_err(failure)?;
+            let yaml = written(&view)?;
+            ui.result(
+                &json!({ "job": job, "spec": view.spec, "yaml": yaml }),
+                yaml.trim_end(),
+            );
+            Ok(())
+        }
         JobCommand::Wait { job, rpc, timeout } => {
             let client = rpc.client()?;
             // What does not exist, or cannot be asked, is not waited for.
             client.job(job).await.map_err(failure)?;
-            let view = wait::settled(&client, job, timeout.duration(), ui).await?;
+            let waiting = wait::settled(&client, job, timeout.duration(), ui);
+            let view = interrupt::unless_interrupted(job, waiting).await?;
             ui.result(&json!(view), &report::status(&view));
             Ok(())
         }
+        JobCommand::Cancel {
+            job,
+            key,
+            rpc,
+            trust,
+        } => cancel::cancel(&rpc.client()?, job, &key, &trust, ui).await,
         JobCommand::Fetch {
             job,
             rpc,
@@ -239,7 +304,7 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
             genesis,
             outputs,
             subnet,
-        } => verify(&receipt, &genesis, &outputs, &subnet, ui).await,
+        } => verify(&receipt, &genesis, outputs.as_deref(), &subnet, ui).await,
         JobCommand::Run {
             what,
             rpc,
@@ -248,14 +313,15 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
             timeout,
         } => {
             let client = rpc.client()?;
-            fetch::prepare_folder(&out)?;
+            fetch::prepare_folder(&out.folder)?;
             // What is to be verified at the end is known before anything is paid.
             let trust = trust.resolve(&client, ui).await?;
             let chain = Some(trust.light.chain());
             let client = what.signed(client, chain)?;
             let job = start(&client, &what, chain, ui).await?;
             let ended = async {
-                let view = wait::settled(&client, job, timeout.duration(), ui).await?;
+                let waiting = wait::settled(&client, job, timeout.duration(), ui);
+                let view = interrupt::unless_interrupted(job, waiting).await?;
                 finish(&client, &view, &out, &trust, ui).await
             };
             ended.await.map_err(|failure| failure.about(job))
@@ -263,18 +329,42 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
     }
 }
 
-/// Verifies a fetched job, against genesis and, if that is asked for, against the subnet's validators.
+/// The spec of a job as YAML.
+fn written(view: &rpc::model::JobView) -> Result<String, CommandFailure> {
+    let cannot = |why: String| {
+        let message = format!(
+            "the spec of job {} cannot be written as YAML: {why}",
+            view.id
+        );
+        CommandFailure::new(ExitKind::BadInput, "spec_not_written", message)
+            .hint("--json shows what the chain holds")
+    };
+    let spec = view
+        .canonical_spec()
+        .map_err(|error| cannot(error.to_string()))?;
+    spec::yaml(&spec).map_err(|error| cannot(error.to_string()))
+}
+
+/// Verifies a receipt, and the outputs if they are given, against genesis and, if that is asked for, against the
+/// subnet's validators.
 async fn verify(
     receipt: &Path,
     genesis: &Path,
-    outputs: &Path,
+    outputs: Option<&Path>,
     subnet: &subnet::SubnetArgs,
     ui: Ui,
 ) -> Result<(), CommandFailure> {
     let trust = Trust::of_file(genesis)?;
-    let verified = verify::folder(&trust.light, receipt, outputs)?;
-    let signed = subnet.check(&verified.header, ui).await?;
-    let (mut object, mut text) = report::verified(&verified, trust.source());
+    let (header, (mut object, mut text)) = if let Some(outputs) = outputs {
+        let folder = verify::folder(&trust.light, receipt, outputs)?;
+        let report = report::verified(&folder, trust.source());
+        (folder.job.header, report)
+    } else {
+        let proven = verify::receipt(&trust.light, receipt)?;
+        let report = report::verified_receipt(&proven, trust.source());
+        (proven.header, report)
+    };
+    let signed = subnet.check(&header, ui).await?;
     if let Some(signed) = signed {
         object["subnet"] = signed.object();
         text = format!("{text}\n{}", signed.line());
@@ -312,7 +402,7 @@ async fn start(
         (Some(key), None) => {
             let key = keyfile::read_secret(key, KeyKind::Account)?;
             let prepared = Prepared::read(&what.spec, Some(client), ui).await?;
-            submit::submit(client, &key, chain, &prepared, ui).await
+            submit::submit(client, &key, chain, &prepared, what.max_cost, ui).await
         }
         (None, None) => {
             Err(
@@ -335,13 +425,25 @@ async fn validate(path: &Path, ui: Ui) -> Result<(), CommandFailure> {
 async fn finish(
     client: &rpc::Client,
     view: &rpc::model::JobView,
-    out: &Path,
+    out: &OutArgs,
     trust: &Trust,
     ui: Ui,
 ) -> Result<(), CommandFailure> {
-    let workload = fetch::fetch(client, &trust.light, view, out, ui).await?;
-    let verified = verify::folder(&trust.light, &out.join(files::RECEIPT), out)?;
-    let (object, text) = report::finished(view, &workload, &verified, trust.source(), out);
-    ui.result(&object, &text);
-    Ok(())
+    let path = &out.folder;
+    fetch::fetch(client, &trust.light, view, path, ui).await?;
+    let folder = verify::folder(&trust.light, &path.join(files::RECEIPT), path)?;
+    let (object, text) = report::finished(view, &folder, trust.source(), path);
+    match exits::failure(folder.tasks(), &folder.failed_tasks()) {
+        Some(failure) if !out.allow_failed => {
+            if ui.json {
+                return Err(failure.with_all(object));
+            }
+            ui.result(&object, &text);
+            Err(failure)
+        }
+        _ => {
+            ui.result(&object, &text);
+            Ok(())
+        }
+    }
 }

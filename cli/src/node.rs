@@ -249,6 +249,7 @@ fn failure(error: &NodeError) -> CommandFailure {
     let (kind, code) = match error.kind() {
         NodeErrorKind::Key => (ExitKind::Key, "key"),
         NodeErrorKind::SecondSigner => (ExitKind::SecondSigner, "second_signer"),
+        NodeErrorKind::ForeignVote => (ExitKind::ForeignVote, "foreign_vote"),
         NodeErrorKind::Diverged => (ExitKind::Diverged, "state_diverged"),
         NodeErrorKind::UnknownVersion => (ExitKind::UnknownVersion, "unknown_protocol_version"),
         NodeErrorKind::NotInitialised => (ExitKind::Storage, "not_initialised"),

@@ -53,6 +53,7 @@ fn params() -> Params {
             acknowledge_window_ms: 2,
             announce_window_ms: 3,
             execute_window_ms: 4,
+            renewal_interval_ms: 4,
             reveal_window_ms: 5,
             store_window_ms: 6,
             unbonding_ms: 7,

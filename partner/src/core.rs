@@ -10,7 +10,7 @@
 //!   its attempt, is over;
 //! - verification has places of its own: a primary's work never starves it.
 //!
-//! It reads no clock: heights of verified final states are its only time.
+//! It reads no clock: heights and timestamps of verified final states are its only time.
 
 mod decide;
 pub mod outbox;
@@ -25,7 +25,7 @@ use types::codec::Bounded;
 use types::hash::{Address, BlobId, ChainId, Hash32, JobId};
 use types::job::{JobRecord, PartnerProfile, Workload};
 use types::key::{SecretKey, VrfProof, VrfSecretKey};
-use types::number::{Amount, Attempt, EngineClass, Epoch, Height, TaskIndex};
+use types::number::{Amount, Attempt, EngineClass, Epoch, Height, TaskIndex, Timestamp};
 use types::params::Params;
 use types::transaction::SignedTransaction;
 
@@ -86,6 +86,8 @@ pub struct ProvenState {
     pub height: Height,
     /// The highest height at which a value of it was proven.
     pub newest: Height,
+    /// Timestamp of the block that names the state after that height.
+    pub time: Timestamp,
     /// Balance and nonce of the partner's account.
     pub account: Account,
     /// Bond, locks and profile on record; none before it registered.
@@ -286,6 +288,7 @@ pub struct Core {
     inputs: BTreeSet<BlobId>,
     uploads: BTreeMap<Assignment, UploadProgress>,
     sortitions: BTreeMap<(JobId, Attempt), Option<VrfProof>>,
+    renewals: BTreeMap<Assignment, SeenRenewal>,
     proven: Option<ProvenState>,
     noted: BTreeSet<String>,
 }
@@ -298,6 +301,13 @@ struct FailedExecutions {
     by_tasks: bool,
     /// No execution begins below this height.
     pause_until: Height,
+}
+
+/// How far a duty is renewed on chain, and when that was seen first.
+#[derive(Debug, Clone, Copy)]
+struct SeenRenewal {
+    number: u32,
+    since: Timestamp,
 }
 
 /// Offers of an assignment's results.
@@ -337,6 +347,7 @@ impl Core {
             inputs: BTreeSet::new(),
             uploads: BTreeMap::new(),
             sortitions: BTreeMap::new(),
+            renewals: BTreeMap::new(),
             proven: None,
             noted: BTreeSet::new(),
         }

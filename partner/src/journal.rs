@@ -332,15 +332,16 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::assignment::AssignmentRole;
     use types::codec::Bounded;
     use types::hash::{Address, ChainId, JobId};
     use types::number::{Attempt, Height, TaskIndex};
 
-    use super::*;
-    use crate::assignment::AssignmentRole;
-
-    fn own(job: u8) -> OwnCommitment {
+    pub(super) fn own(job: u8) -> OwnCommitment {
         let assignment = Assignment {
             job: JobId(Hash32([job; 32])),
             attempt: Attempt(1),

@@ -20,7 +20,7 @@ use types::codec::decode;
 use types::hash::{Address, JobId};
 use types::job::{JobRecord, JobSpec, Stage, Workload};
 use types::limits::MAX_STATE_VALUE_BYTES;
-use types::number::{Epoch, Height};
+use types::number::{Epoch, Height, Timestamp};
 use types::params::Params;
 use types::state_key::StateKey;
 
@@ -165,9 +165,8 @@ impl ChainWatch {
             light: &self.light,
             floor: self.floor,
         };
-        let (height, account) = reader
-            .read::<Account>(StateKey::Account(self.address))
-            .await?;
+        let key = StateKey::Account(self.address);
+        let (height, time, account) = reader.read_timed::<Account>(key).await?;
         let reader = ProofReader {
             floor: height,
             ..reader
@@ -195,6 +194,7 @@ impl ChainWatch {
         Ok(ProvenState {
             height,
             newest,
+            time,
             account,
             partner,
             live,
@@ -295,6 +295,15 @@ impl ProofReader<'_> {
         &self,
         key: StateKey,
     ) -> Result<(Height, Option<T>), ReadError> {
+        let (height, _, value) = self.read_timed(key).await?;
+        Ok((height, value))
+    }
+
+    /// The same with the timestamp of that block's child, which names the state.
+    async fn read_timed<T: BorshDeserialize>(
+        &self,
+        key: StateKey,
+    ) -> Result<(Height, Timestamp, Option<T>), ReadError> {
         let proof = self.endpoint.client.proof(&key).await?;
         let proven = self.light.verify_value(&proof, &key);
         let proven = proven.map_err(|error| ReadError::Unproven {
@@ -313,6 +322,7 @@ impl ProofReader<'_> {
             .transpose();
         Ok((
             proven.height,
+            proven.header.timestamp,
             value.map_err(|error| ReadError::Strange {
                 key,
                 why: error.to_string(),

@@ -31,8 +31,9 @@ pub struct Partner {
     pub locks: BTreeMap<LockId, BondLock>,
     /// Bond on its way back to the account, the soonest first.
     pub unbonding: Bounded<Unbonding, MAX_UNBONDINGS>,
-    /// Value at risk of its jobs that verification confirmed, together, in base units.
-    pub verified_value: Amount,
+    /// Fees that others were paid for verifying its jobs that settled, in base units, since its bond began, was last reduced, or
+    /// it last broke a rule.
+    pub verified_fees: Amount,
 }
 
 /// Names a lock on a partner's bond: the hash of the lock's reason, so that there is one lock per reason.

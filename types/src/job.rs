@@ -4,6 +4,8 @@
 //! written once, so that what moves a job on reads and writes a small record.
 
 mod dispute;
+mod duty;
+mod parties;
 mod receipt;
 mod record;
 mod stage;
@@ -18,11 +20,12 @@ pub use dispute::{
     AwaitedVote, Ballot, BallotPhase, JobVerdict, Share, VerifierOpening, VoteContext,
     vote_commitment,
 };
+pub use duty::{Duties, Renewals};
+pub use parties::{Parties, Primary, UnrunnableReport, Verifier};
 pub use receipt::{JobReceipt, ReceiptVerifier};
 pub use record::{Escrow, JobRecord, JobRent, Policy, StageEntry};
 pub use stage::{
-    Announcing, Appointing, Assigned, Awaited, Disputed, Failed, FailureReason, Parties, Pending,
-    Primary, PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, UnrunnableReport,
-    Verifier, Verifying,
+    Announcing, Appointing, Assigned, Awaited, Disputed, Failed, FailureReason, Pending,
+    PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, Verifying,
 };
 pub use terms::JobTerms;

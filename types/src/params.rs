@@ -81,6 +81,8 @@ pub struct ComputeParams {
     pub announce_window_ms: u64,
     /// Least time to execute, for the primary and for verifiers; deadlines grow with the fuel.
     pub execute_window_ms: u64,
+    /// How often primary and verifiers say that they still work; who has not said so for twice as long has left its duty.
+    pub renewal_interval_ms: u64,
     /// Time for primary and verifiers to reveal, in milliseconds of chain time.
     pub reveal_window_ms: u64,
     /// For validators to attest that they hold the results.
@@ -120,7 +122,8 @@ pub struct ComputeParams {
     pub decline_penalty: Amount,
     /// Most attempts before a job fails.
     pub max_attempts: u16,
-    /// Verified value that a bond must have behind it, in multiples of the bond, before minimum verification ends.
+    /// What others must have earned by verifying a primary's jobs, in multiples of the bond that it locks, before it may run one
+    /// that nobody verifies.
     pub probation_multiple: u32,
 }
 
@@ -169,7 +172,7 @@ pub fn newest_open_class(
 }
 
 /// Deadlines are so many times what the work takes at the lowest speed that a class admits.
-const RUN_FACTOR: u128 = 3;
+pub const RUN_FACTOR: u128 = 3;
 
 impl ComputeParams {
     /// The parameters of a class, if the network has it.
@@ -244,6 +247,7 @@ impl Params {
                 acknowledge_window_ms: 6_000,
                 announce_window_ms: 3_000,
                 execute_window_ms: 15_000,
+                renewal_interval_ms: 5_000,
                 reveal_window_ms: 12_000,
                 store_window_ms: 30_000,
                 unbonding_ms: 60_000,

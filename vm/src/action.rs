@@ -22,6 +22,8 @@ pub const BOND: u64 = 16_384;
 pub const UNBOND: u64 = 8_192;
 /// Gas of a job: its policy, found by search over the bond formulas.
 pub const SUBMIT_JOB: u64 = 262_144;
+/// Gas of a cancelled job: its parties are paid, their locks freed, its record ended.
+pub const CANCEL_JOB: u64 = 65_536;
 /// Gas of a party's step that checks no proof.
 pub const JOB_STEP: u64 = 8_192;
 /// Gas of an announcement: a VRF proof, and the snapshot of partners.
@@ -49,10 +51,12 @@ pub fn gas(action: &Action) -> u64 {
         Action::Bond { .. } => BOND,
         Action::Unbond { .. } => UNBOND,
         Action::SubmitJob { .. } => SUBMIT_JOB,
+        Action::CancelJob { .. } => CANCEL_JOB,
         Action::Job(action) => match action.step {
             JobStep::Acknowledge
             | JobStep::Decline { .. }
             | JobStep::Commit { .. }
+            | JobStep::Renew { .. }
             | JobStep::NoResult
             | JobStep::Vote { .. }
             | JobStep::OpenVote { .. } => JOB_STEP,
@@ -71,12 +75,13 @@ pub fn job_action(action: &Action) -> Option<&JobAction> {
         | Action::RegisterPartner { .. }
         | Action::Bond { .. }
         | Action::Unbond { .. }
-        | Action::SubmitJob { .. } => None,
+        | Action::SubmitJob { .. }
+        | Action::CancelJob { .. } => None,
     }
 }
 
 /// True if the customer pays the step's fee. To decline, or to find no result, does not serve the job: these cost a
-/// penalty. Votes of referees are free.
+/// penalty. Renewals, and votes of referees, are free.
 // Rule C20.
 fn is_paid_for(step: &JobStep) -> bool {
     match step {
@@ -87,6 +92,7 @@ fn is_paid_for(step: &JobStep) -> bool {
         | JobStep::Agree { .. }
         | JobStep::Differ { .. } => true,
         JobStep::Decline { .. }
+        | JobStep::Renew { .. }
         | JobStep::NoResult
         | JobStep::Vote { .. }
         | JobStep::OpenVote { .. } => false,
@@ -105,6 +111,7 @@ pub(crate) fn perform(
         Action::Bond { amount } => context.bond(sender, *amount),
         Action::Unbond { amount } => context.unbond(sender, *amount),
         Action::SubmitJob { spec } => compute::submit(context, sender, transaction.job_id(), spec),
+        Action::CancelJob { job } => compute::cancel(context, sender, job),
         Action::Job(action) => step(context, sender, action).map(drop),
     }
 }
@@ -147,6 +154,12 @@ fn perform_step(
         }
         (Stage::Verifying(verifying), JobStep::Commit { commitment }) => {
             compute::commit_as_verifier(context, sender, job, verifying, *commitment)
+        }
+        (Stage::Assigned(assigned), JobStep::Renew { number }) => {
+            compute::renew_as_primary(context, sender, job, assigned, *number)
+        }
+        (Stage::Verifying(verifying), JobStep::Renew { number }) => {
+            compute::renew_as_verifier(context, sender, job, verifying, *number)
         }
         (Stage::Verifying(verifying), JobStep::NoResult) => {
             compute::no_result(context, sender, job, verifying)

@@ -41,6 +41,16 @@ impl Context<'_> {
         self.overlay.put(StateKey::Partner(*address), partner);
     }
 
+    /// What others were paid for verifying a partner's jobs counts no more.
+    // Rule C38.
+    pub(crate) fn begin_probation(&mut self, address: &Address) -> Result<(), Abort> {
+        if let Some(mut partner) = self.partner(address)? {
+            partner.verified_fees = Amount::ZERO;
+            self.put_partner(address, &partner);
+        }
+        Ok(())
+    }
+
     /// Burns up to `amount` of a partner's free bond; gives what was burned. To burn locked bond, unlock it first.
     pub fn burn_bond(&mut self, address: &Address, amount: Amount) -> Result<Amount, Abort> {
         let amount = self.take_bond(address, amount)?;
@@ -80,6 +90,6 @@ pub(crate) fn new_partner(profile: PartnerProfile, bond: Amount) -> Partner {
         bond,
         locks: std::collections::BTreeMap::new(),
         unbonding: Bounded::default(),
-        verified_value: Amount::ZERO,
+        verified_fees: Amount::ZERO,
     }
 }

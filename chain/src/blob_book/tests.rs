@@ -218,6 +218,8 @@ fn results_are_asked_for_only_once_every_opening_agrees() {
         parties,
         opening,
         unverified: false,
+        spot: None,
+        tried: false,
     });
     book.see(&record(revealing), 0);
     book.settle(0, 0, &BTreeSet::new());

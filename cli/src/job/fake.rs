@@ -111,6 +111,7 @@ fn record(id: JobId, customer: Address, spec: &JobSpec) -> JobRecord {
             storage: Amount(1),
             fees: Amount(1),
             rent: Amount(1),
+            referees: Amount(1),
         },
         rent: JobRent::default(),
         policy: policy(),

@@ -13,7 +13,7 @@ use rpc::{Client, ClientError};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use types::codec::encode;
 use types::hash::{BlobId, JobId};
-use types::job::{JobReceipt, Workload};
+use types::job::JobReceipt;
 use types::limits::MAX_OUTCOMES_BYTES;
 use types::state_key::StateKey;
 
@@ -52,7 +52,7 @@ pub async fn fetch(
     view: &JobView,
     out: &Path,
     ui: Ui,
-) -> Result<Workload, CommandFailure> {
+) -> Result<(), CommandFailure> {
     prepare_folder(out)?;
     let progress = ui.spinner("fetching the receipt and its proof");
     let receipt = receipt(client, light, view.id).await;
@@ -116,7 +116,7 @@ pub async fn fetch(
     fetched?;
     // Last: a folder with a receipt is a whole one.
     std::fs::write(out.join(RECEIPT), document)?;
-    Ok(workload)
+    Ok(())
 }
 
 /// The receipt's document, verified. A node can prove a receipt one block after it is settled.

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use light::VerifiedJob;
 use rpc::model::{EstimateView, JobReceiptView, JobView, PolicyView, StageEntryView, WorkloadView};
 use serde_json::{Value, json};
-use types::attestation::{Exit, Trap, unblinded_root};
-use types::job::{JobReceipt, JobSpec, Workload};
+use types::attestation::unblinded_root;
+use types::job::{JobReceipt, JobSpec};
 use types::number::Amount;
 
+use super::exits;
 use super::input::Prepared;
+use super::verify::{ProvenReceipt, VerifiedFolder};
 
 /// Thousandths of a 64.64 fixed-point number, rounded down.
 fn thousandths(fixed: u128) -> u128 {
@@ -62,6 +63,10 @@ pub fn estimate(spec: &JobSpec, estimate: &EstimateView) -> (Value, String) {
         lines.push(format!(
             "  storage    {} SQUARE, fees {} SQUARE, rent for the longest time {} SQUARE",
             escrow.storage, escrow.fees, escrow.rent
+        ));
+        lines.push(format!(
+            "  referees   {} SQUARE, of use only in a dispute",
+            escrow.referees
         ));
         lines.extend(policy_lines(policy, spec.verification.confidence_ppm));
     }
@@ -142,68 +147,71 @@ pub fn status(view: &JobView) -> String {
     lines.join("\n")
 }
 
-/// A job that was verified offline.
-pub fn verified(verified: &VerifiedJob, genesis: &str) -> (Value, String) {
-    let object = json!({ "verified": true, "genesis": genesis, "receipt": JobReceiptView::from(&verified.receipt), "files": verified.files });
-    (
-        object,
+/// A receipt that was verified offline, without the results that it settles.
+pub fn verified_receipt(proven: &ProvenReceipt, genesis: &str) -> (Value, String) {
+    let receipt = &proven.receipt;
+    let object = json!({
+        "verified": true, "genesis": genesis, "receipt": JobReceiptView::from(receipt), "cost": cost(receipt),
+        "files": null,
+    });
+    let mut lines = vec![
+        "the receipt is verified; results were not looked at (--outputs)".to_owned(),
+        format!(" settles    job {} of {} tasks", receipt.job, receipt.tasks),
         format!(
-            "verified\n{}\n{}",
-            receipt_lines(verified).join("\n"),
-            genesis_line(genesis)
+            "            workload {}, outcomes {}",
+            receipt.workload, receipt.outcomes.hash
         ),
-    )
+    ];
+    lines.extend(receipt_lines(proven));
+    lines.push(genesis_line(genesis).to_owned());
+    (object, lines.join("\n"))
+}
+
+/// A job that was verified offline.
+pub fn verified(folder: &VerifiedFolder, genesis: &str) -> (Value, String) {
+    let proven = ProvenReceipt::from(&folder.job);
+    let (tasks, failed) = (folder.tasks(), folder.failed_tasks());
+    let object = json!({
+        "verified": true, "genesis": genesis, "receipt": JobReceiptView::from(&proven.receipt),
+        "cost": cost(&proven.receipt), "files": folder.job.files, "failed_tasks": exits::objects(&failed),
+    });
+    let mut lines = vec!["verified".to_owned()];
+    lines.extend(receipt_lines(&proven));
+    lines.extend(exits::lines(tasks, &failed));
+    lines.push(genesis_line(genesis).to_owned());
+    (object, lines.join("\n"))
 }
 
 /// A job that was run, fetched and verified.
 pub fn finished(
     view: &JobView,
-    workload: &Workload,
-    verified: &VerifiedJob,
+    folder: &VerifiedFolder,
     genesis: &str,
     out: &Path,
 ) -> (Value, String) {
-    let receipt = &verified.receipt;
+    let proven = ProvenReceipt::from(&folder.job);
+    let receipt = &proven.receipt;
+    let (outcomes, failed) = (&folder.job.outcomes, folder.failed_tasks());
     // Two runs of one workload share it, whoever ran them and whatever salt they chose.
-    let unblinded = unblinded_root(&verified.outcomes.leaves(workload));
+    let unblinded = unblinded_root(&outcomes.leaves(&folder.workload));
     let object = json!({
         "job": receipt.job, "unblinded_root": unblinded, "stage": view.stage, "verified": true,
         "genesis": genesis, "out": out, "receipt": JobReceiptView::from(receipt),
-        "cost": cost(receipt), "phases": phases(&view.history), "files": verified.files,
-        "exits": verified.outcomes.0.iter().map(|outcome| exit_shape(outcome.exit)).collect::<Vec<_>>(),
+        "cost": cost(receipt), "phases": phases(&view.history), "files": folder.job.files,
+        "exits": outcomes.0.iter().map(|outcome| exits::object(outcome.exit)).collect::<Vec<_>>(),
+        "failed_tasks": exits::objects(&failed),
     });
     let mut lines = vec![format!("job {} is settled and verified", receipt.job)];
-    lines.extend(receipt_lines(verified));
+    lines.extend(receipt_lines(&proven));
+    lines.extend(exits::lines(folder.tasks(), &failed));
     lines.push(genesis_line(genesis).to_owned());
     lines.extend(phase_lines(&view.history));
     lines.push(format!(
         " results    {} files in {}",
-        verified.files,
+        folder.job.files,
         out.display()
     ));
     (object, lines.join("\n"))
-}
-
-/// How a task ended, as programs read it.
-fn exit_shape(exit: Exit) -> Value {
-    match exit {
-        Exit::Code { code } => json!({ "kind": "code", "code": code }),
-        Exit::Trap { trap } => json!({ "kind": "trap", "trap": trap_name(trap) }),
-        Exit::OutOfFuel => json!({ "kind": "out_of_fuel" }),
-        Exit::OutOfOutput => json!({ "kind": "out_of_output" }),
-        Exit::Invalid => json!({ "kind": "invalid" }),
-    }
-}
-
-fn trap_name(trap: Trap) -> &'static str {
-    match trap {
-        Trap::Unreachable => "unreachable",
-        Trap::OutOfBounds => "out_of_bounds",
-        Trap::Arithmetic => "arithmetic",
-        Trap::IndirectCall => "indirect_call",
-        Trap::StackOverflow => "stack_overflow",
-        Trap::Other => "other",
-    }
 }
 
 /// What the customer paid, all together.
@@ -219,14 +227,10 @@ fn checked_line(verifiers: usize, runs: u32, tasks: u32, paid: Amount) -> String
     )
 }
 
-fn receipt_lines(verified: &VerifiedJob) -> Vec<String> {
-    let receipt = &verified.receipt;
-    let outcomes = &verified.outcomes.0;
-    let clean = outcomes
-        .iter()
-        .filter(|outcome| outcome.exit == Exit::Code { code: 0 })
-        .count();
+fn receipt_lines(proven: &ProvenReceipt) -> Vec<String> {
+    let receipt = &proven.receipt;
     let mut lines = vec![
+        format!(" paid by    {}", receipt.customer),
         format!(
             " ran it     {} for {} SQUARE",
             receipt.primary, receipt.price
@@ -255,32 +259,10 @@ fn receipt_lines(verified: &VerifiedJob) -> Vec<String> {
         receipt.burned
     ));
     lines.push(format!(
-        " exits      {clean} of {} tasks ended with code 0",
-        outcomes.len()
-    ));
-    lines.extend(
-        outcomes
-            .iter()
-            .enumerate()
-            .filter(|(_, outcome)| outcome.exit != Exit::Code { code: 0 })
-            .take(8)
-            .map(|(task, outcome)| format!("            task {task}: {}", exit(outcome.exit))),
-    );
-    lines.push(format!(
         " proof      block {} of {}, finalized by stake {}",
-        verified.header.height, verified.header.chain_id, verified.signed_stake
+        proven.header.height, proven.header.chain_id, proven.signed_stake
     ));
     lines
-}
-
-fn exit(exit: Exit) -> String {
-    match exit {
-        Exit::Code { code } => format!("exit code {code}"),
-        Exit::Trap { trap } => format!("trap: {trap:?}"),
-        Exit::OutOfFuel => "out of fuel (raise resources.fuel)".to_owned(),
-        Exit::OutOfOutput => "out of output bytes (raise resources.output)".to_owned(),
-        Exit::Invalid => "the module is not one that the engine can run".to_owned(),
-    }
 }
 
 /// How long each stage took: until the next was entered.

@@ -31,6 +31,7 @@ mod document;
 mod field;
 mod mistake;
 mod source;
+mod written;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -43,6 +44,7 @@ use document::SpecDocument;
 use field::{Field, required};
 pub use mistake::SpecError;
 pub use source::{InputOrigin, SpecSource};
+pub use written::yaml;
 
 /// Price cap per task, if the spec names none.
 pub const DEFAULT_PRICE_PER_TASK: Amount = Amount(SQUARE.0 / 10);

@@ -11,6 +11,7 @@ use types::number::Amount;
 use types::transaction::Action;
 
 use super::input::Prepared;
+use super::interrupt::unless_interrupted;
 use super::upload::upload;
 use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::{self, failure};
@@ -26,12 +27,14 @@ pub async fn submit(
     key: &SecretKey,
     chain: Option<ChainId>,
     prepared: &Prepared,
+    max_cost: Option<Amount>,
     ui: Ui,
 ) -> Result<JobId, CommandFailure> {
     let estimate = client.estimate(&prepared.spec).await.map_err(failure)?;
     if let Some(refused) = refusal(&estimate) {
         return Err(refused);
     }
+    check_max_cost(&estimate, max_cost)?;
     prepared.check_held(client).await?;
     check_balance(client, key, &estimate).await?;
     let action = Action::SubmitJob {
@@ -49,7 +52,7 @@ pub async fn submit(
     progress.finish();
     let (job, sent) = sent.map_err(|error| with_hint(error, None))?;
     ui.line(&format!("job {job} is in block {}", sent.height));
-    upload(client, job, &prepared.files, ui).await?;
+    unless_interrupted(job, upload(client, job, &prepared.files, ui)).await?;
     Ok(job)
 }
 
@@ -94,7 +97,7 @@ pub async fn resume(
     ui.line(&format!("job {job} is {}", view.stage));
     // Past this stage validators hold its inputs.
     if view.takes_inputs() {
-        upload(client, job, &prepared.files, ui).await?;
+        unless_interrupted(job, upload(client, job, &prepared.files, ui)).await?;
     }
     Ok(job)
 }
@@ -175,6 +178,19 @@ fn with_hint(failure: CommandFailure, estimate: Option<&EstimateView>) -> Comman
         _ => return failure,
     };
     failure.hint(hint)
+}
+
+/// Refuses a job that would lock more than its customer allows.
+fn check_max_cost(estimate: &EstimateView, max: Option<Amount>) -> Result<(), CommandFailure> {
+    let Some((total, max)) = estimate.total.zip(max).filter(|(total, max)| total > max) else {
+        return Ok(());
+    };
+    let message = format!(
+        "the job would lock {total} SQUARE, more than --max-cost {max}; nothing was submitted"
+    );
+    Err(CommandFailure::new(ExitKind::Refused, "above_max_cost", message).hint(
+        "gridproof job estimate shows what it is made of; lower payment.price or resources, or raise --max-cost",
+    ))
 }
 
 async fn check_balance(

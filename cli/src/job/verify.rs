@@ -1,23 +1,79 @@
-//! Verifying a fetched job offline: receipt, outcomes and every file against genesis alone. Uses only `light`.
+//! Verifying a job offline, the receipt alone or with outcomes and every file, against genesis alone. Uses only `light`.
 
 use std::path::Path;
 
 use light::{JobEvidence, Light, MAX_DOCUMENT_BYTES, VerifiedJob};
+use types::block::Header;
 use types::codec::decode;
-use types::job::Workload;
+use types::job::{JobReceipt, Workload};
 use types::limits::{MAX_OUTCOMES_BYTES, MAX_TRANSACTION_BYTES};
+use types::number::Stake;
 
+use super::exits::{self, FailedTask};
 use super::files::{Folder, OUTCOMES, WORKLOAD};
 use crate::failure::{CommandFailure, ExitKind};
+
+/// A receipt with the header that shows it and the stake that made that final.
+#[derive(Debug)]
+pub struct ProvenReceipt {
+    /// What the chain settled.
+    pub receipt: JobReceipt,
+    /// The header whose state root shows it.
+    pub header: Header,
+    /// Stake of the signers that made the header final.
+    pub signed_stake: Stake,
+}
+
+impl From<&VerifiedJob> for ProvenReceipt {
+    fn from(job: &VerifiedJob) -> Self {
+        Self {
+            receipt: job.receipt.clone(),
+            header: job.header.clone(),
+            signed_stake: job.signed_stake,
+        }
+    }
+}
+
+/// A folder whose every file is one that the chain settled.
+#[derive(Debug)]
+pub struct VerifiedFolder {
+    /// Receipt, outcomes and the proof of them.
+    pub job: VerifiedJob,
+    /// What was run.
+    pub workload: Workload,
+}
+
+impl VerifiedFolder {
+    /// Number of tasks.
+    pub fn tasks(&self) -> usize {
+        self.job.outcomes.0.len()
+    }
+
+    /// The tasks that failed by their own doing.
+    pub fn failed_tasks(&self) -> Vec<FailedTask> {
+        exits::failed_tasks(&self.workload, &self.job.outcomes)
+    }
+}
+
+/// Verifies a receipt document offline, without the results that it settles.
+pub fn receipt(light: &Light, path: &Path) -> Result<ProvenReceipt, CommandFailure> {
+    let (receipt, header, signed_stake) = light
+        .verify_receipt(&document(path)?)
+        .map_err(|error| refused(&error.to_string()))?;
+    Ok(ProvenReceipt {
+        receipt,
+        header,
+        signed_stake,
+    })
+}
 
 /// Verifies the folder of a fetched job offline, from the trusted genesis to the last output byte.
 pub fn folder(
     light: &Light,
     receipt: &Path,
     outputs: &Path,
-) -> Result<VerifiedJob, CommandFailure> {
-    let document = String::from_utf8(read(receipt, MAX_DOCUMENT_BYTES)?)
-        .map_err(|_| refused(&format!("{} is not text", receipt.display())))?;
+) -> Result<VerifiedFolder, CommandFailure> {
+    let document = document(receipt)?;
     let outcomes = read(&outputs.join(OUTCOMES), MAX_OUTCOMES_BYTES)?;
     let path = outputs.join(WORKLOAD);
     let workload: Workload = decode(&read(&path, MAX_TRANSACTION_BYTES)?, MAX_TRANSACTION_BYTES)
@@ -37,7 +93,12 @@ pub fn folder(
                 .hint("fetch the job into an empty folder, or move that file away"),
         );
     }
-    Ok(job)
+    Ok(VerifiedFolder { job, workload })
+}
+
+fn document(path: &Path) -> Result<String, CommandFailure> {
+    String::from_utf8(read(path, MAX_DOCUMENT_BYTES)?)
+        .map_err(|_| refused(&format!("{} is not text", path.display())))
 }
 
 fn refused(why: &str) -> CommandFailure {
@@ -62,7 +123,7 @@ fn read(path: &Path, limit: usize) -> Result<Vec<u8>, CommandFailure> {
             "missing_file",
             format!("cannot read {}: {error}", path.display()),
         )
-        .hint("give the receipt.json and the folder that `job fetch` or `job run` wrote"));
+        .hint("give the receipt.json that `job fetch` or `job run` wrote, and with --outputs the folder"));
     }
     if bytes.len() > limit {
         return Err(refused(&format!(

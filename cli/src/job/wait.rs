@@ -137,7 +137,7 @@ fn explain(reason: JobFailure) -> (&'static str, &'static str, &'static str) {
         ),
         JobFailure::Unrunnable => (
             "unrunnable",
-            "drawn partners found that the module cannot be run; the customer pays the fee",
+            "drawn partners found that the module cannot be run; it is refunded",
             "gridproof job validate compiles the module as a partner would; check resources.memory too",
         ),
         JobFailure::NoCommitment => (
@@ -157,13 +157,18 @@ fn explain(reason: JobFailure) -> (&'static str, &'static str, &'static str) {
         ),
         JobFailure::Unverified => (
             "unverified",
-            "two rounds of verifiers stayed silent; the primary is paid, the rest is refunded",
+            "too few verifiers answered; the primary is paid since validators or a verifier found what it did, the rest is refunded",
             "submit it again: other verifiers will be drawn",
         ),
         JobFailure::Unopened => (
             "unopened",
             "the primary did not reveal what it had committed to; it is refunded",
             "submit it again: another primary will be drawn",
+        ),
+        JobFailure::Cancelled => (
+            "cancelled",
+            "its customer cancelled it; who had worked is paid, the rest is refunded",
+            "submit it again if it is wanted after all",
         ),
         JobFailure::NotStored => (
             "not_stored",

@@ -25,6 +25,7 @@ fn every_command_works_and_all_state_outlives_down_and_up() {
     partner_commands(&net);
     let alice = wallet_commands(&net);
     let job = job_commands(&net);
+    failed_tasks(&net);
     let height = node_status(&net)["height"].as_u64().unwrap();
     let before = lasting(&net, &alice, &job);
 
@@ -273,7 +274,42 @@ fn job_commands(net: &Net) -> String {
         text(&out),
     ];
     assert_eq!(gridproof(&verify).success()["receipt"], waited["receipt"]);
+    let alone = gridproof(&verify[..6]).success();
+    assert_eq!(
+        (&alone["receipt"], &alone["files"]),
+        (&waited["receipt"], &Value::Null)
+    );
+    // What the chain holds is a spec again, and of the same job.
+    let again = net.scratch().join("again.yaml");
+    let written = gridproof(&["job", "spec", job, "--rpc", rpc]).success();
+    std::fs::write(&again, written["yaml"].as_str().unwrap()).unwrap();
+    let again = gridproof(&["job", "validate", text(&again)]).success();
+    assert_eq!(again["workload"], valid["workload"]);
     job.to_owned()
+}
+
+/// Tasks whose program fails are settled and paid, and told with an exit code of their own.
+fn failed_tasks(net: &Net) {
+    let spec = histogram(&net.scratch().join("bad"), 2, 1);
+    let good = std::fs::read_to_string(&spec).unwrap();
+    std::fs::write(&spec, good.replace("/in/data", "/in/elsewhere")).unwrap();
+    let (spec, out) = (text(&spec), net.scratch().join("bad-out"));
+    let (rpc, genesis) = (net.rpc(0), net.devnet.genesis());
+    let run = |out: &std::path::Path, more: &[&str]| {
+        let mut command = vec!["job", "run", spec, "--rpc", rpc, "--key", net.customer()];
+        command.extend(["--genesis", text(&genesis), "--out", text(out)]);
+        command.extend(more);
+        gridproof(&command)
+    };
+    run(&out, &["--max-cost", "0.01"]).fails(5, "above_max_cost", "0.01", "job estimate");
+    let failed = run(&out, &[]);
+    failed.fails(15, "tasks_failed", "2 of 2 tasks failed", "--allow-failed");
+    let tasks = failed.json["failed_tasks"].as_array().unwrap();
+    assert_eq!(tasks.len(), 2, "{}", failed.json);
+    assert_eq!(tasks[1]["missing_outputs"], json!(["hist"]));
+    assert_eq!(failed.json["verified"], json!(true));
+    let allowed = run(&net.scratch().join("bad-allowed"), &["--allow-failed"]).success();
+    assert_eq!(allowed["failed_tasks"], failed.json["failed_tasks"]);
 }
 
 /// What must be the same after a restart: the job's record and receipt, and balances.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rpc::model::JobView;
 use rustix::process::Signal;
+use testnet::devnet::process::signal;
 use testnet::devnet::{ProcessRole, plan};
 use types::codec::encode;
 use types::hash::Address;
@@ -190,4 +191,96 @@ fn a_primary_that_dies_is_replaced_and_one_that_comes_back_reveals_in_time() {
         "the primary that came back was paid"
     );
     assert_eq!(receipt["attempt"], 0);
+}
+
+#[test]
+fn an_interrupted_job_goes_on_until_its_customer_cancels_it() {
+    let mut net = Net::up(4);
+    let spec = histogram(&net.scratch().join("job"), 1, 1);
+    // Nobody acknowledges it: there is time to change one's mind.
+    for partner in net.names(ProcessRole::Partner) {
+        net.signal(&partner, Signal::STOP);
+    }
+    let child = net.spawn_job(&spec, &net.scratch().join("out"));
+    primary_in(&net, "a primary", &["assigned"]);
+    signal(child.id(), Signal::INT);
+    let interrupted = finish(child);
+    interrupted.fails(130, "interrupted", "goes on", "gridproof job cancel");
+    let job = interrupted.json["job"].as_str().unwrap().to_owned();
+    let status = gridproof(&["job", "status", &job, "--rpc", net.rpc(0)]).success();
+    assert_eq!(status["live"], true);
+
+    let genesis = net.devnet.genesis();
+    let cancel = |key: &str| {
+        let job = ["job", "cancel", &job, "--rpc", net.rpc(0), "--key", key];
+        gridproof(&[&job[..], &["--genesis", text(&genesis)]].concat())
+    };
+    let stranger = net.scratch().join("stranger.key");
+    gridproof(&["wallet", "new", "--key", text(&stranger)]).success();
+    cancel(text(&stranger)).fails(5, "not_customer", "belongs to", "key of the account");
+    let cancelled = cancel(net.customer()).success();
+    assert_eq!(
+        (&cancelled["stage"], &cancelled["failure"]),
+        (&"failed".into(), &"cancelled".into())
+    );
+    cancel(net.customer()).fails(5, "too_late_to_cancel", "failed already", "nothing left");
+    for partner in net.names(ProcessRole::Partner) {
+        net.signal(&partner, Signal::CONT);
+    }
+}
+
+/// A module that counts down from so many, for some seconds.
+fn countdown(from: u32) -> Vec<u8> {
+    let mut number = Vec::new();
+    let mut rest = from;
+    while rest >= 0x40 {
+        number.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
+        rest >>= 7;
+    }
+    number.push(u8::try_from(rest).unwrap());
+    // One local i64: set it; loop, subtract 1, again unless it is 0.
+    let before = [1, 1, 0x7e, 0x42];
+    let after = [
+        0x21, 0, 3, 0x40, 0x20, 0, 0x42, 1, 0x7d, 0x22, 0, 0x42, 0, 0x52, 0x0d, 0, 0x0b, 0x0b,
+    ];
+    let body = [&before[..], &number, &after].concat();
+    let length = u8::try_from(body.len()).unwrap();
+    let head = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x05\x03\x01\0\x01";
+    let exports = b"\x07\x13\x02\x06memory\x02\0\x06_start\0\0";
+    [&head[..], exports, &[0x0a, length + 2, 1, length], &body].concat()
+}
+
+#[test]
+fn a_primary_that_dies_at_work_holds_its_job_for_seconds() {
+    let mut net = Net::up(4);
+    let folder = net.scratch().join("job");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("countdown.wasm"), countdown(400_000_000)).unwrap();
+    let spec = folder.join("job.yaml");
+    let text = "version: gridproof/v1\nname: long\nengine: {type: wasm, params: {module: countdown.wasm}}\n\
+                tasks: {array: 6}\nverification: {verifiers: 1, tasks: 1}\n";
+    std::fs::write(&spec, text).unwrap();
+    let child = net.spawn_job(&spec, &net.scratch().join("out"));
+    // It works once its time is that for executing, which is minutes.
+    let mut found = None;
+    net.wait("a primary at work", 60, |net| {
+        found = newest_job(net, 0).filter(|job| {
+            job.stage == "assigned" && job.deadline_in_ms.is_some_and(|left| left > 100_000)
+        });
+        found.is_some()
+    });
+    let dead = found.and_then(|job| job.primary).unwrap();
+    net.kill(&net.partner_of(dead));
+    let job = finish(child).success()["job"].as_str().unwrap().to_owned();
+    let view = gridproof(&["job", "status", &job, "--rpc", net.rpc(0)]).success();
+    assert_ne!(view["primary"], dead.to_string());
+    let history = view["history"].as_array().unwrap();
+    let entered = |stage: &str, attempt: u64| {
+        let mut entries = history.iter();
+        let entry = entries.find(|entry| entry["stage"] == stage && entry["attempt"] == attempt);
+        entry.unwrap()["time"].as_u64().unwrap()
+    };
+    let held = entered("pending", 1) - entered("assigned", 0);
+    assert!(held < 30_000, "the job was held for {held} ms");
+    net.restart(&net.partner_of(dead));
 }

@@ -5,15 +5,14 @@
 
 mod effects;
 mod primary;
+mod renewal;
 mod verifier;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use types::attestation::Opening;
 use types::hash::Address;
-use types::job::{
-    Awaited, Disputed, JobRecord, JobTerms, PartnerProfile, Revealing, Stage, Workload,
-};
+use types::job::{Awaited, JobRecord, JobTerms, PartnerProfile, Stage, Workload};
 use types::number::{Amount, EngineClass, TaskIndex};
 use types::transaction::{Action, JobAction, JobStep};
 
@@ -100,6 +99,7 @@ impl Core {
         self.keep_registered(proven, &mut plan);
         for record in proven.jobs.values() {
             self.consider(proven, record, &mut plan);
+            self.renew(proven, record, &mut plan);
         }
         self.inputs = plan
             .executions
@@ -197,7 +197,7 @@ impl Core {
             .is_some_and(|primary| primary.partner == own);
         match (stage, stage.verifier(&own)) {
             (Stage::Assigned(assigned), _) if is_primary => {
-                self.run_as_primary(proven, record, assigned.acknowledged, plan);
+                self.run_as_primary(proven, record, assigned.duties.is_some(), plan);
             }
             (Stage::Announcing(announcing), _) if is_primary => {
                 let commitment = &announcing.parties.commitment;
@@ -212,19 +212,18 @@ impl Core {
             (Stage::Verifying(_), Some(verifier)) => {
                 self.verify(proven, record, verifier, true, plan);
             }
-            (
-                Stage::Revealing(Revealing { parties, .. })
-                | Stage::Disputed(Disputed { parties, .. }),
-                verifier,
-            ) => match (stage.awaits(&own), verifier, stage.revealed()) {
-                (Some(Awaited::PrimaryOpening), ..) => {
-                    self.reveal(record, &parties.drawn_tasks(), plan);
+            (Stage::Revealing(revealing), _) if is_primary => {
+                if revealing.opening.is_none() {
+                    self.reveal(record, &revealing.shown_tasks(), plan);
                 }
-                (Some(Awaited::VerifierOpening), Some(verifier), Some(opening)) => {
+            }
+            (Stage::Revealing(_) | Stage::Disputed(_), Some(verifier)) => {
+                if let (Some(Awaited::VerifierOpening), Some(opening)) =
+                    (stage.awaits(&own), stage.revealed())
+                {
                     self.compare(record, verifier, opening, plan);
                 }
-                _ => {}
-            },
+            }
             (Stage::Storing(_), _) if is_primary => {
                 plan.uploads
                     .insert(own_assignment(record, AssignmentRole::Primary));

@@ -1,5 +1,10 @@
 //! What is done with the results of a task.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use executor::{HostStep, InputProblem, ProcessEnd, WorkloadFlaw};
 use types::attestation::Exit;
 use types::number::Fuel;
@@ -98,12 +103,55 @@ fn only_results_of_kept_parts_survive_a_start() {
     );
 }
 
+/// A program that starts, leaves a file and then says nothing, in a folder of its own.
+fn silent_worker(dir: &Path) -> (WorkerProcess, PathBuf) {
+    let (program, started) = (dir.join("silent"), dir.join("started"));
+    let script = format!("#!/bin/sh\n: > '{}'\nexec sleep 600\n", started.display());
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, Permissions::from_mode(0o700)).unwrap();
+    let worker = WorkerProcess {
+        program,
+        task_wall: Duration::from_secs(30),
+        may_lack_seccomp: true,
+        code: None,
+    };
+    (worker, started)
+}
+
 #[test]
-fn a_cancelled_execution_says_so() {
+fn who_cancels_ends_a_worker_that_runs_and_one_that_would_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (worker, started) = silent_worker(dir.path());
+    let workload = crate::core::tests::chain::workload();
+    let module = dir.path().join("module");
+    std::fs::write(&module, b"module").unwrap();
+    let run = |cancel: &Cancel| {
+        let job = BackendJob {
+            files: workload
+                .blobs()
+                .into_iter()
+                .map(|blob| (blob, module.clone()))
+                .collect(),
+            workload: workload.clone(),
+            tasks: vec![TaskIndex(0)],
+        };
+        worker.run(job, cancel, &mut |_, _| Ok(()))
+    };
     let cancel = Cancel::default();
-    assert!(!cancel.is_cancelled());
-    cancel.cancel();
-    assert!(cancel.is_cancelled());
+    let end = std::thread::scope(|scope| {
+        let running = scope.spawn(|| run(&cancel));
+        while !started.exists() && !running.is_finished() {
+            std::thread::yield_now();
+        }
+        cancel.cancel();
+        running.join().unwrap()
+    });
+    assert_eq!(
+        end,
+        Err(NoResult::Cancelled),
+        "long before its time is over"
+    );
+    assert_eq!(run(&cancel), Err(NoResult::Cancelled), "cancelled before");
 }
 
 #[test]

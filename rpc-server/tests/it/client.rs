@@ -8,7 +8,7 @@ use rpc::client::JobNews;
 use rpc::model::{Event, TransactionStatus};
 use rpc::{Client, ClientError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use types::hash::TransactionId;
 use types::job::Stage;
 use types::number::{Attempt, Height};
@@ -44,18 +44,17 @@ fn only_plain_urls_of_a_node_are_taken() {
     }
 }
 
-/// Nobody listens there: the port was free a moment ago.
-async fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
+/// An address at which nobody listens, and the socket that keeps it from everybody else: it has the address and does not
+/// listen.
+fn deaf_address() -> (SocketAddr, TcpSocket) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    (socket.local_addr().unwrap(), socket)
 }
 
 #[tokio::test]
 async fn no_connection_names_the_url_and_what_to_check() {
-    let address = free_address().await;
+    let (address, _held) = deaf_address();
     let error = Client::new(&format!("http://{address}"))
         .unwrap()
         .status()
@@ -300,7 +299,7 @@ fn client_of(nodes: &[SocketAddr]) -> Client {
 
 #[tokio::test]
 async fn the_next_server_answers_where_one_does_not() {
-    let (dead, alive) = (free_address().await, start().await);
+    let ((dead, _held), alive) = (deaf_address(), start().await);
     let client = client_of(&[dead, alive.address]);
     assert_eq!(client.url(), format!("http://{dead}"));
     client.status().await.unwrap();
@@ -316,10 +315,8 @@ async fn the_next_server_answers_where_one_does_not() {
             .is_ok(),
         "nobody had heard it"
     );
-    let error = client_of(&[dead, free_address().await])
-        .status()
-        .await
-        .unwrap_err();
+    let deaf = deaf_address();
+    let error = client_of(&[dead, deaf.0]).status().await.unwrap_err();
     assert!(
         matches!(error, ClientError::NoConnection { .. }),
         "all were asked: {error}"
@@ -334,7 +331,7 @@ async fn the_next_server_answers_where_one_does_not() {
 
 #[tokio::test]
 async fn what_belongs_to_one_server_is_not_asked_of_the_next() {
-    let (dead, alive) = (free_address().await, start().await);
+    let ((dead, _held), alive) = (deaf_address(), start().await);
     let client = client_of(&[dead, alive.address]);
     let error = client.events(Some(1), Duration::ZERO, 1).await.unwrap_err();
     assert!(
@@ -399,7 +396,8 @@ async fn waiting_goes_on_with_the_next_server_and_says_what_is_wrong() {
 
 #[tokio::test]
 async fn a_waiter_hears_that_nobody_answers_and_may_give_up() {
-    let client = client_of(&[free_address().await]);
+    let (address, _held) = deaf_address();
+    let client = client_of(&[address]);
     let mut troubles = 0;
     let waiting = client.wait_job(samples::JOB, DEADLINE, |news| {
         troubles += usize::from(matches!(

@@ -324,12 +324,8 @@ async fn a_shutdown_ends_polls_and_connections() {
     let address = running.address;
     drop(idle);
     drop(unfinished);
-    let begun = std::time::Instant::now();
     within("the shutdown", running.server.shutdown()).await;
-    assert!(
-        begun.elapsed() < Duration::from_secs(3),
-        "nobody made it wait"
-    );
+    // Aborted after the grace of a shutdown, it would have no answer.
     assert!(
         within("the end of the poll", polling)
             .await

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rpc::model::{JobFailure, JobSpecView, JobSummary, JobView};
 use types::hash::{Hash32, ValidatorId};
 use types::job::{
-    Announcing, Appointing, Assigned, Ballot, BallotPhase, Disputed, Failed, FailureReason,
+    Announcing, Appointing, Assigned, Ballot, BallotPhase, Disputed, Duties, Failed, FailureReason,
     Parties, Primary, PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, Verifier,
     Verifying,
 };
@@ -38,11 +38,15 @@ fn stages() -> Vec<Stage> {
         }],
         no_results: Vec::new(),
     };
+    let duties = Duties {
+        until: ChainTime(60_000),
+        renewals: std::collections::BTreeMap::new(),
+    };
     vec![
         samples::pending(),
         Stage::Assigned(Assigned {
             primary,
-            acknowledged: true,
+            duties: Some(duties.clone()),
         }),
         Stage::Announcing(Announcing {
             parties: parties.clone(),
@@ -62,11 +66,14 @@ fn stages() -> Vec<Stage> {
             parties: parties.clone(),
             needed: 2,
             round: 1,
+            duties,
         }),
         Stage::Revealing(Revealing {
             parties: parties.clone(),
             opening: Some(opening.clone()),
             unverified: false,
+            spot: None,
+            tried: false,
         }),
         disputed(parties.clone(), opening.clone()),
         Stage::Storing(Storing { parties, opening }),

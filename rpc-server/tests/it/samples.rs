@@ -160,6 +160,7 @@ pub fn escrow() -> Escrow {
         storage: Amount(1),
         fees: Amount(2),
         rent: Amount(3),
+        referees: Amount(4),
     }
 }
 
@@ -252,7 +253,7 @@ pub fn partner() -> Partner {
             deadline: ChainTime(77),
         }])
         .unwrap(),
-        verified_value: Amount(3),
+        verified_fees: Amount(3),
     }
 }
 

@@ -109,6 +109,11 @@ pub enum ActionView {
         /// What is to be computed, and on which terms.
         spec: Box<JobSpecView>,
     },
+    /// Ends a live job of the sender's.
+    CancelJob {
+        /// The job that its customer does not want any more.
+        job: JobId,
+    },
     /// The assigned primary takes the job.
     Acknowledge {
         /// The job that it takes.
@@ -133,6 +138,15 @@ pub enum ActionView {
         attempt: Attempt,
         /// Hash of the result root and a salt.
         commitment: Hash32,
+    },
+    /// The primary or a verifier still works on its tasks.
+    Renew {
+        /// The job that it works on.
+        job: JobId,
+        /// The attempt, counted from 0.
+        attempt: Attempt,
+        /// How often it said so before.
+        number: u32,
     },
     /// A verifier found no result of its tasks.
     NoResult {
@@ -334,6 +348,7 @@ impl From<&Action> for ActionView {
             Action::SubmitJob { spec } => Self::SubmitJob {
                 spec: Box::new(JobSpecView::from(spec.as_ref())),
             },
+            Action::CancelJob { job } => Self::CancelJob { job: *job },
             Action::Job(action) => Self::from(action),
         }
     }
@@ -353,6 +368,11 @@ impl From<&JobAction> for ActionView {
                 job,
                 attempt,
                 commitment: *commitment,
+            },
+            JobStep::Renew { number } => Self::Renew {
+                job,
+                attempt,
+                number: *number,
             },
             JobStep::NoResult => Self::NoResult { job, attempt },
             JobStep::Announce { .. } => Self::Announce { job, attempt },

@@ -114,6 +114,8 @@ pub enum JobFailure {
     Unopened,
     /// Its results did not reach a quorum of validators in time.
     NotStored,
+    /// Its customer cancelled it.
+    Cancelled,
 }
 
 /// What stays in state of a settled job. Its canonical bytes are the value under `/v1/proofs/receipt/{id}`.
@@ -235,7 +237,11 @@ impl JobView {
         height: Height,
     ) -> Self {
         let stage = &record.stage;
-        let deadline = record.deadline;
+        // Who works is looked at more often; what ends it is the end of its time.
+        let deadline = stage
+            .duties()
+            .map(|duties| duties.until)
+            .or(record.deadline);
         let failure = match stage {
             Stage::Failed(failed) => Some(JobFailure::from(failed.reason)),
             _ => None,
@@ -351,6 +357,7 @@ impl From<FailureReason> for JobFailure {
             FailureReason::Unverified => Self::Unverified,
             FailureReason::Unopened => Self::Unopened,
             FailureReason::NotStored => Self::NotStored,
+            FailureReason::Cancelled => Self::Cancelled,
         }
     }
 }

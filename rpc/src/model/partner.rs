@@ -38,7 +38,7 @@ pub struct PartnerView {
     /// Live jobs that it is primary of.
     pub running: u16,
     /// Value of its jobs that verification confirmed, in SQUARE.
-    pub verified_value: Amount,
+    pub verified_fees: Amount,
     /// The height that all of this is true at.
     pub height: Height,
 }
@@ -87,7 +87,7 @@ impl PartnerView {
             epoch_bond,
             unbonding: partner.unbonding.iter().map(Into::into).collect(),
             running: u16::try_from(partner.running()).unwrap_or(u16::MAX),
-            verified_value: partner.verified_value,
+            verified_fees: partner.verified_fees,
             height,
         }
     }

@@ -137,6 +137,8 @@ pub struct EscrowView {
     pub fees: Amount,
     /// For rent of what the job holds: at first that of the longest time; what is due is burned at the end.
     pub rent: Amount,
+    /// For referees, where no forfeited bond pays them.
+    pub referees: Amount,
 }
 
 impl From<&JobSpec> for JobSpecView {
@@ -269,6 +271,7 @@ impl From<&Escrow> for EscrowView {
             storage: escrow.storage,
             fees: escrow.fees,
             rent: escrow.rent,
+            referees: escrow.referees,
         }
     }
 }

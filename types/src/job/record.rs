@@ -135,6 +135,8 @@ pub struct Escrow {
     pub fees: Amount,
     /// For rent; what is due of it is burned at the end.
     pub rent: Amount,
+    /// For the referees of one dispute, where no forfeited bond pays them.
+    pub referees: Amount,
 }
 
 /// What a job pays for its place, for room for its blobs and for the bonds behind it, in base units per minute of chain

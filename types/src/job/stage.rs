@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Ballot, VerifierOpening};
+use super::{Ballot, Duties, Parties, Primary, Verifier};
 use crate::attestation::MerkleLeaves;
 use crate::hash::{Address, BlobId, Hash32};
-use crate::number::{Amount, BeaconStep, ChainTime, Epoch, TaskIndex};
+use crate::number::{BeaconStep, ChainTime, Epoch, TaskIndex};
 
 /// Where a job stands.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -50,8 +50,8 @@ pub struct Pending {
 pub struct Assigned {
     /// The partner that the beacon drew to run the job.
     pub primary: Primary,
-    /// True once the primary took the job; the record's deadline is then the one to commit by.
-    pub acknowledged: bool,
+    /// The primary's duty, once it took the job; the record's deadline is then when it is looked at next.
+    pub duties: Option<Duties>,
 }
 
 /// Payload of [`Stage::Announcing`]: announcements of selected verifiers are awaited.
@@ -89,6 +89,8 @@ pub struct Verifying {
     pub needed: u16,
     /// 0 for the first verifiers of the attempt, 1 once silent ones were replaced.
     pub round: u16,
+    /// The duties of those that have not committed yet; the record's deadline is when they are looked at next.
+    pub duties: Duties,
 }
 
 /// Payload of [`Stage::Revealing`]: the openings of all who committed are awaited.
@@ -100,6 +102,10 @@ pub struct Revealing {
     pub opening: Option<PrimaryOpening>,
     /// True if fewer verifiers committed than needed: who reveals is paid, and the job fails.
     pub unverified: bool,
+    /// Where no verifier committed, the task that referees run in their place; the primary's opening shows it.
+    pub spot: Option<TaskIndex>,
+    /// True once referees have run a task of this attempt and found what the primary did.
+    pub tried: bool,
 }
 
 /// Payload of [`Stage::Disputed`]: the votes of referees on one task are awaited, then the openings of verifiers that have
@@ -132,56 +138,6 @@ pub struct Storing {
 pub struct Failed {
     /// The rule that ended the job.
     pub reason: FailureReason,
-}
-
-/// The parties of an attempt from the primary's commitment on.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Parties {
-    /// The partner that runs the job.
-    pub primary: Primary,
-    /// The primary's commitment, see [`crate::attestation::commitment`].
-    pub commitment: Hash32,
-    /// The partners that check it, in the order in which they were bound.
-    pub verifiers: Vec<Verifier>,
-    /// Verifiers that found no result and were let go, the first first.
-    pub no_results: Vec<UnrunnableReport>,
-}
-
-/// A partner's report that the module cannot be run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct UnrunnableReport {
-    /// The partner that reported.
-    pub partner: Address,
-    /// The penalty that it paid for the report, in base units; paid back if enough others report the same.
-    pub cost: Amount,
-}
-
-/// The partner that runs an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Primary {
-    /// Address of the partner's account.
-    pub partner: Address,
-    /// What it is paid for all tasks, at most the price cap.
-    pub price: Amount,
-    /// Bond that it locks for this attempt.
-    pub bond: Amount,
-}
-
-/// A partner that checks an attempt.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Verifier {
-    /// Address of the partner's account.
-    pub partner: Address,
-    /// True if the beacon appointed it, false if sortition selected it. The formulas count selected ones only.
-    pub appointed: bool,
-    /// The tasks that it runs, ascending.
-    pub tasks: Vec<TaskIndex>,
-    /// Bond that it locks for this attempt.
-    pub bond: Amount,
-    /// Its commitment, once it committed, see [`crate::attestation::commitment`].
-    pub commitment: Option<Hash32>,
-    /// How it opened its commitment, once it did.
-    pub opening: Option<VerifierOpening>,
 }
 
 /// The beacon that the sortition of an attempt runs over.
@@ -224,7 +180,7 @@ pub enum FailureReason {
     NoInputs,
     /// The beacon found no partner that fits the constraints, the price and the bond rule, and is free.
     NoPartner,
-    /// Enough drawn primaries, or two rounds of verifiers, found that the module cannot be run; the customer pays their penalties.
+    /// Enough drawn primaries, or two rounds of verifiers, found that the module cannot be run.
     Unrunnable,
     /// The last attempt ended without the primary's commitment.
     NoCommitment,
@@ -238,6 +194,8 @@ pub enum FailureReason {
     Unopened,
     /// No quorum of validators held the results in time.
     NotStored,
+    /// Its customer did not want it any more; who had worked is paid.
+    Cancelled,
 }
 
 impl Stage {
@@ -304,6 +262,16 @@ impl Stage {
         }
     }
 
+    /// The duties that last in the stage, if there are any.
+    #[must_use]
+    pub fn duties(&self) -> Option<&Duties> {
+        match self {
+            Self::Assigned(assigned) => assigned.duties.as_ref(),
+            Self::Verifying(verifying) => Some(&verifying.duties),
+            _ => None,
+        }
+    }
+
     /// The verifiers that the stage binds, in the order in which they were bound.
     #[must_use]
     pub fn verifiers(&self) -> &[Verifier] {
@@ -343,7 +311,7 @@ impl Stage {
     pub fn awaits(&self, partner: &Address) -> Option<Awaited> {
         match self {
             Self::Assigned(assigned) if assigned.primary.partner == *partner => {
-                Some(if assigned.acknowledged {
+                Some(if assigned.duties.is_some() {
                     Awaited::PrimaryCommitment
                 } else {
                     Awaited::Acknowledgement
@@ -386,45 +354,15 @@ pub enum Awaited {
     VerifierOpening,
 }
 
-impl Verifier {
-    /// The task and leaf at which it says that it differs, if it does.
+impl Revealing {
+    /// The tasks that the primary's opening must show, ascending: those that verifiers run, or the one for referees.
     #[must_use]
-    pub fn claim(&self) -> Option<(TaskIndex, Hash32)> {
-        match self.opening {
-            Some(VerifierOpening::Differed { task, leaf }) => Some((task, leaf)),
-            Some(VerifierOpening::Agreed { .. }) | None => None,
-        }
-    }
-
-    /// True if it opened its commitment and found what the primary revealed.
-    #[must_use]
-    pub fn agrees(&self) -> bool {
-        matches!(self.opening, Some(VerifierOpening::Agreed { .. }))
-    }
-}
-
-impl Parties {
-    /// The first task at which a verifier differs; whoever lost a verdict is no party any more.
-    #[must_use]
-    pub fn next_claim(&self) -> Option<TaskIndex> {
-        let mut claims = self.verifiers.iter().filter_map(Verifier::claim);
-        claims.next().map(|(task, _)| task)
-    }
-
-    /// True if every verifier has opened its commitment.
-    #[must_use]
-    pub fn all_opened(&self) -> bool {
-        let mut verifiers = self.verifiers.iter();
-        verifiers.all(|verifier| verifier.opening.is_some())
-    }
-
-    /// Every task that some verifier runs, ascending: what the primary's opening must show.
-    #[must_use]
-    pub fn drawn_tasks(&self) -> Vec<TaskIndex> {
+    pub fn shown_tasks(&self) -> Vec<TaskIndex> {
         let all: BTreeSet<_> = self
-            .verifiers
-            .iter()
-            .flat_map(|verifier| verifier.tasks.iter().copied())
+            .parties
+            .drawn_tasks()
+            .into_iter()
+            .chain(self.spot)
             .collect();
         all.into_iter().collect()
     }

@@ -212,12 +212,13 @@ impl Params {
 }
 
 impl ComputeParams {
-    fn windows(&self) -> [(&'static str, u64); 10] {
+    fn windows(&self) -> [(&'static str, u64); 11] {
         [
             ("compute.open_window_ms", self.open_window_ms),
             ("compute.acknowledge_window_ms", self.acknowledge_window_ms),
             ("compute.announce_window_ms", self.announce_window_ms),
             ("compute.execute_window_ms", self.execute_window_ms),
+            ("compute.renewal_interval_ms", self.renewal_interval_ms),
             ("compute.reveal_window_ms", self.reveal_window_ms),
             ("compute.store_window_ms", self.store_window_ms),
             ("compute.unbonding_ms", self.unbonding_ms),

@@ -14,6 +14,7 @@ use types::attestation::{
 use types::block::{Block, Body};
 use types::codec::{Bounded, decode, encode};
 use types::committee::ValidatorSet;
+use types::genesis::Genesis;
 use types::hash::{BlobId, ChainId, Domain, Hash32, JobId};
 use types::key::{Signature, VrfOutput};
 use types::merkle::merkle_root;
@@ -21,13 +22,15 @@ use types::number::{
     Amount, Attempt, BeaconStep, ChainTime, Epoch, SQUARE, TaskIndex, ValidatorIndex, View,
 };
 use types::proof::{FinalityProof, StateProof, ValueProof};
-use types::signed_block::ProposerSignature;
+use types::signed_block::{ProposerSignature, SignedBlock};
 use types::state_key::{DueQueue, StateKey};
 use types::stored::{Holding, StoredCertificate, StoredStatement, StoredSubject};
+use types::testing::fuzz::{AnswerMark, fuzz, fuzz_canonical};
 use types::transaction::{
     Action, Failure, JobStep, SystemMessage, SystemTransaction, TransactionReceipt,
 };
 use types::vote::{Proposal, Subject, Vote};
+use types::whole::WholeBlock;
 
 pub mod values;
 
@@ -38,7 +41,11 @@ use values::{
 
 /// Collects lines `name hex` and checks that each value decodes from its bytes and only from them.
 #[derive(Default)]
-pub struct Vectors(String);
+pub struct Vectors {
+    lines: String,
+    /// Each format is fuzzed, too, from its vector on.
+    fuzzes: bool,
+}
 
 impl Vectors {
     pub fn add<T: BorshSerialize + BorshDeserialize + PartialEq + std::fmt::Debug>(
@@ -47,6 +54,9 @@ impl Vectors {
         value: &T,
     ) {
         let bytes = encode(value);
+        if self.fuzzes {
+            return fuzz_canonical::<T>(name, vec![bytes.clone()], 2 * bytes.len() + 1_024);
+        }
         assert_eq!(
             &decode::<T>(&bytes, bytes.len()).unwrap(),
             value,
@@ -62,11 +72,11 @@ impl Vectors {
             decode::<T>(&bytes[..bytes.len() - 1], bytes.len()).is_err(),
             "{name} takes a missing byte"
         );
-        writeln!(self.0, "{name} {}", hex::encode(bytes)).unwrap();
+        writeln!(self.lines, "{name} {}", hex::encode(bytes)).unwrap();
     }
 
     fn value(&mut self, name: &str, value: impl std::fmt::Display) {
-        writeln!(self.0, "{name} {value}").unwrap();
+        writeln!(self.lines, "{name} {value}").unwrap();
     }
 }
 
@@ -153,6 +163,7 @@ fn add_actions(v: &mut Vectors) {
                 spec: Box::new(spec()),
             },
         ),
+        ("cancel", Action::CancelJob { job }),
         ("acknowledge", of(JobStep::Acknowledge)),
         ("decline", of(JobStep::Decline { unrunnable: true })),
         (
@@ -196,6 +207,7 @@ fn add_actions(v: &mut Vectors) {
             }),
         ),
         ("no_result", of(JobStep::NoResult)),
+        ("renew", of(JobStep::Renew { number: 2 })),
     ];
     for (name, action) in actions {
         v.add(
@@ -357,23 +369,50 @@ impl Vectors {
             .join("tests")
             .join(file);
         if std::env::var_os("GRIDPROOF_BLESS").is_some() {
-            std::fs::write(&path, &self.0).unwrap();
+            std::fs::write(&path, &self.lines).unwrap();
         }
         let frozen = std::fs::read_to_string(&path).unwrap();
-        for (ours, theirs) in self.0.lines().zip(frozen.lines()) {
+        for (ours, theirs) in self.lines.lines().zip(frozen.lines()) {
             assert_eq!(ours, theirs, "a format changed");
         }
-        assert_eq!(self.0.lines().count(), frozen.lines().count());
+        assert_eq!(self.lines.lines().count(), frozen.lines().count());
     }
 }
 
 #[test]
 fn golden_vectors_are_frozen() {
     let mut v = Vectors::default();
-    add_chain(&mut v);
-    add_actions(&mut v);
-    add_compute(&mut v);
-    add_votes(&mut v);
-    add_keys(&mut v);
+    add_all(&mut v);
     v.freeze("golden.txt");
+}
+
+#[test]
+fn fuzz_every_format() {
+    let mut v = Vectors {
+        fuzzes: true,
+        ..Vectors::default()
+    };
+    add_all(&mut v);
+    fuzz("genesis", vec![encode(&genesis())], |input| {
+        AnswerMark::of(&Genesis::from_bytes(input))
+    });
+    let block = WholeBlock::new(types::testing::empty_block(
+        ChainId::default(),
+        types::hash::BlockId::default(),
+        types::number::Height(1),
+        types::number::Timestamp(1),
+        types::testing::validator_id(1),
+    ));
+    let signed = SignedBlock::sign(block.unwrap(), &key(1));
+    fuzz("signed block", vec![signed.to_bytes()], |input| {
+        AnswerMark::of(&SignedBlock::from_bytes(input))
+    });
+}
+
+fn add_all(v: &mut Vectors) {
+    add_chain(v);
+    add_actions(v);
+    add_compute(v);
+    add_votes(v);
+    add_keys(v);
 }

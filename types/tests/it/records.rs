@@ -9,10 +9,10 @@ use types::account::{
 use types::codec::Bounded;
 use types::hash::{Address, BlobId, JobId, ValidatorId, WorkloadId};
 use types::job::{
-    Announcing, Appointing, Assigned, Ballot, BallotPhase, CLASS_WASM_V2, Disputed, Escrow, Failed,
-    FailureReason, JobReceipt, JobRecord, JobRent, JobTerms, JobVerdict, Parties, Pending, Policy,
-    Primary, PrimaryOpening, ReceiptVerifier, Revealing, Share, SortitionBeacon, Stage, StageEntry,
-    Storing, UnrunnableReport, Verifier, VerifierOpening, Verifying,
+    Announcing, Appointing, Assigned, Ballot, BallotPhase, CLASS_WASM_V2, Disputed, Duties, Escrow,
+    Failed, FailureReason, JobReceipt, JobRecord, JobRent, JobTerms, JobVerdict, Parties, Pending,
+    Policy, Primary, PrimaryOpening, ReceiptVerifier, Renewals, Revealing, Share, SortitionBeacon,
+    Stage, StageEntry, Storing, UnrunnableReport, Verifier, VerifierOpening, Verifying,
 };
 use types::number::{
     Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Height, Nonce, TaskIndex, Timestamp,
@@ -32,7 +32,7 @@ const POLICY: Policy = Policy {
     verifier_fee: Amount(5),
 };
 
-const REASONS: [FailureReason; 9] = [
+const REASONS: [FailureReason; 10] = [
     FailureReason::NoInputs,
     FailureReason::NoPartner,
     FailureReason::Unrunnable,
@@ -42,10 +42,23 @@ const REASONS: [FailureReason; 9] = [
     FailureReason::Unverified,
     FailureReason::Unopened,
     FailureReason::NotStored,
+    FailureReason::Cancelled,
 ];
 
 pub fn address(n: u8) -> Address {
     Address([n; 20])
+}
+
+fn duties() -> Duties {
+    let renewals = Renewals {
+        number: 3,
+        at: ChainTime(80),
+        height: Height(8),
+    };
+    Duties {
+        until: ChainTime(100),
+        renewals: [(address(1), renewals)].into(),
+    }
 }
 
 fn verifiers() -> Vec<Verifier> {
@@ -111,7 +124,7 @@ fn stages() -> Vec<Stage> {
         }),
         Stage::Assigned(Assigned {
             primary,
-            acknowledged: true,
+            duties: Some(duties()),
         }),
         announcing(SortitionBeacon::Awaited {
             step: BeaconStep(9),
@@ -128,11 +141,14 @@ fn stages() -> Vec<Stage> {
             parties: parties.clone(),
             needed: 2,
             round: 1,
+            duties: duties(),
         }),
         Stage::Revealing(Revealing {
             parties: parties.clone(),
             opening: Some(opening.clone()),
             unverified: true,
+            spot: Some(TaskIndex(1)),
+            tried: true,
         }),
         disputed(&parties, &opening, queued),
         disputed(&parties, &opening, voting),
@@ -219,6 +235,7 @@ fn record(stage: Stage) -> JobRecord {
             storage: Amount(3),
             fees: Amount(4),
             rent: Amount(5),
+            referees: Amount(10),
         },
         rent: JobRent {
             waiting: Amount(6),
@@ -306,7 +323,7 @@ fn records_in_state_are_frozen() {
             deadline: ChainTime(99),
         }])
         .unwrap(),
-        verified_value: Amount(100),
+        verified_fees: Amount(100),
     };
     v.add("partner", &partner);
     let entry = EpochPartner {

@@ -3,9 +3,9 @@
 use types::hash::Address;
 use types::job::{Assigned, Stage};
 
-use super::JobError;
 use super::price::execute_window_ms;
 use super::record::{Job, stay};
+use super::{JobError, duty};
 use crate::{ActionError, Context};
 
 /// Notes that the primary takes the job.
@@ -22,14 +22,16 @@ pub(crate) fn acknowledge(
     if assigned.primary.partner != *sender {
         return Err(JobError::NotPrimary.into());
     }
-    if assigned.acknowledged {
+    if assigned.duties.is_some() {
         return Err(JobError::AlreadyAcknowledged.into());
     }
     let params = &context.rules.params.compute;
     let window_ms = execute_window_ms(params, &job.terms, job.terms.tasks);
+    let duties = duty::begin(context, [*sender].into_iter(), window_ms);
+    let look_ms = duty::next_end_ms(context, &duties);
     let stage = Stage::Assigned(Assigned {
-        acknowledged: true,
+        duties: Some(duties),
         ..assigned
     });
-    Ok(stay(context, job, stage, window_ms)?)
+    Ok(stay(context, job, stage, look_ms)?)
 }

@@ -25,8 +25,8 @@ pub(super) fn count(verifiers: &[Verifier]) -> u16 {
     u16::try_from(verifiers.len()).unwrap_or(u16::MAX)
 }
 
-/// What the customer demands, and at least one as long as the value that verification confirmed for the primary's bond
-/// is below a multiple of the bond that it locks.
+/// What the customer demands, and at least one as long as what others earned by verifying the primary's jobs is below a
+/// multiple of the bond that it locks.
 // Rule C38.
 pub(super) fn min_verifiers(
     context: &Context<'_>,
@@ -40,21 +40,21 @@ pub(super) fn min_verifiers(
             partner: primary.partner,
         })?;
     let multiple = u128::from(context.rules.params.compute.probation_multiple);
-    let on_probation = partner.verified_value.0 < multiple.saturating_mul(primary.bond.0);
+    let on_probation = partner.verified_fees.0 < multiple.saturating_mul(primary.bond.0);
     Ok(job.policy.min_verifiers.max(u16::from(on_probation)))
 }
 
-/// The round that replaces silent verifiers, as far as the attempt may have more. As many must commit as were bound, but
-/// never more than can be bound now.
+/// The round that replaces silent verifiers beside so many `others`, as far as the attempt may have more. As many must commit
+/// as were bound, but never more than can be bound now.
 // Rule C40.
-pub(super) fn replacements(policy: &Policy, committed: u16, silent: u16, round: u16) -> Round {
+pub(super) fn replacements(policy: &Policy, others: u16, silent: u16, round: u16) -> Round {
     let max = u16::try_from(max_verifiers(policy)).unwrap_or(u16::MAX);
     let missing = REPLACEMENTS
         .saturating_mul(silent)
-        .min(max.saturating_sub(committed));
+        .min(max.saturating_sub(others));
     Round {
         missing,
-        needed: committed.saturating_add(silent.min(missing)),
+        needed: others.saturating_add(silent.min(missing)),
         number: round,
     }
 }

@@ -6,7 +6,7 @@ use state::{StateRead, read_as};
 use types::committee::Committee;
 use types::job::{Ballot, BallotPhase, Disputed, Parties, PrimaryOpening, Stage};
 use types::limits::MAX_BALLOTS;
-use types::number::{Amount, ChainTime, Epoch, TaskIndex};
+use types::number::{ChainTime, Epoch, TaskIndex};
 use types::state_key::StateKey;
 
 use super::price::vote_window_ms;
@@ -121,11 +121,4 @@ pub(super) fn free_place(context: &mut Context<'_>, job: &Job) -> Result<(), Abo
     let left = context.chain.disputes.checked_sub(1);
     context.chain.disputes = left.ok_or(Corruption::NoBallot(job.id))?;
     Ok(())
-}
-
-/// What a referee is paid for a vote on the verdict's leaf: a verifier's fee for one task.
-// Rule C67.
-pub(super) fn referee_fee(job: &Job) -> Amount {
-    let tasks = u128::from(job.policy.tasks_per_verifier.max(1));
-    Amount(job.policy.verifier_fee.0.div_ceil(tasks))
 }

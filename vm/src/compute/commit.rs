@@ -27,7 +27,7 @@ pub(crate) fn commit_as_primary(
     if assigned.primary.partner != *sender {
         return Err(JobError::NotPrimary.into());
     }
-    if !assigned.acknowledged {
+    if assigned.duties.is_none() {
         return Err(JobError::NotAcknowledged.into());
     }
     Ok(await_sortition(context, job, assigned.primary, commitment)?)
@@ -50,6 +50,7 @@ pub(crate) fn commit_as_verifier(
         return Err(JobError::AlreadyCommitted.into());
     }
     verifier.commitment = Some(commitment);
+    verifying.duties.renewals.remove(sender);
     let mut verifiers = verifying.parties.verifiers.iter();
     if verifiers.all(|verifier| verifier.commitment.is_some()) {
         return Ok(all_answered(context, job, verifying)?);

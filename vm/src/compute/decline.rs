@@ -1,22 +1,25 @@
 //! The drawn primary does not take the job, gives it up, or finds that nobody could run it.
 
 use types::hash::Address;
-use types::job::{Assigned, FailureReason, Stage, UnrunnableReport};
+use types::job::{Assigned, Duties, FailureReason, Stage, UnrunnableReport};
 
 use super::JobError;
-use super::escrow::pay_back_reports;
 use super::exit::fail;
-use super::job::next_attempt;
 use super::parties::punish_primary;
 use super::penalty::Breach;
+use super::pending::next_attempt;
+use super::price::execute_window_ms;
 use super::record::Job;
 use crate::{ActionError, Context};
 
 /// Reports of drawn primaries that end a job whose module cannot be run.
 const REPORTS_THAT_END_A_JOB: usize = 3;
 
+/// A report in the first quarter of a primary's time is an early one.
+const EARLY_PART: u64 = 4;
+
 /// Takes the job from its primary.
-// Rules C26, C48.
+// Rules C26, C48, C72.
 pub(crate) fn decline(
     context: &mut Context<'_>,
     sender: &Address,
@@ -27,22 +30,26 @@ pub(crate) fn decline(
     if assigned.primary.partner != *sender {
         return Err(JobError::NotPrimary.into());
     }
-    // Whoever acknowledged pays for the time that it held the job, whatever it says of the module; if enough others say
-    // the same, all of them are paid back.
-    let breach = if assigned.acknowledged {
-        Breach::Uncommitted
-    } else {
-        Breach::Declined
+    // Whoever acknowledged pays for the time that it held the job. Who finds early that the module cannot be run does not: it
+    // cannot know before, and a job that nobody can run must cost its author more than those who try.
+    let early = assigned
+        .duties
+        .as_ref()
+        .is_some_and(|duties| is_early(context, &job, duties));
+    let breach = match &assigned.duties {
+        None => Breach::Declined,
+        Some(_) if unrunnable && early => Breach::Unrunnable,
+        Some(_) => Breach::Uncommitted,
     };
+    let counts = unrunnable && assigned.duties.is_some();
     let cost = punish_primary(context, &job.id, &assigned.primary, breach)?;
     let left = Stage::Assigned(assigned);
-    if unrunnable {
+    if counts {
         job.unrunnable_reports.push(UnrunnableReport {
             partner: *sender,
             cost,
         });
         if job.unrunnable_reports.len() >= REPORTS_THAT_END_A_JOB {
-            pay_back_reports(context, &mut job)?;
             return Ok(fail(context, job, &left, FailureReason::Unrunnable)?);
         }
     }
@@ -52,4 +59,11 @@ pub(crate) fn decline(
         &left,
         FailureReason::NoCommitment,
     )?)
+}
+
+/// True in the first part of the time that a primary has.
+fn is_early(context: &Context<'_>, job: &Job, duties: &Duties) -> bool {
+    let window_ms = execute_window_ms(&context.rules.params.compute, &job.terms, job.terms.tasks);
+    let left_ms = duties.until.0.saturating_sub(context.chain_time.0);
+    left_ms >= window_ms - window_ms / EARLY_PART
 }

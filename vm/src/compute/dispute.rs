@@ -222,7 +222,13 @@ fn close_ballot(context: &mut Context<'_>, job: Job, disputed: Disputed) -> Resu
     free_place(context, &job)?;
     let (dispute, mut ballot) = Dispute::split(disputed);
     if ballot.is_second {
-        return fail_non_canonical(context, job, dispute.parties);
+        let referees = match &ballot.phase {
+            BallotPhase::Opening { opened, .. } => opened.keys().copied().collect(),
+            BallotPhase::Queued | BallotPhase::Voting { .. } | BallotPhase::Decided { .. } => {
+                BTreeSet::new()
+            }
+        };
+        return fail_non_canonical(context, job, dispute.parties, &referees);
     }
     ballot.is_second = true;
     ballot.number = ballot.number.saturating_add(1);

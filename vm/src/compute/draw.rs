@@ -215,8 +215,8 @@ mod tests {
     }
 
     #[test]
-    fn who_is_left_out_does_not_change_the_order_of_the_others() {
-        // The order is the seed's and the draw weights' alone: a draw passes over positions of it.
+    fn a_seed_puts_every_position_into_its_order_once() {
+        // That a draw passes over positions of it is shown in `tests/it/job/draws.rs`.
         let draw_weights: Vec<_> = (1..40u8).map(U256::from).collect();
         let order = |seed: u32| {
             Turns::new(Hash32::of(Domain::DRAW, &seed), draw_weights.clone()).collect::<Vec<_>>()

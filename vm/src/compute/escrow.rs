@@ -1,9 +1,12 @@
 //! A job's escrow: what is paid out of it, burned as it is used, and refunded at the end.
 
+use std::collections::BTreeSet;
+
+use types::hash::ValidatorId;
 use types::job::{Escrow, Primary, UnrunnableReport, Verifier};
 use types::number::Amount;
 
-use super::price::total;
+use super::price::{referee_fee, total};
 use super::record::Job;
 use crate::{Abort, Context, Corruption};
 
@@ -44,6 +47,33 @@ pub(super) fn pay_primary(
     context.credit(&primary.partner, price)
 }
 
+/// Pays the primary a part of its price, for the part of its work that it had time for.
+// Rule C69.
+pub(super) fn pay_part(
+    context: &mut Context<'_>,
+    job: &mut Job,
+    primary: &Primary,
+    part: Amount,
+) -> Result<(), Abort> {
+    let part = take(job, |escrow| &mut escrow.execution, part.min(primary.price))?;
+    context.credit(&primary.partner, part)
+}
+
+/// Pays every bound verifier its fee, whatever it has done so far.
+// Rule C69.
+pub(super) fn pay_bound(
+    context: &mut Context<'_>,
+    job: &mut Job,
+    verifiers: &[Verifier],
+) -> Result<(), Abort> {
+    for verifier in verifiers {
+        let fee = job.policy.verifier_fee;
+        let fee = take(job, |escrow| &mut escrow.verification, fee)?;
+        context.credit(&verifier.partner, fee)?;
+    }
+    Ok(())
+}
+
 /// Pays each verifier that opened its commitment its fee.
 // Rule C26.
 pub(super) fn pay_verifiers(
@@ -58,6 +88,21 @@ pub(super) fn pay_verifiers(
         let fee = job.policy.verifier_fee;
         let fee = take(job, |escrow| &mut escrow.verification, fee)?;
         context.credit(&verifier.partner, fee)?;
+    }
+    Ok(())
+}
+
+/// Pays referees that voted and that no forfeited bond pays, as far as the escrow for them reaches.
+// Rules C26, C66.
+pub(super) fn pay_referees(
+    context: &mut Context<'_>,
+    job: &mut Job,
+    referees: &BTreeSet<ValidatorId>,
+) -> Result<(), Abort> {
+    for referee in referees {
+        let fee = referee_fee(&job.policy).min(job.escrow.referees);
+        let fee = take(job, |escrow| &mut escrow.referees, fee)?;
+        context.credit(&referee.0, fee)?;
     }
     Ok(())
 }
@@ -94,21 +139,6 @@ pub(crate) fn burn_fee(context: &mut Context<'_>, job: &mut Job) -> Result<Amoun
     context.burn(fee)?;
     count_burned(job, fee)?;
     Ok(fee)
-}
-
-/// Pays each partner that reported the module as unrunnable what declining cost it, up to an equal share of the price
-/// cap.
-// Rule C26.
-pub(super) fn pay_back_reports(context: &mut Context<'_>, job: &mut Job) -> Result<(), Abort> {
-    let reports = std::mem::take(&mut job.unrunnable_reports);
-    let shares = u128::try_from(reports.len().max(1)).unwrap_or(u128::MAX);
-    let max = Amount(job.escrow.execution.0 / shares);
-    for report in &reports {
-        let back = take(job, |escrow| &mut escrow.execution, report.cost.min(max))?;
-        context.credit(&report.partner, back)?;
-    }
-    job.unrunnable_reports = reports;
-    Ok(())
 }
 
 /// Pays each verifier that found no result what saying so cost it, up to an equal share of the escrow for verification.

@@ -55,9 +55,10 @@ pub fn estimate(
         refusal: None,
     };
     let now = crate::chain_record(state)?;
+    let referees = rules.committee.members().len();
     let priced = check_spec(&rules.params.compute, tip.next(), spec).and_then(|terms| {
-        let policy = choose_policy(&rules.params.compute, spec, &terms, &snapshot)?;
-        let escrow = escrow(&rules.params, &terms, &policy, now.live_jobs)?;
+        let policy = choose_policy(&rules.params.compute, spec, &terms, &snapshot, referees)?;
+        let escrow = escrow(&rules.params, &terms, &policy, now.live_jobs, referees)?;
         let (escrow, _) = with_rent(&rules.params, &terms, &policy, &now, escrow)?;
         Ok((terms, policy, escrow))
     });

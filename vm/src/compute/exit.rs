@@ -1,15 +1,19 @@
 //! The ends of a job: settled, or failed for a reason. Whatever it holds is paid, burned or given back to the unit, and the
 //! bonds that it locks are freed.
 
+use std::collections::BTreeSet;
+
 use types::account::LockReason;
-use types::job::{Failed, FailureReason, Parties, Stage, Storing, Verifying};
+use types::hash::ValidatorId;
+use types::job::{Duties, Failed, FailureReason, Parties, Stage, Storing, Verifying};
+use types::number::Amount;
 use types::state_key::{StateKey, program_hash};
 
 use super::escrow::{
-    burn_storage, pay_back_no_results, pay_back_reports, pay_primary, pay_verifiers, refund,
+    burn_storage, pay_back_no_results, pay_primary, pay_referees, pay_verifiers, refund,
 };
 use super::live;
-use super::parties::{confirm_value, release};
+use super::parties::{count_fees, release};
 use super::price::results_fee;
 use super::receipt::receipt;
 use super::record::{Job, end};
@@ -30,10 +34,9 @@ pub(super) fn settle(
     burn_storage(context, &mut job, fee)?;
     pay_primary(context, &mut job, &storing.parties.primary)?;
     pay_verifiers(context, &mut job, &storing.parties.verifiers)?;
-    if !storing.parties.verifiers.is_empty() {
-        let value = job.terms.value_at_risk;
-        confirm_value(context, &job.id, &storing.parties.primary, value)?;
-    }
+    let checks = u128::try_from(storing.parties.verifiers.len()).unwrap_or(u128::MAX);
+    let fees = Amount(job.policy.verifier_fee.0.saturating_mul(checks));
+    count_fees(context, &job.id, &storing.parties.primary, fees)?;
     pay_rent(context, &mut job, true)?;
     let receipt = receipt(context, &job, &storing)?;
     context.overlay.put(StateKey::Receipt(job.id), &receipt);
@@ -60,16 +63,18 @@ pub(super) fn fail(
     end(context, job, Stage::Failed(Failed { reason }))
 }
 
-/// Referees found no verdict: nobody can be at fault where one program has several results. Whoever opened is paid, and
-/// no job may run the program any more.
+/// Referees found no verdict: nobody can be at fault where one program has several results. Whoever opened is paid, the
+/// referees of the last ballot among them, and no job may run the program any more.
 // Rule C66.
 pub(super) fn fail_non_canonical(
     context: &mut Context<'_>,
     mut job: Job,
     parties: Parties,
+    referees: &BTreeSet<ValidatorId>,
 ) -> Result<(), Abort> {
     pay_primary(context, &mut job, &parties.primary)?;
     pay_verifiers(context, &mut job, &parties.verifiers)?;
+    pay_referees(context, &mut job, referees)?;
     let workload = live::spec(&context.overlay, &job.id)?.workload;
     let key = StateKey::Banned(program_hash(workload.class, workload.module));
     context.overlay.put(key, &context.height);
@@ -77,6 +82,7 @@ pub(super) fn fail_non_canonical(
         parties,
         needed: 0,
         round: 0,
+        duties: Duties::default(),
     });
     fail(context, job, &left, FailureReason::NonCanonical)
 }
@@ -89,12 +95,12 @@ pub(super) fn fail_unrunnable(
     mut job: Job,
     parties: Parties,
 ) -> Result<(), Abort> {
-    pay_back_reports(context, &mut job)?;
     pay_back_no_results(context, &mut job, &parties.no_results)?;
     let left = Stage::Verifying(Verifying {
         parties,
         needed: 0,
         round: 0,
+        duties: Duties::default(),
     });
     fail(context, job, &left, FailureReason::Unrunnable)
 }

@@ -1,4 +1,4 @@
-//! A job's life, from its submission to its end: every stage but the last is entered in this file.
+//! A job's life, from its submission to its end: every stage but the first, which is in `pending`, and the last is entered here.
 //!
 //! ```text
 //!           inputs stored, beacon           acknowledged, committed
@@ -29,6 +29,7 @@
 //!   over, which comes by itself.
 //! - Bonds locked for a job are locked by this job and freed when the attempt ends, whatever way it ends.
 //! - Escrow is paid out, burned as used, or refunded, to the unit, when the job ends.
+//! - A primary that nobody else vouches for is paid only once referees found at one task what it did.
 //! - A verifier that shows that it found something else at any task keeps the job from Settled until referees have run that
 //!   task; whoever was wrong loses what it locked.
 //! - A primary that committed and broke no rule is paid in every exit. It breaks one if it does not reveal, if its opening
@@ -39,45 +40,37 @@
 //! `end`; disputes are in `dispute`, what a verdict means in `verdict`; bonds are in `parties`, money in `escrow`, penalties in `penalty`.
 
 use types::account::LockReason;
-use types::hash::Hash32;
+use types::attestation::drawn_tasks;
+use types::hash::{Domain, Hash32};
 use types::job::{
     Announcing, Appointing, Assigned, FailureReason, Parties, Pending, Primary, PrimaryOpening,
     Revealing, SortitionBeacon, Stage, Storing, Verifying,
 };
+use types::number::TaskIndex;
 
 use super::appoint::{Round, count, min_verifiers, replacements, second_opinions};
+use super::ballot::{Dispute, dispute};
 use super::draw::{Lottery, draw_primary, draw_verifiers};
+use super::duty;
 use super::escrow::{pay_primary, pay_verifiers};
 use super::exit::{fail, fail_unrunnable};
 use super::parties::{
-    forfeit_primary, lock_drawn, punish_primary, punish_verifier, release, release_verifiers,
+    forfeit_primary, lock_drawn, punish_primary, punish_verifier, release_verifiers,
 };
 use super::penalty::Breach;
-use super::price::{execute_window_ms, max_attempts, store_window_ms};
-use super::queue::{patience_ms, queue};
+use super::pending::next_attempt;
+use super::price::{execute_window_ms, store_window_ms};
+use super::queue::queue;
 use super::record::{Job, draw_again, enter, stay};
-use super::rent::{begin_running, begin_waiting, has_room_for_results};
+use super::rent::{begin_running, has_room_for_results};
 use crate::{Abort, Context};
 
+/// What a task for referees is drawn for, beside the purposes of `draw`.
+const FOR_REFEREES: u8 = 2;
 /// The round of verifiers after which silent ones are not replaced any more.
 const LAST_ROUND: u16 = 1;
 
-// --- Pending: a quorum holds the inputs, then the beacon draws a primary.
-
-/// The first stage of a job that was just submitted.
-pub(super) fn await_inputs(context: &mut Context<'_>, job: Job) -> Result<(), Abort> {
-    let window_ms = context.rules.params.compute.open_window_ms;
-    let stage = Stage::Pending(Pending::default());
-    enter(context, job, stage, Some(window_ms))
-}
-
-/// A quorum holds the inputs, since now or since an earlier attempt: a draw follows.
-pub(super) fn await_primary(context: &mut Context<'_>, job: Job) -> Result<(), Abort> {
-    let window_ms = patience_ms(&context.rules.params.compute, &job.terms);
-    let draw = Some(context.draw_step());
-    let stage = Stage::Pending(Pending { draw });
-    enter(context, job, stage, Some(window_ms))
-}
+// --- Pending: the beacon draws a primary.
 
 // Rule C31.
 pub(super) fn draw_or_fail(
@@ -119,22 +112,27 @@ fn assign(context: &mut Context<'_>, mut job: Job, primary: Primary) -> Result<(
     let window_ms = context.rules.params.compute.acknowledge_window_ms;
     let stage = Stage::Assigned(Assigned {
         primary,
-        acknowledged: false,
+        duties: None,
     });
     enter(context, job, stage, Some(window_ms))
 }
 
-/// The primary did not acknowledge, or not commit, in time.
-// Rules C25, C48.
+/// The primary did not acknowledge or not commit in time, or it has left its duty.
+// Rules C25, C48, C70.
 pub(super) fn close_assignment(
     context: &mut Context<'_>,
     job: Job,
     assigned: Assigned,
 ) -> Result<(), Abort> {
-    let breach = if assigned.acknowledged {
-        Breach::Uncommitted
-    } else {
-        Breach::Ignored
+    let breach = match &assigned.duties {
+        None => Breach::Ignored,
+        Some(duties) if duty::is_over(context, duties, &assigned.primary.partner) => {
+            Breach::Uncommitted
+        }
+        Some(duties) => {
+            let look_ms = duty::next_end_ms(context, duties);
+            return stay(context, job, Stage::Assigned(assigned), look_ms);
+        }
     };
     punish_primary(context, &job.id, &assigned.primary, breach)?;
     let left = Stage::Assigned(assigned);
@@ -246,8 +244,13 @@ pub(super) fn appoint_or_close(
         let (needed, round) = (appointing.needed, appointing.round);
         return verify(context, job, appointing.parties, needed, round);
     }
-    if is_over {
+    if is_over && (appointing.round == 0 || appointing.parties.all_committed()) {
         return reveal_unverified(context, job, appointing.parties);
+    }
+    if is_over {
+        // Verifiers of the first round are at work still; in the end it is seen whether enough have committed.
+        let (needed, round) = (appointing.needed, appointing.round);
+        return verify(context, job, appointing.parties, needed, round);
     }
     draw_again(context, job, |draw| {
         Stage::Appointing(Appointing { draw, ..appointing })
@@ -266,12 +269,17 @@ fn verify(
 ) -> Result<(), Abort> {
     let params = &context.rules.params.compute;
     let window_ms = execute_window_ms(params, &job.terms, job.policy.tasks_per_verifier);
+    let verifiers = parties.verifiers.iter();
+    let working = verifiers.filter(|verifier| verifier.commitment.is_none());
+    let duties = duty::begin(context, working.map(|verifier| verifier.partner), window_ms);
+    let look_ms = duty::next_end_ms(context, &duties);
     let stage = Stage::Verifying(Verifying {
         parties,
         needed,
         round,
+        duties,
     });
-    enter(context, job, stage, Some(window_ms))
+    enter(context, job, stage, Some(look_ms))
 }
 
 /// All bound verifiers have answered: on with those that committed. Where none of a whole round found a result, another
@@ -297,36 +305,39 @@ pub(super) fn all_answered(
     await_appointment(context, job, parties, round)
 }
 
-/// The time to commit is over: silent verifiers lose a part of their bond and are replaced by two each, once.
-// Rule C40.
+/// The duty of some verifiers is over, by its time or since they left it: they lose a part of their bond and are replaced by
+/// two each, once. The others go on.
+// Rules C40, C70.
 pub(super) fn close_verification(
     context: &mut Context<'_>,
     mut job: Job,
-    verifying: Verifying,
+    mut verifying: Verifying,
 ) -> Result<(), Abort> {
-    let Verifying {
-        mut parties,
-        needed,
-        round,
-    } = verifying;
-    let (committed, silent): (Vec<_>, Vec<_>) = parties
-        .verifiers
-        .into_iter()
-        .partition(|verifier| verifier.commitment.is_some());
+    let (duties, verifiers) = (&verifying.duties, &mut verifying.parties.verifiers);
+    let silent = verifiers.extract_if(.., |verifier| {
+        let works = verifier.commitment.is_none();
+        works && duty::is_over(context, duties, &verifier.partner)
+    });
+    let silent: Vec<_> = silent.collect();
     for verifier in &silent {
         punish_verifier(context, &job.id, verifier, Breach::VerifierSilent)?;
         job.excluded.push(verifier.partner);
+        verifying.duties.renewals.remove(&verifier.partner);
     }
-    parties.verifiers = committed;
-    let committed = count(&parties.verifiers);
-    if round < LAST_ROUND {
-        let round = replacements(&job.policy, committed, count(&silent), round + 1);
-        return await_appointment(context, job, parties, round);
+    let parties = &verifying.parties;
+    let bound = count(&parties.verifiers);
+    if verifying.round < LAST_ROUND && !silent.is_empty() {
+        let round = replacements(&job.policy, bound, count(&silent), verifying.round + 1);
+        return await_appointment(context, job, verifying.parties, round);
     }
-    if committed >= needed {
-        await_openings(context, job, parties, false)
+    if !parties.all_committed() {
+        let look_ms = duty::next_end_ms(context, &verifying.duties);
+        return stay(context, job, Stage::Verifying(verifying), look_ms);
+    }
+    if bound >= verifying.needed {
+        await_openings(context, job, verifying.parties, false)
     } else {
-        reveal_unverified(context, job, parties)
+        reveal_unverified(context, job, verifying.parties)
     }
 }
 
@@ -340,10 +351,17 @@ pub(super) fn await_openings(
     unverified: bool,
 ) -> Result<(), Abort> {
     let window_ms = context.rules.params.compute.reveal_window_ms;
+    // Nobody knew it when the primary committed.
+    let seed = (context.beacon.value, job.id, job.attempt, FOR_REFEREES);
+    let seed = Hash32::of(Domain::DRAW, &seed);
+    let spot = drawn_tasks(&seed, job.terms.tasks, 1).first().copied();
+    let spot = spot.filter(|_| unverified && parties.verifiers.is_empty());
     let stage = Stage::Revealing(Revealing {
         parties,
         opening: None,
         unverified,
+        spot,
+        tried: false,
     });
     enter(context, job, stage, Some(window_ms))
 }
@@ -389,9 +407,9 @@ pub(super) fn await_agreement(
 ///
 /// Who committed and does not open loses its locked bond. Where the primary stayed silent no leaf is public: another
 /// attempt follows, and the verifiers, which could not open, are paid out of its lock. A silent verifier cannot be replaced
-/// any more, since the primary's leaves are public and can be copied: without it the job is unverified, and who opened is
-/// paid all the same.
-// Rules C26, C27.
+/// any more, since the primary's leaves are public and can be copied: without it the job is unverified. Who opened is paid all
+/// the same; so is the primary, but where nobody else vouches for it, only once referees have run one of its tasks.
+// Rules C26, C27, C71.
 pub(super) fn conclude(
     context: &mut Context<'_>,
     mut job: Job,
@@ -402,21 +420,46 @@ pub(super) fn conclude(
         let left = Stage::Revealing(revealing);
         return next_attempt(context, job, &left, FailureReason::Unopened);
     };
-    let verifiers = &revealing.parties.verifiers;
-    let silent = verifiers
-        .iter()
-        .filter(|verifier| verifier.opening.is_none());
+    let spot = revealing.shown_tasks().first().copied();
+    let verifiers = &mut revealing.parties.verifiers;
+    let silent = verifiers.extract_if(.., |verifier| verifier.opening.is_none());
     let silent: Vec<_> = silent.collect();
     for verifier in &silent {
         punish_verifier(context, &job.id, verifier, Breach::VerifierUnopened)?;
     }
-    if revealing.unverified || !silent.is_empty() {
-        pay_verifiers(context, &mut job, verifiers)?;
-        pay_primary(context, &mut job, &revealing.parties.primary)?;
-        let left = Stage::Revealing(revealing);
-        return fail(context, job, &left, FailureReason::Unverified);
+    let parties = revealing.parties;
+    if !revealing.unverified && silent.is_empty() {
+        return await_results(context, job, parties, opening);
     }
-    await_results(context, job, revealing.parties, opening)
+    match spot.filter(|_| parties.verifiers.is_empty() && !revealing.tried) {
+        Some(task) => try_task(context, job, (parties, opening), task),
+        None => {
+            pay_verifiers(context, &mut job, &parties.verifiers)?;
+            pay_primary(context, &mut job, &parties.primary)?;
+            let left = Stage::Revealing(Revealing {
+                parties,
+                ..revealing
+            });
+            fail(context, job, &left, FailureReason::Unverified)
+        }
+    }
+}
+
+/// Nobody checked the primary, or who did is silent: referees run one task before it is paid.
+// Rule C71.
+fn try_task(
+    context: &mut Context<'_>,
+    job: Job,
+    (parties, opening): (Parties, PrimaryOpening),
+    task: TaskIndex,
+) -> Result<(), Abort> {
+    let trial = Dispute {
+        parties,
+        opening,
+        unverified: true,
+        openings_until: context.chain_time,
+    };
+    dispute(context, job, trial, task)
 }
 
 // --- Storing: a quorum of validators holds the results.
@@ -443,26 +486,4 @@ pub(super) fn close_storing(
     pay_verifiers(context, &mut job, &storing.parties.verifiers)?;
     let left = Stage::Storing(storing);
     fail(context, job, &left, FailureReason::NotStored)
-}
-
-// --- Another attempt.
-
-/// Hands the job to another primary, or ends it for `reason` if it was handed over as often as it may be.
-// Rule C25.
-pub(super) fn next_attempt(
-    context: &mut Context<'_>,
-    mut job: Job,
-    left: &Stage,
-    reason: FailureReason,
-) -> Result<(), Abort> {
-    let attempt = job.attempt.next();
-    if attempt.0 >= max_attempts(&context.rules.params.compute) {
-        return fail(context, job, left, reason);
-    }
-    release(context, &job.id, left)?;
-    begin_waiting(context, &mut job, left.primary().is_some())?;
-    let primary = left.primary().map(|primary| primary.partner);
-    job.excluded.extend(primary);
-    job.attempt = attempt;
-    await_primary(context, job)
 }

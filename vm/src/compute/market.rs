@@ -13,9 +13,11 @@ use types::state_key::StateKey;
 
 use super::JobError;
 use super::policy::{Checking, Checks, ClassBonds, Rule, Stakes, max_confidence_ppm};
-use super::price::{ask_level, min_price, price, verifier_fee};
+use super::price::{ask_level, min_price, price, referees_fees, verifier_fee};
 use crate::Abort;
 
+/// The least bond of a primary, in fees of all referees for one of its tasks.
+const REFEREES_TIMES: u128 = 4;
 /// How many partners should be able to lock the bond, where there are as many: the beacon then has a choice.
 const WANTED_CHOICE: usize = 3;
 
@@ -141,13 +143,15 @@ pub fn stakes(spec: &JobSpec) -> Stakes {
     }
 }
 
-/// Chooses how a job is checked, or says why no partner of the epoch can run it.
+/// Chooses how a job is checked, or says why no partner of the epoch can run it. `referees` is the number of validators that
+/// would vote in a dispute.
 // Rules C13, C14, C15, C47.
 pub fn choose_policy(
     params: &ComputeParams,
     spec: &JobSpec,
     terms: &JobTerms,
     snapshot: &PartnerSnapshot,
+    referees: usize,
 ) -> Result<Policy, JobError> {
     let mut offers = offers(terms, &spec.constraints, snapshot)?;
     let floor = min_price(params, terms)?;
@@ -172,11 +176,15 @@ pub fn choose_policy(
         return Err(JobError::NotEnoughVerifiers { available, needed });
     }
     let bonds = ClassBonds::new(class.iter().map(|partner| partner.bond));
-    let floor = params.decline_penalty.0;
+    let level = ask_level(params, terms.class, &class)?;
+    // Whoever loses a dispute can pay for it.
+    let fees = referees_fees(params, terms, level, referees).0;
+    let penalty = params.decline_penalty.0;
     let checking = Checking {
         bonds: &bonds,
         min_verifiers: spec.verification.min_verifiers,
-        floor,
+        floor: fees.saturating_mul(REFEREES_TIMES).max(penalty),
+        verifier_floor: fees.max(penalty),
     };
     let (stakes, asked) = (stakes(spec), spec.verification.tasks_per_verifier);
     let best = best_rule(&stakes, asked, &checking)?;
@@ -193,12 +201,13 @@ pub fn choose_policy(
         .take(WANTED_CHOICE)
         .rev()
         .map(|offer| offer.0)
-        .chain(smaller);
+        .chain(smaller)
+        .filter(|offer| *offer >= checking.floor);
     let chosen = tried.find_map(|offer| stakes.choose(asked, offer, &checking));
     let Some(checks) = chosen else {
         let needed = best
             .bond_that_would_do(asked)
-            .map(Amount)
+            .map(|needed| Amount(needed.max(checking.floor)))
             .ok_or(JobError::BondBoundless)?;
         if largest >= needed {
             return Err(JobError::TooFewCanVerify {
@@ -210,12 +219,7 @@ pub fn choose_policy(
             best: largest,
         });
     };
-    Ok(policy(
-        params,
-        terms,
-        (&checks, &checking),
-        ask_level(params, terms.class, &class)?,
-    ))
+    Ok(policy(params, terms, (&checks, &checking), level))
 }
 
 /// The rule with as many to check as there ever are, or why there is none.

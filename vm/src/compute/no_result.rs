@@ -33,6 +33,7 @@ pub(crate) fn no_result(
     }
     let cost = punish_verifier(context, &job.id, verifier, Breach::NoResult)?;
     parties.verifiers = others;
+    verifying.duties.renewals.remove(sender);
     parties.no_results.push(UnrunnableReport {
         partner: *sender,
         cost,

@@ -114,16 +114,20 @@ pub(super) fn forfeit(
     let amount = penalty(&context.rules.params.compute, breach, locked);
     context.unlock_bond(partner, reason.id())?;
     context.changed = true;
+    if breach.ends_trust() {
+        context.begin_probation(partner)?;
+    }
     context.take_bond(partner, amount)
 }
 
-/// Notes that verification confirmed a value at risk for the primary's bond.
+/// Notes that others were paid so much for verifying a job of the primary's: that cannot be had for nothing, whatever value
+/// at risk the customer wrote.
 // Rule C38.
-pub(super) fn confirm_value(
+pub(super) fn count_fees(
     context: &mut Context<'_>,
     job: &JobId,
     primary: &Primary,
-    value: Amount,
+    fees: Amount,
 ) -> Result<(), Abort> {
     let address = primary.partner;
     let mut partner = context
@@ -132,8 +136,8 @@ pub(super) fn confirm_value(
             job: *job,
             partner: address,
         })?;
-    let confirmed = partner.verified_value.0.saturating_add(value.0);
-    partner.verified_value = Amount(confirmed);
+    let all = partner.verified_fees.0.saturating_add(fees.0);
+    partner.verified_fees = Amount(all);
     context.put_partner(&address, &partner);
     Ok(())
 }

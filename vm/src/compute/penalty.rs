@@ -11,14 +11,15 @@ use super::fixed::ratio_up;
 /// What a party did wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Breach {
-    /// A drawn primary said, before it acknowledged, that it does not take the job, or that the module cannot be run.
-    /// The second is paid back by the customer if enough others say the same.
+    /// A drawn primary said, before it acknowledged, that it does not take the job.
     Declined,
     /// A drawn primary said nothing in time.
     Ignored,
-    /// A primary acknowledged, then did not commit in time or gave up; paid back like the former if it gave up because
-    /// the module cannot be run.
+    /// A primary acknowledged, then did not commit in time or gave up.
     Uncommitted,
+    /// A primary acknowledged and soon found that the module cannot be run: a flat cost, for the same reason as of
+    /// [`Breach::NoResult`], and one that nobody pays back, so that who reports what is not so pays for it.
+    Unrunnable,
     /// A primary committed and did not reveal: as bad as a wrong result, else it would stay silent whenever it is checked.
     PrimaryUnopened,
     /// A verifier bound itself, or was bound by the beacon, and did not commit in time.
@@ -34,6 +35,19 @@ pub enum Breach {
     VerifierWrong,
 }
 
+impl Breach {
+    /// True for what an honest partner does not do: its probation begins anew. To decline, to be late for an assignment, or to
+    /// find no result says nothing of its work.
+    // Rule C38.
+    #[must_use]
+    pub fn ends_trust(self) -> bool {
+        !matches!(
+            self,
+            Self::Declined | Self::Ignored | Self::NoResult | Self::Unrunnable
+        )
+    }
+}
+
 /// Of what is left of forfeited bonds after fees, the part of those who claimed the verdict's leaf, in percent.
 pub const HONEST_PERCENT: u128 = 50;
 /// Of forfeited bonds, the most that the customer gets, in percent; never more than the job cost it.
@@ -43,10 +57,11 @@ pub const CUSTOMER_PERCENT: u128 = 20;
 struct Row(Breach, u8, u8);
 
 /// The penalties of rule C48: share of the lock in percent, minimum in decline penalties.
-const PENALTIES: [Row; 9] = [
+const PENALTIES: [Row; 10] = [
     Row(Breach::Declined, 0, 1),
     Row(Breach::Ignored, 0, 1),
     Row(Breach::Uncommitted, 1, 2),
+    Row(Breach::Unrunnable, 0, 1),
     Row(Breach::PrimaryUnopened, 100, 1),
     Row(Breach::VerifierSilent, 20, 1),
     Row(Breach::NoResult, 0, 1),
@@ -96,6 +111,7 @@ mod tests {
             (Breach::Declined, params.decline_penalty.0),
             (Breach::Ignored, params.decline_penalty.0),
             (Breach::Uncommitted, locked.0 / 100),
+            (Breach::Unrunnable, params.decline_penalty.0),
             (Breach::PrimaryUnopened, locked.0),
             (Breach::VerifierSilent, locked.0 / 5),
             (Breach::NoResult, params.decline_penalty.0),

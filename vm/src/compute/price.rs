@@ -84,6 +84,28 @@ pub fn verifier_fee(
     Amount(ratio_up(level.0, share, ASK_FUEL * 100))
 }
 
+/// What all referees of a dispute are paid, each as a verifier for one task.
+// Rules C16, C67.
+#[must_use]
+pub fn referees_fees(
+    params: &ComputeParams,
+    terms: &JobTerms,
+    level: Amount,
+    referees: usize,
+) -> Amount {
+    let referees = u128::try_from(referees).unwrap_or(u128::MAX);
+    let fee = verifier_fee(params, terms, 1, level);
+    Amount(fee.0.saturating_mul(referees))
+}
+
+/// What a referee is paid for a vote: a verifier's fee for one task.
+// Rule C67.
+#[must_use]
+pub fn referee_fee(policy: &Policy) -> Amount {
+    let tasks = u128::from(policy.tasks_per_verifier.max(1));
+    Amount(policy.verifier_fee.0.div_ceil(tasks))
+}
+
 /// Maximum number of verifiers bound to an attempt: far more than sortition draws in all but one of 10^5 jobs, and the
 /// minimum twice, so that each may be replaced.
 // Rule C19.
@@ -135,15 +157,18 @@ pub fn max_stored_bytes(terms: &JobTerms) -> u128 {
     (u128::from(terms.output_bytes) + outcome) * u128::from(terms.tasks)
 }
 
-/// What is locked beside the rent when a job is opened while `live` others are; the opening fee is burned at once.
+/// What is locked beside the rent when a job is opened while `live` others are and so many validators would be referees; the
+/// opening fee is burned at once.
 // Rule C16.
 pub fn escrow(
     params: &Params,
     terms: &JobTerms,
     policy: &Policy,
     live: u32,
+    referees: usize,
 ) -> Result<Escrow, JobError> {
     let verifiers = u128::try_from(max_verifiers(policy)).map_err(|_| JobError::Overflow)?;
+    let referees = u128::try_from(referees).map_err(|_| JobError::Overflow)?;
     let parties = verifiers + u128::from(max_attempts(&params.compute));
     let build = || {
         let (opening, results) = (
@@ -156,6 +181,7 @@ pub fn escrow(
             storage: opening.checked_add(results)?,
             fees: params.min_fee.checked_mul(parties * PARTY_TRANSACTIONS)?,
             rent: Amount::ZERO,
+            referees: referee_fee(policy).checked_mul(referees)?,
         };
         total(&escrow).map(|_| escrow)
     };
@@ -171,6 +197,7 @@ pub fn total(escrow: &Escrow) -> Option<Amount> {
         escrow.storage,
         escrow.fees,
         escrow.rent,
+        escrow.referees,
     ])
 }
 

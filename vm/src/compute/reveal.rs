@@ -54,7 +54,7 @@ pub(crate) fn reveal(
         return Err(JobError::WrongCommitment.into());
     }
     let all: Vec<_> = (0..job.terms.tasks).map(TaskIndex).collect();
-    if !opening.is_consistent(&all, &parties.drawn_tasks()) {
+    if !opening.is_consistent(&all, &revealing.shown_tasks()) {
         return Err(JobError::Inconsistent.into());
     }
     let opening = primary_opening(opening)?;

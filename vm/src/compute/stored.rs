@@ -6,7 +6,7 @@ use types::stored::{Holding, StoredStatement};
 
 use super::JobError;
 use super::exit::settle;
-use super::job::await_primary;
+use super::pending::await_primary;
 use super::record::load;
 use crate::{ActionError, Context};
 

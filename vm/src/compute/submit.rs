@@ -6,8 +6,8 @@ use types::number::{Amount, Attempt};
 use types::state_key::StateKey;
 
 use super::escrow::burn_storage;
-use super::job::await_inputs;
 use super::market::{self, choose_policy};
+use super::pending::await_inputs;
 use super::price::{escrow, opening_fee, total};
 use super::queue::too_long;
 use super::rent::{begin_waiting, no_room, with_rent};
@@ -34,7 +34,8 @@ pub(crate) fn submit(
         return Err(full.into());
     }
     let snapshot = context.snapshot(context.epoch)?.unwrap_or_default();
-    let policy = choose_policy(&params.compute, spec, &terms, &snapshot)?;
+    let referees = context.rules.committee.members().len();
+    let policy = choose_policy(&params.compute, spec, &terms, &snapshot, referees)?;
     let now = &context.chain;
     if let Some(full) = no_room(&params.compute, &terms, now) {
         return Err(full.into());
@@ -43,7 +44,7 @@ pub(crate) fn submit(
     if let Some(refusal) = too_long(&params.compute, &terms, now, places) {
         return Err(refusal.into());
     }
-    let escrow = escrow(params, &terms, &policy, live)?;
+    let escrow = escrow(params, &terms, &policy, live, referees)?;
     let (escrow, rent) = with_rent(params, &terms, &policy, now, escrow)?;
     let opening = opening_fee(&params.compute, &terms, live).ok_or(JobError::Overflow)?;
     let locked = total(&escrow).ok_or(JobError::Overflow)?;

@@ -14,10 +14,13 @@ use types::limits::MAX_VERDICTS_PER_BLOCK;
 use types::number::{Amount, TaskIndex};
 use types::state_key::{DueQueue, StateKey};
 
-use super::ballot::{Dispute, dispute_next, referee_fee};
-use super::job::{conclude, next_attempt};
+use super::ballot::{Dispute, dispute_next};
+use super::escrow::pay_referees;
+use super::job::conclude;
 use super::parties::{forfeit, punish_verifier};
 use super::penalty::{Breach, CUSTOMER_PERCENT, HONEST_PERCENT};
+use super::pending::next_attempt;
+use super::price::referee_fee;
 use super::record::Job;
 use crate::{Abort, Context, Corruption, due};
 
@@ -123,6 +126,10 @@ pub(super) fn apply(
         }
         dispute.parties.verifiers.push(verifier);
     }
+    if forfeits.is_empty() {
+        // Nobody was wrong, and nobody differed: the escrow pays for what was tried.
+        pay_referees(context, &mut job, &verdict.referees)?;
+    }
     record(
         context,
         &mut job,
@@ -150,6 +157,8 @@ fn go_on(
         parties: dispute.parties,
         opening: Some(dispute.opening),
         unverified: dispute.unverified,
+        spot: None,
+        tried: is_right,
     };
     if is_right {
         return conclude(context, job, revealing);
@@ -158,7 +167,7 @@ fn go_on(
     next_attempt(context, job, &left, FailureReason::Refuted)
 }
 
-/// Takes what a refuted party locked. What it had been trusted for counts no more.
+/// Takes what a refuted party locked.
 fn forfeit_refuted(
     context: &mut Context<'_>,
     partner: &Address,
@@ -167,10 +176,6 @@ fn forfeit_refuted(
     breach: Breach,
 ) -> Result<Share, Abort> {
     let amount = forfeit(context, partner, reason, locked, breach)?;
-    if let Some(mut record) = context.partner(partner)? {
-        record.verified_value = Amount::ZERO;
-        context.put_partner(partner, &record);
-    }
     Ok(Share {
         account: *partner,
         amount,
@@ -194,7 +199,7 @@ impl Payees {
         context.changed = true;
         Self {
             referees: verdict.referees.iter().map(|id| id.0).collect(),
-            referee_fee: referee_fee(job),
+            referee_fee: referee_fee(&job.policy),
             workers: Vec::new(),
             verifier_fee: job.policy.verifier_fee,
             winners: Vec::new(),

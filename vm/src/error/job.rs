@@ -201,6 +201,15 @@ pub enum JobError {
         /// Stage of the job.
         stage: &'static str,
     },
+    /// Only who pays for a job may cancel it.
+    #[error("the sender is not the customer of this job")]
+    NotCustomer,
+    /// A job whose primary has revealed: whoever is wrong answers for it, whatever the customer wants.
+    #[error("the job is {stage}: it can be cancelled only until its primary reveals the results")]
+    TooLateToCancel {
+        /// Stage of the job.
+        stage: &'static str,
+    },
     /// The action is for another attempt.
     #[error("this is for attempt {given}, the job is at attempt {current}")]
     WrongAttempt {
@@ -218,6 +227,20 @@ pub enum JobError {
     /// The primary acknowledged before.
     #[error("the assignment is acknowledged already")]
     AlreadyAcknowledged,
+    /// A renewal out of its order.
+    #[error("this is renewal {given} of the duty, the next is {next}")]
+    WrongRenewal {
+        /// Number of the renewal.
+        given: u32,
+        /// Number that the next one must have.
+        next: u32,
+    },
+    /// A renewal that comes too soon after the one before.
+    #[error("the duty was renewed just now; it may be renewed again in {again_ms} ms")]
+    RenewedTooSoon {
+        /// Chain time until it may, in milliseconds.
+        again_ms: u64,
+    },
     /// The partner announced before.
     #[error("the sender is a verifier of this attempt already")]
     AlreadyVerifier,
@@ -322,10 +345,14 @@ impl JobError {
             Self::NotEnoughVerifiers { .. } => "not_enough_verifiers",
             Self::UnknownJob => "unknown_job",
             Self::WrongStage { .. } => "wrong_stage",
+            Self::NotCustomer => "not_customer",
+            Self::TooLateToCancel { .. } => "too_late_to_cancel",
             Self::WrongAttempt { .. } => "wrong_attempt",
             Self::NotPrimary => "not_primary",
             Self::NotAcknowledged => "not_acknowledged",
             Self::AlreadyAcknowledged => "already_acknowledged",
+            Self::WrongRenewal { .. } => "wrong_renewal",
+            Self::RenewedTooSoon { .. } => "renewed_too_soon",
             Self::AlreadyVerifier => "already_verifier",
             Self::Sortition(SortitionError::BeaconAwaited(_)) => "sortition_not_open",
             Self::Sortition(SortitionError::OwnWork) => "own_work",

@@ -22,7 +22,8 @@ pub(crate) struct UnbondingEntry {
 }
 
 impl Context<'_> {
-    /// Starts the way of free bond back to the account.
+    /// Starts the way of free bond back to the account. The partner is on probation again.
+    // Rule C38.
     pub(crate) fn unbond(&mut self, address: &Address, amount: Amount) -> Result<(), ActionError> {
         if amount == Amount::ZERO {
             return Err(ActionError::ZeroAmount);
@@ -37,6 +38,7 @@ impl Context<'_> {
             .push(Unbonding { amount, deadline })
             .map_err(full)?;
         partner.bond = partner.bond.saturating_sub(amount);
+        partner.verified_fees = Amount::ZERO;
         self.put_partner(address, &partner);
         self.enqueue(*address, deadline)?;
         self.leave_if_below_min(address, &partner)?;

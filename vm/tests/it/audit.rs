@@ -45,6 +45,7 @@ fn held_elsewhere(state: &Writes) -> Amount {
                     escrow.storage,
                     escrow.fees,
                     escrow.rent,
+                    escrow.referees,
                 ]);
             }
             StateKey::Verdict(..) => {

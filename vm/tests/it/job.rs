@@ -1,6 +1,7 @@
 //! Tests of a job's life.
 
 pub mod audit;
+mod cancel;
 pub mod disputes;
 pub mod draws;
 pub mod exits;
@@ -13,6 +14,7 @@ pub mod queue;
 pub mod random;
 pub mod records;
 pub mod refusals;
+mod renewals;
 pub mod rent;
 pub mod submit;
 pub mod world;

@@ -1,12 +1,14 @@
 //! What validators say waits once per subject, and only while it has a use.
 
+use std::collections::BTreeSet;
+
 use types::hash::{Hash32, JobId};
 use types::job::Stage;
 use types::limits::{EARLY_STATEMENTS_PER_VALIDATOR, MAX_SYSTEM_TRANSACTIONS};
 use types::number::{Attempt, BeaconStep};
 use types::stored::{Holding, SignedStatement, StoredStatement, StoredSubject};
 use types::transaction::{SystemMessage, SystemTransaction};
-use vm::{Beacon, SystemPool, SystemPoolError};
+use vm::{SystemPool, SystemPoolError};
 
 use crate::fixture::{Chain, validator_id, validator_keys};
 use crate::job::queue::patient;
@@ -158,15 +160,22 @@ fn early_statements_take_the_room_of_the_oldest_of_their_validator() {
 #[test]
 fn the_duty_names_the_contributor_and_what_it_proves() {
     let mut chain = Chain::new();
-    for _ in 0..8 {
+    let mut contributors = BTreeSet::new();
+    for n in 0..16 {
         let duty = vm::query::beacon_duty(&chain.rules, &chain.state).unwrap();
-        assert_eq!(duty, Beacon::read(&chain.state).unwrap().duty(&chain.rules));
-        let SystemTransaction::Beacon { step, .. } = chain.output() else {
-            unreachable!()
-        };
-        assert_eq!(step, duty.step);
+        // A block takes what the named one proves of the named step, and of nobody else.
+        for (validator, keys) in (0..).zip(validator_keys()) {
+            let (step, proof) = (duty.step, keys.1.prove(&duty.input));
+            let output = SystemTransaction::Beacon { step, proof };
+            let block = chain.block_with(100, vec![output], Vec::new());
+            let is_named = validator_id(validator) == duty.contributor;
+            let executed = chain.try_execute(&block);
+            assert_eq!(executed.is_ok(), is_named, "{validator} in step {n}");
+        }
+        contributors.insert(duty.contributor);
         chain.next(Vec::new());
     }
+    assert!(contributors.len() > 1, "everybody's turn comes");
 }
 
 #[test]

@@ -36,7 +36,8 @@ pub const DEFAULT_OUTPUT_BYTES: u64 = 64 << 20;
 pub const DEFAULT_CLOCK_SECONDS: u64 = 1_577_836_800;
 /// Lowest memory limit of a task, in bytes: one page of WebAssembly.
 const MIN_MEMORY_BYTES: u64 = 64 << 10;
-const NS_PER_SECOND: u64 = 1_000_000_000;
+/// Nanoseconds of a second.
+pub const NS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Module, arguments, environment and inputs, as the section `engine` gives them.
 pub struct SpecProgram {

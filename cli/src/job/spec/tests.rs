@@ -436,3 +436,12 @@ fn no_document_makes_the_parser_panic() {
         assert!(parse(source).is_err(), "{source:?}");
     }
 }
+
+#[test]
+fn fuzz_specs() {
+    let seeds = vec![SHORT.as_bytes().to_vec()];
+    types::testing::fuzz::fuzz("job spec", seeds, |input| {
+        let text = String::from_utf8_lossy(input);
+        types::testing::fuzz::AnswerMark::of(&parse(&text))
+    });
+}

@@ -37,9 +37,39 @@ async fn submit_to(
         &key(),
         Some(chain),
         prepared,
+        None,
         Ui::new(true),
     ))
     .await
+}
+
+#[tokio::test]
+async fn a_job_that_would_lock_more_than_allowed_is_not_submitted() {
+    let (running, folder) = (start().await, tempfile::tempdir().unwrap());
+    let prepared = prepared(&running.client, folder.path(), "a").await;
+    let estimate = running.client.estimate(&prepared.spec).await.unwrap();
+    let total = estimate.total.unwrap();
+    let with = async |most| {
+        let (client, key) = (&running.client, key());
+        let submitted = submit(
+            client,
+            &key,
+            Some(CHAIN),
+            &prepared,
+            Some(most),
+            Ui::new(true),
+        );
+        Box::pin(submitted).await
+    };
+    let failure = with(Amount(total.0 - 1)).await.unwrap_err();
+    assert_eq!(
+        (failure.kind, failure.code.as_str()),
+        (ExitKind::Refused, "above_max_cost"),
+        "{failure}"
+    );
+    assert!(failure.message.contains(&total.to_string()), "{failure}");
+    assert!(running.fake.taken.lock().unwrap().is_empty());
+    assert!(with(total).await.is_ok());
 }
 
 fn is_uploaded(running: &RunningFake, prepared: &Prepared) -> bool {

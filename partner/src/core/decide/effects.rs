@@ -134,6 +134,8 @@ impl Core {
         }
         self.failures
             .retain(|assignment, _| !over(&assignment.job, assignment.attempt));
+        self.renewals
+            .retain(|assignment, _| !over(&assignment.job, assignment.attempt));
         self.sortitions
             .retain(|(job, attempt), _| !over(job, *attempt));
     }

@@ -92,7 +92,7 @@ impl Core {
         matches!(
             &record.stage,
             Stage::Assigned(assigned)
-                if assigned.acknowledged && self.is_me(&assigned.primary.partner)
+                if assigned.duties.is_some() && self.is_me(&assigned.primary.partner)
         )
     }
 }

@@ -9,12 +9,12 @@ use types::attestation::{CommitmentContext, Opening, commitment, result_root_of}
 use types::codec::{Bounded, Text};
 use types::hash::{Address, ChainId, Hash32, JobId};
 use types::job::{
-    Announcing, Assigned, CLASS_WASM_V2, JobRecord, Parties, PartnerProfile, Policy, Primary,
-    PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, TaskLimits, Verifier,
+    Announcing, Assigned, CLASS_WASM_V2, Duties, JobRecord, Parties, PartnerProfile, Policy,
+    Primary, PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, TaskLimits, Verifier,
     VerifierOpening, Verifying, Workload,
 };
 use types::key::{SecretKey, VrfSecretKey};
-use types::number::{Amount, Attempt, Epoch, Fixed64, Fuel, Height, Nonce, TaskIndex};
+use types::number::{Amount, Attempt, Epoch, Fixed64, Fuel, Height, Nonce, TaskIndex, Timestamp};
 use types::params::Params;
 use types::sortition::Sortition;
 use types::transaction::{Action, JobStep, SignedTransaction};
@@ -98,7 +98,7 @@ pub fn record(stage: Stage) -> JobRecord {
 pub fn assigned(n: u8, acknowledged: bool) -> Stage {
     Stage::Assigned(Assigned {
         primary: primary(n),
-        acknowledged,
+        duties: acknowledged.then(Duties::default),
     })
 }
 
@@ -108,7 +108,7 @@ pub fn partner(n: u8) -> Partner {
         bond: Amount(1_000),
         locks: BTreeMap::new(),
         unbonding: Bounded::default(),
-        verified_value: Amount::ZERO,
+        verified_fees: Amount::ZERO,
     }
 }
 
@@ -128,6 +128,7 @@ pub fn proven(n: u8, partners: u8, height: u64, record: JobRecord) -> ProvenStat
     ProvenState {
         height: Height(height),
         newest: Height(height),
+        time: Timestamp(height * 1_000),
         account: Account {
             balance: Amount(100),
             nonce: Nonce(0),
@@ -217,9 +218,11 @@ impl FakeChain {
         };
         let record = self.record.clone();
         match (&action.step, &mut self.record.stage) {
-            (JobStep::Acknowledge, Stage::Assigned(assigned)) => assigned.acknowledged = true,
+            (JobStep::Acknowledge, Stage::Assigned(assigned)) => {
+                assigned.duties = Some(Duties::default());
+            }
             (JobStep::Commit { commitment }, Stage::Assigned(assigned)) => {
-                assert!(assigned.acknowledged);
+                assert!(assigned.duties.is_some());
                 assert_eq!(sender, assigned.primary.partner);
                 self.announce_until = self.height.saturating_add(12);
                 self.record.stage = Stage::Announcing(Announcing {
@@ -275,6 +278,7 @@ impl FakeChain {
                     parties: announcing.parties,
                     round: 0,
                     needed: 0,
+                    duties: Duties::default(),
                 })
             }
             Stage::Verifying(Verifying { parties, .. })
@@ -284,6 +288,8 @@ impl FakeChain {
                     parties,
                     opening: None,
                     unverified: false,
+                    spot: None,
+                    tried: false,
                 })
             }
             Stage::Revealing(Revealing {
@@ -323,7 +329,7 @@ fn reveal(revealing: &mut Revealing, sender: Address, opening: &Opening) {
     let shown = shown(sender, &opening.root, &opening.salt);
     assert_eq!(shown, parties.commitment, "another commitment");
     let all: Vec<_> = (0..TASKS).map(TaskIndex).collect();
-    assert!(opening.is_consistent(&all, &parties.drawn_tasks()));
+    assert!(opening.is_consistent(&all, &revealing.shown_tasks()));
     revealing.opening = Some(PrimaryOpening {
         root: opening.root,
         salt: opening.salt,

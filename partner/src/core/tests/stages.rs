@@ -3,6 +3,7 @@
 mod classes;
 mod memory;
 mod primary;
+mod renewal;
 mod verifier;
 
 use types::hash::Hash32;

@@ -98,8 +98,10 @@ pub struct Checking<'a> {
     pub bonds: &'a ClassBonds,
     /// The verifiers that the customer demands at least (m).
     pub min_verifiers: u16,
-    /// The least that a party locks, where it can.
+    /// The least that a primary locks, where it can.
     pub floor: u128,
+    /// The least that a verifier locks.
+    pub verifier_floor: u128,
 }
 
 impl Checking<'_> {
@@ -108,7 +110,7 @@ impl Checking<'_> {
     #[must_use]
     pub fn verifier_bond(&self, bond: u128) -> u128 {
         bond.div_ceil(u128::from(self.min_verifiers.max(1)))
-            .max(self.floor)
+            .max(self.verifier_floor)
     }
 
     /// The bonds of a primary to which partners with certain parts of the class's bond can match a verifier's, largest
@@ -191,6 +193,7 @@ mod tests {
             bonds: &some,
             min_verifiers: 3,
             floor: 0,
+            verifier_floor: 0,
         };
         assert_eq!(checking.matched_bonds(), [300, 150, 75]);
     }
@@ -217,7 +220,8 @@ mod tests {
         let checking = |min_verifiers| Checking {
             bonds: &bonds,
             min_verifiers,
-            floor: 10,
+            floor: 40,
+            verifier_floor: 10,
         };
         assert_eq!(
             (checking(0).verifier_bond(90), checking(1).verifier_bond(90)),

@@ -201,18 +201,18 @@ fn the_window_grows_with_the_fuel_and_rounds_up() {
 fn an_escrow_covers_every_verifier_and_every_attempt() {
     let params = Params::devnet();
     let (terms, policy) = (terms(2, 1), policy(ONE, 1));
-    let escrow = escrow(&params, &terms, &policy, 0).unwrap();
+    let escrow = escrow(&params, &terms, &policy, 0, 4).unwrap();
     assert_eq!(escrow.execution, terms.price_cap);
     assert_eq!(escrow.verification, Amount(9 * 7));
     assert_eq!(escrow.fees, Amount(3 * (9 + 4) * params.min_fee.0));
     assert_eq!(
         total(&escrow).unwrap().0,
-        1_000 + 63 + 3 * params.compute.storage_fee_per_mib.0 + escrow.fees.0
+        1_000 + 63 + 4 * 7 + 3 * params.compute.storage_fee_per_mib.0 + escrow.fees.0
     );
     let mut much = terms;
     much.price_cap = Amount(u128::MAX);
     assert_eq!(
-        super::escrow(&params, &much, &policy, 0),
+        super::escrow(&params, &much, &policy, 0, 4),
         Err(JobError::Overflow)
     );
 }

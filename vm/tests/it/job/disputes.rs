@@ -164,8 +164,18 @@ fn without_a_quorum_twice_nobody_loses_and_the_program_is_banned() {
     for n in 0..4 {
         world.depart(REFEREES + n, Conduct::Alone(1));
     }
+    let before: Vec<_> = (REFEREES..REFEREES + 4)
+        .map(|n| world.chain.account(n).balance)
+        .collect();
+    let held = world.record(&job).escrow.referees;
     let record = world.run_to_failure(&job, FailureReason::NonCanonical);
     let price = square(1).0 / 2;
+    let fee = record.policy.verifier_fee.0.div_ceil(4);
+    assert_eq!(held, Amount(4 * fee));
+    for n in REFEREES..REFEREES + 4 {
+        let earned = world.chain.account(n).balance.0 - before[usize::from(n - REFEREES)].0;
+        assert_eq!(earned, fee, "referee {n}");
+    }
     for n in 0..6 {
         assert_eq!(world.partner(n).bond, square(500), "partner {n}");
         let fee = record.policy.verifier_fee.0;

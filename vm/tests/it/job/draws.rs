@@ -115,11 +115,12 @@ fn a_draw_sees_the_snapshot_of_the_epoch_in_which_it_was_fixed() {
         assert_eq!(world.act(n, Action::RegisterPartner { profile }), None);
     };
     // Everybody but partner 0 asks more than the cap; partner 0 does from the next epoch on.
-    (1..PARTNERS).for_each(|n| set_ask(&mut world, n, square(1)));
+    let dear = Amount(square(1).0 / 300);
+    (1..PARTNERS).for_each(|n| set_ask(&mut world, n, dear));
     while world.chain.tip.height.0 % 6 != 3 {
         world.step(&[], 500);
     }
-    set_ask(&mut world, 0, square(1));
+    set_ask(&mut world, 0, dear);
     let job = world.submit(&spec());
     world.step(&[job], 500);
     let epoch = |world: &World| world.chain.rules.epoch(world.chain.tip.height);

@@ -45,6 +45,15 @@ pub fn openings(disputed: &Disputed, record: &JobRecord, sent: &Sent) -> Vec<Ver
 }
 
 impl Model {
+    /// Pays referees whom no forfeited bond pays.
+    pub fn pay_referees(&mut self, record: &JobRecord, voters: &[u8]) {
+        let per_task = u128::from(record.policy.tasks_per_verifier);
+        let fee = record.policy.verifier_fee.0.div_ceil(per_task);
+        for n in voters {
+            self.pay(&record.id, &address(*n), fee);
+        }
+    }
+
     /// A verdict took effect. Referees are honest in these tests, or silent.
     pub fn judged(
         &mut self,
@@ -86,7 +95,11 @@ impl Model {
         let fees: Vec<_> = fees.map(|v| v.partner).collect();
         let winners: Vec<_> = winners.iter().map(|(partner, _)| *partner).collect();
         let cost = primary.price.0 + after_fees(before, sent, world);
-        let parties = (losers, voters(disputed, before, sent), fees, winners);
+        let voters = voters(disputed, before, sent);
+        if losers.is_empty() {
+            self.pay_referees(before, &voters);
+        }
+        let parties = (losers, voters, fees, winners);
         self.forfeit_all(split(before, parties, cost, after_due(world)));
         if !is_right {
             for silent in left.iter().filter(|v| v.opening.is_none()) {
@@ -126,7 +139,7 @@ fn after_due(world: &World) -> u64 {
 }
 
 /// The referees whose votes made the quorum.
-fn voters(disputed: &Disputed, record: &JobRecord, sent: &Sent) -> Vec<u8> {
+pub fn voters(disputed: &Disputed, record: &JobRecord, sent: &Sent) -> Vec<u8> {
     let all = REFEREES..REFEREES + 4;
     let voted = |n: &u8| match &disputed.ballot.phase {
         BallotPhase::Decided { referees, .. } => referees.iter().any(|id| id.0 == address(*n)),

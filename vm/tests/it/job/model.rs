@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use types::hash::{Address, JobId};
 use types::job::{
-    Assigned, FailureReason, JobRecord, Parties, Primary, Revealing, Stage, Verifier,
+    Assigned, Duties, FailureReason, JobRecord, Parties, Primary, Revealing, Stage, Verifier,
 };
 use types::number::Amount;
 use types::transaction::{Action, JobStep};
@@ -14,12 +14,15 @@ use vm::compute::penalty::{Breach, penalty};
 use vm::query;
 
 use crate::fixture::{FUNDED, REFEREES, address};
-use crate::job::judged::{Judged, openings};
+use crate::job::judged::{Judged, openings, voters};
 use crate::job::rent::RentMeter;
 use crate::job::world::{CUSTOMER, PARTNERS, RESULT_BYTES, World, number};
 
 /// Bytes of the inputs and of all results, in MiB, as the random jobs have them.
 pub const INPUT_MIB: u128 = 1;
+
+/// Steps that nobody pays for.
+const FREE: [&str; 3] = ["renew", "vote", "open_vote"];
 
 /// What was sent in a block: by whom, what, and whether it succeeded.
 pub type Sent = Vec<(u8, Action, bool)>;
@@ -63,7 +66,8 @@ impl Model {
         world.chain.genesis.params.min_fee.0
     }
 
-    fn pay(&mut self, job: &JobId, to: &Address, amount: u128) {
+    /// Pays somebody out of a job's escrow.
+    pub fn pay(&mut self, job: &JobId, to: &Address, amount: u128) {
         *self.pots.get_mut(job).unwrap() -= amount;
         *self.accounts.get_mut(&number(to)).unwrap() += amount;
     }
@@ -154,10 +158,17 @@ impl Model {
                 let Stage::Assigned(assigned) = self.records[&action.job].stage.clone() else {
                     panic!()
                 };
-                let breach = if assigned.acknowledged {
-                    Breach::Uncommitted
-                } else {
-                    Breach::Declined
+                let record = &self.records[&action.job];
+                let unrunnable = action.step == JobStep::Decline { unrunnable: true };
+                let breach = match &assigned.duties {
+                    None => Breach::Declined,
+                    Some(duties)
+                        if unrunnable
+                            && 4 * had_ms(world, record, duties) <= window_ms(world, record) =>
+                    {
+                        Breach::Unrunnable
+                    }
+                    Some(_) => Breach::Uncommitted,
                 };
                 let primary = assigned.primary;
                 self.slash(world, &primary.partner, breach, primary.bond);
@@ -167,8 +178,10 @@ impl Model {
                 let bond = stage.verifier(&address(n)).unwrap().bond;
                 self.slash(world, &address(n), Breach::NoResult, bond);
             }
-            Action::Job(action) if ["vote", "open_vote"].contains(&action.step.name()) => {}
+            Action::Job(action) if FREE.contains(&action.step.name()) => {}
             Action::Job(action) => self.burn_pot(&action.job, Self::fee(world)),
+            // What that means is in the records before and after it.
+            Action::CancelJob { .. } => {}
             Action::RegisterPartner { .. } | Action::SubmitJob { .. } => {}
         }
     }
@@ -178,28 +191,34 @@ impl Model {
         let job = &before.id;
         let did = |partner: &Address, step: &str| did(sent, job, partner, step);
         let moved = before.stage.name() != after.stage.name() || before.attempt != after.attempt;
+        if matches!(&after.stage, Stage::Failed(failed) if failed.reason == FailureReason::Cancelled)
+        {
+            if moved {
+                self.cancelled(world, before);
+                self.ended(world, before, after, sent);
+            }
+            return;
+        }
         match (&before.stage, &after.stage) {
             (
-                Stage::Assigned(Assigned {
-                    primary,
-                    acknowledged,
-                }),
+                Stage::Assigned(Assigned { primary, duties }),
                 Stage::Pending(_) | Stage::Failed(_),
             ) if !did(&primary.partner, "decline") => {
-                let breach = if *acknowledged {
+                let breach = if duties.is_some() {
                     Breach::Uncommitted
                 } else {
                     Breach::Ignored
                 };
                 self.slash(world, &primary.partner, breach, primary.bond);
             }
-            (Stage::Verifying(verifying), _) if moved => {
+            (Stage::Verifying(verifying), _) => {
                 let verifiers = verifying.parties.verifiers.iter();
                 let answered = |v: &Verifier| {
                     let steps = ["commit", "no_result"];
                     v.commitment.is_some() || steps.iter().any(|step| did(&v.partner, step))
                 };
-                for verifier in verifiers.filter(|v| !answered(v)) {
+                let bound = |v: &&Verifier| after.stage.verifier(&v.partner).is_some();
+                for verifier in verifiers.filter(|v| !answered(v) && !bound(v)) {
                     self.slash(
                         world,
                         &verifier.partner,
@@ -218,6 +237,7 @@ impl Model {
                 let parties = openings(disputed, before, sent);
                 let open: Vec<_> = parties.iter().filter(|v| v.opening.is_some()).collect();
                 self.pay_all(before, &open);
+                self.pay_referees(before, &voters(disputed, before, sent));
             }
             (Stage::Storing(storing), _) if moved => {
                 self.pay_all(
@@ -229,6 +249,23 @@ impl Model {
         }
         if moved && after.stage.is_final() {
             self.ended(world, before, after, sent);
+        }
+    }
+
+    /// What the customer's word means for money that ends a job before anything else is sent for it in a block.
+    fn cancelled(&mut self, world: &World, before: &JobRecord) {
+        if let Stage::Assigned(assigned) = &before.stage
+            && let Some(duties) = &assigned.duties
+        {
+            let part = assigned.primary.price.0 * u128::from(3 * had_ms(world, before, duties));
+            let part = part.div_ceil(window_ms(world, before).into());
+            let part = part.min(assigned.primary.price.0);
+            self.pay(&before.id, &assigned.primary.partner, part);
+        }
+        if let Some(parties) = before.stage.parties() {
+            let primary = &parties.primary;
+            self.pay(&before.id, &primary.partner, primary.price.0);
+            self.pay_all(before, &parties.verifiers.iter().collect::<Vec<_>>());
         }
     }
 
@@ -250,15 +287,25 @@ impl Model {
             return;
         }
         let differ = verifiers.iter().any(|v| did(&v.partner, "differ"));
-        assert_eq!(differ, matches!(after.stage, Stage::Disputed(_)));
+        let disputed = matches!(after.stage, Stage::Disputed(_));
+        let open = |v: &Verifier| v.agrees() || did(&v.partner, "agree");
+        // Nobody vouches for it: referees try one task.
+        if disputed && !differ {
+            assert!(!verifiers.iter().any(open));
+            for silent in verifiers {
+                let breach = Breach::VerifierUnopened;
+                self.slash(world, &silent.partner, breach, silent.bond);
+            }
+            return;
+        }
+        assert_eq!(differ, disputed);
         if differ {
             let found = verifiers.iter().any(|v| differs(world, before, primary, v));
             assert!(found, "nobody can show what is not so");
             return;
         }
-        let (open, silent): (Vec<&Verifier>, Vec<&Verifier>) = verifiers
-            .iter()
-            .partition(|v| v.agrees() || did(&v.partner, "agree"));
+        let (open, silent): (Vec<&Verifier>, Vec<&Verifier>) =
+            verifiers.iter().partition(|v| open(v));
         self.concluded(world, before, after, (primary, &open, &silent));
     }
 
@@ -332,9 +379,6 @@ impl Model {
             self.burn_pot(&after.id, paid.min(before.escrow.storage.0));
         }
         if reason == Some(FailureReason::Unrunnable) {
-            for report in &after.unrunnable_reports {
-                self.pay(&after.id, &report.partner, report.cost.0);
-            }
             let parties = before.stage.parties().into_iter();
             let bound = parties.clone().flat_map(|parties| &parties.verifiers);
             let before_it = parties.flat_map(|parties| &parties.no_results);
@@ -377,6 +421,18 @@ impl Model {
             self.burned
         );
     }
+}
+
+/// The time that a job's primary has.
+fn window_ms(world: &World, record: &JobRecord) -> u64 {
+    let params = &world.chain.genesis.params.compute;
+    vm::compute::price::execute_window_ms(params, &record.terms, record.terms.tasks)
+}
+
+/// The part of it that the primary had.
+fn had_ms(world: &World, record: &JobRecord, duties: &Duties) -> u64 {
+    let now = vm::chain_record(&world.chain.state).unwrap().chain_time.0;
+    now + window_ms(world, record) - duties.until.0
 }
 
 /// True if primary and verifier are known to find different outcomes for one of the verifier's tasks. Who is wrong at

@@ -20,7 +20,8 @@ const BLOCKS: u32 = 200;
 /// Most jobs that are live at the same time.
 const JOBS: usize = 5;
 
-const CONDUCTS: [Conduct; 9] = [
+const CONDUCTS: [Conduct; 10] = [
+    Conduct::Dies,
     Conduct::NeverAcknowledges,
     Conduct::Declines,
     Conduct::SaysUnrunnable,
@@ -68,6 +69,7 @@ fn run(seed: u64) -> BTreeMap<String, u32> {
         params.compute.open_window_ms = 6_000;
         params.compute.acknowledge_window_ms = 3_000;
         params.compute.execute_window_ms = 4_000;
+        params.compute.renewal_interval_ms = 1_500;
         params.compute.reveal_window_ms = 3_000;
         params.compute.store_window_ms = 4_000;
         params.compute.classes[0].min_fuel_per_ms = 1_000_000;
@@ -103,7 +105,7 @@ fn shuffle_conduct(world: &mut World, wrong: &BTreeMap<u8, u32>, random: &mut Ra
         .iter()
         .map(|(n, task)| (*n, BTreeSet::from([Conduct::Wrong(*task)])))
         .collect();
-    let mut conduct = || CONDUCTS[usize::try_from(random.below(9)).unwrap()];
+    let mut conduct = || CONDUCTS[usize::try_from(random.below(10)).unwrap()];
     let (first, mut others): (Conduct, Vec<_>) =
         (conduct(), (0..PARTNERS).map(|_| conduct()).collect());
     if random.below(6) == 0 {
@@ -145,6 +147,9 @@ fn random_spec(random: &mut Random) -> JobSpec {
 /// What others than the parties do in a block.
 fn other_action(world: &World, live: &[JobId], random: &mut Random) -> Option<(u8, Action)> {
     let n = u8::try_from(random.below(7)).unwrap();
+    if let Some(job) = live.first().filter(|_| random.below(40) == 0) {
+        return Some((CUSTOMER, Action::CancelJob { job: *job }));
+    }
     if let Some(job) = live.first().filter(|_| random.below(3) == 0) {
         // Anything from anybody: mostly refused, and where it is not its sender will have to live with it.
         let mut all = crate::job::refusals::all_actions(&world.record(job));

@@ -47,6 +47,10 @@ pub fn all_actions(record: &JobRecord) -> Vec<(Vec<&'static str>, Action)> {
             }
             .of(job, attempt),
         ),
+        (
+            vec!["assigned", "verifying"],
+            JobStep::Renew { number: 0 }.of(job, attempt),
+        ),
         (vec!["verifying"], JobStep::NoResult.of(job, attempt)),
         (
             vec!["announcing"],

@@ -16,7 +16,7 @@ fn heavy(n: u8) -> JobSpec {
         length,
     };
     spec.workload.tasks = 1;
-    spec.workload.limits.fuel.0 = 1 << 33;
+    spec.workload.limits.fuel.0 = (1 << 32) + 1_000;
     spec.price_cap = square(12);
     spec.workload.stdin = Some(blob(1, 1 << 30));
     let mut input = spec.workload.inputs[0].clone();

@@ -36,6 +36,9 @@ pub enum Conduct {
     NeverAcknowledges,
     Declines,
     SaysUnrunnable,
+    /// Acknowledges, or is bound to check, and is never heard of again.
+    Dies,
+    /// Works on for ever.
     NeverCommits,
     NeverAnnounces,
     NeverChecks,
@@ -330,9 +333,10 @@ pub fn binds(verifiers: &[Verifier], n: u8) -> bool {
         .any(|verifier| verifier.partner == address(n))
 }
 
-/// The number of a partner's account.
+/// The number of a partner's or a referee's account.
 pub fn number(of: &Address) -> u8 {
-    (0..PARTNERS).find(|n| address(*n) == *of).unwrap()
+    let mut all = (0..PARTNERS).chain(REFEREES..REFEREES + 4);
+    all.find(|n| address(*n) == *of).unwrap()
 }
 
 /// The primary and the verifiers of a stage.

@@ -29,6 +29,7 @@ fn a_bound_verifier_that_finds_no_result_says_so_once_answers_are_taken() {
             parties,
             needed: 1,
             round: 0,
+            duties: types::job::Duties::default(),
         });
         let effects = see(&mut core, proven(2, 3, height, record(verifying)));
         assert_eq!(steps(&effects), [&JobStep::NoResult]);
@@ -201,6 +202,8 @@ fn revealing(own: &OwnCommitment, leaves: Option<MerkleLeaves>) -> Stage {
         parties: announcing.parties,
         opening,
         unverified: false,
+        spot: None,
+        tried: false,
     })
 }
 

@@ -83,7 +83,9 @@ fn after_two_silent_rounds_the_job_is_unverified_and_its_primary_paid() {
         Amount(square(10_000).0 + square(1).0 / 2)
     );
     assert_eq!(lost_bond(&world.partner(primary)), Amount::ZERO);
-    let expected = Amount(record.burned.0 + fee(&world).0 + square(1).0 / 2);
+    // Three referees are a quorum on one of four tasks.
+    let referees = 3 * record.policy.verifier_fee.0 / 4;
+    let expected = Amount(record.burned.0 + fee(&world).0 + square(1).0 / 2 + referees);
     assert_eq!(spent(&world), expected);
     let silent = (0..PARTNERS)
         .filter(|n| lost_bond(&world.partner(*n)) > Amount::ZERO)
@@ -201,11 +203,12 @@ fn a_verifier_that_committed_and_revealed_is_paid_where_others_are_silent() {
 }
 
 #[test]
-fn the_number_of_verifiers_is_bounded_and_the_maximum_still_settles() {
+fn a_job_that_everybody_verifies_settles() {
+    // That more are refused than a policy allows is shown in `refusals/announcements.rs`.
     let mut world = proven();
     let job = world.submit(&certain());
     let record = world.run_to(&job, "verifying");
-    assert!(parties(&record.stage).1.len() <= vm::compute::price::max_verifiers(&record.policy));
+    assert_eq!(parties(&record.stage).1.len(), usize::from(PARTNERS) - 1);
     assert_eq!(world.run(&job).stage, Stage::Settled);
 }
 
@@ -285,4 +288,46 @@ fn who_is_silent_beside_those_without_a_result_is_punished_as_ever() {
     let record = world.run_to_failure(&job, FailureReason::Unrunnable);
     let silent = cost(&world, Breach::VerifierSilent, record.policy.verifier_bond);
     assert_eq!(lost_bond(&world.partner(verifiers[1])), silent);
+}
+
+/// The price of this attack was a fifth of the locks of verifiers of its own, its gain the price of any job.
+#[test]
+fn a_primary_that_nobody_checked_is_paid_once_referees_found_what_it_did() {
+    let mut world = World::new();
+    let job = world.submit(&demanding(2));
+    let primary = parties(&world.run_to(&job, "assigned").stage).0.unwrap();
+    everybody(&mut world, Conduct::NeverAnnounces);
+    everybody(&mut world, Conduct::Dies);
+    world.conduct.remove(&primary);
+    let mut wrong = world.clone();
+    (0..4).for_each(|task| wrong.depart(primary, Conduct::Wrong(task)));
+
+    world.run_to(&job, "disputed");
+    world.run_to_failure(&job, FailureReason::Unverified);
+    let paid = Amount(square(10_000).0 + square(1).0 / 2);
+    assert_eq!(world.chain.account(primary).balance, paid);
+    assert_eq!(lost_bond(&world.partner(primary)), Amount::ZERO);
+
+    let record = wrong.run_to(&job, "disputed");
+    while wrong.record(&job).stage.name() == "disputed" {
+        wrong.step(&[job], 500);
+    }
+    assert_eq!(wrong.record(&job).attempt.0, 1, "another one tries");
+    assert_eq!(wrong.chain.account(primary).balance, square(10_000));
+    assert_eq!(lost_bond(&wrong.partner(primary)), record.policy.bond);
+}
+
+#[test]
+fn verifiers_that_commit_and_do_not_open_vouch_for_nobody() {
+    let mut world = World::new();
+    let job = world.submit(&demanding(2));
+    let record = world.run_to(&job, "revealing");
+    let primary = parties(&record.stage).0.unwrap();
+    for n in parties(&record.stage).1 {
+        world.depart(n, Conduct::NeverOpens);
+    }
+    world.run_to(&job, "disputed");
+    world.run_to_failure(&job, FailureReason::Unverified);
+    let paid = Amount(square(10_000).0 + square(1).0 / 2);
+    assert_eq!(world.chain.account(primary).balance, paid);
 }

@@ -1,10 +1,11 @@
 //! Specs that too few partners can stand behind: a bond that nobody or too few can lock, one that no amount can hold,
 //! more verifiers than partners.
 
-use types::job::JobSpec;
+use types::job::{JobSpec, JobTerms};
 use types::number::{Amount, Fuel};
 use types::transaction::Action;
 use vm::compute::JobError;
+use vm::compute::market::choose_policy;
 
 use super::{code, estimated};
 use crate::fixture::square;
@@ -66,6 +67,30 @@ fn a_value_beyond_every_bond_is_refused_with_the_bond_that_would_do() {
         (None, usize::from(PARTNERS))
     );
     assert_eq!(seen.policy.unwrap().bond, needed);
+}
+
+#[test]
+fn whoever_loses_a_dispute_can_pay_all_referees_however_many_there_are() {
+    let (world, mut spec) = (World::new(), demanding(5));
+    spec.verification.value_at_risk = Amount::ZERO;
+    spec.verification.task_value_at_risk = Amount::ZERO;
+    let params = &world.chain.genesis.params.compute;
+    let terms = JobTerms::of(&spec);
+    let epoch = world.chain.rules.epoch(world.chain.tip.height.next());
+    let snapshot = vm::query::snapshot(&world.chain.state, epoch);
+    let snapshot = snapshot.unwrap().unwrap();
+    let choose = |referees| choose_policy(params, &spec, &terms, &snapshot, referees);
+    for referees in [4, 30, 100] {
+        let policy = choose(referees).unwrap();
+        let each = policy.verifier_fee.0 / u128::from(policy.tasks_per_verifier);
+        let fees = each * u128::try_from(referees).unwrap();
+        assert!(policy.verifier_bond.0 >= fees, "{referees}: {policy:?}");
+        assert!(policy.bond.0 >= 4 * fees, "{referees}: {policy:?}");
+    }
+    let Err(JobError::BondTooSmall { needed, best }) = choose(256) else {
+        panic!()
+    };
+    assert_eq!((needed, best), (square(128), square(125)));
 }
 
 #[test]

@@ -24,25 +24,23 @@ impl World {
     pub fn duty(&self, n: u8, record: &JobRecord) -> Option<Action> {
         let (job, attempt, own) = (record.id, record.attempt, address(n));
         match &record.stage {
-            Stage::Assigned(Assigned {
-                primary,
-                acknowledged,
-            }) if primary.partner == own => {
-                if self.does(n, Conduct::SaysUnrunnable) || self.does(n, Conduct::Declines) {
-                    return Some(
-                        JobStep::Decline {
-                            unrunnable: self.does(n, Conduct::SaysUnrunnable),
-                        }
-                        .of(job, attempt),
-                    );
+            Stage::Assigned(Assigned { primary, duties }) if primary.partner == own => {
+                let unrunnable = self.does(n, Conduct::SaysUnrunnable) && duties.is_some();
+                if unrunnable || self.does(n, Conduct::Declines) {
+                    return Some(JobStep::Decline { unrunnable }.of(job, attempt));
                 }
-                if !acknowledged {
+                if duties.is_none() {
                     return (!self.does(n, Conduct::NeverAcknowledges))
                         .then_some(JobStep::Acknowledge.of(job, attempt));
                 }
+                if self.does(n, Conduct::Dies) {
+                    return None;
+                }
+                if self.does(n, Conduct::NeverCommits) {
+                    return self.renewal(n, record);
+                }
                 let commitment = self.commitment(n, record, &all_tasks(record));
-                (!self.does(n, Conduct::NeverCommits))
-                    .then_some(JobStep::Commit { commitment }.of(job, attempt))
+                Some(JobStep::Commit { commitment }.of(job, attempt))
             }
             Stage::Announcing(Announcing { parties, .. })
                 if parties.primary.partner != own
@@ -51,7 +49,9 @@ impl World {
             {
                 self.announcement(n, record)
             }
-            Stage::Verifying(verifying) if !self.does(n, Conduct::NeverChecks) => {
+            Stage::Verifying(_) if self.does(n, Conduct::Dies) => None,
+            Stage::Verifying(_) if self.does(n, Conduct::NeverChecks) => self.renewal(n, record),
+            Stage::Verifying(verifying) => {
                 let mut verifiers = verifying.parties.verifiers.iter();
                 let verifier = verifiers.find(|v| v.partner == own && v.commitment.is_none())?;
                 if self.does(n, Conduct::FindsNoResult) {
@@ -84,6 +84,16 @@ impl World {
             }
             _ => None,
         }
+    }
+
+    /// The renewal of the duty that partner `n` has in a job, if it is time for one.
+    pub fn renewal(&self, n: u8, record: &JobRecord) -> Option<Action> {
+        let renewals = record.stage.duties()?.renewals.get(&address(n))?;
+        let interval = self.chain.genesis.params.compute.renewal_interval_ms;
+        let now = vm::chain_record(&self.chain.state).unwrap().chain_time;
+        let number = renewals.number;
+        (now.0 >= renewals.at.0 + interval / 2)
+            .then(|| JobStep::Renew { number }.of(record.id, record.attempt))
     }
 
     /// What referee `n` sends for a ballot.
@@ -210,7 +220,10 @@ impl World {
 
     /// The opening of a primary that ran every task as the program says.
     pub fn primary_opening(&self, n: u8, record: &JobRecord) -> Opening {
-        let drawn = record.stage.parties().unwrap().drawn_tasks();
+        let Stage::Revealing(revealing) = &record.stage else {
+            panic!("nothing is opened while the job is {}", record.stage.name());
+        };
+        let drawn = revealing.shown_tasks();
         let all = all_tasks(record);
         let outcomes = Outcomes(
             Bounded::new(all.iter().map(|task| self.outcome(n, *task)).collect()).unwrap(),

@@ -188,7 +188,7 @@ impl Replica {
                     self.report(from, Fault::BadCertificate, out);
                 }
             }
-            Message::Evidence(evidence) => self.take_evidence(from, *evidence, out),
+            Message::Evidence(evidence) => self.take_evidence(from, &evidence, out),
             Message::VoteRecovery { session, .. }
                 if !self.engine.awaits_vote_recovery(from, session) => {}
             Message::VoteRecovery { session, votes } => {

@@ -59,7 +59,7 @@ impl Replica {
     pub(super) fn take_evidence(
         &mut self,
         from: ValidatorIndex,
-        evidence: Evidence,
+        evidence: &Evidence,
         out: &mut Effects,
     ) {
         let said = [evidence.first.statement, evidence.second.statement];
@@ -69,7 +69,7 @@ impl Replica {
         if !said.iter().any(|statement| self.is_foreign(statement)) {
             return;
         }
-        if self.collector.verify_evidence(&evidence) {
+        if self.collector.verify_evidence(evidence) {
             self.stop_for_foreign_vote(evidence.view(), out);
         } else {
             self.report(from, Fault::BadSignature, out);

@@ -212,10 +212,8 @@ impl Core {
             (Stage::Verifying(_), Some(verifier)) => {
                 self.verify(proven, record, verifier, true, plan);
             }
-            (Stage::Revealing(revealing), _) if is_primary => {
-                if revealing.opening.is_none() {
-                    self.reveal(record, &revealing.shown_tasks(), plan);
-                }
+            (Stage::Revealing(revealing), _) if is_primary && revealing.opening.is_none() => {
+                self.reveal(record, &revealing.shown_tasks(), plan);
             }
             (Stage::Revealing(_) | Stage::Disputed(_), Some(verifier)) => {
                 if let (Some(Awaited::VerifierOpening), Some(opening)) =

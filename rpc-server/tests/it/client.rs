@@ -315,8 +315,8 @@ async fn the_next_server_answers_where_one_does_not() {
             .is_ok(),
         "nobody had heard it"
     );
-    let deaf = deaf_address();
-    let error = client_of(&[dead, deaf.0]).status().await.unwrap_err();
+    let (second, _held_too) = deaf_address();
+    let error = client_of(&[dead, second]).status().await.unwrap_err();
     assert!(
         matches!(error, ClientError::NoConnection { .. }),
         "all were asked: {error}"

@@ -431,18 +431,16 @@ pub(super) fn conclude(
     if !revealing.unverified && silent.is_empty() {
         return await_results(context, job, parties, opening);
     }
-    match spot.filter(|_| parties.verifiers.is_empty() && !revealing.tried) {
-        Some(task) => try_task(context, job, (parties, opening), task),
-        None => {
-            pay_verifiers(context, &mut job, &parties.verifiers)?;
-            pay_primary(context, &mut job, &parties.primary)?;
-            let left = Stage::Revealing(Revealing {
-                parties,
-                ..revealing
-            });
-            fail(context, job, &left, FailureReason::Unverified)
-        }
+    if let Some(task) = spot.filter(|_| parties.verifiers.is_empty() && !revealing.tried) {
+        return try_task(context, job, (parties, opening), task);
     }
+    pay_verifiers(context, &mut job, &parties.verifiers)?;
+    pay_primary(context, &mut job, &parties.primary)?;
+    let left = Stage::Revealing(Revealing {
+        parties,
+        ..revealing
+    });
+    fail(context, job, &left, FailureReason::Unverified)
 }
 
 /// Nobody checked the primary, or who did is silent: referees run one task before it is paid.

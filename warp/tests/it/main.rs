@@ -131,17 +131,13 @@ fn the_aggregate_is_the_message_that_avalanchego_makes() {
 fn fuzz_claims() {
     let vectors = vectors();
     let set = validators(&vectors);
-    fuzz(
-        "claim",
-        vec![claim(&vectors).to_bytes().to_vec()],
-        |input| {
-            let answer = StateClaim::from_bytes(input);
-            if let Ok(claim) = &answer {
-                assert_eq!(claim.to_bytes().as_slice(), input, "a second encoding");
-            }
-            AnswerMark::of(&answer)
-        },
-    );
+    fuzz("claim", vec![claim(&vectors).to_bytes()], |input| {
+        let answer = StateClaim::from_bytes(input);
+        if let Ok(claim) = &answer {
+            assert_eq!(claim.to_bytes().as_slice(), input, "a second encoding");
+        }
+        AnswerMark::of(&answer)
+    });
     let seeds = vectors.messages.iter();
     let seeds = seeds.map(|message| hex::decode(&message.bytes).unwrap());
     fuzz("signed claim", seeds.collect(), |input| {

@@ -181,8 +181,9 @@ impl Model {
             Action::Job(action) if FREE.contains(&action.step.name()) => {}
             Action::Job(action) => self.burn_pot(&action.job, Self::fee(world)),
             // What that means is in the records before and after it.
-            Action::CancelJob { .. } => {}
-            Action::RegisterPartner { .. } | Action::SubmitJob { .. } => {}
+            Action::CancelJob { .. }
+            | Action::RegisterPartner { .. }
+            | Action::SubmitJob { .. } => {}
         }
     }
 

@@ -29,13 +29,12 @@ fn working(number: u32) -> Stage {
 
 /// The numbers of the renewals that it sends at a height and a time, in seconds.
 fn renewed(core: &mut Core, height: u64, seconds: u64, stage: Stage) -> Vec<u32> {
-    let mut state = proven(1, 3, height, record(stage));
-    state.time = Timestamp(seconds * 1_000);
-    state
-        .snapshots
+    let mut seen = proven(1, 3, height, record(stage));
+    seen.time = Timestamp(seconds * 1_000);
+    seen.snapshots
         .values_mut()
         .for_each(|snapshot| *snapshot = PartnerSnapshot::default());
-    let effects: Vec<Effect> = see(core, state);
+    let effects: Vec<Effect> = see(core, seen);
     let number = |step: &&JobStep| match step {
         JobStep::Renew { number } => Some(*number),
         _ => None,

@@ -276,7 +276,7 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
             let client = rpc.client()?;
             // What does not exist, or cannot be asked, is not waited for.
             client.job(job).await.map_err(failure)?;
-            let waiting = wait::settled(&client, job, timeout.duration(), ui);
+            let waiting = Box::pin(wait::settled(&client, job, timeout.duration(), ui));
             let view = interrupt::unless_interrupted(job, waiting).await?;
             ui.result(&json!(view), &report::status(&view));
             Ok(())
@@ -312,21 +312,32 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
             trust,
             timeout,
         } => {
-            let client = rpc.client()?;
-            fetch::prepare_folder(&out.folder)?;
-            // What is to be verified at the end is known before anything is paid.
-            let trust = trust.resolve(&client, ui).await?;
-            let chain = Some(trust.light.chain());
-            let client = what.signed(client, chain)?;
-            let job = start(&client, &what, chain, ui).await?;
-            let ended = async {
-                let waiting = wait::settled(&client, job, timeout.duration(), ui);
-                let view = interrupt::unless_interrupted(job, waiting).await?;
-                finish(&client, &view, &out, &trust, ui).await
-            };
-            ended.await.map_err(|failure| failure.about(job))
+            let trusted = (&out, &trust);
+            Box::pin(submit_and_wait(&rpc.client()?, &what, trusted, timeout, ui)).await
         }
     }
+}
+
+/// Submits a job, or goes on with one, waits until it is settled, fetches its results and verifies them.
+async fn submit_and_wait(
+    client: &rpc::Client,
+    what: &SubmitArgs,
+    (out, trust): (&OutArgs, &TrustArgs),
+    timeout: TimeoutArgs,
+    ui: Ui,
+) -> Result<(), CommandFailure> {
+    fetch::prepare_folder(&out.folder)?;
+    // What is to be verified at the end is known before anything is paid.
+    let trust = trust.resolve(client, ui).await?;
+    let chain = Some(trust.light.chain());
+    let client = what.signed(client.clone(), chain)?;
+    let job = start(&client, what, chain, ui).await?;
+    let ended = async {
+        let waiting = Box::pin(wait::settled(&client, job, timeout.duration(), ui));
+        let view = interrupt::unless_interrupted(job, waiting).await?;
+        finish(&client, &view, out, &trust, ui).await
+    };
+    ended.await.map_err(|failure| failure.about(job))
 }
 
 /// The spec of a job as YAML.

@@ -145,7 +145,7 @@ async fn run(command: Command, ui: Ui) -> Result<(), CommandFailure> {
     match command {
         Command::Node(command) => node::run(command, ui).await,
         Command::Partner(command) => partner::run(command, ui).await,
-        Command::Job(command) => job::run(command, ui).await,
+        Command::Job(command) => Box::pin(job::run(command, ui)).await,
         Command::Wallet(command) => wallet::run(command, ui).await,
         Command::Devnet(command) => devnet::run(command, ui).await,
         Command::Avalanche(command) => avalanche::run(command, ui).await,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use blobs::BlobStore;
-use chain::backend::{ChainBackend, Live, RecentJobs};
+use chain::backend::{ChainBackend, Live, Question, RecentJobs};
 use chain::clock::Clock;
 use consensus::EvidenceBook;
 use consensus::log::{FileStorage, Log};
@@ -49,7 +49,7 @@ pub async fn run(
     config: Config,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), NodeError> {
-    run_and_tell(directory, config, |_| (), shutdown).await
+    Box::pin(run_and_tell(directory, config, |_| (), shutdown)).await
 }
 
 /// Like [`run`]; tells where it listens as soon as it does.
@@ -87,25 +87,7 @@ pub async fn run_and_tell(
     for blob in uploads.filter(|blob| !node.needs_blob(blob)) {
         blobs.remove(blob)?;
     }
-    let (questions, asked) = mpsc::channel(WAITING_QUESTIONS);
-    let (live, watched) = watch::channel(Live::default());
-    let backend = Arc::new(ChainBackend {
-        rules: node.rules().clone(),
-        genesis,
-        store: store.clone(),
-        blobs: blobs.clone(),
-        validator: Some(node.id()),
-        // In microseconds: cursors of an earlier run lie below this one's and are told apart as too old.
-        events: Arc::new(EventLog::new(
-            config.rpc.kept_events,
-            clock.now().unix.0.saturating_mul(1_000),
-        )),
-        recent: Arc::new(RecentJobs::default()),
-        questions,
-        live: watched,
-        alarms: Arc::default(),
-        signers: None,
-    });
+    let (backend, asked, live) = backend(&node, genesis, (&store, &blobs), &config, &clock);
     let http = HttpThreads::start()?;
     let server = Server::start(config.rpc.server(), backend.clone());
     let server = http.run(server).await?;
@@ -144,6 +126,40 @@ pub async fn run_and_tell(
         loop_thread.finish();
     });
     outcome
+}
+
+/// The node as HTTP sees it, with the ends of its channels that the loop keeps.
+fn backend(
+    node: &Node,
+    genesis: Arc<Genesis>,
+    (store, blobs): (&Store, &BlobStore),
+    config: &Config,
+    clock: &Clock,
+) -> (
+    Arc<ChainBackend>,
+    mpsc::Receiver<Question>,
+    watch::Sender<Live>,
+) {
+    let (questions, asked) = mpsc::channel(WAITING_QUESTIONS);
+    let (live, watched) = watch::channel(Live::default());
+    let backend = ChainBackend {
+        rules: node.rules().clone(),
+        genesis,
+        store: store.clone(),
+        blobs: blobs.clone(),
+        validator: Some(node.id()),
+        // In microseconds: cursors of an earlier run lie below this one's and are told apart as too old.
+        events: Arc::new(EventLog::new(
+            config.rpc.kept_events,
+            clock.now().unix.0.saturating_mul(1_000),
+        )),
+        recent: Arc::new(RecentJobs::default()),
+        questions,
+        live: watched,
+        alarms: Arc::default(),
+        signers: None,
+    };
+    (Arc::new(backend), asked, live)
 }
 
 /// Has the loop's thread do `work`, which is told once `shutdown` completes.

@@ -158,6 +158,6 @@ mod tests {
     #[should_panic(expected = "a bug in the loop")]
     async fn a_panic_in_the_loop_goes_on() {
         let thread = LoopThread::start().unwrap();
-        thread.run(async { panic!("a bug in the loop") }).await
+        thread.run(async { panic!("a bug in the loop") }).await;
     }
 }

@@ -262,6 +262,13 @@ fn job_commands(net: &Net) -> String {
             .unwrap()
             .starts_with("from,to,count\n")
     );
+    verified_alone(&out, &genesis, &waited);
+    spec_again(net, job, &valid);
+    job.to_owned()
+}
+
+/// A folder verifies offline, and so does its receipt alone.
+fn verified_alone(out: &Path, genesis: &Path, waited: &Value) {
     let receipt = out.join("receipt.json");
     let verify = [
         "job",
@@ -269,9 +276,9 @@ fn job_commands(net: &Net) -> String {
         "--receipt",
         text(&receipt),
         "--genesis",
-        text(&genesis),
+        text(genesis),
         "--outputs",
-        text(&out),
+        text(out),
     ];
     assert_eq!(gridproof(&verify).success()["receipt"], waited["receipt"]);
     let alone = gridproof(&verify[..6]).success();
@@ -279,13 +286,15 @@ fn job_commands(net: &Net) -> String {
         (&alone["receipt"], &alone["files"]),
         (&waited["receipt"], &Value::Null)
     );
-    // What the chain holds is a spec again, and of the same job.
+}
+
+/// What the chain holds of a job is a spec again, and of the same job.
+fn spec_again(net: &Net, job: &str, valid: &Value) {
     let again = net.scratch().join("again.yaml");
-    let written = gridproof(&["job", "spec", job, "--rpc", rpc]).success();
+    let written = gridproof(&["job", "spec", job, "--rpc", net.rpc(0)]).success();
     std::fs::write(&again, written["yaml"].as_str().unwrap()).unwrap();
     let again = gridproof(&["job", "validate", text(&again)]).success();
     assert_eq!(again["workload"], valid["workload"]);
-    job.to_owned()
 }
 
 /// Tasks whose program fails are settled and paid, and told with an exit code of their own.

@@ -119,13 +119,8 @@ impl Net {
             let shutdown = async {
                 let _ = stopped.await;
             };
-            node::run_and_tell(
-                &dir,
-                config,
-                |listening| tell.send(listening).unwrap(),
-                shutdown,
-            )
-            .await
+            let tell = |listening| tell.send(listening).unwrap();
+            Box::pin(node::run_and_tell(&dir, config, tell, shutdown)).await
         });
         let listening = runtime.block_on(async { tokio::time::timeout(TIMEOUT, told).await });
         let listening = listening.expect("it listens in time").expect("it starts");

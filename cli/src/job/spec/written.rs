@@ -188,7 +188,7 @@ fn engine(spec: &JobSpec) -> WrittenEngine<'_> {
             args: workload
                 .arguments
                 .iter()
-                .map(|argument| argument.as_str())
+                .map(types::codec::Text::as_str)
                 .collect(),
             env: environment
                 .map(|(name, value)| (name.as_str(), value.as_str()))

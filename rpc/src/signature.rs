@@ -195,4 +195,14 @@ mod tests {
             assert_eq!(bad.parse::<RequestSignature>(), Err(SignatureFormatError));
         }
     }
+
+    /// Clients in other languages read the example.
+    #[test]
+    fn the_document_shows_a_signature() {
+        let signature = signer().sign("POST", "/v1/estimate?a=b", b"body", 5);
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/http.md");
+        let document = std::fs::read_to_string(path).unwrap();
+        let header = format!("\n{SIGNATURE_HEADER}: {signature}\n");
+        assert!(document.contains(&header), "{header}");
+    }
 }

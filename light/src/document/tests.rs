@@ -163,22 +163,19 @@ fn a_receipt_of_another_job_under_a_key_is_not_proven() {
 
 /// Frozen: customers keep these files for years. To write it anew after a deliberate change:
 /// `GRIDPROOF_BLESS=1 cargo test -p gridproof-light document`.
+/// The document and the genesis that it is verified against: clients in other languages read both.
 #[test]
 fn the_document_stays_as_it_is() {
-    if std::env::var_os("GRIDPROOF_BLESS").is_some() {
-        std::fs::write(
-            concat!(env!("CARGO_MANIFEST_DIR"), "/src/document/golden.json"),
-            document(),
-        )
-        .unwrap();
+    let genesis = hex::encode(encode(&crate::fixture::genesis())) + "\n";
+    let files = [("golden.json", document()), ("golden_genesis.hex", genesis)];
+    for (name, text) in files {
+        let path = format!("{}/src/document/{name}", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os("GRIDPROOF_BLESS").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let golden = std::fs::read_to_string(&path).unwrap();
+        assert!(text == golden, "{name} has become another:\n{text}");
     }
-    let golden = std::fs::read_to_string(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/src/document/golden.json"
-    ))
-    .unwrap();
-    let text = document();
-    assert!(text == golden, "the document has become another:\n{text}");
 }
 
 #[test]

@@ -1,0 +1,169 @@
+"""Encodings, ids and signatures are those of the project's golden vectors."""
+
+from __future__ import annotations
+
+import unittest
+from typing import Any
+
+from gridproof.blocks import Certificate, Genesis, Header, ValueProof
+from gridproof.codec import U64, codec_of, decode, encode
+from gridproof.errors import CodecError
+from gridproof.hashing import domain_hash, merkle_root
+from gridproof.light import receipt_key
+from gridproof.receipt import Exit, ExitCode, JobReceipt, Outcomes, Trap, Trapped, leaf, result_root
+from gridproof.spec import (
+    ALL_TASKS,
+    BlobId,
+    Constraints,
+    Input,
+    JobSpec,
+    Output,
+    TaskLimits,
+    Verification,
+    Workload,
+)
+from gridproof.transaction import Action, CancelJob, SubmitJob, Transaction, Transfer
+from gridproof.transport import RequestSigner
+from tests.vectors import ROOT, all_golden, golden, key, record
+
+SQUARE = 10**18
+
+
+def filled(n: int) -> bytes:
+    return bytes([n]) * 32
+
+
+WORKLOAD = Workload(
+    class_=2,
+    module=BlobId.of(b"module"),
+    arguments=("--bins", "8"),
+    environment={"LANG": "C"},
+    stdin=None,
+    inputs=(Input(BlobId.of(b"data"), "/in/data"),),
+    outputs=(Output("hist", "/out/hist.csv"),),
+    tasks=3,
+    limits=TaskLimits(1 << 30, 1 << 26, 1 << 20),
+    clock_start_ns=1,
+    random_seed=filled(4),
+)
+SPEC = JobSpec(
+    name="golden",
+    workload=WORKLOAD,
+    constraints=Constraints({"location": "sion"}),
+    verification=Verification(2, ALL_TASKS, SQUARE, SQUARE, 950_000),
+    price_cap=SQUARE,
+    max_wait_ms=78,
+)
+
+
+def transaction(action: Any) -> Transaction:
+    return Transaction(filled(1), key(4).public, 3, 100, 9, action)
+
+
+class Golden(unittest.TestCase):
+    def comes_back(self, hint: Any, data: bytes) -> Any:
+        """The value of a vector, whose bytes it gives again; no byte fewer or more is one."""
+        value = decode(hint, data, len(data))
+        self.assertEqual(encode(value, hint), data)
+        for other in (data + b"\0", data[:-1]):
+            with self.assertRaises(CodecError):
+                decode(hint, other, len(other))
+        return value
+
+    def test_types_are_those_of_the_vectors(self) -> None:
+        genesis = self.comes_back(Genesis, golden("genesis"))
+        self.assertEqual(genesis.chain_id, golden("chain_id"))
+        self.assertEqual(self.comes_back(Header, golden("header")).id, golden("block_id"))
+        for name in ("nullification", "finalization"):
+            self.comes_back(Certificate, golden(name))
+        self.comes_back(ValueProof, golden("value_proof"))
+        self.comes_back(JobReceipt, record("job_receipt"))
+        exits = [self.comes_back(Exit, data) for data in all_golden("exit")]
+        self.assertEqual(exits[1], ExitCode(0xFFFFFFFF))
+        self.assertEqual(exits[2:8], [Trapped(trap) for trap in Trap])
+        self.assertEqual(len(set(exits)), 11)
+
+    def test_a_certificate_is_made_of_the_signatures_of_its_signers(self) -> None:
+        certificate = decode(Certificate, golden("finalization"), 1_000)
+        message = certificate.statement.signing_hash(filled(1))
+        self.assertEqual(certificate.signers, [1, 2, 3])
+        self.assertEqual(certificate.signatures, tuple(key(n).sign(message) for n in (1, 2, 3)))
+
+    def test_transactions_have_the_same_bytes_ids_and_signatures(self) -> None:
+        transfer = transaction(Transfer(key(6).address, SQUARE))
+        self.assertEqual(transfer.id, golden("transaction_id"))
+        self.assertEqual(transfer.job_id, golden("job_id"))
+        self.assertEqual(transaction(SubmitJob(SPEC)).sign(key(4)).to_bytes(), golden("action_submit"))
+        self.assertEqual(transaction(CancelJob(filled(7))).sign(key(4)).to_bytes(), golden("action_cancel"))
+
+    def test_workloads_and_outcomes_have_the_same_hashes(self) -> None:
+        self.assertEqual(WORKLOAD.id, golden("workload_id"))
+        self.assertEqual(WORKLOAD.input_root, golden("input_root"))
+        outcome = self.comes_back(Outcomes, golden("outcomes")).tasks[0]
+        leaves = [leaf(WORKLOAD.id, WORKLOAD.input_root, task, outcome) for task in range(3)]
+        self.assertEqual(leaves[2], golden("leaf_2"))
+        self.assertEqual(result_root(filled(8), leaves), golden("result_root_of"))
+        self.assertEqual(merkle_root([]), golden("merkle_root_0"))
+        self.assertEqual(merkle_root([filled(1), filled(2), filled(3)]), golden("merkle_root_3"))
+
+    def test_state_keys_have_the_same_bytes_and_places(self) -> None:
+        key_bytes = receipt_key(filled(7))
+        vectors = list(zip(all_golden("state_key"), all_golden("state_key_hash")))
+        self.assertIn((key_bytes, domain_hash("state key", key_bytes)), vectors)
+
+    def test_json_gives_the_spec_back(self) -> None:
+        self.assertEqual(JobSpec.from_json(SPEC.to_json()), SPEC)
+
+    def test_a_request_is_signed_as_the_node_expects(self) -> None:
+        # The same request is in docs/http.md and in rpc/src/signature.rs.
+        header = RequestSigner(key(3), filled(7)).header("POST", "/v1/estimate?a=b", b"body", 5)
+        document = (ROOT / "docs/http.md").read_text(encoding="utf-8")
+        self.assertIn(f"\nx-gridproof-signature: {header}\n", document)
+
+
+class Canonical(unittest.TestCase):
+    def test_no_value_has_two_encodings(self) -> None:
+        environment = encode(WORKLOAD).index(b"LANG")
+        self.assertGreater(environment, 0)
+        two = Workload(**{**vars(WORKLOAD), "environment": {"A": "1", "B": "2"}})
+        data = encode(two)
+        entry_a, entry_b = b"\1\0\0\0A\1\0\0\x001", b"\1\0\0\0B\1\0\0\x002"
+        self.assertIn(entry_a + entry_b, data)
+        for swapped in (entry_b + entry_a, entry_a + entry_a):
+            with self.assertRaises(CodecError):
+                decode(Workload, data.replace(entry_a + entry_b, swapped), 10_000)
+
+    def test_lengths_are_bounded_before_items_are_read(self) -> None:
+        with self.assertRaises(CodecError):
+            decode(Outcomes, (1_025).to_bytes(4, "little"), 100)
+        with self.assertRaises(CodecError):
+            decode(Outcomes, b"\xff" * 4, 100)
+
+    def test_flags_and_presence_are_0_or_1(self) -> None:
+        hints: list[Any] = [bool, U64 | None]
+        for hint in hints:
+            with self.assertRaises(CodecError):
+                decode(hint, b"\2" + bytes(8), 9)
+
+    def test_texts_hold_no_control_characters(self) -> None:
+        for bad in ("a\0", "a\nb", "\x1b[31mred", "\x7f", "\x85", "x" * 65):
+            with self.assertRaises(CodecError):
+                encode(Output(bad, "/out/a"))
+        encode(Output("Zürich, été – 東京", "/out/a"))
+        with self.assertRaises(CodecError):
+            decode(Output, b"\1\0\0\0\xff\1\0\0\0a", 100)
+
+    def test_numbers_fit_their_width(self) -> None:
+        for bad in (-1, 1 << 64, True, 1.0, "1"):
+            with self.assertRaises(CodecError):
+                encode(bad, U64)
+
+    def test_an_unknown_action_is_refused(self) -> None:
+        with self.assertRaises(CodecError):
+            codec_of(Action).write(WORKLOAD, bytearray())
+        with self.assertRaises(CodecError):
+            decode(Transaction, encode(transaction(CancelJob(filled(7)))).replace(b"\5" + filled(7), b"\x63" + filled(7)), 1_000)
+
+
+if __name__ == "__main__":
+    unittest.main()

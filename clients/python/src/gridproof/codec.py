@@ -186,7 +186,7 @@ class Tagged:
 
 
 @dataclasses.dataclass(frozen=True)
-class _List:
+class ListCodec:
     item: Codec
     items: Items
 
@@ -207,7 +207,7 @@ class _List:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Map:
+class MapCodec:
     key: Codec
     item: Codec
     items: Items
@@ -233,7 +233,7 @@ def _check_order(values: typing.Sequence[Any]) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Optional:
+class OptionalCodec:
     inner: Codec
 
     def write(self, value: Any, out: bytearray) -> None:
@@ -249,7 +249,7 @@ class _Optional:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Record:
+class RecordCodec:
     kind: type
     fields: tuple[tuple[str, Codec], ...]
 
@@ -265,7 +265,7 @@ class _Record:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Union:
+class UnionCodec:
     tags: tuple[tuple[int, type, Codec], ...]
 
     def write(self, value: Any, out: bytearray) -> None:
@@ -289,12 +289,12 @@ def _with_marks(inner: Any, marks: tuple[Any, ...]) -> Codec:
         if isinstance(mark, (Uint, Flag, Fixed, Raw, Text, Choice)):
             return mark
         if isinstance(mark, Tagged):
-            return _Union(tuple((tag, kind, codec_of(kind)) for tag, kind in mark.tags))
+            return UnionCodec(tuple((tag, kind, codec_of(kind)) for tag, kind in mark.tags))
         if isinstance(mark, Items):
             args = get_args(inner)
             if get_origin(inner) is dict:
-                return _Map(codec_of(args[0]), codec_of(args[1]), mark)
-            return _List(codec_of(args[0]), mark)
+                return MapCodec(codec_of(args[0]), codec_of(args[1]), mark)
+            return ListCodec(codec_of(args[0]), mark)
     raise TypeError(f"{inner} has no encoding")
 
 
@@ -317,10 +317,10 @@ def _made_of(hint: Any) -> Codec:
     if get_origin(hint) in (typing.Union, types.UnionType):
         inner = [arg for arg in get_args(hint) if arg is not type(None)]
         if len(inner) == 1:
-            return _Optional(codec_of(inner[0]))
+            return OptionalCodec(codec_of(inner[0]))
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         hints = typing.get_type_hints(hint, include_extras=True)
-        return _Record(hint, tuple((f.name, codec_of(hints[f.name])) for f in dataclasses.fields(hint)))
+        return RecordCodec(hint, tuple((f.name, codec_of(hints[f.name])) for f in dataclasses.fields(hint)))
     raise TypeError(f"{hint} has no encoding")
 
 

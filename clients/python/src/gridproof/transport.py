@@ -21,7 +21,7 @@ BYTES = "application/octet-stream"
 
 
 @dataclass(frozen=True)
-class _SignedRequest:
+class SignedRequest:
     method: Argument
     target: Argument
     time: U64
@@ -38,7 +38,7 @@ class RequestSigner:
     def header(self, method: str, target: str, body: bytes, now_ms: int) -> str:
         """The value of `x-gridproof-signature`; `target` is the path with its query."""
         digest = domain_hash("request body", body)
-        request = encode(_SignedRequest(method, target, now_ms, digest))
+        request = encode(SignedRequest(method, target, now_ms, digest))
         signature = self.key.sign(signing_hash("sign request", self.chain_id, request))
         return f"{self.key.public.hex()}.{now_ms}.{digest.hex()}.{signature.hex()}"
 

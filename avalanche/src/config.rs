@@ -14,7 +14,7 @@ pub struct Config {
     pub keys: Option<PathBuf>,
     /// Most bytes of all blobs together. What live jobs need comes first, then the newest results.
     pub blob_quota_bytes: u64,
-    /// How long the results of a settled job are kept, in seconds.
+    /// How long inputs and results of a settled job are kept, in seconds: at least an audit window, so that it can be challenged.
     pub keep_results_seconds: u64,
     /// Most bytes of waiting transactions.
     pub mempool_bytes: usize,

@@ -2,7 +2,8 @@
 //! [`StoredStatement`] may be signed, and what may be dropped.
 //!
 //! Results are vouched for only if the list of outcomes reproduces the opened root with its salt, and stays within the
-//! job's limits. What a live job needs is never dropped; settled results are kept for a time and below a quota.
+//! job's limits. What a live job needs is never dropped; inputs and results of a settled one are kept for a time and below a
+//! quota: its customer fetches the results, and whoever challenges them, or decides on a challenge, needs the inputs.
 
 mod fetch;
 mod live;
@@ -22,7 +23,8 @@ use live::{Duty, LiveJob, Results, opened_results, reproduces};
 /// How long and how much this node keeps beyond what live jobs need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// How long the results of a settled job are kept after its end, in milliseconds.
+    /// How long inputs and results of a settled job are kept after its end, in milliseconds; at least an audit window, so that
+    /// it can be challenged.
     pub results_ms: u64,
     /// Most bytes of all blobs together.
     pub quota_bytes: u64,
@@ -194,17 +196,9 @@ impl BlobBook {
             return;
         };
         let until = unix_ms.saturating_add(keep_ms);
-        let results: BTreeSet<_> = job.results().into_iter().collect();
         for blob in job.needs() {
             if self.held.contains(&blob) {
-                self.kept.insert((
-                    if results.contains(&blob) {
-                        until
-                    } else {
-                        unix_ms
-                    },
-                    blob,
-                ));
+                self.kept.insert((until, blob));
             } else {
                 self.abandoned.insert(blob);
             }

@@ -4,7 +4,7 @@ mod cancel;
 mod exits;
 #[cfg(test)]
 pub(crate) mod fake;
-mod fetch;
+pub mod fetch;
 mod files;
 mod input;
 mod interrupt;
@@ -369,7 +369,7 @@ async fn verify(
     let (header, (mut object, mut text)) = if let Some(outputs) = outputs {
         let folder = verify::folder(&trust.light, receipt, outputs)?;
         let report = report::verified(&folder, trust.source());
-        (folder.job.header, report)
+        (folder.job.proven.header, report)
     } else {
         let proven = verify::receipt(&trust.light, receipt)?;
         let report = report::verified_receipt(&proven, trust.source());

@@ -25,6 +25,10 @@ use crate::submit::{self, failure};
 use crate::trust::light_of;
 use crate::ui::Ui;
 
+mod challenge;
+
+use challenge::ChallengeArgs;
+
 /// How long a bond transaction may take to become final.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -91,6 +95,15 @@ Lower `bond` in partner.toml and restart the daemon first: it fills up what is m
         #[arg(long)]
         amount: Amount,
     },
+    /// Run tasks of a settled job again, and challenge its receipt if one of them gives something else.
+    #[command(after_help = "Examples:
+  gridproof partner challenge --dir ~/partner --dry-run 5b1c...
+  gridproof partner challenge --dir ~/partner --task 3 5b1c...
+
+A part of the bond is locked for a challenge. Validators run the task: if the receipt is wrong it is revoked, its primary loses
+what it locked, and half of that goes to who found it; if it is right, the challenger loses its lock. Run the command again if it
+was interrupted: it goes on where it was.")]
+    Challenge(ChallengeArgs),
 }
 
 /// What a new partner is made from.
@@ -154,6 +167,7 @@ pub async fn run(command: PartnerCommand, ui: Ui) -> Result<(), CommandFailure> 
             start(&dir, set.overrides().chain(flags)).await
         }
         PartnerCommand::Status { dir } => status(&dir, ui).await,
+        PartnerCommand::Challenge(args) => challenge::challenge(&args, ui).await,
         PartnerCommand::Bond { dir, amount } => {
             change_bond(&dir, Action::Bond { amount }, ui).await
         }

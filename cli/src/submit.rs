@@ -9,7 +9,7 @@ use rpc::model::TransactionStatus;
 use serde_json::json;
 use types::hash::{ChainId, TransactionId};
 use types::key::SecretKey;
-use types::number::{Amount, Height};
+use types::number::{Amount, Height, Nonce};
 use types::transaction::{Action, SignedTransaction, Transaction};
 
 use crate::failure::{CommandFailure, ExitKind};
@@ -59,7 +59,7 @@ pub struct Sent {
     pub fee: Amount,
 }
 
-/// Signs an action with the account's next nonce and the least fee. If a chain is given, an endpoint of another one is
+/// Signs an action with the account's next nonce and the least fee, or as a step of a job. If a chain is given, an endpoint of another one is
 /// refused before the key is used; otherwise the endpoint's word is taken for which chain it is.
 async fn sign(
     client: &Client,
@@ -79,16 +79,19 @@ async fn sign(
                 .hint("give the genesis of that chain, or the address of an endpoint of this one"),
         );
     }
-    let account = client
-        .account(key.public().address())
-        .await
-        .map_err(failure)?;
+    // A step of a job uses no nonce and no money.
+    let (nonce, fee) = if action.is_step() {
+        (Nonce::ZERO, Amount::ZERO)
+    } else {
+        let account = client.account(key.public().address()).await;
+        (account.map_err(failure)?.next_nonce, status.min_fee)
+    };
     let transaction = Transaction {
         chain_id: status.chain_id,
         sender: key.public(),
-        nonce: account.next_nonce,
+        nonce,
         valid_until: status.height.saturating_add(VALIDITY_HEIGHTS),
-        fee: status.min_fee,
+        fee,
         action,
     };
     Ok(transaction.sign(key))

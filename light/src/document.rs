@@ -2,23 +2,24 @@
 //!
 //! Its one source is the proof in hex; everything else in it is there to be read and derived from the proof. A text is
 //! taken only if it is, byte for byte, what its own proof gives: nothing in the file can be changed and still be
-//! accepted, not even a space. The certificate has no signer more than it needs.
+//! accepted, not even a space. No certificate has a signer more than it needs.
 
 mod shape;
 
 use serde::{Deserialize, Serialize};
+use types::chain_record::ChainRecord;
 use types::codec::{CodecError, decode, encode};
 use types::hash::{BlockId, ChainId, ValidatorId};
 use types::job::JobReceipt;
 use types::limits::MAX_STATE_VALUE_BYTES;
-use types::number::{Epoch, Height, Timestamp};
-use types::proof::ValueProof;
+use types::number::{ChainTime, Epoch, Height, Timestamp};
+use types::proof::{ReceiptProof, ValueProof};
 
 use crate::Light;
 use shape::ShownReceipt;
 
 /// What the document says it is.
-pub const FORMAT: &str = "gridproof job receipt 1";
+pub const FORMAT: &str = "gridproof job receipt 2";
 /// Longest document, in bytes.
 pub const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 
@@ -50,6 +51,9 @@ pub enum DocumentError {
     /// The proof shows no value, or no header.
     #[error("the proof shows no receipt under a header")]
     NoReceipt,
+    /// The proof shows no chain time.
+    #[error("the proof shows no chain time")]
+    NoTime,
     /// The value is not a job's receipt.
     #[error("the value is not a job's receipt: {0}")]
     NotReceipt(CodecError),
@@ -82,6 +86,7 @@ struct Document {
     chain: ChainId,
     receipt: ShownReceipt,
     proven: Proven,
+    standing: ShownStanding,
     proof: String,
 }
 
@@ -99,6 +104,19 @@ struct Proven {
     signers: Vec<ValidatorId>,
 }
 
+/// As of when the receipt stands.
+#[derive(Serialize)]
+struct ShownStanding {
+    /// The header whose state root shows that there is no revocation.
+    height: Height,
+    block: BlockId,
+    timestamp: Timestamp,
+    /// A chain time that was reached by then, in milliseconds.
+    chain_time: ChainTime,
+    /// True if nobody can challenge the receipt any more.
+    is_final: bool,
+}
+
 /// What of a text is read; the rest is compared as text.
 #[derive(Deserialize)]
 struct Source {
@@ -106,20 +124,36 @@ struct Source {
 }
 
 impl Light {
-    /// The document of a proof. The certificate is cut down to the signers that it needs. The proof is not verified.
-    pub fn receipt_document(&self, proof: &ValueProof) -> Result<String, DocumentError> {
+    /// The same proof with no signers more than it needs.
+    fn cut(&self, proof: &ValueProof) -> Result<ValueProof, DocumentError> {
         let mut proof = proof.clone();
         let epoch = proof.finality.certificate.statement.epoch;
         let term = self
             .term(epoch)
             .ok_or(DocumentError::UnknownCommittee(epoch))?;
         proof.finality.certificate = proof.finality.certificate.smallest(&term);
+        Ok(proof)
+    }
+
+    /// The document of a proof. The certificates are cut down to the signers that they need. The proof is not verified.
+    pub fn receipt_document(&self, proof: &ReceiptProof) -> Result<String, DocumentError> {
+        let proof = ReceiptProof {
+            time: self.cut(&proof.time)?,
+            revocation: self.cut(&proof.revocation)?,
+            receipt: self.cut(&proof.receipt)?,
+        };
         let receipt = receipt(&proof)?;
-        let headers = &proof.finality.headers;
+        let standing = shown_standing(&proof, &receipt)?;
+        let finality = &proof.receipt.finality;
+        let headers = &finality.headers;
         let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
             return Err(DocumentError::NoReceipt);
         };
-        let signers = proof.finality.certificate.signers.iter();
+        let epoch = finality.certificate.statement.epoch;
+        let term = self
+            .term(epoch)
+            .ok_or(DocumentError::UnknownCommittee(epoch))?;
+        let signers = finality.certificate.signers.iter();
         let signers = signers
             .filter_map(|index| term.committee.id(index))
             .collect();
@@ -137,6 +171,7 @@ impl Light {
             chain,
             receipt: (&receipt).into(),
             proven,
+            standing,
             proof: hex::encode(encode(&proof)),
         };
         let text = serde_json::to_string_pretty(&document)
@@ -148,13 +183,13 @@ impl Light {
     pub(crate) fn parse_document(
         &self,
         text: &str,
-    ) -> Result<(ValueProof, JobReceipt), DocumentError> {
+    ) -> Result<(ReceiptProof, JobReceipt), DocumentError> {
         if text.len() > MAX_DOCUMENT_BYTES {
             return Err(DocumentError::TooLong { found: text.len() });
         }
         let source: Source = serde_json::from_str(text).map_err(DocumentError::not_json)?;
         let bytes = hex::decode(&source.proof).map_err(|_| DocumentError::NotHex)?;
-        let proof: ValueProof =
+        let proof: ReceiptProof =
             decode(&bytes, MAX_DOCUMENT_BYTES).map_err(DocumentError::NotProof)?;
         let receipt = receipt(&proof)?;
         let canonical = self.receipt_document(&proof)?;
@@ -170,9 +205,35 @@ impl Light {
     }
 }
 
-fn receipt(proof: &ValueProof) -> Result<JobReceipt, DocumentError> {
-    let value = proof.value.as_deref().ok_or(DocumentError::NoReceipt)?;
+fn receipt(proof: &ReceiptProof) -> Result<JobReceipt, DocumentError> {
+    let value = proof.receipt.value.as_deref();
+    let value = value.ok_or(DocumentError::NoReceipt)?;
     decode(value, MAX_STATE_VALUE_BYTES).map_err(DocumentError::NotReceipt)
+}
+
+/// The chain time that a proof shows.
+pub(crate) fn chain_time(proof: &ReceiptProof) -> Result<ChainTime, DocumentError> {
+    let record = proof.time.value.as_deref();
+    let record = record.and_then(|value| decode::<ChainRecord>(value, MAX_STATE_VALUE_BYTES).ok());
+    record
+        .map(|record| record.chain_time)
+        .ok_or(DocumentError::NoTime)
+}
+
+fn shown_standing(
+    proof: &ReceiptProof,
+    receipt: &JobReceipt,
+) -> Result<ShownStanding, DocumentError> {
+    let header = proof.revocation.finality.headers.first();
+    let header = header.ok_or(DocumentError::NoReceipt)?;
+    let chain_time = chain_time(proof)?;
+    Ok(ShownStanding {
+        height: header.height,
+        block: header.id(),
+        timestamp: header.timestamp,
+        chain_time,
+        is_final: chain_time >= receipt.revocable_until,
+    })
 }
 
 #[cfg(test)]

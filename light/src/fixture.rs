@@ -8,17 +8,20 @@ use state::{
 };
 use types::attestation::{Exit, Outcome, Outcomes, result_root_of};
 use types::block::{Block, Body, Header};
+use types::chain_record::{ChainRecord, DueQueues};
 use types::codec::{Bounded, Text, encode};
 use types::committee::Validator;
 use types::genesis::Genesis;
 use types::hash::{Address, BlobId, Hash32, JobId};
 use types::job::{
-    CLASS_WASM_V2, JobReceipt, Output, Policy, ReceiptVerifier, TaskLimits, Workload,
+    CLASS_WASM_V2, JobReceipt, Output, Policy, ReceiptVerifier, Revocation, TaskLimits, Workload,
 };
 use types::key::{SecretKey, VrfSecretKey};
-use types::number::{Amount, Attempt, Fixed64, Fuel, Height, Stake, Timestamp};
+use types::number::{
+    Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Fuel, Height, Stake, Timestamp,
+};
 use types::params::{ComputeParams, Params};
-use types::proof::ValueProof;
+use types::proof::{ReceiptProof, ValueProof};
 use types::state_key::StateKey;
 use types::vote::{Certificate, Subject};
 
@@ -247,6 +250,7 @@ pub fn receipt() -> JobReceipt {
         tasks_rerun: 2,
         height: Height(1),
         time: Timestamp(1_001),
+        revocable_until: ChainTime(9_000),
     }
 }
 
@@ -255,6 +259,66 @@ pub fn proof(receipt: &JobReceipt) -> ValueProof {
     chain(with_neighbours(receipt), &[&[0, 1, 2, 3]])
         .value_proof(&KEY)
         .unwrap()
+}
+
+/// The chain's bookkeeping at a chain time.
+fn chain_record(chain_time: ChainTime) -> ChainRecord {
+    ChainRecord {
+        chain_time,
+        supply: Amount(100),
+        burned: Amount(1),
+        liquid: Amount(50),
+        urgent: false,
+        unbondings: None,
+        due: DueQueues::default(),
+        live_jobs: 0,
+        running_jobs: 0,
+        attempt_ms: 0,
+        live_bytes: 0,
+        draws: 0,
+        disputes: 0,
+        first_draw: BeaconStep(0),
+        past_snapshots: Vec::new(),
+        committee_since: Epoch::FIRST,
+        params_since: Epoch::FIRST,
+        last_proposed: BTreeMap::new(),
+    }
+}
+
+/// The proof that a receipt stands at a chain time, or of its revocation, under a block that all members signed.
+pub fn standing_at(
+    receipt: &JobReceipt,
+    chain_time: ChainTime,
+    revocation: Option<Revocation>,
+) -> ReceiptProof {
+    standing_after(receipt, chain_time, revocation, 1)
+}
+
+/// The same with so many blocks after the one that settled the job.
+pub fn standing_after(
+    receipt: &JobReceipt,
+    chain_time: ChainTime,
+    revocation: Option<Revocation>,
+    blocks: usize,
+) -> ReceiptProof {
+    let mut writes = with_neighbours(receipt);
+    writes.insert(StateKey::Chain, Some(encode(&chain_record(chain_time))));
+    let key = StateKey::Revocation(receipt.job);
+    let revocation = revocation.map(|revocation| encode(&revocation));
+    writes.extend(revocation.map(|bytes| (key, Some(bytes))));
+    let signers: Vec<&[u16]> = vec![&[0, 1, 2, 3]; blocks];
+    let store = chain(writes, &signers);
+    let of = |key: &StateKey| store.value_proof(key).unwrap();
+    ReceiptProof {
+        time: of(&StateKey::Chain),
+        revocation: of(&key),
+        receipt: of(&StateKey::Receipt(receipt.job)),
+    }
+}
+
+/// The proof that a receipt stands some time before nobody can challenge it any more.
+pub fn standing(receipt: &JobReceipt) -> ReceiptProof {
+    standing_at(receipt, ChainTime(8_000), None)
 }
 
 /// A receipt in state, among some accounts.

@@ -11,13 +11,13 @@ use types::attestation::{Outcomes, leaf_of, result_root_of};
 use types::block::Header;
 use types::codec::{CodecError, decode};
 use types::hash::{BlobId, Hash32, WorkloadId};
-use types::job::{JobReceipt, Workload};
-use types::limits::MAX_OUTCOMES_BYTES;
-use types::number::{Stake, TaskIndex};
+use types::job::{JobReceipt, Revocation, Workload};
+use types::limits::{MAX_OUTCOMES_BYTES, MAX_STATE_VALUE_BYTES};
+use types::number::{ChainTime, Height, Stake, TaskIndex};
 use types::state_key::StateKey;
 
 use crate::Light;
-use crate::document::DocumentError;
+use crate::document::{DocumentError, chain_time};
 use crate::finality::ValueError;
 
 /// One file that a task wrote.
@@ -89,6 +89,25 @@ pub enum JobProofError {
     /// The proof in it does not hold.
     #[error("the receipt is not proven: {0}")]
     Proof(#[from] ValueError),
+    /// The proof's parts are of states in another order: something may have happened between them that they do not show.
+    #[error(
+        "the proof shows chain time at height {time}, no revocation at {revocation} and the receipt at {receipt}: each must be \
+         at the height of the one before or later"
+    )]
+    OutOfOrder {
+        /// Height of the state that shows the chain time.
+        time: Height,
+        /// Height of the state that shows whether there is a revocation.
+        revocation: Height,
+        /// Height of the state that shows the receipt.
+        receipt: Height,
+    },
+    /// The receipt does not stand, and this says why.
+    #[error("{}", why_not(.0))]
+    NotStanding(Revocation),
+    /// What stands where a revocation would be is none.
+    #[error("the revocation of the receipt does not decode: {0}")]
+    BadRevocation(CodecError),
     /// The list of outcomes is not the one that the receipt names.
     #[error("the list of outcomes is blob {found}, the receipt names {expected}")]
     OtherOutcomes {
@@ -162,38 +181,95 @@ pub enum JobProofError {
     },
 }
 
+fn why_not(revocation: &Revocation) -> String {
+    match revocation {
+        Revocation::Challenged { challenger, height } => format!(
+            "partner {challenger} challenged the result at height {height}, and referees have not decided: the receipt does not \
+             stand now"
+        ),
+        Revocation::Refuted { height, .. } => {
+            format!(
+                "referees found at height {height} that the result is wrong: the receipt is revoked"
+            )
+        }
+        Revocation::NonCanonical { height } => format!(
+            "referees found more than one result of the program, or none, at height {height}: the receipt is revoked"
+        ),
+    }
+}
+
+/// As of when a receipt stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceiptStanding {
+    /// The height after whose block there is no revocation.
+    pub height: Height,
+    /// A chain time that was reached by then.
+    pub chain_time: ChainTime,
+    /// True if nobody can challenge the receipt any more.
+    pub is_final: bool,
+}
+
+/// A receipt that is shown to be in state, and to stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandingReceipt {
+    /// Receipt that was proven.
+    pub receipt: JobReceipt,
+    /// The header whose state root shows it.
+    pub header: Header,
+    /// Stake of the signers that made that final.
+    pub signed_stake: Stake,
+    /// As of when it stands.
+    pub standing: ReceiptStanding,
+}
+
 /// A job whose receipt, outcomes and files are shown to be those that the chain settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedJob {
-    /// Receipt that was proven.
-    pub receipt: JobReceipt,
+    /// Receipt that was proven, and as of when it stands.
+    pub proven: StandingReceipt,
     /// How each task ended.
     pub outcomes: Outcomes,
-    /// The header whose state root shows the receipt.
-    pub header: Header,
-    /// Stake of the signers that made it final.
-    pub signed_stake: Stake,
     /// Number of files that were read and compared.
     pub files: usize,
 }
 
 impl Light {
-    /// Verifies a receipt document alone: the receipt and the header that shows it.
-    pub fn verify_receipt(
-        &self,
-        document: &str,
-    ) -> Result<(JobReceipt, Header, Stake), JobProofError> {
+    /// Verifies a receipt document alone: the receipt, that it is not revoked, and the headers that show it.
+    pub fn verify_receipt(&self, document: &str) -> Result<StandingReceipt, JobProofError> {
         let (proof, receipt) = self.parse_document(document)?;
-        let header = self
-            .verify_value(&proof, &StateKey::Receipt(receipt.job))?
-            .header
-            .clone();
-        let certificate = &proof.finality.certificate;
+        let time = self.verify_value(&proof.time, &StateKey::Chain)?;
+        let revocation = StateKey::Revocation(receipt.job);
+        let revocation = self.verify_value(&proof.revocation, &revocation)?;
+        let shown = self.verify_value(&proof.receipt, &StateKey::Receipt(receipt.job))?;
+        if time.height > revocation.height || revocation.height > shown.height {
+            return Err(JobProofError::OutOfOrder {
+                time: time.height,
+                revocation: revocation.height,
+                receipt: shown.height,
+            });
+        }
+        if let Some(bytes) = revocation.bytes {
+            let found = decode(bytes, MAX_STATE_VALUE_BYTES);
+            let found = found.map_err(JobProofError::BadRevocation)?;
+            return Err(JobProofError::NotStanding(found));
+        }
+        let chain_time = chain_time(&proof)?;
+        let standing = ReceiptStanding {
+            height: revocation.height,
+            chain_time,
+            is_final: chain_time >= receipt.revocable_until,
+        };
+        let certificate = &proof.receipt.finality.certificate;
         let term = self.term(certificate.statement.epoch);
         let stake = term.map_or(Stake::ZERO, |term| {
             term.committee.stake_of(&certificate.signers)
         });
-        Ok((receipt, header, stake))
+        Ok(StandingReceipt {
+            header: shown.header.clone(),
+            receipt,
+            signed_stake: stake,
+            standing,
+        })
     }
 
     /// Verifies a job: the document, the outcomes that it names, and every file that these name. A job with a file
@@ -203,8 +279,9 @@ impl Light {
         document: &str,
         evidence: &JobEvidence<'_>,
     ) -> Result<VerifiedJob, JobProofError> {
-        let (receipt, header, signed_stake) = self.verify_receipt(document)?;
-        let outcomes = verify_outcomes(&receipt, evidence.outcomes)?;
+        let proven = self.verify_receipt(document)?;
+        let receipt = &proven.receipt;
+        let outcomes = verify_outcomes(receipt, evidence.outcomes)?;
         if let Some(workload) = evidence.workload
             && workload.id() != receipt.workload
         {
@@ -215,10 +292,8 @@ impl Light {
         }
         let files = verify_files(&outcomes, evidence)?;
         Ok(VerifiedJob {
-            receipt,
+            proven,
             outcomes,
-            header,
-            signed_stake,
             files,
         })
     }

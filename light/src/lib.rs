@@ -27,7 +27,8 @@ pub use document::{DocumentError, FORMAT, MAX_DOCUMENT_BYTES};
 pub use finality::{FinalityError, ProvenValue, ValueError};
 pub use handover::HandoverError;
 pub use job::{
-    FileRef, JobEvidence, JobFiles, JobProofError, Stream, VerifiedJob, files_of, verify_outcomes,
+    FileRef, JobEvidence, JobFiles, JobProofError, ReceiptStanding, StandingReceipt, Stream,
+    VerifiedJob, files_of, verify_outcomes,
 };
 pub use tree::{TreeError, verify_state};
 

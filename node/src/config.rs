@@ -39,7 +39,7 @@ pub struct BlobsConfig {
     /// Most bytes of all blobs together. What live jobs need comes first, then the newest results.
     #[serde(default = "defaults::quota")]
     pub quota_bytes: u64,
-    /// How long the results of a settled job are kept, in seconds.
+    /// How long inputs and results of a settled job are kept, in seconds: at least an audit window, so that it can be challenged.
     #[serde(default = "defaults::results_seconds")]
     pub keep_results_seconds: u64,
 }

@@ -62,6 +62,10 @@ pub enum LockReason {
     Verifier(JobId),
     /// The partner was primary of jobs that settled, whose results may be contradicted until this chain time; ends by itself.
     Audit(ChainTime),
+    /// The partner was primary of the job, whose receipt is challenged; ends with the challenge.
+    Contested(JobId),
+    /// The partner challenges the job's receipt; ends with the challenge.
+    Challenger(JobId),
 }
 
 impl LockReason {
@@ -75,7 +79,10 @@ impl LockReason {
     #[must_use]
     pub fn job(&self) -> Option<JobId> {
         match self {
-            Self::Primary(job) | Self::Verifier(job) => Some(*job),
+            Self::Primary(job)
+            | Self::Verifier(job)
+            | Self::Contested(job)
+            | Self::Challenger(job) => Some(*job),
             Self::Audit(_) => None,
         }
     }
@@ -84,7 +91,7 @@ impl LockReason {
     #[must_use]
     pub fn until(&self) -> Option<ChainTime> {
         match self {
-            Self::Primary(_) | Self::Verifier(_) => None,
+            Self::Primary(_) | Self::Verifier(_) | Self::Contested(_) | Self::Challenger(_) => None,
             Self::Audit(until) => Some(*until),
         }
     }

@@ -277,6 +277,52 @@ impl Divergence {
     }
 }
 
+/// What opens a challenge of a settled job: one task at which the challenger found something else than the receipt's result.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Contradiction {
+    /// What the challenger found, as the opening of its commitment to this one task.
+    pub divergence: Divergence,
+    /// The primary's leaf of that task.
+    pub leaf: Hash32,
+    /// The path of that leaf in the receipt's result.
+    pub proof: MerkleProof,
+}
+
+impl Contradiction {
+    /// Contradicts a settled result, whose leaves in index order are `settled` and blinded by its salt, at one task; `own_salt`
+    /// blinds what the challenger found there. `None` if the task is not among them.
+    // Rule C73.
+    #[must_use]
+    pub fn new(
+        own_salt: Hash32,
+        found: (TaskIndex, Hash32),
+        salt: &Hash32,
+        settled: &[(TaskIndex, Hash32)],
+    ) -> Option<Self> {
+        let theirs = Divergence::new(*salt, settled, found.0)?;
+        Some(Self {
+            divergence: Divergence::new(own_salt, &[found], found.0)?,
+            leaf: theirs.leaf,
+            proof: theirs.proof,
+        })
+    }
+
+    /// True if the challenger's leaf leads to its own root, and the primary's to a result root over so many tasks with this
+    /// salt.
+    // Rule C73.
+    #[must_use]
+    pub fn is_consistent(&self, tasks: u32, root: &Hash32, salt: &Hash32) -> bool {
+        let task = self.divergence.task;
+        let (Ok(position), Ok(tasks)) = (usize::try_from(task.0), usize::try_from(tasks)) else {
+            return false;
+        };
+        let items = [(position, blinded(salt, task, &self.leaf))];
+        position < tasks
+            && self.divergence.is_consistent(&[task])
+            && merkle_verify(tasks, &items, &self.proof) == Some(*root)
+    }
+}
+
 /// The tasks that a sortition output draws: `count` of `tasks`, ascending, without repeats.
 // Rules C33, C35.
 #[must_use]
@@ -363,6 +409,32 @@ mod tests {
             assert!(!wrong.is_consistent(&covered));
         }
         assert_eq!(Divergence::new(salt, &mine, TaskIndex(1)), None);
+    }
+
+    #[test]
+    fn a_contradiction_shows_both_leaves_of_one_task() {
+        let (settled, salt, own_salt) = (leaves(5), Hash32([3; 32]), Hash32([4; 32]));
+        let root = result_root_of(&salt, &settled);
+        let found = (TaskIndex(2), Hash32([9; 32]));
+        let shown = Contradiction::new(own_salt, found, &salt, &settled).unwrap();
+        assert_eq!(shown.leaf, settled[2].1);
+        assert_eq!(shown.divergence.root, result_root_of(&own_salt, &[found]));
+        assert!(shown.is_consistent(5, &root, &salt));
+        assert!(!shown.is_consistent(4, &root, &salt));
+        assert!(!shown.is_consistent(2, &root, &salt));
+        assert!(!shown.is_consistent(5, &own_salt, &salt));
+        assert!(!shown.is_consistent(5, &root, &own_salt));
+        for change in [
+            |one: &mut Contradiction| one.leaf.0[0] ^= 1,
+            |one: &mut Contradiction| one.divergence.leaf.0[0] ^= 1,
+            |one: &mut Contradiction| one.divergence.task = TaskIndex(3),
+        ] {
+            let mut wrong = shown.clone();
+            change(&mut wrong);
+            assert!(!wrong.is_consistent(5, &root, &salt));
+        }
+        let beyond = (TaskIndex(5), Hash32([9; 32]));
+        assert_eq!(Contradiction::new(own_salt, beyond, &salt, &settled), None);
     }
 
     #[test]

@@ -22,10 +22,10 @@ pub use dispute::{
 };
 pub use duty::{Duties, Renewals};
 pub use parties::{Parties, Primary, UnrunnableReport, Verifier};
-pub use receipt::{JobReceipt, ReceiptVerifier};
-pub use record::{Escrow, JobRecord, JobRent, Policy, StageEntry};
+pub use receipt::{JobReceipt, ReceiptVerifier, Revocation};
+pub use record::{Escrow, JobRecord, JobRent, Policy, Settlement, StageEntry};
 pub use stage::{
-    Announcing, Appointing, Assigned, Awaited, Disputed, Failed, FailureReason, Pending,
-    PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, Verifying,
+    Announcing, Appointing, Assigned, Awaited, Challenged, Disputed, Failed, FailureReason,
+    Pending, PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, Verifying,
 };
 pub use terms::JobTerms;

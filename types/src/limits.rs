@@ -109,6 +109,10 @@ pub const MAX_MIN_VERIFIERS: u16 = 12;
 pub const MAX_EXPECTED_VERIFIERS: u32 = 8;
 /// Most jobs that are live at the same time.
 pub const MAX_LIVE_JOBS: usize = 4_096;
+/// Settled jobs that may be challenged at the same time, beyond what is live at most.
+pub const MAX_CHALLENGED_JOBS: usize = 256;
+/// Most challenges of one job's receipt.
+pub const MAX_CHALLENGES: u16 = 64;
 /// Most attempts of one job.
 pub const MAX_ATTEMPTS: u16 = 8;
 /// Most attributes of a partner and most constraints of a job.
@@ -209,7 +213,8 @@ const _: () = {
         "all unbondings are paid within 64 blocks"
     );
     assert!(
-        MAX_LIVE_JOBS * (HASH_BYTES + 8) + 4 <= MAX_STATE_VALUE_BYTES && LIVE_SHARDS < 256,
+        (MAX_LIVE_JOBS + MAX_CHALLENGED_JOBS) * (HASH_BYTES + 8) + 4 <= MAX_STATE_VALUE_BYTES
+            && LIVE_SHARDS < 256,
         "all live jobs fit a shard"
     );
     assert!(

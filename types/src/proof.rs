@@ -42,6 +42,17 @@ pub struct ValueProof {
     pub finality: FinalityProof,
 }
 
+/// That a job's receipt stands: it is in state, and no revocation of it is. The three are of states in this order, or of the same.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ReceiptProof {
+    /// The chain's record, for its chain time.
+    pub time: ValueProof,
+    /// The absence of a revocation.
+    pub revocation: ValueProof,
+    /// The receipt. It is in the last state, so that it was not forgotten before: a revocation is forgotten with it.
+    pub receipt: ValueProof,
+}
+
 /// Why another committee is in office from an epoch on: the last block before that epoch announces it, and the committee
 /// in office until then finalized that block itself.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

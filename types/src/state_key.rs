@@ -60,6 +60,8 @@ pub enum StateKey {
     CustomerJobs(Address),
     /// [`crate::job::JobReceipt`] of a settled job.
     Receipt(JobId),
+    /// [`crate::job::Revocation`]: why the receipt of a settled job does not stand; absent while it does.
+    Revocation(JobId),
     /// `Height` at which a program was banned from a class, see [`program_hash`]: referees could not agree on a result of it.
     Banned(Hash32),
     /// [`crate::job::JobVerdict`] of referees on results of a job, by its number below [`crate::job::JobRecord::verdicts`].

@@ -2,7 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::attestation::{Divergence, Opening};
+use crate::attestation::{Contradiction, Divergence, Opening};
 use crate::codec::encode;
 use crate::hash::{Address, ChainId, Domain, Hash32, JobId, TransactionId};
 use crate::key::{KeyError, PublicKey, SecretKey, Signature, Signed, VrfProof, signing_hash};
@@ -66,6 +66,13 @@ pub enum Action {
     CancelJob {
         /// The job that its customer does not want any more.
         job: JobId,
+    },
+    /// A partner says that the result of a settled job is wrong, and commits to another one of one task.
+    ChallengeJob {
+        /// The job whose receipt it challenges.
+        job: JobId,
+        /// Hash over root and salt, see [`crate::attestation::commitment`].
+        commitment: Hash32,
     },
     /// A partner's step in a live job. It is in a block only if it succeeds; it uses no nonce and no money of its sender's, so
     /// that it waits behind nothing else.
@@ -136,6 +143,11 @@ pub enum JobStep {
         /// The salt of its commitment.
         salt: Hash32,
     },
+    /// Whoever challenges a settled job shows what it found at one task, and what the primary claimed there.
+    Contradict {
+        /// Both leaves, each with its path.
+        contradiction: Box<Contradiction>,
+    },
     /// A verifier that found something else opens its commitment at one task.
     Differ {
         /// What it found there.
@@ -160,6 +172,7 @@ impl Action {
             Self::Unbond { .. } => "unbond",
             Self::SubmitJob { .. } => "submit_job",
             Self::CancelJob { .. } => "cancel_job",
+            Self::ChallengeJob { .. } => "challenge_job",
             Self::Job(action) => action.step.name(),
         }
     }
@@ -189,6 +202,7 @@ impl JobStep {
             Self::Reveal { .. } => "reveal",
             Self::Agree { .. } => "agree",
             Self::Differ { .. } => "differ",
+            Self::Contradict { .. } => "contradict",
             Self::Vote { .. } => "vote",
             Self::OpenVote { .. } => "open_vote",
         }

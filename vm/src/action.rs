@@ -24,6 +24,8 @@ pub const UNBOND: u64 = 8_192;
 pub const SUBMIT_JOB: u64 = 262_144;
 /// Gas of a cancelled job: its parties are paid, their locks freed, its record ended.
 pub const CANCEL_JOB: u64 = 65_536;
+/// Gas of a challenge: locks of two partners, and a job that is live again.
+pub const CHALLENGE_JOB: u64 = 32_768;
 /// Gas of a party's step that checks no proof.
 pub const JOB_STEP: u64 = 8_192;
 /// Gas of an announcement: a VRF proof, and the snapshot of partners.
@@ -39,7 +41,7 @@ pub(crate) const MAX_JOB_STEP_GAS: u64 = ANNOUNCE;
 const _: () = {
     assert!(MAX_JOB_STEP_GAS >= REVEAL && MAX_JOB_STEP_GAS >= JOB_STEP);
     assert!(MAX_GAS >= MAX_JOB_STEP_GAS && MAX_GAS >= REGISTER_PARTNER && MAX_GAS >= BOND);
-    assert!(MAX_GAS >= TRANSFER && MAX_GAS >= UNBOND);
+    assert!(MAX_GAS >= TRANSFER && MAX_GAS >= UNBOND && MAX_GAS >= CHALLENGE_JOB);
 };
 
 /// Gas of what an action does, beside its transaction's bytes and signature.
@@ -52,6 +54,7 @@ pub fn gas(action: &Action) -> u64 {
         Action::Unbond { .. } => UNBOND,
         Action::SubmitJob { .. } => SUBMIT_JOB,
         Action::CancelJob { .. } => CANCEL_JOB,
+        Action::ChallengeJob { .. } => CHALLENGE_JOB,
         Action::Job(action) => match action.step {
             JobStep::Acknowledge
             | JobStep::Decline { .. }
@@ -61,7 +64,10 @@ pub fn gas(action: &Action) -> u64 {
             | JobStep::Vote { .. }
             | JobStep::OpenVote { .. } => JOB_STEP,
             JobStep::Announce { .. } => ANNOUNCE,
-            JobStep::Reveal { .. } | JobStep::Agree { .. } | JobStep::Differ { .. } => REVEAL,
+            JobStep::Reveal { .. }
+            | JobStep::Agree { .. }
+            | JobStep::Differ { .. }
+            | JobStep::Contradict { .. } => REVEAL,
         },
     }
 }
@@ -76,12 +82,13 @@ pub fn job_action(action: &Action) -> Option<&JobAction> {
         | Action::Bond { .. }
         | Action::Unbond { .. }
         | Action::SubmitJob { .. }
-        | Action::CancelJob { .. } => None,
+        | Action::CancelJob { .. }
+        | Action::ChallengeJob { .. } => None,
     }
 }
 
 /// True if the customer pays the step's fee. To decline, or to find no result, does not serve the job: these cost a
-/// penalty. Renewals, and votes of referees, are free.
+/// penalty. Renewals and votes of referees are free, and what opens a challenge: its job has no escrow any more.
 // Rule C20.
 fn is_paid_for(step: &JobStep) -> bool {
     match step {
@@ -95,7 +102,8 @@ fn is_paid_for(step: &JobStep) -> bool {
         | JobStep::Renew { .. }
         | JobStep::NoResult
         | JobStep::Vote { .. }
-        | JobStep::OpenVote { .. } => false,
+        | JobStep::OpenVote { .. }
+        | JobStep::Contradict { .. } => false,
     }
 }
 
@@ -112,6 +120,9 @@ pub(crate) fn perform(
         Action::Unbond { amount } => context.unbond(sender, *amount),
         Action::SubmitJob { spec } => compute::submit(context, sender, transaction.job_id(), spec),
         Action::CancelJob { job } => compute::cancel(context, sender, job),
+        Action::ChallengeJob { job, commitment } => {
+            compute::challenge(context, sender, job, *commitment)
+        }
         Action::Job(action) => step(context, sender, action).map(drop),
     }
 }
@@ -187,6 +198,9 @@ fn perform_step(
         }
         (Stage::Disputed(disputed), JobStep::OpenVote { ballot, leaf, salt }) => {
             compute::open_vote(context, sender, job, disputed, (*ballot, *leaf, *salt))
+        }
+        (Stage::Challenged(challenged), JobStep::Contradict { contradiction }) => {
+            compute::contradict(context, sender, job, challenged, contradiction)
         }
         (stage, _) => Err(JobError::WrongStage {
             stage: stage.name(),

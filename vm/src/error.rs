@@ -172,9 +172,19 @@ pub enum Corruption {
         /// Number of the verdict.
         number: u16,
     },
-    /// Bond that a lock held until now is not free.
-    #[error("bond of {0} that was just unlocked cannot be locked")]
-    FreedBondNotFree(Address),
+    /// A lock holds less than what it was made for.
+    #[error(
+        "a lock on the bond of {partner} holds less than the {amount} base units that a job locked"
+    )]
+    LockMissing {
+        /// Address of the partner.
+        partner: Address,
+        /// What the job locked, in base units.
+        amount: Amount,
+    },
+    /// A job settled, and its receipt is not in state.
+    #[error("job {0} is settled without a receipt")]
+    NoReceipt(JobId),
     /// A job pays more than its escrow holds.
     #[error("job {job} pays {amount} base units out of an escrow of {held}")]
     EscrowOverdrawn {

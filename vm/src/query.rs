@@ -2,7 +2,7 @@
 
 use state::{StateRead, read_as};
 use types::hash::{Address, JobId};
-use types::job::JobReceipt;
+use types::job::{JobReceipt, Revocation};
 use types::number::{ChainTime, Epoch};
 use types::state_key::StateKey;
 use types::stored::{Holding, StoredSubject};
@@ -49,6 +49,11 @@ pub fn snapshot(view: &dyn StateRead, epoch: Epoch) -> Result<Option<PartnerSnap
 /// The receipt of a settled job.
 pub fn receipt(view: &dyn StateRead, id: &JobId) -> Result<Option<JobReceipt>, Abort> {
     Ok(read_as(view, &StateKey::Receipt(*id))?)
+}
+
+/// Why the receipt of a settled job does not stand; none while it does.
+pub fn revocation(view: &dyn StateRead, id: &JobId) -> Result<Option<Revocation>, Abort> {
+    Ok(read_as(view, &StateKey::Revocation(*id))?)
 }
 
 /// The output that the beacon waits for. The contributor publishes its output once the block that this state is after is final.

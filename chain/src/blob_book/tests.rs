@@ -281,19 +281,40 @@ fn settled_book() -> (BlobBook, Outcomes) {
 }
 
 #[test]
-fn settled_results_stay_for_their_time_and_inputs_go_at_once() {
+fn inputs_and_results_of_a_settled_job_stay_for_their_time() {
     let (mut book, list) = settled_book();
-    let requests = book.settle(0, 0, &peers());
-    assert!(
-        requests
-            .iter()
-            .any(|r| matches!(r, BlobRequest::Drop(all) if all.contains(&blob("module"))))
-    );
-    assert!(book.holds(&list.0[0].stdout));
+    let all = [blob("module"), list.0[0].stdout];
     book.settle(999, 999, &peers());
-    assert!(book.holds(&list.0[0].stdout));
+    assert!(all.iter().all(|blob| book.holds(blob)));
     book.settle(1_000, 1_000, &peers());
-    assert!(!book.holds(&list.0[0].stdout));
+    assert!(!all.iter().any(|blob| book.holds(blob)));
+}
+
+/// Referees run a task of a job that had settled: it needs its inputs again, from others if they are gone here.
+#[test]
+fn a_settled_job_that_is_challenged_is_live_again() {
+    let (mut book, _) = settled_book();
+    book.settle(1_000, 1_000, &peers());
+    assert_eq!(book.complete_workload(&record(Stage::Settled).id), None);
+    let parties = Parties {
+        primary: Primary {
+            partner: Address::default(),
+            price: Amount::ZERO,
+            bond: Amount::ZERO,
+        },
+        commitment: Hash32::ZERO,
+        verifiers: Vec::new(),
+        no_results: Vec::new(),
+    };
+    let challenged = record(Stage::Challenged(types::job::Challenged { parties }));
+    book.see(&challenged, 1_000);
+    book.settle(1_000, 1_000, &peers());
+    assert!(book.missing().any(|missing| *missing == blob("module")));
+    workload()
+        .blobs()
+        .into_iter()
+        .for_each(|id| book.stored(id, 1_000));
+    assert!(book.complete_workload(&challenged.id).is_some());
 }
 
 #[test]

@@ -131,6 +131,7 @@ fn record(id: JobId, customer: Address, spec: &JobSpec) -> JobRecord {
             height: Height(9),
             time: Timestamp(9),
         }],
+        settlement: None,
     }
 }
 

@@ -7,14 +7,16 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use light::Light;
+use light::{JobProofError, Light};
 use rpc::model::JobView;
 use rpc::{Client, ClientError};
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use types::attestation::Outcomes;
 use types::codec::encode;
 use types::hash::{BlobId, JobId};
-use types::job::JobReceipt;
+use types::job::{JobReceipt, Workload};
 use types::limits::MAX_OUTCOMES_BYTES;
+use types::proof::ReceiptProof;
 use types::state_key::StateKey;
 
 use super::files::{Folder, OUTCOMES, RECEIPT, WORKLOAD};
@@ -58,17 +60,7 @@ pub async fn fetch(
     let receipt = receipt(client, light, view.id).await;
     progress.finish();
     let (document, receipt) = receipt?;
-    let shown = view.canonical_spec().ok().map(|spec| spec.workload);
-    let Some(workload) = shown.filter(|workload| workload.id() == receipt.workload) else {
-        let message = format!(
-            "{} shows another workload than the one that the chain settled",
-            client.url()
-        );
-        return Err(
-            CommandFailure::new(ExitKind::NotVerified, "not_verified", message)
-                .hint("ask another endpoint"),
-        );
-    };
+    let workload = settled_workload(client, view, &receipt)?;
     std::fs::write(out.join(WORKLOAD), encode(&workload))?;
     if usize::try_from(receipt.outcomes.length).map_or(true, |length| length > MAX_OUTCOMES_BYTES) {
         return Err(CommandFailure::new(
@@ -130,16 +122,20 @@ async fn receipt(
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let proof = client.proof(&StateKey::Receipt(job)).await;
+        let proof = standing_proof(client, job).await;
         let late = Instant::now() >= until;
         match proof {
-            Ok(proof) if proof.value.is_some() || late => {
+            Ok(proof) if proof.receipt.value.is_some() || late => {
                 let document = light
                     .receipt_document(&proof)
                     .map_err(|error| not_proven(client, &error.to_string()))?;
                 let verified = light.verify_receipt(&document);
-                let (receipt, _, _) =
-                    verified.map_err(|error| not_proven(client, &error.to_string()))?;
+                let receipt = match verified {
+                    Ok(standing) => standing.receipt,
+                    // Another node behind the same address is some blocks behind.
+                    Err(JobProofError::OutOfOrder { .. }) if !late => continue,
+                    Err(error) => return Err(not_proven(client, &error.to_string())),
+                };
                 if receipt.job != job {
                     return Err(not_proven(client, "it is another job's receipt"));
                 }
@@ -151,6 +147,18 @@ async fn receipt(
     }
 }
 
+/// What proves that a receipt stands, in the order in which the states must be.
+async fn standing_proof(client: &Client, job: JobId) -> Result<ReceiptProof, ClientError> {
+    let time = client.proof(&StateKey::Chain).await?;
+    let revocation = client.proof(&StateKey::Revocation(job)).await?;
+    let receipt = client.proof(&StateKey::Receipt(job)).await?;
+    Ok(ReceiptProof {
+        time,
+        revocation,
+        receipt,
+    })
+}
+
 fn not_proven(client: &Client, why: &str) -> CommandFailure {
     let message = format!(
         "{} gives no valid proof of the receipt: {why}",
@@ -158,6 +166,65 @@ fn not_proven(client: &Client, why: &str) -> CommandFailure {
     );
     CommandFailure::new(ExitKind::NotVerified, "not_verified", message)
         .hint("ask another endpoint; if --genesis is given, is it this chain's?")
+}
+
+/// The workload that a receipt settled, as an endpoint shows it: its hash says whether it is.
+fn settled_workload(
+    client: &Client,
+    view: &JobView,
+    receipt: &JobReceipt,
+) -> Result<Workload, CommandFailure> {
+    let shown = view.canonical_spec().ok().map(|spec| spec.workload);
+    let settled = shown.filter(|workload| workload.id() == receipt.workload);
+    settled.ok_or_else(|| {
+        let message = format!(
+            "{} shows another workload than the one that the chain settled",
+            client.url()
+        );
+        CommandFailure::new(ExitKind::NotVerified, "not_verified", message)
+            .hint("ask another endpoint")
+    })
+}
+
+/// Where an input lies in a folder that [`to_run`] filled.
+pub fn input_path(folder: &Path, blob: BlobId) -> PathBuf {
+    folder.join(blob.hash.to_string())
+}
+
+/// Fetches what running a settled job again takes: module and inputs into a folder, and the outcomes to compare with.
+pub async fn to_run(
+    client: &Client,
+    view: &JobView,
+    receipt: &JobReceipt,
+    folder: &Path,
+    ui: Ui,
+) -> Result<(Workload, Outcomes), CommandFailure> {
+    let workload = settled_workload(client, view, receipt)?;
+    let blobs = workload.blobs().into_iter();
+    let mut places: BTreeMap<_, _> = blobs
+        .map(|blob| (blob, vec![input_path(folder, blob)]))
+        .collect();
+    let list = folder.join(OUTCOMES);
+    places
+        .entry(receipt.outcomes)
+        .or_default()
+        .push(list.clone());
+    let progress = ui.bytes(
+        places.keys().map(|blob| blob.length).sum(),
+        "fetching inputs and outcomes",
+    );
+    let fetched = Fetcher {
+        client,
+        progress: &progress,
+    }
+    .all(&places)
+    .await;
+    progress.finish();
+    fetched?;
+    let outcomes = light::verify_outcomes(receipt, &std::fs::read(&list)?).map_err(|error| {
+        CommandFailure::new(ExitKind::NotVerified, "not_verified", error.to_string())
+    })?;
+    Ok((workload, outcomes))
 }
 
 struct Fetcher<'a> {

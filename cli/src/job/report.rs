@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use light::StandingReceipt;
 use rpc::model::{EstimateView, JobReceiptView, JobView, PolicyView, StageEntryView, WorkloadView};
 use serde_json::{Value, json};
 use types::attestation::unblinded_root;
@@ -10,7 +11,7 @@ use types::number::Amount;
 
 use super::exits;
 use super::input::Prepared;
-use super::verify::{ProvenReceipt, VerifiedFolder};
+use super::verify::VerifiedFolder;
 
 /// Thousandths of a 64.64 fixed-point number, rounded down.
 fn thousandths(fixed: u128) -> u128 {
@@ -148,10 +149,11 @@ pub fn status(view: &JobView) -> String {
 }
 
 /// A receipt that was verified offline, without the results that it settles.
-pub fn verified_receipt(proven: &ProvenReceipt, genesis: &str) -> (Value, String) {
+pub fn verified_receipt(proven: &StandingReceipt, genesis: &str) -> (Value, String) {
     let receipt = &proven.receipt;
     let object = json!({
-        "verified": true, "genesis": genesis, "receipt": JobReceiptView::from(receipt), "cost": cost(receipt),
+        "verified": true, "genesis": genesis, "receipt": JobReceiptView::from(receipt),
+        "standing": standing(proven), "cost": cost(receipt),
         "files": null,
     });
     let mut lines = vec![
@@ -169,14 +171,14 @@ pub fn verified_receipt(proven: &ProvenReceipt, genesis: &str) -> (Value, String
 
 /// A job that was verified offline.
 pub fn verified(folder: &VerifiedFolder, genesis: &str) -> (Value, String) {
-    let proven = ProvenReceipt::from(&folder.job);
+    let proven = &folder.job.proven;
     let (tasks, failed) = (folder.tasks(), folder.failed_tasks());
     let object = json!({
-        "verified": true, "genesis": genesis, "receipt": JobReceiptView::from(&proven.receipt),
+        "verified": true, "genesis": genesis, "receipt": JobReceiptView::from(&proven.receipt), "standing": standing(proven),
         "cost": cost(&proven.receipt), "files": folder.job.files, "failed_tasks": exits::objects(&failed),
     });
     let mut lines = vec!["verified".to_owned()];
-    lines.extend(receipt_lines(&proven));
+    lines.extend(receipt_lines(proven));
     lines.extend(exits::lines(tasks, &failed));
     lines.push(genesis_line(genesis).to_owned());
     (object, lines.join("\n"))
@@ -189,7 +191,7 @@ pub fn finished(
     genesis: &str,
     out: &Path,
 ) -> (Value, String) {
-    let proven = ProvenReceipt::from(&folder.job);
+    let proven = &folder.job.proven;
     let receipt = &proven.receipt;
     let (outcomes, failed) = (&folder.job.outcomes, folder.failed_tasks());
     // Two runs of one workload share it, whoever ran them and whatever salt they chose.
@@ -197,12 +199,12 @@ pub fn finished(
     let object = json!({
         "job": receipt.job, "unblinded_root": unblinded, "stage": view.stage, "verified": true,
         "genesis": genesis, "out": out, "receipt": JobReceiptView::from(receipt),
-        "cost": cost(receipt), "phases": phases(&view.history), "files": folder.job.files,
+        "standing": standing(proven), "cost": cost(receipt), "phases": phases(&view.history), "files": folder.job.files,
         "exits": outcomes.0.iter().map(|outcome| exits::object(outcome.exit)).collect::<Vec<_>>(),
         "failed_tasks": exits::objects(&failed),
     });
     let mut lines = vec![format!("job {} is settled and verified", receipt.job)];
-    lines.extend(receipt_lines(&proven));
+    lines.extend(receipt_lines(proven));
     lines.extend(exits::lines(folder.tasks(), &failed));
     lines.push(genesis_line(genesis).to_owned());
     lines.extend(phase_lines(&view.history));
@@ -227,7 +229,7 @@ fn checked_line(verifiers: usize, runs: u32, tasks: u32, paid: Amount) -> String
     )
 }
 
-fn receipt_lines(proven: &ProvenReceipt) -> Vec<String> {
+fn receipt_lines(proven: &StandingReceipt) -> Vec<String> {
     let receipt = &proven.receipt;
     let mut lines = vec![
         format!(" paid by    {}", receipt.customer),
@@ -262,7 +264,37 @@ fn receipt_lines(proven: &ProvenReceipt) -> Vec<String> {
         " proof      block {} of {}, finalized by stake {}",
         proven.header.height, proven.header.chain_id, proven.signed_stake
     ));
+    lines.push(standing_line(proven));
     lines
+}
+
+/// As of when a receipt stands, and until when it can be revoked.
+fn standing(proven: &StandingReceipt) -> Value {
+    let standing = &proven.standing;
+    json!({
+        "height": standing.height, "chain_time": standing.chain_time,
+        "revocable_until": proven.receipt.revocable_until, "final": standing.is_final,
+    })
+}
+
+fn standing_line(proven: &StandingReceipt) -> String {
+    let standing = &proven.standing;
+    if standing.is_final {
+        return format!(
+            " stands     for good: nobody could challenge it any more at height {}",
+            standing.height
+        );
+    }
+    let left = proven
+        .receipt
+        .revocable_until
+        .0
+        .saturating_sub(standing.chain_time.0);
+    format!(
+        " stands     as of height {}; it can be challenged for {} of chain time from there on: fetch it anew after that",
+        standing.height,
+        seconds(left)
+    )
 }
 
 /// How long each stage took: until the next was entered.

@@ -2,37 +2,14 @@
 
 use std::path::Path;
 
-use light::{JobEvidence, Light, MAX_DOCUMENT_BYTES, VerifiedJob};
-use types::block::Header;
+use light::{JobEvidence, Light, MAX_DOCUMENT_BYTES, StandingReceipt, VerifiedJob};
 use types::codec::decode;
-use types::job::{JobReceipt, Workload};
+use types::job::Workload;
 use types::limits::{MAX_OUTCOMES_BYTES, MAX_TRANSACTION_BYTES};
-use types::number::Stake;
 
 use super::exits::{self, FailedTask};
 use super::files::{Folder, OUTCOMES, WORKLOAD};
 use crate::failure::{CommandFailure, ExitKind};
-
-/// A receipt with the header that shows it and the stake that made that final.
-#[derive(Debug)]
-pub struct ProvenReceipt {
-    /// What the chain settled.
-    pub receipt: JobReceipt,
-    /// The header whose state root shows it.
-    pub header: Header,
-    /// Stake of the signers that made the header final.
-    pub signed_stake: Stake,
-}
-
-impl From<&VerifiedJob> for ProvenReceipt {
-    fn from(job: &VerifiedJob) -> Self {
-        Self {
-            receipt: job.receipt.clone(),
-            header: job.header.clone(),
-            signed_stake: job.signed_stake,
-        }
-    }
-}
 
 /// A folder whose every file is one that the chain settled.
 #[derive(Debug)]
@@ -56,15 +33,10 @@ impl VerifiedFolder {
 }
 
 /// Verifies a receipt document offline, without the results that it settles.
-pub fn receipt(light: &Light, path: &Path) -> Result<ProvenReceipt, CommandFailure> {
-    let (receipt, header, signed_stake) = light
+pub fn receipt(light: &Light, path: &Path) -> Result<StandingReceipt, CommandFailure> {
+    light
         .verify_receipt(&document(path)?)
-        .map_err(|error| refused(&error.to_string()))?;
-    Ok(ProvenReceipt {
-        receipt,
-        header,
-        signed_stake,
-    })
+        .map_err(|error| refused(&error.to_string()))
 }
 
 /// Verifies the folder of a fetched job offline, from the trusted genesis to the last output byte.

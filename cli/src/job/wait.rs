@@ -101,13 +101,16 @@ fn describe_stage(stage: &str, verifiers: usize, committed: usize, revealed: usi
         "revealing" => format!("revealing: {revealed} of {verifiers} verifiers have revealed"),
         "disputed" => "disputed: results differ, validators run a task again".to_owned(),
         "storing" => "storing: all results match, validators take them".to_owned(),
+        "challenged" => {
+            "challenged: a partner says that the settled result is wrong, and is to show what it found".to_owned()
+        }
         other => other.to_owned(),
     }
 }
 
 /// Refuses a job that is not settled, with the reason and what to do.
 pub fn is_settled(view: &JobView) -> Result<(), CommandFailure> {
-    if view.receipt.is_some() {
+    if view.receipt.is_some() && view.failure.is_none() {
         return Ok(());
     }
     let Some(reason) = view.failure else {
@@ -170,6 +173,11 @@ fn explain(reason: JobFailure) -> (&'static str, &'static str, &'static str) {
             "its customer cancelled it; who had worked is paid, the rest is refunded",
             "submit it again if it is wanted after all",
         ),
+        JobFailure::Revoked => (
+            "revoked",
+            "it had settled, and validators found later that its result is wrong: the receipt is revoked",
+            "do not use the results; submit it again, other partners will be drawn",
+        ),
         JobFailure::NotStored => (
             "not_stored",
             "the results did not reach a quorum of validators in time",
@@ -193,6 +201,7 @@ mod tests {
             "revealing",
             "disputed",
             "storing",
+            "challenged",
         ] {
             let text = describe_stage(stage, 3, 2, 1);
             assert!(text.starts_with(&format!("{stage}: ")), "{text}");

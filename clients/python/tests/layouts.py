@@ -45,6 +45,7 @@ _RECORDS: list[type] = [
     blocks.StateProof,
     blocks.FinalityProof,
     blocks.ValueProof,
+    blocks.ReceiptProof,
     blocks.Handover,
     blocks.VersionStart,
     blocks.ClassParams,

@@ -33,7 +33,7 @@ from gridproof.transport import RequestSigner
 from tests.fake import Answer, FakeNode, Request, refusal
 from tests.test_golden import SPEC
 from tests.test_results import FILES, OUTCOMES_VALUE, WORKLOAD_VALUE, golden_receipt
-from tests.vectors import GENESIS, document_proof, key
+from tests.vectors import GENESIS, document_proof, key, standing_proof
 
 CHAIN = bytes([7]) * 32
 NOBODY = "http://127.0.0.1:9"
@@ -296,10 +296,13 @@ class Fetching(Against):
         self.blobs = {f"{BlobId.of(data).hash.hex()}/{len(data)}": data for data in blobs}
         self.workload: dict[str, Any] = WORKLOAD_VALUE.to_json()
         self.proof = encode(document_proof())
+        self.others = {"chain": encode(standing_proof().time), "revocation": encode(standing_proof().revocation)}
 
     def answer(self, request: Request) -> Answer:
         if request.path.startswith("/v1/proofs/receipt/"):
             return 200, self.proof
+        if request.path.startswith("/v1/proofs/"):
+            return 200, self.others[request.path.removeprefix("/v1/proofs/").split("/")[0]]
         if request.path.startswith("/v1/jobs/"):
             return 200, {"spec": {"workload": self.workload}}
         return 200, self.blobs[request.path.removeprefix("/v1/blobs/").removesuffix("/chunks/0")]

@@ -19,13 +19,14 @@ from gridproof.blocks import (
     Statement,
     StateProof,
     Validator,
+    ValueProof,
 )
 from gridproof.codec import decode, encode
 from gridproof.errors import CodecError, NotVerified
 from gridproof.hashing import domain_hash
-from gridproof.light import Light, receipt_key, verify_state
+from gridproof.light import CHAIN_KEY, Light, receipt_key, revocation_key, verify_state
 from gridproof.receipt import JobReceipt
-from tests.vectors import DOCUMENT, GENESIS, document_proof, finality, key, members, signed
+from tests.vectors import DOCUMENT, GENESIS, document_proof, finality, key, members, signed, standing_proof
 
 # A quorum is 9 of the stakes 4, 3, 3 and 3.
 QUORUM = [0, 1, 2]
@@ -216,15 +217,18 @@ class DocumentTest(Refusals):
     def test_the_golden_document_is_verified(self) -> None:
         proven = self.light.verify_receipt(DOCUMENT)
         self.assertEqual((proven.receipt.job, proven.header.height, proven.signed_stake), (b"j" * 32, 2, 10))
-        self.assertEqual(self.light.receipt_document(document_proof()), DOCUMENT)
+        self.assertEqual((proven.stood_at, proven.chain_time, proven.is_final), (1, 8_000, False))
+        self.assertEqual(self.light.receipt_document(standing_proof()), DOCUMENT)
 
     def test_a_document_has_no_signer_more_than_it_needs(self) -> None:
         proof = document_proof()
         statement, headers = proof.finality.certificate.statement, proof.finality.headers
         of_all = replace(proof, finality=finality(headers, statement, [0, 1, 2, 3]))
-        self.assertEqual(self.light.receipt_document(of_all), DOCUMENT)
+        for part in ("time", "revocation", "receipt"):
+            whole = replace(standing_proof(), **{part: replace(getattr(standing_proof(), part), finality=of_all.finality)})
+            self.assertEqual(self.light.receipt_document(whole), DOCUMENT)
         of_few = replace(proof, finality=finality(headers, statement, [1, 2]))
-        text = self.light.receipt_document(of_few)
+        text = self.light.receipt_document(replace(standing_proof(), receipt=of_few))
         self.refused("no_quorum", lambda: self.light.verify_receipt(text))
 
     def test_no_character_can_be_changed_added_or_left_out(self) -> None:
@@ -241,9 +245,36 @@ class DocumentTest(Refusals):
 
     def test_a_proof_of_absence_or_of_something_else_is_no_receipt(self) -> None:
         for value in (None, b"", b"\0" * 600):
-            proof = replace(document_proof(), value=value)
+            proof = replace(standing_proof(), receipt=replace(document_proof(), value=value))
             text = f'{{"proof": "{encode(proof).hex()}"}}'
             self.refused("no_receipt", self.light.verify_receipt, text)
+
+    def test_a_receipt_stands_only_without_a_revocation(self) -> None:
+        proof = standing_proof()
+        hidden = replace(proof, revocation=proof.receipt)
+        self.refused("wrong_key", self.light.verify_receipt, self.light.receipt_document(hidden))
+        value = bytes([1]) + bytes(10)
+        key_ = revocation_key(decode(JobReceipt, document_proof().value or b"", 10_000).job)
+        leaf = StateLeaf(domain_hash("state key", key_), domain_hash("state value", value))
+        root = domain_hash("state leaf", leaf.key, leaf.value)
+        headers = of_header(proof.revocation.finality.headers[0], parent_state_root=root)
+        revoked = replace(proof, revocation=ValueProof(value, StateProof(leaf, ()), headers))
+        self.refused("not_standing", self.light.verify_receipt, self.light.receipt_document(revoked))
+
+    def test_the_parts_of_a_proof_are_of_states_in_order(self) -> None:
+        proof = standing_proof()
+        for part, shift in (("time", 1), ("revocation", -1), ("revocation", 1), ("receipt", -1)):
+            value = getattr(proof, part)
+            header = value.finality.headers[0]
+            moved = replace(value, finality=of_header(header, height=header.height + shift))
+            text = self.light.receipt_document(replace(proof, **{part: moved}))
+            self.refused("out_of_order", self.light.verify_receipt, text)
+
+    def test_a_proof_shows_a_chain_time(self) -> None:
+        self.assertEqual(CHAIN_KEY, bytes([1]))
+        timeless = replace(standing_proof(), time=replace(standing_proof().time, value=None))
+        text = f'{{"proof": "{encode(timeless).hex()}"}}'
+        self.refused("no_time", self.light.verify_receipt, text)
 
     def test_another_genesis_does_not_take_it(self) -> None:
         genesis = decode(Genesis, GENESIS, 1 << 20)

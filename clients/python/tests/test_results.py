@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from gridproof.amounts import format_square, parse_square
-from gridproof.blocks import FinalityProof, Finalize, StateLeaf, Statement, StateProof, ValueProof
+from gridproof.blocks import FinalityProof, Finalize, ReceiptProof, StateLeaf, StateProof, Statement, ValueProof
 from gridproof.codec import decode, encode
 from gridproof.errors import CodecError, GridproofError, NotVerified
 from gridproof.hashing import domain_hash
-from gridproof.light import Light, receipt_key
+from gridproof.light import CHAIN_KEY, Light, receipt_key
 from gridproof.receipt import (
     ExitCode,
     InvalidModule,
@@ -72,13 +72,20 @@ def golden_receipt() -> JobReceipt:
 
 def document_of(receipt: JobReceipt) -> str:
     """A document of another receipt, alone in a state that a quorum made final."""
-    value = encode(receipt)
-    leaf_ = StateLeaf(domain_hash("state key", receipt_key(receipt.job)), domain_hash("state value", value))
+    shown = _alone(receipt_key(receipt.job), encode(receipt))
+    # The revocation's place is the receipt's: in a state of one value each path is empty.
+    absent = replace(shown, value=None)
+    proof = ReceiptProof(_alone(CHAIN_KEY, (8_000).to_bytes(8, "little")), absent, shown)
+    return Light(GENESIS).receipt_document(proof)
+
+
+def _alone(key_bytes: bytes, value: bytes) -> ValueProof:
+    """The proof of a value that is the only one in its state."""
+    leaf_ = StateLeaf(domain_hash("state key", key_bytes), domain_hash("state value", value))
     root = domain_hash("state leaf", leaf_.key, leaf_.value)
     header = replace(document_proof().finality.headers[0], parent_state_root=root)
     certificate = signed(Statement(1, 7, Finalize(header.id)), header.chain_id, [0, 1, 2])
-    proof = ValueProof(value, StateProof(leaf_, ()), FinalityProof((header,), certificate))
-    return Light(GENESIS).receipt_document(proof)
+    return ValueProof(value, StateProof(leaf_, ()), FinalityProof((header,), certificate))
 
 
 class Folder(unittest.TestCase):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gridproof.blocks import Certificate, FinalityProof, Header, Statement, ValueProof
+from gridproof.blocks import Certificate, FinalityProof, Header, ReceiptProof, Statement, ValueProof
 from gridproof.codec import decode
 from gridproof.keys import SecretKey
 
@@ -40,10 +40,15 @@ def key(n: int) -> SecretKey:
     return SecretKey(bytes([n]) * 32)
 
 
-def document_proof() -> ValueProof:
-    """The proof of the golden receipt document: one header, finalized by the first three of the keys 1 to 4."""
+def standing_proof() -> ReceiptProof:
+    """The proof of the golden receipt document."""
     text = DOCUMENT.split('"proof": "')[1].split('"')[0]
-    return decode(ValueProof, bytes.fromhex(text), 1 << 20)
+    return decode(ReceiptProof, bytes.fromhex(text), 1 << 20)
+
+
+def document_proof() -> ValueProof:
+    """The receipt's part of it: one header, finalized by the first three of the keys 1 to 4."""
+    return standing_proof().receipt
 
 
 def members() -> list[SecretKey]:

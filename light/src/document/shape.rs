@@ -4,7 +4,7 @@
 use serde::Serialize;
 use types::hash::{Address, BlobId, Hash32, JobId, WorkloadId};
 use types::job::{JobReceipt, Policy, ReceiptVerifier};
-use types::number::{Amount, Attempt, EngineClass, Fixed64, Height, Timestamp};
+use types::number::{Amount, Attempt, ChainTime, EngineClass, Fixed64, Height, Timestamp};
 
 /// A receipt as the document shows it.
 #[derive(Serialize)]
@@ -30,6 +30,7 @@ pub(super) struct ShownReceipt {
     tasks_rerun: u32,
     height: Height,
     time: Timestamp,
+    revocable_until: ChainTime,
 }
 
 /// A verifier as the document shows it.
@@ -77,6 +78,7 @@ impl From<&JobReceipt> for ShownReceipt {
             tasks_rerun: receipt.tasks_rerun,
             height: receipt.height,
             time: receipt.time,
+            revocable_until: receipt.revocable_until,
         }
     }
 }

@@ -1,26 +1,42 @@
 //! The receipt document: every byte of it and of its proof is tampered with.
 
 use types::hash::Hash32;
+use types::job::Revocation;
 use types::testing::fuzz::{AnswerMark, fuzz};
 
 use super::*;
-use crate::JobProofError;
-use crate::fixture::{light, proof, receipt};
+use crate::fixture::{light, proof, receipt, standing, standing_after, standing_at};
+use crate::{JobProofError, ReceiptStanding};
 
-/// The proof's certificate with the signers that it needs.
-fn smallest(proof: &ValueProof) -> types::vote::Certificate {
-    proof.finality.certificate.smallest(&light().newest_term())
+/// A proof whose certificates have the signers that they need.
+fn smallest(proof: &ReceiptProof) -> ReceiptProof {
+    let mut proof = proof.clone();
+    for part in [&mut proof.time, &mut proof.revocation, &mut proof.receipt] {
+        let certificate = &mut part.finality.certificate;
+        *certificate = certificate.smallest(&light().newest_term());
+    }
+    proof
 }
 
 fn document() -> String {
-    light().receipt_document(&proof(&receipt())).unwrap()
+    light().receipt_document(&standing(&receipt())).unwrap()
 }
 
 #[test]
 fn a_document_verifies_and_reads_as_its_proof_says() {
     let text = document();
-    let (found, header, stake) = light().verify_receipt(&text).unwrap();
-    assert_eq!((found, header.height, stake.0), (receipt(), Height(2), 10));
+    let found = light().verify_receipt(&text).unwrap();
+    let (header, stake) = (found.header, found.signed_stake);
+    assert_eq!(
+        (found.receipt, header.height, stake.0),
+        (receipt(), Height(2), 10)
+    );
+    let expected = ReceiptStanding {
+        height: Height(1),
+        chain_time: ChainTime(8_000),
+        is_final: false,
+    };
+    assert_eq!(found.standing, expected);
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(json["format"], FORMAT);
     assert_eq!(json["receipt"]["job"], receipt().job.to_string());
@@ -62,14 +78,13 @@ fn no_byte_of_a_document_can_be_changed_added_or_left_out() {
 
 #[test]
 fn no_byte_of_a_proof_can_be_changed_even_with_the_text_made_to_fit() {
-    let mut minimal = proof(&receipt());
-    minimal.finality.certificate = smallest(&minimal);
+    let minimal = smallest(&standing(&receipt()));
     let (bytes, text, light) = (encode(&minimal), document(), light());
     let mut reached = 0;
     for at in 0..bytes.len() {
         let mut tampered = bytes.clone();
         tampered[at] ^= 1 << (at % 8);
-        let Ok(proof) = decode::<ValueProof>(&tampered, MAX_DOCUMENT_BYTES) else {
+        let Ok(proof) = decode::<ReceiptProof>(&tampered, MAX_DOCUMENT_BYTES) else {
             continue;
         };
         let Ok(fitted) = light.receipt_document(&proof) else {
@@ -95,11 +110,10 @@ fn no_byte_of_a_proof_can_be_changed_even_with_the_text_made_to_fit() {
 
 #[test]
 fn more_signers_than_needed_are_no_document() {
-    let full = proof(&receipt());
+    let full = standing(&receipt());
     let minimal = document();
-    let hex_of = |proof: &ValueProof| hex::encode(encode(proof));
-    let mut cut = full.clone();
-    cut.finality.certificate = smallest(&full);
+    let hex_of = |proof: &ReceiptProof| hex::encode(encode(proof));
+    let cut = smallest(&full);
     let text = minimal.replace(&hex_of(&cut), &hex_of(&full));
     let differs = text.bytes().zip(minimal.bytes()).position(|(a, b)| a != b);
     let refused = light().verify_receipt(&text).unwrap_err();
@@ -132,28 +146,92 @@ fn each_way_of_being_no_document_has_its_error() {
             found: MAX_DOCUMENT_BYTES + 1
         }
     );
-    let proof = proof(&receipt());
+    let proof = standing(&receipt());
     let document = |value: Option<Vec<u8>>| {
-        light()
-            .receipt_document(&ValueProof {
-                value,
-                ..proof.clone()
-            })
-            .unwrap_err()
+        let mut proof = proof.clone();
+        proof.receipt.value = value;
+        light().receipt_document(&proof).unwrap_err()
     };
     assert_eq!(document(None), DocumentError::NoReceipt);
     assert!(matches!(
         document(Some(vec![1, 2])),
         DocumentError::NotReceipt(_)
     ));
+    let mut timeless = proof.clone();
+    timeless.time.value = None;
+    let refused = light().receipt_document(&timeless);
+    assert_eq!(refused, Err(DocumentError::NoTime));
+}
+
+#[test]
+fn a_receipt_stands_for_good_from_the_end_of_its_audit_window_on() {
+    let until = receipt().revocable_until;
+    for (chain_time, is_final) in [(ChainTime(until.0 - 1), false), (until, true)] {
+        let proof = standing_at(&receipt(), chain_time, None);
+        let text = light().receipt_document(&proof).unwrap();
+        let found = light().verify_receipt(&text).unwrap().standing;
+        assert_eq!((found.chain_time, found.is_final), (chain_time, is_final));
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["standing"]["is_final"], is_final);
+    }
+}
+
+#[test]
+fn a_receipt_that_is_challenged_or_revoked_does_not_stand() {
+    let height = Height(1);
+    let challenger = types::hash::Address([4; 20]);
+    for revocation in [
+        Revocation::Challenged { challenger, height },
+        Revocation::Refuted { verdict: 0, height },
+        Revocation::NonCanonical { height },
+    ] {
+        let proof = standing_at(&receipt(), ChainTime(8_000), Some(revocation));
+        let text = light().receipt_document(&proof).unwrap();
+        let refused = light().verify_receipt(&text);
+        assert!(matches!(refused, Err(JobProofError::NotStanding(found)) if found == revocation));
+        // What stands there cannot be left out, nor another key's absence be shown in its place.
+        let mut hidden = proof.clone();
+        hidden.revocation.value = None;
+        let text = light().receipt_document(&hidden).unwrap();
+        let refused = light().verify_receipt(&text);
+        assert!(
+            matches!(refused, Err(JobProofError::Proof(_))),
+            "{refused:?}"
+        );
+    }
+}
+
+/// An absence that is older than a chain time, or younger than the receipt, says nothing.
+#[test]
+fn the_parts_of_a_proof_must_be_of_states_in_order() {
+    let early = standing(&receipt());
+    let later = standing_after(&receipt(), ChainTime(8_000), None, 2);
+    let mix = |time: &ReceiptProof, revocation: &ReceiptProof, receipt: &ReceiptProof| {
+        let proof = ReceiptProof {
+            time: time.time.clone(),
+            revocation: revocation.revocation.clone(),
+            receipt: receipt.receipt.clone(),
+        };
+        let text = light().receipt_document(&proof).unwrap();
+        light().verify_receipt(&text)
+    };
+    assert!(mix(&early, &early, &later).is_ok());
+    assert!(mix(&early, &later, &later).is_ok());
+    for (time, revocation, receipt) in [(&later, &early, &later), (&early, &later, &early)] {
+        let refused = mix(time, revocation, receipt);
+        assert!(
+            matches!(refused, Err(JobProofError::OutOfOrder { .. })),
+            "{refused:?}"
+        );
+    }
 }
 
 #[test]
 fn a_receipt_of_another_job_under_a_key_is_not_proven() {
     let mut moved = receipt();
-    let mut proof = proof(&moved);
+    let mut proof = standing(&moved);
     moved.job = types::hash::JobId(Hash32([1; 32]));
-    proof.value = Some(encode(&moved));
+    proof.receipt.value = Some(encode(&moved));
     let text = light().receipt_document(&proof).unwrap();
     assert!(matches!(
         light().verify_receipt(&text),

@@ -4,7 +4,7 @@ use types::codec::{Bounded, encode};
 use types::number::Fuel;
 
 use super::*;
-use crate::fixture::{files, light, outcomes, proof, receipt, workload};
+use crate::fixture::{files, light, outcomes, receipt, standing, workload};
 
 type Files = BTreeMap<FileRef, Vec<u8>>;
 
@@ -20,7 +20,7 @@ fn verify_with(
     outcomes: &[u8],
     files: &Files,
 ) -> Result<VerifiedJob, JobProofError> {
-    let document = light().receipt_document(&proof(receipt)).unwrap();
+    let document = light().receipt_document(&standing(receipt)).unwrap();
     light().verify_job(
         &document,
         &JobEvidence {
@@ -39,11 +39,11 @@ fn verify(files: &Files) -> Result<VerifiedJob, JobProofError> {
 fn a_job_verifies_down_to_its_files() {
     let job = verify(&files()).unwrap();
     assert_eq!(
-        (job.receipt, job.outcomes, job.files),
+        (job.proven.receipt, job.outcomes, job.files),
         (receipt(), outcomes(), 7)
     );
-    assert_eq!((job.header.height.0, job.signed_stake.0), (2, 10));
-    let document = light().receipt_document(&proof(&receipt())).unwrap();
+
+    let document = light().receipt_document(&standing(&receipt())).unwrap();
     let bytes = encode(&outcomes());
     let evidence = JobEvidence {
         outcomes: &bytes,
@@ -175,7 +175,7 @@ fn a_receipt_that_contradicts_itself_is_refused() {
 
 #[test]
 fn another_workload_is_refused() {
-    let document = light().receipt_document(&proof(&receipt())).unwrap();
+    let document = light().receipt_document(&standing(&receipt())).unwrap();
     let (bytes, mut other) = (encode(&outcomes()), workload());
     other.outputs = Bounded::default();
     let refused = light().verify_job(
@@ -204,7 +204,7 @@ fn a_file_that_cannot_be_read_is_not_taken_for_a_wrong_one() {
             }
         }
     }
-    let document = light().receipt_document(&proof(&receipt())).unwrap();
+    let document = light().receipt_document(&standing(&receipt())).unwrap();
     let bytes = encode(&outcomes());
     let evidence = JobEvidence {
         outcomes: &bytes,

@@ -189,6 +189,7 @@ pub fn record(stage: Stage) -> JobRecord {
         queued: None,
         stage,
         history: vec![entry],
+        settlement: None,
     }
 }
 
@@ -221,6 +222,7 @@ pub fn job_receipt() -> JobReceipt {
         task_value_at_risk: SQUARE,
         policy: policy(),
         tasks_rerun: 6,
+        revocable_until: ChainTime(640_000),
         height: Height(20),
         time: Timestamp(1_700_000_000_020),
     }

@@ -114,6 +114,26 @@ pub enum ActionView {
         /// The job that its customer does not want any more.
         job: JobId,
     },
+    /// A partner says that the result of a settled job is wrong, and commits to another one.
+    ChallengeJob {
+        /// The job whose receipt it challenges.
+        job: JobId,
+        /// Hash of the root over what it found and a salt.
+        commitment: Hash32,
+    },
+    /// Whoever challenges a settled job shows what it found at one task.
+    Contradict {
+        /// The job whose receipt it challenges.
+        job: JobId,
+        /// The attempt that settled, counted from 0.
+        attempt: Attempt,
+        /// The task.
+        task: TaskIndex,
+        /// The leaf that it found.
+        leaf: Hash32,
+        /// The leaf in the receipt's result.
+        settled_leaf: Hash32,
+    },
     /// The assigned primary takes the job.
     Acknowledge {
         /// The job that it takes.
@@ -349,6 +369,10 @@ impl From<&Action> for ActionView {
                 spec: Box::new(JobSpecView::from(spec.as_ref())),
             },
             Action::CancelJob { job } => Self::CancelJob { job: *job },
+            Action::ChallengeJob { job, commitment } => Self::ChallengeJob {
+                job: *job,
+                commitment: *commitment,
+            },
             Action::Job(action) => Self::from(action),
         }
     }
@@ -401,6 +425,13 @@ impl From<&JobAction> for ActionView {
                 ballot: *ballot,
                 leaf: *leaf,
                 salt: *salt,
+            },
+            JobStep::Contradict { contradiction } => Self::Contradict {
+                job,
+                attempt,
+                task: contradiction.divergence.task,
+                leaf: contradiction.divergence.leaf,
+                settled_leaf: contradiction.leaf,
             },
             JobStep::Differ { divergence } => Self::Differ {
                 job,

@@ -21,7 +21,7 @@ pub struct JobView {
     /// The account that pays and is refunded.
     pub customer: Address,
     /// Name of its stage: `pending`, `assigned`, `announcing`, `appointing`, `verifying`, `revealing`, `disputed`,
-    /// `storing`, `settled` or `failed`.
+    /// `storing`, `settled`, `challenged` or `failed`.
     pub stage: String,
     /// True if the stage may still change.
     pub live: bool,
@@ -116,6 +116,8 @@ pub enum JobFailure {
     NotStored,
     /// Its customer cancelled it.
     Cancelled,
+    /// It had settled, and referees found later that its result is wrong.
+    Revoked,
 }
 
 /// What stays in state of a settled job. Its canonical bytes are the value under `/v1/proofs/receipt/{id}`.
@@ -163,6 +165,8 @@ pub struct JobReceiptView {
     pub height: Height,
     /// Timestamp of that block, in milliseconds since the Unix epoch.
     pub time: Timestamp,
+    /// Chain time until which it can be challenged, in milliseconds. `/v1/proofs/revocation/{id}` shows whether it stands.
+    pub revocable_until: ChainTime,
 }
 
 /// A verifier as a receipt names it.
@@ -358,6 +362,7 @@ impl From<FailureReason> for JobFailure {
             FailureReason::Unopened => Self::Unopened,
             FailureReason::NotStored => Self::NotStored,
             FailureReason::Cancelled => Self::Cancelled,
+            FailureReason::Revoked => Self::Revoked,
         }
     }
 }
@@ -386,6 +391,7 @@ impl From<&JobReceipt> for JobReceiptView {
             tasks_rerun: receipt.tasks_rerun,
             height: receipt.height,
             time: receipt.time,
+            revocable_until: receipt.revocable_until,
         }
     }
 }

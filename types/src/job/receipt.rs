@@ -4,7 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::Policy;
 use crate::hash::{Address, BlobId, Hash32, JobId, WorkloadId};
-use crate::number::{Amount, Attempt, EngineClass, Height, Timestamp};
+use crate::number::{Amount, Attempt, ChainTime, EngineClass, Height, Timestamp};
 
 /// The receipt of a settled job, under `StateKey::Receipt`.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -51,6 +51,32 @@ pub struct JobReceipt {
     pub height: Height,
     /// Timestamp of that block.
     pub time: Timestamp,
+    /// Chain time until which it can be challenged, and so revoked. From then on it stands if no [`Revocation`] is in state.
+    pub revocable_until: ChainTime,
+}
+
+/// Why a receipt does not stand, under `StateKey::Revocation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Revocation {
+    /// Somebody says that the result is wrong, and referees have not decided yet: it may come to stand again.
+    Challenged {
+        /// Address of the partner that says so.
+        challenger: Address,
+        /// Height of the block in which it did.
+        height: Height,
+    },
+    /// Referees found that the result is wrong, for good.
+    Refuted {
+        /// Number of the verdict, see `StateKey::Verdict`.
+        verdict: u16,
+        /// Height of the block in which it took effect.
+        height: Height,
+    },
+    /// Referees found no verdict: the program has more than one result, or no validator can run it. For good.
+    NonCanonical {
+        /// Height of the block that ended the challenge.
+        height: Height,
+    },
 }
 
 /// A verifier as the receipt names it.

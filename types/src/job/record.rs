@@ -50,6 +50,8 @@ pub struct JobRecord<S = Stage> {
     pub burned: Amount,
     /// The stages entered so far, oldest first; for people, no rule reads it.
     pub history: Vec<StageEntry>,
+    /// What holds of the receipt, from the block on in which the job settled.
+    pub settlement: Option<Settlement>,
 }
 
 impl<S> JobRecord<S> {
@@ -84,6 +86,7 @@ impl<S> JobRecord<S> {
             queued: self.queued,
             burned: self.burned,
             history: self.history,
+            settlement: self.settlement,
         };
         (job, self.stage)
     }
@@ -107,6 +110,15 @@ impl JobRecord {
             holding,
         })
     }
+}
+
+/// How long the receipt of a settled job can be challenged, and how often it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Settlement {
+    /// Chain time until which it can; so long its primary's bond is locked.
+    pub until: ChainTime,
+    /// Challenges so far, at most [`crate::limits::MAX_CHALLENGES`].
+    pub challenges: u16,
 }
 
 /// One line of a job's history.

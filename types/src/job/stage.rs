@@ -33,6 +33,8 @@ pub enum Stage {
     Storing(Storing),
     /// Everybody is paid; the receipt is in state.
     Settled,
+    /// The job had settled, and somebody says that its result is wrong; what that is is awaited. A dispute follows.
+    Challenged(Challenged),
     /// The job ended without a result; what is left of the escrow is refunded.
     Failed(Failed),
 }
@@ -133,6 +135,13 @@ pub struct Storing {
     pub opening: PrimaryOpening,
 }
 
+/// Payload of [`Stage::Challenged`]: the challenger's opening is awaited.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Challenged {
+    /// The primary, and the challenger as the one verifier, which has no tasks until it opens its commitment.
+    pub parties: Parties,
+}
+
 /// Payload of [`Stage::Failed`]: nothing is awaited any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Failed {
@@ -196,6 +205,8 @@ pub enum FailureReason {
     NotStored,
     /// Its customer did not want it any more; who had worked is paid.
     Cancelled,
+    /// It had settled, and referees found later that its result is wrong: the receipt is revoked.
+    Revoked,
 }
 
 impl Stage {
@@ -212,6 +223,7 @@ impl Stage {
             Self::Disputed(_) => "disputed",
             Self::Storing(_) => "storing",
             Self::Settled => "settled",
+            Self::Challenged(_) => "challenged",
             Self::Failed(_) => "failed",
         }
     }
@@ -235,6 +247,7 @@ impl Stage {
             | Self::Disputed(_)
             | Self::Storing(_)
             | Self::Settled
+            | Self::Challenged(_)
             | Self::Failed(_) => None,
         }
     }
@@ -248,7 +261,8 @@ impl Stage {
             | Self::Verifying(Verifying { parties, .. })
             | Self::Revealing(Revealing { parties, .. })
             | Self::Disputed(Disputed { parties, .. })
-            | Self::Storing(Storing { parties, .. }) => Some(parties),
+            | Self::Storing(Storing { parties, .. })
+            | Self::Challenged(Challenged { parties }) => Some(parties),
             Self::Pending(_) | Self::Assigned(_) | Self::Settled | Self::Failed(_) => None,
         }
     }

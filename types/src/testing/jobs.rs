@@ -87,5 +87,6 @@ pub fn job_record(id: JobId, spec: &JobSpec, stage: Stage) -> JobRecord {
         queued: None,
         burned: Amount::ZERO,
         history: Vec::new(),
+        settlement: None,
     }
 }

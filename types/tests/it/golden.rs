@@ -8,8 +8,8 @@ use std::path::Path;
 use borsh::{BorshDeserialize, BorshSerialize};
 use types::attestation::{CommitmentContext, beacon_input, next_beacon};
 use types::attestation::{
-    Divergence, Exit, Opening, Outcomes, Trap, commitment, drawn_tasks, leaf, result_root_of,
-    unblinded_root,
+    Contradiction, Divergence, Exit, Opening, Outcomes, Trap, commitment, drawn_tasks, leaf,
+    result_root_of, unblinded_root,
 };
 use types::block::{Block, Body};
 use types::codec::{Bounded, decode, encode};
@@ -209,12 +209,26 @@ fn add_actions(v: &mut Vectors) {
         ("no_result", of(JobStep::NoResult)),
         ("renew", of(JobStep::Renew { number: 2 })),
     ];
-    for (name, action) in actions {
+    for (name, action) in actions.into_iter().chain(challenge(job)) {
         v.add(
             &format!("action_{name}"),
             &transaction(action).sign(&key(4)),
         );
     }
+}
+
+/// What challenges a settled job.
+fn challenge(job: JobId) -> [(&'static str, Action); 2] {
+    let settled = [(TaskIndex(0), hash(5)), (TaskIndex(1), hash(6))];
+    let found = (TaskIndex(1), hash(7));
+    let shown = Contradiction::new(hash(3), found, &hash(4), &settled);
+    let contradiction = Box::new(shown.unwrap());
+    let step = JobStep::Contradict { contradiction };
+    let commitment = hash(2);
+    [
+        ("challenge", Action::ChallengeJob { job, commitment }),
+        ("contradict", step.of(job, Attempt(0))),
+    ]
 }
 
 fn exits() -> Vec<Exit> {
@@ -346,6 +360,7 @@ fn add_keys(v: &mut Vectors) {
         StateKey::LiveJobs(7),
         StateKey::CustomerJobs(crate::records::address(7)),
         StateKey::Receipt(JobId(hash(7))),
+        StateKey::Revocation(JobId(hash(7))),
         StateKey::Banned(hash(7)),
         StateKey::Verdict(JobId(hash(7)), 3),
         StateKey::Unbondings(ChainTime(5)),

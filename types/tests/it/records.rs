@@ -9,10 +9,11 @@ use types::account::{
 use types::codec::Bounded;
 use types::hash::{Address, BlobId, JobId, ValidatorId, WorkloadId};
 use types::job::{
-    Announcing, Appointing, Assigned, Ballot, BallotPhase, CLASS_WASM_V2, Disputed, Duties, Escrow,
-    Failed, FailureReason, JobReceipt, JobRecord, JobRent, JobTerms, JobVerdict, Parties, Pending,
-    Policy, Primary, PrimaryOpening, ReceiptVerifier, Renewals, Revealing, Share, SortitionBeacon,
-    Stage, StageEntry, Storing, UnrunnableReport, Verifier, VerifierOpening, Verifying,
+    Announcing, Appointing, Assigned, Ballot, BallotPhase, CLASS_WASM_V2, Challenged, Disputed,
+    Duties, Escrow, Failed, FailureReason, JobReceipt, JobRecord, JobRent, JobTerms, JobVerdict,
+    Parties, Pending, Policy, Primary, PrimaryOpening, ReceiptVerifier, Renewals, Revealing,
+    Revocation, Settlement, Share, SortitionBeacon, Stage, StageEntry, Storing, UnrunnableReport,
+    Verifier, VerifierOpening, Verifying,
 };
 use types::number::{
     Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Height, Nonce, TaskIndex, Timestamp,
@@ -32,7 +33,7 @@ const POLICY: Policy = Policy {
     verifier_fee: Amount(5),
 };
 
-const REASONS: [FailureReason; 10] = [
+const REASONS: [FailureReason; 11] = [
     FailureReason::NoInputs,
     FailureReason::NoPartner,
     FailureReason::Unrunnable,
@@ -43,6 +44,7 @@ const REASONS: [FailureReason; 10] = [
     FailureReason::Unopened,
     FailureReason::NotStored,
     FailureReason::Cancelled,
+    FailureReason::Revoked,
 ];
 
 pub fn address(n: u8) -> Address {
@@ -118,6 +120,7 @@ fn stages() -> Vec<Stage> {
         })
     };
     let [queued, voting, opened, decided] = phases();
+    let (step, reason) = (BeaconStep(9), FailureReason::Refuted);
     vec![
         Stage::Pending(Pending {
             draw: Some(BeaconStep(4)),
@@ -126,9 +129,7 @@ fn stages() -> Vec<Stage> {
             primary,
             duties: Some(duties()),
         }),
-        announcing(SortitionBeacon::Awaited {
-            step: BeaconStep(9),
-        }),
+        announcing(SortitionBeacon::Awaited { step }),
         announcing(SortitionBeacon::Known { value: hash(3) }),
         Stage::Appointing(Appointing {
             parties: parties.clone(),
@@ -154,12 +155,16 @@ fn stages() -> Vec<Stage> {
         disputed(&parties, &opening, voting),
         disputed(&parties, &opening, opened),
         disputed(&parties, &opening, decided),
+        challenged(&parties),
         Stage::Storing(Storing { parties, opening }),
         Stage::Settled,
-        Stage::Failed(Failed {
-            reason: FailureReason::Refuted,
-        }),
+        Stage::Failed(Failed { reason }),
     ]
+}
+
+fn challenged(parties: &Parties) -> Stage {
+    let parties = parties.clone();
+    Stage::Challenged(Challenged { parties })
 }
 
 fn phases() -> [BallotPhase; 4] {
@@ -259,6 +264,10 @@ fn record(stage: Stage) -> JobRecord {
         stage,
         burned: Amount(6),
         history: vec![entry],
+        settlement: Some(Settlement {
+            until: ChainTime(99),
+            challenges: 2,
+        }),
     }
 }
 
@@ -289,7 +298,20 @@ fn receipt() -> JobReceipt {
         tasks_rerun: 2,
         height: Height(20),
         time: Timestamp(2_000),
+        revocable_until: ChainTime(99),
     }
+}
+
+fn revocations() -> [Revocation; 3] {
+    let height = Height(21);
+    [
+        Revocation::Challenged {
+            challenger: address(4),
+            height,
+        },
+        Revocation::Refuted { verdict: 1, height },
+        Revocation::NonCanonical { height },
+    ]
 }
 
 #[test]
@@ -303,6 +325,9 @@ fn records_in_state_are_frozen() {
     }
     v.add("job_receipt", &receipt());
     v.add("verdict", &verdict());
+    for revocation in revocations() {
+        v.add("revocation", &revocation);
+    }
     v.add(
         "account",
         &Account {
@@ -317,6 +342,8 @@ fn records_in_state_are_frozen() {
             lock(LockReason::Primary(JobId(hash(1))), 61),
             lock(LockReason::Verifier(JobId(hash(2))), 31),
             lock(LockReason::Audit(ChainTime(77)), 8),
+            lock(LockReason::Contested(JobId(hash(3))), 9),
+            lock(LockReason::Challenger(JobId(hash(4))), 10),
         ]),
         unbonding: Bounded::new(vec![Unbonding {
             amount: Amount(5),

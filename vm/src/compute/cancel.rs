@@ -46,6 +46,7 @@ pub(crate) fn cancel(
         | Stage::Disputed(_)
         | Stage::Storing(_)
         | Stage::Settled
+        | Stage::Challenged(_)
         | Stage::Failed(_) => {
             let stage = stage.name();
             return Err(JobError::TooLateToCancel { stage }.into());

@@ -12,6 +12,7 @@ use super::job::{
 use super::live;
 use super::queue::wake;
 use super::record::{draw_again, forget};
+use super::standing::close_challenge;
 use super::verdict::pay_verdicts;
 use crate::{Abort, Context, Corruption};
 
@@ -86,6 +87,7 @@ fn move_on(context: &mut Context<'_>, record: JobRecord, ready: &Ready) -> Resul
         Stage::Revealing(revealing) => conclude(context, job, revealing),
         Stage::Disputed(disputed) => close_dispute(context, job, disputed),
         Stage::Storing(storing) => close_storing(context, job, storing),
+        Stage::Challenged(challenged) => close_challenge(context, job, &challenged),
         Stage::Settled | Stage::Failed(_) => Err(Corruption::JobNotLive(job.id).into()),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use types::account::LockReason;
 use types::hash::ValidatorId;
-use types::job::{Duties, Failed, FailureReason, Parties, Stage, Storing, Verifying};
+use types::job::{Duties, Failed, FailureReason, Parties, Settlement, Stage, Storing, Verifying};
 use types::number::Amount;
 use types::state_key::{StateKey, program_hash};
 
@@ -18,6 +18,7 @@ use super::price::results_fee;
 use super::receipt::receipt;
 use super::record::{Job, end};
 use super::rent::pay_rent;
+use super::standing;
 use crate::{Abort, Context, Corruption};
 
 /// A quorum of validators holds the results, so many bytes: everybody is paid and the receipt written.
@@ -38,12 +39,16 @@ pub(super) fn settle(
     let fees = Amount(job.policy.verifier_fee.0.saturating_mul(checks));
     count_fees(context, &job.id, &storing.parties.primary, fees)?;
     pay_rent(context, &mut job, true)?;
-    let receipt = receipt(context, &job, &storing)?;
+    let until = context.audit_end();
+    let receipt = receipt(context, &job, &storing, until)?;
     context.overlay.put(StateKey::Receipt(job.id), &receipt);
-    context.keep_locked(
-        &storing.parties.primary.partner,
-        LockReason::Primary(job.id),
-    )?;
+    job.settlement = Some(Settlement {
+        until,
+        challenges: 0,
+    });
+    let primary = &storing.parties.primary;
+    let (from, to) = (LockReason::Primary(job.id), LockReason::Audit(until));
+    context.move_lock(&primary.partner, from, to, primary.bond)?;
     release(context, &job.id, &Stage::Storing(storing))?;
     refund(context, &mut job)?;
     end(context, job, Stage::Settled)
@@ -72,12 +77,15 @@ pub(super) fn fail_non_canonical(
     parties: Parties,
     referees: &BTreeSet<ValidatorId>,
 ) -> Result<(), Abort> {
-    pay_primary(context, &mut job, &parties.primary)?;
-    pay_verifiers(context, &mut job, &parties.verifiers)?;
-    pay_referees(context, &mut job, referees)?;
     let workload = live::spec(&context.overlay, &job.id)?.workload;
     let key = StateKey::Banned(program_hash(workload.class, workload.module));
     context.overlay.put(key, &context.height);
+    if job.settlement.is_some() {
+        return standing::no_verdict(context, job, &parties);
+    }
+    pay_primary(context, &mut job, &parties.primary)?;
+    pay_verifiers(context, &mut job, &parties.verifiers)?;
+    pay_referees(context, &mut job, referees)?;
     let left = Stage::Verifying(Verifying {
         parties,
         needed: 0,

@@ -9,6 +9,16 @@ use super::penalty::{Breach, penalty};
 use super::record::Job;
 use crate::{Abort, ActionError, Context, Corruption};
 
+/// The reasons for which the primary of a job and who says something else than it lock their bonds now.
+pub(super) fn lock_reasons(job: &Job) -> (LockReason, LockReason) {
+    let id = job.id;
+    if job.settlement.is_some() {
+        (LockReason::Contested(id), LockReason::Challenger(id))
+    } else {
+        (LockReason::Primary(id), LockReason::Verifier(id))
+    }
+}
+
 /// Locks the bond of a partner that the beacon drew, whose free bond the draw has looked at.
 pub(super) fn lock_drawn(
     context: &mut Context<'_>,
@@ -91,7 +101,8 @@ pub(super) fn forfeit_primary(
     Ok(context.burn(left)?)
 }
 
-fn punish(
+/// Takes a penalty of a breach and burns it; the lock is free. Gives what was burned.
+pub(super) fn punish(
     context: &mut Context<'_>,
     partner: &Address,
     reason: LockReason,

@@ -31,8 +31,10 @@ pub enum Breach {
     VerifierUnopened,
     /// Referees found something else than the primary.
     PrimaryWrong,
-    /// Referees found something else than a verifier.
+    /// Referees found something else than a verifier, or than who challenged a receipt.
     VerifierWrong,
+    /// Who challenged a receipt did not show what it found: as bad as a wrong claim, else it could keep others from challenging.
+    ChallengeUnopened,
 }
 
 impl Breach {
@@ -57,7 +59,7 @@ pub const CUSTOMER_PERCENT: u128 = 20;
 struct Row(Breach, u8, u8);
 
 /// The penalties of rule C48: share of the lock in percent, minimum in decline penalties.
-const PENALTIES: [Row; 10] = [
+const PENALTIES: [Row; 11] = [
     Row(Breach::Declined, 0, 1),
     Row(Breach::Ignored, 0, 1),
     Row(Breach::Uncommitted, 1, 2),
@@ -68,6 +70,7 @@ const PENALTIES: [Row; 10] = [
     Row(Breach::VerifierUnopened, 100, 1),
     Row(Breach::PrimaryWrong, 100, 1),
     Row(Breach::VerifierWrong, 100, 1),
+    Row(Breach::ChallengeUnopened, 100, 1),
 ];
 
 /// What a breach costs a party that locked `locked` for the job.
@@ -96,6 +99,7 @@ fn is_of_verifier(breach: Breach) -> bool {
             | Breach::NoResult
             | Breach::VerifierUnopened
             | Breach::VerifierWrong
+            | Breach::ChallengeUnopened
     )
 }
 
@@ -118,6 +122,7 @@ mod tests {
             (Breach::VerifierUnopened, locked.0),
             (Breach::PrimaryWrong, locked.0),
             (Breach::VerifierWrong, locked.0),
+            (Breach::ChallengeUnopened, locked.0),
         ];
         assert_eq!(all.len(), PENALTIES.len());
         for (breach, cost) in all {

@@ -1,6 +1,7 @@
 //! The receipt of a settled job.
 
 use types::job::{JobReceipt, ReceiptVerifier, Storing, Verifier};
+use types::number::ChainTime;
 
 use super::record::Job;
 use crate::{Context, Corruption};
@@ -10,6 +11,7 @@ pub(super) fn receipt(
     context: &Context<'_>,
     job: &Job,
     storing: &Storing,
+    revocable_until: ChainTime,
 ) -> Result<JobReceipt, Corruption> {
     let (parties, opening) = (&storing.parties, &storing.opening);
     let terms = &job.terms;
@@ -50,5 +52,6 @@ pub(super) fn receipt(
             .fold(0, u32::saturating_add),
         height: context.height,
         time: context.timestamp,
+        revocable_until,
     })
 }

@@ -10,7 +10,7 @@ use types::number::{Attempt, BeaconStep};
 use types::state_key::{DueQueue, StateKey};
 
 use super::{JobError, live};
-use crate::{Abort, ActionError, Context, draws, due};
+use crate::{Abort, ActionError, Context, Corruption, draws, due};
 
 /// Bytes of a record beside its verifiers' tasks, its primary's leaves and its referees' votes.
 const REST_OF_A_RECORD: usize = 16 << 10;
@@ -128,7 +128,18 @@ pub(super) fn end(context: &mut Context<'_>, mut job: Job, stage: Stage) -> Resu
     Ok(())
 }
 
-/// Forgets the jobs that ended long enough ago: their records, specs and receipts.
+/// Takes a job that ended back among those that are live, before it is entered in a stage: it is forgotten some time after it
+/// ends again.
+pub(super) fn revive(context: &mut Context<'_>, job: &mut Job) -> Result<(), Abort> {
+    if let Some(at) = job.deadline.take()
+        && !due::remove(context, DueQueue::Ended, at, job.id)?
+    {
+        return Err(Corruption::NotDue { job: job.id, at }.into());
+    }
+    live::insert(context, job.id, &job.customer)
+}
+
+/// Forgets the jobs that ended long enough ago: their records, specs, receipts and revocations.
 // Rule C55.
 pub(super) fn forget(context: &mut Context<'_>) -> Result<(), Abort> {
     let all = due::due::<JobId>(context, DueQueue::Ended, MAX_FORGOTTEN_PER_BLOCK, |_, _| {
@@ -144,6 +155,7 @@ pub(super) fn forget(context: &mut Context<'_>) -> Result<(), Abort> {
             StateKey::Job(job),
             StateKey::JobSpec(job),
             StateKey::Receipt(job),
+            StateKey::Revocation(job),
         ] {
             context.overlay.delete(key);
         }

@@ -18,7 +18,7 @@ use super::record::{Job, save};
 use crate::{ActionError, Context};
 
 /// The commitment of a party to a result root with a salt.
-fn shown(
+pub(super) fn shown(
     context: &Context<'_>,
     job: &Job,
     party: &Address,

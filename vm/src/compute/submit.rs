@@ -72,6 +72,7 @@ pub(crate) fn submit(
         queued: None,
         burned: Amount::ZERO,
         history: Vec::new(),
+        settlement: None,
     };
     burn_storage(context, &mut job, opening)?;
     begin_waiting(context, &mut job, false)?;

@@ -17,11 +17,12 @@ use types::state_key::{DueQueue, StateKey};
 use super::ballot::{Dispute, dispute_next};
 use super::escrow::pay_referees;
 use super::job::conclude;
-use super::parties::{forfeit, punish_verifier};
+use super::parties::{forfeit, lock_reasons, punish_verifier};
 use super::penalty::{Breach, CUSTOMER_PERCENT, HONEST_PERCENT};
 use super::pending::next_attempt;
 use super::price::referee_fee;
 use super::record::Job;
+use super::standing;
 use crate::{Abort, Context, Corruption, due};
 
 /// A verdict as the queue of verdicts has it: the job, and the number of the verdict.
@@ -84,15 +85,15 @@ pub(super) fn apply(
         .collect();
     let mut payees = Payees::new(context, &job, verdict);
     let mut forfeits = Vec::new();
+    let (of_primary, of_verifier) = lock_reasons(&job);
     if is_right {
         payees.winners.push(primary.partner);
     } else {
-        let reason = LockReason::Primary(job.id);
         let breach = Breach::PrimaryWrong;
         forfeits.push(forfeit_refuted(
             context,
             &primary.partner,
-            reason,
+            of_primary,
             primary.bond,
             breach,
         )?);
@@ -100,12 +101,11 @@ pub(super) fn apply(
     for (side, verifier) in sides {
         match side {
             Side::Wrong => {
-                let reason = LockReason::Verifier(job.id);
                 let (partner, breach) = (verifier.partner, Breach::VerifierWrong);
                 forfeits.push(forfeit_refuted(
                     context,
                     &partner,
-                    reason,
+                    of_verifier,
                     verifier.bond,
                     breach,
                 )?);
@@ -141,7 +141,7 @@ pub(super) fn apply(
     go_on(context, job, dispute, verdict.number, is_right)
 }
 
-/// The job after a verdict: the next dispute, the end of the openings, or another attempt.
+/// The job after a verdict: settled or revoked, if it had settled; else the next dispute, the end of the openings, or another attempt.
 // Rule C65.
 fn go_on(
     context: &mut Context<'_>,
@@ -150,6 +150,9 @@ fn go_on(
     number: u16,
     is_right: bool,
 ) -> Result<(), Abort> {
+    if job.settlement.is_some() {
+        return standing::judged(context, job, &dispute.parties, is_right);
+    }
     if is_right && let Some(task) = dispute.parties.next_claim() {
         return dispute_next(context, job, dispute, number.saturating_add(1), task);
     }

@@ -1,6 +1,6 @@
 //! The rules of jobs that an action can break, one variant each.
 
-use types::number::{Amount, Attempt, EngineClass, Height, TaskIndex};
+use types::number::{Amount, Attempt, ChainTime, EngineClass, Height, TaskIndex};
 use types::sortition::SortitionError;
 
 /// The rule of jobs that an action broke.
@@ -218,6 +218,26 @@ pub enum JobError {
         /// Attempt that the job is at.
         current: Attempt,
     },
+    /// The receipt of a job that settled long ago.
+    #[error("the receipt could be challenged until chain time {until}")]
+    AuditOver {
+        /// Chain time at which it ended.
+        until: ChainTime,
+    },
+    /// The receipt was challenged as often as it may be.
+    #[error("this receipt was challenged {0} times, which is the limit")]
+    TooManyChallenges(u16),
+    /// As many settled jobs are challenged as may be, beside as many live ones.
+    #[error(
+        "{0} jobs are live, which is the limit also for challenges; try again when some have ended"
+    )]
+    NoRoomToChallenge(usize),
+    /// A primary that challenges its own result.
+    #[error("the sender is the primary of the result that it challenges")]
+    OwnResult,
+    /// The sender does not challenge the job.
+    #[error("the sender is not who challenges this job")]
+    NotChallenger,
     /// Only the primary may do this.
     #[error("the sender is not the primary of this attempt")]
     NotPrimary,
@@ -348,6 +368,11 @@ impl JobError {
             Self::NotCustomer => "not_customer",
             Self::TooLateToCancel { .. } => "too_late_to_cancel",
             Self::WrongAttempt { .. } => "wrong_attempt",
+            Self::AuditOver { .. } => "audit_over",
+            Self::TooManyChallenges(_) => "too_many_challenges",
+            Self::NoRoomToChallenge(_) => "no_room_to_challenge",
+            Self::OwnResult => "own_result",
+            Self::NotChallenger => "not_challenger",
             Self::NotPrimary => "not_primary",
             Self::NotAcknowledged => "not_acknowledged",
             Self::AlreadyAcknowledged => "already_acknowledged",

@@ -71,26 +71,47 @@ impl Context<'_> {
         Ok(freed.map_or(Amount::ZERO, |lock| lock.amount))
     }
 
-    /// Ends a lock, and locks what it held until the results of a job that settles now can no longer be contradicted.
-    // Rule C60.
-    pub(crate) fn keep_locked(&mut self, address: &Address, lock: LockReason) -> Result<(), Abort> {
-        let amount = self.unlock_bond(address, lock.id())?;
-        let reason = LockReason::Audit(self.audit_end());
-        let known = self.partner(address)?;
-        if known.is_none_or(|partner| !partner.locks.contains_key(&reason.id())) {
-            let at = reason.until().unwrap_or(self.chain_time);
-            due::insert::<DueLock>(self, DueQueue::Locks, at, (*address, reason.id()))?;
+    /// Moves so much from one lock to another, which is made if it is not there; the first one ends with its last unit.
+    // Rules C60, C74.
+    pub(crate) fn move_lock(
+        &mut self,
+        address: &Address,
+        from: LockReason,
+        to: LockReason,
+        amount: Amount,
+    ) -> Result<(), Abort> {
+        let missing = Corruption::LockMissing {
+            partner: *address,
+            amount,
+        };
+        let mut partner = self.partner(address)?.ok_or(missing)?;
+        let held = partner.locks.remove(&from.id());
+        let held = held.map_or(Amount::ZERO, |lock| lock.amount);
+        let left = held.checked_sub(amount).ok_or(missing)?;
+        if left > Amount::ZERO {
+            let lock = BondLock {
+                amount: left,
+                reason: from,
+            };
+            partner.locks.insert(from.id(), lock);
+        } else if let Some(at) = from.until() {
+            due::remove::<DueLock>(self, DueQueue::Locks, at, (*address, from.id()))?;
         }
-        match self.lock_bond(address, reason, amount) {
-            Ok(()) => Ok(()),
-            Err(ActionError::Abort(abort)) => Err(abort),
-            // What was locked just now is free.
-            Err(_) => Err(Corruption::FreedBondNotFree(*address).into()),
+        if let Some(at) = to.until().filter(|_| !partner.locks.contains_key(&to.id())) {
+            due::insert::<DueLock>(self, DueQueue::Locks, at, (*address, to.id()))?;
         }
+        let lock = partner.locks.entry(to.id()).or_insert(BondLock {
+            amount: Amount::ZERO,
+            reason: to,
+        });
+        // It was part of the same bond before.
+        lock.amount = Amount(lock.amount.0.saturating_add(amount.0));
+        self.put_partner(address, &partner);
+        Ok(())
     }
 
     /// The end of an audit window that begins now, rounded up.
-    fn audit_end(&self) -> ChainTime {
+    pub(crate) fn audit_end(&self) -> ChainTime {
         let window_ms = self.rules.params.compute.audit_window_ms;
         let step = window_ms.div_ceil(MAX_AUDIT_LOCKS).max(1);
         let end = self.chain_time.saturating_add(window_ms);

@@ -2,6 +2,7 @@
 
 pub mod audit;
 mod cancel;
+pub mod challenges;
 pub mod disputes;
 pub mod draws;
 pub mod exits;

@@ -210,6 +210,15 @@ class ValueProof:
 
 
 @dataclass(frozen=True)
+class ReceiptProof:
+    """That a receipt stands: a chain time, no revocation, the receipt, in states that follow one another or are the same."""
+
+    time: ValueProof
+    revocation: ValueProof
+    receipt: ValueProof
+
+
+@dataclass(frozen=True)
 class Handover:
     """The last header of a term, finalized by its committee, and the committee that it announces."""
 

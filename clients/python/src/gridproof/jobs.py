@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gridproof.amounts import SQUARE, format_square, parse_square
+from gridproof.blocks import ReceiptProof
 from gridproof.chunks import BlobFile, chunk_count, verify_chunk
 from gridproof.client import Client
 from gridproof.codec import encode
@@ -294,11 +295,19 @@ def _receipt(client: Client, light: Light, job_id: bytes) -> tuple[str, ProvenRe
     """The receipt's document, verified. A node can prove a receipt one block after it is settled."""
 
     def read() -> tuple[str, ProvenReceipt] | None:
-        proof = client.proof(f"receipt/{job_id.hex()}")
-        if proof.value is None:
+        # In the order in which their states must be.
+        time_, revocation = client.proof("chain"), client.proof(f"revocation/{job_id.hex()}")
+        proof = ReceiptProof(time_, revocation, client.proof(f"receipt/{job_id.hex()}"))
+        if proof.receipt.value is None:
             return None
         document = light.receipt_document(proof)
-        return document, light.verify_receipt(document)
+        try:
+            return document, light.verify_receipt(document)
+        except NotVerified as error:
+            # Another node behind the same address may be some blocks behind.
+            if error.rule == "out_of_order":
+                return None
+            raise
 
     document, proven = _patiently(read, f"the receipt of job {job_id.hex()}")
     if proven.receipt.job != job_id:
@@ -381,5 +390,13 @@ def describe(verified: VerifiedJob) -> str:
         f"checked by {len(receipt.verifiers)} verifiers, who ran {receipt.tasks_rerun} tasks again\n"
         f"paid {format_square(paid)} SQUARE, burned {format_square(receipt.burned)}\n"
         f"settled at height {receipt.height}, shown by header {verified.proven.header.height}, which validators with a "
-        f"stake of {verified.proven.signed_stake} made final"
+        f"stake of {verified.proven.signed_stake} made final\n"
+        f"{_standing(verified.proven)}"
     )
+
+
+def _standing(proven: ProvenReceipt) -> str:
+    if proven.is_final:
+        return f"stands for good: nobody could challenge it any more at height {proven.stood_at}"
+    left_s = (proven.receipt.revocable_until - proven.chain_time) / 1_000
+    return f"stood at height {proven.stood_at}; it can be challenged for {left_s:.0f} s of chain time from there on"

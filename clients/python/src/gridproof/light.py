@@ -10,7 +10,18 @@ import itertools
 import json
 from dataclasses import dataclass
 
-from gridproof.blocks import Certificate, Committee, FinalityProof, Finalize, Genesis, Handover, Header, StateProof, ValueProof
+from gridproof.blocks import (
+    Certificate,
+    Committee,
+    FinalityProof,
+    Finalize,
+    Genesis,
+    Handover,
+    Header,
+    ReceiptProof,
+    StateProof,
+    ValueProof,
+)
 from gridproof.codec import decode, encode
 from gridproof.errors import CodecError, NotVerified
 from gridproof.hashing import domain_hash
@@ -19,10 +30,14 @@ from gridproof.limits import MAX_DOCUMENT_BYTES, MAX_STATE_VALUE_BYTES
 from gridproof.receipt import JobReceipt
 
 # What a receipt document says it is.
-FORMAT = "gridproof job receipt 1"
+FORMAT = "gridproof job receipt 2"
 # The hash of a place in the tree below which there is no key.
 _EMPTY = b"SPARSE_MERKLE_PLACEHOLDER_HASH__"
 _RECEIPT_KEY = 15
+_REVOCATION_KEY = 16
+# The state key of the chain's record, which begins with chain time.
+CHAIN_KEY = bytes([1])
+_REVOKED = ("the result is challenged", "validators found that the result is wrong", "validators found no one result")
 
 
 def receipt_key(job: bytes) -> bytes:
@@ -30,13 +45,25 @@ def receipt_key(job: bytes) -> bytes:
     return bytes([_RECEIPT_KEY]) + job
 
 
+def revocation_key(job: bytes) -> bytes:
+    """The state key of what revokes a job's receipt."""
+    return bytes([_REVOCATION_KEY]) + job
+
+
 @dataclass(frozen=True)
 class ProvenReceipt:
-    """A receipt, the header whose state root shows it, and the stake that made that header final."""
+    """A receipt that stands, the header whose state root shows it, and the stake that made that header final.
+
+    There was no revocation of it after height `stood_at`, and chain time had reached `chain_time` by then. `is_final` if nobody
+    can challenge it any more.
+    """
 
     receipt: JobReceipt
     header: Header
     signed_stake: int
+    stood_at: int
+    chain_time: int
+    is_final: bool
 
 
 class Light:
@@ -95,19 +122,25 @@ class Light:
         verify_state(header.parent_state_root, key, proof.value, proof.proof)
         return header
 
-    def receipt_document(self, proof: ValueProof) -> str:
-        """The text of `receipt.json`, with no signer more than it needs. The proof is not verified."""
+    def _cut(self, proof: ValueProof) -> ValueProof:
+        """The same proof with no signer more than it needs."""
         certificate = proof.finality.certificate
         committee = self.committee(certificate.statement.epoch)
         if len(certificate.signers) == len(certificate.signatures) and max(certificate.signers, default=0) < len(committee.members):
             kept = committee.smallest_quorum(certificate.signers)
             certificate = certificate.of_signers(kept) if kept else certificate
-        if proof.value is None or not proof.finality.headers:
+        return ValueProof(proof.value, proof.proof, FinalityProof(proof.finality.headers, certificate))
+
+    def receipt_document(self, proof: ReceiptProof) -> str:
+        """The text of `receipt.json`, with no signer more than it needs. The proof is not verified."""
+        proof = ReceiptProof(self._cut(proof.time), self._cut(proof.revocation), self._cut(proof.receipt))
+        finality, stood = proof.receipt.finality, proof.revocation.finality.headers
+        if proof.receipt.value is None or not finality.headers or not stood:
             raise NotVerified("no_receipt", "the proof shows no receipt under a header")
-        receipt = _decoded_receipt(proof.value)
-        proof = ValueProof(proof.value, proof.proof, FinalityProof(proof.finality.headers, certificate))
-        first, last = proof.finality.headers[0], proof.finality.headers[-1]
-        members = committee.members
+        receipt, chain_time = _decoded_receipt(proof.receipt.value), _chain_time(proof)
+        first, last = finality.headers[0], finality.headers[-1]
+        certificate = finality.certificate
+        members = self.committee(certificate.statement.epoch).members
         document = {
             "format": FORMAT,
             "chain": first.chain_id.hex(),
@@ -120,6 +153,13 @@ class Light:
                 "final_block": last.id.hex(),
                 "signers": [members[at].id.hex() for at in certificate.signers if at < len(members)],
             },
+            "standing": {
+                "height": stood[0].height,
+                "block": stood[0].id.hex(),
+                "timestamp": stood[0].timestamp,
+                "chain_time": chain_time,
+                "is_final": chain_time >= receipt.revocable_until,
+            },
             "proof": encode(proof).hex(),
         }
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
@@ -130,17 +170,27 @@ class Light:
             raise NotVerified("document_too_long", f"a receipt document has at most {MAX_DOCUMENT_BYTES} bytes")
         try:
             source = json.loads(document)["proof"]
-            proof = decode(ValueProof, bytes.fromhex(source), MAX_DOCUMENT_BYTES)
+            proof = decode(ReceiptProof, bytes.fromhex(source), MAX_DOCUMENT_BYTES)
         except (ValueError, KeyError, TypeError, RecursionError, CodecError) as error:
             raise NotVerified("no_document", f"not a receipt document with a proof: {error}") from None
         if self.receipt_document(proof) != document:
             raise NotVerified("not_canonical", "the document differs from what its own proof says")
-        assert proof.value is not None
-        receipt = _decoded_receipt(proof.value)
-        header = self.verify_value(proof, receipt_key(receipt.job))
-        certificate = proof.finality.certificate
+        assert proof.receipt.value is not None
+        receipt = _decoded_receipt(proof.receipt.value)
+        time = self.verify_value(proof.time, CHAIN_KEY)
+        stood = self.verify_value(proof.revocation, revocation_key(receipt.job))
+        header = self.verify_value(proof.receipt, receipt_key(receipt.job))
+        if not time.height <= stood.height <= header.height:
+            raise NotVerified("out_of_order", "the parts of the proof are not of states that follow one another")
+        if proof.revocation.value is not None:
+            kind = proof.revocation.value[0] if proof.revocation.value else len(_REVOKED)
+            why = _REVOKED[kind] if kind < len(_REVOKED) else "it is revoked in a way that this client does not know"
+            raise NotVerified("not_standing", f"the receipt does not stand: {why}")
+        certificate = proof.receipt.finality.certificate
         members = self.committee(certificate.statement.epoch).members
-        return ProvenReceipt(receipt, header, sum(members[at].stake for at in certificate.signers))
+        stake = sum(members[at].stake for at in certificate.signers)
+        chain_time = _chain_time(proof)
+        return ProvenReceipt(receipt, header, stake, stood.height - 1, chain_time, chain_time >= receipt.revocable_until)
 
     def _check_chain(self, header: Header) -> None:
         if header.chain_id != self.chain_id:
@@ -176,6 +226,13 @@ class Light:
         for at, signature in zip(signers, certificate.signatures):
             if not verify(committee.members[at].key, message, signature):
                 raise NotVerified("signature", f"the signature of member {at} does not verify")
+
+
+def _chain_time(proof: ReceiptProof) -> int:
+    value = proof.time.value
+    if value is None or len(value) < 8:
+        raise NotVerified("no_time", "the proof shows no chain time")
+    return int.from_bytes(value[:8], "little")
 
 
 def _decoded_receipt(value: bytes) -> JobReceipt:

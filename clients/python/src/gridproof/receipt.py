@@ -62,6 +62,7 @@ class JobReceipt:
     tasks_rerun: U32
     height: U64
     time: U64
+    revocable_until: U64
 
     def to_json(self) -> dict[str, Any]:
         """The lines of the receipt document, in its order."""
@@ -97,6 +98,7 @@ class JobReceipt:
             "tasks_rerun": self.tasks_rerun,
             "height": self.height,
             "time": self.time,
+            "revocable_until": self.revocable_until,
         }
 
 

@@ -6,9 +6,9 @@ use state::Writes;
 use types::account::{BondLock, LockId, LockReason, Partner};
 use types::codec::decode;
 use types::hash::{Address, JobId};
-use types::job::{JobRecord, JobVerdict, Stage};
+use types::job::{JobRecord, JobVerdict, Revocation, Stage};
 use types::limits::{MAX_AUDIT_LOCKS, MAX_BALLOTS};
-use types::number::{Amount, BeaconStep, Height};
+use types::number::{Amount, BeaconStep, ChainTime, Height};
 use types::state_key::{DueQueue, StateKey};
 use vm::draws::Draws;
 use vm::due::{Bucket, QueueEntry};
@@ -23,6 +23,7 @@ pub fn check(state: &Writes, supply: Amount) {
     let mut locks = Locks::new();
     let (mut live, mut waits) = (Vec::new(), Waits::default());
     let mut ballots = 0;
+    let mut audited = Audited::new();
     let mut customers = BTreeMap::<Address, u32>::new();
     let (mut live_bytes, mut running) = (0, 0);
     for (key, value) in state {
@@ -38,8 +39,6 @@ pub fn check(state: &Writes, supply: Amount) {
                 types::job::Escrow::default(),
                 "a job that is over holds money"
             );
-            let receipt = query::receipt(state, id).unwrap();
-            assert_eq!(receipt.is_some(), record.stage == Stage::Settled);
             waits.ended.insert((record.deadline.unwrap(), *id));
         } else {
             live.push(*id);
@@ -56,8 +55,9 @@ pub fn check(state: &Writes, supply: Amount) {
             assert!(query::spec(state, id).is_ok());
         }
         waits.places.extend(record.queued.map(|at| (at, *id)));
-        running += u32::from(record.stage.primary().is_some());
+        running += u32::from(record.stage.primary().is_some() && record.settlement.is_none());
         bonds(&record, &mut locks);
+        receipts(state, &record, &mut audited);
     }
     assert_eq!(query::live_jobs(state).unwrap(), live);
     let chain = vm::chain_record(state).unwrap();
@@ -79,7 +79,42 @@ pub fn check(state: &Writes, supply: Amount) {
         assert_eq!(customers.remove(address), Some(number));
     }
     assert!(customers.is_empty(), "{customers:?}");
+    check_audited(state, audited);
     check_locks(state, locks);
+}
+
+/// What the primaries of settled jobs keep locked together, by partner and end.
+type Audited = BTreeMap<(Address, ChainTime), u128>;
+
+/// Asserts that a receipt stands exactly while its job is settled, and adds what is locked behind it.
+fn receipts(state: &Writes, record: &JobRecord, audited: &mut Audited) {
+    let receipt = query::receipt(state, &record.id).unwrap();
+    let revocation = query::revocation(state, &record.id).unwrap();
+    assert_eq!(receipt.is_some(), record.settlement.is_some());
+    let stands = record.stage == Stage::Settled;
+    assert_eq!(receipt.is_some() && revocation.is_none(), stands);
+    let is_contested = matches!(revocation, Some(Revocation::Challenged { .. }));
+    let decided = record.stage.is_final() || receipt.is_none();
+    assert_eq!(is_contested, !decided);
+    if let Some(settlement) = record.settlement.filter(|_| stands) {
+        let primary = receipt.unwrap().primary;
+        *audited.entry((primary, settlement.until)).or_default() += record.policy.bond.0;
+    }
+}
+
+/// Asserts that so much is locked. It may be more: jobs are forgotten, locks are not.
+fn check_audited(state: &Writes, audited: Audited) {
+    let now = vm::chain_record(state).unwrap().chain_time;
+    for ((primary, until), bonds) in audited {
+        if until > now {
+            let partner = query::partner(state, &primary).unwrap().unwrap();
+            let held = partner.locks[&LockReason::Audit(until).id()].amount;
+            assert!(
+                held.0 >= bonds,
+                "{primary} until {until}: {held:?} for {bonds}"
+            );
+        }
+    }
 }
 
 /// Asserts that each partner's locks are these, and those that end by themselves, which a queue holds.
@@ -171,9 +206,20 @@ fn bonds(record: &JobRecord, locks: &mut Locks) {
         (partner, lock)
     };
     let primary = record.stage.primary().into_iter();
-    let primary = primary.map(|p| lock(p.partner, LockReason::Primary(record.id), p.bond));
+    let (of_primary, of_verifier) = if record.settlement.is_some() {
+        (
+            LockReason::Contested(record.id),
+            LockReason::Challenger(record.id),
+        )
+    } else {
+        (
+            LockReason::Primary(record.id),
+            LockReason::Verifier(record.id),
+        )
+    };
+    let primary = primary.map(|p| lock(p.partner, of_primary, p.bond));
     let verifiers = record.stage.verifiers().iter();
-    let verifiers = verifiers.map(|v| lock(v.partner, LockReason::Verifier(record.id), v.bond));
+    let verifiers = verifiers.map(|v| lock(v.partner, of_verifier, v.bond));
     let mut parties = BTreeSet::new();
     for (partner, lock) in primary.chain(verifiers) {
         assert!(

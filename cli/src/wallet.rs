@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use keys::keyfile::{self, KeyKind};
+use keys::source::KeySource;
 use serde_json::json;
 use types::hash::Address;
 use types::key::SecretKey;
@@ -29,18 +30,18 @@ pub enum WalletCommand {
     /// Show the address of a key, never the secret.
     #[command(after_help = "Example:\n  gridproof wallet show --key alice.key")]
     Show {
-        /// An account key file.
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
+        /// An account's key: a file, env:NAME or fd:NUMBER.
+        #[arg(long, value_name = "KEY")]
+        key: KeySource,
     },
     /// Show the balance of an account.
     #[command(
         after_help = "Example:\n  gridproof wallet balance --key alice.key --rpc http://127.0.0.1:26601"
     )]
     Balance {
-        /// The account's key file; or give --address.
-        #[arg(long, value_name = "FILE", required_unless_present = "address")]
-        key: Option<PathBuf>,
+        /// The account's key: a file, env:NAME or fd:NUMBER; or give --address.
+        #[arg(long, value_name = "KEY", required_unless_present = "address")]
+        key: Option<KeySource>,
         /// The account, 40 hex digits.
         #[arg(long, conflicts_with = "key")]
         address: Option<Address>,
@@ -52,9 +53,9 @@ pub enum WalletCommand {
         after_help = "Example:\n  gridproof wallet send --key alice.key --to 00..ff --amount 12.5 --rpc http://127.0.0.1:26601"
     )]
     Send {
-        /// The sender's key file.
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
+        /// The sender's key: a file, env:NAME for a variable that holds the text of one, or fd:NUMBER.
+        #[arg(long, value_name = "KEY")]
+        key: KeySource,
         /// The receiver, 40 hex digits.
         #[arg(long)]
         to: Address,
@@ -81,7 +82,7 @@ pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), CommandFailure> {
             ui.result(&json!({ "address": address, "key": key }), &text);
         }
         WalletCommand::Show { key } => {
-            let public = keyfile::read_public(&key, KeyKind::Account)?;
+            let public = key.read_secret(KeyKind::Account)?.public();
             let address = public.address();
             ui.result(
                 &json!({ "address": address, "public": public }),
@@ -91,7 +92,7 @@ pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), CommandFailure> {
         WalletCommand::Balance { key, address, rpc } => {
             let address = match (address, key) {
                 (Some(address), _) => address,
-                (None, Some(key)) => keyfile::read_public(&key, KeyKind::Account)?.address(),
+                (None, Some(key)) => key.read_secret(KeyKind::Account)?.public().address(),
                 (None, None) => {
                     return Err(CommandFailure::new(
                         ExitKind::Usage,
@@ -109,7 +110,7 @@ pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), CommandFailure> {
             rpc,
             trust,
         } => {
-            let key = keyfile::read_secret(&key, KeyKind::Account)?;
+            let key = key.read_secret(KeyKind::Account)?;
             send(&key, (to, amount), &rpc, &trust, ui).await?;
         }
     }

@@ -11,7 +11,7 @@ use types::key::{KeyError, PublicKey, SecretKey, VrfSecretKey};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// Largest key file, in bytes.
-const MAX_KEY_FILE_BYTES: u64 = 4_096;
+pub(crate) const MAX_KEY_FILE_BYTES: u64 = 4_096;
 
 /// What a key is for. A key file of one kind is refused where another kind is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,14 @@ pub enum KeyFileError {
         path: PathBuf,
         /// Error of the operating system.
         source: std::io::Error,
+    },
+    /// The variable or descriptor that should hold the text of a key file is not there.
+    #[error("no key can be read from {origin}: {reason}")]
+    NoSource {
+        /// The source as it was given.
+        origin: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// Others can read the file.
     #[error("key file {path} has mode {mode:03o}, so others may read the secret")]
@@ -139,7 +147,22 @@ pub fn write_vrf(path: &Path, key: &VrfSecretKey) -> Result<(), KeyFileError> {
 
 /// Reads an ed25519 key of a kind.
 pub fn read_secret(path: &Path, kind: KeyKind) -> Result<SecretKey, KeyFileError> {
-    let (secret, public) = read(path, kind)?;
+    secret_key(path, read(path, kind)?)
+}
+
+/// The ed25519 key in the text of a key file; `origin` names it in errors.
+pub(crate) fn parse_secret(
+    text: &str,
+    origin: &Path,
+    kind: KeyKind,
+) -> Result<SecretKey, KeyFileError> {
+    secret_key(origin, parse(text, origin, kind)?)
+}
+
+fn secret_key(
+    path: &Path,
+    (secret, public): (Zeroizing<[u8; 32]>, String),
+) -> Result<SecretKey, KeyFileError> {
     let key = SecretKey::from_bytes(&secret);
     check_public(path, &public, &key.public().to_string())?;
     Ok(key)
@@ -218,8 +241,16 @@ fn read(path: &Path, kind: KeyKind) -> Result<(Zeroizing<[u8; 32]>, String), Key
     file.take(MAX_KEY_FILE_BYTES)
         .read_to_string(&mut text)
         .map_err(io)?;
+    parse(&text, path, kind)
+}
+
+fn parse(
+    text: &str,
+    path: &Path,
+    kind: KeyKind,
+) -> Result<(Zeroizing<[u8; 32]>, String), KeyFileError> {
     let content: KeyFile =
-        toml::from_str(&text).map_err(|_| KeyFileError::NotKeyFile { path: path.into() })?;
+        toml::from_str(text).map_err(|_| KeyFileError::NotKeyFile { path: path.into() })?;
     if content.kind != kind {
         return Err(KeyFileError::Kind {
             path: path.into(),

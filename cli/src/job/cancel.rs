@@ -1,9 +1,9 @@
 //! `gridproof job cancel`: what cannot be cancelled any more is refused before a fee is paid for the refusal.
 
-use std::path::Path;
 use std::time::Duration;
 
-use keys::keyfile::{self, KeyKind};
+use keys::keyfile::KeyKind;
+use keys::source::KeySource;
 use rpc::Client;
 use rpc::model::{JobFailure, JobView};
 use serde_json::json;
@@ -22,11 +22,11 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 pub async fn cancel(
     client: &Client,
     job: JobId,
-    key: &Path,
+    key: &KeySource,
     trust: &TrustArgs,
     ui: Ui,
 ) -> Result<(), CommandFailure> {
-    let key = keyfile::read_secret(key, KeyKind::Account)?;
+    let key = key.read_secret(KeyKind::Account)?;
     let view = client.job(job).await.map_err(failure)?;
     if view.customer != key.public().address() {
         let message = format!(

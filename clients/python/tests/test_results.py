@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gridproof.amounts import format_square, parse_square
-from gridproof.blocks import FinalityProof, Finalize, ReceiptProof, StateLeaf, StateProof, Statement, ValueProof
+from gridproof.blocks import FinalityProof, Finalize, ReceiptProof, StateLeaf, Statement, StateProof, ValueProof
 from gridproof.codec import decode, encode
 from gridproof.errors import CodecError, GridproofError, NotVerified
 from gridproof.hashing import domain_hash

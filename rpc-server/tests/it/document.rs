@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rpc::model::{Event, JobSpecView, SubmitBatchRequest, SubmitRequest};
 use types::codec::encode;
-use types::hash::BlobId;
+use types::hash::{BlobId, Hash32, TransactionId};
 use types::job::Stage;
 use types::number::{Attempt, Height, Timestamp};
 
@@ -20,6 +20,8 @@ const HOST: &str = "127.0.0.1:26600";
 const OPEN: &str = "```http\n";
 /// What closes it.
 const CLOSE: &str = "\n```";
+/// A transaction of a final block.
+const INCLUDED: TransactionId = TransactionId(Hash32([9; 32]));
 /// The bytes of the blob that examples name.
 const BLOB: &[u8] = b"hello";
 
@@ -89,6 +91,7 @@ fn examples() -> Vec<Example> {
         post("/v1/transactions", &submit),
         post("/v1/transactions/batch", &batch),
         get(format!("/v1/transactions/{}", signed.id())),
+        get(format!("/v1/transactions/{INCLUDED}")),
         get("/v1/jobs?live=false"),
         get(format!("/v1/jobs/{job}")),
         post("/v1/estimate", &JobSpecView::from(&samples::spec())),
@@ -201,6 +204,7 @@ async fn the_document_shows_what_the_router_answers() {
     let running = start().await;
     running.fake.log.extend(events());
     *running.fake.stage.lock().unwrap() = Some(Stage::Settled);
+    running.fake.included.lock().unwrap().insert(INCLUDED);
     let mut expected = Vec::new();
     for example in examples() {
         let answer = example.send(running.address).await;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use blobs::BlobStore;
-use chain::backend::{Alarms, ChainBackend, Live, Question};
+use chain::backend::{Alarms, ChainBackend, Live, Question, ValidatorList, ValidatorView};
 use chain::blob_tasks::BlobTasks;
 use chain::clock::Clock;
 use chain::quarantine::Quarantine;
@@ -100,6 +100,8 @@ type CallAnswer = oneshot::Sender<Result<CallReply, Refusal>>;
 
 /// A running chain: the core and everything that performs its effects.
 pub struct SubnetShell {
+    /// The validator whose keys are here, if there are any.
+    own: Option<ValidatorId>,
     subnet: Subnet,
     store: Store,
     nodes: SubnetNodes,
@@ -137,6 +139,7 @@ impl SubnetShell {
             referee: RefereeTasks::new(parts.blobs.clone(), sender.clone()),
             blobs: BlobTasks::new(parts.blobs, parts.nodes.clone(), sender),
             alarms: Arc::clone(&parts.backend.alarms),
+            own: parts.backend.validator,
             subnet: parts.subnet,
             store: parts.store,
             nodes: parts.nodes,
@@ -208,6 +211,7 @@ impl SubnetShell {
             mempool_bytes: count(mempool.bytes()),
             catching_up: subnet.phase() != Phase::Normal,
             clock_ahead_ms: None,
+            stalled: None,
         };
         let standing = Standing {
             height,
@@ -219,7 +223,7 @@ impl SubnetShell {
             stopped: self.stopped,
         };
         self.live
-            .send_if_modified(|old| std::mem::replace(old, live) != live);
+            .send_if_modified(|old| std::mem::replace(old, live.clone()) != live);
         self.standing
             .send_if_modified(|old| std::mem::replace(old, standing) != standing);
     }
@@ -291,6 +295,9 @@ impl SubnetShell {
                     let waiting = self.subnet.mempool().transaction(&id);
                     let _ = answer.send(waiting.map(|signed| signed.transaction().valid_until));
                 }
+                Question::Validators { answer } => {
+                    let _ = answer.send(self.validators());
+                }
                 Question::BlobStored(blob) => {
                     self.step(Event::Chain(chain::Event::BlobStored(blob)));
                 }
@@ -298,6 +305,31 @@ impl SubnetShell {
         }
         if !all.is_empty() {
             self.step(Event::Chain(chain::Event::Submit(all)));
+        }
+    }
+
+    /// The committee that certifies blocks, with its stakes: the host tells who votes, not this program.
+    fn validators(&self) -> ValidatorList {
+        let rules = self.subnet.rules();
+        let members = rules.committee.members().iter();
+        let mut validators: Vec<_> = members
+            .map(|member| ValidatorView {
+                id: member.id(),
+                name: None,
+                stake: member.stake,
+                own: self.own == Some(member.id()),
+                connected: false,
+                last_vote: None,
+                last_proposal: None,
+                missed: 0,
+                addresses: Vec::new(),
+            })
+            .collect();
+        validators.sort_by_key(|view| (std::cmp::Reverse(view.stake), view.id));
+        ValidatorList {
+            height: self.subnet.height(),
+            since: self.clock.now().unix,
+            validators,
         }
     }
 

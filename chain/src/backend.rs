@@ -34,7 +34,10 @@ use vm::{Account, ChargeError, MempoolError, Rules};
 
 pub use lately::{Alarms, RecentJobs};
 use refusal::refused;
-pub use rpc::model::{NodeSignature, StateSignatures};
+pub use rpc::model::{
+    LastProposalView, LastVoteView, NodeSignature, StateSignatures, ValidatorList, ValidatorView,
+    label,
+};
 pub use signers::StateSigners;
 pub use view::At;
 
@@ -64,12 +67,17 @@ pub enum Question {
         /// Where the answer goes.
         answer: oneshot::Sender<Option<Height>>,
     },
+    /// The committee with what was seen of each member.
+    Validators {
+        /// Where the answer goes.
+        answer: oneshot::Sender<ValidatorList>,
+    },
     /// A blob is complete on disk; nobody waits for an answer.
     BlobStored(BlobId),
 }
 
 /// What the loop tells about itself after each step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Live {
     /// View that consensus is in.
     pub view: View,
@@ -83,6 +91,8 @@ pub struct Live {
     pub catching_up: bool,
     /// How far our clock is ahead of the other leaders', in milliseconds, if it is known.
     pub clock_ahead_ms: Option<i64>,
+    /// Why the chain does not grow, for people; none while it does.
+    pub stalled: Option<Arc<str>>,
 }
 
 /// The node as the HTTP interface sees it.
@@ -163,7 +173,15 @@ impl Backend for ChainBackend {
     }
 
     async fn ready(&self) -> Result<(), ApiError> {
-        if self.live.borrow().catching_up {
+        let live = self.live.borrow().clone();
+        if let Some(reason) = live.stalled {
+            return Err(ApiError::unavailable(
+                "stalled",
+                reason.as_ref(),
+                "/v1/validators says of each validator when it was heard last",
+            ));
+        }
+        if live.catching_up {
             return Err(ApiError::unavailable(
                 "catching_up",
                 "the node is catching up",
@@ -174,7 +192,7 @@ impl Backend for ChainBackend {
     }
 
     async fn status(&self) -> Result<Status, ApiError> {
-        let (live, cursor) = (*self.live.borrow(), self.events.cursor());
+        let (live, cursor) = (self.live.borrow().clone(), self.events.cursor());
         let (network, validator) = (self.genesis.name.to_string(), self.validator);
         let mempool = (live.mempool_transactions, live.mempool_bytes);
         let alarms = self.alarms.list();
@@ -214,6 +232,7 @@ impl Backend for ChainBackend {
                 oldest_block: kept.blocks,
                 oldest_transaction: kept.transactions,
                 alarms,
+                stalled: live.stalled.map(|reason| reason.to_string()),
                 clock_ahead_ms: live.clock_ahead_ms,
                 cursor,
             })
@@ -256,6 +275,10 @@ impl Backend for ChainBackend {
         })
     }
 
+    async fn validators(&self) -> Result<ValidatorList, ApiError> {
+        self.ask(|answer| Question::Validators { answer }).await
+    }
+
     async fn partners(&self) -> Result<PartnerList, ApiError> {
         self.read(|at, rules| {
             let all = vm::query::partners(at).map_err(view::internal)?;
@@ -283,7 +306,7 @@ impl Backend for ChainBackend {
                         hint,
                     )
                 })?;
-            at.partner_view(rules, address, &partner)
+            at.partner_with_duties(rules, address, &partner)
         })
         .await
     }

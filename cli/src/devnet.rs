@@ -77,6 +77,26 @@ partner starts with `gridproof partner start --dir DIR/partner-0 --endpoint URL`
         #[arg(long, value_name = "DIR")]
         dir: PathBuf,
     },
+    /// Stop one process of a devnet.
+    #[command(after_help = "Example:\n  gridproof devnet stop validator-1 --dir /tmp/net")]
+    Stop {
+        /// Name of the process, as `devnet status` shows it.
+        name: String,
+        /// The devnet's folder.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+    },
+    /// Stop one process of a devnet, if it runs, and start it again.
+    #[command(after_help = "Examples:
+  gridproof devnet restart validator-1 --dir /tmp/net
+  gridproof devnet restart partner-0 --dir /tmp/net")]
+    Restart {
+        /// Name of the process, as `devnet status` shows it.
+        name: String,
+        /// The devnet's folder.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+    },
     /// Show the processes of a devnet and their heights.
     #[command(after_help = "Example:\n  gridproof devnet status --dir /tmp/net")]
     Status {
@@ -129,6 +149,8 @@ pub async fn run(command: DevnetCommand, ui: Ui) -> Result<(), CommandFailure> {
             Ok(())
         }
         DevnetCommand::Down { dir } => down(&dir, ui),
+        DevnetCommand::Stop { name, dir } => stop_one(&dir, &name, ui),
+        DevnetCommand::Restart { name, dir } => restart(&dir, &name, ui),
         DevnetCommand::Status { dir } => status(&dir, ui).await,
     }
 }
@@ -277,6 +299,54 @@ fn down(dir: &Path, ui: Ui) -> Result<(), CommandFailure> {
                 0 => String::new(),
                 n => format!(", {n} of them had to be killed"),
             }
+        ),
+    );
+    Ok(())
+}
+
+/// The devnet of a folder, which must have a process of that name.
+fn open_with(dir: &Path, name: &str) -> Result<Devnet, CommandFailure> {
+    let devnet = open(dir)?;
+    let processes = devnet.manifest.processes.iter();
+    let names: Vec<_> = processes.map(|process| process.name.as_str()).collect();
+    if !names.contains(&name) {
+        let message = format!("this devnet has no process {name}");
+        let hint = format!("it has {}", names.join(", "));
+        return Err(CommandFailure::new(ExitKind::BadInput, "devnet", message).hint(hint));
+    }
+    Ok(devnet)
+}
+
+fn stop_one(dir: &Path, name: &str, ui: Ui) -> Result<(), CommandFailure> {
+    let devnet = open_with(dir, name)?;
+    let progress = ui.spinner(&format!("stopping {name}"));
+    let killed = devnet.stop_one(name);
+    progress.finish();
+    let how = if killed {
+        "had to be killed"
+    } else {
+        "is stopped"
+    };
+    ui.result(
+        &json!({ "name": name, "killed": killed }),
+        &format!("{name} {how}"),
+    );
+    Ok(())
+}
+
+fn restart(dir: &Path, name: &str, ui: Ui) -> Result<(), CommandFailure> {
+    let mut devnet = open_with(dir, name)?;
+    let binary = std::env::current_exe().context("cannot find the path of this program")?;
+    let progress = ui.spinner(&format!("starting {name} again"));
+    let restarted = devnet.restart(&binary, name);
+    progress.finish();
+    let process = restarted.map_err(not_started)?;
+    ui.result(
+        &json!({ "name": process.name, "pid": process.pid, "log": process.log() }),
+        &format!(
+            "{name} runs, pid {}; its log is {}",
+            process.pid,
+            process.log().display()
         ),
     );
     Ok(())

@@ -34,7 +34,7 @@ pub enum ExitKind {
     Diverged,
     /// The chain follows a version of the protocol that this build does not know.
     UnknownVersion,
-    /// Another process signs with the same validator key.
+    /// Another process of this machine signs with the same key.
     SecondSigner,
     /// A vote with this validator's key was seen that its log lacks.
     ForeignVote,
@@ -78,7 +78,7 @@ pub const EXIT_CODES: &str = "Exit codes:
   4 no connection                            10 data directory in use, damaged or full
   5 refused by the chain or an endpoint       11 state diverged
                                              12 protocol version unknown to this build
-                                             13 another process signs with the same validator key
+                                             13 another process signs with the same key
                                              14 a vote of the validator key was seen that its log lacks
                                              15 settled and verified, but tasks of it failed
                                             130 interrupted; the job goes on";
@@ -300,7 +300,7 @@ mod tests {
             (
                 "vrf.key",
                 read_secret(&path("vrf.key"), account),
-                "Vrf key",
+                "a VRF key where the key of an account",
                 "keys/account.key",
             ),
             (

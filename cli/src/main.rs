@@ -2,9 +2,11 @@
 
 mod avalanche;
 mod config;
+mod date;
 mod devnet;
 mod failure;
 mod job;
+mod log_file;
 mod node;
 mod partner;
 mod plugin;
@@ -13,11 +15,15 @@ mod trust;
 mod ui;
 mod wallet;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Mutex;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
 
 use crate::failure::{CommandFailure, EXIT_CODES};
+use crate::log_file::LogFile;
 use crate::ui::Ui;
 
 /// A Proof-of-Compute blockchain node: customers buy verified compute, partners sell it, validators order and check.
@@ -35,6 +41,18 @@ struct Cli {
     /// What to log, as in `info` or `warn,gridproof_node=debug`.
     #[arg(long, global = true, env = "GRIDPROOF_LOG")]
     log: Option<String>,
+    /// Log into this file instead; a full one is put aside as FILE.1 to FILE.4, the oldest goes.
+    #[arg(long, global = true, value_name = "FILE", env = "GRIDPROOF_LOG_FILE")]
+    log_file: Option<PathBuf>,
+    /// Size from which on the log file is full, in MiB.
+    #[arg(
+        long,
+        global = true,
+        value_name = "MIB",
+        default_value_t = 32,
+        env = "GRIDPROOF_LOG_FILE_MIB"
+    )]
+    log_file_mib: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -80,7 +98,13 @@ fn main() -> ExitCode {
         return executor::worker::main();
     }
     let ui = Ui::new(cli.json);
-    start_logging(&cli);
+    let logs_to_file = match start_logging(&cli) {
+        Ok(logs_to_file) => logs_to_file,
+        Err(failure) => {
+            ui.failure(&failure);
+            return ExitCode::from(failure.kind.code());
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -96,6 +120,9 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
+            if logs_to_file {
+                tracing::error!("{failure}");
+            }
             ui.failure(&failure);
             ExitCode::from(failure.kind.code())
         }
@@ -162,24 +189,54 @@ fn unreachable_worker() -> Result<(), CommandFailure> {
     ))
 }
 
-fn start_logging(cli: &Cli) {
+/// What libraries say below warnings is about their own insides; whoever wants it names them.
+const QUIET: &str = "libp2p=warn,yamux=warn,multistream_select=warn,hyper=warn,hyper_util=warn,h2=warn,reqwest=warn,\
+                     wasmtime=warn,cranelift=warn,rustls=warn,mio=warn,tower_http=warn";
+
+/// The filter of a log: libraries are quiet unless they are named.
+fn log_filter(wanted: Option<&str>, default: &str) -> Result<EnvFilter, CommandFailure> {
+    let wanted = wanted.unwrap_or(default);
+    EnvFilter::try_new(format!("{QUIET},{wanted}")).map_err(|error| {
+        let message = format!("{wanted:?} does not say what to log: {error}");
+        CommandFailure::new(failure::ExitKind::Usage, "log", message).hint(
+            "give a level such as info, or levels of modules such as warn,gridproof_node=debug",
+        )
+    })
+}
+
+/// Starts logging; true if the log goes into a file.
+fn start_logging(cli: &Cli) -> Result<bool, CommandFailure> {
     let daemon = matches!(
         cli.command,
         Command::Node(node::NodeCommand::Start { .. })
             | Command::Partner(partner::PartnerCommand::Start { .. })
     );
-    let default = if daemon { "info" } else { "warn" };
-    let filter = tracing_subscriber::EnvFilter::try_new(cli.log.as_deref().unwrap_or(default))
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match cli.log_format {
+    let filter = log_filter(cli.log.as_deref(), if daemon { "info" } else { "warn" })?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    let format = cli.log_format;
+    // Commands that end soon write no log file: its place may be meant for the daemons that they start.
+    if let Some(path) = cli.log_file.as_deref().filter(|_| daemon) {
+        let bytes = cli.log_file_mib.saturating_mul(1 << 20);
+        let file = LogFile::open(path, bytes).map_err(|error| {
+            let message = format!("cannot write the log file {}: {error}", path.display());
+            CommandFailure::new(failure::ExitKind::Storage, "log_file", message)
+                .hint("give a path that this user may write with --log-file")
+        })?;
+        let builder = builder.with_writer(Mutex::new(file)).with_ansi(false);
+        match format {
+            LogFormat::Text => builder.init(),
+            LogFormat::Json => builder.json().init(),
+        }
+        return Ok(true);
+    }
+    let builder = builder.with_writer(std::io::stderr);
+    match format {
         LogFormat::Text => builder
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
             .init(),
         LogFormat::Json => builder.json().init(),
     }
+    Ok(false)
 }
 
 /// Completes when the process is asked to stop (SIGINT or SIGTERM).
@@ -225,6 +282,25 @@ mod tests {
             asks_for_json(words("gridproof job --json"))
                 && !asks_for_json(words("gridproof -- --json"))
         );
+    }
+
+    #[test]
+    fn a_level_leaves_libraries_quiet_and_nonsense_is_refused() {
+        let filter = log_filter(Some("debug"), "info").unwrap().to_string();
+        assert!(
+            filter.contains("libp2p=warn") && filter.contains("debug"),
+            "{filter}"
+        );
+        let loud = log_filter(Some("debug,libp2p=trace"), "info")
+            .unwrap()
+            .to_string();
+        assert!(
+            loud.contains("libp2p=trace") && !loud.contains("libp2p=warn"),
+            "{loud}"
+        );
+        assert!(log_filter(None, "info").is_ok());
+        let refused = log_filter(Some("gridproof=loud"), "info").unwrap_err();
+        assert!(refused.message.contains("gridproof=loud"), "{refused}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `gridproof node`: a validator.
 
+pub mod validators;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +59,12 @@ Every key of node.toml can be overridden by GRIDPROOF_SECTION__KEY, and that by 
         #[command(flatten)]
         set: SetArgs,
     },
+    /// Show the validators: stake, last vote and proposal, missed views, address.
+    #[command(after_help = "Example:\n  gridproof node validators --rpc http://127.0.0.1:26601")]
+    Validators {
+        #[command(flatten)]
+        rpc: RpcArgs,
+    },
     /// Show where a node stands.
     #[command(after_help = "Example:\n  gridproof node status --rpc http://127.0.0.1:26601")]
     Status {
@@ -65,7 +73,7 @@ Every key of node.toml can be overridden by GRIDPROOF_SECTION__KEY, and that by 
     },
 }
 
-/// What a node keeps of the past, see docs/operating.md.
+/// What a node keeps of the past, see docs/operate/validator.md.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub enum HistoryArg {
     /// Every block, and the state of every height.
@@ -111,6 +119,11 @@ pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), CommandFailure> {
                 .await
                 .map_err(|error| failure(&error))
         }
+        NodeCommand::Validators { rpc } => {
+            let list = rpc.client()?.validators().await.map_err(submit::failure)?;
+            ui.result(&json!(list), &validators::table(&list, crate::ui::now_ms()));
+            Ok(())
+        }
         NodeCommand::Status { rpc } => {
             let status = rpc.client()?.status().await.map_err(submit::failure)?;
             let mut text = format!(
@@ -124,11 +137,7 @@ pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), CommandFailure> {
                 status.peers,
                 status.committee_size.saturating_sub(1),
                 status.mempool_transactions,
-                if status.catching_up {
-                    "catching up"
-                } else {
-                    "yes"
-                },
+                synced(&status),
                 clock(status.clock_ahead_ms),
             );
             for line in class_lines(&status) {
@@ -169,6 +178,15 @@ pub fn class_lines(status: &rpc::model::Status) -> Vec<String> {
         label = "          ";
     }
     lines
+}
+
+/// Whether the node takes work, and why not.
+fn synced(status: &rpc::model::Status) -> String {
+    match &status.stalled {
+        Some(reason) => format!("STALLED: {reason}"),
+        None if status.catching_up => "catching up".to_owned(),
+        None => "yes".to_owned(),
+    }
 }
 
 /// How the node's clock stands beside the others'.

@@ -1,17 +1,19 @@
 //! `gridproof partner`: a grid partner's daemon and its bond.
 
+mod challenge;
+mod offers;
+mod status;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use challenge::ChallengeArgs;
 use clap::{Args, Subcommand};
-use executor::cage::CageReport;
-use executor::class::{ENGINE_VERSION, KNOWN, TARGET};
 use keys::keyfile::{self, KeyKind};
 use partner::PartnerError;
 use partner::config::{CONFIG_FILE, Config, PartnerConfigError};
-use partner::journal::{self, JournalStatus};
 use rpc::Client;
 use serde_json::json;
 use types::key::SecretKey;
@@ -19,15 +21,11 @@ use types::number::Amount;
 use types::transaction::Action;
 
 use crate::config::{self, Override, SetArgs};
+use crate::date;
 use crate::failure::{CommandFailure, ExitKind};
-use crate::node::class_lines;
-use crate::submit::{self, failure};
+use crate::submit::{self, RpcArgs, failure};
 use crate::trust::light_of;
-use crate::ui::Ui;
-
-mod challenge;
-
-use challenge::ChallengeArgs;
+use crate::ui::{Ui, now_ms};
 
 /// How long a bond transaction may take to become final.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -65,7 +63,13 @@ Every key of partner.toml can be overridden by GRIDPROOF__KEY or GRIDPROOF_OFFER
         #[command(flatten)]
         set: SetArgs,
     },
-    /// Show registration, bond, locks and what this directory answers for.
+    /// Show the market: what each partner asks, the price level of each class, and how many jobs wait.
+    #[command(after_help = "Example:\n  gridproof partner offers --rpc http://127.0.0.1:26601")]
+    Offers {
+        #[command(flatten)]
+        rpc: RpcArgs,
+    },
+    /// Show registration, bond, earnings, duties, locks and what this machine lacks.
     #[command(after_help = "Example:\n  gridproof partner status --dir ~/partner")]
     Status {
         /// The partner's directory.
@@ -166,7 +170,8 @@ pub async fn run(command: PartnerCommand, ui: Ui) -> Result<(), CommandFailure> 
             let flags = endpoints.into_iter().chain(bond).chain(uncaged);
             start(&dir, set.overrides().chain(flags)).await
         }
-        PartnerCommand::Status { dir } => status(&dir, ui).await,
+        PartnerCommand::Status { dir } => status::status(&dir, ui).await,
+        PartnerCommand::Offers { rpc } => offers::offers(rpc, ui).await,
         PartnerCommand::Challenge(args) => challenge::challenge(&args, ui).await,
         PartnerCommand::Bond { dir, amount } => {
             change_bond(&dir, Action::Bond { amount }, ui).await
@@ -233,6 +238,7 @@ fn stopped(error: &PartnerError) -> CommandFailure {
         PartnerError::Journal(_) | PartnerError::Blobs(_) | PartnerError::Io { .. } => {
             (ExitKind::Storage, "storage")
         }
+        PartnerError::Signer(_) => (ExitKind::SecondSigner, "second_signer"),
         PartnerError::OwnPath { .. } | PartnerError::Hide { .. } | PartnerError::Blocking(_) => {
             (ExitKind::Other, "partner")
         }
@@ -253,113 +259,6 @@ fn connect(config: &Config) -> Result<Client, CommandFailure> {
     Client::of(&config.endpoints).map_err(failure)
 }
 
-async fn status(dir: &Path, ui: Ui) -> Result<(), CommandFailure> {
-    let (config, key) = open(dir)?;
-    let address = key.public().address();
-    let client = connect(&config)?;
-    let account = client.account(address).await.map_err(failure)?;
-    let registered = match client.partner(address).await {
-        Ok(view) => Some(view),
-        Err(error) if error.is_not_found() => None,
-        Err(error) => return Err(failure(error)),
-    };
-    // Read beside the daemon, if it runs: inspecting the journal neither stops it nor keeps it from starting.
-    let JournalStatus {
-        in_use: running,
-        commitments,
-    } = journal::inspect(&dir.join("journal")).map_err(|error| stopped(&error.into()))?;
-    let commitments = commitments.len();
-    let mut lines = vec![
-        format!("partner    {address}"),
-        format!("daemon     {}", if running { "runs" } else { "is stopped" }),
-    ];
-    lines.push(format!(
-        "account    {} SQUARE, {} transactions",
-        account.balance, account.nonce
-    ));
-    match &registered {
-        None => lines.push("registered no: it registers when it is started".to_owned()),
-        Some(view) => {
-            lines.push(format!(
-                "registered as {}, asks {} SQUARE per million fuel",
-                view.profile.name, view.profile.ask
-            ));
-            lines.push(format!(
-                "bond       {} SQUARE, {} locked by jobs, target {}",
-                view.bond, view.locked, config.bond
-            ));
-            let counted = view
-                .epoch_bond
-                .map_or_else(|| "not in this epoch".to_owned(), |bond| bond.to_string());
-            lines.push(format!("epoch bond {counted}"));
-            lines.push(format!(
-                "running    {} of {} jobs as primary",
-                view.running, view.profile.places
-            ));
-        }
-    }
-    let chain = client.status().await.map_err(failure)?;
-    lines.extend(class_lines(&chain));
-    lines.push(format!(
-        "engine     wasmtime {ENGINE_VERSION}, compiles for {TARGET} without a processor's extensions"
-    ));
-    let cage = partner::inspect_cage(dir, &config);
-    lines.extend(cage_lines(&cage));
-    if commitments > 0 {
-        let until = if running {
-            "until their jobs end"
-        } else {
-            "on this disk: start the daemon before their deadlines"
-        };
-        lines.push(format!("to reveal  {commitments} commitments wait {until}"));
-    }
-    let object = json!({
-        "address": address, "daemon_runs": running, "balance": account.balance, "partner": registered, "commitments": commitments, "classes": chain.classes,
-        "engine": { "version": ENGINE_VERSION, "target": TARGET, "classes": KNOWN }, "cage": cage_object(&cage),
-    });
-    ui.result(&object, &lines.join("\n"));
-    Ok(())
-}
-
-/// What a status says of the cage.
-fn cage_lines(cage: &Result<CageReport, PartnerError>) -> Vec<String> {
-    let report = match cage {
-        Ok(report) => report,
-        Err(error) => return vec![format!("cage       {error}")],
-    };
-    let held: Vec<_> = report
-        .layers()
-        .filter(|(_, state)| state.gap().is_none())
-        .map(|(layer, _)| layer.name())
-        .collect();
-    let mut lines = vec![format!("cage       held: {}", held.join(", "))];
-    for (layer, state) in report.layers() {
-        if let Some(gap) = state.gap() {
-            lines.push(format!(
-                "           {} {}: {gap}",
-                state.name(),
-                layer.name()
-            ));
-        }
-    }
-    lines
-}
-
-fn cage_object(cage: &Result<CageReport, PartnerError>) -> serde_json::Value {
-    let report = match cage {
-        Ok(report) => report,
-        Err(error) => return json!({ "error": error.to_string() }),
-    };
-    let layers = report.layers().map(|(layer, state)| {
-        json!({
-            "layer": layer.name(),
-            "state": state.name(),
-            "reason": state.gap().map(|gap| gap.to_string()),
-        })
-    });
-    json!({ "layers": layers.collect::<Vec<_>>() })
-}
-
 async fn change_bond(dir: &Path, action: Action, ui: Ui) -> Result<(), CommandFailure> {
     let (config, key) = open(dir)?;
     let client = connect(&config)?;
@@ -378,11 +277,14 @@ async fn change_bond(dir: &Path, action: Action, ui: Ui) -> Result<(), CommandFa
         sent.height, view.bond, view.free
     );
     for unbonding in &view.unbonding {
+        let ms = unbonding.deadline.0.saturating_sub(view.chain_time.0);
         // Writing to a string cannot fail.
         let _ = write!(
             text,
-            "\nunbonding  {} SQUARE, paid at chain time {} ms",
-            unbonding.amount, unbonding.deadline
+            "\nunbonding  {} SQUARE, paid about {}, at chain time {} ms",
+            unbonding.amount,
+            date::minute(now_ms().saturating_add(ms)),
+            unbonding.deadline
         );
     }
     if refills && view.bond < config.bond {

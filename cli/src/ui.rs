@@ -113,3 +113,15 @@ impl ProgressLine {
         self.bar.finish_and_clear();
     }
 }
+
+/// The present time of this machine, in milliseconds since the Unix epoch.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is shown to people is told beside their clock"
+)]
+pub fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}

@@ -141,6 +141,14 @@ impl Engine {
         self.blocks.contains_key(block)
     }
 
+    /// True if a view above the highest final one is known to have ended without a block.
+    #[must_use]
+    pub fn is_nullified(&self, view: View) -> bool {
+        self.rounds
+            .get(&view)
+            .is_some_and(|round| round.nullification.is_some() && round.notarization.is_none())
+    }
+
     /// Blocks held above the last committed one, for tests of the bound.
     #[must_use]
     pub fn blocks_held(&self) -> usize {

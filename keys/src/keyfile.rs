@@ -27,6 +27,19 @@ pub enum KeyKind {
     Vrf,
 }
 
+impl KeyKind {
+    /// The kind in words, with an article.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Account => "the key of an account",
+            Self::Validator => "the key of a validator",
+            Self::Node => "the key of a node",
+            Self::Vrf => "a VRF key",
+        }
+    }
+}
+
 /// Why a key file cannot be written or used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
@@ -80,7 +93,7 @@ pub enum KeyFileError {
         derived: String,
     },
     /// A key of another kind.
-    #[error("{path} holds a {found:?} key where a {expected:?} key is needed")]
+    #[error("{path} holds {} where {} is needed", found.words(), expected.words())]
     Kind {
         /// Path of the key file.
         path: PathBuf,

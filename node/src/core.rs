@@ -31,6 +31,7 @@ use types::time::{Monotonic, Now};
 use vm::Rules;
 
 mod application;
+pub mod attendance;
 pub mod effect;
 pub mod gate;
 pub mod input;
@@ -39,6 +40,7 @@ pub mod wire;
 #[cfg(test)]
 mod tests;
 
+use attendance::Attendance;
 pub use effect::{Effect, StopReason};
 pub use gate::{GateVerdict, LogGate, RecordGroup};
 pub use input::Event;
@@ -188,6 +190,7 @@ pub struct Node {
     /// The highest view that was known to be final at the start.
     start_view: View,
     timers: NodeTimers,
+    attendance: Attendance,
     stopped: bool,
 }
 
@@ -247,10 +250,17 @@ impl Node {
             records,
         };
         let own = setup.consensus.id();
+        let (chain_id, epoch) = (setup.consensus.chain, setup.consensus.epoch);
+        let committee = setup.consensus.committee.clone();
+        let leaders = consensus::Leaders::new(chain_id, epoch, committee.clone());
+        let idle_target_ms = chain.rules().params.idle_target_ms;
         let (replica, effects) = Replica::start(setup.consensus, setup.secret, now, restored)?;
+        let view = replica.view();
+        let attendance = Attendance::new(own, committee, leaders, view, idle_target_ms, now);
         let mut node = Self {
             own,
             chain,
+            attendance,
             start_view: replica.final_view(),
             replica,
             stored_view,
@@ -303,6 +313,9 @@ impl Node {
             FrameChannel::Consensus => {
                 match consensus::Message::from_bytes(&frame.bytes) {
                     Ok(message) => {
+                        if let Some(view) = said_in(&message) {
+                            self.attendance.voted(now, from, view);
+                        }
                         let effects = self.replica.receive(now, from, message);
                         self.perform(now, state, effects, out);
                     }
@@ -352,6 +365,8 @@ impl Node {
             return;
         }
         let engine = self.replica.engine();
+        self.attendance
+            .entered(engine.view(), |view| engine.is_nullified(view));
         self.chain.retain(|block| engine.holds(block));
         let effects = self.chain.settle(now, state);
         self.obey(now, state, effects, out);
@@ -412,9 +427,30 @@ impl Node {
         self.chain.needs_blob(blob)
     }
 
+    /// What was heard of each validator since the start.
+    #[must_use]
+    pub fn attendance(&self) -> &Attendance {
+        &self.attendance
+    }
+
+    /// True once the peers have answered what this validator voted before, so that it votes.
+    #[must_use]
+    pub fn is_voting(&self) -> bool {
+        self.replica.engine().is_voting()
+    }
+
     /// The transactions that wait.
     #[must_use]
     pub fn mempool(&self) -> &vm::Mempool {
         self.chain.mempool()
+    }
+}
+
+/// The view in which a message shows its sender voting, if it does.
+fn said_in(message: &consensus::Message) -> Option<View> {
+    match message {
+        consensus::Message::Vote(vote) => Some(vote.statement.view),
+        consensus::Message::Proposal(proposal) => Some(proposal.view),
+        _ => None,
     }
 }

@@ -200,6 +200,19 @@ impl NodeError {
     /// What an operator can do about it, one sentence.
     #[must_use]
     pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Rpc(ServerError::Listen { source, .. })
+                if source.kind() == io::ErrorKind::AddrInUse =>
+            {
+                return "stop that process, or give another port: rpc.listen of node.toml, or --rpc-listen";
+            }
+            Self::Network(p2p::P2pError::Listen { error, .. })
+                if error.kind() == io::ErrorKind::AddrInUse =>
+            {
+                return "stop that process, or give another port: p2p.listen of node.toml, or --p2p-listen";
+            }
+            _ => {}
+        }
         match self.kind() {
             NodeErrorKind::Key => "key files are made by `node init`; keep them with mode 0600",
             NodeErrorKind::SecondSigner => {
@@ -310,6 +323,26 @@ mod tests {
         bytes[middle] ^= 1;
         disk.sync(first).unwrap();
         Log::open(disk, identity).map(|_| ()).unwrap_err()
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_called_so_with_the_key_to_change() {
+        let taken = || io::Error::from(io::ErrorKind::AddrInUse);
+        let address = "127.0.0.1:26601".parse().unwrap();
+        let source = taken();
+        let rpc = NodeError::from(ServerError::Listen { address, source });
+        let address = "/ip4/127.0.0.1/tcp/26600".parse().unwrap();
+        let error = taken();
+        let p2p = NodeError::from(p2p::P2pError::Listen { address, error });
+        for (error, key) in [(rpc, "rpc.listen"), (p2p, "p2p.listen")] {
+            assert!(
+                error
+                    .to_string()
+                    .ends_with("another process uses that port"),
+                "{error}"
+            );
+            assert!(error.hint().contains(key), "{}", error.hint());
+        }
     }
 
     #[test]

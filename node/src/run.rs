@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use blobs::BlobStore;
-use chain::backend::{ChainBackend, Live, Question, RecentJobs};
+use chain::backend::{ChainBackend, Live, Question, RecentJobs, label};
 use chain::clock::Clock;
 use consensus::EvidenceBook;
 use consensus::log::{FileStorage, Log};
@@ -95,7 +95,7 @@ pub async fn run_and_tell(
         p2p: network.listen_addresses(),
         rpc: server.local_address(),
     });
-    tracing::info!(rpc = %server.local_address(), validator = %node.id(), chain = %node.rules().chain_id, "started");
+    tracing::info!(rpc = %server.local_address(), validator = label(config.p2p.name.as_str(), &node.id()), chain = %node.rules().chain_id, "started");
 
     let mut shell = Shell::new(
         node,
@@ -248,6 +248,7 @@ fn network(
         listen: addresses("listen", &config.p2p.listen)?,
         bootstrap: addresses("bootstrap", &config.p2p.bootstrap)?,
         external: addresses("external", &config.p2p.external)?,
+        name: config.p2p.name.clone(),
         limits: config.p2p.limits(),
     })
 }

@@ -6,16 +6,18 @@
 //! queue is bounded, and whatever is started here ends in [`Shell::finish`] or with the runtime.
 
 pub mod log_thread;
+mod minute;
 mod peers;
 mod report;
+mod roll;
 mod serve;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use blobs::BlobStore;
-use chain::backend::{Alarms, ChainBackend, Live, Question};
+use chain::backend::{Alarms, ChainBackend, Live, Question, label};
 use chain::blob_tasks::BlobTasks;
 use chain::clock::Clock;
 use chain::referee_tasks::RefereeTasks;
@@ -24,9 +26,11 @@ use chain::{Destination, Fatal, Submission, Ticket};
 use consensus::log::{FileStorage, Log};
 use consensus::{EvidenceBook, Request};
 use p2p::PeerEvent;
+use state::DecidedState as _;
 use store::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use types::hash::{TransactionId, ValidatorId};
+use types::number::Timestamp;
 use types::time::Monotonic;
 use vm::MempoolError;
 
@@ -34,11 +38,17 @@ use crate::core::{Effect, Event, Frame, FrameChannel, GateVerdict, LogGate, Node
 use crate::error::NodeError;
 use chain::quarantine::Quarantine;
 use log_thread::LogThread;
+use minute::MinuteLine;
 use peers::Peers;
+use roll::ConnectedPeers;
 use serve::Serving;
 
-/// Time between two warnings of the same clock, in milliseconds.
-const CLOCK_WARNING_EVERY_MS: u64 = 60_000;
+/// Time between two warnings of the same clock, or of the same standstill, in milliseconds.
+const WARNING_EVERY_MS: u64 = 60_000;
+/// A clock that is further from the others' is warned of, in milliseconds.
+const CLOCK_WARNING_MS: u64 = 200;
+/// Time between two looks at what no event tells of.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Questions that are taken together.
 const ASKED_TOGETHER: usize = 256;
@@ -67,7 +77,17 @@ pub struct Shell {
     tickets: BTreeMap<Ticket, Answer>,
     next_ticket: u64,
     timer: Option<Monotonic>,
-    next_clock_warning: Monotonic,
+    started: Timestamp,
+    minute: MinuteLine,
+    warnings: Warnings,
+    stalled: Option<Arc<str>>,
+}
+
+/// When the same may be warned of again.
+#[derive(Debug, Default)]
+struct Warnings {
+    clock: Monotonic,
+    standstill: Monotonic,
 }
 
 impl Shell {
@@ -94,6 +114,7 @@ impl Shell {
         let blobs = BlobTasks::new(blobs, Peers(network.clone()), sender);
         let serving = Serving::new();
         let tickets = BTreeMap::new();
+        let minute = MinuteLine::new(clock.now().monotonic, store.tip().height);
         Ok(Self {
             node,
             log: LogThread::start(log)?,
@@ -113,7 +134,10 @@ impl Shell {
             tickets,
             next_ticket: 0,
             timer: None,
-            next_clock_warning: Monotonic::default(),
+            minute,
+            started: clock.now().unix,
+            warnings: Warnings::default(),
+            stalled: None,
         })
     }
 
@@ -128,6 +152,8 @@ impl Shell {
         tokio::pin!(shutdown);
         self.perform(effects)?;
         let mut asked = Vec::new();
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let wake = self.timer.map(|at| self.clock.instant(at));
             let timer = async {
@@ -148,6 +174,7 @@ impl Shell {
                 1.. = questions.recv_many(&mut asked, ASKED_TOGETHER) => {
                     self.questions(std::mem::take(&mut asked))?;
                 }
+                _ = look.tick() => self.look(),
                 () = timer => {
                     self.timer = None;
                     self.step(Event::Timer)?;
@@ -175,26 +202,69 @@ impl Shell {
             mempool_bytes: count(standing.mempool_bytes),
             catching_up: standing.catching_up,
             clock_ahead_ms: standing.clock_ahead_ms,
+            stalled: self.stalled.clone(),
         };
-        self.look_at_clock(standing.clock_ahead_ms);
         self.live
-            .send_if_modified(|live| std::mem::replace(live, now) != now);
+            .send_if_modified(|live| std::mem::replace(live, now.clone()) != now);
     }
 
-    /// Warns, once in a while, of a clock that is half of what the others tolerate away from theirs.
-    fn look_at_clock(&mut self, ahead_ms: Option<i64>) {
-        let bound_ms = self.node.rules().params.max_clock_ahead_ms / 2;
+    /// Looks at what no event tells of: a chain that does not grow, a clock that is off.
+    fn look(&mut self) {
+        let now = self.clock.now();
+        self.look_at_clock(now.monotonic);
+        self.look_at_minute(now.monotonic);
+        let attendance = self.node.attendance();
+        let Some(standstill) = attendance.standstill(now) else {
+            if self.stalled.take().is_some() {
+                self.warnings.standstill = Monotonic::default();
+                tracing::info!("the chain grows again");
+            }
+            return;
+        };
+        let connected = ConnectedPeers::of(&self.network);
+        let is_voting = self.node.is_voting();
+        let reason = roll::reason(&standstill, attendance, &connected, is_voting);
+        if now.monotonic >= self.warnings.standstill {
+            self.warnings.standstill = now.monotonic.after(WARNING_EVERY_MS);
+            tracing::warn!("the chain stands still: {reason}");
+        }
+        self.stalled = Some(reason.into());
+    }
+
+    /// Says once a minute how things are.
+    fn look_at_minute(&mut self, now: Monotonic) {
+        let network = &self.network;
+        let line = self.minute.due(
+            now,
+            self.store.tip().height,
+            network.peers().len(),
+            self.node.attendance(),
+            |id| label(network.name(id).as_str(), id),
+        );
+        if let Some(line) = line {
+            tracing::info!("{line}");
+        }
+    }
+
+    /// Warns, once in a while, of a clock that is away from the others', at most half of what they tolerate.
+    fn look_at_clock(&mut self, now: Monotonic) {
+        let bound_ms = CLOCK_WARNING_MS.min(self.node.rules().params.max_clock_ahead_ms / 2);
+        let ahead_ms = self.node.standing().clock_ahead_ms;
         let Some(ahead_ms) = ahead_ms.filter(|ahead| ahead.unsigned_abs() > bound_ms) else {
             return;
         };
-        let now = self.clock.now().monotonic;
-        if now >= self.next_clock_warning {
-            self.next_clock_warning = now.after(CLOCK_WARNING_EVERY_MS);
+        if now >= self.warnings.clock {
+            self.warnings.clock = now.after(WARNING_EVERY_MS);
             tracing::warn!(
-                ahead_ms,
-                "this clock is off: check that the machine's time is synchronised"
+                "this clock is {}: check that the machine's time is synchronised",
+                roll::clock_words(ahead_ms)
             );
         }
+    }
+
+    /// A validator for people.
+    fn name(&self, id: &ValidatorId) -> String {
+        label(self.network.name(id).as_str(), id)
     }
 
     fn step(&mut self, event: Event) -> Result<(), NodeError> {
@@ -204,8 +274,14 @@ impl Shell {
 
     fn peer(&mut self, event: PeerEvent) -> Result<(), NodeError> {
         match event {
-            PeerEvent::Connected { .. } | PeerEvent::Disconnected { .. } => {
-                let peers = self.network.peers().into_iter().collect();
+            PeerEvent::Connected { validator } | PeerEvent::Disconnected { validator } => {
+                let peers: BTreeSet<_> = self.network.peers().into_iter().collect();
+                let (name, count) = (self.name(&validator), peers.len());
+                if peers.contains(&validator) {
+                    tracing::info!("validator {name} is connected, {count} peers now");
+                } else {
+                    tracing::info!("validator {name} is not connected any more, {count} peers now");
+                }
                 self.step(Event::Chain(chain::Event::Peers(peers)))
             }
             PeerEvent::Frame {
@@ -273,6 +349,16 @@ impl Shell {
                 let _ = answer.send(waiting.map(|signed| signed.transaction().valid_until));
                 Ok(())
             }
+            Question::Validators { answer } => {
+                let _ = answer.send(roll::list(
+                    self.node.attendance(),
+                    self.node.id(),
+                    &ConnectedPeers::of(&self.network),
+                    self.store.tip().height,
+                    self.started,
+                ));
+                Ok(())
+            }
             Question::BlobStored(blob) => self.step(Event::Chain(chain::Event::BlobStored(blob))),
         }
     }
@@ -304,10 +390,11 @@ impl Shell {
             Effect::Referee(task) => self.referee.perform(*task),
             Effect::SetTimer(at) => self.timer = Some(at),
             Effect::Report { by, fault } => {
-                report::report(&mut self.evidence, by, fault)?;
+                let name = self.name(&by);
+                report::report(&mut self.evidence, &name, fault)?;
             }
             Effect::Ban { validator, for_ms } => {
-                tracing::warn!(%validator, for_ms, "a validator broke too many rules: its connection is closed");
+                tracing::warn!(validator = %self.name(&validator), for_ms, "a validator broke too many rules: its connection is closed");
                 self.network.ban(validator, Duration::from_millis(for_ms));
             }
             Effect::Quarantine(block) => {

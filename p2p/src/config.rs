@@ -5,6 +5,7 @@ use std::time::Duration;
 use libp2p::Multiaddr;
 use types::committee::Committee;
 use types::hash::ChainId;
+use types::job::Name;
 use types::key::SecretKey;
 
 /// How a node takes part in the network.
@@ -25,6 +26,8 @@ pub struct Config {
     pub bootstrap: Vec<Multiaddr>,
     /// The addresses that others should dial; if empty, those it listens on.
     pub external: Vec<Multiaddr>,
+    /// What its operator calls it, for people; empty without one.
+    pub name: Name,
     /// What the node bears.
     pub limits: Limits,
 }

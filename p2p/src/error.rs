@@ -34,7 +34,7 @@ pub enum P2pError {
     #[error("{0} is not an address to dial: expected such as /ip4/10.0.0.3/tcp/26601")]
     DialAddress(Multiaddr),
     /// The address is taken or is not this machine's.
-    #[error("cannot listen on {address}: {error}")]
+    #[error("cannot listen on {address}: {}", listen_words(error))]
     Listen {
         /// The address of the configuration.
         address: Multiaddr,
@@ -58,4 +58,11 @@ pub enum P2pError {
     /// The encryption of connections cannot be set up.
     #[error("connections cannot be encrypted: {0}")]
     Noise(#[from] libp2p::noise::Error),
+}
+
+fn listen_words(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => "another process uses that port".to_owned(),
+        _ => error.to_string(),
+    }
 }

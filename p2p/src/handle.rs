@@ -2,6 +2,7 @@
 //!
 //! A frame's bytes are shared by the queues of all peers that it is for: nothing is copied per peer.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,12 +11,13 @@ use libp2p::Multiaddr;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use types::hash::ValidatorId;
+use types::job::Name;
 
 use crate::channel::{Channel, Protocol};
 use crate::counters::Counters;
 use crate::frame::FrameError;
 use crate::link;
-use crate::shared::{OpenStream, PeerQueues, SharedState};
+use crate::shared::{OpenStream, PeerCard, PeerQueues, SharedState};
 use crate::streams::OpenError;
 
 /// Why a frame was not queued.
@@ -212,6 +214,22 @@ impl Handle {
     #[must_use]
     pub fn peers(&self) -> Vec<ValidatorId> {
         self.0.shared.connected().keys().copied().collect()
+    }
+
+    /// The newest record of each validator that gave one, this node's own included.
+    #[must_use]
+    pub fn cards(&self) -> BTreeMap<ValidatorId, PeerCard> {
+        self.0.shared.cards().clone()
+    }
+
+    /// What a validator calls itself; empty if it said nothing. For people.
+    #[must_use]
+    pub fn name(&self, validator: &ValidatorId) -> Name {
+        let cards = self.0.shared.cards();
+        cards
+            .get(validator)
+            .map(|card| card.name.clone())
+            .unwrap_or_default()
     }
 
     /// The addresses that the node listens on, with the ports that were taken.

@@ -51,4 +51,5 @@ pub use libp2p::Multiaddr;
 pub use libp2p::multiaddr::Error as MultiaddrError;
 pub use network::start;
 pub use registry::RegistryError;
+pub use shared::PeerCard;
 pub use streams::OpenError;

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use types::hash::ValidatorId;
+use types::job::Name;
 use types::key::SecretKey;
 
 use crate::behaviour::{Behaviour, BehaviourEvent};
@@ -52,6 +53,7 @@ struct RecordSigner {
     node_key: SecretKey,
     chain: types::hash::ChainId,
     external: Vec<Multiaddr>,
+    name: Name,
     sequence: u64,
 }
 

@@ -10,7 +10,9 @@ use libp2p::multiaddr::Protocol;
 use types::codec::{Bounded, CodecError, decode, encode};
 use types::committee::Committee;
 use types::hash::{ChainId, Domain, ValidatorId};
+use types::job::Name;
 use types::key::{KeyError, PublicKey, SecretKey, Signature, signing_hash};
+use types::limits::MAX_NAME_BYTES;
 
 /// Most addresses in a record.
 pub const MAX_ADDRESSES: usize = 8;
@@ -20,7 +22,7 @@ pub const MAX_ADDRESS_BYTES: usize = 128;
 pub const MAX_RECORD_BYTES: usize = 2_048;
 
 const _: () = assert!(
-    MAX_ADDRESSES * (MAX_ADDRESS_BYTES + 4) + 256 <= MAX_RECORD_BYTES,
+    MAX_ADDRESSES * (MAX_ADDRESS_BYTES + 4) + MAX_NAME_BYTES + 256 <= MAX_RECORD_BYTES,
     "a full record fits"
 );
 
@@ -36,6 +38,8 @@ pub struct PeerRecord {
     pub node_key: PublicKey,
     /// Where to dial it, best first.
     pub addresses: Bounded<AddressBytes, MAX_ADDRESSES>,
+    /// What its operator calls it, for people: nobody checks it, and two may say the same. Empty without one.
+    pub name: Name,
     /// Grows with every record of the validator.
     pub sequence: u64,
 }
@@ -95,8 +99,16 @@ impl PeerRecord {
             validator,
             node_key,
             addresses,
+            name: Name::default(),
             sequence,
         }
+    }
+
+    /// The same record with a name for people.
+    #[must_use]
+    pub fn named(mut self, name: Name) -> Self {
+        self.name = name;
+        self
     }
 
     /// Signs it with both keys.

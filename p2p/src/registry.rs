@@ -10,7 +10,7 @@ use types::hash::{ChainId, ValidatorId};
 use types::key::PublicKey;
 
 use crate::pace::EventPace;
-use crate::record::{RecordError, SignedRecord, is_private};
+use crate::record::{PeerRecord, RecordError, SignedRecord, is_private};
 
 /// Records of one validator that count at once: the addresses of a start, and a few restarts.
 const RECORDS_AT_ONCE: u32 = 16;
@@ -129,6 +129,11 @@ impl Registry {
     /// The newest records of all validators but this one.
     pub(crate) fn records(&self) -> impl Iterator<Item = &SignedRecord> {
         self.records.values()
+    }
+
+    /// The newest record of another validator.
+    pub(crate) fn record_of(&self, validator: ValidatorId) -> Option<&PeerRecord> {
+        self.records.get(&validator).map(|signed| &signed.record)
     }
 
     /// The addresses that a validator gave last. Private ones count where this node's own are: elsewhere they would make

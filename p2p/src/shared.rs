@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use libp2p::{Multiaddr, PeerId};
 use types::hash::ValidatorId;
+use types::job::Name;
 
 use crate::budget::ReadBudget;
 use crate::channel::{Channel, Protocol};
 use crate::config::ReadRate;
 use crate::counters::SharedCounters;
 use crate::frame_queue::FrameQueue;
+use crate::record::PeerRecord;
 use crate::streams::StreamReply;
 
 /// The queues towards one connected validator.
@@ -48,13 +50,37 @@ impl PeerQueues {
 pub(crate) struct SharedState {
     connected: Mutex<BTreeMap<ValidatorId, Arc<PeerQueues>>>,
     addresses: Mutex<Vec<Multiaddr>>,
+    /// One of each member of the committee that gave a record.
+    cards: Mutex<BTreeMap<ValidatorId, PeerCard>>,
     bans: Mutex<BTreeMap<ValidatorId, Instant>>,
     budgets: Mutex<BTreeMap<(ValidatorId, Channel), ReadBudget>>,
     read_rate: ReadRate,
     pub(crate) counters: SharedCounters,
 }
 
+/// What a validator's newest record says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PeerCard {
+    /// What its operator calls it, for people; empty without a name. Two validators may have the same one.
+    pub name: Name,
+    /// Addresses at which it listens, best first.
+    pub addresses: Vec<Multiaddr>,
+}
+
 impl SharedState {
+    /// Keeps what a record says, for [`crate::Handle::cards`].
+    pub(crate) fn learn(&self, validator: ValidatorId, record: &PeerRecord) {
+        let card = PeerCard {
+            name: record.name.clone(),
+            addresses: record.dialable(),
+        };
+        self.cards().insert(validator, card);
+    }
+
+    pub(crate) fn cards(&self) -> MutexGuard<'_, BTreeMap<ValidatorId, PeerCard>> {
+        self.cards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn connected(&self) -> MutexGuard<'_, BTreeMap<ValidatorId, Arc<PeerQueues>>> {
         self.connected
             .lock()

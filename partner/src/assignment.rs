@@ -3,6 +3,7 @@
 use std::fmt;
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
 use types::attestation::{CommitmentContext, MerkleLeaves, commitment, result_root_of};
 use types::codec::Bounded;
 use types::hash::{Address, BlobId, ChainId, Hash32, JobId};
@@ -10,8 +11,20 @@ use types::number::{Attempt, Height, TaskIndex};
 
 /// The role of a partner in an assignment.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
 )]
+#[serde(rename_all = "snake_case")]
 pub enum AssignmentRole {
     /// It runs all tasks and vouches for the result.
     Primary,

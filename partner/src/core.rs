@@ -13,6 +13,7 @@
 //! It reads no clock: heights and timestamps of verified final states are its only time.
 
 mod decide;
+mod note;
 pub mod outbox;
 mod steps;
 
@@ -25,11 +26,13 @@ use types::codec::Bounded;
 use types::hash::{Address, BlobId, ChainId, Hash32, JobId};
 use types::job::{JobRecord, PartnerProfile, Workload};
 use types::key::{SecretKey, VrfProof, VrfSecretKey};
-use types::number::{Amount, Attempt, EngineClass, Epoch, Height, TaskIndex, Timestamp};
+use types::number::{Amount, Attempt, Epoch, Height, TaskIndex, Timestamp};
 use types::params::Params;
 use types::transaction::SignedTransaction;
 
 use crate::assignment::{Assignment, AssignmentRole, OwnCommitment};
+use crate::room::FreeRoom;
+pub use note::Note;
 use outbox::TransactionOutbox;
 use steps::StepQueue;
 
@@ -75,6 +78,8 @@ pub struct PartnerSettings {
     pub reserve: Amount,
     /// Verifications at the same time; also most checks that it binds itself to.
     pub verification_places: u16,
+    /// Maximum bytes of jobs' inputs on disk, and of the results of one job.
+    pub blob_quota_bytes: u64,
     /// Longest time that a task may take here, in milliseconds. Tasks that may take longer are not taken.
     pub task_wall_ms: u64,
 }
@@ -107,6 +112,8 @@ pub struct ProvenState {
 /// What the shell learnt and the core must react to.
 #[derive(Debug)]
 pub enum Event {
+    /// What this machine has free now; nothing where the system does not tell.
+    Room(Option<FreeRoom>),
     /// The chain was read.
     Proven(Box<ProvenState>),
     /// An assignment's tasks were run; everything that they wrote is on disk.
@@ -193,86 +200,6 @@ pub struct TaskExecution {
     pub tasks: Vec<TaskIndex>,
 }
 
-/// What an operator should know.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Note {
-    /// The chain holds another commitment under this account than the one on this disk.
-    #[error(
-        "{0}: the chain holds another commitment than this disk; was the account used elsewhere, or the disk put back to an older state?"
-    )]
-    ForeignCommitment(Assignment),
-    /// The account cannot pay the bond.
-    #[error(
-        "the bond is {bond} of {target}, and the account's {balance} cannot fill it up (hint: send SQUARE to it)"
-    )]
-    BondShort {
-        /// Bond on record, in base units.
-        bond: Amount,
-        /// What it should be.
-        target: Amount,
-        /// What the account holds.
-        balance: Amount,
-    },
-    /// The account cannot pay many more fees.
-    #[error(
-        "the account holds {balance} and the reserve is {reserve}: without money for fees nothing can be committed or opened, which costs the bond (hint: send SQUARE to it)"
-    )]
-    BalanceLow {
-        /// What the account holds.
-        balance: Amount,
-        /// What should stay on it.
-        reserve: Amount,
-    },
-    /// A job was declined whose tasks may take longer than they may take here.
-    #[error(
-        "{assignment}: declined, a task may take {task_ms} ms and task_wall_ms is {wall_ms} (hint: a higher one saves the penalty)"
-    )]
-    TooLong {
-        /// Assignment that it is about.
-        assignment: Assignment,
-        /// What a task may take by the network's rules.
-        task_ms: u64,
-        /// What it may take here.
-        wall_ms: u64,
-    },
-    /// An assignment of a class that this build does not run: a primary declines it, a verifier cannot do it.
-    #[error(
-        "{assignment}: this build does not run engine class {class} (hint: install a newer gridproof)"
-    )]
-    ClassLacking {
-        /// Assignment that it is about.
-        assignment: Assignment,
-        /// Class of its workload.
-        class: EngineClass,
-    },
-    /// The network takes jobs of a class that this build does not run, or will.
-    #[error(
-        "jobs of engine class {class} are taken from height {from} on, and this build does not run it (hint: install a newer gridproof)"
-    )]
-    ClassUnknown {
-        /// Number of the class.
-        class: EngineClass,
-        /// The first height that takes jobs of it.
-        from: Height,
-    },
-    /// The network has no class that this build runs: nothing is registered.
-    #[error("the network has no engine class that this build runs: it is not registered")]
-    NoClass,
-    /// An assignment's tasks gave no result.
-    #[error("{assignment}: no result in execution {execution}: {reason}")]
-    NoResult {
-        /// Assignment that it is about.
-        assignment: Assignment,
-        /// Which try, from 1.
-        execution: u32,
-        /// Message of the executor, for the operator; nothing is decided by it.
-        reason: String,
-    },
-    /// An assignment is over.
-    #[error("{0} is over")]
-    Over(Assignment),
-}
-
 /// The deciding core of a partner.
 #[derive(Debug)]
 pub struct Core {
@@ -289,6 +216,8 @@ pub struct Core {
     uploads: BTreeMap<Assignment, UploadProgress>,
     sortitions: BTreeMap<(JobId, Attempt), Option<VrfProof>>,
     renewals: BTreeMap<Assignment, SeenRenewal>,
+    /// What is free for jobs; where it is not known, all fit.
+    room: Option<FreeRoom>,
     proven: Option<ProvenState>,
     noted: BTreeSet<String>,
 }
@@ -348,6 +277,7 @@ impl Core {
             uploads: BTreeMap::new(),
             sortitions: BTreeMap::new(),
             renewals: BTreeMap::new(),
+            room: None,
             proven: None,
             noted: BTreeSet::new(),
         }
@@ -378,6 +308,10 @@ impl Core {
     /// Takes what was learnt, gives what is to be done.
     pub fn step(&mut self, event: Event) -> Vec<Effect> {
         match event {
+            Event::Room(room) => {
+                self.room = room;
+                Vec::new()
+            }
             Event::Proven(proven) => self.take_proven(*proven),
             Event::Executed(executed) => self.commit(*executed),
             Event::NotExecuted {

@@ -144,13 +144,22 @@ impl Endpoint {
 
     /// It gave no answer, or none that makes sense.
     pub fn failed(&self, now: Instant, why: &str) {
+        self.set_aside(now, why, true);
+    }
+
+    /// It says itself that it has no answer yet: it starts, or its chain does.
+    pub fn is_not_ready(&self, now: Instant, why: &str) {
+        self.set_aside(now, why, false);
+    }
+
+    fn set_aside(&self, now: Instant, why: &str, is_wrong: bool) {
         let mut standing = self.standing();
         let pause = standing.pauses.next().unwrap_or(LONGEST_ASIDE);
         standing.failures = standing.failures.saturating_add(1);
         standing.failed_until = Some(now + pause);
         let (endpoint, aside_ms) = (self.client.url(), pause.as_millis());
         // Said once until it answers again: an endpoint may be away for hours.
-        if standing.failures == 1 {
+        if standing.failures == 1 && is_wrong {
             tracing::warn!(endpoint, why, aside_ms, "endpoint failed");
         } else {
             tracing::debug!(

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use blobs::BlobStoreError;
 use executor::NoResult;
 use executor::cage::LayerGap;
 use keys::folder::FolderError;
 use keys::keyfile::KeyFileError;
+use keys::signer_lock::SignerLockError;
 use types::genesis::GenesisError;
 
 use crate::config::PartnerConfigError;
@@ -29,12 +31,15 @@ pub enum PartnerError {
     /// Tasks would run without a filter of system calls.
     #[error("tasks would run without a filter of system calls (seccomp): {0}")]
     NoSeccomp(LayerGap),
+    /// Another process of this machine is the partner already.
+    #[error(transparent)]
+    Signer(#[from] SignerLockError),
     /// The journal cannot be used: what must outlive a crash could not be kept.
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// A blob store cannot be used.
     #[error(transparent)]
-    Blobs(#[from] blobs::BlobStoreError),
+    Blobs(#[from] BlobStoreError),
     /// A file or directory cannot be used.
     #[error("cannot {attempt} {}: {source}", path.display())]
     Io {
@@ -90,10 +95,28 @@ impl PartnerError {
         }
     }
 
+    /// True if there was no room on the disk, which may pass.
+    #[must_use]
+    pub fn is_full_disk(&self) -> bool {
+        let (Self::Io { source, .. }
+        | Self::Journal(JournalError::Io { source, .. })
+        | Self::Blobs(BlobStoreError::Io { source, .. })) = self
+        else {
+            return false;
+        };
+        matches!(
+            source.kind(),
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+        )
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
+            Self::Signer(_) => {
+                "two daemons with one key contradict each other and lose the bond: stop the other one, or give this one keys of its own"
+            }
             Self::Config(error) => error
                 .hint()
                 .unwrap_or("correct that key; `partner init` in an empty folder shows all keys"),

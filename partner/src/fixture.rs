@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use blobs::Encoder;
 use rpc::model::{
     AccountView, BlobStatus, BlockSelector, EstimateView, JobList, JobView, PartnerList,
-    PartnerView, StateSignatures, Status, Submitted, TransactionStatus,
+    PartnerView, StateSignatures, Status, Submitted, TransactionStatus, ValidatorList,
 };
 use rpc_server::{ApiError, Backend, EventLog, FinalBlock, Server, ServerConfig};
 use state::{
@@ -179,6 +179,9 @@ impl Backend for SharedEndpoint {
         not_here()
     }
     async fn account(&self, _: Address) -> Result<AccountView, ApiError> {
+        not_here()
+    }
+    async fn validators(&self) -> Result<ValidatorList, ApiError> {
         not_here()
     }
     async fn partners(&self) -> Result<PartnerList, ApiError> {

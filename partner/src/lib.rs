@@ -16,6 +16,8 @@ pub mod error;
 mod fixture;
 mod init;
 pub mod journal;
+pub mod ledger;
+pub mod room;
 pub mod run;
 pub mod runner;
 pub mod watch;

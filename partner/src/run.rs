@@ -3,7 +3,7 @@
 //! Keeping comes first: an effect that puts something on disk is done before the next one begins, and if it fails the
 //! daemon stops rather than send what it could not answer for. Sending, executing and uploading run beside the loop.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,12 +12,14 @@ use std::time::{Duration, Instant};
 use executor::cage::{CageLayer, CageReport, undumpable};
 use executor::worker::{WorkerHandle, WorkerLimits};
 use keys::keyfile::{self, KeyKind};
+use keys::signer_lock::SignerLock;
 use light::Light;
 use rpc::RequestSigner;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use types::genesis::Genesis;
 use types::hash::BlobId;
+use types::limits::MAX_TASK_MEMORY_BYTES;
 use types::transaction::SignedTransaction;
 
 use crate::assignment::Assignment;
@@ -27,9 +29,18 @@ use crate::endpoints::Endpoints;
 use crate::error::PartnerError;
 use crate::init::check_folders;
 use crate::journal::{DiskJournal, Journal};
+use crate::ledger::Ledger;
+use crate::room::{ByteCount, FreeRoom};
 use crate::runner::{Cancel, CodeCache, ExecutionBackend, JobRunner, WorkerProcess};
 use crate::watch::ChainWatch;
 
+/// With less than that free the operator is warned at the start.
+const LITTLE_ROOM: FreeRoom = FreeRoom {
+    disk_bytes: 1 << 30,
+    memory_bytes: 512 << 20,
+};
+/// Time between two looks at a full disk.
+const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
 /// Most inputs that wait for the loop.
 const INPUT_QUEUE: usize = 64;
 
@@ -118,9 +129,13 @@ pub async fn run_with(
         bond: config.bond,
         reserve: config.reserve,
         verification_places: config.verification_places,
+        blob_quota_bytes: config.blob_quota_bytes,
         task_wall_ms: config.task_wall_ms,
     };
     let journal = DiskJournal::open(&dir.join("journal"))?;
+    // After the directory's own lock: this one finds copies of it.
+    let _signer = SignerLock::take(&identity.key.public())?;
+    tell_room(dir, &config);
     let (commitments, outbox) = journal.load()?;
     let kept: BTreeSet<Assignment> = commitments.iter().map(|own| own.assignment).collect();
     let signer = RequestSigner::new(identity.key.clone(), identity.chain);
@@ -133,19 +148,72 @@ pub async fn run_with(
         source,
     })?;
     let (address, chain) = (identity.address(), identity.chain);
+    let ledger = Ledger::open(dir, address);
     tracing::info!(%address, %chain, commitments = kept.len(), "partner starts");
     let core = Core::new(identity, settings, commitments, outbox);
     let watch = ChainWatch::new(endpoints.clone(), light, address, core.height());
     let (inputs, queue) = mpsc::channel(INPUT_QUEUE);
     let every = Duration::from_millis(config.poll_ms);
     let watching = tokio::spawn(keep_watching(watch, every, inputs.clone()));
-    let mut shell = PartnerShell::new(core, Box::new(journal), runner, endpoints, inputs);
+    let mut shell = PartnerShell::new(
+        dir,
+        core,
+        Box::new(journal),
+        runner,
+        endpoints,
+        ledger,
+        inputs,
+    );
     let ended = shell.run(queue, shutdown).await;
     watching.abort();
     for cancel in shell.running.values() {
         cancel.cancel();
     }
     ended
+}
+
+/// Says what the partner may take of the machine, beside what the machine has free.
+fn tell_room(dir: &Path, config: &Config) {
+    let (quota, code) = (config.blob_quota_bytes, config.code_cache_bytes);
+    let places = u64::from(config.offer.places);
+    let checks = u64::from(config.verification_places);
+    let disk = places
+        .saturating_add(1)
+        .saturating_mul(quota)
+        .saturating_add(code);
+    let memory = places
+        .saturating_add(checks)
+        .saturating_mul(MAX_TASK_MEMORY_BYTES);
+    let takes = format!(
+        "jobs may take up to {} of disk ({} of inputs, {} of results for each of {places} places, {} of compiled code) and {} of memory ({} for each of {} tasks at a time)",
+        ByteCount(disk),
+        ByteCount(quota),
+        ByteCount(quota),
+        ByteCount(code),
+        ByteCount(memory),
+        ByteCount(MAX_TASK_MEMORY_BYTES),
+        places.saturating_add(checks),
+    );
+    match FreeRoom::free(dir) {
+        Ok(room) if room.disk_bytes >= disk && room.memory_bytes >= memory => {
+            tracing::info!(
+                "{takes}; {} of disk and {} of memory are free",
+                room.disk(),
+                room.memory()
+            );
+        }
+        Ok(room) if room.holds(LITTLE_ROOM) => tracing::info!(
+            "{takes}; {} of disk and {} of memory are free: jobs that do not fit are declined, at a penalty",
+            room.disk(),
+            room.memory()
+        ),
+        Ok(room) => tracing::warn!(
+            "{takes}, but only {} of disk and {} of memory are free: hardly any job fits, and each is declined at a penalty",
+            room.disk(),
+            room.memory()
+        ),
+        Err(error) => tracing::warn!(%error, "{takes}; the system does not say what is free"),
+    }
 }
 
 fn read_genesis(path: &Path) -> Result<Genesis, PartnerError> {
@@ -182,11 +250,18 @@ async fn keep_watching(mut watch: ChainWatch, every: Duration, inputs: mpsc::Sen
 }
 
 struct PartnerShell {
+    /// The partner's directory, on the disk whose room counts.
+    dir: PathBuf,
     core: Core,
     journal: Box<dyn Journal>,
     runner: Arc<JobRunner>,
     endpoints: Endpoints,
+    ledger: Ledger,
     inputs: mpsc::Sender<ShellInput>,
+    /// Effects that are not performed yet, in their order; more than those of a step only while the disk is full.
+    held: VecDeque<Effect>,
+    /// True while the disk is full.
+    paused: bool,
     running: BTreeMap<Assignment, Cancel>,
     /// The inputs that were spared when the others were last removed; nothing if some may have come since.
     spared: Option<BTreeSet<BlobId>>,
@@ -194,18 +269,24 @@ struct PartnerShell {
 
 impl PartnerShell {
     fn new(
+        dir: &Path,
         core: Core,
         journal: Box<dyn Journal>,
         runner: JobRunner,
         endpoints: Endpoints,
+        ledger: Ledger,
         inputs: mpsc::Sender<ShellInput>,
     ) -> Self {
         Self {
+            dir: dir.to_owned(),
             core,
             journal,
             runner: Arc::new(runner),
             endpoints,
+            ledger,
             inputs,
+            held: VecDeque::new(),
+            paused: false,
             running: BTreeMap::new(),
             spared: None,
         }
@@ -217,10 +298,17 @@ impl PartnerShell {
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), PartnerError> {
         tokio::pin!(shutdown);
+        let mut again = tokio::time::interval(FULL_DISK_PAUSE);
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            // While the disk is full nothing new is taken: what waits fills the bounded queue, and its senders wait.
             let input = tokio::select! {
                 () = &mut shutdown => return Ok(()),
-                input = queue.recv() => input,
+                input = queue.recv(), if !self.paused => input,
+                _ = again.tick(), if self.paused => {
+                    self.perform_held()?;
+                    continue;
+                }
             };
             let Some(input) = input else { return Ok(()) };
             self.take(input)?;
@@ -238,11 +326,15 @@ impl PartnerShell {
                     Event::NotExecuted { assignment, .. } => {
                         self.running.remove(assignment);
                     }
-                    Event::Proven(_) | Event::Uploaded { .. } => {}
+                    Event::Proven(proven) => self.ledger.take(proven),
+                    Event::Uploaded { .. } | Event::Room(_) => {}
                 }
-                for effect in self.core.step(event) {
-                    self.perform(effect)?;
+                if matches!(event, Event::Proven(_)) {
+                    let room = FreeRoom::free(&self.dir).ok();
+                    self.held.extend(self.core.step(Event::Room(room)));
                 }
+                self.held.extend(self.core.step(event));
+                self.perform_held()?;
             }
             ShellInput::Stopped(assignment) => self.clear(&assignment),
         }
@@ -276,6 +368,28 @@ impl PartnerShell {
             // Tried again after the next input.
             Err(error) => tracing::warn!(%error, "cannot remove inputs"),
         }
+    }
+
+    /// Performs what is held, in its order, as far as the disk has room. A full disk ends nothing: what rests on something
+    /// that is not on disk stays behind it until there is room.
+    fn perform_held(&mut self) -> Result<(), PartnerError> {
+        while let Some(effect) = self.held.front() {
+            match self.perform(effect.clone()) {
+                Ok(()) => drop(self.held.pop_front()),
+                Err(error) if error.is_full_disk() => {
+                    if !self.paused {
+                        tracing::error!(%error, "the disk is full: the partner pauses, and loses bond at its next deadline; make room and it goes on by itself");
+                    }
+                    self.paused = true;
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if std::mem::take(&mut self.paused) {
+            tracing::info!("the disk has room again: the partner goes on");
+        }
+        Ok(())
     }
 
     fn perform(&mut self, effect: Effect) -> Result<(), PartnerError> {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use borsh::BorshDeserialize;
 use futures::future::join_all;
 use light::Light;
-use rpc::ClientError;
+use rpc::{ClientError, ProofKey};
 use tokio::time::timeout;
 use types::account::{Account, PartnerSnapshot};
 use types::chain_record::ChainRecord;
@@ -42,7 +42,7 @@ pub enum ReadError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The endpoint's answer is not proven.
-    #[error("the proof of {key:?} is wrong: {why}")]
+    #[error("the proof of {} is wrong: {why}", ProofKey(*key))]
     Unproven {
         /// What was asked for.
         key: StateKey,
@@ -51,7 +51,8 @@ pub enum ReadError {
     },
     /// A proven value that this version cannot read.
     #[error(
-        "the value of {key:?} is proven and not understood: {why} (hint: is there a newer version?)"
+        "the value of {} is proven and not understood: {why} (hint: is there a newer version?)",
+        ProofKey(*key)
     )]
     Strange {
         /// What was asked for.
@@ -60,7 +61,7 @@ pub enum ReadError {
         why: String,
     },
     /// Proven to be absent, though every state that this version knows has it.
-    #[error("{key:?} is proven to be absent (hint: is there a newer version?)")]
+    #[error("{} is proven to be absent (hint: is there a newer version?)", ProofKey(*key))]
     Absent {
         /// What was asked for.
         key: StateKey,
@@ -341,6 +342,11 @@ fn too_slow(endpoint: &Endpoint, time_limit: Duration) {
 fn blame(endpoint: &Endpoint, error: &ReadError) {
     let now = Instant::now();
     match error {
+        ReadError::Client(ClientError::Refused { body, .. })
+            if matches!(body.code.as_str(), "no_final_block" | "catching_up") =>
+        {
+            endpoint.is_not_ready(now, &error.to_string());
+        }
         ReadError::Client(_) | ReadError::Strange { .. } | ReadError::Absent { .. } => {
             endpoint.failed(now, &error.to_string());
         }

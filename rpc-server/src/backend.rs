@@ -13,7 +13,7 @@ use crate::error::ApiError;
 use crate::events::EventLog;
 use rpc::model::{
     AccountView, BlobStatus, BlockSelector, EstimateView, JobList, JobView, PartnerList,
-    PartnerView, StateSignatures, Status, Submitted, TransactionStatus,
+    PartnerView, StateSignatures, Status, Submitted, TransactionStatus, ValidatorList,
 };
 
 /// A final block with what became of its transactions.
@@ -34,7 +34,7 @@ pub trait Backend: Send + Sync + 'static {
     /// True if an account is a bonded partner, or a customer of a live job. Asked for every signed request, so it must
     /// be cheap; an answer that is a few seconds old will do.
     async fn is_party(&self, address: Address) -> bool;
-    /// An error as long as the node should not be sent work (catching up, stopping).
+    /// An error as long as the node should not be sent work (catching up, stalled, stopping).
     async fn ready(&self) -> Result<(), ApiError>;
     /// Where the node stands.
     async fn status(&self) -> Result<Status, ApiError>;
@@ -44,6 +44,8 @@ pub trait Backend: Send + Sync + 'static {
     async fn block(&self, selector: BlockSelector) -> Result<FinalBlock, ApiError>;
     /// An account; one that nobody paid yet is all zeros, not an error.
     async fn account(&self, address: Address) -> Result<AccountView, ApiError>;
+    /// The committee with what the node has seen of each member.
+    async fn validators(&self) -> Result<ValidatorList, ApiError>;
     /// Every registered partner, by ascending address.
     async fn partners(&self) -> Result<PartnerList, ApiError>;
     /// One partner's registration. Errors: unknown address.

@@ -124,6 +124,7 @@ fn requests() -> Vec<Route> {
     let status = async |State(app): State<App>| app.backend.status().await.map(Json);
     let genesis = async |State(app): State<App>| app.backend.genesis().await.map(binary);
     let partners = async |State(app): State<App>| app.backend.partners().await.map(Json);
+    let validators = async |State(app): State<App>| app.backend.validators().await.map(Json);
     let chunk = "/v1/blobs/{hash}/{length}/chunks/{chunk}";
     let chunks = get(blob_chunk).put(put_blob_chunk);
     let (tx, txs) = (MAX_REQUEST_BYTES, MAX_SUBMITTED_BYTES);
@@ -133,8 +134,9 @@ fn requests() -> Vec<Route> {
         read("/v1/genesis", 4, get(genesis)),
         read("/v1/blocks/{block}", 4, get(block)),
         read("/v1/accounts/{address}", 1, get(account)),
+        read("/v1/validators", 4, get(validators)),
         read("/v1/partners", 16, get(partners)),
-        read("/v1/partners/{address}", 1, get(partner)),
+        read("/v1/partners/{address}", 4, get(partner)),
         read("/v1/jobs", 16, get(jobs)),
         read("/v1/jobs/{id}", 2, get(job)),
         write("/v1/transactions", 1, tx, post(submit)),

@@ -29,13 +29,20 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The address is taken or is not ours.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {}", listen_words(source))]
     Listen {
         /// Address of the configuration.
         address: SocketAddr,
         /// What the system says.
         source: std::io::Error,
     },
+}
+
+fn listen_words(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => "another process uses that port".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 /// A running server. Dropping it stops it at once; [`Server::shutdown`] lets requests end first.

@@ -24,7 +24,7 @@ use crate::limits::{MAX_CHUNK_BODY_BYTES, MAX_PROOF_BYTES, MAX_WAIT_MS};
 use crate::model::{
     AccountView, BlobStatus, BlockSelector, BlockView, EstimateView, EventPage, JobList, JobView,
     PartnerList, PartnerView, StateSignatures, Status, SubmitResult, Submitted, SubmittedBatch,
-    TransactionStatus,
+    TransactionStatus, ValidatorList,
 };
 use crate::proof_key::ProofKey;
 use crate::signature::RequestSigner;
@@ -104,6 +104,11 @@ impl Client {
         self.transport
             .json(&format!("/v1/accounts/{address}"))
             .await
+    }
+
+    /// The committee as the node has seen it.
+    pub async fn validators(&self) -> Result<ValidatorList, ClientError> {
+        self.transport.json("/v1/validators").await
     }
 
     /// Every registered partner, by ascending address.

@@ -9,6 +9,7 @@ mod dispute;
 mod job;
 mod partner;
 mod spec;
+mod validator;
 
 use serde::{Deserialize, Serialize};
 use types::codec::encode;
@@ -30,11 +31,12 @@ pub use job::{
     JobFailure, JobList, JobReceiptView, JobSummary, JobView, ReceiptVerifierView, StageEntryView,
     VerifierView,
 };
-pub use partner::{PartnerList, PartnerView, ProfileView, UnbondingView};
+pub use partner::{DutyView, LockView, PartnerList, PartnerView, ProfileView, UnbondingView};
 pub use spec::{
     EscrowView, InputView, JobSpecView, OutputView, PolicyView, TaskLimitsView, VerificationView,
     WorkloadView,
 };
+pub use validator::{LastProposalView, LastVoteView, ValidatorList, ValidatorView, label};
 
 /// Where a node stands: `GET /v1/status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +88,9 @@ pub struct Status {
     /// The latest faults of this program that were contained since the node started, oldest first: report them.
     #[serde(default)]
     pub alarms: Vec<String>,
+    /// Why the chain does not grow, for people: since when, and which validators are not heard. Absent while it does.
+    #[serde(default)]
+    pub stalled: Option<String>,
     /// How far the node's clock is ahead of the other leaders' (behind them: negative), in milliseconds, with the way of
     /// a proposal; nothing before enough of them have proposed.
     pub clock_ahead_ms: Option<i64>,

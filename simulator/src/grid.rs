@@ -128,6 +128,7 @@ impl Grid {
             bond: keys.bond,
             reserve: SQUARE,
             verification_places: 4,
+            blob_quota_bytes: 16 << 30,
             task_wall_ms: 3_600_000,
         };
         Core::new(identity, settings, commitments, outbox)

@@ -93,7 +93,11 @@ impl Process {
             ProcessRole::Validator => "node",
             ProcessRole::Partner => "partner",
         };
-        self.pid = process::start(binary, command, &self.dir, environment, &self.log())
+        // The process itself keeps its log within bounds; what else it prints goes to the same file.
+        let log = self.log();
+        let mut all = vec![("GRIDPROOF_LOG_FILE".to_owned(), log.display().to_string())];
+        all.extend_from_slice(environment);
+        self.pid = process::start(binary, command, &self.dir, &all, &log)
             .with_context(|| format!("cannot start {} as {}", binary.display(), self.name))?;
         Ok(())
     }
@@ -201,6 +205,24 @@ impl Devnet {
             }
         }
         Ok(())
+    }
+
+    /// Stops the processes of that name; true if one had to be killed.
+    #[must_use]
+    pub fn stop_one(&self, name: &str) -> bool {
+        let named = self.manifest.processes.iter();
+        stop(named.filter(|process| process.name == name)) > 0
+    }
+
+    /// Stops one process if it runs, and starts it again; gives it with its new process id.
+    pub fn restart(&mut self, binary: &Path, name: &str) -> Result<Process> {
+        let process = self.process_mut(name)?;
+        process::stop(&[(process.pid, process.dir.as_path())], STOP_TIMEOUT);
+        ports::check(process.ports())?;
+        process.start(binary, &[])?;
+        let restarted = process.clone();
+        self.save()?;
+        Ok(restarted)
     }
 
     /// The process of a name.

@@ -130,6 +130,7 @@ impl EngineValidator {
             listen: vec![address(self.number)?],
             bootstrap: others.map(address).collect::<Result<_>>()?,
             external: Vec::new(),
+            name: types::job::Name::default(),
             limits: p2p::Limits::default(),
         })
     }

@@ -1,18 +1,20 @@
 //! The decided state at one height, and what of it the interface shows.
 
 use rpc::model::{
-    BlockSelector, EscrowView, EstimateView, ExclusionCode, ExclusionView, FailureView, JobView,
-    PartnerView, PolicyView, TransactionStatus,
+    BlockSelector, DutyView, EscrowView, EstimateView, ExclusionCode, ExclusionView, FailureView,
+    JobView, PartnerView, PolicyView, TransactionStatus,
 };
 use rpc_server::{ApiError, ErrorKind, FinalBlock};
 use state::{ChainStore, DecidedState, StateError, StateRead, read_as};
 use store::Store;
 use types::block::Block;
 use types::hash::{Address, JobId, TransactionId};
-use types::number::Height;
+use types::job::{Awaited, JobRecord};
+use types::number::{Amount, Height};
 use types::proof::ValueProof;
 use types::state_key::StateKey;
 use vm::compute::market::Exclusion;
+use vm::compute::penalty::{Breach, penalty};
 use vm::{ChainRecord, Partner, Rules};
 
 /// The state after one height; blocks that are committed meanwhile do not show.
@@ -146,7 +148,26 @@ impl At {
     ) -> Result<PartnerView, ApiError> {
         let snapshot = vm::query::snapshot(self, rules.epoch(self.height)).map_err(internal)?;
         let epoch_bond = snapshot.and_then(|all| all.partner(&address).map(|counted| counted.bond));
-        Ok(PartnerView::new(address, partner, epoch_bond, self.height))
+        let now = self.chain()?.chain_time;
+        let height = self.height;
+        Ok(PartnerView::new(address, partner, epoch_bond, now, height))
+    }
+
+    /// The same with what its jobs await of it: a read for each lock.
+    pub fn partner_with_duties(
+        &self,
+        rules: &Rules,
+        address: Address,
+        partner: &Partner,
+    ) -> Result<PartnerView, ApiError> {
+        let mut view = self.partner_view(rules, address, partner)?;
+        for lock in &mut view.locks {
+            let Some(job) = lock.job else { continue };
+            if let Some(record) = vm::query::job(self, &job).map_err(internal)? {
+                lock.duty = Some(duty_view(rules, &record, &address, lock.amount));
+            }
+        }
+        Ok(view)
     }
 
     /// A job as it is shown.
@@ -174,6 +195,27 @@ impl At {
             Err(StateError::NotFinal(_)) => Err(no_block_yet()),
             result => result.map_err(internal),
         }
+    }
+}
+
+/// What a job awaits of a partner that locked `locked` for it.
+fn duty_view(rules: &Rules, record: &JobRecord, own: &Address, locked: Amount) -> DutyView {
+    let awaited = record.stage.awaits(own);
+    let words = awaited.map(|awaited| match awaited {
+        Awaited::Acknowledgement => ("acknowledgement", Breach::Ignored),
+        Awaited::PrimaryCommitment => ("commitment", Breach::Uncommitted),
+        Awaited::VerifierCommitment => ("commitment", Breach::VerifierSilent),
+        Awaited::PrimaryOpening => ("opening", Breach::PrimaryUnopened),
+        Awaited::VerifierOpening => ("opening", Breach::VerifierUnopened),
+    });
+    let lasts = record.stage.duties().map(|duties| duties.until);
+    let costs = |breach| penalty(&rules.params.compute, breach, locked);
+    DutyView {
+        attempt: record.attempt,
+        stage: record.stage.name().to_owned(),
+        awaits: words.map(|(word, _)| word.to_owned()),
+        deadline: lasts.or(record.deadline),
+        miss_costs: words.map(|(_, breach)| costs(breach)),
     }
 }
 

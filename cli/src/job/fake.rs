@@ -9,6 +9,7 @@ use rpc::Client;
 use rpc::model::{
     AccountView, BlobStatus, BlockSelector, EstimateView, JobList, JobView, PartnerList,
     PartnerView, StateSignatures, Status, Submitted, TransactionReceiptView, TransactionStatus,
+    ValidatorList,
 };
 use rpc_server::{ApiError, Backend, EventLog, FinalBlock, Server, ServerConfig};
 use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId};
@@ -225,6 +226,7 @@ impl Backend for FakeNode {
             oldest_block: Height::ZERO,
             oldest_transaction: Height::ZERO,
             alarms: Vec::new(),
+            stalled: None,
             clock_ahead_ms: None,
             cursor: self.log.cursor(),
         })
@@ -249,6 +251,10 @@ impl Backend for FakeNode {
             is_partner: false,
             height: Height(9),
         })
+    }
+
+    async fn validators(&self) -> Result<ValidatorList, ApiError> {
+        Err(nothing())
     }
 
     async fn partners(&self) -> Result<PartnerList, ApiError> {

@@ -12,4 +12,6 @@ mod commands;
 mod harness;
 mod job;
 mod mistakes;
+mod operate;
+mod recipes;
 mod up;

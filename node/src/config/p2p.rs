@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use ::p2p::{Limits, ReadRate};
 use serde::{Deserialize, Serialize};
+use types::job::Name;
 
 /// How a node meets other validators.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct P2pConfig {
+    /// What this validator is called in the lists and logs of all, 1 to 64 bytes; empty shows its id alone.
+    #[serde(default)]
+    pub name: Name,
     /// Where it listens for other validators, such as `/ip4/127.0.0.1/tcp/26600`.
     pub listen: Vec<String>,
     /// Where it finds the first other validators, such as `/ip4/10.0.0.3/tcp/26600`.
@@ -105,6 +109,7 @@ impl Default for P2pConfig {
     /// On loopback, without peers.
     fn default() -> Self {
         Self {
+            name: Name::default(),
             listen: vec!["/ip4/127.0.0.1/tcp/26600".to_owned()],
             bootstrap: Vec::new(),
             external: Vec::new(),

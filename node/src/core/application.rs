@@ -19,7 +19,7 @@ use state::DecidedState;
 use types::number::View;
 use types::time::Now;
 
-use super::{Effect, Frame, Node, StopReason};
+use super::{Effect, Frame, Node, StopReason, said_in};
 
 impl Node {
     /// Gives consensus an event and performs what follows.
@@ -109,6 +109,9 @@ impl Node {
                     continue;
                 }
                 consensus::Effect::Send { to, message } => {
+                    if let Some(view) = said_in(&message) {
+                        self.attendance.voted(now, self.own, view);
+                    }
                     self.send(&to, &message, out);
                     continue;
                 }
@@ -165,6 +168,7 @@ impl Node {
                     answers.push_back(consensus::Event::Urgent(urgent));
                 }
                 chain::Effect::Committed { decision, synced } => {
+                    self.attendance.decided(now, &decision.block.header);
                     let finalized = decision
                         .finality
                         .as_ref()

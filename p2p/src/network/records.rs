@@ -54,6 +54,9 @@ impl NetworkLoop {
                 replaced,
             }) => {
                 self.shared.counters.records_accepted.add(1);
+                if let Some(record) = self.registry.record_of(validator) {
+                    self.shared.learn(validator, record);
+                }
                 self.on_binding(validator, peer, replaced);
                 self.pass_on(from, peer, bytes);
             }
@@ -194,7 +197,9 @@ impl NetworkLoop {
             node.public(),
             addresses,
             signer.sequence,
-        );
+        )
+        .named(signer.name.clone());
+        self.shared.learn(signer.validator, &record);
         let own = record.sign(signer.chain, validator, node);
         let record: Bytes = own.to_bytes().into();
         self.registry.set_own(own);

@@ -67,6 +67,7 @@ pub async fn start(config: Config) -> Result<(Handle, Events), P2pError> {
                 node_key: config.node_key.clone(),
                 chain: config.chain_id,
                 external: config.external.clone(),
+                name: config.name.clone(),
                 sequence: first_sequence(),
             })
         }),

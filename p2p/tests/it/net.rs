@@ -75,6 +75,7 @@ impl Keys {
             listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
             bootstrap: bootstrap.to_vec(),
             external: vec![],
+            name: types::codec::Text::new("tested").unwrap(),
             limits: Limits::default(),
         }
     }

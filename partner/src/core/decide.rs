@@ -19,6 +19,7 @@ use types::transaction::{Action, JobAction, JobStep};
 use super::outbox::Purpose;
 use super::{Core, Effect, MAX_EXECUTIONS, Note, ProvenState, TaskExecution};
 use crate::assignment::{Assignment, AssignmentRole};
+use crate::room::FreeRoom;
 
 /// What one look at the chain asks for, before what is already under way is taken off.
 #[derive(Debug, Default)]
@@ -35,6 +36,8 @@ struct PartnerPlan {
     notes: Vec<Note>,
     /// Assignments taken in this look.
     taken: usize,
+    /// What those may take of disk and memory.
+    needs: FreeRoom,
     /// Checks that need a place for verification: bound and not committed, or announced.
     checks: usize,
 }

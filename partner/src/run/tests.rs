@@ -8,11 +8,12 @@ use types::number::{Amount, Height, Nonce};
 use types::transaction::Transaction;
 
 use super::*;
-use crate::assignment::AssignmentRole;
+use crate::assignment::{AssignmentRole, OwnCommitment};
 use crate::core::Cause;
 use crate::core::outbox::TransactionOutbox;
 use crate::core::tests::chain::{CHAIN, assigned, identity, proven, record, settings};
 use crate::fixture::{FakeEndpoint, chain, serve};
+use crate::journal::JournalError;
 
 /// An endpoint that is not there: executions wait for their inputs.
 const NOBODY: &str = "http://127.0.0.1:1";
@@ -43,8 +44,17 @@ impl Daemon {
             TransactionOutbox::default(),
         );
         let (inputs, queue) = mpsc::channel(INPUT_QUEUE);
+        let ledger = Ledger::open(dir, identity(1).address());
         Self {
-            shell: PartnerShell::new(core, Box::new(journal), work, endpoints, inputs),
+            shell: PartnerShell::new(
+                dir,
+                core,
+                Box::new(journal),
+                work,
+                endpoints,
+                ledger,
+                inputs,
+            ),
             queue,
             height: 1,
         }
@@ -212,4 +222,99 @@ async fn a_transaction_goes_to_endpoints_that_are_set_aside_too() {
     for endpoint in [near, aside] {
         assert_eq!(endpoint.fake.lock().submitted, 1);
     }
+}
+
+/// A journal on a disk that is full while it is told so.
+struct FullJournal(Arc<std::sync::atomic::AtomicBool>);
+
+impl FullJournal {
+    fn answer(&self) -> Result<(), JournalError> {
+        if self.0.load(std::sync::atomic::Ordering::SeqCst) {
+            let (path, source) = ("journal".into(), std::io::ErrorKind::StorageFull.into());
+            return Err(JournalError::Io { path, source });
+        }
+        Ok(())
+    }
+}
+
+impl Journal for FullJournal {
+    fn keep(&mut self, _: &OwnCommitment) -> Result<(), JournalError> {
+        self.answer()
+    }
+    fn keep_outbox(&mut self, _: &TransactionOutbox) -> Result<(), JournalError> {
+        self.answer()
+    }
+    fn forget(&mut self, _: &Assignment) -> Result<(), JournalError> {
+        self.answer()
+    }
+    fn load(&self) -> Result<(Vec<OwnCommitment>, TransactionOutbox), JournalError> {
+        self.answer()?;
+        Ok((Vec::new(), TransactionOutbox::default()))
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_pauses_the_partner_and_nothing_overtakes_what_must_be_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(dir.path());
+    let full = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    daemon.shell.journal = Box::new(FullJournal(Arc::clone(&full)));
+    let (running, cancel) = (assignment(), Cancel::default());
+    daemon.shell.running.insert(running, cancel.clone());
+    let later = Effect::Cancel(running);
+    daemon
+        .shell
+        .held
+        .extend([Effect::KeepOutbox(Box::default()), later]);
+    for _ in 0..3 {
+        daemon.shell.perform_held().unwrap();
+        assert!(daemon.shell.paused && daemon.shell.held.len() == 2);
+        assert!(!cancel.is_cancelled(), "what comes after it waits");
+    }
+    full.store(false, std::sync::atomic::Ordering::SeqCst);
+    daemon.shell.perform_held().unwrap();
+    assert!(!daemon.shell.paused && daemon.shell.held.is_empty());
+    assert!(cancel.is_cancelled());
+}
+
+#[tokio::test]
+async fn the_same_keys_in_two_folders_are_one_partner() {
+    let directory = tempfile::tempdir().unwrap();
+    let (first, second) = (
+        directory.path().join("first"),
+        directory.path().join("second"),
+    );
+    let genesis = types::codec::encode(&crate::fixture::genesis());
+    let config = Config::new(vec![NOBODY.to_owned(), "http://127.0.0.1:2".to_owned()]);
+    crate::init(&first, &config, &genesis).unwrap();
+    keys::folder::create(&second.join("keys")).unwrap();
+    for name in ["account.key", "vrf.key"] {
+        let (from, to) = (
+            first.join("keys").join(name),
+            second.join("keys").join(name),
+        );
+        std::fs::copy(&from, &to).unwrap();
+        std::fs::set_permissions(&to, PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    std::fs::set_permissions(&second, PermissionsExt::from_mode(0o700)).unwrap();
+    crate::init(&second, &config, &genesis).unwrap();
+    let backend = || {
+        Box::new(WorkerProcess {
+            program: "/nonexistent".into(),
+            task_wall: Duration::from_secs(1),
+            may_lack_seccomp: false,
+            code: None,
+        })
+    };
+    let key = keyfile::read_public(&first.join("keys/account.key"), KeyKind::Account).unwrap();
+    let held = SignerLock::take(&key).unwrap();
+    let refused = run_with(&second, config.clone(), backend(), std::future::pending()).await;
+    assert!(
+        matches!(&refused, Err(PartnerError::Signer(_))),
+        "{refused:?}"
+    );
+    drop(held);
+    run_with(&second, config, backend(), std::future::ready(()))
+        .await
+        .unwrap();
 }

@@ -80,6 +80,7 @@ fn examples() -> Vec<Example> {
         get("/readyz"),
         get("/v1/status"),
         get("/v1/genesis"),
+        get("/v1/validators"),
         get("/v1/blocks/latest"),
         bytes_of("/v1/blocks/9"),
         get(format!("/v1/proofs/account/{alice}")),

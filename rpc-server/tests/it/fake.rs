@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use gridproof_rpc_server::{ApiError, Backend, EventLog, FinalBlock, Server, ServerConfig};
 use rpc::Client;
 use rpc::model::{
-    AccountView, BlobStatus, BlockSelector, EstimateView, ExclusionCode, ExclusionView,
+    AccountView, BlobStatus, BlockSelector, DutyView, EstimateView, ExclusionCode, ExclusionView,
     FailureView, JobList, JobSummary, JobView, NodeSignature, PartnerList, PartnerView,
-    StateSignatures, Status, Submitted, TransactionStatus,
+    StateSignatures, Status, Submitted, TransactionStatus, ValidatorList,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId, ValidatorId};
 use types::job::{JobSpec, Stage};
 use types::number::{
-    Amount, ChainTime, Epoch, Height, Nonce, ProtocolVersion, SQUARE, Timestamp, View,
+    Amount, Attempt, ChainTime, Epoch, Height, Nonce, ProtocolVersion, SQUARE, Timestamp, View,
 };
 use types::params::Params;
 use types::proof::ValueProof;
@@ -79,7 +79,13 @@ impl Fake {
     }
 
     fn partner_view() -> PartnerView {
-        PartnerView::new(samples::BOB, &samples::partner(), None, Height(9))
+        PartnerView::new(
+            samples::BOB,
+            &samples::partner(),
+            None,
+            ChainTime(4_500),
+            Height(9),
+        )
     }
 
     fn blob_status(&self, id: BlobId) -> BlobStatus {
@@ -146,6 +152,7 @@ impl Backend for Fake {
             oldest_block: Height::ZERO,
             oldest_transaction: Height::ZERO,
             alarms: Vec::new(),
+            stalled: None,
             clock_ahead_ms: Some(2),
             cursor: self.log.cursor(),
         })
@@ -195,6 +202,10 @@ impl Backend for Fake {
         })
     }
 
+    async fn validators(&self) -> Result<ValidatorList, ApiError> {
+        Ok(samples::validators())
+    }
+
     async fn partners(&self) -> Result<PartnerList, ApiError> {
         Ok(PartnerList {
             height: Height(9),
@@ -204,7 +215,17 @@ impl Backend for Fake {
 
     async fn partner(&self, address: Address) -> Result<PartnerView, ApiError> {
         if address == samples::BOB {
-            return Ok(Self::partner_view());
+            let mut view = Self::partner_view();
+            for lock in view.locks.iter_mut().filter(|lock| lock.job.is_some()) {
+                lock.duty = Some(DutyView {
+                    attempt: Attempt(0),
+                    stage: "verifying".to_owned(),
+                    awaits: Some("commitment".to_owned()),
+                    deadline: Some(ChainTime(60_000)),
+                    miss_costs: Some(Amount(SQUARE.0 / 5)),
+                });
+            }
+            return Ok(view);
         }
         Err(ApiError::not_found(
             "partner",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rpc::model::{LastProposalView, LastVoteView, ValidatorList, ValidatorView};
 use types::account::{BondLock, LockReason, Partner, Unbonding};
 use types::block::{Block, Body, Header};
 use types::codec::{Bounded, Text};
@@ -15,7 +16,7 @@ use types::job::{
 use types::key::{SecretKey, VrfPublicKey};
 use types::number::{
     Amount, Attempt, ChainTime, Epoch, Fixed64, Fuel, Gas, Height, Nonce, ProtocolVersion, SQUARE,
-    Timestamp, ValidatorIndex, View,
+    Stake, Timestamp, ValidatorIndex, View,
 };
 use types::proof::{FinalityProof, StateProof, ValueProof};
 use types::stored::{Holding, StoredCertificate, StoredStatement, StoredSubject};
@@ -277,5 +278,43 @@ pub fn value_proof(value: Option<Vec<u8>>) -> ValueProof {
             headers: Bounded::new(vec![header(9)]).unwrap(),
             certificate: Certificate::from_votes(statement, &[]),
         },
+    }
+}
+
+/// A committee of two, the second of which is away.
+pub fn validators() -> ValidatorList {
+    let at = |ms: u64| Timestamp(1_700_000_000_000 + ms);
+    let present = ValidatorView {
+        id: ValidatorId(Address([2; 20])),
+        name: Some("zurich".to_owned()),
+        stake: Stake(4),
+        own: true,
+        connected: true,
+        last_vote: Some(LastVoteView {
+            view: View(11),
+            at: at(12),
+        }),
+        last_proposal: Some(LastProposalView {
+            height: Height(9),
+            at: at(10),
+        }),
+        missed: 0,
+        addresses: vec!["/ip4/192.0.2.1/tcp/26600".to_owned()],
+    };
+    let away = ValidatorView {
+        id: ValidatorId(Address([3; 20])),
+        name: None,
+        stake: Stake(3),
+        own: false,
+        connected: false,
+        last_vote: None,
+        last_proposal: None,
+        missed: 5,
+        addresses: Vec::new(),
+    };
+    ValidatorList {
+        height: Height(9),
+        since: at(0),
+        validators: vec![present, away],
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use types::account::{Partner, Unbonding};
-use types::hash::Address;
+use types::account::{BondLock, LockReason, Partner, Unbonding};
+use types::hash::{Address, JobId};
 use types::job::{Name, PartnerProfile};
 use types::key::VrfPublicKey;
-use types::number::{Amount, ChainTime, EngineClass, Height};
+use types::number::{Amount, Attempt, ChainTime, EngineClass, Height};
 
 /// All partners: `GET /v1/partners`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,14 +33,48 @@ pub struct PartnerView {
     pub free: Amount,
     /// Bond that is its draw weight in this epoch, in SQUARE; absent if it is not an epoch partner yet.
     pub epoch_bond: Option<Amount>,
+    /// What the bond is locked for, the largest lock first.
+    pub locks: Vec<LockView>,
     /// Bond on its way back to the account, soonest first.
     pub unbonding: Vec<UnbondingView>,
     /// Live jobs that it is primary of.
     pub running: u16,
     /// Value of its jobs that verification confirmed, in SQUARE.
     pub verified_fees: Amount,
+    /// Chain time at `height`, in milliseconds.
+    pub chain_time: ChainTime,
     /// The height that all of this is true at.
     pub height: Height,
+}
+
+/// A part of a partner's bond that is locked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockView {
+    /// How much is locked, in SQUARE.
+    pub amount: Amount,
+    /// What it is locked for: `primary`, `verifier`, `audit`, `contested` or `challenger`.
+    pub reason: String,
+    /// The job that it is locked for; absent for an audit window, which is of several jobs.
+    pub job: Option<JobId>,
+    /// Chain time at which it ends by itself, in milliseconds; absent if it ends with its job.
+    pub until: Option<ChainTime>,
+    /// What the job awaits; absent in lists of partners, and if there is none.
+    pub duty: Option<DutyView>,
+}
+
+/// Where a job stands to which a partner is bound.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DutyView {
+    /// The attempt that it is bound to, counted from 0.
+    pub attempt: Attempt,
+    /// Name of the job's stage, as in [`super::JobView::stage`].
+    pub stage: String,
+    /// What the job awaits of this partner now: `acknowledgement`, `commitment` or `opening`; absent if nothing.
+    pub awaits: Option<String>,
+    /// Chain time at which the stage ends at the latest, in milliseconds; absent while it waits for the beacon.
+    pub deadline: Option<ChainTime>,
+    /// What it costs to miss what is awaited, in SQUARE; absent if nothing is.
+    pub miss_costs: Option<Amount>,
 }
 
 /// What a partner offers.
@@ -70,15 +104,20 @@ pub struct UnbondingView {
 }
 
 impl PartnerView {
-    /// A partner at a height; `epoch_bond` is its bond in the snapshot of that height's epoch.
+    /// A partner at a height and its chain time; `epoch_bond` is its bond in the snapshot of that height's epoch.
     #[must_use]
     pub fn new(
         address: Address,
         partner: &Partner,
         epoch_bond: Option<Amount>,
+        chain_time: ChainTime,
         height: Height,
     ) -> Self {
+        let mut locks: Vec<LockView> = partner.locks.values().map(Into::into).collect();
+        locks.sort_by_key(|lock| std::cmp::Reverse(lock.amount));
         Self {
+            locks,
+            chain_time,
             address,
             profile: ProfileView::from(&partner.profile),
             bond: partner.bond,
@@ -89,6 +128,25 @@ impl PartnerView {
             running: u16::try_from(partner.running()).unwrap_or(u16::MAX),
             verified_fees: partner.verified_fees,
             height,
+        }
+    }
+}
+
+impl From<&BondLock> for LockView {
+    fn from(lock: &BondLock) -> Self {
+        let reason = match lock.reason {
+            LockReason::Primary(_) => "primary",
+            LockReason::Verifier(_) => "verifier",
+            LockReason::Audit(_) => "audit",
+            LockReason::Contested(_) => "contested",
+            LockReason::Challenger(_) => "challenger",
+        };
+        Self {
+            amount: lock.amount,
+            reason: reason.to_owned(),
+            job: lock.reason.job(),
+            until: lock.reason.until(),
+            duty: None,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
 use types::codec::encode;
+use types::job::Name;
 
 use super::plan::DevnetPlan;
 
@@ -19,6 +20,9 @@ pub fn write(plan: &DevnetPlan) -> Result<()> {
     let address = |port: u16| format!("/ip4/127.0.0.1/tcp/{port}");
     for node in &plan.nodes {
         let mut config = node::config::Config::default();
+        if let Some(name) = node.dir.file_name() {
+            config.p2p.name = Name::new(name.to_string_lossy())?;
+        }
         config.p2p.listen = vec![address(node.p2p_port)];
         config.p2p.bootstrap = plan
             .nodes

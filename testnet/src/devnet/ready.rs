@@ -90,6 +90,7 @@ mod tests {
             oldest_block: Height::ZERO,
             oldest_transaction: Height::ZERO,
             alarms: Vec::new(),
+            stalled: None,
             clock_ahead_ms: None,
             cursor: 0,
         }

@@ -10,6 +10,7 @@ use types::transaction::JobStep;
 use super::super::{Core, Note, ProvenState};
 use super::{PartnerPlan, longest_task_ms, own_assignment};
 use crate::assignment::AssignmentRole;
+use crate::room::{FreeRoom, largest_store_bytes};
 
 impl Core {
     /// Drawn as primary: take it or not, run it, commit to the result.
@@ -69,8 +70,8 @@ impl Core {
             .filter(|other| self.is_running_primary(other))
             .count()
             + plan.taken;
-        let fits = self.fits_wall(proven, terms);
-        if !fits {
+        let fits_wall = self.fits_wall(proven, terms);
+        if !fits_wall {
             let task_ms = longest_task_ms(proven, terms);
             let wall_ms = self.settings.task_wall_ms;
             plan.notes.push(Note::TooLong {
@@ -79,12 +80,50 @@ impl Core {
                 wall_ms,
             });
         }
-        if !fits || holds >= usize::from(self.settings.profile.places) {
+        let has_place = holds < usize::from(self.settings.profile.places);
+        if !fits_wall || !has_place || !self.has_room(proven, record, plan) {
             plan.take(assignment, JobStep::Decline { unrunnable: false });
             return false;
         }
         plan.taken += 1;
         plan.take(assignment, JobStep::Acknowledge);
+        true
+    }
+
+    /// True if disk, memory and the quota of blobs have room for the job beside those that were taken and have no result
+    /// yet; says so if they have not.
+    fn has_room(&self, proven: &ProvenState, record: &JobRecord, plan: &mut PartnerPlan) -> bool {
+        let assignment = own_assignment(record, AssignmentRole::Primary);
+        let (needed, quota) = (
+            largest_store_bytes(&record.terms),
+            self.settings.blob_quota_bytes,
+        );
+        if needed > quota {
+            plan.notes.push(Note::OverQuota {
+                assignment,
+                needed,
+                quota,
+            });
+            return false;
+        }
+        let (Some(room), Some(need)) = (self.room, need_of(proven, record)) else {
+            return true;
+        };
+        let taken = proven.jobs.values().filter(|other| {
+            let assignment = own_assignment(other, AssignmentRole::Primary);
+            self.is_running_primary(other) && !self.commitments.contains_key(&assignment)
+        });
+        let needs = taken.filter_map(|other| need_of(proven, other));
+        let all = needs.fold(need.and(plan.needs), FreeRoom::and);
+        if !room.holds(all) {
+            plan.notes.push(Note::NoRoom {
+                assignment,
+                need: all,
+                room,
+            });
+            return false;
+        }
+        plan.needs = plan.needs.and(need);
         true
     }
 
@@ -95,4 +134,10 @@ impl Core {
                 if assigned.duties.is_some() && self.is_me(&assigned.primary.partner)
         )
     }
+}
+
+/// What a job may take of this machine, if its workload was read.
+fn need_of(proven: &ProvenState, record: &JobRecord) -> Option<FreeRoom> {
+    let workload = proven.workloads.get(&record.id)?;
+    Some(FreeRoom::of_primary(&record.terms, workload))
 }

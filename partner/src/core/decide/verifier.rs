@@ -13,6 +13,7 @@ use types::transaction::JobStep;
 use super::super::{Core, Note, ProvenState};
 use super::{PartnerPlan, own_assignment};
 use crate::assignment::AssignmentRole;
+use crate::room::FreeRoom;
 
 impl Core {
     /// Checks that need a place: bound and not committed, or announced and not on chain yet.
@@ -126,6 +127,10 @@ impl Core {
         if free < record.policy.verifier_bond
             || !self.runs(terms.class)
             || !self.fits_wall(proven, terms)
+            || terms.input_bytes > self.settings.blob_quota_bytes
+            || self
+                .room
+                .is_some_and(|room| !room.holds(FreeRoom::of_verifier(terms)))
         {
             return;
         }

@@ -55,6 +55,7 @@ pub fn settings(n: u8) -> PartnerSettings {
         bond: Amount(1_000),
         reserve: Amount(10),
         verification_places: 1,
+        blob_quota_bytes: 16 << 30,
         task_wall_ms: 1_000,
     }
 }

@@ -15,6 +15,7 @@ use super::{
     verifier,
 };
 use crate::assignment::AssignmentRole;
+use crate::room::FreeRoom;
 
 #[test]
 fn a_primary_acknowledges_and_runs_all_tasks_at_once() {
@@ -217,4 +218,89 @@ fn each_offer_of_the_results_begins_elsewhere() {
         [2],
         "somebody said to have them, and the chain still waits"
     );
+}
+
+#[test]
+fn what_the_machine_has_no_room_for_it_declines_and_says_so() {
+    let need = FreeRoom::of_primary(&record(assigned(1, false)).terms, &workload());
+    let short_of = |disk_bytes: u64, memory_bytes: u64| FreeRoom {
+        disk_bytes: need.disk_bytes - disk_bytes,
+        memory_bytes: need.memory_bytes - memory_bytes,
+    };
+    for (room, takes) in [
+        (None, true),
+        (Some(need), true),
+        (Some(short_of(1, 0)), false),
+        (Some(short_of(0, 1)), false),
+    ] {
+        let mut core = core(1);
+        assert_eq!(core.step(Event::Room(room)), []);
+        let effects = see(&mut core, proven(1, 1, 5, record(assigned(1, false))));
+        let is_note = |effect: &&Effect| matches!(effect, Effect::Note(Note::NoRoom { .. }));
+        assert_eq!(effects.iter().filter(is_note).count(), usize::from(!takes));
+        match steps(&effects)[..] {
+            [JobStep::Acknowledge] => assert!(takes, "{room:?}"),
+            [JobStep::Decline { unrunnable: false }] => assert!(!takes, "{room:?}"),
+            ref other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_job_that_runs_keeps_its_room_until_it_has_a_result() {
+    let need = FreeRoom::of_primary(&record(assigned(1, false)).terms, &workload());
+    let settings = PartnerSettings {
+        profile: types::job::PartnerProfile {
+            places: 2,
+            ..settings(1).profile
+        },
+        ..settings(1)
+    };
+    let mut core = Core::new(
+        identity(1),
+        settings,
+        Vec::new(),
+        TransactionOutbox::default(),
+    );
+    core.step(Event::Room(Some(need)));
+    let mut busy = proven(1, 1, 5, record(assigned(1, true)));
+    let mut second = record(assigned(1, false));
+    second.id = JobId(Hash32([9; 32]));
+    busy.workloads
+        .insert(second.id, std::sync::Arc::new(workload()));
+    busy.jobs.insert(second.id, second.clone());
+    busy.live.insert(second.id);
+    let effects = see(&mut core, busy.clone());
+    assert!(
+        matches!(steps(&effects)[..], [JobStep::Decline { .. }]),
+        "{effects:?}"
+    );
+    core.step(Event::Room(Some(need.and(need))));
+    busy.height = busy.height.next();
+    busy.newest = busy.height;
+    let effects = see(&mut core, busy);
+    assert!(
+        matches!(steps(&effects)[..], [JobStep::Acknowledge]),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn a_job_beyond_the_quota_is_declined_whatever_the_disk_has() {
+    let small = PartnerSettings {
+        blob_quota_bytes: 1,
+        ..settings(1)
+    };
+    let mut core = Core::new(identity(1), small, Vec::new(), TransactionOutbox::default());
+    let effects = see(&mut core, proven(1, 1, 5, record(assigned(1, false))));
+    assert!(
+        matches!(
+            steps(&effects)[..],
+            [JobStep::Decline { unrunnable: false }]
+        ),
+        "{effects:?}"
+    );
+    let is_note =
+        |effect: &Effect| matches!(effect, Effect::Note(Note::OverQuota { quota: 1, .. }));
+    assert!(effects.iter().any(is_note), "{effects:?}");
 }

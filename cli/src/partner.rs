@@ -1,5 +1,6 @@
 //! `gridproof partner`: a grid partner's daemon and its bond.
 
+mod audit;
 mod challenge;
 mod offers;
 mod status;
@@ -191,9 +192,11 @@ async fn start(
     config.check().map_err(|error| stopped(&error.into()))?;
     // Whatever the daemon finds later is not the genesis' fault.
     light_of(&dir.join(&config.genesis))?;
-    partner::run(dir, config, crate::asked_to_stop())
-        .await
-        .map_err(|error| stopped(&error))
+    let audits = Box::pin(audit::audit(dir.to_owned(), config.clone()));
+    tokio::select! {
+        ended = partner::run(dir, config, crate::asked_to_stop()) => ended.map_err(|error| stopped(&error)),
+        () = audits => Ok(()),
+    }
 }
 
 fn init(args: InitArgs, ui: Ui) -> Result<(), CommandFailure> {

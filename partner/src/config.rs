@@ -21,6 +21,13 @@ pub const CONFIG_FILE: &str = "partner.toml";
 /// Bounds of `poll_ms`, in milliseconds.
 const POLL_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
 
+/// Most of `audit_percent`: each job ten times.
+const MAX_AUDIT_PERCENT: u16 = 1_000;
+
+fn default_audit_percent() -> u16 {
+    5
+}
+
 /// Everything an operator chooses. Relative paths start at the partner's directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,6 +58,10 @@ pub struct Config {
     /// Maximum time of one task on this machine, in milliseconds, above 0; then its worker is killed and the task has no
     /// result here. Jobs whose tasks may take longer by the network's rules are declined.
     pub task_wall_ms: u64,
+    /// How much of what others settled is audited, in percent, 0 to 1,000: this partner runs its bond's share of it again, and
+    /// challenges what is wrong. With 5 at all partners each job is run again 0.05 times on average.
+    #[serde(default = "default_audit_percent")]
+    pub audit_percent: u16,
     /// The program whose `worker` command runs tasks; `None` means this program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<PathBuf>,
@@ -111,6 +122,9 @@ pub enum PartnerConfigError {
         /// Highest pause allowed, in milliseconds.
         max: u64,
     },
+    /// More audits than may be.
+    #[error("audit_percent is {0}: expected 0 to {MAX_AUDIT_PERCENT}")]
+    Audits(u16),
     /// No time for a task.
     #[error("task_wall_ms is 0")]
     NoTaskTime,
@@ -196,6 +210,7 @@ impl Config {
             poll_ms: 300,
             blob_quota_bytes: 16 << 30,
             code_cache_bytes: 1 << 30,
+            audit_percent: default_audit_percent(),
             task_wall_ms: 3_600_000,
             worker: None,
             allow_missing_seccomp: false,
@@ -207,6 +222,9 @@ impl Config {
     pub fn check(&self) -> Result<(), PartnerConfigError> {
         if self.endpoints.is_empty() {
             return Err(PartnerConfigError::NoEndpoints);
+        }
+        if self.audit_percent > MAX_AUDIT_PERCENT {
+            return Err(PartnerConfigError::Audits(self.audit_percent));
         }
         if self.verification_places == 0 {
             return Err(PartnerConfigError::NoVerificationPlaces);

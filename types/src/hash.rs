@@ -118,6 +118,8 @@ domains! {
     REFEREE_VOTE = "referee vote";
     /// The salt of a referee's vote, from a signature that it shows nobody.
     REFEREE_SALT = "referee salt";
+    /// What a partner's VRF is run over to find whether it audits a settled job.
+    AUDIT = "audit";
     /// What a challenger blinds its commitment with.
     CHALLENGE_SALT = "challenge salt";
     /// The seed of an epoch.

@@ -56,10 +56,34 @@ pub struct ChallengeArgs {
     timeout_seconds: u64,
 }
 
+/// Which tasks are tried, and how.
+#[derive(Debug, Clone)]
+pub struct TriedTasks {
+    /// The settled job.
+    pub job: JobId,
+    /// The tasks, ascending; all if there are none.
+    pub tasks: Vec<TaskIndex>,
+    /// Longest time for one task.
+    pub wall: Duration,
+    /// Longest time to wait for the referees.
+    pub patience: Duration,
+    /// True if nothing is to be signed.
+    pub dry_run: bool,
+}
+
+/// What came of trying tasks.
+pub enum ChallengeEnd {
+    /// So many tasks were run. These give something else, and nothing was signed.
+    Compared(usize, Vec<OtherLeaf>),
+    /// One gave something else, and referees have decided.
+    Decided(OtherLeaf, Box<JobView>),
+}
+
 /// A task at which this machine finds something else than the receipt says.
 #[derive(Debug, Clone, Copy)]
-struct OtherLeaf {
-    task: TaskIndex,
+pub struct OtherLeaf {
+    /// The task.
+    pub task: TaskIndex,
     own: Hash32,
     settled: Hash32,
 }
@@ -74,45 +98,69 @@ struct Contradictor {
     settled: Vec<(TaskIndex, Hash32)>,
 }
 
-/// Runs tasks of a settled job again and challenges the receipt if one of them has another result.
+/// The command: tries tasks and says what came of it.
 pub async fn challenge(args: &ChallengeArgs, ui: Ui) -> Result<(), CommandFailure> {
-    let (config, key) = open(&args.dir)?;
+    let tried = TriedTasks {
+        job: args.job,
+        tasks: args.tasks.iter().copied().map(TaskIndex).collect(),
+        wall: Duration::from_secs(args.task_seconds),
+        patience: Duration::from_secs(args.timeout_seconds),
+        dry_run: args.dry_run,
+    };
+    match perform(&args.dir, &tried, ui).await? {
+        ChallengeEnd::Compared(tasks, findings) => {
+            say_findings(args.job, tasks, &findings, ui);
+            Ok(())
+        }
+        ChallengeEnd::Decided(found, ended) => say_end(&found, &ended, ui),
+    }
+}
+
+/// Runs tasks of a settled job again and challenges the receipt if one of them has another result.
+pub async fn perform(
+    dir: &Path,
+    tried: &TriedTasks,
+    ui: Ui,
+) -> Result<ChallengeEnd, CommandFailure> {
+    let (config, key) = open(dir)?;
     let client = connect(&config)?;
-    let light = light_of(&args.dir.join(&config.genesis))?;
-    let view = client.job(args.job).await.map_err(failure)?;
+    let light = light_of(&dir.join(&config.genesis))?;
+    let view = client.job(tried.job).await.map_err(failure)?;
     let own = key.public().address();
     let mut verifiers = view.verifiers.iter();
     let has_begun = view.stage == "challenged" && verifiers.any(|one| one.partner == own);
-    let receipt = receipt(&client, &light, args.job).await?;
+    let receipt = receipt(&client, &light, tried.job).await?;
     may_challenge(&view, &receipt, has_begun)?;
-    let tasks = asked_tasks(&args.tasks, &receipt)?;
-    let scratch = FetchFolder::new(&args.dir, args.job)?;
-    let (workload, outcomes) = fetch::to_run(&client, &view, &receipt, &scratch.0, ui).await?;
+    let tasks = asked_tasks(&tried.tasks, &receipt)?;
+    let folder = FetchFolder::new(dir, tried.job)?;
+    let (workload, outcomes) = fetch::to_run(&client, &view, &receipt, &folder.0, ui).await?;
     let limits = WorkerLimits {
         may_lack_seccomp: config.allow_missing_seccomp,
-        ..WorkerLimits::of(&workload, Duration::from_secs(args.task_seconds))
+        ..WorkerLimits::of(&workload, tried.wall)
     };
-    let found = run(&scratch.0, &workload, &tasks, limits, ui).await?;
-    let case = Contradictor {
+    let found = run(&folder.0, &workload, &tasks, limits, ui).await?;
+    let contradictor = Contradictor {
         light,
         key,
         client,
         receipt,
         settled: outcomes.leaves(&workload),
     };
-    let findings = case.differing(&found);
-    let Some(first) = findings.first().filter(|_| !args.dry_run) else {
-        say_findings(args.job, tasks.len(), &findings, ui);
-        return Ok(());
+    let findings = contradictor.differing(&found);
+    let Some(first) = findings.first().filter(|_| !tried.dry_run) else {
+        return Ok(ChallengeEnd::Compared(tasks.len(), findings));
     };
-    case.contradict(first, has_begun, ui).await?;
-    let waiting = Duration::from_secs(args.timeout_seconds);
-    let ended = decided(&case.client, args.job, waiting, ui).await?;
-    say_end(first, &ended, ui)
+    contradictor.contradict(first, has_begun, ui).await?;
+    let ended = decided(&contradictor.client, tried.job, tried.patience, ui).await?;
+    Ok(ChallengeEnd::Decided(*first, Box::new(ended)))
 }
 
 /// The receipt, proven against the genesis whether it stands or not.
-async fn receipt(client: &Client, light: &Light, job: JobId) -> Result<JobReceipt, CommandFailure> {
+pub async fn receipt(
+    client: &Client,
+    light: &Light,
+    job: JobId,
+) -> Result<JobReceipt, CommandFailure> {
     let key = StateKey::Receipt(job);
     let refused = |why: String| {
         let message = format!("{} proves no receipt of job {job}: {why}", client.url());
@@ -158,15 +206,18 @@ fn may_challenge(
     Ok(())
 }
 
-fn asked_tasks(asked: &[u32], receipt: &JobReceipt) -> Result<Vec<TaskIndex>, CommandFailure> {
-    if let Some(task) = asked.iter().find(|task| **task >= receipt.tasks) {
+fn asked_tasks(
+    asked: &[TaskIndex],
+    receipt: &JobReceipt,
+) -> Result<Vec<TaskIndex>, CommandFailure> {
+    if let Some(task) = asked.iter().find(|task| task.0 >= receipt.tasks) {
         let message = format!("there is no task {task}: the job has {}", receipt.tasks);
         return Err(
             CommandFailure::new(ExitKind::BadInput, "no_such_task", message)
                 .hint("tasks are counted from 0"),
         );
     }
-    let mut tasks: Vec<_> = asked.iter().copied().map(TaskIndex).collect();
+    let mut tasks = asked.to_vec();
     if tasks.is_empty() {
         tasks = (0..receipt.tasks).map(TaskIndex).collect();
     }

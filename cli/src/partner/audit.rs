@@ -1,0 +1,208 @@
+//! Audits: while a partner runs, it runs tasks of settled jobs again that its own VRF draws, and challenges what is wrong.
+//!
+//! Who audits what nobody else can foresee: the draw is over the receipt's result and made with a secret key. Nobody is paid for it
+//! but by the bond of whoever is found wrong, and nothing of it is on the chain until then.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use keys::keyfile;
+use light::Light;
+use partner::config::Config;
+use rpc::Client;
+use tokio::time::{MissedTickBehavior, interval};
+use types::account::PartnerSnapshot;
+use types::attestation::{drawn_tasks, drawn_tasks_seed};
+use types::codec::decode;
+use types::hash::{Domain, Hash32, JobId};
+use types::job::JobReceipt;
+use types::key::{SecretKey, VrfOutput, VrfSecretKey};
+use types::limits::MAX_STATE_VALUE_BYTES;
+use types::number::{Amount, TaskIndex};
+use types::state_key::StateKey;
+
+use super::challenge::{self, ChallengeEnd, TriedTasks};
+use super::{connect, open};
+use crate::failure::CommandFailure;
+use crate::submit::failure;
+use crate::trust::light_of;
+use crate::ui::Ui;
+
+/// Pause between two looks at what has settled.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Longest time to wait for the referees.
+const PATIENCE: Duration = Duration::from_hours(1);
+/// Settled jobs that are remembered as looked at.
+const MAX_SEEN: usize = 16_384;
+
+/// Audits for as long as it is polled. Whatever goes wrong is logged, and tried again with the next job.
+pub async fn audit(dir: PathBuf, config: Config) {
+    if config.audit_percent == 0 {
+        return std::future::pending().await;
+    }
+    let mut auditor = match Auditor::open(&dir, config) {
+        Ok(auditor) => auditor,
+        Err(error) => {
+            tracing::warn!(%error, "nothing is audited");
+            return std::future::pending().await;
+        }
+    };
+    let mut tick = interval(PAUSE);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if let Err(error) = auditor.look().await {
+            tracing::debug!(%error, "the settled jobs cannot be read now");
+        }
+    }
+}
+
+/// What a partner audits with.
+struct Auditor {
+    dir: PathBuf,
+    config: Config,
+    client: Client,
+    light: Light,
+    key: SecretKey,
+    vrf: VrfSecretKey,
+    seen: BTreeSet<JobId>,
+}
+
+impl Auditor {
+    fn open(dir: &Path, config: Config) -> Result<Self, CommandFailure> {
+        let (_, key) = open(dir)?;
+        let client = connect(&config)?;
+        Ok(Self {
+            light: light_of(&dir.join(&config.genesis))?,
+            vrf: keyfile::read_vrf(&dir.join(&config.vrf_key))?,
+            dir: dir.to_owned(),
+            seen: BTreeSet::new(),
+            config,
+            client,
+            key,
+        })
+    }
+
+    /// Looks at the jobs that have settled since the last look.
+    async fn look(&mut self) -> Result<(), CommandFailure> {
+        let list = self.client.jobs(false).await.map_err(failure)?;
+        let settled = list.jobs.iter().filter(|job| job.stage == "settled");
+        let new: Vec<_> = settled
+            .map(|job| job.id)
+            .filter(|job| !self.seen.contains(job))
+            .collect();
+        if self.seen.len() > MAX_SEEN {
+            self.seen.clear();
+        }
+        for job in new {
+            match Box::pin(self.try_job(job)).await {
+                Ok(()) => {}
+                // A node proves a receipt one block after it is settled.
+                Err(error) if error.retryable => continue,
+                Err(error) => tracing::warn!(%job, %error, "a settled job is not audited"),
+            }
+            self.seen.insert(job);
+        }
+        Ok(())
+    }
+
+    async fn try_job(&self, job: JobId) -> Result<(), CommandFailure> {
+        let receipt = challenge::receipt(&self.client, &self.light, job).await?;
+        let own = self.key.public().address();
+        let snapshot = self.snapshot().await?;
+        let Some(tasks) = drawn(&self.vrf, &self.config, &receipt, &snapshot, own) else {
+            return Ok(());
+        };
+        tracing::info!(%job, tasks = tasks.len(), "auditing");
+        let task = TriedTasks {
+            job,
+            tasks,
+            wall: Duration::from_millis(self.config.task_wall_ms),
+            patience: PATIENCE,
+            dry_run: false,
+        };
+        match challenge::perform(&self.dir, &task, Ui::new(false)).await? {
+            ChallengeEnd::Compared(..) => tracing::info!(%job, "audited: the receipt is right"),
+            ChallengeEnd::Decided(found, view) => {
+                tracing::warn!(%job, task = %found.task, stage = view.stage, failure = ?view.failure, "audited: the result is another one");
+            }
+        }
+        Ok(())
+    }
+
+    /// The partners that count now.
+    async fn snapshot(&self) -> Result<PartnerSnapshot, CommandFailure> {
+        let status = self.client.status().await.map_err(failure)?;
+        let key = StateKey::PartnerSnapshot(status.epoch);
+        let proof = self.client.proof(&key).await.map_err(failure)?;
+        let value = self.light.verify_value(&proof, &key);
+        let bytes = value.ok().and_then(|value| value.bytes);
+        let snapshot = bytes.and_then(|bytes| decode(bytes, MAX_STATE_VALUE_BYTES).ok());
+        // A new epoch has begun meanwhile: the next look knows it.
+        Ok(snapshot.unwrap_or_default())
+    }
+}
+
+/// The tasks of a settled job that a partner audits, if its VRF draws it; it never audits itself.
+fn drawn(
+    vrf: &VrfSecretKey,
+    config: &Config,
+    receipt: &JobReceipt,
+    snapshot: &PartnerSnapshot,
+    own: types::hash::Address,
+) -> Option<Vec<TaskIndex>> {
+    let partner = snapshot.partner(&own).filter(|_| receipt.primary != own)?;
+    let all = snapshot.class_bond(receipt.class, &receipt.primary);
+    let result = (receipt.job, receipt.attempt, receipt.result_root, own);
+    let input = Hash32::of(Domain::AUDIT, &result);
+    let output = vrf.public().verify(&input, &vrf.prove(&input)).ok()?;
+    is_drawn(&output, config.audit_percent, partner.bond, all).then(|| {
+        let seed = drawn_tasks_seed(&output);
+        drawn_tasks(&seed, receipt.tasks, receipt.policy.tasks_per_verifier)
+    })
+}
+
+/// True if an output is among the share that a partner with `bond` of the bonds of a class audits: output / 2^64 < percent / 100 x
+/// bond / class bond.
+fn is_drawn(output: &VrfOutput, percent: u16, bond: Amount, class_bond: Amount) -> bool {
+    // In units of 2^-32, rounded down; bonds are far below 2^96.
+    let scaled = bond.0.saturating_mul(1 << 32);
+    let Some(share) = scaled.checked_div(class_bond.0) else {
+        return false;
+    };
+    let share = share.min(1 << 32);
+    let threshold = (share * u128::from(percent) * (1 << 32)) / 100;
+    u128::from(output.hash(Domain::AUDIT).low_u64()) < threshold
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_of_the_bond_is_the_chance_of_an_audit() {
+        let outputs: Vec<_> = (0..2_000u16)
+            .map(|n| {
+                let mut bytes = [0; 64];
+                bytes[..2].copy_from_slice(&n.to_le_bytes());
+                VrfOutput(bytes)
+            })
+            .collect();
+        let count = |percent, bond, all| {
+            let drawn = |output: &&VrfOutput| is_drawn(output, percent, Amount(bond), Amount(all));
+            outputs.iter().filter(drawn).count()
+        };
+        assert_eq!(
+            count(100, 7, 7),
+            outputs.len(),
+            "all of the bond, once each"
+        );
+        assert_eq!(count(300, u128::MAX / 4, u128::MAX / 2), outputs.len());
+        assert_eq!(count(0, 7, 7), 0);
+        assert_eq!(count(100, 7, 0), 0);
+        assert_eq!(count(100, 0, 7), 0);
+        let quarter = count(50, 1, 2);
+        assert!((400..600).contains(&quarter), "{quarter} of 2000");
+    }
+}

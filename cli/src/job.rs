@@ -9,6 +9,7 @@ mod files;
 mod input;
 mod interrupt;
 mod report;
+mod rerun;
 mod spec;
 mod submit;
 mod subnet;
@@ -82,6 +83,16 @@ pub enum JobCommand {
         job: JobId,
         #[command(flatten)]
         rpc: RpcArgs,
+    },
+    /// Submit the tasks of a settled job that failed as a new job; prints its id and returns.
+    #[command(after_help = rerun::HELP)]
+    Rerun {
+        #[command(flatten)]
+        what: rerun::RerunArgs,
+        #[command(flatten)]
+        rpc: RpcArgs,
+        #[command(flatten)]
+        trust: TrustArgs,
     },
     /// Wait until a job is settled or failed. The exit code says which: 0, or 6 if it failed.
     #[command(
@@ -271,12 +282,11 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
         JobCommand::Spec { job, rpc } => {
             let view = rpc.client()?.job(job).await.map_err(failure)?;
             let yaml = written(&view)?;
-            ui.result(
-                &json!({ "job": job, "spec": view.spec, "yaml": yaml }),
-                yaml.trim_end(),
-            );
+            let object = json!({ "job": job, "spec": view.spec, "yaml": yaml });
+            ui.result(&object, yaml.trim_end());
             Ok(())
         }
+        JobCommand::Rerun { what, rpc, trust } => rerun::rerun(&what, &rpc, &trust, ui).await,
         JobCommand::Wait { job, rpc, timeout } => {
             let client = rpc.client()?;
             // What does not exist, or cannot be asked, is not waited for.

@@ -171,7 +171,7 @@ fn asks_for_json(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> boo
 async fn run(command: Command, ui: Ui) -> Result<(), CommandFailure> {
     match command {
         Command::Node(command) => node::run(command, ui).await,
-        Command::Partner(command) => partner::run(command, ui).await,
+        Command::Partner(command) => Box::pin(partner::run(command, ui)).await,
         Command::Job(command) => Box::pin(job::run(command, ui)).await,
         Command::Wallet(command) => wallet::run(command, ui).await,
         Command::Devnet(command) => devnet::run(command, ui).await,

@@ -3,6 +3,7 @@
 mod audit;
 mod challenge;
 mod offers;
+mod pause;
 mod status;
 
 use std::collections::BTreeMap;
@@ -13,10 +14,12 @@ use std::time::Duration;
 use challenge::ChallengeArgs;
 use clap::{Args, Subcommand};
 use keys::keyfile::{self, KeyKind};
-use partner::PartnerError;
 use partner::config::{CONFIG_FILE, Config, PartnerConfigError};
+use partner::{DaemonControls, PartnerError};
 use rpc::Client;
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use types::key::SecretKey;
 use types::number::Amount;
 use types::transaction::Action;
@@ -41,7 +44,8 @@ pub enum PartnerCommand {
 
 Then send SQUARE for the bond to the account that is shown, and start it.")]
     Init(InitArgs),
-    /// Run the partner until SIGINT or SIGTERM: it registers, keeps its bond, runs jobs and checks those of others.
+    /// Run the partner until SIGINT or SIGTERM: it registers, keeps its bond, runs jobs and checks those of others. SIGHUP
+    /// reads bond, reserve, places, the time of a task and the offer from partner.toml again.
     #[command(after_help = "Examples:
   gridproof partner start --dir ~/partner
   gridproof partner start --dir ~/partner --bond 20000 --set offer.ask=0.000002
@@ -64,6 +68,23 @@ Every key of partner.toml can be overridden by GRIDPROOF__KEY or GRIDPROOF_OFFER
         #[command(flatten)]
         set: SetArgs,
     },
+    /// Take no new duties; the daemon, if it runs, goes on with those that it has.
+    #[command(after_help = "Example:\n  gridproof partner pause --dir ~/partner")]
+    Pause {
+        /// The partner's directory.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+    },
+    /// Take duties again after a pause or a drain.
+    #[command(after_help = "Example:\n  gridproof partner resume --dir ~/partner")]
+    Resume {
+        /// The partner's directory.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+    },
+    /// Pause, and wait until no duty is open: then the daemon can be stopped without loss.
+    #[command(after_help = pause::DRAIN_HELP)]
+    Drain(pause::DrainArgs),
     /// Show the market: what each partner asks, the price level of each class, and how many jobs wait.
     #[command(after_help = "Example:\n  gridproof partner offers --rpc http://127.0.0.1:26601")]
     Offers {
@@ -171,6 +192,9 @@ pub async fn run(command: PartnerCommand, ui: Ui) -> Result<(), CommandFailure> 
             let flags = endpoints.into_iter().chain(bond).chain(uncaged);
             start(&dir, set.overrides().chain(flags)).await
         }
+        PartnerCommand::Pause { dir } => pause::pause(&dir, true, ui).await,
+        PartnerCommand::Resume { dir } => pause::pause(&dir, false, ui).await,
+        PartnerCommand::Drain(what) => pause::drain(&what, ui).await,
         PartnerCommand::Status { dir } => status::status(&dir, ui).await,
         PartnerCommand::Offers { rpc } => offers::offers(rpc, ui).await,
         PartnerCommand::Challenge(args) => challenge::challenge(&args, ui).await,
@@ -188,14 +212,40 @@ async fn start(
     overrides: impl Iterator<Item = Override>,
 ) -> Result<(), CommandFailure> {
     let file = dir.join(CONFIG_FILE);
-    let config: Config = config::load(&file, overrides)?;
+    let overrides: Vec<_> = overrides.collect();
+    let config: Config = config::load(&file, overrides.clone())?;
     config.check().map_err(|error| stopped(&error.into()))?;
     // Whatever the daemon finds later is not the genesis' fault.
     light_of(&dir.join(&config.genesis))?;
+    let (sender, reloads) = mpsc::channel(1);
+    let reloading = tokio::spawn(keep_reloading(file, overrides, sender));
+    let controls = DaemonControls {
+        shutdown: crate::asked_to_stop(),
+        reloads,
+    };
     let audits = Box::pin(audit::audit(dir.to_owned(), config.clone()));
-    tokio::select! {
-        ended = partner::run(dir, config, crate::asked_to_stop()) => ended.map_err(|error| stopped(&error)),
+    let ended = tokio::select! {
+        ended = partner::run(dir, config, controls) => ended.map_err(|error| stopped(&error)),
         () = audits => Ok(()),
+    };
+    reloading.abort();
+    ended
+}
+
+/// Reads the configuration again at each SIGHUP, with what overrides it, and hands it to the daemon.
+async fn keep_reloading(file: PathBuf, overrides: Vec<Override>, to: mpsc::Sender<Config>) {
+    let Ok(mut signals) = signal(SignalKind::hangup()) else {
+        return;
+    };
+    while signals.recv().await.is_some() {
+        match config::load::<Config>(&file, overrides.clone()) {
+            Ok(config) => {
+                if to.send(config).await.is_err() {
+                    return;
+                }
+            }
+            Err(failure) => tracing::error!("the configuration is not taken over: {failure}"),
+        }
     }
 }
 

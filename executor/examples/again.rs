@@ -18,7 +18,7 @@ use gridproof_executor::{TaskRun, WorkerHandle, WorkerLimits};
 use instrument::accept::accept;
 use types::codec::Bounded;
 use types::hash::{BlobId, Hash32};
-use types::job::{CLASS_WASM_V2, TaskLimits, Workload};
+use types::job::{CLASS_WASM_V2, TaskLimits, TaskSet, Workload};
 use types::number::{Fuel, TaskIndex};
 
 /// What a program may run once it is compiled: some 10 ms.
@@ -36,7 +36,7 @@ fn job(path: &Path, bytes: &[u8]) -> Result<WorkerJob> {
         stdin: None,
         inputs: Bounded::new(vec![])?,
         outputs: Bounded::new(vec![])?,
-        tasks: 1,
+        tasks: TaskSet::all(1),
         limits: TaskLimits {
             fuel: Fuel(0),
             memory_bytes: 1 << 30,

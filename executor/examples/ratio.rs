@@ -18,7 +18,7 @@ use anyhow::{Context, Result, ensure};
 use gridproof_executor::{Inputs, Program, TaskEngine, TaskRun, run_task};
 use types::codec::Bounded;
 use types::hash::{BlobId, Hash32};
-use types::job::{CLASS_WASM_V2, TaskLimits, Workload};
+use types::job::{CLASS_WASM_V2, TaskLimits, TaskSet, Workload};
 use types::limits::MAX_TASK_FUEL;
 use types::number::{Fuel, TaskIndex};
 
@@ -50,7 +50,7 @@ fn workload(module: &[u8]) -> Result<Workload> {
         stdin: None,
         inputs: Bounded::new(vec![])?,
         outputs: Bounded::new(vec![])?,
-        tasks: 1,
+        tasks: TaskSet::all(1),
         limits: TaskLimits {
             fuel: Fuel(MAX_TASK_FUEL),
             memory_bytes: 1 << 30,

@@ -22,7 +22,7 @@ use serde_json::Value;
 use types::attestation::Exit;
 use types::codec::{Bounded, Text};
 use types::hash::{BlobId, Hash32};
-use types::job::{CLASS_WASM_V2, Output, TaskLimits, Workload};
+use types::job::{CLASS_WASM_V2, Output, TaskLimits, TaskSet, Workload};
 use types::limits::MAX_TASK_FUEL;
 use types::number::{Fuel, TaskIndex};
 
@@ -92,7 +92,7 @@ fn workload(run: &RealRun, module: &[u8]) -> Result<Workload> {
         stdin: Some(BlobId::of(&run.stdin)),
         inputs: given::inputs(&run.inputs)?,
         outputs: Bounded::new(outputs.collect::<Result<_>>()?)?,
-        tasks: 1,
+        tasks: TaskSet::all(1),
         limits: TaskLimits {
             fuel: Fuel(MAX_TASK_FUEL),
             memory_bytes: 4 << 30,

@@ -124,7 +124,7 @@ impl TaskHost {
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str().to_owned()))
             .collect();
-        environment.insert("GRIDPROOF_TASK_COUNT", workload.tasks.to_string());
+        environment.insert("GRIDPROOF_TASK_COUNT", workload.tasks.array().to_string());
         environment.insert("GRIDPROOF_TASK_INDEX", index.to_string());
         let seed = Hash32::of(Domain::TASK_RANDOM, &(workload.random_seed, index));
         Ok(Self {

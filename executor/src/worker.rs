@@ -91,7 +91,7 @@ impl WorkerLimits {
             );
         Self {
             data_bytes,
-            cpu: wall.saturating_mul(workload.tasks.saturating_add(1)),
+            cpu: wall.saturating_mul(workload.tasks.count().saturating_add(1)),
             wall,
             compile: CompileTime::default(),
             may_lack_seccomp: false,

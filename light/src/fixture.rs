@@ -14,7 +14,8 @@ use types::committee::Validator;
 use types::genesis::Genesis;
 use types::hash::{Address, BlobId, Hash32, JobId};
 use types::job::{
-    CLASS_WASM_V2, JobReceipt, Output, Policy, ReceiptVerifier, Revocation, TaskLimits, Workload,
+    CLASS_WASM_V2, JobReceipt, Output, Policy, ReceiptVerifier, Revocation, TaskLimits, TaskSet,
+    Workload,
 };
 use types::key::{SecretKey, VrfSecretKey};
 use types::number::{
@@ -40,6 +41,7 @@ pub fn secrets() -> Vec<SecretKey> {
 /// Parameters of this test's own: the golden document holds their chain's id.
 fn params() -> Params {
     Params {
+        devnet: true,
         protocol_versions: Params::devnet().protocol_versions,
         epoch_length: 20,
         idle_target_ms: 500,
@@ -221,7 +223,7 @@ pub fn receipt() -> JobReceipt {
         customer: Address([1; 20]),
         workload: workload().id(),
         input_root: workload().input_root(),
-        tasks: 2,
+        tasks: TaskSet::all(2),
         result_root: result_root_of(&salt, &outcomes.leaves(&workload())),
         salt,
         outcomes: BlobId::of(&encode(&outcomes)),
@@ -246,6 +248,7 @@ pub fn receipt() -> JobReceipt {
             verifier_bond: Amount(20),
             min_verifiers: 1,
             verifier_fee: Amount(4),
+            expected_announcements: Fixed64(1 << 64),
         },
         tasks_rerun: 2,
         height: Height(1),
@@ -279,6 +282,7 @@ fn chain_record(chain_time: ChainTime) -> ChainRecord {
         disputes: 0,
         first_draw: BeaconStep(0),
         past_snapshots: Vec::new(),
+        turnouts: BTreeMap::new(),
         committee_since: Epoch::FIRST,
         params_since: Epoch::FIRST,
         last_proposed: BTreeMap::new(),

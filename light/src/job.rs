@@ -11,7 +11,7 @@ use types::attestation::{Outcomes, leaf_of, result_root_of};
 use types::block::Header;
 use types::codec::{CodecError, decode};
 use types::hash::{BlobId, Hash32, WorkloadId};
-use types::job::{JobReceipt, Revocation, Workload};
+use types::job::{JobReceipt, Revocation, TaskSet, Workload};
 use types::limits::{MAX_OUTCOMES_BYTES, MAX_STATE_VALUE_BYTES};
 use types::number::{ChainTime, Height, Stake, TaskIndex};
 use types::state_key::StateKey;
@@ -290,7 +290,7 @@ impl Light {
                 found: workload.id(),
             });
         }
-        let files = verify_files(&outcomes, evidence)?;
+        let files = verify_files(&receipt.tasks, &outcomes, evidence)?;
         Ok(VerifiedJob {
             proven,
             outcomes,
@@ -311,9 +311,9 @@ pub fn verify_outcomes(receipt: &JobReceipt, bytes: &[u8]) -> Result<Outcomes, J
     }
     let outcomes: Outcomes =
         decode(bytes, MAX_OUTCOMES_BYTES).map_err(JobProofError::BadOutcomes)?;
-    if u32::try_from(outcomes.0.len()) != Ok(receipt.tasks) {
+    if u32::try_from(outcomes.0.len()) != Ok(receipt.tasks.count()) {
         return Err(JobProofError::OutcomeCount {
-            expected: receipt.tasks,
+            expected: receipt.tasks.count(),
             found: outcomes.0.len(),
         });
     }
@@ -323,8 +323,8 @@ pub fn verify_outcomes(receipt: &JobReceipt, bytes: &[u8]) -> Result<Outcomes, J
             leaf_of(receipt.workload, &receipt.input_root, index, outcome),
         )
     };
-    let leaves: Vec<_> = (0u32..)
-        .map(TaskIndex)
+    let tasks = receipt.tasks.indices();
+    let leaves: Vec<_> = tasks
         .zip(&outcomes.0)
         .map(|(index, outcome)| leaf(index, outcome))
         .collect();
@@ -338,11 +338,11 @@ pub fn verify_outcomes(receipt: &JobReceipt, bytes: &[u8]) -> Result<Outcomes, J
     Ok(outcomes)
 }
 
-/// Every file that the outcomes name.
+/// Every file that the outcomes of these tasks name.
 #[must_use]
-pub fn files_of(outcomes: &Outcomes) -> BTreeMap<FileRef, BlobId> {
+pub fn files_of(tasks: &TaskSet, outcomes: &Outcomes) -> BTreeMap<FileRef, BlobId> {
     let mut files = BTreeMap::new();
-    for (task, outcome) in (0u32..).map(TaskIndex).zip(&outcomes.0) {
+    for (task, outcome) in tasks.indices().zip(&outcomes.0) {
         files.insert(
             FileRef {
                 task,
@@ -372,7 +372,11 @@ pub fn files_of(outcomes: &Outcomes) -> BTreeMap<FileRef, BlobId> {
     files
 }
 
-fn verify_files(outcomes: &Outcomes, evidence: &JobEvidence<'_>) -> Result<usize, JobProofError> {
+fn verify_files(
+    tasks: &TaskSet,
+    outcomes: &Outcomes,
+    evidence: &JobEvidence<'_>,
+) -> Result<usize, JobProofError> {
     let label = |file: FileRef| {
         let name = match file.stream {
             Stream::Output(position) => evidence
@@ -385,7 +389,7 @@ fn verify_files(outcomes: &Outcomes, evidence: &JobEvidence<'_>) -> Result<usize
             |output| format!("{file} ({})", output.name),
         )
     };
-    let expected = files_of(outcomes);
+    let expected = files_of(tasks, outcomes);
     let unreadable = |error| JobProofError::Unreadable {
         label: "the job's files".into(),
         error,

@@ -62,6 +62,11 @@ pub struct Config {
     /// challenges what is wrong. With 5 at all partners each job is run again 0.05 times on average.
     #[serde(default = "default_audit_percent")]
     pub audit_percent: u16,
+    /// Workers at the same time, over all jobs and checks: so many of a job's tasks run side by side. One of each job always runs.
+    pub cores: u16,
+    /// Memory that workers may use together, in bytes, each counted with a task's memory, inputs and outputs. One of each job
+    /// always runs.
+    pub memory_bytes: u64,
     /// The program whose `worker` command runs tasks; `None` means this program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<PathBuf>,
@@ -183,6 +188,12 @@ fn amount<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Amount, D
     deserializer.deserialize_any(Written)
 }
 
+/// The processors that this machine gives this process; one where it does not say.
+fn this_machines_cores() -> u16 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u16::try_from(cores).unwrap_or(u16::MAX)
+}
+
 impl Default for Offer {
     fn default() -> Self {
         let ask = Amount(SQUARE.0 / 1_000_000);
@@ -212,6 +223,8 @@ impl Config {
             code_cache_bytes: 1 << 30,
             audit_percent: default_audit_percent(),
             task_wall_ms: 3_600_000,
+            cores: this_machines_cores(),
+            memory_bytes: 8 << 30,
             worker: None,
             allow_missing_seccomp: false,
             offer: Offer::default(),

@@ -13,6 +13,7 @@
 //! It reads no clock: heights and timestamps of verified final states are its only time.
 
 mod decide;
+mod duties;
 mod note;
 pub mod outbox;
 mod steps;
@@ -26,12 +27,13 @@ use types::codec::Bounded;
 use types::hash::{Address, BlobId, ChainId, Hash32, JobId};
 use types::job::{JobRecord, PartnerProfile, Workload};
 use types::key::{SecretKey, VrfProof, VrfSecretKey};
-use types::number::{Amount, Attempt, Epoch, Height, TaskIndex, Timestamp};
+use types::number::{Amount, Attempt, ChainTime, Epoch, Height, TaskIndex, Timestamp};
 use types::params::Params;
 use types::transaction::SignedTransaction;
 
 use crate::assignment::{Assignment, AssignmentRole, OwnCommitment};
 use crate::room::FreeRoom;
+pub use duties::OpenDuty;
 pub use note::Note;
 use outbox::TransactionOutbox;
 use steps::StepQueue;
@@ -82,6 +84,8 @@ pub struct PartnerSettings {
     pub blob_quota_bytes: u64,
     /// Longest time that a task may take here, in milliseconds. Tasks that may take longer are not taken.
     pub task_wall_ms: u64,
+    /// True if it takes no new duty.
+    pub paused: bool,
 }
 
 /// The chain as it was proven. All of it is final, and no older than the proven states before it.
@@ -93,6 +97,8 @@ pub struct ProvenState {
     pub newest: Height,
     /// Timestamp of the block that names the state after that height.
     pub time: Timestamp,
+    /// A chain time that was proven, and the timestamp that it had.
+    pub clock: (ChainTime, Timestamp),
     /// Balance and nonce of the partner's account.
     pub account: Account,
     /// Bond, locks and profile on record; none before it registered.
@@ -116,6 +122,8 @@ pub enum Event {
     Room(Option<FreeRoom>),
     /// The chain was read.
     Proven(Box<ProvenState>),
+    /// The operator chose something else.
+    Settings(Box<PartnerSettings>),
     /// An assignment's tasks were run; everything that they wrote is on disk.
     Executed(Box<ExecutionResult>),
     /// An assignment's tasks gave no result.
@@ -198,6 +206,8 @@ pub struct TaskExecution {
     pub workload: Workload,
     /// Which tasks of it, ascending.
     pub tasks: Vec<TaskIndex>,
+    /// Longest time that one of them may take, in milliseconds.
+    pub task_wall_ms: u64,
 }
 
 /// The deciding core of a partner.
@@ -313,6 +323,10 @@ impl Core {
                 Vec::new()
             }
             Event::Proven(proven) => self.take_proven(*proven),
+            Event::Settings(settings) => {
+                self.settings = *settings;
+                self.decide_again()
+            }
             Event::Executed(executed) => self.commit(*executed),
             Event::NotExecuted {
                 assignment,

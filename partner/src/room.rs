@@ -118,7 +118,7 @@ pub fn largest_store_bytes(terms: &JobTerms) -> u64 {
 
 fn result_bytes(terms: &JobTerms) -> u64 {
     let task = terms.output_bytes.saturating_add(OUTCOME_BYTES);
-    task.saturating_mul(u64::from(terms.tasks))
+    task.saturating_mul(u64::from(terms.tasks.count()))
 }
 
 /// A line of `/proc/meminfo`, in bytes.

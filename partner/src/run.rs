@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use executor::cage::{CageLayer, CageReport, undumpable};
+use executor::cage::{CageReport, undumpable};
 use executor::worker::{WorkerHandle, WorkerLimits};
 use keys::keyfile::{self, KeyKind};
 use keys::signer_lock::SignerLock;
@@ -19,36 +19,53 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use types::genesis::Genesis;
 use types::hash::BlobId;
-use types::limits::MAX_TASK_MEMORY_BYTES;
 use types::transaction::SignedTransaction;
 
 use crate::assignment::Assignment;
 use crate::config::{Config, PartnerConfigError};
-use crate::core::{Core, Effect, Event, Note, PartnerIdentity, PartnerSettings, TaskExecution};
+use crate::core::{Core, Effect, Event, Note, PartnerIdentity, TaskExecution};
 use crate::endpoints::Endpoints;
 use crate::error::PartnerError;
 use crate::init::check_folders;
 use crate::journal::{DiskJournal, Journal};
 use crate::ledger::Ledger;
-use crate::room::{ByteCount, FreeRoom};
-use crate::runner::{Cancel, CodeCache, ExecutionBackend, JobRunner, WorkerProcess};
+use crate::operator::{OperatorSettings, PauseMark};
+use crate::room::FreeRoom;
+use crate::runner::{Cancel, CodeCache, ExecutionBackend, JobRunner, TaskRoom, WorkerProcess};
 use crate::watch::ChainWatch;
 
-/// With less than that free the operator is warned at the start.
-const LITTLE_ROOM: FreeRoom = FreeRoom {
-    disk_bytes: 1 << 30,
-    memory_bytes: 512 << 20,
-};
 /// Time between two looks at a full disk.
 const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
+mod tell;
+
+use tell::{tell, tell_room};
+
 /// Most inputs that wait for the loop.
 const INPUT_QUEUE: usize = 64;
 
-/// Runs the partner of a directory until `shutdown` completes; tasks run in worker processes of this machine.
+/// What an operator does with a running daemon.
+#[derive(Debug)]
+pub struct DaemonControls<F> {
+    /// Completes when the daemon is to stop.
+    pub shutdown: F,
+    /// Configurations that were read again. Bond, reserve, places, the time of a task and the offer are taken over; everything
+    /// else waits for the next start.
+    pub reloads: mpsc::Receiver<Config>,
+}
+
+impl<F: Future<Output = ()>> DaemonControls<F> {
+    /// Only stops.
+    pub fn until(shutdown: F) -> Self {
+        let (_, reloads) = mpsc::channel(1);
+        Self { shutdown, reloads }
+    }
+}
+
+/// Runs the partner of a directory until it is to stop; tasks run in worker processes of this machine.
 pub async fn run(
     dir: &Path,
     config: Config,
-    shutdown: impl Future<Output = ()>,
+    controls: DaemonControls<impl Future<Output = ()>>,
 ) -> Result<(), PartnerError> {
     config.check()?;
     // No other process of this user may look for the keys in this one's memory, and no core holds them.
@@ -69,10 +86,10 @@ pub async fn run(
     let backend = WorkerProcess {
         code: code.await??,
         program,
-        task_wall: Duration::from_millis(config.task_wall_ms),
         may_lack_seccomp: config.allow_missing_seccomp,
+        room: TaskRoom::new(config.cores, config.memory_bytes),
     };
-    run_with(dir, config, Box::new(backend), shutdown).await
+    run_with(dir, config, Box::new(backend), controls).await
 }
 
 /// The cage that a partner's worker enters on this machine. Starts the worker for it, and blocks until it has ended.
@@ -93,28 +110,12 @@ fn inspect_program(program: &Path) -> Result<CageReport, PartnerError> {
         .map_err(PartnerError::Worker)
 }
 
-/// Logs the layers of the cage, and refuses one without a filter of system calls unless that is allowed.
-fn tell(cage: &CageReport, may_lack_seccomp: bool) -> Result<(), PartnerError> {
-    for (layer, state) in cage.layers() {
-        match state.gap() {
-            None => tracing::info!(layer = layer.name(), "cage: held"),
-            Some(gap) => {
-                tracing::warn!(layer = layer.name(), state = state.name(), %gap, "cage: not held as a whole");
-            }
-        }
-    }
-    match cage.state(CageLayer::Seccomp).gap() {
-        Some(gap) if !may_lack_seccomp => Err(PartnerError::NoSeccomp(gap)),
-        _ => Ok(()),
-    }
-}
-
 /// Like [`run`], with another back end for tasks.
 pub async fn run_with(
     dir: &Path,
     config: Config,
     backend: Box<dyn ExecutionBackend>,
-    shutdown: impl Future<Output = ()>,
+    controls: DaemonControls<impl Future<Output = ()>>,
 ) -> Result<(), PartnerError> {
     check_folders(dir, &config)?;
     let genesis = read_genesis(&dir.join(&config.genesis))?;
@@ -124,18 +125,17 @@ pub async fn run_with(
         key: keyfile::read_secret(&dir.join(&config.account_key), KeyKind::Account)?,
         vrf: keyfile::read_vrf(&dir.join(&config.vrf_key))?,
     };
-    let settings = PartnerSettings {
-        profile: config.profile(identity.vrf.public())?,
-        bond: config.bond,
-        reserve: config.reserve,
-        verification_places: config.verification_places,
-        blob_quota_bytes: config.blob_quota_bytes,
-        task_wall_ms: config.task_wall_ms,
+    let pause = PauseMark::of(dir);
+    let operator = OperatorSettings {
+        paused: pause.is_set(),
+        vrf_key: identity.vrf.public(),
+        config,
     };
+    let (config, settings) = (&operator.config, operator.settings()?);
     let journal = DiskJournal::open(&dir.join("journal"))?;
     // After the directory's own lock: this one finds copies of it.
     let _signer = SignerLock::take(&identity.key.public())?;
-    tell_room(dir, &config);
+    tell_room(dir, config);
     let (commitments, outbox) = journal.load()?;
     let kept: BTreeSet<Assignment> = commitments.iter().map(|own| own.assignment).collect();
     let signer = RequestSigner::new(identity.key.clone(), identity.chain);
@@ -155,6 +155,7 @@ pub async fn run_with(
     let (inputs, queue) = mpsc::channel(INPUT_QUEUE);
     let every = Duration::from_millis(config.poll_ms);
     let watching = tokio::spawn(keep_watching(watch, every, inputs.clone()));
+    let marks = tokio::spawn(keep_looking(pause, operator.paused, every, inputs.clone()));
     let mut shell = PartnerShell::new(
         dir,
         core,
@@ -164,56 +165,14 @@ pub async fn run_with(
         ledger,
         inputs,
     );
-    let ended = shell.run(queue, shutdown).await;
+    let ended = shell.run(queue, controls, operator).await;
     watching.abort();
+    marks.abort();
+    shell.say_duties();
     for cancel in shell.running.values() {
         cancel.cancel();
     }
     ended
-}
-
-/// Says what the partner may take of the machine, beside what the machine has free.
-fn tell_room(dir: &Path, config: &Config) {
-    let (quota, code) = (config.blob_quota_bytes, config.code_cache_bytes);
-    let places = u64::from(config.offer.places);
-    let checks = u64::from(config.verification_places);
-    let disk = places
-        .saturating_add(1)
-        .saturating_mul(quota)
-        .saturating_add(code);
-    let memory = places
-        .saturating_add(checks)
-        .saturating_mul(MAX_TASK_MEMORY_BYTES);
-    let takes = format!(
-        "jobs may take up to {} of disk ({} of inputs, {} of results for each of {places} places, {} of compiled code) and {} of memory ({} for each of {} tasks at a time)",
-        ByteCount(disk),
-        ByteCount(quota),
-        ByteCount(quota),
-        ByteCount(code),
-        ByteCount(memory),
-        ByteCount(MAX_TASK_MEMORY_BYTES),
-        places.saturating_add(checks),
-    );
-    match FreeRoom::free(dir) {
-        Ok(room) if room.disk_bytes >= disk && room.memory_bytes >= memory => {
-            tracing::info!(
-                "{takes}; {} of disk and {} of memory are free",
-                room.disk(),
-                room.memory()
-            );
-        }
-        Ok(room) if room.holds(LITTLE_ROOM) => tracing::info!(
-            "{takes}; {} of disk and {} of memory are free: jobs that do not fit are declined, at a penalty",
-            room.disk(),
-            room.memory()
-        ),
-        Ok(room) => tracing::warn!(
-            "{takes}, but only {} of disk and {} of memory are free: hardly any job fits, and each is declined at a penalty",
-            room.disk(),
-            room.memory()
-        ),
-        Err(error) => tracing::warn!(%error, "{takes}; the system does not say what is free"),
-    }
 }
 
 fn read_genesis(path: &Path) -> Result<Genesis, PartnerError> {
@@ -230,6 +189,29 @@ enum ShellInput {
     Event(Event),
     /// An execution that was cancelled has stopped: nothing of it is written any more.
     Stopped(Assignment),
+    /// The operator paused it, or let it go on.
+    Paused(bool),
+}
+
+/// Tells the loop when the operator pauses the partner, or lets it go on.
+async fn keep_looking(
+    mark: PauseMark,
+    mut paused: bool,
+    every: Duration,
+    inputs: mpsc::Sender<ShellInput>,
+) {
+    let mut tick = tokio::time::interval(every);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let now = mark.is_set();
+        if now != paused {
+            paused = now;
+            if inputs.send(ShellInput::Paused(now)).await.is_err() {
+                return;
+            }
+        }
+    }
 }
 
 /// Brings a proven state every now and then, as long as the loop takes them.
@@ -295,8 +277,11 @@ impl PartnerShell {
     async fn run(
         &mut self,
         mut queue: mpsc::Receiver<ShellInput>,
-        shutdown: impl Future<Output = ()>,
+        controls: DaemonControls<impl Future<Output = ()>>,
+        mut operator: OperatorSettings,
     ) -> Result<(), PartnerError> {
+        let mut reloads = controls.reloads;
+        let shutdown = controls.shutdown;
         tokio::pin!(shutdown);
         let mut again = tokio::time::interval(FULL_DISK_PAUSE);
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -304,14 +289,35 @@ impl PartnerShell {
             // While the disk is full nothing new is taken: what waits fills the bounded queue, and its senders wait.
             let input = tokio::select! {
                 () = &mut shutdown => return Ok(()),
-                input = queue.recv(), if !self.paused => input,
+                Some(config) = reloads.recv() => {
+                    operator.reload(&config).map(ShellInput::Event)
+                }
+                input = queue.recv(), if !self.paused => match input {
+                    None => return Ok(()),
+                    Some(ShellInput::Paused(paused)) => operator.pause(paused).map(ShellInput::Event),
+                    Some(input) => Some(input),
+                },
                 _ = again.tick(), if self.paused => {
                     self.perform_held()?;
                     continue;
                 }
             };
-            let Some(input) = input else { return Ok(()) };
-            self.take(input)?;
+            if let Some(input) = input {
+                self.take(input)?;
+            }
+        }
+    }
+
+    /// Tells the operator, who stops the daemon, what it leaves undone.
+    fn say_duties(&self) {
+        let duties = self.core.open_duties();
+        if duties.is_empty() {
+            tracing::info!("stopped: no duty is open");
+        }
+        for duty in duties {
+            tracing::warn!(
+                "stopped with an open duty: {duty} (hint: start it again before, or it costs bond; gridproof partner drain waits until none is open)"
+            );
         }
     }
 
@@ -327,7 +333,7 @@ impl PartnerShell {
                         self.running.remove(assignment);
                     }
                     Event::Proven(proven) => self.ledger.take(proven),
-                    Event::Uploaded { .. } | Event::Room(_) => {}
+                    Event::Settings(_) | Event::Uploaded { .. } | Event::Room(_) => {}
                 }
                 if matches!(event, Event::Proven(_)) {
                     let room = FreeRoom::free(&self.dir).ok();
@@ -337,6 +343,7 @@ impl PartnerShell {
                 self.perform_held()?;
             }
             ShellInput::Stopped(assignment) => self.clear(&assignment),
+            ShellInput::Paused(_) => {}
         }
         self.remove_inputs();
         Ok(())

@@ -8,11 +8,14 @@
 mod backend;
 mod code_cache;
 mod error;
+mod room;
+mod side_by_side;
 mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use blobs::BlobStore;
 use executor::{NoResult, TaskRun};
@@ -26,9 +29,11 @@ use crate::core::{ExecutionResult, TaskExecution};
 use crate::endpoints::Endpoints;
 use crate::error::PartnerError;
 
-pub use backend::{BackendJob, Cancel, ExecutionBackend, TakeRun, WorkerProcess};
+pub use backend::{BackendJob, Cancel, ExecutionBackend, WorkerProcess};
 pub use code_cache::CodeCache;
 pub use error::RunnerError;
+pub use room::TaskRoom;
+pub use side_by_side::TakeRun;
 
 /// Runs the tasks of assignments and moves their inputs and results.
 #[derive(Debug)]
@@ -116,6 +121,7 @@ impl JobRunner {
             assignment,
             workload,
             tasks,
+            task_wall_ms,
         } = execution;
         let mut files = BTreeMap::new();
         for blob in workload.blobs() {
@@ -132,6 +138,7 @@ impl JobRunner {
         let job = BackendJob {
             workload: workload.clone(),
             tasks: tasks.clone(),
+            task_wall: Duration::from_millis(task_wall_ms),
             files,
         };
         let outcomes = self.run_and_keep(job, results.as_ref(), cancel)?;
@@ -154,7 +161,7 @@ impl JobRunner {
         })
     }
 
-    /// Runs a job; for a primary keeps what each outcome names before the next task begins.
+    /// Runs a job; for a primary keeps what each outcome names before the next one is taken. Ascending by task.
     fn run_and_keep(
         &self,
         job: BackendJob,
@@ -177,6 +184,8 @@ impl JobRunner {
             Err(error)
         } else {
             ended?;
+            // Workers give them as they end.
+            outcomes.sort_by_key(|(task, _)| *task);
             Ok(outcomes)
         }
     }

@@ -20,7 +20,7 @@ use types::codec::decode;
 use types::hash::{Address, JobId};
 use types::job::{JobRecord, JobSpec, Stage, Workload};
 use types::limits::MAX_STATE_VALUE_BYTES;
-use types::number::{Epoch, Height, Timestamp};
+use types::number::{ChainTime, Epoch, Height, Timestamp};
 use types::params::Params;
 use types::state_key::StateKey;
 
@@ -196,6 +196,10 @@ impl ChainWatch {
             height,
             newest,
             time,
+            clock: self
+                .in_force
+                .as_ref()
+                .map_or((ChainTime::ZERO, time), |known| known.clock),
             account,
             partner,
             live,
@@ -250,6 +254,8 @@ struct ParamsInForce {
     since: Epoch,
     /// The epoch of the state that last said so: they may change with the next one.
     checked: Epoch,
+    /// The chain time of that state, and its timestamp.
+    clock: (ChainTime, Timestamp),
     params: Arc<Params>,
 }
 
@@ -272,7 +278,9 @@ impl ProofReader<'_> {
         if let Some(known) = known.filter(|known| known.params.epoch(height) == known.checked) {
             return Ok(known.clone());
         }
-        let (at, record) = self.required::<ChainRecord>(StateKey::Chain).await?;
+        let (at, time, record) = self.read_timed::<ChainRecord>(StateKey::Chain).await?;
+        let key = StateKey::Chain;
+        let record = record.ok_or(ReadError::Absent { key })?;
         let since = record.params_since;
         let params = match known.filter(|known| known.since == since) {
             Some(known) => Arc::clone(&known.params),
@@ -281,6 +289,7 @@ impl ProofReader<'_> {
         Ok(ParamsInForce {
             since,
             checked: params.epoch(at),
+            clock: (record.chain_time, time),
             params,
         })
     }

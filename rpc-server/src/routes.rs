@@ -15,7 +15,7 @@ use borsh::BorshDeserialize;
 use serde::Deserialize;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
-use types::codec::{Bounded, CodecError, decode, encode};
+use types::codec::{Bounded, decode, encode};
 use types::hash::{BlobId, Hash32, JobId};
 use types::job::JobSpec;
 use types::limits::BLOB_CHUNK_BYTES;
@@ -35,8 +35,8 @@ use rpc::limits::{
     MAX_SUBMITTED_BYTES, MAX_WAIT_MS,
 };
 use rpc::model::{
-    BlockSelector, BlockView, EventPage, JobSpecView, ProofView, SubmitBatchRequest, SubmitRequest,
-    SubmitResult, SubmittedBatch,
+    BlockSelector, BlockView, EventPage, JobSpecView, ProofView, SpecViewError, SubmitBatchRequest,
+    SubmitRequest, SubmitResult, SubmittedBatch,
 };
 use rpc::{ProofKey, ProofKeyError};
 
@@ -269,7 +269,7 @@ async fn submit_batch(State(app): State<App>, request: Request) -> Reply {
 async fn estimate(State(app): State<App>, request: Request) -> Reply {
     let spec: JobSpec = value(request, "job_spec", MAX_REQUEST_BYTES, |json| {
         let view: JobSpecView = serde_json::from_slice(json).map_err(|e| e.to_string())?;
-        view.try_into().map_err(|e: CodecError| e.to_string())
+        view.try_into().map_err(|e: SpecViewError| e.to_string())
     })
     .await?;
     Ok(Json(app.backend.estimate(spec).await?).into_response())

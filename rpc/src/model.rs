@@ -33,8 +33,8 @@ pub use job::{
 };
 pub use partner::{DutyView, LockView, PartnerList, PartnerView, ProfileView, UnbondingView};
 pub use spec::{
-    EscrowView, InputView, JobSpecView, OutputView, PolicyView, TaskLimitsView, VerificationView,
-    WorkloadView,
+    EscrowView, InputView, JobSpecView, OutputView, PolicyView, SpecViewError, TaskLimitsView,
+    VerificationView, WorkloadView,
 };
 pub use validator::{LastProposalView, LastVoteView, ValidatorList, ValidatorView, label};
 
@@ -264,6 +264,8 @@ pub enum ExclusionCode {
     Price,
     /// The part of its bond behind one place is smaller than the policy's bond.
     Bond,
+    /// It has paused.
+    Paused,
     /// It runs as many jobs as it has places.
     Places,
     /// Too much of its bond is locked now.
@@ -274,10 +276,10 @@ pub enum ExclusionCode {
 }
 
 impl ExclusionCode {
-    /// True if it passes by itself: the partner is busy now.
+    /// True if it passes: the partner is busy now, or has paused.
     #[must_use]
     pub fn is_passing(self) -> bool {
-        matches!(self, Self::Places | Self::Locked)
+        matches!(self, Self::Paused | Self::Places | Self::Locked)
     }
 }
 

@@ -130,6 +130,7 @@ impl Grid {
             verification_places: 4,
             blob_quota_bytes: 16 << 30,
             task_wall_ms: 3_600_000,
+            paused: false,
         };
         Core::new(identity, settings, commitments, outbox)
     }
@@ -205,6 +206,7 @@ impl Grid {
             assignment,
             workload,
             tasks,
+            ..
         } = execution;
         let mut outcomes = Vec::new();
         for task in tasks {
@@ -373,6 +375,7 @@ fn view(store: &MemoryStore, keys: &PartnerKeys) -> Option<ProvenState> {
         height,
         newest: height,
         time: header.timestamp,
+        clock: (vm::chain_record(store).ok()?.chain_time, header.timestamp),
         account,
         partner,
         live,

@@ -12,7 +12,7 @@ use crate::key::VrfOutput;
 use crate::limits::{MAX_OUTPUTS, MAX_TASKS};
 use crate::merkle::{MerkleProof, merkle_prove, merkle_root, merkle_verify};
 use crate::number::{Attempt, BeaconStep, Fuel, TaskIndex};
-use crate::spec::Workload;
+use crate::spec::{TaskSet, Workload};
 
 /// How a task ended. Every one of these is a result like any other, and is paid for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
@@ -76,9 +76,10 @@ impl Outcomes {
     /// The leaves of all tasks.
     #[must_use]
     pub fn leaves(&self, workload: &Workload) -> Vec<(TaskIndex, Hash32)> {
-        (0u32..)
+        let tasks = workload.tasks.indices();
+        tasks
             .zip(&self.0)
-            .map(|(i, outcome)| (TaskIndex(i), leaf(workload, TaskIndex(i), outcome)))
+            .map(|(index, outcome)| (index, leaf(workload, index, outcome)))
             .collect()
     }
 
@@ -307,39 +308,43 @@ impl Contradiction {
         })
     }
 
-    /// True if the challenger's leaf leads to its own root, and the primary's to a result root over so many tasks with this
-    /// salt.
+    /// True if the challenger's leaf leads to its own root, and the primary's to a result root over these tasks with this salt.
     // Rule C73.
     #[must_use]
-    pub fn is_consistent(&self, tasks: u32, root: &Hash32, salt: &Hash32) -> bool {
+    pub fn is_consistent(&self, tasks: &TaskSet, root: &Hash32, salt: &Hash32) -> bool {
         let task = self.divergence.task;
-        let (Ok(position), Ok(tasks)) = (usize::try_from(task.0), usize::try_from(tasks)) else {
+        let covered: Vec<_> = tasks.indices().collect();
+        let Ok(position) = covered.binary_search(&task) else {
             return false;
         };
         let items = [(position, blinded(salt, task, &self.leaf))];
-        position < tasks
-            && self.divergence.is_consistent(&[task])
-            && merkle_verify(tasks, &items, &self.proof) == Some(*root)
+        self.divergence.is_consistent(&[task])
+            && merkle_verify(covered.len(), &items, &self.proof) == Some(*root)
     }
 }
 
-/// The tasks that a sortition output draws: `count` of `tasks`, ascending, without repeats.
+/// The tasks that a sortition output draws: `count` of a job's `tasks`, ascending, without repeats.
 // Rules C33, C35.
 #[must_use]
-pub fn drawn_tasks(seed: &Hash32, tasks: u32, count: u32) -> Vec<TaskIndex> {
-    if count >= tasks {
-        return (0..tasks).map(TaskIndex).collect();
+pub fn drawn_tasks(seed: &Hash32, tasks: &TaskSet, count: u32) -> Vec<TaskIndex> {
+    let total = tasks.count();
+    if count >= total {
+        return tasks.indices().collect();
     }
-    // Floyd's sampling: for j in tasks-count..tasks pick t in 0..=j, take j itself if t is taken.
+    // Floyd's sampling: for j in total-count..total pick t in 0..=j, take j itself if t is taken.
     let mut drawn = std::collections::BTreeSet::new();
-    for j in tasks - count..tasks {
+    for j in total - count..total {
         let random = u128::from(Hash32::of(Domain::DRAWN_TASKS, &(seed, j)).low_u64());
         let pick = u32::try_from((random * u128::from(j + 1)) >> 64).expect("below j + 1");
         if !drawn.insert(pick) {
             drawn.insert(j);
         }
     }
-    drawn.into_iter().map(TaskIndex).collect()
+    (0..)
+        .zip(tasks.indices())
+        .filter(|(position, _)| drawn.contains(position))
+        .map(|(_, index)| index)
+        .collect()
 }
 
 /// The seed of drawn tasks from a VRF output.
@@ -419,11 +424,11 @@ mod tests {
         let shown = Contradiction::new(own_salt, found, &salt, &settled).unwrap();
         assert_eq!(shown.leaf, settled[2].1);
         assert_eq!(shown.divergence.root, result_root_of(&own_salt, &[found]));
-        assert!(shown.is_consistent(5, &root, &salt));
-        assert!(!shown.is_consistent(4, &root, &salt));
-        assert!(!shown.is_consistent(2, &root, &salt));
-        assert!(!shown.is_consistent(5, &own_salt, &salt));
-        assert!(!shown.is_consistent(5, &root, &own_salt));
+        assert!(shown.is_consistent(&TaskSet::all(5), &root, &salt));
+        assert!(!shown.is_consistent(&TaskSet::all(4), &root, &salt));
+        assert!(!shown.is_consistent(&TaskSet::all(2), &root, &salt));
+        assert!(!shown.is_consistent(&TaskSet::all(5), &own_salt, &salt));
+        assert!(!shown.is_consistent(&TaskSet::all(5), &root, &own_salt));
         for change in [
             |one: &mut Contradiction| one.leaf.0[0] ^= 1,
             |one: &mut Contradiction| one.divergence.leaf.0[0] ^= 1,
@@ -431,7 +436,7 @@ mod tests {
         ] {
             let mut wrong = shown.clone();
             change(&mut wrong);
-            assert!(!wrong.is_consistent(5, &root, &salt));
+            assert!(!wrong.is_consistent(&TaskSet::all(5), &root, &salt));
         }
         let beyond = (TaskIndex(5), Hash32([9; 32]));
         assert_eq!(Contradiction::new(own_salt, beyond, &salt, &settled), None);
@@ -440,10 +445,22 @@ mod tests {
     #[test]
     fn draws_are_distinct_in_range_and_of_the_asked_number() {
         for count in 0..=12 {
-            let drawn = drawn_tasks(&Hash32([9; 32]), 10, count);
+            let drawn = drawn_tasks(&Hash32([9; 32]), &TaskSet::all(10), count);
             assert_eq!(drawn.len(), usize::try_from(count.min(10)).unwrap());
             assert!(drawn.windows(2).all(|pair| pair[0] < pair[1]));
             assert!(drawn.iter().all(|task| task.0 < 10));
         }
+    }
+
+    #[test]
+    fn draws_of_named_tasks_are_among_them() {
+        let named = [3, 7, 27, 64, 99].map(TaskIndex);
+        let tasks = TaskSet::named(100, &named).unwrap();
+        for seed in 0..50 {
+            let drawn = drawn_tasks(&Hash32([seed; 32]), &tasks, 2);
+            assert_eq!(drawn.len(), 2);
+            assert!(drawn[0] < drawn[1] && drawn.iter().all(|task| named.contains(task)));
+        }
+        assert_eq!(drawn_tasks(&Hash32([9; 32]), &tasks, 5), named);
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::hash::ValidatorId;
-use crate::number::{Amount, BeaconStep, ChainTime, Epoch, Height};
+use crate::number::{Amount, BeaconStep, ChainTime, EngineClass, Epoch, Fixed64, Height};
 use crate::state_key::DueQueue;
 
 /// The chain's own bookkeeping, under [`crate::state_key::StateKey::Chain`].
@@ -43,12 +43,25 @@ pub struct ChainRecord {
     pub first_draw: BeaconStep,
     /// The snapshots of partners of past epochs that are kept, each with the chain time at which its epoch ended.
     pub past_snapshots: Vec<(Epoch, ChainTime)>,
+    /// How many verifiers announced themselves of late, by class; a class without one was not measured.
+    pub turnouts: BTreeMap<EngineClass, ClassTurnout>,
     /// The first epoch of the term of the committee in office, which stands under [`crate::state_key::StateKey::Committee`] of it.
     pub committee_since: Epoch,
     /// The first epoch of the parameters in force, which stand under [`crate::state_key::StateKey::Params`] of it.
     pub params_since: Epoch,
     /// The height of the last block that each member of the committee proposed; those that proposed none are absent.
     pub last_proposed: BTreeMap<ValidatorId, Height>,
+}
+
+/// How many of the verifiers that sortition selected announced themselves, over attempts whose announce window closed of late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ClassTurnout {
+    /// Announcements that were expected, in 64.64; below 256 and a job's.
+    pub expected: Fixed64,
+    /// Announcements that came.
+    pub announced: u32,
+    /// The epoch in which the last of these windows closed.
+    pub last: Epoch,
 }
 
 /// The first bucket of each queue of what is due that may hold something, see [`crate::state_key::StateKey::Due`].

@@ -28,6 +28,7 @@ pub mod sortition;
 pub mod spec;
 pub mod state_key;
 pub mod stored;
+pub mod task_set;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;

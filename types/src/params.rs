@@ -13,6 +13,9 @@ pub use check::ParamsError;
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
+    /// True on a network of tests, which may have windows of milliseconds; on any other the floors of [`Params::check`] hold.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub devnet: bool,
     /// From which heights on which versions of the protocol are in force: the first from height 0, then ascending. A
     /// header must carry the version of its height.
     pub protocol_versions: Vec<VersionStart>,
@@ -39,6 +42,14 @@ pub struct Params {
     pub beacon_skip_penalty: Amount,
     /// Parameters of jobs: windows, fees, bonds.
     pub compute: ComputeParams,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the serializer hands over a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The newest version of the protocol that this build knows; it knows all versions from 1 on.
@@ -228,6 +239,7 @@ impl Params {
     #[must_use]
     pub fn devnet() -> Self {
         Self {
+            devnet: true,
             protocol_versions: vec![VersionStart {
                 height: Height::ZERO,
                 version: ProtocolVersion(1),

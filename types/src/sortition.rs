@@ -13,15 +13,16 @@ use crate::hash::{Address, ChainId, Domain, Hash32, JobId};
 use crate::job::{Announcing, JobRecord, SortitionBeacon};
 use crate::key::{VrfOutput, VrfProof, VrfSecretKey};
 use crate::number::{Amount, Attempt, BeaconStep, EngineClass, Fixed64, TaskIndex};
+use crate::spec::TaskSet;
 
 /// The sortition of one attempt.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Sortition<'a> {
     chain: ChainId,
     job: JobId,
     attempt: Attempt,
     class: EngineClass,
-    tasks: u32,
+    tasks: TaskSet,
     tasks_per_verifier: u32,
     expected_verifiers: Fixed64,
     primary: Address,
@@ -80,7 +81,7 @@ impl<'a> Sortition<'a> {
             job: record.id,
             attempt: record.attempt,
             class: record.terms.class,
-            tasks: record.terms.tasks,
+            tasks: record.terms.tasks.clone(),
             tasks_per_verifier: record.policy.tasks_per_verifier,
             expected_verifiers: record.policy.expected_verifiers,
             primary: announcing.parties.primary.partner,
@@ -125,7 +126,7 @@ impl<'a> Sortition<'a> {
             return Err(SortitionError::NotDrawn);
         }
         let seed = drawn_tasks_seed(&output);
-        Ok(drawn_tasks(&seed, self.tasks, self.tasks_per_verifier))
+        Ok(drawn_tasks(&seed, &self.tasks, self.tasks_per_verifier))
     }
 
     /// A partner's own look at it: the proof with which it announces itself, if it is drawn.

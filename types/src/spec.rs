@@ -16,6 +16,7 @@ use crate::limits::{
     MAX_PATH_BYTES,
 };
 use crate::number::{Amount, EngineClass, Fuel};
+pub use crate::task_set::{TaskSet, TaskSetError};
 
 /// The one engine class of this version, as `docs/spec/executor.md` defines it.
 pub const CLASS_WASM_V2: EngineClass = EngineClass(2);
@@ -63,8 +64,8 @@ pub struct Workload {
     pub inputs: Bounded<Input, MAX_INPUTS>,
     /// Files under `/out` that are kept, sorted by name, each once.
     pub outputs: Bounded<Output, MAX_OUTPUTS>,
-    /// Number of tasks: independent, differing in their index.
-    pub tasks: u32,
+    /// The tasks: independent, differing in their index.
+    pub tasks: TaskSet,
     /// Limits of each task.
     pub limits: TaskLimits,
     /// Where the task's clock starts, in nanoseconds since the Unix epoch.
@@ -228,7 +229,7 @@ pub struct PartnerProfile {
     pub vrf_key: VrfPublicKey,
     /// Minimum price per million units of fuel, in base units.
     pub ask: Amount,
-    /// Places: jobs that it runs as primary at the same time.
+    /// Places: jobs that it runs as primary at the same time; 0 pauses it.
     pub places: u16,
     /// Location, jurisdiction, hardware, PUE, energy source, heat re-use, ...
     pub attributes: BTreeMap<Name, Name>,
@@ -239,6 +240,13 @@ impl PartnerProfile {
     #[must_use]
     pub fn is_bounded(&self) -> bool {
         self.attributes.len() <= MAX_ATTRIBUTES
+    }
+
+    /// True if the partner takes no new duty: no draw finds it, and snapshots leave it out.
+    // Rule C30.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.places == 0
     }
 }
 

@@ -10,6 +10,7 @@ pub mod penalty;
 pub mod policy;
 pub mod price;
 pub mod spec;
+pub mod turnout;
 
 mod acknowledge;
 mod announce;

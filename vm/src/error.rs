@@ -244,9 +244,6 @@ pub enum ActionError {
     /// A VRF key that is not a valid one.
     #[error("the VRF key is not valid")]
     BadVrfKey,
-    /// A profile without a place.
-    #[error("a partner must have at least one place")]
-    NoPlace,
     /// As many partners are active as there may be.
     #[error("{0} partners are active, which is the limit")]
     TooManyPartners(usize),
@@ -294,7 +291,6 @@ impl ActionError {
             Self::NoClass => "no_class",
             Self::UnknownClass(_) => "unknown_class",
             Self::BadVrfKey => "bad_vrf_key",
-            Self::NoPlace => "no_place",
             Self::TooManyPartners(_) => "too_many_partners",
             Self::BondLocked { .. } => "bond_locked",
             Self::TooManyUnbondings(_) => "too_many_unbondings",

@@ -90,6 +90,7 @@ pub fn genesis_writes(genesis: &Genesis) -> Result<Writes, GenesisStateError> {
         disputes: 0,
         first_draw: BeaconStep(0),
         past_snapshots: Vec::new(),
+        turnouts: BTreeMap::new(),
         committee_since: Epoch::FIRST,
         params_since: Epoch::FIRST,
         last_proposed: BTreeMap::new(),

@@ -233,6 +233,7 @@ fn exclusion_code(why: Exclusion) -> ExclusionCode {
         Exclusion::Attributes => ExclusionCode::Attributes,
         Exclusion::Price => ExclusionCode::Price,
         Exclusion::Bond => ExclusionCode::Bond,
+        Exclusion::Paused => ExclusionCode::Paused,
         Exclusion::Places => ExclusionCode::Places,
         Exclusion::Locked => ExclusionCode::Locked,
     }

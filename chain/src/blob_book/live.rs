@@ -87,13 +87,14 @@ pub(super) fn opened_results(stage: &Stage) -> Option<OpenedResults> {
 /// True if the list holds one outcome per task, its leaves lead to the opened root, and what it names stays within the
 /// job's limits.
 pub(super) fn reproduces(workload: &Workload, opened: &OpenedResults, outcomes: &Outcomes) -> bool {
-    let one_per_task = u32::try_from(outcomes.0.len()).is_ok_and(|tasks| tasks == workload.tasks);
+    let one_per_task =
+        u32::try_from(outcomes.0.len()).is_ok_and(|tasks| tasks == workload.tasks.count());
     let bytes: u128 = outcomes
         .blobs()
         .iter()
         .map(|blob| u128::from(blob.length))
         .sum();
-    let limit = u128::from(workload.limits.output_bytes) * u128::from(workload.tasks);
+    let limit = u128::from(workload.limits.output_bytes) * u128::from(workload.tasks.count());
     let bounded = outcomes.blobs().iter().all(BlobId::is_allowed) && bytes <= limit;
     one_per_task
         && bounded

@@ -38,6 +38,11 @@ impl FailedTask {
         })
     }
 
+    /// The task that failed.
+    pub fn task(&self) -> TaskIndex {
+        self.task
+    }
+
     fn line(&self) -> String {
         let mut line = format!("task {}: {}", self.task, in_words(self.exit));
         if !self.missing.is_empty() {
@@ -53,9 +58,10 @@ impl FailedTask {
 
 /// The tasks that ended with another exit than code 0, or left a declared output unwritten, in their order.
 pub fn failed_tasks(workload: &Workload, outcomes: &Outcomes) -> Vec<FailedTask> {
-    (0..)
+    let tasks = workload.tasks.indices();
+    tasks
         .zip(&outcomes.0)
-        .filter_map(|(task, outcome)| FailedTask::of(workload, TaskIndex(task), outcome))
+        .filter_map(|(task, outcome)| FailedTask::of(workload, task, outcome))
         .collect()
 }
 

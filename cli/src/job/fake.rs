@@ -98,6 +98,7 @@ pub fn policy() -> Policy {
         verifier_bond: SQUARE,
         min_verifiers: 1,
         verifier_fee: Amount(1),
+        expected_announcements: Fixed64(1 << 64),
     }
 }
 

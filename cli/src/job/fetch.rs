@@ -56,35 +56,13 @@ pub async fn fetch(
     ui: Ui,
 ) -> Result<(), CommandFailure> {
     prepare_folder(out)?;
-    let progress = ui.spinner("fetching the receipt and its proof");
-    let receipt = receipt(client, light, view.id).await;
-    progress.finish();
-    let (document, receipt) = receipt?;
-    let workload = settled_workload(client, view, &receipt)?;
-    std::fs::write(out.join(WORKLOAD), encode(&workload))?;
-    if usize::try_from(receipt.outcomes.length).map_or(true, |length| length > MAX_OUTCOMES_BYTES) {
-        return Err(CommandFailure::new(
-            ExitKind::NotVerified,
-            "not_verified",
-            "the receipt's list of outcomes is too long",
-        ));
-    }
-    let list = out.join(OUTCOMES);
-    let quiet = ui.spinner("fetching the outcomes");
-    let fetched = Fetcher {
-        client,
-        progress: &quiet,
-    }
-    .blob(receipt.outcomes, &list)
-    .await;
-    quiet.finish();
-    fetched?;
-    let outcomes = light::verify_outcomes(&receipt, &std::fs::read(&list)?).map_err(|error| {
-        CommandFailure::new(ExitKind::NotVerified, "not_verified", error.to_string())
-    })?;
-    let folder = Folder::new(out, &workload);
+    let settled = settled(client, light, view, ui).await?;
+    let (workload, outcomes) = (&settled.workload, &settled.outcomes);
+    std::fs::write(out.join(WORKLOAD), encode(workload))?;
+    std::fs::write(out.join(OUTCOMES), encode(outcomes))?;
+    let folder = Folder::new(out, workload);
     let mut places: BTreeMap<BlobId, Vec<PathBuf>> = BTreeMap::new();
-    for (file, blob) in light::files_of(&outcomes) {
+    for (file, blob) in light::files_of(&workload.tasks, outcomes) {
         let path = folder.path(file).ok_or_else(|| {
             CommandFailure::new(
                 ExitKind::NotVerified,
@@ -107,8 +85,64 @@ pub async fn fetch(
     progress.finish();
     fetched?;
     // Last: a folder with a receipt is a whole one.
-    std::fs::write(out.join(RECEIPT), document)?;
+    std::fs::write(out.join(RECEIPT), settled.document)?;
     Ok(())
+}
+
+/// What a settled job ran, and how its tasks ended, proven by its receipt.
+pub async fn outcomes(
+    client: &Client,
+    light: &Light,
+    view: &JobView,
+    ui: Ui,
+) -> Result<(Workload, Outcomes), CommandFailure> {
+    let settled = settled(client, light, view, ui).await?;
+    Ok((settled.workload, settled.outcomes))
+}
+
+/// A settled job without the files that its tasks wrote.
+struct SettledJob {
+    /// The receipt with its proof.
+    document: String,
+    workload: Workload,
+    outcomes: Outcomes,
+}
+
+/// Fetches the receipt, which says what the chain settled, and the outcomes that it names.
+async fn settled(
+    client: &Client,
+    light: &Light,
+    view: &JobView,
+    ui: Ui,
+) -> Result<SettledJob, CommandFailure> {
+    let refused =
+        |message: String| CommandFailure::new(ExitKind::NotVerified, "not_verified", message);
+    let progress = ui.spinner("fetching the receipt and its proof");
+    let receipt = receipt(client, light, view.id).await;
+    progress.finish();
+    let (document, receipt) = receipt?;
+    let workload = settled_workload(client, view, &receipt)?;
+    if usize::try_from(receipt.outcomes.length).map_or(true, |length| length > MAX_OUTCOMES_BYTES) {
+        return Err(refused(
+            "the receipt's list of outcomes is too long".to_owned(),
+        ));
+    }
+    let progress = ui.spinner("fetching the outcomes");
+    let from = Fetcher {
+        client,
+        progress: &progress,
+    };
+    let mut list = Vec::new();
+    let fetched = from.blob(receipt.outcomes, &mut list).await;
+    progress.finish();
+    fetched?;
+    let outcomes =
+        light::verify_outcomes(&receipt, &list).map_err(|error| refused(error.to_string()))?;
+    Ok(SettledJob {
+        document,
+        workload,
+        outcomes,
+    })
 }
 
 /// The receipt's document, verified. A node can prove a receipt one block after it is settled.
@@ -244,7 +278,9 @@ impl Fetcher<'_> {
             let Some((first, rest)) = paths.split_first() else {
                 continue;
             };
-            self.blob(*blob, first).await?;
+            let mut file = File::create(first)?;
+            self.blob(*blob, &mut file).await?;
+            file.sync_all()?;
             for path in rest {
                 std::fs::copy(first, path)?;
             }
@@ -252,14 +288,12 @@ impl Fetcher<'_> {
         Ok(())
     }
 
-    async fn blob(&self, id: BlobId, path: &Path) -> Result<(), CommandFailure> {
-        let mut file = File::create(path)?;
+    async fn blob(&self, id: BlobId, to: &mut impl Write) -> Result<(), CommandFailure> {
         for chunk in 0..blobs::chunk_count(id) {
-            file.write_all(&self.chunk(id, chunk).await?)?;
+            to.write_all(&self.chunk(id, chunk).await?)?;
             self.progress
                 .advance(blobs::chunk_length(id, chunk).unwrap_or(0));
         }
-        file.sync_all()?;
         Ok(())
     }
 

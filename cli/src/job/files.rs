@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use light::{FileRef, JobFiles, Stream};
-use types::job::Workload;
+use types::job::{TaskSet, Workload};
 use types::number::TaskIndex;
 
 /// The receipt with its proof.
@@ -32,7 +32,7 @@ impl<'a> Folder<'a> {
 
     /// True if the only task's files lie in the folder itself.
     fn is_flat(&self) -> bool {
-        self.workload.tasks == 1
+        self.workload.tasks == TaskSet::all(1)
             && !self
                 .workload
                 .outputs
@@ -100,7 +100,7 @@ impl<'a> Folder<'a> {
         if self.is_flat() {
             return Ok(None);
         }
-        for task in (0..self.workload.tasks).map(TaskIndex) {
+        for task in self.workload.tasks.indices() {
             for entry in read_dir_or_nothing(&self.task(task))? {
                 if self.stream(&entry.file_name().to_string_lossy()).is_none() {
                     return Ok(Some(entry.path()));
@@ -111,8 +111,9 @@ impl<'a> Folder<'a> {
     }
 
     fn is_task_name(&self, name: &str) -> bool {
-        name.parse::<u32>()
-            .is_ok_and(|task| task < self.workload.tasks && task.to_string() == name)
+        name.parse().is_ok_and(|task: u32| {
+            self.workload.tasks.contains(TaskIndex(task)) && task.to_string() == name
+        })
     }
 }
 
@@ -127,7 +128,7 @@ fn read_dir_or_nothing(path: &Path) -> std::io::Result<Vec<std::fs::DirEntry>> {
 impl JobFiles for Folder<'_> {
     fn list(&self) -> std::io::Result<BTreeSet<FileRef>> {
         let mut files = BTreeSet::new();
-        for task in (0..self.workload.tasks).map(TaskIndex) {
+        for task in self.workload.tasks.indices() {
             for entry in read_dir_or_nothing(&self.task(task))? {
                 let stream = self.stream(&entry.file_name().to_string_lossy());
                 files.extend(stream.map(|stream| FileRef { task, stream }));

@@ -63,8 +63,18 @@ impl Prepared {
             )
             .hint("give the path of a YAML file; docs/job-spec.md shows one")
         })?;
+        Self::of_text(path, &text, client, ui).await
+    }
+
+    /// Reads the text of a spec, whose files lie beside `path`, and those files.
+    pub async fn of_text(
+        path: &Path,
+        text: &str,
+        client: Option<&Client>,
+        ui: Ui,
+    ) -> Result<Self, CommandFailure> {
         let directory = path.parent().unwrap_or(Path::new(""));
-        let spec = Spec::parse(&text, directory).map_err(|error| bad_spec(path, &error))?;
+        let spec = Spec::parse(text, directory).map_err(|error| bad_spec(path, &error))?;
         let total = spec.sources().map(size_of).sum();
         let progress = ui.bytes(total, "hashing");
         let mut reader = Resolver {
@@ -200,7 +210,7 @@ impl Resolver<'_> {
             stdin,
             inputs: bounded(inputs)?,
             outputs: bounded(spec.outputs.clone())?,
-            tasks: spec.tasks,
+            tasks: spec.tasks.clone(),
             limits: spec.limits,
             clock_start_ns: spec.clock_start_ns,
             random_seed: spec.random_seed,

@@ -6,7 +6,7 @@ use light::StandingReceipt;
 use rpc::model::{EstimateView, JobReceiptView, JobView, PolicyView, StageEntryView, WorkloadView};
 use serde_json::{Value, json};
 use types::attestation::unblinded_root;
-use types::job::{JobReceipt, JobSpec};
+use types::job::{JobReceipt, JobSpec, TaskSet};
 use types::number::Amount;
 
 use super::exits;
@@ -24,18 +24,27 @@ fn decimal(fixed: u128) -> String {
     format!("{}.{:03}", thousandths / 1_000, thousandths % 1_000)
 }
 
+/// How many tasks there are, and of how many.
+fn tasks_in_words(tasks: &TaskSet) -> String {
+    let count = tasks.count();
+    if tasks.is_whole() {
+        return count.to_string();
+    }
+    format!("{count} of an array of {}", tasks.array())
+}
+
 /// A spec that is valid.
 pub fn prepared(prepared: &Prepared) -> (Value, String) {
     let (spec, workload) = (&prepared.spec, &prepared.spec.workload);
     let shown = WorkloadView::from(workload);
     let object = json!({
-        "name": spec.name, "workload": workload.id(), "module": workload.module, "tasks": workload.tasks,
+        "name": spec.name, "workload": workload.id(), "module": workload.module, "tasks": workload.tasks.count(),
         "inputs": shown.inputs, "outputs": shown.outputs, "price_cap": spec.price_cap,
     });
     let text = format!(
         "the spec is valid\n workload  {}\n tasks     {}\n module    {} ({} bytes)\n inputs    {}\n price     at most {} SQUARE",
         workload.id(),
-        workload.tasks,
+        tasks_in_words(&workload.tasks),
         workload.module.hash,
         workload.module.length,
         workload.inputs.len(),
@@ -158,7 +167,11 @@ pub fn verified_receipt(proven: &StandingReceipt, genesis: &str) -> (Value, Stri
     });
     let mut lines = vec![
         "the receipt is verified; results were not looked at (--outputs)".to_owned(),
-        format!(" settles    job {} of {} tasks", receipt.job, receipt.tasks),
+        format!(
+            " settles    job {} of {} tasks",
+            receipt.job,
+            receipt.tasks.count()
+        ),
         format!(
             "            workload {}, outcomes {}",
             receipt.workload, receipt.outcomes.hash
@@ -240,7 +253,7 @@ fn receipt_lines(proven: &StandingReceipt) -> Vec<String> {
         checked_line(
             receipt.verifiers.len(),
             receipt.tasks_rerun,
-            receipt.tasks,
+            receipt.tasks.count(),
             receipt.verification_paid,
         ),
     ];

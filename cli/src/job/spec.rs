@@ -37,7 +37,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use types::hash::Hash32;
-use types::job::{Argument, Constraints, GuestPath, Name, Output, TaskLimits, Verification};
+use types::job::{
+    Argument, Constraints, GuestPath, Name, Output, TaskLimits, TaskSet, Verification,
+};
 use types::number::{Amount, SQUARE};
 
 use document::SpecDocument;
@@ -68,8 +70,8 @@ pub struct Spec {
     pub inputs: Vec<(SpecSource, GuestPath)>,
     /// Files below `/out`, sorted by name.
     pub outputs: Vec<Output>,
-    /// Number of tasks, at least 1.
-    pub tasks: u32,
+    /// The tasks, at least one.
+    pub tasks: TaskSet,
     /// Limits of each task.
     pub limits: TaskLimits,
     /// Which partners may run it.
@@ -99,13 +101,16 @@ impl Spec {
         let name = checks::name(&name)?;
         let engine = required("", line, "engine", document.engine.as_ref())?;
         let program = checks::engine(engine, folder)?;
-        let tasks = document.tasks.as_ref().map_or(Ok(1), checks::tasks)?;
+        let tasks = document
+            .tasks
+            .as_ref()
+            .map_or(Ok(TaskSet::all(1)), checks::tasks)?;
         let price = document.payment.as_ref();
         let price = price.and_then(|payment| payment.value.price.as_ref());
         let price_cap = match Field::optional("payment.price", price) {
             Some(field) => field.parsed()?,
             None => DEFAULT_PRICE_PER_TASK
-                .checked_mul(u128::from(tasks))
+                .checked_mul(u128::from(tasks.count()))
                 .unwrap_or(DEFAULT_PRICE_PER_TASK),
         };
         let (clock_start_ns, random_seed) =
@@ -122,11 +127,11 @@ impl Spec {
             stdin: program.stdin,
             inputs: inputs.map_or(Ok(Vec::new()), |list| checks::inputs(list, folder))?,
             outputs: outputs.map_or(Ok(Vec::new()), checks::outputs)?,
-            tasks,
             limits: checks::limits(
                 document.resources.as_ref().map(|section| &section.value),
-                tasks,
+                tasks.count(),
             )?,
+            tasks,
             constraints: constraints.map_or(Ok(Constraints::default()), |section| {
                 checks::constraints(&section.value)
             })?,

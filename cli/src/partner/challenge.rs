@@ -210,8 +210,8 @@ fn asked_tasks(
     asked: &[TaskIndex],
     receipt: &JobReceipt,
 ) -> Result<Vec<TaskIndex>, CommandFailure> {
-    if let Some(task) = asked.iter().find(|task| task.0 >= receipt.tasks) {
-        let message = format!("there is no task {task}: the job has {}", receipt.tasks);
+    if let Some(task) = asked.iter().find(|task| !receipt.tasks.contains(**task)) {
+        let message = format!("the job did not run a task {task}");
         return Err(
             CommandFailure::new(ExitKind::BadInput, "no_such_task", message)
                 .hint("tasks are counted from 0"),
@@ -219,7 +219,7 @@ fn asked_tasks(
     }
     let mut tasks = asked.to_vec();
     if tasks.is_empty() {
-        tasks = (0..receipt.tasks).map(TaskIndex).collect();
+        tasks = receipt.tasks.indices().collect();
     }
     tasks.sort_unstable();
     tasks.dedup();

@@ -105,8 +105,15 @@ fn on_record(view: &PartnerView, config: &Config) -> [String; 4] {
         ),
         format!("epoch bond {counted}"),
         format!(
-            "running    {} of {} jobs as primary",
-            view.running, view.profile.places
+            "running    {} of {} jobs as primary, {} checks{}",
+            view.running,
+            view.profile.places,
+            view.verifying,
+            if view.profile.places == 0 {
+                " (paused: gridproof partner resume)"
+            } else {
+                ""
+            }
         ),
     ]
 }

@@ -22,7 +22,7 @@ fn newest_job(net: &Net, validator: usize) -> Option<JobView> {
 }
 
 /// Waits until the newest job has a primary in one of some stages.
-fn primary_in(net: &Net, what: &str, stages: &[&str]) -> Address {
+pub fn primary_in(net: &Net, what: &str, stages: &[&str]) -> Address {
     let mut primary = None;
     net.wait(what, 60, |net| {
         primary = newest_job(net, 0)

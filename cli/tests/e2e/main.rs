@@ -13,5 +13,7 @@ mod harness;
 mod job;
 mod mistakes;
 mod operate;
+mod partner;
 mod recipes;
+mod rerun;
 mod up;

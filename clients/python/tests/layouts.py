@@ -13,6 +13,7 @@ _RECORDS: list[type] = [
     spec.Input,
     spec.Output,
     spec.TaskLimits,
+    spec.TaskSet,
     spec.Workload,
     spec.Constraints,
     spec.Verification,

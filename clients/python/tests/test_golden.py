@@ -19,6 +19,7 @@ from gridproof.spec import (
     JobSpec,
     Output,
     TaskLimits,
+    TaskSet,
     Verification,
     Workload,
 )
@@ -41,7 +42,7 @@ WORKLOAD = Workload(
     stdin=None,
     inputs=(Input(BlobId.of(b"data"), "/in/data"),),
     outputs=(Output("hist", "/out/hist.csv"),),
-    tasks=3,
+    tasks=TaskSet.of(9, [0, 4, 8]),
     limits=TaskLimits(1 << 30, 1 << 26, 1 << 20),
     clock_start_ns=1,
     random_seed=filled(4),
@@ -100,8 +101,8 @@ class Golden(unittest.TestCase):
         self.assertEqual(WORKLOAD.id, golden("workload_id"))
         self.assertEqual(WORKLOAD.input_root, golden("input_root"))
         outcome = self.comes_back(Outcomes, golden("outcomes")).tasks[0]
-        leaves = [leaf(WORKLOAD.id, WORKLOAD.input_root, task, outcome) for task in range(3)]
-        self.assertEqual(leaves[2], golden("leaf_2"))
+        leaves = [(task, leaf(WORKLOAD.id, WORKLOAD.input_root, task, outcome)) for task in range(3)]
+        self.assertEqual(leaves[2][1], golden("leaf_2"))
         self.assertEqual(result_root(filled(8), leaves), golden("result_root_of"))
         self.assertEqual(merkle_root([]), golden("merkle_root_0"))
         self.assertEqual(merkle_root([filled(1), filled(2), filled(3)]), golden("merkle_root_3"))
@@ -200,6 +201,18 @@ class Canonical(unittest.TestCase):
         for bad in (-1, 1 << 64, True, 1.0, "1"):
             with self.assertRaises(CodecError):
                 encode(bad, U64)
+
+    def test_a_task_set_has_one_form(self) -> None:
+        named = TaskSet.of(100, [7, 27])
+        self.assertEqual((named.indices, decode(TaskSet, encode(named), 100)), ([7, 27], named))
+        self.assertEqual(TaskSet.of(3, [0, 1, 2]), TaskSet(3))
+        for array, bits in ((9, b""), (9, b"\0"), (9, b"\1\0"), (9, b"\0\2"), (9, b"\xff\1"), (1_025, b"\1")):
+            data = array.to_bytes(4, "little") + b"\1" + len(bits).to_bytes(4, "little") + bits
+            with self.assertRaises(CodecError):
+                decode(TaskSet, data, 100)
+        for indices in ([], [3, 3], [4, 3], [9], [-1]):
+            with self.assertRaises(CodecError):
+                TaskSet.of(9, indices)
 
     def test_an_unknown_action_is_refused(self) -> None:
         with self.assertRaises(CodecError):

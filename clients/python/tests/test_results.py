@@ -25,7 +25,7 @@ from gridproof.receipt import (
     verify_outcomes,
 )
 from gridproof.results import OUTCOMES, RECEIPT, WORKLOAD, file_places, verify_folder
-from gridproof.spec import BlobId, Output, TaskLimits, Workload
+from gridproof.spec import BlobId, Output, TaskLimits, TaskSet, Workload
 from tests.vectors import GENESIS, document_proof, signed
 
 # The workload of the golden document and the files of its two tasks; the second did not write its first output.
@@ -37,7 +37,7 @@ WORKLOAD_VALUE = Workload(
     stdin=None,
     inputs=(),
     outputs=(Output("log", "/out/log"), Output("table", "/out/table")),
-    tasks=2,
+    tasks=TaskSet(2),
     limits=TaskLimits(1_000, 65_536, 4_096),
     clock_start_ns=0,
     random_seed=bytes(32),
@@ -178,10 +178,17 @@ class Folder(unittest.TestCase):
 class Places(unittest.TestCase):
     def test_files_of_the_only_task_lie_in_the_folder_itself(self) -> None:
         one = Outcomes((OUTCOMES_VALUE.tasks[0],))
-        flat = replace(WORKLOAD_VALUE, tasks=1)
+        flat = replace(WORKLOAD_VALUE, tasks=TaskSet(1))
         self.assertEqual(set(file_places(flat, one)), {"stdout", "stderr", "log", "table"})
         taken = replace(flat, outputs=(Output("receipt.json", "/out/a"), Output("table", "/out/b")))
         self.assertIn("0/receipt.json", file_places(taken, one))
+
+    def test_a_named_task_keeps_its_index(self) -> None:
+        some = replace(WORKLOAD_VALUE, tasks=TaskSet.of(9, [3, 8]))
+        places = file_places(some, OUTCOMES_VALUE)
+        self.assertEqual({place.split("/")[0] for place in places}, {"3", "8"})
+        alone = replace(WORKLOAD_VALUE, tasks=TaskSet.of(9, [3]))
+        self.assertIn("3/log", file_places(alone, Outcomes((OUTCOMES_VALUE.tasks[0],))))
 
     def test_names_do_not_lead_out_of_the_folder(self) -> None:
         for name in ("..", ".", "", "a/b", "a\\b", "/etc/passwd"):
@@ -199,7 +206,7 @@ class Places(unittest.TestCase):
     def test_a_module_that_cannot_run_has_outcomes_like_any_other(self) -> None:
         invalid = Outcome(InvalidModule(), 0, BlobId.of(b""), BlobId.of(b""), (None, None))
         receipt = golden_receipt()
-        leaves = [leaf(receipt.workload, receipt.input_root, task, invalid) for task in range(2)]
+        leaves = [(task, leaf(receipt.workload, receipt.input_root, task, invalid)) for task in range(2)]
         data = encode(Outcomes((invalid, invalid)))
         receipt = replace(receipt, outcomes=BlobId.of(data), result_root=result_root(receipt.salt, leaves))
         self.assertEqual(verify_outcomes(receipt, data).tasks[1].exit, InvalidModule())

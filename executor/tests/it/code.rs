@@ -7,6 +7,7 @@ use gridproof_executor::class::Compiler;
 use gridproof_executor::code::max_code_bytes;
 use gridproof_executor::worker::{CodeExchange, CompileTime, WorkerJob};
 use gridproof_executor::{AnswerFlaw, NoResult, TaskRun, WorkerHandle, WorkerLimits};
+use types::job::TaskSet;
 use types::number::TaskIndex;
 
 use crate::support::{Job, numbers, program};
@@ -53,7 +54,7 @@ fn histogram() -> Job {
     Job::new(&program("histogram"))
         .input("/in/data", &numbers())
         .output("hist", "/out/hist.csv")
-        .with(|workload| workload.tasks = 2)
+        .with(|workload| workload.tasks = TaskSet::all(2))
 }
 
 /// What a job's run is without kept code.

@@ -1,6 +1,7 @@
 //! Programs as people write them, in C and Go.
 
 use types::attestation::Exit;
+use types::job::TaskSet;
 use types::number::Fuel;
 
 use crate::support::{Job, numbers, program, text};
@@ -54,7 +55,7 @@ fn tasks_of_an_array_differ_by_their_index_and_add_up() {
     let job = Job::new(&program("histogram"))
         .input("/in/data", &numbers())
         .output("hist", "/out/hist.csv")
-        .with(|workload| workload.tasks = 4);
+        .with(|workload| workload.tasks = TaskSet::all(4));
     let mut counted = 0;
     for index in 0..4 {
         let run = job.try_run(index).unwrap();
@@ -130,7 +131,7 @@ fn go_programs_see_the_same_surroundings_twice() {
 
 #[test]
 fn the_seed_the_clock_and_the_index_change_what_a_go_program_sees() {
-    let job = Job::new(&program("ambient")).with(|workload| workload.tasks = 2);
+    let job = Job::new(&program("ambient")).with(|workload| workload.tasks = TaskSet::all(2));
     let line = |run: &gridproof_executor::TaskRun, start: &str| {
         text(&run.stdout)
             .lines()

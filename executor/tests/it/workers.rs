@@ -9,6 +9,7 @@ use gridproof_executor::{NoResult, ProcessEnd, TaskRun, WorkerHandle, WorkerLimi
 use rustix::process::{Pid, Signal, kill_process};
 use types::attestation::Exit;
 use types::hash::BlobId;
+use types::job::TaskSet;
 use types::number::{Fuel, TaskIndex};
 use wasm_encoder::BlockType;
 
@@ -65,7 +66,7 @@ fn a_worker_gives_the_outcomes_that_this_process_gives() {
     let job = Job::new(&program("histogram"))
         .input("/in/data", &numbers())
         .output("hist", "/out/hist.csv")
-        .with(|workload| workload.tasks = 3);
+        .with(|workload| workload.tasks = TaskSet::all(3));
     let folder = tempfile::tempdir().unwrap();
     let (runs, result) = run(
         &on_disk(&job, 3, folder.path()),
@@ -405,7 +406,7 @@ fn a_worker_without_a_parent_ends() {
 
 #[test]
 fn a_caller_that_has_had_enough_ends_the_job() {
-    let job = Job::new(&program("kernel")).with(|workload| workload.tasks = 5);
+    let job = Job::new(&program("kernel")).with(|workload| workload.tasks = TaskSet::all(5));
     let folder = tempfile::tempdir().unwrap();
     let job = on_disk(&job, 5, folder.path());
     let handle = WorkerHandle::spawn(

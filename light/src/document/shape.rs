@@ -52,6 +52,7 @@ struct ShownPolicy {
     verifier_bond: Amount,
     min_verifiers: u16,
     verifier_fee: Amount,
+    expected_announcements: Fixed64,
 }
 
 impl From<&JobReceipt> for ShownReceipt {
@@ -62,7 +63,7 @@ impl From<&JobReceipt> for ShownReceipt {
             customer: receipt.customer,
             workload: receipt.workload,
             input_root: receipt.input_root,
-            tasks: receipt.tasks,
+            tasks: receipt.tasks.count(),
             result_root: receipt.result_root,
             salt: receipt.salt,
             outcomes: receipt.outcomes,
@@ -104,6 +105,7 @@ impl From<&Policy> for ShownPolicy {
             verifier_bond: policy.verifier_bond,
             min_verifiers: policy.min_verifiers,
             verifier_fee: policy.verifier_fee,
+            expected_announcements: policy.expected_announcements,
         }
     }
 }

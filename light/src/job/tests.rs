@@ -154,7 +154,7 @@ fn a_receipt_that_contradicts_itself_is_refused() {
         JobProofError::ResultRoot { .. }
     ));
     assert!(matches!(
-        refuse(&|receipt| receipt.tasks = 3),
+        refuse(&|receipt| receipt.tasks = TaskSet::all(3)),
         JobProofError::OutcomeCount {
             expected: 3,
             found: 2

@@ -44,7 +44,13 @@ struct PartnerPlan {
 
 impl PartnerPlan {
     /// Runs tasks for an assignment, whose workload was read with its job.
-    fn execute(&mut self, proven: &ProvenState, assignment: Assignment, tasks: Vec<TaskIndex>) {
+    fn execute(
+        &mut self,
+        proven: &ProvenState,
+        assignment: Assignment,
+        tasks: Vec<TaskIndex>,
+        task_wall_ms: u64,
+    ) {
         let Some(workload) = proven.workloads.get(&assignment.job) else {
             return;
         };
@@ -53,6 +59,7 @@ impl PartnerPlan {
             assignment,
             workload,
             tasks,
+            task_wall_ms,
         };
         self.executions.insert(assignment, execution);
     }
@@ -163,13 +170,16 @@ impl Core {
     }
 
     /// The profile that the chain should have: of the classes that this build runs those that the network has, open or
-    /// not, so that a class has partners at its first height. Nothing if there is none.
+    /// not, so that a class has partners at its first height. Nothing if there is none. No places where it has paused.
     fn wanted_profile(&self, proven: &ProvenState) -> Option<PartnerProfile> {
         let mut profile = self.settings.profile.clone();
         let compute = &proven.params.compute;
         profile
             .classes
             .retain(|class| compute.class(*class).is_some());
+        if self.settings.paused {
+            profile.places = 0;
+        }
         (!profile.classes.is_empty()).then_some(profile)
     }
 

@@ -27,11 +27,10 @@ struct Daemon {
 impl Daemon {
     fn start(dir: &Path) -> Self {
         let endpoints = Endpoints::new(&[NOBODY.to_owned()], None).unwrap();
-        let task_wall = Duration::from_secs(1);
         let backend = Box::new(WorkerProcess {
             program: "/nonexistent".into(),
-            task_wall,
             may_lack_seccomp: false,
+            room: TaskRoom::new(1, 0),
             code: None,
         });
         let work =
@@ -168,7 +167,12 @@ async fn a_worker_without_a_cage_is_refused_at_the_start() {
     for worker in ["/nonexistent", "/bin/false", "/bin/cat"] {
         let mut config = Config::new(vec![NOBODY.to_owned()]);
         config.worker = Some(worker.into());
-        let refused = run(directory.path(), config, std::future::pending()).await;
+        let refused = run(
+            directory.path(),
+            config,
+            DaemonControls::until(std::future::pending()),
+        )
+        .await;
         assert!(matches!(refused, Err(PartnerError::Worker(_))), "{worker}");
     }
 }
@@ -182,14 +186,15 @@ async fn a_directory_that_others_may_enter_is_refused() {
             let mode = if path == wide { 0o750 } else { 0o700 };
             std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
         }
-        let (config, shutdown) = (Config::new(vec![NOBODY.to_owned()]), std::future::pending());
+        let config = Config::new(vec![NOBODY.to_owned()]);
+        let controls = DaemonControls::until(std::future::pending());
         let backend = Box::new(WorkerProcess {
             program: "/nonexistent".into(),
-            task_wall: Duration::from_secs(1),
             may_lack_seccomp: false,
+            room: TaskRoom::new(1, 0),
             code: None,
         });
-        let refused = run_with(directory.path(), config, backend, shutdown).await;
+        let refused = run_with(directory.path(), config, backend, controls).await;
         let is_wide = |error: &FolderError| matches!(error, FolderError::TooOpen { path, .. } if *path == wide);
         assert!(
             matches!(&refused, Err(PartnerError::Folder(error)) if is_wide(error)),
@@ -301,20 +306,31 @@ async fn the_same_keys_in_two_folders_are_one_partner() {
     let backend = || {
         Box::new(WorkerProcess {
             program: "/nonexistent".into(),
-            task_wall: Duration::from_secs(1),
+            room: TaskRoom::new(1, 0),
             may_lack_seccomp: false,
             code: None,
         })
     };
     let key = keyfile::read_public(&first.join("keys/account.key"), KeyKind::Account).unwrap();
     let held = SignerLock::take(&key).unwrap();
-    let refused = run_with(&second, config.clone(), backend(), std::future::pending()).await;
+    let refused = run_with(
+        &second,
+        config.clone(),
+        backend(),
+        DaemonControls::until(std::future::pending()),
+    )
+    .await;
     assert!(
         matches!(&refused, Err(PartnerError::Signer(_))),
         "{refused:?}"
     );
     drop(held);
-    run_with(&second, config, backend(), std::future::ready(()))
-        .await
-        .unwrap();
+    run_with(
+        &second,
+        config,
+        backend(),
+        DaemonControls::until(std::future::ready(())),
+    )
+    .await
+    .unwrap();
 }

@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use executor::NoResult;
 use executor::class::Compiler;
 use executor::worker::{CodeExchange, WorkerHandle, WorkerJob, WorkerKiller, WorkerLimits};
-use executor::{NoResult, TaskRun};
 use types::hash::BlobId;
 use types::job::Workload;
 use types::number::TaskIndex;
 
 use super::CodeCache;
+use super::room::TaskRoom;
+use super::side_by_side::{NewsSender, TakeRun, WorkerNews, dealt, run_all};
 
 /// What a back end is to run.
 #[derive(Debug)]
@@ -21,48 +23,78 @@ pub struct BackendJob {
     pub workload: Workload,
     /// Which tasks of it, ascending.
     pub tasks: Vec<TaskIndex>,
+    /// Maximum time for one task.
+    pub task_wall: Duration,
     /// The module and the inputs on this disk, all complete.
     pub files: BTreeMap<BlobId, PathBuf>,
 }
 
-/// Takes the result of one task; an error ends the execution.
-pub type TakeRun<'a> = &'a mut dyn FnMut(TaskIndex, TaskRun) -> Result<(), NoResult>;
-
 /// Runs tasks. What it gives is committed to, so it must give the same bytes on every machine.
 pub trait ExecutionBackend: std::fmt::Debug + Send + Sync {
-    /// Runs the tasks in order and hands over each result. Blocks until the last one, an error, or `cancel`.
+    /// Runs the tasks and hands over each result as it comes. Blocks until the last one, an error, or `cancel`.
     fn run(&self, job: BackendJob, cancel: &Cancel, take: TakeRun<'_>) -> Result<(), NoResult>;
 }
 
-/// Runs tasks in a worker process of this machine, one process per job.
+/// Runs tasks in worker processes of this machine: one per job, and more as far as there is room.
 #[derive(Debug)]
 pub struct WorkerProcess {
     /// The program whose `worker` command runs tasks.
     pub program: PathBuf,
-    /// Maximum time for one task.
-    pub task_wall: Duration,
     /// True if tasks may run where this machine gives no filter of system calls.
     pub may_lack_seccomp: bool,
+    /// What of this machine all executions together may take.
+    pub room: TaskRoom,
     /// Compiled code of modules that ran before, if it is kept.
     pub code: Option<CodeCache>,
 }
 
 impl ExecutionBackend for WorkerProcess {
     fn run(&self, job: BackendJob, cancel: &Cancel, take: TakeRun<'_>) -> Result<(), NoResult> {
+        let room = self.room.enter(&job.workload, job.tasks.len());
+        let parts = dealt(&job.tasks, room.workers());
+        let (module, class) = (job.workload.module, job.workload.class);
+        let cache = self.code.as_ref();
+        let compiles = cache.is_some_and(|cache| cache.file(module, class).is_none());
+        run_all(
+            parts,
+            compiles,
+            |part, news| self.run_part(&job, part, cancel, news),
+            || cancel.end_workers(),
+            take,
+        )
+    }
+}
+
+impl WorkerProcess {
+    /// Runs some of a job's tasks in a worker of their own.
+    fn run_part(
+        &self,
+        job: &BackendJob,
+        tasks: Vec<TaskIndex>,
+        cancel: &Cancel,
+        news: &NewsSender,
+    ) -> Result<(), NoResult> {
         let limits = WorkerLimits {
             may_lack_seccomp: self.may_lack_seccomp,
-            ..WorkerLimits::of(&job.workload, self.task_wall)
+            ..WorkerLimits::of(&job.workload, job.task_wall)
         };
         let handle = WorkerHandle::spawn(&self.program, &["worker"], limits)?;
         cancel.arm(handle.killer())?;
         let job = WorkerJob {
-            workload: job.workload,
-            tasks: job.tasks,
-            files: job.files,
+            workload: job.workload.clone(),
+            tasks,
+            files: job.files.clone(),
+        };
+        let tell = |task, run| {
+            if news.tell(WorkerNews::Ran(task, Box::new(run))) {
+                Ok(())
+            } else {
+                Err(NoResult::Cancelled)
+            }
         };
         let Some(cache) = &self.code else {
             return handle
-                .run_job(&job, take)
+                .run_job(&job, tell)
                 .map(|compiler| say_compiler(&job, compiler));
         };
         let (module, class) = (job.workload.module, job.workload.class);
@@ -72,12 +104,13 @@ impl ExecutionBackend for WorkerProcess {
             if let Err(error) = cache.keep(module, class, &code) {
                 tracing::warn!(%error, "compiled code is not kept");
             }
+            news.tell(WorkerNews::CodeKept);
         };
         let exchange = CodeExchange {
             file: file.as_deref(),
             keep: &mut keep,
         };
-        let compiler = handle.run_job_with_code(&job, Some(exchange), take)?;
+        let compiler = handle.run_job_with_code(&job, Some(exchange), tell)?;
         say_compiler(&job, compiler);
         Ok(())
     }
@@ -98,7 +131,17 @@ pub struct Cancel(Arc<Mutex<CancelState>>);
 #[derive(Debug, Default)]
 struct CancelState {
     cancelled: bool,
-    killer: Option<WorkerKiller>,
+    /// True once its workers were ended because one of them failed.
+    ended: bool,
+    killers: Vec<WorkerKiller>,
+}
+
+impl CancelState {
+    fn kill(&mut self) {
+        for killer in self.killers.drain(..) {
+            killer.kill();
+        }
+    }
 }
 
 impl Cancel {
@@ -110,9 +153,14 @@ impl Cancel {
     pub fn cancel(&self) {
         let mut state = self.state();
         state.cancelled = true;
-        if let Some(killer) = state.killer.take() {
-            killer.kill();
-        }
+        state.kill();
+    }
+
+    /// One of its workers failed: the others are killed, and none starts any more. It counts as failed, not as cancelled.
+    fn end_workers(&self) {
+        let mut state = self.state();
+        state.ended = true;
+        state.kill();
     }
 
     /// True once it was cancelled.
@@ -124,11 +172,11 @@ impl Cancel {
     /// From now on cancelling kills a worker; at once if it was cancelled already.
     fn arm(&self, killer: WorkerKiller) -> Result<(), NoResult> {
         let mut state = self.state();
-        if state.cancelled {
+        if state.cancelled || state.ended {
             killer.kill();
             return Err(NoResult::Cancelled);
         }
-        state.killer = Some(killer);
+        state.killers.push(killer);
         Ok(())
     }
 }

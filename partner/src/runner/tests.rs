@@ -23,6 +23,11 @@ impl ExecutionBackend for Liar {
     }
 }
 
+/// A task that wrote nothing.
+pub(super) fn ran() -> TaskRun {
+    run(Vec::new(), b"")
+}
+
 fn run(outputs: Vec<Option<Vec<u8>>>, stdout: &[u8]) -> TaskRun {
     let named = outputs
         .iter()
@@ -111,8 +116,8 @@ fn silent_worker(dir: &Path) -> (WorkerProcess, PathBuf) {
     std::fs::set_permissions(&program, Permissions::from_mode(0o700)).unwrap();
     let worker = WorkerProcess {
         program,
-        task_wall: Duration::from_secs(30),
         may_lack_seccomp: true,
+        room: TaskRoom::new(1, 0),
         code: None,
     };
     (worker, started)
@@ -134,6 +139,7 @@ fn who_cancels_ends_a_worker_that_runs_and_one_that_would_start() {
                 .collect(),
             workload: workload.clone(),
             tasks: vec![TaskIndex(0)],
+            task_wall: Duration::from_secs(30),
         };
         worker.run(job, cancel, &mut |_, _| Ok(()))
     };
@@ -218,6 +224,7 @@ fn only_the_tasks_that_were_asked_for_are_committed_to() {
         },
         workload: workload.clone(),
         tasks: tasks.iter().map(|task| TaskIndex(*task)).collect(),
+        task_wall_ms: 1_000,
     };
     let error = runner.run(execution(&[0]), &Cancel::default()).unwrap_err();
     assert!(

@@ -95,6 +95,7 @@ fn chain_record(params_since: Epoch) -> ChainRecord {
         disputes: 0,
         first_draw: types::number::BeaconStep(0),
         past_snapshots: Vec::new(),
+        turnouts: BTreeMap::new(),
         committee_since: Epoch::FIRST,
         params_since,
         last_proposed: BTreeMap::new(),

@@ -27,7 +27,7 @@ fn fuzz_bodies() {
         let view = serde_json::from_slice::<JobSpecView>(input).map_err(|error| error.to_string());
         AnswerMark::of(&view.and_then(|view| {
             let spec: Result<JobSpec, _> = view.try_into();
-            spec.map_err(|error: types::codec::CodecError| error.to_string())
+            spec.map_err(|error: rpc::model::SpecViewError| error.to_string())
         }))
     });
     let bytes = encode(&samples::transaction());

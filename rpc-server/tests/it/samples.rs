@@ -10,8 +10,8 @@ use types::committee::ValidatorSet;
 use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId, ValidatorId};
 use types::job::{
     CLASS_WASM_V2, Constraints, Escrow, JobReceipt, JobRecord, JobRent, JobSpec, JobTerms, Name,
-    PartnerProfile, Pending, Policy, ReceiptVerifier, Stage, StageEntry, TaskLimits, Verification,
-    Workload,
+    PartnerProfile, Pending, Policy, ReceiptVerifier, Stage, StageEntry, TaskLimits, TaskSet,
+    Verification, Workload,
 };
 use types::key::{SecretKey, VrfPublicKey};
 use types::number::{
@@ -117,7 +117,7 @@ pub fn spec() -> JobSpec {
             stdin: None,
             inputs: Bounded::default(),
             outputs: Bounded::default(),
-            tasks: 3,
+            tasks: TaskSet::all(3),
             limits: TaskLimits {
                 fuel: Fuel(1_000),
                 memory_bytes: 1 << 20,
@@ -151,6 +151,7 @@ pub fn policy() -> Policy {
         verifier_bond: SQUARE,
         min_verifiers: 2,
         verifier_fee: Amount(SQUARE.0 / 4),
+        expected_announcements: Fixed64(1 << 64),
     }
 }
 
@@ -205,7 +206,7 @@ pub fn job_receipt() -> JobReceipt {
         customer: ALICE,
         workload: spec().workload.id(),
         input_root: spec().workload.input_root(),
-        tasks: 3,
+        tasks: TaskSet::all(3),
         result_root: Hash32([8; 32]),
         salt: Hash32([9; 32]),
         outcomes: BlobId::of(b"outcomes"),

@@ -1,7 +1,6 @@
 //! Jobs in the shapes of the interface. All conversions from stages and receipts stand here.
 
 use serde::{Deserialize, Serialize};
-use types::codec::CodecError;
 use types::hash::{Address, BlobId, Hash32, JobId, WorkloadId};
 use types::job::{
     FailureReason, JobReceipt, JobRecord, JobSpec, ReceiptVerifier, Stage, StageEntry, Verifier,
@@ -9,7 +8,7 @@ use types::job::{
 use types::number::{Amount, Attempt, ChainTime, EngineClass, Height, Timestamp};
 
 use super::dispute::DisputeView;
-use super::spec::{EscrowView, JobSpecView, PolicyView};
+use super::spec::{EscrowView, JobSpecView, PolicyView, SpecViewError};
 
 /// A job: `GET /v1/jobs/{id}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -224,7 +223,7 @@ impl JobSummary {
             live: !record.stage.is_final(),
             attempt: record.attempt,
             primary: record.stage.primary().map(|primary| primary.partner),
-            tasks: record.terms.tasks,
+            tasks: record.terms.tasks.count(),
             price_cap: record.terms.price_cap,
         }
     }
@@ -298,7 +297,7 @@ impl JobView {
 
     /// The spec in its canonical form, of which hashes are taken. It is what the node says: whoever does not trust it
     /// compares the workload's id with that of a proven receipt.
-    pub fn canonical_spec(&self) -> Result<JobSpec, CodecError> {
+    pub fn canonical_spec(&self) -> Result<JobSpec, SpecViewError> {
         self.spec.clone().try_into()
     }
 }
@@ -375,7 +374,7 @@ impl From<&JobReceipt> for JobReceiptView {
             customer: receipt.customer,
             workload: receipt.workload,
             input_root: receipt.input_root,
-            tasks: receipt.tasks,
+            tasks: receipt.tasks.count(),
             result_root: receipt.result_root,
             salt: receipt.salt,
             outcomes: receipt.outcomes,

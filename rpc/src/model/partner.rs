@@ -39,6 +39,8 @@ pub struct PartnerView {
     pub unbonding: Vec<UnbondingView>,
     /// Live jobs that it is primary of.
     pub running: u16,
+    /// Attempts of live jobs that it is bound to verify.
+    pub verifying: u16,
     /// Value of its jobs that verification confirmed, in SQUARE.
     pub verified_fees: Amount,
     /// Chain time at `height`, in milliseconds.
@@ -88,7 +90,7 @@ pub struct ProfileView {
     pub vrf_key: VrfPublicKey,
     /// Smallest price per million units of fuel, in SQUARE.
     pub ask: Amount,
-    /// Places for jobs: how many it runs as primary at the same time.
+    /// Places for jobs: how many it runs as primary at the same time; 0 where it has paused.
     pub places: u16,
     /// Location, jurisdiction, hardware and whatever else jobs may ask for.
     pub attributes: BTreeMap<Name, Name>,
@@ -126,6 +128,7 @@ impl PartnerView {
             epoch_bond,
             unbonding: partner.unbonding.iter().map(Into::into).collect(),
             running: u16::try_from(partner.running()).unwrap_or(u16::MAX),
+            verifying: u16::try_from(partner.verifications()).unwrap_or(u16::MAX),
             verified_fees: partner.verified_fees,
             height,
         }

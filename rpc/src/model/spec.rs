@@ -10,9 +10,20 @@ use types::codec::{Bounded, CodecError};
 use types::hash::{BlobId, Hash32};
 use types::job::{
     Argument, Constraints, Escrow, GuestPath, Input, JobSpec, Name, Output, Policy, TaskLimits,
-    Verification, Workload,
+    TaskSet, TaskSetError, Verification, Workload,
 };
-use types::number::{Amount, EngineClass, Fixed64, Fuel};
+use types::number::{Amount, EngineClass, Fixed64, Fuel, TaskIndex};
+
+/// Why a shape is that of no spec.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpecViewError {
+    /// A list is longer than it may be.
+    #[error(transparent)]
+    List(#[from] CodecError),
+    /// The indices name no tasks of the array.
+    #[error("task_indices: {0}")]
+    Tasks(#[from] TaskSetError),
+}
 
 /// A job as its customer signed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,8 +60,11 @@ pub struct WorkloadView {
     pub inputs: Vec<InputView>,
     /// Files under `/out` that are kept, sorted by name.
     pub outputs: Vec<OutputView>,
-    /// Number of tasks; they differ in their index alone.
+    /// Number of tasks in the array; they differ in their index alone.
     pub tasks: u32,
+    /// The tasks of the array that are run, ascending; absent, all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_indices: Option<Vec<TaskIndex>>,
     /// Limits of each task.
     pub limits: TaskLimitsView,
     /// Where the clock of every task starts, in nanoseconds since the Unix epoch.
@@ -122,6 +136,8 @@ pub struct PolicyView {
     pub min_verifiers: u16,
     /// Pay of each verifier that reveals its result, in SQUARE.
     pub verifier_fee: Amount,
+    /// Verifiers that the sortition selects in expectation of those who can lock the verifier's bond.
+    pub expected_announcements: Fixed64,
 }
 
 /// Money that a live job holds, each in SQUARE.
@@ -162,10 +178,10 @@ impl From<&JobSpec> for JobSpecView {
 }
 
 impl TryFrom<JobSpecView> for JobSpec {
-    type Error = CodecError;
+    type Error = SpecViewError;
 
     /// The canonical form. An error says which list is longer than it may be; rules of the chain are not checked.
-    fn try_from(view: JobSpecView) -> Result<Self, CodecError> {
+    fn try_from(view: JobSpecView) -> Result<Self, SpecViewError> {
         let verification = view.verification;
         Ok(Self {
             name: view.name,
@@ -204,7 +220,8 @@ impl From<&Workload> for WorkloadView {
             stdin: workload.stdin,
             inputs: workload.inputs.iter().map(input).collect(),
             outputs: workload.outputs.iter().map(output).collect(),
-            tasks: workload.tasks,
+            tasks: workload.tasks.array(),
+            task_indices: (!workload.tasks.is_whole()).then(|| workload.tasks.indices().collect()),
             limits: TaskLimitsView {
                 fuel: workload.limits.fuel,
                 memory_bytes: workload.limits.memory_bytes,
@@ -217,9 +234,9 @@ impl From<&Workload> for WorkloadView {
 }
 
 impl TryFrom<WorkloadView> for Workload {
-    type Error = CodecError;
+    type Error = SpecViewError;
 
-    fn try_from(view: WorkloadView) -> Result<Self, CodecError> {
+    fn try_from(view: WorkloadView) -> Result<Self, SpecViewError> {
         let input = |input: InputView| Input {
             blob: input.blob,
             target: input.target,
@@ -236,7 +253,11 @@ impl TryFrom<WorkloadView> for Workload {
             stdin: view.stdin,
             inputs: Bounded::new(view.inputs.into_iter().map(input).collect())?,
             outputs: Bounded::new(view.outputs.into_iter().map(output).collect())?,
-            tasks: view.tasks,
+            tasks: view
+                .task_indices
+                .map_or(Ok(TaskSet::all(view.tasks)), |indices| {
+                    TaskSet::named(view.tasks, &indices)
+                })?,
             limits: TaskLimits {
                 fuel: view.limits.fuel,
                 memory_bytes: view.limits.memory_bytes,
@@ -259,6 +280,7 @@ impl From<&Policy> for PolicyView {
             verifier_bond: policy.verifier_bond,
             min_verifiers: policy.min_verifiers,
             verifier_fee: policy.verifier_fee,
+            expected_announcements: policy.expected_announcements,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::Policy;
+use super::{Policy, TaskSet};
 use crate::hash::{Address, BlobId, Hash32, JobId, WorkloadId};
 use crate::number::{Amount, Attempt, ChainTime, EngineClass, Height, Timestamp};
 
@@ -19,8 +19,8 @@ pub struct JobReceipt {
     pub workload: WorkloadId,
     /// Hash over module, stdin and inputs, see [`super::Workload::input_root`].
     pub input_root: Hash32,
-    /// Number of tasks of the job, 1 to 1,024.
-    pub tasks: u32,
+    /// The tasks of the job, 1 to 1,024.
+    pub tasks: TaskSet,
     /// Root over the blinded leaves, as the primary committed to it.
     pub result_root: Hash32,
     /// The salt that blinds the root's leaves.

@@ -187,4 +187,6 @@ pub struct Policy {
     pub min_verifiers: u16,
     /// Fee of each verifier, paid if it revealed.
     pub verifier_fee: Amount,
+    /// Verifiers that sortition selects in expectation of those who can lock the verifier's bond.
+    pub expected_announcements: Fixed64,
 }

@@ -5,7 +5,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use super::JobSpec;
 use crate::hash::{Hash32, WorkloadId};
 use crate::number::{Amount, EngineClass, Fuel};
-use crate::spec::Name;
+use crate::spec::{Name, TaskSet};
 
 /// The part of a spec that prices, windows, draws, sortition and the receipt are made of; in the job's record. The whole
 /// spec is under [`crate::state_key::StateKey::JobSpec`].
@@ -20,8 +20,8 @@ pub struct JobTerms {
     pub input_root: Hash32,
     /// The engine class that runs it.
     pub class: EngineClass,
-    /// Number of tasks, 1 to 1,024.
-    pub tasks: u32,
+    /// The tasks, 1 to 1,024.
+    pub tasks: TaskSet,
     /// Maximum fuel of a task.
     pub fuel: Fuel,
     /// Bytes of module, stdin and inputs, each blob once; at most 4 GiB and held at the largest value.
@@ -52,7 +52,7 @@ impl JobTerms {
             workload: workload.id(),
             input_root: workload.input_root(),
             class: workload.class,
-            tasks: workload.tasks,
+            tasks: workload.tasks.clone(),
             fuel: workload.limits.fuel,
             input_bytes,
             output_bytes: workload.limits.output_bytes,

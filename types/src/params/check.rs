@@ -5,10 +5,28 @@ use std::collections::BTreeSet;
 use super::{ClassParams, ComputeParams, Params, VersionStart};
 use crate::limits::{
     MAX_ATTEMPTS, MAX_CLASSES, MAX_DURATION_MS, MAX_JOB_INPUT_BYTES, MAX_JOB_OUTPUT_BYTES,
-    MAX_PAST_SNAPSHOTS, MAX_PROTOCOL_VERSIONS,
+    MAX_PAST_SNAPSHOTS, MAX_PROFILE_BYTES, MAX_PROTOCOL_VERSIONS,
 };
-use crate::number::{Amount, EngineClass, Height, ProtocolVersion};
+use crate::number::{Amount, EngineClass, Height, ProtocolVersion, SQUARE};
 use crate::spec::CLASS_WASM_V2;
+
+/// Shortest window outside of devnets, in milliseconds: 5 minutes.
+const MIN_WINDOW_MS: u64 = 300_000;
+/// Fewest leaders' terms in a window outside of devnets, each as long as an idle block takes.
+const MIN_WINDOW_TERMS: u64 = 4;
+/// Shortest interval of renewals outside of devnets, in milliseconds.
+const MIN_RENEWAL_MS: u64 = 30_000;
+/// Fewest steps between an event and its beacon outside of devnets.
+const MIN_BEACON_LAG: u64 = 8;
+/// Bytes that one transaction adds to the state for good at most: an account and a partner's registration, with their keys and
+/// their part of the tree.
+const MAX_LASTING_BYTES: u128 = 1_024;
+const _: () = assert!(
+    MAX_PROFILE_BYTES + 512 <= 1_024,
+    "a profile, and an account with its keys"
+);
+/// Least fee outside of devnets, in base units: a GiB of lasting state costs 10,000 SQUARE.
+const MIN_FEE: u128 = (10_000 * SQUARE.0 * MAX_LASTING_BYTES) >> 30;
 
 /// The rule that a network's parameters break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +51,18 @@ pub enum ParamsError {
         name: &'static str,
         /// Duration, in milliseconds.
         found: u64,
+    },
+    /// A value that only a devnet may have.
+    #[error(
+        "parameter {name} is {found}, a network that is no devnet needs {min} or more (devnet = true says that it is one)"
+    )]
+    BelowFloor {
+        /// Name of the parameter.
+        name: &'static str,
+        /// Value of the parameter.
+        found: u128,
+        /// Lowest value outside of devnets.
+        min: u128,
     },
     /// Snapshots of partners go before the last announcement that they are needed for.
     #[error(
@@ -160,6 +190,9 @@ impl Params {
                 return Err(ParamsError::TooLong { name, found });
             }
         }
+        if !self.devnet {
+            self.check_floors()?;
+        }
         let snapshots = u64::try_from(MAX_PAST_SNAPSHOTS).unwrap_or(u64::MAX);
         let kept_ms = self
             .epoch_length
@@ -170,6 +203,37 @@ impl Params {
             return Err(ParamsError::EpochTooShort { kept_ms, needed_ms });
         }
         Ok(())
+    }
+
+    /// What a network must keep to on which somebody has something to lose: windows that an operator and a network outlive, beacons
+    /// that nobody foresees, bonds that stay until nothing can be contradicted any more, and state that costs what it takes.
+    fn check_floors(&self) -> Result<(), ParamsError> {
+        let compute = &self.compute;
+        let terms_ms = self.idle_target_ms.saturating_mul(MIN_WINDOW_TERMS);
+        let windows = [
+            ("compute.open_window_ms", compute.open_window_ms),
+            (
+                "compute.acknowledge_window_ms",
+                compute.acknowledge_window_ms,
+            ),
+            ("compute.announce_window_ms", compute.announce_window_ms),
+            ("compute.execute_window_ms", compute.execute_window_ms),
+            ("compute.reveal_window_ms", compute.reveal_window_ms),
+            ("compute.store_window_ms", compute.store_window_ms),
+        ];
+        for (name, found) in windows {
+            at_least(name, found, terms_ms.max(MIN_WINDOW_MS))?;
+        }
+        let renewal = compute.renewal_interval_ms;
+        let min = terms_ms.max(MIN_RENEWAL_MS);
+        at_least("compute.renewal_interval_ms", renewal, min)?;
+        let until_final = compute
+            .audit_window_ms
+            .saturating_add(compute.appeal_window_ms);
+        let min = until_final.saturating_add(1);
+        at_least("compute.unbonding_ms", compute.unbonding_ms, min)?;
+        at_least("beacon_lag", self.beacon_lag, MIN_BEACON_LAG)?;
+        at_least("min_fee", self.min_fee.0, MIN_FEE)
     }
 
     fn check_versions(&self) -> Result<(), ParamsError> {
@@ -300,6 +364,18 @@ impl ClassParams {
             ),
         ])
     }
+}
+
+fn at_least(
+    name: &'static str,
+    found: impl Into<u128>,
+    min: impl Into<u128>,
+) -> Result<(), ParamsError> {
+    let (found, min) = (found.into(), min.into());
+    if found < min {
+        return Err(ParamsError::BelowFloor { name, found, min });
+    }
+    Ok(())
 }
 
 fn all_positive(values: &[(&'static str, u64)]) -> Result<(), ParamsError> {

@@ -6,7 +6,7 @@ use crate::codec::{Bounded, Text};
 use crate::hash::{Address, BlobId, Hash32, JobId};
 use crate::job::{
     CLASS_WASM_V2, Constraints, Escrow, JobRecord, JobRent, JobSpec, JobTerms, Policy, Stage,
-    TaskLimits, Verification, Workload,
+    TaskLimits, TaskSet, Verification, Workload,
 };
 use crate::number::{Amount, Attempt, Fixed64, Fuel, Height, SQUARE};
 
@@ -21,7 +21,7 @@ pub fn workload(module: &[u8], tasks: u32) -> Workload {
         stdin: None,
         inputs: Bounded::default(),
         outputs: Bounded::default(),
-        tasks,
+        tasks: TaskSet::all(tasks),
         limits: TaskLimits {
             fuel: Fuel(100_000_000),
             memory_bytes: 1 << 20,
@@ -63,6 +63,7 @@ pub fn no_policy() -> Policy {
         verifier_bond: Amount::ZERO,
         min_verifiers: 0,
         verifier_fee: Amount::ZERO,
+        expected_announcements: Fixed64(1 << 64),
     }
 }
 

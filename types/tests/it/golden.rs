@@ -16,6 +16,7 @@ use types::codec::{Bounded, decode, encode};
 use types::committee::ValidatorSet;
 use types::genesis::Genesis;
 use types::hash::{BlobId, ChainId, Domain, Hash32, JobId};
+use types::job::TaskSet;
 use types::key::{Signature, VrfOutput};
 use types::merkle::merkle_root;
 use types::number::{
@@ -271,7 +272,7 @@ fn add_compute(v: &mut Vectors) {
         "drawn_tasks",
         format!(
             "{:?}",
-            drawn_tasks(&hash(9), 100, 5)
+            drawn_tasks(&hash(9), &TaskSet::all(100), 5)
                 .iter()
                 .map(|t| t.0)
                 .collect::<Vec<_>>()

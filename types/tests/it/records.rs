@@ -12,8 +12,8 @@ use types::job::{
     Announcing, Appointing, Assigned, Ballot, BallotPhase, CLASS_WASM_V2, Challenged, Disputed,
     Duties, Escrow, Failed, FailureReason, JobReceipt, JobRecord, JobRent, JobTerms, JobVerdict,
     Parties, Pending, Policy, Primary, PrimaryOpening, ReceiptVerifier, Renewals, Revealing,
-    Revocation, Settlement, Share, SortitionBeacon, Stage, StageEntry, Storing, UnrunnableReport,
-    Verifier, VerifierOpening, Verifying,
+    Revocation, Settlement, Share, SortitionBeacon, Stage, StageEntry, Storing, TaskSet,
+    UnrunnableReport, Verifier, VerifierOpening, Verifying,
 };
 use types::number::{
     Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Height, Nonce, TaskIndex, Timestamp,
@@ -31,6 +31,7 @@ const POLICY: Policy = Policy {
     verifier_bond: Amount(31),
     min_verifiers: 2,
     verifier_fee: Amount(5),
+    expected_announcements: Fixed64(1 << 64),
 };
 
 const REASONS: [FailureReason; 11] = [
@@ -278,7 +279,7 @@ fn receipt() -> JobReceipt {
         customer: address(9),
         workload: WorkloadId(hash(2)),
         input_root: hash(3),
-        tasks: 3,
+        tasks: TaskSet::all(3),
         result_root: hash(5),
         salt: hash(6),
         outcomes: BlobId::of(b"outcomes"),

@@ -26,7 +26,7 @@ pub(crate) fn acknowledge(
         return Err(JobError::AlreadyAcknowledged.into());
     }
     let params = &context.rules.params.compute;
-    let window_ms = execute_window_ms(params, &job.terms, job.terms.tasks);
+    let window_ms = execute_window_ms(params, &job.terms, job.terms.tasks.count());
     let duties = duty::begin(context, [*sender].into_iter(), window_ms);
     let look_ms = duty::next_end_ms(context, &duties);
     let stage = Stage::Assigned(Assigned {

@@ -82,6 +82,7 @@ mod tests {
             verifier_bond: Amount::ZERO,
             min_verifiers: 0,
             verifier_fee: Amount::ZERO,
+            expected_announcements: Fixed64(1 << 64),
         };
         let max = u16::try_from(max_verifiers(&policy)).unwrap();
         for committed in 0..=max + 2 {

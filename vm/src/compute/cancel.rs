@@ -67,7 +67,11 @@ fn pay_parties(context: &mut Context<'_>, job: &mut Job, stage: &Stage) -> Resul
 /// What a primary has earned that runs since it acknowledged: its price, in the proportion of the time that it had to what
 /// the slowest partner of the class would take.
 fn earned(context: &Context<'_>, job: &Job, primary: &Primary, duties: &Duties) -> Amount {
-    let window_ms = execute_window_ms(&context.rules.params.compute, &job.terms, job.terms.tasks);
+    let window_ms = execute_window_ms(
+        &context.rules.params.compute,
+        &job.terms,
+        job.terms.tasks.count(),
+    );
     let left_ms = duties.until.0.saturating_sub(context.chain_time.0);
     let had_ms = u128::from(window_ms.saturating_sub(left_ms)).saturating_mul(RUN_FACTOR);
     let all_ms = u128::from(window_ms.max(1));

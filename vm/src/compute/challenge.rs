@@ -138,7 +138,7 @@ pub(crate) fn contradict(
     }
     let receipt = receipt(context, &job.id)?;
     let (root, salt) = (receipt.result_root, receipt.salt);
-    if !contradiction.is_consistent(job.terms.tasks, &root, &salt) {
+    if !contradiction.is_consistent(&job.terms.tasks, &root, &salt) {
         return Err(JobError::Inconsistent.into());
     }
     let (task, leaf) = (divergence.task, divergence.leaf);

@@ -63,7 +63,11 @@ pub(crate) fn decline(
 
 /// True in the first part of the time that a primary has.
 fn is_early(context: &Context<'_>, job: &Job, duties: &Duties) -> bool {
-    let window_ms = execute_window_ms(&context.rules.params.compute, &job.terms, job.terms.tasks);
+    let window_ms = execute_window_ms(
+        &context.rules.params.compute,
+        &job.terms,
+        job.terms.tasks.count(),
+    );
     let left_ms = duties.until.0.saturating_sub(context.chain_time.0);
     left_ms >= window_ms - window_ms / EARLY_PART
 }

@@ -157,7 +157,9 @@ pub(super) fn draw_verifiers(
         }
         let places = verification_places(&context.rules.params.compute, &entry.profile);
         let able = context.partner(&entry.address)?.is_some_and(|now| {
-            now.free() >= job.policy.verifier_bond && now.verifications() < places
+            !now.profile.is_paused()
+                && now.free() >= job.policy.verifier_bond
+                && now.verifications() < places
         });
         if able {
             drawn.push(Verifier {
@@ -177,7 +179,7 @@ pub(super) fn draw_verifiers(
 // Rule C33.
 fn appointed_tasks(seed: &Hash32, job: &Job, partner: &Address) -> Vec<TaskIndex> {
     let own = Hash32::of(Domain::DRAWN_TASKS, &(seed, partner));
-    drawn_tasks(&own, job.terms.tasks, job.policy.tasks_per_verifier)
+    drawn_tasks(&own, &job.terms.tasks, job.policy.tasks_per_verifier)
 }
 
 #[cfg(test)]

@@ -57,7 +57,9 @@ pub fn estimate(
     let now = crate::chain_record(state)?;
     let referees = rules.committee.members().len();
     let priced = check_spec(&rules.params.compute, tip.next(), spec).and_then(|terms| {
-        let policy = choose_policy(&rules.params.compute, spec, &terms, &snapshot, referees)?;
+        let turnout = super::turnout::share(now.turnouts.get(&terms.class));
+        let params = &rules.params.compute;
+        let policy = choose_policy(params, spec, &terms, &snapshot, referees, turnout)?;
         let escrow = escrow(&rules.params, &terms, &policy, now.live_jobs, referees)?;
         let (escrow, _) = with_rent(&rules.params, &terms, &policy, &now, escrow)?;
         Ok((terms, policy, escrow))

@@ -19,7 +19,7 @@ use super::receipt::receipt;
 use super::record::{Job, end};
 use super::rent::pay_rent;
 use super::standing;
-use crate::{Abort, Context, Corruption};
+use crate::{Abort, Context};
 
 /// A quorum of validators holds the results, so many bytes: everybody is paid and the receipt written.
 // Rules C26, C38, C60.
@@ -30,8 +30,8 @@ pub(super) fn settle(
     bytes: u64,
 ) -> Result<(), Abort> {
     let fee = results_fee(&context.rules.params.compute, bytes.into());
-    let fee = fee.ok_or(Corruption::JobAmountOverflow(job.id))?;
-    let fee = fee.min(job.escrow.storage);
+    // The fee may have risen since the escrow was locked: what is there is all that is burned.
+    let fee = fee.map_or(job.escrow.storage, |fee| fee.min(job.escrow.storage));
     burn_storage(context, &mut job, fee)?;
     pay_primary(context, &mut job, &storing.parties.primary)?;
     pay_verifiers(context, &mut job, &storing.parties.verifiers)?;

@@ -63,6 +63,7 @@ use super::price::{execute_window_ms, store_window_ms};
 use super::queue::queue;
 use super::record::{Job, draw_again, enter, stay};
 use super::rent::{begin_running, has_room_for_results};
+use super::turnout;
 use crate::{Abort, Context};
 
 /// What a task for referees is drawn for, beside the purposes of `draw`.
@@ -189,6 +190,7 @@ pub(super) fn close_announcements(
 ) -> Result<(), Abort> {
     let parties = announcing.parties;
     let announced = count(&parties.verifiers);
+    turnout::count(context, job.terms.class, &job.policy, announced);
     let needed = min_verifiers(context, &job, &parties.primary)?;
     if announced < needed {
         let round = Round {
@@ -354,7 +356,7 @@ pub(super) fn await_openings(
     // Nobody knew it when the primary committed.
     let seed = (context.beacon.value, job.id, job.attempt, FOR_REFEREES);
     let seed = Hash32::of(Domain::DRAW, &seed);
-    let spot = drawn_tasks(&seed, job.terms.tasks, 1).first().copied();
+    let spot = drawn_tasks(&seed, &job.terms.tasks, 1).first().copied();
     let spot = spot.filter(|_| unverified && parties.verifiers.is_empty());
     let stage = Stage::Revealing(Revealing {
         parties,

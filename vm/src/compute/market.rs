@@ -32,6 +32,8 @@ pub enum Exclusion {
     Price,
     /// The part of its bond that stands behind one job is smaller than the policy's bond.
     Bond,
+    /// It has paused.
+    Paused,
     /// It runs as many jobs as it has places.
     Places,
     /// Too much of its bond is locked now.
@@ -47,6 +49,7 @@ impl Exclusion {
             Self::Attributes => "lacks an attribute that the constraints ask for",
             Self::Price => "asks for more than the price cap",
             Self::Bond => "has too small a bond behind each of its places",
+            Self::Paused => "has paused",
             Self::Places => "runs as many jobs as it has places",
             Self::Locked => "has too much of its bond locked by other jobs now",
         }
@@ -112,6 +115,9 @@ pub fn live_exclusion(
     let Some(now) = read_as::<Partner>(state, &StateKey::Partner(entry.address))? else {
         return Ok(Some(Exclusion::Locked));
     };
+    if now.profile.is_paused() {
+        return Ok(Some(Exclusion::Paused));
+    }
     if now.running() >= usize::from(entry.profile.places) {
         return Ok(Some(Exclusion::Places));
     }
@@ -138,13 +144,13 @@ pub fn stakes(spec: &JobSpec) -> Stakes {
         price: spec.price_cap.0,
         value: asked.value_at_risk.0,
         task_value: asked.task_value_at_risk.0,
-        tasks: spec.workload.tasks,
+        tasks: spec.workload.tasks.count(),
         confidence_ppm: asked.confidence_ppm,
     }
 }
 
 /// Chooses how a job is checked, or says why no partner of the epoch can run it. `referees` is the number of validators that
-/// would vote in a dispute.
+/// would vote in a dispute, `turnout` the measured share of selected verifiers that announce themselves, in 64.64.
 // Rules C13, C14, C15, C47.
 pub fn choose_policy(
     params: &ComputeParams,
@@ -152,6 +158,7 @@ pub fn choose_policy(
     terms: &JobTerms,
     snapshot: &PartnerSnapshot,
     referees: usize,
+    turnout: u128,
 ) -> Result<Policy, JobError> {
     let mut offers = offers(terms, &spec.constraints, snapshot)?;
     let floor = min_price(params, terms)?;
@@ -182,6 +189,7 @@ pub fn choose_policy(
     let penalty = params.decline_penalty.0;
     let checking = Checking {
         bonds: &bonds,
+        turnout,
         min_verifiers: spec.verification.min_verifiers,
         floor: fees.saturating_mul(REFEREES_TIMES).max(penalty),
         verifier_floor: fees.max(penalty),
@@ -302,5 +310,6 @@ fn policy(
         verifier_bond: Amount(checking.verifier_bond(checks.bond)),
         min_verifiers: checking.min_verifiers,
         verifier_fee: verifier_fee(params, terms, checks.tasks_per_verifier, level),
+        expected_announcements: Fixed64(checking.announcements(checks)),
     }
 }

@@ -27,7 +27,11 @@ pub fn class_params(params: &ComputeParams, class: EngineClass) -> Result<&Class
 // Rule C13.
 #[must_use]
 pub fn price(ask: Amount, terms: &JobTerms) -> Amount {
-    Amount(ratio_up(ask.0, total_fuel(terms, terms.tasks), ASK_FUEL))
+    Amount(ratio_up(
+        ask.0,
+        total_fuel(terms, terms.tasks.count()),
+        ASK_FUEL,
+    ))
 }
 
 fn total_fuel(terms: &JobTerms, tasks: u32) -> u128 {
@@ -154,7 +158,7 @@ pub fn results_fee(params: &ComputeParams, bytes: u128) -> Option<Amount> {
 #[must_use]
 pub fn max_stored_bytes(terms: &JobTerms) -> u128 {
     let outcome = u128::try_from(MAX_OUTCOME_BYTES).unwrap_or(u128::MAX);
-    (u128::from(terms.output_bytes) + outcome) * u128::from(terms.tasks)
+    (u128::from(terms.output_bytes) + outcome) * u128::from(terms.tasks.count())
 }
 
 /// What is locked beside the rent when a job is opened while `live` others are and so many validators would be referees; the
@@ -239,7 +243,7 @@ fn transfer_ms(params: &ComputeParams, terms: &JobTerms, bytes: u128) -> u128 {
 
 /// Bytes that the limits let all tasks write.
 pub(super) fn result_bytes(terms: &JobTerms) -> u128 {
-    u128::from(terms.output_bytes) * u128::from(terms.tasks)
+    u128::from(terms.output_bytes) * u128::from(terms.tasks.count())
 }
 
 /// The minimum fuel of a task: its module has to be compiled and its inputs read before anything runs.

@@ -24,7 +24,7 @@ pub(super) fn receipt(
         customer: job.customer,
         workload: terms.workload,
         input_root: terms.input_root,
-        tasks: terms.tasks,
+        tasks: terms.tasks.clone(),
         result_root: opening.root,
         salt: opening.salt,
         outcomes: opening.outcomes,

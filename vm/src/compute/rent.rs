@@ -90,7 +90,7 @@ fn longest_ms(params: &Params, terms: &JobTerms, policy: &Policy) -> (u64, u64) 
         .saturating_mul(ROUNDS);
     let attempt = [
         compute.acknowledge_window_ms,
-        execute_window_ms(compute, terms, terms.tasks),
+        execute_window_ms(compute, terms, terms.tasks.count()),
         params.announcements_last_ms(),
         rounds,
     ];

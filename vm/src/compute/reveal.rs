@@ -8,7 +8,6 @@ use types::attestation::{CommitmentContext, Divergence, Opening, commitment, res
 use types::hash::{Address, BlobId, Hash32};
 use types::job::{Disputed, Parties, PrimaryOpening, Revealing, Stage, Verifier, VerifierOpening};
 use types::limits::MAX_OUTCOMES_BYTES;
-use types::number::TaskIndex;
 
 use super::JobError;
 use super::ballot::{Dispute, dispute};
@@ -53,7 +52,7 @@ pub(crate) fn reveal(
     if shown(context, &job, sender, &opening.root, &opening.salt) != parties.commitment {
         return Err(JobError::WrongCommitment.into());
     }
-    let all: Vec<_> = (0..job.terms.tasks).map(TaskIndex).collect();
+    let all: Vec<_> = job.terms.tasks.indices().collect();
     if !opening.is_consistent(&all, &revealing.shown_tasks()) {
         return Err(JobError::Inconsistent.into());
     }

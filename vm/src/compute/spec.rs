@@ -31,7 +31,7 @@ pub fn check_spec(
     let terms = JobTerms::of(spec);
     let workload = &spec.workload;
     check_class(params, height, workload.class)?;
-    within("tasks", workload.tasks.into(), 1, count(MAX_TASKS))?;
+    within("tasks", workload.tasks.array().into(), 1, count(MAX_TASKS))?;
     check_blobs(workload, &terms)?;
     check_limits(workload, &terms)?;
     let max_fuel = class_params(params, workload.class)?.max_task_fuel;
@@ -129,7 +129,7 @@ fn check_limits(workload: &Workload, terms: &JobTerms) -> Result<(), JobError> {
 /// No window may be so long that those who are bound to the job are bound for good.
 // Rule C11.
 fn check_windows(params: &ComputeParams, terms: &JobTerms) -> Result<(), JobError> {
-    let execute = execute_window_ms(params, terms, terms.tasks);
+    let execute = execute_window_ms(params, terms, terms.tasks.count());
     within(
         "milliseconds to execute the fuel of all tasks",
         execute.into(),

@@ -12,7 +12,7 @@ use super::price::{escrow, opening_fee, total};
 use super::queue::too_long;
 use super::rent::{begin_waiting, no_room, with_rent};
 use super::spec::check_spec;
-use super::{JobError, live};
+use super::{JobError, live, turnout};
 use crate::{ActionError, Context, Corruption};
 
 /// Takes a job in, or says which rule it breaks.
@@ -35,8 +35,9 @@ pub(crate) fn submit(
     }
     let snapshot = context.snapshot(context.epoch)?.unwrap_or_default();
     let referees = context.rules.committee.members().len();
-    let policy = choose_policy(&params.compute, spec, &terms, &snapshot, referees)?;
     let now = &context.chain;
+    let turnout = turnout::share(now.turnouts.get(&terms.class));
+    let policy = choose_policy(&params.compute, spec, &terms, &snapshot, referees, turnout)?;
     if let Some(full) = no_room(&params.compute, &terms, now) {
         return Err(full.into());
     }

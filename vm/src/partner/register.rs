@@ -53,8 +53,5 @@ pub fn check_profile(known: &[ClassParams], profile: &PartnerProfile) -> Result<
     if let Some(class) = profile.classes.iter().find(unknown) {
         return Err(ActionError::UnknownClass(*class));
     }
-    if profile.places == 0 {
-        return Err(ActionError::NoPlace);
-    }
     profile.vrf_key.check().map_err(|_| ActionError::BadVrfKey)
 }

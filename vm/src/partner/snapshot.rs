@@ -6,16 +6,23 @@ use types::number::Epoch;
 use types::state_key::StateKey;
 
 use super::index;
+use crate::compute;
 use crate::{Abort, Context, Corruption, EpochPartner, PartnerSnapshot};
 
 impl Context<'_> {
-    /// End hook of an epoch's last block: writes the snapshot for the next epoch and deletes old ones.
+    /// End hook of an epoch's last block: writes the snapshot for the next epoch and deletes old ones. Who has paused is not
+    /// in it.
+    // Rule C30.
     pub(crate) fn write_snapshot(&mut self) -> Result<(), Abort> {
+        compute::turnout::fade(self);
         let mut partners = Vec::new();
         for address in index(&self.overlay)? {
             let partner = self
                 .partner(&address)?
                 .ok_or(Corruption::IndexWithoutPartner(address))?;
+            if partner.profile.is_paused() {
+                continue;
+            }
             partners.push(EpochPartner {
                 address,
                 bond: partner.bond,

@@ -11,8 +11,8 @@ use types::state_key::StateKey;
 
 use crate::{Abort, ActionError, Context, Corruption};
 
-/// The unbondings that are paid at one chain time. The entries form a queue: the period is the same for all, so a new
-/// entry never comes before an older one.
+/// The unbondings that are paid at one chain time. The entries form a queue: a new entry never comes before an older one, also
+/// where the network has shortened the period in between.
 #[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
 pub(crate) struct UnbondingEntry {
     /// The partners whose unbondings they are, in the order in which they began.
@@ -32,6 +32,10 @@ impl Context<'_> {
         let deadline = self
             .chain_time
             .saturating_add(self.rules.params.compute.unbonding_ms);
+        let deadline = self
+            .chain
+            .unbondings
+            .map_or(deadline, |(_, last)| deadline.max(last));
         let full = |_| ActionError::TooManyUnbondings(MAX_UNBONDINGS);
         partner
             .unbonding

@@ -7,10 +7,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use types::chain_record::DueQueues;
+use types::chain_record::{ClassTurnout, DueQueues};
 use types::codec::{decode, encode};
 use types::hash::{Address, Domain, Hash32, JobId, ValidatorId};
-use types::number::{Amount, BeaconStep, ChainTime, Epoch, Height};
+use types::number::{Amount, BeaconStep, ChainTime, EngineClass, Epoch, Fixed64, Height};
 use types::state_key::StateKey;
 use types::transaction::Action;
 use vm::draws::{Draw, Draws};
@@ -70,6 +70,14 @@ fn records() -> Vec<String> {
         disputes: 16,
         first_draw: BeaconStep(14),
         past_snapshots: vec![(Epoch(7), ChainTime(8))],
+        turnouts: BTreeMap::from([(
+            EngineClass(2),
+            ClassTurnout {
+                expected: Fixed64(9),
+                announced: 10,
+                last: Epoch(11),
+            },
+        )]),
         committee_since: Epoch(1),
         params_since: Epoch(2),
         last_proposed: BTreeMap::from([(ValidatorId(Address([8; 20])), Height(9))]),

@@ -86,9 +86,6 @@ impl Model {
         if profile.classes.contains(&EngineClass(9)) {
             return Err("unknown_class");
         }
-        if profile.places == 0 {
-            return Err("no_place");
-        }
         let new = || ModelPartner {
             profile: profile.clone(),
             bond: 0,

@@ -112,7 +112,6 @@ fn bad_profiles_are_refused_each_by_its_rule() {
         failed!("unknown_class")
     );
     assert_eq!(with(&|p| p.vrf_key.0 = [0xff; 32]), failed!("bad_vrf_key"));
-    assert_eq!(with(&|p| p.places = 0), failed!("no_place"));
     assert_eq!(
         with(&|p| p.attributes = (0..=MAX_ATTRIBUTES).map(|i| (name(i), name(i))).collect()),
         failed!("too_many_attributes")

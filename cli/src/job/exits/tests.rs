@@ -14,7 +14,7 @@ fn workload(outputs: &[&str]) -> Workload {
     };
     Workload {
         outputs: Bounded::new(outputs.iter().map(output).collect()).unwrap(),
-        ..types::testing::workload(b"module", 3)
+        ..types::testing::workload(b"module", 20)
     }
 }
 

@@ -7,21 +7,21 @@ use serde_saphyr::Spanned;
 use types::hash::Hash32;
 use types::job::{
     Argument, Constraints, GuestPath, Name, Output, RESERVED_ENVIRONMENT_PREFIX, TaskLimits,
-    Verification, is_environment_key, is_input_target, is_output_path,
+    TaskSet, Verification, is_environment_key, is_input_target, is_output_path,
 };
 use types::limits::{
     MAX_ARGUMENT_BYTES, MAX_ARGUMENTS, MAX_ATTRIBUTES, MAX_INPUTS, MAX_JOB_OUTPUT_BYTES,
     MAX_MIN_VERIFIERS, MAX_OUTPUTS, MAX_TASK_FUEL, MAX_TASK_MEMORY_BYTES, MAX_TASK_OUTPUT_BYTES,
     MAX_TASKS, MAX_WINDOW_MS,
 };
-use types::number::{Amount, Fuel};
+use types::number::{Amount, Fuel, TaskIndex};
 
 use super::document::{
     ConstraintsSection, DeterminismSection, EngineSection, Entries, InputEntry, List, OutputEntry,
     ResourcesSection, TasksSection, VerificationSection,
 };
 use super::field::{BYTE_UNITS, FUEL_UNITS, Field, TIME_UNITS, required};
-use super::mistake::{Mistake, SpecError, TAKEN_NAMES};
+use super::mistake::{FoundValue, Mistake, SpecError, TAKEN_NAMES, expected_at};
 use super::source::SpecSource;
 
 /// Fuel limit of a task, if the spec names none.
@@ -204,13 +204,52 @@ pub fn outputs(list: &List<OutputEntry>) -> Result<Vec<Output>, SpecError> {
     Ok(outputs)
 }
 
-/// Reads `tasks`: the number of tasks.
-pub fn tasks(section: &Spanned<TasksSection>) -> Result<u32, SpecError> {
+/// Reads `tasks`: the array, and those of it that are run. An array without a length ends with the last of these.
+pub fn tasks(section: &Spanned<TasksSection>) -> Result<TaskSet, SpecError> {
     let line = section.referenced.line();
-    let array = Field::required("tasks", line, "array", section.value.array.as_ref())?;
+    let TasksSection { array, indices } = &section.value;
     let max = u64::try_from(MAX_TASKS).unwrap_or(u64::MAX);
-    let tasks = array.integer(1, max)?;
-    Ok(u32::try_from(tasks).unwrap_or(u32::MAX))
+    let array = Field::optional("tasks.array", array.as_ref())
+        .map(|field| field.integer(1, max))
+        .transpose()?;
+    let array = array.map(|array| u32::try_from(array).unwrap_or(u32::MAX));
+    let (array, list) = match (array, indices) {
+        (array, Some(list)) => (array, list),
+        (Some(array), None) => return Ok(TaskSet::all(array)),
+        (None, None) => {
+            let (name, what) = ("array", expected_at("tasks.array"));
+            let mistake = Mistake::MissingField { name, what };
+            return Err(SpecError::new(line, "tasks".to_owned(), mistake));
+        }
+    };
+    bounded(
+        "tasks.indices",
+        list,
+        list.value.len(),
+        MAX_TASKS,
+        "indices",
+    )?;
+    let mut named: Vec<TaskIndex> = Vec::new();
+    for (position, item) in list.value.iter().enumerate() {
+        let field = Field::new(format!("tasks.indices[{position}]"), item);
+        let below = array.map_or(max, u64::from);
+        let index = field.integer(0, below.saturating_sub(1))?;
+        let index = TaskIndex(u32::try_from(index).unwrap_or(u32::MAX));
+        if named.last().is_some_and(|last| *last >= index) {
+            return Err(field.expected_instead("an index above the one before it".to_owned()));
+        }
+        named.push(index);
+    }
+    let shortest = named.last().map_or(0, |last| last.0.saturating_add(1));
+    TaskSet::named(array.unwrap_or(shortest), &named).map_err(|_| {
+        let (what, found) = (expected_at("tasks.indices"), FoundValue::Nothing);
+        let line = list.referenced.line();
+        SpecError::new(
+            line,
+            "tasks.indices".to_owned(),
+            Mistake::Expected { what, found },
+        )
+    })
 }
 
 /// Reads `resources`, for a job of `tasks` tasks.

@@ -96,12 +96,14 @@ pub struct OutputEntry {
     pub path: Option<Scalar>,
 }
 
-/// Section `tasks`: how often the program runs.
+/// Section `tasks`: how often the program runs, and as which tasks.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TasksSection {
-    /// Number of tasks, 1 to 1,024.
+    /// Number of tasks in the array, 1 to 1,024.
     pub array: Option<Scalar>,
+    /// Those of the array that are run, ascending; all of them if absent.
+    pub indices: Option<List<String>>,
 }
 
 /// `resources`, of each task.

@@ -191,7 +191,9 @@ pub fn expected_at(path: &str) -> String {
                 "a path below /out/ of at most {MAX_PATH_BYTES} bytes, without . or .. in it"
             );
         }
-        "tasks" => "a mapping with array",
+        "tasks" => "a mapping with array, indices",
+        "tasks.indices" if path.ends_with(']') => "an index of a task",
+        "tasks.indices" => "a list of indices of tasks, ascending, each once",
         "tasks.array" => return format!("a number of tasks: a whole number from 1 to {MAX_TASKS}"),
         "resources" => "a mapping with fuel, memory, output",
         "resources.fuel" => {

@@ -1,6 +1,6 @@
 //! Every mistake names its line, its field and what was expected.
 
-use types::number::Fuel;
+use types::number::{Fuel, TaskIndex};
 
 use super::checks::{DEFAULT_CLOCK_SECONDS, DEFAULT_FUEL};
 use super::*;
@@ -53,7 +53,10 @@ fn a_short_spec_has_defaults() {
         (spec.inputs[0].0.line, spec.inputs[0].0.field.as_str()),
         (10, "inputs[0].source")
     );
-    assert_eq!((spec.tasks, spec.price_cap), (1, DEFAULT_PRICE_PER_TASK));
+    assert_eq!(
+        (&spec.tasks, spec.price_cap),
+        (&TaskSet::all(1), DEFAULT_PRICE_PER_TASK)
+    );
     assert_eq!(spec.limits.fuel, DEFAULT_FUEL);
     assert_eq!(spec.verification.value_at_risk, DEFAULT_PRICE_PER_TASK);
     assert_eq!(
@@ -74,7 +77,7 @@ fn every_field_is_read() {
     )
     .replace("data/words.txt", &format!("blake3:{hash}:12"));
     let spec = parse(&more).unwrap();
-    assert_eq!(spec.tasks, 4);
+    assert_eq!(spec.tasks, TaskSet::all(4));
     let limits = TaskLimits {
         fuel: Fuel(20_000_000_000),
         memory_bytes: 64 << 20,
@@ -98,6 +101,18 @@ fn every_field_is_read() {
         (spec.clock_start_ns, spec.random_seed),
         (7_000_000_000, hash.parse().unwrap())
     );
+}
+
+#[test]
+fn single_tasks_of_an_array_are_named() {
+    let tasks = |section: &str| parse(&format!("{SHORT}tasks: {section}\n")).unwrap();
+    let named = |array, indices: [u32; 2]| TaskSet::named(array, &indices.map(TaskIndex)).unwrap();
+    let spec = tasks("{array: 100, indices: [7, 27]}");
+    assert_eq!(spec.tasks, named(100, [7, 27]));
+    let price = DEFAULT_PRICE_PER_TASK.checked_mul(2).unwrap();
+    assert_eq!(spec.price_cap, price, "what is not run is not paid");
+    assert_eq!(tasks("{indices: [7, 27]}").tasks, named(28, [7, 27]));
+    assert_eq!(tasks("{array: 2, indices: [0, 1]}").tasks, TaskSet::all(2));
 }
 
 #[test]
@@ -274,7 +289,7 @@ const MISTAKES: &[(&str, &str, u64, &str, &str)] = &[
         "csv}\ntasks: 4\n",
         14,
         "tasks",
-        "expected a mapping with array",
+        "expected a mapping with array, indices",
     ),
     (
         "csv}\n",
@@ -289,6 +304,41 @@ const MISTAKES: &[(&str, &str, u64, &str, &str)] = &[
         15,
         "tasks.array",
         "a whole number from 1 to 1024",
+    ),
+    (
+        "csv}\n",
+        "csv}\ntasks: {}\n",
+        14,
+        "tasks",
+        "expected the field array",
+    ),
+    (
+        "csv}\n",
+        "csv}\ntasks:\n  indices:\n    - 7\n    - 7\n",
+        17,
+        "tasks.indices[1]",
+        "expected an index above the one before it, found \"7\"",
+    ),
+    (
+        "csv}\n",
+        "csv}\ntasks: {array: 7, indices: [7]}\n",
+        14,
+        "tasks.indices[0]",
+        "a whole number from 0 to 6",
+    ),
+    (
+        "csv}\n",
+        "csv}\ntasks: {indices: [1024]}\n",
+        14,
+        "tasks.indices[0]",
+        "a whole number from 0 to 1023",
+    ),
+    (
+        "csv}\n",
+        "csv}\ntasks: {indices: []}\n",
+        14,
+        "tasks.indices",
+        "a list of indices of tasks, ascending, each once",
     ),
     (
         "csv}\n",

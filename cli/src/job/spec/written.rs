@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use types::hash::{BlobId, Hash32};
-use types::job::JobSpec;
+use types::job::{JobSpec, TaskSet};
 
 use super::FORMAT;
 use super::checks::NS_PER_SECOND;
@@ -59,6 +59,8 @@ struct WrittenOutput<'a> {
 #[derive(Serialize)]
 struct WrittenTasks {
     array: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    indices: Option<Vec<u32>>,
 }
 
 #[derive(Serialize)]
@@ -146,9 +148,7 @@ pub fn yaml(spec: &JobSpec) -> Result<String, UnwrittenSpec> {
                 path: output.path.as_str(),
             })
             .collect(),
-        tasks: WrittenTasks {
-            array: workload.tasks,
-        },
+        tasks: written_tasks(&workload.tasks),
         resources: WrittenResources {
             fuel: workload.limits.fuel.0,
             memory: workload.limits.memory_bytes,
@@ -176,6 +176,14 @@ pub fn yaml(spec: &JobSpec) -> Result<String, UnwrittenSpec> {
         },
     };
     Ok(serde_saphyr::to_string(&document)?)
+}
+
+fn written_tasks(tasks: &TaskSet) -> WrittenTasks {
+    let indices = tasks.indices().map(|index| index.0);
+    WrittenTasks {
+        array: tasks.array(),
+        indices: (!tasks.is_whole()).then(|| indices.collect()),
+    }
 }
 
 fn engine(spec: &JobSpec) -> WrittenEngine<'_> {

@@ -276,6 +276,8 @@ class ComputeParams:
 
 @dataclass(frozen=True)
 class Params:
+    # True on a network of tests.
+    devnet: bool
     protocol_versions: Annotated[tuple[VersionStart, ...], Items(MAX_PROTOCOL_VERSIONS)]
     # Blocks per epoch.
     epoch_length: U64

@@ -30,7 +30,7 @@ from gridproof.light import Light, ProvenReceipt
 from gridproof.limits import MAX_JOB_INPUT_BYTES, MAX_JOB_OUTPUT_BYTES, MAX_MODULE_BYTES, MAX_OUTCOMES_BYTES
 from gridproof.receipt import check_workload, verify_outcomes
 from gridproof.results import OUTCOMES, RECEIPT, WORKLOAD, VerifiedJob, file_places, verify_folder
-from gridproof.spec import BlobId, Constraints, Input, JobSpec, Output, TaskLimits, Verification, Workload
+from gridproof.spec import BlobId, Constraints, Input, JobSpec, Output, TaskLimits, TaskSet, Verification, Workload
 from gridproof.transaction import Action, CancelJob, SignedTransaction, SubmitJob, Transaction
 
 # The engine class that this package knows.
@@ -103,7 +103,7 @@ class Job:
             stdin=None if self.stdin is None else blob(self.stdin),
             inputs=tuple(Input(blob(path), target) for target, path in sorted(self.inputs.items())),
             outputs=tuple(Output(name, path) for name, path in sorted(self.outputs.items())),
-            tasks=self.tasks,
+            tasks=TaskSet(self.tasks),
             limits=TaskLimits(self.fuel, self.memory_bytes, output_bytes),
             clock_start_ns=self.clock_seconds * 1_000_000_000,
             random_seed=self.random_seed,
@@ -398,7 +398,7 @@ def describe(verified: VerifiedJob) -> str:
     receipt = verified.proven.receipt
     paid = receipt.price + receipt.verification_paid
     return (
-        f"job {receipt.job.hex()}: {receipt.tasks} tasks, {len(verified.failed_tasks)} failed, {len(verified.files)} files\n"
+        f"job {receipt.job.hex()}: {len(receipt.tasks.indices)} tasks, {len(verified.failed_tasks)} failed, {len(verified.files)} files\n"
         f"checked by {len(receipt.verifiers)} verifiers, who ran {receipt.tasks_rerun} tasks again\n"
         f"paid {format_square(paid)} SQUARE, burned {format_square(receipt.burned)}\n"
         f"settled at height {receipt.height}, shown by header {verified.proven.header.height}, which validators with a "

@@ -11,7 +11,7 @@ from gridproof.codec import U16, U32, U64, U128, Address, Choice, Hash, Items, T
 from gridproof.errors import CodecError, NotVerified
 from gridproof.hashing import domain_hash, merkle_root
 from gridproof.limits import MAX_OUTCOMES_BYTES, MAX_OUTPUTS, MAX_TASKS, MAX_VERIFIERS
-from gridproof.spec import BlobId, Workload
+from gridproof.spec import BlobId, TaskSet, Workload
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Policy:
     verifier_bond: U128
     min_verifiers: U16
     verifier_fee: U128
+    expected_announcements: U128
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class JobReceipt:
     customer: Address
     workload: Hash
     input_root: Hash
-    tasks: U32
+    tasks: TaskSet
     result_root: Hash
     salt: Hash
     outcomes: BlobId
@@ -73,7 +74,7 @@ class JobReceipt:
             "customer": self.customer.hex(),
             "workload": self.workload.hex(),
             "input_root": self.input_root.hex(),
-            "tasks": self.tasks,
+            "tasks": len(self.tasks.indices),
             "result_root": self.result_root.hex(),
             "salt": self.salt.hex(),
             "outcomes": self.outcomes.to_json(),
@@ -94,6 +95,7 @@ class JobReceipt:
                 "verifier_bond": format_square(policy.verifier_bond),
                 "min_verifiers": policy.min_verifiers,
                 "verifier_fee": format_square(policy.verifier_fee),
+                "expected_announcements": str(policy.expected_announcements),
             },
             "tasks_rerun": self.tasks_rerun,
             "height": self.height,
@@ -169,10 +171,10 @@ def leaf(workload: bytes, input_root: bytes, task: int, outcome: Outcome) -> byt
     return domain_hash("task leaf", workload, _index(task), input_root, encode(outcome))
 
 
-def result_root(salt: bytes, leaves: list[bytes]) -> bytes:
-    """The root over the blinded leaves of all tasks, to which the primary committed."""
+def result_root(salt: bytes, leaves: list[tuple[int, bytes]]) -> bytes:
+    """The root over the blinded leaves of all tasks, each with its index, to which the primary committed."""
     items = []
-    for task, item in enumerate(leaves):
+    for task, item in leaves:
         blind = domain_hash("leaf blind", salt, _index(task))
         items.append(domain_hash("blinded leaf", _index(task), item, blind))
     return merkle_root(items)
@@ -192,10 +194,11 @@ def verify_outcomes(receipt: JobReceipt, data: bytes) -> Outcomes:
         outcomes = decode(Outcomes, data, MAX_OUTCOMES_BYTES)
     except CodecError as error:
         raise NotVerified("bad_outcomes", f"the list of outcomes does not decode: {error}") from None
-    if len(outcomes.tasks) != receipt.tasks:
-        message = f"the list has {len(outcomes.tasks)} outcomes, the job has {receipt.tasks} tasks"
+    indices = receipt.tasks.indices
+    if len(outcomes.tasks) != len(indices):
+        message = f"the list has {len(outcomes.tasks)} outcomes, the job has {len(indices)} tasks"
         raise NotVerified("outcome_count", message)
-    leaves = [leaf(receipt.workload, receipt.input_root, i, task) for i, task in enumerate(outcomes.tasks)]
+    leaves = [(i, leaf(receipt.workload, receipt.input_root, i, task)) for i, task in zip(indices, outcomes.tasks)]
     root = result_root(receipt.salt, leaves)
     if root != receipt.result_root:
         message = f"the outcomes lead to result root {root.hex()}, the receipt has {receipt.result_root.hex()}"

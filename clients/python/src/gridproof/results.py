@@ -12,7 +12,7 @@ from gridproof.errors import CodecError, GridproofError, NotVerified
 from gridproof.light import Light, ProvenReceipt
 from gridproof.limits import MAX_DOCUMENT_BYTES, MAX_OUTCOMES_BYTES, MAX_TRANSACTION_BYTES
 from gridproof.receipt import ExitCode, Outcomes, check_workload, verify_outcomes
-from gridproof.spec import BlobId, Workload
+from gridproof.spec import BlobId, TaskSet, Workload
 
 RECEIPT, OUTCOMES, WORKLOAD = "receipt.json", "outcomes.bin", "workload.bin"
 # What a folder may hold that is no result of a task.
@@ -35,19 +35,19 @@ class VerifiedJob:
         outputs = len(self.workload.outputs)
         return [
             i
-            for i, task in enumerate(self.outcomes.tasks)
+            for i, task in zip(self.workload.tasks.indices, self.outcomes.tasks)
             if task.exit != ExitCode(0) or None in task.outputs or len(task.outputs) < outputs
         ]
 
 
 def file_places(workload: Workload, outcomes: Outcomes) -> dict[str, BlobId]:
-    """Where each file that the outcomes name lies: `<task>/<name>`, without `<task>/` if there is one task only."""
+    """Where each file that the outcomes name lies: `<task>/<name>`, without `<task>/` in an array of one task."""
     names = [output.name for output in workload.outputs]
     if any(not name or name in (".", "..") or "/" in name or "\\" in name for name in names):
         raise NotVerified("bad_name", "an output has a name that leads out of the folder")
-    flat = workload.tasks == 1 and not set(names) & set(OWN_NAMES)
+    flat = workload.tasks == TaskSet(1) and not set(names) & set(OWN_NAMES)
     places: dict[str, BlobId] = {}
-    for task, outcome in enumerate(outcomes.tasks):
+    for task, outcome in zip(workload.tasks.indices, outcomes.tasks):
         files: list[tuple[str, BlobId | None]] = [("stdout", outcome.stdout), ("stderr", outcome.stderr)]
         for position, blob in enumerate(outcome.outputs):
             if blob is not None and position >= len(names):

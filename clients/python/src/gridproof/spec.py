@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from blake3 import blake3
 
 from gridproof.amounts import format_square, parse_square
-from gridproof.codec import U16, U32, U64, U128, Hash, Items, Text, encode
+from gridproof.codec import U16, U32, U64, U128, Hash, Items, Raw, Text, encode
 from gridproof.errors import BadAnswer, CodecError
 from gridproof.hashing import domain_hash
 from gridproof.limits import (
@@ -19,6 +19,7 @@ from gridproof.limits import (
     MAX_NAME_BYTES,
     MAX_OUTPUTS,
     MAX_PATH_BYTES,
+    MAX_TASKS,
 )
 
 Name = Annotated[str, Text(MAX_NAME_BYTES)]
@@ -78,6 +79,52 @@ class TaskLimits:
 
 
 @dataclass(frozen=True)
+class TaskSet:
+    """The tasks that a job runs: all of an array, or those of it that have a bit in `named`, lowest bit of the first byte first.
+
+    `named` has no zero byte at its end, no bit beyond the array, and is None where every task is run.
+    """
+
+    array: U32
+    named: Annotated[bytes, Raw(MAX_TASKS // 8)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.named is None:
+            return
+        bits = int.from_bytes(self.named, "little")
+        ends_well = self.named[-1:] not in (b"", b"\0")
+        if not ends_well or self.array > MAX_TASKS or bits.bit_length() > self.array or bits == (1 << self.array) - 1:
+            raise CodecError("the bits of a task set are not those of some tasks of its array")
+
+    @classmethod
+    def of(cls, array: int, indices: list[int]) -> TaskSet:
+        """Some tasks of an array, in ascending order, each once."""
+        if any(later <= index for index, later in zip(indices, indices[1:])) or not all(0 <= i < array for i in indices):
+            raise CodecError(f"indices of tasks ascend from 0 to {array - 1}, each once")
+        if indices == list(range(array)):
+            return cls(array)
+        bits = sum(1 << index for index in indices)
+        return cls(array, bits.to_bytes((bits.bit_length() + 7) // 8, "little"))
+
+    @property
+    def indices(self) -> list[int]:
+        """The tasks that are run, ascending."""
+        if self.named is None:
+            return list(range(self.array))
+        bits = int.from_bytes(self.named, "little")
+        return [index for index in range(bits.bit_length()) if bits >> index & 1]
+
+    def to_json(self) -> dict[str, Any]:
+        some = {} if self.named is None else {"task_indices": self.indices}
+        return {"tasks": self.array, **some}
+
+    @classmethod
+    def from_json(cls, value: Any) -> TaskSet:
+        some = value.get("task_indices")
+        return cls(value["tasks"]) if some is None else cls.of(value["tasks"], list(some))
+
+
+@dataclass(frozen=True)
 class Workload:
     """What is computed: everything that determines the outcomes and nothing else."""
 
@@ -88,7 +135,7 @@ class Workload:
     stdin: BlobId | None
     inputs: Annotated[tuple[Input, ...], Items(MAX_INPUTS)]
     outputs: Annotated[tuple[Output, ...], Items(MAX_OUTPUTS)]
-    tasks: U32
+    tasks: TaskSet
     limits: TaskLimits
     # Where the task's clock starts, in nanoseconds since 1970.
     clock_start_ns: U64
@@ -119,7 +166,7 @@ class Workload:
             "stdin": None if self.stdin is None else self.stdin.to_json(),
             "inputs": [{"blob": item.blob.to_json(), "target": item.target} for item in self.inputs],
             "outputs": [{"name": item.name, "path": item.path} for item in self.outputs],
-            "tasks": self.tasks,
+            **self.tasks.to_json(),
             "limits": {
                 "fuel": self.limits.fuel,
                 "memory_bytes": self.limits.memory_bytes,
@@ -141,7 +188,7 @@ class Workload:
                 stdin=None if value["stdin"] is None else BlobId.from_json(value["stdin"]),
                 inputs=tuple(Input(BlobId.from_json(i["blob"]), i["target"]) for i in value["inputs"]),
                 outputs=tuple(Output(o["name"], o["path"]) for o in value["outputs"]),
-                tasks=value["tasks"],
+                tasks=TaskSet.from_json(value),
                 limits=TaskLimits(**{name: value["limits"][name] for name in TaskLimits.__annotations__}),
                 clock_start_ns=value["clock_start_ns"],
                 random_seed=hash_from_json(value["random_seed"]),

@@ -4,7 +4,6 @@
 //! time for it is over. It reports tasks as unrunnable only if they failed by themselves, not for want of the machine.
 
 use types::job::{JobRecord, Stage};
-use types::number::TaskIndex;
 use types::transaction::JobStep;
 
 use super::super::{Core, Note, ProvenState};
@@ -48,8 +47,8 @@ impl Core {
             }
             Some(_) => {}
             None => {
-                let tasks = (0..terms.tasks).map(TaskIndex).collect();
-                plan.execute(proven, assignment, tasks);
+                let tasks = terms.tasks.indices().collect();
+                plan.execute(proven, assignment, tasks, self.settings.task_wall_ms);
             }
         }
     }

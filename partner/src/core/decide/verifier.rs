@@ -67,7 +67,7 @@ impl Core {
             None if self.gave_up(&assignment) => plan.find_no_result(assignment, commit_now),
             None => {
                 let tasks = verifier.tasks.clone();
-                plan.execute(proven, assignment, tasks);
+                plan.execute(proven, assignment, tasks, self.settings.task_wall_ms);
             }
         }
     }
@@ -105,7 +105,7 @@ impl Core {
     }
 
     /// Evaluates sortition over somebody else's commitment, which is final: proven states hold nothing else. What it could not
-    /// run in time it does not announce, since an announcement binds.
+    /// run in time it does not announce, since an announcement binds, and nothing while it has paused.
     // Rule C35.
     pub(super) fn draw_oneself(
         &mut self,
@@ -115,6 +115,9 @@ impl Core {
         plan: &mut PartnerPlan,
     ) {
         let (job, attempt) = (record.id, record.attempt);
+        if self.settings.paused {
+            return;
+        }
         // Before the beacon that sortition runs over is there, there is nothing to evaluate.
         if announcing.beacon.known().is_none() {
             return;

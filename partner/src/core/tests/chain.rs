@@ -14,7 +14,9 @@ use types::job::{
     VerifierOpening, Verifying, Workload,
 };
 use types::key::{SecretKey, VrfSecretKey};
-use types::number::{Amount, Attempt, Epoch, Fixed64, Fuel, Height, Nonce, TaskIndex, Timestamp};
+use types::number::{
+    Amount, Attempt, ChainTime, Epoch, Fixed64, Fuel, Height, Nonce, TaskIndex, Timestamp,
+};
 use types::params::Params;
 use types::sortition::Sortition;
 use types::transaction::{Action, JobStep, SignedTransaction};
@@ -57,6 +59,7 @@ pub fn settings(n: u8) -> PartnerSettings {
         verification_places: 1,
         blob_quota_bytes: 16 << 30,
         task_wall_ms: 1_000,
+        paused: false,
     }
 }
 
@@ -87,6 +90,7 @@ pub fn record(stage: Stage) -> JobRecord {
         bond: Amount(100),
         verifier_bond: Amount(50),
         verifier_fee: Amount(1),
+        expected_announcements: Fixed64(1 << 64),
         ..types::testing::no_policy()
     };
     let spec = types::testing::job_spec(workload());
@@ -130,6 +134,7 @@ pub fn proven(n: u8, partners: u8, height: u64, record: JobRecord) -> ProvenStat
         height: Height(height),
         newest: Height(height),
         time: Timestamp(height * 1_000),
+        clock: (ChainTime(height * 1_000), Timestamp(height * 1_000)),
         account: Account {
             balance: Amount(100),
             nonce: Nonce(0),

@@ -147,7 +147,7 @@ fn executed(salt: u8) -> Event {
     };
     Event::Executed(Box::new(super::super::ExecutionResult {
         assignment: assignment(AssignmentRole::Primary),
-        outcomes: (0..record.terms.tasks)
+        outcomes: (0..record.terms.tasks.array())
             .map(|task| (TaskIndex(task), outcome.clone()))
             .collect(),
         workload: workload(),

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
 use types::hash::Hash32;
 use types::limits::BLOB_CHUNK_BYTES;
@@ -31,8 +30,8 @@ fn work(dir: &Path, endpoints: &[&RunningEndpoint]) -> JobRunner {
         .collect();
     let backend = Box::new(WorkerProcess {
         program: "/nonexistent".into(),
-        task_wall: Duration::from_secs(1),
         may_lack_seccomp: false,
+        room: crate::runner::TaskRoom::new(1, 0),
         code: None,
     });
     JobRunner::open(

@@ -84,7 +84,7 @@ async fn partner(dir: &Path) -> Result<()> {
             }
         }
     }
-    Ok(partner::run(dir, config, pending()).await?)
+    Ok(partner::run(dir, config, partner::DaemonControls::until(pending())).await?)
 }
 
 fn read_toml<C: serde::de::DeserializeOwned>(file: &Path) -> Result<C> {

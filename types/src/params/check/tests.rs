@@ -17,6 +17,89 @@ fn a_devnet_can_run() {
     assert_eq!(Params::devnet().check(), Ok(()));
 }
 
+/// Parameters of a network on which somebody has something to lose.
+fn real() -> Params {
+    let devnet = Params::devnet();
+    Params {
+        devnet: false,
+        epoch_length: 100_000,
+        beacon_lag: 8,
+        min_fee: Amount(SQUARE.0 / 10),
+        compute: ComputeParams {
+            open_window_ms: 3_600_000,
+            acknowledge_window_ms: 300_000,
+            announce_window_ms: 300_000,
+            execute_window_ms: 300_000,
+            renewal_interval_ms: 30_000,
+            reveal_window_ms: 300_000,
+            store_window_ms: 600_000,
+            unbonding_ms: 14 * 86_400_000,
+            audit_window_ms: 86_400_000,
+            appeal_window_ms: 86_400_000,
+            ended_jobs_kept_ms: 2 * 86_400_000,
+            ..devnet.compute
+        },
+        ..devnet
+    }
+}
+
+#[test]
+fn only_a_devnet_may_have_short_windows_near_beacons_and_cheap_state() {
+    assert_eq!(real().check(), Ok(()));
+    let undeclared = Params {
+        devnet: false,
+        ..Params::devnet()
+    };
+    assert!(matches!(
+        undeclared.check(),
+        Err(ParamsError::BelowFloor { .. })
+    ));
+    let below: [(&str, u128, Change); 11] = [
+        ("compute.open_window_ms", 300_000, |p| {
+            p.compute.open_window_ms = 1;
+        }),
+        ("compute.acknowledge_window_ms", 300_000, |p| {
+            p.compute.acknowledge_window_ms -= 1;
+        }),
+        ("compute.announce_window_ms", 300_000, |p| {
+            p.compute.announce_window_ms -= 1;
+        }),
+        ("compute.execute_window_ms", 300_000, |p| {
+            p.compute.execute_window_ms -= 1;
+        }),
+        ("compute.reveal_window_ms", 300_000, |p| {
+            p.compute.reveal_window_ms -= 1;
+        }),
+        ("compute.store_window_ms", 300_000, |p| {
+            p.compute.store_window_ms = 299_999;
+        }),
+        ("compute.acknowledge_window_ms", 400_000, |p| {
+            p.idle_target_ms = 100_000;
+        }),
+        ("compute.renewal_interval_ms", 30_000, |p| {
+            p.compute.renewal_interval_ms -= 1;
+        }),
+        ("compute.unbonding_ms", 172_800_001, |p| {
+            p.compute.unbonding_ms = 172_800_000;
+        }),
+        ("beacon_lag", 8, |p| p.beacon_lag = 7),
+        ("min_fee", MIN_FEE, |p| p.min_fee = Amount(MIN_FEE - 1)),
+    ];
+    for (name, min, change) in below {
+        let mut params = real();
+        change(&mut params);
+        let Err(ParamsError::BelowFloor {
+            name: found,
+            min: floor,
+            ..
+        }) = params.check()
+        else {
+            panic!("{name} may be below its floor: {:?}", params.check());
+        };
+        assert_eq!((found, floor), (name, min));
+    }
+}
+
 #[test]
 fn each_rule_has_its_error_with_the_values_that_broke_it() {
     let zero = ParamsError::Zero;

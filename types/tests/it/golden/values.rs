@@ -9,13 +9,13 @@ use types::committee::Validator;
 use types::genesis::{Genesis, GenesisAccount, GenesisPartner};
 use types::hash::{BlobId, BlockId, ChainId, Hash32};
 use types::job::{
-    CLASS_WASM_V2, Constraints, Input, JobSpec, Output, PartnerProfile, TaskLimits, Verification,
-    Workload,
+    CLASS_WASM_V2, Constraints, Input, JobSpec, Output, PartnerProfile, TaskLimits, TaskSet,
+    Verification, Workload,
 };
 use types::key::{SecretKey, VrfSecretKey};
 use types::number::{
     Amount, EngineClass, Epoch, Fuel, Gas, Height, Nonce, ProtocolVersion, SQUARE, Stake,
-    Timestamp, ValidatorIndex, View,
+    TaskIndex, Timestamp, ValidatorIndex, View,
 };
 use types::params::{ClassParams, Params};
 use types::transaction::{Action, Transaction};
@@ -54,7 +54,7 @@ pub fn workload() -> Workload {
             path: text("/out/hist.csv"),
         }])
         .unwrap(),
-        tasks: 3,
+        tasks: TaskSet::named(9, &[TaskIndex(0), TaskIndex(4), TaskIndex(8)]).unwrap(),
         limits: TaskLimits {
             fuel: Fuel(1 << 30),
             memory_bytes: 1 << 26,

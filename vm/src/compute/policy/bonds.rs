@@ -2,8 +2,8 @@
 
 use types::number::Amount;
 
-use super::super::fixed::{ONE, ratio_down, ratio_up};
-use super::{COALITION_SHARE, Checkers};
+use super::super::fixed::{ONE, mul_down, ratio_down, ratio_up};
+use super::{COALITION_SHARE, Checkers, Checks};
 
 /// The parts of a class's bond, in percent and ascending, whose holders should be able to lock a verifier's bond, where the
 /// largest bond of a primary leaves too few.
@@ -33,11 +33,11 @@ impl ClassBonds {
         Self { bonds, sums }
     }
 
-    /// phi - a, in 64.64, rounded down: phi is the least share of the others' bond, whoever is primary, whose holders can
-    /// lock `bond` as verifiers. They have half of their bond for that, whatever they run. Zero if phi is below a.
+    /// The least share of the others' bond, whoever is primary, whose holders can lock `bond` as verifiers, in 64.64, rounded
+    /// down. They have half of their bond for that, whatever they run.
     // Rule C42.
     #[must_use]
-    pub fn honest(&self, bond: u128) -> u128 {
+    pub fn able(&self, bond: u128) -> u128 {
         let able = self.bonds.partition_point(|own| own - own / 2 < bond);
         let sum = |from: usize| self.sums.get(from).copied().unwrap_or_default();
         // The share of those who are able falls the more of it the primary holds: the largest bond is the worst case.
@@ -54,8 +54,23 @@ impl ClassBonds {
         if others == 0 {
             0
         } else {
-            ratio_down(able, ONE, others).saturating_sub(COALITION_SHARE)
+            ratio_down(able, ONE, others)
         }
+    }
+
+    /// How many of those who can lock `bond` announce themselves in expectation, if sortition selects so many, in 64.64: nobody is
+    /// selected with more than certainty. Whoever has the largest bond is left out, as if it was the primary.
+    // Rule C42.
+    #[must_use]
+    pub fn announcements(&self, bond: u128, expected_verifiers: u128) -> u128 {
+        let able = self.bonds.partition_point(|own| own - own / 2 < bond);
+        let all = self.sums.first().copied().unwrap_or_default();
+        let Some((primary, others)) = self.bonds.get(able..).and_then(<[u128]>::split_last) else {
+            return 0;
+        };
+        let total = all.saturating_sub(*primary).max(1);
+        let chance = |own: &u128| ratio_down(expected_verifiers, *own, total).min(ONE);
+        others.iter().map(chance).fold(0, u128::saturating_add)
     }
 
     /// The largest verifier's bond that partners with `percent` of the class's bond can lock.
@@ -96,6 +111,8 @@ impl ClassBonds {
 pub struct Checking<'a> {
     /// Bonds of all partners of the class.
     pub bonds: &'a ClassBonds,
+    /// The share of selected verifiers that announces itself, as it was measured, in 64.64, at most one.
+    pub turnout: u128,
     /// The verifiers that the customer demands at least (m).
     pub min_verifiers: u16,
     /// The least that a primary locks, where it can.
@@ -137,10 +154,20 @@ impl Checking<'_> {
         )
     }
 
-    /// phi - a if the primary locks `bond`.
+    /// How many announce themselves in expectation under these checks, if all do that are selected and can.
+    // Rule C42.
+    #[must_use]
+    pub fn announcements(&self, checks: &Checks) -> u128 {
+        let bond = self.verifier_bond(checks.bond);
+        self.bonds.announcements(bond, checks.expected_verifiers)
+    }
+
+    /// phi - a if the primary locks `bond`, in 64.64, rounded down; zero where phi is below a.
+    // Rule C42.
     #[must_use]
     pub fn honest(&self, bond: u128) -> u128 {
-        self.bonds.honest(self.verifier_bond(bond))
+        mul_down(self.bonds.able(self.verifier_bond(bond)), self.turnout)
+            .saturating_sub(COALITION_SHARE)
     }
 }
 
@@ -149,35 +176,37 @@ mod tests {
     use super::*;
     use crate::compute::policy::HONEST_SHARE;
 
+    /// phi - a where all who can announce themselves.
+    fn honest(all: &[u128], bond: u128) -> u128 {
+        bonds(all).able(bond).saturating_sub(COALITION_SHARE)
+    }
+
     fn bonds(all: &[u128]) -> ClassBonds {
         ClassBonds::new(all.iter().map(|bond| Amount(*bond)))
     }
 
     #[test]
     fn where_everybody_can_lock_the_bond_phi_is_one() {
-        assert_eq!(bonds(&[100; 4]).honest(50), HONEST_SHARE);
-        assert_eq!(bonds(&[100; 4]).honest(51), 0);
-        assert_eq!(bonds(&[101, 7]).honest(4), HONEST_SHARE);
+        assert_eq!(honest(&[100; 4], 50), HONEST_SHARE);
+        assert_eq!(honest(&[100; 4], 51), 0);
+        assert_eq!(honest(&[101, 7], 4), HONEST_SHARE);
     }
 
     #[test]
     fn who_cannot_lock_the_bond_does_not_count_and_neither_does_the_richest() {
         // 300 of the 400 that others hold when one of the rich is primary.
         assert_eq!(
-            bonds(&[50, 50, 100, 200, 200]).honest(40),
+            honest(&[50, 50, 100, 200, 200], 40),
             ONE / 4 * 3 - COALITION_SHARE
         );
         // 200 of 400: still above a third.
         assert_eq!(
-            bonds(&[50, 50, 100, 200, 200]).honest(60),
+            honest(&[50, 50, 100, 200, 200], 60),
             ONE / 2 - COALITION_SHARE
         );
         // 100 of 400, and nothing at all of the one rich partner.
-        assert_eq!(bonds(&[100, 100, 100, 100, 200]).honest(60), 0);
-        assert_eq!(
-            bonds(&[100, 100, 200, 200]).honest(60),
-            ONE / 2 - COALITION_SHARE
-        );
+        assert_eq!(honest(&[100, 100, 100, 100, 200], 60), 0);
+        assert_eq!(honest(&[100, 100, 200, 200], 60), ONE / 2 - COALITION_SHARE);
     }
 
     #[test]
@@ -191,6 +220,7 @@ mod tests {
         assert_eq!(bonds(&[]).lockable_by(50), 0);
         let checking = Checking {
             bonds: &some,
+            turnout: ONE,
             min_verifiers: 3,
             floor: 0,
             verifier_floor: 0,
@@ -199,10 +229,42 @@ mod tests {
     }
 
     #[test]
+    fn nobody_announces_itself_more_than_certainly() {
+        let four = bonds(&[100; 4]);
+        assert_eq!(four.announcements(50, ONE), ratio_down(100, ONE, 300) * 3);
+        assert_eq!(four.announcements(50, 8 * ONE), 3 * ONE);
+        assert_eq!(four.announcements(51, 8 * ONE), 0);
+        // Of 300 that are not the largest bond, those of 100 can lock it.
+        assert_eq!(
+            bonds(&[50, 50, 100, 100, 200]).announcements(40, 3 * ONE),
+            2 * ONE
+        );
+        assert_eq!(bonds(&[]).announcements(0, ONE), 0);
+    }
+
+    #[test]
+    fn who_does_not_announce_itself_does_not_count() {
+        let bonds = bonds(&[100; 4]);
+        let honest = |turnout| {
+            Checking {
+                bonds: &bonds,
+                turnout,
+                min_verifiers: 0,
+                floor: 0,
+                verifier_floor: 0,
+            }
+            .honest(50)
+        };
+        assert_eq!(honest(ONE), HONEST_SHARE);
+        assert_eq!(honest(ONE / 2), ONE / 2 - COALITION_SHARE);
+        assert_eq!(honest(ONE / 3), 0);
+    }
+
+    #[test]
     fn nobody_else_is_nobody_honest() {
-        assert_eq!(bonds(&[]).honest(0), 0);
-        assert_eq!(bonds(&[100]).honest(1), 0);
-        assert_eq!(bonds(&[0, 0]).honest(0), 0);
+        assert_eq!(honest(&[], 0), 0);
+        assert_eq!(honest(&[100], 1), 0);
+        assert_eq!(honest(&[0, 0], 0), 0);
     }
 
     #[test]
@@ -219,6 +281,7 @@ mod tests {
         let bonds = bonds(&[100; 4]);
         let checking = |min_verifiers| Checking {
             bonds: &bonds,
+            turnout: ONE,
             min_verifiers,
             floor: 40,
             verifier_floor: 10,

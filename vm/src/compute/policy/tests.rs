@@ -165,6 +165,7 @@ fn choose(stakes: &Stakes, offer: u128, floor: u128) -> Option<Checks> {
         offer,
         &Checking {
             bonds: &bonds,
+            turnout: ONE,
             min_verifiers: 0,
             floor,
             verifier_floor: 0,
@@ -301,6 +302,7 @@ fn the_bond_is_one_whose_part_enough_others_can_lock() {
             1_000 * SQUARE.0,
             &Checking {
                 bonds,
+                turnout: ONE,
                 min_verifiers,
                 floor: 0,
                 verifier_floor: 0,
@@ -326,6 +328,7 @@ fn the_bond_is_one_whose_part_enough_others_can_lock() {
     let mixed = mixed.unwrap();
     let honest = Checking {
         bonds: &class(4, 100),
+        turnout: ONE,
         min_verifiers: 0,
         floor: 0,
         verifier_floor: 0,
@@ -348,6 +351,7 @@ fn where_verifiers_run_a_part_nobody_is_drawn_with_more_than_certainty() {
     let bonds = ClassBonds::new(std::iter::repeat_n(Amount(1_000 * SQUARE.0), 4));
     let checking = Checking {
         bonds: &bonds,
+        turnout: ONE,
         min_verifiers: 0,
         floor: 0,
         verifier_floor: 0,

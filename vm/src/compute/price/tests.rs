@@ -43,6 +43,7 @@ fn policy(expected_verifiers: u128, min_verifiers: u16) -> Policy {
         verifier_bond: Amount::ZERO,
         min_verifiers,
         verifier_fee: Amount(7),
+        expected_announcements: Fixed64(1 << 64),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use types::attestation::result_root_of;
 use types::hash::JobId;
-use types::job::{JobReceipt, Parties, Stage};
+use types::job::{JobReceipt, Parties, Stage, TaskSet};
 use types::number::{Amount, Fuel, SQUARE};
 use types::transaction::{Action, JobStep};
 use vm::compute::fixed::ONE;
@@ -110,7 +110,7 @@ fn the_receipt_holds_what_reproduces_the_root() {
     assert_eq!(receipt.input_root, revealed.terms.input_root);
     assert_eq!(
         (receipt.job, receipt.customer, receipt.tasks),
-        (job, address(CUSTOMER), 4)
+        (job, address(CUSTOMER), TaskSet::all(4))
     );
     assert_eq!(
         (receipt.value_at_risk, receipt.task_value_at_risk),
@@ -323,7 +323,7 @@ fn appointed_verifiers_complete_the_minimum_beside_selected_ones() {
 fn verifiers_of_some_tasks_check_just_these() {
     let mut world = proven();
     let mut some = demanding(3);
-    some.workload.tasks = 16;
+    some.workload.tasks = TaskSet::all(16);
     some.workload.limits.fuel = Fuel(25_000_000);
     some.verification.tasks_per_verifier = Some(5);
     let job = world.submit(&some);

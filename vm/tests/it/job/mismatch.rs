@@ -2,7 +2,7 @@
 //! loses its bond, and an honest party loses nothing.
 
 use types::hash::JobId;
-use types::job::{JobRecord, Stage};
+use types::job::{JobRecord, Stage, TaskSet};
 use types::number::{Amount, Attempt, Fuel};
 use vm::query;
 
@@ -117,7 +117,7 @@ fn one_honest_verifier_among_colluders_is_enough() {
 #[test]
 fn a_wrong_task_that_nobody_drew_is_not_seen_and_one_that_somebody_drew_is() {
     let mut some = demanding(2);
-    some.workload.tasks = 16;
+    some.workload.tasks = TaskSet::all(16);
     some.workload.limits.fuel = Fuel(25_000_000);
     some.verification.tasks_per_verifier = Some(4);
     let mut start = proven();

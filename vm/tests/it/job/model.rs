@@ -400,7 +400,7 @@ impl Model {
         let primary = crate::job::world::parties(&before.stage).0;
         let paid = [FailureReason::Unverified, FailureReason::NonCanonical];
         if reason.is_none_or(|reason| paid.contains(&reason)) {
-            let price = before.terms.fuel.0 * u64::from(before.terms.tasks);
+            let price = before.terms.fuel.0 * u64::from(before.terms.tasks.count());
             let ask = world.partner(primary.unwrap()).profile.ask.0;
             self.pay(
                 &after.id,
@@ -460,7 +460,7 @@ impl Model {
 /// The time that a job's primary has.
 fn window_ms(world: &World, record: &JobRecord) -> u64 {
     let params = &world.chain.genesis.params.compute;
-    vm::compute::price::execute_window_ms(params, &record.terms, record.terms.tasks)
+    vm::compute::price::execute_window_ms(params, &record.terms, record.terms.tasks.count())
 }
 
 /// The part of it that the primary had.

@@ -1,7 +1,7 @@
 //! What is held is paid for as long as it is held: a place for a job, room for its blobs, the bonds behind it.
 
 use types::hash::{BlobId, Hash32};
-use types::job::{Failed, FailureReason, JobRecord, JobSpec, Stage};
+use types::job::{Failed, FailureReason, JobRecord, JobSpec, Stage, TaskSet};
 use types::number::{Amount, ChainTime};
 
 use crate::fixture::square;
@@ -15,7 +15,7 @@ fn heavy(n: u8) -> JobSpec {
         hash: Hash32([n.wrapping_mul(8) + m; 32]),
         length,
     };
-    spec.workload.tasks = 1;
+    spec.workload.tasks = TaskSet::all(1);
     spec.workload.limits.fuel.0 = (1 << 32) + 1_000;
     spec.price_cap = square(12);
     spec.workload.stdin = Some(blob(1, 1 << 30));

@@ -1,7 +1,7 @@
 //! What a customer is refused for, each with its own reason, and what an estimate says before.
 
 use types::codec::Text;
-use types::job::JobSpec;
+use types::job::{JobSpec, TaskSet};
 use types::number::{Amount, Fuel};
 use types::transaction::Action;
 use vm::compute::{JobError, JobEstimate, estimate};
@@ -168,7 +168,7 @@ fn a_confidence_is_kept_or_refused() {
 #[test]
 fn too_few_tasks_per_verifier_are_refused_with_the_least() {
     let few = |s: &mut JobSpec| {
-        s.workload.tasks = 1_000;
+        s.workload.tasks = TaskSet::all(1_000);
         s.workload.limits.fuel = Fuel(1_000);
         s.verification.tasks_per_verifier = Some(1);
     };

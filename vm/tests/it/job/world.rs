@@ -42,6 +42,8 @@ pub enum Conduct {
     /// Works on for ever.
     NeverCommits,
     NeverAnnounces,
+    /// Announces itself only while it verifies fewer attempts than this.
+    HasPlaces(usize),
     NeverChecks,
     FindsNoResult,
     NeverOpens,
@@ -324,7 +326,7 @@ pub fn said(record: &JobRecord, subject: StoredSubject) -> StoredStatement {
 
 /// All tasks of a job.
 pub fn all_tasks(record: &JobRecord) -> Vec<TaskIndex> {
-    (0..record.terms.tasks).map(TaskIndex).collect()
+    record.terms.tasks.indices().collect()
 }
 
 /// True if partner `n` is among the verifiers.

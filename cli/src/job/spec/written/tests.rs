@@ -6,7 +6,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use types::codec::{Bounded, Text};
 use types::job::{Argument, TaskLimits, Workload};
-use types::number::{Amount, Fuel};
+use types::number::{Amount, Fuel, TaskIndex};
 use types::testing::seeded;
 
 use super::super::{InputOrigin, Spec, SpecSource};
@@ -108,7 +108,10 @@ fn assert_reads_back(spec: &JobSpec) {
         .iter()
         .map(|input| (input.blob, &input.target));
     assert!(expected.eq(inputs));
-    assert_eq!((read.tasks, read.limits), (workload.tasks, workload.limits));
+    assert_eq!(
+        (&read.tasks, read.limits),
+        (&workload.tasks, workload.limits)
+    );
     assert_eq!(read.constraints, spec.constraints);
     assert_eq!(read.verification, spec.verification);
     assert_eq!(
@@ -130,6 +133,13 @@ proptest! {
     ) {
         assert_reads_back(&spec(&args, &env, tasks, confidence));
     }
+}
+
+#[test]
+fn named_tasks_are_read_back() {
+    let mut spec = spec(&[], &BTreeMap::new(), 1, 0);
+    spec.workload.tasks = TaskSet::named(100, &[TaskIndex(7), TaskIndex(27)]).unwrap();
+    assert_reads_back(&spec);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Specs that too few partners can stand behind: a bond that nobody or too few can lock, one that no amount can hold,
 //! more verifiers than partners.
 
-use types::job::{JobSpec, JobTerms};
+use types::job::{JobSpec, JobTerms, TaskSet};
 use types::number::{Amount, Fuel};
 use types::transaction::Action;
 use vm::compute::JobError;
@@ -79,7 +79,7 @@ fn whoever_loses_a_dispute_can_pay_all_referees_however_many_there_are() {
     let epoch = world.chain.rules.epoch(world.chain.tip.height.next());
     let snapshot = vm::query::snapshot(&world.chain.state, epoch);
     let snapshot = snapshot.unwrap().unwrap();
-    let choose = |referees| choose_policy(params, &spec, &terms, &snapshot, referees);
+    let choose = |referees| choose_policy(params, &spec, &terms, &snapshot, referees, 1 << 64);
     for referees in [4, 30, 100] {
         let policy = choose(referees).unwrap();
         let each = policy.verifier_fee.0 / u128::from(policy.tasks_per_verifier);
@@ -146,7 +146,7 @@ fn amounts_that_overflow_are_refused() {
         s.verification.task_value_at_risk = Amount(u128::MAX);
         // So few of the tasks for each verifier that a wrong one is hardly ever found.
         s.verification.tasks_per_verifier = Some(2);
-        s.workload.tasks = 64;
+        s.workload.tasks = TaskSet::all(64);
         s.workload.limits.fuel = Fuel(1_000);
     };
     assert_eq!(code(boundless), "bond_boundless");

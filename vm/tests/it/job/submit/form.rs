@@ -2,7 +2,7 @@
 
 use types::codec::{Bounded, Text};
 use types::hash::BlobId;
-use types::job::{Input, JobSpec, Output};
+use types::job::{Input, JobSpec, Output, TaskSet};
 use types::limits::{
     MAX_BLOB_BYTES, MAX_MIN_VERIFIERS, MAX_MODULE_BYTES, MAX_TASK_FUEL, MAX_TASK_MEMORY_BYTES,
     MAX_TASK_OUTPUT_BYTES,
@@ -42,13 +42,13 @@ const BEYOND: [Change; 18] = [
         let attribute = |n: u8| (Text::new(format!("a{n}")).unwrap(), Text::default());
         s.constraints.attributes = (0..33).map(attribute).collect();
     },
-    |s| s.workload.tasks = 0,
-    |s| s.workload.tasks = 1_025,
+    |s| s.workload.tasks = TaskSet::all(0),
+    |s| s.workload.tasks = TaskSet::all(1_025),
     |s| s.workload.limits.fuel = Fuel(0),
     // 64 for each byte of the module, one for each byte of the input.
     |s| s.workload.limits.fuel = Fuel(64 * 6 + 5 - 1),
     |s| {
-        s.workload.tasks = 17;
+        s.workload.tasks = TaskSet::all(17);
         s.workload.limits.output_bytes = MAX_TASK_OUTPUT_BYTES;
         s.workload.limits.fuel = Fuel(1_000);
     },
@@ -107,12 +107,12 @@ const WITHIN: [Change; 7] = [
     },
     |s| s.workload.limits.fuel = Fuel(64 * 6 + 5),
     |s| {
-        s.workload.tasks = 16;
+        s.workload.tasks = TaskSet::all(16);
         s.workload.limits.output_bytes = MAX_TASK_OUTPUT_BYTES;
         s.workload.limits.fuel = Fuel(1_000);
     },
     |s| {
-        s.workload.tasks = 1_024;
+        s.workload.tasks = TaskSet::all(1_024);
         s.workload.limits.fuel = Fuel(1_000);
     },
 ];

@@ -45,6 +45,7 @@ impl World {
             Stage::Announcing(Announcing { parties, .. })
                 if parties.primary.partner != own
                     && !binds(&parties.verifiers, n)
+                    && self.has_a_place(n)
                     && !self.does(n, Conduct::NeverAnnounces) =>
             {
                 self.announcement(n, record)
@@ -87,6 +88,15 @@ impl World {
             }
             _ => None,
         }
+    }
+
+    /// True if partner `n` has a place for another check.
+    fn has_a_place(&self, n: u8) -> bool {
+        let mut all = self.conduct.get(&n).into_iter().flatten();
+        all.all(|conduct| match conduct {
+            Conduct::HasPlaces(places) => self.partner(n).verifications() < *places,
+            _ => true,
+        })
     }
 
     /// The renewal of the duty that partner `n` has in a job, if it is time for one.

@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use blobs::BlobStore;
+use rpc::limits::MAX_LISTED_JOBS;
 use rpc::model::{
-    AccountView, BlobStatus, BlockSelector, EstimateView, JobList, JobSummary, JobView,
-    PartnerList, PartnerView, Status, Submitted, TransactionStatus,
+    AccountView, BlobStatus, BlockSelector, EstimateView, JobList, JobView, PartnerList,
+    PartnerView, Status, Submitted, TransactionStatus,
 };
 use rpc_server::events::EventLog;
 use rpc_server::{ApiError, Backend, FinalBlock};
@@ -319,20 +320,16 @@ impl Backend for ChainBackend {
             } else {
                 recent
             };
-            let mut jobs = Vec::new();
-            for id in ids.into_iter().take(rpc::limits::MAX_LISTED_JOBS) {
-                if let Some(record) = vm::query::job(at, &id).map_err(view::internal)? {
-                    jobs.push((
-                        record.history.first().map(|entry| entry.height),
-                        JobSummary::of(&record),
-                    ));
-                }
-            }
-            jobs.sort_by_key(|(opened, _)| *opened);
-            Ok(JobList {
-                height: at.height,
-                jobs: jobs.into_iter().map(|(_, summary)| summary).collect(),
-            })
+            at.job_list(ids, None)
+        })
+        .await
+    }
+
+    async fn jobs_of(&self, customer: Address, live: Option<bool>) -> Result<JobList, ApiError> {
+        self.read(move |at, _| {
+            let jobs = at.store.jobs_of(&customer, MAX_LISTED_JOBS);
+            let jobs = jobs.map_err(view::internal)?.into_iter();
+            at.job_list(jobs.map(|(_, job)| job), live)
         })
         .await
     }

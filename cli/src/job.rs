@@ -1,5 +1,7 @@
 //! `gridproof job`: submit jobs, wait for them, fetch and verify what they gave.
 
+mod arguments;
+mod book;
 mod cancel;
 mod exits;
 #[cfg(test)]
@@ -8,6 +10,8 @@ pub mod fetch;
 mod files;
 mod input;
 mod interrupt;
+mod list;
+mod name;
 mod report;
 mod rerun;
 mod spec;
@@ -18,22 +22,22 @@ mod verify;
 mod wait;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use clap::{Args, Subcommand};
-use keys::keyfile::KeyKind;
+use clap::Subcommand;
 use keys::source::KeySource;
-use rpc::RequestSigner;
 use serde_json::json;
 use types::hash::{ChainId, JobId};
 use types::key::SecretKey;
-use types::number::Amount;
 
 use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::{RpcArgs, failure};
 use crate::trust::{Trust, TrustArgs};
 use crate::ui::Ui;
+use arguments::{OutArgs, SubmitArgs, TimeoutArgs};
+use book::JobBook;
 use input::Prepared;
+use list::ListArgs;
+use name::JobName;
 
 /// Submit jobs and check their results.
 #[derive(Debug, Subcommand)]
@@ -68,8 +72,19 @@ pub enum JobCommand {
     /// Show where a job stands.
     #[command(after_help = "Example:\n  gridproof job status 7f..3a --rpc http://127.0.0.1:26601")]
     Status {
-        /// The job's id, 64 hex digits.
-        job: JobId,
+        /// The job's id, or at least 4 digits that it begins with.
+        job: JobName,
+        #[command(flatten)]
+        rpc: RpcArgs,
+    },
+    /// List an account's jobs, or everybody's: oldest first, live and ended.
+    #[command(
+        after_help = "Examples:\n  gridproof job list --key alice.key\n  gridproof job list --customer 5f..e1 --live\n\n\
+        Jobs that ended are listed for as long as the chain keeps them, an account's also after a server's restart."
+    )]
+    List {
+        #[command(flatten)]
+        whose: ListArgs,
         #[command(flatten)]
         rpc: RpcArgs,
     },
@@ -79,8 +94,8 @@ pub enum JobCommand {
         Bytes named by hash are there as long as a live job names them: put the files' paths in their place otherwise."
     )]
     Spec {
-        /// The job's id, 64 hex digits.
-        job: JobId,
+        /// The job's id, or at least 4 digits that it begins with.
+        job: JobName,
         #[command(flatten)]
         rpc: RpcArgs,
     },
@@ -99,8 +114,8 @@ pub enum JobCommand {
         after_help = "Example:\n  gridproof job wait 7f..3a --timeout 600 --rpc http://127.0.0.1:26601 --rpc http://127.0.0.1:26603"
     )]
     Wait {
-        /// The job's id, 64 hex digits.
-        job: JobId,
+        /// The job's id, or at least 4 digits that it begins with.
+        job: JobName,
         #[command(flatten)]
         rpc: RpcArgs,
         #[command(flatten)]
@@ -109,8 +124,8 @@ pub enum JobCommand {
     /// End a live job: who has worked is paid, the rest of what it locked comes back.
     #[command(after_help = CANCEL_HELP)]
     Cancel {
-        /// The job's id, 64 hex digits.
-        job: JobId,
+        /// The job's id, or at least 4 digits that it begins with.
+        job: JobName,
         /// The account that pays for the job: a key file, env:NAME or fd:NUMBER.
         #[arg(long, value_name = "KEY")]
         key: KeySource,
@@ -122,8 +137,8 @@ pub enum JobCommand {
     /// Fetch the receipt and all outputs of a settled job, and verify them.
     #[command(after_help = FOLDER)]
     Fetch {
-        /// The job's id, 64 hex digits.
-        job: JobId,
+        /// The job's id, or at least 4 digits that it begins with.
+        job: JobName,
         #[command(flatten)]
         rpc: RpcArgs,
         #[command(flatten)]
@@ -160,67 +175,6 @@ pub enum JobCommand {
         #[command(flatten)]
         timeout: TimeoutArgs,
     },
-}
-
-/// What is submitted, and who pays.
-#[derive(Debug, Clone, Args)]
-pub struct SubmitArgs {
-    /// The job spec, YAML.
-    spec: PathBuf,
-    /// The account that pays: a key file, env:NAME for a variable that holds the text of one, or fd:NUMBER.
-    #[arg(long, value_name = "KEY", required_unless_present = "resume")]
-    key: Option<KeySource>,
-    /// The most that may be locked for the job, in SQUARE, and so the most that it can cost: one that would lock more is
-    /// not submitted.
-    #[arg(long, value_name = "SQUARE")]
-    max_cost: Option<Amount>,
-    /// Goes on with a job that was submitted from this spec: uploads what is missing of its inputs, pays nothing more.
-    #[arg(long, value_name = "JOB", conflicts_with = "key")]
-    resume: Option<JobId>,
-}
-
-impl SubmitArgs {
-    /// The key of whoever pays, read once: a descriptor gives it no second time.
-    fn secret(&self) -> Result<Option<SecretKey>, CommandFailure> {
-        let key = self.key.as_ref();
-        Ok(key
-            .map(|key| key.read_secret(KeyKind::Account))
-            .transpose()?)
-    }
-}
-
-/// The client of whoever pays: a node answers the customer of a live job also while it turns strangers away. Which
-/// chain it is must be known, since the key signs nothing for another.
-fn signed(client: rpc::Client, key: Option<&SecretKey>, chain: Option<ChainId>) -> rpc::Client {
-    match (key, chain) {
-        (Some(key), Some(chain)) => client.signed_by(RequestSigner::new(key.clone(), chain)),
-        _ => client,
-    }
-}
-
-/// Where results go, and which of them are a success.
-#[derive(Debug, Clone, Args)]
-pub struct OutArgs {
-    /// Where the results go.
-    #[arg(long = "out", value_name = "DIR")]
-    folder: PathBuf,
-    /// Take a settled job as a success also if tasks of it failed (exit code 0 instead of 15).
-    #[arg(long)]
-    allow_failed: bool,
-}
-
-/// How long to wait.
-#[derive(Debug, Clone, Copy, Args)]
-pub struct TimeoutArgs {
-    /// Give up waiting after this many seconds; the job itself goes on (exit code 8).
-    #[arg(long = "timeout", value_name = "SECONDS", default_value_t = 3_600)]
-    seconds: u64,
-}
-
-impl TimeoutArgs {
-    fn duration(self) -> Duration {
-        Duration::from_secs(self.seconds)
-    }
 }
 
 const FOLDER: &str = "Example:
@@ -268,32 +222,24 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
         JobCommand::Estimate { spec, rpc } => estimate(&rpc.client()?, &spec, ui).await,
         JobCommand::Submit { what, rpc, trust } => {
             let (key, chain) = (what.secret()?, trust.chain()?);
-            let client = signed(rpc.client()?, key.as_ref(), chain);
+            let client = arguments::signed(rpc.client()?, key.as_ref(), chain);
             let job = start(&client, &what, key.as_ref(), chain, ui).await?;
             let text = format!("job {job}\nfollow it with: gridproof job wait {job} --rpc {rpc}");
             ui.result(&json!({ "job": job, "genesis": trust.source() }), &text);
             Ok(())
         }
-        JobCommand::Status { job, rpc } => {
-            let view = rpc.client()?.job(job).await.map_err(failure)?;
-            ui.result(&json!(view), &report::status(&view));
-            Ok(())
-        }
-        JobCommand::Spec { job, rpc } => {
-            let view = rpc.client()?.job(job).await.map_err(failure)?;
-            let yaml = written(&view)?;
-            let object = json!({ "job": job, "spec": view.spec, "yaml": yaml });
-            ui.result(&object, yaml.trim_end());
-            Ok(())
-        }
+        JobCommand::Status { job, rpc } => status(&rpc.client()?, &job, ui).await,
+        JobCommand::List { whose, rpc } => list::list(&rpc.client()?, &whose, ui).await,
+        JobCommand::Spec { job, rpc } => spec_again(&rpc.client()?, &job, ui).await,
         JobCommand::Rerun { what, rpc, trust } => rerun::rerun(&what, &rpc, &trust, ui).await,
         JobCommand::Wait { job, rpc, timeout } => {
             let client = rpc.client()?;
             // What does not exist, or cannot be asked, is not waited for.
-            client.job(job).await.map_err(failure)?;
+            let job = view(&client, &job).await?.id;
             let waiting = Box::pin(wait::settled(&client, job, timeout.duration(), ui));
             let view = interrupt::unless_interrupted(job, waiting).await?;
-            ui.result(&json!(view), &report::status(&view));
+            let (object, text) = report::status(&view, None);
+            ui.result(&object, &text);
             Ok(())
         }
         JobCommand::Cancel {
@@ -301,7 +247,11 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
             key,
             rpc,
             trust,
-        } => cancel::cancel(&rpc.client()?, job, &key, &trust, ui).await,
+        } => {
+            let client = rpc.client()?;
+            let job = job.resolve(&client).await?;
+            cancel::cancel(&client, job, &key, &trust, ui).await
+        }
         JobCommand::Fetch {
             job,
             rpc,
@@ -309,7 +259,7 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
             trust,
         } => {
             let client = rpc.client()?;
-            let view = client.job(job).await.map_err(failure)?;
+            let view = view(&client, &job).await?;
             wait::is_settled(&view)?;
             let trust = trust.resolve(&client, ui).await?;
             finish(&client, &view, &out, &trust, ui).await
@@ -342,18 +292,45 @@ async fn submit_and_wait(
     ui: Ui,
 ) -> Result<(), CommandFailure> {
     let key = what.secret()?;
-    fetch::prepare_folder(&out.folder)?;
+    let resumed = match &what.resume {
+        Some(name) => Some(name.resolve(client).await?),
+        None => None,
+    };
+    fetch::prepare_folder(&out.folder, resumed)?;
     // What is to be verified at the end is known before anything is paid.
     let trust = trust.resolve(client, ui).await?;
     let chain = Some(trust.light.chain());
-    let client = signed(client.clone(), key.as_ref(), chain);
+    let client = arguments::signed(client.clone(), key.as_ref(), chain);
     let job = start(&client, what, key.as_ref(), chain, ui).await?;
+    fetch::mark_folder(&out.folder, job)?;
     let ended = async {
         let waiting = Box::pin(wait::settled(&client, job, timeout.duration(), ui));
         let view = interrupt::unless_interrupted(job, waiting).await?;
         finish(&client, &view, out, &trust, ui).await
     };
     ended.await.map_err(|failure| failure.about(job))
+}
+
+/// The job of a name.
+async fn view(client: &rpc::Client, name: &JobName) -> Result<rpc::model::JobView, CommandFailure> {
+    let job = name.resolve(client).await?;
+    client.job(job).await.map_err(failure)
+}
+
+async fn status(client: &rpc::Client, job: &JobName, ui: Ui) -> Result<(), CommandFailure> {
+    let view = view(client, job).await?;
+    let exits = exits::ShownExits::of(client, &view).await;
+    let (object, text) = report::status(&view, exits.as_ref());
+    ui.result(&object, &text);
+    Ok(())
+}
+
+async fn spec_again(client: &rpc::Client, job: &JobName, ui: Ui) -> Result<(), CommandFailure> {
+    let view = view(client, job).await?;
+    let yaml = written(&view)?;
+    let object = json!({ "job": view.id, "spec": view.spec, "yaml": yaml });
+    ui.result(&object, yaml.trim_end());
+    Ok(())
 }
 
 /// The spec of a job as YAML.
@@ -422,14 +399,21 @@ async fn start(
     chain: Option<ChainId>,
     ui: Ui,
 ) -> Result<JobId, CommandFailure> {
-    match (key, what.resume) {
-        (_, Some(job)) => {
+    match (key, &what.resume) {
+        (_, Some(name)) => {
+            let job = name.resolve(client).await?;
             let prepared = Prepared::read(&what.spec, Some(client), ui).await?;
             submit::resume(client, job, &prepared, ui).await
         }
         (Some(key), None) => {
             let prepared = Prepared::read(&what.spec, Some(client), ui).await?;
-            submit::submit(client, key, chain, &prepared, what.max_cost, ui).await
+            let terms = submit::Terms {
+                chain,
+                max_cost: what.max_cost,
+                again: what.again,
+                book: &JobBook::of_user(),
+            };
+            submit::submit(client, key, &terms, &prepared, ui).await
         }
         (None, None) => {
             Err(

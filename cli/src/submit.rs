@@ -98,16 +98,19 @@ async fn sign(
 }
 
 /// Signs an action and hands it to an endpoint; gives what was taken. Whoever was overtaken by another transaction of its
-/// account signs anew, with the nonce that is next then: what was refused is nowhere, so nothing is done twice.
+/// account signs anew, with the nonce that is next then: what was refused is nowhere, so nothing is done twice. `signed_as`
+/// is told what was signed before it is sent.
 pub async fn hand_over(
     client: &Client,
     key: &SecretKey,
     action: Action,
     chain: Option<ChainId>,
+    signed_as: impl Fn(&SignedTransaction),
 ) -> Result<SignedTransaction, CommandFailure> {
     let mut overtaken = 0;
     loop {
         let signed = sign(client, key, action.clone(), chain).await?;
+        signed_as(&signed);
         match offer(client, &signed).await {
             Ok(()) => return Ok(signed),
             Err(error) if is_overtaken(&error) && overtaken < NONCE_RACES => overtaken += 1,
@@ -149,7 +152,7 @@ pub async fn send(
     chain: Option<ChainId>,
     time_limit: Duration,
 ) -> Result<Sent, CommandFailure> {
-    let signed = hand_over(client, key, action, chain).await?;
+    let signed = hand_over(client, key, action, chain, |_| ()).await?;
     finished(client, signed.id(), time_limit)
         .await
         .map_err(|failure| failure.with("transaction", json!(signed.id())))

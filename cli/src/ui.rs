@@ -1,10 +1,14 @@
-//! What a person or a program sees: progress on a terminal, plain lines otherwise, one JSON object with `--json`.
+//! What a person or a program sees: progress on a terminal, plain lines otherwise, and with `--json` objects: the
+//! result on standard output, progress as one object a line on standard error.
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::Value;
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
+use types::number::Timestamp;
 
 /// Where a command's output goes.
 #[derive(Debug, Clone, Copy)]
@@ -34,12 +38,19 @@ impl Ui {
         };
     }
 
-    /// A line for people on the way; with `--json` it goes to standard error.
+    /// A line on the way, on standard error: for people as it is, with `--json` as an object on one line.
     pub fn line(self, text: &str) {
-        let _ = if self.json || self.terminal {
-            writeln!(std::io::stderr().lock(), "{text}")
+        self.progress(text, json!({}));
+    }
+
+    /// A line on the way with what programs want to know of it.
+    fn progress(self, text: &str, mut object: Value) {
+        let mut err = std::io::stderr().lock();
+        let _ = if self.json {
+            object["progress"] = json!(text);
+            writeln!(err, "{object}")
         } else {
-            writeln!(std::io::stdout().lock(), "{text}")
+            writeln!(err, "{text}")
         };
     }
 
@@ -63,7 +74,7 @@ impl Ui {
             ProgressStyle::with_template("{spinner} {msg} [{elapsed}]").expect("a valid template"),
         );
         bar.enable_steady_tick(Duration::from_millis(120));
-        let progress = ProgressLine { bar, ui: self };
+        let progress = ProgressLine::new(bar, self, 0);
         progress.message(message);
         progress
     }
@@ -71,15 +82,15 @@ impl Ui {
     /// A bar over a number of bytes.
     pub fn bytes(self, total: u64, message: &str) -> ProgressLine {
         let bar = ProgressBar::with_draw_target(Some(total), self.target());
-        let template = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}";
+        let template = "{msg} {percent} % {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}";
         bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
-        let progress = ProgressLine { bar, ui: self };
+        let progress = ProgressLine::new(bar, self, total);
         progress.message(message);
         progress
     }
 
     fn target(self) -> ProgressDrawTarget {
-        if self.terminal {
+        if self.terminal && !self.json {
             ProgressDrawTarget::stderr()
         } else {
             ProgressDrawTarget::hidden()
@@ -92,26 +103,78 @@ impl Ui {
 pub struct ProgressLine {
     bar: ProgressBar,
     ui: Ui,
+    /// Length of the bar, zero for a spinner.
+    total: u64,
+    /// The last percentage that was told off a terminal.
+    told: AtomicU64,
 }
 
+/// Percentages between two lines off a terminal.
+const PERCENT_STEP: u64 = 10;
+
 impl ProgressLine {
+    fn new(bar: ProgressBar, ui: Ui, total: u64) -> Self {
+        Self {
+            bar,
+            ui,
+            total,
+            told: AtomicU64::new(0),
+        }
+    }
+
     /// Shows another text beside the spinner or bar.
     pub fn message(&self, text: &str) {
         self.bar.set_message(text.to_owned());
-        if !self.ui.terminal {
+        if self.is_told_in_lines() {
             self.ui.line(text);
+        }
+    }
+
+    /// Shows another text, and gives programs what it says of a state that was reached after a time.
+    pub fn report(&self, text: &str, mut state: Value, elapsed: Duration) {
+        self.bar.set_message(text.to_owned());
+        if self.is_told_in_lines() {
+            state["elapsed_ms"] = json!(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+            self.ui.progress(text, state);
         }
     }
 
     /// Adds to a bar.
     pub fn advance(&self, amount: u64) {
         self.bar.inc(amount);
+        if self.total == 0 || !self.is_told_in_lines() {
+            return;
+        }
+        let percent = self.bar.position().saturating_mul(100) / self.total;
+        let step = percent / PERCENT_STEP * PERCENT_STEP;
+        if self.told.swap(step, Ordering::Relaxed) < step {
+            let object =
+                json!({ "percent": step, "bytes": self.bar.position(), "total_bytes": self.total });
+            let text = format!(
+                "{} {step} % of {}",
+                self.bar.message(),
+                HumanBytes(self.total)
+            );
+            self.ui.progress(&text, object);
+        }
     }
 
     /// Takes the drawing away.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
+
+    fn is_told_in_lines(&self) -> bool {
+        self.ui.json || !self.ui.terminal
+    }
+}
+
+/// A time as people write it: UTC, to the second.
+pub fn time(at: Timestamp) -> String {
+    let seconds = i64::try_from(at.0 / 1_000).unwrap_or(i64::MAX);
+    let time = time::OffsetDateTime::from_unix_timestamp(seconds).ok();
+    let text = time.and_then(|time| time.format(&Rfc3339).ok());
+    text.unwrap_or_else(|| format!("{} ms", at.0))
 }
 
 /// The present time of this machine, in milliseconds since the Unix epoch.
@@ -124,4 +187,16 @@ pub fn now_ms() -> u64 {
     since.map_or(0, |since| {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_by_people() {
+        assert_eq!(time(Timestamp(0)), "1970-01-01T00:00:00Z");
+        assert_eq!(time(Timestamp(1_795_379_999_999)), "2026-11-22T20:39:59Z");
+        assert_eq!(time(Timestamp(u64::MAX)), format!("{} ms", u64::MAX));
+    }
 }

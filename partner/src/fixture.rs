@@ -193,6 +193,9 @@ impl Backend for SharedEndpoint {
     async fn jobs(&self, _: bool) -> Result<JobList, ApiError> {
         not_here()
     }
+    async fn jobs_of(&self, _: Address, _: Option<bool>) -> Result<JobList, ApiError> {
+        not_here()
+    }
     async fn job(&self, _: JobId) -> Result<JobView, ApiError> {
         not_here()
     }

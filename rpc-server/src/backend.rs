@@ -53,6 +53,9 @@ pub trait Backend: Send + Sync + 'static {
     /// Live jobs, or with `live` false only those that ended since the node started; oldest first, at most
     /// [`rpc::limits::MAX_LISTED_JOBS`].
     async fn jobs(&self, live: bool) -> Result<JobList, ApiError>;
+    /// The newest jobs of a customer that the state still holds, live or ended or, if `live` says so, only one of both; oldest
+    /// first, at most [`rpc::limits::MAX_LISTED_JOBS`].
+    async fn jobs_of(&self, customer: Address, live: Option<bool>) -> Result<JobList, ApiError>;
     /// A job that is live, or that ended and is still known. Errors: unknown or forgotten job.
     async fn job(&self, id: JobId) -> Result<JobView, ApiError>;
     /// Where a transaction stands.

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use types::codec::{Bounded, decode, encode};
-use types::hash::{BlobId, Hash32, JobId};
+use types::hash::{Address, BlobId, Hash32, JobId};
 use types::job::JobSpec;
 use types::limits::BLOB_CHUNK_BYTES;
 use types::number::Height;
@@ -207,11 +207,16 @@ async fn partner(State(app): State<App>, Path(text): Path<String>) -> Reply {
 #[serde(deny_unknown_fields)]
 struct JobsQuery {
     live: Option<bool>,
+    customer: Option<Address>,
 }
 
 async fn jobs(State(app): State<App>, query: Result<Query<JobsQuery>, QueryRejection>) -> Reply {
-    let live = self::query(query)?.live.unwrap_or(true);
-    Ok(Json(app.backend.jobs(live).await?).into_response())
+    let JobsQuery { live, customer } = self::query(query)?;
+    let jobs = match customer {
+        Some(customer) => app.backend.jobs_of(customer, live).await?,
+        None => app.backend.jobs(live.unwrap_or(true)).await?,
+    };
+    Ok(Json(jobs).into_response())
 }
 
 async fn job(State(app): State<App>, Path(text): Path<String>) -> Reply {
@@ -219,12 +224,8 @@ async fn job(State(app): State<App>, Path(text): Path<String>) -> Reply {
 }
 
 async fn transaction(State(app): State<App>, Path(text): Path<String>) -> Reply {
-    Ok(Json(
-        app.backend
-            .transaction(parse("transaction_id", &text)?)
-            .await?,
-    )
-    .into_response())
+    let id = parse("transaction_id", &text)?;
+    Ok(Json(app.backend.transaction(id).await?).into_response())
 }
 
 async fn submit(State(app): State<App>, request: Request) -> Reply {

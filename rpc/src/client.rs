@@ -128,6 +128,17 @@ impl Client {
         self.transport.json(&format!("/v1/jobs?live={live}")).await
     }
 
+    /// The newest jobs of a customer that the chain still holds: live and ended, or only one of both.
+    pub async fn jobs_of(
+        &self,
+        customer: Address,
+        live: Option<bool>,
+    ) -> Result<JobList, ClientError> {
+        let live = live.map_or(String::new(), |live| format!("&live={live}"));
+        let path = format!("/v1/jobs?customer={customer}{live}");
+        self.transport.json(&path).await
+    }
+
     /// A job that is live, or that ended and is still known; refused with 404 otherwise.
     pub async fn job(&self, id: JobId) -> Result<JobView, ClientError> {
         self.transport.json(&format!("/v1/jobs/{id}")).await

@@ -244,6 +244,9 @@ pub struct EstimateView {
     pub total: Option<Amount>,
     /// The lowest price for execution among the eligible partners, in SQUARE.
     pub lowest_price: Option<Amount>,
+    /// The longest time that it may take with all waits and attempts, without a dispute, in milliseconds of chain time; absent
+    /// with the policy.
+    pub longest_ms: Option<u64>,
     /// Partners that could be assigned now.
     pub eligible: Vec<Address>,
     /// Why the other partners could not, each reason once.

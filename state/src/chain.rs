@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use types::block::{Block, Header};
 use types::codec::Bounded;
-use types::hash::{BlockId, Hash32, TransactionId};
+use types::hash::{Address, BlockId, Hash32, JobId, TransactionId};
 use types::limits::{MAX_HEADER_PATH, STATE_ROOT_LAG};
 use types::number::Height;
 use types::proof::{FinalityProof, StateProof, ValueProof};
@@ -189,6 +189,11 @@ pub trait ChainStore: DecidedState {
 
     /// Height and position in its block of a decided transaction, as far down as transactions are kept.
     fn transaction(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError>;
+
+    /// The newest jobs of a customer, newest first and at most `limit`, each with the height of the block that took it in;
+    /// as far down as transactions are kept.
+    fn jobs_of(&self, customer: &Address, limit: usize)
+    -> Result<Vec<(Height, JobId)>, StateError>;
 
     /// The proposer's signature of the block at a height; none if it is not kept, or came without one.
     fn proposer_at(&self, height: Height) -> Result<Option<ProposerSignature>, StateError>;

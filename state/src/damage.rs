@@ -195,4 +195,7 @@ pub enum StoredRecord {
     /// Height and position of a transaction, by its id.
     #[error("transaction's position")]
     TransactionPosition,
+    /// A job in the index by customer.
+    #[error("customer's job")]
+    CustomerJob,
 }

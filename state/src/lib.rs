@@ -12,6 +12,7 @@ mod diff;
 mod error;
 #[cfg(test)]
 mod fixture;
+mod jobs;
 mod kept;
 mod memory;
 mod node_key;
@@ -26,6 +27,7 @@ pub use compute::{compute_diff, genesis_diff, tree_changes};
 pub use damage::{StoreDamage, StoredRecord, TreeCorruption};
 pub use diff::{Diff, Tip};
 pub use error::{ErrorClass, StateError, StateStorageError, StorageFailure};
+pub use jobs::{SubmittedJob, submitted_jobs};
 pub use kept::KeptHeights;
 pub use memory::MemoryStore;
 pub use overlay::{Overlay, read_as};

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use types::block::{Block, Body};
 use types::genesis::Genesis;
-use types::hash::{BlockId, Hash32, TransactionId};
+use types::hash::{Address, BlockId, Hash32, JobId, TransactionId};
 use types::limits::KEPT_HEIGHTS;
 use types::number::Height;
 use types::signed_block::ProposerSignature;
@@ -17,6 +17,7 @@ use types::vote::Certificate;
 use crate::chain::{ChainStore, DecidedState, Decision, Durability, check_late_finality};
 use crate::compute::genesis_diff;
 use crate::diff::Tip;
+use crate::jobs::submitted_jobs;
 use crate::kept::KeptHeights;
 use crate::subtree::StateLeaves;
 use crate::tree::{NodeKey, StateNode, TreeNodes};
@@ -350,6 +351,24 @@ impl ChainStore for MemoryStore {
 
     fn transaction(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError> {
         Ok(self.inner().transactions.get(id).copied())
+    }
+
+    fn jobs_of(
+        &self,
+        customer: &Address,
+        limit: usize,
+    ) -> Result<Vec<(Height, JobId)>, StateError> {
+        let inner = self.inner();
+        let blocks = inner.blocks.iter().rev();
+        let jobs = blocks.flat_map(|(height, (block, receipts))| {
+            let mut jobs: Vec<_> = submitted_jobs(block, receipts)
+                .filter(|submitted| submitted.customer == *customer)
+                .map(|submitted| (*height, submitted.job))
+                .collect();
+            jobs.sort_unstable_by(|one, other| other.cmp(one));
+            jobs
+        });
+        Ok(jobs.take(limit).collect())
     }
 
     fn finalize(&self, height: Height, finality: &Certificate) -> Result<(), StateError> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use rocksdb::{DB, WriteBatch, WriteOptions};
 use state::{
     Decision, Diff, Durability, KeptHeights, StateError, StateStorageError, StoreDamage,
-    StoredRecord, Tip, Writes, check_late_finality, genesis_diff,
+    StoredRecord, SubmittedJob, Tip, Writes, check_late_finality, genesis_diff, submitted_jobs,
 };
 use types::block::{Block, Body};
 use types::codec::encode;
@@ -18,8 +18,9 @@ use types::vote::Certificate;
 use crate::database::{Database, Store, family, stored};
 use crate::error::engine_failure;
 use crate::layout::{
-    BLOCKS, CERTIFICATES, FLAT, FORMAT, HEIGHTS, Head, KEY_CHAIN, KEY_FORMAT, KEY_HEAD, META,
-    NODES, OLD, OldRow, PROPOSERS, RECEIPTS, TRANSACTIONS, UNDO, Undo, height_key, old_key,
+    BLOCKS, CERTIFICATES, FLAT, FORMAT, HEIGHTS, Head, JOBS, KEY_CHAIN, KEY_FORMAT, KEY_HEAD, META,
+    NODES, OLD, OldRow, PROPOSERS, RECEIPTS, TRANSACTIONS, UNDO, Undo, height_key, job_key,
+    old_key,
 };
 
 /// A batch under construction.
@@ -71,6 +72,9 @@ impl<'a> Batch<'a> {
                 transaction.id().0.0,
                 encode(&(block.header.height, position)),
             );
+        }
+        for SubmittedJob { customer, job } in submitted_jobs(block, receipts) {
+            self.put(JOBS, job_key(&customer, block.header.height, &job), []);
         }
     }
 

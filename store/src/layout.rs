@@ -14,6 +14,7 @@
 //! | `certificates` | height | finalization of the block at that height |
 //! | `proposers` | height | proposer's signature of the block at that height, where blocks travel with one |
 //! | `transactions` | transaction id | height, position in the block |
+//! | `jobs` | customer, height, job id | nothing |
 //! | `wanted` | nibbles of a path, one a byte | hash of what stands there; only in a state that arrives |
 //!
 //! A state's keys stand by their hash, as in the tree, so that what lies below a path stands together. Heights in keys are eight big-endian bytes, so that they sort; values are borsh.
@@ -21,12 +22,12 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use state::tree::NodeKey;
 use state::{KeptHeights, Tip};
-use types::hash::Hash32;
+use types::hash::{Address, Hash32, JobId};
 use types::number::Height;
 use types::state_key::StateKey;
 
 /// The version of this layout.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// Format, chain and head.
 pub const META: &str = "meta";
@@ -50,12 +51,14 @@ pub const CERTIFICATES: &str = "certificates";
 pub const PROPOSERS: &str = "proposers";
 /// Heights and positions of transactions.
 pub const TRANSACTIONS: &str = "transactions";
+/// Jobs that blocks took in, by customer.
+pub const JOBS: &str = "jobs";
 
 /// What of a state that arrives is not here yet.
 pub const WANTED: &str = "wanted";
 
 /// Every column family of the database.
-pub const FAMILIES: [&str; 12] = [
+pub const FAMILIES: [&str; 13] = [
     META,
     FLAT,
     OLD,
@@ -67,6 +70,7 @@ pub const FAMILIES: [&str; 12] = [
     CERTIFICATES,
     PROPOSERS,
     TRANSACTIONS,
+    JOBS,
     WANTED,
 ];
 
@@ -123,4 +127,18 @@ pub type OldRow = (StateKey, Option<Vec<u8>>);
 #[must_use]
 pub fn old_key(key: &Hash32, height: Height) -> Vec<u8> {
     [&key.0[..], &height_key(height)].concat()
+}
+
+/// The key in `jobs` of a job that the block at a height took in.
+#[must_use]
+pub fn job_key(customer: &Address, height: Height, job: &JobId) -> Vec<u8> {
+    [&customer.0[..], &height_key(height), &job.0.0].concat()
+}
+
+/// Height and job that a key in `jobs` of a customer stands for; `None` if it is of another customer or another length.
+#[must_use]
+pub fn job_of_key(customer: &Address, key: &[u8]) -> Option<(Height, JobId)> {
+    let (height, job) = key.strip_prefix(&customer.0)?.split_at_checked(8)?;
+    let job: [u8; 32] = job.try_into().ok()?;
+    Some((height_of_key(height)?, job.into()))
 }

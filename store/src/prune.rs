@@ -1,7 +1,7 @@
 //! Dropping old heights within the batch of a commit: state, blocks and index, each up to a bound.
 
 use state::tree::NodeKey;
-use state::{KeptHeights, StateError, StoreDamage, StoredRecord};
+use state::{KeptHeights, StateError, StoreDamage, StoredRecord, SubmittedJob};
 use types::block::Block;
 use types::number::Height;
 
@@ -9,7 +9,8 @@ use crate::commit::{Batch, undo_at};
 use crate::database::Database;
 use crate::history::PruneBudget;
 use crate::layout::{
-    BLOCKS, CERTIFICATES, HEIGHTS, NODES, PROPOSERS, RECEIPTS, TRANSACTIONS, height_key,
+    BLOCKS, CERTIFICATES, HEIGHTS, JOBS, NODES, PROPOSERS, RECEIPTS, TRANSACTIONS, height_key,
+    job_key,
 };
 
 /// What a commit dropped.
@@ -66,10 +67,13 @@ impl Batch<'_> {
         Ok(undo.stale)
     }
 
-    /// Takes a block's transactions out of the index.
+    /// Takes a block's transactions and jobs out of the indexes.
     pub(crate) fn drop_transactions(&mut self, block: &Block) {
         for transaction in &block.body.transactions {
             self.delete(TRANSACTIONS, transaction.id().0.0);
+            if let Some(SubmittedJob { customer, job }) = SubmittedJob::of(transaction) {
+                self.delete(JOBS, job_key(&customer, block.header.height, &job));
+            }
         }
     }
 

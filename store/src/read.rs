@@ -10,7 +10,7 @@ use state::{
     StoreDamage, StoredRecord, Tip,
 };
 use types::block::Block;
-use types::hash::{BlockId, Hash32, TransactionId};
+use types::hash::{Address, BlockId, Hash32, JobId, TransactionId};
 use types::number::Height;
 use types::signed_block::ProposerSignature;
 use types::state_key::StateKey;
@@ -20,8 +20,9 @@ use types::vote::{Certificate, Subject};
 use crate::database::{Database, Store, family, present, present_at, stored};
 use crate::error::engine_failure;
 use crate::layout::{
-    BLOCKS, CERTIFICATES, FLAT, FlatRow, HEIGHTS, Head, KEY_HEAD, META, NODES, OLD, OldRow,
-    PROPOSERS, RECEIPTS, TRANSACTIONS, UNDO, Undo, height_key, height_of_key, old_key,
+    BLOCKS, CERTIFICATES, FLAT, FlatRow, HEIGHTS, Head, JOBS, KEY_HEAD, META, NODES, OLD, OldRow,
+    PROPOSERS, RECEIPTS, TRANSACTIONS, UNDO, Undo, height_key, height_of_key, job_key, job_of_key,
+    old_key,
 };
 use crate::value_cache::ReadHeight;
 
@@ -303,6 +304,27 @@ impl ChainStore for Store {
         let bytes = self.0.get(TRANSACTIONS, &id.0.0)?;
         let position = bytes.map(|bytes| stored(StoredRecord::TransactionPosition, &bytes));
         Ok(position.transpose()?)
+    }
+
+    fn jobs_of(
+        &self,
+        customer: &Address,
+        limit: usize,
+    ) -> Result<Vec<(Height, JobId)>, StateError> {
+        let snapshot = self.0.reader()?;
+        let mut rows = snapshot.rows(JOBS);
+        let last = JobId(Hash32([0xff; 32]));
+        rows.seek_for_prev(job_key(customer, Height(u64::MAX), &last));
+        let mut jobs = Vec::new();
+        while jobs.len() < limit
+            && let Some((key, _)) = row(&rows)?.filter(|(key, _)| key.starts_with(&customer.0))
+        {
+            let (record, length) = (StoredRecord::CustomerJob, key.len());
+            let job = job_of_key(customer, &key);
+            jobs.push(job.ok_or(StoreDamage::BadKey { record, length })?);
+            rows.prev();
+        }
+        Ok(jobs)
     }
 
     fn finalize(&self, height: Height, finality: &Certificate) -> Result<(), StateError> {

@@ -1,8 +1,9 @@
 //! The decided state at one height, and what of it the interface shows.
 
+use rpc::limits::MAX_LISTED_JOBS;
 use rpc::model::{
     BlockSelector, DutyView, EscrowView, EstimateView, ExclusionCode, ExclusionView, FailureView,
-    JobView, PartnerView, PolicyView, TransactionStatus,
+    JobList, JobSummary, JobView, PartnerView, PolicyView, TransactionStatus,
 };
 use rpc_server::{ApiError, ErrorKind, FinalBlock};
 use state::{ChainStore, DecidedState, StateError, StateRead, read_as};
@@ -139,6 +140,25 @@ impl At {
         ApiError::not_found("transaction", message, hint)
     }
 
+    /// The first of these jobs that the state holds, oldest first; all, or those that are live or ended.
+    pub fn job_list(
+        &self,
+        ids: impl IntoIterator<Item = JobId>,
+        live: Option<bool>,
+    ) -> Result<JobList, ApiError> {
+        let mut jobs = Vec::new();
+        for id in ids.into_iter().take(MAX_LISTED_JOBS) {
+            let record = vm::query::job(self, &id).map_err(internal)?;
+            let fits = |record: &JobRecord| live.is_none_or(|live| record.stage.is_final() != live);
+            jobs.extend(record.filter(fits).map(|record| JobSummary::of(&record)));
+        }
+        jobs.sort_by_key(|job| (job.submitted, job.id));
+        Ok(JobList {
+            height: self.height,
+            jobs,
+        })
+    }
+
     /// A partner as it is shown.
     pub fn partner_view(
         &self,
@@ -259,6 +279,7 @@ pub fn estimate_view(height: Height, estimate: vm::compute::JobEstimate) -> Esti
         escrow: estimate.escrow.as_ref().map(EscrowView::from),
         total: estimate.total,
         lowest_price: estimate.lowest_price,
+        longest_ms: estimate.longest_ms,
         eligible: estimate.eligible,
         exclusions: exclusions.collect(),
         refusal,

@@ -1,10 +1,13 @@
 //! How tasks ended: which of them failed by their own doing, in words and in JSON.
 
+use rpc::Client;
+use rpc::model::JobView;
 use serde_json::{Value, json};
 use types::attestation::{Exit, Outcome, Outcomes, Trap};
 use types::job::Workload;
 use types::number::TaskIndex;
 
+use super::fetch;
 use crate::failure::{CommandFailure, ExitKind};
 
 /// Most failed tasks that are shown to people one by one.
@@ -96,6 +99,27 @@ pub fn failure(tasks: usize, failed: &[FailedTask]) -> Option<CommandFailure> {
         "the results are fetched and verified, read the tasks' stderr there; --allow-failed takes this as a success",
     );
     Some(failure)
+}
+
+/// How the tasks of a settled job ended, as an endpoint shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownExits {
+    /// Number of tasks.
+    pub tasks: usize,
+    /// Those that failed by their own doing.
+    pub failed: Vec<FailedTask>,
+}
+
+impl ShownExits {
+    /// The exits of a job, if it is settled and the endpoint has the list of them.
+    pub async fn of(client: &Client, view: &JobView) -> Option<Self> {
+        let workload = view.canonical_spec().ok()?.workload;
+        let outcomes = fetch::outcomes_shown(client, view).await?;
+        Some(Self {
+            tasks: outcomes.0.len(),
+            failed: failed_tasks(&workload, &outcomes),
+        })
+    }
 }
 
 /// An exit as programs read it.

@@ -127,6 +127,8 @@ fn record(id: JobId, customer: Address, spec: &JobSpec) -> JobRecord {
         verdicts: 0,
         queued: None,
         burned: Amount(0),
+        locked: Amount(0),
+        refunded: Amount(0),
         history: vec![StageEntry {
             stage: "pending".to_owned(),
             attempt: Attempt(0),
@@ -270,6 +272,10 @@ impl Backend for FakeNode {
         Err(nothing())
     }
 
+    async fn jobs_of(&self, _: Address, _: Option<bool>) -> Result<JobList, ApiError> {
+        Err(nothing())
+    }
+
     async fn job(&self, id: JobId) -> Result<JobView, ApiError> {
         let known = self.jobs.lock().unwrap().get(&id).cloned();
         let (record, spec) = known
@@ -325,6 +331,7 @@ impl Backend for FakeNode {
             escrow: None,
             total: Some(SQUARE),
             lowest_price: None,
+            longest_ms: None,
             eligible: vec![Address::default()],
             exclusions: Vec::new(),
             refusal: None,

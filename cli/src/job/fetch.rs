@@ -12,14 +12,14 @@ use rpc::model::JobView;
 use rpc::{Client, ClientError};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use types::attestation::Outcomes;
-use types::codec::encode;
+use types::codec::{decode, encode};
 use types::hash::{BlobId, JobId};
 use types::job::{JobReceipt, Workload};
 use types::limits::MAX_OUTCOMES_BYTES;
 use types::proof::ReceiptProof;
 use types::state_key::StateKey;
 
-use super::files::{Folder, OUTCOMES, RECEIPT, WORKLOAD};
+use super::files::{Folder, MARK, OUTCOMES, RECEIPT, WORKLOAD};
 use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::failure;
 use crate::ui::{ProgressLine, Ui};
@@ -29,8 +29,8 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// Pause before a blob that could not be fetched is tried again.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Makes the folder and refuses one that holds something: results of two jobs must not mix.
-pub fn prepare_folder(out: &Path) -> Result<(), CommandFailure> {
+/// Makes the folder and refuses one that holds something else than the results of `job`: results of two jobs must not mix.
+pub fn prepare_folder(out: &Path, job: Option<JobId>) -> Result<(), CommandFailure> {
     let bad = |why: String| {
         CommandFailure::new(
             ExitKind::BadInput,
@@ -40,11 +40,20 @@ pub fn prepare_folder(out: &Path) -> Result<(), CommandFailure> {
     };
     std::fs::create_dir_all(out).map_err(|error| bad(error.to_string()))?;
     let mut entries = std::fs::read_dir(out).map_err(|error| bad(error.to_string()))?;
-    if entries.next().is_some() {
-        return Err(bad("the folder is not empty".to_owned())
-            .hint("give an empty or new folder with --out"));
+    let mark = std::fs::read_to_string(out.join(MARK)).ok();
+    let marked = mark.and_then(|text| text.trim().parse::<JobId>().ok());
+    if entries.next().is_none() || (marked.is_some() && marked == job) {
+        return Ok(());
     }
-    Ok(())
+    let hint = marked.map_or("give an empty or new folder with --out".to_owned(), |job| {
+        format!("it holds results of job {job}: --resume {job} goes on there; or give another folder with --out")
+    });
+    Err(bad("the folder is not empty".to_owned()).hint(hint))
+}
+
+/// Says in a folder whose results it is for, so that the same job can go on there.
+pub fn mark_folder(out: &Path, job: JobId) -> Result<(), CommandFailure> {
+    Ok(std::fs::write(out.join(MARK), format!("{job}\n"))?)
 }
 
 /// Fetches receipt, outcomes and every file of a settled job. The workload is the one that the chain settled.
@@ -55,7 +64,8 @@ pub async fn fetch(
     out: &Path,
     ui: Ui,
 ) -> Result<(), CommandFailure> {
-    prepare_folder(out)?;
+    prepare_folder(out, Some(view.id))?;
+    mark_folder(out, view.id)?;
     let settled = settled(client, light, view, ui).await?;
     let (workload, outcomes) = (&settled.workload, &settled.outcomes);
     std::fs::write(out.join(WORKLOAD), encode(workload))?;
@@ -317,6 +327,18 @@ impl Fetcher<'_> {
             }
         }
     }
+}
+
+/// How the tasks of a settled job ended, on the endpoint's word; none if it does not have the list of outcomes now.
+pub async fn outcomes_shown(client: &Client, view: &JobView) -> Option<Outcomes> {
+    let list = view.receipt.as_ref()?.outcomes;
+    let limit = u64::try_from(MAX_OUTCOMES_BYTES).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    for chunk in (0..blobs::chunk_count(list)).take_while(|_| list.length <= limit) {
+        let encoded = client.blob_chunk(list, u64::from(chunk)).await.ok()?;
+        bytes.extend(blobs::verify_chunk(list, chunk, &encoded).ok()?);
+    }
+    decode(&bytes, MAX_OUTCOMES_BYTES).ok()
 }
 
 fn may_come(error: &ClientError) -> bool {

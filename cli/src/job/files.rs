@@ -15,8 +15,10 @@ pub const RECEIPT: &str = "receipt.json";
 pub const OUTCOMES: &str = "outcomes.bin";
 /// The encoded workload: what was run, and the outputs' names.
 pub const WORKLOAD: &str = "workload.bin";
+/// Says which job the folder is for: its id.
+pub const MARK: &str = "job.id";
 /// Names in the folder that are not results of tasks. A job whose outputs have one of them has a folder per task.
-pub const OWN_NAMES: [&str; 4] = [RECEIPT, OUTCOMES, WORKLOAD, "genesis.bin"];
+pub const OWN_NAMES: [&str; 5] = [RECEIPT, OUTCOMES, WORKLOAD, MARK, "genesis.bin"];
 
 /// A folder of results.
 pub struct Folder<'a> {

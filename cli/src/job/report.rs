@@ -1,15 +1,19 @@
 //! What is said of a job: for people as lines, for programs as JSON.
 
 use std::path::Path;
+use std::time::Duration;
 
+use indicatif::HumanDuration;
 use light::StandingReceipt;
-use rpc::model::{EstimateView, JobReceiptView, JobView, PolicyView, StageEntryView, WorkloadView};
+use rpc::model::{
+    EstimateView, JobFailure, JobReceiptView, JobView, PolicyView, StageEntryView, WorkloadView,
+};
 use serde_json::{Value, json};
 use types::attestation::unblinded_root;
 use types::job::{JobReceipt, JobSpec, TaskSet};
 use types::number::Amount;
 
-use super::exits;
+use super::exits::{self, ShownExits};
 use super::input::Prepared;
 use super::verify::VerifiedFolder;
 
@@ -60,8 +64,14 @@ pub fn estimate(spec: &JobSpec, estimate: &EstimateView) -> (Value, String) {
     };
     let mut lines = vec![format!("job {}", spec.name)];
     if let (Some(policy), Some(escrow)) = (&estimate.policy, &estimate.escrow) {
+        if let Some((execution, checks)) = likely(estimate) {
+            lines.push(format!(
+                " likely paid {} SQUARE: execution {execution}, checks {checks}; storage, fees and rent by use on top",
+                sum(execution, checks)
+            ));
+        }
         lines.push(format!(
-            " locked      {} (what is not used is refunded)",
+            " locked      {}, of which what is not used comes back",
             amount(estimate.total)
         ));
         lines.push(format!(
@@ -80,10 +90,15 @@ pub fn estimate(spec: &JobSpec, estimate: &EstimateView) -> (Value, String) {
         ));
         lines.extend(policy_lines(policy, spec.verification.confidence_ppm));
     }
-    lines.push(format!(
-        " could run   {} partners now",
-        estimate.eligible.len()
-    ));
+    lines.extend(estimate.longest_ms.map(|longest| {
+        let longest = Duration::from_secs(longest / 1_000);
+        format!(
+            " at longest  {} of chain time with all waits and attempts",
+            HumanDuration(longest)
+        )
+    }));
+    let eligible = u32::try_from(estimate.eligible.len()).unwrap_or(u32::MAX);
+    lines.push(format!(" could run   {} now", counted(eligible, "partner")));
     for exclusion in &estimate.exclusions {
         lines.push(format!(
             "  not        {} {}",
@@ -127,34 +142,95 @@ fn genesis_line(source: &str) -> &'static str {
     }
 }
 
-/// Where a job stands.
-pub fn status(view: &JobView) -> String {
+/// Where a job stands, or how it ended.
+pub fn status(view: &JobView, exits: Option<&ShownExits>) -> (Value, String) {
+    let mut object = json!(view);
     let mut lines = vec![
         format!("job {} ({})", view.id, view.name),
         format!(" stage      {}", view.stage),
     ];
-    if let Some(reason) = view.failure {
-        lines.push(format!(" reason     {reason:?}"));
+    if view.live {
+        lines.push(format!(" now        {}", super::wait::describe(view)));
     }
+    lines.extend(
+        view.failure
+            .map(|why| format!(" reason     {}", reason(why))),
+    );
     lines.push(format!(" attempt    {}", view.attempt.0 + 1));
     lines.extend(view.primary.map(|primary| format!(" primary    {primary}")));
     for verifier in &view.verifiers {
         let how = if verifier.appointed {
-            ", appointed"
+            "appointed by the beacon"
         } else {
-            ""
+            "selected by sortition"
         };
-        lines.push(format!(
-            " verifier   {} ({} tasks{how})",
-            verifier.partner, verifier.tasks
-        ));
+        let tasks = counted(verifier.tasks, "task");
+        lines.push(format!(" verifier   {} ({tasks}, {how})", verifier.partner));
     }
     lines.extend(
         view.deadline_in_ms
+            .filter(|_| view.live)
             .map(|left| format!(" deadline   in {} of chain time", seconds(left))),
     );
+    match view.refunded {
+        None => lines.push(format!(" locked     {} SQUARE", view.locked)),
+        Some(refunded) => {
+            let cost = view.locked.saturating_sub(refunded);
+            object["cost"] = json!(cost);
+            lines.push(format!(
+                " cost       {cost} SQUARE of {} that were locked, {refunded} came back",
+                view.locked
+            ));
+        }
+    }
+    if let Some(exits) = exits {
+        object["failed_tasks"] = exits::objects(&exits.failed);
+        lines.extend(exits::lines(exits.tasks, &exits.failed));
+    }
     lines.extend(phase_lines(&view.history));
-    lines.join("\n")
+    (object, lines.join("\n"))
+}
+
+/// Why a job failed, in words.
+pub fn reason(why: JobFailure) -> &'static str {
+    super::wait::explain(why).1
+}
+
+/// A number with its noun.
+fn counted(number: u32, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+/// What a job will cost, before it is submitted.
+pub fn cost_line(estimate: &EstimateView) -> String {
+    let locked = estimate.total.unwrap_or_default();
+    match likely(estimate) {
+        Some((execution, checks)) => {
+            let likely = sum(execution, checks);
+            format!(
+                "it locks {locked} SQUARE; about {likely} will be paid (execution from {execution}, checks {checks}) and what storage, \
+                 fees and rent use; the rest comes back"
+            )
+        }
+        None => format!("it locks {locked} SQUARE; what is not used comes back"),
+    }
+}
+
+fn sum(one: Amount, other: Amount) -> Amount {
+    one.checked_add(other).unwrap_or(Amount(u128::MAX))
+}
+
+/// The lowest price of execution, and what verifiers get in expectation: at least the smallest number of them.
+fn likely(estimate: &EstimateView) -> Option<(Amount, Amount)> {
+    let policy = estimate.policy.as_ref()?;
+    let expected = policy
+        .expected_verifiers
+        .0
+        .max(u128::from(policy.min_verifiers) << 64);
+    // The fee in units of 2^-32, so that the product fits.
+    let fee = policy.verifier_fee.0.checked_mul(expected >> 32)? >> 32;
+    Some((estimate.lowest_price?, Amount(fee)))
 }
 
 /// A receipt that was verified offline, without the results that it settles.

@@ -6,19 +6,21 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use keys::keyfile::{self, KeyKind};
+use keys::keyfile::KeyKind;
+use keys::source::KeySource;
 use rpc::model::JobView;
 use rpc::{Client, RequestSigner};
 use serde_json::json;
-use types::hash::JobId;
 use types::job::{JobSpec, TaskSet};
 use types::number::Amount;
 
+use super::book::JobBook;
 use super::exits::FailedTask;
 use super::input::Prepared;
+use super::name::JobName;
 use super::{exits, fetch, submit, wait};
 use crate::failure::{CommandFailure, ExitKind};
-use crate::submit::{RpcArgs, failure};
+use crate::submit::RpcArgs;
 use crate::trust::TrustArgs;
 use crate::ui::Ui;
 
@@ -34,17 +36,17 @@ Without --spec validators must still hold the job's module and inputs.";
 /// Which job's tasks are run again, and how.
 #[derive(Debug, Args)]
 pub struct RerunArgs {
-    /// The settled job's id, 64 hex digits.
-    job: JobId,
+    /// The settled job's id, or at least 4 digits that it begins with.
+    job: JobName,
     /// Run the tasks that failed: those with another exit than code 0, or with an output that is missing.
     #[arg(long, required = true)]
     failed: bool,
     /// The job spec, YAML, that they are run with; the job's own if it is left out.
     #[arg(long, value_name = "FILE")]
     spec: Option<PathBuf>,
-    /// The account that pays.
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    /// The account that pays: a key file, env:NAME or fd:NUMBER.
+    #[arg(long, value_name = "KEY")]
+    key: KeySource,
     /// The most that may be locked for the job, in SQUARE.
     #[arg(long, value_name = "SQUARE")]
     max_cost: Option<Amount>,
@@ -58,14 +60,15 @@ pub async fn rerun(
     ui: Ui,
 ) -> Result<(), CommandFailure> {
     let client = rpc.client()?;
-    let view = client.job(what.job).await.map_err(failure)?;
+    let key = what.key.read_secret(KeyKind::Account)?;
+    let view = super::view(&client, &what.job).await?;
     wait::is_settled(&view)?;
     let trusted = trust.resolve(&client, ui).await?;
     let (workload, outcomes) = fetch::outcomes(&client, &trusted.light, &view, ui).await?;
     let failed = exits::failed_tasks(&workload, &outcomes);
     if failed.is_empty() {
-        let text = format!("no task of job {} failed: nothing was submitted", what.job);
-        ui.result(&json!({ "job": null, "of": what.job, "tasks": [] }), &text);
+        let text = format!("no task of job {} failed: nothing was submitted", view.id);
+        ui.result(&json!({ "job": null, "of": view.id, "tasks": [] }), &text);
         return Ok(());
     }
     let indices: Vec<_> = failed.iter().map(FailedTask::task).collect();
@@ -73,19 +76,23 @@ pub async fn rerun(
         .map_err(|error| CommandFailure::new(ExitKind::Other, "tasks", error.to_string()))?;
     let mut prepared = prepared(&view, what.spec.as_deref(), &client, ui).await?;
     narrow(&mut prepared.spec, tasks)?;
-    let key = keyfile::read_secret(&what.key, KeyKind::Account)?;
     let chain = trusted.light.chain();
-    let signer = keyfile::read_secret(&what.key, KeyKind::Account)?;
-    let client = client.signed_by(RequestSigner::new(signer, chain));
-    let job = submit::submit(&client, &key, Some(chain), &prepared, what.max_cost, ui).await?;
+    let client = client.signed_by(RequestSigner::new(key.clone(), chain));
+    let terms = submit::Terms {
+        chain: Some(chain),
+        max_cost: what.max_cost,
+        again: false,
+        book: &JobBook::of_user(),
+    };
+    let job = submit::submit(&client, &key, &terms, &prepared, ui).await?;
     let text = format!(
         "job {job} runs {} of the {} tasks of job {} again\nfollow it with: gridproof job wait {job} --rpc {rpc}",
         indices.len(),
         workload.tasks.count(),
-        what.job
+        view.id
     );
     let object =
-        json!({ "job": job, "of": what.job, "tasks": indices, "genesis": trusted.source() });
+        json!({ "job": job, "of": view.id, "tasks": indices, "genesis": trusted.source() });
     ui.result(&object, &text);
     Ok(())
 }

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use rpc::Client;
-use rpc::model::EstimateView;
+use rpc::model::{EstimateView, TransactionStatus};
 use types::hash::{ChainId, JobId};
-use types::job::Workload;
+use types::job::{JobSpec, Workload};
 use types::key::SecretKey;
-use types::number::Amount;
-use types::transaction::Action;
+use types::number::{Amount, Timestamp};
+use types::transaction::{Action, SignedTransaction};
 
+use super::book::{JobBook, SubmittedEntry, spec_hash};
 use super::input::Prepared;
 use super::interrupt::unless_interrupted;
+use super::report;
 use super::upload::upload;
 use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::{self, failure};
@@ -19,30 +21,49 @@ use crate::ui::Ui;
 
 /// How long the transaction may take to become final.
 const TIMEOUT: Duration = Duration::from_mins(1);
+/// Most earlier jobs of one spec that are asked for.
+const MAX_ASKED: usize = 8;
+
+/// What a customer allows.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// The chain to sign for; `None` takes the endpoint's word.
+    pub chain: Option<ChainId>,
+    /// The most that may be locked.
+    pub max_cost: Option<Amount>,
+    /// True if a second live job of the same spec is meant.
+    pub again: bool,
+    /// Where it is recorded.
+    pub book: &'a JobBook,
+}
 
 /// Submits a job, for that chain alone if one is named, and uploads what the node lacks of its inputs. Gives the job's
 /// id, which is shown as soon as money is locked for it and is in every later failure.
 pub async fn submit(
     client: &Client,
     key: &SecretKey,
-    chain: Option<ChainId>,
+    terms: &Terms<'_>,
     prepared: &Prepared,
-    max_cost: Option<Amount>,
     ui: Ui,
 ) -> Result<JobId, CommandFailure> {
     let estimate = client.estimate(&prepared.spec).await.map_err(failure)?;
     if let Some(refused) = refusal(&estimate) {
         return Err(refused);
     }
-    check_max_cost(&estimate, max_cost)?;
+    check_max_cost(&estimate, terms.max_cost)?;
     prepared.check_held(client).await?;
     check_balance(client, key, &estimate).await?;
+    if !terms.again {
+        check_not_live(client, terms.book, key, prepared).await?;
+    }
+    ui.line(&report::cost_line(&estimate));
     let action = Action::SubmitJob {
         spec: Box::new(prepared.spec.clone()),
     };
     let progress = ui.spinner("submitting");
     let sent = async {
-        let signed = submit::hand_over(client, key, action, chain).await?;
+        let keep = |signed: &SignedTransaction| record(terms.book, &prepared.spec, signed, ui);
+        let signed = submit::hand_over(client, key, action, terms.chain, keep).await?;
         let job = signed.transaction().job_id();
         let sent = submit::finished(client, signed.id(), TIMEOUT).await;
         sent.map(|sent| (job, sent))
@@ -54,6 +75,66 @@ pub async fn submit(
     ui.line(&format!("job {job} is in block {}", sent.height));
     unless_interrupted(job, upload(client, job, &prepared.files, ui)).await?;
     Ok(job)
+}
+
+/// Records a job before its transaction is sent.
+fn record(book: &JobBook, spec: &JobSpec, signed: &SignedTransaction, ui: Ui) {
+    let transaction = signed.transaction();
+    let entry = SubmittedEntry {
+        job: transaction.job_id(),
+        transaction: transaction.id(),
+        chain: transaction.chain_id,
+        customer: transaction.sender.address(),
+        spec: spec_hash(spec),
+        time: Timestamp(crate::ui::now_ms()),
+    };
+    if let Err(error) = book.add(&entry) {
+        ui.line(&format!(
+            "job {} is not in the local record: {error}",
+            entry.job
+        ));
+    }
+}
+
+/// Refuses to pay for a job a second time while the first one, submitted from the same spec from here, is live or on its way.
+async fn check_not_live(
+    client: &Client,
+    book: &JobBook,
+    key: &SecretKey,
+    prepared: &Prepared,
+) -> Result<(), CommandFailure> {
+    let chain = client.status().await.map_err(failure)?.chain_id;
+    let customer = key.public().address();
+    for entry in book
+        .of_spec(chain, customer, &prepared.spec)
+        .iter()
+        .take(MAX_ASKED)
+    {
+        let is_live = match client.job(entry.job).await {
+            Ok(view) => view.live,
+            // It waits for a block; one that nobody knows has a nonce that the new one takes, so that only one can be paid.
+            Err(_) => matches!(
+                client.transaction(entry.transaction).await,
+                Ok(TransactionStatus::Pending { .. })
+            ),
+        };
+        if is_live {
+            let job = entry.job;
+            let message = format!(
+                "job {job} was submitted from this spec at {} and is not over; nothing was submitted",
+                crate::ui::time(entry.time)
+            );
+            let hint = format!(
+                "--resume {job} instead of --key goes on with it; --again pays for another one"
+            );
+            return Err(
+                CommandFailure::new(ExitKind::Refused, "already_submitted", message)
+                    .hint(hint)
+                    .about(job),
+            );
+        }
+    }
+    Ok(())
 }
 
 /// A failure after which the job may exist: what the chain reverted does not.

@@ -1,10 +1,12 @@
 //! Waiting for a job, with what it is waiting for.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use indicatif::HumanDuration;
 use rpc::client::JobNews;
-use rpc::model::{DisputeView, JobFailure, JobView};
+use rpc::model::{DisputeView, JobFailure, JobView, VerifierView};
 use rpc::{Client, ClientError};
+use serde_json::{Value, json};
 use types::hash::JobId;
 
 use crate::failure::{CommandFailure, ExitKind};
@@ -19,6 +21,7 @@ pub async fn settled(
     ui: Ui,
 ) -> Result<JobView, CommandFailure> {
     let progress = ui.spinner("waiting for the job");
+    let started = Instant::now();
     let mut shown = String::new();
     let view = client
         .wait_job(job, time_limit, |news| {
@@ -28,7 +31,11 @@ pub async fn settled(
                 JobNews::Trouble(error) => (trouble(error), false),
             };
             if text != shown {
-                progress.message(&text);
+                let state = match news {
+                    JobNews::State(view) => state(view),
+                    JobNews::Trouble(_) => json!({ "job": job, "answers": false }),
+                };
+                progress.report(&text, state, started.elapsed());
                 shown = text;
             }
             over
@@ -45,6 +52,17 @@ pub async fn settled(
     Ok(view)
 }
 
+/// Where a job stands, for programs.
+fn state(view: &JobView) -> Value {
+    let count = |has: fn(&VerifierView) -> bool| view.verifiers.iter().filter(|v| has(v)).count();
+    json!({
+        "job": view.id, "stage": view.stage, "attempt": view.attempt, "primary": view.primary,
+        "verifiers": view.verifiers.len(), "committed": count(|verifier| verifier.committed),
+        "revealed": count(|verifier| verifier.revealed), "deadline_in_ms": view.deadline_in_ms,
+        "answers": true,
+    })
+}
+
 /// One line on why nothing is known.
 fn trouble(error: &ClientError) -> String {
     match error {
@@ -54,7 +72,7 @@ fn trouble(error: &ClientError) -> String {
 }
 
 /// One line on a job's stage.
-fn describe(view: &JobView) -> String {
+pub fn describe(view: &JobView) -> String {
     let committed = view.verifiers.iter().filter(|verifier| verifier.committed);
     let revealed = view.verifiers.iter().filter(|verifier| verifier.revealed);
     let stage = match (view.primary, &view.dispute) {
@@ -69,10 +87,14 @@ fn describe(view: &JobView) -> String {
             revealed.count(),
         ),
     };
+    let until = view.deadline_in_ms.map_or(String::new(), |left| {
+        let left = Duration::from_secs(left / 1_000);
+        format!(", at most {}", HumanDuration(left))
+    });
     if view.attempt.0 == 0 {
-        stage
+        format!("{stage}{until}")
     } else {
-        format!("{stage} (attempt {})", view.attempt.0 + 1)
+        format!("{stage}{until} (attempt {})", view.attempt.0 + 1)
     }
 }
 
@@ -117,7 +139,7 @@ pub fn is_settled(view: &JobView) -> Result<(), CommandFailure> {
         let message = format!("job {} is {}, not settled yet", view.id, view.stage);
         return Err(
             CommandFailure::new(ExitKind::TimedOut, "not_settled", message)
-                .hint("gridproof job wait")
+                .hint(format!("gridproof job wait {} waits until it is", view.id))
                 .retryable(),
         );
     };
@@ -126,7 +148,7 @@ pub fn is_settled(view: &JobView) -> Result<(), CommandFailure> {
     Err(CommandFailure::new(ExitKind::JobFailed, code, message).hint(hint))
 }
 
-fn explain(reason: JobFailure) -> (&'static str, &'static str, &'static str) {
+pub fn explain(reason: JobFailure) -> (&'static str, &'static str, &'static str) {
     match reason {
         JobFailure::NoInputs => (
             "no_inputs",

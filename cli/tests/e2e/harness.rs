@@ -114,6 +114,11 @@ impl Net {
         Self(TemporaryDevnet::start(binary(), partners, |_| Vec::new()).unwrap())
     }
 
+    /// A devnet that runs already.
+    pub fn of(devnet: TemporaryDevnet) -> Self {
+        Self(devnet)
+    }
+
     /// Makes and starts a devnet as a person does: `gridproof devnet up --detach`.
     pub fn up_by_command(partners: u16) -> Self {
         let mut output = None;

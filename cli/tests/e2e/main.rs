@@ -8,6 +8,7 @@
 )]
 
 mod chain;
+mod challenge;
 mod commands;
 mod harness;
 mod job;

@@ -246,6 +246,12 @@ impl Backend for Fake {
         })
     }
 
+    async fn jobs_of(&self, customer: Address, live: Option<bool>) -> Result<JobList, ApiError> {
+        let mut list = self.jobs(live.unwrap_or(true)).await?;
+        list.jobs.retain(|job| job.customer == customer);
+        Ok(list)
+    }
+
     async fn job(&self, id: JobId) -> Result<JobView, ApiError> {
         let stage = self
             .stage
@@ -322,6 +328,7 @@ impl Backend for Fake {
             escrow: Some((&samples::escrow()).into()),
             total: Some(Amount(6 * SQUARE.0)),
             lowest_price: None,
+            longest_ms: Some(90_000),
             eligible: vec![samples::BOB],
             exclusions: vec![exclusion],
             refusal: Some(failure),

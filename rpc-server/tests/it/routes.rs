@@ -139,6 +139,12 @@ async fn jobs() {
         serde_json::from_slice::<rpc::model::JobList>(&default.body).unwrap(),
         live
     );
+    let of = |customer, live| running.client.jobs_of(customer, live);
+    assert_eq!(of(samples::ALICE, None).await.unwrap(), live);
+    assert_eq!(of(samples::ALICE, Some(false)).await.unwrap(), ended);
+    assert_eq!(of(samples::BOB, None).await.unwrap().jobs, []);
+    let answer = request(running.address, "GET", "/v1/jobs?customer=zz").await;
+    assert_eq!((answer.status, answer.code().as_str()), (400, "bad_query"));
     *running.fake.stage.lock().unwrap() = Some(Stage::Settled);
     let job = running.client.job(samples::JOB).await.unwrap();
     assert_eq!(job.receipt, Some((&samples::job_receipt()).into()));

@@ -184,6 +184,8 @@ pub fn record(stage: Stage) -> JobRecord {
         unrunnable_reports: vec![],
         excluded: vec![BOB],
         burned: Amount(5),
+        locked: Amount(9),
+        refunded: Amount(2),
         deadline: Some(ChainTime(60_000)),
         opened: Height(3),
         draw: stage.draw(),

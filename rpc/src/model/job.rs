@@ -53,6 +53,10 @@ pub struct JobView {
     pub escrow: EscrowView,
     /// Part of the escrow that was burned so far, for storage and fees, in SQUARE.
     pub burned: Amount,
+    /// What was locked for it when it was submitted, in SQUARE.
+    pub locked: Amount,
+    /// What its customer got back, in SQUARE; absent while it is live. The rest of what was locked is its cost.
+    pub refunded: Option<Amount>,
     /// Partners that failed it and are not drawn for it again.
     pub excluded: Vec<Address>,
     /// The receipt, once it is settled.
@@ -117,6 +121,16 @@ pub enum JobFailure {
     Cancelled,
     /// It had settled, and referees found later that its result is wrong.
     Revoked,
+}
+
+impl JobFailure {
+    /// Why a job failed, by its stage; none if it did not.
+    fn of(stage: &Stage) -> Option<Self> {
+        match stage {
+            Stage::Failed(failed) => Some(failed.reason.into()),
+            _ => None,
+        }
+    }
 }
 
 /// What stays in state of a settled job. Its canonical bytes are the value under `/v1/proofs/receipt/{id}`.
@@ -197,8 +211,12 @@ pub struct JobSummary {
     pub name: String,
     /// The account that pays.
     pub customer: Address,
+    /// When the block that took it in was made.
+    pub submitted: Timestamp,
     /// Name of its stage, as in [`JobView::stage`].
     pub stage: String,
+    /// Why it failed; absent unless the stage is `failed`.
+    pub failure: Option<JobFailure>,
     /// True if the stage may still change.
     pub live: bool,
     /// The attempt, counted from 0.
@@ -219,7 +237,12 @@ impl JobSummary {
             id: record.id,
             name: record.terms.name.to_string(),
             customer: record.customer,
+            submitted: record
+                .history
+                .first()
+                .map_or(Timestamp::default(), |entry| entry.time),
             stage: record.stage.name().to_owned(),
+            failure: JobFailure::of(&record.stage),
             live: !record.stage.is_final(),
             attempt: record.attempt,
             primary: record.stage.primary().map(|primary| primary.partner),
@@ -245,10 +268,7 @@ impl JobView {
             .duties()
             .map(|duties| duties.until)
             .or(record.deadline);
-        let failure = match stage {
-            Stage::Failed(failed) => Some(JobFailure::from(failed.reason)),
-            _ => None,
-        };
+        let failure = JobFailure::of(stage);
         let now = stage.primary().map(|primary| primary.partner);
         let verifiers = match receipt {
             Some(receipt) => receipt.verifiers.iter().map(Into::into).collect(),
@@ -282,6 +302,8 @@ impl JobView {
             policy: PolicyView::from(&record.policy),
             escrow: EscrowView::from(&record.escrow),
             burned: record.burned,
+            locked: record.locked,
+            refunded: stage.is_final().then_some(record.refunded),
             excluded: record.excluded.clone(),
             receipt: receipt.map(JobReceiptView::from),
             chain_time,

@@ -1,6 +1,6 @@
 //! Proofs that a store gives: which headers and which root, and what it says when it cannot.
 
-use types::hash::Hash32;
+use types::hash::{Address, Hash32, JobId};
 use types::signed_block::ProposerSignature;
 use types::vote::{Certificate, Subject};
 
@@ -215,6 +215,14 @@ impl ChainStore for Swapped {
     }
     fn transaction(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError> {
         self.0.transaction(id)
+    }
+
+    fn jobs_of(
+        &self,
+        customer: &Address,
+        limit: usize,
+    ) -> Result<Vec<(Height, JobId)>, StateError> {
+        self.0.jobs_of(customer, limit)
     }
     fn finalize(&self, height: Height, finality: &Certificate) -> Result<(), StateError> {
         self.0.finalize(height, finality)

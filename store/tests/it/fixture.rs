@@ -17,7 +17,7 @@ use types::signed_block::ProposerSignature;
 use types::state_key::StateKey;
 pub use types::testing::seeded;
 use types::transaction::{
-    Action, NativeTransaction, SignedTransaction, Transaction, TransactionReceipt,
+    Action, Failure, NativeTransaction, SignedTransaction, Transaction, TransactionReceipt,
 };
 use types::vote::{Certificate, Statement, Subject};
 
@@ -67,7 +67,26 @@ pub fn writes(entries: &[(u8, Option<u8>)]) -> Writes {
         .collect()
 }
 
-/// A child block with one transfer; `salt` tells siblings apart.
+/// The customer of every job in the chains.
+pub fn customer() -> Address {
+    PublicKey([3; 32]).address()
+}
+
+/// The action of the block above a height: a job above every third, else a transfer.
+fn action(parent: Height, salt: u64) -> Action {
+    if parent.0 % 3 == 1 {
+        let workload = types::testing::workload(b"module", 1);
+        return Action::SubmitJob {
+            spec: Box::new(types::testing::job_spec(workload)),
+        };
+    }
+    Action::Transfer {
+        to: Address([1; 20]),
+        amount: Amount(u128::from(salt)),
+    }
+}
+
+/// A child block with one transaction; `salt` tells siblings apart.
 pub fn block(parent: &Header, parent_root: Hash32, salt: u64) -> Block {
     let transaction = Transaction {
         chain_id: parent.chain_id,
@@ -75,10 +94,7 @@ pub fn block(parent: &Header, parent_root: Hash32, salt: u64) -> Block {
         nonce: Nonce(parent.height.0),
         valid_until: Height(salt),
         fee: Amount(1),
-        action: Action::Transfer {
-            to: Address([1; 20]),
-            amount: Amount(u128::from(salt)),
-        },
+        action: action(parent.height, salt),
     };
     // Stores do not verify signatures.
     let signed = SignedTransaction::Native(NativeTransaction {
@@ -120,10 +136,15 @@ pub fn decision(block: Block, diff: Arc<Diff>) -> Decision {
         key: PublicKey([7; 32]),
         signature: Signature([7; 64]),
     };
+    // Each fifth height refuses what its transaction asks for.
+    let failure = block.header.height.0.is_multiple_of(5).then(|| Failure {
+        code: "refused".to_owned(),
+        message: "refused".to_owned(),
+    });
     let receipt = |tx: &SignedTransaction| TransactionReceipt {
         id: tx.id(),
         fee: tx.transaction().fee,
-        failure: None,
+        failure: failure.clone(),
     };
     let receipts = block.body.transactions.iter().map(receipt).collect();
     Decision {
@@ -225,6 +246,14 @@ pub fn same(a: &dyn ChainStore, b: &dyn ChainStore) {
         }
     }
     assert_eq!(a.newest_certificate(), b.newest_certificate());
+    for limit in [1, 3, usize::MAX] {
+        let jobs = a.jobs_of(&customer(), limit).unwrap();
+        assert_eq!(b.jobs_of(&customer(), limit), Ok(jobs.clone()));
+        assert!(jobs.len() <= limit && jobs.is_sorted_by(|one, next| one.0 > next.0));
+        let taken = (1..=tip).filter(|height| height % 3 == 2 && height % 5 > 0);
+        assert_eq!(jobs.len(), taken.count().min(limit));
+    }
+    assert_eq!(a.jobs_of(&Address([1; 20]), 9), Ok(Vec::new()));
     let nothing = types::hash::TransactionId(Hash32::of(Domain::TRANSACTION, &0u8));
     assert_eq!(
         (a.transaction(&nothing), b.transaction(&nothing)),

@@ -1,18 +1,20 @@
 //! The layout on disk is frozen: a change of it is another format.
 
-use gridproof_store::layout::{FAMILIES, FORMAT, Head, Undo, height_key, height_of_key, old_key};
+use gridproof_store::layout::{
+    FAMILIES, FORMAT, Head, Undo, height_key, height_of_key, job_key, job_of_key, old_key,
+};
 use state::tree;
 use state::{KeptHeights, Tip, tree_changes};
 use types::codec::encode;
-use types::hash::{BlockId, Domain, Hash32};
+use types::hash::{Address, BlockId, Domain, Hash32, JobId};
 use types::number::Height;
 
 use crate::fixture::{genesis_writes, key};
 
 #[test]
 fn keys_and_records_stay_as_they_are() {
-    assert_eq!(FORMAT, 4);
-    let families = "meta flat old undo nodes blocks heights receipts certificates proposers transactions wanted";
+    assert_eq!(FORMAT, 5);
+    let families = "meta flat old undo nodes blocks heights receipts certificates proposers transactions jobs wanted";
     assert_eq!(FAMILIES.join(" "), families);
     assert_eq!(height_key(Height(258)), [0, 0, 0, 0, 0, 0, 1, 2]);
     assert_eq!(height_of_key(&height_key(Height(258))), Some(Height(258)));
@@ -22,6 +24,15 @@ fn keys_and_records_stay_as_they_are() {
         old_key(&key(1).hash(), Height(258))[32..],
         height_key(Height(258))
     );
+    let (customer, job) = (Address([5; 20]), JobId(Hash32([6; 32])));
+    let row = job_key(&customer, Height(258), &job);
+    assert_eq!(
+        row,
+        [&[5; 20][..], &[0, 0, 0, 0, 0, 0, 1, 2], &[6; 32]].concat()
+    );
+    assert_eq!(job_of_key(&customer, &row), Some((Height(258), job)));
+    assert_eq!(job_of_key(&Address([4; 20]), &row), None);
+    assert_eq!(job_of_key(&customer, &row[..59]), None);
     assert_eq!(key(1).to_bytes(), [&[0][..], &[1; 20]].concat());
     let tip = Tip {
         block: BlockId(Hash32([0xb1; 32])),

@@ -14,7 +14,7 @@ use state::{KeptHeights, MemoryStore};
 use types::limits::KEPT_HEIGHTS;
 use types::number::Height;
 
-use crate::fixture::{KEYS, genesis, genesis_writes, key, linear, random_number, seed};
+use crate::fixture::{KEYS, customer, genesis, genesis_writes, key, linear, random_number, seed};
 
 const DIRECTORY: &str = "GRIDPROOF_TEST_STORE_PRUNE";
 /// A node that keeps little.
@@ -92,6 +92,11 @@ fn check(store: &Store, whole: &MemoryStore) {
             }
         }
     }
+    let jobs = whole.jobs_of(&customer(), usize::MAX).unwrap();
+    let jobs = jobs
+        .into_iter()
+        .filter(|(height, _)| *height >= kept.transactions);
+    assert_eq!(store.jobs_of(&customer(), usize::MAX), Ok(jobs.collect()));
     store.audit().unwrap();
 }
 

@@ -48,6 +48,10 @@ pub struct JobRecord<S = Stage> {
     pub queued: Option<ChainTime>,
     /// Part of the escrow that was burned so far, for storage and for the fees of the parties' transactions.
     pub burned: Amount,
+    /// What was locked for the job when it was submitted, in base units; for people, no rule reads it.
+    pub locked: Amount,
+    /// What its customer got back when it ended, in base units; zero while it is live. For people, no rule reads it.
+    pub refunded: Amount,
     /// The stages entered so far, oldest first; for people, no rule reads it.
     pub history: Vec<StageEntry>,
     /// What holds of the receipt, from the block on in which the job settled.
@@ -85,6 +89,8 @@ impl<S> JobRecord<S> {
             verdicts: self.verdicts,
             queued: self.queued,
             burned: self.burned,
+            locked: self.locked,
+            refunded: self.refunded,
             history: self.history,
             settlement: self.settlement,
         };

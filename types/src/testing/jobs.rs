@@ -87,6 +87,8 @@ pub fn job_record(id: JobId, spec: &JobSpec, stage: Stage) -> JobRecord {
         verdicts: 0,
         queued: None,
         burned: Amount::ZERO,
+        locked: Amount::ZERO,
+        refunded: Amount::ZERO,
         history: Vec::new(),
         settlement: None,
     }

@@ -264,6 +264,8 @@ fn record(stage: Stage) -> JobRecord {
         queued: Some(ChainTime(79)),
         stage,
         burned: Amount(6),
+        locked: Amount(30),
+        refunded: Amount(3),
         history: vec![entry],
         settlement: Some(Settlement {
             until: ChainTime(99),

@@ -162,5 +162,6 @@ pub(super) fn pay_back_no_results(
 pub(super) fn refund(context: &mut Context<'_>, job: &mut Job) -> Result<(), Abort> {
     let left = total(&job.escrow).ok_or(Corruption::JobAmountOverflow(job.id))?;
     job.escrow = Escrow::default();
+    job.refunded = left;
     context.credit(&job.customer, left)
 }

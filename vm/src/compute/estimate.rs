@@ -13,7 +13,7 @@ use super::JobError;
 use super::market::{Exclusion, choose_policy, fixed_exclusion, live_exclusion, places};
 use super::price::{escrow, price, total};
 use super::queue::too_long;
-use super::rent::{no_room, with_rent};
+use super::rent::{longest_ms, no_room, with_rent};
 use super::spec::check_spec;
 use crate::{Abort, Rules};
 
@@ -28,6 +28,9 @@ pub struct JobEstimate {
     pub total: Option<Amount>,
     /// The lowest price for execution among the eligible partners.
     pub lowest_price: Option<Amount>,
+    /// The longest time that the job may take with all its waits and attempts, without a dispute, in milliseconds of chain
+    /// time.
+    pub longest_ms: Option<u64>,
     /// Partners that could be drawn now, ascending.
     pub eligible: Vec<Address>,
     /// Why the others could not be drawn, each reason with the number of partners that it concerns.
@@ -50,6 +53,7 @@ pub fn estimate(
         escrow: None,
         total: None,
         lowest_price: None,
+        longest_ms: None,
         eligible: Vec::new(),
         exclusions: BTreeMap::new(),
         refusal: None,
@@ -100,6 +104,8 @@ pub fn estimate(
         }
         refusal => refusal,
     };
+    let (waiting, running) = longest_ms(&rules.params, &terms, &policy);
+    estimate.longest_ms = Some(waiting.saturating_add(running));
     (estimate.total, estimate.policy, estimate.escrow) =
         (total(&escrow), Some(policy), Some(escrow));
     Ok(estimate)

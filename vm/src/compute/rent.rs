@@ -73,7 +73,7 @@ fn rates(
 }
 
 /// The longest that a job may wait for inputs and primaries, and the longest that its attempts may take, in milliseconds.
-fn longest_ms(params: &Params, terms: &JobTerms, policy: &Policy) -> (u64, u64) {
+pub(super) fn longest_ms(params: &Params, terms: &JobTerms, policy: &Policy) -> (u64, u64) {
     let compute = &params.compute;
     let attempts = u64::from(max_attempts(compute));
     let waiting = patience_ms(compute, terms)

@@ -72,6 +72,8 @@ pub(crate) fn submit(
         verdicts: 0,
         queued: None,
         burned: Amount::ZERO,
+        locked,
+        refunded: Amount::ZERO,
         history: Vec::new(),
         settlement: None,
     };

@@ -4,7 +4,7 @@
 use state::tree::{NodeKey, StateNode, TreeNodes};
 use state::{Durability, KeptHeights, StateError, StateRead, Tip};
 use types::block::Block;
-use types::hash::Address;
+use types::hash::{Address, JobId};
 use types::signed_block::ProposerSignature;
 use types::state_key::StateKey;
 use types::transaction::TransactionReceipt;
@@ -86,6 +86,14 @@ impl ChainStore for Trapped {
 
     fn transaction(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError> {
         self.store.transaction(id)
+    }
+
+    fn jobs_of(
+        &self,
+        customer: &Address,
+        limit: usize,
+    ) -> Result<Vec<(Height, JobId)>, StateError> {
+        self.store.jobs_of(customer, limit)
     }
 
     fn finalize(&self, height: Height, finality: &Certificate) -> Result<(), StateError> {

@@ -145,13 +145,14 @@ impl fmt::Display for FoundValue {
 }
 
 /// File names that a job's own files take in the folder that outputs are fetched into.
-pub const TAKEN_NAMES: [&str; 6] = [
+pub const TAKEN_NAMES: [&str; 7] = [
     "stdout",
     "stderr",
     "outcomes.bin",
     "workload.bin",
     "receipt.json",
     "genesis.bin",
+    "job.id",
 ];
 
 /// What the field at a path takes, for all messages. Indices do not matter; of a mapping with free keys the key is part of

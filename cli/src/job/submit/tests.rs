@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use rpc_server::ApiError;
 use types::hash::Hash32;
+use types::job::Stage;
 
 use super::super::fake::{CHAIN, RunningFake, start};
 use super::*;
@@ -32,15 +33,79 @@ async fn submit_to(
     chain: ChainId,
     prepared: &Prepared,
 ) -> Result<JobId, CommandFailure> {
-    Box::pin(submit(
-        &running.client,
-        &key(),
-        Some(chain),
-        prepared,
-        None,
-        Ui::new(true),
-    ))
-    .await
+    let folder = tempfile::tempdir().unwrap();
+    let book = JobBook::at(folder.path().join("jobs.jsonl"));
+    let terms = Terms {
+        chain: Some(chain),
+        ..terms(&book)
+    };
+    submit_on(running, &terms, prepared).await
+}
+
+/// What a customer allows who minds nothing.
+fn terms(book: &JobBook) -> Terms<'_> {
+    Terms {
+        chain: Some(CHAIN),
+        max_cost: None,
+        again: false,
+        book,
+    }
+}
+
+async fn submit_on(
+    running: &RunningFake,
+    terms: &Terms<'_>,
+    prepared: &Prepared,
+) -> Result<JobId, CommandFailure> {
+    let (client, key) = (&running.client, key());
+    Box::pin(submit(client, &key, terms, prepared, Ui::new(true))).await
+}
+
+#[tokio::test]
+async fn nobody_pays_twice_for_one_spec_without_saying_so() {
+    let (running, folder) = (start().await, tempfile::tempdir().unwrap());
+    let first = prepared(&running.client, folder.path(), "a").await;
+    let book = JobBook::at(folder.path().join("jobs.jsonl"));
+    let job = submit_on(&running, &terms(&book), &first).await.unwrap();
+    assert_eq!(book.entries()[0].job, job);
+    let failure = submit_on(&running, &terms(&book), &first)
+        .await
+        .unwrap_err();
+    assert_eq!(failure.code, "already_submitted", "{failure}");
+    assert!(failure.hint.unwrap().contains(&format!("--resume {job}")));
+    assert_eq!(running.fake.taken.lock().unwrap().len(), 1);
+    let again = Terms {
+        again: true,
+        ..terms(&book)
+    };
+    submit_on(&running, &again, &first).await.unwrap();
+    // What is over is no reason, and another spec is none either.
+    running
+        .fake
+        .jobs
+        .lock()
+        .unwrap()
+        .values_mut()
+        .for_each(|(record, _)| record.stage = Stage::Settled);
+    submit_on(&running, &terms(&book), &first).await.unwrap();
+    let other = prepared(&running.client, folder.path(), "b").await;
+    submit_on(&running, &terms(&book), &other).await.unwrap();
+    assert_eq!(running.fake.taken.lock().unwrap().len(), 4);
+    assert_eq!(book.entries().len(), 4);
+}
+
+#[tokio::test]
+async fn a_job_is_on_record_before_its_transaction_is_sent() {
+    let (running, folder) = (start().await, tempfile::tempdir().unwrap());
+    let prepared = prepared(&running.client, folder.path(), "a").await;
+    let book = JobBook::at(folder.path().join("jobs.jsonl"));
+    // It is refused each time, so nothing was ever taken.
+    running.fake.overtakes.store(u32::MAX, Ordering::Relaxed);
+    submit_on(&running, &terms(&book), &prepared)
+        .await
+        .unwrap_err();
+    assert!(running.fake.taken.lock().unwrap().is_empty());
+    assert!(!book.entries().is_empty());
 }
 
 #[tokio::test]
@@ -49,17 +114,13 @@ async fn a_job_that_would_lock_more_than_allowed_is_not_submitted() {
     let prepared = prepared(&running.client, folder.path(), "a").await;
     let estimate = running.client.estimate(&prepared.spec).await.unwrap();
     let total = estimate.total.unwrap();
+    let book = JobBook::at(folder.path().join("jobs.jsonl"));
     let with = async |most| {
-        let (client, key) = (&running.client, key());
-        let submitted = submit(
-            client,
-            &key,
-            Some(CHAIN),
-            &prepared,
-            Some(most),
-            Ui::new(true),
-        );
-        Box::pin(submitted).await
+        let terms = Terms {
+            max_cost: Some(most),
+            ..terms(&book)
+        };
+        submit_on(&running, &terms, &prepared).await
     };
     let failure = with(Amount(total.0 - 1)).await.unwrap_err();
     assert_eq!(

@@ -16,7 +16,7 @@ from gridproof.spec import BlobId, TaskSet, Workload
 
 RECEIPT, OUTCOMES, WORKLOAD = "receipt.json", "outcomes.bin", "workload.bin"
 # What a folder may hold that is no result of a task.
-OWN_NAMES = (RECEIPT, OUTCOMES, WORKLOAD, "genesis.bin")
+OWN_NAMES = (RECEIPT, OUTCOMES, WORKLOAD, "job.id", "genesis.bin")
 
 
 @dataclass(frozen=True)

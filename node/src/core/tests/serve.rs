@@ -6,6 +6,7 @@ use consensus::{Message, Range, Request};
 use state::tree::{NodeKey, StateNode, TreeNodes};
 use state::{Decision, Durability, KeptHeights, StateRead, Tip};
 use types::block::{Block, Header};
+use types::hash::{Address, JobId};
 use types::limits::MAX_HEADER_PATH;
 use types::signed_block::ProposerSignature;
 use types::state_key::StateKey;
@@ -92,6 +93,14 @@ impl ChainStore for Sparse {
 
     fn transaction(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StateError> {
         self.store.transaction(id)
+    }
+
+    fn jobs_of(
+        &self,
+        customer: &Address,
+        limit: usize,
+    ) -> Result<Vec<(Height, JobId)>, StateError> {
+        self.store.jobs_of(customer, limit)
     }
 
     fn finalize(&self, height: Height, finality: &Certificate) -> Result<(), StateError> {

@@ -77,6 +77,9 @@ fn a_job_settles_and_everybody_is_paid() {
             earned
         );
     }
+    let cost = record.locked.checked_sub(record.refunded).unwrap();
+    let paid = [receipt.price, receipt.verification_paid, receipt.burned];
+    assert_eq!(Amount::sum(paid), Some(cost), "what did not come back");
     // The customer paid them, what was burned, and its own transaction's fee.
     let fee = world.chain.genesis.params.min_fee;
     let cost = Amount::sum([

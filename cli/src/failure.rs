@@ -42,6 +42,8 @@ pub enum ExitKind {
     Interrupted,
     /// The job is settled, and tasks of it failed by their own doing.
     TasksFailed,
+    /// The job is under way: what was asked for is not there yet.
+    NotSettled,
 }
 
 impl ExitKind {
@@ -63,6 +65,7 @@ impl ExitKind {
             Self::SecondSigner => 13,
             Self::ForeignVote => 14,
             Self::TasksFailed => 15,
+            Self::NotSettled => 16,
             // As shells count a process that SIGINT ended.
             Self::Interrupted => 130,
         }
@@ -81,6 +84,7 @@ pub const EXIT_CODES: &str = "Exit codes:
                                              13 another process signs with the same key
                                              14 a vote of the validator key was seen that its log lacks
                                              15 settled and verified, but tasks of it failed
+                                             16 the job is not settled yet
                                             130 interrupted; the job goes on";
 
 /// Why a command failed.

@@ -138,7 +138,7 @@ pub fn is_settled(view: &JobView) -> Result<(), CommandFailure> {
     let Some(reason) = view.failure else {
         let message = format!("job {} is {}, not settled yet", view.id, view.stage);
         return Err(
-            CommandFailure::new(ExitKind::TimedOut, "not_settled", message)
+            CommandFailure::new(ExitKind::NotSettled, "not_settled", message)
                 .hint(format!("gridproof job wait {} waits until it is", view.id))
                 .retryable(),
         );

@@ -95,6 +95,20 @@ async fn nobody_pays_twice_for_one_spec_without_saying_so() {
 }
 
 #[tokio::test]
+async fn a_job_that_is_under_way_is_not_settled_yet() {
+    let (running, folder) = (start().await, tempfile::tempdir().unwrap());
+    let prepared = prepared(&running.client, folder.path(), "a").await;
+    let job = submit_to(&running, CHAIN, &prepared).await.unwrap();
+    let view = running.client.job(job).await.unwrap();
+    let failure = super::super::wait::is_settled(&view).unwrap_err();
+    assert_eq!(
+        (failure.kind.code(), failure.code.as_str()),
+        (16, "not_settled")
+    );
+    assert!(failure.hint.unwrap().contains(&job.to_string()));
+}
+
+#[tokio::test]
 async fn a_job_is_on_record_before_its_transaction_is_sent() {
     let (running, folder) = (start().await, tempfile::tempdir().unwrap());
     let prepared = prepared(&running.client, folder.path(), "a").await;

@@ -274,7 +274,7 @@ mod tests {
         );
         let failure = usage(&Cli::try_parse_from(["gridproof", "wallet", "show"]).unwrap_err());
         assert!(
-            failure.message.contains("not provided: --key <FILE>"),
+            failure.message.contains("not provided: --key <KEY>"),
             "{failure}"
         );
         let words = |text: &str| text.split(' ').map(Into::into).collect::<Vec<_>>();

@@ -198,7 +198,7 @@ mod tests {
             outputs.len(),
             "all of the bond, once each"
         );
-        assert_eq!(count(300, u128::MAX / 4, u128::MAX / 2), outputs.len());
+        assert_eq!(count(300, 1 << 90, 1 << 91), outputs.len());
         assert_eq!(count(0, 7, 7), 0);
         assert_eq!(count(100, 7, 0), 0);
         assert_eq!(count(100, 0, 7), 0);

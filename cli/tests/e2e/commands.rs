@@ -42,7 +42,22 @@ fn every_command_works_and_all_state_outlives_down_and_up() {
         net.heights().iter().all(|h| h.is_some_and(|h| h > height))
     });
     assert_eq!(lasting(&net, &alice, &job), before);
+    the_customers_jobs_are_listed(&net, &job);
     gridproof(&["devnet", "down", "--dir", text(root)]).success();
+}
+
+/// A job is found by its customer, also after a restart of every node, and named by its first digits.
+fn the_customers_jobs_are_listed(net: &Net, job: &str) {
+    let list = |more: &[&str]| {
+        let command = ["job", "list", "--rpc", net.rpc(0), "--key", net.customer()];
+        let listed = gridproof(&[&command[..], more].concat()).success();
+        let jobs = listed["jobs"].as_array().unwrap().clone();
+        jobs.iter().any(|listed| listed["id"] == json!(job))
+    };
+    assert!(list(&[]) && list(&["--ended"]) && !list(&["--live"]));
+    let status = gridproof(&["job", "status", &job[..12], "--rpc", net.rpc(0)]).success();
+    assert_eq!(status["id"], json!(job));
+    assert!(status["cost"].is_string(), "{status}");
 }
 
 /// The sorted names of an object's fields.
@@ -256,7 +271,10 @@ fn job_commands(net: &Net) -> String {
         (&json!(job), &json!(true))
     );
     assert_eq!(fetched["receipt"], waited["receipt"]);
-    gridproof(&fetch).fails(3, "out_folder", "not empty", "--out");
+    assert_eq!(gridproof(&fetch).success()["receipt"], waited["receipt"]);
+    std::fs::write(out.join("job.id"), "00".repeat(32)).unwrap();
+    gridproof(&fetch).fails(3, "out_folder", "not empty", "--resume");
+    std::fs::write(out.join("job.id"), job).unwrap();
     assert!(
         std::fs::read_to_string(out.join("1/hist"))
             .unwrap()

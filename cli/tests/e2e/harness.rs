@@ -71,6 +71,11 @@ pub fn spawn(arguments: &[&str]) -> Child {
     Command::new(binary())
         .args(arguments)
         .arg("--json")
+        // Not into the record of whoever runs the tests.
+        .env(
+            "GRIDPROOF_JOBS",
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join("jobs.jsonl"),
+        )
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

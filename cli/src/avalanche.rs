@@ -106,7 +106,7 @@ pub async fn run(command: AvalancheCommand, ui: Ui) -> Result<(), CommandFailure
 
 fn genesis(from: &Path, out: &Path, ui: Ui) -> Result<(), CommandFailure> {
     let mut genesis = read(from)?;
-    genesis.time = now();
+    genesis.time = Timestamp(crate::ui::now_ms());
     let bytes = encode(&genesis);
     write_new(out, &bytes)?;
     let text = format!(
@@ -153,17 +153,6 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<(), CommandFailure> {
     })
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a new chain's genesis starts now"
-)]
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
 #[cfg(test)]
 mod tests {
     use types::testing::genesis as sample;
@@ -174,7 +163,7 @@ mod tests {
     fn a_genesis_begins_now_and_is_not_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        let (old, before) = (sample(&[4, 3, 3]), now());
+        let (old, before) = (sample(&[4, 3, 3]), Timestamp(crate::ui::now_ms()));
         std::fs::write(path("genesis.bin"), encode(&old)).unwrap();
         std::fs::write(path("genesis.toml"), toml::to_string_pretty(&old).unwrap()).unwrap();
         for from in ["genesis.bin", "genesis.toml"] {
@@ -182,7 +171,7 @@ mod tests {
             genesis(&path(from), &out, Ui::new(true)).unwrap();
             let made = Genesis::from_bytes(&std::fs::read(&out).unwrap()).unwrap();
             assert!(
-                made.time >= before && made.time <= now(),
+                made.time >= before && made.time <= Timestamp(crate::ui::now_ms()),
                 "{from}: {:?}",
                 made.time
             );

@@ -1,40 +1,43 @@
-//! Days and times for people, in UTC, without a table of time zones.
+//! Days and times for people, in UTC.
 
-const DAY_MS: u64 = 86_400_000;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use types::number::Timestamp;
 
 /// A day as `2026-11-22`, of milliseconds since the Unix epoch.
 pub fn day(unix_ms: u64) -> String {
-    let (year, month, day) = civil(unix_ms / DAY_MS);
-    format!("{year:04}-{month:02}-{day:02}")
+    of(unix_ms).map_or_else(|| in_ms(unix_ms), |time| time.date().to_string())
 }
 
 /// A minute as `2026-11-22 19:58 UTC`, of milliseconds since the Unix epoch.
 pub fn minute(unix_ms: u64) -> String {
-    let minutes = unix_ms % DAY_MS / 60_000;
-    format!(
-        "{} {:02}:{:02} UTC",
-        day(unix_ms),
-        minutes / 60,
-        minutes % 60
+    of(unix_ms).map_or_else(
+        || in_ms(unix_ms),
+        |time| {
+            format!(
+                "{} {:02}:{:02} UTC",
+                time.date(),
+                time.hour(),
+                time.minute()
+            )
+        },
     )
 }
 
-/// Year, month and day of a number of days since 1970-01-01, in the Gregorian calendar: years are counted from March, so
-/// that a leap day is the last of its year (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    (year, month, day)
+/// A second as `2026-11-22T19:58:00Z`.
+pub fn second(at: Timestamp) -> String {
+    let text = of(at.0).and_then(|time| time.format(&Rfc3339).ok());
+    text.unwrap_or_else(|| in_ms(at.0))
+}
+
+/// The whole second of a time; none beyond the year 9999.
+fn of(unix_ms: u64) -> Option<OffsetDateTime> {
+    let seconds = i64::try_from(unix_ms / 1_000).ok()?;
+    OffsetDateTime::from_unix_timestamp(seconds).ok()
+}
+
+fn in_ms(unix_ms: u64) -> String {
+    format!("{unix_ms} ms")
 }
 
 #[cfg(test)]
@@ -56,5 +59,12 @@ mod tests {
             assert_eq!(day(ms), text);
         }
         assert_eq!(minute(1_795_377_480_000), "2026-11-22 19:58 UTC");
+    }
+
+    #[test]
+    fn times_are_read_by_people() {
+        assert_eq!(second(Timestamp(0)), "1970-01-01T00:00:00Z");
+        assert_eq!(second(Timestamp(1_795_379_999_999)), "2026-11-22T20:39:59Z");
+        assert_eq!(second(Timestamp(u64::MAX)), format!("{} ms", u64::MAX));
     }
 }

@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
-use time::format_description::well_known::Rfc3339;
-use types::number::Timestamp;
 
 /// Where a command's output goes.
 #[derive(Debug, Clone, Copy)]
@@ -169,14 +167,6 @@ impl ProgressLine {
     }
 }
 
-/// A time as people write it: UTC, to the second.
-pub fn time(at: Timestamp) -> String {
-    let seconds = i64::try_from(at.0 / 1_000).unwrap_or(i64::MAX);
-    let time = time::OffsetDateTime::from_unix_timestamp(seconds).ok();
-    let text = time.and_then(|time| time.format(&Rfc3339).ok());
-    text.unwrap_or_else(|| format!("{} ms", at.0))
-}
-
 /// The present time of this machine, in milliseconds since the Unix epoch.
 #[expect(
     clippy::disallowed_methods,
@@ -187,16 +177,4 @@ pub fn now_ms() -> u64 {
     since.map_or(0, |since| {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_by_people() {
-        assert_eq!(time(Timestamp(0)), "1970-01-01T00:00:00Z");
-        assert_eq!(time(Timestamp(1_795_379_999_999)), "2026-11-22T20:39:59Z");
-        assert_eq!(time(Timestamp(u64::MAX)), format!("{} ms", u64::MAX));
-    }
 }

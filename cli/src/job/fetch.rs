@@ -82,18 +82,7 @@ pub async fn fetch(
         })?;
         places.entry(blob).or_default().push(path);
     }
-    let progress = ui.bytes(
-        places.keys().map(|blob| blob.length).sum(),
-        "fetching outputs",
-    );
-    let fetched = Fetcher {
-        client,
-        progress: &progress,
-    }
-    .all(&places)
-    .await;
-    progress.finish();
-    fetched?;
+    fetch_all(client, &places, "fetching outputs", ui).await?;
     // Last: a folder with a receipt is a whole one.
     std::fs::write(out.join(RECEIPT), settled.document)?;
     Ok(())
@@ -253,22 +242,28 @@ pub async fn to_run(
         .entry(receipt.outcomes)
         .or_default()
         .push(list.clone());
-    let progress = ui.bytes(
-        places.keys().map(|blob| blob.length).sum(),
-        "fetching inputs and outcomes",
-    );
-    let fetched = Fetcher {
-        client,
-        progress: &progress,
-    }
-    .all(&places)
-    .await;
-    progress.finish();
-    fetched?;
+    fetch_all(client, &places, "fetching inputs and outcomes", ui).await?;
     let outcomes = light::verify_outcomes(receipt, &std::fs::read(&list)?).map_err(|error| {
         CommandFailure::new(ExitKind::NotVerified, "not_verified", error.to_string())
     })?;
     Ok((workload, outcomes))
+}
+
+/// Fetches each blob once, puts it at all its places and shows how far that is.
+async fn fetch_all(
+    client: &Client,
+    places: &BTreeMap<BlobId, Vec<PathBuf>>,
+    message: &str,
+    ui: Ui,
+) -> Result<(), CommandFailure> {
+    let progress = ui.bytes(places.keys().map(|blob| blob.length).sum(), message);
+    let from = Fetcher {
+        client,
+        progress: &progress,
+    };
+    let fetched = from.all(places).await;
+    progress.finish();
+    fetched
 }
 
 struct Fetcher<'a> {

@@ -69,7 +69,7 @@ fn line(job: &JobSummary) -> String {
         .map_or(String::new(), |why| format!(": {}", reason(why)));
     format!(
         "{id:<SHOWN_DIGITS$}  {:<24}  {:<11}  {:>5}  {:>14}  {}{why}",
-        crate::ui::time(job.submitted),
+        crate::date::second(job.submitted),
         job.stage,
         job.tasks,
         job.price_cap.to_string(),

@@ -122,7 +122,7 @@ async fn check_not_live(
             let job = entry.job;
             let message = format!(
                 "job {job} was submitted from this spec at {} and is not over; nothing was submitted",
-                crate::ui::time(entry.time)
+                crate::date::second(entry.time)
             );
             let hint = format!(
                 "--resume {job} instead of --key goes on with it; --again pays for another one"

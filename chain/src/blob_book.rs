@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use types::attestation::Outcomes;
 use types::hash::{BlobId, JobId, ValidatorId};
 use types::job::{JobRecord, Stage, Workload};
-use types::number::Attempt;
+use types::number::{Attempt, Fuel};
 use types::stored::{Holding, StoredStatement, StoredSubject};
 
 use fetch::Missing;
@@ -252,6 +252,7 @@ impl BlobBook {
                     Some(outcomes) => Results::Listed {
                         opened,
                         blobs: outcomes.blobs(),
+                        fuel: outcomes.fuel(),
                     },
                     None => Results::Contradicted { opened },
                 };
@@ -267,13 +268,17 @@ impl BlobBook {
     fn find_statements(&self) -> Vec<StoredStatement> {
         let mut all = Vec::new();
         for (id, job) in &self.live {
-            let (attempt, holding, blobs) = match job.duty {
+            let (attempt, holding) = match job.duty {
                 Duty::Nothing => continue,
-                Duty::Inputs => (Attempt(0), Holding::Inputs, job.workload.blobs()),
-                Duty::Results(attempt) => match job.listed() {
-                    Some(blobs) => (attempt, Holding::Results, blobs),
-                    None => continue,
-                },
+                Duty::Inputs => (Attempt(0), Holding::Inputs),
+                Duty::Results(attempt) => (attempt, Holding::Results),
+            };
+            let found = match holding {
+                Holding::Inputs => Some((job.workload.blobs(), Fuel(0))),
+                Holding::Results => job.listed(),
+            };
+            let Some((blobs, fuel)) = found else {
+                continue;
             };
             let blobs: BTreeSet<_> = blobs.into_iter().collect();
             if blobs.is_subset(&self.held) {
@@ -285,6 +290,7 @@ impl BlobBook {
                         holding,
                     },
                     bytes: lengths.fold(0, u64::saturating_add),
+                    fuel,
                 });
             }
         }

@@ -4,7 +4,7 @@ use state::subtree::{MAX_SUBTREE_BYTES, Subtree};
 use state::tree::NodePath;
 use types::codec::{Bounded, encode};
 use types::hash::{BlobId, ChainId, Hash32, JobId};
-use types::number::{Attempt, Height};
+use types::number::{Attempt, Fuel, Height};
 use types::state_key::StateKey;
 use types::stored::{Holding, StoredStatement, StoredSubject};
 use types::testing::fuzz::fuzz_canonical;
@@ -22,7 +22,11 @@ fn stored() -> SystemMessage {
         attempt: Attempt(1),
         holding: Holding::Results,
     };
-    let statement = StoredStatement { subject, bytes: 9 };
+    let statement = StoredStatement {
+        subject,
+        bytes: 9,
+        fuel: Fuel(0),
+    };
     SystemMessage::Stored(statement.sign(&numbered::key(1), ChainId::default()))
 }
 

@@ -227,6 +227,7 @@ pub fn receipt() -> JobReceipt {
         result_root: result_root_of(&salt, &outcomes.leaves(&workload())),
         salt,
         outcomes: BlobId::of(&encode(&outcomes)),
+        fuel: Fuel(1_000),
         class: CLASS_WASM_V2,
         primary: Address([2; 20]),
         price: Amount(10),

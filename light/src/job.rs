@@ -13,7 +13,7 @@ use types::codec::{CodecError, decode};
 use types::hash::{BlobId, Hash32, WorkloadId};
 use types::job::{JobReceipt, Revocation, TaskSet, Workload};
 use types::limits::{MAX_OUTCOMES_BYTES, MAX_STATE_VALUE_BYTES};
-use types::number::{ChainTime, Height, Stake, TaskIndex};
+use types::number::{ChainTime, Fuel, Height, Stake, TaskIndex};
 use types::state_key::StateKey;
 
 use crate::Light;
@@ -134,6 +134,14 @@ pub enum JobProofError {
         expected: Hash32,
         /// From the outcomes and the salt.
         found: Hash32,
+    },
+    /// The outcomes count other fuel than validators certified.
+    #[error("the outcomes count {found} fuel, the receipt has {expected}")]
+    OtherFuel {
+        /// Fuel in the receipt.
+        expected: Fuel,
+        /// Sum over the outcomes.
+        found: Fuel,
     },
     /// Another workload than the one that was run.
     #[error("the workload is {found}, the receipt names {expected}")]
@@ -300,7 +308,7 @@ impl Light {
 }
 
 /// The outcomes that a receipt names, if these bytes are they.
-// Rules C3, C5.
+// Rules C3, C5, C61.
 pub fn verify_outcomes(receipt: &JobReceipt, bytes: &[u8]) -> Result<Outcomes, JobProofError> {
     let found = BlobId::of(bytes);
     if found != receipt.outcomes {
@@ -334,6 +342,10 @@ pub fn verify_outcomes(receipt: &JobReceipt, bytes: &[u8]) -> Result<Outcomes, J
             expected: receipt.result_root,
             found,
         });
+    }
+    let (expected, found) = (receipt.fuel, outcomes.fuel());
+    if found != expected {
+        return Err(JobProofError::OtherFuel { expected, found });
     }
     Ok(outcomes)
 }

@@ -83,6 +83,13 @@ impl Outcomes {
             .collect()
     }
 
+    /// Fuel that all tasks used together, held at the largest value.
+    #[must_use]
+    pub fn fuel(&self) -> Fuel {
+        let used = self.0.iter().map(|outcome| outcome.fuel.0);
+        Fuel(used.fold(0, u64::saturating_add))
+    }
+
     /// Every blob named, each once, stdout and stderr first.
     #[must_use]
     pub fn blobs(&self) -> Vec<BlobId> {

@@ -1,4 +1,4 @@
-//! What validators say about the data of jobs: that they hold it, and how many bytes it is.
+//! What validators say about the data of jobs: that they hold it, how many bytes it is, and how much fuel the results took.
 //!
 //! A validator signs a statement and sends it to the others; whoever proposes a block puts a quorum's signatures on equal
 //! statements together. Only such a certificate is in a block, one per subject, so that what a block carries does not grow
@@ -13,7 +13,7 @@ use crate::committee::{Committee, ValidatorSet};
 use crate::hash::{ChainId, Domain, Hash32, JobId, ValidatorId};
 use crate::key::{KeyError, SecretKey, Signature, signing_hash};
 use crate::limits::MAX_COMMITTEE;
-use crate::number::Attempt;
+use crate::number::{Attempt, Fuel};
 use crate::quorum::{CertificateError, QuorumSignatures};
 
 /// The part of a job's data that validators hold.
@@ -49,6 +49,8 @@ pub struct StoredStatement {
     pub subject: StoredSubject,
     /// Length of what is held, each blob once, in bytes.
     pub bytes: u64,
+    /// Fuel that all tasks used together by the list of outcomes, at most the job's limit; zero for inputs.
+    pub fuel: Fuel,
 }
 
 /// A statement as its validator sends it to the others.

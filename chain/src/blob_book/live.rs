@@ -3,11 +3,11 @@
 //! Results are known in steps: the opening names the list of outcomes, and the list names the rest once it reproduces the
 //! opened root and stays within the job's limits.
 
-use types::attestation::{Outcomes, result_root_of};
+use types::attestation::{Outcome, Outcomes, result_root_of};
 use types::hash::{BlobId, Hash32};
 use types::job::{Stage, Workload};
 use types::limits::MAX_OUTCOMES_BYTES;
-use types::number::Attempt;
+use types::number::{Attempt, Fuel};
 
 /// What is known of a job's results.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,10 +16,11 @@ pub(super) enum Results {
     Unknown,
     /// The opening names them; the list is not here or not read yet.
     Named { opened: OpenedResults, asked: bool },
-    /// The list reproduces the root and names these blobs beside itself.
+    /// The list reproduces the root, names these blobs beside itself and counts so much fuel.
     Listed {
         opened: OpenedResults,
         blobs: Vec<BlobId>,
+        fuel: Fuel,
     },
     /// The list contradicts the opening: never vouched for.
     Contradicted { opened: OpenedResults },
@@ -56,16 +57,19 @@ impl LiveJob {
         all.into_iter()
     }
 
-    /// All results, once their list is read and found right.
-    pub(super) fn listed(&self) -> Option<Vec<BlobId>> {
-        matches!(self.results, Results::Listed { .. }).then(|| self.results())
+    /// All results and the fuel that they took, once their list is read and found right.
+    pub(super) fn listed(&self) -> Option<(Vec<BlobId>, Fuel)> {
+        match self.results {
+            Results::Listed { fuel, .. } => Some((self.results(), fuel)),
+            _ => None,
+        }
     }
 
     pub(super) fn results(&self) -> Vec<BlobId> {
         match &self.results {
             Results::Unknown | Results::Contradicted { .. } => Vec::new(),
             Results::Named { opened, .. } => vec![opened.outcomes],
-            Results::Listed { opened, blobs } => std::iter::once(opened.outcomes)
+            Results::Listed { opened, blobs, .. } => std::iter::once(opened.outcomes)
                 .chain(blobs.iter().copied())
                 .collect(),
         }
@@ -84,8 +88,9 @@ pub(super) fn opened_results(stage: &Stage) -> Option<OpenedResults> {
     })
 }
 
-/// True if the list holds one outcome per task, its leaves lead to the opened root, and what it names stays within the
-/// job's limits.
+/// True if the list holds one outcome per task, its leaves lead to the opened root, and the fuel that it counts and what it
+/// names stay within the job's limits.
+// Rule C61.
 pub(super) fn reproduces(workload: &Workload, opened: &OpenedResults, outcomes: &Outcomes) -> bool {
     let one_per_task =
         u32::try_from(outcomes.0.len()).is_ok_and(|tasks| tasks == workload.tasks.count());
@@ -96,6 +101,8 @@ pub(super) fn reproduces(workload: &Workload, opened: &OpenedResults, outcomes: 
         .sum();
     let limit = u128::from(workload.limits.output_bytes) * u128::from(workload.tasks.count());
     let bounded = outcomes.blobs().iter().all(BlobId::is_allowed) && bytes <= limit;
+    let affordable = |outcome: &Outcome| outcome.fuel <= workload.limits.fuel;
+    let bounded = bounded && outcomes.0.iter().all(affordable);
     one_per_task
         && bounded
         && result_root_of(&opened.salt, &outcomes.leaves(workload)) == opened.root

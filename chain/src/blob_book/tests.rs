@@ -243,6 +243,25 @@ fn outcomes_beyond_the_job_s_output_limit_are_refused() {
 }
 
 #[test]
+fn results_are_stated_with_the_fuel_that_they_took() {
+    let said = |fuel| {
+        let mut list = outcomes("out");
+        list.0.as_mut_slice()[0].fuel = fuel;
+        let mut book = book();
+        book.see(&record(agreed(&list)), 0);
+        book.outcomes_read(BlobId::of(&encode(&list)), Some(&list));
+        for id in list.blobs().into_iter().chain([BlobId::of(&encode(&list))]) {
+            book.stored(id, 0);
+        }
+        book.settle(0, 0, &peers());
+        book.statements().first().map(|statement| statement.fuel)
+    };
+    assert_eq!(said(Fuel(0)), Some(Fuel(0)));
+    assert_eq!(said(Fuel(1)), Some(Fuel(1)));
+    assert_eq!(said(Fuel(2)), None, "more than a task of the job may use");
+}
+
+#[test]
 fn what_ended_is_no_longer_asked_for() {
     let mut book = book();
     book.see(&record(open(None)), 0);

@@ -323,8 +323,8 @@ fn receipt_lines(proven: &StandingReceipt) -> Vec<String> {
     let mut lines = vec![
         format!(" paid by    {}", receipt.customer),
         format!(
-            " ran it     {} for {} SQUARE",
-            receipt.primary, receipt.price
+            " ran it     {} for {} SQUARE, with {} fuel",
+            receipt.primary, receipt.price, receipt.fuel
         ),
         checked_line(
             receipt.verifiers.len(),

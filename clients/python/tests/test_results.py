@@ -156,6 +156,7 @@ class Folder(unittest.TestCase):
             ("result_root", encode(OUTCOMES_VALUE), {"salt": bytes(32)}),
             ("result_root", encode(OUTCOMES_VALUE), {"workload": bytes(32)}),
             ("result_root", encode(OUTCOMES_VALUE), {"input_root": bytes(32)}),
+            ("other_fuel", encode(OUTCOMES_VALUE), {"fuel": 999}),
         ]
         for rule, data, changes in cases:
             with self.assertRaises(NotVerified) as caught:
@@ -208,7 +209,7 @@ class Places(unittest.TestCase):
         receipt = golden_receipt()
         leaves = [(task, leaf(receipt.workload, receipt.input_root, task, invalid)) for task in range(2)]
         data = encode(Outcomes((invalid, invalid)))
-        receipt = replace(receipt, outcomes=BlobId.of(data), result_root=result_root(receipt.salt, leaves))
+        receipt = replace(receipt, outcomes=BlobId.of(data), fuel=0, result_root=result_root(receipt.salt, leaves))
         self.assertEqual(verify_outcomes(receipt, data).tasks[1].exit, InvalidModule())
 
 

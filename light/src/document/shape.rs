@@ -4,7 +4,7 @@
 use serde::Serialize;
 use types::hash::{Address, BlobId, Hash32, JobId, WorkloadId};
 use types::job::{JobReceipt, Policy, ReceiptVerifier};
-use types::number::{Amount, Attempt, ChainTime, EngineClass, Fixed64, Height, Timestamp};
+use types::number::{Amount, Attempt, ChainTime, EngineClass, Fixed64, Fuel, Height, Timestamp};
 
 /// A receipt as the document shows it.
 #[derive(Serialize)]
@@ -18,6 +18,7 @@ pub(super) struct ShownReceipt {
     result_root: Hash32,
     salt: Hash32,
     outcomes: BlobId,
+    fuel: Fuel,
     class: EngineClass,
     primary: Address,
     price: Amount,
@@ -67,6 +68,7 @@ impl From<&JobReceipt> for ShownReceipt {
             result_root: receipt.result_root,
             salt: receipt.salt,
             outcomes: receipt.outcomes,
+            fuel: receipt.fuel,
             class: receipt.class,
             primary: receipt.primary,
             price: receipt.price,

@@ -160,6 +160,13 @@ fn a_receipt_that_contradicts_itself_is_refused() {
             found: 2
         }
     ));
+    assert!(matches!(
+        refuse(&|receipt| receipt.fuel = Fuel(999)),
+        JobProofError::OtherFuel {
+            expected: Fuel(999),
+            found: Fuel(1_000)
+        }
+    ));
     let mut others = outcomes();
     others.0.as_mut_slice()[1].fuel = Fuel(501);
     let mut receipt = receipt();

@@ -78,6 +78,7 @@ pub fn block() -> Block {
             holding: Holding::Inputs,
         },
         bytes: 1_234,
+        fuel: Fuel(0),
     };
     let mut signers = ValidatorSet::default();
     signers.insert(ValidatorIndex(2));
@@ -212,6 +213,7 @@ pub fn job_receipt() -> JobReceipt {
         result_root: Hash32([8; 32]),
         salt: Hash32([9; 32]),
         outcomes: BlobId::of(b"outcomes"),
+        fuel: Fuel(4_500_000),
         class: CLASS_WASM_V2,
         primary: BOB,
         price: SQUARE,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use types::block::{Block, Header};
 use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId, ValidatorId};
 use types::number::{
-    Amount, Attempt, BeaconStep, Gas, Height, Nonce, ProtocolVersion, TaskIndex, Timestamp,
+    Amount, Attempt, BeaconStep, Fuel, Gas, Height, Nonce, ProtocolVersion, TaskIndex, Timestamp,
 };
 use types::stored::{Holding, StoredStatement};
 use types::transaction::{
@@ -257,6 +257,8 @@ pub enum SystemTransactionView {
         signers: usize,
         /// Length of what they hold, each blob once, in bytes.
         bytes: u64,
+        /// Fuel that all tasks used together; 0 for inputs.
+        fuel: Fuel,
         /// The job whose blobs they hold.
         job: JobId,
         /// The attempt, counted from 0; inputs are stored once, under attempt 0.
@@ -449,10 +451,15 @@ impl From<&SystemTransaction> for SystemTransactionView {
     fn from(transaction: &SystemTransaction) -> Self {
         match transaction {
             SystemTransaction::Stored(certificate) => {
-                let StoredStatement { subject, bytes } = certificate.statement;
+                let StoredStatement {
+                    subject,
+                    bytes,
+                    fuel,
+                } = certificate.statement;
                 Self::Stored {
                     signers: certificate.signers.len(),
                     bytes,
+                    fuel,
                     job: subject.job,
                     attempt: subject.attempt,
                     holding: match subject.holding {

@@ -5,7 +5,7 @@ use types::hash::{Address, BlobId, Hash32, JobId, WorkloadId};
 use types::job::{
     FailureReason, JobReceipt, JobRecord, JobSpec, ReceiptVerifier, Stage, StageEntry, Verifier,
 };
-use types::number::{Amount, Attempt, ChainTime, EngineClass, Height, Timestamp};
+use types::number::{Amount, Attempt, ChainTime, EngineClass, Fuel, Height, Timestamp};
 
 use super::dispute::DisputeView;
 use super::spec::{EscrowView, JobSpecView, PolicyView, SpecViewError};
@@ -154,6 +154,8 @@ pub struct JobReceiptView {
     pub salt: Hash32,
     /// The list of outcomes.
     pub outcomes: BlobId,
+    /// Fuel that all tasks used together.
+    pub fuel: Fuel,
     /// The engine class that ran it.
     pub class: EngineClass,
     /// The partner that ran it.
@@ -400,6 +402,7 @@ impl From<&JobReceipt> for JobReceiptView {
             result_root: receipt.result_root,
             salt: receipt.salt,
             outcomes: receipt.outcomes,
+            fuel: receipt.fuel,
             class: receipt.class,
             primary: receipt.primary,
             price: receipt.price,

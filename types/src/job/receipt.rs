@@ -4,7 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::{Policy, TaskSet};
 use crate::hash::{Address, BlobId, Hash32, JobId, WorkloadId};
-use crate::number::{Amount, Attempt, ChainTime, EngineClass, Height, Timestamp};
+use crate::number::{Amount, Attempt, ChainTime, EngineClass, Fuel, Height, Timestamp};
 
 /// The receipt of a settled job, under `StateKey::Receipt`.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -27,6 +27,8 @@ pub struct JobReceipt {
     pub salt: Hash32,
     /// The list of outcomes that reproduces the root.
     pub outcomes: BlobId,
+    /// Fuel that all tasks used together, as a quorum of validators read it from that list.
+    pub fuel: Fuel,
     /// The engine class that ran the tasks.
     pub class: EngineClass,
     /// The partner that ran all tasks.

@@ -39,6 +39,12 @@ pub struct JobTerms {
 }
 
 impl JobTerms {
+    /// Maximum fuel of all tasks together, held at the largest value.
+    #[must_use]
+    pub fn total_fuel(&self) -> Fuel {
+        Fuel(self.fuel.0.saturating_mul(self.tasks.count().into()))
+    }
+
     /// The terms of a spec.
     #[must_use]
     pub fn of(spec: &JobSpec) -> Self {

@@ -20,7 +20,7 @@ use types::job::TaskSet;
 use types::key::{Signature, VrfOutput};
 use types::merkle::merkle_root;
 use types::number::{
-    Amount, Attempt, BeaconStep, ChainTime, Epoch, SQUARE, TaskIndex, ValidatorIndex, View,
+    Amount, Attempt, BeaconStep, ChainTime, Epoch, Fuel, SQUARE, TaskIndex, ValidatorIndex, View,
 };
 use types::proof::{FinalityProof, StateProof, ValueProof};
 use types::signed_block::{ProposerSignature, SignedBlock};
@@ -100,6 +100,7 @@ fn add_chain(v: &mut Vectors) {
             holding: Holding::Results,
         },
         bytes: 1_000,
+        fuel: Fuel(77),
     };
     let signed = stored.sign(&key(1), ChainId(hash(1)));
     v.add("system_message", &SystemMessage::Stored(signed));

@@ -16,7 +16,8 @@ use types::job::{
     UnrunnableReport, Verifier, VerifierOpening, Verifying,
 };
 use types::number::{
-    Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Height, Nonce, TaskIndex, Timestamp,
+    Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Fuel, Height, Nonce, TaskIndex,
+    Timestamp,
 };
 
 use crate::golden::Vectors;
@@ -285,6 +286,7 @@ fn receipt() -> JobReceipt {
         result_root: hash(5),
         salt: hash(6),
         outcomes: BlobId::of(b"outcomes"),
+        fuel: Fuel(77),
         class: CLASS_WASM_V2,
         primary: address(1),
         price: Amount(9),

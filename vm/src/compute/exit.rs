@@ -8,6 +8,7 @@ use types::hash::ValidatorId;
 use types::job::{Duties, Failed, FailureReason, Parties, Settlement, Stage, Storing, Verifying};
 use types::number::Amount;
 use types::state_key::{StateKey, program_hash};
+use types::stored::StoredStatement;
 
 use super::escrow::{
     burn_storage, pay_back_no_results, pay_primary, pay_referees, pay_verifiers, refund,
@@ -27,9 +28,9 @@ pub(super) fn settle(
     context: &mut Context<'_>,
     mut job: Job,
     storing: Storing,
-    bytes: u64,
+    held: &StoredStatement,
 ) -> Result<(), Abort> {
-    let fee = results_fee(&context.rules.params.compute, bytes.into());
+    let fee = results_fee(&context.rules.params.compute, held.bytes.into());
     // The fee may have risen since the escrow was locked: what is there is all that is burned.
     let fee = fee.map_or(job.escrow.storage, |fee| fee.min(job.escrow.storage));
     burn_storage(context, &mut job, fee)?;
@@ -40,7 +41,7 @@ pub(super) fn settle(
     count_fees(context, &job.id, &storing.parties.primary, fees)?;
     pay_rent(context, &mut job, true)?;
     let until = context.audit_end();
-    let receipt = receipt(context, &job, &storing, until)?;
+    let receipt = receipt(context, &job, &storing, held.fuel, until)?;
     context.overlay.put(StateKey::Receipt(job.id), &receipt);
     job.settlement = Some(Settlement {
         until,

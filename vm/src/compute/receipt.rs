@@ -1,7 +1,7 @@
 //! The receipt of a settled job.
 
 use types::job::{JobReceipt, ReceiptVerifier, Storing, Verifier};
-use types::number::ChainTime;
+use types::number::{ChainTime, Fuel};
 
 use super::record::Job;
 use crate::{Context, Corruption};
@@ -11,6 +11,7 @@ pub(super) fn receipt(
     context: &Context<'_>,
     job: &Job,
     storing: &Storing,
+    fuel: Fuel,
     revocable_until: ChainTime,
 ) -> Result<JobReceipt, Corruption> {
     let (parties, opening) = (&storing.parties, &storing.opening);
@@ -28,6 +29,7 @@ pub(super) fn receipt(
         result_root: opening.root,
         salt: opening.salt,
         outcomes: opening.outcomes,
+        fuel,
         class: terms.class,
         primary: parties.primary.partner,
         price: parties.primary.price,

@@ -2,6 +2,7 @@
 //! and the job moves on at once.
 
 use types::job::{Pending, Stage};
+use types::number::Fuel;
 use types::stored::{Holding, StoredStatement};
 
 use super::JobError;
@@ -16,6 +17,14 @@ use crate::{ActionError, Context};
 pub fn stored(context: &mut Context<'_>, statement: &StoredStatement) -> Result<(), ActionError> {
     let (subject, found) = (&statement.subject, statement.bytes);
     let (job, stage) = load(context, &subject.job, subject.attempt)?.split();
+    let limit = match subject.holding {
+        Holding::Inputs => Fuel(0),
+        Holding::Results => job.terms.total_fuel(),
+    };
+    if statement.fuel > limit {
+        let found = statement.fuel;
+        return Err(JobError::WrongFuel { found, limit }.into());
+    }
     match (stage, subject.holding) {
         (Stage::Pending(Pending { draw: None }), Holding::Inputs) if job.queued.is_none() => {
             let expected = job.terms.input_bytes;
@@ -24,7 +33,9 @@ pub fn stored(context: &mut Context<'_>, statement: &StoredStatement) -> Result<
             }
             Ok(await_primary(context, job)?)
         }
-        (Stage::Storing(storing), Holding::Results) => Ok(settle(context, job, storing, found)?),
+        (Stage::Storing(storing), Holding::Results) => {
+            Ok(settle(context, job, storing, statement)?)
+        }
         (stage, _) => Err(JobError::WrongStage {
             stage: stage.name(),
         }

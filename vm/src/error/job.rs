@@ -1,6 +1,6 @@
 //! The rules of jobs that an action can break, one variant each.
 
-use types::number::{Amount, Attempt, ChainTime, EngineClass, Height, TaskIndex};
+use types::number::{Amount, Attempt, ChainTime, EngineClass, Fuel, Height, TaskIndex};
 use types::sortition::SortitionError;
 
 /// The rule of jobs that an action broke.
@@ -307,6 +307,14 @@ pub enum JobError {
         /// Bytes of module, stdin and inputs of the job.
         expected: u64,
     },
+    /// A statement on inputs that counts fuel, or on results that took more than the job allows.
+    #[error("the statement counts {found} fuel, where at most {limit} can be used")]
+    WrongFuel {
+        /// Fuel in the statement.
+        found: Fuel,
+        /// Maximum fuel of all tasks together; zero for inputs.
+        limit: Fuel,
+    },
     /// The vote is for another ballot.
     #[error("this vote is for ballot {given}, the dispute is at ballot {current}")]
     WrongBallot {
@@ -394,6 +402,7 @@ impl JobError {
             Self::Inconsistent => "inconsistent_opening",
             Self::BadOutcomes { .. } => "bad_outcomes",
             Self::WrongBytes { .. } => "wrong_bytes",
+            Self::WrongFuel { .. } => "wrong_fuel",
             Self::WrongBallot { .. } => "wrong_ballot",
             Self::NotReferee => "not_referee",
             Self::VoteNotAwaited => "vote_not_awaited",

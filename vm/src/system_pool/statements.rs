@@ -21,7 +21,7 @@ use crate::{Abort, Rules};
 /// What one validator says of a subject.
 #[derive(Debug, Clone, Copy)]
 struct Word {
-    bytes: u64,
+    statement: StoredStatement,
     signature: Signature,
 }
 
@@ -64,9 +64,12 @@ impl Statements {
         if wanted == Wanted::NotYet {
             self.make_room(subject, validator);
         }
-        let bytes = statement.bytes;
         let words = self.words.entry(subject).or_default();
-        words.insert(validator, Word { bytes, signature });
+        let word = Word {
+            statement,
+            signature,
+        };
+        words.insert(validator, word);
         Ok(())
     }
 
@@ -104,7 +107,7 @@ impl Statements {
         let rules = rules.in_force(view)?;
         let mut all = Vec::new();
         for (subject, words) in &self.words {
-            if let Some(certificate) = gather(subject, words, &rules.committee)
+            if let Some(certificate) = gather(words, &rules.committee)
                 && let Wanted::Yes { due } = query::wants_stored(view, subject)?
             {
                 all.push(DueCertificate { due, certificate });
@@ -118,7 +121,7 @@ impl Statements {
     pub fn is_ready(&self, rules: &Rules, view: &dyn StateRead) -> Result<bool, Abort> {
         let rules = rules.in_force(view)?;
         for (subject, words) in &self.words {
-            if gather(subject, words, &rules.committee).is_some()
+            if gather(words, &rules.committee).is_some()
                 && matches!(query::wants_stored(view, subject)?, Wanted::Yes { .. })
             {
                 return Ok(true);
@@ -156,27 +159,19 @@ impl Statements {
     }
 }
 
-/// The certificate of what a quorum says; nothing if no quorum says the same.
-fn gather(
-    subject: &StoredSubject,
-    words: &BTreeMap<ValidatorId, Word>,
-    committee: &Committee,
-) -> Option<StoredCertificate> {
-    let mut by_bytes = BTreeMap::<u64, BTreeMap<ValidatorId, Signature>>::new();
+/// The certificate of what a quorum says of one subject; nothing if no quorum says the same.
+fn gather(words: &BTreeMap<ValidatorId, Word>, committee: &Committee) -> Option<StoredCertificate> {
+    let mut equal = BTreeMap::<StoredStatement, BTreeMap<ValidatorId, Signature>>::new();
     for (validator, word) in words {
-        let same = by_bytes.entry(word.bytes).or_default();
+        let same = equal.entry(word.statement).or_default();
         same.insert(*validator, word.signature);
     }
     // Two quorums that differ have an honest validator in common, so that the largest group is the one.
-    let largest = by_bytes.into_iter().max_by_key(|(bytes, same)| {
+    let largest = equal.into_iter().max_by_key(|(statement, same)| {
         let stake = same.keys().filter_map(|id| committee.validator(id));
         let stake: u128 = stake.map(|member| u128::from(member.stake.0)).sum();
-        (stake, Reverse(*bytes))
+        (stake, Reverse(*statement))
     });
-    let (bytes, signatures) = largest?;
-    let statement = StoredStatement {
-        subject: *subject,
-        bytes,
-    };
+    let (statement, signatures) = largest?;
     StoredCertificate::gather(statement, &signatures, committee)
 }

@@ -3,7 +3,7 @@
 use types::codec::Bounded;
 use types::committee::ValidatorSet;
 use types::hash::JobId;
-use types::number::{Amount, Attempt, Nonce, Timestamp, ValidatorIndex};
+use types::number::{Amount, Attempt, Fuel, Nonce, Timestamp, ValidatorIndex};
 use types::quorum::CertificateError;
 use types::stored::{Holding, StoredStatement, StoredSubject};
 use types::transaction::{Action, JobStep, SystemMessage, SystemTransaction};
@@ -129,16 +129,44 @@ fn a_certificate_enters_a_block_once_and_only_of_a_quorum() {
         matches!(refused(vec![certificate]).1, SystemError::Useless(_))
     };
     assert!(useless(said(&record, results(job, Attempt(0)))), "early");
-    let (subject, bytes) = (statement.subject, statement.bytes + 1);
+    let mut wrong = statement;
+    wrong.bytes += 1;
+    assert!(useless(wrong), "a wrong length");
+    let fuel = Fuel(1);
     assert!(
-        useless(StoredStatement { subject, bytes }),
-        "a wrong length"
+        useless(StoredStatement { fuel, ..statement }),
+        "fuel of inputs"
     );
     let output = world.chain.output();
     assert!(matches!(
         refused(vec![whole, output]),
         (1, SystemError::BeaconNotFirst)
     ));
+}
+
+#[test]
+fn the_receipt_has_the_fuel_that_a_quorum_certified_within_the_job_s_limit() {
+    let mut world = World::new();
+    let job = world.submit(&spec());
+    world.run_to(&job, "assigned");
+    world.holders.clear();
+    let record = world.run_to(&job, "storing");
+    let (limit, statement) = (
+        record.terms.total_fuel(),
+        said(&record, results(job, record.attempt)),
+    );
+    let with = |world: &World, fuel| {
+        let certificate = world.certificate(StoredStatement { fuel, ..statement }, &QUORUM);
+        world
+            .chain
+            .block_with(100, certificate.into_iter().collect(), Vec::new())
+    };
+    let block = with(&world, Fuel(limit.0 + 1));
+    assert!(world.chain.try_execute(&block).is_err());
+    let block = with(&world, Fuel(limit.0 - 1));
+    world.chain.push(&block);
+    let receipt = query::receipt(&world.chain.state, &job).unwrap().unwrap();
+    assert_eq!(receipt.fuel, Fuel(limit.0 - 1));
 }
 
 #[test]

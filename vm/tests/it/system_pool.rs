@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use types::hash::{Hash32, JobId};
 use types::job::Stage;
 use types::limits::{EARLY_STATEMENTS_PER_VALIDATOR, MAX_SYSTEM_TRANSACTIONS};
-use types::number::{Attempt, BeaconStep};
+use types::number::{Attempt, BeaconStep, Fuel};
 use types::stored::{Holding, SignedStatement, StoredStatement, StoredSubject};
 use types::transaction::{SystemMessage, SystemTransaction};
 use vm::{SystemPool, SystemPoolError};
@@ -41,7 +41,12 @@ fn early(chain: &Chain, validator: u16, job: u16) -> SignedStatement {
         holding: Holding::Inputs,
     };
     let key = &validator_keys()[usize::from(validator)].0;
-    StoredStatement { subject, bytes: 9 }.sign(key, chain.rules.chain_id)
+    StoredStatement {
+        subject,
+        bytes: 9,
+        fuel: Fuel(0),
+    }
+    .sign(key, chain.rules.chain_id)
 }
 
 #[test]

@@ -399,7 +399,7 @@ def describe(verified: VerifiedJob) -> str:
     paid = receipt.price + receipt.verification_paid
     return (
         f"job {receipt.job.hex()}: {len(receipt.tasks.indices)} tasks, {len(verified.failed_tasks)} failed, {len(verified.files)} files\n"
-        f"checked by {len(receipt.verifiers)} verifiers, who ran {receipt.tasks_rerun} tasks again\n"
+        f"checked by {len(receipt.verifiers)} verifiers, who ran {receipt.tasks_rerun} tasks again; {receipt.fuel} fuel used\n"
         f"paid {format_square(paid)} SQUARE, burned {format_square(receipt.burned)}\n"
         f"settled at height {receipt.height}, shown by header {verified.proven.header.height}, which validators with a "
         f"stake of {verified.proven.signed_stake} made final\n"

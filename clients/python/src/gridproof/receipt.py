@@ -51,6 +51,7 @@ class JobReceipt:
     result_root: Hash
     salt: Hash
     outcomes: BlobId
+    fuel: U64
     class_: U16
     primary: Address
     price: U128
@@ -78,6 +79,7 @@ class JobReceipt:
             "result_root": self.result_root.hex(),
             "salt": self.salt.hex(),
             "outcomes": self.outcomes.to_json(),
+            "fuel": self.fuel,
             "class": self.class_,
             "primary": self.primary.hex(),
             "price": format_square(self.price),
@@ -203,6 +205,9 @@ def verify_outcomes(receipt: JobReceipt, data: bytes) -> Outcomes:
     if root != receipt.result_root:
         message = f"the outcomes lead to result root {root.hex()}, the receipt has {receipt.result_root.hex()}"
         raise NotVerified("result_root", message)
+    used = sum(task.fuel for task in outcomes.tasks)
+    if used != receipt.fuel:
+        raise NotVerified("other_fuel", f"the outcomes count {used} fuel, the receipt has {receipt.fuel}")
     return outcomes
 
 

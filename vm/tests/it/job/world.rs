@@ -6,7 +6,7 @@ use types::account::Partner;
 use types::genesis::GenesisPartner;
 use types::hash::{Address, JobId};
 use types::job::{Failed, FailureReason, JobRecord, JobSpec, PartnerProfile, Stage, Verifier};
-use types::number::{Amount, SQUARE, TaskIndex, Timestamp};
+use types::number::{Amount, Fuel, SQUARE, TaskIndex, Timestamp};
 use types::params::Params;
 use types::stored::{Holding, SignedStatement, StoredCertificate, StoredStatement, StoredSubject};
 use types::transaction::{Action, SystemMessage, SystemTransaction};
@@ -317,11 +317,15 @@ impl World {
 
 /// What an honest validator says of a subject.
 pub fn said(record: &JobRecord, subject: StoredSubject) -> StoredStatement {
-    let bytes = match subject.holding {
-        Holding::Inputs => record.terms.input_bytes,
-        Holding::Results => RESULT_BYTES,
+    let (bytes, fuel) = match subject.holding {
+        Holding::Inputs => (record.terms.input_bytes, Fuel(0)),
+        Holding::Results => (RESULT_BYTES, record.terms.total_fuel()),
     };
-    StoredStatement { subject, bytes }
+    StoredStatement {
+        subject,
+        bytes,
+        fuel,
+    }
 }
 
 /// All tasks of a job.

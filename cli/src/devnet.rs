@@ -29,7 +29,7 @@ pub enum DevnetCommand {
     #[command(
         after_help = "Example:\n  gridproof devnet up --dir /tmp/net --validators 4 --partners 5 --base-port 26600 --detach
 
-DIR/devnet.json tells the chain id, the RPC addresses, the customer's key and every process.
+DIR/devnet.json tells the chain id, the RPC addresses, the customer's key and every process with its metrics.
 State survives down and up."
     )]
     Up {
@@ -42,7 +42,8 @@ State survives down and up."
         /// How many grid partners (the first time).
         #[arg(long, default_value_t = 5)]
         partners: u16,
-        /// First port (the first time); validator i takes base + 2i for p2p and base + 2i + 1 for RPC.
+        /// First port (the first time); validator i takes base + 2i for p2p and base + 2i + 1 for RPC, then each process one
+        /// for its metrics.
         #[arg(long, default_value_t = 26_600)]
         base_port: u16,
         /// Return when the first block is final; otherwise stay, and stop everything on Ctrl-C or when the terminal

@@ -9,6 +9,8 @@ mod history;
 mod p2p;
 mod rpc;
 
+pub use metrics::MetricsConfig;
+
 pub use history::{HistoryKind, StoreConfig, StoreConfigError};
 pub use p2p::P2pConfig;
 pub use rpc::RpcConfig;
@@ -30,6 +32,9 @@ pub struct Config {
     /// What it keeps of the chain.
     #[serde(default)]
     pub store: StoreConfig,
+    /// Where it shows metrics.
+    #[serde(default = "defaults::metrics")]
+    pub metrics: MetricsConfig,
 }
 
 /// What a node keeps of jobs' data.
@@ -57,6 +62,11 @@ pub struct MempoolConfig {
 }
 
 mod defaults {
+    use super::MetricsConfig;
+
+    pub fn metrics() -> MetricsConfig {
+        MetricsConfig::on_loopback(26_660)
+    }
     pub fn quota() -> u64 {
         chain::Retention::default().quota_bytes
     }
@@ -98,6 +108,7 @@ impl Default for Config {
             blobs: BlobsConfig::default(),
             mempool: MempoolConfig::default(),
             store: StoreConfig::default(),
+            metrics: defaults::metrics(),
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod core;
 mod error;
 pub mod init;
 mod machine;
+pub mod meters;
 mod run;
 pub mod serve;
 pub mod shell;

@@ -11,6 +11,7 @@ use consensus::EvidenceBook;
 use consensus::log::{FileStorage, Log};
 use keys::keyfile::{self, KeyKind};
 use keys::signer_lock::SignerLock;
+use metrics::Catalogue;
 use p2p::Multiaddr;
 use rpc_server::Server;
 use rpc_server::events::EventLog;
@@ -24,6 +25,7 @@ use crate::config::{Config, Layout};
 use crate::core::{Node, NodeSetup};
 use crate::error::NodeError;
 use crate::machine::raise_open_files;
+use crate::meters;
 use crate::shell::Shell;
 use crate::threads::{HttpThreads, LoopThread};
 use chain::quarantine::Quarantine;
@@ -38,6 +40,8 @@ pub struct Listening {
     pub p2p: Vec<Multiaddr>,
     /// Address of the HTTP interface.
     pub rpc: SocketAddr,
+    /// Address of the metrics; none if they are switched off, or their address cannot be had.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Completes once the node is asked to stop.
@@ -91,9 +95,11 @@ pub async fn run_and_tell(
     let http = HttpThreads::start()?;
     let server = Server::start(config.rpc.server(), backend.clone());
     let server = http.run(server).await?;
+    let shown = show_metrics(&config, &backend, &http).await;
     tell(Listening {
         p2p: network.listen_addresses(),
         rpc: server.local_address(),
+        metrics: shown.as_ref().map(Server::local_address),
     });
     tracing::info!(rpc = %server.local_address(), validator = label(config.p2p.name.as_str(), &node.id()), chain = %node.rules().chain_id, "started");
 
@@ -119,13 +125,26 @@ pub async fn run_and_tell(
         Err(error) => tracing::error!(%error, "stopping"),
     }
     server.shutdown().await;
-    drop(http);
+    drop((shown, http));
     network.shutdown().await;
     tokio::task::block_in_place(|| {
         shell.finish();
         loop_thread.finish();
     });
     outcome
+}
+
+/// The listener of the metrics, if there is to be one.
+async fn show_metrics(
+    config: &Config,
+    backend: &Arc<ChainBackend>,
+    http: &HttpThreads,
+) -> Option<Server> {
+    let mut all = Catalogue::default();
+    meters::register(&mut all, backend);
+    let (config, all) = (config.metrics.clone(), Arc::new(all));
+    http.run(async move { metrics::listener::start(&config, &all).await })
+        .await
 }
 
 /// The node as HTTP sees it, with the ends of its channels that the loop keeps.

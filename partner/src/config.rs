@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use executor::class::KNOWN;
+use metrics::MetricsConfig;
 use rpc::ClientError;
 use serde::{Deserialize, Serialize};
 use types::genesis::Genesis;
@@ -26,6 +27,10 @@ const MAX_AUDIT_PERCENT: u16 = 1_000;
 
 fn default_audit_percent() -> u16 {
     5
+}
+
+fn default_metrics() -> MetricsConfig {
+    MetricsConfig::on_loopback(26_661)
 }
 
 /// Everything an operator chooses. Relative paths start at the partner's directory.
@@ -75,6 +80,9 @@ pub struct Config {
     pub allow_missing_seccomp: bool,
     /// What the partner offers; registered on chain when it changes.
     pub offer: Offer,
+    /// Where the daemon shows metrics.
+    #[serde(default = "default_metrics")]
+    pub metrics: MetricsConfig,
 }
 
 /// What a partner offers.
@@ -228,6 +236,7 @@ impl Config {
             worker: None,
             allow_missing_seccomp: false,
             offer: Offer::default(),
+            metrics: default_metrics(),
         }
     }
 

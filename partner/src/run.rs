@@ -29,16 +29,20 @@ use crate::error::PartnerError;
 use crate::init::check_folders;
 use crate::journal::{DiskJournal, Journal};
 use crate::ledger::Ledger;
+use crate::meters;
 use crate::operator::{OperatorSettings, PauseMark};
 use crate::room::FreeRoom;
 use crate::runner::{Cancel, CodeCache, ExecutionBackend, JobRunner, TaskRoom, WorkerProcess};
 use crate::watch::ChainWatch;
 
-/// Time between two looks at a full disk.
-const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
+mod keep;
 mod tell;
 
+use keep::{keep_looking, keep_watching};
 use tell::{tell, tell_room};
+
+/// Time between two looks at a full disk.
+const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Most inputs that wait for the loop.
 const INPUT_QUEUE: usize = 64;
@@ -165,7 +169,9 @@ pub async fn run_with(
         ledger,
         inputs,
     );
+    let shown = metrics::listener::start(&operator.config.metrics, &meters::catalogue()).await;
     let ended = shell.run(queue, controls, operator).await;
+    drop(shown);
     watching.abort();
     marks.abort();
     shell.say_duties();
@@ -191,44 +197,6 @@ enum ShellInput {
     Stopped(Assignment),
     /// The operator paused it, or let it go on.
     Paused(bool),
-}
-
-/// Tells the loop when the operator pauses the partner, or lets it go on.
-async fn keep_looking(
-    mark: PauseMark,
-    mut paused: bool,
-    every: Duration,
-    inputs: mpsc::Sender<ShellInput>,
-) {
-    let mut tick = tokio::time::interval(every);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
-        let now = mark.is_set();
-        if now != paused {
-            paused = now;
-            if inputs.send(ShellInput::Paused(now)).await.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-/// Brings a proven state every now and then, as long as the loop takes them.
-async fn keep_watching(mut watch: ChainWatch, every: Duration, inputs: mpsc::Sender<ShellInput>) {
-    let mut tick = tokio::time::interval(every);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
-        if let Some(proven) = watch.proven_state().await
-            && inputs
-                .send(ShellInput::Event(Event::Proven(Box::new(proven))))
-                .await
-                .is_err()
-        {
-            return;
-        }
-    }
 }
 
 struct PartnerShell {

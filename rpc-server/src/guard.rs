@@ -22,15 +22,18 @@ pub(crate) struct Guard {
     hosts: Arc<BTreeSet<String>>,
     /// The address it listens on; unspecified admits every address. None behind a host, which checks names itself.
     listen: Option<IpAddr>,
+    /// The key of the configuration that adds names, for the hint.
+    key: &'static str,
 }
 
 impl Guard {
     /// The rules of a server that listens at `address`.
-    pub(crate) fn new(allowed_hosts: &[String], address: SocketAddr) -> Self {
+    pub(crate) fn new(allowed_hosts: &[String], address: SocketAddr, key: &'static str) -> Self {
         let names = allowed_hosts.iter().map(|name| name.to_ascii_lowercase());
         Self {
             hosts: Arc::new(names.chain(["localhost".to_owned()]).collect()),
             listen: Some(address.ip()),
+            key,
         }
     }
 
@@ -39,6 +42,7 @@ impl Guard {
         Self {
             hosts: Arc::default(),
             listen: None,
+            key: "",
         }
     }
 
@@ -83,8 +87,8 @@ impl Guard {
             return Ok(authority.to_owned());
         }
         let message = format!("this server is not {:?}", shortened(authority));
-        let hint =
-            "use its address, or add the name to `rpc.allowed_hosts` in the node's configuration";
+        let key = self.key;
+        let hint = format!("use its address, or add the name to `{key}` in its configuration");
         Err(ApiError::new(
             ErrorKind::Forbidden,
             "foreign_host",

@@ -59,6 +59,19 @@ impl Server {
         config: ServerConfig,
         backend: Arc<dyn Backend>,
     ) -> Result<Self, ServerError> {
+        let limits = config.clone();
+        Self::start_router(config, |address, stopped| {
+            let guard = Guard::new(&limits.allowed_hosts, address, "rpc.allowed_hosts");
+            routes::router(backend, &limits, guard, stopped)
+        })
+        .await
+    }
+
+    /// Listens and serves what `router` makes for the address that was taken and the flag that says when to stop.
+    pub(crate) async fn start_router(
+        config: ServerConfig,
+        router: impl FnOnce(SocketAddr, watch::Receiver<bool>) -> Router,
+    ) -> Result<Self, ServerError> {
         let fail = |source| ServerError::Listen {
             address: config.listen,
             source,
@@ -66,9 +79,8 @@ impl Server {
         let socket = TcpListener::bind(config.listen).await.map_err(fail)?;
         let address = socket.local_addr().map_err(fail)?;
         let (stop, stopped) = watch::channel(false);
-        let guard = Guard::new(&config.allowed_hosts, address);
         let acceptor = Acceptor {
-            router: routes::router(backend, &config, guard, stopped.clone()),
+            router: router(address, stopped.clone()),
             proxies: config.proxies,
             open: OpenConnections::new(ConnectionBook::new(
                 config.max_connections,

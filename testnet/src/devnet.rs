@@ -51,6 +51,8 @@ pub struct Process {
     pub pid: u32,
     /// Its RPC address; `None` for a partner.
     pub rpc: Option<String>,
+    /// Where its metrics are read.
+    pub metrics: String,
     /// The folder with its configuration, keys and data; absolute.
     pub dir: PathBuf,
 }
@@ -78,13 +80,11 @@ impl Process {
         self.dir.join("output.log")
     }
 
-    /// The ports it listens on: a validator takes one for p2p, and the next for RPC.
+    /// The ports it listens on: a validator takes one for p2p, and the next for RPC; each process one for metrics.
     fn ports(&self) -> Vec<u16> {
-        let rpc: Option<u16> = self
-            .rpc
-            .as_ref()
-            .and_then(|url| url.rsplit(':').next()?.parse().ok());
-        rpc.map_or_else(Vec::new, |rpc| vec![rpc.saturating_sub(1), rpc])
+        let rpc = self.rpc.as_deref().and_then(port);
+        let own = rpc.map_or_else(Vec::new, |rpc| vec![rpc.saturating_sub(1), rpc]);
+        own.into_iter().chain(port(&self.metrics)).collect()
     }
 
     /// Starts it; `environment` is added to the caller's.
@@ -101,6 +101,12 @@ impl Process {
             .with_context(|| format!("cannot start {} as {}", binary.display(), self.name))?;
         Ok(())
     }
+}
+
+/// The port of a URL such as `http://127.0.0.1:26601/metrics`.
+fn port(url: &str) -> Option<u16> {
+    let authority = url.strip_prefix("http://")?.split('/').next()?;
+    authority.rsplit(':').next()?.parse().ok()
 }
 
 /// A devnet on disk.
@@ -281,11 +287,13 @@ fn stop<'a>(processes: impl Iterator<Item = &'a Process>) -> usize {
 
 fn manifest(plan: &DevnetPlan) -> Manifest {
     let rpc = |port: u16| format!("http://127.0.0.1:{port}");
+    let metrics = |port: u16| format!("http://127.0.0.1:{port}/metrics");
     let validators = plan.nodes.iter().enumerate().map(|(index, node)| Process {
         name: format!("validator-{index}"),
         role: ProcessRole::Validator,
         pid: 0,
         rpc: Some(rpc(node.rpc_port)),
+        metrics: metrics(node.metrics_port),
         dir: node.dir.clone(),
     });
     let partners = plan
@@ -297,6 +305,7 @@ fn manifest(plan: &DevnetPlan) -> Manifest {
             role: ProcessRole::Partner,
             pid: 0,
             rpc: None,
+            metrics: metrics(partner.metrics_port),
             dir: partner.dir.clone(),
         });
     Manifest {

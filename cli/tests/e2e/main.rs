@@ -12,6 +12,7 @@ mod challenge;
 mod commands;
 mod harness;
 mod job;
+mod metrics;
 mod mistakes;
 mod operate;
 mod partner;

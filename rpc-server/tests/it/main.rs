@@ -11,6 +11,7 @@ mod client;
 mod document;
 mod embedded;
 mod events;
+mod exposition;
 mod fake;
 mod fuzz;
 mod limits;

@@ -32,6 +32,7 @@ pub fn write(plan: &DevnetPlan) -> Result<()> {
             .collect();
         config.store.memory_percent = memory_percent;
         config.rpc.listen = SocketAddr::from(([127, 0, 0, 1], node.rpc_port));
+        config.metrics = node::config::MetricsConfig::on_loopback(node.metrics_port);
         node::init::init(&node.dir, &plan.genesis, &config)
             .with_context(|| format!("cannot make {}", node.dir.display()))?;
     }
@@ -49,6 +50,7 @@ pub fn write(plan: &DevnetPlan) -> Result<()> {
         let registered = registered.context("every planned partner is in the genesis")?;
         let mut config = partner::config::Config::new(endpoints.collect());
         config.bond = registered.bond;
+        config.metrics = node::config::MetricsConfig::on_loopback(planned.metrics_port);
         config.offer.name = registered.profile.name.to_string();
         config.offer.ask = registered.profile.ask;
         config.offer.places = registered.profile.places;

@@ -22,7 +22,7 @@ pub struct DevnetOptions {
     pub validators: u16,
     /// Number of grid partners, 0 to 64.
     pub partners: u16,
-    /// First port, from 1,024 on; each validator takes two: p2p, then RPC.
+    /// First port, from 1,024 on: p2p and RPC of each validator in turn, then the metrics of each validator and partner.
     pub base_port: u16,
 }
 
@@ -35,6 +35,8 @@ pub struct PlannedNode {
     pub p2p_port: u16,
     /// Port of its RPC listener.
     pub rpc_port: u16,
+    /// Port of its metrics.
+    pub metrics_port: u16,
 }
 
 /// A partner of the plan.
@@ -44,6 +46,8 @@ pub struct PlannedPartner {
     pub dir: PathBuf,
     /// The address of its account.
     pub address: Address,
+    /// Port of its metrics.
+    pub metrics_port: u16,
 }
 
 /// A devnet before its processes start: keys are on disk, genesis is fixed.
@@ -67,21 +71,26 @@ fn stake(index: u16) -> Stake {
     Stake(if index == 0 { 4 } else { 3 })
 }
 
-/// The ports that a devnet takes, p2p and RPC of each validator in turn.
+/// The ports that a devnet takes: p2p and RPC of each validator in turn, then metrics of each validator and partner.
 pub fn ports(options: &DevnetOptions) -> Result<Range<u16>> {
     ensure!(
         (1..=64).contains(&options.validators),
         "between 1 and 64 validators, not {}",
         options.validators
     );
+    ensure!(
+        options.partners <= 64,
+        "at most 64 partners, not {}",
+        options.partners
+    );
+    let taken = 3 * options.validators + options.partners;
     let end = options
         .base_port
-        .checked_add(2 * options.validators)
+        .checked_add(taken)
         .filter(|_| options.base_port >= 1_024);
     let end = end.with_context(|| {
         format!(
-            "{} ports from {} on are not all between 1024 and 65534",
-            2 * options.validators,
+            "{taken} ports from {} on are not all between 1024 and 65534",
             options.base_port
         )
     })?;
@@ -91,11 +100,7 @@ pub fn ports(options: &DevnetOptions) -> Result<Range<u16>> {
 /// Makes keys and genesis below `root`, which must not hold a devnet.
 pub fn make(root: &Path, options: &DevnetOptions, now: Timestamp) -> Result<DevnetPlan> {
     let base_port = ports(options)?.start;
-    ensure!(
-        options.partners <= 64,
-        "at most 64 partners, not {}",
-        options.partners
-    );
+    let first_metrics_port = base_port + 2 * options.validators;
     let mut accounts = Vec::new();
     let mut validators = Vec::new();
     let mut nodes = Vec::new();
@@ -122,12 +127,14 @@ pub fn make(root: &Path, options: &DevnetOptions, now: Timestamp) -> Result<Devn
             dir,
             p2p_port,
             rpc_port: p2p_port + 1,
+            metrics_port: first_metrics_port + index,
         });
     }
     let mut partners = Vec::new();
     let mut registered = Vec::new();
     for index in 0..options.partners {
-        let (planned, account, partner) = plan_partner(root, index)?;
+        let (planned, account, partner) =
+            plan_partner(root, index, first_metrics_port + options.validators + index)?;
         accounts.push(account);
         registered.push(partner);
         partners.push(planned);
@@ -166,6 +173,7 @@ pub fn make(root: &Path, options: &DevnetOptions, now: Timestamp) -> Result<Devn
 fn plan_partner(
     root: &Path,
     index: u16,
+    metrics_port: u16,
 ) -> Result<(PlannedPartner, GenesisAccount, GenesisPartner)> {
     let dir = root.join(format!("partner-{index}"));
     let keys = dir.join("keys");
@@ -183,7 +191,12 @@ fn plan_partner(
         bond: Amount(10_000 * SQUARE.0),
         profile: profile(index, vrf_key)?,
     };
-    Ok((PlannedPartner { dir, address }, account, registered))
+    let planned = PlannedPartner {
+        dir,
+        address,
+        metrics_port,
+    };
+    Ok((planned, account, registered))
 }
 
 fn profile(index: u16, vrf_key: types::key::VrfPublicKey) -> Result<PartnerProfile> {
@@ -231,16 +244,16 @@ mod tests {
         let of = |validators, base_port| {
             ports(&DevnetOptions {
                 validators,
-                partners: 0,
+                partners: 1,
                 base_port,
             })
             .ok()
         };
-        assert_eq!(of(4, 26_600), Some(26_600..26_608));
-        assert_eq!(of(4, 1_024), Some(1_024..1_032));
-        assert_eq!(of(1, 65_533), Some(65_533..65_535));
+        assert_eq!(of(4, 26_600), Some(26_600..26_613));
+        assert_eq!(of(4, 1_024), Some(1_024..1_037));
+        assert_eq!(of(1, 65_531), Some(65_531..65_535));
         for (validators, base_port) in [
-            (1, 65_534),
+            (1, 65_532),
             (4, 65_530),
             (4, 1_023),
             (4, 0),

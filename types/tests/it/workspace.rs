@@ -19,6 +19,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("keys", &["types"]),
     ("rpc", &["types"]),
     ("rpc-server", &["types", "rpc"]),
+    ("metrics", &["rpc-server"]),
     (
         "chain",
         &[
@@ -45,6 +46,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "blobs",
             "keys",
             "rpc-server",
+            "metrics",
         ],
     ),
     (
@@ -63,7 +65,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "partner",
-        &["types", "executor", "light", "blobs", "keys", "rpc"],
+        &[
+            "types", "executor", "light", "blobs", "keys", "rpc", "metrics",
+        ],
     ),
     (
         "simulator",
@@ -134,6 +138,7 @@ const ENGINES: &[(&str, &str)] = &[
     ("blst", "warp"),
     ("axum", "rpc-server"),
     ("tower-http", "rpc-server"),
+    ("prometheus-client", "metrics"),
 ];
 
 /// The tables of dependencies that end up in a binary.

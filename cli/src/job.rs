@@ -30,7 +30,7 @@ use types::hash::{ChainId, JobId};
 use types::key::SecretKey;
 
 use crate::failure::{CommandFailure, ExitKind};
-use crate::submit::{RpcArgs, failure};
+use crate::submit::{FeeArgs, RpcArgs, failure};
 use crate::trust::{Trust, TrustArgs};
 use crate::ui::Ui;
 use arguments::{OutArgs, SubmitArgs, TimeoutArgs};
@@ -129,6 +129,8 @@ pub enum JobCommand {
         /// The account that pays for the job: a key file, env:NAME or fd:NUMBER.
         #[arg(long, value_name = "KEY")]
         key: KeySource,
+        #[command(flatten)]
+        fee: FeeArgs,
         #[command(flatten)]
         rpc: RpcArgs,
         #[command(flatten)]
@@ -245,12 +247,14 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
         JobCommand::Cancel {
             job,
             key,
+            fee,
             rpc,
             trust,
         } => {
             let client = rpc.client()?;
             let job = job.resolve(&client).await?;
-            cancel::cancel(&client, job, &key, &trust, ui).await
+            let terms = fee.terms(trust.chain()?);
+            cancel::cancel(&client, job, &key, terms, ui).await
         }
         JobCommand::Fetch {
             job,
@@ -408,7 +412,7 @@ async fn start(
         (Some(key), None) => {
             let prepared = Prepared::read(&what.spec, Some(client), ui).await?;
             let terms = submit::Terms {
-                chain,
+                signing: what.fee.terms(chain),
                 max_cost: what.max_cost,
                 again: what.again,
                 book: &JobBook::of_user(),

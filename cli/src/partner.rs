@@ -27,7 +27,7 @@ use types::transaction::Action;
 use crate::config::{self, Override, SetArgs};
 use crate::date;
 use crate::failure::{CommandFailure, ExitKind};
-use crate::submit::{self, RpcArgs, failure};
+use crate::submit::{self, FeeArgs, RpcArgs, failure};
 use crate::trust::light_of;
 use crate::ui::{Ui, now_ms};
 
@@ -107,6 +107,8 @@ Every key of partner.toml can be overridden by GRIDPROOF__KEY or GRIDPROOF_OFFER
         /// How much SQUARE to add.
         #[arg(long)]
         amount: Amount,
+        #[command(flatten)]
+        fee: FeeArgs,
     },
     /// Start the way of free bond back to the account; it arrives after the unbonding period.
     #[command(after_help = "Example:
@@ -120,6 +122,8 @@ Lower `bond` in partner.toml and restart the daemon first: it fills up what is m
         /// How much SQUARE to take out.
         #[arg(long)]
         amount: Amount,
+        #[command(flatten)]
+        fee: FeeArgs,
     },
     /// Run tasks of a settled job again, and challenge its receipt if one of them gives something else.
     #[command(after_help = "Examples:
@@ -198,11 +202,11 @@ pub async fn run(command: PartnerCommand, ui: Ui) -> Result<(), CommandFailure> 
         PartnerCommand::Status { dir } => status::status(&dir, ui).await,
         PartnerCommand::Offers { rpc } => offers::offers(rpc, ui).await,
         PartnerCommand::Challenge(args) => challenge::challenge(&args, ui).await,
-        PartnerCommand::Bond { dir, amount } => {
-            change_bond(&dir, Action::Bond { amount }, ui).await
+        PartnerCommand::Bond { dir, amount, fee } => {
+            change_bond(&dir, Action::Bond { amount }, fee, ui).await
         }
-        PartnerCommand::Unbond { dir, amount } => {
-            change_bond(&dir, Action::Unbond { amount }, ui).await
+        PartnerCommand::Unbond { dir, amount, fee } => {
+            change_bond(&dir, Action::Unbond { amount }, fee, ui).await
         }
     }
 }
@@ -312,13 +316,19 @@ fn connect(config: &Config) -> Result<Client, CommandFailure> {
     Client::of(&config.endpoints).map_err(failure)
 }
 
-async fn change_bond(dir: &Path, action: Action, ui: Ui) -> Result<(), CommandFailure> {
+async fn change_bond(
+    dir: &Path,
+    action: Action,
+    fee: FeeArgs,
+    ui: Ui,
+) -> Result<(), CommandFailure> {
     let (config, key) = open(dir)?;
     let client = connect(&config)?;
     let chain = light_of(&dir.join(&config.genesis))?.chain();
     let refills = matches!(&action, Action::Unbond { .. });
     let progress = ui.spinner("waiting until it is final");
-    let sent = submit::send(&client, &key, action, Some(chain), TIMEOUT).await;
+    let terms = fee.terms(Some(chain));
+    let sent = submit::send(&client, &key, action, terms, TIMEOUT).await;
     progress.finish();
     let sent = sent?;
     let view = client

@@ -7,6 +7,7 @@ use clap::Args;
 use rpc::client::{Client, ClientError};
 use rpc::model::TransactionStatus;
 use serde_json::json;
+use types::gas::with_least_fee;
 use types::hash::{ChainId, TransactionId};
 use types::key::SecretKey;
 use types::number::{Amount, Height, Nonce};
@@ -48,6 +49,40 @@ impl fmt::Display for RpcArgs {
     }
 }
 
+/// What is paid for a transaction.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct FeeArgs {
+    /// The fee to offer, in SQUARE; it is burned. Where blocks are full, who offers more per gas comes first. Without this the least
+    /// is offered that the gas and the bytes of the transaction ask for.
+    #[arg(long, value_name = "SQUARE")]
+    fee: Option<Amount>,
+}
+
+impl FeeArgs {
+    /// Signs for that fee, and for that chain alone if one is named.
+    pub fn terms(self, chain: Option<ChainId>) -> SigningTerms {
+        SigningTerms {
+            chain,
+            fee: self.fee,
+        }
+    }
+}
+
+/// What a key signs a transaction for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SigningTerms {
+    /// The chain; if none is named, the endpoint's word is taken for which it is.
+    pub chain: Option<ChainId>,
+    /// Fee to offer, in base units; if none is named, the least that may be offered.
+    pub fee: Option<Amount>,
+}
+
+impl From<Option<ChainId>> for SigningTerms {
+    fn from(chain: Option<ChainId>) -> Self {
+        Self { chain, fee: None }
+    }
+}
+
 /// A transaction that is final and whose action succeeded.
 #[derive(Debug, Clone)]
 pub struct Sent {
@@ -59,16 +94,16 @@ pub struct Sent {
     pub fee: Amount,
 }
 
-/// Signs an action with the account's next nonce and the least fee, or as a step of a job. If a chain is given, an endpoint of another one is
-/// refused before the key is used; otherwise the endpoint's word is taken for which chain it is.
+/// Signs an action with the account's next nonce, or as a step of a job. If a chain is named, an endpoint of another one is
+/// refused before the key is used.
 async fn sign(
     client: &Client,
     key: &SecretKey,
     action: Action,
-    chain: Option<ChainId>,
+    terms: SigningTerms,
 ) -> Result<SignedTransaction, CommandFailure> {
     let status = client.status().await.map_err(failure)?;
-    if let Some(chain) = chain.filter(|chain| *chain != status.chain_id) {
+    if let Some(chain) = terms.chain.filter(|chain| *chain != status.chain_id) {
         let message = format!(
             "{} serves the chain {}, the genesis is that of the chain {chain}; nothing was signed",
             client.url(),
@@ -80,19 +115,23 @@ async fn sign(
         );
     }
     // A step of a job uses no nonce and no money.
-    let (nonce, fee) = if action.is_step() {
-        (Nonce::ZERO, Amount::ZERO)
+    let nonce = if action.is_step() {
+        Nonce::ZERO
     } else {
         let account = client.account(key.public().address()).await;
-        (account.map_err(failure)?.next_nonce, status.min_fee)
+        account.map_err(failure)?.next_nonce
     };
-    let transaction = Transaction {
+    let mut transaction = Transaction {
         chain_id: status.chain_id,
         sender: key.public(),
         nonce,
         valid_until: status.height.saturating_add(VALIDITY_HEIGHTS),
-        fee,
+        fee: Amount::ZERO,
         action,
+    };
+    transaction = match terms.fee.filter(|_| !transaction.action.is_step()) {
+        Some(fee) => Transaction { fee, ..transaction },
+        None => with_least_fee(transaction, status.min_fee),
     };
     Ok(transaction.sign(key))
 }
@@ -104,12 +143,13 @@ pub async fn hand_over(
     client: &Client,
     key: &SecretKey,
     action: Action,
-    chain: Option<ChainId>,
+    terms: impl Into<SigningTerms>,
     signed_as: impl Fn(&SignedTransaction),
 ) -> Result<SignedTransaction, CommandFailure> {
+    let terms = terms.into();
     let mut overtaken = 0;
     loop {
-        let signed = sign(client, key, action.clone(), chain).await?;
+        let signed = sign(client, key, action.clone(), terms).await?;
         signed_as(&signed);
         match offer(client, &signed).await {
             Ok(()) => return Ok(signed),
@@ -149,10 +189,10 @@ pub async fn send(
     client: &Client,
     key: &SecretKey,
     action: Action,
-    chain: Option<ChainId>,
+    terms: impl Into<SigningTerms>,
     time_limit: Duration,
 ) -> Result<Sent, CommandFailure> {
-    let signed = hand_over(client, key, action, chain, |_| ()).await?;
+    let signed = hand_over(client, key, action, terms, |_| ()).await?;
     finished(client, signed.id(), time_limit)
         .await
         .map_err(|failure| failure.with("transaction", json!(signed.id())))

@@ -13,7 +13,7 @@ use types::number::Amount;
 use types::transaction::Action;
 
 use crate::failure::{CommandFailure, ExitKind};
-use crate::submit::{self, RpcArgs};
+use crate::submit::{self, FeeArgs, RpcArgs};
 use crate::trust::TrustArgs;
 use crate::ui::Ui;
 
@@ -63,6 +63,8 @@ pub enum WalletCommand {
         #[arg(long)]
         amount: Amount,
         #[command(flatten)]
+        fee: FeeArgs,
+        #[command(flatten)]
         rpc: RpcArgs,
         #[command(flatten)]
         trust: TrustArgs,
@@ -107,11 +109,12 @@ pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), CommandFailure> {
             key,
             to,
             amount,
+            fee,
             rpc,
             trust,
         } => {
             let key = key.read_secret(KeyKind::Account)?;
-            send(&key, (to, amount), &rpc, &trust, ui).await?;
+            send(&key, (to, amount, fee), &rpc, &trust, ui).await?;
         }
     }
     Ok(())
@@ -131,15 +134,15 @@ async fn balance(address: Address, rpc: &RpcArgs, ui: Ui) -> Result<(), CommandF
 /// Sends an amount to an account and waits until the transfer is final.
 async fn send(
     key: &SecretKey,
-    (to, amount): (Address, Amount),
+    (to, amount, fee): (Address, Amount, FeeArgs),
     rpc: &RpcArgs,
     trust: &TrustArgs,
     ui: Ui,
 ) -> Result<(), CommandFailure> {
-    let (client, chain) = (rpc.client()?, trust.chain()?);
+    let (client, terms) = (rpc.client()?, fee.terms(trust.chain()?));
     let action = Action::Transfer { to, amount };
     let progress = ui.spinner("sending");
-    let sent = submit::send(&client, key, action, chain, Duration::from_mins(1)).await;
+    let sent = submit::send(&client, key, action, terms, Duration::from_mins(1)).await;
     progress.finish();
     let sent = sent?;
     let text = format!(

@@ -205,14 +205,21 @@ fn moved(before: &BookedState, after: &BookedState, fee: Amount) -> Moved {
         Amount::sum(held).unwrap_or_default()
     };
     let then = all(before).saturating_sub(fees);
+    let missing = then.saturating_sub(all(after));
+    // A long transaction costs more than the least; a penalty is many times that.
+    let (dearer, lost) = if missing <= fees {
+        (missing, Amount::ZERO)
+    } else {
+        (Amount::ZERO, missing)
+    };
     Moved {
-        fees,
+        fees: fees.checked_add(dearer).unwrap_or(fees),
         came: all(after).saturating_sub(then),
-        lost: then.saturating_sub(all(after)),
+        lost,
     }
 }
 
-/// What the ledger writes between two states, the older one first. `fee` is what a charged transaction costs.
+/// What the ledger writes between two states, the older one first. `fee` is what a short transaction costs.
 #[must_use]
 pub fn entries(before: &BookedState, after: &BookedState, fee: Amount) -> Vec<LedgerEntry> {
     let Moved {

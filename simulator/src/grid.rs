@@ -14,11 +14,12 @@ use partner::core::{
 use state::{ChainStore, DecidedState, MemoryStore, read_as};
 use types::attestation::{Exit, Outcome, Outcomes, leaf};
 use types::codec::{Bounded, Text, encode};
+use types::gas::with_least_fee;
 use types::genesis::Genesis;
 use types::hash::{BlobId, ChainId, Hash32, JobId};
 use types::job::{Input, JobSpec, Output, Stage, TaskLimits, Workload};
 use types::key::SecretKey;
-use types::number::{Fuel, Height, Nonce, SQUARE, TaskIndex};
+use types::number::{Amount, Fuel, Height, Nonce, SQUARE, TaskIndex};
 use types::params::Params;
 use types::state_key::StateKey;
 use types::transaction::{Action, SignedTransaction, Transaction};
@@ -144,11 +145,12 @@ impl Grid {
                 sender: self.customer.public(),
                 nonce: Nonce(u64::try_from(self.jobs.len()).unwrap_or(u64::MAX)),
                 valid_until: Height(5_000),
-                fee: self.params.min_fee,
+                fee: Amount::ZERO,
                 action: Action::SubmitJob {
                     spec: Box::new(spec()),
                 },
             };
+            let transaction = with_least_fee(transaction, self.params.min_fee);
             let id = transaction.job_id();
             let transaction = transaction.sign(&self.customer);
             self.jobs.push(SimulatedJob {

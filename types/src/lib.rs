@@ -12,6 +12,7 @@ pub mod block;
 pub mod chain_record;
 pub mod codec;
 pub mod committee;
+pub mod gas;
 pub mod genesis;
 pub mod hash;
 pub mod job;

@@ -68,7 +68,7 @@ number! {
     Timestamp(u64);
     /// Milliseconds of chain time: the sum over blocks of min(timestamp step, 2 x idle target).
     ChainTime(u64);
-    /// Cost of a transaction in a block; one unit is about 10 ns of one core. See `vm::gas`.
+    /// Cost of a transaction in a block; one unit is about 10 ns of one core. See [`crate::gas`].
     Gas(u64);
     /// Work of a task; about one unit per executed instruction. See `executor::fuel`.
     Fuel(u64);

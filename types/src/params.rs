@@ -28,9 +28,9 @@ pub struct Params {
     pub pace_ms: u64,
     /// How far ahead of a notarizing validator's clock a block may be.
     pub max_clock_ahead_ms: u64,
-    /// Least fee of a transaction; burned.
+    /// Least fee of a transaction, and what one pays for so much gas or so many bytes, see [`crate::gas::least_fee`]; burned.
     pub min_fee: Amount,
-    /// Gas limit of a block, in gas: bytes and actions, see `vm::gas`.
+    /// Gas limit of a block, in gas: bytes and actions, see [`crate::gas`].
     pub block_gas_limit: u64,
     /// Steps between an event and the beacon output that draws for it (8; smaller only on devnets).
     pub beacon_lag: u64,

@@ -12,7 +12,7 @@ use crate::spec::{JobSpec, PartnerProfile};
 use crate::stored::{SignedStatement, StoredCertificate};
 
 /// The envelope's kind and the signature, in bytes.
-const ENVELOPE_BYTES: usize = 1 + 64;
+pub(crate) const ENVELOPE_BYTES: usize = 1 + 64;
 
 /// An account's request, without its signature. Its id is the hash of these bytes.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -25,8 +25,8 @@ pub struct Transaction {
     pub nonce: Nonce,
     /// Last height at which it may be included.
     pub valid_until: Height,
-    /// Fee in base units; burned when included, whether the action succeeds or not. Zero for a step of a job, which the job's
-    /// escrow pays for.
+    /// Fee in base units, at least [`crate::gas::least_fee`]; burned when included, whether the action succeeds or not. Zero for
+    /// a step of a job, which the job's escrow pays for.
     pub fee: Amount,
     /// What the sender asks the chain to do.
     pub action: Action,

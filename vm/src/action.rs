@@ -1,8 +1,8 @@
-//! Every action, in one place: what it costs, and what performs it.
+//! Every action, in one place: what performs it.
 //!
-//! A new action, or a new step of a party to a job, has a file of its own for what it does, and one line in each match
-//! here. Everything else follows: its gas, its room in blocks and in the mempool, who is paid back for it, and in which
-//! stage it is allowed.
+//! A new action, or a new step of a party to a job, has a file of its own for what it does, one line in each match
+//! here, and its gas in [`types::gas`]. Everything else follows: its room in blocks and in the mempool, who is paid back for
+//! it, and in which stage it is allowed.
 
 use types::hash::Address;
 use types::job::{JobRecord, Stage};
@@ -11,66 +11,6 @@ use types::transaction::{Action, JobAction, JobStep, Transaction};
 
 use crate::compute::{self, JobError};
 use crate::{ActionError, Context};
-
-/// Gas of a transfer: one more account.
-pub const TRANSFER: u64 = 1_024;
-/// Gas of a registration: the profile, and whether its VRF key is valid.
-pub const REGISTER_PARTNER: u64 = 16_384;
-/// Gas of a bond: the index of partners, when the partner enters it.
-pub const BOND: u64 = 16_384;
-/// Gas of an unbonding: the index, and the queue.
-pub const UNBOND: u64 = 8_192;
-/// Gas of a job: its policy, found by search over the bond formulas.
-pub const SUBMIT_JOB: u64 = 262_144;
-/// Gas of a cancelled job: its parties are paid, their locks freed, its record ended.
-pub const CANCEL_JOB: u64 = 65_536;
-/// Gas of a challenge: locks of two partners, and a job that is live again.
-pub const CHALLENGE_JOB: u64 = 32_768;
-/// Gas of a party's step that checks no proof.
-pub const JOB_STEP: u64 = 8_192;
-/// Gas of an announcement: a VRF proof, and the snapshot of partners.
-pub const ANNOUNCE: u64 = 131_072;
-/// Gas of an opening: Merkle paths.
-pub const REVEAL: u64 = 32_768;
-
-/// Gas of the dearest action.
-pub(crate) const MAX_GAS: u64 = SUBMIT_JOB;
-/// Gas of the dearest step of a party to a job.
-pub(crate) const MAX_JOB_STEP_GAS: u64 = ANNOUNCE;
-
-const _: () = {
-    assert!(MAX_JOB_STEP_GAS >= REVEAL && MAX_JOB_STEP_GAS >= JOB_STEP);
-    assert!(MAX_GAS >= MAX_JOB_STEP_GAS && MAX_GAS >= REGISTER_PARTNER && MAX_GAS >= BOND);
-    assert!(MAX_GAS >= TRANSFER && MAX_GAS >= UNBOND && MAX_GAS >= CHALLENGE_JOB);
-};
-
-/// Gas of what an action does, beside its transaction's bytes and signature.
-#[must_use]
-pub fn gas(action: &Action) -> u64 {
-    match action {
-        Action::Transfer { .. } => TRANSFER,
-        Action::RegisterPartner { .. } => REGISTER_PARTNER,
-        Action::Bond { .. } => BOND,
-        Action::Unbond { .. } => UNBOND,
-        Action::SubmitJob { .. } => SUBMIT_JOB,
-        Action::CancelJob { .. } => CANCEL_JOB,
-        Action::ChallengeJob { .. } => CHALLENGE_JOB,
-        Action::Job(action) => match action.step {
-            JobStep::Acknowledge
-            | JobStep::Decline { .. }
-            | JobStep::Commit { .. }
-            | JobStep::Renew { .. }
-            | JobStep::NoResult
-            | JobStep::Vote { .. }
-            | JobStep::OpenVote { .. } => JOB_STEP,
-            JobStep::Announce { .. } => ANNOUNCE,
-            JobStep::Reveal { .. }
-            | JobStep::Agree { .. }
-            | JobStep::Differ { .. }
-            | JobStep::Contradict { .. } => REVEAL,
-        },
-    }
-}
 
 /// The step of a party to a live job, which has a reserve of its own in blocks and in the mempool.
 #[must_use]

@@ -161,11 +161,11 @@ fn add_transactions<'c>(
     let (mut included, mut refused) = (Vec::new(), Vec::new());
     for candidate in candidates {
         let transaction = candidate.transaction();
-        let gas = gas::of_transaction(candidate.bytes(), &transaction.action);
+        let item = Item::new(transaction, candidate.bytes());
         let need = Room {
-            bytes: candidate.bytes(),
+            bytes: item.bytes,
             count: 1,
-            gas,
+            gas: item.gas,
         };
         let is_step = transaction.action.is_step();
         let fits = if is_step {
@@ -176,7 +176,7 @@ fn add_transactions<'c>(
         if !fits || !all.holds(&need) {
             continue;
         }
-        if run.try_transaction(&Item { transaction, gas })? {
+        if run.try_transaction(&item)? {
             all.take(&need);
             if !is_step {
                 open.take(&need);

@@ -149,7 +149,7 @@ pub fn execute_known(
     let rules = rules.in_force(view)?;
     let rules = rules.as_ref();
     check_header(rules, parent, block)?;
-    let gas = check_body(rules, block, known)?;
+    let items = check_body(rules, block, known)?;
     let header = &block.header;
     let start = BlockStart {
         height: header.height,
@@ -172,12 +172,8 @@ pub fn execute_known(
         run.stored(certificate)
             .map_err(|stop| system_error(position, stop))?;
     }
-    for (position, (signed, gas)) in block.body.transactions.iter().zip(gas).enumerate() {
-        let item = Item {
-            transaction: signed.transaction(),
-            gas,
-        };
-        run.transaction(&item).map_err(|stop| match stop {
+    for (position, item) in items.iter().enumerate() {
+        run.transaction(item).map_err(|stop| match stop {
             Stop::Invalid(error) => BlockError::Transaction { position, error },
             Stop::Abort(abort) => BlockError::Abort(abort),
         })?;
@@ -263,12 +259,12 @@ fn check_header(rules: &Rules, parent: &Header, block: &Block) -> Result<(), Blo
     }
 }
 
-/// Checks what needs no state: forms, gas together, signatures. Gives the gas of each transaction.
-fn check_body(
+/// Checks what needs no state: forms, gas together, signatures. Gives the transactions with their gas.
+fn check_body<'b>(
     rules: &Rules,
-    block: &Block,
+    block: &'b Block,
     known: &BTreeSet<usize>,
-) -> Result<Vec<Gas>, BlockError> {
+) -> Result<Vec<Item<'b>>, BlockError> {
     let mut total = Gas::ZERO;
     for system in &block.body.system {
         total = total.saturating_add(gas::of_system(system).0);
@@ -277,9 +273,9 @@ fn check_body(
     for (position, signed) in block.body.transactions.iter().enumerate() {
         let bytes = charge::check_form(rules, signed)
             .map_err(|error| BlockError::Transaction { position, error })?;
-        let gas = gas::of_transaction(bytes, &signed.transaction().action);
-        total = total.saturating_add(gas.0);
-        each.push(gas);
+        let item = Item::new(signed.transaction(), bytes);
+        total = total.saturating_add(item.gas.0);
+        each.push(item);
     }
     let limit = rules.block_gas_limit();
     if total > limit {

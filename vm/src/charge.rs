@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use types::codec::encode;
+use types::gas::least_fee;
 use types::hash::{ChainId, TransactionId};
 use types::key::{KeyCache, KeyError, verify_batch, verify_each};
 use types::limits::{MAX_TRANSACTION_BYTES, MAX_VALIDITY_HEIGHTS};
@@ -64,13 +65,13 @@ pub enum ChargeError {
         /// What the account is at.
         expected: Nonce,
     },
-    /// Below the minimum fee.
-    #[error("the fee is {found} SQUARE, the minimum is {minimum}")]
+    /// Below what its gas and bytes ask for.
+    #[error("the fee is {found} SQUARE, for its gas and bytes at least {asked} is asked")]
     FeeTooLow {
         /// Fee in the transaction, in base units.
         found: Amount,
-        /// Minimum fee of the parameters, in base units.
-        minimum: Amount,
+        /// The least fee of that transaction, in base units.
+        asked: Amount,
     },
     /// A party's step with a nonce or a fee, of which it has none.
     #[error("a step of a job has no nonce and no fee; this one has {nonce} and {fee} SQUARE")]
@@ -254,10 +255,13 @@ pub(crate) fn check_signatures(
     unknown().try_for_each(|(at, signed)| signed.verify().map_err(|error| (at, error.into())))
 }
 
-/// Checks what does not depend on the account: expiry at the height of inclusion, and the minimum fee.
+/// Checks what does not depend on the account: expiry at the height of inclusion, and the fee of a transaction that takes so
+/// many bytes.
+// Rule C76.
 pub(crate) fn check_terms(
     rules: &Rules,
     transaction: &Transaction,
+    bytes: usize,
     height: Height,
 ) -> Result<(), ChargeError> {
     let limit = height.saturating_add(MAX_VALIDITY_HEIGHTS);
@@ -282,9 +286,10 @@ pub(crate) fn check_terms(
             Err(ChargeError::ChargedStep { nonce, fee })
         };
     }
-    let (found, minimum) = (transaction.fee, rules.params.min_fee);
-    if found < minimum {
-        Err(ChargeError::FeeTooLow { found, minimum })
+    let found = transaction.fee;
+    let asked = least_fee(rules.params.min_fee, bytes, &transaction.action);
+    if found < asked {
+        Err(ChargeError::FeeTooLow { found, asked })
     } else {
         Ok(())
     }

@@ -1,32 +1,20 @@
-//! The gas of a transaction: its bytes, its signature, and what its action costs ([`crate::action::gas`]). The limit per
-//! block keeps execution within the time that consensus waits for it.
-//!
-//! The unit is about 10 nanoseconds of one core: a transfer in a block of many took 37 microseconds, a beacon output
-//! 610. All of it is part of the protocol.
+//! The gas of what validators put into a block for free, and the least limit of a block; that of transactions is
+//! [`types::gas`]. A beacon output took 610 microseconds. All of it is part of the protocol.
 
+use types::gas::{MAX_ACTION, MAX_JOB_STEP, TRANSACTION};
 use types::limits::{MAX_COMMITTEE, MAX_TRANSACTION_BYTES};
 use types::number::Gas;
 use types::stored::StoredCertificate;
-use types::transaction::{Action, SystemTransaction};
+use types::transaction::SystemTransaction;
 
-use crate::action::{self, MAX_GAS, MAX_JOB_STEP_GAS};
+pub use types::gas::of_transaction;
 
-/// Every transaction: its signature, and reading and writing its sender's account.
-pub const TRANSACTION: u64 = 4_096;
 /// A stored certificate: a job's record.
 pub const STORED: u64 = 16_384;
 /// Each signature of a certificate, which are verified together, with its bytes.
 pub const CERTIFIED: u64 = 2_048;
 /// A beacon output: a VRF proof, and the order of contributors.
 pub const BEACON: u64 = 66_048;
-
-/// The gas of a transaction that takes `bytes` encoded.
-#[must_use]
-pub fn of_transaction(bytes: usize, action: &Action) -> Gas {
-    Gas(count(bytes))
-        .saturating_add(TRANSACTION)
-        .saturating_add(action::gas(action))
-}
 
 /// The gas of a system transaction.
 #[must_use]
@@ -59,8 +47,8 @@ pub fn of_beacon_output() -> Gas {
 #[must_use]
 pub fn min_block_gas_limit() -> Gas {
     let largest = count(MAX_TRANSACTION_BYTES) + TRANSACTION;
-    let ordinary = (largest + MAX_GAS).max(of_signatures(MAX_COMMITTEE).0) + BEACON;
-    Gas((ordinary.div_ceil(3) * 4).max((largest + MAX_JOB_STEP_GAS) * 4))
+    let ordinary = (largest + MAX_ACTION).max(of_signatures(MAX_COMMITTEE).0) + BEACON;
+    Gas((ordinary.div_ceil(3) * 4).max((largest + MAX_JOB_STEP) * 4))
 }
 
 fn count(bytes: usize) -> u64 {

@@ -162,22 +162,23 @@ impl Mempool {
         signed: SignedTransaction,
     ) -> Result<Unverified, MempoolError> {
         let unverified = Unverified::new(rules, signed)?;
-        self.check_new(rules, height, unverified.id(), unverified.transaction())?;
+        let (id, bytes) = (unverified.id(), unverified.bytes());
+        self.check_new(rules, height, (id, bytes), unverified.transaction())?;
         Ok(unverified)
     }
 
-    /// Checks that a transaction is new, and its terms.
+    /// Checks that a transaction of that id and length is new, and its terms.
     fn check_new(
         &self,
         rules: &Rules,
         height: Height,
-        id: TransactionId,
+        (id, bytes): (TransactionId, usize),
         transaction: &Transaction,
     ) -> Result<(), MempoolError> {
         if self.ids.contains_key(&id) {
             return Err(MempoolError::Known(id));
         }
-        Ok(charge::check_terms(rules, transaction, height.next())?)
+        Ok(charge::check_terms(rules, transaction, bytes, height.next())?)
     }
 
     /// Takes a transaction in whose signature was verified, judged on the state `view` after the block of height
@@ -190,7 +191,8 @@ impl Mempool {
         transaction: Verified,
     ) -> Result<Inserted, MempoolError> {
         let id = transaction.id();
-        self.check_new(rules, height, id, transaction.transaction())?;
+        let new = (id, transaction.bytes());
+        self.check_new(rules, height, new, transaction.transaction())?;
         if transaction.transaction().action.is_step() {
             return self.insert_step(rules, view, height, transaction);
         }

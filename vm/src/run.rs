@@ -141,7 +141,8 @@ impl<'a> Run<'a> {
     pub fn transaction(&mut self, item: &Item<'_>) -> Result<(), Stop<ChargeError>> {
         let transaction = item.transaction;
         let context = &mut self.context;
-        charge::check_terms(context.rules, transaction, context.height).map_err(Stop::Invalid)?;
+        charge::check_terms(context.rules, transaction, item.bytes, context.height)
+            .map_err(Stop::Invalid)?;
         let sender = transaction.sender.address();
         if let Some(step) = action::job_action(&transaction.action) {
             let burned = match context.attempt(|context| action::step(context, &sender, step)) {
@@ -224,8 +225,20 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A transaction with its gas.
+/// A transaction with its encoded length and its gas.
 pub(crate) struct Item<'t> {
     pub transaction: &'t Transaction,
+    pub bytes: usize,
     pub gas: Gas,
+}
+
+impl<'t> Item<'t> {
+    /// A transaction that takes so many bytes, its envelope included.
+    pub fn new(transaction: &'t Transaction, bytes: usize) -> Self {
+        Self {
+            transaction,
+            bytes,
+            gas: gas::of_transaction(bytes, &transaction.action),
+        }
+    }
 }

@@ -13,6 +13,7 @@ use types::number::Amount;
 
 use super::name::JobName;
 use crate::failure::CommandFailure;
+use crate::submit::FeeArgs;
 
 /// What is submitted, and who pays.
 #[derive(Debug, Clone, Args)]
@@ -26,6 +27,8 @@ pub struct SubmitArgs {
     /// not submitted.
     #[arg(long, value_name = "SQUARE")]
     pub max_cost: Option<Amount>,
+    #[command(flatten)]
+    pub fee: FeeArgs,
     /// Goes on with a job that was submitted from this spec: uploads what is missing of its inputs, pays nothing more.
     #[arg(long, value_name = "JOB", conflicts_with = "key")]
     pub resume: Option<JobName>,

@@ -11,8 +11,7 @@ use types::hash::JobId;
 use types::transaction::Action;
 
 use crate::failure::{CommandFailure, ExitKind};
-use crate::submit::{self, failure};
-use crate::trust::TrustArgs;
+use crate::submit::{self, SigningTerms, failure};
 use crate::ui::Ui;
 
 /// How long the transaction may take to become final.
@@ -23,7 +22,7 @@ pub async fn cancel(
     client: &Client,
     job: JobId,
     key: &KeySource,
-    trust: &TrustArgs,
+    terms: SigningTerms,
     ui: Ui,
 ) -> Result<(), CommandFailure> {
     let key = key.read_secret(KeyKind::Account)?;
@@ -44,7 +43,7 @@ pub async fn cancel(
     }
     let action = Action::CancelJob { job };
     let progress = ui.spinner("cancelling");
-    let sent = submit::send(client, &key, action, trust.chain()?, TIMEOUT).await;
+    let sent = submit::send(client, &key, action, terms, TIMEOUT).await;
     progress.finish();
     let sent = sent.map_err(|error| too_late(error, job).about(job))?;
     let after = client.job(job).await.map_err(failure)?;

@@ -79,7 +79,7 @@ pub async fn rerun(
     let chain = trusted.light.chain();
     let client = client.signed_by(RequestSigner::new(key.clone(), chain));
     let terms = submit::Terms {
-        chain: Some(chain),
+        signing: Some(chain).into(),
         max_cost: what.max_cost,
         again: false,
         book: &JobBook::of_user(),

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use rpc::Client;
 use rpc::model::{EstimateView, TransactionStatus};
-use types::hash::{ChainId, JobId};
+use types::gas::with_least_fee;
+use types::hash::JobId;
 use types::job::{JobSpec, Workload};
 use types::key::SecretKey;
-use types::number::{Amount, Timestamp};
-use types::transaction::{Action, SignedTransaction};
+use types::number::{Amount, Nonce, Timestamp};
+use types::transaction::{Action, SignedTransaction, Transaction};
 
 use super::book::{JobBook, SubmittedEntry, spec_hash};
 use super::input::Prepared;
@@ -16,7 +17,7 @@ use super::interrupt::unless_interrupted;
 use super::report;
 use super::upload::upload;
 use crate::failure::{CommandFailure, ExitKind};
-use crate::submit::{self, failure};
+use crate::submit::{self, SigningTerms, failure};
 use crate::ui::Ui;
 
 /// How long the transaction may take to become final.
@@ -27,8 +28,8 @@ const MAX_ASKED: usize = 8;
 /// What a customer allows.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
-    /// The chain to sign for; `None` takes the endpoint's word.
-    pub chain: Option<ChainId>,
+    /// The chain to sign for, and the fee to offer.
+    pub signing: SigningTerms,
     /// The most that may be locked.
     pub max_cost: Option<Amount>,
     /// True if a second live job of the same spec is meant.
@@ -52,18 +53,18 @@ pub async fn submit(
     }
     check_max_cost(&estimate, terms.max_cost)?;
     prepared.check_held(client).await?;
-    check_balance(client, key, &estimate).await?;
+    let action = Action::SubmitJob {
+        spec: Box::new(prepared.spec.clone()),
+    };
+    check_balance(client, key, &estimate, (&action, terms.signing.fee)).await?;
     if !terms.again {
         check_not_live(client, terms.book, key, prepared).await?;
     }
     ui.line(&report::cost_line(&estimate));
-    let action = Action::SubmitJob {
-        spec: Box::new(prepared.spec.clone()),
-    };
     let progress = ui.spinner("submitting");
     let sent = async {
         let keep = |signed: &SignedTransaction| record(terms.book, &prepared.spec, signed, ui);
-        let signed = submit::hand_over(client, key, action, terms.chain, keep).await?;
+        let signed = submit::hand_over(client, key, action, terms.signing, keep).await?;
         let job = signed.transaction().job_id();
         let sent = submit::finished(client, signed.id(), TIMEOUT).await;
         sent.map(|sent| (job, sent))
@@ -278,13 +279,23 @@ async fn check_balance(
     client: &Client,
     key: &SecretKey,
     estimate: &EstimateView,
+    (action, offered): (&Action, Option<Amount>),
 ) -> Result<(), CommandFailure> {
     let Some(total) = estimate.total else {
         return Ok(());
     };
     let address = key.public().address();
     let balance = client.account(address).await.map_err(failure)?.balance;
-    let fee = client.status().await.map_err(failure)?.min_fee;
+    let status = client.status().await.map_err(failure)?;
+    let transaction = Transaction {
+        chain_id: status.chain_id,
+        sender: key.public(),
+        nonce: Nonce::ZERO,
+        valid_until: status.height,
+        fee: offered.unwrap_or(Amount::ZERO),
+        action: action.clone(),
+    };
+    let fee = with_least_fee(transaction, status.min_fee).fee;
     let needed = total.checked_add(fee).unwrap_or(Amount(u128::MAX));
     if balance >= needed {
         return Ok(());

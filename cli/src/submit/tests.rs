@@ -17,7 +17,32 @@ async fn pay(running: &RunningFake) -> Result<Sent, CommandFailure> {
         to: Address::default(),
         amount: SQUARE,
     };
-    send(&running.client, &key, action, None, SOON).await
+    let any = SigningTerms::default();
+    send(&running.client, &key, action, any, SOON).await
+}
+
+/// The fake network's minimum fee is one base unit.
+#[tokio::test]
+async fn the_least_fee_is_offered_or_the_one_that_is_given() {
+    let running = start().await;
+    let key = SecretKey::from_bytes(&[1; 32]);
+    let job = types::hash::JobId::default();
+    let fees = [
+        (None, 3),
+        (Some(Amount(77)), 77),
+        // What is asked is the chain's to say.
+        (Some(Amount(1)), 1),
+    ];
+    for (fee, _) in fees {
+        let terms = SigningTerms { chain: None, fee };
+        let action = Action::CancelJob { job };
+        send(&running.client, &key, action, terms, SOON)
+            .await
+            .unwrap();
+    }
+    let taken = running.fake.taken.lock().unwrap();
+    let offered: Vec<_> = taken.iter().map(|one| one.transaction().fee.0).collect();
+    assert_eq!(offered, fees.map(|(_, expected)| expected));
 }
 
 fn nonces(running: &RunningFake) -> Vec<Nonce> {

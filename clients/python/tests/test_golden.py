@@ -97,6 +97,15 @@ class Golden(unittest.TestCase):
         self.assertEqual(transaction(SubmitJob(SPEC)).sign(key(4)).to_bytes(), golden("action_submit"))
         self.assertEqual(transaction(CancelJob(filled(7))).sign(key(4)).to_bytes(), golden("action_cancel"))
 
+    def test_the_least_fee_follows_gas_and_bytes(self) -> None:
+        unit = 32_768
+        self.assertEqual(transaction(Transfer(filled(1)[:20], 1)).least_fee(unit), unit)
+        for action, gas in ((CancelJob(filled(7)), 65_536), (SubmitJob(SPEC), 262_144)):
+            made = transaction(action)
+            length = len(made.sign(key(4)).to_bytes())
+            self.assertEqual(made.least_fee(unit), 4_096 + gas + 33 * length)
+            self.assertEqual(made.least_fee(1), -(-(4_096 + gas + 33 * length) // unit))
+
     def test_workloads_and_outcomes_have_the_same_hashes(self) -> None:
         self.assertEqual(WORKLOAD.id, golden("workload_id"))
         self.assertEqual(WORKLOAD.input_root, golden("input_root"))

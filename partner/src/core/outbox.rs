@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use types::codec::Bounded;
+use types::gas::with_least_fee;
 use types::hash::ChainId;
 use types::key::SecretKey;
 use types::number::{Amount, Height, Nonce};
@@ -68,8 +69,8 @@ pub struct TransactionSigner<'a> {
     pub chain: ChainId,
     /// Key that signs the transactions.
     pub key: &'a SecretKey,
-    /// Fee of each transaction.
-    pub fee: Amount,
+    /// The network's minimum fee; each transaction offers the least that it must.
+    pub min_fee: Amount,
 }
 
 impl TransactionSigner<'_> {
@@ -77,7 +78,6 @@ impl TransactionSigner<'_> {
         &self,
         nonce: Nonce,
         valid_until: Height,
-        fee: Amount,
         action: Action,
     ) -> SignedTransaction {
         let transaction = Transaction {
@@ -85,10 +85,10 @@ impl TransactionSigner<'_> {
             sender: self.key.public(),
             nonce,
             valid_until,
-            fee,
+            fee: Amount::ZERO,
             action,
         };
-        transaction.sign(self.key)
+        with_least_fee(transaction, self.min_fee).sign(self.key)
     }
 }
 
@@ -169,7 +169,7 @@ impl TransactionOutbox {
         let valid_until = height.saturating_add(VALID_HEIGHTS);
         PendingTransaction {
             purpose,
-            transaction: signer.sign(next, valid_until, signer.fee, action),
+            transaction: signer.sign(next, valid_until, action),
             sent: Height::ZERO,
         }
     }

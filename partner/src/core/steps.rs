@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use types::hash::JobId;
-use types::number::{Amount, Attempt, Height, Nonce};
+use types::number::{Attempt, Height, Nonce};
 use types::transaction::{Action, JobAction, SignedTransaction};
 
 use super::outbox::{SEND_AGAIN_HEIGHTS, TransactionSigner, VALID_HEIGHTS};
@@ -69,13 +69,14 @@ impl StepQueue {
 
 fn sign(signer: &TransactionSigner<'_>, height: Height, step: JobAction) -> SignedTransaction {
     let valid_until = height.saturating_add(VALID_HEIGHTS);
-    signer.sign(Nonce::ZERO, valid_until, Amount::ZERO, Action::Job(step))
+    signer.sign(Nonce::ZERO, valid_until, Action::Job(step))
 }
 
 #[cfg(test)]
 mod tests {
     use types::hash::{ChainId, Hash32};
     use types::key::SecretKey;
+    use types::number::Amount;
     use types::transaction::JobStep;
 
     use super::*;
@@ -98,7 +99,7 @@ mod tests {
         let signer = TransactionSigner {
             chain: ChainId::default(),
             key: &key,
-            fee: Amount(1),
+            min_fee: Amount(1),
         };
         steps.reconcile(&signer, Height(height), wanted.to_vec())
     }

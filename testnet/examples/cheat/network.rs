@@ -16,6 +16,7 @@ use testnet::devnet::process::wait_until;
 use testnet::temporary::TemporaryDevnet;
 use types::attestation::Outcomes;
 use types::codec::{Text, decode};
+use types::gas::with_least_fee;
 use types::hash::{Address, BlobId, JobId};
 use types::job::JobSpec;
 use types::limits::MAX_OUTCOMES_BYTES;
@@ -114,11 +115,12 @@ impl CheatedNetwork {
                 sender: key.public(),
                 nonce: account.next_nonce,
                 valid_until: Height(status.height.0 + 1_000),
-                fee: status.min_fee,
+                fee: Amount::ZERO,
                 action: Action::SubmitJob {
                     spec: Box::new(spec(location)?),
                 },
             };
+            let transaction = with_least_fee(transaction, status.min_fee);
             let id = transaction.job_id();
             client.submit(&transaction.sign(&key)).await?;
             Ok(id)

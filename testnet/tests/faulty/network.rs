@@ -13,9 +13,10 @@ use testnet::devnet::ProcessRole;
 use testnet::devnet::process::{signal, wait_until};
 use testnet::temporary::TemporaryDevnet;
 use types::codec::Text;
+use types::gas::with_least_fee;
 use types::hash::{Address, JobId};
 use types::job::JobSpec;
-use types::number::{Fuel, Height, SQUARE};
+use types::number::{Amount, Fuel, Height, SQUARE};
 use types::transaction::{Action, Transaction};
 
 /// The program that runs validators and partners, as cargo built it.
@@ -90,11 +91,12 @@ impl FaultyNetwork {
                 sender: key.public(),
                 nonce: account.next_nonce,
                 valid_until: Height(status.height.0 + 1_000),
-                fee: status.min_fee,
+                fee: Amount::ZERO,
                 action: Action::SubmitJob {
                     spec: Box::new(spec(job)),
                 },
             };
+            let transaction = with_least_fee(transaction, status.min_fee);
             let id = transaction.job_id();
             client.submit(&transaction.sign(&key)).await.unwrap();
             id

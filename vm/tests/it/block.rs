@@ -1,15 +1,17 @@
 //! What makes a block invalid as a whole, and what only fails in it.
 
-use types::codec::Bounded;
+use types::codec::{Bounded, Text};
 use types::hash::{BlockId, ChainId, Hash32, ValidatorId};
 use types::key::PublicKey;
 use types::number::{Amount, Gas, Height, Nonce, ProtocolVersion, Timestamp};
 use types::state_key::StateKey;
-use types::transaction::{NativeTransaction, SignedTransaction, Transaction, TransactionReceipt};
+use types::transaction::{
+    Action, NativeTransaction, SignedTransaction, Transaction, TransactionReceipt,
+};
 use vm::{BlockError, ChargeError};
 
 use crate::audit::assert_conserved;
-use crate::fixture::{Chain, address, key, square, transfer};
+use crate::fixture::{Chain, address, key, profile, square, transfer};
 
 fn charge_error(chain: &Chain, signed: SignedTransaction) -> ChargeError {
     match chain.try_execute(&chain.block(vec![signed])) {
@@ -69,6 +71,33 @@ fn the_words_of_a_failure_are_no_part_of_the_receipt_root() {
     assert_eq!(TransactionReceipt::root(&receipts), executed.receipt_root);
     receipts[0].failure.as_mut().unwrap().code = "other".into();
     assert_ne!(TransactionReceipt::root(&receipts), executed.receipt_root);
+}
+
+// Each of these is one more way to have validators work, or keep bytes, for the fee of a transfer.
+#[test]
+fn a_transaction_pays_for_its_gas_and_its_bytes() {
+    let chain = Chain::new();
+    let mut long = profile(3);
+    let text = |n: u32| Text::new(format!("{n:064}")).unwrap();
+    long.attributes = (0..8).map(|n| (text(n), text(n))).collect();
+    let (cancel, minimum) = (
+        Action::CancelJob {
+            job: types::hash::JobId::default(),
+        },
+        chain.genesis.params.min_fee,
+    );
+    for action in [cancel, Action::RegisterPartner { profile: long }] {
+        let mut transaction = chain.unsigned(3, action);
+        let asked = transaction.fee;
+        assert!(asked > minimum, "{:?}", transaction.action);
+        let allowed = chain.block(vec![transaction.clone().sign(&key(3))]);
+        let receipts = chain.try_execute(&allowed).unwrap().receipts;
+        assert_eq!(receipts[0].fee, asked);
+        let found = Amount(asked.0 - 1);
+        transaction.fee = found;
+        let refused = charge_error(&chain, transaction.sign(&key(3)));
+        assert_eq!(refused, ChargeError::FeeTooLow { found, asked });
+    }
 }
 
 #[test]

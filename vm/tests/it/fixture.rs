@@ -6,6 +6,7 @@ use state::Writes;
 use types::block::{Block, Body, Header};
 use types::codec::{Bounded, Text};
 use types::committee::Validator;
+use types::gas::with_least_fee;
 use types::genesis::{Genesis, GenesisAccount, GenesisPartner};
 use types::hash::{Address, Hash32, ValidatorId};
 use types::job::{CLASS_WASM_V2, PartnerProfile};
@@ -28,6 +29,7 @@ pub struct Chain {
     pub state: Writes,
     pub tip: Header,
     pub executed: Option<ExecutedBlock>,
+    charged: BTreeMap<Address, Amount>,
 }
 
 /// An amount of whole SQUARE, in base units.
@@ -170,6 +172,7 @@ impl Chain {
             state,
             tip,
             executed: None,
+            charged: BTreeMap::new(),
         }
     }
 
@@ -237,6 +240,13 @@ impl Chain {
                 None => self.state.remove(key),
             };
         }
+        for (signed, receipt) in block.body.transactions.iter().zip(&executed.receipts) {
+            let transaction = signed.transaction();
+            if !transaction.action.is_step() {
+                let address = transaction.sender.address();
+                self.charged.entry(address).or_default().0 += receipt.fee.0;
+            }
+        }
         self.tip = block.header.clone();
         self.executed = Some(executed.clone());
         executed
@@ -260,21 +270,28 @@ impl Chain {
         vm::query::account(&self.state, &address(n)).unwrap()
     }
 
+    /// What account `n` paid in fees so far, those for steps of jobs not counted.
+    pub fn charged(&self, n: u8) -> Amount {
+        self.charged.get(&address(n)).copied().unwrap_or_default()
+    }
+
     /// A transaction of account `n` at its next nonce for the least fee, valid for 100 blocks. A step has neither.
     pub fn unsigned(&self, n: u8, action: Action) -> Transaction {
-        let (nonce, fee) = if action.is_step() {
-            (Nonce::ZERO, Amount::ZERO)
+        let nonce = if action.is_step() {
+            Nonce::ZERO
         } else {
-            (self.account(n).nonce, self.genesis.params.min_fee)
+            self.account(n).nonce
         };
-        Transaction {
+        let fee = Amount::ZERO;
+        let transaction = Transaction {
             chain_id: self.rules.chain_id,
             sender: key(n).public(),
             nonce,
             valid_until: Height(self.tip.height.0 + 100),
             fee,
             action,
-        }
+        };
+        with_least_fee(transaction, self.rules.params.min_fee)
     }
 
     /// The transaction of [`Self::transaction`], signed by the account's key.

@@ -263,13 +263,16 @@ fn operations(
     for _ in 0..=random.below(40) {
         let n = u8::try_from(random.below(u64::from(PEOPLE))).unwrap();
         let account = model.accounts.get(&address(n)).cloned().unwrap_or_default();
-        let fee = chain.genesis.params.min_fee.0 * u128::from(1 + random.below(3));
-        if account.balance < fee {
+        if account.balance < chain.genesis.params.min_fee.0 {
             continue;
         }
         let action = action(random, model, n);
-        expected.push(model.apply(n, fee, &action).err());
         let mut transaction = chain.unsigned(n, action);
+        let fee = transaction.fee.0 * u128::from(1 + random.below(3));
+        if account.balance < fee {
+            continue;
+        }
+        expected.push(model.apply(n, fee, &transaction.action).err());
         (transaction.nonce.0, transaction.fee) = (account.nonce, Amount(fee));
         transaction.valid_until = Height(chain.tip.height.0 + 1 + random.below(10_001));
         signed.push(transaction.sign(&key(n)));

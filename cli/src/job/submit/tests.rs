@@ -36,7 +36,7 @@ async fn submit_to(
     let folder = tempfile::tempdir().unwrap();
     let book = JobBook::at(folder.path().join("jobs.jsonl"));
     let terms = Terms {
-        chain: Some(chain),
+        signing: Some(chain).into(),
         ..terms(&book)
     };
     submit_on(running, &terms, prepared).await
@@ -45,7 +45,7 @@ async fn submit_to(
 /// What a customer allows who minds nothing.
 fn terms(book: &JobBook) -> Terms<'_> {
     Terms {
-        chain: Some(CHAIN),
+        signing: Some(CHAIN).into(),
         max_cost: None,
         again: false,
         book,

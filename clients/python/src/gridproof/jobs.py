@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -125,8 +125,9 @@ class PreparedJob:
     files: list[BlobFile]
 
 
-def sign(client: Client, key: SecretKey, action: Action, chain_id: bytes) -> SignedTransaction:
-    """Signs an action with the account's next nonce and the least fee, for one chain: an endpoint of another is refused."""
+def sign(client: Client, key: SecretKey, action: Action, chain_id: bytes, fee: int | None = None) -> SignedTransaction:
+    """Signs an action with the account's next nonce, for one chain: an endpoint of another is refused. Offers that fee, in base
+    units, or the least that the network asks for."""
     status = client.status()
     if status.get("chain_id") != chain_id.hex():
         raise GridproofError(f"{client.url} serves chain {status.get('chain_id')}, not {chain_id.hex()}: nothing was signed")
@@ -136,10 +137,11 @@ def sign(client: Client, key: SecretKey, action: Action, chain_id: bytes) -> Sig
         sender=key.public,
         nonce=account["next_nonce"],
         valid_until=status["height"] + VALIDITY_HEIGHTS,
-        fee=parse_square(status["min_fee"]),
+        fee=0,
         action=action,
     )
-    return transaction.sign(key)
+    least = transaction.least_fee(parse_square(status["min_fee"]))
+    return replace(transaction, fee=least if fee is None else fee).sign(key)
 
 
 def hand_over(

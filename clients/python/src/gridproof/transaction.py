@@ -37,6 +37,16 @@ class CancelJob:
 Action = Annotated[Transfer | SubmitJob | CancelJob, Tagged(((0, Transfer), (4, SubmitJob), (5, CancelJob)))]
 
 
+# Gas of every transaction, and of what an action does beside it.
+_TRANSACTION_GAS = 4_096
+_ACTION_GAS: dict[type, int] = {Transfer: 1_024, SubmitJob: 262_144, CancelJob: 65_536}
+# What the minimum fee pays for, in gas or in bytes.
+_GAS_OF_MIN_FEE = 32_768
+_BYTES_OF_MIN_FEE = 1_024
+# The envelope's kind and the signature, in bytes.
+_ENVELOPE_BYTES = 1 + 64
+
+
 @dataclass(frozen=True)
 class Transaction:
     """An account's request, without its signature."""
@@ -46,7 +56,7 @@ class Transaction:
     nonce: U64
     # Last height at which it may be included.
     valid_until: U64
-    # Burned when it is included, in base units.
+    # Burned when it is included, in base units: at least `least_fee`.
     fee: U128
     action: Action
 
@@ -59,6 +69,13 @@ class Transaction:
     def job_id(self) -> bytes:
         """The id of the job that it submits, if it submits one."""
         return domain_hash("job id", self.id)
+
+    def least_fee(self, min_fee: int) -> int:
+        """What a network with that minimum fee asks for the transaction's gas and bytes, in base units."""
+        length = _ENVELOPE_BYTES + len(encode(self))
+        gas = length + _TRANSACTION_GAS + _ACTION_GAS[type(self.action)]
+        weight = gas + length * (_GAS_OF_MIN_FEE // _BYTES_OF_MIN_FEE)
+        return max(min_fee, -(-min_fee * weight // _GAS_OF_MIN_FEE))
 
     def sign(self, key: SecretKey) -> SignedTransaction:
         """Signs it with the key of its sender."""

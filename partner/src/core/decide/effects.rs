@@ -34,7 +34,7 @@ impl Core {
         let signer = TransactionSigner {
             chain: self.identity.chain,
             key: &self.identity.key,
-            fee: proven.params.min_fee,
+            min_fee: proven.params.min_fee,
         };
         let wanted = std::mem::take(&mut plan.transactions);
         let sending = self

@@ -18,7 +18,7 @@ fn reconcile(
     let signer = TransactionSigner {
         chain: ChainId::default(),
         key: &key,
-        fee: Amount(1),
+        min_fee: Amount(1),
     };
     outbox.reconcile(&signer, Nonce(nonce), Height(height), wanted(purposes))
 }

@@ -34,7 +34,7 @@ fn assert_over(world: &World, job: &JobId) -> JobRecord {
         assert_eq!(partner.bond, square(500), "nobody loses bond by it");
         earned += balance(world, n) - square(10_000).0;
     }
-    let fees = 2 * world.chain.genesis.params.min_fee.0;
+    let fees = world.chain.charged(CUSTOMER).0;
     let spent = square(10_000).0 - balance(world, CUSTOMER);
     assert_eq!(spent, earned + record.burned.0 + fees);
     record

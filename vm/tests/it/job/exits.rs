@@ -44,7 +44,7 @@ fn lost_bond(partner: &Partner) -> Amount {
 }
 
 fn fee(world: &World) -> Amount {
-    world.chain.genesis.params.min_fee
+    world.chain.charged(CUSTOMER)
 }
 
 fn everybody(world: &mut World, conduct: Conduct) {

@@ -81,7 +81,7 @@ fn a_job_settles_and_everybody_is_paid() {
     let paid = [receipt.price, receipt.verification_paid, receipt.burned];
     assert_eq!(Amount::sum(paid), Some(cost), "what did not come back");
     // The customer paid them, what was burned, and its own transaction's fee.
-    let fee = world.chain.genesis.params.min_fee;
+    let fee = world.chain.charged(CUSTOMER);
     let cost = Amount::sum([
         receipt.price,
         receipt.verification_paid,

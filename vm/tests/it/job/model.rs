@@ -95,8 +95,9 @@ impl Model {
     pub fn follow(&mut self, world: &World, jobs: &[JobId], sent: &Sent) {
         for (n, action, succeeded) in sent {
             if !action.is_step() {
-                *self.accounts.get_mut(n).unwrap() -= Self::fee(world);
-                self.burned += Self::fee(world);
+                let fee = world.chain.unsigned(*n, action.clone()).fee.0;
+                *self.accounts.get_mut(n).unwrap() -= fee;
+                self.burned += fee;
             }
             if *succeeded {
                 self.acted(world, *n, action);

@@ -10,7 +10,7 @@ use types::state_key::StateKey;
 use types::transaction::Action;
 
 use crate::fixture::square;
-use crate::job::world::{Conduct, PARTNERS, RESULT_BYTES, World, demanding};
+use crate::job::world::{Conduct, PARTNERS, RESULT_BYTES, World, demanding, parties};
 
 /// Puts other parameters in force from the next block on, as a change that was decided would.
 fn change(world: &mut World, change: impl FnOnce(&mut Params)) {
@@ -123,10 +123,12 @@ fn to_stage(stage: &str) -> (World, JobId) {
     for n in 0..PARTNERS {
         world.depart(n, Conduct::NeverAnnounces);
     }
-    if stage == "disputed" {
-        world.depart(0, Conduct::Wrong(1));
-    }
     let job = world.submit(&demanding(5));
+    if stage == "disputed" {
+        let assigned = world.run_to(&job, "assigned").stage;
+        let verifier = (parties(&assigned).0.unwrap() + 1) % PARTNERS;
+        world.depart(verifier, Conduct::Wrong(1));
+    }
     world.run_to(&job, stage);
     (world, job)
 }

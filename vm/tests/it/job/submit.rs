@@ -21,7 +21,7 @@ fn code(change: impl FnOnce(&mut JobSpec)) -> String {
     let code = world
         .try_submit(&spec)
         .expect_err("this spec must be refused");
-    let fee = world.chain.genesis.params.min_fee;
+    let fee = world.chain.charged(CUSTOMER);
     assert_eq!(
         world.chain.account(CUSTOMER).balance,
         before.checked_sub(fee).unwrap(),
@@ -225,7 +225,7 @@ fn the_estimate_is_what_submitting_gives() {
             (Some(record.policy), Some(escrow))
         );
         assert_eq!(seen.eligible.len(), usize::from(PARTNERS));
-        let fee = world.chain.genesis.params.min_fee;
+        let fee = world.chain.charged(CUSTOMER);
         let left = square(10_000).0 - seen.total.unwrap().0 - fee.0;
         assert_eq!(world.chain.account(CUSTOMER).balance.0, left);
     }

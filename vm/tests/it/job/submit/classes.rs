@@ -1,7 +1,7 @@
 //! The heights of a class: when its jobs are taken, and that one which was taken goes on as if there were no end.
 
 use types::job::Stage;
-use types::number::{EngineClass, Height};
+use types::number::{Amount, EngineClass, Height};
 use types::transaction::Action;
 use vm::compute::JobError;
 
@@ -57,12 +57,13 @@ fn a_class_takes_jobs_from_its_first_height_to_the_one_before_its_end() {
         let foreseen = estimated(&world.chain, &second).refusal;
         assert_eq!(foreseen, expected, "height {number}");
         let before = world.chain.account(CUSTOMER).balance;
+        let charged = world.chain.charged(CUSTOMER);
         let submitted = world.try_submit(&second).map(|_| ());
         assert_eq!(world.chain.tip.height, height);
         let code = expected.map(|refusal| refusal.code().to_owned());
         assert_eq!(submitted.err(), code, "height {number}");
         if code.is_some() {
-            let fee = world.chain.genesis.params.min_fee;
+            let fee = Amount(world.chain.charged(CUSTOMER).0 - charged.0);
             let left = before.checked_sub(fee).unwrap();
             assert_eq!(world.chain.account(CUSTOMER).balance, left);
         }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use rpc_server::ApiError;
-use types::hash::Hash32;
+use types::hash::{ChainId, Hash32};
 use types::job::Stage;
 
 use super::super::fake::{CHAIN, RunningFake, start};

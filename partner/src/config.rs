@@ -52,7 +52,8 @@ pub struct Config {
     /// What stays on the account for fees when the bond is filled up, in SQUARE.
     #[serde(deserialize_with = "amount")]
     pub reserve: Amount,
-    /// Places for verification: checks at the same time, at least 1. The offer's places are beside them.
+    /// Places for verification: checks at the same time, at least 1, and at most twice as many where some have less time left than
+    /// others. The offer's places are beside them.
     pub verification_places: u16,
     /// Pause between two reads of the chain, in milliseconds, 10 to 60,000.
     pub poll_ms: u64,

@@ -78,7 +78,7 @@ pub struct PartnerSettings {
     pub bond: Amount,
     /// What stays on the account for fees when the bond is filled up.
     pub reserve: Amount,
-    /// Verifications at the same time; also most checks that it binds itself to.
+    /// Verifications at the same time; twice as many where some have less time left than others.
     pub verification_places: u16,
     /// Maximum bytes of jobs' inputs on disk, and of the results of one job.
     pub blob_quota_bytes: u64,

@@ -3,6 +3,7 @@
 //! The look gives a plan of everything that the chain waits for: [`primary`] and [`verifier`] add what their role asks for,
 //! the openings of both are decided here. [`effects`] turns the plan into what is done now.
 
+mod checks;
 mod effects;
 mod primary;
 mod renewal;
@@ -16,6 +17,7 @@ use types::job::{Awaited, JobRecord, JobTerms, PartnerProfile, Stage, Workload};
 use types::number::{Amount, EngineClass, TaskIndex};
 use types::transaction::{Action, JobAction, JobStep};
 
+use self::checks::QueuedCheck;
 use super::outbox::Purpose;
 use super::{Core, Effect, MAX_EXECUTIONS, Note, ProvenState, TaskExecution};
 use crate::assignment::{Assignment, AssignmentRole};
@@ -38,8 +40,8 @@ struct PartnerPlan {
     taken: usize,
     /// What those may take of disk and memory.
     needs: FreeRoom,
-    /// Checks that need a place for verification: bound and not committed, or announced.
-    checks: usize,
+    /// Checks that have no result yet, those that are announced in this look included.
+    checks: Vec<QueuedCheck>,
 }
 
 impl PartnerPlan {
@@ -103,7 +105,7 @@ impl Core {
 
     fn decide(&mut self, proven: &ProvenState) -> Vec<Effect> {
         let mut plan = PartnerPlan {
-            checks: self.checks_in_need(proven),
+            checks: self.queued_checks(proven),
             ..PartnerPlan::default()
         };
         self.keep_registered(proven, &mut plan);

@@ -83,7 +83,7 @@ impl Core {
 }
 
 /// Milliseconds until a chain time at least, which never runs ahead of the blocks' timestamps.
-fn left_ms(proven: &ProvenState, until: ChainTime) -> u64 {
+pub(super) fn left_ms(proven: &ProvenState, until: ChainTime) -> u64 {
     let (chain_time, at) = proven.clock;
     let reached = at.0.saturating_add(until.0.saturating_sub(chain_time.0));
     reached.saturating_sub(proven.time.0)

@@ -9,7 +9,8 @@ use super::super::{
     Core, Effect, Note, ProvenState, UPLOAD_AGAIN_HEIGHTS, UploadProgress, UploadState,
 };
 use super::PartnerPlan;
-use crate::assignment::{AssignmentRole, OwnCommitment};
+use super::checks::{OVERTAKING, is_overtaken};
+use crate::assignment::{Assignment, AssignmentRole, OwnCommitment};
 
 impl Core {
     /// Stops executions that nobody waits for any more.
@@ -49,23 +50,43 @@ impl Core {
         effects.extend(all.map(|transaction| Effect::Send(Box::new(transaction))));
     }
 
-    /// Starts what is waited for, as far as the places of each role reach.
+    /// Starts what is waited for, as far as the places of each role reach; of checks those with the least time left, and beyond
+    /// the places such as have less time left than one that runs.
     pub(super) fn start(&mut self, plan: &PartnerPlan, effects: &mut Vec<Effect>) {
-        for (assignment, execution) in &plan.executions {
-            let places = match assignment.role {
-                AssignmentRole::Primary => self.settings.profile.places,
-                AssignmentRole::Verifier => self.settings.verification_places,
-            };
-            let busy = self
-                .running
+        let mut checks = plan.checks.clone();
+        checks.sort_by_key(|check| check.left_ms);
+        let of = |assignment: &Assignment| {
+            let found = checks
                 .iter()
-                .filter(|running| running.role == assignment.role)
+                .position(|check| check.assignment == *assignment);
+            found.unwrap_or(usize::MAX)
+        };
+        let mut executions: Vec<_> = plan.executions.iter().collect();
+        executions.sort_by_key(|(assignment, _)| of(assignment));
+        for (assignment, execution) in executions {
+            let (places, most) = match assignment.role {
+                AssignmentRole::Primary => {
+                    let places = usize::from(self.settings.profile.places);
+                    (places, places)
+                }
+                AssignmentRole::Verifier => {
+                    let places = usize::from(self.settings.verification_places);
+                    (places, OVERTAKING * places)
+                }
+            };
+            let running = self.running.iter();
+            let busy = running
+                .filter(|other| other.role == assignment.role)
                 .count();
+            let own = checks.get(of(assignment));
+            let overtakes =
+                own.is_some_and(|own| checks.iter().any(|other| is_overtaken(other, own)));
             let pauses = self
                 .failures
                 .get(assignment)
                 .is_some_and(|failures| self.height < failures.pause_until);
-            if self.running.contains(assignment) || pauses || busy >= usize::from(places) {
+            let has_place = busy < places || (overtakes && busy < most);
+            if self.running.contains(assignment) || pauses || !has_place {
                 continue;
             }
             self.running.insert(*assignment);

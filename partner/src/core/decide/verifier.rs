@@ -1,38 +1,24 @@
 //! A verifier's decisions: to announce itself where sortition draws it, to run its tasks, and to commit to the result.
 //!
-//! An announcement binds, so it announces itself for no more checks than it has places for. Once bound it tries a few times;
-//! if it still has no result it says so, which costs less than silence.
+//! An announcement binds, so it announces itself only where it can do the check in time beside those that it is bound to. Once
+//! bound it tries a few times; if it still has no result it says so, which costs less than silence.
 
 use types::attestation::Divergence;
-use types::job::{Announcing, JobRecord, PrimaryOpening, Stage, Verifier};
+use types::job::{Announcing, JobRecord, PrimaryOpening, Verifier};
 use types::key::VrfProof;
 use types::number::Amount;
 use types::sortition::Sortition;
 use types::transaction::JobStep;
 
 use super::super::{Core, Note, ProvenState};
+use super::checks::all_fit;
 use super::{PartnerPlan, own_assignment};
 use crate::assignment::AssignmentRole;
 use crate::room::FreeRoom;
 
 impl Core {
-    /// Checks that need a place: bound and not committed, or announced and not on chain yet.
-    pub(super) fn checks_in_need(&self, proven: &ProvenState) -> usize {
-        let own = self.identity.address();
-        let needs_place = |record: &&JobRecord| match (&record.stage, record.stage.verifier(&own)) {
-            (Stage::Announcing(_), None) => self.is_announcing(record),
-            (Stage::Announcing(_) | Stage::Appointing(_) | Stage::Verifying(_), Some(verifier)) => {
-                verifier.commitment.is_none()
-                    && !self
-                        .commitments
-                        .contains_key(&own_assignment(record, AssignmentRole::Verifier))
-            }
-            _ => false,
-        };
-        proven.jobs.values().filter(needs_place).count()
-    }
-
-    fn is_announcing(&self, record: &JobRecord) -> bool {
+    /// True if its announcement for the job is on its way.
+    pub(super) fn is_announcing(&self, record: &JobRecord) -> bool {
         self.steps.announces(record.id, record.attempt)
     }
 
@@ -149,10 +135,12 @@ impl Core {
         let proof: Option<VrfProof> = *self.sortitions.entry((job, attempt)).or_insert_with(draw);
         if let Some(proof) = proof {
             if !self.is_announcing(record) {
-                if plan.checks >= usize::from(self.settings.verification_places) {
+                let tasks = record.policy.tasks_per_verifier;
+                plan.checks.push(self.queued_check(proven, record, tasks));
+                if !all_fit(&plan.checks, self.settings.verification_places) {
+                    plan.checks.pop();
                     return;
                 }
-                plan.checks += 1;
             }
             let assignment = own_assignment(record, AssignmentRole::Verifier);
             plan.take(assignment, JobStep::Announce { proof });

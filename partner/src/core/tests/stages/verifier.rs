@@ -6,11 +6,12 @@ use types::account::{BondLock, LockReason};
 use types::attestation::MerkleLeaves;
 use types::hash::{Hash32, JobId};
 use types::job::{PrimaryOpening, Revealing, Stage, Verifying};
-use types::number::{Amount, Attempt, Fixed64, Nonce};
+use types::number::{Amount, Attempt, ChainTime, Fixed64, Fuel, Nonce};
 use types::transaction::{Action, JobStep};
 
+use super::super::super::outbox::TransactionOutbox;
 use super::super::super::{Cause, Core, Effect, Event, ExecutionResult, ProvenState};
-use super::super::chain::{assigned, proven, record, workload};
+use super::super::chain::{assigned, identity, proven, record, settings, workload};
 use super::{actions, assignment, committed, core, executions, fail, see, steps, verifier};
 use crate::assignment::{Assignment, AssignmentRole, OwnCommitment};
 
@@ -51,45 +52,105 @@ fn view_of(height: u64, jobs: Vec<(u8, Stage)>) -> ProvenState {
     all
 }
 
-#[test]
-fn it_announces_no_more_than_it_has_places() {
-    let announced = |effects: &[Effect]| {
-        let job = |action: &&Action| match action {
-            Action::Job(action) if action.step.name() == "announce" => Some(action.job.0.0[0]),
-            _ => None,
-        };
-        actions(effects).iter().filter_map(job).collect::<Vec<_>>()
+/// Two tasks of a check take 20 s at the lowest speed, and the network gives them 75 s.
+fn long_view(height: u64, jobs: Vec<(u8, Stage)>) -> ProvenState {
+    let mut view = view_of(height, jobs);
+    let speed = view.params.compute.classes[0].min_fuel_per_ms;
+    for record in view.jobs.values_mut() {
+        record.terms.fuel = Fuel(speed * 10_000);
+        record.terms.input_bytes = 0;
+        record.deadline = Some(ChainTime(height * 1_000));
+        view.workloads.insert(record.id, Arc::new(workload()));
+    }
+    view
+}
+
+fn announced(effects: &[Effect]) -> Vec<u8> {
+    let job = |action: &&Action| match action {
+        Action::Job(action) if action.step.name() == "announce" => Some(action.job.0.0[0]),
+        _ => None,
     };
+    actions(effects).iter().filter_map(job).collect()
+}
+
+fn patient() -> Core {
+    let mut settings = settings(2);
+    settings.task_wall_ms = 1_000_000;
+    Core::new(
+        identity(2),
+        settings,
+        Vec::new(),
+        TransactionOutbox::default(),
+    )
+}
+
+#[test]
+fn it_announces_what_it_can_do_in_time_beside_its_other_checks() {
     let free = || committed(1, Vec::new());
-    let mut core = core(2);
-    let effects = see(&mut core, view_of(5, vec![(5, free()), (6, free())]));
-    assert_eq!(announced(&effects), [5]);
-    let effects = see(
-        &mut core,
-        view_of(6, vec![(4, free()), (5, free()), (6, free())]),
+    let bound = |n| committed(1, vec![verifier(n)]);
+    let mut core = patient();
+    // At one place three checks take 60 s, a fourth would be over after 80.
+    let all = (4..9).map(|job| (job, free())).collect();
+    assert_eq!(announced(&see(&mut core, long_view(5, all))), [4, 5, 6]);
+    let all = vec![(3, free()), (4, free()), (5, free()), (6, free())];
+    let effects = see(&mut core, long_view(6, all));
+    assert_eq!(announced(&effects), [0; 0], "three are on their way");
+    let mut later = long_view(
+        20,
+        vec![(4, bound(2)), (5, bound(2)), (6, bound(2)), (7, free())],
     );
-    assert_eq!(
-        announced(&effects),
-        [0; 0],
-        "the announcement on its way has the place"
-    );
-    let mut bound = view_of(20, vec![(4, free()), (5, committed(1, vec![verifier(2)]))]);
-    bound.account.nonce = Nonce(1);
-    assert_eq!(
-        announced(&see(&mut core, bound)),
-        [0; 0],
-        "job 5 has the check that it was for"
-    );
-    // Another partner's check is none of its own, and a check that is committed needs no place any more.
-    let mut with_commitment = verifier(2);
-    with_commitment.commitment = Some(Hash32([1; 32]));
+    later.account.nonce = Nonce(1);
+    assert_eq!(announced(&see(&mut core, later)), [0; 0], "three are bound");
+    // Another partner's check is none of its own, and one that is committed takes no time any more.
+    let mut done = verifier(2);
+    done.commitment = Some(Hash32([1; 32]));
     let jobs = vec![
-        (5, committed(1, vec![verifier(3)])),
-        (6, committed(1, vec![with_commitment])),
+        (4, bound(3)),
+        (5, committed(1, vec![done])),
+        (6, bound(2)),
+        (7, free()),
+        (8, free()),
         (9, free()),
     ];
-    let effects = see(&mut self::core(2), view_of(5, jobs));
-    assert_eq!(announced(&effects), [5]);
+    let effects = see(&mut patient(), long_view(5, jobs));
+    assert_eq!(announced(&effects), [4, 7]);
+}
+
+/// A job of hours holds the only place; short ones are checked all the same.
+#[test]
+fn a_long_check_keeps_nobody_from_short_ones() {
+    let mut core = patient();
+    let heavy = |view: &mut ProvenState| {
+        let record = view.jobs.get_mut(&JobId(Hash32([9; 32]))).unwrap();
+        record.terms.fuel = Fuel(record.terms.fuel.0 * 3);
+    };
+    let mut view = long_view(5, vec![(9, committed(1, vec![verifier(2)]))]);
+    heavy(&mut view);
+    let started = |effects: &[Effect]| -> Vec<u8> {
+        let all = executions(effects).into_iter();
+        all.map(|(assignment, _)| assignment.job.0.0[0]).collect()
+    };
+    assert_eq!(started(&see(&mut core, view)), [9]);
+    let mut view = long_view(
+        6,
+        vec![
+            (4, committed(1, Vec::new())),
+            (9, committed(1, vec![verifier(2)])),
+        ],
+    );
+    heavy(&mut view);
+    assert_eq!(announced(&see(&mut core, view)), [4]);
+    let mut view = long_view(
+        7,
+        vec![
+            (4, committed(1, vec![verifier(2)])),
+            (5, committed(1, vec![verifier(2)])),
+            (9, committed(1, vec![verifier(2)])),
+        ],
+    );
+    heavy(&mut view);
+    // Beside the one that runs, one more than there are places; the next waits.
+    assert_eq!(started(&see(&mut core, view)), [4]);
 }
 
 #[test]
@@ -166,7 +227,7 @@ fn ran() -> (Core, OwnCommitment) {
     see(&mut core, proven(2, 3, 5, record(announcing)));
     let outcome = types::attestation::Outcome {
         exit: types::attestation::Exit::OutOfFuel,
-        fuel: types::number::Fuel(1),
+        fuel: Fuel(1),
         stdout: types::hash::BlobId::of(b""),
         stderr: types::hash::BlobId::of(b""),
         outputs: types::codec::Bounded::default(),

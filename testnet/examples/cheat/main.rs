@@ -34,10 +34,13 @@ struct Kind {
     cheats: [usize; 2],
 }
 
+/// Fuel of the job's task, all of which it uses up.
+const LITTLE_FUEL: u64 = 10_000_000;
+
 const SION: &str = "sion";
 const NANTERRE: &str = "nanterre";
 
-const KINDS: [Kind; 5] = [
+const KINDS: [Kind; 8] = [
     Kind {
         name: "wrong-primary",
         about: "two of the three partners that may be primary flip a byte of what they found",
@@ -73,12 +76,34 @@ const KINDS: [Kind; 5] = [
         location: NANTERRE,
         cheats: [0, 3],
     },
+    Kind {
+        name: "silent-verifier",
+        about: "two verifiers announce themselves and never commit",
+        fault: "silent-verifier",
+        location: NANTERRE,
+        cheats: [0, 3],
+    },
+    Kind {
+        name: "deaf-primary",
+        about: "both partners that may be primary never take the job",
+        fault: "deaf-primary",
+        location: NANTERRE,
+        cheats: [2, 5],
+    },
+    Kind {
+        name: "hidden-verifier",
+        about: "two partners that sortition selects do not announce themselves",
+        fault: "hidden-verifier",
+        location: NANTERRE,
+        cheats: [0, 3],
+    },
 ];
 
 /// What is printed of a run.
 #[derive(Debug, Serialize)]
 struct CheatReport {
     kind: &'static str,
+    fuel: u64,
     job_state: String,
     reason: Option<String>,
     wrong_result_stands: bool,
@@ -87,26 +112,35 @@ struct CheatReport {
 }
 
 fn main() -> Result<ExitCode> {
-    let argument = std::env::args().nth(1).unwrap_or_default();
-    let Some(kind) = KINDS.iter().find(|kind| kind.name == argument) else {
-        eprintln!("usage: scripts/cheat KIND, where KIND is one of");
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let (argument, fuel) = match arguments[..] {
+        [kind] => (kind, Some(LITTLE_FUEL)),
+        [kind, "--fuel", fuel] => (kind, fuel.parse().ok()),
+        _ => ("", None),
+    };
+    let kind = KINDS.iter().find(|kind| kind.name == argument);
+    let Some((kind, fuel)) = kind.zip(fuel) else {
+        eprintln!(
+            "usage: scripts/cheat KIND [--fuel N], where N is what the job's task uses up ({LITTLE_FUEL} without it) and KIND is one of"
+        );
         for kind in &KINDS {
             eprintln!("  {:18} {}", kind.name, kind.about);
         }
         return Ok(ExitCode::from(2));
     };
-    println!("{}", serde_json::to_string(&run(kind)?)?);
+    println!("{}", serde_json::to_string(&run(kind, fuel)?)?);
     Ok(ExitCode::SUCCESS)
 }
 
-fn run(kind: &'static Kind) -> Result<CheatReport> {
+fn run(kind: &'static Kind, fuel: u64) -> Result<CheatReport> {
     eprintln!("{}: {}", kind.name, kind.about);
     let network = CheatedNetwork::start(kind.fault, &kind.cheats)?;
     let before = network.money()?;
-    let job = network.submit(kind.location)?;
+    let job = network.submit(kind.location, fuel)?;
     let (mut disputed, mut verdict) = (None, None);
     let mut stage = String::new();
-    let ended = network.follow(job, Duration::from_mins(6), |view| {
+    let ended = network.follow(job, Duration::from_mins(15), |view| {
         if stage != view.stage {
             stage.clone_from(&view.stage);
             eprintln!("attempt {}: {stage}", view.attempt.0 + 1);
@@ -124,6 +158,7 @@ fn run(kind: &'static Kind) -> Result<CheatReport> {
     let failure = ended.failure.map(serde_json::to_value).transpose()?;
     Ok(CheatReport {
         kind: kind.name,
+        fuel,
         reason: failure.and_then(|reason| Some(reason.as_str()?.to_owned())),
         wrong_result_stands: network.is_wrong(&ended)?,
         seconds_to_verdict: seconds.map(|time| time.as_secs_f64()),

@@ -30,13 +30,13 @@ const PARTNERS: usize = 7;
 const MIN_VERIFIERS: u16 = 5;
 /// Probability of detection that the customer asks for, in parts per million: each partner is drawn almost certainly.
 const CONFIDENCE_PPM: u32 = 980_000;
-/// A WASM module whose `_start` does nothing: its standard output is empty.
+/// A WASM module whose `_start` runs until its fuel is used up, which is an outcome as any other: its standard output is empty.
 const MODULE: &[u8] = b"\0asm\x01\0\0\0\
     \x01\x04\x01\x60\0\0\
     \x03\x02\x01\0\
     \x05\x03\x01\0\x01\
     \x07\x13\x02\x06memory\x02\0\x06_start\0\0\
-    \x0a\x04\x01\x02\0\x0b";
+    \x0a\x09\x01\x07\0\x03\x40\x0c\0\x0b\x0b";
 
 /// What a partner had before and has after.
 #[derive(Debug, Serialize)]
@@ -104,7 +104,7 @@ impl CheatedNetwork {
     }
 
     /// Submits the job.
-    pub fn submit(&self, location: &str) -> Result<JobId> {
+    pub fn submit(&self, location: &str, fuel: u64) -> Result<JobId> {
         let key = keyfile::read_secret(&self.0.devnet.manifest.customer_key, KeyKind::Account)?;
         let client = self.client()?;
         self.0.block_on(async {
@@ -117,7 +117,7 @@ impl CheatedNetwork {
                 valid_until: Height(status.height.0 + 1_000),
                 fee: Amount::ZERO,
                 action: Action::SubmitJob {
-                    spec: Box::new(spec(location)?),
+                    spec: Box::new(spec(location, fuel)?),
                 },
             };
             let transaction = with_least_fee(transaction, status.min_fee);
@@ -227,9 +227,9 @@ fn peer() -> Result<PathBuf> {
     Ok(peer)
 }
 
-fn spec(location: &str) -> Result<JobSpec> {
+fn spec(location: &str, fuel: u64) -> Result<JobSpec> {
     let mut workload = types::testing::workload(MODULE, 1);
-    workload.limits.fuel = Fuel(10_000_000);
+    workload.limits.fuel = Fuel(fuel);
     let mut spec = types::testing::job_spec(workload);
     let location = (Text::new("location")?, Text::new(location)?);
     spec.constraints.attributes = BTreeMap::from([location]);

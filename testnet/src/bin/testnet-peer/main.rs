@@ -37,9 +37,11 @@ impl PartnerFault {
             Ok("withhold-opening") => Self::Withholds(Withheld::Openings),
             Ok("silent-primary") => Self::Withholds(Withheld::PrimaryCommitments),
             Ok("unopened-verifier") => Self::Withholds(Withheld::VerifierOpenings),
+            Ok("deaf-primary") => Self::Withholds(Withheld::Acknowledgements),
+            Ok("hidden-verifier") => Self::Withholds(Withheld::Announcements),
             Ok(other) => bail!(
-                "unknown fault {other:?}: expected flip-byte, silent-verifier, withhold-opening, silent-primary or \
-                 unopened-verifier"
+                "unknown fault {other:?}: expected flip-byte, silent-verifier, withhold-opening, silent-primary, \
+                 unopened-verifier, deaf-primary or hidden-verifier"
             ),
         }))
     }

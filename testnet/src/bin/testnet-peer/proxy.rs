@@ -31,6 +31,10 @@ pub enum Withheld {
     PrimaryCommitments,
     /// The openings that it makes as verifier.
     VerifierOpenings,
+    /// That it takes the jobs that it is drawn for as primary.
+    Acknowledgements,
+    /// That sortition selected it.
+    Announcements,
 }
 
 /// Decides which transactions of the partner behind it a proxy withholds.
@@ -52,6 +56,8 @@ impl Filter {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         match (&action.step, self.withheld) {
+            (JobStep::Acknowledge, Withheld::Acknowledgements)
+            | (JobStep::Announce { .. }, Withheld::Announcements) => true,
             (JobStep::Acknowledge, _) => {
                 primary_of.insert(attempt);
                 false

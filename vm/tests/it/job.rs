@@ -6,6 +6,7 @@ pub mod challenges;
 pub mod disputes;
 pub mod draws;
 pub mod exits;
+mod figures;
 pub mod invariants;
 pub mod judged;
 pub mod life;

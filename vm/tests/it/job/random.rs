@@ -1,11 +1,13 @@
-//! Random conduct of everybody on many jobs at once, against the simple model. A seed replays with
-//! `GRIDPROOF_SEED=n scripts/test vm`; `GRIDPROOF_SEEDS=n` runs the first n.
+//! Random conduct of everybody on many jobs at once, against the simple model: checks, disputes, challenges of settled results,
+//! rent, penalties. A seed replays with `GRIDPROOF_SEED=n scripts/test vm`; `GRIDPROOF_SEEDS=n` runs the first n, and
+//! `GRIDPROOF_MODEL_OPERATIONS=n` as many as take n transactions. Every other seed has the parameters of a network that is no devnet.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use types::hash::JobId;
 use types::job::{JobSpec, Stage};
 use types::number::{Amount, Fuel};
+use types::params::Params;
 use types::transaction::Action;
 
 use crate::fixture::{REFEREES, address, square};
@@ -43,14 +45,21 @@ fn random_conduct_moves_money_as_the_model_says() {
         Some(seed) => seed..=seed,
         None => 1..=number("GRIDPROOF_SEEDS").unwrap_or(SEEDS),
     };
-    let mut ends = BTreeMap::new();
+    let operations = number("GRIDPROOF_MODEL_OPERATIONS");
+    let seeds = operations.map_or(seeds, |_| 1..=u64::MAX);
+    let (mut ends, mut done) = (BTreeMap::new(), 0);
     for seed in seeds.clone() {
-        println!("seed {seed}");
-        for (end, count) in run(seed) {
+        let (all, operations_of_seed) = run(seed);
+        println!("seed {seed}: {operations_of_seed} operations");
+        for (end, count) in all {
             *ends.entry(end).or_insert(0) += count;
         }
+        done += operations_of_seed;
+        if operations.is_some_and(|wanted| done >= wanted) {
+            break;
+        }
     }
-    println!("{ends:?}");
+    println!("{done} operations: {ends:?}");
     if seeds.count() >= 4 {
         assert!(
             ["None", "verdict"]
@@ -62,20 +71,51 @@ fn random_conduct_moves_money_as_the_model_says() {
     }
 }
 
-fn run(seed: u64) -> BTreeMap<String, u32> {
+/// What a network chooses whose windows people outlive: no devnet.
+fn network(params: &mut Params) {
+    params.devnet = false;
+    params.min_fee = Amount(square(1).0 / 100);
+    (params.idle_target_ms, params.pace_ms, params.beacon_lag) = (10_000, 10_000, 8);
+    let compute = &mut params.compute;
+    compute.probation_multiple = 2;
+    for window in [
+        &mut compute.acknowledge_window_ms,
+        &mut compute.announce_window_ms,
+        &mut compute.execute_window_ms,
+        &mut compute.reveal_window_ms,
+        &mut compute.store_window_ms,
+    ] {
+        *window = 300_000;
+    }
+    compute.open_window_ms = 600_000;
+    compute.renewal_interval_ms = 40_000;
+    compute.classes[0].min_fuel_per_ms = 1_000_000;
+    (compute.audit_window_ms, compute.appeal_window_ms) = (600_000, 60_000);
+    compute.unbonding_ms = 700_000;
+}
+
+fn devnet(params: &mut Params) {
+    params.compute.probation_multiple = 2;
+    params.compute.open_window_ms = 6_000;
+    params.compute.acknowledge_window_ms = 3_000;
+    params.compute.execute_window_ms = 4_000;
+    params.compute.renewal_interval_ms = 1_500;
+    params.compute.reveal_window_ms = 3_000;
+    params.compute.store_window_ms = 4_000;
+    params.compute.classes[0].min_fuel_per_ms = 1_000_000;
+    params.compute.unbonding_ms = 10_000;
+    params.compute.appeal_window_ms = 2_000;
+}
+
+/// Runs a seed; gives how jobs ended and how many transactions were in blocks.
+fn run(seed: u64) -> (BTreeMap<String, u32>, u64) {
     let mut random = Random::new(seed);
-    let mut world = World::with(|params| {
-        params.compute.probation_multiple = 2;
-        params.compute.open_window_ms = 6_000;
-        params.compute.acknowledge_window_ms = 3_000;
-        params.compute.execute_window_ms = 4_000;
-        params.compute.renewal_interval_ms = 1_500;
-        params.compute.reveal_window_ms = 3_000;
-        params.compute.store_window_ms = 4_000;
-        params.compute.classes[0].min_fuel_per_ms = 1_000_000;
-        params.compute.unbonding_ms = 10_000;
-        params.compute.appeal_window_ms = 2_000;
-    });
+    let is_devnet = seed % 2 == 1;
+    let mut world = World::with(if is_devnet { devnet } else { network });
+    let params = &world.chain.genesis.params;
+    assert!(is_devnet || (!params.devnet && params.check().is_ok()));
+    let longest_ms = if is_devnet { 1_200 } else { 24_000 };
+    let mut operations = 0;
     let mut wrong = BTreeMap::new();
     if random.below(2) == 0 {
         wrong.insert(
@@ -89,7 +129,8 @@ fn run(seed: u64) -> BTreeMap<String, u32> {
         if random.below(20) == 0 {
             shuffle_conduct(&mut world, &wrong, &mut random);
         }
-        let (sent, submitted) = step(&mut world, &live, &settled, &mut random);
+        let (sent, submitted) = step(&mut world, &live, &settled, longest_ms, &mut random);
+        operations += u64::try_from(sent.len()).unwrap();
         all.extend(submitted);
         model.follow(&world, &all, &sent);
         let now = vm::chain_record(&world.chain.state).unwrap().chain_time;
@@ -102,7 +143,7 @@ fn run(seed: u64) -> BTreeMap<String, u32> {
         live = all.iter().copied().filter(is_live).collect();
         settled = all.iter().copied().filter(is_settled).collect();
     }
-    model.ends
+    (model.ends, operations)
 }
 
 /// Everybody gets a new conduct; who is wrong stays wrong, at the same task.
@@ -189,6 +230,7 @@ fn step(
     world: &mut World,
     live: &[JobId],
     settled: &[JobId],
+    longest_ms: u64,
     random: &mut Random,
 ) -> (Sent, Option<JobId>) {
     let other = other_action(world, live, settled, random);
@@ -201,7 +243,7 @@ fn step(
             },
         ));
     }
-    let sent = world.step_with(live, 1 + random.below(1_200), extra);
+    let sent = world.step_with(live, 1 + random.below(longest_ms), extra);
     let receipts = &world.chain.executed.as_ref().unwrap().receipts;
     let sent: Sent = sent
         .into_iter()

@@ -59,6 +59,7 @@ impl fmt::Display for ProofKey {
             StateKey::EpochSeed(epoch) => write!(f, "epoch-seed/{epoch}"),
             StateKey::Partner(address) => write!(f, "partner/{address}"),
             StateKey::PartnerIndex => f.write_str("partner-index"),
+            StateKey::SmallestPartners => f.write_str("smallest-partners"),
             StateKey::PartnerSnapshot(epoch) => write!(f, "partner-snapshot/{epoch}"),
             StateKey::Job(id) => write!(f, "job/{id}"),
             StateKey::JobSpec(id) => write!(f, "job-spec/{id}"),
@@ -117,6 +118,7 @@ impl FromStr for ProofKey {
             "due-verdicts" => StateKey::Due(DueQueue::Verdicts, number("due-verdicts", argument)?),
             "due-places" => StateKey::Due(DueQueue::Places, number("due-places", argument)?),
             "draws" => StateKey::Draws(BeaconStep(number("draws", argument)?)),
+            "smallest-partners" => none("smallest-partners", argument, StateKey::SmallestPartners)?,
             other => {
                 let kind = other.chars().take(80).collect();
                 return Err(ProofKeyError::UnknownKind { kind });
@@ -229,6 +231,7 @@ mod tests {
             StateKey::Verdict(job, 3),
             StateKey::Due(DueQueue::Places, 2),
             StateKey::Draws(BeaconStep(8)),
+            StateKey::SmallestPartners,
         ];
         let kinds: std::collections::BTreeSet<_> = keys.iter().map(kind).collect();
         assert_eq!(kinds.len(), keys.len());
@@ -263,6 +266,7 @@ mod tests {
             StateKey::Due(DueQueue::Places, _) => 24,
             StateKey::Receipt(_) => 10,
             StateKey::Revocation(_) => 25,
+            StateKey::SmallestPartners => 26,
             StateKey::Unbondings(_) => 11,
             StateKey::Due(DueQueue::Windows, _) => 12,
             StateKey::Committee(_) => 13,

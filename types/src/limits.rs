@@ -119,6 +119,12 @@ pub const MAX_ATTEMPTS: u16 = 8;
 pub const MAX_ATTRIBUTES: usize = 32;
 /// Most partners of one engine class that sortition considers.
 pub const MAX_PARTNERS: usize = 1_024;
+/// Most partners that lose their places to larger bonds in one epoch.
+pub const MAX_DISPLACED_PER_EPOCH: usize = 64;
+/// What the draws of one block may cost together; the last one begins below it. A partner of the snapshot and a turn cost 1.
+pub const MAX_DRAW_COST_PER_BLOCK: usize = 65_536;
+/// What a partner's record costs that a draw reads.
+pub const DRAW_RECORD_COST: usize = 16;
 /// Largest encoded partner profile, in bytes: the profiles of all partners fit one state value.
 pub const MAX_PROFILE_BYTES: usize = 448;
 /// Most entries of a network's schedule of protocol versions.

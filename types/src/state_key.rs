@@ -72,6 +72,9 @@ pub enum StateKey {
     Due(DueQueue, u64),
     /// `vm::draws::Draws`: the jobs whose draw this step of the beacon ends; absent if there are none.
     Draws(BeaconStep),
+    /// `Vec<(Amount, Address)>`: the active partners with the smallest bonds at the end of the last epoch, those first; absent
+    /// while there are places for many more.
+    SmallestPartners,
 }
 
 /// What names a program under a class.

@@ -38,6 +38,7 @@ mod standing;
 mod stored;
 mod submit;
 mod verdict;
+mod weights;
 
 pub use crate::error::JobError;
 pub(crate) use acknowledge::acknowledge;

@@ -39,8 +39,19 @@ pub struct Context<'a> {
     pub changed: bool,
     /// Places for jobs that came free in this block.
     pub(crate) freed_places: usize,
-    /// The snapshots that the end hook of jobs has read; empty at any other time.
+    /// The snapshots that were read in this block; they do not change in it.
     pub(crate) snapshots: BTreeMap<Epoch, Arc<PartnerSnapshot>>,
+    /// What draws have cost and learnt in this block.
+    pub(crate) draw_work: DrawWork,
+}
+
+/// What the draws of a block have cost, and what they know of partners.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DrawWork {
+    /// Cost so far, see [`types::limits::MAX_DRAW_COST_PER_BLOCK`].
+    pub cost: usize,
+    /// Partners that can take no job however small, with the places that they had in the snapshot: until a place comes free.
+    pub full: BTreeSet<(Address, u16)>,
 }
 
 impl Context<'_> {

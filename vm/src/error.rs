@@ -244,9 +244,16 @@ pub enum ActionError {
     /// A VRF key that is not a valid one.
     #[error("the VRF key is not valid")]
     BadVrfKey,
-    /// As many partners are active as there may be.
-    #[error("{0} partners are active, which is the limit")]
-    TooManyPartners(usize),
+    /// As many partners are active as there may be, and none of the smallest has less.
+    #[error(
+        "all {limit} places for partners are taken, the smallest bond that could give way now is {smallest} SQUARE: bond more"
+    )]
+    TooManyPartners {
+        /// Most active partners.
+        limit: usize,
+        /// The smallest bond among those that may lose their places, in base units; 0 if none may before the next epoch.
+        smallest: Amount,
+    },
     /// More is to be unbonded than is free.
     #[error("{free} SQUARE of the bond are free, {asked} were asked")]
     BondLocked {
@@ -291,7 +298,7 @@ impl ActionError {
             Self::NoClass => "no_class",
             Self::UnknownClass(_) => "unknown_class",
             Self::BadVrfKey => "bad_vrf_key",
-            Self::TooManyPartners(_) => "too_many_partners",
+            Self::TooManyPartners { .. } => "too_many_partners",
             Self::BondLocked { .. } => "bond_locked",
             Self::TooManyUnbondings(_) => "too_many_unbondings",
             Self::Job(error) => error.code(),

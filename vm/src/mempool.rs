@@ -178,7 +178,12 @@ impl Mempool {
         if self.ids.contains_key(&id) {
             return Err(MempoolError::Known(id));
         }
-        Ok(charge::check_terms(rules, transaction, bytes, height.next())?)
+        Ok(charge::check_terms(
+            rules,
+            transaction,
+            bytes,
+            height.next(),
+        )?)
     }
 
     /// Takes a transaction in whose signature was verified, judged on the state `view` after the block of height

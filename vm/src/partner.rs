@@ -1,7 +1,7 @@
 //! Partners: registration, bonds, locks and unbondings.
 //!
-//! A partner is *active* while its bond reaches the network's minimum; the index lists active partners only, so that
-//! its places cannot be taken for free. What locks a bond is in `locks`; locked bond cannot be unbonded. An unbonding is paid to the account by the end hook after its period, without anybody's transaction.
+//! A partner is *active* while its bond reaches the network's minimum and it has a place; the index lists active partners only,
+//! so that its places cannot be taken for free. What locks a bond is in `locks`; locked bond cannot be unbonded. An unbonding is paid to the account by the end hook after its period, without anybody's transaction.
 
 use state::{StateRead, read_as};
 use types::codec::Bounded;
@@ -14,6 +14,7 @@ use crate::{Abort, Context, Partner};
 
 mod bond;
 mod locks;
+mod places;
 mod register;
 mod snapshot;
 mod unbond;
@@ -74,6 +75,10 @@ impl Context<'_> {
         if partner.bond >= self.rules.params.compute.min_bond {
             return Ok(());
         }
+        self.leave_index(address)
+    }
+
+    fn leave_index(&mut self, address: &Address) -> Result<(), Abort> {
         let mut index = index(&self.overlay)?;
         if let Ok(at) = index.binary_search(address) {
             index.remove(at);

@@ -14,6 +14,7 @@ use types::transaction::{Failure, Transaction, TransactionReceipt};
 
 use crate::beacon::{Beacon, BeaconError};
 use crate::charge::{self, ChargeError};
+use crate::context::DrawWork;
 use crate::{Abort, ActionError, Context, Rules, action, compute, gas};
 
 /// Why a system transaction cannot be in a block.
@@ -103,6 +104,7 @@ impl<'a> Run<'a> {
             changed: false,
             freed_places: 0,
             snapshots: BTreeMap::new(),
+            draw_work: DrawWork::default(),
         };
         context.move_beacon(output)?;
         let hook_changed = std::mem::take(&mut context.changed);

@@ -12,7 +12,9 @@ const RETRY_WHEN_BUSY_MS: u64 = 100;
 pub(super) fn refused(error: &MempoolError) -> ApiError {
     let hint = match error {
         MempoolError::Known(_) => "it was sent before; ask for its status",
-        MempoolError::Charge(ChargeError::FeeTooLow { .. }) => "offer at least the fee that is asked",
+        MempoolError::Charge(ChargeError::FeeTooLow { .. }) => {
+            "offer at least the fee that is asked"
+        }
         MempoolError::Charge(_) => "check nonce, expiry, fee and balance of the sending account",
         MempoolError::NonceTooFar { .. } => {
             "wait until earlier transactions of this account are included"

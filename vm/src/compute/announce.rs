@@ -9,9 +9,9 @@ use types::job::{Announcing, Stage, Verifier};
 use types::key::VrfProof;
 use types::sortition::Sortition;
 
-use super::JobError;
 use super::price::max_verifiers;
 use super::record::{Job, save};
+use super::{JobError, live};
 use crate::{ActionError, Context};
 
 /// Binds the sender as a verifier, if its proof shows that sortition drew it.
@@ -31,7 +31,7 @@ pub(crate) fn announce(
     if announcing.parties.verifiers.len() >= max {
         return Err(JobError::TooManyVerifiers(max).into());
     }
-    let snapshot = context.snapshot(announcing.epoch)?.unwrap_or_default();
+    let snapshot = live::snapshot(context, announcing.epoch)?;
     let sortition = Sortition::new(context.rules.chain_id, &job, &announcing, &snapshot);
     let tasks = sortition
         .and_then(|sortition| sortition.check(sender, proof))

@@ -14,12 +14,14 @@ use types::account::{EpochPartner, PartnerSnapshot};
 use types::attestation::drawn_tasks;
 use types::hash::{Address, Domain, Hash32};
 use types::job::{Appointing, Primary, Verifier};
+use types::limits::{DRAW_RECORD_COST, MAX_DRAW_COST_PER_BLOCK};
 use types::number::{Amount, TaskIndex};
 
 use super::live::spec;
-use super::market::{fixed_exclusion, live_exclusion, verification_places};
+use super::market::{Exclusion, fixed_exclusion, live_exclusion, verification_places};
 use super::price::price;
 use super::record::Job;
+use super::weights::DrawWeights;
 use crate::{Abort, Context};
 
 /// What a draw is for.
@@ -50,22 +52,16 @@ fn primary_draw_weight(bond: Amount, price: Amount, cap: Amount) -> U256 {
 /// The order into which a seed puts positions with draw weights: each turn draws one of those that are left.
 struct Turns {
     seed: Hash32,
-    draw_weights: Vec<U256>,
-    left: U256,
+    draw_weights: DrawWeights,
     turn: u64,
 }
 
 impl Turns {
-    /// Draw weights have 129 bits and there are few of them, so that their sum fits.
     // Rule C29.
     fn new(seed: Hash32, draw_weights: Vec<U256>) -> Self {
-        let left = draw_weights.iter().fold(U256::ZERO, |sum, draw_weight| {
-            sum.saturating_add(*draw_weight)
-        });
         Self {
             seed,
-            draw_weights,
-            left,
+            draw_weights: DrawWeights::new(draw_weights),
             turn: 0,
         }
     }
@@ -77,17 +73,36 @@ impl Iterator for Turns {
     // Rule C29.
     fn next(&mut self) -> Option<usize> {
         let seed = Hash32::of(Domain::DRAW, &(self.seed, self.turn));
-        let mut rest = U256::from_le_bytes(seed.0).checked_rem(self.left)?;
-        let at = self.draw_weights.iter().position(|draw_weight| {
-            let hit = rest < *draw_weight;
-            rest = rest.saturating_sub(*draw_weight);
-            hit
-        })?;
-        let draw_weight = std::mem::take(self.draw_weights.get_mut(at)?);
-        self.left = self.left.saturating_sub(draw_weight);
+        let point = U256::from_le_bytes(seed.0).checked_rem(self.draw_weights.left())?;
         self.turn += 1;
-        Some(at)
+        self.draw_weights.take(point)
     }
+}
+
+/// True if this block may draw once more.
+// Rule C24.
+pub(super) fn has_budget(context: &Context<'_>) -> bool {
+    context.draw_work.cost < MAX_DRAW_COST_PER_BLOCK
+}
+
+/// Why a partner of the snapshot cannot take the job now. A record is read once for those that have no place at all.
+// Rules C24, C30, C32.
+fn exclusion_now(
+    context: &mut Context<'_>,
+    job: &Job,
+    entry: &EpochPartner,
+) -> Result<Option<Exclusion>, Abort> {
+    let of = (entry.address, entry.profile.places);
+    context.draw_work.cost += 1;
+    if context.draw_work.full.contains(&of) {
+        return Ok(Some(Exclusion::Places));
+    }
+    context.draw_work.cost += DRAW_RECORD_COST;
+    let found = live_exclusion(&context.overlay, &job.policy, entry)?;
+    if matches!(found, Some(Exclusion::Places | Exclusion::Paused)) {
+        context.draw_work.full.insert(of);
+    }
+    Ok(found)
 }
 
 // Rule C29.
@@ -98,10 +113,11 @@ fn seed(beacon: &Hash32, job: &Job, purpose: u8, round: u16) -> Hash32 {
 /// Draws a primary among those that can run the job now; `None` if the turns find nobody.
 // Rules C30, C32.
 pub(super) fn draw_primary(
-    context: &Context<'_>,
+    context: &mut Context<'_>,
     job: &Job,
     lottery: &Lottery,
 ) -> Result<Option<Primary>, Abort> {
+    context.draw_work.cost += lottery.snapshot.0.len();
     let constraints = spec(&context.overlay, &job.id)?.constraints;
     let fits = |entry: &&EpochPartner| {
         fixed_exclusion(&job.terms, &constraints, &job.policy, entry).is_none()
@@ -115,7 +131,7 @@ pub(super) fn draw_primary(
     let seed = seed(&lottery.beacon, job, FOR_PRIMARY, 0);
     let turns = Turns::new(seed, draw_weights.collect());
     for entry in turns.take(MAX_TURNS).filter_map(|at| fitting.get(at)) {
-        if live_exclusion(&context.overlay, &job.policy, entry)?.is_none() {
+        if exclusion_now(context, job, entry)?.is_none() {
             return Ok(Some(Primary {
                 partner: entry.address,
                 price: price(entry),
@@ -130,11 +146,12 @@ pub(super) fn draw_primary(
 /// lock the verifier's bond and with a place for another verification.
 // Rules C30, C33.
 pub(super) fn draw_verifiers(
-    context: &Context<'_>,
+    context: &mut Context<'_>,
     job: &Job,
     appointing: &Appointing,
     lottery: &Lottery,
 ) -> Result<Vec<Verifier>, Abort> {
+    context.draw_work.cost += lottery.snapshot.0.len();
     let parties = &appointing.parties;
     let fits = |entry: &&EpochPartner| {
         let is_party = entry.address == parties.primary.partner
@@ -155,6 +172,7 @@ pub(super) fn draw_verifiers(
         if drawn.len() >= usize::from(appointing.missing) {
             break;
         }
+        context.draw_work.cost += 1 + DRAW_RECORD_COST;
         let places = verification_places(&context.rules.params.compute, &entry.profile);
         let able = context.partner(&entry.address)?.is_some_and(|now| {
             !now.profile.is_paused()

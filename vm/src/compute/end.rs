@@ -4,7 +4,7 @@ use types::job::{Announcing, JobRecord, SortitionBeacon, Stage};
 use types::limits::MAX_MOVED_PER_BLOCK;
 
 use super::dispute::close_dispute;
-use super::draw::Lottery;
+use super::draw::{Lottery, has_budget};
 use super::job::{
     appoint_or_close, close_announcements, close_assignment, close_storing, close_verification,
     conclude, draw_or_fail, open_announcements,
@@ -19,19 +19,35 @@ use crate::{Abort, Context, Corruption};
 /// Moves all live jobs on that are ready: their draw's beacon is there, or their window is over; then pays out verdicts and
 /// forgets the jobs that ended long ago. Total: what it does cannot fail but for state that contradicts itself.
 ///
-/// A block moves at most [`MAX_MOVED_PER_BLOCK`] jobs, those first that have been ready the longest.
+/// A block moves at most [`MAX_MOVED_PER_BLOCK`] jobs, those first that have been ready the longest, and draws as long as that
+/// costs less than it may.
 // Rules C23, C24.
 pub fn end_block(context: &mut Context<'_>) -> Result<(), Abort> {
+    let mut moved = 0;
     for id in live::ready(context, MAX_MOVED_PER_BLOCK)? {
+        if moved >= MAX_MOVED_PER_BLOCK {
+            break;
+        }
         let record =
             live::job(&context.overlay, &id)?.ok_or(Corruption::LiveJobWithoutRecord(id))?;
+        if waits_for_budget(context, &record) {
+            continue;
+        }
         let ready = Ready::new(context, &record)?;
         move_on(context, record, &ready)?;
+        moved += 1;
     }
-    context.snapshots.clear();
     pay_verdicts(context)?;
     wake(context)?;
     forget(context)
+}
+
+/// True if the job's draw looks through partners, and the draws of this block have cost what they may.
+// Rule C24.
+fn waits_for_budget(context: &Context<'_>, record: &JobRecord) -> bool {
+    let draws = matches!(record.stage, Stage::Pending(_) | Stage::Appointing(_));
+    let is_due = record.draw.is_some_and(|step| step <= context.beacon.step);
+    draws && is_due && !has_budget(context)
 }
 
 /// Why a job moves on in this block.

@@ -74,8 +74,8 @@ pub(super) fn full(
         .then_some(JobError::TooManyJobsOfCustomer(max_of_customer)))
 }
 
-/// The jobs that move on in this block, those first that have been ready the longest and at most `max`: their draw's
-/// beacon is there, or their window is over.
+/// The jobs that may move on in this block, those first that have been ready the longest: their draw's beacon is there, or
+/// their window is over, at most `max` of each kind.
 // Rule C24.
 pub(super) fn ready(context: &mut Context<'_>, max: usize) -> Result<Vec<JobId>, Abort> {
     // The beacon moves with the blocks: they come at the fast pace while a job waits for it.
@@ -86,14 +86,16 @@ pub(super) fn ready(context: &mut Context<'_>, max: usize) -> Result<Vec<JobId>,
         })?;
     let mut since = BTreeMap::<JobId, ChainTime>::new();
     let windows = windows.into_iter().map(|(at, (job, _))| (at, job));
-    for (at, job) in windows.chain(draws::ready(context, max)?) {
+    let mut draws = draws::ready(context, max)?;
+    draws.sort_unstable();
+    draws.truncate(max);
+    for (at, job) in windows.chain(draws) {
         let first = since.entry(job).or_insert(at);
         *first = at.min(*first);
     }
     // A job that is left for a later block comes before every job that gets ready later.
     let mut ready: Vec<_> = since.into_iter().map(|(job, at)| (at, job)).collect();
     ready.sort_unstable();
-    ready.truncate(max);
     Ok(ready.into_iter().map(|(_, job)| job).collect())
 }
 
@@ -120,7 +122,7 @@ pub(super) fn drawn(
     Ok(Some((step, *draw)))
 }
 
-/// The snapshot of an epoch, empty if it is not kept any more; the end hook reads it once for all jobs.
+/// The snapshot of an epoch, empty if it is not kept any more; a block reads it once for all jobs.
 // Rules C28, C36.
 pub(super) fn snapshot(
     context: &mut Context<'_>,

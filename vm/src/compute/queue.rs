@@ -56,6 +56,7 @@ pub(super) fn attempt_ended(context: &mut Context<'_>, ms: u64) {
     let others = chain.attempt_ms.saturating_mul(MEAN_OVER - 1);
     chain.attempt_ms = others.saturating_add(ms) / MEAN_OVER;
     context.freed_places = context.freed_places.saturating_add(1);
+    context.draw_work.full.clear();
 }
 
 fn retry_ms(context: &Context<'_>) -> u64 {

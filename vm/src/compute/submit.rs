@@ -23,7 +23,8 @@ pub(crate) fn submit(
     id: JobId,
     spec: &JobSpec,
 ) -> Result<(), ActionError> {
-    let params = &context.rules.params;
+    let rules = context.rules;
+    let params = &rules.params;
     let terms = check_spec(&params.compute, context.height, spec)?;
     if let Some(banned) = live::banned(&context.overlay, spec)? {
         return Err(banned.into());
@@ -33,7 +34,7 @@ pub(crate) fn submit(
     if let Some(full) = live::full(&context.overlay, live, Some(customer), per_customer)? {
         return Err(full.into());
     }
-    let snapshot = context.snapshot(context.epoch)?.unwrap_or_default();
+    let snapshot = live::snapshot(context, context.epoch)?;
     let referees = context.rules.committee.members().len();
     let now = &context.chain;
     let turnout = turnout::share(now.turnouts.get(&terms.class));

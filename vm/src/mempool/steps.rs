@@ -17,6 +17,7 @@ use types::transaction::{JobAction, JobStep};
 
 use super::{MempoolError, MempoolLimits};
 use crate::charge::Verified;
+use crate::context::DrawWork;
 use crate::{Abort, ActionError, Beacon, Context, Rules, action, partner};
 
 /// What names a step: the job, the party, and the kind of step. A job that goes on to another attempt takes none of the
@@ -258,6 +259,7 @@ fn try_unguarded(
         changed: false,
         freed_places: 0,
         snapshots: BTreeMap::new(),
+        draw_work: DrawWork::default(),
     };
     match action::step(&mut context, sender, action) {
         Ok(_) => Ok(record_hash(view, &action.job)?),

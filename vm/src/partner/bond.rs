@@ -1,7 +1,6 @@
 //! `Action::Bond`: moves money from the account into the bond. Draws see it from the next epoch on.
 
 use types::hash::Address;
-use types::limits::MAX_PARTNERS;
 use types::number::Amount;
 use types::state_key::StateKey;
 
@@ -9,7 +8,7 @@ use super::index;
 use crate::{ActionError, Context, Corruption};
 
 impl Context<'_> {
-    /// Adds to the sender's bond; the partner enters the index when the bond reaches the minimum.
+    /// Adds to the sender's bond; the partner enters the index when the bond reaches the minimum and there is a place.
     pub(crate) fn bond(&mut self, address: &Address, amount: Amount) -> Result<(), ActionError> {
         if amount == Amount::ZERO {
             return Err(ActionError::ZeroAmount);
@@ -24,15 +23,15 @@ impl Context<'_> {
         if partner.bond < self.rules.params.compute.min_bond {
             return Ok(());
         }
-        let mut index = index(&self.overlay)?;
-        let Err(at) = index.binary_search(address) else {
+        if index(&self.overlay)?.binary_search(address).is_ok() {
             return Ok(());
-        };
-        if index.len() >= MAX_PARTNERS {
-            return Err(ActionError::TooManyPartners(MAX_PARTNERS));
         }
-        index.insert(at, *address);
-        self.overlay.put(StateKey::PartnerIndex, &index);
+        self.make_place(partner.bond)?;
+        let mut index = index(&self.overlay)?;
+        if let Err(at) = index.binary_search(address) {
+            index.insert(at, *address);
+            self.overlay.put(StateKey::PartnerIndex, &index);
+        }
         Ok(())
     }
 }

@@ -15,11 +15,12 @@ impl Context<'_> {
     // Rule C30.
     pub(crate) fn write_snapshot(&mut self) -> Result<(), Abort> {
         compute::turnout::fade(self);
-        let mut partners = Vec::new();
+        let (mut partners, mut active) = (Vec::new(), Vec::new());
         for address in index(&self.overlay)? {
             let partner = self
                 .partner(&address)?
                 .ok_or(Corruption::IndexWithoutPartner(address))?;
+            active.push((partner.bond, address));
             if partner.profile.is_paused() {
                 continue;
             }
@@ -29,6 +30,7 @@ impl Context<'_> {
                 profile: partner.profile,
             });
         }
+        self.write_smallest(active)?;
         let listed = partners.len();
         let partners = Bounded::new(partners).map_err(|_| Corruption::TooManyPartners(listed))?;
         let snapshot = PartnerSnapshot(partners);

@@ -1,10 +1,11 @@
 //! What a draw depends on, and how much of all that is due one block does.
 
-use types::codec::encode;
+use types::account::PartnerSnapshot;
+use types::codec::{Bounded, encode};
 use types::hash::JobId;
 use types::job::{Failed, FailureReason, Pending, Stage};
-use types::limits::MAX_MOVED_PER_BLOCK;
-use types::number::{Amount, Attempt, BeaconStep};
+use types::limits::{DRAW_RECORD_COST, MAX_DRAW_COST_PER_BLOCK, MAX_MOVED_PER_BLOCK, MAX_PARTNERS};
+use types::number::{Amount, Attempt, BeaconStep, Epoch};
 use types::state_key::StateKey;
 use types::transaction::Action;
 use vm::query;
@@ -296,4 +297,47 @@ fn a_replaced_primary_is_not_drawn_again() {
             .eq(seen[..3].iter().copied())
     );
     assert_eq!(address(seen[0]), world.record(&job).excluded[0]);
+}
+
+/// Jobs that no partner can take are drawn for over the largest snapshot: what a block does for them is bounded by what draws cost,
+/// not by the number of jobs alone.
+#[test]
+fn the_draws_of_a_block_cost_no_more_than_they_may() {
+    let mut world = World::new();
+    world.holders = Vec::new();
+    let jobs: Vec<_> = (0..30).map(|_| world.submit(&patient())).collect();
+    let template = query::snapshot(&world.chain.state, Epoch(1))
+        .unwrap()
+        .unwrap();
+    let unknown = (0..u16::try_from(MAX_PARTNERS).unwrap()).map(|n| {
+        let mut entry = template.0[0].clone();
+        entry.address.0[..2].copy_from_slice(&n.to_be_bytes());
+        entry
+    });
+    let crowd = PartnerSnapshot(Bounded::new(unknown.collect()).unwrap());
+    let keys: Vec<_> = world.chain.state.keys().copied().collect();
+    let epochs = keys
+        .iter()
+        .filter(|key| matches!(key, StateKey::PartnerSnapshot(_)));
+    for key in epochs {
+        world.chain.state.insert(*key, Some(encode(&crowd)));
+    }
+    world.holders = vec![0, 1, 2];
+    let queued = |world: &World| {
+        let is_queued = |job: &&JobId| world.record(job).queued.is_some();
+        jobs.iter().filter(is_queued).count()
+    };
+    // Each draw looks at 1,024 partners, has 256 turns and reads as many records.
+    let cost = MAX_PARTNERS + 256 * (1 + DRAW_RECORD_COST);
+    let most = MAX_DRAW_COST_PER_BLOCK.div_ceil(cost);
+    assert_eq!(most, 13);
+    let mut moved = Vec::new();
+    while queued(&world) < jobs.len() {
+        assert!(moved.len() < 20, "{moved:?}");
+        let before = queued(&world);
+        world.step(&jobs, 10);
+        moved.push(queued(&world) - before);
+    }
+    moved.retain(|count| *count > 0);
+    assert_eq!(moved, [most, most, jobs.len() - 2 * most]);
 }

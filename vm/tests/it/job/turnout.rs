@@ -61,7 +61,7 @@ fn where_all_announce_themselves_nothing_changes() {
 #[test]
 fn where_fewer_announce_themselves_more_is_checked() {
     let mut world = proven();
-    depart(&mut world, 0..2, Conduct::NeverAnnounces);
+    depart(&mut world, 0..3, Conduct::NeverAnnounces);
     let before = checks(&world);
     for _ in 1..MEASURED {
         announce(&mut world, &certain(), &[]).unwrap();

@@ -56,9 +56,7 @@ impl Filter {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         match (&action.step, self.withheld) {
-            (JobStep::Acknowledge, Withheld::Acknowledgements)
-            | (JobStep::Announce { .. }, Withheld::Announcements) => true,
-            (JobStep::Acknowledge, _) => {
+            (JobStep::Acknowledge, withheld) if withheld != Withheld::Acknowledgements => {
                 primary_of.insert(attempt);
                 false
             }
@@ -70,7 +68,9 @@ impl Filter {
                 JobStep::Reveal { .. } | JobStep::Agree { .. } | JobStep::Differ { .. },
                 Withheld::Openings,
             )
-            | (JobStep::Agree { .. } | JobStep::Differ { .. }, Withheld::VerifierOpenings) => true,
+            | (JobStep::Agree { .. } | JobStep::Differ { .. }, Withheld::VerifierOpenings)
+            | (JobStep::Acknowledge, Withheld::Acknowledgements)
+            | (JobStep::Announce { .. }, Withheld::Announcements) => true,
             _ => false,
         }
     }

@@ -6,6 +6,7 @@ import json
 import tempfile
 import unittest
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -173,7 +174,8 @@ class Submitting(Against):
             jobs.submit(self.client(hangs_up.url), key(3), jobs.PreparedJob(SPEC, []), CHAIN, on_id=heard.append)
         sent = {request.body for request in hangs_up.asked if request.path == "/v1/transactions"}
         self.assertEqual(len(sent), 1, "the same bytes, however often")
-        transaction = Transaction(CHAIN, key(3).public, 5, 10_009, 10**15, SubmitJob(SPEC))
+        transaction = Transaction(CHAIN, key(3).public, 5, 10_009, 0, SubmitJob(SPEC))
+        transaction = replace(transaction, fee=transaction.least_fee(10**15))
         self.assertEqual((heard, sent), ([transaction.job_id], {transaction.sign(key(3)).to_bytes()}))
 
     def test_a_transaction_that_got_no_answer_is_offered_again(self) -> None:

@@ -21,6 +21,7 @@ use prost::Message;
 use state::tree::NodePath;
 use types::block::{Block, Body, Header};
 use types::codec::{Bounded, decode, encode};
+use types::gas::with_least_fee;
 use types::genesis::Genesis;
 use types::hash::{BlobId, Hash32};
 use types::number::{Amount, Gas, Height, Nonce, ProtocolVersion, Timestamp};
@@ -113,7 +114,8 @@ fn transaction(random: &mut Random, genesis: &Genesis) -> SignedTransaction {
         found.chain_id = right.chain_id;
         found.nonce = Nonce(number(random, 1));
         found.valid_until = Height(number(random, right.valid_until.0));
-        found.fee = Amount(right.fee.0.max(u128::from(number(random, 0))));
+        found.fee = Amount(u128::from(number(random, 0)));
+        found = with_least_fee(found, genesis.params.min_fee);
     }
     found.sender = right.sender;
     found.sign(&key(CUSTOMER))

@@ -3,6 +3,7 @@
 pub mod audit;
 mod cancel;
 pub mod challenges;
+mod cost;
 pub mod disputes;
 pub mod draws;
 pub mod exits;

@@ -109,7 +109,7 @@ fn what_ended_jobs_leave_in_state_goes() {
     let wanted = wanted.map_or(JOBS, |text| text.parse().unwrap());
     let mut world = World::with(|params| {
         params.block_gas_limit = 1 << 30;
-        params.compute.ended_jobs_kept_ms = 1 << 40;
+        params.compute.ended_jobs_kept_ms = 86_400_000;
     });
     let mut ended = 0;
     while ended < wanted {

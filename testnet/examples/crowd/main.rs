@@ -21,7 +21,7 @@ use anyhow::{Context, Result, ensure};
 use blobs::Encoder;
 use keys::keyfile::{self, KeyKind};
 use rpc::client::Client;
-use rpc::model::TransactionStatus;
+use rpc::model::{JobView, TransactionStatus};
 use rustix::process::Signal;
 use serde::Serialize;
 use testnet::devnet::process::{signal, wait_until};
@@ -40,7 +40,7 @@ const KILLED: [&str; 3] = ["validator-3", "partner-3", "partner-4"];
 /// The longest that a job may wait for a place, in milliseconds.
 const MAX_WAIT_MS: u64 = 3_600_000;
 /// How long all jobs may take together.
-const TIME_LIMIT: Duration = Duration::from_mins(60);
+const TIME_LIMIT: Duration = Duration::from_hours(1);
 /// A WASM module whose `_start` does nothing.
 const MODULE: &[u8] = b"\0asm\x01\0\0\0\
     \x01\x04\x01\x60\0\0\
@@ -192,7 +192,7 @@ impl Crowd {
         let held = wait_until(Duration::from_mins(1), || {
             self.network.block_on(async {
                 let view = self.client.job(job).await.ok();
-                if view.as_ref().is_some_and(|view| view.takes_inputs())
+                if view.as_ref().is_some_and(JobView::takes_inputs)
                     && let Ok(chunk) = encoder.encode(MODULE, 0)
                 {
                     // Refused once it is there.

@@ -1,5 +1,6 @@
 //! `gridproof devnet`: validators and partners as processes of this machine.
 
+mod compose;
 mod signals;
 
 use std::path::{Path, PathBuf};
@@ -52,8 +53,9 @@ State survives down and up."
         detach: bool,
     },
     /// Make the keys, the genesis and the configuration of a devnet, and start nothing.
-    #[command(after_help = "Example:
+    #[command(after_help = "Examples:
   gridproof devnet new --dir /tmp/net --validators 1 --partners 5
+  gridproof devnet new --dir /devnet --containers --if-missing        # as docker-compose.yml does
 
 For a network whose validators run elsewhere, such as in AvalancheGo: a validator's keys are in DIR/validator-0/keys, a
 partner starts with `gridproof partner start --dir DIR/partner-0 --endpoint URL`.")]
@@ -70,6 +72,36 @@ partner starts with `gridproof partner start --dir DIR/partner-0 --endpoint URL`
         /// First port, as for `up`.
         #[arg(long, default_value_t = 26_600)]
         base_port: u16,
+        /// For processes in containers that find each other by their names, validator-0 and so on: each listens on
+        /// every address, the base port is that of the containers' host.
+        #[arg(long)]
+        containers: bool,
+        /// Do nothing if the folder holds a devnet already.
+        #[arg(long)]
+        if_missing: bool,
+        /// With --containers: what Prometheus scrapes is written to this file, for its `file_sd_configs`.
+        #[arg(long, value_name = "FILE", requires = "containers")]
+        targets: Option<PathBuf>,
+    },
+    /// Write a docker-compose.yml for a devnet, with Prometheus and Grafana.
+    #[command(after_help = "Examples:
+  gridproof devnet compose --validators 4 --partners 5 > docker-compose.yml
+  gridproof devnet compose --validators 7 --partners 9 --base-port 27600 --out docker-compose.yml
+
+The file builds its image from the folder it lies in: put it into a checkout, or set GRIDPROOF_IMAGE.")]
+    Compose {
+        /// How many validators.
+        #[arg(long, default_value_t = 4)]
+        validators: u16,
+        /// How many grid partners.
+        #[arg(long, default_value_t = 5)]
+        partners: u16,
+        /// First port on the host: validator i publishes its RPC at base + 2i + 1, on loopback.
+        #[arg(long, default_value_t = 26_600)]
+        base_port: u16,
+        /// Write to this file, which must not exist, in place of standard output.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
     /// Stop a devnet; its state stays.
     #[command(after_help = "Example:\n  gridproof devnet down --dir /tmp/net")]
@@ -134,20 +166,39 @@ pub async fn run(command: DevnetCommand, ui: Ui) -> Result<(), CommandFailure> {
             validators,
             partners,
             base_port,
+            containers,
+            if_missing,
+            targets,
         } => {
             let options = DevnetOptions {
                 validators,
                 partners,
                 base_port,
             };
-            let devnet = create(&dir, &options)?;
-            let text = format!(
-                "devnet {} is made in {}",
-                devnet.manifest.chain_id,
-                dir.display()
-            );
-            ui.result(&json!(devnet.manifest), &text);
-            Ok(())
+            let make = if containers {
+                Devnet::create_for_containers
+            } else {
+                Devnet::create
+            };
+            if let Some(path) = targets {
+                let text = compose::targets(&options).to_string();
+                std::fs::write(&path, text)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+            }
+            new(&dir, if_missing, ui, || make(&dir, &options))
+        }
+        DevnetCommand::Compose {
+            validators,
+            partners,
+            base_port,
+            out,
+        } => {
+            let options = DevnetOptions {
+                validators,
+                partners,
+                base_port,
+            };
+            compose::write(&options, out.as_deref(), ui)
         }
         DevnetCommand::Down { dir } => down(&dir, ui),
         DevnetCommand::Stop { name, dir } => stop_one(&dir, &name, ui),
@@ -164,7 +215,7 @@ async fn up(
 ) -> Result<(), CommandFailure> {
     let mut devnet = match Devnet::open(dir)? {
         Some(devnet) => devnet,
-        None => create(dir, options)?,
+        None => created(Devnet::create(dir, options))?,
     };
     let binary = std::env::current_exe().context("cannot find the path of this program")?;
     // Before the first process starts: whoever ends this command early ends all of them.
@@ -204,8 +255,29 @@ async fn up(
     Ok(())
 }
 
-fn create(dir: &Path, options: &DevnetOptions) -> Result<Devnet, CommandFailure> {
-    Devnet::create(dir, options).map_err(|error| {
+/// `devnet new`.
+fn new(
+    dir: &Path,
+    if_missing: bool,
+    ui: Ui,
+    make: impl FnOnce() -> anyhow::Result<Devnet>,
+) -> Result<(), CommandFailure> {
+    let known = if if_missing { Devnet::open(dir)? } else { None };
+    let (devnet, word) = match known {
+        Some(devnet) => (devnet, "was made before"),
+        None => (created(make())?, "is made"),
+    };
+    let text = format!(
+        "devnet {} {word} in {}",
+        devnet.manifest.chain_id,
+        dir.display()
+    );
+    ui.result(&json!(devnet.manifest), &text);
+    Ok(())
+}
+
+fn created(made: anyhow::Result<Devnet>) -> Result<Devnet, CommandFailure> {
+    made.map_err(|error| {
         port_taken(&error, "choose others with --base-port, or stop what uses it").unwrap_or_else(|| {
             CommandFailure::new(ExitKind::BadInput, "devnet", format!("{error:#}"))
                 .hint("give an empty folder with --dir, and ports between 1024 and 65534 with --base-port")

@@ -66,10 +66,15 @@ Every key of node.toml can be overridden by GRIDPROOF_SECTION__KEY, and that by 
         rpc: RpcArgs,
     },
     /// Show where a node stands.
-    #[command(after_help = "Example:\n  gridproof node status --rpc http://127.0.0.1:26601")]
+    #[command(after_help = "Examples:
+  gridproof node status --rpc http://127.0.0.1:26601
+  gridproof node status --ready            # for health checks: exit code 5 while the node takes no work")]
     Status {
         #[command(flatten)]
         rpc: RpcArgs,
+        /// Fail if the node is not ready.
+        #[arg(long)]
+        ready: bool,
     },
 }
 
@@ -124,8 +129,9 @@ pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), CommandFailure> {
             ui.result(&json!(list), &validators::table(&list, crate::ui::now_ms()));
             Ok(())
         }
-        NodeCommand::Status { rpc } => {
-            let status = rpc.client()?.status().await.map_err(submit::failure)?;
+        NodeCommand::Status { rpc, ready } => {
+            let client = rpc.client()?;
+            let status = client.status().await.map_err(submit::failure)?;
             let mut text = format!(
                 "network    {} ({})\nheight     {} at {}\nview       {}\nstate root {}\npeers      {} of {}\nmempool    {} transactions\nsynced     {}\nclock      {}",
                 status.network,
@@ -147,6 +153,9 @@ pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), CommandFailure> {
             for alarm in &status.alarms {
                 text.push_str("\nALARM      ");
                 text.push_str(alarm);
+            }
+            if ready {
+                client.ready().await.map_err(submit::failure)?;
             }
             ui.result(&json!(status), &text);
             Ok(())

@@ -30,8 +30,10 @@ pub enum P2pError {
     /// The address is not an IP address with a TCP port.
     #[error("{0} is not an address to listen on: expected such as /ip4/127.0.0.1/tcp/26601")]
     ListenAddress(Multiaddr),
-    /// The address is not an IP address with a TCP port that others can dial.
-    #[error("{0} is not an address to dial: expected such as /ip4/10.0.0.3/tcp/26601")]
+    /// The address is not an IP address or a host name with a TCP port that others can dial.
+    #[error(
+        "{0} is not an address to dial: expected such as /ip4/10.0.0.3/tcp/26601 or /dns4/validator.example/tcp/26601"
+    )]
     DialAddress(Multiaddr),
     /// The address is taken or is not this machine's.
     #[error("cannot listen on {address}: {}", listen_words(error))]

@@ -33,6 +33,7 @@ mod incoming;
 mod link;
 mod lobby;
 mod muxer;
+mod names;
 mod network;
 mod pace;
 mod peers;

@@ -7,7 +7,7 @@ mod records;
 mod start;
 mod upkeep;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,7 @@ use crate::dialer::Dialer;
 use crate::events::{EventQueue, PeerEvent, Queued};
 use crate::incoming::KnownAddresses;
 use crate::link;
+use crate::names::ResolvedNames;
 use crate::pace::EventPace;
 use crate::peers::{Peer, PeerConnection};
 use crate::registry::Registry;
@@ -67,6 +68,9 @@ struct NetworkLoop {
     bootstrap: Vec<Multiaddr>,
     /// The addresses whose connections have a half of each lobby to themselves.
     known: KnownAddresses,
+    /// The host names of all addresses, for the task that resolves them.
+    wanted_names: watch::Sender<BTreeSet<String>>,
+    names: watch::Receiver<ResolvedNames>,
     greetings: BTreeMap<ValidatorId, Greeting>,
     /// How often each cause is warned of.
     warnings: BTreeMap<&'static str, EventPace>,
@@ -107,6 +111,7 @@ impl NetworkLoop {
                     room.set(self.events.notice_room());
                 },
                 Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
+                Ok(()) = self.names.changed() => self.on_names(Instant::now()),
                 _ = tick.tick() => self.on_tick(Instant::now()),
                 _ = stop.wait_for(|stop| *stop) => break,
             }

@@ -14,6 +14,8 @@ use types::job::Name;
 use types::key::{KeyError, PublicKey, SecretKey, Signature, signing_hash};
 use types::limits::MAX_NAME_BYTES;
 
+use crate::names::is_host_name;
+
 /// Most addresses in a record.
 pub const MAX_ADDRESSES: usize = 8;
 /// Longest address, in bytes of its binary form.
@@ -74,12 +76,12 @@ pub enum RecordError {
     #[error("the record is not signed by its node's key for this chain")]
     NodeSignature,
     /// An address that this network cannot dial.
-    #[error("an address is not an IP address with a TCP port")]
+    #[error("an address is not an IP address or a host name with a TCP port")]
     Address,
 }
 
 impl PeerRecord {
-    /// A record over those of `addresses` that fit one: an IP address, a TCP port and nothing else.
+    /// A record over those of `addresses` that fit one: an IP address or a host name, a TCP port and nothing else.
     #[must_use]
     pub fn new(
         validator: PublicKey,
@@ -187,12 +189,15 @@ pub(crate) fn is_private(address: &Multiaddr) -> bool {
     }
 }
 
-/// An IP address that is not the unspecified one, a TCP port above zero, and nothing else.
+/// An IP address that is not the unspecified one or a host name, a TCP port above zero, and nothing else.
 pub(crate) fn is_dialable(address: &Multiaddr) -> bool {
     let mut parts = address.iter();
     let host = match parts.next() {
         Some(Protocol::Ip4(ip)) => !ip.is_unspecified(),
         Some(Protocol::Ip6(ip)) => !ip.is_unspecified(),
+        Some(Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name)) => {
+            is_host_name(&name)
+        }
         _ => false,
     };
     host && matches!(parts.next(), Some(Protocol::Tcp(1..))) && parts.next().is_none()

@@ -9,6 +9,7 @@ use types::committee::Committee;
 use types::hash::{ChainId, ValidatorId};
 use types::key::PublicKey;
 
+use crate::names::ResolvedNames;
 use crate::pace::EventPace;
 use crate::record::{PeerRecord, RecordError, SignedRecord, is_private};
 
@@ -136,22 +137,38 @@ impl Registry {
         self.records.get(&validator).map(|signed| &signed.record)
     }
 
-    /// The addresses that a validator gave last. Private ones count where this node's own are: elsewhere they would make
-    /// it dial machines of its own network.
-    pub(crate) fn addresses(&self, validator: ValidatorId) -> Vec<Multiaddr> {
-        let record = self.records.get(&validator);
-        let given = record.map(|signed| signed.record.dialable());
-        let mut addresses = given.unwrap_or_default();
-        let own = self.own_record.as_ref().map(|own| own.record.dialable());
+    /// The addresses that a validator gave last, names resolved. Private ones count where this node's own are: elsewhere
+    /// they would make it dial machines of its own network.
+    pub(crate) fn addresses(
+        &self,
+        validator: ValidatorId,
+        names: &ResolvedNames,
+    ) -> Vec<Multiaddr> {
+        let resolved = |signed: &SignedRecord| names.expand(&signed.record.dialable());
+        let mut addresses = self.records.get(&validator).map_or_else(Vec::new, resolved);
+        let own = self.own_record.as_ref().map(resolved);
         let is_public = own.is_some_and(|own| !own.is_empty() && !own.iter().any(is_private));
         addresses.retain(|address| !is_public || !is_private(address));
         addresses
     }
 
-    /// The addresses of all other validators that gave any.
-    pub(crate) fn all_addresses(&self) -> impl Iterator<Item = Multiaddr> {
+    /// The addresses of all other validators that gave any, names resolved.
+    pub(crate) fn all_addresses(&self, names: &ResolvedNames) -> impl Iterator<Item = Multiaddr> {
         let each = self.records.keys().copied();
-        each.flat_map(|validator| self.addresses(validator))
+        each.flat_map(|validator| self.addresses(validator, names))
+    }
+
+    /// The addresses in all records and in this node's own, as they were given.
+    pub(crate) fn given_addresses(&self) -> impl Iterator<Item = Multiaddr> {
+        let each = self.records.values().chain(&self.own_record);
+        each.flat_map(|signed| signed.record.dialable())
+    }
+
+    /// Every other validator's bound peer.
+    pub(crate) fn bindings(&self) -> impl Iterator<Item = (PeerId, ValidatorId)> {
+        self.peers
+            .iter()
+            .map(|(peer, validator)| (*peer, *validator))
     }
 
     /// Takes note of what this node says of itself from now on.

@@ -149,6 +149,21 @@ impl Devnet {
     ) -> Result<Self> {
         // Before anything is written: the same folder then serves a second try with other ports.
         ports::check(plan::ports(options)?)?;
+        Self::make(root, options, adjust, |_| ())
+    }
+
+    /// Like [`Devnet::create`], for processes that have containers of their own and find each other by their names. The
+    /// manifest's RPC addresses are those that the containers' host publishes.
+    pub fn create_for_containers(root: &Path, options: &DevnetOptions) -> Result<Self> {
+        Self::make(root, options, |_| (), DevnetPlan::in_containers)
+    }
+
+    fn make(
+        root: &Path,
+        options: &DevnetOptions,
+        adjust: impl FnOnce(&mut Genesis),
+        place: impl FnOnce(&mut DevnetPlan),
+    ) -> Result<Self> {
         std::fs::create_dir_all(root)
             .with_context(|| format!("cannot create {}", root.display()))?;
         // Absolute, since processes are recognised by their folder on the command line.
@@ -166,11 +181,10 @@ impl Devnet {
             root.join("genesis.toml"),
             toml::to_string_pretty(&plan.genesis)?,
         )?;
+        let manifest = manifest(&plan);
+        place(&mut plan);
         configure::write(&plan)?;
-        let devnet = Self {
-            manifest: manifest(&plan),
-            root,
-        };
+        let devnet = Self { root, manifest };
         devnet.save()?;
         Ok(devnet)
     }

@@ -87,6 +87,11 @@ fn every_command_of_the_validators_page_works() {
 }
 
 #[test]
+fn every_command_of_the_devnets_page_works() {
+    run("devnet.md");
+}
+
+#[test]
 fn every_command_of_the_partners_page_works() {
     run("partner.md");
 }

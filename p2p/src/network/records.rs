@@ -7,6 +7,7 @@ use libp2p::PeerId;
 use types::hash::ValidatorId;
 
 use super::NetworkLoop;
+use crate::names::names_of;
 use crate::pace::EventPace;
 use crate::record::{PeerRecord, SignedRecord};
 use crate::registry::Accepted;
@@ -90,26 +91,46 @@ impl NetworkLoop {
             self.dialer.remove_peer(old);
             self.disconnect(old);
         }
-        let delay = if *self.swarm.local_peer_id() < peer {
-            Duration::ZERO
-        } else {
-            HEAD_START
-        };
-        self.dialer.add_peer(
-            peer,
-            self.registry.addresses(validator),
-            Instant::now(),
-            delay,
-        );
+        self.schedule(peer, validator, Instant::now());
         if self.peers.contains_key(&peer) {
             self.bind(peer, validator);
         }
     }
 
-    /// Says whose connections have a half of each lobby to themselves: the addresses of records and the configuration.
-    fn name_addresses(&self) {
-        let recorded: Vec<_> = self.registry.all_addresses().collect();
-        self.known.set(self.bootstrap.iter().chain(&recorded));
+    /// Says whose connections have a half of each lobby to themselves: the addresses of records and the configuration;
+    /// and which host names are to be resolved.
+    pub(super) fn name_addresses(&self) {
+        let given: Vec<_> = self.registry.given_addresses().collect();
+        let wanted = names_of(self.bootstrap.iter().chain(&given));
+        self.wanted_names.send_if_modified(|names| {
+            let is_other = *names != wanted;
+            *names = wanted;
+            is_other
+        });
+        let names = self.names.borrow();
+        let recorded: Vec<_> = self.registry.all_addresses(&names).collect();
+        let bootstrap = names.expand(&self.bootstrap);
+        self.known.set(bootstrap.iter().chain(&recorded));
+    }
+
+    /// Host names mean other addresses now.
+    pub(super) fn on_names(&mut self, now: Instant) {
+        self.name_addresses();
+        let bindings: Vec<_> = self.registry.bindings().collect();
+        for (peer, validator) in bindings {
+            self.schedule(peer, validator, now);
+        }
+    }
+
+    /// A validator's peer is to be dialled where its record says.
+    fn schedule(&mut self, peer: PeerId, validator: ValidatorId, now: Instant) {
+        let delay = if *self.swarm.local_peer_id() < peer {
+            Duration::ZERO
+        } else {
+            HEAD_START
+        };
+        let addresses = self.registry.addresses(validator, &self.names.borrow());
+        self.dialer.add_peer(peer, addresses, now, delay);
     }
 
     /// Tells a validator all records, if it was not told lately; else once the time is over.
@@ -208,5 +229,6 @@ impl NetworkLoop {
             known.records.push(record.clone());
         }
         self.own_record = Some(record);
+        self.name_addresses();
     }
 }

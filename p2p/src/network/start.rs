@@ -22,6 +22,7 @@ use crate::error::P2pError;
 use crate::events::{self, Events};
 use crate::handle::Handle;
 use crate::incoming::KnownAddresses;
+use crate::names::{self, ResolvedNames, names_of};
 use crate::record::is_dialable;
 use crate::registry::Registry;
 use crate::shared::SharedState;
@@ -44,6 +45,8 @@ pub async fn start(config: Config) -> Result<(Handle, Events), P2pError> {
     let keypair = identity(&config.node_key)?;
     let shared = Arc::new(SharedState::new(limits.read_rate));
     let known = KnownAddresses::default();
+    let (wanted_names, to_resolve) = watch::channel(names_of(config.bootstrap.iter()));
+    let (found, names) = watch::channel(ResolvedNames::default());
     known.set(config.bootstrap.iter());
     let incoming = IncomingRules {
         known: known.clone(),
@@ -76,6 +79,8 @@ pub async fn start(config: Config) -> Result<(Handle, Events), P2pError> {
         dialer: Dialer::new(&config.bootstrap, limits.redial_min, limits.redial_max, now),
         bootstrap: config.bootstrap,
         known,
+        wanted_names,
+        names,
         greetings: BTreeMap::new(),
         warnings: BTreeMap::new(),
         peers: BTreeMap::new(),
@@ -87,6 +92,7 @@ pub async fn start(config: Config) -> Result<(Handle, Events), P2pError> {
         streams: streams.clone(),
         records,
     };
+    network.tasks.spawn(names::resolve(to_resolve, found));
     network.on_addresses();
     for event in early {
         network.on_swarm(event);

@@ -86,10 +86,13 @@ impl NetworkLoop {
             validator.is_some_and(|validator| self.shared.is_banned(&validator, now))
         };
         let is_left_alone = |peer: &PeerId| self.peers.contains_key(peer) || is_banned(peer);
-        for due in self.dialer.due(now, is_left_alone) {
+        let due = self.dialer.due(now, is_left_alone);
+        for due in due {
             let options = match &due.target {
                 DialTarget::Bootstrap(_) => {
-                    let Some(address) = due.addresses.into_iter().next() else {
+                    // None while its host name is unknown: it is looked for again after the pause.
+                    let found = self.names.borrow().expand(&due.addresses);
+                    let Some(address) = found.into_iter().next() else {
                         continue;
                     };
                     DialOpts::unknown_peer_id()

@@ -84,10 +84,7 @@ fn strangers_weak_keys_and_undialable_addresses_are_refused() {
     );
     for bytes in [
         vec![1, 2, 3],
-        "/dns4/example.com/tcp/1"
-            .parse::<Multiaddr>()
-            .unwrap()
-            .to_vec(),
+        "/dns4/no name/tcp/1".parse::<Multiaddr>().unwrap().to_vec(),
     ] {
         let mut bad = record(&[]);
         bad.addresses.push(Bounded::new(bytes).unwrap()).unwrap();
@@ -106,12 +103,18 @@ fn only_dialable_addresses_enter_a_record() {
         "/ip4/10.0.0.1/tcp/0",
         "/ip4/10.0.0.1/udp/5",
         "/dns4/example.com/tcp/5",
+        "/dns4/a b/tcp/5",
         "/ip4/10.0.0.1/tcp/5/ws",
         "/ip6/::1/tcp/5",
         "/ip4/10.0.0.1/tcp/5",
     ]);
     let texts: Vec<_> = kept.dialable().iter().map(ToString::to_string).collect();
-    assert_eq!(texts, ["/ip6/::1/tcp/5", "/ip4/10.0.0.1/tcp/5"]);
+    let dialable = [
+        "/dns4/example.com/tcp/5",
+        "/ip6/::1/tcp/5",
+        "/ip4/10.0.0.1/tcp/5",
+    ];
+    assert_eq!(texts, dialable);
 }
 
 #[test]

@@ -66,7 +66,10 @@ fn genesis_binds_and_a_record_moves_the_binding() {
     );
     assert_eq!(registry.validator_of(&peer(101)), None);
     assert_eq!(registry.validator_of(&peer(50)), Some(id(1)));
-    assert_eq!(registry.addresses(id(1)).len(), 1);
+    assert_eq!(
+        registry.addresses(id(1), &ResolvedNames::default()).len(),
+        1
+    );
 }
 
 #[test]
@@ -203,6 +206,6 @@ fn private_addresses_count_where_the_own_ones_are_private() {
         (&both[1..], &both[1..]),
     ] {
         registry.set_own(of(3, 103, own));
-        assert_eq!(registry.addresses(id(1)), seen);
+        assert_eq!(registry.addresses(id(1), &ResolvedNames::default()), seen);
     }
 }

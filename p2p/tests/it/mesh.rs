@@ -38,6 +38,32 @@ async fn four_validators_connect_fully_from_one_address() {
 }
 
 #[tokio::test]
+async fn validators_are_found_by_their_host_names() {
+    let keys = Keys::new(3);
+    let named = |node: &Node| -> Vec<p2p::Multiaddr> {
+        let port =
+            |address: &p2p::Multiaddr| address.to_string().rsplit('/').next().unwrap().to_owned();
+        let addresses = node.addresses();
+        let named = addresses
+            .iter()
+            .map(|address| format!("/dns4/localhost/tcp/{}", port(address)));
+        named.map(|text| text.parse().unwrap()).collect()
+    };
+    let a = keys.start(0, &[]).await;
+    // The port is free again once it is known: this node's record names itself.
+    let mut config = keys.config(1, &named(&a));
+    let probe = keys.start(1, &[]).await;
+    (config.listen, config.external) = (probe.addresses(), named(&probe));
+    within("the shutdown", probe.handle.shutdown()).await;
+    let b = Node::start(config).await;
+    b.connected_to(&[0]).await;
+    // Its only way to `b` is the name in the record that `a` tells it.
+    let c = keys.start(2, &named(&a)).await;
+    c.connected_to(&[0, 1]).await;
+    within("the shutdown", b.handle.shutdown()).await;
+}
+
+#[tokio::test]
 async fn frames_arrive_whole_and_in_order() {
     let keys = Keys::new(2);
     let (mut a, mut b) = (keys.start(0, &[]).await, None);
@@ -236,7 +262,7 @@ async fn mistakes_in_the_configuration_are_named() {
         start(&|config| config.listen = vec!["/ip4/127.0.0.1/udp/5".parse().unwrap()]).await;
     assert!(matches!(error, P2pError::ListenAddress(_)), "{error}");
     let error =
-        start(&|config| config.bootstrap = vec!["/dns4/example.com/tcp/5".parse().unwrap()]).await;
+        start(&|config| config.bootstrap = vec!["/dns4/no name/tcp/5".parse().unwrap()]).await;
     assert!(matches!(error, P2pError::DialAddress(_)), "{error}");
 }
 

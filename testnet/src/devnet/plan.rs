@@ -31,6 +31,8 @@ pub struct DevnetOptions {
 pub struct PlannedNode {
     /// The folder for its configuration, keys and data.
     pub dir: PathBuf,
+    /// Name of the container that it runs in; none on loopback.
+    pub host: Option<String>,
     /// Port of its p2p listener.
     pub p2p_port: u16,
     /// Port of its RPC listener.
@@ -46,6 +48,8 @@ pub struct PlannedPartner {
     pub dir: PathBuf,
     /// The address of its account.
     pub address: Address,
+    /// Name of the container that it runs in; none on loopback.
+    pub host: Option<String>,
     /// Port of its metrics.
     pub metrics_port: u16,
 }
@@ -62,6 +66,14 @@ pub struct DevnetPlan {
     /// The customer's key file.
     pub customer_key: PathBuf,
 }
+
+/// Port for p2p of every validator that has a container of its own.
+pub const CONTAINER_P2P_PORT: u16 = 26_600;
+/// Port for RPC of every validator that has a container of its own.
+pub const CONTAINER_RPC_PORT: u16 = 26_601;
+
+/// Port for metrics of every process that has a container of its own.
+pub const CONTAINER_METRICS_PORT: u16 = 26_602;
 
 /// The sites that devnet partners say they are at.
 const SITES: [&str; 3] = ["sion", "basel", "nanterre"];
@@ -97,6 +109,21 @@ pub fn ports(options: &DevnetOptions) -> Result<Range<u16>> {
     Ok(options.base_port..end)
 }
 
+impl DevnetPlan {
+    /// Each process gets a host of its own, `validator-0` and so on, where all listen on the same ports.
+    pub fn in_containers(&mut self) {
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            node.host = Some(format!("validator-{index}"));
+            (node.p2p_port, node.rpc_port) = (CONTAINER_P2P_PORT, CONTAINER_RPC_PORT);
+            node.metrics_port = CONTAINER_METRICS_PORT;
+        }
+        for (index, partner) in self.partners.iter_mut().enumerate() {
+            partner.host = Some(format!("partner-{index}"));
+            partner.metrics_port = CONTAINER_METRICS_PORT;
+        }
+    }
+}
+
 /// Makes keys and genesis below `root`, which must not hold a devnet.
 pub fn make(root: &Path, options: &DevnetOptions, now: Timestamp) -> Result<DevnetPlan> {
     let base_port = ports(options)?.start;
@@ -125,6 +152,7 @@ pub fn make(root: &Path, options: &DevnetOptions, now: Timestamp) -> Result<Devn
         let p2p_port = base_port + 2 * index;
         nodes.push(PlannedNode {
             dir,
+            host: None,
             p2p_port,
             rpc_port: p2p_port + 1,
             metrics_port: first_metrics_port + index,
@@ -194,6 +222,7 @@ fn plan_partner(
     let planned = PlannedPartner {
         dir,
         address,
+        host: None,
         metrics_port,
     };
     Ok((planned, account, registered))

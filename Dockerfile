@@ -16,10 +16,6 @@ VOLUME /devnet
 ENTRYPOINT ["gridproof"]
 CMD ["--help"]
 
-# A binary that was built for this Debian before, alone in the build's context (see scripts/demo-compose).
-FROM runtime AS prebuilt
-COPY gridproof /usr/local/bin/gridproof
-
 FROM ${RUST} AS build
 RUN apt-get update \
     && apt-get install -y --no-install-recommends clang g++ git libclang-dev make \

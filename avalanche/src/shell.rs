@@ -136,7 +136,11 @@ impl SubnetShell {
         tokio::spawn(hand_over(parts.nodes.clone(), waiting));
         Ok(Self {
             worker: Worker::start(&parts.backend, sender.clone())?,
-            referee: RefereeTasks::new(parts.blobs.clone(), sender.clone()),
+            referee: RefereeTasks::new(
+                parts.blobs.clone(),
+                sender.clone(),
+                parts.backend.metrics.referee.clone(),
+            ),
             blobs: BlobTasks::new(parts.blobs, parts.nodes.clone(), sender),
             alarms: Arc::clone(&parts.backend.alarms),
             own: parts.backend.validator,

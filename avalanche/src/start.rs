@@ -10,6 +10,7 @@ use blobs::{BlobStore, BlobStoreError};
 use chain::OwnValidator;
 use chain::backend::{ChainBackend, Live, RecentJobs};
 use chain::clock::Clock;
+use chain::meters::ChainMetrics;
 use chain::quarantine::{Quarantine, QuarantineError};
 use keys::keyfile::{self, KeyFileError, KeyKind};
 use rpc_server::events::EventLog;
@@ -203,6 +204,7 @@ pub async fn start(
         questions,
         live: watched,
         alarms: Arc::default(),
+        metrics: ChainMetrics::default(),
         signers: Some(Box::new(signers)),
     };
     let backend = Arc::new(backend);

@@ -33,6 +33,7 @@ use types::state_key::StateKey;
 use types::transaction::{Action, SignedTransaction};
 use vm::{Account, ChargeError, MempoolError, Rules};
 
+use crate::meters::ChainMetrics;
 pub use lately::{Alarms, RecentJobs};
 use refusal::refused;
 pub use rpc::model::{
@@ -118,6 +119,8 @@ pub struct ChainBackend {
     pub live: watch::Receiver<Live>,
     /// What the operator must know; the shell adds to it.
     pub alarms: Arc<Alarms>,
+    /// What the worker and the tasks of referees record.
+    pub metrics: ChainMetrics,
     /// Who gathers signatures over the state; none where the chain's own committee orders the blocks.
     pub signers: Option<Box<dyn StateSigners>>,
 }

@@ -13,7 +13,7 @@
 //! or building a block is an alarm and no stop; after [`Effect::Stop`] nothing is promised. What it leaves out: who orders blocks, how they are agreed on, what a network is.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use state::{ChainStore, DecidedState};
@@ -59,6 +59,8 @@ pub struct Chain {
     book: BlobBook,
     referee: RefereeBook,
     peers: BTreeSet<ValidatorId>,
+    /// How many transactions were refused since the start, by [`MempoolError::name`].
+    refused: BTreeMap<&'static str, u64>,
 }
 
 impl Chain {
@@ -85,6 +87,7 @@ impl Chain {
             book,
             referee,
             peers: BTreeSet::new(),
+            refused: BTreeMap::new(),
             setup,
         })
     }
@@ -220,6 +223,10 @@ impl Chain {
             _ => None,
         });
         let mut out = alarms(panicked.collect());
+        for refused in results.iter().filter_map(|result| result.as_ref().err()) {
+            let count = self.refused.entry(refused.name()).or_default();
+            *count = count.saturating_add(1);
+        }
         let is_forged = |result: &Result<_, MempoolError>| {
             matches!(result, Err(MempoolError::Charge(ChargeError::Signature(_))))
         };
@@ -456,6 +463,12 @@ impl Chain {
     #[must_use]
     pub fn mempool(&self) -> &vm::Mempool {
         self.pools.mempool()
+    }
+
+    /// How many transactions were refused since the start, by the name of the rule that they broke.
+    #[must_use]
+    pub fn refused(&self) -> &BTreeMap<&'static str, u64> {
+        &self.refused
     }
 
     /// True if a live job needs the blob.

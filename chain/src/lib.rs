@@ -24,6 +24,7 @@ mod fetch_time;
 #[cfg(test)]
 mod fuzz;
 pub mod gossip;
+pub mod meters;
 mod parent;
 mod pools;
 pub mod quarantine;

@@ -13,6 +13,7 @@ use types::attestation::leaf;
 use types::hash::{BlobId, Hash32};
 
 use crate::event::Event;
+use crate::meters::RefereeMetrics;
 use crate::referee::RefereeTask;
 
 /// Tasks that run at the same time; more disputes than that wait here, within the time that referees have.
@@ -23,6 +24,7 @@ pub struct RefereeTasks {
     store: BlobStore,
     events: mpsc::Sender<Event>,
     running: Arc<Semaphore>,
+    metrics: RefereeMetrics,
 }
 
 /// Why a task in dispute gave no result here.
@@ -45,12 +47,13 @@ enum RefereeFault {
 impl RefereeTasks {
     /// Over a store of blobs. Workers are this program's own command `worker`. Results go to `events`.
     #[must_use]
-    pub fn new(store: BlobStore, events: mpsc::Sender<Event>) -> Self {
+    pub fn new(store: BlobStore, events: mpsc::Sender<Event>, metrics: RefereeMetrics) -> Self {
         let running = Arc::new(Semaphore::new(RUNNING));
         Self {
             store,
             events,
             running,
+            metrics,
         }
     }
 
@@ -58,11 +61,13 @@ impl RefereeTasks {
     pub fn perform(&self, task: RefereeTask) {
         let store = self.store.clone();
         let (events, running) = (self.events.clone(), Arc::clone(&self.running));
+        let metrics = self.metrics.clone();
         tokio::spawn(async move {
             let Ok(_permit) = running.acquire_owned().await else {
                 return;
             };
             let (job, index) = (task.job, task.task);
+            let begun = metrics.begin();
             let ran = tokio::task::spawn_blocking(move || run(&store, task)).await;
             let leaf = match ran {
                 Ok(Ok(leaf)) => Some(leaf),
@@ -75,6 +80,7 @@ impl RefereeTasks {
                     None
                 }
             };
+            metrics.ended(begun, leaf.is_some());
             tracing::info!(%job, task = %index, ?leaf, "ran a task in dispute");
             let task = index;
             // A closed channel means that the node stops.

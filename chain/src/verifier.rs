@@ -13,6 +13,7 @@ use vm::Rules;
 use crate::arrival::{self, Arrivals};
 use crate::block::Done;
 use crate::event::Event;
+use crate::meters::ChainMetrics;
 
 /// Keys of accounts that are kept at hand, in about 250 bytes each.
 const CACHED_KEYS: usize = 65_536;
@@ -27,11 +28,15 @@ pub(crate) struct SignatureVerifier {
 
 impl SignatureVerifier {
     /// Starts the thread; its answers go to `answers`.
-    pub(crate) fn start(rules: Arc<Rules>, answers: mpsc::Sender<Event>) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        rules: Arc<Rules>,
+        answers: mpsc::Sender<Event>,
+        metrics: ChainMetrics,
+    ) -> std::io::Result<Self> {
         let (queue, waiting) = channel();
         let thread = std::thread::Builder::new()
             .name("signatures".to_owned())
-            .spawn(move || run(&rules, &waiting, &answers))?;
+            .spawn(move || run(&rules, &waiting, &answers, &metrics))?;
         Ok(Self { queue, thread })
     }
 
@@ -49,7 +54,12 @@ impl SignatureVerifier {
     }
 }
 
-fn run(rules: &Rules, waiting: &Receiver<Arrivals>, answers: &mpsc::Sender<Event>) {
+fn run(
+    rules: &Rules,
+    waiting: &Receiver<Arrivals>,
+    answers: &mpsc::Sender<Event>,
+    metrics: &ChainMetrics,
+) {
     let mut keys = KeyCache::new(CACHED_KEYS);
     while let Ok(first) = waiting.recv() {
         let mut signatures = first.unverified();
@@ -60,7 +70,9 @@ fn run(rules: &Rules, waiting: &Receiver<Arrivals>, answers: &mpsc::Sender<Event
             signatures += more.unverified();
             batch.push(more);
         }
+        let timer = metrics.begin_named("verify");
         arrival::verify(rules, &mut keys, &mut batch);
+        timer.end();
         let done = Event::Done(Done::Verified(batch));
         if answers.blocking_send(done).is_err() {
             return;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
+use metrics::Gauge;
 use rpc::model::{Event as ApiEvent, FailureView};
 use state::Decision;
 use tokio::sync::mpsc;
@@ -21,6 +22,7 @@ use crate::backend::ChainBackend;
 use crate::block::{Done, Work};
 use crate::contain;
 use crate::event::Event;
+use crate::meters::ChainMetrics;
 use crate::verifier::SignatureVerifier;
 
 /// Pieces of work that may wait. The core bounds what it asks for far below this.
@@ -50,21 +52,36 @@ pub struct Worker {
 /// A thread and the work that waits for it.
 struct WorkerThread {
     queue: SyncSender<Work>,
+    waiting: Gauge,
     thread: JoinHandle<()>,
 }
 
 impl WorkerThread {
     fn start(
-        name: &str,
+        name: &'static str,
         perform: impl Fn(Work) -> Event + Send + 'static,
         answers: mpsc::Sender<Event>,
+        metrics: &ChainMetrics,
     ) -> Result<Self, WorkerError> {
         let (queue, work) = sync_channel(WAITING_WORK);
+        let (waiting, metrics) = (metrics.queue(name), metrics.clone());
+        let begun = waiting.clone();
+        let measured = move |piece: Work| {
+            begun.dec();
+            let timer = metrics.begin(&piece);
+            let event = perform(piece);
+            timer.end();
+            event
+        };
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || run(&work, perform, &answers))
+            .spawn(move || run(&work, measured, &answers))
             .map_err(WorkerError::Thread)?;
-        Ok(Self { queue, thread })
+        Ok(Self {
+            queue,
+            waiting,
+            thread,
+        })
     }
 
     fn finish(self) {
@@ -81,8 +98,10 @@ impl Worker {
         backend: &Arc<ChainBackend>,
         answers: mpsc::Sender<Event>,
     ) -> Result<Self, WorkerError> {
-        let (backend, rules) = (Arc::clone(backend), Arc::clone(&backend.rules));
-        Self::with(move |work| perform(work, &backend), rules, answers)
+        let (rules, metrics) = (Arc::clone(&backend.rules), backend.metrics.clone());
+        let backend = Arc::clone(backend);
+        let perform = move |work| perform(work, &backend);
+        Self::with(perform, rules, answers, &metrics)
     }
 
     /// Starts the threads; each piece of work is done by `perform`.
@@ -90,11 +109,14 @@ impl Worker {
         perform: impl Fn(Work) -> Event + Clone + Send + 'static,
         rules: Arc<Rules>,
         answers: mpsc::Sender<Event>,
+        metrics: &ChainMetrics,
     ) -> Result<Self, WorkerError> {
+        let thread = |name, perform| WorkerThread::start(name, perform, answers.clone(), metrics);
         Ok(Self {
-            execution: WorkerThread::start("execution", perform.clone(), answers.clone())?,
-            commit: WorkerThread::start("commit", perform, answers.clone())?,
-            verifier: SignatureVerifier::start(rules, answers).map_err(WorkerError::Thread)?,
+            execution: thread("execution", perform.clone())?,
+            commit: thread("commit", perform)?,
+            verifier: SignatureVerifier::start(rules, answers, metrics.clone())
+                .map_err(WorkerError::Thread)?,
         })
     }
 
@@ -108,9 +130,14 @@ impl Worker {
                 return queued.then_some(()).ok_or(WorkerError::Ended);
             }
         };
-        lane.queue.try_send(work).map_err(|error| match error {
-            TrySendError::Full(_) => WorkerError::Full,
-            TrySendError::Disconnected(_) => WorkerError::Ended,
+        // Before the thread can take it off again.
+        lane.waiting.inc();
+        lane.queue.try_send(work).map_err(|error| {
+            lane.waiting.dec();
+            match error {
+                TrySendError::Full(_) => WorkerError::Full,
+                TrySendError::Disconnected(_) => WorkerError::Ended,
+            }
         })
     }
 
@@ -164,6 +191,7 @@ fn publish(backend: &ChainBackend, decision: &Decision) {
         let Ok(record) = decode::<JobRecord>(bytes, MAX_STATE_VALUE_BYTES) else {
             continue;
         };
+        backend.metrics.job_changed(&record, height);
         if record.stage.is_final() {
             backend.recent.push(*job);
         }
@@ -175,5 +203,6 @@ fn publish(backend: &ChainBackend, decision: &Decision) {
             height,
         });
     }
+    backend.metrics.decided(decision);
     backend.events.extend(events);
 }

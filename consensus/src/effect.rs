@@ -114,6 +114,23 @@ pub enum Fault {
     BadTransactions,
 }
 
+impl Fault {
+    /// The rule that was broken, in one word for counts.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::BadSignature => "bad_signature",
+            Self::NotItsOwn => "not_its_own",
+            Self::Equivocation(_) => "equivocation",
+            Self::BadCertificate => "bad_certificate",
+            Self::BadProposal(_) => "bad_proposal",
+            Self::BadAnswer => "bad_answer",
+            Self::BadFrame => "bad_frame",
+            Self::BadTransactions => "bad_transactions",
+        }
+    }
+}
+
 impl From<Evidence> for Fault {
     fn from(evidence: Evidence) -> Self {
         Self::Equivocation(Box::new(evidence))

@@ -83,6 +83,27 @@ pub enum NoResult {
     Garbled(AnswerFlaw),
 }
 
+impl NoResult {
+    /// The kind of cause, in one word for counts.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Class { .. } => "class",
+            Self::Floats { .. } => "floats",
+            Self::Workload(_) => "workload",
+            Self::Input { .. } => "input",
+            Self::HostMemory { .. } => "host_memory",
+            Self::Engine { .. } => "engine",
+            Self::NotCaged(_) => "not_caged",
+            Self::Start { .. } => "start",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Cancelled => "cancelled",
+            Self::Crashed(_) => "crashed",
+            Self::Garbled(_) => "garbled",
+        }
+    }
+}
+
 /// A rule of IEEE 754 that a processor's control register switches off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, BorshSerialize, BorshDeserialize)]
 pub enum FloatProblem {

@@ -24,7 +24,7 @@ use types::number::TaskIndex;
 
 pub use child::main;
 pub use clock::CompileTime;
-pub use parent::{CodeExchange, WorkerHandle};
+pub use parent::{CodeExchange, PreparationTime, WorkerHandle};
 pub use process::WorkerKiller;
 pub use protocol::ChildAnswer;
 

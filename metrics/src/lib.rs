@@ -7,6 +7,7 @@
 
 pub mod catalogue;
 pub mod config;
+pub mod disk;
 pub mod listener;
 pub mod process;
 pub mod value;

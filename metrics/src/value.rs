@@ -176,6 +176,13 @@ pub fn float(number: u64) -> f64 {
     half(high) * 4_294_967_296.0 + half(low)
 }
 
+/// The same for a number of 128 bits.
+#[must_use]
+pub fn float_wide(number: u128) -> f64 {
+    let half = |part: u128| u64::try_from(part).map_or(0.0, float);
+    half(number >> 64) * 18_446_744_073_709_551_616.0 + half(number & u128::from(u64::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,6 +200,8 @@ mod tests {
             assert!((float(number) - expected).abs() < f64::EPSILON, "{number}");
         }
         assert!(float(u64::MAX) > float(u64::MAX / 2));
+        let wide = 10_000 * 10_u128.pow(18);
+        assert!((float_wide(wide) - 1e22).abs() < 1e7);
     }
 
     #[test]

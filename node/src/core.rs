@@ -17,7 +17,7 @@
 #![deny(clippy::as_conversions, clippy::float_arithmetic)]
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chain::{BlobMessage, Chain, Gossip, OwnValidator, PoolMessage, Retention};
@@ -32,6 +32,7 @@ use vm::Rules;
 
 mod application;
 pub mod attendance;
+pub mod certificates;
 pub mod effect;
 pub mod gate;
 pub mod input;
@@ -41,6 +42,7 @@ pub mod wire;
 mod tests;
 
 use attendance::Attendance;
+use certificates::{CertificateTime, CertificateTimes};
 pub use effect::{Effect, StopReason};
 pub use gate::{GateVerdict, LogGate, RecordGroup};
 pub use input::Event;
@@ -191,6 +193,7 @@ pub struct Node {
     start_view: View,
     timers: NodeTimers,
     attendance: Attendance,
+    certificates: CertificateTimes,
     stopped: bool,
 }
 
@@ -261,6 +264,7 @@ impl Node {
             own,
             chain,
             attendance,
+            certificates: CertificateTimes::default(),
             start_view: replica.final_view(),
             replica,
             stored_view,
@@ -367,6 +371,7 @@ impl Node {
         let engine = self.replica.engine();
         self.attendance
             .entered(engine.view(), |view| engine.is_nullified(view));
+        self.certificates.entered(now.monotonic, engine.view());
         self.chain.retain(|block| engine.holds(block));
         let effects = self.chain.settle(now, state);
         self.obey(now, state, effects, out);
@@ -431,6 +436,17 @@ impl Node {
     #[must_use]
     pub fn attendance(&self) -> &Attendance {
         &self.attendance
+    }
+
+    /// The certificates that consensus acted on since this was last asked, at most 256.
+    pub fn take_certificates(&mut self) -> Vec<CertificateTime> {
+        self.certificates.take()
+    }
+
+    /// How many transactions were refused since the start, by rule.
+    #[must_use]
+    pub fn refused_transactions(&self) -> &BTreeMap<&'static str, u64> {
+        self.chain.refused()
     }
 
     /// True once the peers have answered what this validator voted before, so that it votes.

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use blobs::BlobStore;
 use chain::backend::{ChainBackend, Live, Question, RecentJobs, label};
 use chain::clock::Clock;
+use chain::meters::ChainMetrics;
 use consensus::EvidenceBook;
 use consensus::log::{FileStorage, Log};
 use keys::keyfile::{self, KeyKind};
 use keys::signer_lock::SignerLock;
-use metrics::Catalogue;
+use metrics::{Catalogue, MetricsConfig};
 use p2p::Multiaddr;
 use rpc_server::Server;
 use rpc_server::events::EventLog;
@@ -86,16 +87,15 @@ pub async fn run_and_tell(
 
     let clock = Clock::start();
     let (node, effects) = Node::start(setup, clock.now(), &store, records, blobs.ids())?;
-    // Uploads for jobs that ended while the node was down.
-    let uploads = blobs.uploads().into_iter();
-    for blob in uploads.filter(|blob| !node.needs_blob(blob)) {
-        blobs.remove(blob)?;
-    }
-    let (backend, asked, live) = backend(&node, genesis, (&store, &blobs), &config, &clock);
+    drop_uploads(&blobs, &node)?;
+    let (mut all, loop_metrics, chain_metrics) = meters::begin(&store)?;
+    let stores = (&store, &blobs);
+    let (backend, asked, live) = backend(&node, genesis, stores, &config, &clock, chain_metrics);
+    meters::register_readers(&mut all, &backend, &network, directory);
     let http = HttpThreads::start()?;
     let server = Server::start(config.rpc.server(), backend.clone());
     let server = http.run(server).await?;
-    let shown = show_metrics(&config, &backend, &http).await;
+    let shown = http.run(show(config.metrics.clone(), all)).await;
     tell(Listening {
         p2p: network.listen_addresses(),
         rpc: server.local_address(),
@@ -114,6 +114,7 @@ pub async fn run_and_tell(
         live,
         quarantine,
         evidence,
+        loop_metrics,
     )?;
     let work = |stopped| async move {
         let outcome = shell.run(effects, peer_events, asked, stopped).await;
@@ -134,17 +135,18 @@ pub async fn run_and_tell(
     outcome
 }
 
+/// Removes uploads for jobs that ended while the node was down.
+fn drop_uploads(blobs: &BlobStore, node: &Node) -> Result<(), NodeError> {
+    let uploads = blobs.uploads().into_iter();
+    for blob in uploads.filter(|blob| !node.needs_blob(blob)) {
+        blobs.remove(blob)?;
+    }
+    Ok(())
+}
+
 /// The listener of the metrics, if there is to be one.
-async fn show_metrics(
-    config: &Config,
-    backend: &Arc<ChainBackend>,
-    http: &HttpThreads,
-) -> Option<Server> {
-    let mut all = Catalogue::default();
-    meters::register(&mut all, backend);
-    let (config, all) = (config.metrics.clone(), Arc::new(all));
-    http.run(async move { metrics::listener::start(&config, &all).await })
-        .await
+async fn show(config: MetricsConfig, all: Catalogue) -> Option<Server> {
+    metrics::listener::start(&config, &Arc::new(all)).await
 }
 
 /// The node as HTTP sees it, with the ends of its channels that the loop keeps.
@@ -154,6 +156,7 @@ fn backend(
     (store, blobs): (&Store, &BlobStore),
     config: &Config,
     clock: &Clock,
+    metrics: ChainMetrics,
 ) -> (
     Arc<ChainBackend>,
     mpsc::Receiver<Question>,
@@ -176,6 +179,7 @@ fn backend(
         questions,
         live: watched,
         alarms: Arc::default(),
+        metrics,
         signers: None,
     };
     (Arc::new(backend), asked, live)

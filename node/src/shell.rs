@@ -20,6 +20,7 @@ use blobs::BlobStore;
 use chain::backend::{Alarms, ChainBackend, Live, Question, label};
 use chain::blob_tasks::BlobTasks;
 use chain::clock::Clock;
+use chain::meters::ChainMetrics;
 use chain::referee_tasks::RefereeTasks;
 use chain::worker::Worker;
 use chain::{Destination, Fatal, Submission, Ticket};
@@ -36,6 +37,7 @@ use vm::MempoolError;
 
 use crate::core::{Effect, Event, Frame, FrameChannel, GateVerdict, LogGate, Node, StopReason};
 use crate::error::NodeError;
+use crate::meters::NodeMetrics;
 use chain::quarantine::Quarantine;
 use log_thread::LogThread;
 use minute::MinuteLine;
@@ -81,6 +83,8 @@ pub struct Shell {
     minute: MinuteLine,
     warnings: Warnings,
     stalled: Option<Arc<str>>,
+    metrics: NodeMetrics,
+    chain_metrics: ChainMetrics,
 }
 
 /// When the same may be warned of again.
@@ -107,17 +111,20 @@ impl Shell {
         live: watch::Sender<Live>,
         quarantine: Quarantine,
         evidence: EvidenceBook<FileStorage>,
+        metrics: NodeMetrics,
     ) -> Result<Self, NodeError> {
         let (sender, inputs) = mpsc::channel(WAITING_INPUTS);
         let worker = Worker::start(backend, sender.clone())?;
-        let referee = RefereeTasks::new(blobs.clone(), sender.clone());
+        let chain_metrics = backend.metrics.clone();
+        let referee = chain_metrics.referee.clone();
+        let referee = RefereeTasks::new(blobs.clone(), sender.clone(), referee);
         let blobs = BlobTasks::new(blobs, Peers(network.clone()), sender);
         let serving = Serving::new();
         let tickets = BTreeMap::new();
         let minute = MinuteLine::new(clock.now().monotonic, store.tip().height);
         Ok(Self {
             node,
-            log: LogThread::start(log)?,
+            log: LogThread::start(log, metrics.log_written())?,
             gate: LogGate::default(),
             store,
             network,
@@ -138,6 +145,8 @@ impl Shell {
             started: clock.now().unix,
             warnings: Warnings::default(),
             stalled: None,
+            metrics,
+            chain_metrics,
         })
     }
 
@@ -174,7 +183,10 @@ impl Shell {
                 1.. = questions.recv_many(&mut asked, ASKED_TOGETHER) => {
                     self.questions(std::mem::take(&mut asked))?;
                 }
-                _ = look.tick() => self.look(),
+                _ = look.tick() => {
+                    self.chain_metrics.waits("questions", questions.len());
+                    self.look();
+                }
                 () = timer => {
                     self.timer = None;
                     self.step(Event::Timer)?;
@@ -204,6 +216,9 @@ impl Shell {
             clock_ahead_ms: standing.clock_ahead_ms,
             stalled: self.stalled.clone(),
         };
+        for certificate in self.node.take_certificates() {
+            self.metrics.certified(certificate);
+        }
         self.live
             .send_if_modified(|live| std::mem::replace(live, now.clone()) != now);
     }
@@ -211,6 +226,9 @@ impl Shell {
     /// Looks at what no event tells of: a chain that does not grow, a clock that is off.
     fn look(&mut self) {
         let now = self.clock.now();
+        let pieces = self.evidence.pieces().len();
+        self.metrics.look(&self.node, now, pieces);
+        self.chain_metrics.waits("inputs", self.inputs.len());
         self.look_at_clock(now.monotonic);
         self.look_at_minute(now.monotonic);
         let attendance = self.node.attendance();
@@ -390,17 +408,22 @@ impl Shell {
             Effect::Referee(task) => self.referee.perform(*task),
             Effect::SetTimer(at) => self.timer = Some(at),
             Effect::Report { by, fault } => {
+                self.metrics.faulted(&by, fault.name());
                 let name = self.name(&by);
                 report::report(&mut self.evidence, &name, fault)?;
             }
             Effect::Ban { validator, for_ms } => {
+                self.metrics.banned(&validator);
                 tracing::warn!(validator = %self.name(&validator), for_ms, "a validator broke too many rules: its connection is closed");
                 self.network.ban(validator, Duration::from_millis(for_ms));
             }
             Effect::Quarantine(block) => {
                 self.quarantine.add(block)?;
             }
-            Effect::Alarm(alarm) => self.alarms.raise(&alarm),
+            Effect::Alarm(alarm) => {
+                self.metrics.alarmed();
+                self.alarms.raise(&alarm);
+            }
             Effect::Stop(stop) => {
                 if let StopReason::Chain(Fatal::FinalQuarantined(block)) = &stop {
                     // The next run executes it: a build that mends the fault can follow the chain.

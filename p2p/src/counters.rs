@@ -18,7 +18,14 @@ macro_rules! counters {
 
         impl SharedCounters {
             pub(crate) fn read(&self) -> Counters {
-                Counters { $($name: self.$name.0.load(Ordering::Relaxed),)* }
+                Counters { $($name: self.$name.read(),)* }
+            }
+        }
+
+        impl Counters {
+            /// Every count with its name, in the order of the fields.
+            pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)*].into_iter()
             }
         }
     };
@@ -62,5 +69,56 @@ pub(crate) struct Count(AtomicU64);
 impl Count {
     pub(crate) fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What passed on one channel since the start of the network. Requests and their answers count as of the blobs' channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ChannelTraffic {
+    /// Frames given to the queues of peers, those that were dropped there included.
+    pub sent_frames: u64,
+    /// Bytes of these.
+    pub sent_bytes: u64,
+    /// Frames that came from validators.
+    pub received_frames: u64,
+    /// Bytes of these.
+    pub received_bytes: u64,
+}
+
+/// The same, shared between tasks.
+#[derive(Debug, Default)]
+pub(crate) struct TrafficCounts {
+    sent_frames: Count,
+    sent_bytes: Count,
+    received_frames: Count,
+    received_bytes: Count,
+}
+
+impl TrafficCounts {
+    /// A frame of so many bytes was given to a peer's queue.
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.sent_frames.add(1);
+        self.sent_bytes
+            .add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    /// A frame of so many bytes came.
+    pub(crate) fn received(&self, bytes: usize) {
+        self.received_frames.add(1);
+        self.received_bytes
+            .add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn read(&self) -> ChannelTraffic {
+        ChannelTraffic {
+            sent_frames: self.sent_frames.read(),
+            sent_bytes: self.sent_bytes.read(),
+            received_frames: self.received_frames.read(),
+            received_bytes: self.received_bytes.read(),
+        }
     }
 }

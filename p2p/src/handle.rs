@@ -14,7 +14,7 @@ use types::hash::ValidatorId;
 use types::job::Name;
 
 use crate::channel::{Channel, Protocol};
-use crate::counters::Counters;
+use crate::counters::{ChannelTraffic, Counters};
 use crate::frame::FrameError;
 use crate::link;
 use crate::shared::{OpenStream, PeerCard, PeerQueues, SharedState};
@@ -198,7 +198,12 @@ impl Handle {
             .await
             .map_err(|_| not_connected)?
             .map_err(|error| RequestError::NoStream { peer, error })?;
+        let traffic = self.0.shared.traffic(Channel::Blobs);
+        traffic.sent(request.len());
         let answer = link::ask(stream, request, limit).await;
+        if let Ok(answer) = &answer {
+            traffic.received(answer.len());
+        }
         answer.map_err(|error| match error {
             FrameError::TooLong { found, limit } => {
                 RequestError::AnswerTooLong { peer, found, limit }
@@ -244,6 +249,12 @@ impl Handle {
         self.0.shared.counters.read()
     }
 
+    /// What passed on a channel since the start of the network.
+    #[must_use]
+    pub fn traffic(&self, channel: Channel) -> ChannelTraffic {
+        self.0.shared.traffic(channel).read()
+    }
+
     /// Closes every connection and waits until every task of the network has ended.
     pub async fn shutdown(&self) {
         self.0.stop.send_replace(true);
@@ -265,6 +276,7 @@ impl Handle {
     }
 
     fn push(&self, queues: &PeerQueues, channel: Channel, frame: Bytes) {
+        self.0.shared.traffic(channel).sent(frame.len());
         let dropped = queues.of(channel).push(frame);
         self.0.shared.counters.frames_dropped.add(dropped);
     }

@@ -44,7 +44,7 @@ mod streams;
 
 pub use channel::Channel;
 pub use config::{Config, Limits, ReadRate};
-pub use counters::Counters;
+pub use counters::{ChannelTraffic, Counters};
 pub use error::P2pError;
 pub use events::{Events, PeerEvent};
 pub use handle::{Handle, RequestError, SendError};

@@ -115,6 +115,7 @@ pub(crate) async fn read_channel(
             Ok(bytes) => bytes,
             Err(error) => return note_end(&from.to_string(), &error, &shared.counters),
         };
+        shared.traffic(channel).received(bytes.len());
         let pause = shared.charge(from, channel, bytes.len(), Instant::now());
         let event = PeerEvent::Frame {
             from,
@@ -199,6 +200,7 @@ pub(crate) async fn answer(
     let exchange = async {
         let mut frames = FrameReader::new(stream, limit);
         let bytes = frames.read().await?;
+        shared.traffic(Channel::Blobs).received(bytes.len());
         let (reply, replied) = oneshot::channel();
         let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
         events
@@ -220,6 +222,7 @@ pub(crate) async fn answer(
             shared.counters.reads_paused.add(1);
             wait(pause).await;
         }
+        shared.traffic(Channel::Blobs).sent(answer.len());
         let mut stream = frames.into_inner();
         write_frame(&mut stream, &answer).await?;
         stream.close().await?;

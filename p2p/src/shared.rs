@@ -12,7 +12,7 @@ use types::job::Name;
 use crate::budget::ReadBudget;
 use crate::channel::{Channel, Protocol};
 use crate::config::ReadRate;
-use crate::counters::SharedCounters;
+use crate::counters::{SharedCounters, TrafficCounts};
 use crate::frame_queue::FrameQueue;
 use crate::record::PeerRecord;
 use crate::streams::StreamReply;
@@ -56,6 +56,7 @@ pub(crate) struct SharedState {
     budgets: Mutex<BTreeMap<(ValidatorId, Channel), ReadBudget>>,
     read_rate: ReadRate,
     pub(crate) counters: SharedCounters,
+    traffic: [TrafficCounts; Channel::ALL.len()],
 }
 
 /// What a validator's newest record says of it.
@@ -100,6 +101,16 @@ impl SharedState {
         Self {
             read_rate,
             ..Self::default()
+        }
+    }
+
+    /// The counts of a channel.
+    pub(crate) fn traffic(&self, channel: Channel) -> &TrafficCounts {
+        let [consensus, transactions, blobs] = &self.traffic;
+        match channel {
+            Channel::Consensus => consensus,
+            Channel::Transactions => transactions,
+            Channel::Blobs => blobs,
         }
     }
 

@@ -17,7 +17,7 @@ mod fixture;
 mod init;
 pub mod journal;
 pub mod ledger;
-mod meters;
+pub mod meters;
 mod operator;
 pub mod room;
 pub mod run;

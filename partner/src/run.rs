@@ -14,12 +14,12 @@ use executor::worker::{WorkerHandle, WorkerLimits};
 use keys::keyfile::{self, KeyKind};
 use keys::signer_lock::SignerLock;
 use light::Light;
+use metrics::Catalogue;
 use rpc::RequestSigner;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use types::genesis::Genesis;
 use types::hash::BlobId;
-use types::transaction::SignedTransaction;
 
 use crate::assignment::Assignment;
 use crate::config::{Config, PartnerConfigError};
@@ -29,16 +29,18 @@ use crate::error::PartnerError;
 use crate::init::check_folders;
 use crate::journal::{DiskJournal, Journal};
 use crate::ledger::Ledger;
-use crate::meters;
+use crate::meters::{self, EndpointMetrics, PartnerMetrics, WorkerMetrics};
 use crate::operator::{OperatorSettings, PauseMark};
 use crate::room::FreeRoom;
 use crate::runner::{Cancel, CodeCache, ExecutionBackend, JobRunner, TaskRoom, WorkerProcess};
 use crate::watch::ChainWatch;
 
 mod keep;
+mod send;
 mod tell;
 
 use keep::{keep_looking, keep_watching};
+use send::send;
 use tell::{tell, tell_room};
 
 /// Time between two looks at a full disk.
@@ -87,13 +89,15 @@ pub async fn run(
             CodeCache::open(&folder, &program, bytes).map(|cache| (bytes > 0).then_some(cache))
         }
     });
+    let mut all = meters::catalogue();
     let backend = WorkerProcess {
         code: code.await??,
         program,
         may_lack_seccomp: config.allow_missing_seccomp,
         room: TaskRoom::new(config.cores, config.memory_bytes),
+        metrics: WorkerMetrics::register(&mut all),
     };
-    run_with(dir, config, Box::new(backend), controls).await
+    serve(dir, config, Box::new(backend), controls, all).await
 }
 
 /// The cage that a partner's worker enters on this machine. Starts the worker for it, and blocks until it has ended.
@@ -120,6 +124,17 @@ pub async fn run_with(
     config: Config,
     backend: Box<dyn ExecutionBackend>,
     controls: DaemonControls<impl Future<Output = ()>>,
+) -> Result<(), PartnerError> {
+    serve(dir, config, backend, controls, meters::catalogue()).await
+}
+
+/// Runs the daemon, and shows what `all` holds and what the loop adds to it.
+async fn serve(
+    dir: &Path,
+    config: Config,
+    backend: Box<dyn ExecutionBackend>,
+    controls: DaemonControls<impl Future<Output = ()>>,
+    mut all: Catalogue,
 ) -> Result<(), PartnerError> {
     check_folders(dir, &config)?;
     let genesis = read_genesis(&dir.join(&config.genesis))?;
@@ -160,6 +175,10 @@ pub async fn run_with(
     let every = Duration::from_millis(config.poll_ms);
     let watching = tokio::spawn(keep_watching(watch, every, inputs.clone()));
     let marks = tokio::spawn(keep_looking(pause, operator.paused, every, inputs.clone()));
+    metrics::disk::register(&mut all, dir);
+    let (reader, asked) = (EndpointMetrics::register(&mut all), endpoints.clone());
+    all.before_text(move || reader.refresh(&asked));
+    let recorded = PartnerMetrics::register(&mut all);
     let mut shell = PartnerShell::new(
         dir,
         core,
@@ -169,7 +188,8 @@ pub async fn run_with(
         ledger,
         inputs,
     );
-    let shown = metrics::listener::start(&operator.config.metrics, &meters::catalogue()).await;
+    shell.metrics = recorded;
+    let shown = metrics::listener::start(&operator.config.metrics, &Arc::new(all)).await;
     let ended = shell.run(queue, controls, operator).await;
     drop(shown);
     watching.abort();
@@ -215,6 +235,7 @@ struct PartnerShell {
     running: BTreeMap<Assignment, Cancel>,
     /// The inputs that were spared when the others were last removed; nothing if some may have come since.
     spared: Option<BTreeSet<BlobId>>,
+    metrics: PartnerMetrics,
 }
 
 impl PartnerShell {
@@ -239,6 +260,7 @@ impl PartnerShell {
             paused: false,
             running: BTreeMap::new(),
             spared: None,
+            metrics: PartnerMetrics::default(),
         }
     }
 
@@ -292,6 +314,7 @@ impl PartnerShell {
     fn take(&mut self, input: ShellInput) -> Result<(), PartnerError> {
         match input {
             ShellInput::Event(event) => {
+                self.metrics.happened(&event);
                 match &event {
                     Event::Executed(executed) => {
                         tracing::info!(assignment = %executed.assignment, tasks = executed.outcomes.len(), "executed");
@@ -300,7 +323,11 @@ impl PartnerShell {
                     Event::NotExecuted { assignment, .. } => {
                         self.running.remove(assignment);
                     }
-                    Event::Proven(proven) => self.ledger.take(proven),
+                    Event::Proven(proven) => {
+                        self.ledger.take(proven);
+                        self.metrics.proven(proven);
+                        self.metrics.earned(self.ledger.totals());
+                    }
                     Event::Settings(_) | Event::Uploaded { .. } | Event::Room(_) => {}
                 }
                 if matches!(event, Event::Proven(_)) {
@@ -308,9 +335,13 @@ impl PartnerShell {
                     self.held.extend(self.core.step(Event::Room(room)));
                 }
                 self.held.extend(self.core.step(event));
+                self.metrics.duties(&self.core);
                 self.perform_held()?;
             }
-            ShellInput::Stopped(assignment) => self.clear(&assignment),
+            ShellInput::Stopped(assignment) => {
+                self.metrics.cancelled();
+                self.clear(&assignment);
+            }
             ShellInput::Paused(_) => {}
         }
         self.remove_inputs();
@@ -356,12 +387,14 @@ impl PartnerShell {
                         tracing::error!(%error, "the disk is full: the partner pauses, and loses bond at its next deadline; make room and it goes on by itself");
                     }
                     self.paused = true;
+                    self.metrics.pauses(true);
                     return Ok(());
                 }
                 Err(error) => return Err(error),
             }
         }
         if std::mem::take(&mut self.paused) {
+            self.metrics.pauses(false);
             tracing::info!("the disk has room again: the partner goes on");
         }
         Ok(())
@@ -376,6 +409,7 @@ impl PartnerShell {
                 self.runner.forget(&assignment)?;
             }
             Effect::Send(transaction) => {
+                self.metrics.sending(&transaction);
                 tracing::info!(action = transaction.transaction().action.name(), id = %transaction.id(), "sending");
                 tokio::spawn(send(self.endpoints.clone(), *transaction));
             }
@@ -422,11 +456,15 @@ impl PartnerShell {
         tracing::info!(%assignment, tasks = execution.tasks.len(), "executing");
         self.running.insert(assignment, cancel.clone());
         let (runner, inputs) = (Arc::clone(&self.runner), self.inputs.clone());
+        let (metrics, begun) = (self.metrics.clone(), Instant::now());
         tokio::spawn(async move {
             let input = match runner.execute(execution, cancel.clone()).await {
                 // Its place is free already; another execution of the assignment may have begun.
                 _ if cancel.is_cancelled() => ShellInput::Stopped(assignment),
-                Ok(executed) => ShellInput::Event(Event::Executed(Box::new(executed))),
+                Ok(executed) => {
+                    metrics.executed(begun);
+                    ShellInput::Event(Event::Executed(Box::new(executed)))
+                }
                 Err(error) => {
                     let (cause, reason) = (error.cause(), error.to_string());
                     ShellInput::Event(Event::NotExecuted {
@@ -440,27 +478,6 @@ impl PartnerShell {
             let _ = inputs.send(input).await;
         });
     }
-}
-
-/// Hands a transaction to every endpoint, also those that are set aside: one that keeps it back does not matter then, and
-/// whoever is slow or wrong elsewhere may be the only one that passes it on.
-async fn send(endpoints: Endpoints, transaction: SignedTransaction) {
-    let sends = endpoints.all().iter().map(|endpoint| {
-        let transaction = &transaction;
-        async move {
-            match endpoint.client.submit(transaction).await {
-                Ok(_) => {
-                    tracing::debug!(id = %transaction.id(), endpoint = endpoint.client.url(), "sent");
-                }
-                Err(error @ rpc::ClientError::Refused { .. }) => {
-                    // Often "already included": whether it was needed is read off the chain.
-                    tracing::debug!(id = %transaction.id(), %error, "not taken");
-                }
-                Err(error) => endpoint.failed(Instant::now(), &error.to_string()),
-            }
-        }
-    });
-    futures::future::join_all(sends).await;
 }
 
 #[cfg(test)]

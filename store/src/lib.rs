@@ -9,6 +9,7 @@
 mod audit;
 mod commit;
 mod database;
+mod engine_stats;
 mod error;
 mod generations;
 mod history;
@@ -23,6 +24,7 @@ mod value_cache;
 
 pub use audit::{Audit, FamilySize};
 pub use database::Store;
+pub use engine_stats::EngineStats;
 pub use error::StoreError;
 pub use history::{
     HistoryPreset, KeptHistory, LEAST_BLOCKS, MAX_PRUNED_BYTES, MAX_PRUNED_HEIGHTS,

@@ -168,7 +168,7 @@ impl EngineValidator {
         let host = Host {
             own,
             replica,
-            log: LogThread::start(log)?,
+            log: LogThread::start(log, |_| ())?,
             gate: LogGate::default(),
             given: RecordGroup::default(),
             synced: RecordGroup::default(),

@@ -2,6 +2,9 @@
 //! takes too long.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use types::codec::{Bounded, decode, encode};
 use types::number::TaskIndex;
@@ -25,6 +28,24 @@ pub struct WorkerHandle {
     command: WorkerCommand,
     limits: WorkerLimits,
     process: ChildProcess,
+    preparation: PreparationTime,
+}
+
+/// How long a worker took to compile its module and load its inputs, as far as it did; shared with whoever started it.
+#[derive(Debug, Clone, Default)]
+pub struct PreparationTime(Arc<AtomicU64>);
+
+impl PreparationTime {
+    /// The time so far; that of a compiler which took too long included.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        Duration::from_micros(self.0.load(Ordering::Relaxed))
+    }
+
+    fn add(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.0.fetch_add(micros, Ordering::Relaxed);
+    }
 }
 
 /// Compiled code of a job's module, from an earlier worker and for later ones.
@@ -53,6 +74,7 @@ impl WorkerHandle {
             command,
             limits,
             process,
+            preparation: PreparationTime::default(),
         })
     }
 
@@ -74,6 +96,12 @@ impl WorkerHandle {
     #[must_use]
     pub fn killer(&self) -> WorkerKiller {
         self.process.killer()
+    }
+
+    /// How long it takes to prepare its job.
+    #[must_use]
+    pub fn preparation(&self) -> PreparationTime {
+        self.preparation.clone()
     }
 
     /// Runs the job and gives each task's run to `each` as it ends, in the job's order. Blocks; the worker ends with
@@ -151,7 +179,10 @@ impl WorkerHandle {
         let request = WorkerRequest::Run(Box::new(request));
         let _written = frame::write(&mut self.process.stdin, &encode(&request));
         let limit = max_answer_bytes(&job.workload);
-        match self.prepared(job, code, limit)? {
+        let begun = Instant::now();
+        let prepared = self.prepared(job, code, limit);
+        self.preparation.add(begun.elapsed());
+        match prepared? {
             ChildAnswer::Prepared => {}
             ChildAnswer::NoResult(reason) => return Err(Interruption::Said(reason)),
             ChildAnswer::Task(index, _) => {

@@ -105,6 +105,7 @@ impl Node {
                     finalization,
                 } => self.chain.decide(&block.id(), finalization, None),
                 consensus::Effect::Persist(records) => {
+                    self.certificates.logged(now.monotonic, &records);
                     out.push(Effect::Persist(records));
                     continue;
                 }

@@ -133,10 +133,16 @@ impl Attendance {
         missed.fold(0, u64::saturating_add)
     }
 
+    /// Time since the last block was decided here, or since the start, in milliseconds.
+    #[must_use]
+    pub fn since_block_ms(&self, now: Now) -> u64 {
+        now.monotonic.0.saturating_sub(self.grown.0)
+    }
+
     /// Whether the chain stands still, and of whom nothing is heard.
     #[must_use]
     pub fn standstill(&self, now: Now) -> Option<ChainStandstill> {
-        let for_ms = now.monotonic.0.saturating_sub(self.grown.0);
+        let for_ms = self.since_block_ms(now);
         if for_ms < self.stalled_after_ms {
             return None;
         }

@@ -4,6 +4,7 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use consensus::log::{FileStorage, Log, LogError, Record};
 use tokio::sync::watch;
@@ -33,13 +34,16 @@ pub struct LogThread {
 }
 
 impl LogThread {
-    /// Starts the thread; the log is its own from here on.
-    pub fn start(log: Log<FileStorage>) -> Result<Self, NodeError> {
+    /// Starts the thread; the log is its own from here on. `written` is told how long each write with its sync took.
+    pub fn start(
+        log: Log<FileStorage>,
+        written: impl Fn(Duration) + Send + 'static,
+    ) -> Result<Self, NodeError> {
         let (orders, waiting) = sync_channel(WAITING_GROUPS);
         let (done, synced) = watch::channel(RecordGroup::default());
         let thread = std::thread::Builder::new()
             .name("vote-log".to_owned())
-            .spawn(move || run(log, &waiting, &done))
+            .spawn(move || run(log, &waiting, &done, &written))
             .map_err(NodeError::LogThread)?;
         Ok(Self {
             orders: Some(orders),
@@ -96,6 +100,7 @@ fn run(
     mut log: Log<FileStorage>,
     orders: &Receiver<LogOrder>,
     done: &watch::Sender<RecordGroup>,
+    written: &impl Fn(Duration),
 ) -> Result<(), LogError> {
     while let Ok(first) = orders.recv() {
         let mut next = Some(first);
@@ -116,7 +121,9 @@ fn run(
                             Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
                         }
                     }
+                    let begun = Instant::now();
                     log.append(&records)?;
+                    written(begun.elapsed());
                     // Nobody listens while the node stops.
                     let _ = done.send(last);
                 }

@@ -93,6 +93,12 @@ impl Ledger {
         }
     }
 
+    /// Sums since the ledger began.
+    #[must_use]
+    pub fn totals(&self) -> &LedgerTotals {
+        &self.book.totals
+    }
+
     /// Compares a state with the newest one before, writes what came of it and tells it.
     pub fn take(&mut self, proven: &ProvenState) {
         let mut after = BookedState::of(proven, &self.own);

@@ -32,6 +32,7 @@ impl Daemon {
             may_lack_seccomp: false,
             room: TaskRoom::new(1, 0),
             code: None,
+            metrics: crate::meters::WorkerMetrics::default(),
         });
         let work =
             JobRunner::open(dir, endpoints.clone(), backend, 1 << 20, &BTreeSet::new()).unwrap();
@@ -193,6 +194,7 @@ async fn a_directory_that_others_may_enter_is_refused() {
             may_lack_seccomp: false,
             room: TaskRoom::new(1, 0),
             code: None,
+            metrics: crate::meters::WorkerMetrics::default(),
         });
         let refused = run_with(directory.path(), config, backend, controls).await;
         let is_wide = |error: &FolderError| matches!(error, FolderError::TooOpen { path, .. } if *path == wide);
@@ -309,6 +311,7 @@ async fn the_same_keys_in_two_folders_are_one_partner() {
             room: TaskRoom::new(1, 0),
             may_lack_seccomp: false,
             code: None,
+            metrics: crate::meters::WorkerMetrics::default(),
         })
     };
     let key = keyfile::read_public(&first.join("keys/account.key"), KeyKind::Account).unwrap();

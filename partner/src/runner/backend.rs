@@ -1,13 +1,13 @@
 //! The seam between a partner and what runs its tasks: worker processes of this machine today, a batch system later.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use executor::NoResult;
 use executor::class::Compiler;
 use executor::worker::{CodeExchange, WorkerHandle, WorkerJob, WorkerKiller, WorkerLimits};
+use executor::{NoResult, TaskRun};
 use types::hash::BlobId;
 use types::job::Workload;
 use types::number::TaskIndex;
@@ -15,6 +15,7 @@ use types::number::TaskIndex;
 use super::CodeCache;
 use super::room::TaskRoom;
 use super::side_by_side::{NewsSender, TakeRun, WorkerNews, dealt, run_all};
+use crate::meters::WorkerMetrics;
 
 /// What a back end is to run.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub struct WorkerProcess {
     pub room: TaskRoom,
     /// Compiled code of modules that ran before, if it is kept.
     pub code: Option<CodeCache>,
+    /// What its workers record.
+    pub metrics: WorkerMetrics,
 }
 
 impl ExecutionBackend for WorkerProcess {
@@ -85,7 +88,29 @@ impl WorkerProcess {
             tasks,
             files: job.files.clone(),
         };
-        let tell = |task, run| {
+        let (module, class) = (job.workload.module, job.workload.class);
+        let file = self
+            .code
+            .as_ref()
+            .and_then(|cache| cache.file(module, class));
+        let _running = self.metrics.starts(file.is_some());
+        let preparation = handle.preparation();
+        let ended = self.converse(handle, &job, file.as_deref(), news);
+        let compiler = ended.as_ref().copied();
+        self.metrics.ended(preparation.total(), compiler);
+        ended.map(|compiler| say_compiler(&job, compiler))
+    }
+
+    /// Has a worker run its part of the job.
+    fn converse(
+        &self,
+        handle: WorkerHandle,
+        job: &WorkerJob,
+        file: Option<&Path>,
+        news: &NewsSender,
+    ) -> Result<Compiler, NoResult> {
+        let tell = |task, run: TaskRun| {
+            self.metrics.ran(&run);
             if news.tell(WorkerNews::Ran(task, Box::new(run))) {
                 Ok(())
             } else {
@@ -93,12 +118,9 @@ impl WorkerProcess {
             }
         };
         let Some(cache) = &self.code else {
-            return handle
-                .run_job(&job, tell)
-                .map(|compiler| say_compiler(&job, compiler));
+            return handle.run_job(job, tell);
         };
         let (module, class) = (job.workload.module, job.workload.class);
-        let file = cache.file(module, class);
         let mut keep = |code: Vec<u8>| {
             // The job does not need it.
             if let Err(error) = cache.keep(module, class, &code) {
@@ -107,12 +129,10 @@ impl WorkerProcess {
             news.tell(WorkerNews::CodeKept);
         };
         let exchange = CodeExchange {
-            file: file.as_deref(),
+            file,
             keep: &mut keep,
         };
-        let compiler = handle.run_job_with_code(&job, Some(exchange), tell)?;
-        say_compiler(&job, compiler);
-        Ok(())
+        handle.run_job_with_code(job, Some(exchange), tell)
     }
 }
 

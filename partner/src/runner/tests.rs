@@ -11,6 +11,7 @@ use types::number::Fuel;
 
 use super::*;
 use crate::core::Cause;
+use crate::meters::WorkerMetrics;
 
 /// A back end that gives one result, under another task's index than was asked for.
 #[derive(Debug)]
@@ -119,6 +120,7 @@ fn silent_worker(dir: &Path) -> (WorkerProcess, PathBuf) {
         may_lack_seccomp: true,
         room: TaskRoom::new(1, 0),
         code: None,
+        metrics: WorkerMetrics::default(),
     };
     (worker, started)
 }

@@ -31,6 +31,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "executor",
             "rpc",
             "rpc-server",
+            "metrics",
         ],
     ),
     (
@@ -123,7 +124,7 @@ const EDGES: &[(&str, &[&str])] = &[
 const TEST_EDGES: &[(&str, &[&str])] = &[
     ("light", &["state"]),
     ("partner", &["state", "rpc-server"]),
-    ("cli", &["rpc-server"]),
+    ("cli", &["rpc-server", "metrics"]),
     ("node", &["light", "rpc"]),
     ("avalanche", &["light"]),
     ("testnet", &["blobs"]),

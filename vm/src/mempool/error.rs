@@ -75,6 +75,25 @@ pub enum MempoolError {
 }
 
 impl MempoolError {
+    /// The rule that it broke, in one word for counts.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Known(_) => "known",
+            Self::Charge(_) => "charge",
+            Self::NonceTooFar { .. } => "nonce_too_far",
+            Self::ReplacementFee { .. } => "replacement_fee",
+            Self::CannotPay { .. } => "cannot_pay",
+            Self::NotAwaited(_) => "not_awaited",
+            Self::StepWaits(_) => "step_waits",
+            Self::NoPartner(_) => "no_partner",
+            Self::Full { .. } => "full",
+            Self::TrialPanicked(_) => "trial_panicked",
+            Self::Busy => "busy",
+            Self::Abort(_) => "abort",
+        }
+    }
+
     /// True if the same transaction may be taken later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

@@ -219,7 +219,13 @@ fn a_commit_that_waits_for_its_disk_holds_up_no_execution() {
         Event::Done(work.perform(&rules, &store).unwrap())
     };
     let (sender, mut answers) = tokio::sync::mpsc::channel(8);
-    let worker = crate::worker::Worker::with(perform, host.chain.rules().clone(), sender).unwrap();
+    let worker = crate::worker::Worker::with(
+        perform,
+        host.chain.rules().clone(),
+        sender,
+        &crate::meters::ChainMetrics::default(),
+    )
+    .unwrap();
     let asked: Vec<_> = host.work.drain(..).collect();
     assert_eq!(asked.len(), 2, "the commit, then the execution");
     for work in asked {

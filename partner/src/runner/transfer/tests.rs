@@ -33,6 +33,7 @@ fn work(dir: &Path, endpoints: &[&RunningEndpoint]) -> JobRunner {
         may_lack_seccomp: false,
         room: crate::runner::TaskRoom::new(1, 0),
         code: None,
+        metrics: crate::meters::WorkerMetrics::default(),
     });
     JobRunner::open(
         dir,

@@ -251,6 +251,9 @@ impl VmService {
         if standing.stopped {
             return Err(Status::internal(Refusal::Stopped.to_string()));
         }
+        if let Some(reason) = report::not_ready(&standing, Instant::now()) {
+            return Err(Status::unavailable(reason));
+        }
         Ok(HealthReport {
             details: report::health(&standing),
         })

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use blobs::BlobStore;
 use chain::backend::{Alarms, ChainBackend, Live, Question, ValidatorList, ValidatorView};
@@ -16,6 +17,7 @@ use chain::worker::Worker;
 use chain::{Destination, Submission, Ticket};
 use store::{ChainStore, Store};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior};
 use types::hash::{BlockId, TransactionId, ValidatorId};
 use types::number::View;
 use types::signed_block::SignedBlock;
@@ -27,6 +29,7 @@ use crate::effect::{CallId, CallReply, Effect, Event, HostCall, Phase, Refusal};
 use crate::message::SubnetMessage;
 use crate::network::SubnetNodes;
 use crate::record::{AcceptedRecord, HostRecord};
+use crate::report::{self, Standing};
 
 /// Questions that are taken together.
 const ASKED_TOGETHER: usize = 256;
@@ -46,25 +49,6 @@ pub enum HostInput {
     ChunkRequest(ValidatorId, u32, Vec<u8>),
     /// The VM ends.
     Shutdown,
-}
-
-/// What the loop shows of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Standing {
-    /// Height of the last accepted block.
-    pub height: u64,
-    /// Height of the newest block with a certificate.
-    pub certified: Option<u64>,
-    /// What the host does with the chain.
-    pub phase: Phase,
-    /// Blocks that were verified and not decided.
-    pub processing: usize,
-    /// Transactions in the mempool.
-    pub mempool: usize,
-    /// SubnetNodes that are connected.
-    pub peers: usize,
-    /// True once the chain has stopped.
-    pub stopped: bool,
 }
 
 /// The parts that a loop joins.
@@ -125,6 +109,9 @@ pub struct SubnetShell {
     stopped: bool,
 }
 
+/// Pause between two looks at how the chain stands.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// Messages that wait to be handed to the host; more are lost, and said again.
 const WAITING_MESSAGES: usize = 1_024;
 
@@ -173,6 +160,9 @@ impl SubnetShell {
     ) {
         self.perform(effects);
         let mut asked = Vec::new();
+        // What is owed for long is seen though nothing happens.
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let wake = self.timer.map(|at| self.clock.instant(at));
             let timer = async {
@@ -190,6 +180,7 @@ impl SubnetShell {
                 1.. = questions.recv_many(&mut asked, ASKED_TOGETHER) => {
                     self.questions(std::mem::take(&mut asked));
                 }
+                _ = looks.tick() => {}
                 () = timer => {
                     self.timer = None;
                     self.step(Event::Timer);
@@ -208,6 +199,10 @@ impl SubnetShell {
         let subnet = &self.subnet;
         let (height, mempool) = (subnet.height().0, subnet.mempool());
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let standing = self.standing_now();
+        let stalled = (subnet.phase() == Phase::Normal)
+            .then(|| report::not_ready(&standing, Instant::now()))
+            .flatten();
         let live = Live {
             view: View(height),
             peers: u16::try_from(self.peers.len()).unwrap_or(u16::MAX),
@@ -215,21 +210,36 @@ impl SubnetShell {
             mempool_bytes: count(mempool.bytes()),
             catching_up: subnet.phase() != Phase::Normal,
             clock_ahead_ms: None,
-            stalled: None,
-        };
-        let standing = Standing {
-            height,
-            certified: subnet.certified().map(|height| height.0),
-            phase: subnet.phase(),
-            processing: subnet.processing_blocks(),
-            mempool: mempool.len(),
-            peers: self.peers.len(),
-            stopped: self.stopped,
+            stalled: stalled.map(Into::into),
         };
         self.live
             .send_if_modified(|old| std::mem::replace(old, live.clone()) != live);
         self.standing
             .send_if_modified(|old| std::mem::replace(old, standing) != standing);
+    }
+
+    /// How the chain stands. What is owed is owed anew with each block and each certificate.
+    fn standing_now(&self) -> Standing {
+        let subnet = &self.subnet;
+        let before = *self.standing.borrow();
+        let (height, certified) = (subnet.height().0, subnet.certified().map(|height| height.0));
+        let (processing, wanted) = (subnet.processing_blocks(), *self.wanted.borrow());
+        let is_open = processing > 0 || wanted || certified.unwrap_or_default() < height;
+        let same = (before.height, before.certified) == (height, certified);
+        Standing {
+            height,
+            certified,
+            phase: subnet.phase(),
+            processing,
+            mempool: subnet.mempool().len(),
+            peers: self.peers.len(),
+            wanted,
+            open_since: is_open.then(|| {
+                let since = before.open_since.filter(|_| same);
+                since.unwrap_or_else(Instant::now)
+            }),
+            stopped: self.stopped,
+        }
     }
 
     fn input(&mut self, input: HostInput) {

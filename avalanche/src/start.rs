@@ -30,7 +30,8 @@ use crate::grpc::HostConnection;
 use crate::network::{self, SubnetNodes};
 use crate::places::{ChainFolder, ChainPlaceError};
 use crate::record::{HostRecord, HostRecordError};
-use crate::shell::{HostInput, ShellParts, Standing, SubnetShell};
+use crate::report::Standing;
+use crate::shell::{HostInput, ShellParts, SubnetShell};
 use crate::signatures::SignatureGatherer;
 use crate::signing::StateSigner;
 use crate::sync::StateAnswers;
@@ -225,7 +226,11 @@ pub async fn start(
     };
     let shell = SubnetShell::new(parts)?;
     let task = tokio::spawn(shell.run(effects, taken, asked));
-    tracing::info!(chain = %genesis.chain_id(), validator = ?validator.map(|id| id.to_string()), "the chain runs");
+    let role = validator.map_or_else(
+        || "as no validator, for want of its keys".to_owned(),
+        |id| format!("as validator {id}"),
+    );
+    tracing::info!(chain = %genesis.chain_id(), "the chain runs {role}");
     Ok(RunningChain {
         node_id: request.node_id,
         genesis: genesis.header().id(),

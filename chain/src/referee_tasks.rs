@@ -70,7 +70,10 @@ impl RefereeTasks {
             let begun = metrics.begin();
             let ran = tokio::task::spawn_blocking(move || run(&store, task)).await;
             let leaf = match ran {
-                Ok(Ok(leaf)) => Some(leaf),
+                Ok(Ok(leaf)) => {
+                    tracing::info!(%job, task = %index, %leaf, "ran a task in dispute");
+                    Some(leaf)
+                }
                 Ok(Err(fault)) => {
                     tracing::warn!(%job, task = %index, %fault, "no result of a task in dispute");
                     None
@@ -81,7 +84,6 @@ impl RefereeTasks {
                 }
             };
             metrics.ended(begun, leaf.is_some());
-            tracing::info!(%job, task = %index, ?leaf, "ran a task in dispute");
             let task = index;
             // A closed channel means that the node stops.
             let _ = events.send(Event::Refereed { job, task, leaf }).await;

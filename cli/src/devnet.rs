@@ -16,6 +16,7 @@ use testnet::devnet::ready::{self, OtherChain};
 use testnet::devnet::{Devnet, ProcessRole};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use types::number::Height;
+use types::words::counted;
 
 use crate::failure::{CommandFailure, ExitKind};
 use crate::ui::Ui;
@@ -239,9 +240,9 @@ async fn up(
     let height = outcome?;
     let manifest = &devnet.manifest;
     let text = format!(
-        "devnet {} runs: {} processes, height {height}\n rpc       {}\n customer  {}\n manifest  {}",
+        "devnet {} runs: {}, height {height}\n rpc       {}\n customer  {}\n manifest  {}",
         manifest.chain_id,
-        manifest.processes.len(),
+        counted(manifest.processes.len(), "process"),
         manifest.rpc.join(" "),
         manifest.customer_key.display(),
         devnet.root().join("devnet.json").display(),

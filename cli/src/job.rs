@@ -8,11 +8,12 @@ mod exits;
 pub(crate) mod fake;
 pub mod fetch;
 mod files;
+mod fixed;
 mod input;
 mod interrupt;
 mod list;
 mod name;
-mod report;
+pub mod report;
 mod rerun;
 mod spec;
 mod submit;
@@ -221,21 +222,21 @@ Exit codes: 0 settled and verified, 3 bad spec or input file, 4 no connection, 5
 pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
     match command {
         JobCommand::Validate { spec } => validate(&spec, ui).await,
-        JobCommand::Estimate { spec, rpc } => estimate(&rpc.client()?, &spec, ui).await,
+        JobCommand::Estimate { spec, rpc } => estimate(&rpc.client(ui)?, &spec, ui).await,
         JobCommand::Submit { what, rpc, trust } => {
             let (key, chain) = (what.secret()?, trust.chain()?);
-            let client = arguments::signed(rpc.client()?, key.as_ref(), chain);
+            let client = arguments::signed(rpc.client(ui)?, key.as_ref(), chain);
             let job = start(&client, &what, key.as_ref(), chain, ui).await?;
             let text = format!("job {job}\nfollow it with: gridproof job wait {job} --rpc {rpc}");
             ui.result(&json!({ "job": job, "genesis": trust.source() }), &text);
             Ok(())
         }
-        JobCommand::Status { job, rpc } => status(&rpc.client()?, &job, ui).await,
-        JobCommand::List { whose, rpc } => list::list(&rpc.client()?, &whose, ui).await,
-        JobCommand::Spec { job, rpc } => spec_again(&rpc.client()?, &job, ui).await,
+        JobCommand::Status { job, rpc } => status(&rpc.client(ui)?, &job, ui).await,
+        JobCommand::List { whose, rpc } => list::list(&rpc.client(ui)?, &whose, ui).await,
+        JobCommand::Spec { job, rpc } => spec_again(&rpc.client(ui)?, &job, ui).await,
         JobCommand::Rerun { what, rpc, trust } => rerun::rerun(&what, &rpc, &trust, ui).await,
         JobCommand::Wait { job, rpc, timeout } => {
-            let client = rpc.client()?;
+            let client = rpc.client(ui)?;
             // What does not exist, or cannot be asked, is not waited for.
             let job = view(&client, &job).await?.id;
             let waiting = Box::pin(wait::settled(&client, job, timeout.duration(), ui));
@@ -251,7 +252,7 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
             rpc,
             trust,
         } => {
-            let client = rpc.client()?;
+            let client = rpc.client(ui)?;
             let job = job.resolve(&client).await?;
             let terms = fee.terms(trust.chain()?);
             cancel::cancel(&client, job, &key, terms, ui).await
@@ -262,7 +263,7 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
             out,
             trust,
         } => {
-            let client = rpc.client()?;
+            let client = rpc.client(ui)?;
             let view = view(&client, &job).await?;
             wait::is_settled(&view)?;
             let trust = trust.resolve(&client, ui).await?;
@@ -281,8 +282,8 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
             trust,
             timeout,
         } => {
-            let trusted = (&out, &trust);
-            Box::pin(submit_and_wait(&rpc.client()?, &what, trusted, timeout, ui)).await
+            let (client, trusted) = (rpc.client(ui)?, (&out, &trust));
+            Box::pin(submit_and_wait(&client, &what, trusted, timeout, ui)).await
         }
     }
 }

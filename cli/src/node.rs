@@ -12,6 +12,7 @@ use node::init::InitError;
 use node::{NodeError, NodeErrorKind};
 use serde_json::json;
 use types::genesis::Genesis;
+use types::words::counted;
 
 use crate::config::{self, Override, SetArgs};
 use crate::failure::{CommandFailure, ExitKind};
@@ -125,15 +126,19 @@ pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), CommandFailure> {
                 .map_err(|error| failure(&error))
         }
         NodeCommand::Validators { rpc } => {
-            let list = rpc.client()?.validators().await.map_err(submit::failure)?;
+            let list = rpc
+                .client(ui)?
+                .validators()
+                .await
+                .map_err(submit::failure)?;
             ui.result(&json!(list), &validators::table(&list, crate::ui::now_ms()));
             Ok(())
         }
         NodeCommand::Status { rpc, ready } => {
-            let client = rpc.client()?;
+            let client = rpc.client(ui)?;
             let status = client.status().await.map_err(submit::failure)?;
             let mut text = format!(
-                "network    {} ({})\nheight     {} at {}\nview       {}\nstate root {}\npeers      {} of {}\nmempool    {} transactions\nsynced     {}\nclock      {}",
+                "network    {} ({})\nheight     {} at {}\nview       {}\nstate root {}\npeers      {} of {}\nmempool    {}\nsynced     {}\nclock      {}",
                 status.network,
                 status.chain_id,
                 status.height,
@@ -142,7 +147,7 @@ pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), CommandFailure> {
                 status.state_root,
                 status.peers,
                 status.committee_size.saturating_sub(1),
-                status.mempool_transactions,
+                counted(status.mempool_transactions, "transaction"),
                 synced(&status),
                 clock(status.clock_ahead_ms),
             );
@@ -246,7 +251,8 @@ fn init(
     Ok(())
 }
 
-fn init_failure(error: &InitError) -> CommandFailure {
+/// Why a validator's directory cannot be made.
+pub fn init_failure(error: &InitError) -> CommandFailure {
     let (kind, hint) = match error {
         InitError::Key(error) => return CommandFailure::of_key_file(error),
         InitError::Exists(_) => (

@@ -165,7 +165,8 @@ pub struct InitArgs {
     attributes: Vec<(String, String)>,
 }
 
-fn attribute(text: &str) -> Result<(String, String), String> {
+/// A pair of `--attribute`.
+pub fn attribute(text: &str) -> Result<(String, String), String> {
     let (name, value) = text
         .split_once('=')
         .ok_or("expected NAME=VALUE, such as location=basel")?;
@@ -312,8 +313,8 @@ fn open(dir: &Path) -> Result<(Config, SecretKey), CommandFailure> {
 }
 
 /// The configured endpoints, the first that answers.
-fn connect(config: &Config) -> Result<Client, CommandFailure> {
-    Client::of(&config.endpoints).map_err(failure)
+fn connect(config: &Config, ui: Ui) -> Result<Client, CommandFailure> {
+    submit::client_of(&config.endpoints, ui)
 }
 
 async fn change_bond(
@@ -323,7 +324,7 @@ async fn change_bond(
     ui: Ui,
 ) -> Result<(), CommandFailure> {
     let (config, key) = open(dir)?;
-    let client = connect(&config)?;
+    let client = connect(&config, ui)?;
     let chain = light_of(&dir.join(&config.genesis))?.chain();
     let refills = matches!(&action, Action::Unbond { .. });
     let progress = ui.spinner("waiting until it is final");

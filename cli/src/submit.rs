@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use rpc::client::{Client, ClientError};
+use rpc::client::{Client, ClientError, ServerNews};
 use rpc::model::TransactionStatus;
 use serde_json::json;
 use types::gas::with_least_fee;
@@ -14,6 +14,7 @@ use types::number::{Amount, Height, Nonce};
 use types::transaction::{Action, SignedTransaction, Transaction};
 
 use crate::failure::{CommandFailure, ExitKind};
+use crate::ui::Ui;
 
 /// How long a transaction is offered to an endpoint that has no room for it.
 const ROOM_PATIENCE: Duration = Duration::from_secs(30);
@@ -37,10 +38,25 @@ pub struct RpcArgs {
 }
 
 impl RpcArgs {
-    /// A client of those endpoints.
-    pub fn client(&self) -> Result<Client, CommandFailure> {
-        Client::of(&self.urls).map_err(failure)
+    /// A client of those endpoints, which says when one of several goes away and when it is back.
+    pub fn client(&self, ui: Ui) -> Result<Client, CommandFailure> {
+        client_of(&self.urls, ui)
     }
+}
+
+/// A client of some endpoints, which says when one of several goes away and when it is back.
+pub fn client_of(urls: &[String], ui: Ui) -> Result<Client, CommandFailure> {
+    let client = Client::of(urls).map_err(failure)?;
+    Ok(client.telling(move |news| match news {
+        ServerNews::Away(error) => ui.progress(
+            &format!("{error}; others are asked meanwhile"),
+            json!({ "server": error.url(), "answers": false }),
+        ),
+        ServerNews::Back { url } => ui.progress(
+            &format!("{url} answers again"),
+            json!({ "server": url, "answers": true }),
+        ),
+    }))
 }
 
 impl fmt::Display for RpcArgs {

@@ -42,11 +42,14 @@ impl Ui {
     }
 
     /// A line on the way with what programs want to know of it.
-    fn progress(self, text: &str, mut object: Value) {
+    pub fn progress(self, text: &str, mut object: Value) {
         let mut err = std::io::stderr().lock();
         let _ = if self.json {
             object["progress"] = json!(text);
             writeln!(err, "{object}")
+        } else if self.terminal {
+            // A spinner may stand in the line.
+            writeln!(err, "\r\x1b[2K{text}")
         } else {
             writeln!(err, "{text}")
         };

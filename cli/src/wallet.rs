@@ -122,7 +122,7 @@ pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), CommandFailure> {
 
 /// Shows what an account holds.
 async fn balance(address: Address, rpc: &RpcArgs, ui: Ui) -> Result<(), CommandFailure> {
-    let client = rpc.client()?;
+    let client = rpc.client(ui)?;
     let account = client.account(address).await.map_err(submit::failure)?;
     ui.result(
         &json!({ "address": address, "balance": account.balance, "nonce": account.nonce }),
@@ -139,7 +139,7 @@ async fn send(
     trust: &TrustArgs,
     ui: Ui,
 ) -> Result<(), CommandFailure> {
-    let (client, terms) = (rpc.client()?, fee.terms(trust.chain()?));
+    let (client, terms) = (rpc.client(ui)?, fee.terms(trust.chain()?));
     let action = Action::Transfer { to, amount };
     let progress = ui.spinner("sending");
     let sent = submit::send(&client, key, action, terms, Duration::from_mins(1)).await;

@@ -8,7 +8,7 @@ use state::{
 };
 use types::attestation::{Exit, Outcome, Outcomes, result_root_of};
 use types::block::{Block, Body, Header};
-use types::chain_record::{ChainRecord, DueQueues};
+use types::chain_record::ChainRecord;
 use types::codec::{Bounded, Text, encode};
 use types::committee::Validator;
 use types::genesis::Genesis;
@@ -18,9 +18,7 @@ use types::job::{
     Workload,
 };
 use types::key::{SecretKey, VrfSecretKey};
-use types::number::{
-    Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Fuel, Height, Stake, Timestamp,
-};
+use types::number::{Amount, Attempt, ChainTime, Fixed64, Fuel, Height, Stake, Timestamp};
 use types::params::{ComputeParams, Params};
 use types::proof::{ReceiptProof, ValueProof};
 use types::state_key::StateKey;
@@ -269,24 +267,8 @@ pub fn proof(receipt: &JobReceipt) -> ValueProof {
 fn chain_record(chain_time: ChainTime) -> ChainRecord {
     ChainRecord {
         chain_time,
-        supply: Amount(100),
         burned: Amount(1),
-        liquid: Amount(50),
-        urgent: false,
-        unbondings: None,
-        due: DueQueues::default(),
-        live_jobs: 0,
-        running_jobs: 0,
-        attempt_ms: 0,
-        live_bytes: 0,
-        draws: 0,
-        disputes: 0,
-        first_draw: BeaconStep(0),
-        past_snapshots: Vec::new(),
-        turnouts: BTreeMap::new(),
-        committee_since: Epoch::FIRST,
-        params_since: Epoch::FIRST,
-        last_proposed: BTreeMap::new(),
+        ..ChainRecord::at_genesis(Amount(100), Amount(50), 0)
     }
 }
 

@@ -33,6 +33,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use types::hash::{TransactionId, ValidatorId};
 use types::number::Timestamp;
 use types::time::Monotonic;
+use types::words::counted;
 use vm::MempoolError;
 
 use crate::core::{Effect, Event, Frame, FrameChannel, GateVerdict, LogGate, Node, StopReason};
@@ -294,11 +295,11 @@ impl Shell {
         match event {
             PeerEvent::Connected { validator } | PeerEvent::Disconnected { validator } => {
                 let peers: BTreeSet<_> = self.network.peers().into_iter().collect();
-                let (name, count) = (self.name(&validator), peers.len());
+                let (name, count) = (self.name(&validator), counted(peers.len(), "peer"));
                 if peers.contains(&validator) {
-                    tracing::info!("validator {name} is connected, {count} peers now");
+                    tracing::info!("validator {name} is connected, {count} now");
                 } else {
-                    tracing::info!("validator {name} is not connected any more, {count} peers now");
+                    tracing::info!("validator {name} is not connected any more, {count} now");
                 }
                 self.step(Event::Chain(chain::Event::Peers(peers)))
             }

@@ -20,9 +20,9 @@ pub struct Config {
     pub chain_id: ChainId,
     /// Whose records count. Genesis' node keys bind until a record says otherwise.
     pub committee: Committee,
-    /// Where to listen, such as `/ip4/127.0.0.1/tcp/26601`; port 0 takes a free one.
+    /// Where to listen, such as `/ip4/127.0.0.1/tcp/26600`; port 0 takes a free one.
     pub listen: Vec<Multiaddr>,
-    /// Where to find the first peers, such as `/ip4/10.0.0.3/tcp/26601`, with or without `/p2p/<peer id>`.
+    /// Where to find the first peers, such as `/ip4/10.0.0.3/tcp/26600`, with or without `/p2p/<peer id>`.
     pub bootstrap: Vec<Multiaddr>,
     /// The addresses that others should dial; if empty, those it listens on.
     pub external: Vec<Multiaddr>,

@@ -28,7 +28,7 @@ pub enum P2pError {
         error: libp2p::identity::DecodingError,
     },
     /// The address is not an IP address with a TCP port.
-    #[error("{0} is not an address to listen on: expected such as /ip4/127.0.0.1/tcp/26601")]
+    #[error("{0} is not an address to listen on: expected such as /ip4/127.0.0.1/tcp/26600")]
     ListenAddress(Multiaddr),
     /// The address is not an IP address or a host name with a TCP port that others can dial.
     #[error(

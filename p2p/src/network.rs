@@ -190,7 +190,12 @@ impl NetworkLoop {
             SwarmEvent::ListenerClosed {
                 addresses, reason, ..
             } => {
-                tracing::error!(?addresses, ?reason, "no longer listening");
+                let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+                let why = reason.err().map_or_else(
+                    || "the socket was closed".to_owned(),
+                    |error| error.to_string(),
+                );
+                tracing::error!(addresses = shown.join(" "), why, "no longer listening");
             }
             SwarmEvent::ListenerError { error, .. } if self.may_warn("accept", Instant::now()) => {
                 tracing::warn!(%error, "cannot accept a connection");

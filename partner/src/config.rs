@@ -14,6 +14,7 @@ use types::job::{Name, PartnerProfile};
 use types::key::VrfPublicKey;
 use types::limits::{MAX_ATTRIBUTES, MAX_NAME_BYTES};
 use types::number::{Amount, SQUARE};
+use types::words::counted;
 
 use crate::endpoints::Endpoints;
 
@@ -113,7 +114,7 @@ pub enum PartnerConfigError {
     Endpoint(#[from] ClientError),
     /// One endpoint of a network of several validators: a partner misses its deadlines, and loses bond, when the only
     /// endpoint that it asks fails or keeps something back.
-    #[error("endpoints names {found} endpoint of a network of {validators} validators")]
+    #[error("endpoints names {} of a network of {}", counted(*found, "endpoint"), counted(*validators, "validator"))]
     OneEndpoint {
         /// Number of different endpoints.
         found: usize,

@@ -82,6 +82,10 @@ pub struct PartnerSettings {
     pub verification_places: u16,
     /// Maximum bytes of jobs' inputs on disk, and of the results of one job.
     pub blob_quota_bytes: u64,
+    /// Workers at the same time, over all jobs.
+    pub cores: u16,
+    /// Memory that workers may use together, in bytes.
+    pub memory_bytes: u64,
     /// Longest time that a task may take here, in milliseconds. Tasks that may take longer are not taken.
     pub task_wall_ms: u64,
     /// True if it takes no new duty.

@@ -9,6 +9,7 @@ mod file;
 use serde::{Deserialize, Serialize};
 use types::hash::{Address, JobId};
 use types::number::{Amount, Attempt, Epoch, Height, Nonce, Timestamp};
+use types::words::counted;
 
 use crate::assignment::AssignmentRole;
 use crate::core::ProvenState;
@@ -299,7 +300,8 @@ pub fn news(before: Option<&BookedState>, after: &BookedState, epoch: Epoch) -> 
     let mut news = Vec::new();
     let next = epoch.next();
     let offered = |(ask, places): (Amount, u16)| {
-        format!("asks {ask} SQUARE per million units of fuel, {places} places")
+        let places = counted(places, "place");
+        format!("asks {ask} SQUARE per million units of fuel, {places}")
     };
     let was = before.and_then(|before| before.offer);
     match (was, after.offer) {

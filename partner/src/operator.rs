@@ -54,6 +54,8 @@ impl OperatorSettings {
             reserve: config.reserve,
             verification_places: config.verification_places,
             blob_quota_bytes: config.blob_quota_bytes,
+            cores: config.cores,
+            memory_bytes: config.memory_bytes,
             task_wall_ms: config.task_wall_ms,
             paused: self.paused,
         })

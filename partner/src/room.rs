@@ -12,7 +12,7 @@ use types::job::{JobTerms, Workload};
 
 /// Disk that stays free beside a job, for the journal and for what the system rounds up, in bytes.
 const SPARE_DISK_BYTES: u64 = 64 << 20;
-/// Memory of a worker beside its tasks' own: compiling, inputs, the program itself, in bytes.
+/// Memory of a worker beside what grows with its job: compiling, the program itself, in bytes.
 const WORKER_MEMORY_BYTES: u64 = 128 << 20;
 /// Bytes of a task in a list of outcomes, at most.
 const OUTCOME_BYTES: u64 = 1_512;
@@ -48,28 +48,21 @@ impl FreeRoom {
     /// What is free where a directory lies, now.
     pub fn free(dir: &Path) -> io::Result<Self> {
         let disk = statvfs(dir)?;
-        let text = std::fs::read_to_string("/proc/meminfo")?;
-        let available = meminfo_bytes(&text, "MemAvailable:");
-        let available =
-            available.ok_or_else(|| io::Error::other("/proc/meminfo has no MemAvailable"))?;
         Ok(Self {
             disk_bytes: disk.f_bavail.saturating_mul(disk.f_frsize),
-            memory_bytes: group_memory_bytes().map_or(available, |group| group.min(available)),
+            memory_bytes: free_memory_bytes()?,
         })
     }
 
-    /// What a job may take of a primary: its inputs and all results, and the memory of one task at a time.
+    /// What a job may take of a primary: its inputs and all results, and the memory of so many workers.
     #[must_use]
-    pub fn of_primary(terms: &JobTerms, workload: &Workload) -> Self {
+    pub fn of_primary(terms: &JobTerms, workload: &Workload, workers: u64) -> Self {
         Self {
             disk_bytes: terms
                 .input_bytes
                 .saturating_add(result_bytes(terms))
                 .saturating_add(SPARE_DISK_BYTES),
-            memory_bytes: workload
-                .limits
-                .memory_bytes
-                .saturating_add(WORKER_MEMORY_BYTES),
+            memory_bytes: worker_bytes(workload).saturating_mul(workers),
         }
     }
 
@@ -121,6 +114,35 @@ fn result_bytes(terms: &JobTerms) -> u64 {
     task.saturating_mul(u64::from(terms.tasks.count()))
 }
 
+/// What a worker of a job may hold: a task's memory, its inputs, and what it writes, which is held twice; at least one byte.
+pub(crate) fn worker_bytes(workload: &Workload) -> u64 {
+    let inputs = workload
+        .blobs()
+        .iter()
+        .fold(0u64, |sum, blob| sum.saturating_add(blob.length));
+    WORKER_MEMORY_BYTES
+        .saturating_add(workload.limits.memory_bytes)
+        .saturating_add(inputs)
+        .saturating_add(workload.limits.output_bytes.saturating_mul(2))
+}
+
+/// How many workers may run a job's tasks side by side, with so many processors and so much memory for all: at least one.
+#[must_use]
+pub fn side_by_side(workload: &Workload, cores: u16, memory_bytes: u64) -> u64 {
+    let tasks = u64::from(workload.tasks.count());
+    let by_memory = memory_bytes / worker_bytes(workload);
+    tasks.min(u64::from(cores)).min(by_memory).max(1)
+}
+
+/// The memory that this process may still take, in bytes: the machine's, or what its control group leaves of that.
+pub(crate) fn free_memory_bytes() -> io::Result<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo")?;
+    let available = meminfo_bytes(&text, "MemAvailable:");
+    let available =
+        available.ok_or_else(|| io::Error::other("/proc/meminfo has no MemAvailable"))?;
+    Ok(group_memory_bytes().map_or(available, |group| group.min(available)))
+}
+
 /// A line of `/proc/meminfo`, in bytes.
 fn meminfo_bytes(text: &str, label: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(label))?;
@@ -161,6 +183,22 @@ mod tests {
         ];
         for (bytes, text) in cases {
             assert_eq!(ByteCount(bytes).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn workers_run_side_by_side_as_far_as_tasks_cores_and_memory_go() {
+        let workload = crate::core::tests::chain::workload();
+        let (tasks, each) = (workload.tasks.count(), worker_bytes(&workload));
+        assert!(tasks > 2, "a workload of several tasks");
+        let all = u64::from(tasks);
+        for (cores, memory_bytes, workers) in [
+            (u16::MAX, u64::MAX, all),
+            (2, u64::MAX, 2),
+            (u16::MAX, 2 * each, 2),
+            (0, 0, 1),
+        ] {
+            assert_eq!(side_by_side(&workload, cores, memory_bytes), workers);
         }
     }
 

@@ -304,9 +304,10 @@ impl PartnerShell {
         if duties.is_empty() {
             tracing::info!("stopped: no duty is open");
         }
+        let height = self.core.height();
         for duty in duties {
             tracing::warn!(
-                "stopped with an open duty: {duty} (hint: start it again before, or it costs bond; gridproof partner drain waits until none is open)"
+                "stopped with an open duty, as of block {height}: {duty} (hint: start it again before, or it costs bond; gridproof partner drain waits until none is open)"
             );
         }
     }

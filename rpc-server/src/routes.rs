@@ -322,7 +322,7 @@ async fn blob_chunk(State(app): State<App>, Path(path): Path<(String, String, St
     let bytes = app.backend.blob_chunk(id, chunk).await?;
     if bytes.len() > MAX_CHUNK_BODY_BYTES {
         tracing::error!(
-            ?id,
+            blob = %id,
             chunk,
             bytes = bytes.len(),
             "a blob chunk is longer than a chunk may be"

@@ -2,10 +2,12 @@
 //!
 //! Nothing here checks what a node claims; whoever must not trust the node verifies proofs itself.
 
+mod away;
 mod error;
 mod transport;
 mod wait;
 
+pub use away::ServerNews;
 pub use error::{ClientError, UrlRule};
 pub use wait::JobNews;
 
@@ -41,7 +43,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the node at `url`, such as `http://127.0.0.1:26600`. Does not connect yet.
+    /// A client of the node at `url`, such as `http://127.0.0.1:26601`. Does not connect yet.
     pub fn new(url: &str) -> Result<Self, ClientError> {
         Self::with_timeout(url, DEFAULT_TIMEOUT)
     }
@@ -65,6 +67,14 @@ impl Client {
     #[must_use]
     pub fn signed_by(mut self, signer: RequestSigner) -> Self {
         self.transport.sign_with(signer);
+        self
+    }
+
+    /// The same client, which tells when one of its nodes does not answer, and when it answers again. While it waits for
+    /// something it looks at those that are away; otherwise it learns that when it asks them.
+    #[must_use]
+    pub fn telling(mut self, listener: impl Fn(ServerNews<'_>) + Send + Sync + 'static) -> Self {
+        self.transport.listen(listener);
         self
     }
 

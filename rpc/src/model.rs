@@ -240,6 +240,8 @@ pub struct EstimateView {
     pub policy: Option<PolicyView>,
     /// What would be locked if it were submitted now; absent with the policy.
     pub escrow: Option<EscrowView>,
+    /// What of the escrow's part for storage is burned at once, whatever becomes of the job, in SQUARE; absent with the policy.
+    pub opening_fee: Option<Amount>,
     /// The sum of the escrow, in SQUARE.
     pub total: Option<Amount>,
     /// The lowest price for execution among the eligible partners, in SQUARE.

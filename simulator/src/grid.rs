@@ -130,6 +130,8 @@ impl Grid {
             reserve: SQUARE,
             verification_places: 4,
             blob_quota_bytes: 16 << 30,
+            cores: 1,
+            memory_bytes: u64::MAX,
             task_wall_ms: 3_600_000,
             paused: false,
         };

@@ -247,7 +247,7 @@ pub struct Divergence {
     pub root: Hash32,
     /// The salt that blinds the root's leaves.
     pub salt: Hash32,
-    /// The task.
+    /// The task whose results are compared.
     pub task: TaskIndex,
     /// The leaf that the verifier found.
     pub leaf: Hash32,

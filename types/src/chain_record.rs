@@ -53,6 +53,34 @@ pub struct ChainRecord {
     pub last_proposed: BTreeMap<ValidatorId, Height>,
 }
 
+impl ChainRecord {
+    /// That of genesis: money as it is given out, nothing burned, and no job, unbonding or block yet.
+    #[must_use]
+    pub fn at_genesis(supply: Amount, liquid: Amount, attempt_ms: u64) -> Self {
+        Self {
+            chain_time: ChainTime::ZERO,
+            supply,
+            burned: Amount::ZERO,
+            liquid,
+            urgent: false,
+            unbondings: None,
+            due: DueQueues::default(),
+            live_jobs: 0,
+            running_jobs: 0,
+            attempt_ms,
+            live_bytes: 0,
+            draws: 0,
+            disputes: 0,
+            first_draw: BeaconStep(0),
+            past_snapshots: Vec::new(),
+            turnouts: BTreeMap::new(),
+            committee_since: Epoch::FIRST,
+            params_since: Epoch::FIRST,
+            last_proposed: BTreeMap::new(),
+        }
+    }
+}
+
 /// How many of the verifiers that sortition selected announced themselves, over attempts whose announce window closed of late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct ClassTurnout {

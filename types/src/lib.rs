@@ -36,3 +36,4 @@ pub mod time;
 pub mod transaction;
 pub mod vote;
 pub mod whole;
+pub mod words;

@@ -41,7 +41,7 @@ pub enum SignedBlockError {
     /// It is signed with another key than the proposer's.
     #[error("the block is signed by {signer}, its proposer is {proposer}")]
     OtherSigner {
-        /// Who signed.
+        /// The validator whose key signed it.
         signer: ValidatorId,
         /// The proposer in the header.
         proposer: ValidatorId,
@@ -101,7 +101,7 @@ impl SignedBlock {
         Ok(Self { block, proposer })
     }
 
-    /// The canonical bytes.
+    /// The block and its proposer's signature in canonical bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         encode(&(self.block.block().as_ref(), &self.proposer))

@@ -45,7 +45,7 @@ pub struct StoredSubject {
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
 )]
 pub struct StoredStatement {
-    /// What is held.
+    /// Which of a job's data the validator holds.
     pub subject: StoredSubject,
     /// Length of what is held, each blob once, in bytes.
     pub bytes: u64,

@@ -1,13 +1,10 @@
 //! The state of genesis.
 
-use std::collections::BTreeMap;
-
 use state::Writes;
-use types::chain_record::DueQueues;
 use types::codec::{Bounded, encode};
 use types::genesis::{Genesis, GenesisError};
 use types::hash::Address;
-use types::number::{Amount, BeaconStep, ChainTime, Epoch};
+use types::number::{Amount, Epoch};
 use types::state_key::StateKey;
 
 use crate::beacon::{Beacon, first_seed};
@@ -74,27 +71,8 @@ pub fn genesis_writes(genesis: &Genesis) -> Result<Writes, GenesisStateError> {
     let supply = genesis.supply().unwrap_or_default();
     let liquid =
         Amount::sum(genesis.accounts.iter().map(|account| account.balance)).unwrap_or_default();
-    let chain = ChainRecord {
-        chain_time: ChainTime::ZERO,
-        supply,
-        burned: Amount::ZERO,
-        liquid,
-        urgent: false,
-        unbondings: None,
-        due: DueQueues::default(),
-        live_jobs: 0,
-        running_jobs: 0,
-        attempt_ms: genesis.params.compute.execute_window_ms,
-        live_bytes: 0,
-        draws: 0,
-        disputes: 0,
-        first_draw: BeaconStep(0),
-        past_snapshots: Vec::new(),
-        turnouts: BTreeMap::new(),
-        committee_since: Epoch::FIRST,
-        params_since: Epoch::FIRST,
-        last_proposed: BTreeMap::new(),
-    };
+    let attempt_ms = genesis.params.compute.execute_window_ms;
+    let chain = ChainRecord::at_genesis(supply, liquid, attempt_ms);
     put(&mut writes, StateKey::Chain, &chain);
     Ok(writes)
 }

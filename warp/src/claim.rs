@@ -43,7 +43,7 @@ pub struct StateClaim {
 /// [`WarpValidators`](crate::WarpValidators) to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedClaim {
-    /// What is claimed.
+    /// The claim that is signed.
     pub claim: StateClaim,
     /// Who signed: bit i of the big-endian number stands for validator i in the canonical order.
     pub signers: Vec<u8>,

@@ -37,7 +37,7 @@ pub enum ValidatorsError {
     /// A key is no point of the curve's group.
     #[error("the BLS key of {node} is invalid")]
     Key {
-        /// The node.
+        /// The node with that key.
         node: AvalancheNodeId,
     },
     /// The weights have no sum.
@@ -69,7 +69,7 @@ pub enum QuorumError {
     TooLight {
         /// Weight of those that signed.
         signed: u64,
-        /// Weight of all.
+        /// Weight of all validators of the subnet.
         total: u64,
         /// Signatures by others than validators, for something else, or of one validator twice.
         refused: usize,
@@ -86,7 +86,7 @@ pub struct Aggregate {
     pub message: SignedClaim,
     /// Number of validators that signed.
     pub signers: usize,
-    /// Their weight.
+    /// Weight of those validators.
     pub signed: u64,
     /// The weight of all.
     pub total: u64,

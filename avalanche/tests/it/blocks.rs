@@ -245,6 +245,9 @@ async fn a_node_without_a_key_follows() {
         .initialize(&genesis, folders[1].path(), None)
         .await
         .unwrap();
+    let health = follower.call::<_, HealthReport>("/vm.VM/Health", Empty {});
+    let refused = health.await.unwrap_err();
+    assert!(refused.message().contains("the chain starts"), "{refused}");
     follower.set_state(HostState::NormalOp).await;
     submit(&leader, &genesis, 0).await;
     let block = leader.next().await;

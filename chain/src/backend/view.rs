@@ -279,6 +279,7 @@ pub fn estimate_view(height: Height, estimate: vm::compute::JobEstimate) -> Esti
         escrow: estimate.escrow.as_ref().map(EscrowView::from),
         total: estimate.total,
         lowest_price: estimate.lowest_price,
+        opening_fee: estimate.opening_fee,
         longest_ms: estimate.longest_ms,
         eligible: estimate.eligible,
         exclusions: exclusions.collect(),

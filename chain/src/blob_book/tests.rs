@@ -2,13 +2,12 @@
 
 use types::attestation::{Exit, Outcome, result_root_of};
 use types::codec::{Bounded, encode};
-use types::hash::{Address, Hash32};
+use types::hash::Hash32;
 use types::job::{
-    Failed, FailureReason, Parties, Pending, Primary, PrimaryOpening, Revealing, Storing,
-    TaskLimits, Workload,
+    Failed, FailureReason, Pending, PrimaryOpening, Revealing, Storing, TaskLimits, Workload,
 };
-use types::number::{Amount, BeaconStep, Fuel};
-use types::testing::validator_id;
+use types::number::{BeaconStep, Fuel};
+use types::testing::{no_parties, validator_id};
 
 use super::fetch::RETRY_MS;
 use super::*;
@@ -76,16 +75,7 @@ fn outcomes(stdout: &str) -> Outcomes {
 
 fn agreed(list: &Outcomes) -> Stage {
     Stage::Storing(Storing {
-        parties: Parties {
-            primary: Primary {
-                partner: Address::default(),
-                price: Amount::ZERO,
-                bond: Amount::ZERO,
-            },
-            commitment: Hash32::ZERO,
-            verifiers: Vec::new(),
-            no_results: Vec::new(),
-        },
+        parties: no_parties(),
         opening: PrimaryOpening {
             root: result_root_of(&SALT, &list.leaves(&workload())),
             salt: SALT,
@@ -315,16 +305,7 @@ fn a_settled_job_that_is_challenged_is_live_again() {
     let (mut book, _) = settled_book();
     book.settle(1_000, 1_000, &peers());
     assert_eq!(book.complete_workload(&record(Stage::Settled).id), None);
-    let parties = Parties {
-        primary: Primary {
-            partner: Address::default(),
-            price: Amount::ZERO,
-            bond: Amount::ZERO,
-        },
-        commitment: Hash32::ZERO,
-        verifiers: Vec::new(),
-        no_results: Vec::new(),
-    };
+    let parties = no_parties();
     let challenged = record(Stage::Challenged(types::job::Challenged { parties }));
     book.see(&challenged, 1_000);
     book.settle(1_000, 1_000, &peers());

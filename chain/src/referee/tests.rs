@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use types::attestation::MerkleLeaves;
-use types::hash::{Address, BlobId};
-use types::job::{Disputed, Parties, Primary, PrimaryOpening};
+use types::hash::BlobId;
+use types::job::{Disputed, PrimaryOpening};
 use types::number::{ChainTime, Epoch};
+use types::testing::no_parties;
 use types::testing::numbered::{genesis, key, vrf_key};
 use vm::Rules;
 
@@ -38,18 +39,8 @@ fn workload() -> Workload {
 
 /// A job in dispute over task 2.
 fn record(phase: BallotPhase) -> JobRecord {
-    let parties = Parties {
-        primary: Primary {
-            partner: Address::default(),
-            price: Amount::ZERO,
-            bond: Amount::ZERO,
-        },
-        commitment: Hash32::ZERO,
-        verifiers: Vec::new(),
-        no_results: Vec::new(),
-    };
     let stage = Stage::Disputed(Disputed {
-        parties,
+        parties: no_parties(),
         opening: PrimaryOpening {
             root: Hash32::ZERO,
             salt: Hash32::ZERO,

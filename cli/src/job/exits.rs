@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use types::attestation::{Exit, Outcome, Outcomes, Trap};
 use types::job::Workload;
 use types::number::TaskIndex;
+use types::words::counted;
 
 use super::fetch;
 use crate::failure::{CommandFailure, ExitKind};
@@ -77,7 +78,8 @@ pub fn objects(failed: &[FailedTask]) -> Value {
 pub fn lines(tasks: usize, failed: &[FailedTask]) -> Vec<String> {
     let good = tasks.saturating_sub(failed.len());
     let mut lines = vec![format!(
-        " exits      {good} of {tasks} tasks ended with code 0 and wrote their outputs"
+        " exits      {good} of {} ended with code 0 and wrote all outputs",
+        counted(tasks, "task")
     )];
     let shown = failed.iter().take(SHOWN);
     lines.extend(shown.map(|failed| format!("            {}", failed.line())));
@@ -91,8 +93,9 @@ pub fn lines(tasks: usize, failed: &[FailedTask]) -> Vec<String> {
 pub fn failure(tasks: usize, failed: &[FailedTask]) -> Option<CommandFailure> {
     let first = failed.first()?;
     let message = format!(
-        "{} of {tasks} tasks failed; the first is {}",
+        "{} of {} failed; the first is {}",
         failed.len(),
+        counted(tasks, "task"),
         first.line()
     );
     let failure = CommandFailure::new(ExitKind::TasksFailed, "tasks_failed", message).hint(

@@ -331,6 +331,7 @@ impl Backend for FakeNode {
             escrow: None,
             total: Some(SQUARE),
             lowest_price: None,
+            opening_fee: None,
             longest_ms: None,
             eligible: vec![Address::default()],
             exclusions: Vec::new(),

@@ -12,21 +12,12 @@ use serde_json::{Value, json};
 use types::attestation::unblinded_root;
 use types::job::{JobReceipt, JobSpec, TaskSet};
 use types::number::Amount;
+use types::words::counted;
 
 use super::exits::{self, ShownExits};
+use super::fixed::decimal;
 use super::input::Prepared;
 use super::verify::VerifiedFolder;
-
-/// Thousandths of a 64.64 fixed-point number, rounded down.
-fn thousandths(fixed: u128) -> u128 {
-    (fixed >> 32).saturating_mul(1_000) >> 32
-}
-
-/// A 64.64 fixed-point number with three decimals.
-fn decimal(fixed: u128) -> String {
-    let thousandths = thousandths(fixed);
-    format!("{}.{:03}", thousandths / 1_000, thousandths % 1_000)
-}
 
 /// How many tasks there are, and of how many.
 fn tasks_in_words(tasks: &TaskSet) -> String {
@@ -84,6 +75,9 @@ pub fn estimate(spec: &JobSpec, estimate: &EstimateView) -> (Value, String) {
             "  storage    {} SQUARE, fees {} SQUARE, rent for the longest time {} SQUARE",
             escrow.storage, escrow.fees, escrow.rent
         ));
+        lines.extend(estimate.opening_fee.map(|fee| {
+            format!("   opening   {fee} SQUARE of the storage is burned at once; the rest is for results, as far as they take room")
+        }));
         lines.push(format!(
             "  referees   {} SQUARE, of use only in a dispute",
             escrow.referees
@@ -97,12 +91,15 @@ pub fn estimate(spec: &JobSpec, estimate: &EstimateView) -> (Value, String) {
             HumanDuration(longest)
         )
     }));
-    let eligible = u32::try_from(estimate.eligible.len()).unwrap_or(u32::MAX);
-    lines.push(format!(" could run   {} now", counted(eligible, "partner")));
+    lines.push(format!(
+        " could run   {} now",
+        counted(estimate.eligible.len(), "partner")
+    ));
     for exclusion in &estimate.exclusions {
         lines.push(format!(
-            "  not        {} {}",
-            exclusion.partners, exclusion.reason
+            "  not        {}: {}",
+            counted(exclusion.partners, "partner"),
+            exclusion.reason
         ));
     }
     (json!(estimate), lines.join("\n"))
@@ -196,12 +193,6 @@ pub fn reason(why: JobFailure) -> &'static str {
     super::wait::explain(why).1
 }
 
-/// A number with its noun.
-fn counted(number: u32, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
-}
-
 /// What a job will cost, before it is submitted.
 pub fn cost_line(estimate: &EstimateView) -> String {
     let locked = estimate.total.unwrap_or_default();
@@ -244,9 +235,9 @@ pub fn verified_receipt(proven: &StandingReceipt, genesis: &str) -> (Value, Stri
     let mut lines = vec![
         "the receipt is verified; results were not looked at (--outputs)".to_owned(),
         format!(
-            " settles    job {} of {} tasks",
+            " settles    job {} of {}",
             receipt.job,
-            receipt.tasks.count()
+            counted(receipt.tasks.count(), "task")
         ),
         format!(
             "            workload {}, outcomes {}",
@@ -298,8 +289,8 @@ pub fn finished(
     lines.push(genesis_line(genesis).to_owned());
     lines.extend(phase_lines(&view.history));
     lines.push(format!(
-        " results    {} files in {}",
-        folder.job.files,
+        " results    {} in {}",
+        counted(folder.job.files, "file"),
         out.display()
     ));
     (object, lines.join("\n"))
@@ -314,7 +305,10 @@ fn cost(receipt: &JobReceipt) -> Amount {
 /// Who checked. Several verifiers may run one task, so the runs are not a share of the tasks.
 fn checked_line(verifiers: usize, runs: u32, tasks: u32, paid: Amount) -> String {
     format!(
-        " checked by {verifiers} verifiers, {runs} runs of tasks for a job of {tasks}, for {paid} SQUARE"
+        " checked by {}, in {} of a job of {}, for {paid} SQUARE",
+        counted(verifiers, "verifier"),
+        counted(runs, "run"),
+        counted(tasks, "task")
     )
 }
 
@@ -340,8 +334,9 @@ fn receipt_lines(proven: &StandingReceipt) -> Vec<String> {
             "selected by sortition"
         };
         lines.push(format!(
-            "            {} ({} tasks, {how})",
-            verifier.partner, verifier.tasks
+            "            {} ({}, {how})",
+            verifier.partner,
+            counted(verifier.tasks, "task")
         ));
     }
     lines.push(format!(
@@ -430,17 +425,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fixed_point_numbers_are_rounded_down() {
-        assert_eq!(decimal(1 << 64), "1.000");
-        assert_eq!(decimal((1 << 63) | (1 << 62)), "0.750");
-        assert_eq!(
-            decimal(u128::MAX),
-            "18446744073709551615.999",
-            "the largest does not overflow the arithmetic"
-        );
-    }
-
-    #[test]
     fn an_estimate_says_what_confidence_was_asked_for() {
         let policy = PolicyView::from(&super::super::fake::policy());
         assert!(
@@ -459,7 +443,7 @@ mod tests {
     fn more_runs_than_tasks_are_no_share_of_them() {
         let line = checked_line(4, 8, 4, Amount(0));
         assert!(!line.contains("8 of 4"), "{line}");
-        assert!(line.contains("8 runs of tasks for a job of 4"), "{line}");
+        assert!(line.contains("8 runs of a job of 4 tasks"), "{line}");
     }
 
     #[test]

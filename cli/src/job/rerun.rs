@@ -13,6 +13,7 @@ use rpc::{Client, RequestSigner};
 use serde_json::json;
 use types::job::{JobSpec, TaskSet};
 use types::number::Amount;
+use types::words::counted;
 
 use super::book::JobBook;
 use super::exits::FailedTask;
@@ -59,7 +60,7 @@ pub async fn rerun(
     trust: &TrustArgs,
     ui: Ui,
 ) -> Result<(), CommandFailure> {
-    let client = rpc.client()?;
+    let client = rpc.client(ui)?;
     let key = what.key.read_secret(KeyKind::Account)?;
     let view = super::view(&client, &what.job).await?;
     wait::is_settled(&view)?;
@@ -86,9 +87,9 @@ pub async fn rerun(
     };
     let job = submit::submit(&client, &key, &terms, &prepared, ui).await?;
     let text = format!(
-        "job {job} runs {} of the {} tasks of job {} again\nfollow it with: gridproof job wait {job} --rpc {rpc}",
+        "job {job} runs {} of the {} of job {} again\nfollow it with: gridproof job wait {job} --rpc {rpc}",
         indices.len(),
-        workload.tasks.count(),
+        counted(workload.tasks.count(), "task"),
         view.id
     );
     let object =
@@ -119,8 +120,8 @@ fn narrow(spec: &mut JobSpec, tasks: TaskSet) -> Result<(), CommandFailure> {
     let asked = &spec.workload.tasks;
     if asked.array() != tasks.array() {
         let message = format!(
-            "the spec has an array of {} tasks, the job has one of {}",
-            asked.array(),
+            "the spec has an array of {}, the job has one of {}",
+            counted(asked.array(), "task"),
             tasks.array()
         );
         return Err(

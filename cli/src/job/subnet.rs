@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use types::block::Header;
 use types::number::Height;
+use types::words::counted;
 use warp::{Aggregate, AvalancheId, AvalancheNodeId, QuorumError, SIGNATURE_BYTES, StateClaim};
 
 use crate::avalanche::node_api::NodeApi;
@@ -124,7 +125,8 @@ impl SubnetProof {
             ..
         } = &self.aggregate;
         format!(
-            " subnet     {signers} validators with {signed} of {total} of the weight signed the state after height {}",
+            " subnet     {} with {signed} of {total} of the weight signed the state after height {}",
+            counted(*signers, "validator"),
             self.aggregate.message.claim.height
         )
     }

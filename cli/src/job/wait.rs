@@ -8,6 +8,7 @@ use rpc::model::{DisputeView, JobFailure, JobView, VerifierView};
 use rpc::{Client, ClientError};
 use serde_json::{Value, json};
 use types::hash::JobId;
+use types::words::counted;
 
 use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::failure;
@@ -22,7 +23,7 @@ pub async fn settled(
 ) -> Result<JobView, CommandFailure> {
     let progress = ui.spinner("waiting for the job");
     let started = Instant::now();
-    let mut shown = String::new();
+    let (mut shown, mut is_silent) = (String::new(), false);
     let view = client
         .wait_job(job, time_limit, |news| {
             let (text, over) = match news {
@@ -30,6 +31,13 @@ pub async fn settled(
                 JobNews::State(view) => (describe(view), !view.live),
                 JobNews::Trouble(error) => (trouble(error), false),
             };
+            if matches!(news, JobNews::State(_)) && std::mem::take(&mut is_silent) {
+                let url = client.url();
+                let object = json!({ "server": url, "answers": true });
+                ui.progress(&format!("{url} answers again"), object);
+                shown.clear();
+            }
+            is_silent |= matches!(news, JobNews::Trouble(error) if error.is_silence());
             if text != shown {
                 let state = match news {
                     JobNews::State(view) => state(view),
@@ -66,8 +74,8 @@ fn state(view: &JobView) -> Value {
 /// One line on why nothing is known.
 fn trouble(error: &ClientError) -> String {
     match error {
-        ClientError::Refused { .. } => format!("endpoint cannot answer now, retrying: {error}"),
-        _ => format!("endpoint unreachable, retrying: {error}"),
+        ClientError::Refused { .. } => format!("no server can answer now, trying again: {error}"),
+        _ => format!("no server answers, trying again: {error}"),
     }
 }
 
@@ -102,7 +110,7 @@ fn describe_dispute(dispute: &DisputeView) -> String {
     let (task, open) = (dispute.task, dispute.opened.len());
     let voted = dispute.committed.len() + open;
     format!(
-        "disputed: results differ, validators run task {task} again: {voted} have voted, {open} votes are open"
+        "disputed: results differ, validators run task {task} again: votes: {voted}, of which open: {open}"
     )
 }
 
@@ -114,13 +122,21 @@ fn describe_stage(stage: &str, verifiers: usize, committed: usize, revealed: usi
         }
         "assigned" => "assigned: a partner runs it".to_owned(),
         "announcing" => format!(
-            "announcing: the primary has committed, {verifiers} verifiers announced themselves"
+            "announcing: the primary has committed, {} announced",
+            counted(verifiers, "verifier")
         ),
-        "appointing" => {
-            format!("appointing: {verifiers} verifiers, the beacon appoints those that are missing")
-        }
-        "verifying" => format!("verifying: {committed} of {verifiers} verifiers have committed"),
-        "revealing" => format!("revealing: {revealed} of {verifiers} verifiers have revealed"),
+        "appointing" => format!(
+            "appointing: {}, the beacon appoints those that are missing",
+            counted(verifiers, "verifier")
+        ),
+        "verifying" => format!(
+            "verifying: committed {committed} of {}",
+            counted(verifiers, "verifier")
+        ),
+        "revealing" => format!(
+            "revealing: revealed {revealed} of {}",
+            counted(verifiers, "verifier")
+        ),
         "disputed" => "disputed: results differ, validators run a task again".to_owned(),
         "storing" => "storing: all results match, validators take them".to_owned(),
         "challenged" => {

@@ -25,6 +25,7 @@ use types::state_key::StateKey;
 use super::challenge::{self, ChallengeEnd, TriedTasks};
 use super::{connect, open};
 use crate::failure::CommandFailure;
+use crate::job::report;
 use crate::submit::failure;
 use crate::trust::light_of;
 use crate::ui::Ui;
@@ -72,7 +73,7 @@ struct Auditor {
 impl Auditor {
     fn open(dir: &Path, config: Config) -> Result<Self, CommandFailure> {
         let (_, key) = open(dir)?;
-        let client = connect(&config)?;
+        let client = connect(&config, Ui::new(false))?;
         Ok(Self {
             light: light_of(&dir.join(&config.genesis))?,
             vrf: keyfile::read_vrf(&dir.join(&config.vrf_key))?,
@@ -122,10 +123,11 @@ impl Auditor {
             patience: PATIENCE,
             dry_run: false,
         };
-        match challenge::perform(&self.dir, &task, Ui::new(false)).await? {
+        match Box::pin(challenge::perform(&self.dir, &task, Ui::new(false))).await? {
             ChallengeEnd::Compared(..) => tracing::info!(%job, "audited: the receipt is right"),
             ChallengeEnd::Decided(found, view) => {
-                tracing::warn!(%job, task = %found.task, stage = view.stage, failure = ?view.failure, "audited: the result is another one");
+                let ended = view.failure.map_or("it has not failed", report::reason);
+                tracing::warn!(%job, task = %found.task, stage = view.stage, "audited: the result is another one: {ended}");
             }
         }
         Ok(())

@@ -23,6 +23,7 @@ use types::limits::MAX_STATE_VALUE_BYTES;
 use types::number::TaskIndex;
 use types::state_key::StateKey;
 use types::transaction::{Action, JobStep};
+use types::words::counted;
 
 use super::{connect, open};
 use crate::failure::{CommandFailure, ExitKind};
@@ -107,7 +108,7 @@ pub async fn challenge(args: &ChallengeArgs, ui: Ui) -> Result<(), CommandFailur
         patience: Duration::from_secs(args.timeout_seconds),
         dry_run: args.dry_run,
     };
-    match perform(&args.dir, &tried, ui).await? {
+    match Box::pin(perform(&args.dir, &tried, ui)).await? {
         ChallengeEnd::Compared(tasks, findings) => {
             say_findings(args.job, tasks, &findings, ui);
             Ok(())
@@ -123,7 +124,7 @@ pub async fn perform(
     ui: Ui,
 ) -> Result<ChallengeEnd, CommandFailure> {
     let (config, key) = open(dir)?;
-    let client = connect(&config)?;
+    let client = connect(&config, ui)?;
     let light = light_of(&dir.join(&config.genesis))?;
     let view = client.job(tried.job).await.map_err(failure)?;
     let own = key.public().address();
@@ -370,10 +371,12 @@ fn objects(findings: &[OtherLeaf]) -> Vec<serde_json::Value> {
 fn say_findings(job: JobId, tasks: usize, findings: &[OtherLeaf], ui: Ui) {
     let mut lines = match findings.len() {
         0 => vec![format!(
-            "{tasks} tasks of job {job} give what the receipt says: there is nothing to challenge"
+            "{} of job {job} run again, with the result of the receipt: there is nothing to challenge",
+            counted(tasks, "task")
         )],
         differ => vec![format!(
-            "{differ} of {tasks} tasks of job {job} give something else; nothing was signed"
+            "the result is another one for {differ} of {} of job {job}; nothing was signed",
+            counted(tasks, "task")
         )],
     };
     let line = |one: &OtherLeaf| {

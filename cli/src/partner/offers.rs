@@ -3,6 +3,7 @@
 use rpc::model::{JobList, JobSummary, PartnerList, PartnerView, Status};
 use serde_json::{Value, json};
 use types::number::{Amount, EngineClass};
+use types::words::counted;
 
 use crate::failure::CommandFailure;
 use crate::node::validators::aligned;
@@ -11,7 +12,7 @@ use crate::ui::Ui;
 
 /// Shows the offers of all partners, price levels and the jobs that wait.
 pub async fn offers(rpc: RpcArgs, ui: Ui) -> Result<(), CommandFailure> {
-    let client = rpc.client()?;
+    let client = rpc.client(ui)?;
     let partners = client.partners().await.map_err(failure)?;
     let jobs = client.jobs(true).await.map_err(failure)?;
     let status = client.status().await.map_err(failure)?;
@@ -96,8 +97,9 @@ fn text(
     let (waiting, under_way) = demand(jobs);
     let caps = Amount::sum(waiting.iter().map(|job| job.price_cap)).unwrap_or_default();
     lines.push(format!(
-        "demand: {} jobs wait for a partner and pay up to {caps} SQUARE together, {under_way} are under way",
-        waiting.len()
+        "demand: {} without a partner, for up to {caps} SQUARE together; {} under way",
+        counted(waiting.len(), "job"),
+        counted(under_way, "job")
     ));
     lines.push(format!(
         "asks are per million units of fuel, at height {} of {}",

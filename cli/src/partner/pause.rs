@@ -12,6 +12,7 @@ use clap::Args;
 use partner::PauseMark;
 use partner::config::Config;
 use partner::journal;
+use partner::ledger::LedgerBook;
 use rpc::Client;
 use rpc::model::PartnerView;
 use serde_json::json;
@@ -20,6 +21,7 @@ use types::hash::{Address, JobId};
 use types::job::PartnerProfile;
 use types::key::SecretKey;
 use types::transaction::Action;
+use types::words::counted;
 
 use super::{TIMEOUT, connect, open, stopped};
 use crate::failure::{CommandFailure, ExitKind};
@@ -36,6 +38,8 @@ since which block it is safe to stop. gridproof partner resume takes new duties 
 
 /// Pause between two looks at the chain.
 const PAUSE: Duration = Duration::from_millis(300);
+/// How long a daemon is waited for that has not seen yet what the chain says: it names its duties when it is stopped.
+const DAEMON_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Which partner is drained, and how long that may take.
 #[derive(Debug, Args)]
@@ -53,13 +57,15 @@ pub async fn pause(dir: &Path, paused: bool, ui: Ui) -> Result<(), CommandFailur
     let view = change(dir, paused, ui).await?;
     let text = if paused {
         format!(
-            "paused since block {}: no draw finds it; {} jobs as primary and {} checks go on",
-            view.height, view.running, view.verifying
+            "paused since block {}: no draw finds it; open: {}",
+            view.height,
+            open_duties(&view)
         )
     } else {
         format!(
-            "resumed in block {} with {} places; it is drawn from the next epoch on",
-            view.height, view.profile.places
+            "resumed in block {} with {}; it is drawn from the next epoch on",
+            view.height,
+            counted(view.profile.places, "place")
         )
     };
     ui.result(&json!({ "paused": paused, "partner": view }), &text);
@@ -71,13 +77,14 @@ pub async fn drain(what: &DrainArgs, ui: Ui) -> Result<(), CommandFailure> {
     let until = Instant::now() + Duration::from_secs(what.seconds);
     let view = change(&what.dir, true, ui).await?;
     let (config, _) = open(&what.dir)?;
-    let client = connect(&config)?;
+    let client = connect(&config, ui)?;
     // An announcement from before the pause may still be on its way to one of these.
     let mut announcing = announcing_jobs(&client).await?;
     let address = view.address;
     let progress = ui.spinner("waiting until no duty is open");
     let mut tick = interval(PAUSE);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut over_since = None;
     let ended = loop {
         tick.tick().await;
         let view = client.partner(address).await.map_err(failure)?;
@@ -87,12 +94,12 @@ pub async fn drain(what: &DrainArgs, ui: Ui) -> Result<(), CommandFailure> {
         }
         let open = u32::from(view.running) + u32::from(view.verifying);
         if open == 0 && announcing.is_empty() && view.profile.places == 0 {
-            break Ok(view);
+            let since = *over_since.get_or_insert_with(Instant::now);
+            if has_seen_its_end(&what.dir) || since.elapsed() >= DAEMON_PATIENCE {
+                break Ok(view);
+            }
         }
-        progress.message(&format!(
-            "{} jobs as primary, {} checks are open",
-            view.running, view.verifying
-        ));
+        progress.message(&format!("open: {}", open_duties(&view)));
         if Instant::now() >= until {
             break Err(not_drained(&what.dir, &view));
         }
@@ -108,10 +115,25 @@ pub async fn drain(what: &DrainArgs, ui: Ui) -> Result<(), CommandFailure> {
     Ok(())
 }
 
+/// True if no daemon runs, or if the one that runs knows of no duty: its books are those of its last look at the chain.
+fn has_seen_its_end(dir: &Path) -> bool {
+    let runs = journal::inspect(&dir.join("journal")).is_ok_and(|status| status.in_use);
+    let seen = || LedgerBook::read(dir).ok().flatten()?.seen;
+    !runs || seen().is_none_or(|seen| seen.duties.is_empty())
+}
+
+fn open_duties(view: &PartnerView) -> String {
+    let (jobs, checks) = (
+        counted(view.running, "job"),
+        counted(view.verifying, "check"),
+    );
+    format!("{jobs} as primary, {checks}")
+}
+
 fn not_drained(dir: &Path, view: &PartnerView) -> CommandFailure {
     let message = format!(
-        "{} jobs as primary and {} checks are still open; the partner stays paused",
-        view.running, view.verifying
+        "still open: {}; the partner stays paused",
+        open_duties(view)
     );
     let runs = journal::inspect(&dir.join("journal")).is_ok_and(|status| status.in_use);
     let hint = if runs {
@@ -135,7 +157,7 @@ async fn announcing_jobs(client: &Client) -> Result<BTreeSet<JobId>, CommandFail
 /// Sets the mark, and waits until the chain has what it says.
 async fn change(dir: &Path, paused: bool, ui: Ui) -> Result<PartnerView, CommandFailure> {
     let (config, key) = open(dir)?;
-    let client = connect(&config)?;
+    let client = connect(&config, ui)?;
     let address = key.public().address();
     let registered = client.partner(address).await.map_err(|error| {
         let unknown = error.is_not_found();

@@ -12,6 +12,7 @@ use partner::ledger::{LedgerBook, LedgerEntry};
 use rpc::model::{LockView, PartnerView};
 use serde_json::{Value, json};
 use types::number::{Amount, ChainTime};
+use types::words::counted;
 
 use super::{connect, open, stopped};
 use crate::date;
@@ -30,7 +31,7 @@ const ENTRIES: usize = 10;
 pub async fn status(dir: &Path, ui: Ui) -> Result<(), CommandFailure> {
     let (config, key) = open(dir)?;
     let address = key.public().address();
-    let client = connect(&config)?;
+    let client = connect(&config, ui)?;
     let account = client.account(address).await.map_err(failure)?;
     let registered = match client.partner(address).await {
         Ok(view) => Some(view),
@@ -47,8 +48,9 @@ pub async fn status(dir: &Path, ui: Ui) -> Result<(), CommandFailure> {
         format!("partner    {address}"),
         format!("daemon     {}", if running { "runs" } else { "is stopped" }),
         format!(
-            "account    {} SQUARE, {} transactions",
-            account.balance, account.nonce
+            "account    {} SQUARE, {}",
+            account.balance,
+            counted(account.nonce.0, "transaction")
         ),
     ];
     let differs = registered
@@ -63,7 +65,7 @@ pub async fn status(dir: &Path, ui: Ui) -> Result<(), CommandFailure> {
     let (ledger, ledger_lines) = ledger(dir);
     lines.extend(ledger_lines);
     if let Some(view) = &registered {
-        lines.extend(duty_lines(view));
+        lines.extend(duty_lines(view, client.url()));
         lines.extend(lock_lines(view, now_ms()));
     }
     let chain = client.status().await.map_err(failure)?;
@@ -79,10 +81,14 @@ pub async fn status(dir: &Path, ui: Ui) -> Result<(), CommandFailure> {
         } else {
             "on this disk: start the daemon before their deadlines"
         };
-        lines.push(format!("to reveal  {commitments} commitments wait {until}"));
+        lines.push(format!(
+            "to reveal  {} {until}",
+            counted(commitments, "commitment")
+        ));
     }
     let object = json!({
         "address": address, "daemon_runs": running, "balance": account.balance, "partner": registered,
+        "source": client.url(), "proven": false,
         "differs_from_file": differs, "ledger": ledger, "commitments": commitments, "classes": chain.classes,
         "engine": { "version": ENGINE_VERSION, "target": TARGET, "classes": KNOWN }, "cage": cage_object(&cage),
     });
@@ -91,7 +97,7 @@ pub async fn status(dir: &Path, ui: Ui) -> Result<(), CommandFailure> {
 }
 
 fn on_record(view: &PartnerView, config: &Config) -> [String; 4] {
-    let counted = view
+    let epoch_bond = view
         .epoch_bond
         .map_or_else(|| "not in this epoch".to_owned(), |bond| bond.to_string());
     [
@@ -103,12 +109,12 @@ fn on_record(view: &PartnerView, config: &Config) -> [String; 4] {
             "bond       {} SQUARE, {} locked, {} free, target {}",
             view.bond, view.locked, view.free, config.bond
         ),
-        format!("epoch bond {counted}"),
+        format!("epoch bond {epoch_bond}"),
         format!(
-            "running    {} of {} jobs as primary, {} checks{}",
+            "running    {} of {} as primary, {}{}",
             view.running,
-            view.profile.places,
-            view.verifying,
+            counted(view.profile.places, "job"),
+            counted(view.verifying, "check"),
             if view.profile.places == 0 {
                 " (paused: gridproof partner resume)"
             } else {
@@ -173,7 +179,7 @@ fn ledger(dir: &Path) -> (Value, Vec<String>) {
     let entries = LedgerBook::entries(dir);
     let days = by_day(&entries);
     let mut lines = vec![format!(
-        "earned     {} SQUARE for {} duties, {} unpaid; lost {}, fees {}, received {}; since {}",
+        "earned     {} SQUARE for {} duties, {} unpaid; lost {}, fees {}, received {}; since the daemon's first look, {}: what was before is not counted",
         totals.earned,
         totals.paid,
         totals.unpaid,
@@ -228,8 +234,8 @@ fn left(now: ChainTime, until: ChainTime) -> String {
     }
 }
 
-/// The duties as a table.
-fn duty_lines(view: &PartnerView) -> Vec<String> {
+/// The duties as a table, and whose word it is: the daemon itself acts on proven state alone.
+fn duty_lines(view: &PartnerView, source: &str) -> Vec<String> {
     let header = [
         "job",
         "role",
@@ -256,12 +262,15 @@ fn duty_lines(view: &PartnerView) -> Vec<String> {
             duty.miss_costs.map_or_else(none, |costs| costs.to_string()),
         ]);
     }
+    let word = format!("as {source} says, without proof");
     if rows.len() == 1 {
-        return vec!["duties     none".to_owned()];
+        return vec![format!("duties     none, {word}")];
     }
     let table = aligned(&rows);
     let lines = table.lines().map(|line| format!("  {line}"));
-    std::iter::once("duties".to_owned()).chain(lines).collect()
+    std::iter::once(format!("duties     {word}"))
+        .chain(lines)
+        .collect()
 }
 
 /// Locks that no job's duty shows, and bond on its way back.

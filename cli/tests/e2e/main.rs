@@ -18,4 +18,5 @@ mod operate;
 mod partner;
 mod recipes;
 mod rerun;
+mod small_disk;
 mod up;

@@ -65,8 +65,6 @@ fn a_partner_that_is_drained_stops_without_a_duty() {
     assert_eq!(partner["profile"]["places"], json!(0));
     finish(child).success();
 
-    // The daemon learns that the job is over by its next look at the chain.
-    wait_for_line(&net, &name, " is over");
     stop(&mut net, &name);
     assert!(log(&net, &name).contains("stopped: no duty is open"));
     // Another job runs without it.

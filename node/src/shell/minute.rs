@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use types::hash::ValidatorId;
 use types::number::Height;
 use types::time::Monotonic;
+use types::words::counted;
 
 use crate::core::attendance::Attendance;
 
@@ -58,10 +59,12 @@ impl MinuteLine {
         let missed = if names.is_empty() {
             "no view missed".to_owned()
         } else {
-            format!("{views} views missed: {}", names.join(", "))
+            format!("{} missed: {}", counted(views, "view"), names.join(", "))
         };
         Some(format!(
-            "height {height}, {rate} blocks a minute, {peers} of {others} peers, {missed}"
+            "height {height}, {} a minute, {peers} of {}, {missed}",
+            counted(rate, "block"),
+            counted(others, "peer"),
         ))
     }
 }

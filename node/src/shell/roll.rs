@@ -7,6 +7,7 @@ use chain::backend::{LastProposalView, LastVoteView, ValidatorList, ValidatorVie
 use p2p::PeerCard;
 use types::hash::ValidatorId;
 use types::number::{Height, Timestamp};
+use types::words::counted;
 
 use crate::core::attendance::{Attendance, ChainStandstill};
 
@@ -93,7 +94,8 @@ pub(super) fn reason(
         // Writing to a string cannot fail.
         let _ = write!(
             text,
-            ": of {silent} of {members} validators, with {} of {} stake, nothing is heard: {}",
+            ": of {silent} of {}, with {} of {} stake, nothing is heard: {}",
+            counted(members, "validator"),
             stake.0,
             total.0,
             names.join(", ")

@@ -224,7 +224,8 @@ impl NetworkLoop {
         let own = record.sign(signer.chain, validator, node);
         let record: Bytes = own.to_bytes().into();
         self.registry.set_own(own);
-        tracing::info!(validator = %signer.validator, ?addresses, "this node's record");
+        let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+        tracing::info!(validator = %signer.validator, addresses = shown.join(" "), "others are told where this node is found");
         for known in self.peers.values() {
             known.records.push(record.clone());
         }

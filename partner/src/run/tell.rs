@@ -40,18 +40,20 @@ pub(super) fn tell_room(dir: &Path, config: &Config) {
         .saturating_add(1)
         .saturating_mul(quota)
         .saturating_add(code);
-    let memory = places
-        .saturating_add(checks)
-        .saturating_mul(MAX_TASK_MEMORY_BYTES);
+    // One worker of each job and check always runs, whatever the others take.
+    let duties = places.saturating_add(checks);
+    let memory = duties
+        .saturating_mul(MAX_TASK_MEMORY_BYTES)
+        .max(config.memory_bytes);
     let takes = format!(
-        "jobs may take up to {} of disk ({} of inputs, {} of results for each of {places} places, {} of compiled code) and {} of memory ({} for each of {} tasks at a time)",
+        "jobs may take up to {} of disk ({} of inputs, {} of results for each of {places} places, {} of compiled code) and {} of memory (memory_bytes is {}, and a task of each of {duties} jobs and checks, of up to {}, always runs)",
         ByteCount(disk),
         ByteCount(quota),
         ByteCount(quota),
         ByteCount(code),
         ByteCount(memory),
+        ByteCount(config.memory_bytes),
         ByteCount(MAX_TASK_MEMORY_BYTES),
-        places.saturating_add(checks),
     );
     match FreeRoom::free(dir) {
         Ok(room) if room.disk_bytes >= disk && room.memory_bytes >= memory => {

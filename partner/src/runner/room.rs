@@ -7,14 +7,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use types::job::Workload;
 
-/// Memory of a worker beside what grows with its job, in bytes.
-const BASE_BYTES: u64 = 128 << 20;
+use crate::room::{free_memory_bytes, worker_bytes};
 
 /// Processors and memory for tasks.
 #[derive(Debug)]
 pub struct TaskRoom {
     cores: usize,
     memory_bytes: u64,
+    /// What the machine has free now, in bytes; nothing where it does not say.
+    free_bytes: fn() -> Option<u64>,
     used: Mutex<UsedRoom>,
 }
 
@@ -33,12 +34,18 @@ pub(super) struct HeldRoom<'a> {
 }
 
 impl TaskRoom {
-    /// Room for so many workers at the same time, which together may use so much memory, in bytes.
+    /// Room for so many workers at the same time, which together may use so much memory, in bytes, and no more than the machine
+    /// has free when they begin.
     #[must_use]
     pub fn new(cores: u16, memory_bytes: u64) -> Self {
+        Self::over(cores, memory_bytes, || free_memory_bytes().ok())
+    }
+
+    fn over(cores: u16, memory_bytes: u64, free_bytes: fn() -> Option<u64>) -> Self {
         Self {
             cores: usize::from(cores),
             memory_bytes,
+            free_bytes,
             used: Mutex::default(),
         }
     }
@@ -53,6 +60,7 @@ impl TaskRoom {
         let mut used = self.used();
         let by_cores = self.cores.saturating_sub(used.cores);
         let free_bytes = self.memory_bytes.saturating_sub(used.memory_bytes);
+        let free_bytes = free_bytes.min((self.free_bytes)().unwrap_or(u64::MAX));
         let by_memory = usize::try_from(free_bytes / each_bytes).unwrap_or(usize::MAX);
         let workers = wanted.min(by_cores).min(by_memory).max(1);
         used.cores = used.cores.saturating_add(workers);
@@ -89,18 +97,6 @@ fn taken_bytes(workers: usize, each_bytes: u64) -> u64 {
         .saturating_mul(each_bytes)
 }
 
-/// What a worker of a job may hold: a task's memory, its inputs, and what it writes, which is held twice; at least one byte.
-fn worker_bytes(workload: &Workload) -> u64 {
-    let inputs = workload
-        .blobs()
-        .iter()
-        .fold(0u64, |sum, blob| sum.saturating_add(blob.length));
-    BASE_BYTES
-        .saturating_add(workload.limits.memory_bytes)
-        .saturating_add(inputs)
-        .saturating_add(workload.limits.output_bytes.saturating_mul(2))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,7 +104,7 @@ mod tests {
 
     #[test]
     fn one_worker_always_has_room_and_more_as_far_as_there_is() {
-        let room = TaskRoom::new(4, u64::MAX);
+        let room = TaskRoom::over(4, u64::MAX, || None);
         let first = room.enter(&workload(), 3);
         assert_eq!(first.workers(), 3);
         let second = room.enter(&workload(), 3);
@@ -124,10 +120,12 @@ mod tests {
     #[test]
     fn memory_is_a_limit_too() {
         let each = worker_bytes(&workload());
-        let room = TaskRoom::new(8, 2 * each + each / 2);
+        let room = TaskRoom::over(8, 2 * each + each / 2, || None);
         let first = room.enter(&workload(), 8);
         assert_eq!(first.workers(), 2);
         assert_eq!(room.enter(&workload(), 8).workers(), 1);
         assert_eq!(TaskRoom::new(8, 0).enter(&workload(), 8).workers(), 1);
+        let poor = TaskRoom::over(8, u64::MAX, || Some(3 * worker_bytes(&workload())));
+        assert_eq!(poor.enter(&workload(), 8).workers(), 3, "the machine's own");
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use gridproof_rpc_server::Server;
-use rpc::client::JobNews;
+use rpc::client::{JobNews, ServerNews};
 use rpc::model::{Event, TransactionStatus};
 use rpc::{Client, ClientError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,16 +19,16 @@ use crate::samples;
 #[test]
 fn only_plain_urls_of_a_node_are_taken() {
     for url in [
-        "http://127.0.0.1:26600",
+        "http://127.0.0.1:26601",
         "http://localhost:1/",
-        "http://[::1]:26600",
+        "http://[::1]:26601",
         "http://127.0.0.1:9650/ext/bc/2CA6j5zYzasynPsFeNoqWkmTCt3VScMvXUZHbfDJ8k3oGzAPtU/",
     ] {
         assert_eq!(Client::new(url).unwrap().url(), url.trim_end_matches('/'));
     }
     for url in [
         "",
-        "127.0.0.1:26600",
+        "127.0.0.1:26601",
         "https://127.0.0.1",
         "ftp://a",
         "http://a/v1",
@@ -40,7 +40,7 @@ fn only_plain_urls_of_a_node_are_taken() {
     ] {
         let error = Client::new(url).unwrap_err();
         assert!(matches!(error, ClientError::Url { .. }), "{url}");
-        assert!(error.hint().contains("http://127.0.0.1:26600"));
+        assert!(error.hint().contains("http://127.0.0.1:26601"));
     }
 }
 
@@ -392,6 +392,37 @@ async fn waiting_goes_on_with_the_next_server_and_says_what_is_wrong() {
             .stage,
         "settled"
     );
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_told_when_it_goes_and_when_it_is_back() {
+    let (first, second) = (start().await, start().await);
+    let (address, fake) = (first.address, first.fake.clone());
+    *second.fake.stage.lock().unwrap() = Some(samples::pending());
+    let (told, mut news) = tokio::sync::mpsc::unbounded_channel();
+    let client = client_of(&[address, second.address]).telling(move |news| {
+        let _ = told.send(match news {
+            ServerNews::Away(error) => format!("away: {}", error.url().unwrap()),
+            ServerNews::Back { url } => format!("back: {url}"),
+        });
+    });
+    within("the shutdown", first.server.shutdown()).await;
+    let waiting = tokio::spawn(async move {
+        let done = |news: JobNews<'_>| matches!(news, JobNews::State(view) if !view.live);
+        client.wait_job(samples::JOB, DEADLINE, done).await
+    });
+    let away = within("the loss", news.recv()).await.unwrap();
+    assert_eq!(away, format!("away: http://{address}"));
+    // The second one answers all the while.
+    let mut config = config();
+    config.listen = address;
+    let server = Server::start(config, fake).await.unwrap();
+    let back = within("the return", news.recv()).await.unwrap();
+    assert_eq!(back, format!("back: http://{address}"));
+    *second.fake.stage.lock().unwrap() = Some(Stage::Settled);
+    assert!(within("the settlement", waiting).await.unwrap().is_ok());
+    assert!(news.recv().await.is_none(), "each is told once");
+    server.shutdown().await;
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use crate::fake::{Answer, FIRST, raw, start};
 use crate::samples;
 
 /// The address that examples name.
-const HOST: &str = "127.0.0.1:26600";
+const HOST: &str = "127.0.0.1:26601";
 /// What opens an example in the document.
 const OPEN: &str = "```http\n";
 /// What closes it.

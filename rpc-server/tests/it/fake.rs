@@ -328,6 +328,7 @@ impl Backend for Fake {
             escrow: Some((&samples::escrow()).into()),
             total: Some(Amount(6 * SQUARE.0)),
             lowest_price: None,
+            opening_fee: Some(Amount(SQUARE.0 / 100)),
             longest_ms: Some(90_000),
             eligible: vec![samples::BOB],
             exclusions: vec![exclusion],

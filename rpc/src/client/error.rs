@@ -112,6 +112,30 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// URL of the endpoint that it is about; none if it is about all of them.
+    #[must_use]
+    pub fn url(&self) -> Option<&str> {
+        match self {
+            Self::Url { url, .. }
+            | Self::NoConnection { url, .. }
+            | Self::Broken { url, .. }
+            | Self::Timeout { url, .. }
+            | Self::Refused { url, .. }
+            | Self::TooLarge { url, .. }
+            | Self::Malformed { url, .. } => Some(url),
+            Self::NoClient { .. } | Self::WaitedTooLong { .. } => None,
+        }
+    }
+
+    /// True if no whole answer came: the server cannot be reached, broke off or took too long.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        matches!(
+            self,
+            Self::NoConnection { .. } | Self::Broken { .. } | Self::Timeout { .. }
+        )
+    }
+
     /// A stable short name: the node's own code if it refused.
     #[must_use]
     pub fn code(&self) -> &str {
@@ -132,7 +156,7 @@ impl ClientError {
     #[must_use]
     pub fn hint(&self) -> &str {
         match self {
-            Self::Url { .. } => "give a URL such as http://127.0.0.1:26600",
+            Self::Url { .. } => "give a URL such as http://127.0.0.1:26601",
             Self::NoClient { .. } => "check this machine's limits of memory and open files",
             Self::NoConnection { .. } => {
                 "is the node running, and is this its `rpc.listen` address?"

@@ -1,6 +1,7 @@
 //! One HTTP exchange: deadlines, bounded reading, errors by their cause, and the next endpoint where one does not
 //! answer.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +9,9 @@ use std::time::Duration;
 
 use reqwest::{Method, Response, Url, redirect};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
+use super::away::{ServerNews, ServersAway};
 use super::{ClientError, UrlRule};
 use crate::error::ErrorBody;
 use crate::limits::MAX_JSON_BYTES;
@@ -24,6 +27,8 @@ const BYTES: &str = "application/octet-stream";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an unused connection is kept: less than a server keeps it, so that no request meets its end.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Pause between two looks at servers that are away.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// A pool of connections to one or more nodes, of which one is asked as long as it answers.
 #[derive(Debug, Clone)]
@@ -31,6 +36,7 @@ pub(super) struct Transport {
     bases: Arc<[String]>,
     /// Index of the one that is asked.
     current: Arc<AtomicUsize>,
+    away: ServersAway,
     http: reqwest::Client,
     timeout: Duration,
     /// Signs every request, if somebody asks under his own name.
@@ -95,6 +101,7 @@ impl Transport {
                 reason: cause(&error),
             })?;
         Ok(Self {
+            away: ServersAway::new(bases.len()),
             bases,
             current: Arc::default(),
             http,
@@ -106,6 +113,23 @@ impl Transport {
     /// Signs every request from now on.
     pub(super) fn sign_with(&mut self, signer: RequestSigner) {
         self.signer = Some(Arc::new(signer));
+    }
+
+    /// Tells of endpoints that go and come from now on.
+    pub(super) fn listen(&mut self, listener: impl Fn(ServerNews<'_>) + Send + Sync + 'static) {
+        self.away.listen(listener);
+    }
+
+    /// Looks every now and then at the endpoints that are away, so that their return is told.
+    pub(super) async fn look_after_away(&self) -> Infallible {
+        loop {
+            tokio::time::sleep_until(Instant::now() + LOOK_PAUSE).await;
+            for endpoint in self.away.away() {
+                let call = self.get_call("/livez", JSON, MAX_ERROR_BYTES);
+                // What it answers does not matter.
+                let _ = self.ask_one(endpoint, &call).await;
+            }
+        }
     }
 
     /// URL of the endpoint that is asked now.
@@ -161,7 +185,16 @@ impl Transport {
         accept: &'static str,
         limit: usize,
     ) -> Result<Vec<u8>, ClientError> {
-        self.exchange(OutgoingRequest {
+        self.exchange(self.get_call(path, accept, limit)).await
+    }
+
+    fn get_call<'a>(
+        &self,
+        path: &'a str,
+        accept: &'static str,
+        limit: usize,
+    ) -> OutgoingRequest<'a> {
+        OutgoingRequest {
             method: Method::GET,
             path,
             body: None,
@@ -169,8 +202,7 @@ impl Transport {
             limit,
             timeout: self.timeout,
             failover: Failover::Repeat,
-        })
-        .await
+        }
     }
 
     /// A question with a body: it changes nothing.
@@ -259,21 +291,32 @@ impl Transport {
         serde_json::from_slice(bytes).map_err(|error| self.malformed(path, &error))
     }
 
+    /// Asks one endpoint, and remembers whether it answers.
+    async fn ask_one(
+        &self,
+        endpoint: usize,
+        call: &OutgoingRequest<'_>,
+    ) -> Result<Vec<u8>, ClientError> {
+        let exchange = Exchange {
+            http: &self.http,
+            signer: self.signer.as_deref(),
+            base: &self.bases[endpoint],
+            path: call.path,
+        };
+        let result = match tokio::time::timeout(call.timeout, exchange.run(call)).await {
+            Ok(result) => result,
+            Err(_) => Err(exchange.timeout(call.timeout)),
+        };
+        self.away.asked(endpoint, exchange.base, &result);
+        result
+    }
+
     /// Sends a request and reads its answer; each endpoint that is asked has the request's time for all of it.
     async fn exchange(&self, call: OutgoingRequest<'_>) -> Result<Vec<u8>, ClientError> {
         let mut unasked = self.bases.len();
         loop {
             let endpoint = self.current();
-            let exchange = Exchange {
-                http: &self.http,
-                signer: self.signer.as_deref(),
-                base: &self.bases[endpoint],
-                path: call.path,
-            };
-            let result = match tokio::time::timeout(call.timeout, exchange.run(&call)).await {
-                Ok(result) => result,
-                Err(_) => Err(exchange.timeout(call.timeout)),
-            };
+            let result = self.ask_one(endpoint, &call).await;
             unasked -= 1;
             match result {
                 Err(error) if error.is_retryable() => {

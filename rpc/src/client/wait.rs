@@ -46,7 +46,7 @@ impl Client {
                 }
             }
         };
-        in_time(rounds, timeout, || {
+        self.in_time(rounds, timeout, || {
             format!("the inclusion of transaction {id}")
         })
         .await
@@ -80,25 +80,30 @@ impl Client {
                 }
             }
         };
-        in_time(rounds, timeout, || {
+        self.in_time(rounds, timeout, || {
             format!("what was waited for of job {id}")
         })
         .await
     }
-}
 
-async fn in_time<T>(
-    rounds: impl Future<Output = Result<T, ClientError>>,
-    timeout: Duration,
-    what: impl Fn() -> String,
-) -> Result<T, ClientError> {
-    let ended = tokio::time::timeout(timeout, rounds).await;
-    ended.unwrap_or_else(|_| {
-        Err(ClientError::WaitedTooLong {
-            what: what(),
-            seconds: timeout.as_secs(),
+    /// Goes through the rounds until their end or a timeout, and looks after servers that are away meanwhile.
+    async fn in_time<T>(
+        &self,
+        rounds: impl Future<Output = Result<T, ClientError>>,
+        timeout: Duration,
+        what: impl Fn() -> String,
+    ) -> Result<T, ClientError> {
+        let ended = tokio::select! {
+            ended = tokio::time::timeout(timeout, rounds) => ended,
+            never = self.transport.look_after_away() => match never {},
+        };
+        ended.unwrap_or_else(|_| {
+            Err(ClientError::WaitedTooLong {
+                what: what(),
+                seconds: timeout.as_secs(),
+            })
         })
-    })
+    }
 }
 
 /// The transaction or job that is waited for.

@@ -127,7 +127,7 @@ pub enum ActionView {
         job: JobId,
         /// The attempt that settled, counted from 0.
         attempt: Attempt,
-        /// The task.
+        /// The task whose results are compared.
         task: TaskIndex,
         /// The leaf that it found.
         leaf: Hash32,
@@ -240,7 +240,7 @@ pub enum ActionView {
         result_root: Hash32,
         /// Value that blinds its leaves.
         salt: Hash32,
-        /// The task.
+        /// The task whose results are compared.
         task: TaskIndex,
         /// The leaf that it found there.
         leaf: Hash32,

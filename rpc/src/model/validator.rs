@@ -22,7 +22,7 @@ pub struct ValidatorView {
     pub id: ValidatorId,
     /// What its operator calls it (`p2p.name`); absent without a name. Nobody checks it: two may say the same.
     pub name: Option<String>,
-    /// Its voting power.
+    /// Its voting power, in units of stake.
     pub stake: Stake,
     /// True for the node that answers.
     pub own: bool,

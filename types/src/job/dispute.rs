@@ -20,7 +20,7 @@ pub enum VerifierOpening {
     },
     /// It found something else at one task.
     Differed {
-        /// The task.
+        /// The task whose results are compared.
         task: TaskIndex,
         /// The leaf that it found there.
         leaf: Hash32,
@@ -38,7 +38,7 @@ pub struct Ballot {
     pub committee: Epoch,
     /// True if the ballot before it was on the same task and found no quorum.
     pub is_second: bool,
-    /// What is awaited.
+    /// What the ballot awaits of the referees.
     pub phase: BallotPhase,
 }
 
@@ -113,7 +113,7 @@ pub struct VoteContext {
     pub attempt: Attempt,
     /// Number of the ballot in that attempt.
     pub ballot: u16,
-    /// The referee.
+    /// The validator that votes.
     pub referee: ValidatorId,
 }
 
@@ -131,7 +131,7 @@ pub fn vote_commitment(context: &VoteContext, leaf: &Hash32, salt: &Hash32) -> H
 pub struct JobVerdict {
     /// The attempt whose results were in dispute.
     pub attempt: Attempt,
-    /// The task.
+    /// The task whose results are compared.
     pub task: TaskIndex,
     /// The leaf on which a quorum of stake agreed.
     pub leaf: Hash32,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::codec::{Bounded, Text};
 use crate::hash::{Address, BlobId, Hash32, JobId};
 use crate::job::{
-    CLASS_WASM_V2, Constraints, Escrow, JobRecord, JobRent, JobSpec, JobTerms, Policy, Stage,
-    TaskLimits, TaskSet, Verification, Workload,
+    CLASS_WASM_V2, Constraints, Escrow, JobRecord, JobRent, JobSpec, JobTerms, Parties, Policy,
+    Primary, Stage, TaskLimits, TaskSet, Verification, Workload,
 };
 use crate::number::{Amount, Attempt, Fixed64, Fuel, Height, SQUARE};
 
@@ -48,6 +48,21 @@ pub fn job_spec(workload: Workload) -> JobSpec {
         },
         price_cap: SQUARE,
         max_wait_ms: 0,
+    }
+}
+
+/// A primary that is paid and has locked nothing, its commitment of zeros, and nobody who checks it.
+#[must_use]
+pub fn no_parties() -> Parties {
+    Parties {
+        primary: Primary {
+            partner: Address::default(),
+            price: Amount::ZERO,
+            bond: Amount::ZERO,
+        },
+        commitment: Hash32::ZERO,
+        verifiers: Vec::new(),
+        no_results: Vec::new(),
     }
 }
 

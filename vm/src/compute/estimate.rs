@@ -11,7 +11,7 @@ use types::state_key::StateKey;
 
 use super::JobError;
 use super::market::{Exclusion, choose_policy, fixed_exclusion, live_exclusion, places};
-use super::price::{escrow, price, total};
+use super::price::{escrow, opening_fee, price, total};
 use super::queue::too_long;
 use super::rent::{longest_ms, no_room, with_rent};
 use super::spec::check_spec;
@@ -22,8 +22,10 @@ use crate::{Abort, Rules};
 pub struct JobEstimate {
     /// How it would be checked (mu, k, x, q and the bonds); `None` if no policy exists.
     pub policy: Option<Policy>,
-    /// What would be locked, in base units; the opening fee is burned at once out of its part for storage.
+    /// What would be locked, in base units.
     pub escrow: Option<Escrow>,
+    /// What of the escrow's part for storage would be burned at once, in base units.
+    pub opening_fee: Option<Amount>,
     /// The sum of the escrow, in base units.
     pub total: Option<Amount>,
     /// The lowest price for execution among the eligible partners.
@@ -51,6 +53,7 @@ pub fn estimate(
     let mut estimate = JobEstimate {
         policy: None,
         escrow: None,
+        opening_fee: None,
         total: None,
         lowest_price: None,
         longest_ms: None,
@@ -106,6 +109,7 @@ pub fn estimate(
     };
     let (waiting, running) = longest_ms(&rules.params, &terms, &policy);
     estimate.longest_ms = Some(waiting.saturating_add(running));
+    estimate.opening_fee = opening_fee(&rules.params.compute, &terms, now.live_jobs);
     (estimate.total, estimate.policy, estimate.escrow) =
         (total(&escrow), Some(policy), Some(escrow));
     Ok(estimate)

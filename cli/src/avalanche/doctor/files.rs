@@ -8,6 +8,7 @@ use std::path::Path;
 use avalanche::config::Config;
 use avalanche::plugin::protocol_file;
 use rustix::process::{Resource, getrlimit};
+use types::words::counted;
 
 use crate::avalanche::report::Check;
 use crate::avalanche::vm_id::VmId;
@@ -39,7 +40,10 @@ pub fn plugin_dir(folder: &Path, vm: VmId) -> Vec<Check> {
             "make the folder, readable for the node's user, and give it to the node as --plugin-dir",
         )],
         Ok(names) => vec![
-            Check::fine("plugin_dir", format!("{shown}, {} files", names.len())),
+            Check::fine(
+                "plugin_dir",
+                format!("{shown}, {}", counted(names.len(), "file")),
+            ),
             names_check(folder, &names, vm),
             plugin(folder, vm),
         ],

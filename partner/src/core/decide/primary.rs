@@ -9,7 +9,7 @@ use types::transaction::JobStep;
 use super::super::{Core, Note, ProvenState};
 use super::{PartnerPlan, longest_task_ms, own_assignment};
 use crate::assignment::AssignmentRole;
-use crate::room::{FreeRoom, largest_store_bytes};
+use crate::room::{FreeRoom, largest_store_bytes, side_by_side};
 
 impl Core {
     /// Drawn as primary: take it or not, run it, commit to the result.
@@ -89,8 +89,8 @@ impl Core {
         true
     }
 
-    /// True if disk, memory and the quota of blobs have room for the job beside those that were taken and have no result
-    /// yet; says so if they have not.
+    /// True if disk, memory and the quota of blobs have room for the job, with one worker, beside those that were taken and
+    /// have no result yet, with as many as may run side by side; says so if they have not.
     fn has_room(&self, proven: &ProvenState, record: &JobRecord, plan: &mut PartnerPlan) -> bool {
         let assignment = own_assignment(record, AssignmentRole::Primary);
         let (needed, quota) = (
@@ -105,14 +105,24 @@ impl Core {
             });
             return false;
         }
-        let (Some(room), Some(need)) = (self.room, need_of(proven, record)) else {
+        let need_of = |record: &JobRecord, is_new: bool| {
+            let workload = proven.workloads.get(&record.id)?;
+            let (cores, memory_bytes) = (self.settings.cores, self.settings.memory_bytes);
+            let workers = if is_new {
+                1
+            } else {
+                side_by_side(workload, cores, memory_bytes)
+            };
+            Some(FreeRoom::of_primary(&record.terms, workload, workers))
+        };
+        let (Some(room), Some(need)) = (self.room, need_of(record, true)) else {
             return true;
         };
         let taken = proven.jobs.values().filter(|other| {
             let assignment = own_assignment(other, AssignmentRole::Primary);
             self.is_running_primary(other) && !self.commitments.contains_key(&assignment)
         });
-        let needs = taken.filter_map(|other| need_of(proven, other));
+        let needs = taken.filter_map(|other| need_of(other, false));
         let all = needs.fold(need.and(plan.needs), FreeRoom::and);
         if !room.holds(all) {
             plan.notes.push(Note::NoRoom {
@@ -133,10 +143,4 @@ impl Core {
                 if assigned.duties.is_some() && self.is_me(&assigned.primary.partner)
         )
     }
-}
-
-/// What a job may take of this machine, if its workload was read.
-fn need_of(proven: &ProvenState, record: &JobRecord) -> Option<FreeRoom> {
-    let workload = proven.workloads.get(&record.id)?;
-    Some(FreeRoom::of_primary(&record.terms, workload))
 }

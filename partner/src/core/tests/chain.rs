@@ -58,6 +58,8 @@ pub fn settings(n: u8) -> PartnerSettings {
         reserve: Amount(10),
         verification_places: 1,
         blob_quota_bytes: 16 << 30,
+        cores: 1,
+        memory_bytes: u64::MAX,
         task_wall_ms: 1_000,
         paused: false,
     }

@@ -222,7 +222,7 @@ fn each_offer_of_the_results_begins_elsewhere() {
 
 #[test]
 fn what_the_machine_has_no_room_for_it_declines_and_says_so() {
-    let need = FreeRoom::of_primary(&record(assigned(1, false)).terms, &workload());
+    let need = FreeRoom::of_primary(&record(assigned(1, false)).terms, &workload(), 1);
     let short_of = |disk_bytes: u64, memory_bytes: u64| FreeRoom {
         disk_bytes: need.disk_bytes - disk_bytes,
         memory_bytes: need.memory_bytes - memory_bytes,
@@ -248,8 +248,12 @@ fn what_the_machine_has_no_room_for_it_declines_and_says_so() {
 
 #[test]
 fn a_job_that_runs_keeps_its_room_until_it_has_a_result() {
-    let need = FreeRoom::of_primary(&record(assigned(1, false)).terms, &workload());
+    let need_of =
+        |workers| FreeRoom::of_primary(&record(assigned(1, false)).terms, &workload(), workers);
+    let (need, running) = (need_of(1), need_of(2));
     let settings = PartnerSettings {
+        cores: 2,
+        memory_bytes: u64::MAX,
         profile: types::job::PartnerProfile {
             places: 2,
             ..settings(1).profile
@@ -262,7 +266,12 @@ fn a_job_that_runs_keeps_its_room_until_it_has_a_result() {
         Vec::new(),
         TransactionOutbox::default(),
     );
-    core.step(Event::Room(Some(need)));
+    // Two tasks of the first run side by side.
+    let short = FreeRoom {
+        memory_bytes: need.and(running).memory_bytes - 1,
+        ..need.and(running)
+    };
+    core.step(Event::Room(Some(short)));
     let mut busy = proven(1, 1, 5, record(assigned(1, true)));
     let mut second = record(assigned(1, false));
     second.id = JobId(Hash32([9; 32]));
@@ -275,7 +284,7 @@ fn a_job_that_runs_keeps_its_room_until_it_has_a_result() {
         matches!(steps(&effects)[..], [JobStep::Decline { .. }]),
         "{effects:?}"
     );
-    core.step(Event::Room(Some(need.and(need))));
+    core.step(Event::Room(Some(need.and(running))));
     busy.height = busy.height.next();
     busy.newest = busy.height;
     let effects = see(&mut core, busy);

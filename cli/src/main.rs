@@ -5,6 +5,7 @@ mod config;
 mod date;
 mod devnet;
 mod failure;
+mod genesis;
 mod job;
 mod log_file;
 mod node;
@@ -78,6 +79,9 @@ enum Command {
     /// A network of validators and partners on this machine.
     #[command(subcommand)]
     Devnet(devnet::DevnetCommand),
+    /// Compose a genesis of several owners.
+    #[command(subcommand)]
+    Genesis(genesis::GenesisCommand),
     /// Run gridproof as a VM of AvalancheGo.
     #[command(subcommand)]
     Avalanche(avalanche::AvalancheCommand),
@@ -175,6 +179,7 @@ async fn run(command: Command, ui: Ui) -> Result<(), CommandFailure> {
         Command::Job(command) => Box::pin(job::run(command, ui)).await,
         Command::Wallet(command) => wallet::run(command, ui).await,
         Command::Devnet(command) => devnet::run(command, ui).await,
+        Command::Genesis(command) => genesis::run(command, ui),
         Command::Avalanche(command) => avalanche::run(command, ui).await,
         Command::Worker => unreachable_worker(),
     }

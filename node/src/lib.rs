@@ -15,4 +15,5 @@ pub mod shell;
 mod threads;
 
 pub use error::{NodeError, NodeErrorKind};
-pub use run::{Listening, run, run_and_tell};
+pub use run::{Listening, audit, run, run_and_tell};
+pub use store::Audit;

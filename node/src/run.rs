@@ -16,7 +16,7 @@ use metrics::{Catalogue, MetricsConfig};
 use p2p::Multiaddr;
 use rpc_server::Server;
 use rpc_server::events::EventLog;
-use store::Store;
+use store::{Audit, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 use types::genesis::Genesis;
 use types::hash::Hash32;
@@ -147,6 +147,15 @@ fn drop_uploads(blobs: &BlobStore, node: &Node) -> Result<(), NodeError> {
 /// The listener of the metrics, if there is to be one.
 async fn show(config: MetricsConfig, all: Catalogue) -> Option<Server> {
     metrics::listener::start(&config, &Arc::new(all)).await
+}
+
+/// Reads the database of a stopped validator and checks it against itself, see [`Store::audit`]: as long as it is large.
+pub fn audit(directory: &Path, config: &Config) -> Result<Audit, NodeError> {
+    let layout = Layout::new(directory);
+    let genesis = read_genesis(&layout)?;
+    let writes = vm::genesis_writes(&genesis)?;
+    let store = Store::open_with(&layout.db(), &genesis, writes, config.store.settings()?)?;
+    Ok(store.audit()?)
 }
 
 /// The node as HTTP sees it, with the ends of its channels that the loop keeps.

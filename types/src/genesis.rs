@@ -1,5 +1,7 @@
 //! Genesis: the one value from which a chain and its id follow.
 
+mod entry;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +14,11 @@ use crate::limits::{MAX_GENESIS_BYTES, MAX_NAME_BYTES, MAX_PARTNERS};
 use crate::number::{Amount, Gas, Height, Timestamp};
 use crate::params::{Params, ParamsError};
 use crate::spec::PartnerProfile;
+
+pub use entry::{
+    EntryError, EntryKeys, EntryOffice, GenesisEntry, MAX_ENTRIES, MAX_ENTRY_ADDRESS_BYTES,
+    SignedEntry,
+};
 
 /// The genesis of a chain: canonical borsh, shown as TOML.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]

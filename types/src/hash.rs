@@ -92,6 +92,8 @@ domains! {
     SIGN_FINALIZE = "sign finalize";
     /// What is signed for a stored statement.
     SIGN_STORED = "sign stored";
+    /// What is signed for an owner's entry of a genesis.
+    SIGN_GENESIS_ENTRY = "sign genesis entry";
     /// What is signed for a peer record.
     SIGN_PEER = "sign peer record";
     /// What is signed to ask for one's own latest votes.

@@ -15,6 +15,7 @@ mod job;
 mod metrics;
 mod mistakes;
 mod operate;
+mod owners;
 mod partner;
 mod recipes;
 mod rerun;

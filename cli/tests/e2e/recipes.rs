@@ -102,3 +102,8 @@ fn ports_of_a_page_become_those_of_the_test() {
     let expected = "--base-port 26603 http://127.0.0.1:26606 $((26604 + 2 * n))";
     assert_eq!(with_ports(text, 26_603), expected);
 }
+
+#[test]
+fn every_command_of_the_network_page_works() {
+    run("network.md");
+}

@@ -84,6 +84,7 @@ impl Vectors {
 fn add_chain(v: &mut Vectors) {
     v.add("genesis", &genesis());
     v.value("chain_id", genesis().chain_id());
+    v.add("genesis_entry", &values::entry());
     v.add("class_params", &ending_class());
     v.add("header", &header());
     v.value("block_id", header().id());

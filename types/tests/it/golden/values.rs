@@ -6,13 +6,15 @@ use types::attestation::{Exit, Outcome, Trap};
 use types::block::{Body, Header};
 use types::codec::{Bounded, Text};
 use types::committee::Validator;
-use types::genesis::{Genesis, GenesisAccount, GenesisPartner};
+use types::genesis::{
+    EntryOffice, Genesis, GenesisAccount, GenesisEntry, GenesisPartner, SignedEntry,
+};
 use types::hash::{BlobId, BlockId, ChainId, Hash32};
 use types::job::{
     CLASS_WASM_V2, Constraints, Input, JobSpec, Output, PartnerProfile, TaskLimits, TaskSet,
     Verification, Workload,
 };
-use types::key::{SecretKey, VrfSecretKey};
+use types::key::{SecretKey, Signature, VrfProof, VrfSecretKey};
 use types::number::{
     Amount, EngineClass, Epoch, Fuel, Gas, Height, Nonce, ProtocolVersion, SQUARE, Stake,
     TaskIndex, Timestamp, ValidatorIndex, View,
@@ -114,6 +116,23 @@ pub fn ending_class() -> ClassParams {
         from_height: Height(5),
         until_height: Some(Height(9)),
         ..Params::devnet().compute.classes[0].clone()
+    }
+}
+
+/// A validator's entry of a genesis, with signatures of threes.
+pub fn entry() -> SignedEntry {
+    SignedEntry {
+        signatures: vec![Signature([3; 64]); 2],
+        vrf_proof: VrfProof([4; 80]),
+        entry: GenesisEntry {
+            network: text("net"),
+            owner: text("owner"),
+            balance: Amount(7),
+            office: EntryOffice::Validator {
+                address: text("/ip4/192.0.2.1/tcp/26600"),
+                member: genesis().validators[0].clone(),
+            },
+        },
     }
 }
 

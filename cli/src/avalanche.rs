@@ -8,7 +8,6 @@ mod host;
 mod install;
 pub mod node_api;
 pub mod p_chain;
-mod report;
 mod vm_id;
 
 use std::path::{Path, PathBuf};

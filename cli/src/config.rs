@@ -4,6 +4,7 @@
 //! A variable or flag is a text without a type. It is read as what TOML makes of it, as the text itself, or as a list of
 //! texts, whichever the key takes first; never as a float, so that an amount keeps all its digits.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::Args;
@@ -141,6 +142,25 @@ pub fn load<C: DeserializeOwned>(
     path: &Path,
     overrides: impl IntoIterator<Item = Override>,
 ) -> Result<C, CommandFailure> {
+    load_sourced(path, overrides).map(|loaded| loaded.config)
+}
+
+/// A configuration, and where its values come from.
+#[derive(Debug)]
+pub struct SourcedConfig<C> {
+    /// What a daemon would run with.
+    pub config: C,
+    /// What the file says.
+    pub file: Table,
+    /// The variable or flag that gave a key its value last, by dotted key.
+    pub given: BTreeMap<String, String>,
+}
+
+/// Like [`load`], with where the values come from.
+pub fn load_sourced<C: DeserializeOwned>(
+    path: &Path,
+    overrides: impl IntoIterator<Item = Override>,
+) -> Result<SourcedConfig<C>, CommandFailure> {
     let variables =
         std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text)));
     let mut environment = Vec::new();
@@ -161,7 +181,7 @@ fn load_with<C: DeserializeOwned>(
     path: &Path,
     mut environment: Vec<(String, String, String)>,
     overrides: impl IntoIterator<Item = Override>,
-) -> Result<C, CommandFailure> {
+) -> Result<SourcedConfig<C>, CommandFailure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         bad(format!(
             "cannot read the configuration {}: {error}",
@@ -179,7 +199,8 @@ fn load_with<C: DeserializeOwned>(
         )
     };
     toml::from_str::<C>(&text).map_err(at_line)?;
-    let mut table: Table = toml::from_str(&text).map_err(at_line)?;
+    let file: Table = toml::from_str(&text).map_err(at_line)?;
+    let (mut table, mut given_by) = (file.clone(), BTreeMap::new());
     environment.sort();
     let variables = environment
         .into_iter()
@@ -191,10 +212,14 @@ fn load_with<C: DeserializeOwned>(
                  as in GRIDPROOF_RPC__LISTEN, and --set takes section.key=value",
             )
         })?;
+        given_by.insert(given.key.join("."), given.origin);
     }
-    table
-        .try_into()
-        .map_err(|error| bad(error.message().to_owned()))
+    let config = table.try_into();
+    Ok(SourcedConfig {
+        config: config.map_err(|error: toml::de::Error| bad(error.message().to_owned()))?,
+        file,
+        given: given_by,
+    })
 }
 
 fn bad(message: String) -> CommandFailure {
@@ -231,6 +256,7 @@ mod tests {
             .collect();
         let assignments = set.iter().map(|text| assignment(text).unwrap()).collect();
         load_with(&path, environment, SetArgs { assignments }.overrides())
+            .map(|loaded| loaded.config)
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod arguments;
 mod book;
 mod cancel;
 mod exits;
+mod explain;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod fetch;
@@ -43,6 +44,8 @@ use name::JobName;
 /// Submit jobs and check their results.
 #[derive(Debug, Subcommand)]
 pub enum JobCommand {
+    /// Say what a field of a job spec means, or print the JSON Schema of the whole.
+    Explain(explain::ExplainArgs),
     /// Check a spec and its files without asking anybody.
     #[command(after_help = "Example:\n  gridproof job validate job.yaml\n\n\
         A mistake names its line, its field and what was expected there; the exit code is then 3.")]
@@ -221,6 +224,7 @@ Exit codes: 0 settled and verified, 3 bad spec or input file, 4 no connection, 5
 /// Runs a job command.
 pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
     match command {
+        JobCommand::Explain(what) => explain::explain(&what, ui),
         JobCommand::Validate { spec } => validate(&spec, ui).await,
         JobCommand::Estimate { spec, rpc } => estimate(&rpc.client(ui)?, &spec, ui).await,
         JobCommand::Submit { what, rpc, trust } => {

@@ -1,9 +1,11 @@
 //! The `gridproof` binary: validator, grid partner, customer's client and local devnet.
 
 mod avalanche;
+mod check;
 mod config;
 mod date;
 mod devnet;
+mod doctor;
 mod failure;
 mod genesis;
 mod job;
@@ -11,6 +13,9 @@ mod log_file;
 mod node;
 mod partner;
 mod plugin;
+mod settings;
+mod shell_help;
+mod status;
 mod submit;
 mod trust;
 mod ui;
@@ -79,12 +84,23 @@ enum Command {
     /// A network of validators and partners on this machine.
     #[command(subcommand)]
     Devnet(devnet::DevnetCommand),
+    /// Show where the servers of a network stand, and what it does.
+    Status(status::StatusArgs),
+    /// Look for what commonly goes wrong with a validator's or a partner's directory and machine.
+    Doctor(doctor::DoctorArgs),
+    /// Look at configurations: every key, its value and where that comes from.
+    #[command(subcommand)]
+    Config(settings::ConfigCommand),
     /// Compose a genesis of several owners.
     #[command(subcommand)]
     Genesis(genesis::GenesisCommand),
     /// Run gridproof as a VM of AvalancheGo.
     #[command(subcommand)]
     Avalanche(avalanche::AvalancheCommand),
+    /// Print the script by which a shell completes commands and arguments.
+    Completions(shell_help::CompletionArgs),
+    /// Write manual pages, one for each command.
+    Man(shell_help::ManArgs),
     /// The cage that runs a job's tasks; started by a partner, speaks frames on standard input and output.
     #[command(hide = true)]
     Worker,
@@ -179,8 +195,16 @@ async fn run(command: Command, ui: Ui) -> Result<(), CommandFailure> {
         Command::Job(command) => Box::pin(job::run(command, ui)).await,
         Command::Wallet(command) => wallet::run(command, ui).await,
         Command::Devnet(command) => devnet::run(command, ui).await,
+        Command::Status(arguments) => status::run(arguments, ui).await,
+        Command::Doctor(arguments) => doctor::run(arguments, ui).await,
+        Command::Config(command) => settings::run(command, ui),
         Command::Genesis(command) => genesis::run(command, ui),
         Command::Avalanche(command) => avalanche::run(command, ui).await,
+        Command::Completions(arguments) => {
+            shell_help::completions(&arguments, ui);
+            Ok(())
+        }
+        Command::Man(arguments) => shell_help::man(&arguments, ui),
         Command::Worker => unreachable_worker(),
     }
 }

@@ -38,6 +38,11 @@ pub struct RpcArgs {
 }
 
 impl RpcArgs {
+    /// Their addresses, in order.
+    pub fn urls(&self) -> &[String] {
+        &self.urls
+    }
+
     /// A client of those endpoints, which says when one of several goes away and when it is back.
     pub fn client(&self, ui: Ui) -> Result<Client, CommandFailure> {
         client_of(&self.urls, ui)

@@ -88,7 +88,7 @@ pub fn run(command: EntryCommand, ui: Ui) -> Result<(), CommandFailure> {
             common,
             stake,
             address,
-        } => validator(&common, Stake(stake), address, ui),
+        } => validator(&common, Stake(stake), &address, ui),
         EntryCommand::Partner {
             common,
             bond,
@@ -112,7 +112,7 @@ fn short<const MAX: usize>(name: &str, text: &str) -> Result<Text<MAX>, CommandF
 fn validator(
     common: &CommonArgs,
     stake: Stake,
-    address: String,
+    address: &str,
     ui: Ui,
 ) -> Result<(), CommandFailure> {
     if !address.starts_with('/') {
@@ -128,7 +128,7 @@ fn validator(
     ];
     let vrf = keyfile::read_vrf(&layout.vrf_key())?;
     let office = EntryOffice::Validator {
-        address: short("--address", &address)?,
+        address: short("--address", address)?,
         member: Validator {
             key: public.validator,
             vrf_key: public.vrf,

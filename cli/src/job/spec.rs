@@ -27,7 +27,7 @@
 //! them is [`super::input`]'s business.
 
 mod checks;
-mod document;
+pub mod document;
 mod field;
 mod mistake;
 mod source;

@@ -10,6 +10,7 @@
 mod chain;
 mod challenge;
 mod commands;
+mod doctor;
 mod harness;
 mod job;
 mod metrics;

@@ -10,8 +10,8 @@ use avalanche::plugin::protocol_file;
 use rustix::process::{Resource, getrlimit};
 use types::words::counted;
 
-use crate::avalanche::report::Check;
 use crate::avalanche::vm_id::VmId;
+use crate::check::Check;
 
 /// Open files that AvalancheGo asks the system for unless told otherwise.
 const DEFAULT_OPEN_FILES: u64 = 32_768;
@@ -206,7 +206,7 @@ mod tests {
     use std::fs::Permissions;
 
     use super::*;
-    use crate::avalanche::report::Finding;
+    use crate::check::Finding;
 
     fn vm() -> VmId {
         VmId::of_name("test").unwrap()

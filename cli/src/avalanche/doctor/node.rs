@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::avalanche::node_api::{NodeApi, NodeApiError};
-use crate::avalanche::report::Check;
 use crate::avalanche::vm_id::VmId;
+use crate::check::Check;
 
 /// Every check of a node; what follows one that fails is left out where it would only repeat it.
 pub async fn checks(
@@ -170,7 +170,7 @@ async fn reachable(url: &str) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::avalanche::report::Finding;
+    use crate::check::Finding;
 
     #[test]
     fn a_nodes_answers_are_told_apart() {

@@ -1,6 +1,10 @@
 //! What `doctor` found: one line for each check, and what to do where one fails.
 
 use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::failure::{CommandFailure, ExitKind};
+use crate::ui::Ui;
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -80,4 +84,27 @@ impl Check {
             .unwrap_or_default();
         format!("{mark} {:<16} {}{hint}", self.name, self.found)
     }
+}
+
+/// Shows every check, with what else a program wants to know; a failure if one of them is wrong.
+pub fn conclude(checks: &[Check], about: Value, ui: Ui) -> Result<(), CommandFailure> {
+    let wrong: Vec<_> = checks
+        .iter()
+        .filter(|check| check.outcome == Finding::Wrong)
+        .map(|check| check.name)
+        .collect();
+    let lines: Vec<_> = checks.iter().map(Check::line).collect();
+    let mut object = about;
+    object["checks"] = json!(checks);
+    if wrong.is_empty() {
+        ui.result(&object, &lines.join("\n"));
+        return Ok(());
+    }
+    if !ui.json {
+        ui.result(&Value::Null, &lines.join("\n"));
+    }
+    let message = format!("wrong: {}", wrong.join(", "));
+    Err(CommandFailure::new(ExitKind::BadInput, "doctor", message)
+        .hint("mend the first one, then run this again: what follows often rests on it")
+        .with_all(object))
 }

@@ -1,0 +1,271 @@
+//! What commonly goes wrong with a validator.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use keys::keyfile::{self, KeyFileError, KeyKind};
+use node::config::{Config, Layout};
+use rpc::Client;
+use rpc::model::Status;
+use types::genesis::Genesis;
+use types::params::NEWEST_PROTOCOL_VERSION;
+use types::words::counted;
+
+use super::machine;
+use crate::check::Check;
+use crate::config;
+use crate::failure::CommandFailure;
+use crate::ui::now_ms;
+
+/// A clock that differs by more from the others' makes a validator miss its views, in milliseconds.
+const CLOCK_MS: u64 = 200;
+
+/// Every check of a validator, in the order in which one rests on another.
+pub async fn checks(dir: &Path, database: bool) -> Vec<Check> {
+    let layout = Layout::new(dir);
+    let mut checks = vec![machine::key_folder(&dir.join("keys"), false)];
+    let keys = [
+        (layout.validator_key(), KeyKind::Validator),
+        (layout.node_key(), KeyKind::Node),
+    ];
+    for (path, kind) in keys {
+        checks.push(key(
+            keyfile::read_public(&path, kind).map(|key| key.to_string())
+        ));
+    }
+    checks.push(key(
+        keyfile::read_vrf(&layout.vrf_key()).map(|key| key.public().to_string())
+    ));
+    let genesis = crate::node::read_genesis(&layout.genesis());
+    checks.push(match &genesis {
+        Ok(genesis) => own_member(&layout, genesis),
+        Err(failure) => of_failure("genesis", failure),
+    });
+    checks.push(vote_log(&layout));
+    let age = genesis
+        .ok()
+        .map(|genesis| now_ms().saturating_sub(genesis.time.0));
+    checks.push(machine::disk(dir, age));
+    let config: Config = match config::load(&layout.config(), []) {
+        Ok(config) => config,
+        Err(failure) => {
+            checks.push(of_failure("configuration", &failure));
+            return checks;
+        }
+    };
+    checks.push(Check::fine(
+        "configuration",
+        layout.config().display().to_string(),
+    ));
+    let Some(status) = status(config.rpc.listen).await else {
+        checks.extend(of_stopped(dir, &config, database));
+        return checks;
+    };
+    let found = format!("runs, at height {}", status.height);
+    checks.push(Check::fine("daemon", found));
+    checks.push(of_peers(&status));
+    checks.extend(of_bootstrap(&status, &config));
+    checks.extend(of_chain(&status));
+    checks.extend(of_versions(&status));
+    if database {
+        let why = "the validator runs: stop it to have its database read";
+        checks.push(Check::skipped("database", why));
+    }
+    checks
+}
+
+/// What can be seen of a validator that is stopped.
+fn of_stopped(dir: &Path, config: &Config, database: bool) -> Vec<Check> {
+    let why = "is stopped, or does not answer at rpc.listen";
+    let mut checks = vec![
+        Check::skipped("daemon", why),
+        machine::port("rpc_port", "rpc.listen", config.rpc.listen),
+    ];
+    let listen = config.p2p.listen.iter().filter_map(|text| socket(text));
+    checks.extend(listen.map(|address| machine::port("p2p_port", "p2p.listen", address)));
+    checks.push(read_database(dir, config, database));
+    checks
+}
+
+fn key(read: Result<String, KeyFileError>) -> Check {
+    match read {
+        Ok(public) => Check::fine("key", public),
+        Err(error) => of_failure("key", &CommandFailure::of_key_file(&error)),
+    }
+}
+
+/// A failure of a command as a finding.
+pub fn of_failure(name: &'static str, failure: &CommandFailure) -> Check {
+    let hint = failure.hint.clone().unwrap_or_default();
+    Check::wrong(name, failure.message.clone(), hint)
+}
+
+fn own_member(layout: &Layout, genesis: &Genesis) -> Check {
+    let own = keyfile::read_public(&layout.validator_key(), KeyKind::Validator).ok();
+    let found = format!(
+        "{}, chain {}, {}",
+        genesis.name.as_str(),
+        genesis.chain_id(),
+        counted(genesis.validators.len(), "validator")
+    );
+    if own.is_some_and(|own| genesis.validators.iter().any(|member| member.key == own)) {
+        return Check::fine("genesis", found);
+    }
+    Check::doubtful(
+        "genesis",
+        format!("{found}; this validator's key is none of theirs"),
+        "it follows the chain and votes only if a later committee has its key; else check that keys and genesis belong together",
+    )
+}
+
+fn vote_log(layout: &Layout) -> Check {
+    let path = layout.log();
+    if path.is_dir() {
+        return Check::fine("vote_log", path.display().to_string());
+    }
+    Check::wrong(
+        "vote_log",
+        format!("{} is missing", path.display()),
+        "a new validator: gridproof node init; one that has voted must not start without it: docs/operate/validator.md, lost disk",
+    )
+}
+
+/// Where a node stands, if it answers.
+async fn status(listen: SocketAddr) -> Option<Status> {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+        ip => ip,
+    };
+    let url = format!("http://{}", SocketAddr::new(ip, listen.port()));
+    Client::new(&url).ok()?.status().await.ok()
+}
+
+fn of_peers(status: &Status) -> Check {
+    let others = status.committee_size.saturating_sub(1);
+    let found = format!(
+        "{} of {others} other validators are connected",
+        status.peers
+    );
+    match status.peers {
+        0 if others > 0 => Check::wrong(
+            "peers",
+            found,
+            "is p2p.listen reachable from outside, and does p2p.bootstrap name a validator that runs? docs/operate/validator.md lists the ports",
+        ),
+        peers if peers < others / 2 => Check::doubtful(
+            "peers",
+            found,
+            "gridproof node validators shows which are missing and where they should be",
+        ),
+        _ => Check::fine("peers", found),
+    }
+}
+
+fn of_bootstrap(status: &Status, config: &Config) -> Option<Check> {
+    (config.p2p.bootstrap.is_empty() && status.committee_size > 1).then(|| {
+        Check::doubtful(
+            "bootstrap",
+            "p2p.bootstrap is empty",
+            "name two or more validators, so that it finds the network after a restart",
+        )
+    })
+}
+
+/// The clock beside the others', the chain, and what the program found wrong with itself.
+fn of_chain(status: &Status) -> Vec<Check> {
+    let clock = match status.clock_ahead_ms {
+        None => Check::skipped("clock", "not compared with the others' blocks yet"),
+        Some(ahead) if ahead.unsigned_abs() > CLOCK_MS => Check::wrong(
+            "clock",
+            format!("{ahead} ms ahead of the others'"),
+            "keep it by NTP: systemctl status systemd-timesyncd, or chronyc tracking",
+        ),
+        Some(ahead) => Check::fine("clock", format!("{ahead} ms ahead of the others'")),
+    };
+    let chain = match &status.stalled {
+        Some(reason) => {
+            let hint = "see the log of this node, and ask the other operators";
+            Check::wrong("chain", reason.clone(), hint)
+        }
+        None if status.catching_up => Check::doubtful(
+            "chain",
+            "is catching up",
+            "wait; the log says how far it is",
+        ),
+        None => Check::fine("chain", format!("grows, at height {}", status.height)),
+    };
+    let alarms = status.alarms.iter().map(|alarm| {
+        let hint = "a fault of the program that was contained: report it";
+        Check::wrong("alarm", alarm.clone(), hint)
+    });
+    [clock, chain].into_iter().chain(alarms).collect()
+}
+
+fn of_versions(status: &Status) -> Vec<Check> {
+    let (own, newest) = (env!("CARGO_PKG_VERSION"), NEWEST_PROTOCOL_VERSION);
+    let mut checks = Vec::new();
+    if status.version != own {
+        let found = format!(
+            "the daemon is gridproof {}, this program {own}",
+            status.version
+        );
+        let hint = "restart the daemon if it was upgraded";
+        checks.push(Check::doubtful("build", found, hint));
+    }
+    if status.protocol_version > newest {
+        let version = status.protocol_version;
+        let found = format!("version {version} is in force, this build knows up to {newest}");
+        checks.push(Check::wrong("protocol", found, "install a newer gridproof"));
+    }
+    checks
+}
+
+fn read_database(dir: &Path, config: &Config, wanted: bool) -> Check {
+    if !wanted {
+        return Check::skipped(
+            "database",
+            "not read; --database reads all of it under its checksums",
+        );
+    }
+    if !Layout::new(dir).db().is_dir() {
+        return Check::skipped("database", "there is none: the validator has not run yet");
+    }
+    match node::audit(dir, config) {
+        Ok(audit) => Check::fine(
+            "database",
+            format!(
+                "{}, {}: read under their checksums, and the state has the root that the blocks say",
+                counted(audit.blocks, "block"),
+                counted(audit.values, "value")
+            ),
+        ),
+        Err(error) => Check::wrong("database", error.to_string(), error.hint()),
+    }
+}
+
+/// The socket of a multiaddress such as `/ip4/127.0.0.1/tcp/26600`.
+fn socket(multiaddress: &str) -> Option<SocketAddr> {
+    let parts: Vec<_> = multiaddress.split('/').collect();
+    let ["", "ip4" | "ip6", ip, "tcp", port, ..] = parts[..] else {
+        return None;
+    };
+    Some(SocketAddr::new(ip.parse().ok()?, port.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_socket_of_a_multiaddress_is_found() {
+        let of = |text| socket(text).map(|address| address.to_string());
+        assert_eq!(
+            of("/ip4/127.0.0.1/tcp/26600").as_deref(),
+            Some("127.0.0.1:26600")
+        );
+        assert_eq!(of("/ip6/::1/tcp/1/p2p/x").as_deref(), Some("[::1]:1"));
+        for other in ["", "/dns4/a/tcp/1", "/ip4/127.0.0.1/udp/1", "/ip4/x/tcp/1"] {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
+}

@@ -89,7 +89,7 @@ fn a_partner_on_a_small_disk_declines_and_a_full_one_pauses_it() {
         eprintln!("SKIPPED: this user may not mount a small file system (run the test as root)");
         return;
     }
-    let mut net = Net::up(1);
+    let mut net = Net::up(2);
     let name = "partner-0";
     let dir = net.devnet.root().join(name);
     net.signal(name, Signal::TERM);
@@ -99,8 +99,11 @@ fn a_partner_on_a_small_disk_declines_and_a_full_one_pauses_it() {
     cramped.wait_for("partner starts");
     cramped.wait_for("hardly any job fits");
 
-    // It is the only one that can be drawn, and says why it does not take the job.
-    let spec = histogram(&net.scratch().join("job"), 1, 0);
+    // It is the only one that can be drawn as primary, and says why it does not take the job.
+    let spec = histogram(&net.scratch().join("job"), 1, 1);
+    let only_here = "constraints: {attributes: {location: sion}}\n";
+    let yaml = std::fs::read_to_string(&spec).unwrap() + only_here;
+    std::fs::write(&spec, yaml).unwrap();
     let submit = ["job", "submit", text(&spec), "--rpc", net.rpc(0)];
     gridproof(&[&submit[..], &["--key", net.customer()]].concat()).success();
     cramped.wait_for("declined, it may take");
@@ -112,11 +115,12 @@ fn a_partner_on_a_small_disk_declines_and_a_full_one_pauses_it() {
     assert!(cramped.child.try_wait().unwrap().is_none(), "it runs");
     std::fs::remove_file(ballast).unwrap();
     cramped.wait_for("the disk has room again");
-    let places = |net: &Net| {
+    let is_paused = |net: &Net| {
         let offers = gridproof(&["partner", "offers", "--rpc", net.rpc(0)]).success();
-        offers["partners"][0]["places"].clone()
+        let mut partners = offers["partners"].as_array().unwrap().iter();
+        partners.any(|partner| partner["name"] == name && partner["places"] == json!(0))
     };
-    net.wait("the pause on the chain", 60, |net| places(net) == json!(0));
+    net.wait("the pause on the chain", 60, is_paused);
     signal(cramped.child.id(), Signal::TERM);
     assert!(
         cramped.child.wait().unwrap().success(),

@@ -32,7 +32,7 @@ pub enum P2pError {
     ListenAddress(Multiaddr),
     /// The address is not an IP address or a host name with a TCP port that others can dial.
     #[error(
-        "{0} is not an address to dial: expected such as /ip4/10.0.0.3/tcp/26601 or /dns4/validator.example/tcp/26601"
+        "{0} is not an address to dial: expected such as /ip4/10.0.0.3/tcp/26600 or /dns4/validator.example/tcp/26600"
     )]
     DialAddress(Multiaddr),
     /// The address is taken or is not this machine's.

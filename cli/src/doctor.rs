@@ -23,7 +23,7 @@ use crate::ui::Ui;
   gridproof doctor --dir ~/partner --json
 
 Each finding says what to do. The exit code is 0 if nothing is wrong, 3 if something is.")]
-pub struct DoctorArgs {
+pub struct CheckupArgs {
     /// The directory of a validator or a partner.
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
@@ -33,7 +33,7 @@ pub struct DoctorArgs {
 }
 
 /// Makes every check.
-pub async fn run(arguments: DoctorArgs, ui: Ui) -> Result<(), CommandFailure> {
+pub async fn run(arguments: CheckupArgs, ui: Ui) -> Result<(), CommandFailure> {
     let dir = &arguments.dir;
     let mut checks = vec![machine::version()];
     checks.push(machine::open_files());

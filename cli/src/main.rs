@@ -87,7 +87,7 @@ enum Command {
     /// Show where the servers of a network stand, and what it does.
     Status(status::StatusArgs),
     /// Look for what commonly goes wrong with a validator's or a partner's directory and machine.
-    Doctor(doctor::DoctorArgs),
+    Doctor(doctor::CheckupArgs),
     /// Look at configurations: every key, its value and where that comes from.
     #[command(subcommand)]
     Config(settings::ConfigCommand),

@@ -60,6 +60,9 @@ pub enum LockReason {
     Primary(JobId),
     /// The partner verifies the job's current attempt; ends with the attempt.
     Verifier(JobId),
+    /// The partner verified an earlier attempt of the job, whose primary did not reveal; ends once a later one did, or with the
+    /// job.
+    EarlierVerifier(JobId),
     /// The partner was primary of jobs that settled, whose results may be contradicted until this chain time; ends by itself.
     Audit(ChainTime),
     /// The partner was primary of the job, whose receipt is challenged; ends with the challenge.
@@ -81,6 +84,7 @@ impl LockReason {
         match self {
             Self::Primary(job)
             | Self::Verifier(job)
+            | Self::EarlierVerifier(job)
             | Self::Contested(job)
             | Self::Challenger(job) => Some(*job),
             Self::Audit(_) => None,
@@ -91,7 +95,11 @@ impl LockReason {
     #[must_use]
     pub fn until(&self) -> Option<ChainTime> {
         match self {
-            Self::Primary(_) | Self::Verifier(_) | Self::Contested(_) | Self::Challenger(_) => None,
+            Self::Primary(_)
+            | Self::Verifier(_)
+            | Self::EarlierVerifier(_)
+            | Self::Contested(_)
+            | Self::Challenger(_) => None,
             Self::Audit(until) => Some(*until),
         }
     }

@@ -21,7 +21,7 @@ pub use dispute::{
     vote_commitment,
 };
 pub use duty::{Duties, Renewals};
-pub use parties::{Parties, Primary, UnrunnableReport, Verifier};
+pub use parties::{EarlierVerifiers, Parties, Primary, UnrunnableReport, Verifier};
 pub use receipt::{JobReceipt, ReceiptVerifier, Revocation};
 pub use record::{Escrow, JobRecord, JobRent, Policy, Settlement, StageEntry};
 pub use stage::{

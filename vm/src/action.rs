@@ -75,14 +75,14 @@ pub(crate) fn step(
     sender: &Address,
     action: &JobAction,
 ) -> Result<Amount, ActionError> {
-    let record = compute::load(context, &action.job, action.attempt)?;
+    let record = compute::load_for(context, action)?;
     let (mut job, stage) = record.split();
     let burned = if is_paid_for(&action.step) && !stage.is_final() {
         compute::burn_fee(context, &mut job)?
     } else {
         Amount::ZERO
     };
-    perform_step(context, sender, job, stage, &action.step)?;
+    perform_step(context, sender, job, stage, action)?;
     Ok(burned)
 }
 
@@ -91,9 +91,10 @@ fn perform_step(
     sender: &Address,
     job: JobRecord<()>,
     stage: Stage,
-    step: &JobStep,
+    action: &JobAction,
 ) -> Result<(), ActionError> {
-    match (stage, step) {
+    let attempt = action.attempt;
+    match (stage, &action.step) {
         (Stage::Assigned(assigned), JobStep::Acknowledge) => {
             compute::acknowledge(context, sender, job, assigned)
         }
@@ -122,16 +123,16 @@ fn perform_step(
             compute::reveal(context, sender, job, revealing, opening)
         }
         (Stage::Revealing(revealing), JobStep::Agree { salt }) => {
-            compute::agree(context, sender, job, revealing, salt)
+            compute::agree(context, sender, job, revealing, (attempt, salt))
         }
         (Stage::Revealing(revealing), JobStep::Differ { divergence }) => {
-            compute::differ(context, sender, job, revealing, divergence)
+            compute::differ(context, sender, job, revealing, (attempt, divergence))
         }
         (Stage::Disputed(disputed), JobStep::Agree { salt }) => {
-            compute::agree_in_dispute(context, sender, job, disputed, salt)
+            compute::agree_in_dispute(context, sender, job, disputed, (attempt, salt))
         }
         (Stage::Disputed(disputed), JobStep::Differ { divergence }) => {
-            compute::differ_in_dispute(context, sender, job, disputed, divergence)
+            compute::differ_in_dispute(context, sender, job, disputed, (attempt, divergence))
         }
         (Stage::Disputed(disputed), JobStep::Vote { ballot, commitment }) => {
             compute::vote(context, sender, job, disputed, (*ballot, *commitment))

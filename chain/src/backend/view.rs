@@ -3,7 +3,7 @@
 use rpc::limits::MAX_LISTED_JOBS;
 use rpc::model::{
     BlockSelector, DutyView, EscrowView, EstimateView, ExclusionCode, ExclusionView, FailureView,
-    JobList, JobSummary, JobView, PartnerView, PolicyView, TransactionStatus,
+    JobList, JobSummary, JobView, LockView, PartnerView, PolicyView, TransactionStatus,
 };
 use rpc_server::{ApiError, ErrorKind, FinalBlock};
 use state::{ChainStore, DecidedState, StateError, StateRead, read_as};
@@ -11,7 +11,7 @@ use store::Store;
 use types::block::Block;
 use types::hash::{Address, JobId, TransactionId};
 use types::job::{Awaited, JobRecord};
-use types::number::{Amount, Height};
+use types::number::Height;
 use types::proof::ValueProof;
 use types::state_key::StateKey;
 use vm::compute::market::Exclusion;
@@ -184,7 +184,7 @@ impl At {
         for lock in &mut view.locks {
             let Some(job) = lock.job else { continue };
             if let Some(record) = vm::query::job(self, &job).map_err(internal)? {
-                lock.duty = Some(duty_view(rules, &record, &address, lock.amount));
+                lock.duty = Some(duty_view(rules, &record, &address, lock));
             }
         }
         Ok(view)
@@ -218,9 +218,13 @@ impl At {
     }
 }
 
-/// What a job awaits of a partner that locked `locked` for it.
-fn duty_view(rules: &Rules, record: &JobRecord, own: &Address, locked: Amount) -> DutyView {
-    let awaited = record.stage.awaits(own);
+/// What a job awaits of a partner that has a lock for it.
+fn duty_view(rules: &Rules, record: &JobRecord, own: &Address, lock: &LockView) -> DutyView {
+    let (attempt, awaited) = if lock.is_of_earlier_verifier() {
+        (record.earlier.attempt, record.awaits_earlier(own))
+    } else {
+        (record.attempt, record.stage.awaits(own))
+    };
     let words = awaited.map(|awaited| match awaited {
         Awaited::Acknowledgement => ("acknowledgement", Breach::Ignored),
         Awaited::PrimaryCommitment => ("commitment", Breach::Uncommitted),
@@ -229,9 +233,9 @@ fn duty_view(rules: &Rules, record: &JobRecord, own: &Address, locked: Amount) -
         Awaited::VerifierOpening => ("opening", Breach::VerifierUnopened),
     });
     let lasts = record.stage.duties().map(|duties| duties.until);
-    let costs = |breach| penalty(&rules.params.compute, breach, locked);
+    let costs = |breach| penalty(&rules.params.compute, breach, lock.amount);
     DutyView {
-        attempt: record.attempt,
+        attempt,
         stage: record.stage.name().to_owned(),
         awaits: words.map(|(word, _)| word.to_owned()),
         deadline: lasts.or(record.deadline),

@@ -120,6 +120,7 @@ fn record(id: JobId, customer: Address, spec: &JobSpec) -> JobRecord {
         attempt: Attempt(0),
         unrunnable_reports: Vec::new(),
         excluded: Vec::new(),
+        earlier: types::job::EarlierVerifiers::default(),
         stage: Stage::Pending(types::job::Pending::default()),
         deadline: Some(ChainTime(60_000)),
         opened: Height(9),

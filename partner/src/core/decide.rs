@@ -228,13 +228,14 @@ impl Core {
                 self.verify(proven, record, verifier, true, plan);
             }
             (Stage::Revealing(revealing), _) if is_primary && revealing.opening.is_none() => {
-                self.reveal(record, &revealing.shown_tasks(), plan);
+                self.reveal(record, &revealing.shown_tasks(&record.earlier), plan);
             }
             (Stage::Revealing(_) | Stage::Disputed(_), Some(verifier)) => {
                 if let (Some(Awaited::VerifierOpening), Some(opening)) =
                     (stage.awaits(&own), stage.revealed())
                 {
-                    self.compare(record, verifier, opening, plan);
+                    let assignment = own_assignment(record, AssignmentRole::Verifier);
+                    self.compare(assignment, verifier, opening, plan);
                 }
             }
             (Stage::Storing(_), _) if is_primary => {
@@ -242,6 +243,11 @@ impl Core {
                     .insert(own_assignment(record, AssignmentRole::Primary));
             }
             _ => {}
+        }
+        // Rule C78: what it found in an attempt before is compared with what this one's primary reveals.
+        if let (Some(verifier), Some(opening)) = (record.earlier.unopened(&own), stage.revealed()) {
+            let assignment = earlier_assignment(record);
+            self.compare(assignment, verifier, opening, plan);
         }
     }
 
@@ -295,6 +301,15 @@ fn longest_task_ms(proven: &ProvenState, terms: &JobTerms) -> u64 {
     let compute = &proven.params.compute;
     let longest = compute.run_window_ms(terms.class, fuel);
     u64::try_from(longest).unwrap_or(u64::MAX)
+}
+
+/// What it verified in an attempt before.
+pub(super) fn earlier_assignment(record: &JobRecord) -> Assignment {
+    Assignment {
+        job: record.id,
+        attempt: record.earlier.attempt,
+        role: AssignmentRole::Verifier,
+    }
 }
 
 fn own_assignment(record: &JobRecord, role: AssignmentRole) -> Assignment {

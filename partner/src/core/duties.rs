@@ -5,6 +5,7 @@ use std::fmt;
 use types::job::{Awaited, JobRecord};
 use types::number::ChainTime;
 
+use super::decide::earlier_assignment;
 use super::{Core, ProvenState};
 use crate::assignment::{Assignment, AssignmentRole};
 
@@ -46,7 +47,25 @@ impl Core {
             return Vec::new();
         };
         let duty = |record| self.open_duty(proven, record);
-        proven.jobs.values().filter_map(duty).collect()
+        let earlier = |record| self.earlier_duty(proven, record);
+        let records = proven.jobs.values();
+        let duties = records.flat_map(|record| duty(record).into_iter().chain(earlier(record)));
+        duties.collect()
+    }
+
+    /// The duty of an attempt before, whose primary did not reveal.
+    fn earlier_duty(&self, proven: &ProvenState, record: &JobRecord) -> Option<OpenDuty> {
+        let own = self.identity.address();
+        record.earlier.unopened(&own)?;
+        let awaited = record.awaits_earlier(&own).map(|awaited| {
+            let until = record.deadline;
+            (awaited, until.map_or(0, |until| left_ms(proven, until)))
+        });
+        Some(OpenDuty {
+            assignment: earlier_assignment(record),
+            stage: record.stage.name(),
+            awaited,
+        })
     }
 
     fn open_duty(&self, proven: &ProvenState, record: &JobRecord) -> Option<OpenDuty> {

@@ -184,6 +184,7 @@ pub fn record(stage: Stage) -> JobRecord {
         attempt: Attempt(1),
         unrunnable_reports: vec![],
         excluded: vec![BOB],
+        earlier: types::job::EarlierVerifiers::default(),
         burned: Amount(5),
         locked: Amount(9),
         refunded: Amount(2),

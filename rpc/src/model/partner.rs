@@ -49,12 +49,15 @@ pub struct PartnerView {
     pub height: Height,
 }
 
+/// The name of a lock whose job awaits an opening in a later attempt.
+const EARLIER_VERIFIER: &str = "earlier_verifier";
+
 /// A part of a partner's bond that is locked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockView {
     /// How much is locked, in SQUARE.
     pub amount: Amount,
-    /// What it is locked for: `primary`, `verifier`, `audit`, `contested` or `challenger`.
+    /// What it is locked for: `primary`, `verifier`, `earlier_verifier`, `audit`, `contested` or `challenger`.
     pub reason: String,
     /// The job that it is locked for; absent for an audit window, which is of several jobs.
     pub job: Option<JobId>,
@@ -135,11 +138,20 @@ impl PartnerView {
     }
 }
 
+impl LockView {
+    /// True if what it is locked for is an opening that follows an attempt whose primary did not reveal.
+    #[must_use]
+    pub fn is_of_earlier_verifier(&self) -> bool {
+        self.reason == EARLIER_VERIFIER
+    }
+}
+
 impl From<&BondLock> for LockView {
     fn from(lock: &BondLock) -> Self {
         let reason = match lock.reason {
             LockReason::Primary(_) => "primary",
             LockReason::Verifier(_) => "verifier",
+            LockReason::EarlierVerifier(_) => EARLIER_VERIFIER,
             LockReason::Audit(_) => "audit",
             LockReason::Contested(_) => "contested",
             LockReason::Challenger(_) => "challenger",

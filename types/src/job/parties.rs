@@ -6,7 +6,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::VerifierOpening;
 use crate::hash::{Address, Hash32};
-use crate::number::{Amount, TaskIndex};
+use crate::number::{Amount, Attempt, TaskIndex};
 
 /// The parties of an attempt from the primary's commitment on.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -58,6 +58,46 @@ pub struct Verifier {
     pub opening: Option<VerifierOpening>,
 }
 
+/// Verifiers of an attempt whose primary committed and did not reveal: they open against the leaves of the next one that does.
+#[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
+// Rule C78.
+pub struct EarlierVerifiers {
+    /// The attempt in which they committed.
+    pub attempt: Attempt,
+    /// The verifiers, each with its commitment; empty if there are none.
+    pub verifiers: Vec<Verifier>,
+}
+
+impl EarlierVerifiers {
+    /// The verifier that has not opened its commitment yet, by its address.
+    #[must_use]
+    pub fn unopened(&self, partner: &Address) -> Option<&Verifier> {
+        let mut unopened = self.verifiers.iter().filter(|one| one.opening.is_none());
+        unopened.find(|verifier| verifier.partner == *partner)
+    }
+
+    /// True if every one of them has opened its commitment.
+    #[must_use]
+    pub fn all_opened(&self) -> bool {
+        all_opened(&self.verifiers)
+    }
+
+    /// The first task at which one of them differs.
+    #[must_use]
+    pub fn next_claim(&self) -> Option<TaskIndex> {
+        next_claim(&self.verifiers)
+    }
+}
+
+fn all_opened(verifiers: &[Verifier]) -> bool {
+    verifiers.iter().all(|verifier| verifier.opening.is_some())
+}
+
+fn next_claim(verifiers: &[Verifier]) -> Option<TaskIndex> {
+    let mut claims = verifiers.iter().filter_map(Verifier::claim);
+    claims.next().map(|(task, _)| task)
+}
+
 impl Verifier {
     /// The task and leaf at which it says that it differs, if it does.
     #[must_use]
@@ -79,8 +119,7 @@ impl Parties {
     /// The first task at which a verifier differs; whoever lost a verdict is no party any more.
     #[must_use]
     pub fn next_claim(&self) -> Option<TaskIndex> {
-        let mut claims = self.verifiers.iter().filter_map(Verifier::claim);
-        claims.next().map(|(task, _)| task)
+        next_claim(&self.verifiers)
     }
 
     /// True if no bound verifier works on its tasks any more.
@@ -93,8 +132,7 @@ impl Parties {
     /// True if every verifier has opened its commitment.
     #[must_use]
     pub fn all_opened(&self) -> bool {
-        let mut verifiers = self.verifiers.iter();
-        verifiers.all(|verifier| verifier.opening.is_some())
+        all_opened(&self.verifiers)
     }
 
     /// Every task that some verifier runs, ascending: what the primary's opening must show.

@@ -2,7 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{JobTerms, Stage, UnrunnableReport};
+use super::{Awaited, EarlierVerifiers, JobTerms, Stage, UnrunnableReport};
 use crate::hash::{Address, JobId};
 use crate::number::{Amount, Attempt, BeaconStep, ChainTime, Fixed64, Height, Timestamp};
 use crate::stored::{Holding, StoredSubject};
@@ -32,6 +32,8 @@ pub struct JobRecord<S = Stage> {
     /// Partners that failed this job, as primary of an earlier attempt or as silent verifiers; the beacon does not draw
     /// them again.
     pub excluded: Vec<Address>,
+    /// Verifiers of an earlier attempt, which open when a primary reveals.
+    pub earlier: EarlierVerifiers,
     /// The stage with what is true in it.
     pub stage: S,
     /// Chain time at which the stage ends at the latest; in a final stage that at which the job is forgotten. `None` while
@@ -82,6 +84,7 @@ impl<S> JobRecord<S> {
             attempt: self.attempt,
             unrunnable_reports: self.unrunnable_reports,
             excluded: self.excluded,
+            earlier: self.earlier,
             stage,
             deadline: self.deadline,
             opened: self.opened,
@@ -99,6 +102,15 @@ impl<S> JobRecord<S> {
 }
 
 impl JobRecord {
+    /// What the job awaits of a verifier of an earlier attempt, if it awaits something.
+    // Rule C78.
+    #[must_use]
+    pub fn awaits_earlier(&self, partner: &Address) -> Option<Awaited> {
+        self.stage.revealed()?;
+        self.earlier.unopened(partner)?;
+        Some(Awaited::VerifierOpening)
+    }
+
     /// What the job waits for a quorum of validators to hold; `None` where it waits for nothing of that kind.
     #[must_use]
     pub fn awaited_data(&self) -> Option<StoredSubject> {

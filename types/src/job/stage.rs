@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Ballot, Duties, Parties, Primary, Verifier};
+use super::{Ballot, Duties, EarlierVerifiers, Parties, Primary, Verifier};
 use crate::attestation::MerkleLeaves;
 use crate::hash::{Address, BlobId, Hash32};
 use crate::number::{BeaconStep, ChainTime, Epoch, TaskIndex};
@@ -369,13 +369,16 @@ pub enum Awaited {
 }
 
 impl Revealing {
-    /// The tasks that the primary's opening must show, ascending: those that verifiers run, or the one for referees.
+    /// The tasks that the primary's opening must show, ascending: those that verifiers run or ran in an earlier attempt, or the
+    /// one for referees.
     #[must_use]
-    pub fn shown_tasks(&self) -> Vec<TaskIndex> {
+    pub fn shown_tasks(&self, earlier: &EarlierVerifiers) -> Vec<TaskIndex> {
+        let earlier = earlier.verifiers.iter().flat_map(|one| &one.tasks);
         let all: BTreeSet<_> = self
             .parties
             .drawn_tasks()
             .into_iter()
+            .chain(earlier.copied())
             .chain(self.spot)
             .collect();
         all.into_iter().collect()

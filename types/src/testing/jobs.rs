@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::codec::{Bounded, Text};
 use crate::hash::{Address, BlobId, Hash32, JobId};
 use crate::job::{
-    CLASS_WASM_V2, Constraints, Escrow, JobRecord, JobRent, JobSpec, JobTerms, Parties, Policy,
-    Primary, Stage, TaskLimits, TaskSet, Verification, Workload,
+    CLASS_WASM_V2, Constraints, EarlierVerifiers, Escrow, JobRecord, JobRent, JobSpec, JobTerms,
+    Parties, Policy, Primary, Stage, TaskLimits, TaskSet, Verification, Workload,
 };
 use crate::number::{Amount, Attempt, Fixed64, Fuel, Height, SQUARE};
 
@@ -95,6 +95,7 @@ pub fn job_record(id: JobId, spec: &JobSpec, stage: Stage) -> JobRecord {
         attempt: Attempt(0),
         unrunnable_reports: Vec::new(),
         excluded: Vec::new(),
+        earlier: EarlierVerifiers::default(),
         stage,
         deadline: None,
         opened: Height::ZERO,

@@ -10,10 +10,10 @@ use types::codec::Bounded;
 use types::hash::{Address, BlobId, JobId, ValidatorId, WorkloadId};
 use types::job::{
     Announcing, Appointing, Assigned, Ballot, BallotPhase, CLASS_WASM_V2, Challenged, Disputed,
-    Duties, Escrow, Failed, FailureReason, JobReceipt, JobRecord, JobRent, JobTerms, JobVerdict,
-    Parties, Pending, Policy, Primary, PrimaryOpening, ReceiptVerifier, Renewals, Revealing,
-    Revocation, Settlement, Share, SortitionBeacon, Stage, StageEntry, Storing, TaskSet,
-    UnrunnableReport, Verifier, VerifierOpening, Verifying,
+    Duties, EarlierVerifiers, Escrow, Failed, FailureReason, JobReceipt, JobRecord, JobRent,
+    JobTerms, JobVerdict, Parties, Pending, Policy, Primary, PrimaryOpening, ReceiptVerifier,
+    Renewals, Revealing, Revocation, Settlement, Share, SortitionBeacon, Stage, StageEntry,
+    Storing, TaskSet, UnrunnableReport, Verifier, VerifierOpening, Verifying,
 };
 use types::number::{
     Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Fuel, Height, Nonce, TaskIndex,
@@ -258,6 +258,10 @@ fn record(stage: Stage) -> JobRecord {
             cost: Amount(2),
         }],
         excluded: vec![address(4), address(5)],
+        earlier: EarlierVerifiers {
+            attempt: Attempt(0),
+            verifiers: verifiers()[..1].to_vec(),
+        },
         deadline: Some(ChainTime(77)),
         opened: Height(8),
         draw: stage.draw(),
@@ -346,6 +350,7 @@ fn records_in_state_are_frozen() {
         locks: BTreeMap::from([
             lock(LockReason::Primary(JobId(hash(1))), 61),
             lock(LockReason::Verifier(JobId(hash(2))), 31),
+            lock(LockReason::EarlierVerifier(JobId(hash(2))), 7),
             lock(LockReason::Audit(ChainTime(77)), 8),
             lock(LockReason::Contested(JobId(hash(3))), 9),
             lock(LockReason::Challenger(JobId(hash(4))), 10),

@@ -133,7 +133,8 @@ pub(crate) fn contradict(
         .ok_or(JobError::NotChallenger)?;
     let divergence = &contradiction.divergence;
     let (root, salt) = (&divergence.root, &divergence.salt);
-    if author.commitment != Some(shown(context, &job, sender, root, salt)) {
+    let place = (&job.id, job.attempt);
+    if author.commitment != Some(shown(context, place, sender, root, salt)) {
         return Err(JobError::WrongCommitment.into());
     }
     let receipt = receipt(context, &job.id)?;

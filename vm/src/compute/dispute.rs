@@ -153,7 +153,7 @@ fn decide(
     free_place(context, &job)?;
     disputed.ballot.phase = BallotPhase::Decided { leaf, referees };
     let left_ms = left_ms(context, Some(disputed.openings_until));
-    if disputed.parties.all_opened() || left_ms == 0 {
+    if (disputed.parties.all_opened() && job.earlier.all_opened()) || left_ms == 0 {
         return close_dispute(context, job, disputed);
     }
     stay(context, job, Stage::Disputed(disputed), left_ms)
@@ -167,7 +167,7 @@ pub(super) fn opened_in_dispute(
     disputed: Disputed,
 ) -> Result<(), Abort> {
     let is_decided = matches!(disputed.ballot.phase, BallotPhase::Decided { .. });
-    if is_decided && disputed.parties.all_opened() {
+    if is_decided && disputed.parties.all_opened() && job.earlier.all_opened() {
         return close_dispute(context, job, disputed);
     }
     save(context, &job.with_stage(Stage::Disputed(disputed)))

@@ -10,6 +10,7 @@ use types::number::Amount;
 use types::state_key::{StateKey, program_hash};
 use types::stored::StoredStatement;
 
+use super::earlier;
 use super::escrow::{
     burn_storage, pay_back_no_results, pay_primary, pay_referees, pay_verifiers, refund,
 };
@@ -64,6 +65,7 @@ pub(super) fn fail(
     reason: FailureReason,
 ) -> Result<(), Abort> {
     release(context, &job.id, left)?;
+    earlier::release(context, &mut job)?;
     pay_rent(context, &mut job, left.primary().is_some())?;
     refund(context, &mut job)?;
     end(context, job, Stage::Failed(Failed { reason }))

@@ -52,6 +52,7 @@ use super::appoint::{Round, count, min_verifiers, replacements, second_opinions}
 use super::ballot::{Dispute, dispute};
 use super::draw::{Lottery, draw_primary, draw_verifiers};
 use super::duty;
+use super::earlier;
 use super::escrow::{pay_primary, pay_verifiers};
 use super::exit::{fail, fail_unrunnable};
 use super::parties::{
@@ -109,6 +110,7 @@ pub(super) fn draw_or_fail(
 fn assign(context: &mut Context<'_>, mut job: Job, primary: Primary) -> Result<(), Abort> {
     begin_running(context, &mut job)?;
     let (partner, bond) = (primary.partner, primary.bond);
+    earlier::let_go(context, &mut job, &partner)?;
     lock_drawn(context, job.id, &partner, LockReason::Primary, bond)?;
     let window_ms = context.rules.params.compute.acknowledge_window_ms;
     let stage = Stage::Assigned(Assigned {
@@ -398,7 +400,7 @@ pub(super) fn await_agreement(
     opening: PrimaryOpening,
 ) -> Result<(), Abort> {
     revealing.opening = Some(opening);
-    if revealing.parties.verifiers.is_empty() {
+    if revealing.parties.verifiers.is_empty() && job.earlier.verifiers.is_empty() {
         return conclude(context, job, revealing);
     }
     let window_ms = context.rules.params.compute.reveal_window_ms;
@@ -408,9 +410,10 @@ pub(super) fn await_agreement(
 /// All openings are there and agree, or their window is over.
 ///
 /// Who committed and does not open loses its locked bond. Where the primary stayed silent no leaf is public: another
-/// attempt follows, and the verifiers, which could not open, are paid out of its lock. A silent verifier cannot be replaced
-/// any more, since the primary's leaves are public and can be copied: without it the job is unverified. Who opened is paid all
-/// the same; so is the primary, but where nobody else vouches for it, only once referees have run one of its tasks.
+/// attempt follows, and the verifiers, which could not open, are paid out of its lock and open in a later one. A silent
+/// verifier cannot be replaced any more, since the primary's leaves are public and can be copied: without it the job is
+/// unverified. Who opened is paid all the same; so is the primary, but where nobody else vouches for it, only once referees
+/// have run one of its tasks.
 // Rules C26, C27, C71.
 pub(super) fn conclude(
     context: &mut Context<'_>,
@@ -419,10 +422,13 @@ pub(super) fn conclude(
 ) -> Result<(), Abort> {
     let Some(opening) = revealing.opening.take() else {
         forfeit_primary(context, &job, &revealing.parties)?;
+        let verifiers = std::mem::take(&mut revealing.parties.verifiers);
+        earlier::keep(context, &mut job, verifiers)?;
         let left = Stage::Revealing(revealing);
         return next_attempt(context, job, &left, FailureReason::Unopened);
     };
-    let spot = revealing.shown_tasks().first().copied();
+    let spot = revealing.shown_tasks(&job.earlier).first().copied();
+    earlier::close(context, &mut job)?;
     let verifiers = &mut revealing.parties.verifiers;
     let silent = verifiers.extract_if(.., |verifier| verifier.opening.is_none());
     let silent: Vec<_> = silent.collect();

@@ -8,6 +8,7 @@ use types::limits::{
 };
 use types::number::{Attempt, BeaconStep};
 use types::state_key::{DueQueue, StateKey};
+use types::transaction::{JobAction, JobStep};
 
 use super::{JobError, live};
 use crate::{Abort, ActionError, Context, Corruption, draws, due};
@@ -17,12 +18,12 @@ const REST_OF_A_RECORD: usize = 16 << 10;
 /// Bytes of a referee's vote in a record.
 const VOTE_BYTES: usize = 2 * (20 + 32);
 const _: () = assert!(
-    MAX_VERIFIERS * (4 * MAX_TASKS + 256)
+    2 * MAX_VERIFIERS * (4 * MAX_TASKS + 256)
         + MAX_TASKS * 36
         + MAX_COMMITTEE * VOTE_BYTES
         + REST_OF_A_RECORD
         <= MAX_STATE_VALUE_BYTES,
-    "a record with the maximum of verifiers, each of all tasks, fits a state value"
+    "a record with the maximum of verifiers and of earlier ones, each of all tasks, fits a state value"
 );
 const _: () = assert!(
     MAX_TRANSACTION_BYTES <= MAX_STATE_VALUE_BYTES,
@@ -47,6 +48,24 @@ pub(crate) fn load(
         .into());
     }
     Ok(record)
+}
+
+/// The job that a party's step names. Only an opening may be for an earlier attempt, in which its author committed.
+// Rules C58, C78.
+pub(crate) fn load_for(
+    context: &Context<'_>,
+    action: &JobAction,
+) -> Result<JobRecord, ActionError> {
+    let opens = matches!(action.step, JobStep::Agree { .. } | JobStep::Differ { .. });
+    let record = live::job(&context.overlay, &action.job)?;
+    let earlier = record.filter(|record| {
+        let has_any = !record.earlier.verifiers.is_empty();
+        opens && has_any && record.earlier.attempt == action.attempt
+    });
+    match earlier {
+        Some(record) => Ok(record),
+        None => load(context, &action.job, action.attempt),
+    }
 }
 
 fn put(context: &mut Context<'_>, record: &JobRecord) {

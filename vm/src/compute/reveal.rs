@@ -5,9 +5,10 @@
 //! one task at which it did.
 
 use types::attestation::{CommitmentContext, Divergence, Opening, commitment, result_root_of};
-use types::hash::{Address, BlobId, Hash32};
+use types::hash::{Address, BlobId, Hash32, JobId};
 use types::job::{Disputed, Parties, PrimaryOpening, Revealing, Stage, Verifier, VerifierOpening};
 use types::limits::MAX_OUTCOMES_BYTES;
+use types::number::Attempt;
 
 use super::JobError;
 use super::ballot::{Dispute, dispute};
@@ -16,18 +17,18 @@ use super::job::{await_agreement, conclude};
 use super::record::{Job, save};
 use crate::{ActionError, Context};
 
-/// The commitment of a party to a result root with a salt.
+/// The commitment of a party to a result root with a salt, in an attempt.
 pub(super) fn shown(
     context: &Context<'_>,
-    job: &Job,
+    (job, attempt): (&JobId, Attempt),
     party: &Address,
     root: &Hash32,
     salt: &Hash32,
 ) -> Hash32 {
     let author = CommitmentContext {
         chain: context.rules.chain_id,
-        job: job.id,
-        attempt: job.attempt,
+        job: *job,
+        attempt,
         partner: *party,
     };
     commitment(&author, root, salt)
@@ -49,11 +50,12 @@ pub(crate) fn reveal(
     if revealing.opening.is_some() {
         return Err(JobError::AlreadyRevealed.into());
     }
-    if shown(context, &job, sender, &opening.root, &opening.salt) != parties.commitment {
+    let place = (&job.id, job.attempt);
+    if shown(context, place, sender, &opening.root, &opening.salt) != parties.commitment {
         return Err(JobError::WrongCommitment.into());
     }
     let all: Vec<_> = job.terms.tasks.indices().collect();
-    if !opening.is_consistent(&all, &revealing.shown_tasks()) {
+    if !opening.is_consistent(&all, &revealing.shown_tasks(&job.earlier)) {
         return Err(JobError::Inconsistent.into());
     }
     let opening = primary_opening(opening)?;
@@ -75,12 +77,20 @@ fn primary_opening(opening: &Opening) -> Result<PrimaryOpening, JobError> {
     })
 }
 
-/// The verifier that may open its commitment now.
+/// The verifier that may open now what it committed to in an attempt: this one, or an earlier one.
+// Rule C78.
 fn opening_verifier<'p>(
+    job: &'p mut Job,
     parties: &'p mut Parties,
     sender: &Address,
+    attempt: Attempt,
 ) -> Result<&'p mut Verifier, JobError> {
-    let mut verifiers = parties.verifiers.iter_mut();
+    let verifiers = if attempt == job.attempt {
+        &mut parties.verifiers
+    } else {
+        &mut job.earlier.verifiers
+    };
+    let mut verifiers = verifiers.iter_mut();
     let verifier = verifiers
         .find(|verifier| verifier.partner == *sender)
         .ok_or(JobError::NotVerifier)?;
@@ -95,14 +105,15 @@ fn opening_verifier<'p>(
 fn note_agreement(
     context: &Context<'_>,
     sender: &Address,
-    job: &Job,
-    parties: &mut Parties,
-    (opening, salt): (&PrimaryOpening, &Hash32),
+    job: &mut Job,
+    (parties, opening): (&mut Parties, &PrimaryOpening),
+    (attempt, salt): (Attempt, &Hash32),
 ) -> Result<(), JobError> {
-    let verifier = opening_verifier(parties, sender)?;
+    let id = job.id;
+    let verifier = opening_verifier(job, parties, sender, attempt)?;
     let leaves = opening.leaves_of(&verifier.tasks);
     let root = result_root_of(salt, &leaves.ok_or(JobError::Inconsistent)?);
-    if verifier.commitment != Some(shown(context, job, sender, &root, salt)) {
+    if verifier.commitment != Some(shown(context, (&id, attempt), sender, &root, salt)) {
         return Err(JobError::WrongCommitment);
     }
     verifier.opening = Some(VerifierOpening::Agreed { salt: *salt });
@@ -114,11 +125,12 @@ fn note_agreement(
 fn note_divergence(
     context: &Context<'_>,
     sender: &Address,
-    job: &Job,
-    parties: &mut Parties,
-    (opening, divergence): (&PrimaryOpening, &Divergence),
+    job: &mut Job,
+    (parties, opening): (&mut Parties, &PrimaryOpening),
+    (attempt, divergence): (Attempt, &Divergence),
 ) -> Result<(), JobError> {
-    let verifier = opening_verifier(parties, sender)?;
+    let id = job.id;
+    let verifier = opening_verifier(job, parties, sender, attempt)?;
     let Divergence {
         root,
         salt,
@@ -126,7 +138,7 @@ fn note_divergence(
         leaf,
         ..
     } = divergence;
-    if verifier.commitment != Some(shown(context, job, sender, root, salt)) {
+    if verifier.commitment != Some(shown(context, (&id, attempt), sender, root, salt)) {
         return Err(JobError::WrongCommitment);
     }
     if !divergence.is_consistent(&verifier.tasks) {
@@ -147,16 +159,16 @@ fn note_divergence(
 pub(crate) fn agree(
     context: &mut Context<'_>,
     sender: &Address,
-    job: Job,
+    mut job: Job,
     mut revealing: Revealing,
-    salt: &Hash32,
+    shown: (Attempt, &Hash32),
 ) -> Result<(), ActionError> {
     let Revealing {
         parties, opening, ..
     } = &mut revealing;
     let opening = opening.as_ref().ok_or(JobError::PrimaryNotRevealed)?;
-    note_agreement(context, sender, &job, parties, (opening, salt))?;
-    if revealing.parties.all_opened() {
+    note_agreement(context, sender, &mut job, (parties, opening), shown)?;
+    if revealing.parties.all_opened() && job.earlier.all_opened() {
         return Ok(conclude(context, job, revealing)?);
     }
     Ok(save(context, &job.with_stage(Stage::Revealing(revealing)))?)
@@ -167,14 +179,14 @@ pub(crate) fn agree(
 pub(crate) fn agree_in_dispute(
     context: &mut Context<'_>,
     sender: &Address,
-    job: Job,
+    mut job: Job,
     mut disputed: Disputed,
-    salt: &Hash32,
+    shown: (Attempt, &Hash32),
 ) -> Result<(), ActionError> {
     let Disputed {
         parties, opening, ..
     } = &mut disputed;
-    note_agreement(context, sender, &job, parties, (opening, salt))?;
+    note_agreement(context, sender, &mut job, (parties, opening), shown)?;
     Ok(opened_in_dispute(context, job, disputed)?)
 }
 
@@ -183,14 +195,14 @@ pub(crate) fn agree_in_dispute(
 pub(crate) fn differ(
     context: &mut Context<'_>,
     sender: &Address,
-    job: Job,
+    mut job: Job,
     mut revealing: Revealing,
-    divergence: &Divergence,
+    shown: (Attempt, &Divergence),
 ) -> Result<(), ActionError> {
     let opening = revealing.opening.take();
     let opening = opening.ok_or(JobError::PrimaryNotRevealed)?;
     let parties = &mut revealing.parties;
-    note_divergence(context, sender, &job, parties, (&opening, divergence))?;
+    note_divergence(context, sender, &mut job, (parties, &opening), shown)?;
     let openings_until = job.deadline.unwrap_or(context.chain_time);
     let begun = Dispute {
         parties: revealing.parties,
@@ -198,7 +210,7 @@ pub(crate) fn differ(
         unverified: revealing.unverified,
         openings_until,
     };
-    Ok(dispute(context, job, begun, divergence.task)?)
+    Ok(dispute(context, job, begun, shown.1.task)?)
 }
 
 /// The same while the job is in dispute: it may be over another task.
@@ -206,13 +218,13 @@ pub(crate) fn differ(
 pub(crate) fn differ_in_dispute(
     context: &mut Context<'_>,
     sender: &Address,
-    job: Job,
+    mut job: Job,
     mut disputed: Disputed,
-    divergence: &Divergence,
+    shown: (Attempt, &Divergence),
 ) -> Result<(), ActionError> {
     let Disputed {
         parties, opening, ..
     } = &mut disputed;
-    note_divergence(context, sender, &job, parties, (opening, divergence))?;
+    note_divergence(context, sender, &mut job, (parties, opening), shown)?;
     Ok(opened_in_dispute(context, job, disputed)?)
 }

@@ -1,7 +1,7 @@
 //! A customer submits a job: its terms are checked, its policy fixed and its escrow locked.
 
 use types::hash::{Address, JobId};
-use types::job::{JobRecord, JobSpec};
+use types::job::{EarlierVerifiers, JobRecord, JobSpec};
 use types::number::{Amount, Attempt};
 use types::state_key::StateKey;
 
@@ -66,6 +66,7 @@ pub(crate) fn submit(
         attempt: Attempt::ZERO,
         unrunnable_reports: Vec::new(),
         excluded: Vec::new(),
+        earlier: EarlierVerifiers::default(),
         stage: (),
         deadline: None,
         opened: context.height,

@@ -15,9 +15,10 @@ use types::number::{Amount, TaskIndex};
 use types::state_key::{DueQueue, StateKey};
 
 use super::ballot::{Dispute, dispute_next};
+use super::earlier;
 use super::escrow::pay_referees;
 use super::job::conclude;
-use super::parties::{forfeit, lock_reasons, punish_verifier};
+use super::parties::{forfeit, lock_reasons, punish};
 use super::penalty::{Breach, CUSTOMER_PERCENT, HONEST_PERCENT};
 use super::pending::next_attempt;
 use super::price::referee_fee;
@@ -66,6 +67,21 @@ fn side_of(verifier: &Verifier, primarys: Option<Hash32>, verdict: &VerdictOfRef
     }
 }
 
+/// Takes everybody that committed out of a dispute, with its side and the reason for which it locks its bond.
+fn take_sides(
+    job: &mut Job,
+    parties: &mut Parties,
+    primarys: Option<Hash32>,
+    verdict: &VerdictOfReferees,
+) -> Vec<(Side, LockReason, Verifier)> {
+    let (of_verifier, of_earlier) = (lock_reasons(job).1, earlier::reason(job));
+    let own = parties.verifiers.drain(..).map(|one| (of_verifier, one));
+    let before = job.earlier.verifiers.drain(..);
+    own.chain(before.map(|one| (of_earlier, one)))
+        .map(|(reason, one)| (side_of(&one, primarys, verdict), reason, one))
+        .collect()
+}
+
 /// Puts a verdict into effect.
 // Rules C65, C67.
 pub(super) fn apply(
@@ -74,18 +90,14 @@ pub(super) fn apply(
     mut dispute: Dispute,
     verdict: &VerdictOfReferees,
 ) -> Result<(), Abort> {
-    let parties = &mut dispute.parties;
-    let primary = parties.primary;
+    let primary = dispute.parties.primary;
     let leaves = dispute.opening.leaves_of(&[verdict.task]);
     let primarys = leaves.and_then(|leaves| leaves.first().map(|(_, leaf)| *leaf));
     let is_right = primarys == Some(verdict.leaf);
-    let sides = parties.verifiers.drain(..);
-    let sides: Vec<_> = sides
-        .map(|verifier| (side_of(&verifier, primarys, verdict), verifier))
-        .collect();
+    let (of_primary, of_earlier) = (lock_reasons(&job).0, earlier::reason(&job));
+    let sides = take_sides(&mut job, &mut dispute.parties, primarys, verdict);
     let mut payees = Payees::new(context, &job, verdict);
     let mut forfeits = Vec::new();
-    let (of_primary, of_verifier) = lock_reasons(&job);
     if is_right {
         payees.winners.push(primary.partner);
     } else {
@@ -98,14 +110,14 @@ pub(super) fn apply(
             breach,
         )?);
     }
-    for (side, verifier) in sides {
+    for (side, reason, verifier) in sides {
         match side {
             Side::Wrong => {
                 let (partner, breach) = (verifier.partner, Breach::VerifierWrong);
                 forfeits.push(forfeit_refuted(
                     context,
                     &partner,
-                    of_verifier,
+                    reason,
                     verifier.bond,
                     breach,
                 )?);
@@ -117,7 +129,12 @@ pub(super) fn apply(
         }
         if side == Side::Silent && !is_right {
             // The job does not come back to its openings.
-            punish_verifier(context, &job.id, &verifier, Breach::VerifierUnopened)?;
+            let breach = Breach::VerifierUnopened;
+            punish(context, &verifier.partner, reason, verifier.bond, breach)?;
+            continue;
+        }
+        if reason == of_earlier {
+            job.earlier.verifiers.push(verifier);
             continue;
         }
         if !is_right {
@@ -145,7 +162,7 @@ pub(super) fn apply(
 // Rule C65.
 fn go_on(
     context: &mut Context<'_>,
-    job: Job,
+    mut job: Job,
     dispute: Dispute,
     number: u16,
     is_right: bool,
@@ -153,7 +170,8 @@ fn go_on(
     if job.settlement.is_some() {
         return standing::judged(context, job, &dispute.parties, is_right);
     }
-    if is_right && let Some(task) = dispute.parties.next_claim() {
+    let claims = [dispute.parties.next_claim(), job.earlier.next_claim()];
+    if is_right && let Some(task) = claims.into_iter().flatten().next() {
         return dispute_next(context, job, dispute, number.saturating_add(1), task);
     }
     let revealing = Revealing {
@@ -166,6 +184,7 @@ fn go_on(
     if is_right {
         return conclude(context, job, revealing);
     }
+    earlier::release(context, &mut job)?;
     let left = Stage::Revealing(revealing);
     next_attempt(context, job, &left, FailureReason::Refuted)
 }

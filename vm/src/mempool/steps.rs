@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use state::{Overlay, StateRead};
 use types::account::Partner;
 use types::hash::{Address, Domain, Hash32, JobId, TransactionId, ValidatorId};
-use types::number::{Height, Timestamp};
+use types::number::{Attempt, Height, Timestamp};
 use types::state_key::StateKey;
 use types::transaction::{JobAction, JobStep};
 
@@ -20,9 +20,9 @@ use crate::charge::Verified;
 use crate::context::DrawWork;
 use crate::{Abort, ActionError, Beacon, Context, Rules, action, partner};
 
-/// What names a step: the job, the party, and the kind of step. A job that goes on to another attempt takes none of the
-/// attempt before.
-pub(super) type StepSubject = (JobId, Address, &'static str);
+/// What names a step: the job, the party, the kind of step, and the attempt. A job that goes on to another attempt takes none of
+/// the attempt before but openings.
+pub(super) type StepSubject = (JobId, Address, &'static str, Attempt);
 
 /// A step as it was tried.
 #[derive(Debug, Clone)]
@@ -83,7 +83,7 @@ impl Steps {
         let Some(action) = action::job_action(&transaction.transaction().action) else {
             return Err(MempoolError::NoPartner(sender));
         };
-        let subject = (action.job, sender, action.step.name());
+        let subject = (action.job, sender, action.step.name(), action.attempt);
         if let Some(before) = self.all.get(&subject) {
             return Err(MempoolError::StepWaits(before.transaction.id()));
         }
@@ -182,7 +182,7 @@ impl Steps {
         height: Height,
         job: &JobId,
     ) -> Result<GoneSteps, Abort> {
-        let first = (*job, Address::default(), "");
+        let first = (*job, Address::default(), "", Attempt::ZERO);
         let of_job = self.all.range_mut(first..);
         let (mut gone, mut panicked) = (Vec::new(), Vec::new());
         for (subject, step) in of_job.take_while(|(subject, _)| subject.0 == *job) {

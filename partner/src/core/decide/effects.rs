@@ -3,6 +3,7 @@
 //! It decides nothing about a job. It keeps to the places of each role and to the pauses after failures, and records the uploads.
 
 use types::hash::JobId;
+use types::job::JobRecord;
 
 use super::super::outbox::TransactionSigner;
 use super::super::{
@@ -132,12 +133,16 @@ impl Core {
 
     /// Lets go of assignments whose job, or whose attempt, a newer final state says is over.
     pub(super) fn forget_over(&mut self, proven: &ProvenState, effects: &mut Vec<Effect>) {
+        let own = self.identity.address();
+        // A verifier of an attempt whose primary did not reveal opens in a later one.
+        let opens_later = |record: &JobRecord, attempt| {
+            record.earlier.attempt == attempt && record.earlier.unopened(&own).is_some()
+        };
         let over = |job: &JobId, attempt| {
+            let record = proven.jobs.get(job);
             !proven.live.contains(job)
-                || proven
-                    .jobs
-                    .get(job)
-                    .is_some_and(|record| record.attempt > attempt)
+                || record
+                    .is_some_and(|record| record.attempt > attempt && !opens_later(record, attempt))
         };
         // No proven state is older than a commitment: the core starts at the height of the newest one.
         let is_over = |own: &OwnCommitment| over(&own.assignment.job, own.assignment.attempt);

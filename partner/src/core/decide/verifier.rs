@@ -13,7 +13,7 @@ use types::transaction::JobStep;
 use super::super::{Core, Note, ProvenState};
 use super::checks::all_fit;
 use super::{PartnerPlan, own_assignment};
-use crate::assignment::AssignmentRole;
+use crate::assignment::{Assignment, AssignmentRole};
 use crate::room::FreeRoom;
 
 impl Core {
@@ -62,12 +62,11 @@ impl Core {
     // Rule C59.
     pub(super) fn compare(
         &self,
-        record: &JobRecord,
+        assignment: Assignment,
         verifier: &Verifier,
         opening: &PrimaryOpening,
         plan: &mut PartnerPlan,
     ) {
-        let assignment = own_assignment(record, AssignmentRole::Verifier);
         let own = self.commitments.get(&assignment);
         let tasks = verifier.tasks.iter().copied();
         let Some(own) = own.filter(|own| own.tasks().eq(tasks)) else {

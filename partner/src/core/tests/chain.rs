@@ -337,7 +337,10 @@ fn reveal(revealing: &mut Revealing, sender: Address, opening: &Opening) {
     let shown = shown(sender, &opening.root, &opening.salt);
     assert_eq!(shown, parties.commitment, "another commitment");
     let all: Vec<_> = (0..TASKS).map(TaskIndex).collect();
-    assert!(opening.is_consistent(&all, &revealing.shown_tasks()));
+    assert!(opening.is_consistent(
+        &all,
+        &revealing.shown_tasks(&types::job::EarlierVerifiers::default())
+    ));
     revealing.opening = Some(PrimaryOpening {
         root: opening.root,
         salt: opening.salt,

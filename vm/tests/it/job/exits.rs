@@ -13,6 +13,7 @@ use crate::job::rent::rent_of;
 use crate::job::world::{CUSTOMER, Conduct, PARTNERS, World, parties, spec};
 
 mod assignment;
+mod earlier;
 mod reveal;
 mod verification;
 

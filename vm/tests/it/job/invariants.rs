@@ -45,7 +45,8 @@ pub fn check(state: &Writes, supply: Amount) {
             if let Stage::Disputed(disputed) = &record.stage {
                 ballots += u32::from(disputed.ballot.is_running());
                 let nobody = disputed.unverified && disputed.parties.verifiers.is_empty();
-                assert!(nobody || disputed.parties.next_claim().is_some());
+                let claims = [disputed.parties.next_claim(), record.earlier.next_claim()];
+                assert!(nobody || claims.iter().any(Option::is_some));
             }
             *customers.entry(record.customer).or_default() += 1;
             let window = record.deadline.map(|at| (at, (*id, record.opened)));
@@ -226,6 +227,13 @@ fn bonds(record: &JobRecord, locks: &mut Locks) {
             parties.insert(partner),
             "a partner is a party twice in one job"
         );
+        let own = locks.entry(partner).or_default();
+        assert_eq!(own.insert(lock.reason.id(), lock), None);
+    }
+    for verifier in &record.earlier.verifiers {
+        assert!(record.earlier.attempt < record.attempt && !record.stage.is_final());
+        let reason = LockReason::EarlierVerifier(record.id);
+        let (partner, lock) = lock(verifier.partner, reason, verifier.bond);
         let own = locks.entry(partner).or_default();
         assert_eq!(own.insert(lock.reason.id(), lock), None);
     }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use types::hash::{Address, Hash32};
+use types::hash::{Address, Hash32, JobId};
 use types::job::{BallotPhase, Disputed, JobRecord, Stage, Verifier, VerifierOpening};
+use types::number::Attempt;
 use types::transaction::{Action, JobStep};
 use vm::compute::penalty::Breach;
 
 use crate::fixture::{REFEREES, address};
-use crate::job::model::{Model, Sent, did, differs};
+use crate::job::model::{Model, Sent, differs};
 use crate::job::world::{CUSTOMER, World, number};
 
 /// Money that a verdict moves.
@@ -19,22 +20,27 @@ pub struct Judged {
     pub burned: u128,
 }
 
-/// The verifiers of a dispute with the openings that came in a block.
-pub fn openings(disputed: &Disputed, record: &JobRecord, sent: &Sent) -> Vec<Verifier> {
-    let mut verifiers = disputed.parties.verifiers.clone();
+/// Verifiers that committed in an attempt of a job, with the openings that came in a block.
+pub fn openings(
+    verifiers: &[Verifier],
+    (job, attempt): (JobId, Attempt),
+    sent: &Sent,
+) -> Vec<Verifier> {
+    let mut verifiers = verifiers.to_vec();
     for verifier in verifiers.iter_mut().filter(|v| v.opening.is_none()) {
-        let job = &record.id;
-        if did(sent, job, &verifier.partner, "agree") {
+        if did(sent, (job, attempt), &verifier.partner, "agree") {
             let salt = Hash32::ZERO;
             verifier.opening = Some(VerifierOpening::Agreed { salt });
         }
         let shown = sent.iter().find_map(|(n, action, ok)| match action {
-            Action::Job(action) if *ok && action.job == *job => match &action.step {
-                JobStep::Differ { divergence } if address(*n) == verifier.partner => {
-                    Some((divergence.task, divergence.leaf))
+            Action::Job(action) if *ok && (action.job, action.attempt) == (job, attempt) => {
+                match &action.step {
+                    JobStep::Differ { divergence } if address(*n) == verifier.partner => {
+                        Some((divergence.task, divergence.leaf))
+                    }
+                    _ => None,
                 }
-                _ => None,
-            },
+            }
             _ => None,
         });
         if let Some((task, leaf)) = shown {
@@ -45,6 +51,14 @@ pub fn openings(disputed: &Disputed, record: &JobRecord, sent: &Sent) -> Vec<Ver
 }
 
 impl Model {
+    /// Those that have not opened what they committed to in an attempt before lose what they locked.
+    pub fn silent(&mut self, world: &World, earlier: &[Verifier]) {
+        for verifier in earlier.iter().filter(|v| v.opening.is_none()) {
+            let breach = Breach::VerifierUnopened;
+            self.slash(world, &verifier.partner, breach, verifier.bond);
+        }
+    }
+
     /// Pays referees whom no forfeited bond pays.
     pub fn pay_referees(&mut self, record: &JobRecord, voters: &[u8]) {
         let per_task = u128::from(record.policy.tasks_per_verifier);
@@ -69,7 +83,10 @@ impl Model {
         let truth = of(REFEREES);
         let primary = disputed.parties.primary;
         let is_right = of(number(&primary.partner)) == truth;
-        let verifiers = openings(disputed, before, sent);
+        let now = (before.id, before.attempt);
+        let verifiers = openings(&disputed.parties.verifiers, now, sent);
+        let before_it = (before.id, before.earlier.attempt);
+        let earlier = openings(&before.earlier.verifiers, before_it, sent);
         // What a verifier claimed of the task is what it found; nobody can show anything else.
         let claims = |v: &Verifier| match v.opening {
             Some(VerifierOpening::Agreed { .. }) => v.tasks.contains(&task),
@@ -80,15 +97,22 @@ impl Model {
         let mut left = Vec::new();
         let side = if is_right { &mut winners } else { &mut losers };
         side.push((primary.partner, primary.bond.0));
-        for verifier in &verifiers {
+        let mut unopened = Vec::new();
+        let own = verifiers.iter().map(|verifier| (verifier, true));
+        for (verifier, is_own) in own.chain(earlier.iter().map(|verifier| (verifier, false))) {
             let party = (verifier.partner, verifier.bond.0);
             match (claims(verifier), of(number(&verifier.partner)) == truth) {
-                (true, false) => losers.push(party),
-                (true, true) => {
-                    winners.push(party);
-                    left.push(verifier);
+                (true, false) => {
+                    losers.push(party);
+                    continue;
                 }
-                (false, _) => left.push(verifier),
+                (true, true) => winners.push(party),
+                (false, _) => {}
+            }
+            if is_own {
+                left.push(verifier);
+            } else {
+                unopened.push(verifier.clone());
             }
         }
         let fees = left.iter().filter(|v| !is_right && v.opening.is_some());
@@ -102,6 +126,7 @@ impl Model {
         let parties = (losers, voters, fees, winners);
         self.forfeit_all(split(before, parties, cost, after_due(world)));
         if !is_right {
+            self.silent(world, &unopened);
             for silent in left.iter().filter(|v| v.opening.is_none()) {
                 self.slash(
                     world,
@@ -116,6 +141,7 @@ impl Model {
             let (open, silent): (Vec<&Verifier>, Vec<&Verifier>) =
                 left.into_iter().partition(|v| v.opening.is_some());
             assert!(open.iter().all(|v| !differs(world, before, &primary, v)));
+            self.silent(world, &unopened);
             self.concluded(world, before, after, (&primary, &open, &silent));
         }
     }
@@ -145,7 +171,7 @@ pub fn voters(disputed: &Disputed, record: &JobRecord, sent: &Sent) -> Vec<u8> {
         BallotPhase::Decided { referees, .. } => referees.iter().any(|id| id.0 == address(*n)),
         BallotPhase::Opening { opened, .. } => {
             let before = opened.keys().any(|id| id.0 == address(*n));
-            before || did(sent, &record.id, &address(*n), "open_vote")
+            before || did(sent, (record.id, record.attempt), &address(*n), "open_vote")
         }
         BallotPhase::Queued | BallotPhase::Voting { .. } => false,
     };
@@ -196,4 +222,15 @@ fn split(
         shares,
         burned,
     }
+}
+
+/// True if a partner took a step in an attempt of a job, and it succeeded.
+pub fn did(sent: &Sent, (job, attempt): (JobId, Attempt), partner: &Address, step: &str) -> bool {
+    sent.iter().any(|(n, action, ok)| {
+        let Action::Job(action) = action else {
+            return false;
+        };
+        let is_for = (action.job, action.attempt) == (job, attempt);
+        *ok && address(*n) == *partner && is_for && action.step.name() == step
+    })
 }

@@ -14,7 +14,7 @@ use vm::compute::penalty::{Breach, penalty};
 use vm::query;
 
 use crate::fixture::{FUNDED, REFEREES, address};
-use crate::job::judged::{Judged, openings, voters};
+use crate::job::judged::{Judged, did, openings, voters};
 use crate::job::rent::RentMeter;
 use crate::job::world::{CUSTOMER, PARTNERS, RESULT_BYTES, World, number};
 
@@ -223,8 +223,8 @@ impl Model {
         if before.settlement.is_some() {
             return self.contested(world, before, after, sent);
         }
-        let job = &before.id;
-        let did = |partner: &Address, step: &str| did(sent, job, partner, step);
+        let now = (before.id, before.attempt);
+        let did = |partner: &Address, step: &str| did(sent, now, partner, step);
         let moved = before.stage.name() != after.stage.name() || before.attempt != after.attempt;
         if matches!(&after.stage, Stage::Failed(failed) if failed.reason == FailureReason::Cancelled)
         {
@@ -269,7 +269,7 @@ impl Model {
                 self.judged(world, before, after, disputed, sent);
             }
             (Stage::Disputed(disputed), Stage::Failed(_)) => {
-                let parties = openings(disputed, before, sent);
+                let parties = openings(&disputed.parties.verifiers, now, sent);
                 let open: Vec<_> = parties.iter().filter(|v| v.opening.is_some()).collect();
                 self.pay_all(before, &open);
                 self.pay_referees(before, &voters(disputed, before, sent));
@@ -316,17 +316,25 @@ impl Model {
         let Parties {
             primary, verifiers, ..
         } = &revealing.parties;
-        let did = |partner: &Address, step| did(sent, &before.id, partner, step);
+        let now = (before.id, before.attempt);
+        let did = |partner: &Address, step| did(sent, now, partner, step);
         if revealing.opening.is_none() && !did(&primary.partner, "reveal") {
             self.forfeit(world, before, primary, verifiers);
             return;
         }
-        let differ = verifiers.iter().any(|v| did(&v.partner, "differ"));
+        let earlier = openings(
+            &before.earlier.verifiers,
+            (before.id, before.earlier.attempt),
+            sent,
+        );
+        let differ = verifiers.iter().any(|v| did(&v.partner, "differ"))
+            || earlier.iter().any(|v| v.claim().is_some());
         let disputed = matches!(after.stage, Stage::Disputed(_));
         let open = |v: &Verifier| v.agrees() || did(&v.partner, "agree");
         // Nobody vouches for it: referees try one task.
         if disputed && !differ {
             assert!(!verifiers.iter().any(open));
+            self.silent(world, &earlier);
             for silent in verifiers {
                 let breach = Breach::VerifierUnopened;
                 self.slash(world, &silent.partner, breach, silent.bond);
@@ -335,10 +343,12 @@ impl Model {
         }
         assert_eq!(differ, disputed);
         if differ {
-            let found = verifiers.iter().any(|v| differs(world, before, primary, v));
+            let mut all = verifiers.iter().chain(&earlier);
+            let found = all.any(|v| differs(world, before, primary, v));
             assert!(found, "nobody can show what is not so");
             return;
         }
+        self.silent(world, &earlier);
         let (open, silent): (Vec<&Verifier>, Vec<&Verifier>) =
             verifiers.iter().partition(|v| open(v));
         self.concluded(world, before, after, (primary, &open, &silent));
@@ -422,7 +432,7 @@ impl Model {
                 .chain(
                     bound
                         .map(|v| v.partner)
-                        .filter(|v| did(sent, &after.id, v, "no_result")),
+                        .filter(|v| did(sent, (after.id, before.attempt), v, "no_result")),
                 )
                 .collect();
             let most =
@@ -475,14 +485,4 @@ fn had_ms(world: &World, record: &JobRecord, duties: &Duties) -> u64 {
 pub fn differs(world: &World, record: &JobRecord, primary: &Primary, verifier: &Verifier) -> bool {
     let of = |partner: &Address| world.leaves(number(partner), record, &verifier.tasks);
     of(&primary.partner) != of(&verifier.partner)
-}
-
-/// True if a partner took a step in a job, and it succeeded.
-pub fn did(sent: &Sent, job: &JobId, partner: &Address, step: &str) -> bool {
-    sent.iter().any(|(n, action, ok)| {
-        let Action::Job(action) = action else {
-            return false;
-        };
-        *ok && address(*n) == *partner && action.job == *job && action.step.name() == step
-    })
 }

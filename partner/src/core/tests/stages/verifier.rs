@@ -5,7 +5,7 @@ use std::sync::Arc;
 use types::account::{BondLock, LockReason};
 use types::attestation::MerkleLeaves;
 use types::hash::{Hash32, JobId};
-use types::job::{PrimaryOpening, Revealing, Stage, Verifying};
+use types::job::{EarlierVerifiers, JobRecord, PrimaryOpening, Revealing, Stage, Verifying};
 use types::number::{Amount, Attempt, ChainTime, Fixed64, Fuel, Nonce};
 use types::transaction::{Action, JobStep};
 
@@ -266,6 +266,44 @@ fn revealing(own: &OwnCommitment, leaves: Option<MerkleLeaves>) -> Stage {
         spot: None,
         tried: false,
     })
+}
+
+/// Rule C78: what was found before anybody knew who would run the job again.
+#[test]
+fn a_verifier_of_an_attempt_before_keeps_its_commitment_and_opens_when_a_primary_reveals() {
+    let (mut core, own) = ran();
+    let later = |stage| {
+        let mut bound = verifier(2);
+        bound.commitment = Some(own.commitment);
+        let earlier = EarlierVerifiers {
+            attempt: Attempt(0),
+            verifiers: vec![bound],
+        };
+        JobRecord {
+            attempt: Attempt(1),
+            earlier,
+            ..record(stage)
+        }
+    };
+    let forgets = |effects: &[Effect]| effects.iter().any(|one| matches!(one, Effect::Forget(_)));
+    let effects = see(&mut core, proven(2, 3, 10, later(assigned(1, true))));
+    assert!(steps(&effects).is_empty() && !forgets(&effects));
+    assert_eq!(core.open_duties().len(), 1, "it must not be stopped");
+    let mut stage = revealing(&own, Some(own.leaves.clone()));
+    let Stage::Revealing(revealing) = &mut stage else {
+        panic!()
+    };
+    revealing.parties.verifiers.clear();
+    let effects = see(&mut core, proven(2, 3, 20, later(stage.clone())));
+    let salt = own.salt;
+    let step = JobStep::Agree { salt }.of(own.assignment.job, Attempt(0));
+    assert!(actions(&effects).contains(&&step));
+    let opened = JobRecord {
+        attempt: Attempt(1),
+        ..record(stage)
+    };
+    let effects = see(&mut core, proven(2, 3, 30, opened));
+    assert!(forgets(&effects) && core.open_duties().is_empty());
 }
 
 #[test]

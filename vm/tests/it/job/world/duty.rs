@@ -22,6 +22,26 @@ use crate::job::world::{Conduct, World, all_tasks, binds};
 impl World {
     /// What partner `n` sends for a job now.
     pub fn duty(&self, n: u8, record: &JobRecord) -> Option<Action> {
+        let now = self.own_duty(n, record);
+        now.or_else(|| self.earlier_duty(n, record))
+    }
+
+    /// What it owes since an attempt before, whose primary did not reveal.
+    fn earlier_duty(&self, n: u8, record: &JobRecord) -> Option<Action> {
+        let verifier = record.earlier.unopened(&address(n))?;
+        let opening = record.stage.revealed()?;
+        if self.does(n, Conduct::NeverOpens) {
+            return None;
+        }
+        let before = JobRecord {
+            attempt: record.earlier.attempt,
+            ..record.clone()
+        };
+        let step = self.answer(n, &before, &verifier.tasks, opening);
+        Some(step.of(before.id, before.attempt))
+    }
+
+    fn own_duty(&self, n: u8, record: &JobRecord) -> Option<Action> {
         let (job, attempt, own) = (record.id, record.attempt, address(n));
         match &record.stage {
             Stage::Assigned(Assigned { primary, duties }) if primary.partner == own => {
@@ -236,7 +256,7 @@ impl World {
         let Stage::Revealing(revealing) = &record.stage else {
             panic!("nothing is opened while the job is {}", record.stage.name());
         };
-        let drawn = revealing.shown_tasks();
+        let drawn = revealing.shown_tasks(&record.earlier);
         let all = all_tasks(record);
         let outcomes = Outcomes(
             Bounded::new(all.iter().map(|task| self.outcome(n, *task)).collect()).unwrap(),

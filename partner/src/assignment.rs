@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use types::attestation::{CommitmentContext, MerkleLeaves, commitment, result_root_of};
 use types::codec::Bounded;
 use types::hash::{Address, BlobId, ChainId, Hash32, JobId};
+use types::job::JobRecord;
 use types::number::{Attempt, Height, TaskIndex};
 
 /// The role of a partner in an assignment.
@@ -43,6 +44,18 @@ pub struct Assignment {
     pub attempt: Attempt,
     /// Role of the partner in that attempt.
     pub role: AssignmentRole,
+}
+
+impl Assignment {
+    /// What a verifier of an attempt whose primary stayed silent did in it.
+    #[must_use]
+    pub fn of_earlier(record: &JobRecord) -> Self {
+        Self {
+            job: record.id,
+            attempt: record.earlier.attempt,
+            role: AssignmentRole::Verifier,
+        }
+    }
 }
 
 impl fmt::Display for Assignment {

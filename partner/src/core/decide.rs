@@ -246,7 +246,7 @@ impl Core {
         }
         // Rule C78: what it found in an attempt before is compared with what this one's primary reveals.
         if let (Some(verifier), Some(opening)) = (record.earlier.unopened(&own), stage.revealed()) {
-            let assignment = earlier_assignment(record);
+            let assignment = Assignment::of_earlier(record);
             self.compare(assignment, verifier, opening, plan);
         }
     }
@@ -301,15 +301,6 @@ fn longest_task_ms(proven: &ProvenState, terms: &JobTerms) -> u64 {
     let compute = &proven.params.compute;
     let longest = compute.run_window_ms(terms.class, fuel);
     u64::try_from(longest).unwrap_or(u64::MAX)
-}
-
-/// What it verified in an attempt before.
-pub(super) fn earlier_assignment(record: &JobRecord) -> Assignment {
-    Assignment {
-        job: record.id,
-        attempt: record.earlier.attempt,
-        role: AssignmentRole::Verifier,
-    }
 }
 
 fn own_assignment(record: &JobRecord, role: AssignmentRole) -> Assignment {

@@ -5,7 +5,6 @@ use std::fmt;
 use types::job::{Awaited, JobRecord};
 use types::number::ChainTime;
 
-use super::decide::earlier_assignment;
 use super::{Core, ProvenState};
 use crate::assignment::{Assignment, AssignmentRole};
 
@@ -62,7 +61,7 @@ impl Core {
             (awaited, until.map_or(0, |until| left_ms(proven, until)))
         });
         Some(OpenDuty {
-            assignment: earlier_assignment(record),
+            assignment: Assignment::of_earlier(record),
             stage: record.stage.name(),
             awaited,
         })

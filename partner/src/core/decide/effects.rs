@@ -56,14 +56,14 @@ impl Core {
     pub(super) fn start(&mut self, plan: &PartnerPlan, effects: &mut Vec<Effect>) {
         let mut checks = plan.checks.clone();
         checks.sort_by_key(|check| check.left_ms);
-        let of = |assignment: &Assignment| {
-            let found = checks
+        let place_of = |assignment: &Assignment| {
+            checks
                 .iter()
-                .position(|check| check.assignment == *assignment);
-            found.unwrap_or(usize::MAX)
+                .position(|check| check.assignment == *assignment)
         };
         let mut executions: Vec<_> = plan.executions.iter().collect();
-        executions.sort_by_key(|(assignment, _)| of(assignment));
+        // Jobs of its own, which have places of their own, come before checks.
+        executions.sort_by_key(|(assignment, _)| place_of(assignment));
         for (assignment, execution) in executions {
             let (places, most) = match assignment.role {
                 AssignmentRole::Primary => {
@@ -79,7 +79,7 @@ impl Core {
             let busy = running
                 .filter(|other| other.role == assignment.role)
                 .count();
-            let own = checks.get(of(assignment));
+            let own = place_of(assignment).and_then(|at| checks.get(at));
             let overtakes =
                 own.is_some_and(|own| checks.iter().any(|other| is_overtaken(other, own)));
             let pauses = self

@@ -32,6 +32,7 @@ mod referee;
 pub mod referee_tasks;
 mod resend;
 pub mod setup;
+pub mod state_meters;
 pub mod state_sync;
 mod tip_state;
 mod verifier;

@@ -2,8 +2,6 @@
 //!
 //! They record what the worker did; nothing here is read by what decides.
 
-mod gauges;
-
 use std::time::Instant;
 
 use metrics::catalogue::TimeRange;
@@ -14,8 +12,6 @@ use types::number::Height;
 use vm::Abort;
 
 use crate::block::Work;
-
-pub use gauges::StateMetrics;
 
 /// What the worker, the referee's tasks and the publisher of decided blocks record.
 #[derive(Debug, Clone)]

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chain::backend::ChainBackend;
-use chain::meters::{ChainMetrics, StateMetrics};
+use chain::meters::ChainMetrics;
+use chain::state_meters::StateMetrics;
 use metrics::catalogue::TimeRange;
 use metrics::value::float;
 use metrics::{Catalogue, Counter, Gauge, Histogram, Labelled, MetricEntry, disk, process};

@@ -88,7 +88,10 @@ fn the_manifest_has_its_documented_shape(net: &Net) {
         .collect();
     assert_eq!(named, [&validators[..], &partners[..]].concat());
     for (index, process) in processes.iter().enumerate() {
-        assert_eq!(fields(process), ["dir", "name", "pid", "role", "rpc"]);
+        assert_eq!(
+            fields(process),
+            ["dir", "metrics", "name", "pid", "role", "rpc"]
+        );
         let (role, rpc) = match manifest["rpc"].get(index) {
             Some(rpc) => ("validator", rpc.clone()),
             None => ("partner", Value::Null),

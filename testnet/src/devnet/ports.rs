@@ -3,6 +3,9 @@
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
+
+use super::process::wait_until;
 
 /// A port that a devnet needs and cannot have.
 #[derive(Debug, thiserror::Error)]
@@ -14,11 +17,19 @@ pub struct PortTaken {
     pub source: io::Error,
 }
 
+/// How long a port may be held by a program that is being started: until it is loaded, a child holds what its parent
+/// had open, also a port that was bound for a moment by an earlier check.
+const LOADING: Duration = Duration::from_millis(500);
+
 /// Binds each port on loopback for a moment. Refuses with the first that is taken.
 pub fn check(ports: impl IntoIterator<Item = u16>) -> Result<(), PortTaken> {
     for port in ports {
-        TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-            .map_err(|source| PortTaken { port, source })?;
+        let mut bound = Ok(());
+        wait_until(LOADING, || {
+            bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(drop);
+            bound.is_ok()
+        });
+        bound.map_err(|source| PortTaken { port, source })?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::middleware::Next;
@@ -134,12 +134,18 @@ impl Gate {
             turn.node_owes();
         }
         let place = asker.take(&self.places, self.cost.weight);
-        let _place = place.ok_or_else(|| {
+        let place = place.ok_or_else(|| {
             ApiError::overloaded("the node answers as many requests as it can, or as many of yours")
         })?;
         let response = timeout(self.time, next.run(request)).await;
         let response = response.map_err(|_| late("answer", self.time))?;
-        unsent::bound(response, |units| asker.take(&self.admission.unsent, units)).await
+        if response.body().size_hint().exact().is_none() {
+            return Ok(unsent::holding(response, place));
+        }
+        let bound = unsent::bound(response, |units| asker.take(&self.admission.unsent, units));
+        let response = bound.await;
+        drop(place);
+        response
     }
 
     /// The request with its whole body in memory, and what that takes of the asker's share.

@@ -9,7 +9,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
 use borsh::BorshDeserialize;
 use serde::Deserialize;
@@ -26,70 +26,81 @@ use crate::admission::{Admission, RouteCost, admit, is_json};
 use crate::backend::{Backend, FinalBlock};
 use crate::config::ServerConfig;
 use crate::error::{ApiError, ErrorKind};
-use crate::events::CursorError;
 use crate::guard::{Guard, panicked, protect};
+use crate::openapi::{Operation, operation};
 use crate::party::PartyBook;
-use crate::stop::until;
 use rpc::limits::{
-    MAX_CHUNK_BODY_BYTES, MAX_EVENTS_PER_PAGE, MAX_REQUEST_BYTES, MAX_SUBMITTED,
-    MAX_SUBMITTED_BYTES, MAX_WAIT_MS,
+    MAX_CHUNK_BODY_BYTES, MAX_REQUEST_BYTES, MAX_SUBMITTED, MAX_SUBMITTED_BYTES, MAX_WAIT_MS,
 };
 use rpc::model::{
-    BlockSelector, BlockView, EventPage, JobSpecView, ProofView, SpecViewError, SubmitBatchRequest,
+    BlockSelector, BlockView, JobSpecView, ProofView, SpecViewError, SubmitBatchRequest,
     SubmitRequest, SubmitResult, SubmittedBatch,
 };
 use rpc::{ProofKey, ProofKeyError};
+
+mod events;
+mod table;
+
+use table::requests;
 
 /// What every handler sees: the backend, the event log and the limits.
 #[derive(Clone)]
 struct App {
     backend: Arc<dyn Backend>,
     stopped: watch::Receiver<bool>,
+    /// Longest time of a stream: it ends before its client's time to take an answer is over.
+    longest_stream: Duration,
 }
 
 /// What a handler gives back.
 type Reply = Result<Response, ApiError>;
 
-/// A path, what answers there, and what a request to it costs.
+/// A path, what answers there, what a request to it costs, and what programs are told of it.
 struct Route {
     path: &'static str,
     handlers: MethodRouter<App>,
     cost: RouteCost,
+    operations: Vec<Operation>,
+}
+
+impl Route {
+    /// The same route with what one of its methods does.
+    fn is(mut self, operation: Operation) -> Self {
+        self.operations.push(operation);
+        self
+    }
 }
 
 /// A route that takes no body. A weight is about how many times the work of reading one value it is.
 fn read(path: &'static str, weight: usize, handlers: MethodRouter<App>) -> Route {
-    let cost = RouteCost {
-        weight,
-        max_body: 0,
-    };
-    Route {
-        path,
-        handlers,
-        cost,
-    }
+    write(path, weight, 0, handlers)
 }
 
 /// A route that takes a body of so many bytes.
 fn write(path: &'static str, weight: usize, max_body: usize, handlers: MethodRouter<App>) -> Route {
-    let cost = RouteCost { weight, max_body };
     Route {
         path,
         handlers,
-        cost,
+        cost: RouteCost { weight, max_body },
+        operations: Vec::new(),
     }
 }
 
 /// Answers whether the process is alive. Outside of the room for requests: it must answer while the node is overloaded.
 const LIVE: &str = "/livez";
-/// The long poll, which has room of its own.
-const EVENTS: &str = "/v1/events";
 
 /// Every path that there is, with its parameters in braces.
 #[must_use]
 pub fn paths() -> Vec<&'static str> {
-    let requests = requests().into_iter().map(|route| route.path);
-    requests.chain([LIVE, EVENTS]).collect()
+    documented().into_iter().map(|(path, _)| path).collect()
+}
+
+/// Every path with what its methods do.
+fn documented() -> Vec<(&'static str, Vec<Operation>)> {
+    let routes = requests().into_iter().chain(events::polls());
+    let routes = routes.map(|route| (route.path, route.operations));
+    let live = operation("GET", "True as long as the process serves").gives("Live");
+    routes.chain([(LIVE, vec![live])]).collect()
 }
 
 /// The whole router of a server that is guarded by `guard` and stops when `stopped` says so.
@@ -101,53 +112,30 @@ pub(crate) fn router(
 ) -> Router {
     let admission = Admission::new(config, PartyBook::new(backend.clone()));
     let longest_wait = Duration::from_millis(MAX_WAIT_MS);
-    let polls = from_fn_with_state(admission.poll(longest_wait), admit);
-    let router = requests().into_iter().fold(Router::new(), |router, route| {
+    let app = App {
+        backend,
+        stopped,
+        longest_stream: longest_wait.min(config.client_timeout * 5 / 6),
+    };
+    let mut router = Router::new();
+    for route in requests() {
         let gate = from_fn_with_state(admission.request(route.cost), admit);
-        router.route(route.path, route.handlers.route_layer(gate))
-    });
+        router = router.route(route.path, route.handlers.route_layer(gate));
+    }
+    for route in events::polls() {
+        let gate = from_fn_with_state(admission.poll(longest_wait), admit);
+        router = router.route(route.path, route.handlers.route_layer(gate));
+    }
     router
-        .route(EVENTS, get(events).route_layer(polls))
         .route(
             LIVE,
             get(async || Json(serde_json::json!({ "live": true }))),
         )
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .with_state(App { backend, stopped })
+        .with_state(app)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(guard, protect))
-}
-
-/// The routes that answer as soon as they can.
-fn requests() -> Vec<Route> {
-    let status = async |State(app): State<App>| app.backend.status().await.map(Json);
-    let genesis = async |State(app): State<App>| app.backend.genesis().await.map(binary);
-    let partners = async |State(app): State<App>| app.backend.partners().await.map(Json);
-    let validators = async |State(app): State<App>| app.backend.validators().await.map(Json);
-    let chunk = "/v1/blobs/{hash}/{length}/chunks/{chunk}";
-    let chunks = get(blob_chunk).put(put_blob_chunk);
-    let (tx, txs) = (MAX_REQUEST_BYTES, MAX_SUBMITTED_BYTES);
-    vec![
-        read("/readyz", 1, get(ready)),
-        read("/v1/status", 1, get(status)),
-        read("/v1/genesis", 4, get(genesis)),
-        read("/v1/blocks/{block}", 4, get(block)),
-        read("/v1/accounts/{address}", 1, get(account)),
-        read("/v1/validators", 4, get(validators)),
-        read("/v1/partners", 16, get(partners)),
-        read("/v1/partners/{address}", 4, get(partner)),
-        read("/v1/jobs", 16, get(jobs)),
-        read("/v1/jobs/{id}", 2, get(job)),
-        write("/v1/transactions", 1, tx, post(submit)),
-        write("/v1/transactions/batch", 8, txs, post(submit_batch)),
-        read("/v1/transactions/{id}", 1, get(transaction)),
-        write("/v1/estimate", 4, tx, post(estimate)),
-        read("/v1/proofs/{*key}", 2, get(proof)),
-        read("/v1/state-signatures/{height}", 2, get(state_signatures)),
-        read("/v1/blobs/{hash}/{length}", 1, get(blob).head(has_blob)),
-        write(chunk, 4, MAX_CHUNK_BODY_BYTES, chunks),
-    ]
 }
 
 async fn no_route(request: Request) -> ApiError {
@@ -348,50 +336,6 @@ async fn put_blob_chunk(
     let job = self::query(query)?.job;
     let bytes = body(request).await?;
     Ok(Json(app.backend.put_blob_chunk(job, id, chunk, bytes).await?).into_response())
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EventsQuery {
-    cursor: Option<u64>,
-    wait_ms: Option<u64>,
-    limit: Option<usize>,
-}
-
-async fn events(
-    State(mut app): State<App>,
-    query: Result<Query<EventsQuery>, QueryRejection>,
-) -> Result<Json<EventPage>, ApiError> {
-    let query = self::query(query)?;
-    let log = app.backend.events();
-    let Some(cursor) = query.cursor else {
-        return Ok(Json(EventPage {
-            cursor: log.cursor(),
-            events: Vec::new(),
-        }));
-    };
-    let limit = query
-        .limit
-        .unwrap_or(MAX_EVENTS_PER_PAGE)
-        .clamp(1, MAX_EVENTS_PER_PAGE);
-    let wait = Duration::from_millis(query.wait_ms.unwrap_or(0).min(MAX_WAIT_MS));
-    let waited = tokio::select! {
-        biased;
-        page = log.wait(cursor, limit) => page,
-        () = until(app.stopped.clone()) => log.read(cursor, limit),
-        _ = tokio::time::timeout(wait, std::future::pending::<()>()) => log.read(cursor, limit),
-    };
-    app.stopped.borrow_and_update();
-    waited.map(Json).map_err(|error| cursor_error(&error))
-}
-
-fn cursor_error(error: &CursorError) -> ApiError {
-    let hint = "read the state anew, then go on from the cursor of a request without one";
-    let code = match error {
-        CursorError::TooOld { .. } => "cursor_too_old",
-        CursorError::Ahead { .. } => "cursor_ahead",
-    };
-    ApiError::new(ErrorKind::Gone, code, error.to_string(), hint)
 }
 
 /// A part of a path that must parse.

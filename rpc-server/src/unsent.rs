@@ -7,10 +7,10 @@
 
 use std::convert::Infallible;
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
 use axum::http::header;
 use axum::response::Response;
-use futures::stream;
+use futures::{StreamExt as _, stream};
 
 use crate::error::ApiError;
 use crate::pool::{KIB, Taking};
@@ -46,4 +46,17 @@ pub(crate) async fn bound(
         Some((Ok::<_, Infallible>(part), (rest, taking)))
     });
     Ok(Response::from_parts(head, Body::from_stream(parts)))
+}
+
+/// A response whose length is not known: it holds what was taken for it until its end.
+pub(crate) fn holding(response: Response, taking: Taking) -> Response {
+    let (head, body) = response.into_parts();
+    let kept = stream::unfold(
+        (body.into_data_stream(), taking),
+        async |(mut rest, taking): (BodyDataStream, _)| {
+            let next = rest.next().await?;
+            Some((next, (rest, taking)))
+        },
+    );
+    Response::from_parts(head, Body::from_stream(kept))
 }

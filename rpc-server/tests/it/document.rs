@@ -11,7 +11,7 @@ use types::hash::{BlobId, Hash32, TransactionId};
 use types::job::Stage;
 use types::number::{Attempt, Height, Timestamp};
 
-use crate::fake::{Answer, FIRST, raw, start};
+use crate::fake::{Answer, FIRST, Running, raw, start};
 use crate::samples;
 
 /// The address that examples name.
@@ -109,6 +109,8 @@ fn examples() -> Vec<Example> {
         get(format!("{path}/chunks/0")),
         get("/v1/events"),
         get(format!("/v1/events?cursor={FIRST}&wait_ms=5000&limit=3")),
+        get(format!("/v1/events/stream?cursor={FIRST}&wait_ms=0")),
+        get("/v1/openapi.json"),
     ]
 }
 
@@ -164,10 +166,25 @@ fn shown(answer: &Answer) -> String {
         .find_map(|line| line.strip_prefix("content-type: "));
     if let Some(kind) = kind {
         let body = match kind {
+            "application/json" if answer.json().get("openapi").is_some() => {
+                "{ \"openapi\": \"3.1.0\", ... }".to_owned()
+            }
+            "text/event-stream" => unchunked(&answer.body).trim_end().to_owned(),
             "application/json" => serde_json::to_string_pretty(&answer.json()).unwrap(),
             _ => format!("({} bytes)", answer.body.len()),
         };
         text.extend(["\nContent-Type: ", kind, "\n\n", &body]);
+    }
+    text
+}
+
+/// The text of a body that came in chunks.
+pub fn unchunked(body: &[u8]) -> String {
+    let (mut text, mut rest) = (String::new(), std::str::from_utf8(body).unwrap());
+    while let Some((length, after)) = rest.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).unwrap();
+        text += &after[..length];
+        rest = after[length..].trim_start_matches("\r\n");
     }
     text
 }
@@ -196,16 +213,36 @@ fn events() -> [Event; 3] {
     ]
 }
 
-fn document() -> std::path::PathBuf {
+pub fn document() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/http.md")
 }
 
-#[tokio::test]
-async fn the_document_shows_what_the_router_answers() {
+/// A node that gives the document's answers.
+async fn prepared() -> Running {
     let running = start().await;
     running.fake.log.extend(events());
     *running.fake.stage.lock().unwrap() = Some(Stage::Settled);
     running.fake.included.lock().unwrap().insert(INCLUDED);
+    running
+}
+
+/// Method, target, JSON body and answer of each example.
+pub async fn answers() -> Vec<(&'static str, String, Option<serde_json::Value>, Answer)> {
+    let (running, mut all) = (prepared().await, Vec::new());
+    for example in examples() {
+        let answer = example.send(running.address).await;
+        let body = match example.body {
+            Some(Body::Json(value)) => Some(value),
+            _ => None,
+        };
+        all.push((example.method, example.target, body, answer));
+    }
+    all
+}
+
+#[tokio::test]
+async fn the_document_shows_what_the_router_answers() {
+    let running = prepared().await;
     let mut expected = Vec::new();
     for example in examples() {
         let answer = example.send(running.address).await;

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use rpc::model::Event;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use types::hash::BlockId;
 use types::number::{Height, Timestamp};
 
@@ -106,5 +108,97 @@ async fn a_cursor_that_is_gone_says_so() {
             (400, "bad_query"),
             "{query}"
         );
+    }
+}
+
+/// The stream from a cursor on, read to its end.
+async fn streamed(address: std::net::SocketAddr, query: &str, header: &str) -> crate::fake::Answer {
+    let head = format!(
+        "GET /v1/events/stream{query} HTTP/1.1\r\nHost: {address}\r\n{header}Connection: close\r\n\r\n"
+    );
+    crate::fake::raw(address, head.as_bytes()).await
+}
+
+#[tokio::test]
+async fn a_stream_gives_each_event_with_the_cursor_after_it_and_goes_on_from_the_last() {
+    let running = start().await;
+    running.fake.log.extend((1..=3).map(block));
+    let answer = streamed(running.address, &format!("?cursor={FIRST}&wait_ms=0"), "").await;
+    assert_eq!(answer.status, 200);
+    let text = crate::document::unchunked(&answer.body);
+    let ids: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("id: ")?.parse::<u64>().ok())
+        .collect();
+    assert_eq!(ids, [FIRST + 1, FIRST + 2, FIRST + 3], "{text}");
+    let header = format!("Last-Event-ID: {}\r\n", FIRST + 2);
+    let query = format!("?cursor={FIRST}&wait_ms=0");
+    let rest = streamed(running.address, &query, &header).await;
+    let rest = crate::document::unchunked(&rest.body);
+    assert!(
+        rest.contains("\"height\":3") && !rest.contains("\"height\":2"),
+        "{rest}"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_from_a_cursor_that_cannot_be_read_is_refused() {
+    let running = start().await;
+    for (query, header, status, code) in [
+        (format!("?cursor={}", FIRST - 1), "", 410, "cursor_too_old"),
+        (format!("?cursor={}", FIRST + 9), "", 410, "cursor_ahead"),
+        (String::new(), "Last-Event-ID: x\r\n", 400, "bad_query"),
+        ("?limit=3".to_owned(), "", 400, "bad_query"),
+    ] {
+        let answer = streamed(running.address, &query, header).await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (status, code),
+            "{query}"
+        );
+    }
+}
+
+/// A connection on which a stream has begun.
+async fn begun(address: std::net::SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!("GET /v1/events/stream HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut text = Vec::new();
+    while !text.ends_with(b"retry: 500\n\n\r\n") {
+        text.push(within("the preface", stream.read_u8()).await.unwrap());
+    }
+    stream
+}
+
+#[tokio::test]
+async fn streams_take_places_of_the_polls_until_they_end() {
+    let mut config = crate::fake::config();
+    config.max_waiting = 2;
+    config.address_percent = 100;
+    let running = crate::fake::start_with(config).await;
+    let address = running.address;
+    let mut streams = [begun(address).await, begun(address).await];
+    let refused = streamed(address, "?wait_ms=0", "").await;
+    assert_eq!(
+        (refused.status, refused.code().as_str()),
+        (503, "overloaded")
+    );
+    // A stream ends when the server stops; what happened before that was given.
+    running.fake.log.extend([block(7)]);
+    let mut given = vec![0; 6];
+    for stream in &mut streams {
+        within("an event", stream.read_exact(&mut given))
+            .await
+            .unwrap();
+    }
+    running.server.shutdown().await;
+    for stream in &mut streams {
+        let mut rest = String::new();
+        within("the end", stream.read_to_string(&mut rest))
+            .await
+            .unwrap();
+        assert!(rest.contains("\"height\":7"), "{rest}");
+        assert!(rest.ends_with("0\r\n\r\n"), "{rest}");
     }
 }

@@ -16,6 +16,7 @@ mod fake;
 mod fuzz;
 mod limits;
 mod models;
+mod openapi;
 mod protection;
 mod routes;
 mod samples;

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use keys::passphrase::PassphraseSource;
 use serde::Deserialize;
 
 /// The configuration of the chain on one node.
@@ -12,6 +13,8 @@ pub struct Config {
     /// Folder with `validator.key` and `vrf.key`. Without it `keys` in the chain's data directory is looked at, and
     /// without that the node follows the chain and proposes nothing.
     pub keys: Option<PathBuf>,
+    /// Where the passphrase of encrypted key files is read from.
+    pub passphrase_file: Option<PassphraseSource>,
     /// Most bytes of all blobs together. What live jobs need comes first, then the newest results.
     pub blob_quota_bytes: u64,
     /// How long inputs and results of a settled job are kept, in seconds: at least an audit window, so that it can be challenged.
@@ -37,6 +40,7 @@ impl Default for Config {
         let (retention, mempool) = (chain::Retention::default(), vm::MempoolLimits::default());
         Self {
             keys: None,
+            passphrase_file: None,
             blob_quota_bytes: retention.quota_bytes,
             keep_results_seconds: retention.results_ms / 1_000,
             mempool_bytes: mempool.bytes,

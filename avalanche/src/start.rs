@@ -13,6 +13,7 @@ use chain::clock::Clock;
 use chain::meters::ChainMetrics;
 use chain::quarantine::{Quarantine, QuarantineError};
 use keys::keyfile::{self, KeyFileError, KeyKind};
+use keys::passphrase::Passphrases;
 use rpc_server::events::EventLog;
 use rpc_server::{EmbeddedServer, ServerConfig};
 use store::Store;
@@ -337,9 +338,14 @@ fn own(
         None if folder.keys().join("validator.key").exists() => folder.keys(),
         None => return Ok(None),
     };
-    let key = keyfile::read_secret(&keys.join("validator.key"), KeyKind::Validator)?;
+    let passphrases = Passphrases::new(config.passphrase_file.clone(), None);
+    let key = keyfile::read_secret(
+        &keys.join("validator.key"),
+        KeyKind::Validator,
+        &passphrases,
+    )?;
     let vrf_path = keys.join("vrf.key");
-    let vrf_key = keyfile::read_vrf(&vrf_path)?;
+    let vrf_key = keyfile::read_vrf(&vrf_path, &passphrases)?;
     let id = key.public().validator_id();
     let member = rules.committee.validator(&id);
     if member.is_some_and(|member| member.vrf_key != vrf_key.public()) {

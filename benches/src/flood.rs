@@ -186,7 +186,11 @@ impl WorkingPartner {
         let mut processes = manifest.processes.iter();
         let partner = processes.find(|process| process.role == ProcessRole::Partner);
         let dir = &partner.context("a partner")?.dir;
-        let key = keyfile::read_secret(&dir.join("keys/account.key"), KeyKind::Account)?;
+        let key = keyfile::read_secret(
+            &dir.join("keys/account.key"),
+            KeyKind::Account,
+            &keys::passphrase::Passphrases::none(),
+        )?;
         let genesis = Genesis::from_bytes(&std::fs::read(network.net.devnet.genesis())?)?;
         Ok(Self {
             // The last validator is the one that restarts.

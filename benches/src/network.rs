@@ -62,6 +62,7 @@ impl MeasuredNetwork {
         Ok(keys::keyfile::read_secret(
             path,
             keys::keyfile::KeyKind::Account,
+            &keys::passphrase::Passphrases::none(),
         )?)
     }
 

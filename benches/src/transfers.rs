@@ -72,7 +72,11 @@ pub fn load(network: &MeasuredNetwork, rate: u32, seconds: u32) -> Result<()> {
 
 /// Puts a chain that runs already under load, through these URLs, and prints what it made of it as one JSON object.
 pub fn load_at(urls: &[String], customer: &Path, rate: u32, seconds: u32) -> Result<()> {
-    let customer = keyfile::read_secret(customer, KeyKind::Account)?;
+    let customer = keyfile::read_secret(
+        customer,
+        KeyKind::Account,
+        &keys::passphrase::Passphrases::none(),
+    )?;
     let clients: Vec<_> = urls
         .iter()
         .map(|url| rpc::Client::new(url).context("the URL of a node"))

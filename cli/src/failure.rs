@@ -3,7 +3,8 @@
 use std::fmt;
 use std::io::ErrorKind;
 
-use keys::keyfile::{KeyFileError, KeyKind};
+use keys::keyfile::{KeyFileError, KeyKind, SealError};
+use keys::passphrase::PassphraseError;
 use serde_json::{Map, Value, json};
 use types::hash::JobId;
 
@@ -188,7 +189,13 @@ impl CommandFailure {
                     path.display()
                 ),
             ),
+            KeyFileError::Sealed { source: SealError::Passphrase, .. } => (
+                error.to_string(),
+                "type it again, or give the file with the passphrase of this key".to_owned(),
+            ),
+            KeyFileError::Passphrase { source, .. } => (error.to_string(), passphrase_hint(source)),
             KeyFileError::NotKeyFile { .. }
+            | KeyFileError::Sealed { .. }
             | KeyFileError::BadSecret { .. }
             | KeyFileError::OtherPublicKey { .. }
             | KeyFileError::Key { .. } => (
@@ -235,6 +242,26 @@ impl fmt::Display for CommandFailure {
     }
 }
 
+/// What to do where there is no passphrase.
+fn passphrase_hint(error: &PassphraseError) -> String {
+    match error {
+        PassphraseError::NoSource => {
+            "give a file with --passphrase-file, or a descriptor as fd:3; a daemon takes passphrase_file of its configuration".to_owned()
+        }
+        PassphraseError::TooOpen { path, .. } => format!("chmod 600 {}", path.display()),
+        PassphraseError::Read { .. } | PassphraseError::Length(_) | PassphraseError::Differ => {
+            "give a passphrase on one line: typed, in a file, or through a descriptor".to_owned()
+        }
+    }
+}
+
+impl From<PassphraseError> for CommandFailure {
+    fn from(error: PassphraseError) -> Self {
+        let hint = passphrase_hint(&error);
+        Self::new(ExitKind::Key, "passphrase", error.to_string()).hint(hint)
+    }
+}
+
 impl From<KeyFileError> for CommandFailure {
     fn from(error: KeyFileError) -> Self {
         Self::of_key_file(&error)
@@ -262,6 +289,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use keys::keyfile::{create, create_vrf, read_secret};
+    use keys::passphrase::Passphrases;
 
     use super::*;
 
@@ -285,7 +313,7 @@ mod tests {
             ),
             (
                 "missing.key",
-                read_secret(&path("missing.key"), account),
+                read_secret(&path("missing.key"), account, &Passphrases::none()),
                 "no key file",
                 "wallet new",
             ),
@@ -297,19 +325,19 @@ mod tests {
             ),
             (
                 "open.key",
-                read_secret(&path("open.key"), account),
+                read_secret(&path("open.key"), account, &Passphrases::none()),
                 "mode 644",
                 "chmod 600",
             ),
             (
                 "vrf.key",
-                read_secret(&path("vrf.key"), account),
+                read_secret(&path("vrf.key"), account, &Passphrases::none()),
                 "a VRF key where the key of an account",
                 "keys/account.key",
             ),
             (
                 "bad.key",
-                read_secret(&path("bad.key"), account),
+                read_secret(&path("bad.key"), account, &Passphrases::none()),
                 "not a key file",
                 "its copy",
             ),

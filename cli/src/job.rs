@@ -228,7 +228,7 @@ pub async fn run(command: JobCommand, ui: Ui) -> Result<(), CommandFailure> {
         JobCommand::Validate { spec } => validate(&spec, ui).await,
         JobCommand::Estimate { spec, rpc } => estimate(&rpc.client(ui)?, &spec, ui).await,
         JobCommand::Submit { what, rpc, trust } => {
-            let (key, chain) = (what.secret()?, trust.chain()?);
+            let (key, chain) = (what.secret(ui)?, trust.chain()?);
             let client = arguments::signed(rpc.client(ui)?, key.as_ref(), chain);
             let job = start(&client, &what, key.as_ref(), chain, ui).await?;
             let text = format!("job {job}\nfollow it with: gridproof job wait {job} --rpc {rpc}");
@@ -300,7 +300,7 @@ async fn submit_and_wait(
     timeout: TimeoutArgs,
     ui: Ui,
 ) -> Result<(), CommandFailure> {
-    let key = what.secret()?;
+    let key = what.secret(ui)?;
     let resumed = match &what.resume {
         Some(name) => Some(name.resolve(client).await?),
         None => None,

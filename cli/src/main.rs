@@ -9,6 +9,7 @@ mod doctor;
 mod failure;
 mod genesis;
 mod job;
+mod key_files;
 mod log_file;
 mod node;
 mod partner;
@@ -26,6 +27,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use keys::passphrase::PassphraseSource;
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::{CommandFailure, EXIT_CODES};
@@ -59,6 +61,14 @@ struct Cli {
         env = "GRIDPROOF_LOG_FILE_MIB"
     )]
     log_file_mib: u64,
+    /// The file whose first line is the passphrase of encrypted key files, or fd:NUMBER; without it the terminal is asked.
+    #[arg(
+        long,
+        global = true,
+        value_name = "SOURCE",
+        env = "GRIDPROOF_PASSPHRASE_FILE"
+    )]
+    passphrase_file: Option<PassphraseSource>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,6 +91,9 @@ enum Command {
     /// Hold and send SQUARE.
     #[command(subcommand)]
     Wallet(wallet::WalletCommand),
+    /// Make, encrypt and replace key files.
+    #[command(subcommand)]
+    Keys(key_files::KeysCommand),
     /// A network of validators and partners on this machine.
     #[command(subcommand)]
     Devnet(devnet::DevnetCommand),
@@ -117,7 +130,7 @@ fn main() -> ExitCode {
     if matches!(cli.command, Command::Worker) {
         return executor::worker::main();
     }
-    let ui = Ui::new(cli.json);
+    let ui = Ui::new(cli.json).with_passphrase(cli.passphrase_file.clone());
     let logs_to_file = match start_logging(&cli) {
         Ok(logs_to_file) => logs_to_file,
         Err(failure) => {
@@ -194,6 +207,7 @@ async fn run(command: Command, ui: Ui) -> Result<(), CommandFailure> {
         Command::Partner(command) => Box::pin(partner::run(command, ui)).await,
         Command::Job(command) => Box::pin(job::run(command, ui)).await,
         Command::Wallet(command) => wallet::run(command, ui).await,
+        Command::Keys(command) => Box::pin(key_files::run(command, ui)).await,
         Command::Devnet(command) => devnet::run(command, ui).await,
         Command::Status(arguments) => status::run(arguments, ui).await,
         Command::Doctor(arguments) => doctor::run(arguments, ui).await,

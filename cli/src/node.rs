@@ -121,7 +121,7 @@ pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), CommandFailure> {
                 .then(|| Override::list("--p2p-listen", "p2p.listen", p2p_listen));
             let overrides = set.overrides().chain(rpc).chain(p2p);
             let config: Config = config::load(&Layout::new(&dir).config(), overrides)?;
-            node::run(&dir, config, crate::asked_to_stop())
+            node::run(&dir, config, ui.passphrases(), crate::asked_to_stop())
                 .await
                 .map_err(|error| failure(&error))
         }
@@ -238,7 +238,7 @@ fn init(
         let mut config = Config::default();
         config.p2p.bootstrap = bootstrap;
         config.store.history = history.into();
-        node::init::init(dir, &read_genesis(path)?, &config)
+        node::init::init(dir, &read_genesis(path)?, &config, &ui.passphrases())
             .map_err(|error| init_failure(&error))?;
         format!("ready: gridproof node start --dir {}", dir.display())
     } else {

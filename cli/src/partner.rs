@@ -9,17 +9,20 @@ mod status;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use challenge::ChallengeArgs;
 use clap::{Args, Subcommand};
 use keys::keyfile::{self, KeyKind};
+use keys::passphrase::Passphrases;
 use partner::config::{CONFIG_FILE, Config, PartnerConfigError};
 use partner::{DaemonControls, PartnerError};
 use rpc::Client;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use types::hash::Address;
 use types::key::SecretKey;
 use types::number::Amount;
 use types::transaction::Action;
@@ -195,7 +198,7 @@ pub async fn run(command: PartnerCommand, ui: Ui) -> Result<(), CommandFailure> 
                 )
             });
             let flags = endpoints.into_iter().chain(bond).chain(uncaged);
-            start(&dir, set.overrides().chain(flags)).await
+            start(&dir, set.overrides().chain(flags), ui).await
         }
         PartnerCommand::Pause { dir } => pause::pause(&dir, true, ui).await,
         PartnerCommand::Resume { dir } => pause::pause(&dir, false, ui).await,
@@ -215,6 +218,7 @@ pub async fn run(command: PartnerCommand, ui: Ui) -> Result<(), CommandFailure> 
 async fn start(
     dir: &Path,
     overrides: impl Iterator<Item = Override>,
+    ui: Ui,
 ) -> Result<(), CommandFailure> {
     let file = dir.join(CONFIG_FILE);
     let overrides: Vec<_> = overrides.collect();
@@ -224,11 +228,18 @@ async fn start(
     light_of(&dir.join(&config.genesis))?;
     let (sender, reloads) = mpsc::channel(1);
     let reloading = tokio::spawn(keep_reloading(file, overrides, sender));
+    let passphrases = Arc::new(passphrases(dir, &config, ui));
+    // Asked for now, not by two at once.
+    if keyfile::look(&dir.join(&config.account_key))?.encrypted {
+        let opened = passphrases.opening(&dir.join(&config.account_key));
+        opened?;
+    }
     let controls = DaemonControls {
         shutdown: crate::asked_to_stop(),
         reloads,
+        passphrases: Arc::clone(&passphrases),
     };
-    let audits = Box::pin(audit::audit(dir.to_owned(), config.clone()));
+    let audits = Box::pin(audit::audit(dir.to_owned(), config.clone(), passphrases));
     let ended = tokio::select! {
         ended = partner::run(dir, config, controls) => ended.map_err(|error| stopped(&error)),
         () = audits => Ok(()),
@@ -304,12 +315,37 @@ fn stopped(error: &PartnerError) -> CommandFailure {
     CommandFailure::new(kind, code, error.to_string()).hint(error.hint())
 }
 
-/// The configuration and the account's key of a partner's directory.
-fn open(dir: &Path) -> Result<(Config, SecretKey), CommandFailure> {
+/// How the passphrase of a partner's keys is found: from what the command was given, else from its configuration.
+fn passphrases(dir: &Path, config: &Config, ui: Ui) -> Passphrases {
+    let configured = config.passphrase_file.as_ref();
+    ui.passphrases()
+        .or(configured.map(|source| source.below(dir)))
+}
+
+/// The configuration of a partner's directory, which nobody else may look into.
+fn configuration(dir: &Path) -> Result<Config, CommandFailure> {
     let config: Config = config::load(&dir.join(CONFIG_FILE), [])?;
     partner::check_folders(dir, &config).map_err(|error| stopped(&error.into()))?;
-    let key = keyfile::read_secret(&dir.join(&config.account_key), KeyKind::Account)?;
+    Ok(config)
+}
+
+/// The configuration and the account's key of a partner's directory.
+fn open(dir: &Path, ui: Ui) -> Result<(Config, SecretKey), CommandFailure> {
+    let config = configuration(dir)?;
+    let passphrases = passphrases(dir, &config, ui);
+    let key = keyfile::read_secret(
+        &dir.join(&config.account_key),
+        KeyKind::Account,
+        &passphrases,
+    )?;
     Ok((config, key))
+}
+
+/// The configuration of a partner's directory and its account; needs no passphrase.
+fn look(dir: &Path) -> Result<(Config, Address), CommandFailure> {
+    let config = configuration(dir)?;
+    let key = keyfile::read_public(&dir.join(&config.account_key), KeyKind::Account)?;
+    Ok((config, key.address()))
 }
 
 /// The configured endpoints, the first that answers.
@@ -323,7 +359,7 @@ async fn change_bond(
     fee: FeeArgs,
     ui: Ui,
 ) -> Result<(), CommandFailure> {
-    let (config, key) = open(dir)?;
+    let (config, key) = open(dir, ui)?;
     let client = connect(&config, ui)?;
     let chain = light_of(&dir.join(&config.genesis))?.chain();
     let refills = matches!(&action, Action::Unbond { .. });

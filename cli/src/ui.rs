@@ -1,12 +1,14 @@
 //! What a person or a program sees: progress on a terminal, plain lines otherwise, and with `--json` objects: the
 //! result on standard output, progress as one object a line on standard error.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use keys::passphrase::{PassphraseSource, Passphrases};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 /// Where a command's output goes.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +16,8 @@ pub struct Ui {
     /// True if standard output is to hold one JSON object and nothing else.
     pub json: bool,
     terminal: bool,
+    /// Where a passphrase is read from, for the length of the process; the passphrase itself is not kept here.
+    passphrase: Option<&'static PassphraseSource>,
 }
 
 impl Ui {
@@ -22,7 +26,21 @@ impl Ui {
         Self {
             json,
             terminal: std::io::stderr().is_terminal(),
+            passphrase: None,
         }
+    }
+
+    /// The same with a file of a passphrase.
+    pub fn with_passphrase(self, source: Option<PassphraseSource>) -> Self {
+        let passphrase = source.map(|source| &*Box::leak(Box::new(source)));
+        Self { passphrase, ..self }
+    }
+
+    /// How this command comes by the passphrase of key files: from the file that was given, else from the terminal. Read once for
+    /// each command: a descriptor gives nothing twice.
+    pub fn passphrases(self) -> Passphrases {
+        let prompt = self.terminal && std::io::stdin().is_terminal();
+        Passphrases::new(self.passphrase.cloned(), prompt.then_some(ask))
     }
 
     /// The final result: `json` for programs, `text` for people.
@@ -97,6 +115,13 @@ impl Ui {
             ProgressDrawTarget::hidden()
         }
     }
+}
+
+/// Asks on the terminal; what is typed is not shown.
+fn ask(question: &str) -> io::Result<Zeroizing<String>> {
+    let terminal = console::Term::stderr();
+    terminal.write_str(question)?;
+    terminal.read_secure_line().map(Zeroizing::new)
 }
 
 /// Progress of one piece of long work.

@@ -84,7 +84,7 @@ pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), CommandFailure> {
             ui.result(&json!({ "address": address, "key": key }), &text);
         }
         WalletCommand::Show { key } => {
-            let public = key.read_secret(KeyKind::Account)?.public();
+            let public = key.read_public(KeyKind::Account)?;
             let address = public.address();
             ui.result(
                 &json!({ "address": address, "public": public }),
@@ -94,7 +94,7 @@ pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), CommandFailure> {
         WalletCommand::Balance { key, address, rpc } => {
             let address = match (address, key) {
                 (Some(address), _) => address,
-                (None, Some(key)) => key.read_secret(KeyKind::Account)?.public().address(),
+                (None, Some(key)) => key.read_public(KeyKind::Account)?.address(),
                 (None, None) => {
                     return Err(CommandFailure::new(
                         ExitKind::Usage,
@@ -113,7 +113,7 @@ pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), CommandFailure> {
             rpc,
             trust,
         } => {
-            let key = key.read_secret(KeyKind::Account)?;
+            let key = key.read_secret(KeyKind::Account, &ui.passphrases())?;
             send(&key, (to, amount, fee), &rpc, &trust, ui).await?;
         }
     }

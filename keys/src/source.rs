@@ -9,10 +9,11 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use types::key::SecretKey;
+use types::key::{PublicKey, SecretKey};
 use zeroize::Zeroizing;
 
-use crate::keyfile::{self, KeyFileError, KeyKind, MAX_KEY_FILE_BYTES};
+use crate::keyfile::{self, KeyFileError, KeyKind, KeyMaterial, MAX_KEY_FILE_BYTES};
+use crate::passphrase::Passphrases;
 
 /// Where a secret key is read from: a path, `file:PATH`, `env:NAME` or `fd:NUMBER`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,26 +67,55 @@ impl fmt::Display for KeySource {
 
 impl KeySource {
     /// Reads an ed25519 key of a kind. From a descriptor it can be read once.
-    pub fn read_secret(&self, kind: KeyKind) -> Result<SecretKey, KeyFileError> {
+    pub fn read_secret(
+        &self,
+        kind: KeyKind,
+        passphrases: &Passphrases,
+    ) -> Result<SecretKey, KeyFileError> {
+        if let Self::File(path) = self {
+            return keyfile::read_secret(path, kind, passphrases);
+        }
+        keyfile::parse_secret(&self.text()?, self.to_string().as_ref(), kind, passphrases)
+    }
+
+    /// Reads the public half of an ed25519 key of a kind; needs no passphrase.
+    pub fn read_public(&self, kind: KeyKind) -> Result<PublicKey, KeyFileError> {
+        if let Self::File(path) = self {
+            return keyfile::read_public(path, kind);
+        }
+        keyfile::public_half(&self.text()?, self.to_string().as_ref(), kind)
+    }
+
+    /// Reads a key of any kind.
+    pub fn read_any(&self, passphrases: &Passphrases) -> Result<KeyMaterial, KeyFileError> {
+        if let Self::File(path) = self {
+            return keyfile::read_any(path, passphrases);
+        }
+        keyfile::parse_any(&self.text()?, self.to_string().as_ref(), passphrases)
+    }
+
+    /// What a variable or a descriptor holds; a file is read where its mode is checked.
+    fn text(&self) -> Result<Zeroizing<String>, KeyFileError> {
         let absent = |reason: String| KeyFileError::NoSource {
             origin: self.to_string(),
             reason,
         };
-        let text = match self {
-            Self::File(path) => return keyfile::read_secret(path, kind),
+        match self {
+            Self::File(path) => Err(absent(format!("{} is a file", path.display()))),
             Self::Variable(name) => {
                 let found = std::env::var(name);
-                Zeroizing::new(found.map_err(|error| absent(error.to_string()))?)
+                Ok(Zeroizing::new(
+                    found.map_err(|error| absent(error.to_string()))?,
+                ))
             }
             Self::Descriptor(number) => {
-                let mut text = Zeroizing::new(String::new());
+                let mut text = Zeroizing::new(String::with_capacity(4_096));
                 File::open(format!("/dev/fd/{number}"))
                     .and_then(|file| file.take(MAX_KEY_FILE_BYTES).read_to_string(&mut text))
                     .map_err(|error| absent(error.to_string()))?;
-                text
+                Ok(text)
             }
-        };
-        keyfile::parse_secret(&text, self.to_string().as_ref(), kind)
+        }
     }
 }
 
@@ -127,13 +157,16 @@ mod tests {
         let key = keyfile::create(&path, KeyKind::Account).unwrap();
         let file = File::open(&path).unwrap();
         let source = KeySource::Descriptor(u32::try_from(file.as_raw_fd()).unwrap());
-        let found = source.read_secret(KeyKind::Account).unwrap();
+        let found = source
+            .read_secret(KeyKind::Account, &Passphrases::none())
+            .unwrap();
         assert_eq!(found.public(), key.public());
         assert!(matches!(
-            source.read_secret(KeyKind::Node),
+            source.read_secret(KeyKind::Node, &Passphrases::none()),
             Err(KeyFileError::Kind { .. })
         ));
-        let none = KeySource::Descriptor(1_000_000).read_secret(KeyKind::Account);
+        let none =
+            KeySource::Descriptor(1_000_000).read_secret(KeyKind::Account, &Passphrases::none());
         assert!(matches!(none, Err(KeyFileError::NoSource { .. })));
     }
 
@@ -143,7 +176,9 @@ mod tests {
         let (name, public) = ("GRIDPROOF_TEST_KEY", "GRIDPROOF_TEST_PUBLIC");
         if let Ok(expected) = std::env::var(public) {
             let source = KeySource::Variable(name.to_owned());
-            let key = source.read_secret(KeyKind::Account).unwrap();
+            let key = source
+                .read_secret(KeyKind::Account, &Passphrases::none())
+                .unwrap();
             return assert_eq!(key.public().to_string(), expected);
         }
         let directory = tempfile::tempdir().unwrap();
@@ -168,12 +203,14 @@ mod tests {
         let (name, value) = std::env::vars().find(|(_, value)| value.len() > 8).unwrap();
         let source = KeySource::Variable(name.clone());
         let error = source
-            .read_secret(KeyKind::Account)
+            .read_secret(KeyKind::Account, &Passphrases::none())
             .unwrap_err()
             .to_string();
         assert!(error.contains(&name) && !error.contains(&value), "{error}");
         let none = KeySource::Variable("GRIDPROOF_NO_SUCH_VARIABLE".into());
-        let error = none.read_secret(KeyKind::Account).unwrap_err();
+        let error = none
+            .read_secret(KeyKind::Account, &Passphrases::none())
+            .unwrap_err();
         assert!(matches!(&error, KeyFileError::NoSource { .. }), "{error}");
     }
 }

@@ -8,17 +8,22 @@ use serde::{Deserialize, Serialize};
 mod history;
 mod p2p;
 mod rpc;
+mod secrets;
 
 pub use metrics::MetricsConfig;
 
 pub use history::{HistoryKind, StoreConfig, StoreConfigError};
 pub use p2p::P2pConfig;
 pub use rpc::RpcConfig;
+pub use secrets::KeysConfig;
 
 /// A validator node's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// How it comes by its keys.
+    #[serde(default)]
+    pub keys: KeysConfig,
     /// How it meets other validators.
     pub p2p: P2pConfig,
     /// How it answers programs.
@@ -103,6 +108,7 @@ impl Default for Config {
     /// On loopback, without peers.
     fn default() -> Self {
         Self {
+            keys: KeysConfig::default(),
             p2p: P2pConfig::default(),
             rpc: RpcConfig::default(),
             blobs: BlobsConfig::default(),
@@ -131,6 +137,12 @@ impl Layout {
     #[must_use]
     pub fn new(dir: &Path) -> Self {
         Self(dir.to_owned())
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.0
     }
 
     /// The genesis in its canonical bytes.

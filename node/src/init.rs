@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use consensus::log::{FileStorage, Log, LogError};
 use keys::keyfile::{self, KeyFileError, KeyKind};
+use keys::passphrase::Passphrases;
 use types::codec::encode;
 use types::genesis::{Genesis, GenesisError};
 use types::hash::Hash32;
@@ -80,29 +81,34 @@ pub fn keys(directory: &Path) -> Result<PublicKeys, InitError> {
     std::fs::create_dir_all(&folder).map_err(io(&folder))?;
     let key = |path: PathBuf, kind| {
         if path.exists() {
-            keyfile::read_secret(&path, kind)
+            keyfile::read_public(&path, kind)
         } else {
-            keyfile::create(&path, kind)
+            keyfile::create(&path, kind).map(|key| key.public())
         }
     };
-    let validator = key(layout.validator_key(), KeyKind::Validator)?.public();
-    let node = key(layout.node_key(), KeyKind::Node)?.public();
+    let validator = key(layout.validator_key(), KeyKind::Validator)?;
+    let node = key(layout.node_key(), KeyKind::Node)?;
     let vrf = layout.vrf_key();
     let vrf = if vrf.exists() {
-        keyfile::read_vrf(&vrf)?
+        keyfile::read_vrf_public(&vrf)?
     } else {
-        keyfile::create_vrf(&vrf)?
+        keyfile::create_vrf(&vrf)?.public()
     };
     Ok(PublicKeys {
         validator,
         node,
-        vrf: vrf.public(),
+        vrf,
     })
 }
 
 /// Makes the directory of a validator of `genesis`, whose keys are in place, or completes one that a crash left. The log
 /// gets its name last: without it the node refuses to start.
-pub fn init(directory: &Path, genesis: &Genesis, config: &Config) -> Result<(), InitError> {
+pub fn init(
+    directory: &Path,
+    genesis: &Genesis,
+    config: &Config,
+    passphrases: &Passphrases,
+) -> Result<(), InitError> {
     let layout = Layout::new(directory);
     if let Some(path) = [layout.log(), layout.db()]
         .into_iter()
@@ -111,8 +117,8 @@ pub fn init(directory: &Path, genesis: &Genesis, config: &Config) -> Result<(), 
         return Err(InitError::Exists(path));
     }
     genesis.check()?;
-    let validator = keyfile::read_secret(&layout.validator_key(), KeyKind::Validator)?;
-    let vrf = keyfile::read_vrf(&layout.vrf_key())?;
+    let validator = keyfile::read_secret(&layout.validator_key(), KeyKind::Validator, passphrases)?;
+    let vrf = keyfile::read_vrf(&layout.vrf_key(), passphrases)?;
     let setup = NodeSetup::new(genesis, validator, vrf, Hash32::ZERO)?;
     place(&layout.genesis(), &encode(genesis))?;
     place(&layout.config(), config.to_commented_toml().as_bytes())?;

@@ -11,6 +11,7 @@ use chain::meters::ChainMetrics;
 use consensus::EvidenceBook;
 use consensus::log::{FileStorage, Log};
 use keys::keyfile::{self, KeyKind};
+use keys::passphrase::Passphrases;
 use keys::signer_lock::SignerLock;
 use metrics::{Catalogue, MetricsConfig};
 use p2p::Multiaddr;
@@ -52,15 +53,24 @@ type Stopped = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 pub async fn run(
     directory: &Path,
     config: Config,
+    passphrases: Passphrases,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), NodeError> {
-    Box::pin(run_and_tell(directory, config, |_| (), shutdown)).await
+    Box::pin(run_and_tell(
+        directory,
+        config,
+        passphrases,
+        |_| (),
+        shutdown,
+    ))
+    .await
 }
 
 /// Like [`run`]; tells where it listens as soon as it does.
 pub async fn run_and_tell(
     directory: &Path,
     config: Config,
+    passphrases: Passphrases,
     tell: impl FnOnce(Listening),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), NodeError> {
@@ -69,7 +79,7 @@ pub async fn run_and_tell(
     check_log(&layout)?;
     raise_open_files();
     let quarantine = Quarantine::open(layout.quarantine())?;
-    let mut setup = setup(&layout, &genesis, &config)?;
+    let (mut setup, node_key) = setup(&layout, &genesis, &config, passphrases)?;
     setup.chain.quarantined = quarantine.blocks();
     let writes = vm::genesis_writes(&genesis)?;
     let store = Store::open_with(&layout.db(), &genesis, writes, config.store.settings()?)?;
@@ -82,7 +92,7 @@ pub async fn run_and_tell(
     let evidence = EvidenceBook::open(kept, &setup.consensus.term())?;
     let blobs = BlobStore::open(&layout.blobs(), config.blobs.quota_bytes)?;
     let loop_thread = LoopThread::start()?;
-    let network = network(&layout, &genesis, &setup, &config)?;
+    let network = network(node_key, &genesis, &setup, &config)?;
     let (network, peer_events) = loop_thread.run(p2p::start(network)).await?;
 
     let clock = Clock::start();
@@ -239,9 +249,19 @@ fn read_genesis(layout: &Layout) -> Result<Genesis, NodeError> {
     }
 }
 
-fn setup(layout: &Layout, genesis: &Genesis, config: &Config) -> Result<NodeSetup, NodeError> {
-    let validator_key = keyfile::read_secret(&layout.validator_key(), KeyKind::Validator)?;
-    let vrf_key = keyfile::read_vrf(&layout.vrf_key())?;
+/// The setup of the core, and the key of the node on the network. The passphrase, if one was needed, is forgotten.
+fn setup(
+    layout: &Layout,
+    genesis: &Genesis,
+    config: &Config,
+    passphrases: Passphrases,
+) -> Result<(NodeSetup, SecretKey), NodeError> {
+    let configured = config.keys.passphrase_file.as_ref();
+    let passphrases = passphrases.or(configured.map(|source| source.below(layout.directory())));
+    let (validator, node) = (layout.validator_key(), layout.node_key());
+    let validator_key = keyfile::read_secret(&validator, KeyKind::Validator, &passphrases)?;
+    let node_key = keyfile::read_secret(&node, KeyKind::Node, &passphrases)?;
+    let vrf_key = keyfile::read_vrf(&layout.vrf_key(), &passphrases)?;
     // Fresh for every run and known to nobody else, as batch verification wants it.
     let secret = SecretKey::generate().map_err(NodeError::Randomness)?;
     let mut setup = NodeSetup::new(genesis, validator_key, vrf_key, Hash32(*secret.to_bytes()))?;
@@ -252,11 +272,11 @@ fn setup(layout: &Layout, genesis: &Genesis, config: &Config) -> Result<NodeSetu
         bytes,
         transactions,
     };
-    Ok(setup)
+    Ok((setup, node_key))
 }
 
 fn network(
-    layout: &Layout,
+    node_key: SecretKey,
     genesis: &Genesis,
     setup: &NodeSetup,
     config: &Config,
@@ -273,7 +293,7 @@ fn network(
         list.iter().map(parse).collect()
     };
     Ok(p2p::Config {
-        node_key: keyfile::read_secret(&layout.node_key(), KeyKind::Node)?,
+        node_key,
         validator_key: setup.chain.own.as_ref().map(|own| own.key.clone()),
         chain_id: genesis.chain_id(),
         committee: setup.chain.rules.committee.clone(),

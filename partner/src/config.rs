@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use executor::class::KNOWN;
+use keys::passphrase::PassphraseSource;
 use metrics::MetricsConfig;
 use rpc::ClientError;
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,9 @@ pub struct Config {
     pub account_key: PathBuf,
     /// Key file of the VRF key that proves sortitions.
     pub vrf_key: PathBuf,
+    /// Where the passphrase of encrypted key files is read from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passphrase_file: Option<PassphraseSource>,
     /// The bond to keep, in SQUARE. Filled up from the account when it is lower; lower this key before `unbond`.
     #[serde(deserialize_with = "amount")]
     pub bond: Amount,
@@ -225,6 +229,7 @@ impl Config {
             genesis: "genesis.bin".into(),
             account_key: "keys/account.key".into(),
             vrf_key: "keys/vrf.key".into(),
+            passphrase_file: None,
             bond: Amount(10_000 * SQUARE.0),
             reserve: SQUARE,
             verification_places: 2,

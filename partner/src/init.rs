@@ -42,7 +42,7 @@ pub fn init(dir: &Path, config: &Config, genesis: &[u8]) -> Result<Address, Part
     if !vrf.exists() {
         keyfile::create_vrf(&vrf)?;
     }
-    config.profile(keyfile::read_vrf(&vrf)?.public())?;
+    config.profile(keyfile::read_vrf_public(&vrf)?)?;
     if std::fs::read(&place).ok().as_deref() != Some(genesis) {
         std::fs::write(&place, genesis).map_err(PartnerError::io("write", place))?;
     }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use executor::cage::{CageReport, undumpable};
 use executor::worker::{WorkerHandle, WorkerLimits};
 use keys::keyfile::{self, KeyKind};
+use keys::passphrase::Passphrases;
 use keys::signer_lock::SignerLock;
 use light::Light;
 use metrics::Catalogue;
@@ -57,13 +58,19 @@ pub struct DaemonControls<F> {
     /// Configurations that were read again. Bond, reserve, places, the time of a task and the offer are taken over; everything
     /// else waits for the next start.
     pub reloads: mpsc::Receiver<Config>,
+    /// Opens encrypted key files.
+    pub passphrases: Arc<Passphrases>,
 }
 
 impl<F: Future<Output = ()>> DaemonControls<F> {
     /// Only stops.
     pub fn until(shutdown: F) -> Self {
         let (_, reloads) = mpsc::channel(1);
-        Self { shutdown, reloads }
+        Self {
+            shutdown,
+            reloads,
+            passphrases: Arc::default(),
+        }
     }
 }
 
@@ -139,10 +146,15 @@ async fn serve(
     check_folders(dir, &config)?;
     let genesis = read_genesis(&dir.join(&config.genesis))?;
     config.check_endpoints(&genesis)?;
+    let passphrases = &controls.passphrases;
     let identity = PartnerIdentity {
         chain: genesis.chain_id(),
-        key: keyfile::read_secret(&dir.join(&config.account_key), KeyKind::Account)?,
-        vrf: keyfile::read_vrf(&dir.join(&config.vrf_key))?,
+        key: keyfile::read_secret(
+            &dir.join(&config.account_key),
+            KeyKind::Account,
+            passphrases,
+        )?,
+        vrf: keyfile::read_vrf(&dir.join(&config.vrf_key), passphrases)?,
     };
     let pause = PauseMark::of(dir);
     let operator = OperatorSettings {

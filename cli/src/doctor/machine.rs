@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use executor::class::{ENGINE_VERSION, KNOWN, TARGET};
 use executor::worker::{WorkerHandle, WorkerLimits};
-use keys::folder;
+use keys::{folder, keyfile};
 use partner::room::{ByteCount, FreeRoom};
 use rustix::process::{Resource, getrlimit};
 use types::params::NEWEST_PROTOCOL_VERSION;
@@ -71,6 +71,27 @@ pub fn key_folder(path: &Path, is_strict: bool) -> Check {
             "put the keys back from your copy; --dir names the folder that `init` made",
         ),
     }
+}
+
+/// Whether a copy of these key files is enough to have the keys; nothing where none can be read.
+pub fn key_files(paths: &[PathBuf], dir: &Path) -> Option<Check> {
+    let read = |path: &PathBuf| Some((path.file_name()?.to_owned(), keyfile::look(path).ok()?));
+    let facts: Vec<_> = paths.iter().filter_map(read).collect();
+    let plain = facts.iter().filter(|(_, facts)| !facts.encrypted);
+    let plain: Vec<_> = plain.map(|(name, _)| name.to_string_lossy()).collect();
+    if facts.is_empty() {
+        return None;
+    }
+    Some(if plain.is_empty() {
+        Check::fine("key_files", "encrypted")
+    } else {
+        let found = format!(
+            "{} in plain text: who has a copy has the key",
+            plain.join(", ")
+        );
+        let hint = format!("gridproof keys encrypt {}", dir.display());
+        Check::doubtful("key_files", found, hint)
+    })
 }
 
 /// Free disk, and when it is full if the folder grows on as it did. `since_ms` is its age; nothing where that says nothing.

@@ -39,7 +39,7 @@ pub async fn checks(dir: &Path) -> Vec<Check> {
         ),
     });
     let account = keyfile::read_public(&dir.join(&config.account_key), KeyKind::Account);
-    let vrf = keyfile::read_vrf(&dir.join(&config.vrf_key)).map(|key| key.public().to_string());
+    let vrf = keyfile::read_vrf_public(&dir.join(&config.vrf_key)).map(|key| key.to_string());
     let shown = account.as_ref().map(ToString::to_string);
     for read in [
         shown.map_err(CommandFailure::of_key_file),
@@ -50,6 +50,8 @@ pub async fn checks(dir: &Path) -> Vec<Check> {
             Err(failure) => of_failure("key", &failure),
         });
     }
+    let paths = [&config.account_key, &config.vrf_key].map(|path| dir.join(path));
+    checks.extend(machine::key_files(&paths, dir));
     checks.push(match journal::inspect(&dir.join("journal")) {
         Ok(status) => {
             let daemon = if status.in_use {

@@ -34,8 +34,10 @@ pub async fn checks(dir: &Path, database: bool) -> Vec<Check> {
         ));
     }
     checks.push(key(
-        keyfile::read_vrf(&layout.vrf_key()).map(|key| key.public().to_string())
+        keyfile::read_vrf_public(&layout.vrf_key()).map(|key| key.to_string())
     ));
+    let paths = [layout.validator_key(), layout.node_key(), layout.vrf_key()];
+    checks.extend(machine::key_files(&paths, dir));
     let genesis = crate::node::read_genesis(&layout.genesis());
     checks.push(match &genesis {
         Ok(genesis) => own_member(&layout, genesis),

@@ -122,11 +122,12 @@ fn validator(
     let public =
         node::init::keys(&common.dir).map_err(|error| crate::node::init_failure(&error))?;
     let layout = Layout::new(&common.dir);
+    let passphrases = ui.passphrases();
     let signers = [
-        keyfile::read_secret(&layout.validator_key(), KeyKind::Validator)?,
-        keyfile::read_secret(&layout.node_key(), KeyKind::Node)?,
+        keyfile::read_secret(&layout.validator_key(), KeyKind::Validator, &passphrases)?,
+        keyfile::read_secret(&layout.node_key(), KeyKind::Node, &passphrases)?,
     ];
-    let vrf = keyfile::read_vrf(&layout.vrf_key())?;
+    let vrf = keyfile::read_vrf(&layout.vrf_key(), &passphrases)?;
     let office = EntryOffice::Validator {
         address: short("--address", address)?,
         member: Validator {
@@ -163,8 +164,13 @@ fn partner(
     if !vrf.exists() {
         keyfile::create_vrf(&vrf)?;
     }
-    let signers = [keyfile::read_secret(&account, KeyKind::Account)?];
-    let vrf = keyfile::read_vrf(&vrf)?;
+    let passphrases = ui.passphrases();
+    let signers = [keyfile::read_secret(
+        &account,
+        KeyKind::Account,
+        &passphrases,
+    )?];
+    let vrf = keyfile::read_vrf(&vrf, &passphrases)?;
     let attributes = attributes
         .iter()
         .map(|(name, value)| Ok((short("--attribute", name)?, short("--attribute", value)?)))
@@ -235,7 +241,7 @@ pub fn own(dir: &Path, genesis: &Genesis) -> Result<(Value, String), CommandFail
         let member = genesis.validators.iter().find(|member| member.key == key);
         let member = member.ok_or_else(|| missing("validator key"))?;
         let node = keyfile::read_public(&layout.node_key(), KeyKind::Node)?;
-        let vrf = keyfile::read_vrf(&layout.vrf_key())?.public();
+        let vrf = keyfile::read_vrf_public(&layout.vrf_key())?;
         if (member.node_key, member.vrf_key) != (node, vrf) {
             return Err(missing("node or VRF key"));
         }
@@ -249,7 +255,7 @@ pub fn own(dir: &Path, genesis: &Genesis) -> Result<(Value, String), CommandFail
         .iter()
         .find(|found| found.address == account);
     let found = found.ok_or_else(|| missing("account key"))?;
-    if found.profile.vrf_key != keyfile::read_vrf(&dir.join("keys/vrf.key"))?.public() {
+    if found.profile.vrf_key != keyfile::read_vrf_public(&dir.join("keys/vrf.key"))? {
         return Err(missing("VRF key"));
     }
     let words = format!("partner {account} with a bond of {} SQUARE", found.bond);

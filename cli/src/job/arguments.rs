@@ -14,6 +14,7 @@ use types::number::Amount;
 use super::name::JobName;
 use crate::failure::CommandFailure;
 use crate::submit::FeeArgs;
+use crate::ui::Ui;
 
 /// What is submitted, and who pays.
 #[derive(Debug, Clone, Args)]
@@ -39,10 +40,10 @@ pub struct SubmitArgs {
 
 impl SubmitArgs {
     /// The key of whoever pays, read once: a descriptor gives it no second time.
-    pub fn secret(&self) -> Result<Option<SecretKey>, CommandFailure> {
+    pub fn secret(&self, ui: Ui) -> Result<Option<SecretKey>, CommandFailure> {
         let key = self.key.as_ref();
         Ok(key
-            .map(|key| key.read_secret(KeyKind::Account))
+            .map(|key| key.read_secret(KeyKind::Account, &ui.passphrases()))
             .transpose()?)
     }
 }

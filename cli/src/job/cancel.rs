@@ -25,7 +25,7 @@ pub async fn cancel(
     terms: SigningTerms,
     ui: Ui,
 ) -> Result<(), CommandFailure> {
-    let key = key.read_secret(KeyKind::Account)?;
+    let key = key.read_secret(KeyKind::Account, &ui.passphrases())?;
     let view = client.job(job).await.map_err(failure)?;
     if view.customer != key.public().address() {
         let message = format!(

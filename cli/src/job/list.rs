@@ -36,8 +36,8 @@ pub struct ListArgs {
 /// Lists jobs, oldest first.
 pub async fn list(client: &Client, args: &ListArgs, ui: Ui) -> Result<(), CommandFailure> {
     let key = args.key.as_ref();
-    let key = key.map(|key| key.read_secret(KeyKind::Account));
-    let customer = key.transpose()?.map(|key| key.public().address());
+    let key = key.map(|key| key.read_public(KeyKind::Account));
+    let customer = key.transpose()?.map(|key| key.address());
     let listed = match customer.or(args.customer) {
         Some(customer) => {
             let live = (args.live != args.ended).then_some(args.live);

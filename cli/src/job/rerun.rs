@@ -61,7 +61,7 @@ pub async fn rerun(
     ui: Ui,
 ) -> Result<(), CommandFailure> {
     let client = rpc.client(ui)?;
-    let key = what.key.read_secret(KeyKind::Account)?;
+    let key = what.key.read_secret(KeyKind::Account, &ui.passphrases())?;
     let view = super::view(&client, &what.job).await?;
     wait::is_settled(&view)?;
     let trusted = trust.resolve(&client, ui).await?;

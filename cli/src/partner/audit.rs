@@ -5,9 +5,11 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use keys::keyfile;
+use keys::keyfile::{self, KeyKind};
+use keys::passphrase::Passphrases;
 use light::Light;
 use partner::config::Config;
 use rpc::Client;
@@ -23,7 +25,7 @@ use types::number::{Amount, TaskIndex};
 use types::state_key::StateKey;
 
 use super::challenge::{self, ChallengeEnd, TriedTasks};
-use super::{connect, open};
+use super::connect;
 use crate::failure::CommandFailure;
 use crate::job::report;
 use crate::submit::failure;
@@ -38,11 +40,11 @@ const PATIENCE: Duration = Duration::from_hours(1);
 const MAX_SEEN: usize = 16_384;
 
 /// Audits for as long as it is polled. Whatever goes wrong is logged, and tried again with the next job.
-pub async fn audit(dir: PathBuf, config: Config) {
+pub async fn audit(dir: PathBuf, config: Config, passphrases: Arc<Passphrases>) {
     if config.audit_percent == 0 {
         return std::future::pending().await;
     }
-    let mut auditor = match Auditor::open(&dir, config) {
+    let mut auditor = match Auditor::open(&dir, config, &passphrases) {
         Ok(auditor) => auditor,
         Err(error) => {
             tracing::warn!(%error, "nothing is audited");
@@ -71,12 +73,13 @@ struct Auditor {
 }
 
 impl Auditor {
-    fn open(dir: &Path, config: Config) -> Result<Self, CommandFailure> {
-        let (_, key) = open(dir)?;
+    fn open(dir: &Path, config: Config, passphrases: &Passphrases) -> Result<Self, CommandFailure> {
+        let key = dir.join(&config.account_key);
+        let key = keyfile::read_secret(&key, KeyKind::Account, passphrases)?;
         let client = connect(&config, Ui::new(false))?;
         Ok(Self {
             light: light_of(&dir.join(&config.genesis))?,
-            vrf: keyfile::read_vrf(&dir.join(&config.vrf_key))?,
+            vrf: keyfile::read_vrf(&dir.join(&config.vrf_key), passphrases)?,
             dir: dir.to_owned(),
             seen: BTreeSet::new(),
             config,
@@ -123,7 +126,8 @@ impl Auditor {
             patience: PATIENCE,
             dry_run: false,
         };
-        match Box::pin(challenge::perform(&self.dir, &task, Ui::new(false))).await? {
+        let own = (self.config.clone(), self.key.clone());
+        match Box::pin(challenge::perform(&self.dir, own, &task, Ui::new(false))).await? {
             ChallengeEnd::Compared(..) => tracing::info!(%job, "audited: the receipt is right"),
             ChallengeEnd::Decided(found, view) => {
                 let ended = view.failure.map_or("it has not failed", report::reason);

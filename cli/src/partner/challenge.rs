@@ -10,6 +10,7 @@ use std::time::Duration;
 use executor::NoResult;
 use executor::worker::{WorkerHandle, WorkerJob, WorkerLimits};
 use light::Light;
+use partner::config::Config;
 use rpc::Client;
 use rpc::client::JobNews;
 use rpc::model::{JobFailure, JobView};
@@ -108,7 +109,8 @@ pub async fn challenge(args: &ChallengeArgs, ui: Ui) -> Result<(), CommandFailur
         patience: Duration::from_secs(args.timeout_seconds),
         dry_run: args.dry_run,
     };
-    match Box::pin(perform(&args.dir, &tried, ui)).await? {
+    let own = open(&args.dir, ui)?;
+    match Box::pin(perform(&args.dir, own, &tried, ui)).await? {
         ChallengeEnd::Compared(tasks, findings) => {
             say_findings(args.job, tasks, &findings, ui);
             Ok(())
@@ -120,10 +122,10 @@ pub async fn challenge(args: &ChallengeArgs, ui: Ui) -> Result<(), CommandFailur
 /// Runs tasks of a settled job again and challenges the receipt if one of them has another result.
 pub async fn perform(
     dir: &Path,
+    (config, key): (Config, SecretKey),
     tried: &TriedTasks,
     ui: Ui,
 ) -> Result<ChallengeEnd, CommandFailure> {
-    let (config, key) = open(dir)?;
     let client = connect(&config, ui)?;
     let light = light_of(&dir.join(&config.genesis))?;
     let view = client.job(tried.job).await.map_err(failure)?;

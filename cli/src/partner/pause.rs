@@ -23,7 +23,7 @@ use types::key::SecretKey;
 use types::transaction::Action;
 use types::words::counted;
 
-use super::{TIMEOUT, connect, open, stopped};
+use super::{TIMEOUT, connect, look, open, stopped};
 use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::{self, failure};
 use crate::trust::light_of;
@@ -76,7 +76,7 @@ pub async fn pause(dir: &Path, paused: bool, ui: Ui) -> Result<(), CommandFailur
 pub async fn drain(what: &DrainArgs, ui: Ui) -> Result<(), CommandFailure> {
     let until = Instant::now() + Duration::from_secs(what.seconds);
     let view = change(&what.dir, true, ui).await?;
-    let (config, _) = open(&what.dir)?;
+    let (config, _) = look(&what.dir)?;
     let client = connect(&config, ui)?;
     // An announcement from before the pause may still be on its way to one of these.
     let mut announcing = announcing_jobs(&client).await?;
@@ -156,9 +156,9 @@ async fn announcing_jobs(client: &Client) -> Result<BTreeSet<JobId>, CommandFail
 
 /// Sets the mark, and waits until the chain has what it says.
 async fn change(dir: &Path, paused: bool, ui: Ui) -> Result<PartnerView, CommandFailure> {
-    let (config, key) = open(dir)?;
-    let client = connect(&config, ui)?;
+    let (config, key) = open(dir, ui)?;
     let address = key.public().address();
+    let client = connect(&config, ui)?;
     let registered = client.partner(address).await.map_err(|error| {
         let unknown = error.is_not_found();
         let failure = failure(error);

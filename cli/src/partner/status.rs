@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use types::number::{Amount, ChainTime};
 use types::words::counted;
 
-use super::{connect, open, stopped};
+use super::{connect, look, stopped};
 use crate::date;
 use crate::failure::CommandFailure;
 use crate::node::class_lines;
@@ -29,8 +29,7 @@ const ENTRIES: usize = 10;
 
 /// Shows a partner's status.
 pub async fn status(dir: &Path, ui: Ui) -> Result<(), CommandFailure> {
-    let (config, key) = open(dir)?;
-    let address = key.public().address();
+    let (config, address) = look(dir)?;
     let client = connect(&config, ui)?;
     let account = client.account(address).await.map_err(failure)?;
     let registered = match client.partner(address).await {

@@ -123,7 +123,12 @@ fn a_validator_that_missed_many_blocks_catches_up() {
     let start = net.heights().into_iter().flatten().max().unwrap();
     let (client, key) = (
         net.client(0),
-        read_secret(net.customer().as_ref(), KeyKind::Account).unwrap(),
+        read_secret(
+            net.customer().as_ref(),
+            KeyKind::Account,
+            &keys::passphrase::Passphrases::none(),
+        )
+        .unwrap(),
     );
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -13,6 +13,7 @@ mod commands;
 mod doctor;
 mod harness;
 mod job;
+mod keys;
 mod metrics;
 mod mistakes;
 mod operate;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use keys::keyfile::{self, KeyKind};
+use keys::passphrase::Passphrases;
 use light::Light;
 use node::config::{Config, Layout};
 use node::{Listening, NodeError, NodeErrorKind, init};
@@ -94,7 +95,13 @@ impl Net {
             let mut config = Config::default();
             config.p2p.listen = vec!["/ip4/127.0.0.1/tcp/0".to_owned()];
             config.rpc.listen.set_port(0);
-            init::init(&net.dir(number), &net.genesis, &config).unwrap();
+            init::init(
+                &net.dir(number),
+                &net.genesis,
+                &config,
+                &Passphrases::none(),
+            )
+            .unwrap();
             net.configs.push(config);
             net.running.push(None);
         }
@@ -120,7 +127,14 @@ impl Net {
                 let _ = stopped.await;
             };
             let tell = |listening| tell.send(listening).unwrap();
-            Box::pin(node::run_and_tell(&dir, config, tell, shutdown)).await
+            Box::pin(node::run_and_tell(
+                &dir,
+                config,
+                Passphrases::none(),
+                tell,
+                shutdown,
+            ))
+            .await
         });
         let listening = runtime.block_on(async { tokio::time::timeout(TIMEOUT, told).await });
         let listening = listening.expect("it listens in time").expect("it starts");
@@ -270,7 +284,12 @@ fn a_directory_that_cannot_be_used_is_refused_with_its_reason() {
     let runtime = runtime();
     let mut net = Net::new();
     let start = |dir: &Path, config: &Config| {
-        let run = node::run(dir, config.clone(), std::future::pending());
+        let run = node::run(
+            dir,
+            config.clone(),
+            Passphrases::none(),
+            std::future::pending(),
+        );
         runtime
             .block_on(async { tokio::time::timeout(TIMEOUT, run).await })
             .expect("refused at once")
@@ -292,7 +311,7 @@ fn a_directory_that_cannot_be_used_is_refused_with_its_reason() {
     for file in [Layout::validator_key, Layout::node_key, Layout::vrf_key] {
         std::fs::copy(file(&own), file(&copied)).unwrap();
     }
-    init::init(&twin, &net.genesis, &net.configs[0]).unwrap();
+    init::init(&twin, &net.genesis, &net.configs[0], &Passphrases::none()).unwrap();
     let second = start(&twin, &net.configs[0]);
     assert_eq!(second.kind(), NodeErrorKind::SecondSigner, "{second}");
 
@@ -301,7 +320,13 @@ fn a_directory_that_cannot_be_used_is_refused_with_its_reason() {
     let lost = start(&without_marker, &net.configs[1]);
     assert!(matches!(&lost, NodeError::NotInitialised(_)), "{lost}");
     // Nothing was made, so that `init` can complete it.
-    init::init(&without_marker, &net.genesis, &net.configs[1]).unwrap();
+    init::init(
+        &without_marker,
+        &net.genesis,
+        &net.configs[1],
+        &Passphrases::none(),
+    )
+    .unwrap();
     std::fs::remove_dir_all(Layout::new(&without_marker).log()).unwrap();
     std::fs::create_dir(Layout::new(&without_marker).db()).unwrap();
     let lost = start(&without_marker, &net.configs[1]);
@@ -321,7 +346,13 @@ fn a_directory_that_cannot_be_used_is_refused_with_its_reason() {
     let refused = start(&stranger, &net.configs[2]);
     assert_eq!(refused.kind(), NodeErrorKind::Config, "{refused}");
 
-    let existing = init::init(&net.dir(3), &net.genesis, &net.configs[3]).unwrap_err();
+    let existing = init::init(
+        &net.dir(3),
+        &net.genesis,
+        &net.configs[3],
+        &Passphrases::none(),
+    )
+    .unwrap_err();
     assert!(matches!(existing, init::InitError::Exists(_)), "{existing}");
     net.stop(&runtime, 0);
 }
@@ -330,7 +361,7 @@ fn a_directory_that_cannot_be_used_is_refused_with_its_reason() {
 fn a_directory_that_a_crash_left_unfinished_is_completed_and_nothing_in_it_is_overwritten() {
     let net = Net::new();
     let (dir, layout) = (net.dir(0), Layout::new(&net.dir(0)));
-    let init = || init::init(&dir, &net.genesis, &net.configs[0]);
+    let init = || init::init(&dir, &net.genesis, &net.configs[0], &Passphrases::none());
     let beside = |path: PathBuf| PathBuf::from(format!("{}.new", path.display()));
     let again = || {
         std::fs::remove_dir_all(layout.log()).unwrap();

@@ -105,7 +105,11 @@ impl CheatedNetwork {
 
     /// Submits the job.
     pub fn submit(&self, location: &str, fuel: u64) -> Result<JobId> {
-        let key = keyfile::read_secret(&self.0.devnet.manifest.customer_key, KeyKind::Account)?;
+        let key = keyfile::read_secret(
+            &self.0.devnet.manifest.customer_key,
+            KeyKind::Account,
+            &keys::passphrase::Passphrases::none(),
+        )?;
         let client = self.client()?;
         self.0.block_on(async {
             let status = client.status().await?;

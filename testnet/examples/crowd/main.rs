@@ -89,7 +89,11 @@ fn main() -> Result<ExitCode> {
 impl Crowd {
     fn start() -> Result<Self> {
         let network = TemporaryDevnet::start(&peer()?, PARTNERS, |_| Vec::new())?;
-        let key = keyfile::read_secret(&network.devnet.manifest.customer_key, KeyKind::Account)?;
+        let key = keyfile::read_secret(
+            &network.devnet.manifest.customer_key,
+            KeyKind::Account,
+            &keys::passphrase::Passphrases::none(),
+        )?;
         let client = network.client(0)?;
         Ok(Self {
             network,

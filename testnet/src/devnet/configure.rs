@@ -52,8 +52,13 @@ pub fn write(plan: &DevnetPlan) -> Result<()> {
         config.rpc.listen = SocketAddr::from((listen, node.rpc_port));
         config.rpc.allowed_hosts = node.host.iter().cloned().collect();
         config.metrics = metrics(node.host.as_ref(), node.metrics_port);
-        node::init::init(&node.dir, &plan.genesis, &config)
-            .with_context(|| format!("cannot make {}", node.dir.display()))?;
+        node::init::init(
+            &node.dir,
+            &plan.genesis,
+            &config,
+            &keys::passphrase::Passphrases::none(),
+        )
+        .with_context(|| format!("cannot make {}", node.dir.display()))?;
     }
     let genesis = encode(&plan.genesis);
     for (index, planned) in plan.partners.iter().enumerate() {

@@ -81,7 +81,11 @@ impl FaultyNetwork {
 
     /// Submits a job of one task and brings its module.
     pub fn submit(&self, job: &TestJob) -> JobId {
-        let key = keyfile::read_secret(&self.0.devnet.manifest.customer_key, KeyKind::Account);
+        let key = keyfile::read_secret(
+            &self.0.devnet.manifest.customer_key,
+            KeyKind::Account,
+            &keys::passphrase::Passphrases::none(),
+        );
         let (key, client) = (key.unwrap(), self.client());
         self.0.block_on(async {
             let status = client.status().await.unwrap();

@@ -72,7 +72,13 @@ fn start(daemon: impl Future<Output = Result<()>>) -> Result<ExitCode> {
 async fn node(dir: &Path) -> Result<()> {
     let file = node::config::Layout::new(dir).config();
     let config = read_toml(&file)?;
-    Ok(node::run(dir, config, pending()).await?)
+    Ok(node::run(
+        dir,
+        config,
+        keys::passphrase::Passphrases::none(),
+        pending(),
+    )
+    .await?)
 }
 
 async fn partner(dir: &Path) -> Result<()> {

@@ -201,6 +201,20 @@ impl Engine {
 
     /// True if every vote of ours in that view was cast since the start or is in the log: the peers said what the log may
     /// lack, and the view lies above that.
+    /// What proves where we stand, and where we stood at most: nothing as long as we do not know that.
+    pub(crate) fn shown_entry(&self) -> Option<&Certificate> {
+        let above = |entry: &&Certificate| entry.statement.view >= self.floor;
+        let entry = self.entry.as_ref().filter(above);
+        entry.filter(|_| !self.awaits_confirmation())
+    }
+
+    /// True while the others have not confirmed what a lost log held.
+    #[must_use]
+    pub fn awaits_confirmation(&self) -> bool {
+        matches!(self.voting, Voting::Asking { lost: Some(_), .. })
+    }
+
+    /// True if every vote of ours in that view is known.
     pub(crate) fn knows_own_votes(&self, view: View) -> bool {
         self.is_voting() && view > self.floor
     }
@@ -247,7 +261,8 @@ impl Engine {
                 from,
                 session,
                 votes,
-            } => self.take_vote_recovery(from, session, &votes, out),
+                ended,
+            } => self.take_vote_recovery(from, session, &votes, ended, out),
             Event::Executed { block, verdict } => self.take_verdict(block, verdict),
             Event::Proposed { view, block } => {
                 self.take_own_block(now, view, &block, out);

@@ -65,6 +65,8 @@ pub enum Event {
         session: u64,
         /// Votes of ours that it holds.
         votes: Vec<Vote>,
+        /// The view before its own, proven by a certificate; none without one.
+        ended: Option<View>,
     },
     /// Answers [`crate::Effect::Execute`].
     Executed {
@@ -123,6 +125,12 @@ pub enum StartError {
     /// The log holds a block that is not whole, or votes that exclude each other.
     #[error("the log contradicts itself in view {0}: it was changed; {LOST}")]
     Contradiction(View),
+    /// The log is lost, and the other validators are too few to say what was signed.
+    #[error(
+        "the vote log is lost, and all other validators together have no quorum of the stake: nobody can confirm what \
+         this validator has signed. {LOST}"
+    )]
+    NobodyConfirms,
     /// The log proves, or says, that two conflicting blocks were final.
     #[error(
         "two conflicting blocks were final around view {0}: more than a third of the stake broke the rules, and voting on \

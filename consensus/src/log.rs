@@ -60,6 +60,8 @@ pub enum Record {
     Certificate(Certificate),
     /// The log had lost a vote: nothing is voted up to this view.
     Floor(View),
+    /// First record of a log that takes the place of one that is lost: what was voted before is not known.
+    Lost,
     /// Two conflicting blocks were final around this view: whoever saw that does not start again.
     Conflict(View),
 }
@@ -73,6 +75,7 @@ impl Record {
             Self::Vote(vote) => vote.statement.view,
             Self::Block { view, .. } | Self::Floor(view) | Self::Conflict(view) => *view,
             Self::Certificate(certificate) => certificate.statement.view,
+            Self::Lost => View::ZERO,
         }
     }
 }
@@ -193,6 +196,13 @@ impl<S: LogStorage> Log<S> {
         }
         let mut log = Self::empty(storage, identity, 0);
         log.begin_segment(0)?;
+        Ok(log)
+    }
+
+    /// Makes a new log in place of one that is lost: its validator votes only above a view that the others confirm.
+    pub fn init_lost(storage: S, identity: Identity) -> Result<Self, LogError> {
+        let mut log = Self::init(storage, identity)?;
+        log.append(&[Record::Lost])?;
         Ok(log)
     }
 

@@ -60,6 +60,8 @@ pub enum Message {
         session: u64,
         /// At most one of each kind.
         votes: Bounded<Vote, MAX_RECOVERED_VOTES>,
+        /// The certificate that ended the view before the sender's; none in view 1.
+        entry: Option<Certificate>,
     },
     /// Two votes of whoever it is sent to that exclude each other: a second process may sign with the key.
     Evidence(Box<Evidence>),
@@ -187,7 +189,12 @@ impl Message {
             Self::Certificates(certificates) => certificates
                 .iter()
                 .any(|certificate| certificate.signers.contains(sender)),
-            Self::VoteRecovery { votes, .. } => votes.iter().any(|vote| vote.signer == sender),
+            Self::VoteRecovery { votes, entry, .. } => {
+                votes.iter().any(|vote| vote.signer == sender)
+                    || entry
+                        .as_ref()
+                        .is_some_and(|entry| entry.signers.contains(sender))
+            }
             Self::Evidence(evidence) => evidence.signer() == sender,
             Self::Request(_) | Self::Block(_) => false,
         }

@@ -191,21 +191,37 @@ impl Replica {
             Message::Evidence(evidence) => self.take_evidence(from, &evidence, out),
             Message::VoteRecovery { session, .. }
                 if !self.engine.awaits_vote_recovery(from, session) => {}
-            Message::VoteRecovery { session, votes } => {
+            Message::VoteRecovery {
+                session,
+                votes,
+                entry,
+            } => {
                 let me = self.config.me;
                 let mut votes = votes.into_inner();
                 let told = votes.len();
                 votes.retain(|vote| self.collector.is_by(vote, me));
-                if votes.len() < told {
+                let proven = |entry: &types::vote::Certificate| {
+                    self.collector.verify_certificate(entry).is_ok()
+                };
+                let shown = entry.is_some();
+                let ended = entry.filter(proven).map(|entry| entry.statement.view);
+                if votes.len() < told || (shown && ended.is_none()) {
                     self.report(from, Fault::BadAnswer, out);
                 }
                 events.push_back(Event::VoteRecovery {
                     from,
                     session,
                     votes,
+                    ended,
                 });
             }
         }
+    }
+
+    /// True while the others have not confirmed what a lost log held: until then the log must keep its first record.
+    #[must_use]
+    pub fn awaits_confirmation(&self) -> bool {
+        self.engine.awaits_confirmation()
     }
 
     /// Our position in the committee.
@@ -346,7 +362,12 @@ impl Replica {
             self.report(from, fault, out);
         }
         let votes = Bounded::new(votes).unwrap_or_default();
-        let message = Message::VoteRecovery { session, votes };
+        let entry = self.engine.shown_entry().cloned();
+        let message = Message::VoteRecovery {
+            session,
+            votes,
+            entry,
+        };
         self.serving
             .charge(now.monotonic, from, message.encoded_bytes());
         out.send(Recipients::One(self.config.id_of(from)), message);

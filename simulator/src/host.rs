@@ -231,6 +231,14 @@ impl SimulatedHost {
         self.was_cut = true;
     }
 
+    /// Puts a new log in the place of the old one, as an operator does whose disk is lost, if the node is stopped.
+    pub fn lose_log(&mut self) {
+        if let Some(disk) = &mut self.disk {
+            let log = Log::init_lost(MemoryStorage::new(), self.setup.log_identity());
+            *disk = log.expect("a new disk takes a log").into_storage();
+        }
+    }
+
     /// Gives the node an event.
     pub fn step(&mut self, virtual_ms: u64, event: Event) -> Vec<Effect> {
         let now = self.clock.now(virtual_ms);

@@ -229,6 +229,7 @@ impl LiarMemory {
             5 => Frame::consensus(&Message::VoteRecovery {
                 session: any,
                 votes: Bounded::default(),
+                entry: None,
             }),
             // What others said, as if it were its own.
             6 if !self.heard.is_empty() => {
@@ -311,7 +312,12 @@ impl LiarVoice<'_> {
     }
 
     fn lying_recovery(&mut self, message: &Message, frame: &Frame) -> Lie {
-        let Message::VoteRecovery { session, votes } = message else {
+        let Message::VoteRecovery {
+            session,
+            votes,
+            entry,
+        } = message
+        else {
             return Lie::none(frame);
         };
         let mut votes = votes.clone().into_inner();
@@ -327,6 +333,7 @@ impl LiarVoice<'_> {
         Lie::instead(&Message::VoteRecovery {
             session: *session,
             votes: Bounded::new(votes).unwrap_or_default(),
+            entry: entry.clone(),
         })
     }
 

@@ -37,6 +37,11 @@ pub enum InjectedFault {
         /// Number of bytes that are torn off the log's end.
         bytes: usize,
     },
+    /// A stopped host loses its whole log, and gets a new one in its place.
+    LoseLog {
+        /// The host; nothing happens while it runs.
+        host: HostId,
+    },
     /// A host starts again from its disk.
     Restart(HostId),
     /// Every host stops at once.
@@ -115,7 +120,11 @@ impl Scenario {
         let faults = if committee.cuts_logs {
             cuts(hosts, calm_at_ms, delay_ms.1, random)
         } else {
-            faults(&committee, calm_at_ms, random)
+            let mut faults = faults(&committee, calm_at_ms, random);
+            if committee.liars.is_empty() {
+                lose_a_log(&mut faults, &committee, seed, calm_at_ms);
+            }
+            faults
         };
         let bytes_per_ms = if committee.cuts_logs || random.chance(600) {
             0
@@ -197,6 +206,40 @@ fn faults(
     faults.push((calm_at_ms, InjectedFault::RestartAll));
     faults.sort_by_key(|(at, _)| *at);
     faults
+}
+
+/// In some runs one host stops right after it voted and loses its log, frames being lost or not. Of two the second could
+/// never be confirmed: who lost its own log confirms nothing.
+fn lose_a_log(
+    faults: &mut Vec<(u64, InjectedFault)>,
+    committee: &SimulatedCommittee,
+    seed: u64,
+    calm_at_ms: u64,
+) {
+    // Of its own, so that the other faults of a seed are what they were.
+    let mut random = SeededRandom::new(seed ^ 0x1057);
+    if !random.chance(500) {
+        return;
+    }
+    let (host, at) = (
+        random.index(committee.stakes.len()),
+        random.range(100, calm_at_ms),
+    );
+    // The others must be a quorum.
+    let total: u64 = committee.stakes.iter().sum();
+    if committee.stakes[host] > (total - 1) / 3 {
+        return;
+    }
+    let crash = |at| InjectedFault::Crash { host, at };
+    faults.push((at, crash(CrashPoint::Vote)));
+    faults.push((at + 300, crash(CrashPoint::Effects(0))));
+    let mut lost = at + 320;
+    for _ in 0..4 {
+        faults.push((lost, InjectedFault::LoseLog { host }));
+        faults.push((lost, InjectedFault::Restart(host)));
+        lost += random.range(1, 400);
+    }
+    faults.sort_by_key(|(at, _)| *at);
 }
 
 fn up_to_eight(random: &mut SeededRandom) -> u32 {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use types::committee::ValidatorSet;
-use types::number::{ValidatorIndex, View};
+use types::number::{Stake, ValidatorIndex, View};
 use types::vote::{Certificate, Subject, Vote};
 
 use super::Engine;
@@ -29,10 +29,12 @@ pub(super) enum Voting {
     Asking {
         /// Tells this start from earlier ones.
         session: u64,
-        /// Who answered, and ourselves.
+        /// Who answered, and ourselves unless the log is lost.
         answered: ValidatorSet,
         /// When those who did not are asked again.
         at: Monotonic,
+        /// Where the log is lost: the highest view that an answer proves to be over.
+        lost: Option<View>,
     },
     /// Q of the stake answered.
     Open,
@@ -54,8 +56,12 @@ impl Engine {
         now: Now,
         restored: Restored,
     ) -> Result<(Self, Effects), StartError> {
-        let mut answered = ValidatorSet::default();
-        answered.insert(config.me);
+        let (mut answered, lost) = (ValidatorSet::default(), is_lost(&restored.records));
+        if !lost {
+            answered.insert(config.me);
+        } else if !config.committee.decides(stake_of_others(&config)) {
+            return Err(StartError::NobodyConfirms);
+        }
         let decided = Decided {
             view: View::ZERO,
             block: config.genesis,
@@ -81,6 +87,7 @@ impl Engine {
                 session: now.unix.0,
                 answered,
                 at: now.monotonic,
+                lost: lost.then_some(View::ZERO),
             },
             floor: View::ZERO,
             asks: BTreeMap::new(),
@@ -147,6 +154,7 @@ impl Engine {
         let view = record.view();
         let contradiction = StartError::Contradiction(view);
         match record {
+            Record::Lost => {}
             Record::Floor(floor) => self.floor = self.floor.max(floor),
             Record::Certificate(certificate) => self.load_certificate(certificate)?,
             Record::Conflict(view) => return Err(StartError::Conflict(view)),
@@ -229,6 +237,7 @@ impl Engine {
             session,
             answered,
             at,
+            ..
         } = &mut self.voting
         else {
             return;
@@ -253,19 +262,32 @@ impl Engine {
     }
 
     /// An answer to our vote recovery. A vote that the log lacks proves that the log was cut.
+    ///
+    /// A log that is lost whole is another matter: nobody may hold our last votes. An answer then counts only with proof
+    /// of where its sender stands.
     pub(super) fn take_vote_recovery(
         &mut self,
         from: ValidatorIndex,
         session: u64,
         votes: &[Vote],
+        ended: Option<View>,
         out: &mut Effects,
     ) {
-        match &mut self.voting {
+        let was_lost = match &mut self.voting {
             Voting::Asking {
                 session: asked,
                 answered,
+                lost,
                 ..
-            } if *asked == session => answered.insert(from),
+            } if *asked == session => {
+                match (lost.as_mut(), ended) {
+                    (Some(_), None) => return,
+                    (Some(highest), Some(ended)) => *highest = ended.max(*highest),
+                    (None, _) => {}
+                }
+                answered.insert(from);
+                lost.is_some()
+            }
             _ => return,
         };
         for vote in votes {
@@ -275,20 +297,54 @@ impl Engine {
                 own.is_some_and(|own| own.votes().any(|own| own.statement == vote.statement));
             if view > self.decided.view && view > self.floor && !known {
                 self.floor = view;
-                out.records.push(Record::Floor(view));
+                if !was_lost {
+                    out.records.push(Record::Floor(view));
+                }
             }
         }
         self.open_if_answered(out);
     }
 
+    /// Opens voting once Q of the stake answered. After a log was lost, above every view in which we can have voted: for
+    /// our last view v, Q signed in v - 1; one of those who answered is honest and among them, and entered v - 1 by a
+    /// certificate of v - 2, or stands higher.
     fn open_if_answered(&mut self, out: &mut Effects) {
+        let Voting::Asking { answered, lost, .. } = &self.voting else {
+            return;
+        };
         let committee = &self.config.committee;
-        let decides = |answered| committee.decides(committee.stake_of(answered));
-        if matches!(&self.voting, Voting::Asking { answered, .. } if decides(answered)) {
-            self.voting = Voting::Open;
-            self.repeat_proposal(out);
+        if !committee.decides(committee.stake_of(answered)) {
+            return;
+        }
+        if let Some(highest) = lost {
+            self.floor = self.floor.max(highest.saturating_add(2));
+            out.records.push(Record::Floor(self.floor));
+        }
+        self.voting = Voting::Open;
+        self.repeat_proposal(out);
+    }
+}
+
+/// True if the log took the place of a lost one and no vote, and no view confirmed by the others, is in it yet.
+fn is_lost(records: &[Record]) -> bool {
+    let since = |record: &Record| {
+        matches!(
+            record,
+            Record::Floor(_) | Record::Vote(_) | Record::Proposal(_)
+        )
+    };
+    records.contains(&Record::Lost) && !records.iter().any(since)
+}
+
+/// The stake of everybody else.
+fn stake_of_others(config: &Config) -> Stake {
+    let mut others = ValidatorSet::default();
+    for index in config.committee.indices() {
+        if index != config.me {
+            others.insert(index);
         }
     }
+    config.committee.stake_of(&others)
 }
 
 fn finalises(certificate: &Certificate, id: types::hash::BlockId) -> bool {

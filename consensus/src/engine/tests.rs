@@ -171,6 +171,7 @@ impl World {
                 from: ValidatorIndex(from),
                 session,
                 votes,
+                ended: None,
             });
         }
         self.take();

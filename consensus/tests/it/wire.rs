@@ -99,6 +99,7 @@ pub fn messages() -> Vec<(&'static str, Message)> {
             Message::VoteRecovery {
                 session: 12,
                 votes: Bounded::new(vec![vote(Subject::Nullify)]).unwrap(),
+                entry: None,
             },
         ),
     ]
@@ -116,8 +117,8 @@ vote recovery request: 24ee9560ac72411f
 block: 5169e55e4cd8fff0
 range: 61ca88c915d46017
 certificates: 65f6b655c9d1fc45
-vote recovery: 0c6187da9a6a14cd";
-const SEGMENT: &str = "84e928ea4986e34d";
+vote recovery: 3beb3f234f9fd15f";
+const SEGMENT: &str = "b2fcf8a3448b0006";
 
 #[test]
 fn messages_are_frozen() {
@@ -153,6 +154,7 @@ pub fn records() -> Vec<Record> {
         },
         Record::Certificate(certificate(Subject::Nullify)),
         Record::Floor(View(4)),
+        Record::Lost,
         Record::Conflict(View(7)),
     ]
 }

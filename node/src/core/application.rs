@@ -175,7 +175,8 @@ impl Node {
                         .as_ref()
                         .map(|certificate| certificate.statement.view);
                     self.stored_view = finalized.or(self.stored_view);
-                    if synced {
+                    // What says that the log before was lost stays until the others have confirmed a view.
+                    if synced && !self.replica.awaits_confirmation() {
                         out.extend(self.stored_view.map(Effect::Release));
                     }
                 }

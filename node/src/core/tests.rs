@@ -259,6 +259,7 @@ fn answer_vote_recovery(host: &mut Host) {
             let answer = consensus::Message::VoteRecovery {
                 session,
                 votes: Bounded::default(),
+                entry: None,
             };
             host.step(Event::Frame {
                 from: peer,

@@ -24,6 +24,7 @@ impl World {
                 }
             }
             InjectedFault::CutLog { host, bytes } => self.hosts[host].cut_log(bytes),
+            InjectedFault::LoseLog { host } => self.hosts[host].lose_log(),
             InjectedFault::Restart(host) => {
                 if self.hosts[host].fuse != Some(CrashPoint::Vote) {
                     self.hosts[host].fuse = None;

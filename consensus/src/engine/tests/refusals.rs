@@ -83,6 +83,7 @@ fn a_block_that_execution_refused_before_we_may_vote_is_not_notarized() {
             from: ValidatorIndex(from),
             session: START,
             votes: Vec::new(),
+            ended: None,
         });
     }
     assert_eq!(votes(&world.take()), [nullify(view)]);

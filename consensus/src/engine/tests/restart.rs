@@ -20,6 +20,7 @@ fn nothing_is_voted_before_a_quorum_answered_the_vote_recovery() {
         from: ValidatorIndex(from),
         session,
         votes: Vec::new(),
+        ended: None,
     };
     world.step(answer(0, START - 1));
     world.step(answer(1, START));
@@ -40,6 +41,7 @@ fn the_vote_recovery_is_asked_again_of_those_who_did_not_answer() {
         from: ValidatorIndex(1),
         session: START,
         votes: Vec::new(),
+        ended: None,
     });
     world.take();
     world.pass(500);
@@ -167,6 +169,7 @@ fn resuming_from_another_record_does_not_propose_twice() {
             from: ValidatorIndex(from),
             session,
             votes: Vec::new(),
+            ended: None,
         });
     }
     let effects = again.take();
@@ -261,4 +264,60 @@ fn log_and_store_that_do_not_belong_together_are_refused() {
         start(restored(records)),
         Err(StartError::Contradiction(View(view)))
     );
+}
+
+fn ended(from: u16, view: Option<u64>) -> Event {
+    Event::VoteRecovery {
+        from: ValidatorIndex(from),
+        session: START,
+        votes: Vec::new(),
+        ended: view.map(View),
+    }
+}
+
+#[test]
+fn after_a_lost_log_the_others_confirm_the_view_above_which_it_votes() {
+    let (config, _) = config(3);
+    let mut world = World::restarted(config.clone(), restored(vec![Record::Lost]), START);
+    world.step(ended(0, Some(4)));
+    world.step(ended(1, None));
+    world.step(ended(1, None));
+    world.step(ended(2, Some(7)));
+    assert!(
+        !world.engine.is_voting() && world.engine.awaits_confirmation(),
+        "its own stake does not count, nor an answer without proof"
+    );
+    assert_eq!(world.disk, [Record::Lost], "nothing is confirmed by a part");
+    world.step(ended(1, Some(2)));
+    assert!(world.engine.is_voting() && !world.engine.awaits_confirmation());
+    assert_eq!(world.engine.floor, View(9), "it may have voted in view 9");
+    assert_eq!(world.disk, [Record::Lost, Record::Floor(View(9))]);
+    for view in 1..=9 {
+        world.pass(60_000);
+        assert_eq!(votes(&world.take()), [], "view {view}");
+        world.certify(world.nullification(view));
+    }
+    world.pass(60_000);
+    assert_eq!(votes(&world.take()), [nullify(10)]);
+
+    let again = World::restarted(config, restored(world.disk.clone()), START + 900_000);
+    assert!(
+        !again.engine.awaits_confirmation(),
+        "confirmed once, the log binds it as any other"
+    );
+    assert_eq!(again.engine.floor, View(9));
+}
+
+#[test]
+fn a_lost_log_that_nobody_can_confirm_is_refused() {
+    let (committee, keys) = committee(&[3, 3, 3, 6]);
+    let own = keys[3].clone();
+    let timing = Timing::new(&Params::devnet());
+    let config = Config::new(CHAIN, EPOCH, committee, own, genesis().id(), timing).unwrap();
+    let now = Now {
+        monotonic: Monotonic(0),
+        unix: Timestamp(START),
+    };
+    let refused = Engine::start(Arc::new(config), now, restored(vec![Record::Lost]));
+    assert_eq!(refused.unwrap_err(), StartError::NobodyConfirms);
 }

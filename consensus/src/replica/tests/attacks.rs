@@ -250,6 +250,7 @@ fn vote_recoveries_that_nobody_asked_for_are_not_looked_into() {
     let answer = |session| Message::VoteRecovery {
         session,
         votes: Bounded::new(votes.clone()).unwrap(),
+        entry: None,
     };
     let found = effects(replica.receive(now(0), id(MALLORY), answer(START + 1)));
     assert_eq!(found, [], "of another start");

@@ -232,6 +232,7 @@ fn open_voting(replica: &mut Replica) {
         let answer = Message::VoteRecovery {
             session: START,
             votes: Bounded::default(),
+            entry: None,
         };
         send(replica, ValidatorIndex(from), answer);
     }
@@ -379,6 +380,7 @@ fn only_our_own_signed_votes_show_that_the_log_was_cut() {
         let answer = Message::VoteRecovery {
             session: START,
             votes: Bounded::new(vec![vote]).unwrap(),
+            entry: None,
         };
         let found = send(&mut replica, MALLORY, answer);
         let floor = Effect::Persist(vec![Record::Floor(View(5))]);
@@ -394,6 +396,7 @@ fn an_answer_to_the_vote_recovery_is_looked_into_once_and_only_if_it_is_of_this_
     let answer = |session, votes: Vec<Vote>| Message::VoteRecovery {
         session,
         votes: Bounded::new(votes).unwrap(),
+        entry: None,
     };
     let other_start = answer(START - 1, vec![forged]);
     assert_eq!(send(&mut replica, MALLORY, other_start), []);

@@ -31,7 +31,12 @@ fn recover(replica: &mut Replica, told: &[Vote]) {
     for peer in PEERS {
         let votes = Bounded::new(told.to_vec()).unwrap();
         let session = START;
-        send(replica, peer, Message::VoteRecovery { session, votes });
+        let answer = Message::VoteRecovery {
+            session,
+            votes,
+            entry: None,
+        };
+        send(replica, peer, answer);
     }
     assert!(replica.engine.is_voting());
 }

@@ -11,9 +11,12 @@ mod genesis;
 mod job;
 mod key_files;
 mod log_file;
+mod logging;
 mod node;
 mod partner;
 mod plugin;
+mod reload;
+mod service;
 mod settings;
 mod shell_help;
 mod status;
@@ -22,16 +25,13 @@ mod trust;
 mod ui;
 mod wallet;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Mutex;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use keys::passphrase::PassphraseSource;
-use tracing_subscriber::EnvFilter;
 
 use crate::failure::{CommandFailure, EXIT_CODES};
-use crate::log_file::LogFile;
+use crate::logging::{LogArgs, Logs};
 use crate::ui::Ui;
 
 /// A Proof-of-Compute blockchain node: customers buy verified compute, partners sell it, validators order and check.
@@ -43,24 +43,8 @@ struct Cli {
     /// Print one JSON object on standard output, and errors as JSON.
     #[arg(long, global = true)]
     json: bool,
-    /// How to log, on standard error.
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "GRIDPROOF_LOG_FORMAT")]
-    log_format: LogFormat,
-    /// What to log, as in `info` or `warn,gridproof_node=debug`.
-    #[arg(long, global = true, env = "GRIDPROOF_LOG")]
-    log: Option<String>,
-    /// Log into this file instead; a full one is put aside as FILE.1 to FILE.4, the oldest goes.
-    #[arg(long, global = true, value_name = "FILE", env = "GRIDPROOF_LOG_FILE")]
-    log_file: Option<PathBuf>,
-    /// Size from which on the log file is full, in MiB.
-    #[arg(
-        long,
-        global = true,
-        value_name = "MIB",
-        default_value_t = 32,
-        env = "GRIDPROOF_LOG_FILE_MIB"
-    )]
-    log_file_mib: u64,
+    #[command(flatten)]
+    log: LogArgs,
     /// The file whose first line is the passphrase of encrypted key files, or fd:NUMBER; without it the terminal is asked.
     #[arg(
         long,
@@ -69,12 +53,6 @@ struct Cli {
         env = "GRIDPROOF_PASSPHRASE_FILE"
     )]
     passphrase_file: Option<PassphraseSource>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
-    Text,
-    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -131,8 +109,8 @@ fn main() -> ExitCode {
         return executor::worker::main();
     }
     let ui = Ui::new(cli.json).with_passphrase(cli.passphrase_file.clone());
-    let logs_to_file = match start_logging(&cli) {
-        Ok(logs_to_file) => logs_to_file,
+    let logs = match Logs::start(&cli.log, is_daemon(&cli.command)) {
+        Ok(logs) => logs,
         Err(failure) => {
             ui.failure(&failure);
             return ExitCode::from(failure.kind.code());
@@ -148,18 +126,30 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let outcome = runtime.block_on(run(cli.command, ui));
-    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    let outcome = runtime.block_on(run(cli.command, &logs, ui));
+    runtime.shutdown_timeout(LAST_TASKS);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if logs_to_file {
+            if logs.in_file {
                 tracing::error!("{failure}");
             }
             ui.failure(&failure);
             ExitCode::from(failure.kind.code())
         }
     }
+}
+
+/// Time that tasks have which still run when a command has ended.
+const LAST_TASKS: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// True for commands that run until they are stopped.
+fn is_daemon(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Node(node::NodeCommand::Start { .. })
+            | Command::Partner(partner::PartnerCommand::Start { .. })
+    )
 }
 
 /// Shows help or version, or says what is wrong with the arguments: to programs as JSON too.
@@ -201,10 +191,10 @@ fn asks_for_json(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> boo
         .any(|argument| argument == "--json")
 }
 
-async fn run(command: Command, ui: Ui) -> Result<(), CommandFailure> {
+async fn run(command: Command, logs: &Logs, ui: Ui) -> Result<(), CommandFailure> {
     match command {
-        Command::Node(command) => node::run(command, ui).await,
-        Command::Partner(command) => Box::pin(partner::run(command, ui)).await,
+        Command::Node(command) => node::run(command, logs, ui).await,
+        Command::Partner(command) => Box::pin(partner::run(command, logs, ui)).await,
         Command::Job(command) => Box::pin(job::run(command, ui)).await,
         Command::Wallet(command) => wallet::run(command, ui).await,
         Command::Keys(command) => Box::pin(key_files::run(command, ui)).await,
@@ -232,56 +222,6 @@ fn unreachable_worker() -> Result<(), CommandFailure> {
     ))
 }
 
-/// What libraries say below warnings is about their own insides; whoever wants it names them.
-const QUIET: &str = "libp2p=warn,yamux=warn,multistream_select=warn,hyper=warn,hyper_util=warn,h2=warn,reqwest=warn,\
-                     wasmtime=warn,cranelift=warn,rustls=warn,mio=warn,tower_http=warn";
-
-/// The filter of a log: libraries are quiet unless they are named.
-fn log_filter(wanted: Option<&str>, default: &str) -> Result<EnvFilter, CommandFailure> {
-    let wanted = wanted.unwrap_or(default);
-    EnvFilter::try_new(format!("{QUIET},{wanted}")).map_err(|error| {
-        let message = format!("{wanted:?} does not say what to log: {error}");
-        CommandFailure::new(failure::ExitKind::Usage, "log", message).hint(
-            "give a level such as info, or levels of modules such as warn,gridproof_node=debug",
-        )
-    })
-}
-
-/// Starts logging; true if the log goes into a file.
-fn start_logging(cli: &Cli) -> Result<bool, CommandFailure> {
-    let daemon = matches!(
-        cli.command,
-        Command::Node(node::NodeCommand::Start { .. })
-            | Command::Partner(partner::PartnerCommand::Start { .. })
-    );
-    let filter = log_filter(cli.log.as_deref(), if daemon { "info" } else { "warn" })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter);
-    let format = cli.log_format;
-    // Commands that end soon write no log file: its place may be meant for the daemons that they start.
-    if let Some(path) = cli.log_file.as_deref().filter(|_| daemon) {
-        let bytes = cli.log_file_mib.saturating_mul(1 << 20);
-        let file = LogFile::open(path, bytes).map_err(|error| {
-            let message = format!("cannot write the log file {}: {error}", path.display());
-            CommandFailure::new(failure::ExitKind::Storage, "log_file", message)
-                .hint("give a path that this user may write with --log-file")
-        })?;
-        let builder = builder.with_writer(Mutex::new(file)).with_ansi(false);
-        match format {
-            LogFormat::Text => builder.init(),
-            LogFormat::Json => builder.json().init(),
-        }
-        return Ok(true);
-    }
-    let builder = builder.with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => builder
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .init(),
-        LogFormat::Json => builder.json().init(),
-    }
-    Ok(false)
-}
-
 /// Completes when the process is asked to stop (SIGINT or SIGTERM).
 async fn asked_to_stop() {
     let terminate = async {
@@ -296,6 +236,7 @@ async fn asked_to_stop() {
         _ = tokio::signal::ctrl_c() => {}
         () = terminate => {}
     }
+    service::stopping();
 }
 
 #[cfg(test)]
@@ -325,25 +266,6 @@ mod tests {
             asks_for_json(words("gridproof job --json"))
                 && !asks_for_json(words("gridproof -- --json"))
         );
-    }
-
-    #[test]
-    fn a_level_leaves_libraries_quiet_and_nonsense_is_refused() {
-        let filter = log_filter(Some("debug"), "info").unwrap().to_string();
-        assert!(
-            filter.contains("libp2p=warn") && filter.contains("debug"),
-            "{filter}"
-        );
-        let loud = log_filter(Some("debug,libp2p=trace"), "info")
-            .unwrap()
-            .to_string();
-        assert!(
-            loud.contains("libp2p=trace") && !loud.contains("libp2p=warn"),
-            "{loud}"
-        );
-        assert!(log_filter(None, "info").is_ok());
-        let refused = log_filter(Some("gridproof=loud"), "info").unwrap_err();
-        assert!(refused.message.contains("gridproof=loud"), "{refused}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `gridproof node`: a validator.
 
+pub mod backup;
 pub mod validators;
 
 use std::net::SocketAddr;
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use executor::class::KNOWN;
+use metrics::Heartbeat;
 use node::config::{Config, HistoryKind, Layout};
 use node::init::InitError;
 use node::{NodeError, NodeErrorKind};
@@ -16,6 +18,9 @@ use types::words::counted;
 
 use crate::config::{self, Override, SetArgs};
 use crate::failure::{CommandFailure, ExitKind};
+use crate::logging::Logs;
+use crate::reload::at_each_hangup;
+use crate::service;
 use crate::submit::{self, RpcArgs};
 use crate::ui::Ui;
 
@@ -41,7 +46,7 @@ pub enum NodeCommand {
         #[arg(long, value_enum, default_value_t = HistoryArg::Full)]
         history: HistoryArg,
     },
-    /// Run a validator until SIGINT or SIGTERM.
+    /// Run a validator until SIGINT or SIGTERM. SIGHUP reads what to log from node.toml again.
     #[command(after_help = "Examples:
   gridproof node start --dir ~/validator
   gridproof node start --dir ~/validator --rpc-listen 127.0.0.1:26601 --set mempool.transactions=20000
@@ -60,6 +65,16 @@ Every key of node.toml can be overridden by GRIDPROOF_SECTION__KEY, and that by 
         #[command(flatten)]
         set: SetArgs,
     },
+    /// Write a backup of a validator: keys, configuration, genesis and evidence, never the vote log.
+    #[command(
+        after_help = "Example:\n  gridproof node backup --dir ~/validator --to ~/validator.tar"
+    )]
+    Backup(backup::BackupArgs),
+    /// Make a validator's directory from a backup. It votes only above a view that the others confirm.
+    #[command(
+        after_help = "Example:\n  gridproof node restore --from ~/validator.tar --dir ~/validator"
+    )]
+    Restore(backup::RestoreArgs),
     /// Show the validators: stake, last vote and proposal, missed views, address.
     #[command(after_help = "Example:\n  gridproof node validators --rpc http://127.0.0.1:26601")]
     Validators {
@@ -101,7 +116,7 @@ impl From<HistoryArg> for HistoryKind {
 }
 
 /// Runs a node command.
-pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), CommandFailure> {
+pub async fn run(command: NodeCommand, logs: &Logs, ui: Ui) -> Result<(), CommandFailure> {
     match command {
         NodeCommand::Init {
             dir,
@@ -119,12 +134,11 @@ pub async fn run(command: NodeCommand, ui: Ui) -> Result<(), CommandFailure> {
                 .map(|listen| Override::text("--rpc-listen", "rpc.listen", listen.to_string()));
             let p2p = (!p2p_listen.is_empty())
                 .then(|| Override::list("--p2p-listen", "p2p.listen", p2p_listen));
-            let overrides = set.overrides().chain(rpc).chain(p2p);
-            let config: Config = config::load(&Layout::new(&dir).config(), overrides)?;
-            node::run(&dir, config, ui.passphrases(), crate::asked_to_stop())
-                .await
-                .map_err(|error| failure(&error))
+            let overrides = set.overrides().chain(rpc).chain(p2p).collect();
+            start(&dir, overrides, logs, ui).await
         }
+        NodeCommand::Backup(arguments) => backup::backup(&arguments, ui),
+        NodeCommand::Restore(arguments) => backup::restore(&arguments, ui),
         NodeCommand::Validators { rpc } => {
             let list = rpc
                 .client(ui)?
@@ -201,6 +215,37 @@ fn synced(status: &rpc::model::Status) -> String {
         None if status.catching_up => "catching up".to_owned(),
         None => "yes".to_owned(),
     }
+}
+
+/// Runs a validator. SIGHUP reads the configuration again; what to log is taken over, all else waits for the next start.
+async fn start(
+    dir: &Path,
+    overrides: Vec<Override>,
+    logs: &Logs,
+    ui: Ui,
+) -> Result<(), CommandFailure> {
+    let file = Layout::new(dir).config();
+    let config: Config = config::load(&file, overrides.clone())?;
+    logs.follow(&config.log)?;
+    let heartbeat = Heartbeat::default();
+    service::watch(&heartbeat);
+    let again = at_each_hangup(file, overrides, async |config: Config| {
+        logs.follow_again(&config.log);
+        true
+    });
+    let run = node::run(
+        dir,
+        config,
+        ui.passphrases(),
+        heartbeat,
+        crate::asked_to_stop(),
+    );
+    tokio::pin!(run, again);
+    let ended = tokio::select! {
+        ended = &mut run => ended,
+        () = &mut again => run.await,
+    };
+    ended.map_err(|error| failure(&error))
 }
 
 /// How the node's clock stands beside the others'.

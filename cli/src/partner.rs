@@ -16,11 +16,11 @@ use challenge::ChallengeArgs;
 use clap::{Args, Subcommand};
 use keys::keyfile::{self, KeyKind};
 use keys::passphrase::Passphrases;
+use metrics::Heartbeat;
 use partner::config::{CONFIG_FILE, Config, PartnerConfigError};
 use partner::{DaemonControls, PartnerError};
 use rpc::Client;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use types::hash::Address;
 use types::key::SecretKey;
@@ -30,6 +30,9 @@ use types::transaction::Action;
 use crate::config::{self, Override, SetArgs};
 use crate::date;
 use crate::failure::{CommandFailure, ExitKind};
+use crate::logging::Logs;
+use crate::reload::at_each_hangup;
+use crate::service;
 use crate::submit::{self, FeeArgs, RpcArgs, failure};
 use crate::trust::light_of;
 use crate::ui::{Ui, now_ms};
@@ -48,7 +51,7 @@ pub enum PartnerCommand {
 Then send SQUARE for the bond to the account that is shown, and start it.")]
     Init(InitArgs),
     /// Run the partner until SIGINT or SIGTERM: it registers, keeps its bond, runs jobs and checks those of others. SIGHUP
-    /// reads bond, reserve, places, the time of a task and the offer from partner.toml again.
+    /// reads what to log, bond, reserve, places, the time of a task and the offer from partner.toml again.
     #[command(after_help = "Examples:
   gridproof partner start --dir ~/partner
   gridproof partner start --dir ~/partner --bond 20000 --set offer.ask=0.000002
@@ -177,7 +180,7 @@ pub fn attribute(text: &str) -> Result<(String, String), String> {
 }
 
 /// Runs a partner command.
-pub async fn run(command: PartnerCommand, ui: Ui) -> Result<(), CommandFailure> {
+pub async fn run(command: PartnerCommand, logs: &Logs, ui: Ui) -> Result<(), CommandFailure> {
     match command {
         PartnerCommand::Init(args) => init(args, ui),
         PartnerCommand::Start {
@@ -198,7 +201,7 @@ pub async fn run(command: PartnerCommand, ui: Ui) -> Result<(), CommandFailure> 
                 )
             });
             let flags = endpoints.into_iter().chain(bond).chain(uncaged);
-            start(&dir, set.overrides().chain(flags), ui).await
+            start(&dir, set.overrides().chain(flags).collect(), logs, ui).await
         }
         PartnerCommand::Pause { dir } => pause::pause(&dir, true, ui).await,
         PartnerCommand::Resume { dir } => pause::pause(&dir, false, ui).await,
@@ -217,17 +220,17 @@ pub async fn run(command: PartnerCommand, ui: Ui) -> Result<(), CommandFailure> 
 
 async fn start(
     dir: &Path,
-    overrides: impl Iterator<Item = Override>,
+    overrides: Vec<Override>,
+    logs: &Logs,
     ui: Ui,
 ) -> Result<(), CommandFailure> {
     let file = dir.join(CONFIG_FILE);
-    let overrides: Vec<_> = overrides.collect();
     let config: Config = config::load(&file, overrides.clone())?;
     config.check().map_err(|error| stopped(&error.into()))?;
+    logs.follow(&config.log)?;
     // Whatever the daemon finds later is not the genesis' fault.
     light_of(&dir.join(&config.genesis))?;
     let (sender, reloads) = mpsc::channel(1);
-    let reloading = tokio::spawn(keep_reloading(file, overrides, sender));
     let passphrases = Arc::new(passphrases(dir, &config, ui));
     // Asked for now, not by two at once.
     if keyfile::look(&dir.join(&config.account_key))?.encrypted {
@@ -237,32 +240,25 @@ async fn start(
     let controls = DaemonControls {
         shutdown: crate::asked_to_stop(),
         reloads,
+        heartbeat: Heartbeat::default(),
         passphrases: Arc::clone(&passphrases),
     };
-    let audits = Box::pin(audit::audit(dir.to_owned(), config.clone(), passphrases));
+    service::watch(&controls.heartbeat);
+    let reloading = at_each_hangup(file, overrides, async |config: Config| {
+        logs.follow_again(&config.log);
+        sender.send(config).await.is_ok()
+    });
+    let beside = async {
+        let audits = Box::pin(audit::audit(dir.to_owned(), config.clone(), passphrases));
+        tokio::join!(audits, reloading);
+    };
+    let run = partner::run(dir, config.clone(), controls);
+    tokio::pin!(run, beside);
     let ended = tokio::select! {
-        ended = partner::run(dir, config, controls) => ended.map_err(|error| stopped(&error)),
-        () = audits => Ok(()),
+        ended = &mut run => ended,
+        () = &mut beside => run.await,
     };
-    reloading.abort();
-    ended
-}
-
-/// Reads the configuration again at each SIGHUP, with what overrides it, and hands it to the daemon.
-async fn keep_reloading(file: PathBuf, overrides: Vec<Override>, to: mpsc::Sender<Config>) {
-    let Ok(mut signals) = signal(SignalKind::hangup()) else {
-        return;
-    };
-    while signals.recv().await.is_some() {
-        match config::load::<Config>(&file, overrides.clone()) {
-            Ok(config) => {
-                if to.send(config).await.is_err() {
-                    return;
-                }
-            }
-            Err(failure) => tracing::error!("the configuration is not taken over: {failure}"),
-        }
-    }
+    ended.map_err(|error| stopped(&error))
 }
 
 fn init(args: InitArgs, ui: Ui) -> Result<(), CommandFailure> {

@@ -8,10 +8,12 @@
 pub mod catalogue;
 pub mod config;
 pub mod disk;
+pub mod heartbeat;
 pub mod listener;
 pub mod process;
 pub mod value;
 
 pub use catalogue::{Catalogue, MetricEntry, MetricType};
 pub use config::MetricsConfig;
+pub use heartbeat::Heartbeat;
 pub use value::{Counter, Gauge, Histogram, Labelled};

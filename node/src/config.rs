@@ -21,6 +21,9 @@ pub use secrets::KeysConfig;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// What it logs: a level, or levels of modules.
+    #[serde(default = "defaults::log")]
+    pub log: String,
     /// How it comes by its keys.
     #[serde(default)]
     pub keys: KeysConfig,
@@ -69,6 +72,9 @@ pub struct MempoolConfig {
 mod defaults {
     use super::MetricsConfig;
 
+    pub fn log() -> String {
+        "info".to_owned()
+    }
     pub fn metrics() -> MetricsConfig {
         MetricsConfig::on_loopback(26_660)
     }
@@ -108,6 +114,7 @@ impl Default for Config {
     /// On loopback, without peers.
     fn default() -> Self {
         Self {
+            log: defaults::log(),
             keys: KeysConfig::default(),
             p2p: P2pConfig::default(),
             rpc: RpcConfig::default(),

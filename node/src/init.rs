@@ -122,6 +122,15 @@ pub fn init(
     let setup = NodeSetup::new(genesis, validator, vrf, Hash32::ZERO)?;
     place(&layout.genesis(), &encode(genesis))?;
     place(&layout.config(), config.to_commented_toml().as_bytes())?;
+    make_log(directory, |files| Log::init(files, setup.log_identity()))
+}
+
+/// Makes the log under another name and gives it its own once it is whole.
+pub(crate) fn make_log(
+    directory: &Path,
+    make: impl FnOnce(FileStorage) -> Result<Log<FileStorage>, LogError>,
+) -> Result<(), InitError> {
+    let layout = Layout::new(directory);
     let fresh = unfinished(&layout.log());
     match std::fs::remove_dir_all(&fresh) {
         // No node has ever written there.
@@ -130,7 +139,7 @@ pub fn init(
         Err(error) => return Err(io(&fresh)(error)),
     }
     // This syncs the directory, so that the other files are there to stay before the log is.
-    Log::init(FileStorage::new(&fresh)?, setup.log_identity())?;
+    make(FileStorage::new(&fresh)?)?;
     std::fs::rename(&fresh, layout.log()).map_err(io(&layout.log()))?;
     File::open(directory)
         .and_then(|directory| directory.sync_all())
@@ -138,14 +147,14 @@ pub fn init(
 }
 
 /// The name that something has until it is whole.
-fn unfinished(path: &Path) -> PathBuf {
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(".new");
     name.into()
 }
 
 /// Writes a file that is not there, or leaves one that says the same.
-fn place(path: &Path, bytes: &[u8]) -> Result<(), InitError> {
+pub(crate) fn place(path: &Path, bytes: &[u8]) -> Result<(), InitError> {
     match std::fs::read(path) {
         Ok(found) if found == bytes => return Ok(()),
         Ok(_) => return Err(InitError::Differs(path.to_path_buf())),

@@ -3,6 +3,7 @@
 //! [`core::Node`] joins the chain and consensus in one pure step, which the simulator drives in virtual time. What it
 //! leaves out: how blocks are built, executed and committed (`chain`), how they are agreed on (`consensus`).
 
+pub mod backup;
 pub mod config;
 pub mod core;
 mod error;

@@ -13,7 +13,7 @@ use consensus::log::{FileStorage, Log};
 use keys::keyfile::{self, KeyKind};
 use keys::passphrase::Passphrases;
 use keys::signer_lock::SignerLock;
-use metrics::{Catalogue, MetricsConfig};
+use metrics::{Catalogue, Heartbeat, MetricsConfig};
 use p2p::Multiaddr;
 use rpc_server::Server;
 use rpc_server::events::EventLog;
@@ -49,18 +49,21 @@ pub struct Listening {
 /// Completes once the node is asked to stop.
 type Stopped = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Runs the validator of a directory until `shutdown` completes or it must stop by itself.
+/// Runs the validator of a directory until `shutdown` completes or it must stop by itself; its loop beats every second.
 pub async fn run(
     directory: &Path,
     config: Config,
     passphrases: Passphrases,
+    heartbeat: Heartbeat,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), NodeError> {
+    let tell = |_| ();
     Box::pin(run_and_tell(
         directory,
         config,
         passphrases,
-        |_| (),
+        heartbeat,
+        tell,
         shutdown,
     ))
     .await
@@ -71,6 +74,7 @@ pub async fn run_and_tell(
     directory: &Path,
     config: Config,
     passphrases: Passphrases,
+    heartbeat: Heartbeat,
     tell: impl FnOnce(Listening),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), NodeError> {
@@ -127,7 +131,8 @@ pub async fn run_and_tell(
         loop_metrics,
     )?;
     let work = |stopped| async move {
-        let outcome = shell.run(effects, peer_events, asked, stopped).await;
+        let run = shell.run(effects, peer_events, asked, heartbeat, stopped);
+        let outcome = run.await;
         (shell, outcome)
     };
     let (shell, outcome) = until(&loop_thread, shutdown, work).await;

@@ -26,6 +26,7 @@ use chain::worker::Worker;
 use chain::{Destination, Fatal, Submission, Ticket};
 use consensus::log::{FileStorage, Log};
 use consensus::{EvidenceBook, Request};
+use metrics::Heartbeat;
 use p2p::PeerEvent;
 use state::DecidedState as _;
 use store::Store;
@@ -157,6 +158,7 @@ impl Shell {
         effects: Vec<Effect>,
         mut peers: p2p::Events,
         mut questions: mpsc::Receiver<Question>,
+        heartbeat: Heartbeat,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), NodeError> {
         tokio::pin!(shutdown);
@@ -185,6 +187,7 @@ impl Shell {
                     self.questions(std::mem::take(&mut asked))?;
                 }
                 _ = look.tick() => {
+                    heartbeat.beat();
                     self.chain_metrics.waits("questions", questions.len());
                     self.look();
                 }

@@ -31,6 +31,10 @@ fn default_audit_percent() -> u16 {
     5
 }
 
+fn default_log() -> String {
+    "info".to_owned()
+}
+
 fn default_metrics() -> MetricsConfig {
     MetricsConfig::on_loopback(26_661)
 }
@@ -39,6 +43,9 @@ fn default_metrics() -> MetricsConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// What the daemon logs: a level, or levels of modules.
+    #[serde(default = "default_log")]
+    pub log: String,
     /// RPC URLs of validators, best of different operators. None of them is trusted; two or more are needed so that one
     /// that fails or stays silent is not the end.
     pub endpoints: Vec<String>,
@@ -225,6 +232,7 @@ impl Config {
     #[must_use]
     pub fn new(endpoints: Vec<String>) -> Self {
         Self {
+            log: default_log(),
             endpoints,
             genesis: "genesis.bin".into(),
             account_key: "keys/account.key".into(),

@@ -15,7 +15,7 @@ use keys::keyfile::{self, KeyKind};
 use keys::passphrase::Passphrases;
 use keys::signer_lock::SignerLock;
 use light::Light;
-use metrics::Catalogue;
+use metrics::{Catalogue, Heartbeat};
 use rpc::RequestSigner;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -47,6 +47,9 @@ use tell::{tell, tell_room};
 /// Time between two looks at a full disk.
 const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
 
+/// Time between two signs of life of the loop.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// Most inputs that wait for the loop.
 const INPUT_QUEUE: usize = 64;
 
@@ -60,6 +63,8 @@ pub struct DaemonControls<F> {
     pub reloads: mpsc::Receiver<Config>,
     /// Opens encrypted key files.
     pub passphrases: Arc<Passphrases>,
+    /// Beats every second while the loop runs.
+    pub heartbeat: Heartbeat,
 }
 
 impl<F: Future<Output = ()>> DaemonControls<F> {
@@ -70,6 +75,7 @@ impl<F: Future<Output = ()>> DaemonControls<F> {
             shutdown,
             reloads,
             passphrases: Arc::default(),
+            heartbeat: Heartbeat::default(),
         }
     }
 }
@@ -283,8 +289,10 @@ impl PartnerShell {
         mut operator: OperatorSettings,
     ) -> Result<(), PartnerError> {
         let mut reloads = controls.reloads;
-        let shutdown = controls.shutdown;
+        let (shutdown, heartbeat) = (controls.shutdown, controls.heartbeat);
         tokio::pin!(shutdown);
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut again = tokio::time::interval(FULL_DISK_PAUSE);
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -299,6 +307,10 @@ impl PartnerShell {
                     Some(ShellInput::Paused(paused)) => operator.pause(paused).map(ShellInput::Event),
                     Some(input) => Some(input),
                 },
+                _ = look.tick() => {
+                    heartbeat.beat();
+                    continue;
+                }
                 _ = again.tick(), if self.paused => {
                     self.perform_held()?;
                     continue;

@@ -21,5 +21,6 @@ mod owners;
 mod partner;
 mod recipes;
 mod rerun;
+mod service;
 mod small_disk;
 mod up;

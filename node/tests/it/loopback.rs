@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use keys::keyfile::{self, KeyKind};
 use keys::passphrase::Passphrases;
 use light::Light;
+use metrics::Heartbeat;
 use node::config::{Config, Layout};
 use node::{Listening, NodeError, NodeErrorKind, init};
 use rpc::Client;
@@ -131,6 +132,7 @@ impl Net {
                 &dir,
                 config,
                 Passphrases::none(),
+                Heartbeat::default(),
                 tell,
                 shutdown,
             ))
@@ -288,6 +290,7 @@ fn a_directory_that_cannot_be_used_is_refused_with_its_reason() {
             dir,
             config.clone(),
             Passphrases::none(),
+            Heartbeat::default(),
             std::future::pending(),
         );
         runtime

@@ -4,4 +4,5 @@
 
 extern crate gridproof_node as node;
 
+mod backup;
 mod loopback;

@@ -72,13 +72,9 @@ fn start(daemon: impl Future<Output = Result<()>>) -> Result<ExitCode> {
 async fn node(dir: &Path) -> Result<()> {
     let file = node::config::Layout::new(dir).config();
     let config = read_toml(&file)?;
-    Ok(node::run(
-        dir,
-        config,
-        keys::passphrase::Passphrases::none(),
-        pending(),
-    )
-    .await?)
+    let passphrases = keys::passphrase::Passphrases::none();
+    let heartbeat = metrics::Heartbeat::default();
+    Ok(node::run(dir, config, passphrases, heartbeat, pending()).await?)
 }
 
 async fn partner(dir: &Path) -> Result<()> {

@@ -120,7 +120,8 @@ use_kept_rocksdb() {
 }
 
 # For a release build: RocksDB is compiled with the release's own flags, whatever is kept. It stays in this checkout's build folder.
-release_rocksdb() { export ROCKSDB_COMPILE=1; }
+# The C++ library is linked into the binary, so that it runs where only a C library is.
+release_rocksdb() { export ROCKSDB_COMPILE=1 CXXSTDLIB=:libstdc++.a; }
 
 # Keeps the archive of the development build, once.
 keep_rocksdb() {

@@ -115,7 +115,7 @@ impl Logs {
                 );
             }
             (Ok(()), None) => {
-                tracing::info!("the configuration was read again; logging {wanted:?}")
+                tracing::info!("the configuration was read again; logging {wanted:?}");
             }
         }
     }

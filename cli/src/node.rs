@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use executor::class::KNOWN;
-use metrics::Heartbeat;
+use node::Heartbeat;
 use node::config::{Config, HistoryKind, Layout};
 use node::init::InitError;
 use node::{NodeError, NodeErrorKind};

@@ -16,7 +16,7 @@ use challenge::ChallengeArgs;
 use clap::{Args, Subcommand};
 use keys::keyfile::{self, KeyKind};
 use keys::passphrase::Passphrases;
-use metrics::Heartbeat;
+use node::Heartbeat;
 use partner::config::{CONFIG_FILE, Config, PartnerConfigError};
 use partner::{DaemonControls, PartnerError};
 use rpc::Client;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use metrics::Heartbeat;
+use node::Heartbeat;
 use sd_notify::NotifyState;
 use tokio::time::Instant;
 

@@ -16,5 +16,6 @@ pub mod shell;
 mod threads;
 
 pub use error::{NodeError, NodeErrorKind};
+pub use metrics::Heartbeat;
 pub use run::{Listening, audit, run, run_and_tell};
 pub use store::Audit;

@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 use executor::cage::{CageReport, undumpable};
 use executor::worker::{WorkerHandle, WorkerLimits};
 use keys::keyfile::{self, KeyKind};
-use keys::passphrase::Passphrases;
 use keys::signer_lock::SignerLock;
 use light::Light;
-use metrics::{Catalogue, Heartbeat};
+use metrics::Catalogue;
 use rpc::RequestSigner;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -36,10 +35,12 @@ use crate::room::FreeRoom;
 use crate::runner::{Cancel, CodeCache, ExecutionBackend, JobRunner, TaskRoom, WorkerProcess};
 use crate::watch::ChainWatch;
 
+mod controls;
 mod keep;
 mod send;
 mod tell;
 
+pub use controls::DaemonControls;
 use keep::{keep_looking, keep_watching};
 use send::send;
 use tell::{tell, tell_room};
@@ -52,33 +53,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Most inputs that wait for the loop.
 const INPUT_QUEUE: usize = 64;
-
-/// What an operator does with a running daemon.
-#[derive(Debug)]
-pub struct DaemonControls<F> {
-    /// Completes when the daemon is to stop.
-    pub shutdown: F,
-    /// Configurations that were read again. Bond, reserve, places, the time of a task and the offer are taken over; everything
-    /// else waits for the next start.
-    pub reloads: mpsc::Receiver<Config>,
-    /// Opens encrypted key files.
-    pub passphrases: Arc<Passphrases>,
-    /// Beats every second while the loop runs.
-    pub heartbeat: Heartbeat,
-}
-
-impl<F: Future<Output = ()>> DaemonControls<F> {
-    /// Only stops.
-    pub fn until(shutdown: F) -> Self {
-        let (_, reloads) = mpsc::channel(1);
-        Self {
-            shutdown,
-            reloads,
-            passphrases: Arc::default(),
-            heartbeat: Heartbeat::default(),
-        }
-    }
-}
 
 /// Runs the partner of a directory until it is to stop; tasks run in worker processes of this machine.
 pub async fn run(

@@ -66,9 +66,12 @@ impl Manager {
 
 fn change_log(file: &Path, to: &str) {
     let text = std::fs::read_to_string(file).unwrap();
-    let line = |line: &str| match line.starts_with("log = ") {
-        true => format!("log = {to:?}"),
-        false => line.to_owned(),
+    let line = |line: &str| {
+        if line.starts_with("log = ") {
+            format!("log = {to:?}")
+        } else {
+            line.to_owned()
+        }
     };
     let lines: Vec<_> = text.lines().map(line).collect();
     std::fs::write(file, lines.join("\n")).unwrap();

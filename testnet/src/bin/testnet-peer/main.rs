@@ -73,7 +73,7 @@ async fn node(dir: &Path) -> Result<()> {
     let file = node::config::Layout::new(dir).config();
     let config = read_toml(&file)?;
     let passphrases = keys::passphrase::Passphrases::none();
-    let heartbeat = metrics::Heartbeat::default();
+    let heartbeat = node::Heartbeat::default();
     Ok(node::run(dir, config, passphrases, heartbeat, pending()).await?)
 }
 

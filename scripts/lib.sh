@@ -121,7 +121,12 @@ use_kept_rocksdb() {
 
 # For a release build: RocksDB is compiled with the release's own flags, whatever is kept. It stays in this checkout's build folder.
 # The C++ library is linked into the binary, so that it runs where only a C library is.
-release_rocksdb() { export ROCKSDB_COMPILE=1 CXXSTDLIB=:libstdc++.a; }
+release_rocksdb() {
+    local there=$CACHE/static
+    mkdir -p "$there"
+    ln -sfT "$(g++ -print-file-name=libstdc++.a)" "$there/libgridproof_stdcxx.a"
+    export ROCKSDB_COMPILE=1 CXXSTDLIB=gridproof_stdcxx LIBRARY_PATH=$there${LIBRARY_PATH:+:$LIBRARY_PATH}
+}
 
 # Keeps the archive of the development build, once.
 keep_rocksdb() {

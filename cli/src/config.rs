@@ -91,7 +91,7 @@ impl Override {
                 changed
                     .clone()
                     .try_into::<C>()
-                    .map_err(|error| error.message().to_owned())
+                    .map_err(|error| plain(error.message()))
             });
             match outcome {
                 Ok(_) => {
@@ -187,17 +187,20 @@ fn load_with<C: DeserializeOwned>(
             "cannot read the configuration {}: {error}",
             path.display()
         ))
-        .hint("`init` writes one with comments; --dir names its folder")
+        .hint(
+            "`gridproof node init` or `gridproof partner init` makes the directory; --dir names it",
+        )
     })?;
     // The file alone first: its own parser knows the line of a mistake.
-    let at_line = |error: toml::de::Error| {
-        let line = error
-            .span()
-            .map_or(0, |span| text[..span.start].matches('\n').count() + 1);
-        bad(format!("{}:{line}: {}", path.display(), error.message())).hint(
+    let at_line =
+        |error: toml::de::Error| {
+            let line = error
+                .span()
+                .map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+            bad(format!("{}:{line}: {}", path.display(), plain(error.message()))).hint(
             "remove or correct that key; `init` in an empty folder shows all keys with comments",
         )
-    };
+        };
     toml::from_str::<C>(&text).map_err(at_line)?;
     let file: Table = toml::from_str(&text).map_err(at_line)?;
     let (mut table, mut given_by) = (file.clone(), BTreeMap::new());
@@ -216,7 +219,7 @@ fn load_with<C: DeserializeOwned>(
     }
     let config = table.try_into();
     Ok(SourcedConfig {
-        config: config.map_err(|error: toml::de::Error| bad(error.message().to_owned()))?,
+        config: config.map_err(|error: toml::de::Error| bad(plain(error.message())))?,
         file,
         given: given_by,
     })
@@ -224,6 +227,33 @@ fn load_with<C: DeserializeOwned>(
 
 fn bad(message: String) -> CommandFailure {
     CommandFailure::new(ExitKind::BadInput, "config", message)
+}
+
+/// What the parser says, in the words of these documents in place of Rust's.
+fn plain(message: &str) -> String {
+    let mut text = message
+        .replace("unknown field", "unknown key")
+        .replace("missing field", "missing key");
+    for number in ["usize", "u64", "u32", "u16", "u8", "i64"] {
+        text = text.replace(&format!("expected {number}"), "expected a whole number");
+    }
+    if let Some(at) = text.find("expected struct ") {
+        text.replace_range(at.., "expected a section");
+    }
+    let wrong = ["invalid type: ", "invalid value: "];
+    let found = wrong.iter().find_map(|start| text.strip_prefix(start));
+    let Some((found, expected)) = found.and_then(|found| found.split_once(", expected ")) else {
+        return text;
+    };
+    let found = match found.split_once(' ') {
+        Some(("string", text)) => text.to_owned(),
+        Some(("integer" | "boolean", value)) => value.replace('`', ""),
+        Some(("floating", value)) => value.replace("point ", "").replace('`', ""),
+        _ if found == "map" => "a section".to_owned(),
+        _ if found == "sequence" => "a list".to_owned(),
+        _ => found.to_owned(),
+    };
+    format!("expected {expected}, found {found}")
 }
 
 /// The dotted key that a variable overrides, from its name after `GRIDPROOF_`; nothing if it is no key.
@@ -326,21 +356,18 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_and_named() {
         let cases = [
-            ("offer.askk=1", "--set offer.askk: unknown field `askk`"),
-            (
-                "nowhere.ask=1",
-                "--set nowhere.ask: unknown field `nowhere`",
-            ),
+            ("offer.askk=1", "--set offer.askk: unknown key `askk`"),
+            ("nowhere.ask=1", "--set nowhere.ask: unknown key `nowhere`"),
             (
                 "poll_ms=soon",
-                "--set poll_ms: invalid type: string \"soon\"",
+                "--set poll_ms: expected a whole number, found \"soon\"",
             ),
             ("offer.ask=-1", "--set offer.ask: "),
             (
                 "poll_ms.x=1",
                 "--set poll_ms.x: poll_ms is a key and no section",
             ),
-            ("offer=1", "--set offer: invalid type"),
+            ("offer=1", "--set offer: expected a section, found 1"),
         ];
         for (set, message) in cases {
             let failure = load_partner(&[], &[set]).unwrap_err();
@@ -353,7 +380,7 @@ mod tests {
         assert!(
             failure
                 .message
-                .starts_with("GRIDPROOF_OFFER__COLOUR: unknown field `colour`"),
+                .starts_with("GRIDPROOF_OFFER__COLOUR: unknown key `colour`"),
             "{failure}"
         );
         assert!(

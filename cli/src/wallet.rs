@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use keys::keyfile::{self, KeyKind};
 use keys::source::KeySource;
+use rpc::Client;
 use serde_json::json;
 use types::hash::Address;
 use types::key::SecretKey;
@@ -120,6 +121,28 @@ pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), CommandFailure> {
     Ok(())
 }
 
+/// Refuses what the account cannot pay, before a fee is burned for nothing.
+async fn can_pay(
+    client: &Client,
+    address: Address,
+    amount: Amount,
+    fee: Option<Amount>,
+) -> Result<(), CommandFailure> {
+    let account = client.account(address).await.map_err(submit::failure)?;
+    let needed = amount.checked_add(fee.unwrap_or_default());
+    if needed.is_some_and(|needed| needed <= account.balance) {
+        return Ok(());
+    }
+    let message = format!(
+        "the account {address} holds {} SQUARE, and {amount} and the fee are to be paid; nothing was sent",
+        account.balance
+    );
+    Err(
+        CommandFailure::new(ExitKind::Refused, "insufficient_balance", message)
+            .hint("send less, or bring money to the account first"),
+    )
+}
+
 /// Shows what an account holds.
 async fn balance(address: Address, rpc: &RpcArgs, ui: Ui) -> Result<(), CommandFailure> {
     let client = rpc.client(ui)?;
@@ -140,7 +163,13 @@ async fn send(
     ui: Ui,
 ) -> Result<(), CommandFailure> {
     let (client, terms) = (rpc.client(ui)?, fee.terms(trust.chain()?));
+    if amount == Amount(0) {
+        let message = "an amount of 0 moves nothing, and its fee would be burned";
+        return Err(CommandFailure::new(ExitKind::Usage, "usage", message)
+            .hint("give what is to be sent with --amount, in SQUARE"));
+    }
     let action = Action::Transfer { to, amount };
+    can_pay(&client, key.public().address(), amount, terms.fee).await?;
     let progress = ui.spinner("sending");
     let sent = submit::send(&client, key, action, terms, Duration::from_mins(1)).await;
     progress.finish();

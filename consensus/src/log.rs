@@ -93,7 +93,8 @@ pub struct Identity {
 
 /// What is left to do for a validator whose log is not as it was written.
 pub(crate) const LOST: &str = "put the log's directory back as the last run left it (an older copy lacks votes). If that \
-    is gone, this key must not vote again: make a new key and have it put into a new genesis";
+    is gone, `gridproof node backup` and `gridproof node restore` make another directory of this one, whose validator votes only above \
+    a view that the others confirm";
 
 /// Why a log cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -74,7 +74,11 @@ impl DocumentError {
         Self::NotJson {
             line: error.line(),
             column: error.column(),
-            reason: error.to_string(),
+            // The place is told beside it.
+            reason: match error.to_string().split_once(" at line ") {
+                Some((reason, _)) => reason.to_owned(),
+                None => error.to_string(),
+            },
         }
     }
 }

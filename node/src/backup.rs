@@ -247,7 +247,7 @@ fn read_archive(from: &Path) -> Result<ArchiveContents, BackupError> {
         path: from.to_owned(),
         why,
     };
-    let unread = |error: std::io::Error| refused(error.to_string());
+    let unread = |error: std::io::Error| refused(format!("no tar archive ({error})"));
     let mut archive = Archive::new(File::open(from).map_err(io(from))?);
     let mut files = BTreeMap::new();
     let mut manifest = None;

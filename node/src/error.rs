@@ -228,8 +228,8 @@ impl NodeError {
                 "run `gridproof node init` again with the same arguments: it completes what is there"
             }
             NodeErrorKind::VoteLog => {
-                "bring the vote log back as the last run left it, or leave this validator off: with a new log it could \
-                 contradict what it signed, which can cost the stake"
+                "bring the vote log back as the last run left it, or make a new directory with `gridproof node restore` from a \
+                 backup: with a new log of another kind it could contradict what it signed, which can cost the stake"
             }
             NodeErrorKind::Diverged => {
                 "keep the directory for an analysis and do not delete the vote log; restart once: if it stops again, \
@@ -239,8 +239,8 @@ impl NodeError {
                 "install a build that knows this version and start it on the same directory: nothing is lost"
             }
             NodeErrorKind::Storage => {
-                "is another process using this directory, is the disk full or read-only? Restart when it is mended: \
-                 nothing that was promised is lost"
+                "stop what else uses this directory, make room on the disk, or make it writable, then start it again: nothing \
+                 that was promised is lost"
             }
             NodeErrorKind::Config => {
                 "compare node.toml, genesis.bin and the keys with what `node init` made"

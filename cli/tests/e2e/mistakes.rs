@@ -1,5 +1,7 @@
 //! Every mistake has its own message, exit code and hint.
 
+mod printed;
+
 use std::path::Path;
 
 use crate::harness::{Net, Output, binary, gridproof, histogram, text};

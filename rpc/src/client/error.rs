@@ -161,7 +161,9 @@ impl ClientError {
             Self::NoConnection { .. } => {
                 "is the node running, and is this its `rpc.listen` address?"
             }
-            Self::Broken { .. } => "try again; the node's log says more if it stays",
+            Self::Broken { .. } => {
+                "try again; if it stays, is this its `rpc.listen` address, and not the one for other validators?"
+            }
             Self::Timeout { .. } => {
                 "the node is busy or unreachable: try again or ask another node"
             }

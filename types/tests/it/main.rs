@@ -5,6 +5,7 @@
 extern crate gridproof_types as types;
 
 mod documents;
+mod errors;
 mod golden;
 mod modules;
 mod names;

@@ -184,7 +184,7 @@ pub enum JobError {
     },
     /// More verifiers are demanded than there are partners.
     #[error(
-        "{needed} verifiers are demanded; beside the primary {available} partners run this engine class"
+        "{needed} verifiers are demanded; partners of this engine class beside the primary: {available}"
     )]
     NotEnoughVerifiers {
         /// How many there are.

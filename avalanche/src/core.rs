@@ -72,7 +72,7 @@ impl Subnet {
         store: &impl ChainStore,
         blobs: BTreeSet<BlobId>,
     ) -> Result<(Self, Vec<Effect>), Fatal> {
-        let key = setup.own.as_ref().map(|own| own.key.clone());
+        let key = setup.own.as_ref().and_then(|own| own.signer.key().cloned());
         let chain = Chain::start(setup, now, store, blobs)?;
         let tip = chain.tip();
         let office = Office::from(chain.rules().as_ref());

@@ -196,6 +196,7 @@ pub async fn start(
     let (wanted, is_wanted) = watch::channel(false);
     let (standing, stands) = watch::channel(Standing::default());
     let backend = ChainBackend {
+        signer: None,
         rules: subnet.rules().clone(),
         genesis: Arc::clone(genesis),
         store: store.clone(),
@@ -354,5 +355,9 @@ fn own(
     if member.is_none() {
         tracing::warn!(validator = %id, "this key's validator is not in the chain's committee");
     }
-    Ok(Some(OwnValidator { id, key, vrf_key }))
+    Ok(Some(OwnValidator {
+        id,
+        signer: key.into(),
+        vrf_key,
+    }))
 }

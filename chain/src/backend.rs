@@ -29,6 +29,7 @@ use types::hash::{Address, BlobId, ChainId, JobId, TransactionId, ValidatorId};
 use types::job::JobSpec;
 use types::number::{Height, Nonce, View};
 use types::proof::ValueProof;
+use types::signer::Signer;
 use types::state_key::StateKey;
 use types::transaction::{Action, SignedTransaction};
 use vm::{Account, ChargeError, MempoolError, Rules};
@@ -99,6 +100,8 @@ pub struct Live {
 
 /// The node as the HTTP interface sees it.
 pub struct ChainBackend {
+    /// Who signs for this validator; none where nothing is signed, or all of it in this process.
+    pub signer: Option<Signer>,
     /// Rules by which submissions are checked and estimates made.
     pub rules: Arc<Rules>,
     /// Genesis of the chain, which the API serves.
@@ -177,6 +180,13 @@ impl Backend for ChainBackend {
     }
 
     async fn ready(&self) -> Result<(), ApiError> {
+        if let Some(reason) = self.signer.as_ref().and_then(Signer::trouble) {
+            return Err(ApiError::unavailable(
+                "signer_away",
+                &reason,
+                "start gridproof signer, or look at its log; the node goes on when it is back",
+            ));
+        }
         let live = self.live.borrow().clone();
         if let Some(reason) = live.stalled {
             return Err(ApiError::unavailable(

@@ -1,6 +1,8 @@
 //! What a validator owes the chain: the beacon's output when it is its turn, and its word on what it holds.
 
 use state::DecidedState;
+use types::signer::SigningRequest;
+use types::stored::SignedStatement;
 use types::time::Now;
 use types::transaction::SystemMessage;
 use vm::Abort;
@@ -29,7 +31,18 @@ pub(crate) fn perform(
         .is_some();
     for statement in book.statements() {
         if is_member && !pools.has_own(statement) {
-            let signed = statement.sign(&own.key, rules.chain_id);
+            let chain = rules.chain_id;
+            let statement = *statement;
+            let request = SigningRequest::Stored { chain, statement };
+            let Some(signature) = own.signer.sign(request) else {
+                // What is not among the own messages then is tried again at the next step.
+                break;
+            };
+            let signed = SignedStatement {
+                statement,
+                validator: own.id,
+                signature,
+            };
             pools.add_own(rules, state, now_ms, SystemMessage::Stored(signed))?;
         }
     }

@@ -10,10 +10,10 @@ use types::hash::{Domain, Hash32, JobId, TransactionId, ValidatorId};
 use types::job::{
     AwaitedVote, Ballot, BallotPhase, JobRecord, Stage, VoteContext, Workload, vote_commitment,
 };
-use types::key::signing_hash;
 use types::number::{Amount, Attempt, Height, Nonce, TaskIndex};
+use types::signer::SigningRequest;
 use types::time::Now;
-use types::transaction::{Action, JobStep, Transaction};
+use types::transaction::{JobStep, SignedTransaction, Transaction};
 use vm::compute::price::execute_window_ms;
 use vm::{Abort, Verified};
 
@@ -156,8 +156,9 @@ impl RefereeBook {
                 ballot: number,
                 referee: own.id,
             };
-            let step = step(own, &context, awaited, *leaf);
-            let vote = sign(own, &context, step, tip);
+            let Some(vote) = vote(own, &context, (awaited, *leaf), tip) else {
+                return Ok(());
+            };
             let Ok(vote) = Verified::new(&setup.rules, vote) else {
                 continue;
             };
@@ -179,38 +180,44 @@ fn awaited(setup: &Setup, ballot: &Ballot, own: &ValidatorId) -> Option<AwaitedV
     ballot.awaits(own).filter(|_| running && member)
 }
 
-fn step(own: &OwnValidator, context: &VoteContext, awaited: AwaitedVote, leaf: Hash32) -> JobStep {
+/// The vote that a ballot awaits; nothing while whoever holds the key gives no signature.
+fn vote(
+    own: &OwnValidator,
+    context: &VoteContext,
+    (awaited, leaf): (AwaitedVote, Hash32),
+    tip: Height,
+) -> Option<SignedTransaction> {
+    let step = step(own, context, awaited, leaf)?;
+    let transaction = Transaction {
+        chain_id: context.chain,
+        sender: own.signer.public(),
+        nonce: Nonce::ZERO,
+        valid_until: tip.saturating_add(VOTE_HEIGHTS),
+        fee: Amount::ZERO,
+        action: step.of(context.job, context.attempt),
+    };
+    let request = SigningRequest::Transaction(Box::new(transaction.clone()));
+    let signature = own.signer.sign(request)?;
+    Some(transaction.with_signature(signature))
+}
+
+fn step(
+    own: &OwnValidator,
+    context: &VoteContext,
+    awaited: AwaitedVote,
+    leaf: Hash32,
+) -> Option<JobStep> {
     // Nobody else can make the signature, and it is the same whenever it is made.
-    let secret = own
-        .key
-        .sign(&signing_hash(Domain::REFEREE_SALT, context.chain, context));
+    let secret = own.signer.sign(SigningRequest::RefereeSalt(*context))?;
     let salt = Hash32::of(Domain::REFEREE_SALT, &secret);
     let ballot = context.ballot;
-    match awaited {
+    Some(match awaited {
         AwaitedVote::Commitment => JobStep::Vote {
             ballot,
             commitment: vote_commitment(context, &leaf, &salt),
         },
         AwaitedVote::Opening => JobStep::OpenVote { ballot, leaf, salt },
-    }
-}
-
-fn sign(
-    own: &OwnValidator,
-    context: &VoteContext,
-    step: JobStep,
-    tip: Height,
-) -> types::transaction::SignedTransaction {
-    let action: Action = step.of(context.job, context.attempt);
-    let transaction = Transaction {
-        chain_id: context.chain,
-        sender: own.key.public(),
-        nonce: Nonce::ZERO,
-        valid_until: tip.saturating_add(VOTE_HEIGHTS),
-        fee: Amount::ZERO,
-        action,
-    };
-    transaction.sign(&own.key)
+    })
 }
 
 #[cfg(test)]

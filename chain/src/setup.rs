@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use types::hash::{BlockId, ValidatorId};
 
-use types::key::{SecretKey, VrfSecretKey};
+use types::key::VrfSecretKey;
+use types::signer::Signer;
 use vm::Rules;
 
 use crate::blob_book::Retention;
@@ -14,8 +15,8 @@ use crate::blob_book::Retention;
 pub struct OwnValidator {
     /// Id of the validator, the address of its key.
     pub id: ValidatorId,
-    /// Key that signs the validator's stored statements.
-    pub key: SecretKey,
+    /// Signs the validator's stored statements and votes as a referee.
+    pub signer: Signer,
     /// Key that proves the validator's beacon outputs.
     pub vrf_key: VrfSecretKey,
 }

@@ -19,6 +19,7 @@ mod reload;
 mod service;
 mod settings;
 mod shell_help;
+mod signer;
 mod status;
 mod submit;
 mod trust;
@@ -60,6 +61,13 @@ enum Command {
     /// Run a validator.
     #[command(subcommand)]
     Node(node::NodeCommand),
+    /// Hold a validator's key in a process of its own, which never signs what contradicts itself.
+    #[command(after_help = "Examples:
+  gridproof signer --key validator.key --init                                  # once
+  gridproof signer --key validator.key --listen unix:/run/gridproof/signer.sock
+
+The node's node.toml then says: [keys] signer = \"unix:/run/gridproof/signer.sock\", and its keys hold no validator.key.")]
+    Signer(signer::SignerArgs),
     /// Run a grid partner's agent.
     #[command(subcommand)]
     Partner(partner::PartnerCommand),
@@ -148,6 +156,7 @@ fn is_daemon(command: &Command) -> bool {
     matches!(
         command,
         Command::Node(node::NodeCommand::Start { .. })
+            | Command::Signer(_)
             | Command::Partner(partner::PartnerCommand::Start { .. })
     )
 }
@@ -194,6 +203,7 @@ fn asks_for_json(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> boo
 async fn run(command: Command, logs: &Logs, ui: Ui) -> Result<(), CommandFailure> {
     match command {
         Command::Node(command) => node::run(command, logs, ui).await,
+        Command::Signer(arguments) => signer::run(arguments, ui).await,
         Command::Partner(command) => Box::pin(partner::run(command, logs, ui)).await,
         Command::Job(command) => Box::pin(job::run(command, ui)).await,
         Command::Wallet(command) => wallet::run(command, ui).await,

@@ -1,12 +1,11 @@
 //! What an engine is told once: chain, committee, key and timing.
 
-use std::hash::{Hash, Hasher};
-
 use types::committee::Committee;
-use types::hash::{BlockId, ChainId, Hash32, ValidatorId};
-use types::key::{PublicKey, SecretKey, Signature};
+use types::hash::{BlockId, ChainId, ValidatorId};
+use types::key::PublicKey;
 use types::number::{Epoch, ValidatorIndex};
 use types::params::Params;
+use types::signer::Signer;
 use types::vote::Term;
 
 /// Bytes that a validator is relied upon to send in the long run, per millisecond: a quarter of a gigabit per second. All
@@ -67,46 +66,6 @@ impl Timing {
     }
 }
 
-/// A validator's key for votes. Equal and hashed by its public half.
-#[derive(Debug, Clone)]
-pub struct Signer {
-    key: SecretKey,
-    public: PublicKey,
-}
-
-impl Signer {
-    /// A signer that holds the validator's key in this process.
-    #[must_use]
-    pub fn new(key: SecretKey) -> Self {
-        let public = key.public();
-        Self { key, public }
-    }
-
-    /// The public half of the key, which the committee lists.
-    #[must_use]
-    pub fn public(&self) -> PublicKey {
-        self.public
-    }
-
-    pub(crate) fn sign(&self, message: &Hash32) -> Signature {
-        self.key.sign(message)
-    }
-}
-
-impl PartialEq for Signer {
-    fn eq(&self, other: &Self) -> bool {
-        self.public == other.public
-    }
-}
-
-impl Eq for Signer {}
-
-impl Hash for Signer {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.public.hash(state);
-    }
-}
-
 /// Why a configuration is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
@@ -140,11 +99,11 @@ impl Config {
         chain: ChainId,
         epoch: Epoch,
         committee: Committee,
-        key: SecretKey,
+        signer: impl Into<Signer>,
         genesis: BlockId,
         timing: Timing,
     ) -> Result<Self, ConfigError> {
-        let signer = Signer::new(key);
+        let signer = signer.into();
         let me = committee
             .index_of_key(&signer.public())
             .ok_or(ConfigError::NotAMember(signer.public()))?;

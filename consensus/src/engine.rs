@@ -74,6 +74,8 @@ pub struct Engine {
     offers: Offers,
     /// Since when a transaction other than a beacon output waits, if one does.
     urgent_since: Option<Monotonic>,
+    /// Until then nothing is signed: whoever holds the key gave no signature.
+    unsigned_until: Monotonic,
     halted: bool,
 }
 
@@ -293,7 +295,7 @@ impl Engine {
         self.look_at_pace(now);
         self.propose(now, out);
         self.notarize(now, out);
-        self.finalize(out);
+        self.finalize(now, out);
         self.nullify(now, out);
         self.fetch(now, out);
         self.ask_vote_recovery(now, out);
@@ -408,7 +410,9 @@ impl Engine {
         let mut next = self.standstill.at;
         let mut at = |time: Option<Monotonic>| next = next.min(time.unwrap_or(next));
         let round = self.rounds.get(&self.view);
-        if self.may_vote(self.view) {
+        if !self.may_sign(now) {
+            at(Some(self.unsigned_until));
+        } else if self.may_vote(self.view) {
             let nullified = round.is_some_and(|round| round.own.nullify.is_some());
             let proposed = round.is_some_and(|round| round.proposal.is_some());
             at(self.resends_at());
@@ -418,8 +422,10 @@ impl Engine {
         at(self.offers.at());
         at(self.voting.asks_at());
         at(self.asks.values().map(|ask| ask.at).min());
-        at(self.proposes_at(now));
-        at(self.notarizes_at(now));
+        if self.may_sign(now) {
+            at(self.proposes_at(now));
+            at(self.notarizes_at(now));
+        }
         next.max(now.monotonic.after(1))
     }
 }

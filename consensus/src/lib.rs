@@ -29,7 +29,7 @@ pub mod message;
 pub mod replica;
 
 pub use collector::Collector;
-pub use config::{Config, ConfigError, Signer, Timing};
+pub use config::{Config, ConfigError, Timing};
 pub use effect::{Effect, Effects, Fault, Halt, Recipients};
 pub use engine::Engine;
 pub use evidence::Evidence;

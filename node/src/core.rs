@@ -25,8 +25,9 @@ use consensus::{Fault, Replica, Restored, Timing};
 use state::{ChainStore, DecidedState, StateError, StateRead};
 use types::genesis::Genesis;
 use types::hash::{BlobId, BlockId, Hash32, ValidatorId};
-use types::key::{SecretKey, VrfSecretKey};
+use types::key::VrfSecretKey;
 use types::number::{Epoch, View};
+use types::signer::Signer;
 use types::time::{Monotonic, Now};
 use vm::Rules;
 
@@ -101,14 +102,15 @@ impl NodeSetup {
     /// The setup of a validator of a chain.
     pub fn new(
         genesis: &Genesis,
-        validator_key: SecretKey,
+        signer: impl Into<Signer>,
         vrf_key: VrfSecretKey,
         secret: Hash32,
     ) -> Result<Self, SetupError> {
         let rules = Rules::new(genesis)?.with_batch_secret(secret);
+        let signer = signer.into();
         let own = OwnValidator {
-            id: validator_key.public().validator_id(),
-            key: validator_key,
+            id: signer.public().validator_id(),
+            signer,
             vrf_key,
         };
         let consensus = consensus_config(&rules, &own, genesis.header().id())?;
@@ -162,7 +164,7 @@ fn consensus_config(
         rules.chain_id,
         rules.committee_since,
         rules.committee.clone(),
-        own.key.clone(),
+        own.signer.clone(),
         genesis,
         Timing::new(&rules.params),
     )?;

@@ -8,6 +8,7 @@ use chain::worker::WorkerError;
 use consensus::log::{LogError, StorageError};
 use consensus::{EvidenceBookError, Halt, StartError};
 use keys::keyfile::KeyFileError;
+use keys::signer::client::RemoteSignerError;
 use keys::signer_lock::SignerLockError;
 use rpc_server::ServerError;
 use state::{ErrorClass, StateError};
@@ -25,6 +26,9 @@ pub enum NodeError {
     /// A key file cannot be used.
     #[error(transparent)]
     Key(#[from] KeyFileError),
+    /// The signer that holds the validator's key is not to be had.
+    #[error(transparent)]
+    RemoteSigner(#[from] RemoteSignerError),
     /// Another process may not sign with the validator's key.
     #[error(transparent)]
     Signer(#[from] SignerLockError),
@@ -160,7 +164,7 @@ impl NodeError {
     #[must_use]
     pub fn kind(&self) -> NodeErrorKind {
         match self {
-            Self::Key(_) => NodeErrorKind::Key,
+            Self::Key(_) | Self::RemoteSigner(_) => NodeErrorKind::Key,
             Self::Signer(_) => NodeErrorKind::SecondSigner,
             Self::NotInitialised(_) => NodeErrorKind::NotInitialised,
             Self::VoteLogGone { .. } => NodeErrorKind::VoteLog,
@@ -212,6 +216,9 @@ impl NodeError {
                 return "stop that process, or give another port: p2p.listen of node.toml, or --p2p-listen";
             }
             _ => {}
+        }
+        if let Self::RemoteSigner(_) = self {
+            return "start gridproof signer first, and give its socket as keys.signer of node.toml";
         }
         match self.kind() {
             NodeErrorKind::Key => "key files are made by `node init`; keep them with mode 0600",

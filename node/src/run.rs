@@ -12,6 +12,7 @@ use consensus::EvidenceBook;
 use consensus::log::{FileStorage, Log};
 use keys::keyfile::{self, KeyKind};
 use keys::passphrase::Passphrases;
+use keys::signer::client::remote_signer;
 use keys::signer_lock::SignerLock;
 use metrics::{Catalogue, Heartbeat, MetricsConfig};
 use p2p::Multiaddr;
@@ -22,6 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use types::genesis::Genesis;
 use types::hash::Hash32;
 use types::key::SecretKey;
+use types::signer::Signer;
 
 use crate::config::{Config, Layout};
 use crate::core::{Node, NodeSetup};
@@ -90,8 +92,9 @@ pub async fn run_and_tell(
     let setup = setup.in_force(&store)?;
     let (log, records) = Log::open(FileStorage::new(&layout.log())?, setup.log_identity())?;
     // After the directory's own locks: this one finds copies of it.
-    let own = setup.chain.own.as_ref().map(|own| own.key.public());
-    let _signer = own.map(|key| SignerLock::take(&key)).transpose()?;
+    let own = setup.chain.own.as_ref().map(|own| own.signer.clone());
+    let key = own.as_ref().and_then(Signer::key);
+    let _signer = key.map(|key| SignerLock::take(&key.public())).transpose()?;
     let kept = FileStorage::new(&layout.evidence())?;
     let evidence = EvidenceBook::open(kept, &setup.consensus.term())?;
     let blobs = BlobStore::open(&layout.blobs(), config.blobs.quota_bytes)?;
@@ -103,7 +106,7 @@ pub async fn run_and_tell(
     let (node, effects) = Node::start(setup, clock.now(), &store, records, blobs.ids())?;
     drop_uploads(&blobs, &node)?;
     let (mut all, loop_metrics, chain_metrics) = meters::begin(&store)?;
-    let stores = (&store, &blobs);
+    let stores = (&store, &blobs, own);
     let (backend, asked, live) = backend(&node, genesis, stores, &config, &clock, chain_metrics);
     meters::register_readers(&mut all, &backend, &network, directory);
     let http = HttpThreads::start()?;
@@ -177,7 +180,7 @@ pub fn audit(directory: &Path, config: &Config) -> Result<Audit, NodeError> {
 fn backend(
     node: &Node,
     genesis: Arc<Genesis>,
-    (store, blobs): (&Store, &BlobStore),
+    (store, blobs, signer): (&Store, &BlobStore, Option<Signer>),
     config: &Config,
     clock: &Clock,
     metrics: ChainMetrics,
@@ -189,6 +192,7 @@ fn backend(
     let (questions, asked) = mpsc::channel(WAITING_QUESTIONS);
     let (live, watched) = watch::channel(Live::default());
     let backend = ChainBackend {
+        signer,
         rules: node.rules().clone(),
         genesis,
         store: store.clone(),
@@ -263,13 +267,17 @@ fn setup(
 ) -> Result<(NodeSetup, SecretKey), NodeError> {
     let configured = config.keys.passphrase_file.as_ref();
     let passphrases = passphrases.or(configured.map(|source| source.below(layout.directory())));
-    let (validator, node) = (layout.validator_key(), layout.node_key());
-    let validator_key = keyfile::read_secret(&validator, KeyKind::Validator, &passphrases)?;
-    let node_key = keyfile::read_secret(&node, KeyKind::Node, &passphrases)?;
+    let signer = if let Some(address) = &config.keys.signer {
+        remote_signer(&address.path(layout.directory()))?
+    } else {
+        let path = layout.validator_key();
+        keyfile::read_secret(&path, KeyKind::Validator, &passphrases)?.into()
+    };
+    let node_key = keyfile::read_secret(&layout.node_key(), KeyKind::Node, &passphrases)?;
     let vrf_key = keyfile::read_vrf(&layout.vrf_key(), &passphrases)?;
     // Fresh for every run and known to nobody else, as batch verification wants it.
     let secret = SecretKey::generate().map_err(NodeError::Randomness)?;
-    let mut setup = NodeSetup::new(genesis, validator_key, vrf_key, Hash32(*secret.to_bytes()))?;
+    let mut setup = NodeSetup::new(genesis, signer, vrf_key, Hash32(*secret.to_bytes()))?;
     setup.chain.retention.results_ms = config.blobs.keep_results_seconds.saturating_mul(1_000);
     setup.chain.retention.quota_bytes = config.blobs.quota_bytes;
     let (bytes, transactions) = (config.mempool.bytes, config.mempool.transactions);
@@ -299,7 +307,7 @@ fn network(
     };
     Ok(p2p::Config {
         node_key,
-        validator_key: setup.chain.own.as_ref().map(|own| own.key.clone()),
+        validator: setup.chain.own.as_ref().map(|own| own.signer.clone()),
         chain_id: genesis.chain_id(),
         committee: setup.chain.rules.committee.clone(),
         listen: addresses("listen", &config.p2p.listen)?,

@@ -7,6 +7,7 @@ use types::committee::Committee;
 use types::hash::ChainId;
 use types::job::Name;
 use types::key::SecretKey;
+use types::signer::Signer;
 
 /// How a node takes part in the network.
 #[derive(Debug, Clone)]
@@ -15,7 +16,7 @@ pub struct Config {
     pub node_key: SecretKey,
     /// Signs the node's record, if it is a validator. Without it the node may connect and listen to nobody: it is
     /// a stranger to every validator.
-    pub validator_key: Option<SecretKey>,
+    pub validator: Option<Signer>,
     /// The chain; nodes of other chains are not spoken to.
     pub chain_id: ChainId,
     /// Whose records count. Genesis' node keys bind until a record says otherwise.

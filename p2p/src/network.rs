@@ -22,6 +22,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use types::hash::ValidatorId;
 use types::job::Name;
 use types::key::SecretKey;
+use types::signer::Signer;
 
 use crate::behaviour::{Behaviour, BehaviourEvent};
 use crate::channel::{Channel, Protocol};
@@ -50,12 +51,14 @@ const MAX_PENDING: usize = 1_024;
 /// The keys and the chain that a validator's node signs its records with.
 struct RecordSigner {
     validator: ValidatorId,
-    validator_key: SecretKey,
+    key: Signer,
     node_key: SecretKey,
     chain: types::hash::ChainId,
     external: Vec<Multiaddr>,
     name: Name,
     sequence: u64,
+    /// A record is to be signed that could not be.
+    is_due: bool,
 }
 
 /// The state of the loop.

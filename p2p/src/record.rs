@@ -13,6 +13,7 @@ use types::hash::{ChainId, Domain, ValidatorId};
 use types::job::Name;
 use types::key::{KeyError, PublicKey, SecretKey, Signature, signing_hash};
 use types::limits::MAX_NAME_BYTES;
+use types::signer::{MAX_SIGNED_RECORD_BYTES, SigningRequest};
 
 use crate::names::is_host_name;
 
@@ -23,6 +24,10 @@ pub const MAX_ADDRESS_BYTES: usize = 128;
 /// Largest encoded signed record, in bytes.
 pub const MAX_RECORD_BYTES: usize = 2_048;
 
+const _: () = assert!(
+    MAX_RECORD_BYTES <= MAX_SIGNED_RECORD_BYTES,
+    "a signer takes every record"
+);
 const _: () = assert!(
     MAX_ADDRESSES * (MAX_ADDRESS_BYTES + 4) + MAX_NAME_BYTES + 256 <= MAX_RECORD_BYTES,
     "a full record fits"
@@ -113,15 +118,34 @@ impl PeerRecord {
         self
     }
 
+    /// What the validator's key is asked to sign.
+    #[must_use]
+    pub fn signing_request(&self, chain: ChainId) -> SigningRequest {
+        let record = Bounded::new(encode(self)).expect("a full record fits, see MAX_RECORD_BYTES");
+        SigningRequest::PeerRecord { chain, record }
+    }
+
+    /// With the signature of the validator's key, signed with the node's.
+    #[must_use]
+    pub fn signed(
+        self,
+        validator_signature: Signature,
+        chain: ChainId,
+        node: &SecretKey,
+    ) -> SignedRecord {
+        let hash = signing_hash(Domain::SIGN_PEER, chain, &self);
+        SignedRecord {
+            validator_signature,
+            node_signature: node.sign(&hash),
+            record: self,
+        }
+    }
+
     /// Signs it with both keys.
     #[must_use]
     pub fn sign(self, chain: ChainId, validator: &SecretKey, node: &SecretKey) -> SignedRecord {
         let hash = signing_hash(Domain::SIGN_PEER, chain, &self);
-        SignedRecord {
-            validator_signature: validator.sign(&hash),
-            node_signature: node.sign(&hash),
-            record: self,
-        }
+        self.signed(validator.sign(&hash), chain, node)
     }
 
     /// The addresses; those that do not parse are left out.

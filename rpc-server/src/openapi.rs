@@ -67,6 +67,7 @@ pub const CODES: &[(ErrorKind, &[&str])] = &[
         ErrorKind::Unavailable,
         &[
             "catching_up",
+            "signer_away",
             "stalled",
             "no_final_block",
             "busy",

@@ -25,6 +25,7 @@ pub mod params;
 pub mod proof;
 pub mod quorum;
 pub mod signed_block;
+pub mod signer;
 pub mod sortition;
 pub mod spec;
 pub mod state_key;

@@ -226,13 +226,19 @@ impl Transaction {
     #[must_use]
     pub fn sign(self, key: &SecretKey) -> SignedTransaction {
         let signature = key.sign(&self.signing_hash());
+        self.with_signature(signature)
+    }
+
+    /// With a signature that the key of its sender made.
+    #[must_use]
+    pub fn with_signature(self, signature: Signature) -> SignedTransaction {
         SignedTransaction::Native(NativeTransaction {
             transaction: self,
             signature,
         })
     }
 
-    fn signing_hash(&self) -> Hash32 {
+    pub(crate) fn signing_hash(&self) -> Hash32 {
         signing_hash(Domain::SIGN_TRANSACTION, self.chain_id, self)
     }
 }

@@ -31,7 +31,7 @@ impl Host {
             rules: Arc::new(Rules::new(&genesis).unwrap()),
             own: Some(OwnValidator {
                 id: key(1).public().validator_id(),
-                key: key(1),
+                signer: key(1).into(),
                 vrf_key: vrf_key(1),
             }),
             retention: Retention {

@@ -124,7 +124,7 @@ impl EngineValidator {
         let others = (0..self.validators).filter(|number| *number != self.number);
         Ok(p2p::Config {
             node_key: SecretKey::from_bytes(&Self::key(self.number, 3)),
-            validator_key: Some(SecretKey::from_bytes(&Self::key(self.number, 1))),
+            validator: Some(SecretKey::from_bytes(&Self::key(self.number, 1)).into()),
             chain_id: CHAIN,
             committee: committee.clone(),
             listen: vec![address(self.number)?],

@@ -56,7 +56,7 @@ impl Host {
             rules: Arc::new(rules),
             own: Some(OwnValidator {
                 id: own(),
-                key: key(1),
+                signer: key(1).into(),
                 vrf_key: vrf(1),
             }),
             retention: Retention {

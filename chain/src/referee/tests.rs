@@ -24,7 +24,7 @@ fn setup() -> Setup {
         rules: Arc::new(Rules::new(&genesis).unwrap()),
         own: Some(OwnValidator {
             id: key(1).public().validator_id(),
-            key: key(1),
+            signer: key(1).into(),
             vrf_key: vrf_key(1),
         }),
         retention: Retention::default(),
@@ -141,7 +141,8 @@ fn a_vote_can_be_opened_after_a_restart() {
     };
     let before = step(own, &context, AwaitedVote::Commitment, LEAF);
     let after = step(own, &context, AwaitedVote::Opening, LEAF);
-    let (JobStep::Vote { commitment, .. }, JobStep::OpenVote { leaf, salt, .. }) = (before, after)
+    let (Some(JobStep::Vote { commitment, .. }), Some(JobStep::OpenVote { leaf, salt, .. })) =
+        (before, after)
     else {
         panic!("other steps");
     };
@@ -151,7 +152,8 @@ fn a_vote_can_be_opened_after_a_restart() {
         ballot: 1,
         ..context
     };
-    let JobStep::OpenVote { salt: next, .. } = step(own, &other, AwaitedVote::Opening, LEAF) else {
+    let Some(JobStep::OpenVote { salt: next, .. }) = step(own, &other, AwaitedVote::Opening, LEAF)
+    else {
         panic!("another step");
     };
     assert_ne!(salt, next);

@@ -206,6 +206,14 @@ impl Net {
         self.devnet.save().unwrap();
     }
 
+    /// Starts a process anew as a person does: `gridproof devnet restart`. It stops with the test like the others.
+    pub fn restart_by_command(&mut self, name: &str) {
+        let dir = text(self.devnet.root()).to_owned();
+        let restarted = gridproof(&["devnet", "restart", name, "--dir", &dir]).success();
+        let pid = u32::try_from(restarted["pid"].as_u64().unwrap()).unwrap();
+        self.devnet.process_mut(name).unwrap().pid = pid;
+    }
+
     /// The partner process of an address.
     pub fn partner_of(&self, address: Address) -> String {
         let found = self.names(ProcessRole::Partner).into_iter().find(|name| {

@@ -175,7 +175,7 @@ fn sees(net: &Net, number: usize, name: &str) -> bool {
 /// A validator and a partner whose keys were encrypted run on, and the validator's node gets a new identity.
 #[test]
 fn daemons_start_from_encrypted_keys_and_a_node_key_is_replaced() {
-    let net = Net::up(3);
+    let mut net = Net::up(3);
     let root = net.devnet.root().to_owned();
     let file = passphrase(net.scratch(), "first");
     let (node, partner) = (root.join("validator-3"), root.join("partner-0"));
@@ -189,7 +189,7 @@ fn daemons_start_from_encrypted_keys_and_a_node_key_is_replaced() {
     let rotated = gridproof(&[&rotate[..], &["--passphrase-file", &file]].concat()).success();
     assert_ne!(rotated["old"], rotated["new"]);
     for name in ["validator-3", "partner-0"] {
-        gridproof(&["devnet", "restart", name, "--dir", text(&root)]).success();
+        net.restart_by_command(name);
     }
     net.wait("every validator to take the new identity", 90, |net| {
         (0..3).all(|number| sees(net, number, "validator-3"))

@@ -22,5 +22,6 @@ mod partner;
 mod recipes;
 mod rerun;
 mod service;
+mod signer;
 mod small_disk;
 mod up;

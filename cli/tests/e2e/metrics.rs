@@ -27,7 +27,7 @@ const RARE: [&str; 7] = [
 struct Scrape(BTreeMap<String, f64>);
 
 /// What a path of a URL answers: status line and body.
-fn get(url: &str, path: &str) -> Option<(String, String)> {
+pub fn get(url: &str, path: &str) -> Option<(String, String)> {
     let authority = url.strip_prefix("http://")?.split('/').next()?;
     let mut stream = TcpStream::connect(authority).ok()?;
     write!(

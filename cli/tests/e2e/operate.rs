@@ -60,9 +60,7 @@ fn a_chain_that_stands_still_is_not_ready_and_names_who_is_missing() {
 
     let dir = text(net.devnet.root()).to_owned();
     for name in ["validator-2", "validator-3"] {
-        let restarted = gridproof(&["devnet", "restart", name, "--dir", &dir]).success();
-        net.devnet.process_mut(name).unwrap().pid =
-            u32::try_from(restarted["pid"].as_u64().unwrap()).unwrap();
+        net.restart_by_command(name);
     }
     net.wait("a ready node", 60, |net| stalled(net).is_none());
     let list = validators(&net, 0);

@@ -4,7 +4,8 @@ use types::block::Header;
 use types::hash::BlockId;
 use types::limits::MAX_INLINE_NULLIFICATIONS;
 use types::number::{Timestamp, View};
-use types::vote::{Certificate, Proposal, Statement, Subject, Vote};
+use types::signer::SigningRequest;
+use types::vote::{Certificate, Statement, Subject, Vote};
 
 use super::Engine;
 use super::certify::CertifiedParent;
@@ -81,6 +82,9 @@ impl Engine {
 
     /// Asks the application for a block once it is time.
     pub(super) fn propose(&mut self, now: Now, out: &mut Effects) {
+        if !self.may_sign(now) {
+            return;
+        }
         let Some((parent_view, block, parent)) = self.proposal_parent() else {
             return;
         };
@@ -115,7 +119,11 @@ impl Engine {
         if !self.is_ours(&block.header, parent) || !self.is_certified(parent_view, parent) {
             return;
         }
-        let proposal = self.signed_proposal(view, parent_view, block.clone());
+        let Some(proposal) = self.signed_proposal(view, parent_view, block.clone()) else {
+            // The application is asked for a block again.
+            self.round(view).asked = None;
+            return self.put_off_signing(now);
+        };
         let vote = Vote {
             statement: proposal.statement(),
             signer: self.config.me,
@@ -153,30 +161,42 @@ impl Engine {
             && header.chain_id == self.config.chain
     }
 
-    fn signed_proposal(&self, view: View, parent_view: View, block: WholeBlock) -> HeldProposal {
+    fn signed_proposal(
+        &self,
+        view: View,
+        parent_view: View,
+        block: WholeBlock,
+    ) -> Option<HeldProposal> {
         let (epoch, chain, id) = (self.config.epoch, self.config.chain, block.id());
         let subject = Subject::Notarize {
             parent_view,
             block: id,
         };
-        let signer = &self.config.signer;
-        HeldProposal {
+        let statement = Statement {
+            epoch,
+            view,
+            subject,
+        };
+        let [signature, notarize] = self.config.signer.sign_all([
+            SigningRequest::Proposal {
+                chain,
+                epoch,
+                view,
+                parent_view,
+                block: id,
+            },
+            SigningRequest::Vote { chain, statement },
+        ])?;
+        Some(HeldProposal {
             epoch,
             view,
             parent_view,
             block,
             parent_certificate: self.certificate_of(parent_view),
             nullifications: self.nullifications(parent_view, view),
-            signature: signer.sign(&Proposal::signing_hash(epoch, view, parent_view, id, chain)),
-            notarize: signer.sign(
-                &Statement {
-                    epoch,
-                    view,
-                    subject,
-                }
-                .signing_hash(chain),
-            ),
-        }
+            signature,
+            notarize,
+        })
     }
 
     /// Why the certified block of a view may be built upon; nothing for genesis.

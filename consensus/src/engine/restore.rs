@@ -96,6 +96,7 @@ impl Engine {
             standstill: Standstill::default(),
             offers: Offers::default(),
             urgent_since: None,
+            unsigned_until: Monotonic::default(),
             halted: false,
             config,
         };

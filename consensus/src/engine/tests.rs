@@ -26,6 +26,7 @@ mod lagging;
 mod leading;
 mod refusals;
 mod restart;
+mod signing;
 mod slow;
 mod voting;
 

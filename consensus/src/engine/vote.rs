@@ -1,6 +1,7 @@
 //! Voting (rules 3, 4 and 5). Every vote is written before it is sent, with what it rests on.
 
 use types::number::View;
+use types::signer::SigningRequest;
 use types::vote::{Statement, Subject, Vote};
 
 use super::Engine;
@@ -29,16 +30,27 @@ impl Engine {
         !self.halted && self.is_voting() && view > self.floor
     }
 
-    fn cast(&mut self, view: View, subject: Subject, out: &mut Effects) {
+    /// True unless whoever holds the key gave no signature a moment ago.
+    pub(super) fn may_sign(&self, now: Now) -> bool {
+        now.monotonic >= self.unsigned_until
+    }
+
+    /// Waits a little before the next signature is asked for. What was to be signed is tried again then: it is in the tables.
+    pub(super) fn put_off_signing(&mut self, now: Now) {
+        self.unsigned_until = now.monotonic.after(self.config.timing.retry_ms);
+    }
+
+    fn cast(&mut self, now: Now, view: View, subject: Subject, out: &mut Effects) {
         let statement = Statement {
             epoch: self.config.epoch,
             view,
             subject,
         };
-        let signature = self
-            .config
-            .signer
-            .sign(&statement.signing_hash(self.config.chain));
+        let chain = self.config.chain;
+        let request = SigningRequest::Vote { chain, statement };
+        let Some(signature) = self.config.signer.sign(request) else {
+            return self.put_off_signing(now);
+        };
         let vote = Vote {
             statement,
             signer: self.config.me,
@@ -53,9 +65,10 @@ impl Engine {
     pub(super) fn notarize(&mut self, now: Now, out: &mut Effects) {
         let view = self.view;
         match self.readiness(now) {
+            Readiness::Ready(_) if !self.may_sign(now) => {}
             Readiness::Ready(Proposed { parent_view, block }) => {
                 self.log_body(view, block, out);
-                self.cast(view, Subject::Notarize { parent_view, block }, out);
+                self.cast(now, view, Subject::Notarize { parent_view, block }, out);
             }
             Readiness::Spoiled => {
                 self.round(view).spoiled = true;
@@ -124,7 +137,7 @@ impl Engine {
 
     /// Rule 4: Finalize for every certified block of a view that we did not nullify. A view that others nullified can
     /// no longer be final, so that vote is spared.
-    pub(super) fn finalize(&mut self, out: &mut Effects) {
+    pub(super) fn finalize(&mut self, now: Now, out: &mut Effects) {
         let mut due = Vec::new();
         for (view, round) in &self.rounds {
             let silent = round.nullification.is_none() && round.own.nullify.is_none();
@@ -133,15 +146,18 @@ impl Engine {
             }
         }
         for (view, block) in due {
+            if !self.may_sign(now) {
+                return;
+            }
             self.log_notarization(view, out);
-            self.cast(view, Subject::Finalize { block }, out);
+            self.cast(now, view, Subject::Finalize { block }, out);
         }
     }
 
     /// Rule 5: Nullify the current view once it is hopeless, unless Finalize was sent for it.
     pub(super) fn nullify(&mut self, now: Now, out: &mut Effects) {
         let view = self.view;
-        if !self.may_vote(view) {
+        if !self.may_vote(view) || !self.may_sign(now) {
             return;
         }
         let cannot_lead = self.cannot_lead();
@@ -158,6 +174,6 @@ impl Engine {
             return;
         }
         self.timers.retry = now.monotonic.after(self.config.timing.retry_ms);
-        self.cast(view, Subject::Nullify, out);
+        self.cast(now, view, Subject::Nullify, out);
     }
 }

@@ -148,6 +148,30 @@ fn a_file_is_replaced_by_its_own_key_alone_and_what_a_kill_left_does_not_hinder(
     assert_eq!(names, 2, "the key and the passphrase");
 }
 
+/// A file of the first day, whose secret another program in another language found, too.
+#[test]
+fn an_encrypted_file_of_before_still_opens() {
+    let folder = tempfile::tempdir().unwrap();
+    let known = passphrases(folder.path(), "correct horse");
+    let path = folder.path().join("node.key");
+    let text = r#"kind = "node"
+public = "4adb487698dcb339f7f3695eef7c8259a3c68b84497ad86defed46b452df56c2"
+
+[encrypted]
+scheme = "scrypt-xchacha20poly1305"
+log_n = 17
+salt = "7cfc59aee2833fab34b134ad4e0488a2"
+nonce = "84c27c39f446b78d8ba213d6ca82a3c5ba88b769954d4ed0"
+secret = "e3e318ea27c9c3f72422c62411e533a0183cbc6fdedb3138263a7d3e91d7f922c877bf0bdee90922f36b7d38e5dd422b"
+checksum = "379d8b908e553fef"
+"#;
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let key = read_secret(&path, KeyKind::Node, &known).unwrap();
+    let expected = "504bf2a07f84a24057ee340987f548d07767057c30d2aafe45abe893e8879f57";
+    assert_eq!(hex::encode(&key.to_bytes()[..]), expected);
+}
+
 #[test]
 fn a_file_with_both_secrets_or_none_is_no_key_file() {
     let folder = tempfile::tempdir().unwrap();

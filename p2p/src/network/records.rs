@@ -200,6 +200,14 @@ impl NetworkLoop {
         }
     }
 
+    /// Tries again what could not be signed.
+    pub(super) fn announce_due(&mut self, now: Instant) {
+        let is_due = self.signer.as_ref().is_some_and(|signer| signer.is_due);
+        if is_due && self.may_warn("own record", now) {
+            self.announce();
+        }
+    }
+
     /// Signs a record with the next sequence and tells everybody.
     fn announce(&mut self) {
         let Some(signer) = &mut self.signer else {
@@ -212,16 +220,20 @@ impl NetworkLoop {
         } else {
             &signer.external
         };
-        let (validator, node) = (&signer.validator_key, &signer.node_key);
         let record = PeerRecord::new(
-            validator.public(),
-            node.public(),
+            signer.key.public(),
+            signer.node_key.public(),
             addresses,
             signer.sequence,
         )
         .named(signer.name.clone());
+        let signature = signer.key.sign(record.signing_request(signer.chain));
+        signer.is_due = signature.is_none();
+        let Some(signature) = signature else {
+            return;
+        };
         self.shared.learn(signer.validator, &record);
-        let own = record.sign(signer.chain, validator, node);
+        let own = record.signed(signature, signer.chain, &signer.node_key);
         let record: Bytes = own.to_bytes().into();
         self.registry.set_own(own);
         let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();

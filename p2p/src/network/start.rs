@@ -13,6 +13,7 @@ use libp2p::{Multiaddr, Swarm};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use types::key::{PublicKey, SecretKey};
+use types::signer::Signer;
 
 use super::{NetworkLoop, RecordSigner};
 use crate::behaviour::{self, Behaviour, BehaviourEvent, IncomingRules};
@@ -66,12 +67,13 @@ pub async fn start(config: Config) -> Result<(Handle, Events), P2pError> {
         signer: own.and_then(|(validator, _)| {
             Some(RecordSigner {
                 validator,
-                validator_key: config.validator_key.clone()?,
+                key: config.validator.clone()?,
                 node_key: config.node_key.clone(),
                 chain: config.chain_id,
                 external: config.external.clone(),
                 name: config.name.clone(),
                 sequence: first_sequence(),
+                is_due: false,
             })
         }),
         own_record: None,
@@ -106,7 +108,7 @@ pub async fn start(config: Config) -> Result<(Handle, Events), P2pError> {
 
 /// The id and node key of this node, if it is a validator's.
 fn own_id(config: &Config) -> Result<Option<(types::hash::ValidatorId, PublicKey)>, P2pError> {
-    let Some(key) = config.validator_key.as_ref().map(SecretKey::public) else {
+    let Some(key) = config.validator.as_ref().map(Signer::public) else {
         return Ok(None);
     };
     if key == config.node_key.public() {

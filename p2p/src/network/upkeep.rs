@@ -19,6 +19,7 @@ impl NetworkLoop {
         self.end_strangers(now);
         self.end_banned(now);
         self.greet_waiting(now);
+        self.announce_due(now);
         self.dial(now);
     }
 

@@ -252,9 +252,12 @@ async fn mistakes_in_the_configuration_are_named() {
     let error = start(&|config| config.listen.clone_from(&taken)).await;
     assert!(matches!(error, P2pError::Listen { .. }), "{error}");
     let error =
-        start(&|config| config.validator_key = Some(SecretKey::from_bytes(&[99; 32]))).await;
+        start(&|config| config.validator = Some(SecretKey::from_bytes(&[99; 32]).into())).await;
     assert!(matches!(error, P2pError::NotInCommittee(_)), "{error}");
-    let error = start(&|config| config.node_key = config.validator_key.clone().unwrap()).await;
+    let error = start(&|config| {
+        config.node_key = config.validator.as_ref().unwrap().key().unwrap().clone();
+    })
+    .await;
     assert!(matches!(error, P2pError::SameKeys), "{error}");
     let error = start(&|config| config.node_key = SecretKey::from_bytes(&[101; 32])).await;
     assert!(matches!(error, P2pError::Genesis(_)), "{error}");

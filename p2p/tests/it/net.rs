@@ -69,7 +69,7 @@ impl Keys {
     pub fn config(&self, index: usize, bootstrap: &[Multiaddr]) -> Config {
         Config {
             node_key: self.nodes[index].clone(),
-            validator_key: Some(self.validators[index].clone()),
+            validator: Some(self.validators[index].clone().into()),
             chain_id: CHAIN,
             committee: self.committee(),
             listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
@@ -83,7 +83,7 @@ impl Keys {
     /// The configuration of a node without a validator's key.
     pub fn stranger(&self, seed: u8, bootstrap: &[Multiaddr]) -> Config {
         let mut config = self.config(0, bootstrap);
-        (config.node_key, config.validator_key) = (SecretKey::from_bytes(&[seed; 32]), None);
+        (config.node_key, config.validator) = (SecretKey::from_bytes(&[seed; 32]), None);
         config
     }
 

@@ -31,7 +31,7 @@ fn chain_routes() -> Vec<Route> {
     vec![
         read("/readyz", 1, get(ready)).is(reads("Whether the node takes work")
             .gives("Ready")
-            .fails(&["catching_up", "stalled"])),
+            .fails(&["catching_up", "signer_away", "stalled"])),
         read("/v1/openapi.json", 4, get(described)).is(reads("This document").gives("OpenApi")),
         read("/v1/status", 1, get(status))
             .is(reads("The node and its newest state").gives("Status")),

@@ -1,5 +1,6 @@
 //! What is kept of blocks that come to nothing.
 
+use types::key::SecretKey;
 use types::number::{Epoch, ValidatorIndex};
 use types::vote::{Certificate, Proposal, Statement, Vote};
 

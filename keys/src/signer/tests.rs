@@ -1,0 +1,128 @@
+//! Signer and node over a real socket, in one process.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use types::hash::{BlockId, ChainId, Hash32};
+use types::key::SecretKey;
+use types::number::{Epoch, View};
+use types::signer::{Signer, SigningRequest};
+use types::vote::{Statement, Subject};
+
+use super::client::{public_key, remote_signer};
+use super::server::{SignerServer, SignerServerError, init};
+
+struct SignerFolder {
+    folder: tempfile::TempDir,
+    key: SecretKey,
+}
+
+impl SignerFolder {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        let place = Self {
+            folder,
+            key: SecretKey::generate().unwrap(),
+        };
+        init(&place.past(), &place.key).unwrap();
+        place
+    }
+
+    fn past(&self) -> PathBuf {
+        self.folder.path().join("signed")
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("signer.sock")
+    }
+
+    fn start(&self) -> Signer {
+        self.start_at(&self.socket());
+        remote_signer(&self.socket()).unwrap()
+    }
+
+    fn start_at(&self, socket: &Path) {
+        let server = SignerServer::open(self.key.clone(), &self.past(), socket).unwrap();
+        std::thread::spawn(move || server.run());
+    }
+}
+
+fn vote(subject: Subject) -> SigningRequest {
+    SigningRequest::Vote {
+        chain: ChainId::default(),
+        statement: Statement {
+            epoch: Epoch(1),
+            view: View(4),
+            subject,
+        },
+    }
+}
+
+fn finalize(n: u8) -> SigningRequest {
+    vote(Subject::Finalize {
+        block: BlockId(Hash32([n; 32])),
+    })
+}
+
+#[test]
+fn a_signer_gives_the_signatures_of_its_key_and_no_contradicting_one() {
+    let place = SignerFolder::new();
+    let remote = place.start();
+    assert_eq!(remote.public(), place.key.public());
+    assert!(remote.key().is_none());
+    let local = Signer::new(place.key.clone());
+    let request = finalize(1);
+    assert_eq!(remote.sign(request.clone()), local.sign(request.clone()));
+    assert_eq!(remote.sign(vote(Subject::Nullify)), None);
+    let trouble = remote.trouble().unwrap();
+    assert!(
+        trouble.contains("a block of view 4 was finalized"),
+        "{trouble}"
+    );
+    // All or nothing, and nothing of a refused batch is remembered.
+    assert_eq!(remote.sign_all([finalize(1), finalize(2)]), None);
+    assert!(remote.sign(request).is_some() && remote.trouble().is_none());
+}
+
+#[test]
+fn of_two_nodes_one_signs_until_it_goes() {
+    let place = SignerFolder::new();
+    let first = place.start();
+    let second = remote_signer(&place.socket()).unwrap();
+    assert!(first.sign(finalize(1)).is_some());
+    assert_eq!(second.sign(finalize(1)), None);
+    let trouble = second.trouble().unwrap();
+    assert!(trouble.contains("another node signs"), "{trouble}");
+    assert_eq!(public_key(&place.socket()).unwrap(), place.key.public());
+    drop(first);
+    // The signer hears of it on a thread of its own.
+    while second.sign(finalize(1)).is_none() {
+        std::thread::yield_now();
+    }
+    assert_eq!(
+        second.sign(finalize(2)),
+        None,
+        "what the first one signed counts"
+    );
+}
+
+#[test]
+fn a_signer_without_its_past_or_in_an_open_folder_does_not_start() {
+    let place = SignerFolder::new();
+    let open = |past: &Path, socket: &Path| SignerServer::open(place.key.clone(), past, socket);
+    std::fs::set_permissions(place.folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(matches!(
+        open(&place.past(), &place.socket()),
+        Err(SignerServerError::TooOpen { mode: 0o755, .. })
+    ));
+    std::fs::set_permissions(place.folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let gone = open(&place.folder.path().join("gone"), &place.socket());
+    assert!(matches!(gone, Err(SignerServerError::Past(_))));
+    let running = open(&place.past(), &place.socket()).unwrap();
+    let second = open(&place.past(), &place.folder.path().join("other.sock"));
+    assert!(matches!(second, Err(SignerServerError::Lock(_))));
+    drop(running);
+    // A socket that nobody listens at is taken over.
+    assert!(open(&place.past(), &place.socket()).is_ok());
+}

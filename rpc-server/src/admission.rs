@@ -76,11 +76,11 @@ impl Admission {
         }
     }
 
-    /// The way into a route that waits for as long as `wait` before it answers.
-    pub(crate) fn poll(&self, wait: Duration) -> Gate {
+    /// The way into a route that waits for as long as `wait` before it answers, and takes a body of so many bytes.
+    pub(crate) fn poll(&self, wait: Duration, max_body: usize) -> Gate {
         let cost = RouteCost {
             weight: 1,
-            max_body: 0,
+            max_body,
         };
         Gate {
             admission: self.clone(),
@@ -130,9 +130,7 @@ impl Gate {
             turn.belongs_to(party);
         }
         let (request, _held) = self.whole(request, asker, signature).await?;
-        if let Some(turn) = &turn {
-            turn.node_owes();
-        }
+        let _whole = turn.as_ref().map(Turn::node_owes);
         let place = asker.take(&self.places, self.cost.weight);
         let place = place.ok_or_else(|| {
             ApiError::overloaded("the node answers as many requests as it can, or as many of yours")

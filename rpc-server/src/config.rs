@@ -36,6 +36,12 @@ pub struct ServerConfig {
     pub client_timeout: Duration,
     /// Time that a client has for this for certain, before its connection may have to make room for a newer one.
     pub min_turn: Duration,
+    /// Whether it answers gRPC beside HTTP, on the same port.
+    pub grpc: bool,
+    /// Whether it tells by gRPC which services there are.
+    pub grpc_reflection: bool,
+    /// Maximum number of calls at once on one connection of HTTP/2, which gRPC uses.
+    pub max_streams: u32,
 }
 
 impl ServerConfig {
@@ -56,6 +62,9 @@ impl ServerConfig {
             request_timeout: Duration::from_secs(10),
             client_timeout: Duration::from_secs(30),
             min_turn: Duration::from_millis(100),
+            grpc: true,
+            grpc_reflection: false,
+            max_streams: 32,
         }
     }
 }

@@ -51,6 +51,8 @@ struct OpenConnection {
     holder: Holder,
     /// Since when its client owes something; nothing while the node does.
     owes: Option<Instant>,
+    /// Requests that came whole and are not answered.
+    whole: usize,
 }
 
 /// The open connections of a server.
@@ -138,18 +140,36 @@ impl ConnectionBook {
         self.next += 1;
         let owes = Some(now);
         self.owing.entry(holder).or_default().insert((now, number));
-        self.open.insert(number, OpenConnection { holder, owes });
+        let connection = OpenConnection {
+            holder,
+            owes,
+            whole: 0,
+        };
+        self.open.insert(number, connection);
         number
     }
 
-    /// The node owes an answer on a connection.
+    /// A request came whole: the node owes an answer on a connection.
     pub(crate) fn node_owes(&mut self, number: ConnectionNumber) {
+        if let Some(connection) = self.open.get_mut(&number) {
+            connection.whole += 1;
+        }
         self.set_owing(number, None);
     }
 
-    /// A client owes something from now on: taking an answer, the next request.
+    /// A whole request is answered, or given up by its client.
+    pub(crate) fn answered(&mut self, number: ConnectionNumber, now: Instant) {
+        if let Some(connection) = self.open.get_mut(&number) {
+            connection.whole = connection.whole.saturating_sub(1);
+        }
+        self.client_owes(number, now);
+    }
+
+    /// A client owes something from now on: taking an answer, the next request. Not while the node owes as well.
     pub(crate) fn client_owes(&mut self, number: ConnectionNumber, now: Instant) {
-        self.set_owing(number, Some(now));
+        if self.open.get(&number).is_some_and(|open| open.whole == 0) {
+            self.set_owing(number, Some(now));
+        }
     }
 
     fn set_owing(&mut self, number: ConnectionNumber, owes: Option<Instant>) {
@@ -178,6 +198,7 @@ impl ConnectionBook {
             Some(OpenConnection {
                 holder: Holder::Stranger(_),
                 owes,
+                ..
             }) => *owes,
             _ => return None,
         };
@@ -201,7 +222,7 @@ impl ConnectionBook {
 
     /// A connection has ended, or is being ended.
     pub(crate) fn closed(&mut self, number: ConnectionNumber) {
-        let Some(OpenConnection { holder, owes }) = self.open.remove(&number) else {
+        let Some(OpenConnection { holder, owes, .. }) = self.open.remove(&number) else {
             return;
         };
         self.unlist(holder, owes, number);
@@ -254,11 +275,25 @@ mod tests {
         book.node_owes(numbers[1]);
         book.opened(at(2), start + TURN);
         assert_eq!(book.entry(start + TURN), Entry::InPlaceOf(numbers[0]));
-        book.client_owes(numbers[1], start + TURN);
+        book.answered(numbers[1], start + TURN);
         for number in numbers {
             book.node_owes(number);
         }
         assert_eq!(book.entry(start + TURN), Entry::At(start + TURN * 2));
+    }
+
+    #[test]
+    fn a_connection_with_several_requests_is_the_clients_once_all_are_answered() {
+        let start = Instant::now();
+        let mut book = ConnectionBook::new(1, 50, TURN);
+        let number = book.opened(at(1), start);
+        book.node_owes(number);
+        book.node_owes(number);
+        book.answered(number, start);
+        book.client_owes(number, start);
+        assert_eq!(book.entry(start + TURN), Entry::Full);
+        book.answered(number, start);
+        assert_eq!(book.entry(start + TURN), Entry::InPlaceOf(number));
     }
 
     #[test]

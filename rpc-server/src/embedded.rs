@@ -55,8 +55,11 @@ impl EmbeddedServer {
     #[must_use]
     pub fn new(config: &ServerConfig, backend: Arc<dyn Backend>) -> Self {
         let (stop, stopped) = watch::channel(false);
+        // A host passes on no trailers, with which calls by gRPC end.
+        let mut config = config.clone();
+        config.grpc = false;
         Self {
-            router: routes::router(backend, config, Guard::behind_host(), stopped),
+            router: routes::router(backend, &config, Guard::behind_host(), stopped),
             stop,
         }
     }

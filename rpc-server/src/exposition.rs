@@ -39,6 +39,7 @@ impl Server {
     ) -> Result<Self, ServerError> {
         let mut config = ServerConfig::at(listen);
         config.max_connections = MAX_CONNECTIONS;
+        config.grpc = false;
         let hosts = allowed_hosts.to_vec();
         let shown = Exposition(Arc::new(Mutex::new(source)));
         Self::start_router(config, |address, _| {

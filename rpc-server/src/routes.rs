@@ -1,5 +1,6 @@
 //! The routes: parse, bound, ask the backend, render.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
@@ -26,6 +27,7 @@ use crate::admission::{Admission, RouteCost, admit, is_json};
 use crate::backend::{Backend, FinalBlock};
 use crate::config::ServerConfig;
 use crate::error::{ApiError, ErrorKind};
+use crate::grpc::{self, CallCost};
 use crate::guard::{Guard, panicked, protect};
 use crate::openapi::{Operation, operation};
 use crate::party::PartyBook;
@@ -123,19 +125,44 @@ pub(crate) fn router(
         router = router.route(route.path, route.handlers.route_layer(gate));
     }
     for route in events::polls() {
-        let gate = from_fn_with_state(admission.poll(longest_wait), admit);
+        let gate = from_fn_with_state(admission.poll(longest_wait, 0), admit);
         router = router.route(route.path, route.handlers.route_layer(gate));
     }
-    router
-        .route(
-            LIVE,
-            get(async || Json(serde_json::json!({ "live": true }))),
-        )
+    router = router.route(
+        LIVE,
+        get(async || Json(serde_json::json!({ "live": true }))),
+    );
+    let mut router = router.with_state(app.clone());
+    if config.grpc {
+        let calls = calls(&admission, app, config.grpc_reflection, longest_wait);
+        router = router.merge(calls);
+    }
+    let router = router
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .with_state(app)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(guard, protect))
+        .layer(from_fn_with_state(guard, protect));
+    if config.grpc {
+        router.layer(from_fn(grpc::word))
+    } else {
+        router
+    }
+}
+
+/// The same routes by gRPC, over handlers without gates: each call has its own.
+fn calls(admission: &Admission, app: App, reflection: bool, longest_wait: Duration) -> Router {
+    let (mut handlers, mut costs) = (Router::new(), BTreeMap::new());
+    for route in requests() {
+        let path = route.path.replace("{*", "{");
+        costs.insert(path, CallCost::Request(route.cost));
+        handlers = handlers.route(route.path, route.handlers);
+    }
+    for route in events::polls() {
+        costs.insert(route.path.to_owned(), CallCost::Poll(longest_wait));
+        handlers = handlers.route(route.path, route.handlers);
+    }
+    let handlers = handlers.fallback(no_route).with_state(app);
+    grpc::router(admission, &costs, &handlers, reflection)
 }
 
 async fn no_route(request: Request) -> ApiError {

@@ -14,7 +14,7 @@ use tokio::time::{Interval, MissedTickBehavior, sleep_until};
 use crate::backend::Backend;
 use crate::caller::ClientAddress;
 use crate::config::ServerConfig;
-use crate::connection::{self, RemoteEnd};
+use crate::connection::{ConnectionRules, RemoteEnd};
 use crate::connections::{ConnectionBook, Entry, Holder};
 use crate::error::ApiError;
 use crate::guard::Guard;
@@ -79,15 +79,20 @@ impl Server {
         let socket = TcpListener::bind(config.listen).await.map_err(fail)?;
         let address = socket.local_addr().map_err(fail)?;
         let (stop, stopped) = watch::channel(false);
-        let acceptor = Acceptor {
+        let serving = ConnectionRules {
             router: router(address, stopped.clone()),
+            client_timeout: config.client_timeout,
+            max_streams: if config.grpc { config.max_streams } else { 0 },
+            stopped: stopped.clone(),
+        };
+        let acceptor = Acceptor {
+            serving,
             proxies: config.proxies,
             open: OpenConnections::new(ConnectionBook::new(
                 config.max_connections,
                 config.party_percent,
                 config.min_turn,
             )),
-            client_timeout: config.client_timeout,
             refusal: refusal(),
         };
         Ok(Self {
@@ -120,10 +125,9 @@ impl Drop for Server {
 
 /// Accepts connections as long as there is room.
 struct Acceptor {
-    router: Router,
+    serving: ConnectionRules,
     proxies: Vec<IpAddr>,
     open: OpenConnections,
-    client_timeout: Duration,
     /// The whole answer to a connection for which there is no room.
     refusal: Vec<u8>,
 }
@@ -148,9 +152,8 @@ impl Acceptor {
                         continue;
                     }
                     let remote = self.remote(from);
-                    let (router, timeout) = (self.router.clone(), self.client_timeout);
                     let turn = remote.turn.clone();
-                    let serving = connection::serve(stream, router, timeout, graceful.watcher(), remote);
+                    let serving = self.serving.clone().serve(stream, graceful.watcher(), remote);
                     self.open.served_by(&turn, connections.spawn(serving));
                 }
             }

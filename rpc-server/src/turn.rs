@@ -85,12 +85,13 @@ impl Drop for TurnOf {
 pub(crate) struct Turn(Arc<TurnOf>);
 
 impl Turn {
-    /// The request is whole: the node owes an answer.
-    pub(crate) fn node_owes(&self) {
+    /// A request is whole: the node owes an answer, until what this gives is dropped.
+    pub(crate) fn node_owes(&self) -> WholeRequest {
         self.0.connections.served().book.node_owes(self.0.number);
+        WholeRequest(self.clone())
     }
 
-    /// The answer is made: the client owes the taking of it and the next request.
+    /// An answer is made: the client owes the taking of it and the next request, unless the node owes another.
     pub(crate) fn client_owes(&self) {
         let mut served = self.0.connections.served();
         served.book.client_owes(self.0.number, Instant::now());
@@ -102,5 +103,17 @@ impl Turn {
         if let Some(ended) = served.book.belongs_to(self.0.number, party) {
             served.end(ended);
         }
+    }
+}
+
+/// A whole request that the node has not answered.
+#[derive(Debug)]
+pub(crate) struct WholeRequest(Turn);
+
+impl Drop for WholeRequest {
+    fn drop(&mut self) {
+        let turn = &self.0.0;
+        let mut served = turn.connections.served();
+        served.book.answered(turn.number, Instant::now());
     }
 }

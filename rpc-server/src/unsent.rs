@@ -6,11 +6,15 @@
 //! slowly brings about by its deadline. It is handed over in parts, so that the HTTP layer does not buffer it whole.
 
 use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
-use axum::http::header;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::{HeaderMap, header};
 use axum::response::Response;
-use futures::{StreamExt as _, stream};
+use futures::stream;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Frame;
 
 use crate::error::ApiError;
 use crate::pool::{KIB, Taking};
@@ -35,28 +39,58 @@ pub(crate) async fn bound(
     })?;
     let (mut head, body) = response.into_parts();
     // The body is in memory: collecting it moves it.
-    let bytes = axum::body::to_bytes(body, length).await;
-    let bytes = bytes.map_err(|_| ApiError::internal("an answer was lost"))?;
-    head.headers.insert(header::CONTENT_LENGTH, length.into());
-    let parts = stream::unfold((bytes, taking), async |(mut rest, taking): (Bytes, _)| {
-        if rest.is_empty() {
-            return None;
-        }
-        let part = rest.split_to(rest.len().min(SMALL));
-        Some((Ok::<_, Infallible>(part), (rest, taking)))
-    });
-    Ok(Response::from_parts(head, Body::from_stream(parts)))
+    let all = body.collect().await;
+    let all = all.map_err(|_| ApiError::internal("an answer was lost"))?;
+    let trailers = all.trailers().cloned();
+    let bytes = all.to_bytes();
+    if trailers.is_none() {
+        head.headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    let parts = stream::unfold(
+        (bytes, trailers, taking),
+        async |(mut rest, mut trailers, taking): (Bytes, Option<HeaderMap>, _)| {
+            let frame = if rest.is_empty() {
+                Frame::trailers(trailers.take()?)
+            } else {
+                Frame::data(rest.split_to(rest.len().min(SMALL)))
+            };
+            Some((Ok::<_, Infallible>(frame), (rest, trailers, taking)))
+        },
+    );
+    Ok(Response::from_parts(
+        head,
+        Body::new(StreamBody::new(parts)),
+    ))
 }
 
 /// A response whose length is not known: it holds what was taken for it until its end.
 pub(crate) fn holding(response: Response, taking: Taking) -> Response {
-    let (head, body) = response.into_parts();
-    let kept = stream::unfold(
-        (body.into_data_stream(), taking),
-        async |(mut rest, taking): (BodyDataStream, _)| {
-            let next = rest.next().await?;
-            Some((next, (rest, taking)))
-        },
-    );
-    Response::from_parts(head, Body::from_stream(kept))
+    response.map(|body| {
+        Body::new(HeldBody {
+            body,
+            taking: Some(taking),
+        })
+    })
+}
+
+/// A body that holds something until its end.
+struct HeldBody {
+    body: Body,
+    taking: Option<Taking>,
+}
+
+impl HttpBody for HeldBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(frame, Poll::Ready(None)) {
+            self.taking = None;
+        }
+        frame
+    }
 }

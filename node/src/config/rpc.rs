@@ -37,6 +37,12 @@ pub struct RpcConfig {
     pub client_timeout_ms: u64,
     /// Part of that time which a client has also while others wait for its connection, in milliseconds.
     pub min_turn_ms: u64,
+    /// Whether it answers gRPC as well, on the same port.
+    pub grpc: bool,
+    /// Whether it tells by gRPC which services and messages there are.
+    pub grpc_reflection: bool,
+    /// Maximum number of calls at once on one connection of HTTP/2, which gRPC uses.
+    pub max_streams: u32,
     /// How many events the event stream keeps for readers that are late.
     pub kept_events: usize,
 }
@@ -59,6 +65,9 @@ impl Default for RpcConfig {
             request_timeout_ms: ms(usual.request_timeout),
             client_timeout_ms: ms(usual.client_timeout),
             min_turn_ms: ms(usual.min_turn),
+            grpc: usual.grpc,
+            grpc_reflection: usual.grpc_reflection,
+            max_streams: usual.max_streams,
             kept_events: 65_536,
         }
     }
@@ -82,6 +91,9 @@ impl RpcConfig {
             request_timeout: Duration::from_millis(self.request_timeout_ms),
             client_timeout: Duration::from_millis(self.client_timeout_ms),
             min_turn: Duration::from_millis(self.min_turn_ms),
+            grpc: self.grpc,
+            grpc_reflection: self.grpc_reflection,
+            max_streams: self.max_streams,
         }
     }
 }

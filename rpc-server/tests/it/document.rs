@@ -190,7 +190,7 @@ pub fn unchunked(body: &[u8]) -> String {
 }
 
 /// What a node knows that gives the document's answers.
-fn events() -> [Event; 3] {
+pub fn events() -> [Event; 3] {
     let signed = samples::transaction();
     [
         Event::Block {
@@ -218,7 +218,7 @@ pub fn document() -> std::path::PathBuf {
 }
 
 /// A node that gives the document's answers.
-async fn prepared() -> Running {
+pub async fn prepared() -> Running {
     let running = start().await;
     running.fake.log.extend(events());
     *running.fake.stage.lock().unwrap() = Some(Stage::Settled);

@@ -14,6 +14,7 @@ mod events;
 mod exposition;
 mod fake;
 mod fuzz;
+mod grpc;
 mod limits;
 mod models;
 mod openapi;

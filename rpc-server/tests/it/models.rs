@@ -13,7 +13,7 @@ use types::number::{Amount, BeaconStep, ChainTime, Epoch, Fixed64, Height, TaskI
 
 use crate::samples;
 
-fn stages() -> Vec<Stage> {
+pub fn stages() -> Vec<Stage> {
     let primary = Primary {
         partner: samples::BOB,
         price: Amount(7),

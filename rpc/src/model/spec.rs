@@ -62,7 +62,7 @@ pub struct WorkloadView {
     pub outputs: Vec<OutputView>,
     /// Number of tasks in the array; they differ in their index alone.
     pub tasks: u32,
-    /// The tasks of the array that are run, ascending; absent, all of them.
+    /// The tasks of the array that are run, ascending; absent or empty, all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_indices: Option<Vec<TaskIndex>>,
     /// Limits of each task.
@@ -255,6 +255,7 @@ impl TryFrom<WorkloadView> for Workload {
             outputs: Bounded::new(view.outputs.into_iter().map(output).collect())?,
             tasks: view
                 .task_indices
+                .filter(|indices| !indices.is_empty())
                 .map_or(Ok(TaskSet::all(view.tasks)), |indices| {
                     TaskSet::named(view.tasks, &indices)
                 })?,

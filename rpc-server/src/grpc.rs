@@ -20,7 +20,7 @@ use axum::http::header;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::post;
-use prost_reflect::{DescriptorPool, MethodDescriptor, Value};
+use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor, Value};
 use rpc::ErrorBody;
 
 use crate::admission::{Admission, RouteCost, admit};
@@ -29,6 +29,8 @@ use call::RoutedCall;
 
 /// The compiled services and messages, which `rpc-server/tests/it/grpc.rs` writes.
 const DESCRIPTORS: &[u8] = include_bytes!("grpc/descriptors.bin");
+/// The package of the node's own services.
+const PACKAGE: &str = "gridproof.v1";
 /// The option of a method that names its route.
 const ROUTE_OPTION: &str = "gridproof.v1.http";
 /// The method by which gRPC's own tools ask whether a server serves, and the route that answers it.
@@ -80,6 +82,14 @@ pub fn calls() -> Vec<(String, String)> {
     let methods = methods().into_iter();
     methods
         .map(|(method, route)| (call_path(&method), route))
+        .collect()
+}
+
+/// The messages of the node's own services.
+pub(crate) fn messages() -> Vec<MessageDescriptor> {
+    let all = POOL.all_messages();
+    let own = all.filter(|message| message.package_name() == PACKAGE && !message.is_map_entry());
+    own.filter(|message| message.parent_message().is_none())
         .collect()
 }
 

@@ -1,12 +1,17 @@
 //! The description of the interface for programs: OpenAPI 3.1, made of the table of routes.
 //!
-//! Paths, methods, parameters, answers and codes of errors come from the routes themselves. The shapes of bodies are those
-//! of real answers: `rpc-server/tests/it/openapi.rs` reads them off the examples of `docs/http.md` and writes them to
-//! `openapi/schemas.json`.
+//! Paths, methods, parameters, answers and codes of errors come from the routes themselves, the shapes of bodies and the names of
+//! operations from the services of gRPC, which stand for the same routes: `rpc-server/tests/it/openapi.rs` compares the shapes with
+//! real answers.
+
+mod shapes;
+
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
 use crate::error::ErrorKind;
+use crate::grpc::calls;
 
 /// Name, type and meaning of a parameter of the query.
 type QueryParameter = (&'static str, &'static str, &'static str);
@@ -14,8 +19,8 @@ type QueryParameter = (&'static str, &'static str, &'static str);
 /// The media type of canonical bytes.
 const BYTES: &str = "application/octet-stream";
 
-/// The shapes of bodies, by name.
-const SCHEMAS: &str = include_str!("openapi/schemas.json");
+/// What is said of a body that is described as JSON.
+const OR_BYTES: &str = "Or the same in canonical bytes, as application/octet-stream.";
 
 /// The codes of errors by the kind that gives their status.
 pub const CODES: &[(ErrorKind, &[&str])] = &[
@@ -135,10 +140,11 @@ impl Operation {
         self
     }
 
-    /// It takes JSON of a shape, or the same in canonical bytes.
+    /// It takes JSON of a shape, or the same in canonical bytes, of which generators of clients are told in words: they make no
+    /// code that runs of two kinds of a body.
     pub(crate) fn takes(mut self, schema: &'static str) -> Self {
         self.takes.json = Some(schema);
-        self.takes_bytes()
+        self
     }
 
     /// It takes bytes.
@@ -182,8 +188,13 @@ impl Operation {
         self
     }
 
-    fn describe(&self, path: &str) -> Value {
+    fn describe(&self, path: &str, names: &OperationNames) -> Value {
         let mut described = Map::new();
+        let route = format!("{} {}", self.method, path.replace("{*", "{"));
+        if let Some((service, method)) = names.get(&route) {
+            described.insert("operationId".to_owned(), method.as_str().into());
+            described.insert("tags".to_owned(), json!([service]));
+        }
         described.insert("summary".to_owned(), self.summary.into());
         let mut parameters: Vec<Value> = path_parameters(path).map(path_parameter).collect();
         parameters.extend(self.query.iter().map(query_parameter));
@@ -191,7 +202,10 @@ impl Operation {
             described.insert("parameters".to_owned(), parameters.into());
         }
         if self.takes.json.is_some() || self.takes.bytes {
-            let body = json!({ "required": true, "content": self.takes.describe() });
+            let mut body = json!({ "required": true, "content": self.takes.describe() });
+            if self.takes.json.is_some() {
+                body["description"] = OR_BYTES.into();
+            }
             described.insert("requestBody".to_owned(), body);
         }
         described.insert("responses".to_owned(), self.responses().into());
@@ -278,18 +292,39 @@ fn query_parameter((name, kind, meaning): &QueryParameter) -> Value {
     })
 }
 
+/// Service and method of gRPC by the route that they stand for.
+type OperationNames = BTreeMap<String, (String, String)>;
+
+/// The names of the operations. Where two methods stand for one route, the first counts.
+fn names() -> OperationNames {
+    let mut names = OperationNames::new();
+    for (path, route) in calls() {
+        let mut parts = path.rsplit(['/', '.']);
+        if let (Some(method), Some(service)) = (parts.next(), parts.next()) {
+            let name = (service.to_owned(), lower_first(method));
+            names.entry(route).or_insert(name);
+        }
+    }
+    names
+}
+
+fn lower_first(name: &str) -> String {
+    let mut letters = name.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+    first.into_iter().chain(letters).collect()
+}
+
 /// The document about these paths and what their methods do.
 pub(crate) fn document(routes: &[(&'static str, Vec<Operation>)]) -> Value {
-    let mut paths = Map::new();
+    let (mut paths, names) = (Map::new(), names());
     for (path, operations) in routes {
         let methods = operations.iter().map(|operation| {
             let method = operation.method.to_ascii_lowercase();
-            (method, operation.describe(path))
+            (method, operation.describe(path, &names))
         });
         let methods: Map<_, _> = methods.collect();
         paths.insert(path.replace("{*", "{"), methods.into());
     }
-    let schemas: Value = serde_json::from_str(SCHEMAS).unwrap_or_default();
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -301,6 +336,6 @@ pub(crate) fn document(routes: &[(&'static str, Vec<Operation>)]) -> Value {
         },
         "servers": [{ "url": "http://127.0.0.1:26601" }],
         "paths": paths,
-        "components": { "schemas": schemas },
+        "components": { "schemas": shapes::all() },
     })
 }

@@ -50,7 +50,7 @@ pub(super) fn polls() -> Vec<Route> {
             wait,
             ("limit", "integer", "at most so many events, up to 1,000"),
         ])
-        .gives("Events")
+        .gives("EventPage")
         .fails(codes);
     let stream = operation("GET", "Events from a cursor on, as server-sent events")
         .query(&[

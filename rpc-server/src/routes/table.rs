@@ -47,9 +47,10 @@ fn chain_routes() -> Vec<Route> {
         read("/v1/validators", 4, get(validators)).is(reads(
             "The validators, as this one sees them",
         )
-        .gives("Validators")
+        .gives("ValidatorList")
         .fails(&["busy", "stopping"])),
-        read("/v1/partners", 16, get(partners)).is(reads("The active partners").gives("Partners")),
+        read("/v1/partners", 16, get(partners))
+            .is(reads("The active partners").gives("PartnerList")),
         read("/v1/partners/{address}", 4, get(partner)).is(reads("A partner")
             .gives("Partner")
             .fails(&["bad_address", "partner_not_found"])),
@@ -80,7 +81,7 @@ fn work_routes() -> Vec<Route> {
                 ),
                 ("customer", "string", "jobs of this account alone"),
             ])
-            .gives("Jobs")
+            .gives("JobList")
             .fails(&["bad_query"])),
         read("/v1/jobs/{id}", 2, get(job)).is(reads("A job")
             .gives("Job")
@@ -96,7 +97,7 @@ fn work_routes() -> Vec<Route> {
         .gives("SubmittedBatch")
         .fails(&["bad_transactions"])),
         read("/v1/transactions/{id}", 1, get(transaction)).is(reads("Where a transaction stands")
-            .gives("Transaction")
+            .gives("TransactionStatus")
             .fails(&[
                 "bad_transaction_id",
                 "transaction_not_found",
@@ -128,7 +129,7 @@ fn blob_routes() -> Vec<Route> {
     vec![
         read("/v1/blobs/{hash}/{length}", 1, get(blob).head(has_blob))
             .is(reads("What is here of a blob")
-                .gives("Blob")
+                .gives("BlobStatus")
                 .fails(blob_codes))
             .is(operation("HEAD", "200 if all of a blob is here, 404 if not").fails(blob_codes)),
         write(chunk, 4, MAX_CHUNK_BODY_BYTES, chunks)
@@ -139,7 +140,7 @@ fn blob_routes() -> Vec<Route> {
                 operation("PUT", "Uploads a chunk of a blob that a live job names")
                     .query(&[("job", "string", "the job that names the blob; required")])
                     .takes_bytes()
-                    .gives("Blob")
+                    .gives("BlobStatus")
                     .fails(&[
                         "bad_blob_hash",
                         "bad_blob_length",

@@ -1,117 +1,66 @@
 //! The description of the interface is the router's: every path and method is in it and no other, its codes are those of the
 //! document, and real answers have the shapes that it gives.
-//!
-//! To write the shapes anew: `GRIDPROOF_BLESS=1 cargo test -p gridproof-rpc-server openapi`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use gridproof_rpc_server::CODES;
-use serde_json::{Map, Value, json};
+use rpc::model::JobView;
+use serde_json::{Value, json};
+use types::number::{ChainTime, Height};
 
 use crate::document::{answers, document};
 use crate::fake::{request, start};
+use crate::samples;
 
-/// Objects whose keys are data.
-const MAPS: [&str; 2] = ["attributes", "environment"];
-
-/// The shape of a value as far as it shows one.
-fn shape(key: &str, value: &Value) -> Value {
-    match value {
-        Value::Null => json!({ "type": "null" }),
-        Value::Bool(_) => json!({ "type": "boolean" }),
-        Value::Number(number) if number.is_f64() => json!({ "type": "number" }),
-        Value::Number(_) => json!({ "type": "integer" }),
-        Value::String(_) => json!({ "type": "string" }),
-        Value::Array(items) => {
-            let items = items.iter().map(|item| shape("", item));
-            let items = items.reduce(|a, b| merged(&a, &b)).unwrap_or(json!({}));
-            json!({ "type": "array", "items": items })
-        }
-        Value::Object(_) if MAPS.contains(&key) => {
-            json!({ "type": "object", "additionalProperties": { "type": "string" } })
-        }
-        Value::Object(fields) => {
-            let properties = fields
-                .iter()
-                .map(|(key, value)| (key.clone(), shape(key, value)));
-            let required: Vec<_> = fields.keys().collect();
-            json!({ "type": "object", "properties": properties.collect::<Map<_, _>>(), "required": required })
-        }
+/// Where a value differs from a shape; nothing if it does not. Fields that the shape does not have differ too.
+fn difference(api: &Value, shape: &Value, value: &Value) -> Option<String> {
+    if let Some(reference) = shape["$ref"].as_str() {
+        let name = reference.rsplit('/').next().unwrap();
+        let shape = &api["components"]["schemas"][name];
+        assert!(shape.is_object(), "no schema {name}");
+        return difference(api, shape, value).map(|found| format!("{name}: {found}"));
     }
-}
-
-fn kinds(shape: &Value) -> BTreeSet<String> {
-    match &shape["type"] {
-        Value::String(kind) => BTreeSet::from([kind.clone()]),
-        Value::Array(kinds) => kinds
-            .iter()
-            .map(|kind| kind.as_str().unwrap().to_owned())
-            .collect(),
-        _ => BTreeSet::new(),
+    if let Some(either) = shape["oneOf"].as_array() {
+        let fits = |shape| difference(api, shape, value).is_none();
+        let all: Vec<_> = either.iter().filter(|shape| !fits(shape)).collect();
+        return (all.len() == either.len()).then(|| format!("{value} fits none of {shape}"));
     }
-}
-
-/// The shape of what has one of two shapes.
-fn merged(a: &Value, b: &Value) -> Value {
-    if a == b || b == &json!({}) {
-        return a.clone();
-    }
-    if a == &json!({}) {
-        return b.clone();
-    }
-    let mut both = Map::new();
-    let all: Vec<_> = kinds(a).union(&kinds(b)).cloned().collect();
-    let kind = if all.len() == 1 {
-        json!(all[0])
-    } else {
-        json!(all)
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
     };
-    both.insert("type".to_owned(), kind);
-    let has = |shape: &Value, key: &str| shape.get(key).is_some();
-    for key in ["items", "additionalProperties"] {
-        match (a.get(key), b.get(key)) {
-            (Some(a), Some(b)) => both.insert(key.to_owned(), merged(a, b)),
-            (Some(one), None) | (None, Some(one)) => both.insert(key.to_owned(), one.clone()),
-            (None, None) => None,
-        };
+    let kinds = &shape["type"];
+    let is_it = kinds == kind
+        || kinds
+            .as_array()
+            .is_some_and(|all| all.contains(&json!(kind)));
+    if !is_it {
+        return Some(format!("{value} is no {kinds}"));
     }
-    if has(a, "properties") || has(b, "properties") {
-        let of = |shape: &Value| shape["properties"].as_object().cloned().unwrap_or_default();
-        let mut properties = of(a);
-        for (key, shape) in of(b) {
-            let known = properties.get(&key).map(|known| merged(known, &shape));
-            properties.insert(key, known.unwrap_or(shape));
+    if let Value::Array(items) = value {
+        let mut items = items.iter();
+        return items.find_map(|item| difference(api, &shape["items"], item));
+    }
+    let fields = value.as_object()?;
+    let required = shape["required"].as_array().into_iter().flatten();
+    let mut missing = required.filter(|name| !fields.contains_key(name.as_str().unwrap()));
+    if let Some(name) = missing.next() {
+        return Some(format!("{name} is missing in {value}"));
+    }
+    fields.iter().find_map(|(name, value)| {
+        let shape = match &shape["additionalProperties"] {
+            Value::Null => &shape["properties"][name],
+            all => all,
+        };
+        if shape.is_null() {
+            return Some(format!("{name} is not described"));
         }
-        both.insert("properties".to_owned(), properties.into());
-        let required = |shape: &Value| -> Option<BTreeSet<String>> {
-            let all = shape.get("required")?.as_array()?.iter();
-            Some(all.map(|key| key.as_str().unwrap().to_owned()).collect())
-        };
-        let required = match (required(a), required(b)) {
-            (Some(a), Some(b)) => a.intersection(&b).cloned().collect(),
-            (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => BTreeSet::new(),
-        };
-        both.insert("required".to_owned(), json!(required));
-    }
-    both.into()
-}
-
-/// A shape that says nothing of what was `null` in every example.
-fn without_null(shape: Value) -> Value {
-    match shape {
-        Value::Object(fields) if fields.get("type") == Some(&json!("null")) => json!({}),
-        Value::Object(fields) => {
-            let fields = fields.into_iter();
-            Value::Object(
-                fields
-                    .map(|(key, value)| (key, without_null(value)))
-                    .collect(),
-            )
-        }
-        other => other,
-    }
+        difference(api, shape, value).map(|found| format!("{name}: {found}"))
+    })
 }
 
 /// The operation of a request, by method and target.
@@ -140,12 +89,6 @@ fn operation<'a>(api: &'a Value, method: &str, target: &str) -> &'a Value {
     &found.unwrap_or_else(|| panic!("{target} is not described"))[method.to_ascii_lowercase()]
 }
 
-/// The name of the schema of a body.
-fn schema_name(body: &Value) -> Option<String> {
-    let reference = body["content"]["application/json"]["schema"]["$ref"].as_str()?;
-    Some(reference.rsplit('/').next().unwrap().to_owned())
-}
-
 async fn described() -> Value {
     let running = start().await;
     let answer = request(running.address, "GET", "/v1/openapi.json").await;
@@ -153,19 +96,26 @@ async fn described() -> Value {
     answer.json()
 }
 
+/// The name of the schema of a body; an error has its codes beside it.
+fn schema_name(body: &Value) -> String {
+    let schema = &body["content"]["application/json"]["schema"];
+    let reference = schema["$ref"]
+        .as_str()
+        .or(schema["allOf"][0]["$ref"].as_str());
+    reference.unwrap().rsplit('/').next().unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn the_shapes_are_those_of_real_bodies_and_every_answer_is_described() {
     let api = described().await;
-    let mut schemas: BTreeMap<String, Value> = BTreeMap::new();
-    let mut add = |name: String, value: &Value| {
-        let found = shape("", value);
-        let known = schemas.get(&name).map(|known| merged(known, &found));
-        schemas.insert(name, known.unwrap_or(found));
+    let fits = |name: &str, value: &Value| {
+        let shape = json!({ "$ref": format!("#/components/schemas/{name}") });
+        assert_eq!(difference(&api, &shape, value), None);
     };
     for (method, target, body, answer) in answers().await {
         let operation = operation(&api, method, &target);
-        if let (Some(name), Some(body)) = (schema_name(&operation["requestBody"]), &body) {
-            add(name, body);
+        if let Some(body) = &body {
+            fits(&schema_name(&operation["requestBody"]), body);
         }
         let response = &operation["responses"][answer.status.to_string()];
         assert!(
@@ -182,39 +132,35 @@ async fn the_shapes_are_those_of_real_bodies_and_every_answer_is_described() {
             response["content"][kind].is_object(),
             "{method} {target}: {kind}"
         );
-        if kind == "application/json" {
-            let name = schema_name(response).unwrap_or_else(|| "Error".to_owned());
-            add(name, &answer.json());
+        if kind == "application/json" && target != "/v1/openapi.json" {
+            fits(&schema_name(response), &answer.json());
         }
     }
-    for schema in schemas.values_mut() {
-        *schema = without_null(schema.take());
+    for stage in crate::models::stages() {
+        let (record, spec) = (samples::record(stage), samples::spec());
+        let receipt = samples::job_receipt();
+        let view = JobView::new(&record, &spec, Some(&receipt), ChainTime(1), Height(9));
+        fits("Job", &serde_json::to_value(&view).unwrap());
     }
-    schemas.insert("OpenApi".to_owned(), json!({ "type": "object" }));
-    // A node says these two where they help.
-    let error = schemas.get_mut("Error").unwrap();
-    for key in ["expected_nonce", "retry_after_ms"] {
-        error["properties"][key] = json!({ "type": "integer" });
-    }
-    let expected = serde_json::to_string_pretty(&schemas).unwrap() + "\n";
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/openapi/schemas.json");
-    if std::env::var_os("GRIDPROOF_BLESS").is_some() {
-        std::fs::write(path, expected).unwrap();
-        return;
-    }
-    assert_eq!(
-        std::fs::read_to_string(path).unwrap(),
-        expected,
-        "GRIDPROOF_BLESS=1 writes it anew"
+    let refused =
+        json!({ "code": "c", "message": "m", "hint": "h", "retryable": true, "expected_nonce": 3 });
+    fits(
+        "SubmittedBatch",
+        &json!({ "results": [{ "refused": refused }] }),
     );
-    let text = api.to_string();
-    let names = text.split("\"#/components/schemas/").skip(1);
-    for name in names.map(|rest| rest.split('"').next().unwrap()) {
-        assert!(
-            api["components"]["schemas"][name].is_object(),
-            "no schema {name}"
-        );
-    }
+}
+
+#[tokio::test]
+async fn every_operation_has_a_name_of_its_own() {
+    let api = described().await;
+    let paths = api["paths"].as_object().unwrap().values();
+    let operations = paths.flat_map(|path| path.as_object().unwrap().values());
+    let names: Vec<_> = operations
+        .filter_map(|operation| operation["operationId"].as_str())
+        .collect();
+    let once: BTreeSet<_> = names.iter().collect();
+    assert!(names.len() > 18 && once.len() == names.len(), "{names:?}");
+    assert!(once.contains(&"getStatus"), "{names:?}");
 }
 
 #[tokio::test]

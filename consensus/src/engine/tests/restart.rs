@@ -295,10 +295,12 @@ fn after_a_lost_log_the_others_confirm_the_view_above_which_it_votes() {
     for view in 1..=9 {
         world.pass(60_000);
         assert_eq!(votes(&world.take()), [], "view {view}");
+        assert_eq!(world.engine.shown_entry(), None, "it confirms nothing");
         world.certify(world.nullification(view));
     }
     world.pass(60_000);
     assert_eq!(votes(&world.take()), [nullify(10)]);
+    assert!(world.engine.shown_entry().is_some());
 
     let again = World::restarted(config, restored(world.disk.clone()), START + 900_000);
     assert!(

@@ -418,3 +418,21 @@ fn a_proposal_that_comes_again_with_another_body_is_not_looked_into() {
     let found = send(&mut replica, leader, Message::Proposal(Box::new(again)));
     assert_eq!(found, []);
 }
+
+#[test]
+fn an_answer_to_the_vote_recovery_shows_a_certificate_that_verifies() {
+    let (fresh, keys) = replica();
+    let good = notarization(&keys, 5, 4, block(HONEST, 1).id());
+    let mut forged = good.clone();
+    forged.signatures.as_mut_slice()[0].0[4] ^= 1;
+    for (entry, faults) in [(good, vec![]), (forged, vec![Fault::BadAnswer])] {
+        let mut replica = fresh.clone();
+        let answer = Message::VoteRecovery {
+            session: START,
+            votes: Bounded::default(),
+            entry: Some(entry),
+        };
+        let found = send(&mut replica, MALLORY, answer);
+        assert_eq!(faults_of(&found, MALLORY), faults);
+    }
+}

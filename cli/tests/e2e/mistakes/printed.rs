@@ -79,8 +79,17 @@ impl Page {
     fn plain(&self, printed: &str) -> String {
         let printed = printed.replace(text(self.net.devnet.root()), "NET");
         let printed = printed.replace(text(&self.home), "~");
-        let lines = printed.lines().filter(|line| !line.contains(" INFO "));
-        lines.map(|line| words(line) + "\n").collect()
+        // Neither the log nor progress, which depends on the time that things take.
+        let told = |line: &&str| {
+            !line.contains(" INFO ") && !line.contains(" WARN ") && !line.starts_with("hashing")
+        };
+        let lines = printed.lines().filter(told);
+        // How a connection ends that makes no sense to the other side is for the system to say.
+        let plain = lines.map(|line| match line.split_once(" broke off while answering") {
+            Some((start, _)) => words(start) + " broke off while answering\n",
+            None => words(line) + "\n",
+        });
+        plain.collect()
     }
 }
 

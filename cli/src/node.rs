@@ -19,7 +19,7 @@ use types::words::counted;
 use crate::config::{self, Override, SetArgs};
 use crate::failure::{CommandFailure, ExitKind};
 use crate::logging::Logs;
-use crate::reload::at_each_hangup;
+use crate::reload::{at_each_hangup, with_beside};
 use crate::service;
 use crate::submit::{self, RpcArgs};
 use crate::ui::Ui;
@@ -240,11 +240,7 @@ async fn start(
         heartbeat,
         crate::asked_to_stop(),
     );
-    tokio::pin!(run, again);
-    let ended = tokio::select! {
-        ended = &mut run => ended,
-        () = &mut again => run.await,
-    };
+    let ended = with_beside(run, again).await;
     ended.map_err(|error| failure(&error))
 }
 

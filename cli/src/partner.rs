@@ -31,7 +31,7 @@ use crate::config::{self, Override, SetArgs};
 use crate::date;
 use crate::failure::{CommandFailure, ExitKind};
 use crate::logging::Logs;
-use crate::reload::at_each_hangup;
+use crate::reload::{at_each_hangup, with_beside};
 use crate::service;
 use crate::submit::{self, FeeArgs, RpcArgs, failure};
 use crate::trust::light_of;
@@ -252,12 +252,8 @@ async fn start(
         let audits = Box::pin(audit::audit(dir.to_owned(), config.clone(), passphrases));
         tokio::join!(audits, reloading);
     };
-    let run = partner::run(dir, config.clone(), controls);
-    tokio::pin!(run, beside);
-    let ended = tokio::select! {
-        ended = &mut run => ended,
-        () = &mut beside => run.await,
-    };
+    let run = Box::pin(partner::run(dir, config.clone(), controls));
+    let ended = with_beside(run, beside).await;
     ended.map_err(|error| stopped(&error))
 }
 

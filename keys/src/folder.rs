@@ -1,6 +1,8 @@
 //! Folders that hold secrets: mode 0700. One that others can enter is refused, as a key file that they can read is.
 
-use std::fs::DirBuilder;
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -49,6 +51,21 @@ pub fn check(path: &Path) -> Result<(), FolderError> {
         });
     }
     Ok(())
+}
+
+/// The name that something beside it has until it is whole.
+#[must_use]
+pub fn unfinished(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".new");
+    name.into()
+}
+
+/// Syncs the folder that a path lies in: a name that was made, moved or removed there then outlives a crash.
+pub fn sync_above(path: &Path) -> io::Result<()> {
+    let parent = path.parent();
+    let named = parent.filter(|parent| !parent.as_os_str().is_empty());
+    File::open(named.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use consensus::log::{Identity, Log};
+use keys::folder::{sync_above, unfinished};
 use keys::keyfile::{self, KeyKind};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -93,19 +94,21 @@ pub fn backup(directory: &Path, to: &Path) -> Result<BackupManifest, BackupError
     if to.exists() {
         return Err(BackupError::Exists(to.to_owned()));
     }
-    let layout = Layout::new(directory);
-    if !layout.validator_key().is_file() || !layout.genesis().is_file() {
-        return Err(BackupError::NoValidator(directory.to_owned()));
-    }
     let files = contents(directory)?;
-    let genesis = Genesis::from_bytes(&files["genesis.bin"])?;
+    let (Some(genesis), true) = (
+        files.get("genesis.bin"),
+        files.contains_key("keys/validator.key"),
+    ) else {
+        return Err(BackupError::NoValidator(directory.to_owned()));
+    };
+    let genesis = Genesis::from_bytes(genesis)?;
     let sums = files.iter().map(|(name, bytes)| (name.clone(), sum(bytes)));
     let manifest = BackupManifest {
         format: FORMAT,
         chain: genesis.chain_id(),
         files: sums.collect(),
     };
-    let fresh = init::unfinished(to);
+    let fresh = unfinished(to);
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -116,15 +119,9 @@ pub fn backup(directory: &Path, to: &Path) -> Result<BackupManifest, BackupError
     write_archive(file, &manifest, &files)
         .and_then(|file| file.sync_all())
         .and_then(|()| std::fs::rename(&fresh, to))
-        .and_then(|()| File::open(folder_of(to))?.sync_all())
+        .and_then(|()| sync_above(to))
         .map_err(io(to))?;
     Ok(manifest)
-}
-
-fn folder_of(path: &Path) -> &Path {
-    let parent = path.parent();
-    let named = parent.filter(|parent| !parent.as_os_str().is_empty());
-    named.unwrap_or(Path::new("."))
 }
 
 fn sum(bytes: &[u8]) -> String {

@@ -4,12 +4,12 @@
 //! Every file appears whole and synced under its name, the log last of all. So a crash in the middle leaves a directory
 //! that a node refuses to start in, without touching it, and that the same `init` completes.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use consensus::log::{FileStorage, Log, LogError};
+use keys::folder::{sync_above, unfinished};
 use keys::keyfile::{self, KeyFileError, KeyKind};
 use keys::passphrase::Passphrases;
 use types::codec::encode;
@@ -141,16 +141,7 @@ pub(crate) fn make_log(
     // This syncs the directory, so that the other files are there to stay before the log is.
     make(FileStorage::new(&fresh)?)?;
     std::fs::rename(&fresh, layout.log()).map_err(io(&layout.log()))?;
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(io(directory))
-}
-
-/// The name that something has until it is whole.
-pub(crate) fn unfinished(path: &Path) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(".new");
-    name.into()
+    sync_above(&layout.log()).map_err(io(directory))
 }
 
 /// Writes a file that is not there, or leaves one that says the same.

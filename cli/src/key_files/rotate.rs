@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Subcommand;
+use keys::folder;
 use keys::keyfile::{self, KeyKind};
 use node::config::Layout;
 use serde_json::json;
@@ -59,7 +60,7 @@ so does the bond of a partner, whose account cannot be replaced while it is bond
     },
 }
 
-/// Replaces a key.
+/// Replaces the key that the command names.
 pub async fn run(command: RotateCommand, ui: Ui) -> Result<(), CommandFailure> {
     match command {
         RotateCommand::Node { dir } => node(&dir, ui),
@@ -100,10 +101,7 @@ fn node(dir: &Path, ui: Ui) -> Result<(), CommandFailure> {
     // At every moment node.key is the old key or the new one.
     std::fs::hard_link(&path, &kept).map_err(|error| storage(&kept, &error))?;
     std::fs::rename(&next, &path).map_err(|error| storage(&path, &error))?;
-    let folder = path.parent().unwrap_or(dir);
-    std::fs::File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|error| storage(folder, &error))?;
+    folder::sync_above(&path).map_err(|error| storage(&path, &error))?;
     let text = format!(
         "old {}, kept as {}\nnew {}\nrestart the node: it signs a record that binds the new key, and its peers take it",
         old.public,

@@ -32,7 +32,7 @@ pub struct RestoreArgs {
     dir: PathBuf,
 }
 
-/// Writes a backup.
+/// Writes the backup of a validator, and says who must not have it.
 pub fn backup(arguments: &BackupArgs, ui: Ui) -> Result<(), CommandFailure> {
     let BackupArgs { dir, to } = arguments;
     let manifest = backup::backup(dir, to).map_err(|error| failure(&error))?;

@@ -100,6 +100,19 @@ fn restored(records: Vec<Record>) -> Restored {
     }
 }
 
+/// The block that the engine asks for: its view, parent, height and timestamp.
+fn asked(effects: &[Effect]) -> Option<(View, BlockId, Height, Timestamp)> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Propose {
+            view,
+            parent,
+            height,
+            timestamp,
+        } => Some((*view, *parent, *height, *timestamp)),
+        _ => None,
+    })
+}
+
 impl World {
     /// An engine that may vote: the vote recovery was answered.
     fn new(me: usize) -> Self {

@@ -1,14 +1,14 @@
 //! Key files on disk: mode 0600, whole or not there, synced with their folder before anything rests on them.
 
-use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use super::{KeyFileError, MAX_KEY_FILE_BYTES};
+use crate::folder::{sync_above, unfinished};
 
 /// The text of a file that nobody else may read.
 pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
@@ -82,18 +82,5 @@ fn put(
         let _ = std::fs::remove_file(&fresh);
         return Err(io(error));
     }
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    File::open(parent)
-        .and_then(|directory| directory.sync_all())
-        .map_err(io)
-}
-
-/// The name that a key file has until it is whole.
-fn unfinished(path: &Path) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(".new");
-    name.into()
+    sync_above(path).map_err(io)
 }

@@ -1,6 +1,5 @@
 //! What a key signed, on disk: one small file, in whose place a synced new one is renamed before a signature leaves.
 
-use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,6 +9,7 @@ use types::codec::{decode, encode};
 use types::key::PublicKey;
 
 use super::guard::SignedPast;
+use crate::folder::{sync_above, unfinished};
 
 /// What the file begins with.
 const MAGIC: &[u8] = b"gridproof signed 1\n";
@@ -128,18 +128,14 @@ impl PastFile {
         bytes.extend(encode(&(self.key, past)));
         let checksum = blake3::hash(&bytes);
         bytes.extend(checksum.as_bytes());
-        let mut name = OsString::from(&self.path);
-        name.push(".new");
-        let fresh = PathBuf::from(name);
+        let fresh = unfinished(&self.path);
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
         let mut file = options.open(&fresh)?;
         file.write_all(&bytes)?;
         file.sync_all()?;
         std::fs::rename(&fresh, &self.path)?;
-        let parent = self.path.parent();
-        let parent = parent.filter(|parent| !parent.as_os_str().is_empty());
-        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+        sync_above(&self.path)
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) fn send<T: BorshSerialize>(to: &mut impl Write, value: &T) -> io::Res
     to.write_all(&frame)
 }
 
-/// Receives one value.
+/// Receives one value, after its length in four bytes.
 pub(super) fn receive<T: BorshDeserialize + BorshSerialize>(from: &mut impl Read) -> io::Result<T> {
     let mut length = [0; 4];
     from.read_exact(&mut length)?;

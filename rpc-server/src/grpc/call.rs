@@ -18,7 +18,7 @@ use crate::error::{ApiError, ErrorKind};
 const BYTES: &str = "gridproof.v1.CanonicalBytes";
 /// The message that tells whether a node serves.
 const HEALTH: &str = "grpc.health.v1.HealthCheckResponse";
-/// Its values.
+/// The values of its status.
 const SERVING: i32 = 1;
 const NOT_SERVING: i32 = 2;
 

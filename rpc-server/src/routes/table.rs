@@ -66,7 +66,7 @@ fn chain_routes() -> Vec<Route> {
     ]
 }
 
-/// Transactions and jobs.
+/// The routes of transactions and jobs.
 fn work_routes() -> Vec<Route> {
     let (tx, txs) = (MAX_REQUEST_BYTES, MAX_SUBMITTED_BYTES);
     let reads = |summary| operation("GET", summary);

@@ -5,18 +5,6 @@ use types::testing::filled;
 use super::*;
 use crate::effect::Recipients;
 
-fn asked(effects: &[Effect]) -> Option<(View, BlockId, Height, Timestamp)> {
-    effects.iter().find_map(|effect| match effect {
-        Effect::Propose {
-            view,
-            parent,
-            height,
-            timestamp,
-        } => Some((*view, *parent, *height, *timestamp)),
-        _ => None,
-    })
-}
-
 fn proposals<'a>(effects: &'a [Effect]) -> Vec<&'a types::vote::Proposal> {
     let proposal = |message: &'a Message| match message {
         Message::Proposal(proposal) => Some(proposal.as_ref()),

@@ -57,19 +57,6 @@ fn retry_ms() -> u64 {
     config(0).0.timing.retry_ms
 }
 
-/// Asks for a block, if the engine does.
-fn wanted(effects: &[Effect]) -> Option<(View, BlockId, Height, Timestamp)> {
-    effects.iter().find_map(|effect| match effect {
-        Effect::Propose {
-            view,
-            parent,
-            height,
-            timestamp,
-        } => Some((*view, *parent, *height, *timestamp)),
-        _ => None,
-    })
-}
-
 #[test]
 fn a_vote_is_cast_once_the_holder_of_the_key_is_back() {
     let (mut world, guard) = guarded(3);
@@ -124,7 +111,7 @@ fn a_leader_asks_for_another_block_once_it_can_sign_one() {
     world.enter(view);
     world.step(Event::Urgent(true));
     world.pass(100);
-    let (_, parent, height, at) = wanted(&world.take()).expect("it is our turn");
+    let (_, parent, height, at) = asked(&world.take()).expect("it is our turn");
     guard.set_away(true);
     let first = block(parent, height.0, at.0, world.config.me);
     let proposed = |block: &WholeBlock| Event::Proposed {
@@ -134,10 +121,10 @@ fn a_leader_asks_for_another_block_once_it_can_sign_one() {
     world.step(proposed(&first));
     let effects = world.take();
     assert_eq!(messages(&effects).count(), 0, "nothing leaves: {effects:?}");
-    assert_eq!(wanted(&effects), None, "not at once");
+    assert_eq!(asked(&effects), None, "not at once");
     guard.set_away(false);
     world.pass(retry_ms());
-    let (_, parent, height, at) = wanted(&world.take()).expect("a block to sign");
+    let (_, parent, height, at) = asked(&world.take()).expect("a block to sign");
     let second = block(parent, height.0, at.0, world.config.me);
     world.step(proposed(&second));
     let effects = world.take();

@@ -63,6 +63,16 @@ need_build_tools() {
     use_kept_rocksdb
 }
 
+# need_disk GIB: fails now rather than in the middle of a build. What was built before counts as room.
+need_disk() {
+    local build free has=0
+    build=$(build_folder)
+    mkdir -p "$build"
+    free=$(df --output=avail -B1M "$build" | tail -n 1)
+    [ "$free" -ge $(($1 * 1024)) ] || has=$(du -sm "$build" | cut -f 1)
+    [ $((free + has)) -ge $(($1 * 1024)) ] || fail "$build has $((free / 1024)) GiB free, this needs $1 GiB" "make room, or set CARGO_BUILD_BUILD_DIR to a folder on another disk; cargo keeps the builds of removed checkouts beside it"
+}
+
 # What the example programs need: clang's WebAssembly target with a C library.
 need_wasm_tools() {
     need_packages clang=clang wasm-ld=lld '/usr/lib/wasm32-wasi/libc.a=wasi-libc' \

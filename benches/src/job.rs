@@ -12,7 +12,7 @@ use executor::{Inputs, TaskEngine, run_task};
 use types::attestation::Exit;
 use types::codec::Bounded;
 use types::hash::{BlobId, Hash32};
-use types::job::{CLASS_WASM_V2, TaskLimits, TaskSet, Workload};
+use types::job::{CLASS_WASM_V2, StateOutputs, TaskLimits, TaskSet, Workload};
 use types::number::{Fuel, TaskIndex};
 
 use crate::network::{MeasuredNetwork, binary};
@@ -102,6 +102,7 @@ fn alone(module: &Path) -> Result<(Duration, Duration)> {
         inputs: Bounded::default(),
         outputs: Bounded::default(),
         tasks: TaskSet::all(1),
+        state: StateOutputs::default(),
         limits: TaskLimits {
             fuel: Fuel(5_000_000_000),
             memory_bytes: 256 << 20,

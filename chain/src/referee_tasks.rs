@@ -11,6 +11,7 @@ use executor::worker::{WorkerHandle, WorkerJob, WorkerLimits};
 use tokio::sync::{Semaphore, mpsc};
 use types::attestation::leaf;
 use types::hash::{BlobId, Hash32};
+use types::job::TaskState;
 
 use crate::event::Event;
 use crate::meters::RefereeMetrics;
@@ -106,14 +107,16 @@ fn run(store: &BlobStore, task: RefereeTask) -> Result<Hash32, RefereeFault> {
     let program = std::env::current_exe().map_err(RefereeFault::Program)?;
     let limits = WorkerLimits::of(&workload, Duration::from_millis(wall_ms));
     let handle = WorkerHandle::spawn(&program, &["worker"], limits)?;
+    let before = TaskState::default();
     let job = WorkerJob {
         workload,
         tasks: vec![task],
+        state: before.clone(),
         files,
     };
     let mut found = None;
     handle.run_job(&job, |index, run| {
-        found = Some(leaf(&job.workload, index, &run.outcome));
+        found = Some(leaf(&job.workload, index, &before, &run.outcome));
         Ok(())
     })?;
     found.ok_or(RefereeFault::NotRun)

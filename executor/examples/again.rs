@@ -18,7 +18,7 @@ use gridproof_executor::{TaskRun, WorkerHandle, WorkerLimits};
 use instrument::accept::accept;
 use types::codec::Bounded;
 use types::hash::{BlobId, Hash32};
-use types::job::{CLASS_WASM_V2, TaskLimits, TaskSet, Workload};
+use types::job::{CLASS_WASM_V2, StateOutputs, TaskLimits, TaskSet, TaskState, Workload};
 use types::number::{Fuel, TaskIndex};
 
 /// What a program may run once it is compiled: some 10 ms.
@@ -37,6 +37,7 @@ fn job(path: &Path, bytes: &[u8]) -> Result<WorkerJob> {
         inputs: Bounded::new(vec![])?,
         outputs: Bounded::new(vec![])?,
         tasks: TaskSet::all(1),
+        state: StateOutputs::default(),
         limits: TaskLimits {
             fuel: Fuel(0),
             memory_bytes: 1 << 30,
@@ -50,6 +51,7 @@ fn job(path: &Path, bytes: &[u8]) -> Result<WorkerJob> {
     Ok(WorkerJob {
         workload,
         tasks: vec![TaskIndex(0)],
+        state: TaskState::default(),
         files: BTreeMap::from([(module, path.to_owned())]),
     })
 }

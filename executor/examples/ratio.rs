@@ -18,7 +18,7 @@ use anyhow::{Context, Result, ensure};
 use gridproof_executor::{Inputs, Program, TaskEngine, TaskRun, run_task};
 use types::codec::Bounded;
 use types::hash::{BlobId, Hash32};
-use types::job::{CLASS_WASM_V2, TaskLimits, TaskSet, Workload};
+use types::job::{CLASS_WASM_V2, StateOutputs, TaskLimits, TaskSet, Workload};
 use types::limits::MAX_TASK_FUEL;
 use types::number::{Fuel, TaskIndex};
 
@@ -51,6 +51,7 @@ fn workload(module: &[u8]) -> Result<Workload> {
         inputs: Bounded::new(vec![])?,
         outputs: Bounded::new(vec![])?,
         tasks: TaskSet::all(1),
+        state: StateOutputs::default(),
         limits: TaskLimits {
             fuel: Fuel(MAX_TASK_FUEL),
             memory_bytes: 1 << 30,

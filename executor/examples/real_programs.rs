@@ -22,7 +22,7 @@ use serde_json::Value;
 use types::attestation::Exit;
 use types::codec::{Bounded, Text};
 use types::hash::{BlobId, Hash32};
-use types::job::{CLASS_WASM_V2, Output, TaskLimits, TaskSet, Workload};
+use types::job::{CLASS_WASM_V2, Output, StateOutputs, TaskLimits, TaskSet, Workload};
 use types::limits::MAX_TASK_FUEL;
 use types::number::{Fuel, TaskIndex};
 
@@ -93,6 +93,7 @@ fn workload(run: &RealRun, module: &[u8]) -> Result<Workload> {
         inputs: given::inputs(&run.inputs)?,
         outputs: Bounded::new(outputs.collect::<Result<_>>()?)?,
         tasks: TaskSet::all(1),
+        state: StateOutputs::default(),
         limits: TaskLimits {
             fuel: Fuel(MAX_TASK_FUEL),
             memory_bytes: 4 << 30,

@@ -19,7 +19,7 @@ use serde_json::Value;
 use types::attestation::Exit;
 use types::codec::{Bounded, Text};
 use types::hash::{BlobId, Hash32};
-use types::job::{CLASS_WASM_V2, TaskLimits, TaskSet, Workload};
+use types::job::{CLASS_WASM_V2, StateOutputs, TaskLimits, TaskSet, Workload};
 use types::limits::MAX_TASK_FUEL;
 use types::number::{Fuel, TaskIndex};
 
@@ -132,6 +132,7 @@ fn run(engine: &TaskEngine, test: &SuiteTest) -> Result<TaskRun> {
         inputs: given::inputs(&held)?,
         outputs: Bounded::new(vec![])?,
         tasks: TaskSet::all(1),
+        state: StateOutputs::default(),
         limits: TaskLimits {
             fuel: Fuel(MAX_TASK_FUEL),
             memory_bytes: 1 << 30,

@@ -5,7 +5,7 @@
 //!        + 64 x module bytes                     reading, compiling and loading it
 //!        + its complexity                        the same, by what makes compiling dear: [`instrument::accept::Complexity`]
 //!        + 1,000,000 x (2 + declared outputs)    laying down stdout, stderr and each output
-//!        + stdin bytes + input bytes             loading and hashing them
+//!        + stdin, input and state bytes           loading and hashing them
 //!        + 100 x host calls + bytes moved        what host functions do
 //!        + memory bytes / 64                     at the largest size reached
 //!        + stdout + stderr + output bytes        hashing and keeping them

@@ -149,6 +149,19 @@ pub enum WorkloadFlaw {
         /// Module that the program was compiled from.
         program: BlobId,
     },
+    /// Tasks of a chain are asked for that do not follow each other.
+    #[error("task {0} is asked for and not the one before it, whose state it begins with")]
+    NotInARow(TaskIndex),
+    /// A task of a chain is to begin with too few files, or too many.
+    #[error("task {task} begins with {expected} files of a state, {found} are given")]
+    OtherState {
+        /// The first task that is asked for.
+        task: TaskIndex,
+        /// Number of files in the request.
+        found: u64,
+        /// Outputs of the state; none before the first task and where tasks are independent.
+        expected: u64,
+    },
     /// More tasks are asked for than a job has.
     #[error("{found} tasks where at most {MAX_TASKS} are allowed")]
     TooManyTasks {

@@ -51,7 +51,7 @@ pub fn run_task(
         }));
     }
     let host = TaskHost::new(workload, index, inputs).map_err(NoResult::Workload)?;
-    let upfront = fuel::upfront(workload);
+    let upfront = fuel::upfront(workload).saturating_add(inputs.state_bytes());
     let limit = workload.limits.fuel.0;
     let Some(left) = limit.checked_sub(upfront) else {
         return Ok(finish(workload, host, Exit::OutOfFuel, limit));

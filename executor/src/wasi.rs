@@ -104,7 +104,7 @@ impl TaskHost {
     ) -> Result<Self, WorkloadFlaw> {
         let start = workload.clock_start_ns;
         let mut tree = Tree::new(start);
-        for (path, bytes) in &inputs.files {
+        for (path, bytes) in inputs.files.iter().chain(&inputs.state) {
             if !tree.add_input(path, Arc::clone(bytes), start) {
                 let target = path.clone();
                 return Err(WorkloadFlaw::InputTarget { target });

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use types::hash::BlobId;
-use types::job::Workload;
+use types::job::{TaskState, Workload};
 use types::number::TaskIndex;
 
 pub use child::main;
@@ -78,10 +78,17 @@ impl WorkerLimits {
             .blobs()
             .iter()
             .fold(0u64, |sum, blob| sum.saturating_add(blob.length));
+        // What a task left is held while the next one runs.
+        let state = if workload.state.is_chain() {
+            workload.limits.output_bytes
+        } else {
+            0
+        };
         let data_bytes = BASE_DATA_BYTES
             .saturating_add(workload.limits.memory_bytes)
             .saturating_add(inputs)
             .saturating_add(workload.limits.output_bytes.saturating_mul(OUTPUT_FACTOR))
+            .saturating_add(state)
             .saturating_add(
                 workload
                     .module
@@ -104,8 +111,10 @@ impl WorkerLimits {
 pub struct WorkerJob {
     /// Workload whose tasks are to be run.
     pub workload: Workload,
-    /// Which of its tasks, in this order.
+    /// Which of its tasks, in this order; of a chain tasks that follow each other.
     pub tasks: Vec<TaskIndex>,
-    /// Where the child finds the bytes of every blob that [`Workload::blobs`] names.
+    /// What the task before the first of these left; empty where tasks are independent, and before the first of a chain.
+    pub state: TaskState,
+    /// Where the child finds the bytes of every blob that [`Workload::blobs`] and the state name.
     pub files: BTreeMap<BlobId, PathBuf>,
 }

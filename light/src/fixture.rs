@@ -14,8 +14,8 @@ use types::committee::Validator;
 use types::genesis::Genesis;
 use types::hash::{Address, BlobId, Hash32, JobId};
 use types::job::{
-    CLASS_WASM_V2, JobReceipt, Output, Policy, ReceiptVerifier, Revocation, TaskLimits, TaskSet,
-    Workload,
+    CLASS_WASM_V2, JobReceipt, Output, Policy, ReceiptVerifier, Revocation, StateOutputs,
+    TaskLimits, TaskSet, Workload,
 };
 use types::key::{SecretKey, VrfSecretKey};
 use types::number::{Amount, Attempt, ChainTime, Fixed64, Fuel, Height, Stake, Timestamp};
@@ -222,6 +222,7 @@ pub fn receipt() -> JobReceipt {
         workload: workload().id(),
         input_root: workload().input_root(),
         tasks: TaskSet::all(2),
+        state: StateOutputs::default(),
         result_root: result_root_of(&salt, &outcomes.leaves(&workload())),
         salt,
         outcomes: BlobId::of(&encode(&outcomes)),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Read;
 
-use types::attestation::{Outcomes, leaf_of, result_root_of};
+use types::attestation::{Outcomes, result_root_of};
 use types::block::Header;
 use types::codec::{CodecError, decode};
 use types::hash::{BlobId, Hash32, WorkloadId};
@@ -325,17 +325,8 @@ pub fn verify_outcomes(receipt: &JobReceipt, bytes: &[u8]) -> Result<Outcomes, J
             found: outcomes.0.len(),
         });
     }
-    let leaf = |index, outcome| {
-        (
-            index,
-            leaf_of(receipt.workload, &receipt.input_root, index, outcome),
-        )
-    };
-    let tasks = receipt.tasks.indices();
-    let leaves: Vec<_> = tasks
-        .zip(&outcomes.0)
-        .map(|(index, outcome)| leaf(index, outcome))
-        .collect();
+    let hashes = (receipt.workload, &receipt.input_root);
+    let leaves = outcomes.leaves_of(hashes, &receipt.tasks, &receipt.state);
     let found = result_root_of(&receipt.salt, &leaves);
     if found != receipt.result_root {
         return Err(JobProofError::ResultRoot {

@@ -86,10 +86,15 @@ pub struct OwnCommitment {
     pub outcomes: Option<BlobId>,
     /// For a primary: everything that the list names; kept on disk until the job is over.
     pub blobs: Bounded<BlobId, MAX_RESULT_BLOBS>,
+    /// For the primary of a chain: the list of its states, then the files that it names, all of which it uploads before it commits.
+    pub states: Bounded<BlobId, MAX_STATE_BLOBS>,
 }
 
 /// Most blobs that the results of one job name: stdout, stderr and every output of every task.
 pub const MAX_RESULT_BLOBS: usize = types::limits::MAX_TASKS * (2 + types::limits::MAX_OUTPUTS);
+
+/// Most blobs of a chain's states, and their list.
+pub const MAX_STATE_BLOBS: usize = 1 + types::limits::MAX_TASKS * types::limits::MAX_STATE_OUTPUTS;
 
 impl OwnCommitment {
     /// Commits the leaves of the tasks that were run.
@@ -117,6 +122,7 @@ impl OwnCommitment {
             commitment,
             outcomes: None,
             blobs: Bounded::default(),
+            states: Bounded::default(),
         }
     }
 

@@ -25,7 +25,7 @@ use types::account::{Account, Partner, PartnerSnapshot};
 use types::attestation::{Outcome, leaf};
 use types::codec::Bounded;
 use types::hash::{Address, BlobId, ChainId, Hash32, JobId};
-use types::job::{JobRecord, PartnerProfile, Workload};
+use types::job::{JobRecord, PartnerProfile, TaskState, Workload};
 use types::key::{SecretKey, VrfProof, VrfSecretKey};
 use types::number::{Amount, Attempt, ChainTime, Epoch, Height, TaskIndex, Timestamp};
 use types::params::Params;
@@ -167,9 +167,40 @@ pub struct ExecutionResult {
     /// Fresh random bytes for the commitment.
     pub salt: Hash32,
     /// The tasks run, ascending, and how they ended.
-    pub outcomes: Vec<(TaskIndex, Outcome)>,
+    pub outcomes: Vec<RanTask>,
     /// For a primary: the list of outcomes, already on disk.
     pub list: Option<BlobId>,
+    /// For the primary of a chain: the list of its states, then the files that it names, already on disk; else empty.
+    pub states: Vec<BlobId>,
+}
+
+/// A task that was run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RanTask {
+    /// Index of the task in the job.
+    pub task: TaskIndex,
+    /// What it began with; empty but in a chain.
+    pub before: TaskState,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+impl RanTask {
+    /// Tasks that were run one after the other from the start, each with what the one before it left.
+    #[must_use]
+    pub fn linked(workload: &Workload, outcomes: Vec<(TaskIndex, Outcome)>) -> Vec<Self> {
+        let mut state = TaskState::default();
+        let link = |(task, outcome): (TaskIndex, Outcome)| {
+            let after = outcome.state(&workload.state);
+            let before = std::mem::replace(&mut state, after);
+            Self {
+                task,
+                before,
+                outcome,
+            }
+        };
+        outcomes.into_iter().map(link).collect()
+    }
 }
 
 /// What is to be done, in order.
@@ -210,6 +241,8 @@ pub struct TaskExecution {
     pub workload: Workload,
     /// Which tasks of it, ascending.
     pub tasks: Vec<TaskIndex>,
+    /// For a verifier of a chain: the list of states that the primary handed on.
+    pub states: Option<BlobId>,
     /// Longest time that one of them may take, in milliseconds.
     pub task_wall_ms: u64,
 }
@@ -392,6 +425,7 @@ impl Core {
             salt,
             outcomes,
             list,
+            states,
         } = executed;
         // What runs is not committed, and stops running here.
         if !self.running.remove(&assignment) {
@@ -399,7 +433,12 @@ impl Core {
         }
         let leaves = outcomes
             .iter()
-            .map(|(index, outcome)| (*index, leaf(&workload, *index, outcome)))
+            .map(|ran| {
+                (
+                    ran.task,
+                    leaf(&workload, ran.task, &ran.before, &ran.outcome),
+                )
+            })
             .collect();
         let Ok(leaves) = Bounded::new(leaves) else {
             return Vec::new();
@@ -408,14 +447,15 @@ impl Core {
         let mut own = OwnCommitment::new(assignment, self.height, author, salt, leaves);
         if assignment.role == AssignmentRole::Primary {
             let mut blobs = BTreeSet::new();
-            for (_, outcome) in &outcomes {
+            for RanTask { outcome, .. } in &outcomes {
                 blobs.extend([outcome.stdout, outcome.stderr]);
                 blobs.extend(outcome.outputs.iter().flatten());
             }
-            let Ok(blobs) = Bounded::new(blobs.into_iter().collect()) else {
+            let blobs = Bounded::new(blobs.into_iter().collect());
+            let (Ok(blobs), Ok(states)) = (blobs, Bounded::new(states)) else {
                 return Vec::new();
             };
-            (own.outcomes, own.blobs) = (list, blobs);
+            (own.outcomes, own.blobs, own.states) = (list, blobs, states);
         }
         self.commitments.insert(assignment, own.clone());
         let mut effects = vec![Effect::Keep(Box::new(own))];

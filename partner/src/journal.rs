@@ -14,13 +14,13 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use types::codec::{CodecError, decode, encode};
 use types::hash::{Domain, Hash32};
 
-use crate::assignment::{Assignment, MAX_RESULT_BLOBS, OwnCommitment};
+use crate::assignment::{Assignment, MAX_RESULT_BLOBS, MAX_STATE_BLOBS, OwnCommitment};
 use crate::core::outbox::TransactionOutbox;
 
 /// Version of the files' format; the first byte of each.
 const FORMAT: u8 = 1;
 /// Largest file: a commitment of a job with the most tasks and outputs.
-const MAX_FILE_BYTES: usize = 40 * MAX_RESULT_BLOBS + (1 << 20);
+const MAX_FILE_BYTES: usize = 40 * (MAX_RESULT_BLOBS + MAX_STATE_BLOBS) + (1 << 20);
 const CHECKSUM_BYTES: usize = 32;
 const OUTBOX: &str = "outbox.bin";
 const COMMITMENT_SUFFIX: &str = ".commitment";

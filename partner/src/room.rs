@@ -9,6 +9,7 @@ use std::path::Path;
 
 use rustix::fs::statvfs;
 use types::job::{JobTerms, Workload};
+use types::limits::MAX_STATES_BYTES;
 
 /// Disk that stays free beside a job, for the journal and for what the system rounds up, in bytes.
 const SPARE_DISK_BYTES: u64 = 64 << 20;
@@ -70,7 +71,10 @@ impl FreeRoom {
     #[must_use]
     pub fn of_verifier(terms: &JobTerms) -> Self {
         Self {
-            disk_bytes: terms.input_bytes.saturating_add(SPARE_DISK_BYTES),
+            disk_bytes: terms
+                .input_bytes
+                .saturating_add(start_bytes(terms))
+                .saturating_add(SPARE_DISK_BYTES),
             memory_bytes: WORKER_MEMORY_BYTES,
         }
     }
@@ -109,6 +113,15 @@ pub fn largest_store_bytes(terms: &JobTerms) -> u64 {
     terms.input_bytes.max(result_bytes(terms))
 }
 
+/// The largest state with which a check of a chain may begin, and the list of all.
+fn start_bytes(terms: &JobTerms) -> u64 {
+    if !terms.state.is_chain() {
+        return 0;
+    }
+    let list = u64::try_from(MAX_STATES_BYTES).unwrap_or(u64::MAX);
+    terms.output_bytes.saturating_add(list)
+}
+
 fn result_bytes(terms: &JobTerms) -> u64 {
     let task = terms.output_bytes.saturating_add(OUTCOME_BYTES);
     task.saturating_mul(u64::from(terms.tasks.count()))
@@ -120,16 +133,22 @@ pub(crate) fn worker_bytes(workload: &Workload) -> u64 {
         .blobs()
         .iter()
         .fold(0u64, |sum, blob| sum.saturating_add(blob.length));
+    // The state before a task is held while it runs.
+    let written = if workload.state.is_chain() { 3 } else { 2 };
     WORKER_MEMORY_BYTES
         .saturating_add(workload.limits.memory_bytes)
         .saturating_add(inputs)
-        .saturating_add(workload.limits.output_bytes.saturating_mul(2))
+        .saturating_add(workload.limits.output_bytes.saturating_mul(written))
 }
 
 /// How many workers may run a job's tasks side by side, with so many processors and so much memory for all: at least one.
 #[must_use]
 pub fn side_by_side(workload: &Workload, cores: u16, memory_bytes: u64) -> u64 {
-    let tasks = u64::from(workload.tasks.count());
+    let tasks = if workload.state.is_chain() {
+        1
+    } else {
+        u64::from(workload.tasks.count())
+    };
     let by_memory = memory_bytes / worker_bytes(workload);
     tasks.min(u64::from(cores)).min(by_memory).max(1)
 }

@@ -6,6 +6,7 @@
 //! core.
 
 mod backend;
+mod chain_check;
 mod code_cache;
 mod error;
 mod room;
@@ -22,10 +23,11 @@ use executor::{NoResult, TaskRun};
 use types::attestation::{Outcome, Outcomes};
 use types::codec::{Bounded, encode};
 use types::hash::{BlobId, Hash32};
+use types::job::{TaskState, Workload};
 use types::number::TaskIndex;
 
 use crate::assignment::{Assignment, AssignmentRole};
-use crate::core::{ExecutionResult, TaskExecution};
+use crate::core::{ExecutionResult, RanTask, TaskExecution};
 use crate::endpoints::Endpoints;
 use crate::error::PartnerError;
 
@@ -107,7 +109,11 @@ impl JobRunner {
         execution: TaskExecution,
         cancel: Cancel,
     ) -> Result<ExecutionResult, RunnerError> {
-        self.fetch(&execution.workload.blobs(), &cancel).await?;
+        let blobs = execution.workload.blobs();
+        self.fetch(&self.inputs, &blobs, &cancel).await?;
+        if let Some(list) = execution.states {
+            return self.check_chain(execution, list, &cancel).await;
+        }
         let this = Arc::clone(&self);
         tokio::task::spawn_blocking(move || this.run(execution, &cancel)).await?
     }
@@ -122,12 +128,8 @@ impl JobRunner {
             workload,
             tasks,
             task_wall_ms,
+            ..
         } = execution;
-        let mut files = BTreeMap::new();
-        for blob in workload.blobs() {
-            let path = self.inputs.path(blob);
-            files.insert(blob, path.ok_or(RunnerError::InputGone(blob))?);
-        }
         let results = match assignment.role {
             AssignmentRole::Primary => {
                 self.forget(&assignment)?;
@@ -138,8 +140,9 @@ impl JobRunner {
         let job = BackendJob {
             workload: workload.clone(),
             tasks: tasks.clone(),
+            state: TaskState::default(),
             task_wall: Duration::from_millis(task_wall_ms),
-            files,
+            files: self.input_files(&workload)?,
         };
         let outcomes = self.run_and_keep(job, results.as_ref(), cancel)?;
         if !outcomes.iter().map(|(task, _)| task).eq(&tasks) {
@@ -148,17 +151,32 @@ impl JobRunner {
                 found: outcomes.len(),
             });
         }
-        let list = match results {
-            Some(results) => Some(keep_list(&results, &outcomes)?),
-            None => None,
+        let (list, states) = match &results {
+            Some(results) => {
+                let list = outcomes_of(&outcomes)?;
+                let states = keep_states(results, &workload, &list)?;
+                (Some(results.put_bytes(&encode(&list))?), states)
+            }
+            None => (None, Vec::new()),
         };
         Ok(ExecutionResult {
             assignment,
-            workload,
             salt: fresh_salt()?,
-            outcomes,
+            outcomes: RanTask::linked(&workload, outcomes),
             list,
+            states,
+            workload,
         })
+    }
+
+    /// Where the bytes of module and inputs are.
+    fn input_files(&self, workload: &Workload) -> Result<BTreeMap<BlobId, PathBuf>, RunnerError> {
+        let mut files = BTreeMap::new();
+        for blob in workload.blobs() {
+            let path = self.inputs.path(blob);
+            files.insert(blob, path.ok_or(RunnerError::InputGone(blob))?);
+        }
+        Ok(files)
     }
 
     /// Runs a job; for a primary keeps what each outcome names before the next one is taken. Ascending by task.
@@ -207,16 +225,32 @@ fn keep(results: &BlobStore, run: &TaskRun) -> Result<(), RunnerError> {
     Ok(())
 }
 
-/// Puts the list of outcomes on disk and names it.
-fn keep_list(
+/// The list of outcomes.
+fn outcomes_of(outcomes: &[(TaskIndex, Outcome)]) -> Result<Outcomes, RunnerError> {
+    let list = outcomes.iter().map(|(_, outcome)| outcome.clone());
+    Ok(Outcomes(Bounded::new(list.collect())?))
+}
+
+/// Puts the list of a chain's states on disk and names it, and after it every file that it names; nothing where tasks are
+/// independent.
+fn keep_states(
     results: &BlobStore,
-    outcomes: &[(TaskIndex, Outcome)],
-) -> Result<BlobId, RunnerError> {
-    let list = outcomes
+    workload: &Workload,
+    outcomes: &Outcomes,
+) -> Result<Vec<BlobId>, RunnerError> {
+    if !workload.state.is_chain() {
+        return Ok(Vec::new());
+    }
+    let states = outcomes.states(&workload.state);
+    let files: BTreeSet<_> = states
+        .0
         .iter()
-        .map(|(_, outcome)| outcome.clone())
+        .flat_map(|state| state.iter())
+        .flatten()
+        .copied()
         .collect();
-    Ok(results.put_bytes(&encode(&Outcomes(Bounded::new(list)?)))?)
+    let list = results.put_bytes(&encode(&states))?;
+    Ok(std::iter::once(list).chain(files).collect())
 }
 
 /// Random bytes for a commitment: without them a short list of possible outcomes could be tried through.

@@ -8,7 +8,7 @@ use chain::RefereeTask;
 use partner::assignment::{Assignment, AssignmentRole, OwnCommitment};
 use partner::core::outbox::TransactionOutbox;
 use partner::core::{
-    Core, Effect, Event, ExecutionResult, PartnerIdentity, PartnerSettings, ProvenState,
+    Core, Effect, Event, ExecutionResult, PartnerIdentity, PartnerSettings, ProvenState, RanTask,
     TaskExecution,
 };
 use state::{ChainStore, DecidedState, MemoryStore, read_as};
@@ -17,7 +17,7 @@ use types::codec::{Bounded, Text, encode};
 use types::gas::with_least_fee;
 use types::genesis::Genesis;
 use types::hash::{BlobId, ChainId, Hash32, JobId};
-use types::job::{Input, JobSpec, Output, Stage, TaskLimits, Workload};
+use types::job::{Input, JobSpec, Output, Stage, TaskLimits, TaskState, Workload};
 use types::key::SecretKey;
 use types::number::{Amount, Fuel, Height, Nonce, SQUARE, TaskIndex};
 use types::params::Params;
@@ -229,10 +229,11 @@ impl Grid {
         salt[..8].copy_from_slice(&random.next_u64().to_le_bytes());
         let executed = ExecutionResult {
             assignment,
+            outcomes: RanTask::linked(&workload, outcomes),
             workload,
             salt: Hash32(salt),
-            outcomes,
             list,
+            states: Vec::new(),
         };
         let effects = self.partners[at]
             .core
@@ -243,7 +244,7 @@ impl Grid {
     /// What an honest referee finds.
     pub fn leaf(&mut self, task: &RefereeTask) -> Hash32 {
         let outcome = self.outcome(&task.workload, task.task);
-        leaf(&task.workload, task.task, &outcome)
+        leaf(&task.workload, task.task, &TaskState::default(), &outcome)
     }
 
     fn outcome(&mut self, workload: &Workload, task: TaskIndex) -> Outcome {

@@ -1,6 +1,6 @@
 //! Attestations: outcomes, leaves, result roots, commitments to them, their openings, and the random beacon's inputs.
 //!
-//! A leaf is a hash of (workload, index, input root, outcome). A result root is a Merkle root over the blinded leaves of
+//! A leaf is a hash of (workload, index, input root, state before the task, outcome). A result root is a Merkle root over the blinded leaves of
 //! the tasks that its author ran, in index order; the primary's covers all tasks. A commitment is a hash over a result
 //! root and the salt that blinds its leaves.
 
@@ -13,6 +13,7 @@ use crate::limits::{MAX_OUTPUTS, MAX_TASKS};
 use crate::merkle::{MerkleProof, merkle_prove, merkle_root, merkle_verify};
 use crate::number::{Attempt, BeaconStep, Fuel, TaskIndex};
 use crate::spec::{TaskSet, Workload};
+use crate::task_state::{StateOutputs, TaskState, TaskStates};
 
 /// How a task ended. Every one of these is a result like any other, and is paid for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
@@ -72,15 +73,47 @@ pub struct Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Outcomes(pub Bounded<Outcome, MAX_TASKS>);
 
+impl Outcome {
+    /// What the task left of some outputs for the next one; empty where tasks are independent.
+    #[must_use]
+    pub fn state(&self, outputs: &StateOutputs) -> TaskState {
+        let file = |position| self.outputs.get(position).copied().flatten();
+        let files = outputs.positions().map(file).collect();
+        Bounded::new(files).expect("as many as there are outputs of a state")
+    }
+}
+
 impl Outcomes {
-    /// The leaves of all tasks.
+    /// The leaves of all tasks, each with the state that the outcome before it names.
     #[must_use]
     pub fn leaves(&self, workload: &Workload) -> Vec<(TaskIndex, Hash32)> {
-        let tasks = workload.tasks.indices();
-        tasks
-            .zip(&self.0)
-            .map(|(index, outcome)| (index, leaf(workload, index, outcome)))
-            .collect()
+        let (id, root) = (workload.id(), workload.input_root());
+        self.leaves_of((id, &root), &workload.tasks, &workload.state)
+    }
+
+    /// The leaves of all tasks by a workload's hashes, its tasks and its state, for those who know no more of it.
+    #[must_use]
+    pub fn leaves_of(
+        &self,
+        (workload, input_root): (WorkloadId, &Hash32),
+        tasks: &TaskSet,
+        state: &StateOutputs,
+    ) -> Vec<(TaskIndex, Hash32)> {
+        let mut before = TaskState::default();
+        let linked = tasks.indices().zip(&self.0).map(|(index, outcome)| {
+            let leaf = leaf_of((workload, input_root), index, &before, outcome);
+            before = outcome.state(state);
+            (index, leaf)
+        });
+        linked.collect()
+    }
+
+    /// What each task but the last left for the next one.
+    #[must_use]
+    pub fn states(&self, state: &StateOutputs) -> TaskStates {
+        let handed_on = self.0.split_last().map_or(&[][..], |(_, before)| before);
+        let states = handed_on.iter().map(|outcome| outcome.state(state));
+        TaskStates(Bounded::new(states.collect()).expect("fewer than there are outcomes"))
     }
 
     /// Fuel that all tasks used together, held at the largest value.
@@ -102,22 +135,27 @@ impl Outcomes {
     }
 }
 
-/// The leaf of one task: what two jobs over one workload have in common (rule C2).
+/// The leaf of one task with the state before it: what two jobs over one workload have in common.
 // Rule C2.
 #[must_use]
-pub fn leaf(workload: &Workload, index: TaskIndex, outcome: &Outcome) -> Hash32 {
-    leaf_of(workload.id(), &workload.input_root(), index, outcome)
-}
-
-/// A task's leaf by the workload's hashes, for those who know no more of it.
-#[must_use]
-pub fn leaf_of(
-    workload: WorkloadId,
-    input_root: &Hash32,
+pub fn leaf(
+    workload: &Workload,
     index: TaskIndex,
+    before: &TaskState,
     outcome: &Outcome,
 ) -> Hash32 {
-    Hash32::of(Domain::LEAF, &(workload, index, input_root, outcome))
+    let hashes = (workload.id(), &workload.input_root());
+    leaf_of(hashes, index, before, outcome)
+}
+
+fn leaf_of(
+    (workload, input_root): (WorkloadId, &Hash32),
+    index: TaskIndex,
+    before: &TaskState,
+    outcome: &Outcome,
+) -> Hash32 {
+    let hashed = (workload, index, input_root, before, outcome);
+    Hash32::of(Domain::LEAF, &hashed)
 }
 
 /// A leaf as a commitment holds it: hidden by a value derived from the salt and the index.
@@ -378,96 +416,4 @@ pub fn next_beacon(before: &Hash32, step: BeaconStep, output: Option<&VrfOutput>
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn leaves(n: u32) -> Vec<(TaskIndex, Hash32)> {
-        (0..n)
-            .map(|i| (TaskIndex(i), Hash32::of(Domain::LEAF, &i)))
-            .collect()
-    }
-
-    #[test]
-    fn an_opening_shows_exactly_the_drawn_tasks() {
-        let (all, salt) = (leaves(7), Hash32([3; 32]));
-        let covered: Vec<_> = all.iter().map(|(i, _)| *i).collect();
-        for drawn in [vec![], vec![0], vec![2, 5], (0..7).collect::<Vec<u32>>()] {
-            let drawn: Vec<_> = drawn.into_iter().map(TaskIndex).collect();
-            let opening = Opening::new(salt, &all, &drawn, BlobId::of(b"")).unwrap();
-            assert_eq!(opening.root, result_root_of(&salt, &all));
-            assert!(opening.is_consistent(&covered, &drawn));
-            assert!(!opening.is_consistent(&covered, &[TaskIndex(1)]));
-        }
-        let mut wrong = Opening::new(salt, &all, &[TaskIndex(2)], BlobId::of(b"")).unwrap();
-        wrong.salt.0[0] ^= 1;
-        assert!(!wrong.is_consistent(&covered, &[TaskIndex(2)]));
-    }
-
-    #[test]
-    fn a_divergence_opens_one_task_of_a_result() {
-        let (all, salt) = (leaves(5), Hash32([3; 32]));
-        let mine: Vec<_> = [0, 2, 4].map(|at: usize| all[at]).into();
-        let covered: Vec<_> = mine.iter().map(|(index, _)| *index).collect();
-        for (task, leaf) in &mine {
-            let shown = Divergence::new(salt, &mine, *task).unwrap();
-            assert_eq!(
-                (shown.root, shown.leaf),
-                (result_root_of(&salt, &mine), *leaf)
-            );
-            assert!(shown.is_consistent(&covered));
-            assert!(!shown.is_consistent(&covered[1..]));
-            let mut wrong = shown.clone();
-            wrong.leaf.0[0] ^= 1;
-            assert!(!wrong.is_consistent(&covered));
-        }
-        assert_eq!(Divergence::new(salt, &mine, TaskIndex(1)), None);
-    }
-
-    #[test]
-    fn a_contradiction_shows_both_leaves_of_one_task() {
-        let (settled, salt, own_salt) = (leaves(5), Hash32([3; 32]), Hash32([4; 32]));
-        let root = result_root_of(&salt, &settled);
-        let found = (TaskIndex(2), Hash32([9; 32]));
-        let shown = Contradiction::new(own_salt, found, &salt, &settled).unwrap();
-        assert_eq!(shown.leaf, settled[2].1);
-        assert_eq!(shown.divergence.root, result_root_of(&own_salt, &[found]));
-        assert!(shown.is_consistent(&TaskSet::all(5), &root, &salt));
-        assert!(!shown.is_consistent(&TaskSet::all(4), &root, &salt));
-        assert!(!shown.is_consistent(&TaskSet::all(2), &root, &salt));
-        assert!(!shown.is_consistent(&TaskSet::all(5), &own_salt, &salt));
-        assert!(!shown.is_consistent(&TaskSet::all(5), &root, &own_salt));
-        for change in [
-            |one: &mut Contradiction| one.leaf.0[0] ^= 1,
-            |one: &mut Contradiction| one.divergence.leaf.0[0] ^= 1,
-            |one: &mut Contradiction| one.divergence.task = TaskIndex(3),
-        ] {
-            let mut wrong = shown.clone();
-            change(&mut wrong);
-            assert!(!wrong.is_consistent(&TaskSet::all(5), &root, &salt));
-        }
-        let beyond = (TaskIndex(5), Hash32([9; 32]));
-        assert_eq!(Contradiction::new(own_salt, beyond, &salt, &settled), None);
-    }
-
-    #[test]
-    fn draws_are_distinct_in_range_and_of_the_asked_number() {
-        for count in 0..=12 {
-            let drawn = drawn_tasks(&Hash32([9; 32]), &TaskSet::all(10), count);
-            assert_eq!(drawn.len(), usize::try_from(count.min(10)).unwrap());
-            assert!(drawn.windows(2).all(|pair| pair[0] < pair[1]));
-            assert!(drawn.iter().all(|task| task.0 < 10));
-        }
-    }
-
-    #[test]
-    fn draws_of_named_tasks_are_among_them() {
-        let named = [3, 7, 27, 64, 99].map(TaskIndex);
-        let tasks = TaskSet::named(100, &named).unwrap();
-        for seed in 0..50 {
-            let drawn = drawn_tasks(&Hash32([seed; 32]), &tasks, 2);
-            assert_eq!(drawn.len(), 2);
-            assert!(drawn[0] < drawn[1] && drawn.iter().all(|task| named.contains(task)));
-        }
-        assert_eq!(drawn_tasks(&Hash32([9; 32]), &tasks, 5), named);
-    }
-}
+mod tests;

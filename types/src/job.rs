@@ -14,7 +14,10 @@ mod terms;
 pub use crate::spec::{
     Argument, CLASS_WASM_V2, Constraints, FUEL_PER_MODULE_BYTE, GuestPath, Input, JobSpec, Name,
     Output, PartnerProfile, RESERVED_ENVIRONMENT_PREFIX, TaskLimits, TaskSet, TaskSetError,
-    Verification, Workload, is_environment_key, is_input_target, is_output_path,
+    Verification, Workload, is_environment_key, is_input_target, is_output_path, is_state_path,
+};
+pub use crate::task_state::{
+    ChainFlaw, STATE_FOLDER, StateOutputs, TaskState, TaskStates, state_bytes,
 };
 pub use dispute::{
     AwaitedVote, Ballot, BallotPhase, JobVerdict, Share, VerifierOpening, VoteContext,

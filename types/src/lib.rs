@@ -31,6 +31,7 @@ pub mod spec;
 pub mod state_key;
 pub mod stored;
 pub mod task_set;
+pub mod task_state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;

@@ -77,6 +77,8 @@ pub const MAX_TASKS: usize = 1_024;
 pub const MAX_INPUTS: usize = 64;
 /// Most declared outputs of one task.
 pub const MAX_OUTPUTS: usize = 32;
+/// Most outputs that a task of a chain hands to the next one.
+pub const MAX_STATE_OUTPUTS: usize = 8;
 /// Most program arguments or environment entries of a job.
 pub const MAX_ARGUMENTS: usize = 256;
 /// Longest name (of a job, an output, an attribute), in bytes.
@@ -157,6 +159,10 @@ pub const MAX_UNBONDINGS: usize = 16;
 pub const BLOB_CHUNK_BYTES: u64 = 256 << 10;
 /// Largest encoded outcome of a task in that list, in bytes.
 pub const MAX_OUTCOME_BYTES: usize = 200 + MAX_OUTPUTS * 41;
+/// Largest encoded state in the list of a chain's states, in bytes.
+pub const MAX_STATE_ENTRY_BYTES: usize = 4 + MAX_STATE_OUTPUTS * 41;
+/// Largest encoded list of a chain's states, in bytes.
+pub const MAX_STATES_BYTES: usize = 4 + MAX_TASKS * MAX_STATE_ENTRY_BYTES;
 /// Largest encoded list of outcomes of a job, in bytes.
 pub const MAX_OUTCOMES_BYTES: usize = 8 << 20;
 

@@ -17,6 +17,7 @@ use crate::limits::{
 };
 use crate::number::{Amount, EngineClass, Fuel};
 pub use crate::task_set::{TaskSet, TaskSetError};
+use crate::task_state::{ChainFlaw, STATE_FOLDER, StateOutputs};
 
 /// The one engine class of this version, as `docs/spec/executor.md` defines it.
 pub const CLASS_WASM_V2: EngineClass = EngineClass(2);
@@ -64,8 +65,10 @@ pub struct Workload {
     pub inputs: Bounded<Input, MAX_INPUTS>,
     /// Files under `/out` that are kept, sorted by name, each once.
     pub outputs: Bounded<Output, MAX_OUTPUTS>,
-    /// The tasks: independent, differing in their index.
+    /// The tasks, which differ in their index.
     pub tasks: TaskSet,
+    /// What each task hands to the next; nothing where they are independent.
+    pub state: StateOutputs,
     /// Limits of each task.
     pub limits: TaskLimits,
     /// Where the task's clock starts, in nanoseconds since the Unix epoch.
@@ -126,6 +129,50 @@ pub struct Verification {
     pub confidence_ppm: u32,
 }
 
+impl JobSpec {
+    /// Checks what must hold of a spec whose tasks hand a state on, beside what must hold of any.
+    // Rule C79.
+    pub fn check_chain(&self) -> Result<(), ChainFlaw> {
+        let workload = &self.workload;
+        if !workload.state.is_chain() {
+            return Ok(());
+        }
+        if !workload.tasks.is_whole() {
+            return Err(ChainFlaw::NamedTasks);
+        }
+        if workload.tasks.count() < 2 {
+            return Err(ChainFlaw::TooShort(workload.tasks.count()));
+        }
+        let mut least = 0;
+        for (position, given) in workload.state.positions().zip(workload.state.0.iter()) {
+            if position < least || position >= workload.outputs.len() {
+                return Err(ChainFlaw::BadState(*given));
+            }
+            least = position + 1;
+        }
+        let mut targets = workload.inputs.iter().map(|input| input.target.as_str());
+        if let Some(path) = targets.find(|target| is_state_path(target)) {
+            return Err(ChainFlaw::FolderTaken(path.to_owned()));
+        }
+        let (task, value) = (
+            self.verification.task_value_at_risk,
+            self.verification.value_at_risk,
+        );
+        if task != value {
+            return Err(ChainFlaw::BadTaskValue { task, value });
+        }
+        Ok(())
+    }
+}
+
+/// True for the folder in which a task of a chain finds its state, and all below it.
+// Rule C79.
+#[must_use]
+pub fn is_state_path(path: &str) -> bool {
+    let below = path.strip_prefix(STATE_FOLDER);
+    below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 impl Workload {
     /// The hash that leaves carry.
     #[must_use]
@@ -133,7 +180,7 @@ impl Workload {
         WorkloadId(Hash32::of(Domain::WORKLOAD, self))
     }
 
-    /// The hash over module, stdin and inputs: what every task of an array starts from.
+    /// The hash over module, stdin and inputs: what every task starts from, be there a state before it or not.
     #[must_use]
     pub fn input_root(&self) -> Hash32 {
         Hash32::of(Domain::INPUTS, &(self.module, self.stdin, &self.inputs))
@@ -253,6 +300,68 @@ impl PartnerProfile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::number::{SQUARE, TaskIndex};
+    use crate::testing;
+
+    /// A chain of 3 tasks with two outputs, of which it hands on the second.
+    fn chain() -> JobSpec {
+        let mut spec = testing::job_spec(testing::workload(b"module", 3));
+        let output = |name: &str| Output {
+            name: Name::new(name).unwrap(),
+            path: GuestPath::new(format!("/out/{name}")).unwrap(),
+        };
+        spec.workload.outputs = Bounded::new(vec![output("log"), output("state")]).unwrap();
+        spec.workload.state = StateOutputs(Bounded::new(vec![1]).unwrap());
+        spec
+    }
+
+    #[test]
+    fn a_chain_runs_all_of_two_tasks_or_more_and_hands_on_outputs() {
+        assert_eq!(chain().check_chain(), Ok(()));
+        let flaw = |change: fn(&mut JobSpec)| {
+            let mut spec = chain();
+            change(&mut spec);
+            spec.check_chain().unwrap_err()
+        };
+        let one = |spec: &mut JobSpec| spec.workload.tasks = TaskSet::all(1);
+        assert_eq!(flaw(one), ChainFlaw::TooShort(1));
+        let named = |spec: &mut JobSpec| {
+            let indices = [TaskIndex(0), TaskIndex(2)];
+            spec.workload.tasks = TaskSet::named(3, &indices).unwrap();
+        };
+        assert_eq!(flaw(named), ChainFlaw::NamedTasks);
+        let beyond = |spec: &mut JobSpec| {
+            spec.workload.state = StateOutputs(Bounded::new(vec![0, 2]).unwrap());
+        };
+        assert_eq!(flaw(beyond), ChainFlaw::BadState(2));
+        let again = |spec: &mut JobSpec| {
+            spec.workload.state = StateOutputs(Bounded::new(vec![1, 1]).unwrap());
+        };
+        assert_eq!(flaw(again), ChainFlaw::BadState(1));
+        let (task, value) = (Amount(1), SQUARE);
+        let cheaper = |spec: &mut JobSpec| spec.verification.task_value_at_risk = Amount(1);
+        assert_eq!(flaw(cheaper), ChainFlaw::BadTaskValue { task, value });
+    }
+
+    #[test]
+    fn no_input_of_a_chain_lies_where_its_tasks_find_their_state() {
+        for (target, is_free) in [
+            ("/in/state", false),
+            ("/in/state/log", false),
+            ("/in/states", true),
+            ("/in/data/state", true),
+        ] {
+            let mut spec = chain();
+            let input = Input {
+                blob: BlobId::of(b"data"),
+                target: GuestPath::new(target).unwrap(),
+            };
+            spec.workload.inputs = Bounded::new(vec![input]).unwrap();
+            assert_eq!(spec.check_chain().is_ok(), is_free, "{target}");
+            spec.workload.state = StateOutputs::default();
+            assert_eq!(spec.check_chain(), Ok(()), "an array has no such folder");
+        }
+    }
 
     #[test]
     fn inputs_and_outputs_have_places_of_their_own() {

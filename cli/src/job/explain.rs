@@ -12,7 +12,7 @@ const PAGE: &str = include_str!("../../../docs/job-spec.md");
 /// Fields of which others are part, as the page does not list them.
 const MAPPINGS: [&str; 2] = ["engine.params.env", "constraints.attributes"];
 /// Fields with a list of texts or numbers.
-const LISTS: [&str; 2] = ["engine.params.args", "tasks.indices"];
+const LISTS: [&str; 3] = ["engine.params.args", "tasks.indices", "tasks.state"];
 
 /// What is to be explained.
 #[derive(Debug, Args)]

@@ -211,6 +211,7 @@ impl Resolver<'_> {
             inputs: bounded(inputs)?,
             outputs: bounded(spec.outputs.clone())?,
             tasks: spec.tasks.clone(),
+            state: spec.state.clone(),
             limits: spec.limits,
             clock_start_ns: spec.clock_start_ns,
             random_seed: spec.random_seed,

@@ -14,7 +14,7 @@
 //!   - {source: ./data.bin, target: /in/data}
 //! outputs:                            # stdout and stderr are always kept
 //!   - {name: hist, path: /out/hist.csv}
-//! tasks: {array: 4}
+//! tasks: {array: 4}                   # or {chain: 4, state: [hist]}: each begins with what the one before it left
 //! resources: {fuel: 5G, memory: 256MiB, output: 64MiB, wait: 10m}
 //! constraints: {attributes: {location: de}}
 //! verification: {verifiers: 2, tasks: all, value_at_risk: 10, task_value_at_risk: 1, confidence: 0.99}
@@ -38,7 +38,7 @@ use std::path::Path;
 
 use types::hash::Hash32;
 use types::job::{
-    Argument, Constraints, GuestPath, Name, Output, TaskLimits, TaskSet, Verification,
+    Argument, Constraints, GuestPath, Name, Output, StateOutputs, TaskLimits, TaskSet, Verification,
 };
 use types::number::{Amount, SQUARE};
 
@@ -72,6 +72,8 @@ pub struct Spec {
     pub outputs: Vec<Output>,
     /// The tasks, at least one.
     pub tasks: TaskSet,
+    /// The outputs that each task hands to the next; none where they are independent.
+    pub state: StateOutputs,
     /// Limits of each task.
     pub limits: TaskLimits,
     /// Which partners may run it.
@@ -119,6 +121,18 @@ impl Spec {
         let outputs = document.outputs.as_ref();
         let constraints = document.constraints.as_ref();
         let verification = document.verification.as_ref();
+        let outputs = outputs.map_or(Ok(Vec::new()), checks::outputs)?;
+        let state = document
+            .tasks
+            .as_ref()
+            .map_or(Ok(StateOutputs::default()), |section| {
+                checks::state(section, &outputs)
+            })?;
+        let verification =
+            checks::verification(verification.map(|section| &section.value), price_cap)?;
+        if state.is_chain() {
+            checks::chain(&document, &verification)?;
+        }
         Ok(Self {
             name,
             module: program.module,
@@ -126,7 +140,8 @@ impl Spec {
             environment: program.environment,
             stdin: program.stdin,
             inputs: inputs.map_or(Ok(Vec::new()), |list| checks::inputs(list, folder))?,
-            outputs: outputs.map_or(Ok(Vec::new()), checks::outputs)?,
+            outputs,
+            state,
             limits: checks::limits(
                 document.resources.as_ref().map(|section| &section.value),
                 tasks.count(),
@@ -135,10 +150,7 @@ impl Spec {
             constraints: constraints.map_or(Ok(Constraints::default()), |section| {
                 checks::constraints(&section.value)
             })?,
-            verification: checks::verification(
-                verification.map(|section| &section.value),
-                price_cap,
-            )?,
+            verification,
             price_cap,
             max_wait_ms: checks::max_wait_ms(
                 document.resources.as_ref().map(|section| &section.value),

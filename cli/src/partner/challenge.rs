@@ -18,7 +18,7 @@ use serde_json::json;
 use types::attestation::{CommitmentContext, Contradiction, commitment, leaf};
 use types::codec::decode;
 use types::hash::{Domain, Hash32, JobId};
-use types::job::{JobReceipt, Workload};
+use types::job::{JobReceipt, TaskState, Workload};
 use types::key::{SecretKey, signing_hash};
 use types::limits::MAX_STATE_VALUE_BYTES;
 use types::number::TaskIndex;
@@ -265,6 +265,7 @@ async fn run(
     let job = WorkerJob {
         workload: workload.clone(),
         tasks: tasks.to_vec(),
+        state: TaskState::default(),
         files,
     };
     let program = std::env::current_exe()?;
@@ -273,7 +274,10 @@ async fn run(
         let mut found = Vec::new();
         let handle = WorkerHandle::spawn(&program, &["worker"], limits)?;
         handle.run_job(&job, |task, run| {
-            found.push((task, leaf(&job.workload, task, &run.outcome)));
+            found.push((
+                task,
+                leaf(&job.workload, task, &TaskState::default(), &run.outcome),
+            ));
             Ok(())
         })?;
         Ok::<_, NoResult>(found)

@@ -43,6 +43,7 @@ WORKLOAD = Workload(
     inputs=(Input(BlobId.of(b"data"), "/in/data"),),
     outputs=(Output("hist", "/out/hist.csv"),),
     tasks=TaskSet.of(9, [0, 4, 8]),
+    state=(0,),
     limits=TaskLimits(1 << 30, 1 << 26, 1 << 20),
     clock_start_ns=1,
     random_seed=filled(4),
@@ -110,7 +111,8 @@ class Golden(unittest.TestCase):
         self.assertEqual(WORKLOAD.id, golden("workload_id"))
         self.assertEqual(WORKLOAD.input_root, golden("input_root"))
         outcome = self.comes_back(Outcomes, golden("outcomes")).tasks[0]
-        leaves = [(task, leaf(WORKLOAD.id, WORKLOAD.input_root, task, outcome)) for task in range(3)]
+        before = (BlobId.of(b"state"), None)
+        leaves = [(task, leaf(WORKLOAD.id, WORKLOAD.input_root, task, before, outcome)) for task in range(3)]
         self.assertEqual(leaves[2][1], golden("leaf_2"))
         self.assertEqual(result_root(filled(8), leaves), golden("result_root_of"))
         self.assertEqual(merkle_root([]), golden("merkle_root_0"))

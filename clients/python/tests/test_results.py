@@ -38,6 +38,7 @@ WORKLOAD_VALUE = Workload(
     inputs=(),
     outputs=(Output("log", "/out/log"), Output("table", "/out/table")),
     tasks=TaskSet(2),
+    state=(),
     limits=TaskLimits(1_000, 65_536, 4_096),
     clock_start_ns=0,
     random_seed=bytes(32),
@@ -207,7 +208,7 @@ class Places(unittest.TestCase):
     def test_a_module_that_cannot_run_has_outcomes_like_any_other(self) -> None:
         invalid = Outcome(InvalidModule(), 0, BlobId.of(b""), BlobId.of(b""), (None, None))
         receipt = golden_receipt()
-        leaves = [(task, leaf(receipt.workload, receipt.input_root, task, invalid)) for task in range(2)]
+        leaves = [(task, leaf(receipt.workload, receipt.input_root, task, (), invalid)) for task in range(2)]
         data = encode(Outcomes((invalid, invalid)))
         receipt = replace(receipt, outcomes=BlobId.of(data), fuel=0, result_root=result_root(receipt.salt, leaves))
         self.assertEqual(verify_outcomes(receipt, data).tasks[1].exit, InvalidModule())

@@ -142,7 +142,7 @@ fn run(
     });
     let module = read(blob).map_err(|problem| NoResult::Input { blob, problem })?;
     check_blob(blob, &module)?;
-    let inputs = Inputs::load(workload, read)?;
+    let mut inputs = Inputs::load(workload, read)?.after_state(workload, &request.state, read)?;
     let engine = match &code {
         Some(code) if request.compiler == Compiler::Optimizing => {
             TaskEngine::with_code(workload.class, Arc::clone(code))
@@ -167,7 +167,13 @@ fn run(
     answer(writer, &ChildAnswer::Prepared)?;
     for task in &request.tasks {
         let result = run_task(&program, workload, *task, &inputs)?;
-        answer(writer, &ChildAnswer::Task(*task, Box::new(result)))?;
+        let told = ChildAnswer::Task(*task, Box::new(result));
+        answer(writer, &told)?;
+        if let ChildAnswer::Task(_, run) = told
+            && workload.state.is_chain()
+        {
+            inputs = inputs.after_outputs(workload, run.outputs);
+        }
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The parent's side of the conversation: asks the child, checks its answers, and asks a second child where the first one's compiler
 //! takes too long.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -271,8 +272,11 @@ fn request(
     code: Option<&CodeExchange<'_>>,
     limits: &WorkerLimits,
 ) -> Result<TaskRequest, NoResult> {
+    check_tasks(job)?;
     let mut files = Vec::new();
-    for blob in job.workload.blobs() {
+    let state = job.state.iter().flatten().copied();
+    let blobs: BTreeSet<_> = job.workload.blobs().into_iter().chain(state).collect();
+    for blob in blobs {
         let refused = |problem| NoResult::Input { blob, problem };
         let path = job
             .files
@@ -294,7 +298,9 @@ fn request(
     Ok(TaskRequest {
         workload: job.workload.clone(),
         tasks: Bounded::new(job.tasks.clone()).map_err(too_many)?,
-        files: Bounded::new(files).expect("a workload names a module, stdin and its inputs"),
+        state: job.state.clone(),
+        files: Bounded::new(files)
+            .expect("a workload names a module, stdin and its inputs, a state its files"),
         compiler,
         compile: limits.compile,
         code,
@@ -302,6 +308,35 @@ fn request(
         cpu_seconds: limits.cpu.as_secs().saturating_add(1),
         may_lack_seccomp: limits.may_lack_seccomp,
     })
+}
+
+/// Refuses tasks of a chain that do not follow each other, and a first one that is to begin with no state of its kind.
+// Rule C79.
+fn check_tasks(job: &WorkerJob) -> Result<(), NoResult> {
+    let first = job.tasks.first().copied().unwrap_or_default();
+    let expected = if first == TaskIndex(0) {
+        0
+    } else {
+        wide(job.workload.state.0.len())
+    };
+    let found = wide(job.state.len());
+    if found != expected {
+        return Err(NoResult::Workload(WorkloadFlaw::OtherState {
+            task: first,
+            found,
+            expected,
+        }));
+    }
+    if !job.workload.state.is_chain() {
+        return Ok(());
+    }
+    let pairs = job.tasks.iter().zip(job.tasks.iter().skip(1));
+    let follows = |before: &TaskIndex, task: &TaskIndex| before.0.checked_add(1) == Some(task.0);
+    let mut gaps = pairs.filter(|(before, task)| !follows(before, task));
+    match gaps.next() {
+        Some((_, task)) => Err(NoResult::Workload(WorkloadFlaw::NotInARow(*task))),
+        None => Ok(()),
+    }
 }
 
 /// Checks an answer as if a stranger had given it.

@@ -3,8 +3,8 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use types::codec::Bounded;
 use types::hash::BlobId;
-use types::job::Workload;
-use types::limits::{MAX_INPUTS, MAX_OUTPUTS, MAX_TASKS};
+use types::job::{TaskState, Workload};
+use types::limits::{MAX_INPUTS, MAX_OUTPUTS, MAX_STATE_OUTPUTS, MAX_TASKS};
 use types::number::TaskIndex;
 
 use super::clock::CompileTime;
@@ -15,6 +15,8 @@ use crate::task::TaskRun;
 
 /// Largest encoded request: a workload fits a transaction, paths and tasks are bounded.
 pub(super) const MAX_REQUEST_BYTES: u64 = 4 << 20;
+/// Most files that a child opens: module, stdin, inputs and a state.
+const MAX_FILES: usize = MAX_INPUTS + 2 + MAX_STATE_OUTPUTS;
 /// Bytes of an answer beside what the task wrote.
 pub(super) const ANSWER_OVERHEAD: u64 = 64 << 10;
 
@@ -34,8 +36,10 @@ pub(super) struct TaskRequest {
     pub(super) workload: Workload,
     /// The tasks to run, in this order.
     pub(super) tasks: Bounded<TaskIndex, MAX_TASKS>,
-    /// Module, stdin and inputs with the files that hold their bytes.
-    pub(super) files: Bounded<(BlobId, String), { MAX_INPUTS + 2 }>,
+    /// What the task before the first of these left.
+    pub(super) state: TaskState,
+    /// Module, stdin, inputs and state with the files that hold their bytes.
+    pub(super) files: Bounded<(BlobId, String), MAX_FILES>,
     /// What compiles the module.
     pub(super) compiler: Compiler,
     /// How long the optimising compiler may take.
@@ -99,6 +103,7 @@ mod tests {
         let request = TaskRequest {
             workload: workload(b"module", 3),
             tasks: Bounded::new(vec![TaskIndex(0), TaskIndex(2)]).unwrap(),
+            state: Bounded::new(vec![None, Some(BlobId::of(b"a"))]).unwrap(),
             files: Bounded::new(vec![(BlobId::of(b"a"), "/a".to_owned())]).unwrap(),
             compiler: Compiler::Optimizing,
             compile: CompileTime {

@@ -23,7 +23,7 @@ use gridproof_executor::worker::{CompileTime, WorkerJob};
 use gridproof_executor::{NoResult, TaskRun, WorkerHandle, WorkerLimits};
 use types::attestation::Exit;
 use types::hash::BlobId;
-use types::job::{TaskLimits, Workload};
+use types::job::{TaskLimits, TaskState, Workload};
 use types::number::{Fuel, TaskIndex};
 use types::testing;
 
@@ -60,6 +60,7 @@ fn run(worker: &Path, module: &[u8], compile: CompileTime) -> Cost {
     let job = WorkerJob {
         files: BTreeMap::from([(BlobId::of(module), path)]),
         tasks: vec![TaskIndex(0)],
+        state: TaskState::default(),
         workload,
     };
     let started = Instant::now();

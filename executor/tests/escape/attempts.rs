@@ -9,6 +9,7 @@ use gridproof_executor::{NoResult, ProcessEnd, WorkerHandle, WorkerLimits};
 use rustix::process::Signal;
 use types::attestation::Exit;
 use types::hash::BlobId;
+use types::job::TaskState;
 use types::number::TaskIndex;
 use types::testing;
 
@@ -81,6 +82,7 @@ pub fn in_a_worker(
     let job = WorkerJob {
         workload: testing::workload(module, 1),
         tasks: vec![TaskIndex(0)],
+        state: TaskState::default(),
         files: BTreeMap::from([(BlobId::of(module), path)]),
     };
     let environment = place.environment(probe, std::process::id());

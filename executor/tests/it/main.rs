@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod cage;
+mod chain;
 mod code;
 mod corpus;
 mod extremes;

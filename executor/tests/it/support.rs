@@ -113,6 +113,11 @@ impl Job {
         .clone()
     }
 
+    /// The module, compiled by the optimising compiler.
+    pub fn program(&self) -> Program {
+        self.program_by(Compiler::Optimizing)
+    }
+
     /// Runs one task in this process, by the code of each compiler: nothing that a program can see depends on it.
     pub fn try_run(&self, index: u32) -> Result<TaskRun, NoResult> {
         let inputs = self.inputs();

@@ -9,7 +9,7 @@ use gridproof_executor::{NoResult, ProcessEnd, TaskRun, WorkerHandle, WorkerLimi
 use rustix::process::{Pid, Signal, kill_process};
 use types::attestation::Exit;
 use types::hash::BlobId;
-use types::job::TaskSet;
+use types::job::{TaskSet, TaskState};
 use types::number::{Fuel, TaskIndex};
 use wasm_encoder::BlockType;
 
@@ -33,6 +33,7 @@ pub fn on_disk(job: &Job, tasks: u32, folder: &Path) -> WorkerJob {
     WorkerJob {
         workload: job.workload.clone(),
         tasks: (0..tasks).map(TaskIndex).collect(),
+        state: TaskState::default(),
         files: files.collect(),
     }
 }

@@ -61,6 +61,7 @@ impl PartnerPlan {
             assignment,
             workload,
             tasks,
+            states: None,
             task_wall_ms,
         };
         self.executions.insert(assignment, execution);

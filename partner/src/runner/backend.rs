@@ -9,7 +9,7 @@ use executor::class::Compiler;
 use executor::worker::{CodeExchange, WorkerHandle, WorkerJob, WorkerKiller, WorkerLimits};
 use executor::{NoResult, TaskRun};
 use types::hash::BlobId;
-use types::job::Workload;
+use types::job::{TaskState, Workload};
 use types::number::TaskIndex;
 
 use super::CodeCache;
@@ -24,9 +24,11 @@ pub struct BackendJob {
     pub workload: Workload,
     /// Which tasks of it, ascending.
     pub tasks: Vec<TaskIndex>,
+    /// What the task before the first of these left; empty where tasks are independent, and before the first of a chain.
+    pub state: TaskState,
     /// Maximum time for one task.
     pub task_wall: Duration,
-    /// The module and the inputs on this disk, all complete.
+    /// The module, the inputs and the state on this disk, all complete.
     pub files: BTreeMap<BlobId, PathBuf>,
 }
 
@@ -53,7 +55,9 @@ pub struct WorkerProcess {
 
 impl ExecutionBackend for WorkerProcess {
     fn run(&self, job: BackendJob, cancel: &Cancel, take: TakeRun<'_>) -> Result<(), NoResult> {
-        let room = self.room.enter(&job.workload, job.tasks.len());
+        let is_chain = job.workload.state.is_chain();
+        let side_by_side = if is_chain { 1 } else { job.tasks.len() };
+        let room = self.room.enter(&job.workload, side_by_side);
         let parts = dealt(&job.tasks, room.workers());
         let (module, class) = (job.workload.module, job.workload.class);
         let cache = self.code.as_ref();
@@ -86,6 +90,7 @@ impl WorkerProcess {
         let job = WorkerJob {
             workload: job.workload.clone(),
             tasks,
+            state: job.state.clone(),
             files: job.files.clone(),
         };
         let (module, class) = (job.workload.module, job.workload.class);

@@ -3,6 +3,7 @@
 use executor::NoResult;
 use types::codec::CodecError;
 use types::hash::BlobId;
+use types::number::TaskIndex;
 
 use crate::core::Cause;
 use crate::error::PartnerError;
@@ -22,6 +23,9 @@ pub enum RunnerError {
     /// An input that was fetched is gone.
     #[error("input {} is gone", .0.hash)]
     InputGone(BlobId),
+    /// The list of states that a primary handed on ends before what a task begins with.
+    #[error("the list of states does not say what task {0} begins with")]
+    NoState(TaskIndex),
     /// The back end names other bytes than it gives.
     #[error("the result names blob {} and gives blob {}", named.hash, given.hash)]
     OtherBytes {
@@ -38,7 +42,7 @@ pub enum RunnerError {
         /// How many results it gave.
         found: usize,
     },
-    /// More outcomes than a list of them may hold.
+    /// More outcomes than a list of them may hold, or a list of states that is none.
     #[error(transparent)]
     TooManyOutcomes(#[from] CodecError),
     /// The system gives no randomness for the commitment's salt.

@@ -61,8 +61,7 @@ fn what_an_outcome_names_is_kept_and_nothing_else_is_believed() {
     let mut bad = good;
     bad.stdout.push(b'!');
     assert!(keep(&results, &bad).is_err());
-    let list = keep_list(&results, &[(TaskIndex(0), bad.outcome.clone())]).unwrap();
-    let outcomes: Outcomes = types::codec::decode(&results.read(list).unwrap(), 1_000).unwrap();
+    let outcomes = outcomes_of(&[(TaskIndex(0), bad.outcome.clone())]).unwrap();
     assert_eq!(outcomes.0.to_vec(), vec![bad.outcome]);
 }
 
@@ -141,6 +140,7 @@ fn who_cancels_ends_a_worker_that_runs_and_one_that_would_start() {
                 .collect(),
             workload: workload.clone(),
             tasks: vec![TaskIndex(0)],
+            state: TaskState::default(),
             task_wall: Duration::from_secs(30),
         };
         worker.run(job, cancel, &mut |_, _| Ok(()))
@@ -226,6 +226,7 @@ fn only_the_tasks_that_were_asked_for_are_committed_to() {
         },
         workload: workload.clone(),
         tasks: tasks.iter().map(|task| TaskIndex(*task)).collect(),
+        states: None,
         task_wall_ms: 1_000,
     };
     let error = runner.run(execution(&[0]), &Cancel::default()).unwrap_err();

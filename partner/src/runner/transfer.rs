@@ -19,20 +19,26 @@ const PARALLEL_CHUNKS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(500);
 
 impl JobRunner {
-    /// Brings blobs here. Tries on until they are here or nobody wants them any more: which endpoints have them
+    /// Brings blobs into a store. Tries on until they are here or nobody wants them any more: which endpoints have them
     /// changes while they replicate.
-    pub(super) async fn fetch(&self, blobs: &[BlobId], cancel: &Cancel) -> Result<(), RunnerError> {
+    pub(super) async fn fetch(
+        &self,
+        store: &BlobStore,
+        blobs: &[BlobId],
+        cancel: &Cancel,
+    ) -> Result<(), RunnerError> {
         let mut pause = tokio::time::interval(PAUSE);
         pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for blob in blobs {
-            while !self.inputs.has(*blob) {
+            while !store.has(*blob) {
                 pause.tick().await;
                 if cancel.is_cancelled() {
                     return Err(NoResult::Cancelled.into());
                 }
-                self.inputs.reserve(*blob)?;
-                let missing = self.inputs.missing(*blob);
-                let chunks = stream::iter(missing).map(|chunk| self.fetch_chunk(*blob, chunk));
+                store.reserve(*blob)?;
+                let missing = store.missing(*blob);
+                let chunks =
+                    stream::iter(missing).map(|chunk| self.fetch_chunk(store, *blob, chunk));
                 chunks
                     .buffer_unordered(PARALLEL_CHUNKS)
                     .try_collect::<Vec<()>>()
@@ -43,7 +49,12 @@ impl JobRunner {
     }
 
     /// Takes a chunk from the first endpoint that has it. That none has it is no error; a full disk is.
-    async fn fetch_chunk(&self, blob: BlobId, chunk: u32) -> Result<(), RunnerError> {
+    async fn fetch_chunk(
+        &self,
+        store: &BlobStore,
+        blob: BlobId,
+        chunk: u32,
+    ) -> Result<(), RunnerError> {
         for endpoint in self.endpoints.available(Instant::now()) {
             let encoded = match endpoint.client.blob_chunk(blob, u64::from(chunk)).await {
                 Ok(encoded) => encoded,
@@ -52,8 +63,8 @@ impl JobRunner {
                     continue;
                 }
             };
-            let inputs = self.inputs.clone();
-            let put = tokio::task::spawn_blocking(move || inputs.put_chunk(blob, chunk, &encoded));
+            let store = store.clone();
+            let put = tokio::task::spawn_blocking(move || store.put_chunk(blob, chunk, &encoded));
             match put.await? {
                 Ok(_) => return Ok(()),
                 Err(blobs::BlobStoreError::Chunk(error)) => {

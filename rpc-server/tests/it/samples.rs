@@ -10,8 +10,8 @@ use types::committee::ValidatorSet;
 use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId, ValidatorId};
 use types::job::{
     CLASS_WASM_V2, Constraints, Escrow, JobReceipt, JobRecord, JobRent, JobSpec, JobTerms, Name,
-    PartnerProfile, Pending, Policy, ReceiptVerifier, Stage, StageEntry, TaskLimits, TaskSet,
-    Verification, Workload,
+    PartnerProfile, Pending, Policy, ReceiptVerifier, Stage, StageEntry, StateOutputs, TaskLimits,
+    TaskSet, Verification, Workload,
 };
 use types::key::{SecretKey, VrfPublicKey};
 use types::number::{
@@ -119,6 +119,7 @@ pub fn spec() -> JobSpec {
             inputs: Bounded::default(),
             outputs: Bounded::default(),
             tasks: TaskSet::all(3),
+            state: StateOutputs::default(),
             limits: TaskLimits {
                 fuel: Fuel(1_000),
                 memory_bytes: 1 << 20,
@@ -211,6 +212,7 @@ pub fn job_receipt() -> JobReceipt {
         workload: spec().workload.id(),
         input_root: spec().workload.input_root(),
         tasks: TaskSet::all(3),
+        state: StateOutputs::default(),
         result_root: Hash32([8; 32]),
         salt: Hash32([9; 32]),
         outcomes: BlobId::of(b"outcomes"),

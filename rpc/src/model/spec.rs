@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use types::codec::{Bounded, CodecError};
 use types::hash::{BlobId, Hash32};
 use types::job::{
-    Argument, Constraints, Escrow, GuestPath, Input, JobSpec, Name, Output, Policy, TaskLimits,
-    TaskSet, TaskSetError, Verification, Workload,
+    Argument, Constraints, Escrow, GuestPath, Input, JobSpec, Name, Output, Policy, StateOutputs,
+    TaskLimits, TaskSet, TaskSetError, Verification, Workload,
 };
 use types::number::{Amount, EngineClass, Fixed64, Fuel, TaskIndex};
 
@@ -20,6 +20,9 @@ pub enum SpecViewError {
     /// A list is longer than it may be.
     #[error(transparent)]
     List(#[from] CodecError),
+    /// The state names no output.
+    #[error("state: no output has the name {0}")]
+    State(Name),
     /// The indices name no tasks of the array.
     #[error("task_indices: {0}")]
     Tasks(#[from] TaskSetError),
@@ -65,6 +68,9 @@ pub struct WorkloadView {
     /// The tasks of the array that are run, ascending; absent or empty, all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_indices: Option<Vec<TaskIndex>>,
+    /// Names of the outputs that each task hands to the next, in the order of `outputs`; absent or empty, tasks are independent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Vec<Name>>,
     /// Limits of each task.
     pub limits: TaskLimitsView,
     /// Where the clock of every task starts, in nanoseconds since the Unix epoch.
@@ -222,6 +228,7 @@ impl From<&Workload> for WorkloadView {
             outputs: workload.outputs.iter().map(output).collect(),
             tasks: workload.tasks.array(),
             task_indices: (!workload.tasks.is_whole()).then(|| workload.tasks.indices().collect()),
+            state: state_names(workload),
             limits: TaskLimitsView {
                 fuel: workload.limits.fuel,
                 memory_bytes: workload.limits.memory_bytes,
@@ -231,6 +238,24 @@ impl From<&Workload> for WorkloadView {
             random_seed: workload.random_seed,
         }
     }
+}
+
+/// The names of a state's outputs; nothing where tasks are independent. A position that is no output's has no name.
+fn state_names(workload: &Workload) -> Option<Vec<Name>> {
+    let name = |at: usize| Some(workload.outputs.get(at)?.name.clone());
+    let names = workload.state.positions().filter_map(name);
+    workload.state.is_chain().then(|| names.collect())
+}
+
+/// The outputs that a state names, by their positions.
+fn state_outputs(names: &[Name], outputs: &[OutputView]) -> Result<StateOutputs, SpecViewError> {
+    let position = |name: &Name| {
+        let found = outputs.iter().position(|output| output.name == *name);
+        let position = found.and_then(|position| u8::try_from(position).ok());
+        position.ok_or_else(|| SpecViewError::State(name.clone()))
+    };
+    let positions: Result<Vec<_>, _> = names.iter().map(position).collect();
+    Ok(StateOutputs(Bounded::new(positions?)?))
 }
 
 impl TryFrom<WorkloadView> for Workload {
@@ -252,6 +277,7 @@ impl TryFrom<WorkloadView> for Workload {
             environment: view.environment,
             stdin: view.stdin,
             inputs: Bounded::new(view.inputs.into_iter().map(input).collect())?,
+            state: state_outputs(view.state.as_deref().unwrap_or_default(), &view.outputs)?,
             outputs: Bounded::new(view.outputs.into_iter().map(output).collect())?,
             tasks: view
                 .task_indices

@@ -5,6 +5,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use super::{Policy, TaskSet};
 use crate::hash::{Address, BlobId, Hash32, JobId, WorkloadId};
 use crate::number::{Amount, Attempt, ChainTime, EngineClass, Fuel, Height, Timestamp};
+use crate::task_state::StateOutputs;
 
 /// The receipt of a settled job, under `StateKey::Receipt`.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -21,6 +22,8 @@ pub struct JobReceipt {
     pub input_root: Hash32,
     /// The tasks of the job, 1 to 1,024.
     pub tasks: TaskSet,
+    /// What each task handed to the next; nothing where they are independent.
+    pub state: StateOutputs,
     /// Root over the blinded leaves, as the primary committed to it.
     pub result_root: Hash32,
     /// The salt that blinds the root's leaves.

@@ -6,6 +6,7 @@ use super::JobSpec;
 use crate::hash::{Hash32, WorkloadId};
 use crate::number::{Amount, EngineClass, Fuel};
 use crate::spec::{Name, TaskSet};
+use crate::task_state::StateOutputs;
 
 /// The part of a spec that prices, windows, draws, sortition and the receipt are made of; in the job's record. The whole
 /// spec is under [`crate::state_key::StateKey::JobSpec`].
@@ -22,6 +23,8 @@ pub struct JobTerms {
     pub class: EngineClass,
     /// The tasks, 1 to 1,024.
     pub tasks: TaskSet,
+    /// What each task hands to the next; nothing where they are independent.
+    pub state: StateOutputs,
     /// Maximum fuel of a task.
     pub fuel: Fuel,
     /// Bytes of module, stdin and inputs, each blob once; at most 4 GiB and held at the largest value.
@@ -59,6 +62,7 @@ impl JobTerms {
             input_root: workload.input_root(),
             class: workload.class,
             tasks: workload.tasks.clone(),
+            state: workload.state.clone(),
             fuel: workload.limits.fuel,
             input_bytes,
             output_bytes: workload.limits.output_bytes,

@@ -9,6 +9,7 @@ use crate::job::{
     Parties, Policy, Primary, Stage, TaskLimits, TaskSet, Verification, Workload,
 };
 use crate::number::{Amount, Attempt, Fixed64, Fuel, Height, SQUARE};
+use crate::task_state::StateOutputs;
 
 /// A workload of that many tasks without inputs, outputs or arguments; its module is `module`.
 #[must_use]
@@ -22,6 +23,7 @@ pub fn workload(module: &[u8], tasks: u32) -> Workload {
         inputs: Bounded::default(),
         outputs: Bounded::default(),
         tasks: TaskSet::all(tasks),
+        state: StateOutputs::default(),
         limits: TaskLimits {
             fuel: Fuel(100_000_000),
             memory_bytes: 1 << 20,

@@ -36,8 +36,8 @@ use types::whole::WholeBlock;
 pub mod values;
 
 use values::{
-    certificate, ending_class, genesis, hash, header, key, outcome, profile, spec, statement,
-    transaction, vrf, workload,
+    before, certificate, ending_class, genesis, hash, header, key, outcome, profile, spec,
+    statement, transaction, vrf, workload,
 };
 
 /// Collects lines `name hex` and checks that each value decodes from its bytes and only from them.
@@ -257,8 +257,16 @@ fn add_compute(v: &mut Vectors) {
         "outcomes",
         &Outcomes(Bounded::new(vec![outcome()]).unwrap()),
     );
+    let outcomes = Outcomes(Bounded::new(vec![outcome(), outcome()]).unwrap());
+    v.add("task_states", &outcomes.states(&workload.state));
+    v.value("linked_leaf", outcomes.leaves(&workload)[1].1);
     let leaves: Vec<_> = (0..3)
-        .map(|i| (TaskIndex(i), leaf(&workload, TaskIndex(i), &outcome())))
+        .map(|i| {
+            (
+                TaskIndex(i),
+                leaf(&workload, TaskIndex(i), &before(), &outcome()),
+            )
+        })
         .collect();
     v.value("leaf_2", leaves[2].1);
     v.value("result_root_of", result_root_of(&hash(8), &leaves));

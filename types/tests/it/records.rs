@@ -13,7 +13,7 @@ use types::job::{
     Duties, EarlierVerifiers, Escrow, Failed, FailureReason, JobReceipt, JobRecord, JobRent,
     JobTerms, JobVerdict, Parties, Pending, Policy, Primary, PrimaryOpening, ReceiptVerifier,
     Renewals, Revealing, Revocation, Settlement, Share, SortitionBeacon, Stage, StageEntry,
-    Storing, TaskSet, UnrunnableReport, Verifier, VerifierOpening, Verifying,
+    StateOutputs, Storing, TaskSet, UnrunnableReport, Verifier, VerifierOpening, Verifying,
 };
 use types::number::{
     Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Fuel, Height, Nonce, TaskIndex,
@@ -287,6 +287,7 @@ fn receipt() -> JobReceipt {
         workload: WorkloadId(hash(2)),
         input_root: hash(3),
         tasks: TaskSet::all(3),
+        state: StateOutputs(Bounded::new(vec![0, 3]).unwrap()),
         result_root: hash(5),
         salt: hash(6),
         outcomes: BlobId::of(b"outcomes"),

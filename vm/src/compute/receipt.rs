@@ -26,6 +26,7 @@ pub(super) fn receipt(
         workload: terms.workload,
         input_root: terms.input_root,
         tasks: terms.tasks.clone(),
+        state: terms.state.clone(),
         result_root: opening.root,
         salt: opening.salt,
         outcomes: opening.outcomes,

@@ -1,5 +1,6 @@
 //! The rules of jobs that an action can break, one variant each.
 
+use types::job::ChainFlaw;
 use types::number::{Amount, Attempt, ChainTime, EngineClass, Fuel, Height, TaskIndex};
 use types::sortition::SortitionError;
 
@@ -82,6 +83,12 @@ pub enum JobError {
         /// V: value at risk of the whole job, in base units.
         value: Amount,
     },
+    /// The tasks hand a state on and the spec is no chain.
+    #[error(transparent)]
+    BadChain(ChainFlaw),
+    /// The network takes no chains yet.
+    #[error("no network runs chains of tasks yet: leave out the state")]
+    NoChains,
     /// The amounts together do not fit 128 bits.
     #[error("the amounts of this job together overflow")]
     Overflow,
@@ -352,6 +359,8 @@ impl JobError {
             Self::ClassClosed { .. } => "class_closed",
             Self::NotSorted { .. } => "not_sorted",
             Self::BadPath { .. } => "bad_path",
+            Self::BadChain(_) => "bad_chain",
+            Self::NoChains => "no_chains",
             Self::PathTaken(_) => "path_taken",
             Self::BadOutputName(_) => "bad_output_name",
             Self::BadEnvironmentKey(_) => "bad_environment_key",

@@ -4,21 +4,23 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_saphyr::Spanned;
+use types::codec::Bounded;
 use types::hash::Hash32;
 use types::job::{
-    Argument, Constraints, GuestPath, Name, Output, RESERVED_ENVIRONMENT_PREFIX, TaskLimits,
-    TaskSet, Verification, is_environment_key, is_input_target, is_output_path,
+    Argument, Constraints, GuestPath, Name, Output, RESERVED_ENVIRONMENT_PREFIX, STATE_FOLDER,
+    StateOutputs, TaskLimits, TaskSet, Verification, is_environment_key, is_input_target,
+    is_output_path, is_state_path,
 };
 use types::limits::{
     MAX_ARGUMENT_BYTES, MAX_ARGUMENTS, MAX_ATTRIBUTES, MAX_INPUTS, MAX_JOB_OUTPUT_BYTES,
-    MAX_MIN_VERIFIERS, MAX_OUTPUTS, MAX_TASK_FUEL, MAX_TASK_MEMORY_BYTES, MAX_TASK_OUTPUT_BYTES,
-    MAX_TASKS, MAX_WINDOW_MS,
+    MAX_MIN_VERIFIERS, MAX_OUTPUTS, MAX_STATE_OUTPUTS, MAX_TASK_FUEL, MAX_TASK_MEMORY_BYTES,
+    MAX_TASK_OUTPUT_BYTES, MAX_TASKS, MAX_WINDOW_MS,
 };
 use types::number::{Amount, Fuel, TaskIndex};
 
 use super::document::{
     ConstraintsSection, DeterminismSection, EngineSection, Entries, InputEntry, List, OutputEntry,
-    ResourcesSection, TasksSection, VerificationSection,
+    ResourcesSection, SpecDocument, TasksSection, VerificationSection,
 };
 use super::field::{BYTE_UNITS, FUEL_UNITS, Field, TIME_UNITS, required};
 use super::mistake::{FoundValue, Mistake, SpecError, TAKEN_NAMES, expected_at};
@@ -207,8 +209,21 @@ pub fn outputs(list: &List<OutputEntry>) -> Result<Vec<Output>, SpecError> {
 /// Reads `tasks`: the array, and those of it that are run. An array without a length ends with the last of these.
 pub fn tasks(section: &Spanned<TasksSection>) -> Result<TaskSet, SpecError> {
     let line = section.referenced.line();
-    let TasksSection { array, indices } = &section.value;
+    let TasksSection {
+        array,
+        indices,
+        chain,
+        state,
+    } = &section.value;
     let max = u64::try_from(MAX_TASKS).unwrap_or(u64::MAX);
+    if chain.is_some() || state.is_some() {
+        if array.is_some() || indices.is_some() {
+            let mistake = Mistake::ArrayAndChain;
+            return Err(SpecError::new(line, "tasks".to_owned(), mistake));
+        }
+        let count = Field::required("tasks", line, "chain", chain.as_ref())?.integer(2, max)?;
+        return Ok(TaskSet::all(u32::try_from(count).unwrap_or(u32::MAX)));
+    }
     let array = Field::optional("tasks.array", array.as_ref())
         .map(|field| field.integer(1, max))
         .transpose()?;
@@ -250,6 +265,69 @@ pub fn tasks(section: &Spanned<TasksSection>) -> Result<TaskSet, SpecError> {
             Mistake::Expected { what, found },
         )
     })
+}
+
+/// Reads the state of a chain: positions of `outputs`, ascending; none where `tasks` has no chain.
+pub fn state(
+    section: &Spanned<TasksSection>,
+    outputs: &[Output],
+) -> Result<StateOutputs, SpecError> {
+    let (line, tasks) = (section.referenced.line(), &section.value);
+    if tasks.chain.is_none() {
+        return Ok(StateOutputs::default());
+    }
+    let list = required("tasks", line, "state", tasks.state.as_ref())?;
+    let found = list.value.len();
+    bounded("tasks.state", list, found, MAX_STATE_OUTPUTS, "outputs")?;
+    let mut positions = Vec::new();
+    for (at, item) in list.value.iter().enumerate() {
+        let field = Field::new(format!("tasks.state[{at}]"), item);
+        let named = |output: &Output| output.name.as_str() == field.text();
+        let position = outputs.iter().position(named);
+        let position = position.and_then(|position| u8::try_from(position).ok());
+        let Some(position) = position.filter(|position| !positions.contains(position)) else {
+            let found = field.text().to_owned();
+            return Err(field.error(Mistake::NotAnOutput { found }));
+        };
+        positions.push(position);
+    }
+    positions.sort_unstable();
+    let state = Bounded::new(positions).unwrap_or_default();
+    if state.is_empty() {
+        let (what, found) = (expected_at("tasks.state"), FoundValue::Nothing);
+        let (line, field) = (list.referenced.line(), "tasks.state".to_owned());
+        return Err(SpecError::new(
+            line,
+            field,
+            Mistake::Expected { what, found },
+        ));
+    }
+    Ok(StateOutputs(state))
+}
+
+/// Checks what a chain asks of sections that know nothing of it: no input in the folder of the state, and no lower loss from one
+/// wrong task than from all.
+pub fn chain(document: &SpecDocument, verification: &Verification) -> Result<(), SpecError> {
+    let inputs = document.inputs.iter().flat_map(|list| &list.value);
+    for (index, entry) in inputs.enumerate() {
+        let target = entry.value.target.as_ref();
+        let field = Field::optional(&format!("inputs[{index}].target"), target);
+        if let Some(field) = field.filter(|field| is_state_path(field.text())) {
+            let folder = STATE_FOLDER;
+            return Err(field.error(Mistake::StateFolder { folder }));
+        }
+    }
+    let section = document.verification.as_ref();
+    let task = section.and_then(|section| section.value.task_value_at_risk.as_ref());
+    let value = verification.value_at_risk;
+    match Field::optional("verification.task_value_at_risk", task) {
+        Some(field) if verification.task_value_at_risk != value => {
+            Err(field.expected_instead(format!(
+                "value_at_risk, which is {value}: one wrong task of a chain makes all that follow wrong"
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads `resources`, for a job of `tasks` tasks.

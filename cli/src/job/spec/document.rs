@@ -104,6 +104,10 @@ pub struct TasksSection {
     pub array: Option<Scalar>,
     /// Those of the array that are run, ascending; all of them if absent.
     pub indices: Option<List<String>>,
+    /// Number of tasks in a chain, 2 to 1,024; instead of an array.
+    pub chain: Option<Scalar>,
+    /// Names of the outputs that each task of a chain hands to the next.
+    pub state: Option<List<String>>,
 }
 
 /// `resources`, of each task.

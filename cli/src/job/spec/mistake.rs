@@ -98,6 +98,21 @@ pub enum Mistake {
     /// Two outputs have one name.
     #[error("expected a name of its own; another output has it already")]
     NameTaken,
+    /// A section asks for an array and for a chain.
+    #[error("expected either array and indices, or chain and state")]
+    ArrayAndChain,
+    /// A state names something else than an output.
+    #[error("expected the name of one of the outputs, each once; found {found:?}")]
+    NotAnOutput {
+        /// The name in the document.
+        found: String,
+    },
+    /// An input of a chain lies where its tasks find their state.
+    #[error("expected a path outside {folder}, in which tasks of a chain find their state")]
+    StateFolder {
+        /// The folder of the state.
+        folder: &'static str,
+    },
     /// An environment variable has a name that no job may set.
     #[error("expected a name without '=' that does not start with {reserved}")]
     ReservedVariable {
@@ -192,10 +207,12 @@ pub fn expected_at(path: &str) -> String {
                 "a path below /out/ of at most {MAX_PATH_BYTES} bytes, without . or .. in it"
             );
         }
-        "tasks" => "a mapping with array, indices",
+        "tasks" => "a mapping with array, indices, or chain, state",
         "tasks.indices" if path.ends_with(']') => "an index of a task",
         "tasks.indices" => "a list of indices of tasks, ascending, each once",
-        "tasks.array" => "a number of tasks",
+        "tasks.array" | "tasks.chain" => "a number of tasks",
+        "tasks.state" if path.ends_with(']') => "the name of an output",
+        "tasks.state" => "a list of names of outputs",
         "resources" => "a mapping with fuel, memory, output",
         "resources.fuel" => {
             "an amount of fuel: a whole number with one of the units k, M, G, T or none"

@@ -5,6 +5,8 @@ use types::number::{Fuel, TaskIndex};
 use super::checks::{DEFAULT_CLOCK_SECONDS, DEFAULT_FUEL};
 use super::*;
 
+mod chain;
+
 const SHORT: &str = "\
 version: gridproof/v1
 name: histogram

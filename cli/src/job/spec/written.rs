@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use types::hash::{BlobId, Hash32};
-use types::job::{JobSpec, TaskSet};
+use types::job::{JobSpec, Workload};
 
 use super::FORMAT;
 use super::checks::NS_PER_SECOND;
@@ -18,7 +18,7 @@ struct WrittenDocument<'a> {
     inputs: Vec<WrittenInput<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     outputs: Vec<WrittenOutput<'a>>,
-    tasks: WrittenTasks,
+    tasks: WrittenTasks<'a>,
     resources: WrittenResources,
     #[serde(skip_serializing_if = "WrittenConstraints::is_empty")]
     constraints: WrittenConstraints<'a>,
@@ -57,10 +57,15 @@ struct WrittenOutput<'a> {
 }
 
 #[derive(Serialize)]
-struct WrittenTasks {
-    array: u32,
+struct WrittenTasks<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    array: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     indices: Option<Vec<u32>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chain: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    state: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -148,7 +153,7 @@ pub fn yaml(spec: &JobSpec) -> Result<String, UnwrittenSpec> {
                 path: output.path.as_str(),
             })
             .collect(),
-        tasks: written_tasks(&workload.tasks),
+        tasks: written_tasks(workload),
         resources: WrittenResources {
             fuel: workload.limits.fuel.0,
             memory: workload.limits.memory_bytes,
@@ -178,11 +183,15 @@ pub fn yaml(spec: &JobSpec) -> Result<String, UnwrittenSpec> {
     Ok(serde_saphyr::to_string(&document)?)
 }
 
-fn written_tasks(tasks: &TaskSet) -> WrittenTasks {
+fn written_tasks(workload: &Workload) -> WrittenTasks<'_> {
+    let (tasks, is_chain) = (&workload.tasks, workload.state.is_chain());
     let indices = tasks.indices().map(|index| index.0);
+    let name = |at: usize| Some(workload.outputs.get(at)?.name.as_str());
     WrittenTasks {
-        array: tasks.array(),
+        array: (!is_chain).then_some(tasks.array()),
         indices: (!tasks.is_whole()).then(|| indices.collect()),
+        chain: is_chain.then_some(tasks.array()),
+        state: workload.state.positions().filter_map(name).collect(),
     }
 }
 

@@ -104,6 +104,7 @@ class Job:
             inputs=tuple(Input(blob(path), target) for target, path in sorted(self.inputs.items())),
             outputs=tuple(Output(name, path) for name, path in sorted(self.outputs.items())),
             tasks=TaskSet(self.tasks),
+            state=(),
             limits=TaskLimits(self.fuel, self.memory_bytes, output_bytes),
             clock_start_ns=self.clock_seconds * 1_000_000_000,
             random_seed=self.random_seed,

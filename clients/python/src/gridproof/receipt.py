@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from gridproof.amounts import format_square
-from gridproof.codec import U16, U32, U64, U128, Address, Choice, Hash, Items, Tagged, decode, encode
+from gridproof.codec import U8, U16, U32, U64, U128, Address, Choice, Hash, Items, Tagged, decode, encode
 from gridproof.errors import CodecError, NotVerified
 from gridproof.hashing import domain_hash, merkle_root
-from gridproof.limits import MAX_OUTCOMES_BYTES, MAX_OUTPUTS, MAX_TASKS, MAX_VERIFIERS
+from gridproof.limits import MAX_OUTCOMES_BYTES, MAX_OUTPUTS, MAX_STATE_OUTPUTS, MAX_TASKS, MAX_VERIFIERS
 from gridproof.spec import BlobId, TaskSet, Workload
 
 
@@ -48,6 +48,7 @@ class JobReceipt:
     workload: Hash
     input_root: Hash
     tasks: TaskSet
+    state: Annotated[tuple[U8, ...], Items(MAX_STATE_OUTPUTS)]
     result_root: Hash
     salt: Hash
     outcomes: BlobId
@@ -168,9 +169,22 @@ class Outcomes:
     tasks: Annotated[tuple[Outcome, ...], Items(MAX_TASKS)]
 
 
-def leaf(workload: bytes, input_root: bytes, task: int, outcome: Outcome) -> bytes:
-    """The leaf of one task."""
-    return domain_hash("task leaf", workload, _index(task), input_root, encode(outcome))
+TaskState = Annotated[tuple[BlobId | None, ...], Items(MAX_STATE_OUTPUTS)]
+
+
+def leaf(workload: bytes, input_root: bytes, task: int, before: tuple[BlobId | None, ...], outcome: Outcome) -> bytes:
+    """The leaf of one task with the state that the one before it left: empty for the first, and where tasks are independent."""
+    return domain_hash("task leaf", workload, _index(task), input_root, encode(before, TaskState), encode(outcome))
+
+
+def linked_leaves(receipt: JobReceipt, outcomes: Outcomes) -> list[tuple[int, bytes]]:
+    """The leaves of all tasks, each with its index and the state that the outcome before it names."""
+    leaves: list[tuple[int, bytes]] = []
+    before: tuple[BlobId | None, ...] = ()
+    for index, outcome in zip(receipt.tasks.indices, outcomes.tasks):
+        leaves.append((index, leaf(receipt.workload, receipt.input_root, index, before, outcome)))
+        before = tuple(outcome.outputs[at] if at < len(outcome.outputs) else None for at in receipt.state)
+    return leaves
 
 
 def result_root(salt: bytes, leaves: list[tuple[int, bytes]]) -> bytes:
@@ -200,8 +214,7 @@ def verify_outcomes(receipt: JobReceipt, data: bytes) -> Outcomes:
     if len(outcomes.tasks) != len(indices):
         message = f"the list has {len(outcomes.tasks)} outcomes, the job has {len(indices)} tasks"
         raise NotVerified("outcome_count", message)
-    leaves = [(i, leaf(receipt.workload, receipt.input_root, i, task)) for i, task in zip(indices, outcomes.tasks)]
-    root = result_root(receipt.salt, leaves)
+    root = result_root(receipt.salt, linked_leaves(receipt, outcomes))
     if root != receipt.result_root:
         message = f"the outcomes lead to result root {root.hex()}, the receipt has {receipt.result_root.hex()}"
         raise NotVerified("result_root", message)

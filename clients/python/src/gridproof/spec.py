@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from blake3 import blake3
 
 from gridproof.amounts import format_square, parse_square
-from gridproof.codec import U16, U32, U64, U128, Hash, Items, Raw, Text, encode
+from gridproof.codec import U8, U16, U32, U64, U128, Hash, Items, Raw, Text, encode
 from gridproof.errors import BadAnswer, CodecError
 from gridproof.hashing import domain_hash
 from gridproof.limits import (
@@ -19,6 +19,7 @@ from gridproof.limits import (
     MAX_NAME_BYTES,
     MAX_OUTPUTS,
     MAX_PATH_BYTES,
+    MAX_STATE_OUTPUTS,
     MAX_TASKS,
 )
 
@@ -136,6 +137,8 @@ class Workload:
     inputs: Annotated[tuple[Input, ...], Items(MAX_INPUTS)]
     outputs: Annotated[tuple[Output, ...], Items(MAX_OUTPUTS)]
     tasks: TaskSet
+    # Positions of the outputs that each task hands to the next, ascending; empty where tasks are independent.
+    state: Annotated[tuple[U8, ...], Items(MAX_STATE_OUTPUTS)]
     limits: TaskLimits
     # Where the task's clock starts, in nanoseconds since 1970.
     clock_start_ns: U64
@@ -167,6 +170,7 @@ class Workload:
             "inputs": [{"blob": item.blob.to_json(), "target": item.target} for item in self.inputs],
             "outputs": [{"name": item.name, "path": item.path} for item in self.outputs],
             **self.tasks.to_json(),
+            **({"state": [self.outputs[at].name for at in self.state]} if self.state else {}),
             "limits": {
                 "fuel": self.limits.fuel,
                 "memory_bytes": self.limits.memory_bytes,
@@ -189,6 +193,7 @@ class Workload:
                 inputs=tuple(Input(BlobId.from_json(i["blob"]), i["target"]) for i in value["inputs"]),
                 outputs=tuple(Output(o["name"], o["path"]) for o in value["outputs"]),
                 tasks=TaskSet.from_json(value),
+                state=tuple([o["name"] for o in value["outputs"]].index(name) for name in value.get("state") or ()),
                 limits=TaskLimits(**{name: value["limits"][name] for name in TaskLimits.__annotations__}),
                 clock_start_ns=value["clock_start_ns"],
                 random_seed=hash_from_json(value["random_seed"]),

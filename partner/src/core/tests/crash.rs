@@ -10,7 +10,7 @@ use types::number::{Fuel, Height};
 use types::transaction::{Action, JobStep, SignedTransaction};
 
 use super::super::outbox::TransactionOutbox;
-use super::super::{Core, Effect, Event, ExecutionResult, Note, TaskExecution};
+use super::super::{Core, Effect, Event, ExecutionResult, Note, RanTask, TaskExecution};
 use super::chain::{FakeChain, identity, settings};
 use crate::assignment::{Assignment, AssignmentRole, OwnCommitment};
 
@@ -120,15 +120,19 @@ impl Daemon {
             };
             let executed = ExecutionResult {
                 assignment: execution.assignment,
-                workload: execution.workload,
+                workload: execution.workload.clone(),
                 salt: Hash32([self.salts; 32]),
-                outcomes: execution
-                    .tasks
-                    .iter()
-                    .map(|task| (*task, outcome(task)))
-                    .collect(),
+                outcomes: RanTask::linked(
+                    &execution.workload,
+                    execution
+                        .tasks
+                        .iter()
+                        .map(|task| (*task, outcome(task)))
+                        .collect(),
+                ),
                 list: (execution.assignment.role == AssignmentRole::Primary)
                     .then(|| BlobId::of(b"list")),
+                states: Vec::new(),
             };
             self.step(Event::Executed(Box::new(executed)), chain);
         }

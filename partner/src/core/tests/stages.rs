@@ -147,12 +147,16 @@ fn executed(salt: u8) -> Event {
     };
     Event::Executed(Box::new(super::super::ExecutionResult {
         assignment: assignment(AssignmentRole::Primary),
-        outcomes: (0..record.terms.tasks.array())
-            .map(|task| (TaskIndex(task), outcome.clone()))
-            .collect(),
+        outcomes: super::super::RanTask::linked(
+            &workload(),
+            (0..record.terms.tasks.array())
+                .map(|task| (TaskIndex(task), outcome.clone()))
+                .collect(),
+        ),
         workload: workload(),
         salt: Hash32([salt; 32]),
         list: Some(types::hash::BlobId::of(b"list")),
+        states: Vec::new(),
     }))
 }
 

@@ -61,7 +61,9 @@ async fn chunks_that_are_wrong_are_asked_of_another() {
     liar.fake.lock().lies = true;
     let dir = tempfile::tempdir().unwrap();
     let work = work(dir.path(), &[&empty, &liar, &honest]);
-    work.fetch(&[id], &Cancel::default()).await.unwrap();
+    work.fetch(work.inputs(), &[id], &Cancel::default())
+        .await
+        .unwrap();
     assert_eq!(work.inputs.read(id).unwrap(), bytes());
     let available: Vec<_> = work
         .endpoints
@@ -82,7 +84,7 @@ async fn a_fetch_waits_for_a_blob_until_it_is_cancelled() {
         BlobId::of(b"later"),
     );
     let wanted = [id];
-    let fetch = work.fetch(&wanted, &cancel);
+    let fetch = work.fetch(work.inputs(), &wanted, &cancel);
     let bring = async {
         while endpoint.fake.lock().requests < 2 {
             tokio::task::yield_now().await;
@@ -92,7 +94,11 @@ async fn a_fetch_waits_for_a_blob_until_it_is_cancelled() {
     let (fetched, ()) = tokio::join!(fetch, bring);
     fetched.unwrap();
     cancel.cancel();
-    assert!(work.fetch(&[BlobId::of(b"never")], &cancel).await.is_err());
+    assert!(
+        work.fetch(work.inputs(), &[BlobId::of(b"never")], &cancel)
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]

@@ -11,8 +11,8 @@ use types::genesis::{
 };
 use types::hash::{BlobId, BlockId, ChainId, Hash32};
 use types::job::{
-    CLASS_WASM_V2, Constraints, Input, JobSpec, Output, PartnerProfile, TaskLimits, TaskSet,
-    Verification, Workload,
+    CLASS_WASM_V2, Constraints, Input, JobSpec, Output, PartnerProfile, StateOutputs, TaskLimits,
+    TaskSet, TaskState, Verification, Workload,
 };
 use types::key::{SecretKey, Signature, VrfProof, VrfSecretKey};
 use types::number::{
@@ -57,6 +57,7 @@ pub fn workload() -> Workload {
         }])
         .unwrap(),
         tasks: TaskSet::named(9, &[TaskIndex(0), TaskIndex(4), TaskIndex(8)]).unwrap(),
+        state: StateOutputs(Bounded::new(vec![0]).unwrap()),
         limits: TaskLimits {
             fuel: Fuel(1 << 30),
             memory_bytes: 1 << 26,
@@ -84,6 +85,10 @@ pub fn spec() -> JobSpec {
         price_cap: SQUARE,
         max_wait_ms: 78,
     }
+}
+
+pub fn before() -> TaskState {
+    Bounded::new(vec![Some(BlobId::of(b"state")), None]).unwrap()
 }
 
 pub fn outcome() -> Outcome {

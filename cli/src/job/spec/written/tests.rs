@@ -5,7 +5,7 @@ use std::path::Path;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use types::codec::{Bounded, Text};
-use types::job::{Argument, TaskLimits, Workload};
+use types::job::{Argument, Output, StateOutputs, TaskLimits, TaskSet, Workload};
 use types::number::{Amount, Fuel, TaskIndex};
 use types::testing::seeded;
 
@@ -109,8 +109,8 @@ fn assert_reads_back(spec: &JobSpec) {
         .map(|input| (input.blob, &input.target));
     assert!(expected.eq(inputs));
     assert_eq!(
-        (&read.tasks, read.limits),
-        (&workload.tasks, workload.limits)
+        (&read.tasks, &read.state, read.limits),
+        (&workload.tasks, &workload.state, workload.limits)
     );
     assert_eq!(read.constraints, spec.constraints);
     assert_eq!(read.verification, spec.verification);
@@ -139,6 +139,19 @@ proptest! {
 fn named_tasks_are_read_back() {
     let mut spec = spec(&[], &BTreeMap::new(), 1, 0);
     spec.workload.tasks = TaskSet::named(100, &[TaskIndex(7), TaskIndex(27)]).unwrap();
+    assert_reads_back(&spec);
+}
+
+#[test]
+fn a_chain_is_read_back() {
+    let mut spec = spec(&[], &BTreeMap::new(), 3, 0);
+    let output = Output {
+        name: Text::new("state").unwrap(),
+        path: Text::new("/out/state").unwrap(),
+    };
+    spec.workload.outputs = Bounded::new(vec![output]).unwrap();
+    spec.workload.state = StateOutputs(Bounded::new(vec![0]).unwrap());
+    spec.verification.task_value_at_risk = spec.verification.value_at_risk;
     assert_reads_back(&spec);
 }
 

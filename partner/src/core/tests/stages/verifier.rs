@@ -10,7 +10,7 @@ use types::number::{Amount, Attempt, ChainTime, Fixed64, Fuel, Nonce};
 use types::transaction::{Action, JobStep};
 
 use super::super::super::outbox::TransactionOutbox;
-use super::super::super::{Cause, Core, Effect, Event, ExecutionResult, ProvenState};
+use super::super::super::{Cause, Core, Effect, Event, ExecutionResult, ProvenState, RanTask};
 use super::super::chain::{assigned, identity, proven, record, settings, workload};
 use super::{actions, assignment, committed, core, executions, fail, see, steps, verifier};
 use crate::assignment::{Assignment, AssignmentRole, OwnCommitment};
@@ -235,10 +235,14 @@ fn ran() -> (Core, OwnCommitment) {
     let tasks = verifier(2).tasks.into_iter();
     let effects = core.step(Event::Executed(Box::new(ExecutionResult {
         assignment: assignment(AssignmentRole::Verifier),
-        outcomes: tasks.map(|task| (task, outcome.clone())).collect(),
+        outcomes: RanTask::linked(
+            &workload(),
+            tasks.map(|task| (task, outcome.clone())).collect(),
+        ),
         workload: workload(),
         salt: Hash32([7; 32]),
         list: None,
+        states: Vec::new(),
     })));
     let Some(Effect::Keep(own)) = effects.into_iter().next() else {
         panic!("nothing was kept")

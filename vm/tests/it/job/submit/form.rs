@@ -2,7 +2,7 @@
 
 use types::codec::{Bounded, Text};
 use types::hash::BlobId;
-use types::job::{Input, JobSpec, Output, TaskSet};
+use types::job::{Input, JobSpec, Output, StateOutputs, TaskSet};
 use types::limits::{
     MAX_BLOB_BYTES, MAX_MIN_VERIFIERS, MAX_MODULE_BYTES, MAX_TASK_FUEL, MAX_TASK_MEMORY_BYTES,
     MAX_TASK_OUTPUT_BYTES,
@@ -236,4 +236,18 @@ fn the_loss_from_one_task_is_within_the_loss_from_all() {
     nothing.verification.value_at_risk = Amount::ZERO;
     nothing.verification.task_value_at_risk = Amount::ZERO;
     World::new().submit(&nothing);
+}
+
+#[test]
+fn a_chain_is_checked_as_a_chain() {
+    let state = |spec: &mut JobSpec, positions: &[u8]| {
+        spec.workload.state = StateOutputs(Bounded::new(positions.to_vec()).unwrap());
+    };
+    assert_eq!(code(|s| state(s, &[1])), "bad_chain", "there is one output");
+    let lower = |s: &mut JobSpec| {
+        state(s, &[0]);
+        s.verification.task_value_at_risk = Amount(1);
+    };
+    assert_eq!(code(lower), "bad_chain");
+    assert_eq!(code(|s| state(s, &[0])), "no_chains");
 }

@@ -8,8 +8,8 @@ use types::attestation::{
 use types::codec::{Bounded, encode};
 use types::hash::{BlobId, Domain, Hash32, ValidatorId};
 use types::job::{
-    Announcing, Assigned, AwaitedVote, Ballot, JobRecord, PrimaryOpening, Stage, VoteContext,
-    vote_commitment,
+    Announcing, Assigned, AwaitedVote, Ballot, JobRecord, PrimaryOpening, Stage, TaskState,
+    VoteContext, vote_commitment,
 };
 use types::number::{Fuel, TaskIndex};
 use types::sortition::{Sortition, SortitionError};
@@ -232,7 +232,11 @@ impl World {
         let spec = query::spec(&self.chain.state, &record.id).unwrap();
         tasks
             .iter()
-            .map(|task| (*task, leaf(&spec.workload, *task, &self.outcome(n, *task))))
+            .map(|task| {
+                let outcome = self.outcome(n, *task);
+                let before = TaskState::default();
+                (*task, leaf(&spec.workload, *task, &before, &outcome))
+            })
             .collect()
     }
 

@@ -165,6 +165,14 @@ impl ChainBackend {
     }
 }
 
+impl ChainBackend {
+    /// Why the signer of this node's key gave no signature when it was asked last; none if it did, or the key is here.
+    #[must_use]
+    pub fn signer_trouble(&self) -> Option<String> {
+        self.signer.as_ref().and_then(Signer::trouble)
+    }
+}
+
 #[async_trait]
 impl Backend for ChainBackend {
     fn chain_id(&self) -> ChainId {
@@ -180,7 +188,7 @@ impl Backend for ChainBackend {
     }
 
     async fn ready(&self) -> Result<(), ApiError> {
-        if let Some(reason) = self.signer.as_ref().and_then(Signer::trouble) {
+        if let Some(reason) = self.signer_trouble() {
             return Err(ApiError::unavailable(
                 "signer_away",
                 &reason,

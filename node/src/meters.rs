@@ -239,6 +239,7 @@ struct StandingMetrics {
     block_time: Gauge,
     view: Gauge,
     catching_up: Gauge,
+    signer_away: Gauge,
     peers: Gauge,
     transactions: Gauge,
     bytes: Gauge,
@@ -259,6 +260,10 @@ impl StandingMetrics {
             catching_up: all.gauge(
                 "gridproof_consensus_catching_up",
                 "1 while final blocks are known that are not in the store yet.",
+            ),
+            signer_away: all.gauge(
+                "gridproof_consensus_signer_away",
+                "1 while the process that holds the validator's key gives no signatures.",
             ),
             peers: all.gauge("gridproof_p2p_peers", "Validators that are connected."),
             transactions: all.gauge(
@@ -282,6 +287,8 @@ impl StandingMetrics {
         }
         self.view.set(live.view.0);
         self.catching_up.set_bool(live.catching_up);
+        self.signer_away
+            .set_bool(backend.signer_trouble().is_some());
         self.peers.set(u64::from(live.peers));
         self.transactions.set(live.mempool_transactions);
         self.bytes.set(live.mempool_bytes);

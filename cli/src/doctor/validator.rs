@@ -1,13 +1,15 @@
 //! What commonly goes wrong with a validator.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use keys::keyfile::{self, KeyFileError, KeyKind};
+use keys::signer::client::{self, RemoteSignerError};
 use node::config::{Config, Layout};
 use rpc::Client;
 use rpc::model::Status;
 use types::genesis::Genesis;
+use types::key::PublicKey;
 use types::params::NEWEST_PROTOCOL_VERSION;
 use types::words::counted;
 
@@ -23,24 +25,32 @@ const CLOCK_MS: u64 = 200;
 /// Every check of a validator, in the order in which one rests on another.
 pub async fn checks(dir: &Path, database: bool) -> Vec<Check> {
     let layout = Layout::new(dir);
-    let mut checks = vec![machine::key_folder(&dir.join("keys"), false)];
-    let keys = [
-        (layout.validator_key(), KeyKind::Validator),
-        (layout.node_key(), KeyKind::Node),
+    let config: Result<Config, _> = config::load(&layout.config(), []);
+    let signer = config
+        .as_ref()
+        .ok()
+        .and_then(|config| config.keys.signer.as_ref());
+    let own = match signer {
+        Some(address) => Own::Signer(address.path(dir)),
+        None => Own::File(layout.validator_key()),
+    };
+    let own_key = own.key();
+    let mut checks = vec![
+        machine::key_folder(&dir.join("keys"), false),
+        own.check(&own_key),
     ];
-    for (path, kind) in keys {
-        checks.push(key(
-            keyfile::read_public(&path, kind).map(|key| key.to_string())
-        ));
-    }
+    checks.push(key(
+        keyfile::read_public(&layout.node_key(), KeyKind::Node).map(|key| key.to_string())
+    ));
     checks.push(key(
         keyfile::read_vrf_public(&layout.vrf_key()).map(|key| key.to_string())
     ));
-    let paths = [layout.validator_key(), layout.node_key(), layout.vrf_key()];
+    let mut paths = vec![layout.node_key(), layout.vrf_key()];
+    paths.extend(own.file());
     checks.extend(machine::key_files(&paths, dir));
     let genesis = crate::node::read_genesis(&layout.genesis());
     checks.push(match &genesis {
-        Ok(genesis) => own_member(&layout, genesis),
+        Ok(genesis) => own_member(own_key.ok(), genesis),
         Err(failure) => of_failure("genesis", failure),
     });
     checks.push(vote_log(&layout));
@@ -48,7 +58,7 @@ pub async fn checks(dir: &Path, database: bool) -> Vec<Check> {
         .ok()
         .map(|genesis| now_ms().saturating_sub(genesis.time.0));
     checks.push(machine::disk(dir, age));
-    let config: Config = match config::load(&layout.config(), []) {
+    let config = match config {
         Ok(config) => config,
         Err(failure) => {
             checks.push(of_failure("configuration", &failure));
@@ -102,8 +112,53 @@ pub fn of_failure(name: &'static str, failure: &CommandFailure) -> Check {
     Check::wrong(name, failure.message.clone(), hint)
 }
 
-fn own_member(layout: &Layout, genesis: &Genesis) -> Check {
-    let own = keyfile::read_public(&layout.validator_key(), KeyKind::Validator).ok();
+/// Where the validator's key is.
+enum Own {
+    /// A key file.
+    File(PathBuf),
+    /// A signer, behind a socket.
+    Signer(PathBuf),
+}
+
+/// Why the validator's key is not to be had.
+enum NoKey {
+    File(KeyFileError),
+    Signer(RemoteSignerError),
+}
+
+impl Own {
+    /// The public half. A signer that serves the node gives it to others, too.
+    fn key(&self) -> Result<PublicKey, NoKey> {
+        match self {
+            Self::File(path) => keyfile::read_public(path, KeyKind::Validator).map_err(NoKey::File),
+            Self::Signer(socket) => client::public_key(socket).map_err(NoKey::Signer),
+        }
+    }
+
+    fn file(&self) -> Option<PathBuf> {
+        match self {
+            Self::File(path) => Some(path.clone()),
+            Self::Signer(_) => None,
+        }
+    }
+
+    fn check(&self, found: &Result<PublicKey, NoKey>) -> Check {
+        match (found, self) {
+            (Ok(public), Self::File(_)) => Check::fine("key", public.to_string()),
+            (Ok(public), Self::Signer(socket)) => {
+                Check::fine("signer", format!("{public}, at {}", socket.display()))
+            }
+            (Err(NoKey::File(error)), _) => of_failure("key", &CommandFailure::of_key_file(error)),
+            (Err(NoKey::Signer(error)), _) => Check::wrong(
+                "signer",
+                error.to_string(),
+                "start gridproof signer, or look at its log; without it the node votes nothing",
+            ),
+        }
+    }
+}
+
+fn own_member(own: Option<PublicKey>, genesis: &Genesis) -> Check {
     let found = format!(
         "{}, chain {}, {}",
         genesis.name.as_str(),

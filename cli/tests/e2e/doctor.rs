@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::{Net, gridproof, text};
 
 /// The outcome of each check with a name.
-fn outcomes(object: &Value, name: &str) -> Vec<String> {
+pub fn outcomes(object: &Value, name: &str) -> Vec<String> {
     let checks = object["checks"].as_array().unwrap().iter();
     let named = checks.filter(|check| check["name"] == name);
     named

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use rpc::model::ValidatorList;
 use serde_json::Value;
 
+use crate::doctor::outcomes;
 use crate::harness::{Net, binary, gridproof, text};
 use crate::metrics::get;
 
@@ -108,6 +109,13 @@ fn wait_for_votes(net: &Net, more: u64) {
     });
 }
 
+/// The metrics of a process.
+fn shown(net: &Net, name: &str) -> String {
+    let processes = &net.devnet.manifest.processes;
+    let process = processes.iter().find(|process| process.name == name);
+    get(&process.unwrap().metrics, "/metrics").unwrap().1
+}
+
 fn ready_error(net: &Net) -> Option<String> {
     let ready = net.block_on(net.client(3).ready());
     ready.err().map(|error| error.to_string())
@@ -133,11 +141,20 @@ fn a_vote_is_on_disk_before_its_signature_leaves_and_the_node_outlives_its_signe
     net.wait("a node that says what it lacks", 60, |net| {
         ready_error(net).is_some_and(|error| error.contains("the signer at"))
     });
+    let doctor = |net: &Net| gridproof(&["doctor", "--dir", text(&net.devnet.root().join(NAME))]);
+    let away = doctor(&net);
+    assert_eq!(outcomes(&away.json, "signer"), ["wrong"], "{}", away.json);
+    assert_eq!(outcomes(&away.json, "key"), ["fine", "fine"], "node and VRF key");
+    assert!(shown(&net, NAME).contains("\ngridproof_consensus_signer_away 1.0\n"));
     let from = height(&net);
     net.wait("blocks without it", 60, |net| height(net) > from + 3);
     signer.start(&net, &["-e", "trace=none"]);
     wait_for_votes(&net, 3);
     net.wait("a ready node", 60, |net| ready_error(net).is_none());
+    // Other findings are this machine's: a clock may be called wrong on a busy one.
+    let there = doctor(&net).json;
+    assert_eq!(outcomes(&there, "signer"), ["fine"], "{there}");
+    assert!(shown(&net, NAME).contains("\ngridproof_consensus_signer_away 0.0\n"));
 
     // Killed at each step of a signature, again and again.
     for call in ["openat", "write", "fsync", "rename", "sendto"] {

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use types::codec::Bounded;
@@ -17,6 +17,9 @@ use super::protocol::{SignerAnswer, SignerQuestion, receive, send};
 
 /// Time for one answer: a sync of a busy disk and more. Meanwhile the node's loop stands still.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Who gave no answer in time is left alone for so long, so that a signer that hangs takes a fifth of the loop's time at most.
+const REST: Duration = ANSWER_TIMEOUT.saturating_mul(4);
 
 /// Where a signer listens: `unix:PATH`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +90,7 @@ pub enum RemoteSignerError {
         reason: String,
     },
     /// It answers something else.
-    #[error("the signer at {0} answers nonsense")]
+    #[error("the signer at {0} answers with something else than a signature")]
     Nonsense(PathBuf),
     /// It has another key.
     #[error("the signer at {path} has the key {found}, not {expected}")]
@@ -108,6 +111,7 @@ struct RemoteSigner {
     public: PublicKey,
     stream: Mutex<Option<UnixStream>>,
     trouble: Mutex<Option<String>>,
+    rests_until: Mutex<Option<Instant>>,
 }
 
 /// The key that a signer has; takes nothing from a node that signs through it.
@@ -123,6 +127,7 @@ pub fn remote_signer(path: &Path) -> Result<Signer, RemoteSignerError> {
         public,
         stream: Mutex::new(Some(stream)),
         trouble: Mutex::new(None),
+        rests_until: Mutex::new(None),
     };
     Ok(Signer::guarded(public, Arc::new(remote)))
 }
@@ -149,12 +154,14 @@ fn ask(stream: &mut UnixStream, question: &SignerQuestion) -> io::Result<SignerA
     let answer = send(stream, question).and_then(|()| receive(stream));
     answer.map_err(|error| match error.kind() {
         // What the system says of a timeout tells people nothing.
-        io::ErrorKind::WouldBlock => io::Error::new(
-            io::ErrorKind::TimedOut,
-            format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()),
-        ),
+        io::ErrorKind::WouldBlock => late(),
         _ => error,
     })
+}
+
+fn late() -> io::Error {
+    let text = format!("no answer within {} s", ANSWER_TIMEOUT.as_secs());
+    io::Error::new(io::ErrorKind::TimedOut, text)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -162,8 +169,21 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl RemoteSigner {
-    /// The answer over the connection that is open, or over a new one if the signer was started anew meanwhile.
+    /// The answer, unless the signer was too slow for the last question a short time ago.
     fn answer(&self, question: &SignerQuestion) -> Result<SignerAnswer, RemoteSignerError> {
+        let mut rests_until = locked(&self.rests_until);
+        if rests_until.is_some_and(|until| Instant::now() < until) {
+            return Err(self.away(late()));
+        }
+        let answer = self.ask_now(question);
+        let is_late =
+            matches!(&answer, Err(RemoteSignerError::Away { source, .. }) if is_late(source));
+        *rests_until = is_late.then(|| Instant::now() + REST);
+        answer
+    }
+
+    /// The answer over the connection that is open, or over a new one if the signer was started anew meanwhile.
+    fn ask_now(&self, question: &SignerQuestion) -> Result<SignerAnswer, RemoteSignerError> {
         let mut kept = locked(&self.stream);
         if let Some(mut stream) = kept.take() {
             match ask(&mut stream, question) {

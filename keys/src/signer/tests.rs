@@ -1,7 +1,10 @@
 //! Signer and node over a real socket, in one process.
 
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use types::hash::{BlockId, ChainId, Hash32};
 use types::key::SecretKey;
@@ -10,6 +13,7 @@ use types::signer::{Signer, SigningRequest};
 use types::vote::{Statement, Subject};
 
 use super::client::{public_key, remote_signer};
+use super::protocol::{SignerAnswer, SignerQuestion, receive, send};
 use super::server::{SignerServer, SignerServerError, init};
 
 struct SignerFolder {
@@ -125,4 +129,36 @@ fn a_signer_without_its_past_or_in_an_open_folder_does_not_start() {
     drop(running);
     // A socket that nobody listens at is taken over.
     assert!(open(&place.past(), &place.socket()).is_ok());
+}
+
+#[test]
+fn a_signer_that_hangs_is_not_asked_again_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("hangs.sock");
+    let key = SecretKey::generate().unwrap();
+    let (listener, public) = (UnixListener::bind(&socket).unwrap(), key.public());
+    // Says its key to whoever connects, then reads and answers nothing; counts who connects.
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            counted.fetch_add(1, Ordering::SeqCst);
+            let question: SignerQuestion = receive(&mut stream).unwrap();
+            assert_eq!(question, SignerQuestion::Key);
+            send(&mut stream, &SignerAnswer::Key(public)).unwrap();
+            kept.push(stream);
+        }
+    });
+    let remote = remote_signer(&socket).unwrap();
+    for _ in 0..3 {
+        assert_eq!(remote.sign(finalize(1)), None);
+        assert!(remote.trouble().unwrap().contains("no answer within 2 s"));
+    }
+    let found = connections.load(Ordering::SeqCst);
+    assert_eq!(
+        found, 1,
+        "it was asked once, over the connection that was open"
+    );
 }

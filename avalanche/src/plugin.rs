@@ -52,7 +52,7 @@ pub enum PluginError {
     #[error("serving the VM: {0}")]
     Serve(#[from] tonic::transport::Error),
     /// The file that chooses the protocol says something else than a number of one.
-    #[error("{path} must hold one of {PROTOCOLS:?}, it holds {found:?}")]
+    #[error("{path} must hold {} or {}, it holds {found:?}", PROTOCOLS[0], PROTOCOLS[1])]
     Protocol {
         /// Path of the file.
         path: PathBuf,

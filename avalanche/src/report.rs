@@ -71,7 +71,7 @@ pub fn not_ready(standing: &Standing, now: Instant) -> Option<String> {
     }
     let what = if standing.processing > 0 {
         let blocks = counted(standing.processing, "block");
-        format!("the subnet decides none of {blocks} above height {height}")
+        format!("the subnet has not decided {blocks} above height {height}")
     } else if standing.wanted {
         format!("the host asks for no block, though something waits for one above height {height}")
     } else {
@@ -217,7 +217,7 @@ mod tests {
         let cases = [
             (
                 Standing { processing, ..idle },
-                "none of 2 blocks above height 5",
+                "not decided 2 blocks above height 5",
             ),
             (Standing { wanted, ..idle }, "asks for no block"),
             (

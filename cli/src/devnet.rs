@@ -338,7 +338,7 @@ async fn first_block(devnet: &Devnet) -> Result<Height, CommandFailure> {
     Err(CommandFailure::new(
         ExitKind::TimedOut,
         "devnet",
-        format!("no final block after {FIRST_BLOCK_TIMEOUT:?}"),
+        format!("no final block after {} s", FIRST_BLOCK_TIMEOUT.as_secs()),
     )
     .hint(format!(
         "the processes' output is in {}/*/output.log",

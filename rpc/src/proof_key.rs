@@ -49,35 +49,7 @@ pub enum ProofKeyError {
 
 impl fmt::Display for ProofKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            StateKey::Account(address) => write!(f, "account/{address}"),
-            StateKey::Chain => f.write_str("chain"),
-            StateKey::Committee(epoch) => write!(f, "committee/{epoch}"),
-            StateKey::Params(epoch) => write!(f, "params/{epoch}"),
-            StateKey::Beacon => f.write_str("beacon"),
-            StateKey::BeaconAt(step) => write!(f, "beacon-at/{step}"),
-            StateKey::EpochSeed(epoch) => write!(f, "epoch-seed/{epoch}"),
-            StateKey::Partner(address) => write!(f, "partner/{address}"),
-            StateKey::PartnerIndex => f.write_str("partner-index"),
-            StateKey::SmallestPartners => f.write_str("smallest-partners"),
-            StateKey::PartnerSnapshot(epoch) => write!(f, "partner-snapshot/{epoch}"),
-            StateKey::Job(id) => write!(f, "job/{id}"),
-            StateKey::JobSpec(id) => write!(f, "job-spec/{id}"),
-            StateKey::LiveIndex => f.write_str("live-index"),
-            StateKey::LiveJobs(shard) => write!(f, "live-jobs/{shard}"),
-            StateKey::CustomerJobs(address) => write!(f, "customer-jobs/{address}"),
-            StateKey::Receipt(id) => write!(f, "receipt/{id}"),
-            StateKey::Revocation(id) => write!(f, "revocation/{id}"),
-            StateKey::Banned(program) => write!(f, "banned/{program}"),
-            StateKey::Verdict(id, number) => write!(f, "verdict/{id}/{number}"),
-            StateKey::Unbondings(time) => write!(f, "unbondings/{time}"),
-            StateKey::Due(DueQueue::Windows, bucket) => write!(f, "due-windows/{bucket}"),
-            StateKey::Due(DueQueue::Ended, bucket) => write!(f, "due-ended/{bucket}"),
-            StateKey::Due(DueQueue::Locks, bucket) => write!(f, "due-locks/{bucket}"),
-            StateKey::Due(DueQueue::Verdicts, bucket) => write!(f, "due-verdicts/{bucket}"),
-            StateKey::Due(DueQueue::Places, bucket) => write!(f, "due-places/{bucket}"),
-            StateKey::Draws(step) => write!(f, "draws/{step}"),
-        }
+        self.0.fmt(f)
     }
 }
 

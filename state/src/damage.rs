@@ -35,7 +35,7 @@ pub enum TreeCorruption {
     #[error("node {0} is missing")]
     MissingNode(NodeKey),
     /// The flat value under a key is not the value in the tree.
-    #[error("the flat value of {key:?} is not the value in the tree")]
+    #[error("the flat value of {key} is not the value in the tree")]
     FlatValue {
         /// The key that was read.
         key: StateKey,
@@ -97,7 +97,7 @@ pub enum StoreDamage {
         height: Height,
     },
     /// The value that a height replaced under a key is missing.
-    #[error("the value that height {height} replaced under {key:?} is missing")]
+    #[error("the value that height {height} replaced under {key} is missing")]
     MissingOldValue {
         /// The height that replaced the value.
         height: Height,
@@ -144,7 +144,10 @@ pub enum StoreDamage {
     #[error("the certificate of height {0} does not finalize the block of that height")]
     OtherCertificate(Height),
     /// The lowest kept heights contradict each other or the tip.
-    #[error("the head keeps {kept:?} while the tip is of height {tip}")]
+    #[error(
+        "the head keeps state from height {}, blocks from {} and transactions from {} on, while the tip is of height {tip}",
+        kept.state, kept.blocks, kept.transactions
+    )]
     KeptHeights {
         /// The lowest kept heights.
         kept: KeptHeights,

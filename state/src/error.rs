@@ -14,7 +14,7 @@ use crate::damage::{StoreDamage, TreeCorruption};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StateError {
     /// The bytes under a key are not a value of the type that was asked for.
-    #[error("the value of {key:?} does not decode: {error}")]
+    #[error("the value of {key} does not decode: {error}")]
     BadValue {
         /// The key that was read.
         key: StateKey,
@@ -97,7 +97,7 @@ pub enum StateError {
     #[error("height {0} cannot be undone: its undo record is not kept")]
     NothingToUndo(Height),
     /// A value longer than [`MAX_STATE_VALUE_BYTES`](types::limits::MAX_STATE_VALUE_BYTES).
-    #[error("the value of {key:?} has {length} bytes, more than a value may have")]
+    #[error("the value of {key} has {length} bytes, more than a value may have")]
     ValueTooLong {
         /// The key that was written.
         key: StateKey,

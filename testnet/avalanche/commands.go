@@ -166,7 +166,7 @@ func (n *network) startAll(ctx context.Context, nodes []*node) error {
 // opened reads --dir and --node.
 func opened(flags *flag.FlagSet, arguments []string) (*network, []*node, error) {
 	dir := flags.String("dir", "", "the network's folder")
-	which := flags.String("node", "all", "a node's number, or all")
+	which := flags.String("node", "all", "numbers of nodes with commas between them, or all")
 	_ = flags.Parse(arguments)
 	net, err := open(*dir)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/ava-labs/avalanchego/ids"
 )
@@ -75,11 +76,15 @@ func (n *network) chosen(which string) ([]*node, error) {
 	if which == "all" {
 		return n.Nodes, nil
 	}
-	index, err := strconv.Atoi(which)
-	if err != nil || index < 0 || index >= len(n.Nodes) {
-		return nil, fmt.Errorf("--node takes 0 to %d or all, not %q", len(n.Nodes)-1, which)
+	nodes := []*node{}
+	for _, number := range strings.Split(which, ",") {
+		index, err := strconv.Atoi(number)
+		if err != nil || index < 0 || index >= len(n.Nodes) {
+			return nil, fmt.Errorf("--node takes 0 to %d, several with commas between them, or all, not %q", len(n.Nodes)-1, which)
+		}
+		nodes = append(nodes, n.Nodes[index])
 	}
-	return n.Nodes[index : index+1], nil
+	return nodes, nil
 }
 
 // anyRunning gives a node that answers.

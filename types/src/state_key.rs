@@ -1,5 +1,7 @@
 //! The keys of the state, all of them, and where each sits in the tree.
 
+use std::fmt;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::codec::encode;
@@ -94,5 +96,40 @@ impl StateKey {
     #[must_use]
     pub fn hash(&self) -> Hash32 {
         Hash32::of(Domain::STATE_KEY, self)
+    }
+}
+
+/// The key as a path: its kind, and for most kinds an argument after a slash, such as `account/{address}` or `chain`.
+impl fmt::Display for StateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account(address) => write!(f, "account/{address}"),
+            Self::Chain => f.write_str("chain"),
+            Self::Committee(epoch) => write!(f, "committee/{epoch}"),
+            Self::Params(epoch) => write!(f, "params/{epoch}"),
+            Self::Beacon => f.write_str("beacon"),
+            Self::BeaconAt(step) => write!(f, "beacon-at/{step}"),
+            Self::EpochSeed(epoch) => write!(f, "epoch-seed/{epoch}"),
+            Self::Partner(address) => write!(f, "partner/{address}"),
+            Self::PartnerIndex => f.write_str("partner-index"),
+            Self::SmallestPartners => f.write_str("smallest-partners"),
+            Self::PartnerSnapshot(epoch) => write!(f, "partner-snapshot/{epoch}"),
+            Self::Job(id) => write!(f, "job/{id}"),
+            Self::JobSpec(id) => write!(f, "job-spec/{id}"),
+            Self::LiveIndex => f.write_str("live-index"),
+            Self::LiveJobs(shard) => write!(f, "live-jobs/{shard}"),
+            Self::CustomerJobs(address) => write!(f, "customer-jobs/{address}"),
+            Self::Receipt(id) => write!(f, "receipt/{id}"),
+            Self::Revocation(id) => write!(f, "revocation/{id}"),
+            Self::Banned(program) => write!(f, "banned/{program}"),
+            Self::Verdict(id, number) => write!(f, "verdict/{id}/{number}"),
+            Self::Unbondings(time) => write!(f, "unbondings/{time}"),
+            Self::Due(DueQueue::Windows, bucket) => write!(f, "due-windows/{bucket}"),
+            Self::Due(DueQueue::Ended, bucket) => write!(f, "due-ended/{bucket}"),
+            Self::Due(DueQueue::Locks, bucket) => write!(f, "due-locks/{bucket}"),
+            Self::Due(DueQueue::Verdicts, bucket) => write!(f, "due-verdicts/{bucket}"),
+            Self::Due(DueQueue::Places, bucket) => write!(f, "due-places/{bucket}"),
+            Self::Draws(step) => write!(f, "draws/{step}"),
+        }
     }
 }

@@ -35,7 +35,7 @@ pub enum HostError {
         answer: String,
     },
     /// The host speaks a protocol that this build does not.
-    #[error("{application} speaks plugin protocol {found}, this gridproof speaks {PROTOCOLS:?}")]
+    #[error("{application} speaks plugin protocol {found}, this gridproof speaks {} and {}", PROTOCOLS[0], PROTOCOLS[1])]
     OtherProtocol {
         /// The host's name and version.
         application: String,

@@ -38,6 +38,8 @@ fn five_nodes_are_one_chain_whatever_happens_to_some() {
     net.send(net.url(1));
     net.catches_up(1, 0);
 
+    stall(&mut net);
+
     eprintln!("a node joins late, and executes every block");
     net.state = net.harness(&["add"]);
     net.catches_up(5, 0);
@@ -76,6 +78,29 @@ fn five_nodes_are_one_chain_whatever_happens_to_some() {
 
 /// The weight of each validator.
 const WEIGHT: u64 = 49_463;
+
+/// Without three of five nothing is decided: the host says so of the chain, with the reason, until they are back.
+fn stall(net: &mut Network) {
+    eprintln!("three nodes are killed, and the chain is known to stand still");
+    net.wait("a healthy node", 60, |net| net.health(0).0);
+    net.harness(&["kill", "--node", "2,3,4"]);
+    net.send_during(0, |net| {
+        let stands = |checks: &str| {
+            ["has not decided", "asks for no block", "certifies no block"]
+                .iter()
+                .any(|words| checks.contains(words))
+        };
+        net.wait("words on a chain that stands still", 90, |net| {
+            let (healthy, checks) = net.health(0);
+            !healthy && stands(&checks)
+        });
+        net.state = net.harness(&["start", "--node", "2,3,4"]);
+    });
+    net.wait("a healthy node again", 60, |net| net.health(0).0);
+    for node in 1..5 {
+        net.catches_up(node, 0);
+    }
+}
 
 /// What the subnet signed is a message of Avalanche; another root gets no signature of any of the five.
 fn warp(net: &Network) {

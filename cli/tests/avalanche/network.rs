@@ -342,6 +342,23 @@ impl Network {
         sent["id"].as_str().unwrap().to_owned()
     }
 
+    /// Sends as [`Network::send`] while something else is done: the transfer is final in the end.
+    #[track_caller]
+    pub fn send_during(&mut self, node: usize, meanwhile: impl FnOnce(&mut Self)) {
+        let customer = self.path("net/customer.key");
+        let sending = spawn_send(text(&customer), 1, self.url(node));
+        meanwhile(self);
+        let (code, sent) = finish(sending);
+        assert_eq!(code, 0, "{sent}");
+    }
+
+    /// What the node of this number says of its health, as text.
+    pub fn health(&self, node: usize) -> (bool, String) {
+        let status = self.harness(&["status", "--node", &node.to_string()]);
+        let node = &status["nodes"][0];
+        (node["healthy"] == true, node["checks"].to_string())
+    }
+
     /// Money of the account that [`Network::send`] sends to, as the node of this number has it.
     pub fn sent(&self, node: usize) -> u128 {
         let url = self.url(node);

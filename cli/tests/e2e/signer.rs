@@ -144,7 +144,11 @@ fn a_vote_is_on_disk_before_its_signature_leaves_and_the_node_outlives_its_signe
     let doctor = |net: &Net| gridproof(&["doctor", "--dir", text(&net.devnet.root().join(NAME))]);
     let away = doctor(&net);
     assert_eq!(outcomes(&away.json, "signer"), ["wrong"], "{}", away.json);
-    assert_eq!(outcomes(&away.json, "key"), ["fine", "fine"], "node and VRF key");
+    assert_eq!(
+        outcomes(&away.json, "key"),
+        ["fine", "fine"],
+        "node and VRF key"
+    );
     assert!(shown(&net, NAME).contains("\ngridproof_consensus_signer_away 1.0\n"));
     let from = height(&net);
     net.wait("blocks without it", 60, |net| height(net) > from + 3);

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use keys::passphrase::PassphraseSource;
 use serde::Deserialize;
+use types::genesis::Genesis;
+use types::params::VersionStart;
+use types::versions::{UpgradeError, VersionSchedule};
 
 /// The configuration of the chain on one node.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -53,12 +56,24 @@ impl Default for Config {
     }
 }
 
+/// Versions of the protocol that the nodes of a subnet agreed on after genesis: the chain's upgrade file of AvalancheGo, as TOML
+/// (`upgrade.toml` beside `config.toml`).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SubnetUpgrades {
+    /// Versions with their first heights, above those of genesis and ascending; the same on all nodes.
+    pub upgrades: Vec<VersionStart>,
+}
+
 /// Why a configuration is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum ChainConfigError {
     /// It is no text.
     #[error("the chain's configuration is not UTF-8")]
     Text(#[from] std::str::Utf8Error),
+    /// The upgrades do not fit the genesis.
+    #[error("the chain's upgrade file: {0}")]
+    Upgrades(#[from] UpgradeError),
     /// It is no TOML, or has an unknown key or a value of the wrong kind.
     #[error("the chain's configuration: {0}")]
     Toml(#[from] toml::de::Error),
@@ -71,9 +86,38 @@ impl Config {
     }
 }
 
+impl SubnetUpgrades {
+    /// The schedule of a chain with what the host passes on; no bytes are genesis' own.
+    pub fn schedule(bytes: &[u8], genesis: &Genesis) -> Result<VersionSchedule, ChainConfigError> {
+        let file: Self = toml::from_str(std::str::from_utf8(bytes)?)?;
+        let schedule = VersionSchedule::of_genesis(&genesis.params);
+        Ok(schedule.with_upgrades(&file.upgrades)?)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn upgrades_stand_above_genesis() {
+        let genesis = types::testing::genesis(&[1]);
+        let none = SubnetUpgrades::schedule(b"", &genesis).unwrap();
+        assert_eq!(none, VersionSchedule::of_genesis(&genesis.params));
+        let file = "upgrades = [{ height = 7, version = 2 }]";
+        let one = SubnetUpgrades::schedule(file.as_bytes(), &genesis).unwrap();
+        assert_eq!(one.starts().len(), 2);
+        for bad in [
+            "upgrades = [{ height = 0, version = 2 }]",
+            "upgrade = []",
+            "upgrades = [{ height = 7 }]",
+        ] {
+            assert!(
+                SubnetUpgrades::schedule(bad.as_bytes(), &genesis).is_err(),
+                "{bad}"
+            );
+        }
+    }
 
     #[test]
     fn nothing_is_the_default_and_unknown_keys_are_refused() {

@@ -25,7 +25,7 @@ use types::key::{KeyError, SecretKey};
 use vm::Rules;
 use warp::AvalancheId;
 
-use crate::config::{ChainConfigError, Config};
+use crate::config::{ChainConfigError, Config, SubnetUpgrades};
 use crate::core::Subnet;
 use crate::grpc::HostConnection;
 use crate::network::{self, SubnetNodes};
@@ -159,12 +159,13 @@ pub struct RunningChain {
 async fn open(request: &Initialize) -> Result<(SyncBase, Store), ChainStartError> {
     let genesis = Arc::new(Genesis::from_bytes(&request.genesis_bytes)?);
     let config = Config::from_bytes(&request.config_bytes)?;
+    let versions = SubnetUpgrades::schedule(&request.upgrade_bytes, &genesis)?;
     let folder = ChainFolder::new(&request.chain_data_dir);
     let record = HostRecord::new(dial(&request.db_server_addr).await?);
     let accepted = record.read().await?;
     let store = tokio::task::block_in_place(|| folder.open_store(&genesis, accepted))?;
     let base = SyncBase {
-        rules: Arc::new(Rules::new(&genesis)?),
+        rules: Arc::new(Rules::new(&genesis)?.with_versions(versions)),
         folder,
         genesis,
         record,
@@ -185,7 +186,7 @@ pub async fn start(
     let nodes = SubnetNodes::new(dial(&request.server_addr).await?, connected);
     let blobs = BlobStore::open(&folder.blobs(), config.blob_quota_bytes)?;
     let quarantine = Quarantine::open(folder.quarantine())?;
-    let setup = setup(folder, genesis, config, &store, quarantine.blocks())?;
+    let setup = setup(&base, &store, quarantine.blocks())?;
     let (signer, signers) = signing(&request, &store, &nodes)?;
     let validator = setup.own.as_ref().map(|own| own.id);
     let (subnet, effects) = Subnet::start(setup, clock.now(), &store, blobs.ids())?;
@@ -302,15 +303,15 @@ fn in_force(rules: &Rules, store: &Store) -> Result<Option<Rules>, ChainStartErr
 }
 
 fn setup(
-    folder: &ChainFolder,
-    genesis: &Genesis,
-    config: &Config,
+    base: &SyncBase,
     store: &Store,
     quarantined: BTreeSet<BlockId>,
 ) -> Result<chain::Setup, ChainStartError> {
+    let (folder, config) = (&base.folder, &base.config);
     // Fresh for every run and known to nobody else, as batch verification wants it.
     let secret = SecretKey::generate()?;
-    let rules = Rules::new(genesis)?.with_batch_secret(Hash32(*secret.to_bytes()));
+    let rules = base.rules.as_ref().clone();
+    let rules = rules.with_batch_secret(Hash32(*secret.to_bytes()));
     let own = own(folder, &rules, config)?;
     let rules = in_force(&rules, store)?.unwrap_or(rules);
     Ok(chain::Setup {

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use state::{ChainStore, DecidedState};
-use types::codec::{Bounded, decode};
+use types::codec::decode;
 use types::hash::{BlobId, BlockId, TransactionId, ValidatorId};
 use types::job::JobRecord;
 use types::limits::MAX_STATE_VALUE_BYTES;
@@ -41,6 +41,7 @@ use crate::gossip::{BlobMessage, Gossip, PoolMessage};
 use crate::parent::Parent;
 use crate::pools::Pools;
 use crate::referee::RefereeBook;
+use crate::schedule::{RefusedVersion, RefusedVersions, check_decided};
 use crate::setup::Setup;
 use crate::tip_state::TipState;
 
@@ -61,16 +62,18 @@ pub struct Chain {
     peers: BTreeSet<ValidatorId>,
     /// How many transactions were refused since the start, by [`MempoolError::name`].
     refused: BTreeMap<&'static str, u64>,
+    refused_versions: RefusedVersions,
 }
 
 impl Chain {
-    /// Starts from what is on disk: the store and the blobs.
+    /// Starts from what is on disk: the store and the blobs. Errors also: decided blocks contradict the schedule of versions.
     pub fn start(
         setup: Setup,
         now: Now,
         store: &impl ChainStore,
         blobs: BTreeSet<BlobId>,
     ) -> Result<Self, Fatal> {
+        check_decided(&setup.rules.versions, store)?;
         let own = setup.own.as_ref().map(|own| own.id);
         let mut referee = RefereeBook::default();
         let mut book = BlobBook::new(own, setup.retention, blobs, now.unix.0);
@@ -88,6 +91,7 @@ impl Chain {
             referee,
             peers: BTreeSet::new(),
             refused: BTreeMap::new(),
+            refused_versions: RefusedVersions::default(),
             setup,
         })
     }
@@ -188,7 +192,7 @@ impl Chain {
             }
             Event::BlobStored(blob) => {
                 self.book.stored(blob, now.unix.0);
-                return offer(blob).into_iter().collect();
+                return Effect::offer(blob).into_iter().collect();
             }
             Event::BlobLost(blob) => self.book.lost(&blob),
             Event::BlobMissing { blob, from } => {
@@ -222,7 +226,7 @@ impl Chain {
             Err(MempoolError::TrialPanicked(id)) => Some(*id),
             _ => None,
         });
-        let mut out = alarms(panicked.collect());
+        let mut out = Effect::trial_alarms(panicked.collect());
         for refused in results.iter().filter_map(|result| result.as_ref().err()) {
             let count = self.refused.entry(refused.name()).or_default();
             *count = count.saturating_add(1);
@@ -264,7 +268,7 @@ impl Chain {
                     Ok(panicked) => panicked,
                     Err(fatal) => return vec![Effect::Stop(fatal)],
                 };
-                let mut out = alarms(panicked);
+                let mut out = Effect::trial_alarms(panicked);
                 out.push(Effect::Committed { decision, synced });
                 out
             }
@@ -312,7 +316,12 @@ impl Chain {
                 }
                 return self.quarantine(block, cause);
             }
-            Err(_) => return vec![Effect::Invalid { block }],
+            Err(cause) => {
+                if let Some(ended) = &ended {
+                    self.refused_versions.note(&ended.header, &cause);
+                }
+                return vec![Effect::Invalid { block }];
+            }
         };
         let urgent = executed.urgent;
         vec![match self.blocks.keep(*executed) {
@@ -350,6 +359,7 @@ impl Chain {
         decision: &state::Decision,
     ) -> Result<Vec<TransactionId>, Fatal> {
         self.blocks.committed(decision)?;
+        self.refused_versions.decided(decision.diff.height);
         let newer = match self.setup.rules.in_force(state)? {
             Cow::Borrowed(_) => None,
             Cow::Owned(rules) => Some(Arc::new(rules)),
@@ -471,24 +481,15 @@ impl Chain {
         &self.refused
     }
 
+    /// Validators whose blocks above the newest decided one were refused for their protocol version.
+    #[must_use]
+    pub fn refused_versions(&self) -> &BTreeMap<ValidatorId, RefusedVersion> {
+        self.refused_versions.all()
+    }
+
     /// True if a live job needs the blob.
     #[must_use]
     pub fn needs_blob(&self, blob: &BlobId) -> bool {
         self.book.needs(blob)
     }
-}
-
-/// The alarms of transactions that could not be tried.
-fn alarms(panicked: Vec<TransactionId>) -> Vec<Effect> {
-    let all = panicked.into_iter().map(Alarm::Trial);
-    all.map(Effect::Alarm).collect()
-}
-
-/// Tells the others that a blob is here now.
-fn offer(blob: BlobId) -> Option<Effect> {
-    let blobs = Bounded::new(vec![blob]).ok()?;
-    Some(Effect::Send {
-        to: Destination::All { except: None },
-        message: Gossip::Blobs(BlobMessage::Have(blobs)),
-    })
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use state::Decision;
-use types::hash::{BlockId, TransactionId, ValidatorId};
+use types::codec::Bounded;
+use types::hash::{BlobId, BlockId, TransactionId, ValidatorId};
 use types::whole::WholeBlock;
 
 use crate::alarm::Alarm;
@@ -11,7 +12,7 @@ use crate::arrival::Ticket;
 use crate::blob_book::BlobRequest;
 use crate::block::{BuildTicket, Work};
 use crate::error::Fatal;
-use crate::gossip::Gossip;
+use crate::gossip::{BlobMessage, Gossip};
 use crate::referee::RefereeTask;
 
 /// Validators that a message goes to. Never ourselves.
@@ -87,4 +88,21 @@ pub enum Effect {
     Referee(Box<RefereeTask>),
     /// Stop at once. Nothing after this may be performed.
     Stop(Fatal),
+}
+
+impl Effect {
+    /// Tells the others that a blob is here now.
+    pub(crate) fn offer(blob: BlobId) -> Option<Self> {
+        let blobs = Bounded::new(vec![blob]).ok()?;
+        Some(Self::Send {
+            to: Destination::All { except: None },
+            message: Gossip::Blobs(BlobMessage::Have(blobs)),
+        })
+    }
+
+    /// The alarms of transactions that could not be tried.
+    pub(crate) fn trial_alarms(panicked: Vec<TransactionId>) -> Vec<Self> {
+        let all = panicked.into_iter().map(Alarm::Trial);
+        all.map(Self::Alarm).collect()
+    }
 }

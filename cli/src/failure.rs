@@ -35,6 +35,8 @@ pub enum ExitKind {
     Diverged,
     /// The chain follows a version of the protocol that this build does not know.
     UnknownVersion,
+    /// The chain follows another schedule of protocol versions than this node.
+    OtherSchedule,
     /// Another process of this machine signs with the same key.
     SecondSigner,
     /// A vote with this validator's key was seen that its log lacks.
@@ -67,6 +69,7 @@ impl ExitKind {
             Self::ForeignVote => 14,
             Self::TasksFailed => 15,
             Self::NotSettled => 16,
+            Self::OtherSchedule => 17,
             // As shells count a process that SIGINT ended.
             Self::Interrupted => 130,
         }
@@ -86,6 +89,7 @@ pub const EXIT_CODES: &str = "Exit codes:
                                              14 a vote of the validator key was seen that its log lacks
                                              15 settled and verified, but tasks of it failed
                                              16 the job is not settled yet
+                                             17 the network follows another schedule of protocol versions
                                             130 interrupted; the job goes on";
 
 /// Why a command failed.

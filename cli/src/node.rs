@@ -165,7 +165,10 @@ pub async fn run(command: NodeCommand, logs: &Logs, ui: Ui) -> Result<(), Comman
                 synced(&status),
                 clock(status.clock_ahead_ms),
             );
-            for line in class_lines(&status) {
+            for line in class_lines(&status)
+                .into_iter()
+                .chain(upgrade_line(&status))
+            {
                 text.push('\n');
                 text.push_str(&line);
             }
@@ -206,6 +209,21 @@ pub fn class_lines(status: &rpc::model::Status) -> Vec<String> {
         label = "          ";
     }
     lines
+}
+
+/// The version of the protocol that comes, if one is scheduled.
+fn upgrade_line(status: &rpc::model::Status) -> Option<String> {
+    let next = status.next_version?;
+    let blocks = next.height.0.saturating_sub(status.height.0);
+    let known = if next.known {
+        "known to the node"
+    } else {
+        "NOT KNOWN to the node, which stops there"
+    };
+    Some(format!(
+        "upgrade    version {} from height {} on, in {blocks} blocks, {known}",
+        next.version, next.height
+    ))
 }
 
 /// Whether the node takes work, and why not.
@@ -326,6 +344,7 @@ fn failure(error: &NodeError) -> CommandFailure {
         NodeErrorKind::ForeignVote => (ExitKind::ForeignVote, "foreign_vote"),
         NodeErrorKind::Diverged => (ExitKind::Diverged, "state_diverged"),
         NodeErrorKind::UnknownVersion => (ExitKind::UnknownVersion, "unknown_protocol_version"),
+        NodeErrorKind::OtherSchedule => (ExitKind::OtherSchedule, "other_schedule"),
         NodeErrorKind::NotInitialised => (ExitKind::Storage, "not_initialised"),
         NodeErrorKind::VoteLog => (ExitKind::Storage, "vote_log"),
         NodeErrorKind::Storage => (ExitKind::Storage, "storage"),

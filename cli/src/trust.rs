@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use light::Light;
+use light::{FinalityError, JobProofError, Light, ValueError};
 use rpc::Client;
 use types::hash::ChainId;
 
@@ -81,6 +81,16 @@ impl TrustArgs {
             given: false,
         })
     }
+}
+
+/// What to say of a proof that only a newer program can judge: it says nothing against the result.
+pub fn unknown_version(error: &JobProofError) -> Option<CommandFailure> {
+    let JobProofError::Proof(ValueError::Finality(FinalityError::Version(unknown))) = error else {
+        return None;
+    };
+    let (kind, code) = (ExitKind::UnknownVersion, "unknown_protocol_version");
+    let failure = CommandFailure::new(kind, code, format!("not verified: {unknown}"));
+    Some(failure.hint("verify it with a newer gridproof"))
 }
 
 /// The light client of a genesis file.

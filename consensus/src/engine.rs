@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use types::block::Header;
 use types::hash::BlockId;
 use types::number::{Height, ValidatorIndex, View};
 use types::vote::{Certificate, Subject, Vote};
@@ -141,6 +142,12 @@ impl Engine {
     #[must_use]
     pub fn holds(&self, block: &BlockId) -> bool {
         self.blocks.contains_key(block)
+    }
+
+    /// The header of a block that is held, see [`Engine::holds`].
+    #[must_use]
+    pub fn header(&self, block: &BlockId) -> Option<&Header> {
+        self.blocks.get(block).map(|held| &held.block.header)
     }
 
     /// True if a view above the highest final one is known to have ended without a block.

@@ -3,8 +3,10 @@
 use types::block::Header;
 use types::hash::{BlockId, ChainId, Hash32};
 use types::number::{Epoch, Height};
+use types::params::UnknownProtocolVersion;
 use types::proof::{FinalityProof, ValueProof};
 use types::state_key::StateKey;
+use types::versions::known;
 use types::vote::{CertificateError, Subject, Term};
 
 use crate::Light;
@@ -61,6 +63,9 @@ pub enum FinalityError {
     /// A certificate that proves nothing.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    /// The header is final, and this program does not know the version of the protocol that it follows.
+    #[error(transparent)]
+    Version(#[from] UnknownProtocolVersion),
 }
 
 /// Why a value is not shown to be in state.
@@ -118,6 +123,10 @@ impl Light {
         }
         // Each signature alone: a batch wants a secret that the certificate's maker cannot know; there is none here.
         proof.certificate.verify(&term, None)?;
+        // Last: before a quorum has said so nobody is told to install a newer program.
+        for header in &proof.headers {
+            known(header.protocol_version, header.height)?;
+        }
         Ok(first)
     }
 

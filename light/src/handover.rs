@@ -2,7 +2,9 @@
 
 use types::hash::{BlockId, ChainId, Hash32};
 use types::number::{Epoch, Height};
+use types::params::UnknownProtocolVersion;
 use types::proof::Handover;
+use types::versions::known;
 use types::vote::{CertificateError, Subject};
 
 use crate::Light;
@@ -54,6 +56,9 @@ pub enum HandoverError {
     /// A certificate that proves nothing.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    /// The header is final, and this program does not know the version of the protocol that it follows.
+    #[error(transparent)]
+    Version(#[from] UnknownProtocolVersion),
 }
 
 impl Light {
@@ -95,6 +100,7 @@ impl Light {
             return Err(HandoverError::NotFinalized(block));
         }
         handover.certificate.verify(&term, None)?;
+        known(header.protocol_version, height)?;
         self.committees
             .push((epoch.next(), handover.committee.clone()));
         Ok(())

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 mod history;
 mod p2p;
+mod protocol;
 mod rpc;
 mod secrets;
 
@@ -14,6 +15,7 @@ pub use metrics::MetricsConfig;
 
 pub use history::{HistoryKind, StoreConfig, StoreConfigError};
 pub use p2p::P2pConfig;
+pub use protocol::ProtocolConfig;
 pub use rpc::RpcConfig;
 pub use secrets::KeysConfig;
 
@@ -40,6 +42,9 @@ pub struct Config {
     /// What it keeps of the chain.
     #[serde(default)]
     pub store: StoreConfig,
+    /// Which versions of the protocol it follows beyond those of genesis.
+    #[serde(default)]
+    pub protocol: ProtocolConfig,
     /// Where it shows metrics.
     #[serde(default = "defaults::metrics")]
     pub metrics: MetricsConfig,
@@ -121,6 +126,7 @@ impl Default for Config {
             blobs: BlobsConfig::default(),
             mempool: MempoolConfig::default(),
             store: StoreConfig::default(),
+            protocol: ProtocolConfig::default(),
             metrics: defaults::metrics(),
         }
     }
@@ -225,6 +231,10 @@ mod tests {
             "/ip4/127.0.0.1/tcp/26604".to_owned(),
         ];
         config.rpc.allowed_hosts = vec!["node.example".to_owned()];
+        config.protocol.upgrades = vec![types::params::VersionStart {
+            height: types::number::Height(1_000),
+            version: types::number::ProtocolVersion(2),
+        }];
         assert_eq!(
             toml::from_str::<Config>(&config.to_commented_toml()).unwrap(),
             config

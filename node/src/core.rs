@@ -20,7 +20,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chain::{BlobMessage, Chain, Gossip, OwnValidator, PoolMessage, Retention};
+use chain::{BlobMessage, Chain, Gossip, OwnValidator, PoolMessage, RefusedVersion, Retention};
 use consensus::{Fault, Replica, Restored, Timing};
 use state::{ChainStore, DecidedState, StateError, StateRead};
 use types::genesis::Genesis;
@@ -29,6 +29,7 @@ use types::key::VrfSecretKey;
 use types::number::{Epoch, View};
 use types::signer::Signer;
 use types::time::{Monotonic, Now};
+use types::versions::VersionSchedule;
 use vm::Rules;
 
 mod application;
@@ -126,6 +127,14 @@ impl NodeSetup {
             consensus,
             secret,
         })
+    }
+
+    /// The same with another schedule of protocol versions than that of genesis alone.
+    #[must_use]
+    pub fn with_versions(mut self, versions: VersionSchedule) -> Self {
+        let rules = Rules::clone(&self.chain.rules).with_versions(versions);
+        self.chain.rules = Arc::new(rules);
+        self
     }
 
     /// The same for the committee and the parameters in force in a state, which need not be those of genesis. Whoever
@@ -235,8 +244,6 @@ impl Node {
                 engine: setup.consensus.epoch,
             });
         }
-        let next = store.tip().height.next();
-        rules.protocol_version(next).map_err(chain::Fatal::from)?;
         let chain = Chain::start(setup.chain, now, store, blobs)?;
         let tip = chain.tip();
         let finalization = store
@@ -449,6 +456,12 @@ impl Node {
     #[must_use]
     pub fn refused_transactions(&self) -> &BTreeMap<&'static str, u64> {
         self.chain.refused()
+    }
+
+    /// Validators whose blocks above the newest decided one were refused for their protocol version.
+    #[must_use]
+    pub fn refused_versions(&self) -> &BTreeMap<ValidatorId, RefusedVersion> {
+        self.chain.refused_versions()
     }
 
     /// True once the peers have answered what this validator voted before, so that it votes.

@@ -15,6 +15,7 @@ use state::{ErrorClass, StateError};
 use store::StoreError;
 use types::genesis::GenesisError;
 use types::key::KeyError;
+use types::versions::UpgradeError;
 use vm::Abort;
 
 use crate::core::{SetupError, StopReason};
@@ -101,6 +102,9 @@ pub enum NodeError {
     /// Genesis, keys, log and store do not fit.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// The upgrades in the configuration do not fit the genesis.
+    #[error(transparent)]
+    Upgrades(#[from] UpgradeError),
     /// An address in the configuration is no multiaddress.
     #[error("p2p.{key}: {text:?} is no multiaddress: {source}")]
     Address {
@@ -151,6 +155,8 @@ pub enum NodeErrorKind {
     Diverged,
     /// Install a build that knows the chain's protocol version.
     UnknownVersion,
+    /// Give this node the schedule of protocol versions that the network follows.
+    OtherSchedule,
     /// Mend a directory or a disk.
     Storage,
     /// Mend configuration, genesis or keys.
@@ -184,6 +190,7 @@ impl NodeError {
             | Self::GenesisFile { .. }
             | Self::Genesis { .. }
             | Self::GenesisState(_)
+            | Self::Upgrades(_)
             | Self::Address { .. }
             | Self::Network(_)
             | Self::Rpc(_) => NodeErrorKind::Config,
@@ -243,7 +250,12 @@ impl NodeError {
                  this version does not follow the chain's rules"
             }
             NodeErrorKind::UnknownVersion => {
-                "install a build that knows this version and start it on the same directory: nothing is lost"
+                "install a build that knows this version, with the version in protocol.upgrades if genesis lacks it, and start it on \
+                 the same directory: nothing is lost"
+            }
+            NodeErrorKind::OtherSchedule => {
+                "ask the other operators for their protocol.upgrades, write the same into node.toml, and start it again: nothing \
+                 is lost"
             }
             NodeErrorKind::Storage => {
                 "stop what else uses this directory, make room on the disk, or make it writable, then start it again: nothing \
@@ -280,6 +292,7 @@ fn of_fatal(fatal: &Fatal) -> NodeErrorKind {
     match fatal {
         Fatal::State(Abort::State(error)) => of_state(error),
         Fatal::State(Abort::Version(_)) => NodeErrorKind::UnknownVersion,
+        Fatal::State(Abort::Schedule(_)) => NodeErrorKind::OtherSchedule,
         _ => NodeErrorKind::Diverged,
     }
 }

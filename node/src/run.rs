@@ -24,6 +24,7 @@ use types::genesis::Genesis;
 use types::hash::Hash32;
 use types::key::SecretKey;
 use types::signer::Signer;
+use types::versions::VersionSchedule;
 
 use crate::config::{Config, Layout};
 use crate::core::{Node, NodeSetup};
@@ -277,7 +278,10 @@ fn setup(
     let vrf_key = keyfile::read_vrf(&layout.vrf_key(), &passphrases)?;
     // Fresh for every run and known to nobody else, as batch verification wants it.
     let secret = SecretKey::generate().map_err(NodeError::Randomness)?;
-    let mut setup = NodeSetup::new(genesis, signer, vrf_key, Hash32(*secret.to_bytes()))?;
+    let versions = VersionSchedule::of_genesis(&genesis.params);
+    let versions = versions.with_upgrades(&config.protocol.upgrades)?;
+    let setup = NodeSetup::new(genesis, signer, vrf_key, Hash32(*secret.to_bytes()))?;
+    let mut setup = setup.with_versions(versions);
     setup.chain.retention.results_ms = config.blobs.keep_results_seconds.saturating_mul(1_000);
     setup.chain.retention.quota_bytes = config.blobs.quota_bytes;
     let (bytes, transactions) = (config.mempool.bytes, config.mempool.transactions);

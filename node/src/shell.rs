@@ -11,6 +11,7 @@ mod peers;
 mod report;
 mod roll;
 mod serve;
+mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -94,6 +95,7 @@ pub struct Shell {
 struct Warnings {
     clock: Monotonic,
     standstill: Monotonic,
+    version: Monotonic,
 }
 
 impl Shell {
@@ -235,6 +237,7 @@ impl Shell {
         self.chain_metrics.waits("inputs", self.inputs.len());
         self.look_at_clock(now.monotonic);
         self.look_at_minute(now.monotonic);
+        self.look_at_version(now.monotonic);
         let attendance = self.node.attendance();
         let Some(standstill) = attendance.standstill(now) else {
             if self.stalled.take().is_some() {
@@ -245,7 +248,8 @@ impl Shell {
         };
         let connected = ConnectedPeers::of(&self.network);
         let is_voting = self.node.is_voting();
-        let reason = roll::reason(&standstill, attendance, &connected, is_voting);
+        let refused = self.node.refused_versions();
+        let reason = roll::reason(&standstill, attendance, &connected, is_voting, refused);
         if now.monotonic >= self.warnings.standstill {
             self.warnings.standstill = now.monotonic.after(WARNING_EVERY_MS);
             tracing::warn!("the chain stands still: {reason}");

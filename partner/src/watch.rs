@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use borsh::BorshDeserialize;
 use futures::future::join_all;
-use light::Light;
+use light::{FinalityError, Light, ValueError};
 use rpc::{ClientError, ProofKey};
 use tokio::time::timeout;
 use types::account::{Account, PartnerSnapshot};
@@ -21,7 +21,7 @@ use types::hash::{Address, JobId};
 use types::job::{JobRecord, JobSpec, Stage, Workload};
 use types::limits::MAX_STATE_VALUE_BYTES;
 use types::number::{ChainTime, Epoch, Height, Timestamp};
-use types::params::Params;
+use types::params::{Params, UnknownProtocolVersion};
 use types::state_key::StateKey;
 
 use self::jobs::SeenJobs;
@@ -49,6 +49,9 @@ pub enum ReadError {
         /// What is wrong with the answer.
         why: String,
     },
+    /// A quorum follows a version of the protocol that this program does not know: nothing it says can be judged.
+    #[error(transparent)]
+    Version(#[from] UnknownProtocolVersion),
     /// A proven value that this version cannot read.
     #[error(
         "the value of {} is proven and not understood: {why} (hint: is there a newer version?)",
@@ -316,9 +319,12 @@ impl ProofReader<'_> {
     ) -> Result<(Height, Timestamp, Option<T>), ReadError> {
         let proof = self.endpoint.client.proof(&key).await?;
         let proven = self.light.verify_value(&proof, &key);
-        let proven = proven.map_err(|error| ReadError::Unproven {
-            key,
-            why: error.to_string(),
+        let proven = proven.map_err(|error| match error {
+            ValueError::Finality(FinalityError::Version(unknown)) => unknown.into(),
+            error => ReadError::Unproven {
+                key,
+                why: error.to_string(),
+            },
         })?;
         if proven.height < self.floor {
             return Err(ReadError::Behind {
@@ -356,7 +362,10 @@ fn blame(endpoint: &Endpoint, error: &ReadError) {
         {
             endpoint.is_not_ready(now, &error.to_string());
         }
-        ReadError::Client(_) | ReadError::Strange { .. } | ReadError::Absent { .. } => {
+        ReadError::Client(_)
+        | ReadError::Version(_)
+        | ReadError::Strange { .. }
+        | ReadError::Absent { .. } => {
             endpoint.failed(now, &error.to_string());
         }
         ReadError::Unproven { .. } => endpoint.lied(now, &error.to_string()),

@@ -49,6 +49,9 @@ pub struct Status {
     pub version: String,
     /// Version of the rules that the newest final block follows.
     pub protocol_version: ProtocolVersion,
+    /// The next version and its first height, if this node's schedule has one; absent if it has none.
+    #[serde(default)]
+    pub next_version: Option<NextVersionView>,
     /// The validator that the node runs; absent if it runs none.
     pub validator: Option<ValidatorId>,
     /// Number of validators in the committee.
@@ -96,6 +99,17 @@ pub struct Status {
     pub clock_ahead_ms: Option<i64>,
     /// Where the event stream stands: pass it to `/v1/events` to read what happens after this answer.
     pub cursor: u64,
+}
+
+/// A version of the protocol that comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextVersionView {
+    /// The first height at which it is in force.
+    pub height: Height,
+    /// The version.
+    pub version: ProtocolVersion,
+    /// True if the node's program knows it; else the node stops below that height.
+    pub known: bool,
 }
 
 /// Which block is asked for.

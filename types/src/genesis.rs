@@ -14,6 +14,7 @@ use crate::limits::{MAX_GENESIS_BYTES, MAX_NAME_BYTES, MAX_PARTNERS};
 use crate::number::{Amount, Gas, Height, Timestamp};
 use crate::params::{Params, ParamsError};
 use crate::spec::PartnerProfile;
+use crate::versions::VersionSchedule;
 
 pub use entry::{
     EntryError, EntryKeys, EntryOffice, GenesisEntry, MAX_ENTRIES, MAX_ENTRY_ADDRESS_BYTES,
@@ -180,7 +181,7 @@ impl Genesis {
     #[must_use]
     pub fn header(&self) -> Header {
         Header {
-            protocol_version: self.params.protocol_version(Height::ZERO),
+            protocol_version: VersionSchedule::of_genesis(&self.params).version(Height::ZERO),
             chain_id: self.chain_id(),
             height: Height::ZERO,
             parent: BlockId::default(),

@@ -36,6 +36,7 @@ pub mod task_state;
 pub mod testing;
 pub mod time;
 pub mod transaction;
+pub mod versions;
 pub mod vote;
 pub mod whole;
 pub mod words;

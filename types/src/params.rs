@@ -215,26 +215,6 @@ impl Params {
         height != Height::ZERO && height.0.is_multiple_of(self.epoch_length.max(1))
     }
 
-    /// The version of the protocol in force at a height, whether this build knows it or not.
-    #[must_use]
-    pub fn protocol_version(&self, height: Height) -> ProtocolVersion {
-        let started = self.protocol_versions.iter();
-        let last = started.take_while(|start| start.height <= height).last();
-        last.map_or(ProtocolVersion::ZERO, |start| start.version)
-    }
-
-    /// The version of the protocol in force at a height, if this build can judge blocks of it.
-    pub fn known_protocol_version(
-        &self,
-        height: Height,
-    ) -> Result<ProtocolVersion, UnknownProtocolVersion> {
-        let version = self.protocol_version(height);
-        if version == ProtocolVersion::ZERO || version > NEWEST_PROTOCOL_VERSION {
-            return Err(UnknownProtocolVersion { version, height });
-        }
-        Ok(version)
-    }
-
     /// What a devnet uses: windows of seconds.
     #[must_use]
     pub fn devnet() -> Self {

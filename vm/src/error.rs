@@ -4,6 +4,7 @@ use state::StateError;
 use types::hash::{Address, JobId};
 use types::number::{Amount, BeaconStep, ChainTime, EngineClass, Epoch};
 use types::params::UnknownProtocolVersion;
+use types::versions::{OtherSchedule, VersionError};
 
 mod job;
 
@@ -18,9 +19,21 @@ pub enum Abort {
     /// A version of the protocol is in force that this build does not know.
     #[error(transparent)]
     Version(#[from] UnknownProtocolVersion),
+    /// The final blocks follow another schedule of versions than this node.
+    #[error(transparent)]
+    Schedule(#[from] OtherSchedule),
     /// An invariant of the state does not hold.
     #[error("the state contradicts itself: {0}")]
     Corrupt(#[from] Corruption),
+}
+
+impl From<VersionError> for Abort {
+    fn from(error: VersionError) -> Self {
+        match error {
+            VersionError::Unknown(error) => error.into(),
+            VersionError::Schedule(error) => error.into(),
+        }
+    }
 }
 
 /// An invariant of the state that does not hold. One variant per invariant.

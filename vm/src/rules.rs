@@ -11,6 +11,7 @@ use types::hash::{ChainId, Hash32};
 use types::number::{Amount, Epoch, Gas, Height, ProtocolVersion};
 use types::params::Params;
 use types::state_key::StateKey;
+use types::versions::VersionSchedule;
 
 use crate::{Abort, Corruption};
 
@@ -31,6 +32,8 @@ pub struct Rules {
     pub committee: Committee,
     /// The first epoch of the committee's term: the number that its votes carry.
     pub committee_since: Epoch,
+    /// Which version of the protocol is in force at which height: what genesis fixes, and this node's upgrades.
+    pub versions: VersionSchedule,
     /// Makes the coefficients of batch verification unpredictable. Without it signatures are verified one by one.
     batch_secret: Option<Hash32>,
 }
@@ -45,6 +48,7 @@ impl Rules {
             params_since: Epoch::FIRST,
             committee: genesis.committee()?,
             committee_since: Epoch::FIRST,
+            versions: VersionSchedule::of_genesis(&genesis.params),
             batch_secret: None,
         })
     }
@@ -81,6 +85,13 @@ impl Rules {
         self
     }
 
+    /// Follows another schedule of versions than that of genesis alone.
+    #[must_use]
+    pub fn with_versions(mut self, versions: VersionSchedule) -> Self {
+        self.versions = versions;
+        self
+    }
+
     /// The secret for batches, if there is one.
     #[must_use]
     pub fn batch_secret(&self) -> Option<&Hash32> {
@@ -89,7 +100,7 @@ impl Rules {
 
     /// The version of the protocol at a height; the node must stop where this build does not know it.
     pub fn protocol_version(&self, height: Height) -> Result<ProtocolVersion, Abort> {
-        Ok(self.params.known_protocol_version(height)?)
+        Ok(self.versions.known_version(height)?)
     }
 
     /// The epoch of a height, see [`Params::epoch`].

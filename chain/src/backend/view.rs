@@ -3,7 +3,8 @@
 use rpc::limits::MAX_LISTED_JOBS;
 use rpc::model::{
     BlockSelector, DutyView, EscrowView, EstimateView, ExclusionCode, ExclusionView, FailureView,
-    JobList, JobSummary, JobView, LockView, PartnerView, PolicyView, TransactionStatus,
+    JobList, JobSummary, JobView, LockView, NextVersionView, PartnerView, PolicyView,
+    TransactionStatus,
 };
 use rpc_server::{ApiError, ErrorKind, FinalBlock};
 use state::{ChainStore, DecidedState, StateError, StateRead, read_as};
@@ -12,8 +13,10 @@ use types::block::Block;
 use types::hash::{Address, JobId, TransactionId};
 use types::job::{Awaited, JobRecord};
 use types::number::Height;
+use types::params::{NEWEST_PROTOCOL_VERSION, VersionStart};
 use types::proof::ValueProof;
 use types::state_key::StateKey;
+use types::versions::VersionSchedule;
 use vm::compute::market::Exclusion;
 use vm::compute::penalty::{Breach, penalty};
 use vm::{ChainRecord, Partner, Rules};
@@ -241,6 +244,16 @@ fn duty_view(rules: &Rules, record: &JobRecord, own: &Address, lock: &LockView) 
         deadline: lasts.or(record.deadline),
         miss_costs: words.map(|(_, breach)| costs(breach)),
     }
+}
+
+/// The version that comes after a height, if one is scheduled.
+pub fn next_version(versions: &VersionSchedule, height: Height) -> Option<NextVersionView> {
+    let VersionStart { height, version } = versions.next_after(height)?;
+    Some(NextVersionView {
+        height,
+        version,
+        known: version <= NEWEST_PROTOCOL_VERSION,
+    })
 }
 
 fn no_block_yet() -> ApiError {

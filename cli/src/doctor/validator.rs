@@ -274,6 +274,18 @@ fn of_versions(status: &Status) -> Vec<Check> {
         let found = format!("version {version} is in force, this build knows up to {newest}");
         checks.push(Check::wrong("protocol", found, "install a newer gridproof"));
     }
+    checks.extend(status.next_version.map(|next| {
+        let found = format!("version {} from height {} on", next.version, next.height);
+        if next.known {
+            return Check::fine("upgrade", format!("{found}, which the daemon knows"));
+        }
+        let found = format!("{found}, which the daemon does not know: it stops there");
+        Check::wrong(
+            "upgrade",
+            found,
+            "install a newer gridproof before that height",
+        )
+    }));
     checks
 }
 

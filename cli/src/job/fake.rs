@@ -207,6 +207,7 @@ impl Backend for FakeNode {
             network: "fake".to_owned(),
             version: "0".to_owned(),
             protocol_version: ProtocolVersion(1),
+            next_version: None,
             validator: None,
             committee_size: 1,
             peers: 0,

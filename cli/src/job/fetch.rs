@@ -22,6 +22,7 @@ use types::state_key::StateKey;
 use super::files::{Folder, MARK, OUTCOMES, RECEIPT, WORKLOAD};
 use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::failure;
+use crate::trust::unknown_version;
 use crate::ui::{ProgressLine, Ui};
 
 /// How long an endpoint may take to have a proof or a blob that the network has.
@@ -167,7 +168,10 @@ async fn receipt(
                     Ok(standing) => standing.receipt,
                     // Another node behind the same address is some blocks behind.
                     Err(JobProofError::OutOfOrder { .. }) if !late => continue,
-                    Err(error) => return Err(not_proven(client, &error.to_string())),
+                    Err(error) => {
+                        return Err(unknown_version(&error)
+                            .unwrap_or_else(|| not_proven(client, &error.to_string())));
+                    }
                 };
                 if receipt.job != job {
                     return Err(not_proven(client, "it is another job's receipt"));

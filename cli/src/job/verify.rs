@@ -10,6 +10,7 @@ use types::limits::{MAX_OUTCOMES_BYTES, MAX_TRANSACTION_BYTES};
 use super::exits::{self, FailedTask};
 use super::files::{Folder, OUTCOMES, WORKLOAD};
 use crate::failure::{CommandFailure, ExitKind};
+use crate::trust::unknown_version;
 
 /// A folder whose every file is one that the chain settled.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ pub fn folder(
     };
     let job = light
         .verify_job(&document, &evidence)
-        .map_err(|error| refused(&error.to_string()))?;
+        .map_err(|error| unknown_version(&error).unwrap_or_else(|| refused(&error.to_string())))?;
     if let Some(stranger) = files.stranger()? {
         return Err(
             refused(&format!("{} is no file of this job", stranger.display()))

@@ -249,3 +249,28 @@ fn the_header_of_height_zero_names_no_state() {
     proof.finality.headers = Bounded::new(vec![header]).unwrap();
     assert_eq!(light().verify_value(&proof, &KEY), Err(ValueError::NoState));
 }
+
+#[test]
+fn a_version_that_this_program_lacks_counts_once_a_quorum_has_said_it() {
+    let store = chain(Writes::new(), &[&[0, 1, 2]]);
+    let mut proof = headers(1, &store);
+    let newer = types::number::ProtocolVersion(types::params::NEWEST_PROTOCOL_VERSION.0 + 1);
+    let mut headers: Vec<_> = proof.headers.iter().cloned().collect();
+    let last = headers.last_mut().unwrap();
+    last.protocol_version = newer;
+    let (block, height) = (last.id(), last.height);
+    proof.headers = Bounded::new(headers).unwrap();
+    let subject = Subject::Finalize { block };
+    proof.certificate = certificate(subject, &[0, 1]);
+    let liar = light().verify_finality(&proof).unwrap_err();
+    assert!(matches!(liar, FinalityError::Certificate(_)), "{liar}");
+    proof.certificate = certificate(subject, &[0, 1, 2]);
+    let unknown = UnknownProtocolVersion {
+        version: newer,
+        height,
+    };
+    assert_eq!(
+        light().verify_finality(&proof).unwrap_err(),
+        FinalityError::Version(unknown)
+    );
+}

@@ -16,8 +16,10 @@ use std::collections::VecDeque;
 use chain::{BuildRequest, BuildTicket, Destination, Fatal};
 use consensus::{Fault, Halt, Verdict};
 use state::DecidedState;
+use types::hash::BlockId;
 use types::number::View;
 use types::time::Now;
+use vm::Abort;
 
 use super::{Effect, Frame, Node, StopReason, said_in};
 
@@ -208,8 +210,18 @@ impl Node {
             Halt::Diverged { block, .. } if self.chain.is_quarantined(&block) => {
                 Fatal::FinalQuarantined(block).into()
             }
+            Halt::Diverged { block, .. } => self.other_version(&block).unwrap_or(halt.into()),
             halt => halt.into(),
         }
+    }
+
+    /// Why a final block is invalid here, if its version says it: another program or another schedule is no diverged state.
+    fn other_version(&self, block: &BlockId) -> Option<StopReason> {
+        let header = self.replica.engine().header(block)?;
+        let checked = self.rules().versions.check_final(header);
+        checked
+            .err()
+            .map(|error| Fatal::from(Abort::from(error)).into())
     }
 
     fn send(

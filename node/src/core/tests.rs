@@ -23,6 +23,7 @@ mod lost;
 mod panic;
 mod serve;
 mod setup;
+mod versions;
 
 /// A transfer of the customer.
 fn transfer(genesis: &Genesis, nonce: u64) -> SignedTransaction {

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use chain::RefusedVersion;
 use chain::backend::{LastProposalView, LastVoteView, ValidatorList, ValidatorView, label};
 use p2p::PeerCard;
 use types::hash::ValidatorId;
 use types::number::{Height, Timestamp};
 use types::words::counted;
 
+use super::versions::refused_words;
 use crate::core::attendance::{Attendance, ChainStandstill};
 
 /// What connections tell of the validators.
@@ -75,6 +77,7 @@ pub(super) fn reason(
     attendance: &Attendance,
     connected: &ConnectedPeers,
     is_voting: bool,
+    refused: &BTreeMap<ValidatorId, RefusedVersion>,
 ) -> String {
     let mut text = format!("no block for {} s", standstill.for_ms / 1_000);
     let (silent, members) = (
@@ -106,6 +109,7 @@ pub(super) fn reason(
     } else if standstill.quorum_is_heard {
         text += "; a quorum is heard all the same: see the log for what fails";
     }
+    text += &refused_words(refused, |id| connected.label(id));
     text
 }
 

@@ -11,8 +11,8 @@ use gridproof_rpc_server::{ApiError, Backend, EventLog, FinalBlock, Server, Serv
 use rpc::Client;
 use rpc::model::{
     AccountView, BlobStatus, BlockSelector, DutyView, EstimateView, ExclusionCode, ExclusionView,
-    FailureView, JobList, JobSummary, JobView, NodeSignature, PartnerList, PartnerView,
-    StateSignatures, Status, Submitted, TransactionStatus, ValidatorList,
+    FailureView, JobList, JobSummary, JobView, NextVersionView, NodeSignature, PartnerList,
+    PartnerView, StateSignatures, Status, Submitted, TransactionStatus, ValidatorList,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -129,6 +129,11 @@ impl Backend for Fake {
             network: "testnet".to_owned(),
             version: "0.1.0".to_owned(),
             protocol_version: ProtocolVersion(1),
+            next_version: Some(NextVersionView {
+                height: Height(1_000_000),
+                version: ProtocolVersion(2),
+                known: false,
+            }),
             validator: Some(ValidatorId(Address([2; 20]))),
             committee_size: 4,
             peers: 3,

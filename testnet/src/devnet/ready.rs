@@ -72,6 +72,7 @@ mod tests {
             network: "other".to_owned(),
             version: "1".to_owned(),
             protocol_version: ProtocolVersion(1),
+            next_version: None,
             validator: None,
             committee_size: 4,
             peers: 3,

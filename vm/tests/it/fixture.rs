@@ -190,7 +190,7 @@ impl Chain {
         let height = self.tip.height.next();
         let executed = self.executed.as_ref();
         let header = Header {
-            protocol_version: self.rules.params.protocol_version(height),
+            protocol_version: self.rules.versions.version(height),
             chain_id: self.rules.chain_id,
             height,
             parent: self.tip.id(),

@@ -1,6 +1,7 @@
 //! How transactions get around.
 
 use types::block::{Block, Body};
+use types::codec::Bounded;
 
 use types::hash::Hash32;
 use types::number::Gas;

@@ -40,20 +40,26 @@ fn a_standstill_names_who_is_silent_and_how_much_stake_that_is() {
     };
     let short: String = ids[2].to_string().chars().take(8).collect();
     assert_eq!(
-        reason(&standstill, &attendance, &connected, true),
+        reason(&standstill, &attendance, &connected, true, &BTreeMap::new()),
         format!(
             "no block for 23 s: of 2 of 4 validators, with 6 of 13 stake, nothing is heard: basel ({short}), {}",
             ids[3]
         )
     );
-    let silent = reason(&standstill, &attendance, &connected, false);
+    let silent = reason(
+        &standstill,
+        &attendance,
+        &connected,
+        false,
+        &BTreeMap::new(),
+    );
     assert!(silent.contains("this validator does not vote"), "{silent}");
     let heard = ChainStandstill {
         quorum_is_heard: true,
         silent: Vec::new(),
         ..standstill
     };
-    let heard = reason(&heard, &attendance, &connected, true);
+    let heard = reason(&heard, &attendance, &connected, true, &BTreeMap::new());
     assert!(heard.contains("a quorum is heard"), "{heard}");
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::number::Epoch;
-use crate::params::{UnknownProtocolVersion, newest_open_class};
+use crate::params::newest_open_class;
 
 type Change = fn(&mut Params);
 
@@ -304,24 +304,6 @@ fn versions_begin_with_genesis_and_ascend() {
     let mut params = Params::devnet();
     versions(&many[..64])(&mut params);
     assert_eq!(params.check(), Ok(()));
-}
-
-#[test]
-fn a_height_has_the_last_version_that_started() {
-    let mut params = Params::devnet();
-    versions(&[(0, 1), (10, 2), (30, 5)])(&mut params);
-    for (height, version) in [(0, 1), (9, 1), (10, 2), (29, 2), (30, 5), (u64::MAX, 5)] {
-        let found = params.protocol_version(Height(height));
-        assert_eq!(found, ProtocolVersion(version), "at height {height}");
-    }
-    assert!(params.known_protocol_version(Height(9)).is_ok());
-    assert_eq!(
-        params.known_protocol_version(Height(10)),
-        Err(UnknownProtocolVersion {
-            version: ProtocolVersion(2),
-            height: Height(10)
-        })
-    );
 }
 
 #[test]

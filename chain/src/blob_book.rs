@@ -7,18 +7,20 @@
 
 mod fetch;
 mod live;
+mod states;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use types::attestation::Outcomes;
 use types::hash::{BlobId, JobId, ValidatorId};
-use types::job::{JobRecord, Stage, Workload};
-use types::number::{Attempt, Fuel};
+use types::job::{JobRecord, Stage, TaskState, TaskStates, Workload};
+use types::number::{Attempt, Fuel, TaskIndex};
 use types::stored::{Holding, StoredStatement, StoredSubject};
 
 use fetch::Missing;
 use live::{Duty, LiveJob, Results, opened_results, reproduces};
+use states::KnownStates;
 
 /// How long and how much this node keeps beyond what live jobs need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,11 @@ pub enum BlobRequest {
     /// Read this list of outcomes, which is here; answered by [`BlobBook::outcomes_read`].
     ReadOutcomes {
         /// List of outcomes to read and decode.
+        blob: BlobId,
+    },
+    /// Read this list of states, which is here; answered by [`BlobBook::states_read`].
+    ReadStates {
+        /// List of states to read and decode.
         blob: BlobId,
     },
     /// Remove these blobs from the store: no job needs them and their time is over.
@@ -139,29 +146,38 @@ impl BlobBook {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(LiveJob {
                 workload: workload()?,
+                states: KnownStates::Unknown,
                 results: Results::Unknown,
                 duty,
             }),
         };
         job.duty = duty;
+        let list = record.states.map(|states| states.list);
+        let old = if job.states.list() == list {
+            Vec::new()
+        } else {
+            std::mem::replace(&mut job.states, KnownStates::named(list)).blobs()
+        };
         let known = match &job.results {
             Results::Unknown => None,
             Results::Named { opened, .. }
             | Results::Listed { opened, .. }
             | Results::Contradicted { opened } => Some(*opened),
         };
+        let mut left = old;
         if known != opened {
-            for blob in job.results() {
-                if self.held.contains(&blob) {
-                    self.kept.insert((unix_ms, blob));
-                } else {
-                    self.abandoned.insert(blob);
-                }
-            }
+            left.extend(job.results());
             job.results = opened.map_or(Results::Unknown, |opened| Results::Named {
                 opened,
                 asked: false,
             });
+        }
+        for blob in left {
+            if self.held.contains(&blob) {
+                self.kept.insert((unix_ms, blob));
+            } else {
+                self.abandoned.insert(blob);
+            }
         }
         Ok(())
     }
@@ -170,6 +186,7 @@ impl BlobBook {
         match record.awaited_data().filter(|_| self.own.is_some()) {
             Some(subject) => match subject.holding {
                 Holding::Inputs => Duty::Inputs,
+                Holding::States => Duty::States(subject.attempt),
                 Holding::Results => Duty::Results(subject.attempt),
             },
             None => Duty::Nothing,
@@ -220,12 +237,20 @@ impl BlobBook {
         self.changed |= self.held.remove(blob);
     }
 
-    /// The workload of a live job, if all its blobs are here.
+    /// The workload of a live job and the state that a task of it begins with, if all their blobs are here.
     #[must_use]
-    pub fn complete_workload(&self, job: &JobId) -> Option<&Workload> {
-        let workload = &self.live.get(job)?.workload;
-        let is_complete = workload.blobs().iter().all(|blob| self.held.contains(blob));
-        is_complete.then_some(workload)
+    pub fn complete_task(&self, job: &JobId, task: TaskIndex) -> Option<(&Workload, TaskState)> {
+        let job = self.live.get(job)?;
+        let workload = &job.workload;
+        let before = if workload.state.is_chain() {
+            job.states.before(task)?
+        } else {
+            TaskState::default()
+        };
+        let blobs = workload.blobs();
+        let mut needed = blobs.iter().chain(before.iter().flatten());
+        let is_complete = needed.all(|blob| self.held.contains(blob));
+        is_complete.then_some((workload, before))
     }
 
     /// True if a live job needs the blob.
@@ -247,15 +272,28 @@ impl BlobBook {
                 continue;
             }
             let opened = *opened;
-            job.results =
-                match outcomes.filter(|outcomes| reproduces(&job.workload, &opened, outcomes)) {
-                    Some(outcomes) => Results::Listed {
-                        opened,
-                        blobs: outcomes.blobs(),
-                        fuel: outcomes.fuel(),
-                    },
-                    None => Results::Contradicted { opened },
-                };
+            let is_right = |outcomes: &&Outcomes| {
+                reproduces(&job.workload, &opened, outcomes)
+                    && job.states.are_of(&job.workload, outcomes)
+            };
+            job.results = match outcomes.filter(is_right) {
+                Some(outcomes) => Results::Listed {
+                    opened,
+                    blobs: outcomes.blobs(),
+                    fuel: outcomes.fuel(),
+                },
+                None => Results::Contradicted { opened },
+            };
+        }
+    }
+
+    /// The content of a list of states that [`BlobRequest::ReadStates`] asked for; nothing if it does not decode.
+    pub fn states_read(&mut self, blob: BlobId, states: Option<&TaskStates>) {
+        self.changed = true;
+        for job in self.live.values_mut() {
+            if job.states.list() == Some(blob) {
+                job.states.read(&job.workload, states);
+            }
         }
     }
 
@@ -271,10 +309,12 @@ impl BlobBook {
             let (attempt, holding) = match job.duty {
                 Duty::Nothing => continue,
                 Duty::Inputs => (Attempt(0), Holding::Inputs),
+                Duty::States(attempt) => (attempt, Holding::States),
                 Duty::Results(attempt) => (attempt, Holding::Results),
             };
             let found = match holding {
                 Holding::Inputs => Some((job.workload.blobs(), Fuel(0))),
+                Holding::States => job.states.listed().map(|blobs| (blobs, Fuel(0))),
                 Holding::Results => job.listed(),
             };
             let Some((blobs, fuel)) = found else {
@@ -331,6 +371,13 @@ impl BlobBook {
     fn read_lists(&mut self) -> Vec<BlobRequest> {
         let mut requests = Vec::new();
         for job in self.live.values_mut() {
+            if let KnownStates::Named { list, asked } = &mut job.states
+                && !*asked
+                && self.held.contains(list)
+            {
+                *asked = true;
+                requests.push(BlobRequest::ReadStates { blob: *list });
+            }
             if let Results::Named { opened, asked } = &mut job.results
                 && !*asked
                 && self.held.contains(&opened.outcomes)

@@ -1,4 +1,4 @@
-//! Moving blobs: fetching from validators, answering them, reading lists of outcomes, removing.
+//! Moving blobs: fetching from validators, answering them, reading lists of outcomes and of states, removing.
 //!
 //! Every chunk is verified before it is stored. How a validator is reached is the host's: see [`ChunkSource`].
 
@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use blobs::{BlobStore, BlobStoreError};
+use borsh::BorshDeserialize;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use types::attestation::Outcomes;
 use types::codec::{decode, encode};
 use types::hash::{BlobId, ValidatorId};
-use types::limits::MAX_OUTCOMES_BYTES;
+use types::job::TaskStates;
+use types::limits::{MAX_OUTCOMES_BYTES, MAX_STATES_BYTES};
 
 use crate::blob_book::BlobRequest;
 use crate::event::Event;
@@ -70,7 +72,17 @@ impl<N: ChunkSource> BlobTasks<N> {
     pub fn perform(&self, request: BlobRequest) {
         match request {
             BlobRequest::Fetch { blob, from } => self.fetch(blob, from),
-            BlobRequest::ReadOutcomes { blob } => self.read_outcomes(blob),
+            BlobRequest::ReadOutcomes { blob } => {
+                self.read::<Outcomes>(blob, MAX_OUTCOMES_BYTES, |blob, outcomes| {
+                    Event::OutcomesRead { blob, outcomes }
+                });
+            }
+            BlobRequest::ReadStates { blob } => {
+                self.read::<TaskStates>(blob, MAX_STATES_BYTES, |blob, states| Event::StatesRead {
+                    blob,
+                    states,
+                });
+            }
             BlobRequest::Drop(blobs) => {
                 let store = self.store.clone();
                 tokio::task::spawn_blocking(move || {
@@ -134,11 +146,16 @@ impl<N: ChunkSource> BlobTasks<N> {
         });
     }
 
-    fn read_outcomes(&self, blob: BlobId) {
+    /// Reads a blob of at most `limit` bytes and tells what it holds.
+    fn read<T: BorshDeserialize>(
+        &self,
+        blob: BlobId,
+        limit: usize,
+        event: impl FnOnce(BlobId, Option<Box<T>>) -> Event + Send + 'static,
+    ) {
         let (store, events) = (self.store.clone(), self.events.clone());
         tokio::task::spawn_blocking(move || {
-            let small =
-                usize::try_from(blob.length).is_ok_and(|length| length <= MAX_OUTCOMES_BYTES);
+            let small = usize::try_from(blob.length).is_ok_and(|length| length <= limit);
             let bytes = if small {
                 store
                     .read(blob)
@@ -147,10 +164,8 @@ impl<N: ChunkSource> BlobTasks<N> {
             } else {
                 None
             };
-            let outcomes = bytes
-                .and_then(|bytes| decode::<Outcomes>(&bytes, MAX_OUTCOMES_BYTES).ok())
-                .map(Box::new);
-            let _ = events.blocking_send(Event::OutcomesRead { blob, outcomes });
+            let read = bytes.and_then(|bytes| decode::<T>(&bytes, limit).ok());
+            let _ = events.blocking_send(event(blob, read.map(Box::new)));
         });
     }
 }

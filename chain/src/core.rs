@@ -202,6 +202,9 @@ impl Chain {
             Event::OutcomesRead { blob, outcomes } => {
                 self.book.outcomes_read(blob, outcomes.as_deref());
             }
+            Event::StatesRead { blob, states } => {
+                self.book.states_read(blob, states.as_deref());
+            }
         }
         Vec::new()
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use types::attestation::Outcomes;
 use types::hash::{BlobId, Hash32, JobId, ValidatorId};
+use types::job::TaskStates;
 use types::number::TaskIndex;
 use types::transaction::SignedTransaction;
 
@@ -65,5 +66,12 @@ pub enum Event {
         blob: BlobId,
         /// Its content; none if it does not decode.
         outcomes: Option<Box<Outcomes>>,
+    },
+    /// A list of states that was asked for.
+    StatesRead {
+        /// Id of the list that was to be read.
+        blob: BlobId,
+        /// Its content; none if it does not decode.
+        states: Option<Box<TaskStates>>,
     },
 }

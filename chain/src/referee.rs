@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use state::DecidedState;
 use types::hash::{Domain, Hash32, JobId, TransactionId, ValidatorId};
 use types::job::{
-    AwaitedVote, Ballot, BallotPhase, JobRecord, Stage, VoteContext, Workload, vote_commitment,
+    AwaitedVote, Ballot, BallotPhase, JobRecord, Stage, TaskState, VoteContext, Workload,
+    vote_commitment,
 };
 use types::number::{Amount, Attempt, Height, Nonce, TaskIndex};
 use types::signer::SigningRequest;
@@ -34,6 +35,8 @@ pub struct RefereeTask {
     pub task: TaskIndex,
     /// The workload of the job, whose blobs are all here.
     pub workload: Workload,
+    /// What the task begins with, which is here too; empty but in a chain.
+    pub before: TaskState,
     /// Longest time for the task, in milliseconds: what the network gives a partner for it.
     pub wall_ms: u64,
 }
@@ -108,7 +111,7 @@ impl RefereeBook {
             if !votes || self.findings.contains_key(&subject) {
                 continue;
             }
-            let Some(workload) = blobs.complete_workload(job) else {
+            let Some((workload, before)) = blobs.complete_task(job, case.ballot.task) else {
                 continue;
             };
             self.findings.insert(subject, TaskFinding::Asked);
@@ -116,6 +119,7 @@ impl RefereeBook {
                 job: *job,
                 task: case.ballot.task,
                 workload: workload.clone(),
+                before,
                 wall_ms: case.wall_ms,
             });
         }

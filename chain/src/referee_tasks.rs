@@ -11,7 +11,6 @@ use executor::worker::{WorkerHandle, WorkerJob, WorkerLimits};
 use tokio::sync::{Semaphore, mpsc};
 use types::attestation::leaf;
 use types::hash::{BlobId, Hash32};
-use types::job::TaskState;
 
 use crate::event::Event;
 use crate::meters::RefereeMetrics;
@@ -97,17 +96,18 @@ fn run(store: &BlobStore, task: RefereeTask) -> Result<Hash32, RefereeFault> {
         workload,
         task,
         wall_ms,
+        before,
         ..
     } = task;
     let mut files = BTreeMap::new();
-    for blob in workload.blobs() {
+    let state = before.iter().flatten().copied();
+    for blob in workload.blobs().into_iter().chain(state) {
         let path = store.path(blob).ok_or(RefereeFault::BlobGone(blob))?;
         files.insert(blob, path);
     }
     let program = std::env::current_exe().map_err(RefereeFault::Program)?;
     let limits = WorkerLimits::of(&workload, Duration::from_millis(wall_ms));
     let handle = WorkerHandle::spawn(&program, &["worker"], limits)?;
-    let before = TaskState::default();
     let job = WorkerJob {
         workload,
         tasks: vec![task],

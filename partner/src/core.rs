@@ -289,9 +289,20 @@ struct SeenRenewal {
 /// Offers of an assignment's results.
 #[derive(Debug, Clone, Copy)]
 struct UploadProgress {
+    /// What of the results it is.
+    part: UploadPart,
     /// How many have begun.
     offers: usize,
     last: UploadState,
+}
+
+/// Which blobs of an assignment are offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum UploadPart {
+    /// The states of a chain, before the commitment.
+    States,
+    /// Everything, once the chain awaits it.
+    Results,
 }
 
 #[derive(Debug, Clone, Copy)]

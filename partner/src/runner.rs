@@ -233,6 +233,7 @@ fn outcomes_of(outcomes: &[(TaskIndex, Outcome)]) -> Result<Outcomes, RunnerErro
 
 /// Puts the list of a chain's states on disk and names it, and after it every file that it names; nothing where tasks are
 /// independent.
+// Rule C80.
 fn keep_states(
     results: &BlobStore,
     workload: &Workload,

@@ -17,7 +17,7 @@ use types::codec::{Bounded, Text, encode};
 use types::gas::with_least_fee;
 use types::genesis::Genesis;
 use types::hash::{BlobId, ChainId, Hash32, JobId};
-use types::job::{Input, JobSpec, Output, Stage, TaskLimits, TaskState, Workload};
+use types::job::{Input, JobSpec, Output, Stage, TaskLimits, Workload};
 use types::key::SecretKey;
 use types::number::{Amount, Fuel, Height, Nonce, SQUARE, TaskIndex};
 use types::params::Params;
@@ -244,7 +244,7 @@ impl Grid {
     /// What an honest referee finds.
     pub fn leaf(&mut self, task: &RefereeTask) -> Hash32 {
         let outcome = self.outcome(&task.workload, task.task);
-        leaf(&task.workload, task.task, &TaskState::default(), &outcome)
+        leaf(&task.workload, task.task, &task.before, &outcome)
     }
 
     fn outcome(&mut self, workload: &Workload, task: TaskIndex) -> Outcome {

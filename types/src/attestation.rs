@@ -368,13 +368,21 @@ impl Contradiction {
     }
 }
 
-/// The tasks that a sortition output draws: `count` of a job's `tasks`, ascending, without repeats.
+/// The tasks that a sortition output draws: `count` of a job's `tasks`, ascending, without repeats. Of a chain they follow each
+/// other, from a drawn one on and round the end, so that few states are needed to begin.
 // Rules C33, C35.
 #[must_use]
-pub fn drawn_tasks(seed: &Hash32, tasks: &TaskSet, count: u32) -> Vec<TaskIndex> {
+pub fn drawn_tasks(
+    seed: &Hash32,
+    (tasks, state): (&TaskSet, &StateOutputs),
+    count: u32,
+) -> Vec<TaskIndex> {
     let total = tasks.count();
     if count >= total {
         return tasks.indices().collect();
+    }
+    if state.is_chain() {
+        return drawn_row(seed, total, count);
     }
     // Floyd's sampling: for j in total-count..total pick t in 0..=j, take j itself if t is taken.
     let mut drawn = std::collections::BTreeSet::new();
@@ -390,6 +398,16 @@ pub fn drawn_tasks(seed: &Hash32, tasks: &TaskSet, count: u32) -> Vec<TaskIndex>
         .filter(|(position, _)| drawn.contains(position))
         .map(|(_, index)| index)
         .collect()
+}
+
+/// So many tasks in a row: each of all is among them with the same chance.
+// Rule C81.
+fn drawn_row(seed: &Hash32, total: u32, count: u32) -> Vec<TaskIndex> {
+    let random = u128::from(Hash32::of(Domain::DRAWN_TASKS, &(seed, total)).low_u64());
+    let first = u32::try_from((random * u128::from(total)) >> 64).expect("below the total");
+    let end = first.saturating_add(count);
+    let round = (0..end.saturating_sub(total)).chain(first..end.min(total));
+    round.map(TaskIndex).collect()
 }
 
 /// The seed of drawn tasks from a VRF output.

@@ -64,6 +64,7 @@ pub fn of_action(action: &Action) -> u64 {
         Action::Job(action) => match action.step {
             JobStep::Acknowledge
             | JobStep::Decline { .. }
+            | JobStep::HandOn { .. }
             | JobStep::Commit { .. }
             | JobStep::Renew { .. }
             | JobStep::NoResult

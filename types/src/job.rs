@@ -26,7 +26,7 @@ pub use dispute::{
 pub use duty::{Duties, Renewals};
 pub use parties::{EarlierVerifiers, Parties, Primary, UnrunnableReport, Verifier};
 pub use receipt::{JobReceipt, ReceiptVerifier, Revocation};
-pub use record::{Escrow, JobRecord, JobRent, Policy, Settlement, StageEntry};
+pub use record::{Escrow, HandedOn, JobRecord, JobRent, Policy, Settlement, StageEntry};
 pub use stage::{
     Announcing, Appointing, Assigned, Awaited, Challenged, Disputed, Failed, FailureReason,
     Pending, PrimaryOpening, Revealing, SortitionBeacon, Stage, Storing, Verifying,

@@ -14,6 +14,7 @@ use crate::job::{Announcing, JobRecord, SortitionBeacon};
 use crate::key::{VrfOutput, VrfProof, VrfSecretKey};
 use crate::number::{Amount, Attempt, BeaconStep, EngineClass, Fixed64, TaskIndex};
 use crate::spec::TaskSet;
+use crate::task_state::StateOutputs;
 
 /// The sortition of one attempt.
 #[derive(Debug, Clone)]
@@ -23,6 +24,7 @@ pub struct Sortition<'a> {
     attempt: Attempt,
     class: EngineClass,
     tasks: TaskSet,
+    state: StateOutputs,
     tasks_per_verifier: u32,
     expected_verifiers: Fixed64,
     primary: Address,
@@ -82,6 +84,7 @@ impl<'a> Sortition<'a> {
             attempt: record.attempt,
             class: record.terms.class,
             tasks: record.terms.tasks.clone(),
+            state: record.terms.state.clone(),
             tasks_per_verifier: record.policy.tasks_per_verifier,
             expected_verifiers: record.policy.expected_verifiers,
             primary: announcing.parties.primary.partner,
@@ -126,7 +129,8 @@ impl<'a> Sortition<'a> {
             return Err(SortitionError::NotDrawn);
         }
         let seed = drawn_tasks_seed(&output);
-        Ok(drawn_tasks(&seed, &self.tasks, self.tasks_per_verifier))
+        let tasks = (&self.tasks, &self.state);
+        Ok(drawn_tasks(&seed, tasks, self.tasks_per_verifier))
     }
 
     /// A partner's own look at it: the proof with which it announces itself, if it is drawn.

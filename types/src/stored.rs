@@ -23,6 +23,8 @@ use crate::quorum::{CertificateError, QuorumSignatures};
 pub enum Holding {
     /// The module, stdin and all inputs.
     Inputs,
+    /// The list of states that the primary of a chain handed on, and everything that it names.
+    States,
     /// The list of outcomes, reproducing the opened result root, and everything it names.
     Results,
 }
@@ -36,7 +38,7 @@ pub struct StoredSubject {
     pub job: JobId,
     /// The attempt; inputs are stored once, under attempt 0.
     pub attempt: Attempt,
-    /// Whether the statement is about the job's inputs or its results.
+    /// Which of the job's data the statement is about.
     pub holding: Holding,
 }
 
@@ -49,7 +51,7 @@ pub struct StoredStatement {
     pub subject: StoredSubject,
     /// Length of what is held, each blob once, in bytes.
     pub bytes: u64,
-    /// Fuel that all tasks used together by the list of outcomes, at most the job's limit; zero for inputs.
+    /// Fuel that all tasks used together by the list of outcomes, at most the job's limit; zero for inputs and states.
     pub fuel: Fuel,
 }
 

@@ -8,7 +8,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::codec::Bounded;
 use crate::hash::BlobId;
 use crate::limits::{MAX_STATE_OUTPUTS, MAX_TASKS};
-use crate::number::Amount;
+use crate::number::{Amount, TaskIndex};
 
 /// The folder in which a task of a chain finds the state before it; no input of a chain lies at or below it.
 pub const STATE_FOLDER: &str = "/in/state";
@@ -65,6 +65,23 @@ pub type TaskState = Bounded<Option<BlobId>, MAX_STATE_OUTPUTS>;
 /// The states after all tasks of a chain but the last, in order: the blob that a primary names before it commits.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct TaskStates(pub Bounded<TaskState, MAX_TASKS>);
+
+impl TaskStates {
+    /// What a task begins with; nothing where the list ends before it.
+    #[must_use]
+    pub fn before(&self, task: TaskIndex) -> Option<TaskState> {
+        match task.0.checked_sub(1) {
+            None => Some(TaskState::default()),
+            Some(before) => self.after(TaskIndex(before)).cloned(),
+        }
+    }
+
+    /// What a task left; nothing after the last one, and where the list ends before that.
+    #[must_use]
+    pub fn after(&self, task: TaskIndex) -> Option<&TaskState> {
+        self.0.get(usize::try_from(task.0).ok()?)
+    }
+}
 
 /// The bytes of a state's files together, held at the largest value.
 #[must_use]

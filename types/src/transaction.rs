@@ -4,7 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::attestation::{Contradiction, Divergence, Opening};
 use crate::codec::encode;
-use crate::hash::{Address, ChainId, Domain, Hash32, JobId, TransactionId};
+use crate::hash::{Address, BlobId, ChainId, Domain, Hash32, JobId, TransactionId};
 use crate::key::{KeyError, PublicKey, SecretKey, Signature, Signed, VrfProof, signing_hash};
 use crate::merkle::merkle_root;
 use crate::number::{Amount, Attempt, BeaconStep, Height, Nonce};
@@ -99,6 +99,11 @@ pub enum JobStep {
     Decline {
         /// True if the module cannot be run within its deadline or at all, rather than by this partner now.
         unrunnable: bool,
+    },
+    /// The primary of a chain names the states that its tasks left, so that validators can fetch them before it commits.
+    HandOn {
+        /// The list of states, see [`crate::task_state::TaskStates`].
+        states: BlobId,
     },
     /// The primary, or a bound verifier, commits to its result.
     Commit {
@@ -195,6 +200,7 @@ impl JobStep {
         match self {
             Self::Acknowledge => "acknowledge",
             Self::Decline { .. } => "decline",
+            Self::HandOn { .. } => "hand_on",
             Self::Commit { .. } => "commit",
             Self::Renew { .. } => "renew",
             Self::NoResult => "no_result",

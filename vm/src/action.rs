@@ -39,6 +39,7 @@ fn is_paid_for(step: &JobStep) -> bool {
         | JobStep::Agree { .. }
         | JobStep::Differ { .. } => true,
         JobStep::Decline { .. }
+        | JobStep::HandOn { .. }
         | JobStep::Renew { .. }
         | JobStep::NoResult
         | JobStep::Vote { .. }
@@ -100,6 +101,9 @@ fn perform_step(
         }
         (Stage::Assigned(assigned), JobStep::Decline { unrunnable }) => {
             compute::decline(context, sender, job, assigned, *unrunnable)
+        }
+        (Stage::Assigned(assigned), JobStep::HandOn { states }) => {
+            compute::hand_on(context, sender, job, assigned, *states)
         }
         (Stage::Assigned(assigned), JobStep::Commit { commitment }) => {
             compute::commit_as_primary(context, sender, job, assigned, *commitment)

@@ -2,7 +2,7 @@
 
 use state::{StateRead, read_as};
 use types::hash::{Address, JobId};
-use types::job::{JobReceipt, Revocation};
+use types::job::{JobReceipt, JobRecord, Revocation, Stage};
 use types::number::{ChainTime, Epoch};
 use types::state_key::StateKey;
 use types::stored::{Holding, StoredSubject};
@@ -81,18 +81,30 @@ pub fn wants_stored(view: &dyn StateRead, subject: &StoredSubject) -> Result<Wan
         return Ok(Wanted::NotYet);
     };
     let Some(awaited) = record.awaited_data() else {
-        let over = record.stage.is_final()
-            || subject.holding == Holding::Inputs
-            || subject.attempt < record.attempt;
-        return Ok(if over { Wanted::No } else { Wanted::NotYet });
+        let may_come = !record.stage.is_final() && is_to_come(&record, subject);
+        return Ok(if may_come { Wanted::NotYet } else { Wanted::No });
     };
     if awaited == *subject {
         // A stage that awaits data has a deadline.
         let due = record.deadline.unwrap_or_default();
         return Ok(Wanted::Yes { due });
     }
-    let later = subject.holding == Holding::Results && subject.attempt >= record.attempt;
+    let later = is_to_come(&record, subject);
     Ok(if later { Wanted::NotYet } else { Wanted::No })
+}
+
+/// True if a job that does not await a subject's data now may do so later.
+fn is_to_come(record: &JobRecord, subject: &StoredSubject) -> bool {
+    match subject.holding {
+        Holding::Inputs => false,
+        // They are handed on by a primary that has not committed.
+        Holding::States if subject.attempt == record.attempt => {
+            let is_early = matches!(record.stage, Stage::Pending(_) | Stage::Assigned(_));
+            is_early && record.states.is_none()
+        }
+        Holding::States => subject.attempt > record.attempt,
+        Holding::Results => subject.attempt >= record.attempt,
+    }
 }
 
 /// What live jobs wait for validators to hold: each makes its statement once it does.

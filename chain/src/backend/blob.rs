@@ -6,8 +6,8 @@ use rpc_server::ApiError;
 use types::attestation::Outcomes;
 use types::codec::decode;
 use types::hash::{BlobId, JobId};
-use types::job::{JobRecord, Stage};
-use types::limits::MAX_OUTCOMES_BYTES;
+use types::job::{JobRecord, Stage, TaskStates};
+use types::limits::{MAX_OUTCOMES_BYTES, MAX_STATES_BYTES};
 
 use super::view::{At, internal};
 
@@ -92,8 +92,8 @@ pub async fn put(
         .map_err(|error: BlobStoreError| failed(&error))
 }
 
-/// Refuses a blob that the job does not name at its stage: its inputs while it is open, its outcomes and what they
-/// name once they were opened.
+/// Refuses a blob that the job does not name at its stage: its inputs while it is open, in a chain the states that its primary
+/// handed on, its outcomes and what they name once they were opened.
 pub fn check_wanted(at: &At, store: &BlobStore, job: JobId, id: BlobId) -> Result<(), ApiError> {
     let record = vm::query::job(at, &job).map_err(internal)?.ok_or_else(|| {
         ApiError::not_found(
@@ -107,6 +107,7 @@ pub fn check_wanted(at: &At, store: &BlobStore, job: JobId, id: BlobId) -> Resul
             let spec = vm::query::spec(at, &job).map_err(internal)?;
             spec.workload.blobs().contains(&id)
         }
+        Stage::Assigned(_) => is_state(&record, store, id),
         _ => is_result(&record, store, id),
     };
     if named {
@@ -122,6 +123,24 @@ pub fn check_wanted(at: &At, store: &BlobStore, job: JobId, id: BlobId) -> Resul
         message,
         "inputs are taken while a job is open, results once they are opened",
     ))
+}
+
+/// True for the list of states that the primary of a chain handed on, and for what it names.
+// Rule C80.
+fn is_state(record: &JobRecord, store: &BlobStore, id: BlobId) -> bool {
+    let Some(list) = record.states.map(|states| states.list) else {
+        return false;
+    };
+    if list == id {
+        return true;
+    }
+    id.length <= record.terms.output_bytes
+        && store.has(list)
+        && store
+            .read(list)
+            .ok()
+            .and_then(|bytes| decode::<TaskStates>(&bytes, MAX_STATES_BYTES).ok())
+            .is_some_and(|states| states.0.iter().any(|state| state.contains(&Some(id))))
 }
 
 fn is_result(record: &JobRecord, store: &BlobStore, id: BlobId) -> bool {

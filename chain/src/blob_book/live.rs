@@ -9,6 +9,8 @@ use types::job::{Stage, Workload};
 use types::limits::MAX_OUTCOMES_BYTES;
 use types::number::{Attempt, Fuel};
 
+use super::states::KnownStates;
+
 /// What is known of a job's results.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Results {
@@ -39,12 +41,14 @@ pub(super) struct OpenedResults {
 pub(super) enum Duty {
     Nothing,
     Inputs,
+    States(Attempt),
     Results(Attempt),
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct LiveJob {
     pub(super) workload: Workload,
+    pub(super) states: KnownStates,
     pub(super) results: Results,
     pub(super) duty: Duty,
 }
@@ -53,6 +57,7 @@ impl LiveJob {
     /// Every blob that the job needs as far as it is known.
     pub(super) fn needs(&self) -> impl Iterator<Item = BlobId> {
         let mut all = self.workload.blobs();
+        all.extend(self.states.blobs());
         all.extend(self.results());
         all.into_iter()
     }

@@ -9,6 +9,8 @@ use types::job::{
 use types::number::{BeaconStep, Fuel};
 use types::testing::{no_parties, validator_id};
 
+mod states;
+
 use super::fetch::RETRY_MS;
 use super::*;
 
@@ -304,7 +306,8 @@ fn inputs_and_results_of_a_settled_job_stay_for_their_time() {
 fn a_settled_job_that_is_challenged_is_live_again() {
     let (mut book, _) = settled_book();
     book.settle(1_000, 1_000, &peers());
-    assert_eq!(book.complete_workload(&record(Stage::Settled).id), None);
+    let first = TaskIndex(0);
+    assert_eq!(book.complete_task(&record(Stage::Settled).id, first), None);
     let parties = no_parties();
     let challenged = record(Stage::Challenged(types::job::Challenged { parties }));
     book.see(&challenged, 1_000);
@@ -314,7 +317,7 @@ fn a_settled_job_that_is_challenged_is_live_again() {
         .blobs()
         .into_iter()
         .for_each(|id| book.stored(id, 1_000));
-    assert!(book.complete_workload(&challenged.id).is_some());
+    assert!(book.complete_task(&challenged.id, first).is_some());
 }
 
 #[test]

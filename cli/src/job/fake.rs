@@ -121,6 +121,7 @@ fn record(id: JobId, customer: Address, spec: &JobSpec) -> JobRecord {
         unrunnable_reports: Vec::new(),
         excluded: Vec::new(),
         earlier: types::job::EarlierVerifiers::default(),
+        states: None,
         stage: Stage::Pending(types::job::Pending::default()),
         deadline: Some(ChainTime(60_000)),
         opened: Height(9),

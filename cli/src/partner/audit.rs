@@ -165,7 +165,8 @@ fn drawn(
     let output = vrf.public().verify(&input, &vrf.prove(&input)).ok()?;
     is_drawn(&output, config.audit_percent, partner.bond, all).then(|| {
         let seed = drawn_tasks_seed(&output);
-        drawn_tasks(&seed, &receipt.tasks, receipt.policy.tasks_per_verifier)
+        let tasks = (&receipt.tasks, &receipt.state);
+        drawn_tasks(&seed, tasks, receipt.policy.tasks_per_verifier)
     })
 }
 

@@ -137,6 +137,7 @@ pub async fn perform(
     let tasks = asked_tasks(&tried.tasks, &receipt)?;
     let folder = FetchFolder::new(dir, tried.job)?;
     let (workload, outcomes) = fetch::to_run(&client, &view, &receipt, &folder.0, ui).await?;
+    let tasks = from_the_start(&workload, tasks);
     let limits = WorkerLimits {
         may_lack_seccomp: config.allow_missing_seccomp,
         ..WorkerLimits::of(&workload, tried.wall)
@@ -229,6 +230,15 @@ fn asked_tasks(
     Ok(tasks)
 }
 
+/// Of a chain all tasks up to the last one that is asked for: each begins with what the one before it leaves here, so that the first
+/// wrong one is found whatever the receipt's result hands on.
+fn from_the_start(workload: &Workload, tasks: Vec<TaskIndex>) -> Vec<TaskIndex> {
+    match tasks.last() {
+        Some(last) if workload.state.is_chain() => (0..=last.0).map(TaskIndex).collect(),
+        _ => tasks,
+    }
+}
+
 /// A folder for what is fetched, which goes when the command ends.
 struct FetchFolder(PathBuf);
 
@@ -271,13 +281,12 @@ async fn run(
     let program = std::env::current_exe()?;
     let progress = ui.spinner("running tasks again");
     let ran = tokio::task::spawn_blocking(move || {
-        let mut found = Vec::new();
+        let (mut found, mut before) = (Vec::new(), TaskState::default());
         let handle = WorkerHandle::spawn(&program, &["worker"], limits)?;
         handle.run_job(&job, |task, run| {
-            found.push((
-                task,
-                leaf(&job.workload, task, &TaskState::default(), &run.outcome),
-            ));
+            let leaf = leaf(&job.workload, task, &before, &run.outcome);
+            before = run.outcome.state(&job.workload.state);
+            found.push((task, leaf));
             Ok(())
         })?;
         Ok::<_, NoResult>(found)

@@ -8,6 +8,7 @@
 )]
 
 mod chain;
+mod chains;
 mod challenge;
 mod commands;
 mod doctor;

@@ -9,17 +9,17 @@ mod primary;
 mod renewal;
 mod verifier;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use types::attestation::Opening;
-use types::hash::Address;
+use types::hash::{Address, BlobId};
 use types::job::{Awaited, JobRecord, JobTerms, PartnerProfile, Stage, Workload};
 use types::number::{Amount, EngineClass, TaskIndex};
 use types::transaction::{Action, JobAction, JobStep};
 
 use self::checks::QueuedCheck;
 use super::outbox::Purpose;
-use super::{Core, Effect, MAX_EXECUTIONS, Note, ProvenState, TaskExecution};
+use super::{Core, Effect, MAX_EXECUTIONS, Note, ProvenState, TaskExecution, UploadPart};
 use crate::assignment::{Assignment, AssignmentRole};
 use crate::room::FreeRoom;
 
@@ -32,8 +32,8 @@ struct PartnerPlan {
     steps: Vec<JobAction>,
     /// Tasks that somebody waits for, committed ones not counted.
     executions: BTreeMap<Assignment, TaskExecution>,
-    /// Parts whose results the chain waits for.
-    uploads: BTreeSet<Assignment>,
+    /// Assignments for whose blobs the chain waits.
+    uploads: BTreeMap<Assignment, UploadPart>,
     /// Messages to the operator, in order.
     notes: Vec<Note>,
     /// Assignments taken in this look.
@@ -50,7 +50,7 @@ impl PartnerPlan {
         &mut self,
         proven: &ProvenState,
         assignment: Assignment,
-        tasks: Vec<TaskIndex>,
+        (tasks, states): (Vec<TaskIndex>, Option<BlobId>),
         task_wall_ms: u64,
     ) {
         let Some(workload) = proven.workloads.get(&assignment.job) else {
@@ -61,7 +61,7 @@ impl PartnerPlan {
             assignment,
             workload,
             tasks,
-            states: None,
+            states,
             task_wall_ms,
         };
         self.executions.insert(assignment, execution);
@@ -240,8 +240,8 @@ impl Core {
                 }
             }
             (Stage::Storing(_), _) if is_primary => {
-                plan.uploads
-                    .insert(own_assignment(record, AssignmentRole::Primary));
+                let assignment = own_assignment(record, AssignmentRole::Primary);
+                plan.uploads.insert(assignment, UploadPart::Results);
             }
             _ => {}
         }

@@ -45,7 +45,7 @@ impl JobRunner {
         while let Some(left) = execution.tasks.get(outcomes.len()..)
             && let Some(first) = left.first()
         {
-            let before = state_before(&states, *first).ok_or(RunnerError::NoState(*first))?;
+            let before = states.before(*first).ok_or(RunnerError::NoState(*first))?;
             let blobs: Vec<_> = before.iter().flatten().copied().collect();
             self.fetch(&store, &blobs, cancel).await?;
             let row = TaskRow {
@@ -118,7 +118,9 @@ impl JobRunner {
                 return Err(NoResult::Cancelled);
             }
             let after = run.outcome.state(&workload.state);
-            has_parted = state_after(states, task).is_some_and(|handed_on| *handed_on != after);
+            has_parted = states
+                .after(task)
+                .is_some_and(|handed_on| *handed_on != after);
             ran.push(RanTask {
                 task,
                 before: std::mem::replace(&mut before, after),
@@ -141,19 +143,6 @@ fn row(tasks: &[TaskIndex]) -> Vec<TaskIndex> {
     let first = tasks.first().map_or(0, |task| task.0);
     let in_a_row = (first..).zip(tasks).take_while(|(at, task)| *at == task.0);
     in_a_row.map(|(_, task)| *task).collect()
-}
-
-/// What a task begins with; nothing where the list ends before it.
-fn state_before(states: &TaskStates, task: TaskIndex) -> Option<TaskState> {
-    match task.0.checked_sub(1) {
-        None => Some(TaskState::default()),
-        Some(before) => state_after(states, TaskIndex(before)).cloned(),
-    }
-}
-
-/// What the primary handed on after a task; nothing after the last one.
-fn state_after(states: &TaskStates, task: TaskIndex) -> Option<&TaskState> {
-    states.0.get(usize::try_from(task.0).ok()?)
 }
 
 #[cfg(test)]

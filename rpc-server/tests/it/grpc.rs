@@ -274,6 +274,7 @@ fn every_action_fits_its_message() {
         step(json!({ "type": "contradict", "task": 2, "leaf": hash, "settled_leaf": hash })),
         step(json!({ "type": "acknowledge" })),
         step(json!({ "type": "decline", "unrunnable": true })),
+        step(json!({ "type": "hand_on", "states": { "hash": hash, "length": 4 } })),
         step(json!({ "type": "commit", "commitment": hash })),
         step(json!({ "type": "renew", "number": 3 })),
         step(json!({ "type": "no_result" })),

@@ -186,6 +186,7 @@ pub fn record(stage: Stage) -> JobRecord {
         unrunnable_reports: vec![],
         excluded: vec![BOB],
         earlier: types::job::EarlierVerifiers::default(),
+        states: None,
         burned: Amount(5),
         locked: Amount(9),
         refunded: Amount(2),

@@ -3,6 +3,8 @@
 //! Hashes and signatures cover the canonical bytes, not these shapes: who checks them asks for the block as
 //! `application/octet-stream`. Large parts that only a checker needs (proofs, leaves, signatures) are left out here.
 
+mod action;
+
 use serde::{Deserialize, Serialize};
 use types::block::{Block, Header};
 use types::hash::{Address, BlobId, BlockId, ChainId, Hash32, JobId, TransactionId, ValidatorId};
@@ -10,9 +12,7 @@ use types::number::{
     Amount, Attempt, BeaconStep, Fuel, Gas, Height, Nonce, ProtocolVersion, TaskIndex, Timestamp,
 };
 use types::stored::{Holding, StoredStatement};
-use types::transaction::{
-    Action, Failure, JobAction, JobStep, SignedTransaction, SystemTransaction, TransactionReceipt,
-};
+use types::transaction::{Failure, SignedTransaction, SystemTransaction, TransactionReceipt};
 
 use super::partner::ProfileView;
 use super::spec::JobSpecView;
@@ -150,6 +150,15 @@ pub enum ActionView {
         /// True if nobody can run the module within the deadline, rather than not this partner now.
         unrunnable: bool,
     },
+    /// The primary of a chain names the states that its tasks left.
+    HandOn {
+        /// The job that was run.
+        job: JobId,
+        /// The attempt, counted from 0.
+        attempt: Attempt,
+        /// The list of states.
+        states: BlobId,
+    },
     /// The primary or a verifier binds itself to its result.
     Commit {
         /// The job that was run.
@@ -257,13 +266,13 @@ pub enum SystemTransactionView {
         signers: usize,
         /// Length of what they hold, each blob once, in bytes.
         bytes: u64,
-        /// Fuel that all tasks used together; 0 for inputs.
+        /// Fuel that all tasks used together; 0 for inputs and states.
         fuel: Fuel,
         /// The job whose blobs they hold.
         job: JobId,
         /// The attempt, counted from 0; inputs are stored once, under attempt 0.
         attempt: Attempt,
-        /// Which blobs of the job they hold: `inputs` or `results`.
+        /// Which blobs of the job they hold: `inputs`, `states` or `results`.
         holding: HoldingView,
     },
     /// The next output of the random beacon.
@@ -279,6 +288,8 @@ pub enum SystemTransactionView {
 pub enum HoldingView {
     /// The module, stdin and all inputs.
     Inputs,
+    /// The list of a chain's states and everything that it names.
+    States,
     /// The list of outcomes and everything that it names.
     Results,
 }
@@ -355,98 +366,6 @@ impl TransactionView {
     }
 }
 
-impl From<&Action> for ActionView {
-    fn from(action: &Action) -> Self {
-        match action {
-            Action::Transfer { to, amount } => Self::Transfer {
-                to: *to,
-                amount: *amount,
-            },
-            Action::RegisterPartner { profile } => Self::RegisterPartner {
-                profile: ProfileView::from(profile),
-            },
-            Action::Bond { amount } => Self::Bond { amount: *amount },
-            Action::Unbond { amount } => Self::Unbond { amount: *amount },
-            Action::SubmitJob { spec } => Self::SubmitJob {
-                spec: Box::new(JobSpecView::from(spec.as_ref())),
-            },
-            Action::CancelJob { job } => Self::CancelJob { job: *job },
-            Action::ChallengeJob { job, commitment } => Self::ChallengeJob {
-                job: *job,
-                commitment: *commitment,
-            },
-            Action::Job(action) => Self::from(action),
-        }
-    }
-}
-
-impl From<&JobAction> for ActionView {
-    fn from(action: &JobAction) -> Self {
-        let (job, attempt) = (action.job, action.attempt);
-        match &action.step {
-            JobStep::Acknowledge => Self::Acknowledge { job, attempt },
-            JobStep::Decline { unrunnable } => Self::Decline {
-                job,
-                attempt,
-                unrunnable: *unrunnable,
-            },
-            JobStep::Commit { commitment } => Self::Commit {
-                job,
-                attempt,
-                commitment: *commitment,
-            },
-            JobStep::Renew { number } => Self::Renew {
-                job,
-                attempt,
-                number: *number,
-            },
-            JobStep::NoResult => Self::NoResult { job, attempt },
-            JobStep::Announce { .. } => Self::Announce { job, attempt },
-            JobStep::Reveal { opening } => Self::Reveal {
-                job,
-                attempt,
-                result_root: opening.root,
-                salt: opening.salt,
-                tasks: opening.leaves.iter().map(|(task, _)| *task).collect(),
-                outcomes: opening.outcomes,
-            },
-            JobStep::Agree { salt } => Self::Agree {
-                job,
-                attempt,
-                salt: *salt,
-            },
-            JobStep::Vote { ballot, commitment } => Self::Vote {
-                job,
-                attempt,
-                ballot: *ballot,
-                commitment: *commitment,
-            },
-            JobStep::OpenVote { ballot, leaf, salt } => Self::OpenVote {
-                job,
-                attempt,
-                ballot: *ballot,
-                leaf: *leaf,
-                salt: *salt,
-            },
-            JobStep::Contradict { contradiction } => Self::Contradict {
-                job,
-                attempt,
-                task: contradiction.divergence.task,
-                leaf: contradiction.divergence.leaf,
-                settled_leaf: contradiction.leaf,
-            },
-            JobStep::Differ { divergence } => Self::Differ {
-                job,
-                attempt,
-                result_root: divergence.root,
-                salt: divergence.salt,
-                task: divergence.task,
-                leaf: divergence.leaf,
-            },
-        }
-    }
-}
-
 impl From<&SystemTransaction> for SystemTransactionView {
     fn from(transaction: &SystemTransaction) -> Self {
         match transaction {
@@ -464,6 +383,7 @@ impl From<&SystemTransaction> for SystemTransactionView {
                     attempt: subject.attempt,
                     holding: match subject.holding {
                         Holding::Inputs => HoldingView::Inputs,
+                        Holding::States => HoldingView::States,
                         Holding::Results => HoldingView::Results,
                     },
                 }

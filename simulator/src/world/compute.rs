@@ -120,7 +120,8 @@ impl World {
                     },
                 );
             }
-            BlobRequest::ReadOutcomes { blob } => {
+            // The grid's jobs are arrays: there is no list of states to read.
+            BlobRequest::ReadStates { blob } | BlobRequest::ReadOutcomes { blob } => {
                 self.later(self.now_ms, Happening::Read { host, life, blob });
             }
             BlobRequest::Drop(blobs) => {

@@ -32,6 +32,8 @@ struct Kind {
     location: &'static str,
     /// The numbers of the cheats.
     cheats: [usize; 2],
+    /// True if the job is a chain of tasks.
+    is_chain: bool,
 }
 
 /// Fuel of the job's task, all of which it uses up.
@@ -40,13 +42,14 @@ const LITTLE_FUEL: u64 = 10_000_000;
 const SION: &str = "sion";
 const NANTERRE: &str = "nanterre";
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     Kind {
         name: "wrong-primary",
         about: "two of the three partners that may be primary flip a byte of what they found",
         fault: "flip-byte",
         location: SION,
         cheats: [0, 3],
+        is_chain: false,
     },
     Kind {
         name: "wrong-verifier",
@@ -54,6 +57,7 @@ const KINDS: [Kind; 8] = [
         fault: "flip-byte",
         location: NANTERRE,
         cheats: [0, 3],
+        is_chain: false,
     },
     Kind {
         name: "silent-primary",
@@ -61,6 +65,7 @@ const KINDS: [Kind; 8] = [
         fault: "silent-primary",
         location: NANTERRE,
         cheats: [2, 5],
+        is_chain: false,
     },
     Kind {
         name: "mute-primary",
@@ -68,6 +73,7 @@ const KINDS: [Kind; 8] = [
         fault: "withhold-opening",
         location: NANTERRE,
         cheats: [2, 5],
+        is_chain: false,
     },
     Kind {
         name: "unopened-verifier",
@@ -75,6 +81,7 @@ const KINDS: [Kind; 8] = [
         fault: "unopened-verifier",
         location: NANTERRE,
         cheats: [0, 3],
+        is_chain: false,
     },
     Kind {
         name: "silent-verifier",
@@ -82,6 +89,7 @@ const KINDS: [Kind; 8] = [
         fault: "silent-verifier",
         location: NANTERRE,
         cheats: [0, 3],
+        is_chain: false,
     },
     Kind {
         name: "deaf-primary",
@@ -89,6 +97,7 @@ const KINDS: [Kind; 8] = [
         fault: "deaf-primary",
         location: NANTERRE,
         cheats: [2, 5],
+        is_chain: false,
     },
     Kind {
         name: "hidden-verifier",
@@ -96,6 +105,15 @@ const KINDS: [Kind; 8] = [
         fault: "hidden-verifier",
         location: NANTERRE,
         cheats: [0, 3],
+        is_chain: false,
+    },
+    Kind {
+        name: "wrong-state",
+        about: "two of the three partners that may be primary hand on another state than a task of a chain left",
+        fault: "flip-state",
+        location: SION,
+        cheats: [0, 3],
+        is_chain: true,
     },
 ];
 
@@ -137,7 +155,7 @@ fn run(kind: &'static Kind, fuel: u64) -> Result<CheatReport> {
     eprintln!("{}: {}", kind.name, kind.about);
     let network = CheatedNetwork::start(kind.fault, &kind.cheats)?;
     let before = network.money()?;
-    let job = network.submit(kind.location, fuel)?;
+    let job = network.submit(kind.location, fuel, kind.is_chain)?;
     let (mut disputed, mut verdict) = (None, None);
     let mut stage = String::new();
     let ended = network.follow(job, Duration::from_mins(15), |view| {

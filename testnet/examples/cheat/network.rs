@@ -14,11 +14,11 @@ use testnet::devnet::Devnet;
 use testnet::devnet::plan::DevnetOptions;
 use testnet::devnet::process::wait_until;
 use testnet::temporary::TemporaryDevnet;
-use types::attestation::Outcomes;
-use types::codec::{Text, decode};
+use types::attestation::{Outcome, Outcomes};
+use types::codec::{Bounded, Text, decode};
 use types::gas::with_least_fee;
 use types::hash::{Address, BlobId, JobId};
-use types::job::JobSpec;
+use types::job::{JobSpec, Output, StateOutputs};
 use types::limits::MAX_OUTCOMES_BYTES;
 use types::number::{Amount, Fuel, Height};
 use types::params::Params;
@@ -28,6 +28,8 @@ use types::transaction::{Action, Transaction};
 const PARTNERS: usize = 7;
 /// Verifiers that the customer demands, so that every partner but the primary checks, or all but one.
 const MIN_VERIFIERS: u16 = 5;
+/// Tasks of a chain.
+const CHAIN_TASKS: u32 = 3;
 /// Probability of detection that the customer asks for, in parts per million: each partner is drawn almost certainly.
 const CONFIDENCE_PPM: u32 = 980_000;
 /// A WASM module whose `_start` runs until its fuel is used up, which is an outcome as any other: its standard output is empty.
@@ -104,7 +106,7 @@ impl CheatedNetwork {
     }
 
     /// Submits the job.
-    pub fn submit(&self, location: &str, fuel: u64) -> Result<JobId> {
+    pub fn submit(&self, location: &str, fuel: u64, is_chain: bool) -> Result<JobId> {
         let key = keyfile::read_secret(
             &self.0.devnet.manifest.customer_key,
             KeyKind::Account,
@@ -121,7 +123,7 @@ impl CheatedNetwork {
                 valid_until: Height(status.height.0 + 1_000),
                 fee: Amount::ZERO,
                 action: Action::SubmitJob {
-                    spec: Box::new(spec(location, fuel)?),
+                    spec: Box::new(spec(location, fuel, is_chain)?),
                 },
             };
             let transaction = with_least_fee(transaction, status.min_fee);
@@ -179,7 +181,7 @@ impl CheatedNetwork {
         Ok(())
     }
 
-    /// True if the job has a receipt of another result than the program's, whose standard output is empty.
+    /// True if the job has a receipt of another result than the program's, whose standard output is empty and which writes no file.
     pub fn is_wrong(&self, job: &JobView) -> Result<bool> {
         let Some(receipt) = &job.receipt else {
             return Ok(false);
@@ -190,7 +192,9 @@ impl CheatedNetwork {
         let content = blobs::verify_chunk(list, 0, &bytes).context("the list of outcomes")?;
         let outcomes: Outcomes = decode(&content, MAX_OUTCOMES_BYTES)?;
         let empty = BlobId::of(b"");
-        Ok(outcomes.0.iter().any(|outcome| outcome.stdout != empty))
+        let wrote = |outcome: &Outcome| outcome.outputs.iter().any(Option::is_some);
+        let mut all = outcomes.0.iter();
+        Ok(all.any(|outcome| outcome.stdout != empty || wrote(outcome)))
     }
 }
 
@@ -231,8 +235,17 @@ fn peer() -> Result<PathBuf> {
     Ok(peer)
 }
 
-fn spec(location: &str, fuel: u64) -> Result<JobSpec> {
-    let mut workload = types::testing::workload(MODULE, 1);
+fn spec(location: &str, fuel: u64, is_chain: bool) -> Result<JobSpec> {
+    let tasks = if is_chain { CHAIN_TASKS } else { 1 };
+    let mut workload = types::testing::workload(MODULE, tasks);
+    if is_chain {
+        let output = Output {
+            name: Text::new("state")?,
+            path: Text::new("/out/state")?,
+        };
+        workload.outputs = Bounded::new(vec![output])?;
+        workload.state = StateOutputs(Bounded::new(vec![0])?);
+    }
     workload.limits.fuel = Fuel(fuel);
     let mut spec = types::testing::job_spec(workload);
     let location = (Text::new("location")?, Text::new(location)?);

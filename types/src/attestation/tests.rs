@@ -118,8 +118,9 @@ fn a_contradiction_shows_both_leaves_of_one_task() {
 
 #[test]
 fn draws_are_distinct_in_range_and_of_the_asked_number() {
+    let none = StateOutputs::default();
     for count in 0..=12 {
-        let drawn = drawn_tasks(&Hash32([9; 32]), &TaskSet::all(10), count);
+        let drawn = drawn_tasks(&Hash32([9; 32]), (&TaskSet::all(10), &none), count);
         assert_eq!(drawn.len(), usize::try_from(count.min(10)).unwrap());
         assert!(drawn.windows(2).all(|pair| pair[0] < pair[1]));
         assert!(drawn.iter().all(|task| task.0 < 10));
@@ -128,12 +129,40 @@ fn draws_are_distinct_in_range_and_of_the_asked_number() {
 
 #[test]
 fn draws_of_named_tasks_are_among_them() {
+    let none = StateOutputs::default();
     let named = [3, 7, 27, 64, 99].map(TaskIndex);
     let tasks = TaskSet::named(100, &named).unwrap();
     for seed in 0..50 {
-        let drawn = drawn_tasks(&Hash32([seed; 32]), &tasks, 2);
+        let drawn = drawn_tasks(&Hash32([seed; 32]), (&tasks, &none), 2);
         assert_eq!(drawn.len(), 2);
         assert!(drawn[0] < drawn[1] && drawn.iter().all(|task| named.contains(task)));
     }
-    assert_eq!(drawn_tasks(&Hash32([9; 32]), &tasks, 5), named);
+    assert_eq!(drawn_tasks(&Hash32([9; 32]), (&tasks, &none), 5), named);
+}
+
+#[test]
+fn draws_of_a_chain_are_rows_and_cover_each_task_alike() {
+    let state = StateOutputs(Bounded::new(vec![0]).unwrap());
+    let all = TaskSet::all(5);
+    let mut covered = [0u32; 5];
+    for seed in 0..=255u8 {
+        for salt in 0..8u8 {
+            let mut bytes = [seed; 32];
+            bytes[0] = salt;
+            let drawn = drawn_tasks(&Hash32(bytes), (&all, &state), 2);
+            let row = matches!(drawn[..], [a, b] if b.0 == a.0 + 1 || (a.0, b.0) == (0, 4));
+            assert!(row, "{drawn:?}");
+            for task in drawn {
+                covered[usize::try_from(task.0).unwrap()] += 1;
+            }
+        }
+    }
+    // 2,048 draws of 2 of 5 tasks: 819 each.
+    assert!(
+        covered.iter().all(|times| (700..940).contains(times)),
+        "{covered:?}"
+    );
+    let seed = Hash32([9; 32]);
+    assert_eq!(drawn_tasks(&seed, (&all, &state), 5).len(), 5);
+    assert_eq!(drawn_tasks(&seed, (&all, &state), 4).len(), 4);
 }

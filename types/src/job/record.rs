@@ -3,7 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::{Awaited, EarlierVerifiers, JobTerms, Stage, UnrunnableReport};
-use crate::hash::{Address, JobId};
+use crate::hash::{Address, BlobId, JobId};
 use crate::number::{Amount, Attempt, BeaconStep, ChainTime, Fixed64, Height, Timestamp};
 use crate::stored::{Holding, StoredSubject};
 
@@ -34,6 +34,8 @@ pub struct JobRecord<S = Stage> {
     pub excluded: Vec<Address>,
     /// Verifiers of an earlier attempt, which open when a primary reveals.
     pub earlier: EarlierVerifiers,
+    /// What the attempt's primary handed on, in a chain, once it did.
+    pub states: Option<HandedOn>,
     /// The stage with what is true in it.
     pub stage: S,
     /// Chain time at which the stage ends at the latest; in a final stage that at which the job is forgotten. `None` while
@@ -85,6 +87,7 @@ impl<S> JobRecord<S> {
             unrunnable_reports: self.unrunnable_reports,
             excluded: self.excluded,
             earlier: self.earlier,
+            states: self.states,
             stage,
             deadline: self.deadline,
             opened: self.opened,
@@ -119,6 +122,9 @@ impl JobRecord {
             Stage::Pending(pending) if pending.draw.is_none() && self.queued.is_none() => {
                 (Attempt::ZERO, Holding::Inputs)
             }
+            Stage::Assigned(_) if self.states.is_some_and(|states| !states.held) => {
+                (self.attempt, Holding::States)
+            }
             Stage::Storing(_) => (self.attempt, Holding::Results),
             _ => return None,
         };
@@ -128,6 +134,16 @@ impl JobRecord {
             holding,
         })
     }
+}
+
+/// The states of a chain that a primary handed on, so that others can begin at any of its tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+// Rule C80.
+pub struct HandedOn {
+    /// The list of states, see [`super::TaskStates`].
+    pub list: BlobId,
+    /// True once a quorum of validators holds the list and all that it names.
+    pub held: bool,
 }
 
 /// How long the receipt of a settled job can be challenged, and how often it was.

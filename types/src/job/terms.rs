@@ -42,6 +42,12 @@ pub struct JobTerms {
 }
 
 impl JobTerms {
+    /// What draws of tasks are made from.
+    #[must_use]
+    pub fn drawable(&self) -> (&TaskSet, &StateOutputs) {
+        (&self.tasks, &self.state)
+    }
+
     /// Maximum fuel of all tasks together, held at the largest value.
     #[must_use]
     pub fn total_fuel(&self) -> Fuel {

@@ -98,6 +98,7 @@ pub fn job_record(id: JobId, spec: &JobSpec, stage: Stage) -> JobRecord {
         unrunnable_reports: Vec::new(),
         excluded: Vec::new(),
         earlier: EarlierVerifiers::default(),
+        states: None,
         stage,
         deadline: None,
         opened: Height::ZERO,

@@ -16,7 +16,7 @@ use types::codec::{Bounded, decode, encode};
 use types::committee::ValidatorSet;
 use types::genesis::Genesis;
 use types::hash::{BlobId, ChainId, Domain, Hash32, JobId};
-use types::job::TaskSet;
+use types::job::{StateOutputs, TaskSet};
 use types::key::{Signature, VrfOutput};
 use types::merkle::merkle_root;
 use types::number::{
@@ -282,7 +282,7 @@ fn add_compute(v: &mut Vectors) {
         "drawn_tasks",
         format!(
             "{:?}",
-            drawn_tasks(&hash(9), &TaskSet::all(100), 5)
+            drawn_tasks(&hash(9), (&TaskSet::all(100), &StateOutputs::default()), 5)
                 .iter()
                 .map(|t| t.0)
                 .collect::<Vec<_>>()
@@ -296,7 +296,10 @@ fn add_compute(v: &mut Vectors) {
     for exit in exits() {
         v.add("exit", &exit);
     }
-    v.add("holding", &vec![Holding::Inputs, Holding::Results]);
+    v.add(
+        "holding",
+        &vec![Holding::Inputs, Holding::States, Holding::Results],
+    );
     v.value("merkle_root_0", merkle_root(&[]));
     v.value("merkle_root_3", merkle_root(&[hash(1), hash(2), hash(3)]));
 }

@@ -10,10 +10,11 @@ use types::codec::Bounded;
 use types::hash::{Address, BlobId, JobId, ValidatorId, WorkloadId};
 use types::job::{
     Announcing, Appointing, Assigned, Ballot, BallotPhase, CLASS_WASM_V2, Challenged, Disputed,
-    Duties, EarlierVerifiers, Escrow, Failed, FailureReason, JobReceipt, JobRecord, JobRent,
-    JobTerms, JobVerdict, Parties, Pending, Policy, Primary, PrimaryOpening, ReceiptVerifier,
-    Renewals, Revealing, Revocation, Settlement, Share, SortitionBeacon, Stage, StageEntry,
-    StateOutputs, Storing, TaskSet, UnrunnableReport, Verifier, VerifierOpening, Verifying,
+    Duties, EarlierVerifiers, Escrow, Failed, FailureReason, HandedOn, JobReceipt, JobRecord,
+    JobRent, JobTerms, JobVerdict, Parties, Pending, Policy, Primary, PrimaryOpening,
+    ReceiptVerifier, Renewals, Revealing, Revocation, Settlement, Share, SortitionBeacon, Stage,
+    StageEntry, StateOutputs, Storing, TaskSet, UnrunnableReport, Verifier, VerifierOpening,
+    Verifying,
 };
 use types::number::{
     Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Fuel, Height, Nonce, TaskIndex,
@@ -262,6 +263,10 @@ fn record(stage: Stage) -> JobRecord {
             attempt: Attempt(0),
             verifiers: verifiers()[..1].to_vec(),
         },
+        states: Some(HandedOn {
+            list: BlobId::of(b"states"),
+            held: true,
+        }),
         deadline: Some(ChainTime(77)),
         opened: Height(8),
         draw: stage.draw(),

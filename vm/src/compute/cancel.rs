@@ -32,7 +32,11 @@ pub(crate) fn cancel(
         Stage::Pending(_) => {}
         Stage::Assigned(Assigned { primary, duties }) => {
             if let Some(duties) = duties {
-                let part = earned(context, &job, primary, duties);
+                // Rule C82: states that are held can be read.
+                let part = match job.states {
+                    Some(states) if states.held => primary.price,
+                    _ => earned(context, &job, primary, duties),
+                };
                 pay_part(context, &mut job, primary, part)?;
             }
         }

@@ -30,6 +30,10 @@ pub(crate) fn commit_as_primary(
     if assigned.duties.is_none() {
         return Err(JobError::NotAcknowledged.into());
     }
+    // Rule C80.
+    if job.terms.state.is_chain() && !job.states.is_some_and(|states| states.held) {
+        return Err(JobError::StatesAwaited.into());
+    }
     Ok(await_sortition(context, job, assigned.primary, commitment)?)
 }
 

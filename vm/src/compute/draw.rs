@@ -197,7 +197,7 @@ pub(super) fn draw_verifiers(
 // Rule C33.
 fn appointed_tasks(seed: &Hash32, job: &Job, partner: &Address) -> Vec<TaskIndex> {
     let own = Hash32::of(Domain::DRAWN_TASKS, &(seed, partner));
-    drawn_tasks(&own, &job.terms.tasks, job.policy.tasks_per_verifier)
+    drawn_tasks(&own, job.terms.drawable(), job.policy.tasks_per_verifier)
 }
 
 #[cfg(test)]

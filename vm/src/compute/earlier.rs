@@ -8,7 +8,7 @@ use types::account::LockReason;
 use types::hash::Address;
 use types::job::{EarlierVerifiers, Verifier};
 
-use super::parties::punish;
+use super::parties::{punish, release_verifiers};
 use super::penalty::Breach;
 use super::record::Job;
 use crate::{Abort, Context};
@@ -21,6 +21,10 @@ pub(super) fn keep(
     verifiers: Vec<Verifier>,
 ) -> Result<(), Abort> {
     release(context, job)?;
+    // Rule C82: what they found begins with states that the next primary has not.
+    if job.terms.state.is_chain() {
+        return release_verifiers(context, &job.id, &verifiers);
+    }
     let (from, to) = (LockReason::Verifier(job.id), reason(job));
     for verifier in &verifiers {
         context.move_lock(&verifier.partner, from, to, verifier.bond)?;

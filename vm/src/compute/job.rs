@@ -358,7 +358,7 @@ pub(super) fn await_openings(
     // Nobody knew it when the primary committed.
     let seed = (context.beacon.value, job.id, job.attempt, FOR_REFEREES);
     let seed = Hash32::of(Domain::DRAW, &seed);
-    let spot = drawn_tasks(&seed, &job.terms.tasks, 1).first().copied();
+    let spot = drawn_tasks(&seed, job.terms.drawable(), 1).first().copied();
     let spot = spot.filter(|_| unverified && parties.verifiers.is_empty());
     let stage = Stage::Revealing(Revealing {
         parties,

@@ -43,5 +43,6 @@ pub(super) fn next_attempt(
     let primary = left.primary().map(|primary| primary.partner);
     job.excluded.extend(primary);
     job.attempt = attempt;
+    job.states = None;
     await_primary(context, job)
 }

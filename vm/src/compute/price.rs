@@ -2,7 +2,7 @@
 
 use types::account::EpochPartner;
 use types::job::{Escrow, JobTerms, Policy, Workload};
-use types::limits::{MAX_ATTEMPTS, MAX_OUTCOME_BYTES, MAX_VERIFIERS};
+use types::limits::{MAX_ATTEMPTS, MAX_OUTCOME_BYTES, MAX_STATE_ENTRY_BYTES, MAX_VERIFIERS};
 use types::number::{Amount, EngineClass};
 use types::params::{ClassParams, ComputeParams, Params};
 
@@ -157,8 +157,13 @@ pub fn results_fee(params: &ComputeParams, bytes: u128) -> Option<Amount> {
 // Rule C17.
 #[must_use]
 pub fn max_stored_bytes(terms: &JobTerms) -> u128 {
-    let outcome = u128::try_from(MAX_OUTCOME_BYTES).unwrap_or(u128::MAX);
-    (u128::from(terms.output_bytes) + outcome) * u128::from(terms.tasks.count())
+    let of_state = if terms.state.is_chain() {
+        MAX_STATE_ENTRY_BYTES
+    } else {
+        0
+    };
+    let listed = u128::try_from(MAX_OUTCOME_BYTES + of_state).unwrap_or(u128::MAX);
+    (u128::from(terms.output_bytes) + listed) * u128::from(terms.tasks.count())
 }
 
 /// What is locked beside the rent when a job is opened while `live` others are and so many validators would be referees; the
@@ -211,10 +216,21 @@ pub fn total(escrow: &Escrow) -> Option<Amount> {
 #[must_use]
 pub fn execute_window_ms(params: &ComputeParams, terms: &JobTerms, tasks: u32) -> u64 {
     let run = params.run_window_ms(terms.class, total_fuel(terms, tasks));
-    let all = run.saturating_add(transfer_ms(params, terms, u128::from(terms.input_bytes)));
+    let moved = u128::from(terms.input_bytes) + state_bytes(terms, tasks);
+    let all = run.saturating_add(transfer_ms(params, terms, moved));
     params
         .execute_window_ms
         .saturating_add(u64::try_from(all).unwrap_or(u64::MAX))
+}
+
+/// Bytes of the states with which so many tasks begin, at most; none where they are independent.
+// Rule C82.
+fn state_bytes(terms: &JobTerms, tasks: u32) -> u128 {
+    if terms.state.is_chain() {
+        u128::from(terms.output_bytes) * u128::from(tasks)
+    } else {
+        0
+    }
 }
 
 /// The chain time for referees to run one task: twice what verifiers have, since a referee may have several to run.

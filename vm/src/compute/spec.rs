@@ -47,9 +47,6 @@ pub fn check_spec(
     check_outputs(workload)?;
     check_environment(workload)?;
     spec.check_chain().map_err(JobError::BadChain)?;
-    if workload.state.is_chain() {
-        return Err(JobError::NoChains);
-    }
     within(
         "constraints.attributes",
         count(spec.constraints.attributes.len()),

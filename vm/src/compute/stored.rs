@@ -7,6 +7,7 @@ use types::stored::{Holding, StoredStatement};
 
 use super::JobError;
 use super::exit::settle;
+use super::hand_on::states_held;
 use super::pending::await_primary;
 use super::record::load;
 use crate::{ActionError, Context};
@@ -18,7 +19,7 @@ pub fn stored(context: &mut Context<'_>, statement: &StoredStatement) -> Result<
     let (subject, found) = (&statement.subject, statement.bytes);
     let (job, stage) = load(context, &subject.job, subject.attempt)?.split();
     let limit = match subject.holding {
-        Holding::Inputs => Fuel(0),
+        Holding::Inputs | Holding::States => Fuel(0),
         Holding::Results => job.terms.total_fuel(),
     };
     if statement.fuel > limit {
@@ -32,6 +33,9 @@ pub fn stored(context: &mut Context<'_>, statement: &StoredStatement) -> Result<
                 return Err(JobError::WrongBytes { found, expected }.into());
             }
             Ok(await_primary(context, job)?)
+        }
+        (Stage::Assigned(assigned), Holding::States) => {
+            states_held(context, job, assigned, statement)
         }
         (Stage::Storing(storing), Holding::Results) => {
             Ok(settle(context, job, storing, statement)?)

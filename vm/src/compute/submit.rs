@@ -67,6 +67,7 @@ pub(crate) fn submit(
         unrunnable_reports: Vec::new(),
         excluded: Vec::new(),
         earlier: EarlierVerifiers::default(),
+        states: None,
         stage: (),
         deadline: None,
         opened: context.height,

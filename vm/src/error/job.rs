@@ -86,9 +86,21 @@ pub enum JobError {
     /// The tasks hand a state on and the spec is no chain.
     #[error(transparent)]
     BadChain(ChainFlaw),
-    /// The network takes no chains yet.
-    #[error("no network runs chains of tasks yet: leave out the state")]
-    NoChains,
+    /// States are handed on and the tasks are independent.
+    #[error("the tasks of this job hand no state on")]
+    NoState,
+    /// The primary named its states before.
+    #[error("the states of this attempt are handed on already")]
+    AlreadyHandedOn,
+    /// The list of states is empty or too long.
+    #[error("the list of states has 1 to {limit} bytes")]
+    BadStates {
+        /// Maximum length of the list, in bytes.
+        limit: usize,
+    },
+    /// The primary of a chain commits before a quorum holds its states.
+    #[error("the commitment is taken once a quorum of validators holds the states")]
+    StatesAwaited,
     /// The amounts together do not fit 128 bits.
     #[error("the amounts of this job together overflow")]
     Overflow,
@@ -360,7 +372,10 @@ impl JobError {
             Self::NotSorted { .. } => "not_sorted",
             Self::BadPath { .. } => "bad_path",
             Self::BadChain(_) => "bad_chain",
-            Self::NoChains => "no_chains",
+            Self::NoState => "no_state",
+            Self::AlreadyHandedOn => "already_handed_on",
+            Self::BadStates { .. } => "bad_states",
+            Self::StatesAwaited => "states_awaited",
             Self::PathTaken(_) => "path_taken",
             Self::BadOutputName(_) => "bad_output_name",
             Self::BadEnvironmentKey(_) => "bad_environment_key",

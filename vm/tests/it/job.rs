@@ -2,6 +2,7 @@
 
 pub mod audit;
 mod cancel;
+mod chains;
 pub mod challenges;
 mod cost;
 pub mod disputes;

@@ -7,7 +7,7 @@ use types::job::JobRecord;
 
 use super::super::outbox::TransactionSigner;
 use super::super::{
-    Core, Effect, Note, ProvenState, UPLOAD_AGAIN_HEIGHTS, UploadProgress, UploadState,
+    Core, Effect, Note, ProvenState, UPLOAD_AGAIN_HEIGHTS, UploadPart, UploadProgress, UploadState,
 };
 use super::PartnerPlan;
 use super::checks::{OVERTAKING, is_overtaken};
@@ -96,15 +96,22 @@ impl Core {
     }
 
     pub(super) fn upload(&mut self, plan: &PartnerPlan, effects: &mut Vec<Effect>) {
-        for assignment in &plan.uploads {
+        for (assignment, part) in &plan.uploads {
             let none = UploadProgress {
+                part: *part,
                 offers: 0,
                 last: UploadState::NotTaken,
             };
             let UploadProgress {
                 offers: offer,
                 last,
-            } = self.uploads.get(assignment).copied().unwrap_or(none);
+                ..
+            } = self
+                .uploads
+                .get(assignment)
+                .filter(|progress| progress.part == *part)
+                .copied()
+                .unwrap_or(none);
             let due = match last {
                 UploadState::NotTaken => true,
                 UploadState::Running => false,
@@ -118,11 +125,15 @@ impl Core {
             self.uploads.insert(
                 *assignment,
                 UploadProgress {
+                    part: *part,
                     offers: offer.saturating_add(1),
                     last: UploadState::Running,
                 },
             );
-            let blobs = own.outcomes.iter().chain(&own.blobs).copied().collect();
+            let blobs = match part {
+                UploadPart::States => own.states.to_vec(),
+                UploadPart::Results => own.outcomes.iter().chain(&own.blobs).copied().collect(),
+            };
             effects.push(Effect::Upload {
                 assignment: *assignment,
                 blobs,

@@ -6,9 +6,9 @@
 use types::job::{JobRecord, Stage};
 use types::transaction::JobStep;
 
-use super::super::{Core, Note, ProvenState};
+use super::super::{Core, Note, ProvenState, UploadPart};
 use super::{PartnerPlan, longest_task_ms, own_assignment};
-use crate::assignment::AssignmentRole;
+use crate::assignment::{AssignmentRole, OwnCommitment};
 use crate::room::{FreeRoom, largest_store_bytes, side_by_side};
 
 impl Core {
@@ -41,14 +41,12 @@ impl Core {
             return;
         }
         match self.commitments.get(&assignment) {
-            Some(own) if acknowledged => {
-                let commitment = own.commitment;
-                plan.take(assignment, JobStep::Commit { commitment });
-            }
+            Some(own) if acknowledged => hand_on_and_commit(record, own, plan),
             Some(_) => {}
             None => {
                 let tasks = terms.tasks.indices().collect();
-                plan.execute(proven, assignment, tasks, self.settings.task_wall_ms);
+                let wall_ms = self.settings.task_wall_ms;
+                plan.execute(proven, assignment, (tasks, None), wall_ms);
             }
         }
     }
@@ -142,5 +140,25 @@ impl Core {
             Stage::Assigned(assigned)
                 if assigned.duties.is_some() && self.is_me(&assigned.primary.partner)
         )
+    }
+}
+
+/// It has a result: in a chain validators must hold its states before it may commit.
+// Rule C80.
+fn hand_on_and_commit(record: &JobRecord, own: &OwnCommitment, plan: &mut PartnerPlan) {
+    let assignment = own.assignment;
+    let commitment = own.commitment;
+    match (own.states.first().copied(), record.states) {
+        (None, _) => plan.take(assignment, JobStep::Commit { commitment }),
+        (Some(states), None) => plan.take(assignment, JobStep::HandOn { states }),
+        (Some(list), Some(states)) if states.list != list => {
+            plan.notes.push(Note::ForeignCommitment(assignment));
+        }
+        (Some(_), Some(states)) if states.held => {
+            plan.take(assignment, JobStep::Commit { commitment });
+        }
+        (Some(_), Some(_)) => {
+            plan.uploads.insert(assignment, UploadPart::States);
+        }
     }
 }

@@ -52,7 +52,8 @@ impl Core {
             }
             None if self.gave_up(&assignment) => plan.find_no_result(assignment, commit_now),
             None => {
-                let tasks = verifier.tasks.clone();
+                let states = record.states.map(|states| states.list);
+                let tasks = (verifier.tasks.clone(), states);
                 plan.execute(proven, assignment, tasks, self.settings.task_wall_ms);
             }
         }

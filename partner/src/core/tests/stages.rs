@@ -1,5 +1,6 @@
 //! One stage at a time: what is wanted, and what is left alone. Here is what the stories share, and registration.
 
+mod chains;
 mod classes;
 mod memory;
 mod primary;

@@ -94,7 +94,7 @@ fn check(handed_on: &[&[u8]], tasks: &[u32]) -> (Vec<Vec<u32>>, Vec<RanTask>) {
     assert!(encode(&states).len() <= MAX_STATES_BYTES);
     let mut found = Vec::new();
     while let Some(first) = execution.tasks.get(found.len()) {
-        let before = state_before(&states, *first).unwrap();
+        let before = states.before(*first).unwrap();
         let blobs: Vec<_> = before.iter().flatten().copied().collect();
         let next = TaskRow {
             tasks: row(&execution.tasks[found.len()..]),
@@ -154,7 +154,7 @@ fn after_a_wrong_state_the_rest_begins_with_what_the_primary_says() {
 #[test]
 fn a_list_that_ends_too_early_begins_nothing() {
     let short = TaskStates(Bounded::new(vec![TaskState::default()]).unwrap());
-    assert!(state_before(&short, TaskIndex(0)).is_some());
-    assert!(state_before(&short, TaskIndex(1)).is_some());
-    assert_eq!(state_before(&short, TaskIndex(2)), None);
+    assert!(short.before(TaskIndex(0)).is_some());
+    assert!(short.before(TaskIndex(1)).is_some());
+    assert_eq!(short.before(TaskIndex(2)), None);
 }

@@ -18,12 +18,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use proxy::Withheld;
+use worker::Flipped;
 
 /// What a partner does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PartnerFault {
     /// It flips a byte of an output of its tasks and hashes the result as if it were right.
     FlipByte,
+    /// It flips a byte of what one task of a chain leaves for the next, and hands it on as if it were right.
+    FlipState,
     /// It never sends what its proxy withholds.
     Withholds(Withheld),
 }
@@ -33,6 +36,7 @@ impl PartnerFault {
         Ok(Some(match std::env::var("TESTNET_FAULT").as_deref() {
             Err(_) => return Ok(None),
             Ok("flip-byte") => Self::FlipByte,
+            Ok("flip-state") => Self::FlipState,
             Ok("silent-verifier") => Self::Withholds(Withheld::VerifierCommitments),
             Ok("withhold-opening") => Self::Withholds(Withheld::Openings),
             Ok("silent-primary") => Self::Withholds(Withheld::PrimaryCommitments),
@@ -40,7 +44,7 @@ impl PartnerFault {
             Ok("deaf-primary") => Self::Withholds(Withheld::Acknowledgements),
             Ok("hidden-verifier") => Self::Withholds(Withheld::Announcements),
             Ok(other) => bail!(
-                "unknown fault {other:?}: expected flip-byte, silent-verifier, withhold-opening, silent-primary, \
+                "unknown fault {other:?}: expected flip-byte, flip-state, silent-verifier, withhold-opening, silent-primary, \
                  unopened-verifier, deaf-primary or hidden-verifier"
             ),
         }))
@@ -51,8 +55,10 @@ fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["worker"] if worker::is_flipping() => worker::flip(),
-        ["worker"] => Ok(executor::worker::main()),
+        ["worker"] => match worker::flipped() {
+            Some(what) => worker::flip(what),
+            None => Ok(executor::worker::main()),
+        },
         ["node", "start", "--dir", dir] => start(node(Path::new(dir))),
         ["partner", "start", "--dir", dir] => start(partner(Path::new(dir))),
         _ => bail!("usage: testnet-peer node|partner start --dir DIR"),
@@ -81,7 +87,12 @@ async fn partner(dir: &Path) -> Result<()> {
     let mut config: partner::config::Config = read_toml(&dir.join(partner::config::CONFIG_FILE))?;
     match PartnerFault::from_environment()? {
         None => {}
-        Some(PartnerFault::FlipByte) => config.worker = Some(worker::flipping(dir)?),
+        Some(PartnerFault::FlipByte) => {
+            config.worker = Some(worker::flipping(dir, Flipped::Stdout)?);
+        }
+        Some(PartnerFault::FlipState) => {
+            config.worker = Some(worker::flipping(dir, Flipped::State)?);
+        }
         Some(PartnerFault::Withholds(withheld)) => {
             for endpoint in &mut config.endpoints {
                 *endpoint = proxy::start(endpoint, withheld)?;

@@ -15,16 +15,36 @@ use borsh::BorshDeserialize;
 use executor::TaskRun;
 use executor::worker::ChildAnswer;
 use types::hash::BlobId;
+use types::number::TaskIndex;
 
-/// The name under which this program runs as the worker that flips: a worker gets no environment, only its name.
-const FLIPPING: &str = "flipping-worker";
+/// What a worker flips a byte of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flipped {
+    /// Standard output of every task.
+    Stdout,
+    /// The outputs of task [`WRONG_TASK`]; later tasks go on from what it really left.
+    State,
+}
+
+/// The task whose outputs a worker flips.
+const WRONG_TASK: TaskIndex = TaskIndex(1);
+
+impl Flipped {
+    /// The name under which this program runs as such a worker: a worker gets no environment, only its name.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "flipping-worker",
+            Self::State => "state-flipping-worker",
+        }
+    }
+}
 
 /// Maximum length of an answer, in bytes; the jobs of tests leave little.
 const MAX_ANSWER_BYTES: u64 = 64 << 20;
 
 /// Makes the program that a partner must start as its worker in order to flip bytes, in the partner's directory.
-pub fn flipping(dir: &Path) -> Result<PathBuf> {
-    let link = dir.join(FLIPPING);
+pub fn flipping(dir: &Path, what: Flipped) -> Result<PathBuf> {
+    let link = dir.join(what.name());
     if !link.exists() {
         symlink(std::env::current_exe()?, &link)
             .with_context(|| format!("cannot make {}", link.display()))?;
@@ -32,14 +52,15 @@ pub fn flipping(dir: &Path) -> Result<PathBuf> {
     Ok(link)
 }
 
-/// True if this process was started as the worker that flips.
-pub fn is_flipping() -> bool {
-    let name = std::env::args_os().next().map(PathBuf::from);
-    name.is_some_and(|name| name.ends_with(FLIPPING))
+/// What this process is to flip, if it was started as a worker that flips.
+pub fn flipped() -> Option<Flipped> {
+    let name = std::env::args_os().next().map(PathBuf::from)?;
+    let all = [Flipped::Stdout, Flipped::State];
+    all.into_iter().find(|what| name.ends_with(what.name()))
 }
 
 /// Runs the real worker and changes its answers.
-pub fn flip() -> Result<ExitCode> {
+pub fn flip(what: Flipped) -> Result<ExitCode> {
     let mut real = Command::new(std::env::current_exe()?)
         .arg("worker")
         .stdin(Stdio::piped())
@@ -50,8 +71,10 @@ pub fn flip() -> Result<ExitCode> {
     std::thread::spawn(move || io::copy(&mut io::stdin(), &mut requests));
     while let Some(bytes) = read_frame(&mut answers)? {
         let mut answer = ChildAnswer::try_from_slice(&bytes)?;
-        if let ChildAnswer::Task(_, run) = &mut answer {
-            flip_a_byte(run);
+        match &mut answer {
+            ChildAnswer::Task(_, run) if what == Flipped::Stdout => flip_a_byte(run),
+            ChildAnswer::Task(WRONG_TASK, run) => flip_outputs(run),
+            _ => {}
         }
         write_frame(&mut io::stdout(), &borsh::to_vec(&answer)?)?;
     }
@@ -70,6 +93,19 @@ fn flip_a_byte(run: &mut TaskRun) {
         None => run.stdout.push(1),
     }
     run.outcome.stdout = BlobId::of(&run.stdout);
+}
+
+/// Flips a bit of every output, or writes a byte where there was none.
+fn flip_outputs(run: &mut TaskRun) {
+    let named = run.outcome.outputs.as_mut_slice().iter_mut();
+    for (bytes, named) in run.outputs.iter_mut().zip(named) {
+        let bytes = bytes.get_or_insert_default();
+        match bytes.first_mut() {
+            Some(byte) => *byte ^= 1,
+            None => bytes.push(1),
+        }
+        *named = Some(BlobId::of(bytes));
+    }
 }
 
 fn read_frame(reader: &mut impl Read) -> Result<Option<Vec<u8>>> {

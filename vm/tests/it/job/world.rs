@@ -19,7 +19,7 @@ mod challenge;
 mod duty;
 mod specs;
 
-pub use specs::{certain, demanding, spec};
+pub use specs::{certain, chain, demanding, spec};
 
 /// Accounts 0 to 5 are partners.
 pub const PARTNERS: u8 = 6;
@@ -319,6 +319,7 @@ impl World {
 pub fn said(record: &JobRecord, subject: StoredSubject) -> StoredStatement {
     let (bytes, fuel) = match subject.holding {
         Holding::Inputs => (record.terms.input_bytes, Fuel(0)),
+        Holding::States => (record.states.unwrap().list.length, Fuel(0)),
         Holding::Results => (RESULT_BYTES, record.terms.total_fuel()),
     };
     StoredStatement {

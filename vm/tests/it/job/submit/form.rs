@@ -249,5 +249,13 @@ fn a_chain_is_checked_as_a_chain() {
         s.verification.task_value_at_risk = Amount(1);
     };
     assert_eq!(code(lower), "bad_chain");
-    assert_eq!(code(|s| state(s, &[0])), "no_chains");
+    let folder = |s: &mut JobSpec| {
+        state(s, &[0]);
+        inputs(s, &["/in/state/hist"]);
+    };
+    assert_eq!(code(folder), "bad_chain");
+    assert_eq!(
+        code(|s| s.workload.tasks = TaskSet::all(0)),
+        "out_of_limits"
+    );
 }

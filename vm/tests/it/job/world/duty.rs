@@ -17,7 +17,7 @@ use types::transaction::{Action, JobStep};
 use vm::query;
 
 use crate::fixture::{REFEREES, address, vrf_key};
-use crate::job::world::{Conduct, World, all_tasks, binds};
+use crate::job::world::{Conduct, World, all_tasks, binds, number};
 
 impl World {
     /// What partner `n` sends for a job now.
@@ -58,6 +58,9 @@ impl World {
                 }
                 if self.does(n, Conduct::NeverCommits) {
                     return self.renewal(n, record);
+                }
+                if let Some(step) = self.hand_on(n, record) {
+                    return step;
                 }
                 let commitment = self.commitment(n, record, &all_tasks(record));
                 Some(JobStep::Commit { commitment }.of(job, attempt))
@@ -222,6 +225,42 @@ impl World {
         }
     }
 
+    /// What a task begins with, as the primary says: what that left of the task before.
+    fn state_before(&self, record: &JobRecord, task: TaskIndex) -> TaskState {
+        let Some(before) = task.0.checked_sub(1) else {
+            return TaskState::default();
+        };
+        let of_stage = record.stage.primary().map(|primary| primary.partner);
+        let primary = of_stage.unwrap_or_else(|| {
+            let receipt = query::receipt(&self.chain.state, &record.id).unwrap();
+            receipt.unwrap().primary
+        });
+        let outcome = self.outcome(number(&primary), TaskIndex(before));
+        outcome.state(&record.terms.state)
+    }
+
+    /// The list of states that partner `n` hands on as primary.
+    pub fn states(&self, n: u8, record: &JobRecord) -> BlobId {
+        let all = all_tasks(record).into_iter();
+        let outcomes = all.map(|task| self.outcome(n, task)).collect();
+        let outcomes = Outcomes(Bounded::new(outcomes).unwrap());
+        BlobId::of(&encode(&outcomes.states(&record.terms.state)))
+    }
+
+    /// What the primary of a chain sends before it may commit; nothing but renewals while it waits. `None` once it may.
+    fn hand_on(&self, n: u8, record: &JobRecord) -> Option<Option<Action>> {
+        let may_commit = record.states.is_some_and(|states| states.held);
+        if may_commit || !record.terms.state.is_chain() {
+            return None;
+        }
+        if record.states.is_some() {
+            return Some(self.renewal(n, record));
+        }
+        let states = self.states(n, record);
+        let step = JobStep::HandOn { states };
+        Some(Some(step.of(record.id, record.attempt)))
+    }
+
     /// What partner `n` finds for some tasks.
     pub fn leaves(
         &self,
@@ -234,7 +273,7 @@ impl World {
             .iter()
             .map(|task| {
                 let outcome = self.outcome(n, *task);
-                let before = TaskState::default();
+                let before = self.state_before(record, *task);
                 (*task, leaf(&spec.workload, *task, &before, &outcome))
             })
             .collect()

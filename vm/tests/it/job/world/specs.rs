@@ -2,7 +2,7 @@
 
 use types::codec::{Bounded, Text};
 use types::hash::BlobId;
-use types::job::{Input, JobSpec, Output, Workload};
+use types::job::{Input, JobSpec, Output, StateOutputs, Workload};
 
 use crate::fixture::square;
 
@@ -32,6 +32,14 @@ pub fn certain() -> JobSpec {
     let mut spec = spec();
     spec.verification.value_at_risk = square(285);
     spec.verification.task_value_at_risk = square(285);
+    spec
+}
+
+/// A chain of the same four tasks, which hand on their output; every verifier runs so many of them.
+pub fn chain(verifiers: u16, tasks: u32) -> JobSpec {
+    let mut spec = demanding(verifiers);
+    spec.workload.state = StateOutputs(Bounded::new(vec![0]).unwrap());
+    spec.verification.tasks_per_verifier = Some(tasks);
     spec
 }
 

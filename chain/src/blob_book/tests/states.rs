@@ -19,8 +19,8 @@ fn chain() -> Workload {
 }
 
 fn states(files: &[Option<&str>]) -> TaskStates {
-    let state = |file: &Option<&str>| Bounded::new(vec![file.map(blob)]).unwrap();
-    TaskStates(Bounded::new(files.iter().map(state).collect()).unwrap())
+    let state = |file: Option<&str>| Bounded::new(vec![file.map(blob)]).unwrap();
+    TaskStates(Bounded::new(files.iter().copied().map(state).collect()).unwrap())
 }
 
 fn id_of(states: &TaskStates) -> BlobId {

@@ -67,11 +67,13 @@ fn look(core: &mut Core, height: u64, states: HandedOn) -> Vec<Effect> {
 }
 
 fn uploads(effects: &[Effect]) -> Vec<&[BlobId]> {
-    let upload = |effect| match effect {
-        &Effect::Upload { ref blobs, .. } => Some(blobs.as_slice()),
-        _ => None,
-    };
-    effects.iter().filter_map(upload).collect()
+    let mut found = Vec::new();
+    for effect in effects {
+        if let Effect::Upload { blobs, .. } = effect {
+            found.push(blobs.as_slice());
+        }
+    }
+    found
 }
 
 fn commits(effects: &[Effect]) -> bool {

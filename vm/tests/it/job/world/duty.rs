@@ -59,8 +59,8 @@ impl World {
                 if self.does(n, Conduct::NeverCommits) {
                     return self.renewal(n, record);
                 }
-                if let Some(step) = self.hand_on(n, record) {
-                    return step;
+                if lacks_states(record) {
+                    return self.hand_on(n, record);
                 }
                 let commitment = self.commitment(n, record, &all_tasks(record));
                 Some(JobStep::Commit { commitment }.of(job, attempt))
@@ -247,18 +247,14 @@ impl World {
         BlobId::of(&encode(&outcomes.states(&record.terms.state)))
     }
 
-    /// What the primary of a chain sends before it may commit; nothing but renewals while it waits. `None` once it may.
-    fn hand_on(&self, n: u8, record: &JobRecord) -> Option<Option<Action>> {
-        let may_commit = record.states.is_some_and(|states| states.held);
-        if may_commit || !record.terms.state.is_chain() {
-            return None;
-        }
+    /// What the primary of a chain sends before it may commit; nothing but renewals while it waits.
+    fn hand_on(&self, n: u8, record: &JobRecord) -> Option<Action> {
         if record.states.is_some() {
-            return Some(self.renewal(n, record));
+            return self.renewal(n, record);
         }
         let states = self.states(n, record);
         let step = JobStep::HandOn { states };
-        Some(Some(step.of(record.id, record.attempt)))
+        Some(step.of(record.id, record.attempt))
     }
 
     /// What partner `n` finds for some tasks.
@@ -345,4 +341,9 @@ impl World {
             divergence: Box::new(divergence.unwrap()),
         }
     }
+}
+
+/// True while the primary of a chain may not commit, for want of states that are held.
+fn lacks_states(record: &JobRecord) -> bool {
+    record.terms.state.is_chain() && !record.states.is_some_and(|states| states.held)
 }

@@ -63,9 +63,11 @@ fn a_chain_that_stands_still_is_not_ready_and_names_who_is_missing() {
         net.restart_by_command(name);
     }
     net.wait("a ready node", 60, |net| stalled(net).is_none());
-    let list = validators(&net, 0);
-    let missed: u64 = list.validators.iter().map(|view| view.missed).sum();
-    assert!(missed > 0, "the two that were away led views: {list:?}");
+    // The chain may have stood still in a view of one that was there; alone, one that is away holds nobody up and misses its own.
+    gridproof(&["devnet", "stop", "validator-3", "--dir", &dir]).success();
+    net.wait("views that validator-3 missed", 60, |net| {
+        named(&validators(net, 0), "validator-3").missed > 0
+    });
     gridproof(&["devnet", "restart", "validator-9", "--dir", &dir]).fails(
         3,
         "devnet",

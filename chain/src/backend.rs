@@ -163,9 +163,7 @@ impl ChainBackend {
             )
         })
     }
-}
 
-impl ChainBackend {
     /// Why the signer of this node's key gave no signature when it was asked last; none if it did, or the key is here.
     #[must_use]
     pub fn signer_trouble(&self) -> Option<String> {

@@ -153,18 +153,16 @@ impl BlobBook {
         };
         job.duty = duty;
         let list = record.states.map(|states| states.list);
-        let old = if job.states.list() == list {
-            Vec::new()
-        } else {
-            std::mem::replace(&mut job.states, KnownStates::named(list)).blobs()
-        };
+        let mut left = Vec::new();
+        if job.states.list() != list {
+            left = std::mem::replace(&mut job.states, KnownStates::named(list)).blobs();
+        }
         let known = match &job.results {
             Results::Unknown => None,
             Results::Named { opened, .. }
             | Results::Listed { opened, .. }
             | Results::Contradicted { opened } => Some(*opened),
         };
-        let mut left = old;
         if known != opened {
             left.extend(job.results());
             job.results = opened.map_or(Results::Unknown, |opened| Results::Named {

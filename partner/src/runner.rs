@@ -231,8 +231,8 @@ fn outcomes_of(outcomes: &[(TaskIndex, Outcome)]) -> Result<Outcomes, RunnerErro
     Ok(Outcomes(Bounded::new(list.collect())?))
 }
 
-/// Puts the list of a chain's states on disk and names it, and after it every file that it names; nothing where tasks are
-/// independent.
+/// Puts the list of a chain's states on disk and names it, and after it every file that it names; nothing where there is no
+/// chain.
 // Rule C80.
 fn keep_states(
     results: &BlobStore,
@@ -243,13 +243,7 @@ fn keep_states(
         return Ok(Vec::new());
     }
     let states = outcomes.states(&workload.state);
-    let files: BTreeSet<_> = states
-        .0
-        .iter()
-        .flat_map(|state| state.iter())
-        .flatten()
-        .copied()
-        .collect();
+    let files: BTreeSet<_> = states.files().collect();
     let list = results.put_bytes(&encode(&states))?;
     Ok(std::iter::once(list).chain(files).collect())
 }

@@ -106,7 +106,7 @@ pub struct Status {
 pub struct NextVersionView {
     /// The first height at which it is in force.
     pub height: Height,
-    /// The version.
+    /// The number of the version, above that in force now.
     pub version: ProtocolVersion,
     /// True if the node's program knows it; else the node stops below that height.
     pub known: bool,

@@ -13,8 +13,8 @@ use crate::number::{Amount, TaskIndex};
 /// The folder in which a task of a chain finds the state before it; no input of a chain lies at or below it.
 pub const STATE_FOLDER: &str = "/in/state";
 
-/// The outputs that each task hands to the next, by their positions in the workload's list, ascending; none where the tasks are
-/// independent.
+/// The outputs that each task hands to the next, by their positions in the workload's list, ascending; none where tasks do not
+/// depend on each other.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Hash, BorshSerialize, BorshDeserialize)]
 pub struct StateOutputs(pub Bounded<u8, MAX_STATE_OUTPUTS>);
 
@@ -74,6 +74,15 @@ impl TaskStates {
             None => Some(TaskState::default()),
             Some(before) => self.after(TaskIndex(before)).cloned(),
         }
+    }
+
+    /// Every file that one of them names; one that several name comes as often.
+    pub fn files(&self) -> impl Iterator<Item = BlobId> + '_ {
+        self.0
+            .iter()
+            .flat_map(|state| state.iter())
+            .flatten()
+            .copied()
     }
 
     /// What a task left; nothing after the last one, and where the list ends before that.

@@ -13,7 +13,7 @@ pub mod numbered;
 mod programs;
 mod property;
 
-pub use jobs::{job_record, job_spec, no_parties, no_policy, workload};
+pub use jobs::{chain, job_record, job_spec, no_parties, no_policy, workload};
 pub use programs::program_path;
 pub use property::seeded;
 

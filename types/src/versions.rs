@@ -26,7 +26,7 @@ pub enum UpgradeError {
     },
     /// An upgrade that does not start above the version before it, in height and number.
     #[error(
-        "protocol.upgrades: version {} from height {} on must be above version {} from height {} on, in both", 
+        "protocol.upgrades: version {} from height {} on must be above version {} from height {} on, in both",
         .upgrade.version, .upgrade.height, .before.version, .before.height
     )]
     NotAscending {
@@ -37,8 +37,8 @@ pub enum UpgradeError {
     },
 }
 
-/// A final block follows another version than the schedule says of its height: this node and the network do not have the
-/// same schedule.
+/// A final block follows another version than the schedule says of its height: this node and the network have two
+/// different schedules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the final block of height {height} follows protocol version {found}, the schedule of this node says {expected}: the network \
@@ -65,14 +65,13 @@ pub enum VersionError {
 }
 
 impl VersionSchedule {
-    /// What genesis fixes.
+    /// The versions that genesis fixes, without those that operators agreed on since.
     #[must_use]
     pub fn of_genesis(params: &Params) -> Self {
         Self(params.protocol_versions.clone())
     }
 
-    /// With versions that the operators agreed on after genesis. Each must start above the one before it, in height and
-    /// number.
+    /// With versions that the operators agreed on after genesis, each above the one before it in height and number.
     pub fn with_upgrades(mut self, upgrades: &[VersionStart]) -> Result<Self, UpgradeError> {
         let found = self.0.len().saturating_add(upgrades.len());
         if found > MAX_PROTOCOL_VERSIONS {

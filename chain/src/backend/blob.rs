@@ -1,6 +1,7 @@
 //! Blobs over HTTP: chunks out to anybody, chunks in only of blobs that a live job names.
 
 use blobs::{BlobStore, BlobStoreError};
+use borsh::BorshDeserialize;
 use rpc::model::BlobStatus;
 use rpc_server::ApiError;
 use types::attestation::Outcomes;
@@ -128,35 +129,36 @@ pub fn check_wanted(at: &At, store: &BlobStore, job: JobId, id: BlobId) -> Resul
 /// True for the list of states that the primary of a chain handed on, and for what it names.
 // Rule C80.
 fn is_state(record: &JobRecord, store: &BlobStore, id: BlobId) -> bool {
-    let Some(list) = record.states.map(|states| states.list) else {
+    let list = record.states.map(|states| states.list);
+    let names = |states: &TaskStates| states.files().any(|file| file == id);
+    is_listed((record, store), (list, MAX_STATES_BYTES), id, names)
+}
+
+/// True for the list of outcomes that the primary opened, and for what it names.
+fn is_result(record: &JobRecord, store: &BlobStore, id: BlobId) -> bool {
+    let list = record.stage.agreed().map(|opening| opening.outcomes);
+    let names = |outcomes: &Outcomes| outcomes.blobs().contains(&id);
+    is_listed((record, store), (list, MAX_OUTCOMES_BYTES), id, names)
+}
+
+/// True for a list of at most so many bytes, and for what it names once it is here.
+fn is_listed<T: BorshDeserialize>(
+    (record, store): (&JobRecord, &BlobStore),
+    (list, limit): (Option<BlobId>, usize),
+    id: BlobId,
+    names: impl FnOnce(&T) -> bool,
+) -> bool {
+    let Some(list) = list else {
         return false;
     };
     if list == id {
-        return true;
+        return usize::try_from(id.length).is_ok_and(|length| length <= limit);
     }
     id.length <= record.terms.output_bytes
         && store.has(list)
         && store
             .read(list)
             .ok()
-            .and_then(|bytes| decode::<TaskStates>(&bytes, MAX_STATES_BYTES).ok())
-            .is_some_and(|states| states.0.iter().any(|state| state.contains(&Some(id))))
-}
-
-fn is_result(record: &JobRecord, store: &BlobStore, id: BlobId) -> bool {
-    let opening = record.stage.agreed();
-    let Some(list) = opening.map(|opening| opening.outcomes) else {
-        return false;
-    };
-    if list == id {
-        return usize::try_from(id.length).is_ok_and(|length| length <= MAX_OUTCOMES_BYTES);
-    }
-    let bound = record.terms.output_bytes;
-    id.length <= bound
-        && store.has(list)
-        && store
-            .read(list)
-            .ok()
-            .and_then(|bytes| decode::<Outcomes>(&bytes, MAX_OUTCOMES_BYTES).ok())
-            .is_some_and(|outcomes| outcomes.blobs().contains(&id))
+            .and_then(|bytes| decode(&bytes, limit).ok())
+            .is_some_and(|read| names(&read))
 }

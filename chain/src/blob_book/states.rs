@@ -41,12 +41,7 @@ impl KnownStates {
         match self {
             Self::Unknown | Self::Flawed { .. } => Vec::new(),
             Self::Named { list, .. } => vec![*list],
-            Self::Listed { list, states } => {
-                let files = states.0.iter().flat_map(|state| state.iter());
-                std::iter::once(*list)
-                    .chain(files.flatten().copied())
-                    .collect()
-            }
+            Self::Listed { list, states } => std::iter::once(*list).chain(states.files()).collect(),
         }
     }
 

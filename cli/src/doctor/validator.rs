@@ -1,10 +1,10 @@
 //! What commonly goes wrong with a validator.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use keys::keyfile::{self, KeyFileError, KeyKind};
-use keys::signer::client::{self, RemoteSignerError};
+use keys::signer::client;
 use node::config::{Config, Layout};
 use rpc::Client;
 use rpc::model::Status;
@@ -26,19 +26,13 @@ const CLOCK_MS: u64 = 200;
 pub async fn checks(dir: &Path, database: bool) -> Vec<Check> {
     let layout = Layout::new(dir);
     let config: Result<Config, _> = config::load(&layout.config(), []);
-    let signer = config
+    let address = config
         .as_ref()
         .ok()
         .and_then(|config| config.keys.signer.as_ref());
-    let own = match signer {
-        Some(address) => Own::Signer(address.path(dir)),
-        None => Own::File(layout.validator_key()),
-    };
-    let own_key = own.key();
-    let mut checks = vec![
-        machine::key_folder(&dir.join("keys"), false),
-        own.check(&own_key),
-    ];
+    let signer = address.map(|address| address.path(dir));
+    let (found, own) = own_key(&layout, signer.as_deref());
+    let mut checks = vec![machine::key_folder(&dir.join("keys"), false), found];
     checks.push(key(
         keyfile::read_public(&layout.node_key(), KeyKind::Node).map(|key| key.to_string())
     ));
@@ -46,11 +40,13 @@ pub async fn checks(dir: &Path, database: bool) -> Vec<Check> {
         keyfile::read_vrf_public(&layout.vrf_key()).map(|key| key.to_string())
     ));
     let mut paths = vec![layout.node_key(), layout.vrf_key()];
-    paths.extend(own.file());
+    if signer.is_none() {
+        paths.push(layout.validator_key());
+    }
     checks.extend(machine::key_files(&paths, dir));
     let genesis = crate::node::read_genesis(&layout.genesis());
     checks.push(match &genesis {
-        Ok(genesis) => own_member(own_key.ok(), genesis),
+        Ok(genesis) => own_member(own, genesis),
         Err(failure) => of_failure("genesis", failure),
     });
     checks.push(vote_log(&layout));
@@ -112,48 +108,22 @@ pub fn of_failure(name: &'static str, failure: &CommandFailure) -> Check {
     Check::wrong(name, failure.message.clone(), hint)
 }
 
-/// Where the validator's key is.
-enum Own {
-    /// A key file.
-    File(PathBuf),
-    /// A signer, behind a socket.
-    Signer(PathBuf),
-}
-
-/// Why the validator's key is not to be had.
-enum NoKey {
-    File(KeyFileError),
-    Signer(RemoteSignerError),
-}
-
-impl Own {
-    /// The public half. A signer that serves the node gives it to others, too.
-    fn key(&self) -> Result<PublicKey, NoKey> {
-        match self {
-            Self::File(path) => keyfile::read_public(path, KeyKind::Validator).map_err(NoKey::File),
-            Self::Signer(socket) => client::public_key(socket).map_err(NoKey::Signer),
+/// The validator's public key, of its file or as its signer says it, with what was found. A signer that serves the node answers others, too.
+fn own_key(layout: &Layout, signer: Option<&Path>) -> (Check, Option<PublicKey>) {
+    let Some(socket) = signer else {
+        let read = keyfile::read_public(&layout.validator_key(), KeyKind::Validator);
+        let own = read.as_ref().ok().copied();
+        return (key(read.map(|public| public.to_string())), own);
+    };
+    match client::public_key(socket) {
+        Ok(public) => {
+            let found = format!("{public}, at {}", socket.display());
+            (Check::fine("signer", found), Some(public))
         }
-    }
-
-    fn file(&self) -> Option<PathBuf> {
-        match self {
-            Self::File(path) => Some(path.clone()),
-            Self::Signer(_) => None,
-        }
-    }
-
-    fn check(&self, found: &Result<PublicKey, NoKey>) -> Check {
-        match (found, self) {
-            (Ok(public), Self::File(_)) => Check::fine("key", public.to_string()),
-            (Ok(public), Self::Signer(socket)) => {
-                Check::fine("signer", format!("{public}, at {}", socket.display()))
-            }
-            (Err(NoKey::File(error)), _) => of_failure("key", &CommandFailure::of_key_file(error)),
-            (Err(NoKey::Signer(error)), _) => Check::wrong(
-                "signer",
-                error.to_string(),
-                "start gridproof signer, or look at its log; without it the node votes nothing",
-            ),
+        Err(error) => {
+            let hint =
+                "start gridproof signer, or look at its log; without it the node votes nothing";
+            (Check::wrong("signer", error.to_string(), hint), None)
         }
     }
 }

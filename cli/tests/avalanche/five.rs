@@ -30,9 +30,7 @@ fn five_nodes_are_one_chain_whatever_happens_to_some() {
     eprintln!("a plugin is killed: its node is restarted by its operator");
     let killed = net.harness(&["kill-plugin", "--node", "1"]);
     assert_eq!(killed["killed"].as_array().unwrap().len(), 1, "{killed}");
-    net.wait("an unhealthy node", 30, |net| {
-        net.harness(&["status", "--node", "1"])["nodes"][0]["healthy"] == false
-    });
+    net.wait("an unhealthy node", 30, |net| !net.health(1).0);
     net.harness(&["stop", "--node", "1"]);
     net.harness(&["start", "--node", "1"]);
     net.send(net.url(1));

@@ -175,7 +175,7 @@ fn a_vote_is_on_disk_before_its_signature_leaves_and_the_node_outlives_its_signe
     signer.start(&net, &["-e", "trace=none"]);
     wait_for_votes(&net, 5);
     for process in &net.devnet.manifest.processes {
-        let (_, shown) = get(&process.metrics, "/metrics").unwrap();
+        let shown = shown(&net, &process.name);
         let none = "\ngridproof_consensus_evidence_pieces 0.0\n";
         assert!(shown.contains(none), "{}: {shown}", process.name);
     }

@@ -6,7 +6,7 @@ use crate::codec::{Bounded, Text};
 use crate::hash::{Address, BlobId, Hash32, JobId};
 use crate::job::{
     CLASS_WASM_V2, Constraints, EarlierVerifiers, Escrow, JobRecord, JobRent, JobSpec, JobTerms,
-    Parties, Policy, Primary, Stage, TaskLimits, TaskSet, Verification, Workload,
+    Output, Parties, Policy, Primary, Stage, TaskLimits, TaskSet, Verification, Workload,
 };
 use crate::number::{Amount, Attempt, Fixed64, Fuel, Height, SQUARE};
 use crate::task_state::StateOutputs;
@@ -31,6 +31,20 @@ pub fn workload(module: &[u8], tasks: u32) -> Workload {
         },
         clock_start_ns: 0,
         random_seed: Hash32::ZERO,
+    }
+}
+
+/// The same workload as a chain, whose tasks hand on its only output.
+#[must_use]
+pub fn chain(workload: Workload) -> Workload {
+    let output = Output {
+        name: Text::new("state").expect("a short name"),
+        path: Text::new("/out/state").expect("a short path"),
+    };
+    Workload {
+        outputs: Bounded::new(vec![output]).expect("one output"),
+        state: StateOutputs(Bounded::new(vec![0]).expect("one position")),
+        ..workload
     }
 }
 

@@ -1,21 +1,16 @@
 //! States of a chain: when they are vouched for, and what referees begin with.
 
-use types::job::{Assigned, Duties, HandedOn, Output, Primary, StateOutputs, TaskSet};
+use types::job::{Assigned, Duties, HandedOn, Primary, TaskSet};
 use types::number::Amount;
 
 use super::*;
 
 /// A chain of three tasks, which hand on their one output.
 fn chain() -> Workload {
-    let mut workload = workload();
-    let output = Output {
-        name: types::codec::Text::new("state").unwrap(),
-        path: types::codec::Text::new("/out/state").unwrap(),
-    };
-    workload.outputs = Bounded::new(vec![output]).unwrap();
-    workload.tasks = TaskSet::all(3);
-    workload.state = StateOutputs(Bounded::new(vec![0]).unwrap());
-    workload
+    types::testing::chain(Workload {
+        tasks: TaskSet::all(3),
+        ..workload()
+    })
 }
 
 fn states(files: &[Option<&str>]) -> TaskStates {

@@ -7,7 +7,6 @@ use executor::TaskRun;
 use types::attestation::{Exit, Outcome};
 use types::codec::{Bounded, encode};
 use types::hash::{Hash32, JobId};
-use types::job::{Output, StateOutputs, TaskSet, Workload};
 use types::number::{Attempt, Fuel};
 
 use super::*;
@@ -56,18 +55,6 @@ impl ExecutionBackend for Appender {
     }
 }
 
-fn workload() -> Workload {
-    let mut workload = types::testing::workload(b"module", TASKS);
-    let output = Output {
-        name: types::codec::Text::new("state").unwrap(),
-        path: types::codec::Text::new("/out/state").unwrap(),
-    };
-    workload.outputs = Bounded::new(vec![output]).unwrap();
-    workload.tasks = TaskSet::all(TASKS);
-    workload.state = StateOutputs(Bounded::new(vec![0]).unwrap());
-    workload
-}
-
 /// Runs `tasks` over the states that a primary handed on, and gives the rows that were run and what was found.
 fn check(handed_on: &[&[u8]], tasks: &[u32]) -> (Vec<Vec<u32>>, Vec<RanTask>) {
     let dir = tempfile::tempdir().unwrap();
@@ -83,7 +70,7 @@ fn check(handed_on: &[&[u8]], tasks: &[u32]) -> (Vec<Vec<u32>>, Vec<RanTask>) {
             attempt: Attempt(0),
             role: AssignmentRole::Verifier,
         },
-        workload: workload(),
+        workload: types::testing::chain(types::testing::workload(b"module", TASKS)),
         tasks: tasks.iter().copied().map(TaskIndex).collect(),
         states: None,
         task_wall_ms: 1_000,

@@ -146,12 +146,7 @@ fn one_wrong_task_of_a_chain_costs_its_primary_alone() {
     let job = start.submit(&chain(3, 4));
     let primary = parties(&start.run_to(&job, "assigned").stage).0.unwrap();
     for task in 0..4 {
-        let mut world = start.clone();
-        world.depart(primary, Conduct::Wrong(task));
-        while world.record(&job).attempt == Attempt(0) {
-            world.step(&[job], 500);
-        }
-        world.conduct.clear();
+        let mut world = start.after_wrong_task(&job, primary, task);
         let record = world.run(&job);
         assert_eq!(
             (&record.stage, record.attempt),

@@ -66,13 +66,7 @@ fn a_primary_with_a_wrong_leaf_of_any_task_loses_its_bond_and_another_runs_the_j
     let job = start.submit(&certain());
     let primary = parties(&start.run_to(&job, "assigned").stage).0.unwrap();
     for task in 0..4 {
-        let mut world = start.clone();
-        world.depart(primary, Conduct::Wrong(task));
-        while world.record(&job).attempt == Attempt(0) {
-            world.step(&[job], 500);
-        }
-        // As a verifier of the next attempt it would lose again.
-        world.conduct.clear();
+        let mut world = start.after_wrong_task(&job, primary, task);
         let record = settle(&mut world, &job);
         assert_eq!(record.attempt, Attempt(1));
         let receipt = query::receipt(&world.chain.state, &job).unwrap().unwrap();

@@ -6,7 +6,7 @@ use types::account::Partner;
 use types::genesis::GenesisPartner;
 use types::hash::{Address, JobId};
 use types::job::{Failed, FailureReason, JobRecord, JobSpec, PartnerProfile, Stage, Verifier};
-use types::number::{Amount, Fuel, SQUARE, TaskIndex, Timestamp};
+use types::number::{Amount, Attempt, Fuel, SQUARE, TaskIndex, Timestamp};
 use types::params::Params;
 use types::stored::{Holding, SignedStatement, StoredCertificate, StoredStatement, StoredSubject};
 use types::transaction::{Action, SystemMessage, SystemTransaction};
@@ -106,6 +106,18 @@ impl World {
     /// Makes a partner depart from honest conduct.
     pub fn depart(&mut self, partner: u8, conduct: Conduct) {
         self.conduct.entry(partner).or_default().insert(conduct);
+    }
+
+    /// The same world once this primary had a wrong outcome of a task and its attempt has ended; from then on it is honest, or it
+    /// would lose again as a verifier of the next one.
+    pub fn after_wrong_task(&self, job: &JobId, primary: u8, task: u32) -> Self {
+        let mut world = self.clone();
+        world.depart(primary, Conduct::Wrong(task));
+        while world.record(job).attempt == Attempt(0) {
+            world.step(&[*job], 500);
+        }
+        world.conduct.clear();
+        world
     }
 
     /// True if a partner has a wrong outcome of a task.

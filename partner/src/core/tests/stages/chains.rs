@@ -1,10 +1,7 @@
 //! A primary of a chain hands its states on before it commits, and a verifier begins with what the primary handed on.
 
-use types::codec::Bounded;
 use types::hash::BlobId;
-use types::job::{
-    Duties, HandedOn, JobRecord, JobTerms, Output, Stage, StateOutputs, Verifying, Workload,
-};
+use types::job::{Duties, HandedOn, JobRecord, JobTerms, Stage, Verifying, Workload};
 use types::transaction::JobStep;
 
 use super::super::super::{Core, Effect, Event, ExecutionResult, RanTask};
@@ -13,14 +10,7 @@ use super::{announcing, assignment, core, executed, see, steps, verifier};
 use crate::assignment::AssignmentRole;
 
 fn chain() -> Workload {
-    let mut workload = workload();
-    let output = Output {
-        name: types::codec::Text::new("state").unwrap(),
-        path: types::codec::Text::new("/out/state").unwrap(),
-    };
-    workload.outputs = Bounded::new(vec![output]).unwrap();
-    workload.state = StateOutputs(Bounded::new(vec![0]).unwrap());
-    workload
+    types::testing::chain(workload())
 }
 
 fn chain_record(stage: Stage, states: Option<HandedOn>) -> JobRecord {

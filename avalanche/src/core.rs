@@ -5,7 +5,8 @@
 //! order. What it promises:
 //!
 //! - Every [`HostCall`] is answered once. Verifying is idempotent and changes nothing that lasts; siblings live side by side;
-//!   accepting commits in the order of heights, and is answered once the block is in the store and on the host's record.
+//!   accepting commits in the order of heights, once the block is on the host's record, and is answered once it is in the
+//!   store: what anybody is told of is on record, so no start takes it back.
 //! - No call fails the chain for what a peer sent: it is refused, and nothing is changed.
 //! - A block is wanted only when one can be built, see [`wanted`](self::pace).
 //!
@@ -107,6 +108,9 @@ impl Subnet {
             }
             _ if self.stopped => return out,
             Event::Timer => {}
+            Event::Recorded { block, written } => {
+                self.recorded(now, state, block, written, &mut out);
+            }
             Event::Message { from, message } => self.message(now, state, from, message, &mut out),
             Event::Chain(event) => self.tell_chain(now, state, event, &mut out),
         }
@@ -125,7 +129,7 @@ impl Subnet {
         match call {
             HostCall::Build => self.build(now, state, id, out),
             HostCall::Verify(block) => self.verify(now, state, id, *block, out),
-            HostCall::Accept(block) => self.accept(now, state, id, block, out),
+            HostCall::Accept(block) => self.accept(id, block, out),
             HostCall::Reject(block) => {
                 self.processing.remove(&block);
                 out.push(done(id));
@@ -223,14 +227,7 @@ impl Subnet {
         self.obey(now, state, effects, out);
     }
 
-    fn accept(
-        &mut self,
-        now: Now,
-        state: &dyn DecidedState,
-        call: CallId,
-        id: BlockId,
-        out: &mut Vec<Effect>,
-    ) {
+    fn accept(&mut self, call: CallId, id: BlockId, out: &mut Vec<Effect>) {
         let tip = self.chain.tip().id;
         if tip == id {
             return out.push(done(call));
@@ -238,12 +235,30 @@ impl Subnet {
         let Some(processing) = self.processing.get(&id) else {
             return out.push(refused(call, Refusal::NotVerified(id)));
         };
-        if processing.block.block().header.parent != tip || !self.accepting.is_empty() {
+        let header = &processing.block.block().header;
+        if header.parent != tip || !self.accepting.is_empty() {
             return out.push(refused(call, Refusal::OutOfOrder { block: id, tip }));
         }
-        let proposer = processing.block.proposer();
+        let (height, block) = (header.height, id);
         self.accepting.insert(id, call);
-        let effects = self.chain.decide(&id, None, proposer);
+        out.push(Effect::Record { height, block });
+    }
+
+    /// Commits the block that is being accepted.
+    fn recorded(
+        &mut self,
+        now: Now,
+        state: &dyn DecidedState,
+        block: BlockId,
+        written: bool,
+        out: &mut Vec<Effect>,
+    ) {
+        let processing = self.processing.get(&block).filter(|_| written);
+        let Some(proposer) = processing.map(|at| at.block.proposer()) else {
+            let call = self.accepting.remove(&block);
+            return out.extend(call.map(|call| refused(call, Refusal::Stopped)));
+        };
+        let effects = self.chain.decide(&block, None, proposer);
         self.obey(now, state, effects, out);
     }
 
@@ -346,11 +361,7 @@ impl Subnet {
         }
         self.pace.decided(state)?;
         if let Some(call) = self.accepting.remove(&block) {
-            out.push(Effect::Accepted {
-                call,
-                height,
-                block,
-            });
+            out.push(done(call));
         }
         self.vote(now, height, block, out);
         Ok(())

@@ -107,6 +107,13 @@ pub enum Event {
     },
     /// The time of the last [`Effect::SetTimer`] has come. Harmless at any other time.
     Timer,
+    /// The host's record names this accepted block now, or could not be written.
+    Recorded {
+        /// Id of the block.
+        block: BlockId,
+        /// True if the record was written.
+        written: bool,
+    },
     /// Another node's VM tells something.
     Message {
         /// The node, by the 20 bytes of its id: the chain names its peers by as many.
@@ -128,10 +135,8 @@ pub enum Effect {
         /// Its answer.
         reply: Result<CallReply, Refusal>,
     },
-    /// An accepted block is in the store: put it on the host's record, then answer the call with [`CallReply::Done`].
-    Accepted {
-        /// The call.
-        call: CallId,
+    /// Put a block that the host accepts on the host's record, and tell by [`Event::Recorded`] whether that was done.
+    Record {
         /// Height of the block.
         height: Height,
         /// Id of the block.

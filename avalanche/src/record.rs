@@ -3,10 +3,11 @@
 //!
 //! Blocks and state lie in a store of our own; the host keeps the outer chain in its database. Neither is synced at each
 //! block, so a power cut may take the end of either, and a host whose outer chain is below the inner one does not start.
-//! The host writes the outer block before it asks us to accept; we write the height that we accepted into the same
-//! database after that, through `rpcdb`. One database loses its end only: what is left of our record is at or below what
-//! is left of the outer chain. At the start our store is taken back to the record. A store below the record is none of
-//! our business: the host takes the outer chain back to it, and fetches the blocks again.
+//! The host writes the outer block before it asks us to accept; we write the height that we accept into the same
+//! database after that, through `rpcdb`, and commit then. One database loses its end only: what is left of our record is
+//! at or below what is left of the outer chain. At the start our store is taken back to the record: only a power cut
+//! leaves it above, since nothing is committed, and so shown to anybody, before its record is written. If the store is
+//! below, the record is taken back to it, as the host takes the outer chain back, and the host fetches the blocks again.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use state::{ChainStore, StateError};

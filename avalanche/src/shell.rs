@@ -17,6 +17,7 @@ use chain::worker::Worker;
 use chain::{Destination, Submission, Ticket};
 use store::{ChainStore, Store};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use types::hash::{BlockId, TransactionId, ValidatorId};
 use types::number::View;
@@ -90,6 +91,8 @@ pub struct SubnetShell {
     store: Store,
     nodes: SubnetNodes,
     record: HostRecord,
+    /// Writes of the record that are under way: the block, and whether it was written.
+    recording: JoinSet<(BlockId, bool)>,
     worker: Worker,
     blobs: BlobTasks<SubnetNodes>,
     referee: RefereeTasks,
@@ -135,6 +138,7 @@ impl SubnetShell {
             store: parts.store,
             nodes: parts.nodes,
             record: parts.record,
+            recording: JoinSet::new(),
             clock: parts.clock,
             quarantine: parts.quarantine,
             live: parts.live,
@@ -177,6 +181,9 @@ impl SubnetShell {
                     Some(input) => self.input(input),
                 },
                 Some(event) = self.events.recv() => self.step(Event::Chain(event)),
+                Some(Ok((block, written))) = self.recording.join_next() => {
+                    self.step(Event::Recorded { block, written });
+                }
                 1.. = questions.recv_many(&mut asked, ASKED_TOGETHER) => {
                     self.questions(std::mem::take(&mut asked));
                 }
@@ -365,11 +372,7 @@ impl SubnetShell {
                     let _ = answer.send(reply);
                 }
             }
-            Effect::Accepted {
-                call,
-                height,
-                block,
-            } => self.accepted(call, AcceptedRecord { height, block }),
+            Effect::Record { height, block } => self.record(AcceptedRecord { height, block }),
             Effect::Certified(height, certificate) => {
                 if let Err(error) = self.store.finalize(height, &certificate) {
                     tracing::error!(%error, %height, "a certificate could not be stored");
@@ -414,21 +417,15 @@ impl SubnetShell {
         }
     }
 
-    /// Puts an accepted block on the host's record and answers the call.
-    fn accepted(&mut self, call: CallId, record: AcceptedRecord) {
-        let Some(answer) = self.calls.remove(&call) else {
-            return;
-        };
+    /// Puts a block that the host accepts on the host's record.
+    fn record(&mut self, record: AcceptedRecord) {
         let host = self.record.clone();
-        tokio::spawn(async move {
-            let reply = match host.write(record).await {
-                Ok(()) => Ok(CallReply::Done),
-                Err(error) => {
-                    tracing::error!(%error, "an accepted block could not be put on record");
-                    Err(Refusal::Stopped)
-                }
-            };
-            let _ = answer.send(reply);
+        self.recording.spawn(async move {
+            let written = host.write(record).await;
+            if let Err(error) = &written {
+                tracing::error!(%error, "an accepted block could not be put on record");
+            }
+            (record.block, written.is_ok())
         });
     }
 

@@ -16,6 +16,7 @@ use keys::keyfile::{self, KeyFileError, KeyKind};
 use keys::passphrase::Passphrases;
 use rpc_server::events::EventLog;
 use rpc_server::{EmbeddedServer, ServerConfig};
+use state::{DecidedState, Tip};
 use store::Store;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -30,7 +31,7 @@ use crate::core::Subnet;
 use crate::grpc::HostConnection;
 use crate::network::{self, SubnetNodes};
 use crate::places::{ChainFolder, ChainPlaceError};
-use crate::record::{HostRecord, HostRecordError};
+use crate::record::{AcceptedRecord, HostRecord, HostRecordError};
 use crate::report::Standing;
 use crate::shell::{HostInput, ShellParts, SubnetShell};
 use crate::signatures::SignatureGatherer;
@@ -164,6 +165,11 @@ async fn open(request: &Initialize) -> Result<(SyncBase, Store), ChainStartError
     let record = HostRecord::new(dial(&request.db_server_addr).await?);
     let accepted = record.read().await?;
     let store = tokio::task::block_in_place(|| folder.open_store(&genesis, accepted))?;
+    let Tip { height, block, .. } = store.tip();
+    // A process that ended before it committed: the host goes back to our block, and may accept another one above it.
+    if accepted.is_some_and(|record| record.height > height) {
+        record.write(AcceptedRecord { height, block }).await?;
+    }
     let base = SyncBase {
         rules: Arc::new(Rules::new(&genesis)?.with_versions(versions)),
         folder,

@@ -21,6 +21,10 @@ struct Host {
     answers: BTreeMap<CallId, Result<CallReply, Refusal>>,
     wanted: bool,
     timer: Option<Monotonic>,
+    /// Blocks that are to be put on record.
+    to_record: Vec<BlockId>,
+    /// Whether the record can be written; nothing is answered if it hangs.
+    record: Option<bool>,
 }
 
 impl Host {
@@ -56,6 +60,8 @@ impl Host {
             answers: BTreeMap::new(),
             wanted: false,
             timer: None,
+            to_record: Vec::new(),
+            record: Some(true),
         };
         host.perform(effects);
         host.call(HostCall::SetPhase(Phase::Normal)).unwrap();
@@ -75,6 +81,11 @@ impl Host {
             let done = work.perform(&rules, &self.store).unwrap();
             self.step(Event::Chain(ChainEvent::Done(done)));
         }
+        if let Some(written) = self.record {
+            while let Some(block) = self.to_record.pop() {
+                self.step(Event::Recorded { block, written });
+            }
+        }
     }
 
     fn perform(&mut self, effects: Vec<Effect>) {
@@ -84,9 +95,7 @@ impl Host {
                 Effect::Answer { call, reply } => {
                     self.answers.insert(call, reply);
                 }
-                Effect::Accepted { call, .. } => {
-                    self.answers.insert(call, Ok(CallReply::Done));
-                }
+                Effect::Record { block, .. } => self.to_record.push(block),
                 Effect::Wanted(wanted) => self.wanted = wanted,
                 Effect::SetTimer(at) => self.timer = Some(at),
                 Effect::Stop(fatal) => panic!("{fatal}"),
@@ -223,4 +232,36 @@ fn no_second_block_is_built_on_a_parent_before_the_first_one_is_preferred() {
     let again = host.build();
     let parent = |block: &SignedBlock| block.block().header.parent;
     assert_eq!(parent(&again), parent(&lost));
+}
+
+/// A process may be killed at any moment: what is in the store without a record is taken back at the next start, so
+/// nobody may have been told of it.
+#[test]
+fn a_block_is_committed_once_it_is_on_the_hosts_record() {
+    let mut host = Host::begun();
+    host.submit(0);
+    let block = host.build();
+    host.verify(&block);
+    host.prefer(&block);
+    let (id, accept) = (block.block().id(), HostCall::Accept(block.block().id()));
+
+    host.record = None;
+    let call = CallId(host.next_call);
+    host.step(Event::Call {
+        id: call,
+        call: accept.clone(),
+    });
+    assert_eq!(host.to_record, [id]);
+    assert_eq!(host.store.tip().height, Height(1), "nobody sees it yet");
+    assert!(!host.answers.contains_key(&call));
+
+    // The host's database is gone: the block stays undecided, and can be accepted later.
+    host.record = Some(false);
+    host.step(Event::Timer);
+    assert_eq!(host.answers.remove(&call), Some(Err(Refusal::Stopped)));
+    assert_eq!(host.store.tip().height, Height(1));
+
+    host.record = Some(true);
+    assert_eq!(host.call(accept), Ok(CallReply::Done));
+    assert_eq!(host.store.tip().height, Height(2));
 }

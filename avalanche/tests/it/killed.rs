@@ -39,7 +39,7 @@ async fn start(
         let record: AcceptedRecord = decode(&value, 64).unwrap();
         record.height.0
     });
-    assert!(last.height <= record, "never ahead of the record");
+    assert_eq!(last.height, record, "the record names what is here");
     let known = usize::try_from(last.height).unwrap();
     if let Some(newest) = known.checked_sub(1) {
         assert_eq!(last.id, accepted[newest].id);

@@ -29,9 +29,9 @@ type Write = (Vec<u8>, Vec<u8>);
 /// A step of accepting a block at which the plugin is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KillAt {
-    /// The plugin has stored the block, and its record has not been written.
+    /// The plugin has asked for its record, which has not been written.
     BeforeRecord,
-    /// The record is written, and the plugin does not know it.
+    /// The record is written, and the plugin, which knows nothing of it, has not committed the block.
     AfterRecord,
 }
 

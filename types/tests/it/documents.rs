@@ -47,6 +47,20 @@ fn links_lead_somewhere() {
 }
 
 #[test]
+fn no_merge_is_left_half_done() {
+    let mut files = Vec::new();
+    documents(&root(), &mut files);
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let marks = ["<<<<<<< ", ">>>>>>> "];
+        let left = text
+            .lines()
+            .find(|line| marks.iter().any(|mark| line.starts_with(mark)));
+        assert_eq!(left, None, "{}", file.display());
+    }
+}
+
+#[test]
 fn every_decision_has_a_status_a_date_and_a_place_in_the_index() {
     let folder = root().join("docs/adr");
     let index = std::fs::read_to_string(folder.join("README.md")).unwrap();

@@ -8,7 +8,7 @@
 use std::panic::resume_unwind;
 use std::thread::JoinHandle;
 
-use rustix::process::setpriority_process;
+use rustix::process::{getpriority_process, setpriority_process};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
@@ -18,6 +18,9 @@ use crate::error::NodeError;
 /// How much later the system lets a thread of HTTP run than one of consensus, in steps of `nice`: about a third of its share.
 const HTTP_STEPS_BACK: i32 = 5;
 
+/// No thread goes below this.
+const LAST_NICE: i32 = 19;
+
 /// A runtime whose threads give way to those of the loop and of execution. What still runs on it ends when this goes.
 #[derive(Debug)]
 pub struct HttpThreads(Option<Runtime>);
@@ -25,9 +28,11 @@ pub struct HttpThreads(Option<Runtime>);
 impl HttpThreads {
     /// Starts the threads, as many as the machine runs at once.
     pub fn start() -> Result<Self, NodeError> {
-        let step_back = || {
+        let own = getpriority_process(None).unwrap_or_default();
+        let behind = own.saturating_add(HTTP_STEPS_BACK).min(LAST_NICE);
+        let step_back = move || {
             // Of this thread alone, on Linux. Where the system refuses, all threads are equal.
-            if let Err(error) = setpriority_process(None, HTTP_STEPS_BACK) {
+            if let Err(error) = setpriority_process(None, behind) {
                 tracing::debug!(%error, "threads of HTTP do not step back");
             }
         };
@@ -118,8 +123,6 @@ impl LoopThread {
 mod tests {
     use std::thread::current;
 
-    use rustix::process::getpriority_process;
-
     use super::*;
 
     #[tokio::test]
@@ -146,8 +149,7 @@ mod tests {
     async fn threads_of_http_give_way() {
         let nice = || getpriority_process(None).unwrap();
         let (http, own) = (HttpThreads::start().unwrap(), nice());
-        // No thread goes below the lowest, 19.
-        let behind = own.saturating_add(HTTP_STEPS_BACK).min(19);
+        let behind = own.saturating_add(HTTP_STEPS_BACK).min(LAST_NICE);
         assert_eq!(http.run(async move { nice() }).await, behind);
         let reading = async move { tokio::task::spawn_blocking(nice).await.unwrap() };
         assert_eq!(http.run(reading).await, behind);

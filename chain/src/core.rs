@@ -198,7 +198,7 @@ impl Chain {
             Event::BlobMissing { blob, from } => {
                 self.book.fetch_failed(blob, from, now.monotonic.0);
             }
-            Event::Refereed { job, task, leaf } => self.referee.ran(job, task, leaf),
+            Event::Refereed { job, draw, found } => self.referee.ran(job, draw, found),
             Event::OutcomesRead { blob, outcomes } => {
                 self.book.outcomes_read(blob, outcomes.as_deref());
             }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use types::attestation::Outcomes;
+use types::attestation::{Outcomes, RefereeFinding};
 use types::hash::{BlobId, Hash32, JobId, ValidatorId};
 use types::job::TaskStates;
-use types::number::TaskIndex;
 use types::transaction::SignedTransaction;
 
 use crate::arrival::Ticket;
@@ -55,10 +54,10 @@ pub enum Event {
     Refereed {
         /// The job in dispute.
         job: JobId,
-        /// The task that was run.
-        task: TaskIndex,
-        /// The leaf that was found; none if there was no result.
-        leaf: Option<Hash32>,
+        /// What drew the point of its witness, which names the ballot.
+        draw: Hash32,
+        /// What was found; none if there was no result.
+        found: Option<RefereeFinding>,
     },
     /// A list of outcomes that was asked for.
     OutcomesRead {

@@ -1,11 +1,13 @@
-//! A validator's part in disputes: it runs the task again, commits to the leaf that it found, and opens its vote.
+//! A validator's part in disputes: it runs the task again, commits to the leaf that it found and to a witness that it ran
+//! it, and opens its vote.
 //!
-//! What it votes it can say again after a restart: the leaf comes of running the task once more, and the salt of a
+//! What it votes it can say again after a restart: leaf and witness come of running the task once more, and the salt of a
 //! signature that it shows nobody. A task that gives no result here gets no vote.
 
 use std::collections::BTreeMap;
 
 use state::DecidedState;
+use types::attestation::RefereeFinding;
 use types::hash::{Domain, Hash32, JobId, TransactionId, ValidatorId};
 use types::job::{
     AwaitedVote, Ballot, BallotPhase, JobRecord, Stage, TaskState, VoteContext, Workload,
@@ -33,6 +35,8 @@ pub struct RefereeTask {
     pub job: JobId,
     /// The task of it that is run.
     pub task: TaskIndex,
+    /// Draws the fuel point of the witness.
+    pub witness_draw: Hash32,
     /// The workload of the job, whose blobs are all here.
     pub workload: Workload,
     /// What the task begins with, which is here too; empty but in a chain.
@@ -46,7 +50,7 @@ pub struct RefereeTask {
 enum TaskFinding {
     Asked,
     /// `None` if there was no result.
-    Found(Option<Hash32>),
+    Found(Option<RefereeFinding>),
 }
 
 /// A dispute as the record of its job has it.
@@ -61,7 +65,8 @@ struct Case {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RefereeBook {
     cases: BTreeMap<JobId, Case>,
-    findings: BTreeMap<(JobId, TaskIndex), TaskFinding>,
+    /// What running tasks gave, by job and what drew the witness: each ballot draws one of its own.
+    findings: BTreeMap<(JobId, Hash32), TaskFinding>,
     /// The votes that were signed, by the ballot and whether they open one.
     sent: BTreeMap<(JobId, Attempt, u16, bool), TransactionId>,
     /// The height at which votes were last tried.
@@ -91,10 +96,11 @@ impl RefereeBook {
         }
     }
 
-    /// A task was run, with this leaf or without a result.
-    pub(crate) fn ran(&mut self, job: JobId, task: TaskIndex, leaf: Option<Hash32>) {
+    /// The task of a ballot was run, with a result or without one.
+    pub(crate) fn ran(&mut self, job: JobId, draw: Hash32, found: Option<RefereeFinding>) {
         if self.cases.contains_key(&job) {
-            self.findings.insert((job, task), TaskFinding::Found(leaf));
+            let found = TaskFinding::Found(found);
+            self.findings.insert((job, draw), found);
             self.tried = None;
         }
     }
@@ -106,7 +112,7 @@ impl RefereeBook {
         };
         let mut all = Vec::new();
         for (job, case) in &self.cases {
-            let subject = (*job, case.ballot.task);
+            let subject = (*job, case.ballot.witness_draw);
             let votes = awaited(setup, &case.ballot, &own.id).is_some();
             if !votes || self.findings.contains_key(&subject) {
                 continue;
@@ -118,6 +124,7 @@ impl RefereeBook {
             all.push(RefereeTask {
                 job: *job,
                 task: case.ballot.task,
+                witness_draw: case.ballot.witness_draw,
                 workload: workload.clone(),
                 before,
                 wall_ms: case.wall_ms,
@@ -140,8 +147,8 @@ impl RefereeBook {
         };
         self.tried = Some(tip);
         for (job, case) in &self.cases {
-            let (number, task) = (case.ballot.number, case.ballot.task);
-            let Some(TaskFinding::Found(Some(leaf))) = self.findings.get(&(*job, task)) else {
+            let (number, draw) = (case.ballot.number, case.ballot.witness_draw);
+            let Some(TaskFinding::Found(Some(found))) = self.findings.get(&(*job, draw)) else {
                 continue;
             };
             let Some(awaited) = awaited(setup, &case.ballot, &own.id) else {
@@ -160,7 +167,7 @@ impl RefereeBook {
                 ballot: number,
                 referee: own.id,
             };
-            let Some(vote) = vote(own, &context, (awaited, *leaf), tip) else {
+            let Some(vote) = vote(own, &context, (awaited, found), tip) else {
                 return Ok(());
             };
             let Ok(vote) = Verified::new(&setup.rules, vote) else {
@@ -188,10 +195,10 @@ fn awaited(setup: &Setup, ballot: &Ballot, own: &ValidatorId) -> Option<AwaitedV
 fn vote(
     own: &OwnValidator,
     context: &VoteContext,
-    (awaited, leaf): (AwaitedVote, Hash32),
+    (awaited, found): (AwaitedVote, &RefereeFinding),
     tip: Height,
 ) -> Option<SignedTransaction> {
-    let step = step(own, context, awaited, leaf)?;
+    let step = step(own, context, awaited, found)?;
     let transaction = Transaction {
         chain_id: context.chain,
         sender: own.signer.public(),
@@ -209,7 +216,7 @@ fn step(
     own: &OwnValidator,
     context: &VoteContext,
     awaited: AwaitedVote,
-    leaf: Hash32,
+    found: &RefereeFinding,
 ) -> Option<JobStep> {
     // Nobody else can make the signature, and it is the same whenever it is made.
     let secret = own.signer.sign(SigningRequest::RefereeSalt(*context))?;
@@ -218,9 +225,13 @@ fn step(
     Some(match awaited {
         AwaitedVote::Commitment => JobStep::Vote {
             ballot,
-            commitment: vote_commitment(context, &leaf, &salt),
+            commitment: vote_commitment(context, found, &salt),
         },
-        AwaitedVote::Opening => JobStep::OpenVote { ballot, leaf, salt },
+        AwaitedVote::Opening => JobStep::OpenVote {
+            ballot,
+            found: *found,
+            salt,
+        },
     })
 }
 

@@ -9,8 +9,9 @@ use blobs::BlobStore;
 use executor::NoResult;
 use executor::worker::{WorkerHandle, WorkerJob, WorkerLimits};
 use tokio::sync::{Semaphore, mpsc};
-use types::attestation::leaf;
-use types::hash::{BlobId, Hash32};
+use types::attestation::{RefereeFinding, leaf};
+use types::hash::BlobId;
+use types::job::Workload;
 
 use crate::event::Event;
 use crate::meters::RefereeMetrics;
@@ -66,13 +67,13 @@ impl RefereeTasks {
             let Ok(_permit) = running.acquire_owned().await else {
                 return;
             };
-            let (job, index) = (task.job, task.task);
+            let (job, index, witness_draw) = (task.job, task.task, task.witness_draw);
             let begun = metrics.begin();
             let ran = tokio::task::spawn_blocking(move || run(&store, task)).await;
-            let leaf = match ran {
-                Ok(Ok(leaf)) => {
-                    tracing::info!(%job, task = %index, %leaf, "ran a task in dispute");
-                    Some(leaf)
+            let found = match ran {
+                Ok(Ok(found)) => {
+                    tracing::info!(%job, task = %index, leaf = %found.leaf, "ran a task in dispute");
+                    Some(found)
                 }
                 Ok(Err(fault)) => {
                     tracing::warn!(%job, task = %index, %fault, "no result of a task in dispute");
@@ -83,20 +84,25 @@ impl RefereeTasks {
                     None
                 }
             };
-            metrics.ended(begun, leaf.is_some());
-            let task = index;
+            metrics.ended(begun, found.is_some());
             // A closed channel means that the node stops.
-            let _ = events.send(Event::Refereed { job, task, leaf }).await;
+            let refereed = Event::Refereed {
+                job,
+                draw: witness_draw,
+                found,
+            };
+            let _ = events.send(refereed).await;
         });
     }
 }
 
-fn run(store: &BlobStore, task: RefereeTask) -> Result<Hash32, RefereeFault> {
+fn run(store: &BlobStore, task: RefereeTask) -> Result<RefereeFinding, RefereeFault> {
     let RefereeTask {
         workload,
         task,
         wall_ms,
         before,
+        witness_draw,
         ..
     } = task;
     let mut files = BTreeMap::new();
@@ -106,18 +112,31 @@ fn run(store: &BlobStore, task: RefereeTask) -> Result<Hash32, RefereeFault> {
         files.insert(blob, path);
     }
     let program = std::env::current_exe().map_err(RefereeFault::Program)?;
-    let limits = WorkerLimits::of(&workload, Duration::from_millis(wall_ms));
+    let limits = limits(&workload, wall_ms);
     let handle = WorkerHandle::spawn(&program, &["worker"], limits)?;
     let job = WorkerJob {
         workload,
         tasks: vec![task],
         state: before.clone(),
+        witness_draw: Some(witness_draw),
         files,
     };
     let mut found = None;
     handle.run_job(&job, |index, run| {
-        found = Some(leaf(&job.workload, index, &before, &run.outcome));
+        let leaf = leaf(&job.workload, index, &before, &run.outcome);
+        found = run.witness.map(|witness| RefereeFinding { leaf, witness });
         Ok(())
     })?;
     found.ok_or(RefereeFault::NotRun)
+}
+
+/// Room for a task that is run twice, for its leaf and for its witness, while what the first run left is held.
+fn limits(workload: &Workload, wall_ms: u64) -> WorkerLimits {
+    let wall = Duration::from_millis(wall_ms.saturating_mul(2));
+    let limits = WorkerLimits::of(workload, wall);
+    let held = workload.limits.output_bytes.saturating_mul(2);
+    WorkerLimits {
+        data_bytes: limits.data_bytes.saturating_add(held),
+        ..limits
+    }
 }

@@ -52,6 +52,7 @@ fn job(path: &Path, bytes: &[u8]) -> Result<WorkerJob> {
         workload,
         tasks: vec![TaskIndex(0)],
         state: TaskState::default(),
+        witness_draw: None,
         files: BTreeMap::from([(module, path.to_owned())]),
     })
 }

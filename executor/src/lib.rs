@@ -15,8 +15,10 @@ pub mod flaw;
 pub mod fuel;
 pub mod inputs;
 pub mod task;
+pub mod witness;
 pub mod worker;
 
+mod counters;
 mod floats;
 mod limiter;
 mod no_result;
@@ -29,4 +31,5 @@ pub use no_result::{
     AnswerFlaw, FloatProblem, HostStep, InputProblem, NoResult, ProcessEnd, WorkloadFlaw,
 };
 pub use task::{TaskRun, run_task};
+pub use witness::run_witness;
 pub use worker::{WorkerHandle, WorkerLimits};

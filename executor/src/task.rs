@@ -1,15 +1,16 @@
 //! Running one task, and how it ends.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use instrument::{FUEL_EXPORT, STACK_EXPORT, START_EXPORT};
+use instrument::START_EXPORT;
 use types::attestation::{Exit, Outcome, Trap};
 use types::codec::Bounded;
-use types::hash::BlobId;
+use types::hash::{BlobId, Hash32};
 use types::job::Workload;
 use types::number::{Fuel, TaskIndex};
-use wasmtime::{Global, Instance, InstancePre, Store};
+use wasmtime::{InstancePre, Store};
 
 use crate::class::THREAD_STACK_BYTES;
+use crate::counters::{ProgramCounters, ProgramMark};
 use crate::engine::{Program, ProgramBody, TaskEngine};
 use crate::flaw::ENTRY;
 use crate::fuel;
@@ -29,6 +30,8 @@ pub struct TaskRun {
     pub stderr: Vec<u8>,
     /// The declared outputs in the workload's order; nothing where the file was not written.
     pub outputs: Vec<Option<Vec<u8>>>,
+    /// Where one was asked for, the witness of the run, see [`crate::witness`].
+    pub witness: Option<Hash32>,
 }
 
 /// Runs one task in this process, on a thread of its own with the class's stack. Nothing but its fuel limit ends
@@ -76,14 +79,15 @@ pub fn run_task(
             let Some(left) = left.checked_sub(*complexity_fuel) else {
                 return Ok(finish(workload, host, Exit::OutOfFuel, limit));
             };
-            let run = || execute(&program.engine, instance, host, left);
-            let (host, exit, left) = on_class_stack(run)??;
-            Ok(close(workload, host, exit, left))
+            let run = || execute(&program.engine, instance, host, left, false);
+            let ended = on_class_stack(run)??;
+            Ok(close(workload, ended.host, ended.exit, ended.left))
         }
     }
 }
 
-fn on_class_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T, NoResult> {
+/// Runs on a thread of its own with the class's stack.
+pub(crate) fn on_class_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T, NoResult> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .name("task".into())
@@ -100,13 +104,26 @@ fn on_class_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T, NoResult
     })
 }
 
-/// Runs the program and gives the state it left, how it ended and the fuel that was left.
-fn execute(
+/// What a program that ended left.
+pub(crate) struct EndedProgram {
+    /// What it wrote.
+    host: TaskHost,
+    /// How it ended.
+    exit: Exit,
+    /// The fuel that was left.
+    left: u64,
+    /// What it held then, if that was asked for.
+    pub(crate) mark: Option<ProgramMark>,
+}
+
+/// Runs the program with so much fuel; looks at what it held in the end if `is_marked`.
+pub(crate) fn execute(
     engine: &TaskEngine,
     instance: &InstancePre<TaskHost>,
     host: TaskHost,
     left: u64,
-) -> Result<(TaskHost, Exit, u64), NoResult> {
+    is_marked: bool,
+) -> Result<EndedProgram, NoResult> {
     let mut store = Store::new(&engine.wasmtime, host);
     store.limiter(|host| &mut host.limiter);
     let begins_with = instance.module().resources_required();
@@ -115,8 +132,9 @@ fn execute(
             .num_memories
             .saturating_add(begins_with.num_tables),
     );
-    let mut counters = None;
+    let (mut counters, mut running) = (None, None);
     let result = instance.instantiate(&mut store).and_then(|instance| {
+        running = Some(instance);
         if engine.prepares {
             counters = Some(ProgramCounters::begin(&instance, &mut store, left)?);
             if let Ok(start) = instance.get_typed_func::<(), ()>(&mut store, START_EXPORT) {
@@ -127,50 +145,17 @@ fn execute(
         entry.call(&mut store, ())
     });
     let exit = result.map_or_else(|error| exit_of(&error), |()| Ok(Exit::Code { code: 0 }))?;
+    let mark = is_marked.then(|| ProgramMark::of(&mut store, running.as_ref(), counters));
     let (exit, left) = match counters {
         Some(counters) => counters.settle(&mut store, exit),
         None => (exit, left),
     };
-    Ok((store.into_data(), exit, left))
-}
-
-/// The counters of an instance of a prepared module.
-#[derive(Clone, Copy)]
-struct ProgramCounters {
-    fuel: Global,
-    stack: Global,
-}
-
-impl ProgramCounters {
-    /// Finds the counters and gives the program its fuel.
-    fn begin(
-        instance: &Instance,
-        store: &mut Store<TaskHost>,
-        left: u64,
-    ) -> wasmtime::Result<Self> {
-        let mut counter = |name| {
-            let global = instance.get_global(&mut *store, name);
-            global.ok_or_else(|| wasmtime::Error::msg("the prepared module has no counters"))
-        };
-        let (fuel, stack) = (counter(FUEL_EXPORT)?, counter(STACK_EXPORT)?);
-        fuel::write(&mut *store, fuel, left)?;
-        store.data_mut().fuel = Some(fuel);
-        Ok(Self { fuel, stack })
-    }
-
-    /// The program's end and the fuel that was left, by the counters. Where one is below zero, that ended the program: a
-    /// trap at that moment is the pass's own, or comes too late.
-    fn settle(self, store: &mut Store<TaskHost>, exit: Exit) -> (Exit, u64) {
-        let Some(left) = fuel::read(&mut *store, self.fuel) else {
-            return (Exit::OutOfFuel, 0);
-        };
-        let is_trap = matches!(exit, Exit::Trap { .. });
-        if is_trap && fuel::read(&mut *store, self.stack).is_none() {
-            let trap = Trap::StackOverflow;
-            return (Exit::Trap { trap }, left);
-        }
-        (exit, left)
-    }
+    Ok(EndedProgram {
+        host: store.into_data(),
+        exit,
+        left,
+        mark,
+    })
 }
 
 /// How the program ended, by the error that ended it. What is not known to be the program's own end is the host's.
@@ -239,6 +224,7 @@ fn finish(workload: &Workload, mut host: TaskHost, exit: Exit, fuel: u64) -> Tas
         stdout: host.stdout,
         stderr: host.stderr,
         outputs,
+        witness: None,
     }
 }
 

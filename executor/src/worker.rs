@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use types::hash::BlobId;
+use types::hash::{BlobId, Hash32};
 use types::job::{TaskState, Workload};
 use types::number::TaskIndex;
 
@@ -115,6 +115,9 @@ pub struct WorkerJob {
     pub tasks: Vec<TaskIndex>,
     /// What the task before the first of these left; empty where tasks are independent, and before the first of a chain.
     pub state: TaskState,
+    /// Draws the fuel point of each task's witness; without it there is none. A witness takes a second run, within the same
+    /// time and processor time.
+    pub witness_draw: Option<Hash32>,
     /// Where the child finds the bytes of every blob that [`Workload::blobs`] and the state name.
     pub files: BTreeMap<BlobId, PathBuf>,
 }

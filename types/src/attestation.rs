@@ -278,6 +278,15 @@ impl Opening {
     }
 }
 
+/// What a referee found when it ran a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct RefereeFinding {
+    /// The leaf of the task.
+    pub leaf: Hash32,
+    /// What the program held at the fuel point that the ballot draws: nobody has it but by running the task.
+    pub witness: Hash32,
+}
+
 /// One task at which a verifier found something else than the primary: its commitment is opened at that task and at no other.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Divergence {

@@ -116,8 +116,10 @@ domains! {
     COMMITMENT = "commitment";
     /// A program under an engine class.
     PROGRAM = "program";
-    /// A referee's commitment to the leaf of a task.
+    /// A referee's commitment to what it found at a task.
     REFEREE_VOTE = "referee vote";
+    /// What a program held at a drawn point of a task.
+    WITNESS = "witness";
     /// The salt of a referee's vote, from a signature that it shows nobody.
     REFEREE_SALT = "referee salt";
     /// What a partner's VRF is run over to find whether it audits a settled job.

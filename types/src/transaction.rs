@@ -2,7 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::attestation::{Contradiction, Divergence, Opening};
+use crate::attestation::{Contradiction, Divergence, Opening, RefereeFinding};
 use crate::codec::encode;
 use crate::hash::{Address, BlobId, ChainId, Domain, Hash32, JobId, TransactionId};
 use crate::key::{KeyError, PublicKey, SecretKey, Signature, Signed, VrfProof, signing_hash};
@@ -132,19 +132,19 @@ pub enum JobStep {
         /// The salt that blinds its leaves: with the primary's leaves it gives the commitment.
         salt: Hash32,
     },
-    /// A referee commits to the leaf that it found for the task in dispute.
+    /// A referee commits to what it found for the task in dispute.
     Vote {
         /// Number of the ballot in the attempt.
         ballot: u16,
-        /// Hash over leaf and salt, see [`crate::job::vote_commitment`].
+        /// Hash over leaf, witness and salt, see [`crate::job::vote_commitment`].
         commitment: Hash32,
     },
     /// A referee opens its vote.
     OpenVote {
         /// Number of the ballot in the attempt.
         ballot: u16,
-        /// The leaf that it found.
-        leaf: Hash32,
+        /// The leaf that it found, and the witness that it ran the task.
+        found: RefereeFinding,
         /// The salt of its commitment.
         salt: Hash32,
     },

@@ -141,9 +141,14 @@ fn perform_step(
         (Stage::Disputed(disputed), JobStep::Vote { ballot, commitment }) => {
             compute::vote(context, sender, job, disputed, (*ballot, *commitment))
         }
-        (Stage::Disputed(disputed), JobStep::OpenVote { ballot, leaf, salt }) => {
-            compute::open_vote(context, sender, job, disputed, (*ballot, *leaf, *salt))
-        }
+        (
+            Stage::Disputed(disputed),
+            JobStep::OpenVote {
+                ballot,
+                found,
+                salt,
+            },
+        ) => compute::open_vote(context, sender, job, disputed, (*ballot, *found, *salt)),
         (Stage::Challenged(challenged), JobStep::Contradict { contradiction }) => {
             compute::contradict(context, sender, job, challenged, contradiction)
         }

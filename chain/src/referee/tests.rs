@@ -15,7 +15,11 @@ use super::*;
 use crate::blob_book::Retention;
 
 const JOB: JobId = JobId(Hash32([1; 32]));
-const LEAF: Hash32 = Hash32([5; 32]);
+const FOUND: RefereeFinding = RefereeFinding {
+    leaf: Hash32([5; 32]),
+    witness: Hash32([6; 32]),
+};
+const DRAW: Hash32 = Hash32([7; 32]);
 
 /// The first of four validators.
 fn setup() -> Setup {
@@ -54,6 +58,7 @@ fn record(phase: BallotPhase) -> JobRecord {
             task: TaskIndex(2),
             committee: Epoch::FIRST,
             is_second: false,
+            witness_draw: DRAW,
             phase,
         },
     });
@@ -84,17 +89,22 @@ fn the_task_in_dispute_is_run_once_and_only_with_its_blobs() {
     assert_eq!(referee.tasks(&setup(), &blobs), []);
     let (mut referee, blobs) = books(true, voting());
     let asked = referee.tasks(&setup(), &blobs);
-    let asked: Vec<_> = asked.iter().map(|task| (task.job, task.task)).collect();
-    assert_eq!(asked, [(JOB, TaskIndex(2))]);
+    let seen = |task: &RefereeTask| (task.job, task.task, task.witness_draw);
+    let asked: Vec<_> = asked.iter().map(seen).collect();
+    assert_eq!(asked, [(JOB, TaskIndex(2), DRAW)]);
     assert_eq!(referee.tasks(&setup(), &blobs), []);
-    // A second ballot on the same task needs no second run.
-    referee.ran(JOB, TaskIndex(2), Some(LEAF));
-    let mut again = record(voting());
+    // A second ballot on the same task draws another witness.
+    referee.ran(JOB, DRAW, Some(FOUND));
+    assert_eq!(referee.tasks(&setup(), &blobs), []);
+    let (mut again, next) = (record(voting()), Hash32([8; 32]));
     if let Stage::Disputed(disputed) = &mut again.stage {
         (disputed.ballot.number, disputed.ballot.is_second) = (1, true);
+        disputed.ballot.witness_draw = next;
     }
     referee.job_changed(&setup(), &again);
-    assert_eq!(referee.tasks(&setup(), &blobs), []);
+    let asked = referee.tasks(&setup(), &blobs);
+    let asked: Vec<_> = asked.iter().map(seen).collect();
+    assert_eq!(asked, [(JOB, TaskIndex(2), next)]);
 }
 
 #[test]
@@ -124,7 +134,7 @@ fn a_vote_can_be_opened_after_a_restart() {
     let setup = setup();
     let own = setup.own.as_ref().unwrap();
     // The new run knows nothing but what is on chain: its own commitment.
-    let committed = BTreeMap::from([(own.id, LEAF)]);
+    let committed = BTreeMap::from([(own.id, FOUND.leaf)]);
     let opened = BTreeMap::new();
     let (mut referee, blobs) = books(true, BallotPhase::Opening { committed, opened });
     assert_eq!(
@@ -139,20 +149,21 @@ fn a_vote_can_be_opened_after_a_restart() {
         ballot: 0,
         referee: own.id,
     };
-    let before = step(own, &context, AwaitedVote::Commitment, LEAF);
-    let after = step(own, &context, AwaitedVote::Opening, LEAF);
-    let (Some(JobStep::Vote { commitment, .. }), Some(JobStep::OpenVote { leaf, salt, .. })) =
+    let before = step(own, &context, AwaitedVote::Commitment, &FOUND);
+    let after = step(own, &context, AwaitedVote::Opening, &FOUND);
+    let (Some(JobStep::Vote { commitment, .. }), Some(JobStep::OpenVote { found, salt, .. })) =
         (before, after)
     else {
         panic!("other steps");
     };
-    assert_eq!(commitment, vote_commitment(&context, &leaf, &salt));
+    assert_eq!(commitment, vote_commitment(&context, &found, &salt));
     // Another ballot has another salt.
     let other = VoteContext {
         ballot: 1,
         ..context
     };
-    let Some(JobStep::OpenVote { salt: next, .. }) = step(own, &other, AwaitedVote::Opening, LEAF)
+    let Some(JobStep::OpenVote { salt: next, .. }) =
+        step(own, &other, AwaitedVote::Opening, &FOUND)
     else {
         panic!("another step");
     };

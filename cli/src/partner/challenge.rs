@@ -276,6 +276,7 @@ async fn run(
         workload: workload.clone(),
         tasks: tasks.to_vec(),
         state: TaskState::default(),
+        witness_draw: None,
         files,
     };
     let program = std::env::current_exe()?;

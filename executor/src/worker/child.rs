@@ -20,6 +20,7 @@ use crate::engine::TaskEngine;
 use crate::inputs::{Inputs, check_blob};
 use crate::no_result::{InputProblem, NoResult};
 use crate::task::run_task;
+use crate::witness::run_witness;
 
 /// What a child is granted that runs nothing.
 const INSPECTION: CageGrants = CageGrants {
@@ -166,7 +167,12 @@ fn run(
     }
     answer(writer, &ChildAnswer::Prepared)?;
     for task in &request.tasks {
-        let result = run_task(&program, workload, *task, &inputs)?;
+        let mut result = run_task(&program, workload, *task, &inputs)?;
+        if let Some(draw) = &request.witness_draw {
+            let used = result.outcome.fuel;
+            let witness = run_witness(&program, workload, *task, &inputs, (used, draw))?;
+            result.witness = Some(witness);
+        }
         let told = ChildAnswer::Task(*task, Box::new(result));
         answer(writer, &told)?;
         if let ChildAnswer::Task(_, run) = told

@@ -299,6 +299,7 @@ fn request(
         workload: job.workload.clone(),
         tasks: Bounded::new(job.tasks.clone()).map_err(too_many)?,
         state: job.state.clone(),
+        witness_draw: job.witness_draw,
         files: Bounded::new(files)
             .expect("a workload names a module, stdin and its inputs, a state its files"),
         compiler,
@@ -341,7 +342,7 @@ fn check_tasks(job: &WorkerJob) -> Result<(), NoResult> {
 
 /// Checks an answer as if a stranger had given it.
 fn check(job: &WorkerJob, task: TaskIndex, run: &TaskRun) -> Result<(), AnswerFlaw> {
-    if !run.is_consistent() {
+    if !run.is_consistent() || run.witness.is_some() != job.witness_draw.is_some() {
         return Err(AnswerFlaw::Inconsistent(task));
     }
     let (found, declared) = (wide(run.outputs.len()), wide(job.workload.outputs.len()));

@@ -2,7 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use types::codec::Bounded;
-use types::hash::BlobId;
+use types::hash::{BlobId, Hash32};
 use types::job::{TaskState, Workload};
 use types::limits::{MAX_INPUTS, MAX_OUTPUTS, MAX_STATE_OUTPUTS, MAX_TASKS};
 use types::number::TaskIndex;
@@ -38,6 +38,8 @@ pub(super) struct TaskRequest {
     pub(super) tasks: Bounded<TaskIndex, MAX_TASKS>,
     /// What the task before the first of these left.
     pub(super) state: TaskState,
+    /// Draws the fuel point of each task's witness.
+    pub(super) witness_draw: Option<Hash32>,
     /// Module, stdin, inputs and state with the files that hold their bytes.
     pub(super) files: Bounded<(BlobId, String), MAX_FILES>,
     /// What compiles the module.
@@ -104,6 +106,7 @@ mod tests {
             workload: workload(b"module", 3),
             tasks: Bounded::new(vec![TaskIndex(0), TaskIndex(2)]).unwrap(),
             state: Bounded::new(vec![None, Some(BlobId::of(b"a"))]).unwrap(),
+            witness_draw: Some(Hash32([1; 32])),
             files: Bounded::new(vec![(BlobId::of(b"a"), "/a".to_owned())]).unwrap(),
             compiler: Compiler::Optimizing,
             compile: CompileTime {

@@ -61,6 +61,7 @@ fn run(worker: &Path, module: &[u8], compile: CompileTime) -> Cost {
         files: BTreeMap::from([(BlobId::of(module), path)]),
         tasks: vec![TaskIndex(0)],
         state: TaskState::default(),
+        witness_draw: None,
         workload,
     };
     let started = Instant::now();

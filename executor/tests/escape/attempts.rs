@@ -83,6 +83,7 @@ pub fn in_a_worker(
         workload: testing::workload(module, 1),
         tasks: vec![TaskIndex(0)],
         state: TaskState::default(),
+        witness_draw: None,
         files: BTreeMap::from([(BlobId::of(module), path)]),
     };
     let environment = place.environment(probe, std::process::id());

@@ -12,4 +12,5 @@ mod limits;
 mod modules;
 mod programs;
 mod support;
+mod witness;
 mod workers;

@@ -118,6 +118,11 @@ impl Job {
         self.program_by(Compiler::Optimizing)
     }
 
+    /// The module by each compiler.
+    pub fn programs(&self) -> [Program; 2] {
+        [Compiler::Optimizing, Compiler::Baseline].map(|compiler| self.program_by(compiler))
+    }
+
     /// Runs one task in this process, by the code of each compiler: nothing that a program can see depends on it.
     pub fn try_run(&self, index: u32) -> Result<TaskRun, NoResult> {
         let inputs = self.inputs();

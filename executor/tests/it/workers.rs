@@ -34,6 +34,7 @@ pub fn on_disk(job: &Job, tasks: u32, folder: &Path) -> WorkerJob {
         workload: job.workload.clone(),
         tasks: (0..tasks).map(TaskIndex).collect(),
         state: TaskState::default(),
+        witness_draw: None,
         files: files.collect(),
     }
 }

@@ -91,6 +91,7 @@ impl WorkerProcess {
             workload: job.workload.clone(),
             tasks,
             state: job.state.clone(),
+            witness_draw: None,
             files: job.files.clone(),
         };
         let (module, class) = (job.workload.module, job.workload.class);

@@ -46,6 +46,7 @@ fn run(outputs: Vec<Option<Vec<u8>>>, stdout: &[u8]) -> TaskRun {
         stdout: stdout.to_vec(),
         stderr: Vec::new(),
         outputs,
+        witness: None,
     }
 }
 

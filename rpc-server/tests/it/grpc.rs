@@ -285,7 +285,9 @@ fn every_action_fits_its_message() {
         ),
         step(json!({ "type": "agree", "salt": hash })),
         step(json!({ "type": "vote", "ballot": 1, "commitment": hash })),
-        step(json!({ "type": "open_vote", "ballot": 1, "leaf": hash, "salt": hash })),
+        step(
+            json!({ "type": "open_vote", "ballot": 1, "leaf": hash, "witness": hash, "salt": hash }),
+        ),
         step(
             json!({ "type": "differ", "result_root": hash, "salt": hash, "task": 2, "leaf": hash }),
         ),

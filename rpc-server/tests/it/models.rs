@@ -95,6 +95,7 @@ fn disputed(parties: Parties, opening: PrimaryOpening) -> Stage {
             task: TaskIndex(2),
             committee: Epoch(1),
             is_second: true,
+            witness_draw: Hash32([7; 32]),
             phase: BallotPhase::Voting {
                 committed: BTreeMap::from([(ValidatorId(samples::BOB), Hash32([6; 32]))]),
             },

@@ -236,6 +236,8 @@ pub enum ActionView {
         ballot: u16,
         /// The leaf that it found.
         leaf: Hash32,
+        /// The witness that it ran the task.
+        witness: Hash32,
         /// Value that blinded its vote.
         salt: Hash32,
     },

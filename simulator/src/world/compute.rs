@@ -1,9 +1,9 @@
 //! The part of the world in which partners run jobs and hosts exchange blobs.
 
 use chain::{BlobRequest, Event, RefereeTask, Submission, Ticket};
-use types::attestation::Outcomes;
+use types::attestation::{Outcomes, RefereeFinding};
 use types::codec::decode;
-use types::hash::{BlobId, TransactionId, ValidatorId};
+use types::hash::{BlobId, Domain, Hash32, TransactionId, ValidatorId};
 use types::limits::MAX_OUTCOMES_BYTES;
 
 use super::{Happening, World};
@@ -135,8 +135,20 @@ impl World {
     /// A host's node runs a task in dispute.
     pub(super) fn referee(&mut self, host: HostId, task: &RefereeTask) -> Result<(), Violation> {
         let leaf = self.grid.as_mut().map(|grid| grid.leaf(task));
-        let (job, task) = (task.job, task.task);
-        self.chain_event(host, Event::Refereed { job, task, leaf })
+        let (job, witness_draw) = (task.job, task.witness_draw);
+        // Who runs the task has this.
+        let found = leaf.map(|leaf| RefereeFinding {
+            leaf,
+            witness: Hash32::of(Domain::WITNESS, &(leaf, witness_draw)),
+        });
+        self.chain_event(
+            host,
+            Event::Refereed {
+                job,
+                draw: witness_draw,
+                found,
+            },
+        )
     }
 
     /// The answer to a request for a blob, or the end of the wait for one.

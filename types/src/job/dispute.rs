@@ -1,12 +1,14 @@
 //! A dispute: a verifier showed that it found something else than the primary at one task, and referees run it again.
 //!
-//! Referees are the validators of the committee in office when the dispute began. Each commits to the leaf that it found,
-//! and opens it when all have committed, so that no vote can be copied. A quorum of stake on one leaf is the verdict.
+//! Referees are the validators of the committee in office when the dispute began. Each commits to the leaf that it found
+//! and to a witness that it ran the task, and opens both when all have committed, so that no vote can be copied. A quorum
+//! of stake on one leaf with one witness is the verdict.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use crate::attestation::RefereeFinding;
 use crate::hash::{Address, ChainId, Domain, Hash32, JobId, ValidatorId};
 use crate::number::{Amount, Attempt, ChainTime, Epoch, Height, TaskIndex};
 
@@ -38,6 +40,8 @@ pub struct Ballot {
     pub committee: Epoch,
     /// True if the ballot before it was on the same task and found no quorum.
     pub is_second: bool,
+    /// Draws the fuel point of the witness that votes carry; zero while the ballot waits for its turn.
+    pub witness_draw: Hash32,
     /// What the ballot awaits of the referees.
     pub phase: BallotPhase,
 }
@@ -56,12 +60,12 @@ pub enum BallotPhase {
     Opening {
         /// The commitments that are not open yet.
         committed: BTreeMap<ValidatorId, Hash32>,
-        /// The leaves of those that are.
-        opened: BTreeMap<ValidatorId, Hash32>,
+        /// What those found that are.
+        opened: BTreeMap<ValidatorId, RefereeFinding>,
     },
     /// There is a verdict; verifiers that have not opened still may.
     Decided {
-        /// The leaf on which a quorum of stake agrees.
+        /// The leaf on which, with one witness, a quorum of stake agrees.
         leaf: Hash32,
         /// The referees that found it.
         referees: BTreeSet<ValidatorId>,
@@ -117,11 +121,11 @@ pub struct VoteContext {
     pub referee: ValidatorId,
 }
 
-/// The commitment of a referee to the leaf that it found.
+/// The commitment of a referee to what it found.
 // Rule C64.
 #[must_use]
-pub fn vote_commitment(context: &VoteContext, leaf: &Hash32, salt: &Hash32) -> Hash32 {
-    Hash32::of(Domain::REFEREE_VOTE, &(context, leaf, salt))
+pub fn vote_commitment(context: &VoteContext, found: &RefereeFinding, salt: &Hash32) -> Hash32 {
+    Hash32::of(Domain::REFEREE_VOTE, &(context, found, salt))
 }
 
 /// What referees found, and what follows for bonds; under `StateKey::Verdict`.

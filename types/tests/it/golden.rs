@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use types::attestation::{CommitmentContext, beacon_input, next_beacon};
+use types::attestation::{CommitmentContext, RefereeFinding, beacon_input, next_beacon};
 use types::attestation::{
     Contradiction, Divergence, Exit, Opening, Outcomes, Trap, commitment, drawn_tasks, leaf,
     result_root_of, unblinded_root,
@@ -199,7 +199,10 @@ fn add_actions(v: &mut Vectors) {
             "open_vote",
             of(JobStep::OpenVote {
                 ballot: 2,
-                leaf: hash(3),
+                found: RefereeFinding {
+                    leaf: hash(3),
+                    witness: hash(5),
+                },
                 salt: hash(4),
             }),
         ),

@@ -6,6 +6,7 @@ use types::account::{
     Account, BondLock, EpochPartner, LiveIndex, LiveJobs, LockId, LockReason, Partner,
     PartnerSnapshot, Unbonding,
 };
+use types::attestation::RefereeFinding;
 use types::codec::Bounded;
 use types::hash::{Address, BlobId, JobId, ValidatorId, WorkloadId};
 use types::job::{
@@ -175,9 +176,11 @@ fn phases() -> [BallotPhase; 4] {
     let voting = BallotPhase::Voting {
         committed: BTreeMap::from([(referee(1), hash(1))]),
     };
+    let (leaf, witness) = (hash(2), hash(4));
+    let finding = RefereeFinding { leaf, witness };
     let opened = BallotPhase::Opening {
         committed: BTreeMap::from([(referee(1), hash(1))]),
-        opened: BTreeMap::from([(referee(2), hash(2))]),
+        opened: BTreeMap::from([(referee(2), finding)]),
     };
     let decided = BallotPhase::Decided {
         leaf: hash(3),
@@ -202,6 +205,7 @@ fn disputed(parties: &Parties, opening: &PrimaryOpening, phase: BallotPhase) -> 
             task: TaskIndex(2),
             committee: Epoch(3),
             is_second: true,
+            witness_draw: hash(5),
             phase,
         },
     })

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use state::{StateRead, read_as};
 use types::committee::Committee;
+use types::hash::{Domain, Hash32};
 use types::job::{Ballot, BallotPhase, Disputed, Parties, PrimaryOpening, Stage};
 use types::limits::MAX_BALLOTS;
 use types::number::{ChainTime, Epoch, TaskIndex};
@@ -12,6 +13,9 @@ use types::state_key::StateKey;
 use super::price::vote_window_ms;
 use super::record::{Job, enter, stay};
 use crate::{Abort, Context, Corruption, Rules};
+
+/// Draws the point of a witness.
+const FOR_WITNESS: u8 = 3;
 
 /// What goes on beside a ballot.
 pub(super) struct Dispute {
@@ -70,6 +74,7 @@ pub(super) fn dispute(
         task,
         committee: context.rules.committee_since,
         is_second: false,
+        witness_draw: Hash32::ZERO,
         phase: BallotPhase::Queued,
     };
     let (stage, window_ms) = start(context, &job, dispute, ballot);
@@ -89,14 +94,16 @@ pub(super) fn dispute_next(
         task,
         committee: context.rules.committee_since,
         is_second: false,
+        witness_draw: Hash32::ZERO,
         phase: BallotPhase::Queued,
     };
     let (stage, window_ms) = start(context, &job, dispute, ballot);
     stay(context, job, stage, window_ms)
 }
 
-/// Begins a ballot if a place is free; else it waits for one.
-// Rule C63.
+/// Begins a ballot if a place is free; else it waits for one. The beacon of its block draws the point of the witness, which
+/// nobody could know before.
+// Rules C63, C64.
 pub(super) fn start(
     context: &mut Context<'_>,
     job: &Job,
@@ -106,6 +113,8 @@ pub(super) fn start(
     let params = &context.rules.params.compute;
     let window_ms = if context.chain.disputes < MAX_BALLOTS {
         context.chain.disputes += 1;
+        let seed = (context.beacon.value, job.id, job.attempt, FOR_WITNESS);
+        ballot.witness_draw = Hash32::of(Domain::DRAW, &(seed, ballot.number));
         ballot.phase = BallotPhase::Voting {
             committed: BTreeMap::new(),
         };

@@ -14,6 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use types::attestation::RefereeFinding;
 use types::committee::Committee;
 use types::hash::{Address, Hash32, ValidatorId};
 use types::job::{AwaitedVote, Ballot, BallotPhase, Disputed, Stage, VoteContext, vote_commitment};
@@ -104,14 +105,14 @@ fn open_votes(context: &mut Context<'_>, job: Job, mut disputed: Disputed) -> Re
     stay(context, job, Stage::Disputed(disputed), window_ms)
 }
 
-/// Takes the opening of a referee's vote; with a quorum on one leaf there is a verdict.
+/// Takes the opening of a referee's vote; with a quorum on one leaf and witness there is a verdict.
 // Rules C64, C65.
 pub(crate) fn open_vote(
     context: &mut Context<'_>,
     sender: &Address,
     job: Job,
     mut disputed: Disputed,
-    (number, leaf, salt): (u16, Hash32, Hash32),
+    (number, found, salt): (u16, RefereeFinding, Hash32),
 ) -> Result<(), ActionError> {
     let awaited = AwaitedVote::Opening;
     let (id, committee) = referee(context, sender, &disputed, number, awaited)?;
@@ -125,15 +126,15 @@ pub(crate) fn open_vote(
     let BallotPhase::Opening { committed, opened } = &mut disputed.ballot.phase else {
         return Err(JobError::VoteNotAwaited.into());
     };
-    if committed.get(&id) != Some(&vote_commitment(&author, &leaf, &salt)) {
+    if committed.get(&id) != Some(&vote_commitment(&author, &found, &salt)) {
         return Err(JobError::WrongCommitment.into());
     }
     committed.remove(&id);
-    opened.insert(id, leaf);
-    let same = opened.iter().filter(|(_, other)| **other == leaf);
+    opened.insert(id, found);
+    let same = opened.iter().filter(|(_, other)| **other == found);
     let referees: BTreeSet<_> = same.map(|(id, _)| *id).collect();
     if committee.decides(committee.stake_of_ids(&referees)) {
-        return Ok(decide(context, job, disputed, leaf, referees)?);
+        return Ok(decide(context, job, disputed, found.leaf, referees)?);
     }
     if committed.is_empty() {
         return Ok(close_ballot(context, job, disputed)?);

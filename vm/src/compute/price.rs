@@ -233,11 +233,12 @@ fn state_bytes(terms: &JobTerms, tasks: u32) -> u128 {
     }
 }
 
-/// The chain time for referees to run one task: twice what verifiers have, since a referee may have several to run.
+/// The chain time for referees to run one task: three times what verifiers have, since a referee runs it again for its
+/// witness and may have several to run.
 // Rule C64.
 #[must_use]
 pub fn vote_window_ms(params: &ComputeParams, terms: &JobTerms) -> u64 {
-    execute_window_ms(params, terms, 1).saturating_mul(2)
+    execute_window_ms(params, terms, 1).saturating_mul(3)
 }
 
 /// The chain time for storing the results: what the limits let all tasks write at the class's lowest admitted bandwidth,

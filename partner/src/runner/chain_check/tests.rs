@@ -34,6 +34,7 @@ fn ran(state: Vec<u8>) -> TaskRun {
         stdout: Vec::new(),
         stderr: Vec::new(),
         outputs: vec![Some(state)],
+        witness: None,
     }
 }
 

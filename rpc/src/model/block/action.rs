@@ -1,5 +1,6 @@
 //! From what a transaction asks for to the shape in which it is shown.
 
+use types::attestation::RefereeFinding;
 use types::transaction::{Action, JobAction, JobStep};
 
 use super::ActionView;
@@ -34,26 +35,38 @@ impl From<&JobAction> for ActionView {
     fn from(action: &JobAction) -> Self {
         let (job, attempt) = (action.job, action.attempt);
         match &action.step {
+            &JobStep::OpenVote {
+                ballot,
+                found: RefereeFinding { leaf, witness },
+                salt,
+            } => Self::OpenVote {
+                job,
+                attempt,
+                ballot,
+                leaf,
+                witness,
+                salt,
+            },
             JobStep::Acknowledge => Self::Acknowledge { job, attempt },
             JobStep::Decline { unrunnable } => Self::Decline {
                 job,
                 attempt,
                 unrunnable: *unrunnable,
             },
-            JobStep::HandOn { states } => Self::HandOn {
+            &JobStep::HandOn { states } => Self::HandOn {
                 job,
                 attempt,
-                states: *states,
+                states,
             },
-            JobStep::Commit { commitment } => Self::Commit {
+            &JobStep::Commit { commitment } => Self::Commit {
                 job,
                 attempt,
-                commitment: *commitment,
+                commitment,
             },
-            JobStep::Renew { number } => Self::Renew {
+            &JobStep::Renew { number } => Self::Renew {
                 job,
                 attempt,
-                number: *number,
+                number,
             },
             JobStep::NoResult => Self::NoResult { job, attempt },
             JobStep::Announce { .. } => Self::Announce { job, attempt },
@@ -65,23 +78,12 @@ impl From<&JobAction> for ActionView {
                 tasks: opening.leaves.iter().map(|(task, _)| *task).collect(),
                 outcomes: opening.outcomes,
             },
-            JobStep::Agree { salt } => Self::Agree {
+            &JobStep::Agree { salt } => Self::Agree { job, attempt, salt },
+            &JobStep::Vote { ballot, commitment } => Self::Vote {
                 job,
                 attempt,
-                salt: *salt,
-            },
-            JobStep::Vote { ballot, commitment } => Self::Vote {
-                job,
-                attempt,
-                ballot: *ballot,
-                commitment: *commitment,
-            },
-            JobStep::OpenVote { ballot, leaf, salt } => Self::OpenVote {
-                job,
-                attempt,
-                ballot: *ballot,
-                leaf: *leaf,
-                salt: *salt,
+                ballot,
+                commitment,
             },
             JobStep::Contradict { contradiction } => Self::Contradict {
                 job,

@@ -1,7 +1,7 @@
 //! Disputes: how referees come to a verdict, when it takes effect, and what becomes of the bonds.
 
-use types::hash::JobId;
-use types::hash::{Hash32, ValidatorId};
+use types::attestation::RefereeFinding;
+use types::hash::{Hash32, JobId, ValidatorId};
 use types::job::{
     Ballot, BallotPhase, Disputed, FailureReason, JobRecord, JobVerdict, Share, Stage, VoteContext,
     vote_commitment,
@@ -133,6 +133,39 @@ fn forfeited_bonds_are_held_and_then_divided() {
     assert_eq!(earned, fee.0.div_ceil(4));
 }
 
+/// The leaf can be copied from whoever claimed it, the witness from nobody.
+#[test]
+fn a_referee_that_has_not_run_the_task_makes_no_verdict() {
+    let (start, job, _) = wrong_primary();
+    let mut world = start.clone();
+    world.depart(REFEREES, Conduct::Copies);
+    while world.record(&job).verdicts == 0 {
+        world.step(&[job], 500);
+    }
+    let verdict = verdict(&world, &job, 0);
+    let is_paid = |n: u8| verdict.shares.iter().any(|one| one.account == address(n));
+    let paid: Vec<_> = (REFEREES..REFEREES + 4).map(is_paid).collect();
+    assert_eq!(paid, [false, true, true, true]);
+    // Without a quorum that ran it there is none.
+    let mut world = start;
+    world.depart(REFEREES, Conduct::Copies);
+    world.depart(REFEREES + 1, Conduct::Copies);
+    world.run_to_failure(&job, FailureReason::NonCanonical);
+}
+
+#[test]
+fn each_ballot_draws_a_witness_of_its_own() {
+    let (mut world, job, _) = wrong_primary();
+    let first = ballot(&world.record(&job)).witness_draw;
+    world.depart(REFEREES + 2, Conduct::NeverChecks);
+    world.depart(REFEREES + 3, Conduct::NeverChecks);
+    while !ballot(&world.record(&job)).is_second {
+        world.step(&[job], 1_000);
+    }
+    let second = ballot(&world.record(&job)).witness_draw;
+    assert!(![first, Hash32::ZERO].contains(&second) && first != Hash32::ZERO);
+}
+
 #[test]
 fn a_verdict_that_matches_nobody_burns_every_claim() {
     let mut world = proven();
@@ -260,7 +293,8 @@ fn no_more_disputes_run_than_may_and_each_has_its_turn() {
 fn each_wrong_vote_is_refused_with_its_reason() {
     let (mut world, job, _) = wrong_primary();
     let record = world.record(&job);
-    let (leaf, salt) = (Hash32([1; 32]), Hash32([2; 32]));
+    let (leaf, witness) = (Hash32([1; 32]), Hash32([3; 32]));
+    let (found, salt) = (RefereeFinding { leaf, witness }, Hash32([2; 32]));
     let number = ballot(&record).number;
     let commitment = |referee: u8, ballot| {
         let context = VoteContext {
@@ -270,14 +304,21 @@ fn each_wrong_vote_is_refused_with_its_reason() {
             ballot,
             referee: ValidatorId(address(referee)),
         };
-        vote_commitment(&context, &leaf, &salt)
+        vote_commitment(&context, &found, &salt)
     };
     let (mine, others) = (
         commitment(REFEREES, number),
         commitment(REFEREES + 1, number),
     );
     let vote = |ballot, commitment| JobStep::Vote { ballot, commitment }.of(job, record.attempt);
-    let open = |ballot| JobStep::OpenVote { ballot, leaf, salt }.of(job, record.attempt);
+    let open = |ballot| {
+        JobStep::OpenVote {
+            ballot,
+            found,
+            salt,
+        }
+        .of(job, record.attempt)
+    };
     let refused = |world: &mut World, n, action| world.act(n, action).unwrap();
     assert_eq!(refused(&mut world, 0, vote(number, mine)), "not_referee");
     assert_eq!(

@@ -1,6 +1,6 @@
 //! Actions that a stage does not allow, or not from this sender: each is refused by its own rule.
 
-use types::attestation::{Contradiction, Divergence};
+use types::attestation::{Contradiction, Divergence, RefereeFinding};
 use types::hash::{BlobId, Hash32, JobId};
 use types::job::JobRecord;
 use types::limits::MAX_OUTCOMES_BYTES;
@@ -80,7 +80,10 @@ pub fn all_actions(record: &JobRecord) -> Vec<(Vec<&'static str>, Action)> {
             vec!["disputed"],
             JobStep::OpenVote {
                 ballot: 0,
-                leaf: Hash32::ZERO,
+                found: RefereeFinding {
+                    leaf: Hash32::ZERO,
+                    witness: Hash32::ZERO,
+                },
                 salt: Hash32::ZERO,
             }
             .of(job, attempt),

@@ -53,6 +53,8 @@ pub enum Conduct {
     Third(u32),
     /// Has an outcome of this task that nobody else has.
     Alone(u32),
+    /// Votes for what others claim, as a referee, and has not run the task.
+    Copies,
 }
 
 /// A chain, and who departs how.

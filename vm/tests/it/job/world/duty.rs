@@ -2,8 +2,8 @@
 
 use types::account::PartnerSnapshot;
 use types::attestation::{
-    CommitmentContext, Divergence, Exit, Opening, Outcome, Outcomes, commitment, leaf,
-    result_root_of,
+    CommitmentContext, Divergence, Exit, Opening, Outcome, Outcomes, RefereeFinding, commitment,
+    leaf, result_root_of,
 };
 use types::codec::{Bounded, encode};
 use types::hash::{BlobId, Domain, Hash32, ValidatorId};
@@ -136,6 +136,12 @@ impl World {
     fn vote(&self, n: u8, record: &JobRecord, ballot: &Ballot) -> Option<Action> {
         let referee = ValidatorId(address(n));
         let leaf = self.leaves(n, record, &[ballot.task])[0].1;
+        let witness = if self.does(n, Conduct::Copies) {
+            Hash32([n; 32])
+        } else {
+            Hash32::of(Domain::WITNESS, &(leaf, ballot.witness_draw))
+        };
+        let found = RefereeFinding { leaf, witness };
         let salt = Self::salt(n, record);
         let context = VoteContext {
             chain: self.chain.rules.chain_id,
@@ -148,11 +154,11 @@ impl World {
         let step = match ballot.awaits(&referee)? {
             AwaitedVote::Commitment if !self.does(n, Conduct::NeverChecks) => JobStep::Vote {
                 ballot: number,
-                commitment: vote_commitment(&context, &leaf, &salt),
+                commitment: vote_commitment(&context, &found, &salt),
             },
             AwaitedVote::Opening if !self.does(n, Conduct::NeverOpens) => JobStep::OpenVote {
                 ballot: number,
-                leaf,
+                found,
                 salt,
             },
             _ => return None,

@@ -27,6 +27,7 @@ mod ui;
 mod wallet;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use keys::passphrase::PassphraseSource;
@@ -149,7 +150,10 @@ fn main() -> ExitCode {
 }
 
 /// Time that tasks have which still run when a command has ended.
-const LAST_TASKS: std::time::Duration = std::time::Duration::from_millis(500);
+const LAST_TASKS: Duration = Duration::from_millis(500);
+
+// A validator that is asked to stop is gone within five seconds.
+const _: () = assert!(::node::ending::BUDGET.as_millis() + LAST_TASKS.as_millis() <= 5_000);
 
 /// True for commands that run until they are stopped.
 fn is_daemon(command: &Command) -> bool {

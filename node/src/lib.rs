@@ -6,6 +6,7 @@
 pub mod backup;
 pub mod config;
 pub mod core;
+pub mod ending;
 mod error;
 pub mod init;
 mod machine;

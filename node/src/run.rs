@@ -14,7 +14,7 @@ use keys::keyfile::{self, KeyKind};
 use keys::passphrase::Passphrases;
 use keys::signer::client::remote_signer;
 use keys::signer_lock::SignerLock;
-use metrics::{Catalogue, Heartbeat, MetricsConfig};
+use metrics::{Catalogue, Heartbeat};
 use p2p::Multiaddr;
 use rpc_server::Server;
 use rpc_server::events::EventLog;
@@ -28,6 +28,7 @@ use types::versions::VersionSchedule;
 
 use crate::config::{Config, Layout};
 use crate::core::{Node, NodeSetup};
+use crate::ending::{NodePart, RunningParts};
 use crate::error::NodeError;
 use crate::machine::raise_open_files;
 use crate::meters;
@@ -47,6 +48,16 @@ pub struct Listening {
     pub rpc: SocketAddr,
     /// Address of the metrics; none if they are switched off, or their address cannot be had.
     pub metrics: Option<SocketAddr>,
+}
+
+impl Listening {
+    fn of(network: &p2p::Handle, server: &Server, shown: Option<&Server>) -> Self {
+        Self {
+            p2p: network.listen_addresses(),
+            rpc: server.local_address(),
+            metrics: shown.map(Server::local_address),
+        }
+    }
 }
 
 /// Completes once the node is asked to stop.
@@ -95,7 +106,7 @@ pub async fn run_and_tell(
     // After the directory's own locks: this one finds copies of it.
     let own = setup.chain.own.as_ref().map(|own| own.signer.clone());
     let key = own.as_ref().and_then(Signer::key);
-    let _signer = key.map(|key| SignerLock::take(&key.public())).transpose()?;
+    let signer_lock = key.map(|key| SignerLock::take(&key.public())).transpose()?;
     let kept = FileStorage::new(&layout.evidence())?;
     let evidence = EvidenceBook::open(kept, &setup.consensus.term())?;
     let blobs = BlobStore::open(&layout.blobs(), config.blobs.quota_bytes)?;
@@ -110,21 +121,18 @@ pub async fn run_and_tell(
     let stores = (&store, &blobs, own);
     let (backend, asked, live) = backend(&node, genesis, stores, &config, &clock, chain_metrics);
     meters::register_readers(&mut all, &backend, &network, directory);
-    let http = HttpThreads::start()?;
-    let server = Server::start(config.rpc.server(), backend.clone());
-    let server = http.run(server).await?;
-    let shown = http.run(show(config.metrics.clone(), all)).await;
-    tell(Listening {
-        p2p: network.listen_addresses(),
-        rpc: server.local_address(),
-        metrics: shown.as_ref().map(Server::local_address),
-    });
+    tokio::pin!(shutdown);
+    if is_over(&mut shutdown).await {
+        return Ok(());
+    }
+    let (http, server, shown) = serve(&config, &backend, all).await?;
+    tell(Listening::of(&network, &server, shown.as_ref()));
     tracing::info!(rpc = %server.local_address(), validator = label(config.p2p.name.as_str(), &node.id()), chain = %node.rules().chain_id, "started");
 
     let mut shell = Shell::new(
         node,
         log,
-        store,
+        store.clone(),
         blobs,
         network.clone(),
         &backend,
@@ -137,20 +145,21 @@ pub async fn run_and_tell(
     let work = |stopped| async move {
         let run = shell.run(effects, peer_events, asked, heartbeat, stopped);
         let outcome = run.await;
-        (shell, outcome)
+        // The lock lasts as long as anything here may sign.
+        (Some(shell), signer_lock, outcome)
     };
-    let (shell, outcome) = until(&loop_thread, shutdown, work).await;
-    match &outcome {
-        Ok(()) => tracing::info!("stopping"),
-        Err(error) => tracing::error!(%error, "stopping"),
-    }
-    server.shutdown().await;
-    drop((shown, http));
-    network.shutdown().await;
-    tokio::task::block_in_place(|| {
-        shell.finish();
-        loop_thread.finish();
-    });
+    let ended = until(&loop_thread, shutdown, work).await;
+    let (shell, _signer_lock, outcome) = ended.unwrap_or((None, None, Ok(())));
+    let parts = RunningParts {
+        shell,
+        server,
+        shown,
+        http,
+        network,
+        store,
+        loop_thread,
+    };
+    parts.end(&outcome).await;
     outcome
 }
 
@@ -163,9 +172,19 @@ fn drop_uploads(blobs: &BlobStore, node: &Node) -> Result<(), NodeError> {
     Ok(())
 }
 
-/// The listener of the metrics, if there is to be one.
-async fn show(config: MetricsConfig, all: Catalogue) -> Option<Server> {
-    metrics::listener::start(&config, &Arc::new(all)).await
+/// Starts the threads of HTTP, and on them the interface and the listener of the metrics, if there is to be one.
+async fn serve(
+    config: &Config,
+    backend: &Arc<ChainBackend>,
+    all: Catalogue,
+) -> Result<(HttpThreads, Server, Option<Server>), NodeError> {
+    let http = HttpThreads::start()?;
+    let server = Server::start(config.rpc.server(), backend.clone());
+    let server = http.run(server).await?;
+    let shown = config.metrics.clone();
+    let shown = async move { metrics::listener::start(&shown, &Arc::new(all)).await };
+    let shown = http.run(shown).await;
+    Ok((http, server, shown))
 }
 
 /// Reads the database of a stopped validator and checks it against itself, see [`Store::audit`]: as long as it is large.
@@ -214,12 +233,22 @@ fn backend(
     (Arc::new(backend), asked, live)
 }
 
-/// Has the loop's thread do `work`, which is told once `shutdown` completes.
+/// Whether the end is asked for already. Looked at before anybody is served: from here on a signal does not end the process
+/// by itself.
+async fn is_over(shutdown: &mut (impl Future<Output = ()> + Unpin)) -> bool {
+    tokio::select! {
+        biased;
+        () = shutdown => true,
+        () = std::future::ready(()) => false,
+    }
+}
+
+/// Has the loop's thread do `work`, which is told once `shutdown` completes; nothing if its end then takes too long.
 async fn until<T, W>(
     thread: &LoopThread,
     shutdown: impl Future<Output = ()>,
     work: impl FnOnce(Stopped) -> W,
-) -> T
+) -> Option<T>
 where
     T: Send + 'static,
     W: Future<Output = T> + Send + 'static,
@@ -231,10 +260,10 @@ where
     })));
     tokio::pin!(done, shutdown);
     tokio::select! {
-        done = &mut done => return done,
+        done = &mut done => return Some(done),
         () = shutdown => drop(stop),
     }
-    done.await
+    NodePart::Step.within(done).await
 }
 
 /// Without a vote log nothing is opened or made: a database would make it look as if the node had run.
@@ -320,4 +349,30 @@ fn network(
         name: config.p2p.name.clone(),
         limits: config.p2p.limits(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_last_step_that_hangs_is_left_alone_and_one_that_ends_is_not() {
+        let thread = LoopThread::start().unwrap();
+        let hangs = |_: Stopped| std::future::pending::<()>();
+        assert!(
+            until(&thread, std::future::ready(()), hangs)
+                .await
+                .is_none()
+        );
+        let ends = |stopped: Stopped| async {
+            stopped.await;
+            7
+        };
+        let ended = until(&thread, std::future::ready(()), ends).await;
+        assert_eq!(ended, Some(7));
+        let alone = |_: Stopped| async { 7 };
+        let ended = until(&thread, std::future::pending(), alone).await;
+        assert_eq!(ended, Some(7));
+        thread.finish();
+    }
 }

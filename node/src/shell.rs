@@ -3,7 +3,7 @@
 //! The loop waits on closed enums only. What must be on disk before something leaves is written and synced by a thread
 //! of its own; until then the gate holds back what rests on it. Execution and commits run on a worker thread each, in
 //! their order; blobs move in tasks of their own. Every
-//! queue is bounded, and whatever is started here ends in [`Shell::finish`] or with the runtime.
+//! queue is bounded, and whatever is started here ends by [`Shell::take_apart`] or with the runtime.
 
 pub mod log_thread;
 mod minute;
@@ -202,12 +202,21 @@ impl Shell {
         }
     }
 
-    /// Waits for what still runs on threads of its own.
-    pub fn finish(self) {
-        if let Err(error) = self.log.finish() {
-            tracing::error!(%error, "the vote log");
-        }
-        self.worker.finish();
+    /// What ends the thread of the vote log and those of the worker, with all that waits for them; each may block. The rest
+    /// goes here, so that who waits for an answer of the loop hears that there is none.
+    pub fn take_apart(
+        self,
+    ) -> (
+        impl FnOnce() -> Result<(), NodeError> + Send + use<>,
+        impl FnOnce() + Send + use<>,
+    ) {
+        let (log, worker, answers) = (self.log, self.worker, self.inputs);
+        let end_worker = move || {
+            worker.finish();
+            // Until then its answers find somebody.
+            drop(answers);
+        };
+        (move || log.finish(), end_worker)
     }
 
     fn tell(&mut self) {

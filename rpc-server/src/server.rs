@@ -19,7 +19,7 @@ use crate::connections::{ConnectionBook, Entry, Holder};
 use crate::error::ApiError;
 use crate::guard::Guard;
 use crate::routes;
-use crate::stop::{GRACE, until};
+use crate::stop::until;
 use crate::turn::OpenConnections;
 
 /// Pause after the system refused to accept, such as for want of file descriptors.
@@ -108,10 +108,11 @@ impl Server {
         self.address
     }
 
-    /// Takes no more requests, ends long polls, waits a few seconds for requests in progress.
+    /// Takes no more requests, ends long polls, and waits for requests in progress, each as long as a client has. Dropped
+    /// before, it ends these too.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
-        // The task waits no longer than its grace; an error means that it was aborted.
+        // An error means that it was aborted.
         let _ = (&mut self.task).await;
     }
 }
@@ -159,12 +160,7 @@ impl Acceptor {
             }
         }
         drop(socket);
-        if tokio::time::timeout(GRACE, graceful.shutdown())
-            .await
-            .is_err()
-        {
-            tracing::warn!("requests were still in progress when the HTTP server stopped");
-        }
+        graceful.shutdown().await;
     }
 }
 

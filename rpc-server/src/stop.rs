@@ -1,11 +1,6 @@
-//! The end of a server: a flag that its owner sets, and how long it then waits.
-
-use std::time::Duration;
+//! The end of a server: a flag that its owner sets.
 
 use tokio::sync::watch;
-
-/// How long requests in progress may take to end when the server stops.
-pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
 /// Ends when the flag is set or its owner is gone.
 pub(crate) async fn until(mut stopped: watch::Receiver<bool>) {

@@ -52,6 +52,12 @@ impl Store {
     pub fn handles(&self) -> usize {
         Arc::strong_count(&self.0)
     }
+
+    /// Makes all that was written durable.
+    pub fn sync(&self) -> Result<(), StateError> {
+        let synced = self.0.db.flush_wal(true);
+        synced.map_err(|error| engine_failure(&error))
+    }
 }
 
 impl Database {

@@ -12,6 +12,7 @@ mod chains;
 mod challenge;
 mod commands;
 mod doctor;
+mod ending;
 mod harness;
 mod job;
 mod keys;

@@ -1,6 +1,7 @@
 //! Four validators over loopback, as an operator runs them.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use keys::keyfile::{self, KeyKind};
@@ -124,10 +125,16 @@ impl Net {
             .map(ToString::to_string)
             .collect();
         let task = runtime.spawn(async move {
+            let looked_at = AtomicBool::new(false);
             let shutdown = async {
+                looked_at.store(true, Ordering::SeqCst);
                 let _ = stopped.await;
             };
-            let tell = |listening| tell.send(listening).unwrap();
+            let tell = |listening| {
+                let looked_at = looked_at.load(Ordering::SeqCst);
+                assert!(looked_at, "who is served may stop the node in good order");
+                tell.send(listening).unwrap();
+            };
             Box::pin(node::run_and_tell(
                 &dir,
                 config,

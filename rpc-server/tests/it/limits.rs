@@ -325,7 +325,7 @@ async fn a_shutdown_ends_polls_and_connections() {
     drop(idle);
     drop(unfinished);
     within("the shutdown", running.server.shutdown()).await;
-    // Aborted after the grace of a shutdown, it would have no answer.
+    // Aborted, it would have no answer.
     assert!(
         within("the end of the poll", polling)
             .await

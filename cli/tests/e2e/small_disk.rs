@@ -1,4 +1,5 @@
-//! A partner on a disk of a few MiB: it declines what does not fit, pauses where nothing can be written, and goes on by itself.
+//! Disks of a few MiB. A partner declines what does not fit, pauses where nothing can be written, and goes on by itself. A
+//! validator stops, and goes on once it is started with room.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -7,38 +8,49 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 use testnet::devnet::process::{signal, wait_until};
 
 use crate::harness::{Net, binary, gridproof, histogram, text};
 
-/// Mounts a small disk over the folder, fills it with what the folder held, and runs the partner there.
-const SCRIPT: &str = "cp -a \"$1\" \"$2\" && mount -t tmpfs -o size=4m,mode=0700 tmpfs \"$1\" && cp -a \"$2\"/. \"$1\" \
-                      && exec \"$0\" partner start --dir \"$1\"";
+/// Mounts a small disk over the folder and fills it with what the folder held.
+const MOUNT: &str = "cp -a \"$1\" \"$2\" && mount -t tmpfs -o size=$3,mode=0700 tmpfs \"$1\" && cp -a \"$2\"/. \"$1\"";
+/// Runs the partner there.
+const PARTNER: &str = "exec \"$0\" partner start --dir \"$1\"";
+/// Runs the validator there; once it has ended, when it is told to, and once more when the ballast is gone.
+const VALIDATOR: &str = "\"$0\" node start --dir \"$1\"; echo \"ended with exit code $?\"; \
+                         while [ ! -e \"$1/again\" ]; do sleep 0.1; done; \
+                         \"$0\" node start --dir \"$1\"; echo \"ended again with exit code $?\"; \
+                         while [ -e \"$1/ballast\" ]; do sleep 0.1; done; exec \"$0\" node start --dir \"$1\"";
 
-/// A partner in a mount namespace of its own.
-struct CrampedPartner {
+/// A process in a mount namespace of its own.
+struct CrampedProcess {
     child: Child,
     /// Its folder, seen from outside of the namespace.
     dir: PathBuf,
     log: PathBuf,
 }
 
-impl Drop for CrampedPartner {
+impl Drop for CrampedProcess {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // The shell, and what it started.
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
         let _ = self.child.wait();
     }
 }
 
-impl CrampedPartner {
-    fn start(dir: &Path, scratch: &Path) -> Self {
+impl CrampedProcess {
+    fn start(dir: &Path, scratch: &Path, size: &str, script: &str) -> Self {
         let log = scratch.join("cramped.log");
         let output = File::create(&log).unwrap();
         let child = Command::new("unshare")
-            .args(["--mount", "--propagation", "private", "sh", "-c", SCRIPT])
+            .args(["--mount", "--propagation", "private", "sh", "-c"])
+            .arg(format!("{MOUNT} && {{ {script}; }}"))
             .args([binary(), dir, &scratch.join("before")])
+            .arg(size)
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
@@ -64,8 +76,8 @@ impl CrampedPartner {
     }
 
     /// Takes all that is left of the disk.
-    fn fill(&self) -> PathBuf {
-        let path = self.dir.join("ballast");
+    fn fill(&self, name: &str) -> PathBuf {
+        let path = self.dir.join(name);
         let mut file = File::create(&path).unwrap();
         while file.write_all(&[0; 1_024]).is_ok() {}
         path
@@ -95,7 +107,7 @@ fn a_partner_on_a_small_disk_declines_and_a_full_one_pauses_it() {
     net.signal(name, Signal::TERM);
     let process = net.devnet.process_mut(name).unwrap().clone();
     net.wait("the end of the daemon", 60, |_| !process.is_running());
-    let mut cramped = CrampedPartner::start(&dir, net.scratch());
+    let mut cramped = CrampedProcess::start(&dir, net.scratch(), "4m", PARTNER);
     cramped.wait_for("partner starts");
     cramped.wait_for("hardly any job fits");
 
@@ -109,7 +121,7 @@ fn a_partner_on_a_small_disk_declines_and_a_full_one_pauses_it() {
     cramped.wait_for("declined, it may take");
 
     // Nothing more can be written: what rests on the disk waits, and the daemon lives.
-    let ballast = cramped.fill();
+    let ballast = cramped.fill("ballast");
     File::create(cramped.dir.join("paused")).unwrap();
     cramped.wait_for("the disk is full: the partner pauses");
     assert!(cramped.child.try_wait().unwrap().is_none(), "it runs");
@@ -121,6 +133,71 @@ fn a_partner_on_a_small_disk_declines_and_a_full_one_pauses_it() {
         partners.any(|partner| partner["name"] == name && partner["places"] == json!(0))
     };
     net.wait("the pause on the chain", 60, is_paused);
+    signal(cramped.child.id(), Signal::TERM);
+    assert!(
+        cramped.child.wait().unwrap().success(),
+        "it stops as always"
+    );
+}
+
+#[test]
+fn a_validator_on_a_full_disk_stops_and_goes_on_with_room() {
+    if !may_mount() {
+        eprintln!("SKIPPED: this user may not mount a small file system (run the test as root)");
+        return;
+    }
+    let mut net = Net::up(0);
+    let name = "validator-1";
+    let dir = net.devnet.root().join(name);
+    let all = text(net.devnet.root()).to_owned();
+    gridproof(&["devnet", "stop", name, "--dir", &all]).success();
+    let height = |net: &Net, validator: usize| net.heights()[validator].unwrap_or_default();
+    let mut cramped = CrampedProcess::start(&dir, net.scratch(), "64m", VALIDATOR);
+    net.wait("its return", 60, |net| {
+        height(net, 1) > 0 && height(net, 1) + 10 > height(net, 0)
+    });
+    let votes = |net: &Net| {
+        let list = gridproof(&["node", "validators", "--rpc", net.rpc(0)]).success();
+        let mut list = list["validators"].as_array().unwrap().iter();
+        let own = list.find(|validator| validator["name"] == name).unwrap();
+        own["last_vote"]["view"].as_u64().unwrap_or_default()
+    };
+    let before = votes(&net);
+    net.wait("its votes", 60, |net| votes(net) > before);
+
+    // It stops, and stops again when it is started without room.
+    let ballast = cramped.fill("ballast");
+    cramped.wait_for("ended with exit code 10");
+    // Its end gave back a little.
+    let more = cramped.fill("more");
+    File::create(cramped.dir.join("again")).unwrap();
+    cramped.wait_for("ended again with exit code 10");
+    let log = std::fs::read_to_string(&cramped.log).unwrap();
+    let hint = "make room on the disk";
+    assert_eq!(log.matches(hint).count(), 2, "{log}");
+    let before = height(&net, 0);
+    net.wait("blocks without it", 60, |net| height(net, 0) > before + 5);
+
+    for file in [more, ballast] {
+        std::fs::remove_file(file).unwrap();
+    }
+    net.wait("its second return", 60, |net| {
+        height(net, 1) > before && height(net, 1) + 10 > height(net, 0)
+    });
+    // A quorum needs its votes now, and gets them: nothing is missing of what it had voted, and nothing contradicts it.
+    net.kill("validator-2");
+    let before = height(&net, 0);
+    net.wait("blocks that it voted for", 60, |net| {
+        height(net, 0) > before + 5
+    });
+    for other in ["validator-0", "validator-3"] {
+        let evidence = net.devnet.root().join(other).join("evidence");
+        let pieces = std::fs::read_dir(evidence).map_or(0, Iterator::count);
+        assert_eq!(
+            pieces, 0,
+            "{other} saw two votes that contradict each other"
+        );
+    }
     signal(cramped.child.id(), Signal::TERM);
     assert!(
         cramped.child.wait().unwrap().success(),

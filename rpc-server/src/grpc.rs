@@ -7,6 +7,7 @@
 mod call;
 mod events;
 mod frame;
+mod health;
 mod translate;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use rpc::ErrorBody;
 use crate::admission::{Admission, RouteCost, admit};
 use crate::error::ApiError;
 use call::RoutedCall;
+pub(crate) use health::HealthEnd;
 
 /// The compiled services and messages, which `rpc-server/tests/it/grpc.rs` writes.
 const DESCRIPTORS: &[u8] = include_bytes!("grpc/descriptors.bin");
@@ -33,8 +35,8 @@ const DESCRIPTORS: &[u8] = include_bytes!("grpc/descriptors.bin");
 const PACKAGE: &str = "gridproof.v1";
 /// The option of a method that names its route.
 const ROUTE_OPTION: &str = "gridproof.v1.http";
-/// The method by which gRPC's own tools ask whether a server serves, and the route that answers it.
-const HEALTH_CHECK: (&str, &str) = ("grpc.health.v1.Health.Check", "GET /readyz");
+/// The service by which gRPC's own tools ask whether a server serves, and the route that answers it.
+const HEALTH_SERVICE: (&str, &str) = ("grpc.health.v1.Health", "GET /readyz");
 /// The path of the service that tells which services there are.
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/{method}";
 /// Room for the fields of a message beside what a route takes as its body, in bytes.
@@ -63,8 +65,8 @@ fn methods() -> Vec<(MethodDescriptor, String)> {
         .iter()
         .flat_map(prost_reflect::ServiceDescriptor::methods);
     let routed = methods.filter_map(|method| {
-        if method.full_name() == HEALTH_CHECK.0 {
-            return Some((method, HEALTH_CHECK.1.to_owned()));
+        if method.parent_service().full_name() == HEALTH_SERVICE.0 {
+            return Some((method, HEALTH_SERVICE.1.to_owned()));
         }
         let options = method.options();
         let route = options.get_extension(option.as_ref()?);
@@ -103,16 +105,23 @@ pub(crate) fn router(
     costs: &BTreeMap<String, CallCost>,
     handlers: &Router,
     reflection: bool,
+    health_end: &HealthEnd,
 ) -> Router {
     let mut router = Router::new();
     for (method, route) in methods() {
         let Some((verb, path)) = route.split_once(' ') else {
             continue;
         };
-        let Some(cost) = costs.get(path).copied() else {
-            continue;
+        let cost = match costs.get(path).copied() {
+            // Who listens waits like a long poll, whatever its route costs once.
+            Some(CallCost::Request(_)) if method.is_server_streaming() => {
+                CallCost::Poll(health_end.longest)
+            }
+            Some(cost) => cost,
+            None => continue,
         };
-        let call = Arc::new(RoutedCall::new(&method, verb, path, cost, handlers.clone()));
+        let (handlers, end) = (handlers.clone(), health_end.clone());
+        let call = Arc::new(RoutedCall::new(&method, verb, path, cost, handlers, end));
         let gate = match cost {
             CallCost::Request(mut cost) => {
                 cost.max_body = call.max_message();

@@ -27,7 +27,7 @@ use crate::admission::{Admission, RouteCost, admit, is_json};
 use crate::backend::{Backend, FinalBlock};
 use crate::config::ServerConfig;
 use crate::error::{ApiError, ErrorKind};
-use crate::grpc::{self, CallCost};
+use crate::grpc::{self, CallCost, HealthEnd};
 use crate::guard::{Guard, panicked, protect};
 use crate::openapi::{Operation, operation};
 use crate::party::PartyBook;
@@ -161,8 +161,12 @@ fn calls(admission: &Admission, app: App, reflection: bool, longest_wait: Durati
         costs.insert(route.path.to_owned(), CallCost::Poll(longest_wait));
         handlers = handlers.route(route.path, route.handlers);
     }
+    let end = HealthEnd {
+        longest: app.longest_stream,
+        stopped: app.stopped.clone(),
+    };
     let handlers = handlers.fallback(no_route).with_state(app);
-    grpc::router(admission, &costs, &handlers, reflection)
+    grpc::router(admission, &costs, &handlers, reflection, &end)
 }
 
 async fn no_route(request: Request) -> ApiError {

@@ -5,22 +5,18 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor, Value};
 use tower::ServiceExt as _;
 
+use super::health::{HEALTH, HealthEnd, HealthQuestion};
 use super::translate::{self, RoutedRequest};
-use super::{CallCost, FIELDS_BYTES, POOL, events, frame};
+use super::{CallCost, FIELDS_BYTES, events, frame};
 use crate::error::{ApiError, ErrorKind};
 
 /// The message that holds canonical bytes.
 const BYTES: &str = "gridproof.v1.CanonicalBytes";
-/// The message that tells whether a node serves.
-const HEALTH: &str = "grpc.health.v1.HealthCheckResponse";
-/// The values of its status.
-const SERVING: i32 = 1;
-const NOT_SERVING: i32 = 2;
 
 /// A method of a service.
 pub(super) struct RoutedCall {
@@ -32,6 +28,7 @@ pub(super) struct RoutedCall {
     max_body: usize,
     streams: bool,
     handlers: Router,
+    health_end: HealthEnd,
 }
 
 impl RoutedCall {
@@ -41,6 +38,7 @@ impl RoutedCall {
         path: &str,
         cost: CallCost,
         handlers: Router,
+        health_end: HealthEnd,
     ) -> Self {
         let max_body = match cost {
             CallCost::Request(cost) => cost.max_body,
@@ -54,6 +52,7 @@ impl RoutedCall {
             max_body,
             streams: method.is_server_streaming(),
             handlers,
+            health_end,
         }
     }
 
@@ -77,7 +76,11 @@ impl RoutedCall {
             ApiError::malformed("bad_message", message, "use the node's own .proto file")
         })?;
         if self.output.full_name() == HEALTH {
-            return self.health(&question).await;
+            let health = self.health(&question);
+            if self.streams {
+                return Ok(health.watched(self.health_end.clone()));
+            }
+            return health.answer().await;
         }
         let Ok(response) = self
             .handlers
@@ -139,24 +142,15 @@ impl RoutedCall {
         message
     }
 
-    /// Whether the node serves: all of it, or one of the services that there are.
-    async fn health(&self, question: &DynamicMessage) -> Result<Response, ApiError> {
+    /// What is asked about the node's health.
+    fn health(&self, question: &DynamicMessage) -> HealthQuestion {
         let service = question.get_field_by_number(1);
         let service = service.as_ref().and_then(|value| value.as_str());
-        let service = service.unwrap_or_default();
-        if !service.is_empty() && POOL.get_service_by_name(service).is_none() {
-            let message = format!("there is no service {service:?}");
-            let hint = "leave the service empty to ask for the whole node";
-            return Err(ApiError::not_found("service", message, hint));
+        HealthQuestion {
+            handlers: self.handlers.clone(),
+            path: self.path.clone(),
+            output: self.output.clone(),
+            service: service.unwrap_or_default().to_owned(),
         }
-        let request = Request::builder().uri(self.path.as_str());
-        let request = request.body(Body::empty());
-        let request = request.map_err(|_| ApiError::internal("a path is malformed"))?;
-        let Ok(ready) = self.handlers.clone().oneshot(request).await;
-        let is_ready = ready.status() == StatusCode::OK;
-        let mut message = DynamicMessage::new(self.output.clone());
-        let status = if is_ready { SERVING } else { NOT_SERVING };
-        message.set_field_by_number(1, Value::EnumNumber(status));
-        Ok(frame::answer(&message))
     }
 }

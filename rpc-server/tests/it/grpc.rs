@@ -2,6 +2,7 @@
 //!
 //! To write the compiled services anew: `GRIDPROOF_BLESS=1 cargo test --workspace --test it -- grpc::`.
 
+mod health;
 mod limits;
 mod requests;
 
@@ -333,7 +334,7 @@ async fn bytes_go_and_come_as_they_are() {
 
 #[tokio::test]
 async fn a_refusal_says_what_http_says() {
-    let (running, channel) = prepared().await;
+    let (_running, channel) = prepared().await;
     let job = json!({ "id": "0".repeat(64) });
     let missing = call(&channel, "/gridproof.v1.Jobs/GetJob", &job)
         .await
@@ -385,25 +386,6 @@ async fn a_refusal_says_what_http_says() {
         assert_eq!(refused.code(), code, "{path} {question}: {refused}");
         assert!(refused.metadata().get_bin("gridproof-error-bin").is_some());
     }
-    running
-        .fake
-        .ready
-        .store(false, std::sync::atomic::Ordering::SeqCst);
-    let check = "/grpc.health.v1.Health/Check";
-    let health = call(&channel, check, &json!({})).await.unwrap();
-    assert_eq!(shown(&health), json!({ "status": "NOT_SERVING" }));
-}
-
-#[tokio::test]
-async fn health_is_of_the_node_and_of_each_service() {
-    let (_running, channel) = prepared().await;
-    let check = "/grpc.health.v1.Health/Check";
-    for service in ["", "gridproof.v1.Jobs"] {
-        let health = call(&channel, check, &json!({ "service": service })).await;
-        assert_eq!(shown(&health.unwrap()), json!({ "status": "SERVING" }));
-    }
-    let unknown = call(&channel, check, &json!({ "service": "x" })).await;
-    assert_eq!(unknown.unwrap_err().code(), Code::NotFound);
 }
 
 /// The events of a stream, read to its end.

@@ -237,6 +237,9 @@ fn plain(message: &str) -> String {
     for number in ["usize", "u64", "u32", "u16", "u8", "i64"] {
         text = text.replace(&format!("expected {number}"), "expected a whole number");
     }
+    if let Some(better) = nearest_key(&text) {
+        return better;
+    }
     if let Some(at) = text.find("expected struct ") {
         text.replace_range(at.., "expected a section");
     }
@@ -256,6 +259,19 @@ fn plain(message: &str) -> String {
     format!("expected {expected}, found {found}")
 }
 
+/// A refusal of a key that lists all keys, with the one that is nearest instead, if one is near.
+fn nearest_key(refusal: &str) -> Option<String> {
+    let (unknown, expected) = refusal
+        .strip_prefix("unknown key `")?
+        .split_once("`, expected ")?;
+    let known = expected.split('`').skip(1).step_by(2);
+    let nearest = known
+        .map(|key| (strsim::jaro_winkler(unknown, key), key))
+        .max_by(|one, other| one.0.total_cmp(&other.0));
+    let (_, key) = nearest.filter(|(likeness, _)| *likeness > LIKE)?;
+    Some(format!("unknown key `{unknown}`, did you mean `{key}`?"))
+}
+
 /// The dotted key that a variable overrides, from its name after `GRIDPROOF_`; nothing if it is no key.
 fn config_key(name: &str) -> Option<String> {
     let key = match name.strip_prefix('_') {
@@ -265,6 +281,9 @@ fn config_key(name: &str) -> Option<String> {
     };
     Some(key.replace("__", ".").to_lowercase())
 }
+
+/// How like another key must be to be named in its place: 1 is the same, and what clap takes for a word of the command line.
+const LIKE: f64 = 0.7;
 
 #[cfg(test)]
 mod tests {
@@ -417,8 +436,14 @@ mod tests {
         .unwrap();
         let failure = load_with::<node::config::Config>(&path, Vec::new(), []).unwrap_err();
         assert!(
-            failure.message.contains("node.toml:5:") && failure.message.contains("lissten"),
+            failure
+                .message
+                .ends_with("node.toml:5: unknown key `lissten`, did you mean `listen`?"),
             "{failure}"
         );
+        std::fs::write(&path, "[rpc]\nqqq = 1\n").unwrap();
+        let failure = load_with::<node::config::Config>(&path, Vec::new(), []).unwrap_err();
+        let all = "unknown key `qqq`, expected one of `listen`, ";
+        assert!(failure.message.contains(all), "{failure}");
     }
 }

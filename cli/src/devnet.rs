@@ -2,6 +2,7 @@
 
 mod compose;
 mod signals;
+mod wanted;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use testnet::devnet::{Devnet, ProcessRole};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use types::number::Height;
 use types::words::counted;
+use wanted::WantedDevnet;
 
 use crate::failure::{CommandFailure, ExitKind};
 use crate::ui::Ui;
@@ -38,16 +40,8 @@ State survives down and up."
         /// The devnet's folder.
         #[arg(long, value_name = "DIR")]
         dir: PathBuf,
-        /// How many validators (the first time).
-        #[arg(long, default_value_t = 4)]
-        validators: u16,
-        /// How many grid partners (the first time).
-        #[arg(long, default_value_t = 5)]
-        partners: u16,
-        /// First port (the first time); validator i takes base + 2i for p2p and base + 2i + 1 for RPC, then each process one
-        /// for its metrics.
-        #[arg(long, default_value_t = 26_600)]
-        base_port: u16,
+        #[command(flatten)]
+        wanted: WantedDevnet,
         /// Return when the first block is final; otherwise stay, and stop everything on Ctrl-C or when the terminal
         /// is closed.
         #[arg(long)]
@@ -145,23 +139,9 @@ pub async fn run(command: DevnetCommand, ui: Ui) -> Result<(), CommandFailure> {
     match command {
         DevnetCommand::Up {
             dir,
-            validators,
-            partners,
-            base_port,
+            wanted,
             detach,
-        } => {
-            up(
-                &dir,
-                &DevnetOptions {
-                    validators,
-                    partners,
-                    base_port,
-                },
-                detach,
-                ui,
-            )
-            .await
-        }
+        } => up(&dir, &wanted, detach, ui).await,
         DevnetCommand::New {
             dir,
             validators,
@@ -208,15 +188,13 @@ pub async fn run(command: DevnetCommand, ui: Ui) -> Result<(), CommandFailure> {
     }
 }
 
-async fn up(
-    dir: &Path,
-    options: &DevnetOptions,
-    detach: bool,
-    ui: Ui,
-) -> Result<(), CommandFailure> {
+async fn up(dir: &Path, wanted: &WantedDevnet, detach: bool, ui: Ui) -> Result<(), CommandFailure> {
     let mut devnet = match Devnet::open(dir)? {
-        Some(devnet) => devnet,
-        None => created(Devnet::create(dir, options))?,
+        Some(devnet) => {
+            wanted.fits(&devnet.manifest)?;
+            devnet
+        }
+        None => created(Devnet::create(dir, &wanted.options()))?,
     };
     let binary = std::env::current_exe().context("cannot find the path of this program")?;
     // Before the first process starts: whoever ends this command early ends all of them.

@@ -67,6 +67,24 @@ pub enum ProcessRole {
     Partner,
 }
 
+impl Manifest {
+    /// The size of the devnet and its first port.
+    #[must_use]
+    pub fn options(&self) -> DevnetOptions {
+        let count = |role| {
+            let processes = self.processes.iter();
+            let count = processes.filter(|process| process.role == role).count();
+            u16::try_from(count).unwrap_or(u16::MAX)
+        };
+        let ports = self.processes.iter().flat_map(Process::ports);
+        DevnetOptions {
+            validators: count(ProcessRole::Validator),
+            partners: count(ProcessRole::Partner),
+            base_port: ports.min().unwrap_or_default(),
+        }
+    }
+}
+
 impl Process {
     /// True if its process runs: the process id alone could belong to another one.
     #[must_use]

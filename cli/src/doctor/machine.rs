@@ -1,12 +1,14 @@
 //! What can be seen of the machine: limits, disk, folders, the cage of workers.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use executor::class::{ENGINE_VERSION, KNOWN, TARGET};
 use executor::worker::{WorkerHandle, WorkerLimits};
 use keys::{folder, keyfile};
+use node::config::MetricsConfig;
 use partner::room::{ByteCount, FreeRoom};
 use rustix::process::{Resource, getrlimit};
 use types::params::NEWEST_PROTOCOL_VERSION;
@@ -22,6 +24,8 @@ const DAYS_AHEAD: u64 = 30;
 /// Most entries of a folder that are counted for its size.
 const MAX_ENTRIES: usize = 1_000_000;
 const DAY_MS: u64 = 86_400_000;
+/// Time for a listener of this machine to take a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// This build.
 pub fn version() -> Check {
@@ -177,6 +181,29 @@ pub fn port(name: &'static str, key: &str, address: SocketAddr) -> Check {
     }
 }
 
+/// Whether a daemon shows its metrics, or could if it ran.
+pub fn metrics(config: &MetricsConfig, runs: bool) -> Check {
+    let (name, key) = ("metrics_port", "metrics.listen");
+    let Some(address) = config.listen else {
+        return Check::skipped(name, format!("{key} is empty: no metrics are shown"));
+    };
+    if !runs {
+        return port(name, key, address);
+    }
+    let here = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from(([127, 0, 0, 1], address.port())),
+        _ => address,
+    };
+    match TcpStream::connect_timeout(&here, CONNECT_TIMEOUT) {
+        Ok(_) => Check::fine(name, format!("{address} answers")),
+        Err(error) => Check::doubtful(
+            name,
+            format!("nobody shows metrics at {address}: {error}"),
+            format!("the daemon's log says why; set another {key}, or \"\" for none"),
+        ),
+    }
+}
+
 /// The layers of the cage that this machine gives to workers; one line each.
 pub fn cage() -> Vec<Check> {
     let inspected = std::env::current_exe()
@@ -252,5 +279,18 @@ mod tests {
             port("rpc_port", "rpc.listen", address).outcome,
             Finding::Fine
         );
+    }
+
+    #[test]
+    fn metrics_are_where_a_daemon_says_or_could_be() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut config = MetricsConfig::on_loopback(listener.local_addr().unwrap().port());
+        assert_eq!(metrics(&config, true).outcome, Finding::Fine);
+        assert_eq!(metrics(&config, false).outcome, Finding::Wrong);
+        drop(listener);
+        assert_eq!(metrics(&config, true).outcome, Finding::Doubtful);
+        assert_eq!(metrics(&config, false).outcome, Finding::Fine);
+        config.listen = None;
+        assert_eq!(metrics(&config, true).outcome, Finding::Skipped);
     }
 }

@@ -52,7 +52,10 @@ pub async fn checks(dir: &Path) -> Vec<Check> {
     }
     let paths = [&config.account_key, &config.vrf_key].map(|path| dir.join(path));
     checks.extend(machine::key_files(&paths, dir));
-    checks.push(match journal::inspect(&dir.join("journal")) {
+    let inspected = journal::inspect(&dir.join("journal"));
+    let runs = inspected.as_ref().is_ok_and(|status| status.in_use);
+    checks.push(machine::metrics(&config.metrics, runs));
+    checks.push(match inspected {
         Ok(status) => {
             let daemon = if status.in_use {
                 "the daemon runs"

@@ -65,7 +65,9 @@ pub async fn checks(dir: &Path, database: bool) -> Vec<Check> {
         "configuration",
         layout.config().display().to_string(),
     ));
-    let Some(status) = status(config.rpc.listen).await else {
+    let status = status(config.rpc.listen).await;
+    checks.push(machine::metrics(&config.metrics, status.is_some()));
+    let Some(status) = status else {
         checks.extend(of_stopped(dir, &config, database));
         return checks;
     };

@@ -30,13 +30,21 @@ fn a_doctor_finds_what_is_broken_and_says_what_to_do() {
     });
     // A clock may be called wrong here: this machine is busy.
     let runs = doctor("validator-0", &[]).json;
-    for name in ["daemon", "chain", "genesis", "vote_log", "configuration"] {
+    for name in [
+        "daemon",
+        "chain",
+        "genesis",
+        "vote_log",
+        "configuration",
+        "metrics_port",
+    ] {
         assert_eq!(outcomes(&runs, name), ["fine"], "{name}: {runs}");
     }
     assert_eq!(outcomes(&runs, "key"), ["fine"; 3]);
     let partner = doctor("partner-0", &[]).success();
     assert_eq!(outcomes(&partner, "registered").first().unwrap(), "fine");
     assert!(outcomes(&partner, "endpoint").len() > 1);
+    assert_eq!(outcomes(&partner, "metrics_port"), ["fine"]);
 
     let servers = [net.rpc(0).to_owned(), net.rpc(1).to_owned()];
     let status = || gridproof(&["status", "--rpc", &servers[0], "--rpc", &servers[1]]);
@@ -51,7 +59,7 @@ fn a_doctor_finds_what_is_broken_and_says_what_to_do() {
     away.fails(4, "no_connection", "does not answer", "gridproof doctor");
     assert_eq!(away.json["servers"][0]["answers"], json!(false));
     let stopped = doctor("validator-0", &["--database"]).success();
-    for name in ["database", "rpc_port", "p2p_port"] {
+    for name in ["database", "rpc_port", "p2p_port", "metrics_port"] {
         assert_eq!(outcomes(&stopped, name), ["fine"], "{name}: {stopped}");
     }
     let key = root.join("validator-0/keys/validator.key");

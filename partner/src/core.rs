@@ -21,7 +21,7 @@ mod steps;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use types::account::{Account, Partner, PartnerSnapshot};
+use types::account::{Account, Partner};
 use types::attestation::{Outcome, leaf};
 use types::codec::Bounded;
 use types::hash::{Address, BlobId, ChainId, Hash32, JobId};
@@ -29,6 +29,7 @@ use types::job::{JobRecord, PartnerProfile, TaskState, Workload};
 use types::key::{SecretKey, VrfProof, VrfSecretKey};
 use types::number::{Amount, Attempt, ChainTime, Epoch, Height, TaskIndex, Timestamp};
 use types::params::Params;
+use types::snapshot::PartnerPage;
 use types::transaction::SignedTransaction;
 
 use crate::assignment::{Assignment, AssignmentRole, OwnCommitment};
@@ -115,8 +116,8 @@ pub struct ProvenState {
     pub workloads: BTreeMap<JobId, Arc<Workload>>,
     /// Parameters in force, by which fees and times are judged.
     pub params: Arc<Params>,
-    /// The partners that count, for the epochs in which a live job was committed.
-    pub snapshots: BTreeMap<Epoch, PartnerSnapshot>,
+    /// The partner's own page, as the epochs see it in which a live job was committed.
+    pub pages: BTreeMap<Epoch, PartnerPage>,
 }
 
 /// What the shell learnt and the core must react to.

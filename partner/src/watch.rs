@@ -14,7 +14,7 @@ use futures::future::join_all;
 use light::{FinalityError, Light, ValueError};
 use rpc::{ClientError, ProofKey};
 use tokio::time::timeout;
-use types::account::{Account, PartnerSnapshot};
+use types::account::Account;
 use types::chain_record::ChainRecord;
 use types::codec::decode;
 use types::hash::{Address, JobId};
@@ -22,6 +22,7 @@ use types::job::{JobRecord, JobSpec, Stage, Workload};
 use types::limits::MAX_STATE_VALUE_BYTES;
 use types::number::{ChainTime, Epoch, Height, Timestamp};
 use types::params::{Params, UnknownProtocolVersion};
+use types::snapshot::{PartnerIndex, PartnerPage, page_of};
 use types::state_key::StateKey;
 
 use self::jobs::SeenJobs;
@@ -89,8 +90,8 @@ pub struct ChainWatch {
     floor: Height,
     /// The parameters in force, once they were read.
     in_force: Option<ParamsInForce>,
-    /// Snapshots never change once they are written.
-    snapshots: BTreeMap<Epoch, PartnerSnapshot>,
+    /// The account's page, as epochs see it: that never changes.
+    pages: BTreeMap<Epoch, PartnerPage>,
     /// The live jobs, of which only those are read again that changed.
     seen: SeenJobs,
     /// Specs never change either: the workloads of the live jobs that the account is a party to.
@@ -109,7 +110,7 @@ impl ChainWatch {
             address,
             floor,
             in_force: None,
-            snapshots: BTreeMap::new(),
+            pages: BTreeMap::new(),
             seen: SeenJobs::default(),
             workloads: BTreeMap::new(),
             time_limit: TIMEOUT,
@@ -182,15 +183,15 @@ impl ChainWatch {
         let (live, jobs) = (seen.live(), seen.jobs());
         let workloads = self.workloads_of(&reader, jobs.values()).await?;
         let wanted = announcing_epochs(jobs.values());
-        let mut snapshots = self.snapshots.clone();
-        snapshots.retain(|epoch, _| wanted.contains(epoch));
+        let mut pages = self.pages.clone();
+        pages.retain(|epoch, _| wanted.contains(epoch));
         for epoch in &wanted {
-            if !snapshots.contains_key(epoch) {
-                let (_, snapshot) = reader.read(StateKey::PartnerSnapshot(*epoch)).await?;
-                snapshots.extend(snapshot.map(|snapshot| (*epoch, snapshot)));
+            if !pages.contains_key(epoch) {
+                let page = reader.page(*epoch, &self.address).await?;
+                pages.extend(page.map(|page| (*epoch, page)));
             }
         }
-        (self.snapshots, self.floor) = (snapshots.clone(), newest);
+        (self.pages, self.floor) = (pages.clone(), newest);
         (self.seen, self.workloads) = (seen, workloads.clone());
         let params = Arc::clone(&in_force.params);
         self.in_force = Some(in_force);
@@ -209,7 +210,7 @@ impl ChainWatch {
             jobs,
             workloads,
             params,
-            snapshots,
+            pages,
         })
     }
 
@@ -295,6 +296,26 @@ impl ProofReader<'_> {
             clock: (record.chain_time, time),
             params,
         })
+    }
+
+    /// The page of an address as an epoch sees it; nothing if that is not kept any more.
+    async fn page(
+        &self,
+        epoch: Epoch,
+        address: &Address,
+    ) -> Result<Option<PartnerPage>, ReadError> {
+        let (_, index) = self
+            .read::<PartnerIndex>(StateKey::PartnerSnapshot(epoch))
+            .await?;
+        let (index, number) = (index.as_ref(), page_of(address));
+        let Some(version) = index.and_then(|index| index.version(number)) else {
+            return Ok(None);
+        };
+        if version.partners == 0 {
+            return Ok(Some(PartnerPage::default()));
+        }
+        let key = StateKey::PartnerPage(number, version.since);
+        Ok(self.read(key).await?.1)
     }
 
     /// A value that every state has.

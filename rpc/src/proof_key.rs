@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use types::limits::LIVE_SHARDS;
+use types::limits::{LIVE_SHARDS, PARTNER_PAGES};
 use types::number::{BeaconStep, ChainTime, Epoch};
 use types::state_key::{DueQueue, StateKey};
 
@@ -90,7 +90,7 @@ impl FromStr for ProofKey {
             "due-verdicts" => StateKey::Due(DueQueue::Verdicts, number("due-verdicts", argument)?),
             "due-places" => StateKey::Due(DueQueue::Places, number("due-places", argument)?),
             "draws" => StateKey::Draws(BeaconStep(number("draws", argument)?)),
-            "smallest-partners" => none("smallest-partners", argument, StateKey::SmallestPartners)?,
+            "partner-page" => partner_page(argument)?,
             other => {
                 let kind = other.chars().take(80).collect();
                 return Err(ProofKeyError::UnknownKind { kind });
@@ -141,6 +141,25 @@ fn verdict(argument: Option<&str>) -> Result<StateKey, ProofKeyError> {
     };
     let found = u16::try_from(found).map_err(bad)?;
     Ok(StateKey::Verdict(required(kind, Some(job))?, found))
+}
+
+/// A page of partners: its number, a slash, and the first epoch that sees it so.
+fn partner_page(argument: Option<&str>) -> Result<StateKey, ProofKeyError> {
+    let kind = "partner-page";
+    let text = argument.ok_or(ProofKeyError::NoArgument { kind })?;
+    let (page, since) = text.split_once('/').unwrap_or((text, ""));
+    let found = number(kind, Some(page))?;
+    let page = u8::try_from(found).ok();
+    let page = page.filter(|page| usize::from(*page) < PARTNER_PAGES);
+    let page = page.ok_or_else(|| ProofKeyError::BadArgument {
+        kind,
+        argument: found.to_string(),
+        reason: format!("there are {PARTNER_PAGES} pages"),
+    })?;
+    Ok(StateKey::PartnerPage(
+        page,
+        Epoch(number(kind, Some(since))?),
+    ))
 }
 
 /// The number of a shard of live jobs.
@@ -203,7 +222,7 @@ mod tests {
             StateKey::Verdict(job, 3),
             StateKey::Due(DueQueue::Places, 2),
             StateKey::Draws(BeaconStep(8)),
-            StateKey::SmallestPartners,
+            StateKey::PartnerPage(63, Epoch(7)),
         ];
         let kinds: std::collections::BTreeSet<_> = keys.iter().map(kind).collect();
         assert_eq!(kinds.len(), keys.len());
@@ -238,7 +257,7 @@ mod tests {
             StateKey::Due(DueQueue::Places, _) => 24,
             StateKey::Receipt(_) => 10,
             StateKey::Revocation(_) => 25,
-            StateKey::SmallestPartners => 26,
+            StateKey::PartnerPage(..) => 26,
             StateKey::Unbondings(_) => 11,
             StateKey::Due(DueQueue::Windows, _) => 12,
             StateKey::Committee(_) => 13,

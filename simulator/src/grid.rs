@@ -355,17 +355,14 @@ fn view(store: &MemoryStore, keys: &PartnerKeys) -> Option<ProvenState> {
     let address = keys.account.public().address();
     let height = store.tip().height;
     let live: BTreeSet<JobId> = vm::query::live_jobs(store).ok()?.into_iter().collect();
-    let (mut jobs, mut snapshots) = (BTreeMap::new(), BTreeMap::new());
+    let (mut jobs, mut pages) = (BTreeMap::new(), BTreeMap::new());
     let mut workloads = BTreeMap::new();
     for id in &live {
         let record = vm::query::job(store, id).ok()??;
         if let Stage::Announcing(announcing) = &record.stage {
             let epoch = announcing.epoch;
-            snapshots.extend(
-                vm::query::snapshot(store, epoch)
-                    .ok()?
-                    .map(|snapshot| (epoch, snapshot)),
-            );
+            let page = vm::query::page(store, epoch, &address).ok()?;
+            pages.extend(page.map(|page| (epoch, page)));
         }
         let workload = vm::query::spec(store, id).ok()?.workload;
         workloads.insert(*id, Arc::new(workload));
@@ -387,7 +384,7 @@ fn view(store: &MemoryStore, keys: &PartnerKeys) -> Option<ProvenState> {
         jobs,
         workloads,
         params: Arc::new(params),
-        snapshots,
+        pages,
     })
 }
 

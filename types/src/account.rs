@@ -1,14 +1,14 @@
 //! Values of the state that programs outside the state machine read by proof: accounts, partners with the locks on their
-//! bonds, the snapshot of partners of an epoch, and which jobs are live.
+//! bonds, and which jobs are live.
 
 use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::codec::Bounded;
-use crate::hash::{Address, Domain, Hash32, JobId};
-use crate::limits::{LIVE_SHARDS, MAX_PARTNERS, MAX_UNBONDINGS};
-use crate::number::{Amount, ChainTime, EngineClass, Height, Nonce};
+use crate::hash::{Domain, Hash32, JobId};
+use crate::limits::{LIVE_SHARDS, MAX_UNBONDINGS};
+use crate::number::{Amount, ChainTime, Height, Nonce};
 use crate::spec::PartnerProfile;
 
 /// An account, under `StateKey::Account`. One that nobody ever paid is absent.
@@ -145,47 +145,17 @@ impl Partner {
         self.bond.saturating_sub(self.locked())
     }
 
+    /// True if another unbonding may begin.
+    #[must_use]
+    pub fn may_unbond(&self) -> bool {
+        self.unbonding.len() < MAX_UNBONDINGS
+    }
+
     fn count(&self, holds: impl Fn(&LockReason) -> bool) -> usize {
         self.locks
             .values()
             .filter(|lock| holds(&lock.reason))
             .count()
-    }
-}
-
-/// The active partners of an epoch, as they were at the end of the epoch before, ascending by address; under
-/// `StateKey::PartnerSnapshot`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, BorshSerialize, BorshDeserialize)]
-pub struct PartnerSnapshot(pub Bounded<EpochPartner, MAX_PARTNERS>);
-
-/// A partner as an epoch's snapshot has it: draws, prices and sortition of the epoch see this and nothing later.
-#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct EpochPartner {
-    /// Address of the partner's account, which names it on the chain.
-    pub address: Address,
-    /// Its bond in base units, locked parts included.
-    pub bond: Amount,
-    /// Its profile: keys, ask, places and attributes.
-    pub profile: PartnerProfile,
-}
-
-impl PartnerSnapshot {
-    /// The partner with an address.
-    #[must_use]
-    pub fn partner(&self, address: &Address) -> Option<&EpochPartner> {
-        self.0
-            .binary_search_by(|partner| partner.address.cmp(address))
-            .ok()
-            .and_then(|at| self.0.get(at))
-    }
-
-    /// The bonds of a class together, without that of `except`, which takes no part in the sortition on its own work.
-    #[must_use]
-    pub fn class_bond(&self, class: EngineClass, except: &Address) -> Amount {
-        let taking_part = self.0.iter().filter(|partner| {
-            partner.profile.classes.contains(&class) && partner.address != *except
-        });
-        Amount::sum(taking_part.map(|partner| partner.bond)).unwrap_or(Amount(u128::MAX))
     }
 }
 

@@ -10,9 +10,10 @@ use crate::codec::{CodecError, Text, decode, encode};
 use crate::committee::{Committee, CommitteeError, Validator};
 use crate::hash::{Address, BlockId, ChainId, Domain, Hash32, ValidatorId};
 use crate::key::KeyError;
-use crate::limits::{MAX_GENESIS_BYTES, MAX_NAME_BYTES, MAX_PARTNERS};
+use crate::limits::{MAX_GENESIS_BYTES, MAX_NAME_BYTES, MAX_PAGE_PARTNERS, PARTNER_PAGES};
 use crate::number::{Amount, Gas, Height, Timestamp};
 use crate::params::{Params, ParamsError};
+use crate::snapshot::page_of;
 use crate::spec::PartnerProfile;
 use crate::versions::VersionSchedule;
 
@@ -80,10 +81,10 @@ pub enum GenesisError {
         /// The rule that the key breaks.
         error: KeyError,
     },
-    /// More partners than there may be.
-    #[error("{found} partners, at most {MAX_PARTNERS} are allowed")]
+    /// More partners of one page than there may be.
+    #[error("{found} partners of one page of addresses, at most {MAX_PAGE_PARTNERS} are allowed")]
     TooManyPartners {
-        /// Number of partners in the genesis.
+        /// Number of partners of a page.
         found: usize,
     },
     /// Accounts are not in ascending order of address, each once.
@@ -150,8 +151,13 @@ impl Genesis {
                 .check()
                 .map_err(|error| GenesisError::Key { kind, owner, error })?;
         }
-        if self.partners.len() > MAX_PARTNERS {
-            let found = self.partners.len();
+        let mut places = [0usize; PARTNER_PAGES];
+        for partner in &self.partners {
+            if let Some(taken) = places.get_mut(usize::from(page_of(&partner.address))) {
+                *taken += 1;
+            }
+        }
+        if let Some(found) = places.into_iter().find(|taken| *taken > MAX_PAGE_PARTNERS) {
             return Err(GenesisError::TooManyPartners { found });
         }
         if let Some(account) = out_of_place(self.accounts.iter().map(|account| account.address)) {

@@ -26,6 +26,7 @@ pub mod proof;
 pub mod quorum;
 pub mod signed_block;
 pub mod signer;
+pub mod snapshot;
 pub mod sortition;
 pub mod spec;
 pub mod state_key;

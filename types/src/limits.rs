@@ -119,15 +119,17 @@ pub const MAX_CHALLENGES: u16 = 64;
 pub const MAX_ATTEMPTS: u16 = 8;
 /// Most attributes of a partner and most constraints of a job.
 pub const MAX_ATTRIBUTES: usize = 32;
-/// Most partners of one engine class that sortition considers.
-pub const MAX_PARTNERS: usize = 1_024;
-/// Most partners that lose their places to larger bonds in one epoch.
-pub const MAX_DISPLACED_PER_EPOCH: usize = 64;
-/// What the draws of one block may cost together; the last one begins below it. A partner of the snapshot and a turn cost 1.
+/// Pages into which partners are divided by their addresses.
+pub const PARTNER_PAGES: usize = 64;
+/// Most active partners of a page: its places.
+pub const MAX_PAGE_PARTNERS: usize = 192;
+/// Most active partners.
+pub const MAX_PARTNERS: usize = PARTNER_PAGES * MAX_PAGE_PARTNERS;
+/// What the draws of one block may cost together; the last one begins below it. A partner that is looked at, a try and a turn cost 1.
 pub const MAX_DRAW_COST_PER_BLOCK: usize = 65_536;
 /// What a partner's record costs that a draw reads.
 pub const DRAW_RECORD_COST: usize = 16;
-/// Largest encoded partner profile, in bytes: the profiles of all partners fit one state value.
+/// Largest encoded partner profile, in bytes.
 pub const MAX_PROFILE_BYTES: usize = 448;
 /// Most entries of a network's schedule of protocol versions.
 pub const MAX_PROTOCOL_VERSIONS: usize = 64;
@@ -196,8 +198,13 @@ const _: () = {
         "a job's paths fit a transaction"
     );
     assert!(
-        MAX_PARTNERS * (MAX_PROFILE_BYTES + 64) <= MAX_STATE_VALUE_BYTES,
-        "a snapshot of partners fits a value"
+        MAX_PAGE_PARTNERS * (MAX_PROFILE_BYTES + 64) <= MAX_STATE_VALUE_BYTES / 4,
+        "a page of partners fits a quarter of a value"
+    );
+    assert!(
+        PARTNER_PAGES * (16 + MAX_CLASSES * 24) <= MAX_STATE_VALUE_BYTES / 4
+            && PARTNER_PAGES * 4 == 256,
+        "the index of pages fits a quarter of a value, and six bits of an address name a page"
     );
     assert!(
         NONCES_PER_SENDER >= MAX_BUILD_DEPTH,
@@ -221,8 +228,8 @@ const _: () = {
         "the unbondings of one block fit a value"
     );
     assert!(
-        MAX_PAID_PER_BLOCK * 64 >= MAX_PARTNERS * MAX_UNBONDINGS,
-        "all unbondings are paid within 64 blocks"
+        MAX_PAID_PER_BLOCK * 768 >= MAX_PARTNERS * MAX_UNBONDINGS,
+        "all unbondings are paid within 768 blocks"
     );
     assert!(
         (MAX_LIVE_JOBS + MAX_CHALLENGED_JOBS) * (HASH_BYTES + 8) + 4 <= MAX_STATE_VALUE_BYTES

@@ -7,12 +7,12 @@
 use borsh::BorshSerialize;
 use ruint::aliases::U256;
 
-use crate::account::{EpochPartner, PartnerSnapshot};
 use crate::attestation::{drawn_tasks, drawn_tasks_seed};
 use crate::hash::{Address, ChainId, Domain, Hash32, JobId};
 use crate::job::{Announcing, JobRecord, SortitionBeacon};
 use crate::key::{VrfOutput, VrfProof, VrfSecretKey};
 use crate::number::{Amount, Attempt, BeaconStep, EngineClass, Fixed64, TaskIndex};
+use crate::snapshot::{EpochPartner, PartnerPage};
 use crate::spec::TaskSet;
 use crate::task_state::StateOutputs;
 
@@ -30,7 +30,8 @@ pub struct Sortition<'a> {
     primary: Address,
     commitment: Hash32,
     beacon: Hash32,
-    snapshot: &'a PartnerSnapshot,
+    class_bond: Amount,
+    page: &'a PartnerPage,
 }
 
 /// Why sortition does not make a partner a verifier.
@@ -66,13 +67,13 @@ struct SortitionInput {
 }
 
 impl<'a> Sortition<'a> {
-    /// The sortition of a job that is announcing, over the snapshot of the stage's epoch.
+    /// The sortition of a job that is announcing, for the partners of one page as the stage's epoch sees them.
     // Rules C34, C36.
     pub fn new<S>(
         chain: ChainId,
         record: &JobRecord<S>,
         announcing: &Announcing,
-        snapshot: &'a PartnerSnapshot,
+        page: &'a PartnerPage,
     ) -> Result<Self, SortitionError> {
         let beacon = match announcing.beacon {
             SortitionBeacon::Awaited { step } => return Err(SortitionError::BeaconAwaited(step)),
@@ -90,7 +91,8 @@ impl<'a> Sortition<'a> {
             primary: announcing.parties.primary.partner,
             commitment: announcing.parties.commitment,
             beacon,
-            snapshot,
+            class_bond: announcing.class_bond,
+            page,
         })
     }
 
@@ -124,8 +126,12 @@ impl<'a> Sortition<'a> {
         let output = key
             .verify(&self.input(partner), proof)
             .map_err(|_| SortitionError::BadProof)?;
-        let class_bond = self.snapshot.class_bond(self.class, &self.primary);
-        if !is_drawn(&output, self.expected_verifiers, entry.bond, class_bond) {
+        if !is_drawn(
+            &output,
+            self.expected_verifiers,
+            entry.bond,
+            self.class_bond,
+        ) {
             return Err(SortitionError::NotDrawn);
         }
         let seed = drawn_tasks_seed(&output);
@@ -146,9 +152,9 @@ impl<'a> Sortition<'a> {
         if *partner == self.primary {
             return Err(SortitionError::OwnWork);
         }
-        self.snapshot
+        self.page
             .partner(partner)
-            .filter(|entry| entry.profile.classes.contains(&self.class))
+            .filter(|entry| entry.runs(self.class))
             .ok_or(SortitionError::NotInSnapshot)
     }
 }

@@ -46,9 +46,9 @@ pub enum StateKey {
     EpochSeed(Epoch),
     /// Registration and bond of a partner: [`crate::account::Partner`].
     Partner(Address),
-    /// Ordered list of all registered partners.
+    /// [`crate::snapshot::PartnerIndex`]: the newest version of each page of active partners.
     PartnerIndex,
-    /// [`crate::account::PartnerSnapshot`]: bonds, keys and asks of all partners as they count in an epoch.
+    /// [`crate::snapshot::PartnerIndex`]: the version of each page of active partners that an epoch sees.
     PartnerSnapshot(Epoch),
     /// The record of a job, for a while also after it ended: [`crate::job::JobRecord`].
     Job(JobId),
@@ -74,9 +74,9 @@ pub enum StateKey {
     Due(DueQueue, u64),
     /// `vm::draws::Draws`: the jobs whose draw this step of the beacon ends; absent if there are none.
     Draws(BeaconStep),
-    /// `Vec<(Amount, Address)>`: the active partners with the smallest bonds at the end of the last epoch, those first; absent
-    /// while there are places for many more.
-    SmallestPartners,
+    /// [`crate::snapshot::PartnerPage`]: bonds, keys and asks of the active partners of a page, below
+    /// [`crate::limits::PARTNER_PAGES`], as epochs from this one on see them; absent if there are none.
+    PartnerPage(u8, Epoch),
 }
 
 /// What names a program under a class.
@@ -112,7 +112,7 @@ impl fmt::Display for StateKey {
             Self::EpochSeed(epoch) => write!(f, "epoch-seed/{epoch}"),
             Self::Partner(address) => write!(f, "partner/{address}"),
             Self::PartnerIndex => f.write_str("partner-index"),
-            Self::SmallestPartners => f.write_str("smallest-partners"),
+            Self::PartnerPage(page, since) => write!(f, "partner-page/{page}/{since}"),
             Self::PartnerSnapshot(epoch) => write!(f, "partner-snapshot/{epoch}"),
             Self::Job(id) => write!(f, "job/{id}"),
             Self::JobSpec(id) => write!(f, "job-spec/{id}"),

@@ -4,8 +4,7 @@
 //! take it out, [`Context::credit`], [`Context::burn`] or a record put it in. `supply = genesis - burned` holds after
 //! each block and is checked.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use state::Overlay;
 use types::hash::{Address, Hash32, ValidatorId};
@@ -13,9 +12,12 @@ use types::number::{Amount, BeaconStep, ChainTime, Epoch, Height, Timestamp};
 use types::state_key::StateKey;
 
 use crate::beacon::Beacon;
-use crate::{Abort, Account, ActionError, ChainRecord, Corruption, PartnerSnapshot, Rules};
+use crate::{Abort, Account, ActionError, ChainRecord, Corruption, Rules};
 
 mod beacon;
+mod seen;
+
+pub(crate) use seen::SeenPartners;
 
 /// One block in execution.
 pub struct Context<'a> {
@@ -31,7 +33,7 @@ pub struct Context<'a> {
     pub chain_time: ChainTime,
     /// The beacon. It moves before anything else in a block, so this is the beacon after the block.
     pub beacon: Beacon,
-    /// The block's epoch; partners are seen as [`Context::snapshot`] of it has them.
+    /// The block's epoch, whose snapshot says who counts.
     pub epoch: Epoch,
     /// The chain's bookkeeping; written back at the end of the block.
     pub chain: ChainRecord,
@@ -39,8 +41,8 @@ pub struct Context<'a> {
     pub changed: bool,
     /// Places for jobs that came free in this block.
     pub(crate) freed_places: usize,
-    /// The snapshots that were read in this block; they do not change in it.
-    pub(crate) snapshots: BTreeMap<Epoch, Arc<PartnerSnapshot>>,
+    /// What epochs see of partners, as far as this block has read it.
+    pub(crate) seen: SeenPartners,
     /// What draws have cost and learnt in this block.
     pub(crate) draw_work: DrawWork,
 }
@@ -50,6 +52,8 @@ pub struct Context<'a> {
 pub(crate) struct DrawWork {
     /// Cost so far, see [`types::limits::MAX_DRAW_COST_PER_BLOCK`].
     pub cost: usize,
+    /// Pages of partners that draws of this block looked at, by number and version.
+    pub pages: BTreeSet<(u8, Epoch)>,
     /// Partners that can take no job however small, with the places that they had in the snapshot: until a place comes free.
     pub full: BTreeSet<(Address, u16)>,
 }
@@ -189,12 +193,6 @@ impl Context<'_> {
     pub(crate) fn put_account(&mut self, address: &Address, account: &Account) {
         self.changed = true;
         self.overlay.put(StateKey::Account(*address), account);
-    }
-
-    /// The snapshot of partners of an epoch, if it is still kept: the current one always, a past one until announce
-    /// windows opened in its epoch are over.
-    pub fn snapshot(&self, epoch: Epoch) -> Result<Option<PartnerSnapshot>, Abort> {
-        Ok(self.overlay.get(&StateKey::PartnerSnapshot(epoch))?)
     }
 
     /// The beacon after a step; `None` before the step is over, and once it is older than draws may need.

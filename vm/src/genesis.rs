@@ -4,12 +4,14 @@ use state::Writes;
 use types::codec::{Bounded, encode};
 use types::genesis::{Genesis, GenesisError};
 use types::hash::Address;
+use types::limits::PARTNER_PAGES;
 use types::number::{Amount, Epoch};
+use types::snapshot::{EpochPartner, PageVersion, PartnerIndex, PartnerPage, page_of};
 use types::state_key::StateKey;
 
 use crate::beacon::{Beacon, first_seed};
 use crate::partner::{check_profile, new_partner};
-use crate::{Account, ActionError, ChainRecord, EpochPartner, PartnerSnapshot, gas};
+use crate::{Account, ActionError, ChainRecord, gas};
 
 /// Why a genesis gives no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,26 +80,31 @@ pub fn genesis_writes(genesis: &Genesis) -> Result<Writes, GenesisStateError> {
 }
 
 fn write_partners(genesis: &Genesis, writes: &mut Writes) -> Result<(), GenesisStateError> {
-    let (mut index, mut snapshot) = (Vec::new(), Vec::new());
+    let mut pages: [Vec<EpochPartner>; PARTNER_PAGES] = std::array::from_fn(|_| Vec::new());
     for partner in &genesis.partners {
         check_profile(&genesis.params.compute.classes, &partner.profile)
             .map_err(|error| GenesisStateError::Partner(partner.address, Box::new(error)))?;
         let record = new_partner(partner.profile.clone(), partner.bond);
         put(writes, StateKey::Partner(partner.address), &record);
-        if partner.bond >= genesis.params.compute.min_bond {
-            index.push(partner.address);
-            let (address, bond, profile) = (partner.address, partner.bond, record.profile);
-            snapshot.push(EpochPartner {
-                address,
-                bond,
-                profile,
+        let page = pages.get_mut(usize::from(page_of(&partner.address)));
+        if let Some(page) = page.filter(|_| partner.bond >= genesis.params.compute.min_bond) {
+            page.push(EpochPartner {
+                address: partner.address,
+                bond: partner.bond,
+                profile: record.profile,
             });
         }
     }
+    let mut index = PartnerIndex::default();
+    for (version, (number, page)) in index.0.iter_mut().zip((0u8..).zip(pages)) {
+        let page = PartnerPage(Bounded::new(page).expect("the genesis check bounds the partners"));
+        *version = PageVersion::new(Epoch::FIRST, &page);
+        if version.partners > 0 {
+            put(writes, StateKey::PartnerPage(number, Epoch::FIRST), &page);
+        }
+    }
     put(writes, StateKey::PartnerIndex, &index);
-    let snapshot =
-        PartnerSnapshot(Bounded::new(snapshot).expect("the genesis check bounds the partners"));
-    put(writes, StateKey::PartnerSnapshot(Epoch::FIRST), &snapshot);
+    put(writes, StateKey::PartnerSnapshot(Epoch::FIRST), &index);
     Ok(())
 }
 

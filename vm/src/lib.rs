@@ -48,5 +48,6 @@ pub use record::chain_record;
 pub use rules::Rules;
 pub use run::SystemError;
 pub use system_pool::{SystemPool, SystemPoolError};
-pub use types::account::{Account, EpochPartner, Partner, PartnerSnapshot};
+pub use types::account::{Account, Partner};
 pub use types::chain_record::ChainRecord;
+pub use types::snapshot::{EpochPartner, PartnerPage, PartnerSnapshot};

@@ -1,7 +1,7 @@
 //! Partners: registration, bonds, locks and unbondings.
 //!
-//! A partner is *active* while its bond reaches the network's minimum and it has a place; the index lists active partners only,
-//! so that its places cannot be taken for free. What locks a bond is in `locks`; locked bond cannot be unbonded. An unbonding is paid to the account by the end hook after its period, without anybody's transaction.
+//! A partner is *active* while its bond reaches the network's minimum and it has a place; the pages list active partners only,
+//! so that their places cannot be taken for free. What locks a bond is in `locks`; locked bond cannot be unbonded. An unbonding is paid to the account by the end hook after its period, without anybody's transaction.
 
 use state::{StateRead, read_as};
 use types::codec::Bounded;
@@ -14,21 +14,16 @@ use crate::{Abort, Context, Partner};
 
 mod bond;
 mod locks;
-mod places;
+mod pages;
 mod register;
-mod snapshot;
 mod unbond;
 
+pub use pages::{index, index_of, newest_page, page_in, snapshot};
 pub use register::check_profile;
 
 /// The partner of an account, in any state.
 pub fn read(state: &dyn StateRead, address: &Address) -> Result<Option<Partner>, Abort> {
     Ok(read_as(state, &StateKey::Partner(*address))?)
-}
-
-/// The addresses of all active partners, ascending, in any state.
-pub fn index(state: &dyn StateRead) -> Result<Vec<Address>, Abort> {
-    Ok(read_as(state, &StateKey::PartnerIndex)?.unwrap_or_default())
 }
 
 impl Context<'_> {
@@ -37,7 +32,8 @@ impl Context<'_> {
         read(&self.overlay, address)
     }
 
-    /// Writes a partner back. Its bond must be the one it was read with: bonds move by the functions below only.
+    /// Writes a partner back. Bond and profile must be those it was read with: they change by functions of this module only, which
+    /// tell its page.
     pub fn put_partner(&mut self, address: &Address, partner: &Partner) {
         self.overlay.put(StateKey::Partner(*address), partner);
     }
@@ -67,24 +63,8 @@ impl Context<'_> {
         let amount = amount.min(partner.free());
         partner.bond = partner.bond.saturating_sub(amount);
         self.put_partner(address, &partner);
-        self.leave_if_below_min(address, &partner)?;
+        self.renew_place(address, &partner)?;
         Ok(amount)
-    }
-
-    fn leave_if_below_min(&mut self, address: &Address, partner: &Partner) -> Result<(), Abort> {
-        if partner.bond >= self.rules.params.compute.min_bond {
-            return Ok(());
-        }
-        self.leave_index(address)
-    }
-
-    fn leave_index(&mut self, address: &Address) -> Result<(), Abort> {
-        let mut index = index(&self.overlay)?;
-        if let Ok(at) = index.binary_search(address) {
-            index.remove(at);
-            self.overlay.put(StateKey::PartnerIndex, &index);
-        }
-        Ok(())
     }
 }
 

@@ -4,13 +4,16 @@ use state::{StateRead, read_as};
 use types::hash::{Address, JobId};
 use types::job::{JobReceipt, JobRecord, Revocation, Stage};
 use types::number::{ChainTime, Epoch};
+use types::snapshot::page_of;
 use types::state_key::StateKey;
 use types::stored::{Holding, StoredSubject};
 
 use crate::compute::live::of_customer;
 pub use crate::compute::live::{job, live_jobs, spec};
+pub use crate::partner::snapshot;
 use crate::{
-    Abort, Account, Beacon, BeaconDuty, Corruption, Partner, PartnerSnapshot, Rules, partner,
+    Abort, Account, Beacon, BeaconDuty, Corruption, EpochPartner, Partner, PartnerPage, Rules,
+    partner,
 };
 
 /// An account; one that nobody ever paid is empty.
@@ -30,20 +33,54 @@ pub fn is_party(rules: &Rules, view: &dyn StateRead, address: &Address) -> Resul
     Ok(is_partner || of_customer(view, address)? > 0)
 }
 
-/// All active partners: those whose bond reaches the minimum.
+/// All active partners: those whose bond reaches the minimum and that have a place. It reads every record: [`partners_after`] is
+/// for those who need not know all at once.
 pub fn partners(view: &dyn StateRead) -> Result<Vec<(Address, Partner)>, Abort> {
-    let mut all = Vec::new();
-    for address in partner::index(view)? {
-        let found =
-            partner::read(view, &address)?.ok_or(Corruption::IndexWithoutPartner(address))?;
-        all.push((address, found));
+    partners_after(view, None, usize::MAX)
+}
+
+/// The first `most` active partners above an address, ascending.
+pub fn partners_after(
+    view: &dyn StateRead,
+    after: Option<&Address>,
+    most: usize,
+) -> Result<Vec<(Address, Partner)>, Abort> {
+    let (index, mut all) = (partner::index(view)?, Vec::new());
+    let first = after.map_or(0, page_of);
+    for (number, version) in index.pages().filter(|(number, _)| *number >= first) {
+        let page = partner::page_in(view, number, version)?;
+        for entry in page.0.iter().filter(|entry| Some(&entry.address) > after) {
+            if all.len() >= most {
+                return Ok(all);
+            }
+            let found = partner::read(view, &entry.address)?;
+            let found = found.ok_or(Corruption::IndexWithoutPartner(entry.address))?;
+            all.push((entry.address, found));
+        }
     }
     Ok(all)
 }
 
-/// The snapshot of partners of an epoch, while it is kept.
-pub fn snapshot(view: &dyn StateRead, epoch: Epoch) -> Result<Option<PartnerSnapshot>, Abort> {
-    Ok(read_as(view, &StateKey::PartnerSnapshot(epoch))?)
+/// What pages say of all active partners, ascending by address: bonds and profiles, without what is locked.
+pub fn active_partners(view: &dyn StateRead) -> Result<Vec<EpochPartner>, Abort> {
+    let mut all = Vec::new();
+    for (number, version) in partner::index(view)?.pages() {
+        all.extend(partner::page_in(view, number, version)?.0.into_inner());
+    }
+    Ok(all)
+}
+
+/// The page of an address as an epoch sees it, while that is kept.
+pub fn page(
+    view: &dyn StateRead,
+    epoch: Epoch,
+    address: &Address,
+) -> Result<Option<PartnerPage>, Abort> {
+    let (index, number) = (partner::index_of(view, epoch)?, page_of(address));
+    let version = index.as_ref().and_then(|index| index.version(number));
+    version
+        .map(|version| partner::page_in(view, number, version))
+        .transpose()
 }
 
 /// The receipt of a settled job.

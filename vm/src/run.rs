@@ -1,7 +1,5 @@
 //! A block in execution, step by step: what executing a given block and building a new one have in common.
 
-use std::collections::BTreeMap;
-
 use state::{Overlay, StateRead, Writes};
 use types::block::Header;
 use types::hash::ValidatorId;
@@ -14,7 +12,7 @@ use types::transaction::{Failure, Transaction, TransactionReceipt};
 
 use crate::beacon::{Beacon, BeaconError};
 use crate::charge::{self, ChargeError};
-use crate::context::DrawWork;
+use crate::context::{DrawWork, SeenPartners};
 use crate::{Abort, ActionError, Context, Rules, action, compute, gas};
 
 /// Why a system transaction cannot be in a block.
@@ -103,7 +101,7 @@ impl<'a> Run<'a> {
             chain,
             changed: false,
             freed_places: 0,
-            snapshots: BTreeMap::new(),
+            seen: SeenPartners::default(),
             draw_work: DrawWork::default(),
         };
         context.move_beacon(output)?;
@@ -208,6 +206,7 @@ impl<'a> Run<'a> {
         context.end_locks()?;
         context.pay_unbondings()?;
         if context.rules.is_boundary(context.height) {
+            compute::turnout::fade(context);
             context.write_snapshot()?;
             context.write_seed();
         }

@@ -169,8 +169,11 @@ impl At {
         address: Address,
         partner: &Partner,
     ) -> Result<PartnerView, ApiError> {
-        let snapshot = vm::query::snapshot(self, rules.epoch(self.height)).map_err(internal)?;
-        let epoch_bond = snapshot.and_then(|all| all.partner(&address).map(|counted| counted.bond));
+        let page = vm::query::page(self, rules.epoch(self.height), &address).map_err(internal)?;
+        let counted = page.as_ref().and_then(|page| page.partner(&address));
+        let epoch_bond = counted
+            .filter(|entry| entry.counts())
+            .map(|entry| entry.bond);
         let now = self.chain()?.chain_time;
         let height = self.height;
         Ok(PartnerView::new(address, partner, epoch_bond, now, height))

@@ -14,14 +14,14 @@ use light::Light;
 use partner::config::Config;
 use rpc::Client;
 use tokio::time::{MissedTickBehavior, interval};
-use types::account::PartnerSnapshot;
 use types::attestation::{drawn_tasks, drawn_tasks_seed};
 use types::codec::decode;
-use types::hash::{Domain, Hash32, JobId};
+use types::hash::{Address, Domain, Hash32, JobId};
 use types::job::JobReceipt;
 use types::key::{SecretKey, VrfOutput, VrfSecretKey};
 use types::limits::MAX_STATE_VALUE_BYTES;
 use types::number::{Amount, TaskIndex};
+use types::snapshot::{PartnerIndex, PartnerPage, page_of};
 use types::state_key::StateKey;
 
 use super::challenge::{self, ChallengeEnd, TriedTasks};
@@ -114,8 +114,10 @@ impl Auditor {
     async fn try_job(&self, job: JobId) -> Result<(), CommandFailure> {
         let receipt = challenge::receipt(&self.client, &self.light, job).await?;
         let own = self.key.public().address();
-        let snapshot = self.snapshot().await?;
-        let Some(tasks) = drawn(&self.vrf, &self.config, &receipt, &snapshot, own) else {
+        let Some(shares) = self.shares(&receipt, own).await? else {
+            return Ok(());
+        };
+        let Some(tasks) = drawn(&self.vrf, &self.config, &receipt, shares, own) else {
             return Ok(());
         };
         tracing::info!(%job, tasks = tasks.len(), "auditing");
@@ -137,33 +139,72 @@ impl Auditor {
         Ok(())
     }
 
-    /// The partners that count now.
-    async fn snapshot(&self) -> Result<PartnerSnapshot, CommandFailure> {
+    /// This partner's bond and those of all that may audit a receipt, as they count now; nothing if it is not among them.
+    async fn shares(
+        &self,
+        receipt: &JobReceipt,
+        own: Address,
+    ) -> Result<Option<(Amount, Amount)>, CommandFailure> {
         let status = self.client.status().await.map_err(failure)?;
         let key = StateKey::PartnerSnapshot(status.epoch);
-        let proof = self.client.proof(&key).await.map_err(failure)?;
-        let value = self.light.verify_value(&proof, &key);
-        let bytes = value.ok().and_then(|value| value.bytes);
-        let snapshot = bytes.and_then(|bytes| decode(bytes, MAX_STATE_VALUE_BYTES).ok());
         // A new epoch has begun meanwhile: the next look knows it.
-        Ok(snapshot.unwrap_or_default())
+        let index = self.proven(&key).await?;
+        let Some(index) = index.and_then(|bytes| decode(&bytes, MAX_STATE_VALUE_BYTES).ok()) else {
+            return Ok(None);
+        };
+        let Some(bond) = self.bond(&index, own, receipt).await? else {
+            return Ok(None);
+        };
+        let primary = self.bond(&index, receipt.primary, receipt).await?;
+        let all = index.class_bond(receipt.class);
+        let others = all.saturating_sub(primary.unwrap_or_default());
+        Ok(Some((bond, others)))
+    }
+
+    /// A partner's bond, if it counts and runs the class of a receipt.
+    async fn bond(
+        &self,
+        index: &PartnerIndex,
+        partner: Address,
+        receipt: &JobReceipt,
+    ) -> Result<Option<Amount>, CommandFailure> {
+        let number = page_of(&partner);
+        let Some(version) = index.version(number) else {
+            return Ok(None);
+        };
+        let key = StateKey::PartnerPage(number, version.since);
+        let page = self.proven(&key).await?;
+        let page = page.and_then(|bytes| decode::<PartnerPage>(&bytes, MAX_STATE_VALUE_BYTES).ok());
+        let entry = page.as_ref().and_then(|page| page.partner(&partner));
+        let counted = entry.filter(|entry| entry.runs(receipt.class));
+        Ok(counted.map(|entry| entry.bond))
+    }
+
+    /// A value of the state with its proof; nothing where it is absent or not proven.
+    async fn proven(&self, key: &StateKey) -> Result<Option<Vec<u8>>, CommandFailure> {
+        let proof = self.client.proof(key).await.map_err(failure)?;
+        let value = self.light.verify_value(&proof, key);
+        let bytes = value.ok().and_then(|value| value.bytes);
+        Ok(bytes.map(<[u8]>::to_vec))
     }
 }
 
-/// The tasks of a settled job that a partner audits, if its VRF draws it; it never audits itself.
+/// The tasks of a settled job that a partner audits, if its VRF draws it; it never audits itself. `shares` are its bond and those of
+/// all that may audit the job.
 fn drawn(
     vrf: &VrfSecretKey,
     config: &Config,
     receipt: &JobReceipt,
-    snapshot: &PartnerSnapshot,
-    own: types::hash::Address,
+    (bond, all): (Amount, Amount),
+    own: Address,
 ) -> Option<Vec<TaskIndex>> {
-    let partner = snapshot.partner(&own).filter(|_| receipt.primary != own)?;
-    let all = snapshot.class_bond(receipt.class, &receipt.primary);
+    if receipt.primary == own {
+        return None;
+    }
     let result = (receipt.job, receipt.attempt, receipt.result_root, own);
     let input = Hash32::of(Domain::AUDIT, &result);
     let output = vrf.public().verify(&input, &vrf.prove(&input)).ok()?;
-    is_drawn(&output, config.audit_percent, partner.bond, all).then(|| {
+    is_drawn(&output, config.audit_percent, bond, all).then(|| {
         let seed = drawn_tasks_seed(&output);
         let tasks = (&receipt.tasks, &receipt.state);
         drawn_tasks(&seed, tasks, receipt.policy.tasks_per_verifier)

@@ -5,6 +5,7 @@ use types::account::{LiveIndex, LiveJobs, live_shard};
 use types::codec::encode;
 use types::hash::Hash32;
 use types::number::{Amount, Nonce};
+use types::snapshot::PageVersion;
 
 use super::*;
 use crate::core::tests::chain::{JOB, address, params, partner, record, snapshot, workload};
@@ -30,6 +31,7 @@ fn writes(nonce: u64) -> Writes {
             no_results: Vec::new(),
         },
         epoch: Epoch(1),
+        class_bond: Amount(1_000),
         beacon: types::job::SortitionBeacon::Known {
             value: Hash32([2; 32]),
         },
@@ -42,6 +44,9 @@ fn writes(nonce: u64) -> Writes {
     for job in [JOB, STRANGERS] {
         index.0[usize::from(live_shard(&job))] = changed;
     }
+    let mut seen = PartnerIndex::default();
+    let own = usize::from(page_of(&address(1)));
+    seen.0[own] = PageVersion::new(Epoch(1), &snapshot(2));
     Writes::from([
         (StateKey::Chain, Some(encode(&chain_record(Epoch(1))))),
         (StateKey::Params(Epoch(1)), Some(encode(&params()))),
@@ -70,8 +75,9 @@ fn writes(nonce: u64) -> Writes {
                 ..record(Stage::Pending(types::job::Pending::default()))
             })),
         ),
+        (StateKey::PartnerSnapshot(Epoch(1)), Some(encode(&seen))),
         (
-            StateKey::PartnerSnapshot(Epoch(1)),
+            StateKey::PartnerPage(page_of(&address(1)), Epoch(1)),
             Some(encode(&snapshot(2))),
         ),
     ])
@@ -140,7 +146,7 @@ async fn a_view_holds_what_the_chain_proves() {
     assert_eq!(proven.partner, Some(partner(1)));
     assert_eq!(proven.live, BTreeSet::from([JOB, STRANGERS]));
     assert_eq!(proven.jobs[&JOB].stage.name(), "announcing");
-    assert_eq!(proven.snapshots, BTreeMap::from([(Epoch(1), snapshot(2))]));
+    assert_eq!(proven.pages, BTreeMap::from([(Epoch(1), snapshot(2))]));
 }
 
 #[tokio::test]

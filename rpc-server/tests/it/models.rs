@@ -51,6 +51,7 @@ pub fn stages() -> Vec<Stage> {
         Stage::Announcing(Announcing {
             parties: parties.clone(),
             epoch: Epoch(1),
+            class_bond: Amount(1_000),
             beacon: SortitionBeacon::Known {
                 value: Hash32([2; 32]),
             },

@@ -10,7 +10,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use super::{Ballot, Duties, EarlierVerifiers, Parties, Primary, Verifier};
 use crate::attestation::MerkleLeaves;
 use crate::hash::{Address, BlobId, Hash32};
-use crate::number::{BeaconStep, ChainTime, Epoch, TaskIndex};
+use crate::number::{Amount, BeaconStep, ChainTime, Epoch, TaskIndex};
 
 /// Where a job stands.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -63,6 +63,8 @@ pub struct Announcing {
     pub parties: Parties,
     /// The epoch of the block that holds the commitment: sortition runs over that epoch's snapshot of partners.
     pub epoch: Epoch,
+    /// The bonds of the job's class in that snapshot without the primary's, in base units.
+    pub class_bond: Amount,
     /// The beacon that sortition runs over.
     pub beacon: SortitionBeacon,
 }

@@ -387,7 +387,7 @@ fn add_keys(v: &mut Vectors) {
         StateKey::Due(DueQueue::Verdicts, 7),
         StateKey::Due(DueQueue::Places, 7),
         StateKey::Draws(BeaconStep(7)),
-        StateKey::SmallestPartners,
+        StateKey::PartnerPage(7, Epoch(1)),
     ];
     for key in keys {
         v.add("state_key", &key);

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use types::account::{
-    Account, BondLock, EpochPartner, LiveIndex, LiveJobs, LockId, LockReason, Partner,
-    PartnerSnapshot, Unbonding,
+    Account, BondLock, LiveIndex, LiveJobs, LockId, LockReason, Partner, Unbonding,
 };
 use types::attestation::RefereeFinding;
 use types::codec::Bounded;
@@ -21,6 +20,7 @@ use types::number::{
     Amount, Attempt, BeaconStep, ChainTime, Epoch, Fixed64, Fuel, Height, Nonce, TaskIndex,
     Timestamp,
 };
+use types::snapshot::{EpochPartner, PageVersion, PartnerIndex, PartnerPage};
 
 use crate::golden::Vectors;
 use crate::golden::values::{hash, profile, spec};
@@ -120,6 +120,7 @@ fn stages() -> Vec<Stage> {
         Stage::Announcing(Announcing {
             parties: parties.clone(),
             epoch: Epoch(3),
+            class_bond: Amount(1_500),
             beacon,
         })
     };
@@ -378,10 +379,11 @@ fn records_in_state_are_frozen() {
         bond: Amount(500),
         profile: profile(),
     };
-    v.add(
-        "snapshot",
-        &PartnerSnapshot(Bounded::new(vec![entry]).unwrap()),
-    );
+    let page = PartnerPage(Bounded::new(vec![entry]).unwrap());
+    v.add("partner_page", &page);
+    let mut index = PartnerIndex::default();
+    index.0[0] = PageVersion::new(Epoch(2), &page);
+    v.add("partner_index", &index);
     v.add(
         "live_jobs",
         &LiveJobs::from([(JobId(hash(1)), Height(3)), (JobId(hash(2)), Height(4))]),

@@ -31,8 +31,8 @@ pub(crate) fn announce(
     if announcing.parties.verifiers.len() >= max {
         return Err(JobError::TooManyVerifiers(max).into());
     }
-    let snapshot = live::snapshot(context, announcing.epoch)?;
-    let sortition = Sortition::new(context.rules.chain_id, &job, &announcing, &snapshot);
+    let page = live::page(context, announcing.epoch, sender)?;
+    let sortition = Sortition::new(context.rules.chain_id, &job, &announcing, &page);
     let tasks = sortition
         .and_then(|sortition| sortition.check(sender, proof))
         .map_err(JobError::from)?;

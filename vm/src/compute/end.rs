@@ -64,13 +64,10 @@ impl Ready {
     fn new(context: &mut Context<'_>, record: &JobRecord) -> Result<Self, Abort> {
         let lottery = match live::drawn(context, record)? {
             None => None,
-            Some((step, draw)) => match context.beacon_at(step)? {
-                None => None,
-                Some(beacon) => Some(Lottery {
-                    beacon,
-                    snapshot: live::snapshot(context, draw.epoch)?,
-                }),
-            },
+            Some((step, draw)) => context.beacon_at(step)?.map(|beacon| Lottery {
+                beacon,
+                epoch: draw.epoch,
+            }),
         };
         let is_over = live::is_over(context, record);
         Ok(Self { lottery, is_over })

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use state::{StateRead, read_as};
-use types::account::PartnerSnapshot;
+use state::StateRead;
 use types::hash::Address;
 use types::job::{Escrow, JobSpec, Policy};
 use types::number::{Amount, Height};
-use types::state_key::StateKey;
 
 use super::JobError;
 use super::market::{Exclusion, choose_policy, fixed_exclusion, live_exclusion, places};
@@ -15,7 +13,7 @@ use super::price::{escrow, opening_fee, price, total};
 use super::queue::too_long;
 use super::rent::{longest_ms, no_room, with_rent};
 use super::spec::check_spec;
-use crate::{Abort, Rules};
+use crate::{Abort, Rules, partner};
 
 /// What submitting a job now would give.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +46,7 @@ pub fn estimate(
     tip: Height,
     spec: &JobSpec,
 ) -> Result<JobEstimate, Abort> {
-    let snapshot: PartnerSnapshot =
-        read_as(state, &StateKey::PartnerSnapshot(rules.epoch(tip.next())))?.unwrap_or_default();
+    let snapshot = partner::snapshot(state, rules.epoch(tip.next()))?.unwrap_or_default();
     let mut estimate = JobEstimate {
         policy: None,
         escrow: None,
@@ -78,7 +75,7 @@ pub fn estimate(
             return Ok(estimate);
         }
     };
-    for entry in &snapshot.0 {
+    for entry in snapshot.iter() {
         let fixed = fixed_exclusion(&terms, &spec.constraints, &policy, entry);
         if let Some(exclusion) = fixed.map_or_else(
             || live_exclusion(state, &policy, entry),

@@ -55,6 +55,7 @@ use super::duty;
 use super::earlier;
 use super::escrow::{pay_primary, pay_verifiers};
 use super::exit::{fail, fail_unrunnable};
+use super::live::class_bond;
 use super::parties::{
     forfeit_primary, lock_drawn, punish_primary, punish_verifier, release_verifiers,
 };
@@ -152,6 +153,8 @@ pub(super) fn await_sortition(
     primary: Primary,
     commitment: Hash32,
 ) -> Result<(), Abort> {
+    let (epoch, class) = (context.epoch, job.terms.class);
+    let class_bond = class_bond(context, epoch, class, &primary.partner)?;
     let stage = Stage::Announcing(Announcing {
         parties: Parties {
             primary,
@@ -159,7 +162,8 @@ pub(super) fn await_sortition(
             verifiers: Vec::new(),
             no_results: Vec::new(),
         },
-        epoch: context.epoch,
+        epoch,
+        class_bond,
         beacon: SortitionBeacon::Awaited {
             step: context.draw_step(),
         },

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use state::{StateRead, read_as};
-use types::account::{LiveIndex, LiveJobs, PartnerSnapshot, live_shard};
+use types::account::{LiveIndex, LiveJobs, live_shard};
 use types::hash::{Address, JobId};
 use types::job::{JobRecord, JobSpec};
 use types::limits::{LIVE_SHARDS, MAX_LIVE_JOBS};
-use types::number::{BeaconStep, ChainTime, Epoch, Height};
+use types::number::{Amount, BeaconStep, ChainTime, EngineClass, Epoch, Height};
+use types::snapshot::{PartnerPage, page_of};
 use types::state_key::{DueQueue, StateKey, program_hash};
 
 use super::JobError;
@@ -122,18 +123,33 @@ pub(super) fn drawn(
     Ok(Some((step, *draw)))
 }
 
-/// The snapshot of an epoch, empty if it is not kept any more; a block reads it once for all jobs.
-// Rules C28, C36.
-pub(super) fn snapshot(
+/// The bonds of a class in an epoch's snapshot together, without that of `except`, which takes no part in the sortition on its own
+/// work.
+// Rule C35.
+pub(super) fn class_bond(
     context: &mut Context<'_>,
     epoch: Epoch,
-) -> Result<Arc<PartnerSnapshot>, Abort> {
-    if let Some(snapshot) = context.snapshots.get(&epoch) {
-        return Ok(Arc::clone(snapshot));
+    class: EngineClass,
+    except: &Address,
+) -> Result<Amount, Abort> {
+    let page = page(context, epoch, except)?;
+    let own = page.partner(except).filter(|entry| entry.runs(class));
+    let all = context.index_of(epoch)?.class_bond(class);
+    Ok(all.saturating_sub(own.map_or(Amount::ZERO, |entry| entry.bond)))
+}
+
+/// The page of an address in an epoch's snapshot, empty if that is not kept any more.
+// Rule C36.
+pub(super) fn page(
+    context: &mut Context<'_>,
+    epoch: Epoch,
+    address: &Address,
+) -> Result<Arc<PartnerPage>, Abort> {
+    let (index, number) = (context.index_of(epoch)?, page_of(address));
+    match index.version(number) {
+        Some(version) => context.seen_page(number, version.since),
+        None => Ok(Arc::default()),
     }
-    let snapshot = Arc::new(context.snapshot(epoch)?.unwrap_or_default());
-    context.snapshots.insert(epoch, Arc::clone(&snapshot));
-    Ok(snapshot)
 }
 
 /// Takes a job out of the queues in which it waits.

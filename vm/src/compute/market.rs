@@ -5,10 +5,11 @@
 //! over what counts in the epoch, not over who is busy now: a job waits for a place.
 
 use state::{StateRead, read_as};
-use types::account::{EpochPartner, Partner, PartnerSnapshot};
+use types::account::Partner;
 use types::job::{Constraints, JobSpec, JobTerms, PartnerProfile, Policy};
 use types::number::{Amount, Fixed64};
 use types::params::ComputeParams;
+use types::snapshot::{EpochPartner, PartnerSnapshot};
 use types::state_key::StateKey;
 
 use super::JobError;
@@ -132,7 +133,7 @@ pub(super) fn places(
     snapshot: &PartnerSnapshot,
 ) -> u64 {
     let fits = |entry: &&EpochPartner| snapshot_exclusion(terms, constraints, entry).is_none();
-    let places = snapshot.0.iter().filter(fits);
+    let places = snapshot.iter().filter(fits);
     places.map(|entry| u64::from(entry.profile.places)).sum()
 }
 
@@ -174,7 +175,6 @@ pub fn choose_policy(
         .min_verifiers
         .max(u16::from(params.probation_multiple > 0));
     let class: Vec<_> = snapshot
-        .0
         .iter()
         .filter(|partner| partner.profile.classes.contains(&terms.class))
         .collect();
@@ -269,7 +269,7 @@ fn offers(
     snapshot: &PartnerSnapshot,
 ) -> Result<Vec<Amount>, JobError> {
     let (mut of_class, mut lowest, mut offers) = (0, None::<Amount>, Vec::new());
-    for entry in &snapshot.0 {
+    for entry in snapshot.iter() {
         match snapshot_exclusion(terms, constraints, entry) {
             Some(Exclusion::Class) => continue,
             Some(Exclusion::Price) => {

@@ -1,10 +1,10 @@
 //! Prices, windows and escrow: what follows from a job's terms, a policy and the network's parameters alone.
 
-use types::account::EpochPartner;
 use types::job::{Escrow, JobTerms, Policy, Workload};
 use types::limits::{MAX_ATTEMPTS, MAX_OUTCOME_BYTES, MAX_STATE_ENTRY_BYTES, MAX_VERIFIERS};
 use types::number::{Amount, EngineClass};
 use types::params::{ClassParams, ComputeParams, Params};
+use types::snapshot::EpochPartner;
 
 use super::JobError;
 use super::fixed::{ONE, ratio_up};

@@ -34,7 +34,7 @@ pub(crate) fn submit(
     if let Some(full) = live::full(&context.overlay, live, Some(customer), per_customer)? {
         return Err(full.into());
     }
-    let snapshot = live::snapshot(context, context.epoch)?;
+    let snapshot = context.partners_of(context.epoch)?;
     let referees = context.rules.committee.members().len();
     let now = &context.chain;
     let turnout = turnout::share(now.turnouts.get(&terms.class));

@@ -17,7 +17,7 @@ use types::transaction::{JobAction, JobStep};
 
 use super::{MempoolError, MempoolLimits};
 use crate::charge::Verified;
-use crate::context::DrawWork;
+use crate::context::{DrawWork, SeenPartners};
 use crate::{Abort, ActionError, Beacon, Context, Rules, action, partner};
 
 /// What names a step: the job, the party, the kind of step, and the attempt. A job that goes on to another attempt takes none of
@@ -258,7 +258,7 @@ fn try_unguarded(
         chain,
         changed: false,
         freed_places: 0,
-        snapshots: BTreeMap::new(),
+        seen: SeenPartners::default(),
         draw_work: DrawWork::default(),
     };
     match action::step(&mut context, sender, action) {

@@ -2,13 +2,12 @@
 
 use types::hash::Address;
 use types::number::Amount;
-use types::state_key::StateKey;
 
-use super::index;
+use super::newest_page;
 use crate::{ActionError, Context, Corruption};
 
 impl Context<'_> {
-    /// Adds to the sender's bond; the partner enters the index when the bond reaches the minimum and there is a place.
+    /// Adds to the sender's bond; the partner is active once the bond reaches the minimum and there is a place.
     pub(crate) fn bond(&mut self, address: &Address, amount: Amount) -> Result<(), ActionError> {
         if amount == Amount::ZERO {
             return Err(ActionError::ZeroAmount);
@@ -23,15 +22,12 @@ impl Context<'_> {
         if partner.bond < self.rules.params.compute.min_bond {
             return Ok(());
         }
-        if index(&self.overlay)?.binary_search(address).is_ok() {
-            return Ok(());
+        if newest_page(&self.overlay, address)?
+            .partner(address)
+            .is_some()
+        {
+            return Ok(self.renew_place(address, &partner)?);
         }
-        self.make_place(partner.bond)?;
-        let mut index = index(&self.overlay)?;
-        if let Err(at) = index.binary_search(address) {
-            index.insert(at, *address);
-            self.overlay.put(StateKey::PartnerIndex, &index);
-        }
-        Ok(())
+        self.take_place(address, &partner)
     }
 }

@@ -26,7 +26,7 @@ impl Context<'_> {
             None => new_partner(profile.clone(), Amount::ZERO),
         };
         self.put_partner(address, &partner);
-        Ok(())
+        Ok(self.renew_place(address, &partner)?)
     }
 }
 

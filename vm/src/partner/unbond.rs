@@ -45,7 +45,7 @@ impl Context<'_> {
         partner.verified_fees = Amount::ZERO;
         self.put_partner(address, &partner);
         self.enqueue(*address, deadline)?;
-        self.leave_if_below_min(address, &partner)?;
+        self.renew_place(address, &partner)?;
         Ok(())
     }
 

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 
 use state::Writes;
 use types::block::{Block, Body, Header};
-use types::codec::{Bounded, Text};
+use types::codec::{Bounded, Text, encode};
 use types::committee::Validator;
 use types::gas::with_least_fee;
 use types::genesis::{Genesis, GenesisAccount, GenesisPartner};
 use types::hash::{Address, Hash32, ValidatorId};
 use types::job::{CLASS_WASM_V2, PartnerProfile};
 use types::key::{SecretKey, VrfSecretKey};
-use types::number::{Amount, Gas, Height, Nonce, SQUARE, Stake, Timestamp};
+use types::number::{Amount, Epoch, Gas, Height, Nonce, SQUARE, Stake, Timestamp};
 use types::params::Params;
+use types::snapshot::{EpochPartner, PageVersion, PartnerIndex, PartnerPage, page_of};
+use types::state_key::StateKey;
 use types::transaction::{Action, SignedTransaction, SystemTransaction, Transaction};
 use vm::{Account, Beacon, BlockError, ChargeError, ExecutedBlock, Rules};
 
@@ -258,6 +260,14 @@ impl Chain {
         self.push(&block)
     }
 
+    /// Makes money that a test put into records by hand part of the supply.
+    pub fn mint(&mut self, amount: Amount) {
+        let mut record = vm::chain_record(&self.state).unwrap();
+        self.rules.supply.0 += amount.0;
+        record.supply.0 += amount.0;
+        self.state.insert(StateKey::Chain, Some(encode(&record)));
+    }
+
     /// Blocks without transactions up to a height.
     pub fn run_to(&mut self, height: u64) {
         while self.tip.height < Height(height) {
@@ -334,5 +344,38 @@ pub fn transfer(n: u8, amount: Amount) -> Action {
     Action::Transfer {
         to: address(n),
         amount,
+    }
+}
+
+/// An address of a page: `n` makes it one of 65,536 there.
+pub fn address_in(page: u8, n: u16) -> Address {
+    let mut bytes = [0xee; 20];
+    bytes[0] = page * 4;
+    bytes[1..3].copy_from_slice(&n.to_be_bytes());
+    Address(bytes)
+}
+
+/// Makes these the active partners, now and for each epoch whose snapshot a state holds. Their records are the caller's.
+pub fn put_pages(state: &mut Writes, entries: impl IntoIterator<Item = EpochPartner>) {
+    let mut pages = BTreeMap::<u8, Vec<EpochPartner>>::new();
+    for entry in entries {
+        pages
+            .entry(page_of(&entry.address))
+            .or_default()
+            .push(entry);
+    }
+    state.retain(|key, _| !matches!(key, StateKey::PartnerPage(..)));
+    let mut index = PartnerIndex::default();
+    for (number, mut page) in pages {
+        page.sort_by_key(|entry| entry.address);
+        let page = PartnerPage(Bounded::new(page).unwrap());
+        index.0[usize::from(number)] = PageVersion::new(Epoch::FIRST, &page);
+        let key = StateKey::PartnerPage(number, Epoch::FIRST);
+        state.insert(key, Some(encode(&page)));
+    }
+    for (key, value) in state.iter_mut() {
+        if matches!(key, StateKey::PartnerIndex | StateKey::PartnerSnapshot(_)) {
+            *value = Some(encode(&index));
+        }
     }
 }

@@ -56,8 +56,8 @@ fn a_partner_of_genesis_below_the_least_bond_does_not_count() {
         vm::query::snapshot(&writes, types::number::Epoch::FIRST)
             .unwrap()
             .unwrap()
-            .0
-            .len(),
+            .iter()
+            .count(),
         1
     );
     assert!(

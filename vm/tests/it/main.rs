@@ -16,6 +16,7 @@ mod job;
 mod mempool;
 mod money;
 mod partner;
+mod places;
 mod reserve;
 mod system_pool;
 mod trial;

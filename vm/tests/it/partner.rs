@@ -1,12 +1,11 @@
 //! Registration, bonds, unbonding, and what counts of them when.
 
-use types::account::{BondLock, LockReason, PartnerSnapshot};
+use types::account::{BondLock, LockReason};
 use types::codec::{Text, encode};
 use types::hash::{Hash32, JobId};
-use types::limits::{
-    MAX_ATTRIBUTES, MAX_PARTNERS, MAX_PAST_SNAPSHOTS, MAX_PROFILE_BYTES, MAX_UNBONDINGS,
-};
+use types::limits::{MAX_ATTRIBUTES, MAX_PAST_SNAPSHOTS, MAX_PROFILE_BYTES, MAX_UNBONDINGS};
 use types::number::{Amount, EngineClass, Epoch};
+use types::snapshot::PartnerSnapshot;
 use types::state_key::StateKey;
 use types::transaction::Action;
 use vm::Partner;
@@ -49,7 +48,7 @@ macro_rules! failed {
 fn the_partners_of_genesis_count_at_once() {
     let chain = Chain::new();
     let snapshot = snapshot(&chain);
-    assert_eq!(snapshot.0.len(), 2);
+    assert_eq!(snapshot.iter().count(), 2);
     assert_eq!(snapshot.partner(&address(1)).unwrap().bond, square(500));
 }
 
@@ -238,112 +237,6 @@ fn what_a_job_locks_cannot_be_unbonded() {
     assert_eq!(chain.act(0, unbond(square(101))), failed!("bond_locked"));
     assert_eq!(chain.act(0, unbond(square(100))), None);
     assert_eq!(chain.act(0, unbond(Amount(1))), failed!("bond_locked"));
-}
-
-/// A chain all of whose places for partners are taken: by partners 0 and 1, and by others with a bond of 600.
-fn full() -> Chain {
-    let mut chain = Chain::new();
-    let others = (0..MAX_PARTNERS - 2).map(|i| {
-        let mut bytes = [0xee; 20];
-        bytes[..8].copy_from_slice(&u64::try_from(i).unwrap().to_be_bytes());
-        types::hash::Address(bytes)
-    });
-    let mut index: Vec<_> = others.collect();
-    let mut other = partner(&chain, 0);
-    (other.bond, other.profile.vrf_key) = (square(600), profile(7).vrf_key);
-    for address in &index {
-        chain
-            .state
-            .insert(StateKey::Partner(*address), Some(encode(&other)));
-    }
-    index.extend([address(0), address(1)]);
-    index.sort();
-    chain
-        .state
-        .insert(StateKey::PartnerIndex, Some(encode(&index)));
-    chain.act(3, register(3));
-    chain
-}
-
-fn is_active(chain: &Chain, n: u8) -> bool {
-    let partners = query::partners(&chain.state).unwrap();
-    assert!(partners.len() <= MAX_PARTNERS);
-    partners.iter().any(|(other, _)| *other == address(n))
-}
-
-#[test]
-fn the_places_for_partners_are_limited() {
-    let mut chain = full();
-    // Who is smallest is not written down before the epoch's end.
-    assert_eq!(
-        chain.act(3, bond(square(9_000))),
-        failed!("too_many_partners")
-    );
-    assert_eq!(
-        chain.act(0, unbond(square(500))),
-        None,
-        "a place becomes free"
-    );
-    assert_eq!(chain.act(3, bond(square(100))), None);
-    // The largest snapshot must be readable again.
-    chain.run_to(20);
-    assert_eq!(snapshot(&chain).0.len(), MAX_PARTNERS);
-}
-
-/// 1,024 times the minimum bond would keep everybody else out for ever.
-#[test]
-fn a_place_goes_to_the_larger_bond_and_the_other_one_unbonds() {
-    let mut chain = full();
-    let (smallest, second) = if address(0) < address(1) {
-        (0, 1)
-    } else {
-        (1, 0)
-    };
-    let mut record = partner(&chain, smallest);
-    let reason = LockReason::Verifier(JobId(Hash32([1; 32])));
-    let amount = square(400);
-    let lock = BondLock { amount, reason };
-    record.locks.insert(reason.id(), lock);
-    let key = StateKey::Partner(address(smallest));
-    chain.state.insert(key, Some(encode(&record)));
-    chain.run_to(20);
-    assert_eq!(
-        chain.act(3, bond(square(500))),
-        failed!("too_many_partners"),
-        "not more than the smallest"
-    );
-    assert!(is_active(&chain, smallest) && !is_active(&chain, 3));
-    assert_eq!(chain.act(3, bond(square(501))), None);
-    assert!(is_active(&chain, 3) && !is_active(&chain, smallest) && is_active(&chain, second));
-    let left = partner(&chain, smallest);
-    assert_eq!((left.bond, left.free()), (square(400), Amount::ZERO));
-    assert_eq!(left.unbonding[0].amount, square(100));
-    // One that has more by now keeps its place; so does who gave its place away not stand in for another.
-    assert_eq!(chain.act(second, bond(square(200))), None);
-    chain.act(4, register(4));
-    assert_eq!(
-        chain.act(4, bond(square(600))),
-        failed!("too_many_partners")
-    );
-    assert_eq!(chain.act(4, bond(square(601))), None);
-    assert!(is_active(&chain, 3) && is_active(&chain, second) && is_active(&chain, 4));
-    // Whoever lost its place comes back by a larger bond.
-    assert_eq!(chain.act(smallest, bond(square(300))), None);
-    assert!(is_active(&chain, smallest));
-    let before = chain.account(smallest).balance;
-    let deadline = left.unbonding[0].deadline;
-    while vm::chain_record(&chain.state).unwrap().chain_time < deadline {
-        chain.push(&chain.block_with(1_000, vec![chain.output()], Vec::new()));
-    }
-    let after = chain.account(smallest).balance;
-    assert_eq!(after.0 - before.0, square(100).0);
-}
-
-#[test]
-fn nobody_loses_a_place_while_there_are_others() {
-    let mut chain = Chain::new();
-    chain.run_to(20);
-    assert!(!chain.state.contains_key(&StateKey::SmallestPartners));
 }
 
 #[test]

@@ -123,12 +123,12 @@ impl Core {
         {
             return;
         }
-        let Some(snapshot) = proven.snapshots.get(&announcing.epoch) else {
+        let Some(page) = proven.pages.get(&announcing.epoch) else {
             return;
         };
         let draw = || {
             let own = self.identity.address();
-            Sortition::new(self.identity.chain, record, announcing, snapshot)
+            Sortition::new(self.identity.chain, record, announcing, page)
                 .and_then(|sortition| sortition.prove(&own, &self.identity.vrf))
                 .ok()
         };

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use types::account::{Account, EpochPartner, Partner, PartnerSnapshot};
+use types::account::{Account, Partner};
 use types::attestation::{CommitmentContext, Opening, commitment, result_root_of};
 use types::codec::{Bounded, Text};
 use types::hash::{Address, ChainId, Hash32, JobId};
@@ -18,6 +18,7 @@ use types::number::{
     Amount, Attempt, ChainTime, Epoch, Fixed64, Fuel, Height, Nonce, TaskIndex, Timestamp,
 };
 use types::params::Params;
+use types::snapshot::{EpochPartner, PartnerPage};
 use types::sortition::Sortition;
 use types::transaction::{Action, JobStep, SignedTransaction};
 
@@ -119,7 +120,8 @@ pub fn partner(n: u8) -> Partner {
     }
 }
 
-pub fn snapshot(partners: u8) -> PartnerSnapshot {
+/// A page with so many partners, each of whom takes it for its own.
+pub fn snapshot(partners: u8) -> PartnerPage {
     let counted = |n| EpochPartner {
         address: address(n),
         bond: Amount(1_000),
@@ -127,7 +129,7 @@ pub fn snapshot(partners: u8) -> PartnerSnapshot {
     };
     let mut all: Vec<_> = (1..=partners).map(counted).collect();
     all.sort_by_key(|partner| partner.address);
-    PartnerSnapshot(Bounded::new(all).unwrap())
+    PartnerPage(Bounded::new(all).unwrap())
 }
 
 /// A proven state with one job, as partner `n` of `partners` sees it.
@@ -146,7 +148,7 @@ pub fn proven(n: u8, partners: u8, height: u64, record: JobRecord) -> ProvenStat
         workloads: BTreeMap::from([(record.id, Arc::new(workload()))]),
         jobs: BTreeMap::from([(record.id, record)]),
         params: Arc::new(params()),
-        snapshots: BTreeMap::from([(Epoch(1), snapshot(partners))]),
+        pages: BTreeMap::from([(Epoch(1), snapshot(partners))]),
     }
 }
 
@@ -241,14 +243,15 @@ impl FakeChain {
                         no_results: Vec::new(),
                     },
                     epoch: Epoch(1),
+                    class_bond: Amount(1_000 * (u128::from(self.partners) - 1)),
                     beacon: SortitionBeacon::Known {
                         value: Hash32([5; 32]),
                     },
                 });
             }
             (JobStep::Announce { proof }, Stage::Announcing(announcing)) => {
-                let snapshot = snapshot(self.partners);
-                let sortition = Sortition::new(CHAIN, &record, announcing, &snapshot).unwrap();
+                let page = snapshot(self.partners);
+                let sortition = Sortition::new(CHAIN, &record, announcing, &page).unwrap();
                 let tasks = sortition.check(&sender, proof).unwrap();
                 let verifiers = &mut announcing.parties.verifiers;
                 assert!(

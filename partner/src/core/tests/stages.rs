@@ -73,6 +73,7 @@ fn announcing(by: u8, verifiers: Vec<Verifier>) -> Announcing {
             no_results: Vec::new(),
         },
         epoch: Epoch(1),
+        class_bond: Amount(2_000),
         beacon: SortitionBeacon::Known {
             value: Hash32([2; 32]),
         },

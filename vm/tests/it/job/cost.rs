@@ -1,18 +1,20 @@
-//! What a block costs by what is in it, as `docs/benchmarks.md` quotes it. `GRIDPROOF_COST=1 cargo test -p gridproof-vm --test it
-//! job::cost -- --nocapture` prints it for 1,000 partners with 1,000 and 4,000 live jobs; without the variable few of each show
-//! that it runs.
+//! What a block costs by what is in it, as `docs/benchmarks.md` quotes it. `GRIDPROOF_COST=1 cargo test --release -p gridproof-vm
+//! --test it job::cost -- --nocapture` prints it for 1,000 and 10,000 partners with 1,000 and 4,000 live jobs; without the variable
+//! few of each show that it runs.
 
 use std::time::{Duration, Instant};
 
-use types::account::{BondLock, EpochPartner, LockReason, PartnerSnapshot};
-use types::codec::{Bounded, encode};
+use types::account::{BondLock, LockReason};
+use types::codec::encode;
 use types::hash::{Address, Hash32, JobId};
+use types::limits::PARTNER_PAGES;
 use types::number::Amount;
+use types::snapshot::EpochPartner;
 use types::state_key::StateKey;
 use types::transaction::{Action, SignedTransaction};
 use vm::Partner;
 
-use crate::fixture::{FUNDED, address, square};
+use crate::fixture::{FUNDED, address, address_in, put_pages, square};
 use crate::job::queue::patient;
 use crate::job::world::{QUORUM, World, said};
 
@@ -47,37 +49,24 @@ fn submissions(world: &World) -> Vec<SignedTransaction> {
     .collect()
 }
 
-/// Puts partners with equal bonds into state, and into the snapshots that there are.
+/// Puts partners with equal bonds into state, spread over all pages, and into the snapshots that there are.
 fn put_partners(world: &mut World, count: u16, change: impl Fn(&mut Partner)) {
     let template = world.partner(0);
-    let mut addresses: Vec<_> = (0..count)
-        .map(|n| {
-            let mut bytes = [0xee; 20];
-            bytes[..2].copy_from_slice(&n.to_be_bytes());
-            Address(bytes)
-        })
-        .collect();
-    addresses.extend((0..6).map(address));
-    addresses.sort_unstable();
+    let pages = u16::try_from(PARTNER_PAGES).unwrap();
+    let others = (0..count).map(|n| address_in(u8::try_from(n % pages).unwrap(), n));
+    let addresses: Vec<_> = others.chain((0..6).map(address)).collect();
     let entry = |address: &Address| EpochPartner {
         address: *address,
         bond: template.bond,
         profile: template.profile.clone(),
     };
-    let snapshot = PartnerSnapshot(Bounded::new(addresses.iter().map(entry).collect()).unwrap());
     let state = &mut world.chain.state;
     for address in &addresses {
         let mut partner = template.clone();
         change(&mut partner);
         state.insert(StateKey::Partner(*address), Some(encode(&partner)));
     }
-    state.insert(StateKey::PartnerIndex, Some(encode(&addresses)));
-    let keys: Vec<_> = state.keys().copied().collect();
-    for key in keys {
-        if matches!(key, StateKey::PartnerSnapshot(_)) {
-            state.insert(key, Some(encode(&snapshot)));
-        }
-    }
+    put_pages(state, addresses.iter().map(entry));
 }
 
 /// The shortest of three executions of a block with these transactions.
@@ -109,9 +98,22 @@ fn cost_of_draws(mut world: World, jobs: &[JobId]) -> Duration {
     longest
 }
 
+/// The last block of an epoch, with nothing but the beacon.
+fn cost_of_an_epochs_end(mut world: World) -> Duration {
+    let epoch = |world: &World, ahead: u64| {
+        let height = world.chain.tip.height.saturating_add(ahead);
+        world.chain.rules.epoch(height)
+    };
+    while epoch(&world, 1) == epoch(&world, 2) {
+        world.chain.next(Vec::new());
+    }
+    cost(&world, &[])
+}
+
 fn print(partners: u16, jobs: usize) {
     let (world, ids) = crowd(partners, jobs);
     let empty = cost(&world, &[]);
+    let end = cost_of_an_epochs_end(world.clone());
     let over_empty = |all: &[SignedTransaction]| {
         let count = u32::try_from(all.len()).unwrap();
         cost(&world, all).saturating_sub(empty) / count
@@ -135,8 +137,8 @@ fn print(partners: u16, jobs: usize) {
     });
     let full = cost_of_draws(full, &ids);
     println!(
-        "{partners} partners, {} live jobs: a block with nothing but the beacon {empty:?}, with {} draws among free partners \
-         {free:?}, among full ones {full:?}; each job submitted {submit:?}, each bond {bond:?}",
+        "{partners} partners, {} live jobs: a block with nothing but the beacon {empty:?}, the last of an epoch {end:?}, one with \
+         {} draws among free partners {free:?}, among full ones {full:?}; each job submitted {submit:?}, each bond {bond:?}",
         ids.len(),
         ids.len().min(DRAWS),
     );
@@ -147,7 +149,12 @@ fn what_a_block_costs_is_printed() {
     if std::env::var_os("GRIDPROOF_COST").is_none() {
         return print(20, 10);
     }
-    for jobs in [1_000, 4_000] {
-        print(1_000, jobs);
+    for (partners, jobs) in [
+        (1_000, 1_000),
+        (1_000, 4_000),
+        (10_000, 1_000),
+        (10_000, 4_000),
+    ] {
+        print(partners, jobs);
     }
 }

@@ -1,8 +1,8 @@
 //! Renewals of duties: when a partner says that it still works.
 
-use types::account::PartnerSnapshot;
 use types::job::{Assigned, Duties, Renewals, Stage};
 use types::number::{ChainTime, Height, Timestamp};
+use types::snapshot::PartnerPage;
 use types::transaction::JobStep;
 
 use super::super::super::{Core, Effect};
@@ -31,9 +31,9 @@ fn working(number: u32) -> Stage {
 fn renewed(core: &mut Core, height: u64, seconds: u64, stage: Stage) -> Vec<u32> {
     let mut seen = proven(1, 3, height, record(stage));
     seen.time = Timestamp(seconds * 1_000);
-    seen.snapshots
+    seen.pages
         .values_mut()
-        .for_each(|snapshot| *snapshot = PartnerSnapshot::default());
+        .for_each(|page| *page = PartnerPage::default());
     let effects: Vec<Effect> = see(core, seen);
     let number = |step: &&JobStep| match step {
         JobStep::Renew { number } => Some(*number),

@@ -186,7 +186,7 @@ fn who_is_not_drawn_or_cannot_lock_the_bond_stays_away() {
     assert_eq!(see(&mut core(2), locked), []);
 
     let mut unknown_epoch = proven(2, 3, 5, record(committed(1, Vec::new())));
-    unknown_epoch.snapshots.clear();
+    unknown_epoch.pages.clear();
     assert_eq!(see(&mut core(2), unknown_epoch), []);
 
     assert_eq!(

@@ -109,17 +109,24 @@ fn one_that_stays_silent_loses_its_lock_and_the_job_settles() {
 /// Whoever runs the job again is wrong, and so is whoever checks it then: the bribe comes too late for those before.
 #[test]
 fn one_that_differs_brings_the_next_primary_into_dispute_which_loses_its_bond() {
-    let mut world = proven();
-    let (job, _, verifiers) = silenced(&mut world);
-    let honest = verifiers[0];
-    for n in (0..crate::job::world::PARTNERS).filter(|n| *n != honest) {
-        world.depart(n, Conduct::Wrong(1));
-    }
-    world.depart(honest, Conduct::NeverAnnounces);
-    let record = revealed(&mut world, job);
-    let (primary, _) = parties(&record.stage);
-    let primary = primary.unwrap();
-    assert!(primary != honest && record.earlier.unopened(&address(honest)).is_some());
+    let mut start = proven();
+    let (job, _, verifiers) = silenced(&mut start);
+    // One of them that is not the next primary itself.
+    let mut tried = verifiers.iter().map(|honest| {
+        let mut world = start.clone();
+        for n in (0..crate::job::world::PARTNERS).filter(|n| n != honest) {
+            world.depart(n, Conduct::Wrong(1));
+        }
+        world.depart(*honest, Conduct::NeverAnnounces);
+        let record = revealed(&mut world, job);
+        (world, *honest, record)
+    });
+    let is_bound = |(_, honest, record): &(World, u8, JobRecord)| {
+        let primary = parties(&record.stage).0;
+        primary != Some(*honest) && record.earlier.unopened(&address(*honest)).is_some()
+    };
+    let (mut world, honest, record) = tried.find(is_bound).unwrap();
+    let primary = parties(&record.stage).0.unwrap();
     while world.record(&job).verdicts == 0 {
         world.step(&[job], 500);
     }

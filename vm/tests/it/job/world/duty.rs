@@ -1,6 +1,5 @@
 //! What a partner sends for a job: its steps, announcements, commitments and openings, and its departures from them.
 
-use types::account::PartnerSnapshot;
 use types::attestation::{
     CommitmentContext, Divergence, Exit, Opening, Outcome, Outcomes, RefereeFinding, commitment,
     leaf, result_root_of,
@@ -12,6 +11,7 @@ use types::job::{
     VoteContext, vote_commitment,
 };
 use types::number::{Fuel, TaskIndex};
+use types::snapshot::PartnerPage;
 use types::sortition::{Sortition, SortitionError};
 use types::transaction::{Action, JobStep};
 use vm::query;
@@ -170,8 +170,8 @@ impl World {
     pub fn announcement(&self, n: u8, record: &JobRecord) -> Option<Action> {
         let input = self.sortition_input(n, record)?;
         let proof = vrf_key(n).prove(&input);
-        let snapshot = self.sortition_snapshot(record)?;
-        let sortition = self.sortition(record, &snapshot)?;
+        let page = self.sortition_page(n, record)?;
+        let sortition = self.sortition(record, &page)?;
         let action = JobStep::Announce { proof }.of(record.id, record.attempt);
         match sortition.check(&address(n), &proof) {
             Ok(_) | Err(SortitionError::OwnWork) => Some(action),
@@ -179,30 +179,26 @@ impl World {
         }
     }
 
-    /// The snapshot that a job's sortition runs over.
-    pub fn sortition_snapshot(&self, record: &JobRecord) -> Option<PartnerSnapshot> {
+    /// The page of partner `n` that a job's sortition runs over.
+    fn sortition_page(&self, n: u8, record: &JobRecord) -> Option<PartnerPage> {
         let Stage::Announcing(announcing) = &record.stage else {
             return None;
         };
-        query::snapshot(&self.chain.state, announcing.epoch).unwrap()
+        query::page(&self.chain.state, announcing.epoch, &address(n)).unwrap()
     }
 
     /// A job's sortition, once its beacon is there.
-    fn sortition<'a>(
-        &self,
-        record: &JobRecord,
-        snapshot: &'a PartnerSnapshot,
-    ) -> Option<Sortition<'a>> {
+    fn sortition<'a>(&self, record: &JobRecord, page: &'a PartnerPage) -> Option<Sortition<'a>> {
         let Stage::Announcing(announcing) = &record.stage else {
             return None;
         };
-        Sortition::new(self.chain.rules.chain_id, record, announcing, snapshot).ok()
+        Sortition::new(self.chain.rules.chain_id, record, announcing, page).ok()
     }
 
     /// What the VRF of partner `n` is run over in a job's sortition, once its beacon is there.
     pub fn sortition_input(&self, n: u8, record: &JobRecord) -> Option<Hash32> {
-        let snapshot = self.sortition_snapshot(record)?;
-        Some(self.sortition(record, &snapshot)?.input(&address(n)))
+        let page = self.sortition_page(n, record)?;
+        Some(self.sortition(record, &page)?.input(&address(n)))
     }
 
     /// The salt of a partner's commitment.

@@ -300,18 +300,9 @@ impl Backend for ChainBackend {
         self.ask(|answer| Question::Validators { answer }).await
     }
 
-    async fn partners(&self) -> Result<PartnerList, ApiError> {
-        self.read(|at, rules| {
-            let all = vm::query::partners(at).map_err(view::internal)?;
-            let partners = all
-                .into_iter()
-                .map(|(address, partner)| at.partner_view(rules, address, &partner));
-            Ok(PartnerList {
-                height: at.height,
-                partners: partners.collect::<Result<_, _>>()?,
-            })
-        })
-        .await
+    async fn partners(&self, after: Option<Address>) -> Result<PartnerList, ApiError> {
+        self.read(move |at, rules| at.partner_list(rules, after))
+            .await
     }
 
     async fn partner(&self, address: Address) -> Result<PartnerView, ApiError> {

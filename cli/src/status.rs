@@ -127,7 +127,7 @@ pub async fn run(arguments: StatusArgs, ui: Ui) -> Result<(), CommandFailure> {
 
 /// What the network does, as one server says.
 async fn activity(client: &Client) -> Result<Value, ClientError> {
-    let (partners, jobs) = (client.partners().await?, client.jobs(true).await?);
+    let (partners, jobs) = (client.all_partners().await?, client.jobs(true).await?);
     let places: u32 = partners
         .partners
         .iter()

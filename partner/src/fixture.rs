@@ -184,7 +184,7 @@ impl Backend for SharedEndpoint {
     async fn validators(&self) -> Result<ValidatorList, ApiError> {
         not_here()
     }
-    async fn partners(&self) -> Result<PartnerList, ApiError> {
+    async fn partners(&self, _: Option<Address>) -> Result<PartnerList, ApiError> {
         not_here()
     }
     async fn partner(&self, _: Address) -> Result<PartnerView, ApiError> {

@@ -46,8 +46,9 @@ pub trait Backend: Send + Sync + 'static {
     async fn account(&self, address: Address) -> Result<AccountView, ApiError>;
     /// The committee with what the node has seen of each member.
     async fn validators(&self) -> Result<ValidatorList, ApiError>;
-    /// Every registered partner, by ascending address.
-    async fn partners(&self) -> Result<PartnerList, ApiError>;
+    /// The first active partners above an address, or the first of all, ascending by address, at most
+    /// [`rpc::limits::MAX_LISTED_PARTNERS`].
+    async fn partners(&self, after: Option<Address>) -> Result<PartnerList, ApiError>;
     /// One partner's registration. Errors: unknown address.
     async fn partner(&self, address: Address) -> Result<PartnerView, ApiError>;
     /// Live jobs, or with `live` false only those that ended since the node started; oldest first, at most

@@ -224,6 +224,20 @@ async fn partner(State(app): State<App>, Path(text): Path<String>) -> Reply {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct PartnersQuery {
+    after: Option<Address>,
+}
+
+async fn partners(
+    State(app): State<App>,
+    query: Result<Query<PartnersQuery>, QueryRejection>,
+) -> Reply {
+    let PartnersQuery { after } = self::query(query)?;
+    Ok(Json(app.backend.partners(after).await?).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct JobsQuery {
     live: Option<bool>,
     customer: Option<Address>,

@@ -16,7 +16,7 @@ use std::time::Duration;
 use types::codec::{decode, encode};
 use types::hash::{Address, BlobId, JobId, TransactionId};
 use types::job::JobSpec;
-use types::limits::MAX_GENESIS_BYTES;
+use types::limits::{MAX_GENESIS_BYTES, MAX_PARTNERS};
 use types::number::Height;
 use types::proof::ValueProof;
 use types::state_key::StateKey;
@@ -121,9 +121,22 @@ impl Client {
         self.transport.json("/v1/validators").await
     }
 
-    /// Every registered partner, by ascending address.
-    pub async fn partners(&self) -> Result<PartnerList, ClientError> {
-        self.transport.json("/v1/partners").await
+    /// The first active partners above an address, or the first of all, ascending by address.
+    pub async fn partners(&self, after: Option<Address>) -> Result<PartnerList, ClientError> {
+        let after = after.map_or_else(String::new, |after| format!("?after={after}"));
+        self.transport.json(&format!("/v1/partners{after}")).await
+    }
+
+    /// All active partners, ascending by address, by as many requests as that takes; the height is that of the last one.
+    pub async fn all_partners(&self) -> Result<PartnerList, ClientError> {
+        let mut all = self.partners(None).await?;
+        while let Some(after) = all.next.filter(|_| all.partners.len() < MAX_PARTNERS) {
+            let more = self.partners(Some(after)).await?;
+            all.partners.extend(more.partners);
+            let is_on = more.next.filter(|next| *next > after);
+            (all.height, all.next) = (more.height, is_on);
+        }
+        Ok(all)
     }
 
     /// One partner's registration; refused with 404 if there is none.

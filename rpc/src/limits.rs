@@ -18,6 +18,8 @@ pub const MAX_EVENTS_PER_PAGE: usize = 1_000;
 pub const MAX_WAIT_MS: u64 = 25_000;
 /// Maximum number of jobs in one list.
 pub const MAX_LISTED_JOBS: usize = 1_000;
+/// Maximum number of partners in one list.
+pub const MAX_LISTED_PARTNERS: usize = 1_000;
 /// Maximum number of missing chunks that a blob's status names.
 pub const MAX_LISTED_CHUNKS: usize = 256;
 /// Largest JSON answer that a client reads, in bytes.

@@ -263,8 +263,8 @@ pub struct EstimateView {
     /// The longest time that it may take with all waits and attempts, without a dispute, in milliseconds of chain time; absent
     /// with the policy.
     pub longest_ms: Option<u64>,
-    /// Partners that could be assigned now.
-    pub eligible: Vec<Address>,
+    /// How many partners could be assigned now.
+    pub eligible: usize,
     /// Why the other partners could not, each reason once.
     pub exclusions: Vec<ExclusionView>,
     /// Why the job would be refused or find nobody; absent if it would go.

@@ -1,9 +1,12 @@
 //! The decided state at one height, and what of it the interface shows.
 
-use rpc::limits::MAX_LISTED_JOBS;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use rpc::limits::{MAX_LISTED_JOBS, MAX_LISTED_PARTNERS};
 use rpc::model::{
     BlockSelector, DutyView, EscrowView, EstimateView, ExclusionCode, ExclusionView, FailureView,
-    JobList, JobSummary, JobView, LockView, NextVersionView, PartnerView, PolicyView,
+    JobList, JobSummary, JobView, LockView, NextVersionView, PartnerList, PartnerView, PolicyView,
     TransactionStatus,
 };
 use rpc_server::{ApiError, ErrorKind, FinalBlock};
@@ -12,9 +15,10 @@ use store::Store;
 use types::block::Block;
 use types::hash::{Address, JobId, TransactionId};
 use types::job::{Awaited, JobRecord};
-use types::number::Height;
+use types::number::{Amount, Height};
 use types::params::{NEWEST_PROTOCOL_VERSION, VersionStart};
 use types::proof::ValueProof;
+use types::snapshot::{PartnerPage, page_of};
 use types::state_key::StateKey;
 use types::versions::VersionSchedule;
 use vm::compute::market::Exclusion;
@@ -34,6 +38,12 @@ impl StateRead for At {
     fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
         self.store.read_at(self.height, key)
     }
+}
+
+/// The bond by which a partner counts in the epoch of a page, if it does.
+fn epoch_bond(page: &PartnerPage, address: &Address) -> Option<Amount> {
+    let counted = page.partner(address).filter(|entry| entry.counts());
+    counted.map(|entry| entry.bond)
 }
 
 /// The node's own failure: nothing that whoever asks could do about it.
@@ -169,14 +179,46 @@ impl At {
         address: Address,
         partner: &Partner,
     ) -> Result<PartnerView, ApiError> {
-        let page = vm::query::page(self, rules.epoch(self.height), &address).map_err(internal)?;
-        let counted = page.as_ref().and_then(|page| page.partner(&address));
-        let epoch_bond = counted
-            .filter(|entry| entry.counts())
-            .map(|entry| entry.bond);
+        let page = self.epoch_page(rules, &address)?;
         let now = self.chain()?.chain_time;
-        let height = self.height;
-        Ok(PartnerView::new(address, partner, epoch_bond, now, height))
+        let (bond, height) = (epoch_bond(&page, &address), self.height);
+        Ok(PartnerView::new(address, partner, bond, now, height))
+    }
+
+    /// The active partners above an address, as many as a list holds.
+    pub fn partner_list(
+        &self,
+        rules: &Rules,
+        after: Option<Address>,
+    ) -> Result<PartnerList, ApiError> {
+        let all = vm::query::partners_after(self, after.as_ref(), MAX_LISTED_PARTNERS + 1);
+        let mut all = all.map_err(internal)?;
+        let more = all.len() > MAX_LISTED_PARTNERS;
+        all.truncate(MAX_LISTED_PARTNERS);
+        let (now, height) = (self.chain()?.chain_time, self.height);
+        let mut pages = BTreeMap::new();
+        let mut partners = Vec::with_capacity(all.len());
+        for (address, partner) in &all {
+            let page = match pages.entry(page_of(address)) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(self.epoch_page(rules, address)?),
+            };
+            let bond = epoch_bond(page, address);
+            partners.push(PartnerView::new(*address, partner, bond, now, height));
+        }
+        let last = all.last().map(|(address, _)| *address);
+        let next = last.filter(|_| more);
+        Ok(PartnerList {
+            height,
+            partners,
+            next,
+        })
+    }
+
+    /// The page of an address as this epoch sees it.
+    fn epoch_page(&self, rules: &Rules, address: &Address) -> Result<PartnerPage, ApiError> {
+        let page = vm::query::page(self, rules.epoch(self.height), address);
+        Ok(page.map_err(internal)?.unwrap_or_default())
     }
 
     /// The same with what its jobs await of it: a read for each lock.
@@ -301,8 +343,66 @@ pub fn estimate_view(height: Height, estimate: vm::compute::JobEstimate) -> Esti
         lowest_price: estimate.lowest_price,
         opening_fee: estimate.opening_fee,
         longest_ms: estimate.longest_ms,
-        eligible: estimate.eligible,
+        eligible: estimate.eligible.len(),
         exclusions: exclusions.collect(),
         refusal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use types::genesis::GenesisPartner;
+    use types::job::{CLASS_WASM_V2, PartnerProfile};
+    use types::testing::numbered::{genesis, vrf_key};
+    use types::testing::square;
+
+    use super::*;
+
+    #[test]
+    fn a_list_of_partners_goes_on_where_the_one_before_ended() {
+        let mut genesis = genesis(1);
+        let profile = PartnerProfile {
+            name: types::codec::Text::new("grid").unwrap(),
+            classes: BTreeSet::from([CLASS_WASM_V2]),
+            vrf_key: vrf_key(1).public(),
+            ask: Amount(1),
+            places: 1,
+            attributes: BTreeMap::new(),
+        };
+        let partners = (0..=MAX_LISTED_PARTNERS).map(|n| {
+            // 32 of each page, so that a list ends within one.
+            let mut address = Address([7; 20]);
+            address.0[0] = u8::try_from(n / 8).unwrap();
+            address.0[1] = u8::try_from(n % 8).unwrap();
+            GenesisPartner {
+                address,
+                bond: square(1_000),
+                profile: profile.clone(),
+            }
+        });
+        genesis.partners = partners.collect();
+        let folder = tempfile::tempdir().unwrap();
+        let writes = vm::genesis_writes(&genesis).unwrap();
+        let at = At::tip(Store::open(folder.path(), &genesis, writes).unwrap());
+        let rules = Rules::new(&genesis).unwrap();
+        let first = at.partner_list(&rules, None).unwrap();
+        assert_eq!(first.partners.len(), MAX_LISTED_PARTNERS);
+        let last = first.partners.last().map(|view| view.address);
+        assert!(last.is_some() && first.next == last);
+        let rest = at.partner_list(&rules, first.next).unwrap();
+        assert_eq!((rest.partners.len(), rest.next), (1, None));
+        let listed = first.partners.iter().chain(&rest.partners);
+        assert!(listed.clone().is_sorted_by_key(|view| view.address));
+        assert!(
+            listed
+                .clone()
+                .all(|view| view.epoch_bond == Some(square(1_000)))
+        );
+        let address = rest.partners[0].address;
+        let record = vm::query::partner(&at, &address).unwrap().unwrap();
+        let alone = at.partner_view(&rules, address, &record).unwrap();
+        assert_eq!(rest.partners, [alone]);
     }
 }

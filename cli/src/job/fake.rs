@@ -263,7 +263,7 @@ impl Backend for FakeNode {
         Err(nothing())
     }
 
-    async fn partners(&self) -> Result<PartnerList, ApiError> {
+    async fn partners(&self, _: Option<Address>) -> Result<PartnerList, ApiError> {
         Err(nothing())
     }
 
@@ -336,7 +336,7 @@ impl Backend for FakeNode {
             lowest_price: None,
             opening_fee: None,
             longest_ms: None,
-            eligible: vec![Address::default()],
+            eligible: 1,
             exclusions: Vec::new(),
             refusal: None,
         })

@@ -93,7 +93,7 @@ pub fn estimate(spec: &JobSpec, estimate: &EstimateView) -> (Value, String) {
     }));
     lines.push(format!(
         " could run   {} now",
-        counted(estimate.eligible.len(), "partner")
+        counted(estimate.eligible, "partner")
     ));
     for exclusion in &estimate.exclusions {
         lines.push(format!(

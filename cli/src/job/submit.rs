@@ -198,7 +198,7 @@ pub fn refusal(estimate: &EstimateView) -> Option<CommandFailure> {
         .exclusions
         .iter()
         .any(|exclusion| exclusion.code.is_passing());
-    if !estimate.eligible.is_empty() || waits {
+    if estimate.eligible > 0 || waits {
         return None;
     }
     let reasons: Vec<_> = estimate

@@ -13,7 +13,7 @@ use crate::ui::Ui;
 /// Shows the offers of all partners, price levels and the jobs that wait.
 pub async fn offers(rpc: RpcArgs, ui: Ui) -> Result<(), CommandFailure> {
     let client = rpc.client(ui)?;
-    let partners = client.partners().await.map_err(failure)?;
+    let partners = client.all_partners().await.map_err(failure)?;
     let jobs = client.jobs(true).await.map_err(failure)?;
     let status = client.status().await.map_err(failure)?;
     let levels: Vec<_> = status

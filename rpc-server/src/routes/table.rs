@@ -7,8 +7,8 @@ use rpc::limits::{MAX_CHUNK_BODY_BYTES, MAX_REQUEST_BYTES, MAX_SUBMITTED_BYTES};
 
 use super::{
     App, Route, account, binary, blob, blob_chunk, block, documented, estimate, has_blob, job,
-    jobs, partner, proof, put_blob_chunk, read, ready, state_signatures, submit, submit_batch,
-    transaction, write,
+    jobs, partner, partners, proof, put_blob_chunk, read, ready, state_signatures, submit,
+    submit_batch, transaction, write,
 };
 use crate::openapi::{self, operation};
 
@@ -24,7 +24,6 @@ pub(super) fn requests() -> Vec<Route> {
 fn chain_routes() -> Vec<Route> {
     let status = async |State(app): State<App>| app.backend.status().await.map(Json);
     let genesis = async |State(app): State<App>| app.backend.genesis().await.map(binary);
-    let partners = async |State(app): State<App>| app.backend.partners().await.map(Json);
     let validators = async |State(app): State<App>| app.backend.validators().await.map(Json);
     let described = async || Json(openapi::document(&documented()));
     let reads = |summary| operation("GET", summary);
@@ -49,8 +48,16 @@ fn chain_routes() -> Vec<Route> {
         )
         .gives("ValidatorList")
         .fails(&["busy", "stopping"])),
-        read("/v1/partners", 16, get(partners))
-            .is(reads("The active partners").gives("PartnerList")),
+        read("/v1/partners", 16, get(partners)).is(reads(
+            "The active partners, ascending by address",
+        )
+        .query(&[(
+            "after",
+            "string",
+            "partners above this address: `next` of the request before",
+        )])
+        .gives("PartnerList")
+        .fails(&["bad_query"])),
         read("/v1/partners/{address}", 4, get(partner)).is(reads("A partner")
             .gives("Partner")
             .fails(&["bad_address", "partner_not_found"])),

@@ -211,10 +211,12 @@ impl Backend for Fake {
         Ok(samples::validators())
     }
 
-    async fn partners(&self) -> Result<PartnerList, ApiError> {
+    async fn partners(&self, after: Option<Address>) -> Result<PartnerList, ApiError> {
+        let first = after.is_none().then(Self::partner_view);
         Ok(PartnerList {
             height: Height(9),
-            partners: vec![Self::partner_view()],
+            next: first.as_ref().map(|view| view.address),
+            partners: first.into_iter().collect(),
         })
     }
 
@@ -335,7 +337,7 @@ impl Backend for Fake {
             lowest_price: None,
             opening_fee: Some(Amount(SQUARE.0 / 100)),
             longest_ms: Some(90_000),
-            eligible: vec![samples::BOB],
+            eligible: 1,
             exclusions: vec![exclusion],
             refusal: Some(failure),
         })

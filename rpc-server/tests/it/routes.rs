@@ -99,13 +99,20 @@ async fn accounts_and_partners() {
         (account.address, account.balance),
         (samples::ALICE, "1.5".parse().unwrap())
     );
-    assert_eq!(running.client.partners().await.unwrap().partners.len(), 1);
+    let part = running.client.partners(None).await.unwrap();
+    assert_eq!((part.partners.len(), part.next), (1, Some(samples::BOB)));
+    let rest = running.client.partners(part.next).await.unwrap();
+    assert_eq!((rest.partners.len(), rest.next), (0, None));
+    let all = running.client.all_partners().await.unwrap();
+    assert_eq!((all.partners, all.next), (part.partners, None));
     assert_eq!(
         running.client.partner(samples::BOB).await.unwrap().profile,
         ProfileView::from(&samples::profile())
     );
     let error = running.client.partner(Address([0; 20])).await.unwrap_err();
     assert_eq!(error.code(), "partner_not_found");
+    let answer = request(running.address, "GET", "/v1/partners?after=zz").await;
+    assert_eq!((answer.status, answer.code().as_str()), (400, "bad_query"));
     for path in [
         "/v1/accounts/12",
         "/v1/partners/zz",

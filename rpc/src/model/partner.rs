@@ -9,13 +9,15 @@ use types::job::{Name, PartnerProfile};
 use types::key::VrfPublicKey;
 use types::number::{Amount, Attempt, ChainTime, EngineClass, Height};
 
-/// All partners: `GET /v1/partners`.
+/// Active partners: `GET /v1/partners`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartnerList {
     /// The height that all of this is true at.
     pub height: Height,
-    /// Every registered partner, sorted by address.
+    /// At most [`crate::limits::MAX_LISTED_PARTNERS`], sorted by address.
     pub partners: Vec<PartnerView>,
+    /// The last of them, where there are more: `after` of the next request; absent if there are none.
+    pub next: Option<Address>,
 }
 
 /// A partner: `GET /v1/partners/{address}`.

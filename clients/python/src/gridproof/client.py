@@ -63,9 +63,9 @@ class Client:
         """Balance and nonces of an account; zeros for one that nobody ever paid."""
         return self._get(f"/v1/accounts/{address.hex()}")
 
-    def partners(self) -> dict[str, Any]:
-        """All partners."""
-        return self._get("/v1/partners")
+    def partners(self, after: str | None = None) -> dict[str, Any]:
+        """Active partners above an address, at most 1,000; `next` of the answer is `after` of the next call, if there are more."""
+        return self._get("/v1/partners" if after is None else f"/v1/partners?after={after}")
 
     def partner(self, address: bytes) -> dict[str, Any]:
         """One partner."""

@@ -1,6 +1,8 @@
 //! A chain in memory to test against: genesis, keys of everybody, and blocks executed one after the other.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::{LazyLock, OnceLock};
 
 use state::Writes;
 use types::block::{Block, Body, Header};
@@ -10,7 +12,7 @@ use types::gas::with_least_fee;
 use types::genesis::{Genesis, GenesisAccount, GenesisPartner};
 use types::hash::{Address, Hash32, ValidatorId};
 use types::job::{CLASS_WASM_V2, PartnerProfile};
-use types::key::{SecretKey, VrfSecretKey};
+use types::key::{SecretKey, VrfProof, VrfSecretKey};
 use types::number::{Amount, Epoch, Gas, Height, Nonce, SQUARE, Stake, Timestamp};
 use types::params::Params;
 use types::snapshot::{EpochPartner, PageVersion, PartnerIndex, PartnerPage, page_of};
@@ -42,38 +44,66 @@ pub fn square(whole: u128) -> Amount {
 /// The first number of the validators' accounts.
 pub const REFEREES: u8 = 100;
 
+/// Keys by account: deriving one costs as much as signing, and tests ask for them at every step.
+type KeyTable<K> = [OnceLock<K>; 256];
+
 /// The key of account `n`.
 pub fn key(n: u8) -> SecretKey {
+    static KEYS: KeyTable<SecretKey> = [const { OnceLock::new() }; 256];
     if let Some(at) = n.checked_sub(REFEREES) {
         return validator_keys()[usize::from(at)].0.clone();
     }
-    SecretKey::from_bytes(&[n + 1; 32])
+    let key = KEYS[usize::from(n)].get_or_init(|| SecretKey::from_bytes(&[n + 1; 32]));
+    key.clone()
 }
 
 /// The address of account `n`.
 pub fn address(n: u8) -> Address {
-    key(n).public().address()
+    static ADDRESSES: KeyTable<Address> = [const { OnceLock::new() }; 256];
+    *ADDRESSES[usize::from(n)].get_or_init(|| key(n).public().address())
 }
 
 /// The VRF key of account `n`.
 pub fn vrf_key(n: u8) -> VrfSecretKey {
-    VrfSecretKey::from_bytes(&[0x0f & (n + 1); 32].map(|byte| byte.max(1))).unwrap()
+    static KEYS: KeyTable<VrfSecretKey> = [const { OnceLock::new() }; 256];
+    let bytes = [0x0f & (n + 1); 32].map(|byte| byte.max(1));
+    let key = KEYS[usize::from(n)].get_or_init(|| VrfSecretKey::from_bytes(&bytes).unwrap());
+    key.clone()
+}
+
+/// The VRF proof of account `n` for an input. The last ones are kept: worlds ask each partner for the same one at every step.
+pub fn vrf_proof(n: u8, input: &Hash32) -> VrfProof {
+    /// Proofs from which on the kept ones are dropped.
+    const KEPT: usize = 4_096;
+    thread_local! {
+        static PROOFS: RefCell<BTreeMap<(u8, Hash32), VrfProof>> = const { RefCell::new(BTreeMap::new()) };
+    }
+    PROOFS.with_borrow_mut(|proofs| {
+        if proofs.len() >= KEPT {
+            proofs.clear();
+        }
+        let entry = proofs.entry((n, *input));
+        *entry.or_insert_with(|| vrf_key(n).prove(input))
+    })
 }
 
 /// The validators' keys in committee order.
-pub fn validator_keys() -> Vec<(SecretKey, VrfSecretKey)> {
-    let mut keys: Vec<_> = (0..4u8)
-        .map(|n| {
-            let mut vrf = [0x11; 32];
-            (vrf[0], vrf[31]) = (n + 1, 0);
-            (
-                SecretKey::from_bytes(&[0xa0 + n; 32]),
-                VrfSecretKey::from_bytes(&vrf).unwrap(),
-            )
-        })
-        .collect();
-    keys.sort_by_key(|(key, _)| key.public());
-    keys
+pub fn validator_keys() -> &'static [(SecretKey, VrfSecretKey)] {
+    static KEYS: LazyLock<Vec<(SecretKey, VrfSecretKey)>> = LazyLock::new(|| {
+        let mut keys: Vec<_> = (0..4u8)
+            .map(|n| {
+                let mut vrf = [0x11; 32];
+                (vrf[0], vrf[31]) = (n + 1, 0);
+                (
+                    SecretKey::from_bytes(&[0xa0 + n; 32]),
+                    VrfSecretKey::from_bytes(&vrf).unwrap(),
+                )
+            })
+            .collect();
+        keys.sort_by_key(|(key, _)| key.public());
+        keys
+    });
+    &KEYS
 }
 
 /// The id of the validator at a position of the committee; beyond it, that of a stranger.

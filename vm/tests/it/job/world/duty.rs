@@ -16,7 +16,7 @@ use types::sortition::{Sortition, SortitionError};
 use types::transaction::{Action, JobStep};
 use vm::query;
 
-use crate::fixture::{REFEREES, address, vrf_key};
+use crate::fixture::{REFEREES, address, vrf_proof};
 use crate::job::world::{Conduct, World, all_tasks, binds, number};
 
 impl World {
@@ -169,7 +169,7 @@ impl World {
     /// The announcement of partner `n`, if sortition draws it.
     pub fn announcement(&self, n: u8, record: &JobRecord) -> Option<Action> {
         let input = self.sortition_input(n, record)?;
-        let proof = vrf_key(n).prove(&input);
+        let proof = vrf_proof(n, &input);
         let page = self.sortition_page(n, record)?;
         let sortition = self.sortition(record, &page)?;
         let action = JobStep::Announce { proof }.of(record.id, record.attempt);

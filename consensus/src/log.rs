@@ -21,7 +21,7 @@ use types::block::Block;
 use types::hash::ChainId;
 use types::key::PublicKey;
 use types::number::{Epoch, View};
-use types::vote::{Certificate, Proposal, Vote};
+use types::vote::{Certificate, Proposal, Subject, Vote};
 
 mod file;
 mod file_system;
@@ -76,6 +76,18 @@ impl Record {
             Self::Block { view, .. } | Self::Floor(view) | Self::Conflict(view) => *view,
             Self::Certificate(certificate) => certificate.statement.view,
             Self::Lost => View::ZERO,
+        }
+    }
+
+    /// True if something that leaves, or that is done, rests on it. A finalization binds nobody: it is made again of votes
+    /// that each lie in the log of who cast them, and who commits by it keeps it with the block.
+    #[must_use]
+    pub fn binds(&self) -> bool {
+        match self {
+            Self::Certificate(certificate) => {
+                !matches!(certificate.statement.subject, Subject::Finalize { .. })
+            }
+            _ => true,
         }
     }
 }
@@ -186,6 +198,7 @@ pub struct Log<S> {
     last_view: View,
     chain: RecordChain,
     segment_bytes: u64,
+    deferred: Vec<Record>,
     failed: bool,
 }
 
@@ -245,6 +258,12 @@ impl<S: LogStorage> Log<S> {
         Ok((log, records))
     }
 
+    /// Keeps records in memory until the next group, which begins with them. For what does not bind, see
+    /// [`Record::binds`]: a crash until then loses them. An append of nothing writes them alone.
+    pub fn defer(&mut self, records: Vec<Record>) {
+        self.deferred.extend(records);
+    }
+
     /// Writes records as one group and syncs them. When it returns, they survive a crash; if it fails, nothing may be
     /// done that rests on them, and the log refuses from then on.
     pub fn append(&mut self, records: &[Record]) -> Result<(), LogError> {
@@ -260,7 +279,8 @@ impl<S: LogStorage> Log<S> {
             self.begin_segment(self.segment + 1)?;
         }
         let mut bytes = Vec::new();
-        for record in records {
+        let deferred = std::mem::take(&mut self.deferred);
+        for record in deferred.iter().chain(records) {
             self.chain.push(
                 &mut bytes,
                 self.identity.epoch,
@@ -324,6 +344,7 @@ impl<S: LogStorage> Log<S> {
             last_view: View::ZERO,
             chain: RecordChain::default(),
             segment_bytes: SEGMENT_BYTES,
+            deferred: Vec::new(),
             failed: false,
         }
     }

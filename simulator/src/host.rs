@@ -51,14 +51,25 @@ fn drifted(ms: u64, ppm: i64) -> u64 {
     u64::try_from(i128::from(ms) + change).unwrap_or(0)
 }
 
+/// When a sync of the log begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncBegin {
+    /// Something waits for it.
+    Now,
+    /// Nothing that was given binds.
+    Deferred,
+}
+
 /// The core of a host that is up.
 #[derive(Debug)]
 struct RunningNode {
     node: Node,
     log: Log<MemoryStorage>,
     gate: LogGate,
-    /// Records that a sync under way will make durable.
+    /// Records that the next sync will make durable.
     unsynced: Vec<Record>,
+    /// True while a sync is under way.
+    syncing: bool,
     /// The last group among them.
     last_group: RecordGroup,
     work: VecDeque<Work>,
@@ -194,6 +205,7 @@ impl SimulatedHost {
             log,
             gate: LogGate::default(),
             unsynced: Vec::new(),
+            syncing: false,
             last_group: RecordGroup::default(),
             work: VecDeque::new(),
         });
@@ -255,20 +267,27 @@ impl SimulatedHost {
         }
     }
 
-    /// Passes an effect through the gate of the log. Gives it back if it is to be performed now, and true if a sync is
-    /// to be begun.
-    pub fn pass(&mut self, effect: Effect) -> (Option<Effect>, bool) {
+    /// Passes an effect through the gate of the log. Gives it back if it is to be performed now, and when a sync is to be
+    /// begun, if one is.
+    pub fn pass(&mut self, effect: Effect) -> (Option<Effect>, Option<SyncBegin>) {
         let Some(running) = &mut self.running else {
-            return (None, false);
+            return (None, None);
         };
         match running.gate.pass(effect) {
-            GateVerdict::Perform(effect) => (Some(effect), false),
-            GateVerdict::Waits => (None, false),
+            GateVerdict::Perform(effect) => (Some(effect), None),
+            GateVerdict::Waits => (None, None),
             GateVerdict::Append(group, records) => {
-                let first = running.unsynced.is_empty();
+                let binds = records.iter().any(Record::binds);
+                let begins = match binds {
+                    true if !running.syncing => Some(SyncBegin::Now),
+                    // What does not bind waits for the next group that does, or for its time.
+                    false if running.unsynced.is_empty() => Some(SyncBegin::Deferred),
+                    _ => None,
+                };
+                running.syncing |= binds;
                 running.unsynced.extend(records);
                 running.last_group = group;
-                (None, first)
+                (None, begins)
             }
         }
     }
@@ -278,6 +297,7 @@ impl SimulatedHost {
         let Some(running) = &mut self.running else {
             return Ok(Vec::new());
         };
+        running.syncing = false;
         let records = std::mem::take(&mut running.unsynced);
         let written = running.log.append(&records);
         written.map_err(|error| error.to_string())?;

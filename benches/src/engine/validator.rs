@@ -170,7 +170,6 @@ impl EngineValidator {
             replica,
             log: LogThread::start(log, |_| ())?,
             gate: LogGate::default(),
-            given: RecordGroup::default(),
             synced: RecordGroup::default(),
             committing: VecDeque::new(),
             network,
@@ -189,8 +188,7 @@ struct Host {
     replica: Replica,
     log: LogThread,
     gate: LogGate,
-    /// The last records that were given to the log, and the last that it synced.
-    given: RecordGroup,
+    /// The last records that the log synced.
     synced: RecordGroup,
     /// Final blocks, and the records that are on disk before they are committed.
     committing: VecDeque<(RecordGroup, WholeBlock, Option<Certificate>)>,
@@ -267,7 +265,8 @@ impl Host {
                     block,
                     finalization,
                 } => {
-                    self.committing.push_back((self.given, block, finalization));
+                    let group = self.gate.commits_after(finalization.is_some());
+                    self.committing.push_back((group, block, finalization));
                     self.commit()?;
                 }
                 Effect::Serve { to, request } => self.serve(to, request, answers)?,
@@ -285,7 +284,6 @@ impl Host {
         match self.gate.pass(effect) {
             GateVerdict::Perform(effect) => self.leave(effect),
             GateVerdict::Append(group, records) => {
-                self.given = group;
                 self.log.append(group, records)?;
             }
             GateVerdict::Waits => {}

@@ -8,6 +8,8 @@ use types::vote::{Statement, Subject, Vote};
 
 use super::{FileStorage, Identity, Log, LogError, LogStorage, MemoryStorage, Record};
 
+mod deferred;
+
 fn identity() -> Identity {
     Identity {
         chain: ChainId(Hash32([1; 32])),

@@ -3,7 +3,8 @@
 //!
 //! A host passes each effect through the gate. Records are appended to the vote log wherever the host likes, in the
 //! order of their numbers; once a number is synced the host tells the gate, which gives back what waited for it, in
-//! order. Everything else promises nothing and waits for no disk: execution, requests, certificates without us, bodies,
+//! order. A group in which no record binds may be written with the next: nothing waits for it but the commit of a block
+//! that does not bring its finalization. Everything else promises nothing and waits for no disk: execution, requests, certificates without us, bodies,
 //! gossip. What it leaves out: the log itself, and what a failed sync means (the host stops, and what waits is lost with it).
 
 use std::collections::VecDeque;
@@ -32,8 +33,12 @@ pub enum GateVerdict {
 #[derive(Debug, Default)]
 pub struct LogGate {
     given: RecordGroup,
+    /// The last one that holds a record that binds.
+    binding: RecordGroup,
     synced: RecordGroup,
-    /// Each with the last group that was given before it.
+    /// What the last commit waited for: commits keep their order.
+    commits_after: RecordGroup,
+    /// Each with the group that it waits for.
     waiting: VecDeque<(RecordGroup, Effect)>,
 }
 
@@ -42,13 +47,53 @@ impl LogGate {
     pub fn pass(&mut self, effect: Effect) -> GateVerdict {
         if let Effect::Persist(records) = effect {
             self.given.0 += 1;
+            if records.iter().any(Record::binds) {
+                self.binding = self.given;
+            }
             return GateVerdict::Append(self.given, records);
         }
-        if self.given == self.synced || !rests_on_the_log(&effect) {
+        let group = self.rests_on(&effect).unwrap_or_default();
+        if group <= self.synced {
             return GateVerdict::Perform(effect);
         }
-        self.waiting.push_back((self.given, effect));
+        self.waiting.push_back((group, effect));
         GateVerdict::Waits
+    }
+
+    /// The group that an effect waits for, if it waits for any.
+    fn rests_on(&mut self, effect: &Effect) -> Option<RecordGroup> {
+        match effect {
+            Effect::Send { promises, .. } => promises.then_some(self.binding),
+            Effect::Work(work) => match &**work {
+                Work::Commit { decision, .. } => {
+                    Some(self.commits_after(decision.finality.is_some()))
+                }
+                Work::Execute(_) | Work::Build(_) | Work::Verify(_) => None,
+            },
+            Effect::Persist(_) | Effect::Stop(_) => Some(self.given),
+            Effect::Release(_)
+            | Effect::Serve { .. }
+            | Effect::Answer { .. }
+            | Effect::Quarantine(_)
+            | Effect::Alarm(_)
+            | Effect::Blob(_)
+            | Effect::Referee(_)
+            | Effect::SetTimer(_)
+            | Effect::Report { .. }
+            | Effect::Ban { .. } => None,
+        }
+    }
+
+    /// What the next commit waits for. One that brings its finalization proves itself; the finalization of another may
+    /// be one that was deferred, without which the store would hold a block that nothing proves.
+    pub fn commits_after(&mut self, brings_finalization: bool) -> RecordGroup {
+        let own = if brings_finalization {
+            self.binding
+        } else {
+            self.given
+        };
+        self.commits_after = self.commits_after.max(own);
+        self.commits_after
     }
 
     /// All groups up to this one are on disk and synced. Gives what may be performed now, in order.
@@ -58,37 +103,22 @@ impl LogGate {
             "what was not given cannot be on the disk"
         );
         self.synced = self.synced.max(group);
-        let ready = |(group, _): &(RecordGroup, Effect)| *group <= self.synced;
-        let count = self.waiting.iter().take_while(|entry| ready(entry)).count();
-        self.waiting
-            .drain(..count)
-            .map(|(_, effect)| effect)
-            .collect()
-    }
-}
-
-fn rests_on_the_log(effect: &Effect) -> bool {
-    match effect {
-        Effect::Send { promises, .. } => *promises,
-        Effect::Work(work) => matches!(**work, Work::Commit { .. }),
-        Effect::Persist(_) | Effect::Stop(_) => true,
-        Effect::Release(_)
-        | Effect::Serve { .. }
-        | Effect::Answer { .. }
-        | Effect::Quarantine(_)
-        | Effect::Alarm(_)
-        | Effect::Blob(_)
-        | Effect::Referee(_)
-        | Effect::SetTimer(_)
-        | Effect::Report { .. }
-        | Effect::Ban { .. } => false,
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let (ready, waiting) = waiting.partition(|(group, _)| *group <= self.synced);
+        self.waiting = waiting;
+        let ready: VecDeque<(RecordGroup, Effect)> = ready;
+        ready.into_iter().map(|(_, effect)| effect).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use chain::Destination;
-    use types::number::View;
+    use types::codec::Bounded;
+    use types::committee::ValidatorSet;
+    use types::hash::{BlockId, Hash32};
+    use types::number::{Epoch, View};
+    use types::vote::{Certificate, Statement, Subject};
 
     use super::super::wire::{Frame, FrameChannel};
     use super::*;
@@ -142,6 +172,42 @@ mod tests {
         assert_eq!(pass(&mut gate, vec![frame(6, true)]), [0u8; 0]);
         assert_eq!(numbers(gate.synced(RecordGroup(2))), [5, 6]);
         assert_eq!(pass(&mut gate, vec![frame(7, true)]), [7]);
+    }
+
+    fn finalization() -> Effect {
+        let certificate = Certificate {
+            statement: Statement {
+                epoch: Epoch(0),
+                view: View(1),
+                subject: Subject::Finalize {
+                    block: BlockId(Hash32([1; 32])),
+                },
+            },
+            signers: ValidatorSet::default(),
+            signatures: Bounded::default(),
+        };
+        Effect::Persist(vec![Record::Certificate(certificate)])
+    }
+
+    #[test]
+    fn a_promise_waits_for_no_record_that_does_not_bind() {
+        let mut gate = LogGate::default();
+        let all = vec![finalization(), frame(1, true), persist(), finalization()];
+        assert_eq!(pass(&mut gate, all), [1]);
+        assert_eq!(pass(&mut gate, vec![frame(2, true)]), [0u8; 0]);
+        assert_eq!(numbers(gate.synced(RecordGroup(2))), [2]);
+        assert_eq!(pass(&mut gate, vec![frame(3, true)]), [3]);
+    }
+
+    #[test]
+    fn a_commit_without_its_finalization_waits_for_that_of_another() {
+        let mut gate = LogGate::default();
+        pass(&mut gate, vec![persist(), finalization()]);
+        assert_eq!(gate.commits_after(true), RecordGroup(1));
+        assert_eq!(gate.commits_after(false), RecordGroup(2));
+        assert_eq!(gate.commits_after(true), RecordGroup(2), "in their order");
+        pass(&mut gate, vec![persist()]);
+        assert_eq!(gate.commits_after(true), RecordGroup(3));
     }
 
     #[test]

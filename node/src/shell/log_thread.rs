@@ -1,8 +1,9 @@
 //! The vote log on a thread of its own: what waits while a sync runs is written and synced as one group with the next.
+//! What does not bind waits for the next group that does, or for [`DEFERRED`].
 //!
 //! A failed write or sync ends the thread; what was given to it after that is not written, and the node stops.
 
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,8 @@ use crate::error::NodeError;
 const WAITING_GROUPS: usize = 4_096;
 /// Records from which on a group is written without waiting for more.
 const FULL_GROUP: usize = 256;
+/// How long records that do not bind may wait: views follow each other faster while there is work, and bring a vote each.
+const DEFERRED: Duration = Duration::from_millis(20);
 
 /// What the thread is asked.
 enum LogOrder {
@@ -102,33 +105,129 @@ fn run(
     done: &watch::Sender<RecordGroup>,
     written: &impl Fn(Duration),
 ) -> Result<(), LogError> {
-    while let Ok(first) = orders.recv() {
-        let mut next = Some(first);
-        while let Some(order) = next.take() {
-            match order {
-                LogOrder::Release(view) => log.release(view)?,
-                LogOrder::Append(mut last, mut records) => {
-                    while records.len() < FULL_GROUP {
-                        match orders.try_recv() {
-                            Ok(LogOrder::Append(group, more)) => {
-                                last = group;
-                                records.extend(more);
-                            }
-                            Ok(release) => {
-                                next = Some(release);
-                                break;
-                            }
-                            Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-                        }
-                    }
-                    let begun = Instant::now();
-                    log.append(&records)?;
-                    written(begun.elapsed());
-                    // Nobody listens while the node stops.
-                    let _ = done.send(last);
-                }
+    // The last group that is not written, and since when one waits.
+    let mut deferred: Option<(RecordGroup, Instant)> = None;
+    loop {
+        let order = match deferred {
+            Some((_, since)) => orders.recv_timeout(DEFERRED.saturating_sub(since.elapsed())),
+            None => orders.recv().map_err(RecvTimeoutError::from),
+        };
+        let (group, records) = match order {
+            Ok(LogOrder::Release(view)) => {
+                log.release(view)?;
+                continue;
             }
+            Ok(LogOrder::Append(group, records)) if !records.iter().any(Record::binds) => {
+                log.defer(records);
+                deferred = Some((
+                    group,
+                    deferred.map_or_else(Instant::now, |(_, since)| since),
+                ));
+                continue;
+            }
+            Ok(LogOrder::Append(group, records)) => (group, records),
+            Err(error) => match (deferred, error) {
+                (Some((group, _)), _) => (group, Vec::new()),
+                (None, RecvTimeoutError::Disconnected) => return Ok(()),
+                (None, RecvTimeoutError::Timeout) => continue,
+            },
+        };
+        deferred = None;
+        write(&mut log, orders, (group, records), done, written)?;
+    }
+}
+
+/// Writes and syncs a group, and with it what was given meanwhile.
+fn write(
+    log: &mut Log<FileStorage>,
+    orders: &Receiver<LogOrder>,
+    (mut last, mut records): (RecordGroup, Vec<Record>),
+    done: &watch::Sender<RecordGroup>,
+    written: &impl Fn(Duration),
+) -> Result<(), LogError> {
+    let mut released = None;
+    while records.len() < FULL_GROUP && released.is_none() {
+        match orders.try_recv() {
+            Ok(LogOrder::Append(group, more)) => {
+                last = group;
+                records.extend(more);
+            }
+            Ok(LogOrder::Release(view)) => released = Some(view),
+            Err(_) => break,
         }
     }
-    Ok(())
+    let begun = Instant::now();
+    log.append(&records)?;
+    written(begun.elapsed());
+    // Nobody listens while the node stops.
+    let _ = done.send(last);
+    released.map_or(Ok(()), |view| log.release(view))
+}
+
+#[cfg(test)]
+mod tests {
+    use consensus::log::{Identity, LogStorage};
+    use tempfile::TempDir;
+    use types::codec::Bounded;
+    use types::committee::ValidatorSet;
+    use types::hash::{BlockId, ChainId, Hash32};
+    use types::key::SecretKey;
+    use types::number::Epoch;
+    use types::vote::{Certificate, Statement, Subject};
+
+    use super::*;
+
+    fn finalization(view: u64) -> Record {
+        Record::Certificate(Certificate {
+            statement: Statement {
+                epoch: Epoch(0),
+                view: View(view),
+                subject: Subject::Finalize {
+                    block: BlockId(Hash32([1; 32])),
+                },
+            },
+            signers: ValidatorSet::default(),
+            signatures: Bounded::default(),
+        })
+    }
+
+    fn open(directory: &TempDir) -> (Log<FileStorage>, Vec<Record>) {
+        let identity = Identity {
+            chain: ChainId(Hash32([1; 32])),
+            validator: SecretKey::from_bytes(&[2; 32]).public(),
+            epoch: Epoch(0),
+        };
+        let files = || FileStorage::new(directory.path()).unwrap();
+        if files().segments().unwrap().is_empty() {
+            Log::init(files(), identity).unwrap();
+        }
+        Log::open(files(), identity).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_does_not_bind_is_written_with_the_next_group_or_after_a_while() {
+        let directory = TempDir::new().unwrap();
+        let (syncs, counted) = std::sync::mpsc::channel();
+        let mut thread =
+            LogThread::start(open(&directory).0, move |_| syncs.send(()).unwrap()).unwrap();
+        thread
+            .append(RecordGroup(1), vec![finalization(1)])
+            .unwrap();
+        assert_eq!(thread.progress().await.unwrap(), RecordGroup(1));
+        thread
+            .append(RecordGroup(2), vec![finalization(2)])
+            .unwrap();
+        let both = vec![finalization(3), Record::Floor(View(3))];
+        thread.append(RecordGroup(3), both).unwrap();
+        while thread.progress().await.unwrap() < RecordGroup(3) {}
+        // Written as well, since the thread ends.
+        thread
+            .append(RecordGroup(4), vec![finalization(4)])
+            .unwrap();
+        thread.finish().unwrap();
+        let written = open(&directory).1;
+        assert_eq!(written.len(), 5, "{written:?}");
+        assert_eq!(written[3], Record::Floor(View(3)), "in their order");
+        assert!(counted.try_iter().count() <= 4);
+    }
 }

@@ -7,18 +7,24 @@ use node::core::{Effect, Frame, FrameChannel, StopReason};
 use node::serve;
 
 use super::{Happening, World};
+use crate::host::SyncBegin;
 use crate::judge::Violation;
 use crate::scenario::{CrashPoint, HostId};
 
 /// Longest time that a sync of a log takes, in milliseconds.
 const LONGEST_SYNC_MS: u64 = 12;
+/// After what time a sync begins for records that do not bind, in milliseconds.
+const DEFERRED_SYNC_MS: u64 = 20;
 
 impl World {
     pub(super) fn perform(&mut self, host: HostId, effects: Vec<Effect>) -> Result<(), Violation> {
         for effect in effects {
-            let (now, begins_sync) = self.hosts[host].pass(effect);
-            if begins_sync {
-                let at = self.now_ms + self.random.range(0, LONGEST_SYNC_MS);
+            let (now, sync) = self.hosts[host].pass(effect);
+            if let Some(begin) = sync {
+                let at = match begin {
+                    SyncBegin::Now => self.now_ms + self.random.range(0, LONGEST_SYNC_MS),
+                    SyncBegin::Deferred => self.now_ms + DEFERRED_SYNC_MS,
+                };
                 let life = self.hosts[host].life;
                 self.later(at, Happening::Sync { host, life });
             }

@@ -27,6 +27,7 @@ pub struct Audit {
     said: BTreeMap<(usize, View, u8), Statement>,
     proposed: BTreeMap<(usize, View), BlockId>,
     disks: BTreeMap<usize, Vec<Record>>,
+    deferred: BTreeMap<usize, Vec<Record>>,
     /// View in which each block was first made final by a node, with the time, for figures.
     pub reports: u64,
 }
@@ -35,11 +36,19 @@ impl Audit {
     /// A node read its log.
     pub fn reopen(&mut self, node: usize, records: &[Record]) {
         self.disks.insert(node, records.to_vec());
+        self.deferred.remove(&node);
     }
 
-    /// A node's records are synced.
+    /// A node's records wait for the next that are synced.
+    pub fn deferred(&mut self, node: usize, records: &[Record]) {
+        let deferred = self.deferred.entry(node).or_default();
+        deferred.extend_from_slice(records);
+    }
+
+    /// A node's records are synced, and before them those that waited.
     pub fn persisted(&mut self, node: usize, records: &[Record]) {
         let disk = self.disks.entry(node).or_default();
+        disk.extend(self.deferred.remove(&node).unwrap_or_default());
         disk.extend_from_slice(records);
         // Only what may still be relied upon.
         if disk.len() > 600 {
@@ -104,11 +113,17 @@ impl Audit {
             ));
         }
         match effect {
-            Effect::Commit { block, .. } => {
+            Effect::Commit {
+                block,
+                finalization,
+            } => {
                 let height = block.header.height;
                 let known = *self.chain.entry(height).or_insert(block.id());
                 if known != block.id() {
                     return Err(format!("two blocks are final at height {height}"));
+                }
+                if finalization.is_some() {
+                    return Ok(());
                 }
                 self.require(node, &format!("commit of height {height}"), |record| {
                     is_finalization(record, View(1))

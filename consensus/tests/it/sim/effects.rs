@@ -33,6 +33,12 @@ impl Sim {
             if self.nodes[node].replica.is_none() {
                 return Ok(());
             }
+            if let Effect::Commit {
+                finalization: None, ..
+            } = &effect
+            {
+                self.persist(node, &[])?;
+            }
             if !self.is_twin(node) {
                 self.audit.check(node, &effect, &self.nodes[node])?;
             }
@@ -131,6 +137,11 @@ impl Sim {
 
     fn persist(&mut self, node: usize, records: &[Record]) -> Result<(), Violation> {
         let log = self.nodes[node].log.as_mut().expect("runs");
+        if !records.is_empty() && !records.iter().any(Record::binds) {
+            log.defer(records.to_vec());
+            self.audit.deferred(node, records);
+            return Ok(());
+        }
         log.append(records).map_err(|error| error.to_string())?;
         self.audit.persisted(node, records);
         Ok(())

@@ -4,7 +4,8 @@ use types::block::Header;
 use types::codec::Bounded;
 use types::committee::Committee;
 use types::hash::BlockId;
-use types::number::ValidatorIndex;
+use types::number::{ProtocolVersion, ValidatorIndex};
+use types::params::NEWEST_PROTOCOL_VERSION;
 use types::proof::FinalityProof;
 use types::testing;
 use types::vote::{Certificate, Statement, Vote};
@@ -170,4 +171,24 @@ fn a_handover_from_before_the_newest_term_is_past() {
         light.advance(&first),
         Err(HandoverError::Past { .. })
     ));
+}
+
+#[test]
+fn a_version_that_this_program_lacks_counts_once_a_quorum_has_said_it() {
+    let (mut light, mut handover) = (light(), handover());
+    let (height, version) = (
+        handover.header.height,
+        ProtocolVersion(NEWEST_PROTOCOL_VERSION.0 + 1),
+    );
+    handover.header.protocol_version = version;
+    handover.certificate = finalized(&handover.header, 1, &STAKES[..1]);
+    let liar = light.advance(&handover).unwrap_err();
+    assert!(matches!(liar, HandoverError::Certificate(_)), "{liar}");
+    handover.certificate = finalized(&handover.header, 1, &STAKES);
+    let unknown = UnknownProtocolVersion { version, height };
+    assert_eq!(
+        light.advance(&handover),
+        Err(HandoverError::Version(unknown))
+    );
+    assert_eq!(light.newest_term().epoch, Epoch::FIRST, "nothing changed");
 }

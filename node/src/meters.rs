@@ -4,6 +4,7 @@
 //! they stand in one metric that is made anew each time.
 
 mod network;
+mod requests;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,6 +17,7 @@ use chain::state_meters::StateMetrics;
 use metrics::catalogue::TimeRange;
 use metrics::value::float;
 use metrics::{Catalogue, Counter, Gauge, Histogram, Labelled, MetricEntry, disk, process};
+use rpc_server::RequestCounts;
 use state::{DecidedState as _, StateRead};
 use types::hash::ValidatorId;
 use types::time::Now;
@@ -23,6 +25,7 @@ use types::time::Now;
 use crate::core::certificates::CertificateTime;
 use crate::core::{Node, SetupError};
 use network::NetworkMetrics;
+use requests::RequestMetrics;
 
 /// What a validator's loop records.
 #[derive(Debug, Clone)]
@@ -206,6 +209,12 @@ pub fn register_readers(
     });
 }
 
+/// Registers what the HTTP interface answered.
+pub fn register_requests(all: &mut Catalogue, requests: RequestCounts) {
+    let metrics = RequestMetrics::register(all);
+    all.before_text(move || metrics.refresh(&requests));
+}
+
 /// Everything that a validator shows.
 #[must_use]
 pub fn entries() -> Vec<MetricEntry> {
@@ -213,6 +222,7 @@ pub fn entries() -> Vec<MetricEntry> {
     register(&mut all);
     disk::register(&mut all, Path::new("."));
     Readers::register(&mut all);
+    RequestMetrics::register(&mut all);
     all.entries().to_vec()
 }
 

@@ -176,11 +176,12 @@ fn drop_uploads(blobs: &BlobStore, node: &Node) -> Result<(), NodeError> {
 async fn serve(
     config: &Config,
     backend: &Arc<ChainBackend>,
-    all: Catalogue,
+    mut all: Catalogue,
 ) -> Result<(HttpThreads, Server, Option<Server>), NodeError> {
     let http = HttpThreads::start()?;
     let server = Server::start(config.rpc.server(), backend.clone());
     let server = http.run(server).await?;
+    meters::register_requests(&mut all, server.requests().clone());
     let shown = config.metrics.clone();
     let shown = async move { metrics::listener::start(&shown, &Arc::new(all)).await };
     let shown = http.run(shown).await;

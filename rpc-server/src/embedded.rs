@@ -15,6 +15,7 @@ use tower::ServiceExt as _;
 
 use crate::backend::Backend;
 use crate::config::ServerConfig;
+use crate::counts::RequestCounts;
 use crate::error::ApiError;
 use crate::guard::Guard;
 use crate::routes;
@@ -58,8 +59,10 @@ impl EmbeddedServer {
         // A host passes on no trailers, with which calls by gRPC end.
         let mut config = config.clone();
         config.grpc = false;
+        // The host counts what it passes on.
+        let counts = RequestCounts::default();
         Self {
-            router: routes::router(backend, &config, Guard::behind_host(), stopped),
+            router: routes::router(backend, &config, Guard::behind_host(), stopped, counts),
             stop,
         }
     }

@@ -38,7 +38,7 @@ const ROUTE_OPTION: &str = "gridproof.v1.http";
 /// The service by which gRPC's own tools ask whether a server serves, and the route that answers it.
 const HEALTH_SERVICE: (&str, &str) = ("grpc.health.v1.Health", "GET /readyz");
 /// The path of the service that tells which services there are.
-const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/{method}";
+pub(crate) const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/{method}";
 /// Room for the fields of a message beside what a route takes as its body, in bytes.
 const FIELDS_BYTES: usize = 4 << 10;
 /// Longest body of an error, in bytes.

@@ -22,6 +22,7 @@ mod caller;
 pub mod config;
 mod connection;
 mod connections;
+mod counts;
 pub mod embedded;
 pub mod error;
 pub mod events;
@@ -39,6 +40,7 @@ mod unsent;
 
 pub use backend::{Backend, FinalBlock};
 pub use config::ServerConfig;
+pub use counts::{RequestCounts, RequestOutcome};
 pub use embedded::{EmbeddedServer, PassedAnswer, PassedRequest};
 pub use error::{ApiError, ErrorKind};
 pub use events::EventLog;

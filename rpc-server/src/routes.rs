@@ -26,6 +26,7 @@ use types::transaction::SignedTransaction;
 use crate::admission::{Admission, RouteCost, admit, is_json};
 use crate::backend::{Backend, FinalBlock};
 use crate::config::ServerConfig;
+use crate::counts::{RequestCounts, count};
 use crate::error::{ApiError, ErrorKind};
 use crate::grpc::{self, CallCost, HealthEnd};
 use crate::guard::{Guard, panicked, protect};
@@ -105,12 +106,20 @@ fn documented() -> Vec<(&'static str, Vec<Operation>)> {
     routes.chain([(LIVE, vec![live])]).collect()
 }
 
+/// Counts of every route by HTTP and gRPC.
+pub(crate) fn counts() -> RequestCounts {
+    let calls = grpc::calls().into_iter().map(|(path, _)| path);
+    let own = paths().into_iter().chain([grpc::REFLECTION]);
+    RequestCounts::of(own.map(str::to_owned).chain(calls))
+}
+
 /// The whole router of a server that is guarded by `guard` and stops when `stopped` says so.
 pub(crate) fn router(
     backend: Arc<dyn Backend>,
     config: &ServerConfig,
     guard: Guard,
     stopped: watch::Receiver<bool>,
+    counts: RequestCounts,
 ) -> Router {
     let admission = Admission::new(config, PartyBook::new(backend.clone()));
     let longest_wait = Duration::from_millis(MAX_WAIT_MS);
@@ -141,7 +150,8 @@ pub(crate) fn router(
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(guard, protect));
+        .layer(from_fn_with_state(guard, protect))
+        .layer(from_fn_with_state(counts, count));
     if config.grpc {
         router.layer(from_fn(grpc::word))
     } else {

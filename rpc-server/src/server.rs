@@ -16,6 +16,7 @@ use crate::caller::ClientAddress;
 use crate::config::ServerConfig;
 use crate::connection::{ConnectionRules, RemoteEnd};
 use crate::connections::{ConnectionBook, Entry, Holder};
+use crate::counts::RequestCounts;
 use crate::error::ApiError;
 use crate::guard::Guard;
 use crate::routes;
@@ -49,6 +50,7 @@ fn listen_words(error: &std::io::Error) -> String {
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    requests: RequestCounts,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -60,11 +62,15 @@ impl Server {
         backend: Arc<dyn Backend>,
     ) -> Result<Self, ServerError> {
         let limits = config.clone();
-        Self::start_router(config, |address, stopped| {
+        let requests = routes::counts();
+        let counted = requests.clone();
+        let started = Self::start_router(config, |address, stopped| {
             let guard = Guard::new(&limits.allowed_hosts, address, "rpc.allowed_hosts");
-            routes::router(backend, &limits, guard, stopped)
-        })
-        .await
+            routes::router(backend, &limits, guard, stopped, counted)
+        });
+        let mut server = started.await?;
+        server.requests = requests;
+        Ok(server)
     }
 
     /// Listens and serves what `router` makes for the address that was taken and the flag that says when to stop.
@@ -97,6 +103,7 @@ impl Server {
         };
         Ok(Self {
             address,
+            requests: RequestCounts::default(),
             stop,
             task: tokio::spawn(acceptor.run(socket, stopped)),
         })
@@ -106,6 +113,12 @@ impl Server {
     #[must_use]
     pub fn local_address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it answered so far.
+    #[must_use]
+    pub fn requests(&self) -> &RequestCounts {
+        &self.requests
     }
 
     /// Takes no more requests, ends long polls, and waits for requests in progress, each as long as a client has. Dropped

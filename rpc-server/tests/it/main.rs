@@ -8,6 +8,7 @@
 
 mod attack;
 mod client;
+mod counts;
 mod document;
 mod embedded;
 mod events;

@@ -3,7 +3,7 @@
 
 use types::account::LockReason;
 use types::hash::{BlobId, JobId};
-use types::job::{JobRecord, Stage};
+use types::job::{FailureReason, JobRecord, Stage};
 use types::limits::MAX_STATES_BYTES;
 use types::number::Attempt;
 use types::stored::Holding;
@@ -160,6 +160,23 @@ fn one_wrong_task_of_a_chain_costs_its_primary_alone() {
             };
             assert_eq!(world.partner(n).bond, bond, "partner {n}, task {task}");
         }
+    }
+}
+
+/// Each leaf is right for what the primary says that its task began with, so that nobody differs.
+#[test]
+fn a_broken_link_settles_nothing_and_costs_its_primary_its_work() {
+    let mut world = proven();
+    let job = world.submit(&chain(2, 2));
+    let primary = parties(&world.run_to(&job, "assigned").stage).0.unwrap();
+    world.depart(primary, Conduct::BreaksLink);
+    let verifiers = parties(&world.run_to(&job, "storing").stage).1;
+    let record = world.run_to_failure(&job, FailureReason::NotStored);
+    for n in 0..PARTNERS {
+        let paid = world.chain.account(n).balance.0 - square(10_000).0;
+        let fee = record.policy.verifier_fee.0;
+        assert_eq!(paid, if verifiers.contains(&n) { fee } else { 0 }, "{n}");
+        assert_eq!(world.partner(n).bond, square(500));
     }
 }
 

@@ -22,7 +22,7 @@ use crate::job::world::{CUSTOMER, PARTNERS, RESULT_BYTES, World, number};
 pub const INPUT_MIB: u128 = 1;
 
 /// Steps that nobody pays for.
-const FREE: [&str; 4] = ["renew", "vote", "open_vote", "contradict"];
+const FREE: [&str; 5] = ["renew", "vote", "open_vote", "contradict", "hand_on"];
 
 /// What was sent in a block: by whom, what, and whether it succeeded.
 pub type Sent = Vec<(u8, Action, bool)>;
@@ -229,7 +229,7 @@ impl Model {
         if matches!(&after.stage, Stage::Failed(failed) if failed.reason == FailureReason::Cancelled)
         {
             if moved {
-                self.cancelled(world, before);
+                self.cancelled(world, before, after);
                 self.ended(world, before, after, sent);
             }
             return;
@@ -288,12 +288,15 @@ impl Model {
     }
 
     /// What the customer's word means for money that ends a job before anything else is sent for it in a block.
-    fn cancelled(&mut self, world: &World, before: &JobRecord) {
+    fn cancelled(&mut self, world: &World, before: &JobRecord, after: &JobRecord) {
         if let Stage::Assigned(assigned) = &before.stage
             && let Some(duties) = &assigned.duties
         {
             let part = assigned.primary.price.0 * u128::from(3 * had_ms(world, before, duties));
             let part = part.div_ceil(window_ms(world, before).into());
+            // States that a quorum holds by then are read: all of the price.
+            let is_held = after.states.is_some_and(|states| states.held);
+            let part = if is_held { u128::MAX } else { part };
             let part = part.min(assigned.primary.price.0);
             self.pay(&before.id, &assigned.primary.partner, part);
         }
@@ -405,7 +408,12 @@ impl Model {
             Stage::Failed(failed) => Some(failed.reason),
             _ => None,
         };
-        *self.ends.entry(format!("{reason:?}")).or_default() += 1;
+        let of = if before.terms.state.is_chain() {
+            "chain "
+        } else {
+            ""
+        };
+        *self.ends.entry(format!("{of}{reason:?}")).or_default() += 1;
         let due = self.rents[&after.id].due;
         self.burn_pot(&after.id, due.min(before.escrow.rent.0));
         let primary = crate::job::world::parties(&before.stage).0;

@@ -1,5 +1,5 @@
 //! Random conduct of everybody on many jobs at once, against the simple model: checks, disputes, challenges of settled results,
-//! rent, penalties. A seed replays with `GRIDPROOF_SEED=n scripts/test vm`; `GRIDPROOF_SEEDS=n` runs the first n, and
+//! chains of tasks and their broken links, rent, penalties. A seed replays with `GRIDPROOF_SEED=n scripts/test vm`; `GRIDPROOF_SEEDS=n` runs the first n, and
 //! `GRIDPROOF_MODEL_OPERATIONS=n` as many as take n transactions. Every other seed has the parameters of a network that is no devnet.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use types::transaction::Action;
 
 use crate::fixture::{REFEREES, address, square};
 use crate::job::model::{Model, Sent};
-use crate::job::world::{CUSTOMER, Conduct, PARTNERS, World, spec};
+use crate::job::world::{CUSTOMER, Conduct, PARTNERS, World, chain, spec};
 use types::testing::Random;
 
 /// Seeds of an ordinary run.
@@ -62,7 +62,7 @@ fn random_conduct_moves_money_as_the_model_says() {
     println!("{done} operations: {ends:?}");
     if seeds.count() >= 4 {
         assert!(
-            ["None", "verdict"]
+            ["None", "chain None", "verdict"]
                 .iter()
                 .all(|end| ends.contains_key(*end))
                 && ends.len() >= 6,
@@ -120,7 +120,10 @@ fn run(seed: u64) -> (BTreeMap<String, u32>, u64) {
     if random.below(2) == 0 {
         wrong.insert(
             u8::try_from(random.below(u64::from(PARTNERS))).unwrap(),
-            u32::try_from(random.below(4)).unwrap(),
+            match random.below(6) {
+                task @ 0..4 => Conduct::Wrong(u32::try_from(task).unwrap()),
+                _ => Conduct::BreaksLink,
+            },
         );
     }
     let mut model = Model::new(&world);
@@ -146,11 +149,11 @@ fn run(seed: u64) -> (BTreeMap<String, u32>, u64) {
     (model.ends, operations)
 }
 
-/// Everybody gets a new conduct; who is wrong stays wrong, at the same task.
-fn shuffle_conduct(world: &mut World, wrong: &BTreeMap<u8, u32>, random: &mut Random) {
+/// Everybody gets a new conduct; who is wrong stays wrong, at the same task, and who breaks links goes on with it.
+fn shuffle_conduct(world: &mut World, wrong: &BTreeMap<u8, Conduct>, random: &mut Random) {
     world.conduct = wrong
         .iter()
-        .map(|(n, task)| (*n, BTreeSet::from([Conduct::Wrong(*task)])))
+        .map(|(n, conduct)| (*n, BTreeSet::from([*conduct])))
         .collect();
     let mut conduct = || CONDUCTS[usize::try_from(random.below(10)).unwrap()];
     let (first, mut others): (Conduct, Vec<_>) =
@@ -176,10 +179,15 @@ fn shuffle_conduct(world: &mut World, wrong: &BTreeMap<u8, u32>, random: &mut Ra
 }
 
 fn random_spec(random: &mut Random) -> JobSpec {
-    let mut spec = spec();
+    let mut spec = if random.below(3) == 0 {
+        chain(0, 1)
+    } else {
+        spec()
+    };
     let value = Amount(square(1).0 / 10 * u128::from(1 + random.below(400)));
     spec.verification.value_at_risk = value;
-    spec.verification.task_value_at_risk = if random.below(2) == 0 {
+    let is_whole = random.below(2) == 0 || spec.workload.state.is_chain();
+    spec.verification.task_value_at_risk = if is_whole {
         value
     } else {
         Amount(value.0.div_ceil(4))

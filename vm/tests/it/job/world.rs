@@ -53,6 +53,8 @@ pub enum Conduct {
     Third(u32),
     /// Has an outcome of this task that nobody else has.
     Alone(u32),
+    /// Hands on another state than the first task of a chain left, and works on with it.
+    BreaksLink,
     /// Votes for what others claim, as a referee, and has not run the task.
     Copies,
 }
@@ -294,9 +296,14 @@ impl World {
         check(&self.chain.state, self.chain.rules.supply);
     }
 
-    /// What validators that hold everything say of a job now, if they are a quorum.
+    /// What validators that hold everything say of a job now, if they are a quorum. Nobody holds results with a broken link.
     fn certificate_of(&self, record: &JobRecord) -> Option<SystemTransaction> {
         let statement = said(record, record.awaited_data()?);
+        let primary = record.stage.primary();
+        let breaks = primary.is_some_and(|one| self.breaks_link(number(&one.partner), record));
+        if statement.subject.holding == Holding::Results && breaks {
+            return None;
+        }
         self.certificate(statement, &self.holders)
     }
 

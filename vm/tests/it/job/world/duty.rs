@@ -8,7 +8,7 @@ use types::codec::{Bounded, encode};
 use types::hash::{BlobId, Domain, Hash32, ValidatorId};
 use types::job::{
     Announcing, Assigned, AwaitedVote, Ballot, JobRecord, PrimaryOpening, Stage, TaskState,
-    VoteContext, vote_commitment,
+    TaskStates, VoteContext, vote_commitment,
 };
 use types::number::{Fuel, TaskIndex};
 use types::snapshot::PartnerPage;
@@ -237,16 +237,31 @@ impl World {
             let receipt = query::receipt(&self.chain.state, &record.id).unwrap();
             receipt.unwrap().primary
         });
-        let outcome = self.outcome(number(&primary), TaskIndex(before));
-        outcome.state(&record.terms.state)
+        self.state_after(number(&primary), record, TaskIndex(before))
+    }
+
+    /// What a primary says that a task left.
+    fn state_after(&self, primary: u8, record: &JobRecord, task: TaskIndex) -> TaskState {
+        if task == TaskIndex(0) && self.breaks_link(primary, record) {
+            let other = BlobId::of(b"another state");
+            return Bounded::new(vec![Some(other)]).unwrap();
+        }
+        self.outcome(primary, task).state(&record.terms.state)
+    }
+
+    /// True if partner `n` hands on another state than a task of this job left.
+    pub fn breaks_link(&self, n: u8, record: &JobRecord) -> bool {
+        record.terms.state.is_chain() && self.does(n, Conduct::BreaksLink)
     }
 
     /// The list of states that partner `n` hands on as primary.
     pub fn states(&self, n: u8, record: &JobRecord) -> BlobId {
-        let all = all_tasks(record).into_iter();
-        let outcomes = all.map(|task| self.outcome(n, task)).collect();
-        let outcomes = Outcomes(Bounded::new(outcomes).unwrap());
-        BlobId::of(&encode(&outcomes.states(&record.terms.state)))
+        let mut all = all_tasks(record);
+        all.pop();
+        let states = all.iter().map(|task| self.state_after(n, record, *task));
+        BlobId::of(&encode(&TaskStates(
+            Bounded::new(states.collect()).unwrap(),
+        )))
     }
 
     /// What the primary of a chain sends before it may commit; nothing but renewals while it waits.

@@ -9,14 +9,12 @@ use std::path::Path;
 
 use rustix::fs::statvfs;
 use types::job::{JobTerms, Workload};
-use types::limits::MAX_STATES_BYTES;
+use types::limits::{MAX_OUTCOME_BYTES, MAX_STATE_ENTRY_BYTES, MAX_STATES_BYTES};
 
 /// Disk that stays free beside a job, for the journal and for what the system rounds up, in bytes.
 const SPARE_DISK_BYTES: u64 = 64 << 20;
 /// Memory of a worker beside what grows with its job: compiling, the program itself, in bytes.
 const WORKER_MEMORY_BYTES: u64 = 128 << 20;
-/// Bytes of a task in a list of outcomes, at most.
-const OUTCOME_BYTES: u64 = 1_512;
 
 /// Disk and memory, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -122,8 +120,15 @@ fn start_bytes(terms: &JobTerms) -> u64 {
     terms.output_bytes.saturating_add(list)
 }
 
+/// What all tasks write, with a place for each in the list of outcomes and, of a chain, in that of states.
 fn result_bytes(terms: &JobTerms) -> u64 {
-    let task = terms.output_bytes.saturating_add(OUTCOME_BYTES);
+    let listed = if terms.state.is_chain() {
+        MAX_OUTCOME_BYTES + MAX_STATE_ENTRY_BYTES
+    } else {
+        MAX_OUTCOME_BYTES
+    };
+    let listed = u64::try_from(listed).unwrap_or(u64::MAX);
+    let task = terms.output_bytes.saturating_add(listed);
     task.saturating_mul(u64::from(terms.tasks.count()))
 }
 
@@ -179,6 +184,11 @@ fn group_memory_bytes() -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use types::codec::{Bounded, encode};
+    use types::hash::BlobId;
+    use types::job::{JobSpec, StateOutputs, TaskState, TaskStates};
+    use types::limits::MAX_STATE_OUTPUTS;
+
     use super::*;
 
     #[test]
@@ -219,6 +229,24 @@ mod tests {
         ] {
             assert_eq!(side_by_side(&workload, cores, memory_bytes), workers);
         }
+    }
+
+    #[test]
+    fn the_list_of_a_chains_states_takes_disk_beside_them() {
+        let workload = crate::core::tests::chain::workload();
+        let mut spec = types::testing::job_spec(workload.clone());
+        let need = |spec: &JobSpec| {
+            let room = FreeRoom::of_primary(&JobTerms::of(spec), &workload, 1);
+            room.disk_bytes
+        };
+        let array = need(&spec);
+        spec.workload.state = StateOutputs(Bounded::new(vec![0]).unwrap());
+        let largest = vec![Some(BlobId::of(b"state")); MAX_STATE_OUTPUTS];
+        let handed_on = spec.workload.tasks.count() - 1;
+        let states = (0..handed_on).map(|_| TaskState::new(largest.clone()).unwrap());
+        let list = encode(&TaskStates(Bounded::new(states.collect()).unwrap()));
+        let listed = u64::try_from(list.len()).unwrap();
+        assert!(need(&spec) >= array + listed, "{listed} bytes");
     }
 
     #[test]

@@ -13,13 +13,16 @@ use partner::core::{
 };
 use state::{ChainStore, DecidedState, MemoryStore, read_as};
 use types::attestation::{Exit, Outcome, Outcomes, leaf};
-use types::codec::{Bounded, Text, encode};
+use types::codec::{Bounded, Text, decode, encode};
 use types::gas::with_least_fee;
 use types::genesis::Genesis;
 use types::hash::{BlobId, ChainId, Hash32, JobId};
-use types::job::{Input, JobSpec, Output, Stage, TaskLimits, Workload};
+use types::job::{
+    Input, JobSpec, Output, Stage, StateOutputs, TaskLimits, TaskState, TaskStates, Workload,
+};
 use types::key::SecretKey;
-use types::number::{Amount, Fuel, Height, Nonce, SQUARE, TaskIndex};
+use types::limits::MAX_STATES_BYTES;
+use types::number::{Amount, Attempt, Fuel, Height, Nonce, SQUARE, TaskIndex};
 use types::params::Params;
 use types::state_key::StateKey;
 use types::transaction::{Action, SignedTransaction, Transaction};
@@ -71,6 +74,14 @@ struct SimulatedJob {
     ended: bool,
 }
 
+impl SimulatedJob {
+    /// True if whoever is primary in an attempt hands on another state than the first task left, where the job is a chain.
+    fn has_broken_link(&self, attempt: Attempt) -> bool {
+        let [first, ..] = self.id.0.0;
+        !self.must_settle && (u64::from(first) + u64::from(attempt.0)).is_multiple_of(3)
+    }
+}
+
 /// All partners, and the customer.
 pub struct Grid {
     chain: ChainId,
@@ -83,7 +94,7 @@ pub struct Grid {
     turn: usize,
 }
 
-/// A job that had to settle and failed, in words.
+/// A job that had to settle and failed, or settled and should not, in words.
 pub struct Unsettled(pub String);
 
 impl Grid {
@@ -139,7 +150,12 @@ impl Grid {
     }
 
     /// The customer's turn: perhaps a new job, and again all that is not over. `store` is some host's.
-    pub fn customer_turn(&mut self, store: &MemoryStore, calm: bool) -> Vec<Wish> {
+    pub fn customer_turn(
+        &mut self,
+        store: &MemoryStore,
+        calm: bool,
+        random: &mut SeededRandom,
+    ) -> Vec<Wish> {
         let wanted = if calm { 2 } else { 1 };
         if self.jobs.len() < wanted && self.jobs.iter().all(|job| job.ended || calm) {
             let transaction = Transaction {
@@ -149,7 +165,7 @@ impl Grid {
                 valid_until: Height(5_000),
                 fee: Amount::ZERO,
                 action: Action::SubmitJob {
-                    spec: Box::new(spec()),
+                    spec: Box::new(spec(random.index(2) == 0)),
                 },
             };
             let transaction = with_least_fee(transaction, self.params.min_fee);
@@ -206,34 +222,33 @@ impl Grid {
         if self.partners[at].life != life {
             return Vec::new();
         }
+        let (outcomes, left) = self.run(&execution);
         let TaskExecution {
             assignment,
             workload,
-            tasks,
             ..
         } = execution;
-        let mut outcomes = Vec::new();
-        for task in tasks {
-            outcomes.push((task, self.outcome(&workload, task)));
-        }
-        let list = (assignment.role == AssignmentRole::Primary).then(|| {
-            let all = outcomes
-                .iter()
-                .map(|(_, outcome)| outcome.clone())
-                .collect();
-            let (id, bytes) = named(&encode(&Outcomes(Bounded::new(all).expect("a few tasks"))));
-            self.contents.insert(id, bytes);
-            id
+        let is_primary = assignment.role == AssignmentRole::Primary;
+        let list = is_primary.then(|| {
+            let all = outcomes.iter().map(|ran| ran.outcome.clone()).collect();
+            self.keep(encode(&Outcomes(Bounded::new(all).expect("a few tasks"))))
         });
+        let mut states = Vec::new();
+        if is_primary && workload.state.is_chain() {
+            let handed_on = left.into_iter().take(outcomes.len().saturating_sub(1));
+            let all = TaskStates(Bounded::new(handed_on.collect()).expect("a few tasks"));
+            states.push(self.keep(encode(&all)));
+            states.extend(all.files().collect::<BTreeSet<_>>());
+        }
         let mut salt = [0; 32];
         salt[..8].copy_from_slice(&random.next_u64().to_le_bytes());
         let executed = ExecutionResult {
             assignment,
-            outcomes: RanTask::linked(&workload, outcomes),
+            outcomes,
             workload,
             salt: Hash32(salt),
             list,
-            states: Vec::new(),
+            states,
         };
         let effects = self.partners[at]
             .core
@@ -241,22 +256,62 @@ impl Grid {
         self.perform(at, effects, None)
     }
 
+    /// The outcomes of tasks, and what whoever ran them says that each left. A primary breaks the first link of some chains that
+    /// need not settle.
+    fn run(&mut self, execution: &TaskExecution) -> (Vec<RanTask>, Vec<TaskState>) {
+        let workload = &execution.workload;
+        let given = execution.states.map(|list| {
+            let bytes = self.contents.get(&list).expect("whoever handed it on");
+            decode::<TaskStates>(bytes, MAX_STATES_BYTES).expect("a list of states")
+        });
+        let of = execution.assignment;
+        let mut jobs = self.jobs.iter();
+        let breaks = workload.state.is_chain()
+            && of.role == AssignmentRole::Primary
+            && jobs.any(|job| job.id == of.job && job.has_broken_link(of.attempt));
+        let (mut ran, mut left) = (Vec::new(), Vec::<TaskState>::new());
+        for task in execution.tasks.iter().copied() {
+            let before = match &given {
+                Some(states) => states.before(task),
+                None => left.last().cloned(),
+            };
+            let before = before.unwrap_or_default();
+            let outcome = self.outcome(workload, task, &before);
+            let mut after = outcome.state(&workload.state);
+            if breaks && left.is_empty() {
+                let other = self.keep(b"another state".to_vec());
+                after = Bounded::new(vec![Some(other)]).expect("one output");
+            }
+            left.push(after);
+            ran.push(RanTask {
+                task,
+                before,
+                outcome,
+            });
+        }
+        (ran, left)
+    }
+
     /// What an honest referee finds.
     pub fn leaf(&mut self, task: &RefereeTask) -> Hash32 {
-        let outcome = self.outcome(&task.workload, task.task);
+        let outcome = self.outcome(&task.workload, task.task, &task.before);
         leaf(&task.workload, task.task, &task.before, &outcome)
     }
 
-    fn outcome(&mut self, workload: &Workload, task: TaskIndex) -> Outcome {
-        let mut keep = |text: String| {
-            let (id, bytes) = named(text.as_bytes());
-            self.contents.insert(id, bytes);
-            id
-        };
+    fn keep(&mut self, bytes: Vec<u8>) -> BlobId {
+        let id = BlobId::of(&bytes);
+        self.contents.insert(id, bytes);
+        id
+    }
+
+    fn outcome(&mut self, workload: &Workload, task: TaskIndex, before: &TaskState) -> Outcome {
+        let mut keep = |text: String| self.keep(text.into_bytes());
+        let state = before.iter().flatten().next();
+        let after = state.map_or_else(String::new, |state| format!(" after {}", state.hash));
         let outputs = workload
             .outputs
             .iter()
-            .map(|output| Some(keep(format!("{} of {task}", output.name))))
+            .map(|output| Some(keep(format!("{} of {task}{after}", output.name))))
             .collect();
         Outcome {
             exit: Exit::Code { code: 0 },
@@ -321,6 +376,11 @@ impl Grid {
                 continue;
             };
             job.ended = record.stage.is_final();
+            let is_broken = record.terms.state.is_chain() && job.has_broken_link(record.attempt);
+            if is_broken && record.stage == Stage::Settled {
+                let id = job.id;
+                return Err(Unsettled(format!("job {id} settled over a broken link")));
+            }
             if job.ended && job.must_settle && record.stage != Stage::Settled {
                 return Err(Unsettled(format!(
                     "job {} ended as {:?}",
@@ -388,7 +448,8 @@ fn view(store: &MemoryStore, keys: &PartnerKeys) -> Option<ProvenState> {
     })
 }
 
-fn spec() -> JobSpec {
+/// A job of three tasks, as a chain or as an array.
+fn spec(is_chain: bool) -> JobSpec {
     let input = Input {
         blob: BlobId::of(INPUT),
         target: Text::new("/in/data").expect("short"),
@@ -405,6 +466,7 @@ fn spec() -> JobSpec {
             memory_bytes: 1 << 20,
             output_bytes: 1 << 20,
         },
+        state: StateOutputs(Bounded::new(if is_chain { vec![0] } else { vec![] }).expect("one")),
         ..types::testing::workload(MODULE, TASKS)
     };
     let mut spec = types::testing::job_spec(workload);

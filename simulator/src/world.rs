@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chain::{Done, Submission, Ticket};
+use chain::{BlobRequest, Done, Submission, Ticket};
 use consensus::Message;
 use node::core::{Event, Frame, FrameChannel, NodeSetup};
 use partner::core::TaskExecution;
@@ -76,7 +76,7 @@ enum Happening {
     Read {
         host: HostId,
         life: u32,
-        blob: BlobId,
+        list: BlobRequest,
     },
 }
 
@@ -328,7 +328,7 @@ impl World {
                 blob,
                 from,
             } => self.asked(host, life, blob, from),
-            Happening::Read { host, life, blob } => self.read(host, life, blob),
+            Happening::Read { host, life, list } => self.read(host, life, &list),
             Happening::Load => {
                 self.later(self.now_ms + LOAD_EVERY_MS, Happening::Load);
                 self.send_load()

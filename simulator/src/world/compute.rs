@@ -1,10 +1,10 @@
 //! The part of the world in which partners run jobs and hosts exchange blobs.
 
 use chain::{BlobRequest, Event, RefereeTask, Submission, Ticket};
-use types::attestation::{Outcomes, RefereeFinding};
+use types::attestation::RefereeFinding;
 use types::codec::decode;
 use types::hash::{BlobId, Domain, Hash32, TransactionId, ValidatorId};
-use types::limits::MAX_OUTCOMES_BYTES;
+use types::limits::{MAX_OUTCOMES_BYTES, MAX_STATES_BYTES};
 
 use super::{Happening, World};
 use crate::grid::Wish;
@@ -48,7 +48,7 @@ impl World {
             return Ok(());
         };
         let store = &self.hosts[host].store;
-        let mut wishes = grid.customer_turn(store, calm);
+        let mut wishes = grid.customer_turn(store, calm, &mut self.random);
         wishes.extend(grid.partner_turn(store, calm, &mut self.random));
         self.fulfil(wishes)
     }
@@ -120,9 +120,8 @@ impl World {
                     },
                 );
             }
-            // The grid's jobs are arrays: there is no list of states to read.
-            BlobRequest::ReadStates { blob } | BlobRequest::ReadOutcomes { blob } => {
-                self.later(self.now_ms, Happening::Read { host, life, blob });
+            list @ (BlobRequest::ReadStates { .. } | BlobRequest::ReadOutcomes { .. }) => {
+                self.later(self.now_ms, Happening::Read { host, life, list });
             }
             BlobRequest::Drop(blobs) => {
                 for blob in blobs {
@@ -184,15 +183,34 @@ impl World {
         }
     }
 
-    /// A host's node reads a list of outcomes.
-    pub(super) fn read(&mut self, host: HostId, life: u32, blob: BlobId) -> Result<(), Violation> {
+    /// A host's node reads a list of outcomes, or of a chain's states.
+    pub(super) fn read(
+        &mut self,
+        host: HostId,
+        life: u32,
+        request: &BlobRequest,
+    ) -> Result<(), Violation> {
         if self.hosts[host].life != life {
             return Ok(());
         }
-        let bytes = self.hosts[host].blobs.get(&blob);
-        let outcomes = bytes
-            .and_then(|bytes| decode::<Outcomes>(bytes, MAX_OUTCOMES_BYTES).ok())
-            .map(Box::new);
-        self.chain_event(host, Event::OutcomesRead { blob, outcomes })
+        let bytes = |blob| self.hosts[host].blobs.get(blob);
+        let event = match request {
+            BlobRequest::ReadStates { blob } => {
+                let states = bytes(blob).and_then(|bytes| decode(bytes, MAX_STATES_BYTES).ok());
+                Event::StatesRead {
+                    blob: *blob,
+                    states: states.map(Box::new),
+                }
+            }
+            BlobRequest::ReadOutcomes { blob } => {
+                let outcomes = bytes(blob).and_then(|bytes| decode(bytes, MAX_OUTCOMES_BYTES).ok());
+                Event::OutcomesRead {
+                    blob: *blob,
+                    outcomes: outcomes.map(Box::new),
+                }
+            }
+            BlobRequest::Fetch { .. } | BlobRequest::Drop(_) => return Ok(()),
+        };
+        self.chain_event(host, event)
     }
 }

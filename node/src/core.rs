@@ -4,7 +4,7 @@
 //! order. What it promises beyond what its parts promise:
 //!
 //! - A vote stands after its record in [`Effect::Persist`], and a block's commit after its finalization. A host that
-//!   passes effects through [`LogGate`] lets none of them leave before the disk has them.
+//!   passes effects through [`LogGate`] lets none of them leave before the disk has what it rests on.
 //! - Execution is asked for and answered; nothing here waits. Executions, buildings and commits are asked for in an
 //!   order in which they can be done one after the other.
 //! - A block is filled up to [`MAX_BUILD_DEPTH`](types::limits::MAX_BUILD_DEPTH) above the store's last one; deeper

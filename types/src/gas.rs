@@ -15,9 +15,9 @@ pub const TRANSACTION: u64 = 4_096;
 pub const TRANSFER: u64 = 1_024;
 /// Gas of a registration: the profile, and whether its VRF key is valid.
 pub const REGISTER_PARTNER: u64 = 16_384;
-/// Gas of a bond: the index of partners, when the partner enters it.
+/// Gas of a bond: the page and the index of partners, when the partner enters them.
 pub const BOND: u64 = 16_384;
-/// Gas of an unbonding: the index, and the queue.
+/// Gas of an unbonding: the page, the index and the queue.
 pub const UNBOND: u64 = 8_192;
 /// Gas of a job: its policy, found by search over the bond formulas.
 pub const SUBMIT_JOB: u64 = 262_144;
@@ -27,7 +27,7 @@ pub const CANCEL_JOB: u64 = 65_536;
 pub const CHALLENGE_JOB: u64 = 32_768;
 /// Gas of a party's step that checks no proof.
 pub const JOB_STEP: u64 = 8_192;
-/// Gas of an announcement: a VRF proof, and the snapshot of partners.
+/// Gas of an announcement: a VRF proof, and a page of the partners of its epoch.
 pub const ANNOUNCE: u64 = 131_072;
 /// Gas of an opening: Merkle paths.
 pub const REVEAL: u64 = 32_768;

@@ -71,10 +71,11 @@ fn find(pid: u32, directory: &Path) -> Found {
     let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else {
         return Found::Gone;
     };
-    if is_zombie(pid) {
+    if is_zombie(pid) && !has_threads(pid) {
         return Found::Gone;
     }
-    if is_for(&line, directory) {
+    // One that was killed loses its command line before its files are closed, and with them the locks on its directory.
+    if is_for(&line, directory) || (line.is_empty() && is_ending(pid)) {
         Found::Ours
     } else {
         Found::Other
@@ -96,11 +97,28 @@ fn is_for(line: &[u8], directory: &Path) -> bool {
 }
 
 fn is_zombie(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The state follows the command in parentheses, which may itself hold parentheses.
-    stat.rsplit(')')
-        .next()
-        .is_none_or(|rest| rest.trim_start().starts_with(['Z', 'X']))
+    status_field(pid, 0).is_none_or(|state| state.starts_with(['Z', 'X']))
+}
+
+/// True if threads of the process are there beside its first one.
+fn has_threads(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    threads.is_ok_and(|threads| threads.count() > 1)
+}
+
+/// True if the kernel is about to end the process.
+fn is_ending(pid: u32) -> bool {
+    /// `PF_EXITING` of the kernel.
+    const ENDING: u64 = 4;
+    let flags = status_field(pid, 6).and_then(|flags| flags.parse::<u64>().ok());
+    flags.is_some_and(|flags| flags & ENDING != 0)
+}
+
+/// A field of /proc/PID/stat, counted from the state on. That follows the command in parentheses, which may itself hold some.
+fn status_field(pid: u32, number: usize) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields = stat.rsplit(')').next()?.split_whitespace();
+    fields.map(str::to_owned).nth(number)
 }
 
 /// Sends a signal; a process that is gone already is no error.

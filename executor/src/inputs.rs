@@ -7,6 +7,7 @@ use std::sync::Arc;
 use types::hash::BlobId;
 use types::job::{STATE_FOLDER, TaskState, Workload};
 
+use crate::fuel;
 use crate::no_result::{InputProblem, NoResult};
 
 /// Standard input and the files under `/in`.
@@ -88,10 +89,11 @@ impl Inputs {
         }
     }
 
-    /// Bytes of the state's files together.
-    pub(crate) fn state_bytes(&self) -> u64 {
+    /// Fuel that a task with these inputs is charged before its module's complexity: what the workload costs, and a unit for
+    /// each byte of the state's files.
+    pub(crate) fn upfront(&self, workload: &Workload) -> u64 {
         let lengths = self.state.iter().map(|(_, bytes)| bytes.len());
-        lengths.fold(0, |sum, length| {
+        lengths.fold(fuel::upfront(workload), |sum, length| {
             sum.saturating_add(u64::try_from(length).unwrap_or(u64::MAX))
         })
     }

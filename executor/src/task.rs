@@ -13,7 +13,6 @@ use crate::class::THREAD_STACK_BYTES;
 use crate::counters::{ProgramCounters, ProgramMark};
 use crate::engine::{Program, ProgramBody, TaskEngine};
 use crate::flaw::ENTRY;
-use crate::fuel;
 use crate::inputs::Inputs;
 use crate::limiter::BeginsTooLarge;
 use crate::no_result::{HostStep, NoResult, WorkloadFlaw, host_error};
@@ -54,7 +53,7 @@ pub fn run_task(
         }));
     }
     let host = TaskHost::new(workload, index, inputs).map_err(NoResult::Workload)?;
-    let upfront = fuel::upfront(workload).saturating_add(inputs.state_bytes());
+    let upfront = inputs.upfront(workload);
     let limit = workload.limits.fuel.0;
     let Some(left) = limit.checked_sub(upfront) else {
         return Ok(finish(workload, host, Exit::OutOfFuel, limit));

@@ -10,7 +10,6 @@ use types::number::{Fuel, TaskIndex};
 
 use crate::counters::ProgramMark;
 use crate::engine::{Program, ProgramBody};
-use crate::fuel;
 use crate::inputs::Inputs;
 use crate::no_result::NoResult;
 use crate::task::{execute, on_class_stack};
@@ -27,7 +26,7 @@ pub fn run_witness(
     inputs: &Inputs,
     (used, draw): (Fuel, &Hash32),
 ) -> Result<Hash32, NoResult> {
-    let upfront = fuel::upfront(workload).saturating_add(inputs.state_bytes());
+    let upfront = inputs.upfront(workload);
     let ready = match &program.body {
         ProgramBody::Ready {
             instance,
@@ -51,13 +50,8 @@ pub fn run_witness(
 
 /// A number from `begins` up to `used`, without `used`.
 fn point(draw: &Hash32, begins: u64, used: u64) -> u64 {
-    let number = draw
-        .0
-        .iter()
-        .take(8)
-        .fold(0, |sum, byte| (sum << 8) | u64::from(*byte));
     let span = used.saturating_sub(begins).max(1);
-    begins.saturating_add(number % span)
+    begins.saturating_add(draw.low_u64() % span)
 }
 
 #[cfg(test)]

@@ -403,6 +403,7 @@ impl Shell {
             match self.gate.pass(effect) {
                 GateVerdict::Perform(effect) => self.perform_one(effect)?,
                 GateVerdict::Append(group, records) => self.log.append(group, records)?,
+                GateVerdict::Defer(group, records) => self.log.defer(group, records)?,
                 GateVerdict::Waits => {}
             }
         }

@@ -75,6 +75,14 @@ struct RunningNode {
     work: VecDeque<Work>,
 }
 
+impl RunningNode {
+    /// The next sync makes these records durable as well.
+    fn take(&mut self, group: RecordGroup, records: Vec<Record>) {
+        self.unsynced.extend(records);
+        self.last_group = group;
+    }
+}
+
 /// A host: its disks, which outlive a crash, and its node while it is up.
 #[derive(Debug)]
 pub struct SimulatedHost {
@@ -277,17 +285,14 @@ impl SimulatedHost {
             GateVerdict::Perform(effect) => (Some(effect), None),
             GateVerdict::Waits => (None, None),
             GateVerdict::Append(group, records) => {
-                let binds = records.iter().any(Record::binds);
-                let begins = match binds {
-                    true if !running.syncing => Some(SyncBegin::Now),
-                    // What does not bind waits for the next group that does, or for its time.
-                    false if running.unsynced.is_empty() => Some(SyncBegin::Deferred),
-                    _ => None,
-                };
-                running.syncing |= binds;
-                running.unsynced.extend(records);
-                running.last_group = group;
-                (None, begins)
+                let begins = !std::mem::replace(&mut running.syncing, true);
+                running.take(group, records);
+                (None, begins.then_some(SyncBegin::Now))
+            }
+            GateVerdict::Defer(group, records) => {
+                let begins = running.unsynced.is_empty();
+                running.take(group, records);
+                (None, begins.then_some(SyncBegin::Deferred))
             }
         }
     }

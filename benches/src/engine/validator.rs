@@ -283,9 +283,8 @@ impl Host {
     fn pass(&mut self, effect: NodeEffect) -> Result<()> {
         match self.gate.pass(effect) {
             GateVerdict::Perform(effect) => self.leave(effect),
-            GateVerdict::Append(group, records) => {
-                self.log.append(group, records)?;
-            }
+            GateVerdict::Append(group, records) => self.log.append(group, records)?,
+            GateVerdict::Defer(group, records) => self.log.defer(group, records)?,
             GateVerdict::Waits => {}
         }
         Ok(())

@@ -4,8 +4,9 @@
 //! A host passes each effect through the gate. Records are appended to the vote log wherever the host likes, in the
 //! order of their numbers; once a number is synced the host tells the gate, which gives back what waited for it, in
 //! order. A group in which no record binds may be written with the next: nothing waits for it but the commit of a block
-//! that does not bring its finalization. Everything else promises nothing and waits for no disk: execution, requests, certificates without us, bodies,
-//! gossip. What it leaves out: the log itself, and what a failed sync means (the host stops, and what waits is lost with it).
+//! that does not bring its finalization. Everything else promises nothing and waits for no disk: execution, requests,
+//! certificates without us, bodies, gossip. What it leaves out: the log itself, and what a failed sync means (the host
+//! stops, and what waits is lost with it).
 
 use std::collections::VecDeque;
 
@@ -13,6 +14,9 @@ use chain::Work;
 use consensus::log::Record;
 
 use super::Effect;
+
+/// How long records that do not bind may wait, in milliseconds: views follow each other faster while there is work, and bring a vote each.
+pub const DEFERRED_MS: u64 = 20;
 
 /// The number of a group of records, ascending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -25,6 +29,8 @@ pub enum GateVerdict {
     Perform(Effect),
     /// Append these records and sync; then tell [`LogGate::synced`].
     Append(RecordGroup, Vec<Record>),
+    /// Append these records with the next, or after [`DEFERRED_MS`]; they are synced as the others.
+    Defer(RecordGroup, Vec<Record>),
     /// Nothing: it comes back once what it rests on is synced.
     Waits,
 }
@@ -47,9 +53,10 @@ impl LogGate {
     pub fn pass(&mut self, effect: Effect) -> GateVerdict {
         if let Effect::Persist(records) = effect {
             self.given.0 += 1;
-            if records.iter().any(Record::binds) {
-                self.binding = self.given;
+            if !records.iter().any(Record::binds) {
+                return GateVerdict::Defer(self.given, records);
             }
+            self.binding = self.given;
             return GateVerdict::Append(self.given, records);
         }
         let group = self.rests_on(&effect).unwrap_or_default();
@@ -104,9 +111,9 @@ impl LogGate {
         );
         self.synced = self.synced.max(group);
         let waiting = std::mem::take(&mut self.waiting).into_iter();
-        let (ready, waiting) = waiting.partition(|(group, _)| *group <= self.synced);
-        self.waiting = waiting;
-        let ready: VecDeque<(RecordGroup, Effect)> = ready;
+        let (ready, waits): (VecDeque<_>, VecDeque<_>) =
+            waiting.partition(|(group, _)| *group <= self.synced);
+        self.waiting = waits;
         ready.into_iter().map(|(_, effect)| effect).collect()
     }
 }
@@ -114,11 +121,10 @@ impl LogGate {
 #[cfg(test)]
 mod tests {
     use chain::Destination;
-    use types::codec::Bounded;
-    use types::committee::ValidatorSet;
-    use types::hash::{BlockId, Hash32};
-    use types::number::{Epoch, View};
-    use types::vote::{Certificate, Statement, Subject};
+    use types::hash::{BlockId, ChainId, Hash32};
+    use types::number::View;
+    use types::testing;
+    use types::vote::Subject;
 
     use super::super::wire::{Frame, FrameChannel};
     use super::*;
@@ -146,7 +152,7 @@ mod tests {
     fn pass(gate: &mut LogGate, effects: Vec<Effect>) -> Vec<u8> {
         let leaves = |effect| match gate.pass(effect) {
             GateVerdict::Perform(effect) => Some(effect),
-            GateVerdict::Append(..) | GateVerdict::Waits => None,
+            GateVerdict::Append(..) | GateVerdict::Defer(..) | GateVerdict::Waits => None,
         };
         numbers(effects.into_iter().filter_map(leaves).collect::<Vec<_>>())
     }
@@ -175,17 +181,9 @@ mod tests {
     }
 
     fn finalization() -> Effect {
-        let certificate = Certificate {
-            statement: Statement {
-                epoch: Epoch(0),
-                view: View(1),
-                subject: Subject::Finalize {
-                    block: BlockId(Hash32([1; 32])),
-                },
-            },
-            signers: ValidatorSet::default(),
-            signatures: Bounded::default(),
-        };
+        let block = BlockId(Hash32([1; 32]));
+        let subject = Subject::Finalize { block };
+        let certificate = testing::certificate(ChainId(Hash32([1; 32])), subject, &[]);
         Effect::Persist(vec![Record::Certificate(certificate)])
     }
 

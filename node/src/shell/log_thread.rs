@@ -1,5 +1,5 @@
 //! The vote log on a thread of its own: what waits while a sync runs is written and synced as one group with the next.
-//! What does not bind waits for the next group that does, or for [`DEFERRED`].
+//! What does not bind waits for the next group that does, or for [`DEFERRED_MS`].
 //!
 //! A failed write or sync ends the thread; what was given to it after that is not written, and the node stops.
 
@@ -11,20 +11,21 @@ use consensus::log::{FileStorage, Log, LogError, Record};
 use tokio::sync::watch;
 use types::number::View;
 
-use crate::core::gate::RecordGroup;
+use crate::core::gate::{DEFERRED_MS, RecordGroup};
 use crate::error::NodeError;
 
 /// Groups of records that may wait. A node that has so many unsynced has stopped voting long before.
 const WAITING_GROUPS: usize = 4_096;
 /// Records from which on a group is written without waiting for more.
 const FULL_GROUP: usize = 256;
-/// How long records that do not bind may wait: views follow each other faster while there is work, and bring a vote each.
-const DEFERRED: Duration = Duration::from_millis(20);
+const DEFERRED: Duration = Duration::from_millis(DEFERRED_MS);
 
 /// What the thread is asked.
 enum LogOrder {
     /// Write and sync.
     Append(RecordGroup, Vec<Record>),
+    /// Write and sync with the next.
+    Defer(RecordGroup, Vec<Record>),
     /// Nothing of this view and below is needed any more.
     Release(View),
 }
@@ -58,6 +59,11 @@ impl LogThread {
     /// Has records written and synced.
     pub fn append(&mut self, group: RecordGroup, records: Vec<Record>) -> Result<(), NodeError> {
         self.order(LogOrder::Append(group, records))
+    }
+
+    /// Has records written and synced with the next, or after [`DEFERRED_MS`].
+    pub fn defer(&mut self, group: RecordGroup, records: Vec<Record>) -> Result<(), NodeError> {
+        self.order(LogOrder::Defer(group, records))
     }
 
     /// Lets segments go that hold nothing above a view.
@@ -117,7 +123,7 @@ fn run(
                 log.release(view)?;
                 continue;
             }
-            Ok(LogOrder::Append(group, records)) if !records.iter().any(Record::binds) => {
+            Ok(LogOrder::Defer(group, records)) => {
                 log.defer(records);
                 deferred = Some((
                     group,
@@ -148,7 +154,7 @@ fn write(
     let mut released = None;
     while records.len() < FULL_GROUP && released.is_none() {
         match orders.try_recv() {
-            Ok(LogOrder::Append(group, more)) => {
+            Ok(LogOrder::Append(group, more) | LogOrder::Defer(group, more)) => {
                 last = group;
                 records.extend(more);
             }
@@ -168,27 +174,20 @@ fn write(
 mod tests {
     use consensus::log::{Identity, LogStorage};
     use tempfile::TempDir;
-    use types::codec::Bounded;
-    use types::committee::ValidatorSet;
     use types::hash::{BlockId, ChainId, Hash32};
     use types::key::SecretKey;
     use types::number::Epoch;
-    use types::vote::{Certificate, Statement, Subject};
+    use types::testing;
+    use types::vote::Subject;
 
     use super::*;
 
     fn finalization(view: u64) -> Record {
-        Record::Certificate(Certificate {
-            statement: Statement {
-                epoch: Epoch(0),
-                view: View(view),
-                subject: Subject::Finalize {
-                    block: BlockId(Hash32([1; 32])),
-                },
-            },
-            signers: ValidatorSet::default(),
-            signatures: Bounded::default(),
-        })
+        let block = BlockId(Hash32([1; 32]));
+        let subject = Subject::Finalize { block };
+        let mut certificate = testing::certificate(ChainId(Hash32([1; 32])), subject, &[]);
+        certificate.statement.view = View(view);
+        Record::Certificate(certificate)
     }
 
     fn open(directory: &TempDir) -> (Log<FileStorage>, Vec<Record>) {
@@ -210,20 +209,14 @@ mod tests {
         let (syncs, counted) = std::sync::mpsc::channel();
         let mut thread =
             LogThread::start(open(&directory).0, move |_| syncs.send(()).unwrap()).unwrap();
-        thread
-            .append(RecordGroup(1), vec![finalization(1)])
-            .unwrap();
+        thread.defer(RecordGroup(1), vec![finalization(1)]).unwrap();
         assert_eq!(thread.progress().await.unwrap(), RecordGroup(1));
-        thread
-            .append(RecordGroup(2), vec![finalization(2)])
-            .unwrap();
+        thread.defer(RecordGroup(2), vec![finalization(2)]).unwrap();
         let both = vec![finalization(3), Record::Floor(View(3))];
         thread.append(RecordGroup(3), both).unwrap();
         while thread.progress().await.unwrap() < RecordGroup(3) {}
         // Written as well, since the thread ends.
-        thread
-            .append(RecordGroup(4), vec![finalization(4)])
-            .unwrap();
+        thread.defer(RecordGroup(4), vec![finalization(4)]).unwrap();
         thread.finish().unwrap();
         let written = open(&directory).1;
         assert_eq!(written.len(), 5, "{written:?}");

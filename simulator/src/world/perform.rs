@@ -3,6 +3,7 @@
 
 use chain::Destination;
 use consensus::{Halt, Message};
+use node::core::gate::DEFERRED_MS;
 use node::core::{Effect, Frame, FrameChannel, StopReason};
 use node::serve;
 
@@ -13,8 +14,6 @@ use crate::scenario::{CrashPoint, HostId};
 
 /// Longest time that a sync of a log takes, in milliseconds.
 const LONGEST_SYNC_MS: u64 = 12;
-/// After what time a sync begins for records that do not bind, in milliseconds.
-const DEFERRED_SYNC_MS: u64 = 20;
 
 impl World {
     pub(super) fn perform(&mut self, host: HostId, effects: Vec<Effect>) -> Result<(), Violation> {
@@ -23,7 +22,7 @@ impl World {
             if let Some(begin) = sync {
                 let at = match begin {
                     SyncBegin::Now => self.now_ms + self.random.range(0, LONGEST_SYNC_MS),
-                    SyncBegin::Deferred => self.now_ms + DEFERRED_SYNC_MS,
+                    SyncBegin::Deferred => self.now_ms + DEFERRED_MS,
                 };
                 let life = self.hosts[host].life;
                 self.later(at, Happening::Sync { host, life });

@@ -2,6 +2,8 @@
 
 use std::ops::Sub;
 
+use testnet::devnet::process::status_field;
+
 /// What some processes used since their start, together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProcessCost {
@@ -46,21 +48,12 @@ pub fn peak_memory_mb(pids: &[u32]) -> u64 {
 
 /// User and system time of a process (fields 14 and 15 of /proc/PID/stat, in ticks of 10 ms).
 pub fn cpu_ms(pid: u32) -> u64 {
-    let stat = read(pid, "stat");
-    // The command stands in parentheses and may hold spaces.
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    let ticks = |index: usize| {
-        fields
-            .get(index)
-            .and_then(|field| field.parse::<u64>().ok())
-            .unwrap_or_default()
+    let ticks = |number| {
+        let field = status_field(pid, number)?;
+        field.parse::<u64>().ok()
     };
-    (ticks(11) + ticks(12)) * 10
+    let user = ticks(11).unwrap_or_default();
+    (user + ticks(12).unwrap_or_default()) * 10
 }
 
 /// A file of a process; empty if the process is gone.

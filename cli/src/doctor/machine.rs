@@ -181,6 +181,14 @@ pub fn port(name: &'static str, key: &str, address: SocketAddr) -> Check {
     }
 }
 
+/// Where this machine finds what listens at an address.
+pub fn from_here(listen: SocketAddr) -> SocketAddr {
+    match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from(([127, 0, 0, 1], listen.port())),
+        _ => listen,
+    }
+}
+
 /// Whether a daemon shows its metrics, or could if it ran.
 pub fn metrics(config: &MetricsConfig, runs: bool) -> Check {
     let (name, key) = ("metrics_port", "metrics.listen");
@@ -190,11 +198,7 @@ pub fn metrics(config: &MetricsConfig, runs: bool) -> Check {
     if !runs {
         return port(name, key, address);
     }
-    let here = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from(([127, 0, 0, 1], address.port())),
-        _ => address,
-    };
-    match TcpStream::connect_timeout(&here, CONNECT_TIMEOUT) {
+    match TcpStream::connect_timeout(&from_here(address), CONNECT_TIMEOUT) {
         Ok(_) => Check::fine(name, format!("{address} answers")),
         Err(error) => Check::doubtful(
             name,

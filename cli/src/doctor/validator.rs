@@ -1,6 +1,6 @@
 //! What commonly goes wrong with a validator.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use keys::keyfile::{self, KeyFileError, KeyKind};
@@ -161,11 +161,7 @@ fn vote_log(layout: &Layout) -> Check {
 
 /// Where a node stands, if it answers.
 async fn status(listen: SocketAddr) -> Option<Status> {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
-        ip => ip,
-    };
-    let url = format!("http://{}", SocketAddr::new(ip, listen.port()));
+    let url = format!("http://{}", machine::from_here(listen));
     Client::new(&url).ok()?.status().await.ok()
 }
 

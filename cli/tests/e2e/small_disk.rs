@@ -84,7 +84,7 @@ impl CrampedProcess {
     }
 }
 
-/// True if this user may mount in a namespace of its own.
+/// True if this user may mount in a namespace of its own; says what is skipped if not.
 fn may_mount() -> bool {
     let tried = Command::new("unshare")
         .args(["--mount", "--propagation", "private"])
@@ -92,13 +92,16 @@ fn may_mount() -> bool {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
-    tried.is_ok_and(|status| status.success())
+    let may = tried.is_ok_and(|status| status.success());
+    if !may {
+        eprintln!("SKIPPED: this user may not mount a small file system (run the test as root)");
+    }
+    may
 }
 
 #[test]
 fn a_partner_on_a_small_disk_declines_and_a_full_one_pauses_it() {
     if !may_mount() {
-        eprintln!("SKIPPED: this user may not mount a small file system (run the test as root)");
         return;
     }
     let mut net = Net::up(2);
@@ -143,7 +146,6 @@ fn a_partner_on_a_small_disk_declines_and_a_full_one_pauses_it() {
 #[test]
 fn a_validator_on_a_full_disk_stops_and_goes_on_with_room() {
     if !may_mount() {
-        eprintln!("SKIPPED: this user may not mount a small file system (run the test as root)");
         return;
     }
     let mut net = Net::up(0);

@@ -114,9 +114,10 @@ fn is_ending(pid: u32) -> bool {
     flags.is_some_and(|flags| flags & ENDING != 0)
 }
 
-/// A field of /proc/PID/stat, counted from the state on. That follows the command in parentheses, which may itself hold some.
-fn status_field(pid: u32, number: usize) -> Option<String> {
+/// A field of /proc/PID/stat, counted from the state on; none if the process is gone.
+pub fn status_field(pid: u32, number: usize) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The state follows the command in parentheses, which may itself hold some.
     let fields = stat.rsplit(')').next()?.split_whitespace();
     fields.map(str::to_owned).nth(number)
 }

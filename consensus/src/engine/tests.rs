@@ -27,6 +27,7 @@ mod leading;
 mod refusals;
 mod restart;
 mod signing;
+mod silence;
 mod slow;
 mod voting;
 

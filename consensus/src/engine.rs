@@ -7,7 +7,7 @@
 //!
 //! A term is one view long (L = 1) and a leader runs no views ahead (k = 0).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use types::block::Header;
@@ -68,6 +68,10 @@ pub struct Engine {
     voting: Voting,
     /// Nothing is voted up to this view.
     floor: View,
+    /// The highest view that the log keeps for a proposal of ours.
+    reserved: View,
+    /// Views that were reserved before the start, without what was proposed in them.
+    unrecorded: BTreeSet<View>,
     asks: BTreeMap<Want, Ask>,
     sources: BlockSources,
     shown: BTreeMap<ValidatorIndex, Shown>,

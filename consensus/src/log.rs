@@ -64,6 +64,9 @@ pub enum Record {
     Lost,
     /// Two conflicting blocks were final around this view: whoever saw that does not start again.
     Conflict(View),
+    /// We lead this view, and our proposal may leave before it is written: whoever starts with this and without the
+    /// proposal makes no other.
+    Reserved(View),
 }
 
 impl Record {
@@ -73,7 +76,10 @@ impl Record {
         match self {
             Self::Proposal(proposal) => proposal.view,
             Self::Vote(vote) => vote.statement.view,
-            Self::Block { view, .. } | Self::Floor(view) | Self::Conflict(view) => *view,
+            Self::Block { view, .. }
+            | Self::Floor(view)
+            | Self::Conflict(view)
+            | Self::Reserved(view) => *view,
             Self::Certificate(certificate) => certificate.statement.view,
             Self::Lost => View::ZERO,
         }

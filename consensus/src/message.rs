@@ -11,7 +11,7 @@ use types::limits::{
     MAX_BLOCK_BYTES, MAX_CERTIFICATE_BYTES, MAX_CONSENSUS_MESSAGE_BYTES, MAX_HEADER_PATH,
 };
 use types::number::{Height, ValidatorIndex, View};
-use types::vote::{Certificate, Proposal, Vote};
+use types::vote::{Certificate, Proposal, Statement, Vote};
 
 use crate::evidence::Evidence;
 
@@ -86,6 +86,23 @@ pub enum Request {
         /// Tells this start from earlier ones.
         session: u64,
     },
+}
+
+/// What must be on disk before a message leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Promise {
+    /// Nothing: it shows no signature of its sender.
+    Nothing,
+    /// The sender's own proposal: that the view is reserved, see [`crate::log::Record::Reserved`], and these votes of the
+    /// sender, which stand in the certificates that it brings. In a view that is not reserved it is a vote.
+    Proposal {
+        /// The view of the proposal.
+        view: View,
+        /// What the sender's votes in it say.
+        carries: Vec<Statement>,
+    },
+    /// A vote of the sender: everything that it wrote until then.
+    Vote,
 }
 
 /// Final blocks in ascending order and why they are final: the certificate finalises the last of `headers`, or the
@@ -177,26 +194,33 @@ fn last_proven<E>(
 }
 
 impl Message {
-    /// True if it shows a signature of that member, where it is the one who sends it: it must not leave before
-    /// everything is on disk that the member wrote until then. Requests, bodies and certificates of others promise nothing.
+    /// What it says of `sender`, where that is the one who sends it. Requests, bodies and certificates of others promise
+    /// nothing.
     #[must_use]
-    pub fn promises(&self, sender: ValidatorIndex) -> bool {
-        match self {
-            Self::Proposal(_) => true,
+    pub fn promise(&self, sender: ValidatorIndex) -> Promise {
+        let shows = |certificate: &Certificate| certificate.signers.contains(sender);
+        let is_signed = match self {
+            Self::Proposal(proposal) => {
+                let ours = proposal.certificates().filter(|brought| shows(brought));
+                return Promise::Proposal {
+                    view: proposal.view,
+                    carries: ours.map(|brought| brought.statement).collect(),
+                };
+            }
             Self::Vote(vote) => vote.signer == sender,
-            Self::Certificate(certificate) => certificate.signers.contains(sender),
-            Self::Range(range) => range.certificate.signers.contains(sender),
-            Self::Certificates(certificates) => certificates
-                .iter()
-                .any(|certificate| certificate.signers.contains(sender)),
+            Self::Certificate(certificate) => shows(certificate),
+            Self::Range(range) => shows(&range.certificate),
+            Self::Certificates(certificates) => certificates.iter().any(shows),
             Self::VoteRecovery { votes, entry, .. } => {
-                votes.iter().any(|vote| vote.signer == sender)
-                    || entry
-                        .as_ref()
-                        .is_some_and(|entry| entry.signers.contains(sender))
+                votes.iter().any(|vote| vote.signer == sender) || entry.as_ref().is_some_and(shows)
             }
             Self::Evidence(evidence) => evidence.signer() == sender,
             Self::Request(_) | Self::Block(_) => false,
+        };
+        if is_signed {
+            Promise::Vote
+        } else {
+            Promise::Nothing
         }
     }
 

@@ -450,11 +450,8 @@ impl Replica {
         if awaited {
             self.engine
                 .note_shown(from, view.saturating_sub(1), View::ZERO);
-            let certificates = proposal
-                .parent_certificate
-                .iter()
-                .chain(&proposal.nullifications);
-            self.take_certificates(from, certificates.cloned(), events, out);
+            let certificates = proposal.certificates().cloned();
+            self.take_certificates(from, certificates, events, out);
             events.push_back(proposal.into());
         }
         let collected = self.collector.insert_verified(proposal.leaders_vote(from));

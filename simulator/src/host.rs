@@ -1,6 +1,6 @@
 //! A host of the simulation: one node with its vote log, store and blobs, and what a crash leaves of them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chain::Work;
 use consensus::Message;
@@ -8,8 +8,9 @@ use consensus::log::{Identity, Log, LogStorage, MemoryStorage, Record};
 use node::core::{Effect, Event, GateVerdict, LogGate, Node, NodeSetup, RecordGroup};
 use state::{DecidedState, MemoryStore};
 use types::hash::BlobId;
-use types::number::Timestamp;
+use types::number::{Timestamp, View};
 use types::time::{Monotonic, Now};
+use types::vote::{Proposal, Statement};
 
 use crate::genesis::BEGIN_UNIX_MS;
 use crate::liar::LiarKind;
@@ -68,6 +69,8 @@ struct RunningNode {
     gate: LogGate,
     /// Records that the next sync will make durable.
     unsynced: Vec<Record>,
+    /// Views that are kept for proposals of this life, durably.
+    reserved: BTreeSet<View>,
     /// True while a sync is under way.
     syncing: bool,
     /// The last group among them.
@@ -179,18 +182,29 @@ impl SimulatedHost {
         running.map_or(&[], |running| &running.unsynced)
     }
 
-    /// True if a vote or proposal of a running node does not wait for a sync any more.
+    /// True if a vote or proposal of a running node does not wait for a sync any more: a proposal in a view that is reserved
+    /// waits for the votes that it brings alone.
     #[must_use]
     pub fn is_on_disk(&self, message: &Message) -> bool {
+        let running = self.running.as_ref();
+        let reserved = |view| running.is_some_and(|running| running.reserved.contains(&view));
         let waits = self
             .unsynced()
             .iter()
             .any(|record| match (record, message) {
                 (Record::Vote(written), Message::Vote(vote)) => written == vote,
-                (Record::Proposal(written), Message::Proposal(proposal)) => written == proposal,
+                (Record::Vote(written), Message::Proposal(proposal)) => {
+                    brings(proposal, self.member, &written.statement)
+                }
+                (Record::Proposal(written), Message::Proposal(proposal)) => {
+                    if written.view == proposal.view {
+                        !reserved(proposal.view)
+                    } else {
+                        brings(proposal, self.member, &written.notarize_statement())
+                    }
+                }
                 _ => false,
             });
-        let running = self.running.as_ref();
         !waits && running.is_none_or(|running| running.log.storage().is_synced())
     }
 
@@ -213,6 +227,7 @@ impl SimulatedHost {
             log,
             gate: LogGate::default(),
             unsynced: Vec::new(),
+            reserved: BTreeSet::new(),
             syncing: false,
             last_group: RecordGroup::default(),
             work: VecDeque::new(),
@@ -306,11 +321,17 @@ impl SimulatedHost {
         let records = std::mem::take(&mut running.unsynced);
         let written = running.log.append(&records);
         written.map_err(|error| error.to_string())?;
+        running
+            .reserved
+            .extend(records.iter().filter_map(|record| match record {
+                Record::Reserved(view) => Some(*view),
+                _ => None,
+            }));
         Ok(running.gate.synced(running.last_group))
     }
 
     /// Removes segments of the log that hold nothing above a view.
-    pub fn release(&mut self, view: types::number::View) -> Result<(), String> {
+    pub fn release(&mut self, view: View) -> Result<(), String> {
         let Some(running) = &mut self.running else {
             return Ok(());
         };
@@ -342,6 +363,18 @@ impl SimulatedHost {
     pub fn tip(&self) -> state::Tip {
         self.store.tip()
     }
+}
+
+/// True if a certificate of a proposal holds that vote of its proposer.
+fn brings(proposal: &Proposal, member: usize, said: &Statement) -> bool {
+    let mut same = proposal
+        .certificates()
+        .filter(|certificate| certificate.statement == *said);
+    let signed = |certificate: &types::vote::Certificate| {
+        let mut signers = certificate.signers.iter();
+        signers.any(|signer| usize::from(signer.0) == member)
+    };
+    same.any(signed)
 }
 
 #[cfg(test)]

@@ -306,11 +306,7 @@ impl LatencyWorld {
             Message::Vote(_) => costs.verify_batched_us,
             Message::Certificate(certificate) => certificate_us(certificate),
             Message::Proposal(proposal) => {
-                let certificates = proposal
-                    .parent_certificate
-                    .iter()
-                    .chain(&proposal.nullifications);
-                2 * costs.verify_us + certificates.map(certificate_us).sum::<u64>()
+                2 * costs.verify_us + proposal.certificates().map(certificate_us).sum::<u64>()
             }
             Message::Certificates(certificates) => certificates.iter().map(certificate_us).sum(),
             Message::Range(range) => certificate_us(&range.certificate),

@@ -245,6 +245,11 @@ impl Proposal {
         )
     }
 
+    /// The certificates that it builds on, those of the parent first.
+    pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
+        self.parent_certificate.iter().chain(&self.nullifications)
+    }
+
     /// The statement of the notarize vote that the proposal carries.
     #[must_use]
     pub fn notarize_statement(&self) -> Statement {

@@ -316,7 +316,7 @@ impl Host {
     }
 
     fn send(&mut self, to: &Recipients, message: &Message) -> Result<()> {
-        let promises = message.promises(self.replica.position());
+        let promise = message.promise(self.replica.position());
         let frame = Frame::consensus(message);
         let to: Vec<_> = match to {
             Recipients::All => vec![Destination::All { except: None }],
@@ -327,7 +327,7 @@ impl Host {
             self.pass(NodeEffect::Send {
                 to,
                 frame: frame.clone(),
-                promises,
+                promise: promise.clone(),
             })
         })
     }

@@ -51,11 +51,27 @@ impl Engine {
     /// True if this view's proposal is ours to make and not yet made.
     pub(super) fn is_to_propose(&mut self) -> bool {
         let view = self.view;
-        if self.leaders.leader(view) != self.config.me || !self.may_vote(view) {
+        let leads = self.leaders.leader(view) == self.config.me;
+        if !leads || !self.may_vote(view) || self.may_have_proposed(view) {
             return false;
         }
         let round = self.rounds.get(&view);
         round.is_none_or(|round| round.own.notarize.is_none() && round.own.nullify.is_none())
+    }
+
+    /// Writes with a vote of the current view that the next is ours: once that is on disk, its proposal waits for no disk.
+    pub(super) fn reserve(&mut self, out: &mut Effects) {
+        let next = self.view.next();
+        if next > self.reserved && self.leaders.leader(next) == self.config.me {
+            self.reserved = next;
+            out.records.push(Record::Reserved(next));
+        }
+    }
+
+    /// True if a proposal of ours may have left in that view that the log does not hold: the view was reserved before the
+    /// start. Whatever we say there, it is no other proposal.
+    pub(crate) fn may_have_proposed(&self, view: View) -> bool {
+        self.unrecorded.contains(&view)
     }
 
     /// What the next proposal builds upon, if it is ours to make and everything for it is here.

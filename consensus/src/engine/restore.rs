@@ -1,11 +1,11 @@
 //! Starting (rule 14): what the log binds us to, and asking the peers whether the log lost anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use types::committee::ValidatorSet;
 use types::number::{Stake, ValidatorIndex, View};
-use types::vote::{Certificate, Subject, Vote};
+use types::vote::{Certificate, Statement, Subject, Vote};
 
 use super::Engine;
 use super::decide::Decided;
@@ -90,6 +90,8 @@ impl Engine {
                 lost: lost.then_some(View::ZERO),
             },
             floor: View::ZERO,
+            reserved: View::ZERO,
+            unrecorded: BTreeSet::new(),
             asks: BTreeMap::new(),
             sources: BlockSources::default(),
             shown: BTreeMap::new(),
@@ -132,6 +134,12 @@ impl Engine {
         }
         let decided = self.decided.view;
         self.rounds = self.rounds.split_off(&decided.next());
+        let proposed = |view: &View| {
+            let round = self.rounds.get(view);
+            round.is_some_and(|round| round.own.proposal.is_some())
+        };
+        self.unrecorded
+            .retain(|view| *view > decided && !proposed(view));
         let last = self.rounds.iter().rev().find_map(|(view, round)| {
             let ended = round.notarization.is_some() || round.nullification.is_some();
             let voted = round.own.votes().next().is_some();
@@ -156,6 +164,10 @@ impl Engine {
         let contradiction = StartError::Contradiction(view);
         match record {
             Record::Lost => {}
+            Record::Reserved(view) => {
+                self.reserved = self.reserved.max(view);
+                self.unrecorded.insert(view);
+            }
             Record::Floor(floor) => self.floor = self.floor.max(floor),
             Record::Certificate(certificate) => self.load_certificate(certificate)?,
             Record::Conflict(view) => return Err(StartError::Conflict(view)),
@@ -296,6 +308,7 @@ impl Engine {
             let own = self.rounds.get(&view).map(|round| &round.own);
             let known =
                 own.is_some_and(|own| own.votes().any(|own| own.statement == vote.statement));
+            let known = known || self.may_be_unrecorded(&vote.statement);
             if view > self.decided.view && view > self.floor && !known {
                 self.floor = view;
                 if !was_lost {
@@ -304,6 +317,12 @@ impl Engine {
             }
         }
         self.open_if_answered(out);
+    }
+
+    /// True for a leader's vote that left with a proposal before either was written. It does not prove that the log was cut.
+    pub(crate) fn may_be_unrecorded(&self, statement: &Statement) -> bool {
+        matches!(statement.subject, Subject::Notarize { .. })
+            && self.may_have_proposed(statement.view)
     }
 
     /// Opens voting once Q of the stake answered. After a log was lost, above every view in which we can have voted: for

@@ -25,6 +25,7 @@ mod edges;
 mod lagging;
 mod leading;
 mod refusals;
+mod reserved;
 mod restart;
 mod signing;
 mod silence;

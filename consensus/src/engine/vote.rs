@@ -58,6 +58,7 @@ impl Engine {
         };
         *self.round(view).own.slot(&subject) = Some(vote);
         out.records.push(Record::Vote(vote));
+        self.reserve(out);
         out.send(Recipients::All, Message::Vote(vote));
     }
 

@@ -7,8 +7,8 @@
 //! no exception: what its peers told it then is known.
 //!
 //! Known are the votes cast since the start and those of the log; the collector holds both. Views that were final at the
-//! start, or that the peers spoke of, are past: what was signed there says nothing about who signs today. What it leaves
-//! out: which of two processes is the right one. Both may stop; the operator starts one of them again.
+//! start, or that the peers spoke of, are past: what was signed there says nothing about who signs today. Neither does the
+//! vote of a proposal that left before it was written (see `engine/propose.rs`). What it leaves out: which of two processes is the right one. Both may stop; the operator starts one of them again.
 
 use types::number::{ValidatorIndex, View};
 use types::vote::{Certificate, Statement, Vote};
@@ -83,6 +83,7 @@ impl Replica {
             && self.engine.knows_own_votes(view)
             && self.collector.remembers(statement)
             && !self.collector.holds(statement, self.config.me)
+            && !self.engine.may_be_unrecorded(statement)
     }
 
     pub(super) fn stop_for_foreign_vote(&mut self, view: View, out: &mut Effects) {

@@ -156,6 +156,7 @@ pub fn records() -> Vec<Record> {
         Record::Floor(View(4)),
         Record::Lost,
         Record::Conflict(View(7)),
+        Record::Reserved(View(8)),
     ]
 }
 

@@ -14,6 +14,7 @@
 use std::collections::VecDeque;
 
 use chain::{BuildRequest, BuildTicket, Destination, Fatal};
+use consensus::message::Promise;
 use consensus::{Fault, Halt, Verdict};
 use state::DecidedState;
 use types::hash::BlockId;
@@ -186,7 +187,7 @@ impl Node {
                 chain::Effect::Send { to, message } => out.push(Effect::Send {
                     to,
                     frame: Frame::gossip(&message),
-                    promises: false,
+                    promise: Promise::Nothing,
                 }),
                 chain::Effect::Answer { ticket, results } => {
                     out.push(Effect::Answer { ticket, results });
@@ -231,17 +232,17 @@ impl Node {
         out: &mut Vec<Effect>,
     ) {
         let frame = Frame::consensus(message);
-        let promises = message.promises(self.replica.position());
+        let promise = message.promise(self.replica.position());
         let one = |to, frame| Effect::Send {
             to: Destination::One(to),
             frame,
-            promises,
+            promise: promise.clone(),
         };
         match to {
             consensus::Recipients::All => out.push(Effect::Send {
                 to: Destination::All { except: None },
                 frame,
-                promises,
+                promise,
             }),
             consensus::Recipients::One(peer) => out.push(one(*peer, frame)),
             consensus::Recipients::Some(peers) => {

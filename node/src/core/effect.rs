@@ -2,6 +2,7 @@
 
 use chain::{Alarm, BlobRequest, Destination, Fatal, RefereeTask, Ticket, Work};
 use consensus::log::Record;
+use consensus::message::Promise;
 use consensus::{Fault, Halt, Request};
 use types::hash::{BlockId, TransactionId, ValidatorId};
 use types::number::View;
@@ -20,8 +21,8 @@ pub enum Effect {
         to: Destination,
         /// Channel and encoded message.
         frame: Frame,
-        /// True if it shows a signature of ours: every record given before it must be on disk when it leaves.
-        promises: bool,
+        /// What it says of ours: that must be on disk when it leaves.
+        promise: Promise,
     },
     /// Do this on another thread, after all work that was asked for before, and answer with the event it gives.
     Work(Box<Work>),

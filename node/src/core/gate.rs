@@ -4,14 +4,18 @@
 //! A host passes each effect through the gate. Records are appended to the vote log wherever the host likes, in the
 //! order of their numbers; once a number is synced the host tells the gate, which gives back what waited for it, in
 //! order. A group in which no record binds may be written with the next: nothing waits for it but the commit of a block
-//! that does not bring its finalization. Everything else promises nothing and waits for no disk: execution, requests,
+//! that does not bring its finalization. A proposal in a view that is reserved waits for the reservation alone, and for the votes of ours
+//! that it brings. Everything else promises nothing and waits for no disk: execution, requests,
 //! certificates without us, bodies, gossip. What it leaves out: the log itself, and what a failed sync means (the host
 //! stops, and what waits is lost with it).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use chain::Work;
 use consensus::log::Record;
+use consensus::message::Promise;
+use types::number::View;
+use types::vote::Statement;
 
 use super::Effect;
 
@@ -44,6 +48,10 @@ pub struct LogGate {
     synced: RecordGroup,
     /// What the last commit waited for: commits keep their order.
     commits_after: RecordGroup,
+    /// The views whose proposals are still to come, each with the group that reserves it.
+    reserved: BTreeMap<View, RecordGroup>,
+    /// Our votes that are not on disk, each with its group.
+    votes: Vec<(Statement, RecordGroup)>,
     /// Each with the group that it waits for.
     waiting: VecDeque<(RecordGroup, Effect)>,
 }
@@ -53,6 +61,7 @@ impl LogGate {
     pub fn pass(&mut self, effect: Effect) -> GateVerdict {
         if let Effect::Persist(records) = effect {
             self.given.0 += 1;
+            self.note(&records);
             if !records.iter().any(Record::binds) {
                 return GateVerdict::Defer(self.given, records);
             }
@@ -67,10 +76,40 @@ impl LogGate {
         GateVerdict::Waits
     }
 
+    /// Remembers what a proposal may rest on.
+    fn note(&mut self, records: &[Record]) {
+        for record in records {
+            match record {
+                Record::Reserved(view) => drop(self.reserved.insert(*view, self.given)),
+                Record::Vote(vote) => self.votes.push((vote.statement, self.given)),
+                Record::Proposal(proposal) => {
+                    let statement = proposal.notarize_statement();
+                    self.votes.push((statement, self.given));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The group that a message waits for, if it waits for any.
+    fn keeps(&mut self, promise: &Promise) -> Option<RecordGroup> {
+        let (view, carries) = match promise {
+            Promise::Nothing => return None,
+            Promise::Vote => return Some(self.binding),
+            Promise::Proposal { view, carries } => (view, carries),
+        };
+        self.reserved = self.reserved.split_off(view);
+        let Some(reserved) = self.reserved.get(view) else {
+            return Some(self.binding);
+        };
+        let brought = self.votes.iter().filter(|(said, _)| carries.contains(said));
+        brought.map(|(_, group)| *group).chain([*reserved]).max()
+    }
+
     /// The group that an effect waits for, if it waits for any.
     fn rests_on(&mut self, effect: &Effect) -> Option<RecordGroup> {
         match effect {
-            Effect::Send { promises, .. } => promises.then_some(self.binding),
+            Effect::Send { promise, .. } => self.keeps(promise),
             Effect::Work(work) => match &**work {
                 Work::Commit { decision, .. } => {
                     Some(self.commits_after(decision.finality.is_some()))
@@ -110,6 +149,7 @@ impl LogGate {
             "what was not given cannot be on the disk"
         );
         self.synced = self.synced.max(group);
+        self.votes.retain(|(_, group)| *group > self.synced);
         let waiting = std::mem::take(&mut self.waiting).into_iter();
         let (ready, waits): (VecDeque<_>, VecDeque<_>) =
             waiting.partition(|(group, _)| *group <= self.synced);
@@ -122,21 +162,30 @@ impl LogGate {
 mod tests {
     use chain::Destination;
     use types::hash::{BlockId, ChainId, Hash32};
-    use types::number::View;
+    use types::number::{Epoch, ValidatorIndex};
     use types::testing;
-    use types::vote::Subject;
+    use types::vote::{Subject, Vote};
 
     use super::super::wire::{Frame, FrameChannel};
     use super::*;
 
     fn frame(number: u8, promises: bool) -> Effect {
+        let promise = if promises {
+            Promise::Vote
+        } else {
+            Promise::Nothing
+        };
+        promised(number, promise)
+    }
+
+    fn promised(number: u8, promise: Promise) -> Effect {
         Effect::Send {
             to: Destination::All { except: None },
             frame: Frame {
                 channel: FrameChannel::Consensus,
                 bytes: vec![number].into(),
             },
-            promises,
+            promise,
         }
     }
 
@@ -178,6 +227,68 @@ mod tests {
         assert_eq!(pass(&mut gate, vec![frame(6, true)]), [0u8; 0]);
         assert_eq!(numbers(gate.synced(RecordGroup(2))), [5, 6]);
         assert_eq!(pass(&mut gate, vec![frame(7, true)]), [7]);
+    }
+
+    fn nullify(view: u64) -> Vote {
+        let signature = types::key::Signature([0; 64]);
+        let subject = Subject::Nullify;
+        let statement = Statement {
+            epoch: Epoch(1),
+            view: View(view),
+            subject,
+        };
+        Vote {
+            statement,
+            signer: ValidatorIndex(0),
+            signature,
+        }
+    }
+
+    fn proposal(number: u8, view: u64, carries: &[Vote]) -> Effect {
+        let carries = carries.iter().map(|vote| vote.statement).collect();
+        let view = View(view);
+        promised(number, Promise::Proposal { view, carries })
+    }
+
+    fn votes_and_reserves(view: u64) -> Effect {
+        let vote = Record::Vote(nullify(view - 1));
+        Effect::Persist(vec![vote, Record::Reserved(View(view))])
+    }
+
+    #[test]
+    fn a_proposal_waits_for_its_reservation_and_for_no_later_record() {
+        let mut gate = LogGate::default();
+        let begins = vec![votes_and_reserves(5), proposal(1, 5, &[]), persist()];
+        assert_eq!(pass(&mut gate, begins), [0u8; 0]);
+        assert_eq!(numbers(gate.synced(RecordGroup(1))), [1]);
+        let again = vec![persist(), proposal(2, 5, &[]), frame(3, true)];
+        assert_eq!(pass(&mut gate, again), [2], "said again, as it is");
+        let next = vec![votes_and_reserves(6), proposal(4, 6, &[])];
+        assert_eq!(pass(&mut gate, next), [0u8; 0], "led twice in a row");
+        assert_eq!(numbers(gate.synced(RecordGroup(4))), [3, 4]);
+    }
+
+    #[test]
+    fn a_proposal_waits_for_the_votes_of_ours_that_it_brings() {
+        let mut gate = LogGate::default();
+        pass(&mut gate, vec![votes_and_reserves(5)]);
+        gate.synced(RecordGroup(1));
+        let late = Effect::Persist(vec![Record::Vote(nullify(3))]);
+        let brings = vec![late, persist(), proposal(1, 5, &[nullify(3), nullify(4)])];
+        assert_eq!(pass(&mut gate, brings), [0u8; 0]);
+        assert_eq!(numbers(gate.synced(RecordGroup(2))), [1]);
+        let kept = vec![proposal(2, 5, &[nullify(3), nullify(4)])];
+        assert_eq!(pass(&mut gate, kept), [2], "they are on disk");
+    }
+
+    #[test]
+    fn a_proposal_in_a_view_that_is_not_reserved_waits_as_a_vote_does() {
+        let mut gate = LogGate::default();
+        pass(&mut gate, vec![votes_and_reserves(5)]);
+        gate.synced(RecordGroup(1));
+        let other = vec![persist(), proposal(1, 4, &[]), proposal(2, 6, &[])];
+        assert_eq!(pass(&mut gate, other), [0u8; 0]);
+        assert_eq!(numbers(gate.synced(RecordGroup(2))), [1, 2]);
     }
 
     fn finalization() -> Effect {

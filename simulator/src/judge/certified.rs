@@ -94,11 +94,7 @@ pub(super) fn in_message(message: &Message) -> Vec<&Certificate> {
         Message::Certificate(certificate) => vec![certificate],
         Message::Certificates(certificates) => certificates.iter().collect(),
         Message::Range(range) => vec![&range.certificate],
-        Message::Proposal(proposal) => proposal
-            .parent_certificate
-            .iter()
-            .chain(&proposal.nullifications)
-            .collect(),
+        Message::Proposal(proposal) => proposal.certificates().collect(),
         Message::Vote(_)
         | Message::Request(_)
         | Message::Block(_)

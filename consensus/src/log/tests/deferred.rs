@@ -31,6 +31,7 @@ fn of_all_records_a_finalization_alone_does_not_bind() {
         Record::Floor(View(1)),
         Record::Lost,
         Record::Conflict(View(1)),
+        Record::Reserved(View(1)),
     ];
     assert!(others.iter().all(Record::binds));
 }

@@ -96,6 +96,31 @@ fn what_the_peers_told_of_before_the_start_stops_nobody() {
 }
 
 #[test]
+fn a_proposal_that_was_not_written_stops_nobody() {
+    let (fresh, keys) = replica();
+    let config = fresh.config.as_ref().clone();
+    let restored = Restored {
+        tip: fresh.tip(),
+        finalization: None,
+        records: vec![Record::Reserved(View(9))],
+    };
+    let (mut replica, _) = Replica::start(config, Hash32([5; 32]), now(0), restored).unwrap();
+    recover(&mut replica, &[]);
+    let notarize = |view| {
+        let block = BlockId(Hash32([1; 32]));
+        let parent_view = View(0);
+        statement(view, Subject::Notarize { parent_view, block })
+    };
+    let found = send(&mut replica, MALLORY, by_all(&keys, notarize(9)));
+    assert_eq!(stops_in(&found), None, "it may have left before the crash");
+    for (view, said) in [(9, nullify(9)), (10, notarize(10))] {
+        let mut other = replica.clone();
+        let found = send(&mut other, MALLORY, by_all(&keys, said));
+        assert_eq!(stops_in(&found), Some(View(view)), "{said:?}");
+    }
+}
+
+#[test]
 fn what_was_final_at_the_start_stops_nobody() {
     let (fresh, keys) = replica();
     let block = BlockId(Hash32([4; 32]));

@@ -2,7 +2,7 @@
 //! attempt ends, or after a while by themselves. So a job that waits costs nothing but its place in the queue.
 
 use types::job::{JobTerms, Pending, Stage};
-use types::limits::MAX_MOVED_PER_BLOCK;
+use types::limits::{MAX_LIVE_JOBS, MAX_MOVED_PER_BLOCK};
 use types::params::ComputeParams;
 use types::state_key::DueQueue;
 
@@ -15,6 +15,9 @@ const DRAWS_PER_PLACE: usize = 4;
 /// A job in the queue draws again by itself so many times in a network's open window: bonds come free without an attempt's
 /// end too, and partners register.
 const DRAWS_PER_WINDOW: u64 = 8;
+/// Milliseconds of chain time between two draws that jobs of the queue fix by themselves, all of them together: each draw changes
+/// records that partners read, however many jobs wait.
+const BETWEEN_DRAWS_MS: u64 = 64;
 /// Attempts over which the mean of their time is taken.
 const MEAN_OVER: u64 = 16;
 
@@ -59,9 +62,11 @@ pub(super) fn attempt_ended(context: &mut Context<'_>, ms: u64) {
     context.draw_work.full.clear();
 }
 
-fn retry_ms(context: &Context<'_>) -> u64 {
-    let window_ms = context.rules.params.compute.open_window_ms;
-    window_ms.div_ceil(DRAWS_PER_WINDOW)
+/// How long a job waits in the queue until it draws by itself, while so many are live.
+// Rule C68.
+fn retry_ms(params: &ComputeParams, live_jobs: u64) -> u64 {
+    let of_window = params.open_window_ms.div_ceil(DRAWS_PER_WINDOW);
+    of_window.max(live_jobs.saturating_mul(BETWEEN_DRAWS_MS))
 }
 
 /// Puts a job into the queue whose draw found nobody; its window stays.
@@ -70,7 +75,9 @@ pub(super) fn queue(context: &mut Context<'_>, mut job: Job) -> Result<(), Abort
     if let Some(step) = job.draw.take() {
         draws::remove(context, step, job.id)?;
     }
-    let at = context.chain_time.saturating_add(retry_ms(context));
+    let live = u64::from(context.chain.live_jobs);
+    let retry_ms = retry_ms(&context.rules.params.compute, live);
+    let at = context.chain_time.saturating_add(retry_ms);
     job.queued = Some(due::insert(context, DueQueue::Places, at, job.id)?);
     save(
         context,
@@ -78,18 +85,28 @@ pub(super) fn queue(context: &mut Context<'_>, mut job: Job) -> Result<(), Abort
     )
 }
 
-/// Has those draw again that have waited long enough, and for each place that came free a few of those that have waited the
-/// longest.
+/// Jobs that the queue holds at most: those that are live and have no attempt under way.
+fn most_queued(context: &Context<'_>) -> usize {
+    let chain = &context.chain;
+    let waiting = chain.live_jobs.saturating_sub(chain.running_jobs);
+    usize::try_from(waiting).unwrap_or(usize::MAX)
+}
+
+/// Has those draw again that have waited long enough, and for each place that came free a few of those that would be next.
 // Rule C68.
 pub(super) fn wake(context: &mut Context<'_>) -> Result<(), Abort> {
     let freed = std::mem::take(&mut context.freed_places);
     let by_place = freed
         .saturating_mul(DRAWS_PER_PLACE)
-        .min(MAX_MOVED_PER_BLOCK);
+        .min(MAX_MOVED_PER_BLOCK)
+        .min(most_queued(context));
     let all = due::due(context, DueQueue::Places, MAX_MOVED_PER_BLOCK, |_, _| true)?;
     let mut woken: Vec<_> = all.into_iter().map(|(_, job)| job).collect();
     if woken.len() < by_place {
-        let until = context.chain_time.saturating_add(retry_ms(context));
+        // Those too that came when the most jobs were live.
+        let most = u64::try_from(MAX_LIVE_JOBS).unwrap_or(u64::MAX);
+        let longest_ms = retry_ms(&context.rules.params.compute, most);
+        let until = context.chain_time.saturating_add(longest_ms);
         let all = due::due_until(context, DueQueue::Places, until, by_place, |_, _| true)?;
         woken = all.into_iter().map(|(_, job)| job).collect();
     }

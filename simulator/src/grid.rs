@@ -13,29 +13,23 @@ use partner::core::{
 };
 use state::{ChainStore, DecidedState, MemoryStore, read_as};
 use types::attestation::{Exit, Outcome, Outcomes, leaf};
-use types::codec::{Bounded, Text, decode, encode};
+use types::codec::{Bounded, decode, encode};
 use types::gas::with_least_fee;
 use types::genesis::Genesis;
 use types::hash::{BlobId, ChainId, Hash32, JobId};
-use types::job::{
-    Input, JobSpec, Output, Stage, StateOutputs, TaskLimits, TaskState, TaskStates, Workload,
-};
+use types::job::{Stage, TaskState, TaskStates, Workload};
 use types::key::SecretKey;
 use types::limits::MAX_STATES_BYTES;
-use types::number::{Amount, Attempt, Fuel, Height, Nonce, SQUARE, TaskIndex};
+use types::number::{Amount, Fuel, Height, Nonce, SQUARE, TaskIndex};
 use types::params::Params;
 use types::state_key::StateKey;
 use types::transaction::{Action, SignedTransaction, Transaction};
 
+mod job;
+
 use crate::genesis::PartnerKeys;
 use crate::random::SeededRandom;
-
-/// The module of every job; nothing executes it.
-const MODULE: &[u8] = b"module";
-/// The input of every job.
-const INPUT: &[u8] = b"input";
-/// Number of tasks of a job.
-const TASKS: u32 = 3;
+use job::{BrokenLink, INPUT, MODULE, SimulatedJob, spec};
 
 /// A partner: its core, and its disk.
 struct SimulatedPartner {
@@ -63,23 +57,6 @@ pub enum Wish {
         /// Tasks that a simulated partner runs.
         execution: Box<TaskExecution>,
     },
-}
-
-/// A job that the customer submitted.
-struct SimulatedJob {
-    id: JobId,
-    transaction: SignedTransaction,
-    /// True if it was submitted after the calm: it must settle.
-    must_settle: bool,
-    ended: bool,
-}
-
-impl SimulatedJob {
-    /// True if whoever is primary in an attempt hands on another state than the first task left, where the job is a chain.
-    fn has_broken_link(&self, attempt: Attempt) -> bool {
-        let [first, ..] = self.id.0.0;
-        !self.must_settle && (u64::from(first) + u64::from(attempt.0)).is_multiple_of(3)
-    }
 }
 
 /// All partners, and the customer.
@@ -256,29 +233,36 @@ impl Grid {
         self.perform(at, effects, None)
     }
 
-    /// The outcomes of tasks, and what whoever ran them says that each left. A primary breaks the first link of some chains that
-    /// need not settle.
+    /// The outcomes of tasks, and what whoever ran them says that each left. In some chains that need not settle the first link is
+    /// broken.
     fn run(&mut self, execution: &TaskExecution) -> (Vec<RanTask>, Vec<TaskState>) {
         let workload = &execution.workload;
-        let given = execution.states.map(|list| {
-            let bytes = self.contents.get(&list).expect("whoever handed it on");
-            decode::<TaskStates>(bytes, MAX_STATES_BYTES).expect("a list of states")
-        });
         let of = execution.assignment;
-        let mut jobs = self.jobs.iter();
-        let breaks = workload.state.is_chain()
-            && of.role == AssignmentRole::Primary
-            && jobs.any(|job| job.id == of.job && job.has_broken_link(of.attempt));
+        let mut jobs = self.jobs.iter().filter(|job| job.id == of.job);
+        let broken = jobs.find_map(|job| job.broken_link(of.attempt));
+        let broken = broken.filter(|_| workload.state.is_chain());
+        let given = match execution.states {
+            Some(_) if broken == Some(BrokenLink::Ignored) => Some(self.true_states(workload)),
+            Some(list) => {
+                let bytes = self.contents.get(&list).expect("whoever handed it on");
+                Some(decode::<TaskStates>(bytes, MAX_STATES_BYTES).expect("a list of states"))
+            }
+            None => None,
+        };
         let (mut ran, mut left) = (Vec::new(), Vec::<TaskState>::new());
+        let mut real = None;
         for task in execution.tasks.iter().copied() {
             let before = match &given {
                 Some(states) => states.before(task),
-                None => left.last().cloned(),
+                None => real.take().or_else(|| left.last().cloned()),
             };
             let before = before.unwrap_or_default();
             let outcome = self.outcome(workload, task, &before);
             let mut after = outcome.state(&workload.state);
-            if breaks && left.is_empty() {
+            if let Some(broken) = broken.filter(|_| of.role == AssignmentRole::Primary)
+                && left.is_empty()
+            {
+                real = (broken == BrokenLink::Ignored).then_some(after);
                 let other = self.keep(b"another state".to_vec());
                 after = Bounded::new(vec![Some(other)]).expect("one output");
             }
@@ -290,6 +274,18 @@ impl Grid {
             });
         }
         (ran, left)
+    }
+
+    /// What each task of a chain but the last leaves for the next one.
+    fn true_states(&mut self, workload: &Workload) -> TaskStates {
+        let mut all = Vec::<TaskState>::new();
+        for task in workload.tasks.indices() {
+            let before = all.last().cloned().unwrap_or_default();
+            let outcome = self.outcome(workload, task, &before);
+            all.push(outcome.state(&workload.state));
+        }
+        all.pop();
+        TaskStates(Bounded::new(all).expect("a few tasks"))
     }
 
     /// What an honest referee finds.
@@ -376,7 +372,8 @@ impl Grid {
                 continue;
             };
             job.ended = record.stage.is_final();
-            let is_broken = record.terms.state.is_chain() && job.has_broken_link(record.attempt);
+            let is_broken =
+                record.terms.state.is_chain() && job.broken_link(record.attempt).is_some();
             if is_broken && record.stage == Stage::Settled {
                 let id = job.id;
                 return Err(Unsettled(format!("job {id} settled over a broken link")));
@@ -446,30 +443,4 @@ fn view(store: &MemoryStore, keys: &PartnerKeys) -> Option<ProvenState> {
         params: Arc::new(params),
         pages,
     })
-}
-
-/// A job of three tasks, as a chain or as an array.
-fn spec(is_chain: bool) -> JobSpec {
-    let input = Input {
-        blob: BlobId::of(INPUT),
-        target: Text::new("/in/data").expect("short"),
-    };
-    let output = Output {
-        name: Text::new("out").expect("short"),
-        path: Text::new("/out/out").expect("short"),
-    };
-    let workload = Workload {
-        inputs: Bounded::new(vec![input]).expect("one"),
-        outputs: Bounded::new(vec![output]).expect("one"),
-        limits: TaskLimits {
-            fuel: Fuel(10_000_000),
-            memory_bytes: 1 << 20,
-            output_bytes: 1 << 20,
-        },
-        state: StateOutputs(Bounded::new(if is_chain { vec![0] } else { vec![] }).expect("one")),
-        ..types::testing::workload(MODULE, TASKS)
-    };
-    let mut spec = types::testing::job_spec(workload);
-    spec.verification.min_verifiers = 2;
-    spec
 }

@@ -19,103 +19,11 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde::Serialize;
 
-use network::{CheatedNetwork, PartnerMoney, compare};
-
-/// A way to cheat.
-struct Kind {
-    name: &'static str,
-    /// What it is, in a few words.
-    about: &'static str,
-    /// The fault of the two cheats, see `testnet-peer`.
-    fault: &'static str,
-    /// Where the job's primary must be; partners stand in three sites in turn.
-    location: &'static str,
-    /// The numbers of the cheats.
-    cheats: [usize; 2],
-    /// True if the job is a chain of tasks.
-    is_chain: bool,
-}
+use network::CheatedNetwork;
+use testnet::cheats::{self, CheatKind, KINDS, PartnerMoney};
 
 /// Fuel of the job's task, all of which it uses up.
 const LITTLE_FUEL: u64 = 10_000_000;
-
-const SION: &str = "sion";
-const NANTERRE: &str = "nanterre";
-
-const KINDS: [Kind; 9] = [
-    Kind {
-        name: "wrong-primary",
-        about: "two of the three partners that may be primary flip a byte of what they found",
-        fault: "flip-byte",
-        location: SION,
-        cheats: [0, 3],
-        is_chain: false,
-    },
-    Kind {
-        name: "wrong-verifier",
-        about: "two verifiers flip a byte of what they found",
-        fault: "flip-byte",
-        location: NANTERRE,
-        cheats: [0, 3],
-        is_chain: false,
-    },
-    Kind {
-        name: "silent-primary",
-        about: "both partners that may be primary take the job and never commit",
-        fault: "silent-primary",
-        location: NANTERRE,
-        cheats: [2, 5],
-        is_chain: false,
-    },
-    Kind {
-        name: "mute-primary",
-        about: "both partners that may be primary commit and never reveal",
-        fault: "withhold-opening",
-        location: NANTERRE,
-        cheats: [2, 5],
-        is_chain: false,
-    },
-    Kind {
-        name: "unopened-verifier",
-        about: "two verifiers commit and never open",
-        fault: "unopened-verifier",
-        location: NANTERRE,
-        cheats: [0, 3],
-        is_chain: false,
-    },
-    Kind {
-        name: "silent-verifier",
-        about: "two verifiers announce themselves and never commit",
-        fault: "silent-verifier",
-        location: NANTERRE,
-        cheats: [0, 3],
-        is_chain: false,
-    },
-    Kind {
-        name: "deaf-primary",
-        about: "both partners that may be primary never take the job",
-        fault: "deaf-primary",
-        location: NANTERRE,
-        cheats: [2, 5],
-        is_chain: false,
-    },
-    Kind {
-        name: "hidden-verifier",
-        about: "two partners that sortition selects do not announce themselves",
-        fault: "hidden-verifier",
-        location: NANTERRE,
-        cheats: [0, 3],
-        is_chain: false,
-    },
-    Kind {
-        name: "wrong-state",
-        about: "two of the three partners that may be primary hand on another state than a task of a chain left",
-        fault: "flip-state",
-        location: SION,
-        cheats: [0, 3],
-        is_chain: true,
-    },
-];
 
 /// What is printed of a run.
 #[derive(Debug, Serialize)]
@@ -137,7 +45,7 @@ fn main() -> Result<ExitCode> {
         [kind, "--fuel", fuel] => (kind, fuel.parse().ok()),
         _ => ("", None),
     };
-    let kind = KINDS.iter().find(|kind| kind.name == argument);
+    let kind = cheats::kind(argument);
     let Some((kind, fuel)) = kind.zip(fuel) else {
         eprintln!(
             "usage: scripts/cheat KIND [--fuel N], where N is what the job's task uses up ({LITTLE_FUEL} without it) and KIND is one of"
@@ -151,9 +59,9 @@ fn main() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn run(kind: &'static Kind, fuel: u64) -> Result<CheatReport> {
+fn run(kind: &'static CheatKind, fuel: u64) -> Result<CheatReport> {
     eprintln!("{}: {}", kind.name, kind.about);
-    let network = CheatedNetwork::start(kind.fault, &kind.cheats)?;
+    let network = CheatedNetwork::start(kind)?;
     let before = network.money()?;
     let job = network.submit(kind.location, fuel, kind.is_chain)?;
     let (mut disputed, mut verdict) = (None, None);
@@ -181,6 +89,8 @@ fn run(kind: &'static Kind, fuel: u64) -> Result<CheatReport> {
         wrong_result_stands: network.is_wrong(&ended)?,
         seconds_to_verdict: seconds.map(|time| time.as_secs_f64()),
         job_state: ended.stage,
-        partners: compare(&before, &after, &kind.cheats),
+        partners: cheats::compare(&before, &after, |n| {
+            kind.cheats.contains(&n).then_some(kind.name)
+        }),
     })
 }

@@ -1,7 +1,7 @@
 //! A devnet of four validators and seven partners of which two cheat, and a customer.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -9,17 +9,13 @@ use blobs::Encoder;
 use keys::keyfile::{self, KeyKind};
 use rpc::client::Client;
 use rpc::model::JobView;
-use serde::Serialize;
-use testnet::devnet::Devnet;
-use testnet::devnet::plan::DevnetOptions;
+use testnet::cheats::{self, CheatKind, Money};
 use testnet::devnet::process::wait_until;
 use testnet::temporary::TemporaryDevnet;
-use types::attestation::{Outcome, Outcomes};
-use types::codec::{Bounded, Text, decode};
+use types::codec::{Bounded, Text};
 use types::gas::with_least_fee;
-use types::hash::{Address, BlobId, JobId};
+use types::hash::JobId;
 use types::job::{JobSpec, Output, StateOutputs};
-use types::limits::MAX_OUTCOMES_BYTES;
 use types::number::{Amount, Fuel, Height};
 use types::params::Params;
 use types::transaction::{Action, Transaction};
@@ -40,69 +36,23 @@ const MODULE: &[u8] = b"\0asm\x01\0\0\0\
     \x07\x13\x02\x06memory\x02\0\x06_start\0\0\
     \x0a\x09\x01\x07\0\x03\x40\x0c\0\x0b\x0b";
 
-/// What a partner had before and has after.
-#[derive(Debug, Serialize)]
-pub struct PartnerMoney {
-    name: String,
-    honest: bool,
-    bond_before: Amount,
-    bond_after: Amount,
-    /// By how much its account grew.
-    earned: String,
-}
-
-/// Balance and bond of each partner.
-pub type Money = Vec<(Amount, Amount)>;
-
 /// A devnet of four validators and [`PARTNERS`] partners, some of which cheat.
 pub struct CheatedNetwork(TemporaryDevnet);
 
 impl CheatedNetwork {
-    /// Starts it; the cheats have a fault.
-    pub fn start(fault: &str, cheats: &[usize]) -> Result<Self> {
-        let environment = |name: &str| {
-            let number = name.strip_prefix("partner-").and_then(|n| n.parse().ok());
-            let is_cheat = number.is_some_and(|number| cheats.contains(&number));
-            let variable = ("TESTNET_FAULT".to_owned(), fault.to_owned());
-            is_cheat.then_some(variable).into_iter().collect()
-        };
-        let mut network = TemporaryDevnet::make(|root, base_port| {
-            let options = DevnetOptions {
-                validators: 4,
-                partners: u16::try_from(PARTNERS)?,
-                base_port,
-            };
-            let devnet = Devnet::create(root, &options)?;
-            (0..PARTNERS).try_for_each(|partner| never_fill_up(root, partner))?;
-            Ok(devnet)
-        })?;
-        network.run(&peer()?, environment)?;
-        Ok(Self(network))
+    /// Starts it; the cheats have their fault.
+    pub fn start(kind: &'static CheatKind) -> Result<Self> {
+        let fault = |partner| kind.cheats.contains(&partner).then_some(kind.fault);
+        Ok(Self(cheats::start(&peer()?, PARTNERS, fault)?))
     }
 
     fn client(&self) -> Result<Client> {
         self.0.client(1)
     }
 
-    fn address_of(&self, partner: usize) -> Result<Address> {
-        let name = format!("partner-{partner}");
-        let key = self.0.devnet.root().join(name).join("keys/account.key");
-        Ok(keyfile::read_public(&key, KeyKind::Account)?.address())
-    }
-
     /// Balance and bond of each partner now.
     pub fn money(&self) -> Result<Money> {
-        let client = self.client()?;
-        (0..PARTNERS)
-            .map(|partner| {
-                let address = self.address_of(partner)?;
-                self.0.block_on(async {
-                    let account = client.account(address).await?;
-                    let bond = client.partner(address).await?.bond;
-                    Ok((account.balance, bond))
-                })
-            })
-            .collect()
+        cheats::money(&self.0, &self.client()?, PARTNERS)
     }
 
     /// Submits the job.
@@ -181,49 +131,10 @@ impl CheatedNetwork {
         Ok(())
     }
 
-    /// True if the job has a receipt of another result than the program's, whose standard output is empty and which writes no file.
+    /// True if the job has settled with another result than the program's.
     pub fn is_wrong(&self, job: &JobView) -> Result<bool> {
-        let Some(receipt) = &job.receipt else {
-            return Ok(false);
-        };
-        let client = self.client()?;
-        let list = receipt.outcomes;
-        let bytes = self.0.block_on(client.blob_chunk(list, 0))?;
-        let content = blobs::verify_chunk(list, 0, &bytes).context("the list of outcomes")?;
-        let outcomes: Outcomes = decode(&content, MAX_OUTCOMES_BYTES)?;
-        let empty = BlobId::of(b"");
-        let wrote = |outcome: &Outcome| outcome.outputs.iter().any(Option::is_some);
-        let mut all = outcomes.0.iter();
-        Ok(all.any(|outcome| outcome.stdout != empty || wrote(outcome)))
+        self.0.block_on(cheats::is_wrong(&self.client()?, job))
     }
-}
-
-/// What each partner won or lost.
-pub fn compare(before: &Money, after: &Money, cheats: &[usize]) -> Vec<PartnerMoney> {
-    let pairs = before.iter().zip(after).enumerate();
-    let money = pairs.map(|(n, (before, after))| {
-        let (sign, amount) = match after.0.checked_sub(before.0) {
-            Some(earned) => ("", earned),
-            None => ("-", before.0.saturating_sub(after.0)),
-        };
-        PartnerMoney {
-            name: format!("partner-{n}"),
-            honest: !cheats.contains(&n),
-            bond_before: before.1,
-            bond_after: after.1,
-            earned: format!("{sign}{amount}"),
-        }
-    });
-    money.collect()
-}
-
-/// Has a partner leave its bond as it is: a daemon fills up what its bond has lost.
-fn never_fill_up(root: &Path, partner: usize) -> Result<()> {
-    let file = root.join(format!("partner-{partner}/partner.toml"));
-    let text = std::fs::read_to_string(&file)?;
-    let (before, after) = ("\nbond = \"10000\"", "\nbond = \"100\"");
-    ensure!(text.contains(before), "no bond in {}", file.display());
-    Ok(std::fs::write(&file, text.replace(before, after))?)
 }
 
 /// The program that runs validators and partners, beside this one.

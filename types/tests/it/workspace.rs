@@ -84,7 +84,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "testnet",
-        &["types", "executor", "keys", "rpc", "node", "partner"],
+        &[
+            "types", "executor", "blobs", "keys", "rpc", "node", "partner",
+        ],
     ),
     (
         "cli",
@@ -127,7 +129,6 @@ const TEST_EDGES: &[(&str, &[&str])] = &[
     ("cli", &["rpc-server", "metrics"]),
     ("node", &["light", "rpc"]),
     ("avalanche", &["light"]),
-    ("testnet", &["blobs"]),
 ];
 
 /// Crates that only these others may name: the engines behind our own traits.

@@ -10,6 +10,7 @@
 //! ships; the fault sits around it, in the worker that runs its tasks or in front of the RPC endpoints that it uses.
 
 mod proxy;
+mod states;
 mod worker;
 
 use std::future::pending;
@@ -18,15 +19,18 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use proxy::Withheld;
+use states::WrongStates;
 use worker::Flipped;
 
 /// What a partner does wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum PartnerFault {
     /// It flips a byte of an output of its tasks and hashes the result as if it were right.
     FlipByte,
     /// It flips a byte of what one task of a chain leaves for the next, and hands it on as if it were right.
     FlipState,
+    /// It hands on another list of a chain's states than its tasks left.
+    HandsOn(WrongStates),
     /// It never sends what its proxy withholds.
     Withholds(Withheld),
 }
@@ -37,6 +41,8 @@ impl PartnerFault {
             Err(_) => return Ok(None),
             Ok("flip-byte") => Self::FlipByte,
             Ok("flip-state") => Self::FlipState,
+            Ok("broken-link") => Self::HandsOn(WrongStates::BrokenLink),
+            Ok("wrong-list") => Self::HandsOn(WrongStates::TooShort),
             Ok("silent-verifier") => Self::Withholds(Withheld::VerifierCommitments),
             Ok("withhold-opening") => Self::Withholds(Withheld::Openings),
             Ok("silent-primary") => Self::Withholds(Withheld::PrimaryCommitments),
@@ -44,8 +50,8 @@ impl PartnerFault {
             Ok("deaf-primary") => Self::Withholds(Withheld::Acknowledgements),
             Ok("hidden-verifier") => Self::Withholds(Withheld::Announcements),
             Ok(other) => bail!(
-                "unknown fault {other:?}: expected flip-byte, flip-state, silent-verifier, withhold-opening, silent-primary, \
-                 unopened-verifier, deaf-primary or hidden-verifier"
+                "unknown fault {other:?}: expected flip-byte, flip-state, broken-link, wrong-list, silent-verifier, \
+                 withhold-opening, silent-primary, unopened-verifier, deaf-primary or hidden-verifier"
             ),
         }))
     }
@@ -93,9 +99,10 @@ async fn partner(dir: &Path) -> Result<()> {
         Some(PartnerFault::FlipState) => {
             config.worker = Some(worker::flipping(dir, Flipped::State)?);
         }
+        Some(PartnerFault::HandsOn(what)) => return states::run(dir, config, what).await,
         Some(PartnerFault::Withholds(withheld)) => {
             for endpoint in &mut config.endpoints {
-                *endpoint = proxy::start(endpoint, withheld)?;
+                *endpoint = proxy::start(endpoint, withheld.clone())?;
             }
         }
     }

@@ -15,13 +15,15 @@ use types::limits::MAX_TRANSACTION_BYTES;
 use types::number::Attempt;
 use types::transaction::{Action, JobStep, SignedTransaction};
 
+use crate::states::ForgedLists;
+
 /// Maximum length of a request's head, in bytes.
 const MAX_HEAD_BYTES: u64 = 64 << 10;
 /// Maximum length of a request's body, in bytes: more than a chunk of a blob with its proof.
 const MAX_BODY_BYTES: u64 = 4 << 20;
 
 /// What a proxy withholds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Withheld {
     /// The commitments that it makes as verifier.
     VerifierCommitments,
@@ -35,6 +37,8 @@ pub enum Withheld {
     Acknowledgements,
     /// That sortition selected it.
     Announcements,
+    /// The lists of a chain's states that it hands on, until forged ones take their place.
+    TrueStates(Arc<ForgedLists>),
 }
 
 /// Decides which transactions of the partner behind it a proxy withholds.
@@ -55,8 +59,8 @@ impl Filter {
             .primary_of
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        match (&action.step, self.withheld) {
-            (JobStep::Acknowledge, withheld) if withheld != Withheld::Acknowledgements => {
+        match (&action.step, &self.withheld) {
+            (JobStep::Acknowledge, withheld) if !matches!(withheld, Withheld::Acknowledgements) => {
                 primary_of.insert(attempt);
                 false
             }
@@ -71,6 +75,7 @@ impl Filter {
             | (JobStep::Agree { .. } | JobStep::Differ { .. }, Withheld::VerifierOpenings)
             | (JobStep::Acknowledge, Withheld::Acknowledgements)
             | (JobStep::Announce { .. }, Withheld::Announcements) => true,
+            (JobStep::HandOn { states }, Withheld::TrueStates(lists)) => lists.holds(*states),
             _ => false,
         }
     }

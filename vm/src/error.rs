@@ -257,14 +257,14 @@ pub enum ActionError {
     /// A VRF key that is not a valid one.
     #[error("the VRF key is not valid")]
     BadVrfKey,
-    /// As many partners are active as there may be, and none of the smallest has less.
+    /// As many partners of a page are active as there may be, and none of them has less.
     #[error(
-        "all {limit} places for partners are taken, the smallest bond that could give way now is {smallest} SQUARE: bond more"
+        "all {limit} places of this account's page of partners are taken, the smallest bond there is {smallest} SQUARE: bond more than that in all, or be a partner under another account, which lies in another page"
     )]
     TooManyPartners {
-        /// Most active partners.
+        /// Most active partners of a page.
         limit: usize,
-        /// The smallest bond among those that may lose their places, in base units; 0 if none may before the next epoch.
+        /// The smallest bond among them, in base units.
         smallest: Amount,
     },
     /// More is to be unbonded than is free.

@@ -195,6 +195,16 @@ fn address_of(network: &TemporaryDevnet, partner: usize) -> Result<Address> {
     Ok(keyfile::read_public(&key, KeyKind::Account)?.address())
 }
 
+/// The name of the partner with an address, among so many.
+pub fn name_of(network: &TemporaryDevnet, address: Address, partners: usize) -> Result<String> {
+    for partner in 0..partners {
+        if address_of(network, partner)? == address {
+            return Ok(format!("partner-{partner}"));
+        }
+    }
+    anyhow::bail!("{address} is no partner of the network")
+}
+
 /// Balance and bond of each of so many partners now.
 pub fn money(network: &TemporaryDevnet, client: &Client, partners: usize) -> Result<Money> {
     let of = |partner| {

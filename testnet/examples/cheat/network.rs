@@ -55,6 +55,13 @@ impl CheatedNetwork {
         cheats::money(&self.0, &self.client()?, PARTNERS)
     }
 
+    /// The name of the primary whose result settled, if one did.
+    pub fn settled_by(&self, job: &JobView) -> Result<Option<String>> {
+        let receipt = job.receipt.as_ref();
+        let name = receipt.map(|receipt| cheats::name_of(&self.0, receipt.primary, PARTNERS));
+        name.transpose()
+    }
+
     /// Submits the job.
     pub fn submit(&self, location: &str, fuel: u64, is_chain: bool) -> Result<JobId> {
         let key = keyfile::read_secret(

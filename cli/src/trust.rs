@@ -1,11 +1,15 @@
 //! What a customer trusts: a genesis of its own, or for want of one the endpoint's.
 
+#[cfg(test)]
+pub mod newer;
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use light::{FinalityError, JobProofError, Light, ValueError};
 use rpc::Client;
 use types::hash::ChainId;
+use types::params::UnknownProtocolVersion;
 
 use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::failure;
@@ -83,14 +87,33 @@ impl TrustArgs {
     }
 }
 
-/// What to say of a proof that only a newer program can judge: it says nothing against the result.
-pub fn unknown_version(error: &JobProofError) -> Option<CommandFailure> {
-    let JobProofError::Proof(ValueError::Finality(FinalityError::Version(unknown))) = error else {
-        return None;
-    };
+/// What to say of a receipt that is not proven: `refused`, unless only a newer program can judge it.
+pub fn not_proven(
+    error: &JobProofError,
+    refused: impl FnOnce(&str) -> CommandFailure,
+) -> CommandFailure {
+    match error {
+        JobProofError::Proof(error) => value_not_proven(error, refused),
+        error => refused(&error.to_string()),
+    }
+}
+
+/// The same of a value of the state.
+pub fn value_not_proven(
+    error: &ValueError,
+    refused: impl FnOnce(&str) -> CommandFailure,
+) -> CommandFailure {
+    match error {
+        ValueError::Finality(FinalityError::Version(unknown)) => too_old(unknown),
+        error => refused(&error.to_string()),
+    }
+}
+
+/// A quorum follows a version that this program lacks: that says nothing against what is to be verified.
+pub fn too_old(unknown: &UnknownProtocolVersion) -> CommandFailure {
     let (kind, code) = (ExitKind::UnknownVersion, "unknown_protocol_version");
-    let failure = CommandFailure::new(kind, code, format!("not verified: {unknown}"));
-    Some(failure.hint("verify it with a newer gridproof"))
+    CommandFailure::new(kind, code, format!("not verified: {unknown}"))
+        .hint("do the same with a newer gridproof; nothing is said against the result")
 }
 
 /// The light client of a genesis file.

@@ -183,20 +183,14 @@ impl Light {
         Ok(text + "\n")
     }
 
-    /// The proof and the receipt of a text that is exactly the document of its proof. The proof is not verified.
-    pub(crate) fn parse_document(
+    /// The receipt that a proof shows, if a text is exactly the proof's document. The proof is not verified.
+    pub(crate) fn receipt_of(
         &self,
+        proof: &ReceiptProof,
         text: &str,
-    ) -> Result<(ReceiptProof, JobReceipt), DocumentError> {
-        if text.len() > MAX_DOCUMENT_BYTES {
-            return Err(DocumentError::TooLong { found: text.len() });
-        }
-        let source: Source = serde_json::from_str(text).map_err(DocumentError::not_json)?;
-        let bytes = hex::decode(&source.proof).map_err(|_| DocumentError::NotHex)?;
-        let proof: ReceiptProof =
-            decode(&bytes, MAX_DOCUMENT_BYTES).map_err(DocumentError::NotProof)?;
-        let receipt = receipt(&proof)?;
-        let canonical = self.receipt_document(&proof)?;
+    ) -> Result<JobReceipt, DocumentError> {
+        let receipt = receipt(proof)?;
+        let canonical = self.receipt_document(proof)?;
         if canonical != text {
             let at = canonical
                 .bytes()
@@ -205,8 +199,18 @@ impl Light {
                 .count();
             return Err(DocumentError::NotCanonical { at });
         }
-        Ok((proof, receipt))
+        Ok(receipt)
     }
+}
+
+/// The proof that a text says it is the document of.
+pub(crate) fn parse_document(text: &str) -> Result<ReceiptProof, DocumentError> {
+    if text.len() > MAX_DOCUMENT_BYTES {
+        return Err(DocumentError::TooLong { found: text.len() });
+    }
+    let source: Source = serde_json::from_str(text).map_err(DocumentError::not_json)?;
+    let bytes = hex::decode(&source.proof).map_err(|_| DocumentError::NotHex)?;
+    decode(&bytes, MAX_DOCUMENT_BYTES).map_err(DocumentError::NotProof)
 }
 
 fn receipt(proof: &ReceiptProof) -> Result<JobReceipt, DocumentError> {

@@ -14,11 +14,13 @@ use types::hash::{BlobId, Hash32, WorkloadId};
 use types::job::{JobReceipt, Revocation, TaskSet, Workload};
 use types::limits::{MAX_OUTCOMES_BYTES, MAX_STATE_VALUE_BYTES};
 use types::number::{ChainTime, Fuel, Height, Stake, TaskIndex};
+use types::params::UnknownProtocolVersion;
+use types::proof::ReceiptProof;
 use types::state_key::StateKey;
 
 use crate::Light;
-use crate::document::{DocumentError, chain_time};
-use crate::finality::ValueError;
+use crate::document::{DocumentError, chain_time, parse_document};
+use crate::finality::{FinalityError, ValueError};
 
 /// One file that a task wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -189,6 +191,12 @@ pub enum JobProofError {
     },
 }
 
+impl From<UnknownProtocolVersion> for JobProofError {
+    fn from(unknown: UnknownProtocolVersion) -> Self {
+        Self::Proof(FinalityError::Version(unknown).into())
+    }
+}
+
 fn why_not(revocation: &Revocation) -> String {
     match revocation {
         Revocation::Challenged { challenger, height } => format!(
@@ -244,7 +252,11 @@ pub struct VerifiedJob {
 impl Light {
     /// Verifies a receipt document alone: the receipt, that it is not revoked, and the headers that show it.
     pub fn verify_receipt(&self, document: &str) -> Result<StandingReceipt, JobProofError> {
-        let (proof, receipt) = self.parse_document(document)?;
+        let proof = parse_document(document)?;
+        let receipt = self.receipt_of(&proof, document).map_err(|error| {
+            let newer = self.newer_version(&proof);
+            newer.map_or(error.into(), JobProofError::from)
+        })?;
         let time = self.verify_value(&proof.time, &StateKey::Chain)?;
         let revocation = StateKey::Revocation(receipt.job);
         let revocation = self.verify_value(&proof.revocation, &revocation)?;
@@ -277,6 +289,17 @@ impl Light {
             receipt,
             signed_stake: stake,
             standing,
+        })
+    }
+
+    /// What a quorum says of a version of the protocol that this program lacks, if it finalized a header of a proof that
+    /// follows one: whatever else is strange in such a proof says nothing against it.
+    #[must_use]
+    pub fn newer_version(&self, proof: &ReceiptProof) -> Option<UnknownProtocolVersion> {
+        let mut parts = [&proof.time, &proof.revocation, &proof.receipt].into_iter();
+        parts.find_map(|part| match self.verify_finality(&part.finality) {
+            Err(FinalityError::Version(unknown)) => Some(unknown),
+            _ => None,
         })
     }
 

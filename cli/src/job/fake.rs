@@ -38,6 +38,8 @@ pub struct FakeNode {
     pub refuses: Mutex<Option<ApiError>>,
     /// What the nodes of its subnet have signed.
     pub signatures: Mutex<Option<StateSignatures>>,
+    /// What it proves, whatever is asked for.
+    pub proof: Mutex<Option<ValueProof>>,
     /// How many more transactions find their nonce taken by another one of their sender.
     pub overtakes: AtomicU32,
     /// How many more transactions it has no room for.
@@ -67,6 +69,7 @@ pub async fn start() -> RunningFake {
         busy: AtomicU32::new(0),
         refuses: Mutex::default(),
         signatures: Mutex::default(),
+        proof: Mutex::default(),
         overtakes: AtomicU32::new(0),
         full: AtomicU32::new(0),
         nonce: AtomicU64::new(0),
@@ -343,7 +346,7 @@ impl Backend for FakeNode {
     }
 
     async fn proof(&self, _: StateKey) -> Result<ValueProof, ApiError> {
-        Err(nothing())
+        self.proof.lock().unwrap().clone().ok_or_else(nothing)
     }
 
     async fn state_signatures(&self, height: Height) -> Result<StateSignatures, ApiError> {

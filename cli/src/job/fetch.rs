@@ -22,7 +22,7 @@ use types::state_key::StateKey;
 use super::files::{Folder, MARK, OUTCOMES, RECEIPT, WORKLOAD};
 use crate::failure::{CommandFailure, ExitKind};
 use crate::submit::failure;
-use crate::trust::unknown_version;
+use crate::trust::{self, too_old};
 use crate::ui::{ProgressLine, Ui};
 
 /// How long an endpoint may take to have a proof or a blob that the network has.
@@ -160,18 +160,17 @@ async fn receipt(
         let late = Instant::now() >= until;
         match proof {
             Ok(proof) if proof.receipt.value.is_some() || late => {
-                let document = light
-                    .receipt_document(&proof)
-                    .map_err(|error| not_proven(client, &error.to_string()))?;
+                let refused = |why: &str| not_proven(client, why);
+                let document = light.receipt_document(&proof).map_err(|error| {
+                    let newer = light.newer_version(&proof);
+                    newer.map_or_else(|| refused(&error.to_string()), |newer| too_old(&newer))
+                })?;
                 let verified = light.verify_receipt(&document);
                 let receipt = match verified {
                     Ok(standing) => standing.receipt,
                     // Another node behind the same address is some blocks behind.
                     Err(JobProofError::OutOfOrder { .. }) if !late => continue,
-                    Err(error) => {
-                        return Err(unknown_version(&error)
-                            .unwrap_or_else(|| not_proven(client, &error.to_string())));
-                    }
+                    Err(error) => return Err(trust::not_proven(&error, refused)),
                 };
                 if receipt.job != job {
                     return Err(not_proven(client, "it is another job's receipt"));
@@ -342,4 +341,19 @@ pub async fn outcomes_shown(client: &Client, view: &JobView) -> Option<Outcomes>
 
 fn may_come(error: &ClientError) -> bool {
     error.is_retryable() || error.is_not_found()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::fake;
+    use crate::trust::newer;
+
+    #[tokio::test]
+    async fn a_receipt_of_a_newer_version_is_not_called_wrong() {
+        let node = fake::start().await;
+        *node.fake.proof.lock().unwrap() = Some(newer::value_proof());
+        let fetched = receipt(&node.client, &newer::light(), JobId::default()).await;
+        newer::assert_too_old(fetched);
+    }
 }

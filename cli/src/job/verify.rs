@@ -10,7 +10,7 @@ use types::limits::{MAX_OUTCOMES_BYTES, MAX_TRANSACTION_BYTES};
 use super::exits::{self, FailedTask};
 use super::files::{Folder, OUTCOMES, WORKLOAD};
 use crate::failure::{CommandFailure, ExitKind};
-use crate::trust::unknown_version;
+use crate::trust::not_proven;
 
 /// A folder whose every file is one that the chain settled.
 #[derive(Debug)]
@@ -37,20 +37,24 @@ impl VerifiedFolder {
 pub fn receipt(light: &Light, path: &Path) -> Result<StandingReceipt, CommandFailure> {
     light
         .verify_receipt(&document(path)?)
-        .map_err(|error| refused(&error.to_string()))
+        .map_err(|error| not_proven(&error, refused))
 }
 
 /// Verifies the folder of a fetched job offline, from the trusted genesis to the last output byte.
 pub fn folder(
     light: &Light,
-    receipt: &Path,
+    receipt_path: &Path,
     outputs: &Path,
 ) -> Result<VerifiedFolder, CommandFailure> {
-    let document = document(receipt)?;
+    let document = document(receipt_path)?;
     let outcomes = read(&outputs.join(OUTCOMES), MAX_OUTCOMES_BYTES)?;
     let path = outputs.join(WORKLOAD);
     let workload: Workload = decode(&read(&path, MAX_TRANSACTION_BYTES)?, MAX_TRANSACTION_BYTES)
-        .map_err(|error| refused(&format!("{}: {error}", path.display())))?;
+        // What only a newer program can read is not wrong.
+        .map_err(|error| match receipt(light, receipt_path) {
+            Err(failure) if failure.kind == ExitKind::UnknownVersion => failure,
+            _ => refused(&format!("{}: {error}", path.display())),
+        })?;
     let files = Folder::new(outputs, &workload);
     let evidence = JobEvidence {
         outcomes: &outcomes,
@@ -59,7 +63,7 @@ pub fn folder(
     };
     let job = light
         .verify_job(&document, &evidence)
-        .map_err(|error| unknown_version(&error).unwrap_or_else(|| refused(&error.to_string())))?;
+        .map_err(|error| not_proven(&error, refused))?;
     if let Some(stranger) = files.stranger()? {
         return Err(
             refused(&format!("{} is no file of this job", stranger.display()))

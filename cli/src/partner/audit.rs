@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use keys::keyfile::{self, KeyKind};
 use keys::passphrase::Passphrases;
-use light::Light;
+use light::{FinalityError, Light, ValueError};
 use partner::config::Config;
 use rpc::Client;
 use tokio::time::{MissedTickBehavior, interval};
@@ -29,7 +29,7 @@ use super::connect;
 use crate::failure::CommandFailure;
 use crate::job::report;
 use crate::submit::failure;
-use crate::trust::light_of;
+use crate::trust::{light_of, too_old};
 use crate::ui::Ui;
 
 /// Pause between two looks at what has settled.
@@ -180,12 +180,14 @@ impl Auditor {
         Ok(counted.map(|entry| entry.bond))
     }
 
-    /// A value of the state with its proof; nothing where it is absent or not proven.
+    /// A value of the state with its proof; nothing where it is absent or not proven. Error: only a newer program can tell.
     async fn proven(&self, key: &StateKey) -> Result<Option<Vec<u8>>, CommandFailure> {
         let proof = self.client.proof(key).await.map_err(failure)?;
-        let value = self.light.verify_value(&proof, key);
-        let bytes = value.ok().and_then(|value| value.bytes);
-        Ok(bytes.map(<[u8]>::to_vec))
+        match self.light.verify_value(&proof, key) {
+            Ok(value) => Ok(value.bytes.map(<[u8]>::to_vec)),
+            Err(ValueError::Finality(FinalityError::Version(unknown))) => Err(too_old(&unknown)),
+            Err(_) => Ok(None),
+        }
     }
 }
 
@@ -227,6 +229,31 @@ fn is_drawn(output: &VrfOutput, percent: u16, bond: Amount, class_bond: Amount) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::fake;
+    use crate::trust::newer;
+
+    #[tokio::test]
+    async fn a_newer_version_is_no_absence() {
+        let node = fake::start().await;
+        let auditor = Auditor {
+            dir: PathBuf::new(),
+            config: Config::new(Vec::new()),
+            client: node.client.clone(),
+            light: newer::light(),
+            key: SecretKey::from_bytes(&[1; 32]),
+            vrf: VrfSecretKey::from_bytes(&[5; 32]).unwrap(),
+            seen: BTreeSet::new(),
+        };
+        let mut proof = newer::value_proof();
+        *node.fake.proof.lock().unwrap() = Some(proof.clone());
+        newer::assert_too_old(auditor.proven(&StateKey::Chain).await);
+        newer::assert_too_old(auditor.try_job(JobId::default()).await);
+        let certificate = &mut proof.finality.certificate;
+        certificate.signatures = types::codec::Bounded::default();
+        *node.fake.proof.lock().unwrap() = Some(proof);
+        let lie = auditor.proven(&StateKey::Chain).await.unwrap();
+        assert_eq!(lie, None, "nothing of it is proven");
+    }
 
     #[test]
     fn the_share_of_the_bond_is_the_chance_of_an_audit() {

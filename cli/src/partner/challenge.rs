@@ -30,7 +30,7 @@ use super::{connect, open};
 use crate::failure::{CommandFailure, ExitKind};
 use crate::job::fetch;
 use crate::submit::{self, failure};
-use crate::trust::light_of;
+use crate::trust::{light_of, value_not_proven};
 use crate::ui::Ui;
 
 /// How long each transaction may take to become final.
@@ -166,7 +166,7 @@ pub async fn receipt(
     job: JobId,
 ) -> Result<JobReceipt, CommandFailure> {
     let key = StateKey::Receipt(job);
-    let refused = |why: String| {
+    let refused = |why: &str| {
         let message = format!("{} proves no receipt of job {job}: {why}", client.url());
         CommandFailure::new(ExitKind::NotVerified, "not_verified", message)
             .hint("ask another endpoint")
@@ -174,11 +174,11 @@ pub async fn receipt(
     let proof = client.proof(&key).await.map_err(failure)?;
     let value = light
         .verify_value(&proof, &key)
-        .map_err(|error| refused(error.to_string()))?;
+        .map_err(|error| value_not_proven(&error, refused))?;
     let bytes = value
         .bytes
-        .ok_or_else(|| refused("it has not settled, or was forgotten".to_owned()))?;
-    decode(bytes, MAX_STATE_VALUE_BYTES).map_err(|error| refused(error.to_string()))
+        .ok_or_else(|| refused("it has not settled, or was forgotten"))?;
+    decode(bytes, MAX_STATE_VALUE_BYTES).map_err(|error| refused(&error.to_string()))
 }
 
 /// Refuses before anything is run what the chain would refuse.
@@ -434,4 +434,18 @@ fn say_end(finding: &OtherLeaf, ended: &JobView, ui: Ui) -> Result<(), CommandFa
     };
     ui.result(&object, &text);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::fake;
+    use crate::trust::newer;
+
+    #[tokio::test]
+    async fn a_receipt_of_a_newer_version_is_not_called_wrong() {
+        let node = fake::start().await;
+        *node.fake.proof.lock().unwrap() = Some(newer::value_proof());
+        newer::assert_too_old(receipt(&node.client, &newer::light(), JobId::default()).await);
+    }
 }

@@ -1,12 +1,16 @@
 //! The receipt document: every byte of it and of its proof is tampered with.
 
+use types::codec::Bounded;
 use types::hash::Hash32;
 use types::job::Revocation;
+use types::number::ProtocolVersion;
+use types::params::{NEWEST_PROTOCOL_VERSION, UnknownProtocolVersion};
 use types::testing::fuzz::{AnswerMark, fuzz};
+use types::vote::Subject;
 
 use super::*;
-use crate::fixture::{light, proof, receipt, standing, standing_after, standing_at};
-use crate::{JobProofError, ReceiptStanding};
+use crate::fixture::{certificate, light, proof, receipt, standing, standing_after, standing_at};
+use crate::{FinalityError, JobProofError, ReceiptStanding, ValueError};
 
 /// A proof whose certificates have the signers that they need.
 fn smallest(proof: &ReceiptProof) -> ReceiptProof {
@@ -125,7 +129,7 @@ fn more_signers_than_needed_are_no_document() {
 
 #[test]
 fn each_way_of_being_no_document_has_its_error() {
-    let parse = |text: &str| light().parse_document(text).unwrap_err();
+    let parse = |text: &str| parse_document(text).unwrap_err();
     assert!(matches!(parse("receipt"), DocumentError::NotJson { .. }));
     assert!(matches!(parse("{}"), DocumentError::NotJson { .. }));
     assert!(matches!(
@@ -161,6 +165,54 @@ fn each_way_of_being_no_document_has_its_error() {
     timeless.time.value = None;
     let refused = light().receipt_document(&timeless);
     assert_eq!(refused, Err(DocumentError::NoTime));
+}
+
+/// A newer version may have receipts that this program cannot read: that is no fault of them. What only a liar signed is one.
+#[test]
+fn a_document_of_a_version_that_this_program_lacks_is_not_called_wrong() {
+    let version = ProtocolVersion(NEWEST_PROTOCOL_VERSION.0 + 1);
+    let newer = |part: &mut ValueProof, signers: &[u16]| {
+        let mut headers: Vec<_> = part.finality.headers.iter().cloned().collect();
+        let last = headers.last_mut().unwrap();
+        last.protocol_version = version;
+        let subject = Subject::Finalize { block: last.id() };
+        part.finality.certificate = certificate(subject, signers);
+        part.finality.headers = Bounded::new(headers).unwrap();
+    };
+    let quorum: &[u16] = &[0, 1, 2];
+    let parts: [fn(&mut ReceiptProof) -> &mut ValueProof; 3] = [
+        |proof| &mut proof.time,
+        |proof| &mut proof.revocation,
+        |proof| &mut proof.receipt,
+    ];
+    for part in parts {
+        let mut proof = standing(&receipt());
+        newer(part(&mut proof), quorum);
+        let text = light().receipt_document(&proof).unwrap();
+        let height = part(&mut proof).finality.headers.last().unwrap().height;
+        let says_version = |text: &str| {
+            let refused = light().verify_receipt(text);
+            let Err(JobProofError::Proof(ValueError::Finality(FinalityError::Version(found)))) =
+                refused
+            else {
+                return false;
+            };
+            assert_eq!(found, UnknownProtocolVersion { version, height });
+            true
+        };
+        assert!(says_version(&text));
+        // The same with a receipt, and with bookkeeping, that nobody here can read.
+        for unreadable in [parts[0], parts[2]] {
+            let mut proof = proof.clone();
+            unreadable(&mut proof).value = Some(vec![1, 2]);
+            let text = format!(r#"{{"proof":"{}"}}"#, hex::encode(encode(&proof)));
+            assert!(says_version(&text));
+            newer(part(&mut proof), &[0, 1]);
+            let text = format!(r#"{{"proof":"{}"}}"#, hex::encode(encode(&proof)));
+            let refused = light().verify_receipt(&text).unwrap_err();
+            assert!(matches!(refused, JobProofError::Document(_)), "{refused}");
+        }
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use types::job::Output;
 use types::number::TaskIndex;
 
 use super::*;
-use crate::trust::Trust;
+use crate::trust::{Trust, newer};
 
 fn workload(tasks: u32, outputs: &[&str]) -> Workload {
     let output = |name: &&str| Output {
@@ -151,6 +151,26 @@ fn a_missing_file_is_an_input_error_and_a_bad_one_is_not_verified() {
     )
     .unwrap();
     assert_eq!(verify(), ExitKind::NotVerified, "no document");
+}
+
+#[test]
+fn a_newer_version_is_told_from_a_wrong_receipt_whatever_else_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("receipt.json");
+    let proof = hex::encode(types::codec::encode(&newer::receipt_proof()));
+    std::fs::write(&path, format!(r#"{{"proof":"{proof}"}}"#)).unwrap();
+    let light = newer::light();
+    newer::assert_too_old(receipt(&light, &path));
+    let of_folder = |bytes: &[u8]| {
+        std::fs::write(dir.path().join(OUTCOMES), b"").unwrap();
+        std::fs::write(dir.path().join(WORKLOAD), bytes).unwrap();
+        folder(&light, &path, dir.path())
+    };
+    newer::assert_too_old(of_folder(b"?"));
+    newer::assert_too_old(of_folder(&types::codec::encode(&workload(1, &[]))));
+    // Of a chain that this validator does not decide for nothing is told about versions.
+    let stranger = receipt(&light_of_one_validator(), &path).unwrap_err();
+    assert_eq!(stranger.kind, ExitKind::NotVerified, "{stranger}");
 }
 
 fn light_of_one_validator() -> Light {

@@ -77,3 +77,6 @@ impl RefusedVersions {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,7 @@ mod history;
 mod life;
 mod panic;
 mod pool;
+mod versions;
 
 /// The validator whose chain it is.
 fn own() -> ValidatorId {

@@ -20,3 +20,4 @@ mod places;
 mod reserve;
 mod system_pool;
 mod trial;
+mod versions;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use metrics::catalogue::TimeRange;
 use metrics::{Catalogue, Counter, Gauge, Histogram, Labelled};
 use state::{Decision, StateRead};
+use types::block::Header;
 use types::job::{FailureReason, JobRecord, Stage};
 use types::number::Height;
 use vm::Abort;
@@ -19,6 +20,8 @@ pub struct ChainMetrics {
     work: Labelled<Histogram>,
     waiting: Labelled<Gauge>,
     transactions: Labelled<Counter>,
+    gas: Counter,
+    block_gas: Gauge,
     live: Labelled<Gauge>,
     entered: Labelled<Counter>,
     ended: Labelled<Counter>,
@@ -60,6 +63,14 @@ impl ChainMetrics {
                 "gridproof_chain_transactions_total",
                 &["outcome"],
                 "Transactions in decided blocks, by whether their action was performed.",
+            ),
+            gas: all.counter(
+                "gridproof_chain_gas_total",
+                "Gas that decided blocks used, but the newest one.",
+            ),
+            block_gas: all.gauge(
+                "gridproof_chain_block_gas",
+                "Gas that the parent of the newest decided block used.",
             ),
             live: all.gauges(
                 "gridproof_jobs_live",
@@ -118,8 +129,9 @@ impl ChainMetrics {
         }
     }
 
-    /// Counts the transactions of a decided block.
+    /// Counts the transactions of a decided block, and the gas of its parent, which its header says.
     pub(crate) fn decided(&self, decision: &Decision) {
+        self.count_gas(&decision.block.header);
         let failed = decision.receipts.iter().filter(|r| r.failure.is_some());
         let (failed, all) = (failed.count(), decision.receipts.len());
         let count = |name, number: usize| {
@@ -128,6 +140,11 @@ impl ChainMetrics {
         };
         count("performed", all.saturating_sub(failed));
         count("failed", failed);
+    }
+
+    fn count_gas(&self, header: &Header) {
+        self.gas.add(header.parent_gas_used.0);
+        self.block_gas.set(header.parent_gas_used.0);
     }
 
     /// Counts the stages that a job entered in the block of a height.
@@ -219,5 +236,31 @@ fn failure_word(reason: FailureReason) -> &'static str {
         FailureReason::NotStored => "not_stored",
         FailureReason::Cancelled => "cancelled",
         FailureReason::Revoked => "revoked",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::number::Gas;
+    use types::testing;
+
+    use super::*;
+
+    #[test]
+    fn the_gas_of_blocks_is_summed_and_that_of_the_last_one_shown() {
+        let mut all = Catalogue::default();
+        let metrics = ChainMetrics::register(&mut all);
+        let mut header = testing::genesis(&[1]).header();
+        for gas in [700, 40] {
+            header.parent_gas_used = Gas(gas);
+            metrics.count_gas(&header);
+        }
+        let text = all.text();
+        for line in [
+            "gridproof_chain_gas_total 740.0",
+            "gridproof_chain_block_gas 40.0",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+        }
     }
 }

@@ -13,6 +13,7 @@ pub struct StateMetrics {
     database: DatabaseMetrics,
     blobs: BlobMetrics,
     market: MarketMetrics,
+    gas_limit: Gauge,
 }
 
 impl StateMetrics {
@@ -22,6 +23,10 @@ impl StateMetrics {
             database: DatabaseMetrics::register(all),
             blobs: BlobMetrics::register(all),
             market: MarketMetrics::register(all),
+            gas_limit: all.gauge(
+                "gridproof_chain_block_gas_limit",
+                "Most gas that a block may use.",
+            ),
         }
     }
 
@@ -30,6 +35,11 @@ impl StateMetrics {
         self.database.refresh(&backend.store);
         self.blobs.refresh(&backend.blobs);
         self.market.refresh(backend);
+        // Of a state that cannot be read the last value stays.
+        let state = At::tip(backend.store.clone());
+        if let Ok(rules) = backend.rules.in_force(&state) {
+            self.gas_limit.set(rules.block_gas_limit().0);
+        }
     }
 }
 

@@ -102,6 +102,9 @@ fn every_process_shows_its_metrics_on_a_listener_of_its_own() {
         (0..4)
             .all(|n| Scrape::of(net, &format!("validator-{n}")).value("gridproof_p2p_peers") > 2.5)
     });
+    let limit = Scrape::of(&net, "validator-2").value("gridproof_chain_block_gas_limit");
+    let expected = types::params::Params::devnet().block_gas_limit;
+    assert_eq!(limit.to_string(), expected.to_string());
     let first = height(&net);
     net.wait("a height that rises", 60, |net| height(net) > first);
     for process in ["validator-0", "validator-3", "partner-0", "partner-1"] {
@@ -158,6 +161,8 @@ fn a_network_that_ran_a_job_shows_what_dashboards_and_alerts_ask_for() {
         ("gridproof_chain_work_seconds_count", "commit"),
         ("gridproof_vote_log_sync_seconds_count", ""),
         ("gridproof_chain_transactions_total", "performed"),
+        ("gridproof_chain_gas_total", ""),
+        ("gridproof_chain_block_gas", ""),
         ("gridproof_partners_locked_square", ""),
         ("gridproof_disk_free_bytes", ""),
     ] {

@@ -170,8 +170,10 @@ impl NodeError {
     #[must_use]
     pub fn kind(&self) -> NodeErrorKind {
         match self {
+            Self::Signer(_) | Self::RemoteSigner(RemoteSignerError::Taken(_)) => {
+                NodeErrorKind::SecondSigner
+            }
             Self::Key(_) | Self::RemoteSigner(_) => NodeErrorKind::Key,
-            Self::Signer(_) => NodeErrorKind::SecondSigner,
             Self::NotInitialised(_) => NodeErrorKind::NotInitialised,
             Self::VoteLogGone { .. } => NodeErrorKind::VoteLog,
             Self::VoteLog(error) => of_log(error),
@@ -224,7 +226,7 @@ impl NodeError {
             }
             _ => {}
         }
-        if let Self::RemoteSigner(_) = self {
+        if matches!(self, Self::RemoteSigner(_)) && self.kind() == NodeErrorKind::Key {
             return "start gridproof signer first, and give its socket as keys.signer of node.toml";
         }
         match self.kind() {

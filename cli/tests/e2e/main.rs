@@ -25,5 +25,6 @@ mod recipes;
 mod rerun;
 mod service;
 mod signer;
+mod signer_faults;
 mod small_disk;
 mod up;

@@ -12,11 +12,12 @@ use crate::harness::{Net, binary, gridproof, text};
 use crate::metrics::get;
 
 /// The validator that signs through a signer.
-const NAME: &str = "validator-3";
+pub const NAME: &str = "validator-3";
 
 /// A signer in a folder of its own, which dies with the test.
-struct TracedSigner {
-    folder: PathBuf,
+pub struct TracedSigner {
+    /// Where its key, its socket and its trace are.
+    pub folder: PathBuf,
     process: Option<Child>,
 }
 
@@ -28,7 +29,7 @@ impl Drop for TracedSigner {
 
 impl TracedSigner {
     /// Takes the key out of a stopped validator's directory and tells its configuration where to ask.
-    fn take_key(net: &Net) -> Self {
+    pub fn take_key(net: &Net) -> Self {
         let folder = net.scratch().join("signer");
         keys::folder::create(&folder).unwrap();
         let node = net.devnet.root().join(NAME);
@@ -59,7 +60,7 @@ impl TracedSigner {
     }
 
     /// Starts it under strace with some arguments, and waits until it listens.
-    fn start(&mut self, net: &Net, strace: &[&str]) {
+    pub fn start(&mut self, net: &Net, strace: &[&str]) {
         let _ = std::fs::remove_file(self.folder.join("s"));
         let process = Command::new("strace")
             .args(["-f", "-qq", "-yy", "-o", text(&self.trace())])
@@ -80,14 +81,14 @@ impl TracedSigner {
     /// Ends strace, which takes the signer with it.
     fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
-            let children = format!("/proc/{0}/task/{0}/children", process.id());
-            let signer = std::fs::read_to_string(children).unwrap_or_default();
-            let _ = Command::new("kill")
-                .arg("-KILL")
-                .args(signer.split_whitespace())
-                .status();
+            signal_children(&process, "KILL");
             let _ = process.wait();
         }
+    }
+
+    /// Sends the signer itself a signal.
+    pub fn signal(&self, name: &str) {
+        signal_children(self.process.as_ref().unwrap(), name);
     }
 
     fn is_gone(&mut self) -> bool {
@@ -96,8 +97,21 @@ impl TracedSigner {
     }
 }
 
+/// Sends a signal to what strace runs.
+fn signal_children(strace: &Child, name: &str) {
+    let children = format!("/proc/{0}/task/{0}/children", strace.id());
+    let signer = std::fs::read_to_string(children).unwrap_or_default();
+    if signer.is_empty() {
+        return;
+    }
+    let _ = Command::new("kill")
+        .arg(format!("-{name}"))
+        .args(signer.split_whitespace())
+        .status();
+}
+
 /// The view of the validator's last vote, as another one saw it.
-fn last_vote(net: &Net) -> u64 {
+pub fn last_vote(net: &Net) -> u64 {
     let shown = gridproof(&["node", "validators", "--rpc", net.rpc(0)]).success();
     let list: ValidatorList = serde_json::from_value(shown.clone()).unwrap();
     let is_it = |view: &&rpc::model::ValidatorView| view.name.as_deref() == Some(NAME);
@@ -105,11 +119,11 @@ fn last_vote(net: &Net) -> u64 {
     view.last_vote.as_ref().map_or(0, |vote| vote.view.0)
 }
 
-fn height(net: &Net) -> u64 {
+pub fn height(net: &Net) -> u64 {
     net.heights()[0].unwrap_or_default()
 }
 
-fn wait_for_votes(net: &Net, more: u64) {
+pub fn wait_for_votes(net: &Net, more: u64) {
     let from = last_vote(net);
     net.wait("votes of the validator", 60, |net| {
         last_vote(net) >= from + more
@@ -117,13 +131,13 @@ fn wait_for_votes(net: &Net, more: u64) {
 }
 
 /// The metrics of a process.
-fn shown(net: &Net, name: &str) -> String {
+pub fn shown(net: &Net, name: &str) -> String {
     let processes = &net.devnet.manifest.processes;
     let process = processes.iter().find(|process| process.name == name);
     get(&process.unwrap().metrics, "/metrics").unwrap().1
 }
 
-fn ready_error(net: &Net) -> Option<String> {
+pub fn ready_error(net: &Net) -> Option<String> {
     let ready = net.block_on(net.client(3).ready());
     ready.err().map(|error| error.to_string())
 }

@@ -89,6 +89,9 @@ pub enum RemoteSignerError {
         /// Its reason.
         reason: String,
     },
+    /// Another node signs through it.
+    #[error("another node signs through the signer at {0}")]
+    Taken(PathBuf),
     /// It answers something else.
     #[error("the signer at {0} answers with something else than a signature")]
     Nonsense(PathBuf),
@@ -119,9 +122,20 @@ pub fn public_key(path: &Path) -> Result<PublicKey, RemoteSignerError> {
     connect(path).map(|(_, key)| key)
 }
 
-/// The signer at a socket, which must be there now.
+/// The signer at a socket, which must be there now, and through which no other node may sign: a second one gets no signatures and
+/// takes the connections to peers away from the first.
 pub fn remote_signer(path: &Path) -> Result<Signer, RemoteSignerError> {
-    let (stream, public) = connect(path)?;
+    let (mut stream, public) = connect(path)?;
+    let claim = SignerQuestion::Sign(Bounded::default());
+    match ask(&mut stream, &claim) {
+        Ok(SignerAnswer::Signed(_)) => {}
+        Ok(SignerAnswer::Taken) => return Err(RemoteSignerError::Taken(path.into())),
+        Ok(_) => return Err(RemoteSignerError::Nonsense(path.into())),
+        Err(source) => {
+            let path = path.into();
+            return Err(RemoteSignerError::Away { path, source });
+        }
+    }
     let remote = RemoteSigner {
         path: path.into(),
         public,
@@ -236,6 +250,7 @@ impl RemoteSigner {
                 path: self.path.clone(),
                 reason: reason.to_string(),
             }),
+            SignerAnswer::Taken => Err(RemoteSignerError::Taken(self.path.clone())),
             SignerAnswer::Key(_) => Err(nonsense()),
         }
     }

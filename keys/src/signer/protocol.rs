@@ -2,6 +2,7 @@
 //! their order.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::time::Duration;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use types::codec::{Bounded, Text, decode, encode};
@@ -15,12 +16,16 @@ pub(super) const MAX_REQUESTS: usize = 8;
 /// Longest reason of a refusal, in bytes.
 pub(super) const MAX_REASON_BYTES: usize = 512;
 
+/// How long a connection that asks to be the one that signs waits for the one before: its node may be ending.
+pub(super) const CLAIM_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// What a node asks.
 #[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(super) enum SignerQuestion {
     /// Which key is it?
     Key,
-    /// Signatures on all of these, or on none. Makes the connection the one that signs, if no other is.
+    /// Signatures on all of these, or on none. Makes the connection the one that signs, if no other is. On nothing: asks for that
+    /// alone, and is answered once the one before has gone, or after [`CLAIM_TIMEOUT`].
     Sign(Bounded<SigningRequest, MAX_REQUESTS>),
 }
 
@@ -33,6 +38,8 @@ pub(super) enum SignerAnswer {
     Signed(Bounded<Signature, MAX_REQUESTS>),
     /// Nothing was signed, for people.
     Refused(Text<MAX_REASON_BYTES>),
+    /// Another connection is the one that signs: the answer to whoever asked for that alone.
+    Taken,
 }
 
 /// Sends one value, as one write.

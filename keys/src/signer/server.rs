@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use types::codec::{Bounded, Text};
@@ -17,7 +17,9 @@ use types::key::SecretKey;
 use types::signer::SigningRequest;
 
 use super::past_file::{PastFile, SignedPastError};
-use super::protocol::{MAX_REASON_BYTES, SignerAnswer, SignerQuestion, receive, send};
+use super::protocol::{
+    CLAIM_TIMEOUT, MAX_REASON_BYTES, SignerAnswer, SignerQuestion, receive, send,
+};
 use crate::signer_lock::{SignerLock, SignerLockError};
 
 /// Most connections at the same time.
@@ -67,6 +69,8 @@ pub struct SignerServer {
 struct SigningDesk {
     key: SecretKey,
     state: Mutex<DeskState>,
+    /// Told when the connection that signs is closed.
+    left: Condvar,
     /// Told once, when what was signed cannot be kept.
     failed: mpsc::Sender<SignedPastError>,
 }
@@ -120,7 +124,12 @@ impl SignerServer {
         Ok(Self {
             listener,
             path: path.into(),
-            desk: Arc::new(SigningDesk { key, state, failed }),
+            desk: Arc::new(SigningDesk {
+                key,
+                state,
+                left: Condvar::new(),
+                failed,
+            }),
             failure,
             _lock: lock,
         })
@@ -182,6 +191,7 @@ fn serve(mut stream: UnixStream, number: u64, desk: &SigningDesk) -> io::Result<
     loop {
         let answer = match receive(&mut stream)? {
             SignerQuestion::Key => SignerAnswer::Key(desk.key.public()),
+            SignerQuestion::Sign(requests) if requests.is_empty() => desk.claim(number),
             SignerQuestion::Sign(requests) => desk.sign(number, &requests),
         };
         send(&mut stream, &answer)?;
@@ -202,7 +212,22 @@ impl SigningDesk {
         let mut state = self.state();
         if state.holder == Some(number) {
             state.holder = None;
+            self.left.notify_all();
         }
+    }
+
+    /// Makes a connection the one that signs, once the one before has gone.
+    fn claim(&self, number: u64) -> SignerAnswer {
+        let is_taken = |state: &mut DeskState| state.holder.is_some_and(|holder| holder != number);
+        let waited = self
+            .left
+            .wait_timeout_while(self.state(), CLAIM_TIMEOUT, is_taken);
+        let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            return SignerAnswer::Taken;
+        }
+        state.holder = Some(number);
+        SignerAnswer::Signed(Bounded::default())
     }
 
     /// Signs all requests or none.

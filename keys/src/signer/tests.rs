@@ -1,18 +1,19 @@
 //! Signer and node over a real socket, in one process.
 
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use types::codec::Bounded;
 use types::hash::{BlockId, ChainId, Hash32};
 use types::key::SecretKey;
 use types::number::{Epoch, View};
 use types::signer::{Signer, SigningRequest};
 use types::vote::{Statement, Subject};
 
-use super::client::{public_key, remote_signer};
+use super::client::{RemoteSignerError, public_key, remote_signer};
 use super::protocol::{SignerAnswer, SignerQuestion, receive, send};
 use super::server::{SignerServer, SignerServerError, init};
 
@@ -93,17 +94,23 @@ fn a_signer_gives_the_signatures_of_its_key_and_no_contradicting_one() {
 fn of_two_nodes_one_signs_until_it_goes() {
     let place = SignerFolder::new();
     let first = place.start();
-    let second = remote_signer(&place.socket()).unwrap();
+    // Before the first one has signed anything.
+    let taken = remote_signer(&place.socket()).unwrap_err();
+    assert!(matches!(taken, RemoteSignerError::Taken(_)), "{taken}");
     assert!(first.sign(finalize(1)).is_some());
-    assert_eq!(second.sign(finalize(1)), None);
-    let trouble = second.trouble().unwrap();
-    assert!(trouble.contains("another node signs"), "{trouble}");
+    let mut stranger = UnixStream::connect(place.socket()).unwrap();
+    let question = SignerQuestion::Sign(Bounded::new(vec![finalize(1)]).unwrap());
+    send(&mut stranger, &question).unwrap();
+    let SignerAnswer::Refused(reason) = receive(&mut stranger).unwrap() else {
+        panic!("it signs for two")
+    };
+    let reason = reason.to_string();
+    assert!(reason.contains("another node signs"), "{reason}");
     assert_eq!(public_key(&place.socket()).unwrap(), place.key.public());
     drop(first);
-    // The signer hears of it on a thread of its own.
-    while second.sign(finalize(1)).is_none() {
-        std::thread::yield_now();
-    }
+    // The signer hears of it on a thread of its own, and who asks waits for that.
+    let second = remote_signer(&place.socket()).unwrap();
+    assert!(second.sign(finalize(1)).is_some());
     assert_eq!(
         second.sign(finalize(2)),
         None,
@@ -137,7 +144,7 @@ fn a_signer_that_hangs_is_not_asked_again_at_once() {
     let socket = folder.path().join("hangs.sock");
     let key = SecretKey::generate().unwrap();
     let (listener, public) = (UnixListener::bind(&socket).unwrap(), key.public());
-    // Says its key to whoever connects, then reads and answers nothing; counts who connects.
+    // Says its key to whoever connects and lets it sign, then reads and answers nothing; counts who connects.
     let connections = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&connections);
     std::thread::spawn(move || {
@@ -148,6 +155,9 @@ fn a_signer_that_hangs_is_not_asked_again_at_once() {
             let question: SignerQuestion = receive(&mut stream).unwrap();
             assert_eq!(question, SignerQuestion::Key);
             send(&mut stream, &SignerAnswer::Key(public)).unwrap();
+            let claim: SignerQuestion = receive(&mut stream).unwrap();
+            assert_eq!(claim, SignerQuestion::Sign(Bounded::default()));
+            send(&mut stream, &SignerAnswer::Signed(Bounded::default())).unwrap();
             kept.push(stream);
         }
     });

@@ -143,6 +143,8 @@ pub type Money = Vec<(Amount, Amount)>;
 pub struct PartnerMoney {
     /// Name of its process.
     pub name: String,
+    /// True if it does not cheat.
+    pub honest: bool,
     /// How it cheats, if it does.
     pub cheats: Option<&'static str>,
     /// True if its process was killed.
@@ -232,6 +234,7 @@ pub fn compare(
         };
         PartnerMoney {
             name: format!("partner-{n}"),
+            honest: cheats(n).is_none(),
             cheats: cheats(n),
             killed: false,
             bond_before: before.1,
@@ -263,7 +266,7 @@ pub fn faults(wrong_results: usize, partners: &[PartnerMoney]) -> Vec<String> {
     let stands = (wrong_results > 0).then(|| format!("wrong results stand: {wrong_results}"));
     let lost = partners
         .iter()
-        .filter(|one| one.cheats.is_none() && !one.killed && one.bond_after < one.bond_before);
+        .filter(|one| one.honest && !one.killed && one.bond_after < one.bond_before);
     let lost = lost.map(|one| {
         let (name, before, after) = (&one.name, one.bond_before, one.bond_after);
         format!("{name} is honest and its bond fell from {before} to {after} SQUARE")
@@ -306,6 +309,14 @@ mod tests {
         let expected = [(5, "-"), (0, ""), (2, "")];
         let expected = expected.map(|(amount, sign)| format!("{sign}{}", Amount(amount)));
         assert!(earned.eq(expected));
+    }
+
+    #[test]
+    fn a_report_says_of_each_partner_whether_it_is_honest() {
+        let all = after([10, 10, 10]);
+        let honest = serde_json::to_value(&all).unwrap();
+        let honest = honest.as_array().unwrap().iter().map(|one| &one["honest"]);
+        assert!(honest.eq([false, true, true].map(serde_json::Value::from).iter()));
     }
 
     #[test]

@@ -34,3 +34,6 @@ pub fn submitted_jobs(
     let succeeded = transactions.filter(|(_, receipt)| receipt.failure.is_none());
     succeeded.filter_map(|(signed, _)| SubmittedJob::of(signed))
 }
+
+#[cfg(test)]
+mod tests;

@@ -134,6 +134,25 @@ fn only_a_finalization_of_the_block_finalizes_it() {
 }
 
 #[test]
+fn a_late_finalization_is_of_the_block_of_its_height() {
+    let store = chain(3, &[]);
+    let block = |height| store.header_at(Height(height)).unwrap().unwrap().id();
+    let of = |block| certificate(1, Subject::Finalize { block });
+    assert_eq!(
+        check_late_finality(&store, Height(2), &of(block(2))),
+        Ok(())
+    );
+    for finality in [of(block(3)), certificate(1, Subject::Nullify)] {
+        let refused = Err(StateError::WrongCertificate(block(2)));
+        assert_eq!(check_late_finality(&store, Height(2), &finality), refused);
+        assert_eq!(store.finalize(Height(2), &finality), refused);
+    }
+    assert!(store.finality_proof(Height(1)).is_err(), "none was kept");
+    assert_eq!(store.finalize(Height(2), &of(block(2))), Ok(()));
+    assert!(store.finality_proof(Height(1)).is_ok());
+}
+
+#[test]
 fn a_decision_fits_one_tip() {
     let store = store(&[(0, Some(1))]);
     let good = next(&store, writes(&[(0, Some(2))]));

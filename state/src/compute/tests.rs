@@ -134,3 +134,28 @@ fn the_tree_takes_hashes_of_keys_and_values() {
     assert_eq!(changes[&key(0).hash()], Some(value_hash(&[1])));
     assert_eq!(changes[&key(1).hash()], None);
 }
+
+/// What undo and pruning rely on stops the program where it does not hold: nothing of such a diff may reach a disk.
+#[test]
+fn a_diff_that_cannot_be_undone_or_pruned_is_no_diff() {
+    let store = store(&[(0, Some(1)), (1, Some(2))]);
+    let whole = diff_of(&store, &[(0, Some(9)), (1, None)]).unwrap();
+    assert_whole(&whole);
+    let broken = |change: fn(&mut Diff), reason: &str| {
+        let mut diff = whole.clone();
+        change(&mut diff);
+        let panic = std::panic::catch_unwind(|| assert_whole(&diff)).unwrap_err();
+        let said = panic.downcast_ref::<&str>().copied();
+        assert_eq!(said, Some(reason));
+    };
+    let keys = "a diff replaces exactly the keys that it writes";
+    broken(|diff| drop(diff.before.pop_first()), keys);
+    broken(|diff| drop(diff.writes.pop_last()), keys);
+    let root = "every version has a root node";
+    broken(|diff| diff.tree.new.clear(), root);
+    let stale = |diff: &mut Diff| {
+        let (node, _) = diff.tree.new.first_key_value().unwrap();
+        diff.tree.stale.insert(*node);
+    };
+    broken(stale, "a new node is not stale");
+}

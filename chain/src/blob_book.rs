@@ -35,6 +35,9 @@ pub struct Retention {
 /// The part of the quota that missing blobs may take before they are here: one in so many.
 const ROOM_SHARE: u64 = 4;
 
+/// How long the results of a job that has settled are still fetched, in milliseconds: as long as customers wait for them.
+const LATE_MS: u64 = 60_000;
+
 /// What the book asks of its surroundings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BlobRequest {
@@ -149,9 +152,10 @@ impl BlobBook {
                 states: KnownStates::Unknown,
                 results: Results::Unknown,
                 duty,
+                late_until_ms: None,
             }),
         };
-        job.duty = duty;
+        (job.duty, job.late_until_ms) = (duty, None);
         let list = record.states.map(|states| states.list);
         let mut left = Vec::new();
         if job.states.list() != list {
@@ -196,13 +200,28 @@ impl BlobBook {
         self.end(id, 0, unix_ms);
     }
 
+    /// A job settles once enough validators hold its results. The others go on fetching them for [`LATE_MS`].
     fn job_ended(&mut self, record: &JobRecord, unix_ms: u64) {
-        let keep_ms = if record.stage == Stage::Settled {
-            self.retention.results_ms
-        } else {
-            0
+        if record.stage != Stage::Settled {
+            return self.end(&record.id, 0, unix_ms);
+        }
+        if let Some(job) = self.live.get_mut(&record.id) {
+            job.duty = Duty::Nothing;
+            job.late_until_ms = Some(unix_ms.saturating_add(LATE_MS));
+        }
+        self.end_late(unix_ms);
+    }
+
+    /// Ends settled jobs whose results are here, or too late.
+    fn end_late(&mut self, unix_ms: u64) {
+        let is_over = |job: &LiveJob| {
+            let until = job.late_until_ms;
+            until.is_some_and(|until| until <= unix_ms || !job.lacks_results(&self.held))
         };
-        self.end(&record.id, keep_ms, unix_ms);
+        let over = self.live.iter().filter(|(_, job)| is_over(job));
+        for id in over.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.end(&id, self.retention.results_ms, unix_ms);
+        }
     }
 
     fn end(&mut self, id: &JobId, keep_ms: u64, unix_ms: u64) {
@@ -351,6 +370,7 @@ impl BlobBook {
             return Vec::new();
         }
         self.peers.clone_from(peers);
+        self.end_late(unix_ms);
         let mut requests = self.read_lists();
         let needed: BTreeSet<BlobId> = self.live.values().flat_map(LiveJob::needs).collect();
         self.missing.retain(|blob, _| needed.contains(blob));

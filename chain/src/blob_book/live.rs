@@ -3,6 +3,8 @@
 //! Results are known in steps: the opening names the list of outcomes, and the list names the rest once it reproduces the
 //! opened root and stays within the job's limits.
 
+use std::collections::BTreeSet;
+
 use types::attestation::{Outcome, Outcomes, result_root_of};
 use types::hash::{BlobId, Hash32};
 use types::job::{Stage, Workload};
@@ -51,9 +53,20 @@ pub(super) struct LiveJob {
     pub(super) states: KnownStates,
     pub(super) results: Results,
     pub(super) duty: Duty,
+    /// The job has settled, and its results are still to come: until then, in Unix milliseconds.
+    pub(super) late_until_ms: Option<u64>,
 }
 
 impl LiveJob {
+    /// True if results are named that are not all here, as far as their list is known.
+    pub(super) fn lacks_results(&self, held: &BTreeSet<BlobId>) -> bool {
+        match &self.results {
+            Results::Unknown | Results::Contradicted { .. } => false,
+            Results::Named { .. } => true,
+            Results::Listed { .. } => !self.results().iter().all(|blob| held.contains(blob)),
+        }
+    }
+
     /// Every blob that the job needs as far as it is known.
     pub(super) fn needs(&self) -> impl Iterator<Item = BlobId> {
         let mut all = self.workload.blobs();

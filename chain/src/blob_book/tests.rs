@@ -9,6 +9,7 @@ use types::job::{
 use types::number::{BeaconStep, Fuel};
 use types::testing::{no_parties, validator_id};
 
+mod late;
 mod states;
 
 use super::fetch::RETRY_MS;

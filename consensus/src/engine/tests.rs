@@ -22,6 +22,7 @@ use types::whole::WholeBlock;
 
 mod catch_up;
 mod edges;
+mod knowing;
 mod lagging;
 mod leading;
 mod refusals;

@@ -118,7 +118,7 @@ block: 5169e55e4cd8fff0
 range: 61ca88c915d46017
 certificates: 65f6b655c9d1fc45
 vote recovery: 3beb3f234f9fd15f";
-const SEGMENT: &str = "b2fcf8a3448b0006";
+const SEGMENT: &str = "12e7965fa5386e91";
 
 #[test]
 fn messages_are_frozen() {

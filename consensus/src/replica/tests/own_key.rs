@@ -66,6 +66,18 @@ fn a_certificate_with_a_vote_that_we_did_not_cast_stops_us() {
 }
 
 #[test]
+fn a_validator_is_ready_once_it_votes_and_holds_what_is_final() {
+    let (mut replica, keys) = replica();
+    assert!(!replica.is_ready(), "nobody has answered");
+    recover(&mut replica, &[]);
+    assert!(replica.is_ready());
+    let others = certificate(&keys, finalize(9), &[1, 2, 3]);
+    send(&mut replica, MALLORY, Message::Certificate(others));
+    assert!(replica.engine.is_voting());
+    assert!(!replica.is_ready(), "the final block is missing");
+}
+
+#[test]
 fn a_certificate_without_us_stops_nobody() {
     let (mut replica, keys) = recovered(&[]);
     let others = certificate(&keys, nullify(9), &[1, 2, 3]);

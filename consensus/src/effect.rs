@@ -28,7 +28,7 @@ pub enum Effect {
     /// is the last committed block. Checks everything about the block that needs state.
     Execute(WholeBlock),
     /// Append to the log and sync, see [`crate::log::Log::append`]. At most one per step; whatever comes after it
-    /// relies on it.
+    /// relies on it as [`Message::promise`] says.
     Persist(Vec<Record>),
     /// Send a message. It may be lost; what matters is asked for again.
     Send {

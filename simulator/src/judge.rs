@@ -4,7 +4,7 @@
 //! - S4: honest hosts decide prefixes of one chain, with equal state roots.
 //! - S6: no honest key says two things that no correct validator says, across any crash and restart.
 //! - No honest validator is accused, and no honest node stops.
-//! - No vote or proposal leaves an honest host before everything that it wrote to its log is synced.
+//! - No vote leaves an honest host before everything that it wrote to its log is synced, no proposal before its reservation is.
 //!
 //! S5 (two conflicting finalizations name more than F of the stake) needs more liars than a run has; the tests of the
 //! crate `consensus` show it. L2 is measured by `scripts/bench simulated`; L3 and L4 are that runs go on after the calm.

@@ -118,7 +118,7 @@ impl Engine {
         });
     }
 
-    /// The application's block becomes our proposal: written whole, then sent.
+    /// The application's block becomes our proposal: it is written whole and sent, in a reserved view in any order.
     pub(super) fn take_own_block(
         &mut self,
         now: Now,

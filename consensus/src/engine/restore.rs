@@ -319,15 +319,16 @@ impl Engine {
         self.open_if_answered(out);
     }
 
-    /// True for a leader's vote that left with a proposal before either was written. It does not prove that the log was cut.
+    /// True for a leader's vote that may have left with a proposal before either was written. It does not prove that the log was cut.
     pub(crate) fn may_be_unrecorded(&self, statement: &Statement) -> bool {
         matches!(statement.subject, Subject::Notarize { .. })
             && self.may_have_proposed(statement.view)
     }
 
     /// Opens voting once Q of the stake answered. After a log was lost, above every view in which we can have voted: for
-    /// our last view v, Q signed in v - 1; one of those who answered is honest and among them, and entered v - 1 by a
-    /// certificate of v - 2, or stands higher.
+    /// our last view v, Q signed in v - 1; one of those who answered is honest and among them. It entered v - 1 by a
+    /// certificate of v - 2, or stands higher. If what it signed was a proposal in a reserved view, that certificate may have
+    /// gone in a power cut: what stays is the certificate of v - 3, by which it entered the view of the vote that reserved v - 1.
     fn open_if_answered(&mut self, out: &mut Effects) {
         let Voting::Asking { answered, lost, .. } = &self.voting else {
             return;
@@ -337,7 +338,7 @@ impl Engine {
             return;
         }
         if let Some(highest) = lost {
-            self.floor = self.floor.max(highest.saturating_add(2));
+            self.floor = self.floor.max(highest.saturating_add(3));
             out.records.push(Record::Floor(self.floor));
         }
         self.voting = Voting::Open;

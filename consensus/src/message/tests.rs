@@ -1,10 +1,11 @@
-//! Where a range ends.
+//! Where a range ends, and what a message promises.
 
 use std::collections::BTreeSet;
 
 use types::hash::{BlockId, ChainId, Hash32};
+use types::key::{SecretKey, Signature};
 use types::number::{Epoch, Timestamp};
-use types::testing::{empty_block, validator_id};
+use types::testing::{certificate, empty_block, validator_id};
 use types::vote::{Statement, Subject};
 
 use super::*;
@@ -111,4 +112,41 @@ fn an_answer_has_room_for_one_block_and_for_more_within_its_bytes() {
     assert!(Range::has_room(1, MAX_BLOCK_BYTES - length, &block));
     assert!(!Range::has_room(1, MAX_BLOCK_BYTES - length + 1, &block));
     assert!(!Range::has_room(MAX_RANGE_BLOCKS, 0, &block));
+}
+
+#[test]
+fn a_proposal_brings_the_votes_of_its_sender_that_its_certificates_show() {
+    let keys = [1, 2].map(|byte| SecretKey::from_bytes(&[byte; 32]));
+    let chain = ChainId(Hash32::ZERO);
+    let by = |signers: &[(u16, &SecretKey)], subject| certificate(chain, subject, signers);
+    let notarize = Subject::Notarize {
+        parent_view: View(0),
+        block: BlockId::default(),
+    };
+    let (ours, theirs) = ([(0, &keys[0]), (1, &keys[1])], [(1, &keys[1])]);
+    let brings = |parent: Certificate, nullification: Certificate| {
+        let proposal = Proposal {
+            epoch: Epoch::FIRST,
+            view: View(9),
+            parent_view: View(7),
+            block: block(BlockId::default(), 1),
+            parent_certificate: Some(parent),
+            nullifications: Bounded::new(vec![nullification]).unwrap(),
+            signature: Signature([0; 64]),
+            notarize: Signature([0; 64]),
+        };
+        let promise = Message::Proposal(Box::new(proposal)).promise(ValidatorIndex(0));
+        let Promise::Proposal { view, carries } = promise else {
+            panic!("{promise:?}");
+        };
+        assert_eq!(view, View(9));
+        carries.iter().map(|said| said.subject).collect::<Vec<_>>()
+    };
+    let nullify = Subject::Nullify;
+    assert_eq!(
+        brings(by(&ours, notarize), by(&ours, nullify)),
+        [notarize, nullify]
+    );
+    assert_eq!(brings(by(&theirs, notarize), by(&ours, nullify)), [nullify]);
+    assert_eq!(brings(by(&theirs, notarize), by(&theirs, nullify)), []);
 }

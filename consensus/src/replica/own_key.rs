@@ -8,7 +8,8 @@
 //!
 //! Known are the votes cast since the start and those of the log; the collector holds both. Views that were final at the
 //! start, or that the peers spoke of, are past: what was signed there says nothing about who signs today. Neither does the
-//! vote of a proposal that left before it was written (see `engine/propose.rs`). What it leaves out: which of two processes is the right one. Both may stop; the operator starts one of them again.
+//! vote of a proposal that left before it was written (see `engine/propose.rs`), unless there are two of them in one view. What it leaves
+//! out: which of two processes is the right one. Both may stop; the operator starts one of them again.
 
 use types::number::{ValidatorIndex, View};
 use types::vote::{Certificate, Statement, Vote};
@@ -66,7 +67,9 @@ impl Replica {
         if evidence.signer() != self.config.me {
             return self.report(from, Fault::NotItsOwn, out);
         }
-        if !said.iter().any(|statement| self.is_foreign(statement)) {
+        // Of two proposals in one view one at most left before it was written.
+        let one_too_many = said.iter().all(|statement| self.is_unknown(statement));
+        if !one_too_many && !said.iter().any(|statement| self.is_foreign(statement)) {
             return;
         }
         if self.collector.verify_evidence(evidence) {
@@ -76,14 +79,20 @@ impl Replica {
         }
     }
 
-    /// True if a vote of ours is one that we neither cast nor were told of when we asked.
+    /// True if a vote of ours is one that we neither cast nor were told of when we asked, nor can have lost.
     fn is_foreign(&self, statement: &Statement) -> bool {
+        let may_be_lost = self.engine.may_be_unrecorded(statement)
+            && !self.collector.would_contradict(statement, self.config.me);
+        self.is_unknown(statement) && !may_be_lost
+    }
+
+    /// True if a vote of ours is one that we do not remember, and would if it had been written.
+    fn is_unknown(&self, statement: &Statement) -> bool {
         let view = statement.view;
         view > self.released
             && self.engine.knows_own_votes(view)
             && self.collector.remembers(statement)
             && !self.collector.holds(statement, self.config.me)
-            && !self.engine.may_be_unrecorded(statement)
     }
 
     pub(super) fn stop_for_foreign_vote(&mut self, view: View, out: &mut Effects) {

@@ -1,5 +1,5 @@
-//! The one place that keeps a validator's word: nothing that shows a signature of ours leaves, and no block is
-//! committed, before every record that the core gave until then is on disk and synced.
+//! The one place that keeps a validator's word: no vote of ours leaves, and no block is committed, before every record that the core
+//! gave until then is on disk and synced, and no proposal before what reserves its view.
 //!
 //! A host passes each effect through the gate. Records are appended to the vote log wherever the host likes, in the
 //! order of their numbers; once a number is synced the host tells the gate, which gives back what waited for it, in
@@ -279,6 +279,40 @@ mod tests {
         assert_eq!(numbers(gate.synced(RecordGroup(2))), [1]);
         let kept = vec![proposal(2, 5, &[nullify(3), nullify(4)])];
         assert_eq!(pass(&mut gate, kept), [2], "they are on disk");
+    }
+
+    #[test]
+    fn a_proposal_waits_for_the_one_before_it_that_it_builds_on() {
+        let mut gate = LogGate::default();
+        pass(&mut gate, vec![votes_and_reserves(6)]);
+        gate.synced(RecordGroup(1));
+        let block = types::testing::empty_block(
+            ChainId(Hash32([1; 32])),
+            BlockId::default(),
+            types::number::Height(1),
+            types::number::Timestamp(1),
+            types::testing::validator_id(0),
+        );
+        let before = types::vote::Proposal {
+            epoch: Epoch(1),
+            view: View(5),
+            parent_view: View(0),
+            block,
+            parent_certificate: None,
+            nullifications: types::codec::Bounded::default(),
+            signature: types::key::Signature([0; 64]),
+            notarize: types::key::Signature([0; 64]),
+        };
+        let own = Vote {
+            statement: before.notarize_statement(),
+            ..nullify(5)
+        };
+        let written = Effect::Persist(vec![Record::Proposal(Box::new(before))]);
+        assert_eq!(
+            pass(&mut gate, vec![written, proposal(1, 6, &[own])]),
+            [0u8; 0]
+        );
+        assert_eq!(numbers(gate.synced(RecordGroup(2))), [1]);
     }
 
     #[test]

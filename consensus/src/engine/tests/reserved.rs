@@ -27,6 +27,17 @@ fn before_leading(from: u64) -> (World, u64) {
     (world, view)
 }
 
+impl World {
+    /// The same validator after a restart, if it had reserved nothing.
+    fn clone_without_reservations(&self) -> Self {
+        let is_none = |record: &&Record| !matches!(record, Record::Reserved(_));
+        let records = self.disk.iter().filter(is_none).cloned().collect();
+        let mut world = Self::restarted(self.config.clone(), restored(records), self.time + 10);
+        world.answer_vote_recovery(&[]);
+        world
+    }
+}
+
 /// The same after a power cut that lost what was written since, in the view that we lead.
 fn lost_since(world: &World, view: u64) -> World {
     let mut again = world.restart();
@@ -47,14 +58,20 @@ fn a_vote_before_a_view_that_is_ours_reserves_it() {
 
 #[test]
 fn every_view_is_reserved_once() {
-    let (mut world, view) = before_leading(3);
+    let mut world = World::new(0);
+    let me = world.config.me;
+    let leads = |world: &mut World, view| world.engine.leader(View(view)) == me;
+    let view = (3..300)
+        .find(|view| leads(&mut world, *view) && !leads(&mut world, view - 1))
+        .expect("everybody leads");
+    world.enter(view - 1);
     let block = world.block(view - 1, &genesis());
-    world.certify(world.notarization(view - 1, 0, &block));
+    world.propose(view - 1, 0, &block);
     world.pass(60_000);
-    let all = reserved(&world.disk);
-    let mut once = all.clone();
-    once.dedup();
-    assert_eq!(all, once);
+    let both = [notarize(view - 1, 0, &block), nullify(view - 1)];
+    assert_eq!(votes(&world.take()), both);
+    let ours = |reserved: &&View| **reserved == View(view);
+    assert_eq!(reserved(&world.disk).iter().filter(ours).count(), 1);
 }
 
 #[test]
@@ -76,19 +93,42 @@ fn both_of_two_views_in_a_row_are_reserved() {
 fn in_a_view_that_was_reserved_and_is_not_recorded_nothing_is_proposed() {
     let (world, view) = before_leading(3);
     let mut again = lost_since(&world, view);
-    again.take();
     again.pass(900);
     assert!(!asks_for_a_block(&again.take()));
     again.pass(60_000);
     assert_eq!(votes(&again.take()), [nullify(view)], "but it is given up");
+    let third = again.restart();
+    assert!(
+        third.engine.may_have_proposed(View(view)),
+        "it is as true after the next start"
+    );
 
-    let mut other = World::restarted(world.config.clone(), restored(Vec::new()), START);
-    other.answer_vote_recovery(&[]);
-    for before in 1..view {
-        other.certify(other.nullification(before));
-    }
+    let mut other = world.clone_without_reservations();
+    other.certify(other.nullification(view - 1));
     other.pass(900);
     assert!(asks_for_a_block(&other.take()), "without it there is one");
+}
+
+#[test]
+fn what_a_leader_shows_that_lost_its_proposal_keeps_a_lost_log_from_contradicting() {
+    let (leader, view) = before_leading(3);
+    // It proposed in `view`; a power cut took that and the certificate by which it had come there.
+    let restarted = leader.restart();
+    let shown = restarted.engine.shown_entry().expect("it voted");
+    assert_eq!(shown.statement.view, View(view - 2));
+    // Its proposal may have been notarized, and another validator may have voted in the view after, before it lost its log.
+    let (config, _) = config(3);
+    let mut lost = World::restarted(config, restored(vec![Record::Lost]), START);
+    for from in 0..3 {
+        lost.step(Event::VoteRecovery {
+            from: ValidatorIndex(from),
+            session: START,
+            votes: Vec::new(),
+            ended: Some(shown.statement.view),
+        });
+    }
+    assert!(lost.engine.is_voting());
+    assert_eq!(lost.engine.floor, View(view + 1));
 }
 
 #[test]

@@ -290,16 +290,16 @@ fn after_a_lost_log_the_others_confirm_the_view_above_which_it_votes() {
     assert_eq!(world.disk, [Record::Lost], "nothing is confirmed by a part");
     world.step(ended(1, Some(2)));
     assert!(world.engine.is_voting() && !world.engine.awaits_confirmation());
-    assert_eq!(world.engine.floor, View(9), "it may have voted in view 9");
-    assert_eq!(world.disk, [Record::Lost, Record::Floor(View(9))]);
-    for view in 1..=9 {
+    assert_eq!(world.engine.floor, View(10), "it may have voted in view 10");
+    assert_eq!(world.disk, [Record::Lost, Record::Floor(View(10))]);
+    for view in 1..=10 {
         world.pass(60_000);
         assert_eq!(votes(&world.take()), [], "view {view}");
         assert_eq!(world.engine.shown_entry(), None, "it confirms nothing");
         world.certify(world.nullification(view));
     }
     world.pass(60_000);
-    assert_eq!(votes(&world.take()), [nullify(10)]);
+    assert_eq!(votes(&world.take()), [nullify(11)]);
     assert!(world.engine.shown_entry().is_some());
 
     let again = World::restarted(config, restored(world.disk.clone()), START + 900_000);
@@ -307,7 +307,7 @@ fn after_a_lost_log_the_others_confirm_the_view_above_which_it_votes() {
         !again.engine.awaits_confirmation(),
         "confirmed once, the log binds it as any other"
     );
-    assert_eq!(again.engine.floor, View(9));
+    assert_eq!(again.engine.floor, View(10));
 }
 
 #[test]

@@ -118,6 +118,7 @@ fn a_proposal_that_was_not_written_stops_nobody() {
     };
     let (mut replica, _) = Replica::start(config, Hash32([5; 32]), now(0), restored).unwrap();
     recover(&mut replica, &[]);
+    let mut fresh = replica.clone();
     let notarize = |view| {
         let block = BlockId(Hash32([1; 32]));
         let parent_view = View(0);
@@ -125,11 +126,22 @@ fn a_proposal_that_was_not_written_stops_nobody() {
     };
     let found = send(&mut replica, MALLORY, by_all(&keys, notarize(9)));
     assert_eq!(stops_in(&found), None, "it may have left before the crash");
-    for (view, said) in [(9, nullify(9)), (10, notarize(10))] {
-        let mut other = replica.clone();
-        let found = send(&mut other, MALLORY, by_all(&keys, said));
+    let block = BlockId(Hash32([2; 32]));
+    let parent_view = View(0);
+    let other = statement(9, Subject::Notarize { parent_view, block });
+    for (view, said) in [(9, nullify(9)), (10, notarize(10)), (9, other)] {
+        let mut stopped = replica.clone();
+        let found = send(&mut stopped, MALLORY, by_all(&keys, said));
         assert_eq!(stops_in(&found), Some(View(view)), "{said:?}");
     }
+    let said = [notarize(9), other].map(|said| signed(&keys, ME, said));
+    let evidence = Evidence::new(said[0], said[1]).unwrap();
+    let found = send(&mut fresh, MALLORY, Message::Evidence(Box::new(evidence)));
+    assert_eq!(
+        stops_in(&found),
+        Some(View(9)),
+        "one of two is somebody else's"
+    );
 }
 
 #[test]

@@ -183,14 +183,12 @@ need_cargo_tool() {
 
 # The peer of scripts/bench: compiled from the Go module registry into the cache, once for each version.
 need_cometbft() {
-    local version=v0.40.0 go=1.25 found
+    local version=v0.40.0 go
     COMETBFT=$CACHE/tools/cometbft-$version/cometbft
     [ -x "$COMETBFT" ] && return 0
-    need_packages go=golang-go
-    found=$(go env GOVERSION) found=${found#go}
-    [ "$(printf '%s\n' "$go" "$found" | sort -V | head -n 1)" = "$go" ] || fail "Go $found is too old for CometBFT $version" "install Go $go or later, for instance from https://go.dev/dl"
+    go=$(scripts/go-command 1.25)
     say "compiling CometBFT $version from the Go module registry, as $(id -un), into $(dirname "$COMETBFT")" >&2
-    GOBIN=$(dirname "$COMETBFT") GOTOOLCHAIN=local go install "github.com/cometbft/cometbft/cmd/cometbft@$version"
+    GOBIN=$(dirname "$COMETBFT") GOTOOLCHAIN=local "$go" install "github.com/cometbft/cometbft/cmd/cometbft@$version"
 }
 
 # AvalancheGo, the host of the plugin, and its example VM: compiled from the Go module registry into the cache, once for each

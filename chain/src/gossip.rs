@@ -47,7 +47,7 @@ impl BlobMessage {
 /// A message of either kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gossip {
-    /// Waiting transactions, which the receiver passes on once.
+    /// Waiting transactions, from who took them to each validator; the receiver passes them on to nobody.
     Pool(PoolMessage),
     /// Which blobs the sender holds or wants.
     Blobs(BlobMessage),

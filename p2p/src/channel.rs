@@ -12,7 +12,7 @@ use crate::record::MAX_RECORD_BYTES;
 pub enum Channel {
     /// Votes, proposals, certificates, and blocks asked for.
     Consensus,
-    /// Transactions and what validators say for free, to be flooded.
+    /// Transactions and what validators say for free, from who took it to all others.
     Transactions,
     /// Who has which blobs; the blobs themselves travel as answers to requests.
     Blobs,

@@ -190,7 +190,7 @@ fn check(
         file::create(out, &encode(&genesis))?;
     }
     let own_key = dir.map(entry::own_validator_key).transpose()?.flatten();
-    let bootstrap = network.bootstrap(own_key);
+    let meeting = network.meeting(own_key);
     let mut lines = vec![
         format!(
             "chain      {}\n{}, {}, every signature is right",
@@ -202,19 +202,17 @@ fn check(
     ];
     lines.extend(own.as_ref().map(|(_, words)| format!("own keys   {words}")));
     if let (Some(dir), Some(out)) = (dir, out) {
-        let peers = bootstrap
-            .iter()
-            .map(|address| format!(" --bootstrap {address}"));
         lines.push(format!(
             "next       gridproof node init --dir {} --genesis {}{}",
             dir.display(),
             out.display(),
-            peers.collect::<String>()
+            meeting.arguments()
         ));
     }
     let object = json!({
         "chain_id": genesis.chain_id(), "validators": genesis.validators.len(), "partners": genesis.partners.len(),
-        "own": own.map(|(object, _)| object), "bootstrap": bootstrap, "genesis": out,
+        "own": own.map(|(object, _)| object), "bootstrap": meeting.bootstrap,
+        "listen": meeting.listen, "external": meeting.external, "genesis": out,
     });
     ui.result(&object, &lines.join("\n"));
     Ok(())

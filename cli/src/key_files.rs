@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use keys::keyfile::{self, KeyFacts, KeyFileError, KeyKind, KeyMaterial};
-use keys::passphrase::{PassphraseSource, Passphrases};
+use keys::passphrase::{PassphraseSource, Passphrases, SHORT_PASSPHRASE_BYTES};
 use keys::source::KeySource;
 use serde_json::{Value, json};
 
@@ -123,6 +123,7 @@ impl NewKeyArgs {
         ui: Ui,
     ) -> Result<(), CommandFailure> {
         create(&self.out, key, self.plain, passphrases)?;
+        warn_of_short(passphrases, ui);
         let facts = keyfile::look(&self.out)?;
         ui.result(&object(&self.out, &facts), &line(&self.out, &facts));
         Ok(())
@@ -261,6 +262,15 @@ fn list(paths: &[PathBuf], ui: Ui) -> Result<(), CommandFailure> {
     Ok(())
 }
 
+/// Says that a passphrase protects little.
+fn warn_of_short(passphrases: &Passphrases, ui: Ui) {
+    if passphrases.is_short() {
+        ui.line(&format!(
+            "warning: a passphrase of less than {SHORT_PASSPHRASE_BYTES} bytes can be guessed by who has the file;              gridproof keys encrypt --again gives another"
+        ));
+    }
+}
+
 /// Encrypts what is plain under the passphrase; with `new` also what is encrypted under it, under the new one.
 fn encrypt(
     paths: &[PathBuf],
@@ -289,6 +299,7 @@ fn encrypt(
         objects.push(object);
         lines.push(line(&path, &facts));
     }
+    warn_of_short(new.unwrap_or(passphrases), ui);
     lines.push(
         "copies in plain text, such as backups, still hold the keys; the disk may hold the old bytes for a while"
             .to_owned(),

@@ -31,6 +31,8 @@ pub enum NodeCommand {
     #[command(after_help = "Examples:
   gridproof node init --dir ~/validator                          # makes the keys and shows their public halves
   gridproof node init --dir ~/validator --genesis genesis.bin    # once genesis names them
+  gridproof node init --dir ~/validator --genesis genesis.bin --listen /ip4/0.0.0.0/tcp/26600 \\
+      --external /ip4/192.0.2.7/tcp/26600 --bootstrap /dns4/basel.example/tcp/26600
   gridproof node init --dir ~/archive --genesis genesis.bin --history archive")]
     Init {
         /// The validator's directory.
@@ -39,9 +41,8 @@ pub enum NodeCommand {
         /// The genesis; without it only the keys are made.
         #[arg(long, value_name = "FILE")]
         genesis: Option<PathBuf>,
-        /// First peers, as multiaddresses; may be given several times.
-        #[arg(long, value_name = "MULTIADDR")]
-        bootstrap: Vec<String>,
+        #[command(flatten)]
+        peers: PeerArgs,
         /// What is kept of the past; written into node.toml as store.history.
         #[arg(long, value_enum, default_value_t = HistoryArg::Full)]
         history: HistoryArg,
@@ -94,6 +95,21 @@ Every key of node.toml can be overridden by GRIDPROOF_SECTION__KEY, and that by 
     },
 }
 
+/// How a new validator and the others find each other.
+#[derive(Debug, clap::Args)]
+pub struct PeerArgs {
+    /// Where it listens for other validators, written into node.toml as p2p.listen; may be given several times. On this machine alone
+    /// if left out.
+    #[arg(long, value_name = "MULTIADDR", requires = "genesis")]
+    listen: Vec<String>,
+    /// Where the others find it, if that is not where it listens, as p2p.external; may be given several times.
+    #[arg(long, value_name = "MULTIADDR", requires = "genesis")]
+    external: Vec<String>,
+    /// First peers, as multiaddresses; may be given several times.
+    #[arg(long, value_name = "MULTIADDR", requires = "genesis")]
+    bootstrap: Vec<String>,
+}
+
 /// What a node keeps of the past, see docs/operate/validator.md.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub enum HistoryArg {
@@ -121,9 +137,9 @@ pub async fn run(command: NodeCommand, logs: &Logs, ui: Ui) -> Result<(), Comman
         NodeCommand::Init {
             dir,
             genesis,
-            bootstrap,
+            peers,
             history,
-        } => init(&dir, genesis.as_deref(), bootstrap, history, ui),
+        } => init(&dir, genesis.as_deref(), peers, history, ui),
         NodeCommand::Start {
             dir,
             rpc_listen,
@@ -284,20 +300,25 @@ pub fn read_genesis(path: &Path) -> Result<Genesis, CommandFailure> {
 fn init(
     dir: &Path,
     genesis: Option<&Path>,
-    bootstrap: Vec<String>,
+    peers: PeerArgs,
     history: HistoryArg,
     ui: Ui,
 ) -> Result<(), CommandFailure> {
-    let keys = node::init::keys(dir).map_err(|error| init_failure(&error))?;
+    let passphrases = ui.passphrases();
+    let keys = node::init::keys(dir, &passphrases).map_err(|error| init_failure(&error))?;
     let shown = format!(
         "validator key {}\nnode key      {}\nVRF key       {}",
         keys.validator, keys.node, keys.vrf
     );
     let next = if let Some(path) = genesis {
         let mut config = Config::default();
-        config.p2p.bootstrap = bootstrap;
+        if !peers.listen.is_empty() {
+            config.p2p.listen = peers.listen;
+        }
+        (config.p2p.external, config.p2p.bootstrap) = (peers.external, peers.bootstrap);
+        node::check_addresses(&config.p2p).map_err(|error| failure(&error))?;
         config.store.history = history.into();
-        node::init::init(dir, &read_genesis(path)?, &config, &ui.passphrases())
+        node::init::init(dir, &read_genesis(path)?, &config, &passphrases)
             .map_err(|error| init_failure(&error))?;
         format!("ready: gridproof node start --dir {}", dir.display())
     } else {
@@ -314,6 +335,10 @@ fn init(
 pub fn init_failure(error: &InitError) -> CommandFailure {
     let (kind, hint) = match error {
         InitError::Key(error) => return CommandFailure::of_key_file(error),
+        InitError::Folder(_) => (
+            ExitKind::Key,
+            "keep the folder of the keys for its owner alone: chmod 700",
+        ),
         InitError::Exists(_) => (
             ExitKind::Storage,
             "start it with `gridproof node start`, or choose another --dir",
@@ -340,6 +365,7 @@ fn failure(error: &NodeError) -> CommandFailure {
     }
     let (kind, code) = match error.kind() {
         NodeErrorKind::Key => (ExitKind::Key, "key"),
+        NodeErrorKind::SignerAway => (ExitKind::NoConnection, "signer_away"),
         NodeErrorKind::SecondSigner => (ExitKind::SecondSigner, "second_signer"),
         NodeErrorKind::ForeignVote => (ExitKind::ForeignVote, "foreign_vote"),
         NodeErrorKind::Diverged => (ExitKind::Diverged, "state_diverged"),
@@ -351,5 +377,9 @@ fn failure(error: &NodeError) -> CommandFailure {
         NodeErrorKind::Config => (ExitKind::BadInput, "config"),
         NodeErrorKind::Other => (ExitKind::Other, "node"),
     };
-    CommandFailure::new(kind, code, error.to_string()).hint(error.hint())
+    let failure = CommandFailure::new(kind, code, error.to_string()).hint(error.hint());
+    if kind == ExitKind::NoConnection {
+        return failure.retryable();
+    }
+    failure
 }

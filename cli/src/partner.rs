@@ -272,7 +272,8 @@ fn init(args: InitArgs, ui: Ui) -> Result<(), CommandFailure> {
     config.offer.ask = args.ask.unwrap_or(config.offer.ask);
     config.offer.places = args.places.unwrap_or(config.offer.places);
     config.offer.attributes = args.attributes.into_iter().collect::<BTreeMap<_, _>>();
-    let address = partner::init(&args.dir, &config, &genesis).map_err(|error| stopped(&error))?;
+    let address = partner::init(&args.dir, &config, &genesis, &ui.passphrases())
+        .map_err(|error| stopped(&error))?;
     let text = format!(
         "partner {address} in {}\nsend it {} SQUARE or more for bond and fees, then: gridproof partner start --dir {}",
         args.dir.display(),

@@ -32,17 +32,31 @@ pub struct StatusArgs {
 struct AskedServer {
     url: String,
     answer: Result<Status, ClientError>,
+    /// Why it takes no work, as it says.
+    unready: Option<String>,
 }
 
 impl AskedServer {
     fn object(&self) -> Value {
         match &self.answer {
             Ok(status) => {
-                json!({ "server": self.url, "answers": true, "state": state(status), "status": status })
+                json!({ "server": self.url, "answers": true, "state": self.state(status), "unready": self.unready, "status": status })
             }
             Err(error) => {
                 json!({ "server": self.url, "answers": false, "error": error.to_string() })
             }
+        }
+    }
+
+    /// A server's state in a word or two.
+    fn state(&self, status: &Status) -> &'static str {
+        let calm = status.alarms.is_empty();
+        match (&status.stalled, status.catching_up, calm, &self.unready) {
+            (Some(_), ..) => "stalled",
+            (None, true, ..) => "catching up",
+            (None, false, false, _) => "alarm",
+            (None, false, true, Some(_)) => "not ready",
+            (None, false, true, None) => "ready",
         }
     }
 
@@ -63,7 +77,7 @@ impl AskedServer {
         let others = status.committee_size.saturating_sub(1);
         [
             self.url.clone(),
-            state(status).to_owned(),
+            self.state(status).to_owned(),
             status.height.to_string(),
             format!("{}.{} s ago", age / 1_000, age % 1_000 / 100),
             format!("{} of {others}", status.peers),
@@ -73,31 +87,23 @@ impl AskedServer {
     }
 }
 
-/// A server's state in a word or two.
-fn state(status: &Status) -> &'static str {
-    match (
-        &status.stalled,
-        status.catching_up,
-        status.alarms.is_empty(),
-    ) {
-        (Some(_), ..) => "stalled",
-        (None, true, _) => "catching up",
-        (None, false, false) => "alarm",
-        (None, false, true) => "ready",
-    }
-}
-
 /// Asks every server, and shows what they say.
 pub async fn run(arguments: StatusArgs, ui: Ui) -> Result<(), CommandFailure> {
     let mut asked = Vec::new();
     for url in arguments.rpc.urls() {
         let client = Client::with_timeout(url, ANSWER_TIME).map_err(failure)?;
         let answer = client.status().await;
+        let unready = match answer {
+            Ok(_) => client.ready().await.err().map(|error| error.to_string()),
+            Err(_) => None,
+        };
+        let url = url.clone();
         asked.push((
             client,
             AskedServer {
-                url: url.clone(),
+                url,
                 answer,
+                unready,
             },
         ));
     }
@@ -196,6 +202,9 @@ fn lines(servers: &[AskedServer], network: Option<&Value>, now_ms: u64) -> Strin
                         .iter()
                         .map(|alarm| format!("{url}: ALARM {alarm}")),
                 );
+                if server.state(status) == "not ready" {
+                    lines.extend(server.unready.clone());
+                }
             }
         }
     }
@@ -214,18 +223,22 @@ fn trouble(servers: &[AskedServer]) -> Option<CommandFailure> {
     }
     let mut answers = servers
         .iter()
-        .filter_map(|server| Some((&server.url, server.answer.as_ref().ok()?)));
-    let (first_url, first) = answers.clone().next()?;
-    if let Some((url, _)) = answers
+        .filter_map(|server| Some((server, server.answer.as_ref().ok()?)));
+    let (asked, first) = answers.clone().next()?;
+    if let Some((other, _)) = answers
         .clone()
         .find(|(_, status)| status.chain_id != first.chain_id)
     {
-        let message = format!("{first_url} and {url} serve different chains");
+        let message = format!("{} and {} serve different chains", asked.url, other.url);
         let failure = CommandFailure::new(ExitKind::Refused, "other_chain", message);
         return Some(failure.hint("give servers of one network"));
     }
-    let (url, status) = answers.find(|(_, status)| state(status) != "ready")?;
-    let message = format!("{url} is not ready: {}", state(status));
+    let (server, status) = answers.find(|(server, status)| server.state(status) != "ready")?;
+    let (url, state) = (&server.url, server.state(status));
+    let message = match (state, &server.unready) {
+        ("not ready", Some(why)) => why.clone(),
+        _ => format!("{url} is not ready: {state}"),
+    };
     let failure = CommandFailure::new(ExitKind::Refused, "not_ready", message);
     Some(
         failure

@@ -76,8 +76,8 @@ pub enum WalletCommand {
 pub async fn run(command: WalletCommand, ui: Ui) -> Result<(), CommandFailure> {
     match command {
         WalletCommand::New { key } => {
-            let secret = keyfile::create(&key, KeyKind::Account)?;
-            let address = secret.public().address();
+            keyfile::create_new(&key, KeyKind::Account, &ui.passphrases())?;
+            let address = keyfile::read_public(&key, KeyKind::Account)?.address();
             let text = format!(
                 "address {address}\nkey     {} (keep a copy: nobody can restore it)",
                 key.display()

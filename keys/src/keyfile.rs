@@ -322,6 +322,17 @@ pub fn create(path: &Path, kind: KeyKind) -> Result<SecretKey, KeyFileError> {
     Ok(key)
 }
 
+/// Writes a new key of a kind, encrypted if a passphrase was given by a file or a descriptor, else in plain text. Fails if the
+/// file exists.
+pub fn create_new(
+    path: &Path,
+    kind: KeyKind,
+    passphrases: &Passphrases,
+) -> Result<(), KeyFileError> {
+    let key = KeyMaterial::generate(kind).map_err(bad_key(path))?;
+    key.create(path, passphrases.given().map_err(no_passphrase(path))?)
+}
+
 /// Writes an ed25519 key in plain text. Fails if the file exists.
 pub fn write_secret(path: &Path, kind: KeyKind, key: &SecretKey) -> Result<(), KeyFileError> {
     let key = KeyMaterial::of(kind, &key.to_bytes()).map_err(bad_key(path))?;

@@ -12,6 +12,9 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+/// A passphrase with fewer bytes may be found by whoever has the file and tries many.
+pub const SHORT_PASSPHRASE_BYTES: usize = 12;
+
 /// Longest passphrase, in bytes.
 pub const MAX_PASSPHRASE_BYTES: usize = 1_024;
 
@@ -210,6 +213,18 @@ impl Passphrases {
         Ok(self.kept.get_or_init(|| read))
     }
 
+    /// True if a passphrase was read or typed that has less than [`SHORT_PASSPHRASE_BYTES`].
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        let bytes = self.kept.get().map(|kept| kept.as_bytes().len());
+        bytes.is_some_and(|bytes| bytes < SHORT_PASSPHRASE_BYTES)
+    }
+
+    /// The passphrase for a new key file where one was given by a file or a descriptor; nobody is asked.
+    pub fn given(&self) -> Result<Option<&Passphrase>, PassphraseError> {
+        self.source.as_ref().map(|_| self.choosing()).transpose()
+    }
+
     /// The passphrase for a new key file. A person types it twice.
     pub fn choosing(&self) -> Result<&Passphrase, PassphraseError> {
         if let Some(kept) = self.kept.get() {
@@ -261,6 +276,26 @@ mod tests {
         assert_eq!(found.as_bytes(), b"correct horse");
         let shown = format!("{passphrases:?} {found:?}");
         assert!(!shown.contains("horse"), "{shown}");
+    }
+
+    #[test]
+    fn a_new_file_takes_the_passphrase_that_was_given_and_nobody_is_asked() {
+        assert!(Passphrases::none().given().unwrap().is_none());
+        let asks: Prompt = |_| panic!("nobody is asked");
+        assert!(
+            Passphrases::new(None, Some(asks))
+                .given()
+                .unwrap()
+                .is_none()
+        );
+        for (text, is_short) in [("elevenbytes", true), ("twelve bytes", false)] {
+            let (_folder, source) = written(text, 0o600);
+            let passphrases = Passphrases::new(Some(source), Some(asks));
+            assert!(!passphrases.is_short(), "nothing was read");
+            let given = passphrases.given().unwrap().unwrap();
+            assert_eq!(given.as_bytes(), text.as_bytes());
+            assert_eq!(passphrases.is_short(), is_short, "{text}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use tar::{Archive, Builder, EntryType, Header};
 use types::genesis::{Genesis, GenesisError};
 use types::hash::ChainId;
+use types::key::PublicKey;
 use types::number::Epoch;
 
 use crate::config::Layout;
@@ -33,8 +34,11 @@ const MAX_FILE_BYTES: u64 = 64 << 20;
 const MAX_FILES: usize = 1_024;
 /// Files of the directory that a backup holds, where they are there.
 const FILES: [&str; 3] = ["genesis.bin", "node.toml", "quarantine"];
-/// Folders of the directory whose files a backup holds.
-const FOLDERS: [&str; 2] = ["keys", "evidence"];
+/// Key files that a backup holds, where they are there. Not what a signer signed, which may lie beside its key: an old one makes it
+/// sign twice, as an old vote log does.
+const KEYS: [&str; 3] = ["keys/validator.key", "keys/node.key", "keys/vrf.key"];
+/// The folder all of whose files a backup holds.
+const EVIDENCE: &str = "evidence";
 
 /// What a backup holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,13 +99,13 @@ pub fn backup(directory: &Path, to: &Path) -> Result<BackupManifest, BackupError
         return Err(BackupError::Exists(to.to_owned()));
     }
     let files = contents(directory)?;
-    let (Some(genesis), true) = (
-        files.get("genesis.bin"),
-        files.contains_key("keys/validator.key"),
-    ) else {
+    let Some(genesis) = files.get("genesis.bin") else {
         return Err(BackupError::NoValidator(directory.to_owned()));
     };
     let genesis = Genesis::from_bytes(genesis)?;
+    if own_key(directory, &genesis)?.is_none() {
+        return Err(BackupError::NoValidator(directory.to_owned()));
+    }
     let sums = files.iter().map(|(name, bytes)| (name.clone(), sum(bytes)));
     let manifest = BackupManifest {
         format: FORMAT,
@@ -130,17 +134,15 @@ fn sum(bytes: &[u8]) -> String {
 
 /// Everything that belongs into a backup, by its path in the directory.
 fn contents(directory: &Path) -> Result<BTreeMap<String, Vec<u8>>, BackupError> {
-    let mut names: Vec<String> = FILES.map(str::to_owned).to_vec();
-    for folder in FOLDERS {
-        let path = directory.join(folder);
-        let entries = match std::fs::read_dir(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            entries => entries.map_err(io(&path))?,
-        };
-        for entry in entries {
-            let name = entry.map_err(io(&path))?.file_name();
-            names.push(format!("{folder}/{}", name.to_string_lossy()));
-        }
+    let mut names: Vec<String> = FILES.iter().chain(&KEYS).map(ToString::to_string).collect();
+    let path = directory.join(EVIDENCE);
+    let entries = match std::fs::read_dir(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        entries => Some(entries.map_err(io(&path))?),
+    };
+    for entry in entries.into_iter().flatten() {
+        let name = entry.map_err(io(&path))?.file_name();
+        names.push(format!("{EVIDENCE}/{}", name.to_string_lossy()));
     }
     let mut files = BTreeMap::new();
     for name in names {
@@ -200,8 +202,9 @@ pub fn restore(from: &Path, directory: &Path) -> Result<BackupManifest, BackupEr
         made.map_err(io(folder))
     };
     make(directory)?;
-    for folder in FOLDERS {
-        make(&directory.join(folder))?;
+    let folders = ["keys", EVIDENCE].map(|folder| directory.join(folder));
+    for folder in &folders {
+        make(folder)?;
     }
     for (name, bytes) in &files {
         let path = directory.join(name);
@@ -216,17 +219,15 @@ pub fn restore(from: &Path, directory: &Path) -> Result<BackupManifest, BackupEr
         })
         .map_err(io(&path))?;
     }
-    for folder in FOLDERS {
-        let path = directory.join(folder);
-        let synced = File::open(&path).and_then(|folder| folder.sync_all());
-        synced.map_err(io(&path))?;
+    for path in &folders {
+        let synced = File::open(path).and_then(|folder| folder.sync_all());
+        synced.map_err(io(path))?;
     }
-    let validator =
-        keyfile::read_public(&Layout::new(directory).validator_key(), KeyKind::Validator);
-    let validator = validator.map_err(InitError::Key)?;
-    if !genesis.validators.iter().any(|one| one.key == validator) {
-        return Err(refused(format!("its genesis has no validator {validator}")));
-    }
+    let Some(validator) = own_key(directory, &genesis)? else {
+        return Err(refused(
+            "its keys are of no validator of its genesis".to_owned(),
+        ));
+    };
     let identity = Identity {
         chain: manifest.chain,
         validator,
@@ -234,6 +235,26 @@ pub fn restore(from: &Path, directory: &Path) -> Result<BackupManifest, BackupEr
     };
     init::make_log(directory, |files| Log::init_lost(files, identity))?;
     Ok(manifest)
+}
+
+/// The validator of a genesis whose VRF key is in the directory, if there is one. Its own key may be with a signer; where it is not, it is the
+/// one of the genesis.
+fn own_key(directory: &Path, genesis: &Genesis) -> Result<Option<PublicKey>, BackupError> {
+    let layout = Layout::new(directory);
+    if !layout.vrf_key().exists() {
+        return Err(BackupError::NoValidator(directory.to_owned()));
+    }
+    let vrf = keyfile::read_vrf_public(&layout.vrf_key()).map_err(InitError::Key)?;
+    let mut members = genesis.validators.iter();
+    let Some(member) = members.find(|member| member.vrf_key == vrf) else {
+        return Ok(None);
+    };
+    let key = layout.validator_key();
+    if key.exists() {
+        let key = keyfile::read_public(&key, KeyKind::Validator).map_err(InitError::Key)?;
+        return Ok((key == member.key).then_some(key));
+    }
+    Ok(Some(member.key))
 }
 
 type ArchiveContents = (BackupManifest, BTreeMap<String, Vec<u8>>);
@@ -301,7 +322,8 @@ fn is_expected(name: &str) -> bool {
     let is_plain =
         |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('/');
     FILES.contains(&name)
+        || KEYS.contains(&name)
         || name
             .split_once('/')
-            .is_some_and(|(folder, file)| FOLDERS.contains(&folder) && is_plain(file))
+            .is_some_and(|(folder, file)| folder == EVIDENCE && is_plain(file))
 }

@@ -143,6 +143,8 @@ pub enum NodeError {
 pub enum NodeErrorKind {
     /// Mend a key file.
     Key,
+    /// Start the signer: the node can be started again once it is there.
+    SignerAway,
     /// Leave one of two processes with one validator key off.
     SecondSigner,
     /// Find out who else voted with the validator key, or why the vote log lacks a vote.
@@ -173,6 +175,7 @@ impl NodeError {
             Self::Signer(_) | Self::RemoteSigner(RemoteSignerError::Taken(_)) => {
                 NodeErrorKind::SecondSigner
             }
+            Self::RemoteSigner(RemoteSignerError::Away { .. }) => NodeErrorKind::SignerAway,
             Self::Key(_) | Self::RemoteSigner(_) => NodeErrorKind::Key,
             Self::NotInitialised(_) => NodeErrorKind::NotInitialised,
             Self::VoteLogGone { .. } => NodeErrorKind::VoteLog,
@@ -227,10 +230,13 @@ impl NodeError {
             _ => {}
         }
         if matches!(self, Self::RemoteSigner(_)) && self.kind() == NodeErrorKind::Key {
-            return "start gridproof signer first, and give its socket as keys.signer of node.toml";
+            return "give the socket of gridproof signer as keys.signer of node.toml, and look at the signer's log";
         }
         match self.kind() {
             NodeErrorKind::Key => "key files are made by `node init`; keep them with mode 0600",
+            NodeErrorKind::SignerAway => {
+                "start gridproof signer first, at the socket that keys.signer of node.toml names; then start the node again"
+            }
             NodeErrorKind::SecondSigner => {
                 "run one process with this key and leave every other off, here and on other machines: two contradict \
                  each other, which can cost the stake"

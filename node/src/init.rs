@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use consensus::log::{FileStorage, Log, LogError};
-use keys::folder::{sync_above, unfinished};
+use keys::folder::{self, FolderError, sync_above, unfinished};
 use keys::keyfile::{self, KeyFileError, KeyKind};
 use keys::passphrase::Passphrases;
 use types::codec::encode;
@@ -39,6 +39,9 @@ pub enum InitError {
         /// Error of the operating system.
         source: std::io::Error,
     },
+    /// The folder of the keys cannot be made, or others can look into it.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// A key file cannot be written or used.
     #[error(transparent)]
     Key(#[from] KeyFileError),
@@ -74,30 +77,24 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> InitError + '_ {
     }
 }
 
-/// Makes the keys of a validator that are not there yet and tells the public halves of all three.
-pub fn keys(directory: &Path) -> Result<PublicKeys, InitError> {
+/// Makes the keys of a validator that are not there yet, encrypted where a passphrase was given by a file or a descriptor, and
+/// tells the public halves of all three. The folder of the keys is the owner's alone.
+pub fn keys(directory: &Path, passphrases: &Passphrases) -> Result<PublicKeys, InitError> {
     let layout = Layout::new(directory);
-    let folder = directory.join("keys");
-    std::fs::create_dir_all(&folder).map_err(io(&folder))?;
-    let key = |path: PathBuf, kind| {
+    folder::create(&directory.join("keys"))?;
+    let make = |path: &Path, kind| {
         if path.exists() {
-            keyfile::read_public(&path, kind)
-        } else {
-            keyfile::create(&path, kind).map(|key| key.public())
+            return Ok(());
         }
+        keyfile::create_new(path, kind, passphrases)
     };
-    let validator = key(layout.validator_key(), KeyKind::Validator)?;
-    let node = key(layout.node_key(), KeyKind::Node)?;
-    let vrf = layout.vrf_key();
-    let vrf = if vrf.exists() {
-        keyfile::read_vrf_public(&vrf)?
-    } else {
-        keyfile::create_vrf(&vrf)?.public()
-    };
+    make(&layout.validator_key(), KeyKind::Validator)?;
+    make(&layout.node_key(), KeyKind::Node)?;
+    make(&layout.vrf_key(), KeyKind::Vrf)?;
     Ok(PublicKeys {
-        validator,
-        node,
-        vrf,
+        validator: keyfile::read_public(&layout.validator_key(), KeyKind::Validator)?,
+        node: keyfile::read_public(&layout.node_key(), KeyKind::Node)?,
+        vrf: keyfile::read_vrf_public(&layout.vrf_key())?,
     })
 }
 

@@ -18,5 +18,5 @@ mod threads;
 
 pub use error::{NodeError, NodeErrorKind};
 pub use metrics::Heartbeat;
-pub use run::{Listening, audit, run, run_and_tell};
+pub use run::{Listening, audit, check_addresses, run, run_and_tell};
 pub use store::Audit;

@@ -26,7 +26,7 @@ use types::key::SecretKey;
 use types::signer::Signer;
 use types::versions::VersionSchedule;
 
-use crate::config::{Config, Layout};
+use crate::config::{Config, Layout, P2pConfig};
 use crate::core::{Node, NodeSetup};
 use crate::ending::{NodePart, RunningParts};
 use crate::error::NodeError;
@@ -322,23 +322,35 @@ fn setup(
     Ok((setup, node_key))
 }
 
+fn addresses(key: &'static str, list: &[String]) -> Result<Vec<Multiaddr>, NodeError> {
+    let parse = |text: &String| {
+        text.parse::<Multiaddr>()
+            .map_err(|source| NodeError::Address {
+                key,
+                text: text.clone(),
+                source,
+            })
+    };
+    list.iter().map(parse).collect()
+}
+
+/// Refuses addresses of other validators, and of this one, that are no multiaddresses.
+pub fn check_addresses(config: &P2pConfig) -> Result<(), NodeError> {
+    let all = [
+        ("listen", &config.listen),
+        ("bootstrap", &config.bootstrap),
+        ("external", &config.external),
+    ];
+    all.into_iter()
+        .try_for_each(|(key, list)| addresses(key, list).map(drop))
+}
+
 fn network(
     node_key: SecretKey,
     genesis: &Genesis,
     setup: &NodeSetup,
     config: &Config,
 ) -> Result<p2p::Config, NodeError> {
-    let addresses = |key: &'static str, list: &[String]| -> Result<Vec<Multiaddr>, NodeError> {
-        let parse = |text: &String| {
-            text.parse::<Multiaddr>()
-                .map_err(|source| NodeError::Address {
-                    key,
-                    text: text.clone(),
-                    source,
-                })
-        };
-        list.iter().map(parse).collect()
-    };
     Ok(p2p::Config {
         node_key,
         validator: setup.chain.own.as_ref().map(|own| own.signer.clone()),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use keys::folder::{self, FolderError};
 use keys::keyfile::{self, KeyKind};
+use keys::passphrase::Passphrases;
 use types::genesis::Genesis;
 use types::hash::Address;
 
@@ -12,7 +13,12 @@ use crate::error::PartnerError;
 
 /// Makes a partner's directory: configuration, genesis, and keys where there are none. Gives its account. A directory
 /// that is configured already is refused. `genesis` is the genesis in borsh, as it is in `genesis.bin`.
-pub fn init(dir: &Path, config: &Config, genesis: &[u8]) -> Result<Address, PartnerError> {
+pub fn init(
+    dir: &Path,
+    config: &Config,
+    genesis: &[u8],
+    passphrases: &Passphrases,
+) -> Result<Address, PartnerError> {
     config.check()?;
     let place = dir.join(&config.genesis);
     let decoded = Genesis::from_bytes(genesis).map_err(|source| PartnerError::Genesis {
@@ -35,12 +41,12 @@ pub fn init(dir: &Path, config: &Config, genesis: &[u8]) -> Result<Address, Part
     }
     let account = dir.join(&config.account_key);
     if !account.exists() {
-        keyfile::create(&account, KeyKind::Account)?;
+        keyfile::create_new(&account, KeyKind::Account, passphrases)?;
     }
     let address = keyfile::read_public(&account, KeyKind::Account)?.address();
     let vrf = dir.join(&config.vrf_key);
     if !vrf.exists() {
-        keyfile::create_vrf(&vrf)?;
+        keyfile::create_new(&vrf, KeyKind::Vrf, passphrases)?;
     }
     config.profile(keyfile::read_vrf_public(&vrf)?)?;
     if std::fs::read(&place).ok().as_deref() != Some(genesis) {

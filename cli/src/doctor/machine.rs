@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use executor::class::{ENGINE_VERSION, KNOWN, TARGET};
 use executor::worker::{WorkerHandle, WorkerLimits};
@@ -14,6 +14,7 @@ use rustix::process::{Resource, getrlimit};
 use types::params::NEWEST_PROTOCOL_VERSION;
 
 use crate::check::Check;
+use crate::ui::now_ms;
 
 /// Open files below which a daemon turns connections away.
 const FEW_FILES: u64 = 4_096;
@@ -129,10 +130,17 @@ pub fn disk(dir: &Path, since_ms: Option<u64>) -> Check {
         );
     }
     if growth.is_some_and(|(_, days)| days < DAYS_AHEAD) {
-        let hint = "plan a larger disk, or keep less: store.history in node.toml";
+        let hint = "plan a larger disk, or keep less: of a validator store.history in node.toml";
         return Check::doubtful("disk", found, hint);
     }
     Check::fine("disk", found)
+}
+
+/// How long ago a folder was made, in milliseconds, where the file system knows.
+pub fn age_ms(folder: &Path) -> Option<u64> {
+    let made = fs::metadata(folder).ok()?.created().ok()?;
+    let made = made.duration_since(UNIX_EPOCH).ok()?;
+    now_ms().checked_sub(u64::try_from(made.as_millis()).ok()?)
 }
 
 /// The bytes that came in a day on average, and the days until the rest is full; none for what is not a day old or does not grow.

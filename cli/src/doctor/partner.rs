@@ -22,7 +22,10 @@ const CLOCK_MS: u64 = 500;
 
 /// Every check of a partner, in the order in which one rests on another.
 pub async fn checks(dir: &Path) -> Vec<Check> {
-    let mut checks = vec![machine::key_folder(dir, true), machine::disk(dir, None)];
+    let mut checks = vec![
+        machine::key_folder(dir, true),
+        machine::disk(dir, machine::age_ms(dir)),
+    ];
     let config: Config = match config::load(&dir.join(CONFIG_FILE), []) {
         Ok(config) => config,
         Err(failure) => {

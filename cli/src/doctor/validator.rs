@@ -50,9 +50,11 @@ pub async fn checks(dir: &Path, database: bool) -> Vec<Check> {
         Err(failure) => of_failure("genesis", failure),
     });
     checks.push(vote_log(&layout));
-    let age = genesis
+    // Who joined late, or was restored, has grown for less long than the chain.
+    let chain = genesis
         .ok()
         .map(|genesis| now_ms().saturating_sub(genesis.time.0));
+    let age = chain.into_iter().chain(machine::age_ms(&layout.db())).min();
     checks.push(machine::disk(dir, age));
     let config = match config {
         Ok(config) => config,
@@ -66,6 +68,7 @@ pub async fn checks(dir: &Path, database: bool) -> Vec<Check> {
         layout.config().display().to_string(),
     ));
     let status = status(config.rpc.listen).await;
+    checks.extend(of_listen(&config));
     checks.push(machine::metrics(&config.metrics, status.is_some()));
     let Some(status) = status else {
         checks.extend(of_stopped(dir, &config, database));
@@ -89,6 +92,10 @@ fn of_stopped(dir: &Path, config: &Config, database: bool) -> Vec<Check> {
     let why = "is stopped, or does not answer at rpc.listen";
     let mut checks = vec![
         Check::skipped("daemon", why),
+        Check::skipped(
+            "clock",
+            "compared with the others' blocks while the validator runs",
+        ),
         machine::port("rpc_port", "rpc.listen", config.rpc.listen),
     ];
     let listen = config.p2p.listen.iter().filter_map(|text| socket(text));
@@ -192,6 +199,20 @@ fn of_bootstrap(status: &Status, config: &Config) -> Option<Check> {
             "bootstrap",
             "p2p.bootstrap is empty",
             "name two or more validators, so that it finds the network after a restart",
+        )
+    })
+}
+
+/// A validator that only its own machine can reach, among others that are elsewhere.
+fn of_listen(config: &Config) -> Option<Check> {
+    let is_local = |text: &String| socket(text).is_some_and(|address| address.ip().is_loopback());
+    let p2p = &config.p2p;
+    let apart = p2p.listen.iter().all(is_local) && !p2p.bootstrap.iter().all(is_local);
+    apart.then(|| {
+        Check::wrong(
+            "p2p_listen",
+            format!("p2p.listen is {}, which no other machine reaches", p2p.listen.join(", ")),
+            "listen at /ip4/0.0.0.0/tcp/26600 or an address of this machine, and give p2p.external where the others find it",
         )
     })
 }
@@ -304,5 +325,19 @@ mod tests {
         for other in ["", "/dns4/a/tcp/1", "/ip4/127.0.0.1/udp/1", "/ip4/x/tcp/1"] {
             assert_eq!(of(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn who_listens_on_its_own_machine_alone_is_told_unless_the_others_are_there() {
+        let found = |listen: &str, bootstrap: &str| {
+            let mut config = Config::default();
+            config.p2p.listen = vec![listen.to_owned()];
+            config.p2p.bootstrap = vec![bootstrap.to_owned()];
+            of_listen(&config).is_some()
+        };
+        let (here, there) = ("/ip4/127.0.0.1/tcp/26600", "/dns4/basel.example/tcp/26600");
+        assert!(found(here, there));
+        assert!(!found(here, here));
+        assert!(!found("/ip4/0.0.0.0/tcp/26600", there));
     }
 }

@@ -119,10 +119,10 @@ fn validator(
         let message = format!("--address: {address:?} is no multiaddress");
         return Err(bad(message).hint("give one such as /ip4/192.0.2.7/tcp/26600"));
     }
-    let public =
-        node::init::keys(&common.dir).map_err(|error| crate::node::init_failure(&error))?;
-    let layout = Layout::new(&common.dir);
     let passphrases = ui.passphrases();
+    let public = node::init::keys(&common.dir, &passphrases)
+        .map_err(|error| crate::node::init_failure(&error))?;
+    let layout = Layout::new(&common.dir);
     let signers = [
         keyfile::read_secret(&layout.validator_key(), KeyKind::Validator, &passphrases)?,
         keyfile::read_secret(&layout.node_key(), KeyKind::Node, &passphrases)?,
@@ -158,13 +158,13 @@ fn partner(
         })?;
     }
     let (account, vrf) = (folder.join("account.key"), folder.join("vrf.key"));
+    let passphrases = ui.passphrases();
     if !account.exists() {
-        keyfile::create(&account, KeyKind::Account)?;
+        keyfile::create_new(&account, KeyKind::Account, &passphrases)?;
     }
     if !vrf.exists() {
-        keyfile::create_vrf(&vrf)?;
+        keyfile::create_new(&vrf, KeyKind::Vrf, &passphrases)?;
     }
-    let passphrases = ui.passphrases();
     let signers = [keyfile::read_secret(
         &account,
         KeyKind::Account,

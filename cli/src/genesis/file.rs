@@ -120,19 +120,61 @@ impl NetworkFile {
         })
     }
 
-    /// Where the validators are found, but for the one with a key.
-    pub fn bootstrap(&self, own: Option<PublicKey>) -> Vec<String> {
-        let addresses = self
-            .entries
-            .iter()
-            .filter_map(|signed| match &signed.entry.office {
-                EntryOffice::Validator { member, address } if Some(member.key) != own => {
-                    Some(address.to_string())
+    /// How the validator with a key meets the others.
+    pub fn meeting(&self, own: Option<PublicKey>) -> Meeting {
+        let mut meeting = Meeting::default();
+        for signed in &self.entries {
+            match &signed.entry.office {
+                EntryOffice::Validator { member, address } if Some(member.key) == own => {
+                    (meeting.listen, meeting.external) = listens(address.as_str());
                 }
-                _ => None,
-            });
-        addresses.collect()
+                EntryOffice::Validator { address, .. } => {
+                    meeting.bootstrap.push(address.to_string());
+                }
+                EntryOffice::Partner { .. } => {}
+            }
+        }
+        meeting
     }
+}
+
+/// How one validator of a network meets the others, as multiaddresses.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Meeting {
+    /// Where it listens; none for who is no validator of the network.
+    pub listen: Option<String>,
+    /// Where the others find it, if it listens elsewhere.
+    pub external: Option<String>,
+    /// Where it finds the others.
+    pub bootstrap: Vec<String>,
+}
+
+impl Meeting {
+    /// The arguments of `gridproof node init`.
+    pub fn arguments(&self) -> String {
+        let listen = self.listen.iter().map(|one| ("listen", one));
+        let external = self.external.iter().map(|one| ("external", one));
+        let peers = self.bootstrap.iter().map(|one| ("bootstrap", one));
+        let all = listen.chain(external).chain(peers);
+        let all = all.map(|(name, address)| format!(" --{name} {address}"));
+        all.collect::<Vec<_>>().concat()
+    }
+}
+
+/// Where a validator listens that the others find at an address, and that address if it is another: its machine need not have the address that
+/// the world knows, so that it listens at the port on all that it has. On this machine alone if the address is.
+fn listens(address: &str) -> (Option<String>, Option<String>) {
+    let parts: Vec<_> = address.split('/').collect();
+    let all = match parts[..] {
+        ["", "ip4", ip, "tcp", port] if !ip.starts_with("127.") => {
+            format!("/ip4/0.0.0.0/tcp/{port}")
+        }
+        ["", "ip6", ip, "tcp", port] if ip != "::1" => format!("/ip6/::/tcp/{port}"),
+        ["", "dns6", _, "tcp", port] => format!("/ip6/::/tcp/{port}"),
+        ["", "dns" | "dns4", _, "tcp", port] => format!("/ip4/0.0.0.0/tcp/{port}"),
+        _ => return (Some(address.to_owned()), None),
+    };
+    (Some(all), Some(address.to_owned()))
 }
 
 /// Reads a TOML file of some kind; a mistake is told with its line.
@@ -177,4 +219,23 @@ fn not_written(path: &Path, error: &std::io::Error) -> CommandFailure {
         "check the folder's permissions and free space"
     };
     CommandFailure::new(ExitKind::Storage, "genesis", message).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_found_from_elsewhere_listens_at_the_port_on_every_address() {
+        for (address, listen) in [
+            ("/ip4/203.0.113.1/tcp/27701", "/ip4/0.0.0.0/tcp/27701"),
+            ("/ip6/2001:db8::1/tcp/27701", "/ip6/::/tcp/27701"),
+            ("/dns4/basel.example/tcp/27701", "/ip4/0.0.0.0/tcp/27701"),
+        ] {
+            let both = (Some(listen.to_owned()), Some(address.to_owned()));
+            assert_eq!(listens(address), both);
+        }
+        let own = "/ip4/127.0.0.1/tcp/27701";
+        assert_eq!(listens(own), (Some(own.to_owned()), None));
+    }
 }

@@ -9,6 +9,7 @@ use types::hash::JobId;
 
 use super::book::JobBook;
 use crate::failure::{CommandFailure, ExitKind};
+use crate::submit;
 
 /// Fewest digits that name a job.
 const MIN_DIGITS: usize = 4;
@@ -54,10 +55,12 @@ impl JobName {
         let own = JobBook::of_user().entries().into_iter();
         let mut found = self.among(own.map(|entry| entry.job));
         for live in [true, false] {
-            // An endpoint that cannot list now does not keep anybody from a job that was submitted here.
-            let listed = client.jobs(live).await.map(|list| list.jobs);
-            let listed = listed.unwrap_or_default().into_iter();
-            found.extend(self.among(listed.map(|job| job.id)));
+            match client.jobs(live).await {
+                Ok(list) => found.extend(self.among(list.jobs.into_iter().map(|job| job.id))),
+                // An endpoint that cannot list now does not keep anybody from a job that was submitted here.
+                Err(error) if found.is_empty() => return Err(submit::failure(error)),
+                Err(_) => {}
+            }
         }
         self.only(&found)
     }

@@ -36,9 +36,13 @@ pub struct RestoreArgs {
 pub fn backup(arguments: &BackupArgs, ui: Ui) -> Result<(), CommandFailure> {
     let BackupArgs { dir, to } = arguments;
     let manifest = backup::backup(dir, to).map_err(|error| failure(&error))?;
+    let secret = if manifest.files.contains_key("keys/validator.key") {
+        "Who has it votes in this validator's name: keep it off the machine, encrypted."
+    } else {
+        "The validator's key is with its signer: keep a copy of that key apart, and none of what it signed."
+    };
     let text = format!(
-        "{} holds {} of validator keys, configuration and genesis, and no vote log.\n\
-         Who has it votes in this validator's name: keep it off the machine, encrypted.",
+        "{} holds {} of keys, configuration, genesis and evidence, and no vote log.\n{secret}",
         to.display(),
         counted(manifest.files.len(), "file")
     );

@@ -62,7 +62,10 @@ impl Owner {
         let checked = gridproof(&[&network[..], &["--dir", dir, "--out", out]].concat()).success();
         let peers = checked["bootstrap"].as_array().unwrap();
         assert_eq!(peers.len(), OWNERS.len() - 1, "its own address is left out");
+        let listen = checked["listen"].as_str().unwrap();
+        assert_eq!(listen, self.p2p, "where its entry says");
         let mut init = vec!["node", "init", "--dir", dir, "--genesis", out];
+        init.extend(["--listen", listen]);
         for peer in peers {
             init.extend(["--bootstrap", peer.as_str().unwrap()]);
         }
@@ -71,10 +74,7 @@ impl Owner {
     }
 
     fn start(&mut self) {
-        let environment = [
-            ("GRIDPROOF_P2P__LISTEN".to_owned(), self.p2p.clone()),
-            ("GRIDPROOF_RPC__LISTEN".to_owned(), self.rpc.clone()),
-        ];
+        let environment = [("GRIDPROOF_RPC__LISTEN".to_owned(), self.rpc.clone())];
         let log = self.dir.join("output.log");
         let pid = process::start(binary(), "node", &self.dir, &environment, &log).unwrap();
         self.pid = Some(pid);

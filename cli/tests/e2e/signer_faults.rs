@@ -52,7 +52,11 @@ fn a_validator_serves_while_its_signer_hangs_and_votes_once_it_answers() {
     let dir = net.devnet.root().join(NAME);
     let refused = gridproof(&["node", "start", "--dir", text(&dir)]);
     let hint = "start gridproof signer first";
-    refused.fails(9, "key", "no answer within 2 s", hint);
+    refused.fails(4, "signer_away", "no answer within 2 s", hint);
+    assert_eq!(
+        refused.json["error"]["retryable"], true,
+        "a supervisor starts it again"
+    );
     drop(hanging);
 
     start_both(&mut net, &mut signer);
@@ -63,6 +67,8 @@ fn a_validator_serves_while_its_signer_hangs_and_votes_once_it_answers() {
     let line = "no signature, so no vote: the signer at";
     assert!(log_of(&net).contains(line), "{}", log_of(&net));
     assert!(says(&net, "gridproof_consensus_signer_away 1.0"));
+    let status = gridproof(&["status", "--rpc", &net.devnet.manifest.rpc[3]]);
+    status.fails(5, "not_ready", "signer_away", "node validators");
     // It answers, and follows the chain on which it does not vote.
     let silent = last_vote(&net);
     let own = |net: &Net| net.heights()[3].unwrap_or_default();

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::passphrase::PassphraseSource;
 
 #[test]
 fn keys_come_back_and_wide_modes_are_refused() {
@@ -190,4 +191,25 @@ fn a_file_with_both_secrets_or_none_is_no_key_file() {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert!(matches!(look(&path), Err(KeyFileError::NotKeyFile { .. })));
     }
+}
+
+#[test]
+fn a_new_key_is_encrypted_where_a_passphrase_was_given() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("passphrase");
+    std::fs::write(&file, "correct horse battery staple\n").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let given = Passphrases::new(Some(PassphraseSource::File(file)), None);
+    for (kind, name) in [(KeyKind::Node, "node.key"), (KeyKind::Vrf, "vrf.key")] {
+        let path = directory.path().join(name);
+        create_new(&path, kind, &given).unwrap();
+        assert!(look(&path).unwrap().encrypted, "{name}");
+        assert!(
+            create_new(&path, kind, &given).is_err(),
+            "never overwritten"
+        );
+    }
+    let plain = directory.path().join("plain.key");
+    create_new(&plain, KeyKind::Account, &Passphrases::none()).unwrap();
+    assert!(!look(&plain).unwrap().encrypted);
 }

@@ -19,7 +19,7 @@ use types::params::Params;
 fn validator() -> (TempDir, Genesis) {
     let folder = TempDir::new().unwrap();
     let dir = folder.path().join("validator");
-    let keys = init::keys(&dir).unwrap();
+    let keys = init::keys(&dir, &Passphrases::none()).unwrap();
     let own = Validator {
         key: keys.validator,
         vrf_key: keys.vrf,
@@ -124,7 +124,7 @@ fn what_is_no_backup_is_refused_and_nothing_is_written() {
         .position(|part| part == b"of the oper")
         .unwrap();
     changed[at] ^= 1;
-    let cases: [(&str, Vec<u8>); 8] = [
+    let cases: [(&str, Vec<u8>); 9] = [
         ("vote log", with_entry(&archive, "log/0")),
         ("does not belong", with_entry(&archive, "../outside")),
         (
@@ -133,8 +133,12 @@ fn what_is_no_backup_is_refused_and_nothing_is_written() {
         ),
         ("does not belong", with_entry(&archive, "/etc/outside")),
         (
+            "does not belong",
+            with_entry(&archive, "keys/validator.key.signed"),
+        ),
+        (
             "not those of its backup.json",
-            with_entry(&archive, "keys/more"),
+            with_entry(&archive, "evidence/more"),
         ),
         ("not those of its backup.json", changed),
         ("is no backup", good[..good.len() / 2].to_vec()),
@@ -148,4 +152,35 @@ fn what_is_no_backup_is_refused_and_nothing_is_written() {
         assert!(refused.to_string().contains(why), "{why}: {refused}");
         assert!(!anew.exists() && !folder.path().join("outside").exists());
     }
+}
+
+#[test]
+fn what_a_signer_signed_is_in_no_backup() {
+    let (folder, _) = validator();
+    let (dir, archive) = (folder.path().join("validator"), folder.path().join("a.tar"));
+    fs::write(dir.join("keys/validator.key.signed"), b"past").unwrap();
+    let written = backup(&dir, &archive).unwrap();
+    let keys = ["keys/node.key", "keys/validator.key", "keys/vrf.key"];
+    let held = written
+        .files
+        .keys()
+        .filter(|name| name.starts_with("keys/"));
+    assert_eq!(held.collect::<Vec<_>>(), keys);
+}
+
+#[test]
+fn a_validator_whose_key_is_with_a_signer_is_backed_up_without_it() {
+    let (folder, _) = validator();
+    let (dir, archive) = (folder.path().join("validator"), folder.path().join("a.tar"));
+    let away = folder.path().join("validator.key");
+    fs::rename(dir.join("keys/validator.key"), &away).unwrap();
+    let written = backup(&dir, &archive).unwrap();
+    assert!(!written.files.contains_key("keys/validator.key"));
+    let anew = folder.path().join("anew");
+    assert_eq!(restore(&archive, &anew).unwrap(), written);
+    assert_eq!(names(&anew.join("keys")), ["node.key", "vrf.key"]);
+
+    fs::remove_file(dir.join("keys/vrf.key")).unwrap();
+    let refused = backup(&dir, &folder.path().join("b.tar")).unwrap_err();
+    assert!(matches!(refused, BackupError::NoValidator(_)), "{refused}");
 }

@@ -66,7 +66,8 @@ impl Net {
         let root = TempDir::new().unwrap();
         let mut validators = Vec::new();
         for (number, stake) in STAKES.iter().enumerate() {
-            let keys = init::keys(&root.path().join(number.to_string())).unwrap();
+            let keys =
+                init::keys(&root.path().join(number.to_string()), &Passphrases::none()).unwrap();
             validators.push(Validator {
                 key: keys.validator,
                 vrf_key: keys.vrf,
@@ -316,7 +317,7 @@ fn a_directory_that_cannot_be_used_is_refused_with_its_reason() {
 
     // A copy of its keys in a directory of its own has a clean log, and would sign what this one does not know of.
     let twin = net.root.path().join("twin");
-    init::keys(&twin).unwrap();
+    init::keys(&twin, &Passphrases::none()).unwrap();
     let (own, copied) = (Layout::new(&net.dir(0)), Layout::new(&twin));
     for file in [Layout::validator_key, Layout::node_key, Layout::vrf_key] {
         std::fs::copy(file(&own), file(&copied)).unwrap();

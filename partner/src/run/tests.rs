@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use keys::folder::FolderError;
+use keys::passphrase::Passphrases;
 use types::job::JobRecord;
 use types::number::{Amount, Height, Nonce};
 use types::transaction::Transaction;
@@ -293,7 +294,7 @@ async fn the_same_keys_in_two_folders_are_one_partner() {
     );
     let genesis = types::codec::encode(&crate::fixture::genesis());
     let config = Config::new(vec![NOBODY.to_owned(), "http://127.0.0.1:2".to_owned()]);
-    crate::init(&first, &config, &genesis).unwrap();
+    crate::init(&first, &config, &genesis, &Passphrases::none()).unwrap();
     keys::folder::create(&second.join("keys")).unwrap();
     for name in ["account.key", "vrf.key"] {
         let (from, to) = (
@@ -304,7 +305,7 @@ async fn the_same_keys_in_two_folders_are_one_partner() {
         std::fs::set_permissions(&to, PermissionsExt::from_mode(0o600)).unwrap();
     }
     std::fs::set_permissions(&second, PermissionsExt::from_mode(0o700)).unwrap();
-    crate::init(&second, &config, &genesis).unwrap();
+    crate::init(&second, &config, &genesis, &Passphrases::none()).unwrap();
     let backend = || {
         Box::new(WorkerProcess {
             program: "/nonexistent".into(),

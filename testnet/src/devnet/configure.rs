@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result};
+use keys::passphrase::Passphrases;
 use node::config::MetricsConfig;
 use types::codec::encode;
 use types::job::Name;
@@ -52,13 +53,8 @@ pub fn write(plan: &DevnetPlan) -> Result<()> {
         config.rpc.listen = SocketAddr::from((listen, node.rpc_port));
         config.rpc.allowed_hosts = node.host.iter().cloned().collect();
         config.metrics = metrics(node.host.as_ref(), node.metrics_port);
-        node::init::init(
-            &node.dir,
-            &plan.genesis,
-            &config,
-            &keys::passphrase::Passphrases::none(),
-        )
-        .with_context(|| format!("cannot make {}", node.dir.display()))?;
+        node::init::init(&node.dir, &plan.genesis, &config, &Passphrases::none())
+            .with_context(|| format!("cannot make {}", node.dir.display()))?;
     }
     let genesis = encode(&plan.genesis);
     for (index, planned) in plan.partners.iter().enumerate() {
@@ -85,7 +81,7 @@ pub fn write(plan: &DevnetPlan) -> Result<()> {
             .iter()
             .map(|(key, value)| (key.to_string(), value.to_string()))
             .collect();
-        partner::init(&planned.dir, &config, &genesis)
+        partner::init(&planned.dir, &config, &genesis, &Passphrases::none())
             .with_context(|| format!("cannot make {}", planned.dir.display()))?;
     }
     Ok(())

@@ -134,8 +134,7 @@ pub fn make(root: &Path, options: &DevnetOptions, now: Timestamp) -> Result<Devn
     for index in 0..options.validators {
         let dir = root.join(format!("validator-{index}"));
         let keys = dir.join("keys");
-        std::fs::create_dir_all(&keys)
-            .with_context(|| format!("cannot create {}", keys.display()))?;
+        folder::create(&keys)?;
         let key = keyfile::create(&keys.join("validator.key"), KeyKind::Validator)?.public();
         let node_key = keyfile::create(&keys.join("node.key"), KeyKind::Node)?.public();
         let vrf_key = keyfile::create_vrf(&keys.join("vrf.key"))?.public();

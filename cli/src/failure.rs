@@ -110,7 +110,7 @@ pub struct CommandFailure {
 }
 
 impl CommandFailure {
-    /// A failure of a kind, with the kind's exit code.
+    /// A failure of a kind, with the kind's exit code; it may be tried again if its code says so.
     pub fn new(kind: ExitKind, code: &str, message: impl Into<String>) -> Self {
         let context = Map::new();
         Self {
@@ -118,7 +118,7 @@ impl CommandFailure {
             code: code.to_owned(),
             message: message.into(),
             hint: None,
-            retryable: false,
+            retryable: crate::codes::passes(code),
             context,
         }
     }
@@ -127,13 +127,6 @@ impl CommandFailure {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
-        self
-    }
-
-    /// Says that trying again may help.
-    #[must_use]
-    pub fn retryable(mut self) -> Self {
-        self.retryable = true;
         self
     }
 

@@ -2,6 +2,7 @@
 
 mod avalanche;
 mod check;
+mod codes;
 mod config;
 mod date;
 mod devnet;

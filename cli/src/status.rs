@@ -217,8 +217,7 @@ fn trouble(servers: &[AskedServer]) -> Option<CommandFailure> {
         let message = format!("{} does not answer", server.url);
         return Some(
             CommandFailure::new(ExitKind::NoConnection, "no_connection", message)
-                .hint("gridproof doctor on its machine says what is wrong")
-                .retryable(),
+                .hint("gridproof doctor on its machine says what is wrong"),
         );
     }
     let mut answers = servers
@@ -240,9 +239,5 @@ fn trouble(servers: &[AskedServer]) -> Option<CommandFailure> {
         _ => format!("{url} is not ready: {state}"),
     };
     let failure = CommandFailure::new(ExitKind::Refused, "not_ready", message);
-    Some(
-        failure
-            .hint("gridproof node validators shows whom it hears")
-            .retryable(),
-    )
+    Some(failure.hint("gridproof node validators shows whom it hears"))
 }

@@ -262,8 +262,9 @@ pub async fn finished(
                 time_limit.as_secs()
             ),
         )
-        .hint("it may still become final: ask /v1/transactions/<id>, or look at the node's status")
-        .retryable()),
+        .hint(
+            "it may still become final: ask /v1/transactions/<id>, or look at the node's status",
+        )),
     }
 }
 

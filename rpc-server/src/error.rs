@@ -169,3 +169,29 @@ impl IntoResponse for ApiError {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_says_which_status_may_be_tried_again() {
+        let page = include_str!("../../docs/http.md");
+        for kind in [
+            ErrorKind::Malformed,
+            ErrorKind::Forbidden,
+            ErrorKind::NotFound,
+            ErrorKind::MethodNotAllowed,
+            ErrorKind::Gone,
+            ErrorKind::TooLarge,
+            ErrorKind::Refused,
+            ErrorKind::Internal,
+            ErrorKind::Unavailable,
+            ErrorKind::Timeout,
+        ] {
+            let again = if kind.is_retryable() { "yes" } else { "no" };
+            let row = format!("\n| {} | {again} | ", kind.status());
+            assert!(page.contains(&row), "{row}");
+        }
+    }
+}

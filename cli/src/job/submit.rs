@@ -248,7 +248,7 @@ fn with_hint(failure: CommandFailure, estimate: Option<&EstimateView>) -> Comman
                 .to_owned()
         }
         "too_many_jobs" | "too_many_jobs_of_customer" => {
-            return failure.hint("try again when some jobs have ended").retryable();
+            return failure.hint("try again when some jobs have ended");
         }
         "insufficient_balance" => {
             let total = estimate.and_then(|estimate| estimate.total);

@@ -155,8 +155,7 @@ pub fn is_settled(view: &JobView) -> Result<(), CommandFailure> {
         let message = format!("job {} is {}, not settled yet", view.id, view.stage);
         return Err(
             CommandFailure::new(ExitKind::NotSettled, "not_settled", message)
-                .hint(format!("gridproof job wait {} waits until it is", view.id))
-                .retryable(),
+                .hint(format!("gridproof job wait {} waits until it is", view.id)),
         );
     };
     let (code, why, hint) = explain(reason);

@@ -206,7 +206,9 @@ impl Params {
     }
 
     /// What a network must keep to on which somebody has something to lose: windows that an operator and a network outlive, beacons
-    /// that nobody foresees, bonds that stay until nothing can be contradicted any more, and state that costs what it takes.
+    /// that nobody foresees, bonds that stay until nothing can be contradicted any more, primaries that are checked until others have
+    /// earned by them, and state and room that cost what they take.
+    // Rule C21.
     fn check_floors(&self) -> Result<(), ParamsError> {
         let compute = &self.compute;
         let terms_ms = self.idle_target_ms.saturating_mul(MIN_WINDOW_TERMS);
@@ -220,9 +222,23 @@ impl Params {
             ("compute.execute_window_ms", compute.execute_window_ms),
             ("compute.reveal_window_ms", compute.reveal_window_ms),
             ("compute.store_window_ms", compute.store_window_ms),
+            ("compute.audit_window_ms", compute.audit_window_ms),
+            ("compute.appeal_window_ms", compute.appeal_window_ms),
         ];
         for (name, found) in windows {
             at_least(name, found, terms_ms.max(MIN_WINDOW_MS))?;
+        }
+        let above_zero = [
+            ("compute.place_rent", compute.place_rent.0),
+            ("compute.blob_rent_per_gib", compute.blob_rent_per_gib.0),
+            ("compute.bond_rent_ppb", compute.bond_rent_ppb.into()),
+            (
+                "compute.probation_multiple",
+                compute.probation_multiple.into(),
+            ),
+        ];
+        for (name, found) in above_zero {
+            at_least(name, found, 1_u8)?;
         }
         let renewal = compute.renewal_interval_ms;
         let min = terms_ms.max(MIN_RENEWAL_MS);

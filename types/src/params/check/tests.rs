@@ -44,7 +44,7 @@ fn real() -> Params {
 }
 
 #[test]
-fn only_a_devnet_may_have_short_windows_near_beacons_and_cheap_state() {
+fn only_a_devnet_may_have_short_windows_near_beacons_cheap_state_and_unchecked_newcomers() {
     assert_eq!(real().check(), Ok(()));
     let undeclared = Params {
         devnet: false,
@@ -54,7 +54,7 @@ fn only_a_devnet_may_have_short_windows_near_beacons_and_cheap_state() {
         undeclared.check(),
         Err(ParamsError::BelowFloor { .. })
     ));
-    let below: [(&str, u128, Change); 11] = [
+    let below: [(&str, u128, Change); 17] = [
         ("compute.open_window_ms", 300_000, |p| {
             p.compute.open_window_ms = 1;
         }),
@@ -72,6 +72,22 @@ fn only_a_devnet_may_have_short_windows_near_beacons_and_cheap_state() {
         }),
         ("compute.store_window_ms", 300_000, |p| {
             p.compute.store_window_ms = 299_999;
+        }),
+        ("compute.audit_window_ms", 300_000, |p| {
+            p.compute.audit_window_ms = 299_999;
+        }),
+        ("compute.appeal_window_ms", 300_000, |p| {
+            p.compute.appeal_window_ms = 299_999;
+        }),
+        ("compute.place_rent", 1, |p| {
+            p.compute.place_rent = Amount::ZERO;
+        }),
+        ("compute.blob_rent_per_gib", 1, |p| {
+            p.compute.blob_rent_per_gib = Amount::ZERO;
+        }),
+        ("compute.bond_rent_ppb", 1, |p| p.compute.bond_rent_ppb = 0),
+        ("compute.probation_multiple", 1, |p| {
+            p.compute.probation_multiple = 0;
         }),
         ("compute.acknowledge_window_ms", 400_000, |p| {
             p.idle_target_ms = 100_000;

@@ -90,8 +90,8 @@ fn network(params: &mut Params) {
     compute.open_window_ms = 600_000;
     compute.renewal_interval_ms = 40_000;
     compute.classes[0].min_fuel_per_ms = 1_000_000;
-    (compute.audit_window_ms, compute.appeal_window_ms) = (600_000, 60_000);
-    compute.unbonding_ms = 700_000;
+    (compute.audit_window_ms, compute.appeal_window_ms) = (600_000, 300_000);
+    compute.unbonding_ms = 1_000_000;
 }
 
 fn devnet(params: &mut Params) {

@@ -120,7 +120,7 @@ Every key of partner.toml can be overridden by GRIDPROOF__KEY or GRIDPROOF_OFFER
     #[command(after_help = "Example:
   gridproof partner unbond --dir ~/partner --amount 5000
 
-Lower `bond` in partner.toml and restart the daemon first: it fills up what is missing.")]
+Lower `bond` in partner.toml and send the daemon SIGHUP first: it fills up what is missing.")]
     Unbond {
         /// The partner's directory.
         #[arg(long, value_name = "DIR")]

@@ -152,7 +152,7 @@ fn differences(config: &Config, view: &PartnerView) -> Vec<String> {
     let differing = pairs.into_iter().filter(|(_, file, chain)| file != chain);
     differing
         .map(|(key, file, chain)| {
-            format!("{key} is {file} in partner.toml and {chain} on record: the daemon registers it when it starts anew")
+            format!("{key} is {file} in partner.toml and {chain} on record: the daemon registers it when it starts anew or is sent SIGHUP")
         })
         .collect()
 }

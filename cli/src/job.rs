@@ -13,7 +13,7 @@ mod fixed;
 mod input;
 mod interrupt;
 mod list;
-mod name;
+pub mod name;
 pub mod report;
 mod rerun;
 mod spec;

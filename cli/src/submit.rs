@@ -71,7 +71,7 @@ impl fmt::Display for RpcArgs {
 }
 
 /// What is paid for a transaction.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Copy, Default, Args)]
 pub struct FeeArgs {
     /// The fee to offer, in SQUARE; it is burned. Where blocks are full, who offers more per gas comes first. Without this the least
     /// is offered that the gas and the bytes of the transaction ask for.

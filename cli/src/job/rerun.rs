@@ -21,7 +21,7 @@ use super::input::Prepared;
 use super::name::JobName;
 use super::{exits, fetch, submit, wait};
 use crate::failure::{CommandFailure, ExitKind};
-use crate::submit::RpcArgs;
+use crate::submit::{FeeArgs, RpcArgs};
 use crate::trust::TrustArgs;
 use crate::ui::Ui;
 
@@ -51,6 +51,8 @@ pub struct RerunArgs {
     /// The most that may be locked for the job, in SQUARE.
     #[arg(long, value_name = "SQUARE")]
     max_cost: Option<Amount>,
+    #[command(flatten)]
+    fee: FeeArgs,
 }
 
 /// Submits the failed tasks of a settled job as a new one.
@@ -80,7 +82,7 @@ pub async fn rerun(
     let chain = trusted.light.chain();
     let client = client.signed_by(RequestSigner::new(key.clone(), chain));
     let terms = submit::Terms {
-        signing: Some(chain).into(),
+        signing: what.fee.terms(Some(chain)),
         max_cost: what.max_cost,
         again: false,
         book: &JobBook::of_user(),

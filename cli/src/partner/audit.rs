@@ -28,7 +28,7 @@ use super::challenge::{self, ChallengeEnd, TriedTasks};
 use super::connect;
 use crate::failure::CommandFailure;
 use crate::job::report;
-use crate::submit::failure;
+use crate::submit::{FeeArgs, failure};
 use crate::trust::{light_of, too_old};
 use crate::ui::Ui;
 
@@ -127,6 +127,7 @@ impl Auditor {
             wall: Duration::from_millis(self.config.task_wall_ms),
             patience: PATIENCE,
             dry_run: false,
+            fee: FeeArgs::default(),
         };
         let own = (self.config.clone(), self.key.clone());
         match Box::pin(challenge::perform(&self.dir, own, &task, Ui::new(false))).await? {

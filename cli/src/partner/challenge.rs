@@ -29,7 +29,8 @@ use types::words::counted;
 use super::{connect, open};
 use crate::failure::{CommandFailure, ExitKind};
 use crate::job::fetch;
-use crate::submit::{self, failure};
+use crate::job::name::JobName;
+use crate::submit::{self, FeeArgs, failure};
 use crate::trust::{light_of, value_not_proven};
 use crate::ui::Ui;
 
@@ -39,8 +40,8 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// What is asked for.
 #[derive(Debug, clap::Args)]
 pub struct ChallengeArgs {
-    /// The settled job whose result is to be tried.
-    job: JobId,
+    /// The settled job whose result is to be tried: its id, or at least 4 digits that it begins with.
+    job: JobName,
     /// The partner's directory.
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
@@ -56,6 +57,8 @@ pub struct ChallengeArgs {
     /// Longest time to wait for the referees, in seconds.
     #[arg(long, default_value_t = 3_600)]
     timeout_seconds: u64,
+    #[command(flatten)]
+    fee: FeeArgs,
 }
 
 /// Which tasks are tried, and how.
@@ -71,6 +74,8 @@ pub struct TriedTasks {
     pub patience: Duration,
     /// True if nothing is to be signed.
     pub dry_run: bool,
+    /// What is offered for the challenge.
+    pub fee: FeeArgs,
 }
 
 /// What came of trying tasks.
@@ -102,17 +107,19 @@ struct Contradictor {
 
 /// The command: tries tasks and says what came of it.
 pub async fn challenge(args: &ChallengeArgs, ui: Ui) -> Result<(), CommandFailure> {
+    let own = open(&args.dir, ui)?;
+    let job = args.job.resolve(&connect(&own.0, ui)?).await?;
     let tried = TriedTasks {
-        job: args.job,
+        job,
         tasks: args.tasks.iter().copied().map(TaskIndex).collect(),
         wall: Duration::from_secs(args.task_seconds),
         patience: Duration::from_secs(args.timeout_seconds),
         dry_run: args.dry_run,
+        fee: args.fee,
     };
-    let own = open(&args.dir, ui)?;
     match Box::pin(perform(&args.dir, own, &tried, ui)).await? {
         ChallengeEnd::Compared(tasks, findings) => {
-            say_findings(args.job, tasks, &findings, ui);
+            say_findings(job, tasks, &findings, ui);
             Ok(())
         }
         ChallengeEnd::Decided(found, ended) => say_end(&found, &ended, ui),
@@ -154,7 +161,9 @@ pub async fn perform(
     let Some(first) = findings.first().filter(|_| !tried.dry_run) else {
         return Ok(ChallengeEnd::Compared(tasks.len(), findings));
     };
-    contradictor.contradict(first, has_begun, ui).await?;
+    contradictor
+        .contradict(first, tried.fee, has_begun, ui)
+        .await?;
     let ended = decided(&contradictor.client, tried.job, tried.patience, ui).await?;
     Ok(ChallengeEnd::Decided(*first, Box::new(ended)))
 }
@@ -320,6 +329,7 @@ impl Contradictor {
     async fn contradict(
         &self,
         finding: &OtherLeaf,
+        fee: FeeArgs,
         has_begun: bool,
         ui: Ui,
     ) -> Result<(), CommandFailure> {
@@ -351,7 +361,8 @@ impl Contradictor {
                 "task {} differs: challenging the receipt, {} SQUARE of the bond are locked for it",
                 finding.task, receipt.policy.verifier_bond
             ));
-            submit::send(&self.client, &self.key, action, Some(chain), TIMEOUT).await?;
+            let terms = fee.terms(Some(chain));
+            submit::send(&self.client, &self.key, action, terms, TIMEOUT).await?;
         }
         let contradiction = Box::new(shown);
         let step = JobStep::Contradict { contradiction }.of(receipt.job, receipt.attempt);
@@ -438,9 +449,25 @@ fn say_end(finding: &OtherLeaf, ended: &JobView, ui: Ui) -> Result<(), CommandFa
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
     use crate::job::fake;
     use crate::trust::newer;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ChallengeArgs,
+    }
+
+    #[test]
+    fn a_few_digits_name_the_job_and_a_fee_may_be_offered() {
+        let line = ["challenge", "--dir", "p", "--fee", "0.5", "5b1c"];
+        let args = Line::try_parse_from(line).unwrap().args;
+        assert_eq!(args.job, "5b1c".parse().unwrap());
+        assert_eq!(args.fee.terms(None).fee, Some("0.5".parse().unwrap()));
+    }
 
     #[tokio::test]
     async fn a_receipt_of_a_newer_version_is_not_called_wrong() {

@@ -49,7 +49,14 @@ fn a_wrong_result_that_settled_is_found_and_revoked() {
     let found = challenge(&honest, job, &["--dry-run", "--task", "1"]).success();
     assert_eq!(found["differing"][0]["task"], 1);
     assert_eq!(found["challenged"], false);
-    let revoked = challenge(&honest, job, &[]).success();
+    let job_by_digits = &job[..12];
+    challenge(&honest, job_by_digits, &["--fee", "0.000001"]).fails(
+        5,
+        "transaction_refused",
+        "fee",
+        "at least the fee",
+    );
+    let revoked = challenge(&honest, job_by_digits, &["--fee", "0.5"]).success();
     assert_eq!(
         (&revoked["stage"], &revoked["failure"]),
         (&"failed".into(), &"revoked".into())

@@ -40,10 +40,15 @@ fn failed_tasks_are_run_again_under_their_own_indices() {
     first.fails(15, "tasks_failed", "2 of 4 tasks failed", "--allow-failed");
 
     let good = unlucky(&net.scratch().join("good"), "");
-    let rerun = |id: &Value| {
-        let more = ["--failed", "--spec", text(&good), "--key", net.customer()];
-        job(&net, "rerun", id, &more).success()
-    };
+    let more = ["--failed", "--spec", text(&good), "--key", net.customer()];
+    let rerun = |id: &Value| job(&net, "rerun", id, &more).success();
+    let cheap = [&more[..], &["--fee", "0.000001"]].concat();
+    job(&net, "rerun", &first.json["job"], &cheap).fails(
+        5,
+        "transaction_refused",
+        "fee",
+        "at least the fee",
+    );
     let again = rerun(&first.json["job"]);
     assert_eq!(
         (&again["tasks"], &again["of"]),

@@ -1,5 +1,7 @@
 //! What is said of a job: for people as lines, for programs as JSON.
 
+mod receipt;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use rpc::model::{
 };
 use serde_json::{Value, json};
 use types::attestation::unblinded_root;
-use types::job::{JobReceipt, JobSpec, TaskSet};
+use types::job::{JobSpec, TaskSet};
 use types::number::Amount;
 use types::words::counted;
 
@@ -18,6 +20,7 @@ use super::exits::{self, ShownExits};
 use super::fixed::decimal;
 use super::input::Prepared;
 use super::verify::VerifiedFolder;
+use receipt::{cost, receipt_lines, standing};
 
 /// How many tasks there are, and of how many.
 fn tasks_in_words(tasks: &TaskSet) -> String {
@@ -296,91 +299,6 @@ pub fn finished(
     (object, lines.join("\n"))
 }
 
-/// What the customer paid, all together.
-fn cost(receipt: &JobReceipt) -> Amount {
-    Amount::sum([receipt.price, receipt.verification_paid, receipt.burned])
-        .unwrap_or(Amount(u128::MAX))
-}
-
-/// Who checked. Several verifiers may run one task, so the runs are not a share of the tasks.
-fn checked_line(verifiers: usize, runs: u32, tasks: u32, paid: Amount) -> String {
-    format!(
-        " checked by {}, in {} of a job of {}, for {paid} SQUARE",
-        counted(verifiers, "verifier"),
-        counted(runs, "run"),
-        counted(tasks, "task")
-    )
-}
-
-fn receipt_lines(proven: &StandingReceipt) -> Vec<String> {
-    let receipt = &proven.receipt;
-    let mut lines = vec![
-        format!(" paid by    {}", receipt.customer),
-        format!(
-            " ran it     {} for {} SQUARE, with {} fuel",
-            receipt.primary, receipt.price, receipt.fuel
-        ),
-        checked_line(
-            receipt.verifiers.len(),
-            receipt.tasks_rerun,
-            receipt.tasks.count(),
-            receipt.verification_paid,
-        ),
-    ];
-    for verifier in &receipt.verifiers {
-        let how = if verifier.appointed {
-            "appointed by the beacon"
-        } else {
-            "selected by sortition"
-        };
-        lines.push(format!(
-            "            {} ({}, {how})",
-            verifier.partner,
-            counted(verifier.tasks, "task")
-        ));
-    }
-    lines.push(format!(
-        " cost       {} SQUARE, of which {} burned for storage and fees",
-        cost(receipt),
-        receipt.burned
-    ));
-    lines.push(format!(
-        " proof      block {} of {}, finalized by stake {}",
-        proven.header.height, proven.header.chain_id, proven.signed_stake
-    ));
-    lines.push(standing_line(proven));
-    lines
-}
-
-/// As of when a receipt stands, and until when it can be revoked.
-fn standing(proven: &StandingReceipt) -> Value {
-    let standing = &proven.standing;
-    json!({
-        "height": standing.height, "chain_time": standing.chain_time,
-        "revocable_until": proven.receipt.revocable_until, "final": standing.is_final,
-    })
-}
-
-fn standing_line(proven: &StandingReceipt) -> String {
-    let standing = &proven.standing;
-    if standing.is_final {
-        return format!(
-            " stands     for good: nobody could challenge it any more at height {}",
-            standing.height
-        );
-    }
-    let left = proven
-        .receipt
-        .revocable_until
-        .0
-        .saturating_sub(standing.chain_time.0);
-    format!(
-        " stands     as of height {}; it can be challenged for {} of chain time from there on: fetch it anew after that",
-        standing.height,
-        seconds(left)
-    )
-}
-
 /// How long each stage took: until the next was entered.
 fn phases(history: &[StageEntryView]) -> Vec<Value> {
     history
@@ -437,13 +355,6 @@ mod tests {
                 .iter()
                 .any(|line| line.contains("confidence"))
         );
-    }
-
-    #[test]
-    fn more_runs_than_tasks_are_no_share_of_them() {
-        let line = checked_line(4, 8, 4, Amount(0));
-        assert!(!line.contains("8 of 4"), "{line}");
-        assert!(line.contains("8 runs of a job of 4 tasks"), "{line}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod judged;
 pub mod life;
 pub mod mismatch;
 pub mod model;
+pub mod network;
 mod pages;
 mod params;
 mod pause;

@@ -12,6 +12,7 @@ use types::transaction::Action;
 
 use crate::fixture::{REFEREES, address, square};
 use crate::job::model::{Model, Sent};
+use crate::job::network::network;
 use crate::job::world::{CUSTOMER, Conduct, PARTNERS, World, chain, spec};
 use types::testing::Random;
 
@@ -69,29 +70,6 @@ fn random_conduct_moves_money_as_the_model_says() {
             "the seeds reach too few ends: {ends:?}"
         );
     }
-}
-
-/// What a network chooses whose windows people outlive: no devnet.
-fn network(params: &mut Params) {
-    params.devnet = false;
-    params.min_fee = Amount(square(1).0 / 100);
-    (params.idle_target_ms, params.pace_ms, params.beacon_lag) = (10_000, 10_000, 8);
-    let compute = &mut params.compute;
-    compute.probation_multiple = 2;
-    for window in [
-        &mut compute.acknowledge_window_ms,
-        &mut compute.announce_window_ms,
-        &mut compute.execute_window_ms,
-        &mut compute.reveal_window_ms,
-        &mut compute.store_window_ms,
-    ] {
-        *window = 300_000;
-    }
-    compute.open_window_ms = 600_000;
-    compute.renewal_interval_ms = 40_000;
-    compute.classes[0].min_fuel_per_ms = 1_000_000;
-    (compute.audit_window_ms, compute.appeal_window_ms) = (600_000, 300_000);
-    compute.unbonding_ms = 1_000_000;
 }
 
 fn devnet(params: &mut Params) {

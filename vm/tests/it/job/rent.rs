@@ -1,12 +1,19 @@
 //! What is held is paid for as long as it is held: a place for a job, room for its blobs, the bonds behind it.
 
+use types::codec::encode;
 use types::hash::{BlobId, Hash32};
 use types::job::{Failed, FailureReason, JobRecord, JobSpec, Stage, TaskSet};
+use types::limits::{MAX_LIVE_JOBS, MAX_WINDOW_MS};
 use types::number::{Amount, ChainTime};
+use types::params::Params;
+use types::state_key::StateKey;
+use types::transaction::Action;
+use vm::query;
 
-use crate::fixture::square;
+use crate::fixture::{address, square};
+use crate::job::network::network;
 use crate::job::queue::patient;
-use crate::job::world::{World, spec};
+use crate::job::world::{CUSTOMER, PARTNERS, World, spec};
 
 /// A job with inputs of 4 GiB, in blobs of the largest size.
 fn heavy(n: u8) -> JobSpec {
@@ -105,4 +112,108 @@ fn no_more_is_taken_in_than_validators_promise_to_hold() {
     world.run(&small);
     assert_eq!(world.record(&small).stage, Stage::Settled);
     assert_eq!(world.record(&first).stage.name(), "failed");
+}
+
+/// The smallest job there is: a program without a task's worth of anything.
+fn light() -> JobSpec {
+    let mut spec = types::testing::job_spec(types::testing::workload(b"module", 1));
+    spec.workload.limits.fuel.0 = 1_000;
+    spec.workload.limits.output_bytes = 1_024;
+    spec.price_cap = Amount(square(1).0 / 1_000);
+    spec.verification.value_at_risk = spec.price_cap;
+    spec.verification.task_value_at_risk = spec.price_cap;
+    // With all places taken it is refused if it would not wait for days.
+    spec.max_wait_ms = MAX_WINDOW_MS;
+    spec
+}
+
+/// Gives an account so much that no escrow is too large for it.
+fn enrich(world: &mut World, n: u8) {
+    let more = square(1_000_000_000);
+    let mut account = world.chain.account(n);
+    account.balance = account.balance.checked_add(more).unwrap();
+    let key = StateKey::Account(address(n));
+    world.chain.state.insert(key, Some(encode(&account)));
+    world.chain.mint(more);
+    let mut record = vm::chain_record(&world.chain.state).unwrap();
+    record.liquid = record.liquid.checked_add(more).unwrap();
+    let record = Some(encode(&record));
+    world.chain.state.insert(StateKey::Chain, record);
+}
+
+/// The parameters of a devnet, and of a network that is none.
+const NETWORKS: [fn(&mut Params); 2] = [|_| (), network];
+
+/// A world in which all places for live jobs are taken, by several customers, with a block every 10 ms.
+fn with_all_places_taken(change: impl FnOnce(&mut Params)) -> World {
+    /// Jobs of a customer in a block, so that its gas is enough.
+    const OF_CUSTOMER: u64 = 4;
+    let mut world = World::with(change);
+    world.holders.clear();
+    (0..PARTNERS).for_each(|n| enrich(&mut world, n));
+    enrich(&mut world, CUSTOMER);
+    let action = Action::SubmitJob {
+        spec: Box::new(light()),
+    };
+    let mut taken = 0;
+    while taken < MAX_LIVE_JOBS {
+        let signed: Vec<_> = (0..PARTNERS)
+            .flat_map(|n| (0..OF_CUSTOMER).map(move |later| (n, later)))
+            .take(MAX_LIVE_JOBS - taken)
+            .map(|(n, later)| world.chain.sign_later(n, later, action.clone()))
+            .collect();
+        taken += signed.len();
+        let block = world
+            .chain
+            .block_with(10, vec![world.chain.output()], signed);
+        let executed = world.chain.push(&block);
+        let failures: Vec<_> = executed.receipts.iter().flat_map(|r| &r.failure).collect();
+        assert!(failures.is_empty(), "{failures:?}");
+    }
+    world
+}
+
+/// What all live jobs pay together for waiting an hour, in base units.
+fn an_hour_of(world: &World) -> u128 {
+    let state = &world.chain.state;
+    let live = query::live_jobs(state).unwrap();
+    let records = live.iter().map(|job| query::job(state, job).unwrap());
+    let rates = records.map(|record| record.unwrap().rent.waiting.0);
+    60 * rates.sum::<u128>()
+}
+
+/// A place costs the more the more are taken: an eighth of them at the price of one, the last eighth at eight times that.
+#[test]
+fn all_places_cost_a_thousand_squares_an_hour_and_the_next_job_is_refused() {
+    for change in NETWORKS {
+        let mut world = with_all_places_taken(change);
+        assert_eq!(world.try_submit(&light()), Err("too_many_jobs".to_owned()));
+        world.check();
+        let place = world.chain.genesis.params.compute.place_rent.0;
+        let places = 60 * place * 512 * (1..=8).sum::<u128>();
+        let rent = an_hour_of(&world);
+        assert!((places..places + places / 100).contains(&rent), "{rent}");
+        assert!(rent > square(1_100).0, "{rent}");
+    }
+}
+
+/// Room costs the more the more is taken, in steps of an eighth.
+#[test]
+fn all_room_for_blobs_costs_more_than_a_thousand_squares_an_hour() {
+    for change in NETWORKS {
+        let mut world = World::with(change);
+        world.holders.clear();
+        enrich(&mut world, CUSTOMER);
+        let taken = (0..16).map(|n| world.try_submit(&heavy(n)));
+        let failed: Vec<_> = taken.filter_map(Result::err).collect();
+        assert!(failed.is_empty(), "{failed:?}");
+        assert_eq!(world.try_submit(&heavy(16)), Err("no_room".to_owned()));
+        let rent = an_hour_of(&world);
+        // Each job takes 4 GiB less a few bytes: the first that finds an eighth of the room taken is the fourth.
+        let steps = (0..16).map(|n: u128| (4 * n).saturating_sub(1) / 8 + 1);
+        let per_gib = world.chain.genesis.params.compute.blob_rent_per_gib.0;
+        let room = 60 * 4 * per_gib * steps.sum::<u128>();
+        assert!((room..room + room / 100).contains(&rent), "{rent}");
+        assert!(rent > square(1_500).0, "{rent}");
+    }
 }

@@ -67,6 +67,8 @@ pub struct World {
     pub conduct: BTreeMap<u8, BTreeSet<Conduct>>,
     /// Validators that hold inputs and results.
     pub holders: Vec<u16>,
+    /// Time from one block to the next while a job is run, in milliseconds.
+    pub step_ms: u64,
 }
 
 impl World {
@@ -104,6 +106,7 @@ impl World {
             chain,
             conduct: BTreeMap::new(),
             holders: QUORUM.to_vec(),
+            step_ms: 500,
         }
     }
 
@@ -267,7 +270,7 @@ impl World {
                 "the job ended as {:?} before it was {stage}",
                 record.stage
             );
-            self.step(&[*job], 500);
+            self.step(&[*job], self.step_ms);
         }
         panic!("the job is still {:?}", self.record(job).stage);
     }
@@ -279,7 +282,7 @@ impl World {
             if record.stage.is_final() {
                 return record;
             }
-            self.step(&[*job], 500);
+            self.step(&[*job], self.step_ms);
         }
         panic!("the job is still {:?}", self.record(job).stage);
     }

@@ -92,6 +92,8 @@ pub struct FakeEndpoint {
     /// What everything but accounts is proven from.
     pub stale: Option<MemoryStore>,
     pub requests: usize,
+    /// Bytes of the proofs that it gave.
+    pub proof_bytes: usize,
     /// Transactions that it was sent.
     pub submitted: usize,
 }
@@ -108,6 +110,7 @@ impl FakeEndpoint {
             max_proofs: None,
             stale: None,
             requests: 0,
+            proof_bytes: 0,
             submitted: 0,
         }
     }
@@ -221,7 +224,7 @@ impl Backend for SharedEndpoint {
         if is_silent {
             return std::future::pending().await;
         }
-        let fake = self.lock();
+        let mut fake = self.lock();
         let stale = fake
             .stale
             .as_ref()
@@ -236,6 +239,7 @@ impl Backend for SharedEndpoint {
                 None => proof.value = Some(vec![1]),
             }
         }
+        fake.proof_bytes += types::codec::encode(&proof).len();
         Ok(proof)
     }
     async fn state_signatures(&self, _: Height) -> Result<StateSignatures, ApiError> {

@@ -167,6 +167,100 @@ async fn what_did_not_change_is_not_read_again_and_the_specs_of_others_never() {
     assert_eq!((second.live, second.jobs), (first.live, first.jobs));
 }
 
+/// A job of strangers with a spec of 60 KiB, of so many.
+fn one_of_many(number: u16) -> JobRecord {
+    let mut id = [0xcd; 32];
+    id[..2].copy_from_slice(&number.to_le_bytes());
+    JobRecord {
+        id: JobId(Hash32(id)),
+        ..record(Stage::Pending(types::job::Pending::default()))
+    }
+}
+
+/// What a block writes that takes so many of these jobs in, or changes them, beside [`writes`].
+fn crowd(jobs: u16, at: Height) -> Writes {
+    let mut spec = types::testing::job_spec(workload());
+    for number in 0..15 {
+        let name = types::codec::Text::new(format!("LONG_{number}")).unwrap();
+        let long = types::codec::Text::new("x".repeat(4_090)).unwrap();
+        spec.workload.environment.insert(name, long);
+    }
+    let spec = encode(&spec);
+    assert!(spec.len() > 60_000);
+    let (mut index, mut shards) = (LiveIndex::default(), BTreeMap::<u8, LiveJobs>::new());
+    let mut all = writes(3);
+    for record in (0..jobs).map(one_of_many) {
+        let shard = live_shard(&record.id);
+        index.0[usize::from(shard)] = at;
+        shards.entry(shard).or_default().insert(record.id, at);
+        all.insert(StateKey::Job(record.id), Some(encode(&record)));
+        all.insert(StateKey::JobSpec(record.id), Some(spec.clone()));
+    }
+    let shards = shards.into_iter();
+    all.extend(shards.map(|(shard, jobs)| (StateKey::LiveJobs(shard), Some(encode(&jobs)))));
+    all.insert(StateKey::LiveIndex, Some(encode(&index)));
+    all
+}
+
+#[tokio::test]
+async fn a_thousand_open_jobs_with_long_specs_cost_a_steady_look_a_few_kibibytes() {
+    const JOBS: u16 = 1_000;
+    let store = chain();
+    add_block(&store, crowd(JOBS, Height(1)));
+    add_block(&store, Writes::new());
+    let endpoint = serve(FakeEndpoint::new(store)).await;
+    let mut watch = watch(&[&endpoint]);
+    let mut counted = (0, 0);
+    let mut since_last = || {
+        let fake = endpoint.fake.lock();
+        let now = (fake.requests, fake.proof_bytes);
+        let before = std::mem::replace(&mut counted, now);
+        (now.0 - before.0, now.1 - before.1)
+    };
+    let first = watch.proven_state().await.unwrap();
+    assert_eq!(first.jobs.len(), usize::from(JOBS));
+    // Each record and shard once, and a few values beside them; of the specs, which have 60 MiB, nothing.
+    let (requests, bytes) = since_last();
+    println!("first look: {requests} requests, {bytes} bytes");
+    assert!((1_064..1_080).contains(&requests), "{requests}");
+    assert!(bytes < 4 << 20, "{bytes}");
+    // The account, the partner, and when live jobs last changed.
+    watch.proven_state().await.unwrap();
+    let (requests, bytes) = since_last();
+    println!("steady look: {requests} requests, {bytes} bytes");
+    assert_eq!(requests, 3);
+    assert!(bytes < 8 << 10, "{bytes}");
+    // One job changes: its shard and its record besides.
+    let changed = one_of_many(7);
+    let shard = live_shard(&changed.id);
+    let mut index = LiveIndex::default();
+    let mut jobs = LiveJobs::default();
+    for id in first.jobs.keys() {
+        index.0[usize::from(live_shard(id))] = Height(1);
+        if live_shard(id) == shard {
+            jobs.insert(*id, Height(1));
+        }
+    }
+    index.0[usize::from(shard)] = Height(3);
+    jobs.insert(changed.id, Height(3));
+    let written = [
+        (StateKey::Job(changed.id), encode(&changed)),
+        (StateKey::LiveJobs(shard), encode(&jobs)),
+        (StateKey::LiveIndex, encode(&index)),
+    ];
+    {
+        let fake = endpoint.fake.lock();
+        let written = written.map(|(key, value)| (key, Some(value)));
+        add_block(&fake.store, Writes::from(written));
+        add_block(&fake.store, Writes::new());
+    }
+    watch.proven_state().await.unwrap();
+    let (requests, bytes) = since_last();
+    println!("a look at one change: {requests} requests, {bytes} bytes");
+    assert_eq!(requests, 5);
+    assert!(bytes < 16 << 10, "{bytes}");
+}
+
 #[tokio::test]
 async fn a_liar_is_set_aside_and_the_other_is_believed() {
     let (liar, honest) = (
